@@ -1,0 +1,11 @@
+package projections
+
+// Totals sums up a set of GPUs from their latest readings, each of which counts only where it is present. Nil means that no GPU had the metric.
+type Totals struct {
+	GPUs, Active, Stale, Missing int
+	UtilizationAvg               *float64 // %, DCGM_FI_DEV_GPU_UTIL
+	MemoryUsedMiB                *float64 // sum, DCGM_FI_DEV_FB_USED
+	MemoryFreeMiB                *float64 // sum, DCGM_FI_DEV_FB_FREE
+	PowerWatts                   *float64 // sum, DCGM_FI_DEV_POWER_USAGE
+	TemperatureMax               *float64 // °C, DCGM_FI_DEV_GPU_TEMP
+}

@@ -1,23 +1,91 @@
 // Package daemon turns parts into a process that a platform can manage.
+//
+// In: parts, as structs of functions, and their flags. Out: a process with configuration from flags
+// and environment, structured logs, an admin listener, and an ordered start and stop. It never knows
+// what a part does.
 package daemon
 
 import (
 	"context"
+	"errors"
 	"flag"
+	"fmt"
+	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Part is one part of a process. Parts are listed in the direction of the data: they start from the last to the first and stop
-// from the first to the last. Nil functions are skipped.
+// Part is one part of a process. Parts are listed in the direction of the data: they start from the
+// last to the first, each once the one behind it is ready, and stop from the first to the last, each
+// waited for. Nil functions are skipped.
 type Part struct {
-	Name  string
-	Run   func(ctx context.Context) error // blocks until ctx ends, then drains
-	Ready func() error                    // nil once current
-	Close func() error                    // after Run returned
+	Name string
+	// Run blocks until ctx ends, then drains. A Run that returns earlier stops the whole process.
+	Run func(ctx context.Context) error
+	// Ready is nil once the part is current, and else says what it waits for.
+	Ready func() error
+	// Metrics registers the part's metrics; called once, before Run.
+	Metrics func(reg prometheus.Registerer) error
+	// Close frees what the part's constructor took; called after Run returned, in the order of parts.
+	Close func() error
 }
 
-// Main runs a process: parses flags with environment fallback, logs, serves the admin listener, starts and stops
-// the parts in order, and exits.
-func Main(name string, flags func(*flag.FlagSet), build func(ctx context.Context, lg *slog.Logger) ([]Part, error)) {
-	panic("contract")
+// Build makes a process's parts once flags are parsed. When it fails, it has closed what it opened.
+type Build func(ctx context.Context, lg *slog.Logger) ([]Part, error)
+
+// Main runs a process and exits: with 0 after a clean stop, 2 for bad flags, 1 for anything else. The
+// first SIGINT or SIGTERM stops the parts in order, a second one ends the process at once.
+func Main(name string, flags func(*flag.FlagSet), build Build) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, process{name: name, args: os.Args[1:], lookup: os.LookupEnv, stderr: os.Stderr, stdout: os.Stdout}, flags, build)
+	os.Exit(code)
+}
+
+// process is what Main takes from the operating system, so that a test can hand it over instead.
+type process struct {
+	name           string
+	args           []string
+	lookup         func(string) (string, bool)
+	stdout, stderr io.Writer
+}
+
+func run(ctx context.Context, p process, flags func(*flag.FlagSet), build Build) int {
+	var own config
+	fs := flag.NewFlagSet(p.name, flag.ContinueOnError)
+	own.flags(fs)
+	flags(fs)
+	if err := parse(fs, p); errors.Is(err, errDocumented) {
+		return 0
+	} else if err != nil {
+		fmt.Fprintf(p.stderr, "%s: %v\n", p.name, err)
+		return 2
+	}
+	lg := own.logger(p.stderr).With("part", p.name)
+	if err := serve(ctx, own, lg, build); err != nil {
+		lg.Error("stopped", "err", err)
+		return 1
+	}
+	return 0
+}
+
+// serve builds the parts and runs them behind the admin listener, which is up before them so that a
+// platform sees a process that is alive and not ready yet.
+func serve(ctx context.Context, own config, lg *slog.Logger, build Build) error {
+	adm, err := openAdmin(own, lg)
+	if err != nil {
+		return err
+	}
+	parts, err := build(ctx, lg)
+	if err != nil {
+		return errors.Join(err, adm.close())
+	}
+	if err := adm.attach(parts); err != nil {
+		return errors.Join(err, closeAll(parts), adm.close())
+	}
+	return errors.Join(supervise(ctx, parts, own.stopBudget, lg), adm.close())
 }

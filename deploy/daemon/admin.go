@@ -1,0 +1,115 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// admin is the listener for the platform and its people, apart from user traffic.
+type admin struct {
+	server *http.Server
+	reg    *prometheus.Registry
+	parts  atomic.Pointer[[]Part] // nil until built
+	served chan error
+}
+
+func openAdmin(c config, lg *slog.Logger) (*admin, error) {
+	address := net.JoinHostPort(c.adminHost, strconv.Itoa(c.adminPort))
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("opening the admin listener on %s (set -admin.port or ADMIN_PORT to a free port): %w", address, err)
+	}
+	a := &admin{reg: prometheus.NewRegistry(), served: make(chan error, 1)}
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.server = &http.Server{Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second}
+	go func() { a.served <- a.server.Serve(ln) }()
+	lg.Info("admin listener is up", "addr", ln.Addr().String())
+	return a, nil
+}
+
+func (a *admin) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", a.health)
+	mux.HandleFunc("GET /ready", a.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// attach makes the built parts known to readiness and registers their metrics.
+func (a *admin) attach(parts []Part) error {
+	for _, p := range parts {
+		if p.Metrics == nil {
+			continue
+		}
+		if err := p.Metrics(a.reg); err != nil {
+			return fmt.Errorf("registering the metrics of %s: %w", p.Name, err)
+		}
+	}
+	a.parts.Store(&parts)
+	return nil
+}
+
+func (a *admin) health(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, map[string]any{"status": "alive"})
+}
+
+// ready tells which parts are not current, and why.
+func (a *admin) ready(w http.ResponseWriter, _ *http.Request) {
+	waiting := map[string]string{}
+	parts := a.parts.Load()
+	if parts == nil {
+		waiting["process"] = "starting"
+		parts = new([]Part)
+	}
+	for _, p := range *parts {
+		if p.Ready == nil {
+			continue
+		}
+		if err := p.Ready(); err != nil {
+			waiting[p.Name] = err.Error()
+		}
+	}
+	if len(waiting) > 0 {
+		answer(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "waiting": waiting})
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"status": "ready"})
+}
+
+func answer(w http.ResponseWriter, status int, body map[string]any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// A client that hung up is nobody's error.
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func (a *admin) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	err := a.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, a.server.Close())
+	}
+	if served := <-a.served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}

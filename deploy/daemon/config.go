@@ -1,0 +1,36 @@
+package daemon
+
+import (
+	"flag"
+	"io"
+	"log/slog"
+	"strconv"
+	"time"
+)
+
+// config is what every process has besides its parts' settings.
+type config struct {
+	adminHost  string
+	adminPort  int
+	logLevel   slog.Level
+	stopBudget time.Duration
+}
+
+func (c *config) flags(fs *flag.FlagSet) {
+	fs.StringVar(&c.adminHost, "admin.host", "", "address that the admin listener binds; empty means all")
+	fs.IntVar(&c.adminPort, "admin.port", 9090, "port of the admin listener: /health, /ready, /metrics, /debug/pprof; 0 takes a free one")
+	fs.TextVar(&c.logLevel, "log.level", slog.LevelInfo, "least level that is logged: DEBUG, INFO, WARN or ERROR")
+	fs.DurationVar(&c.stopBudget, "stop.budget", 10*time.Second, "how long each part may take to stop")
+}
+
+// AdminPort changes the default of a process's admin port, so that the daemons can run side by side on
+// one machine. Call it where flags are registered.
+func AdminPort(fs *flag.FlagSet, port int) {
+	f := fs.Lookup("admin.port")
+	f.DefValue = strconv.Itoa(port)
+	_ = f.Value.Set(f.DefValue) // a number always parses
+}
+
+func (c *config) logger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.logLevel}))
+}

@@ -1,0 +1,153 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func environment(vars map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
+}
+
+func TestFlagBeatsEnvironmentBeatsDefault(t *testing.T) {
+	cases := []struct {
+		name string
+		args []string
+		env  map[string]string
+		want int
+	}{
+		{"default", nil, nil, 8081},
+		{"environment", nil, map[string]string{"HTTP_PORT": "9001"}, 9001},
+		{"flag", []string{"-http.port=9002"}, map[string]string{"HTTP_PORT": "9001"}, 9002},
+		{"empty variable is unset", nil, map[string]string{"HTTP_PORT": ""}, 8081},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			fs := flag.NewFlagSet("ingestd", flag.ContinueOnError)
+			got := fs.Int("http.port", 8081, "port")
+			err := parse(fs, process{args: c.args, lookup: environment(c.env), stderr: io.Discard})
+			if err != nil || *got != c.want {
+				t.Errorf("got %d, %v; want %d", *got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestBadSettingsNameTheirSource(t *testing.T) {
+	cases := []struct {
+		name, want string
+		args       []string
+		env        map[string]string
+	}{
+		{"variable", "HTTP_PORT", nil, map[string]string{"HTTP_PORT": "many"}},
+		{"flag", "http.port", []string{"-http.port=many"}, nil},
+		{"argument", "serve", []string{"serve"}, nil},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			var stderr bytes.Buffer
+			p := process{name: "ingestd", args: c.args, lookup: environment(c.env), stdout: io.Discard, stderr: &stderr}
+			flags := func(fs *flag.FlagSet) { fs.Int("http.port", 8081, "port") }
+			if code := run(t.Context(), p, flags, nil); code != 2 {
+				t.Errorf("exit code %d, want 2", code)
+			}
+			if !strings.Contains(stderr.String(), c.want) {
+				t.Errorf("message %q does not name %q", stderr.String(), c.want)
+			}
+		})
+	}
+}
+
+// listening finds the admin address in the log of a process.
+type listening struct{ addr chan string }
+
+func (l listening) Write(line []byte) (int, error) {
+	var entry struct{ Msg, Addr string }
+	if json.Unmarshal(line, &entry) == nil && entry.Msg == "admin listener is up" {
+		l.addr <- entry.Addr
+	}
+	return len(line), nil
+}
+
+func TestAdminListenerTellsReadinessAndMetrics(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	log := listening{addr: make(chan string, 1)}
+	isReady := make(chan struct{})
+	part := Part{
+		Name: "intake",
+		Run:  func(ctx context.Context) error { <-ctx.Done(); return nil },
+		Ready: func() error {
+			select {
+			case <-isReady:
+				return nil
+			default:
+				return errors.New("view is loading")
+			}
+		},
+		Metrics: func(reg prometheus.Registerer) error {
+			return reg.Register(prometheus.NewCounter(prometheus.CounterOpts{Name: "intake_rows_total"}))
+		},
+	}
+	build := func(context.Context, *slog.Logger) ([]Part, error) { return []Part{part}, nil }
+	p := process{name: "test", args: []string{"-admin.host=127.0.0.1", "-admin.port=0"}, lookup: environment(nil), stderr: log}
+	code := make(chan int, 1)
+	go func() { code <- run(ctx, p, func(*flag.FlagSet) {}, build) }()
+
+	base := "http://" + <-log.addr
+	eventually(t, base+"/ready", http.StatusServiceUnavailable, "view is loading")
+	close(isReady)
+	eventually(t, base+"/ready", http.StatusOK, "ready")
+	eventually(t, base+"/health", http.StatusOK, "alive")
+	eventually(t, base+"/metrics", http.StatusOK, "intake_rows_total 0")
+	eventually(t, base+"/debug/pprof/cmdline", http.StatusOK, "")
+	cancel()
+	if got := <-code; got != 0 {
+		t.Errorf("exit code %d after a clean stop, want 0", got)
+	}
+}
+
+func eventually(t *testing.T, url string, status int, part string) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	var last string
+	for time.Now().Before(deadline) {
+		resp, err := http.Get(url)
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		last = resp.Status + " " + string(body)
+		if resp.StatusCode == status && strings.Contains(string(body), part) {
+			return
+		}
+	}
+	t.Fatalf("%s: last answer %q, want %d with %q", url, last, status, part)
+}
+
+func TestTakenAdminPortSaysHowToChangeIt(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	_, err = openAdmin(config{adminHost: "127.0.0.1", adminPort: port}, quiet())
+	if err == nil || !strings.Contains(err.Error(), "ADMIN_PORT") {
+		t.Errorf("got %v, want an error that names ADMIN_PORT", err)
+	}
+}

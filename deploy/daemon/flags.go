@@ -1,0 +1,80 @@
+package daemon
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// errDocumented says that the process was only asked to describe itself, and has.
+var errDocumented = errors.New("documented")
+
+// parse sets flags from the environment, then from the arguments: a flag beats its variable, which
+// beats the default. An empty variable counts as unset.
+func parse(fs *flag.FlagSet, p process) error {
+	fs.SetOutput(p.stderr)
+	fs.Usage = func() { usage(fs, p.stderr) }
+	document := fs.Bool("help-markdown", false, "")
+	if err := fromEnvironment(fs, p.lookup); err != nil {
+		return err
+	}
+	if err := fs.Parse(p.args); errors.Is(err, flag.ErrHelp) {
+		return errDocumented
+	} else if err != nil {
+		return err
+	}
+	if *document {
+		markdown(fs, p.stdout)
+		return errDocumented
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; settings are flags, see -help", fs.Arg(0))
+	}
+	return nil
+}
+
+func fromEnvironment(fs *flag.FlagSet, lookup func(string) (string, bool)) error {
+	var first error
+	fs.VisitAll(func(f *flag.Flag) {
+		text, ok := lookup(Variable(f.Name))
+		if !ok || text == "" || first != nil {
+			return
+		}
+		if err := fs.Set(f.Name, text); err != nil {
+			first = fmt.Errorf("environment variable %s=%q: %w", Variable(f.Name), text, err)
+		}
+	})
+	return first
+}
+
+// Variable names the environment variable that a flag falls back to: data-dir is DATA_DIR, log.level
+// is LOG_LEVEL.
+func Variable(flagName string) string {
+	return strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flagName))
+}
+
+func usage(fs *flag.FlagSet, w io.Writer) {
+	fmt.Fprintf(w, "usage of %s (each flag falls back to the environment variable beside it):\n", fs.Name())
+	fs.VisitAll(func(f *flag.Flag) {
+		if f.Usage != "" {
+			fmt.Fprintf(w, "  -%s (%s) default %q\n        %s\n", f.Name, Variable(f.Name), f.DefValue, f.Usage)
+		}
+	})
+}
+
+// markdown writes the flags as the table that docs/CONFIG.md is made of.
+func markdown(fs *flag.FlagSet, w io.Writer) {
+	fmt.Fprintf(w, "## %s\n\n| flag | variable | default | what it sets |\n|---|---|---|---|\n", fs.Name())
+	fs.VisitAll(func(f *flag.Flag) {
+		if f.Usage == "" {
+			return
+		}
+		value := "–"
+		if f.DefValue != "" {
+			value = "`" + f.DefValue + "`"
+		}
+		fmt.Fprintf(w, "| `-%s` | `%s` | %s | %s |\n", f.Name, Variable(f.Name), value, f.Usage)
+	})
+}

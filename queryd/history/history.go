@@ -1,11 +1,12 @@
 // Package history answers what was: entries of a time range, from the stored series.
 //
 // In: a Query and the hosts of the current view. Out: a page of entries and where the next one starts. It never folds, and
-// never reads more windows than the page needs.
+// never reads more of the stored windows than a page's end needs, give or take one group of them.
 package history
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"telemetry-pipeline/events"
@@ -14,31 +15,40 @@ import (
 )
 
 // reader is what history needs of the stored projections (projections/snapshot.Store, adapted in query).
+// Windows without records are left out of the answer; what is in it may be shared and is not changed.
 type reader interface {
 	Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) (map[projections.Window]projections.Series, error)
 }
 
 // History answers queries; safe for concurrent use.
-type History struct{}
+type History struct {
+	reader reader
+	lg     *slog.Logger
+}
 
 // New makes a History.
-func New(r reader, lg *slog.Logger) *History { panic("contract") }
+func New(r reader, lg *slog.Logger) *History {
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	return &History{reader: r, lg: lg}
+}
 
-// Query asks for entries. Zero From and To mean unbounded. Limit is 1 to MaxLimit.
+// Query asks for entries. From and To are inclusive and count only with HasFrom and HasTo. Limit is 1 to MaxLimit.
 type Query struct {
 	Hosts    []events.HostID // empty: all
-	GPUs     []events.GPUID  // empty: all
+	GPUs     []events.GPUID  // empty: all; "host:index" means the GPU that has that index there now, wherever it was before
 	Metrics  []string        // canonical names; empty: all
 	From, To events.Timestamp
 	HasFrom  bool
 	HasTo    bool
-	Oldest   bool // oldest first; default newest first
-	Limit    int
-	Cursor   Cursor
+	// Moving says that From or To were said relative to now. Then the range of the first page holds for all that follow it
+	// by cursor; else a cursor is refused when the range differs from its own.
+	Moving bool
+	Oldest bool // oldest first; default newest first
+	Limit  int
+	Cursor Cursor
 }
-
-// Cursor is an opaque place between two entries; a page that starts there goes on exactly behind the last one.
-type Cursor string
 
 // MaxLimit bounds a page.
 const MaxLimit = 10_000
@@ -49,7 +59,32 @@ type Page struct {
 	Next    Cursor
 }
 
-// Telemetry answers q from the given view. The order is (At, Host, Entity), descending unless q.Oldest. ErrCursor refuses a cursor that is not ours.
+// Telemetry answers q from the given view. The order is (At, Host, Entity), descending unless q.Oldest. ErrCursor refuses a
+// cursor that is not ours or of another query. Records that are folded between two pages appear on the later one when they belong
+// behind its start, and never shift what is on it.
 func (h *History) Telemetry(ctx context.Context, s *live.State, q Query) (Page, error) {
-	panic("contract")
+	if q.Limit < 1 || q.Limit > MaxLimit {
+		return Page{}, fmt.Errorf("asking for %d entries: %w", q.Limit, ErrLimit)
+	}
+	sel := choose(s, q)
+	span, after, err := place(q, sel)
+	if err != nil {
+		return Page{}, err
+	}
+	pick := newPick(q.Oldest, q.Limit+1, span, after)
+	scan := scan{reader: h.reader, generation: s.Generation(), sel: sel, pick: pick}
+	if err := scan.run(ctx); err != nil {
+		return Page{}, err
+	}
+	return page(pick.sorted(), q, span, sel), nil
+}
+
+// page cuts the entries, of which there may be one more than asked for, and marks where the next page starts.
+func page(entries []projections.Entry, q Query, span span, sel *selection) Page {
+	if len(entries) <= q.Limit {
+		return Page{Entries: entries}
+	}
+	entries = entries[:q.Limit]
+	next := cursor{after: placeOf(&entries[q.Limit-1]), span: span, digest: sel.digest(q)}
+	return Page{Entries: entries, Next: next.token()}
 }

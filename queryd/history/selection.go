@@ -1,0 +1,106 @@
+package history
+
+import (
+	"cmp"
+	"encoding/binary"
+	"hash/fnv"
+	"slices"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
+)
+
+// selection is what of the view a query is about.
+type selection struct {
+	hosts   []*live.Host
+	gpus    []events.GPUID // resolved, sorted, unique; empty: all
+	metrics []string       // sorted, unique; empty: all
+}
+
+// choose resolves a query's filter in the view. Hosts and GPUs that the view does not know have no history.
+func choose(s *live.State, q Query) *selection {
+	sel := &selection{metrics: sorted(q.Metrics)}
+	var seen map[events.HostID]bool // hosts that a chosen GPU was seen on
+	if len(q.GPUs) > 0 {
+		seen = make(map[events.HostID]bool)
+		for _, id := range q.GPUs {
+			if g, ok := s.GPU(id); ok {
+				id = g.ID
+				for _, host := range g.Hosts {
+					seen[host] = true
+				}
+			}
+			sel.gpus = append(sel.gpus, id)
+		}
+		sel.gpus = sorted(sel.gpus)
+	}
+	for _, host := range candidates(s, q.Hosts, seen) {
+		if len(q.GPUs) == 0 || seen[host.ID] {
+			sel.hosts = append(sel.hosts, host)
+		}
+	}
+	return sel
+}
+
+// candidates gives the hosts that a filter names, else those that the chosen GPUs were seen on, else all.
+func candidates(s *live.State, named []events.HostID, seen map[events.HostID]bool) []*live.Host {
+	switch {
+	case len(named) > 0:
+		named = sorted(named)
+	case seen != nil:
+		for id := range seen {
+			named = append(named, id)
+		}
+	default:
+		return s.Hosts()
+	}
+	hosts := make([]*live.Host, 0, len(named))
+	for _, id := range named {
+		if host, ok := s.Host(id); ok {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
+// digest tells queries apart whose cursors must not be mixed up. Limit and range are no part of it.
+func (sel *selection) digest(q Query) uint64 {
+	h := fnv.New64a()
+	write := func(s string) {
+		h.Write(binary.AppendUvarint(nil, uint64(len(s))))
+		h.Write([]byte(s))
+	}
+	list(write, sorted(q.Hosts))
+	list(write, sel.gpus)
+	list(write, sel.metrics)
+	if q.Oldest {
+		write("oldest")
+	}
+	return h.Sum64()
+}
+
+// list writes a list so that it cannot run into the next one.
+func list[S ~string](write func(string), items []S) {
+	for _, item := range items {
+		write("+")
+		write(string(item))
+	}
+	write(".")
+}
+
+// sorted gives the distinct items in order, in memory of its own.
+func sorted[S ~string](items []S) []S {
+	out := slices.Clone(items)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// has tells whether a host has records in a window.
+func has(host *live.Host, w projections.Window) bool {
+	windows := host.Identity.Windows
+	i, found := slices.BinarySearchFunc(windows, w, func(s projections.Span, w projections.Window) int {
+		return cmp.Compare(s.First, w)
+	})
+	return found || (i > 0 && windows[i-1].Last >= w)
+}

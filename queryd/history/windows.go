@@ -1,0 +1,55 @@
+package history
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
+)
+
+// windows gives the windows of a range in which at least one host has records, from the end that is wanted first. It
+// takes time by the runs of windows, not by the range.
+func windows(hosts []*live.Host, s span, oldest bool) iter.Seq[projections.Window] {
+	return func(yield func(projections.Window) bool) {
+		if s.empty() {
+			return
+		}
+		first, last := projections.WindowOf(s.from), projections.WindowOf(s.to)
+		runs := merged(hosts)
+		if !oldest {
+			slices.Reverse(runs)
+		}
+		for _, run := range runs {
+			from, to := max(run.First, first), min(run.Last, last)
+			for i := projections.Window(0); i <= to-from; i++ {
+				w := to - i
+				if oldest {
+					w = from + i
+				}
+				if !yield(w) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// merged unites the hosts' runs of windows: ascending and disjoint.
+func merged(hosts []*live.Host) []projections.Span {
+	var all []projections.Span
+	for _, host := range hosts {
+		all = append(all, host.Identity.Windows...)
+	}
+	slices.SortFunc(all, func(a, b projections.Span) int { return cmp.Compare(a.First, b.First) })
+	var out []projections.Span
+	for _, run := range all {
+		if n := len(out); n > 0 && run.First <= out[n-1].Last {
+			out[n-1].Last = max(out[n-1].Last, run.Last)
+			continue
+		}
+		out = append(out, run)
+	}
+	return out
+}

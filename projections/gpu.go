@@ -53,3 +53,12 @@ type Fragment struct {
 
 // MergeGPU merges what the hosts know of one GPU, by record time; ties: the smaller host name. It does not keep or change its arguments.
 func MergeGPU(id events.GPUID, fragments []Fragment) *GPU { panic("contract") }
+
+// JoinTolerance is how far apart the readings of one view of a GPU may be: one scrape's readings differ by seconds.
+const JoinTolerance = 15 * time.Second
+
+// Joined gives the GPU's own readings that are no older than tolerance before the newest of them, and the oldest time among those.
+// A zero tolerance means JoinTolerance. Without readings oldest is 0.
+func (g *GPU) Joined(tolerance time.Duration) (readings []Latest, oldest events.Timestamp) {
+	panic("contract")
+}

@@ -1,8 +1,16 @@
 package projections
 
-import "telemetry-pipeline/events"
+import (
+	"iter"
 
-// Host is what a collector keeps in memory of one host.
+	"telemetry-pipeline/events"
+)
+
+// Host is what a collector keeps in memory of one host. The zero Host takes its ID from its first event.
+//
+// The models' slices are never changed in place: Apply replaces what it changes. So a copy of the Live or
+// Identity value (l := h.Live; a slice header) stays as it is while the owner folds on, and may be read elsewhere. A pointer into
+// the Host (&h.Live) may not.
 type Host struct {
 	ID       events.HostID
 	Live     Live
@@ -23,3 +31,10 @@ func (h *Host) Apply(ev *events.Event) Effect { panic("contract") }
 
 // Check tells which invariant of the models is broken, nil when none is (sorted, unique, references resolve, windows disjoint).
 func (h *Host) Check() error { panic("contract") }
+
+// Fragments gives what the host knows of each of its GPUs, by GPU.
+func (h *Host) Fragments() iter.Seq2[events.GPUID, Fragment] { panic("contract") }
+
+// FirstSeen and LastSeen are the host's earliest and newest record times; ok is false for a host without records.
+func (h *Host) FirstSeen() (at events.Timestamp, ok bool) { panic("contract") }
+func (h *Host) LastSeen() (at events.Timestamp, ok bool)  { panic("contract") }

@@ -38,3 +38,10 @@ func (s *Series) Add(other Series) (added Series) { panic("contract") }
 
 // Records counts the readings.
 func (s *Series) Records() int { panic("contract") }
+
+// Merge gives the set union of chunks of one window, in any order. It is fast where they follow each other in time, and may share
+// memory with them.
+func Merge(chunks ...Series) Series { panic("contract") }
+
+// SeriesOf gives an event's plausible records by window.
+func SeriesOf(ev *events.Event) map[Window]Series { panic("contract") }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
 )
 
 // Cursor is an opaque place between two entries; a page that starts there goes on exactly behind the last one. It also holds
@@ -13,7 +14,7 @@ type Cursor string
 
 // cursor is what a Cursor says.
 type cursor struct {
-	after  position
+	after  projections.Place
 	span   span
 	digest uint64
 }
@@ -29,8 +30,8 @@ func (c cursor) token() Cursor {
 	b = binary.BigEndian.AppendUint64(b, c.digest)
 	b = binary.AppendVarint(b, int64(c.span.from))
 	b = binary.AppendVarint(b, int64(c.span.to))
-	b = binary.AppendVarint(b, int64(c.after.at))
-	for _, s := range []string{string(c.after.host), string(c.after.entity.GPU), c.after.entity.Part} {
+	b = binary.AppendVarint(b, int64(c.after.At))
+	for _, s := range []string{string(c.after.Host), string(c.after.Entity.GPU), c.after.Entity.Part} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
@@ -49,10 +50,10 @@ func (c Cursor) parse() (cursor, error) {
 	in := decoder{rest: raw[9:]}
 	got := cursor{digest: binary.BigEndian.Uint64(raw[1:9])}
 	got.span = span{from: in.time(), to: in.time()}
-	got.after = position{
-		at:     in.time(),
-		host:   events.HostID(in.text()),
-		entity: events.Entity{GPU: events.GPUID(in.text()), Part: in.text()},
+	got.after = projections.Place{
+		At:     in.time(),
+		Host:   events.HostID(in.text()),
+		Entity: events.Entity{GPU: events.GPUID(in.text()), Part: in.text()},
 	}
 	if in.bad || len(in.rest) != 0 {
 		return cursor{}, ErrCursor
@@ -88,7 +89,7 @@ func (d *decoder) text() string {
 }
 
 // place tells in which range a query reads and behind which position, nil at its start.
-func place(q Query, sel *selection) (span, *position, error) {
+func place(q Query, sel *selection) (span, *projections.Place, error) {
 	asked := spanOf(q)
 	if q.Cursor == "" {
 		return asked, nil, nil

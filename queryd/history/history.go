@@ -85,6 +85,6 @@ func page(entries []projections.Entry, q Query, span span, sel *selection) Page 
 		return Page{Entries: entries}
 	}
 	entries = entries[:q.Limit]
-	next := cursor{after: placeOf(&entries[q.Limit-1]), span: span, digest: sel.digest(q)}
+	next := cursor{after: entries[q.Limit-1].Place(), span: span, digest: sel.digest(q)}
 	return Page{Entries: entries, Next: next.token()}
 }

@@ -1,42 +1,26 @@
 package history
 
 import (
-	"cmp"
 	"math"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 )
 
-// position is an entry's place in the order of answers.
-type position struct {
-	at     events.Timestamp
-	host   events.HostID
-	entity events.Entity
-}
-
-func placeOf(e *projections.Entry) position {
-	return position{at: e.At, host: e.Host, entity: e.Entity}
-}
-
-// compare orders by (At, Host, Entity), ascending.
-func (p position) compare(q position) int {
-	return cmp.Or(
-		cmp.Compare(p.at, q.at),
-		cmp.Compare(p.host, q.host),
-		cmp.Compare(p.entity.GPU, q.entity.GPU),
-		cmp.Compare(p.entity.Part, q.entity.Part),
-	)
+// before tells whether a comes before b in the wanted order.
+func before(a, b projections.Place, oldest bool) bool {
+	if oldest {
+		return a.Compare(b) < 0
+	}
+	return a.Compare(b) > 0
 }
 
 // span is a range of record time, both ends included.
 type span struct{ from, to events.Timestamp }
 
-// everything is the span of a query without a range.
-func everything() span { return span{from: math.MinInt64, to: math.MaxInt64} }
-
+// spanOf gives the range that a query names, all of time when it names none.
 func spanOf(q Query) span {
-	s := everything()
+	s := span{from: math.MinInt64, to: math.MaxInt64}
 	if q.HasFrom {
 		s.from = q.From
 	}
@@ -46,13 +30,19 @@ func spanOf(q Query) span {
 	return s
 }
 
-// within gives the part of s that lies in window w.
-func (s span) within(w projections.Window) span {
-	last := events.Timestamp(math.MaxInt64)
-	if w < projections.WindowOf(last) {
-		last = (w + 1).Start() - 1
+func (s span) empty() bool { return s.from > s.to }
+
+func (s span) holds(at events.Timestamp) bool { return s.from <= at && at <= s.to }
+
+// behind cuts a range to what is at an instant or behind it, in the wanted order.
+func (s span) behind(at events.Timestamp, oldest bool) span {
+	if oldest {
+		return span{from: max(s.from, at), to: s.to}
 	}
-	return span{from: max(s.from, w.Start()), to: min(s.to, last)}
+	return span{from: s.from, to: min(s.to, at)}
 }
 
-func (s span) empty() bool { return s.from > s.to }
+// upTo cuts a range to what is at an instant or before it, in the wanted order.
+func (s span) upTo(at events.Timestamp, oldest bool) span {
+	return s.behind(at, !oldest)
+}

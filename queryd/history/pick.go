@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 )
 
@@ -14,44 +13,18 @@ import (
 type pick struct {
 	oldest bool
 	n      int
-	after  *position // entries up to and with it were on earlier pages
+	after  *projections.Place // entries up to and with it were on earlier pages
 
 	mu   sync.Mutex
-	kept entryHeap // the last in the wanted order on top
-	span span      // what can still come in; shrinks as kept fills
+	kept entryHeap
+	span span // what can still come in; shrinks once kept is full
 }
 
-func newPick(oldest bool, n int, s span, after *position) *pick {
-	p := &pick{oldest: oldest, n: n, after: after, span: s}
-	p.kept.oldest = oldest
+func newPick(oldest bool, n int, s span, after *projections.Place) *pick {
 	if after != nil {
-		p.span = p.beyond(s, after.at)
+		s = s.behind(after.At, oldest)
 	}
-	return p
-}
-
-// before tells whether a comes before b in the wanted order.
-func before(a, b position, oldest bool) bool {
-	if oldest {
-		return a.compare(b) < 0
-	}
-	return a.compare(b) > 0
-}
-
-// beyond cuts a range to what is at an instant or behind it, in the wanted order.
-func (p *pick) beyond(s span, at events.Timestamp) span {
-	if p.oldest {
-		return span{from: max(s.from, at), to: s.to}
-	}
-	return span{from: s.from, to: min(s.to, at)}
-}
-
-// upTo cuts a range to what is at an instant or before it, in the wanted order.
-func (p *pick) upTo(s span, at events.Timestamp) span {
-	if p.oldest {
-		return span{from: s.from, to: min(s.to, at)}
-	}
-	return span{from: max(s.from, at), to: s.to}
+	return &pick{oldest: oldest, n: n, after: after, kept: entryHeap{oldest: oldest}, span: s}
 }
 
 // open tells in which range an entry could still come in.
@@ -68,24 +41,35 @@ func (p *pick) room() (kept, missing int) {
 	return len(p.kept.entries), p.n - len(p.kept.entries)
 }
 
-// offer takes entries in; those that were on earlier pages or come too late are dropped.
+// filter narrows f to what could still come in.
+func (p *pick) filter(f projections.EntryFilter) projections.EntryFilter {
+	open := p.open()
+	f.From, f.To = open.from, open.to
+	f.Newest, f.Limit, f.Behind = !p.oldest, p.n, p.after
+	return f
+}
+
+// offer takes entries in, in the wanted order; what is outside the range, was on an earlier page or comes too late is dropped.
 func (p *pick) offer(entries []projections.Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range entries {
-		at := placeOf(&entries[i])
-		if p.after != nil && !before(*p.after, at, p.oldest) {
+		at := entries[i].Place()
+		if !p.span.holds(at.At) || (p.after != nil && !before(*p.after, at, p.oldest)) {
 			continue
 		}
 		if len(p.kept.entries) < p.n {
 			heap.Push(&p.kept, entries[i])
-		} else if before(at, placeOf(&p.kept.entries[0]), p.oldest) {
-			p.kept.entries[0] = entries[i]
-			heap.Fix(&p.kept, 0)
+			continue
 		}
+		if !before(at, p.kept.entries[0].Place(), p.oldest) {
+			break // what follows comes later still
+		}
+		p.kept.entries[0] = entries[i]
+		heap.Fix(&p.kept, 0)
 	}
 	if len(p.kept.entries) == p.n {
-		p.span = p.upTo(p.span, p.kept.entries[0].At)
+		p.span = p.span.upTo(p.kept.entries[0].At, p.oldest)
 	}
 }
 
@@ -94,11 +78,10 @@ func (p *pick) sorted() []projections.Entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	slices.SortFunc(p.kept.entries, func(a, b projections.Entry) int {
-		c := placeOf(&a).compare(placeOf(&b))
-		if !p.oldest {
-			c = -c
+		if p.oldest {
+			return a.Place().Compare(b.Place())
 		}
-		return c
+		return b.Place().Compare(a.Place())
 	})
 	return p.kept.entries
 }
@@ -110,11 +93,15 @@ type entryHeap struct {
 }
 
 func (h *entryHeap) Len() int { return len(h.entries) }
+
 func (h *entryHeap) Less(i, j int) bool {
-	return before(placeOf(&h.entries[j]), placeOf(&h.entries[i]), h.oldest)
+	return before(h.entries[j].Place(), h.entries[i].Place(), h.oldest)
 }
+
 func (h *entryHeap) Swap(i, j int) { h.entries[i], h.entries[j] = h.entries[j], h.entries[i] }
-func (h *entryHeap) Push(x any)    { h.entries = append(h.entries, x.(projections.Entry)) }
+
+func (h *entryHeap) Push(x any) { h.entries = append(h.entries, x.(projections.Entry)) }
+
 func (h *entryHeap) Pop() any {
 	last := h.entries[len(h.entries)-1]
 	h.entries = h.entries[:len(h.entries)-1]

@@ -49,6 +49,9 @@ func (s *scan) run(ctx context.Context) error {
 
 // group reads windows of all hosts that have them, side by side.
 func (s *scan) group(ctx context.Context, group []projections.Window) error {
+	if len(group) == 0 {
+		return nil
+	}
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(readers)
 	for _, host := range s.sel.hosts {
@@ -78,22 +81,11 @@ func (s *scan) host(ctx context.Context, host *live.Host, theirs []projections.W
 	if !s.pick.oldest {
 		slices.Reverse(theirs)
 	}
+	f := projections.EntryFilter{GPUs: s.sel.gpus, Metrics: s.sel.metrics}
 	for _, w := range theirs {
 		if window, ok := series[w]; ok {
-			s.window(host, w, &window)
+			s.pick.offer(projections.Entries(host.ID, &window, &host.Identity, s.pick.filter(f)))
 		}
 	}
 	return nil
-}
-
-// window joins as much of a window into entries as could still come in.
-func (s *scan) window(host *live.Host, w projections.Window, series *projections.Series) {
-	open := s.pick.open().within(w)
-	if open.empty() {
-		return
-	}
-	f := projections.EntryFilter{GPUs: s.sel.gpus, Metrics: s.sel.metrics}
-	open = s.pick.upTo(open, s.bound(series, f, open))
-	f.From, f.To = open.from, open.to
-	s.pick.offer(projections.Entries(host.ID, series, &host.Identity, f))
 }

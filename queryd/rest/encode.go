@@ -1,0 +1,129 @@
+package rest
+
+import (
+	"cmp"
+	"slices"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/projections"
+)
+
+// names are the readings that have a field of their own.
+type names []metric.NamedField
+
+func catalogue() names { return metric.Named() }
+
+// identity writes what a source said about where readings come from.
+func (w *writer) identity(host events.HostID, id *events.Identity) {
+	w.text("uuid", id.UUID)
+	w.text("gpu_id", id.Index)
+	w.text("hostname", string(host))
+	w.text("device", id.Device)
+	w.text("model_name", id.Model)
+	w.text("pci_bus_id", id.PCI)
+	w.text("driver_version", id.Driver)
+	w.text("mig_instance_id", id.MIG)
+	w.text("mig_profile", id.MIGProfile)
+	w.text("pod", id.Pod)
+	w.text("namespace", id.Namespace)
+	w.text("container", id.Container)
+	if len(id.Labels) > 0 {
+		w.key("labels")
+		w.open('{')
+		for _, l := range id.Labels {
+			w.key(l.Name)
+			w.str(l.Value)
+		}
+		w.close('}')
+	}
+}
+
+// readings writes readings, sorted by metric with the one that counts first: the named fields, metrics, their
+// times if asked for, the absent ones, and others where a metric has several readings at one time.
+func (w *writer) readings(fields names, latest []projections.Latest, times bool) {
+	for _, f := range fields {
+		if i, ok := find(latest, f.Metric); ok && latest[i].Value.Absent == events.Present {
+			w.number(f.Name, latest[i].Value.Number)
+		}
+	}
+	w.key("metrics")
+	w.open('{')
+	absent, others := 0, 0
+	for i := range latest {
+		switch l := &latest[i]; {
+		case again(latest, i):
+			others++
+		case l.Value.Absent != events.Present:
+			absent++
+		default:
+			w.number(l.Metric, l.Value.Number)
+		}
+	}
+	w.close('}')
+	if times && len(latest) > 0 {
+		w.times(latest)
+	}
+	if absent > 0 {
+		w.absent(latest)
+	}
+	if others > 0 {
+		w.others(latest)
+	}
+}
+
+// again tells whether reading i is of the same metric as the one before.
+func again(latest []projections.Latest, i int) bool {
+	return i > 0 && latest[i].Metric == latest[i-1].Metric
+}
+
+// find gives the place of a metric's reading that counts.
+func find(latest []projections.Latest, name string) (int, bool) {
+	return slices.BinarySearchFunc(latest, name, func(l projections.Latest, name string) int { return cmp.Compare(l.Metric, name) })
+}
+
+// times writes the exact time of each reading, absent ones too.
+func (w *writer) times(latest []projections.Latest) {
+	w.key("metric_times")
+	w.open('{')
+	for i := range latest {
+		if !again(latest, i) {
+			w.time(latest[i].Metric, latest[i].At)
+		}
+	}
+	w.close('}')
+}
+
+// absent writes why readings are absent.
+func (w *writer) absent(latest []projections.Latest) {
+	w.key("absent")
+	w.open('{')
+	for i := range latest {
+		if v := &latest[i].Value; v.Absent != events.Present && !again(latest, i) {
+			w.text(latest[i].Metric, v.Absent.String())
+		}
+	}
+	w.close('}')
+}
+
+// others writes the readings that do not count because another of the same metric and time does.
+func (w *writer) others(latest []projections.Latest) {
+	w.key("others")
+	w.open('[')
+	for i := range latest {
+		if !again(latest, i) {
+			continue
+		}
+		l := &latest[i]
+		w.open('{')
+		w.text("metric", l.Metric)
+		w.text("source", l.Source)
+		if l.Value.Absent == events.Present {
+			w.number("value", l.Value.Number)
+		} else {
+			w.text("absent", l.Value.Absent.String())
+		}
+		w.close('}')
+	}
+	w.close(']')
+}

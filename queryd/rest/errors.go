@@ -1,0 +1,121 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/queryd/history"
+)
+
+// Code says what went wrong in one word for programs; the text beside it is for people.
+type Code string
+
+// The codes of error answers.
+const (
+	BadParameter     Code = "bad_parameter"
+	UnknownGPU       Code = "unknown_gpu"
+	UnknownHost      Code = "unknown_host"
+	NotFound         Code = "not_found"
+	MethodNotAllowed Code = "method_not_allowed"
+	ForeignRevision  Code = "foreign_revision"
+	WaitTimeout      Code = "wait_timeout"
+	NotReady         Code = "not_ready"
+	Timeout          Code = "timeout"
+	Unavailable      Code = "unavailable"
+	TooLarge         Code = "too_large"
+	Unsupported      Code = "unsupported"
+	BadRequest       Code = "bad_request"
+	Internal         Code = "internal"
+)
+
+// Error is an error with its HTTP status. Text is shown to users, Cause only logged.
+type Error struct {
+	Status int
+	Code   Code
+	Text   string
+	Cause  error
+}
+
+// Error gives text and cause.
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %v", e.Text, e.Cause)
+	}
+	return e.Text
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// badParameter refuses a parameter and tells what it takes.
+func badParameter(name, value, takes string) error {
+	return &Error{Status: http.StatusBadRequest, Code: BadParameter, Text: fmt.Sprintf("parameter %s=%q: takes %s", name, value, takes)}
+}
+
+// classify turns any error into an Error; one that is not known is internal and its text stays inside.
+func classify(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*fiber.Error](err); ok {
+		return fromFiber(e)
+	}
+	switch {
+	case errors.Is(err, history.ErrCursor):
+		return &Error{http.StatusBadRequest, BadParameter, "parameter cursor: " + history.ErrCursor.Error(), err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Error{http.StatusGatewayTimeout, Timeout, "the answer took too long; ask for a shorter range or a smaller limit", err}
+	default:
+		return &Error{http.StatusInternalServerError, Internal, "internal error", err}
+	}
+}
+
+// fromFiber gives the errors of the HTTP library our form.
+func fromFiber(e *fiber.Error) *Error {
+	codes := map[int]Code{
+		http.StatusNotFound:                    NotFound,
+		http.StatusMethodNotAllowed:            MethodNotAllowed,
+		http.StatusRequestEntityTooLarge:       TooLarge,
+		http.StatusRequestHeaderFieldsTooLarge: TooLarge,
+		http.StatusUnsupportedMediaType:        Unsupported,
+		http.StatusRequestTimeout:              Timeout,
+		http.StatusServiceUnavailable:          Unavailable,
+	}
+	code, ok := codes[e.Code]
+	switch {
+	case ok:
+	case e.Code < http.StatusInternalServerError:
+		code = BadRequest
+	default:
+		return &Error{e.Code, Internal, "internal error", e}
+	}
+	text := e.Message
+	if e.Code == http.StatusNotFound {
+		text = "no such path; see /docs for what there is"
+	}
+	return &Error{Status: e.Code, Code: code, Text: text}
+}
+
+// Fail answers a request with an error in the envelope, and logs it when it is ours. It is the ErrorHandler of the app.
+func (a *API) Fail(c *fiber.Ctx, err error) error {
+	e := classify(err)
+	if e.Status >= http.StatusInternalServerError {
+		a.lg.Error("request failed", "method", c.Method(), "path", c.Path(), "status", e.Status, "code", e.Code, "err", err)
+	}
+	if e.Status == http.StatusServiceUnavailable {
+		c.Set(fiber.HeaderRetryAfter, "1")
+	}
+	var w writer
+	w.open('{')
+	w.key("success")
+	w.raw("false")
+	w.text("error", e.Text)
+	w.text("code", string(e.Code))
+	w.close('}')
+	c.Status(e.Status)
+	return w.send(c)
+}

@@ -1,0 +1,203 @@
+package rest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
+)
+
+// gpuSize is about how many bytes the JSON of a GPU takes.
+const gpuSize = 2048
+
+// gpus answers GET /api/v1/gpus.
+func (a *API) gpus(c *fiber.Ctx) error {
+	p, err := parameters(c, "host_id", "status", "limit", "wait")
+	if err != nil {
+		return err
+	}
+	hosts, err := p.hosts()
+	if err != nil {
+		return err
+	}
+	s, err := a.state(c, p)
+	if err != nil {
+		return err
+	}
+	gpus := s.GPUs()
+	if len(hosts) > 0 {
+		gpus = onHosts(gpus, hosts)
+	}
+	return a.answerGPUs(c, p, s, gpus)
+}
+
+// hostGPUs answers GET /api/v1/hosts/{hostname}/gpus.
+func (a *API) hostGPUs(c *fiber.Ctx) error {
+	p, err := parameters(c, "status", "limit", "wait")
+	if err != nil {
+		return err
+	}
+	s, err := a.state(c, p)
+	if err != nil {
+		return err
+	}
+	host, err := findHost(c, s)
+	if err != nil {
+		return err
+	}
+	return a.answerGPUs(c, p, s, host.GPUs)
+}
+
+// gpu answers GET /api/v1/gpus/{id}.
+func (a *API) gpu(c *fiber.Ctx) error {
+	p, err := parameters(c, "wait")
+	if err != nil {
+		return err
+	}
+	s, err := a.state(c, p)
+	if err != nil {
+		return err
+	}
+	g, err := findGPU(c, s)
+	if err != nil {
+		return err
+	}
+	w := a.begin(s, gpuSize)
+	a.writeGPU(w, g, a.gpuStatus(s)(g))
+	return w.finish(c, 1)
+}
+
+// answerGPUs filters by status, cuts to the limit and answers.
+func (a *API) answerGPUs(c *fiber.Ctx, p params, s *live.State, gpus []*projections.GPU) error {
+	limit, err := p.limit(maxList, maxList)
+	if err != nil {
+		return err
+	}
+	wanted, err := p.statuses()
+	if err != nil {
+		return err
+	}
+	status := a.gpuStatus(s)
+	w := a.begin(s, gpuSize*min(limit, len(gpus)))
+	w.open('[')
+	count, total := 0, 0
+	for _, g := range gpus {
+		now := status(g)
+		if len(wanted) > 0 && !slices.Contains(wanted, now) {
+			continue
+		}
+		if total++; count < limit {
+			count++
+			a.writeGPU(w, g, now)
+		}
+	}
+	w.close(']')
+	return w.finishList(c, count, total)
+}
+
+// writeGPU writes one GPU.
+func (a *API) writeGPU(w *writer, g *projections.GPU, status projections.Status) {
+	w.open('{')
+	w.text("id", string(g.ID))
+	w.identity(g.Host, &g.Identity)
+	if len(g.Hosts) > 1 {
+		w.key("hosts")
+		w.open('[')
+		for _, h := range g.Hosts {
+			w.str(string(h))
+		}
+		w.close(']')
+	}
+	w.text("status", string(status))
+	w.time("first_seen", g.FirstSeen)
+	w.time("last_seen", g.LastSeen)
+	w.readings(a.names, g.Latest, true)
+	if len(g.Parts) > 0 {
+		w.key("parts")
+		w.open('[')
+		for i := range g.Parts {
+			a.writePart(w, g, &g.Parts[i])
+		}
+		w.close(']')
+	}
+	w.close('}')
+}
+
+// writePart writes a part of a GPU that has readings of its own.
+func (a *API) writePart(w *writer, g *projections.GPU, part *projections.Part) {
+	w.open('{')
+	w.text("part", part.Name)
+	w.identity(g.Host, &part.Identity)
+	w.time("last_seen", part.LastSeen)
+	w.readings(a.names, part.Latest, true)
+	w.close('}')
+}
+
+// gpuStatus gives a function that tells a GPU's status at one instant.
+func (a *API) gpuStatus(s *live.State) func(*projections.GPU) projections.Status {
+	now, seen := events.TimestampOf(a.now()), hostSeen(s)
+	return func(g *projections.GPU) projections.Status {
+		return projections.StatusOf(g.LastSeen, seen(g.Host), now)
+	}
+}
+
+// hostSeen gives a function that tells when a host was last seen, by record time.
+func hostSeen(s *live.State) func(events.HostID) events.Timestamp {
+	return func(id events.HostID) events.Timestamp {
+		if host, ok := s.Host(id); ok {
+			return host.LastSeen
+		}
+		return 0
+	}
+}
+
+// statuses reads the wanted statuses.
+func (p params) statuses() ([]projections.Status, error) {
+	items, err := p.list("status", "active, stale or missing")
+	if err != nil {
+		return nil, err
+	}
+	var wanted []projections.Status
+	for _, item := range items {
+		switch status := projections.Status(item); status {
+		case projections.Active, projections.Stale, projections.Missing:
+			wanted = append(wanted, status)
+		default:
+			return nil, badParameter("status", item, "active, stale or missing")
+		}
+	}
+	return wanted, nil
+}
+
+// onHosts gives the GPUs whose newest record is from one of the hosts.
+func onHosts(gpus []*projections.GPU, hosts []events.HostID) []*projections.GPU {
+	var out []*projections.GPU
+	for _, g := range gpus {
+		if slices.Contains(hosts, g.Host) {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// findGPU finds the GPU that the path names.
+func findGPU(c *fiber.Ctx, s *live.State) (*projections.GPU, error) {
+	id, err := segment(c, "id")
+	if err != nil {
+		return nil, err
+	}
+	if g, ok := s.GPU(events.GPUID(id)); ok {
+		return g, nil
+	}
+	text := fmt.Sprintf("no GPU %q; give a UUID or host:index, see /api/v1/gpus", id)
+	if strings.Trim(id, "0123456789") == "" {
+		text = fmt.Sprintf("no GPU %q; an index alone does not name one: give a UUID or host:%s", id, id)
+	}
+	return nil, &Error{Status: http.StatusNotFound, Code: UnknownGPU, Text: text}
+}

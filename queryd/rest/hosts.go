@@ -1,0 +1,169 @@
+package rest
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
+)
+
+const (
+	maxList  = 1_000_000 // most that a list's limit takes; lists are whole without one
+	hostSize = 640       // about how many bytes the JSON of a host takes
+)
+
+// hosts answers GET /api/v1/hosts.
+func (a *API) hosts(c *fiber.Ctx) error {
+	p, err := parameters(c, "status", "limit", "wait")
+	if err != nil {
+		return err
+	}
+	limit, err := p.limit(maxList, maxList)
+	if err != nil {
+		return err
+	}
+	wanted, err := p.statuses()
+	if err != nil {
+		return err
+	}
+	s, err := a.state(c, p)
+	if err != nil {
+		return err
+	}
+	w := a.begin(s, hostSize*len(s.Hosts()))
+	w.open('[')
+	count, total, now := 0, 0, events.TimestampOf(a.now())
+	for _, host := range s.Hosts() {
+		if len(wanted) > 0 && !slices.Contains(wanted, hostStatus(host, now)) {
+			continue
+		}
+		if total++; count < limit {
+			count++
+			w.open('{')
+			w.host(host, now)
+			w.close('}')
+		}
+	}
+	w.close(']')
+	return w.finishList(c, count, total)
+}
+
+// host answers GET /api/v1/hosts/{hostname}.
+func (a *API) host(c *fiber.Ctx) error {
+	p, err := parameters(c, "wait")
+	if err != nil {
+		return err
+	}
+	s, err := a.state(c, p)
+	if err != nil {
+		return err
+	}
+	host, err := findHost(c, s)
+	if err != nil {
+		return err
+	}
+	w := a.begin(s, hostSize)
+	w.open('{')
+	w.host(host, events.TimestampOf(a.now()))
+	w.key("gpu_ids")
+	w.open('[')
+	for _, g := range host.GPUs {
+		w.str(string(g.ID))
+	}
+	w.close(']')
+	w.close('}')
+	return w.finish(c, 1)
+}
+
+// finishList ends a list that a limit may have cut, in which case it tells how long the whole is.
+func (w *writer) finishList(c *fiber.Ctx, count, total int) error {
+	if total > count {
+		w.whole("total", int64(total))
+	}
+	return w.finish(c, count)
+}
+
+func hostStatus(host *live.Host, now events.Timestamp) projections.Status {
+	return projections.StatusOf(host.LastSeen, host.LastSeen, now)
+}
+
+// host writes the members of one host.
+func (w *writer) host(host *live.Host, now events.Timestamp) {
+	w.text("hostname", string(host.ID))
+	w.text("host_id", string(host.ID))
+	w.text("status", string(hostStatus(host, now)))
+	w.time("first_seen", host.FirstSeen)
+	w.time("last_seen", host.LastSeen)
+	w.totals(projections.Sum(host.GPUs, func(events.HostID) events.Timestamp { return host.LastSeen }, now))
+	w.counts("models", "model_name", host.GPUs, func(g *projections.GPU) string { return g.Identity.Model })
+	w.counts("drivers", "driver_version", host.GPUs, func(g *projections.GPU) string { return g.Identity.Driver })
+}
+
+// totals writes the members that sum up a set of GPUs.
+func (w *writer) totals(t projections.Totals) {
+	w.whole("gpu_count", int64(t.GPUs))
+	w.key("gpu_status")
+	w.open('{')
+	w.whole(string(projections.Active), int64(t.Active))
+	w.whole(string(projections.Stale), int64(t.Stale))
+	w.whole(string(projections.Missing), int64(t.Missing))
+	w.close('}')
+	w.key("totals")
+	w.open('{')
+	w.float("gpu_utilization_avg", t.UtilizationAvg)
+	w.float("memory_used_mb", t.MemoryUsedMiB)
+	w.float("memory_free_mb", t.MemoryFreeMiB)
+	w.float("power_draw", t.PowerWatts)
+	w.float("temperature_max", t.TemperatureMax)
+	w.close('}')
+}
+
+// counts writes how many GPUs have which value of something, sorted by value; those that said nothing are left out.
+func (w *writer) counts(list, member string, gpus []*projections.GPU, of func(*projections.GPU) string) {
+	count := make(map[string]int)
+	for _, g := range gpus {
+		if v := of(g); v != "" {
+			count[v]++
+		}
+	}
+	w.key(list)
+	w.open('[')
+	for _, v := range slices.Sorted(maps.Keys(count)) {
+		w.open('{')
+		w.text(member, v)
+		w.whole("gpus", int64(count[v]))
+		w.close('}')
+	}
+	w.close(']')
+}
+
+// findHost finds the host that the path names.
+func findHost(c *fiber.Ctx, s *live.State) (*live.Host, error) {
+	id, err := segment(c, "hostname")
+	if err != nil {
+		return nil, err
+	}
+	if host, ok := s.Host(events.HostID(id)); ok {
+		return host, nil
+	}
+	return nil, &Error{Status: http.StatusNotFound, Code: UnknownHost, Text: fmt.Sprintf("no host %q; see /api/v1/hosts", id)}
+}
+
+// hostCounts writes how many hosts have which status.
+func (w *writer) hostCounts(hosts []*live.Host, now events.Timestamp) {
+	count := make(map[projections.Status]int64)
+	for _, host := range hosts {
+		count[hostStatus(host, now)]++
+	}
+	w.key("host_status")
+	w.open('{')
+	w.whole(string(projections.Active), count[projections.Active])
+	w.whole(string(projections.Stale), count[projections.Stale])
+	w.close('}')
+}

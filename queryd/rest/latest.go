@@ -1,0 +1,127 @@
+package rest
+
+import (
+	"slices"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
+)
+
+// latest answers GET /api/v1/telemetry/latest: an entry per GPU, and per part that has readings of its own.
+func (a *API) latest(c *fiber.Ctx) error {
+	p, err := parameters(c, "host_id", "gpu_id", "metric", "limit", "wait")
+	if err != nil {
+		return err
+	}
+	limit, err := p.limit(maxList, maxList)
+	if err != nil {
+		return err
+	}
+	metrics, err := p.metrics()
+	if err != nil {
+		return err
+	}
+	hosts, err := p.hosts()
+	if err != nil {
+		return err
+	}
+	ids, err := p.gpus(hosts)
+	if err != nil {
+		return err
+	}
+	s, err := a.state(c, p)
+	if err != nil {
+		return err
+	}
+	gpus := chosen(s, hosts, ids)
+	w := a.begin(s, min(limit, len(gpus))*latestSize(len(metrics)))
+	w.open('[')
+	out := latestList{api: a, w: w, limit: limit, metrics: metrics}
+	for _, g := range gpus {
+		out.add(g, "", &g.Identity, g.Latest)
+		for i := range g.Parts {
+			out.add(g, g.Parts[i].Name, &g.Parts[i].Identity, g.Parts[i].Latest)
+		}
+	}
+	w.close(']')
+	return w.finishList(c, out.count, out.total)
+}
+
+// latestSize is about how many bytes an entry takes.
+func latestSize(metrics int) int {
+	if metrics == 0 {
+		return gpuSize
+	}
+	return 512 + 128*metrics
+}
+
+// chosen gives the GPUs that a filter takes, in the order of the view.
+func chosen(s *live.State, hosts []events.HostID, ids []events.GPUID) []*projections.GPU {
+	gpus := s.GPUs()
+	if len(ids) > 0 {
+		wanted := make(map[events.GPUID]bool, len(ids))
+		for _, id := range ids {
+			if g, ok := s.GPU(id); ok {
+				wanted[g.ID] = true
+			}
+		}
+		gpus = slices.DeleteFunc(slices.Clone(gpus), func(g *projections.GPU) bool { return !wanted[g.ID] })
+	}
+	if len(hosts) > 0 {
+		gpus = onHosts(gpus, hosts)
+	}
+	return gpus
+}
+
+// latestList writes entries until the limit and counts all.
+type latestList struct {
+	api          *API
+	w            *writer
+	limit        int
+	metrics      []string
+	count, total int
+	buf          []projections.Latest
+}
+
+// add writes an entity's entry, if it has one.
+func (l *latestList) add(g *projections.GPU, part string, id *events.Identity, latest []projections.Latest) {
+	l.buf = join(l.buf[:0], latest, l.metrics)
+	if len(l.buf) == 0 {
+		return
+	}
+	if l.total++; l.count >= l.limit {
+		return
+	}
+	l.count++
+	newest, oldest := l.buf[0].At, l.buf[0].At
+	for i := range l.buf {
+		newest, oldest = max(newest, l.buf[i].At), min(oldest, l.buf[i].At)
+	}
+	w := l.w
+	w.open('{')
+	w.time("timestamp", newest)
+	w.time("oldest_timestamp", oldest)
+	w.text("id", string(g.ID))
+	w.text("part", part)
+	w.text("host_id", string(g.Host))
+	w.identity(g.Host, id)
+	w.readings(l.api.names, l.buf, true)
+	w.close('}')
+}
+
+// join appends the readings of the wanted metrics that are at most projections.JoinTolerance older than the newest of them.
+func join(dst, latest []projections.Latest, metrics []string) []projections.Latest {
+	var newest events.Timestamp
+	for i := range latest {
+		if len(metrics) == 0 || slices.Contains(metrics, latest[i].Metric) {
+			if len(dst) == 0 || latest[i].At > newest {
+				newest = latest[i].At
+			}
+			dst = append(dst, latest[i])
+		}
+	}
+	return slices.DeleteFunc(dst, func(l projections.Latest) bool { return l.At < newest-events.Timestamp(projections.JoinTolerance) })
+}

@@ -1,0 +1,176 @@
+package rest
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/queryd/history"
+)
+
+// params are a request's query parameters.
+type params map[string][]string
+
+// maxItems bounds how many values a repeated parameter may have.
+const maxItems = 1000
+
+// repeated tells which parameters may be given more than once, or several values with commas.
+func repeated(name string) bool {
+	return slices.Contains([]string{"host_id", "gpu_id", "metric", "status"}, name)
+}
+
+// parameters reads the query string; a name that is not among the known ones is refused.
+func parameters(c *fiber.Ctx, known ...string) (params, error) {
+	p := make(params)
+	for key, value := range c.Context().QueryArgs().All() {
+		name := string(key)
+		if !slices.Contains(known, name) {
+			return nil, &Error{Status: http.StatusBadRequest, Code: BadParameter, Text: fmt.Sprintf("unknown parameter %q; there are: %s", name, strings.Join(known, ", "))}
+		}
+		if len(p[name]) > 0 && !repeated(name) {
+			return nil, badParameter(name, string(value), "one value only, and was given twice")
+		}
+		p[name] = append(p[name], string(value))
+	}
+	return p, nil
+}
+
+// one gives the value of a parameter that can be given once.
+func (p params) one(name string) (value string, given bool) {
+	if len(p[name]) == 0 {
+		return "", false
+	}
+	return p[name][0], true
+}
+
+// list gives all values of a repeated parameter; takes says what one is.
+func (p params) list(name, takes string) ([]string, error) {
+	var items []string
+	for _, value := range p[name] {
+		for item := range strings.SplitSeq(value, ",") {
+			if item == "" {
+				return nil, badParameter(name, value, takes+"; leave it out to ask for everything")
+			}
+			items = append(items, item)
+		}
+	}
+	if len(items) > maxItems {
+		return nil, badParameter(name, "…", fmt.Sprintf("at most %d values", maxItems))
+	}
+	return items, nil
+}
+
+// limit gives the limit, or otherwise when there is none.
+func (p params) limit(most, otherwise int) (int, error) {
+	text, given := p.one("limit")
+	if !given {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		return 0, badParameter("limit", text, fmt.Sprintf("a whole number from 1 to %d", most))
+	}
+	return n, nil
+}
+
+// hosts gives the hosts of host_id.
+func (p params) hosts() ([]events.HostID, error) {
+	items, err := p.list("host_id", "host names")
+	if err != nil {
+		return nil, err
+	}
+	hosts := make([]events.HostID, len(items))
+	for i, item := range items {
+		hosts[i] = events.HostID(item)
+	}
+	return hosts, nil
+}
+
+// gpus gives the GPUs of gpu_id. An index alone is one of the given hosts.
+func (p params) gpus(hosts []events.HostID) ([]events.GPUID, error) {
+	const takes = "a UUID, host:index, or an index together with host_id"
+	items, err := p.list("gpu_id", takes)
+	if err != nil {
+		return nil, err
+	}
+	var gpus []events.GPUID
+	for _, item := range items {
+		if strings.Trim(item, "0123456789") != "" {
+			gpus = append(gpus, events.GPUID(item))
+			continue
+		}
+		if len(hosts) == 0 {
+			return nil, badParameter("gpu_id", item, takes)
+		}
+		for _, host := range hosts {
+			gpus = append(gpus, events.GPUID(string(host)+":"+item))
+		}
+	}
+	return gpus, nil
+}
+
+// metrics gives the canonical names of metric; every name that a source may use for a metric is taken.
+func (p params) metrics() ([]string, error) {
+	items, err := p.list("metric", "metric names such as DCGM_FI_DEV_GPU_UTIL or gpu_utilization")
+	if err != nil {
+		return nil, err
+	}
+	for i, item := range items {
+		m, _, _ := metric.Lookup(item)
+		items[i] = m.Name
+	}
+	return items, nil
+}
+
+// span sets the range of a history query.
+func (a *API) span(p params, q *history.Query) error {
+	now := a.now()
+	for name, to := range map[string]struct {
+		at  *events.Timestamp
+		has *bool
+	}{"start_time": {&q.From, &q.HasFrom}, "end_time": {&q.To, &q.HasTo}} {
+		text, given := p.one(name)
+		if !given {
+			continue
+		}
+		at, relative, err := parseTime(text, now)
+		if err != nil {
+			return badParameter(name, text, timesTaken)
+		}
+		*to.at, *to.has, q.Moving = at, true, q.Moving || relative
+	}
+	if q.HasFrom && q.HasTo && q.From > q.To {
+		start, _ := p.one("start_time")
+		return badParameter("start_time", start, "a time that is not after end_time")
+	}
+	return nil
+}
+
+// oldest reads the order.
+func (p params) oldest() (bool, error) {
+	switch order, given := p.one("order"); {
+	case !given || order == "desc":
+		return false, nil
+	case order == "asc":
+		return true, nil
+	default:
+		return false, badParameter("order", order, "asc (oldest first) or desc (newest first)")
+	}
+}
+
+// segment gives a part of the path as it was before it was escaped.
+func segment(c *fiber.Ctx, name string) (string, error) {
+	raw := c.Params(name)
+	text, err := url.PathUnescape(raw)
+	if err != nil {
+		return "", &Error{Status: http.StatusBadRequest, Code: BadParameter, Text: fmt.Sprintf("path segment %q is not properly percent-encoded", raw)}
+	}
+	return text, nil
+}

@@ -1,0 +1,69 @@
+// Package rest answers HTTP GET requests under /api/v1 with JSON.
+//
+// In: requests. Out: JSON from the current view and from history, and the description of all this (OpenAPI 3.1, a page to read it).
+// It never talks to etcd, never changes anything, and never sends a reading through a float: a number is written as it was stored.
+//
+// An answer is {"success":true,"data":…,"count":N}, an error {"success":false,"error":"…","code":"…"} with the matching status. A
+// parameter that is unknown or cannot be used is refused by name: left out silently it would widen the query.
+package rest
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/live"
+)
+
+// viewer is what rest needs of the view (live.Hub): the current State, one that holds everything up to a revision, and whether the
+// view is current.
+type viewer interface {
+	State() *live.State
+	Wait(ctx context.Context, rev events.Revision) (*live.State, error)
+	Ready() error
+}
+
+// teller is what rest needs of history (history.History).
+type teller interface {
+	Telemetry(ctx context.Context, s *live.State, q history.Query) (history.Page, error)
+}
+
+// API answers requests; safe for concurrent use.
+type API struct {
+	cfg   Config
+	facts events.Facts
+	view  viewer
+	past  teller
+	lg    *slog.Logger
+	names names
+	now   func() time.Time // for tests; time.Now
+}
+
+// New makes an API. facts are the log's.
+func New(cfg Config, facts events.Facts, view viewer, past teller, lg *slog.Logger) *API {
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	return &API{cfg: cfg.withDefaults(), facts: facts, view: view, past: past, lg: lg, names: catalogue(), now: time.Now}
+}
+
+// Routes registers every path of this package.
+func (a *API) Routes(r fiber.Router) {
+	r.Get("/api/v1/gpus", a.gpus)
+	r.Get("/api/v1/gpus/:id", a.gpu)
+	r.Get("/api/v1/gpus/:id/telemetry", a.gpuTelemetry)
+	r.Get("/api/v1/hosts", a.hosts)
+	r.Get("/api/v1/hosts/:hostname", a.host)
+	r.Get("/api/v1/hosts/:hostname/gpus", a.hostGPUs)
+	r.Get("/api/v1/telemetry", a.telemetry)
+	r.Get("/api/v1/telemetry/latest", a.latest)
+	r.Get("/api/v1/cluster", a.cluster)
+	r.Get("/openapi.json", openapiJSON)
+	r.Get("/openapi.yaml", openapiYAML)
+	r.Get("/docs", docsPage)
+	r.Get("/docs/:file", docsFile)
+}

@@ -1,0 +1,120 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/live"
+)
+
+const (
+	defaultLimit = 100
+	entrySize    = 1024 // about how many bytes the JSON of an entry takes
+)
+
+// telemetry answers GET /api/v1/telemetry.
+func (a *API) telemetry(c *fiber.Ctx) error {
+	p, err := parameters(c, "host_id", "gpu_id", "metric", "start_time", "end_time", "limit", "cursor", "order", "wait")
+	if err != nil {
+		return err
+	}
+	q, err := a.query(p)
+	if err != nil {
+		return err
+	}
+	if q.Hosts, err = p.hosts(); err != nil {
+		return err
+	}
+	if q.GPUs, err = p.gpus(q.Hosts); err != nil {
+		return err
+	}
+	s, err := a.state(c, p)
+	if err != nil {
+		return err
+	}
+	return a.answerPage(c, s, q)
+}
+
+// gpuTelemetry answers GET /api/v1/gpus/{id}/telemetry.
+func (a *API) gpuTelemetry(c *fiber.Ctx) error {
+	p, err := parameters(c, "metric", "start_time", "end_time", "limit", "cursor", "order", "wait")
+	if err != nil {
+		return err
+	}
+	q, err := a.query(p)
+	if err != nil {
+		return err
+	}
+	s, err := a.state(c, p)
+	if err != nil {
+		return err
+	}
+	g, err := findGPU(c, s)
+	if err != nil {
+		return err
+	}
+	q.GPUs = []events.GPUID{g.ID}
+	return a.answerPage(c, s, q)
+}
+
+// query reads the parameters that every history query takes.
+func (a *API) query(p params) (q history.Query, err error) {
+	if q.Limit, err = p.limit(history.MaxLimit, defaultLimit); err != nil {
+		return q, err
+	}
+	if q.Oldest, err = p.oldest(); err != nil {
+		return q, err
+	}
+	if q.Metrics, err = p.metrics(); err != nil {
+		return q, err
+	}
+	cursor, _ := p.one("cursor")
+	q.Cursor = history.Cursor(cursor)
+	return q, a.span(p, &q)
+}
+
+// answerPage asks history and answers with a page.
+func (a *API) answerPage(c *fiber.Ctx, s *live.State, q history.Query) error {
+	ctx, cancel := context.WithTimeout(c.UserContext(), a.cfg.Timeout)
+	defer cancel()
+	page, err := a.past.Telemetry(ctx, s, q)
+	switch {
+	case err == nil:
+	case errors.Is(err, history.ErrCursor), ctx.Err() != nil:
+		return err
+	default:
+		return &Error{http.StatusServiceUnavailable, Unavailable, "history cannot be read at the moment; try again", err}
+	}
+	w := a.begin(s, entrySize*len(page.Entries))
+	w.open('[')
+	var readings []projections.Latest
+	for i := range page.Entries {
+		readings = a.writeEntry(w, &page.Entries[i], readings)
+	}
+	w.close(']')
+	w.text("next_cursor", string(page.Next))
+	return w.finish(c, len(page.Entries))
+}
+
+// writeEntry writes one entry; the slice is for reuse.
+func (a *API) writeEntry(w *writer, e *projections.Entry, readings []projections.Latest) []projections.Latest {
+	readings = readings[:0]
+	for _, r := range e.Readings {
+		readings = append(readings, projections.Latest{Metric: r.Metric, Source: r.Source, At: e.At, Value: r.Value})
+	}
+	w.open('{')
+	w.time("timestamp", e.At)
+	w.text("id", string(e.Entity.GPU))
+	w.text("part", e.Entity.Part)
+	w.text("host_id", string(e.Host))
+	w.identity(e.Host, &e.Identity)
+	w.readings(a.names, readings, false)
+	w.close('}')
+	return readings
+}

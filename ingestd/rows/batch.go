@@ -1,0 +1,79 @@
+package rows
+
+import (
+	"bytes"
+	"iter"
+)
+
+// Batch is a run of rows that owns its memory. Fill it with Next, let any one goroutine range over Rows, and use it again when
+// nothing refers to its cells any more. The zero Batch is ready.
+type Batch struct {
+	text    []byte
+	extents []extent
+	faults  []Rejection
+	sep     byte
+	header  [][]byte
+
+	cells   [][]byte // of the current row
+	scratch []byte   // cells that differ from their source text
+}
+
+// reset prepares b for rows of s.
+func (b *Batch) reset(s *Scanner) {
+	if len(b.text) != s.opt.BlockBytes {
+		b.text = make([]byte, s.opt.BlockBytes)
+	}
+	clear(b.faults)
+	b.extents, b.faults = b.extents[:0], b.faults[:0]
+	b.sep, b.header = s.sep, s.header
+}
+
+// Len is the number of rows, repeated headers included.
+func (b *Batch) Len() int { return len(b.extents) }
+
+// Rows splits the batch's rows into cells, in file order; blank lines and repeated headers are left out. Row and Cells are
+// overwritten by the next iteration; the bytes of the cells are valid until the batch is filled again.
+func (b *Batch) Rows() iter.Seq[*Row] {
+	return func(yield func(*Row) bool) {
+		b.scratch = b.scratch[:0]
+		var row Row
+		for _, e := range b.extents {
+			b.split(e, &row)
+			if !b.repeatsHeader(&row) && !yield(&row) {
+				return
+			}
+		}
+	}
+}
+
+// split makes the row of an extent.
+func (b *Batch) split(e extent, row *Row) {
+	*row = Row{Line: e.line, Size: e.end - e.start}
+	if e.fault > 0 {
+		row.Fault = &b.faults[e.fault-1]
+		return
+	}
+	text := b.text[e.start:e.end]
+	cells, fault := b.splitText(text, e.multi)
+	if fault == "" && bytes.IndexByte(text, 0) >= 0 {
+		fault = "the line has NUL bytes, so it is no text; was the file damaged?"
+	}
+	if fault != "" {
+		row.Fault = &Rejection{Line: e.line, Text: Excerpt(text), Reason: fault}
+		return
+	}
+	row.Cells = cells
+}
+
+// repeatsHeader tells that the row is the file's header again, as logs have it that several runs were appended to.
+func (b *Batch) repeatsHeader(row *Row) bool {
+	if len(b.header) == 0 || len(row.Cells) != len(b.header) {
+		return false
+	}
+	for i, cell := range row.Cells {
+		if !bytes.Equal(cell, b.header[i]) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,109 @@
+package rows
+
+import "bytes"
+
+// extent is where a row is in a batch. Its cells are split later, by whoever ranges over the batch.
+type extent struct {
+	start, end int // in Batch.text, without the line end
+	line       int
+	fault      int  // index in Batch.faults plus 1; then start and end give its size only
+	multi      bool // it has line ends inside quotes
+}
+
+// cutter finds the rows of one block.
+//
+// A row ends at the first line end outside quotes. When its quotes are wrong, or not closed within the longest row, the row
+// is its first line alone, and the next line starts afresh. In a row without faults every quote so far has opened, closed
+// or escaped; so a line end behind an even number of quotes is outside of them, and only lines with an odd number
+// need a closer look.
+type cutter struct {
+	s     *Scanner
+	b     *Batch
+	text  []byte
+	pos   int
+	limit int
+}
+
+// cut takes the complete rows, up to limit, and leaves pos behind them.
+func (c *cutter) cut() {
+	for len(c.b.extents) < c.limit && c.pos < len(c.text) {
+		if c.s.long.open {
+			c.pos += c.s.skipLong(c.b, c.text[c.pos:])
+		} else if !c.line() {
+			return
+		}
+	}
+}
+
+// line takes the next line, or the row that begins there; false means that its end is not in the text.
+func (c *cutter) line() bool {
+	rest := c.text[c.pos:]
+	end := bytes.IndexByte(rest, '\n')
+	next := end + 1
+	if end < 0 {
+		if !c.s.clean() {
+			return c.unended(rest)
+		}
+		end, next = len(rest), len(rest)
+	}
+	end = len(trimCR(rest[:end]))
+	switch {
+	case end > c.s.opt.MaxLine:
+		c.s.tooLong(c.b, end, Excerpt(rest[:end]))
+		c.pos += next
+	case blank(rest[:end]):
+		c.s.line++
+		c.pos += next
+	case bytes.Count(rest[:end], []byte{'"'})%2 == 0:
+		c.take(end, next, 1)
+	default:
+		return c.quoted(rest, end, next)
+	}
+	return true
+}
+
+// unended waits for more of a line, unless it is too long already.
+func (c *cutter) unended(rest []byte) bool {
+	if len(rest) < c.s.opt.MaxLine+lineEnd {
+		return false
+	}
+	c.s.beginLong(rest)
+	c.pos = len(c.text)
+	return true
+}
+
+// quoted takes a row that may go on behind its first line.
+func (c *cutter) quoted(rest []byte, first, afterFirst int) bool {
+	most := c.s.opt.MaxLine + lineEnd
+	window, full := rest[:min(len(rest), most)], len(rest) >= most
+	end, next, v := rowEnd(window, c.s.sep, c.s.clean() && len(rest) <= most)
+	switch {
+	case v == undecided && !full:
+		return false
+	case v == closed && end <= c.s.opt.MaxLine:
+		c.take(end, next, bytes.Count(window[:end], []byte{'\n'})+1)
+	default:
+		c.take(first, afterFirst, 1)
+	}
+	return true
+}
+
+// take adds the row of size bytes on so many lines; the text goes on after next bytes.
+func (c *cutter) take(size, next, lines int) {
+	c.b.extents = append(c.b.extents, extent{
+		start: c.pos, end: c.pos + size, line: c.s.line + 1, multi: lines > 1,
+	})
+	c.s.line += lines
+	c.pos += next
+}
+
+func trimCR(line []byte) []byte {
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		return line[:n-1]
+	}
+	return line
+}
+
+func blank(line []byte) bool {
+	return len(line) == 0 || line[0] == ' ' && len(bytes.TrimLeft(line, " ")) == 0
+}

@@ -1,0 +1,86 @@
+package rows
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Header reads the first row and keeps it as the file's header: an equal row later is skipped. The separator is Options.Separator, or
+// what a line sep=X before the header says, or else the first of ',' ';' and tab whose cells match accepts. When match
+// accepts none, ok is false and the cells are those of the separator that gives most. The cells are the caller's.
+// Without any row the error is io.EOF.
+func (s *Scanner) Header(match func(cells [][]byte) bool) (cells [][]byte, ok bool, err error) {
+	candidates := []byte{',', ';', '\t'}
+	if s.opt.Separator != 0 {
+		candidates = []byte{s.opt.Separator}
+	} else if sep, err := s.separatorLine(); err != nil {
+		return nil, false, err
+	} else if sep != 0 {
+		candidates = []byte{sep}
+	}
+	s.sep = candidates[0]
+	var b Batch
+	if err := s.start(); err != nil {
+		return nil, false, err
+	}
+	if err := s.fill(&b, 1); err != nil {
+		return nil, false, err
+	}
+	cells, sep, ok, fault := b.choose(candidates, match)
+	if fault != nil {
+		return nil, false, fmt.Errorf("reading the header: %w", fault)
+	}
+	s.sep, s.header = sep, cells
+	return cloneCells(cells), ok, nil
+}
+
+// choose splits the batch's only row by each separator.
+func (b *Batch) choose(seps []byte, match func([][]byte) bool) (cells [][]byte, sep byte, ok bool, fault *Rejection) {
+	for _, candidate := range seps {
+		b.sep, b.scratch = candidate, nil
+		var row Row
+		b.split(b.extents[0], &row)
+		if row.Fault != nil {
+			fault = row.Fault
+			continue
+		}
+		if match(row.Cells) {
+			return cloneCells(row.Cells), candidate, true, nil
+		}
+		if len(row.Cells) > len(cells) {
+			cells, sep = cloneCells(row.Cells), candidate
+		}
+	}
+	if cells != nil {
+		fault = nil
+	}
+	return cells, sep, false, fault
+}
+
+// separatorLine consumes a first line sep=X, which Excel writes and understands, and gives X; 0: there is none.
+func (s *Scanner) separatorLine() (byte, error) {
+	const prefix = "sep="
+	head, err := s.Peek(len(prefix) + 1 + lineEnd)
+	if err != nil || len(head) <= len(prefix) || !strings.EqualFold(string(head[:len(prefix)]), prefix) {
+		return 0, err
+	}
+	line, _, _ := bytes.Cut(head, []byte{'\n'})
+	line = trimCR(line)
+	if len(line) != len(prefix)+1 {
+		return 0, nil
+	}
+	s.rest = bytes.TrimPrefix(s.rest[len(line):], []byte{'\r'})
+	s.rest = bytes.TrimPrefix(s.rest, []byte{'\n'})
+	s.line++
+	return line[len(prefix)], nil
+}
+
+func cloneCells(cells [][]byte) [][]byte {
+	out := make([][]byte, len(cells))
+	for i, cell := range cells {
+		out[i] = slices.Clone(cell)
+	}
+	return out
+}

@@ -1,0 +1,70 @@
+package rows
+
+import "bytes"
+
+// verdict is what rowEnd found.
+type verdict uint8
+
+const (
+	undecided verdict = iota // the row's end may lie behind the text
+	closed                   // the row ended outside quotes
+	broken                   // a quote is where none may be
+)
+
+// rowEnd walks the row at the start of text to its end by RFC 4180. whole tells that nothing follows the text.
+// The row is text[:end]; the next one begins at next.
+func rowEnd(text []byte, sep byte, whole bool) (end, next int, v verdict) {
+	for i := 0; ; i++ {
+		quoted := i < len(text) && text[i] == '"'
+		if quoted {
+			if i = closeQuote(text, i+1); i < 0 {
+				return 0, 0, unless(whole, broken)
+			}
+		}
+		from := i
+		for i < len(text) && text[i] != sep && text[i] != '\n' {
+			if text[i] == '"' {
+				return 0, 0, broken
+			}
+			i++
+		}
+		if quoted && !bareCR(text[from:i]) {
+			return 0, 0, broken
+		}
+		switch {
+		case i == len(text):
+			return len(trimCR(text)), i, unless(whole, closed)
+		case text[i] == '\n':
+			return len(trimCR(text[:i])), i + 1, closed
+		case i > from && quoted: // a carriage return before a separator
+			return 0, 0, broken
+		}
+	}
+}
+
+func unless(whole bool, v verdict) verdict {
+	if whole {
+		return v
+	}
+	return undecided
+}
+
+// bareCR tells that nothing follows a closing quote but, at most, the line end's carriage return.
+func bareCR(text []byte) bool {
+	return len(text) == 0 || len(text) == 1 && text[0] == '\r'
+}
+
+// closeQuote gives the place behind the quote that closes the cell whose text starts at i; -1: it is not there.
+func closeQuote(text []byte, i int) int {
+	for {
+		j := bytes.IndexByte(text[i:], '"')
+		if j < 0 {
+			return -1
+		}
+		i += j + 1
+		if i == len(text) || text[i] != '"' {
+			return i
+		}
+		i++
+	}
+}

@@ -1,0 +1,81 @@
+package rows
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Row is one row of a file.
+type Row struct {
+	Line  int        // the physical line that it starts on, from 1
+	Size  int        // bytes of its source text, without the line end
+	Cells [][]byte   // unquoted; nil with a Fault
+	Fault *Rejection // why the line is no row: too long, bad quotes, NUL bytes
+}
+
+// Fit drops one empty cell too many (a trailing separator). Any other difference from the header's width is a
+// rejection of the row.
+func (r *Row) Fit(width int) *Rejection {
+	n := len(r.Cells)
+	switch {
+	case n == width:
+		return nil
+	case n == width+1 && len(r.Cells[width]) == 0:
+		r.Cells = r.Cells[:width]
+		return nil
+	case n < width:
+		return r.reject(fmt.Sprintf("the row has %d cells, the header has %d: is the line cut off?", n, width))
+	default:
+		return r.reject(fmt.Sprintf("the row has %d cells, the header has %d: is there a separator in an unquoted cell?", n, width))
+	}
+}
+
+func (r *Row) reject(reason string) *Rejection {
+	var text []byte
+	for i, cell := range r.Cells {
+		if i > 0 {
+			text = append(text, ' ')
+		}
+		if text = append(text, cell...); len(text) > MaxText {
+			break
+		}
+	}
+	return &Rejection{Line: r.Line, Text: Excerpt(text), Reason: reason}
+}
+
+// Rejection is the verdict on something that cannot be used: a whole row, or one cell of it when Column is set.
+type Rejection struct {
+	Line   int    // physical line, from 1
+	Column string // as the header spells it; "" for the whole row
+	Text   string // what was read, as Excerpt shows it
+	Reason string // what is wrong and what to do, for a person
+}
+
+// Error is the rejection in one line.
+func (r *Rejection) Error() string {
+	if r.Column == "" {
+		return fmt.Sprintf("line %d: %s", r.Line, r.Reason)
+	}
+	return fmt.Sprintf("line %d, column %s, %q: %s", r.Line, r.Column, r.Text, r.Reason)
+}
+
+// MaxText bounds what a Rejection quotes.
+const MaxText = 80
+
+// Excerpt gives text as a Rejection quotes it: valid UTF-8 of at most MaxText bytes.
+func Excerpt(text []byte) string {
+	const more = "…"
+	if len(text) <= MaxText && utf8.Valid(text) {
+		return string(text)
+	}
+	s := strings.ToValidUTF8(string(text[:min(len(text), MaxText)]), "\uFFFD")
+	if len(text) <= MaxText && len(s) <= MaxText {
+		return s
+	}
+	cut := min(len(s), MaxText-len(more))
+	for cut > 0 && cut < len(s) && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + more
+}

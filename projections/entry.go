@@ -1,6 +1,10 @@
 package projections
 
-import "telemetry-pipeline/events"
+import (
+	"cmp"
+
+	"telemetry-pipeline/events"
+)
 
 // Entry is every reading of one entity at one exact time.
 type Entry struct {
@@ -8,7 +12,7 @@ type Entry struct {
 	Host     events.HostID
 	Entity   events.Entity
 	Identity events.Identity // of several at one time that of the greatest id
-	Readings []Reading       // sorted by Metric, then greatest Value first; several per metric are possible
+	Readings []Reading       // sorted by Metric, then greatest Value first, then greatest Source; several per metric are possible
 }
 
 // Reading is one metric's reading in an Entry.
@@ -40,10 +44,42 @@ type Place struct {
 func (e *Entry) Place() Place { return Place{At: e.At, Host: e.Host, Entity: e.Entity} }
 
 // Compare orders places: -1, 0 or +1.
-func (p Place) Compare(q Place) int { panic("contract") }
+func (p Place) Compare(q Place) int {
+	if c := cmp.Compare(p.At, q.At); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(p.Host, q.Host); c != 0 {
+		return c
+	}
+	return compareEntity(p.Entity, q.Entity)
+}
 
-// Entries joins a host's records of one window into entries, ascending by Place, or descending with Newest. identity resolves the
-// columns' identities. Its cost follows the filtered columns and what Limit lets through, not the window's size.
-func Entries(host events.HostID, s *Series, identity *Identity, f EntryFilter) []Entry {
-	panic("contract")
+// bounds are the first and last time that the filter lets through.
+func (f *EntryFilter) bounds() (from, to events.Timestamp) {
+	from, to = f.From, f.To
+	if from == 0 {
+		from = minTime
+	}
+	if to == 0 {
+		to = maxTime
+	}
+	switch {
+	case f.Behind == nil:
+	case f.Newest:
+		to = min(to, f.Behind.At)
+	default:
+		from = max(from, f.Behind.At)
+	}
+	return from, to
+}
+
+// passed tells whether a place is not behind the one to go on from.
+func (f *EntryFilter) passed(p Place) bool {
+	if f.Behind == nil {
+		return false
+	}
+	if f.Newest {
+		return p.Compare(*f.Behind) >= 0
+	}
+	return p.Compare(*f.Behind) <= 0
 }

@@ -17,24 +17,39 @@ type Host struct {
 	Identity Identity
 }
 
-// Effect is what folding one event did to a host and what it adds to the host's history.
-type Effect struct {
-	Live     bool // Host.Live changed
-	Identity bool // Host.Identity changed
-	// Fresh are records newer than anything folded before in their series: no chunk can hold them yet. Late are
-	// the others, which the window's chunks may hold already. Neither holds implausible readings.
-	Fresh, Late map[Window]Series
+// Fragments gives what the host knows of each of its GPUs, by GPU. Readings of the host itself, which name no GPU, are left out.
+func (h *Host) Fragments() iter.Seq2[events.GPUID, Fragment] {
+	return func(yield func(events.GPUID, Fragment) bool) {
+		all := h.Live.Entities
+		for i := 0; i < len(all); {
+			gpu := all[i].Entity.GPU
+			f := Fragment{Host: h}
+			for ; i < len(all) && all[i].Entity.GPU == gpu; i++ {
+				f.Entities = append(f.Entities, &all[i])
+			}
+			if gpu != "" && !yield(gpu, f) {
+				return
+			}
+		}
+	}
 }
 
-// Apply folds an event of this host. Folding an event again changes nothing (all its records are then Late).
-func (h *Host) Apply(ev *events.Event) Effect { panic("contract") }
+// FirstSeen is the host's earliest record time; ok is false for a host without records.
+func (h *Host) FirstSeen() (at events.Timestamp, ok bool) {
+	for i := range h.Identity.Known {
+		if k := &h.Identity.Known[i]; !ok || k.FirstSeen < at {
+			at, ok = k.FirstSeen, true
+		}
+	}
+	return at, ok
+}
 
-// Check tells which invariant of the models is broken, nil when none is (sorted, unique, references resolve, windows disjoint).
-func (h *Host) Check() error { panic("contract") }
-
-// Fragments gives what the host knows of each of its GPUs, by GPU.
-func (h *Host) Fragments() iter.Seq2[events.GPUID, Fragment] { panic("contract") }
-
-// FirstSeen and LastSeen are the host's earliest and newest record times; ok is false for a host without records.
-func (h *Host) FirstSeen() (at events.Timestamp, ok bool) { panic("contract") }
-func (h *Host) LastSeen() (at events.Timestamp, ok bool)  { panic("contract") }
+// LastSeen is the host's newest record time; ok is false for a host without records.
+func (h *Host) LastSeen() (at events.Timestamp, ok bool) {
+	for i := range h.Live.Entities {
+		if e := &h.Live.Entities[i]; !ok || e.SeenAt > at {
+			at, ok = e.SeenAt, true
+		}
+	}
+	return at, ok
+}

@@ -1,9 +1,15 @@
 package projections
 
-import "telemetry-pipeline/events"
+import (
+	"cmp"
+	"slices"
+
+	"telemetry-pipeline/events"
+)
 
 // Identity is what is known of a host's entities, and in which windows it has history. It changes
-// rarely, and is written only then.
+// rarely, and is written only then. Its slices are never changed in place (see Host). Implausible readings count for nothing here, as
+// in the other models.
 type Identity struct {
 	Known   []Known // sorted by ID
 	Windows []Span  // windows that hold records: disjoint, ascending, not adjacent
@@ -18,3 +24,16 @@ type Known struct {
 
 // Span is a run of windows, both ends included.
 type Span struct{ First, Last Window }
+
+// Find gives what is known of an identity.
+func (id *Identity) Find(of events.IdentityID) (*Known, bool) {
+	i, ok := id.find(of)
+	if !ok {
+		return nil, false
+	}
+	return &id.Known[i], true
+}
+
+func (id *Identity) find(of events.IdentityID) (int, bool) {
+	return slices.BinarySearchFunc(id.Known, of, func(k Known, of events.IdentityID) int { return cmp.Compare(k.ID, of) })
+}

@@ -1,8 +1,14 @@
 package projections
 
-import "telemetry-pipeline/events"
+import (
+	"slices"
+	"strings"
 
-// Live is the newest reading of every metric of every entity of one host. Sorted by Entity, then Metric.
+	"telemetry-pipeline/events"
+)
+
+// Live is the newest reading of every metric of every entity of one host. Sorted by Entity, then Metric. Its slices are never
+// changed in place (see Host).
 type Live struct {
 	Entities []LiveEntity
 }
@@ -25,4 +31,31 @@ type Latest struct {
 }
 
 // Find gives the reading of one metric in readings sorted by Metric.
-func Find(latest []Latest, metric string) (Latest, bool) { panic("contract") }
+func Find(latest []Latest, metric string) (Latest, bool) {
+	i, ok := findMetric(latest, metric)
+	if !ok {
+		return Latest{}, false
+	}
+	return latest[i], true
+}
+
+// findMetric tells where a metric is, or belongs.
+func findMetric(latest []Latest, metric string) (int, bool) {
+	return slices.BinarySearchFunc(latest, metric, func(l Latest, m string) int { return strings.Compare(l.Metric, m) })
+}
+
+// find tells where an entity is, or belongs.
+func (l *Live) find(e events.Entity) (int, bool) {
+	return slices.BinarySearchFunc(l.Entities, e, func(a LiveEntity, e events.Entity) int { return compareEntity(a.Entity, e) })
+}
+
+// stands tells whether l stays the latest beside another reading of its metric.
+func (l *Latest) stands(at events.Timestamp, v events.Value, source string) bool {
+	if at != l.At {
+		return at < l.At
+	}
+	if c := v.Compare(l.Value); c != 0 {
+		return c < 0
+	}
+	return source <= l.Source
+}

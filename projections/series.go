@@ -1,22 +1,11 @@
 package projections
 
 import (
-	"time"
+	"cmp"
+	"slices"
 
 	"telemetry-pipeline/events"
 )
-
-// Window is an hour of record time, counted from the Unix epoch (negative before it).
-type Window int64
-
-// WindowSpan is how long a window is.
-const WindowSpan = time.Hour
-
-// WindowOf tells in which window an instant lies.
-func WindowOf(at events.Timestamp) Window { panic("contract") }
-
-// Start is the window's first instant; the next window's Start is its end.
-func (w Window) Start() events.Timestamp { panic("contract") }
 
 // Series is the set of records of one host in one window. Columns are sorted by (Entity, Metric, Source, Identity), their samples
 // canonical: two equal sets of records are equal byte for byte.
@@ -33,15 +22,88 @@ type Column struct {
 	events.Samples
 }
 
-// Add unites the records of other into s and returns those that s had not.
-func (s *Series) Add(other Series) (added Series) { panic("contract") }
-
 // Records counts the readings.
-func (s *Series) Records() int { panic("contract") }
+func (s *Series) Records() int {
+	n := 0
+	for i := range s.Columns {
+		n += s.Columns[i].Len()
+	}
+	return n
+}
+
+// Add unites the records of other into s and returns those that s had not. Both are canonical, and other stays as it is;
+// memory may be shared. Adding newer and newer records costs what they cost, not what s holds.
+func (s *Series) Add(other Series) (added Series) {
+	var fresh []Column // columns whose key s has not
+	i := 0
+	for j := range other.Columns {
+		c := &other.Columns[j]
+		for i < len(s.Columns) && compareKey(&s.Columns[i], c) < 0 {
+			i++
+		}
+		if i == len(s.Columns) || compareKey(&s.Columns[i], c) != 0 {
+			fresh = append(fresh, *c)
+			added.Columns = append(added.Columns, *c)
+			continue
+		}
+		if rows := s.Columns[i].Unite(c.Samples); rows.Len() > 0 {
+			part := *c
+			part.Samples = rows
+			added.Columns = append(added.Columns, part)
+		}
+	}
+	s.insert(fresh)
+	return added
+}
+
+// insert puts sorted columns with new keys among those of s.
+func (s *Series) insert(fresh []Column) {
+	if len(fresh) == 0 {
+		return
+	}
+	for i := range fresh {
+		fresh[i].Samples, _ = events.Union(events.Samples{}, fresh[i].Samples) // without room that another may append to
+	}
+	if n := len(s.Columns); n == 0 || compareKey(&s.Columns[n-1], &fresh[0]) < 0 {
+		s.Columns = append(s.Columns, fresh...)
+		return
+	}
+	all := make([]Column, 0, len(s.Columns)+len(fresh))
+	for _, c := range s.Columns {
+		for len(fresh) > 0 && compareKey(&fresh[0], &c) < 0 {
+			all, fresh = append(all, fresh[0]), fresh[1:]
+		}
+		all = append(all, c)
+	}
+	s.Columns = append(all, fresh...)
+}
 
 // Merge gives the set union of chunks of one window, in any order. It is fast where they follow each other in time, and may share
 // memory with them.
-func Merge(chunks ...Series) Series { panic("contract") }
+func Merge(chunks ...Series) Series {
+	type dated struct {
+		series Series
+		first  events.Timestamp
+	}
+	order := make([]dated, len(chunks))
+	for i, s := range chunks {
+		order[i] = dated{series: s, first: s.first()}
+	}
+	slices.SortStableFunc(order, func(a, b dated) int { return cmp.Compare(a.first, b.first) })
+	var all Series
+	for _, d := range order {
+		all.Add(d.series)
+	}
+	return all
+}
 
-// SeriesOf gives an event's plausible records by window.
-func SeriesOf(ev *events.Event) map[Window]Series { panic("contract") }
+// first is the earliest time of a series, or the last instant there is.
+func (s *Series) first() events.Timestamp {
+	at := maxTime
+	for i := range s.Columns {
+		if times := s.Columns[i].Times; len(times) > 0 {
+			at = min(at, times[0])
+		}
+	}
+	return at
+}

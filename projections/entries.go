@@ -1,0 +1,186 @@
+package projections
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/events"
+)
+
+// Entries joins a host's records of one window into entries, ascending by Place, or descending with Newest. identity resolves the
+// columns' identities. Its cost follows the filtered columns and what Limit lets through, not the window's size. A reading
+// that several identities share at one time is given once.
+func Entries(host events.HostID, s *Series, identity *Identity, f EntryFilter) []Entry {
+	j := newJoin(s, &f)
+	var entries []Entry
+	for len(j.queue) > 0 && (f.Limit <= 0 || len(entries) < f.Limit) {
+		lane := j.queue[0]
+		e := Entry{At: lane.next, Host: host, Entity: lane.entity}
+		if f.passed(e.Place()) {
+			lane.skip()
+		} else {
+			var id events.IdentityID
+			id, e.Readings = j.take(lane)
+			if k, ok := identity.Find(id); ok {
+				e.Identity = k.Identity
+			}
+			entries = append(entries, e)
+		}
+		j.settle()
+	}
+	return entries
+}
+
+// join walks an entity's columns side by side (a lane), and the lanes of all entities by a queue, the next entry first.
+type join struct {
+	queue lanes
+	room  []Reading // where the readings of coming entries go
+}
+
+type lane struct {
+	entity  events.Entity
+	cursors []cursor
+	next    events.Timestamp // of its next entry
+	step    int              // +1 or -1
+}
+
+// cursor is a place in the filtered rows of a column.
+type cursor struct {
+	*Column
+	row, left int
+}
+
+func newJoin(s *Series, f *EntryFilter) *join {
+	var j join
+	from, to := f.bounds()
+	step := 1
+	if f.Newest {
+		step = -1
+	}
+	for i := range s.Columns {
+		c := &s.Columns[i]
+		if !f.wants(c) {
+			continue
+		}
+		first, end := before(c.Times, from), after(c.Times, to)
+		if first >= end {
+			continue
+		}
+		cur := cursor{Column: c, row: first, left: end - first}
+		if f.Newest {
+			cur.row = end - 1
+		}
+		if n := len(j.queue); n == 0 || j.queue[n-1].entity != c.Entity {
+			j.queue = append(j.queue, &lane{entity: c.Entity, step: step})
+		}
+		l := j.queue[len(j.queue)-1]
+		l.cursors = append(l.cursors, cur)
+	}
+	for _, l := range j.queue {
+		l.advance()
+	}
+	heap.Init(&j.queue)
+	return &j
+}
+
+// wants tells whether the filter takes a column.
+func (f *EntryFilter) wants(c *Column) bool {
+	return (len(f.GPUs) == 0 || slices.Contains(f.GPUs, c.Entity.GPU)) &&
+		(len(f.Metrics) == 0 || slices.Contains(f.Metrics, c.Metric))
+}
+
+// settle puts the first lane where it belongs after it was moved, or takes it away when it is done.
+func (j *join) settle() {
+	if len(j.queue[0].cursors) == 0 {
+		heap.Pop(&j.queue)
+		return
+	}
+	heap.Fix(&j.queue, 0)
+}
+
+// take gives the readings of the lane's next entry and the greatest identity among them, and moves on.
+func (j *join) take(l *lane) (events.IdentityID, []Reading) {
+	var greatest events.IdentityID
+	if cap(j.room)-len(j.room) < len(l.cursors) {
+		j.room = make([]Reading, 0, max(256, 2*len(l.cursors)))
+	}
+	start, several := len(j.room), false
+	for i := range l.cursors {
+		c := &l.cursors[i]
+		for ; c.left > 0 && c.Times[c.row] == l.next; c.move(l.step) {
+			_, v := c.At(c.row)
+			if n := len(j.room); n > start && j.room[n-1].Metric == c.Metric {
+				several = true
+			}
+			j.room = append(j.room, Reading{Metric: c.Metric, Source: c.Source, Value: v})
+			greatest = max(greatest, c.Identity)
+		}
+	}
+	l.advance()
+	readings := j.room[start:len(j.room):len(j.room)]
+	if several {
+		slices.SortFunc(readings, compareReading)
+		readings = slices.Compact(readings)
+	}
+	return greatest, readings
+}
+
+// compareReading orders an entry's readings.
+func compareReading(a, b Reading) int {
+	return cmp.Or(strings.Compare(a.Metric, b.Metric), b.Value.Compare(a.Value), strings.Compare(b.Source, a.Source))
+}
+
+// skip passes over the lane's next entry.
+func (l *lane) skip() {
+	for i := range l.cursors {
+		for c := &l.cursors[i]; c.left > 0 && c.Times[c.row] == l.next; {
+			c.move(l.step)
+		}
+	}
+	l.advance()
+}
+
+func (c *cursor) move(step int) {
+	c.row += step
+	c.left--
+}
+
+// advance finds the time of the lane's next entry and lets go of columns that are done.
+func (l *lane) advance() {
+	live := l.cursors[:0]
+	for _, c := range l.cursors {
+		if c.left == 0 {
+			continue
+		}
+		if at := c.Times[c.row]; len(live) == 0 || (at < l.next) == (l.step > 0) {
+			l.next = at
+		}
+		live = append(live, c)
+	}
+	l.cursors = live
+}
+
+// lanes is the queue: by time, then entity, in the direction of the walk.
+type lanes []*lane
+
+func (q lanes) Len() int { return len(q) }
+
+func (q lanes) Less(i, j int) bool {
+	a, b := q[i], q[j]
+	c := cmp.Compare(a.next, b.next)
+	if c == 0 {
+		c = compareEntity(a.entity, b.entity)
+	}
+	return c*a.step < 0
+}
+
+func (q lanes) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *lanes) Push(x any)   { *q = append(*q, x.(*lane)) }
+
+func (q *lanes) Pop() any {
+	last := (*q)[len(*q)-1]
+	*q = (*q)[:len(*q)-1]
+	return last
+}

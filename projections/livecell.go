@@ -1,0 +1,146 @@
+package projections
+
+import (
+	"encoding/binary"
+	"math"
+
+	"telemetry-pipeline/events"
+)
+
+// A cell column holds one metric's readings of all entities of one shape:
+//
+//	head: flags, and above them the common exponent
+//	times: one distance from the base if flagSameTime, else one for each entity
+//	if flagAbsent: for each entity a reason, and behind a reason other than Present the raw text (0: none)
+//	for each present value: its mantissa less the one before
+//	if flagExponents: for each present value its exponent
+const (
+	flagSameTime = 1 << iota
+	flagAbsent
+	flagExponents
+	flagBits = iota
+)
+
+// appendCells writes metric m of shape sh.
+func (c *liveCoder) appendCells(dst []byte, sh *liveShape, m int) []byte {
+	c.cells = c.cells[:0]
+	for _, i := range sh.entities {
+		c.cells = append(c.cells, &c.live.Entities[i].Latest[m])
+	}
+	flags, exponent := cellForm(c.cells)
+	dst = binary.AppendUvarint(dst, zigzag(int64(exponent))<<flagBits|flags)
+	dst = c.appendCellTimes(dst, flags)
+	if flags&flagAbsent != 0 {
+		for _, l := range c.cells {
+			dst = append(dst, byte(l.Value.Absent))
+			if l.Value.Absent != events.Present {
+				dst = binary.AppendUvarint(dst, c.names.optional(l.Value.Raw, ""))
+			}
+		}
+	}
+	return appendCellNumbers(dst, c.cells, flags, exponent)
+}
+
+// cellForm tells what a column of cells needs.
+func cellForm(cells []*Latest) (flags uint64, exponent int16) {
+	flags, exponent = flagSameTime, math.MaxInt16
+	for _, l := range cells {
+		if l.At != cells[0].At {
+			flags &^= flagSameTime
+		}
+		switch n := l.Value.Number; {
+		case l.Value.Absent != events.Present:
+			flags |= flagAbsent
+		case n.Mantissa != 0:
+			exponent = min(exponent, n.Exponent)
+		}
+	}
+	for _, l := range cells {
+		if l.Value.Absent != events.Present || l.Value.Number.Mantissa == 0 {
+			continue
+		}
+		if _, ok := rescale(l.Value.Number, exponent); !ok {
+			return flags | flagExponents, 0
+		}
+	}
+	if exponent == math.MaxInt16 {
+		exponent = 0 // nothing but zeros and absences
+	}
+	return flags, exponent
+}
+
+func (c *liveCoder) appendCellTimes(dst []byte, flags uint64) []byte {
+	for _, l := range c.cells {
+		dst = binary.AppendUvarint(dst, c.ticks.since(l.At, c.ticks.base))
+		if flags&flagSameTime != 0 {
+			break
+		}
+	}
+	return dst
+}
+
+func appendCellNumbers(dst []byte, cells []*Latest, flags uint64, exponent int16) []byte {
+	last := int64(0)
+	for _, l := range cells {
+		if l.Value.Absent != events.Present {
+			continue
+		}
+		mantissa := l.Value.Number.Mantissa
+		if flags&flagExponents == 0 {
+			mantissa, _ = rescale(l.Value.Number, exponent)
+		}
+		dst = appendVarint(dst, mantissa-last)
+		last = mantissa
+	}
+	if flags&flagExponents == 0 {
+		return dst
+	}
+	for _, l := range cells {
+		if l.Value.Absent == events.Present {
+			dst = appendVarint(dst, int64(l.Value.Number.Exponent))
+		}
+	}
+	return dst
+}
+
+// cells reads one column into the readings of metric m of the entities given.
+func (r *reader) cells(names []string, t *ticks, entities []*LiveEntity, m int) {
+	head := r.uvarint()
+	exponent := r.narrow(unzigzag(head >> flagBits))
+	var at events.Timestamp
+	for i, e := range entities {
+		if i == 0 || head&flagSameTime == 0 {
+			at = t.before(t.base, r.uvarint())
+		}
+		e.Latest[m].At = at
+	}
+	if head&flagAbsent != 0 {
+		for _, e := range entities {
+			r.absence(names, &e.Latest[m].Value)
+		}
+	}
+	last := int64(0)
+	for _, e := range entities {
+		if v := &e.Latest[m].Value; v.Absent == events.Present {
+			last += r.varint()
+			v.Number.Mantissa = last
+		}
+	}
+	for _, e := range entities {
+		if v := &e.Latest[m].Value; v.Absent == events.Present {
+			if head&flagExponents != 0 {
+				exponent = r.exponent()
+			}
+			v.Number = normal(v.Number.Mantissa, exponent)
+		}
+	}
+}
+
+func (r *reader) absence(names []string, v *events.Value) {
+	if b := r.bytes(1); b != nil {
+		v.Absent = events.Reason(b[0])
+	}
+	if v.Absent != events.Present {
+		v.Raw = r.optional(names, "")
+	}
+}

@@ -1,0 +1,194 @@
+package projections
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// names is the table of a model's strings: each once, sorted, then referred to by its place. A string leaves out what it shares
+// with the one before it, and a UUID is written as its 16 bytes.
+type names struct {
+	list  []string
+	place map[string]int
+}
+
+// maxShared bounds the prefix that a string may share, and so what a table may grow to when it is parsed.
+const maxShared = 62
+
+// A string's first number: a UUID of one of these prefixes, or the length of the shared prefix plus len(uuidPrefixes).
+var uuidPrefixes = [...]string{"GPU-", "MIG-"}
+
+// note puts a string into the table.
+func (t *names) note(s string) {
+	if t.place == nil {
+		t.place = make(map[string]int, 32)
+	}
+	if _, ok := t.place[s]; !ok {
+		t.place[s] = 0
+		t.list = append(t.list, s)
+	}
+}
+
+// seal sorts the table; from then on it gives places.
+func (t *names) seal() {
+	slices.Sort(t.list)
+	for i, s := range t.list {
+		t.place[s] = i
+	}
+}
+
+// ref is the place of a string that was noted.
+func (t *names) ref(s string) uint64 { return uint64(t.place[s]) }
+
+// optional is a string's place plus one, or zero when it is equal to usual.
+func (t *names) optional(s, usual string) uint64 {
+	if s == usual {
+		return 0
+	}
+	return t.ref(s) + 1
+}
+
+// noteOptional notes what optional will ask for.
+func (t *names) noteOptional(s, usual string) {
+	if s != usual {
+		t.note(s)
+	}
+}
+
+func (t *names) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(t.list)))
+	last := ""
+	for _, s := range t.list {
+		dst = appendName(dst, last, s)
+		last = s
+	}
+	return dst
+}
+
+func appendName(dst []byte, last, s string) []byte {
+	if kind, ok := uuidKind(s); ok {
+		dst = append(dst, byte(kind))
+		return appendUUID(dst, s[len(uuidPrefixes[kind]):])
+	}
+	shared := 0
+	for shared < min(len(last), len(s), maxShared) && last[shared] == s[shared] {
+		shared++
+	}
+	dst = append(dst, byte(shared+len(uuidPrefixes)))
+	dst = binary.AppendUvarint(dst, uint64(len(s)-shared))
+	return append(dst, s[shared:]...)
+}
+
+// names reads a table. All its strings lie in one piece of memory.
+func (r *reader) names() []string {
+	n := r.count(2)
+	text := make([]byte, 0, 16*n)
+	ends := make([]int, 0, n)
+	start := 0
+	for range n {
+		next := len(text)
+		text = r.name(text, text[start:next])
+		start = next
+		ends = append(ends, len(text))
+	}
+	if r.err != nil {
+		return nil
+	}
+	whole, from := string(text), 0
+	list := make([]string, n)
+	for i, end := range ends {
+		list[i] = whole[from:end]
+		from = end
+	}
+	return list
+}
+
+// name reads one string behind dst.
+func (r *reader) name(dst, last []byte) []byte {
+	first := r.bytes(1)
+	if first == nil {
+		return dst
+	}
+	kind := int(first[0])
+	if kind < len(uuidPrefixes) {
+		b := r.bytes(16)
+		if b == nil {
+			return dst
+		}
+		return appendUUIDText(append(dst, uuidPrefixes[kind]...), b)
+	}
+	shared := kind - len(uuidPrefixes)
+	if shared > min(len(last), maxShared) {
+		r.fail(fmt.Errorf("string shares %d bytes with one of %d", shared, len(last)))
+		return dst
+	}
+	dst = append(dst, last[:shared]...)
+	return append(dst, r.bytes(r.count(1))...)
+}
+
+// optional undoes names.optional.
+func (r *reader) optional(names []string, usual string) string {
+	if i := r.index(len(names) + 1); i > 0 {
+		return names[i-1]
+	}
+	return usual
+}
+
+// ref undoes names.ref.
+func (r *reader) ref(names []string) string {
+	if i := r.index(len(names)); r.err == nil {
+		return names[i]
+	}
+	return ""
+}
+
+// uuidKind tells whether s is a prefix and a lower-case UUID, and which prefix.
+func uuidKind(s string) (kind int, ok bool) {
+	if len(s) != 40 {
+		return 0, false
+	}
+	kind = slices.IndexFunc(uuidPrefixes[:], func(p string) bool { return strings.HasPrefix(s, p) })
+	return kind, kind >= 0 && isUUID(s[4:])
+}
+
+func isUUID(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case '0' <= c && c <= '9' || 'a' <= c && c <= 'f':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// appendUUID writes the 16 bytes of a UUID's text.
+func appendUUID(dst []byte, text string) []byte {
+	var digits [32]byte
+	n := 0
+	for i := range len(text) {
+		if text[i] != '-' {
+			digits[n] = text[i]
+			n++
+		}
+	}
+	dst, _ = hex.AppendDecode(dst, digits[:]) // isUUID has checked the digits
+	return dst
+}
+
+func appendUUIDText(dst, b []byte) []byte {
+	for i, part := range [...][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
+		if i > 0 {
+			dst = append(dst, '-')
+		}
+		dst = hex.AppendEncode(dst, part)
+	}
+	return dst
+}

@@ -1,0 +1,197 @@
+package projections
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"telemetry-pipeline/events"
+)
+
+// The form of a series model. One scrape reads many metrics at once, so columns share their times (a vector each) and
+// entities share their list of columns (a shape):
+//
+//	names · ticks (base: the earliest time)
+//	vectors: count of times; the first's distance from the base, then from one to the next
+//	shapes: for each its columns: metric, source (0: same name), vector
+//	groups, sorted by (entity, identity): GPU, part (0: none), identity (8 bytes), shape
+//	for each group and each column of its shape: a sample column (seriescell.go)
+const seriesForm = 1
+
+// AppendSeries writes s behind dst.
+func AppendSeries(dst []byte, s *Series) []byte {
+	c := seriesCoder{series: s}
+	c.survey()
+	dst = append(dst, seriesForm)
+	dst = c.names.append(dst)
+	dst = c.ticks.append(dst)
+	dst = c.appendVectors(dst)
+	dst = c.appendShapes(dst)
+	dst = c.appendGroups(dst)
+	for _, g := range c.groups {
+		for _, col := range g.columns {
+			dst = c.appendSamples(dst, &s.Columns[col])
+		}
+	}
+	return dst
+}
+
+type seriesCoder struct {
+	series   *Series
+	names    names
+	ticks    ticks
+	vectors  [][]events.Timestamp
+	vectorOf []int // by column
+	groups   []seriesGroup
+	shapes   [][]int // columns of the first group of each shape
+}
+
+// seriesGroup is the columns of one entity under one identity.
+type seriesGroup struct {
+	columns []int
+	shape   int
+}
+
+func (c *seriesCoder) survey() {
+	c.collectVectors()
+	c.collectGroups()
+	for i := range c.series.Columns {
+		col := &c.series.Columns[i]
+		c.names.note(string(col.Entity.GPU))
+		c.names.noteOptional(col.Entity.Part, "")
+		c.names.note(col.Metric)
+		c.names.noteOptional(col.Source, col.Metric)
+		for _, a := range col.Absent {
+			c.names.noteOptional(a.Raw, "")
+		}
+	}
+	c.names.seal()
+}
+
+// collectVectors finds the distinct lists of times, their base and unit. A column with the times of the column before, or of one
+// before that, is found by looking at memory only.
+func (c *seriesCoder) collectVectors() {
+	type outline struct {
+		first, last events.Timestamp
+		count       int
+	}
+	known := make(map[outline][]int)
+	c.vectorOf = make([]int, len(c.series.Columns))
+	for i := range c.series.Columns {
+		times := c.series.Columns[i].Times
+		var o outline
+		if n := len(times); n > 0 {
+			o = outline{times[0], times[n-1], n}
+		}
+		same := known[o]
+		at := slices.IndexFunc(same, func(v int) bool { return sameTimes(c.vectors[v], times) })
+		if at < 0 {
+			known[o] = append(same, len(c.vectors))
+			c.vectorOf[i] = len(c.vectors)
+			c.vectors = append(c.vectors, times)
+			continue
+		}
+		c.vectorOf[i] = same[at]
+	}
+	c.ticks = vectorTicks(c.vectors)
+}
+
+func vectorTicks(vectors [][]events.Timestamp) ticks {
+	base, some := events.Timestamp(0), false
+	for _, v := range vectors {
+		if len(v) > 0 && (!some || v[0] < base) {
+			base, some = v[0], true
+		}
+	}
+	t := ticksFrom(base)
+	for _, v := range vectors {
+		for _, at := range v {
+			t.fit(base, at)
+		}
+	}
+	return t
+}
+
+func sameTimes(a, b []events.Timestamp) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
+}
+
+// collectGroups sorts columns into groups and groups by shape.
+func (c *seriesCoder) collectGroups() {
+	order := make([]int, len(c.series.Columns))
+	for i := range order {
+		order[i] = i
+	}
+	columns := c.series.Columns
+	slices.SortStableFunc(order, func(i, j int) int { // columns of a group stay in their order
+		a, b := &columns[i], &columns[j]
+		if d := compareEntity(a.Entity, b.Entity); d != 0 {
+			return d
+		}
+		return cmp.Compare(a.Identity, b.Identity)
+	})
+	for len(order) > 0 {
+		n := 1
+		for n < len(order) && sameGroup(&columns[order[0]], &columns[order[n]]) {
+			n++
+		}
+		c.addGroup(order[:n])
+		order = order[n:]
+	}
+}
+
+func sameGroup(a, b *Column) bool { return a.Identity == b.Identity && a.Entity == b.Entity }
+
+func (c *seriesCoder) addGroup(columns []int) {
+	shape := slices.IndexFunc(c.shapes, func(of []int) bool { return slices.EqualFunc(of, columns, c.sameColumn) })
+	if shape < 0 {
+		shape = len(c.shapes)
+		c.shapes = append(c.shapes, columns)
+	}
+	c.groups = append(c.groups, seriesGroup{columns: columns, shape: shape})
+}
+
+// sameColumn tells whether two columns are one column of a shape.
+func (c *seriesCoder) sameColumn(i, j int) bool {
+	a, b := &c.series.Columns[i], &c.series.Columns[j]
+	return c.vectorOf[i] == c.vectorOf[j] && a.Metric == b.Metric && a.Source == b.Source
+}
+
+func (c *seriesCoder) appendVectors(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(c.vectors)))
+	for _, v := range c.vectors {
+		dst = binary.AppendUvarint(dst, uint64(len(v)))
+		last := c.ticks.base
+		for _, at := range v {
+			dst = binary.AppendUvarint(dst, c.ticks.since(last, at))
+			last = at
+		}
+	}
+	return dst
+}
+
+func (c *seriesCoder) appendShapes(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(c.shapes)))
+	for _, shape := range c.shapes {
+		dst = binary.AppendUvarint(dst, uint64(len(shape)))
+		for _, i := range shape {
+			col := &c.series.Columns[i]
+			dst = binary.AppendUvarint(dst, c.names.ref(col.Metric))
+			dst = binary.AppendUvarint(dst, c.names.optional(col.Source, col.Metric))
+			dst = binary.AppendUvarint(dst, uint64(c.vectorOf[i]))
+		}
+	}
+	return dst
+}
+
+func (c *seriesCoder) appendGroups(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(c.groups)))
+	for _, g := range c.groups {
+		col := &c.series.Columns[g.columns[0]]
+		dst = binary.AppendUvarint(dst, c.names.ref(string(col.Entity.GPU)))
+		dst = binary.AppendUvarint(dst, c.names.optional(col.Entity.Part, ""))
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(col.Identity))
+		dst = binary.AppendUvarint(dst, uint64(g.shape))
+	}
+	return dst
+}

@@ -1,0 +1,75 @@
+package projections
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// Window is an hour of record time, counted from the Unix epoch (negative before it).
+type Window int64
+
+// WindowSpan is how long a window is.
+const WindowSpan = time.Hour
+
+// WindowOf tells in which window an instant lies.
+func WindowOf(at events.Timestamp) Window {
+	w := int64(at) / int64(WindowSpan)
+	if int64(at)%int64(WindowSpan) < 0 {
+		w--
+	}
+	return Window(w)
+}
+
+// Start is the window's first instant; the next window's Start is its end. It is exact for windows that an instant can lie in,
+// but for the very first of them, which starts before any instant can be told.
+func (w Window) Start() events.Timestamp { return events.Timestamp(int64(w) * int64(WindowSpan)) }
+
+// addWindow gives the spans with w in them; the spans handed in are not changed. changed is false when it was there.
+func addWindow(spans []Span, w Window) (all []Span, changed bool) {
+	i, _ := slices.BinarySearchFunc(spans, w, func(s Span, w Window) int {
+		switch {
+		case s.Last < w:
+			return -1
+		case s.First > w:
+			return 1
+		}
+		return 0
+	})
+	if i < len(spans) && spans[i].First <= w {
+		return spans, false
+	}
+	before := i > 0 && spans[i-1].Last+1 == w
+	after := i < len(spans) && spans[i].First-1 == w
+	all = make([]Span, 0, len(spans)+1)
+	all = append(all, spans[:i]...)
+	switch {
+	case before && after:
+		all[i-1].Last = spans[i].Last
+		i++
+	case before:
+		all[i-1].Last = w
+	case after:
+		all = append(all, Span{First: w, Last: spans[i].Last})
+		i++
+	default:
+		all = append(all, Span{First: w, Last: w})
+	}
+	return append(all, spans[i:]...), true
+}
+
+// checkWindows tells whether spans are disjoint, ascending and not adjacent, and within what an instant can lie in.
+func checkWindows(spans []Span) error {
+	first, last := WindowOf(minTime), WindowOf(maxTime)
+	for i, s := range spans {
+		switch {
+		case s.First < first || s.Last > last || s.First > s.Last:
+			return fmt.Errorf("windows %d to %d are no span", s.First, s.Last)
+		case i > 0 && s.First <= spans[i-1].Last+1:
+			return fmt.Errorf("windows %d to %d touch those before, which end with %d", s.First, s.Last, spans[i-1].Last)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package snapshot
+
+import (
+	"fmt"
+
+	"github.com/zeebo/xxh3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// Chunk is a piece of one window's history of one host, appended and never rewritten.
+type Chunk struct {
+	Host   events.HostID
+	Window projections.Window
+	Series projections.Series
+}
+
+// maxPiece is how much of a series goes into one value, before it is compressed.
+const maxPiece = maxBytes / 2
+
+// piece is a chunk, or a part of one, in the bytes that are stored.
+type piece struct {
+	series projections.Series
+	model  []byte
+}
+
+// chunkPuts lists the keys of chunks, each once: the same records come under the same key.
+func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks []Chunk, env envelope) ([]put, error) {
+	var puts []put
+	seen := make(map[string]bool)
+	for _, chunk := range chunks {
+		if err := s.checkHost(p, chunk.Host); err != nil {
+			return nil, err
+		}
+		for _, piece := range pieces(chunk.Series) {
+			first := firstRecord(piece.series)
+			if projections.WindowOf(first) != chunk.Window {
+				return nil, fmt.Errorf("chunk of host %q for window %d holds a record of %v", chunk.Host, chunk.Window, first)
+			}
+			key := s.keys.chunk(g, p, chunk, first, xxh3.Hash128(piece.model).Bytes())
+			if !seen[key] {
+				seen[key] = true
+				puts = append(puts, put{key, s.codec.pack(env, piece.model, true)})
+			}
+		}
+	}
+	return puts, nil
+}
+
+// pieces splits a series that is too large for one value; which records are together does not matter. An empty series has
+// no pieces.
+func pieces(series projections.Series) []piece {
+	if series.Records() == 0 {
+		return nil
+	}
+	model := projections.AppendSeries(nil, &series)
+	if len(model) <= maxPiece {
+		return []piece{{series, model}}
+	}
+	a, b, cut := halves(series)
+	if !cut {
+		return []piece{{series, model}}
+	}
+	return append(pieces(a), pieces(b)...)
+}
+
+// halves cuts a series between two columns, or its only column between two readings.
+func halves(series projections.Series) (a, b projections.Series, cut bool) {
+	cols := series.Columns
+	if n := len(cols); n > 1 {
+		return projections.Series{Columns: cols[: n/2 : n/2]}, projections.Series{Columns: cols[n/2:]}, true
+	}
+	n := cols[0].Len()
+	if n < 2 {
+		return series, projections.Series{}, false
+	}
+	part := func(i, j int) projections.Series {
+		col := cols[0]
+		col.Samples = events.Samples{} // a copy, since the caller's column may be shared
+		for ; i < j; i++ {
+			col.Add(cols[0].At(i))
+		}
+		col.Canonical()
+		return projections.Series{Columns: []projections.Column{col}}
+	}
+	return part(0, n/2), part(n/2, n), true
+}
+
+func firstRecord(series projections.Series) events.Timestamp {
+	var first events.Timestamp
+	some := false
+	for _, col := range series.Columns {
+		if col.Len() > 0 && (!some || col.Times[0] < first) {
+			first, some = col.Times[0], true
+		}
+	}
+	return first
+}

@@ -1,0 +1,101 @@
+package snapshot
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+
+	"telemetry-pipeline/events"
+)
+
+// A stored model is a tag, an envelope and the model's own bytes:
+//
+//	tag (1 byte: plain or compressed) · revision (uvarint) · length of upload id (uvarint) · upload id · model
+//
+// Models are equal when their own bytes are, whatever the envelopes say.
+type envelope struct {
+	revision int64 // of the log; what the writer had folded
+	upload   events.UploadID
+}
+
+const (
+	tagPlain = 1
+	tagZstd  = 2
+
+	worthCompressing = 512      // bytes; less gains nothing that etcd's own 256 bytes per key would notice
+	maxModel         = 64 << 20 // bytes a compressed model may claim to unpack to
+	maxUpload        = 256      // bytes of an upload id that are kept
+)
+
+var errShort = errors.New("value ends within its envelope")
+
+// codec packs and unpacks stored values. Safe for concurrent use.
+type codec struct {
+	enc *zstd.Encoder
+	dec *zstd.Decoder
+}
+
+func newCodec() codec {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true),
+		zstd.WithWindowSize(256<<10), zstd.WithEncoderCRC(false))
+	if err != nil {
+		panic(err) // the options above are constants
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(maxModel))
+	if err != nil {
+		panic(err)
+	}
+	return codec{enc, dec}
+}
+
+// pack makes a stored value. Compressing is for what is read seldom; what does not shrink by an eighth stays plain.
+func (c codec) pack(e envelope, model []byte, compress bool) []byte {
+	if len(e.upload) > maxUpload {
+		e.upload = e.upload[:maxUpload]
+	}
+	value := make([]byte, 0, len(model)+len(e.upload)+16)
+	value = append(value, tagPlain)
+	value = binary.AppendUvarint(value, uint64(e.revision))
+	value = binary.AppendUvarint(value, uint64(len(e.upload)))
+	value = append(value, e.upload...)
+	if head := len(value); compress && len(model) >= worthCompressing {
+		value = c.enc.EncodeAll(model, value)
+		if len(value)-head < len(model)-len(model)/8 {
+			value[0] = tagZstd
+			return value
+		}
+		value = value[:head]
+	}
+	return append(value, model...)
+}
+
+// unpack undoes pack. The model may alias value.
+func (c codec) unpack(value []byte) (e envelope, model []byte, err error) {
+	if len(value) == 0 {
+		return e, nil, errShort
+	}
+	tag, rest := value[0], value[1:]
+	revision, n := binary.Uvarint(rest)
+	if n <= 0 {
+		return e, nil, errShort
+	}
+	rest = rest[n:]
+	length, n := binary.Uvarint(rest)
+	if n <= 0 || length > uint64(len(rest)-n) {
+		return e, nil, errShort
+	}
+	rest = rest[n:]
+	e = envelope{revision: int64(revision), upload: events.UploadID(rest[:length])}
+	rest = rest[length:]
+	switch tag {
+	case tagPlain:
+		return e, rest, nil
+	case tagZstd:
+		model, err = c.dec.DecodeAll(rest, nil)
+		return e, model, err
+	}
+	return e, nil, fmt.Errorf("unknown encoding %d of a stored model; a newer program may have written it", tag)
+}

@@ -1,0 +1,27 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrFenced refuses a Save whose guard did not hold: the writer has lost its claim and stops.
+	ErrFenced = errors.New("saving projections: claim lost")
+	// ErrBackwards refuses a Save whose offsets are behind those already written.
+	ErrBackwards = errors.New("saving projections: offsets would go back; load the partition again")
+	// ErrSilent ends a Watch that etcd has stopped talking to; watch on from the last position, or load again.
+	ErrSilent = errors.New("watching projections: etcd is silent")
+)
+
+// DamagedError is a stored value that cannot be read. A rebuild makes it anew.
+type DamagedError struct {
+	Key string
+	Err error
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("reading projection %s (a rebuild makes it anew): %v", e.Key, e.Err)
+}
+
+func (e *DamagedError) Unwrap() error { return e.Err }

@@ -1,0 +1,120 @@
+package snapshot
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// keys is the one place that knows the bytes of projection, offset, generation and active keys:
+//
+//	active/{cluster}
+//	generations/{cluster}/{generation}
+//	offsets/{cluster}/{generation}/{partition}
+//	projections/{cluster}/{generation}/identity/{partition}/{host}
+//	projections/{cluster}/{generation}/live/{partition}/{host}
+//	projections/{cluster}/{generation}/series/{partition}/{window}/{host}/{chunk}
+//
+// Names are escaped as in a URL's path, so no name holds a slash; a window is its start as hour, such as 20250718T20, so
+// windows sort by time.
+type keys struct{ cfg events.Config }
+
+// The kinds of models, in the order of their keys: a range from identity to behind live leaves series out.
+const (
+	kindIdentity = "identity"
+	kindLive     = "live"
+	kindSeries   = "series"
+)
+
+const windowLayout = "20060102T15"
+
+func (k keys) active() string { return k.cfg.Key("active") }
+
+func (k keys) generations() string { return k.cfg.Prefix("generations") }
+
+func (k keys) generation(g projections.Generation) string {
+	return k.cfg.Key("generations", url.PathEscape(string(g)))
+}
+
+func (k keys) parseGeneration(key string) (projections.Generation, error) {
+	name, err := url.PathUnescape(strings.TrimPrefix(key, k.generations()))
+	return projections.Generation(name), err
+}
+
+func (k keys) offsets(g projections.Generation) string {
+	return k.cfg.Prefix("offsets", url.PathEscape(string(g)))
+}
+
+func (k keys) offset(g projections.Generation, p events.Partition) string {
+	return k.offsets(g) + strconv.Itoa(int(p))
+}
+
+func (k keys) parseOffset(g projections.Generation, key string) (events.Partition, error) {
+	return parsePartition(strings.TrimPrefix(key, k.offsets(g)))
+}
+
+// models is the range of keys of all identity and live models.
+func (k keys) models(g projections.Generation) (from, to string) {
+	return k.kind(g, kindIdentity), endOf(k.kind(g, kindLive))
+}
+
+func (k keys) kind(g projections.Generation, kind string) string {
+	return k.cfg.Prefix("projections", url.PathEscape(string(g)), kind)
+}
+
+func (k keys) partition(g projections.Generation, kind string, p events.Partition) string {
+	return k.kind(g, kind) + strconv.Itoa(int(p)) + "/"
+}
+
+func (k keys) model(g projections.Generation, kind string, p events.Partition, host events.HostID) string {
+	return k.partition(g, kind, p) + url.PathEscape(string(host))
+}
+
+// parseModel takes an identity or live key apart.
+func (k keys) parseModel(g projections.Generation, key string) (kind string, p events.Partition, host events.HostID, err error) {
+	rest := strings.TrimPrefix(key, k.cfg.Prefix("projections", url.PathEscape(string(g))))
+	parts := strings.Split(rest, "/")
+	if len(parts) != 3 || parts[0] != kindLive && parts[0] != kindIdentity {
+		return "", 0, "", fmt.Errorf("key %q is no live or identity key", key)
+	}
+	if p, err = parsePartition(parts[1]); err != nil {
+		return "", 0, "", fmt.Errorf("key %q: %w", key, err)
+	}
+	name, err := url.PathUnescape(parts[2])
+	if err != nil {
+		return "", 0, "", fmt.Errorf("key %q: %w", key, err)
+	}
+	return parts[0], p, events.HostID(name), nil
+}
+
+// window is the prefix of the chunks of one host in one window.
+func (k keys) window(g projections.Generation, p events.Partition, w projections.Window, host events.HostID) string {
+	return k.partition(g, kindSeries, p) + windowName(w) + "/" + url.PathEscape(string(host)) + "/"
+}
+
+// chunk names a chunk by its first record's time and a hash of its records. So the same records always come under the
+// same key, whoever writes them and however often, and others never do.
+func (k keys) chunk(g projections.Generation, p events.Partition, c Chunk, first events.Timestamp, hash [16]byte) string {
+	return fmt.Sprintf("%s%011x-%x", k.window(g, p, c.Window, c.Host), int64(first-c.Window.Start()), hash)
+}
+
+// windowName is of fixed width for every instant that a Timestamp can be.
+func windowName(w projections.Window) string {
+	return time.Unix(int64(w)*int64(projections.WindowSpan/time.Second), 0).UTC().Format(windowLayout)
+}
+
+func parsePartition(s string) (events.Partition, error) {
+	p, err := strconv.Atoi(s)
+	if err != nil || p < 0 {
+		return 0, fmt.Errorf("%q is no partition", s)
+	}
+	return events.Partition(p), nil
+}
+
+// endOf is the first key behind all keys that start with prefix, which ends in a slash.
+func endOf(prefix string) string { return strings.TrimSuffix(prefix, "/") + "0" }

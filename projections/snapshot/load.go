@@ -1,0 +1,200 @@
+package snapshot
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+const (
+	pageHosts = 256 // hosts that one read gives at most
+	loaders   = 4   // reads of a Load side by side
+)
+
+// Partition is what is stored of one partition.
+type Partition struct {
+	Hosts   []projections.Host
+	Offsets projections.Offsets
+}
+
+// LoadPartition reads live, identity and offsets of a partition; hosts come by name. Read it after claiming: from then on nobody else
+// writes it. A value that cannot be read is a *DamagedError, since folding on from half a host would lose the rest.
+func (s *Store) LoadPartition(ctx context.Context, g projections.Generation, p events.Partition) (Partition, error) {
+	var part Partition
+	kv, rev, err := s.get(ctx, s.keys.offset(g, p))
+	if err != nil {
+		return part, fmt.Errorf("loading partition %d: %w", p, err)
+	}
+	if kv != nil {
+		if part.Offsets, err = unpackOffsets(kv); err != nil {
+			return part, fmt.Errorf("loading partition %d: %w", p, err)
+		}
+	}
+	stored, damaged, err := s.readHosts(ctx, g, p, 0)
+	if err == nil && len(damaged) > 0 {
+		err = damaged[0]
+	}
+	if err != nil {
+		return part, fmt.Errorf("loading partition %d: %w", p, err)
+	}
+	for _, st := range stored {
+		host := projections.Host{ID: st.Host}
+		if st.Live != nil {
+			host.Live = *st.Live
+		}
+		if st.Identity != nil {
+			host.Identity = *st.Identity
+		}
+		part.Hosts = append(part.Hosts, host)
+	}
+	s.remember(slot{g, p}, &part.Offsets)
+	s.lg.Debug("loaded partition", "partition", p, "hosts", len(part.Hosts), "folded", part.Offsets.Live.Number, "revision", rev)
+	return part, nil
+}
+
+// Load reads all live, identity models and offsets of a generation and the position that they reflect: exactly that one,
+// so a Watch after it gives what follows and nothing else. Hosts come by partition and name. A value that cannot
+// be read is reported and left out.
+func (s *Store) Load(ctx context.Context, g projections.Generation) (projections.Batch, error) {
+	for {
+		b, err := s.loadOnce(ctx, g)
+		if errors.Is(err, rpctypes.ErrCompacted) && ctx.Err() == nil {
+			s.lg.Info("projections were compacted while they were read; reading them again", "generation", g)
+			continue
+		}
+		if err != nil {
+			return projections.Batch{}, fmt.Errorf("loading generation %s: %w", g, err)
+		}
+		return b, nil
+	}
+}
+
+// loadOnce reads a generation at the newest revision; it fails when etcd compacts that meanwhile.
+func (s *Store) loadOnce(ctx context.Context, g projections.Generation) (projections.Batch, error) {
+	offsets, rev, err := s.offsetsAt(ctx, g, 0)
+	if err != nil {
+		return projections.Batch{}, err
+	}
+	parts := make([][]projections.Stored, s.facts.Partitions)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(loaders)
+	for p := range events.Partition(s.facts.Partitions) {
+		group.Go(func() (err error) {
+			var damaged []error
+			parts[p], damaged, err = s.readHosts(ctx, g, p, rev)
+			for _, d := range damaged {
+				s.lg.Error("leaving out a damaged projection", "err", d)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return projections.Batch{}, err
+	}
+	return projections.Batch{At: s.at(rev), Hosts: slices.Concat(parts...), Offsets: offsets}, nil
+}
+
+// readHosts reads the models of a partition, in pages, at rev or (0) as they are when each page is read. Hosts come by
+// name. Values that cannot be read are left out and listed.
+func (s *Store) readHosts(ctx context.Context, g projections.Generation, p events.Partition, rev int64) (stored []projections.Stored, damaged []error, err error) {
+	hosts := make(map[events.HostID]*projections.Stored)
+	for _, kind := range []string{kindIdentity, kindLive} {
+		from := s.keys.partition(g, kind, p)
+		for end := endOf(from); from != ""; {
+			resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+				return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageHosts), clientv3.WithRev(rev))
+			})
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, kv := range resp.Kvs {
+				if err := s.putModel(hosts, g, kv); err != nil {
+					damaged = append(damaged, err)
+				}
+			}
+			if from = ""; resp.More {
+				from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
+			}
+		}
+	}
+	return sorted(hosts), damaged, nil
+}
+
+// putModel adds what a live or identity key says to hosts.
+func (s *Store) putModel(hosts map[events.HostID]*projections.Stored, g projections.Generation, kv *mvccpb.KeyValue) error {
+	kind, p, id, err := s.keys.parseModel(g, string(kv.Key))
+	if err != nil {
+		return &DamagedError{Key: string(kv.Key), Err: err}
+	}
+	var live *projections.Live
+	var identity *projections.Identity
+	if kind == kindLive {
+		live, err = unpack(s, kv, projections.ParseLive)
+	} else {
+		identity, err = unpack(s, kv, projections.ParseIdentity)
+	}
+	if err != nil {
+		return err
+	}
+	host := storedOf(hosts, p, id)
+	if live != nil {
+		host.Live = live
+	} else {
+		host.Identity = identity
+	}
+	return nil
+}
+
+func storedOf(hosts map[events.HostID]*projections.Stored, p events.Partition, id events.HostID) *projections.Stored {
+	if hosts[id] == nil {
+		hosts[id] = &projections.Stored{Host: id, Partition: p}
+	}
+	return hosts[id]
+}
+
+// unpack makes a model of a stored value.
+func unpack[M any](s *Store, kv *mvccpb.KeyValue, parse func([]byte) (M, error)) (*M, error) {
+	_, bytes, err := s.codec.unpack(kv.Value)
+	if err == nil {
+		var model M
+		if model, err = parse(bytes); err == nil {
+			return &model, nil
+		}
+	}
+	s.metrics.damaged.Inc()
+	return nil, &DamagedError{Key: string(kv.Key), Err: err}
+}
+
+// get reads one key, nil when it is not there, and the revision at which that was so.
+func (s *Store) get(ctx context.Context, key string) (*mvccpb.KeyValue, int64, error) {
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return s.kv.Get(ctx, key) })
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(resp.Kvs) == 0 {
+		return nil, resp.Header.Revision, nil
+	}
+	return resp.Kvs[0], resp.Header.Revision, nil
+}
+
+// sorted lists hosts by partition and name.
+func sorted(hosts map[events.HostID]*projections.Stored) []projections.Stored {
+	list := make([]projections.Stored, 0, len(hosts))
+	for _, h := range hosts {
+		list = append(list, *h)
+	}
+	slices.SortFunc(list, func(a, b projections.Stored) int {
+		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Host, b.Host))
+	})
+	return list
+}

@@ -1,0 +1,86 @@
+package snapshot
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// offsetsValue is the stored form of Offsets. Epoch and cluster are hexadecimal text, since JSON numbers lose digits.
+type offsetsValue struct {
+	Epoch   string             `json:"epoch"`
+	Cluster string             `json:"cluster"`
+	Live    int64              `json:"live"`
+	Series  int64              `json:"series"`
+	HotFrom projections.Window `json:"hot_from"`
+}
+
+func (s *Store) packOffsets(o projections.Offsets) ([]byte, error) {
+	if !s.ours(o.Live) || !s.ours(o.Series) {
+		return nil, fmt.Errorf("saving offsets at %v and %v: %w", o.Live, o.Series, events.ErrForeign)
+	}
+	return json.Marshal(offsetsValue{
+		Epoch:   strconv.FormatUint(uint64(s.facts.Epoch), 16),
+		Cluster: strconv.FormatUint(s.facts.Cluster, 16),
+		Live:    o.Live.Number, Series: o.Series.Number, HotFrom: o.HotFrom,
+	})
+}
+
+// unpackOffsets keeps the epoch and cluster that are stored, so that whoever reads on from them notices another log.
+func unpackOffsets(kv *mvccpb.KeyValue) (projections.Offsets, error) {
+	var v offsetsValue
+	err := json.Unmarshal(kv.Value, &v)
+	epoch, err2 := strconv.ParseUint(v.Epoch, 16, 64)
+	cluster, err3 := strconv.ParseUint(v.Cluster, 16, 64)
+	for _, err := range []error{err, err2, err3} {
+		if err != nil {
+			return projections.Offsets{}, &DamagedError{Key: string(kv.Key), Err: err}
+		}
+	}
+	at := func(number int64) events.Revision {
+		if number == 0 {
+			return events.Revision{}
+		}
+		return events.Revision{Epoch: events.Epoch(epoch), Cluster: cluster, Number: number}
+	}
+	return projections.Offsets{Live: at(v.Live), Series: at(v.Series), HotFrom: v.HotFrom}, nil
+}
+
+// Offsets reads the offsets of all partitions of a generation, and WatchOffsets follows them.
+func (s *Store) Offsets(ctx context.Context, g projections.Generation) (map[events.Partition]projections.Offsets, error) {
+	all, _, err := s.offsetsAt(ctx, g, 0)
+	return all, err
+}
+
+// offsetsAt reads them at a revision (0: the newest one), and tells which that was.
+func (s *Store) offsetsAt(ctx context.Context, g projections.Generation, rev int64) (map[events.Partition]projections.Offsets, int64, error) {
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.kv.Get(ctx, s.keys.offsets(g), clientv3.WithPrefix(), clientv3.WithRev(rev))
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading offsets of generation %s: %w", g, err)
+	}
+	all := make(map[events.Partition]projections.Offsets, len(resp.Kvs))
+	for _, kv := range resp.Kvs {
+		if err := s.putOffsets(all, g, kv); err != nil {
+			return nil, 0, err
+		}
+	}
+	return all, resp.Header.Revision, nil
+}
+
+func (s *Store) putOffsets(all map[events.Partition]projections.Offsets, g projections.Generation, kv *mvccpb.KeyValue) error {
+	p, err := s.keys.parseOffset(g, string(kv.Key))
+	if err != nil {
+		return &DamagedError{Key: string(kv.Key), Err: err}
+	}
+	all[p], err = unpackOffsets(kv)
+	return err
+}

@@ -1,0 +1,75 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	attemptTimeout = 8 * time.Second // longer than etcd's own limit, so that its word on the cause comes first
+	minPause       = 10 * time.Millisecond
+	maxPause       = time.Second
+)
+
+// retry asks again until an answer comes that another attempt would not change, or ctx ends. That is safe for all that
+// this package asks: reads, and puts of the same values under the same guards.
+func retry[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		v, err := attempt(ctx, try)
+		if err == nil || !temporary(err) && ctx.Err() == nil {
+			return v, err
+		}
+		if !sleep(ctx, pause/2+rand.N(pause/2)) {
+			return v, fmt.Errorf("%w (etcd's last word: %w)", context.Cause(ctx), err)
+		}
+	}
+}
+
+func attempt[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	return try(ctx)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// temporary tells whether another attempt may be answered otherwise. A store that is full is such: retention makes room.
+func temporary(err error) bool {
+	switch {
+	case errors.Is(err, rpctypes.ErrTooManyRequests), errors.Is(err, rpctypes.ErrNoSpace),
+		errors.Is(err, rpctypes.ErrAuthOldRevision), errors.Is(err, rpctypes.ErrInvalidAuthToken),
+		errors.Is(err, context.DeadlineExceeded):
+		return true
+	case errors.Is(err, rpctypes.ErrCorrupt):
+		return false
+	}
+	var code codes.Code
+	if e, ok := errors.AsType[rpctypes.EtcdError](err); ok {
+		code = e.Code()
+	} else if st, ok := status.FromError(err); ok {
+		code = st.Code()
+	} else {
+		return false // did not come over gRPC
+	}
+	switch code {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Internal, codes.Unknown:
+		return true
+	}
+	return false
+}

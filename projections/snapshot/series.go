@@ -1,0 +1,76 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// maxRanges is how many windows one read takes.
+const maxRanges = 100
+
+// WindowSeries is the history of one host in one window.
+type WindowSeries struct {
+	Window projections.Window
+	Series projections.Series
+}
+
+// Series reads and unites the chunks of windows of one host, linearizably; in the order of the argument. Windows without chunks are
+// left out.
+func (s *Store) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) ([]WindowSeries, error) {
+	var all []WindowSeries
+	for some := range slices.Chunk(windows, maxRanges) {
+		found, err := s.windows(ctx, g, p, host, some)
+		if err != nil {
+			return nil, fmt.Errorf("reading history of host %q: %w", host, err)
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// windows reads up to maxRanges windows at one revision.
+func (s *Store) windows(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) ([]WindowSeries, error) {
+	ops := make([]clientv3.Op, len(windows))
+	for i, w := range windows {
+		ops[i] = clientv3.OpGet(s.keys.window(g, p, w, host), clientv3.WithPrefix())
+	}
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return s.kv.Txn(ctx).Then(ops...).Commit()
+	})
+	if err != nil {
+		return nil, err
+	}
+	var found []WindowSeries
+	for i, w := range windows {
+		kvs := resp.Responses[i].GetResponseRange().Kvs
+		if len(kvs) == 0 {
+			continue
+		}
+		series, err := s.unite(kvs)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, WindowSeries{w, series})
+	}
+	return found, nil
+}
+
+// unite makes one series of a window's chunks.
+func (s *Store) unite(kvs []*mvccpb.KeyValue) (projections.Series, error) {
+	chunks := make([]projections.Series, len(kvs))
+	for i, kv := range kvs {
+		series, err := unpack(s, kv, projections.ParseSeries)
+		if err != nil {
+			return projections.Series{}, err
+		}
+		chunks[i] = *series
+	}
+	return projections.Merge(chunks...), nil
+}

@@ -1,0 +1,157 @@
+package snapshot
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// Watch follows live, identity and offsets of a generation after a position, such as that of a Load. Batches are whole
+// transactions, one each, in order of their position; one without changes is progress: nothing up to its position will
+// come any more. So a reader may always go on from the last position that it was given.
+//
+// The sequence ends with an error; events.ErrCompacted, events.ErrOverflow (the reader was too slow for Config.WatchBytes) and
+// events.ErrForeign (etcd is another one, or was set back) mean Load again; after others, Watch on from the last position. A
+// host is Removed when one of its keys was deleted and none written. A value that cannot be read is reported and left out.
+// Leaving the sequence ends the watch, and its goroutine has ended by then.
+func (s *Store) Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error] {
+	return func(yield func(projections.Batch, error) bool) {
+		give := func(b projections.Batch) bool { return yield(b, nil) }
+		if err := s.watch(ctx, g, after, give); err != nil {
+			yield(projections.Batch{}, fmt.Errorf("generation %s: %w", g, err))
+		}
+	}
+}
+
+// watch ends with an error, or without one when give returned false.
+func (s *Store) watch(ctx context.Context, g projections.Generation, after events.Revision, give func(projections.Batch) bool) error {
+	if !s.ours(after) {
+		return fmt.Errorf("watching projections after %v: %w", after, events.ErrForeign)
+	}
+	q := newQueue(cmp.Or(s.cfg.WatchBytes, events.DefaultWatchBytes))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	pm := pump{store: s, q: q}
+	wg.Go(func() { pm.run(ctx, g, after.Number) })
+	m := merger{upto: [sources]int64{after.Number, after.Number}, given: after.Number}
+	for {
+		arrived, err := q.take(ctx)
+		if err != nil {
+			return err
+		}
+		for _, a := range arrived {
+			m.add(a)
+		}
+		for rev, changes := range m.ripe() {
+			if !give(s.batch(g, rev, changes)) {
+				return nil
+			}
+			q.release(changes)
+		}
+	}
+}
+
+// batch decodes the changes of one revision.
+func (s *Store) batch(g projections.Generation, rev int64, changes []*clientv3.Event) projections.Batch {
+	b := projections.Batch{At: s.at(rev)}
+	hosts := make(map[events.HostID]*projections.Stored)
+	for _, ev := range changes {
+		if err := s.putChange(&b, hosts, g, ev); err != nil {
+			s.lg.Error("leaving out a damaged projection", "err", err)
+		}
+	}
+	if len(hosts) > 0 {
+		b.Hosts = sorted(hosts)
+	}
+	for i := range b.Hosts {
+		h := &b.Hosts[i]
+		h.Removed = h.Removed && h.Live == nil && h.Identity == nil
+	}
+	return b
+}
+
+func (s *Store) putChange(b *projections.Batch, hosts map[events.HostID]*projections.Stored, g projections.Generation, ev *clientv3.Event) error {
+	deleted := ev.Type == clientv3.EventTypeDelete
+	if _, err := s.keys.parseOffset(g, string(ev.Kv.Key)); err == nil {
+		if deleted {
+			return nil
+		}
+		if b.Offsets == nil {
+			b.Offsets = make(map[events.Partition]projections.Offsets)
+		}
+		return s.putOffsets(b.Offsets, g, ev.Kv)
+	}
+	if !deleted {
+		return s.putModel(hosts, g, ev.Kv)
+	}
+	_, p, host, err := s.keys.parseModel(g, string(ev.Kv.Key))
+	if err != nil {
+		return &DamagedError{Key: string(ev.Kv.Key), Err: err}
+	}
+	storedOf(hosts, p, host).Removed = true
+	return nil
+}
+
+// merger unites the two sources of a Watch in order of revision. What one source has told is given only when the other
+// has told as much: then a batch is a whole transaction, and everything up to its position has been given.
+type merger struct {
+	waiting [sources][]*clientv3.Event
+	upto    [sources]int64
+	given   int64
+}
+
+func (m *merger) add(a arrival) {
+	m.waiting[a.source] = append(m.waiting[a.source], a.changes...)
+	m.upto[a.source] = a.upto
+}
+
+// ripe gives the changes of each revision that both sources have told of, and at last, without changes, the position
+// that both have reached, when that is further.
+func (m *merger) ripe() iter.Seq2[int64, []*clientv3.Event] {
+	reached := min(m.upto[fromModels], m.upto[fromOffsets])
+	return func(yield func(int64, []*clientv3.Event) bool) {
+		for rev := m.next(); rev <= reached; rev = m.next() {
+			m.given = rev
+			if !yield(rev, m.take(rev)) {
+				return
+			}
+		}
+		if m.given < reached {
+			m.given = reached
+			yield(reached, nil)
+		}
+	}
+}
+
+// next is the lowest revision that waits, or one that is never reached.
+func (m *merger) next() int64 {
+	lowest := int64(1<<63 - 1)
+	for _, waiting := range m.waiting {
+		if len(waiting) > 0 {
+			lowest = min(lowest, waiting[0].Kv.ModRevision)
+		}
+	}
+	return lowest
+}
+
+// take removes the changes of a revision.
+func (m *merger) take(rev int64) (changes []*clientv3.Event) {
+	for i := range m.waiting {
+		n := 0
+		for n < len(m.waiting[i]) && m.waiting[i][n].Kv.ModRevision == rev {
+			n++
+		}
+		changes = append(changes, m.waiting[i][:n]...)
+		m.waiting[i] = m.waiting[i][n:]
+	}
+	return changes
+}

@@ -1,9 +1,12 @@
 package live
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config bounds the hub. The zero value of each field means its default.
@@ -11,16 +14,34 @@ type Config struct {
 	Heartbeat  time.Duration // default 5s
 	QueueBytes int           // EventsMode: bound of one subscriber's queue, default 1 MiB
 	Ring       int           // recent changes kept for resuming, default 4096
+	RingBytes  int           // bound of the same in bytes, default 16 MiB
+
+	Metrics prometheus.Registerer // where the hub's metrics go; nil: nowhere
 }
+
+const (
+	defaultHeartbeat  = 5 * time.Second
+	defaultQueueBytes = 1 << 20
+	defaultRing       = 4096
+	defaultRingBytes  = 16 << 20
+)
 
 // Flags registers the hub's flags.
 func (c *Config) Flags(fs *flag.FlagSet) {
-	fs.DurationVar(&c.Heartbeat, "live.heartbeat", 5*time.Second, "pause between heartbeats to subscribers")
+	fs.DurationVar(&c.Heartbeat, "live.heartbeat", defaultHeartbeat, "pause between heartbeats to subscribers")
+	fs.IntVar(&c.QueueBytes, "live.queue-bytes", defaultQueueBytes, "bytes that one subscriber in events mode may have waiting before it is ended as too slow")
+	fs.IntVar(&c.Ring, "live.ring", defaultRing, "recent changes kept for subscribers in events mode that come back")
+	fs.IntVar(&c.RingBytes, "live.ring-bytes", defaultRingBytes, "bound of the recent changes in bytes")
 }
 
-var (
-	// ErrSlow ends an EventsMode subscription whose queue was full; resume from the last token.
-	ErrSlow = errors.New("subscriber too slow; resume from the last token")
-	// ErrClosed ends a subscription that was closed, or whose hub stopped.
-	ErrClosed = errors.New("subscription closed")
-)
+// withDefaults fills the zero fields, and refuses what cannot work.
+func (c Config) withDefaults() (Config, error) {
+	if c.Heartbeat < 0 || c.QueueBytes < 0 || c.Ring < 0 || c.RingBytes < 0 {
+		return c, errors.New("configuring the live view: live.heartbeat, live.queue-bytes, live.ring and live.ring-bytes must not be negative")
+	}
+	c.Heartbeat = cmp.Or(c.Heartbeat, defaultHeartbeat)
+	c.QueueBytes = cmp.Or(c.QueueBytes, defaultQueueBytes)
+	c.Ring = cmp.Or(c.Ring, defaultRing)
+	c.RingBytes = cmp.Or(c.RingBytes, defaultRingBytes)
+	return c, nil
+}

@@ -1,0 +1,144 @@
+package live
+
+import (
+	"reflect"
+	"slices"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// entry is a GPU of a State, and beside each of its readings the position at which it last changed. Immutable.
+type entry struct {
+	gpu     *projections.GPU
+	changed int64   // the newest mark
+	marks   []int64 // the GPU's own readings, then those of its parts in order
+}
+
+// left says that a GPU is no longer where it was: it left host, or (whole) what was known of it there is void.
+type left struct {
+	at    int64
+	gpu   events.GPUID
+	host  events.HostID
+	to    events.HostID // where it is now; "" when it is gone
+	whole bool
+}
+
+// advance gives the entry that follows old (nil: none) when its GPU is as in gpu at a position, and old itself when nothing
+// differs. A GPU that moved or lost readings is marked as a whole, so that a reader can begin anew with it.
+func advance(old *entry, gpu *projections.GPU, at int64) (e *entry, gone *left) {
+	if old == nil {
+		return fresh(gpu, at), nil
+	}
+	e, how := follow(old, gpu, at)
+	if how.lost || old.gpu.Host != gpu.Host {
+		return fresh(gpu, at), &left{at: at, gpu: gpu.ID, host: old.gpu.Host, to: gpu.Host, whole: how.lost}
+	}
+	if !how.changed && sameGPU(old.gpu, gpu) {
+		return old, nil
+	}
+	return e, nil
+}
+
+// fresh is an entry whose readings all changed at a position.
+func fresh(gpu *projections.GPU, at int64) *entry {
+	n := len(gpu.Latest)
+	for _, p := range gpu.Parts {
+		n += len(p.Latest)
+	}
+	return &entry{gpu: gpu, changed: at, marks: slices.Repeat([]int64{at}, n)}
+}
+
+// step says how readings follow others: some changed (or are new), some are no longer there.
+type step struct{ changed, lost bool }
+
+func (s step) and(t step) step { return step{s.changed || t.changed, s.lost || t.lost} }
+
+// follow gives gpu with the marks of old where a reading is the same, else at.
+func follow(old *entry, gpu *projections.GPU, at int64) (*entry, step) {
+	e := &entry{gpu: gpu, changed: old.changed, marks: make([]int64, 0, len(old.marks))}
+	marks, parts := old.marks, old.gpu.Parts
+	how := e.mark(old.gpu.Latest, gpu.Latest, marks, at)
+	marks = marks[len(old.gpu.Latest):]
+	for _, p := range gpu.Parts {
+		for len(parts) > 0 && parts[0].Name < p.Name {
+			how.lost, marks, parts = true, marks[len(parts[0].Latest):], parts[1:]
+		}
+		var before []projections.Latest
+		if len(parts) > 0 && parts[0].Name == p.Name {
+			before, parts = parts[0].Latest, parts[1:]
+		}
+		how = how.and(e.mark(before, p.Latest, marks, at))
+		marks = marks[len(before):]
+	}
+	how.lost = how.lost || len(parts) > 0
+	if how.changed {
+		e.changed = at
+	}
+	return e, how
+}
+
+// mark appends the marks of now, beside which before and its marks stand.
+func (e *entry) mark(before, now []projections.Latest, marks []int64, at int64) (how step) {
+	i := 0
+	for _, r := range now {
+		for i < len(before) && before[i].Metric < r.Metric {
+			how.lost, i = true, i+1
+		}
+		same := i < len(before) && before[i] == r
+		if same {
+			e.marks = append(e.marks, marks[i])
+		} else {
+			e.marks, how.changed = append(e.marks, at), true
+		}
+		if i < len(before) && before[i].Metric == r.Metric {
+			i++
+		}
+	}
+	how.lost = how.lost || i < len(before)
+	return how
+}
+
+// items appends the readings that f takes and that changed after a position.
+func (e *entry) items(dst []Item, f *filter, after int64) []Item {
+	if e.changed <= after {
+		return dst
+	}
+	g, marks := e.gpu, e.marks
+	dst = appendItem(dst, Item{GPU: g.ID, Host: g.Host}, f.pick(g.Latest, marks, after))
+	marks = marks[len(g.Latest):]
+	for _, p := range g.Parts {
+		dst = appendItem(dst, Item{GPU: g.ID, Part: p.Name, Host: g.Host}, f.pick(p.Latest, marks, after))
+		marks = marks[len(p.Latest):]
+	}
+	return dst
+}
+
+func appendItem(dst []Item, item Item, readings []projections.Latest) []Item {
+	if len(readings) == 0 {
+		return dst
+	}
+	item.At, item.Readings = readings[0].At, readings
+	for _, r := range readings[1:] {
+		item.At = max(item.At, r.At)
+	}
+	return append(dst, item)
+}
+
+// sameGPU tells whether two GPUs with the same readings are the same in everything else.
+func sameGPU(a, b *projections.GPU) bool {
+	return a.LastSeen == b.LastSeen && a.FirstSeen == b.FirstSeen && slices.Equal(a.Hosts, b.Hosts) &&
+		sameIdentity(a.Identity, b.Identity) && slices.EqualFunc(a.Parts, b.Parts, samePart)
+}
+
+func samePart(a, b projections.Part) bool {
+	return a.Name == b.Name && a.LastSeen == b.LastSeen && sameIdentity(a.Identity, b.Identity)
+}
+
+func sameIdentity(a, b events.Identity) bool {
+	if !slices.Equal(a.Labels, b.Labels) {
+		return false
+	}
+	a.Labels, b.Labels = nil, nil
+	return reflect.DeepEqual(a, b)
+}

@@ -1,0 +1,174 @@
+package live
+
+import (
+	"cmp"
+	"errors"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// Filter selects what a subscription is about. An empty field takes everything. Hosts are globs ('*', '?').
+type Filter struct {
+	Hosts   []string
+	GPUs    []events.GPUID
+	Metrics []string
+}
+
+// filter is a Filter in its one form: sorted, without repeats.
+type filter struct {
+	hosts   []string
+	gpus    []events.GPUID
+	metrics []string
+	globs   bool // some of hosts are patterns
+}
+
+// compile checks a Filter and brings it in its one form.
+func (f Filter) compile() (*filter, error) {
+	if slices.Contains(f.Hosts, "") || slices.Contains(f.GPUs, "") || slices.Contains(f.Metrics, "") {
+		return nil, errors.New("subscribing: filter holds an empty name; leave the field out to take everything")
+	}
+	out := &filter{hosts: sortedSet(f.Hosts), gpus: sortedSet(f.GPUs), metrics: sortedSet(f.Metrics)}
+	out.globs = slices.ContainsFunc(out.hosts, func(h string) bool { return strings.ContainsAny(h, "*?") })
+	if slices.Contains(out.hosts, "*") {
+		out.hosts, out.globs = nil, false
+	}
+	return out, nil
+}
+
+func sortedSet[T cmp.Ordered](in []T) []T {
+	out := slices.Clone(in)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// key is the same for equal filters, and for no others.
+func (f *filter) key() string {
+	var b strings.Builder
+	for _, names := range [][]string{f.hosts, f.metrics} {
+		writeNames(&b, names)
+	}
+	writeNames(&b, f.gpus)
+	return b.String()
+}
+
+func writeNames[T ~string](b *strings.Builder, names []T) {
+	b.WriteString(strconv.Itoa(len(names)))
+	for _, n := range names {
+		b.WriteString(strconv.Quote(string(n)))
+	}
+}
+
+// host and gpu tell whether a host or a GPU is selected, as far as the field says.
+func (f *filter) host(h events.HostID) bool {
+	return len(f.hosts) == 0 || slices.ContainsFunc(f.hosts, func(pattern string) bool { return glob(pattern, string(h)) })
+}
+
+func (f *filter) gpu(id events.GPUID) bool {
+	if len(f.gpus) == 0 {
+		return true
+	}
+	_, ok := slices.BinarySearch(f.gpus, id)
+	return ok
+}
+
+func (f *filter) metric(name string) bool {
+	if len(f.metrics) == 0 {
+		return true
+	}
+	_, ok := slices.BinarySearch(f.metrics, name)
+	return ok
+}
+
+// pick gives the readings whose metric is selected and that changed after a position; marks stand beside them. When all
+// are picked it gives readings itself.
+func (f *filter) pick(readings []projections.Latest, marks []int64, after int64) []projections.Latest {
+	n := 0
+	for i := range readings {
+		if marks[i] > after && f.metric(readings[i].Metric) {
+			n++
+		}
+	}
+	if n == len(readings) || n == 0 {
+		return readings[:n:n]
+	}
+	out := make([]projections.Latest, 0, n)
+	for i := range readings {
+		if marks[i] > after && f.metric(readings[i].Metric) {
+			out = append(out, readings[i])
+		}
+	}
+	return out
+}
+
+// of gives the selected GPUs of a State by (host, id). It looks up what the filter names, and walks only where it must.
+func (f *filter) of(s *State) iter.Seq[*entry] {
+	switch {
+	case len(f.gpus) > 0:
+		return f.namedGPUs(s)
+	case len(f.hosts) > 0 && !f.globs:
+		return f.namedHosts(s)
+	}
+	return func(yield func(*entry) bool) {
+		for _, h := range s.hosts {
+			if f.host(h.ID) && !each(h.entries, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (f *filter) namedGPUs(s *State) iter.Seq[*entry] {
+	var found []*entry
+	for _, id := range f.gpus {
+		if e := s.entry(id); e != nil && f.host(e.gpu.Host) {
+			found = append(found, e)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *entry) int { return cmp.Compare(a.gpu.Host, b.gpu.Host) })
+	return slices.Values(found)
+}
+
+func (f *filter) namedHosts(s *State) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for _, name := range f.hosts {
+			if h, ok := s.Host(events.HostID(name)); ok && !each(h.entries, yield) {
+				return
+			}
+		}
+	}
+}
+
+func each(entries []*entry, yield func(*entry) bool) bool {
+	for _, e := range entries {
+		if !yield(e) {
+			return false
+		}
+	}
+	return true
+}
+
+// glob tells whether name matches a pattern in which '*' stands for any text and '?' for one byte.
+func glob(pattern, name string) bool {
+	star, retry := -1, 0
+	p, n := 0, 0
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, retry = p, n
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
+			p, n = p+1, n+1
+		case star >= 0:
+			retry++
+			p, n = star+1, retry
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}

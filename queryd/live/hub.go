@@ -1,0 +1,214 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// source is what the hub needs of the stored projections (projections/snapshot.Store).
+type source interface {
+	Load(ctx context.Context, g projections.Generation) (projections.Batch, error)
+	Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error]
+	WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error]
+}
+
+// Hub owns the watch, the current State and the subscribers. Only the goroutine of Run makes States; who
+// reads them takes no lock.
+type Hub struct {
+	cfg     Config
+	src     source
+	facts   events.Facts
+	lg      *slog.Logger
+	metrics metrics
+
+	current atomic.Pointer[published]
+	done    chan struct{} // closed when Run returns
+
+	mu      sync.Mutex // held for short, never while someone is waited for; before Subscription.mu
+	groups  groups
+	ring    ring
+	early   map[*Subscription]struct{} // subscribed before the first load
+	ended   bool
+	trouble map[string]error // what does not work now, by activity
+}
+
+// published is a State and the channel that closes when the next one is there.
+type published struct {
+	state *State
+	next  chan struct{}
+}
+
+// New makes a hub; Run starts it. facts are the log's.
+func New(cfg Config, src source, facts events.Facts, lg *slog.Logger) (*Hub, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	h := &Hub{
+		cfg: cfg, src: src, facts: facts, lg: lg,
+		done:    make(chan struct{}),
+		groups:  newGroups(),
+		ring:    ring{max: cfg.Ring, maxBytes: cfg.RingBytes},
+		early:   map[*Subscription]struct{}{},
+		trouble: map[string]error{},
+	}
+	h.current.Store(&published{state: newView(facts, "").state, next: make(chan struct{})})
+	h.metrics = newMetrics(h)
+	return h, h.metrics.register(cfg.Metrics)
+}
+
+// Ready is nil once the view is current.
+func (h *Hub) Ready() error {
+	if h.State().era == 0 {
+		return errors.Join(ErrLoading, h.Degraded())
+	}
+	return nil
+}
+
+// Degraded tells why the view may be behind etcd now, nil when it is not. The State's AsOf tells how far.
+func (h *Hub) Degraded() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []error
+	for _, err := range h.trouble {
+		all = append(all, err)
+	}
+	return errors.Join(all...)
+}
+
+// Heartbeat is the pause between heartbeats.
+func (h *Hub) Heartbeat() time.Duration { return h.cfg.Heartbeat }
+
+// State gives the current view; never nil, empty before the first load. It is immutable and may be kept.
+func (h *Hub) State() *State { return h.current.Load().state }
+
+// Wait blocks until everything up to rev is folded (live and series) and in the view, and gives that State. A rev of another log is
+// events.ErrForeign; the end of ctx its cause, and the end of the hub ErrClosed.
+func (h *Hub) Wait(ctx context.Context, rev events.Revision) (*State, error) {
+	own := events.Revision{Epoch: h.facts.Epoch, Cluster: h.facts.Cluster}
+	if rev != (events.Revision{}) && !rev.SameLog(own) {
+		return nil, fmt.Errorf("waiting for revision %s: %w", rev, events.ErrForeign)
+	}
+	for {
+		p := h.current.Load()
+		if rev.Number <= p.state.folded.Number {
+			return p.state, nil
+		}
+		select {
+		case <-p.next:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-h.done:
+			return nil, ErrClosed
+		}
+	}
+}
+
+// publish makes a State the current one and tells subscribers what changed. When the State begins a generation, positions of
+// the one before can no longer be resumed.
+func (h *Hub) publish(s *State, c *change, begins bool) {
+	h.mu.Lock()
+	prev := h.current.Swap(&published{state: s, next: make(chan struct{})})
+	if begins {
+		h.ring.begin(s.at.Number)
+	}
+	if !c.empty() {
+		h.metrics.changes.Inc()
+		if !begins {
+			h.ring.add(c)
+		}
+		h.spread(s, c)
+	}
+	for sub := range h.early {
+		h.join(sub, s)
+	}
+	clear(h.early)
+	h.mu.Unlock()
+	close(prev.next)
+}
+
+// spread hands a change to the groups that it concerns. It needs the lock.
+func (h *Hub) spread(s *State, c *change) {
+	now := time.Now()
+	for g := range h.groups.touched(c) {
+		if g.mode == LatestMode {
+			h.groups.stir(g, s, now)
+			continue
+		}
+		m := c.message(g.filter)
+		if m == nil {
+			continue
+		}
+		size := m.size()
+		for sub := range g.members {
+			h.queue(sub, m, size)
+		}
+	}
+}
+
+// queue hands a message to a subscriber in EventsMode, and ends it when that is too much. It needs the lock.
+func (h *Hub) queue(sub *Subscription, m *Message, size int) {
+	switch sub.push(m, size, h.cfg.QueueBytes) {
+	case half:
+		h.metrics.lags.Inc()
+	case full:
+		h.metrics.slow.Inc()
+		h.drop(sub)
+	}
+}
+
+// tick gives a new edition to the groups whose time has come, and tells when the next one's comes (zero: none waits).
+func (h *Hub) tick(now time.Time) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.groups.tick(h.State(), now)
+}
+
+// beat sends a heartbeat to every subscriber that has begun.
+func (h *Hub) beat(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.State()
+	current := heartbeat(s, now)
+	for _, g := range h.groups.all {
+		m := current
+		switch {
+		case g.mode == LatestMode && g.dirty:
+			m = heartbeat(g.edition.Load().state, now)
+		case g.mode == LatestMode:
+			g.edition.Store(newEdition(s, g.filter))
+			g.joined = nil
+		}
+		for sub := range g.members {
+			sub.beatWith(m)
+		}
+	}
+}
+
+// end ends every subscription; there are no new ones.
+func (h *Hub) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended = true
+	for sub := range h.early {
+		sub.fail(ErrClosed)
+	}
+	for _, g := range h.groups.all {
+		for sub := range g.members {
+			sub.fail(ErrClosed)
+		}
+	}
+	close(h.done)
+}

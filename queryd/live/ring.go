@@ -1,0 +1,41 @@
+package live
+
+import "slices"
+
+// ring keeps the newest changes, bounded by number and bytes, for readers that come back. Guarded by the hub's lock.
+type ring struct {
+	changes  []*change // ascending
+	bytes    int
+	floor    int64 // every change after this position is here
+	max      int
+	maxBytes int
+}
+
+// begin forgets everything: what happened up to a position is not known.
+func (r *ring) begin(at int64) {
+	clear(r.changes)
+	r.changes, r.bytes, r.floor = r.changes[:0], 0, at
+}
+
+// add keeps a change and forgets the oldest beyond the bounds.
+func (r *ring) add(c *change) {
+	c.bytes = c.estimate()
+	r.changes = append(r.changes, c)
+	r.bytes += c.bytes
+	drop := 0
+	for len(r.changes)-drop > r.max || r.bytes > r.maxBytes {
+		r.bytes -= r.changes[drop].bytes
+		r.floor = r.changes[drop].at.Number
+		drop++
+	}
+	r.changes = slices.Delete(r.changes, 0, drop)
+}
+
+// after gives the changes after a position; ok is false when some are no longer here.
+func (r *ring) after(at int64) (changes []*change, ok bool) {
+	if at < r.floor {
+		return nil, false
+	}
+	i, _ := slices.BinarySearchFunc(r.changes, at+1, func(c *change, at int64) int { return int(min(1, max(-1, c.at.Number-at))) })
+	return slices.Clone(r.changes[i:]), true
+}

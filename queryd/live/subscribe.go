@@ -1,0 +1,142 @@
+package live
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
+
+// Mode says what a subscriber gets when it is slower than the changes.
+type Mode string
+
+const (
+	// LatestMode gives the newest values of what changed, at most Hz times a second; a slow reader gets fewer but newer ones.
+	LatestMode Mode = "latest"
+	// EventsMode gives every committed change of live, through a bounded queue; a reader that lets it fill is told and then closed.
+	EventsMode Mode = "events"
+)
+
+const (
+	defaultHz = 4.0
+	maxHz     = 20.0
+	minHz     = 0.01
+)
+
+// Options of a subscription.
+type Options struct {
+	Filter   Filter
+	Mode     Mode    // default LatestMode
+	Hz       float64 // LatestMode: frames per second at most; default 4, at most 20
+	Snapshot bool    // give the matching state first
+	From     Token   // resume after this position; "" starts anew
+
+	// Wake, when set, gets a token (never blocking; give it room for one) whenever Poll may have something. Several
+	// subscriptions of one reader may share it, who then calls Poll on each and never Next.
+	Wake chan struct{}
+}
+
+// Subscribe starts a subscription; the caller closes it. An error tells which option is bad. Before the first load it
+// waits for that.
+func (h *Hub) Subscribe(o Options) (*Subscription, error) {
+	f, err := o.Filter.compile()
+	if err != nil {
+		return nil, err
+	}
+	mode := cmp.Or(o.Mode, LatestMode)
+	period, err := o.period(mode)
+	if err != nil {
+		return nil, err
+	}
+	sub := &Subscription{hub: h, filter: f, mode: mode, period: period, snapshot: o.Snapshot, from: o.From, wake: o.Wake}
+	if sub.wake == nil {
+		sub.wake = make(chan struct{}, 1)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended {
+		return nil, ErrClosed
+	}
+	h.metrics.subscribers.WithLabelValues(string(mode)).Inc()
+	if s := h.State(); s.era > 0 {
+		h.join(sub, s)
+	} else {
+		h.early[sub] = struct{}{}
+	}
+	return sub, nil
+}
+
+// period is the time between two frames of a mode.
+func (o Options) period(mode Mode) (time.Duration, error) {
+	switch mode {
+	case EventsMode:
+		return 0, nil
+	case LatestMode:
+		hz := cmp.Or(o.Hz, defaultHz)
+		if !(hz >= minHz && hz <= maxHz) {
+			return 0, fmt.Errorf("subscribing: hz is %v; give %v to %v frames per second", o.Hz, minHz, maxHz)
+		}
+		return time.Duration(float64(time.Second) / hz), nil
+	}
+	return 0, fmt.Errorf("subscribing: mode is %q; give %q or %q", o.Mode, LatestMode, EventsMode)
+}
+
+// join puts a subscription into its group and fixes where it starts. Nothing is published meanwhile: it
+// needs the lock.
+func (h *Hub) join(sub *Subscription, s *State) {
+	g := h.groups.of(sub.filter, sub.mode, sub.period, s)
+	g.members[sub] = struct{}{}
+	start := h.start(sub, s)
+	start.edition = g.joining(s)
+	if start.reason != "" {
+		h.metrics.resets.WithLabelValues(start.reason).Inc()
+	}
+	sub.began(g, start)
+}
+
+// start decides how a subscription begins: it goes on from its token, or says why it cannot.
+func (h *Hub) start(sub *Subscription, s *State) start {
+	if sub.from == "" {
+		return start{snapshot: sub.snapshot}
+	}
+	generation, at, ok := sub.from.parse()
+	switch {
+	case !ok || !at.SameLog(s.at):
+		return start{snapshot: true, reason: ResetEpoch}
+	case generation != s.generation:
+		return start{snapshot: true, reason: ResetGeneration}
+	case at.Number < s.since || at.Number < s.kept:
+		return start{snapshot: true, reason: ResetCompacted}
+	}
+	out := start{resumed: true, from: position{s.era, at.Number}}
+	if sub.mode == EventsMode {
+		if out.replay, ok = h.ring.after(at.Number); !ok {
+			return start{snapshot: true, reason: ResetCompacted}
+		}
+	}
+	return out
+}
+
+// drop takes a subscription out. It needs the lock, and may be called again.
+func (h *Hub) drop(sub *Subscription) {
+	_, early := h.early[sub]
+	delete(h.early, sub)
+	g := sub.group.Load()
+	member := false
+	if g != nil {
+		_, member = g.members[sub]
+		delete(g.members, sub)
+		if member && len(g.members) == 0 {
+			h.groups.remove(g)
+		}
+	}
+	if early || member {
+		h.metrics.subscribers.WithLabelValues(string(sub.mode)).Dec()
+	}
+}
+
+// leave is drop for the subscription itself.
+func (h *Hub) leave(sub *Subscription) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drop(sub)
+}

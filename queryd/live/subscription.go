@@ -1,0 +1,232 @@
+package live
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// Subscription is one reader's stream. Not safe for concurrent use but for Close.
+type Subscription struct {
+	hub      *Hub
+	filter   *filter
+	mode     Mode
+	period   time.Duration
+	snapshot bool
+	from     Token
+	wake     chan struct{}
+
+	group atomic.Pointer[group] // set when it begins
+
+	// The reader's own.
+	begun   bool
+	pending []*Message // to give before anything else
+	replay  []*change  // EventsMode: what was missed, to give before synced
+	synced  *Message
+	at      position // LatestMode: all up to here was given
+	last    place    // of the last message that has a token
+
+	mu     sync.Mutex // guards what the hub writes
+	start  *start
+	queue  queue
+	beat   *Message
+	lagDue bool
+	err    error
+}
+
+// start is where a subscription begins.
+type start struct {
+	edition  *edition
+	snapshot bool
+	reason   string // of a Reset
+	resumed  bool
+	from     position  // resumed: what the reader has
+	replay   []*change // resumed in EventsMode: what it has not
+}
+
+// Next gives the next message, waiting for it. After ErrSlow, ErrClosed or ctx's end there is no more.
+func (s *Subscription) Next(ctx context.Context) (*Message, error) {
+	for {
+		m, err := s.Poll()
+		if m != nil || err != nil {
+			return m, err
+		}
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// Close ends the subscription; Next returns ErrClosed.
+func (s *Subscription) Close() {
+	s.hub.leave(s)
+	s.fail(ErrClosed)
+}
+
+// Poll gives the next message if there is one now, else nil.
+func (s *Subscription) Poll() (*Message, error) {
+	s.mu.Lock()
+	start, beat, err := s.start, s.beat, s.err
+	s.mu.Unlock()
+	if err != nil || start == nil {
+		return nil, err
+	}
+	if !s.begun {
+		s.begin(start)
+	}
+	m := s.next(beat)
+	if m != nil && m.Token != "" {
+		s.last = place{at: m.At, token: m.Token, folded: m.Folded}
+	}
+	if m != nil && m.Kind == Update {
+		s.hub.metrics.updates.Inc()
+	}
+	return m, nil
+}
+
+// next gives what comes next, nil when nothing does now. beat was read before anything newer could be.
+func (s *Subscription) next(beat *Message) *Message {
+	if m := s.first(); m != nil {
+		return m
+	}
+	if s.mode == EventsMode {
+		if m := s.pop(); m != nil {
+			return m
+		}
+	} else if m := s.read(); m != nil {
+		return m
+	}
+	if beat == nil || !s.takeBeat(beat) {
+		return nil
+	}
+	if before(beat.At, s.last.at) { // overtaken
+		return &Message{Kind: Heartbeat, Token: s.last.token, At: s.last.at, Folded: s.last.folded, AsOf: beat.AsOf, Time: beat.Time}
+	}
+	return beat
+}
+
+// begin prepares what a reader gets first.
+func (s *Subscription) begin(st *start) {
+	s.begun = true
+	state := st.edition.state
+	s.at, s.last = state.position(), state.place
+	if st.reason != "" || st.snapshot {
+		s.restart(st.edition, st.reason)
+		return
+	}
+	s.synced = &Message{Kind: Synced, Token: state.token, At: state.at, Folded: state.folded, Resumed: st.resumed}
+	if !st.resumed {
+		return
+	}
+	s.replay = st.replay
+	if s.at.less(st.from) { // it was served by someone who is ahead of us
+		s.at = st.from
+		ahead := events.Revision{Epoch: state.at.Epoch, Cluster: state.at.Cluster, Number: st.from.at}
+		s.last = place{at: ahead, token: s.from, folded: state.folded}
+		s.synced.Token, s.synced.At = s.from, ahead
+		return
+	}
+	if s.mode == LatestMode {
+		if m := st.edition.update(st.from); m != nil {
+			s.pending = append(s.pending, m)
+		}
+	}
+}
+
+// restart gives the state anew, after a Reset if there is a reason.
+func (s *Subscription) restart(e *edition, reason string) {
+	if reason != "" {
+		s.pending = append(s.pending, &Message{Kind: Reset, At: e.state.at, Folded: e.state.folded, Reason: reason})
+	}
+	s.pending = append(s.pending, e.snapshot()...)
+	s.synced = &Message{Kind: Synced, Token: e.state.token, At: e.state.at, Folded: e.state.folded}
+	s.at = e.state.position()
+}
+
+// first gives what comes before synced, and synced.
+func (s *Subscription) first() *Message {
+	if len(s.pending) > 0 {
+		m := s.pending[0]
+		s.pending = s.pending[1:]
+		return m
+	}
+	for len(s.replay) > 0 {
+		m := s.replay[0].message(s.filter)
+		s.replay = s.replay[1:]
+		if m != nil {
+			return m
+		}
+	}
+	m := s.synced
+	s.synced = nil
+	return m
+}
+
+// read gives what the group's edition has that the reader has not.
+func (s *Subscription) read() *Message {
+	e := s.group.Load().edition.Load()
+	if !s.at.less(e.state.position()) {
+		return nil
+	}
+	if !e.follows(s.at) {
+		s.hub.metrics.resets.WithLabelValues(ResetSlow).Inc()
+		s.restart(e, ResetSlow)
+		return s.first()
+	}
+	m := e.update(s.at)
+	s.at = e.state.position()
+	s.last = e.state.place
+	return m
+}
+
+// began is called once, when it is known where the subscription starts.
+func (s *Subscription) began(g *group, st start) {
+	s.group.Store(g)
+	s.mu.Lock()
+	s.start = &st
+	s.mu.Unlock()
+	s.signal()
+}
+
+// takeBeat tells whether the heartbeat was still to give.
+func (s *Subscription) takeBeat(m *Message) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.beat == m {
+		s.beat = nil
+		return true
+	}
+	return false
+}
+
+// beatWith leaves a heartbeat for the reader.
+func (s *Subscription) beatWith(m *Message) {
+	s.mu.Lock()
+	s.beat = m
+	s.mu.Unlock()
+	s.signal()
+}
+
+// fail ends the subscription, unless it has ended.
+func (s *Subscription) fail(err error) {
+	s.mu.Lock()
+	if s.err == nil {
+		s.err = err
+		s.queue = queue{}
+	}
+	s.mu.Unlock()
+	s.signal()
+}
+
+// signal wakes the reader and never blocks.
+func (s *Subscription) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}

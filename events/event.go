@@ -1,11 +1,16 @@
 package events
 
+import (
+	"encoding/hex"
+	"fmt"
+)
+
 // Event is an immutable batch of records of one host: identities once, then a column of readings per
 // (identity, metric, source name). Columns are sorted by (identity's content, metric, source), their samples canonical,
 // so an event's records have one form.
 type Event struct {
 	Host       HostID
-	Identities []Identity
+	Identities []Identity // sorted by content
 	Columns    []Column
 	Sequence   Sequence  // hash over the records as the source gave them
 	Zone       string    // the time zone assumed for times without one; "" when none was
@@ -28,14 +33,43 @@ type Column struct {
 }
 
 // Records counts the event's readings.
-func (e *Event) Records() int { panic("contract") }
+func (e *Event) Records() int {
+	n := 0
+	for i := range e.Columns {
+		n += e.Columns[i].Len()
+	}
+	return n
+}
 
-// First gives the earliest record time, by which the event's key is ordered.
-func (e *Event) First() Timestamp { panic("contract") }
+// First gives the earliest record time, by which the event's key is ordered. An event without records
+// has none: 0.
+func (e *Event) First() Timestamp {
+	var first Timestamp
+	for i, found := 0, false; i < len(e.Columns); i++ {
+		if times := e.Columns[i].Times; len(times) > 0 && (!found || times[0] < first) {
+			first, found = times[0], true
+		}
+	}
+	return first
+}
 
 // Sequence is 128 bits of hash that identify an event's records: the same records, cut the same way,
 // are the same event.
 type Sequence [16]byte
+
+// String writes 32 hexadecimal digits.
+func (s Sequence) String() string { return hex.EncodeToString(s[:]) }
+
+// ParseSequence undoes String.
+func ParseSequence(text string) (Sequence, error) {
+	var s Sequence
+	if len(text) == hex.EncodedLen(len(s)) {
+		if _, err := hex.Decode(s[:], []byte(text)); err == nil && s.String() == text {
+			return s, nil
+		}
+	}
+	return Sequence{}, fmt.Errorf("parsing sequence %.64q: it is 32 digits of 0-9a-f", text)
+}
 
 // UploadID is the id under which an upload is known to its sender, in logs and in events.
 type UploadID string

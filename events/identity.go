@@ -1,5 +1,14 @@
 package events
 
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"github.com/zeebo/xxh3"
+)
+
 // HostID is a host's name as its telemetry gives it.
 type HostID string
 
@@ -14,8 +23,18 @@ type Entity struct {
 	Part string
 }
 
+// Compare orders by GPU, then Part.
+func (e Entity) Compare(f Entity) int {
+	return cmp.Or(cmp.Compare(e.GPU, f.GPU), strings.Compare(e.Part, f.Part))
+}
+
 // Label is one further label of the source, kept as it came.
 type Label struct{ Name, Value string }
+
+// compare orders by name, then value.
+func (l Label) compare(m Label) int {
+	return cmp.Or(strings.Compare(l.Name, m.Name), strings.Compare(l.Value, m.Value))
+}
 
 // Identity is everything a source said about where a reading comes from, besides metric, time and
 // value. Empty means not said. Labels are sorted by name and hold only what has no field here (and
@@ -36,11 +55,75 @@ type Identity struct {
 	Labels     []Label
 }
 
-// Entity tells whose readings an identity's are, on the given host.
-func (id *Identity) Entity(host HostID) Entity { panic("contract") }
+// identityFields is the number of an Identity's fields besides Labels.
+const identityFields = 12
+
+// fields are all of an identity but its labels, in the order in which they are compared, hashed and
+// stored. The order is a fact of stored data; never change it.
+func (id *Identity) fields() [identityFields]*string {
+	return [identityFields]*string{
+		&id.UUID, &id.Index, &id.PCI, &id.Device, &id.Model, &id.Driver, &id.MIG, &id.MIGProfile,
+		&id.Pod, &id.Namespace, &id.Container, &id.Part,
+	}
+}
+
+// Entity tells whose readings an identity's are, on the given host. The GPU is "" when nothing names one
+// (a reading of the host itself, or of something that is no GPU).
+func (id *Identity) Entity(host HostID) Entity {
+	return Entity{GPU: id.gpu(host), Part: id.Part}
+}
+
+func (id *Identity) gpu(host HostID) GPUID {
+	switch {
+	case RealUUID(id.UUID):
+		return GPUID(id.UUID)
+	case id.Index != "":
+		return GPUID(string(host) + ":" + id.Index)
+	case id.PCI != "":
+		return GPUID(string(host) + ":" + id.PCI)
+	}
+	return ""
+}
+
+// RealUUID tells whether a UUID names one GPU: masked captures have all zeros, and tools write N/A.
+func RealUUID(uuid string) bool {
+	rest := strings.TrimPrefix(strings.TrimPrefix(uuid, "MIG-"), "GPU-")
+	return strings.Trim(rest, "0-") != "" && !strings.EqualFold(strings.Trim(rest, "[]"), "N/A")
+}
+
+// Compare orders identities by their content: field by field in the order of the struct, then Labels.
+func (id *Identity) Compare(other *Identity) int {
+	a, b := id.fields(), other.fields()
+	for i := range a {
+		if c := strings.Compare(*a[i], *b[i]); c != 0 {
+			return c
+		}
+	}
+	return slices.CompareFunc(id.Labels, other.Labels, Label.compare)
+}
+
+// appendContent writes what an identity says so that equal content, and only that, gives equal bytes.
+func (id *Identity) appendContent(dst []byte) []byte {
+	for _, f := range id.fields() {
+		dst = appendText(dst, *f)
+	}
+	for _, l := range id.Labels {
+		dst = appendText(appendText(dst, l.Name), l.Value)
+	}
+	return dst
+}
+
+// appendText writes a text with its length.
+func appendText[T string | []byte](dst []byte, text T) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(text)))
+	return append(dst, text...)
+}
 
 // IdentityID is 64 bits of hash over an identity's content: equal content, equal id.
 type IdentityID uint64
 
-// ID hashes the identity.
-func (id *Identity) ID() IdentityID { panic("contract") }
+// ID hashes the identity. The hash is stored in projections and never changes for a content.
+func (id *Identity) ID() IdentityID {
+	var buf [512]byte
+	return IdentityID(xxh3.Hash(id.appendContent(buf[:0])))
+}

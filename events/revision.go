@@ -1,5 +1,11 @@
 package events
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
 // Epoch is a random number made when a cluster's keys are first used and again at a restore; with the
 // etcd cluster id it tells one log from another whose revisions look alike.
 type Epoch uint64
@@ -12,11 +18,28 @@ type Revision struct {
 	Number  int64  // etcd's revision
 }
 
-// String writes epoch, cluster and number as one token; ParseRevision undoes it.
-func (r Revision) String() string { panic("contract") }
+// String writes epoch, cluster and number as one token; ParseRevision undoes it. The token needs no
+// escaping in a URL.
+func (r Revision) String() string {
+	return fmt.Sprintf("%x-%x-%d", uint64(r.Epoch), r.Cluster, r.Number)
+}
 
 // ParseRevision reads what String wrote.
-func ParseRevision(s string) (Revision, error) { panic("contract") }
+func ParseRevision(s string) (Revision, error) {
+	bad := fmt.Errorf("parsing revision %.64q: pass one as an answer gave it, such as 1f-2e-42", s)
+	parts := strings.Split(s, "-")
+	if len(parts) != 3 {
+		return Revision{}, bad
+	}
+	epoch, err1 := strconv.ParseUint(parts[0], 16, 64)
+	cluster, err2 := strconv.ParseUint(parts[1], 16, 64)
+	number, err3 := strconv.ParseInt(parts[2], 10, 64)
+	r := Revision{Epoch: Epoch(epoch), Cluster: cluster, Number: number}
+	if err1 != nil || err2 != nil || err3 != nil || r.String() != s {
+		return Revision{}, bad
+	}
+	return r, nil
+}
 
 // SameLog tells whether r and s can be compared.
 func (r Revision) SameLog(s Revision) bool { return r.Epoch == s.Epoch && r.Cluster == s.Cluster }

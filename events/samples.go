@@ -1,9 +1,18 @@
 package events
 
+import (
+	"cmp"
+	"iter"
+	"slices"
+)
+
 // Samples are readings of one series in columns: Times ascending, and beside each time a mantissa.
 // All share Exponent unless Exponents is set (numbers too far apart for one exponent), which then
 // gives each its own. A time may occur more than once, with different values. Absent lists, by row,
 // the readings that have a reason instead of a number; their mantissa is 0.
+//
+// Like a slice, a copy of a Samples shares its memory. No method changes a reading in place: what one of
+// them adds is behind the readings of the others, or in new memory.
 type Samples struct {
 	Times     []Timestamp
 	Mantissas []int64
@@ -23,24 +32,149 @@ type Absence struct {
 func (s *Samples) Len() int { return len(s.Times) }
 
 // At gives reading i, its number normalised.
-func (s *Samples) At(i int) (Timestamp, Value) { panic("contract") }
+func (s *Samples) At(i int) (Timestamp, Value) {
+	if k, absent := s.absence(i); absent {
+		return s.Times[i], Value{Absent: s.Absent[k].Reason, Raw: s.Absent[k].Raw}
+	}
+	return s.Times[i], Value{Number: s.number(i)}
+}
 
-// Add appends a reading at the end, whatever its time; Canonical restores the order.
-func (s *Samples) Add(at Timestamp, v Value) { panic("contract") }
+// All gives the readings in their order, numbers normalised.
+func (s *Samples) All() iter.Seq2[Timestamp, Value] {
+	return func(yield func(Timestamp, Value) bool) {
+		absent := s.Absent
+		for i, at := range s.Times {
+			var v Value
+			if len(absent) > 0 && absent[0].Row == i {
+				v, absent = Value{Absent: absent[0].Reason, Raw: absent[0].Raw}, absent[1:]
+			} else {
+				v.Number = s.number(i)
+			}
+			if !yield(at, v) {
+				return
+			}
+		}
+	}
+}
 
-// Slice gives the readings i..j-1, sharing memory with s.
-func (s *Samples) Slice(i, j int) Samples { panic("contract") }
+// absence finds row i in Absent, or where it would be.
+func (s *Samples) absence(i int) (int, bool) {
+	if len(s.Absent) == 0 {
+		return 0, false
+	}
+	return slices.BinarySearchFunc(s.Absent, i, func(a Absence, row int) int { return cmp.Compare(a.Row, row) })
+}
 
-// Canonical sorts by time, then by Value.Compare, drops exact repeats and picks the one form (exponent) that
-// this set of readings has. Two equal sets are then equal field by field.
-func (s *Samples) Canonical() { panic("contract") }
+// number is the normalised number of row i.
+func (s *Samples) number(i int) Number { return normalised(s.Mantissas[i], s.exponent(i)) }
 
-// Union gives the canonical set of readings in a or b (both canonical), and those of b that a had not.
-func Union(a, b Samples) (all, added Samples) { panic("contract") }
+// exponent is that of the mantissa of row i.
+func (s *Samples) exponent(i int) int16 {
+	if s.Exponents != nil {
+		return s.Exponents[i]
+	}
+	return s.Exponent
+}
 
-// AppendSamples writes canonical or plain samples compactly (delta times, delta mantissas; varints).
-func AppendSamples(dst []byte, s *Samples) []byte { panic("contract") }
+// hasNumbers tells whether a mantissa differs from 0; else the Exponent has no meaning.
+func (s *Samples) hasNumbers() bool {
+	for _, m := range s.Mantissas {
+		if m != 0 {
+			return true
+		}
+	}
+	return false
+}
 
-// ParseSamples undoes AppendSamples and gives what is left of src. It never allocates more than a small
-// multiple of len(src), whatever src claims.
-func ParseSamples(src []byte) (s Samples, rest []byte, err error) { panic("contract") }
+// Add appends a reading at the end, whatever its time; Canonical restores the order. Its cost is that of
+// append, as a number that is finer than all before it (which are then written anew) can come only
+// some twenty times.
+func (s *Samples) Add(at Timestamp, v Value) {
+	row := len(s.Times)
+	s.Times = append(s.Times, at)
+	if v.Absent != Present {
+		s.Absent = append(s.Absent, Absence{Row: row, Reason: v.Absent, Raw: v.Raw})
+		v.Number = Number{}
+	}
+	n := normalised(v.Number.Mantissa, v.Number.Exponent)
+	if s.Exponents == nil && s.addShared(n) {
+		return
+	}
+	if s.Exponents == nil {
+		s.split()
+	}
+	s.Mantissas = append(s.Mantissas, n.Mantissa)
+	s.Exponents = append(s.Exponents, n.Exponent)
+}
+
+// addShared appends n's mantissa if all mantissas then fit one exponent.
+func (s *Samples) addShared(n Number) bool {
+	switch by := int(n.Exponent) - int(s.Exponent); {
+	case n.Mantissa == 0:
+	case by >= 0:
+		m, ok := scaled(n.Mantissa, by)
+		if ok {
+			n.Mantissa = m
+			break
+		}
+		if s.hasNumbers() {
+			return false
+		}
+		s.Exponent = n.Exponent
+	default:
+		ms, ok := rescaled(s.Mantissas, -by)
+		if !ok {
+			return false
+		}
+		s.Mantissas, s.Exponent = ms, n.Exponent
+	}
+	s.Mantissas = append(s.Mantissas, n.Mantissa)
+	return true
+}
+
+// rescaled gives mantissas × 10^by in new memory; false when one does not fit.
+func rescaled(mantissas []int64, by int) ([]int64, bool) {
+	out := make([]int64, len(mantissas), cap(mantissas))
+	for i, m := range mantissas {
+		var ok bool
+		if out[i], ok = scaled(m, by); !ok {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// split gives each row an exponent of its own, in new memory.
+func (s *Samples) split() {
+	if s.Exponents != nil {
+		return
+	}
+	ms, es := make([]int64, len(s.Mantissas)), make([]int16, len(s.Mantissas))
+	for i := range s.Mantissas {
+		n := s.number(i)
+		ms[i], es[i] = n.Mantissa, n.Exponent
+	}
+	s.Mantissas, s.Exponents, s.Exponent = ms, es, 0
+}
+
+// Slice gives the readings i..j-1, sharing memory with s. (Of canonical samples they are sorted, but
+// their exponent may not be the canonical one.)
+func (s *Samples) Slice(i, j int) Samples {
+	out := Samples{Times: s.Times[i:j:j], Mantissas: s.Mantissas[i:j:j], Exponent: s.Exponent}
+	if s.Exponents != nil {
+		out.Exponents = s.Exponents[i:j:j]
+	}
+	from, _ := s.absence(i)
+	to, _ := s.absence(j)
+	if from == to {
+		return out
+	}
+	out.Absent = s.Absent[from:to:to]
+	if i > 0 {
+		out.Absent = slices.Clone(out.Absent)
+		for k := range out.Absent {
+			out.Absent[k].Row -= i
+		}
+	}
+	return out
+}

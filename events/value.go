@@ -1,5 +1,12 @@
 package events
 
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // Reason says why a reading is absent. The zero Reason means that it is present.
 type Reason uint8
 
@@ -18,8 +25,31 @@ const (
 	Ambiguous            // the unit cannot be known
 )
 
+// reasons holds the words, by Reason. Never written.
+var reasons = [...]string{
+	"present", "blank", "not_found", "not_supported", "not_permitted", "deprecated",
+	"error", "lost", "reset_required", "implausible", "ambiguous",
+}
+
+// String is the reason's word; a reason of a later version is written as its number.
+func (r Reason) String() string {
+	if int(r) < len(reasons) {
+		return reasons[r]
+	}
+	return fmt.Sprintf("reason_%d", uint8(r))
+}
+
+// ParseReason undoes String for the reasons above.
+func ParseReason(word string) (Reason, error) {
+	i := slices.Index(reasons[:], word)
+	if i < 0 {
+		return 0, fmt.Errorf("parsing reason %.64q: it is one of %s", word, strings.Join(reasons[:], ", "))
+	}
+	return Reason(i), nil
+}
+
 // Value is what a reading says: a number, or a reason for having none together with the text the
-// source gave instead. An absent value is never a zero.
+// source gave instead. An absent value is never a zero. Its Number is normalised.
 type Value struct {
 	Number Number
 	Absent Reason
@@ -29,4 +59,16 @@ type Value struct {
 // Compare orders values of one instant by their own content, so that ties never depend on arrival:
 // an absent value is below every number; among numbers the finer one (smaller Exponent) is greater,
 // then the greater number; among absent values Reason, then Raw.
-func (v Value) Compare(w Value) int { panic("contract") }
+func (v Value) Compare(w Value) int {
+	switch {
+	case v.Absent == Present && w.Absent == Present:
+		return cmp.Or(
+			cmp.Compare(w.Number.Exponent, v.Number.Exponent),
+			cmp.Compare(v.Number.Mantissa, w.Number.Mantissa))
+	case v.Absent == Present:
+		return 1
+	case w.Absent == Present:
+		return -1
+	}
+	return cmp.Or(cmp.Compare(v.Absent, w.Absent), strings.Compare(v.Raw, w.Raw))
+}

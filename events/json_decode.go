@@ -1,0 +1,118 @@
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// DecodeJSON reads a TelemetryRecord: one row, or an array of rows of one host. A row is long (it has metric_name and value, one
+// reading) or wide (a field per metric). Field names are those of the DCGM long form and of the wide form, in any case.
+//
+// resolve gives the canonical metric for a source's name; "" means that a long row's name is kept, and that a wide
+// row's field is a label. With a nil resolve every name is kept, and the fields of a wide row that hold a number are metrics. A
+// field that nothing knows is kept as a label. A metric's null or "" is absent (blank), any other text that is no
+// number an error, as are a missing time or host. A time without a zone is UTC, which the event's Zone then says.
+func DecodeJSON(data []byte, resolve func(source string) (metric string)) (Event, error) {
+	d := jsonDecoder{resolve: resolve, open: newOpenEvent()}
+	ev, err := d.decode(data)
+	if err == nil {
+		err = ev.Check()
+	}
+	if err != nil {
+		return Event{}, fmt.Errorf("decoding event in JSON: %w", err)
+	}
+	return ev, nil
+}
+
+// jsonDecoder gathers the rows of one value.
+type jsonDecoder struct {
+	resolve func(source string) (metric string)
+	open    *openEvent
+	rows    []parsedRow
+	meta    Event // Sequence, Zone, Upload, AppendedAt as a row gives them
+}
+
+// parsedRow is what a row says.
+type parsedRow struct {
+	host    HostID
+	records []Record
+}
+
+func (d *jsonDecoder) decode(data []byte) (Event, error) {
+	if len(data) > MaxBody {
+		return Event{}, fmt.Errorf("%d bytes are more than %d", len(data), MaxBody)
+	}
+	if !utf8.Valid(data) {
+		return Event{}, errors.New("it is not UTF-8")
+	}
+	if err := d.readRows(json.NewDecoder(bytes.NewReader(data)), data); err != nil {
+		return Event{}, err
+	}
+	if len(d.rows) == 0 {
+		return Event{}, errors.New("it has no rows")
+	}
+	d.open.begin(d.rows[0].host, d.meta.Zone)
+	for i := range d.rows {
+		if row := &d.rows[i]; row.host != d.open.host {
+			return Event{}, fmt.Errorf("row %d is of host %.64q, those before are of %.64q; write a value for each", i+1, row.host, d.open.host)
+		}
+		for k := range d.rows[i].records {
+			d.open.add(&d.rows[i].records[k])
+		}
+	}
+	if len(d.open.readings) == 0 {
+		return Event{}, errors.New("it has no readings")
+	}
+	ev := d.open.event(d.meta.Upload)
+	ev.AppendedAt = d.meta.AppendedAt
+	if d.meta.Sequence != (Sequence{}) {
+		ev.Sequence = d.meta.Sequence
+	}
+	return ev, nil
+}
+
+// readRows reads one row, or an array of them, and nothing behind it.
+func (d *jsonDecoder) readRows(dec *json.Decoder, data []byte) error {
+	array := len(data) > 0 && data[0] == tagRows
+	if array {
+		if _, err := dec.Token(); err != nil {
+			return err
+		}
+	}
+	for n := 1; !array && n == 1 || array && dec.More(); n++ {
+		var fields map[string]json.RawMessage
+		err := dec.Decode(&fields)
+		if err == nil {
+			err = d.addRow(fields)
+		}
+		if err != nil {
+			return fmt.Errorf("row %d: %w", n, err)
+		}
+	}
+	if array {
+		if _, err := dec.Token(); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is more behind the rows")
+	}
+	return nil
+}
+
+func (d *jsonDecoder) addRow(fields map[string]json.RawMessage) error {
+	f, err := placeFields(fields)
+	if err != nil {
+		return err
+	}
+	records, err := f.records(d.resolve)
+	if err != nil {
+		return err
+	}
+	d.rows = append(d.rows, parsedRow{host: HostID(f.host), records: records})
+	return f.setEvent(&d.meta)
+}

@@ -1,0 +1,230 @@
+package events
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Canonical sorts by time, then by Value.Compare, drops exact repeats and picks the one form (exponent) that
+// this set of readings has. Two equal sets are then equal field by field.
+//
+// The form: one Exponent for all, the smallest of the normalised numbers other than 0 (0 when there is none), if
+// every mantissa fits an int64 with it; else every number normalised with its own in Exponents. What
+// is empty is nil.
+func (s *Samples) Canonical() {
+	if !s.sorted() {
+		s.sort()
+	}
+	s.fit()
+	s.trim()
+}
+
+// trim makes empty columns nil.
+func (s *Samples) trim() {
+	if len(s.Times) == 0 {
+		*s = Samples{}
+	}
+	if len(s.Absent) == 0 {
+		s.Absent = nil
+	}
+}
+
+// sorted tells whether the readings ascend strictly.
+func (s *Samples) sorted() bool {
+	for i := 1; i < len(s.Times); i++ {
+		if s.Times[i-1] < s.Times[i] {
+			continue
+		}
+		if s.Times[i-1] > s.Times[i] || s.compareRows(i-1, s, i) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// compareRows orders the values of row i of s and row j of other.
+func (s *Samples) compareRows(i int, other *Samples, j int) int {
+	if s.Mantissas[i] == other.Mantissas[j] && s.exponent(i) == other.exponent(j) &&
+		len(s.Absent) == 0 && len(other.Absent) == 0 {
+		return 0
+	}
+	_, v := s.At(i)
+	_, w := other.At(j)
+	return v.Compare(w)
+}
+
+// sort brings the readings in order and drops repeats, in new memory.
+func (s *Samples) sort() {
+	order := make([]int, len(s.Times))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		if c := cmp.Compare(s.Times[i], s.Times[j]); c != 0 {
+			return c
+		}
+		return s.compareRows(i, s, j)
+	})
+	order = slices.CompactFunc(order, func(i, j int) bool {
+		return s.Times[i] == s.Times[j] && s.compareRows(i, s, j) == 0
+	})
+	*s = s.pick(order)
+}
+
+// pick gives the rows in the order of their numbers, in new memory. The form stays.
+func (s *Samples) pick(rows []int) Samples {
+	out := Samples{
+		Times:     make([]Timestamp, len(rows)),
+		Mantissas: make([]int64, len(rows)),
+		Exponent:  s.Exponent,
+	}
+	if s.Exponents != nil {
+		out.Exponents = make([]int16, len(rows))
+	}
+	for k, i := range rows {
+		out.Times[k], out.Mantissas[k] = s.Times[i], s.Mantissas[i]
+		if s.Exponents != nil {
+			out.Exponents[k] = s.Exponents[i]
+		}
+		if a, absent := s.absence(i); absent {
+			out.Absent = append(out.Absent, Absence{Row: k, Reason: s.Absent[a].Reason, Raw: s.Absent[a].Raw})
+		}
+	}
+	return out
+}
+
+// fit picks the canonical exponent, in new memory where mantissas change.
+func (s *Samples) fit() {
+	if s.Exponents == nil {
+		s.coarsen()
+		return
+	}
+	ms, es := make([]int64, len(s.Mantissas)), make([]int16, len(s.Mantissas))
+	for i := range s.Mantissas {
+		n := s.number(i)
+		ms[i], es[i] = n.Mantissa, n.Exponent
+	}
+	s.setRows(ms, es)
+}
+
+// coarsen makes a shared exponent the smallest of the normalised numbers.
+func (s *Samples) coarsen() {
+	by := math.MaxInt
+	for _, m := range s.Mantissas {
+		if m != 0 {
+			if by = min(by, trailingZeros(m)); by == 0 {
+				return
+			}
+		}
+	}
+	if by == math.MaxInt {
+		s.Exponent = 0
+		return
+	}
+	by = min(by, math.MaxInt16-int(s.Exponent))
+	out := make([]int64, len(s.Mantissas))
+	for i, m := range s.Mantissas {
+		out[i] = m / powers[by]
+	}
+	s.Mantissas, s.Exponent = out, s.Exponent+int16(by)
+}
+
+// trailingZeros counts those of the decimal digits of m, which is not 0.
+func trailingZeros(m int64) (n int) {
+	for m%10 == 0 {
+		m /= 10
+		n++
+	}
+	return n
+}
+
+// setRows takes over normalised mantissas and their exponents in canonical form. It keeps and changes ms; es
+// only if they do not fit one exponent.
+func (s *Samples) setRows(ms []int64, es []int16) {
+	s.Mantissas = ms
+	shared, ok := sharedExponent(ms, es)
+	if !ok {
+		s.Exponents, s.Exponent = es, 0
+		return
+	}
+	s.Exponents, s.Exponent = nil, shared
+	for i, m := range ms {
+		if m != 0 {
+			ms[i] = m * powers[int(es[i])-int(shared)]
+		}
+	}
+}
+
+// sharedExponent gives the smallest exponent of the numbers other than 0, and whether all fit it.
+func sharedExponent(ms []int64, es []int16) (int16, bool) {
+	shared, any := int16(math.MaxInt16), false
+	for i, m := range ms {
+		if m != 0 {
+			shared, any = min(shared, es[i]), true
+		}
+	}
+	if !any {
+		return 0, true
+	}
+	for i, m := range ms {
+		if _, ok := scaled(m, int(es[i])-int(shared)); !ok {
+			return shared, false
+		}
+	}
+	return shared, true
+}
+
+// Check tells why s is not canonical; nil when it is.
+func (s *Samples) Check() error {
+	if len(s.Mantissas) != len(s.Times) || s.Exponents != nil && len(s.Exponents) != len(s.Times) {
+		return fmt.Errorf("samples of %d times have %d mantissas, %d exponents", len(s.Times), len(s.Mantissas), len(s.Exponents))
+	}
+	if err := s.checkAbsent(); err != nil {
+		return err
+	}
+	if !s.sorted() {
+		return errors.New("samples are not in order, or repeat a reading")
+	}
+	if !s.fitted() {
+		return errors.New("samples are not in their canonical exponent")
+	}
+	return nil
+}
+
+func (s *Samples) checkAbsent() error {
+	last := -1
+	for _, a := range s.Absent {
+		switch {
+		case a.Row <= last || a.Row >= len(s.Times):
+			return fmt.Errorf("absent row %d is out of order or range", a.Row)
+		case a.Reason == Present:
+			return fmt.Errorf("absent row %d has no reason", a.Row)
+		case s.Mantissas[a.Row] != 0:
+			return fmt.Errorf("absent row %d has a number", a.Row)
+		}
+		last = a.Row
+	}
+	return nil
+}
+
+// fitted tells whether fit would change nothing.
+func (s *Samples) fitted() bool {
+	if s.Exponents == nil {
+		for _, m := range s.Mantissas {
+			if m%10 != 0 {
+				return true
+			}
+		}
+		return !s.hasNumbers() && s.Exponent == 0 || s.hasNumbers() && s.Exponent == math.MaxInt16
+	}
+	for i, m := range s.Mantissas {
+		if (Number{m, s.Exponents[i]}) != normalised(m, s.Exponents[i]) {
+			return false
+		}
+	}
+	_, ok := sharedExponent(s.Mantissas, s.Exponents)
+	return !ok && s.Exponent == 0
+}

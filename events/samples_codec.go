@@ -1,0 +1,299 @@
+package events
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Stored samples are, with every number a varint (zigzag where it can be negative):
+//
+//	rows
+//	flags: 1 = exponents by row, 2 = absences
+//	times: their unit, then the first, the first difference, and differences of differences
+//	exponent, unless by row
+//	mantissas: differences to the one before; an absent row repeats it
+//	exponents by row
+//	absences: how many, then for each its distance to the row before, the reason and the text
+//
+// Rows without a reading are not there: 0 rows is one byte. Every row has at least two bytes, by which
+// a claim can be checked before memory is made for it.
+
+const (
+	flagExponents = 1 << iota
+	flagAbsent
+	flagsEnd
+)
+
+// errTruncated is what is wrong with samples that claim more than there is.
+var errTruncated = errors.New("stored samples end too early")
+
+// AppendSamples writes canonical or plain samples compactly (delta times, delta mantissas; varints).
+func AppendSamples(dst []byte, s *Samples) []byte {
+	dst = binary.AppendUvarint(dst, uint64(s.Len()))
+	if s.Len() == 0 {
+		return dst
+	}
+	dst = append(dst, s.flags())
+	dst = appendTimes(dst, s.Times)
+	if s.Exponents == nil {
+		dst = binary.AppendVarint(dst, int64(s.Exponent))
+	}
+	dst = s.appendMantissas(dst)
+	dst = s.appendExponents(dst)
+	return s.appendAbsences(dst)
+}
+
+// flags tell which optional parts follow.
+func (s *Samples) flags() (f byte) {
+	if s.Exponents != nil {
+		f |= flagExponents
+	}
+	if len(s.Absent) > 0 {
+		f |= flagAbsent
+	}
+	return f
+}
+
+// timeUnit gives the largest of 1 s, 1 ms, 1 µs and 1 ns, as nanoseconds in powers of 1000, that divides all times.
+func timeUnit(times []Timestamp) byte {
+	unit := byte(3)
+	for _, t := range times {
+		for int64(t)%powers[3*unit] != 0 {
+			unit--
+		}
+		if unit == 0 {
+			break
+		}
+	}
+	return unit
+}
+
+func appendTimes(dst []byte, times []Timestamp) []byte {
+	unit := timeUnit(times)
+	dst = append(dst, unit)
+	var last, step int64
+	for i, t := range times {
+		now := int64(t) / powers[3*unit]
+		dst = binary.AppendVarint(dst, now-last-step)
+		if i > 0 {
+			step = now - last
+		}
+		last = now
+	}
+	return dst
+}
+
+func (s *Samples) appendMantissas(dst []byte) []byte {
+	last, absent := int64(0), s.Absent
+	for i, m := range s.Mantissas {
+		if len(absent) > 0 && absent[0].Row == i {
+			absent = absent[1:]
+			m = last
+		}
+		dst = binary.AppendVarint(dst, m-last)
+		last = m
+	}
+	return dst
+}
+
+func (s *Samples) appendExponents(dst []byte) []byte {
+	for _, e := range s.Exponents {
+		dst = binary.AppendVarint(dst, int64(e))
+	}
+	return dst
+}
+
+// sameRaw marks an absence with the text of the one before.
+const sameRaw = 0x80
+
+func (s *Samples) appendAbsences(dst []byte) []byte {
+	if len(s.Absent) == 0 {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(s.Absent)))
+	row, raw := 0, ""
+	for _, a := range s.Absent {
+		dst = binary.AppendUvarint(dst, uint64(a.Row-row))
+		if a.Raw == raw {
+			dst = append(dst, byte(a.Reason)|sameRaw)
+		} else {
+			dst = append(dst, byte(a.Reason))
+			dst = binary.AppendUvarint(dst, uint64(len(a.Raw)))
+			dst = append(dst, a.Raw...)
+		}
+		row, raw = a.Row, a.Raw
+	}
+	return dst
+}
+
+// ParseSamples undoes AppendSamples and gives what is left of src. It never allocates more than a small
+// multiple of len(src), whatever src claims. The samples do not refer to src.
+func ParseSamples(src []byte) (s Samples, rest []byte, err error) {
+	r := reader{src: src}
+	rows := r.uvarint()
+	if rows == 0 {
+		return Samples{}, r.src, r.err
+	}
+	flags := r.byte()
+	if r.err == nil && (flags >= flagsEnd || rows > uint64(len(r.src)/2)) {
+		r.err = errTruncated
+	}
+	if r.err != nil {
+		return Samples{}, src, fmt.Errorf("reading samples: %w", r.err)
+	}
+	s.Times = make([]Timestamp, rows)
+	s.Mantissas = make([]int64, rows)
+	r.times(s.Times)
+	if flags&flagExponents == 0 {
+		s.Exponent = r.exponent()
+	}
+	r.mantissas(s.Mantissas)
+	r.options(&s, flags)
+	if r.err != nil {
+		return Samples{}, src, fmt.Errorf("reading samples: %w", r.err)
+	}
+	return s, r.src, nil
+}
+
+// reader takes stored values off src. After an error it gives zeros.
+type reader struct {
+	src []byte
+	err error
+}
+
+func (r *reader) fail(err error) {
+	if r.err == nil {
+		r.err, r.src = err, nil
+	}
+}
+
+func (r *reader) byte() byte {
+	if len(r.src) == 0 {
+		r.fail(errTruncated)
+		return 0
+	}
+	b := r.src[0]
+	r.src = r.src[1:]
+	return b
+}
+
+func (r *reader) uvarint() uint64 {
+	if len(r.src) > 0 && r.src[0] < 0x80 {
+		v := uint64(r.src[0])
+		r.src = r.src[1:]
+		return v
+	}
+	v, n := binary.Uvarint(r.src)
+	if n <= 0 {
+		r.fail(errTruncated)
+		return 0
+	}
+	r.src = r.src[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v := r.uvarint()
+	return int64(v>>1) ^ -int64(v&1)
+}
+
+// count reads how many things follow that have at least size bytes each.
+func (r *reader) count(size int) int {
+	n := r.uvarint()
+	if n > uint64(len(r.src)/size) {
+		r.fail(errTruncated)
+		return 0
+	}
+	return int(n)
+}
+
+// bytes takes off n bytes.
+func (r *reader) bytes(n uint64) []byte {
+	if n > uint64(len(r.src)) {
+		r.fail(errTruncated)
+		return nil
+	}
+	b := r.src[:n]
+	r.src = r.src[n:]
+	return b
+}
+
+// text reads a text with its length.
+func (r *reader) text() string { return string(r.bytes(r.uvarint())) }
+
+func (r *reader) exponent() int16 {
+	e := r.varint()
+	if e < math.MinInt16 || e > math.MaxInt16 {
+		r.fail(errors.New("stored exponent out of range"))
+	}
+	return int16(e)
+}
+
+func (r *reader) times(times []Timestamp) {
+	code := r.byte()
+	if code > 3 {
+		r.fail(errors.New("stored time unit is unknown"))
+		return
+	}
+	unit := powers[3*code]
+	var last, step int64
+	for i := range times {
+		now := last + step + r.varint()
+		if i > 0 {
+			step = now - last
+		}
+		last = now
+		times[i] = Timestamp(now * unit)
+	}
+}
+
+func (r *reader) mantissas(mantissas []int64) {
+	last := int64(0)
+	for i := range mantissas {
+		last += r.varint()
+		mantissas[i] = last
+	}
+}
+
+// options reads the parts of s that flags tell of.
+func (r *reader) options(s *Samples, flags byte) {
+	if flags&flagExponents != 0 && r.err == nil {
+		if len(s.Times) > len(r.src) {
+			r.fail(errTruncated)
+			return
+		}
+		s.Exponents = make([]int16, len(s.Times))
+		for i := range s.Exponents {
+			s.Exponents[i] = r.exponent()
+		}
+	}
+	if flags&flagAbsent != 0 {
+		r.absences(s)
+	}
+}
+
+// absences reads them, and sets the mantissas of their rows to 0.
+func (r *reader) absences(s *Samples) {
+	count := r.count(2)
+	if r.err != nil || count == 0 || count > len(s.Times) {
+		r.fail(errors.New("stored absences are not those of the samples"))
+		return
+	}
+	s.Absent = make([]Absence, count)
+	row, raw := uint64(0), ""
+	for i := range s.Absent {
+		step := r.uvarint()
+		if row += step; step > uint64(len(s.Times)) || row >= uint64(len(s.Times)) || i > 0 && step == 0 {
+			r.fail(errors.New("stored absence is out of order or range"))
+			return
+		}
+		reason := r.byte()
+		if reason&sameRaw == 0 {
+			raw = r.text()
+		}
+		s.Absent[i] = Absence{Row: int(row), Reason: Reason(reason &^ sameRaw), Raw: raw}
+		s.Mantissas[row] = 0
+	}
+}

@@ -1,0 +1,152 @@
+package events
+
+import "slices"
+
+// Union gives the canonical set of readings in a or b (both canonical), and those of b that a had not. It
+// changes neither; the results may share their memory.
+func Union(a, b Samples) (all, added Samples) {
+	all = a.whole() // no spare room: whatever is added is in memory of its own
+	added = all.Unite(b)
+	return all, added
+}
+
+// Unite makes s the union of s and b (both canonical) and gives what s had not. Like append it may use the spare
+// room behind s, so that adding newer readings again and again costs what they cost: of
+// several copies of s, go on with one.
+func (s *Samples) Unite(b Samples) (added Samples) {
+	switch {
+	case b.Len() == 0:
+		return Samples{}
+	case s.Len() == 0:
+		*s = b.whole()
+	case s.Times[s.Len()-1] < b.Times[0]:
+		y := b
+		common(s, &y)
+		s.extend(&y)
+	default:
+		return s.merge(b)
+	}
+	return b.whole()
+}
+
+// whole is s without spare room.
+func (s *Samples) whole() Samples {
+	return Samples{
+		Times:     slices.Clip(s.Times),
+		Mantissas: slices.Clip(s.Mantissas),
+		Exponent:  s.Exponent,
+		Exponents: slices.Clip(s.Exponents),
+		Absent:    slices.Clip(s.Absent),
+	}
+}
+
+// common brings a and b to the exponent form that their union has: the finer of both exponents, or
+// exponents by row if that does not do.
+func common(a, b *Samples) {
+	if a.Exponents == nil && b.Exponents == nil && commonExponent(a, b) {
+		return
+	}
+	a.split()
+	b.split()
+}
+
+func commonExponent(a, b *Samples) bool {
+	switch {
+	case a.Exponent == b.Exponent:
+		return true
+	case !b.hasNumbers():
+		b.Exponent = a.Exponent
+		return true
+	case !a.hasNumbers():
+		a.Exponent = b.Exponent
+		return true
+	case a.Exponent < b.Exponent:
+		a, b = b, a
+	}
+	ms, ok := rescaled(a.Mantissas, int(a.Exponent)-int(b.Exponent))
+	if ok {
+		a.Mantissas, a.Exponent = ms, b.Exponent
+	}
+	return ok
+}
+
+// extend appends b, which has the same form.
+func (s *Samples) extend(b *Samples) {
+	rows := len(s.Times)
+	s.Times = append(s.Times, b.Times...)
+	s.Mantissas = append(s.Mantissas, b.Mantissas...)
+	if b.Exponents != nil {
+		s.Exponents = append(s.Exponents, b.Exponents...)
+	}
+	for _, a := range b.Absent {
+		a.Row += rows
+		s.Absent = append(s.Absent, a)
+	}
+}
+
+// merge is Unite where the times of both overlap. All of s before b is copied at once.
+func (s *Samples) merge(b Samples) (added Samples) {
+	x, y := s.whole(), b
+	common(&x, &y)
+	i, _ := slices.BinarySearch(x.Times, y.Times[0])
+	out := Samples{
+		Times:     make([]Timestamp, 0, x.Len()+y.Len()),
+		Mantissas: make([]int64, 0, x.Len()+y.Len()),
+		Exponent:  x.Exponent,
+	}
+	if x.Exponents != nil {
+		out.Exponents = make([]int16, 0, x.Len()+y.Len())
+	}
+	head := x.Slice(0, i)
+	out.extend(&head)
+	var fresh []int // rows of b that s has not
+	for j := 0; i < x.Len() || j < y.Len(); {
+		c := x.compare(i, &y, j)
+		if c <= 0 {
+			out.take(&x, i)
+			i++
+		} else {
+			out.take(&y, j)
+			fresh = append(fresh, j)
+		}
+		if c >= 0 {
+			j++
+		}
+	}
+	switch len(fresh) {
+	case 0:
+		return Samples{}
+	case b.Len():
+		added = b.whole()
+	default:
+		added = b.pick(fresh)
+		added.fit()
+	}
+	*s = out
+	return added
+}
+
+// compare orders row i of s and row j of other by time, then value; a row past the end is last.
+func (s *Samples) compare(i int, other *Samples, j int) int {
+	switch {
+	case i == s.Len():
+		return 1
+	case j == other.Len() || s.Times[i] < other.Times[j]:
+		return -1
+	case s.Times[i] > other.Times[j]:
+		return 1
+	}
+	return s.compareRows(i, other, j)
+}
+
+// take appends row i of src, which has the same form.
+func (s *Samples) take(src *Samples, i int) {
+	if k, absent := src.absence(i); absent {
+		s.Absent = append(s.Absent, Absence{Row: len(s.Times), Reason: src.Absent[k].Reason, Raw: src.Absent[k].Raw})
+	}
+	s.Times = append(s.Times, src.Times[i])
+	s.Mantissas = append(s.Mantissas, src.Mantissas[i])
+	if src.Exponents != nil {
+		s.Exponents = append(s.Exponents, src.Exponents[i])
+	}
+}

@@ -1,0 +1,204 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"telemetry-pipeline/events"
+)
+
+const (
+	appendsInFlight = 4  // of one upload
+	maxGroup        = 64 // events in one append
+)
+
+// appending is the stage that makes events durable: it takes them in bounded bytes, groups what has gathered while earlier
+// appends were under way, and tallies what became of them.
+type appending struct {
+	log        appender
+	partitions int
+	timeout    time.Duration // of one append
+	seconds    prometheus.Observer
+
+	in       chan events.Event
+	capacity int64               // bytes of events in flight
+	room     *semaphore.Weighted // what is left of capacity
+
+	mu    sync.Mutex
+	tally tally // guarded by mu while run is under way
+}
+
+// tally is what became of the events of an upload.
+type tally struct {
+	accepted, duplicate, absent int64 // records
+	events                      eventCount
+	first, last                 events.Timestamp // of all records, when any
+	revision                    events.Revision  // newest
+	reached                     map[events.Partition]events.Revision
+}
+
+func newAppending(log appender, capacity int64, timeout time.Duration, seconds prometheus.Observer) *appending {
+	return &appending{
+		log: log, partitions: log.Facts().Partitions, timeout: timeout, seconds: seconds,
+		in: make(chan events.Event, maxGroup), capacity: capacity, room: semaphore.NewWeighted(capacity),
+		tally: tally{reached: map[events.Partition]events.Revision{}},
+	}
+}
+
+// put hands over an event, once there is room for it. An event larger than all room is let in alone.
+func (a *appending) put(ctx context.Context, e events.Event) error {
+	if err := a.room.Acquire(ctx, a.cost(&e)); err != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case a.in <- e:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// finish says that no more events come.
+func (a *appending) finish() { close(a.in) }
+
+// cost is about what an event occupies.
+func (a *appending) cost(e *events.Event) int64 {
+	const perEvent, perIdentity, perColumn, perReading, perAbsence = 256, 512, 128, 16, 64
+	n := int64(perEvent + perIdentity*len(e.Identities) + perColumn*len(e.Columns))
+	for i := range e.Columns {
+		n += int64(perReading*e.Columns[i].Len() + perAbsence*len(e.Columns[i].Absent))
+	}
+	return min(n, a.capacity)
+}
+
+// run appends until finish was called and all is durable, or the first append fails.
+func (a *appending) run(ctx context.Context) error {
+	appends := newCrew(ctx, nil)
+	slots := make(chan struct{}, appendsInFlight)
+	for {
+		first, ok := a.next(appends.ctx)
+		if !ok {
+			break
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-appends.ctx.Done():
+			continue // next sees it too
+		}
+		group := a.gather(first)
+		appends.start(func(ctx context.Context) error {
+			defer func() { <-slots }()
+			return a.append(ctx, group)
+		})
+	}
+	if err := appends.wait(); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+func (a *appending) next(ctx context.Context) (events.Event, bool) {
+	select {
+	case e, ok := <-a.in:
+		return e, ok && ctx.Err() == nil
+	case <-ctx.Done():
+		return events.Event{}, false
+	}
+}
+
+// gather takes what else is there, up to a fair share of the room, without waiting.
+func (a *appending) gather(first events.Event) []events.Event {
+	group, bytes := []events.Event{first}, a.cost(&first)
+	for len(group) < maxGroup && bytes < a.capacity/appendsInFlight {
+		select {
+		case e, ok := <-a.in:
+			if !ok {
+				return group
+			}
+			group = append(group, e)
+			bytes += a.cost(&e)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+func (a *appending) append(ctx context.Context, group []events.Event) error {
+	within, cancel := context.WithTimeoutCause(ctx, a.timeout, errSlowLog)
+	defer cancel()
+	began := time.Now()
+	results, err := a.log.Append(within, group)
+	a.seconds.Observe(time.Since(began).Seconds())
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // the upload was ended; that is the reason
+		}
+		return logRefusal(err)
+	}
+	a.count(group, results)
+	for i := range group {
+		a.room.Release(a.cost(&group[i]))
+	}
+	return nil
+}
+
+func (a *appending) count(group []events.Event, results []events.Appended) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, r := range results {
+		a.tally.add(&group[i], r, events.PartitionOf(group[i].Host, a.partitions))
+	}
+}
+
+func (t *tally) add(e *events.Event, r events.Appended, p events.Partition) {
+	records := int64(e.Records())
+	if r.Created {
+		t.accepted += records
+		t.events.Appended++
+	} else {
+		t.duplicate += records
+		t.events.Existing++
+	}
+	for i := range e.Columns {
+		c := &e.Columns[i]
+		t.absent += int64(len(c.Absent))
+		if c.Len() == 0 {
+			continue
+		}
+		if t.first == 0 || c.Times[0] < t.first {
+			t.first = c.Times[0]
+		}
+		t.last = max(t.last, c.Times[c.Len()-1])
+	}
+	if r.Revision.Number > t.revision.Number {
+		t.revision = r.Revision
+	}
+	if r.Revision.Number > t.reached[p].Number {
+		t.reached[p] = r.Revision
+	}
+}
+
+var errSlowLog = errors.New("etcd did not accept an append in time")
+
+// logRefusal tells the sender what a failed append means.
+func logRefusal(err error) *refusal {
+	if large, ok := errors.AsType[*events.TooLargeError](err); ok {
+		return refuse(fiber.StatusUnprocessableEntity, codeTooDense,
+			"the rows of host %s make an event of %d bytes, more than the log takes; shorten their labels and texts", large.Host, large.Bytes).because(err)
+	}
+	if errors.Is(err, events.ErrNoSpace) {
+		return refuse(fiber.StatusServiceUnavailable, codeLogFull,
+			"etcd is full and takes no more events until its space is freed; send the file again later").after(time.Minute).because(err)
+	}
+	return refuse(fiber.StatusServiceUnavailable, codeLogUnavailable,
+		"etcd does not accept events at the moment; send the file again in a few seconds").after(5 * time.Second).because(
+		fmt.Errorf("appending events: %w", err))
+}

@@ -1,0 +1,151 @@
+package ingest
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+// Config bounds an upload server. The zero value of each field means its default.
+type Config struct {
+	Host    string // address to bind; "" means all interfaces
+	Port    Port   // default 8081
+	Off     bool   // no listener at all (flag enable-http=false)
+	Workers int    // parsers of one upload; default: one per processor
+
+	MaxUploadSize int64 // bytes of one file; default 100 MiB
+	MaxMemory     int64 // bytes in flight over all uploads; default 32 MiB
+	Uploads       int   // uploads served at a time; default 8, one more is told to come back
+
+	Connections      int // default 1024
+	ConnectionsPerIP int // default 256
+
+	HeaderTimeout time.Duration // for a request's header; default 10s
+	ReadTimeout   time.Duration // for the next bytes of a body; default 30s
+	MinRate       int64         // bytes per second that an upload must reach on average; default 1024
+	AppendTimeout time.Duration // for one append, retries included; default 30s
+	WaitTimeout   time.Duration // for ?wait=true; default 30s
+	DrainTimeout  time.Duration // for uploads under way at a stop; default 7s
+
+	Zone string // time zone of times that name none, unless ?tz= does; default UTC
+}
+
+// Flags registers the settings. Their environment variables are HTTP_PORT for http.port,
+// MAX_UPLOAD_SIZE for max-upload-size and so on.
+func (c *Config) Flags(fs *flag.FlagSet) {
+	d := c.withDefaults()
+	fs.StringVar(&c.Host, "http.host", d.Host, "address that the upload server binds; empty means all")
+	fs.Var(&c.Port, "http.port", "port of the upload server; 0 takes a free one")
+	fs.Var((*enabled)(&c.Off), "enable-http", "serve uploads over HTTP")
+	fs.IntVar(&c.Workers, "ingest.workers", c.Workers, "parsers that share the work of one upload; 0 means one per processor")
+	fs.Int64Var(&c.MaxUploadSize, "max-upload-size", d.MaxUploadSize, "largest file that is accepted, in bytes")
+	fs.Int64Var(&c.MaxMemory, "max-memory", d.MaxMemory, "bytes that all uploads together may hold in flight between the socket and the log")
+	fs.IntVar(&c.Uploads, "ingest.uploads", d.Uploads, "uploads served at a time; one more is answered 503 with Retry-After")
+	fs.IntVar(&c.Connections, "ingest.connections", d.Connections, "connections served at a time")
+	fs.IntVar(&c.ConnectionsPerIP, "ingest.connections-per-ip", d.ConnectionsPerIP, "connections of one address served at a time")
+	fs.DurationVar(&c.HeaderTimeout, "ingest.header-timeout", d.HeaderTimeout, "how long a request's header may take")
+	fs.DurationVar(&c.ReadTimeout, "ingest.read-timeout", d.ReadTimeout, "how long an upload may stay silent")
+	fs.Int64Var(&c.MinRate, "ingest.min-rate", d.MinRate, "bytes per second that an upload must reach on average")
+	fs.DurationVar(&c.AppendTimeout, "ingest.append-timeout", d.AppendTimeout, "how long etcd may take to accept an append, retries included, before the upload is answered 503")
+	fs.DurationVar(&c.WaitTimeout, "ingest.wait-timeout", d.WaitTimeout, "how long an upload with wait=true waits to be visible")
+	fs.DurationVar(&c.DrainTimeout, "ingest.drain-timeout", d.DrainTimeout, "how long uploads under way may go on when the process stops")
+	fs.StringVar(&c.Zone, "ingest.tz", d.Zone, "time zone of times that name none: an IANA name or ±hh:mm")
+}
+
+func (c Config) withDefaults() Config {
+	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
+	c.MaxUploadSize = cmp.Or(c.MaxUploadSize, 100<<20)
+	c.MaxMemory = cmp.Or(c.MaxMemory, 32<<20)
+	c.Uploads = cmp.Or(c.Uploads, 8)
+	c.Connections = cmp.Or(c.Connections, 1024)
+	c.ConnectionsPerIP = cmp.Or(c.ConnectionsPerIP, 256)
+	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second)
+	c.ReadTimeout = cmp.Or(c.ReadTimeout, 30*time.Second)
+	c.MinRate = cmp.Or(c.MinRate, 1024)
+	c.AppendTimeout = cmp.Or(c.AppendTimeout, 30*time.Second)
+	c.WaitTimeout = cmp.Or(c.WaitTimeout, 30*time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 7*time.Second)
+	c.Zone = cmp.Or(c.Zone, "UTC")
+	return c
+}
+
+// check refuses settings with which nothing could work, by the name of the flag.
+func (c Config) check() error {
+	positive := []struct {
+		name  string
+		value int64
+	}{
+		{"ingest.workers", int64(c.Workers)},
+		{"max-upload-size", c.MaxUploadSize},
+		{"max-memory", c.MaxMemory},
+		{"ingest.uploads", int64(c.Uploads)},
+		{"ingest.connections", int64(c.Connections)},
+		{"ingest.connections-per-ip", int64(c.ConnectionsPerIP)},
+		{"ingest.header-timeout", int64(c.HeaderTimeout)},
+		{"ingest.read-timeout", int64(c.ReadTimeout)},
+		{"ingest.min-rate", c.MinRate},
+		{"ingest.append-timeout", int64(c.AppendTimeout)},
+		{"ingest.wait-timeout", int64(c.WaitTimeout)},
+		{"ingest.drain-timeout", int64(c.DrainTimeout)},
+	}
+	for _, p := range positive {
+		if p.value < 0 {
+			return fmt.Errorf("flag %s is %d; it must be positive", p.name, p.value)
+		}
+	}
+	if _, err := parseZone(c.Zone); err != nil {
+		return fmt.Errorf("flag ingest.tz: %w", err)
+	}
+	return nil
+}
+
+// Port is a TCP port to listen on. Zero means the default, 8081.
+type Port int
+
+// FreePort lets the system choose; Server.Addr tells which one it was.
+const FreePort Port = -1
+
+const defaultPort = 8081
+
+// Number is the port as a listener wants it.
+func (p Port) Number() int {
+	if p == FreePort {
+		return 0
+	}
+	return cmp.Or(int(p), defaultPort)
+}
+
+// String writes the port as the flag takes it: 0 is a free one.
+func (p Port) String() string { return strconv.Itoa(p.Number()) }
+
+// Set undoes String.
+func (p *Port) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return fmt.Errorf("%q is no port; give a number from 0 (any free one) to 65535", s)
+	}
+	*p = Port(n)
+	if n == 0 {
+		*p = FreePort
+	}
+	return nil
+}
+
+// enabled is a flag that is true by default, kept as its opposite so that a zero Config is enabled.
+type enabled bool
+
+func (e *enabled) IsBoolFlag() bool { return true }
+
+func (e *enabled) String() string { return strconv.FormatBool(!bool(*e)) }
+
+func (e *enabled) Set(s string) error {
+	on, err := strconv.ParseBool(s)
+	if err != nil {
+		return fmt.Errorf("%q is neither true nor false", s)
+	}
+	*e = enabled(!on)
+	return nil
+}

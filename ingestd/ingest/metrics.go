@@ -1,0 +1,79 @@
+package ingest
+
+import (
+	"strconv"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-multierror"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// totals are what the server has done since it started; status and metrics read the same numbers.
+type totals struct {
+	uploads                               atomic.Int64
+	inFlight                              atomic.Int64
+	bytes                                 atomic.Int64
+	accepted, duplicate, rejected, absent atomic.Int64
+	eventsAppended, eventsExisting        atomic.Int64
+	byStatus                              *prometheus.CounterVec
+	appendSeconds                         prometheus.Histogram
+}
+
+func newTotals() *totals {
+	return &totals{
+		byStatus: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ingest_uploads_total", Help: "Uploads answered, by HTTP status.",
+		}, []string{"status"}),
+		appendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "ingest_append_seconds", Help: "Time of one append of a group of events to the log.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+		}),
+	}
+}
+
+// answered counts a finished upload.
+func (t *totals) answered(status int, rec *receipt) {
+	t.uploads.Add(1)
+	t.byStatus.WithLabelValues(strconv.Itoa(status)).Inc()
+	t.bytes.Add(rec.Size)
+	t.accepted.Add(rec.Accepted)
+	t.duplicate.Add(rec.Duplicate)
+	t.rejected.Add(rec.Rejected)
+	t.absent.Add(rec.Absent)
+	t.eventsAppended.Add(rec.Events.Appended)
+	t.eventsExisting.Add(rec.Events.Existing)
+}
+
+// Metrics registers the server's metrics.
+func (s *Server) Metrics(reg prometheus.Registerer) error {
+	t := s.totals
+	var failed *multierror.Error
+	for _, c := range []prometheus.Collector{
+		t.byStatus,
+		t.appendSeconds,
+		counter("ingest_bytes_total", "Bytes of uploaded files.", nil, &t.bytes),
+		records("accepted", &t.accepted),
+		records("duplicate", &t.duplicate),
+		records("rejected", &t.rejected),
+		records("absent", &t.absent),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ingest_uploads_in_flight", Help: "Uploads being read or appended now.",
+		}, func() float64 { return float64(t.inFlight.Load()) }),
+	} {
+		if err := reg.Register(c); err != nil {
+			failed = multierror.Append(failed, err)
+		}
+	}
+	return failed.ErrorOrNil()
+}
+
+func records(result string, n *atomic.Int64) prometheus.Collector {
+	return counter("ingest_records_total",
+		"Records of uploaded files: accepted, duplicate (in the log before), rejected (rows and cells that gave none), absent (stored with a reason instead of a number).",
+		prometheus.Labels{"result": result}, n)
+}
+
+func counter(name, help string, labels prometheus.Labels, n *atomic.Int64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels},
+		func() float64 { return float64(n.Load()) })
+}

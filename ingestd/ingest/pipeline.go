@@ -1,0 +1,148 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// chunk is a batch of rows on its way through the pipeline, with what a worker made of it. Its memory is used again.
+type chunk struct {
+	batch  rows.Batch
+	parsed dialect.Parsed
+	rows   []rowResult
+	done   chan struct{} // holds a token once the worker has finished
+}
+
+// rowResult is what one row gave: the records up to records in parsed, from those of the row before.
+type rowResult struct {
+	host        events.HostID
+	size        int
+	records     int
+	zoneAssumed bool
+}
+
+// pipeline processes one file. Every stage is a goroutine of its group; any stage's error ends the others.
+type pipeline struct {
+	workers int
+	free    chan *chunk // to be filled
+	work    chan *chunk // to be parsed, in any order
+	ordered chan *chunk // the same chunks in file order
+	readErr error       // how the file ended when that was not clean; set before ordered is closed
+}
+
+// chunksOf tells how many chunks a pipeline has: one per worker, one being read, one being sequenced.
+func chunksOf(workers int) int { return workers + 2 }
+
+func newPipeline(workers int) *pipeline {
+	n := chunksOf(workers)
+	p := &pipeline{
+		workers: workers,
+		free:    make(chan *chunk, n),
+		work:    make(chan *chunk, n),
+		ordered: make(chan *chunk, n),
+	}
+	for range n {
+		p.free <- &chunk{done: make(chan struct{}, 1)}
+	}
+	return p
+}
+
+// run reads the file to its end and appends its events. An error of the file itself is no error of a stage: what was
+// complete before it goes through, and only the events still open are not cut, so that the same file sent
+// again in full is cut at the same places. An error of a stage also ends the reading of the body.
+func (p *pipeline) run(ctx context.Context, b *body, t *telemetry, seq *sequencer, out *appending) error {
+	stages := newCrew(ctx, b.stop)
+	stages.start(func(ctx context.Context) error { return p.read(ctx, t.scanner) })
+	for range p.workers {
+		w := t.worker()
+		stages.start(func(ctx context.Context) error { return p.parse(ctx, w) })
+	}
+	stages.start(func(ctx context.Context) error {
+		defer out.finish()
+		if err := p.sequence(ctx, seq); err != nil || p.readErr != nil {
+			return err
+		}
+		return seq.flush(ctx)
+	})
+	stages.start(out.run)
+	if err := stages.wait(); err != nil {
+		return err
+	}
+	return p.readErr
+}
+
+// read fills chunks until the file ends.
+func (p *pipeline) read(ctx context.Context, sc *rows.Scanner) error {
+	defer close(p.work)
+	defer close(p.ordered)
+	for {
+		var c *chunk
+		select {
+		case c = <-p.free:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		switch err := sc.Next(&c.batch); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			p.readErr = err
+			return nil
+		}
+		p.ordered <- c // neither blocks: there are as many places as chunks
+		p.work <- c
+	}
+}
+
+// parse turns rows into records until there are no more.
+func (p *pipeline) parse(ctx context.Context, w worker) error {
+	for {
+		select {
+		case c, ok := <-p.work:
+			if !ok {
+				return nil
+			}
+			c.parse(w)
+			c.done <- struct{}{}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (c *chunk) parse(w worker) {
+	c.parsed.Reset()
+	c.rows = c.rows[:0]
+	for row := range c.batch.Rows() {
+		w.Parse(row, &c.parsed)
+		c.rows = append(c.rows, rowResult{c.parsed.Host, row.Size, len(c.parsed.Records), c.parsed.ZoneAssumed})
+	}
+}
+
+// sequence takes the chunks in file order.
+func (p *pipeline) sequence(ctx context.Context, seq *sequencer) error {
+	for {
+		select {
+		case c, ok := <-p.ordered:
+			if !ok {
+				return nil
+			}
+			select {
+			case <-c.done:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			if err := seq.take(ctx, c); err != nil {
+				return err
+			}
+			p.free <- c
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package ingest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"telemetry-pipeline/events"
+)
+
+// receipt tells what became of one file. It is filled whether the upload succeeds or not, so that the answer to a failed
+// one can tell what was stored before the failure.
+type receipt struct {
+	FileID      events.UploadID `json:"file_id"`
+	Filename    string          `json:"filename"`
+	Size        int64           `json:"size"`
+	ContentHash string          `json:"content_hash,omitempty"` // named by its algorithm, over the file as sent; only of a whole file
+	RecordCount int64           `json:"record_count"`           // accepted + duplicate
+	Headers     []string        `json:"headers"`
+	UploadedAt  time.Time       `json:"uploaded_at"`
+	ProcessedAt time.Time       `json:"processed_at"`
+	Status      string          `json:"status"`
+	Metadata    metadata        `json:"metadata"`
+	Dialect     string          `json:"dialect,omitempty"`
+
+	Accepted  int64 `json:"accepted"`  // records of events that this upload created
+	Duplicate int64 `json:"duplicate"` // records that the log had already, and repeats within the file
+	Rejected  int64 `json:"rejected"`  // rows and cells that gave no record
+	Absent    int64 `json:"absent"`    // records stored with a reason instead of a number
+
+	Errors      []fault    `json:"errors"` // the first of them, in file order
+	ErrorsTotal int64      `json:"errors_total"`
+	Events      eventCount `json:"events"`
+	Revision    string     `json:"revision,omitempty"` // the newest position in the log that the file reached
+	Warnings    []string   `json:"warnings"`
+}
+
+type metadata struct {
+	Rows  int64  `json:"rows"`
+	Zone  string `json:"zone,omitempty"`         // assumed for times that named none
+	First string `json:"first_record,omitempty"` // earliest record time
+	Last  string `json:"last_record,omitempty"`
+}
+
+type fault struct {
+	Line   int    `json:"line"`
+	Column string `json:"column,omitempty"`
+	Text   string `json:"text"`
+	Reason string `json:"reason"`
+}
+
+type eventCount struct {
+	Appended int64 `json:"appended"`
+	Existing int64 `json:"existing"`
+}
+
+// The words of the "status" field.
+const (
+	statusProcessed = "processed" // everything usable is in the log, and visible if that was asked for
+	statusStored    = "stored"    // the same, but not seen to be visible in time
+	statusPartial   = "partial"   // the upload failed after something was stored
+	statusRefused   = "refused"   // nothing was stored
+)
+
+func newReceipt() *receipt {
+	return &receipt{
+		FileID: events.UploadID(uuid.NewString()), UploadedAt: time.Now().UTC(), Status: statusProcessed,
+		Headers: []string{}, Errors: []fault{}, Warnings: []string{},
+	}
+}
+
+// fill takes over what a pipeline found, once it has ended, in whichever way.
+func (r *receipt) fill(seq *sequencer, t *tally, zone string) {
+	r.Accepted, r.Duplicate, r.Absent = t.accepted, t.duplicate, t.absent
+	r.RecordCount = r.Accepted + r.Duplicate
+	r.Events = t.events
+	r.Rejected, r.ErrorsTotal = seq.rejected, seq.rejected
+	r.Errors = append(r.Errors, seq.faults...)
+	r.Warnings = append(r.Warnings, seq.told(zone)...)
+	r.Metadata.Rows = seq.rows
+	if seq.zoneAssumed {
+		r.Metadata.Zone = zone
+	}
+	if t.revision != (events.Revision{}) {
+		r.Revision = t.revision.String()
+		r.Metadata.First, r.Metadata.Last = t.first.String(), t.last.String()
+	}
+}
+
+// complete adds what can be said only of a file that was read and appended to its end.
+func (r *receipt) complete(f *file, seq *sequencer) {
+	r.ContentHash = f.contentHash()
+	r.RecordCount = seq.records
+	r.Duplicate = seq.records - r.Accepted // with the repeats within the file, which are one record in their event
+}
+
+// verdict refuses a file of which nothing could be used.
+func (r *receipt) verdict() error {
+	switch {
+	case r.Metadata.Rows == 0:
+		return refuse(fiber.StatusUnprocessableEntity, codeNoRows, "the file has a header but no rows")
+	case r.RecordCount == 0:
+		return refuse(fiber.StatusUnprocessableEntity, codeNothingUsable,
+			"none of the file's %d rows could be used; \"errors\" says why, line by line", r.Metadata.Rows)
+	}
+	return nil
+}
+
+// stored says what a failed upload left in the log.
+func (r *receipt) stored() string {
+	if r.RecordCount == 0 {
+		return "nothing of it was stored"
+	}
+	return fmt.Sprintf("%d of its records are stored, and sending it again is harmless: it adds only the rest", r.RecordCount)
+}

@@ -1,0 +1,86 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// What an answer tells in full; the rest is counted.
+const (
+	maxFaults   = 100
+	maxWarnings = 20
+)
+
+// sequencer cuts rows, given in file order, into events and hands these on. It collects what is to be told about the
+// rows. Only the pipeline's sequencing stage uses it, until that has ended.
+type sequencer struct {
+	cutter *events.Cutter
+	out    *appending
+
+	rows          int64
+	records       int64
+	rejected      int64
+	faults        []fault
+	warnings      []string
+	warningsTotal int64
+	zoneAssumed   bool
+}
+
+func (s *sequencer) take(ctx context.Context, c *chunk) error {
+	s.judge(c)
+	from := 0
+	for _, row := range c.rows {
+		records := c.parsed.Records[from:row.records]
+		from = row.records
+		s.zoneAssumed = s.zoneAssumed || row.zoneAssumed
+		if row.host == "" {
+			continue // a row of no host is part of no event
+		}
+		if err := s.put(ctx, s.cutter.Row(row.host, row.size, records)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sequencer) flush(ctx context.Context) error { return s.put(ctx, s.cutter.Flush()) }
+
+func (s *sequencer) put(ctx context.Context, evs []events.Event) error {
+	for _, e := range evs {
+		if err := s.out.put(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge notes what is to be told about the rows of a chunk.
+func (s *sequencer) judge(c *chunk) {
+	s.rows += int64(len(c.rows))
+	s.records += int64(len(c.parsed.Records))
+	s.rejected += int64(len(c.parsed.Rejections))
+	for _, r := range c.parsed.Rejections[:min(len(c.parsed.Rejections), maxFaults-len(s.faults))] {
+		s.faults = append(s.faults, fault{r.Line, r.Column, r.Text, r.Reason})
+	}
+	s.warningsTotal += int64(len(c.parsed.Warnings))
+	for _, r := range c.parsed.Warnings[:min(len(c.parsed.Warnings), maxWarnings-len(s.warnings))] {
+		s.warnings = append(s.warnings, warningText(r))
+	}
+}
+
+func warningText(r rows.Rejection) string { return r.Error() }
+
+// told gives the warnings of an answer: those kept, how many were not, and a zone that was assumed.
+func (s *sequencer) told(zone string) []string {
+	out := append([]string{}, s.warnings...)
+	if more := s.warningsTotal - int64(len(s.warnings)); more > 0 {
+		out = append(out, fmt.Sprintf("%d more warnings like these", more))
+	}
+	if s.zoneAssumed {
+		out = append(out, fmt.Sprintf("times without a zone were read as %s; give ?tz= if that is wrong", zone))
+	}
+	return out
+}

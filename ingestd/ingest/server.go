@@ -1,0 +1,184 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events"
+)
+
+// appender is what ingest needs of the log. A nil error of Append means that every event is durable; the result
+// tells for each, in order, whether it was created or was there already, and its revision. After an error some may
+// be there; appending them again does no harm.
+type appender interface {
+	Append(ctx context.Context, evs []events.Event) ([]events.Appended, error)
+	Facts() events.Facts
+	Head(ctx context.Context) (events.Revision, error)
+}
+
+// Server takes uploads over HTTP. Run serves; everything else is safe to call at any time.
+type Server struct {
+	cfg    Config
+	log    appender
+	folded waiter
+	lg     *slog.Logger
+
+	app     *fiber.App
+	gate    *gate
+	totals  *totals
+	started time.Time
+	ln      atomic.Pointer[listener] // nil until listening
+
+	// Uploads live under this context, not under Run's: a stop lets them finish for a while.
+	uploads    context.Context
+	endUploads context.CancelCauseFunc
+}
+
+// New makes a server on a log; folded answers ?wait=true. It starts nothing.
+func New(cfg Config, log appender, folded waiter, lg *slog.Logger) (*Server, error) {
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("setting up the upload server: %w", err)
+	}
+	s := &Server{cfg: cfg, log: log, folded: folded, lg: lg, gate: newGate(cfg.Uploads), totals: newTotals(), started: time.Now()}
+	s.uploads, s.endUploads = context.WithCancelCause(context.Background())
+	s.app = s.routes()
+	return s, nil
+}
+
+func (s *Server) routes() *fiber.App {
+	app := fiber.New(fiber.Config{
+		StreamRequestBody:            true,
+		DisablePreParseMultipartForm: true,
+		Immutable:                    true,
+		BodyLimit:                    int(s.cfg.MaxUploadSize), // not enforced on streams; body is what bounds
+		Concurrency:                  s.cfg.Connections,
+		ReadTimeout:                  s.cfg.HeaderTimeout,
+		WriteTimeout:                 30 * time.Second,
+		IdleTimeout:                  2 * time.Minute,
+		ReadBufferSize:               16 << 10, // also the bound of a request's header
+		ErrorHandler:                 s.fail,
+		DisableStartupMessage:        true,
+	})
+	app.Server().MaxConnsPerIP = s.cfg.ConnectionsPerIP
+	app.Server().CloseOnShutdown = true
+	app.Use(s.survive)
+	app.Post("/api/v1/csv/upload", s.upload)
+	app.Get("/api/v1/status", s.status)
+	app.Get("/health", s.health)
+	return app
+}
+
+// survive makes a panic the end of one request only, and keeps its text from the client.
+func (s *Server) survive(c *fiber.Ctx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.lg.Error("request panicked", "path", c.Path(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fiber.ErrInternalServerError
+		}
+	}()
+	return c.Next()
+}
+
+// Run listens, serves until ctx ends, lets uploads under way finish for DrainTimeout, and returns when
+// all of it has ended. A server runs once.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.endUploads(stopping())
+	if s.cfg.Off {
+		<-ctx.Done()
+		return nil
+	}
+	ln, err := listen(net.JoinHostPort(s.cfg.Host, s.cfg.Port.String()))
+	if err != nil {
+		return s.explainListen(err)
+	}
+	s.ln.Store(ln)
+	served := make(chan error, 1)
+	go func() { served <- s.app.Listener(ln) }()
+	s.lg.Info("upload server is up", "addr", ln.Addr().String())
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving uploads on %s: %w", ln.Addr(), errors.Join(err, errEarly))
+	case <-ctx.Done():
+		s.drain(ln)
+		return <-served
+	}
+}
+
+var errEarly = errors.New("the listener ended before it was asked to")
+
+func (s *Server) explainListen(err error) error {
+	port := s.cfg.Port.String()
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("port %s for uploads is taken; stop what uses it, or choose another with flag http.port or environment variable HTTP_PORT: %w", port, err)
+	}
+	return fmt.Errorf("listening for uploads on host %q, port %s (flags http.host and http.port, environment HTTP_HOST and HTTP_PORT): %w", s.cfg.Host, port, err)
+}
+
+// drain refuses new uploads, waits for those under way, then closes. What does not end in time is cut.
+func (s *Server) drain(ln *listener) {
+	empty := s.gate.close()
+	select {
+	case <-empty:
+	case <-time.After(s.cfg.DrainTimeout):
+		s.lg.Warn("uploads did not finish in time and are cut", "after", s.cfg.DrainTimeout)
+		s.endUploads(stopping())
+		select {
+		case <-empty:
+		case <-time.After(time.Second):
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
+	defer cancel()
+	if err := s.app.ShutdownWithContext(ctx); err != nil {
+		s.lg.Warn("connections did not end in time and are cut", "err", err)
+	}
+	ln.closeAll(ctx)
+}
+
+// Addr gives the address that the server listens on; nil while it does not.
+func (s *Server) Addr() net.Addr {
+	if ln := s.ln.Load(); ln != nil {
+		return ln.Addr()
+	}
+	return nil
+}
+
+// Ready is nil while uploads are served and the log answers.
+func (s *Server) Ready() error {
+	switch {
+	case s.cfg.Off:
+		return nil
+	case s.gate.isClosed():
+		return errors.New("stopping")
+	case s.Addr() == nil:
+		return errors.New("not listening yet")
+	}
+	_, err := s.head(context.Background())
+	return err
+}
+
+// head asks the log for its head, within what a health probe waits.
+func (s *Server) head(ctx context.Context) (events.Revision, error) {
+	ctx, cancel := context.WithTimeout(ctx, 800*time.Millisecond)
+	defer cancel()
+	return s.log.Head(ctx)
+}
+
+// retryAfter writes the header in whole seconds, at least one.
+func retryAfter(c *fiber.Ctx, d time.Duration) {
+	c.Set(fiber.HeaderRetryAfter, strconv.Itoa(max(1, int(d.Round(time.Second).Seconds()))))
+}

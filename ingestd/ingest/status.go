@@ -1,0 +1,101 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"runtime/debug"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// health answers GET /health: the process is alive. Whether it should get traffic is for readiness.
+func (s *Server) health(c *fiber.Ctx) error {
+	return c.JSON(struct {
+		Status string `json:"status"`
+	}{"healthy"})
+}
+
+type serverStatus struct {
+	Success       bool         `json:"success"`
+	Service       string       `json:"service"`
+	Version       string       `json:"version"`
+	Status        string       `json:"status"` // ok, degraded (etcd does not answer) or stopping
+	StartedAt     time.Time    `json:"started_at"`
+	UptimeSeconds int64        `json:"uptime_seconds"`
+	Etcd          etcdStatus   `json:"etcd"`
+	Uploads       uploadCount  `json:"uploads"`
+	Records       recordCount  `json:"records"`
+	Events        eventCount   `json:"events"`
+	Bytes         int64        `json:"bytes"`
+	Limits        serverLimits `json:"limits"`
+}
+
+type etcdStatus struct {
+	Reachable bool   `json:"reachable"`
+	Revision  string `json:"revision,omitempty"` // the log's head
+	Error     string `json:"error,omitempty"`
+}
+
+type uploadCount struct {
+	InFlight int64 `json:"in_flight"`
+	Total    int64 `json:"total"`
+}
+
+type recordCount struct {
+	Accepted  int64 `json:"accepted"`
+	Duplicate int64 `json:"duplicate"`
+	Rejected  int64 `json:"rejected"`
+	Absent    int64 `json:"absent"`
+}
+
+type serverLimits struct {
+	MaxUploadSize int64 `json:"max_upload_size"`
+	MaxMemory     int64 `json:"max_memory"`
+	Uploads       int   `json:"uploads"`
+	Workers       int   `json:"workers"`
+}
+
+// status answers GET /api/v1/status: what this process has done since it started, and whether it can go on.
+func (s *Server) status(c *fiber.Ctx) error {
+	t, etcd := s.totals, s.etcdStatus()
+	condition := "ok"
+	switch {
+	case s.gate.isClosed():
+		condition = "stopping"
+	case !etcd.Reachable:
+		condition = "degraded"
+	}
+	return c.JSON(serverStatus{
+		Success: true, Service: "ingestd", Version: version(), Status: condition,
+		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
+		Etcd:    etcd,
+		Uploads: uploadCount{t.inFlight.Load(), t.uploads.Load()},
+		Records: recordCount{t.accepted.Load(), t.duplicate.Load(), t.rejected.Load(), t.absent.Load()},
+		Events:  eventCount{t.eventsAppended.Load(), t.eventsExisting.Load()},
+		Bytes:   t.bytes.Load(),
+		Limits:  serverLimits{s.cfg.MaxUploadSize, s.cfg.MaxMemory, s.cfg.Uploads, s.cfg.Workers},
+	})
+}
+
+func (s *Server) etcdStatus() etcdStatus {
+	head, err := s.head(context.Background())
+	if err != nil {
+		return etcdStatus{Error: err.Error()}
+	}
+	return etcdStatus{Reachable: true, Revision: head.String()}
+}
+
+// version is what the build recorded about itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return setting.Value[:min(len(setting.Value), 12)]
+		}
+	}
+	return cmp.Or(info.Main.Version, "unknown")
+}

@@ -1,0 +1,109 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// waiter is what ingest needs of the projections. WaitFolded returns nil once everything up to the given revisions, by partition, is
+// visible in the active generation.
+type waiter interface {
+	WaitFolded(ctx context.Context, upto map[events.Partition]events.Revision) error
+}
+
+// upload answers POST /api/v1/csv/upload.
+func (s *Server) upload(c *fiber.Ctx) error {
+	rec := newReceipt()
+	c.Set(fiber.HeaderXRequestID, string(rec.FileID))
+	err := s.receive(c, rec)
+	rec.ProcessedAt = time.Now().UTC()
+	if answered := s.answer(c, rec, err); answered != nil {
+		return answered
+	}
+	status := c.Response().StatusCode()
+	s.totals.answered(status, rec)
+	s.logged(rec, status, err)
+	return nil
+}
+
+// receive takes an upload in, one of a bounded number, and is done with its body when it returns.
+func (s *Server) receive(c *fiber.Ctx, rec *receipt) error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	s.totals.inFlight.Add(1)
+	defer s.totals.inFlight.Add(-1)
+
+	params, err := parseParameters(c.Queries(), s.cfg.Zone, rec.UploadedAt)
+	if err != nil {
+		return err
+	}
+	form, err := s.openForm(c)
+	if err != nil {
+		return err
+	}
+	release := form.stopWith(s.uploads)
+	defer release()
+	part, err := form.file()
+	if err != nil {
+		return err
+	}
+	rec.Filename = baseName(part.FileName())
+	reached, err := s.take(s.uploads, newFile(part, s.cfg.MaxUploadSize), form.body, params, rec)
+	if err != nil {
+		return err
+	}
+	if err := form.rest(); err != nil {
+		return err
+	}
+	if params.wait {
+		s.await(s.uploads, reached, rec)
+	}
+	return nil
+}
+
+// take processes one file and fills its receipt, whether it fails or not. It tells how far the file reached in the log.
+func (s *Server) take(ctx context.Context, f *file, b *body, p parameters, rec *receipt) (map[events.Partition]events.Revision, error) {
+	defer func() { rec.Size = f.size }()
+	share := s.cfg.MaxMemory / int64(s.cfg.Uploads)
+	t, err := detect(f, rows.Options{BlockBytes: blockBytes(share/2, s.cfg.Workers)}, p)
+	if err != nil {
+		return nil, err
+	}
+	rec.Dialect, rec.Headers = t.dialect, t.headers
+
+	out := newAppending(s.log, max(share/2, 1<<20), s.cfg.AppendTimeout, s.totals.appendSeconds)
+	seq := &sequencer{cutter: events.NewCutter(s.log.Facts().Cut, rec.FileID, ""), out: out}
+	err = newPipeline(s.cfg.Workers).run(ctx, b, t, seq, out)
+	rec.fill(seq, &out.tally, p.zone)
+	if err != nil {
+		return nil, err
+	}
+	rec.complete(f, seq)
+	return out.tally.reached, rec.verdict()
+}
+
+// blockBytes shares bytes between the chunks of a pipeline.
+func blockBytes(share int64, workers int) int {
+	const least, most = 64 << 10, 256 << 10
+	return int(min(max(share/int64(chunksOf(workers)), least), most))
+}
+
+// await waits until what the file reached is visible. When that takes too long the file is stored all the same, and the
+// receipt says so.
+func (s *Server) await(ctx context.Context, reached map[events.Partition]events.Revision, rec *receipt) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WaitTimeout)
+	defer cancel()
+	if err := s.folded.WaitFolded(ctx, reached); err != nil {
+		rec.Status = statusStored
+		rec.Warnings = append(rec.Warnings, fmt.Sprintf("everything is stored, but was not visible within %s; it will be, and sending it again is not needed", s.cfg.WaitTimeout))
+		s.lg.Warn("waiting for an upload to be visible", "upload", rec.FileID, "err", err)
+	}
+}

@@ -1,60 +1,128 @@
 package events
 
 import (
+	"bytes"
 	"context"
-	"iter"
+	"errors"
+	"fmt"
 	"log/slog"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Log is the event log of one cluster in etcd.
-type Log struct{}
+// Log is the event log of one cluster in etcd. Safe for concurrent use.
+type Log struct {
+	cfg    Config // with defaults
+	facts  Facts
+	stored []byte // the facts as they are in etcd, to see a change
 
-// Open connects, and creates or checks the cluster's Facts.
-func Open(ctx context.Context, cfg Config, lg *slog.Logger) (*Log, error) { panic("contract") }
+	kv      clientv3.KV      // appends and reads
+	watcher clientv3.Watcher // on a connection of its own, so that bulk never waits behind an append
+	clients []*clientv3.Client
+
+	codec   *Codec
+	sending chan struct{} // as many appending requests as may be under way
+	silence silence
+}
+
+// Open connects, and creates or checks the cluster's Facts. It tries for Config.DialTimeout, and refuses settings that
+// contradict the facts (FactsError).
+func Open(ctx context.Context, cfg Config, lg *slog.Logger) (*Log, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	codec, err := NewCodec()
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	l := &Log{cfg: cfg, codec: codec, sending: make(chan struct{}, maxSending), silence: silenceAfter(cfg.Progress)}
+	if err := l.open(ctx, lg); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the log of %s: %w", cfg.ClusterID, err), l.Close())
+	}
+	lg.Info("log open", "cluster", cfg.ClusterID, "endpoints", cfg.Endpoints, "epoch", fmt.Sprintf("%016x", uint64(l.facts.Epoch)),
+		"partitions", l.facts.Partitions)
+	return l, nil
+}
+
+func (l *Log) open(ctx context.Context, lg *slog.Logger) error {
+	for range 2 {
+		client, err := l.cfg.Dial(lg)
+		if err != nil {
+			return err
+		}
+		l.clients = append(l.clients, client)
+	}
+	l.kv, l.watcher = l.clients[0], l.clients[1]
+
+	ctx, cancel := context.WithTimeoutCause(ctx, l.cfg.DialTimeout,
+		fmt.Errorf("etcd at %s gave no answer within %s; is it running, and is -etcd.endpoints (ETCD_ENDPOINTS) right?", l.cfg.Endpoints, l.cfg.DialTimeout))
+	defer cancel()
+	var err error
+	l.facts, l.stored, err = loadFacts(ctx, l.kv, l.cfg)
+	return err
+}
 
 // Facts gives what was fixed at first use.
-func (l *Log) Facts() Facts { panic("contract") }
-
-// Appended tells what became of one event of an Append.
-type Appended struct {
-	Created  bool // false: the log had it already
-	Revision Revision
-	Key      string
-}
-
-// Append makes events durable. A nil error means that every event is in etcd's quorum log; the result
-// tells for each, in order, whether it was created or there before, and its revision. Events may be spread over several transactions
-// (≤ 64 events and ≤ 256 KiB each). An unclear answer is retried with the same keys until ctx ends; after an error some
-// events may be there, and appending them again does no harm.
-func (l *Log) Append(ctx context.Context, evs []Event) ([]Appended, error) { panic("contract") }
-
-// Head gives the log's newest revision, linearizably.
-func (l *Log) Head(ctx context.Context) (Revision, error) { panic("contract") }
-
-// Read gives the events of p with after < revision ≤ upto, in revision order, events of one revision by key.
-// It reads in bounded pages and survives compaction. When the sequence ends without an error, all of
-// them were given. A damaged event is given with its Damage set. The zero after is the beginning; an after of another log is ErrForeign.
-func (l *Log) Read(ctx context.Context, p Partition, after, upto Revision) iter.Seq2[Event, error] {
-	panic("contract")
-}
-
-// Batch is what a Watch gives: all events of the partition up to Upto that were not given before.
-// Without events it is progress: nothing up to Upto will come any more.
-type Batch struct {
-	Events []Event
-	Upto   Revision
-}
-
-// Watch follows p after a revision near the head. The sequence ends with an error: ErrCompacted
-// or ErrOverflow (the reader was too slow for the bounded queue) mean read on by Read from the last Upto; others tell of etcd or ctx.
-func (l *Log) Watch(ctx context.Context, p Partition, after Revision) iter.Seq2[Batch, error] {
-	panic("contract")
-}
+func (l *Log) Facts() Facts { return l.facts }
 
 // Close ends the log's clients; calls under way fail.
-func (l *Log) Close() error { panic("contract") }
+func (l *Log) Close() error {
+	var errs []error
+	for _, c := range l.clients {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
 
-// Dial opens a client of its own to the configured etcd (keep leases, writes and bulk watches apart). The caller closes it.
-func (c Config) Dial(lg *slog.Logger) (*clientv3.Client, error) { panic("contract") }
+// Head gives the log's newest revision, linearizably. It fails with ErrForeign when etcd holds another log than the one that was
+// opened, as after a restore.
+func (l *Log) Head(ctx context.Context) (Revision, error) {
+	key := l.cfg.Key("config")
+	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
+	if err != nil {
+		return Revision{}, fmt.Errorf("asking etcd for the head of the log: %w", err)
+	}
+	if err := l.checkHeader(resp.Header); err != nil {
+		return Revision{}, err
+	}
+	if len(resp.Kvs) == 0 {
+		return Revision{}, fmt.Errorf("asking etcd for the head of the log: %s: %w", key, errNoFacts)
+	}
+	if !bytes.Equal(resp.Kvs[0].Value, l.stored) {
+		return Revision{}, fmt.Errorf("the facts in %s are %s now and were %s when this process started; restart it: %w", key, resp.Kvs[0].Value, l.stored, ErrForeign)
+	}
+	return l.at(resp.Header.Revision), nil
+}
+
+// prefix is what the keys of a partition's events start with.
+func (l *Log) prefix(p Partition) string {
+	return l.cfg.Root + "/" + PartitionPrefix(l.cfg.ClusterID, p)
+}
+
+// at is a revision of this log.
+func (l *Log) at(number int64) Revision {
+	return Revision{Epoch: l.facts.Epoch, Cluster: l.facts.Cluster, Number: number}
+}
+
+// checkHeader notices that another etcd answers than the one that was opened.
+func (l *Log) checkHeader(h *pb.ResponseHeader) error {
+	if h.GetClusterId() != l.facts.Cluster {
+		return fmt.Errorf("etcd at %s is cluster %x now and was %x when this process started; restart it: %w",
+			l.cfg.Endpoints, h.GetClusterId(), l.facts.Cluster, ErrForeign)
+	}
+	return nil
+}
+
+// checkPosition refuses a position that another log gave out. The zero one is the beginning of any log.
+func (l *Log) checkPosition(r Revision) error {
+	if r != (Revision{}) && !r.SameLog(l.at(0)) {
+		return fmt.Errorf("position %d of epoch %016x, etcd cluster %x; the log is epoch %016x, etcd cluster %x: %w",
+			r.Number, uint64(r.Epoch), r.Cluster, uint64(l.facts.Epoch), l.facts.Cluster, ErrForeign)
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package eventstest
+
+import (
+	"context"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// KV is a client's KV that can fail on purpose: before a call takes effect, or after it did and the answer was lost. Use it as
+// client.KV = &eventstest.KV{KV: client.KV, …}. The hooks may be called from several goroutines.
+type KV struct {
+	clientv3.KV
+	Before func(call string) error // "put", "get", "delete", "do", "txn"; an error is the call's, which is not made
+	After  func(call string) error // an error takes the place of the answer to a call that succeeded
+}
+
+func (k *KV) Put(ctx context.Context, key, val string, opts ...clientv3.OpOption) (*clientv3.PutResponse, error) {
+	return faulty(k, "put", func() (*clientv3.PutResponse, error) { return k.KV.Put(ctx, key, val, opts...) })
+}
+
+func (k *KV) Get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	return faulty(k, "get", func() (*clientv3.GetResponse, error) { return k.KV.Get(ctx, key, opts...) })
+}
+
+func (k *KV) Delete(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.DeleteResponse, error) {
+	return faulty(k, "delete", func() (*clientv3.DeleteResponse, error) { return k.KV.Delete(ctx, key, opts...) })
+}
+
+func (k *KV) Do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
+	r, err := faulty(k, "do", func() (*clientv3.OpResponse, error) {
+		r, err := k.KV.Do(ctx, op)
+		return &r, err
+	})
+	if err != nil {
+		return clientv3.OpResponse{}, err
+	}
+	return *r, nil
+}
+
+func (k *KV) Txn(ctx context.Context) clientv3.Txn { return &txn{k, k.KV.Txn(ctx)} }
+
+// txn hands every step to the real one.
+type txn struct {
+	kv   *KV
+	real clientv3.Txn
+}
+
+func (t *txn) If(cs ...clientv3.Cmp) clientv3.Txn   { return &txn{t.kv, t.real.If(cs...)} }
+func (t *txn) Then(ops ...clientv3.Op) clientv3.Txn { return &txn{t.kv, t.real.Then(ops...)} }
+func (t *txn) Else(ops ...clientv3.Op) clientv3.Txn { return &txn{t.kv, t.real.Else(ops...)} }
+func (t *txn) Commit() (*clientv3.TxnResponse, error) {
+	return faulty(t.kv, "txn", t.real.Commit)
+}
+
+func faulty[R any](k *KV, call string, do func() (*R, error)) (*R, error) {
+	if err := hook(k.Before, call); err != nil {
+		return nil, err
+	}
+	r, err := do()
+	if err != nil {
+		return nil, err
+	}
+	if err := hook(k.After, call); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func hook(h func(string) error, call string) error {
+	if h == nil {
+		return nil
+	}
+	return h(call)
+}

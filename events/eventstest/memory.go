@@ -1,0 +1,317 @@
+package eventstest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// Log is what the log in etcd and the one in memory have in common; *events.Log says what each method promises.
+type Log interface {
+	Facts() events.Facts
+	Append(ctx context.Context, evs []events.Event) ([]events.Appended, error)
+	Head(ctx context.Context) (events.Revision, error)
+	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
+	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[events.Batch, error]
+}
+
+var (
+	_ Log = (*events.Log)(nil)
+	_ Log = (*MemoryLog)(nil)
+)
+
+// What goes into one revision, as in etcd.
+const (
+	txnEvents = 64
+	txnBytes  = 256 << 10
+)
+
+// MemoryLog is a log in memory. It keeps encoded events, hands out copies, and has what makes etcd hard: revisions that others
+// move on, compaction, watches that end. It needs no closing and, apart from a Watch's reader, no goroutine. Safe
+// for concurrent use.
+type MemoryLog struct {
+	facts events.Facts
+	codec *events.Codec
+
+	mu        sync.Mutex
+	head      int64
+	compacted int64             // history before it is forgotten
+	keys      map[string]*entry // what is there
+	history   []entry           // what was put, in order of revision
+	watchers  map[*watcher]bool
+	bound     int // of a watcher's queue, in bytes
+	before    func(call string) error
+	after     func(call string) error
+}
+
+// entry is one put.
+type entry struct {
+	key         string
+	value       []byte
+	create, mod int64
+}
+
+// NewLog makes a log with the given facts; what is zero in them becomes a default.
+func NewLog(facts events.Facts) *MemoryLog {
+	codec, err := events.NewCodec()
+	if err != nil {
+		panic(err) // it makes tables and reads nothing
+	}
+	facts.Epoch = cmp.Or(facts.Epoch, 1)
+	facts.Cluster = cmp.Or(facts.Cluster, 1)
+	facts.Partitions = cmp.Or(facts.Partitions, events.DefaultPartitions)
+	facts.PartitionHash = cmp.Or(facts.PartitionHash, "xxh3")
+	facts.Cut = facts.Cut.WithDefaults()
+	return &MemoryLog{
+		facts: facts, codec: codec, head: 1, bound: events.DefaultWatchBytes,
+		keys: make(map[string]*entry), watchers: make(map[*watcher]bool),
+	}
+}
+
+// Facts gives what the log was made with.
+func (l *MemoryLog) Facts() events.Facts { return l.facts }
+
+// Fail sets hooks that make calls fail: "append", "head", "read" and "watch". before is asked when a call begins: its error is
+// the call's, and nothing was done. after is asked when an append took effect, when the head is known, and after each event
+// of a read and each batch of a watch: its error takes the place of the answer, or ends the sequence. Nil never fails.
+func (l *MemoryLog) Fail(before, after func(call string) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before, l.after = before, after
+}
+
+func (l *MemoryLog) failBefore(ctx context.Context, call string) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	l.mu.Lock()
+	h := l.before
+	l.mu.Unlock()
+	return hook(h, call)
+}
+
+func (l *MemoryLog) failAfter(call string) error {
+	l.mu.Lock()
+	h := l.after
+	l.mu.Unlock()
+	return hook(h, call)
+}
+
+// Head gives the newest revision.
+func (l *MemoryLog) Head(ctx context.Context) (events.Revision, error) {
+	if err := l.failBefore(ctx, "head"); err != nil {
+		return events.Revision{}, err
+	}
+	l.mu.Lock()
+	r := l.at(l.head)
+	l.mu.Unlock()
+	return r, l.failAfter("head")
+}
+
+// Append creates what is not there, as many events at one revision as etcd would take.
+func (l *MemoryLog) Append(ctx context.Context, evs []events.Event) ([]events.Appended, error) {
+	if err := l.failBefore(ctx, "append"); err != nil {
+		return nil, err
+	}
+	puts, err := l.encode(evs)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]events.Appended, len(puts))
+	l.mu.Lock()
+	for start := 0; start < len(puts); {
+		end := start + 1
+		for bytes := puts[start].size(); end < len(puts) && end-start < txnEvents && bytes+puts[end].size() <= txnBytes; end++ {
+			bytes += puts[end].size()
+		}
+		l.createLocked(puts[start:end], out[start:end])
+		start = end
+	}
+	l.mu.Unlock()
+	if err := l.failAfter("append"); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (l *MemoryLog) encode(evs []events.Event) ([]entry, error) {
+	now := events.TimestampOf(time.Now())
+	puts := make([]entry, len(evs))
+	for i, e := range evs {
+		e.AppendedAt = now
+		value, err := l.codec.Encode(nil, &e)
+		if err != nil {
+			return nil, err
+		}
+		puts[i] = entry{key: l.Key(&e), value: value}
+	}
+	return puts, nil
+}
+
+// Key gives the key under which an event is kept.
+func (l *MemoryLog) Key(e *events.Event) string {
+	return events.DefaultRoot + "/" + events.EventKey(events.DefaultClusterID, l.facts.Partitions, e).String()
+}
+
+func (l *MemoryLog) createLocked(puts []entry, out []events.Appended) {
+	var fresh []entry
+	for i, p := range puts {
+		if there := l.keys[p.key]; there != nil {
+			out[i] = events.Appended{Revision: l.at(there.create), Key: p.key}
+			continue
+		}
+		p.create, p.mod = l.head+1, l.head+1
+		fresh = append(fresh, p)
+		l.keys[p.key] = &p
+		out[i] = events.Appended{Created: true, Revision: l.at(p.create), Key: p.key}
+	}
+	if len(fresh) > 0 {
+		l.advanceLocked(fresh...)
+	}
+}
+
+// Put writes a key as something other than Append would: it creates it or overwrites it.
+func (l *MemoryLog) Put(key string, value []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := entry{key: key, value: slices.Clone(value), create: l.head + 1, mod: l.head + 1}
+	if there := l.keys[key]; there != nil {
+		e.create = there.create
+	}
+	l.keys[key] = &e
+	l.advanceLocked(e)
+}
+
+// Delete removes a key, as retention does.
+func (l *MemoryLog) Delete(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.keys, key)
+	l.advanceLocked()
+}
+
+// Advance moves the head on without an event, as every other write to etcd does.
+func (l *MemoryLog) Advance() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.advanceLocked()
+}
+
+// advanceLocked makes a new revision with puts in it.
+func (l *MemoryLog) advanceLocked(puts ...entry) {
+	l.head++
+	l.history = append(l.history, puts...)
+	for w := range l.watchers {
+		w.pushLocked(puts, l.head)
+	}
+}
+
+// Compact forgets the history before the newest revision. A Watch from before it ends with ErrCompacted; those under way
+// go on (Break ends them).
+func (l *MemoryLog) Compact() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.compacted = l.head
+	l.history = slices.DeleteFunc(l.history, func(e entry) bool { return e.mod < l.compacted })
+}
+
+// Read gives the events that are there in a range of revisions, as they are when it gets to them.
+func (l *MemoryLog) Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error] {
+	return func(yield func(events.Event, error) bool) {
+		found, err := l.list(ctx, p, after, upto)
+		if err != nil {
+			yield(events.Event{}, err)
+			return
+		}
+		for _, e := range found {
+			if err := ctx.Err(); err != nil {
+				yield(events.Event{}, context.Cause(ctx))
+				return
+			}
+			if !yield(l.event(e), nil) {
+				return
+			}
+			if err := l.failAfter("read"); err != nil {
+				yield(events.Event{}, err)
+				return
+			}
+		}
+	}
+}
+
+func (l *MemoryLog) list(ctx context.Context, p events.Partition, after, upto events.Revision) ([]entry, error) {
+	if err := l.failBefore(ctx, "read"); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := errors.Join(l.checkLocked(after), l.sameLog(upto)); err != nil {
+		return nil, err
+	}
+	var found []entry
+	for _, e := range l.keys {
+		if strings.HasPrefix(e.key, prefix(p)) && e.mod > after.Number && e.mod <= upto.Number {
+			found = append(found, *e)
+		}
+	}
+	slices.SortFunc(found, byRevision)
+	return found, nil
+}
+
+// event decodes what was put, with the same damages as in etcd.
+func (l *MemoryLog) event(e entry) events.Event {
+	key, err := events.ParseKey(strings.TrimPrefix(e.key, events.DefaultRoot+"/"))
+	var ev events.Event
+	switch {
+	case err != nil:
+	case e.create != e.mod:
+		err = events.ErrOverwritten
+	default:
+		ev, err = l.codec.Decode(e.value)
+		if err == nil && (ev.Host != key.Host || events.PartitionOf(ev.Host, l.facts.Partitions) != key.Partition) {
+			err = fmt.Errorf("the records of host %q are under the key of another", ev.Host)
+		}
+	}
+	if err != nil {
+		ev = events.Event{Host: key.Host, Damage: err}
+	}
+	ev.Key, ev.Revision = e.key, l.at(e.mod)
+	return ev
+}
+
+func (l *MemoryLog) at(number int64) events.Revision {
+	return events.Revision{Epoch: l.facts.Epoch, Cluster: l.facts.Cluster, Number: number}
+}
+
+func (l *MemoryLog) sameLog(r events.Revision) error {
+	if r != (events.Revision{}) && !r.SameLog(l.at(0)) {
+		return events.ErrForeign
+	}
+	return nil
+}
+
+// checkLocked refuses a position of another log, or of a future that this one does not have.
+func (l *MemoryLog) checkLocked(after events.Revision) error {
+	if after.Number > l.head {
+		return events.ErrForeign
+	}
+	return l.sameLog(after)
+}
+
+func prefix(p events.Partition) string {
+	return events.DefaultRoot + "/" + events.PartitionPrefix(events.DefaultClusterID, p)
+}
+
+func byRevision(a, b entry) int {
+	return cmp.Or(cmp.Compare(a.mod, b.mod), cmp.Compare(a.key, b.key))
+}
+
+func (e entry) size() int { return len(e.key) + len(e.value) }

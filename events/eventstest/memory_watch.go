@@ -1,0 +1,171 @@
+package eventstest
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/events"
+)
+
+// watcher is one Watch of a MemoryLog. All fields but ready belong to the log's mutex.
+type watcher struct {
+	prefix string
+	bound  int
+	ready  chan struct{} // holds a token when something may have changed
+
+	queue []entry
+	bytes int
+	upto  int64 // how far the queue tells
+	given int64 // how far the reader was told
+	end   error // what there is after the queue
+}
+
+// SetWatchBytes bounds the queues of watches that start from now on.
+func (l *MemoryLog) SetWatchBytes(bound int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bound = bound
+}
+
+// Break ends every watch under way with err (ErrOverflow, ErrCompacted, ErrSilent, what a broken connection gives), after what
+// is queued. It tells how many there were.
+func (l *MemoryLog) Break(err error) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for w := range l.watchers {
+		w.endLocked(err)
+	}
+	return len(l.watchers)
+}
+
+// Watch follows p in history, and then in what is put.
+func (l *MemoryLog) Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[events.Batch, error] {
+	return func(yield func(events.Batch, error) bool) {
+		w, err := l.watch(ctx, p, after)
+		if err != nil {
+			yield(events.Batch{}, err)
+			return
+		}
+		defer l.leave(w)
+		for {
+			b, err := l.next(ctx, w)
+			if err != nil {
+				yield(events.Batch{}, err)
+				return
+			}
+			if !yield(b, nil) {
+				return
+			}
+			if err := l.failAfter("watch"); err != nil {
+				yield(events.Batch{}, err)
+				return
+			}
+		}
+	}
+}
+
+func (l *MemoryLog) watch(ctx context.Context, p events.Partition, after events.Revision) (*watcher, error) {
+	if err := l.failBefore(ctx, "watch"); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.checkLocked(after); err != nil {
+		return nil, err
+	}
+	if after.Number < l.compacted {
+		return nil, events.ErrCompacted
+	}
+	w := &watcher{prefix: prefix(p), bound: l.bound, ready: make(chan struct{}, 1), upto: after.Number, given: after.Number}
+	for _, e := range l.history {
+		if e.mod > after.Number && strings.HasPrefix(e.key, w.prefix) {
+			w.queue = append(w.queue, e)
+			w.bytes += e.size()
+		}
+	}
+	w.upto = max(w.upto, l.head)
+	w.wake()
+	l.watchers[w] = true
+	return w, nil
+}
+
+func (l *MemoryLog) leave(w *watcher) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.watchers, w)
+}
+
+// next waits until there is something to tell.
+func (l *MemoryLog) next(ctx context.Context, w *watcher) (events.Batch, error) {
+	for {
+		if ctx.Err() != nil {
+			return events.Batch{}, context.Cause(ctx)
+		}
+		if queue, upto, err, ok := l.takeAll(w); ok {
+			return l.batch(queue, upto), err
+		}
+		select {
+		case <-w.ready:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (l *MemoryLog) takeAll(w *watcher) (queue []entry, upto int64, err error, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w.upto > w.given {
+		queue, w.queue, w.bytes = w.queue, nil, 0
+		w.given = w.upto
+		return queue, w.upto, nil, true
+	}
+	return nil, 0, w.end, w.end != nil
+}
+
+func (l *MemoryLog) batch(queue []entry, upto int64) events.Batch {
+	b := events.Batch{Upto: l.at(upto)}
+	slices.SortStableFunc(queue, byRevision)
+	for _, e := range queue {
+		b.Events = append(b.Events, l.event(e))
+	}
+	return b
+}
+
+// pushLocked tells the watcher of a new revision.
+func (w *watcher) pushLocked(puts []entry, head int64) {
+	if w.end != nil {
+		return
+	}
+	var mine []entry
+	bytes := 0
+	for _, e := range puts {
+		if strings.HasPrefix(e.key, w.prefix) {
+			mine = append(mine, e)
+			bytes += e.size()
+		}
+	}
+	if len(w.queue) > 0 && w.bytes+bytes > w.bound {
+		w.endLocked(events.ErrOverflow)
+		return
+	}
+	w.queue = append(w.queue, mine...)
+	w.bytes += bytes
+	w.upto = head
+	w.wake()
+}
+
+func (w *watcher) endLocked(err error) {
+	if w.end == nil {
+		w.end = err
+	}
+	w.wake()
+}
+
+func (w *watcher) wake() {
+	select {
+	case w.ready <- struct{}{}:
+	default:
+	}
+}

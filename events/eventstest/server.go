@@ -1,0 +1,161 @@
+package eventstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+
+	"telemetry-pipeline/events"
+)
+
+// startTimeout is far above the quarter of a second that a start takes on an idle machine.
+const startTimeout = time.Minute
+
+// Server is an embedded etcd of one member, tuned for tests: short elections, no fsync, progress every 100 ms, silent. It
+// listens on a unix socket in its own directory, so that what is tested speaks gRPC as it would to any etcd.
+type Server struct {
+	dir    string
+	adjust func(*embed.Config)
+	etcd   *embed.Etcd
+}
+
+// NewServer starts an etcd of its own for tb and stops it when tb ends. adjust, where not nil, changes its configuration: a small
+// quota, MaxTxnOps, MaxRequestBytes.
+func NewServer(tb testing.TB, adjust func(*embed.Config)) *Server {
+	tb.Helper()
+	s, err := startServer(adjust)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.remove(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+func startServer(adjust func(*embed.Config)) (*Server, error) {
+	dir, err := os.MkdirTemp("", "etcd") // short: the path of a unix socket takes about 100 bytes
+	if err != nil {
+		return nil, fmt.Errorf("starting a test etcd: %w", err)
+	}
+	s := &Server{dir: dir, adjust: adjust}
+	if err := s.start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting a test etcd: %w", err), s.remove())
+	}
+	return s, nil
+}
+
+func (s *Server) start() error {
+	etcd, err := embed.StartEtcd(s.config())
+	if err != nil {
+		return err
+	}
+	s.etcd = etcd
+	select {
+	case <-etcd.Server.ReadyNotify():
+		return nil
+	case err := <-etcd.Err():
+		return err
+	case <-etcd.Server.StopNotify():
+		return errors.New("it stopped before it was ready")
+	case <-time.After(startTimeout):
+		return fmt.Errorf("it was not ready within %s", startTimeout)
+	}
+}
+
+func (s *Server) config() *embed.Config {
+	cfg := embed.NewConfig()
+	cfg.Dir = filepath.Join(s.dir, "data")
+	client := url.URL{Scheme: "unix", Path: s.socket()}
+	peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"} // a single member never dials it
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	cfg.InitialClusterToken = filepath.Base(s.dir) // tells its ClusterId from that of other servers
+	cfg.TickMs, cfg.ElectionMs = 10, 100
+	cfg.UnsafeNoFsync = true
+	cfg.WatchProgressNotifyInterval = 100 * time.Millisecond
+	cfg.SnapshotCatchUpEntries = 100
+	cfg.EnableGRPCGateway = false
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	if s.adjust != nil {
+		s.adjust(cfg)
+	}
+	return cfg
+}
+
+func (s *Server) socket() string { return filepath.Join(s.dir, "s") }
+
+// Endpoint is where clients reach it.
+func (s *Server) Endpoint() string { return "unix://" + s.socket() }
+
+// Stop ends the server as an operator would; what is in it stays for Start. Clients see it go.
+func (s *Server) Stop() {
+	if s.etcd != nil {
+		s.etcd.Close()
+		s.etcd = nil
+	}
+}
+
+// Start starts it again after Stop, where it was.
+func (s *Server) Start(tb testing.TB) {
+	tb.Helper()
+	if err := s.start(); err != nil {
+		tb.Fatalf("starting the test etcd again: %v", err)
+	}
+}
+
+func (s *Server) remove() error {
+	s.Stop()
+	return os.RemoveAll(s.dir)
+}
+
+// Client opens a client that is closed when tb ends.
+func (s *Server) Client(tb testing.TB) *clientv3.Client {
+	tb.Helper()
+	client, err := events.Config{Endpoints: s.Endpoint()}.Dial(nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { client.Close() })
+	return client
+}
+
+// Config gives settings for a log of tb's own on this server: each call a root that no other has.
+func (s *Server) Config(tb testing.TB) events.Config {
+	tb.Helper()
+	return events.Config{Endpoints: s.Endpoint(), Root: uniqueRoot(tb.Name()), Progress: 50 * time.Millisecond}
+}
+
+// Compact makes etcd forget all history before its newest revision, which it gives. Live keys stay.
+func (s *Server) Compact(tb testing.TB) int64 {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	client := s.Client(tb)
+	resp, err := client.Get(ctx, "head")
+	if err != nil {
+		tb.Fatalf("asking for the revision to compact at: %v", err)
+	}
+	rev := resp.Header.Revision
+	if _, err := client.Compact(ctx, rev, clientv3.WithCompactPhysical()); err != nil && !compactedAlready(err) {
+		tb.Fatalf("compacting at revision %d: %v", rev, err)
+	}
+	return rev
+}
+
+func compactedAlready(err error) bool {
+	return strings.Contains(err.Error(), "has been compacted") // by another test on the same server
+}

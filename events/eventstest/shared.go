@@ -1,0 +1,97 @@
+package eventstest
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+)
+
+// shared is the etcd that the tests of one binary have in common. It is the one variable of its kind here: a testing.M cannot
+// carry a value to its tests.
+var shared struct {
+	mu     sync.Mutex
+	open   bool // between Main's beginning and end
+	server *Server
+}
+
+// Main runs the tests of a binary that share one etcd, and stops it after them:
+//
+//	func TestMain(m *testing.M) { eventstest.Main(m) }
+//
+// The server starts with the first test that asks for it.
+func Main(m *testing.M) {
+	shared.mu.Lock()
+	shared.open = true
+	shared.mu.Unlock()
+	code := m.Run()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if s := shared.server; s != nil {
+		if err := s.remove(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping the test etcd:", err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// Shared gives the etcd that this binary's tests have in common.
+func Shared(tb testing.TB) *Server {
+	tb.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if !shared.open {
+		tb.Fatal("this package's tests share an etcd: add func TestMain(m *testing.M) { eventstest.Main(m) }")
+	}
+	if shared.server == nil {
+		s, err := startServer(nil)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		shared.server = s
+	}
+	return shared.server
+}
+
+// Config gives settings for a log of tb's own on the shared etcd: each call a root that no other has.
+func Config(tb testing.TB) events.Config {
+	tb.Helper()
+	return Shared(tb).Config(tb)
+}
+
+// Etcd opens a client to the shared etcd that is closed when tb ends.
+func Etcd(tb testing.TB) *clientv3.Client {
+	tb.Helper()
+	return Shared(tb).Client(tb)
+}
+
+// OpenLog opens a log that is closed when tb ends.
+func OpenLog(tb testing.TB, cfg events.Config) *events.Log {
+	tb.Helper()
+	l, err := events.Open(tb.Context(), cfg, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { l.Close() })
+	return l
+}
+
+var roots atomic.Int64
+
+// uniqueRoot makes a prefix of a test's name, readable in a dump and taken by no other test.
+func uniqueRoot(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r == '/' || r <= ' ' || r > '~' {
+			return '-'
+		}
+		return r
+	}, name)
+	return fmt.Sprintf("/%s-%d", plain, roots.Add(1))
+}

@@ -1,0 +1,152 @@
+package events
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// partitionHash is the only one there is so far (PartitionOf).
+const partitionHash = "xxh3"
+
+// storedFacts is the form of Facts in etcd. Epochs are hexadecimal, since JSON's numbers do not hold 64 bits everywhere.
+type storedFacts struct {
+	Epoch         string    `json:"epoch"`
+	Partitions    int       `json:"partitions"`
+	PartitionHash string    `json:"partition_hash"`
+	Cut           storedCut `json:"cut"`
+}
+
+type storedCut struct {
+	EventRecords int `json:"event_records"`
+	EventBytes   int `json:"event_bytes"`
+	OpenRecords  int `json:"open_records"`
+}
+
+// factsKV is what facts need of a client.
+type factsKV interface {
+	Txn(ctx context.Context) clientv3.Txn
+}
+
+// loadFacts reads the facts of the configured log, or lays them down when it has none: a create-only transaction, so that of
+// many that start at once one wins and all read the same. It gives the stored bytes beside them, by which a change is seen.
+func loadFacts(ctx context.Context, kv factsKV, cfg Config) (Facts, []byte, error) {
+	key := cfg.Key("config")
+	fresh, err := encodeFacts(newFacts(cfg))
+	if err != nil {
+		return Facts{}, nil, err
+	}
+	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+		return kv.Txn(ctx).
+			If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
+			Then(clientv3.OpPut(key, string(fresh)), clientv3.OpGet(key)).
+			Else(clientv3.OpGet(key)).Commit()
+	})
+	if err != nil {
+		return Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: %w", key, err)
+	}
+	got := resp.Responses[len(resp.Responses)-1].GetResponseRange()
+	if got == nil || len(got.Kvs) != 1 {
+		return Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: etcd answered without them", key)
+	}
+	facts, err := decodeFacts(got.Kvs[0].Value)
+	if err != nil {
+		return Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: %w", key, err)
+	}
+	facts.Cluster = resp.Header.ClusterId
+	if err := facts.agree(cfg, key); err != nil {
+		return Facts{}, nil, err
+	}
+	return facts, got.Kvs[0].Value, nil
+}
+
+// newFacts are the facts that cfg gives a new log.
+func newFacts(cfg Config) Facts {
+	return Facts{
+		Epoch:         newEpoch(),
+		Partitions:    cmp.Or(cfg.Partitions, DefaultPartitions),
+		PartitionHash: partitionHash,
+		Cut:           cfg.Cut.WithDefaults(),
+	}
+}
+
+// newEpoch is random and never zero.
+func newEpoch() Epoch {
+	for {
+		var b [8]byte
+		rand.Read(b[:]) // never fails (crypto/rand)
+		if e := Epoch(binary.BigEndian.Uint64(b[:])); e != 0 {
+			return e
+		}
+	}
+}
+
+func encodeFacts(f Facts) ([]byte, error) {
+	return json.Marshal(storedFacts{
+		Epoch:         fmt.Sprintf("%016x", uint64(f.Epoch)),
+		Partitions:    f.Partitions,
+		PartitionHash: f.PartitionHash,
+		Cut:           storedCut(f.Cut),
+	})
+}
+
+func decodeFacts(value []byte) (Facts, error) {
+	var s storedFacts
+	if err := json.Unmarshal(value, &s); err != nil {
+		return Facts{}, fmt.Errorf("decoding %q: %w", value, err)
+	}
+	epoch, err := strconv.ParseUint(s.Epoch, 16, 64)
+	f := Facts{Epoch: Epoch(epoch), Partitions: s.Partitions, PartitionHash: s.PartitionHash, Cut: CutRules(s.Cut)}
+	switch {
+	case err != nil:
+		return Facts{}, fmt.Errorf("decoding %q: epoch: %w", value, err)
+	case epoch == 0 || f.Partitions < 1 || f.Partitions > MaxPartitions || f.Cut.EventRecords < 1 || f.Cut.EventBytes < 1 || f.Cut.OpenRecords < 1:
+		return Facts{}, fmt.Errorf("decoding %q: a number that cannot be", value)
+	}
+	return f, nil
+}
+
+// agree refuses settings that contradict what the log was created with.
+func (f Facts) agree(cfg Config, key string) error {
+	if f.PartitionHash != partitionHash {
+		return &FactsError{Key: key, Fact: "partition hash", Log: f.PartitionHash, Setting: partitionHash}
+	}
+	for _, c := range []struct {
+		fact         string
+		log, setting int
+	}{
+		{"partitions", f.Partitions, cfg.Partitions},
+		{"rows per event", f.Cut.EventRecords, cfg.Cut.EventRecords},
+		{"bytes per event", f.Cut.EventBytes, cfg.Cut.EventBytes},
+		{"open records", f.Cut.OpenRecords, cfg.Cut.OpenRecords},
+	} {
+		if c.setting != 0 && c.setting != c.log {
+			return &FactsError{Key: key, Fact: c.fact, Log: strconv.Itoa(c.log), Setting: strconv.Itoa(c.setting)}
+		}
+	}
+	return nil
+}
+
+// FactsError refuses to open a log with settings that contradict its facts.
+type FactsError struct {
+	Key     string // where the facts are
+	Fact    string // which of them
+	Log     string // what the log has
+	Setting string // what this process is set to
+}
+
+func (e *FactsError) Error() string {
+	return fmt.Sprintf("this process is set to %s %s, but the log was created with %s (in %s, fixed at first use): "+
+		"start it with %s, or without that setting, or give it another cluster id for a log of its own",
+		e.Fact, e.Setting, e.Log, e.Key, e.Log)
+}
+
+// errNoFacts: the log's facts were deleted from under a running process.
+var errNoFacts = errors.New("the facts of the log are gone from etcd; restart when they are restored")

@@ -1,0 +1,9 @@
+package events_test
+
+import (
+	"testing"
+
+	"telemetry-pipeline/events/eventstest"
+)
+
+func TestMain(m *testing.M) { eventstest.Main(m) }

@@ -1,0 +1,88 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// One attempt waits attemptTimeout, longer than etcd's own limit of 7s, so that etcd's word on what went wrong comes first.
+// Between attempts there is a pause that doubles from minPause to maxPause, of which a random half is left out.
+const (
+	attemptTimeout = 10 * time.Second
+	minPause       = 20 * time.Millisecond
+	maxPause       = time.Second
+)
+
+// retry makes attempts until one is answered, with success or with an error that another attempt would not change, or until ctx
+// ends. Then the error wraps ctx's and tells etcd's last one. again is set from the second attempt on: an earlier one may
+// have taken effect, whatever its error was.
+func retry[T any](ctx context.Context, try func(ctx context.Context, again bool) (T, error)) (T, error) {
+	for pause, again := minPause, false; ; pause, again = min(2*pause, maxPause), true {
+		v, err := attempt(ctx, again, try)
+		if err == nil {
+			return v, nil
+		}
+		if ctx.Err() == nil && !temporary(err) {
+			return v, err
+		}
+		if !sleep(ctx, pause/2+rand.N(pause/2)) {
+			return v, fmt.Errorf("%w (etcd's last word: %w)", context.Cause(ctx), err)
+		}
+	}
+}
+
+func attempt[T any](ctx context.Context, again bool, try func(ctx context.Context, again bool) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	return try(ctx, again)
+}
+
+// sleep waits for d and tells whether ctx still goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// temporary tells whether another attempt may be answered otherwise. That a request was lost, refused for the moment, or cut off by
+// the deadline of its attempt, are such; codes.Unknown is how etcd reports a proposal that Raft dropped.
+func temporary(err error) bool {
+	switch {
+	case errors.Is(err, rpctypes.ErrTooManyRequests),
+		errors.Is(err, rpctypes.ErrAuthOldRevision),
+		errors.Is(err, rpctypes.ErrInvalidAuthToken),
+		errors.Is(err, rpctypes.ErrNotLeader),
+		errors.Is(err, context.DeadlineExceeded):
+		return true
+	case errors.Is(err, rpctypes.ErrCorrupt):
+		return false
+	}
+	switch codeOf(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Internal, codes.Unknown:
+		return true
+	}
+	return false
+}
+
+// codeOf gives the gRPC code of an error, and FailedPrecondition for one that did not come over gRPC: asking again does not mend it.
+func codeOf(err error) codes.Code {
+	if e, ok := errors.AsType[rpctypes.EtcdError](err); ok {
+		return e.Code()
+	}
+	if s, ok := status.FromError(err); ok {
+		return s.Code()
+	}
+	return codes.FailedPrecondition
+}

@@ -1,6 +1,11 @@
 package metric
 
-import "telemetry-pipeline/events"
+import (
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/events"
+)
 
 // Kind says how readings of a metric follow each other.
 type Kind uint8
@@ -34,64 +39,73 @@ const (
 	Double
 )
 
-// Metric is what the catalogue knows of one metric. The zero values of ID, Unit, Min and Max mean that nothing is known.
-type Metric struct {
-	Name  string // canonical, such as DCGM_FI_DEV_GPU_UTIL
-	ID    int    // DCGM field id; 0: DCGM has none
-	Unit  string // canonical unit: "%", "MiB", "MHz", "W", "°C", "mJ", "ns", "ratio", "count", …; "" when not known
-	Kind  Kind
-	Type  Type
-	Min   events.Number // readings outside Min..Max are corrupt reads, not hot GPUs; Min == Max: not checked
-	Max   events.Number
-	Parts Parts  // the labels that tell readings of one metric at one time apart
-	Help  string // one sentence for people
-}
-
-// Known tells whether the catalogue has the metric; one that it has not goes under its own name.
-func (m *Metric) Known() bool { return m.Help != "" }
-
-// Lookup gives the canonical metric that a source's name stands for, and how to convert its readings. Blanks around the name and its case do
-// not matter. An unknown name is a metric under its own name, trimmed, and ok is false.
-func Lookup(source string) (m Metric, c Conversion, ok bool) { panic("contract") }
-
-// All gives the whole catalogue, sorted by name. The slice is the caller's.
-func All() []Metric { panic("contract") }
-
 // Parts is a set of labels that split one metric of a GPU into series of their own.
 type Parts uint8
 
-// The labels that can split a metric.
+// The labels that can split a metric. A device-level metric (power, temperature, clocks, ECC, remapped rows) is split by none:
+// it is one reading of the GPU also when it comes once per MIG instance or pod.
 const (
-	PerInstance Parts = 1 << iota // GPU_I_ID: a MIG instance
+	PerInstance Parts = 1 << iota // GPU_I_ID, a MIG instance
 	PerLink                       // nvlink
 	PerXID                        // xid
 	PerEvent                      // clock_event
 	PerPeer                       // peer_gpu
 	PerWatch                      // health_watch
+	PerAny      Parts = 1<<iota - 1
 )
 
-// Conversion turns a reading as a source gives it into the canonical unit. The zero Conversion leaves it as it is.
-type Conversion struct {
-	shift   int8 // × 10^shift
-	mebi    bool // ÷ 2^20
-	percent bool // 0–1 or 0–100: told by the text (Read)
+// Metric is what the catalogue knows of one metric.
+type Metric struct {
+	Name  string        // canonical, such as DCGM_FI_DEV_GPU_UTIL
+	ID    int           // DCGM field id; 0: DCGM has none
+	Unit  string        // canonical: "%", "MiB", "MHz", "W", "°C", "mJ", "ns", "MB/s", "B/s", "ratio", "count", "code"; "": not known
+	Kind  Kind          //
+	Type  Type          //
+	Min   events.Number // readings outside Min..Max are corrupt reads, not hot GPUs
+	Max   events.Number // equal to Min: no range is known
+	Parts Parts         // what tells readings of one metric at one time apart
+	Help  string        // one sentence for people; "" when the catalogue does not know the metric
 }
 
-// Apply converts exactly where the result fits a Number; ÷ 2^20 may need more digits than that and is then rounded
-// to the nearest float64.
-func (c Conversion) Apply(n events.Number) events.Number { panic("contract") }
+// Known tells whether the catalogue has the metric; one that it has not goes under its own name.
+func (m *Metric) Known() bool { return m.Help != "" }
 
-// Read reads the text of one reading of m: a number, or the reason for having none (blank cells, tokens such as [N/A], DCGM's
-// sentinel numbers, implausible numbers). Any other text is an error that says what is wrong with it.
-func (m *Metric) Read(c Conversion, text []byte) (events.Value, error) { panic("contract") }
-
-// NamedField is one of the eight readings that a telemetry entry shows under a name of its own.
-type NamedField struct {
-	Name        string // as in wide files, REST and GraphQL: gpu_utilization
-	Metric      string // canonical
-	Unit        string
-	Description string
+// All gives the whole catalogue, sorted by name. The slice is the caller's.
+func All() []Metric {
+	all := make([]Metric, len(catalogue))
+	for i := range catalogue {
+		all[i] = catalogue[i].metric()
+	}
+	return all
 }
 
-// Named gives the named fields in the order of the wide form. The slice is the caller's.
-func Named() []NamedField { panic("contract") }
+// entry is a line of the catalogue. Its range is lo..hi × 10^scale.
+type entry struct {
+	name   string
+	id     int
+	unit   string
+	kind   Kind
+	typ    Type
+	lo, hi int64
+	scale  int16
+	parts  Parts
+	help   string
+}
+
+func (e *entry) metric() Metric {
+	return Metric{
+		Name: e.name, ID: e.id, Unit: e.unit, Kind: e.kind, Type: e.typ, Parts: e.parts, Help: e.help,
+		Min: shift(events.Int(e.lo), int(e.scale)), Max: shift(events.Int(e.hi), int(e.scale)),
+	}
+}
+
+// byName finds an upper-case canonical name.
+func byName(name string) (*entry, bool) {
+	i, ok := slices.BinarySearchFunc(catalogue[:], name, func(e entry, name string) int {
+		return strings.Compare(e.name, name)
+	})
+	if !ok {
+		return nil, false
+	}
+	return &catalogue[i], true
+}

@@ -1,0 +1,122 @@
+package metric
+
+import (
+	"bytes"
+	"strings"
+
+	"telemetry-pipeline/events"
+)
+
+// DCGM's numbers for "no reading" (dcgm_structs.h): a base, and behind it not found, not supported and not permitted.
+const (
+	int32Blank  = 2147483632
+	int64Blank  = 9223372036854775792
+	doubleBlank = 140737488355328 // 2^47
+)
+
+// sentinel gives the reason that n stands for, Present when it is a reading. It looks at n as it came, before any conversion.
+//
+// The int32 numbers are told by equality, since 64-bit counters pass them. From the base of the int64 and the double numbers on
+// nothing is a reading; a float64 cannot tell the four int64 numbers apart, and all become 2^63.
+func (m *Metric) sentinel(c Conversion, n events.Number) events.Reason {
+	if small(n) {
+		return events.Present
+	}
+	typ := m.Type
+	if c.scale == cent {
+		typ = Double // a ratio, whatever the field was that it replaced
+	}
+	v, isWhole := whole(n)
+	switch {
+	case typ == Double:
+		return reasonFrom(n, v, isWhole, doubleBlank)
+	case typ == Untyped && !strings.HasPrefix(strings.ToUpper(m.Name), "DCGM_"):
+		return events.Present
+	case isWhole && int32Blank <= v && v < int32Blank+4:
+		return nth(v - int32Blank)
+	case typ == Untyped && isWhole && doubleBlank <= v && v < doubleBlank+4:
+		return nth(v - doubleBlank)
+	case m.Unit == "%" && isWhole && v >= 100*doubleBlank && v%100 == 0 && v <= 100*(doubleBlank+3):
+		return nth(v/100 - doubleBlank)
+	}
+	return reasonFrom(n, v, isWhole, int64Blank)
+}
+
+// small tells at a glance what nearly every reading is: below every sentinel, none of which ends in more than two zeros.
+func small(n events.Number) bool {
+	return n.Mantissa < 0 || n.Exponent <= 0 && n.Mantissa < int32Blank || n.Exponent <= 8 && n.Mantissa < 100_000
+}
+
+func reasonFrom(n events.Number, v int64, isWhole bool, base int64) events.Reason {
+	switch {
+	case isWhole && v >= base:
+		return nth(v - base)
+	case !isWhole && n.Compare(events.Int(base)) >= 0:
+		return events.Blank
+	}
+	return events.Present
+}
+
+func nth(i int64) events.Reason {
+	switch i {
+	case 1:
+		return events.NotFound
+	case 2:
+		return events.NotSupported
+	case 3:
+		return events.NotPermitted
+	}
+	return events.Blank
+}
+
+// Token gives the reason that a cell's text stands for, Present when the text is no word for an absent reading.
+func Token(text []byte) events.Reason { return token(bytes.TrimSpace(text)) }
+
+func token(text []byte) events.Reason {
+	const longest = len("[requested functionality has been deprecated]")
+	if len(text) > longest {
+		return stringSentinel(text)
+	}
+	var lower [longest]byte
+	for i, c := range text {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower[i] = c
+	}
+	switch string(lower[:len(text)]) {
+	case "", "null", "nil", "nan":
+		return events.Blank
+	case "[n/a]", "n/a", "na", "[not supported]", "-":
+		return events.NotSupported
+	case "[requested functionality has been deprecated]":
+		return events.Deprecated
+	case "[insufficient permissions]":
+		return events.NotPermitted
+	case "[unknown error]", "[unknown]", "err!":
+		return events.ReadError
+	case "[gpu is lost]":
+		return events.Lost
+	case "[gpu requires reset]":
+		return events.ResetRequired
+	case "[not found]":
+		return events.NotFound
+	}
+	return stringSentinel(text)
+}
+
+// stringSentinel knows DCGM's strings for "no reading".
+func stringSentinel(text []byte) events.Reason {
+	if !bytes.HasPrefix(text, []byte("<<<")) || !bytes.Contains(text, []byte(">>>")) {
+		return events.Present
+	}
+	switch {
+	case bytes.HasPrefix(text, []byte("<<<NOT_FOUND>>>")):
+		return events.NotFound
+	case bytes.HasPrefix(text, []byte("<<<NOT_SUPPORTED>>>")):
+		return events.NotSupported
+	case bytes.HasPrefix(text, []byte("<<<NOT_PERM>>>")):
+		return events.NotPermitted
+	}
+	return events.Blank
+}

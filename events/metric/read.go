@@ -1,0 +1,79 @@
+package metric
+
+import (
+	"bytes"
+	"errors"
+
+	"telemetry-pipeline/events"
+)
+
+var errNotNumber = errors.New("not a number; write digits such as 41 or 66.781, and leave the cell empty when there is no reading")
+
+// Read reads the text of one reading: a number in the canonical unit, or the reason for having none (an empty cell, a token such
+// as [N/A], one of DCGM's sentinel numbers, a number outside the metric's range). Any other text is an error that says what
+// to do.
+func (m *Metric) Read(c Conversion, text []byte) (events.Value, error) {
+	text = bytes.TrimSpace(text)
+	if !numeric(text) {
+		reason := token(text)
+		if reason == events.Present {
+			return events.Value{}, errNotNumber
+		}
+		return absent(reason, text), nil
+	}
+	n, err := events.ParseNumber(text)
+	if err != nil {
+		return events.Value{}, errNotNumber
+	}
+	if reason := m.sentinel(c, n); reason != events.Present {
+		return absent(reason, text), nil
+	}
+	if c.guess {
+		var reason events.Reason
+		if c, reason = ratioOrPercent(c, n, text); reason != events.Present {
+			return absent(reason, text), nil
+		}
+	}
+	n = c.Apply(n)
+	if !m.plausible(n) {
+		return absent(events.Implausible, text), nil
+	}
+	return events.Value{Number: n}, nil
+}
+
+func absent(reason events.Reason, text []byte) events.Value {
+	return events.Value{Absent: reason, Raw: string(text)}
+}
+
+// numeric tells text that must be a number from text that may be a token.
+func numeric(text []byte) bool {
+	if len(text) == 0 {
+		return false
+	}
+	c := text[0]
+	return '0' <= c && c <= '9' || c == '.' || c == '+' || c == '-' && len(text) > 1
+}
+
+// plausible tells whether n is in the metric's range. Float rounds monotonically, so what is strictly inside as a float64 is inside.
+func (m *Metric) plausible(n events.Number) bool {
+	if m.Min == m.Max {
+		return true
+	}
+	if f := n.Float(); m.Min.Float() < f && f < m.Max.Float() {
+		return true
+	}
+	return n.Compare(m.Min) >= 0 && n.Compare(m.Max) <= 0
+}
+
+// ratioOrPercent decides the unit of GPU_UTIL_RATIO by the number: a fraction is a ratio, more than 1 is percent, 0 is either. A lone "1"
+// can be both; written "1.0" it comes from a field of fractions.
+func ratioOrPercent(c Conversion, n events.Number, text []byte) (Conversion, events.Reason) {
+	one := events.Int(1)
+	switch {
+	case n == one && bytes.IndexByte(text, '.') < 0:
+		return c, events.Ambiguous
+	case n.Compare(one) > 0:
+		return Conversion{}, events.Present
+	}
+	return c, events.Present
+}

@@ -1,0 +1,51 @@
+package collect
+
+import (
+	"flag"
+	"time"
+)
+
+// Config paces and bounds a collector. The zero value of each field means its default.
+type Config struct {
+	Workers        int           // folds side by side; a partition is never on two. Default 8
+	BufferSize     int           // records folded and not yet committed, per partition. Default 10,000
+	PollInterval   time.Duration // pace of lists while a watch cannot be had. Default 1s
+	LiveInterval   time.Duration // least pause between two writes of one host's live model. Default 50ms
+	SeriesInterval time.Duration // longest wait of a record for its chunk. Default 2s
+	ChunkRecords   int           // records of one host that make a chunk at once. Default 24,000, about 64 KiB
+}
+
+const (
+	defaultWorkers        = 8
+	defaultBufferSize     = 10_000
+	defaultPollInterval   = time.Second
+	defaultLiveInterval   = 50 * time.Millisecond
+	defaultSeriesInterval = 2 * time.Second
+	defaultChunkRecords   = 24_000
+)
+
+// Flags registers the collector's flags.
+func (c *Config) Flags(fs *flag.FlagSet) {
+	fs.IntVar(&c.Workers, "workers", defaultWorkers, "partitions that are folded side by side")
+	fs.IntVar(&c.BufferSize, "buffer-size", defaultBufferSize, "records of a partition that may be folded and not yet committed")
+	fs.DurationVar(&c.PollInterval, "poll-interval", defaultPollInterval, "pace of reading the log while a watch cannot be had")
+	fs.DurationVar(&c.LiveInterval, "collect.live-interval", defaultLiveInterval, "least pause between two writes of one host's live readings; raised by itself up to 1s under load")
+	fs.DurationVar(&c.SeriesInterval, "collect.series-interval", defaultSeriesInterval, "longest wait of a record until its chunk of history is written")
+}
+
+func (c Config) withDefaults() Config {
+	c.Workers = orDefault(c.Workers, defaultWorkers)
+	c.BufferSize = orDefault(c.BufferSize, defaultBufferSize)
+	c.PollInterval = orDefault(c.PollInterval, defaultPollInterval)
+	c.LiveInterval = orDefault(c.LiveInterval, defaultLiveInterval)
+	c.SeriesInterval = orDefault(c.SeriesInterval, defaultSeriesInterval)
+	c.ChunkRecords = orDefault(c.ChunkRecords, defaultChunkRecords)
+	return c
+}
+
+func orDefault[T int | time.Duration](v, standard T) T {
+	if v <= 0 {
+		return standard
+	}
+	return v
+}

@@ -1,0 +1,173 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// nearHead is how many revisions behind the head a watch may start: etcd loads what a watcher lags
+// behind under the lock that writes need (etcd issue 22264).
+const nearHead = 1000
+
+// follower folds one partition from what is stored to the head, and on.
+type follower struct {
+	*Collector
+	partition events.Partition
+	guard     guard
+	gen       projections.Generation
+	lg        *slog.Logger
+	state     *state
+	late      *windowCache // used by the folding goroutine only
+
+	catchingUp bool // counted in Collector.behind; folding goroutine only
+}
+
+// guard proves that the partition is ours (partition.Claim); every commit carries it.
+type guard interface{ Guard() clientv3.Cmp }
+
+func newFollower(c *Collector, p events.Partition, guard guard, g projections.Generation, lg *slog.Logger) *follower {
+	return &follower{Collector: c, partition: p, guard: guard, gen: g, lg: lg, late: newWindowCache()}
+}
+
+// run loads, then folds and commits side by side until ctx ends or one of them fails. When ctx ends
+// while the claim holds, what is folded is committed before run returns.
+func (f *follower) run(ctx context.Context) error {
+	f.setCatchingUp(true)
+	defer f.setCatchingUp(false)
+	stored, err := f.store.LoadPartition(ctx, f.gen, f.partition)
+	if err != nil {
+		return fmt.Errorf("loading partition %d: %w", f.partition, err)
+	}
+	f.state = newState(f.cfg, stored)
+
+	group, ctx := errgroup.WithContext(ctx)
+	folded := make(chan struct{})
+	group.Go(func() error {
+		defer close(folded)
+		return f.fold(ctx)
+	})
+	group.Go(func() error { return f.commit(ctx, folded) })
+	return group.Wait()
+}
+
+// fold reads up to near the head, watches from there, and goes back to reading whenever the watch ends.
+func (f *follower) fold(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := f.catchUp(ctx); err != nil {
+			return stopped(ctx, err)
+		}
+		f.setCatchingUp(false)
+		err := f.watch(ctx)
+		switch {
+		case errors.Is(err, events.ErrCompacted), errors.Is(err, events.ErrOverflow):
+			f.lg.Info("watch ended; reading on", "err", err)
+		case ctx.Err() == nil:
+			f.lg.Warn("watch failed; reading on", "err", err, "again_in", f.cfg.PollInterval)
+			pause(ctx, f.cfg.PollInterval)
+		}
+	}
+	return nil
+}
+
+// stopped hides an error that is only the end of ctx.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// catchUp folds the log up to within nearHead of the head.
+func (f *follower) catchUp(ctx context.Context) error {
+	for {
+		head, err := f.log.Head(ctx)
+		if err != nil {
+			return fmt.Errorf("asking for the head of the log: %w", err)
+		}
+		from := f.state.position()
+		if !from.SameLog(head) && from.Number != 0 {
+			return fmt.Errorf("following partition %d from %s: %w", f.partition, from, events.ErrForeign)
+		}
+		f.metrics.lag.Observe(float64(head.Number - from.Number))
+		if from.SameLog(head) && head.Number == from.Number {
+			return nil
+		}
+		if err := f.readTo(ctx, from, head); err != nil {
+			return err
+		}
+		if head.Number-from.Number <= nearHead {
+			return nil
+		}
+	}
+}
+
+func (f *follower) readTo(ctx context.Context, from, head events.Revision) error {
+	for ev, err := range f.log.Read(ctx, f.partition, from, head) {
+		if err != nil {
+			return fmt.Errorf("reading partition %d after %s: %w", f.partition, from, err)
+		}
+		if err := f.take(ctx, &ev); err != nil {
+			return err
+		}
+		f.state.wake()
+	}
+	f.state.reached(head)
+	return nil
+}
+
+func (f *follower) watch(ctx context.Context) error {
+	for batch, err := range f.log.Watch(ctx, f.partition, f.state.position()) {
+		if err != nil {
+			return err
+		}
+		for i := range batch.Events {
+			if err := f.take(ctx, &batch.Events[i]); err != nil {
+				return err
+			}
+		}
+		f.state.reached(batch.Upto)
+	}
+	return ctx.Err()
+}
+
+// take folds one event, waiting while too much is folded and not committed.
+func (f *follower) take(ctx context.Context, ev *events.Event) error {
+	if ev.Damage != nil {
+		f.metrics.damaged.Inc()
+		f.lg.Error("event cannot be folded; it stays in the log", "key", ev.Key, "revision", ev.Revision, "err", ev.Damage)
+		return nil
+	}
+	if err := f.state.awaitRoom(ctx); err != nil {
+		return err
+	}
+	select {
+	case f.workers <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	effect, known := f.state.fold(ev)
+	<-f.workers
+	f.metrics.events.Inc()
+	f.metrics.records.Add(float64(ev.Records()))
+	return f.addHistory(ctx, ev, effect, known)
+}
+
+func (f *follower) setCatchingUp(on bool) {
+	if on == f.catchingUp {
+		return
+	}
+	f.catchingUp = on
+	if on {
+		f.behind.Add(1)
+	} else {
+		f.behind.Add(-1)
+	}
+}

@@ -1,0 +1,299 @@
+package collect
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/projections/snapshot"
+)
+
+// rig is one partition's log and store, and what was appended to the log.
+type rig struct {
+	t     *testing.T
+	log   *eventstest.MemoryLog
+	store *memoryStore
+	sent  []events.Event
+}
+
+func newRig(t *testing.T) *rig {
+	facts := events.Facts{Epoch: 1, Cluster: 2, Partitions: 1, PartitionHash: "xxh3"}
+	return &rig{t: t, log: eventstest.NewLog(facts), store: newMemoryStore()}
+}
+
+// follow starts a follower, as hold does, that stops when the returned function is called. It gives what
+// the follower returned.
+func (r *rig) follow(cfg Config) (stop func() error) {
+	c := &Collector{cfg: cfg.withDefaults(), log: r.log, metrics: newMetrics(), lg: slog.New(slog.DiscardHandler)}
+	c.workers = make(chan struct{}, c.cfg.Workers)
+	r.store.mu.Lock()
+	r.store.token++
+	c.store = heldStore{r.store, r.store.token}
+	r.store.mu.Unlock()
+	ctx, cancel := context.WithCancel(r.t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		for {
+			err := newFollower(c, 0, noGuard{}, "g1", c.lg).run(ctx)
+			if ctx.Err() != nil || errors.Is(err, snapshot.ErrFenced) {
+				ended <- err
+				return
+			}
+			pause(ctx, time.Second)
+		}
+	}()
+	return func() error { cancel(); return <-ended }
+}
+
+func (r *rig) append(evs ...events.Event) {
+	r.t.Helper()
+	for len(evs) > 0 {
+		n := min(len(evs), 20)
+		if _, err := r.log.Append(r.t.Context(), evs[:n]); err != nil {
+			r.t.Fatalf("appending: %v", err)
+		}
+		r.sent = append(r.sent, evs[:n]...)
+		evs = evs[n:]
+	}
+}
+
+// settle waits until everything appended is stored.
+func (r *rig) settle() {
+	r.t.Helper()
+	head, err := r.log.Head(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	deadline := time.Now().Add(5 * time.Minute)
+	for time.Now().Before(deadline) {
+		r.store.mu.Lock()
+		offsets := r.store.offsets
+		r.store.mu.Unlock()
+		if offsets.Live.Number >= head.Number && offsets.Series.Number >= head.Number {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	r.t.Fatalf("offsets never reached the head %v: %+v", head, r.store.offsets)
+}
+
+// check compares what is stored with a plain fold of everything appended.
+func (r *rig) check() {
+	r.t.Helper()
+	hosts, series := foldAll(r.sent)
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	for id, h := range hosts {
+		if got, want := r.store.live[id], projections.AppendLive(nil, &h.Live); !bytes.Equal(got, want) {
+			r.t.Errorf("live model of %s differs from a plain fold", id)
+		}
+		if got, want := r.store.identity[id], projections.AppendIdentity(nil, &h.Identity); !bytes.Equal(got, want) {
+			r.t.Errorf("identity model of %s differs from a plain fold", id)
+		}
+	}
+	for key, want := range series {
+		got := projections.Merge(r.store.chunks[key]...)
+		if !bytes.Equal(projections.AppendSeries(nil, &got), projections.AppendSeries(nil, want)) {
+			r.t.Errorf("history of %s in window %d: %d records, want %d", key.host, key.window, got.Records(), want.Records())
+		}
+	}
+	if len(r.store.live) != len(hosts) || len(r.store.chunks) != len(series) {
+		r.t.Errorf("stored %d hosts and %d windows, want %d and %d", len(r.store.live), len(r.store.chunks), len(hosts), len(series))
+	}
+}
+
+func foldAll(evs []events.Event) (map[events.HostID]*projections.Host, map[windowKey]*projections.Series) {
+	hosts, series := map[events.HostID]*projections.Host{}, map[windowKey]*projections.Series{}
+	for i := range evs {
+		h := hosts[evs[i].Host]
+		if h == nil {
+			h = &projections.Host{ID: evs[i].Host}
+			hosts[evs[i].Host] = h
+		}
+		effect := h.Apply(&evs[i])
+		for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+			for w, records := range part {
+				key := windowKey{evs[i].Host, w}
+				if series[key] == nil {
+					series[key] = &projections.Series{}
+				}
+				series[key].Add(records)
+			}
+		}
+	}
+	return hosts, series
+}
+
+func TestEverythingAppendedIsStoredAndStaysAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.append(eventstest.Events("a", 0, 50)...) // before the follower: caught up by reading
+		stop := r.follow(Config{})
+		r.settle()
+		r.append(eventstest.Events("b", 0, 50)...) // while it watches
+		r.settle()
+		r.check()
+		if err := stop(); err != nil {
+			t.Errorf("stopping: %v", err)
+		}
+		r.append(eventstest.Events("a", 50, 10)...) // while nobody follows
+		stop = r.follow(Config{})
+		r.settle()
+		r.check()
+		if err := stop(); err != nil {
+			t.Errorf("stopping: %v", err)
+		}
+	})
+}
+
+func TestStopCommitsWhatIsFolded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		stop := r.follow(Config{LiveInterval: time.Minute, SeriesInterval: time.Hour})
+		r.append(eventstest.Events("a", 0, 1)...)
+		r.settle()
+		r.append(eventstest.Events("a", 1, 5)...) // folded, and not due for a minute
+		synctest.Wait()
+		if err := stop(); err != nil {
+			t.Fatalf("stopping: %v", err)
+		}
+		r.check()
+	})
+}
+
+func TestRecordsThatAreThereAlreadyWriteOnlyTheOffset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.follow(Config{})()
+		whole := eventstest.Events("a", 0, 40)
+		r.append(whole...)
+		r.settle()
+		chunks := len(r.store.chunks[windowKey{"a", firstWindow(whole)}])
+		// The same records in other events: what a file cut in another way gives.
+		again := whole[7]
+		again.Sequence[0]++
+		r.append(again)
+		r.settle()
+		r.check()
+		if got := len(r.store.chunks[windowKey{"a", firstWindow(whole)}]); got != chunks {
+			t.Errorf("repeated records made %d new chunks, want none", got-chunks)
+		}
+	})
+}
+
+func firstWindow(evs []events.Event) projections.Window {
+	return projections.WindowOf(evs[0].First())
+}
+
+func TestSlowReaderAndCompactionLoseNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.log.SetWatchBytes(2000)
+		defer r.follow(Config{BufferSize: 10})()
+		for i := range 20 {
+			r.append(eventstest.Events(events.HostID(fmt.Sprintf("h%d", i%3)), 100*i, 30)...)
+			switch i % 3 {
+			case 0:
+				r.log.Compact()
+			case 1:
+				r.log.Break(events.ErrCompacted)
+			case 2:
+				time.Sleep(time.Second)
+			}
+		}
+		r.settle()
+		r.check()
+	})
+}
+
+func TestOldOwnerIsFencedAndTheNewOneGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		old := r.follow(Config{})
+		r.append(eventstest.Events("a", 0, 20)...)
+		r.settle()
+		next := r.follow(Config{}) // takes the token while the old one still runs
+		r.append(eventstest.Events("a", 20, 20)...)
+		r.settle()
+		r.check()
+		if err := old(); !errors.Is(err, snapshot.ErrFenced) {
+			t.Errorf("old owner ended with %v, want ErrFenced", err)
+		}
+		if err := next(); err != nil {
+			t.Errorf("new owner: %v", err)
+		}
+	})
+}
+
+// TestRandomFaults appends events in any order and with repeats while the store and the log fail before
+// and after taking effect and followers come and go.
+func TestRandomFaults(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { randomFaults(t, seed) })
+		})
+	}
+}
+
+func randomFaults(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	r := newRig(t)
+	var chance float64
+	fault := errors.New("etcd is away")
+	roll := rand.New(rand.NewPCG(seed, 2)) // under the store's lock
+	r.store.fail = func() (before, after error) {
+		if roll.Float64() < chance {
+			return fault, nil
+		}
+		if roll.Float64() < chance {
+			return nil, fault
+		}
+		return nil, nil
+	}
+	evs := slices.Concat(eventstest.Events("a", 0, 60), eventstest.Events("b", 3000, 60), eventstest.Events("c", 0, 9))
+	for range 20 {
+		repeat := evs[rng.IntN(len(evs))]
+		repeat.Sequence[rng.IntN(16)]++
+		evs = append(evs, repeat)
+	}
+	rng.Shuffle(len(evs), func(i, j int) { evs[i], evs[j] = evs[j], evs[i] })
+	cfg := Config{BufferSize: 1 + rng.IntN(50), SeriesInterval: time.Duration(1+rng.IntN(3000)) * time.Millisecond}
+	stop := r.follow(cfg)
+	for len(evs) > 0 {
+		n := min(len(evs), 1+rng.IntN(10))
+		r.append(evs[:n]...)
+		evs = evs[n:]
+		r.store.mu.Lock()
+		chance = 0.3 * rng.Float64()
+		r.store.mu.Unlock()
+		switch rng.IntN(6) {
+		case 0:
+			r.log.Compact()
+		case 1:
+			r.log.Break(fault)
+		case 2:
+			_ = stop() // may have failed: the faults go on
+			stop = r.follow(cfg)
+		case 3:
+			time.Sleep(time.Duration(rng.IntN(5000)) * time.Millisecond)
+		}
+	}
+	r.store.mu.Lock()
+	chance = 0
+	r.store.mu.Unlock()
+	r.settle()
+	r.check()
+	if err := stop(); err != nil {
+		t.Errorf("stopping: %v", err)
+	}
+}

@@ -1,0 +1,125 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/projections/snapshot"
+)
+
+// memoryStore keeps one partition's projections in memory the way snapshot.Store does in etcd: models
+// as their bytes, chunks appended, offsets last, each write under a fence. fail may refuse a write
+// before it is done or hide that it was done.
+type memoryStore struct {
+	mu       sync.Mutex
+	live     map[events.HostID][]byte
+	identity map[events.HostID][]byte
+	chunks   map[windowKey][]projections.Series
+	offsets  projections.Offsets
+	token    int // whoever holds another one is fenced
+	saves    int
+	fail     func() (before, after error)
+}
+
+func newMemoryStore() *memoryStore {
+	return &memoryStore{
+		live: map[events.HostID][]byte{}, identity: map[events.HostID][]byte{},
+		chunks: map[windowKey][]projections.Series{},
+		fail:   func() (error, error) { return nil, nil },
+	}
+}
+
+// token is a guard of the memory store: a compare cannot be evaluated there, so the follower's store
+// carries its token itself.
+type heldStore struct {
+	*memoryStore
+	held int
+}
+
+type noGuard struct{}
+
+func (noGuard) Guard() clientv3.Cmp { return clientv3.Cmp{} }
+
+func (s *memoryStore) LoadPartition(context.Context, projections.Generation, events.Partition) (snapshot.Partition, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := snapshot.Partition{Offsets: s.offsets}
+	for id := range s.identity {
+		h, err := s.hostLocked(id)
+		if err != nil {
+			return p, err
+		}
+		p.Hosts = append(p.Hosts, h)
+	}
+	return p, nil
+}
+
+func (s *memoryStore) hostLocked(id events.HostID) (projections.Host, error) {
+	h := projections.Host{ID: id}
+	var err1, err2 error
+	h.Identity, err1 = projections.ParseIdentity(s.identity[id])
+	if bytes, ok := s.live[id]; ok {
+		h.Live, err2 = projections.ParseLive(bytes)
+	}
+	return h, errors.Join(err1, err2)
+}
+
+func (s heldStore) Save(_ context.Context, _ projections.Generation, _ events.Partition, c snapshot.Commit, _ ...clientv3.Cmp) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held != s.token {
+		return snapshot.ErrFenced
+	}
+	before, after := s.fail()
+	if before != nil {
+		return before
+	}
+	s.saves++
+	for id, model := range c.Identity {
+		s.identity[id] = projections.AppendIdentity(nil, model)
+	}
+	for id, model := range c.Live {
+		s.live[id] = projections.AppendLive(nil, model)
+	}
+	for _, chunk := range c.Chunks {
+		key := windowKey{chunk.Host, chunk.Window}
+		s.chunks[key] = append(s.chunks[key], copySeries(chunk.Series))
+	}
+	if c.Offsets != nil {
+		if c.Offsets.Live.Number < s.offsets.Live.Number || c.Offsets.Series.Number < s.offsets.Series.Number {
+			return errors.New("offsets went back")
+		}
+		s.offsets = *c.Offsets
+	}
+	return after
+}
+
+// copySeries goes through the bytes, as a store would, so that sharing memory with a writer shows.
+func copySeries(series projections.Series) projections.Series {
+	parsed, err := projections.ParseSeries(projections.AppendSeries(nil, &series))
+	if err != nil {
+		return projections.Series{}
+	}
+	return parsed
+}
+
+func (s *memoryStore) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []snapshot.WindowSeries
+	for _, w := range windows {
+		if chunks := s.chunks[windowKey{host, w}]; len(chunks) > 0 {
+			ws := snapshot.WindowSeries{Window: w}
+			for _, chunk := range chunks {
+				ws.Series.Add(copySeries(chunk))
+			}
+			all = append(all, ws)
+		}
+	}
+	return all, nil
+}

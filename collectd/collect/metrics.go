@@ -1,0 +1,47 @@
+package collect
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are what a collector counts of itself.
+type metrics struct {
+	events, records, damaged  prometheus.Counter
+	commits, chunks, restarts prometheus.Counter
+	owned                     prometheus.Gauge
+	commitSeconds             prometheus.Histogram
+	lag                       prometheus.Histogram
+}
+
+func newMetrics() *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	return &metrics{
+		events:   counter("collect_events_total", "Events folded; one that is read again after a restart counts again."),
+		records:  counter("collect_records_total", "Records of the events folded."),
+		damaged:  counter("collect_damaged_events_total", "Events of the log that could not be folded."),
+		commits:  counter("collect_commits_total", "Commits stored."),
+		chunks:   counter("collect_chunks_total", "Chunks of history stored."),
+		restarts: counter("collect_restarts_total", "Times that a partition was loaded again after an error."),
+		owned:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "collect_owned_partitions", Help: "Partitions owned here."}),
+		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "collect_commit_seconds", Help: "Time of one commit.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 12),
+		}),
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "collect_catchup_lag_revisions", Help: "Revisions behind the head when catching up.", Buckets: prometheus.ExponentialBuckets(1, 10, 7),
+		}),
+	}
+}
+
+// Metrics registers the collector's metrics.
+func (c *Collector) Metrics(reg prometheus.Registerer) error {
+	m := c.metrics
+	var all []error
+	for _, one := range []prometheus.Collector{m.events, m.records, m.damaged, m.commits, m.chunks, m.restarts, m.owned, m.commitSeconds, m.lag} {
+		all = append(all, reg.Register(one))
+	}
+	return errors.Join(all...)
+}

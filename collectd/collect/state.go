@@ -1,0 +1,180 @@
+package collect
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/projections/snapshot"
+)
+
+// state is what a follower has folded and what of it is not stored yet. The folding goroutine adds, the
+// committing one takes; mu guards all fields below it. What take hands out is not changed any more.
+type state struct {
+	cfg     Config
+	changed chan struct{} // holds a token when there may be something to commit
+
+	mu      sync.Mutex
+	hosts   map[events.HostID]*host
+	dirty   map[events.HostID]*host    // models that differ from the stored ones
+	pending map[events.HostID]*history // records that no stored chunk holds
+	records int                        // in pending
+	taken   map[events.HostID]*history // being saved
+	room    chan struct{}              // closed and replaced when records gets smaller
+
+	folded    events.Revision // every event up to here is in the models, and in pending or stored
+	offsets   projections.Offsets
+	lastEvent int64     // revision of the last event folded
+	arrivedAt time.Time // when it was folded
+	upload    events.UploadID
+}
+
+// host is one host's models and how much of them is stored.
+type host struct {
+	projections.Host
+	live, identity bool // differ from what is stored
+	since          int64
+	savedAt        time.Time
+}
+
+// history is records of one host that wait for their chunks.
+type history struct {
+	windows map[projections.Window]*projections.Series
+	records int
+	since   int64 // revision of the oldest of them
+	at      time.Time
+}
+
+func newState(cfg Config, stored snapshot.Partition) *state {
+	s := &state{
+		cfg:     cfg,
+		changed: make(chan struct{}, 1),
+		hosts:   make(map[events.HostID]*host, len(stored.Hosts)),
+		dirty:   map[events.HostID]*host{},
+		pending: map[events.HostID]*history{},
+		room:    make(chan struct{}),
+		offsets: stored.Offsets,
+		folded:  older(stored.Offsets.Live, stored.Offsets.Series),
+	}
+	for _, h := range stored.Hosts {
+		s.hosts[h.ID] = &host{Host: h}
+	}
+	return s
+}
+
+func older(a, b events.Revision) events.Revision {
+	if a.Number < b.Number {
+		return a
+	}
+	return b
+}
+
+// position is how far the log is folded.
+func (s *state) position() events.Revision {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.folded
+}
+
+// reached tells that every event up to r was folded.
+func (s *state) reached(r events.Revision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Number > s.folded.Number {
+		s.folded = r
+	}
+	s.wake()
+}
+
+// fold applies an event to its host's models. It gives the event's effect and the windows in which the
+// host had history before.
+func (s *state) fold(ev *events.Event) (projections.Effect, []projections.Span) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.hosts[ev.Host]
+	if h == nil {
+		h = &host{Host: projections.Host{ID: ev.Host}}
+		s.hosts[ev.Host] = h
+	}
+	known := h.Identity.Windows
+	effect := h.Apply(ev)
+	s.before(ev.Revision)
+	s.lastEvent, s.arrivedAt, s.upload = ev.Revision.Number, time.Now(), ev.Upload
+	if effect.Live || effect.Identity {
+		if s.dirty[ev.Host] == nil {
+			s.dirty[ev.Host], h.since = h, ev.Revision.Number
+		}
+		h.live = h.live || effect.Live
+		h.identity = h.identity || effect.Identity
+	}
+	return effect, known
+}
+
+// before notes that events come in order of revision: what is older than r is complete. r itself is
+// not, since several events may share it.
+func (s *state) before(r events.Revision) {
+	r.Number--
+	if r.Number > s.folded.Number {
+		s.folded = r
+	}
+}
+
+// remember adds records that no stored chunk holds to what waits for a chunk.
+func (s *state) remember(id events.HostID, w projections.Window, records projections.Series, at events.Revision) {
+	if records.Records() == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.pending[id]
+	if h == nil {
+		h = &history{windows: map[projections.Window]*projections.Series{}, since: at.Number, at: time.Now()}
+		s.pending[id] = h
+	}
+	if h.windows[w] == nil {
+		h.windows[w] = &projections.Series{}
+	}
+	added := h.windows[w].Add(records)
+	h.records += added.Records()
+	s.records += added.Records()
+}
+
+// uniteUnstored adds to series what is folded of a window but not stored yet.
+func (s *state) uniteUnstored(id events.HostID, w projections.Window, series *projections.Series) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, from := range []*history{s.taken[id], s.pending[id]} {
+		if from != nil && from.windows[w] != nil {
+			series.Add(*from.windows[w])
+		}
+	}
+}
+
+// awaitRoom waits until less than BufferSize records wait for their chunks, so that memory is bounded
+// when etcd is slower than the log. An empty buffer takes an event of any size.
+func (s *state) awaitRoom(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		full, room := s.records >= s.cfg.BufferSize, s.room
+		s.mu.Unlock()
+		if !full {
+			return nil
+		}
+		s.wake()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// wake tells the committing goroutine to look again.
+func (s *state) wake() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,476 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+)
+
+func TestMain(m *testing.M) { eventstest.Main(m) }
+
+const (
+	generation = "g1"
+	shares     = 16
+)
+
+// collector is a running Ownership whose holds keep their claims until they are told to stop.
+type collector struct {
+	own    *Ownership
+	client *clientv3.Client
+	cancel context.CancelFunc
+	done   chan error
+	hold   func(*Claim) // called by each hold before it waits for its end
+
+	mu     sync.Mutex
+	claims map[events.Partition]*Claim
+	causes []error
+}
+
+func startCollector(t *testing.T, store events.Config, cfg Config, adjust ...func(*collector)) *collector {
+	t.Helper()
+	client, err := store.Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.LeaseTTL = max(cfg.LeaseTTL, 2*time.Second)
+	if cfg.JoinDebounce == 0 {
+		cfg.JoinDebounce = 50 * time.Millisecond
+	}
+	own, err := New(client, cfg, store, shares, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &collector{own: own, client: client, cancel: cancel, done: make(chan error, 1), claims: make(map[events.Partition]*Claim)}
+	for _, f := range adjust {
+		f(c)
+	}
+	go func() { c.done <- own.Run(ctx, generation, c.run) }()
+	t.Cleanup(func() {
+		c.stop(t)
+		client.Close()
+	})
+	return c
+}
+
+func (c *collector) run(claim *Claim) {
+	c.mu.Lock()
+	c.claims[claim.Partition] = claim
+	c.mu.Unlock()
+	if c.hold != nil {
+		c.hold(claim)
+	}
+	<-claim.Context().Done()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.claims, claim.Partition)
+	c.causes = append(c.causes, context.Cause(claim.Context()))
+}
+
+func (c *collector) held() map[events.Partition]*Claim {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.claims)
+}
+
+// stop ends Run and tells how long that took. Again does nothing.
+func (c *collector) stop(t *testing.T) time.Duration {
+	t.Helper()
+	start := time.Now()
+	c.cancel()
+	select {
+	case err, running := <-c.done:
+		if running && err != nil {
+			t.Errorf("Run ended with %v", err)
+		}
+		if running {
+			close(c.done)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("Run did not end within 10s")
+	}
+	return time.Since(start)
+}
+
+// kill makes the collector stop talking to etcd without giving anything back, as a killed process would.
+func (c *collector) kill(t *testing.T) {
+	t.Helper()
+	c.client.Close()
+	c.stop(t)
+}
+
+// eventually waits until check gives nil.
+func eventually(t *testing.T, within time.Duration, check func() error) time.Duration {
+	t.Helper()
+	start := time.Now()
+	for {
+		err := check()
+		if err == nil {
+			return time.Since(start)
+		}
+		if time.Since(start) > within {
+			t.Fatalf("not within %v: %v", within, err)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// owns is nil when the collectors hold all partitions between them, each exactly what it ranks first for.
+func owns(t *testing.T, store events.Config, collectors ...*collector) func() error {
+	etcd := eventstest.Etcd(t)
+	k := keysOf(store, generation)
+	return func() error {
+		for _, c := range collectors {
+			if err := c.own.Ready(); err != nil {
+				return err
+			}
+		}
+		resp, err := etcd.Get(t.Context(), k.members, clientv3.WithPrefix())
+		if err != nil {
+			return err
+		}
+		var members []string
+		for _, kv := range resp.Kvs {
+			id, err := k.parseMember(string(kv.Key))
+			if err != nil {
+				return err
+			}
+			members = append(members, id)
+		}
+		if len(members) != len(collectors) {
+			return fmt.Errorf("got %d members, want %d", len(members), len(collectors))
+		}
+		want := Assign(members, shares)
+		total := 0
+		for _, c := range collectors {
+			for p, claim := range c.held() {
+				total++
+				owner, err := etcd.Get(t.Context(), k.owner(p))
+				if err != nil || len(owner.Kvs) == 0 {
+					return fmt.Errorf("partition %d is held and not owned in etcd (%v)", p, err)
+				}
+				if got := string(owner.Kvs[0].Value); got != want[p] || owner.Kvs[0].CreateRevision != claim.Token() {
+					return fmt.Errorf("partition %d: got owner %s with token %d, want %s with %d",
+						p, got, owner.Kvs[0].CreateRevision, want[p], claim.Token())
+				}
+			}
+		}
+		if total != shares {
+			return fmt.Errorf("got %d partitions held, want %d", total, shares)
+		}
+		return nil
+	}
+}
+
+// guarded tells whether a write under the claim's guard goes through.
+func guarded(t *testing.T, store events.Config, claim *Claim) bool {
+	t.Helper()
+	resp, err := eventstest.Etcd(t).Txn(t.Context()).If(claim.Guard()).Then(clientv3.OpPut(store.Key("written"), "x")).Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Succeeded
+}
+
+func TestOneCollectorTakesAllAtOnceAndStopsFast(t *testing.T) {
+	store := eventstest.Config(t)
+	c := startCollector(t, store, Config{JoinDebounce: time.Hour, LeaseTTL: time.Minute})
+	eventually(t, 5*time.Second, owns(t, store, c))
+	claim := c.held()[3]
+	if !guarded(t, store, claim) {
+		t.Error("the guard of a claim that holds failed")
+	}
+	if took := c.stop(t); took > 500*time.Millisecond {
+		t.Errorf("stopping took %v, want at most 500ms", took)
+	}
+	if guarded(t, store, claim) {
+		t.Error("the guard held after the collector had stopped")
+	}
+	for _, cause := range c.causes {
+		if !errors.Is(cause, ErrStopping) {
+			t.Errorf("got cause %v, want ErrStopping", cause)
+		}
+	}
+	if err := c.own.Ready(); err == nil {
+		t.Error("got ready after the stop")
+	}
+	for _, prefix := range []string{store.Prefix("owners"), store.Prefix("members")} {
+		resp, err := eventstest.Etcd(t).Get(t.Context(), prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+		if err != nil || len(resp.Kvs) != 0 {
+			t.Errorf("got %v left under %s after the stop (%v)", resp.Kvs, prefix, err)
+		}
+	}
+}
+
+func TestCollectorsShareJoinAndLeave(t *testing.T) {
+	store := eventstest.Config(t)
+	a := startCollector(t, store, Config{})
+	eventually(t, 5*time.Second, owns(t, store, a))
+	b := startCollector(t, store, Config{Moves: 2})
+	c := startCollector(t, store, Config{})
+	eventually(t, 10*time.Second, owns(t, store, a, b, c))
+	if len(a.causes) == 0 {
+		t.Fatal("nothing moved to the new collectors")
+	}
+	for _, cause := range a.causes {
+		if !errors.Is(cause, ErrMoved) {
+			t.Errorf("got cause %v for a partition given away, want ErrMoved", cause)
+		}
+	}
+	a.stop(t)
+	if took := eventually(t, 5*time.Second, owns(t, store, b, c)); took > time.Second {
+		t.Errorf("taking over from a collector that stopped took %v, want less than 1s", took)
+	}
+}
+
+// A partition that moves is saved under its guard before the next owner can have it.
+func TestReleaseBeforeClaim(t *testing.T) {
+	store := eventstest.Config(t)
+	saving, saved := make(chan *Claim, shares), make(chan struct{})
+	a := startCollector(t, store, Config{}, func(c *collector) {
+		c.hold = func(claim *Claim) {
+			<-claim.Context().Done()
+			saving <- claim
+			<-saved
+		}
+	})
+	eventually(t, 5*time.Second, owns(t, store, a))
+	b := startCollector(t, store, Config{})
+	claim := <-saving
+	if cause := context.Cause(claim.Context()); !errors.Is(cause, ErrMoved) {
+		t.Errorf("got cause %v, want ErrMoved", cause)
+	}
+	eventually(t, 5*time.Second, func() error { return b.own.Ready() })
+	if _, taken := b.held()[claim.Partition]; taken || !guarded(t, store, claim) {
+		t.Errorf("partition %d went to another collector before its owner had saved", claim.Partition)
+	}
+	close(saved)
+	eventually(t, 5*time.Second, owns(t, store, a, b))
+	if guarded(t, store, claim) {
+		t.Error("the guard held after the release")
+	}
+}
+
+func TestKilledCollectorIsReplacedWhenItsLeaseEnds(t *testing.T) {
+	store := eventstest.Config(t)
+	a := startCollector(t, store, Config{LeaseTTL: 2 * time.Second})
+	eventually(t, 5*time.Second, owns(t, store, a))
+	b := startCollector(t, store, Config{LeaseTTL: 2 * time.Second})
+	eventually(t, 5*time.Second, owns(t, store, a, b))
+	var zombie *Claim
+	for _, zombie = range a.held() {
+		break
+	}
+	a.kill(t)
+	eventually(t, 8*time.Second, owns(t, store, b))
+	if guarded(t, store, zombie) {
+		t.Error("the guard of a killed collector's claim held after another had taken over")
+	}
+	if new := b.held()[zombie.Partition]; new.Token() <= zombie.Token() {
+		t.Errorf("got token %d after %d, want a greater one", new.Token(), zombie.Token())
+	}
+}
+
+func TestLostLeaseEndsClaimsAndJoinsAgain(t *testing.T) {
+	store := eventstest.Config(t)
+	c := startCollector(t, store, Config{LeaseTTL: 2 * time.Second})
+	eventually(t, 5*time.Second, owns(t, store, c))
+	old := c.held()
+	etcd := eventstest.Etcd(t)
+	resp, err := etcd.Get(t.Context(), keysOf(store, generation).owner(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := etcd.Revoke(t.Context(), clientv3.LeaseID(resp.Kvs[0].Lease)); err != nil {
+		t.Fatal(err)
+	}
+	for p, claim := range old {
+		select {
+		case <-claim.Context().Done():
+		case <-time.After(5 * time.Second):
+			t.Fatalf("claim on partition %d did not end though its lease is gone", p)
+		}
+		if cause := context.Cause(claim.Context()); !errors.Is(cause, ErrLost) {
+			t.Errorf("got cause %v, want ErrLost", cause)
+		}
+	}
+	eventually(t, 5*time.Second, owns(t, store, c))
+	for p, claim := range c.held() {
+		if claim == old[p] || claim.Token() <= old[p].Token() {
+			t.Errorf("partition %d: got token %d after %d, want a new claim", p, claim.Token(), old[p].Token())
+		}
+	}
+}
+
+func TestRestartReplacesTheDeadProcessAtOnce(t *testing.T) {
+	store := eventstest.Config(t)
+	cfg := Config{DataDir: t.TempDir(), LeaseTTL: time.Hour, JoinDebounce: time.Hour}
+	other := startCollector(t, store, Config{LeaseTTL: time.Hour})
+	dead := startCollector(t, store, cfg)
+	eventually(t, 5*time.Second, owns(t, store, other, dead))
+	if second, err := New(other.client, cfg, store, shares, nil); err != nil {
+		t.Fatal(err)
+	} else if err := second.Run(t.Context(), generation, func(*Claim) {}); !errors.Is(err, ErrLocked) {
+		t.Errorf("running twice on one data directory: got %v, want ErrLocked", err)
+	}
+	dead.kill(t)
+	again := startCollector(t, store, cfg)
+	if took := eventually(t, 5*time.Second, owns(t, store, other, again)); took > 2*time.Second {
+		t.Errorf("taking over from the dead process took %v, want less than 2s", took)
+	}
+}
+
+func TestUnclearAnswersToClaimsAreResolved(t *testing.T) {
+	store := eventstest.Config(t)
+	var mu sync.Mutex
+	calls := 0
+	lose := func(call string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if calls++; call == "txn" && calls%2 == 0 {
+			return errors.New("answer lost")
+		}
+		return nil
+	}
+	c := startCollector(t, store, Config{LeaseTTL: time.Minute}, func(c *collector) {
+		c.client.KV = &eventstest.KV{KV: c.client.KV, After: lose}
+	})
+	eventually(t, 10*time.Second, owns(t, store, c))
+	for p, claim := range c.held() {
+		if !guarded(t, store, claim) {
+			t.Errorf("the guard of partition %d does not hold", p)
+		}
+	}
+}
+
+// A hold that gives up has its partition claimed again, not at once, and not by another.
+func TestHoldThatReturnsIsRunAgain(t *testing.T) {
+	store := eventstest.Config(t)
+	type run struct {
+		claim *Claim
+		at    time.Time
+	}
+	runs := make(chan run, 100)
+	client := eventstest.Etcd(t)
+	own, err := New(client, Config{LeaseTTL: 2 * time.Second}, store, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- own.Run(ctx, generation, func(claim *Claim) {
+			runs <- run{claim, time.Now()}
+			claim.Lost(errors.New("a write was fenced"))
+		})
+	}()
+	first := <-runs
+	for range 3 {
+		next := <-runs
+		if next.claim.Token() <= first.claim.Token() {
+			t.Errorf("got token %d after %d, want a greater one", next.claim.Token(), first.claim.Token())
+		}
+		if gap := next.at.Sub(first.at); gap < 40*time.Millisecond {
+			t.Errorf("claimed again after %v, want a pause", gap)
+		}
+		if cause := context.Cause(first.claim.Context()); !errors.Is(cause, ErrLost) || !strings.Contains(cause.Error(), "a write was fenced") {
+			t.Errorf("got cause %v, want ErrLost with what the owner said", cause)
+		}
+		first = next
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOwnerKeyTakenAwayEndsTheClaim(t *testing.T) {
+	store := eventstest.Config(t)
+	c := startCollector(t, store, Config{LeaseTTL: time.Minute})
+	eventually(t, 5*time.Second, owns(t, store, c))
+	claim := c.held()[5]
+	if _, err := eventstest.Etcd(t).Delete(t.Context(), keysOf(store, generation).owner(5)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-claim.Context().Done():
+	case <-time.After(5 * time.Second):
+		t.Fatal("the claim did not end though its key is gone")
+	}
+	eventually(t, 5*time.Second, owns(t, store, c))
+	if got := c.held()[5]; got == claim {
+		t.Error("got the old claim, want a new one")
+	}
+}
+
+func TestEtcdAwayAndBack(t *testing.T) {
+	server := eventstest.NewServer(t, nil)
+	store := server.Config(t)
+	c := startCollector(t, store, Config{LeaseTTL: 2 * time.Second})
+	eventually(t, 5*time.Second, func() error { return c.own.Ready() })
+	server.Stop()
+	eventually(t, 10*time.Second, func() error {
+		if len(c.held()) > 0 {
+			return errors.New("claims go on without a lease")
+		}
+		return nil
+	})
+	if c.own.Ready() == nil {
+		t.Error("got ready without etcd")
+	}
+	server.Start(t)
+	eventually(t, 20*time.Second, func() error {
+		if n := len(c.held()); n != shares {
+			return fmt.Errorf("got %d partitions after etcd came back, want %d", n, shares)
+		}
+		return c.own.Ready()
+	})
+	server.Stop()
+	if took := c.stop(t); took > time.Second {
+		t.Errorf("stopping without etcd took %v, want less than 1s", took)
+	}
+}
+
+func TestNothingIsLeftRunning(t *testing.T) {
+	store := eventstest.Config(t)
+	c := startCollector(t, store, Config{DataDir: t.TempDir(), LeaseTTL: time.Minute})
+	eventually(t, 5*time.Second, owns(t, store, c))
+	c.stop(t)
+	c.client.Close()
+	eventually(t, 5*time.Second, func() error {
+		buf := make([]byte, 1<<20)
+		stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
+		left := slices.DeleteFunc(stacks, func(s string) bool {
+			return strings.Contains(s, "testing.tRunner") || !strings.Contains(s, "collectd/partition.")
+		})
+		if len(left) > 0 {
+			return fmt.Errorf("still running:\n%s", strings.Join(left, "\n\n"))
+		}
+		return nil
+	})
+}
+
+func TestBadSettingsAreRefused(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"ttl": {LeaseTTL: time.Second}, "debounce": {JoinDebounce: -1}, "moves": {Moves: -1},
+	} {
+		if _, err := New(nil, cfg, events.Config{}, shares, nil); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+	if _, err := New(nil, Config{}, events.Config{}, 0, nil); err == nil {
+		t.Error("no partitions: got no error")
+	}
+}

@@ -1,0 +1,64 @@
+package partition
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"time"
+)
+
+const (
+	defaultLeaseTTL     = 20 * time.Second
+	defaultJoinDebounce = 2 * time.Second
+	defaultMoves        = 16
+
+	minLeaseTTL = 2 * time.Second // etcd's own minimum with its default election timeout
+)
+
+// Config says how a collector takes part. The zero value of each field means its default.
+type Config struct {
+	// DataDir keeps the member id and the last lease, so that a restart replaces its own dead process at once. Empty
+	// means a new random id at each start, and a dead process's claims then last until its lease ends.
+	DataDir string
+	// LeaseTTL is how long a silent collector keeps its claims; default 20 s. A keepalive that hangs on a dead connection
+	// must be found out and sent again in time: LeaseTTL > DialKeepAliveTime + DialKeepAliveTimeout + LeaseTTL/3 of
+	// the client that is given to New, whose ping interval gRPC keeps at 10 s or more.
+	LeaseTTL time.Duration
+	// JoinDebounce is how long a new member must have been there before others give partitions to it; default 2 s.
+	JoinDebounce time.Duration
+	// Moves bounds how many partitions a member gives away at a time; default 16.
+	Moves int
+	// ModelVersion is told in the member's key. The program sets it; it has no flag.
+	ModelVersion string
+}
+
+// Flags registers the flags partition.data-dir, .lease-ttl, .join-debounce and .moves.
+func (c *Config) Flags(fs *flag.FlagSet) {
+	fs.StringVar(&c.DataDir, "partition.data-dir", c.DataDir,
+		"directory that keeps this collector's member id, so that a restart takes its partitions over at once; empty: a new id at each start")
+	fs.DurationVar(&c.LeaseTTL, "partition.lease-ttl", cmp.Or(c.LeaseTTL, defaultLeaseTTL),
+		"how long a silent collector keeps its partitions; longer than ping interval + ping timeout + a third of itself")
+	fs.DurationVar(&c.JoinDebounce, "partition.join-debounce", cmp.Or(c.JoinDebounce, defaultJoinDebounce),
+		"how long a new collector must be there before others give partitions to it")
+	fs.IntVar(&c.Moves, "partition.moves", cmp.Or(c.Moves, defaultMoves),
+		"partitions that a collector gives away at a time")
+}
+
+func (c Config) withDefaults() Config {
+	c.LeaseTTL = cmp.Or(c.LeaseTTL, defaultLeaseTTL)
+	c.JoinDebounce = cmp.Or(c.JoinDebounce, defaultJoinDebounce)
+	c.Moves = cmp.Or(c.Moves, defaultMoves)
+	return c
+}
+
+func (c Config) check() error {
+	switch {
+	case c.LeaseTTL < minLeaseTTL:
+		return fmt.Errorf("partition.lease-ttl is %v: use at least %v", c.LeaseTTL, minLeaseTTL)
+	case c.JoinDebounce < 0:
+		return fmt.Errorf("partition.join-debounce is %v: use a positive time", c.JoinDebounce)
+	case c.Moves < 0:
+		return fmt.Errorf("partition.moves is %d: use a positive number", c.Moves)
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package partition
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/concurrency"
+)
+
+const (
+	joinTimeout  = 5 * time.Second
+	leaveTimeout = 150 * time.Millisecond // of each of the two steps of leaving
+)
+
+// session is a lease kept alive, with this collector's member key on it.
+type session struct {
+	*concurrency.Session
+	client *clientv3.Client
+	key    string // of the member
+	id     *identity
+	lg     *slog.Logger
+}
+
+// memberValue is what a member tells of itself. People read it; no program depends on it.
+type memberValue struct {
+	Host         string    `json:"host"`
+	PID          int       `json:"pid"`
+	StartedAt    time.Time `json:"started"`
+	ModelVersion string    `json:"model_version,omitempty"`
+}
+
+// join makes a new lease, kept alive until life ends, puts the member key on it, and then revokes the leases that
+// earlier processes of this member left behind: in this order the others see the member all the time, and what the
+// dead process owned is free for this one at once. Failures are retried until ctx ends.
+func (o *Ownership) join(ctx, life context.Context, id *identity, key string) (*session, error) {
+	pause := newBackoff()
+	for {
+		s, err := o.tryJoin(ctx, life, id, key)
+		if err == nil {
+			return s, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		o.lg.Warn("joining the collectors; trying again", "member", id.member, "err", err)
+		o.setProblem(err)
+		if !pause.wait(ctx) {
+			return nil, err
+		}
+	}
+}
+
+func (o *Ownership) tryJoin(ctx, life context.Context, id *identity, key string) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	value, err := json.Marshal(memberValue{hostname(), os.Getpid(), o.started, o.cfg.ModelVersion})
+	if err != nil {
+		return nil, fmt.Errorf("writing member key: %w", err)
+	}
+	grant, err := o.client.Grant(ctx, int64(math.Ceil(o.cfg.LeaseTTL.Seconds())))
+	if err != nil {
+		return nil, fmt.Errorf("making a lease in etcd: %w", err)
+	}
+	previous := id.leases
+	if err := id.remember(append(previous[:len(previous):len(previous)], grant.ID)...); err != nil {
+		return nil, err
+	}
+	kept, err := concurrency.NewSession(o.client, concurrency.WithLease(grant.ID), concurrency.WithContext(life))
+	if err != nil {
+		return nil, fmt.Errorf("keeping the lease alive: %w", err)
+	}
+	s := &session{Session: kept, client: o.client, key: key, id: id, lg: o.lg}
+	if _, err := o.client.Put(ctx, key, string(value), clientv3.WithLease(grant.ID)); err != nil {
+		kept.Orphan()
+		return nil, fmt.Errorf("writing member key: %w", err)
+	}
+	if err := s.revokeOthers(ctx, previous); err != nil {
+		kept.Orphan()
+		return nil, err
+	}
+	return s, nil
+}
+
+// revokeOthers revokes leases of earlier processes. What cannot be revoked now ends by itself.
+func (s *session) revokeOthers(ctx context.Context, leases []clientv3.LeaseID) error {
+	for _, lease := range leases {
+		if err := revoke(ctx, s.client, lease); err != nil {
+			s.lg.Warn("revoking the lease of an earlier process; its partitions wait for the lease's end", "err", err)
+		}
+	}
+	return s.id.remember(s.Lease())
+}
+
+// hide takes the member key away, so that the others rank without this member while it still drains.
+func (s *session) hide() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	mine := clientv3.Compare(clientv3.LeaseValue(s.key), "=", s.Lease())
+	if _, err := s.client.Txn(ctx).If(mine).Then(clientv3.OpDelete(s.key)).Commit(); err != nil {
+		s.lg.Debug("deleting member key; the lease's end will", "err", err)
+	}
+}
+
+// leave ends the lease and with it every key of this collector.
+func (s *session) leave() {
+	s.Orphan()
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := revoke(ctx, s.client, s.Lease()); err != nil {
+		s.lg.Warn("revoking the lease; partitions not yet released wait for its end", "err", err)
+		return
+	}
+	if err := s.id.remember(); err != nil {
+		s.lg.Debug("forgetting the lease", "err", err)
+	}
+}
+
+func revoke(ctx context.Context, client *clientv3.Client, lease clientv3.LeaseID) error {
+	_, err := client.Revoke(ctx, lease)
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		return nil
+	}
+	return err
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}

@@ -1,0 +1,324 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+)
+
+// releaseGrace is how long a release may still take once the collector stops.
+const releaseGrace = 150 * time.Millisecond
+
+// sharing is one Run: what this member sees, holds and wants. All fields belong to the goroutine of run, except the
+// channels and what is said to be otherwise.
+type sharing struct {
+	o          *Ownership
+	self       string
+	generation string
+	keys       keys
+	hold       func(*Claim)
+
+	view    view // the newest one of the present session; no members means none yet
+	settled settling
+	holds   map[events.Partition]*holding
+	retries map[events.Partition]*retry // partitions whose hold returned by itself
+	others  map[events.Partition]int64  // tokens of other owners that the view may not show yet
+	asking  bool                        // a take is under way
+	askAt   time.Time                   // not before
+	askWait *backoff
+
+	ended chan *holding // holds that have returned and are released; room for all
+	wg    sync.WaitGroup
+}
+
+// holding is a claim whose hold runs.
+type holding struct {
+	*Claim
+	since time.Time
+	cause string // "" while it is to go on; else the cause that the metrics tell
+}
+
+// retry is when a partition may be claimed again.
+type retry struct {
+	at    time.Time
+	pause backoff
+}
+
+func newSharing(o *Ownership, self, generation string, hold func(*Claim)) *sharing {
+	return &sharing{
+		o: o, self: self, generation: generation, keys: keysOf(o.store, generation), hold: hold,
+		holds:   make(map[events.Partition]*holding),
+		retries: make(map[events.Partition]*retry),
+		ended:   make(chan *holding, o.partitions),
+	}
+}
+
+// run joins, shares, and joins again when the lease was lost, until ctx ends and every hold has returned.
+func (s *sharing) run(ctx context.Context, id *identity) {
+	defer s.wg.Wait()
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // leases outlive ctx until they are given back
+	defer end()
+	for ctx.Err() == nil {
+		sess, err := s.o.join(ctx, life, id, s.keys.member(s.self))
+		if err != nil {
+			break
+		}
+		s.o.lg.Info("joined the collectors", "member", s.self, "generation", s.generation, "lease", fmt.Sprintf("%x", int64(sess.Lease())))
+		s.share(ctx, sess)
+	}
+	s.drain(nil) // of a lost session, when the stop came before the next one
+}
+
+// share takes part with one lease: until it is lost, or until ctx has ended and all is given back.
+func (s *sharing) share(ctx context.Context, sess *session) {
+	s.view, s.settled = view{}, settling{debounce: s.o.cfg.JoinDebounce}
+	s.others, s.asking, s.askAt, s.askWait = make(map[events.Partition]int64), false, time.Time{}, newBackoff()
+	bound, unbind := context.WithCancel(sess.Ctx())
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	defer unbind()
+
+	views, answers := make(chan view), make(chan taken, 1)
+	vr := viewer{client: s.o.client, keys: s.keys, resync: 2 * s.o.cfg.LeaseTTL, lg: s.o.lg}
+	helpers.Go(func() { vr.run(bound, views) })
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.stop(sess)
+			return
+		case <-sess.Done():
+			s.lose(sess)
+			return
+		case v := <-views:
+			if !s.see(v, sess) {
+				s.lose(sess)
+				return
+			}
+		case t := <-answers:
+			s.answered(ctx, sess, t)
+		case h := <-s.ended:
+			s.finished(h)
+		case <-timer.C:
+		}
+		now := time.Now()
+		s.giveAway(now)
+		if asked := s.wanted(now, sess.Lease()); len(asked) > 0 && !s.asking {
+			s.asking = true
+			helpers.Go(func() { answers <- sess.take(bound, s.keys, s.self, asked) })
+		}
+		timer.Reset(s.nextTick(now))
+	}
+}
+
+// see takes in a new view: claims whose owner key is gone are lost. It is false when the member key is gone, with which
+// nobody ranks this member any more.
+func (s *sharing) see(v view, sess *session) bool {
+	s.view = v
+	s.o.observe(v)
+	s.settled.see(time.Now(), v.members)
+	for p, h := range s.holds {
+		if v.rev >= h.token && v.owners[p].token != h.token && h.ctx.Err() == nil {
+			s.end(h, "lost", fmt.Errorf("%w: %w", ErrLost, errKeyGone))
+		}
+	}
+	for p, token := range s.others {
+		if v.rev >= token {
+			delete(s.others, p) // the view knows better now
+		}
+	}
+	lease, there := v.members[s.self]
+	if there && lease != sess.Lease() {
+		s.o.lg.Error("another process uses this member id; give each collector a data directory of its own (flag partition.data-dir)", "member", s.self)
+	}
+	return there
+}
+
+// giveAway ends claims on what ranks to another settled member, a few at a time.
+func (s *sharing) giveAway(now time.Time) {
+	members := s.settled.members(now, s.self)
+	moving := 0
+	for _, h := range s.holds {
+		if h.cause == "moved" {
+			moving++
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(s.holds)) {
+		h := s.holds[p]
+		if moving >= s.o.cfg.Moves {
+			return
+		}
+		if h.cause == "" && first(members, p) != s.self {
+			s.end(h, "moved", ErrMoved)
+			moving++
+		}
+	}
+}
+
+// wanted gives the partitions to claim now: nobody owns them, and of all members that are there, newcomers too, this
+// one ranks first.
+func (s *sharing) wanted(now time.Time, lease clientv3.LeaseID) []events.Partition {
+	if s.asking || now.Before(s.askAt) || len(s.view.members) == 0 {
+		return nil
+	}
+	members := slices.Collect(maps.Keys(s.view.members))
+	var asked []events.Partition
+	for p := range events.Partition(s.o.partitions) {
+		if s.free(p, now, lease) && first(members, p) == s.self && len(asked) < maxTake {
+			asked = append(asked, p)
+		}
+	}
+	return asked
+}
+
+// free tells whether p can be claimed: nobody owns it, or this process does by an earlier claim whose answer was lost.
+func (s *sharing) free(p events.Partition, now time.Time, lease clientv3.LeaseID) bool {
+	_, held := s.holds[p]
+	owner, owned := s.view.owners[p]
+	_, contested := s.others[p]
+	r := s.retries[p]
+	return !held && (!owned || owner.lease == lease) && !contested && (r == nil || !now.Before(r.at))
+}
+
+// answered starts the holds of the claims won.
+func (s *sharing) answered(ctx context.Context, sess *session, t taken) {
+	s.asking = false
+	if t.err != nil {
+		s.o.lg.Warn("claiming partitions; trying again", "err", t.err)
+		s.askAt = time.Now().Add(s.askWait.next())
+		return
+	}
+	s.askWait.reset()
+	for p, token := range t.others {
+		if token > s.view.rev {
+			s.others[p] = token
+		}
+	}
+	for _, w := range t.won {
+		s.start(ctx, sess, w)
+	}
+	if len(t.won) > 0 {
+		s.o.lg.Info("claimed partitions", "member", s.self, "count", len(t.won), "held", len(s.holds))
+	}
+}
+
+func (s *sharing) start(ctx context.Context, sess *session, w won) {
+	life := context.WithoutCancel(ctx) // what ends a claim is told by its cause, never by a parent
+	h := &holding{Claim: newClaim(life, s.o.client, s.keys, s.generation, w), since: time.Now()}
+	s.holds[w.partition] = h
+	s.o.metrics.won.Inc()
+	s.o.metrics.claims.Set(float64(len(s.holds)))
+	s.wg.Go(func() {
+		defer func() { s.ended <- h }()
+		s.hold(h.Claim)
+		back, cancel := graceful(sess.Ctx(), ctx, releaseGrace)
+		defer cancel()
+		if err := h.Release(back); err != nil {
+			s.o.lg.Debug("releasing a partition", "err", err)
+		}
+	})
+}
+
+// end tells a claim's owner to come to an end.
+func (s *sharing) end(h *holding, cause string, why error) {
+	h.cause = cause
+	h.cancel(why)
+	s.o.lg.Debug("claim ends", "partition", h.Partition, "token", h.token, "cause", why)
+}
+
+// finished forgets a hold that has returned. One that returned by itself may be claimed again after a pause.
+func (s *sharing) finished(h *holding) {
+	delete(s.holds, h.Partition)
+	switch {
+	case h.cause != "":
+		delete(s.retries, h.Partition)
+	case errors.Is(context.Cause(h.ctx), ErrLost): // says the owner
+		h.cause = "lost"
+		s.pauseAfter(h)
+	default:
+		h.cause = "returned"
+		s.pauseAfter(h)
+	}
+	s.o.metrics.ended.WithLabelValues(h.cause).Inc()
+	s.o.metrics.claims.Set(float64(len(s.holds)))
+}
+
+// pauseAfter makes a partition wait before it is claimed again, longer each time unless its hold ran for long.
+func (s *sharing) pauseAfter(h *holding) {
+	const least, most = 100 * time.Millisecond, 10 * time.Second
+	r := s.retries[h.Partition]
+	if r == nil || time.Since(h.since) > 2*most {
+		r = &retry{pause: backoff{least: least, most: most}}
+		s.retries[h.Partition] = r
+	}
+	pause := r.pause.next()
+	r.at = time.Now().Add(pause)
+	s.o.lg.Warn("hold returned by itself; claiming its partition again", "partition", h.Partition, "pause", pause, "cause", context.Cause(h.ctx))
+}
+
+// lose ends all claims of a lease that is gone.
+func (s *sharing) lose(sess *session) {
+	s.o.lg.Warn("lease or member key lost; ending all claims and joining again", "member", s.self)
+	s.o.setProblem(errNotJoined)
+	s.endAll("lost", fmt.Errorf("%w: %w", ErrLost, errLeaseGone))
+	sess.Orphan()
+}
+
+// stop gives everything back in order: the others stop counting on this member, its holds drain and release one by one,
+// the lease goes last.
+func (s *sharing) stop(sess *session) {
+	s.endAll("stopping", ErrStopping)
+	sess.hide()
+	s.drain(sess.Done())
+	sess.leave()
+	s.o.lg.Info("left the collectors", "member", s.self)
+}
+
+// drain waits for every hold to return. When gone closes first, what still drains has lost its guard, which its writes
+// will tell it.
+func (s *sharing) drain(gone <-chan struct{}) {
+	for len(s.holds) > 0 {
+		select {
+		case h := <-s.ended:
+			s.finished(h)
+		case <-gone:
+			s.o.lg.Warn("lease lost while stopping", "holds", len(s.holds))
+			gone = nil
+		}
+	}
+}
+
+func (s *sharing) endAll(cause string, why error) {
+	for _, h := range s.holds {
+		if h.cause == "" {
+			s.end(h, cause, why)
+		}
+	}
+}
+
+// nextTick tells when time alone changes something.
+func (s *sharing) nextTick(now time.Time) time.Duration {
+	tick := time.Hour
+	soonest := func(at time.Time) {
+		if at.After(now) {
+			tick = min(tick, at.Sub(now))
+		}
+	}
+	soonest(s.askAt)
+	soonest(s.settled.at)
+	for p, r := range s.retries {
+		if _, held := s.holds[p]; !held {
+			soonest(r.at)
+		}
+	}
+	return tick
+}

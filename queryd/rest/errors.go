@@ -94,8 +94,11 @@ func fromFiber(e *fiber.Error) *Error {
 		return &Error{e.Code, Internal, "internal error", e}
 	}
 	text := e.Message
-	if e.Code == http.StatusNotFound {
+	switch e.Code {
+	case http.StatusNotFound:
 		text = "no such path; see /docs for what there is"
+	case http.StatusMethodNotAllowed:
+		text = "this path does not take that method; the Allow header tells which"
 	}
 	return &Error{Status: e.Code, Code: code, Text: text}
 }

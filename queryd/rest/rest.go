@@ -19,12 +19,13 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// viewer is what rest needs of the view (live.Hub): the current State, one that holds everything up to a revision, and whether the
-// view is current.
+// viewer is what rest needs of the view (live.Hub): the current State, one that holds everything up to a revision, whether there
+// is any yet, and why it may be behind, nil when it is not.
 type viewer interface {
 	State() *live.State
 	Wait(ctx context.Context, rev events.Revision) (*live.State, error)
 	Ready() error
+	Degraded() error
 }
 
 // teller is what rest needs of history (history.History).

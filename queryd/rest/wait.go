@@ -23,11 +23,10 @@ func (a *API) state(c *fiber.Ctx, p params) (*live.State, error) {
 		}
 		return a.wait(c.UserContext(), rev)
 	}
-	s := a.view.State()
-	if s.AsOf().IsZero() {
-		return nil, &Error{Status: http.StatusServiceUnavailable, Code: NotReady, Text: "the view is being loaded; try again in a moment"}
+	if err := a.view.Ready(); err != nil {
+		return nil, &Error{http.StatusServiceUnavailable, NotReady, "the view is being loaded; try again in a moment", err}
 	}
-	return s, nil
+	return a.view.State(), nil
 }
 
 // revision reads a position in the log: a token as the upload's answer gives it, or its number alone.
@@ -66,7 +65,7 @@ func (a *API) begin(s *live.State, size int) *writer {
 	w.open('{')
 	w.key("success")
 	w.raw("true")
-	if a.view.Ready() != nil {
+	if a.view.Degraded() != nil {
 		w.key("as_of")
 		w.str(s.AsOf().UTC().Format(time.RFC3339Nano))
 	}

@@ -1,0 +1,138 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
+)
+
+// fleet is what collectors would have stored, in memory. It serves the view and history.
+type fleet struct {
+	facts  events.Facts
+	hosts  map[events.HostID]*projections.Host
+	series map[events.HostID]map[projections.Window]projections.Series
+
+	reads atomic.Int64 // windows read
+	fail  error        // of every Series
+}
+
+func newFleet() *fleet {
+	return &fleet{
+		facts:  events.Facts{Epoch: 7, Cluster: 9, Partitions: 4, PartitionHash: "xxh3", Cut: events.CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 100_000}},
+		hosts:  make(map[events.HostID]*projections.Host),
+		series: make(map[events.HostID]map[projections.Window]projections.Series),
+	}
+}
+
+// add folds one row of readings.
+func (f *fleet) add(host events.HostID, id events.Identity, at events.Timestamp, readings ...events.Record) {
+	for i := range readings {
+		readings[i].Identity, readings[i].At, readings[i].Source = &id, at, readings[i].Metric
+		readings[i].Text = readings[i].Value.Number.Append(nil)
+	}
+	cut := events.NewCutter(f.facts.Cut, "", "")
+	for _, ev := range append(cut.Row(host, 100, readings), cut.Flush()...) {
+		f.fold(ev)
+	}
+}
+
+func (f *fleet) fold(ev events.Event) {
+	if f.hosts[ev.Host] == nil {
+		f.hosts[ev.Host] = &projections.Host{ID: ev.Host}
+		f.series[ev.Host] = make(map[projections.Window]projections.Series)
+	}
+	effect := f.hosts[ev.Host].Apply(&ev)
+	for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+		for w, s := range part {
+			stored := f.series[ev.Host][w]
+			stored.Add(s)
+			f.series[ev.Host][w] = stored
+		}
+	}
+}
+
+func (f *fleet) revision(n int64) events.Revision {
+	return events.Revision{Epoch: f.facts.Epoch, Cluster: f.facts.Cluster, Number: n}
+}
+
+func (f *fleet) Load(context.Context, projections.Generation) (projections.Batch, error) {
+	b := projections.Batch{At: f.revision(100), Offsets: make(map[events.Partition]projections.Offsets)}
+	for _, id := range slices.Sorted(maps.Keys(f.hosts)) {
+		h := f.hosts[id]
+		b.Hosts = append(b.Hosts, projections.Stored{Host: id, Partition: events.PartitionOf(id, f.facts.Partitions), Live: &h.Live, Identity: &h.Identity})
+	}
+	for p := range f.facts.Partitions {
+		b.Offsets[events.Partition(p)] = projections.Offsets{Live: f.revision(99), Series: f.revision(99)}
+	}
+	return b, nil
+}
+
+func (f *fleet) Watch(ctx context.Context, _ projections.Generation, _ events.Revision) iter.Seq2[projections.Batch, error] {
+	return func(yield func(projections.Batch, error) bool) {
+		<-ctx.Done()
+		yield(projections.Batch{}, ctx.Err())
+	}
+}
+
+func (f *fleet) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
+	return func(yield func(projections.Generation, error) bool) {
+		if yield("1", nil) {
+			<-ctx.Done()
+			yield("", ctx.Err())
+		}
+	}
+}
+
+// Series gives stored windows, and complains when it is asked for what cannot be there.
+func (f *fleet) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) (map[projections.Window]projections.Series, error) {
+	if f.fail != nil {
+		return nil, f.fail
+	}
+	if g != "1" || p != events.PartitionOf(host, f.facts.Partitions) {
+		return nil, fmt.Errorf("no generation %q or partition %d of %s", g, p, host)
+	}
+	out := make(map[projections.Window]projections.Series)
+	for _, w := range windows {
+		s, ok := f.series[host][w]
+		if !ok {
+			return nil, errors.New("asked for a window that the host does not have")
+		}
+		f.reads.Add(1)
+		out[w] = s
+	}
+	return out, ctx.Err()
+}
+
+// state gives the view of the fleet as the hub has it.
+func (f *fleet) state(t testing.TB) *live.State {
+	t.Helper()
+	hub, err := live.New(live.Config{}, f, f.facts, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- hub.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	for deadline := time.Now().Add(10 * time.Second); hub.Ready() != nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("view is not current: %v", hub.Ready())
+		}
+	}
+	return hub.State()
+}
+
+// reading makes a record of a metric; add fills in the rest.
+func reading(metric string, value int64) events.Record {
+	return events.Record{Metric: metric, Value: events.Value{Number: events.Int(value)}}
+}

@@ -1,0 +1,94 @@
+package history
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// TimesTaken is what a time parameter takes, for error texts.
+const TimesTaken = "an RFC 3339 time such as 2025-07-18T20:42:34Z, seconds since 1970, or a time relative to now such as now-5m, now-1d12h (units s, m, h, d, w)"
+
+var errTime = errors.New("not a time")
+
+// ParseTime reads a time as people write it in a query; relative tells that it moves with now.
+func ParseTime(s string, now time.Time) (at events.Timestamp, relative bool, err error) {
+	if rest, ok := strings.CutPrefix(s, "now"); ok {
+		at, err = parseRelative(rest, now)
+		return at, true, err
+	}
+	if s != "" && strings.Trim(s, "0123456789.") == "" {
+		at, err = parseEpoch(s)
+		return at, false, err
+	}
+	// A '+' that was not escaped arrives as a blank.
+	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(strings.Replace(s, " ", "+", 1)))
+	if err != nil {
+		return 0, false, errTime
+	}
+	at, err = timestamp(t)
+	return at, false, err
+}
+
+// timestamp refuses what a Timestamp cannot hold.
+func timestamp(t time.Time) (events.Timestamp, error) {
+	if t.Before(time.Unix(0, math.MinInt64)) || t.After(time.Unix(0, math.MaxInt64)) {
+		return 0, errTime
+	}
+	return events.TimestampOf(t), nil
+}
+
+// parseEpoch reads seconds since 1970, with a fraction of up to nine digits.
+func parseEpoch(s string) (events.Timestamp, error) {
+	whole, fraction, dotted := strings.Cut(s, ".")
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || len(fraction) > 9 || (dotted && fraction == "") || strings.Contains(fraction, ".") || seconds > math.MaxInt64/int64(time.Second)-1 {
+		return 0, errTime
+	}
+	nanos, err := strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
+	if err != nil {
+		return 0, errTime
+	}
+	return events.Timestamp(seconds*int64(time.Second) + nanos), nil
+}
+
+// units are what a relative time counts in.
+var units = map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+
+// parseRelative reads what follows "now": nothing, or a sign and numbers with units.
+func parseRelative(s string, now time.Time) (events.Timestamp, error) {
+	if s == "" {
+		return timestamp(now)
+	}
+	sign := time.Duration(-1)
+	switch s[0] {
+	case '-':
+	case '+', ' ':
+		sign = 1
+	default:
+		return 0, errTime
+	}
+	var sum time.Duration
+	for s = s[1:]; ; {
+		i := 0
+		for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+			i++
+		}
+		if i == 0 || i == len(s) || i > 9 {
+			return 0, errTime
+		}
+		n, err := strconv.ParseInt(s[:i], 10, 64)
+		unit, known := units[s[i]]
+		if err != nil || !known || n > int64(math.MaxInt64/2-sum)/int64(unit) {
+			return 0, errTime
+		}
+		sum += time.Duration(n) * unit
+		if s = s[i+1:]; s == "" {
+			return timestamp(now.Add(sign * sum))
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
+)
+
+// fleet is what collectors would have stored, in memory. It serves the view and history.
+type fleet struct {
+	facts  events.Facts
+	hosts  map[events.HostID]*projections.Host
+	series map[events.HostID]map[projections.Window]projections.Series
+
+	mu   sync.Mutex
+	fail error // of every Series, and of the watch
+}
+
+func newFleet() *fleet {
+	return &fleet{
+		facts:  events.Facts{Epoch: 7, Cluster: 9, Partitions: 4, PartitionHash: "xxh3", Cut: events.CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 100_000}},
+		hosts:  make(map[events.HostID]*projections.Host),
+		series: make(map[events.HostID]map[projections.Window]projections.Series),
+	}
+}
+
+// row folds one row of readings, given as names and texts.
+func (f *fleet) row(host events.HostID, id events.Identity, at events.Timestamp, readings [][2]string) error {
+	var records []events.Record
+	for _, r := range readings {
+		m, c, _ := metric.Lookup(r[0])
+		v, err := m.Read(c, []byte(r[1]))
+		if err != nil {
+			return fmt.Errorf("reading %s=%q: %w", r[0], r[1], err)
+		}
+		records = append(records, events.Record{Identity: &id, Metric: m.Name, Source: r[0], At: at, Value: v, Text: []byte(r[1])})
+	}
+	cut := events.NewCutter(f.facts.Cut, "", "")
+	for _, ev := range append(cut.Row(host, 100, records), cut.Flush()...) {
+		f.fold(ev)
+	}
+	return nil
+}
+
+func (f *fleet) fold(ev events.Event) {
+	if f.hosts[ev.Host] == nil {
+		f.hosts[ev.Host] = &projections.Host{ID: ev.Host}
+		f.series[ev.Host] = make(map[projections.Window]projections.Series)
+	}
+	effect := f.hosts[ev.Host].Apply(&ev)
+	for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+		for w, s := range part {
+			stored := f.series[ev.Host][w]
+			stored.Add(s)
+			f.series[ev.Host][w] = stored
+		}
+	}
+}
+
+// script folds rows written one a line: time, host, key=value of the identity, "|", metric=text.
+func (f *fleet) script(t *testing.T, text string) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		who, what, ok := strings.Cut(line, "|")
+		words := strings.Fields(who)
+		if !ok || len(words) < 2 {
+			t.Fatalf("row %q: want time, host, key=value…, |, metric=text…", line)
+		}
+		at, err := events.ParseTimestamp(words[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := identity(words[2:])
+		if err != nil {
+			t.Fatalf("row %q: %v", line, err)
+		}
+		var readings [][2]string
+		for _, word := range strings.Fields(what) {
+			name, value, _ := strings.Cut(word, "=")
+			readings = append(readings, [2]string{name, value})
+		}
+		if err := f.row(events.HostID(words[1]), id, at, readings); err != nil {
+			t.Fatalf("row %q: %v", line, err)
+		}
+	}
+}
+
+// identity reads key=value; '+' stands for a blank, and an unknown key is a label.
+func identity(words []string) (id events.Identity, err error) {
+	fields := map[string]*string{
+		"uuid": &id.UUID, "index": &id.Index, "pci": &id.PCI, "device": &id.Device, "model": &id.Model, "driver": &id.Driver, "mig": &id.MIG,
+		"mig_profile": &id.MIGProfile, "pod": &id.Pod, "namespace": &id.Namespace, "container": &id.Container, "part": &id.Part,
+	}
+	for _, word := range words {
+		key, value, ok := strings.Cut(word, "=")
+		if !ok {
+			return id, fmt.Errorf("%q is not key=value", word)
+		}
+		value = strings.ReplaceAll(value, "+", " ")
+		if field := fields[key]; field != nil {
+			*field = value
+			continue
+		}
+		id.Labels = append(id.Labels, events.Label{Name: key, Value: value})
+	}
+	slices.SortFunc(id.Labels, func(a, b events.Label) int { return strings.Compare(a.Name, b.Name) })
+	return id, nil
+}
+
+func (f *fleet) revision(n int64) events.Revision {
+	return events.Revision{Epoch: f.facts.Epoch, Cluster: f.facts.Cluster, Number: n}
+}
+
+func (f *fleet) failing() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fail
+}
+
+func (f *fleet) Load(context.Context, projections.Generation) (projections.Batch, error) {
+	b := projections.Batch{At: f.revision(100), Offsets: make(map[events.Partition]projections.Offsets)}
+	for _, id := range slices.Sorted(maps.Keys(f.hosts)) {
+		h := f.hosts[id]
+		b.Hosts = append(b.Hosts, projections.Stored{Host: id, Partition: events.PartitionOf(id, f.facts.Partitions), Live: &h.Live, Identity: &h.Identity})
+	}
+	for p := range f.facts.Partitions {
+		b.Offsets[events.Partition(p)] = projections.Offsets{Live: f.revision(99), Series: f.revision(99)}
+	}
+	return b, nil
+}
+
+func (f *fleet) Watch(ctx context.Context, _ projections.Generation, _ events.Revision) iter.Seq2[projections.Batch, error] {
+	return func(yield func(projections.Batch, error) bool) {
+		if err := f.failing(); err != nil {
+			yield(projections.Batch{}, err)
+			return
+		}
+		<-ctx.Done()
+		yield(projections.Batch{}, ctx.Err())
+	}
+}
+
+func (f *fleet) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
+	return func(yield func(projections.Generation, error) bool) {
+		if yield("1", nil) {
+			<-ctx.Done()
+			yield("", ctx.Err())
+		}
+	}
+}
+
+func (f *fleet) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window) (map[projections.Window]projections.Series, error) {
+	out := make(map[projections.Window]projections.Series)
+	for _, w := range windows {
+		out[w] = f.series[host][w]
+	}
+	return out, f.failing()
+}
+
+// hub runs a hub on the fleet until the test ends.
+func (f *fleet) hub(t testing.TB) *live.Hub {
+	t.Helper()
+	hub, err := live.New(live.Config{}, f, f.facts, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- hub.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	until(t, "view is current", func() bool { return hub.Ready() == nil })
+	return hub
+}
+
+// until polls a condition.
+func until(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}

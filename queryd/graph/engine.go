@@ -1,0 +1,136 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/graphql-go/graphql"
+	"github.com/graphql-go/graphql/gqlerrors"
+
+	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/live"
+)
+
+// hub gives the current view and its changes (live.Hub).
+type hub interface {
+	State() *live.State
+	Subscribe(o live.Options) (*live.Subscription, error)
+}
+
+// past gives pages of history (history.History).
+type past interface {
+	Telemetry(ctx context.Context, s *live.State, q history.Query) (history.Page, error)
+}
+
+// Config of the engine. The zero value is the default.
+type Config struct {
+	NoIntrospection bool // refuse __schema and __type
+}
+
+// Engine executes documents. Safe for concurrent use.
+type Engine struct {
+	schema graphql.Schema
+	guard  *guard
+	hub    hub
+	past   past
+	lg     *slog.Logger
+	now    func() time.Time
+}
+
+// New makes an engine.
+func New(cfg Config, hub hub, past past, lg *slog.Logger) (*Engine, error) {
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{hub: hub, past: past, lg: lg, now: time.Now}
+	schema, err := e.newSchema()
+	if err != nil {
+		return nil, fmt.Errorf("building the GraphQL schema: %w", err)
+	}
+	e.schema = schema
+	e.guard, err = newGuard(&e.schema, !cfg.NoIntrospection)
+	return e, err
+}
+
+// Request is a GraphQL request as any transport carries it.
+type Request struct {
+	Query         string
+	OperationName string
+	Variables     map[string]any
+}
+
+// Result is the answer to a Request.
+type Result struct {
+	JSON []byte
+	// Refused means that nothing was executed: JSON has errors and no data.
+	Refused bool
+	// Excessive says that it was refused for its size, depth or cost, or for going round in circles.
+	Excessive bool
+	// Operation is query, mutation or subscription; "" when the document has not got that far.
+	Operation string
+}
+
+// view is the root value of one execution: everything in it answers from one state of the view.
+type view struct {
+	state *live.State
+	now   time.Time
+}
+
+// Execute runs a query. A subscription is refused; it goes to Subscribe.
+func (e *Engine) Execute(ctx context.Context, req Request) Result {
+	v := view{state: e.hub.State(), now: e.now()}
+	doc, op, err := e.guard.admit(req, sizes{hosts: len(v.state.Hosts()), gpus: len(v.state.GPUs())})
+	result := Result{}
+	if op != nil {
+		result.Operation = op.Operation
+	}
+	if err == nil && result.Operation == "subscription" {
+		err = refuse("subscriptions are served over WebSocket, subprotocol graphql-transport-ws")
+	}
+	if err != nil {
+		var over *requestError
+		result.Excessive = errors.As(err, &over) && over.excessive
+		result.Refused, result.JSON = true, refusal(err)
+		return result
+	}
+	answer := graphql.Execute(graphql.ExecuteParams{
+		Schema: e.schema, AST: doc, OperationName: req.OperationName, Args: req.Variables, Root: v, Context: ctx,
+	})
+	// The library gives no data when it could not start: bad variables.
+	result.Refused = answer.Data == nil && answer.HasErrors()
+	result.JSON = e.encode(answer)
+	return result
+}
+
+// response is a GraphQL response; a refused request has no data member.
+type response struct {
+	Data   any                        `json:"data,omitempty"`
+	Errors []gqlerrors.FormattedError `json:"errors,omitempty"`
+}
+
+func (e *Engine) encode(r *graphql.Result) []byte {
+	text, err := json.Marshal(response{Data: r.Data, Errors: r.Errors})
+	if err != nil {
+		e.lg.Error("encoding a GraphQL result failed", "err", err)
+		return refusal(errInternal)
+	}
+	return text
+}
+
+// refusal is the response to a request that was not executed.
+func refusal(err error) []byte {
+	list := []gqlerrors.FormattedError{gqlerrors.NewFormattedError(err.Error())}
+	var many *invalidError
+	if errors.As(err, &many) {
+		list = many.errors
+	}
+	text, err := json.Marshal(response{Errors: list})
+	if err != nil { // cannot be: messages and locations always marshal
+		return []byte(`{"errors":[{"message":"internal error"}]}`)
+	}
+	return text
+}

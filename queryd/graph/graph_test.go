@@ -1,0 +1,134 @@
+package graph
+
+import (
+	"strings"
+	"testing"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+func TestQueriesAnswerFromViewAndHistory(t *testing.T) {
+	w := newWorld(t)
+	cases := []struct{ name, query, want string }{
+		{"cluster", `{cluster{hostCount gpuCount models drivers gpuUtilizationAvg powerDraw}}`,
+			`{"cluster":{"drivers":["535.129.03"],"gpuCount":3,"gpuUtilizationAvg":44,"hostCount":2,"models":["NVIDIA H100 80GB HBM3"],"powerDraw":66.781}}`},
+		{"hosts", `{hosts{name gpuCount gpus(limit:1){id}}}`,
+			`{"hosts":[{"gpuCount":2,"gpus":[{"id":"GPU-a0"}],"name":"a"},{"gpuCount":1,"gpus":[{"id":"GPU-b0"}],"name":"b"}]}`},
+		{"one host", `{host(name:"b"){status gpus{id}} none:host(name:"c"){name}}`,
+			`{"host":{"gpus":[{"id":"GPU-b0"}],"status":"stale"},"none":null}`},
+		{"one GPU with everything", `{gpu(id:"GPU-a0"){uuid gpuId host modelName driverVersion pod labels gpuUtilization powerDraw temperature metrics metricTimes absent lastSeen}}`,
+			`{"gpu":{"absent":{"DCGM_FI_DEV_MEMORY_TEMP":"not_supported"},"driverVersion":"535.129.03","gpuId":"0","gpuUtilization":88,"host":"a",` +
+				`"labels":{"instance":"a:9400","job":"dcgm"},"lastSeen":"2025-07-18T20:42:35Z","metricTimes":{"DCGM_FI_DEV_GPU_UTIL":"2025-07-18T20:42:35Z",` +
+				`"DCGM_FI_DEV_MEMORY_TEMP":"2025-07-18T20:42:34Z","DCGM_FI_DEV_POWER_USAGE":"2025-07-18T20:42:34Z"},` +
+				`"metrics":{"DCGM_FI_DEV_GPU_UTIL":88,"DCGM_FI_DEV_POWER_USAGE":66.781},"modelName":"NVIDIA H100 80GB HBM3","pod":null,"powerDraw":66.781,"temperature":null,"uuid":"GPU-a0"}}`},
+		{"host and index", `{gpu(id:"a:1"){id} none:gpu(id:"a:7"){id}}`, `{"gpu":{"id":"GPU-a1"},"none":null}`},
+		{"a number past what a float holds", `{gpus(host:"b"){metrics}}`, `{"gpus":[{"metrics":{"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION":9007199254740993}}]}`},
+		{"history, newest first", `{gpu(id:"GPU-a0"){telemetry(metric:["gpu_utilization"]){count nextCursor entries{timestamp host gpuUtilization labels}}}}`,
+			`{"gpu":{"telemetry":{"count":2,"entries":[{"gpuUtilization":88,"host":"a","labels":{"instance":"a:9400","job":"dcgm"},"timestamp":"2025-07-18T20:42:35Z"},` +
+				`{"gpuUtilization":87,"host":"a","labels":{"instance":"a:9400","job":"dcgm"},"timestamp":"2025-07-18T20:42:34Z"}],"nextCursor":null}}}`},
+		{"history of all, oldest first, bounded", `{telemetry(order:"asc",end:"2025-07-18T20:42:34Z",metric:["DCGM_FI_DEV_GPU_UTIL"]){entries{id metrics absent}}}`,
+			`{"telemetry":{"entries":[{"absent":{},"id":"GPU-a0","metrics":{"DCGM_FI_DEV_GPU_UTIL":87}},{"absent":{},"id":"GPU-a1","metrics":{"DCGM_FI_DEV_GPU_UTIL":0}}]}}`},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if got := w.ask(t, c.query, nil); got != c.want {
+				t.Errorf("\n got %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestHistoryGoesOnFromACursor(t *testing.T) {
+	w := newWorld(t)
+	query := `query($c:String){telemetry(limit:1,cursor:$c){nextCursor entries{timestamp id}}}`
+	first := w.ask(t, query, nil)
+	_, rest, _ := strings.Cut(first, `"nextCursor":"`)
+	cursor, _, _ := strings.Cut(rest, `"`)
+	second := w.ask(t, query, map[string]any{"c": cursor})
+	if !strings.Contains(first, "20:42:35Z") || !strings.Contains(second, "20:42:34Z") {
+		t.Errorf("pages\n%s\n%s\nwant the newest entry, then the next", first, second)
+	}
+}
+
+func TestBadArgumentsAreToldAndNothingElse(t *testing.T) {
+	w := newWorld(t)
+	cases := map[string]string{
+		`{telemetry(limit:0){count}}`:                       "limit 0",
+		`{telemetry(limit:10001){count}}`:                   "limit 10001",
+		`{telemetry(start:"yesterday"){count}}`:             "yesterday",
+		`{telemetry(order:"up"){count}}`:                    "order",
+		`{telemetry(cursor:"garbage"){count}}`:              "cursor",
+		`{telemetry(gpu:["GPU-zz"]){count}}`:                "GPU-zz",
+		`{hosts(limit:-1){name}}`:                           "limit -1",
+		`{gpu(id:"GPU-a0"){telemetry(end:"x"){count}}}`:     "end",
+		`subscription{gpuMetrics{token}}`:                   "WebSocket",
+		`mutation{x}`:                                       "mutation",
+		`{nothing}`:                                         "nothing",
+		`{`:                                                 "Syntax Error",
+		`query A{hosts{name}} query B{hosts{name}}`:         "operationName",
+		`query($n:Int!){hosts(limit:$n){name}}`:             "$n",
+		`{gpus(limit:1){telemetry(limit:1){entries{id}}}}}`: "Syntax Error",
+	}
+	for query, want := range cases {
+		t.Run(query, func(t *testing.T) {
+			r := w.engine.Execute(t.Context(), Request{Query: query})
+			if !strings.Contains(string(r.JSON), `"errors"`) || !strings.Contains(string(r.JSON), want) {
+				t.Errorf("got %s, want an error that names %q", r.JSON, want)
+			}
+		})
+	}
+}
+
+func TestSubscriptionGivesTheStateThenChanges(t *testing.T) {
+	w := newWorld(t)
+	results, bad := w.engine.Subscribe(t.Context(), Request{Query: `subscription($m:[String!]){gpuMetrics(host:["a"],metric:$m){snapshot gpus{id gpuUtilization timestamp}}}`, Variables: map[string]any{"m": []any{"gpu_utilization"}}})
+	if bad != nil {
+		t.Fatalf("refused: %s", bad.JSON)
+	}
+	want := []string{
+		`{"data":{"gpuMetrics":{"gpus":[{"gpuUtilization":88,"id":"GPU-a0","timestamp":"2025-07-18T20:42:35Z"},{"gpuUtilization":0,"id":"GPU-a1","timestamp":"2025-07-18T20:42:34Z"}],"snapshot":true}}}`,
+		`{"data":{"gpuMetrics":{"gpus":[{"gpuUtilization":12,"id":"GPU-a1","timestamp":"2025-07-18T20:43:34Z"}],"snapshot":false}}}`,
+	}
+	i := 0
+	for text := range results {
+		if string(text) != want[i] {
+			t.Fatalf("step %d\n got %s\nwant %s", i, text, want[i])
+		}
+		if i++; i == len(want) {
+			break
+		}
+		w.update(t, event(t, "a", reading(&events.Identity{UUID: "GPU-a1", Index: "1"}, "DCGM_FI_DEV_GPU_UTIL", "12", start+60e9)))
+	}
+	if i != len(want) {
+		t.Errorf("stream ended after %d steps, want %d", i, len(want))
+	}
+}
+
+// update folds an event and lets the hub see the change.
+func (w *world) update(t *testing.T, ev events.Event) {
+	t.Helper()
+	h := w.hosts[ev.Host]
+	h.Apply(&ev)
+	model := h.Live
+	w.source.updates <- projections.Batch{At: revision(20), Hosts: []projections.Stored{{Host: ev.Host, Live: &model}}}
+}
+
+func TestBadSubscriptionIsRefused(t *testing.T) {
+	w := newWorld(t)
+	cases := map[string]string{
+		`{hosts{name}}`: "not a subscription",
+		`subscription{gpuMetrics{token} again:gpuMetrics{token}}`: "exactly one root field",
+		`subscription{gpuMetrics @skip(if:true){token}}`:          "directives",
+		`subscription{gpuMetrics(hz:-1){token}}`:                  "hz",
+		`subscription{gpuMetrics{nothing}}`:                       "nothing",
+	}
+	for query, want := range cases {
+		t.Run(query, func(t *testing.T) {
+			_, bad := w.engine.Subscribe(t.Context(), Request{Query: query})
+			if bad == nil || !strings.Contains(strings.ToLower(string(bad.JSON)), strings.ToLower(want)) {
+				t.Errorf("got %+v, want a refusal that says %q", bad, want)
+			}
+		})
+	}
+}

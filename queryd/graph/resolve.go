@@ -1,0 +1,51 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/graphql-go/graphql"
+)
+
+// resolver gives a field's value from the current view or from history.
+type resolver func(p graphql.ResolveParams) (any, error)
+
+// field makes a field whose resolver cannot take the process down or tell a stranger of our insides: a
+// panic and any error that the sender cannot mend are logged and masked.
+func (e *Engine) field(of graphql.Output, description string, args graphql.FieldConfigArgument, resolve resolver) *graphql.Field {
+	return &graphql.Field{Type: of, Description: description, Args: args, Resolve: e.masked(resolve)}
+}
+
+func (e *Engine) masked(resolve resolver) graphql.FieldResolveFn {
+	return func(p graphql.ResolveParams) (value any, err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				value, err = nil, fmt.Errorf("panic: %v", r)
+			}
+			var input *inputError
+			if err != nil && !errors.As(err, &input) {
+				e.lg.Error("resolving a GraphQL field failed", "field", p.Info.FieldName, "err", err)
+				err = errInternal
+			}
+		}()
+		// The library does not stop at the end of a request: its caller returns and the rest runs on.
+		if err := p.Context.Err(); err != nil {
+			return nil, badInput("the request took too long")
+		}
+		return resolve(p)
+	}
+}
+
+// of adapts a resolver that needs only its object.
+func of[T any](get func(v view, source T) any) resolver {
+	return func(p graphql.ResolveParams) (any, error) {
+		root, _ := p.Info.RootValue.(view)
+		source, _ := p.Source.(T)
+		return get(root, source), nil
+	}
+}
+
+func root(p graphql.ResolveParams) view {
+	v, _ := p.Info.RootValue.(view)
+	return v
+}

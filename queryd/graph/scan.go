@@ -1,0 +1,32 @@
+package graph
+
+import (
+	"github.com/graphql-go/graphql/language/lexer"
+	"github.com/graphql-go/graphql/language/source"
+)
+
+// scan bounds tokens and nesting by the lexer alone, since the parser recurses into every bracket.
+func (g *guard) scan(src *source.Source) error {
+	next := lexer.Lex(src)
+	tokens, depth := 0, 0
+	for {
+		token, err := next(0)
+		if err != nil {
+			return refuse("%s", err.Error())
+		}
+		switch token.Kind {
+		case lexer.EOF:
+			return nil
+		case lexer.BRACE_L, lexer.BRACKET_L, lexer.PAREN_L:
+			depth++
+		case lexer.BRACE_R, lexer.BRACKET_R, lexer.PAREN_R:
+			depth--
+		}
+		if tokens++; tokens > g.limits.tokens {
+			return excess("document has more than %d tokens", g.limits.tokens)
+		}
+		if depth > g.limits.nesting {
+			return excess("document nests brackets more than %d deep", g.limits.nesting)
+		}
+	}
+}

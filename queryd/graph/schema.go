@@ -1,0 +1,99 @@
+package graph
+
+import (
+	"strings"
+
+	"github.com/graphql-go/graphql"
+
+	"telemetry-pipeline/events/metric"
+)
+
+// types are the schema's object types. Hosts and GPUs name each other, so their fields are given as
+// functions.
+type types struct {
+	scalars
+	cluster, host, gpu, part, entry, page, update, item *graphql.Object
+}
+
+// newSchema builds the schema around the engine's resolvers.
+func (e *Engine) newSchema() (graphql.Schema, error) {
+	t := &types{scalars: newScalars()}
+	t.entry = graphql.NewObject(graphql.ObjectConfig{Name: "TelemetryEntry", Description: "Every reading of one entity at one exact time.", Fields: e.entryFields(t)})
+	t.page = graphql.NewObject(graphql.ObjectConfig{Name: "TelemetryPage", Description: "A page of history.", Fields: e.pageFields(t)})
+	t.part = graphql.NewObject(graphql.ObjectConfig{Name: "GPUPart", Description: "A part of a GPU that has readings of its own: a MIG instance, a link, a process.", Fields: e.partFields(t)})
+	t.gpu = graphql.NewObject(graphql.ObjectConfig{Name: "GPU", Description: "A GPU as its newest records show it.", Fields: graphql.FieldsThunk(func() graphql.Fields { return e.gpuFields(t) })})
+	t.host = graphql.NewObject(graphql.ObjectConfig{Name: "Host", Description: "A host and its GPUs.", Fields: graphql.FieldsThunk(func() graphql.Fields { return e.hostFields(t) })})
+	t.cluster = graphql.NewObject(graphql.ObjectConfig{Name: "Cluster", Description: "The whole fleet.", Fields: e.clusterFields(t)})
+	t.item = graphql.NewObject(graphql.ObjectConfig{Name: "GPUMetrics", Description: "A GPU's changed readings.", Fields: e.itemFields(t)})
+	t.update = graphql.NewObject(graphql.ObjectConfig{Name: "GPUMetricsUpdate", Description: "One step of a live stream.", Fields: e.updateFields(t)})
+	return graphql.NewSchema(graphql.SchemaConfig{
+		Query:        graphql.NewObject(graphql.ObjectConfig{Name: "Query", Fields: e.queryFields(t)}),
+		Subscription: graphql.NewObject(graphql.ObjectConfig{Name: "Subscription", Fields: e.subscriptionFields(t)}),
+	})
+}
+
+func list(of graphql.Type) graphql.Output {
+	return graphql.NewNonNull(graphql.NewList(graphql.NewNonNull(of)))
+}
+
+func must(of graphql.Type) *graphql.NonNull { return graphql.NewNonNull(of) }
+
+func (e *Engine) queryFields(t *types) graphql.Fields {
+	limit := &graphql.ArgumentConfig{Type: graphql.Int, Description: "at most so many; all when left out"}
+	return graphql.Fields{
+		"cluster": e.field(must(t.cluster), "The whole fleet.", nil, e.cluster),
+		"hosts":   e.field(list(t.host), "Every host, by name.", graphql.FieldConfigArgument{"limit": limit}, e.hosts),
+		"host": e.field(t.host, "One host, null if it is not known.", graphql.FieldConfigArgument{
+			"name": {Type: must(graphql.String)},
+		}, e.host),
+		"gpus": e.field(list(t.gpu), "Every GPU, by host and index.", graphql.FieldConfigArgument{
+			"host":  {Type: graphql.String, Description: "only those of this host"},
+			"limit": limit,
+		}, e.gpus),
+		"gpu": e.field(t.gpu, "One GPU, null if it is not known.", graphql.FieldConfigArgument{
+			"id": {Type: must(graphql.ID), Description: "its UUID, or host:index"},
+		}, e.gpu),
+		"telemetry": e.field(must(t.page), "History, newest first.", with(telemetryArgs(t), graphql.FieldConfigArgument{
+			"host": {Type: graphql.NewList(must(graphql.String)), Description: "only of these hosts"},
+			"gpu":  {Type: graphql.NewList(must(graphql.ID)), Description: "only of these GPUs: UUIDs, or host:index"},
+		}), e.telemetry),
+	}
+}
+
+// telemetryArgs are those of every field that gives history.
+func telemetryArgs(t *types) graphql.FieldConfigArgument {
+	return graphql.FieldConfigArgument{
+		"metric": {Type: graphql.NewList(must(graphql.String)), Description: "only these metrics, by any name of theirs"},
+		"start":  {Type: t.dateTime, Description: "not before: RFC 3339, or relative such as now-5m"},
+		"end":    {Type: t.dateTime, Description: "not after"},
+		"limit":  {Type: graphql.Int, DefaultValue: defaultPage, Description: "entries of a page, at most 10000"},
+		"cursor": {Type: graphql.String, Description: "nextCursor of the page before"},
+		"order":  {Type: graphql.String, DefaultValue: "desc", Description: "desc: newest first; asc: oldest first"},
+	}
+}
+
+func with(args, more graphql.FieldConfigArgument) graphql.FieldConfigArgument {
+	for name, arg := range more {
+		args[name] = arg
+	}
+	return args
+}
+
+// named adds a field for each of the readings that have a name of their own.
+func (e *Engine) named(fields graphql.Fields, t *types, reading func(source any, metric string) any) graphql.Fields {
+	for _, n := range metric.Named() {
+		fields[camel(n.Name)] = e.field(t.number, n.Description+" ("+n.Unit+"); null where absent.", nil, func(p graphql.ResolveParams) (any, error) {
+			return reading(p.Source, n.Metric), nil
+		})
+	}
+	return fields
+}
+
+// camel turns gpu_utilization into gpuUtilization.
+func camel(name string) string {
+	words := strings.Split(name, "_")
+	for i, word := range words[1:] {
+		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+	}
+	return strings.Join(words, "")
+}

@@ -1,0 +1,164 @@
+package graph
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/graphql-go/graphql"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/history"
+)
+
+func (e *Engine) telemetry(p graphql.ResolveParams) (any, error) {
+	q, err := pageQuery(p)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range texts(p.Args["host"]) {
+		q.Hosts = append(q.Hosts, events.HostID(name))
+	}
+	for _, id := range texts(p.Args["gpu"]) {
+		g, ok := root(p).state.GPU(events.GPUID(id))
+		if !ok {
+			return nil, badInput("gpu %q is not known", id)
+		}
+		q.GPUs = append(q.GPUs, g.ID)
+	}
+	return e.page(p, q)
+}
+
+func (e *Engine) gpuTelemetry(p graphql.ResolveParams) (any, error) {
+	q, err := pageQuery(p)
+	if err != nil {
+		return nil, err
+	}
+	q.GPUs = []events.GPUID{p.Source.(*projections.GPU).ID}
+	return e.page(p, q)
+}
+
+func (e *Engine) page(p graphql.ResolveParams, q history.Query) (any, error) {
+	page, err := e.past.Telemetry(p.Context, root(p).state, q)
+	if errors.Is(err, history.ErrCursor) {
+		return nil, badInput("cursor: %v", err)
+	}
+	return page, err
+}
+
+// pageQuery reads the arguments that every field of history has.
+func pageQuery(p graphql.ResolveParams) (history.Query, error) {
+	var q history.Query
+	q.Limit, _ = p.Args["limit"].(int)
+	if q.Limit < 1 || q.Limit > history.MaxLimit {
+		return q, badInput("limit %d: give 1 to %d", q.Limit, history.MaxLimit)
+	}
+	switch order, _ := p.Args["order"].(string); order {
+	case "desc":
+	case "asc":
+		q.Oldest = true
+	default:
+		return q, badInput("order %q: give asc or desc", order)
+	}
+	cursor, _ := p.Args["cursor"].(string)
+	q.Cursor = history.Cursor(cursor)
+	for _, name := range texts(p.Args["metric"]) {
+		q.Metrics = append(q.Metrics, canonical(name))
+	}
+	var err error
+	if q.From, q.HasFrom, err = instant(p, "start"); err != nil {
+		return q, err
+	}
+	q.To, q.HasTo, err = instant(p, "end")
+	return q, err
+}
+
+// canonical gives the metric that any of its names stands for; an unknown one goes under its own.
+func canonical(name string) string {
+	m, _, _ := metric.Lookup(name)
+	return m.Name
+}
+
+func instant(p graphql.ResolveParams, arg string) (events.Timestamp, bool, error) {
+	text, given := p.Args[arg].(string)
+	if !given {
+		return 0, false, nil
+	}
+	at, _, err := history.ParseTime(text, root(p).now)
+	if err != nil {
+		return 0, false, badInput("%s %q: give %s", arg, text, history.TimesTaken)
+	}
+	return at, true, nil
+}
+
+// texts gives a list argument's strings.
+func texts(arg any) []string {
+	list, _ := arg.([]any)
+	var all []string
+	for _, v := range list {
+		if s, ok := v.(string); ok {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (e *Engine) pageFields(t *types) graphql.Fields {
+	return graphql.Fields{
+		"entries": e.field(list(t.entry), "The entries, in the order asked for.", nil, of(func(_ view, p history.Page) any { return p.Entries })),
+		"count":   e.field(must(graphql.Int), "How many they are.", nil, of(func(_ view, p history.Page) any { return len(p.Entries) })),
+		"nextCursor": e.field(graphql.String, "Where the next page starts; null at the end.", nil, of(func(_ view, p history.Page) any {
+			if p.Next == "" {
+				return nil
+			}
+			return string(p.Next)
+		})),
+	}
+}
+
+func (e *Engine) entryFields(t *types) graphql.Fields {
+	fields := graphql.Fields{
+		"timestamp": e.field(must(t.dateTime), "The record time.", nil, of(func(_ view, n projections.Entry) any { return n.At })),
+		"host":      e.field(must(graphql.String), "The host.", nil, of(func(_ view, n projections.Entry) any { return string(n.Host) })),
+		"id":        e.field(must(graphql.ID), "The GPU.", nil, of(func(_ view, n projections.Entry) any { return string(n.Entity.GPU) })),
+		"part":      e.field(graphql.String, "The part of the GPU, null for itself.", nil, of(entryPart)),
+		"metrics":   e.field(must(t.prepared), "Every value, by canonical name.", nil, of(func(_ view, n projections.Entry) any { return entryValues(n.Readings) })),
+		"absent":    e.field(must(t.prepared), "Why a metric has no value, by canonical name.", nil, of(func(_ view, n projections.Entry) any { return entryAbsent(n.Readings) })),
+	}
+	e.identity(fields, t, func(source any) *events.Identity { id := source.(projections.Entry).Identity; return &id })
+	return e.named(fields, t, func(source any, name string) any {
+		if v, ok := entryValues(source.(projections.Entry).Readings)[name]; ok {
+			return v
+		}
+		return nil
+	})
+}
+
+func entryPart(_ view, n projections.Entry) any {
+	if n.Entity.Part == "" {
+		return nil
+	}
+	return n.Entity.Part
+}
+
+// entryValues gives each metric's value; of several at one time the first counts.
+func entryValues(readings []projections.Reading) map[string]json.RawMessage {
+	m := make(map[string]json.RawMessage, len(readings))
+	for _, r := range readings {
+		if _, again := m[r.Metric]; !again && r.Value.Absent == events.Present {
+			m[r.Metric] = exact(r.Value.Number)
+		}
+	}
+	return m
+}
+
+func entryAbsent(readings []projections.Reading) map[string]string {
+	m := map[string]string{}
+	for i, r := range readings {
+		if r.Value.Absent != events.Present && (i == 0 || readings[i-1].Metric != r.Metric) {
+			m[r.Metric] = r.Value.Absent.String()
+		}
+	}
+	return m
+}

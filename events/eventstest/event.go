@@ -29,13 +29,13 @@ func Events(host events.HostID, from, n int) []events.Event {
 	return evs
 }
 
-// BigEvent is event i of a host with a reading whose text does not compress to less than about size bytes.
+// BigEvent is event i of a host with a reading whose text is size random letters, which hardly compress.
 func BigEvent(host events.HostID, i, size int) events.Event {
 	at := events.TimestampOf(began.Add(time.Duration(i) * time.Second))
 	noise := rand.New(rand.NewPCG(uint64(i), uint64(size)))
-	raw := make([]byte, size*4/3)
+	raw := make([]byte, size)
 	for j := range raw {
-		raw[j] = 64 + byte(noise.Uint32()&63)
+		raw[j] = 32 + byte(noise.IntN(95))
 	}
 	return cut(host, record(at, "DCGM_FI_DEV_GPU_UTIL", events.Value{Absent: events.ReadError, Raw: string(raw)}))
 }

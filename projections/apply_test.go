@@ -57,7 +57,7 @@ func newRun(t *testing.T, host events.HostID) *run {
 	return &run{T: t, host: Host{ID: host}, history: make(map[Window]Series)}
 }
 
-func (r *run) apply(ev *events.Event) {
+func (r *run) apply(ev *events.Event) Effect {
 	r.Helper()
 	before := oracleOf(r.host.ID, r.records)
 	kept := r.host // copies of the slice headers, as another goroutine would hold them
@@ -82,6 +82,7 @@ func (r *run) apply(ev *events.Event) {
 	}
 	r.wantSplit(ev, effect, &before)
 	r.wantHistory(effect, &after)
+	return effect
 }
 
 // wantSplit checks that Fresh and Late are the event's plausible records, cut where the newest reading before was.

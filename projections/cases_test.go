@@ -1,0 +1,375 @@
+package projections
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"telemetry-pipeline/events"
+)
+
+var update = flag.Bool("update", false, "write what the cases in testdata give into them")
+
+// TestCases folds the events of each file in testdata and compares the models with what the file says. A file has:
+//
+//	identities      name, then field=value (uuid, index, pci, device, model, mig, part, pod; any other is a label)
+//	event <host>    records: time, identity, metric, value (or !reason:raw), and "as <source>" if that is another name
+//
+// in order, and then any of these, which the test writes itself with -update:
+//
+//	effects         for each event what Apply said
+//	live <host>, identity <host>, series <host>, gpu <id>
+//	entries <host> [newest] [limit=n] [metric=m] [gpu=g] [from=t] [to=t]
+//
+// All of them but effects must also come from the same events in any order, repeated.
+func TestCases(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := readCase(t, archive)
+			w := newWorld(t, c)
+			for _, ev := range c.events {
+				w.apply(ev)
+			}
+			if *update {
+				w.write(file, archive)
+			}
+			w.compare(archive, true)
+			for seed := range uint64(5) {
+				w := newWorld(t, c)
+				for _, ev := range shuffled(rand.New(rand.NewPCG(seed, 20)), c.events) {
+					w.apply(ev)
+				}
+				w.compare(archive, false)
+			}
+		})
+	}
+}
+
+// shuffled repeats some events and puts all in random order.
+func shuffled(rng *rand.Rand, evs []*events.Event) []*events.Event {
+	all := slices.Clone(evs)
+	for range len(evs) {
+		all = append(all, evs[rng.IntN(len(evs))])
+	}
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+// testCase is a file's input.
+type testCase struct {
+	identities map[string]*events.Identity
+	events     []*events.Event
+}
+
+func readCase(t *testing.T, a *txtar.Archive) testCase {
+	t.Helper()
+	c := testCase{identities: make(map[string]*events.Identity)}
+	for _, f := range a.Files {
+		what, host, _ := strings.Cut(f.Name, " ")
+		var records []record
+		for line := range strings.Lines(string(f.Data)) {
+			words := strings.Fields(line)
+			switch {
+			case len(words) == 0:
+			case what == "identities":
+				c.identities[words[0]] = readIdentity(words[1:])
+			case what == "event":
+				records = append(records, c.readRecord(t, words))
+			}
+		}
+		if what == "event" {
+			c.events = append(c.events, event(events.HostID(host), records))
+		}
+	}
+	return c
+}
+
+func readIdentity(words []string) *events.Identity {
+	id := &events.Identity{}
+	fields := map[string]*string{
+		"uuid": &id.UUID, "index": &id.Index, "pci": &id.PCI, "device": &id.Device, "model": &id.Model,
+		"mig": &id.MIG, "part": &id.Part, "pod": &id.Pod,
+	}
+	for _, w := range words {
+		name, value, _ := strings.Cut(w, "=")
+		if field, ok := fields[name]; ok {
+			*field = value
+		} else {
+			id.Labels = append(id.Labels, events.Label{Name: name, Value: value})
+		}
+	}
+	return id
+}
+
+func (c *testCase) readRecord(t *testing.T, words []string) record {
+	t.Helper()
+	if len(words) != 4 && len(words) != 6 {
+		t.Fatalf("record %q: want time, identity, metric, value [as source]", words)
+	}
+	at, err := events.ParseTimestamp(words[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, ok := c.identities[words[1]]
+	if !ok {
+		t.Fatalf("identity %q is not in the file", words[1])
+	}
+	r := record{identity: id, metric: words[2], source: words[2], at: at}
+	if len(words) == 6 {
+		r.source = words[5]
+	}
+	if text, absent := strings.CutPrefix(words[3], "!"); absent {
+		reason, raw, _ := strings.Cut(text, ":")
+		r.value.Raw = raw
+		r.value.Absent, err = events.ParseReason(reason)
+	} else {
+		r.value.Number, err = events.ParseNumber(words[3])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// world is all hosts of a case with their history.
+type world struct {
+	*testing.T
+	testCase
+	hosts   map[events.HostID]*run
+	effects strings.Builder
+}
+
+func newWorld(t *testing.T, c testCase) *world {
+	return &world{T: t, testCase: c, hosts: make(map[events.HostID]*run)}
+}
+
+func (w *world) apply(ev *events.Event) {
+	r, ok := w.hosts[ev.Host]
+	if !ok {
+		r = newRun(w.T, ev.Host)
+		w.hosts[ev.Host] = r
+	}
+	effect := r.apply(ev)
+	fmt.Fprintf(&w.effects, "%s live=%t identity=%t%s%s\n", ev.Host, effect.Live, effect.Identity,
+		windowCounts("fresh", effect.Fresh), windowCounts("late", effect.Late))
+}
+
+func windowCounts(name string, windows map[Window]Series) string {
+	var b strings.Builder
+	for _, w := range sortedWindows(windows) {
+		s := windows[w]
+		fmt.Fprintf(&b, " %s:%s=%d", name, w.Start().Time().Format("02T15"), s.Records())
+	}
+	return b.String()
+}
+
+func sortedWindows(windows map[Window]Series) (list []Window) {
+	for w := range windows {
+		list = append(list, w)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// compare renders every output section of the file; effects only if asked.
+func (w *world) compare(a *txtar.Archive, effects bool) {
+	w.Helper()
+	for _, f := range a.Files {
+		if got, ok := w.render(f.Name); ok && (effects || f.Name != "effects") {
+			if diff := gocmp.Diff(string(f.Data), got); diff != "" {
+				w.Errorf("%s differs (-want +got):\n%s", f.Name, diff)
+			}
+		}
+	}
+}
+
+func (w *world) write(file string, a *txtar.Archive) {
+	for i, f := range a.Files {
+		if got, ok := w.render(f.Name); ok {
+			a.Files[i].Data = []byte(got)
+		}
+	}
+	if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// render writes one section; ok is false for input.
+func (w *world) render(section string) (text string, ok bool) {
+	words := strings.Fields(section)
+	var b strings.Builder
+	switch words[0] {
+	case "effects":
+		return w.effects.String(), true
+	case "live":
+		w.renderLive(&b, &w.host(words[1]).host)
+	case "identity":
+		w.renderIdentity(&b, &w.host(words[1]).host.Identity)
+	case "series":
+		w.renderSeries(&b, w.host(words[1]))
+	case "gpu":
+		w.renderGPU(&b, events.GPUID(words[1]))
+	case "entries":
+		w.renderEntries(&b, w.host(words[1]), words[2:])
+	default:
+		return "", false
+	}
+	return b.String(), true
+}
+
+func (w *world) host(name string) *run {
+	w.Helper()
+	r, ok := w.hosts[events.HostID(name)]
+	if !ok {
+		w.Fatalf("host %q has no events", name)
+	}
+	return r
+}
+
+// name gives an identity's name in the file.
+func (w *world) name(id events.Identity) string {
+	for name, known := range w.identities {
+		if known.Compare(&id) == 0 {
+			return name
+		}
+	}
+	return "?"
+}
+
+func entityText(e events.Entity) string {
+	if e.Part == "" {
+		return string(e.GPU)
+	}
+	return string(e.GPU) + "/" + e.Part
+}
+
+func readingText(metric, source string, v events.Value) string {
+	text := metric + " "
+	if v.Absent != events.Present {
+		text += "!" + v.Absent.String() + ":" + v.Raw
+	} else {
+		text += v.Number.String()
+	}
+	if source != metric {
+		text += " as " + source
+	}
+	return text
+}
+
+func renderLatest(b *strings.Builder, latest []Latest) {
+	for _, l := range latest {
+		fmt.Fprintf(b, "  %s %s\n", l.At, readingText(l.Metric, l.Source, l.Value))
+	}
+}
+
+func (w *world) renderLive(b *strings.Builder, h *Host) {
+	for _, e := range h.Live.Entities {
+		k, _ := h.Identity.Find(e.Identity)
+		fmt.Fprintf(b, "%s seen %s as %s\n", entityText(e.Entity), e.SeenAt, w.name(k.Identity))
+		renderLatest(b, e.Latest)
+	}
+}
+
+func (w *world) renderIdentity(b *strings.Builder, id *Identity) {
+	var lines []string
+	for _, k := range id.Known {
+		lines = append(lines, fmt.Sprintf("%s first seen %s\n", w.name(k.Identity), k.FirstSeen))
+	}
+	slices.Sort(lines) // by name; the ids' own order says nothing to a reader
+	b.WriteString(strings.Join(lines, ""))
+	for _, s := range id.Windows {
+		fmt.Fprintf(b, "windows %s to %s\n", s.First.Start(), s.Last.Start())
+	}
+}
+
+func (w *world) renderSeries(b *strings.Builder, r *run) {
+	for _, win := range sortedWindows(r.history) {
+		fmt.Fprintf(b, "window %s\n", win.Start())
+		var lines []string
+		for _, c := range r.history[win].Columns {
+			k, _ := r.host.Identity.Find(c.Identity)
+			for at, v := range c.All() {
+				lines = append(lines, fmt.Sprintf("  %s %s %s\n", at, w.name(k.Identity), readingText(c.Metric, c.Source, v)))
+			}
+		}
+		slices.Sort(lines)
+		b.WriteString(strings.Join(lines, ""))
+	}
+}
+
+func (w *world) renderGPU(b *strings.Builder, id events.GPUID) {
+	var fragments []Fragment
+	for _, r := range w.hosts {
+		for gpu, f := range r.host.Fragments() {
+			if gpu == id {
+				fragments = append(fragments, f)
+			}
+		}
+	}
+	g := MergeGPU(id, fragments)
+	fmt.Fprintf(b, "on %s of %v as %s, seen %s to %s\n", g.Host, g.Hosts, w.name(g.Identity), g.FirstSeen, g.LastSeen)
+	renderLatest(b, g.Latest)
+	for _, p := range g.Parts {
+		fmt.Fprintf(b, "%s as %s, seen %s\n", p.Name, w.name(p.Identity), p.LastSeen)
+		renderLatest(b, p.Latest)
+	}
+	joined, oldest := g.Joined(0)
+	fmt.Fprintf(b, "joined %d of %d, oldest %s\n", len(joined), len(g.Latest), oldest)
+}
+
+func (w *world) renderEntries(b *strings.Builder, r *run, options []string) {
+	f := w.readFilter(options)
+	for _, win := range sortedWindows(r.history) {
+		s := r.history[win]
+		for _, e := range Entries(r.host.ID, &s, &r.host.Identity, f) {
+			fmt.Fprintf(b, "%s %s as %s\n", e.At, entityText(e.Entity), w.name(e.Identity))
+			for _, reading := range e.Readings {
+				fmt.Fprintf(b, "  %s\n", readingText(reading.Metric, reading.Source, reading.Value))
+			}
+		}
+	}
+}
+
+func (w *world) readFilter(options []string) (f EntryFilter) {
+	for _, o := range options {
+		name, value, _ := strings.Cut(o, "=")
+		var err error
+		switch name {
+		case "newest":
+			f.Newest = true
+		case "limit":
+			f.Limit, err = strconv.Atoi(value)
+		case "metric":
+			f.Metrics = append(f.Metrics, value)
+		case "gpu":
+			f.GPUs = append(f.GPUs, events.GPUID(value))
+		case "from":
+			f.From, err = events.ParseTimestamp(value)
+		case "to":
+			f.To, err = events.ParseTimestamp(value)
+		default:
+			w.Fatalf("unknown option %q", o)
+		}
+		if err != nil {
+			w.Fatal(err)
+		}
+	}
+	return f
+}

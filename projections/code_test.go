@@ -1,0 +1,196 @@
+package projections
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"telemetry-pipeline/events"
+)
+
+// TestModelsRoundTrip stores and loads the models of random events: what comes back is equal, field by field.
+func TestModelsRoundTrip(t *testing.T) {
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		ev := event("node-1", randomRecords(rng, rng.IntN(120)))
+		var h Host
+		h.Apply(ev)
+		if got := reload(t, &h); !gocmp.Equal(got, h) {
+			t.Errorf("seed %d: models differ (-want +got):\n%s", seed, gocmp.Diff(h, got))
+		}
+		for w, s := range SeriesOf(ev) {
+			got, err := ParseSeries(AppendSeries(nil, &s))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !gocmp.Equal(got, s) {
+				t.Errorf("seed %d, window %d: series differ (-want +got):\n%s", seed, w, gocmp.Diff(s, got))
+			}
+		}
+	}
+}
+
+func TestEmptyModelsRoundTrip(t *testing.T) {
+	if l, err := ParseLive(AppendLive(nil, &Live{})); err != nil || len(l.Entities) != 0 {
+		t.Errorf("live: got %v, %v", l, err)
+	}
+	if id, err := ParseIdentity(AppendIdentity(nil, &Identity{})); err != nil || len(id.Known)+len(id.Windows) != 0 {
+		t.Errorf("identity: got %v, %v", id, err)
+	}
+	if s, err := ParseSeries(AppendSeries(nil, &Series{})); err != nil || len(s.Columns) != 0 {
+		t.Errorf("series: got %v, %v", s, err)
+	}
+}
+
+// TestExtremesRoundTrip uses the ends of every range.
+func TestExtremesRoundTrip(t *testing.T) {
+	number := func(m int64, e int16) events.Value {
+		return events.Value{Number: events.Number{Mantissa: m, Exponent: e}}
+	}
+	latest := []Latest{
+		{Metric: "", Source: "x", At: minTime, Value: number(math.MinInt64, -32768)},
+		{Metric: "a", Source: "a", At: maxTime, Value: number(math.MaxInt64, 32767)},
+		{Metric: "b", Source: "", At: 0, Value: events.Value{Absent: 255, Raw: strings.Repeat("raw", 100)}},
+		{Metric: "c", Source: "c", At: -1},
+	}
+	other := []Latest{
+		{Metric: "", Source: "x", At: maxTime, Value: number(math.MaxInt64, 0)},
+		{Metric: "a", Source: "a", At: minTime, Value: number(-1, -32768)},
+		{Metric: "b", Source: "", At: 1, Value: number(7, -7)},
+		{Metric: "c", Source: "c", At: 2},
+	}
+	live := Live{Entities: []LiveEntity{
+		{Entity: events.Entity{GPU: ""}, Identity: math.MaxUint64, SeenAt: minTime, Latest: nil},
+		{Entity: events.Entity{GPU: "GPU-5fd4f087-86f3-7a43-b711-4771313afc50"}, SeenAt: maxTime, Latest: latest},
+		{Entity: events.Entity{GPU: "GPU-5fd4f087-86f3-7a43-b711-4771313afc50", Part: "nvlink:3"}, SeenAt: maxTime, Latest: other},
+		{Entity: events.Entity{GPU: "MIG-5fd4f087-86f3-7a43-b711-4771313afc5F"}, SeenAt: 5, Latest: latest},
+	}}
+	got, err := ParseLive(AppendLive(nil, &live))
+	if diff := gocmp.Diff(live, got); err != nil || diff != "" {
+		t.Errorf("live: %v, differs (-want +got):\n%s", err, diff)
+	}
+	id := Identity{
+		Known: []Known{
+			{ID: 0, Identity: events.Identity{UUID: "MIG-5fd4f087-86f3-7a43-b711-4771313afc50", Part: "mig:3", Labels: []events.Label{{Name: "pod", Value: ""}, {Name: "pod", Value: "x"}}}, FirstSeen: minTime},
+			{ID: math.MaxUint64, FirstSeen: maxTime},
+		},
+		Windows: []Span{{WindowOf(minTime), WindowOf(minTime)}, {-1, 5}, {7, WindowOf(maxTime)}},
+	}
+	gotID, err := ParseIdentity(AppendIdentity(nil, &id))
+	if diff := gocmp.Diff(id, gotID); err != nil || diff != "" {
+		t.Errorf("identity: %v, differs (-want +got):\n%s", err, diff)
+	}
+	var c Column
+	for _, l := range append(latest, other...) {
+		c.Add(l.At, l.Value)
+	}
+	c.Canonical()
+	s := Series{Columns: []Column{c}}
+	gotSeries, err := ParseSeries(AppendSeries(nil, &s))
+	if diff := gocmp.Diff(s, gotSeries); err != nil || diff != "" {
+		t.Errorf("series: %v, differs (-want +got):\n%s", err, diff)
+	}
+}
+
+// TestTruncatedModels cuts stored models at every byte: each cut is an error, none a panic.
+func TestTruncatedModels(t *testing.T) {
+	ev := event("node-1", randomRecords(rand.New(rand.NewPCG(1, 6)), 60))
+	var h Host
+	h.Apply(ev)
+	for name, model := range storedModels(&h, ev) {
+		for n := range model.bytes {
+			if err := model.parse(model.bytes[:n]); err == nil {
+				t.Errorf("%s: %d of %d bytes parsed without an error", name, n, len(model.bytes))
+			}
+		}
+		if err := model.parse(append(bytes.Clone(model.bytes), 0)); err == nil {
+			t.Errorf("%s: a byte behind the end was not noticed", name)
+		}
+		if err := model.parse(append([]byte{99}, model.bytes[1:]...)); err == nil || !strings.Contains(err.Error(), "unknown form 99") {
+			t.Errorf("%s: unknown form: got %v", name, err)
+		}
+	}
+}
+
+type storedModel struct {
+	bytes []byte
+	parse func([]byte) error
+}
+
+func storedModels(h *Host, ev *events.Event) map[string]storedModel {
+	models := map[string]storedModel{
+		"live":     {AppendLive(nil, &h.Live), func(b []byte) error { _, err := ParseLive(b); return err }},
+		"identity": {AppendIdentity(nil, &h.Identity), func(b []byte) error { _, err := ParseIdentity(b); return err }},
+	}
+	for w, s := range SeriesOf(ev) {
+		models[fmt.Sprint("series of ", w)] = storedModel{AppendSeries(nil, &s), func(b []byte) error { _, err := ParseSeries(b); return err }}
+	}
+	return models
+}
+
+func FuzzParseLive(f *testing.F) {
+	seedModels(f, func(h *Host, _ *events.Event) []byte { return AppendLive(nil, &h.Live) })
+	f.Fuzz(func(t *testing.T, src []byte) {
+		l, err := ParseLive(src)
+		if err != nil {
+			return
+		}
+		stored := AppendLive(nil, &l)
+		again, err := ParseLive(stored)
+		if err != nil || !bytes.Equal(AppendLive(nil, &again), stored) {
+			t.Errorf("%v: second round trip differs (-first +second):\n%s", err, gocmp.Diff(l, again))
+		}
+	})
+}
+
+func FuzzParseIdentity(f *testing.F) {
+	seedModels(f, func(h *Host, _ *events.Event) []byte { return AppendIdentity(nil, &h.Identity) })
+	f.Fuzz(func(t *testing.T, src []byte) {
+		id, err := ParseIdentity(src)
+		if err != nil {
+			return
+		}
+		again, err := ParseIdentity(AppendIdentity(nil, &id))
+		if err != nil || !gocmp.Equal(id, again) {
+			t.Errorf("%v: second round trip differs (-first +second):\n%s", err, gocmp.Diff(id, again))
+		}
+	})
+}
+
+func FuzzParseSeries(f *testing.F) {
+	seedModels(f, func(_ *Host, ev *events.Event) []byte {
+		for _, s := range SeriesOf(ev) {
+			return AppendSeries(nil, &s)
+		}
+		return nil
+	})
+	f.Fuzz(func(t *testing.T, src []byte) {
+		s, err := ParseSeries(src)
+		if err != nil {
+			return
+		}
+		if n := s.Records(); n > len(src) {
+			t.Errorf("%d bytes gave %d readings", len(src), n)
+		}
+		again, err := ParseSeries(AppendSeries(nil, &s))
+		if err != nil || !gocmp.Equal(s, again) {
+			t.Errorf("%v: second round trip differs (-first +second):\n%s", err, gocmp.Diff(s, again))
+		}
+		Merge(s, again, Series{})
+		Entries("node-1", &s, &Identity{}, EntryFilter{Limit: 10})
+	})
+}
+
+func seedModels(f *testing.F, store func(*Host, *events.Event) []byte) {
+	for seed := range uint64(6) {
+		ev := event("node-1", randomRecords(rand.New(rand.NewPCG(seed, 8)), int(seed)*9))
+		var h Host
+		h.Apply(ev)
+		f.Add(store(&h, ev))
+	}
+}

@@ -1,0 +1,208 @@
+package projections
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"telemetry-pipeline/events"
+)
+
+const gpuA = events.GPUID("GPU-5fd4f087-86f3-7a43-b711-4771313afc50")
+
+func fragmentsOf(id events.GPUID, hosts ...*Host) (fragments []Fragment) {
+	for _, h := range hosts {
+		for gpu, f := range h.Fragments() {
+			if gpu == id {
+				fragments = append(fragments, f)
+			}
+		}
+	}
+	return fragments
+}
+
+// TestMergeGPUIgnoresOrder merges random hosts in two orders and compares; the arguments stay as they were.
+func TestMergeGPUIgnoresOrder(t *testing.T) {
+	for seed := range uint64(30) {
+		rng := rand.New(rand.NewPCG(seed, 40))
+		var hosts []*Host
+		for _, name := range []events.HostID{"node-1", "node-2", "node-3"} {
+			h := &Host{}
+			h.Apply(event(name, randomRecords(rng, 30)))
+			hosts = append(hosts, h)
+		}
+		stored := AppendLive(nil, &hosts[0].Live)
+		a := MergeGPU(gpuA, fragmentsOf(gpuA, hosts[0], hosts[1], hosts[2]))
+		b := MergeGPU(gpuA, fragmentsOf(gpuA, hosts[2], hosts[0], hosts[1]))
+		if diff := gocmp.Diff(a, b); diff != "" {
+			t.Errorf("seed %d: order of fragments matters:\n%s", seed, diff)
+		}
+		if string(AppendLive(nil, &hosts[0].Live)) != string(stored) {
+			t.Errorf("seed %d: merging changed a host", seed)
+		}
+		wantMerged(t, a, hosts)
+	}
+}
+
+// wantMerged checks a merged GPU against every host's models.
+func wantMerged(t *testing.T, g *GPU, hosts []*Host) {
+	t.Helper()
+	for _, h := range hosts {
+		for _, e := range h.Live.Entities {
+			if e.Entity.GPU != g.ID {
+				continue
+			}
+			if e.SeenAt > g.LastSeen {
+				t.Errorf("LastSeen %v, but %s saw it at %v", g.LastSeen, h.ID, e.SeenAt)
+			}
+			latest := g.Latest
+			for _, p := range g.Parts {
+				if p.Name == e.Entity.Part {
+					latest = p.Latest
+				}
+			}
+			for _, l := range e.Latest {
+				if merged, ok := Find(latest, l.Metric); !ok || merged.At < l.At {
+					t.Errorf("%v %s: got %v of %v, but %s has %v", e.Entity, l.Metric, ok, merged.At, h.ID, l.At)
+				}
+			}
+		}
+		for _, k := range h.Identity.Known {
+			if k.Identity.Entity(h.ID).GPU == g.ID && k.FirstSeen < g.FirstSeen {
+				t.Errorf("FirstSeen %v, but %s saw it at %v", g.FirstSeen, h.ID, k.FirstSeen)
+			}
+		}
+	}
+}
+
+func TestMergeGPUTiesGoToTheSmallerHost(t *testing.T) {
+	one := func(name events.HostID, index string, v int64) *Host {
+		h := &Host{}
+		id := &events.Identity{UUID: string(gpuA), Index: index}
+		h.Apply(event(name, []record{{id, "m", "m", 5, events.Value{Number: events.Int(v)}}}))
+		return h
+	}
+	g := MergeGPU(gpuA, fragmentsOf(gpuA, one("node-2", "2", 99), one("node-1", "1", 11)))
+	want := &GPU{
+		ID: gpuA, Host: "node-1", Hosts: []events.HostID{"node-1", "node-2"},
+		Identity: events.Identity{UUID: string(gpuA), Index: "1"}, FirstSeen: 5, LastSeen: 5,
+		Latest: []Latest{{Metric: "m", Source: "m", At: 5, Value: events.Value{Number: events.Int(11)}}},
+	}
+	if diff := gocmp.Diff(want, g); diff != "" {
+		t.Errorf("merged GPU differs (-want +got):\n%s", diff)
+	}
+	if diff := gocmp.Diff(&GPU{ID: gpuA}, MergeGPU(gpuA, nil), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("GPU without fragments differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestFragmentsLeaveOutTheHostItself(t *testing.T) {
+	var h Host
+	h.Apply(event("node-1", []record{
+		{&events.Identity{Part: "cpu:0"}, "m", "m", 5, events.Value{}},
+		{&events.Identity{Index: "0"}, "m", "m", 7, events.Value{}},
+	}))
+	var got []events.GPUID
+	for gpu := range h.Fragments() {
+		got = append(got, gpu)
+	}
+	if diff := gocmp.Diff([]events.GPUID{"node-1:0"}, got); diff != "" {
+		t.Errorf("fragments differ (-want +got):\n%s", diff)
+	}
+	if at, ok := h.FirstSeen(); at != 5 || !ok {
+		t.Errorf("FirstSeen: got %v, %v", at, ok)
+	}
+	if at, ok := h.LastSeen(); at != 7 || !ok {
+		t.Errorf("LastSeen: got %v, %v", at, ok)
+	}
+	if _, ok := new(Host).LastSeen(); ok {
+		t.Error("a host without records was seen")
+	}
+}
+
+func TestStatusOf(t *testing.T) {
+	at := func(text string) events.Timestamp {
+		ts, err := events.ParseTimestamp("2025-07-18T" + text + "Z")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ts
+	}
+	for _, c := range []struct {
+		name            string
+		last, host, now events.Timestamp
+		want            Status
+	}{
+		{"just seen", at("20:00:00"), at("20:00:00"), at("20:00:01"), Active},
+		{"at the limit", at("20:00:00"), at("20:00:00"), at("20:05:00"), Active},
+		{"past the limit", at("20:00:00"), at("20:00:00"), at("20:05:00.000000001"), Stale},
+		{"a clock ahead of ours", at("20:00:10"), at("20:00:10"), at("20:00:00"), Active},
+		{"behind its host, at the limit", at("20:00:00"), at("20:10:00"), at("20:10:00"), Stale},
+		{"behind its host", at("20:00:00"), at("20:10:01"), at("20:10:01"), Missing},
+		{"behind its host, in an old file", at("08:00:00"), at("08:10:01"), at("20:00:00"), Missing},
+		{"the ends of time", minTime, minTime, maxTime, Stale},
+		{"behind by all of time", minTime, maxTime, maxTime, Missing},
+	} {
+		if got := StatusOf(c.last, c.host, c.now); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestSum(t *testing.T) {
+	now := events.TimestampOf(time.Date(2025, 7, 18, 20, 0, 0, 0, time.UTC))
+	minutes := func(n int) events.Timestamp { return now - events.Timestamp(n)*events.Timestamp(time.Minute) }
+	reading := func(metric string, v events.Value) Latest { return Latest{Metric: metric, Source: metric, Value: v} }
+	number := func(m int64, e int16) events.Value {
+		return events.Value{Number: events.Number{Mantissa: m, Exponent: e}}
+	}
+	gpus := []*GPU{
+		{Host: "node-1", LastSeen: minutes(0), Latest: []Latest{
+			reading("DCGM_FI_DEV_FB_USED", number(4, 0)), reading("DCGM_FI_DEV_GPU_TEMP", number(-5, 0)),
+			reading("DCGM_FI_DEV_GPU_UTIL", number(1, 2)), reading("DCGM_FI_DEV_POWER_USAGE", number(66781, -3)),
+		}, Parts: []Part{{Name: "mig:1", Latest: []Latest{reading("DCGM_FI_DEV_FB_USED", number(4, 0))}}}},
+		{Host: "node-1", LastSeen: minutes(11), Latest: []Latest{
+			reading("DCGM_FI_DEV_GPU_TEMP", number(-7, 0)),
+			reading("DCGM_FI_DEV_GPU_UTIL", events.Value{Absent: events.NotSupported}),
+			reading("DCGM_FI_DEV_POWER_USAGE", number(1, -1)),
+		}},
+		{Host: "node-2", LastSeen: minutes(60), Latest: []Latest{
+			reading("DCGM_FI_DEV_GPU_UTIL", number(5, 1)), reading("DCGM_FI_DEV_POWER_USAGE", number(2, -1)),
+		}},
+	}
+	seen := map[events.HostID]events.Timestamp{"node-1": minutes(0), "node-2": minutes(60)}
+	got := Sum(gpus, func(h events.HostID) events.Timestamp { return seen[h] }, now)
+	is := func(v float64) *float64 { return &v }
+	want := Totals{
+		GPUs: 3, Active: 1, Missing: 1, Stale: 1,
+		UtilizationAvg: is(75), MemoryUsedMiB: is(4), PowerWatts: is(67.081), TemperatureMax: is(-5),
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("totals differ (-want +got):\n%s", diff)
+	}
+	if diff := gocmp.Diff(Totals{}, Sum(nil, nil, now)); diff != "" {
+		t.Errorf("totals of nothing differ (-want +got):\n%s", diff)
+	}
+}
+
+// TestSumIgnoresOrder adds values that naive addition would round differently in each order.
+func TestSumIgnoresOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 50))
+	var gpus []*GPU
+	exact := int64(0)
+	for range 10_000 {
+		m := rng.Int64N(700_000)
+		exact += m
+		gpus = append(gpus, &GPU{Latest: []Latest{{Metric: "DCGM_FI_DEV_POWER_USAGE", Value: events.Value{Number: milli(m)}}}})
+	}
+	want := milli(exact).Float()
+	for range 5 {
+		rng.Shuffle(len(gpus), func(i, j int) { gpus[i], gpus[j] = gpus[j], gpus[i] })
+		if got := *Sum(gpus, func(events.HostID) events.Timestamp { return 0 }, 0).PowerWatts; got != want {
+			t.Errorf("got %v W, want %v W", got, want)
+		}
+	}
+}

@@ -238,7 +238,7 @@ func TestCollectorsShareJoinAndLeave(t *testing.T) {
 // A partition that moves is saved under its guard before the next owner can have it.
 func TestReleaseBeforeClaim(t *testing.T) {
 	store := eventstest.Config(t)
-	saving, saved := make(chan *Claim, shares), make(chan struct{})
+	saving, saved := make(chan *Claim, 10*shares), make(chan struct{})
 	a := startCollector(t, store, Config{}, func(c *collector) {
 		c.hold = func(claim *Claim) {
 			<-claim.Context().Done()
@@ -419,7 +419,13 @@ func TestEtcdAwayAndBack(t *testing.T) {
 	server := eventstest.NewServer(t, nil)
 	store := server.Config(t)
 	c := startCollector(t, store, Config{LeaseTTL: 2 * time.Second})
-	eventually(t, 5*time.Second, func() error { return c.own.Ready() })
+	holdsAll := func() error {
+		if n := len(c.held()); n != shares {
+			return fmt.Errorf("got %d partitions held, want %d", n, shares)
+		}
+		return c.own.Ready()
+	}
+	eventually(t, 5*time.Second, holdsAll)
 	server.Stop()
 	eventually(t, 10*time.Second, func() error {
 		if len(c.held()) > 0 {
@@ -431,12 +437,7 @@ func TestEtcdAwayAndBack(t *testing.T) {
 		t.Error("got ready without etcd")
 	}
 	server.Start(t)
-	eventually(t, 20*time.Second, func() error {
-		if n := len(c.held()); n != shares {
-			return fmt.Errorf("got %d partitions after etcd came back, want %d", n, shares)
-		}
-		return c.own.Ready()
-	})
+	eventually(t, 20*time.Second, holdsAll)
 	server.Stop()
 	if took := c.stop(t); took > time.Second {
 		t.Errorf("stopping without etcd took %v, want less than 1s", took)

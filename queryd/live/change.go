@@ -29,7 +29,7 @@ func (c *change) message(f *filter) *Message {
 			items = e.items(items, f, c.after())
 		}
 	}
-	return update(c.place, items, removed(c.left, f, func(l left) events.HostID { return l.to }))
+	return update(c.place, items, removed(c.left, f))
 }
 
 // touches tells whether message would not be nil.
@@ -40,7 +40,7 @@ func (c *change) touches(f *filter) bool {
 			return true
 		}
 	}
-	return len(removed(c.left, f, func(l left) events.HostID { return l.to })) > 0
+	return len(removed(c.left, f)) > 0
 }
 
 // update makes an Update at a place, nil without content.
@@ -51,14 +51,12 @@ func update(p place, items []Item, gone []events.GPUID) *Message {
 	return &Message{Kind: Update, Token: p.token, At: p.at, Folded: p.folded, Items: items, Removed: gone}
 }
 
-// removed gives the GPUs that a reader with filter f must forget, sorted. now tells where one is.
-func removed(all []left, f *filter, now func(left) events.HostID) []events.GPUID {
+// removed gives the GPUs that a reader with filter f must forget, sorted. One that only moved stays known to a reader of all hosts;
+// to others it may have been out of sight for a while, so they begin anew with it.
+func removed(all []left, f *filter) []events.GPUID {
 	var out []events.GPUID
 	for _, l := range all {
-		if !f.host(l.host) || !f.gpu(l.gpu) {
-			continue
-		}
-		if to := now(l); l.whole || to == "" || !f.host(to) {
+		if (l.whole || len(f.hosts) > 0) && f.host(l.host) && f.gpu(l.gpu) {
 			out = append(out, l.gpu)
 		}
 	}

@@ -5,8 +5,6 @@ import (
 	"sort"
 	"sync"
 	"time"
-
-	"telemetry-pipeline/events"
 )
 
 // snapshotItems is how many items a part of a snapshot holds.
@@ -70,13 +68,7 @@ func (e *edition) makeUpdate(from position) *Message {
 		items = entry.items(items, e.filter, after)
 	}
 	first := sort.Search(len(s.left), func(i int) bool { return s.left[i].at > after })
-	gone := removed(s.left[first:], e.filter, func(l left) events.HostID {
-		if now := s.entry(l.gpu); now != nil {
-			return now.gpu.Host
-		}
-		return ""
-	})
-	return update(s.place, items, gone)
+	return update(s.place, items, removed(s.left[first:], e.filter))
 }
 
 func (e *edition) makeSnapshot() []*Message {

@@ -20,7 +20,6 @@ type left struct {
 	at    int64
 	gpu   events.GPUID
 	host  events.HostID
-	to    events.HostID // where it is now; "" when it is gone
 	whole bool
 }
 
@@ -32,7 +31,7 @@ func advance(old *entry, gpu *projections.GPU, at int64) (e *entry, gone *left) 
 	}
 	e, how := follow(old, gpu, at)
 	if how.lost || old.gpu.Host != gpu.Host {
-		return fresh(gpu, at), &left{at: at, gpu: gpu.ID, host: old.gpu.Host, to: gpu.Host, whole: how.lost}
+		return fresh(gpu, at), &left{at: at, gpu: gpu.ID, host: old.gpu.Host, whole: how.lost}
 	}
 	if !how.changed && sameGPU(old.gpu, gpu) {
 		return old, nil

@@ -35,7 +35,7 @@ func newMetrics(h *Hub) metrics {
 		slow:        counter("live_slow_total", "Subscribers in events mode that were ended as too slow."),
 		resets:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "live_resets_total", Help: "Subscriptions that had to start anew."}, []string{"reason"}),
 		loads:       counter("live_loads_total", "Loads of the whole view."),
-		failures:    counter("live_failures_total", "Failed reads of the stored projections."),
+		failures:    counter("live_failures_total", "Times that following the stored projections stopped working."),
 		gpus:        gauge("live_gpus", "GPUs in the view.", func(s *State) float64 { return float64(len(s.gpus)) }),
 		hosts:       gauge("live_hosts", "Hosts in the view.", func(s *State) float64 { return float64(len(s.hosts)) }),
 		positions:   gauge("live_folded_revision", "Log position up to which every partition is folded.", func(s *State) float64 { return float64(s.folded.Number) }),

@@ -2,6 +2,8 @@ package live
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -69,6 +71,8 @@ func (r *runner) follow(ctx context.Context, g projections.Generation) {
 	r.hub.lg.Info("following the projections", "generation", g)
 }
 
+var errBehind = errors.New("offsets behind")
+
 // take folds what the follower found.
 func (r *runner) take(n news) {
 	h := r.hub
@@ -96,8 +100,10 @@ func (r *runner) promote(now time.Time) {
 	prev, next := r.served.state, r.candidate
 	begins := prev.era == 0 || prev.generation != next.state.generation
 	if begins && !next.caughtUp(r.served.offsets) {
+		r.hub.troubled("switch", fmt.Errorf("generation %s is active and has not reached what is served: %w", next.state.generation, errBehind))
 		return
 	}
+	r.hub.troubled("switch", nil)
 	c := next.adopt(prev, now)
 	r.served, r.candidate = next, nil
 	r.hub.publish(next.state, c, begins)
@@ -115,11 +121,9 @@ func (h *Hub) troubled(activity string, err error) {
 		h.trouble[activity] = err
 	}
 	h.mu.Unlock()
-	if err != nil {
-		h.metrics.failures.Inc()
-	}
 	switch {
 	case err != nil && !was:
+		h.metrics.failures.Inc()
 		h.lg.Warn("view may fall behind; trying again", "err", err)
 	case err == nil && was:
 		h.lg.Info("view follows again", "activity", activity)

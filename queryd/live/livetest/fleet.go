@@ -1,0 +1,84 @@
+package livetest
+
+import (
+	"strconv"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// Fleet folds readings into hosts' models, as a collector does. Not safe for concurrent use.
+type Fleet struct {
+	facts events.Facts
+	hosts map[events.HostID]*projections.Host
+}
+
+// NewFleet makes a fleet without hosts.
+func NewFleet(facts events.Facts) *Fleet {
+	return &Fleet{facts: facts, hosts: map[events.HostID]*projections.Host{}}
+}
+
+// Reading is one reading of a GPU, or of a part of one.
+type Reading struct {
+	Host   events.HostID
+	UUID   string
+	Index  int
+	Part   string
+	Metric string
+	At     events.Timestamp
+	Value  int64
+	Absent events.Reason // set: there is no value
+	Labels []events.Label
+}
+
+// Report folds readings of one host and gives what is then stored of it.
+func (f *Fleet) Report(readings ...Reading) projections.Stored {
+	host := readings[0].Host
+	if f.hosts[host] == nil {
+		f.hosts[host] = &projections.Host{ID: host}
+	}
+	h := f.hosts[host]
+	for _, r := range readings {
+		ev := events.Event{Host: host, Identities: []events.Identity{{UUID: r.UUID, Index: strconv.Itoa(r.Index), Part: r.Part, Labels: r.Labels}}}
+		column := events.Column{Metric: r.Metric, Source: r.Metric}
+		value := events.Value{Number: events.Int(r.Value)}
+		if r.Absent != events.Present {
+			value = events.Value{Absent: r.Absent, Raw: "N/A"}
+		}
+		column.Add(r.At, value)
+		ev.Columns = []events.Column{column}
+		h.Apply(&ev)
+	}
+	return f.Stored(host)
+}
+
+// Stored gives what is stored of a host now.
+func (f *Fleet) Stored(host events.HostID) projections.Stored {
+	h := *f.hosts[host]
+	return projections.Stored{Host: host, Partition: events.PartitionOf(host, f.facts.Partitions), Live: &h.Live, Identity: &h.Identity}
+}
+
+// Remove forgets a host and gives what says so.
+func (f *Fleet) Remove(host events.HostID) projections.Stored {
+	delete(f.hosts, host)
+	return projections.Stored{Host: host, Partition: events.PartitionOf(host, f.facts.Partitions), Removed: true}
+}
+
+// Clone gives a fleet of its own: what is reported to one is not reported to the other.
+func (f *Fleet) Clone() *Fleet {
+	out := NewFleet(f.facts)
+	for id, h := range f.hosts {
+		own := *h
+		out.hosts[id] = &own
+	}
+	return out
+}
+
+// Hosts gives the names of all hosts.
+func (f *Fleet) Hosts() []events.HostID {
+	var out []events.HostID
+	for id := range f.hosts {
+		out = append(out, id)
+	}
+	return out
+}

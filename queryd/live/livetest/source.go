@@ -1,0 +1,261 @@
+package livetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// Source is stored projections of several generations. As in etcd, one revision counts the changes of all of them, a change
+// is seen whole or not at all, and history can be compacted away. Safe for concurrent use.
+type Source struct {
+	facts events.Facts
+
+	mu          sync.Mutex
+	revision    int64
+	active      projections.Generation
+	generations map[projections.Generation]*generation
+	changed     chan struct{} // closed and replaced at every change
+	failing     error         // what every read ends with now
+	broken      error         // what watches under way end with, once
+	brokenAt    int64
+	loads       int
+}
+
+type generation struct {
+	hosts     map[events.HostID]projections.Stored // whole models
+	offsets   map[events.Partition]projections.Offsets
+	changes   []projections.Batch
+	compacted int64
+}
+
+// Facts are facts for tests: 4 partitions.
+func Facts() events.Facts {
+	return events.Facts{Epoch: 0xe1, Cluster: 0xc1, Partitions: 4, PartitionHash: "xxh3"}
+}
+
+// New makes an empty source without an active generation.
+func New(facts events.Facts) *Source {
+	return &Source{facts: facts, generations: map[projections.Generation]*generation{}, changed: make(chan struct{})}
+}
+
+func (s *Source) at(n int64) events.Revision {
+	return events.Revision{Epoch: s.facts.Epoch, Cluster: s.facts.Cluster, Number: n}
+}
+
+// generation finds one, making it if there is none. It needs the lock.
+func (s *Source) generation(g projections.Generation) *generation {
+	if s.generations[g] == nil {
+		s.generations[g] = &generation{hosts: map[events.HostID]projections.Stored{}, offsets: map[events.Partition]projections.Offsets{}}
+	}
+	return s.generations[g]
+}
+
+// tell wakes whoever waits for a change. It needs the lock.
+func (s *Source) tell() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Store commits one transaction in a generation and gives its position.
+func (s *Source) Store(g projections.Generation, hosts ...projections.Stored) events.Revision {
+	return s.commit(g, projections.Batch{Hosts: hosts})
+}
+
+// Fold moves the offsets of all partitions of a generation to a log position, without any other change.
+func (s *Source) Fold(g projections.Generation, upto int64) events.Revision {
+	b := projections.Batch{Offsets: map[events.Partition]projections.Offsets{}}
+	for p := range events.Partition(s.facts.Partitions) {
+		b.Offsets[p] = projections.Offsets{Live: s.at(upto), Series: s.at(upto)}
+	}
+	return s.commit(g, b)
+}
+
+// Offset moves the offsets of one partition.
+func (s *Source) Offset(g projections.Generation, p events.Partition, live, series int64) events.Revision {
+	return s.commit(g, projections.Batch{Offsets: map[events.Partition]projections.Offsets{p: {Live: s.at(live), Series: s.at(series)}}})
+}
+
+func (s *Source) commit(g projections.Generation, b projections.Batch) events.Revision {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revision++
+	b.At = s.at(s.revision)
+	to := s.generation(g)
+	for _, h := range b.Hosts {
+		to.store(h)
+	}
+	maps.Copy(to.offsets, b.Offsets)
+	to.changes = append(to.changes, b)
+	s.tell()
+	return b.At
+}
+
+func (g *generation) store(h projections.Stored) {
+	if h.Removed {
+		delete(g.hosts, h.Host)
+		return
+	}
+	whole := g.hosts[h.Host]
+	whole.Host, whole.Partition = h.Host, h.Partition
+	if h.Live != nil {
+		whole.Live = h.Live
+	}
+	if h.Identity != nil {
+		whole.Identity = h.Identity
+	}
+	g.hosts[h.Host] = whole
+}
+
+// Activate makes a generation the active one.
+func (s *Source) Activate(g projections.Generation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revision++
+	s.active = g
+	s.generation(g)
+	s.tell()
+}
+
+// Break ends the watches under way with err, once: new ones work. ErrCompacted also forgets the history.
+func (s *Source) Break(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(err, events.ErrCompacted) {
+		for _, g := range s.generations {
+			g.changes, g.compacted = nil, s.revision
+		}
+	}
+	s.broken = err
+	s.brokenAt++
+	s.tell()
+}
+
+// Fail makes every read end with err from now on, until it is nil.
+func (s *Source) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing = err
+	s.tell()
+}
+
+// Loads counts the calls of Load that succeeded.
+func (s *Source) Loads() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loads
+}
+
+// Load reads a generation whole.
+func (s *Source) Load(ctx context.Context, g projections.Generation) (projections.Batch, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := cmpErr(s.failing, context.Cause(ctx)); err != nil {
+		return projections.Batch{}, err
+	}
+	from := s.generations[g]
+	if from == nil {
+		return projections.Batch{}, fmt.Errorf("generation %q was never made: a mistake of the caller", g)
+	}
+	s.loads++
+	b := projections.Batch{At: s.at(s.revision), Offsets: maps.Clone(from.offsets)}
+	for _, name := range slices.Sorted(maps.Keys(from.hosts)) {
+		b.Hosts = append(b.Hosts, from.hosts[name])
+	}
+	return b, nil
+}
+
+func cmpErr(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Watch follows a generation.
+func (s *Source) Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error] {
+	return func(yield func(projections.Batch, error) bool) {
+		s.mu.Lock()
+		breaks := s.brokenAt
+		s.mu.Unlock()
+		for {
+			b, ok, wait, err := s.next(g, after.Number, breaks)
+			switch {
+			case err != nil:
+				yield(projections.Batch{}, err)
+				return
+			case ok:
+				if !yield(b, nil) {
+					return
+				}
+				after = b.At
+				continue
+			}
+			select {
+			case <-wait:
+			case <-ctx.Done():
+				yield(projections.Batch{}, context.Cause(ctx))
+				return
+			}
+		}
+	}
+}
+
+// next gives the first change after a position, or what to wait for.
+func (s *Source) next(g projections.Generation, after, breaks int64) (projections.Batch, bool, <-chan struct{}, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := s.generation(g)
+	switch {
+	case s.failing != nil:
+		return projections.Batch{}, false, nil, s.failing
+	case s.brokenAt != breaks:
+		return projections.Batch{}, false, nil, s.broken
+	case after < from.compacted:
+		return projections.Batch{}, false, nil, events.ErrCompacted
+	}
+	for _, b := range from.changes {
+		if b.At.Number > after {
+			return b, true, nil, nil
+		}
+	}
+	return projections.Batch{}, false, s.changed, nil
+}
+
+// WatchActive gives the active generation and every later one.
+func (s *Source) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
+	return func(yield func(projections.Generation, error) bool) {
+		var last projections.Generation
+		for {
+			s.mu.Lock()
+			g, wait, err := s.active, s.changed, s.failing
+			s.mu.Unlock()
+			if err != nil {
+				yield("", err)
+				return
+			}
+			if g != last {
+				last = g
+				if !yield(g, nil) {
+					return
+				}
+				continue
+			}
+			select {
+			case <-wait:
+			case <-ctx.Done():
+				yield("", context.Cause(ctx))
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package live_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
+	"telemetry-pipeline/queryd/live/livetest"
+)
+
+// TestClientsEndEqualToTheView lets clients with any filter, mode, pace and connection follow a fleet to which anything happens. However
+// it falls, a client that applies what it is given ends with exactly what the view holds for it, and the view
+// with what a fresh load gives.
+func TestClientsEndEqualToTheView(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			inBubble(t, live.Config{Heartbeat: 700 * time.Millisecond, QueueBytes: 3000, Ring: 30}, func(r *rig) {
+				c := &chaos{rig: r, rand: rand.New(rand.NewPCG(seed, 1)), active: g1}
+				for range 5 {
+					c.report()
+				}
+				r.start()
+				for range 12 {
+					c.clients = append(c.clients, c.newClient())
+				}
+				for range 300 {
+					c.step()
+				}
+				c.settle()
+			})
+		})
+	}
+}
+
+type chaos struct {
+	*rig
+	rand     *rand.Rand
+	active   projections.Generation
+	switches int
+	clients  []*client
+}
+
+// client follows the view, and remembers between connections.
+type client struct {
+	options live.Options
+	sub     *live.Subscription
+	knows   mirror
+	at      int64 // position of its last token
+}
+
+func (c *chaos) newClient() *client {
+	f := [...]live.Filter{
+		{}, {Hosts: []string{"h1"}}, {Hosts: []string{"h*"}}, {Hosts: []string{"h1", "g2"}}, {GPUs: []events.GPUID{"GPU-1", "GPU-4", "GPU-none"}},
+		{Metrics: []string{temp}}, {Hosts: []string{"g*"}, Metrics: []string{util}}, {GPUs: []events.GPUID{"GPU-2"}, Hosts: []string{"h*"}},
+	}[c.rand.IntN(8)]
+	mode := bothModes[c.rand.IntN(2)]
+	return c.connect(&client{options: live.Options{Filter: f, Mode: mode, Hz: []float64{0.5, 4, 20}[c.rand.IntN(3)], Snapshot: true}, knows: mirror{}})
+}
+
+func (c *chaos) connect(cl *client) *client {
+	cl.sub = c.subscribe(cl.options)
+	return cl
+}
+
+// report stores readings of some GPUs of a host: known and new ones, now and then late ones, on any host.
+func (c *chaos) report() {
+	host := events.HostID([]string{"h1", "h2", "h3", "g1", "g2"}[c.rand.IntN(5)])
+	var all []livetest.Reading
+	for range 1 + c.rand.IntN(3) {
+		c.clock++
+		n := c.rand.IntN(6)
+		reading := livetest.Reading{Host: host, UUID: fmt.Sprintf("GPU-%d", n), Index: n, Metric: []string{util, temp}[c.rand.IntN(2)],
+			At: c.clock - events.Timestamp(c.rand.IntN(2)*c.rand.IntN(50)), Value: c.rand.Int64N(3)}
+		if c.rand.IntN(4) == 0 {
+			reading.Part = fmt.Sprintf("mig:%d", c.rand.IntN(3))
+		}
+		all = append(all, reading)
+	}
+	c.src.Store(c.active, c.fleet.Report(all...))
+}
+
+func (c *chaos) step() {
+	switch n := c.rand.IntN(100); {
+	case n < 45:
+		c.report()
+	case n < 48 && len(c.fleet.Hosts()) > 0:
+		hosts := c.fleet.Hosts()
+		c.src.Store(c.active, c.fleet.Remove(hosts[c.rand.IntN(len(hosts))]))
+	case n < 50:
+		c.src.Break([]error{events.ErrCompacted, events.ErrOverflow, errDown}[c.rand.IntN(3)])
+	case n < 52:
+		c.src.Fail(errDown)
+		time.Sleep(time.Duration(c.rand.IntN(3000)) * time.Millisecond)
+		c.src.Fail(nil)
+	case n < 54:
+		c.switchGeneration()
+	case n < 65:
+		time.Sleep(time.Duration(c.rand.IntN(300)) * time.Millisecond)
+	case n < 70:
+		synctest.Wait()
+	case n < 75:
+		cl := c.clients[c.rand.IntN(len(c.clients))]
+		cl.sub.Close()
+		if c.rand.IntN(4) == 0 {
+			cl.options.From, cl.at, cl.knows = "", 0, mirror{}
+		}
+		c.connect(cl)
+	default:
+		c.read(c.clients[c.rand.IntN(len(c.clients))], c.rand.IntN(4))
+	}
+}
+
+// switchGeneration activates another generation, in which some hosts are not, or which is the one before.
+func (c *chaos) switchGeneration() {
+	c.switches++
+	next := projections.Generation(fmt.Sprintf("s%d", c.switches))
+	for _, h := range c.fleet.Hosts() {
+		if c.rand.IntN(5) == 0 {
+			c.fleet.Remove(h)
+			continue
+		}
+		c.src.Store(next, c.fleet.Stored(h))
+	}
+	c.src.Activate(next)
+	c.active = next
+}
+
+// read gives a client some messages, and connects it again when it was too slow.
+func (c *chaos) read(cl *client, most int) (n int) {
+	for ; n < most; n++ {
+		m, err := cl.sub.Poll()
+		if errors.Is(err, live.ErrSlow) {
+			c.connect(cl)
+			continue
+		}
+		if err != nil {
+			c.Fatalf("Poll: %v", err)
+		}
+		if m == nil {
+			break
+		}
+		cl.knows.apply(m)
+		if m.Token != "" {
+			if m.At.Number < cl.at {
+				c.Errorf("%s at %d after a message at %d: went back", m.Kind, m.At.Number, cl.at)
+			}
+			cl.options.From, cl.at = m.Token, m.At.Number
+		}
+	}
+	return n
+}
+
+// settle lets everything arrive and compares.
+func (c *chaos) settle() {
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	for i, cl := range c.clients {
+		for c.read(cl, 1000) > 0 {
+			synctest.Wait()
+		}
+		if diff := cmp.Diff(mirrorOf(c.hub.State(), cl.options.Filter), cl.knows); diff != "" {
+			c.Errorf("client %d (%+v) differs from the view (-view +client):\n%s", i, cl.options, diff)
+		}
+	}
+	fresh := c.another(livetest.Facts()).State()
+	if diff := cmp.Diff(fresh.GPUs(), c.hub.State().GPUs()); diff != "" {
+		c.Errorf("view differs from a fresh one (-fresh +view):\n%s", diff)
+	}
+	if diff := cmp.Diff(hostsOf(fresh), hostsOf(c.hub.State())); diff != "" {
+		c.Errorf("hosts differ from fresh ones (-fresh +view):\n%s", diff)
+	}
+}
+
+// hostsOf writes the hosts with their GPUs.
+func hostsOf(s *live.State) []string {
+	var out []string
+	for _, h := range s.Hosts() {
+		line := fmt.Sprintf("%s p%d %v-%v", h.ID, h.Partition, h.FirstSeen, h.LastSeen)
+		for _, g := range h.GPUs {
+			line += " " + string(g.ID)
+		}
+		out = append(out, line)
+	}
+	return out
+}

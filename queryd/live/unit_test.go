@@ -1,0 +1,192 @@
+package live
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live/livetest"
+)
+
+func TestSplice(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		var sorted, gone, fresh, want []int
+		for n := range 40 {
+			switch r.IntN(4) {
+			case 0:
+				sorted, want = append(sorted, n), append(want, n)
+			case 1:
+				sorted, gone = append(sorted, n), append(gone, n)
+			case 2:
+				fresh, want = append(fresh, n), append(want, n)
+			}
+			if len(gone) > 0 && gone[len(gone)-1] == n && r.IntN(2) == 0 { // replaced by an equal one
+				fresh, want = append(fresh, n), append(want, n)
+			}
+		}
+		before := slices.Clone(sorted)
+		if got := splice(sorted, gone, fresh, cmp.Compare[int]); !slices.Equal(got, want) {
+			t.Fatalf("splice(%v, %v, %v) = %v, want %v", sorted, gone, fresh, got, want)
+		}
+		if !slices.Equal(sorted, before) {
+			t.Fatal("splice changed its argument")
+		}
+	}
+}
+
+func FuzzGlob(f *testing.F) {
+	f.Add("gpu-*-0?", "gpu-a-01")
+	f.Add("*a*b*", "xaxbx")
+	f.Add("", "")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		for _, c := range pattern + name {
+			if c > 'z' || c < '*' || c == '/' || c == '[' || c == '\\' { // what path.Match means otherwise
+				return
+			}
+		}
+		want, err := path.Match(pattern, name)
+		if err != nil {
+			return
+		}
+		if got := glob(pattern, name); got != want {
+			t.Errorf("glob(%q, %q) = %v, want %v", pattern, name, got, want)
+		}
+	})
+}
+
+func TestFilterKey(t *testing.T) {
+	key := func(f Filter) string {
+		c, err := f.compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.key()
+	}
+	same := [][2]Filter{
+		{{Hosts: []string{"a", "b", "a"}}, {Hosts: []string{"b", "a"}}},
+		{{Hosts: []string{"a", "*"}}, {}},
+	}
+	for _, p := range same {
+		if key(p[0]) != key(p[1]) {
+			t.Errorf("%+v and %+v have different keys, want one", p[0], p[1])
+		}
+	}
+	others := []Filter{{}, {Hosts: []string{"a"}}, {GPUs: []events.GPUID{"a"}}, {Metrics: []string{"a"}}, {Hosts: []string{"a", "b"}}, {Hosts: []string{`a"1"b`}}, {Hosts: []string{"a", "b", "c"}}}
+	seen := map[string]Filter{}
+	for _, f := range others {
+		if g, ok := seen[key(f)]; ok {
+			t.Errorf("%+v and %+v have one key", f, g)
+		}
+		seen[key(f)] = f
+	}
+}
+
+func TestRingIsBounded(t *testing.T) {
+	gpu := &projections.GPU{ID: "GPU-a", Host: "h", Latest: []projections.Latest{{Metric: "m"}}}
+	for name, r := range map[string]ring{"number": {max: 3, maxBytes: 1 << 20}, "bytes": {max: 1000, maxBytes: 3 * (&change{entries: []*entry{fresh(gpu, 0)}}).estimate()}} {
+		r.begin(10)
+		for at := int64(11); at <= 20; at++ {
+			r.add(&change{place: place{at: events.Revision{Number: at}}, entries: []*entry{fresh(gpu, at)}})
+		}
+		for from := int64(5); from <= 22; from++ {
+			got, ok := r.after(from)
+			if want := max(0, 20-from); ok != (len(r.changes) > 0 && from >= 20-int64(len(r.changes))) || ok && int64(len(got)) != want {
+				t.Errorf("%s: after(%d) gives %d changes, %v", name, from, len(got), ok)
+			}
+		}
+		if n := len(r.changes); n > 3 || n == 0 || r.bytes > r.maxBytes {
+			t.Errorf("%s: holds %d changes and %d bytes, want at most 3 and %d", name, n, r.bytes, r.maxBytes)
+		}
+	}
+}
+
+// A reader in latest mode that slept through more departures than are kept begins anew instead of missing one.
+func TestReaderBehindWhatIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		facts := livetest.Facts()
+		v, fleet := newView(facts, "g"), livetest.NewFleet(facts)
+		h, err := New(Config{}, livetest.New(facts), facts, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := int64(0)
+		apply := func(s projections.Stored) {
+			at++
+			c := v.apply(projections.Batch{At: events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster, Number: at}, Hosts: []projections.Stored{s}}, time.Now())
+			if v.state.era == 0 {
+				v.state.era = 1
+			}
+			h.publish(v.state, c, false)
+			h.tick(time.Now())
+		}
+		report := func() projections.Stored {
+			var all []livetest.Reading
+			for i := range 500 {
+				all = append(all, livetest.Reading{Host: "h1", UUID: fmt.Sprintf("GPU-%03d", i), Metric: "m", At: 1, Value: 1})
+			}
+			return fleet.Report(all...)
+		}
+		apply(report())
+		sub, err := h.Subscribe(Options{Snapshot: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // one part, synced, nothing
+			if _, err := sub.Poll(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 1 + maxLeft/500 {
+			apply(fleet.Remove("h1"))
+			apply(report())
+		}
+		if n := len(v.state.left); n > maxLeft {
+			t.Errorf("%d departures kept, want at most %d", n, maxLeft)
+		}
+		time.Sleep(time.Second)
+		h.tick(time.Now())
+		m, err := sub.Poll()
+		if err != nil || m == nil || m.Kind != Reset || m.Reason != ResetSlow {
+			t.Fatalf("got %+v, %v; want a reset for being slow", m, err)
+		}
+		if m, err = sub.Poll(); err != nil || m.Kind != Snapshot || len(m.Items) != 500 {
+			t.Errorf("got %+v, %v; want the snapshot", m, err)
+		}
+	})
+}
+
+func TestMetricsAreRegisteredOnce(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	facts := livetest.Facts()
+	if _, err := New(Config{Metrics: reg}, livetest.New(facts), facts, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Config{Metrics: reg}, livetest.New(facts), facts, nil); err == nil {
+		t.Error("a second hub registered the same metrics, want an error")
+	}
+	families, err := reg.Gather()
+	if err != nil || len(families) < 8 {
+		t.Errorf("gathered %d metrics, %v", len(families), err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	facts := livetest.Facts()
+	if _, err := New(Config{QueueBytes: -1}, livetest.New(facts), facts, nil); err == nil {
+		t.Error("a negative bound was taken")
+	}
+	h, err := New(Config{}, livetest.New(facts), facts, nil)
+	if err != nil || h.Heartbeat() != 5*time.Second {
+		t.Errorf("heartbeat %v, %v; want 5s", h.Heartbeat(), err)
+	}
+}

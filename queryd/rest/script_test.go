@@ -86,9 +86,7 @@ func serve(t testing.TB, f *fleet, now func() time.Time) *fiber.App {
 	t.Helper()
 	api := New(Config{MaxWait: 50 * time.Millisecond}, f.facts, f.hub(t), history.New(f, nil), nil)
 	api.now = now
-	app := fiber.New(fiber.Config{Immutable: true, ReadBufferSize: 16 << 10, DisableStartupMessage: true, ErrorHandler: api.Fail})
-	api.Routes(app)
-	return app
+	return appOf(api)
 }
 
 // answered is a request and its answer.

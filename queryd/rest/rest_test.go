@@ -1,0 +1,248 @@
+package rest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/live"
+)
+
+var noon = time.Date(2025, 7, 18, 12, 0, 0, 0, time.UTC)
+
+func TestParseTime(t *testing.T) {
+	for text, want := range map[string]time.Time{
+		"2025-07-18T20:42:34Z":           time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC),
+		"2025-07-18t20:42:34z":           time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC),
+		"2025-07-18T20:42:34.123456789Z": time.Date(2025, 7, 18, 20, 42, 34, 123456789, time.UTC),
+		"2025-07-18T20:42:34+02:00":      time.Date(2025, 7, 18, 18, 42, 34, 0, time.UTC),
+		"2025-07-18T20:42:34 02:00":      time.Date(2025, 7, 18, 18, 42, 34, 0, time.UTC),
+		"now":                            noon,
+		"now-5m":                         noon.Add(-5 * time.Minute),
+		"now-2d":                         noon.AddDate(0, 0, -2),
+		"now-1w1d2h3m4s":                 noon.Add(-(8*24*time.Hour + 2*time.Hour + 3*time.Minute + 4*time.Second)),
+		"now+1h":                         noon.Add(time.Hour),
+		"now 1h":                         noon.Add(time.Hour),
+		"0":                              time.Unix(0, 0),
+		"1752861600":                     time.Unix(1752861600, 0),
+		"1752861600.5":                   time.Unix(1752861600, 5e8),
+		"1752861600.000000001":           time.Unix(1752861600, 1),
+	} {
+		got, relative, err := parseTime(text, noon)
+		if err != nil || got != events.TimestampOf(want) || relative != strings.HasPrefix(text, "now") {
+			t.Errorf("parseTime(%q) = %s, %v, %v; want %s", text, got, relative, err, want)
+		}
+	}
+	for _, text := range []string{
+		"", " ", "yesterday", "now-", "now-5", "now-m", "now-5y", "now5m", "now--5m", "now-5m-", "now-5.5m", "now-999999999w", "now-9999999999s",
+		"2025-07-18", "2025-07-18 20:42:34", "9999-01-01T00:00:00Z", "1600-01-01T00:00:00Z", "1.", ".5", "1.2.3", "1.0000000001", "99999999999",
+		"1e9", "-5", "0x10",
+	} {
+		if got, _, err := parseTime(text, noon); err == nil {
+			t.Errorf("parseTime(%q) = %s, want an error", text, got)
+		}
+	}
+}
+
+func FuzzParseTime(f *testing.F) {
+	for _, text := range []string{"now-5m", "2025-07-18T20:42:34Z", "1752861600.5"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		at, relative, err := parseTime(text, noon)
+		if err != nil || relative {
+			return
+		}
+		if again, _, err := parseTime(at.String(), noon); err != nil || again != at {
+			t.Errorf("%q is %s, which is read as %s, %v", text, at, again, err)
+		}
+	})
+}
+
+func FuzzString(f *testing.F) {
+	for _, text := range []string{"", "plain", `"\`, "\x00\x1f", "ü\u2028", "\xff", "\x7f"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var got string
+		if err := json.Unmarshal(appendString(nil, text), &got); err != nil {
+			t.Fatalf("%q is written as %s: %v", text, appendString(nil, text), err)
+		}
+		if want := strings.ToValidUTF8(text, "\ufffd"); strings.ToValidUTF8(got, "\ufffd") != got || len([]rune(got)) < len([]rune(want)) {
+			t.Errorf("%q is read back as %q", text, got)
+		}
+		if bytes.Equal([]byte(text), bytes.ToValidUTF8([]byte(text), nil)) && got != text {
+			t.Errorf("%q is read back as %q", text, got)
+		}
+	})
+}
+
+func TestWait(t *testing.T) {
+	f := newFleet()
+	app := serve(t, f, time.Now)
+	foreign := events.Revision{Epoch: 1, Cluster: 2, Number: 3}
+	for _, c := range []struct {
+		wait   string
+		status int
+		code   Code
+	}{
+		{f.revision(99).String(), 200, ""},
+		{"1", 200, ""},
+		{"0", 200, ""},
+		{f.revision(100).String(), 504, WaitTimeout},
+		{foreign.String(), 400, ForeignRevision},
+		{"-1", 400, BadParameter},
+		{"", 400, BadParameter},
+		{"99999999999999999999", 400, BadParameter},
+	} {
+		got := request(t, app, http.MethodGet, "/api/v1/hosts?wait="+url.QueryEscape(c.wait))
+		if got.status != c.status || got.code() != c.code {
+			t.Errorf("wait=%q: %d %s, want %d %s", c.wait, got.status, got.code(), c.status, c.code)
+		}
+	}
+}
+
+func (a answered) code() Code {
+	var e struct{ Code Code }
+	_ = json.Unmarshal(a.body, &e) // what is no error has no code
+	return e.Code
+}
+
+func TestNotReadyBeforeTheFirstLoad(t *testing.T) {
+	f := newFleet()
+	hub, err := live.New(live.Config{}, f, f.facts, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := appOf(New(Config{}, f.facts, hub, history.New(f, nil), nil))
+	for _, path := range []string{"/api/v1/gpus", "/api/v1/cluster", "/api/v1/telemetry", "/api/v1/telemetry/latest", "/api/v1/hosts/a"} {
+		if got := request(t, app, http.MethodGet, path); got.status != 503 || got.code() != NotReady || got.header.Get("Retry-After") == "" {
+			t.Errorf("%s before the view is loaded: %s, Retry-After %q; want 503 %s", path, got.text(), got.header.Get("Retry-After"), NotReady)
+		}
+	}
+}
+
+func TestDegradedAnswersTellTheirAge(t *testing.T) {
+	f := newFleet()
+	f.script(t, "2025-07-18T12:00:00Z a uuid=GPU-a0 index=0 | gpu_utilization=2")
+	f.fail = errors.New("etcd is away")
+	hub := f.hub(t)
+	app := appOf(New(Config{}, f.facts, hub, history.New(f, nil), nil))
+	until(t, "view is degraded", func() bool { return hub.Degraded() != nil })
+	var page struct {
+		Success bool
+		AsOf    time.Time `json:"as_of"`
+		Count   int
+	}
+	got := request(t, app, http.MethodGet, "/api/v1/gpus")
+	if err := json.Unmarshal(got.body, &page); err != nil || got.status != 200 || page.Count != 1 {
+		t.Fatalf("%s: %v", got.text(), err)
+	}
+	if age := time.Since(page.AsOf); age < 0 || age > time.Minute {
+		t.Errorf("as_of is %s, %s ago", page.AsOf, age)
+	}
+	newChecker(t).answer(t, got)
+	if got := request(t, app, http.MethodGet, "/api/v1/telemetry"); got.status != 503 || got.code() != Unavailable || strings.Contains(string(got.body), "etcd is away") {
+		t.Errorf("history without a store: %s, want 503 %s and no inner text", got.text(), Unavailable)
+	}
+}
+
+func TestBadEscapeInPath(t *testing.T) {
+	app := serve(t, newFleet(), time.Now)
+	var ctx fasthttp.RequestCtx
+	ctx.Request.Header.SetHost("example.com")
+	ctx.Request.SetRequestURI("/api/v1/hosts/%zz")
+	app.Handler()(&ctx)
+	if got := ctx.Response.StatusCode(); got != http.StatusBadRequest {
+		t.Errorf("a path with %%zz: %d, want 400: %s", got, ctx.Response.Body())
+	}
+}
+
+func TestDocsAreServedWhole(t *testing.T) {
+	app := serve(t, newFleet(), time.Now)
+	for path, kind := range map[string]string{
+		"/docs": "text/html", "/docs/index.html": "text/html", "/docs/start.js": "text/javascript", "/docs/swagger-ui-bundle.js": "text/javascript",
+		"/docs/swagger-ui.css": "text/css", "/docs/LICENSE.txt": "text/plain", "/openapi.yaml": "application/yaml", "/openapi.json": "application/json",
+	} {
+		got := request(t, app, http.MethodGet, path)
+		if got.status != 200 || !strings.HasPrefix(got.header.Get("Content-Type"), kind) || len(got.body) < 100 {
+			t.Errorf("%s: %d %s, %d bytes", path, got.status, got.header.Get("Content-Type"), len(got.body))
+		}
+		if strings.HasPrefix(path, "/docs") && got.header.Get("Content-Security-Policy") != docsPolicy {
+			t.Errorf("%s is not held to its policy", path)
+		}
+		req := httptest.NewRequest(http.MethodGet, path, nil)
+		req.Header.Set("Accept-Encoding", "gzip")
+		resp, err := app.Test(req, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body io.Reader = resp.Body
+		if resp.Header.Get("Content-Encoding") == "gzip" {
+			if body, err = gzip.NewReader(body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if plain, err := io.ReadAll(body); err != nil || !bytes.Equal(plain, got.body) {
+			t.Errorf("%s compressed is %d bytes, %v; want the %d of the plain one", path, len(plain), err, len(got.body))
+		}
+		resp.Body.Close()
+	}
+	if got := request(t, app, http.MethodGet, "/docs/vendor.sh"); got.status != 404 {
+		t.Errorf("/docs/vendor.sh: %d, want 404", got.status)
+	}
+}
+
+// appOf makes an app of an API.
+func appOf(api *API) *fiber.App {
+	app := fiber.New(fiber.Config{Immutable: true, ReadBufferSize: 16 << 10, DisableStartupMessage: true, ErrorHandler: api.Fail})
+	api.Routes(app)
+	return app
+}
+
+// BenchmarkFleet answers for 10,000 GPUs with ten metrics each.
+func BenchmarkFleet(b *testing.B) {
+	f := newFleet()
+	metrics := []string{"gpu_utilization", "memory_utilization", "memory_used_mb", "memory_free_mb", "temperature", "power_draw", "sm_clock_mhz",
+		"memory_clock_mhz", "DCGM_FI_DEV_ENC_UTIL", "DCGM_FI_DEV_DEC_UTIL"}
+	for g := range 10_000 {
+		id := events.Identity{
+			UUID: fmt.Sprintf("GPU-5fd4f087-86f3-7a43-b711-%012d", g), Index: fmt.Sprint(g % 8), Device: fmt.Sprintf("nvidia%d", g%8), Model: "NVIDIA H100 80GB HBM3",
+			Driver: "535.129.03", Labels: []events.Label{{Name: "instance", Value: "host:9400"}, {Name: "job", Value: "dgx_dcgm_exporter"}},
+		}
+		var readings [][2]string
+		for i, m := range metrics {
+			readings = append(readings, [2]string{m, fmt.Sprintf("%d.%03d", (g+i)%90, g%1000)})
+		}
+		if err := f.row(events.HostID(fmt.Sprintf("host-%04d", g/8)), id, events.TimestampOf(noon), readings); err != nil {
+			b.Fatal(err)
+		}
+	}
+	app := serve(b, f, func() time.Time { return noon })
+	for _, path := range []string{"/api/v1/gpus", "/api/v1/telemetry/latest", "/api/v1/telemetry/latest?metric=gpu_utilization", "/api/v1/telemetry?limit=10000", "/api/v1/cluster"} {
+		b.Run(strings.ReplaceAll(path, "/", "_"), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				got := request(b, app, http.MethodGet, path)
+				if got.status != 200 {
+					b.Fatal(got.text())
+				}
+				b.SetBytes(int64(len(got.body)))
+			}
+		})
+	}
+}

@@ -1,25 +1,141 @@
 package dcgmlong
 
 import (
+	"bytes"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
 	"telemetry-pipeline/ingestd/dialect"
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Match tells whether a header is of this dialect.
-func Match(header [][]byte) bool { panic("contract") }
-
 // Parser knows one file's columns. It is safe for concurrent use; its workers are not.
-type Parser struct{}
+type Parser struct {
+	*columns
+	opt   dialect.Options
+	table *dialect.Identities
+}
 
-// New reads the header. An error refuses the file: it says which column is missing or given twice, and what to do.
-func New(header [][]byte, opt dialect.Options) (*Parser, error) { panic("contract") }
+// New reads the header. An error refuses the file: it says which column is missing or there twice, and what to do.
+func New(header [][]byte, opt dialect.Options) (*Parser, error) {
+	c, err := read(header, opt)
+	if err != nil {
+		return nil, err
+	}
+	return &Parser{columns: c, opt: opt, table: dialect.NewIdentities()}, nil
+}
 
 // Worker gives a parser of rows for one goroutine. Workers of a Parser share identities.
-func (p *Parser) Worker() *Worker { panic("contract") }
+func (p *Parser) Worker() *Worker {
+	return &Worker{
+		Parser:  p,
+		clock:   dialect.NewClock(p.opt),
+		origins: dialect.NewOrigins(p.opt, p.table),
+		metrics: map[string]*named{},
+	}
+}
 
 // Worker parses rows for one goroutine.
-type Worker struct{}
+type Worker struct {
+	*Parser
+	clock   *dialect.Clock
+	origins *dialect.Origins
+	metrics map[string]*named
+	key     []byte
+	source  dialect.Source
+}
 
-// Parse appends what the row gives to out: records, rejections, or both; a data row never gives neither. A row's
-// Fault becomes a rejection.
-func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) { panic("contract") }
+// named is a metric by the name that the file gives it.
+type named struct {
+	source     string
+	metric     metric.Metric
+	conversion metric.Conversion
+	fault      string
+}
+
+// Parse appends what the row gives to out: a record or a rejection. A row's Fault is its rejection.
+func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
+	out.Host, out.ZoneAssumed = "", false
+	fault := row.Fault
+	if fault == nil {
+		fault = row.Fit(len(w.names))
+	}
+	if fault != nil {
+		out.Rejections = append(out.Rejections, *fault)
+		return
+	}
+	name := bytes.TrimSpace(row.Cells[w.metric])
+	origin, labelled := w.origin(row.Cells)
+	if origin.BadLabels != "" {
+		out.Warn(row.Line, w.names[w.labels], row.Cells[w.labels], origin.BadLabels)
+	}
+	if origin.Fault != nil {
+		verdict := *origin.Fault
+		verdict.Line = row.Line
+		out.Rejections = append(out.Rejections, verdict)
+		return
+	}
+	out.Host = origin.Host
+	w.reading(row, origin, name, labelled, out)
+}
+
+// reading makes the record of a row whose origin is known.
+func (w *Worker) reading(row *rows.Row, origin *dialect.Origin, name, labelled []byte, out *dialect.Parsed) {
+	instant, err := w.clock.Read(row.Cells[w.time])
+	if err != nil {
+		out.Reject(row.Line, w.names[w.time], row.Cells[w.time], err.Error())
+		return
+	}
+	out.ZoneAssumed = instant.ZoneAssumed
+	if len(name) == 0 {
+		name = labelled
+	}
+	m := w.lookup(name)
+	if m.fault != "" {
+		out.Reject(row.Line, w.names[w.metric], name, m.fault)
+		return
+	}
+	text := row.Cells[w.value]
+	value, err := m.metric.Read(m.conversion, text)
+	if err != nil {
+		out.Reject(row.Line, w.names[w.value], text, err.Error())
+		return
+	}
+	identity := origin.For(m.metric.Parts)
+	if len(labelled) > 0 && !bytes.Equal(labelled, name) && w.lookup(labelled).metric.Name != m.metric.Name {
+		out.Warn(row.Line, labelOfName, labelled, dialect.Conflict(labelOfName))
+		identity = origin.Disputed(m.metric.Parts, dialect.DisputedName(labelOfName), string(labelled))
+	}
+	w.warn(row, origin, instant, out)
+	out.Add(events.Record{
+		Identity: identity, Metric: m.metric.Name, Source: m.source, At: instant.At, Value: value, Text: text,
+	})
+}
+
+// warn tells what is doubtful about the row.
+func (w *Worker) warn(row *rows.Row, origin *dialect.Origin, instant dialect.Instant, out *dialect.Parsed) {
+	for _, warning := range origin.Warnings {
+		warning.Line = row.Line
+		out.Warnings = append(out.Warnings, warning)
+	}
+	if instant.Twice {
+		out.Warn(row.Line, w.names[w.time], row.Cells[w.time], dialect.AmbiguousTime)
+	}
+}
+
+// maxMetrics bounds how many names a worker remembers.
+const maxMetrics = 4096
+
+// lookup finds a metric by the file's name for it.
+func (w *Worker) lookup(name []byte) *named {
+	if m := w.metrics[string(name)]; m != nil {
+		return m
+	}
+	if len(w.metrics) == maxMetrics {
+		clear(w.metrics)
+	}
+	m := &named{source: string(name), fault: dialect.BadName(name)}
+	m.metric, m.conversion, _ = metric.Lookup(m.source)
+	w.metrics[m.source] = m
+	return m
+}

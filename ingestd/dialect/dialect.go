@@ -10,23 +10,20 @@ import (
 // Options are what the sender or the receiver says about a file beside its text.
 type Options struct {
 	Zone *time.Location // zone of times that name none; nil: UTC
-	Host string         // host of rows that name none; "": such rows are rejected, or the file when it has no host column
-	Now  time.Time      // the receiver's time: later than MaxAhead after it is rejected; zero: not checked
+	Host string         // host of rows that name none; "": such rows are rejected, or the file when no column can name one
+	Now  time.Time      // the receiver's time: a record more than MaxAhead after it is rejected; zero: not checked
 }
 
-// MaxAhead is how far ahead of the receiver a record may be, and Earliest is the first time that is believed.
-const (
-	MaxAhead = 24 * time.Hour
-	Earliest = "2010-01-01T00:00:00Z"
-)
+// MaxAhead is how far ahead of the receiver a record may be.
+const MaxAhead = 24 * time.Hour
 
-// Parsed collects what rows gave. Parse appends to it; Host and ZoneAssumed are of the last row.
+// Parsed collects what rows gave. Each Parse appends to the slices and sets Host and ZoneAssumed for its row.
 type Parsed struct {
-	Host        events.HostID    // of the last row; "" when it could not be told
+	Host        events.HostID    // of the last row; "" when it could not be told, and then the row gave no records
 	ZoneAssumed bool             // the last row's time named no zone: Options.Zone was taken
-	Records     []events.Record  // Text aliases the row's batch
-	Rejections  []rows.Rejection // each cost a reading, or the row
-	Warnings    []rows.Rejection // worth telling; nothing was lost
+	Records     []events.Record  // their Text aliases the rows' batch
+	Rejections  []rows.Rejection // each cost a reading, or a row
+	Warnings    []rows.Rejection // worth telling; no reading was lost
 	Absent      int              // how many of Records have a reason instead of a number
 }
 
@@ -34,4 +31,22 @@ type Parsed struct {
 func (p *Parsed) Reset() {
 	clear(p.Records)
 	*p = Parsed{Records: p.Records[:0], Rejections: p.Rejections[:0], Warnings: p.Warnings[:0]}
+}
+
+// Add appends a record.
+func (p *Parsed) Add(r events.Record) {
+	if r.Value.Absent != events.Present {
+		p.Absent++
+	}
+	p.Records = append(p.Records, r)
+}
+
+// Reject appends the verdict on a cell.
+func (p *Parsed) Reject(line int, column string, text []byte, reason string) {
+	p.Rejections = append(p.Rejections, rows.Rejection{Line: line, Column: column, Text: rows.Excerpt(text), Reason: reason})
+}
+
+// Warn appends what is worth telling about a cell.
+func (p *Parsed) Warn(line int, column string, text []byte, reason string) {
+	p.Warnings = append(p.Warnings, rows.Rejection{Line: line, Column: column, Text: rows.Excerpt(text), Reason: reason})
 }

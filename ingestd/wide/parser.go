@@ -1,25 +1,162 @@
 package wide
 
 import (
+	"bytes"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
 	"telemetry-pipeline/ingestd/dialect"
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Match tells whether a header is of this dialect.
-func Match(header [][]byte) bool { panic("contract") }
-
 // Parser knows one file's columns. It is safe for concurrent use; its workers are not.
-type Parser struct{}
+type Parser struct {
+	columns []column
+	time    int
+	opt     dialect.Options
+	table   *dialect.Identities
+}
 
-// New reads the header. An error refuses the file: it says which column is missing or given twice, and what to do.
-func New(header [][]byte, opt dialect.Options) (*Parser, error) { panic("contract") }
+// New reads the header. An error refuses the file: it says which column is missing or there twice, and what to do.
+func New(header [][]byte, opt dialect.Options) (*Parser, error) {
+	columns, time, err := read(header, opt)
+	if err != nil {
+		return nil, err
+	}
+	return &Parser{columns: columns, time: time, opt: opt, table: dialect.NewIdentities()}, nil
+}
 
 // Worker gives a parser of rows for one goroutine. Workers of a Parser share identities.
-func (p *Parser) Worker() *Worker { panic("contract") }
+func (p *Parser) Worker() *Worker {
+	return &Worker{
+		Parser:  p,
+		clock:   dialect.NewClock(p.opt),
+		origins: dialect.NewOrigins(p.opt, p.table),
+		numbers: make([]bool, len(p.columns)),
+	}
+}
 
 // Worker parses rows for one goroutine.
-type Worker struct{}
+type Worker struct {
+	*Parser
+	clock   *dialect.Clock
+	origins *dialect.Origins
+	numbers []bool // of the row's unknown columns: those that are readings
+	key     []byte
+	source  dialect.Source
+}
 
-// Parse appends what the row gives to out: records, rejections, or both; a data row never gives neither. A row's
-// Fault becomes a rejection.
-func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) { panic("contract") }
+// Parse appends what the row gives to out: records, rejections, or both. A row's Fault is its rejection.
+func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
+	out.Host, out.ZoneAssumed = "", false
+	fault := row.Fault
+	if fault == nil {
+		fault = row.Fit(len(w.columns))
+	}
+	if fault != nil {
+		out.Rejections = append(out.Rejections, *fault)
+		return
+	}
+	from := w.origin(row.Cells)
+	if from.Fault != nil {
+		verdict := *from.Fault
+		verdict.Line = row.Line
+		out.Rejections = append(out.Rejections, verdict)
+		return
+	}
+	out.Host = from.Host
+	text := row.Cells[w.time]
+	instant, err := w.clock.Read(text)
+	if err != nil {
+		out.Reject(row.Line, w.columns[w.time].Name, text, err.Error())
+		return
+	}
+	out.ZoneAssumed = instant.ZoneAssumed
+	if instant.Twice {
+		out.Warn(row.Line, w.columns[w.time].Name, text, dialect.AmbiguousTime)
+	}
+	w.warn(row, from, out)
+	w.readings(row, from, instant.At, out)
+}
+
+func (w *Worker) warn(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) {
+	for i, c := range w.columns {
+		if c.role == labels && from.BadLabels != "" {
+			out.Warn(row.Line, c.Name, row.Cells[i], from.BadLabels)
+		}
+	}
+	for _, warning := range from.Warnings {
+		warning.Line = row.Line
+		out.Warnings = append(out.Warnings, warning)
+	}
+}
+
+// readings makes a record or a rejection of each metric cell.
+func (w *Worker) readings(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
+	said := len(out.Records) + len(out.Rejections)
+	for i := range w.columns {
+		c := &w.columns[i]
+		if c.role != reading && !w.numbers[i] {
+			continue
+		}
+		text := row.Cells[i]
+		value, err := c.metric.Read(c.conversion, text)
+		if err != nil {
+			out.Reject(row.Line, c.Name, text, err.Error())
+			continue
+		}
+		out.Add(events.Record{
+			Identity: from.For(c.metric.Parts), Metric: c.metric.Name, Source: c.Name, At: at, Value: value, Text: text,
+		})
+	}
+	if len(out.Records)+len(out.Rejections) == said {
+		out.Reject(row.Line, "", nil, "the row has no readings")
+	}
+}
+
+// origin finds where a row comes from, and which of its unknown cells are numbers.
+func (w *Worker) origin(cells [][]byte) *dialect.Origin {
+	key := w.key[:0]
+	for i := range w.columns {
+		switch w.columns[i].role {
+		case unknown:
+			if w.numbers[i] = number(cells[i]); w.numbers[i] {
+				key = append(key, 0) // a row with a NUL is a fault
+				continue
+			}
+		case origin, labels:
+		default:
+			continue
+		}
+		key = append(append(key, cells[i]...), 0)
+	}
+	w.key = key
+	if o := w.origins.Get(key); o != nil {
+		return o
+	}
+	return w.learn(cells)
+}
+
+// learn works an origin out.
+func (w *Worker) learn(cells [][]byte) *dialect.Origin {
+	w.source.Reset()
+	for i, c := range w.columns {
+		switch c.role {
+		case unknown:
+			if !w.numbers[i] && metric.Token(cells[i]) == events.Present {
+				w.source.Column(dialect.Label, c.Rank, c.Name, cells[i])
+			}
+		case origin:
+			w.source.Column(c.Field, c.Rank, c.Name, cells[i])
+		case labels:
+			w.source.Labels(cells[i])
+		}
+	}
+	return w.origins.Learn(w.key, &w.source)
+}
+
+// number tells whether an unknown column's cell is a reading.
+func number(cell []byte) bool {
+	_, err := events.ParseNumber(bytes.TrimSpace(cell))
+	return err == nil
+}

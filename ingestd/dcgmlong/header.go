@@ -1,0 +1,97 @@
+package dcgmlong
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/ingestd/dialect"
+)
+
+// columns are a header's.
+type columns struct {
+	names               []string // as the header spells them
+	time, metric, value int
+	labels              int              // -1: none
+	sources             []dialect.Column // those that say where a reading comes from
+	at                  []int            // and where they are
+}
+
+// Match tells whether a header is of this dialect: it names a metric, a value and a GPU.
+func Match(header [][]byte) bool {
+	has := map[dialect.Field]bool{}
+	for _, c := range spell(header) {
+		has[c.Field] = true
+	}
+	return has[dialect.Metric] && has[dialect.Value] && (has[dialect.UUID] || has[dialect.Index] || has[dialect.LabelsRaw])
+}
+
+// spell tells what each column is about. A column "name" is the metric's when no other is.
+func spell(header [][]byte) []dialect.Column {
+	all := dialect.Columns(header)
+	byName := -1
+	for i, c := range all {
+		if c.Field == dialect.Metric {
+			return all
+		}
+		if strings.EqualFold(c.Name, "name") {
+			byName = i
+		}
+	}
+	if byName >= 0 {
+		all[byName].Field = dialect.Metric
+	}
+	return all
+}
+
+// read finds the columns that a file must have.
+func read(header [][]byte, opt dialect.Options) (*columns, error) {
+	all := spell(header)
+	if err := dialect.CheckColumns(all); err != nil {
+		return nil, err
+	}
+	c := &columns{time: -1, metric: -1, value: -1, labels: -1}
+	for i, col := range all {
+		c.names = append(c.names, col.Name)
+		switch {
+		case col.Field == dialect.Time:
+			c.time = i
+		case col.Field == dialect.Metric:
+			c.metric = i
+		case col.Field == dialect.Value:
+			c.value = i
+		case col.Field == dialect.LabelsRaw:
+			c.labels = i
+		case col.Name != "":
+			c.sources, c.at = append(c.sources, col), append(c.at, i)
+		}
+	}
+	return c, c.complete(opt)
+}
+
+// complete tells which column is missing and what to do.
+func (c *columns) complete(opt dialect.Options) error {
+	switch {
+	case c.time < 0:
+		return errors.New("no column has the time; name it timestamp")
+	case c.metric < 0:
+		return errors.New("no column has the metric's name; name it metric_name")
+	case c.value < 0:
+		return errors.New("no column has the value; name it value")
+	case c.labels >= 0: // the rest may be there
+		return nil
+	case opt.Host == "" && !c.says(dialect.Host) && !c.hasInstance():
+		return errors.New("no column names the host; add one named Hostname, or give the host of all rows with ?host=")
+	case !c.says(dialect.UUID, dialect.Index, dialect.Device, dialect.PCI):
+		return errors.New("no column names the GPU; add one named uuid or gpu_id")
+	}
+	return nil
+}
+
+func (c *columns) says(fields ...dialect.Field) bool {
+	return slices.ContainsFunc(c.sources, func(col dialect.Column) bool { return slices.Contains(fields, col.Field) })
+}
+
+func (c *columns) hasInstance() bool {
+	return slices.ContainsFunc(c.sources, func(col dialect.Column) bool { return col.Name == "instance" })
+}

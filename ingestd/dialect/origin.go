@@ -1,0 +1,231 @@
+package dialect
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// Origin is where a row's readings come from, as one worker knows it.
+type Origin struct {
+	Host      events.HostID
+	Metric    string           // the metric's name by a label __name__; "" without one
+	Fault     *rows.Rejection  // why a row of this origin cannot be used; its Line is 0
+	Warnings  []rows.Rejection // to be told of each of its rows; their Line is 0
+	BadLabels string           // why the cell of labels could not be read; "" when it could
+
+	identity *events.Identity
+	parts    [partKinds]string // what splits its metrics: "mig:1", "nvlink:3"; by bit of metric.Parts
+	splits   metric.Parts      // which of these there are
+	split    map[metric.Parts]*events.Identity
+	table    *Identities
+}
+
+// partKinds is the number of bits in metric.Parts.
+const partKinds = 6
+
+// For gives the identity of a metric's readings: of the GPU itself, or of the part of it that the metric is split by.
+func (o *Origin) For(p metric.Parts) *events.Identity {
+	if p &= o.splits; p == 0 {
+		return o.identity
+	}
+	id := o.split[p]
+	if id == nil {
+		part := *o.identity
+		part.Part = o.part(p)
+		id = o.table.intern(&part)
+		if o.split == nil {
+			o.split = map[metric.Parts]*events.Identity{}
+		}
+		o.split[p] = id
+	}
+	return id
+}
+
+func (o *Origin) part(p metric.Parts) string {
+	var names []string
+	for bit, name := range o.parts {
+		if p&(1<<bit) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// Disputed is For with one more label, because the row contradicts it.
+func (o *Origin) Disputed(p metric.Parts, name, value string) *events.Identity {
+	id := *o.For(p)
+	id.Labels = withLabel(slices.Clone(id.Labels), name, value)
+	return o.table.intern(&id)
+}
+
+// Source collects what one row says of its origin. Columns come before labels; the zero Source is empty.
+type Source struct {
+	said      []saying
+	badLabels string
+	fault     *rows.Rejection
+	warnings  []rows.Rejection
+}
+
+// saying is a name and what it says; label tells it from a column.
+type saying struct {
+	field       Field
+	rank        Rank
+	label       bool
+	name, value string
+}
+
+// Reset empties s and keeps its memory.
+func (s *Source) Reset() { *s = Source{said: s.said[:0]} }
+
+// Column adds a cell. name is the column's as the header spells it.
+func (s *Source) Column(f Field, r Rank, name string, cell []byte) {
+	value := strings.TrimSpace(string(cell))
+	switch {
+	case value == "":
+	case !utf8.ValidString(value):
+		s.refuse(f, name, value, "the text is not valid UTF-8")
+	default:
+		s.add(saying{field: f, rank: r, name: name, value: value})
+	}
+}
+
+// Labels adds the labels of a cell in the syntax of Prometheus.
+func (s *Source) Labels(cell []byte) {
+	labels, err := ParseLabels(string(cell))
+	if err != nil {
+		s.badLabels = err.Error()
+		return
+	}
+	for _, l := range labels {
+		f, r := FieldOf(l.Name)
+		if f < Host && (f != Metric || l.Name != "__name__") {
+			f = Label
+		}
+		s.add(saying{field: f, rank: r, label: true, name: l.Name, value: l.Value})
+	}
+}
+
+func (s *Source) add(v saying) {
+	if v.field != Label {
+		v.value = strings.TrimSpace(v.value)
+		if nothing(v.field, v.value) {
+			return
+		}
+		if why := unfit(v.value); why != "" {
+			s.refuse(v.field, v.name, v.value, why)
+			return
+		}
+	}
+	s.said = append(s.said, v)
+}
+
+// refuse takes offence at a cell: it costs the row, or only itself when it is no more than a label.
+func (s *Source) refuse(f Field, name, text, why string) {
+	r := rows.Rejection{Column: name, Text: rows.Excerpt([]byte(text)), Reason: why}
+	if f == Label {
+		r.Reason += "; the label is left out"
+		s.warnings = append(s.warnings, r)
+	} else if s.fault == nil {
+		s.fault = &r
+	}
+}
+
+// nothing tells that a field's text is a word for nothing.
+func nothing(f Field, text string) bool {
+	switch f {
+	case Host, Pod, Namespace, Container, Metric:
+		return text == "" || strings.EqualFold(text, "N/A") || strings.EqualFold(text, "[N/A]")
+	case UUID:
+		return metric.Token([]byte(text)) != events.Present || !events.RealUUID(text)
+	}
+	return metric.Token([]byte(text)) != events.Present
+}
+
+// maxName bounds what names a host, a GPU or a workload.
+const maxName = 253
+
+func unfit(text string) string {
+	switch {
+	case len(text) > maxName:
+		return fmt.Sprintf("a name of %d bytes; the longest accepted has %d", len(text), maxName)
+	case strings.ContainsFunc(text, control):
+		return "a name with control characters; is the file damaged?"
+	}
+	return ""
+}
+
+// origin works out what was said.
+func (s *Source) origin(opt Options, table *Identities) *Origin {
+	o := &Origin{BadLabels: s.badLabels, table: table}
+	slices.SortStableFunc(s.said, saying.compare)
+	var id events.Identity
+	s.settle(&id)
+	o.Metric = s.first(Metric)
+	o.Host = s.host(opt)
+	s.place(&id)
+	o.Fault, o.Warnings = s.fault, slices.Clone(s.warnings)
+	if o.Fault == nil {
+		o.Fault = missing(o.Host, &id)
+	}
+	o.setParts(&id)
+	o.identity = table.intern(&id)
+	return o
+}
+
+// compare orders by field, columns before labels, better spellings first.
+func (v saying) compare(w saying) int {
+	if v.field == w.field && v.label != w.label {
+		if v.label {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Or(cmp.Compare(v.field, w.field), cmp.Compare(v.rank, w.rank))
+}
+
+// missing tells what a row must say and does not.
+func missing(host events.HostID, id *events.Identity) *rows.Rejection {
+	switch {
+	case host == "":
+		return &rows.Rejection{Reason: "the row names no host; give one for the whole file with ?host="}
+	case id.UUID == "" && id.Index == "" && id.PCI == "":
+		return &rows.Rejection{Reason: "the row names no GPU: it has neither a UUID, nor an index, nor a PCI address"}
+	}
+	return nil
+}
+
+func (o *Origin) setParts(id *events.Identity) {
+	if id.MIG != "" {
+		o.setPart(metric.PerInstance, "mig:"+id.MIG)
+	}
+	for _, l := range id.Labels {
+		switch l.Name {
+		case "nvlink":
+			o.setPart(metric.PerLink, "nvlink:"+l.Value)
+		case "xid":
+			o.setPart(metric.PerXID, "xid:"+l.Value)
+		case "clock_event":
+			o.setPart(metric.PerEvent, "clock_event:"+l.Value)
+		case "peer_gpu":
+			o.setPart(metric.PerPeer, "peer_gpu:"+l.Value)
+		case "health_watch":
+			o.setPart(metric.PerWatch, "health_watch:"+l.Value)
+		}
+	}
+}
+
+func (o *Origin) setPart(p metric.Parts, text string) {
+	o.splits |= p
+	for bit := range o.parts {
+		if p == 1<<bit {
+			o.parts[bit] = text
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package wide
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/ingestd/dialect"
+)
+
+// role is what a column's cells are.
+type role uint8
+
+const (
+	unnamed role = iota
+	when         // the time
+	origin       // where the readings come from, labels included
+	labels       // labels in the syntax of Prometheus
+	reading      // readings of a known metric
+	unknown      // readings or labels, told cell by cell
+)
+
+// column is one column of the file.
+type column struct {
+	dialect.Column
+	role       role
+	metric     metric.Metric
+	conversion metric.Conversion
+}
+
+// Match tells whether a header is of this dialect: it has a time and at least one metric that the catalogue knows. One in the words of
+// nvidia-smi (utilization.gpu [%]) is not.
+func Match(header [][]byte) bool {
+	time, known := false, false
+	for _, c := range spell(header) {
+		if strings.HasSuffix(c.Name, "]") || c.role == reading && strings.Contains(c.Name, ".") {
+			return false
+		}
+		time = time || c.role == when
+		known = known || c.role == reading
+	}
+	return time && known
+}
+
+func spell(header [][]byte) []column {
+	var all []column
+	for _, c := range dialect.Columns(header) {
+		all = append(all, classify(c))
+	}
+	return all
+}
+
+func classify(c dialect.Column) column {
+	if strings.EqualFold(c.Name, "name") {
+		c.Field, c.Rank = dialect.Model, 9
+	}
+	out := column{Column: c, role: origin}
+	switch {
+	case c.Name == "":
+		out.role = unnamed
+	case c.Field == dialect.Time:
+		out.role = when
+	case c.Field == dialect.LabelsRaw:
+		out.role = labels
+	case c.Field >= dialect.Host || dialect.KnownLabel(c.Name):
+	default:
+		out.Field = dialect.Label
+		var known bool
+		out.metric, out.conversion, known = lookup(c.Name)
+		out.role = unknown
+		if known {
+			out.role = reading
+		}
+	}
+	return out
+}
+
+// lookup finds the metric of a column, also where the name ends in the metric's unit.
+func lookup(name string) (metric.Metric, metric.Conversion, bool) {
+	m, c, ok := metric.Lookup(name)
+	if ok {
+		return m, c, true
+	}
+	i := strings.LastIndexByte(name, '_')
+	if i < 0 {
+		return m, c, false
+	}
+	if base, conversion, found := metric.Lookup(name[:i]); found && conversion.Exact() && base.Unit == unitOf(name[i+1:]) {
+		return base, conversion, true
+	}
+	return m, c, false
+}
+
+// unitOf gives the unit that a suffix stands for; "_mb" is MiB, as the memory of GPUs is counted.
+func unitOf(suffix string) string {
+	switch strings.ToLower(suffix) {
+	case "mb", "mib":
+		return "MiB"
+	case "mhz":
+		return "MHz"
+	case "w", "watts":
+		return "W"
+	case "c", "celsius":
+		return "°C"
+	case "pct", "percent":
+		return "%"
+	}
+	return "no unit"
+}
+
+// read finds the columns that a file must have.
+func read(header [][]byte, opt dialect.Options) (all []column, time int, err error) {
+	all = spell(header)
+	if err := check(all); err != nil {
+		return nil, 0, err
+	}
+	has := func(fields ...dialect.Field) bool {
+		return slices.ContainsFunc(all, func(c column) bool { return c.role == origin && slices.Contains(fields, c.Field) })
+	}
+	is := func(r role) func(column) bool { return func(c column) bool { return c.role == r } }
+	isInstance := func(c column) bool { return c.Name == "instance" }
+	hasLabels := slices.ContainsFunc(all, is(labels))
+	time = slices.IndexFunc(all, is(when))
+	switch {
+	case time < 0:
+		err = errors.New("no column has the time; name it timestamp")
+	case !slices.ContainsFunc(all, is(reading)) && !slices.ContainsFunc(all, is(unknown)):
+		err = errors.New("no column has readings; name them like gpu_utilization, temperature or DCGM_FI_DEV_POWER_USAGE")
+	case !hasLabels && opt.Host == "" && !has(dialect.Host) && !slices.ContainsFunc(all, isInstance):
+		err = errors.New("no column names the host; add one named hostname, or give the host of all rows with ?host=")
+	case !hasLabels && !has(dialect.UUID, dialect.Index, dialect.Device, dialect.PCI):
+		err = errors.New("no column names the GPU; add one named uuid or gpu_id")
+	}
+	return all, time, err
+}
+
+// check refuses columns that mean the same.
+func check(all []column) error {
+	var plain []dialect.Column
+	seen := map[string]string{}
+	for _, c := range all {
+		plain = append(plain, c.Column)
+		if c.role != reading {
+			continue
+		}
+		if first, found := seen[c.metric.Name]; found && first != c.Name {
+			return fmt.Errorf("the columns %s and %s are both %s; leave one out", first, c.Name, c.metric.Name)
+		}
+		seen[c.metric.Name] = c.Name
+	}
+	return dialect.CheckColumns(plain)
+}

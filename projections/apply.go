@@ -27,7 +27,13 @@ func (h *Host) Apply(ev *events.Event) Effect {
 	if ev.Host != h.ID && len(ev.Columns) > 0 {
 		panic("projections: event of host " + string(ev.Host) + " applied to " + string(h.ID))
 	}
-	f := fold{host: h, subjects: make([]subject, len(ev.Identities)), byEntity: make(map[events.Entity]*slot)}
+	f := fold{
+		host:     h,
+		subjects: make([]subject, len(ev.Identities)),
+		byEntity: make(map[events.Entity]*slot, len(ev.Identities)),
+		fresh:    pieces{columns: len(ev.Columns)},
+		late:     pieces{columns: len(ev.Columns)},
+	}
 	for i := range ev.Columns {
 		f.column(ev, &ev.Columns[i])
 	}

@@ -2,9 +2,11 @@ package projections
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -171,8 +173,12 @@ func FuzzParseSeries(f *testing.F) {
 	})
 	f.Fuzz(func(t *testing.T, src []byte) {
 		s, err := ParseSeries(src)
+		none, errNone := ParseSeriesOf(src, func(events.Entity, string) bool { return false })
 		if err != nil {
 			return
+		}
+		if errNone != nil || len(none.Columns) != 0 {
+			t.Errorf("passing over what can be read: %v", errNone)
 		}
 		if n := s.Records(); n > len(src) {
 			t.Errorf("%d bytes gave %d readings", len(src), n)
@@ -192,5 +198,62 @@ func seedModels(f *testing.F, store func(*Host, *events.Event) []byte) {
 		var h Host
 		h.Apply(ev)
 		f.Add(store(&h, ev))
+	}
+}
+
+// TestParsersAreModest gives parsers bytes that claim much, and looks at what they allocate.
+func TestParsersAreModest(t *testing.T) {
+	const size = 4096
+	const most = 200 // bytes of memory for each byte of source
+	rng := rand.New(rand.NewPCG(2, 9))
+	for range 300 {
+		src := make([]byte, size)
+		for i := range src {
+			switch rng.IntN(4) {
+			case 0:
+				src[i] = byte(rng.IntN(256))
+			case 1:
+				src[i] = byte(rng.IntN(8))
+			case 2:
+				src[i] = 1
+			}
+		}
+		src[0], src[1] = 1, byte(rng.IntN(3))
+		for name, parse := range map[string]func(){
+			"live":     func() { _, _ = ParseLive(src) },
+			"identity": func() { _, _ = ParseIdentity(src) },
+			"series":   func() { _, _ = ParseSeries(src) },
+		} {
+			if got := allocated(parse); got > most*size {
+				t.Fatalf("%s: %d bytes allocated for %d", name, got, size)
+			}
+		}
+	}
+}
+
+func allocated(run func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	run()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestSkipIsReading passes over varints of all lengths, and compares with reading them.
+func TestSkipIsReading(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 9))
+	var src []byte
+	for range 400 {
+		src = binary.AppendUvarint(src, rng.Uint64()>>rng.IntN(64))
+	}
+	for n := range 410 {
+		skipped, read := reader{src: src}, reader{src: src}
+		skipped.skip(n)
+		for range n {
+			read.uvarint()
+		}
+		if len(skipped.src) != len(read.src) || (skipped.err == nil) != (read.err == nil) {
+			t.Fatalf("%d varints: skipping left %d bytes (%v), reading %d (%v)", n, len(skipped.src), skipped.err, len(read.src), read.err)
+		}
 	}
 }

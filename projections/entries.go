@@ -14,7 +14,7 @@ import (
 // that several identities share at one time is given once.
 func Entries(host events.HostID, s *Series, identity *Identity, f EntryFilter) []Entry {
 	j := newJoin(s, &f)
-	var entries []Entry
+	entries := make([]Entry, 0, j.expected(f.Limit))
 	for len(j.queue) > 0 && (f.Limit <= 0 || len(entries) < f.Limit) {
 		lane := j.queue[0]
 		e := Entry{At: lane.next, Host: host, Entity: lane.entity}
@@ -83,6 +83,22 @@ func newJoin(s *Series, f *EntryFilter) *join {
 	}
 	heap.Init(&j.queue)
 	return &j
+}
+
+// expected is how many entries there are, if an entity's columns have their times in common.
+func (j *join) expected(limit int) int {
+	n := 0
+	for _, l := range j.queue {
+		longest := 0
+		for _, c := range l.cursors {
+			longest = max(longest, c.left)
+		}
+		n += longest
+	}
+	if limit > 0 {
+		return min(n, limit)
+	}
+	return n
 }
 
 // wants tells whether the filter takes a column.

@@ -2,7 +2,7 @@ package projections
 
 import (
 	"cmp"
-	"slices"
+	"sort"
 
 	"telemetry-pipeline/events"
 )
@@ -35,5 +35,5 @@ func (id *Identity) Find(of events.IdentityID) (*Known, bool) {
 }
 
 func (id *Identity) find(of events.IdentityID) (int, bool) {
-	return slices.BinarySearchFunc(id.Known, of, func(k Known, of events.IdentityID) int { return cmp.Compare(k.ID, of) })
+	return sort.Find(len(id.Known), func(i int) int { return cmp.Compare(of, id.Known[i].ID) })
 }

@@ -1,7 +1,7 @@
 package projections
 
 import (
-	"slices"
+	"sort"
 	"strings"
 
 	"telemetry-pipeline/events"
@@ -41,12 +41,12 @@ func Find(latest []Latest, metric string) (Latest, bool) {
 
 // findMetric tells where a metric is, or belongs.
 func findMetric(latest []Latest, metric string) (int, bool) {
-	return slices.BinarySearchFunc(latest, metric, func(l Latest, m string) int { return strings.Compare(l.Metric, m) })
+	return sort.Find(len(latest), func(i int) int { return strings.Compare(metric, latest[i].Metric) })
 }
 
 // find tells where an entity is, or belongs.
 func (l *Live) find(e events.Entity) (int, bool) {
-	return slices.BinarySearchFunc(l.Entities, e, func(a LiveEntity, e events.Entity) int { return compareEntity(a.Entity, e) })
+	return sort.Find(len(l.Entities), func(i int) int { return compareEntity(e, l.Entities[i].Entity) })
 }
 
 // stands tells whether l stays the latest beside another reading of its metric.

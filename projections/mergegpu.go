@@ -3,6 +3,7 @@ package projections
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 
 	"telemetry-pipeline/events"
@@ -93,7 +94,7 @@ func (h *Host) identityOf(e *LiveEntity) events.Identity {
 
 // mergePart takes a part's readings from one more host; hosts come in order of their names.
 func (g *GPU) mergePart(h *Host, e *LiveEntity) {
-	i, ok := slices.BinarySearchFunc(g.Parts, e.Entity.Part, func(p Part, name string) int { return strings.Compare(p.Name, name) })
+	i, ok := sort.Find(len(g.Parts), func(i int) int { return strings.Compare(e.Entity.Part, g.Parts[i].Name) })
 	if !ok {
 		g.Parts = slices.Insert(g.Parts, i, Part{Name: e.Entity.Part})
 	}

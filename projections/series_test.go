@@ -141,3 +141,25 @@ func TestAddWindow(t *testing.T) {
 		}
 	}
 }
+
+// TestParseSeriesOfIsTheFilteredSeries reads random subsets of columns, short and odd ones and long and plain ones.
+func TestParseSeriesOfIsTheFilteredSeries(t *testing.T) {
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 80))
+		ev := event("node-1", randomRecords(rng, 1+rng.IntN(150)))
+		if seed%4 == 0 {
+			ev = event(fleetHost(seed, 0, 1+rng.IntN(30)))
+		}
+		for _, s := range SeriesOf(ev) {
+			keep := func(e events.Entity, metric string) bool { return (len(e.Part)+len(metric)+int(seed))%3 > 0 }
+			got, err := ParseSeriesOf(AppendSeries(nil, &s), keep)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Columns = slices.DeleteFunc(s.Columns, func(c Column) bool { return !keep(c.Entity, c.Metric) })
+			if diff := gocmp.Diff(s, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("seed %d: columns differ (-want +got):\n%s", seed, diff)
+			}
+		}
+	}
+}

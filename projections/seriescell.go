@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"telemetry-pipeline/events"
 )
@@ -133,5 +134,38 @@ func (r *reader) mantissas(to []int64, absent []events.Absence) {
 	r.src = src
 	for _, a := range absent {
 		to[a.Row] = 0
+	}
+}
+
+// skipSamples passes over a sample column of so many rows.
+func (r *reader) skipSamples(names []string, rows int) {
+	head := r.uvarint()
+	if head&sampleAbsent != 0 {
+		r.absences(names, rows)
+	}
+	r.skip(rows)
+	if head&sampleExponents != 0 {
+		r.skip(rows)
+	}
+}
+
+// skip passes over n varints, eight bytes at a time: each varint ends with its only byte below 0x80.
+func (r *reader) skip(n int) {
+	src := r.src
+	for len(src) >= 8 {
+		ends := bits.OnesCount64(^binary.LittleEndian.Uint64(src) & 0x8080808080808080)
+		if ends >= n {
+			break
+		}
+		n, src = n-ends, src[8:]
+	}
+	i := 0
+	for ; n > 0 && i < len(src); i++ {
+		if src[i] < 0x80 {
+			n--
+		}
+	}
+	if r.src = src[i:]; n > 0 {
+		r.fail(errShort)
 	}
 }

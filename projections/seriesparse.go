@@ -9,9 +9,15 @@ import (
 
 // ParseSeries undoes AppendSeries. Bytes behind the model are an error. Columns may share Times.
 func ParseSeries(src []byte) (Series, error) {
+	return ParseSeriesOf(src, func(events.Entity, string) bool { return true })
+}
+
+// ParseSeriesOf is ParseSeries for the columns that keep tells to keep. The others are passed over, which costs a small part of
+// reading them.
+func ParseSeriesOf(src []byte, keep func(e events.Entity, metric string) bool) (Series, error) {
 	r := reader{src: src}
 	r.form(seriesForm)
-	p := seriesParser{reader: &r, names: r.names(), ticks: r.ticks()}
+	p := seriesParser{reader: &r, keep: keep, names: r.names(), ticks: r.ticks()}
 	p.parseVectors()
 	p.parseShapes()
 	p.parseGroups()
@@ -24,6 +30,7 @@ func ParseSeries(src []byte) (Series, error) {
 
 type seriesParser struct {
 	*reader
+	keep    func(events.Entity, string) bool
 	names   []string
 	ticks   ticks
 	vectors [][]events.Timestamp
@@ -90,33 +97,41 @@ func (p *seriesParser) parseGroups() {
 	}
 }
 
-// parseColumns makes room for all columns once it is sure that they can follow: a row takes a byte, and a column one more.
+// parseColumns makes room for what is kept once it is sure that all columns can follow: a row takes a byte, and a column one more.
 func (p *seriesParser) parseColumns() []Column {
-	count, rows := 0, 0
+	var all, kept struct{ columns, rows int }
 	for _, g := range p.groups {
 		for _, c := range g.columns {
-			count++
-			rows += len(c.times)
-		}
-		if count+rows > len(p.src) {
-			p.fail(errShort)
-			return nil
+			all.columns++
+			all.rows += len(c.times)
+			if p.keep(g.entity, c.metric) {
+				kept.columns++
+				kept.rows += len(c.times)
+			}
+			if all.columns+all.rows > len(p.src) {
+				p.fail(errShort)
+				return nil
+			}
 		}
 	}
-	if count == 0 {
-		return nil
-	}
-	columns := make([]Column, 0, count)
-	room := make([]int64, rows)
+	columns := make([]Column, 0, kept.columns)
+	room := make([]int64, kept.rows)
 	for _, g := range p.groups {
 		for _, c := range g.columns {
 			n := len(c.times)
+			if !p.keep(g.entity, c.metric) {
+				p.skipSamples(p.names, n)
+				continue
+			}
 			columns = append(columns, Column{
 				Entity: g.entity, Metric: c.metric, Source: c.source, Identity: g.identity,
 				Samples: p.samples(p.names, c.times[:n:n], room[:n:n]),
 			})
 			room = room[n:]
 		}
+	}
+	if len(columns) == 0 {
+		return nil
 	}
 	return p.inOrder(columns)
 }

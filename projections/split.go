@@ -10,6 +10,7 @@ import (
 // pieces gathers columns cut into windows. What it is given keeps its memory; only a piece whose canonical exponent differs from
 // the whole column's gets numbers of its own.
 type pieces struct {
+	columns int // about how many columns each window gets
 	windows map[Window]*[]Column
 	last    Window // the window of list
 	list    *[]Column
@@ -43,7 +44,8 @@ func (p *pieces) window(w Window) *[]Column {
 	}
 	list, ok := p.windows[w]
 	if !ok {
-		list = new([]Column)
+		columns := make([]Column, 0, p.columns)
+		list = &columns
 		p.windows[w] = list
 	}
 	p.last, p.list = w, list
@@ -81,7 +83,7 @@ func canonicalColumns(columns []Column) []Column {
 
 // SeriesOf gives an event's plausible records by window.
 func SeriesOf(ev *events.Event) map[Window]Series {
-	var p pieces
+	p := pieces{columns: len(ev.Columns)}
 	for i := range ev.Columns {
 		c := &ev.Columns[i]
 		id := &ev.Identities[c.Identity]

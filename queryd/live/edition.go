@@ -10,7 +10,7 @@ import (
 // snapshotItems is how many items a part of a snapshot holds.
 const snapshotItems = 512
 
-// position is how far a reader is. Within one process eras, and positions within an era, only grow.
+// position is how far a reader is: in the era-th generation that this process served, at a revision. Within one process eras, and positions within an era, only grow.
 type position struct {
 	era int
 	at  int64
@@ -19,7 +19,7 @@ type position struct {
 func (p position) less(q position) bool { return p.era < q.era || p.era == q.era && p.at < q.at }
 
 // position gives where a reader of all of s is.
-func (s *State) position() position { return position{s.era, s.at.Number} }
+func (s *State) position() position { return position{len(s.eras), s.at.Number} }
 
 // edition is what a group reads of one State. Readers that are equally far share one Message.
 type edition struct {
@@ -52,11 +52,11 @@ func (e *edition) update(from position) *Message {
 // follows tells whether update can tell all that changed after a position.
 func (e *edition) follows(from position) bool { return e.after(from) >= e.state.kept }
 
-// after is the position after which a reader wants the changes. One of an earlier era wants those of the switch in any case,
-// which may have been at the very position it knows.
+// after is the position after which a reader wants the changes. One of an earlier era wants those of the switches since in any
+// case, the first of which may have been at the very position it knows.
 func (e *edition) after(from position) int64 {
-	if from.era < e.state.era {
-		return min(from.at, e.state.since-1)
+	if from.era < len(e.state.eras) {
+		return min(from.at, e.state.eras[from.era]-1)
 	}
 	return from.at
 }

@@ -71,7 +71,7 @@ func New(cfg Config, src source, facts events.Facts, lg *slog.Logger) (*Hub, err
 
 // Ready is nil once the view is current.
 func (h *Hub) Ready() error {
-	if h.State().era == 0 {
+	if !h.State().loaded() {
 		return errors.Join(ErrLoading, h.Degraded())
 	}
 	return nil

@@ -40,7 +40,7 @@ func newMetrics(h *Hub) metrics {
 		hosts:       gauge("live_hosts", "Hosts in the view.", func(s *State) float64 { return float64(len(s.hosts)) }),
 		positions:   gauge("live_folded_revision", "Log position up to which every partition is folded.", func(s *State) float64 { return float64(s.folded.Number) }),
 		age: gauge("live_view_age_seconds", "Time since etcd last confirmed the view.", func(s *State) float64 {
-			if s.era == 0 {
+			if !s.loaded() {
 				return 0
 			}
 			return time.Since(s.asOf).Seconds()

@@ -98,7 +98,7 @@ func (r *runner) take(n news) {
 // promote serves the candidate once it has reached what is served, and publishes the difference.
 func (r *runner) promote(now time.Time) {
 	prev, next := r.served.state, r.candidate
-	begins := prev.era == 0 || prev.generation != next.state.generation
+	begins := !prev.loaded() || prev.generation != next.state.generation
 	if begins && !next.caughtUp(r.served.offsets) {
 		r.hub.troubled("switch", fmt.Errorf("generation %s is active and has not reached what is served: %w", next.state.generation, errBehind))
 		return

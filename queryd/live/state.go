@@ -20,11 +20,16 @@ type State struct {
 	entries []*entry           // the same, sorted by orderEntry
 	hosts   []*Host            // sorted by orderHost
 
-	era   int    // counts the generations that this process served
-	since int64  // the position of this generation's first load: what changed after it is known exactly
-	left  []left // what left a host lately, ascending by position
-	kept  int64  // everything that left after this position is in left
+	eras []int64 // where each generation that this process served began: what changed after that is known exactly
+	left []left  // what left a host lately, ascending by position
+	kept int64   // everything that left after this position is in left
 }
+
+// loaded tells whether there was a first load.
+func (s *State) loaded() bool { return len(s.eras) > 0 }
+
+// since is where the generation began.
+func (s *State) since() int64 { return s.eras[len(s.eras)-1] }
 
 // place is where in the stream something is, and how far the log is folded there.
 type place struct {

@@ -57,7 +57,7 @@ func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 		return nil, ErrClosed
 	}
 	h.metrics.subscribers.WithLabelValues(string(mode)).Inc()
-	if s := h.State(); s.era > 0 {
+	if s := h.State(); s.loaded() {
 		h.join(sub, s)
 	} else {
 		h.early[sub] = struct{}{}
@@ -104,10 +104,10 @@ func (h *Hub) start(sub *Subscription, s *State) start {
 		return start{snapshot: true, reason: ResetEpoch}
 	case generation != s.generation:
 		return start{snapshot: true, reason: ResetGeneration}
-	case at.Number < s.since || at.Number < s.kept:
+	case at.Number < s.since() || at.Number < s.kept:
 		return start{snapshot: true, reason: ResetCompacted}
 	}
-	out := start{resumed: true, from: position{s.era, at.Number}}
+	out := start{resumed: true, from: position{len(s.eras), at.Number}}
 	if sub.mode == EventsMode {
 		if out.replay, ok = h.ring.after(at.Number); !ok {
 			return start{snapshot: true, reason: ResetCompacted}

@@ -123,8 +123,8 @@ func TestReaderBehindWhatIsKept(t *testing.T) {
 		apply := func(s projections.Stored) {
 			at++
 			c := v.apply(projections.Batch{At: events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster, Number: at}, Hosts: []projections.Stored{s}}, time.Now())
-			if v.state.era == 0 {
-				v.state.era = 1
+			if !v.state.loaded() {
+				v.state.eras = []int64{0}
 			}
 			h.publish(v.state, c, false)
 			h.tick(time.Now())

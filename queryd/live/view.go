@@ -170,8 +170,8 @@ func (v *view) adopt(prev *State, now time.Time) *change {
 		hosts[id] = true
 	}
 	next := *prev
-	if prev.generation != v.state.generation || prev.era == 0 {
-		next.generation, next.era, next.since = v.state.generation, prev.era+1, max(at.Number, prev.at.Number)
+	if prev.generation != v.state.generation || !prev.loaded() {
+		next.generation, next.eras = v.state.generation, append(slices.Clip(prev.eras), max(at.Number, prev.at.Number))
 	}
 	v.state = &next
 	return v.advance(at, now, merged, hosts)

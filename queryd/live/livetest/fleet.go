@@ -1,6 +1,8 @@
 package livetest
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	"telemetry-pipeline/events"
@@ -74,11 +76,5 @@ func (f *Fleet) Clone() *Fleet {
 	return out
 }
 
-// Hosts gives the names of all hosts.
-func (f *Fleet) Hosts() []events.HostID {
-	var out []events.HostID
-	for id := range f.hosts {
-		out = append(out, id)
-	}
-	return out
-}
+// Hosts gives the names of all hosts, sorted.
+func (f *Fleet) Hosts() []events.HostID { return slices.Sorted(maps.Keys(f.hosts)) }

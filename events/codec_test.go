@@ -3,8 +3,6 @@ package events
 import (
 	"errors"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func newTestCodec(t testing.TB) *Codec {
@@ -27,8 +25,8 @@ func TestCodecRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(ev, got); diff != "" {
-			t.Errorf("event changed on its way (-want +got):\n%s", diff)
+		if d := diff(ev, got); d != "" {
+			t.Errorf("event changed on its way (-want +got):\n%s", d)
 		}
 	}
 	for seed := range uint64(300) {

@@ -25,6 +25,7 @@ type Cutter struct {
 	heap  fullest     // by records open at the latest cut
 	moved []*openHost // those that changed since
 	spare []*openHost
+	maker eventMaker
 }
 
 // openHost is a host with open records.
@@ -109,7 +110,7 @@ func (c *Cutter) newHost(name HostID) *openHost {
 // cut closes a host and appends its event, if it has records.
 func (c *Cutter) cut(done []Event, h *openHost) []Event {
 	if len(h.readings) > 0 {
-		done = append(done, h.event(c.upload))
+		done = append(done, c.maker.event(&h.openEvent, c.upload))
 	}
 	c.open -= h.open
 	delete(c.hosts, h.host)

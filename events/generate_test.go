@@ -3,10 +3,24 @@ package events
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
+
+// diff tells how got differs from want, "" when it does not: cmp.Diff, which is slow, only where there is something to tell.
+func diff(want, got any) string {
+	if reflect.DeepEqual(want, got) {
+		return ""
+	}
+	if text := cmp.Diff(want, got); text != "" {
+		return text
+	}
+	return fmt.Sprintf("want %#v\ngot  %#v", want, got)
+}
 
 // random gives the same numbers in every run of a test.
 func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0xE7E47)) }

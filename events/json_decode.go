@@ -67,7 +67,8 @@ func (d *jsonDecoder) decode(data []byte) (Event, error) {
 	if len(d.open.readings) == 0 {
 		return Event{}, errors.New("it has no readings")
 	}
-	ev := d.open.event(d.meta.Upload)
+	var m eventMaker
+	ev := m.event(d.open, d.meta.Upload)
 	ev.AppendedAt = d.meta.AppendedAt
 	if d.meta.Sequence != (Sequence{}) {
 		ev.Sequence = d.meta.Sequence

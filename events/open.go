@@ -1,7 +1,6 @@
 package events
 
 import (
-	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -23,21 +22,30 @@ type openEvent struct {
 	identities []*Identity
 	digests    [][16]byte
 	byPointer  map[*Identity]int32
-	byContent  map[string]int32
+	byDigest   map[[16]byte]int32
 
-	columns   []columnName
-	byName    map[columnName]int32
-	following []int32 // by column, the one that came after it last time
+	names    []columnName
+	byName   map[columnName]int32 // of names past the first few
+	lastName int32
+
+	columns    []openColumn
+	byColumn   map[columnKey]int32
+	lastColumn int32
 
 	readings []reading
 	absent   []Value // of readings, by their mantissa
-	last     int32   // column of the newest reading
 }
 
-// columnName is what makes a column of an event.
-type columnName struct {
-	identity       int32
-	metric, source string
+// columnName is a metric and the name it came under.
+type columnName struct{ metric, source string }
+
+// columnKey is what makes a column: an identity and a name, by their indices.
+type columnKey struct{ identity, name int32 }
+
+// openColumn is a column, and the one that came after it last time.
+type openColumn struct {
+	columnKey
+	next int32
 }
 
 // reading is a record's place, time and value. Of an absent one the mantissa is its index in openEvent.absent.
@@ -52,8 +60,9 @@ type reading struct {
 func newOpenEvent() *openEvent {
 	return &openEvent{
 		byPointer: make(map[*Identity]int32),
-		byContent: make(map[string]int32),
+		byDigest:  make(map[[16]byte]int32),
 		byName:    make(map[columnName]int32),
+		byColumn:  make(map[columnKey]int32),
 	}
 }
 
@@ -62,19 +71,24 @@ func (o *openEvent) begin(host HostID, zone string) {
 	o.host, o.zone = host, zone
 	o.buf = appendText(appendText(o.buf[:0], string(host)), zone)
 	o.chain = xxh3.Hash128(o.buf).Bytes()
+	o.identities = slices.Grow(o.identities, 8)
+	o.digests = slices.Grow(o.digests, 8)
+	o.columns = slices.Grow(o.columns, 16)
+	o.readings = slices.Grow(o.readings, 16)
 }
 
 // reset forgets all records, and keeps the memory.
 func (o *openEvent) reset() {
 	clear(o.byPointer)
-	clear(o.byContent)
+	clear(o.byDigest)
 	clear(o.byName)
+	clear(o.byColumn)
 	clear(o.identities)
-	clear(o.columns)
+	clear(o.names)
 	clear(o.absent)
-	o.host, o.zone, o.last = "", "", 0
-	o.identities, o.digests, o.columns, o.following = o.identities[:0], o.digests[:0], o.columns[:0], o.following[:0]
-	o.readings, o.absent = o.readings[:0], o.absent[:0]
+	o.host, o.zone, o.lastName, o.lastColumn = "", "", 0, 0
+	o.identities, o.digests, o.names = o.identities[:0], o.digests[:0], o.names[:0]
+	o.columns, o.readings, o.absent = o.columns[:0], o.readings[:0], o.absent[:0]
 }
 
 // add takes a record in. It does not keep its Text.
@@ -103,23 +117,50 @@ func (o *openEvent) hash(r *Record, column int32) {
 // before is tried first.
 func (o *openEvent) column(r *Record) int32 {
 	if len(o.columns) > 0 {
-		next := o.following[o.last]
+		next := o.columns[o.lastColumn].next
 		c := &o.columns[next]
-		if o.identities[c.identity] == r.Identity && c.metric == r.Metric && c.source == r.Source {
-			o.last = next
+		if o.identities[c.identity] == r.Identity && o.names[c.name].of(r) {
+			o.lastColumn = next
 			return next
 		}
 	}
-	name := columnName{o.identity(r.Identity), r.Metric, r.Source}
-	n, ok := o.byName[name]
+	key := columnKey{o.identity(r.Identity), o.name(r)}
+	n, ok := o.byColumn[key]
 	if !ok {
 		n = int32(len(o.columns))
-		o.byName[name] = n
-		o.columns = append(o.columns, name)
-		o.following = append(o.following, n)
+		o.byColumn[key] = n
+		o.columns = append(o.columns, openColumn{columnKey: key, next: n})
 	}
-	o.following[o.last] = n
-	o.last = n
+	o.columns[o.lastColumn].next = n
+	o.lastColumn = n
+	return n
+}
+
+// of tells whether it is a record's name.
+func (n *columnName) of(r *Record) bool { return n.metric == r.Metric && n.source == r.Source }
+
+// name finds a record's name: like the last one, one of the first few, or any.
+func (o *openEvent) name(r *Record) int32 {
+	const few = 12
+	if len(o.names) > 0 && o.names[o.lastName].of(r) {
+		return o.lastName
+	}
+	for i := range min(few, len(o.names)) {
+		if o.names[i].of(r) {
+			o.lastName = int32(i)
+			return o.lastName
+		}
+	}
+	name := columnName{r.Metric, r.Source}
+	n, ok := o.byName[name]
+	if !ok {
+		n = int32(len(o.names))
+		o.names = append(o.names, name)
+		if n >= few {
+			o.byName[name] = n
+		}
+	}
+	o.lastName = n
 	return n
 }
 
@@ -129,94 +170,14 @@ func (o *openEvent) identity(id *Identity) int32 {
 		return n
 	}
 	o.buf = id.appendContent(o.buf[:0])
-	n, ok := o.byContent[string(o.buf)]
-	if !ok {
+	digest := [16]byte(xxh3.Hash128(o.buf).Bytes())
+	n, ok := o.byDigest[digest]
+	if !ok || o.identities[n].Compare(id) != 0 {
 		n = int32(len(o.identities))
-		o.byContent[string(o.buf)] = n
+		o.byDigest[digest] = n
 		o.identities = append(o.identities, id)
-		o.digests = append(o.digests, xxh3.Hash128(o.buf).Bytes())
+		o.digests = append(o.digests, digest)
 	}
 	o.byPointer[id] = n
 	return n
-}
-
-// event makes the event of what was added, at least one record.
-func (o *openEvent) event(upload UploadID) Event {
-	ev := Event{Host: o.host, Sequence: o.chain, Zone: o.zone, Upload: upload}
-	ranks := o.sortIdentities(&ev)
-	order := make([]int32, len(o.columns))
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortFunc(order, func(i, j int32) int {
-		a, b := &o.columns[i], &o.columns[j]
-		return cmp.Or(cmp.Compare(ranks[a.identity], ranks[b.identity]), cmp.Compare(a.metric, b.metric), cmp.Compare(a.source, b.source))
-	})
-	samples := o.samples()
-	ev.Columns = make([]Column, len(order))
-	for i, n := range order {
-		name := &o.columns[n]
-		ev.Columns[i] = Column{Identity: ranks[name.identity], Metric: name.metric, Source: name.source, Samples: samples[n]}
-	}
-	return ev
-}
-
-// sortIdentities sets the event's identities, and tells the place of each of o's.
-func (o *openEvent) sortIdentities(ev *Event) (ranks []int) {
-	order := make([]int, len(o.identities))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int { return o.identities[i].Compare(o.identities[j]) })
-	ranks = make([]int, len(order))
-	ev.Identities = make([]Identity, len(order))
-	for rank, i := range order {
-		ranks[i] = rank
-		ev.Identities[rank] = *o.identities[i]
-	}
-	return ranks
-}
-
-// samples spreads the readings over their columns, all in one piece of memory, and makes each canonical.
-func (o *openEvent) samples() []Samples {
-	out := make([]Samples, len(o.columns))
-	counts := make([]int, len(o.columns))
-	for i := range o.readings {
-		counts[o.readings[i].column]++
-	}
-	times := make([]Timestamp, len(o.readings))
-	mantissas := make([]int64, len(o.readings))
-	exponents := make([]int16, len(o.readings))
-	end := 0
-	for i, n := range counts {
-		out[i].Times = times[end : end : end+n]
-		out[i].Mantissas = mantissas[end : end : end+n]
-		out[i].Exponents = exponents[end : end : end+n]
-		end += n
-	}
-	for i := range o.readings {
-		o.spread(&o.readings[i], &out[o.readings[i].column])
-	}
-	for i := range out {
-		s := &out[i]
-		s.setRows(s.Mantissas, s.Exponents)
-		s.Exponents = slices.Clone(s.Exponents) // rare; those of all others need not stay
-		if !s.sorted() {
-			s.sort()
-		}
-	}
-	return out
-}
-
-// spread appends one reading to its column.
-func (o *openEvent) spread(r *reading, s *Samples) {
-	n := normalised(r.mantissa, r.exponent)
-	if r.absent {
-		v := &o.absent[r.mantissa]
-		s.Absent = append(s.Absent, Absence{Row: len(s.Times), Reason: v.Absent, Raw: v.Raw})
-		n = Number{}
-	}
-	s.Times = append(s.Times, r.at)
-	s.Mantissas = append(s.Mantissas, n.Mantissa)
-	s.Exponents = append(s.Exponents, n.Exponent)
 }

@@ -1,0 +1,197 @@
+package events
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// wideNames stands for the metric catalogue.
+func wideNames(source string) string {
+	return map[string]string{
+		"gpu_utilization": "DCGM_FI_DEV_GPU_UTIL", "power_draw": "DCGM_FI_DEV_POWER_USAGE", "memory_used_mb": "DCGM_FI_DEV_FB_USED",
+		"DCGM_FI_DEV_GPU_TEMP": "DCGM_FI_DEV_GPU_TEMP", "utilization.gpu": "DCGM_FI_DEV_GPU_UTIL",
+	}[source]
+}
+
+func TestJSONRoundTrip(t *testing.T) {
+	c := newTestCodec(t)
+	c.Resolve = func(string) string { return "not asked for long rows that say it" }
+	for seed := range uint64(300) {
+		want := someEvent(random(seed))
+		value, err := EncodeJSON(nil, &want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !json.Valid(value) {
+			t.Fatalf("seed %d: it is no JSON: %s", seed, value)
+		}
+		got, err := c.Decode(value)
+		if err != nil {
+			t.Fatalf("seed %d: %v\n%s", seed, err, value)
+		}
+		if d := diff(want, got); d != "" {
+			t.Fatalf("seed %d (-want +got):\n%s", seed, d)
+		}
+	}
+}
+
+// reading is what a test wants of one column with one reading.
+type wantReading struct{ Metric, Source, Value, Raw string }
+
+func columnsOf(ev Event) (out []wantReading) {
+	for i := range ev.Columns {
+		c := &ev.Columns[i]
+		for _, v := range c.All() {
+			w := wantReading{Metric: c.Metric, Source: c.Source, Value: v.Number.String(), Raw: v.Raw}
+			if v.Absent != Present {
+				w.Value = v.Absent.String()
+			}
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+func TestDecodeWideRow(t *testing.T) {
+	const row = `{"timestamp":"2024-01-01 12:00:01","gpu_id":0,"uuid":"GPU-00000001","device":"nvidia0","model_name":"Tesla V100",
+		"hostname":"test-host-1","gpu_utilization":75.5,"memory_used_mb":"8192","power_draw":null,"DCGM_FI_DEV_GPU_TEMP":65,
+		"rack":"r7","slot":3,"pci_bus_id":"0000:0F:00.0"}`
+	ev, err := DecodeJSON([]byte(row), wideNames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []wantReading{
+		{"DCGM_FI_DEV_FB_USED", "memory_used_mb", "8192", ""},
+		{"DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_GPU_TEMP", "65", ""},
+		{"DCGM_FI_DEV_GPU_UTIL", "gpu_utilization", "75.5", ""},
+		{"DCGM_FI_DEV_POWER_USAGE", "power_draw", "blank", ""},
+	}
+	if d := diff(want, columnsOf(ev)); d != "" {
+		t.Errorf("readings (-want +got):\n%s", d)
+	}
+	identity := []Identity{{UUID: "GPU-00000001", Index: "0", PCI: "00000000:0f:00.0", Device: "nvidia0", Model: "Tesla V100",
+		Labels: []Label{{"rack", "r7"}, {"slot", "3"}}}}
+	if d := diff(identity, ev.Identities); d != "" {
+		t.Errorf("identities (-want +got):\n%s", d)
+	}
+	if ev.Host != "test-host-1" || ev.Zone != "UTC" || ev.First().String() != "2024-01-01T12:00:01Z" {
+		t.Errorf("got host %q, zone %q, first %v", ev.Host, ev.Zone, ev.First())
+	}
+	if ev.Sequence == (Sequence{}) {
+		t.Error("a row without a sequence got none")
+	}
+	again, err := DecodeJSON([]byte("["+row+","+row+"]"), wideNames)
+	if err != nil || again.Records() != 4 {
+		t.Errorf("the row twice gave %d records, %v, want 4", again.Records(), err)
+	}
+}
+
+func TestDecodeLongRows(t *testing.T) {
+	const rows = `[
+		{"timestamp":"2025-07-18T20:42:34Z","metric_name":"utilization.gpu","gpu_id":"0","uuid":"GPU-1","modelName":"H100","Hostname":"h","pod":"","value":"0","labels_raw":"job=\"x\""},
+		{"timestamp":"2025-07-18T20:42:35Z","metric_name":"other","gpu_id":"0","uuid":"GPU-1","modelName":"H100","Hostname":"h","value":66.781},
+		{"timestamp":"2025-07-18T20:42:35Z","metric_name":"third","gpu_id":"0","uuid":"GPU-1","modelName":"H100","Hostname":"h","value":null,"absent":"not_supported","raw":"[N/A]"}]`
+	ev, err := DecodeJSON([]byte(rows), wideNames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []wantReading{
+		{"other", "other", "66.781", ""},
+		{"third", "third", "not_supported", "[N/A]"},
+		{"DCGM_FI_DEV_GPU_UTIL", "utilization.gpu", "0", ""},
+	}
+	if d := diff(want, columnsOf(ev)); d != "" {
+		t.Errorf("readings (-want +got):\n%s", d)
+	}
+	if got := ev.Identities[1].Labels; ev.Zone != "" || len(got) != 1 || got[0] != (Label{"labels_raw", `job="x"`}) {
+		t.Errorf("got zone %q, labels %v", ev.Zone, got)
+	}
+}
+
+func TestDecodeWithoutResolver(t *testing.T) {
+	ev, err := DecodeJSON([]byte(`{"timestamp":"2025-07-18T20:42:34Z","hostname":"h","gpu_id":1,"fan":-3e2,"note":"x"}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := diff([]wantReading{{"fan", "fan", "-300", ""}}, columnsOf(ev)); d != "" {
+		t.Errorf("readings (-want +got):\n%s", d)
+	}
+}
+
+func TestDecodeJSONRefuses(t *testing.T) {
+	good := `{"timestamp":"2025-07-18T20:42:34Z","hostname":"h","gpu_id":1,"power_draw":3}`
+	if _, err := DecodeJSON([]byte(good), wideNames); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		``:                "EOF",
+		`[]`:              "no rows",
+		`[` + good:        "EOF",
+		good + good:       "behind",
+		`[` + good + `]]`: "behind",
+		`[3]`:             "row 1",
+		`{}`:              "hostname",
+		`null`:            "hostname",
+		strings.Replace(good, `"hostname":"h",`, "", 1):                                                 "hostname",
+		strings.Replace(good, "2025-07-18T20:42:34Z", "18.7.2025", 1):                                   "parsing time",
+		strings.Replace(good, "2025-07-18T20:42:34Z", "9999-07-18 20:42:34", 1):                         "between the years",
+		strings.Replace(good, `"power_draw":3`, `"power_draw":"much"`, 1):                               "power_draw",
+		strings.Replace(good, `"power_draw":3`, `"power_draw":true`, 1):                                 "power_draw",
+		strings.Replace(good, `"power_draw":3`, `"fan":3`, 1):                                           "no readings",
+		strings.Replace(good, `"power_draw":3`, `"metric_name":"x"`, 1):                                 "no value",
+		strings.Replace(good, `"power_draw":3`, `"metric_name":"","value":3`, 1):                        "metric_name",
+		strings.Replace(good, `"power_draw":3`, `"metric_name":"x","value":null,"absent":"gone"`, 1):    "parsing reason",
+		strings.Replace(good, `"power_draw":3`, `"metric_name":"x","value":null,"absent":"present"`, 1): "no reason",
+		strings.Replace(good, `"power_draw":3`, `"power_draw":3,"event_sequence":"12"`, 1):              "sequence",
+		"[" + good + "," + strings.Replace(good, `"h"`, `"g"`, 1) + "]":                                 "host",
+		strings.Replace(good, `"h"`, "\"h\xff\"", 1):                                                    "UTF-8",
+	} {
+		if _, err := DecodeJSON([]byte(text), wideNames); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("decoding %s: got error %v, want one with %q", text, err, want)
+		}
+	}
+}
+
+func TestEncodeJSONRefuses(t *testing.T) {
+	for name, id := range map[string]Identity{
+		"text that is not UTF-8": {Pod: "\xff"},
+		"a label twice":          {Labels: []Label{{"a", "1"}, {"a", "2"}}},
+	} {
+		c := NewCutter(CutRules{}, "", "")
+		c.Row("h", 1, []Record{{Identity: &id, Metric: "m", Value: Value{Number: Int(1)}}})
+		if _, err := EncodeJSON(nil, &c.Flush()[0]); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+}
+
+func FuzzJSON(f *testing.F) {
+	f.Add([]byte(`{"timestamp":"2025-07-18T20:42:34Z","hostname":"h","gpu_id":1,"power_draw":3}`))
+	f.Add([]byte(`[{"timestamp":"2025-07-18 20:42:34","Hostname":"h","metric_name":"x","value":"1e5","labels":{"a":"b"},"b":[1]}]`))
+	for seed := range uint64(4) {
+		ev := someEvent(random(seed))
+		value, err := EncodeJSON(nil, &ev)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(value)
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		ev, err := DecodeJSON(value, wideNames)
+		if err != nil {
+			return
+		}
+		again, err := EncodeJSON(nil, &ev)
+		if err != nil {
+			return // a label twice
+		}
+		got, err := DecodeJSON(again, wideNames)
+		if err != nil {
+			t.Fatalf("reading it again: %v\n%s", err, again)
+		}
+		if d := diff(ev, got); d != "" {
+			t.Fatalf("it changed (-want +got):\n%s", d)
+		}
+	})
+}

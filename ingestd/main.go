@@ -16,7 +16,7 @@ import (
 func main() {
 	var store events.Config
 	var intake ingest.Config
-	flags := func(fs *flag.FlagSet) { store.Flags(fs); intake.Flags(fs) }
+	flags := func(fs *flag.FlagSet) { store.Flags(fs); intake.Flags(fs); daemon.AdminPort(fs, 9081) }
 	daemon.Main("ingestd", flags, func(ctx context.Context, lg *slog.Logger) ([]daemon.Part, error) {
 		log, err := events.Open(ctx, store, lg)
 		if err != nil {
@@ -26,7 +26,7 @@ func main() {
 		if err != nil {
 			return nil, errors.Join(err, log.Close())
 		}
-		srv, err := ingest.New(intake, log, snapshot.New(client, store, log.Facts(), lg), lg)
+		srv, err := ingest.New(intake, log, visible{snapshot.New(client, store, log.Facts(), lg)}, lg)
 		if err != nil {
 			return nil, errors.Join(err, client.Close(), log.Close())
 		}

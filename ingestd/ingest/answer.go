@@ -29,7 +29,7 @@ func (s *Server) answer(c *fiber.Ctx, rec *receipt, err error) error {
 		}
 		return c.JSON(success{true, rec})
 	}
-	r := s.classify(c, err)
+	r := classify(c, err)
 	if rec.Size == 0 {
 		return s.send(c, r, nil)
 	}
@@ -43,7 +43,13 @@ func (s *Server) answer(c *fiber.Ctx, rec *receipt, err error) error {
 }
 
 // fail answers the errors of every other request.
-func (s *Server) fail(c *fiber.Ctx, err error) error { return s.send(c, s.classify(c, err), nil) }
+func (s *Server) fail(c *fiber.Ctx, err error) error {
+	r := classify(c, err)
+	if r.code == codeInternal {
+		s.lg.Error("request failed", "path", c.Path(), "err", err)
+	}
+	return s.send(c, r, nil)
+}
 
 func (s *Server) send(c *fiber.Ctx, r *refusal, rec *receipt) error {
 	if r.retryAfter > 0 {
@@ -53,8 +59,9 @@ func (s *Server) send(c *fiber.Ctx, r *refusal, rec *receipt) error {
 	return c.Status(r.status).JSON(failure{Error: r.text, Code: r.code, receipt: rec})
 }
 
-// classify finds the refusal in an error. Fiber's own errors are read by their status, and any other is logged and masked.
-func (s *Server) classify(c *fiber.Ctx, err error) *refusal {
+// classify finds the refusal in an error. Fiber's own errors are read by their status, and any other is masked: its text is
+// for the log.
+func classify(c *fiber.Ctx, err error) *refusal {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
 	}
@@ -64,11 +71,14 @@ func (s *Server) classify(c *fiber.Ctx, err error) *refusal {
 			return refuse(f.Code, codeNotFound, "nothing is served at %s; files go to POST /api/v1/csv/upload", c.Path())
 		case f.Code == fiber.StatusMethodNotAllowed:
 			return refuse(f.Code, codeMethod, "%s does not take %s; files go to POST /api/v1/csv/upload", c.Path(), c.Method())
+		case f.Code == fiber.StatusRequestTimeout:
+			return refuse(f.Code, codeStalled, "the request did not arrive in time; send it again")
+		case strings.Contains(f.Message, "EOF"):
+			return truncated(err)
 		case f.Code < fiber.StatusInternalServerError:
 			return refuse(f.Code, codeBadRequest, "the request could not be read: %s", strings.TrimPrefix(f.Message, "fasthttp: "))
 		}
 	}
-	s.lg.Error("request failed", "path", c.Path(), "err", err)
 	return refuse(fiber.StatusInternalServerError, codeInternal, "the server failed on this request; its log says why")
 }
 

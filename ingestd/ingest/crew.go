@@ -26,15 +26,20 @@ func newCrew(ctx context.Context, onFail func(error)) *crew {
 
 func (c *crew) start(stage func(ctx context.Context) error) {
 	c.wg.Go(func() {
-		defer func() {
-			if p := recover(); p != nil {
-				c.fail(fmt.Errorf("panic while processing an upload: %v\n%s", p, debug.Stack()))
-			}
-		}()
-		if err := stage(c.ctx); err != nil {
+		if err := caught(func() error { return stage(c.ctx) }); err != nil {
 			c.fail(err)
 		}
 	})
+}
+
+// caught makes a panic an error.
+func caught(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do()
 }
 
 func (c *crew) fail(err error) {

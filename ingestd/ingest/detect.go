@@ -75,6 +75,7 @@ func detect(file io.Reader, opt rows.Options, p parameters) (*telemetry, error) 
 	if err := checkText(head); err != nil {
 		return nil, err
 	}
+	first := firstLine(head) // head does not outlive the next call of the scanner
 	candidates := grammars()
 	if p.grammar != nil {
 		candidates = []grammar{*p.grammar}
@@ -95,7 +96,7 @@ func detect(file io.Reader, opt rows.Options, p parameters) (*telemetry, error) 
 	case err != nil:
 		return nil, err
 	case !ok && p.grammar == nil:
-		return nil, notTelemetry(head)
+		return nil, notTelemetry(first)
 	case !ok:
 		found = *p.grammar // its own complaint about the header is the better answer
 	}
@@ -106,10 +107,14 @@ func detect(file io.Reader, opt rows.Options, p parameters) (*telemetry, error) 
 	return &telemetry{dialect: found.name, headers: texts(header), scanner: sc, worker: workers}, nil
 }
 
-func notTelemetry(head []byte) error {
+func firstLine(head []byte) string {
 	first, _, _ := bytes.Cut(bytes.TrimLeft(head, "\r\n"), []byte("\n"))
+	return rows.Excerpt(bytes.TrimRight(first, "\r"))
+}
+
+func notTelemetry(first string) error {
 	return refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry,
-		"no known telemetry dialect starts like %q; known are %s (name one with ?dialect=)", rows.Excerpt(first), grammarNames(grammars()))
+		"no known telemetry dialect starts like %q; known are %s (name one with ?dialect=)", first, grammarNames(grammars()))
 }
 
 // magics are beginnings of files that people send by mistake, named so that the answer can say what it was.

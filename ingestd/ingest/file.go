@@ -77,17 +77,19 @@ func (f *form) missing() error {
 	return refuse(fiber.StatusBadRequest, codeMissingFile, "%s; send the file in the field \"file\": curl -F file=@export.csv", came)
 }
 
-// rest reads the form to its end and refuses another file.
-func (f *form) rest() error {
+// rest reads the form to its end and refuses another file. The file before is whole, so a form that breaks off after it
+// is worth no more than a warning.
+func (f *form) rest() (warning string, err error) {
 	for {
 		part, err := f.parts.NextPart()
 		switch {
 		case err == io.EOF:
-			return nil
+			return "", nil
 		case err != nil:
-			return formError(err)
+			return "the form broke off after the file; the file itself was whole", nil
 		case part.FormName() == "file":
-			return refuse(fiber.StatusBadRequest, codeOneFile, "one file per upload: the first one was taken, %q and what follows it were not; send them one by one", baseName(part.FileName()))
+			return "", refuse(fiber.StatusBadRequest, codeOneFile,
+				"one file per upload: the first one was taken, %q and what follows it were not; send them one by one", baseName(part.FileName()))
 		}
 	}
 }

@@ -4,51 +4,33 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
 )
 
-// recorder is a log that keeps what was appended, by content. It can refuse, and it can hold appends back.
+func TestMain(m *testing.M) { eventstest.Main(m) }
+
+// recorder is a log in memory that can be down and that can hold appends back. As the waiter it sees everything as folded,
+// but for a host called never-folded.
 type recorder struct {
-	facts events.Facts
+	*eventstest.MemoryLog
 
-	mu     sync.Mutex
-	events map[string]events.Event
-	at     map[string]int64 // revision of each event
-	next   int64
-	down   bool
-	hold   chan struct{} // while not nil, appends wait for it to be closed
-	upto   map[events.Partition]events.Revision
+	mu   sync.Mutex
+	hold chan struct{} // while not nil, appends wait for it to be closed
 }
 
+// newRecorder cuts early, so that small files give many events.
 func newRecorder() *recorder {
-	return &recorder{
-		facts: events.Facts{Epoch: 7, Cluster: 9, Partitions: 64, PartitionHash: "xxh3",
-			Cut: events.CutRules{EventRecords: 50, EventBytes: 1 << 20, OpenRecords: 300}},
-		events: map[string]events.Event{}, at: map[string]int64{}, next: 1,
-	}
+	return newRecorderOf(events.CutRules{EventRecords: 50, OpenRecords: 300})
 }
 
-func (r *recorder) Facts() events.Facts { return r.facts }
-
-func (r *recorder) revision(n int64) events.Revision {
-	return events.Revision{Epoch: r.facts.Epoch, Cluster: r.facts.Cluster, Number: n}
+func newRecorderOf(rules events.CutRules) *recorder {
+	return &recorder{MemoryLog: eventstest.NewLog(events.Facts{Cut: rules})}
 }
-
-func (r *recorder) Head(context.Context) (events.Revision, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.down {
-		return events.Revision{}, errDown
-	}
-	return r.revision(r.next), nil
-}
-
-var errDown = errors.New("the log is down")
 
 func (r *recorder) Append(ctx context.Context, evs []events.Event) ([]events.Appended, error) {
 	r.mu.Lock()
@@ -61,54 +43,51 @@ func (r *recorder) Append(ctx context.Context, evs []events.Event) ([]events.App
 			return nil, context.Cause(ctx)
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.down {
-		return nil, errDown
-	}
-	r.next++
-	out := make([]events.Appended, len(evs))
-	for i, e := range evs {
-		key := string(e.Host) + "/" + e.First().String() + "/" + string(e.Sequence[:])
-		_, found := r.at[key]
-		if !found {
-			e.Upload = "" // not part of the content
-			r.events[key], r.at[key] = e, r.next
-		}
-		out[i] = events.Appended{Created: !found, Revision: r.revision(r.at[key]), Key: key}
-	}
-	return out, nil
+	return r.MemoryLog.Append(ctx, evs)
 }
 
-// WaitFolded sees what it is asked for, unless the log is held: then it waits as for a fold that does not come.
-func (r *recorder) WaitFolded(ctx context.Context, upto map[events.Partition]events.Revision) error {
-	r.mu.Lock()
-	r.upto = upto
-	r.mu.Unlock()
-	for p := range upto {
-		if strings.Contains(string(r.hostOf(p)), "never-folded") {
-			<-ctx.Done()
-			return context.Cause(ctx)
-		}
+func (r *recorder) WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error {
+	if _, waits := upto[events.PartitionOf("never-folded", r.Facts().Partitions)]; waits {
+		<-ctx.Done()
+		return context.Cause(ctx)
 	}
 	return nil
 }
 
-func (r *recorder) hostOf(p events.Partition) events.HostID {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.events {
-		if events.PartitionOf(e.Host, r.facts.Partitions) == p {
-			return e.Host
-		}
-	}
-	return ""
+// stored reads the log and gives its events by key, without what is not content.
+func (r *recorder) stored(t testing.TB) map[string]events.Event {
+	t.Helper()
+	return storedIn(t, r.MemoryLog)
 }
 
+func storedIn(t testing.TB, log eventstest.Log) map[string]events.Event {
+	t.Helper()
+	head, err := log.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]events.Event{}
+	for p := range log.Facts().Partitions {
+		for e, err := range log.Read(t.Context(), events.Partition(p), events.Revision{}, head) {
+			if err = errors.Join(err, e.Damage); err != nil {
+				t.Fatal(err)
+			}
+			key := e.Key
+			e.Upload, e.AppendedAt, e.Revision, e.Key = "", 0, events.Revision{}, ""
+			all[key] = e
+		}
+	}
+	return all
+}
+
+var errDown = errors.New("the log is down")
+
 func (r *recorder) setDown(down bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.down = down
+	if down {
+		r.Fail(func(string) error { return errDown }, nil)
+	} else {
+		r.Fail(nil, nil)
+	}
 }
 
 // holdAppends makes appends wait until the function that it returns is called.

@@ -195,21 +195,34 @@ func (r request) send(t *testing.T, addr string) response {
 			t.Fatal(err)
 		}
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: strings.Fields(r.head)[0]})
+	return readResponse(t, bufio.NewReader(c))
+}
+
+func readResponse(t *testing.T, r *bufio.Reader) response {
+	t.Helper()
+	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
-		t.Fatalf("answer to %s: %v", r.head, err)
+		t.Fatalf("reading the answer: %v", err)
 	}
+	return responseOf(t, resp)
+}
+
+func responseOf(t testing.TB, resp *http.Response) response {
+	t.Helper()
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatalf("answer to %s: %v", r.head, err)
+		t.Fatalf("reading the answer: %v", err)
 	}
-	return response{resp.StatusCode, resp.Header, string(text)}
+	if resp.Close { // taken out of the header by the client
+		resp.Header.Set("Connection", "close")
+	}
+	return response{resp.StatusCode, resp.Header, string(body)}
 }
 
 func compare(t *testing.T, which string, got response, want string) {
 	t.Helper()
-	head, body, _ := strings.Cut(want, "{")
+	head, body, _ := strings.Cut(want, "\n{")
 	lines := strings.Split(strings.TrimSpace(head), "\n")
 	ok := got.status == number(t, lines[0])
 	for _, line := range lines[1:] {

@@ -16,9 +16,13 @@ const (
 
 // sequencer cuts rows, given in file order, into events and hands these on. It collects what is to be told about the
 // rows. Only the pipeline's sequencing stage uses it, until that has ended.
+//
+// An event says which zone was assumed for its times. So rows whose time named a zone and rows whose time did not are cut
+// apart; a file that has both is rare.
 type sequencer struct {
-	cutter *events.Cutter
-	out    *appending
+	named   *events.Cutter // rows whose time named its zone, or that were rejected before that was known
+	assumed *events.Cutter // rows whose time did not
+	out     *appending
 
 	rows          int64
 	records       int64
@@ -29,24 +33,33 @@ type sequencer struct {
 	zoneAssumed   bool
 }
 
+func newSequencer(rules events.CutRules, upload events.UploadID, zone string, out *appending) *sequencer {
+	return &sequencer{named: events.NewCutter(rules, upload, ""), assumed: events.NewCutter(rules, upload, zone), out: out}
+}
+
 func (s *sequencer) take(ctx context.Context, c *chunk) error {
 	s.judge(c)
 	from := 0
 	for _, row := range c.rows {
 		records := c.parsed.Records[from:row.records]
 		from = row.records
-		s.zoneAssumed = s.zoneAssumed || row.zoneAssumed
 		if row.host == "" {
 			continue // a row of no host is part of no event
 		}
-		if err := s.put(ctx, s.cutter.Row(row.host, row.size, records)); err != nil {
+		cutter := s.named
+		if row.zoneAssumed {
+			cutter, s.zoneAssumed = s.assumed, true
+		}
+		if err := s.put(ctx, cutter.Row(row.host, row.size, records)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *sequencer) flush(ctx context.Context) error { return s.put(ctx, s.cutter.Flush()) }
+func (s *sequencer) flush(ctx context.Context) error {
+	return s.put(ctx, append(s.named.Flush(), s.assumed.Flush()...))
+}
 
 func (s *sequencer) put(ctx context.Context, evs []events.Event) error {
 	for _, e := range evs {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -82,16 +81,8 @@ func (s *Server) routes() *fiber.App {
 	return app
 }
 
-// survive makes a panic the end of one request only, and keeps its text from the client.
-func (s *Server) survive(c *fiber.Ctx) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.lg.Error("request panicked", "path", c.Path(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = fiber.ErrInternalServerError
-		}
-	}()
-	return c.Next()
-}
+// survive makes a panic the end of one request only.
+func (s *Server) survive(c *fiber.Ctx) error { return caught(c.Next) }
 
 // Run listens, serves until ctx ends, lets uploads under way finish for DrainTimeout, and returns when
 // all of it has ended. A server runs once.
@@ -141,12 +132,12 @@ func (s *Server) drain(ln *listener) {
 		case <-time.After(time.Second):
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := s.app.ShutdownWithContext(ctx); err != nil {
 		s.lg.Warn("connections did not end in time and are cut", "err", err)
 	}
-	ln.closeAll(ctx)
+	ln.closeAll(ctx) // those that still linger over a refusal
 }
 
 // Addr gives the address that the server listens on; nil while it does not.

@@ -11,17 +11,17 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// waiter is what ingest needs of the projections. WaitFolded returns nil once everything up to the given revisions, by partition, is
+// waiter is what ingest needs of the projections. WaitVisible returns nil once everything up to the given positions, by partition, is
 // visible in the active generation.
 type waiter interface {
-	WaitFolded(ctx context.Context, upto map[events.Partition]events.Revision) error
+	WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error
 }
 
 // upload answers POST /api/v1/csv/upload.
 func (s *Server) upload(c *fiber.Ctx) error {
 	rec := newReceipt()
 	c.Set(fiber.HeaderXRequestID, string(rec.FileID))
-	err := s.receive(c, rec)
+	err := caught(func() error { return s.receive(c, rec) })
 	rec.ProcessedAt = time.Now().UTC()
 	if answered := s.answer(c, rec, err); answered != nil {
 		return answered
@@ -60,8 +60,13 @@ func (s *Server) receive(c *fiber.Ctx, rec *receipt) error {
 	if err != nil {
 		return err
 	}
-	if err := form.rest(); err != nil {
+	warning, err := form.rest()
+	if err != nil {
 		return err
+	}
+	if warning != "" {
+		rec.Warnings = append(rec.Warnings, warning)
+		s.closeGently(c)
 	}
 	if params.wait {
 		s.await(s.uploads, reached, rec)
@@ -80,7 +85,7 @@ func (s *Server) take(ctx context.Context, f *file, b *body, p parameters, rec *
 	rec.Dialect, rec.Headers = t.dialect, t.headers
 
 	out := newAppending(s.log, max(share/2, 1<<20), s.cfg.AppendTimeout, s.totals.appendSeconds)
-	seq := &sequencer{cutter: events.NewCutter(s.log.Facts().Cut, rec.FileID, ""), out: out}
+	seq := newSequencer(s.log.Facts().Cut, rec.FileID, p.zone, out)
 	err = newPipeline(s.cfg.Workers).run(ctx, b, t, seq, out)
 	rec.fill(seq, &out.tally, p.zone)
 	if err != nil {
@@ -101,7 +106,7 @@ func blockBytes(share int64, workers int) int {
 func (s *Server) await(ctx context.Context, reached map[events.Partition]events.Revision, rec *receipt) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WaitTimeout)
 	defer cancel()
-	if err := s.folded.WaitFolded(ctx, reached); err != nil {
+	if err := s.folded.WaitVisible(ctx, reached); err != nil {
 		rec.Status = statusStored
 		rec.Warnings = append(rec.Warnings, fmt.Sprintf("everything is stored, but was not visible within %s; it will be, and sending it again is not needed", s.cfg.WaitTimeout))
 		s.lg.Warn("waiting for an upload to be visible", "upload", rec.FileID, "err", err)

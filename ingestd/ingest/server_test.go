@@ -1,0 +1,357 @@
+package ingest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"telemetry-pipeline/events"
+)
+
+const dcgmHeader = "timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw\n"
+
+// dcgmFile makes a DCGM long file of so many rows, spread over hosts.
+func dcgmFile(rows, hosts int) []byte {
+	var b bytes.Buffer
+	b.WriteString(dcgmHeader)
+	for i := range rows {
+		host := i % hosts
+		fmt.Fprintf(&b, `"2025-07-18T20:%02d:%02dZ","DCGM_FI_DEV_GPU_UTIL","%d","nvidia0","GPU-%04d-%d","H100","host-%d","","","","%d",""`+"\n",
+			i/60%60, i%60, i%8, host, i%8, host, i%101)
+	}
+	return b.Bytes()
+}
+
+// multipartOf makes the body of an upload.
+func multipartOf(file []byte) []byte {
+	head := fmt.Sprintf("--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.csv\"\r\n\r\n", boundary)
+	return append(append([]byte(head), file...), "\r\n--"+boundary+"--\r\n"...)
+}
+
+// begin starts an upload whose body does not end yet, and waits until it is being served.
+func begin(t *testing.T, s *Server, sent []byte) net.Conn {
+	t.Helper()
+	before := s.totals.inFlight.Load()
+	c := dial(t, s)
+	fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nTransfer-Encoding: chunked\r\n\r\n", boundary)
+	fmt.Fprintf(c, "%x\r\n%s\r\n", len(sent), sent)
+	eventually(t, "upload under way", func() bool { return s.totals.inFlight.Load() > before })
+	return c
+}
+
+// end sends the rest of a body that begin started, and gives the answer.
+func end(t *testing.T, c net.Conn, rest []byte) response {
+	t.Helper()
+	fmt.Fprintf(c, "%x\r\n%s\r\n0\r\n\r\n", len(rest), rest)
+	return readResponse(t, bufio.NewReader(c))
+}
+
+func post(t testing.TB, s *Server, query string, file []byte) response {
+	t.Helper()
+	resp, err := http.Post("http://"+s.Addr().String()+"/api/v1/csv/upload"+query, "multipart/form-data; boundary="+boundary, bytes.NewReader(multipartOf(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return responseOf(t, resp)
+}
+
+func TestUploadsBeyondTheBoundAreToldToComeBack(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{Uploads: 1}, log, log)
+	body := multipartOf(dcgmFile(10, 2))
+	c := begin(t, s, body[:100])
+	compare(t, "second upload", post(t, s, "", dcgmFile(1, 1)), `503
+Retry-After: 1
+{"success": false, "code": "too_many_uploads", "error": "*"}`)
+	compare(t, "first upload", end(t, c, body[100:]), `200
+{"success": true, "accepted": 10}`)
+	compare(t, "third upload", post(t, s, "", dcgmFile(1, 1)), `200
+{"success": true}`)
+}
+
+func TestStopLetsUploadsFinishAndRefusesNewOnes(t *testing.T) {
+	log := newRecorder()
+	s, err := New(Config{Host: "127.0.0.1", Port: FreePort}, log, log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	eventually(t, "ready", func() bool { return s.Ready() == nil })
+
+	body := multipartOf(dcgmFile(10, 2))
+	c := begin(t, s, body[:100])
+	cancel()
+	eventually(t, "stopping", func() bool { return s.Ready() != nil })
+	compare(t, "new upload", post(t, s, "", dcgmFile(1, 1)), `503
+Retry-After: 5
+{"success": false, "code": "stopping", "error": "*"}`)
+	compare(t, "upload under way", end(t, c, body[100:]), `200
+{"success": true, "accepted": 10}`)
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if c, err := net.Dial("tcp", s.Addr().String()); err == nil {
+		c.Close()
+		t.Error("the listener is still open after Run returned")
+	}
+}
+
+func TestStopCutsWhatDoesNotFinish(t *testing.T) {
+	log := newRecorder()
+	release := log.holdAppends()
+	defer release()
+	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, DrainTimeout: 50 * time.Millisecond}, log, log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	eventually(t, "listening", func() bool { return s.Addr() != nil })
+	body := multipartOf(dcgmFile(10, 2))
+	silent, held := begin(t, s, body[:100]), begin(t, s, body)
+	fmt.Fprint(held, "0\r\n\r\n")
+	cancel()
+	for _, c := range []net.Conn{silent, held} {
+		compare(t, "upload that was cut", readResponse(t, bufio.NewReader(c)), `503
+Retry-After: 5
+{"success": false, "code": "stopping"}`)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestTakenPortSaysHowToChangeIt(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	s, err := New(Config{Host: "127.0.0.1", Port: Port(port)}, newRecorder(), newRecorder(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Run(t.Context())
+	for _, want := range []string{fmt.Sprint(port), "http.port", "HTTP_PORT"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want one that names %s", err, want)
+		}
+	}
+}
+
+// A client that writes all of its body before it reads must still get the answer that came in the middle of it.
+func TestRefusalInTheMiddleOfABodyReachesTheClient(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{MaxUploadSize: 1 << 20}, log, log)
+	for range 5 {
+		c := dial(t, s)
+		body := multipartOf(bytes.Repeat([]byte("x"), 12<<20))
+		fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n", boundary, len(body))
+		if _, err := c.Write(body); err != nil {
+			t.Fatalf("sending the body: %v", err)
+		}
+		compare(t, "too large", readResponse(t, bufio.NewReader(c)), `413
+Connection: close
+{"success": false, "code": "file_too_large"}`)
+	}
+}
+
+// broken panics where it is called: Append in a goroutine of the pipeline, WaitVisible in the handler's.
+type broken struct{ *recorder }
+
+func (broken) Append(context.Context, []events.Event) ([]events.Appended, error) {
+	panic("secret of the log")
+}
+
+func (broken) WaitVisible(context.Context, map[events.Partition]events.Revision) error {
+	panic("secret of the projections")
+}
+
+func TestPanicEndsOneRequestAndKeepsItsSecret(t *testing.T) {
+	log := newRecorder()
+	cases := []struct {
+		name   string
+		server *Server
+		query  string
+	}{
+		{"in a stage", serve(t, Config{}, broken{log}, log), ""},
+		{"in the handler", serve(t, Config{}, log, broken{log}), "?wait=true"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			for range 2 {
+				got := post(t, c.server, c.query, dcgmFile(10, 2))
+				compare(t, "panic", got, `500
+{"success": false, "code": "internal", "error": "/^the server failed on this request; its log says why/"}`)
+				if strings.Contains(got.body, "secret") {
+					t.Errorf("the answer tells %s", got.body)
+				}
+			}
+			if got := c.server.totals.inFlight.Load(); got != 0 {
+				t.Errorf("%d uploads are in flight after the panics, want 0", got)
+			}
+		})
+	}
+}
+
+func TestSilentClientIsToldAndLetGo(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{ReadTimeout: 30 * time.Millisecond}, log, log)
+	c := begin(t, s, multipartOf(dcgmFile(10, 2))[:300])
+	compare(t, "silent client", readResponse(t, bufio.NewReader(c)), `408
+Connection: close
+{"success": false, "code": "upload_stalled", "error": "/30ms.*nothing of it was stored/"}`)
+}
+
+func TestSlowClientIsToldAndLetGo(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{ReadTimeout: 40 * time.Millisecond, MinRate: 1 << 20}, log, log)
+	c := begin(t, s, multipartOf(dcgmFile(1000, 2))[:300])
+	go func() { // a byte at a time, never silent for long
+		for {
+			if _, err := fmt.Fprint(c, "1\r\nx\r\n"); err != nil {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	compare(t, "slow client", readResponse(t, bufio.NewReader(c)), `408
+{"success": false, "code": "upload_stalled", "error": "/slower than 1048576 bytes per second/"}`)
+}
+
+func TestLongHeaderAndGarbageAreAnsweredInTheEnvelope(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{}, log, log)
+	c := dial(t, s)
+	fmt.Fprintf(c, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: %s\r\n\r\n", strings.Repeat("x", 20<<10))
+	compare(t, "long header", readResponse(t, bufio.NewReader(c)), `431
+{"success": false, "code": "bad_request", "error": "*"}`)
+}
+
+func TestKeepAliveServesUploadAfterUpload(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{}, log, log)
+	c := dial(t, s)
+	r := bufio.NewReader(c)
+	for i := range 3 {
+		body := multipartOf(dcgmFile(1+i, 1))
+		fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n%s", boundary, len(body), body)
+		compare(t, fmt.Sprintf("upload %d", i+1), readResponse(t, r), `200
+{"success": true}`)
+	}
+}
+
+func TestMetricsAndStatusTellTheSame(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{}, log, log)
+	reg := prometheus.NewRegistry()
+	if err := s.Metrics(reg); err != nil {
+		t.Fatal(err)
+	}
+	post(t, s, "", dcgmFile(10, 2))
+	post(t, s, "", dcgmFile(10, 2))
+	post(t, s, "", []byte("name,age\n"))
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			name := f.GetName()
+			for _, l := range m.Label {
+				name += " " + l.GetValue()
+			}
+			got[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	want := map[string]float64{
+		"ingest_uploads_total 200": 2, "ingest_uploads_total 422": 1, "ingest_uploads_in_flight": 0,
+		"ingest_records_total accepted": 10, "ingest_records_total duplicate": 10, "ingest_records_total rejected": 0, "ingest_records_total absent": 0,
+		"ingest_bytes_total": float64(2*len(dcgmFile(10, 2)) + len("name,age\n")),
+	}
+	for name, value := range want {
+		if v, ok := got[name]; !ok || v != value {
+			t.Errorf("%s is %v (there: %t), want %v", name, v, ok, value)
+		}
+	}
+	if got["ingest_append_seconds"] < 2 {
+		t.Errorf("appends observed: %v, want at least one for each upload", got["ingest_append_seconds"])
+	}
+	if err := s.Metrics(reg); err == nil {
+		t.Error("registering twice gave no error")
+	}
+}
+
+// Older versions take the unread rest of a streamed body for the next request, and minimum version selection falls back to one
+// silently when the line in go.mod is lost.
+func TestFasthttpIsNewEnough(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Version}}", "github.com/valyala/fasthttp").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(string(out), "v%d.%d.", &major, &minor); err != nil || major != 1 || minor < 78 {
+		t.Errorf("go.mod selects fasthttp %s (%v), want v1.78.0 or newer", out, err)
+	}
+}
+
+// journal is a log handler's output that tests read while it is written.
+type journal struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.String()
+}
+
+func TestLogLineCarriesTheUploadAndTheCause(t *testing.T) {
+	var out journal
+	log := newRecorder()
+	s := serve(t, Config{}, log, log)
+	s.lg = slog.New(slog.NewTextHandler(&out, nil))
+	log.setDown(true)
+	got := post(t, s, "", dcgmFile(1, 1))
+	for _, want := range []string{"upload=" + got.header.Get("X-Request-Id"), errDown.Error(), "status=503"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, &out)
+		}
+	}
+	if strings.Contains(got.body, errDown.Error()) {
+		t.Errorf("the answer shows an inner cause: %s", got.body)
+	}
+}
+
+func TestHeadWithoutAnswerIsNotReady(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{}, log, log)
+	log.setDown(true)
+	if err := s.Ready(); !errors.Is(err, errDown) {
+		t.Errorf("Ready gave %v, want %v", err, errDown)
+	}
+}

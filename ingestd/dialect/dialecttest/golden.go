@@ -1,0 +1,155 @@
+package dialecttest
+
+import (
+	"bytes"
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// Golden runs each testdata/*.txtar through the dialect: the file "input" must give what the others say ("records", "rejections",
+// "warnings", or "refused"). To add a case, write a file with a comment and an input, run the test with -update, and read what it wrote.
+//
+// Lines of the comment such as "host: n1", "tz: Europe/Berlin" and "now: 2025-07-19T00:00:00Z" are options; "lines: crlf" gives the input the
+// line ends of Windows.
+func Golden(t *testing.T, d Dialect) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("got %d files, error %v; want some in testdata", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { golden(t, d, file) })
+	}
+}
+
+func golden(t *testing.T, d Dialect, file string) {
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(archive.Files) == 0 || archive.Files[0].Name != "input" {
+		t.Fatalf("%s has no file named input, or it is not the first", file)
+	}
+	opt, input := options(t, archive)
+	archive.Files = append(archive.Files[:1:1], output(d, input, opt, rows.Options{}, 1)...)
+	got := txtar.Format(archive)
+	if update := flag.Lookup("update"); update != nil && update.Value.String() == "true" {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+	shared := output(d, input, opt, rows.Options{BatchRows: 1}, 3)
+	if diff := gocmp.Diff(archive.Files[1:], shared); diff != "" {
+		t.Errorf("%s, by three workers in turn (-one +three):\n%s", file, diff)
+	}
+}
+
+func options(t *testing.T, archive *txtar.Archive) (dialect.Options, []byte) {
+	t.Helper()
+	var opt dialect.Options
+	input := archive.Files[0].Data
+	for line := range strings.Lines(string(archive.Comment)) {
+		var err error
+		switch name, value, _ := strings.Cut(strings.TrimSpace(line), ": "); name {
+		case "host":
+			opt.Host = value
+		case "tz":
+			opt.Zone, err = time.LoadLocation(value)
+		case "now":
+			opt.Now, err = time.Parse(time.RFC3339, value)
+		case "lines":
+			input = bytes.ReplaceAll(input, []byte("\n"), []byte("\r\n"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return opt, input
+}
+
+// output writes down what a file gave, one text file per kind.
+func output(d Dialect, input []byte, opt dialect.Options, scan rows.Options, workers int) []txtar.File {
+	read, err := d.Read(bytes.NewReader(input), opt, scan, workers)
+	if err != nil {
+		return []txtar.File{{Name: "refused", Data: []byte(err.Error() + "\n")}}
+	}
+	var files []txtar.File
+	add := func(name string, lines []string) {
+		if len(lines) > 0 {
+			files = append(files, txtar.File{Name: name, Data: []byte(strings.Join(lines, "\n") + "\n")})
+		}
+	}
+	ids := map[events.IdentityID]int{}
+	var records, identities []string
+	for _, r := range read.Records {
+		id := r.Identity.ID()
+		if ids[id] == 0 {
+			ids[id] = len(ids) + 1
+			identities = append(identities, fmt.Sprintf("#%d %s", ids[id], describe(r.Identity)))
+		}
+		records = append(records, fmt.Sprintf("%s #%d", line(r), ids[id]))
+	}
+	add("records", records)
+	add("identities", identities)
+	add("rejections", verdicts(read.Rejections))
+	add("warnings", verdicts(read.Warnings))
+	if read.ZoneAssumed {
+		add("zone", []string{"assumed"})
+	}
+	return files
+}
+
+// line is a record in one line.
+func line(r Record) string {
+	entity := r.Identity.Entity(r.Host)
+	value := r.Value.Number.String()
+	if r.Value.Absent != events.Present {
+		value = fmt.Sprintf("%s(%q)", r.Value.Absent, r.Value.Raw)
+	}
+	source := ""
+	if r.Source != r.Metric {
+		source = " from " + r.Source
+	}
+	part := strings.TrimSuffix(string(entity.GPU)+"/"+entity.Part, "/")
+	return fmt.Sprintf("%s %s %s %s=%s%s", r.At, r.Host, part, r.Metric, value, source)
+}
+
+func describe(id *events.Identity) string {
+	var parts []string
+	for _, field := range []struct{ name, value string }{
+		{"uuid", id.UUID}, {"index", id.Index}, {"pci", id.PCI}, {"device", id.Device}, {"model", id.Model}, {"driver", id.Driver},
+		{"mig", id.MIG}, {"profile", id.MIGProfile}, {"pod", id.Pod}, {"namespace", id.Namespace}, {"container", id.Container}, {"part", id.Part},
+	} {
+		if field.value != "" {
+			parts = append(parts, fmt.Sprintf("%s=%q", field.name, field.value))
+		}
+	}
+	return strings.Join(parts, " ") + string(dialect.AppendLabels([]byte(" {"), id.Labels)) + "}"
+}
+
+func verdicts(all []rows.Rejection) []string {
+	var lines []string
+	for _, r := range all {
+		lines = append(lines, fmt.Sprintf("line %d, %s %q: %s", r.Line, cmp.Or(r.Column, "row"), r.Text, r.Reason))
+	}
+	return lines
+}

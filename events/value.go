@@ -57,14 +57,15 @@ type Value struct {
 }
 
 // Compare orders values of one instant by their own content, so that ties never depend on arrival:
-// an absent value is below every number; among numbers the finer one (smaller Exponent) is greater,
-// then the greater number; among absent values Reason, then Raw.
+// an absent value is below every number; among numbers the one with more decimal places is greater (a
+// source that rounds never hides one that does not), then the greater number; among absent values
+// Reason, then Raw.
 func (v Value) Compare(w Value) int {
 	switch {
 	case v.Absent == Present && w.Absent == Present:
 		return cmp.Or(
-			cmp.Compare(w.Number.Exponent, v.Number.Exponent),
-			cmp.Compare(v.Number.Mantissa, w.Number.Mantissa))
+			cmp.Compare(min(w.Number.Exponent, 0), min(v.Number.Exponent, 0)),
+			v.Number.Compare(w.Number))
 	case v.Absent == Present:
 		return 1
 	case w.Absent == Present:

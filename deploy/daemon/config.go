@@ -16,11 +16,14 @@ type config struct {
 	stopBudget time.Duration
 }
 
+// defaultStopBudget lets a part drain; all of them together stay below a platform's usual grace of 30 s.
+const defaultStopBudget = 10 * time.Second
+
 func (c *config) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.adminHost, "admin.host", "", "address that the admin listener binds; empty means all")
 	fs.IntVar(&c.adminPort, "admin.port", 9090, "port of the admin listener: /health, /ready, /metrics, /debug/pprof; 0 takes a free one")
 	fs.TextVar(&c.logLevel, "log.level", slog.LevelInfo, "least level that is logged: DEBUG, INFO, WARN or ERROR")
-	fs.DurationVar(&c.stopBudget, "stop.budget", 10*time.Second, "how long each part may take to stop")
+	fs.DurationVar(&c.stopBudget, "stop.budget", defaultStopBudget, "how long each part may take to stop")
 }
 
 // AdminPort changes the default of a process's admin port, so that the daemons can run side by side on

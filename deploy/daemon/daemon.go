@@ -65,7 +65,7 @@ func run(ctx context.Context, p process, flags func(*flag.FlagSet), build Build)
 		fmt.Fprintf(p.stderr, "%s: %v\n", p.name, err)
 		return 2
 	}
-	lg := own.logger(p.stderr).With("part", p.name)
+	lg := own.logger(p.stderr).With("process", p.name)
 	if err := serve(ctx, own, lg, build); err != nil {
 		lg.Error("stopped", "err", err)
 		return 1
@@ -88,4 +88,10 @@ func serve(ctx context.Context, own config, lg *slog.Logger, build Build) error 
 		return errors.Join(err, closeAll(parts), adm.close())
 	}
 	return errors.Join(supervise(ctx, parts, own.stopBudget, lg), adm.close())
+}
+
+// Run runs parts as Main does, without a process around them, until ctx ends or a part does. Part.Metrics
+// is not called.
+func Run(ctx context.Context, parts []Part, lg *slog.Logger) error {
+	return supervise(ctx, parts, defaultStopBudget, lg)
 }

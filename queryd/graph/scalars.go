@@ -2,7 +2,6 @@ package graph
 
 import (
 	"encoding/json"
-	"strconv"
 
 	"github.com/graphql-go/graphql"
 	"github.com/graphql-go/graphql/language/ast"
@@ -64,17 +63,3 @@ func parseTimeLiteral(v ast.Value) any {
 
 // exact gives a number as JSON of its own digits.
 func exact(n events.Number) json.RawMessage { return n.Append(nil) }
-
-// whole reads a number that a client sent, however its decoder held it.
-func whole(v any) (int, bool) {
-	switch n := v.(type) {
-	case int:
-		return n, true
-	case float64:
-		return int(n), n == float64(int(n))
-	case json.Number:
-		i, err := strconv.Atoi(n.String())
-		return i, err == nil
-	}
-	return 0, false
-}

@@ -1,0 +1,136 @@
+package deploy
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "telemetry-pipeline/"
+
+// arrows says who may import whom of ours: an allow list. A new arrow is an edit here, in the same
+// commit as the import, with its reason beside it.
+//
+//	package: what it may import
+const arrows = `
+events:
+events/metric:        events
+events/eventstest:    events
+projections:          events events/metric
+projections/snapshot: events projections
+
+ingestd/rows:
+ingestd/dialect:      events events/metric ingestd/rows
+ingestd/dcgmlong:     events events/metric ingestd/rows ingestd/dialect
+ingestd/wide:         events events/metric ingestd/rows ingestd/dialect
+ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
+ingestd:              deploy/daemon events projections/snapshot ingestd/ingest
+
+collectd/partition:   events
+collectd/collect:     events projections projections/snapshot collectd/partition
+collectd:             deploy/daemon events projections/snapshot collectd/partition collectd/collect
+
+queryd/live:          events projections
+queryd/live/livetest: events projections
+queryd/history:       events projections queryd/live
+queryd/rest:          events events/metric projections queryd/live queryd/history
+queryd/graph:         events events/metric projections queryd/live queryd/history
+queryd/socket:        events queryd/live
+queryd/query:         events projections projections/snapshot queryd/live queryd/history queryd/rest queryd/graph queryd/socket
+queryd:               deploy/daemon events projections/snapshot queryd/query
+
+deploy/daemon:
+deploy/standalone:    deploy/daemon events projections/snapshot ingestd/ingest collectd/partition collectd/collect queryd/query
+deploy:
+`
+
+// edges says which packages may touch a library that shapes the code around it, so that it can be
+// judged or replaced there alone.
+var edges = []struct {
+	library, reason string
+	packages        []string
+}{
+	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
+		[]string{"events/eventstest", "deploy/standalone"}},
+	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
+		[]string{"events", "events/eventstest", "projections/snapshot", "collectd/partition", "collectd/collect", "deploy/standalone"}},
+	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
+		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
+	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
+		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
+	{"github.com/gofiber/contrib/websocket", "sockets are one package's business", []string{"queryd/socket"}},
+	{"github.com/fasthttp/websocket", "sockets are one package's business", []string{"queryd/socket"}},
+	{"github.com/graphql-go/graphql", "the library's hazards stay behind one guard", []string{"queryd/graph"}},
+	{"github.com/hashicorp/go-multierror", "sets of errors: rows of a file, parts at shutdown",
+		[]string{"ingestd/ingest", "deploy/daemon"}},
+	{"github.com/klauspost/compress", "stored bytes are known where they are written", []string{"events", "projections/snapshot"}},
+}
+
+// goPackage is what go list tells of a package.
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestPackagesImportOnlyWhatTheTableAllows(t *testing.T) {
+	allowed := parseArrows(t)
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		may, known := allowed[name]
+		if !known {
+			t.Errorf("package %s is not in the table: add a line that says what it may import, and why it exists", name)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if ours, found := strings.CutPrefix(imported, module); found && !slices.Contains(may, ours) {
+				t.Errorf("%s imports %s, which the table does not allow", name, ours)
+			}
+		}
+	}
+}
+
+func TestLibrariesStayAtTheirEdges(t *testing.T) {
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		for _, edge := range edges {
+			touches := slices.ContainsFunc(p.Imports, func(i string) bool { return strings.HasPrefix(i, edge.library) })
+			if touches && !slices.Contains(edge.packages, name) {
+				t.Errorf("%s imports %s, which only %v may: %s", name, edge.library, edge.packages, edge.reason)
+			}
+		}
+	}
+}
+
+func parseArrows(t *testing.T) map[string][]string {
+	t.Helper()
+	table := map[string][]string{}
+	for line := range strings.Lines(arrows) {
+		name, may, found := strings.Cut(line, ":")
+		if found {
+			table[name] = strings.Fields(may)
+		}
+	}
+	return table
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatalf("listing packages: %v", err)
+	}
+	var all []goPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}

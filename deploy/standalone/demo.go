@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime/multipart"
+	"net/http"
+	"time"
+)
+
+// demo plays a small simulated fleet into an upload endpoint, the way an exporter's owner would: half an
+// hour of history at first, then every sample as it comes.
+type demo struct {
+	url   string // of the streamer
+	fleet *fleet
+	lg    *slog.Logger
+}
+
+const (
+	demoHosts       = 4
+	demoSeed        = 7
+	demoHistory     = 30 * time.Minute
+	demoHistoryStep = 15 * time.Second
+	demoStep        = 2 * time.Second
+)
+
+func newDemo(url string, lg *slog.Logger) *demo {
+	return &demo{url: url, fleet: newFleet(demoHosts, demoSeed), lg: lg}
+}
+
+// run uploads until ctx ends. An upload that fails is told of and not repeated: the next sample follows.
+func (d *demo) run(ctx context.Context) error {
+	now := time.Now().Truncate(time.Second)
+	var past []time.Time
+	for at := now.Add(-demoHistory); at.Before(now); at = at.Add(demoHistoryStep) {
+		past = append(past, at)
+	}
+	d.try(ctx, "history.csv", past)
+	tick := time.NewTicker(demoStep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case at := <-tick.C:
+			d.try(ctx, "sample.csv", []time.Time{at.Truncate(time.Second)})
+		}
+	}
+}
+
+func (d *demo) try(ctx context.Context, name string, times []time.Time) {
+	if err := d.upload(ctx, name, times); err != nil && ctx.Err() == nil {
+		d.lg.Warn("demo upload failed", "err", err)
+	}
+}
+
+func (d *demo) upload(ctx context.Context, name string, times []time.Time) error {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	part, err := form.CreateFormFile("file", name)
+	if err != nil {
+		return err
+	}
+	if err := d.fleet.writeFile(part, times); err != nil {
+		return err
+	}
+	if err := form.Close(); err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+"/api/v1/csv/upload", &body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", form.FormDataContentType())
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("uploading %s: %s: %s", name, resp.Status, text)
+	}
+	return err
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+
+	"telemetry-pipeline/deploy/daemon"
+)
+
+// listener is a part that serves an address once it runs.
+type listener interface{ Addr() net.Addr }
+
+// front is the part in front of all others: it starts when they are up, tells a person where
+// everything is, and plays the demo if it is asked for.
+func (s *settings) front(dir string, intake, serving listener, lg *slog.Logger) daemon.Part {
+	return daemon.Part{Name: "front", Run: func(ctx context.Context) error {
+		uploads, queries := reachable(intake.Addr()), reachable(serving.Addr())
+		s.announce(uploads, queries, dir)
+		if s.demo {
+			return newDemo(uploads, lg.With("part", "demo")).run(ctx)
+		}
+		<-ctx.Done()
+		return nil
+	}}
+}
+
+// greet tells a person where everything is.
+func greet(uploads, queries, dir string) {
+	fmt.Fprintf(os.Stdout, welcome, uploads, queries, queries, queries, dir)
+}
+
+const welcome = `
+  Elastic GPU Telemetry Pipeline is up.
+
+    upload   curl -F file=@export.csv %s/api/v1/csv/upload
+    query    curl %s/api/v1/gpus
+    explore  %s/docs
+    live     %s/ws (WebSocket), /graphql
+    data     %s
+
+  Ctrl-C stops it.
+`
+
+// reachable gives the address at which this machine reaches a listener, which may listen on all.
+func reachable(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return "http://" + addr.String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

@@ -1,0 +1,13 @@
+// Command standalone runs the whole pipeline in one process on one machine: an embedded etcd, the
+// streamer, a collector and the gateway, from the same packages as the three daemons.
+//
+//	go run ./deploy/standalone          waits for uploads; data stays in ./data
+//	go run ./deploy/standalone --demo   plays a simulated fleet into itself, data thrown away
+package main
+
+import "telemetry-pipeline/deploy/daemon"
+
+func main() {
+	s := settings{announce: greet}
+	daemon.Main("standalone", s.flags, s.build)
+}

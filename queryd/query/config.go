@@ -1,0 +1,129 @@
+package query
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"telemetry-pipeline/queryd/live"
+	"telemetry-pipeline/queryd/rest"
+)
+
+// Config of the server. The zero value of each field means its default.
+type Config struct {
+	Host string // address to bind; "" means all interfaces
+	Port Port   // default 8080
+
+	NoGraphQL   bool   // flag enable-graphql=false
+	NoWebSocket bool   // flag enable-websocket=false
+	NoCORS      bool   // flag enable-cors=false
+	Origins     string // origins that browsers may call from, comma-separated and exact; default "*", any
+
+	GraphQLTimeout time.Duration // of a GraphQL request; default 30s
+	DrainTimeout   time.Duration // for sockets and requests under way at a stop; default 7s
+
+	Live live.Config
+	REST rest.Config
+}
+
+// Flags registers the settings, those of the surfaces too. Their environment variables are PORT for port, ENABLE_CORS for enable-cors
+// and so on.
+func (c *Config) Flags(fs *flag.FlagSet) {
+	d := c.withDefaults()
+	fs.StringVar(&c.Host, "query.host", d.Host, "address that the query server binds; empty means all")
+	fs.Var(&c.Port, "port", "port of the query server; 0 takes a free one")
+	fs.Var((*enabled)(&c.NoGraphQL), "enable-graphql", "serve GraphQL on /graphql")
+	fs.Var((*enabled)(&c.NoWebSocket), "enable-websocket", "serve the live stream on /ws and GraphQL subscriptions on /graphql")
+	fs.Var((*enabled)(&c.NoCORS), "enable-cors", "let browsers read answers from pages of other origins")
+	fs.StringVar(&c.Origins, "query.origins", d.Origins, "origins that enable-cors lets in, comma-separated and exact such as https://example.org; * is any")
+	fs.DurationVar(&c.GraphQLTimeout, "query.graphql-timeout", d.GraphQLTimeout, "longest time a GraphQL request may take")
+	fs.DurationVar(&c.DrainTimeout, "query.drain-timeout", d.DrainTimeout, "how long sockets and requests under way may go on when the process stops")
+	c.Live.Flags(fs)
+	c.REST.Flags(fs)
+}
+
+func (c Config) withDefaults() Config {
+	c.Origins = cmp.Or(c.Origins, "*")
+	c.GraphQLTimeout = cmp.Or(c.GraphQLTimeout, 30*time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 7*time.Second)
+	return c
+}
+
+// check refuses settings with which nothing could work, by the name of the flag.
+func (c Config) check() error {
+	if c.GraphQLTimeout < 0 || c.DrainTimeout < 0 {
+		return fmt.Errorf("flags query.graphql-timeout (%s) and query.drain-timeout (%s) must be positive", c.GraphQLTimeout, c.DrainTimeout)
+	}
+	for _, origin := range c.origins() {
+		if origin != "*" && (!strings.Contains(origin, "://") || strings.HasSuffix(origin, "/")) {
+			return fmt.Errorf("flag query.origins: %q is no origin; write it as https://example.org, without a path, or * for any", origin)
+		}
+	}
+	return nil
+}
+
+// origins gives the origins that may read answers; none without CORS.
+func (c Config) origins() []string {
+	if c.NoCORS {
+		return nil
+	}
+	origins := strings.Split(c.Origins, ",")
+	for i := range origins {
+		origins[i] = strings.TrimSpace(origins[i])
+	}
+	return origins
+}
+
+// Port is a TCP port to listen on. Zero means the default, 8080.
+type Port int
+
+// FreePort lets the system choose; Server.Addr tells which one it was.
+const FreePort Port = -1
+
+const defaultPort = 8080
+
+// Number is the port as a listener wants it.
+func (p Port) Number() int {
+	if p == FreePort {
+		return 0
+	}
+	return cmp.Or(int(p), defaultPort)
+}
+
+// String writes the port as the flag takes it: 0 is a free one.
+func (p Port) String() string { return strconv.Itoa(p.Number()) }
+
+// Set undoes String.
+func (p *Port) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return fmt.Errorf("%q is no port; give a number from 0 (any free one) to 65535", s)
+	}
+	*p = Port(n)
+	if n == 0 {
+		*p = FreePort
+	}
+	return nil
+}
+
+// enabled is a flag that is true by default, kept as its opposite so that a zero Config is enabled.
+type enabled bool
+
+// IsBoolFlag lets the flag stand without a value.
+func (e *enabled) IsBoolFlag() bool { return true }
+
+// String writes whether it is enabled.
+func (e *enabled) String() string { return strconv.FormatBool(!bool(*e)) }
+
+// Set undoes String.
+func (e *enabled) Set(s string) error {
+	on, err := strconv.ParseBool(s)
+	if err != nil {
+		return fmt.Errorf("%q is neither true nor false", s)
+	}
+	*e = enabled(!on)
+	return nil
+}

@@ -1,0 +1,202 @@
+package query
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/queryd/graph"
+)
+
+// executor is what GraphQL over HTTP needs of graph.Engine.
+type executor interface {
+	Execute(ctx context.Context, req graph.Request) graph.Result
+}
+
+// outcome is what became of a GraphQL request over HTTP.
+type outcome int
+
+const (
+	answered     outcome = iota // executed; data may hold errors beside it
+	refused                     // the document or its variables are not valid
+	malformed                   // no GraphQL request at all
+	notJSON                     // a body in another form
+	notByGet                    // a mutation by GET
+	notOverHTTP                 // a subscription
+	tooLarge                    // a body over the limit
+	unacceptable                // no media type that the client takes
+)
+
+const (
+	plainJSON   = "application/json"
+	graphqlJSON = "application/graphql-response+json"
+
+	maxDocument = 256 << 10 // bytes of a POST body
+)
+
+// statuses is the whole table of statuses, by outcome and media type (GraphQL over HTTP, as the audits of graphql-http have it).
+var statuses = map[outcome]map[string]int{
+	answered:     {plainJSON: http.StatusOK, graphqlJSON: http.StatusOK},
+	refused:      {plainJSON: http.StatusOK, graphqlJSON: http.StatusBadRequest},
+	malformed:    {plainJSON: http.StatusBadRequest, graphqlJSON: http.StatusBadRequest},
+	notJSON:      {plainJSON: http.StatusUnsupportedMediaType, graphqlJSON: http.StatusUnsupportedMediaType},
+	notByGet:     {plainJSON: http.StatusMethodNotAllowed, graphqlJSON: http.StatusMethodNotAllowed},
+	notOverHTTP:  {plainJSON: http.StatusBadRequest, graphqlJSON: http.StatusBadRequest},
+	tooLarge:     {plainJSON: http.StatusRequestEntityTooLarge, graphqlJSON: http.StatusRequestEntityTooLarge},
+	unacceptable: {plainJSON: http.StatusNotAcceptable, graphqlJSON: http.StatusNotAcceptable},
+}
+
+// graphql answers GET and POST /graphql.
+func (s *Server) graphql(c *fiber.Ctx) error {
+	media, ok := negotiate(c.Get(fiber.HeaderAccept))
+	if !ok {
+		return respondError(c, plainJSON, unacceptable, "Accept must take "+plainJSON+" or "+graphqlJSON)
+	}
+	req, bad, text := readGraphQL(c)
+	if bad != answered {
+		return respondError(c, media, bad, text)
+	}
+	ctx, cancel := context.WithTimeout(c.UserContext(), s.cfg.GraphQLTimeout)
+	defer cancel()
+	result := s.graph.Execute(ctx, req)
+	return respond(c, media, judge(c.Method(), result), result.JSON)
+}
+
+// judge tells what became of a request. The schema has no mutation, so one by GET has done nothing when it is refused here.
+func judge(method string, r graph.Result) outcome {
+	switch {
+	case r.Operation == "mutation" && method != http.MethodPost:
+		return notByGet
+	case r.Operation == "subscription":
+		return notOverHTTP
+	case r.Refused:
+		return refused
+	default:
+		return answered
+	}
+}
+
+// respond sends a GraphQL response with the status of its outcome.
+func respond(c *fiber.Ctx, media string, o outcome, body []byte) error {
+	if o == notByGet {
+		c.Set(fiber.HeaderAllow, http.MethodPost)
+	}
+	c.Vary(fiber.HeaderAccept)
+	c.Set(fiber.HeaderContentType, media+"; charset=utf-8")
+	return c.Status(statuses[o][media]).Send(body)
+}
+
+func respondError(c *fiber.Ctx, media string, o outcome, text string) error {
+	type message struct {
+		Message string `json:"message"`
+	}
+	body, err := json.Marshal(map[string][]message{"errors": {{text}}})
+	if err != nil {
+		return err
+	}
+	return respond(c, media, o, body)
+}
+
+// readGraphQL reads the request of either method; an outcome other than answered refuses it.
+func readGraphQL(c *fiber.Ctx) (graph.Request, outcome, string) {
+	if c.Method() != http.MethodPost {
+		return fromQuery(c)
+	}
+	media, params, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
+	charset := cmp.Or(params["charset"], "utf-8")
+	if err != nil || media != plainJSON || !strings.EqualFold(charset, "utf-8") {
+		return graph.Request{}, notJSON, "send the request as " + plainJSON + " in UTF-8"
+	}
+	if len(c.Request().Body()) > maxDocument {
+		return graph.Request{}, tooLarge, fmt.Sprintf("the request has more than %d bytes", maxDocument)
+	}
+	return fromBody(c.Request().Body())
+}
+
+// fromQuery reads the parameters of a GET.
+func fromQuery(c *fiber.Ctx) (graph.Request, outcome, string) {
+	fields := map[string]json.RawMessage{}
+	for _, name := range []string{"query", "operationName"} {
+		if c.Context().QueryArgs().Has(name) {
+			text, err := json.Marshal(c.Query(name))
+			if err != nil {
+				return graph.Request{}, malformed, name + " is not text"
+			}
+			fields[name] = text
+		}
+	}
+	for _, name := range []string{"variables", "extensions"} {
+		if text := c.Query(name); text != "" {
+			fields[name] = json.RawMessage(text)
+		}
+	}
+	return fromFields(fields)
+}
+
+// fromBody reads the body of a POST.
+func fromBody(body []byte) (graph.Request, outcome, string) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
+		return graph.Request{}, malformed, `the body must be a JSON object such as {"query":"{ cluster { gpus } }"}`
+	}
+	return fromFields(fields)
+}
+
+// fromFields checks the types of the parameters.
+func fromFields(fields map[string]json.RawMessage) (req graph.Request, bad outcome, text string) {
+	var query, name *string
+	if text, there := fields["query"]; !there || json.Unmarshal(text, &query) != nil || query == nil || *query == "" {
+		return req, malformed, "query must be the document, as text"
+	}
+	if text, there := fields["operationName"]; there && json.Unmarshal(text, &name) != nil {
+		return req, malformed, "operationName must be text"
+	}
+	req.Query = *query
+	if name != nil {
+		req.OperationName = *name
+	}
+	var extensions map[string]any
+	for member, to := range map[string]*map[string]any{"variables": &req.Variables, "extensions": &extensions} {
+		if text, there := fields[member]; there && !bytes.Equal(text, []byte("null")) && json.Unmarshal(text, to) != nil {
+			return req, malformed, member + " must be a JSON object"
+		}
+	}
+	return req, answered, ""
+}
+
+// negotiate picks the media type of the answer: plain JSON without a wish, at equal weight the one named first.
+func negotiate(accept string) (media string, ok bool) {
+	if accept == "" {
+		return plainJSON, true
+	}
+	best := 0.0
+	for part := range strings.SplitSeq(accept, ",") {
+		kind, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		weight := 1.0
+		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
+			weight = q
+		}
+		switch kind {
+		case "*/*", "application/*", plainJSON:
+			kind = plainJSON
+		case graphqlJSON:
+		default:
+			continue
+		}
+		if weight > best {
+			media, best = kind, weight
+		}
+	}
+	return media, media != ""
+}

@@ -1,0 +1,170 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/queryd/graph"
+	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/live"
+	"telemetry-pipeline/queryd/rest"
+)
+
+// Server is the query server. Run serves; everything else is safe to call at any time.
+type Server struct {
+	cfg   Config
+	lg    *slog.Logger
+	hub   *live.Hub
+	api   *rest.API
+	graph executor
+
+	app      *fiber.App
+	origins  []string
+	metrics  *metrics
+	started  time.Time
+	ln       atomic.Pointer[net.Listener] // nil until listening
+	stopping atomic.Bool
+
+	// Requests live under this context, not under Run's: a stop lets them finish for a while.
+	requests    context.Context
+	endRequests context.CancelCauseFunc
+}
+
+// errStopping is why requests end that outlive a stop.
+var errStopping = errors.New("the server is stopping")
+
+// New makes a server on stored projections. facts are the log's. It starts nothing.
+func New(cfg Config, store store, facts events.Facts, lg *slog.Logger) (*Server, error) {
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("setting up the query server: %w", err)
+	}
+	parts := prometheus.NewRegistry() // their metrics, until Metrics hands them on
+	cfg.Live.Metrics = parts
+	hub, err := live.New(cfg.Live, store, facts, lg)
+	if err != nil {
+		return nil, err
+	}
+	past := history.New(windows{store}, lg)
+	engine, err := graph.New(graph.Config{}, hub, past, lg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, lg: lg, hub: hub, graph: engine, origins: cfg.origins(), metrics: newMetrics(parts), started: time.Now()}
+	s.api = rest.New(cfg.REST, facts, hub, past, lg)
+	s.requests, s.endRequests = context.WithCancelCause(context.Background())
+	s.app = s.routes()
+	return s, nil
+}
+
+// routes makes the app. What is switched off has no route and is answered 404.
+func (s *Server) routes() *fiber.App {
+	app := fiber.New(fiber.Config{
+		Immutable:             true,
+		BodyLimit:             1 << 20,
+		ReadBufferSize:        16 << 10, // also the bound of a request's header
+		ReadTimeout:           30 * time.Second,
+		WriteTimeout:          time.Minute,
+		IdleTimeout:           2 * time.Minute,
+		ErrorHandler:          s.api.Fail,
+		DisableStartupMessage: true,
+	})
+	app.Server().CloseOnShutdown = true
+	app.Use(s.count, s.survive, s.guard, s.cors)
+	app.Get("/", index)
+	app.Get("/health", s.health)
+	app.Get("/ready", s.ready)
+	app.Get("/api/v1/status", s.status)
+	s.api.Routes(app)
+	if !s.cfg.NoGraphQL {
+		app.Get("/graphql", s.graphql)
+		app.Post("/graphql", s.graphql)
+	}
+	return app
+}
+
+// Run follows the projections and serves until ctx ends, then drains and returns when all of it has ended. A server runs once.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.endRequests(errStopping)
+	ln, err := net.Listen("tcp", net.JoinHostPort(s.cfg.Host, s.cfg.Port.String()))
+	if err != nil {
+		return s.explainListen(err)
+	}
+	s.ln.Store(&ln)
+	hubCtx, stopHub := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopHub()
+	followed, served := make(chan error, 1), make(chan error, 1)
+	go func() { followed <- s.hub.Run(hubCtx) }()
+	go func() { served <- s.app.Listener(ln) }()
+	s.lg.Info("query server is up", "addr", ln.Addr().String())
+
+	select {
+	case err := <-followed:
+		s.drain()
+		return errors.Join(fmt.Errorf("following the projections: %w", errors.Join(err, errEarly)), <-served)
+	case err := <-served:
+		s.drain()
+		stopHub()
+		return errors.Join(fmt.Errorf("serving queries on %s: %w", ln.Addr(), errors.Join(err, errEarly)), <-followed)
+	case <-ctx.Done():
+		s.drain()
+		err := <-served
+		stopHub()
+		return errors.Join(err, <-followed)
+	}
+}
+
+var errEarly = errors.New("it ended before it was asked to")
+
+func (s *Server) explainListen(err error) error {
+	port := s.cfg.Port.String()
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("port %s for queries is taken; stop what uses it, or choose another with flag port or environment variable PORT: %w", port, err)
+	}
+	return fmt.Errorf("listening for queries on host %q, port %s (flags query.host and port, environment QUERY_HOST and PORT): %w", s.cfg.Host, port, err)
+}
+
+// drain takes no new connections, tells subscribers to come back, lets requests finish, and cuts what does not end in time.
+func (s *Server) drain() {
+	s.stopping.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.app.ShutdownWithContext(ctx) }() // closes the listener first
+	if err := <-stopped; err != nil {
+		s.lg.Warn("requests did not end in time and are cut", "err", err)
+	}
+}
+
+// Addr gives the address that the server listens on; nil before it does.
+func (s *Server) Addr() net.Addr {
+	if ln := s.ln.Load(); ln != nil {
+		return (*ln).Addr()
+	}
+	return nil
+}
+
+// Ready is nil while queries are served from a current view.
+func (s *Server) Ready() error {
+	switch {
+	case s.stopping.Load():
+		return errStopping
+	case s.Addr() == nil:
+		return errors.New("not listening yet")
+	default:
+		return s.hub.Ready()
+	}
+}

@@ -1,0 +1,118 @@
+package query
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// condition is the answer of /health and /ready.
+type condition struct {
+	Status string     `json:"status"`
+	Reason string     `json:"reason,omitempty"`
+	AsOf   *time.Time `json:"as_of,omitempty"` // when the view was last known to be current
+}
+
+// condition tells how the server is, in the word for good or the word for bad.
+func (s *Server) condition(good, bad string) condition {
+	err := errors.Join(s.Ready(), s.hub.Degraded())
+	if err == nil {
+		return condition{Status: good}
+	}
+	c := condition{Status: bad, Reason: err.Error()}
+	if at := s.hub.State().AsOf(); !at.IsZero() {
+		at = at.UTC()
+		c.AsOf = &at
+	}
+	return c
+}
+
+// health answers GET /health: alive, and whether answers are current. Traffic is for readiness to decide.
+func (s *Server) health(c *fiber.Ctx) error {
+	return c.JSON(s.condition("healthy", "degraded"))
+}
+
+// ready answers GET /ready. A view that is behind is still served, with its age.
+func (s *Server) ready(c *fiber.Ctx) error {
+	if err := s.Ready(); err != nil {
+		return c.Status(http.StatusServiceUnavailable).JSON(condition{Status: "not_ready", Reason: err.Error()})
+	}
+	return c.JSON(condition{Status: "ready"})
+}
+
+type serverStatus struct {
+	Service       string     `json:"service"`
+	Version       string     `json:"version"`
+	Go            string     `json:"go"`
+	Status        string     `json:"status"` // ok or degraded
+	Reason        string     `json:"reason,omitempty"`
+	StartedAt     time.Time  `json:"started_at"`
+	UptimeSeconds int64      `json:"uptime_seconds"`
+	Generation    string     `json:"generation"`
+	Position      string     `json:"position"`
+	Folded        string     `json:"folded"`
+	AsOf          *time.Time `json:"as_of,omitempty"`
+	Hosts         int        `json:"host_count"`
+	GPUs          int        `json:"gpu_count"`
+	GraphQL       bool       `json:"graphql"`
+	WebSocket     bool       `json:"websocket"`
+	CORS          bool       `json:"cors"`
+}
+
+// status answers GET /api/v1/status.
+func (s *Server) status(c *fiber.Ctx) error {
+	view, now := s.hub.State(), s.condition("ok", "degraded")
+	return c.JSON(struct {
+		Success bool         `json:"success"`
+		Data    serverStatus `json:"data"`
+		Count   int          `json:"count"`
+	}{true, serverStatus{
+		Service: "queryd", Version: version(), Go: runtime.Version(), Status: now.Status, Reason: now.Reason,
+		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
+		Generation: string(view.Generation()), Position: view.At().String(), Folded: view.Folded().String(), AsOf: now.AsOf,
+		Hosts: len(view.Hosts()), GPUs: len(view.GPUs()),
+		GraphQL: !s.cfg.NoGraphQL, WebSocket: !s.cfg.NoWebSocket, CORS: !s.cfg.NoCORS,
+	}, 1})
+}
+
+// version is what the build recorded about itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			return setting.Value[:min(len(setting.Value), 12)]
+		}
+	}
+	return cmp.Or(info.Main.Version, "unknown")
+}
+
+// index answers GET /.
+func index(c *fiber.Ctx) error {
+	c.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	c.Type("html", "utf-8")
+	return c.SendString(indexPage)
+}
+
+const indexPage = `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Elastic GPU Telemetry Pipeline</title></head>
+<body>
+<h1>Elastic GPU Telemetry Pipeline: queries</h1>
+<ul>
+<li><a href="/docs">API documentation</a>, also as <a href="/openapi.yaml">OpenAPI 3.1</a></li>
+<li><a href="/api/v1/cluster">The fleet in one object</a>, its <a href="/api/v1/hosts">hosts</a>, <a href="/api/v1/gpus">GPUs</a> and
+<a href="/api/v1/telemetry/latest">latest readings</a></li>
+<li>GraphQL on /graphql, the live stream on /ws (WebSocket)</li>
+<li><a href="/health">Health</a>, <a href="/ready">readiness</a>, <a href="/api/v1/status">status</a></li>
+</ul>
+</body>
+</html>
+`

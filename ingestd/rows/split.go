@@ -1,6 +1,11 @@
 package rows
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+	"slices"
+)
 
 const (
 	faultBare  = `a quote inside an unquoted cell; put the whole cell in quotes and double the quotes inside`
@@ -63,54 +68,54 @@ func (b *Batch) quoted(text []byte, i int, multi bool) (cell []byte, next int) {
 		return nil, -1
 	}
 	end := i + j
-	if end+1 == len(text) || text[end+1] != '"' {
-		cell = text[i:end:end]
-		if multi && bytes.IndexByte(cell, '\r') >= 0 {
-			from := len(b.scratch)
-			b.scratch = appendLines(b.scratch, cell)
-			cell = b.scratch[from:len(b.scratch):len(b.scratch)]
-		}
-		return cell, end + 1
+	if escaped := end+1 < len(text) && text[end+1] == '"'; !escaped && !multi {
+		return text[i:end:end], end + 1
 	}
-	return b.unescape(text, i, end, multi)
-}
-
-// unescape is quoted for a cell whose first quote, at end, is doubled.
-func (b *Batch) unescape(text []byte, i, end int, multi bool) (cell []byte, next int) {
 	from := len(b.scratch)
-	for {
-		piece := text[i : end+1]
-		if multi {
-			b.scratch = appendLines(b.scratch, piece)
-		} else {
-			b.scratch = append(b.scratch, piece...)
-		}
-		i = end + 2
-		j := bytes.IndexByte(text[i:], '"')
-		if j < 0 {
-			return nil, -1
-		}
-		end = i + j
-		if end+1 == len(text) || text[end+1] != '"' {
-			break
-		}
+	b.scratch, next = unescape(b.scratch, text, i)
+	if next < 0 {
+		b.scratch = b.scratch[:from]
+		return nil, -1
 	}
 	if multi {
-		b.scratch = appendLines(b.scratch, text[i:end])
-	} else {
-		b.scratch = append(b.scratch, text[i:end]...)
+		b.scratch = append(b.scratch[:from], bytes.ReplaceAll(b.scratch[from:], []byte("\r\n"), []byte("\n"))...)
 	}
-	return b.scratch[from:len(b.scratch):len(b.scratch)], end + 1
+	return b.scratch[from:len(b.scratch):len(b.scratch)], next
 }
 
-// appendLines copies text with its line ends as '\n', so that a file says the same with either kind.
-func appendLines(dst, text []byte) []byte {
-	for {
-		i := bytes.Index(text, []byte("\r\n"))
-		if i < 0 {
-			return append(dst, text...)
+// unescape appends the quoted text that starts at i, its doubled quotes as one, and gives the place behind its closing quote
+// (-1: there is none). It looks at eight bytes at a time, for labels are full of quotes.
+func unescape(dst, text []byte, i int) (out []byte, next int) {
+	const (
+		ones   = 0x0101010101010101
+		highs  = 0x8080808080808080
+		quotes = ones * '"'
+		word   = 8
+	)
+	n := len(dst)
+	dst = slices.Grow(dst, len(text)-i+word)
+	dst = dst[:cap(dst)]
+	for i < len(text) {
+		if i+word <= len(text) {
+			w := binary.LittleEndian.Uint64(text[i:])
+			binary.LittleEndian.PutUint64(dst[n:], w)
+			differ := w ^ quotes // a zero byte is a quote; the lowest high bit below marks the first
+			found := (differ - ones) &^ differ & highs
+			skip := bits.TrailingZeros64(found) / 8
+			i, n = i+skip, n+skip
+			if found == 0 {
+				continue
+			}
+		} else if text[i] != '"' {
+			dst[n] = text[i]
+			i, n = i+1, n+1
+			continue
 		}
-		dst = append(append(dst, text[:i]...), '\n')
-		text = text[i+2:]
+		if i+1 == len(text) || text[i+1] != '"' {
+			return dst[:n], i + 1
+		}
+		dst[n] = '"'
+		i, n = i+2, n+1
 	}
+	return dst[:n], -1
 }

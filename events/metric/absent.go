@@ -3,6 +3,7 @@ package metric
 import (
 	"bytes"
 	"strings"
+	"unicode/utf8"
 
 	"telemetry-pipeline/events"
 )
@@ -14,10 +15,11 @@ const (
 	doubleBlank = 140737488355328 // 2^47
 )
 
-// sentinel gives the reason that n stands for, Present when it is a reading. It looks at n as it came, before any conversion.
+// sentinel gives the reason that n stands for, Present when it is a reading. It looks at n as it came, before any
+// conversion.
 //
-// The int32 numbers are told by equality, since 64-bit counters pass them. From the base of the int64 and the double numbers on
-// nothing is a reading; a float64 cannot tell the four int64 numbers apart, and all become 2^63.
+// The int32 numbers are told by equality, since 64-bit counters pass them. From the base of the int64 and the double
+// numbers on nothing is a reading; a float64 cannot tell the four int64 numbers apart, and all become 2^63.
 func (m *Metric) sentinel(c Conversion, n events.Number) events.Reason {
 	if small(n) {
 		return events.Present
@@ -73,11 +75,11 @@ func nth(i int64) events.Reason {
 func Token(text []byte) events.Reason { return token(bytes.TrimSpace(text)) }
 
 func token(text []byte) events.Reason {
-	const longest = len("[requested functionality has been deprecated]")
-	if len(text) > longest {
+	const words = len("[requested functionality has been deprecated]")
+	if len(text) > words {
 		return stringSentinel(text)
 	}
-	var lower [longest]byte
+	var lower [words]byte
 	for i, c := range text {
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
@@ -107,7 +109,7 @@ func token(text []byte) events.Reason {
 
 // stringSentinel knows DCGM's strings for "no reading".
 func stringSentinel(text []byte) events.Reason {
-	if !bytes.HasPrefix(text, []byte("<<<")) || !bytes.Contains(text, []byte(">>>")) {
+	if !bytes.HasPrefix(text, []byte("<<<")) || !bytes.Contains(text, []byte(">>>")) || !utf8.Valid(text) {
 		return events.Present
 	}
 	switch {

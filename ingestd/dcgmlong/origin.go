@@ -9,8 +9,8 @@ import (
 // labelOfName is the label in which Prometheus keeps a metric's name.
 const labelOfName = "__name__"
 
-// origin finds where a row comes from, and the metric's name by its labels. Rows of one GPU say the same but for that name, so it
-// is cut out of what the origin is remembered by: a GPU is worked out once, not once per metric.
+// origin finds where a row comes from, and the metric's name by its labels. Rows of one GPU say the same but for that
+// name, so it is cut out of what the origin is remembered by: a GPU is worked out once, not once per metric.
 func (w *Worker) origin(cells [][]byte) (o *dialect.Origin, labelled []byte) {
 	key := w.key[:0]
 	for _, i := range w.at {
@@ -18,7 +18,7 @@ func (w *Worker) origin(cells [][]byte) (o *dialect.Origin, labelled []byte) {
 	}
 	if w.labels >= 0 {
 		cell := cells[w.labels]
-		from, to := nameIn(cell)
+		from, to := w.nameIn(cell)
 		labelled = cell[from:to]
 		key = append(append(append(key, cell[:from]...), 0), cell[to:]...)
 	}
@@ -47,14 +47,19 @@ func (w *Worker) learn(cells [][]byte) *dialect.Origin {
 	return w.origins.Learn(w.key, &w.source)
 }
 
-// nameIn finds the value of __name__ in labels without parsing them; from == to: it takes parsing. It looks only for the plainest form,
-// of letters, digits, '_' and ':', for which the rest of the labels means the same whatever the name is.
-func nameIn(labels []byte) (from, to int) {
+// nameIn finds the value of __name__ in labels without parsing them; from == to: it takes parsing. It looks only for
+// the plainest form, of letters, digits, '_' and ':', for which the rest of the labels means the same whatever the
+// name is. The labels of neighbours have it at the same place.
+func (w *Worker) nameIn(labels []byte) (from, to int) {
 	const start = labelOfName + `="`
-	i := bytes.Index(labels, []byte(start))
+	i := w.nameAt
+	if i+len(start) > len(labels) || string(labels[i:i+len(start)]) != start {
+		i = bytes.Index(labels, []byte(start))
+	}
 	if i < 0 || i > 0 && labels[i-1] != ',' && labels[i-1] != '{' && labels[i-1] != ' ' {
 		return 0, 0
 	}
+	w.nameAt = i
 	from = i + len(start)
 	for to = from; to < len(labels) && nameByte(labels[to]); to++ {
 	}

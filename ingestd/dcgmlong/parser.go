@@ -42,6 +42,7 @@ type Worker struct {
 	origins *dialect.Origins
 	metrics map[string]*named
 	key     []byte
+	nameAt  int // where the last row's labels had the metric's name
 	source  dialect.Source
 }
 

@@ -18,8 +18,9 @@ type Instant struct {
 }
 
 // Clock reads times: RFC 3339 with any fraction, the same without a zone and with a blank or slashes (read in
-// Options.Zone), and epoch numbers in seconds, milliseconds, microseconds or nanoseconds, told by their size. Digits finer than
-// a nanosecond are dropped. Anything else, such as 07/18/2025, is refused, never guessed. Not safe for concurrent use.
+// Options.Zone), and epoch numbers in seconds, milliseconds, microseconds or nanoseconds, told by their size. Digits
+// finer than a nanosecond are dropped. Anything else, such as 07/18/2025, is refused, never guessed. Not safe for
+// concurrent use.
 type Clock struct {
 	zone   *time.Location
 	latest int64 // seconds; later ones are refused

@@ -59,8 +59,8 @@ func (s *Source) label(id *events.Identity, v saying) bool {
 	return true
 }
 
-// dispute keeps what contradicts a field or a column under a name of its own, and tells unless it is expected: beside exported_pod,
-// pod is another one.
+// dispute keeps what contradicts a field or a column under a name of its own, and tells unless it is expected: beside
+// exported_pod, pod is another one.
 func (s *Source) dispute(id *events.Identity, v saying, expected bool) {
 	id.Labels = withLabel(id.Labels, DisputedName(v.name), v.value)
 	if !expected {
@@ -109,8 +109,8 @@ func same(f Field, a, b string) bool {
 	return a == b
 }
 
-// host finds the row's host: a column or label that names it, else the instance without its port, else what the sender says. A name that
-// every host calls itself is none.
+// host finds the row's host: a column or label that names it, else the instance without its port, else what the
+// sender says. A name that every host calls itself is none.
 func (s *Source) host(opt Options) events.HostID {
 	for _, v := range s.said {
 		if v.field == Host && !local(v.value) {
@@ -127,7 +127,8 @@ func (s *Source) host(opt Options) events.HostID {
 	return events.HostID(opt.Host)
 }
 
-// place makes the identity name one GPU: its index is a number, and a MIG instance's UUID is not taken for the GPU's where the GPU is known otherwise.
+// place makes the identity name one GPU: its index is a number, and a MIG instance's UUID is not taken for the GPU's
+// where the GPU is known otherwise.
 func (s *Source) place(id *events.Identity) {
 	if id.Index != "" {
 		index, ok := indexOf(id.Index)

@@ -52,9 +52,9 @@ func NewScanner(r io.Reader, opt Options) *Scanner {
 // Separator is the separator in use.
 func (s *Scanner) Separator() byte { return s.sep }
 
-// Peek gives the next n bytes (fewer at the end, at most BlockBytes) without consuming them, a UTF-8 byte order mark at
-// the beginning left out. An error of the reader is given only when there are no bytes at all. The bytes are valid until the
-// next call.
+// Peek gives the next n bytes (fewer at the end, at most BlockBytes) without consuming them, a UTF-8 byte order mark
+// at the beginning left out. An error of the reader is given only when there are no bytes at all. The bytes are valid
+// until the next call.
 func (s *Scanner) Peek(n int) ([]byte, error) {
 	if err := s.start(); err != nil {
 		return nil, err

@@ -123,6 +123,19 @@ func trimFaults(got, want []copied) []copied {
 	return got
 }
 
+func TestHugeLineCostsItself(t *testing.T) {
+	text := "a,b\n" + strings.Repeat("x", 300<<10) + "\nc,d\n"
+	got, err := scan(iotest.HalfReader(strings.NewReader(text)), rows.Options{}, nil)
+	want := []copied{
+		{1, 3, []string{"a", "b"}, ""},
+		{2, 300 << 10, nil, "the line has 307200 bytes; the longest accepted has 65536"},
+		{3, 3, []string{"c", "d"}, ""},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != io.EOF {
+		t.Errorf("error %v, rows (-want +got):\n%s", err, diff)
+	}
+}
+
 func TestFailureDropsUnterminatedRow(t *testing.T) {
 	broken := errors.New("connection reset")
 	for text, want := range map[string][]copied{

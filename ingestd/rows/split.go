@@ -61,7 +61,8 @@ func splitPlain(cells [][]byte, text []byte, sep byte) [][]byte {
 	}
 }
 
-// quoted gives the cell whose text starts at i, behind its opening quote, and the place behind its closing quote (-1: there is none).
+// quoted gives the cell whose text starts at i, behind its opening quote, and the place behind its closing quote (-1:
+// there is none).
 func (b *Batch) quoted(text []byte, i int, multi bool) (cell []byte, next int) {
 	j := bytes.IndexByte(text[i:], '"')
 	if j < 0 {
@@ -83,8 +84,8 @@ func (b *Batch) quoted(text []byte, i int, multi bool) (cell []byte, next int) {
 	return b.scratch[from:len(b.scratch):len(b.scratch)], next
 }
 
-// unescape appends the quoted text that starts at i, its doubled quotes as one, and gives the place behind its closing quote
-// (-1: there is none). It looks at eight bytes at a time, for labels are full of quotes.
+// unescape appends the quoted text that starts at i, its doubled quotes as one, and gives the place behind its
+// closing quote (-1: there is none). It looks at eight bytes at a time, for labels are full of quotes.
 func unescape(dst, text []byte, i int) (out []byte, next int) {
 	const (
 		ones   = 0x0101010101010101

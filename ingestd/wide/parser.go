@@ -157,6 +157,10 @@ func (w *Worker) learn(cells [][]byte) *dialect.Origin {
 
 // number tells whether an unknown column's cell is a reading.
 func number(cell []byte) bool {
-	_, err := events.ParseNumber(bytes.TrimSpace(cell))
+	cell = bytes.TrimSpace(cell)
+	if len(cell) == 0 || cell[0] > '9' { // letters are above the digits; most texts begin with one
+		return false
+	}
+	_, err := events.ParseNumber(cell)
 	return err == nil
 }

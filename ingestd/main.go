@@ -26,7 +26,7 @@ func main() {
 		if err != nil {
 			return nil, errors.Join(err, log.Close())
 		}
-		srv, err := ingest.New(intake, log, visible{snapshot.New(client, store, log.Facts(), lg)}, lg)
+		srv, err := ingest.New(intake, log, snapshot.New(client, store, log.Facts(), lg), lg)
 		if err != nil {
 			return nil, errors.Join(err, client.Close(), log.Close())
 		}

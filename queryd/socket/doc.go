@@ -1,0 +1,43 @@
+// Package socket serves every WebSocket: the live stream on /ws and GraphQL on /graphql.
+//
+// In: connections and subscriptions. Out: a snapshot, then changes, each with a position to resume from. It never
+// decides what a slow reader loses (live does), and never executes a document (graph does).
+//
+// # A connection
+//
+// Two goroutines serve it. The reader parses what the client says. The writer owns the socket and the
+// session's streams: it alone writes messages, and it runs what the reader asks for as tasks, one by one. Nothing is queued between the hub and
+// the socket: the writer takes from the hub when the socket has taken the last frame, so that a slow client gets newer values
+// instead of more memory. Both have ended before the handler returns, since the connection's memory is used again then.
+//
+// # gpu.live.v1
+//
+// JSON text frames. A client that offers no subprotocol speaks this one on /ws. The client sends
+//
+//	{"op":"sub","id":"a","filter":{"host":["gpu-*"],"gpu":["GPU-…"],"metric":["DCGM_FI_DEV_GPU_UTIL"]},
+//	 "mode":"latest","hz":4,"snapshot":true,"from":"<rev>"}
+//	{"op":"unsub","id":"a"}
+//	{"op":"ping"}
+//
+// and all fields but op and id may be left out. The server sends
+//
+//	{"t":"hello","server":…,"epoch":…,"rev":…,"folded":…,"heartbeatMs":…,"limits":{…}}
+//	{"t":"ack","id":"a","rev":…,"resumed":false,"reason":…}
+//	{"t":"reset","id":"a","reason":"compacted"}       forget everything; a snapshot follows
+//	{"t":"snap","id":"a","rev":…,"part":0,"more":false,"items":[…]}
+//	{"t":"synced","id":"a","rev":…}
+//	{"t":"upd","id":"a","rev":…,"del":[…],"items":[…]}
+//	{"t":"lag","id":"a","queued":12}
+//	{"t":"hb","rev":…,"folded":…,"ts":…,"asOf":…}     everything up to rev was delivered, for every subscription
+//	{"t":"err","id":"a","code":…,"msg":…}             the subscription was not made; the connection goes on
+//	{"t":"pong"}
+//	{"t":"bye","reason":…,"retryMs":…}                then the connection closes
+//
+// An item is {"gpu":…,"host":…,"part":…,"ts":…,"m":{metric:number},"absent":{metric:reason}}; part and absent only when there is
+// something. A rev is a token for from; one that is "" names no position (a part of a snapshot). del is applied before items. Values
+// are absolute and come at least once, in order per GPU. Clients ignore fields and types that they do not know.
+//
+// # graphql-transport-ws
+//
+// The protocol of that name, with the close codes of its reference implementation; see graphql.go.
+package socket

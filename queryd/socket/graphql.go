@@ -1,0 +1,243 @@
+package socket
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// graphqlSession speaks graphql-transport-ws: queries, mutations and subscriptions, each an operation under the client's id.
+// Messages, order and close codes are those of the reference implementation (github.com/enisdenjo/graphql-ws, PROTOCOL.md).
+type graphqlSession struct {
+	conn *conn
+	init atomic.Bool // connection_init came; set by the reader
+
+	running sync.WaitGroup
+	mu      sync.Mutex
+	ops     map[string]*operation
+}
+
+// operation is one that runs; its goroutine hands results to the writer.
+type operation struct {
+	id      string
+	cancel  context.CancelFunc
+	dropped atomic.Bool // the client completed it: nothing of it is sent any more
+}
+
+func newGraphQLSession(c *conn) *graphqlSession {
+	return &graphqlSession{conn: c, ops: map[string]*operation{}}
+}
+
+// clientMessage is a message of the client, as far as all types share it.
+type clientMessage struct {
+	Type    string          `json:"type"`
+	ID      json.RawMessage `json:"id"`
+	Payload json.RawMessage `json:"payload"`
+}
+
+func (s *graphqlSession) hello() (time.Duration, *closing) {
+	return s.conn.server.cfg.InitTimeout, closeWith(codeTimeout, "Connection initialisation timeout")
+}
+
+func (s *graphqlSession) ready() bool { return s.init.Load() }
+
+// receive handles one message of the client.
+func (s *graphqlSession) receive(text []byte) error {
+	var m clientMessage
+	if err := json.Unmarshal(text, &m); err != nil {
+		return badMessage("it is no JSON object with a type")
+	}
+	switch m.Type {
+	case "connection_init":
+		return s.connect(m)
+	case "ping":
+		return s.pong(m)
+	case "pong":
+		return objectOrNothing(m.Payload)
+	case "subscribe":
+		return s.subscribe(m)
+	case "complete":
+		id, err := m.id()
+		if err == nil {
+			s.complete(id)
+		}
+		return err
+	default:
+		return badMessage("type is none of this protocol's")
+	}
+}
+
+func badMessage(why string) *closing { return closeWith(codeBadMessage, "Invalid message: %s", why) }
+
+// connect acknowledges the one connection_init.
+func (s *graphqlSession) connect(m clientMessage) error {
+	if err := objectOrNothing(m.Payload); err != nil {
+		return err
+	}
+	if s.init.Swap(true) {
+		return closeWith(codeTooOften, "Too many initialisation requests")
+	}
+	s.post([]byte(`{"type":"connection_ack"}`))
+	return nil
+}
+
+// pong answers a ping with its payload.
+func (s *graphqlSession) pong(m clientMessage) error {
+	if err := objectOrNothing(m.Payload); err != nil {
+		return err
+	}
+	frame := []byte(`{"type":"pong"`)
+	if present(m.Payload) {
+		frame = append(append(frame, `,"payload":`...), m.Payload...)
+	}
+	s.post(append(frame, '}'))
+	return nil
+}
+
+// subscribe starts an operation.
+func (s *graphqlSession) subscribe(m clientMessage) error {
+	if !s.init.Load() {
+		return closeWith(codeNoInit, "Unauthorized")
+	}
+	id, err := m.id()
+	if err != nil {
+		return err
+	}
+	var request struct {
+		Query *string `json:"query"`
+		Operation
+	}
+	if err := json.Unmarshal(m.Payload, &request); err != nil || request.Query == nil {
+		return badMessage("payload must hold the query as text; operationName is text, variables and extensions are objects")
+	}
+	request.Operation.Query = *request.Query
+
+	ctx, cancel := context.WithCancel(s.conn.ctx)
+	op := &operation{id: id, cancel: cancel}
+	s.mu.Lock()
+	_, taken := s.ops[id]
+	full := len(s.ops) >= s.conn.server.cfg.Subscriptions
+	if !taken && !full {
+		s.ops[id] = op
+	}
+	s.mu.Unlock()
+	switch {
+	case taken:
+		cancel()
+		return closeWith(codeDuplicate, "Subscriber for %s already exists", id)
+	case full:
+		cancel()
+		s.post(frameWith(id, "error", []byte(`[{"message":"too many operations on this connection; complete one first"}]`)))
+		return nil
+	}
+	s.running.Go(func() { s.run(ctx, op, request.Operation) })
+	return nil
+}
+
+// run executes an operation to its end.
+func (s *graphqlSession) run(ctx context.Context, op *operation, request Operation) {
+	defer op.cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			s.conn.server.lg.Error("executing a GraphQL operation panicked", "panic", p, "stack", string(debug.Stack()))
+			s.conn.cancel(s.panicked())
+		}
+	}()
+	results, errs := s.conn.server.exec.Execute(ctx, request)
+	if errs != nil {
+		s.forget(op)
+		s.postOf(op, "error", errs)
+		return
+	}
+	for result := range results {
+		if ctx.Err() != nil || !s.postOf(op, "next", result) {
+			return
+		}
+	}
+	s.forget(op) // first: the id is free once the client reads complete
+	s.postOf(op, "complete", nil)
+}
+
+// complete ends an operation for the client. Unknown ids are those that ended meanwhile.
+func (s *graphqlSession) complete(id string) {
+	s.mu.Lock()
+	op := s.ops[id]
+	delete(s.ops, id)
+	s.mu.Unlock()
+	if op != nil {
+		op.dropped.Store(true)
+		op.cancel()
+	}
+}
+
+// forget frees an operation's id, unless it is another's already.
+func (s *graphqlSession) forget(op *operation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ops[op.id] == op {
+		delete(s.ops, op.id)
+	}
+}
+
+// post has the writer send a frame; false when the connection has ended.
+func (s *graphqlSession) post(frame []byte) bool {
+	return s.conn.do(func() { s.conn.send(frame) })
+}
+
+// postOf has the writer send a frame of an operation, unless the client has completed that by then.
+func (s *graphqlSession) postOf(op *operation, kind string, payload json.RawMessage) bool {
+	frame := frameWith(op.id, kind, payload)
+	return s.conn.do(func() {
+		if !op.dropped.Load() {
+			s.conn.send(frame)
+		}
+	})
+}
+
+// frameWith writes a message of an operation.
+func frameWith(id, kind string, payload json.RawMessage) []byte {
+	b := make([]byte, 0, 48+len(id)+len(payload))
+	b = appendText(append(b, `{"id":`...), id)
+	b = appendField(b, "type", kind)
+	if payload != nil {
+		b = append(append(b, `,"payload":`...), payload...)
+	}
+	return append(b, '}')
+}
+
+// id gives a message's id, which must be text.
+func (m *clientMessage) id() (string, error) {
+	var id string
+	if err := json.Unmarshal(m.ID, &id); err != nil || id == "" {
+		return "", badMessage("id must be text that is not empty")
+	}
+	return id, nil
+}
+
+// objectOrNothing refuses a payload that is no object.
+func objectOrNothing(payload json.RawMessage) error {
+	if text := bytes.TrimSpace(payload); present(text) && text[0] != '{' {
+		return badMessage("payload must be an object")
+	}
+	return nil
+}
+
+func present(payload json.RawMessage) bool {
+	return len(payload) > 0 && !bytes.Equal(payload, []byte("null"))
+}
+
+// pull has nothing to do: operations hand their results to the writer themselves.
+func (s *graphqlSession) pull(int) bool { return false }
+
+func (s *graphqlSession) bye(*closing) {}
+
+// end waits for the operations, whose contexts have ended with the connection's.
+func (s *graphqlSession) end() { s.running.Wait() }
+
+func (s *graphqlSession) panicked() *closing {
+	return closeWith(codeInternal, "Internal server error")
+}

@@ -1,0 +1,111 @@
+package socket
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/queryd/live"
+)
+
+// hub is what sockets need of the live view (live.Hub).
+type hub interface {
+	Subscribe(o live.Options) (*live.Subscription, error)
+	State() *live.State
+	Heartbeat() time.Duration
+}
+
+// executor runs GraphQL operations. Execute gives the results one by one, each a whole response as JSON: one of a query, and of a
+// subscription one per change until ctx ends or the reader stops. When the operation is refused before anything was executed,
+// errors is the JSON array that says why, and there are no results.
+type executor interface {
+	Execute(ctx context.Context, op Operation) (results iter.Seq[json.RawMessage], errors json.RawMessage)
+}
+
+// Operation is a GraphQL request as the client sent it.
+type Operation struct {
+	Query         string         `json:"query"`
+	OperationName string         `json:"operationName"`
+	Variables     map[string]any `json:"variables"`
+	Extensions    map[string]any `json:"extensions"`
+}
+
+// Server serves WebSockets. Safe for concurrent use.
+type Server struct {
+	cfg     Config
+	origins []string
+	hub     hub
+	exec    executor
+	lg      *slog.Logger
+	metrics metrics
+	conns   registry
+}
+
+// New makes a server. A nil exec serves no GraphQL. It starts nothing: connections live in the handlers' goroutines.
+func New(cfg Config, hub hub, exec executor, lg *slog.Logger) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{cfg: cfg, origins: cfg.origins(), hub: hub, exec: exec, lg: lg, metrics: newMetrics(), conns: newRegistry(cfg.Connections, cfg.PerIP)}
+	return s, s.metrics.register(cfg.Metrics)
+}
+
+// Live handles GET /ws: it upgrades to gpu.live.v1. A request that is no upgrade is answered 426.
+func (s *Server) Live() fiber.Handler {
+	upgrade := s.upgrade(liveProtocol, func(c *conn) session { return newLiveSession(c) })
+	return func(c *fiber.Ctx) error {
+		if !isUpgrade(c) {
+			c.Set(fiber.HeaderUpgrade, "websocket")
+			return fiber.NewError(fiber.StatusUpgradeRequired, "this is a WebSocket endpoint; connect with ws:// or wss://, subprotocol "+liveProtocol)
+		}
+		return upgrade(c)
+	}
+}
+
+// GraphQL handles GET /graphql: it upgrades to graphql-transport-ws. A request that is no upgrade goes to the next handler.
+func (s *Server) GraphQL() fiber.Handler {
+	upgrade := s.upgrade(graphqlProtocol, func(c *conn) session { return newGraphQLSession(c) })
+	return func(c *fiber.Ctx) error {
+		if s.exec == nil || !isUpgrade(c) {
+			return c.Next()
+		}
+		return upgrade(c)
+	}
+}
+
+// Shutdown takes no more connections, says goodbye to those there are (close code 1012: come back later) and waits until they have
+// ended. What is left when ctx ends is cut, and an error tells how many that were.
+func (s *Server) Shutdown(ctx context.Context) error {
+	n := s.conns.stop(closeWith(codeRestart, "server restarts; resume from the last rev"))
+	select {
+	case <-s.conns.idle:
+		return nil
+	case <-ctx.Done():
+	}
+	if left := s.conns.cut(); left > 0 {
+		return fmt.Errorf("closing %d WebSockets: %d did not end in time and were cut: %w", n, left, context.Cause(ctx))
+	}
+	return nil
+}
+
+// Close is Shutdown within five seconds.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return s.Shutdown(ctx)
+}
+
+// retryAfter is when a client that is sent away should come back: the more there are, the further apart.
+func (s *Server) retryAfter() time.Duration {
+	return 500*time.Millisecond + rand.N(time.Second+time.Duration(s.conns.len())*time.Millisecond)
+}

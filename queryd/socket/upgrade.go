@@ -1,0 +1,95 @@
+package socket
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gofiber/contrib/websocket"
+	"github.com/gofiber/fiber/v2"
+)
+
+const (
+	liveProtocol    = "gpu.live.v1"
+	graphqlProtocol = "graphql-transport-ws"
+
+	requestKey = "socket.request" // the fiber local that carries a request over the upgrade
+)
+
+// request is what must outlive the upgrade. Its strings are copies: the request's memory is used again.
+type request struct {
+	ip      string
+	offered []string // subprotocols that the client speaks
+}
+
+func isUpgrade(c *fiber.Ctx) bool { return websocket.IsWebSocketUpgrade(c) }
+
+// upgrade makes the handler that upgrades to one subprotocol. Which origins may connect and how many is decided before, in words that a
+// person understands: the library answers every refusal with 426.
+func (s *Server) upgrade(protocol string, begin func(*conn) session) fiber.Handler {
+	accept := websocket.New(func(c *websocket.Conn) {
+		r, ok := c.Locals(requestKey).(*request)
+		if !ok {
+			return
+		}
+		// From here on nothing touches c: the library gives it to another client when this function returns.
+		s.serve(newConn(s, c.Conn, protocol, r.ip), r, begin)
+	}, websocket.Config{
+		Subprotocols:    []string{protocol},
+		ReadBufferSize:  1 << 10,
+		WriteBufferSize: 4 << 10,
+		WriteBufferPool: &sync.Pool{},
+		RecoverHandler: func(*websocket.Conn) {
+			if p := recover(); p != nil {
+				s.lg.Error("serving a WebSocket panicked", "panic", p)
+			}
+		},
+	})
+	return func(c *fiber.Ctx) error {
+		if origin := c.Get(fiber.HeaderOrigin); !allowed(origin, c.Get(fiber.HeaderHost), s.origins) {
+			s.metrics.refused.WithLabelValues("origin").Inc()
+			return fiber.NewError(fiber.StatusForbidden, "origin "+strings.Clone(origin)+" may not open WebSockets here; add it to flag socket.origins")
+		}
+		r := &request{ip: strings.Clone(c.IP()), offered: subprotocols(c.Get("Sec-WebSocket-Protocol"))}
+		if why := s.conns.room(r.ip); why != "" {
+			s.metrics.refused.WithLabelValues(string(why)).Inc()
+			return refuse(c, why)
+		}
+		c.Locals(requestKey, r)
+		return accept(c)
+	}
+}
+
+// refuse answers a connection for which there is no room.
+func refuse(c *fiber.Ctx, why refusal) error {
+	c.Set(fiber.HeaderRetryAfter, "5")
+	switch why {
+	case tooManyIP:
+		return fiber.NewError(fiber.StatusTooManyRequests, "too many WebSocket connections from your address; close some, or raise flag socket.per-ip")
+	case stopping:
+		return fiber.NewError(fiber.StatusServiceUnavailable, "the server is stopping; connect again in a few seconds")
+	default:
+		return fiber.NewError(fiber.StatusServiceUnavailable, "too many WebSocket connections; come back later, or raise flag socket.connections")
+	}
+}
+
+// allowed tells whether a page of an origin may connect: any client that is no browser, pages of this host, and listed ones.
+func allowed(origin, host string, list []string) bool {
+	if origin == "" || slices.Contains(list, "*") || slices.Contains(list, origin) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, host)
+}
+
+// subprotocols copies the names of a Sec-WebSocket-Protocol header.
+func subprotocols(header string) []string {
+	var out []string
+	for name := range strings.SplitSeq(header, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			out = append(out, strings.Clone(name))
+		}
+	}
+	return out
+}

@@ -1,8 +1,6 @@
 package history
 
 import (
-	"container/heap"
-	"slices"
 	"sync"
 
 	"telemetry-pipeline/projections"
@@ -15,16 +13,17 @@ type pick struct {
 	n      int
 	after  *projections.Place // entries up to and with it were on earlier pages
 
-	mu   sync.Mutex
-	kept entryHeap
-	span span // what can still come in; shrinks once kept is full
+	mu    sync.Mutex
+	runs  [][]projections.Entry // each in the wanted order
+	total int                   // entries in runs, less than 2n
+	span  span                  // what can still come in; shrinks when runs are merged
 }
 
 func newPick(oldest bool, n int, s span, after *projections.Place) *pick {
 	if after != nil {
 		s = s.behind(after.At, oldest)
 	}
-	return &pick{oldest: oldest, n: n, after: after, kept: entryHeap{oldest: oldest}, span: s}
+	return &pick{oldest: oldest, n: n, after: after, span: s}
 }
 
 // open tells in which range an entry could still come in.
@@ -38,7 +37,8 @@ func (p *pick) open() span {
 func (p *pick) room() (kept, missing int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.kept.entries), p.n - len(p.kept.entries)
+	kept = min(p.total, p.n)
+	return kept, p.n - kept
 }
 
 // filter narrows f to what could still come in.
@@ -49,27 +49,37 @@ func (p *pick) filter(f projections.EntryFilter) projections.EntryFilter {
 	return f
 }
 
-// offer takes entries in, in the wanted order; what is outside the range, was on an earlier page or comes too late is dropped.
+// offer takes entries in, which are in the wanted order and which the caller no longer touches. What is outside the range or was on an
+// earlier page is dropped.
 func (p *pick) offer(entries []projections.Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range entries {
-		at := entries[i].Place()
-		if !p.span.holds(at.At) || (p.after != nil && !before(*p.after, at, p.oldest)) {
-			continue
-		}
-		if len(p.kept.entries) < p.n {
-			heap.Push(&p.kept, entries[i])
-			continue
-		}
-		if !before(at, p.kept.entries[0].Place(), p.oldest) {
-			break // what follows comes later still
-		}
-		p.kept.entries[0] = entries[i]
-		heap.Fix(&p.kept, 0)
+	for len(entries) > 0 && !p.wanted(&entries[0]) {
+		entries = entries[1:]
 	}
-	if len(p.kept.entries) == p.n {
-		p.span = p.span.upTo(p.kept.entries[0].At, p.oldest)
+	for len(entries) > 0 && !p.wanted(&entries[len(entries)-1]) {
+		entries = entries[:len(entries)-1]
+	}
+	if len(entries) == 0 {
+		return
+	}
+	p.runs = append(p.runs, entries)
+	if p.total += len(entries); p.total >= 2*p.n {
+		p.mergeLocked()
+	}
+}
+
+// wanted tells whether an entry belongs to the page or behind it.
+func (p *pick) wanted(e *projections.Entry) bool {
+	return p.span.holds(e.At) && (p.after == nil || before(*p.after, e.Place(), p.oldest))
+}
+
+// mergeLocked makes one run of all, at most n long.
+func (p *pick) mergeLocked() {
+	all := merge(p.runs, p.n, p.oldest)
+	p.runs, p.total = [][]projections.Entry{all}, len(all)
+	if len(all) == p.n {
+		p.span = p.span.upTo(all[p.n-1].At, p.oldest)
 	}
 }
 
@@ -77,33 +87,6 @@ func (p *pick) offer(entries []projections.Entry) {
 func (p *pick) sorted() []projections.Entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	slices.SortFunc(p.kept.entries, func(a, b projections.Entry) int {
-		if p.oldest {
-			return a.Place().Compare(b.Place())
-		}
-		return b.Place().Compare(a.Place())
-	})
-	return p.kept.entries
-}
-
-// entryHeap has the entry that is last in the wanted order on top.
-type entryHeap struct {
-	entries []projections.Entry
-	oldest  bool
-}
-
-func (h *entryHeap) Len() int { return len(h.entries) }
-
-func (h *entryHeap) Less(i, j int) bool {
-	return before(h.entries[j].Place(), h.entries[i].Place(), h.oldest)
-}
-
-func (h *entryHeap) Swap(i, j int) { h.entries[i], h.entries[j] = h.entries[j], h.entries[i] }
-
-func (h *entryHeap) Push(x any) { h.entries = append(h.entries, x.(projections.Entry)) }
-
-func (h *entryHeap) Pop() any {
-	last := h.entries[len(h.entries)-1]
-	h.entries = h.entries[:len(h.entries)-1]
-	return last
+	p.mergeLocked()
+	return p.runs[0]
 }

@@ -97,7 +97,7 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 		return nil, err
 	}
 	folding := collect.New(s.folding, log, snapshot.New(writes, s.store, log.Facts(), lg), owner, lg.With("part", "collect"))
-	serving, err := query.New(s.serving, served, log.Facts(), lg.With("part", "query"))
+	serving, err := query.New(s.serving, served, log, lg.With("part", "query"))
 	if err != nil {
 		return nil, err
 	}

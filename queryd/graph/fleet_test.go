@@ -122,7 +122,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.source.batch.At = revision(10)
 	facts := events.Facts{Epoch: 1, Cluster: 2, Partitions: 1}
-	hub, err := live.New(live.Config{}, w.source, facts, nil)
+	hub, err := live.New(live.Config{}, w.source, nil, facts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

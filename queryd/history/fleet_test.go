@@ -116,7 +116,7 @@ func (f *fleet) Series(ctx context.Context, g projections.Generation, p events.P
 // state gives the view of the fleet as the hub has it.
 func (f *fleet) state(t testing.TB) *live.State {
 	t.Helper()
-	hub, err := live.New(live.Config{}, f, f.facts, nil)
+	hub, err := live.New(live.Config{}, f, nil, f.facts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,11 +26,13 @@ type source interface {
 type Hub struct {
 	cfg     Config
 	src     source
+	log     unreader
 	facts   events.Facts
 	lg      *slog.Logger
 	metrics metrics
 
 	current atomic.Pointer[published]
+	asked   chan struct{} // holds a token when somebody waits for what may be folded already
 	done    chan struct{} // closed when Run returns
 
 	mu      sync.Mutex // held for short, never while someone is waited for; before Subscription.mu
@@ -47,8 +49,9 @@ type published struct {
 	next  chan struct{}
 }
 
-// New makes a hub; Run starts it. facts are the log's.
-func New(cfg Config, src source, facts events.Facts, lg *slog.Logger) (*Hub, error) {
+// New makes a hub; Run starts it. log and facts are the log's; without a log, positions are those that are stored, and stay
+// behind where a partition has no events.
+func New(cfg Config, src source, log unreader, facts events.Facts, lg *slog.Logger) (*Hub, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -57,7 +60,8 @@ func New(cfg Config, src source, facts events.Facts, lg *slog.Logger) (*Hub, err
 		lg = slog.New(slog.DiscardHandler)
 	}
 	h := &Hub{
-		cfg: cfg, src: src, facts: facts, lg: lg,
+		cfg: cfg, src: src, log: log, facts: facts, lg: lg,
+		asked:   make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		groups:  newGroups(),
 		ring:    ring{max: cfg.Ring, maxBytes: cfg.RingBytes},
@@ -106,6 +110,7 @@ func (h *Hub) Wait(ctx context.Context, rev events.Revision) (*State, error) {
 		if rev.Number <= p.state.folded.Number {
 			return p.state, nil
 		}
+		h.ask()
 		select {
 		case <-p.next:
 		case <-ctx.Done():

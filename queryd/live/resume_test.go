@@ -102,7 +102,7 @@ func otherLog(t *testing.T) live.Token {
 	t.Helper()
 	facts := livetest.Facts()
 	facts.Epoch++
-	hub, err := live.New(live.Config{}, livetest.New(facts), facts, nil)
+	hub, err := live.New(live.Config{}, livetest.New(facts), nil, facts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

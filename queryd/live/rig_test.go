@@ -38,7 +38,7 @@ func inBubble(t *testing.T, cfg live.Config, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		facts := livetest.Facts()
 		r := &rig{T: t, src: livetest.New(facts), fleet: livetest.NewFleet(facts), clock: 1000}
-		hub, err := live.New(cfg, r.src, facts, nil)
+		hub, err := live.New(cfg, r.src, nil, facts, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

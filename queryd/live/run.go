@@ -13,12 +13,15 @@ import (
 // Run keeps the view current until ctx ends; then every subscription ends with ErrClosed.
 func (h *Hub) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	r := &runner{hub: h, served: newView(h.facts, ""), stop: func() {}}
+	r := &runner{hub: h, served: newView(h.facts, ""), quiet: make(chan quiet), stop: func() {}}
 	defer h.end()
 	defer r.wg.Wait()
 	defer cancel()
 	active := make(chan projections.Generation)
 	r.wg.Go(func() { h.followActive(ctx, active) })
+	if h.log != nil {
+		r.wg.Go(func() { h.followUnread(ctx, r.quiet) })
+	}
 	r.loop(ctx, active)
 	return nil
 }
@@ -31,6 +34,7 @@ type runner struct {
 	following projections.Generation
 	stop      context.CancelFunc // ends the follower
 	news      chan news
+	quiet     chan quiet
 	wg        sync.WaitGroup
 }
 
@@ -50,6 +54,8 @@ func (r *runner) loop(ctx context.Context, active <-chan projections.Generation)
 			r.follow(ctx, g)
 		case n := <-r.news:
 			r.take(n)
+		case q := <-r.quiet:
+			r.settle(q)
 		case now := <-beat.C:
 			r.hub.beat(now)
 		case <-due.C:
@@ -93,6 +99,14 @@ func (r *runner) take(n news) {
 	}
 	r.candidate.apply(n.batch, now)
 	r.promote(now)
+}
+
+// settle takes in which partitions are quiet, unless that was asked of another generation.
+func (r *runner) settle(q quiet) {
+	if q.era == len(r.served.state.eras) {
+		c := r.served.settle(q)
+		r.hub.publish(r.served.state, c, false)
+	}
 }
 
 // promote serves the candidate once it has reached what is served, and publishes the difference.

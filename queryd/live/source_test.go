@@ -18,7 +18,7 @@ import (
 // another runs one more hub on the same source until the test's bubble ends.
 func (r *rig) another(facts events.Facts) *live.Hub {
 	r.Helper()
-	hub, err := live.New(live.Config{Heartbeat: time.Hour}, r.src, facts, nil)
+	hub, err := live.New(live.Config{Heartbeat: time.Hour}, r.src, nil, facts, nil)
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -20,6 +20,8 @@ type State struct {
 	entries []*entry           // the same, sorted by orderEntry
 	hosts   []*Host            // sorted by orderHost
 
+	folds []events.Revision // by partition: how far the log is folded
+
 	eras []int64 // where each generation that this process served began: what changed after that is known exactly
 	left []left  // what left a host lately, ascending by position
 	kept int64   // everything that left after this position is in left

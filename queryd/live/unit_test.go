@@ -115,7 +115,7 @@ func TestReaderBehindWhatIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		facts := livetest.Facts()
 		v, fleet := newView(facts, "g"), livetest.NewFleet(facts)
-		h, err := New(Config{}, livetest.New(facts), facts, nil)
+		h, err := New(Config{}, livetest.New(facts), nil, facts, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,10 +168,10 @@ func TestReaderBehindWhatIsKept(t *testing.T) {
 func TestMetricsAreRegisteredOnce(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	facts := livetest.Facts()
-	if _, err := New(Config{Metrics: reg}, livetest.New(facts), facts, nil); err != nil {
+	if _, err := New(Config{Metrics: reg}, livetest.New(facts), nil, facts, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Config{Metrics: reg}, livetest.New(facts), facts, nil); err == nil {
+	if _, err := New(Config{Metrics: reg}, livetest.New(facts), nil, facts, nil); err == nil {
 		t.Error("a second hub registered the same metrics, want an error")
 	}
 	families, err := reg.Gather()
@@ -182,10 +182,10 @@ func TestMetricsAreRegisteredOnce(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	facts := livetest.Facts()
-	if _, err := New(Config{QueueBytes: -1}, livetest.New(facts), facts, nil); err == nil {
+	if _, err := New(Config{QueueBytes: -1}, livetest.New(facts), nil, facts, nil); err == nil {
 		t.Error("a negative bound was taken")
 	}
-	h, err := New(Config{}, livetest.New(facts), facts, nil)
+	h, err := New(Config{}, livetest.New(facts), nil, facts, nil)
 	if err != nil || h.Heartbeat() != 5*time.Second {
 		t.Errorf("heartbeat %v, %v; want 5s", h.Heartbeat(), err)
 	}

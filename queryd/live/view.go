@@ -18,6 +18,7 @@ type view struct {
 	models  map[events.HostID]*model
 	seen    map[events.GPUID][]events.HostID // the hosts that know a GPU, sorted
 	offsets map[events.Partition]projections.Offsets
+	quiet   map[events.Partition]int64 // up to here a partition has no event that its offsets lack
 	state   *State
 }
 
@@ -31,13 +32,16 @@ type model struct {
 // newView is a view of nothing: at the beginning of the log, or what a generation's Load says when that is applied.
 func newView(facts events.Facts, g projections.Generation) *view {
 	start := events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster}
-	return &view{
+	v := &view{
 		facts:   facts,
 		models:  map[events.HostID]*model{},
 		seen:    map[events.GPUID][]events.HostID{},
 		offsets: map[events.Partition]projections.Offsets{},
+		quiet:   map[events.Partition]int64{},
 		state:   &State{generation: g, place: place{at: start, folded: start, token: tokenOf(g, start)}},
 	}
+	v.state.folds = v.folds()
+	return v
 }
 
 // apply folds a batch and gives what changed. The cost is that of the changed hosts' GPUs, and one copy of the sorted slices.
@@ -139,19 +143,6 @@ func (v *view) caughtUp(with map[events.Partition]projections.Offsets) bool {
 	return true
 }
 
-// folded is the smallest offset of all partitions; one without offsets is at the beginning.
-func (v *view) folded() events.Revision {
-	out := events.Revision{Epoch: v.facts.Epoch, Cluster: v.facts.Cluster}
-	for p := range events.Partition(v.facts.Partitions) {
-		o := v.offsets[p]
-		lowest := min(o.Live.Number, o.Series.Number)
-		if p == 0 || lowest < out.Number {
-			out.Number = lowest
-		}
-	}
-	return out
-}
-
 // adopt makes this view the one that follows prev: readers of prev are given only what differs.
 func (v *view) adopt(prev *State, now time.Time) *change {
 	at := v.state.at
@@ -170,6 +161,11 @@ func (v *view) adopt(prev *State, now time.Time) *change {
 		hosts[id] = true
 	}
 	next := *prev
+	if prev.generation == v.state.generation {
+		for p, at := range prev.folds {
+			v.quiet[events.Partition(p)] = at.Number
+		}
+	}
 	if prev.generation != v.state.generation || !prev.loaded() {
 		next.generation, next.eras = v.state.generation, append(slices.Clip(prev.eras), max(at.Number, prev.at.Number))
 	}
@@ -190,7 +186,8 @@ func (v *view) advance(at events.Revision, now time.Time, merged map[events.GPUI
 	d.sort()
 	next := *prev
 	next.asOf = now
-	next.place = place{at: at, token: tokenOf(prev.generation, at), folded: v.folded()}
+	next.folds = v.folds()
+	next.place = place{at: at, token: tokenOf(prev.generation, at), folded: lowest(next.folds, prev.folded)}
 	next.gpus = splice(prev.gpus, gpusOf(d.gone, orderGPU), gpusOf(d.fresh, orderGPU), orderGPU)
 	next.entries = splice(prev.entries, d.gone, d.fresh, orderEntry)
 	next.hosts = v.hosts(prev, &d)

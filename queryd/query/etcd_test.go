@@ -128,7 +128,7 @@ func TestServesWhatIsStored(t *testing.T) {
 	for i := range 20 {
 		c.upload(events.HostID(fmt.Sprintf("host-%d", i%5)), fmt.Sprintf("GPU-%d", i%5), at+events.Timestamp(i)*events.Timestamp(20*time.Minute), "DCGM_FI_DEV_GPU_UTIL", int64(i))
 	}
-	s, err := New(Config{Host: "127.0.0.1", Port: FreePort}, c.store, c.log.Facts(), nil)
+	s, err := New(Config{Host: "127.0.0.1", Port: FreePort}, c.store, c.log, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

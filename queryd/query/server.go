@@ -43,8 +43,8 @@ type Server struct {
 // errStopping is why requests end that outlive a stop.
 var errStopping = errors.New("the server is stopping")
 
-// New makes a server on stored projections. facts are the log's. It starts nothing.
-func New(cfg Config, store store, facts events.Facts, lg *slog.Logger) (*Server, error) {
+// New makes a server on stored projections and the log that they are folded from. It starts nothing.
+func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
@@ -54,7 +54,7 @@ func New(cfg Config, store store, facts events.Facts, lg *slog.Logger) (*Server,
 	}
 	parts := prometheus.NewRegistry() // their metrics, until Metrics hands them on
 	cfg.Live.Metrics = parts
-	hub, err := live.New(cfg.Live, store, facts, lg)
+	hub, err := live.New(cfg.Live, store, log, log.Facts(), lg)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func New(cfg Config, store store, facts events.Facts, lg *slog.Logger) (*Server,
 		return nil, err
 	}
 	s := &Server{cfg: cfg, lg: lg, hub: hub, graph: engine, origins: cfg.origins(), metrics: newMetrics(parts), started: time.Now()}
-	s.api = rest.New(cfg.REST, facts, hub, past, lg)
+	s.api = rest.New(cfg.REST, log.Facts(), hub, past, lg)
 	s.requests, s.endRequests = context.WithCancelCause(context.Background())
 	s.app = s.routes()
 	return s, nil

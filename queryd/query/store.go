@@ -17,6 +17,13 @@ type store interface {
 	Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error)
 }
 
+// log is what the server needs of the event log (events.Log): what is not folded yet.
+type log interface {
+	Facts() events.Facts
+	Head(ctx context.Context) (events.Revision, error)
+	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
+}
+
 // windows gives history the series of a store, so that it need not know where they are kept.
 type windows struct{ store store }
 

@@ -174,7 +174,7 @@ func (f *fleet) Series(_ context.Context, _ projections.Generation, _ events.Par
 // hub runs a hub on the fleet until the test ends.
 func (f *fleet) hub(t testing.TB) *live.Hub {
 	t.Helper()
-	hub, err := live.New(live.Config{}, f, f.facts, nil)
+	hub, err := live.New(live.Config{}, f, nil, f.facts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

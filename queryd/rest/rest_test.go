@@ -124,7 +124,7 @@ func (a answered) code() Code {
 
 func TestNotReadyBeforeTheFirstLoad(t *testing.T) {
 	f := newFleet()
-	hub, err := live.New(live.Config{}, f, f.facts, nil)
+	hub, err := live.New(live.Config{}, f, nil, f.facts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,74 @@
+package live_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/queryd/live"
+	"telemetry-pipeline/queryd/live/livetest"
+)
+
+// logOf is a log that has one event, in one partition.
+type logOf struct {
+	head      int64
+	partition events.Partition
+	event     int64 // its revision
+}
+
+func (l *logOf) revision(n int64) events.Revision {
+	facts := livetest.Facts()
+	return events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster, Number: n}
+}
+
+func (l *logOf) Head(context.Context) (events.Revision, error) { return l.revision(l.head), nil }
+
+func (l *logOf) Unread(_ context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
+	if at, asked := after[l.partition]; asked && at.Number < l.event && l.event <= upto.Number {
+		return []events.Partition{l.partition}, nil
+	}
+	return nil, nil
+}
+
+// TestWaitPassesPartitionsThatHaveNoEvents: only the partition with an event ever saves an offset, and
+// who waits for that event's revision is not kept waiting for the others.
+func TestWaitPassesPartitionsThatHaveNoEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &logOf{head: 40, partition: 2, event: 30}
+		src := livetest.New(livetest.Facts())
+		hub, err := live.New(live.Config{}, src, log, livetest.Facts(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- hub.Run(ctx) }()
+		src.Activate(g1)
+		synctest.Wait()
+
+		short, stop := context.WithTimeout(ctx, time.Second)
+		if _, err := hub.Wait(short, log.revision(30)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("waiting for an event that is not folded: %v, want the deadline", err)
+		}
+		stop()
+		src.Offset(g1, 2, 30, 30)
+		state, err := hub.Wait(ctx, log.revision(30))
+		if err != nil {
+			t.Fatalf("waiting for an event that is folded: %v", err)
+		}
+		if got := state.Folded().Number; got < 30 {
+			t.Errorf("folded up to %d, want at least 30", got)
+		}
+		time.Sleep(time.Minute) // some heartbeats
+		if got := hub.State().Folded().Number; got != 40 {
+			t.Errorf("folded up to %d after all is quiet, want the head, 40", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}

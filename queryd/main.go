@@ -27,7 +27,7 @@ func main() {
 			return nil, errors.Join(err, opened.Close())
 		}
 		store := snapshot.New(client, log, opened.Facts(), lg)
-		srv, err := query.New(server, store, opened.Facts(), lg)
+		srv, err := query.New(server, store, opened, lg)
 		if err != nil {
 			return nil, errors.Join(err, client.Close(), opened.Close())
 		}

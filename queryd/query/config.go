@@ -10,6 +10,7 @@ import (
 
 	"telemetry-pipeline/queryd/live"
 	"telemetry-pipeline/queryd/rest"
+	"telemetry-pipeline/queryd/socket"
 )
 
 // Config of the server. The zero value of each field means its default.
@@ -25,8 +26,9 @@ type Config struct {
 	GraphQLTimeout time.Duration // of a GraphQL request; default 30s
 	DrainTimeout   time.Duration // for sockets and requests under way at a stop; default 7s
 
-	Live live.Config
-	REST rest.Config
+	Live   live.Config
+	REST   rest.Config
+	Socket socket.Config
 }
 
 // Flags registers the settings, those of the surfaces too. Their environment variables are PORT for port, ENABLE_CORS for enable-cors
@@ -43,6 +45,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.DrainTimeout, "query.drain-timeout", d.DrainTimeout, "how long sockets and requests under way may go on when the process stops")
 	c.Live.Flags(fs)
 	c.REST.Flags(fs)
+	c.Socket.Flags(fs)
 }
 
 func (c Config) withDefaults() Config {

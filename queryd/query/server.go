@@ -13,20 +13,21 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"telemetry-pipeline/events"
 	"telemetry-pipeline/queryd/graph"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 	"telemetry-pipeline/queryd/rest"
+	"telemetry-pipeline/queryd/socket"
 )
 
 // Server is the query server. Run serves; everything else is safe to call at any time.
 type Server struct {
-	cfg   Config
-	lg    *slog.Logger
-	hub   *live.Hub
-	api   *rest.API
-	graph executor
+	cfg     Config
+	lg      *slog.Logger
+	hub     *live.Hub
+	api     *rest.API
+	graph   executor
+	sockets *socket.Server
 
 	app      *fiber.App
 	origins  []string
@@ -65,9 +66,21 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, lg: lg, hub: hub, graph: engine, origins: cfg.origins(), metrics: newMetrics(parts), started: time.Now()}
 	s.api = rest.New(cfg.REST, log.Facts(), hub, past, lg)
+	if s.sockets, err = newSockets(cfg, hub, engine, parts, lg); err != nil {
+		return nil, err
+	}
 	s.requests, s.endRequests = context.WithCancelCause(context.Background())
 	s.app = s.routes()
 	return s, nil
+}
+
+// newSockets makes the WebSocket server. Without both GraphQL and sockets it has no GraphQL.
+func newSockets(cfg Config, hub *live.Hub, engine *graph.Engine, parts prometheus.Registerer, lg *slog.Logger) (*socket.Server, error) {
+	cfg.Socket.Metric, cfg.Socket.Metrics = rest.Metric, parts
+	if cfg.NoGraphQL || cfg.NoWebSocket {
+		return socket.New(cfg.Socket, hub, nil, lg)
+	}
+	return socket.New(cfg.Socket, hub, operations{engine: engine, timeout: cfg.GraphQLTimeout}, lg)
 }
 
 // routes makes the app. What is switched off has no route and is answered 404.
@@ -90,8 +103,11 @@ func (s *Server) routes() *fiber.App {
 	app.Get("/api/v1/status", s.status)
 	s.api.Routes(app)
 	if !s.cfg.NoGraphQL {
-		app.Get("/graphql", s.graphql)
+		app.Get("/graphql", s.sockets.GraphQL(), s.graphql)
 		app.Post("/graphql", s.graphql)
+	}
+	if !s.cfg.NoWebSocket {
+		app.Get("/ws", s.sockets.Live())
 	}
 	return app
 }
@@ -144,6 +160,9 @@ func (s *Server) drain() {
 	defer cancel()
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.app.ShutdownWithContext(ctx) }() // closes the listener first
+	if err := s.sockets.Shutdown(ctx); err != nil {
+		s.lg.Warn("sockets did not close in time and are cut", "err", err)
+	}
 	if err := <-stopped; err != nil {
 		s.lg.Warn("requests did not end in time and are cut", "err", err)
 	}

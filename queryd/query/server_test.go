@@ -63,9 +63,22 @@ func (empty) Series(context.Context, projections.Generation, events.Partition, e
 	return nil, errors.New("there are no hosts, so nobody should ask")
 }
 
+// eventless is the log of that cluster.
+type eventless struct{}
+
+func (eventless) Facts() events.Facts { return facts }
+
+func (eventless) Head(context.Context) (events.Revision, error) {
+	return events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster, Number: 5}, nil
+}
+
+func (eventless) Unread(context.Context, map[events.Partition]events.Revision, events.Revision) ([]events.Partition, error) {
+	return nil, nil
+}
+
 func newServer(t testing.TB, cfg Config) *Server {
 	t.Helper()
-	s, err := New(cfg, empty{}, facts, nil)
+	s, err := New(cfg, empty{}, eventless{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,6 +247,25 @@ func TestOwnAnswersAreAsDescribed(t *testing.T) {
 	check(idle, "GET", "/api/v1/gpus", "", 503)
 	check(running, "GET", "/api/v1/gpus", "", 200)
 	check(running, "GET", "/api/v1/telemetry", "", 200)
+}
+
+func TestWhatIsOffIsNotThere(t *testing.T) {
+	on, off := newServer(t, Config{}), newServer(t, Config{NoGraphQL: true, NoWebSocket: true, NoCORS: true})
+	upgrade := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Origin", "http://example.org"}
+	for _, target := range []string{"/graphql?query={__typename}", "/ws"} {
+		if got := ask(t, off, "GET", target, "", upgrade...); got.status != 404 {
+			t.Errorf("%s switched off: %d, want 404", target, got.status)
+		}
+		if got := ask(t, on, "GET", target, ""); got.status == 404 {
+			t.Errorf("%s switched on: 404", target)
+		}
+	}
+	if got := ask(t, newServer(t, Config{NoWebSocket: true}), "GET", "/graphql", "", upgrade...); got.status != 400 {
+		t.Errorf("a socket for subscriptions without sockets: %d, want 400, as it has no query", got.status)
+	}
+	if got := ask(t, off, "GET", "/health", "", "Origin", "http://example.org"); got.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Error("CORS is off and yet allows an origin")
+	}
 }
 
 func TestCORS(t *testing.T) {
@@ -418,7 +450,7 @@ func TestFlags(t *testing.T) {
 		t.Errorf("parsed %+v", cfg)
 	}
 	for _, bad := range []Config{{Origins: "example.org"}, {Origins: "https://a.example/"}, {DrainTimeout: -1}, {GraphQLTimeout: -1}} {
-		if _, err := New(bad, empty{}, facts, nil); err == nil {
+		if _, err := New(bad, empty{}, eventless{}, nil); err == nil {
 			t.Errorf("%+v is taken, want an error", bad)
 		}
 	}

@@ -123,10 +123,15 @@ func (p params) metrics() ([]string, error) {
 		return nil, err
 	}
 	for i, item := range items {
-		m, _, _ := metric.Lookup(item)
-		items[i] = m.Name
+		items[i] = Metric(item)
 	}
 	return items, nil
+}
+
+// Metric gives the canonical name of a metric; one that the catalogue does not know keeps its own.
+func Metric(name string) string {
+	m, _, _ := metric.Lookup(name)
+	return m.Name
 }
 
 // span sets the range of a history query.

@@ -10,6 +10,8 @@ import (
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // A connection that has been silent for keepAliveTime is probed and given up keepAliveTimeout later. gRPC takes no shorter
@@ -40,12 +42,22 @@ func (c Config) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 		TLS:                  secure,
 		Username:             c.Username,
 		Password:             c.Password,
+		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnect())},
 		Logger:               zapTo(lg),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to etcd at %s: %w", c.Endpoints, err)
 	}
 	return client, nil
+}
+
+// reconnect is how an endpoint that went is tried again. gRPC's own pauses grow to two minutes, for which an etcd that is back
+// would go unnoticed.
+func reconnect() grpc.ConnectParams {
+	return grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+		MinConnectTimeout: 5 * time.Second,
+	}
 }
 
 // endpoints takes the list apart. Blanks around an endpoint and empty ones are dropped.

@@ -14,6 +14,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"telemetry-pipeline/events"
 )
@@ -27,6 +30,7 @@ type Server struct {
 	dir    string
 	adjust func(*embed.Config)
 	etcd   *embed.Etcd
+	hangUp context.CancelFunc // ends the streams of clients
 }
 
 // NewServer starts an etcd of its own for tb and stops it when tb ends. adjust, where not nil, changes its configuration: a small
@@ -58,8 +62,11 @@ func startServer(adjust func(*embed.Config)) (*Server, error) {
 }
 
 func (s *Server) start() error {
-	etcd, err := embed.StartEtcd(s.config())
+	running, hangUp := context.WithCancel(context.Background())
+	s.hangUp = hangUp
+	etcd, err := embed.StartEtcd(s.config(running))
 	if err != nil {
+		hangUp()
 		return err
 	}
 	s.etcd = etcd
@@ -75,7 +82,8 @@ func (s *Server) start() error {
 	}
 }
 
-func (s *Server) config() *embed.Config {
+// config is for a server whose streams end when running does.
+func (s *Server) config(running context.Context) *embed.Config {
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(s.dir, "data")
 	client := url.URL{Scheme: "unix", Path: s.socket()}
@@ -89,6 +97,7 @@ func (s *Server) config() *embed.Config {
 	cfg.WatchProgressNotifyInterval = 100 * time.Millisecond
 	cfg.SnapshotCatchUpEntries = 100
 	cfg.EnableGRPCGateway = false
+	cfg.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ChainStreamInterceptor(endingWith(running))}
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	if s.adjust != nil {
 		s.adjust(cfg)
@@ -96,14 +105,40 @@ func (s *Server) config() *embed.Config {
 	return cfg
 }
 
+// endingWith ends streams when running does: an open watch would hold up the server's graceful end for 5 s.
+func endingWith(running context.Context) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		ctx, cancel := context.WithCancel(stream.Context())
+		defer cancel()
+		defer context.AfterFunc(running, cancel)()
+		err := handle(srv, &endingStream{stream, ctx})
+		if running.Err() != nil {
+			return status.Error(codes.Unavailable, "the test etcd stops") // as a broken connection is seen
+		}
+		return err
+	}
+}
+
+type endingStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s *endingStream) Context() context.Context { return s.ctx }
+
 func (s *Server) socket() string { return filepath.Join(s.dir, "s") }
 
-// Endpoint is where clients reach it.
-func (s *Server) Endpoint() string { return "unix://" + s.socket() }
+// Endpoint is where clients reach it, while it runs.
+func (s *Server) Endpoint() string {
+	at := s.etcd.Config().ListenClientUrls[0]
+	return (&url.URL{Scheme: at.Scheme, Host: at.Host, Path: at.Path}).String()
+}
 
-// Stop ends the server as an operator would; what is in it stays for Start. Clients see it go.
+// Stop ends the server; what is in it stays for Start. Clients see it go.
 func (s *Server) Stop() {
 	if s.etcd != nil {
+		s.hangUp()
+		s.etcd.Server.HardStop() // first, so that nothing under way holds up the listeners
 		s.etcd.Close()
 		s.etcd = nil
 	}

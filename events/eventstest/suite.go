@@ -123,6 +123,33 @@ func watchUntil(t *testing.T, l Log, p events.Partition, after events.Revision, 
 	return nil
 }
 
+// follow gives n events of a partition after a position, as a reader of the log has to go about it: it watches, and where a watch
+// ends because it fell behind, it reads on to the head and watches from there.
+func follow(t *testing.T, l Log, p events.Partition, position events.Revision, n int) []events.Event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var evs []events.Event
+	for len(evs) < n {
+		for b, err := range l.Watch(ctx, p, position) {
+			if err != nil {
+				if !errors.Is(err, events.ErrOverflow) && !errors.Is(err, events.ErrCompacted) {
+					t.Fatalf("Watch after %d events: %v", len(evs), err)
+				}
+				head := mustHead(t, l)
+				evs = append(evs, collect(t, l.Read(ctx, p, position, head))...)
+				position = head
+				break
+			}
+			evs, position = append(evs, b.Events...), b.Upto
+			if len(evs) >= n {
+				break
+			}
+		}
+	}
+	return evs
+}
+
 func firstError[T any](seq iter.Seq2[T, error]) error {
 	for _, err := range seq {
 		if err != nil {

@@ -20,6 +20,7 @@ func testSeam(t *testing.T, s Subject) {
 	}
 	for _, at := range []int{0, 12, 28, 29} {
 		var wg sync.WaitGroup
+		defer wg.Wait()
 		if at == 29 { // and what comes while it runs
 			wg.Go(func() {
 				for i := 30; i < 60; i++ {
@@ -34,7 +35,7 @@ func testSeam(t *testing.T, s Subject) {
 		if at == 29 {
 			want = 60
 		}
-		got = append(got, watchUntil(t, s, p, marks[at], func(evs []events.Event, _ events.Revision) bool { return at+1+len(evs) >= want })...)
+		got = append(got, follow(t, s, p, marks[at], want-at-1)...)
 		wg.Wait()
 		if len(got) != want || !inOrder(got) {
 			t.Errorf("read up to event %d, then watch: got %d events, in order %t, want %d in order", at, len(got), inOrder(got), want)
@@ -175,7 +176,7 @@ func testEnded(t *testing.T, s Subject) {
 	wantError(t, "Read with an ended context", firstError(s.Read(ctx, 0, events.Revision{}, head)), context.Canceled)
 }
 
-// testConcurrent appends from several sides, some of it twice, while one reader watches from the start: what it sees is what
+// testConcurrent appends from several sides, all of it twice, while one reader follows from the start: what it sees is what
 // is in the log afterwards, once each.
 func testConcurrent(t *testing.T, s Subject) {
 	p := events.Partition(0)
@@ -185,6 +186,7 @@ func testConcurrent(t *testing.T, s Subject) {
 	var mu sync.Mutex
 	created := make(map[string]int)
 	var wg sync.WaitGroup
+	defer wg.Wait()
 	for _, h := range hosts {
 		for range 2 { // two senders of the same
 			wg.Go(func() {
@@ -206,7 +208,7 @@ func testConcurrent(t *testing.T, s Subject) {
 		}
 	}
 	total := each * len(hosts)
-	watched := watchUntil(t, s, p, start, func(evs []events.Event, _ events.Revision) bool { return len(evs) >= total })
+	watched := follow(t, s, p, start, total)
 	wg.Wait()
 	read := readAll(t, s, p, events.Revision{})
 	if !slices.Equal(keysOf(watched), keysOf(read)) {

@@ -1,0 +1,47 @@
+package query
+
+import (
+	"flag"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestFlags(t *testing.T) {
+	var cfg Config
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	cfg.Flags(fs)
+	for name, want := range map[string]string{"port": "8080", "enable-graphql": "true", "enable-websocket": "true", "enable-cors": "true", "query.origins": "*"} {
+		if f := fs.Lookup(name); f == nil || f.DefValue != want {
+			t.Errorf("flag %s: %+v, want default %q", name, f, want)
+		}
+	}
+	if err := fs.Parse([]string{"-port=0", "-enable-graphql=false", "-enable-cors", "-query.origins=https://a.example"}); err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Port != FreePort || !cfg.NoGraphQL || cfg.NoWebSocket || cfg.NoCORS || !slices.Equal(cfg.origins(), []string{"https://a.example"}) {
+		t.Errorf("parsed %+v", cfg)
+	}
+	for _, bad := range []Config{{Origins: "example.org"}, {Origins: "https://a.example/"}, {DrainTimeout: -1}, {GraphQLTimeout: -1}} {
+		if _, err := New(bad, empty{}, eventless{}, nil); err == nil {
+			t.Errorf("%+v is taken, want an error", bad)
+		}
+	}
+}
+
+func TestTakenPortIsNamed(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	port := ln.Addr().(*net.TCPAddr).Port
+	err = newServer(t, Config{Host: "127.0.0.1", Port: Port(port)}).Run(t.Context())
+	for _, word := range []string{strconv.Itoa(port), "flag port", "PORT"} {
+		if err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("a taken port: %v, want %q in it", err, word)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package partition
 
 import (
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -16,15 +15,18 @@ type keys struct {
 }
 
 func keysOf(store events.Config, generation string) keys {
-	return keys{members: store.Prefix("members"), owners: store.Prefix("owners", url.PathEscape(generation))}
+	return keys{members: store.Prefix("members"), owners: store.Prefix("owners", events.Escape(generation))}
 }
 
-func (k keys) member(id string) string { return k.members + url.PathEscape(id) }
+func (k keys) member(id string) string { return k.members + events.Escape(id) }
 
-func (k keys) owner(p events.Partition) string { return k.owners + strconv.Itoa(int(p)) }
+func (k keys) owner(p events.Partition) string { return k.owners + partitionName(p) }
+
+// partitionName is a partition as event keys have it.
+func partitionName(p events.Partition) string { return fmt.Sprintf("%03d", int(p)) }
 
 func (k keys) parseMember(key string) (string, error) {
-	id, err := url.PathUnescape(strings.TrimPrefix(key, k.members))
+	id, err := events.Unescape(strings.TrimPrefix(key, k.members))
 	if err != nil || id == "" {
 		return "", fmt.Errorf("member key %q names no member", key)
 	}
@@ -32,8 +34,9 @@ func (k keys) parseMember(key string) (string, error) {
 }
 
 func (k keys) parseOwner(key string) (events.Partition, error) {
-	p, err := strconv.Atoi(strings.TrimPrefix(key, k.owners))
-	if err != nil || p < 0 {
+	name := strings.TrimPrefix(key, k.owners)
+	p, err := strconv.ParseUint(name, 10, 31)
+	if err != nil || partitionName(events.Partition(p)) != name {
 		return 0, fmt.Errorf("owner key %q names no partition", key)
 	}
 	return events.Partition(p), nil

@@ -39,10 +39,15 @@ func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks [
 				return nil, fmt.Errorf("chunk of host %q for window %d holds a record of %v", chunk.Host, chunk.Window, first)
 			}
 			key := s.keys.chunk(g, p, chunk, first, xxh3.Hash128(piece.model).Bytes())
-			if !seen[key] {
-				seen[key] = true
-				puts = append(puts, put{key, s.codec.pack(env, piece.model, true)})
+			if seen[key] {
+				continue
 			}
+			seen[key] = true
+			value := s.codec.pack(env, piece.model, true)
+			if err := checkSize("chunk", chunk.Host, value); err != nil {
+				return nil, err
+			}
+			puts = append(puts, put{key, value})
 		}
 	}
 	return puts, nil

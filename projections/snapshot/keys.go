@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -20,8 +19,8 @@ import (
 //	projections/{cluster}/{generation}/live/{partition}/{host}
 //	projections/{cluster}/{generation}/series/{partition}/{window}/{host}/{chunk}
 //
-// Names are escaped as in a URL's path, so no name holds a slash; a window is its start as hour, such as 20250718T20, so
-// windows sort by time.
+// Names and partitions are written as in event keys (events.Escape), so no name holds a slash; a window is its start as
+// hour, such as 20250718T20, so windows sort by time.
 type keys struct{ cfg events.Config }
 
 // The kinds of models, in the order of their keys: a range from identity to behind live leaves series out.
@@ -38,20 +37,20 @@ func (k keys) active() string { return k.cfg.Key("active") }
 func (k keys) generations() string { return k.cfg.Prefix("generations") }
 
 func (k keys) generation(g projections.Generation) string {
-	return k.cfg.Key("generations", url.PathEscape(string(g)))
+	return k.cfg.Key("generations", events.Escape(string(g)))
 }
 
 func (k keys) parseGeneration(key string) (projections.Generation, error) {
-	name, err := url.PathUnescape(strings.TrimPrefix(key, k.generations()))
+	name, err := events.Unescape(strings.TrimPrefix(key, k.generations()))
 	return projections.Generation(name), err
 }
 
 func (k keys) offsets(g projections.Generation) string {
-	return k.cfg.Prefix("offsets", url.PathEscape(string(g)))
+	return k.cfg.Prefix("offsets", events.Escape(string(g)))
 }
 
 func (k keys) offset(g projections.Generation, p events.Partition) string {
-	return k.offsets(g) + strconv.Itoa(int(p))
+	return k.offsets(g) + partitionName(p)
 }
 
 func (k keys) parseOffset(g projections.Generation, key string) (events.Partition, error) {
@@ -64,20 +63,20 @@ func (k keys) models(g projections.Generation) (from, to string) {
 }
 
 func (k keys) kind(g projections.Generation, kind string) string {
-	return k.cfg.Prefix("projections", url.PathEscape(string(g)), kind)
+	return k.cfg.Prefix("projections", events.Escape(string(g)), kind)
 }
 
 func (k keys) partition(g projections.Generation, kind string, p events.Partition) string {
-	return k.kind(g, kind) + strconv.Itoa(int(p)) + "/"
+	return k.kind(g, kind) + partitionName(p) + "/"
 }
 
 func (k keys) model(g projections.Generation, kind string, p events.Partition, host events.HostID) string {
-	return k.partition(g, kind, p) + url.PathEscape(string(host))
+	return k.partition(g, kind, p) + events.Escape(string(host))
 }
 
 // parseModel takes an identity or live key apart.
 func (k keys) parseModel(g projections.Generation, key string) (kind string, p events.Partition, host events.HostID, err error) {
-	rest := strings.TrimPrefix(key, k.cfg.Prefix("projections", url.PathEscape(string(g))))
+	rest := strings.TrimPrefix(key, k.cfg.Prefix("projections", events.Escape(string(g))))
 	parts := strings.Split(rest, "/")
 	if len(parts) != 3 || parts[0] != kindLive && parts[0] != kindIdentity {
 		return "", 0, "", fmt.Errorf("key %q is no live or identity key", key)
@@ -85,7 +84,7 @@ func (k keys) parseModel(g projections.Generation, key string) (kind string, p e
 	if p, err = parsePartition(parts[1]); err != nil {
 		return "", 0, "", fmt.Errorf("key %q: %w", key, err)
 	}
-	name, err := url.PathUnescape(parts[2])
+	name, err := events.Unescape(parts[2])
 	if err != nil {
 		return "", 0, "", fmt.Errorf("key %q: %w", key, err)
 	}
@@ -94,7 +93,7 @@ func (k keys) parseModel(g projections.Generation, key string) (kind string, p e
 
 // window is the prefix of the chunks of one host in one window.
 func (k keys) window(g projections.Generation, p events.Partition, w projections.Window, host events.HostID) string {
-	return k.partition(g, kindSeries, p) + windowName(w) + "/" + url.PathEscape(string(host)) + "/"
+	return k.partition(g, kindSeries, p) + windowName(w) + "/" + events.Escape(string(host)) + "/"
 }
 
 // chunk names a chunk by its first record's time and a hash of its records. So the same records always come under the
@@ -108,9 +107,12 @@ func windowName(w projections.Window) string {
 	return time.Unix(int64(w)*int64(projections.WindowSpan/time.Second), 0).UTC().Format(windowLayout)
 }
 
+// partitionName is a partition as event keys have it.
+func partitionName(p events.Partition) string { return fmt.Sprintf("%03d", int(p)) }
+
 func parsePartition(s string) (events.Partition, error) {
-	p, err := strconv.Atoi(s)
-	if err != nil || p < 0 {
+	p, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || partitionName(events.Partition(p)) != s {
 		return 0, fmt.Errorf("%q is no partition", s)
 	}
 	return events.Partition(p), nil

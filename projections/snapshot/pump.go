@@ -25,9 +25,9 @@ func (s *serial) ownStream(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "projections-watch", strconv.FormatInt(s.n.Add(1), 10))
 }
 
-// How soon etcd is asked for its progress while one source is ahead of the other; the pause doubles.
+// How soon etcd is asked for its progress once one source is ahead of the other; without an answer the pause doubles.
 const (
-	minUneven = time.Millisecond
+	minUneven = 2 * time.Millisecond
 	maxUneven = 64 * time.Millisecond
 )
 
@@ -38,7 +38,8 @@ type pump struct {
 	q     *queue
 	upto  [sources]int64
 	heard time.Time
-	pause time.Duration // while uneven
+	askAt time.Time     // when etcd is asked for its progress, unless something comes that makes it needless
+	pause time.Duration // between asking while one source is ahead of the other; 0 while none is
 }
 
 func (pm *pump) run(ctx context.Context, g projections.Generation, after int64) {
@@ -46,7 +47,8 @@ func (pm *pump) run(ctx context.Context, g projections.Generation, after int64) 
 	defer cancel()
 	pm.upto, pm.heard = [sources]int64{after, after}, time.Now()
 	models, offsets := pm.start(ctx, g, after)
-	timer := time.NewTimer(pm.nextAsk())
+	pm.askAt = pm.heard.Add(pm.store.progress())
+	timer := time.NewTimer(time.Until(pm.askAt))
 	defer timer.Stop()
 	for {
 		var resp clientv3.WatchResponse
@@ -65,7 +67,7 @@ func (pm *pump) run(ctx context.Context, g projections.Generation, after int64) 
 				pm.q.close(err)
 				return
 			}
-			timer.Reset(pm.nextAsk())
+			timer.Reset(time.Until(pm.askAt))
 			continue
 		}
 		if !open {
@@ -76,7 +78,7 @@ func (pm *pump) run(ctx context.Context, g projections.Generation, after int64) 
 			pm.q.close(err)
 			return
 		}
-		timer.Reset(pm.nextAsk())
+		timer.Reset(time.Until(pm.askAt))
 	}
 }
 
@@ -112,10 +114,11 @@ func (pm *pump) hear(from source, resp *clientv3.WatchResponse) error {
 			a.upto = ev.Kv.ModRevision // they come in order; the header's revision is that of the whole store
 		}
 	}
-	if a.upto == pm.upto[from] {
+	if a.upto == pm.upto[from] && !resp.IsProgressNotify() {
 		return nil
 	}
-	pm.upto[from], pm.pause = a.upto, 0
+	pm.upto[from] = a.upto
+	pm.schedule(resp.IsProgressNotify())
 	if !pm.q.put(a) {
 		pm.store.metrics.overflows.Inc()
 		return events.ErrOverflow
@@ -139,13 +142,15 @@ func (pm *pump) check(resp *clientv3.WatchResponse) error {
 	return nil
 }
 
-// nextAsk is when to ask for progress: soon while one source is ahead of the other, else when it is quiet.
-func (pm *pump) nextAsk() time.Duration {
-	if pm.upto[fromModels] == pm.upto[fromOffsets] {
-		return pm.store.progress()
+// schedule tells when to ask for progress: soon after one source got ahead of the other, however much comes meanwhile, else
+// when it has been quiet.
+func (pm *pump) schedule(answered bool) {
+	switch {
+	case pm.upto[fromModels] == pm.upto[fromOffsets]:
+		pm.askAt, pm.pause = pm.heard.Add(pm.store.progress()), 0
+	case pm.pause == 0 || answered:
+		pm.askAt, pm.pause = pm.heard.Add(minUneven), minUneven
 	}
-	pm.pause = min(max(2*pm.pause, minUneven), maxUneven)
-	return pm.pause
 }
 
 // ask makes etcd tell how far it is; the answer comes to both sources once both have caught up.
@@ -153,6 +158,11 @@ func (pm *pump) ask(ctx context.Context) error {
 	quiet := time.Since(pm.heard)
 	if quiet > max(10*pm.store.progress(), 20*time.Second) {
 		return fmt.Errorf("%w (for %s)", ErrSilent, quiet.Round(time.Millisecond))
+	}
+	if pm.pause = min(2*pm.pause, maxUneven); pm.pause > 0 {
+		pm.askAt = time.Now().Add(pm.pause)
+	} else {
+		pm.askAt = time.Now().Add(pm.store.progress())
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

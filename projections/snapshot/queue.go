@@ -9,7 +9,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// arrival is what one answer of a watch brought: changes, and how far its source has been told with them.
+// arrival is what one answer of a watch brought: changes, and how far its source has been told with them. Without changes it
+// is word that etcd is there and that nothing else came.
 type arrival struct {
 	source  source
 	changes []*clientv3.Event
@@ -48,6 +49,10 @@ func (q *queue) put(a arrival) (fits bool) {
 	if size > 0 && q.bytes > 0 && q.bytes+size > q.bound {
 		q.end, q.waiting = events.ErrOverflow, nil
 		return false
+	}
+	if n := len(q.waiting); n > 0 && size == 0 && q.waiting[n-1].source == a.source {
+		q.waiting[n-1].upto = a.upto
+		return true
 	}
 	q.waiting = append(q.waiting, a)
 	q.bytes += size

@@ -26,7 +26,7 @@ type Commit struct {
 const (
 	maxPuts  = 64
 	maxBytes = 256 << 10
-	maxValue = 1 << 20
+	maxValue = 1400 << 10
 )
 
 // put is one key to write.
@@ -73,8 +73,8 @@ func (s *Store) puts(g projections.Generation, p events.Partition, c Commit) ([]
 			return err
 		}
 		value := s.codec.pack(env, model, kind != kindLive || len(model) > 4*worthCompressing)
-		if len(value) > maxValue {
-			return fmt.Errorf("%s of host %q takes %d bytes, more than the %d that etcd is given", kind, host, len(value), maxValue)
+		if err := checkSize(kind, host, value); err != nil {
+			return err
 		}
 		puts = append(puts, put{s.keys.model(g, kind, p, host), value})
 		return nil
@@ -108,6 +108,14 @@ func (s *Store) puts(g projections.Generation, p events.Partition, c Commit) ([]
 func (s *Store) checkHost(p events.Partition, host events.HostID) error {
 	if home := events.PartitionOf(host, s.facts.Partitions); home != p {
 		return fmt.Errorf("host %q belongs to partition %d, not to %d", host, home, p)
+	}
+	return nil
+}
+
+// checkSize refuses what etcd would refuse.
+func checkSize(kind string, host events.HostID, value []byte) error {
+	if len(value) > maxValue {
+		return fmt.Errorf("%s of host %q takes %d bytes, more than the %d that etcd is given", kind, host, len(value), maxValue)
 	}
 	return nil
 }

@@ -15,7 +15,8 @@ import (
 
 // Watch follows live, identity and offsets of a generation after a position, such as that of a Load. Batches are whole
 // transactions, one each, in order of their position; one without changes is progress: nothing up to its position will
-// come any more. So a reader may always go on from the last position that it was given.
+// come any more. So a reader may always go on from the last position that it was given. Progress comes every few
+// Config.Progress at least, with the same position again while nothing is written: etcd is there, and there is no more.
 //
 // The sequence ends with an error; events.ErrCompacted, events.ErrOverflow (the reader was too slow for Config.WatchBytes) and
 // events.ErrForeign (etcd is another one, or was set back) mean Load again; after others, Watch on from the last position. A
@@ -107,30 +108,34 @@ type merger struct {
 	waiting [sources][]*clientv3.Event
 	upto    [sources]int64
 	given   int64
+	alive   bool // something came since the last batch
 }
 
 func (m *merger) add(a arrival) {
 	m.waiting[a.source] = append(m.waiting[a.source], a.changes...)
-	m.upto[a.source] = a.upto
+	m.upto[a.source], m.alive = a.upto, true
 }
 
 // ripe gives the changes of each revision that both sources have told of, and at last, without changes, the position
-// that both have reached, when that is further.
+// that both have reached, when that is further, or when there was nothing else.
 func (m *merger) ripe() iter.Seq2[int64, []*clientv3.Event] {
 	reached := min(m.upto[fromModels], m.upto[fromOffsets])
 	return func(yield func(int64, []*clientv3.Event) bool) {
 		for rev := m.next(); rev <= reached; rev = m.next() {
-			m.given = rev
+			m.given, m.alive = rev, false
 			if !yield(rev, m.take(rev)) {
 				return
 			}
 		}
-		if m.given < reached {
-			m.given = reached
+		if m.given < reached || m.alive && m.even() {
+			m.given, m.alive = reached, false
 			yield(reached, nil)
 		}
 	}
 }
+
+// even tells that neither source is ahead of the other.
+func (m *merger) even() bool { return m.upto[fromModels] == m.upto[fromOffsets] }
 
 // next is the lowest revision that waits, or one that is never reached.
 func (m *merger) next() int64 {

@@ -1,0 +1,121 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/projections"
+)
+
+func TestFirstGenerationIsMadeOnce(t *testing.T) {
+	f := newFixture(t)
+	names := make([]projections.Generation, 8)
+	var wg sync.WaitGroup
+	for i := range names {
+		wg.Go(func() {
+			var err error
+			if names[i], err = New(f.client, f.cfg, f.facts, nil).Active(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, g := range names {
+		if g != names[0] || g == "" {
+			t.Errorf("got generations %q, want one", names)
+			break
+		}
+	}
+	all, err := f.Generations(t.Context())
+	if err != nil || len(all) != 1 || all[names[0]].State != Active || all[names[0]].ModelVersion != ModelVersion {
+		t.Errorf("got %v (%v), want the active generation %s", all, err, names[0])
+	}
+}
+
+func TestWatchActive(t *testing.T) {
+	f := newFixture(t)
+	ctx, cancel := context.WithCancel(within(t, 20*time.Second))
+	defer cancel()
+	got := make(chan projections.Generation)
+	ended := make(chan error, 1)
+	go func() {
+		for g, err := range f.WatchActive(ctx) {
+			if err != nil {
+				ended <- err
+				return
+			}
+			got <- g
+		}
+	}()
+	first, err := f.Active(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g := <-got; g != first {
+		t.Errorf("got generation %s, want %s", g, first)
+	}
+	eventstest.Shared(t).Compact(t)
+	for _, next := range []string{string(first), "g2", "g2", "g3"} { // repeats are not told
+		if _, err := f.client.Put(t.Context(), f.keys.active(), next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []projections.Generation{"g2", "g3"} {
+		if g := <-got; g != want {
+			t.Errorf("got generation %s, want %s", g, want)
+		}
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v at the end, want that of the context", err)
+	}
+}
+
+func TestWaitFolded(t *testing.T) {
+	f := newFixture(t)
+	at := func(live, series int64) Commit {
+		return Commit{Offsets: &projections.Offsets{Live: f.at(live), Series: f.at(series)}}
+	}
+	wait := func(d time.Duration, number int64) error {
+		return f.WaitFolded(within(t, d), generation, f.at(number), []events.Partition{0, 2})
+	}
+	f.save(0, at(10, 10))
+	if err := wait(50*time.Millisecond, 10); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("partition 2 is not there: got %v, want the end of the context", err)
+	}
+	f.save(2, at(12, 9))
+	if err := wait(50*time.Millisecond, 10); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("series are behind: got %v, want the end of the context", err)
+	}
+	if err := wait(10*time.Second, 9); err != nil {
+		t.Errorf("all are there: got %v", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- wait(10*time.Second, 30) }()
+	f.save(2, at(30, 30))
+	eventstest.Shared(t).Compact(t)
+	f.save(0, at(31, 29))
+	f.save(1, at(99, 99))
+	select {
+	case err := <-done:
+		t.Fatalf("got %v before everything was folded", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	f.save(0, at(32, 32))
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := f.WaitFolded(t.Context(), generation, events.Revision{}, []events.Partition{3}); err != nil {
+		t.Errorf("waiting for nothing: got %v", err)
+	}
+	foreign := f.at(5)
+	foreign.Epoch++
+	if err := f.WaitFolded(t.Context(), generation, foreign, []events.Partition{0}); !errors.Is(err, events.ErrForeign) {
+		t.Errorf("got %v, want ErrForeign", err)
+	}
+}

@@ -1,0 +1,308 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/projections"
+)
+
+func TestSavedIsLoaded(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(1)
+	hosts := hostsOf(1, 5)
+	for i, h := range hosts {
+		f.save(1, f.fold(int64(10+i), eventstest.Events(h, i, 3)...), guard)
+	}
+	part, err := f.LoadPartition(t.Context(), generation, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := diff(part.Offsets, projections.Offsets{Live: f.at(14), Series: f.at(14), HotFrom: 7}); d != "" {
+		t.Errorf("offsets differ (-want +got):\n%s", d)
+	}
+	var names []events.HostID
+	for _, got := range part.Hosts {
+		names = append(names, got.ID)
+		if d := diff(got, *f.hosts[got.ID]); d != "" {
+			t.Errorf("host %q differs (-want +got):\n%s", got.ID, d)
+		}
+	}
+	if want := slices.Sorted(slices.Values(hosts)); !slices.Equal(names, want) {
+		t.Errorf("got hosts %q, want %q", names, want)
+	}
+	other, err := f.LoadPartition(t.Context(), generation, 2)
+	if err != nil || len(other.Hosts) != 0 || other.Offsets != (projections.Offsets{}) {
+		t.Errorf("got %v (%v) of a partition that was never written, want nothing", other, err)
+	}
+	all, err := f.Offsets(t.Context(), generation)
+	if err != nil || len(all) != 1 || all[1] != part.Offsets {
+		t.Errorf("got offsets %v (%v), want those of partition 1 alone", all, err)
+	}
+}
+
+func TestFencedSaveWritesNothing(t *testing.T) {
+	f := newFixture(t)
+	host := hostsOf(0, 1)[0]
+	old := f.claim(0)
+	f.save(0, f.fold(5, eventstest.Event(host, 1)), old)
+	current := f.claim(0) // the key is another's now
+	before := f.dump()
+	late := f.fold(9, eventstest.Event(host, 2))
+	if err := f.Save(t.Context(), generation, 0, late, old); !errors.Is(err, ErrFenced) {
+		t.Errorf("got %v, want ErrFenced", err)
+	}
+	if d := diff(f.dump(), before); d != "" {
+		t.Errorf("the fenced save wrote (-before +after):\n%s", d)
+	}
+	f.save(0, late, current) // the fenced offsets were not counted as written
+}
+
+// dump gives all keys below the root but the owners', with their revisions.
+func (f *fixture) dump() map[string]int64 {
+	f.t.Helper()
+	resp, err := f.client.Get(f.t.Context(), f.cfg.Root+"/", clientv3.WithPrefix())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	all := make(map[string]int64)
+	for _, kv := range resp.Kvs {
+		if !strings.HasPrefix(string(kv.Key), f.cfg.Prefix("owners")) {
+			all[string(kv.Key)] = kv.ModRevision
+		}
+	}
+	return all
+}
+
+// A big commit is cut into transactions: small ones, identities first, offsets in the last.
+func TestBigCommitIsCut(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(2)
+	var evs []events.Event
+	for i, h := range hostsOf(2, 100) {
+		evs = append(evs, eventstest.BigEvent(h, i, 5000), eventstest.Event(h, i))
+	}
+	f.save(2, f.fold(77, evs...), guard)
+	resp, err := f.client.Get(t.Context(), f.cfg.Root+"/", clientv3.WithPrefix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keysAt, bytesAt := make(map[int64]int), make(map[int64]int)
+	first, last := make(map[string]int64), make(map[string]int64)
+	for _, kv := range resp.Kvs {
+		key := string(kv.Key)
+		if strings.HasPrefix(key, f.cfg.Prefix("owners")) {
+			continue
+		}
+		keysAt[kv.ModRevision]++
+		bytesAt[kv.ModRevision] += len(kv.Key) + len(kv.Value)
+		for _, kind := range []string{"/identity/", "/live/", "/series/", "/offsets/"} {
+			if strings.Contains(key, kind) {
+				if first[kind] == 0 {
+					first[kind] = kv.ModRevision
+				}
+				first[kind], last[kind] = min(first[kind], kv.ModRevision), max(last[kind], kv.ModRevision)
+			}
+		}
+	}
+	if len(keysAt) < 5 {
+		t.Errorf("got %d transactions, want several", len(keysAt))
+	}
+	for rev := range keysAt {
+		if keysAt[rev] > maxPuts || bytesAt[rev] > maxBytes {
+			t.Errorf("got a transaction of %d keys and %d bytes, want at most %d and %d", keysAt[rev], bytesAt[rev], maxPuts, maxBytes)
+		}
+	}
+	if last["/identity/"] > first["/live/"] || last["/live/"] > first["/series/"] || last["/series/"] > first["/offsets/"] {
+		t.Errorf("got kinds from revisions %v to %v, want identity, live, series, offsets", first, last)
+	}
+	if newest := slices.Max(slices.Collect(maps.Keys(keysAt))); first["/offsets/"] != newest {
+		t.Errorf("got offsets at revision %d, want them in the last transaction, %d", first["/offsets/"], newest)
+	}
+}
+
+func TestOffsetsNeverGoBack(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(3)
+	f.save(3, f.fold(50), guard)
+	behind := []projections.Offsets{
+		{Live: f.at(49), Series: f.at(50)}, {Live: f.at(50), Series: f.at(49)}, {Live: f.at(60)}, {},
+	}
+	for _, o := range behind {
+		if err := f.Save(t.Context(), generation, 3, Commit{Offsets: &o}, guard); !errors.Is(err, ErrBackwards) {
+			t.Errorf("saving %v: got %v, want ErrBackwards", o, err)
+		}
+	}
+	again := New(f.client, f.cfg, f.facts, nil) // learns by loading
+	if _, err := again.LoadPartition(t.Context(), generation, 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Save(t.Context(), generation, 3, Commit{Offsets: &behind[0]}, guard); !errors.Is(err, ErrBackwards) {
+		t.Errorf("after a restart: got %v, want ErrBackwards", err)
+	}
+	f.save(3, f.fold(50), guard)
+	f.save(3, f.fold(51), guard)
+	foreign := projections.Offsets{Live: events.Revision{Epoch: 1, Cluster: 2, Number: 99}, Series: f.at(99)}
+	if err := f.Save(t.Context(), generation, 3, Commit{Offsets: &foreign}, guard); !errors.Is(err, events.ErrForeign) {
+		t.Errorf("saving offsets of another log: got %v, want ErrForeign", err)
+	}
+}
+
+func TestOnlyItsOwnHosts(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(1)
+	c := f.fold(1, eventstest.Event(hostsOf(0, 1)[0], 1))
+	only := []Commit{{Live: c.Live}, {Identity: c.Identity}, {Chunks: c.Chunks}}
+	for _, c := range only {
+		if err := f.Save(t.Context(), generation, 1, c, guard); err == nil || !strings.Contains(err.Error(), "belongs to partition 0") {
+			t.Errorf("got %v, want an error about the host's partition", err)
+		}
+	}
+}
+
+func TestSeriesUniteChunks(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(0)
+	host, other := hostsOf(0, 2)[0], hostsOf(0, 2)[1]
+	number := int64(1)
+	for _, i := range []int{0, 3600, 10, 7300, 20, 30} { // three windows, three of the events late in the first
+		number++
+		f.save(0, f.fold(number, eventstest.Event(host, i), eventstest.Event(other, i+1)), guard)
+		f.save(0, f.fold(number, eventstest.Event(host, i)), guard) // again: the same records, Late now
+	}
+	w := slices.Sorted(maps.Keys(f.all[host]))
+	if len(w) != 3 {
+		t.Fatalf("got events in %d windows, want 3", len(w))
+	}
+	asked := []projections.Window{w[2], w[0] - 1, w[0], w[1], w[1] + 1000}
+	got, err := f.Series(t.Context(), generation, 0, host, asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []WindowSeries{{w[2], f.all[host][w[2]]}, {w[0], f.all[host][w[0]]}, {w[1], f.all[host][w[1]]}}
+	if d := diff(got, want); d != "" {
+		t.Errorf("series differ (-want +got):\n%s", d)
+	}
+	var many []projections.Window
+	for i := range 2*maxRanges + 1 {
+		many = append(many, w[0]-projections.Window(2*maxRanges-i))
+	}
+	if got, err := f.Series(t.Context(), generation, 0, host, many); err != nil || len(got) != 1 {
+		t.Errorf("got %d windows of %d asked for (%v), want 1", len(got), len(many), err)
+	}
+}
+
+// The same records are the same key, whoever writes them.
+func TestChunksAreWrittenOnce(t *testing.T) {
+	f := newFixture(t)
+	host := hostsOf(0, 1)[0]
+	c := f.fold(3, eventstest.Events(host, 0, 20)...)
+	f.save(0, Commit{Chunks: c.Chunks}, f.claim(0))
+	before := len(f.dump())
+	again := New(f.client, f.cfg, f.facts, nil)
+	if err := again.Save(t.Context(), generation, 0, Commit{Chunks: append(c.Chunks, c.Chunks...), Upload: "another"}, f.claim(0)); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(f.dump()); got != before {
+		t.Errorf("got %d keys after the same chunks came again, want %d", got, before)
+	}
+}
+
+// Answers that are lost, before or after the transaction took effect, change nothing but the time it takes.
+func TestUnclearAnswersToSaves(t *testing.T) {
+	var calls atomic.Int64
+	fail := func(which int64) func(string) error {
+		return func(string) error {
+			if calls.Add(1)%3 == which {
+				return status.Error(codes.Unavailable, "connection lost")
+			}
+			return nil
+		}
+	}
+	f := newFixture(t, func(_ *events.Config, c *clientv3.Client) {
+		c.KV = &eventstest.KV{KV: c.KV, Before: fail(1), After: fail(2)}
+	})
+	guard := f.claim(0)
+	hosts := hostsOf(0, 3)
+	for i := range 10 {
+		f.save(0, f.fold(int64(10+i), eventstest.Event(hosts[i%3], i)), guard)
+	}
+	got, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newState()
+	s.apply(got)
+	if d := diff(s.hosts, f.want()); d != "" {
+		t.Errorf("stored models differ (-want +got):\n%s", d)
+	}
+	if got := s.offsets[0].Live; got != f.at(19) {
+		t.Errorf("got offsets at %v, want %v", got, f.at(19))
+	}
+	for _, h := range hosts {
+		for w, want := range f.all[h] {
+			series, err := f.Series(t.Context(), generation, 0, h, []projections.Window{w})
+			if err != nil || len(series) != 1 || diff(series[0].Series, want) != "" {
+				t.Errorf("host %q, window %d: got %v (%v), want %v", h, w, series, err, want)
+			}
+		}
+	}
+}
+
+func TestSaveEndsWithItsContext(t *testing.T) {
+	f := newFixture(t, func(_ *events.Config, c *clientv3.Client) {
+		c.KV = &eventstest.KV{KV: c.KV, Before: func(string) error { return status.Error(codes.Unavailable, "etcd away") }}
+	})
+	err := f.Save(within(t, 100*time.Millisecond), generation, 0, f.fold(1))
+	if err == nil || !strings.Contains(err.Error(), "etcd away") || !strings.Contains(err.Error(), "deadline") {
+		t.Errorf("got %v, want the end of the context and etcd's last word", err)
+	}
+}
+
+func TestErrorsThatStay(t *testing.T) {
+	f := newFixture(t, func(_ *events.Config, c *clientv3.Client) {
+		c.KV = &eventstest.KV{KV: c.KV, Before: func(string) error { return status.Error(codes.PermissionDenied, "not yours") }}
+	})
+	if err := f.Save(within(t, 10*time.Second), generation, 0, f.fold(1)); err == nil || !strings.Contains(err.Error(), "not yours") {
+		t.Errorf("got %v, want etcd's refusal", err)
+	}
+	if _, err := f.Load(within(t, 10*time.Second), generation); err == nil || !strings.Contains(err.Error(), "not yours") {
+		t.Errorf("got %v, want etcd's refusal", err)
+	}
+}
+
+func TestDamagedValues(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(0)
+	hosts := hostsOf(0, 2)
+	f.save(0, f.fold(3, eventstest.Event(hosts[0], 1), eventstest.Event(hosts[1], 1)), guard)
+	key := f.keys.model(generation, kindLive, 0, hosts[0])
+	if _, err := f.client.Put(t.Context(), key, "\x01\x00\x00garbage"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := f.LoadPartition(t.Context(), generation, 0)
+	if damaged, ok := errors.AsType[*DamagedError](err); !ok || damaged.Key != key {
+		t.Errorf("loading the partition: got %v, want a DamagedError of %s", err, key)
+	}
+	got, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newState()
+	s.apply(got)
+	if len(s.hosts) != 2 || s.hosts[hosts[0]].Live != nil || s.hosts[hosts[0]].Identity == nil || s.hosts[hosts[1]].Live == nil {
+		t.Errorf("got %v, want all but the damaged model", fmt.Sprint(s.hosts))
+	}
+}

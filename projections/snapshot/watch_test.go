@@ -1,0 +1,446 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/projections"
+)
+
+// reader loads and follows, loading again whenever it has to, and checks what it is given on the way.
+type reader struct {
+	state
+	at    events.Revision
+	loads int
+}
+
+// follow reads until done says so of the state.
+func (r *reader) follow(ctx context.Context, s *Store, done func(*reader) bool) error {
+	for {
+		b, err := s.Load(ctx, generation)
+		if err != nil {
+			return err
+		}
+		if b.At.Number < r.at.Number {
+			return fmt.Errorf("loaded position %d after %d", b.At.Number, r.at.Number)
+		}
+		r.loads++
+		r.state, r.at = newState(), b.At
+		r.apply(b)
+		err = r.watch(ctx, s, done)
+		if !errors.Is(err, events.ErrCompacted) && !errors.Is(err, events.ErrOverflow) {
+			return err
+		}
+	}
+}
+
+func (r *reader) watch(ctx context.Context, s *Store, done func(*reader) bool) error {
+	if done(r) {
+		return nil
+	}
+	for b, err := range s.Watch(ctx, generation, r.at) {
+		if err != nil {
+			return err
+		}
+		if b.At.Number < r.at.Number || len(b.Hosts) > 0 && b.At.Number == r.at.Number {
+			return fmt.Errorf("got position %d after %d", b.At.Number, r.at.Number)
+		}
+		r.at = b.At
+		r.apply(b)
+		if done(r) {
+			return nil
+		}
+	}
+	return errors.New("the watch ended without an error")
+}
+
+// Whatever is saved, and whenever etcd compacts, a reader ends with all of it.
+func TestLoadAndWatchMissNothing(t *testing.T) {
+	f := newFixture(t)
+	const rounds = 60
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	readers := make([]reader, 3)
+	finished := func(r *reader) bool {
+		for p := range events.Partition(partitions) {
+			if r.offsets[p].Live.Number != rounds {
+				return false
+			}
+		}
+		return true
+	}
+	for i := range readers {
+		wg.Go(func() {
+			if err := readers[i].follow(within(t, 30*time.Second), f.Store, finished); err != nil {
+				t.Errorf("reader %d: %v", i, err)
+			}
+		})
+	}
+	rng := rand.New(rand.NewPCG(1, 9))
+	guards := make([]clientv3.Cmp, partitions)
+	hosts := make([][]events.HostID, partitions)
+	for p := range events.Partition(partitions) {
+		guards[p], hosts[p] = f.claim(p), hostsOf(p, 6)
+	}
+	for n := range int64(rounds) {
+		for p := range events.Partition(partitions) {
+			var evs []events.Event
+			for range rng.IntN(3) {
+				evs = append(evs, eventstest.Event(hosts[p][rng.IntN(6)], rng.IntN(5000)))
+			}
+			f.save(p, f.fold(n+1, evs...), guards[p])
+		}
+		if n%7 == 0 {
+			eventstest.Shared(t).Compact(t)
+		}
+	}
+	wg.Wait()
+	for i, r := range readers {
+		if d := diff(r.hosts, f.want()); d != "" {
+			t.Errorf("reader %d, after %d loads, differs (-want +got):\n%s", i, r.loads, d)
+		}
+	}
+}
+
+// A batch is a whole transaction: offsets never come before the models that they cover.
+func TestBatchesAreWholeTransactions(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(0)
+	start, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := hostsOf(0, 4)
+	const rounds = 200
+	go func() {
+		for n := range int64(rounds) {
+			c := f.fold(n+1, eventstest.Event(hosts[n%4], int(n)))
+			switch n % 5 {
+			case 0: // in a transaction each, the offsets behind
+				_ = f.Save(t.Context(), generation, 0, Commit{Live: c.Live}, guard)
+				_ = f.Save(t.Context(), generation, 0, Commit{Offsets: c.Offsets}, guard)
+			default:
+				_ = f.Save(t.Context(), generation, 0, c, guard)
+			}
+		}
+	}()
+	seen := make(map[events.HostID]events.Timestamp)
+	last := start.At.Number
+	for b, err := range f.Watch(within(t, 30*time.Second), generation, start.At) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.At.Number < last || len(b.Hosts) > 0 && b.At.Number == last {
+			t.Fatalf("got position %d after %d", b.At.Number, last)
+		}
+		last = b.At.Number
+		for _, h := range b.Hosts {
+			if h.Live != nil {
+				seen[h.Host] = h.Live.Entities[0].SeenAt
+			}
+		}
+		o, some := b.Offsets[0]
+		if !some {
+			continue
+		}
+		n := o.Live.Number - 1
+		ev := eventstest.Event(hosts[n%4], int(n))
+		if got := seen[hosts[n%4]]; got < ev.First() {
+			t.Fatalf("offsets at %d came before the models that they cover (host last seen at %v, want %v)", n+1, got, ev.First())
+		}
+		if n+1 == rounds {
+			break
+		}
+	}
+}
+
+// A watch may be taken up again after any position that it gave.
+func TestWatchResumesAnywhere(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(0)
+	start, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := hostsOf(0, 3)
+	for n := range int64(20) {
+		c := f.fold(n+1, eventstest.Event(hosts[n%3], int(n)))
+		f.save(0, Commit{Live: c.Live, Identity: c.Identity}, guard)
+		f.save(0, Commit{Offsets: c.Offsets}, guard)
+	}
+	s, at, resumed := newState(), start.At, 0
+	for s.offsets[0].Live.Number < 20 {
+		for b, err := range f.Watch(within(t, 10*time.Second), generation, at) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.apply(b)
+			at = b.At
+			break
+		}
+		resumed++
+	}
+	if d := diff(s.hosts, f.want()); d != "" {
+		t.Errorf("after %d resumes the state differs (-want +got):\n%s", resumed, d)
+	}
+}
+
+func TestQuietWatchTellsProgress(t *testing.T) {
+	f := newFixture(t)
+	start, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put, err := f.client.Put(t.Context(), f.cfg.Key("elsewhere"), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := 0
+	for b, err := range f.Watch(within(t, 10*time.Second), generation, start.At) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Hosts) > 0 || len(b.Offsets) > 0 {
+			t.Errorf("got %v, want progress alone", b)
+		}
+		if b.At.Number >= put.Header.Revision {
+			quiet++
+		}
+		if quiet == 3 { // it goes on coming though nothing is written
+			return
+		}
+	}
+}
+
+func TestRemovedHosts(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(0)
+	hosts := hostsOf(0, 2)
+	f.save(0, f.fold(1, eventstest.Event(hosts[0], 1), eventstest.Event(hosts[1], 1)), guard)
+	start, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.client.Txn(t.Context()).Then(
+		clientv3.OpDelete(f.keys.model(generation, kindLive, 0, hosts[0])),
+		clientv3.OpDelete(f.keys.model(generation, kindIdentity, 0, hosts[0])),
+	).Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for b, err := range f.Watch(within(t, 10*time.Second), generation, start.At) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Hosts) == 0 {
+			continue
+		}
+		if d := diff(b.Hosts, []projections.Stored{{Host: hosts[0], Removed: true}}); d != "" {
+			t.Errorf("batch differs (-want +got):\n%s", d)
+		}
+		return
+	}
+}
+
+func TestWatchOfCompactedHistory(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(0)
+	start, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.save(0, f.fold(1, eventstest.Event(hostsOf(0, 1)[0], 1)), guard)
+	f.save(0, f.fold(2, eventstest.Event(hostsOf(0, 1)[0], 2)), guard)
+	eventstest.Shared(t).Compact(t)
+	for _, err := range f.Watch(within(t, 10*time.Second), generation, start.At) {
+		if !errors.Is(err, events.ErrCompacted) {
+			t.Errorf("got %v, want ErrCompacted", err)
+		}
+		break
+	}
+}
+
+// Compaction between the pages of a load makes it start again.
+func TestLoadSurvivesCompaction(t *testing.T) {
+	var f *fixture
+	gets := 0
+	f = newFixture(t, func(_ *events.Config, c *clientv3.Client) {
+		var mu sync.Mutex
+		c.KV = &eventstest.KV{KV: c.KV, After: func(call string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if gets++; call == "get" && gets < 4 {
+				if _, err := f.client.Put(t.Context(), f.cfg.Key("elsewhere"), "x"); err != nil {
+					return err
+				}
+				eventstest.Shared(t).Compact(t)
+			}
+			return nil
+		}}
+	})
+	direct := New(f.client, f.cfg, f.facts, nil)
+	if err := direct.Save(t.Context(), generation, 0, f.fold(3, eventstest.Event(hostsOf(0, 1)[0], 1)), f.claim(0)); err != nil {
+		t.Fatal(err)
+	}
+	b, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gets < 1+2*partitions+1 {
+		t.Errorf("got %d reads, want a load that started again", gets)
+	}
+	s := newState()
+	s.apply(b)
+	if d := diff(s.hosts, f.want()); d != "" {
+		t.Errorf("loaded state differs (-want +got):\n%s", d)
+	}
+}
+
+func TestLoadIsPaged(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(1)
+	var evs []events.Event
+	for _, h := range hostsOf(1, 2*pageHosts+3) {
+		evs = append(evs, eventstest.Event(h, 1))
+	}
+	f.save(1, f.fold(3, evs...), guard)
+	b, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newState()
+	s.apply(b)
+	if len(b.Hosts) != len(evs) || diff(s.hosts, f.want()) != "" {
+		t.Errorf("got %d hosts, want %d", len(b.Hosts), len(evs))
+	}
+}
+
+func TestSlowReaderOverflows(t *testing.T) {
+	f := newFixture(t, func(cfg *events.Config, _ *clientv3.Client) { cfg.WatchBytes = 2000 })
+	guard := f.claim(0)
+	start, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := int64(1)
+	f.save(0, f.fold(n, eventstest.Event(hostsOf(0, 1)[0], 1)), guard)
+	var last error
+	for _, err := range f.Watch(within(t, 30*time.Second), generation, start.At) {
+		if last = err; err != nil {
+			break
+		}
+		for range 20 { // while the reader is busy
+			n++
+			f.save(0, f.fold(n, eventstest.Event(hostsOf(0, 1)[0], int(n))), guard)
+		}
+	}
+	if !errors.Is(last, events.ErrOverflow) {
+		t.Errorf("got %v, want ErrOverflow", last)
+	}
+}
+
+// A transaction larger than the queue passes when nothing waits.
+func TestQueueTakesOneOfAnySize(t *testing.T) {
+	f := newFixture(t, func(cfg *events.Config, _ *clientv3.Client) { cfg.WatchBytes = 10 })
+	start, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := f.fold(1, eventstest.Event(hostsOf(0, 1)[0], 1))
+	f.save(0, Commit{Live: c.Live, Identity: c.Identity}, f.claim(0))
+	for b, err := range f.Watch(within(t, 10*time.Second), generation, start.At) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Hosts) == 1 {
+			return
+		}
+	}
+}
+
+func TestPositionsOfAnotherLog(t *testing.T) {
+	f := newFixture(t)
+	head, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead, epoch := head.At, head.At
+	ahead.Number += 1000
+	epoch.Epoch++
+	for name, after := range map[string]events.Revision{"ahead of etcd": ahead, "another epoch": epoch} {
+		for _, err := range f.Watch(within(t, 10*time.Second), generation, after) {
+			if !errors.Is(err, events.ErrForeign) {
+				t.Errorf("%s: got %v, want ErrForeign", name, err)
+			}
+			break
+		}
+	}
+}
+
+func TestWatchSurvivesARestartOfEtcd(t *testing.T) {
+	server := eventstest.NewServer(t, nil)
+	client, cfg := server.Client(t), server.Config(t)
+	f := &fixture{
+		Store: New(client, cfg, factsOf(t, client), nil), t: t, client: client,
+		hosts: make(map[events.HostID]*projections.Host), all: make(map[events.HostID]map[projections.Window]projections.Series),
+	}
+	guard := f.claim(0)
+	host := hostsOf(0, 1)[0]
+	f.save(0, f.fold(1, eventstest.Event(host, 1)), guard)
+	r := reader{}
+	restarted := false
+	err := r.follow(within(t, 30*time.Second), f.Store, func(r *reader) bool {
+		if !restarted {
+			restarted = true
+			server.Stop()
+			server.Start(t)
+			f.save(0, f.fold(2, eventstest.Event(host, 2)), guard)
+		}
+		return r.offsets[0].Live.Number == 2
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := diff(r.hosts, f.want()); d != "" {
+		t.Errorf("state differs (-want +got):\n%s", d)
+	}
+}
+
+func TestWatchLeavesNothingRunning(t *testing.T) {
+	f := newFixture(t)
+	start, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		for range f.Watch(t.Context(), generation, start.At) {
+			break
+		}
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		buf := make([]byte, 1<<20)
+		stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
+		left := slices.DeleteFunc(stacks, func(s string) bool {
+			return strings.Contains(s, "testing.tRunner") || !strings.Contains(s, "snapshot.(*")
+		})
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still running:\n%s", strings.Join(left, "\n\n"))
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}

@@ -30,41 +30,57 @@ type storedCut struct {
 	OpenRecords  int `json:"open_records"`
 }
 
-// factsKV is what facts need of a client.
-type factsKV interface {
-	Txn(ctx context.Context) clientv3.Txn
+// loadFacts reads the facts of the configured log, or lays them down when it has none. It gives the stored bytes beside them,
+// by which a change is seen.
+func loadFacts(ctx context.Context, kv clientv3.KV, cfg Config) (Facts, []byte, error) {
+	key := cfg.Key("config")
+	stored, cluster, err := storedValue(ctx, kv, key, cfg)
+	if err != nil {
+		return Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: %w", key, err)
+	}
+	facts, err := decodeFacts(stored)
+	if err != nil {
+		return Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: %w", key, err)
+	}
+	facts.Cluster = cluster
+	return facts, stored, facts.agree(cfg, key)
 }
 
-// loadFacts reads the facts of the configured log, or lays them down when it has none: a create-only transaction, so that of
-// many that start at once one wins and all read the same. It gives the stored bytes beside them, by which a change is seen.
-func loadFacts(ctx context.Context, kv factsKV, cfg Config) (Facts, []byte, error) {
-	key := cfg.Key("config")
+// storedValue asks before it writes: those who only read the log need no right to write its facts.
+func storedValue(ctx context.Context, kv clientv3.KV, key string, cfg Config) (value []byte, cluster uint64, err error) {
+	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) { return kv.Get(ctx, key) })
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(resp.Kvs) == 1 {
+		return resp.Kvs[0].Value, resp.Header.ClusterId, nil
+	}
+	return createFacts(ctx, kv, key, cfg)
+}
+
+// createFacts lays the facts down by a create-only transaction: of many that start at once one wins and all read the same.
+func createFacts(ctx context.Context, kv clientv3.KV, key string, cfg Config) (value []byte, cluster uint64, err error) {
 	fresh, err := encodeFacts(newFacts(cfg))
 	if err != nil {
-		return Facts{}, nil, err
+		return nil, 0, err
 	}
 	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return kv.Txn(ctx).
 			If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
-			Then(clientv3.OpPut(key, string(fresh)), clientv3.OpGet(key)).
+			Then(clientv3.OpPut(key, string(fresh))).
 			Else(clientv3.OpGet(key)).Commit()
 	})
 	if err != nil {
-		return Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: %w", key, err)
+		return nil, 0, fmt.Errorf("there are none, and creating them failed: %w", err)
 	}
-	got := resp.Responses[len(resp.Responses)-1].GetResponseRange()
-	if got == nil || len(got.Kvs) != 1 {
-		return Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: etcd answered without them", key)
+	if resp.Succeeded {
+		return fresh, resp.Header.ClusterId, nil
 	}
-	facts, err := decodeFacts(got.Kvs[0].Value)
-	if err != nil {
-		return Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: %w", key, err)
+	kvs := resp.Responses[0].GetResponseRange().GetKvs()
+	if len(kvs) != 1 {
+		return nil, 0, errNoFacts
 	}
-	facts.Cluster = resp.Header.ClusterId
-	if err := facts.agree(cfg, key); err != nil {
-		return Facts{}, nil, err
-	}
-	return facts, got.Kvs[0].Value, nil
+	return kvs[0].Value, resp.Header.ClusterId, nil
 }
 
 // newFacts are the facts that cfg gives a new log.

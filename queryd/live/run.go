@@ -101,9 +101,9 @@ func (r *runner) take(n news) {
 	r.promote(now)
 }
 
-// settle takes in which partitions are quiet, unless that was asked of another generation.
+// settle takes in which partitions are quiet, unless that was asked of another generation, or there is no view yet.
 func (r *runner) settle(q quiet) {
-	if q.era == len(r.served.state.eras) {
+	if r.served.state.loaded() && q.era == len(r.served.state.eras) {
 		c := r.served.settle(q)
 		r.hub.publish(r.served.state, c, false)
 	}

@@ -72,3 +72,39 @@ func TestWaitPassesPartitionsThatHaveNoEvents(t *testing.T) {
 		}
 	})
 }
+
+// TestQuietLogBeforeTheFirstLoad: that nothing is unread does not make a view that was never loaded current.
+func TestQuietLogBeforeTheFirstLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &logOf{head: 40}
+		src := livetest.New(livetest.Facts())
+		hub, err := live.New(live.Config{Heartbeat: time.Second}, src, log, livetest.Facts(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- hub.Run(ctx) }()
+		sub, err := hub.Subscribe(live.Options{Snapshot: true, From: hub.State().Token()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, stop := context.WithTimeout(ctx, time.Minute)
+		defer stop()
+		if _, err := hub.Wait(short, log.revision(1)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("waiting while nothing is loaded: %v, want the deadline", err)
+		}
+		if m, err := sub.Poll(); m != nil || err != nil {
+			t.Errorf("got %v, %v before the first load, want nothing", m, err)
+		}
+		src.Activate(g1)
+		time.Sleep(time.Minute)
+		if m, err := sub.Poll(); err != nil || m == nil || m.Kind != live.Reset {
+			t.Errorf("got %v, %v after the first load, want a beginning", m, err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}

@@ -25,6 +25,7 @@ projections/snapshot: events projections
 
 ingestd/rows:
 ingestd/dialect:      events events/metric ingestd/rows
+ingestd/dialect/dialecttest: events ingestd/rows ingestd/dialect
 ingestd/dcgmlong:     events events/metric ingestd/rows ingestd/dialect
 ingestd/wide:         events events/metric ingestd/rows ingestd/dialect
 ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
@@ -39,7 +40,7 @@ queryd/live/livetest: events projections
 queryd/history:       events projections queryd/live
 queryd/rest:          events events/metric projections queryd/live queryd/history
 queryd/graph:         events events/metric projections queryd/live queryd/history
-queryd/socket:        events queryd/live
+queryd/socket:        events projections queryd/live
 queryd/query:         events projections projections/snapshot queryd/live queryd/history queryd/rest queryd/graph queryd/socket
 queryd:               deploy/daemon events projections/snapshot queryd/query
 

@@ -75,10 +75,12 @@ func (t *tally) total() *float64    { return t.present(t.sum + t.err) }
 func (t *tally) average() *float64  { return t.present((t.sum + t.err) / float64(t.count)) }
 func (t *tally) greatest() *float64 { return t.present(t.max) }
 
-// present is nil when nothing was counted.
+// present is nil when nothing was counted. Sums are rounded to six decimals, finer than any source reports, so that
+// they read as the decimals they are sums of.
 func (t *tally) present(v float64) *float64 {
 	if t.count == 0 {
 		return nil
 	}
+	v = math.Round(v*1e6) / 1e6
 	return &v
 }

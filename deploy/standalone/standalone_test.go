@@ -192,7 +192,6 @@ func formsGiveEqualProjections(t *testing.T, content []byte) {
 		t.Run(name, func(t *testing.T) {
 			s := startStack(t, t.TempDir())
 			send(s)
-			s.settle()
 			if got := s.models(); !maps.Equal(got, want) {
 				t.Errorf("projections differ from those of the plain file: %s", difference(want, got))
 			}
@@ -215,15 +214,6 @@ func (s *stack) uploadPatiently(name string, content []byte) {
 	}
 	s.t.Errorf("uploading %s: busy 200 times", name)
 }
-
-// settle waits until the query API has everything that was uploaded before.
-func (s *stack) settle() {
-	s.t.Helper()
-	r := s.mustUpload("marker.csv", []byte("timestamp,gpu_id,uuid,hostname,temperature\n2025-07-18 20:42:34,0,GPU-marker,"+markerHost+",40\n"))
-	s.get("/api/v1/cluster?wait="+url.QueryEscape(r.Revision), &map[string]any{})
-}
-
-const markerHost = "marker-host"
 
 func TestWideFormGivesEveryReading(t *testing.T) {
 	content := []byte("timestamp,gpu_id,uuid,device,model_name,hostname,gpu_utilization,memory_utilization,memory_used_mb,memory_free_mb,temperature,power_draw,sm_clock_mhz,memory_clock_mhz\n" +

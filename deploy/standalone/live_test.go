@@ -226,7 +226,7 @@ func TestDocumentsThatCouldCrashTheServerGet400(t *testing.T) {
 			if resp.StatusCode != http.StatusBadRequest {
 				t.Errorf("status %d, want 400", resp.StatusCode)
 			}
-			get, err := http.Get(s.queries + "/graphql?query=" + url.QueryEscape(document[:min(len(document), 2000)]))
+			get, err := http.Get(s.queries + "/graphql?query=" + url.QueryEscape(document[:min(len(document), 4000)]))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"telemetry-pipeline/queryd/graph"
 )
@@ -31,7 +32,7 @@ const (
 	notJSON                     // a body in another form
 	notByGet                    // a mutation by GET
 	notOverHTTP                 // a subscription
-	tooLarge                    // a body over the limit
+	excessive                   // a document over a bound, or one that goes round in circles
 	unacceptable                // no media type that the client takes
 )
 
@@ -40,6 +41,9 @@ const (
 	graphqlJSON = "application/graphql-response+json"
 
 	maxDocument = 256 << 10 // bytes of a POST body
+
+	// A client that sends more is heard out up to here, so that it gets its answer instead of a reset connection.
+	maxGraphQLBody = 8 << 20
 )
 
 // statuses is the whole table of statuses, by outcome and media type (GraphQL over HTTP, as the audits of graphql-http have it).
@@ -50,7 +54,7 @@ var statuses = map[outcome]map[string]int{
 	notJSON:      {plainJSON: http.StatusUnsupportedMediaType, graphqlJSON: http.StatusUnsupportedMediaType},
 	notByGet:     {plainJSON: http.StatusMethodNotAllowed, graphqlJSON: http.StatusMethodNotAllowed},
 	notOverHTTP:  {plainJSON: http.StatusBadRequest, graphqlJSON: http.StatusBadRequest},
-	tooLarge:     {plainJSON: http.StatusRequestEntityTooLarge, graphqlJSON: http.StatusRequestEntityTooLarge},
+	excessive:    {plainJSON: http.StatusBadRequest, graphqlJSON: http.StatusBadRequest},
 	unacceptable: {plainJSON: http.StatusNotAcceptable, graphqlJSON: http.StatusNotAcceptable},
 }
 
@@ -77,11 +81,22 @@ func judge(method string, r graph.Result) outcome {
 		return notByGet
 	case r.Operation == "subscription":
 		return notOverHTTP
+	case r.Excessive:
+		return excessive
 	case r.Refused:
 		return refused
 	default:
 		return answered
 	}
+}
+
+// bodyLimit gives /graphql the room of maxGraphQLBody; everything else keeps the app's limit.
+func bodyLimit(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	path, _, _ := bytes.Cut(h.RequestURI(), []byte("?"))
+	if string(path) == "/graphql" {
+		return fasthttp.RequestConfig{MaxRequestBodySize: maxGraphQLBody}
+	}
+	return fasthttp.RequestConfig{}
 }
 
 // respond sends a GraphQL response with the status of its outcome.
@@ -116,7 +131,7 @@ func readGraphQL(c *fiber.Ctx) (graph.Request, outcome, string) {
 		return graph.Request{}, notJSON, "send the request as " + plainJSON + " in UTF-8"
 	}
 	if len(c.Request().Body()) > maxDocument {
-		return graph.Request{}, tooLarge, fmt.Sprintf("the request has more than %d bytes", maxDocument)
+		return graph.Request{}, excessive, fmt.Sprintf("the request has more than %d bytes", maxDocument)
 	}
 	return fromBody(c.Request().Body())
 }

@@ -96,6 +96,7 @@ func (s *Server) routes() *fiber.App {
 		DisableStartupMessage: true,
 	})
 	app.Server().CloseOnShutdown = true
+	app.Server().HeaderReceived = bodyLimit
 	app.Use(s.count, s.survive, s.guard, s.cors)
 	app.Get("/", index)
 	app.Get("/health", s.health)

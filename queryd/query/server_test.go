@@ -204,8 +204,9 @@ func TestBodyAndHeaderAreBounded(t *testing.T) {
 		what, request string
 		status        int
 	}{
-		{"a body over the route's limit", post("/graphql", maxDocument+1) + strings.Repeat(" ", maxDocument+1), 413},
-		{"a body over the server's limit", post("/graphql", 1<<20+1), 413}, // refused before it is read
+		{"a body over the route's limit", post("/graphql", maxDocument+1) + strings.Repeat(" ", maxDocument+1), 400},
+		{"a document past what is read of one", post("/graphql", maxGraphQLBody+1), 413}, // refused before it is read
+		{"a body over the server's limit", post("/api/v1/gpus", 1<<20+1), 413},
 		{"a header over its limit", post("/graphql?query="+strings.Repeat("x", 17<<10), 0), 431},
 	} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))

@@ -119,3 +119,31 @@ func TestWaitFolded(t *testing.T) {
 		t.Errorf("got %v, want ErrForeign", err)
 	}
 }
+
+func TestWaitVisible(t *testing.T) {
+	f := newFixture(t)
+	f.save(1, f.fold(10))
+	upto := map[events.Partition]events.Revision{1: f.at(10)}
+	wait := func(d time.Duration) error { return f.WaitVisible(within(t, d), upto) }
+	if err := wait(50 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("no generation is active: got %v, want the end of the context", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- wait(20 * time.Second) }()
+	for _, active := range []projections.Generation{"behind", generation} { // the wait follows the switch
+		select {
+		case err := <-done:
+			t.Fatalf("got %v before the generation was active", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		if _, err := f.client.Put(t.Context(), f.keys.active(), string(active)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := wait(10 * time.Second); err != nil {
+		t.Errorf("all is there: got %v", err)
+	}
+}

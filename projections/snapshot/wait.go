@@ -75,12 +75,3 @@ func (s *Store) WaitEach(ctx context.Context, g projections.Generation, upto map
 }
 
 func reached(at, want events.Revision) bool { return at.SameLog(want) && at.Number >= want.Number }
-
-// WaitVisible is WaitEach in the generation that is active now.
-func (s *Store) WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error {
-	g, err := s.Active(ctx)
-	if err != nil {
-		return err
-	}
-	return s.WaitEach(ctx, g, upto)
-}

@@ -26,13 +26,13 @@ const (
 // fixture is a store of a test's own, and what a collector would know.
 type fixture struct {
 	*Store
-	t      *testing.T
+	t      testing.TB
 	client *clientv3.Client
 	hosts  map[events.HostID]*projections.Host
 	all    map[events.HostID]map[projections.Window]projections.Series // everything that was put into chunks
 }
 
-func newFixture(t *testing.T, adjust ...func(*events.Config, *clientv3.Client)) *fixture {
+func newFixture(t testing.TB, adjust ...func(*events.Config, *clientv3.Client)) *fixture {
 	t.Helper()
 	cfg, client := eventstest.Config(t), eventstest.Etcd(t)
 	facts := factsOf(t, client)
@@ -46,7 +46,7 @@ func newFixture(t *testing.T, adjust ...func(*events.Config, *clientv3.Client)) 
 	}
 }
 
-func factsOf(t *testing.T, client *clientv3.Client) events.Facts {
+func factsOf(t testing.TB, client *clientv3.Client) events.Facts {
 	t.Helper()
 	resp, err := client.Get(t.Context(), "x")
 	if err != nil {

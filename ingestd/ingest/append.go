@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"telemetry-pipeline/events"
@@ -25,7 +24,7 @@ type appending struct {
 	log        appender
 	partitions int
 	timeout    time.Duration // of one append
-	seconds    prometheus.Observer
+	observe    func(seconds float64)
 
 	in       chan events.Event
 	capacity int64               // bytes of events in flight
@@ -44,9 +43,9 @@ type tally struct {
 	reached                     map[events.Partition]events.Revision
 }
 
-func newAppending(log appender, capacity int64, timeout time.Duration, seconds prometheus.Observer) *appending {
+func newAppending(log appender, capacity int64, timeout time.Duration, observe func(seconds float64)) *appending {
 	return &appending{
-		log: log, partitions: log.Facts().Partitions, timeout: timeout, seconds: seconds,
+		log: log, partitions: log.Facts().Partitions, timeout: timeout, observe: observe,
 		in: make(chan events.Event, maxGroup), capacity: capacity, room: semaphore.NewWeighted(capacity),
 		tally: tally{reached: map[events.Partition]events.Revision{}},
 	}
@@ -136,7 +135,7 @@ func (a *appending) append(ctx context.Context, group []events.Event) error {
 	defer cancel()
 	began := time.Now()
 	results, err := a.log.Append(within, group)
-	a.seconds.Observe(time.Since(began).Seconds())
+	a.observe(time.Since(began).Seconds())
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx) // the upload was ended; that is the reason

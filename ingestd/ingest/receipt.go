@@ -113,5 +113,5 @@ func (r *receipt) stored() string {
 	if r.RecordCount == 0 {
 		return "nothing of it was stored"
 	}
-	return fmt.Sprintf("%d of its records are stored, and sending it again is harmless: it adds only the rest", r.RecordCount)
+	return fmt.Sprintf("%d of its records are stored already, and sending them again is harmless", r.RecordCount)
 }

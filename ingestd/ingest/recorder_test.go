@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"sync"
 	"testing"
@@ -107,8 +108,13 @@ func (r *recorder) holdAppends() (release func()) {
 // serve runs a server on a free loopback port for the length of the test.
 func serve(t testing.TB, cfg Config, log appender, folded waiter) *Server {
 	t.Helper()
+	return serveLogged(t, cfg, log, folded, nil)
+}
+
+func serveLogged(t testing.TB, cfg Config, log appender, folded waiter, lg *slog.Logger) *Server {
+	t.Helper()
 	cfg.Host, cfg.Port = "127.0.0.1", FreePort
-	s, err := New(cfg, log, folded, nil)
+	s, err := New(cfg, log, folded, lg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -333,8 +333,7 @@ func (j *journal) String() string {
 func TestLogLineCarriesTheUploadAndTheCause(t *testing.T) {
 	var out journal
 	log := newRecorder()
-	s := serve(t, Config{}, log, log)
-	s.lg = slog.New(slog.NewTextHandler(&out, nil))
+	s := serveLogged(t, Config{}, log, log, slog.New(slog.NewTextHandler(&out, nil)))
 	log.setDown(true)
 	got := post(t, s, "", dcgmFile(1, 1))
 	for _, want := range []string{"upload=" + got.header.Get("X-Request-Id"), errDown.Error(), "status=503"} {

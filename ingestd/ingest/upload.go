@@ -84,7 +84,7 @@ func (s *Server) take(ctx context.Context, f *file, b *body, p parameters, rec *
 	}
 	rec.Dialect, rec.Headers = t.dialect, t.headers
 
-	out := newAppending(s.log, max(share/2, 1<<20), s.cfg.AppendTimeout, s.totals.appendSeconds)
+	out := newAppending(s.log, max(share/2, 1<<20), s.cfg.AppendTimeout, s.totals.appendSeconds.Observe)
 	seq := newSequencer(s.log.Facts().Cut, rec.FileID, p.zone, out)
 	err = newPipeline(s.cfg.Workers).run(ctx, b, t, seq, out)
 	rec.fill(seq, &out.tally, p.zone)

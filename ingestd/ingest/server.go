@@ -38,9 +38,12 @@ type Server struct {
 	started time.Time
 	ln      atomic.Pointer[listener] // nil until listening
 
-	// Uploads live under this context, not under Run's: a stop lets them finish for a while.
+	// Uploads live under this context, not under Run's: a stop lets them finish for a while. Those that are stored and
+	// only wait to be visible are answered at once when a stop begins.
 	uploads    context.Context
 	endUploads context.CancelCauseFunc
+	waits      context.Context // within uploads
+	endWaits   context.CancelFunc
 }
 
 // New makes a server on a log; folded answers ?wait=true. It starts nothing.
@@ -54,6 +57,7 @@ func New(cfg Config, log appender, folded waiter, lg *slog.Logger) (*Server, err
 	}
 	s := &Server{cfg: cfg, log: log, folded: folded, lg: lg, gate: newGate(cfg.Uploads), totals: newTotals(), started: time.Now()}
 	s.uploads, s.endUploads = context.WithCancelCause(context.Background())
+	s.waits, s.endWaits = context.WithCancel(s.uploads)
 	s.app = s.routes()
 	return s, nil
 }
@@ -121,6 +125,7 @@ func (s *Server) explainListen(err error) error {
 
 // drain refuses new uploads, waits for those under way, then closes. What does not end in time is cut.
 func (s *Server) drain(ln *listener) {
+	s.endWaits()
 	empty := s.gate.close()
 	select {
 	case <-empty:

@@ -136,6 +136,33 @@ Retry-After: 5
 	}
 }
 
+// An upload that waits to be visible keeps no other out, and a stop answers it.
+func TestWaitingUploadIsInNobodysWay(t *testing.T) {
+	log := newRecorder()
+	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Uploads: 1, WaitTimeout: time.Minute}, log, log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	eventually(t, "ready", func() bool { return s.Ready() == nil })
+
+	answer := make(chan response, 1)
+	go func() {
+		answer <- post(t, s, "?wait=true", bytes.ReplaceAll(dcgmFile(1, 1), []byte("host-0"), []byte("never-folded")))
+	}()
+	eventually(t, "stored", func() bool { return len(log.stored(t)) == 1 && s.totals.inFlight.Load() == 0 })
+	compare(t, "other upload", post(t, s, "", dcgmFile(3, 1)), `200
+{"success": true, "accepted": 3}`)
+	cancel()
+	compare(t, "waiting upload", <-answer, `202
+{"success": true, "status": "stored", "accepted": 1}`)
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
 func TestTakenPortSaysHowToChangeIt(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -11,8 +10,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// waiter is what ingest needs of the projections. WaitVisible returns nil once everything up to the given positions, by partition, is
-// visible in the active generation.
+// waiter is what ingest needs of the projections. WaitVisible returns nil once everything up to the given positions, by
+// partition, is visible in the active generation.
 type waiter interface {
 	WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error
 }
@@ -21,7 +20,13 @@ type waiter interface {
 func (s *Server) upload(c *fiber.Ctx) error {
 	rec := newReceipt()
 	c.Set(fiber.HeaderXRequestID, string(rec.FileID))
-	err := caught(func() error { return s.receive(c, rec) })
+	err := caught(func() error {
+		awaited, err := s.receive(c, rec)
+		if err == nil && awaited != nil {
+			s.await(awaited, rec)
+		}
+		return err
+	})
 	rec.ProcessedAt = time.Now().UTC()
 	if answered := s.answer(c, rec, err); answered != nil {
 		return answered
@@ -32,10 +37,11 @@ func (s *Server) upload(c *fiber.Ctx) error {
 	return nil
 }
 
-// receive takes an upload in, one of a bounded number, and is done with its body when it returns.
-func (s *Server) receive(c *fiber.Ctx, rec *receipt) error {
+// receive takes an upload in, one of a bounded number, and is done with its body when it returns. awaited is how far the
+// file reached in the log, if the sender wants to wait for that; nil otherwise.
+func (s *Server) receive(c *fiber.Ctx, rec *receipt) (awaited map[events.Partition]events.Revision, err error) {
 	if err := s.gate.enter(); err != nil {
-		return err
+		return nil, err
 	}
 	defer s.gate.leave()
 	s.totals.inFlight.Add(1)
@@ -43,35 +49,35 @@ func (s *Server) receive(c *fiber.Ctx, rec *receipt) error {
 
 	params, err := parseParameters(c.Queries(), s.cfg.Zone, rec.UploadedAt)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	form, err := s.openForm(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	release := form.stopWith(s.uploads)
 	defer release()
 	part, err := form.file()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	rec.Filename = baseName(part.FileName())
 	reached, err := s.take(s.uploads, newFile(part, s.cfg.MaxUploadSize), form.body, params, rec)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	warning, err := form.rest()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if warning != "" {
 		rec.Warnings = append(rec.Warnings, warning)
 		s.closeGently(c)
 	}
-	if params.wait {
-		s.await(s.uploads, reached, rec)
+	if !params.wait {
+		return nil, nil
 	}
-	return nil
+	return reached, nil
 }
 
 // take processes one file and fills its receipt, whether it fails or not. It tells how far the file reached in the log.
@@ -101,14 +107,14 @@ func blockBytes(share int64, workers int) int {
 	return int(min(max(share/int64(chunksOf(workers)), least), most))
 }
 
-// await waits until what the file reached is visible. When that takes too long the file is stored all the same, and the
-// receipt says so.
-func (s *Server) await(ctx context.Context, reached map[events.Partition]events.Revision, rec *receipt) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.WaitTimeout)
+// await waits until what a file reached is visible, in nobody's way: the upload has left the gate. When that takes too long, or the
+// server stops, the file is stored all the same, and the receipt says so.
+func (s *Server) await(reached map[events.Partition]events.Revision, rec *receipt) {
+	ctx, cancel := context.WithTimeout(s.waits, s.cfg.WaitTimeout)
 	defer cancel()
 	if err := s.folded.WaitVisible(ctx, reached); err != nil {
 		rec.Status = statusStored
-		rec.Warnings = append(rec.Warnings, fmt.Sprintf("everything is stored, but was not visible within %s; it will be, and sending it again is not needed", s.cfg.WaitTimeout))
+		rec.Warnings = append(rec.Warnings, "everything is stored, but is not visible yet; it will be, and sending it again is not needed")
 		s.lg.Warn("waiting for an upload to be visible", "upload", rec.FileID, "err", err)
 	}
 }

@@ -92,14 +92,15 @@ func withoutBlocks(text string) string {
 	return out.String()
 }
 
-// declarations gives the names that a file declares at top level, methods with their type and alone, all also behind the name of the package.
+// declarations gives the names that a file declares at top level, methods with their type and alone, all also behind the name
+// of the package; and that name itself.
 func declarations(t *testing.T, path string) map[string]bool {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := map[string]bool{}
+	names := map[string]bool{file.Name.Name: true}
 	add := func(name string) { names[name], names[file.Name.Name+"."+name] = true, true }
 	for _, d := range file.Decls {
 		switch d := d.(type) {

@@ -18,9 +18,9 @@ type group struct {
 	period  time.Duration // LatestMode: the least time between editions
 	members map[*Subscription]struct{}
 
-	edition atomic.Pointer[edition] // LatestMode: what members read
+	edition atomic.Pointer[edition] // LatestMode: what members read. EventsMode: what they start from
 	joined  *edition                // of a newer State, for those who join
-	dirty   bool                    // something changed since the edition
+	dirty   bool                    // LatestMode: something changed since the edition
 	due     time.Time               // no new edition before
 }
 

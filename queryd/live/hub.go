@@ -124,7 +124,14 @@ func (h *Hub) Wait(ctx context.Context, rev events.Revision) (*State, error) {
 // publish makes a State the current one and tells subscribers what changed. When the State begins a generation, positions of
 // the one before can no longer be resumed.
 func (h *Hub) publish(s *State, c *change, begins bool) {
+	prev := h.replace(s, c, begins)
+	close(prev.next)
+}
+
+// replace does the part of publish that needs the lock, and gives what was current.
+func (h *Hub) replace(s *State, c *change, begins bool) *published {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	prev := h.current.Swap(&published{state: s, next: make(chan struct{})})
 	if begins {
 		h.ring.begin(s.at.Number)
@@ -140,8 +147,7 @@ func (h *Hub) publish(s *State, c *change, begins bool) {
 		h.join(sub, s)
 	}
 	clear(h.early)
-	h.mu.Unlock()
-	close(prev.next)
+	return prev
 }
 
 // spread hands a change to the groups that it concerns. It needs the lock.
@@ -189,10 +195,9 @@ func (h *Hub) beat(now time.Time) {
 	current := heartbeat(s, now)
 	for _, g := range h.groups.all {
 		m := current
-		switch {
-		case g.mode == LatestMode && g.dirty:
+		if g.dirty {
 			m = heartbeat(g.edition.Load().state, now)
-		case g.mode == LatestMode:
+		} else {
 			g.edition.Store(newEdition(s, g.filter))
 			g.joined = nil
 		}

@@ -94,23 +94,23 @@ func (h *Hub) join(sub *Subscription, s *State) {
 }
 
 // start decides how a subscription begins: it goes on from its token, or says why it cannot.
-func (h *Hub) start(sub *Subscription, s *State) start {
+func (h *Hub) start(sub *Subscription, s *State) beginning {
 	if sub.from == "" {
-		return start{snapshot: sub.snapshot}
+		return beginning{snapshot: sub.snapshot}
 	}
 	generation, at, ok := sub.from.parse()
 	switch {
 	case !ok || !at.SameLog(s.at):
-		return start{snapshot: true, reason: ResetEpoch}
+		return beginning{snapshot: true, reason: ResetEpoch}
 	case generation != s.generation:
-		return start{snapshot: true, reason: ResetGeneration}
+		return beginning{snapshot: true, reason: ResetGeneration}
 	case at.Number < s.since() || at.Number < s.kept:
-		return start{snapshot: true, reason: ResetCompacted}
+		return beginning{snapshot: true, reason: ResetCompacted}
 	}
-	out := start{resumed: true, from: position{len(s.eras), at.Number}}
+	out := beginning{resumed: true, from: position{len(s.eras), at.Number}}
 	if sub.mode == EventsMode {
 		if out.replay, ok = h.ring.after(at.Number); !ok {
-			return start{snapshot: true, reason: ResetCompacted}
+			return beginning{snapshot: true, reason: ResetCompacted}
 		}
 	}
 	return out

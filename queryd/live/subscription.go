@@ -30,15 +30,15 @@ type Subscription struct {
 	last    place    // of the last message that has a token
 
 	mu     sync.Mutex // guards what the hub writes
-	start  *start
+	start  *beginning
 	queue  queue
 	beat   *Message
 	lagDue bool
 	err    error
 }
 
-// start is where a subscription begins.
-type start struct {
+// beginning is where a subscription begins.
+type beginning struct {
 	edition  *edition
 	snapshot bool
 	reason   string // of a Reset
@@ -78,6 +78,9 @@ func (s *Subscription) Poll() (*Message, error) {
 	}
 	if !s.begun {
 		s.begin(start)
+		s.mu.Lock()
+		s.start = &beginning{resumed: start.resumed, from: start.from} // lets go of the State
+		s.mu.Unlock()
 	}
 	m := s.next(beat)
 	if m != nil && m.Token != "" {
@@ -111,7 +114,7 @@ func (s *Subscription) next(beat *Message) *Message {
 }
 
 // begin prepares what a reader gets first.
-func (s *Subscription) begin(st *start) {
+func (s *Subscription) begin(st *beginning) {
 	s.begun = true
 	state := st.edition.state
 	s.at, s.last = state.position(), state.place
@@ -143,28 +146,36 @@ func (s *Subscription) restart(e *edition, reason string) {
 	if reason != "" {
 		s.pending = append(s.pending, &Message{Kind: Reset, At: e.state.at, Folded: e.state.folded, Reason: reason})
 	}
-	s.pending = append(s.pending, e.snapshot()...)
+	s.pending = append(s.pending, e.snapshot()...) // a copy: the snapshot's own list is shared
 	s.synced = &Message{Kind: Synced, Token: e.state.token, At: e.state.at, Folded: e.state.folded}
 	s.at = e.state.position()
 }
 
 // first gives what comes before synced, and synced.
 func (s *Subscription) first() *Message {
-	if len(s.pending) > 0 {
-		m := s.pending[0]
-		s.pending = s.pending[1:]
+	if m, ok := shift(&s.pending); ok {
 		return m
 	}
-	for len(s.replay) > 0 {
-		m := s.replay[0].message(s.filter)
-		s.replay = s.replay[1:]
-		if m != nil {
+	for c, ok := shift(&s.replay); ok; c, ok = shift(&s.replay) {
+		if m := c.message(s.filter); m != nil {
 			return m
 		}
 	}
 	m := s.synced
 	s.synced = nil
 	return m
+}
+
+// shift takes the first of a list, and lets go of it.
+func shift[T any](list *[]*T) (first *T, ok bool) {
+	if len(*list) == 0 {
+		*list = nil
+		return nil, false
+	}
+	first = (*list)[0]
+	(*list)[0] = nil
+	*list = (*list)[1:]
+	return first, true
 }
 
 // read gives what the group's edition has that the reader has not.
@@ -185,7 +196,7 @@ func (s *Subscription) read() *Message {
 }
 
 // began is called once, when it is known where the subscription starts.
-func (s *Subscription) began(g *group, st start) {
+func (s *Subscription) began(g *group, st beginning) {
 	s.group.Store(g)
 	s.mu.Lock()
 	s.start = &st

@@ -33,7 +33,7 @@ ingestd:              deploy/daemon events projections/snapshot ingestd/ingest
 
 collectd/partition:   events
 collectd/collect:     events projections projections/snapshot collectd/partition
-collectd:             deploy/daemon events projections/snapshot collectd/partition collectd/collect
+collectd:             deploy/daemon events collectd/collect
 
 queryd/live:          events projections
 queryd/live/livetest: events projections
@@ -45,7 +45,7 @@ queryd/query:         events projections projections/snapshot queryd/live queryd
 queryd:               deploy/daemon events projections/snapshot queryd/query
 
 deploy/daemon:
-deploy/standalone:    deploy/daemon events projections/snapshot ingestd/ingest collectd/partition collectd/collect queryd/query
+deploy/standalone:    deploy/daemon events projections/snapshot ingestd/ingest collectd/collect queryd/query
 deploy:
 `
 

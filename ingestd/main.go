@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"log/slog"
 
@@ -17,23 +16,23 @@ func main() {
 	var store events.Config
 	var intake ingest.Config
 	flags := func(fs *flag.FlagSet) { store.Flags(fs); intake.Flags(fs); daemon.AdminPort(fs, 9081) }
-	daemon.Main("ingestd", flags, func(ctx context.Context, lg *slog.Logger) ([]daemon.Part, error) {
+	daemon.Main("ingestd", flags, func(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
+		var opened daemon.Opened
+		defer opened.CloseOn(&err)
 		log, err := events.Open(ctx, store, lg)
 		if err != nil {
 			return nil, err
 		}
-		client, err := store.Dial(lg) // its own, so that waiting for folds never waits behind appends
+		opened.Add("events", log.Close)
+		reads, err := store.Dial(lg) // its own, so that waiting for folds never waits behind appends
 		if err != nil {
-			return nil, errors.Join(err, log.Close())
+			return nil, err
 		}
-		srv, err := ingest.New(intake, log, snapshot.New(client, store, log.Facts(), lg), lg)
+		opened.Add("reads", reads.Close)
+		srv, err := ingest.New(intake, log, snapshot.New(reads, store, log.Facts(), lg), lg)
 		if err != nil {
-			return nil, errors.Join(err, client.Close(), log.Close())
+			return nil, err
 		}
-		return []daemon.Part{
-			{Name: "ingest", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics},
-			{Name: "snapshot", Close: client.Close},
-			{Name: "events", Close: log.Close}, // listed last, closed last
-		}, nil
+		return append([]daemon.Part{{Name: "ingest", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}}, opened...), nil
 	})
 }

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"log/slog"
 
@@ -14,27 +13,28 @@ import (
 )
 
 func main() {
-	var log events.Config
-	var server query.Config
-	flags := func(fs *flag.FlagSet) { log.Flags(fs); server.Flags(fs); daemon.AdminPort(fs, 9080) }
-	daemon.Main("queryd", flags, func(ctx context.Context, lg *slog.Logger) ([]daemon.Part, error) {
-		opened, err := events.Open(ctx, log, lg)
+	var store events.Config
+	var serving query.Config
+	flags := func(fs *flag.FlagSet) { store.Flags(fs); serving.Flags(fs); daemon.AdminPort(fs, 9080) }
+	daemon.Main("queryd", flags, func(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
+		var opened daemon.Opened
+		defer opened.CloseOn(&err)
+		log, err := events.Open(ctx, store, lg)
 		if err != nil {
 			return nil, err
 		}
-		client, err := log.Dial(lg)
+		opened.Add("events", log.Close)
+		reads, err := store.Dial(lg)
 		if err != nil {
-			return nil, errors.Join(err, opened.Close())
+			return nil, err
 		}
-		store := snapshot.New(client, log, opened.Facts(), lg)
-		srv, err := query.New(server, store, opened, lg)
+		opened.Add("reads", reads.Close)
+		served := snapshot.New(reads, store, log.Facts(), lg)
+		srv, err := query.New(serving, served, log, lg)
 		if err != nil {
-			return nil, errors.Join(err, client.Close(), opened.Close())
+			return nil, err
 		}
-		return []daemon.Part{
-			{Name: "query", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics},
-			{Name: "snapshot", Metrics: store.Metrics, Close: client.Close},
-			{Name: "events", Close: opened.Close}, // listed last, closed last
-		}, nil
+		query := daemon.Part{Name: "query", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}
+		return append([]daemon.Part{query, {Name: "snapshot", Metrics: served.Metrics}}, opened...), nil
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/collectd/partition"
@@ -54,6 +55,9 @@ type Collector struct {
 	workers chan struct{} // a token per fold under way
 	metrics *metrics
 	behind  atomic.Int64 // followers that have not reached the head yet
+
+	measured []func(prometheus.Registerer) error // metrics of what Open made
+	opened   []func() error                      // what Close closes
 }
 
 // New makes a collector; it starts nothing and closes nothing that it is given.

@@ -3,6 +3,8 @@ package collect
 import (
 	"flag"
 	"time"
+
+	"telemetry-pipeline/collectd/partition"
 )
 
 // Config paces and bounds a collector. The zero value of each field means its default.
@@ -13,6 +15,8 @@ type Config struct {
 	LiveInterval   time.Duration // least pause between two writes of one host's live model. Default 50ms
 	SeriesInterval time.Duration // longest wait of a record for its chunk. Default 2s
 	ChunkRecords   int           // records of one host that make a chunk at once. Default 24,000, about 64 KiB
+
+	Sharing partition.Config // how collectors share the partitions
 }
 
 const (
@@ -30,6 +34,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.BufferSize, "buffer-size", defaultBufferSize, "records of a partition that may be folded and not yet committed")
 	fs.DurationVar(&c.PollInterval, "poll-interval", defaultPollInterval, "pace of reading the log while a watch cannot be had")
 	fs.DurationVar(&c.LiveInterval, "collect.live-interval", defaultLiveInterval, "least pause between two writes of one host's live readings; raised by itself up to 1s under load")
+	c.Sharing.Flags(fs)
 	fs.DurationVar(&c.SeriesInterval, "collect.series-interval", defaultSeriesInterval, "longest wait of a record until its chunk of history is written")
 }
 

@@ -36,12 +36,15 @@ func newMetrics() *metrics {
 	}
 }
 
-// Metrics registers the collector's metrics.
+// Metrics registers the metrics of the collector and of what Open made for it.
 func (c *Collector) Metrics(reg prometheus.Registerer) error {
 	m := c.metrics
 	var all []error
 	for _, one := range []prometheus.Collector{m.events, m.records, m.damaged, m.commits, m.chunks, m.restarts, m.owned, m.commitSeconds, m.lag} {
 		all = append(all, reg.Register(one))
+	}
+	for _, register := range c.measured {
+		all = append(all, register(reg))
 	}
 	return errors.Join(all...)
 }

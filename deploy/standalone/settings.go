@@ -3,17 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"telemetry-pipeline/collectd/collect"
-	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/ingestd/ingest"
@@ -28,7 +24,6 @@ type settings struct {
 
 	store   events.Config
 	intake  ingest.Config
-	sharing partition.Config
 	folding collect.Config
 	serving query.Config
 
@@ -49,12 +44,8 @@ func (s *settings) flags(fs *flag.FlagSet) {
 // build opens the embedded etcd and makes the parts of the three daemons on it, as their own mains do.
 // What it opened before a failure is closed again.
 func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
-	opened := opened{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, opened.close())
-		}
-	}()
+	var opened daemon.Opened
+	defer opened.CloseOn(&err)
 	dir, err := s.directory(&opened)
 	if err != nil {
 		return nil, err
@@ -63,40 +54,33 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 	if err != nil {
 		return nil, err
 	}
-	opened.add("etcd", server.close)
+	opened.Add("etcd", server.close)
 	s.store.Endpoints = server.endpoint
 	log, err := events.Open(ctx, s.store, lg)
 	if err != nil {
 		return nil, err
 	}
-	opened.add("events", log.Close)
-	leases, err := s.dial(&opened, "leases", lg)
+	opened.Add("events", log.Close)
+	reads, err := s.store.Dial(lg)
 	if err != nil {
 		return nil, err
 	}
-	writes, err := s.dial(&opened, "writes", lg)
-	if err != nil {
-		return nil, err
-	}
-	reads, err := s.dial(&opened, "reads", lg)
-	if err != nil {
-		return nil, err
-	}
+	opened.Add("reads", reads.Close)
 	served := snapshot.New(reads, s.store, log.Facts(), lg)
 	// The query server waits for a generation to serve, and starts before the collector, which makes it.
 	if _, err := served.Active(ctx); err != nil {
 		return nil, err
 	}
-	s.sharing.DataDir = filepath.Join(dir, "collector")
-	owner, err := partition.New(leases, s.sharing, s.store, log.Facts().Partitions, lg)
+	s.folding.Sharing.DataDir = filepath.Join(dir, "collector")
+	folding, err := collect.Open(s.folding, s.store, log, lg.With("part", "collect"))
 	if err != nil {
 		return nil, err
 	}
+	opened.Add("collect", folding.Close)
 	intake, err := ingest.New(s.intake, log, served, lg.With("part", "ingest"))
 	if err != nil {
 		return nil, err
 	}
-	folding := collect.New(s.folding, log, snapshot.New(writes, s.store, log.Facts(), lg), owner, lg.With("part", "collect"))
 	serving, err := query.New(s.serving, served, log, lg.With("part", "query"))
 	if err != nil {
 		return nil, err
@@ -107,19 +91,11 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 		{Name: "collect", Run: folding.Run, Ready: folding.Ready, Metrics: folding.Metrics},
 		{Name: "query", Run: serving.Run, Ready: serving.Ready, Metrics: serving.Metrics},
 	}
-	return append(parts, opened.parts()...), nil
-}
-
-func (s *settings) dial(opened *opened, name string, lg *slog.Logger) (*clientv3.Client, error) {
-	client, err := s.store.Dial(lg)
-	if err == nil {
-		opened.add(name, client.Close)
-	}
-	return client, err
+	return append(parts, opened...), nil
 }
 
 // directory gives the data directory: the one named, a throwaway one for a demo, or ./data.
-func (s *settings) directory(opened *opened) (string, error) {
+func (s *settings) directory(opened *daemon.Opened) (string, error) {
 	if s.dataDir != "" || !s.demo {
 		return cmp.Or(s.dataDir, defaultDataDir), nil
 	}
@@ -127,23 +103,6 @@ func (s *settings) directory(opened *opened) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("making a throwaway data directory: %w", err)
 	}
-	opened.add("throwaway data", func() error { return os.RemoveAll(dir) })
+	opened.Add("throwaway data", func() error { return os.RemoveAll(dir) })
 	return dir, nil
-}
-
-// opened is what build has opened so far; it is closed from the last to the first.
-type opened struct{ list []daemon.Part }
-
-func (o *opened) add(name string, close func() error) {
-	o.list = append([]daemon.Part{{Name: name, Close: close}}, o.list...)
-}
-
-func (o *opened) parts() []daemon.Part { return o.list }
-
-func (o *opened) close() error {
-	var all error
-	for _, p := range o.list {
-		all = errors.Join(all, p.Close())
-	}
-	return all
 }

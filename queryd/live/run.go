@@ -121,6 +121,7 @@ func (r *runner) promote(now time.Time) {
 	c := next.adopt(prev, now)
 	r.served, r.candidate = next, nil
 	r.hub.publish(next.state, c, begins)
+	r.hub.ask()
 	r.hub.lg.Info("view is current", "generation", next.state.generation, "revision", next.state.at.Number,
 		"hosts", len(next.state.hosts), "gpus", len(next.state.gpus), "changed", len(c.entries))
 }

@@ -1,0 +1,44 @@
+package collect
+
+import (
+	"errors"
+	"log/slog"
+	"strconv"
+
+	"telemetry-pipeline/collectd/partition"
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections/snapshot"
+)
+
+// Open makes a collector on a log, with etcd clients of its own: leases are kept apart from bulk
+// traffic, which would starve their keepalives. Close closes them after Run has returned; the log stays
+// the caller's.
+func Open(cfg Config, store events.Config, log *events.Log, lg *slog.Logger) (*Collector, error) {
+	leases, err := store.Dial(lg)
+	if err != nil {
+		return nil, err
+	}
+	writes, err := store.Dial(lg)
+	if err != nil {
+		return nil, errors.Join(err, leases.Close())
+	}
+	cfg.Sharing.ModelVersion = strconv.Itoa(snapshot.ModelVersion)
+	owner, err := partition.New(leases, cfg.Sharing, store, log.Facts().Partitions, lg)
+	if err != nil {
+		return nil, errors.Join(err, writes.Close(), leases.Close())
+	}
+	saved := snapshot.New(writes, store, log.Facts(), lg)
+	c := New(cfg, log, saved, owner, lg)
+	c.measured = append(c.measured, owner.Metrics, saved.Metrics)
+	c.opened = append(c.opened, writes.Close, leases.Close)
+	return c, nil
+}
+
+// Close ends what Open opened.
+func (c *Collector) Close() error {
+	var all error
+	for _, end := range c.opened {
+		all = errors.Join(all, end())
+	}
+	return all
+}

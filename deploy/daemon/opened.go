@@ -1,0 +1,20 @@
+package daemon
+
+import "errors"
+
+// Opened is what a Build has opened so far, the newest first: the order in which it is closed, whether
+// by the parts it ends up in or because the Build fails.
+type Opened []Part
+
+// Add notes something that was opened and how it is closed.
+func (o *Opened) Add(name string, close func() error) {
+	*o = append(Opened{{Name: name, Close: close}}, *o...)
+}
+
+// CloseOn closes everything when *err is set, and adds what that gives. Defer it with the Build's named
+// result.
+func (o *Opened) CloseOn(err *error) {
+	if *err != nil {
+		*err = errors.Join(*err, closeAll(*o))
+	}
+}

@@ -18,12 +18,13 @@ type Config struct {
 
 	MaxUploadSize int64 // bytes of one file; default 100 MiB
 	MaxMemory     int64 // bytes in flight over all uploads; default 32 MiB
-	Uploads       int   // uploads served at a time; default 8, one more is told to come back
+	Uploads       int   // uploads served at a time; default 8, others wait for their turn
 
 	Connections      int // default 1024
 	ConnectionsPerIP int // default 256
 
 	HeaderTimeout time.Duration // for a request's header; default 10s
+	QueueTimeout  time.Duration // for an upload's turn, then it is told to come back; default 30s
 	ReadTimeout   time.Duration // for the next bytes of a body; default 30s
 	MinRate       int64         // bytes per second that an upload must reach on average; default 1024
 	AppendTimeout time.Duration // for one append, retries included; default 30s
@@ -43,7 +44,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Workers, "ingest.workers", c.Workers, "parsers that share the work of one upload; 0 means one per processor")
 	fs.Int64Var(&c.MaxUploadSize, "max-upload-size", d.MaxUploadSize, "largest file that is accepted, in bytes")
 	fs.Int64Var(&c.MaxMemory, "max-memory", d.MaxMemory, "bytes that all uploads together may hold in flight between the socket and the log")
-	fs.IntVar(&c.Uploads, "ingest.uploads", d.Uploads, "uploads served at a time; one more is answered 503 with Retry-After")
+	fs.IntVar(&c.Uploads, "ingest.uploads", d.Uploads, "uploads served at a time; others wait for their turn")
+	fs.DurationVar(&c.QueueTimeout, "ingest.queue-timeout", d.QueueTimeout, "how long an upload waits for its turn before it is answered 503 with Retry-After")
 	fs.IntVar(&c.Connections, "ingest.connections", d.Connections, "connections served at a time")
 	fs.IntVar(&c.ConnectionsPerIP, "ingest.connections-per-ip", d.ConnectionsPerIP, "connections of one address served at a time")
 	fs.DurationVar(&c.HeaderTimeout, "ingest.header-timeout", d.HeaderTimeout, "how long a request's header may take")
@@ -63,6 +65,7 @@ func (c Config) withDefaults() Config {
 	c.Connections = cmp.Or(c.Connections, 1024)
 	c.ConnectionsPerIP = cmp.Or(c.ConnectionsPerIP, 256)
 	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second)
+	c.QueueTimeout = cmp.Or(c.QueueTimeout, 30*time.Second)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, 30*time.Second)
 	c.MinRate = cmp.Or(c.MinRate, 1024)
 	c.AppendTimeout = cmp.Or(c.AppendTimeout, 30*time.Second)
@@ -90,6 +93,7 @@ func (c Config) check() error {
 		{"ingest.append-timeout", int64(c.AppendTimeout)},
 		{"ingest.wait-timeout", int64(c.WaitTimeout)},
 		{"ingest.drain-timeout", int64(c.DrainTimeout)},
+		{"ingest.queue-timeout", int64(c.QueueTimeout)},
 	}
 	for _, p := range positive {
 		if p.value < 0 {

@@ -55,7 +55,7 @@ func New(cfg Config, log appender, folded waiter, lg *slog.Logger) (*Server, err
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("setting up the upload server: %w", err)
 	}
-	s := &Server{cfg: cfg, log: log, folded: folded, lg: lg, gate: newGate(cfg.Uploads), totals: newTotals(), started: time.Now()}
+	s := &Server{cfg: cfg, log: log, folded: folded, lg: lg, gate: newGate(cfg.Uploads, cfg.QueueTimeout), totals: newTotals(), started: time.Now()}
 	s.uploads, s.endUploads = context.WithCancelCause(context.Background())
 	s.waits, s.endWaits = context.WithCancel(s.uploads)
 	s.app = s.routes()

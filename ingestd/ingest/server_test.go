@@ -69,7 +69,7 @@ func post(t testing.TB, s *Server, query string, file []byte) response {
 
 func TestUploadsBeyondTheBoundAreToldToComeBack(t *testing.T) {
 	log := newRecorder()
-	s := serve(t, Config{Uploads: 1}, log, log)
+	s := serve(t, Config{Uploads: 1, QueueTimeout: 50 * time.Millisecond}, log, log)
 	body := multipartOf(dcgmFile(10, 2))
 	c := begin(t, s, body[:100])
 	compare(t, "second upload", post(t, s, "", dcgmFile(1, 1)), `503
@@ -78,6 +78,24 @@ Retry-After: 1
 	compare(t, "first upload", end(t, c, body[100:]), `200
 {"success": true, "accepted": 10}`)
 	compare(t, "third upload", post(t, s, "", dcgmFile(1, 1)), `200
+{"success": true}`)
+}
+
+func TestUploadsBeyondTheBoundWaitForTheirTurn(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{Uploads: 1}, log, log)
+	body := multipartOf(dcgmFile(10, 2))
+	first := begin(t, s, body[:100])
+	second := make(chan response, 1)
+	go func() { second <- post(t, s, "", dcgmFile(1, 1)) }()
+	select {
+	case r := <-second:
+		t.Fatalf("answered %+v while another upload had the only place", r)
+	case <-time.After(100 * time.Millisecond):
+	}
+	compare(t, "first upload", end(t, first, body[100:]), `200
+{"success": true, "accepted": 10}`)
+	compare(t, "second upload", <-second, `200
 {"success": true}`)
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 // TimesTaken is what a time parameter takes, for error texts.
-const TimesTaken = "an RFC 3339 time such as 2025-07-18T20:42:34Z, seconds since 1970, or a time relative to now such as now-5m, now-1d12h (units s, m, h, d, w)"
+const TimesTaken = "an RFC 3339 time such as 2025-07-18T20:42:34Z, seconds since 1970, " +
+	"or a time relative to now such as now-5m, now-1d12h (units s, m, h, d, w)"
 
 var errTime = errors.New("not a time")
 
@@ -46,7 +47,8 @@ func timestamp(t time.Time) (events.Timestamp, error) {
 func parseEpoch(s string) (events.Timestamp, error) {
 	whole, fraction, dotted := strings.Cut(s, ".")
 	seconds, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || len(fraction) > 9 || (dotted && fraction == "") || strings.Contains(fraction, ".") || seconds > math.MaxInt64/int64(time.Second)-1 {
+	if err != nil || seconds > math.MaxInt64/int64(time.Second)-1 ||
+		len(fraction) > 9 || (dotted && fraction == "") || strings.Contains(fraction, ".") {
 		return 0, errTime
 	}
 	nanos, err := strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
@@ -56,8 +58,22 @@ func parseEpoch(s string) (events.Timestamp, error) {
 	return events.Timestamp(seconds*int64(time.Second) + nanos), nil
 }
 
-// units are what a relative time counts in.
-var units = map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
+// unitOf gives what a relative time counts in; 0 for a letter that is no unit.
+func unitOf(letter byte) time.Duration {
+	switch letter {
+	case 's':
+		return time.Second
+	case 'm':
+		return time.Minute
+	case 'h':
+		return time.Hour
+	case 'd':
+		return 24 * time.Hour
+	case 'w':
+		return 7 * 24 * time.Hour
+	}
+	return 0
+}
 
 // parseRelative reads what follows "now": nothing, or a sign and numbers with units.
 func parseRelative(s string, now time.Time) (events.Timestamp, error) {
@@ -82,8 +98,8 @@ func parseRelative(s string, now time.Time) (events.Timestamp, error) {
 			return 0, errTime
 		}
 		n, err := strconv.ParseInt(s[:i], 10, 64)
-		unit, known := units[s[i]]
-		if err != nil || !known || n > int64(math.MaxInt64/2-sum)/int64(unit) {
+		unit := unitOf(s[i])
+		if err != nil || unit == 0 || n > int64(math.MaxInt64/2-sum)/int64(unit) {
 			return 0, errTime
 		}
 		sum += time.Duration(n) * unit

@@ -145,9 +145,9 @@ func (a *API) span(p params, q *history.Query) error {
 		if !given {
 			continue
 		}
-		at, relative, err := parseTime(text, now)
+		at, relative, err := history.ParseTime(text, now)
 		if err != nil {
-			return badParameter(name, text, timesTaken)
+			return badParameter(name, text, history.TimesTaken)
 		}
 		*to.at, *to.has, q.Moving = at, true, q.Moving || relative
 	}

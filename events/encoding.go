@@ -19,13 +19,6 @@ const (
 // MaxBody bounds an event's uncompressed body, written or read.
 const MaxBody = 8 << 20
 
-// UnknownEncodingError refuses an event that a later version wrote, or something that is no event.
-type UnknownEncodingError struct{ Tag byte }
-
-func (e *UnknownEncodingError) Error() string {
-	return fmt.Sprintf("decoding event: encoding %#02x is unknown here; it is of a newer version or no event", e.Tag)
-}
-
 // Codec writes and reads the values of events; nothing else knows their bytes. It keeps what is costly to
 // make anew. Safe for concurrent use; it needs no closing.
 type Codec struct {

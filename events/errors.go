@@ -20,6 +20,11 @@ var (
 		"(etcdctl alarm disarm), or raise --quota-backend-bytes; until then nothing can be appended")
 	// ErrOverwritten is the damage of an event whose key was written a second time, by something other than Append.
 	ErrOverwritten = errors.New("the event's key was written again after it was created; its content cannot be trusted")
+
+	// errNoFacts: the log's facts were deleted from under a running process.
+	errNoFacts = errors.New("the facts of the log are gone from etcd; restart when they are restored")
+	// errClosed ends a Watch whose Log was closed.
+	errClosed = errors.New("watching the log: it was closed")
 )
 
 // TooLargeError refuses an event that does not fit into one request to etcd. Its upload has to be cut finer, which is
@@ -37,4 +42,25 @@ func (e *TooLargeError) Error() string {
 		limit = fmt.Sprintf("the %d that fit into one request to etcd; cut uploads into smaller events", e.Limit)
 	}
 	return fmt.Sprintf("appending event %s of host %q: its %d bytes are more than %s", e.Key, e.Host, e.Bytes, limit)
+}
+
+// FactsError refuses to open a log with settings that contradict its facts.
+type FactsError struct {
+	Key     string // where the facts are
+	Fact    string // which of them
+	Log     string // what the log has
+	Setting string // what this process is set to
+}
+
+func (e *FactsError) Error() string {
+	return fmt.Sprintf("this process is set to %s %s, but the log was created with %s (in %s, fixed at first use): "+
+		"start it with %s, or without that setting, or give it another cluster id for a log of its own",
+		e.Fact, e.Setting, e.Log, e.Key, e.Log)
+}
+
+// UnknownEncodingError refuses an event that a later version wrote, or something that is no event.
+type UnknownEncodingError struct{ Tag byte }
+
+func (e *UnknownEncodingError) Error() string {
+	return fmt.Sprintf("decoding event: encoding %#02x is unknown here; it is of a newer version or no event", e.Tag)
 }

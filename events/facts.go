@@ -6,12 +6,38 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
+
+// Facts are fixed when a cluster's log is first used, in config/{cluster-id}. A process whose own settings disagree refuses to
+// start.
+type Facts struct {
+	Epoch         Epoch
+	Cluster       uint64 // etcd's cluster id
+	Partitions    int    // default 64
+	PartitionHash string // "xxh3"
+	Cut           CutRules
+}
+
+// CutRules say where an upload is cut into events; the cut must depend on the content alone, so they
+// are facts and not settings.
+type CutRules struct {
+	EventRecords int // rows of one host, default 2,000
+	EventBytes   int // bytes of source text of one host's rows, default 1 MiB
+	OpenRecords  int // records open over all hosts, default 100,000
+}
+
+// WithDefaults gives the rules with the default in place of every zero.
+func (r CutRules) WithDefaults() CutRules {
+	return CutRules{
+		EventRecords: cmp.Or(r.EventRecords, 2000),
+		EventBytes:   cmp.Or(r.EventBytes, 1<<20),
+		OpenRecords:  cmp.Or(r.OpenRecords, 100_000),
+	}
+}
 
 // partitionHash is the only one there is so far (PartitionOf).
 const partitionHash = "xxh3"
@@ -149,20 +175,3 @@ func (f Facts) agree(cfg Config, key string) error {
 	}
 	return nil
 }
-
-// FactsError refuses to open a log with settings that contradict its facts.
-type FactsError struct {
-	Key     string // where the facts are
-	Fact    string // which of them
-	Log     string // what the log has
-	Setting string // what this process is set to
-}
-
-func (e *FactsError) Error() string {
-	return fmt.Sprintf("this process is set to %s %s, but the log was created with %s (in %s, fixed at first use): "+
-		"start it with %s, or without that setting, or give it another cluster id for a log of its own",
-		e.Fact, e.Setting, e.Log, e.Key, e.Log)
-}
-
-// errNoFacts: the log's facts were deleted from under a running process.
-var errNoFacts = errors.New("the facts of the log are gone from etcd; restart when they are restored")

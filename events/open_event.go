@@ -1,103 +1,183 @@
 package events
 
 import (
-	"cmp"
+	"encoding/binary"
 	"slices"
-	"strings"
+
+	"github.com/zeebo/xxh3"
 )
 
-// eventMaker makes events of what openEvents gathered. It is the memory that making one needs and the next can use again.
-type eventMaker struct {
-	identities []int32 // in order
-	identity   []int32 // place of each in that order
-	names      []int32
-	name       []int32
-	columns    []int32
-	places     []int32 // of each column in their order
-	exponents  []int16
+// openEvent gathers the records of one host until they become an event.
+//
+// Its Sequence is a chain of 128-bit xxh3 hashes: over host and zone, then per record over the hash before it, the
+// hash of the identity's content, the record's time, the source's name of the metric and the source's
+// text, each text with its length before it. Nothing of it depends on canonical names, on how a value was understood
+// or on how events are stored, so an upgrade of those does not make old files new. It is a fact of stored keys; never change it.
+type openEvent struct {
+	host  HostID
+	zone  string
+	chain [16]byte
+	buf   []byte
+
+	identities []*Identity
+	digests    [][16]byte
+	byPointer  map[*Identity]int32
+	byDigest   map[[16]byte]int32
+
+	names    []columnName
+	byName   map[columnName]int32 // of names past the first few
+	lastName int32
+
+	columns    []openColumn
+	byColumn   map[columnKey]int32
+	lastColumn int32
+
+	readings []reading
+	absent   []Value // of readings, by their mantissa
 }
 
-// event makes the event of what o gathered, at least one record.
-func (m *eventMaker) event(o *openEvent, upload UploadID) Event {
-	ev := Event{Host: o.host, Sequence: o.chain, Zone: o.zone, Upload: upload}
-	m.identities, m.identity = ranked(m.identities, m.identity, len(o.identities), func(i, j int32) int {
-		return o.identities[i].Compare(o.identities[j])
-	})
-	m.names, m.name = ranked(m.names, m.name, len(o.names), func(i, j int32) int {
-		a, b := &o.names[i], &o.names[j]
-		return cmp.Or(strings.Compare(a.metric, b.metric), strings.Compare(a.source, b.source))
-	})
-	m.columns, m.places = ranked(m.columns, m.places, len(o.columns), func(i, j int32) int {
-		a, b := o.columns[i], o.columns[j]
-		return cmp.Or(cmp.Compare(m.identity[a.identity], m.identity[b.identity]), cmp.Compare(m.name[a.name], m.name[b.name]))
-	})
-	ev.Identities = make([]Identity, len(o.identities))
-	for place, i := range m.identities {
-		ev.Identities[place] = *o.identities[i]
-	}
-	ev.Columns = make([]Column, len(o.columns))
-	for place, i := range m.columns {
-		c := o.columns[i]
-		name := &o.names[c.name]
-		ev.Columns[place] = Column{Identity: int(m.identity[c.identity]), Metric: name.metric, Source: name.source}
-	}
-	m.spread(o, ev.Columns)
-	return ev
+// columnName is a metric and the name it came under.
+type columnName struct{ metric, source string }
+
+// columnKey is what makes a column: an identity and a name, by their indices.
+type columnKey struct{ identity, name int32 }
+
+// openColumn is a column, and the one that came after it last time.
+type openColumn struct {
+	columnKey
+	next int32
 }
 
-// ranked gives 0 to count-1 in order, and the place of each in it, in the given memory.
-func ranked(order, places []int32, count int, compare func(i, j int32) int) ([]int32, []int32) {
-	order, places = order[:0], slices.Grow(places[:0], count)[:count]
-	for i := range count {
-		order = append(order, int32(i))
-	}
-	slices.SortFunc(order, compare)
-	for place, i := range order {
-		places[i] = int32(place)
-	}
-	return order, places
+// reading is a record's place, time and value. Of an absent one the mantissa is its index in openEvent.absent.
+type reading struct {
+	at       Timestamp
+	mantissa int64
+	column   int32
+	exponent int16
+	absent   bool
 }
 
-// spread puts the readings into the event's columns, all in one piece of memory, and makes each canonical. The place of o's
-// column i is m.places[i].
-func (m *eventMaker) spread(o *openEvent, columns []Column) {
-	places, ends := m.places, m.columns // the order is not needed any more
-	clear(ends)
-	for i := range o.readings {
-		ends[places[o.readings[i].column]]++
+func newOpenEvent() *openEvent {
+	return &openEvent{
+		byPointer: make(map[*Identity]int32),
+		byDigest:  make(map[[16]byte]int32),
+		byName:    make(map[columnName]int32),
+		byColumn:  make(map[columnKey]int32),
 	}
-	times := make([]Timestamp, len(o.readings))
-	mantissas := make([]int64, len(o.readings))
-	m.exponents = slices.Grow(m.exponents[:0], len(o.readings))[:len(o.readings)]
-	end := int32(0)
-	for i, n := range ends {
-		s := &columns[i].Samples
-		s.Times, s.Mantissas, s.Exponents = times[end:end:end+n], mantissas[end:end:end+n], m.exponents[end:end:end+n]
-		end += n
+}
+
+// begin starts an event in what reset left.
+func (o *openEvent) begin(host HostID, zone string) {
+	o.host, o.zone = host, zone
+	o.buf = appendText(appendText(o.buf[:0], string(host)), zone)
+	o.chain = xxh3.Hash128(o.buf).Bytes()
+	o.identities = slices.Grow(o.identities, 8)
+	o.digests = slices.Grow(o.digests, 8)
+	o.columns = slices.Grow(o.columns, 16)
+	o.readings = slices.Grow(o.readings, 16)
+}
+
+// reset forgets all records, and keeps the memory.
+func (o *openEvent) reset() {
+	clear(o.byPointer)
+	clear(o.byDigest)
+	clear(o.byName)
+	clear(o.byColumn)
+	clear(o.identities)
+	clear(o.names)
+	clear(o.absent)
+	o.host, o.zone, o.lastName, o.lastColumn = "", "", 0, 0
+	o.identities, o.digests, o.names = o.identities[:0], o.digests[:0], o.names[:0]
+	o.columns, o.readings, o.absent = o.columns[:0], o.readings[:0], o.absent[:0]
+}
+
+// add takes a record in. It does not keep its Text.
+func (o *openEvent) add(r *Record) {
+	column := o.column(r)
+	o.hash(r, column)
+	n := r.Value.Number
+	reading := reading{at: r.At, mantissa: n.Mantissa, exponent: n.Exponent, column: column}
+	if r.Value.Absent != Present {
+		reading.absent, reading.mantissa, reading.exponent = true, int64(len(o.absent)), 0
+		o.absent = append(o.absent, Value{Absent: r.Value.Absent, Raw: r.Value.Raw})
 	}
-	for i := range o.readings {
-		r := &o.readings[i]
-		columns[places[r.column]].gather(o, r)
-	}
-	for i := range columns {
-		s := &columns[i].Samples
-		s.setRows(s.Mantissas, s.Exponents)
-		s.Exponents = slices.Clone(s.Exponents) // rare; else the memory is the next event's
-		if !s.sorted() {
-			s.sort()
+	o.readings = append(o.readings, reading)
+}
+
+// hash adds a record to the chain.
+func (o *openEvent) hash(r *Record, column int32) {
+	digest := &o.digests[o.columns[column].identity]
+	b := append(append(o.buf[:0], o.chain[:]...), digest[:]...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.At))
+	b = appendText(appendText(b, r.Source), r.Text)
+	o.chain, o.buf = xxh3.Hash128(b).Bytes(), b
+}
+
+// column finds the record's column. Most sources repeat themselves, so the one that came after the last column
+// before is tried first.
+func (o *openEvent) column(r *Record) int32 {
+	if len(o.columns) > 0 {
+		next := o.columns[o.lastColumn].next
+		c := &o.columns[next]
+		if o.identities[c.identity] == r.Identity && o.names[c.name].of(r) {
+			o.lastColumn = next
+			return next
 		}
 	}
+	key := columnKey{o.identity(r.Identity), o.name(r)}
+	n, ok := o.byColumn[key]
+	if !ok {
+		n = int32(len(o.columns))
+		o.byColumn[key] = n
+		o.columns = append(o.columns, openColumn{columnKey: key, next: n})
+	}
+	o.columns[o.lastColumn].next = n
+	o.lastColumn = n
+	return n
 }
 
-// gather appends one reading of o, with an exponent of its own.
-func (s *Samples) gather(o *openEvent, r *reading) {
-	n := normalised(r.mantissa, r.exponent)
-	if r.absent {
-		v := &o.absent[r.mantissa]
-		s.Absent = append(s.Absent, Absence{Row: len(s.Times), Reason: v.Absent, Raw: v.Raw})
-		n = Number{}
+// of tells whether it is a record's name.
+func (n *columnName) of(r *Record) bool { return n.metric == r.Metric && n.source == r.Source }
+
+// name finds a record's name: like the last one, one of the first few, or any.
+func (o *openEvent) name(r *Record) int32 {
+	const few = 12
+	if len(o.names) > 0 && o.names[o.lastName].of(r) {
+		return o.lastName
 	}
-	s.Times = append(s.Times, r.at)
-	s.Mantissas = append(s.Mantissas, n.Mantissa)
-	s.Exponents = append(s.Exponents, n.Exponent)
+	for i := range min(few, len(o.names)) {
+		if o.names[i].of(r) {
+			o.lastName = int32(i)
+			return o.lastName
+		}
+	}
+	name := columnName{r.Metric, r.Source}
+	n, ok := o.byName[name]
+	if !ok {
+		n = int32(len(o.names))
+		o.names = append(o.names, name)
+		if n >= few {
+			o.byName[name] = n
+		}
+	}
+	o.lastName = n
+	return n
+}
+
+// identity finds an identity by its pointer, else by its content.
+func (o *openEvent) identity(id *Identity) int32 {
+	if n, ok := o.byPointer[id]; ok {
+		return n
+	}
+	o.buf = id.appendContent(o.buf[:0])
+	digest := [16]byte(xxh3.Hash128(o.buf).Bytes())
+	n, ok := o.byDigest[digest]
+	if !ok || o.identities[n].Compare(id) != 0 {
+		n = int32(len(o.identities))
+		o.byDigest[digest] = n
+		o.identities = append(o.identities, id)
+		o.digests = append(o.digests, digest)
+	}
+	o.byPointer[id] = n
+	return n
 }

@@ -2,7 +2,6 @@ package events
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -20,9 +19,6 @@ func silenceAfter(progress time.Duration) silence {
 }
 
 func (s silence) pause() time.Duration { return s.ask + rand.N(s.ask) }
-
-// errClosed ends a Watch whose Log was closed.
-var errClosed = errors.New("watching the log: it was closed")
 
 // pump moves what etcd says into q until the watch ends, and does nothing else: etcd's client buffers without bound for
 // whoever is slow, so this never is. When q is full it ends, and the watch with it.

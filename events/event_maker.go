@@ -1,0 +1,103 @@
+package events
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// eventMaker makes events of what openEvents gathered. It is the memory that making one needs and the next can use again.
+type eventMaker struct {
+	identities []int32 // in order
+	identity   []int32 // place of each in that order
+	names      []int32
+	name       []int32
+	columns    []int32
+	places     []int32 // of each column in their order
+	exponents  []int16
+}
+
+// event makes the event of what o gathered, at least one record.
+func (m *eventMaker) event(o *openEvent, upload UploadID) Event {
+	ev := Event{Host: o.host, Sequence: o.chain, Zone: o.zone, Upload: upload}
+	m.identities, m.identity = ranked(m.identities, m.identity, len(o.identities), func(i, j int32) int {
+		return o.identities[i].Compare(o.identities[j])
+	})
+	m.names, m.name = ranked(m.names, m.name, len(o.names), func(i, j int32) int {
+		a, b := &o.names[i], &o.names[j]
+		return cmp.Or(strings.Compare(a.metric, b.metric), strings.Compare(a.source, b.source))
+	})
+	m.columns, m.places = ranked(m.columns, m.places, len(o.columns), func(i, j int32) int {
+		a, b := o.columns[i], o.columns[j]
+		return cmp.Or(cmp.Compare(m.identity[a.identity], m.identity[b.identity]), cmp.Compare(m.name[a.name], m.name[b.name]))
+	})
+	ev.Identities = make([]Identity, len(o.identities))
+	for place, i := range m.identities {
+		ev.Identities[place] = *o.identities[i]
+	}
+	ev.Columns = make([]Column, len(o.columns))
+	for place, i := range m.columns {
+		c := o.columns[i]
+		name := &o.names[c.name]
+		ev.Columns[place] = Column{Identity: int(m.identity[c.identity]), Metric: name.metric, Source: name.source}
+	}
+	m.spread(o, ev.Columns)
+	return ev
+}
+
+// ranked gives 0 to count-1 in order, and the place of each in it, in the given memory.
+func ranked(order, places []int32, count int, compare func(i, j int32) int) ([]int32, []int32) {
+	order, places = order[:0], slices.Grow(places[:0], count)[:count]
+	for i := range count {
+		order = append(order, int32(i))
+	}
+	slices.SortFunc(order, compare)
+	for place, i := range order {
+		places[i] = int32(place)
+	}
+	return order, places
+}
+
+// spread puts the readings into the event's columns, all in one piece of memory, and makes each canonical. The place of o's
+// column i is m.places[i].
+func (m *eventMaker) spread(o *openEvent, columns []Column) {
+	places, ends := m.places, m.columns // the order is not needed any more
+	clear(ends)
+	for i := range o.readings {
+		ends[places[o.readings[i].column]]++
+	}
+	times := make([]Timestamp, len(o.readings))
+	mantissas := make([]int64, len(o.readings))
+	m.exponents = slices.Grow(m.exponents[:0], len(o.readings))[:len(o.readings)]
+	end := int32(0)
+	for i, n := range ends {
+		s := &columns[i].Samples
+		s.Times, s.Mantissas, s.Exponents = times[end:end:end+n], mantissas[end:end:end+n], m.exponents[end:end:end+n]
+		end += n
+	}
+	for i := range o.readings {
+		r := &o.readings[i]
+		columns[places[r.column]].gather(o, r)
+	}
+	for i := range columns {
+		s := &columns[i].Samples
+		s.setRows(s.Mantissas, s.Exponents)
+		s.Exponents = slices.Clone(s.Exponents) // rare; else the memory is the next event's
+		if !s.sorted() {
+			s.sort()
+		}
+	}
+}
+
+// gather appends one reading of o, with an exponent of its own.
+func (s *Samples) gather(o *openEvent, r *reading) {
+	n := normalised(r.mantissa, r.exponent)
+	if r.absent {
+		v := &o.absent[r.mantissa]
+		s.Absent = append(s.Absent, Absence{Row: len(s.Times), Reason: v.Absent, Raw: v.Raw})
+		n = Number{}
+	}
+	s.Times = append(s.Times, r.at)
+	s.Mantissas = append(s.Mantissas, n.Mantissa)
+	s.Exponents = append(s.Exponents, n.Exponent)
+}

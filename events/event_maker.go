@@ -91,7 +91,7 @@ func (m *eventMaker) spread(o *openEvent, columns []Column) {
 
 // gather appends one reading of o, with an exponent of its own.
 func (s *Samples) gather(o *openEvent, r *reading) {
-	n := normalised(r.mantissa, r.exponent)
+	n := NumberOf(r.mantissa, r.exponent)
 	if r.absent {
 		v := &o.absent[r.mantissa]
 		s.Absent = append(s.Absent, Absence{Row: len(s.Times), Reason: v.Absent, Raw: v.Raw})

@@ -126,11 +126,11 @@ func someNumber(r *rand.Rand) Number {
 	case 1:
 		return Int(int64(r.Uint64()))
 	case 2:
-		return normalised(r.Int64N(2000)-1000, int16(r.IntN(80)-40))
+		return NumberOf(r.Int64N(2000)-1000, int16(r.IntN(80)-40))
 	case 3:
 		return Int(int64(r.IntN(20)) * 100)
 	}
-	return normalised(r.Int64N(200000)-100000, int16(-r.IntN(4)))
+	return NumberOf(r.Int64N(200000)-100000, int16(-r.IntN(4)))
 }
 
 func someValue(r *rand.Rand) Value {

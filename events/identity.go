@@ -23,9 +23,12 @@ type Entity struct {
 	Part string
 }
 
-// Compare orders by GPU, then Part.
+// Compare orders by GPU, its own readings before those of its parts.
 func (e Entity) Compare(f Entity) int {
-	return cmp.Or(cmp.Compare(e.GPU, f.GPU), strings.Compare(e.Part, f.Part))
+	if c := strings.Compare(string(e.GPU), string(f.GPU)); c != 0 {
+		return c // most often the GPU tells, and sorting a fleet asks a lot
+	}
+	return strings.Compare(e.Part, f.Part)
 }
 
 // Label is one further label of the source, kept as it came.

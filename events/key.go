@@ -24,9 +24,8 @@ type Key struct {
 }
 
 const (
-	queueDir  = "queue/"
-	keyTime   = "20060102T150405.000000000Z" // fixed width, UTC
-	keyDigits = 3                            // of a partition
+	queueDir = "queue/"
+	keyTime  = "20060102T150405.000000000Z" // fixed width, UTC
 )
 
 // EventKey gives the key of an event in a cluster's log of that many partitions.
@@ -46,7 +45,7 @@ func QueuePrefix(cluster string) string { return queueDir + Escape(cluster) + "/
 
 // PartitionPrefix is what the keys of a partition's events start with.
 func PartitionPrefix(cluster string, p Partition) string {
-	return fmt.Sprintf("%s%0*d/", QueuePrefix(cluster), keyDigits, int(p))
+	return QueuePrefix(cluster) + p.String() + "/"
 }
 
 // String is the key below the root; ParseKey undoes it.
@@ -79,11 +78,9 @@ func parseKey(text string) (k Key, err error) {
 	if k.Cluster, err = Unescape(segments[1]); err != nil {
 		return Key{}, err
 	}
-	p, err := strconv.ParseUint(segments[2], 10, 16)
-	if err != nil || len(segments[2]) != keyDigits {
-		return Key{}, fmt.Errorf("partition %.20q is not %d digits", segments[2], keyDigits)
+	if k.Partition, err = ParsePartition(segments[2]); err != nil {
+		return Key{}, err
 	}
-	k.Partition = Partition(p)
 	parts := strings.Split(segments[3], "_")
 	if len(parts) != 4 {
 		return Key{}, fmt.Errorf("%.100q is not {timestamp}_{hostname}_{gpu_id}_{sequence}", segments[3])

@@ -22,10 +22,11 @@ var powers = [19]int64{
 }
 
 // Int makes a Number of a whole value.
-func Int(v int64) Number { return normalised(v, 0) }
+func Int(v int64) Number { return NumberOf(v, 0) }
 
-// normalised moves the trailing zeros of a mantissa into the exponent, as far as an Exponent goes.
-func normalised(mantissa int64, exponent int16) Number {
+// NumberOf makes the normalised Number of mantissa × 10^exponent: trailing zeros move into the exponent, as far as an
+// Exponent goes.
+func NumberOf(mantissa int64, exponent int16) Number {
 	if mantissa == 0 {
 		return Number{}
 	}
@@ -34,6 +35,11 @@ func normalised(mantissa int64, exponent int16) Number {
 		exponent++
 	}
 	return Number{mantissa, exponent}
+}
+
+// MantissaAt gives n's mantissa at an exponent that is no greater than its own; false when an int64 does not hold it.
+func (n Number) MantissaAt(exponent int16) (int64, bool) {
+	return scaled(n.Mantissa, int(n.Exponent)-int(exponent))
 }
 
 // scaled gives mantissa × 10^by, by ≥ 0; false when an int64 does not hold it.

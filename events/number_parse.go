@@ -47,7 +47,7 @@ func parsePlain[T string | []byte](text T) (Number, bool) {
 	if text[0] == '-' {
 		mantissa = -mantissa
 	}
-	return normalised(mantissa, int16(-fraction)), true
+	return NumberOf(mantissa, int16(-fraction)), true
 }
 
 func signWidth[T string | []byte](text T) int {

@@ -123,7 +123,7 @@ func TestNumberKeepsEveryDigit(t *testing.T) {
 		if back, err := ParseNumber(n.String()); err != nil || back != n {
 			t.Fatalf("%q is written %q, which is read as %v, %v", text, n, back, err)
 		}
-		if n != normalised(n.Mantissa, n.Exponent) {
+		if n != NumberOf(n.Mantissa, n.Exponent) {
 			t.Fatalf("ParseNumber(%q) = %#v, not normalised", text, n)
 		}
 		want := rational(t, text)

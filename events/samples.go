@@ -66,7 +66,7 @@ func (s *Samples) absence(i int) (int, bool) {
 }
 
 // number is the normalised number of row i.
-func (s *Samples) number(i int) Number { return normalised(s.Mantissas[i], s.exponent(i)) }
+func (s *Samples) number(i int) Number { return NumberOf(s.Mantissas[i], s.exponent(i)) }
 
 // exponent is that of the mantissa of row i.
 func (s *Samples) exponent(i int) int16 {
@@ -96,7 +96,7 @@ func (s *Samples) Add(at Timestamp, v Value) {
 		s.Absent = append(s.Absent, Absence{Row: row, Reason: v.Absent, Raw: v.Raw})
 		v.Number = Number{}
 	}
-	n := normalised(v.Number.Mantissa, v.Number.Exponent)
+	n := NumberOf(v.Number.Mantissa, v.Number.Exponent)
 	if s.Exponents == nil && s.addShared(n) {
 		return
 	}

@@ -221,7 +221,7 @@ func (s *Samples) fitted() bool {
 		return !s.hasNumbers() && s.Exponent == 0 || s.hasNumbers() && s.Exponent == math.MaxInt16
 	}
 	for i, m := range s.Mantissas {
-		if (Number{m, s.Exponents[i]}) != normalised(m, s.Exponents[i]) {
+		if (Number{m, s.Exponents[i]}) != NumberOf(m, s.Exponents[i]) {
 			return false
 		}
 	}

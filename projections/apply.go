@@ -167,7 +167,7 @@ func (f *fold) replaceEntities() bool {
 		}
 	}
 	if len(all) > len(old) {
-		slices.SortFunc(all, func(a, b LiveEntity) int { return compareEntity(a.Entity, b.Entity) })
+		slices.SortFunc(all, func(a, b LiveEntity) int { return a.Entity.Compare(b.Entity) })
 	}
 	f.host.Live.Entities = all
 	return true

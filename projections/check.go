@@ -15,7 +15,7 @@ func (h *Host) Check() error {
 	if err := h.Identity.check(); err != nil {
 		return fmt.Errorf("checking host %q: %w", h.ID, err)
 	}
-	if !strictly(h.Live.Entities, func(a, b *LiveEntity) int { return compareEntity(a.Entity, b.Entity) }) {
+	if !strictly(h.Live.Entities, func(a, b *LiveEntity) int { return a.Entity.Compare(b.Entity) }) {
 		return fmt.Errorf("checking host %q: entities are not in order", h.ID)
 	}
 	for i := range h.Live.Entities {
@@ -59,7 +59,7 @@ func (h *Host) checkLatest(l *Latest) error {
 		return errors.New("present reading with the text of an absent one")
 	case v.Absent != events.Present && v.Number != events.Number{}:
 		return errors.New("absent reading with a number")
-	case v.Number != normal(v.Number.Mantissa, v.Number.Exponent):
+	case v.Number != events.NumberOf(v.Number.Mantissa, v.Number.Exponent):
 		return fmt.Errorf("number %v is not normalised", v.Number)
 	case !h.Identity.holds(WindowOf(l.At)):
 		return fmt.Errorf("reading of %v is in no known window", l.At)

@@ -187,7 +187,7 @@ func (q lanes) Less(i, j int) bool {
 	a, b := q[i], q[j]
 	c := cmp.Compare(a.next, b.next)
 	if c == 0 {
-		c = compareEntity(a.entity, b.entity)
+		c = a.entity.Compare(b.entity)
 	}
 	return c*a.step < 0
 }

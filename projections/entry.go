@@ -51,7 +51,7 @@ func (p Place) Compare(q Place) int {
 	if c := cmp.Compare(p.Host, q.Host); c != 0 {
 		return c
 	}
-	return compareEntity(p.Entity, q.Entity)
+	return p.Entity.Compare(q.Entity)
 }
 
 // bounds are the first and last time that the filter lets through.

@@ -46,7 +46,7 @@ func findMetric(latest []Latest, metric string) (int, bool) {
 
 // find tells where an entity is, or belongs.
 func (l *Live) find(e events.Entity) (int, bool) {
-	return sort.Find(len(l.Entities), func(i int) int { return compareEntity(e, l.Entities[i].Entity) })
+	return sort.Find(len(l.Entities), func(i int) int { return e.Compare(l.Entities[i].Entity) })
 }
 
 // stands tells whether l stays the latest beside another reading of its metric.

@@ -59,7 +59,7 @@ func cellForm(cells []*Latest) (flags uint64, exponent int16) {
 		if l.Value.Absent != events.Present || l.Value.Number.Mantissa == 0 {
 			continue
 		}
-		if _, ok := rescale(l.Value.Number, exponent); !ok {
+		if _, ok := l.Value.Number.MantissaAt(exponent); !ok {
 			return flags | flagExponents, 0
 		}
 	}
@@ -87,7 +87,7 @@ func appendCellNumbers(dst []byte, cells []*Latest, flags uint64, exponent int16
 		}
 		mantissa := l.Value.Number.Mantissa
 		if flags&flagExponents == 0 {
-			mantissa, _ = rescale(l.Value.Number, exponent)
+			mantissa, _ = l.Value.Number.MantissaAt(exponent)
 		}
 		dst = appendVarint(dst, mantissa-last)
 		last = mantissa
@@ -131,7 +131,7 @@ func (r *reader) cells(names []string, t *ticks, entities []*LiveEntity, m int) 
 			if head&flagExponents != 0 {
 				exponent = r.exponent()
 			}
-			v.Number = normal(v.Number.Mantissa, exponent)
+			v.Number = events.NumberOf(v.Number.Mantissa, exponent)
 		}
 	}
 }

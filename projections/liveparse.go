@@ -69,7 +69,7 @@ func (p *liveParser) parseEntities() []LiveEntity {
 	switch {
 	case cells > len(p.src):
 		p.fail(errShort)
-	case !strictly(entities, func(a, b *LiveEntity) int { return compareEntity(a.Entity, b.Entity) }):
+	case !strictly(entities, func(a, b *LiveEntity) int { return a.Entity.Compare(b.Entity) }):
 		p.fail(errors.New("entities not in order"))
 	}
 	if p.err != nil {

@@ -87,7 +87,7 @@ func oracleOf(host events.HostID, records []record) oracle {
 	slices.SortFunc(o.host.Identity.Windows, func(a, b Span) int { return cmp.Compare(a.First, b.First) })
 	o.host.Identity.Windows = joinSpans(o.host.Identity.Windows)
 	slices.SortFunc(o.host.Identity.Known, func(a, b Known) int { return cmp.Compare(a.ID, b.ID) })
-	slices.SortFunc(o.host.Live.Entities, func(a, b LiveEntity) int { return compareEntity(a.Entity, b.Entity) })
+	slices.SortFunc(o.host.Live.Entities, func(a, b LiveEntity) int { return a.Entity.Compare(b.Entity) })
 	for _, e := range o.host.Live.Entities {
 		slices.SortFunc(e.Latest, func(a, b Latest) int { return strings.Compare(a.Metric, b.Metric) })
 	}

@@ -14,17 +14,9 @@ const (
 	maxTime events.Timestamp = math.MaxInt64
 )
 
-// compareEntity orders entities: by GPU, its own readings before those of its parts.
-func compareEntity(a, b events.Entity) int {
-	if c := strings.Compare(string(a.GPU), string(b.GPU)); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Part, b.Part)
-}
-
 // compareKey orders a series' columns.
 func compareKey(a, b *Column) int {
-	if c := compareEntity(a.Entity, b.Entity); c != 0 {
+	if c := a.Entity.Compare(b.Entity); c != 0 {
 		return c
 	}
 	if c := strings.Compare(a.Metric, b.Metric); c != 0 {

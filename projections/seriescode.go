@@ -125,7 +125,7 @@ func (c *seriesCoder) collectGroups() {
 	columns := c.series.Columns
 	slices.SortStableFunc(order, func(i, j int) int { // columns of a group stay in their order
 		a, b := &columns[i], &columns[j]
-		if d := compareEntity(a.Entity, b.Entity); d != 0 {
+		if d := a.Entity.Compare(b.Entity); d != 0 {
 			return d
 		}
 		return cmp.Compare(a.Identity, b.Identity)

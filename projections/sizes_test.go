@@ -52,7 +52,7 @@ func fleetHost(seed uint64, from events.Timestamp, n int) (events.HostID, []reco
 	return host, records
 }
 
-func milli(m int64) events.Number { return normal(m, -3) }
+func milli(m int64) events.Number { return events.NumberOf(m, -3) }
 
 // TestStoredSizes holds the budget that the store is planned with.
 func TestStoredSizes(t *testing.T) {

@@ -2,7 +2,6 @@ package partition
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"telemetry-pipeline/events"
@@ -20,10 +19,7 @@ func keysOf(store events.Config, generation string) keys {
 
 func (k keys) member(id string) string { return k.members + events.Escape(id) }
 
-func (k keys) owner(p events.Partition) string { return k.owners + partitionName(p) }
-
-// partitionName is a partition as event keys have it.
-func partitionName(p events.Partition) string { return fmt.Sprintf("%03d", int(p)) }
+func (k keys) owner(p events.Partition) string { return k.owners + p.String() }
 
 func (k keys) parseMember(key string) (string, error) {
 	id, err := events.Unescape(strings.TrimPrefix(key, k.members))
@@ -34,10 +30,9 @@ func (k keys) parseMember(key string) (string, error) {
 }
 
 func (k keys) parseOwner(key string) (events.Partition, error) {
-	name := strings.TrimPrefix(key, k.owners)
-	p, err := strconv.ParseUint(name, 10, 31)
-	if err != nil || partitionName(events.Partition(p)) != name {
-		return 0, fmt.Errorf("owner key %q names no partition", key)
+	p, err := events.ParsePartition(strings.TrimPrefix(key, k.owners))
+	if err != nil {
+		return 0, fmt.Errorf("owner key %q: %w", key, err)
 	}
-	return events.Partition(p), nil
+	return p, nil
 }

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,11 +49,11 @@ func (k keys) offsets(g projections.Generation) string {
 }
 
 func (k keys) offset(g projections.Generation, p events.Partition) string {
-	return k.offsets(g) + partitionName(p)
+	return k.offsets(g) + p.String()
 }
 
 func (k keys) parseOffset(g projections.Generation, key string) (events.Partition, error) {
-	return parsePartition(strings.TrimPrefix(key, k.offsets(g)))
+	return events.ParsePartition(strings.TrimPrefix(key, k.offsets(g)))
 }
 
 // models is the range of keys of all identity and live models.
@@ -67,7 +66,7 @@ func (k keys) kind(g projections.Generation, kind string) string {
 }
 
 func (k keys) partition(g projections.Generation, kind string, p events.Partition) string {
-	return k.kind(g, kind) + partitionName(p) + "/"
+	return k.kind(g, kind) + p.String() + "/"
 }
 
 func (k keys) model(g projections.Generation, kind string, p events.Partition, host events.HostID) string {
@@ -81,7 +80,7 @@ func (k keys) parseModel(g projections.Generation, key string) (kind string, p e
 	if len(parts) != 3 || parts[0] != kindLive && parts[0] != kindIdentity {
 		return "", 0, "", fmt.Errorf("key %q is no live or identity key", key)
 	}
-	if p, err = parsePartition(parts[1]); err != nil {
+	if p, err = events.ParsePartition(parts[1]); err != nil {
 		return "", 0, "", fmt.Errorf("key %q: %w", key, err)
 	}
 	name, err := events.Unescape(parts[2])
@@ -105,17 +104,6 @@ func (k keys) chunk(g projections.Generation, p events.Partition, c Chunk, first
 // windowName is of fixed width for every instant that a Timestamp can be.
 func windowName(w projections.Window) string {
 	return time.Unix(int64(w)*int64(projections.WindowSpan/time.Second), 0).UTC().Format(windowLayout)
-}
-
-// partitionName is a partition as event keys have it.
-func partitionName(p events.Partition) string { return fmt.Sprintf("%03d", int(p)) }
-
-func parsePartition(s string) (events.Partition, error) {
-	p, err := strconv.ParseUint(s, 10, 31)
-	if err != nil || partitionName(events.Partition(p)) != s {
-		return 0, fmt.Errorf("%q is no partition", s)
-	}
-	return events.Partition(p), nil
 }
 
 // endOf is the first key behind all keys that start with prefix, which ends in a slash.

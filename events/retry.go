@@ -29,7 +29,7 @@ func retry[T any](ctx context.Context, try func(ctx context.Context, again bool)
 		if err == nil {
 			return v, nil
 		}
-		if ctx.Err() == nil && !temporary(err) {
+		if ctx.Err() == nil && !Temporary(err) {
 			return v, err
 		}
 		if !sleep(ctx, pause/2+rand.N(pause/2)) {
@@ -56,9 +56,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// temporary tells whether another attempt may be answered otherwise. That a request was lost, refused for the moment, or cut off by
-// the deadline of its attempt, are such; codes.Unknown is how etcd reports a proposal that Raft dropped.
-func temporary(err error) bool {
+// Temporary tells whether asking etcd again may be answered otherwise: the request was lost, refused for the moment, or
+// cut off by the deadline of its attempt. (codes.Unknown is how etcd reports a proposal that Raft dropped.)
+func Temporary(err error) bool {
 	switch {
 	case errors.Is(err, rpctypes.ErrTooManyRequests),
 		errors.Is(err, rpctypes.ErrAuthOldRevision),

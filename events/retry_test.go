@@ -35,7 +35,7 @@ func TestTemporary(t *testing.T) {
 		{context.Canceled, false},
 		{errors.New("something of ours"), false},
 	} {
-		if got := temporary(c.err); got != c.want {
+		if got := Temporary(c.err); got != c.want {
 			t.Errorf("%v: got temporary %t, want %t", c.err, got, c.want)
 		}
 	}

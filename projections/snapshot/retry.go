@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+
+	"telemetry-pipeline/events"
 )
 
 const (
@@ -50,26 +50,4 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // temporary tells whether another attempt may be answered otherwise. A store that is full is such: retention makes room.
-func temporary(err error) bool {
-	switch {
-	case errors.Is(err, rpctypes.ErrTooManyRequests), errors.Is(err, rpctypes.ErrNoSpace),
-		errors.Is(err, rpctypes.ErrAuthOldRevision), errors.Is(err, rpctypes.ErrInvalidAuthToken),
-		errors.Is(err, context.DeadlineExceeded):
-		return true
-	case errors.Is(err, rpctypes.ErrCorrupt):
-		return false
-	}
-	var code codes.Code
-	if e, ok := errors.AsType[rpctypes.EtcdError](err); ok {
-		code = e.Code()
-	} else if st, ok := status.FromError(err); ok {
-		code = st.Code()
-	} else {
-		return false // did not come over gRPC
-	}
-	switch code {
-	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Internal, codes.Unknown:
-		return true
-	}
-	return false
-}
+func temporary(err error) bool { return events.Temporary(err) || errors.Is(err, rpctypes.ErrNoSpace) }

@@ -3,13 +3,12 @@ package events
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 )
 
-// Stored samples are, with every number a varint (zigzag where it can be negative):
+// The parts of stored samples, of which compact.go makes a column; every number is a varint (zigzag where it can be
+// negative):
 //
-//	rows
 //	flags: 1 = exponents by row, 2 = absences
 //	times: their unit, then the first, the first difference, and differences of differences
 //	exponent, unless by row
@@ -17,30 +16,12 @@ import (
 //	exponents by row
 //	absences: how many, then for each its distance to the row before, the reason and the text
 //
-// Rows without a reading are not there: 0 rows is one byte. Every row has at least two bytes, by which
-// a claim can be checked before memory is made for it.
-
+// Every row has at least two bytes, by which a claim can be checked before memory is made for it.
 const (
 	flagExponents = 1 << iota
 	flagAbsent
 	flagsEnd
 )
-
-// AppendSamples writes canonical or plain samples compactly (delta times, delta mantissas; varints).
-func AppendSamples(dst []byte, s *Samples) []byte {
-	dst = binary.AppendUvarint(dst, uint64(s.Len()))
-	if s.Len() == 0 {
-		return dst
-	}
-	dst = append(dst, s.flags())
-	dst = appendTimes(dst, s.Times)
-	if s.Exponents == nil {
-		dst = binary.AppendVarint(dst, int64(s.Exponent))
-	}
-	dst = s.appendMantissas(dst)
-	dst = s.appendExponents(dst)
-	return s.appendAbsences(dst)
-}
 
 // flags tell which optional parts follow.
 func (s *Samples) flags() (f byte) {
@@ -123,35 +104,6 @@ func (s *Samples) appendAbsences(dst []byte) []byte {
 		row, raw = a.Row, a.Raw
 	}
 	return dst
-}
-
-// ParseSamples undoes AppendSamples and gives what is left of src. It never allocates more than a small
-// multiple of len(src), whatever src claims. The samples do not refer to src.
-func ParseSamples(src []byte) (s Samples, rest []byte, err error) {
-	r := reader{src: src}
-	rows := r.uvarint()
-	if rows == 0 {
-		return Samples{}, r.src, r.err
-	}
-	flags := r.byte()
-	if r.err == nil && (flags >= flagsEnd || rows > uint64(len(r.src)/2)) {
-		r.err = errTruncated
-	}
-	if r.err != nil {
-		return Samples{}, src, fmt.Errorf("reading samples: %w", r.err)
-	}
-	s.Times = make([]Timestamp, rows)
-	s.Mantissas = make([]int64, rows)
-	r.times(s.Times)
-	if flags&flagExponents == 0 {
-		s.Exponent = r.exponent()
-	}
-	r.mantissas(s.Mantissas)
-	r.options(&s, flags)
-	if r.err != nil {
-		return Samples{}, src, fmt.Errorf("reading samples: %w", r.err)
-	}
-	return s, r.src, nil
 }
 
 func (r *reader) exponent() int16 {

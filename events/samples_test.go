@@ -1,6 +1,8 @@
 package events
 
 import (
+	"encoding/binary"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -192,8 +194,8 @@ func TestStoredSamples(t *testing.T) {
 		if want.Len() == 0 {
 			want = Samples{}
 		}
-		stored := AppendSamples([]byte("before"), &want)
-		got, rest, err := ParseSamples(append(stored, "behind"...)[len("before"):])
+		stored := appendSamples([]byte("before"), &want)
+		got, rest, err := parseSamples(append(stored, "behind"...)[len("before"):])
 		if err != nil || string(rest) != "behind" {
 			t.Fatalf("seed %d: got rest %q, error %v", seed, rest, err)
 		}
@@ -204,7 +206,7 @@ func TestStoredSamples(t *testing.T) {
 }
 
 func TestStoredSamplesAreChecked(t *testing.T) {
-	huge := AppendSamples(nil, &Samples{Times: make([]Timestamp, 1<<16), Mantissas: make([]int64, 1<<16)})[:20]
+	huge := appendSamples(nil, &Samples{Times: make([]Timestamp, 1<<16), Mantissas: make([]int64, 1<<16)})[:20]
 	for name, src := range map[string][]byte{
 		"nothing":           {},
 		"a claim of rows":   huge,
@@ -214,7 +216,7 @@ func TestStoredSamplesAreChecked(t *testing.T) {
 		"a far exponent":    {1, 0, 0, 2, 0x80, 0x80, 0x80, 0x80, 0x10, 0},
 		"an absent row 5":   {1, 2, 0, 2, 0, 0, 1, 5, 1, 0},
 	} {
-		if _, _, err := ParseSamples(src); err == nil {
+		if _, _, err := parseSamples(src); err == nil {
 			t.Errorf("%s: got no error", name)
 		}
 	}
@@ -223,17 +225,17 @@ func TestStoredSamplesAreChecked(t *testing.T) {
 func FuzzSamples(f *testing.F) {
 	for seed := range uint64(8) {
 		s := samplesOf(someReadings(random(seed), 12))
-		f.Add(AppendSamples(nil, &s))
+		f.Add(appendSamples(nil, &s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		s, rest, err := ParseSamples(src)
+		s, rest, err := parseSamples(src)
 		if err != nil {
 			return
 		}
 		if used := len(src) - len(rest); s.Len() > used {
 			t.Fatalf("%d rows of %d bytes", s.Len(), used)
 		}
-		again, rest, err := ParseSamples(AppendSamples(nil, &s))
+		again, rest, err := parseSamples(appendSamples(nil, &s))
 		if err != nil || len(rest) != 0 {
 			t.Fatalf("reading them again: rest %x, error %v", rest, err)
 		}
@@ -272,4 +274,50 @@ func BenchmarkUniteNewer(b *testing.B) {
 		s.Unite(piece)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/25, "ns/record")
+}
+
+// appendSamples writes one Samples by itself, of the parts that an event is made of: rows, flags, then the parts in
+// their order.
+func appendSamples(dst []byte, s *Samples) []byte {
+	dst = binary.AppendUvarint(dst, uint64(s.Len()))
+	if s.Len() == 0 {
+		return dst
+	}
+	dst = append(dst, s.flags())
+	dst = appendTimes(dst, s.Times)
+	if s.Exponents == nil {
+		dst = binary.AppendVarint(dst, int64(s.Exponent))
+	}
+	dst = s.appendMantissas(dst)
+	dst = s.appendExponents(dst)
+	return s.appendAbsences(dst)
+}
+
+// parseSamples undoes appendSamples and gives what is left of src. It never allocates more than a small
+// multiple of len(src), whatever src claims. The samples do not refer to src.
+func parseSamples(src []byte) (s Samples, rest []byte, err error) {
+	r := reader{src: src}
+	rows := r.uvarint()
+	if rows == 0 {
+		return Samples{}, r.src, r.err
+	}
+	flags := r.byte()
+	if r.err == nil && (flags >= flagsEnd || rows > uint64(len(r.src)/2)) {
+		r.err = errTruncated
+	}
+	if r.err != nil {
+		return Samples{}, src, fmt.Errorf("reading samples: %w", r.err)
+	}
+	s.Times = make([]Timestamp, rows)
+	s.Mantissas = make([]int64, rows)
+	r.times(s.Times)
+	if flags&flagExponents == 0 {
+		s.Exponent = r.exponent()
+	}
+	r.mantissas(s.Mantissas)
+	r.options(&s, flags)
+	if r.err != nil {
+		return Samples{}, src, fmt.Errorf("reading samples: %w", r.err)
+	}
+	return s, r.src, nil
 }

@@ -226,7 +226,7 @@ func TestSeriesOfIsEverythingPlausible(t *testing.T) {
 	ev := event("node-1", randomRecords(rng, 80))
 	want := oracleOf("node-1", recordsOf(ev))
 	got := make(map[Window]map[string]bool)
-	for w, s := range SeriesOf(ev) {
+	for w, s := range seriesOf(ev) {
 		if err := s.Check(w); err != nil {
 			t.Error(err)
 		}

@@ -84,7 +84,7 @@ func BenchmarkMerge(b *testing.B) {
 	var chunks []Series
 	n := 0
 	for _, ev := range benchEvents(b, 120, 25) {
-		for _, s := range SeriesOf(ev) {
+		for _, s := range seriesOf(ev) {
 			chunks = append(chunks, s)
 			n += s.Records()
 		}
@@ -101,7 +101,7 @@ func benchSeries(b *testing.B) (events.HostID, Series, Identity) {
 	ev := benchEvents(b, 1, 600)[0]
 	var h Host
 	h.Apply(ev)
-	for _, s := range SeriesOf(ev) {
+	for _, s := range seriesOf(ev) {
 		return h.ID, s, h.Identity
 	}
 	return "", Series{}, Identity{}

@@ -76,7 +76,7 @@ func TestSeriesCheckFindsBrokenSeries(t *testing.T) {
 		{"implausible", func(s *Series) { s.Columns[1].Absent[0].Reason = events.Implausible }},
 		{"order", func(s *Series) { s.Columns[0].Times[1] = s.Columns[0].Times[0] - 1 }},
 	} {
-		s := SeriesOf(event("node-1", []record{
+		s := seriesOf(event("node-1", []record{
 			{id, "a", "a", 5, events.Value{}}, {id, "a", "a", 6, events.Value{}}, {id, "b", "b", 5, events.Value{Absent: events.Blank}},
 		}))[0]
 		if err := s.Check(0); err != nil {

@@ -25,7 +25,7 @@ func TestModelsRoundTrip(t *testing.T) {
 		if got := reload(t, &h); !gocmp.Equal(got, h) {
 			t.Errorf("seed %d: models differ (-want +got):\n%s", seed, gocmp.Diff(h, got))
 		}
-		for w, s := range SeriesOf(ev) {
+		for w, s := range seriesOf(ev) {
 			got, err := ParseSeries(AppendSeries(nil, &s))
 			if err != nil {
 				t.Fatal(err)
@@ -129,7 +129,7 @@ func storedModels(h *Host, ev *events.Event) map[string]storedModel {
 		"live":     {AppendLive(nil, &h.Live), func(b []byte) error { _, err := ParseLive(b); return err }},
 		"identity": {AppendIdentity(nil, &h.Identity), func(b []byte) error { _, err := ParseIdentity(b); return err }},
 	}
-	for w, s := range SeriesOf(ev) {
+	for w, s := range seriesOf(ev) {
 		models[fmt.Sprint("series of ", w)] = storedModel{AppendSeries(nil, &s), func(b []byte) error { _, err := ParseSeries(b); return err }}
 	}
 	return models
@@ -166,7 +166,7 @@ func FuzzParseIdentity(f *testing.F) {
 
 func FuzzParseSeries(f *testing.F) {
 	seedModels(f, func(_ *Host, ev *events.Event) []byte {
-		for _, s := range SeriesOf(ev) {
+		for _, s := range seriesOf(ev) {
 			return AppendSeries(nil, &s)
 		}
 		return nil

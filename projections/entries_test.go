@@ -70,7 +70,7 @@ func TestEntriesAreTheJoin(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 30))
 		ev := event("node-1", randomRecords(rng, 1+rng.IntN(120)))
 		known := oracleOf("node-1", recordsOf(ev)).host.Identity
-		for w, s := range SeriesOf(ev) {
+		for w, s := range seriesOf(ev) {
 			inWindow := slices.DeleteFunc(recordsOf(ev), func(r record) bool { return WindowOf(r.at) != w })
 			f := randomFilter(rng, inWindow)
 			got, want := Entries("node-1", &s, &known, f), naiveEntries("node-1", inWindow, f)
@@ -111,7 +111,7 @@ func TestEntriesPageByPage(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 31))
 	ev := event("node-1", randomRecords(rng, 200))
 	known := oracleOf("node-1", recordsOf(ev)).host.Identity
-	for _, s := range SeriesOf(ev) {
+	for _, s := range seriesOf(ev) {
 		for _, newest := range []bool{false, true} {
 			want := Entries("node-1", &s, &known, EntryFilter{Newest: newest})
 			var got []Entry
@@ -141,7 +141,7 @@ func TestEntriesDoNotShareRoom(t *testing.T) {
 		}
 	}
 	ev := event("node-1", records)
-	s := SeriesOf(ev)[0]
+	s := seriesOf(ev)[0]
 	entries := Entries("node-1", &s, &Identity{}, EntryFilter{})
 	for i := range entries {
 		entries[i].Readings = append(entries[i].Readings, Reading{Metric: "appended"})

@@ -208,3 +208,16 @@ func randomRecords(rng *rand.Rand, n int) []record {
 	}
 	return records
 }
+
+// seriesOf gives an event's plausible records by window.
+func seriesOf(ev *events.Event) map[Window]Series {
+	p := pieces{columns: len(ev.Columns)}
+	for i := range ev.Columns {
+		c := &ev.Columns[i]
+		id := &ev.Identities[c.Identity]
+		s := plausible(&c.Samples)
+		column := Column{Entity: id.Entity(ev.Host), Metric: c.Metric, Source: c.Source, Identity: id.ID(), Samples: s}
+		p.add(&column, 0, s.Len())
+	}
+	return p.series()
+}

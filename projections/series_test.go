@@ -19,12 +19,12 @@ func TestMergeIsUnion(t *testing.T) {
 		records := slices.DeleteFunc(randomRecords(rng, 1+rng.IntN(100)), func(r record) bool { return WindowOf(r.at) != WindowOf(0) })
 		var chunks []Series
 		for _, ev := range batches(rng, "node-1", append(records, record{&events.Identity{Index: "9"}, "m", "m", 0, events.Value{}})) {
-			for _, s := range SeriesOf(ev) {
+			for _, s := range seriesOf(ev) {
 				chunks = append(chunks, s)
 			}
 		}
 		stored := storedSeries(chunks)
-		want := SeriesOf(event("node-1", append(records, record{&events.Identity{Index: "9"}, "m", "m", 0, events.Value{}})))[WindowOf(0)]
+		want := seriesOf(event("node-1", append(records, record{&events.Identity{Index: "9"}, "m", "m", 0, events.Value{}})))[WindowOf(0)]
 		got := Merge(chunks...)
 		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("seed %d: union differs (-want +got):\n%s", seed, diff)
@@ -52,7 +52,7 @@ func TestAddTellsWhatIsNew(t *testing.T) {
 		for _, at := range times {
 			records = append(records, record{id, metric, metric, at, events.Value{Number: events.Int(int64(at))}})
 		}
-		return SeriesOf(event("node-1", records))[0]
+		return seriesOf(event("node-1", records))[0]
 	}
 	s := series("b", 1, 2, 3)
 	for _, c := range []struct {
@@ -101,7 +101,7 @@ func TestPiecesAtTheEndsOfTime(t *testing.T) {
 		records = append(records, record{id, "m", "m", at, events.Value{}})
 	}
 	total := 0
-	for w, s := range SeriesOf(event("node-1", records)) {
+	for w, s := range seriesOf(event("node-1", records)) {
 		total += s.Records()
 		if err := s.Check(w); err != nil {
 			t.Error(err)
@@ -150,7 +150,7 @@ func TestParseSeriesOfIsTheFilteredSeries(t *testing.T) {
 		if seed%4 == 0 {
 			ev = event(fleetHost(seed, 0, 1+rng.IntN(30)))
 		}
-		for _, s := range SeriesOf(ev) {
+		for _, s := range seriesOf(ev) {
 			keep := func(e events.Entity, metric string) bool { return (len(e.Part)+len(metric)+int(seed))%3 > 0 }
 			got, err := ParseSeriesOf(AppendSeries(nil, &s), keep)
 			if err != nil {

@@ -72,7 +72,7 @@ func TestStoredSizes(t *testing.T) {
 	}
 	for n, most := range map[int]float64{2: 5, 25: 2, 600: 2} {
 		_, records := fleetHost(31, from, n)
-		for _, s := range SeriesOf(event(host, records)) {
+		for _, s := range seriesOf(event(host, records)) {
 			raw := AppendSeries(nil, &s)
 			packed := pack.EncodeAll(raw, nil)
 			per := float64(len(packed)) / float64(s.Records())

@@ -81,19 +81,6 @@ func canonicalColumns(columns []Column) []Column {
 	return out
 }
 
-// SeriesOf gives an event's plausible records by window.
-func SeriesOf(ev *events.Event) map[Window]Series {
-	p := pieces{columns: len(ev.Columns)}
-	for i := range ev.Columns {
-		c := &ev.Columns[i]
-		id := &ev.Identities[c.Identity]
-		s := plausible(&c.Samples)
-		column := Column{Entity: id.Entity(ev.Host), Metric: c.Metric, Source: c.Source, Identity: id.ID(), Samples: s}
-		p.add(&column, 0, s.Len())
-	}
-	return p.series()
-}
-
 // plausible gives canonical samples without implausible readings; mostly they are just s.
 func plausible(s *events.Samples) events.Samples {
 	all := *s

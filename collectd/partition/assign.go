@@ -6,21 +6,9 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Assign tells for each partition which member ranks first for it (rendezvous hashing). It depends on the set of
-// members alone; a member that comes takes only what ranks to it, one that goes leaves all others' partitions where they
-// are. Without members the map is empty.
-func Assign(members []string, partitions int) map[events.Partition]string {
-	ranked := make(map[events.Partition]string, partitions)
-	if len(members) == 0 {
-		return ranked
-	}
-	for p := range events.Partition(partitions) {
-		ranked[p] = first(members, p)
-	}
-	return ranked
-}
-
-// first gives the member with the highest score for p; ties go to the smaller name.
+// first gives the member that ranks first for p (rendezvous hashing): the one with the highest score; ties go to the
+// smaller name. It depends on the set of members alone; a member that comes takes only what ranks to it, one that goes
+// leaves all others' partitions where they are.
 func first(members []string, p events.Partition) string {
 	best, top := members[0], score(members[0], p)
 	for _, m := range members[1:] {

@@ -152,7 +152,7 @@ func owns(t *testing.T, store events.Config, collectors ...*collector) func() er
 		if len(members) != len(collectors) {
 			return fmt.Errorf("got %d members, want %d", len(members), len(collectors))
 		}
-		want := Assign(members, shares)
+		want := assign(members, shares)
 		total := 0
 		for _, c := range collectors {
 			for p, claim := range c.held() {

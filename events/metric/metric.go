@@ -70,15 +70,6 @@ type Metric struct {
 // Known tells whether the catalogue has the metric; one that it has not goes under its own name.
 func (m *Metric) Known() bool { return m.Help != "" }
 
-// All gives the whole catalogue, sorted by name. The slice is the caller's.
-func All() []Metric {
-	all := make([]Metric, len(catalogue))
-	for i := range catalogue {
-		all[i] = catalogue[i].metric()
-	}
-	return all
-}
-
 // entry is a line of the catalogue. Its range is lo..hi × 10^scale.
 type entry struct {
 	name   string

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"flag"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config bounds the hub. The zero value of each field means its default.
@@ -15,8 +13,6 @@ type Config struct {
 	QueueBytes int           // EventsMode: bound of one subscriber's queue, default 1 MiB
 	Ring       int           // recent changes kept for resuming, default 4096
 	RingBytes  int           // bound of the same in bytes, default 16 MiB
-
-	Metrics prometheus.Registerer // where the hub's metrics go; nil: nowhere
 }
 
 const (

@@ -70,7 +70,7 @@ func New(cfg Config, src source, log unreader, facts events.Facts, lg *slog.Logg
 	}
 	h.current.Store(&published{state: newView(facts, "").state, next: make(chan struct{})})
 	h.metrics = newMetrics(h)
-	return h, h.metrics.register(cfg.Metrics)
+	return h, nil
 }
 
 // Ready is nil once the view is current.

@@ -8,16 +8,16 @@ import (
 
 // metrics are the hub's, one set per hub.
 type metrics struct {
-	subscribers    *prometheus.GaugeVec
-	changes        prometheus.Counter
-	updates        prometheus.Counter
-	lags           prometheus.Counter
-	slow           prometheus.Counter
-	resets         *prometheus.CounterVec
-	loads          prometheus.Counter
-	failures       prometheus.Counter
-	gpus, hosts    prometheus.GaugeFunc
-	age, positions prometheus.GaugeFunc
+	subscribers *prometheus.GaugeVec
+	changes     prometheus.Counter
+	updates     prometheus.Counter
+	lags        prometheus.Counter
+	slow        prometheus.Counter
+	resets      *prometheus.CounterVec
+	loads       prometheus.Counter
+	failures    prometheus.Counter
+	gpus, hosts prometheus.GaugeFunc
+	folded, age prometheus.GaugeFunc
 }
 
 func newMetrics(h *Hub) metrics {
@@ -38,7 +38,7 @@ func newMetrics(h *Hub) metrics {
 		failures:    counter("live_failures_total", "Times that following the stored projections stopped working."),
 		gpus:        gauge("live_gpus", "GPUs in the view.", func(s *State) float64 { return float64(len(s.gpus)) }),
 		hosts:       gauge("live_hosts", "Hosts in the view.", func(s *State) float64 { return float64(len(s.hosts)) }),
-		positions:   gauge("live_folded_revision", "Log position up to which every partition is folded.", func(s *State) float64 { return float64(s.folded.Number) }),
+		folded:      gauge("live_folded_revision", "Log position up to which every partition is folded.", func(s *State) float64 { return float64(s.folded.Number) }),
 		age: gauge("live_view_age_seconds", "Time since etcd last confirmed the view.", func(s *State) float64 {
 			if !s.loaded() {
 				return 0
@@ -48,12 +48,12 @@ func newMetrics(h *Hub) metrics {
 	}
 }
 
-// register puts the metrics where they are scraped, nowhere without a registerer.
-func (m *metrics) register(reg prometheus.Registerer) error {
-	if reg == nil {
-		return nil
-	}
-	for _, c := range []prometheus.Collector{m.subscribers, m.changes, m.updates, m.lags, m.slow, m.resets, m.loads, m.failures, m.gpus, m.hosts, m.age, m.positions} {
+// Metrics registers the hub's metrics; call it once.
+func (h *Hub) Metrics(reg prometheus.Registerer) error {
+	m := h.metrics
+	for _, c := range []prometheus.Collector{
+		m.subscribers, m.changes, m.updates, m.lags, m.slow, m.resets, m.loads, m.failures, m.gpus, m.hosts, m.folded, m.age,
+	} {
 		if err := reg.Register(c); err != nil {
 			return err
 		}

@@ -168,11 +168,15 @@ func TestReaderBehindWhatIsKept(t *testing.T) {
 func TestMetricsAreRegisteredOnce(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	facts := livetest.Facts()
-	if _, err := New(Config{Metrics: reg}, livetest.New(facts), nil, facts, nil); err != nil {
+	h, err := New(Config{}, livetest.New(facts), nil, facts, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Config{Metrics: reg}, livetest.New(facts), nil, facts, nil); err == nil {
-		t.Error("a second hub registered the same metrics, want an error")
+	if err := h.Metrics(reg); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Metrics(reg); err == nil {
+		t.Error("the same metrics were registered again, want an error")
 	}
 	families, err := reg.Gather()
 	if err != nil || len(families) < 8 {

@@ -14,12 +14,10 @@ import (
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
-	parts    prometheus.Collector // those of the surfaces
 }
 
-func newMetrics(parts prometheus.Collector) *metrics {
+func newMetrics() *metrics {
 	return &metrics{
-		parts: parts,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "query_requests_total",
 			Help: "Requests answered, by route and status.",
@@ -32,9 +30,9 @@ func newMetrics(parts prometheus.Collector) *metrics {
 	}
 }
 
-// Metrics registers the metrics of the server and its surfaces.
+// Metrics registers the metrics of the server and its surfaces; call it once.
 func (s *Server) Metrics(reg prometheus.Registerer) error {
-	return errors.Join(reg.Register(s.metrics.requests), reg.Register(s.metrics.seconds), reg.Register(s.metrics.parts))
+	return errors.Join(reg.Register(s.metrics.requests), reg.Register(s.metrics.seconds), s.hub.Metrics(reg), s.sockets.Metrics(reg))
 }
 
 // count measures a request. It is the outermost handler, so it turns an error into its answer before it looks at the status.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"telemetry-pipeline/queryd/graph"
 	"telemetry-pipeline/queryd/history"
@@ -53,8 +52,6 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("setting up the query server: %w", err)
 	}
-	parts := prometheus.NewRegistry() // their metrics, until Metrics hands them on
-	cfg.Live.Metrics = parts
 	hub, err := live.New(cfg.Live, store, log, log.Facts(), lg)
 	if err != nil {
 		return nil, err
@@ -64,9 +61,9 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, lg: lg, hub: hub, graph: engine, origins: cfg.origins(), metrics: newMetrics(parts), started: time.Now()}
+	s := &Server{cfg: cfg, lg: lg, hub: hub, graph: engine, origins: cfg.origins(), metrics: newMetrics(), started: time.Now()}
 	s.api = rest.New(cfg.REST, log.Facts(), hub, past, lg)
-	if s.sockets, err = newSockets(cfg, hub, engine, parts, lg); err != nil {
+	if s.sockets, err = newSockets(cfg, hub, engine, lg); err != nil {
 		return nil, err
 	}
 	s.requests, s.endRequests = context.WithCancelCause(context.Background())
@@ -75,8 +72,8 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 }
 
 // newSockets makes the WebSocket server. Without both GraphQL and sockets it has no GraphQL.
-func newSockets(cfg Config, hub *live.Hub, engine *graph.Engine, parts prometheus.Registerer, lg *slog.Logger) (*socket.Server, error) {
-	cfg.Socket.Metric, cfg.Socket.Metrics = rest.Metric, parts
+func newSockets(cfg Config, hub *live.Hub, engine *graph.Engine, lg *slog.Logger) (*socket.Server, error) {
+	cfg.Socket.Metric = rest.Metric
 	if cfg.NoGraphQL || cfg.NoWebSocket {
 		return socket.New(cfg.Socket, hub, nil, lg)
 	}

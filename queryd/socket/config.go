@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config bounds the server. The zero value of each field means its default.
@@ -26,8 +24,6 @@ type Config struct {
 
 	// Metric gives a metric's canonical name; nil takes names as they are.
 	Metric func(name string) string
-	// Metrics is where the server's metrics go; nil: nowhere.
-	Metrics prometheus.Registerer
 }
 
 const (

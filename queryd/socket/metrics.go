@@ -24,11 +24,9 @@ func newMetrics() metrics {
 	}
 }
 
-// register puts the metrics where they are scraped, nowhere without a registerer.
-func (m metrics) register(reg prometheus.Registerer) error {
-	if reg == nil {
-		return nil
-	}
+// Metrics registers the server's metrics; call it once.
+func (s *Server) Metrics(reg prometheus.Registerer) error {
+	m := s.metrics
 	for _, c := range []prometheus.Collector{m.connections, m.messages, m.bytes, m.refused, m.closed} {
 		if err := reg.Register(c); err != nil {
 			return err

@@ -56,8 +56,10 @@ func New(cfg Config, hub hub, exec executor, lg *slog.Logger) (*Server, error) {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, origins: cfg.origins(), hub: hub, exec: exec, lg: lg, metrics: newMetrics(), conns: newRegistry(cfg.Connections, cfg.PerIP)}
-	return s, s.metrics.register(cfg.Metrics)
+	return &Server{
+		cfg: cfg, origins: cfg.origins(), hub: hub, exec: exec, lg: lg,
+		metrics: newMetrics(), conns: newRegistry(cfg.Connections, cfg.PerIP),
+	}, nil
 }
 
 // Live handles GET /ws: it upgrades to gpu.live.v1. A request that is no upgrade is answered 426.

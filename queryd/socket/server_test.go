@@ -174,7 +174,10 @@ func TestStuckClientIsCut(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
-	r := newRig(t, nil, func(c *socket.Config, _ *live.Config) { c.Metrics = reg })
+	r := newRig(t, nil)
+	if err := r.server.Metrics(reg); err != nil {
+		t.Fatal(err)
+	}
 	c := r.dial("/ws")
 	c.send(`what?`)
 	c.expectClose(4400, "")

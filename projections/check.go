@@ -61,7 +61,7 @@ func (h *Host) checkLatest(l *Latest) error {
 		return errors.New("absent reading with a number")
 	case v.Number != events.NumberOf(v.Number.Mantissa, v.Number.Exponent):
 		return fmt.Errorf("number %v is not normalised", v.Number)
-	case !h.Identity.holds(WindowOf(l.At)):
+	case !h.Identity.Holds(WindowOf(l.At)):
 		return fmt.Errorf("reading of %v is in no known window", l.At)
 	}
 	return nil
@@ -76,17 +76,11 @@ func (id *Identity) check() error {
 		switch {
 		case k.Identity.ID() != k.ID:
 			return fmt.Errorf("identity %016x hashes to %016x", k.ID, k.Identity.ID())
-		case !id.holds(WindowOf(k.FirstSeen)):
+		case !id.Holds(WindowOf(k.FirstSeen)):
 			return fmt.Errorf("identity %016x was first seen at %v, in no known window", k.ID, k.FirstSeen)
 		}
 	}
 	return checkWindows(id.Windows)
-}
-
-// holds tells whether a window holds records.
-func (id *Identity) holds(w Window) bool {
-	_, added := addWindow(id.Windows, w)
-	return !added
 }
 
 // Check tells which invariant of a series is broken, nil when none is: columns in order, with canonical readings, all of window w, none

@@ -37,3 +37,9 @@ func (id *Identity) Find(of events.IdentityID) (*Known, bool) {
 func (id *Identity) find(of events.IdentityID) (int, bool) {
 	return sort.Find(len(id.Known), func(i int) int { return cmp.Compare(of, id.Known[i].ID) })
 }
+
+// Holds tells whether a window holds records of the host.
+func (id *Identity) Holds(w Window) bool {
+	_, found := findWindow(id.Windows, w)
+	return found
+}

@@ -30,7 +30,7 @@ type Latest struct {
 	Value  events.Value
 }
 
-// Find gives the reading of one metric in readings sorted by Metric.
+// Find gives the reading of one metric in readings sorted by Metric; of several the first.
 func Find(latest []Latest, metric string) (Latest, bool) {
 	i, ok := findMetric(latest, metric)
 	if !ok {

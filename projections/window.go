@@ -27,9 +27,9 @@ func WindowOf(at events.Timestamp) Window {
 // but for the very first of them, which starts before any instant can be told.
 func (w Window) Start() events.Timestamp { return events.Timestamp(int64(w) * int64(WindowSpan)) }
 
-// addWindow gives the spans with w in them; the spans handed in are not changed. changed is false when it was there.
-func addWindow(spans []Span, w Window) (all []Span, changed bool) {
-	i, _ := slices.BinarySearchFunc(spans, w, func(s Span, w Window) int {
+// findWindow tells which span holds w, or where one that does would be.
+func findWindow(spans []Span, w Window) (int, bool) {
+	return slices.BinarySearchFunc(spans, w, func(s Span, w Window) int {
 		switch {
 		case s.Last < w:
 			return -1
@@ -38,7 +38,12 @@ func addWindow(spans []Span, w Window) (all []Span, changed bool) {
 		}
 		return 0
 	})
-	if i < len(spans) && spans[i].First <= w {
+}
+
+// addWindow gives the spans with w in them; the spans handed in are not changed. changed is false when it was there.
+func addWindow(spans []Span, w Window) (all []Span, changed bool) {
+	i, found := findWindow(spans, w)
+	if found {
 		return spans, false
 	}
 	before := i > 0 && spans[i-1].Last+1 == w

@@ -133,7 +133,7 @@ func (c *Collector) awaitOther(ctx context.Context, g projections.Generation) (p
 				return active, true
 			}
 		}
-		pause(ctx, c.cfg.PollInterval)
+		sleep(ctx, c.cfg.PollInterval)
 	}
 	return "", false
 }
@@ -156,12 +156,13 @@ func (c *Collector) hold(claim *partition.Claim, g projections.Generation) {
 		case err != nil && ctx.Err() == nil:
 			lg.Error("folding failed; starting again from what is stored", "err", err, "again_in", wait)
 			c.metrics.restarts.Inc()
-			pause(ctx, wait)
+			sleep(ctx, wait)
 		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -71,7 +71,7 @@ func (f *follower) fold(ctx context.Context) error {
 			f.lg.Info("watch ended; reading on", "err", err)
 		case ctx.Err() == nil:
 			f.lg.Warn("watch failed; reading on", "err", err, "again_in", f.cfg.PollInterval)
-			pause(ctx, f.cfg.PollInterval)
+			sleep(ctx, f.cfg.PollInterval)
 		}
 	}
 	return nil

@@ -49,7 +49,7 @@ func (r *rig) follow(cfg Config) (stop func() error) {
 				ended <- err
 				return
 			}
-			pause(ctx, time.Second)
+			sleep(ctx, time.Second)
 		}
 	}()
 	return func() error { cancel(); return <-ended }

@@ -11,7 +11,7 @@ import (
 
 // addHistory keeps an event's records for the chunks to write. Fresh ones are in no chunk yet; late
 // ones may be, so the window's stored history is united with them and only what it lacked is kept.
-func (f *follower) addHistory(ctx context.Context, ev *events.Event, effect projections.Effect, known []projections.Span) error {
+func (f *follower) addHistory(ctx context.Context, ev *events.Event, effect projections.Effect, known projections.Identity) error {
 	for w, records := range effect.Fresh {
 		f.late.update(windowKey{ev.Host, w}, records)
 		f.state.remember(ev.Host, w, records, ev.Revision)
@@ -29,13 +29,13 @@ func (f *follower) addHistory(ctx context.Context, ev *events.Event, effect proj
 
 // window gives all records of one host's window that were folded before: from the cache, or from what
 // is stored and what is on its way there. A window that the host had no record in needs no reading.
-func (f *follower) window(ctx context.Context, host events.HostID, w projections.Window, known []projections.Span) (*projections.Series, error) {
+func (f *follower) window(ctx context.Context, host events.HostID, w projections.Window, known projections.Identity) (*projections.Series, error) {
 	key := windowKey{host, w}
 	if series := f.late.get(key); series != nil {
 		return series, nil
 	}
 	series := new(projections.Series)
-	if contains(known, w) {
+	if known.Holds(w) {
 		stored, err := f.store.Series(ctx, f.gen, f.partition, host, []projections.Window{w})
 		if err != nil {
 			return nil, fmt.Errorf("reading the history of %s that late records belong to: %w", host, err)
@@ -47,10 +47,6 @@ func (f *follower) window(ctx context.Context, host events.HostID, w projections
 	f.state.uniteUnstored(host, w, series)
 	f.late.put(key, series)
 	return series, nil
-}
-
-func contains(spans []projections.Span, w projections.Window) bool {
-	return slices.ContainsFunc(spans, func(s projections.Span) bool { return s.First <= w && w <= s.Last })
 }
 
 // maxCachedRecords bounds the windows kept for late records; the one in use always stays.

@@ -88,9 +88,9 @@ func (s *state) reached(r events.Revision) {
 	s.wake()
 }
 
-// fold applies an event to its host's models. It gives the event's effect and the windows in which the
-// host had history before.
-func (s *state) fold(ev *events.Event) (projections.Effect, []projections.Span) {
+// fold applies an event to its host's models. It gives the event's effect and what was known of the host
+// before: in which windows it had history.
+func (s *state) fold(ev *events.Event) (projections.Effect, projections.Identity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hosts[ev.Host]
@@ -98,7 +98,7 @@ func (s *state) fold(ev *events.Event) (projections.Effect, []projections.Span) 
 		h = &host{Host: projections.Host{ID: ev.Host}}
 		s.hosts[ev.Host] = h
 	}
-	known := h.Identity.Windows
+	known := h.Identity
 	effect := h.Apply(ev)
 	s.before(ev.Revision)
 	s.lastEvent, s.arrivedAt, s.upload = ev.Revision.Number, time.Now(), ev.Upload

@@ -141,10 +141,13 @@ func (p *Port) Set(s string) error {
 // enabled is a flag that is true by default, kept as its opposite so that a zero Config is enabled.
 type enabled bool
 
+// IsBoolFlag lets the flag stand without a value.
 func (e *enabled) IsBoolFlag() bool { return true }
 
+// String writes whether it is enabled.
 func (e *enabled) String() string { return strconv.FormatBool(!bool(*e)) }
 
+// Set undoes String.
 func (e *enabled) Set(s string) error {
 	on, err := strconv.ParseBool(s)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"telemetry-pipeline/events"
-	"telemetry-pipeline/ingestd/rows"
 )
 
 // What an answer tells in full; the rest is counted.
@@ -80,11 +79,9 @@ func (s *sequencer) judge(c *chunk) {
 	}
 	s.warningsTotal += int64(len(c.parsed.Warnings))
 	for _, r := range c.parsed.Warnings[:min(len(c.parsed.Warnings), maxWarnings-len(s.warnings))] {
-		s.warnings = append(s.warnings, warningText(r))
+		s.warnings = append(s.warnings, r.Error())
 	}
 }
-
-func warningText(r rows.Rejection) string { return r.Error() }
 
 // told gives the warnings of an answer: those kept, how many were not, and a zone that was assumed.
 func (s *sequencer) told(zone string) []string {

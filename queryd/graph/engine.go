@@ -92,8 +92,8 @@ func (e *Engine) Execute(ctx context.Context, req Request) Result {
 		err = refuse("subscriptions are served over WebSocket, subprotocol graphql-transport-ws")
 	}
 	if err != nil {
-		var over *requestError
-		result.Excessive = errors.As(err, &over) && over.excessive
+		over, ok := errors.AsType[*requestError](err)
+		result.Excessive = ok && over.excessive
 		result.Refused, result.JSON = true, refusal(err)
 		return result
 	}
@@ -124,8 +124,7 @@ func (e *Engine) encode(r *graphql.Result) []byte {
 // refusal is the response to a request that was not executed.
 func refusal(err error) []byte {
 	list := []gqlerrors.FormattedError{gqlerrors.NewFormattedError(err.Error())}
-	var many *invalidError
-	if errors.As(err, &many) {
+	if many, ok := errors.AsType[*invalidError](err); ok {
 		list = many.errors
 	}
 	text, err := json.Marshal(response{Errors: list})

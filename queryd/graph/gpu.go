@@ -2,9 +2,6 @@ package graph
 
 import (
 	"encoding/json"
-	"slices"
-	"strings"
-
 	"github.com/graphql-go/graphql"
 
 	"telemetry-pipeline/events"
@@ -97,11 +94,11 @@ func labels(id *events.Identity) map[string]string {
 
 // value gives a metric's latest value, nil where it has none.
 func value(latest []projections.Latest, metric string) any {
-	i, ok := slices.BinarySearchFunc(latest, metric, func(l projections.Latest, name string) int { return strings.Compare(l.Metric, name) })
-	if !ok || latest[i].Value.Absent != events.Present {
+	l, ok := projections.Find(latest, metric)
+	if !ok || l.Value.Absent != events.Present {
 		return nil
 	}
-	return exact(latest[i].Value.Number)
+	return exact(l.Value.Number)
 }
 
 func values(latest []projections.Latest) map[string]json.RawMessage {

@@ -22,8 +22,7 @@ func (e *Engine) masked(resolve resolver) graphql.FieldResolveFn {
 			if r := recover(); r != nil {
 				value, err = nil, fmt.Errorf("panic: %v", r)
 			}
-			var input *inputError
-			if err != nil && !errors.As(err, &input) {
+			if _, mendable := errors.AsType[*inputError](err); err != nil && !mendable {
 				e.lg.Error("resolving a GraphQL field failed", "field", p.Info.FieldName, "err", err)
 				err = errInternal
 			}

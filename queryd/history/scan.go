@@ -57,7 +57,7 @@ func (s *scan) group(ctx context.Context, group []projections.Window) error {
 	for _, host := range s.sel.hosts {
 		theirs := make([]projections.Window, 0, len(group))
 		for _, w := range group {
-			if has(host, w) {
+			if host.Identity.Holds(w) {
 				theirs = append(theirs, w)
 			}
 		}

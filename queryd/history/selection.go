@@ -1,13 +1,11 @@
 package history
 
 import (
-	"cmp"
 	"encoding/binary"
 	"hash/fnv"
 	"slices"
 
 	"telemetry-pipeline/events"
-	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live"
 )
 
@@ -94,13 +92,4 @@ func sorted[S ~string](items []S) []S {
 	out := slices.Clone(items)
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// has tells whether a host has records in a window.
-func has(host *live.Host, w projections.Window) bool {
-	windows := host.Identity.Windows
-	i, found := slices.BinarySearchFunc(windows, w, func(s projections.Span, w projections.Window) int {
-		return cmp.Compare(s.First, w)
-	})
-	return found || (i > 0 && windows[i-1].Last >= w)
 }

@@ -117,8 +117,15 @@ func (p *pause) wait(ctx context.Context) {
 	if now == 0 {
 		return
 	}
+	sleep(ctx, now/2+rand.N(now/2+1))
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
-	case <-time.After(now/2 + rand.N(now/2+1)):
 	case <-ctx.Done():
+	case <-timer.C:
 	}
 }

@@ -54,7 +54,7 @@ func (h *Hub) followUnread(ctx context.Context, out chan<- quiet) {
 				return
 			}
 		}
-		pauseFor(ctx, max(askPause, askShare*time.Since(start)))
+		sleep(ctx, max(askPause, askShare*time.Since(start)))
 	}
 }
 
@@ -90,15 +90,6 @@ func (h *Hub) ask() {
 	select {
 	case h.asked <- struct{}{}:
 	default:
-	}
-}
-
-func pauseFor(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }
 

@@ -1,9 +1,6 @@
 package rest
 
 import (
-	"cmp"
-	"slices"
-
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/metric"
 	"telemetry-pipeline/projections"
@@ -43,8 +40,8 @@ func (w *writer) identity(host events.HostID, id *events.Identity) {
 // times if asked for, the absent ones, and others where a metric has several readings at one time.
 func (w *writer) readings(fields names, latest []projections.Latest, times bool) {
 	for _, f := range fields {
-		if i, ok := find(latest, f.Metric); ok && latest[i].Value.Absent == events.Present {
-			w.number(f.Name, latest[i].Value.Number)
+		if l, ok := projections.Find(latest, f.Metric); ok && l.Value.Absent == events.Present {
+			w.number(f.Name, l.Value.Number)
 		}
 	}
 	w.key("metrics")
@@ -75,11 +72,6 @@ func (w *writer) readings(fields names, latest []projections.Latest, times bool)
 // again tells whether reading i is of the same metric as the one before.
 func again(latest []projections.Latest, i int) bool {
 	return i > 0 && latest[i].Metric == latest[i-1].Metric
-}
-
-// find gives the place of a metric's reading that counts.
-func find(latest []projections.Latest, name string) (int, bool) {
-	return slices.BinarySearchFunc(latest, name, func(l projections.Latest, name string) int { return cmp.Compare(l.Metric, name) })
 }
 
 // times writes the exact time of each reading, absent ones too.

@@ -1,6 +1,7 @@
 package livetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,7 +158,7 @@ func (s *Source) Loads() int {
 func (s *Source) Load(ctx context.Context, g projections.Generation) (projections.Batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := cmpErr(s.failing, context.Cause(ctx)); err != nil {
+	if err := cmp.Or(s.failing, context.Cause(ctx)); err != nil {
 		return projections.Batch{}, err
 	}
 	from := s.generations[g]
@@ -170,15 +171,6 @@ func (s *Source) Load(ctx context.Context, g projections.Generation) (projection
 		b.Hosts = append(b.Hosts, from.hosts[name])
 	}
 	return b, nil
-}
-
-func cmpErr(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Watch follows a generation.

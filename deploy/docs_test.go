@@ -18,8 +18,8 @@ import (
 )
 
 // In our documents a link whose text is a Go name in backticks and whose target is a Go file says that the
-// name is declared in that file: [`Host.Apply`](../projections/apply.go). A method is written with its type, or alone; a package's
-// name may stand before it.
+// name is declared in that file: [`Host.Apply`](../projections/apply.go). A method is written with its
+// type, or alone; a package's name may stand before it.
 var link = regexp.MustCompile("\\[((?:`[^`]*`|[^\\]`])*)\\]\\(([^)\\s]+)\\)")
 
 var goName = regexp.MustCompile("^`([A-Za-z_]\\w*(?:\\.[A-Za-z_]\\w*)?)`$")

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The size of appending requests. etcd takes 128 operations and 1.5 MiB; small requests keep its write-ahead log, its memory
-// and everybody else's latency small.
+// The size of appending requests. etcd takes 128 operations and 1.5 MiB; small requests keep its
+// write-ahead log, its memory and everybody else's latency small.
 const (
 	maxSending    = 16        // requests under way, of all Appends together
 	maxTxnEvents  = 64        // events in one
@@ -26,17 +26,18 @@ type Appended struct {
 	Key      string
 }
 
-// Append makes events durable. A nil error means that every event is in etcd's quorum log; the result tells for each, in
-// order, whether it was created or there before, and its revision (the one it was created at). An event that comes
-// twice in evs was there before the second time.
+// Append makes events durable. A nil error means that every event is in etcd's quorum log; the result tells
+// for each, in order, whether it was created or there before, and its revision (the one it was created at).
+// An event that comes twice in evs was there before the second time.
 //
-// Events may be spread over several transactions (≤ 64 events and ≤ 256 KiB each; a larger event goes alone, and above
-// 1400 KiB it is a TooLargeError), several of which are under way at a time; each is all or nothing. An unclear answer is
-// retried with the same keys until ctx ends; ErrNoSpace is final. After an error some events may be there, and appending them
-// again does no harm.
+// Events may be spread over several transactions (≤ 64 events and ≤ 256 KiB each; a larger event goes
+// alone, and above 1400 KiB it is a TooLargeError), several of which are under way at a time; each is all
+// or nothing. An unclear answer is retried with the same keys until ctx ends; ErrNoSpace is final. After an
+// error some events may be there, and appending them again does no harm.
 //
-// When an answer was lost and the retry finds an event in the log, it counts as created if the stored value is, byte for byte, what was
-// sent: that holds its upload and the instant of this Append, so another sender's equal event is told apart.
+// When an answer was lost and the retry finds an event in the log, it counts as created if the stored value
+// is, byte for byte, what was sent: that holds its upload and the instant of this Append, so another
+// sender's equal event is told apart.
 func (l *Log) Append(ctx context.Context, evs []Event) ([]Appended, error) {
 	out := make([]Appended, len(evs))
 	repeats := make(map[int]int)
@@ -51,8 +52,8 @@ func (l *Log) Append(ctx context.Context, evs []Event) ([]Appended, error) {
 	return out, nil
 }
 
-// sendAll encodes and packs the events into requests, which g carries out: they fill out. Those whose key came before go to repeats,
-// with the index of the first.
+// sendAll encodes and packs the events into requests, which g carries out: they fill out. Those whose key
+// came before go to repeats, with the index of the first.
 func (l *Log) sendAll(ctx context.Context, g *errgroup.Group, evs []Event, out []Appended, repeats map[int]int) error {
 	now := TimestampOf(time.Now())
 	seen := make(map[string]int, len(evs))

@@ -167,7 +167,8 @@ func TestAppendNoSpace(t *testing.T) {
 	t.Error("20 MB went into a quota of 2 MiB")
 }
 
-// TestAppendUnclear loses requests and answers, several times in a row, and asks whether the counts are still true.
+// TestAppendUnclear loses requests and answers, several times in a row, and asks whether the counts are
+// still true.
 func TestAppendUnclear(t *testing.T) {
 	for name, lost := range map[string]error{
 		"unavailable":    rpctypes.ErrTimeout,
@@ -213,7 +214,8 @@ func TestAppendUnclear(t *testing.T) {
 	}
 }
 
-// TestAppendUnclearBetweenTwo loses every sender's first answer while two append the same: each event is created by one of them.
+// TestAppendUnclearBetweenTwo loses every sender's first answer while two append the same: each event is
+// created by one of them.
 func TestAppendUnclearBetweenTwo(t *testing.T) {
 	cfg := eventstest.Config(t)
 	created := make([]atomic.Int32, 30)

@@ -17,8 +17,8 @@ import (
 //	mantissas of all columns; exponents by row and absences of those that have them (samples_codec.go)
 //
 // A name is written as its number among the texts, from 1; 0 is "". The columns of one scrape share their
-// times, so these are there once. What travels along (upload id, appended-at) is outside of the body, and the body a
-// function of the content alone.
+// times, so these are there once. What travels along (upload id, appended-at) is outside of the body, and
+// the body a function of the content alone.
 
 // compactWriter is the memory that one encoding needs and the next can use again.
 type compactWriter struct {

@@ -35,8 +35,8 @@ type Config struct {
 	Username string // only where etcd checks passwords
 	Password string
 
-	// Cut, where set, are the rules a new log is created with and an existing one must have. They are facts of a log
-	// and so have no flags.
+	// Cut, where set, are the rules a new log is created with and an existing one must have. They are facts
+	// of a log and so have no flags.
 	Cut CutRules
 }
 
@@ -58,8 +58,9 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.Password, "etcd.password", c.Password, "password of the etcd user; better set in the environment")
 }
 
-// Key is the key of a part of the cluster's data: {root}/{kind}/{cluster-id}, and below it the further segments. The cluster id
-// is escaped; segments are taken as they are, so whoever puts a name into one escapes it (Escape).
+// Key is the key of a part of the cluster's data: {root}/{kind}/{cluster-id}, and below it the further
+// segments. The cluster id is escaped; segments are taken as they are, so whoever puts a name into one
+// escapes it (Escape).
 func (c Config) Key(kind string, segments ...string) string {
 	c = c.withDefaults()
 	return strings.Join(append([]string{c.Root, kind, Escape(c.ClusterID)}, segments...), "/")

@@ -34,8 +34,9 @@ func (r *request) add(e outgoing) {
 	r.bytes += len(e.key) + len(e.value)
 }
 
-// create puts events into the log in one transaction, each unless its key is there, and notes in out what became of them. unclear
-// means that an earlier attempt may have put them there. A request that this etcd finds too large is split.
+// create puts events into the log in one transaction, each unless its key is there, and notes in out what
+// became of them. unclear means that an earlier attempt may have put them there. A request that this etcd
+// finds too large is split.
 func (l *Log) create(ctx context.Context, evs []outgoing, unclear bool, out []Appended) error {
 	resp, err := retry(ctx, func(ctx context.Context, again bool) (*clientv3.TxnResponse, error) {
 		unclear = unclear || again
@@ -58,8 +59,8 @@ func (l *Log) create(ctx context.Context, evs []outgoing, unclear bool, out []Ap
 	return err
 }
 
-// createOps are one nested transaction per event: put it unless its key is there, else tell since when. Where an
-// earlier attempt may have put it, the value is asked for too, to see whose it is.
+// createOps are one nested transaction per event: put it unless its key is there, else tell since when.
+// Where an earlier attempt may have put it, the value is asked for too, to see whose it is.
 func createOps(evs []outgoing, unclear bool) []clientv3.Op {
 	ops := make([]clientv3.Op, len(evs))
 	for i, e := range evs {

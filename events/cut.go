@@ -153,7 +153,8 @@ func (c *Cutter) rerank() {
 	c.moved = c.moved[:0]
 }
 
-// fullest is a heap (container/heap): on top the host with the most open records, of those the one with the smallest name.
+// fullest is a heap (container/heap): on top the host with the most open records, of those the one with the
+// smallest name.
 type fullest []*openHost
 
 func (f fullest) Len() int { return len(f) }

@@ -29,7 +29,8 @@ func recordsOf(evs ...Event) map[recordKey]bool {
 	return out
 }
 
-// randomRows are rows of a few hosts with all that sources do: rejected rows, absent readings, repeats, any order, several records a row.
+// randomRows are rows of a few hosts with all that sources do: rejected rows, absent readings, repeats, any
+// order, several records a row.
 func randomRows(seed uint64) []testRow {
 	r := random(seed)
 	rows := make([]testRow, r.IntN(400))

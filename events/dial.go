@@ -14,16 +14,17 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// A connection that has been silent for keepAliveTime is probed and given up keepAliveTimeout later. gRPC takes no shorter
-// time. A lease that is kept over such a connection needs TTL > keepAliveTime + keepAliveTimeout + TTL/3, so 20s.
+// A connection that has been silent for keepAliveTime is probed and given up keepAliveTimeout later. gRPC
+// takes no shorter time. A lease that is kept over such a connection needs TTL > keepAliveTime +
+// keepAliveTimeout + TTL/3, so 20s.
 const (
 	keepAliveTime    = 10 * time.Second
 	keepAliveTimeout = 3 * time.Second
 )
 
-// Dial opens a client of its own to the configured etcd (keep leases, writes and bulk watches apart). It returns at once,
-// whether etcd is there or not. What the client has to say goes to lg at debug level; its errors reach whoever calls
-// it. The caller closes it.
+// Dial opens a client of its own to the configured etcd (keep leases, writes and bulk watches apart). It
+// returns at once, whether etcd is there or not. What the client has to say goes to lg at debug level; its
+// errors reach whoever calls it. The caller closes it.
 func (c Config) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 	c = c.withDefaults()
 	endpoints, err := c.endpoints()
@@ -51,8 +52,8 @@ func (c Config) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 	return client, nil
 }
 
-// reconnect is how an endpoint that went is tried again. gRPC's own pauses grow to two minutes, for which an etcd that is back
-// would go unnoticed.
+// reconnect is how an endpoint that went is tried again. gRPC's own pauses grow to two minutes, for which
+// an etcd that is back would go unnoticed.
 func reconnect() grpc.ConnectParams {
 	return grpc.ConnectParams{
 		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
@@ -87,8 +88,8 @@ func knownScheme(scheme string) bool {
 	return false
 }
 
-// tls gives the client's side of TLS, nil where nothing asks for it. The files are read again for each handshake, so
-// that renewed certificates need no restart.
+// tls gives the client's side of TLS, nil where nothing asks for it. The files are read again for each
+// handshake, so that renewed certificates need no restart.
 func (c Config) tls(endpoints []string) (*tls.Config, error) {
 	files := c.CertFile != "" || c.KeyFile != "" || c.CAFile != ""
 	secure := files

@@ -54,8 +54,8 @@ func NewCodec() (*Codec, error) {
 // Encode appends an event's value in the compact encoding. Revision, Key and Damage are not part of it.
 func (c *Codec) Encode(dst []byte, ev *Event) ([]byte, error) { return c.encodeCompact(dst, ev) }
 
-// Decode reads a value in any encoding, and gives only events that pass Check. A tag that it does not know is an
-// UnknownEncodingError. Arbitrary bytes give an error; memory is bounded by MaxBody.
+// Decode reads a value in any encoding, and gives only events that pass Check. A tag that it does not know
+// is an UnknownEncodingError. Arbitrary bytes give an error; memory is bounded by MaxBody.
 func (c *Codec) Decode(value []byte) (Event, error) {
 	if len(value) == 0 {
 		return Event{}, errors.New("decoding event: the value is empty")

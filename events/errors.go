@@ -12,13 +12,15 @@ var (
 	ErrOverflow = errors.New("watching the log: reader too slow; read on from the last position")
 	// ErrForeign refuses a position of another log.
 	ErrForeign = errors.New("position is of another log (epoch or etcd cluster differ); start from the beginning")
-	// ErrSilent ends a Watch that etcd has stopped answering. The events may be there; Read from the last position tells.
+	// ErrSilent ends a Watch that etcd has stopped answering. The events may be there; Read from the last
+	// position tells.
 	ErrSilent = errors.New("watching the log: no sign of life from etcd; read on from the last position")
-	// ErrNoSpace refuses an Append: etcd's alarm is raised and it takes no more writes. Some of the events may have been
-	// taken; append them again when there is space.
+	// ErrNoSpace refuses an Append: etcd's alarm is raised and it takes no more writes. Some of the events
+	// may have been taken; append them again when there is space.
 	ErrNoSpace = errors.New("etcd is out of space (NOSPACE): compact and defragment every member, then disarm the alarm " +
 		"(etcdctl alarm disarm), or raise --quota-backend-bytes; until then nothing can be appended")
-	// ErrOverwritten is the damage of an event whose key was written a second time, by something other than Append.
+	// ErrOverwritten is the damage of an event whose key was written a second time, by something other than
+	// Append.
 	ErrOverwritten = errors.New("the event's key was written again after it was created; its content cannot be trusted")
 
 	// errNoFacts: the log's facts were deleted from under a running process.
@@ -27,8 +29,8 @@ var (
 	errClosed = errors.New("watching the log: it was closed")
 )
 
-// TooLargeError refuses an event that does not fit into one request to etcd. Its upload has to be cut finer, which is
-// a fact of the log (Facts.Cut).
+// TooLargeError refuses an event that does not fit into one request to etcd. Its upload has to be cut
+// finer, which is a fact of the log (Facts.Cut).
 type TooLargeError struct {
 	Host  HostID
 	Key   string

@@ -6,8 +6,8 @@ import (
 )
 
 // Event is an immutable batch of records of one host: identities once, then a column of readings per
-// (identity, metric, source name). Columns are sorted by (identity's content, metric, source), their samples canonical,
-// so an event's records have one form.
+// (identity, metric, source name). Columns are sorted by (identity's content, metric, source), their
+// samples canonical, so an event's records have one form.
 type Event struct {
 	Host       HostID
 	Identities []Identity // sorted by content
@@ -19,8 +19,8 @@ type Event struct {
 
 	Revision Revision // set when read back from the log
 	Key      string   // set when read back from the log
-	// Damage tells why an event of the log cannot be used (undecodable, overwritten, of an unknown encoding). Then
-	// Key and Revision hold, Host when the key could be parsed, and there are no columns.
+	// Damage tells why an event of the log cannot be used (undecodable, overwritten, of an unknown
+	// encoding). Then Key and Revision hold, Host when the key could be parsed, and there are no columns.
 	Damage error
 }
 

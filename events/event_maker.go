@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// eventMaker makes events of what openEvents gathered. It is the memory that making one needs and the next can use again.
+// eventMaker makes events of what openEvents gathered. It is the memory that making one needs and the next
+// can use again.
 type eventMaker struct {
 	identities []int32 // in order
 	identity   []int32 // place of each in that order
@@ -58,8 +59,8 @@ func ranked(order, places []int32, count int, compare func(i, j int32) int) ([]i
 	return order, places
 }
 
-// spread puts the readings into the event's columns, all in one piece of memory, and makes each canonical. The place of o's
-// column i is m.places[i].
+// spread puts the readings into the event's columns, all in one piece of memory, and makes each canonical.
+// The place of o's column i is m.places[i].
 func (m *eventMaker) spread(o *openEvent, columns []Column) {
 	places, ends := m.places, m.columns // the order is not needed any more
 	clear(ends)

@@ -12,8 +12,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Facts are fixed when a cluster's log is first used, in config/{cluster-id}. A process whose own settings disagree refuses to
-// start.
+// Facts are fixed when a cluster's log is first used, in config/{cluster-id}. A process whose own settings
+// disagree refuses to start.
 type Facts struct {
 	Epoch         Epoch
 	Cluster       uint64 // etcd's cluster id
@@ -42,7 +42,8 @@ func (r CutRules) WithDefaults() CutRules {
 // partitionHash is the only one there is so far (PartitionOf).
 const partitionHash = "xxh3"
 
-// storedFacts is the form of Facts in etcd. Epochs are hexadecimal, since JSON's numbers do not hold 64 bits everywhere.
+// storedFacts is the form of Facts in etcd. Epochs are hexadecimal, since JSON's numbers do not hold 64
+// bits everywhere.
 type storedFacts struct {
 	Epoch         string    `json:"epoch"`
 	Partitions    int       `json:"partitions"`
@@ -56,8 +57,8 @@ type storedCut struct {
 	OpenRecords  int `json:"open_records"`
 }
 
-// loadFacts reads the facts of the configured log, or lays them down when it has none. It gives the stored bytes beside them,
-// by which a change is seen.
+// loadFacts reads the facts of the configured log, or lays them down when it has none. It gives the stored
+// bytes beside them, by which a change is seen.
 func loadFacts(ctx context.Context, kv clientv3.KV, cfg Config) (Facts, []byte, error) {
 	key := cfg.Key("config")
 	stored, cluster, err := storedValue(ctx, kv, key, cfg)
@@ -84,7 +85,8 @@ func storedValue(ctx context.Context, kv clientv3.KV, key string, cfg Config) (v
 	return createFacts(ctx, kv, key, cfg)
 }
 
-// createFacts lays the facts down by a create-only transaction: of many that start at once one wins and all read the same.
+// createFacts lays the facts down by a create-only transaction: of many that start at once one wins and all
+// read the same.
 func createFacts(ctx context.Context, kv clientv3.KV, key string, cfg Config) (value []byte, cluster uint64, err error) {
 	fresh, err := encodeFacts(newFacts(cfg))
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// diff tells how got differs from want, "" when it does not: cmp.Diff, which is slow, only where there is something to tell.
+// diff tells how got differs from want, "" when it does not: cmp.Diff, which is slow, only where there is
+// something to tell.
 func diff(want, got any) string {
 	if reflect.DeepEqual(want, got) {
 		return ""
@@ -28,7 +29,8 @@ func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0xE7E47)
 // testStart is when the test hosts' telemetry begins.
 var testStart = TimestampOf(time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC))
 
-// dcgmMetrics are as many as the common counters file has. The sample rates of their values differ: some rest, some jump.
+// dcgmMetrics are as many as the common counters file has. The sample rates of their values differ: some
+// rest, some jump.
 var dcgmMetrics = []string{
 	"DCGM_FI_DEV_DEC_UTIL", "DCGM_FI_DEV_ENC_UTIL", "DCGM_FI_DEV_FB_FREE", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP",
 	"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_MEM_CLOCK", "DCGM_FI_DEV_MEM_COPY_UTIL", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_SM_CLOCK",

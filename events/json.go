@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// jsonRow is a reading as EncodeJSON writes it: a row of the DCGM long form, with what an event knows besides. The fields
-// of the event itself are in its first row.
+// jsonRow is a reading as EncodeJSON writes it: a row of the DCGM long form, with what an event knows
+// besides. The fields of the event itself are in its first row.
 type jsonRow struct {
 	Timestamp string            `json:"timestamp"`
 	Source    string            `json:"metric_name"`
@@ -36,8 +36,9 @@ type jsonRow struct {
 	Appended string `json:"event_appended_at,omitempty"`
 }
 
-// EncodeJSON appends an event's value as an array of long rows, one per reading, in the order of the columns. DecodeJSON
-// gives the same event again, whatever its resolver. Text that is not UTF-8, and two labels of one name, have no form in JSON.
+// EncodeJSON appends an event's value as an array of long rows, one per reading, in the order of the
+// columns. DecodeJSON gives the same event again, whatever its resolver. Text that is not UTF-8, and two
+// labels of one name, have no form in JSON.
 func EncodeJSON(dst []byte, ev *Event) ([]byte, error) {
 	if err := ev.Check(); err != nil {
 		return dst, fmt.Errorf("encoding event as JSON: %w", err)

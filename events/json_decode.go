@@ -9,13 +9,15 @@ import (
 	"unicode/utf8"
 )
 
-// DecodeJSON reads a TelemetryRecord: one row, or an array of rows of one host. A row is long (it has metric_name and value, one
-// reading) or wide (a field per metric). Field names are those of the DCGM long form and of the wide form, in any case.
+// DecodeJSON reads a TelemetryRecord: one row, or an array of rows of one host. A row is long (it has
+// metric_name and value, one reading) or wide (a field per metric). Field names are those of the DCGM long
+// form and of the wide form, in any case.
 //
-// resolve gives the canonical metric for a source's name; "" means that a long row's name is kept, and that a wide
-// row's field is a label. With a nil resolve every name is kept, and the fields of a wide row that hold a number are metrics. A
-// field that nothing knows is kept as a label. A metric's null or "" is absent (blank), any other text that is no
-// number an error, as are a missing time or host. A time without a zone is UTC, which the event's Zone then says.
+// resolve gives the canonical metric for a source's name; "" means that a long row's name is kept, and that
+// a wide row's field is a label. With a nil resolve every name is kept, and the fields of a wide row that
+// hold a number are metrics. A field that nothing knows is kept as a label. A metric's null or "" is absent
+// (blank), any other text that is no number an error, as are a missing time or host. A time without a zone
+// is UTC, which the event's Zone then says.
 func DecodeJSON(data []byte, resolve func(source string) (metric string)) (Event, error) {
 	d := jsonDecoder{resolve: resolve, open: newOpenEvent()}
 	ev, err := d.decode(data)

@@ -26,8 +26,8 @@ type Log struct {
 	silence silence
 }
 
-// Open connects, and creates or checks the cluster's Facts. It tries for Config.DialTimeout, and refuses settings that
-// contradict the facts (FactsError).
+// Open connects, and creates or checks the cluster's Facts. It tries for Config.DialTimeout, and refuses
+// settings that contradict the facts (FactsError).
 func Open(ctx context.Context, cfg Config, lg *slog.Logger) (*Log, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -79,8 +79,8 @@ func (l *Log) Close() error {
 	return errors.Join(errs...)
 }
 
-// Head gives the log's newest revision, linearizably. It fails with ErrForeign when etcd holds another log than the one that was
-// opened, as after a restore.
+// Head gives the log's newest revision, linearizably. It fails with ErrForeign when etcd holds another log
+// than the one that was opened, as after a restore.
 func (l *Log) Head(ctx context.Context) (Revision, error) {
 	key := l.cfg.Key("config")
 	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })

@@ -24,8 +24,8 @@ var powers = [19]int64{
 // Int makes a Number of a whole value.
 func Int(v int64) Number { return NumberOf(v, 0) }
 
-// NumberOf makes the normalised Number of mantissa × 10^exponent: trailing zeros move into the exponent, as far as an
-// Exponent goes.
+// NumberOf makes the normalised Number of mantissa × 10^exponent: trailing zeros move into the exponent, as
+// far as an Exponent goes.
 func NumberOf(mantissa int64, exponent int16) Number {
 	if mantissa == 0 {
 		return Number{}
@@ -37,7 +37,8 @@ func NumberOf(mantissa int64, exponent int16) Number {
 	return Number{mantissa, exponent}
 }
 
-// MantissaAt gives n's mantissa at an exponent that is no greater than its own; false when an int64 does not hold it.
+// MantissaAt gives n's mantissa at an exponent that is no greater than its own; false when an int64 does
+// not hold it.
 func (n Number) MantissaAt(exponent int16) (int64, bool) {
 	return scaled(n.Mantissa, int(n.Exponent)-int(exponent))
 }

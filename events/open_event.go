@@ -9,10 +9,11 @@ import (
 
 // openEvent gathers the records of one host until they become an event.
 //
-// Its Sequence is a chain of 128-bit xxh3 hashes: over host and zone, then per record over the hash before it, the
-// hash of the identity's content, the record's time, the source's name of the metric and the source's
-// text, each text with its length before it. Nothing of it depends on canonical names, on how a value was understood
-// or on how events are stored, so an upgrade of those does not make old files new. It is a fact of stored keys; never change it.
+// Its Sequence is a chain of 128-bit xxh3 hashes: over host and zone, then per record over the hash before
+// it, the hash of the identity's content, the record's time, the source's name of the metric and the
+// source's text, each text with its length before it. Nothing of it depends on canonical names, on how a
+// value was understood or on how events are stored, so an upgrade of those does not make old files new. It
+// is a fact of stored keys; never change it.
 type openEvent struct {
 	host  HostID
 	zone  string

@@ -10,8 +10,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// silence is how long a watch may hear nothing: after ask (and up to as much again, so that the watches of one connection,
-// which share an answer, do not all ask) it asks for progress, after lost it is given up.
+// silence is how long a watch may hear nothing: after ask (and up to as much again, so that the watches of
+// one connection, which share an answer, do not all ask) it asks for progress, after lost it is given up.
 type silence struct{ ask, lost time.Duration }
 
 func silenceAfter(progress time.Duration) silence {
@@ -20,8 +20,8 @@ func silenceAfter(progress time.Duration) silence {
 
 func (s silence) pause() time.Duration { return s.ask + rand.N(s.ask) }
 
-// pump moves what etcd says into q until the watch ends, and does nothing else: etcd's client buffers without bound for
-// whoever is slow, so this never is. When q is full it ends, and the watch with it.
+// pump moves what etcd says into q until the watch ends, and does nothing else: etcd's client buffers
+// without bound for whoever is slow, so this never is. When q is full it ends, and the watch with it.
 func (l *Log) pump(ctx context.Context, p Partition, upto int64, q *queue) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -62,8 +62,9 @@ func (l *Log) pump(ctx context.Context, p Partition, upto int64, q *queue) {
 	}
 }
 
-// watchOptions are those of every watch on the log. It starts at the last revision that the reader has, not after it: etcd gives
-// no progress to a watch that starts in the future, which it otherwise does while nothing is written.
+// watchOptions are those of every watch on the log. It starts at the last revision that the reader has, not
+// after it: etcd gives no progress to a watch that starts in the future, which it otherwise does while
+// nothing is written.
 func watchOptions(upto int64) []clientv3.OpOption {
 	return []clientv3.OpOption{
 		clientv3.WithPrefix(), clientv3.WithRev(max(upto, 1)),
@@ -71,8 +72,8 @@ func watchOptions(upto int64) []clientv3.OpOption {
 	}
 }
 
-// askProgress makes etcd tell how far the log is, if all watches of the connection are up to it. The answer comes as any other; that
-// there is none is what silence is for.
+// askProgress makes etcd tell how far the log is, if all watches of the connection are up to it. The answer
+// comes as any other; that there is none is what silence is for.
 func (l *Log) askProgress(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, l.silence.ask)
 	defer cancel()

@@ -55,7 +55,8 @@ func pumped(t *testing.T, f *fakeWatcher) *queue {
 	return q
 }
 
-// TestPumpIdle has an etcd in which nobody writes: it answers with the revision that the reader has, for an hour.
+// TestPumpIdle has an etcd in which nobody writes: it answers with the revision that the reader has, for an
+// hour.
 func TestPumpIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeWatcher{answer: func() *clientv3.WatchResponse { return progress(10) }}

@@ -7,15 +7,16 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// arrival is what one answer of a watch brought: events as they are stored, and how far the log has been told with them.
+// arrival is what one answer of a watch brought: events as they are stored, and how far the log has been
+// told with them.
 type arrival struct {
 	kvs   []*mvccpb.KeyValue
 	upto  int64
 	bytes int
 }
 
-// queue is between the goroutine that hears etcd and the reader of a Watch. It is bounded by bytes, save that an empty
-// queue takes one arrival of any size. One goroutine puts, one takes.
+// queue is between the goroutine that hears etcd and the reader of a Watch. It is bounded by bytes, save
+// that an empty queue takes one arrival of any size. One goroutine puts, one takes.
 type queue struct {
 	bound int
 	ready chan struct{} // holds a token when something may have changed

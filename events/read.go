@@ -20,14 +20,15 @@ const (
 	smallestValue = 256
 )
 
-// Read gives the events of p with after < revision ≤ upto, in revision order, events of one revision by key.
-// When the sequence ends without an error, all of them were given; an upto beyond the head is read up to the head. A damaged event
-// is given with its Damage set. The zero after is the beginning; an after of another log is ErrForeign. Failures that
-// may pass are retried until ctx ends.
+// Read gives the events of p with after < revision ≤ upto, in revision order, events of one revision by
+// key. When the sequence ends without an error, all of them were given; an upto beyond the head is read up
+// to the head. A damaged event is given with its Damage set. The zero after is the beginning; an after of
+// another log is ErrForeign. Failures that may pass are retried until ctx ends.
 //
-// It reads keys first, then values in bounded pages, always at the newest revision, so that no compaction can cut it off; in
-// exchange an event that retention removes meanwhile may be missing. Memory is two pages, and for every event of the range its
-// key and revision: etcd cannot limit a list that is filtered by revision.
+// It reads keys first, then values in bounded pages, always at the newest revision, so that no compaction
+// can cut it off; in exchange an event that retention removes meanwhile may be missing. Memory is two
+// pages, and for every event of the range its key and revision: etcd cannot limit a list that is filtered
+// by revision.
 func (l *Log) Read(ctx context.Context, p Partition, after, upto Revision) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		refs, err := l.list(ctx, p, after, upto)
@@ -113,9 +114,9 @@ func averageSize(page []*mvccpb.KeyValue) int {
 	return total / max(1, len(page))
 }
 
-// fetch gives the values of refs in one read-only transaction. A key that is gone is left out, and so is one that was
-// removed and created again: it is found at its new revision. One that was overwritten stays, under the revision it was listed
-// with, and is found damaged.
+// fetch gives the values of refs in one read-only transaction. A key that is gone is left out, and so is
+// one that was removed and created again: it is found at its new revision. One that was overwritten stays,
+// under the revision it was listed with, and is found damaged.
 func (l *Log) fetch(ctx context.Context, refs []ref) ([]*mvccpb.KeyValue, error) {
 	ops := make([]clientv3.Op, len(refs))
 	for i, r := range refs {
@@ -144,8 +145,8 @@ func (l *Log) fetch(ctx context.Context, refs []ref) ([]*mvccpb.KeyValue, error)
 	return page, nil
 }
 
-// ahead runs a sequence in a goroutine of its own, one element ahead of its reader. The goroutine has ended when the
-// sequence has.
+// ahead runs a sequence in a goroutine of its own, one element ahead of its reader. The goroutine has ended
+// when the sequence has.
 func ahead[T any](ctx context.Context, of func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	type element struct {
 		v   T

@@ -12,17 +12,18 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// One attempt waits attemptTimeout, longer than etcd's own limit of 7s, so that etcd's word on what went wrong comes first.
-// Between attempts there is a pause that doubles from minPause to maxPause, of which a random half is left out.
+// One attempt waits attemptTimeout, longer than etcd's own limit of 7s, so that etcd's word on what went
+// wrong comes first. Between attempts there is a pause that doubles from minPause to maxPause, of which a
+// random half is left out.
 const (
 	attemptTimeout = 10 * time.Second
 	minPause       = 20 * time.Millisecond
 	maxPause       = time.Second
 )
 
-// retry makes attempts until one is answered, with success or with an error that another attempt would not change, or until ctx
-// ends. Then the error wraps ctx's and tells etcd's last one. again is set from the second attempt on: an earlier one may
-// have taken effect, whatever its error was.
+// retry makes attempts until one is answered, with success or with an error that another attempt would not
+// change, or until ctx ends. Then the error wraps ctx's and tells etcd's last one. again is set from the
+// second attempt on: an earlier one may have taken effect, whatever its error was.
 func retry[T any](ctx context.Context, try func(ctx context.Context, again bool) (T, error)) (T, error) {
 	for pause, again := minPause, false; ; pause, again = min(2*pause, maxPause), true {
 		v, err := attempt(ctx, again, try)
@@ -56,8 +57,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Temporary tells whether asking etcd again may be answered otherwise: the request was lost, refused for the moment, or
-// cut off by the deadline of its attempt. (codes.Unknown is how etcd reports a proposal that Raft dropped.)
+// Temporary tells whether asking etcd again may be answered otherwise: the request was lost, refused for
+// the moment, or cut off by the deadline of its attempt. (codes.Unknown is how etcd reports a proposal that
+// Raft dropped.)
 func Temporary(err error) bool {
 	switch {
 	case errors.Is(err, rpctypes.ErrTooManyRequests),
@@ -76,7 +78,8 @@ func Temporary(err error) bool {
 	return false
 }
 
-// codeOf gives the gRPC code of an error, and FailedPrecondition for one that did not come over gRPC: asking again does not mend it.
+// codeOf gives the gRPC code of an error, and FailedPrecondition for one that did not come over gRPC:
+// asking again does not mend it.
 func codeOf(err error) codes.Code {
 	if e, ok := errors.AsType[rpctypes.EtcdError](err); ok {
 		return e.Code()

@@ -11,9 +11,9 @@ import (
 // Canonical sorts by time, then by Value.Compare, drops exact repeats and picks the one form (exponent) that
 // this set of readings has. Two equal sets are then equal field by field.
 //
-// The form: one Exponent for all, the smallest of the normalised numbers other than 0 (0 when there is none), if
-// every mantissa fits an int64 with it; else every number normalised with its own in Exponents. What
-// is empty is nil.
+// The form: one Exponent for all, the smallest of the normalised numbers other than 0 (0 when there is
+// none), if every mantissa fits an int64 with it; else every number normalised with its own in Exponents.
+// What is empty is nil.
 func (s *Samples) Canonical() {
 	if !s.sorted() {
 		s.sort()

@@ -6,8 +6,8 @@ import (
 	"math"
 )
 
-// The parts of stored samples, of which compact.go makes a column; every number is a varint (zigzag where it can be
-// negative):
+// The parts of stored samples, of which compact.go makes a column; every number is a varint (zigzag where
+// it can be negative):
 //
 //	flags: 1 = exponents by row, 2 = absences
 //	times: their unit, then the first, the first difference, and differences of differences
@@ -34,7 +34,8 @@ func (s *Samples) flags() (f byte) {
 	return f
 }
 
-// timeUnit gives the largest of 1 s, 1 ms, 1 µs and 1 ns, as nanoseconds in powers of 1000, that divides all times.
+// timeUnit gives the largest of 1 s, 1 ms, 1 µs and 1 ns, as nanoseconds in powers of 1000, that divides
+// all times.
 func timeUnit(times []Timestamp) byte {
 	unit := byte(3)
 	for _, t := range times {

@@ -276,8 +276,8 @@ func BenchmarkUniteNewer(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/25, "ns/record")
 }
 
-// appendSamples writes one Samples by itself, of the parts that an event is made of: rows, flags, then the parts in
-// their order.
+// appendSamples writes one Samples by itself, of the parts that an event is made of: rows, flags, then the
+// parts in their order.
 func appendSamples(dst []byte, s *Samples) []byte {
 	dst = binary.AppendUvarint(dst, uint64(s.Len()))
 	if s.Len() == 0 {

@@ -10,9 +10,9 @@ func Union(a, b Samples) (all, added Samples) {
 	return all, added
 }
 
-// Unite makes s the union of s and b (both canonical) and gives what s had not. Like append it may use the spare
-// room behind s, so that adding newer readings again and again costs what they cost: of
-// several copies of s, go on with one.
+// Unite makes s the union of s and b (both canonical) and gives what s had not. Like append it may use the
+// spare room behind s, so that adding newer readings again and again costs what they cost: of several
+// copies of s, go on with one.
 func (s *Samples) Unite(b Samples) (added Samples) {
 	switch {
 	case b.Len() == 0:

@@ -9,7 +9,8 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// event makes an Event of what etcd holds. What cannot be used comes back as Damage, so that one bad key never holds up the log.
+// event makes an Event of what etcd holds. What cannot be used comes back as Damage, so that one bad key
+// never holds up the log.
 func (l *Log) event(kv *mvccpb.KeyValue) Event {
 	key, e, err := l.decode(kv)
 	if err != nil {
@@ -19,8 +20,8 @@ func (l *Log) event(kv *mvccpb.KeyValue) Event {
 	return e
 }
 
-// decode reads a stored event and checks it against its key: a value under the key of another host would be folded by
-// somebody who does not own that host.
+// decode reads a stored event and checks it against its key: a value under the key of another host would be
+// folded by somebody who does not own that host.
 func (l *Log) decode(kv *mvccpb.KeyValue) (Key, Event, error) {
 	key, err := ParseKey(strings.TrimPrefix(string(kv.Key), l.cfg.Root+"/"))
 	if err != nil {

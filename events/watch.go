@@ -20,13 +20,14 @@ type Batch struct {
 	Upto   Revision
 }
 
-// Watch follows p after a revision near the head. Batches come in order of revision, Upto always grows, and the events of one
-// revision are in one batch, by key. The sequence ends with an error: ErrCompacted, ErrOverflow (the reader was too slow for
-// Config.WatchBytes; what was queued is given first) or ErrSilent mean read on by Read from the last Upto; ErrForeign that the
-// log is another one now; others tell of etcd or ctx.
+// Watch follows p after a revision near the head. Batches come in order of revision, Upto always grows, and
+// the events of one revision are in one batch, by key. The sequence ends with an error: ErrCompacted,
+// ErrOverflow (the reader was too slow for Config.WatchBytes; what was queued is given first) or ErrSilent
+// mean read on by Read from the last Upto; ErrForeign that the log is another one now; others tell of etcd
+// or ctx.
 //
-// A watch that starts far behind makes etcd walk its whole history; that is what Read is for. Leaving the sequence ends
-// the watch, and its goroutine has ended by then.
+// A watch that starts far behind makes etcd walk its whole history; that is what Read is for. Leaving the
+// sequence ends the watch, and its goroutine has ended by then.
 func (l *Log) Watch(ctx context.Context, p Partition, after Revision) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
 		give := func(b Batch) bool { return yield(b, nil) }
@@ -67,8 +68,8 @@ func (l *Log) watch(ctx context.Context, p Partition, after Revision, give func(
 	}
 }
 
-// batches decodes an arrival in pieces of about batchBytes, never cutting through a revision. The last piece reaches as far as the
-// arrival does.
+// batches decodes an arrival in pieces of about batchBytes, never cutting through a revision. The last
+// piece reaches as far as the arrival does.
 func (l *Log) batches(a arrival) iter.Seq[Batch] {
 	slices.SortStableFunc(a.kvs, byRevisionAndKey)
 	return func(yield func(Batch) bool) {

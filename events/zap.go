@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// zapTo makes the logger that etcd's client wants of ours. The client reports at warning level what it tries again by
-// itself, and whoever called it gets the error anyway: so everything becomes debug.
+// zapTo makes the logger that etcd's client wants of ours. The client reports at warning level what it
+// tries again by itself, and whoever called it gets the error anyway: so everything becomes debug.
 func zapTo(lg *slog.Logger) *zap.Logger {
 	if lg == nil {
 		return zap.NewNop()

@@ -10,14 +10,15 @@ import (
 type Effect struct {
 	Live     bool // Host.Live changed
 	Identity bool // Host.Identity changed
-	// Fresh are records newer than anything folded before in their series (entity and metric, whatever the source or identity): no
-	// chunk can hold them yet. Late are the others, which the window's chunks may hold already; a record as old as the newest one
-	// is Late. Neither holds implausible readings. They may share memory with the event.
+	// Fresh are records newer than anything folded before in their series (entity and metric, whatever the
+	// source or identity): no chunk can hold them yet. Late are the others, which the window's chunks may
+	// hold already; a record as old as the newest one is Late. Neither holds implausible readings. They may
+	// share memory with the event.
 	Fresh, Late map[Window]Series
 }
 
-// Apply folds an event of this host. Folding an event again changes nothing (all its records are then Late). An event
-// of another host is a mistake of the caller, and panics.
+// Apply folds an event of this host. Folding an event again changes nothing (all its records are then
+// Late). An event of another host is a mistake of the caller, and panics.
 //
 // Its cost is a lookup of entity and metric per column; readings are handed on as whole slices.
 func (h *Host) Apply(ev *events.Event) Effect {
@@ -45,7 +46,8 @@ func (h *Host) Apply(ev *events.Event) Effect {
 	}
 }
 
-// fold is one Apply under way. It reads the host's models as they were before the event, and replaces them at the end.
+// fold is one Apply under way. It reads the host's models as they were before the event, and replaces them
+// at the end.
 type fold struct {
 	host        *Host
 	subjects    []subject // by index of the event's identity
@@ -115,7 +117,8 @@ func (f *fold) slot(e events.Entity) *slot {
 	return s
 }
 
-// see takes the newest reading of a column, which is its last: samples of one time stand in the order of their values.
+// see takes the newest reading of a column, which is its last: samples of one time stand in the order of
+// their values.
 func (s *slot) see(c *Column, last int) {
 	at, fresh := c.Times[last], len(s.now.Latest) == 0
 	if fresh || at > s.now.SeenAt || at == s.now.SeenAt && c.Identity > s.now.Identity {
@@ -173,7 +176,8 @@ func (f *fold) replaceEntities() bool {
 	return true
 }
 
-// replaceIdentity takes identities and windows that are new or seen earlier than known; false when there are none.
+// replaceIdentity takes identities and windows that are new or seen earlier than known; false when there
+// are none.
 func (f *fold) replaceIdentity() bool {
 	known, changed := f.mergeKnown()
 	windows := f.host.Identity.Windows

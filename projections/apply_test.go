@@ -31,8 +31,8 @@ func batches(rng *rand.Rand, host events.HostID, records []record) []*events.Eve
 	return evs
 }
 
-// TestApplyIsSetUnion folds random records in random order, batches and repeats, and compares every model after every event
-// with what the set of records so far says.
+// TestApplyIsSetUnion folds random records in random order, batches and repeats, and compares every model
+// after every event with what the set of records so far says.
 func TestApplyIsSetUnion(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -85,7 +85,8 @@ func (r *run) apply(ev *events.Event) Effect {
 	return effect
 }
 
-// wantSplit checks that Fresh and Late are the event's plausible records, cut where the newest reading before was.
+// wantSplit checks that Fresh and Late are the event's plausible records, cut where the newest reading
+// before was.
 func (r *run) wantSplit(ev *events.Event, effect Effect, before *oracle) {
 	r.Helper()
 	fresh, late := make(map[string]bool), make(map[string]bool)
@@ -119,7 +120,8 @@ func (r *run) wantSplit(ev *events.Event, effect Effect, before *oracle) {
 	}
 }
 
-// wantHistory adds the effect to the history and compares it with the set of all records. Fresh records must be new.
+// wantHistory adds the effect to the history and compares it with the set of all records. Fresh records
+// must be new.
 func (r *run) wantHistory(effect Effect, after *oracle) {
 	r.Helper()
 	for w, s := range effect.Fresh {

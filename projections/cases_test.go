@@ -19,7 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "write what the cases in testdata give into them")
 
-// TestCases folds the events of each file in testdata and compares the models with what the file says. A file has:
+// TestCases folds the events of each file in testdata and compares the models with what the file says. A
+// file has:
 //
 //	identities      name, then field=value (uuid, index, pci, device, model, mig, part, pod; any other is a label)
 //	event <host>    records: time, identity, metric, value (or !reason:raw), and "as <source>" if that is another name

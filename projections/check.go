@@ -9,8 +9,9 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Check tells which invariant of the models is broken, nil when none is: lists are sorted and without repeats, readings
-// are plausible and no newer than their entity, identities resolve and hash to their id, windows are disjoint and hold what was seen.
+// Check tells which invariant of the models is broken, nil when none is: lists are sorted and without
+// repeats, readings are plausible and no newer than their entity, identities resolve and hash to their id,
+// windows are disjoint and hold what was seen.
 func (h *Host) Check() error {
 	if err := h.Identity.check(); err != nil {
 		return fmt.Errorf("checking host %q: %w", h.ID, err)
@@ -83,8 +84,8 @@ func (id *Identity) check() error {
 	return checkWindows(id.Windows)
 }
 
-// Check tells which invariant of a series is broken, nil when none is: columns in order, with canonical readings, all of window w, none
-// implausible.
+// Check tells which invariant of a series is broken, nil when none is: columns in order, with canonical
+// readings, all of window w, none implausible.
 func (s *Series) Check(w Window) error {
 	if !strictly(s.Columns, compareKey) {
 		return errors.New("checking series: columns are not in order")

@@ -7,10 +7,11 @@ import (
 	"math"
 )
 
-// The stored bytes of the models (livecode.go, identitycode.go, seriescode.go). They are canonical: two models are equal exactly
-// when their bytes are, so "equal projections" means equal bytes. Parsing never panics, and allocates no more than a fixed
-// multiple of its input, whatever that claims. What was parsed does not alias its source. Each model starts with a byte that
-// names its form; integers are varints, signed ones zigzag.
+// The stored bytes of the models (livecode.go, identitycode.go, seriescode.go). They are canonical: two
+// models are equal exactly when their bytes are, so "equal projections" means equal bytes. Parsing never
+// panics, and allocates no more than a fixed multiple of its input, whatever that claims. What was parsed
+// does not alias its source. Each model starts with a byte that names its form; integers are varints,
+// signed ones zigzag.
 
 var errShort = errors.New("bytes end too early")
 

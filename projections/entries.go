@@ -9,9 +9,9 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Entries joins a host's records of one window into entries, ascending by Place, or descending with Newest. identity resolves the
-// columns' identities. Its cost follows the filtered columns and what Limit lets through, not the window's size. A reading
-// that several identities share at one time is given once.
+// Entries joins a host's records of one window into entries, ascending by Place, or descending with Newest.
+// identity resolves the columns' identities. Its cost follows the filtered columns and what Limit lets
+// through, not the window's size. A reading that several identities share at one time is given once.
 func Entries(host events.HostID, s *Series, identity *Identity, f EntryFilter) []Entry {
 	j := newJoin(s, &f)
 	entries := make([]Entry, 0, j.expected(f.Limit))
@@ -33,7 +33,8 @@ func Entries(host events.HostID, s *Series, identity *Identity, f EntryFilter) [
 	return entries
 }
 
-// join walks an entity's columns side by side (a lane), and the lanes of all entities by a queue, the next entry first.
+// join walks an entity's columns side by side (a lane), and the lanes of all entities by a queue, the next
+// entry first.
 type join struct {
 	queue lanes
 	room  []Reading // where the readings of coming entries go

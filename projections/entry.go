@@ -22,8 +22,8 @@ type Reading struct {
 	Value  events.Value
 }
 
-// EntryFilter says which readings of a series make entries. Empty slices take everything; From and To are inclusive, and zero
-// means unbounded.
+// EntryFilter says which readings of a series make entries. Empty slices take everything; From and To are
+// inclusive, and zero means unbounded.
 type EntryFilter struct {
 	From, To events.Timestamp
 	GPUs     []events.GPUID // with their parts

@@ -26,11 +26,12 @@ type Part struct {
 	Latest   []Latest
 }
 
-// JoinTolerance is how far apart the readings of one view of a GPU may be: one scrape's readings differ by seconds.
+// JoinTolerance is how far apart the readings of one view of a GPU may be: one scrape's readings differ by
+// seconds.
 const JoinTolerance = 15 * time.Second
 
-// Joined gives the GPU's own readings that are no older than tolerance before the newest of them, and the oldest time among those.
-// A zero tolerance means JoinTolerance. Without readings oldest is 0.
+// Joined gives the GPU's own readings that are no older than tolerance before the newest of them, and the
+// oldest time among those. A zero tolerance means JoinTolerance. Without readings oldest is 0.
 func (g *GPU) Joined(tolerance time.Duration) (readings []Latest, oldest events.Timestamp) {
 	if len(g.Latest) == 0 {
 		return nil, 0

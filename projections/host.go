@@ -9,15 +9,16 @@ import (
 // Host is what a collector keeps in memory of one host. The zero Host takes its ID from its first event.
 //
 // The models' slices are never changed in place: Apply replaces what it changes. So a copy of the Live or
-// Identity value (l := h.Live; a slice header) stays as it is while the owner folds on, and may be read elsewhere. A pointer into
-// the Host (&h.Live) may not.
+// Identity value (l := h.Live; a slice header) stays as it is while the owner folds on, and may be read
+// elsewhere. A pointer into the Host (&h.Live) may not.
 type Host struct {
 	ID       events.HostID
 	Live     Live
 	Identity Identity
 }
 
-// Fragments gives what the host knows of each of its GPUs, by GPU. Readings of the host itself, which name no GPU, are left out.
+// Fragments gives what the host knows of each of its GPUs, by GPU. Readings of the host itself, which name
+// no GPU, are left out.
 func (h *Host) Fragments() iter.Seq2[events.GPUID, Fragment] {
 	return func(yield func(events.GPUID, Fragment) bool) {
 		all := h.Live.Entities

@@ -7,9 +7,9 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Identity is what is known of a host's entities, and in which windows it has history. It changes
-// rarely, and is written only then. Its slices are never changed in place (see Host). Implausible readings count for nothing here, as
-// in the other models.
+// Identity is what is known of a host's entities, and in which windows it has history. It changes rarely,
+// and is written only then. Its slices are never changed in place (see Host). Implausible readings count
+// for nothing here, as in the other models.
 type Identity struct {
 	Known   []Known // sorted by ID
 	Windows []Span  // windows that hold records: disjoint, ascending, not adjacent

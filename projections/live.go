@@ -7,8 +7,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Live is the newest reading of every metric of every entity of one host. Sorted by Entity, then Metric. Its slices are never
-// changed in place (see Host).
+// Live is the newest reading of every metric of every entity of one host. Sorted by Entity, then Metric.
+// Its slices are never changed in place (see Host).
 type Live struct {
 	Entities []LiveEntity
 }

@@ -6,8 +6,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// The form of a live model, in columns: entities of one host mostly have the same metrics (their shape), and a metric's times and
-// values are alike over the entities.
+// The form of a live model, in columns: entities of one host mostly have the same metrics (their shape),
+// and a metric's times and values are alike over the entities.
 //
 //	names · ticks (base: the newest time)
 //	shapes: for each its metrics: metric, source (0: same name)

@@ -54,7 +54,8 @@ func (p *liveParser) parseShapes() {
 	}
 }
 
-// parseEntities reads the entities, and makes room for their readings once it is sure that they can follow: each takes a byte.
+// parseEntities reads the entities, and makes room for their readings once it is sure that they can follow:
+// each takes a byte.
 func (p *liveParser) parseEntities() []LiveEntity {
 	const size = 11
 	entities := make([]LiveEntity, p.count(size))

@@ -15,8 +15,8 @@ type Fragment struct {
 	Entities []*LiveEntity // the GPU itself and its parts, sorted by Part
 }
 
-// MergeGPU merges what the hosts know of one GPU, by record time; ties: the smaller host name. It does not keep or change its
-// arguments. The fragments' order does not matter.
+// MergeGPU merges what the hosts know of one GPU, by record time; ties: the smaller host name. It does not
+// keep or change its arguments. The fragments' order does not matter.
 func MergeGPU(id events.GPUID, fragments []Fragment) *GPU {
 	fragments = slices.DeleteFunc(slices.Clone(fragments), func(f Fragment) bool { return len(f.Entities) == 0 })
 	slices.SortFunc(fragments, func(a, b Fragment) int { return cmp.Compare(a.Host.ID, b.Host.ID) })
@@ -66,7 +66,8 @@ func (f *Fragment) lastSeen() events.Timestamp {
 	return at
 }
 
-// identity is that of the GPU itself, or else of its newest part (ties: the first) without what is only the part's.
+// identity is that of the GPU itself, or else of its newest part (ties: the first) without what is only the
+// part's.
 func (f *Fragment) identity() events.Identity {
 	newest := f.Entities[0]
 	if newest.Entity.Part == "" {
@@ -105,8 +106,8 @@ func (g *GPU) mergePart(h *Host, e *LiveEntity) {
 	p.Latest = mergeLatest(p.Latest, e.Latest)
 }
 
-// mergeLatest takes for each metric the newer reading; of two at one time that of mine. It may change mine, and keeps nothing of
-// other but its strings.
+// mergeLatest takes for each metric the newer reading; of two at one time that of mine. It may change mine,
+// and keeps nothing of other but its strings.
 func mergeLatest(mine, other []Latest) []Latest {
 	if len(mine) == 0 {
 		return slices.Clone(other)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// names is the table of a model's strings: each once, sorted, then referred to by its place. A string leaves out what it shares
-// with the one before it, and a UUID is written as its 16 bytes.
+// names is the table of a model's strings: each once, sorted, then referred to by its place. A string
+// leaves out what it shares with the one before it, and a UUID is written as its 16 bytes.
 type names struct {
 	list  []string
 	place map[string]int
@@ -18,7 +18,8 @@ type names struct {
 // maxShared bounds the prefix that a string may share, and so what a table may grow to when it is parsed.
 const maxShared = 62
 
-// A string's first number: a UUID of one of these prefixes, or the length of the shared prefix plus len(uuidPrefixes).
+// A string's first number: a UUID of one of these prefixes, or the length of the shared prefix plus
+// len(uuidPrefixes).
 var uuidPrefixes = [...]string{"GPU-", "MIG-"}
 
 // note puts a string into the table.

@@ -172,8 +172,9 @@ func wantModels(t *testing.T, got, want *Host) {
 	}
 }
 
-// randomRecords makes records that collide in every way that matters: few times (also on both sides of a window's border and
-// before 1970), few values of different exponents, absences, implausible readings, several identities of one entity.
+// randomRecords makes records that collide in every way that matters: few times (also on both sides of a
+// window's border and before 1970), few values of different exponents, absences, implausible readings,
+// several identities of one entity.
 func randomRecords(rng *rand.Rand, n int) []record {
 	identities := []*events.Identity{
 		{UUID: "GPU-5fd4f087-86f3-7a43-b711-4771313afc50", Index: "0", Model: "H100"},

@@ -7,8 +7,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Series is the set of records of one host in one window. Columns are sorted by (Entity, Metric, Source, Identity), their samples
-// canonical: two equal sets of records are equal byte for byte.
+// Series is the set of records of one host in one window. Columns are sorted by (Entity, Metric, Source,
+// Identity), their samples canonical: two equal sets of records are equal byte for byte.
 type Series struct {
 	Columns []Column
 }
@@ -31,8 +31,9 @@ func (s *Series) Records() int {
 	return n
 }
 
-// Add unites the records of other into s and returns those that s had not. Both are canonical, and other stays as it is;
-// memory may be shared. Adding newer and newer records costs what they cost, not what s holds.
+// Add unites the records of other into s and returns those that s had not. Both are canonical, and other
+// stays as it is; memory may be shared. Adding newer and newer records costs what they cost, not what s
+// holds.
 func (s *Series) Add(other Series) (added Series) {
 	var fresh []Column // columns whose key s has not
 	i := 0
@@ -78,8 +79,8 @@ func (s *Series) insert(fresh []Column) {
 	s.Columns = append(all, fresh...)
 }
 
-// Merge gives the set union of chunks of one window, in any order. It is fast where they follow each other in time, and may share
-// memory with them.
+// Merge gives the set union of chunks of one window, in any order. It is fast where they follow each other
+// in time, and may share memory with them.
 func Merge(chunks ...Series) Series {
 	type dated struct {
 		series Series

@@ -12,7 +12,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// TestMergeIsUnion cuts records into overlapping chunks in random order; the union is the series of all of them, byte for byte.
+// TestMergeIsUnion cuts records into overlapping chunks in random order; the union is the series of all of
+// them, byte for byte.
 func TestMergeIsUnion(t *testing.T) {
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 60))
@@ -142,7 +143,8 @@ func TestAddWindow(t *testing.T) {
 	}
 }
 
-// TestParseSeriesOfIsTheFilteredSeries reads random subsets of columns, short and odd ones and long and plain ones.
+// TestParseSeriesOfIsTheFilteredSeries reads random subsets of columns, short and odd ones and long and
+// plain ones.
 func TestParseSeriesOfIsTheFilteredSeries(t *testing.T) {
 	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 80))

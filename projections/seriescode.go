@@ -8,8 +8,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// The form of a series model. One scrape reads many metrics at once, so columns share their times (a vector each) and
-// entities share their list of columns (a shape):
+// The form of a series model. One scrape reads many metrics at once, so columns share their times (a vector
+// each) and entities share their list of columns (a shape):
 //
 //	names · ticks (base: the earliest time)
 //	vectors: count of times; the first's distance from the base, then from one to the next
@@ -68,8 +68,8 @@ func (c *seriesCoder) survey() {
 	c.names.seal()
 }
 
-// collectVectors finds the distinct lists of times, their base and unit. A column with the times of the column before, or of one
-// before that, is found by looking at memory only.
+// collectVectors finds the distinct lists of times, their base and unit. A column with the times of the
+// column before, or of one before that, is found by looking at memory only.
 func (c *seriesCoder) collectVectors() {
 	type outline struct {
 		first, last events.Timestamp

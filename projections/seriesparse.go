@@ -12,8 +12,8 @@ func ParseSeries(src []byte) (Series, error) {
 	return ParseSeriesOf(src, func(events.Entity, string) bool { return true })
 }
 
-// ParseSeriesOf is ParseSeries for the columns that keep tells to keep. The others are passed over, which costs a small part of
-// reading them.
+// ParseSeriesOf is ParseSeries for the columns that keep tells to keep. The others are passed over, which
+// costs a small part of reading them.
 func ParseSeriesOf(src []byte, keep func(e events.Entity, metric string) bool) (Series, error) {
 	r := reader{src: src}
 	r.form(seriesForm)
@@ -97,7 +97,8 @@ func (p *seriesParser) parseGroups() {
 	}
 }
 
-// parseColumns makes room for what is kept once it is sure that all columns can follow: a row takes a byte, and a column one more.
+// parseColumns makes room for what is kept once it is sure that all columns can follow: a row takes a byte,
+// and a column one more.
 func (p *seriesParser) parseColumns() []Column {
 	var all, kept struct{ columns, rows int }
 	for _, g := range p.groups {

@@ -7,8 +7,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// pieces gathers columns cut into windows. What it is given keeps its memory; only a piece whose canonical exponent differs from
-// the whole column's gets numbers of its own.
+// pieces gathers columns cut into windows. What it is given keeps its memory; only a piece whose canonical
+// exponent differs from the whole column's gets numbers of its own.
 type pieces struct {
 	columns int // about how many columns each window gets
 	windows map[Window]*[]Column

@@ -5,8 +5,8 @@ import "telemetry-pipeline/events"
 // Generation names one complete set of projections.
 type Generation string
 
-// Offsets are a partition's positions in the log: everything up to Live is in the stored live and identity models,
-// everything up to Series in stored chunks. Both only grow.
+// Offsets are a partition's positions in the log: everything up to Live is in the stored live and identity
+// models, everything up to Series in stored chunks. Both only grow.
 type Offsets struct {
 	Live, Series events.Revision
 	HotFrom      Window // windows from here on are in etcd

@@ -2,8 +2,9 @@ package projections
 
 import "telemetry-pipeline/events"
 
-// ticks writes a model's times as small numbers: how many units of time they are from a base. The unit is the greatest power of
-// ten, up to a second, that divides all of them. Differences wrap around, so that any two times have one.
+// ticks writes a model's times as small numbers: how many units of time they are from a base. The unit is
+// the greatest power of ten, up to a second, that divides all of them. Differences wrap around, so that any
+// two times have one.
 type ticks struct {
 	base events.Timestamp
 	unit uint64

@@ -6,7 +6,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Totals sums up a set of GPUs from their latest readings, each of which counts only where it is present. Nil means that no GPU had the metric.
+// Totals sums up a set of GPUs from their latest readings, each of which counts only where it is present.
+// Nil means that no GPU had the metric.
 type Totals struct {
 	GPUs, Active, Stale, Missing int
 	UtilizationAvg               *float64 // %, DCGM_FI_DEV_GPU_UTIL
@@ -16,8 +17,8 @@ type Totals struct {
 	TemperatureMax               *float64 // °C, DCGM_FI_DEV_GPU_TEMP
 }
 
-// Sum gives the totals of gpus at now. hostSeen tells when a host was last seen, by record time. Readings of parts are never
-// summed: a device's value repeats in them.
+// Sum gives the totals of gpus at now. hostSeen tells when a host was last seen, by record time. Readings
+// of parts are never summed: a device's value repeats in them.
 func Sum(gpus []*GPU, hostSeen func(events.HostID) events.Timestamp, now events.Timestamp) Totals {
 	t := Totals{GPUs: len(gpus)}
 	var util, used, free, power, temperature tally
@@ -44,8 +45,8 @@ func Sum(gpus []*GPU, hostSeen func(events.HostID) events.Timestamp, now events.
 	return t
 }
 
-// tally sums up readings. The sum carries its rounding error along (Neumaier), so that it is that of the decimals, in whatever
-// order they come.
+// tally sums up readings. The sum carries its rounding error along (Neumaier), so that it is that of the
+// decimals, in whatever order they come.
 type tally struct {
 	count    int
 	sum, err float64
@@ -75,8 +76,8 @@ func (t *tally) total() *float64    { return t.present(t.sum + t.err) }
 func (t *tally) average() *float64  { return t.present((t.sum + t.err) / float64(t.count)) }
 func (t *tally) greatest() *float64 { return t.present(t.max) }
 
-// present is nil when nothing was counted. Sums are rounded to six decimals, finer than any source reports, so that
-// they read as the decimals they are sums of.
+// present is nil when nothing was counted. Sums are rounded to six decimals, finer than any source reports,
+// so that they read as the decimals they are sums of.
 func (t *tally) present(v float64) *float64 {
 	if t.count == 0 {
 		return nil

@@ -23,8 +23,8 @@ func WindowOf(at events.Timestamp) Window {
 	return Window(w)
 }
 
-// Start is the window's first instant; the next window's Start is its end. It is exact for windows that an instant can lie in,
-// but for the very first of them, which starts before any instant can be told.
+// Start is the window's first instant; the next window's Start is its end. It is exact for windows that an
+// instant can lie in, but for the very first of them, which starts before any instant can be told.
 func (w Window) Start() events.Timestamp { return events.Timestamp(int64(w) * int64(WindowSpan)) }
 
 // findWindow tells which span holds w, or where one that does would be.
@@ -40,7 +40,8 @@ func findWindow(spans []Span, w Window) (int, bool) {
 	})
 }
 
-// addWindow gives the spans with w in them; the spans handed in are not changed. changed is false when it was there.
+// addWindow gives the spans with w in them; the spans handed in are not changed. changed is false when it
+// was there.
 func addWindow(spans []Span, w Window) (all []Span, changed bool) {
 	i, found := findWindow(spans, w)
 	if found {
@@ -65,7 +66,8 @@ func addWindow(spans []Span, w Window) (all []Span, changed bool) {
 	return append(all, spans[i:]...), true
 }
 
-// checkWindows tells whether spans are disjoint, ascending and not adjacent, and within what an instant can lie in.
+// checkWindows tells whether spans are disjoint, ascending and not adjacent, and within what an instant can
+// lie in.
 func checkWindows(spans []Span) error {
 	first, last := WindowOf(minTime), WindowOf(maxTime)
 	for i, s := range spans {

@@ -16,9 +16,9 @@ const idle = 50 * time.Millisecond
 // each step of it would make revisions that make steps.
 const quietRevisions = 5000
 
-// take gives what is due to be written at now, with hosts' live models no more often than pace, and
-// when to look again if nothing is. all takes everything. A chunk takes its host's live model along: live never falls behind the chunks, so a record newer than the
-// stored live model is in no chunk.
+// take gives what is due to be written at now, with hosts' live models no more often than pace, and when to
+// look again if nothing is. all takes everything. A chunk takes its host's live model along: live never
+// falls behind the chunks, so a record newer than the stored live model is in no chunk.
 func (s *state) take(now time.Time, pace time.Duration, all bool) (c snapshot.Commit, again time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -35,7 +35,8 @@ func (b *backoff) wait(ctx context.Context) bool {
 
 func (b *backoff) reset() { b.last = 0 }
 
-// graceful gives a context that ends with life, or grace after stop: for giving things back while a stop may be under way.
+// graceful gives a context that ends with life, or grace after stop: for giving things back while a stop
+// may be under way.
 func graceful(life, stop context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(life)
 	unhook := context.AfterFunc(stop, func() {

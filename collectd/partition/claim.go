@@ -41,9 +41,9 @@ func (c *Claim) Guard() clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(c.key), "=", c.token)
 }
 
-// Context ends when the claim ends; context.Cause tells why. ErrMoved (another member is to have the partition) and
-// ErrStopping (the collector stops): the guard still holds, so save what is there and return. ErrLost: the guard no
-// longer holds, and saving would be fenced.
+// Context ends when the claim ends; context.Cause tells why. ErrMoved (another member is to have the
+// partition) and ErrStopping (the collector stops): the guard still holds, so save what is there and
+// return. ErrLost: the guard no longer holds, and saving would be fenced.
 func (c *Claim) Context() context.Context { return c.ctx }
 
 // Lost tells that a write of the owner was fenced: the claim ends at once.
@@ -55,8 +55,9 @@ func (c *Claim) Lost(err error) {
 	c.cancel(fmt.Errorf("%w: %w", ErrLost, err))
 }
 
-// Release gives the partition up after the owner's last write; an unclear answer is retried until ctx ends. When hold
-// returns it is called anyway, so an owner calls it itself only to let the partition go earlier. Again does nothing.
+// Release gives the partition up after the owner's last write; an unclear answer is retried until ctx ends.
+// When hold returns it is called anyway, so an owner calls it itself only to let the partition go earlier.
+// Again does nothing.
 func (c *Claim) Release(ctx context.Context) error {
 	c.releasing.Lock()
 	defer c.releasing.Unlock()

@@ -17,14 +17,17 @@ const (
 
 // Config says how a collector takes part. The zero value of each field means its default.
 type Config struct {
-	// DataDir keeps the member id and the last lease, so that a restart replaces its own dead process at once. Empty
-	// means a new random id at each start, and a dead process's claims then last until its lease ends.
+	// DataDir keeps the member id and the last lease, so that a restart replaces its own dead process at
+	// once. Empty means a new random id at each start, and a dead process's claims then last until its
+	// lease ends.
 	DataDir string
-	// LeaseTTL is how long a silent collector keeps its claims; default 20 s. A keepalive that hangs on a dead connection
-	// must be found out and sent again in time: LeaseTTL > DialKeepAliveTime + DialKeepAliveTimeout + LeaseTTL/3 of
-	// the client that is given to New, whose ping interval gRPC keeps at 10 s or more.
+	// LeaseTTL is how long a silent collector keeps its claims; default 20 s. A keepalive that hangs on a
+	// dead connection must be found out and sent again in time: LeaseTTL > DialKeepAliveTime +
+	// DialKeepAliveTimeout + LeaseTTL/3 of the client that is given to New, whose ping interval gRPC keeps
+	// at 10 s or more.
 	LeaseTTL time.Duration
-	// JoinDebounce is how long a new member must have been there before others give partitions to it; default 2 s.
+	// JoinDebounce is how long a new member must have been there before others give partitions to it;
+	// default 2 s.
 	JoinDebounce time.Duration
 	// Moves bounds how many partitions a member gives away at a time; default 16.
 	Moves int

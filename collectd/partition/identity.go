@@ -15,8 +15,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// identity is who a collector is: the member id in its data directory, which a lock keeps to one process, and the leases
-// that earlier processes of this member may have left behind.
+// identity is who a collector is: the member id in its data directory, which a lock keeps to one process,
+// and the leases that earlier processes of this member may have left behind.
 type identity struct {
 	member string
 	dir    string // "" when nothing is kept

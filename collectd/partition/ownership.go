@@ -31,9 +31,9 @@ type Ownership struct {
 
 var errNotJoined = errors.New("not yet a member of the collectors")
 
-// New makes the ownership of a collector over partitions 0 to partitions-1; it starts nothing. client is kept and not
-// closed: give it one for this alone, because keepalives share its connection and must not wait behind bulk
-// traffic. store says under which root and cluster the keys are.
+// New makes the ownership of a collector over partitions 0 to partitions-1; it starts nothing. client is
+// kept and not closed: give it one for this alone, because keepalives share its connection and must not
+// wait behind bulk traffic. store says under which root and cluster the keys are.
 func New(client *clientv3.Client, cfg Config, store events.Config, partitions int, lg *slog.Logger) (*Ownership, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -51,14 +51,15 @@ func New(client *clientv3.Client, cfg Config, store events.Config, partitions in
 	}, nil
 }
 
-// Run takes part until ctx ends; one Run at a time. For every claim won it runs hold in a goroutine of its own; when
-// hold returns the claim is released. hold works until claim.Context() ends, then saves what it has under the guard and
-// returns. A hold that returns by itself has its partition claimed again after a pause that grows.
+// Run takes part until ctx ends; one Run at a time. For every claim won it runs hold in a goroutine of its
+// own; when hold returns the claim is released. hold works until claim.Context() ends, then saves what it
+// has under the guard and returns. A hold that returns by itself has its partition claimed again after a
+// pause that grows.
 //
-// When ctx ends the contexts of all claims end with ErrStopping; Run waits for every hold, releases each claim as its hold
-// returns, and revokes the lease. A lost lease ends all claims with ErrLost, and the collector joins again; a
-// partition is not claimed again before its hold has returned. Run returns an error only when it cannot take part at all: the data
-// directory is in use or not usable.
+// When ctx ends the contexts of all claims end with ErrStopping; Run waits for every hold, releases each
+// claim as its hold returns, and revokes the lease. A lost lease ends all claims with ErrLost, and the
+// collector joins again; a partition is not claimed again before its hold has returned. Run returns an
+// error only when it cannot take part at all: the data directory is in use or not usable.
 func (o *Ownership) Run(ctx context.Context, generation string, hold func(claim *Claim)) error {
 	if !o.running.CompareAndSwap(false, true) {
 		return errors.New("sharing partitions: already running")

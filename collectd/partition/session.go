@@ -37,9 +37,9 @@ type memberValue struct {
 	ModelVersion string    `json:"model_version,omitempty"`
 }
 
-// join makes a new lease, kept alive until life ends, puts the member key on it, and then revokes the leases that
-// earlier processes of this member left behind: in this order the others see the member all the time, and what the
-// dead process owned is free for this one at once. Failures are retried until ctx ends.
+// join makes a new lease, kept alive until life ends, puts the member key on it, and then revokes the
+// leases that earlier processes of this member left behind: in this order the others see the member all the
+// time, and what the dead process owned is free for this one at once. Failures are retried until ctx ends.
 func (o *Ownership) join(ctx, life context.Context, id *identity, key string) (*session, error) {
 	pause := newBackoff()
 	for {

@@ -6,8 +6,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// settling tells which members count when partitions are given away: those of the first view at once, later ones when no
-// further member has joined for the debounce, at the latest after four times of it. Who leaves stops counting at once.
+// settling tells which members count when partitions are given away: those of the first view at once, later
+// ones when no further member has joined for the debounce, at the latest after four times of it. Who leaves
+// stops counting at once.
 type settling struct {
 	debounce time.Duration
 	seen     map[string]bool // true: counts

@@ -17,8 +17,8 @@ import (
 // releaseGrace is how long a release may still take once the collector stops.
 const releaseGrace = 150 * time.Millisecond
 
-// sharing is one Run: what this member sees, holds and wants. All fields belong to the goroutine of run, except the
-// channels and what is said to be otherwise.
+// sharing is one Run: what this member sees, holds and wants. All fields belong to the goroutine of run,
+// except the channels and what is said to be otherwise.
 type sharing struct {
 	o          *Ownership
 	self       string
@@ -120,8 +120,8 @@ func (s *sharing) share(ctx context.Context, sess *session) {
 	}
 }
 
-// see takes in a new view: claims whose owner key is gone are lost. It is false when the member key is gone, with which
-// nobody ranks this member any more.
+// see takes in a new view: claims whose owner key is gone are lost. It is false when the member key is
+// gone, with which nobody ranks this member any more.
 func (s *sharing) see(v view, sess *session) bool {
 	s.view = v
 	s.o.observe(v)
@@ -164,8 +164,8 @@ func (s *sharing) giveAway(now time.Time) {
 	}
 }
 
-// wanted gives the partitions to claim now: nobody owns them, and of all members that are there, newcomers too, this
-// one ranks first.
+// wanted gives the partitions to claim now: nobody owns them, and of all members that are there, newcomers
+// too, this one ranks first.
 func (s *sharing) wanted(now time.Time, lease clientv3.LeaseID) []events.Partition {
 	if s.asking || now.Before(s.askAt) || len(s.view.members) == 0 {
 		return nil
@@ -180,7 +180,8 @@ func (s *sharing) wanted(now time.Time, lease clientv3.LeaseID) []events.Partiti
 	return asked
 }
 
-// free tells whether p can be claimed: nobody owns it, or this process does by an earlier claim whose answer was lost.
+// free tells whether p can be claimed: nobody owns it, or this process does by an earlier claim whose
+// answer was lost.
 func (s *sharing) free(p events.Partition, now time.Time, lease clientv3.LeaseID) bool {
 	_, held := s.holds[p]
 	owner, owned := s.view.owners[p]
@@ -273,8 +274,8 @@ func (s *sharing) lose(sess *session) {
 	sess.Orphan()
 }
 
-// stop gives everything back in order: the others stop counting on this member, its holds drain and release one by one,
-// the lease goes last.
+// stop gives everything back in order: the others stop counting on this member, its holds drain and release
+// one by one, the lease goes last.
 func (s *sharing) stop(sess *session) {
 	s.endAll("stopping", ErrStopping)
 	sess.hide()
@@ -283,8 +284,8 @@ func (s *sharing) stop(sess *session) {
 	s.o.lg.Info("left the collectors", "member", s.self)
 }
 
-// drain waits for every hold to return. When gone closes first, what still drains has lost its guard, which its writes
-// will tell it.
+// drain waits for every hold to return. When gone closes first, what still drains has lost its guard, which
+// its writes will tell it.
 func (s *sharing) drain(gone <-chan struct{}) {
 	for len(s.holds) > 0 {
 		select {

@@ -18,8 +18,8 @@ type won struct {
 	token     int64
 }
 
-// taken is what one attempt to claim gave. After an error some may have been won without our knowing; the next attempt
-// finds those and adopts them.
+// taken is what one attempt to claim gave. After an error some may have been won without our knowing; the
+// next attempt finds those and adopts them.
 type taken struct {
 	asked  []events.Partition
 	won    []won
@@ -27,8 +27,8 @@ type taken struct {
 	err    error
 }
 
-// take claims partitions in one transaction, each by a nested create-only one: all of them share its revision as their
-// token, and each is won or lost alone.
+// take claims partitions in one transaction, each by a nested create-only one: all of them share its
+// revision as their token, and each is won or lost alone.
 func (s *session) take(ctx context.Context, k keys, member string, asked []events.Partition) taken {
 	t := taken{asked: asked, others: make(map[events.Partition]int64)}
 	ops := make([]clientv3.Op, len(asked))

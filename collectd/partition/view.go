@@ -31,8 +31,8 @@ func (v view) clone() view {
 	return v
 }
 
-// viewer keeps a view current: it lists, then watches from there, and lists again when the watch ends, at the latest
-// after resync (so a watch that went silent cannot mislead for longer).
+// viewer keeps a view current: it lists, then watches from there, and lists again when the watch ends, at
+// the latest after resync (so a watch that went silent cannot mislead for longer).
 type viewer struct {
 	client *clientv3.Client
 	keys   keys

@@ -11,8 +11,8 @@ import (
 // began is the record time of event 0.
 var began = time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC)
 
-// Event is event i of a host: two readings of GPU 0, i seconds after a fixed instant. The same host and i give the same
-// event, others another.
+// Event is event i of a host: two readings of GPU 0, i seconds after a fixed instant. The same host and i
+// give the same event, others another.
 func Event(host events.HostID, i int) events.Event {
 	at := events.TimestampOf(began.Add(time.Duration(i) * time.Second))
 	return cut(host,

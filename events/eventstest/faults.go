@@ -6,8 +6,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// KV is a client's KV that can fail on purpose: before a call takes effect, or after it did and the answer was lost. Use it as
-// client.KV = &eventstest.KV{KV: client.KV, …}. The hooks may be called from several goroutines.
+// KV is a client's KV that can fail on purpose: before a call takes effect, or after it did and the answer
+// was lost. Use it as client.KV = &eventstest.KV{KV: client.KV, …}. The hooks may be called from several
+// goroutines.
 type KV struct {
 	clientv3.KV
 	Before func(call string) error // "put", "get", "delete", "do", "txn"; an error is the call's, which is not made

@@ -34,9 +34,9 @@ const (
 	txnBytes  = 256 << 10
 )
 
-// MemoryLog is a log in memory. It keeps encoded events, hands out copies, and has what makes etcd hard: revisions that others
-// move on, compaction, watches that end. It needs no closing and, apart from a Watch's reader, no goroutine. Safe
-// for concurrent use.
+// MemoryLog is a log in memory. It keeps encoded events, hands out copies, and has what makes etcd hard:
+// revisions that others move on, compaction, watches that end. It needs no closing and, apart from a
+// Watch's reader, no goroutine. Safe for concurrent use.
 type MemoryLog struct {
 	facts events.Facts
 	codec *events.Codec
@@ -79,9 +79,10 @@ func NewLog(facts events.Facts) *MemoryLog {
 // Facts gives what the log was made with.
 func (l *MemoryLog) Facts() events.Facts { return l.facts }
 
-// Fail sets hooks that make calls fail: "append", "head", "read" and "watch". before is asked when a call begins: its error is
-// the call's, and nothing was done. after is asked when an append took effect, when the head is known, and after each event
-// of a read and each batch of a watch: its error takes the place of the answer, or ends the sequence. Nil never fails.
+// Fail sets hooks that make calls fail: "append", "head", "read" and "watch". before is asked when a call
+// begins: its error is the call's, and nothing was done. after is asked when an append took effect, when
+// the head is known, and after each event of a read and each batch of a watch: its error takes the place of
+// the answer, or ends the sequence. Nil never fails.
 func (l *MemoryLog) Fail(before, after func(call string) error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -214,8 +215,8 @@ func (l *MemoryLog) advanceLocked(puts ...entry) {
 	}
 }
 
-// Compact forgets the history before the newest revision. A Watch from before it ends with ErrCompacted; those under way
-// go on (Break ends them).
+// Compact forgets the history before the newest revision. A Watch from before it ends with ErrCompacted;
+// those under way go on (Break ends them).
 func (l *MemoryLog) Compact() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -29,8 +29,8 @@ func (l *MemoryLog) SetWatchBytes(bound int) {
 	l.bound = bound
 }
 
-// Break ends every watch under way with err (ErrOverflow, ErrCompacted, ErrSilent, what a broken connection gives), after what
-// is queued. It tells how many there were.
+// Break ends every watch under way with err (ErrOverflow, ErrCompacted, ErrSilent, what a broken connection
+// gives), after what is queued. It tells how many there were.
 func (l *MemoryLog) Break(err error) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -24,8 +24,9 @@ import (
 // startTimeout is far above the quarter of a second that a start takes on an idle machine.
 const startTimeout = time.Minute
 
-// Server is an embedded etcd of one member, tuned for tests: short elections, no fsync, progress every 100 ms, silent. It
-// listens on a unix socket in its own directory, so that what is tested speaks gRPC as it would to any etcd.
+// Server is an embedded etcd of one member, tuned for tests: short elections, no fsync, progress every 100
+// ms, silent. It listens on a unix socket in its own directory, so that what is tested speaks gRPC as it
+// would to any etcd.
 type Server struct {
 	dir    string
 	adjust func(*embed.Config)
@@ -33,8 +34,8 @@ type Server struct {
 	hangUp context.CancelFunc // ends the streams of clients
 }
 
-// NewServer starts an etcd of its own for tb and stops it when tb ends. adjust, where not nil, changes its configuration: a small
-// quota, MaxTxnOps, MaxRequestBytes.
+// NewServer starts an etcd of its own for tb and stops it when tb ends. adjust, where not nil, changes its
+// configuration: a small quota, MaxTxnOps, MaxRequestBytes.
 func NewServer(tb testing.TB, adjust func(*embed.Config)) *Server {
 	tb.Helper()
 	s, err := startServer(adjust)

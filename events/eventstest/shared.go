@@ -13,8 +13,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// shared is the etcd that the tests of one binary have in common. It is the one variable of its kind here: a testing.M cannot
-// carry a value to its tests.
+// shared is the etcd that the tests of one binary have in common. It is the one variable of its kind here:
+// a testing.M cannot carry a value to its tests.
 var shared struct {
 	mu     sync.Mutex
 	open   bool // between Main's beginning and end

@@ -123,8 +123,8 @@ func watchUntil(t *testing.T, l Log, p events.Partition, after events.Revision, 
 	return nil
 }
 
-// follow gives n events of a partition after a position, as a reader of the log has to go about it: it watches, and where a watch
-// ends because it fell behind, it reads on to the head and watches from there.
+// follow gives n events of a partition after a position, as a reader of the log has to go about it: it
+// watches, and where a watch ends because it fell behind, it reads on to the head and watches from there.
 func follow(t *testing.T, l Log, p events.Partition, position events.Revision, n int) []events.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -10,8 +10,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// testSeam reads up to a position, watches from it, and looks for gaps and repeats; the watch begins before, at and after
-// the head.
+// testSeam reads up to a position, watches from it, and looks for gaps and repeats; the watch begins
+// before, at and after the head.
 func testSeam(t *testing.T, s Subject) {
 	p := events.PartitionOf("h1", s.Facts().Partitions)
 	var marks []events.Revision
@@ -74,7 +74,8 @@ func testWatchCompacted(t *testing.T, s Subject) {
 	}
 }
 
-// testOverflow appends, for each batch that it is given, more than fits into the queue, until the watch gives up; then it reads on.
+// testOverflow appends, for each batch that it is given, more than fits into the queue, until the watch
+// gives up; then it reads on.
 func testOverflow(t *testing.T, s Subject) {
 	p := events.PartitionOf("h1", s.Facts().Partitions)
 	position := mustHead(t, s)
@@ -176,8 +177,8 @@ func testEnded(t *testing.T, s Subject) {
 	wantError(t, "Read with an ended context", firstError(s.Read(ctx, 0, events.Revision{}, head)), context.Canceled)
 }
 
-// testConcurrent appends from several sides, all of it twice, while one reader follows from the start: what it sees is what
-// is in the log afterwards, once each.
+// testConcurrent appends from several sides, all of it twice, while one reader follows from the start: what
+// it sees is what is in the log afterwards, once each.
 func testConcurrent(t *testing.T, s Subject) {
 	p := events.Partition(0)
 	hosts := HostsOf(p, s.Facts().Partitions, 4)

@@ -8,18 +8,20 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// DCGM's numbers for "no reading" (dcgm_structs.h): a base, and behind it not found, not supported and not permitted.
+// DCGM's numbers for "no reading" (dcgm_structs.h): a base, and behind it not found, not supported and not
+// permitted.
 const (
 	int32Blank  = 2147483632
 	int64Blank  = 9223372036854775792
 	doubleBlank = 140737488355328 // 2^47
 )
 
-// sentinel gives the reason that n stands for, Present when it is a reading. It looks at n as it came, before any
-// conversion.
+// sentinel gives the reason that n stands for, Present when it is a reading. It looks at n as it came,
+// before any conversion.
 //
-// The int32 numbers are told by equality, since 64-bit counters pass them. From the base of the int64 and the double
-// numbers on nothing is a reading; a float64 cannot tell the four int64 numbers apart, and all become 2^63.
+// The int32 numbers are told by equality, since 64-bit counters pass them. From the base of the int64 and
+// the double numbers on nothing is a reading; a float64 cannot tell the four int64 numbers apart, and all
+// become 2^63.
 func (m *Metric) sentinel(c Conversion, n events.Number) events.Reason {
 	if small(n) {
 		return events.Present
@@ -44,7 +46,8 @@ func (m *Metric) sentinel(c Conversion, n events.Number) events.Reason {
 	return reasonFrom(n, v, isWhole, int64Blank)
 }
 
-// small tells at a glance what nearly every reading is: below every sentinel, none of which ends in more than two zeros.
+// small tells at a glance what nearly every reading is: below every sentinel, none of which ends in more
+// than two zeros.
 func small(n events.Number) bool {
 	return n.Mantissa < 0 || n.Exponent <= 0 && n.Mantissa < int32Blank || n.Exponent <= 8 && n.Mantissa < 100_000
 }

@@ -1,7 +1,7 @@
 package metric
 
-// The functions of this file give the name up to 4.8, without its prefix, for the names of other generations and
-// tools, all in lower case; "" when they have none.
+// The functions of this file give the name up to 4.8, without its prefix, for the names of other
+// generations and tools, all in lower case; "" when they have none.
 
 // renamed knows the DCGM 4.6 spellings of fields that kept their unit, and the older ones.
 func renamed(name string) string {
@@ -68,8 +68,8 @@ func renamed(name string) string {
 	return ""
 }
 
-// rescaled knows the DCGM 4.7 fields that dcgm-exporter 4.9 gives in another unit. GPU_UTIL_RATIO is two fields:
-// 0–100 in DCGM 4.6, 0–1 in 4.7.
+// rescaled knows the DCGM 4.7 fields that dcgm-exporter 4.9 gives in another unit. GPU_UTIL_RATIO is two
+// fields: 0–100 in DCGM 4.6, 0–1 in 4.7.
 func rescaled(name string) (string, Conversion) {
 	switch name {
 	case "sm_clock_hertz":

@@ -1,7 +1,8 @@
 package metric
 
-// catalogue is sorted by name, and never written. Units and ranges are of dcgm-exporter up to 4.8; the ranges are
-// wide on purpose: they catch corrupt reads (DCGM has reported a utilization of 4294967295), not hot GPUs.
+// catalogue is sorted by name, and never written. Units and ranges are of dcgm-exporter up to 4.8; the
+// ranges are wide on purpose: they catch corrupt reads (DCGM has reported a utilization of 4294967295), not
+// hot GPUs.
 var catalogue = [...]entry{
 	{name: "DCGM_EXP_CLOCK_EVENTS_COUNT", unit: "count", typ: Int64, hi: 1 << 53, parts: PerEvent,
 		help: "Clock events of one kind in the exporter's last window."},

@@ -1,7 +1,7 @@
 package metric
 
-// column knows the device fields by the columns of the wide form, nvidia-smi --query-gpu, nvidia-smi dmon and dcgmi
-// dmon, in that order. Profiling fields by their dcgmi dmon name are in profilingColumn.
+// column knows the device fields by the columns of the wide form, nvidia-smi --query-gpu, nvidia-smi dmon
+// and dcgmi dmon, in that order. Profiling fields by their dcgmi dmon name are in profilingColumn.
 func column(name string) (string, Conversion) {
 	switch name {
 	case "sm_clock_mhz", "clocks.current.sm", "clocks.sm", "pclk", "smclk":

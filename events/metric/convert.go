@@ -7,7 +7,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Conversion turns a reading as a source gives it into the canonical unit. The zero Conversion leaves it as it is.
+// Conversion turns a reading as a source gives it into the canonical unit. The zero Conversion leaves it as
+// it is.
 type Conversion struct {
 	scale int8 // × 10^scale
 	mebi  bool // ÷ 2^20
@@ -26,8 +27,8 @@ const (
 	mebiBits = 20
 )
 
-// Apply converts exactly where the result fits a Number, which powers of ten always do. A number of bytes becomes MiB
-// exactly unless that takes more than 19 digits; then it is rounded to the nearest float64.
+// Apply converts exactly where the result fits a Number, which powers of ten always do. A number of bytes
+// becomes MiB exactly unless that takes more than 19 digits; then it is rounded to the nearest float64.
 func (c Conversion) Apply(n events.Number) events.Number {
 	if c.mebi {
 		return mebibytes(n)

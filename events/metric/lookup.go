@@ -2,9 +2,9 @@ package metric
 
 import "strings"
 
-// Lookup gives the canonical metric that a source's name stands for, and how its readings are converted. Blanks
-// around the name, a bracketed unit behind it and its case do not matter. An unknown name is a metric under its own
-// name, trimmed; then ok is false.
+// Lookup gives the canonical metric that a source's name stands for, and how its readings are converted.
+// Blanks around the name, a bracketed unit behind it and its case do not matter. An unknown name is a
+// metric under its own name, trimmed; then ok is false.
 func Lookup(source string) (m Metric, c Conversion, ok bool) {
 	own := strings.TrimSpace(source)
 	name := own

@@ -42,8 +42,8 @@ const (
 // Parts is a set of labels that split one metric of a GPU into series of their own.
 type Parts uint8
 
-// The labels that can split a metric. A device-level metric (power, temperature, clocks, ECC, remapped rows) is split
-// by none: it is one reading of the GPU also when it comes once per MIG instance or pod.
+// The labels that can split a metric. A device-level metric (power, temperature, clocks, ECC, remapped
+// rows) is split by none: it is one reading of the GPU also when it comes once per MIG instance or pod.
 const (
 	PerInstance Parts = 1 << iota // GPU_I_ID, a MIG instance
 	PerLink                       // nvlink

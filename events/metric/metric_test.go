@@ -35,8 +35,8 @@ func TestCatalogueIsSound(t *testing.T) {
 	}
 }
 
-// TestLookup has the other names of the catalogue: of DCGM 4.6 and 4.7, of dcgm-exporter 1.x, of columns. A number is
-// what a reading of 1 becomes.
+// TestLookup has the other names of the catalogue: of DCGM 4.6 and 4.7, of dcgm-exporter 1.x, of columns. A
+// number is what a reading of 1 becomes.
 func TestLookup(t *testing.T) {
 	for _, line := range strings.Split(strings.TrimSpace(`
 SM_CLOCK: DCGM_FI_DEV_SM_CLOCK_HERTZ=1e-6 SMCLK clocks.current.sm clocks.sm pclk sm_clock_mhz dcgm_sm_clock sm_clock

@@ -9,9 +9,9 @@ import (
 
 var errNotNumber = errors.New("not a number; write digits such as 41 or 66.781, and leave the cell empty when there is no reading")
 
-// Read reads the text of one reading: a number in the canonical unit, or the reason for having none (an empty cell, a
-// token such as [N/A], one of DCGM's sentinel numbers, a number outside the metric's range). Any other text is an
-// error that says what to do.
+// Read reads the text of one reading: a number in the canonical unit, or the reason for having none (an
+// empty cell, a token such as [N/A], one of DCGM's sentinel numbers, a number outside the metric's range).
+// Any other text is an error that says what to do.
 func (m *Metric) Read(c Conversion, text []byte) (events.Value, error) {
 	text = bytes.TrimSpace(text)
 	if len(text) > longest {
@@ -60,8 +60,8 @@ func numeric(text []byte) bool {
 	return '0' <= c && c <= '9' || c == '.' || c == '+' || c == '-' && len(text) > 1
 }
 
-// plausible tells whether n is in the metric's range. Float rounds monotonically, so what is strictly inside as a
-// float64 is inside.
+// plausible tells whether n is in the metric's range. Float rounds monotonically, so what is strictly
+// inside as a float64 is inside.
 func (m *Metric) plausible(n events.Number) bool {
 	if m.Min == m.Max {
 		return true
@@ -72,8 +72,8 @@ func (m *Metric) plausible(n events.Number) bool {
 	return n.Compare(m.Min) >= 0 && n.Compare(m.Max) <= 0
 }
 
-// ratioOrPercent decides the unit of GPU_UTIL_RATIO by the number: a fraction is a ratio, more than 1 is percent, 0
-// is either. A lone "1" can be both; written "1.0" it comes from a field of fractions.
+// ratioOrPercent decides the unit of GPU_UTIL_RATIO by the number: a fraction is a ratio, more than 1 is
+// percent, 0 is either. A lone "1" can be both; written "1.0" it comes from a field of fractions.
 func ratioOrPercent(c Conversion, n events.Number, text []byte) (Conversion, events.Reason) {
 	one := events.Int(1)
 	switch {

@@ -9,8 +9,9 @@ import (
 // labelOfName is the label in which Prometheus keeps a metric's name.
 const labelOfName = "__name__"
 
-// origin finds where a row comes from, and the metric's name by its labels. Rows of one GPU say the same but for that
-// name, so it is cut out of what the origin is remembered by: a GPU is worked out once, not once per metric.
+// origin finds where a row comes from, and the metric's name by its labels. Rows of one GPU say the same
+// but for that name, so it is cut out of what the origin is remembered by: a GPU is worked out once, not
+// once per metric.
 func (w *Worker) origin(cells [][]byte) (o *dialect.Origin, labelled []byte) {
 	key := w.key[:0]
 	for _, i := range w.at {
@@ -47,9 +48,9 @@ func (w *Worker) learn(cells [][]byte) *dialect.Origin {
 	return w.origins.Learn(w.key, &w.source)
 }
 
-// nameIn finds the value of __name__ in labels without parsing them; from == to: it takes parsing. It looks only for
-// the plainest form, of letters, digits, '_' and ':', for which the rest of the labels means the same whatever the
-// name is. The labels of neighbours have it at the same place.
+// nameIn finds the value of __name__ in labels without parsing them; from == to: it takes parsing. It looks
+// only for the plainest form, of letters, digits, '_' and ':', for which the rest of the labels means the
+// same whatever the name is. The labels of neighbours have it at the same place.
 func (w *Worker) nameIn(labels []byte) (from, to int) {
 	const start = labelOfName + `="`
 	i := w.nameAt

@@ -83,8 +83,8 @@ func TestSampleIdentities(t *testing.T) {
 	}
 }
 
-// TestSampleInOtherClothes reads the sample with the line ends of Windows, a byte order mark and its rows in another
-// order.
+// TestSampleInOtherClothes reads the sample with the line ends of Windows, a byte order mark and its rows
+// in another order.
 func TestSampleInOtherClothes(t *testing.T) {
 	text := dialecttest.Sample(t, sample)
 	header, body, _ := bytes.Cut(text, []byte("\n"))

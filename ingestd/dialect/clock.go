@@ -17,10 +17,10 @@ type Instant struct {
 	Twice       bool // the clock showed this time twice, when it was set back: At is the earlier one
 }
 
-// Clock reads times: RFC 3339 with any fraction, the same without a zone and with a blank or slashes (read in
-// Options.Zone), and epoch numbers in seconds, milliseconds, microseconds or nanoseconds, told by their size. Digits
-// finer than a nanosecond are dropped. Anything else, such as 07/18/2025, is refused, never guessed. Not safe for
-// concurrent use.
+// Clock reads times: RFC 3339 with any fraction, the same without a zone and with a blank or slashes (read
+// in Options.Zone), and epoch numbers in seconds, milliseconds, microseconds or nanoseconds, told by their
+// size. Digits finer than a nanosecond are dropped. Anything else, such as 07/18/2025, is refused, never
+// guessed. Not safe for concurrent use.
 type Clock struct {
 	zone   *time.Location
 	latest int64 // seconds; later ones are refused
@@ -94,7 +94,8 @@ func (c *Clock) dated(d date, zone []byte) (Instant, error) {
 	return Instant{At: at, ZoneAssumed: true, Twice: twice}, err
 }
 
-// epoch reads a number of seconds, or of finer units when it is too great for that. The limits are in 1973 and 5138.
+// epoch reads a number of seconds, or of finer units when it is too great for that. The limits are in 1973
+// and 5138.
 func (c *Clock) epoch(n events.Number) (Instant, error) {
 	digits := 9 // between the unit and a nanosecond
 	for _, limit := range [...]events.Number{{Mantissa: 1, Exponent: 11}, {Mantissa: 1, Exponent: 14}, {Mantissa: 1, Exponent: 17}} {

@@ -25,8 +25,8 @@ func Columns(header [][]byte) []Column {
 	return all
 }
 
-// CheckColumns refuses a header in which two columns are about one field, or have one name. A pair such as pod and
-// exported_pod is fine.
+// CheckColumns refuses a header in which two columns are about one field, or have one name. A pair such as
+// pod and exported_pod is fine.
 func CheckColumns(columns []Column) error {
 	type subject struct {
 		field    Field

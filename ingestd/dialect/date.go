@@ -11,8 +11,8 @@ type date struct {
 	nanos                                  int64
 }
 
-// readDate reads YYYY-MM-DD or YYYY/MM/DD, a T or a blank, hh:mm:ss with or without a fraction. What is left is the
-// zone.
+// readDate reads YYYY-MM-DD or YYYY/MM/DD, a T or a blank, hh:mm:ss with or without a fraction. What is
+// left is the zone.
 func readDate(text []byte) (d date, zone []byte, ok bool) {
 	if len(text) < len("2006-01-02T15:04:05") {
 		return d, nil, false
@@ -102,8 +102,8 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// unix gives the date's seconds since 1970 as if it were UTC. Years are counted from March, so that a leap day is a
-// year's last.
+// unix gives the date's seconds since 1970 as if it were UTC. Years are counted from March, so that a leap
+// day is a year's last.
 func (d *date) unix() int64 {
 	y, m := d.year, d.month-3
 	if m < 0 {
@@ -117,8 +117,8 @@ func (d *date) unix() int64 {
 	return int64(days)*86400 + int64(d.hour*3600+d.minute*60+d.second)
 }
 
-// in gives the date's seconds since 1970 in a zone. In the hour that is skipped when clocks are set forward there is
-// none; of the two when they are set back it is the earlier one.
+// in gives the date's seconds since 1970 in a zone. In the hour that is skipped when clocks are set forward
+// there is none; of the two when they are set back it is the earlier one.
 func (d *date) in(zone *time.Location) (seconds int64, twice, ok bool) {
 	local := d.unix()
 	if zone == time.UTC {
@@ -137,7 +137,8 @@ func (d *date) in(zone *time.Location) (seconds int64, twice, ok bool) {
 	return slices.Min(found), len(found) > 1, true
 }
 
-// offsetsAround gives the offsets that zone has within a day and a half of local: no zone is farther from UTC than that.
+// offsetsAround gives the offsets that zone has within a day and a half of local: no zone is farther from
+// UTC than that.
 func offsetsAround(zone *time.Location, local int64) []int64 {
 	const reach = 36 * 3600
 	var offsets []int64

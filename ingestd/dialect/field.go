@@ -31,12 +31,12 @@ const (
 // Rank orders the spellings of a field: of several in one row the smallest that says something counts.
 type Rank uint8
 
-// Exported is the rank of a name like exported_pod: Prometheus renames a target's own label so when the scrape has
-// one of that name, and then pod itself is the exporter's.
+// Exported is the rank of a name like exported_pod: Prometheus renames a target's own label so when the
+// scrape has one of that name, and then pod itself is the exporter's.
 const Exported Rank = 0
 
-// FieldOf tells what a column or label of this name, in any case, is about. "name" is left to the dialect: it is a
-// model in wide forms and a metric in long ones.
+// FieldOf tells what a column or label of this name, in any case, is about. "name" is left to the dialect:
+// it is a model in wide forms and a metric in long ones.
 func FieldOf(name string) (Field, Rank) {
 	name = strings.ToLower(strings.TrimSpace(name))
 	if base, found := strings.CutPrefix(name, "exported_"); found {
@@ -148,8 +148,8 @@ func scraped(name string) (Field, Rank) {
 	return Label, 1
 }
 
-// KnownLabel tells that a column of this name holds labels also where its cells are numbers, such as an XID or a
-// job's number.
+// KnownLabel tells that a column of this name holds labels also where its cells are numbers, such as an XID
+// or a job's number.
 func KnownLabel(name string) bool {
 	name = strings.ToLower(strings.TrimSpace(name))
 	switch name {

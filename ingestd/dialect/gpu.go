@@ -20,7 +20,8 @@ func deviceIndex(device string) string {
 	return ""
 }
 
-// pciAddress gives an address in lower case with a domain of 8 digits, so that 0F:00.0 and 00000000:0f:00.0 are one.
+// pciAddress gives an address in lower case with a domain of 8 digits, so that 0F:00.0 and 00000000:0f:00.0
+// are one.
 func pciAddress(text string) string {
 	text = strings.ToLower(text)
 	domain, rest, ok := strings.Cut(text, ":")

@@ -9,10 +9,10 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// ParseLabels reads labels in the syntax of Prometheus: name="value" pairs between commas, with braces around them or
-// without. In a value \\, \" and \n stand for a backslash, a quote and a line end; any other backslash stands for
-// itself. A name with other characters than letters, digits and '_' is in quotes as well. An empty value is no label.
-// The labels come sorted by name.
+// ParseLabels reads labels in the syntax of Prometheus: name="value" pairs between commas, with braces
+// around them or without. In a value \\, \" and \n stand for a backslash, a quote and a line end; any other
+// backslash stands for itself. A name with other characters than letters, digits and '_' is in quotes as
+// well. An empty value is no label. The labels come sorted by name.
 func ParseLabels(text string) ([]events.Label, error) {
 	p := labelParser{text: text}
 	labels, err := p.labels()

@@ -30,7 +30,8 @@ type Origin struct {
 // partKinds is the number of bits in metric.Parts.
 const partKinds = 6
 
-// For gives the identity of a metric's readings: of the GPU itself, or of the part of it that the metric is split by.
+// For gives the identity of a metric's readings: of the GPU itself, or of the part of it that the metric is
+// split by.
 func (o *Origin) For(p metric.Parts) *events.Identity {
 	if p &= o.splits; p == 0 {
 		return o.identity

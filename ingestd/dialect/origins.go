@@ -18,7 +18,8 @@ func NewIdentities() *Identities {
 	return &Identities{by: map[events.IdentityID][]*events.Identity{}}
 }
 
-// maxIdentities bounds the table. Beyond it sharing starts anew, which costs memory elsewhere but is never wrong.
+// maxIdentities bounds the table. Beyond it sharing starts anew, which costs memory elsewhere but is never
+// wrong.
 const maxIdentities = 1 << 16
 
 // intern gives the identity equal to id that was given before, or else id, which is then not to be changed.

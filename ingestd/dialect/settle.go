@@ -19,7 +19,8 @@ func (s *Source) first(f Field) string {
 	return ""
 }
 
-// settle fills the identity: about each field the first saying counts, and what contradicts it is kept as a label.
+// settle fills the identity: about each field the first saying counts, and what contradicts it is kept as a
+// label.
 func (s *Source) settle(id *events.Identity) {
 	var settled [fields]string
 	var exported [fields]bool
@@ -59,8 +60,8 @@ func (s *Source) label(id *events.Identity, v saying) bool {
 	return true
 }
 
-// dispute keeps what contradicts a field or a column under a name of its own, and tells unless it is expected: beside
-// exported_pod, pod is another one.
+// dispute keeps what contradicts a field or a column under a name of its own, and tells unless it is
+// expected: beside exported_pod, pod is another one.
 func (s *Source) dispute(id *events.Identity, v saying, expected bool) {
 	id.Labels = withLabel(id.Labels, DisputedName(v.name), v.value)
 	if !expected {
@@ -127,8 +128,8 @@ func (s *Source) host(opt Options) events.HostID {
 	return events.HostID(opt.Host)
 }
 
-// place makes the identity name one GPU: its index is a number, and a MIG instance's UUID is not taken for the GPU's
-// where the GPU is known otherwise.
+// place makes the identity name one GPU: its index is a number, and a MIG instance's UUID is not taken for
+// the GPU's where the GPU is known otherwise.
 func (s *Source) place(id *events.Identity) {
 	if id.Index != "" {
 		index, ok := indexOf(id.Index)

@@ -59,8 +59,8 @@ func (s *Server) send(c *fiber.Ctx, r *refusal, rec *receipt) error {
 	return c.Status(r.status).JSON(failure{Error: r.text, Code: r.code, receipt: rec})
 }
 
-// classify finds the refusal in an error. Fiber's own errors are read by their status, and any other is masked: its text is
-// for the log.
+// classify finds the refusal in an error. Fiber's own errors are read by their status, and any other is
+// masked: its text is for the log.
 func classify(c *fiber.Ctx, err error) *refusal {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
@@ -82,8 +82,8 @@ func classify(c *fiber.Ctx, err error) *refusal {
 	return refuse(fiber.StatusInternalServerError, codeInternal, "the server failed on this request; its log says why")
 }
 
-// closeGently ends the connection after the answer when the request has a body: what is left of it must not be taken for
-// the next request, and what is still under way must not make the client lose the answer.
+// closeGently ends the connection after the answer when the request has a body: what is left of it must not
+// be taken for the next request, and what is still under way must not make the client lose the answer.
 func (s *Server) closeGently(c *fiber.Ctx) {
 	if c.Context().RequestBodyStream() == nil {
 		return

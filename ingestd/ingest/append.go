@@ -18,8 +18,8 @@ const (
 	maxGroup        = 64 // events in one append
 )
 
-// appending is the stage that makes events durable: it takes them in bounded bytes, groups what has gathered while earlier
-// appends were under way, and tallies what became of them.
+// appending is the stage that makes events durable: it takes them in bounded bytes, groups what has
+// gathered while earlier appends were under way, and tallies what became of them.
 type appending struct {
 	log        appender
 	partitions int

@@ -91,7 +91,8 @@ func (b *body) stop(cause error) {
 	_ = b.deadline(time.Unix(1, 0)) // a connection that takes no deadline is closed already
 }
 
-// stopWith stops the body when ctx ends, until release is called. After release nothing touches the connection any more.
+// stopWith stops the body when ctx ends, until release is called. After release nothing touches the
+// connection any more.
 func (b *body) stopWith(ctx context.Context) (release func()) {
 	stopped := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {

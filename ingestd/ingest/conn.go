@@ -99,7 +99,8 @@ func (c *conn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// sayGoodbye ends our side and reads what the client still sends, for a while. Its errors mean that the client is gone.
+// sayGoodbye ends our side and reads what the client still sends, for a while. Its errors mean that the
+// client is gone.
 func (c *conn) sayGoodbye() {
 	if c.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// crew is a set of goroutines that succeed or fail together: the first error ends the others' context, with itself as
-// the cause. A panic counts as an error, so that it ends one upload and not the process.
+// crew is a set of goroutines that succeed or fail together: the first error ends the others' context, with
+// itself as the cause. A panic counts as an error, so that it ends one upload and not the process.
 type crew struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc

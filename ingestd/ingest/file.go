@@ -77,8 +77,8 @@ func (f *form) missing() error {
 	return refuse(fiber.StatusBadRequest, codeMissingFile, "%s; send the file in the field \"file\": curl -F file=@export.csv", came)
 }
 
-// rest reads the form to its end and refuses another file. The file before is whole, so a form that breaks off after it
-// is worth no more than a warning.
+// rest reads the form to its end and refuses another file. The file before is whole, so a form that breaks
+// off after it is worth no more than a warning.
 func (f *form) rest() (warning string, err error) {
 	for {
 		part, err := f.parts.NextPart()

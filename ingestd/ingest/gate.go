@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// gate lets a bounded number of uploads in, in the order in which they come, and none once it is closed. An upload
-// that finds all places taken waits for a while: its body waits in the sender's socket, which costs nothing here.
+// gate lets a bounded number of uploads in, in the order in which they come, and none once it is closed. An
+// upload that finds all places taken waits for a while: its body waits in the sender's socket, which costs
+// nothing here.
 type gate struct {
 	places   *semaphore.Weighted
 	size     int
@@ -55,8 +56,8 @@ func (g *gate) leave() {
 	g.settle()
 }
 
-// close lets nobody in any more, not even those who wait, and gives what tells that all have left. Calling it again
-// changes nothing.
+// close lets nobody in any more, not even those who wait, and gives what tells that all have left. Calling
+// it again changes nothing.
 func (g *gate) close() <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()

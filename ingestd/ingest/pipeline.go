@@ -10,7 +10,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// chunk is a batch of rows on its way through the pipeline, with what a worker made of it. Its memory is used again.
+// chunk is a batch of rows on its way through the pipeline, with what a worker made of it. Its memory is
+// used again.
 type chunk struct {
 	batch  rows.Batch
 	parsed dialect.Parsed
@@ -52,9 +53,9 @@ func newPipeline(workers int) *pipeline {
 	return p
 }
 
-// run reads the file to its end and appends its events. An error of the file itself is no error of a stage: what was
-// complete before it goes through, and only the events still open are not cut, so that the same file sent
-// again in full is cut at the same places. An error of a stage also ends the reading of the body.
+// run reads the file to its end and appends its events. An error of the file itself is no error of a stage:
+// what was complete before it goes through, and only the events still open are not cut, so that the same
+// file sent again in full is cut at the same places. An error of a stage also ends the reading of the body.
 func (p *pipeline) run(ctx context.Context, b *body, t *telemetry, seq *sequencer, out *appending) error {
 	stages := newCrew(ctx, b.stop)
 	stages.start(func(ctx context.Context) error { return p.read(ctx, t.scanner) })

@@ -27,8 +27,8 @@ func (s stuck) Read(p []byte) (int, error) {
 	return 0, errors.New("connection deadline")
 }
 
-// Whatever ends an upload, its goroutines have ended when it returns, and the error is the first cause. A bubble fails
-// the test when one of them is left.
+// Whatever ends an upload, its goroutines have ended when it returns, and the error is the first cause. A
+// bubble fails the test when one of them is left.
 func TestNoStageOutlivesItsUpload(t *testing.T) {
 	cause := errors.New("the server stops")
 	file := dcgmFile(20_000, 5)

@@ -47,8 +47,8 @@ func (s splits) Read(p []byte) (int, error) {
 	return s.r.Read(p[:min(len(p), 1+s.rng.IntN(s.max))])
 }
 
-// wildFile makes a file with everything that a row can be: good, short, quoted over lines, blank, a header again, with a bad cell, of
-// many hosts or few, with and without a zone.
+// wildFile makes a file with everything that a row can be: good, short, quoted over lines, blank, a header
+// again, with a bad cell, of many hosts or few, with and without a zone.
 func wildFile(rng *rand.Rand, rows int) []byte {
 	var b bytes.Buffer
 	ends := []string{"\n", "\r\n"}
@@ -276,7 +276,8 @@ func (f forgetful) Append(_ context.Context, evs []events.Event) ([]events.Appen
 	return make([]events.Appended, len(evs)), nil
 }
 
-// BenchmarkUpload tells rows per second through the pipeline and the peak of the heap, which is the same for a file ten times as large.
+// BenchmarkUpload tells rows per second through the pipeline and the peak of the heap, which is the same
+// for a file ten times as large.
 func BenchmarkUpload(b *testing.B) {
 	block := dcgmFile(20_000, 31)
 	for _, size := range []int64{20 << 20, 200 << 20} {

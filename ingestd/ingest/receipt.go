@@ -10,8 +10,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// receipt tells what became of one file. It is filled whether the upload succeeds or not, so that the answer to a failed
-// one can tell what was stored before the failure.
+// receipt tells what became of one file. It is filled whether the upload succeeds or not, so that the
+// answer to a failed one can tell what was stored before the failure.
 type receipt struct {
 	FileID      events.UploadID `json:"file_id"`
 	Filename    string          `json:"filename"`

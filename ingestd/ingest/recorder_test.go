@@ -15,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
-// recorder is a log in memory that can be down and that can hold appends back. As the waiter it sees everything as folded,
-// but for a host called never-folded.
+// recorder is a log in memory that can be down and that can hold appends back. As the waiter it sees
+// everything as folded, but for a host called never-folded.
 type recorder struct {
 	*eventstest.MemoryLog
 

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// A script in testdata/scripts is a txtar archive: its comment says what it shows; each file "request" is sent and its answer
-// compared with the file "answer" after it; other files are what requests send.
+// A script in testdata/scripts is a txtar archive: its comment says what it shows; each file "request" is
+// sent and its answer compared with the file "answer" after it; other files are what requests send.
 //
 // The first line of a request is method and path. Then, one per line:
 //
@@ -31,8 +31,9 @@ import (
 //	chunked                 send the body in chunks, without its length
 //	log: down               the log refuses appends during the request
 //
-// The first line of an answer is the status, then headers, then JSON. Members of its objects must be there with the same value;
-// others may be there too; "*" stands for any value and "/…/" for text that matches. A text in place of JSON is anything.
+// The first line of an answer is the status, then headers, then JSON. Members of its objects must be there
+// with the same value; others may be there too; "*" stands for any value and "/…/" for text that matches. A
+// text in place of JSON is anything.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/scripts/*.txtar")
 	if err != nil || len(files) == 0 {

@@ -13,11 +13,11 @@ const (
 	maxWarnings = 20
 )
 
-// sequencer cuts rows, given in file order, into events and hands these on. It collects what is to be told about the
-// rows. Only the pipeline's sequencing stage uses it, until that has ended.
+// sequencer cuts rows, given in file order, into events and hands these on. It collects what is to be told
+// about the rows. Only the pipeline's sequencing stage uses it, until that has ended.
 //
-// An event says which zone was assumed for its times. So rows whose time named a zone and rows whose time did not are cut
-// apart; a file that has both is rare.
+// An event says which zone was assumed for its times. So rows whose time named a zone and rows whose time
+// did not are cut apart; a file that has both is rare.
 type sequencer struct {
 	named   *events.Cutter // rows whose time named its zone, or that were rejected before that was known
 	assumed *events.Cutter // rows whose time did not

@@ -16,9 +16,9 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// appender is what ingest needs of the log. A nil error of Append means that every event is durable; the result
-// tells for each, in order, whether it was created or was there already, and its revision. After an error some may
-// be there; appending them again does no harm.
+// appender is what ingest needs of the log. A nil error of Append means that every event is durable; the
+// result tells for each, in order, whether it was created or was there already, and its revision. After an
+// error some may be there; appending them again does no harm.
 type appender interface {
 	Append(ctx context.Context, evs []events.Event) ([]events.Appended, error)
 	Facts() events.Facts
@@ -38,8 +38,8 @@ type Server struct {
 	started time.Time
 	ln      atomic.Pointer[listener] // nil until listening
 
-	// Uploads live under this context, not under Run's: a stop lets them finish for a while. Those that are stored and
-	// only wait to be visible are answered at once when a stop begins.
+	// Uploads live under this context, not under Run's: a stop lets them finish for a while. Those that are
+	// stored and only wait to be visible are answered at once when a stop begins.
 	uploads    context.Context
 	endUploads context.CancelCauseFunc
 	waits      context.Context // within uploads

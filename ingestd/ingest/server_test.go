@@ -344,8 +344,8 @@ func TestMetricsAndStatusTellTheSame(t *testing.T) {
 	}
 }
 
-// Older versions take the unread rest of a streamed body for the next request, and minimum version selection falls back to one
-// silently when the line in go.mod is lost.
+// Older versions take the unread rest of a streamed body for the next request, and minimum version
+// selection falls back to one silently when the line in go.mod is lost.
 func TestFasthttpIsNewEnough(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Version}}", "github.com/valyala/fasthttp").Output()
 	if err != nil {

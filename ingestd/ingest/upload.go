@@ -10,8 +10,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// waiter is what ingest needs of the projections. WaitVisible returns nil once everything up to the given positions, by
-// partition, is visible in the active generation.
+// waiter is what ingest needs of the projections. WaitVisible returns nil once everything up to the given
+// positions, by partition, is visible in the active generation.
 type waiter interface {
 	WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error
 }
@@ -37,8 +37,8 @@ func (s *Server) upload(c *fiber.Ctx) error {
 	return nil
 }
 
-// receive takes an upload in, one of a bounded number, and is done with its body when it returns. awaited is how far the
-// file reached in the log, if the sender wants to wait for that; nil otherwise.
+// receive takes an upload in, one of a bounded number, and is done with its body when it returns. awaited
+// is how far the file reached in the log, if the sender wants to wait for that; nil otherwise.
 func (s *Server) receive(c *fiber.Ctx, rec *receipt) (awaited map[events.Partition]events.Revision, err error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err
@@ -80,7 +80,8 @@ func (s *Server) receive(c *fiber.Ctx, rec *receipt) (awaited map[events.Partiti
 	return reached, nil
 }
 
-// take processes one file and fills its receipt, whether it fails or not. It tells how far the file reached in the log.
+// take processes one file and fills its receipt, whether it fails or not. It tells how far the file reached
+// in the log.
 func (s *Server) take(ctx context.Context, f *file, b *body, p parameters, rec *receipt) (map[events.Partition]events.Revision, error) {
 	defer func() { rec.Size = f.size }()
 	share := s.cfg.MaxMemory / int64(s.cfg.Uploads)
@@ -107,8 +108,8 @@ func blockBytes(share int64, workers int) int {
 	return int(min(max(share/int64(chunksOf(workers)), least), most))
 }
 
-// await waits until what a file reached is visible, in nobody's way: the upload has left the gate. When that takes too long, or the
-// server stops, the file is stored all the same, and the receipt says so.
+// await waits until what a file reached is visible, in nobody's way: the upload has left the gate. When
+// that takes too long, or the server stops, the file is stored all the same, and the receipt says so.
 func (s *Server) await(reached map[events.Partition]events.Revision, rec *receipt) {
 	ctx, cancel := context.WithTimeout(s.waits, s.cfg.WaitTimeout)
 	defer cancel()

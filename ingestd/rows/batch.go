@@ -5,8 +5,8 @@ import (
 	"iter"
 )
 
-// Batch is a run of rows that owns its memory. Fill it with Next, let any one goroutine range over Rows, and use it
-// again when nothing refers to its cells any more. The zero Batch is ready.
+// Batch is a run of rows that owns its memory. Fill it with Next, let any one goroutine range over Rows,
+// and use it again when nothing refers to its cells any more. The zero Batch is ready.
 type Batch struct {
 	text    []byte
 	extents []extent
@@ -31,8 +31,9 @@ func (b *Batch) reset(s *Scanner) {
 // Len is the number of rows, repeated headers included.
 func (b *Batch) Len() int { return len(b.extents) }
 
-// Rows splits the batch's rows into cells, in file order; blank lines and repeated headers are left out. Row and
-// Cells are overwritten by the next iteration; the bytes of the cells are valid until the batch is filled again.
+// Rows splits the batch's rows into cells, in file order; blank lines and repeated headers are left out.
+// Row and Cells are overwritten by the next iteration; the bytes of the cells are valid until the batch is
+// filled again.
 func (b *Batch) Rows() iter.Seq[*Row] {
 	return func(yield func(*Row) bool) {
 		b.scratch = b.scratch[:0]
@@ -65,7 +66,8 @@ func (b *Batch) split(e extent, row *Row) {
 	row.Cells = cells
 }
 
-// repeatsHeader tells that the row is the file's header again, as logs have it that several runs were appended to.
+// repeatsHeader tells that the row is the file's header again, as logs have it that several runs were
+// appended to.
 func (b *Batch) repeatsHeader(row *Row) bool {
 	if len(b.header) == 0 || len(row.Cells) != len(b.header) {
 		return false

@@ -12,10 +12,10 @@ type extent struct {
 
 // cutter finds the rows of one block.
 //
-// A row ends at the first line end outside quotes. When its quotes are wrong, or not closed within the longest row,
-// the row is its first line alone, and the next line starts afresh. In a row without faults every quote so far has
-// opened, closed or escaped; so a line end behind an even number of quotes is outside of them, and only lines with an
-// odd number need a closer look.
+// A row ends at the first line end outside quotes. When its quotes are wrong, or not closed within the
+// longest row, the row is its first line alone, and the next line starts afresh. In a row without faults
+// every quote so far has opened, closed or escaped; so a line end behind an even number of quotes is
+// outside of them, and only lines with an odd number need a closer look.
 type cutter struct {
 	s     *Scanner
 	b     *Batch

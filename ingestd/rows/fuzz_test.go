@@ -54,8 +54,8 @@ func spaces(record []string) bool {
 	return len(record) == 1 && record[0] != "" && strings.Trim(record[0], " ") == ""
 }
 
-// FuzzScanner holds for any bytes: every line has a verdict, and neither chunks nor blocks nor a failing end change
-// what is read.
+// FuzzScanner holds for any bytes: every line has a verdict, and neither chunks nor blocks nor a failing
+// end change what is read.
 func FuzzScanner(f *testing.F) {
 	for i, seed := range seeds {
 		f.Add([]byte(seed), uint64(i), i%3 == 0)

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Header reads the first row and keeps it as the file's header: an equal row later is skipped. The separator is
-// Options.Separator, or what a line sep=X before the header says, or else the first of ',' ';' and tab whose cells
-// match accepts. When match accepts none, ok is false and the cells are those of the separator that gives most. The
-// cells are the caller's. Without any row the error is io.EOF.
+// Header reads the first row and keeps it as the file's header: an equal row later is skipped. The
+// separator is Options.Separator, or what a line sep=X before the header says, or else the first of ',' ';'
+// and tab whose cells match accepts. When match accepts none, ok is false and the cells are those of the
+// separator that gives most. The cells are the caller's. Without any row the error is io.EOF.
 func (s *Scanner) Header(match func(cells [][]byte) bool) (cells [][]byte, ok bool, err error) {
 	candidates := []byte{',', ';', '\t'}
 	if s.opt.Separator != 0 {

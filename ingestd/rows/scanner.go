@@ -52,9 +52,9 @@ func NewScanner(r io.Reader, opt Options) *Scanner {
 // Separator is the separator in use.
 func (s *Scanner) Separator() byte { return s.sep }
 
-// Peek gives the next n bytes (fewer at the end, at most BlockBytes) without consuming them, a UTF-8 byte order mark
-// at the beginning left out. An error of the reader is given only when there are no bytes at all. The bytes are valid
-// until the next call.
+// Peek gives the next n bytes (fewer at the end, at most BlockBytes) without consuming them, a UTF-8 byte
+// order mark at the beginning left out. An error of the reader is given only when there are no bytes at
+// all. The bytes are valid until the next call.
 func (s *Scanner) Peek(n int) ([]byte, error) {
 	if err := s.start(); err != nil {
 		return nil, err
@@ -71,9 +71,9 @@ func (s *Scanner) Peek(n int) ([]byte, error) {
 	return s.rest[:min(n, len(s.rest))], nil
 }
 
-// Next fills b with the next rows, reusing its memory. It waits for a full block, a full batch or the end of the
-// text. At the end it gives io.EOF, or the reader's own error, wrapped: then the unterminated last row was dropped, and
-// every complete row before it was given. A batch and an error never come together.
+// Next fills b with the next rows, reusing its memory. It waits for a full block, a full batch or the end
+// of the text. At the end it gives io.EOF, or the reader's own error, wrapped: then the unterminated last
+// row was dropped, and every complete row before it was given. A batch and an error never come together.
 func (s *Scanner) Next(b *Batch) error {
 	if err := s.start(); err != nil {
 		return err

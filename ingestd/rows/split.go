@@ -61,8 +61,8 @@ func splitPlain(cells [][]byte, text []byte, sep byte) [][]byte {
 	}
 }
 
-// quoted gives the cell whose text starts at i, behind its opening quote, and the place behind its closing quote (-1:
-// there is none).
+// quoted gives the cell whose text starts at i, behind its opening quote, and the place behind its closing
+// quote (-1: there is none).
 func (b *Batch) quoted(text []byte, i int, multi bool) (cell []byte, next int) {
 	j := bytes.IndexByte(text[i:], '"')
 	if j < 0 {

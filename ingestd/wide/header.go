@@ -30,8 +30,8 @@ type column struct {
 	conversion metric.Conversion
 }
 
-// Match tells whether a header is of this dialect: it has a time and at least one metric that the catalogue knows.
-// One in the words of nvidia-smi (utilization.gpu [%]) is not.
+// Match tells whether a header is of this dialect: it has a time and at least one metric that the catalogue
+// knows. One in the words of nvidia-smi (utilization.gpu [%]) is not.
 func Match(header [][]byte) bool {
 	time, known := false, false
 	for _, c := range spell(header) {

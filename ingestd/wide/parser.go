@@ -17,7 +17,8 @@ type Parser struct {
 	table   *dialect.Identities
 }
 
-// New reads the header. An error refuses the file: it says which column is missing or there twice, and what to do.
+// New reads the header. An error refuses the file: it says which column is missing or there twice, and what
+// to do.
 func New(header [][]byte, opt dialect.Options) (*Parser, error) {
 	columns, time, err := read(header, opt)
 	if err != nil {

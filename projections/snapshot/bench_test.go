@@ -8,8 +8,8 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// BenchmarkSaveToWatch is the way of a change from Save to a reader of Watch: with its offsets, as collectors save, and
-// alone, when the reader has to learn from etcd that no offsets are coming.
+// BenchmarkSaveToWatch is the way of a change from Save to a reader of Watch: with its offsets, as
+// collectors save, and alone, when the reader has to learn from etcd that no offsets are coming.
 func BenchmarkSaveToWatch(b *testing.B) {
 	for name, with := range map[string]bool{"with offsets": true, "live alone": false} {
 		b.Run(name, func(b *testing.B) {

@@ -53,8 +53,8 @@ func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks [
 	return puts, nil
 }
 
-// pieces splits a series that is too large for one value; which records are together does not matter. An empty series has
-// no pieces.
+// pieces splits a series that is too large for one value; which records are together does not matter. An
+// empty series has no pieces.
 func pieces(series projections.Series) []piece {
 	if series.Records() == 0 {
 		return nil

@@ -1,13 +1,14 @@
 // Package snapshot keeps projections in etcd.
 //
-// In: a host's models, the position they reflect, guards. Out: the same later, and changes to follow. It never folds, and
-// never lets two partitions write one key.
+// In: a host's models, the position they reflect, guards. Out: the same later, and changes to follow. It
+// never folds, and never lets two partitions write one key.
 //
-// Every key belongs to one host, so to one partition and one owner. All writes are puts of whole values and carry the
-// owner's guards: doing one twice changes nothing, so an unclear answer is simply asked again, and an owner that has
-// lost its claim can write nothing at all. Offsets are in the last transaction of what they cover, so a commit cut off in
-// the middle is folded again, which models that are sets do not notice.
+// Every key belongs to one host, so to one partition and one owner. All writes are puts of whole values and
+// carry the owner's guards: doing one twice changes nothing, so an unclear answer is simply asked again,
+// and an owner that has lost its claim can write nothing at all. Offsets are in the last transaction of
+// what they cover, so a commit cut off in the middle is folded again, which models that are sets do not
+// notice.
 //
-// A reader loads a generation at one position and follows it from there. Between the two is no gap and no overlap,
-// because the load reads that very revision; etcd's compaction only makes either start again.
+// A reader loads a generation at one position and follows it from there. Between the two is no gap and no
+// overlap, because the load reads that very revision; etcd's compaction only makes either start again.
 package snapshot

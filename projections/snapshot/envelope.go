@@ -51,7 +51,8 @@ func newCodec() codec {
 	return codec{enc, dec}
 }
 
-// pack makes a stored value. Compressing is for what is read seldom; what does not shrink by an eighth stays plain.
+// pack makes a stored value. Compressing is for what is read seldom; what does not shrink by an eighth
+// stays plain.
 func (c codec) pack(e envelope, model []byte, compress bool) []byte {
 	if len(e.upload) > maxUpload {
 		e.upload = e.upload[:maxUpload]

@@ -15,14 +15,15 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// ModelVersion counts up whenever the stored bytes of the models, or what they mean, change: another version folds into
-// a generation of its own.
+// ModelVersion counts up whenever the stored bytes of the models, or what they mean, change: another
+// version folds into a generation of its own.
 const ModelVersion = 1
 
 // State says what a generation is for.
 type State string
 
-// A generation goes from building to complete to active to retired; the first one of a cluster begins as active.
+// A generation goes from building to complete to active to retired; the first one of a cluster begins as
+// active.
 const (
 	Building State = "building"
 	Complete State = "complete"
@@ -37,8 +38,8 @@ type GenerationInfo struct {
 	CreatedAt    time.Time `json:"created_at"`
 }
 
-// Active gives the active generation, creating the first one if there is none: all that try at once get the same. WatchActive
-// follows it.
+// Active gives the active generation, creating the first one if there is none: all that try at once get the
+// same. WatchActive follows it.
 func (s *Store) Active(ctx context.Context) (projections.Generation, error) {
 	name := newGeneration()
 	info, err := json.Marshal(GenerationInfo{ModelVersion: ModelVersion, State: Active, CreatedAt: time.Now().UTC()})
@@ -96,8 +97,9 @@ func (s *Store) Generations(ctx context.Context) (map[projections.Generation]Gen
 	return all, nil
 }
 
-// WatchActive gives the active generation, now and whenever it changes; as long as there is none, it waits. It survives
-// compaction and the loss of etcd, and ends when ctx does, or with an error that waiting does not mend.
+// WatchActive gives the active generation, now and whenever it changes; as long as there is none, it waits.
+// It survives compaction and the loss of etcd, and ends when ctx does, or with an error that waiting does
+// not mend.
 func (s *Store) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
 	return func(yield func(projections.Generation, error) bool) {
 		var last projections.Generation

@@ -18,8 +18,8 @@ import (
 //	projections/{cluster}/{generation}/live/{partition}/{host}
 //	projections/{cluster}/{generation}/series/{partition}/{window}/{host}/{chunk}
 //
-// Names and partitions are written as in event keys (events.Escape), so no name holds a slash; a window is its start as
-// hour, such as 20250718T20, so windows sort by time.
+// Names and partitions are written as in event keys (events.Escape), so no name holds a slash; a window is
+// its start as hour, such as 20250718T20, so windows sort by time.
 type keys struct{ cfg events.Config }
 
 // The kinds of models, in the order of their keys: a range from identity to behind live leaves series out.
@@ -95,8 +95,8 @@ func (k keys) window(g projections.Generation, p events.Partition, w projections
 	return k.partition(g, kindSeries, p) + windowName(w) + "/" + events.Escape(string(host)) + "/"
 }
 
-// chunk names a chunk by its first record's time and a hash of its records. So the same records always come under the
-// same key, whoever writes them and however often, and others never do.
+// chunk names a chunk by its first record's time and a hash of its records. So the same records always come
+// under the same key, whoever writes them and however often, and others never do.
 func (k keys) chunk(g projections.Generation, p events.Partition, c Chunk, first events.Timestamp, hash [16]byte) string {
 	return fmt.Sprintf("%s%011x-%x", k.window(g, p, c.Window, c.Host), int64(first-c.Window.Start()), hash)
 }

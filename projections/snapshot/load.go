@@ -27,8 +27,9 @@ type Partition struct {
 	Offsets projections.Offsets
 }
 
-// LoadPartition reads live, identity and offsets of a partition; hosts come by name. Read it after claiming: from then on nobody else
-// writes it. A value that cannot be read is a *DamagedError, since folding on from half a host would lose the rest.
+// LoadPartition reads live, identity and offsets of a partition; hosts come by name. Read it after
+// claiming: from then on nobody else writes it. A value that cannot be read is a *DamagedError, since
+// folding on from half a host would lose the rest.
 func (s *Store) LoadPartition(ctx context.Context, g projections.Generation, p events.Partition) (Partition, error) {
 	var part Partition
 	kv, rev, err := s.get(ctx, s.keys.offset(g, p))
@@ -62,9 +63,9 @@ func (s *Store) LoadPartition(ctx context.Context, g projections.Generation, p e
 	return part, nil
 }
 
-// Load reads all live, identity models and offsets of a generation and the position that they reflect: exactly that one,
-// so a Watch after it gives what follows and nothing else. Hosts come by partition and name. A value that cannot
-// be read is reported and left out.
+// Load reads all live, identity models and offsets of a generation and the position that they reflect:
+// exactly that one, so a Watch after it gives what follows and nothing else. Hosts come by partition and
+// name. A value that cannot be read is reported and left out.
 func (s *Store) Load(ctx context.Context, g projections.Generation) (projections.Batch, error) {
 	for {
 		b, err := s.loadOnce(ctx, g)
@@ -104,8 +105,8 @@ func (s *Store) loadOnce(ctx context.Context, g projections.Generation) (project
 	return projections.Batch{At: s.at(rev), Hosts: slices.Concat(parts...), Offsets: offsets}, nil
 }
 
-// readHosts reads the models of a partition, in pages, at rev or (0) as they are when each page is read. Hosts come by
-// name. Values that cannot be read are left out and listed.
+// readHosts reads the models of a partition, in pages, at rev or (0) as they are when each page is read.
+// Hosts come by name. Values that cannot be read are left out and listed.
 func (s *Store) readHosts(ctx context.Context, g projections.Generation, p events.Partition, rev int64) (stored []projections.Stored, damaged []error, err error) {
 	hosts := make(map[events.HostID]*projections.Stored)
 	for _, kind := range []string{kindIdentity, kindLive} {

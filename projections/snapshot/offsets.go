@@ -13,7 +13,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// offsetsValue is the stored form of Offsets. Epoch and cluster are hexadecimal text, since JSON numbers lose digits.
+// offsetsValue is the stored form of Offsets. Epoch and cluster are hexadecimal text, since JSON numbers
+// lose digits.
 type offsetsValue struct {
 	Epoch   string             `json:"epoch"`
 	Cluster string             `json:"cluster"`
@@ -33,7 +34,8 @@ func (s *Store) packOffsets(o projections.Offsets) ([]byte, error) {
 	})
 }
 
-// unpackOffsets keeps the epoch and cluster that are stored, so that whoever reads on from them notices another log.
+// unpackOffsets keeps the epoch and cluster that are stored, so that whoever reads on from them notices
+// another log.
 func unpackOffsets(kv *mvccpb.KeyValue) (projections.Offsets, error) {
 	var v offsetsValue
 	err := json.Unmarshal(kv.Value, &v)

@@ -18,21 +18,22 @@ import (
 // serial counts watches, so that each gets a stream of its own.
 type serial struct{ n atomic.Int64 }
 
-// ownStream makes ctx select a stream that no other watch of the client is on: what etcd tells of progress then depends
-// on this one's watches alone, and no other slow watch is in front of it.
+// ownStream makes ctx select a stream that no other watch of the client is on: what etcd tells of progress
+// then depends on this one's watches alone, and no other slow watch is in front of it.
 func (s *serial) ownStream(ctx context.Context) context.Context {
 	ctx = clientv3.WithRequireLeader(ctx)
 	return metadata.AppendToOutgoingContext(ctx, "projections-watch", strconv.FormatInt(s.n.Add(1), 10))
 }
 
-// How soon etcd is asked for its progress once one source is ahead of the other; without an answer the pause doubles.
+// How soon etcd is asked for its progress once one source is ahead of the other; without an answer the
+// pause doubles.
 const (
 	minUneven = 2 * time.Millisecond
 	maxUneven = 64 * time.Millisecond
 )
 
-// pump moves what etcd says of both sources into q until one of them ends. It does nothing else, because etcd's client
-// buffers without bound for whoever is slow.
+// pump moves what etcd says of both sources into q until one of them ends. It does nothing else, because
+// etcd's client buffers without bound for whoever is slow.
 type pump struct {
 	store *Store
 	q     *queue
@@ -82,8 +83,8 @@ func (pm *pump) run(ctx context.Context, g projections.Generation, after int64) 
 	}
 }
 
-// start opens both watches. They begin at the last revision that the reader has, not after it: etcd tells no progress to
-// a watch that begins in the future.
+// start opens both watches. They begin at the last revision that the reader has, not after it: etcd tells
+// no progress to a watch that begins in the future.
 func (pm *pump) start(ctx context.Context, g projections.Generation, after int64) (models, offsets clientv3.WatchChan) {
 	opts := func(end string) []clientv3.OpOption {
 		return []clientv3.OpOption{
@@ -142,8 +143,8 @@ func (pm *pump) check(resp *clientv3.WatchResponse) error {
 	return nil
 }
 
-// schedule tells when to ask for progress: soon after one source got ahead of the other, however much comes meanwhile, else
-// when it has been quiet.
+// schedule tells when to ask for progress: soon after one source got ahead of the other, however much comes
+// meanwhile, else when it has been quiet.
 func (pm *pump) schedule(answered bool) {
 	switch {
 	case pm.upto[fromModels] == pm.upto[fromOffsets]:

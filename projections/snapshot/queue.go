@@ -9,8 +9,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// arrival is what one answer of a watch brought: changes, and how far its source has been told with them. Without changes it
-// is word that etcd is there and that nothing else came.
+// arrival is what one answer of a watch brought: changes, and how far its source has been told with them.
+// Without changes it is word that etcd is there and that nothing else came.
 type arrival struct {
 	source  source
 	changes []*clientv3.Event
@@ -26,8 +26,9 @@ const (
 	sources
 )
 
-// queue is between the goroutine that hears etcd and the reader of a Watch. It is bounded by the bytes that were put and
-// not yet released; when there are none it takes one arrival of any size. One goroutine puts, one takes and releases.
+// queue is between the goroutine that hears etcd and the reader of a Watch. It is bounded by the bytes that
+// were put and not yet released; when there are none it takes one arrival of any size. One goroutine puts,
+// one takes and releases.
 type queue struct {
 	bound int
 	ready chan struct{} // holds a token when something may have changed

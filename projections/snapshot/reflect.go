@@ -8,12 +8,13 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// resync is how long a small range is watched before it is listed again, so that a watch that went silent cannot mislead for longer.
+// resync is how long a small range is watched before it is listed again, so that a watch that went silent
+// cannot mislead for longer.
 const resync = 30 * time.Second
 
-// reflect keeps its caller informed of a small range of keys: see gets all of its keys as puts, then every change, and all again
-// whenever the watch had to be started anew. It ends when see returns false, when ctx ends, or with an error that
-// waiting does not mend.
+// reflect keeps its caller informed of a small range of keys: see gets all of its keys as puts, then every
+// change, and all again whenever the watch had to be started anew. It ends when see returns false, when ctx
+// ends, or with an error that waiting does not mend.
 func (s *Store) reflect(ctx context.Context, from, end string, see func([]*clientv3.Event) (bool, error)) error {
 	for {
 		goOn, err := s.reflectOnce(ctx, from, end, see)
@@ -26,7 +27,8 @@ func (s *Store) reflect(ctx context.Context, from, end string, see func([]*clien
 	}
 }
 
-// reflectOnce lists, then watches for resync or until the watch ends. It is false when its caller has had enough.
+// reflectOnce lists, then watches for resync or until the watch ends. It is false when its caller has had
+// enough.
 func (s *Store) reflectOnce(ctx context.Context, from, end string, see func([]*clientv3.Event) (bool, error)) (bool, error) {
 	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, from, clientv3.WithRange(end))

@@ -18,8 +18,8 @@ const (
 	maxPause       = time.Second
 )
 
-// retry asks again until an answer comes that another attempt would not change, or ctx ends. That is safe for all that
-// this package asks: reads, and puts of the same values under the same guards.
+// retry asks again until an answer comes that another attempt would not change, or ctx ends. That is safe
+// for all that this package asks: reads, and puts of the same values under the same guards.
 func retry[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		v, err := attempt(ctx, try)
@@ -49,5 +49,6 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// temporary tells whether another attempt may be answered otherwise. A store that is full is such: retention makes room.
+// temporary tells whether another attempt may be answered otherwise. A store that is full is such:
+// retention makes room.
 func temporary(err error) bool { return events.Temporary(err) || errors.Is(err, rpctypes.ErrNoSpace) }

@@ -12,8 +12,9 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Commit is what one Save writes. It may span several transactions; identities go first, then live, then chunks, and Offsets in the
-// last one, so that an offset never runs ahead of what it covers. Each transaction carries the guards.
+// Commit is what one Save writes. It may span several transactions; identities go first, then live, then
+// chunks, and Offsets in the last one, so that an offset never runs ahead of what it covers. Each
+// transaction carries the guards.
 type Commit struct {
 	Live     map[events.HostID]*projections.Live
 	Identity map[events.HostID]*projections.Identity
@@ -37,10 +38,10 @@ type put struct {
 
 func (p put) size() int { return len(p.key) + len(p.value) }
 
-// Save writes a commit under guards. An unclear answer is asked again until ctx ends. ErrFenced means that the guards do not
-// hold (any more): what earlier transactions of the commit wrote stays, the failing one and those after it write
-// nothing. After any other error some of the commit may be there, and saving it again does no harm. Offsets that
-// are behind those written before are ErrBackwards.
+// Save writes a commit under guards. An unclear answer is asked again until ctx ends. ErrFenced means that
+// the guards do not hold (any more): what earlier transactions of the commit wrote stays, the failing one
+// and those after it write nothing. After any other error some of the commit may be there, and saving it
+// again does no harm. Offsets that are behind those written before are ErrBackwards.
 func (s *Store) Save(ctx context.Context, g projections.Generation, p events.Partition, c Commit, guards ...clientv3.Cmp) error {
 	at := slot{g, p}
 	if err := s.checkForward(at, c.Offsets); err != nil {
@@ -161,8 +162,8 @@ func (s *Store) write(ctx context.Context, puts []put, guards []clientv3.Cmp) er
 	return nil
 }
 
-// checkForward refuses offsets behind those that went through this store; what other owners wrote is known once the
-// partition was loaded. Positions of another log cannot be compared.
+// checkForward refuses offsets behind those that went through this store; what other owners wrote is known
+// once the partition was loaded. Positions of another log cannot be compared.
 func (s *Store) checkForward(at slot, o *projections.Offsets) error {
 	if o == nil {
 		return nil

@@ -21,8 +21,8 @@ type WindowSeries struct {
 	Series projections.Series
 }
 
-// Series reads and unites the chunks of windows of one host, linearizably; in the order of the argument. Windows without chunks are
-// left out.
+// Series reads and unites the chunks of windows of one host, linearizably; in the order of the argument.
+// Windows without chunks are left out.
 func (s *Store) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) ([]WindowSeries, error) {
 	var all []WindowSeries
 	for some := range slices.Chunk(windows, maxRanges) {

@@ -12,8 +12,8 @@ import (
 // errSwitched ends a wait in a generation that is not the active one any more.
 var errSwitched = errors.New("another generation is active")
 
-// WaitVisible is WaitEach in the active generation: when another one becomes active meanwhile, in that. As long as there
-// is none, it waits for one.
+// WaitVisible is WaitEach in the active generation: when another one becomes active meanwhile, in that. As
+// long as there is none, it waits for one.
 func (s *Store) WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error {
 	for g, err := range s.WatchActive(ctx) {
 		if err != nil {

@@ -12,8 +12,9 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// WatchOffsets gives the offsets of all partitions of a generation that have some, then those that change. It survives
-// compaction and the loss of etcd, and ends when ctx does, or with an error that waiting does not mend.
+// WatchOffsets gives the offsets of all partitions of a generation that have some, then those that change.
+// It survives compaction and the loss of etcd, and ends when ctx does, or with an error that waiting does
+// not mend.
 func (s *Store) WatchOffsets(ctx context.Context, g projections.Generation) iter.Seq2[map[events.Partition]projections.Offsets, error] {
 	return func(yield func(map[events.Partition]projections.Offsets, error) bool) {
 		from := s.keys.offsets(g)

@@ -13,15 +13,17 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Watch follows live, identity and offsets of a generation after a position, such as that of a Load. Batches are whole
-// transactions, one each, in order of their position; one without changes is progress: nothing up to its position will
-// come any more. So a reader may always go on from the last position that it was given. Progress comes every few
-// Config.Progress at least, with the same position again while nothing is written: etcd is there, and there is no more.
+// Watch follows live, identity and offsets of a generation after a position, such as that of a Load.
+// Batches are whole transactions, one each, in order of their position; one without changes is progress:
+// nothing up to its position will come any more. So a reader may always go on from the last position that
+// it was given. Progress comes every few Config.Progress at least, with the same position again while
+// nothing is written: etcd is there, and there is no more.
 //
-// The sequence ends with an error; events.ErrCompacted, events.ErrOverflow (the reader was too slow for Config.WatchBytes) and
-// events.ErrForeign (etcd is another one, or was set back) mean Load again; after others, Watch on from the last position. A
-// host is Removed when one of its keys was deleted and none written. A value that cannot be read is reported and left out.
-// Leaving the sequence ends the watch, and its goroutine has ended by then.
+// The sequence ends with an error; events.ErrCompacted, events.ErrOverflow (the reader was too slow for
+// Config.WatchBytes) and events.ErrForeign (etcd is another one, or was set back) mean Load again; after
+// others, Watch on from the last position. A host is Removed when one of its keys was deleted and none
+// written. A value that cannot be read is reported and left out. Leaving the sequence ends the watch, and
+// its goroutine has ended by then.
 func (s *Store) Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error] {
 	return func(yield func(projections.Batch, error) bool) {
 		give := func(b projections.Batch) bool { return yield(b, nil) }
@@ -102,8 +104,9 @@ func (s *Store) putChange(b *projections.Batch, hosts map[events.HostID]*project
 	return nil
 }
 
-// merger unites the two sources of a Watch in order of revision. What one source has told is given only when the other
-// has told as much: then a batch is a whole transaction, and everything up to its position has been given.
+// merger unites the two sources of a Watch in order of revision. What one source has told is given only
+// when the other has told as much: then a batch is a whole transaction, and everything up to its position
+// has been given.
 type merger struct {
 	waiting [sources][]*clientv3.Event
 	upto    [sources]int64
@@ -116,8 +119,8 @@ func (m *merger) add(a arrival) {
 	m.upto[a.source], m.alive = a.upto, true
 }
 
-// ripe gives the changes of each revision that both sources have told of, and at last, without changes, the position
-// that both have reached, when that is further, or when there was nothing else.
+// ripe gives the changes of each revision that both sources have told of, and at last, without changes, the
+// position that both have reached, when that is further, or when there was nothing else.
 func (m *merger) ripe() iter.Seq2[int64, []*clientv3.Event] {
 	reached := min(m.upto[fromModels], m.upto[fromOffsets])
 	return func(yield func(int64, []*clientv3.Event) bool) {

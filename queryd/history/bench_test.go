@@ -8,7 +8,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// BenchmarkDay reads one GPU's day, a reading of ten metrics every ten seconds, on a host of eight GPUs; reading etcd is not part of it.
+// BenchmarkDay reads one GPU's day, a reading of ten metrics every ten seconds, on a host of eight GPUs;
+// reading etcd is not part of it.
 func BenchmarkDay(b *testing.B) {
 	f := newFleet()
 	for g := range 8 {

@@ -8,8 +8,9 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Cursor is an opaque place between two entries; a page that starts there goes on exactly behind the last one. It also holds
-// the range of its query, so that times relative to now do not move from page to page, and a digest of the filter.
+// Cursor is an opaque place between two entries; a page that starts there goes on exactly behind the last
+// one. It also holds the range of its query, so that times relative to now do not move from page to page,
+// and a digest of the filter.
 type Cursor string
 
 // cursor is what a Cursor says.

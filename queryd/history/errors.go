@@ -3,7 +3,8 @@ package history
 import "errors"
 
 var (
-	// ErrCursor refuses a cursor that is not ours, or that belongs to a query with another filter, order or range.
+	// ErrCursor refuses a cursor that is not ours, or that belongs to a query with another filter, order or
+	// range.
 	ErrCursor = errors.New("cursor does not belong to this query; start again without it")
 	// ErrLimit refuses a page size.
 	ErrLimit = errors.New("limit takes 1 to 10000")

@@ -1,7 +1,8 @@
 // Package history answers what was: entries of a time range, from the stored series.
 //
-// In: a Query and the hosts of the current view. Out: a page of entries and where the next one starts. It never folds, and
-// never reads more of the stored windows than a page's end needs, give or take one group of them.
+// In: a Query and the hosts of the current view. Out: a page of entries and where the next one starts. It
+// never folds, and never reads more of the stored windows than a page's end needs, give or take one group
+// of them.
 package history
 
 import (
@@ -34,7 +35,8 @@ func New(r reader, lg *slog.Logger) *History {
 	return &History{reader: r, lg: lg}
 }
 
-// Query asks for entries. From and To are inclusive and count only with HasFrom and HasTo. Limit is 1 to MaxLimit.
+// Query asks for entries. From and To are inclusive and count only with HasFrom and HasTo. Limit is 1 to
+// MaxLimit.
 type Query struct {
 	Hosts    []events.HostID // empty: all
 	GPUs     []events.GPUID  // empty: all; "host:index" means the GPU that has that index there now, wherever it was before
@@ -42,8 +44,8 @@ type Query struct {
 	From, To events.Timestamp
 	HasFrom  bool
 	HasTo    bool
-	// Moving says that From or To were said relative to now. Then the range of the first page holds for all that follow it
-	// by cursor; else a cursor is refused when the range differs from its own.
+	// Moving says that From or To were said relative to now. Then the range of the first page holds for all
+	// that follow it by cursor; else a cursor is refused when the range differs from its own.
 	Moving bool
 	Oldest bool // oldest first; default newest first
 	Limit  int
@@ -59,9 +61,9 @@ type Page struct {
 	Next    Cursor
 }
 
-// Telemetry answers q from the given view. The order is (At, Host, Entity), descending unless q.Oldest. ErrCursor refuses a
-// cursor that is not ours or of another query. Records that are folded between two pages appear on the later one when they belong
-// behind its start, and never shift what is on it.
+// Telemetry answers q from the given view. The order is (At, Host, Entity), descending unless q.Oldest.
+// ErrCursor refuses a cursor that is not ours or of another query. Records that are folded between two
+// pages appear on the later one when they belong behind its start, and never shift what is on it.
 func (h *History) Telemetry(ctx context.Context, s *live.State, q Query) (Page, error) {
 	if q.Limit < 1 || q.Limit > MaxLimit {
 		return Page{}, fmt.Errorf("asking for %d entries: %w", q.Limit, ErrLimit)

@@ -27,7 +27,8 @@ func gpu(host, index int) events.Identity {
 	return events.Identity{UUID: fmt.Sprintf("GPU-%02d-%d", host, index), Index: fmt.Sprint(index)}
 }
 
-// random makes a fleet of few hosts and GPUs whose records lie in runs of windows with gaps; many share their instant.
+// random makes a fleet of few hosts and GPUs whose records lie in runs of windows with gaps; many share
+// their instant.
 func random(r *rand.Rand) *fleet {
 	f := newFleet()
 	for h := range 4 {

@@ -6,8 +6,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// pick keeps the n entries that come first in the wanted order, of all it is offered, and so bounds the memory of a page.
-// Safe for concurrent use.
+// pick keeps the n entries that come first in the wanted order, of all it is offered, and so bounds the
+// memory of a page. Safe for concurrent use.
 type pick struct {
 	oldest bool
 	n      int
@@ -49,8 +49,8 @@ func (p *pick) filter(f projections.EntryFilter) projections.EntryFilter {
 	return f
 }
 
-// offer takes entries in, which are in the wanted order and which the caller no longer touches. What is outside the range or was on an
-// earlier page is dropped.
+// offer takes entries in, which are in the wanted order and which the caller no longer touches. What is
+// outside the range or was on an earlier page is dropped.
 func (p *pick) offer(entries []projections.Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

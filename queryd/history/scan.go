@@ -24,8 +24,9 @@ type scan struct {
 	pick       *pick
 }
 
-// run walks the windows from the wanted end, a group at a time. A group is as large as the page's end seems to need, judged by
-// how much the windows before gave: many for a GPU that reports once an hour, one for a fleet.
+// run walks the windows from the wanted end, a group at a time. A group is as large as the page's end seems
+// to need, judged by how much the windows before gave: many for a GPU that reports once an hour, one for a
+// fleet.
 func (s *scan) run(ctx context.Context) error {
 	var group []projections.Window
 	size, seen := 1, 0

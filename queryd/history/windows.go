@@ -9,8 +9,8 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// windows gives the windows of a range in which at least one host has records, from the end that is wanted first. It
-// takes time by the runs of windows, not by the range.
+// windows gives the windows of a range in which at least one host has records, from the end that is wanted
+// first. It takes time by the runs of windows, not by the range.
 func windows(hosts []*live.Host, s span, oldest bool) iter.Seq[projections.Window] {
 	return func(yield func(projections.Window) bool) {
 		if s.empty() {

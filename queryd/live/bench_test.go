@@ -10,7 +10,8 @@ import (
 	"telemetry-pipeline/queryd/live/livetest"
 )
 
-// fleetOf stores a fleet of hosts with 8 GPUs and 10 metrics each, and gives what a new reading of a host's 8 GPUs stores.
+// fleetOf stores a fleet of hosts with 8 GPUs and 10 metrics each, and gives what a new reading of a host's
+// 8 GPUs stores.
 func fleetOf(b *testing.B, hosts int) (v *view, batch func(n int) projections.Batch) {
 	b.Helper()
 	facts := livetest.Facts()
@@ -54,7 +55,8 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-// BenchmarkFanOut publishes a change of 8 GPUs of 10,000 to 10,000 subscribers of everything, each of whom reads it.
+// BenchmarkFanOut publishes a change of 8 GPUs of 10,000 to 10,000 subscribers of everything, each of whom
+// reads it.
 func BenchmarkFanOut(b *testing.B) {
 	v, batch := fleetOf(b, 1250)
 	facts := livetest.Facts()

@@ -6,8 +6,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// change is what one stored change did to the view: the GPUs some of whose readings changed at that position, and those that left.
-// It holds no change that no reader could see. Immutable.
+// change is what one stored change did to the view: the GPUs some of whose readings changed at that
+// position, and those that left. It holds no change that no reader could see. Immutable.
 type change struct {
 	place            // of the view after it (not the State itself: changes outlive it)
 	entries []*entry // by (host, id); their marks at the position are what changed
@@ -51,8 +51,9 @@ func update(p place, items []Item, gone []events.GPUID) *Message {
 	return &Message{Kind: Update, Token: p.token, At: p.at, Folded: p.folded, Items: items, Removed: gone}
 }
 
-// removed gives the GPUs that a reader with filter f must forget, sorted. One that only moved stays known to a reader of all hosts;
-// to others it may have been out of sight for a while, so they begin anew with it.
+// removed gives the GPUs that a reader with filter f must forget, sorted. One that only moved stays known
+// to a reader of all hosts; to others it may have been out of sight for a while, so they begin anew with
+// it.
 func removed(all []left, f *filter) []events.GPUID {
 	var out []events.GPUID
 	for _, l := range all {

@@ -14,8 +14,9 @@
 //   - EventsMode gives every change in a queue bounded by bytes; a reader that lets it fill is told at half
 //     and ended with ErrSlow when it is full.
 //
-// How it works: the goroutine of Run folds each stored change into a new State (state.go, view.go) and finds what
-// changed (entry.go, change.go). Subscribers with the same filter, mode and rate form a group (group.go). In LatestMode a
-// group shares an edition of a State (edition.go), from which each reader takes what is newer than its own position;
-// readers at the same position share one Message, and one encoding of it.
+// How it works: the goroutine of Run folds each stored change into a new State (state.go, view.go) and
+// finds what changed (entry.go, change.go). Subscribers with the same filter, mode and rate form a group
+// (group.go). In LatestMode a group shares an edition of a State (edition.go), from which each reader takes
+// what is newer than its own position; readers at the same position share one Message, and one encoding of
+// it.
 package live

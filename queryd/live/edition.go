@@ -10,7 +10,8 @@ import (
 // snapshotItems is how many items a part of a snapshot holds.
 const snapshotItems = 512
 
-// position is how far a reader is: in the era-th generation that this process served, at a revision. Within one process eras, and positions within an era, only grow.
+// position is how far a reader is: in the era-th generation that this process served, at a revision. Within
+// one process eras, and positions within an era, only grow.
 type position struct {
 	era int
 	at  int64
@@ -52,8 +53,8 @@ func (e *edition) update(from position) *Message {
 // follows tells whether update can tell all that changed after a position.
 func (e *edition) follows(from position) bool { return e.after(from) >= e.state.kept }
 
-// after is the position after which a reader wants the changes. One of an earlier era wants those of the switches since in any
-// case, the first of which may have been at the very position it knows.
+// after is the position after which a reader wants the changes. One of an earlier era wants those of the
+// switches since in any case, the first of which may have been at the very position it knows.
 func (e *edition) after(from position) int64 {
 	if from.era < len(e.state.eras) {
 		return min(from.at, e.state.eras[from.era]-1)

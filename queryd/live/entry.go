@@ -23,8 +23,9 @@ type left struct {
 	whole bool
 }
 
-// advance gives the entry that follows old (nil: none) when its GPU is as in gpu at a position, and old itself when nothing
-// differs. A GPU that moved or lost readings is marked as a whole, so that a reader can begin anew with it.
+// advance gives the entry that follows old (nil: none) when its GPU is as in gpu at a position, and old
+// itself when nothing differs. A GPU that moved or lost readings is marked as a whole, so that a reader can
+// begin anew with it.
 func advance(old *entry, gpu *projections.GPU, at int64) (e *entry, gone *left) {
 	if old == nil {
 		return fresh(gpu, at), nil

@@ -84,8 +84,8 @@ func (f *filter) metric(name string) bool {
 	return ok
 }
 
-// pick gives the readings whose metric is selected and that changed after a position; marks stand beside them. When all
-// are picked it gives readings itself.
+// pick gives the readings whose metric is selected and that changed after a position; marks stand beside
+// them. When all are picked it gives readings itself.
 func (f *filter) pick(readings []projections.Latest, marks []int64, after int64) []projections.Latest {
 	n := 0
 	for i := range readings {
@@ -105,7 +105,8 @@ func (f *filter) pick(readings []projections.Latest, marks []int64, after int64)
 	return out
 }
 
-// of gives the selected GPUs of a State by (host, id). It looks up what the filter names, and walks only where it must.
+// of gives the selected GPUs of a State by (host, id). It looks up what the filter names, and walks only
+// where it must.
 func (f *filter) of(s *State) iter.Seq[*entry] {
 	switch {
 	case len(f.gpus) > 0:

@@ -9,8 +9,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// group is the subscriptions with the same filter, mode and rate. The hub's lock guards it, but for edition, which
-// members read on their own.
+// group is the subscriptions with the same filter, mode and rate. The hub's lock guards it, but for
+// edition, which members read on their own.
 type group struct {
 	key     string
 	filter  *filter

@@ -49,8 +49,8 @@ type published struct {
 	next  chan struct{}
 }
 
-// New makes a hub; Run starts it. log and facts are the log's; without a log, positions are those that are stored, and stay
-// behind where a partition has no events.
+// New makes a hub; Run starts it. log and facts are the log's; without a log, positions are those that are
+// stored, and stay behind where a partition has no events.
 func New(cfg Config, src source, log unreader, facts events.Facts, lg *slog.Logger) (*Hub, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -98,8 +98,8 @@ func (h *Hub) Heartbeat() time.Duration { return h.cfg.Heartbeat }
 // State gives the current view; never nil, empty before the first load. It is immutable and may be kept.
 func (h *Hub) State() *State { return h.current.Load().state }
 
-// Wait blocks until everything up to rev is folded (live and series) and in the view, and gives that State. A rev of another log is
-// events.ErrForeign; the end of ctx its cause, and the end of the hub ErrClosed.
+// Wait blocks until everything up to rev is folded (live and series) and in the view, and gives that State.
+// A rev of another log is events.ErrForeign; the end of ctx its cause, and the end of the hub ErrClosed.
 func (h *Hub) Wait(ctx context.Context, rev events.Revision) (*State, error) {
 	own := events.Revision{Epoch: h.facts.Epoch, Cluster: h.facts.Cluster}
 	if rev != (events.Revision{}) && !rev.SameLog(own) {
@@ -121,8 +121,8 @@ func (h *Hub) Wait(ctx context.Context, rev events.Revision) (*State, error) {
 	}
 }
 
-// publish makes a State the current one and tells subscribers what changed. When the State begins a generation, positions of
-// the one before can no longer be resumed.
+// publish makes a State the current one and tells subscribers what changed. When the State begins a
+// generation, positions of the one before can no longer be resumed.
 func (h *Hub) publish(s *State, c *change, begins bool) {
 	prev := h.replace(s, c, begins)
 	close(prev.next)
@@ -180,7 +180,8 @@ func (h *Hub) queue(sub *Subscription, m *Message, size int) {
 	}
 }
 
-// tick gives a new edition to the groups whose time has come, and tells when the next one's comes (zero: none waits).
+// tick gives a new edition to the groups whose time has come, and tells when the next one's comes (zero:
+// none waits).
 func (h *Hub) tick(now time.Time) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -39,8 +39,9 @@ type Message struct {
 	encoded encodings
 }
 
-// Item is a GPU's changed readings (all of them in a Snapshot). Values are absolute, so applying one again does no harm. A
-// message's Removed is applied before its Items: a GPU in both is there anew, with all of its readings.
+// Item is a GPU's changed readings (all of them in a Snapshot). Values are absolute, so applying one again
+// does no harm. A message's Removed is applied before its Items: a GPU in both is there anew, with all of
+// its readings.
 type Item struct {
 	GPU      events.GPUID
 	Part     string

@@ -17,9 +17,9 @@ import (
 	"telemetry-pipeline/queryd/live/livetest"
 )
 
-// TestClientsEndEqualToTheView lets clients with any filter, mode, pace and connection follow a fleet to which anything happens. However
-// it falls, a client that applies what it is given ends with exactly what the view holds for it, and the view
-// with what a fresh load gives.
+// TestClientsEndEqualToTheView lets clients with any filter, mode, pace and connection follow a fleet to
+// which anything happens. However it falls, a client that applies what it is given ends with exactly what
+// the view holds for it, and the view with what a fresh load gives.
 func TestClientsEndEqualToTheView(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

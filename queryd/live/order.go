@@ -9,7 +9,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// orderGPU is the order of State.GPUs: host, index as a number, index as text (for what is no number, behind the numbers), id.
+// orderGPU is the order of State.GPUs: host, index as a number, index as text (for what is no number,
+// behind the numbers), id.
 func orderGPU(a, b *projections.GPU) int {
 	if c := cmp.Compare(a.Host, b.Host); c != 0 {
 		return c

@@ -2,7 +2,8 @@ package live
 
 import "slices"
 
-// ring keeps the newest changes, bounded by number and bytes, for readers that come back. Guarded by the hub's lock.
+// ring keeps the newest changes, bounded by number and bytes, for readers that come back. Guarded by the
+// hub's lock.
 type ring struct {
 	changes  []*change // ascending
 	bytes    int

@@ -63,8 +63,8 @@ func (r *runner) loop(ctx context.Context, active <-chan projections.Generation)
 	}
 }
 
-// follow turns to a generation. What is served stays as it is until the new one is loaded and has reached it: an inactive
-// generation is no longer to be published, and may be taken away.
+// follow turns to a generation. What is served stays as it is until the new one is loaded and has reached
+// it: an inactive generation is no longer to be published, and may be taken away.
 func (r *runner) follow(ctx context.Context, g projections.Generation) {
 	if r.news != nil && g == r.following {
 		return
@@ -101,7 +101,8 @@ func (r *runner) take(n news) {
 	r.promote(now)
 }
 
-// settle takes in which partitions are quiet, unless that was asked of another generation, or there is no view yet.
+// settle takes in which partitions are quiet, unless that was asked of another generation, or there is no
+// view yet.
 func (r *runner) settle(q quiet) {
 	if r.served.state.loaded() && q.era == len(r.served.state.eras) {
 		c := r.served.settle(q)

@@ -55,8 +55,8 @@ func (s *State) Folded() events.Revision { return s.folded }
 func (s *State) GPUs() []*projections.GPU { return s.gpus }
 func (s *State) Hosts() []*Host           { return s.hosts }
 
-// GPU finds one by UUID (or other id), or as "host:index": the GPU that has that index there now. When an index was
-// held by several GPUs, that is the one with the newest record.
+// GPU finds one by UUID (or other id), or as "host:index": the GPU that has that index there now. When an
+// index was held by several GPUs, that is the one with the newest record.
 func (s *State) GPU(id events.GPUID) (*projections.GPU, bool) {
 	if e := s.entry(id); e != nil {
 		return e.gpu, true

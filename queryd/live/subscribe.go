@@ -10,9 +10,11 @@ import (
 type Mode string
 
 const (
-	// LatestMode gives the newest values of what changed, at most Hz times a second; a slow reader gets fewer but newer ones.
+	// LatestMode gives the newest values of what changed, at most Hz times a second; a slow reader gets
+	// fewer but newer ones.
 	LatestMode Mode = "latest"
-	// EventsMode gives every committed change of live, through a bounded queue; a reader that lets it fill is told and then closed.
+	// EventsMode gives every committed change of live, through a bounded queue; a reader that lets it fill
+	// is told and then closed.
 	EventsMode Mode = "events"
 )
 
@@ -30,13 +32,13 @@ type Options struct {
 	Snapshot bool    // give the matching state first
 	From     Token   // resume after this position; "" starts anew
 
-	// Wake, when set, gets a token (never blocking; give it room for one) whenever Poll may have something. Several
-	// subscriptions of one reader may share it, who then calls Poll on each and never Next.
+	// Wake, when set, gets a token (never blocking; give it room for one) whenever Poll may have something.
+	// Several subscriptions of one reader may share it, who then calls Poll on each and never Next.
 	Wake chan struct{}
 }
 
-// Subscribe starts a subscription; the caller closes it. An error tells which option is bad. Before the first load it
-// waits for that.
+// Subscribe starts a subscription; the caller closes it. An error tells which option is bad. Before the
+// first load it waits for that.
 func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 	f, err := o.Filter.compile()
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Token is an opaque position in the stream: generation and position in the projections. A token of another epoch, generation or a position
-// that is gone gives a Reset and a snapshot, never an error.
+// Token is an opaque position in the stream: generation and position in the projections. A token of another
+// epoch, generation or a position that is gone gives a Reset and a snapshot, never an error.
 type Token string
 
 // Why a position cannot be gone on from (Message.Reason of a Reset).

@@ -29,7 +29,8 @@ type model struct {
 	fragments map[events.GPUID]projections.Fragment
 }
 
-// newView is a view of nothing: at the beginning of the log, or what a generation's Load says when that is applied.
+// newView is a view of nothing: at the beginning of the log, or what a generation's Load says when that is
+// applied.
 func newView(facts events.Facts, g projections.Generation) *view {
 	start := events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster}
 	v := &view{
@@ -44,7 +45,8 @@ func newView(facts events.Facts, g projections.Generation) *view {
 	return v
 }
 
-// apply folds a batch and gives what changed. The cost is that of the changed hosts' GPUs, and one copy of the sorted slices.
+// apply folds a batch and gives what changed. The cost is that of the changed hosts' GPUs, and one copy of
+// the sorted slices.
 func (v *view) apply(b projections.Batch, now time.Time) *change {
 	maps.Copy(v.offsets, b.Offsets)
 	touched := map[events.GPUID]bool{}
@@ -173,7 +175,8 @@ func (v *view) adopt(prev *State, now time.Time) *change {
 	return v.advance(at, now, merged, hosts)
 }
 
-// advance makes the next State from the GPUs and hosts that may have changed (a nil GPU is gone) and gives what did.
+// advance makes the next State from the GPUs and hosts that may have changed (a nil GPU is gone) and gives
+// what did.
 func (v *view) advance(at events.Revision, now time.Time, merged map[events.GPUID]*projections.GPU, hosts map[events.HostID]bool) *change {
 	prev := v.state
 	if before(at, prev.at) {
@@ -232,7 +235,8 @@ func (v *view) hosts(prev *State, d *difference) []*Host {
 	return splice(prev.hosts, gone, fresh, orderHost)
 }
 
-// host makes the view of a host that follows old (nil: none): its entries without those gone and with those that are fresh.
+// host makes the view of a host that follows old (nil: none): its entries without those gone and with those
+// that are fresh.
 func (m *model) host(old *Host, gone, fresh []*entry) *Host {
 	h := &Host{Host: m.Host, Partition: m.partition, entries: slices.Clone(fresh)}
 	h.FirstSeen, _ = m.FirstSeen()

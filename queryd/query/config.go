@@ -31,8 +31,8 @@ type Config struct {
 	Socket socket.Config
 }
 
-// Flags registers the settings, those of the surfaces too. Their environment variables are PORT for port, ENABLE_CORS for enable-cors
-// and so on.
+// Flags registers the settings, those of the surfaces too. Their environment variables are PORT for port,
+// ENABLE_CORS for enable-cors and so on.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	d := c.withDefaults()
 	fs.StringVar(&c.Host, "query.host", d.Host, "address that the query server binds; empty means all")

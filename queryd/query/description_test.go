@@ -18,8 +18,9 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
-// The main set builds with older, vulnerable versions too when the explicit requirement is lost: minimum version selection falls
-// back silently. A test binary does not record its modules, so the go command is asked which versions it links.
+// The main set builds with older, vulnerable versions too when the explicit requirement is lost: minimum
+// version selection falls back silently. A test binary does not record its modules, so the go command is
+// asked which versions it links.
 func TestLinkedVersions(t *testing.T) {
 	for path, least := range map[string]string{"github.com/valyala/fasthttp": "v1.78.0", "github.com/fasthttp/websocket": "v1.5.12"} {
 		out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{with .Replace}}{{.Version}}{{else}}{{.Version}}{{end}}", path).Output()

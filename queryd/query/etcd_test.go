@@ -120,8 +120,8 @@ func get(t *testing.T, target string, into any) int {
 	return resp.StatusCode
 }
 
-// From etcd to an answer: what is stored before the server starts and what comes while it runs is all there, by every surface that asks
-// for the revision of what was written.
+// From etcd to an answer: what is stored before the server starts and what comes while it runs is all
+// there, by every surface that asks for the revision of what was written.
 func TestServesWhatIsStored(t *testing.T) {
 	c := newCluster(t)
 	at := events.TimestampOf(time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC))

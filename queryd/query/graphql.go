@@ -42,11 +42,13 @@ const (
 
 	maxDocument = 256 << 10 // bytes of a POST body
 
-	// A client that sends more is heard out up to here, so that it gets its answer instead of a reset connection.
+	// A client that sends more is heard out up to here, so that it gets its answer instead of a reset
+	// connection.
 	maxGraphQLBody = 8 << 20
 )
 
-// statuses is the whole table of statuses, by outcome and media type (GraphQL over HTTP, as the audits of graphql-http have it).
+// statuses is the whole table of statuses, by outcome and media type (GraphQL over HTTP, as the audits of
+// graphql-http have it).
 var statuses = map[outcome]map[string]int{
 	answered:     {plainJSON: http.StatusOK, graphqlJSON: http.StatusOK},
 	refused:      {plainJSON: http.StatusOK, graphqlJSON: http.StatusBadRequest},
@@ -74,7 +76,8 @@ func (s *Server) graphql(c *fiber.Ctx) error {
 	return respond(c, media, judge(c.Method(), result), result.JSON)
 }
 
-// judge tells what became of a request. The schema has no mutation, so one by GET has done nothing when it is refused here.
+// judge tells what became of a request. The schema has no mutation, so one by GET has done nothing when it
+// is refused here.
 func judge(method string, r graph.Result) outcome {
 	switch {
 	case r.Operation == "mutation" && method != http.MethodPost:

@@ -35,7 +35,8 @@ func (s *Server) Metrics(reg prometheus.Registerer) error {
 	return errors.Join(reg.Register(s.metrics.requests), reg.Register(s.metrics.seconds), s.hub.Metrics(reg), s.sockets.Metrics(reg))
 }
 
-// count measures a request. It is the outermost handler, so it turns an error into its answer before it looks at the status.
+// count measures a request. It is the outermost handler, so it turns an error into its answer before it
+// looks at the status.
 func (s *Server) count(c *fiber.Ctx) error {
 	start := time.Now()
 	if err := c.Next(); err != nil {

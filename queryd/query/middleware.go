@@ -21,8 +21,8 @@ func (s *Server) survive(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
-// guard refuses what no surface takes, and gives requests the server's context: a client that goes away is not noticed, the
-// server's end is.
+// guard refuses what no surface takes, and gives requests the server's context: a client that goes away is
+// not noticed, the server's end is.
 func (s *Server) guard(c *fiber.Ctx) error {
 	if c.Get(fiber.HeaderContentEncoding) != "" {
 		return fiber.NewError(http.StatusUnsupportedMediaType, "request bodies must not be compressed; leave out Content-Encoding")

@@ -22,7 +22,8 @@ type operations struct {
 	timeout time.Duration // of a query
 }
 
-// Execute runs a query, which has one result, or a subscription, which has many. What is refused has errors instead.
+// Execute runs a query, which has one result, or a subscription, which has many. What is refused has errors
+// instead.
 func (o operations) Execute(ctx context.Context, op socket.Operation) (results iter.Seq[json.RawMessage], errors json.RawMessage) {
 	req := graph.Request{Query: op.Query, OperationName: op.OperationName, Variables: op.Variables}
 	limited, cancel := context.WithTimeout(ctx, o.timeout)

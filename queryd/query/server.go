@@ -110,7 +110,8 @@ func (s *Server) routes() *fiber.App {
 	return app
 }
 
-// Run follows the projections and serves until ctx ends, then drains and returns when all of it has ended. A server runs once.
+// Run follows the projections and serves until ctx ends, then drains and returns when all of it has ended.
+// A server runs once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.endRequests(errStopping)
 	ln, err := net.Listen("tcp", net.JoinHostPort(s.cfg.Host, s.cfg.Port.String()))
@@ -151,7 +152,8 @@ func (s *Server) explainListen(err error) error {
 	return fmt.Errorf("listening for queries on host %q, port %s (flags query.host and port, environment QUERY_HOST and PORT): %w", s.cfg.Host, port, err)
 }
 
-// drain takes no new connections, tells subscribers to come back, lets requests finish, and cuts what does not end in time.
+// drain takes no new connections, tells subscribers to come back, lets requests finish, and cuts what does
+// not end in time.
 func (s *Server) drain() {
 	s.stopping.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)

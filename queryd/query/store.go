@@ -9,7 +9,8 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// store is what the server needs of the stored projections (projections/snapshot.Store): what the hub follows, and series.
+// store is what the server needs of the stored projections (projections/snapshot.Store): what the hub
+// follows, and series.
 type store interface {
 	Load(ctx context.Context, g projections.Generation) (projections.Batch, error)
 	Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error]

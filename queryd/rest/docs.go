@@ -12,8 +12,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// The description of the API is written by hand in openapi.yaml; openapi.json is the same, made by `go test -run OpenAPI -update`.
-// Swagger UI comes from npm by docs/vendor.sh; nothing is loaded from elsewhere.
+// The description of the API is written by hand in openapi.yaml; openapi.json is the same, made by `go test
+// -run OpenAPI -update`. Swagger UI comes from npm by docs/vendor.sh; nothing is loaded from elsewhere.
 //
 //go:embed openapi.yaml openapi.json docs/index.html docs/start.js docs/*.gz
 var assets embed.FS

@@ -103,7 +103,8 @@ func fromFiber(e *fiber.Error) *Error {
 	return &Error{Status: e.Code, Code: code, Text: text}
 }
 
-// Fail answers a request with an error in the envelope, and logs it when it is ours. It is the ErrorHandler of the app.
+// Fail answers a request with an error in the envelope, and logs it when it is ours. It is the ErrorHandler
+// of the app.
 func (a *API) Fail(c *fiber.Ctx, err error) error {
 	e := classify(err)
 	if e.Status >= http.StatusInternalServerError {

@@ -124,7 +124,8 @@ func (w *writer) totals(t projections.Totals) {
 	w.close('}')
 }
 
-// counts writes how many GPUs have which value of something, sorted by value; those that said nothing are left out.
+// counts writes how many GPUs have which value of something, sorted by value; those that said nothing are
+// left out.
 func (w *writer) counts(list, member string, gpus []*projections.GPU, of func(*projections.GPU) string) {
 	count := make(map[string]int)
 	for _, g := range gpus {

@@ -11,8 +11,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// writer appends JSON text, putting the commas itself. It is used instead of encoding/json because a fleet's readings are
-// megabytes, and because numbers pass through it as the decimals they are.
+// writer appends JSON text, putting the commas itself. It is used instead of encoding/json because a
+// fleet's readings are megabytes, and because numbers pass through it as the decimals they are.
 type writer struct {
 	buf []byte
 

@@ -112,7 +112,8 @@ func (l *latestList) add(g *projections.GPU, part string, id *events.Identity, l
 	w.close('}')
 }
 
-// join appends the readings of the wanted metrics that are at most projections.JoinTolerance older than the newest of them.
+// join appends the readings of the wanted metrics that are at most projections.JoinTolerance older than the
+// newest of them.
 func join(dst, latest []projections.Latest, metrics []string) []projections.Latest {
 	var newest events.Timestamp
 	for i := range latest {

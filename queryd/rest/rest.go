@@ -1,10 +1,12 @@
 // Package rest answers HTTP GET requests under /api/v1 with JSON.
 //
-// In: requests. Out: JSON from the current view and from history, and the description of all this (OpenAPI 3.1, a page to read it).
-// It never talks to etcd, never changes anything, and never sends a reading through a float: a number is written as it was stored.
+// In: requests. Out: JSON from the current view and from history, and the description of all this (OpenAPI
+// 3.1, a page to read it). It never talks to etcd, never changes anything, and never sends a reading
+// through a float: a number is written as it was stored.
 //
-// An answer is {"success":true,"data":…,"count":N}, an error {"success":false,"error":"…","code":"…"} with the matching status. A
-// parameter that is unknown or cannot be used is refused by name: left out silently it would widen the query.
+// An answer is {"success":true,"data":…,"count":N}, an error {"success":false,"error":"…","code":"…"} with
+// the matching status. A parameter that is unknown or cannot be used is refused by name: left out silently
+// it would widen the query.
 package rest
 
 import (
@@ -19,8 +21,8 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// viewer is what rest needs of the view (live.Hub): the current State, one that holds everything up to a revision, whether there
-// is any yet, and why it may be behind, nil when it is not.
+// viewer is what rest needs of the view (live.Hub): the current State, one that holds everything up to a
+// revision, whether there is any yet, and why it may be behind, nil when it is not.
 type viewer interface {
 	State() *live.State
 	Wait(ctx context.Context, rev events.Revision) (*live.State, error)

@@ -24,9 +24,10 @@ import (
 	"telemetry-pipeline/queryd/history"
 )
 
-// TestScripts runs testdata/*.txtar: "rows" are folded, "now" is the clock, and each other file is named by a request and
-// holds the status and the JSON that is expected. $next_cursor in a request is the one of the answer before. An answer is compared
-// as text, so numbers must have their very digits. -update writes the answers anew: read the diff.
+// TestScripts runs testdata/*.txtar: "rows" are folded, "now" is the clock, and each other file is named by
+// a request and holds the status and the JSON that is expected. $next_cursor in a request is the one of the
+// answer before. An answer is compared as text, so numbers must have their very digits. -update writes the
+// answers anew: read the diff.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -112,7 +113,8 @@ func request(t testing.TB, app *fiber.App, method, target string) answered {
 	return answered{request: httptest.NewRequest(method, target, nil), status: resp.StatusCode, header: resp.Header, body: body}
 }
 
-// text writes status and body as scripts have them: a member a line down to the third level. What no two runs share is replaced.
+// text writes status and body as scripts have them: a member a line down to the third level. What no two
+// runs share is replaced.
 func (a answered) text() string {
 	if !strings.HasPrefix(a.header.Get("Content-Type"), "application/json") {
 		return fmt.Sprintf("%d %s, %d bytes\n", a.status, a.header.Get("Content-Type"), len(a.body))
@@ -173,7 +175,8 @@ func newChecker(t testing.TB) *checker {
 	return &checker{doc: doc, router: router}
 }
 
-// answer fails the test when an answer is not as described, or when a good answer was given to a request that is not.
+// answer fails the test when an answer is not as described, or when a good answer was given to a request
+// that is not.
 func (c *checker) answer(t testing.TB, a answered) {
 	t.Helper()
 	route, params, err := c.router.FindRoute(a.request)

@@ -14,7 +14,8 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// state gives the view that a request is answered from: the current one, or with ?wait=<revision> one that holds everything up to there.
+// state gives the view that a request is answered from: the current one, or with ?wait=<revision> one that
+// holds everything up to there.
 func (a *API) state(c *fiber.Ctx, p params) (*live.State, error) {
 	if text, given := p.one("wait"); given {
 		rev, err := a.revision(text)

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// The close codes that the server sends. Clients of graphql-transport-ws give up on 4400 to 4429 but 4403 and 4408, and come back
-// after the others; 1011 would be fatal to them, so it is never sent there.
+// The close codes that the server sends. Clients of graphql-transport-ws give up on 4400 to 4429 but 4403
+// and 4408, and come back after the others; 1011 would be fatal to them, so it is never sent there.
 const (
 	codeTooMany     = 1013 // more connections than allowed
 	codeInvalidText = 1007 // not UTF-8

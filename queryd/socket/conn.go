@@ -21,13 +21,15 @@ const turn = 16
 
 // session is a subprotocol on one connection.
 type session interface {
-	// hello runs first, in the writer: it may write, or end the connection at once. within is how long the client has until ready.
+	// hello runs first, in the writer: it may write, or end the connection at once. within is how long the
+	// client has until ready.
 	hello() (within time.Duration, late *closing)
 	// receive takes one message of the client, in the reader.
 	receive(text []byte) error
 	// ready tells whether the client has asked for something in time.
 	ready() bool
-	// pull writes up to n frames of what streams have now, in the writer; more tells whether there may be others.
+	// pull writes up to n frames of what streams have now, in the writer; more tells whether there may be
+	// others.
 	pull(n int) (more bool)
 	// bye runs last in the writer, before the close frame.
 	bye(why *closing)
@@ -37,7 +39,8 @@ type session interface {
 	panicked() *closing
 }
 
-// conn is one connection. The goroutine of the handler reads, the writer's writes; ctx ends with the cause why it closes.
+// conn is one connection. The goroutine of the handler reads, the writer's writes; ctx ends with the cause
+// why it closes.
 type conn struct {
 	server   *Server
 	ws       *websocket.Conn
@@ -169,8 +172,8 @@ func (c *conn) alive() {
 	}
 }
 
-// drain reads on after the library refused a message: closing over unread bytes would reset the connection, and the client
-// would not see the close frame that says why.
+// drain reads on after the library refused a message: closing over unread bytes would reset the connection,
+// and the client would not see the close frame that says why.
 func (c *conn) drain(err error) {
 	if _, ended := errors.AsType[*websocket.CloseError](err); ended || c.ctx.Err() != nil {
 		return

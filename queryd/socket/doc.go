@@ -1,14 +1,15 @@
 // Package socket serves every WebSocket: the live stream on /ws and GraphQL on /graphql.
 //
-// In: connections and subscriptions. Out: a snapshot, then changes, each with a position to resume from. It never
-// decides what a slow reader loses (live does), and never executes a document (graph does).
+// In: connections and subscriptions. Out: a snapshot, then changes, each with a position to resume from. It
+// never decides what a slow reader loses (live does), and never executes a document (graph does).
 //
 // # A connection
 //
 // Two goroutines serve it. The reader parses what the client says. The writer owns the socket and the
-// session's streams: it alone writes messages, and it runs what the reader asks for as tasks, one by one. Nothing is queued between the hub and
-// the socket: the writer takes from the hub when the socket has taken the last frame, so that a slow client gets newer values
-// instead of more memory. Both have ended before the handler returns, since the connection's memory is used again then.
+// session's streams: it alone writes messages, and it runs what the reader asks for as tasks, one by one.
+// Nothing is queued between the hub and the socket: the writer takes from the hub when the socket has taken
+// the last frame, so that a slow client gets newer values instead of more memory. Both have ended before
+// the handler returns, since the connection's memory is used again then.
 //
 // # gpu.live.v1
 //
@@ -33,9 +34,10 @@
 //	{"t":"pong"}
 //	{"t":"bye","reason":…,"retryMs":…}                then the connection closes
 //
-// An item is {"gpu":…,"host":…,"part":…,"ts":…,"m":{metric:number},"absent":{metric:reason}}; part and absent only when there is
-// something. A rev is a token for from; one that is "" names no position (a part of a snapshot). del is applied before items. Values
-// are absolute and come at least once, in order per GPU. Clients ignore fields and types that they do not know.
+// An item is {"gpu":…,"host":…,"part":…,"ts":…,"m":{metric:number},"absent":{metric:reason}}; part and
+// absent only when there is something. A rev is a token for from; one that is "" names no position (a part
+// of a snapshot). del is applied before items. Values are absolute and come at least once, in order per
+// GPU. Clients ignore fields and types that they do not know.
 //
 // # graphql-transport-ws
 //

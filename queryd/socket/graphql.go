@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// graphqlSession speaks graphql-transport-ws: queries, mutations and subscriptions, each an operation under the client's id.
-// Messages, order and close codes are those of the reference implementation (github.com/enisdenjo/graphql-ws, PROTOCOL.md).
+// graphqlSession speaks graphql-transport-ws: queries, mutations and subscriptions, each an operation under
+// the client's id. Messages, order and close codes are those of the reference implementation
+// (github.com/enisdenjo/graphql-ws, PROTOCOL.md).
 type graphqlSession struct {
 	conn *conn
 	init atomic.Bool // connection_init came; set by the reader

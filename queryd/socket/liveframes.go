@@ -12,7 +12,8 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// sendFrame writes a stream's message. What is behind the id is encoded once for all clients that get the message.
+// sendFrame writes a stream's message. What is behind the id is encoded once for all clients that get the
+// message.
 func sendFrame(c *conn, id string, m *live.Message) {
 	body := m.Encoded(liveProtocol, encodeBody)
 	frame := make([]byte, 0, 32+len(id)+len(body))

@@ -75,7 +75,8 @@ func (r *registry) len() int {
 	return len(r.conns)
 }
 
-// stop takes no more connections and closes those there are. It tells how many that were. Again, it does nothing.
+// stop takes no more connections and closes those there are. It tells how many that were. Again, it does
+// nothing.
 func (r *registry) stop(why *closing) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

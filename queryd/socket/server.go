@@ -21,9 +21,10 @@ type hub interface {
 	Heartbeat() time.Duration
 }
 
-// executor runs GraphQL operations. Execute gives the results one by one, each a whole response as JSON: one of a query, and of a
-// subscription one per change until ctx ends or the reader stops. When the operation is refused before anything was executed,
-// errors is the JSON array that says why, and there are no results.
+// executor runs GraphQL operations. Execute gives the results one by one, each a whole response as JSON:
+// one of a query, and of a subscription one per change until ctx ends or the reader stops. When the
+// operation is refused before anything was executed, errors is the JSON array that says why, and there are
+// no results.
 type executor interface {
 	Execute(ctx context.Context, op Operation) (results iter.Seq[json.RawMessage], errors json.RawMessage)
 }
@@ -47,7 +48,8 @@ type Server struct {
 	conns   registry
 }
 
-// New makes a server. A nil exec serves no GraphQL. It starts nothing: connections live in the handlers' goroutines.
+// New makes a server. A nil exec serves no GraphQL. It starts nothing: connections live in the handlers'
+// goroutines.
 func New(cfg Config, hub hub, exec executor, lg *slog.Logger) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -74,7 +76,8 @@ func (s *Server) Live() fiber.Handler {
 	}
 }
 
-// GraphQL handles GET /graphql: it upgrades to graphql-transport-ws. A request that is no upgrade goes to the next handler.
+// GraphQL handles GET /graphql: it upgrades to graphql-transport-ws. A request that is no upgrade goes to
+// the next handler.
 func (s *Server) GraphQL() fiber.Handler {
 	upgrade := s.upgrade(graphqlProtocol, func(c *conn) session { return newGraphQLSession(c) })
 	return func(c *fiber.Ctx) error {
@@ -85,8 +88,9 @@ func (s *Server) GraphQL() fiber.Handler {
 	}
 }
 
-// Shutdown takes no more connections, says goodbye to those there are (close code 1012: come back later) and waits until they have
-// ended. What is left when ctx ends is cut, and an error tells how many that were.
+// Shutdown takes no more connections, says goodbye to those there are (close code 1012: come back later)
+// and waits until they have ended. What is left when ctx ends is cut, and an error tells how many that
+// were.
 func (s *Server) Shutdown(ctx context.Context) error {
 	n := s.conns.stop(closeWith(codeRestart, "server restarts; resume from the last rev"))
 	select {

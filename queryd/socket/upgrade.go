@@ -25,8 +25,8 @@ type request struct {
 
 func isUpgrade(c *fiber.Ctx) bool { return websocket.IsWebSocketUpgrade(c) }
 
-// upgrade makes the handler that upgrades to one subprotocol. Which origins may connect and how many is decided before, in words that a
-// person understands: the library answers every refusal with 426.
+// upgrade makes the handler that upgrades to one subprotocol. Which origins may connect and how many is
+// decided before, in words that a person understands: the library answers every refusal with 426.
 func (s *Server) upgrade(protocol string, begin func(*conn) session) fiber.Handler {
 	accept := websocket.New(func(c *websocket.Conn) {
 		r, ok := c.Locals(requestKey).(*request)
@@ -74,7 +74,8 @@ func refuse(c *fiber.Ctx, why refusal) error {
 	}
 }
 
-// allowed tells whether a page of an origin may connect: any client that is no browser, pages of this host, and listed ones.
+// allowed tells whether a page of an origin may connect: any client that is no browser, pages of this host,
+// and listed ones.
 func allowed(origin, host string, list []string) bool {
 	if origin == "" || slices.Contains(list, "*") || slices.Contains(list, origin) {
 		return true

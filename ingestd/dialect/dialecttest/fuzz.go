@@ -13,8 +13,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Fuzz runs any bytes through the dialect, beginning with the inputs of testdata. It never panics, each row ends in a
-// record or a rejection, records are sound, and how the work is shared does not matter.
+// Fuzz runs any bytes through the dialect, beginning with the inputs of testdata. It never panics, each row
+// ends in a record or a rejection, records are sound, and how the work is shared does not matter.
 func Fuzz(f *testing.F, d Dialect) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {

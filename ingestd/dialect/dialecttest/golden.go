@@ -19,12 +19,12 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Golden runs each testdata/*.txtar through the dialect: the file "input" must give what the others say ("records",
-// "rejections", "warnings", or "refused"). To add a case, write a file with a comment and an input, run the test with
-// -update, and read what it wrote.
+// Golden runs each testdata/*.txtar through the dialect: the file "input" must give what the others say
+// ("records", "rejections", "warnings", or "refused"). To add a case, write a file with a comment and an
+// input, run the test with -update, and read what it wrote.
 //
-// Lines of the comment such as "host: n1", "tz: Europe/Berlin" and "now: 2025-07-19T00:00:00Z" are options; "lines:
-// crlf" gives the input the line ends of Windows.
+// Lines of the comment such as "host: n1", "tz: Europe/Berlin" and "now: 2025-07-19T00:00:00Z" are options;
+// "lines: crlf" gives the input the line ends of Windows.
 func Golden(t *testing.T, d Dialect) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {

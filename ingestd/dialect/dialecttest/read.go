@@ -92,8 +92,8 @@ func (o *Read) parse(w Worker, batch *rows.Batch) {
 	o.Warnings = append(o.Warnings, p.Warnings...)
 }
 
-// Sample reads a file of the collection of real inputs that lies beside the repository, or skips the test where it is
-// missing.
+// Sample reads a file of the collection of real inputs that lies beside the repository, or skips the test
+// where it is missing.
 func Sample(t testing.TB, name string) []byte {
 	t.Helper()
 	root, err := os.Getwd()

@@ -14,8 +14,9 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Source is stored projections of several generations. As in etcd, one revision counts the changes of all of them, a change
-// is seen whole or not at all, and history can be compacted away. Safe for concurrent use.
+// Source is stored projections of several generations. As in etcd, one revision counts the changes of all
+// of them, a change is seen whole or not at all, and history can be compacted away. Safe for concurrent
+// use.
 type Source struct {
 	facts events.Facts
 

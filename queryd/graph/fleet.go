@@ -56,16 +56,22 @@ func (e *Engine) clusterFields(t *types) graphql.Fields {
 		})
 	}
 	fields := graphql.Fields{
-		"hostCount": e.field(must(graphql.Int), "Hosts known.", nil, of(func(v view, _ *fleet) any { return len(v.state.Hosts()) })),
-		"gpuCount":  count("GPUs known.", func(t projections.Totals) int { return t.GPUs }),
-		"active":    count("GPUs with a record in the last five minutes.", func(t projections.Totals) int { return t.Active }),
-		"stale":     count("GPUs without one.", func(t projections.Totals) int { return t.Stale }),
-		"missing":   count("GPUs that are silent while their host is not.", func(t projections.Totals) int { return t.Missing }),
-		"models":    e.field(list(graphql.String), "Models in the fleet.", nil, of(func(_ view, f *fleet) any { return f.models })),
-		"drivers":   e.field(list(graphql.String), "Driver versions in the fleet.", nil, of(func(_ view, f *fleet) any { return f.drivers })),
-		"position":  e.field(must(t.revision), "Position of this view in the projections.", nil, of(func(v view, _ *fleet) any { return v.state.At().String() })),
-		"folded":    e.field(must(t.revision), "Position in the log up to which everything is folded.", nil, of(func(v view, _ *fleet) any { return v.state.Folded().String() })),
-		"asOf":      e.field(must(t.dateTime), "When this view was last known to be current.", nil, of(func(v view, _ *fleet) any { return events.TimestampOf(v.state.AsOf()) })),
+		"hostCount": e.field(must(graphql.Int), "Hosts known.", nil,
+			of(func(v view, _ *fleet) any { return len(v.state.Hosts()) })),
+		"gpuCount": count("GPUs known.", func(t projections.Totals) int { return t.GPUs }),
+		"active":   count("GPUs with a record in the last five minutes.", func(t projections.Totals) int { return t.Active }),
+		"stale":    count("GPUs without one.", func(t projections.Totals) int { return t.Stale }),
+		"missing":  count("GPUs that are silent while their host is not.", func(t projections.Totals) int { return t.Missing }),
+		"models": e.field(list(graphql.String), "Models in the fleet.", nil,
+			of(func(_ view, f *fleet) any { return f.models })),
+		"drivers": e.field(list(graphql.String), "Driver versions in the fleet.", nil,
+			of(func(_ view, f *fleet) any { return f.drivers })),
+		"position": e.field(must(t.revision), "Position of this view in the projections.", nil,
+			of(func(v view, _ *fleet) any { return v.state.At().String() })),
+		"folded": e.field(must(t.revision), "Position in the log up to which everything is folded.", nil,
+			of(func(v view, _ *fleet) any { return v.state.Folded().String() })),
+		"asOf": e.field(must(t.dateTime), "When this view was last known to be current.", nil,
+			of(func(v view, _ *fleet) any { return events.TimestampOf(v.state.AsOf()) })),
 	}
 	return e.totalsFields(fields, t, func(source any) projections.Totals { return source.(*fleet).totals })
 }
@@ -115,11 +121,16 @@ func limited[T any](p graphql.ResolveParams, all []T) (any, error) {
 func (e *Engine) hostFields(t *types) graphql.Fields {
 	limit := graphql.FieldConfigArgument{"limit": {Type: graphql.Int, Description: "at most so many; all when left out"}}
 	fields := graphql.Fields{
-		"name":      e.field(must(graphql.String), "Its name, as its telemetry gives it.", nil, of(func(_ view, h *live.Host) any { return string(h.ID) })),
-		"status":    e.field(must(graphql.String), "active or stale.", nil, of(hostStatus)),
-		"firstSeen": e.field(must(t.dateTime), "Its earliest record time.", nil, of(func(_ view, h *live.Host) any { return h.FirstSeen })),
-		"lastSeen":  e.field(must(t.dateTime), "Its newest record time.", nil, of(func(_ view, h *live.Host) any { return h.LastSeen })),
-		"gpuCount":  e.field(must(graphql.Int), "GPUs whose newest record is from here.", nil, of(func(_ view, h *live.Host) any { return len(h.GPUs) })),
+		"name": e.field(must(graphql.String), "Its name, as its telemetry gives it.", nil,
+			of(func(_ view, h *live.Host) any { return string(h.ID) })),
+		"status": e.field(must(graphql.String), "active or stale.", nil,
+			of(hostStatus)),
+		"firstSeen": e.field(must(t.dateTime), "Its earliest record time.", nil,
+			of(func(_ view, h *live.Host) any { return h.FirstSeen })),
+		"lastSeen": e.field(must(t.dateTime), "Its newest record time.", nil,
+			of(func(_ view, h *live.Host) any { return h.LastSeen })),
+		"gpuCount": e.field(must(graphql.Int), "GPUs whose newest record is from here.", nil,
+			of(func(_ view, h *live.Host) any { return len(h.GPUs) })),
 		"gpus": e.field(list(t.gpu), "Those GPUs, by index.", limit, func(p graphql.ResolveParams) (any, error) {
 			return limited(p, p.Source.(*live.Host).GPUs)
 		}),

@@ -30,17 +30,27 @@ func (e *Engine) gpu(p graphql.ResolveParams) (any, error) {
 
 func (e *Engine) gpuFields(t *types) graphql.Fields {
 	fields := graphql.Fields{
-		"id":          e.field(must(graphql.ID), "Its UUID, or host:index when it has none.", nil, of(func(_ view, g *projections.GPU) any { return string(g.ID) })),
-		"host":        e.field(must(graphql.String), "The host that its newest record is from.", nil, of(func(_ view, g *projections.GPU) any { return string(g.Host) })),
-		"hosts":       e.field(list(graphql.String), "Every host that it was seen on.", nil, of(func(_ view, g *projections.GPU) any { return g.Hosts })),
-		"status":      e.field(must(graphql.String), "active, stale or missing.", nil, of(func(v view, g *projections.GPU) any { return v.gpuStatus(g) })),
-		"firstSeen":   e.field(must(t.dateTime), "Its earliest record time.", nil, of(func(_ view, g *projections.GPU) any { return g.FirstSeen })),
-		"lastSeen":    e.field(must(t.dateTime), "Its newest record time.", nil, of(func(_ view, g *projections.GPU) any { return g.LastSeen })),
-		"metrics":     e.field(must(t.prepared), "The latest value of every metric, by canonical name.", nil, of(func(_ view, g *projections.GPU) any { return values(g.Latest) })),
-		"metricTimes": e.field(must(t.prepared), "The time of each latest reading, by canonical name.", nil, of(func(_ view, g *projections.GPU) any { return times(g.Latest) })),
-		"absent":      e.field(must(t.prepared), "Why a metric has no value now, by canonical name.", nil, of(func(_ view, g *projections.GPU) any { return absent(g.Latest) })),
-		"parts":       e.field(list(t.part), "Its parts that have readings of their own.", nil, of(func(_ view, g *projections.GPU) any { return g.Parts })),
-		"telemetry":   e.field(must(t.page), "Its history, newest first.", telemetryArgs(t), e.gpuTelemetry),
+		"id": e.field(must(graphql.ID), "Its UUID, or host:index when it has none.", nil,
+			of(func(_ view, g *projections.GPU) any { return string(g.ID) })),
+		"host": e.field(must(graphql.String), "The host that its newest record is from.", nil,
+			of(func(_ view, g *projections.GPU) any { return string(g.Host) })),
+		"hosts": e.field(list(graphql.String), "Every host that it was seen on.", nil,
+			of(func(_ view, g *projections.GPU) any { return g.Hosts })),
+		"status": e.field(must(graphql.String), "active, stale or missing.", nil,
+			of(func(v view, g *projections.GPU) any { return v.gpuStatus(g) })),
+		"firstSeen": e.field(must(t.dateTime), "Its earliest record time.", nil,
+			of(func(_ view, g *projections.GPU) any { return g.FirstSeen })),
+		"lastSeen": e.field(must(t.dateTime), "Its newest record time.", nil,
+			of(func(_ view, g *projections.GPU) any { return g.LastSeen })),
+		"metrics": e.field(must(t.prepared), "The latest value of every metric, by canonical name.", nil,
+			of(func(_ view, g *projections.GPU) any { return values(g.Latest) })),
+		"metricTimes": e.field(must(t.prepared), "The time of each latest reading, by canonical name.", nil,
+			of(func(_ view, g *projections.GPU) any { return times(g.Latest) })),
+		"absent": e.field(must(t.prepared), "Why a metric has no value now, by canonical name.", nil,
+			of(func(_ view, g *projections.GPU) any { return absent(g.Latest) })),
+		"parts": e.field(list(t.part), "Its parts that have readings of their own.", nil,
+			of(func(_ view, g *projections.GPU) any { return g.Parts })),
+		"telemetry": e.field(must(t.page), "Its history, newest first.", telemetryArgs(t), e.gpuTelemetry),
 	}
 	e.identity(fields, t, func(source any) *events.Identity { return &source.(*projections.GPU).Identity })
 	return e.named(fields, t, func(source any, metric string) any { return value(source.(*projections.GPU).Latest, metric) })
@@ -48,11 +58,16 @@ func (e *Engine) gpuFields(t *types) graphql.Fields {
 
 func (e *Engine) partFields(t *types) graphql.Fields {
 	fields := graphql.Fields{
-		"name":        e.field(must(graphql.String), "Its kind and number: mig:1, nvlink:3, pid:4711.", nil, of(func(_ view, p projections.Part) any { return p.Name })),
-		"lastSeen":    e.field(must(t.dateTime), "Its newest record time.", nil, of(func(_ view, p projections.Part) any { return p.LastSeen })),
-		"metrics":     e.field(must(t.prepared), "The latest value of every metric, by canonical name.", nil, of(func(_ view, p projections.Part) any { return values(p.Latest) })),
-		"metricTimes": e.field(must(t.prepared), "The time of each latest reading, by canonical name.", nil, of(func(_ view, p projections.Part) any { return times(p.Latest) })),
-		"absent":      e.field(must(t.prepared), "Why a metric has no value now, by canonical name.", nil, of(func(_ view, p projections.Part) any { return absent(p.Latest) })),
+		"name": e.field(must(graphql.String), "Its kind and number: mig:1, nvlink:3, pid:4711.", nil,
+			of(func(_ view, p projections.Part) any { return p.Name })),
+		"lastSeen": e.field(must(t.dateTime), "Its newest record time.", nil,
+			of(func(_ view, p projections.Part) any { return p.LastSeen })),
+		"metrics": e.field(must(t.prepared), "The latest value of every metric, by canonical name.", nil,
+			of(func(_ view, p projections.Part) any { return values(p.Latest) })),
+		"metricTimes": e.field(must(t.prepared), "The time of each latest reading, by canonical name.", nil,
+			of(func(_ view, p projections.Part) any { return times(p.Latest) })),
+		"absent": e.field(must(t.prepared), "Why a metric has no value now, by canonical name.", nil,
+			of(func(_ view, p projections.Part) any { return absent(p.Latest) })),
 	}
 	return e.identity(fields, t, func(source any) *events.Identity { id := source.(projections.Part).Identity; return &id })
 }

@@ -18,18 +18,25 @@ type types struct {
 // newSchema builds the schema around the engine's resolvers.
 func (e *Engine) newSchema() (graphql.Schema, error) {
 	t := &types{scalars: newScalars()}
-	t.entry = graphql.NewObject(graphql.ObjectConfig{Name: "TelemetryEntry", Description: "Every reading of one entity at one exact time.", Fields: e.entryFields(t)})
-	t.page = graphql.NewObject(graphql.ObjectConfig{Name: "TelemetryPage", Description: "A page of history.", Fields: e.pageFields(t)})
-	t.part = graphql.NewObject(graphql.ObjectConfig{Name: "GPUPart", Description: "A part of a GPU that has readings of its own: a MIG instance, a link, a process.", Fields: e.partFields(t)})
-	t.gpu = graphql.NewObject(graphql.ObjectConfig{Name: "GPU", Description: "A GPU as its newest records show it.", Fields: graphql.FieldsThunk(func() graphql.Fields { return e.gpuFields(t) })})
-	t.host = graphql.NewObject(graphql.ObjectConfig{Name: "Host", Description: "A host and its GPUs.", Fields: graphql.FieldsThunk(func() graphql.Fields { return e.hostFields(t) })})
-	t.cluster = graphql.NewObject(graphql.ObjectConfig{Name: "Cluster", Description: "The whole fleet.", Fields: e.clusterFields(t)})
-	t.item = graphql.NewObject(graphql.ObjectConfig{Name: "GPUMetrics", Description: "A GPU's changed readings.", Fields: e.itemFields(t)})
-	t.update = graphql.NewObject(graphql.ObjectConfig{Name: "GPUMetricsUpdate", Description: "One step of a live stream.", Fields: e.updateFields(t)})
+	t.entry = object("TelemetryEntry", "Every reading of one entity at one exact time.", e.entryFields(t))
+	t.page = object("TelemetryPage", "A page of history.", e.pageFields(t))
+	t.part = object("GPUPart", "A part of a GPU that has readings of its own: a MIG instance, a link, a process.", e.partFields(t))
+	t.gpu = object("GPU", "A GPU as its newest records show it.",
+		graphql.FieldsThunk(func() graphql.Fields { return e.gpuFields(t) }))
+	t.host = object("Host", "A host and its GPUs.",
+		graphql.FieldsThunk(func() graphql.Fields { return e.hostFields(t) }))
+	t.cluster = object("Cluster", "The whole fleet.", e.clusterFields(t))
+	t.item = object("GPUMetrics", "A GPU's changed readings.", e.itemFields(t))
+	t.update = object("GPUMetricsUpdate", "One step of a live stream.", e.updateFields(t))
 	return graphql.NewSchema(graphql.SchemaConfig{
-		Query:        graphql.NewObject(graphql.ObjectConfig{Name: "Query", Fields: e.queryFields(t)}),
-		Subscription: graphql.NewObject(graphql.ObjectConfig{Name: "Subscription", Fields: e.subscriptionFields(t)}),
+		Query:        object("Query", "", e.queryFields(t)),
+		Subscription: object("Subscription", "", e.subscriptionFields(t)),
 	})
+}
+
+// object makes an object type; fields are graphql.Fields, or a thunk of them.
+func object(name, description string, fields any) *graphql.Object {
+	return graphql.NewObject(graphql.ObjectConfig{Name: name, Description: description, Fields: fields})
 }
 
 func list(of graphql.Type) graphql.Output {

@@ -110,9 +110,12 @@ func gpuMetrics(p graphql.ResolveParams) (any, error) {
 
 func (e *Engine) updateFields(t *types) graphql.Fields {
 	return graphql.Fields{
-		"token":    e.field(must(t.revision), "Where to go on from after a break: gpuMetrics(from: …).", nil, of(func(_ view, m *live.Message) any { return string(m.Token) })),
-		"snapshot": e.field(must(graphql.Boolean), "These are all readings, not only changed ones.", nil, of(func(_ view, m *live.Message) any { return m.Kind == live.Snapshot })),
-		"gpus":     e.field(list(t.item), "The GPUs that changed.", nil, of(func(_ view, m *live.Message) any { return m.Items })),
+		"token": e.field(must(t.revision), "Where to go on from after a break: gpuMetrics(from: …).", nil,
+			of(func(_ view, m *live.Message) any { return string(m.Token) })),
+		"snapshot": e.field(must(graphql.Boolean), "These are all readings, not only changed ones.", nil,
+			of(func(_ view, m *live.Message) any { return m.Kind == live.Snapshot })),
+		"gpus": e.field(list(t.item), "The GPUs that changed.", nil,
+			of(func(_ view, m *live.Message) any { return m.Items })),
 		"removed": e.field(list(graphql.ID), "GPUs that are no longer known.", nil, of(func(_ view, m *live.Message) any {
 			ids := []string{}
 			for _, id := range m.Removed {
@@ -125,13 +128,20 @@ func (e *Engine) updateFields(t *types) graphql.Fields {
 
 func (e *Engine) itemFields(t *types) graphql.Fields {
 	fields := graphql.Fields{
-		"id":          e.field(must(graphql.ID), "The GPU.", nil, of(func(_ view, i live.Item) any { return string(i.GPU) })),
-		"host":        e.field(must(graphql.String), "Its host.", nil, of(func(_ view, i live.Item) any { return string(i.Host) })),
-		"part":        e.field(graphql.String, "The part of the GPU, null for itself.", nil, of(itemPart)),
-		"timestamp":   e.field(must(t.dateTime), "Newest record time of these readings.", nil, of(func(_ view, i live.Item) any { return i.At })),
-		"metrics":     e.field(must(t.prepared), "The changed values, by canonical name.", nil, of(func(_ view, i live.Item) any { return values(i.Readings) })),
-		"metricTimes": e.field(must(t.prepared), "The time of each, by canonical name.", nil, of(func(_ view, i live.Item) any { return times(i.Readings) })),
-		"absent":      e.field(must(t.prepared), "Why a metric has no value now, by canonical name.", nil, of(func(_ view, i live.Item) any { return absent(i.Readings) })),
+		"id": e.field(must(graphql.ID), "The GPU.", nil,
+			of(func(_ view, i live.Item) any { return string(i.GPU) })),
+		"host": e.field(must(graphql.String), "Its host.", nil,
+			of(func(_ view, i live.Item) any { return string(i.Host) })),
+		"part": e.field(graphql.String, "The part of the GPU, null for itself.", nil,
+			of(itemPart)),
+		"timestamp": e.field(must(t.dateTime), "Newest record time of these readings.", nil,
+			of(func(_ view, i live.Item) any { return i.At })),
+		"metrics": e.field(must(t.prepared), "The changed values, by canonical name.", nil,
+			of(func(_ view, i live.Item) any { return values(i.Readings) })),
+		"metricTimes": e.field(must(t.prepared), "The time of each, by canonical name.", nil,
+			of(func(_ view, i live.Item) any { return times(i.Readings) })),
+		"absent": e.field(must(t.prepared), "Why a metric has no value now, by canonical name.", nil,
+			of(func(_ view, i live.Item) any { return absent(i.Readings) })),
 	}
 	return e.named(fields, t, func(source any, metric string) any { return value(source.(live.Item).Readings, metric) })
 }

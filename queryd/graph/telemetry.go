@@ -106,8 +106,10 @@ func texts(arg any) []string {
 
 func (e *Engine) pageFields(t *types) graphql.Fields {
 	return graphql.Fields{
-		"entries": e.field(list(t.entry), "The entries, in the order asked for.", nil, of(func(_ view, p history.Page) any { return p.Entries })),
-		"count":   e.field(must(graphql.Int), "How many they are.", nil, of(func(_ view, p history.Page) any { return len(p.Entries) })),
+		"entries": e.field(list(t.entry), "The entries, in the order asked for.", nil,
+			of(func(_ view, p history.Page) any { return p.Entries })),
+		"count": e.field(must(graphql.Int), "How many they are.", nil,
+			of(func(_ view, p history.Page) any { return len(p.Entries) })),
 		"nextCursor": e.field(graphql.String, "Where the next page starts; null at the end.", nil, of(func(_ view, p history.Page) any {
 			if p.Next == "" {
 				return nil
@@ -119,12 +121,18 @@ func (e *Engine) pageFields(t *types) graphql.Fields {
 
 func (e *Engine) entryFields(t *types) graphql.Fields {
 	fields := graphql.Fields{
-		"timestamp": e.field(must(t.dateTime), "The record time.", nil, of(func(_ view, n projections.Entry) any { return n.At })),
-		"host":      e.field(must(graphql.String), "The host.", nil, of(func(_ view, n projections.Entry) any { return string(n.Host) })),
-		"id":        e.field(must(graphql.ID), "The GPU.", nil, of(func(_ view, n projections.Entry) any { return string(n.Entity.GPU) })),
-		"part":      e.field(graphql.String, "The part of the GPU, null for itself.", nil, of(entryPart)),
-		"metrics":   e.field(must(t.prepared), "Every value, by canonical name.", nil, of(func(_ view, n projections.Entry) any { return entryValues(n.Readings) })),
-		"absent":    e.field(must(t.prepared), "Why a metric has no value, by canonical name.", nil, of(func(_ view, n projections.Entry) any { return entryAbsent(n.Readings) })),
+		"timestamp": e.field(must(t.dateTime), "The record time.", nil,
+			of(func(_ view, n projections.Entry) any { return n.At })),
+		"host": e.field(must(graphql.String), "The host.", nil,
+			of(func(_ view, n projections.Entry) any { return string(n.Host) })),
+		"id": e.field(must(graphql.ID), "The GPU.", nil,
+			of(func(_ view, n projections.Entry) any { return string(n.Entity.GPU) })),
+		"part": e.field(graphql.String, "The part of the GPU, null for itself.", nil,
+			of(entryPart)),
+		"metrics": e.field(must(t.prepared), "Every value, by canonical name.", nil,
+			of(func(_ view, n projections.Entry) any { return entryValues(n.Readings) })),
+		"absent": e.field(must(t.prepared), "Why a metric has no value, by canonical name.", nil,
+			of(func(_ view, n projections.Entry) any { return entryAbsent(n.Readings) })),
 	}
 	e.identity(fields, t, func(source any) *events.Identity { id := source.(projections.Entry).Identity; return &id })
 	return e.named(fields, t, func(source any, name string) any {

@@ -271,61 +271,6 @@ func TestWatchOfCompactedHistory(t *testing.T) {
 	}
 }
 
-// Compaction between the pages of a load makes it start again.
-func TestLoadSurvivesCompaction(t *testing.T) {
-	var f *fixture
-	gets := 0
-	f = newFixture(t, func(_ *events.Config, c *clientv3.Client) {
-		var mu sync.Mutex
-		c.KV = &eventstest.KV{KV: c.KV, After: func(call string) error {
-			mu.Lock()
-			defer mu.Unlock()
-			if gets++; call == "get" && gets < 4 {
-				if _, err := f.client.Put(t.Context(), f.cfg.Key("elsewhere"), "x"); err != nil {
-					return err
-				}
-				eventstest.Shared(t).Compact(t)
-			}
-			return nil
-		}}
-	})
-	direct := New(f.client, f.cfg, f.facts, nil)
-	if err := direct.Save(t.Context(), generation, 0, f.fold(3, eventstest.Event(hostsOf(0, 1)[0], 1)), f.claim(0)); err != nil {
-		t.Fatal(err)
-	}
-	b, err := f.Load(t.Context(), generation)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if gets < 1+2*partitions+1 {
-		t.Errorf("got %d reads, want a load that started again", gets)
-	}
-	s := newState()
-	s.apply(b)
-	if d := diff(s.hosts, f.want()); d != "" {
-		t.Errorf("loaded state differs (-want +got):\n%s", d)
-	}
-}
-
-func TestLoadIsPaged(t *testing.T) {
-	f := newFixture(t)
-	guard := f.claim(1)
-	var evs []events.Event
-	for _, h := range hostsOf(1, 2*pageHosts+3) {
-		evs = append(evs, eventstest.Event(h, 1))
-	}
-	f.save(1, f.fold(3, evs...), guard)
-	b, err := f.Load(t.Context(), generation)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newState()
-	s.apply(b)
-	if len(b.Hosts) != len(evs) || diff(s.hosts, f.want()) != "" {
-		t.Errorf("got %d hosts, want %d", len(b.Hosts), len(evs))
-	}
-}
-
 func TestSlowReaderOverflows(t *testing.T) {
 	f := newFixture(t, func(cfg *events.Config, _ *clientv3.Client) { cfg.WatchBytes = 2000 })
 	guard := f.claim(0)
@@ -347,25 +292,6 @@ func TestSlowReaderOverflows(t *testing.T) {
 	}
 	if !errors.Is(last, events.ErrOverflow) {
 		t.Errorf("got %v, want ErrOverflow", last)
-	}
-}
-
-// A transaction larger than the queue passes when nothing waits.
-func TestQueueTakesOneOfAnySize(t *testing.T) {
-	f := newFixture(t, func(cfg *events.Config, _ *clientv3.Client) { cfg.WatchBytes = 10 })
-	start, err := f.Load(t.Context(), generation)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := f.fold(1, eventstest.Event(hostsOf(0, 1)[0], 1))
-	f.save(0, Commit{Live: c.Live, Identity: c.Identity}, f.claim(0))
-	for b, err := range f.Watch(within(t, 10*time.Second), generation, start.At) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(b.Hosts) == 1 {
-			return
-		}
 	}
 }
 

@@ -1,0 +1,181 @@
+package partition
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+)
+
+func TestMain(m *testing.M) { eventstest.Main(m) }
+
+const (
+	generation = "g1"
+	shares     = 16
+)
+
+// collector is a running Ownership whose holds keep their claims until they are told to stop.
+type collector struct {
+	own    *Ownership
+	client *clientv3.Client
+	cancel context.CancelFunc
+	done   chan error
+	hold   func(*Claim) // called by each hold before it waits for its end
+
+	mu     sync.Mutex
+	claims map[events.Partition]*Claim
+	causes []error
+}
+
+func startCollector(t *testing.T, store events.Config, cfg Config, adjust ...func(*collector)) *collector {
+	t.Helper()
+	client, err := store.Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.LeaseTTL = max(cfg.LeaseTTL, 2*time.Second)
+	if cfg.JoinDebounce == 0 {
+		cfg.JoinDebounce = 50 * time.Millisecond
+	}
+	own, err := New(client, cfg, store, shares, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &collector{own: own, client: client, cancel: cancel, done: make(chan error, 1), claims: make(map[events.Partition]*Claim)}
+	for _, f := range adjust {
+		f(c)
+	}
+	go func() { c.done <- own.Run(ctx, generation, c.run) }()
+	t.Cleanup(func() {
+		c.stop(t)
+		client.Close()
+	})
+	return c
+}
+
+func (c *collector) run(claim *Claim) {
+	c.mu.Lock()
+	c.claims[claim.Partition] = claim
+	c.mu.Unlock()
+	if c.hold != nil {
+		c.hold(claim)
+	}
+	<-claim.Context().Done()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.claims, claim.Partition)
+	c.causes = append(c.causes, context.Cause(claim.Context()))
+}
+
+func (c *collector) held() map[events.Partition]*Claim {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.claims)
+}
+
+// stop ends Run and tells how long that took. Again does nothing.
+func (c *collector) stop(t *testing.T) time.Duration {
+	t.Helper()
+	start := time.Now()
+	c.cancel()
+	select {
+	case err, running := <-c.done:
+		if running && err != nil {
+			t.Errorf("Run ended with %v", err)
+		}
+		if running {
+			close(c.done)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("Run did not end within 10s")
+	}
+	return time.Since(start)
+}
+
+// kill makes the collector stop talking to etcd without giving anything back, as a killed process would.
+func (c *collector) kill(t *testing.T) {
+	t.Helper()
+	c.client.Close()
+	c.stop(t)
+}
+
+// eventually waits until check gives nil.
+func eventually(t *testing.T, within time.Duration, check func() error) time.Duration {
+	t.Helper()
+	start := time.Now()
+	for {
+		err := check()
+		if err == nil {
+			return time.Since(start)
+		}
+		if time.Since(start) > within {
+			t.Fatalf("not within %v: %v", within, err)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// owns is nil when the collectors hold all partitions between them, each exactly what it ranks first for.
+func owns(t *testing.T, store events.Config, collectors ...*collector) func() error {
+	etcd := eventstest.Etcd(t)
+	k := keysOf(store, generation)
+	return func() error {
+		for _, c := range collectors {
+			if err := c.own.Ready(); err != nil {
+				return err
+			}
+		}
+		resp, err := etcd.Get(t.Context(), k.members, clientv3.WithPrefix())
+		if err != nil {
+			return err
+		}
+		var members []string
+		for _, kv := range resp.Kvs {
+			id, err := k.parseMember(string(kv.Key))
+			if err != nil {
+				return err
+			}
+			members = append(members, id)
+		}
+		if len(members) != len(collectors) {
+			return fmt.Errorf("got %d members, want %d", len(members), len(collectors))
+		}
+		want := assign(members, shares)
+		total := 0
+		for _, c := range collectors {
+			for p, claim := range c.held() {
+				total++
+				owner, err := etcd.Get(t.Context(), k.owner(p))
+				if err != nil || len(owner.Kvs) == 0 {
+					return fmt.Errorf("partition %d is held and not owned in etcd (%v)", p, err)
+				}
+				if got := string(owner.Kvs[0].Value); got != want[p] || owner.Kvs[0].CreateRevision != claim.Token() {
+					return fmt.Errorf("partition %d: got owner %s with token %d, want %s with %d",
+						p, got, owner.Kvs[0].CreateRevision, want[p], claim.Token())
+				}
+			}
+		}
+		if total != shares {
+			return fmt.Errorf("got %d partitions held, want %d", total, shares)
+		}
+		return nil
+	}
+}
+
+// guarded tells whether a write under the claim's guard goes through.
+func guarded(t *testing.T, store events.Config, claim *Claim) bool {
+	t.Helper()
+	resp, err := eventstest.Etcd(t).Txn(t.Context()).If(claim.Guard()).Then(clientv3.OpPut(store.Key("written"), "x")).Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Succeeded
+}

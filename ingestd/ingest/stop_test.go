@@ -1,0 +1,93 @@
+package ingest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+)
+
+func TestStopLetsUploadsFinishAndRefusesNewOnes(t *testing.T) {
+	log := newRecorder()
+	s, err := New(Config{Host: "127.0.0.1", Port: FreePort}, log, log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	eventually(t, "ready", func() bool { return s.Ready() == nil })
+
+	body := multipartOf(dcgmFile(10, 2))
+	c := begin(t, s, body[:100])
+	cancel()
+	eventually(t, "stopping", func() bool { return s.Ready() != nil })
+	compare(t, "new upload", post(t, s, "", dcgmFile(1, 1)), `503
+Retry-After: 5
+{"success": false, "code": "stopping", "error": "*"}`)
+	compare(t, "upload under way", end(t, c, body[100:]), `200
+{"success": true, "accepted": 10}`)
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if c, err := net.Dial("tcp", s.Addr().String()); err == nil {
+		c.Close()
+		t.Error("the listener is still open after Run returned")
+	}
+}
+
+func TestStopCutsWhatDoesNotFinish(t *testing.T) {
+	log := newRecorder()
+	release := log.holdAppends()
+	defer release()
+	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, DrainTimeout: 50 * time.Millisecond}, log, log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	eventually(t, "listening", func() bool { return s.Addr() != nil })
+	body := multipartOf(dcgmFile(10, 2))
+	silent, held := begin(t, s, body[:100]), begin(t, s, body)
+	fmt.Fprint(held, "0\r\n\r\n")
+	cancel()
+	for _, c := range []net.Conn{silent, held} {
+		compare(t, "upload that was cut", readResponse(t, bufio.NewReader(c)), `503
+Retry-After: 5
+{"success": false, "code": "stopping"}`)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// An upload that waits to be visible keeps no other out, and a stop answers it.
+func TestWaitingUploadIsInNobodysWay(t *testing.T) {
+	log := newRecorder()
+	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Uploads: 1, WaitTimeout: time.Minute}, log, log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	eventually(t, "ready", func() bool { return s.Ready() == nil })
+
+	answer := make(chan response, 1)
+	go func() {
+		answer <- post(t, s, "?wait=true", bytes.ReplaceAll(dcgmFile(1, 1), []byte("host-0"), []byte("never-folded")))
+	}()
+	eventually(t, "stored", func() bool { return len(log.stored(t)) == 1 && s.totals.inFlight.Load() == 0 })
+	compare(t, "other upload", post(t, s, "", dcgmFile(3, 1)), `200
+{"success": true, "accepted": 3}`)
+	cancel()
+	compare(t, "waiting upload", <-answer, `202
+{"success": true, "status": "stored", "accepted": 1}`)
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}

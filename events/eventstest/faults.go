@@ -15,18 +15,22 @@ type KV struct {
 	After  func(call string) error // an error takes the place of the answer to a call that succeeded
 }
 
+// Put is the client's, with the hooks around it.
 func (k *KV) Put(ctx context.Context, key, val string, opts ...clientv3.OpOption) (*clientv3.PutResponse, error) {
 	return faulty(k, "put", func() (*clientv3.PutResponse, error) { return k.KV.Put(ctx, key, val, opts...) })
 }
 
+// Get is the client's, with the hooks around it.
 func (k *KV) Get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
 	return faulty(k, "get", func() (*clientv3.GetResponse, error) { return k.KV.Get(ctx, key, opts...) })
 }
 
+// Delete is the client's, with the hooks around it.
 func (k *KV) Delete(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.DeleteResponse, error) {
 	return faulty(k, "delete", func() (*clientv3.DeleteResponse, error) { return k.KV.Delete(ctx, key, opts...) })
 }
 
+// Do is the client's, with the hooks around it.
 func (k *KV) Do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
 	r, err := faulty(k, "do", func() (*clientv3.OpResponse, error) {
 		r, err := k.KV.Do(ctx, op)
@@ -38,6 +42,7 @@ func (k *KV) Do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error
 	return *r, nil
 }
 
+// Txn is the client's; the hooks are around its Commit.
 func (k *KV) Txn(ctx context.Context) clientv3.Txn { return &txn{k, k.KV.Txn(ctx)} }
 
 // txn hands every step to the real one.

@@ -40,10 +40,14 @@ type place struct {
 	folded events.Revision
 }
 
-// At is the position in the projections; Generation what is served; AsOf when etcd last confirmed it.
-func (s *State) At() events.Revision                { return s.at }
+// At is the position in the projections.
+func (s *State) At() events.Revision { return s.at }
+
+// Generation is what is served.
 func (s *State) Generation() projections.Generation { return s.generation }
-func (s *State) AsOf() time.Time                    { return s.asOf }
+
+// AsOf is when etcd last confirmed the view.
+func (s *State) AsOf() time.Time { return s.asOf }
 
 // Token is the position At as subscribers get it.
 func (s *State) Token() Token { return s.token }
@@ -51,9 +55,11 @@ func (s *State) Token() Token { return s.token }
 // Folded is the log position up to which every partition is folded into the stored models.
 func (s *State) Folded() events.Revision { return s.folded }
 
-// GPUs are all GPUs sorted by (host, index as a number, id); Hosts all hosts sorted by name.
+// GPUs are all GPUs, sorted by host, index as a number, id.
 func (s *State) GPUs() []*projections.GPU { return s.gpus }
-func (s *State) Hosts() []*Host           { return s.hosts }
+
+// Hosts are all hosts, sorted by name.
+func (s *State) Hosts() []*Host { return s.hosts }
 
 // GPU finds one by UUID (or other id), or as "host:index": the GPU that has that index there now. When an
 // index was held by several GPUs, that is the one with the newest record.

@@ -1,0 +1,10 @@
+// Package rest answers HTTP GET requests under /api/v1 with JSON.
+//
+// In: requests. Out: JSON from the current view and from history, and the description of all this (OpenAPI
+// 3.1, a page to read it). It never talks to etcd, never changes anything, and never sends a reading
+// through a float: a number is written as it was stored.
+//
+// An answer is {"success":true,"data":…,"count":N}, an error {"success":false,"error":"…","code":"…"} with
+// the matching status. A parameter that is unknown or cannot be used is refused by name: left out silently
+// it would widen the query.
+package rest

@@ -47,7 +47,8 @@ func (c *Codec) encodeCompact(dst []byte, ev *Event) ([]byte, error) {
 	}()
 	body := w.write(ev)
 	if len(body) > MaxBody {
-		return dst, fmt.Errorf("encoding event of host %.64q: its %d records take %d bytes, more than %d; cut it smaller", ev.Host, ev.Records(), len(body), MaxBody)
+		return dst, fmt.Errorf("encoding event of host %.64q: its %d records take %d bytes, more than %d; cut it smaller",
+			ev.Host, ev.Records(), len(body), MaxBody)
 	}
 	dst = append(dst, tagCompact)
 	dst = appendText(dst, string(ev.Upload))

@@ -43,7 +43,8 @@ type Config struct {
 // Flags registers the flags under the names above.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	d := c.withDefaults()
-	fs.StringVar(&c.Endpoints, "etcd.endpoints", d.Endpoints, "etcd endpoints, comma-separated: host:port, http://, https:// or unix:///path")
+	fs.StringVar(&c.Endpoints, "etcd.endpoints", d.Endpoints,
+		"etcd endpoints, comma-separated: host:port, http://, https:// or unix:///path")
 	fs.StringVar(&c.Root, "etcd.root", d.Root, "prefix of every key in etcd")
 	fs.StringVar(&c.ClusterID, "cluster.id", d.ClusterID, "name of the GPU cluster; each has a log of its own")
 	fs.IntVar(&c.Partitions, "cluster.partitions", c.Partitions,
@@ -53,7 +54,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.Progress, "etcd.progress", d.Progress, "a watch quiet for so long asks etcd for its progress")
 	fs.StringVar(&c.CertFile, "etcd.cert", c.CertFile, "client certificate file (PEM)")
 	fs.StringVar(&c.KeyFile, "etcd.key", c.KeyFile, "key file of the client certificate (PEM)")
-	fs.StringVar(&c.CAFile, "etcd.ca", c.CAFile, "file of the authorities that sign etcd's certificate (PEM); the system's when empty")
+	fs.StringVar(&c.CAFile, "etcd.ca", c.CAFile,
+		"file of the authorities that sign etcd's certificate (PEM); the system's when empty")
 	fs.StringVar(&c.Username, "etcd.username", c.Username, "etcd user, where etcd checks passwords")
 	fs.StringVar(&c.Password, "etcd.password", c.Password, "password of the etcd user; better set in the environment")
 }
@@ -85,7 +87,8 @@ func (c Config) withDefaults() Config {
 func (c Config) check() error {
 	switch {
 	case !strings.HasPrefix(c.Root, "/") || strings.HasSuffix(c.Root, "/"):
-		return fmt.Errorf("root %q of the keys in etcd: it starts with a slash and does not end in one, such as %s", c.Root, DefaultRoot)
+		return fmt.Errorf("root %q of the keys in etcd: it starts with a slash and does not end in one, such as %s",
+			c.Root, DefaultRoot)
 	case c.Partitions < 0 || c.Partitions > MaxPartitions:
 		return fmt.Errorf("%d partitions: from 1 to %d, or 0 for what the log has", c.Partitions, MaxPartitions)
 	case c.DialTimeout < 0 || c.WatchBytes < 0 || c.Progress < 0:

@@ -98,7 +98,8 @@ func (c Config) tls(endpoints []string) (*tls.Config, error) {
 		case strings.HasPrefix(e, "https://"), strings.HasPrefix(e, "unixs://"):
 			secure = true
 		case files && strings.HasPrefix(e, "http://"):
-			return nil, fmt.Errorf("etcd endpoint %s is not encrypted, but certificate files are set: write https:// or leave the files out", e)
+			return nil, fmt.Errorf("etcd endpoint %s is not encrypted, but certificate files are set: write https:// or leave the files out",
+				e)
 		}
 	}
 	if !secure {
@@ -110,7 +111,8 @@ func (c Config) tls(endpoints []string) (*tls.Config, error) {
 	info := transport.TLSInfo{CertFile: c.CertFile, KeyFile: c.KeyFile, TrustedCAFile: c.CAFile}
 	config, err := info.ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("reading etcd's certificate files %s: %w", cmp.Or(strings.Trim(c.CertFile+" "+c.CAFile, " "), "(none)"), err)
+		return nil, fmt.Errorf("reading etcd's certificate files %s: %w",
+			cmp.Or(strings.Trim(c.CertFile+" "+c.CAFile, " "), "(none)"), err)
 	}
 	return config, nil
 }

@@ -60,7 +60,8 @@ func (d *jsonDecoder) decode(data []byte) (Event, error) {
 	d.open.begin(d.rows[0].host, d.meta.Zone)
 	for i := range d.rows {
 		if row := &d.rows[i]; row.host != d.open.host {
-			return Event{}, fmt.Errorf("row %d is of host %.64q, those before are of %.64q; write a value for each", i+1, row.host, d.open.host)
+			return Event{}, fmt.Errorf("row %d is of host %.64q, those before are of %.64q; write a value for each",
+				i+1, row.host, d.open.host)
 		}
 		for k := range d.rows[i].records {
 			d.open.add(&d.rows[i].records[k])

@@ -60,7 +60,8 @@ func (l *Log) open(ctx context.Context, lg *slog.Logger) error {
 	l.kv, l.watcher = l.clients[0], l.clients[1]
 
 	ctx, cancel := context.WithTimeoutCause(ctx, l.cfg.DialTimeout,
-		fmt.Errorf("etcd at %s gave no answer within %s; is it running, and is -etcd.endpoints (ETCD_ENDPOINTS) right?", l.cfg.Endpoints, l.cfg.DialTimeout))
+		fmt.Errorf("etcd at %s gave no answer within %s; is it running, and is -etcd.endpoints (ETCD_ENDPOINTS) right?",
+			l.cfg.Endpoints, l.cfg.DialTimeout))
 	defer cancel()
 	var err error
 	l.facts, l.stored, err = loadFacts(ctx, l.kv, l.cfg)
@@ -94,7 +95,8 @@ func (l *Log) Head(ctx context.Context) (Revision, error) {
 		return Revision{}, fmt.Errorf("asking etcd for the head of the log: %s: %w", key, errNoFacts)
 	}
 	if !bytes.Equal(resp.Kvs[0].Value, l.stored) {
-		return Revision{}, fmt.Errorf("the facts in %s are %s now and were %s when this process started; restart it: %w", key, resp.Kvs[0].Value, l.stored, ErrForeign)
+		return Revision{}, fmt.Errorf("the facts in %s are %s now and were %s when this process started; restart it: %w",
+			key, resp.Kvs[0].Value, l.stored, ErrForeign)
 	}
 	return l.at(resp.Header.Revision), nil
 }

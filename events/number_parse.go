@@ -117,7 +117,8 @@ func parseLong[T string | []byte](text T) (Number, error) {
 		i = len(text)
 	}
 	if !ok || i < len(text) {
-		return Number{}, fmt.Errorf("parsing number %.64q: write it as digits, with a decimal point and an exponent if need be", string(text))
+		return Number{}, fmt.Errorf("parsing number %.64q: write it as digits, with a decimal point and an exponent if need be",
+			string(text))
 	}
 	if s.over {
 		return roundNumber(string(text))

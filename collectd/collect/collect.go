@@ -29,7 +29,8 @@ type log interface {
 type store interface {
 	LoadPartition(ctx context.Context, g projections.Generation, p events.Partition) (snapshot.Partition, error)
 	Save(ctx context.Context, g projections.Generation, p events.Partition, c snapshot.Commit, guards ...clientv3.Cmp) error
-	Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error)
+	Series(ctx context.Context, g projections.Generation, p events.Partition,
+		host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error)
 }
 
 // generations tells which generation to fold, now and whenever that changes (snapshot.Store).

@@ -33,9 +33,11 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Workers, "workers", defaultWorkers, "partitions that are folded side by side")
 	fs.IntVar(&c.BufferSize, "buffer-size", defaultBufferSize, "records of a partition that may be folded and not yet committed")
 	fs.DurationVar(&c.PollInterval, "poll-interval", defaultPollInterval, "pace of reading the log while a watch cannot be had")
-	fs.DurationVar(&c.LiveInterval, "collect.live-interval", defaultLiveInterval, "least pause between two writes of one host's live readings; raised by itself up to 1s under load")
+	fs.DurationVar(&c.LiveInterval, "collect.live-interval", defaultLiveInterval,
+		"least pause between two writes of one host's live readings; raised by itself up to 1s under load")
 	c.Sharing.Flags(fs)
-	fs.DurationVar(&c.SeriesInterval, "collect.series-interval", defaultSeriesInterval, "longest wait of a record until its chunk of history is written")
+	fs.DurationVar(&c.SeriesInterval, "collect.series-interval", defaultSeriesInterval,
+		"longest wait of a record until its chunk of history is written")
 }
 
 func (c Config) withDefaults() Config {

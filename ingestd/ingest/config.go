@@ -43,17 +43,21 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.Var((*enabled)(&c.Off), "enable-http", "serve uploads over HTTP")
 	fs.IntVar(&c.Workers, "ingest.workers", c.Workers, "parsers that share the work of one upload; 0 means one per processor")
 	fs.Int64Var(&c.MaxUploadSize, "max-upload-size", d.MaxUploadSize, "largest file that is accepted, in bytes")
-	fs.Int64Var(&c.MaxMemory, "max-memory", d.MaxMemory, "bytes that all uploads together may hold in flight between the socket and the log")
+	fs.Int64Var(&c.MaxMemory, "max-memory", d.MaxMemory,
+		"bytes that all uploads together may hold in flight between the socket and the log")
 	fs.IntVar(&c.Uploads, "ingest.uploads", d.Uploads, "uploads served at a time; others wait for their turn")
-	fs.DurationVar(&c.QueueTimeout, "ingest.queue-timeout", d.QueueTimeout, "how long an upload waits for its turn before it is answered 503 with Retry-After")
+	fs.DurationVar(&c.QueueTimeout, "ingest.queue-timeout", d.QueueTimeout,
+		"how long an upload waits for its turn before it is answered 503 with Retry-After")
 	fs.IntVar(&c.Connections, "ingest.connections", d.Connections, "connections served at a time")
 	fs.IntVar(&c.ConnectionsPerIP, "ingest.connections-per-ip", d.ConnectionsPerIP, "connections of one address served at a time")
 	fs.DurationVar(&c.HeaderTimeout, "ingest.header-timeout", d.HeaderTimeout, "how long a request's header may take")
 	fs.DurationVar(&c.ReadTimeout, "ingest.read-timeout", d.ReadTimeout, "how long an upload may stay silent")
 	fs.Int64Var(&c.MinRate, "ingest.min-rate", d.MinRate, "bytes per second that an upload must reach on average")
-	fs.DurationVar(&c.AppendTimeout, "ingest.append-timeout", d.AppendTimeout, "how long etcd may take to accept an append, retries included, before the upload is answered 503")
+	fs.DurationVar(&c.AppendTimeout, "ingest.append-timeout", d.AppendTimeout,
+		"how long etcd may take to accept an append, retries included, before the upload is answered 503")
 	fs.DurationVar(&c.WaitTimeout, "ingest.wait-timeout", d.WaitTimeout, "how long an upload with wait=true waits to be visible")
-	fs.DurationVar(&c.DrainTimeout, "ingest.drain-timeout", d.DrainTimeout, "how long uploads under way may go on when the process stops")
+	fs.DurationVar(&c.DrainTimeout, "ingest.drain-timeout", d.DrainTimeout,
+		"how long uploads under way may go on when the process stops")
 	fs.StringVar(&c.Zone, "ingest.tz", d.Zone, "time zone of times that name none: an IANA name or ±hh:mm")
 }
 

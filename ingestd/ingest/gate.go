@@ -37,7 +37,8 @@ func (g *gate) enter() error {
 	defer cancel()
 	if g.places.Acquire(ctx, 1) != nil && !g.isClosed() {
 		return refuse(fiber.StatusServiceUnavailable, codeBusy,
-			"%d uploads are under way, as many as this server takes at a time, and none ended within %s; send the file again shortly", g.size, g.patience).after(time.Second)
+			"%d uploads are under way, as many as this server takes at a time, and none ended within %s; "+
+				"send the file again shortly", g.size, g.patience).after(time.Second)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -69,7 +69,8 @@ func (s *Server) Metrics(reg prometheus.Registerer) error {
 
 func records(result string, n *atomic.Int64) prometheus.Collector {
 	return counter("ingest_records_total",
-		"Records of uploaded files: accepted, duplicate (in the log before), rejected (rows and cells that gave none), absent (stored with a reason instead of a number).",
+		"Records of uploaded files: accepted, duplicate (in the log before), rejected (rows and cells that gave none), "+
+			"absent (stored with a reason instead of a number).",
 		prometheus.Labels{"result": result}, n)
 }
 

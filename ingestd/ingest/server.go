@@ -118,9 +118,11 @@ var errEarly = errors.New("the listener ended before it was asked to")
 func (s *Server) explainListen(err error) error {
 	port := s.cfg.Port.String()
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("port %s for uploads is taken; stop what uses it, or choose another with flag http.port or environment variable HTTP_PORT: %w", port, err)
+		return fmt.Errorf("port %s for uploads is taken; stop what uses it, or choose another with flag http.port or environment variable HTTP_PORT: %w",
+			port, err)
 	}
-	return fmt.Errorf("listening for uploads on host %q, port %s (flags http.host and http.port, environment HTTP_HOST and HTTP_PORT): %w", s.cfg.Host, port, err)
+	return fmt.Errorf("listening for uploads on host %q, port %s (flags http.host and http.port, environment HTTP_HOST and HTTP_PORT): %w",
+		s.cfg.Host, port, err)
 }
 
 // drain refuses new uploads, waits for those under way, then closes. What does not end in time is cut.

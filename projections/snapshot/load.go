@@ -107,7 +107,8 @@ func (s *Store) loadOnce(ctx context.Context, g projections.Generation) (project
 
 // readHosts reads the models of a partition, in pages, at rev or (0) as they are when each page is read.
 // Hosts come by name. Values that cannot be read are left out and listed.
-func (s *Store) readHosts(ctx context.Context, g projections.Generation, p events.Partition, rev int64) (stored []projections.Stored, damaged []error, err error) {
+func (s *Store) readHosts(ctx context.Context, g projections.Generation, p events.Partition,
+	rev int64) (stored []projections.Stored, damaged []error, err error) {
 	hosts := make(map[events.HostID]*projections.Stored)
 	for _, kind := range []string{kindIdentity, kindLive} {
 		from := s.keys.partition(g, kind, p)

@@ -23,7 +23,8 @@ type WindowSeries struct {
 
 // Series reads and unites the chunks of windows of one host, linearizably; in the order of the argument.
 // Windows without chunks are left out.
-func (s *Store) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) ([]WindowSeries, error) {
+func (s *Store) Series(ctx context.Context, g projections.Generation, p events.Partition,
+	host events.HostID, windows []projections.Window) ([]WindowSeries, error) {
 	var all []WindowSeries
 	for some := range slices.Chunk(windows, maxRanges) {
 		found, err := s.windows(ctx, g, p, host, some)
@@ -36,7 +37,8 @@ func (s *Store) Series(ctx context.Context, g projections.Generation, p events.P
 }
 
 // windows reads up to maxRanges windows at one revision.
-func (s *Store) windows(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) ([]WindowSeries, error) {
+func (s *Store) windows(ctx context.Context, g projections.Generation, p events.Partition,
+	host events.HostID, windows []projections.Window) ([]WindowSeries, error) {
 	ops := make([]clientv3.Op, len(windows))
 	for i, w := range windows {
 		ops[i] = clientv3.OpGet(s.keys.window(g, p, w, host), clientv3.WithPrefix())

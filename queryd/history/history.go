@@ -13,7 +13,8 @@ import (
 // reader is what history needs of the stored projections (projections/snapshot.Store, adapted in query).
 // Windows without records are left out of the answer; what is in it may be shared and is not changed.
 type reader interface {
-	Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) (map[projections.Window]projections.Series, error)
+	Series(ctx context.Context, g projections.Generation, p events.Partition,
+		host events.HostID, windows []projections.Window) (map[projections.Window]projections.Series, error)
 }
 
 // History answers queries; safe for concurrent use.

@@ -25,7 +25,8 @@ const (
 // Flags registers the hub's flags.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.Heartbeat, "live.heartbeat", defaultHeartbeat, "pause between heartbeats to subscribers")
-	fs.IntVar(&c.QueueBytes, "live.queue-bytes", defaultQueueBytes, "bytes that one subscriber in events mode may have waiting before it is ended as too slow")
+	fs.IntVar(&c.QueueBytes, "live.queue-bytes", defaultQueueBytes,
+		"bytes that one subscriber in events mode may have waiting before it is ended as too slow")
 	fs.IntVar(&c.Ring, "live.ring", defaultRing, "recent changes kept for subscribers in events mode that come back")
 	fs.IntVar(&c.RingBytes, "live.ring-bytes", defaultRingBytes, "bound of the recent changes in bytes")
 }

@@ -40,9 +40,11 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.Var((*enabled)(&c.NoGraphQL), "enable-graphql", "serve GraphQL on /graphql")
 	fs.Var((*enabled)(&c.NoWebSocket), "enable-websocket", "serve the live stream on /ws and GraphQL subscriptions on /graphql")
 	fs.Var((*enabled)(&c.NoCORS), "enable-cors", "let browsers read answers from pages of other origins")
-	fs.StringVar(&c.Origins, "query.origins", d.Origins, "origins that enable-cors lets in, comma-separated and exact such as https://example.org; * is any")
+	fs.StringVar(&c.Origins, "query.origins", d.Origins,
+		"origins that enable-cors lets in, comma-separated and exact such as https://example.org; * is any")
 	fs.DurationVar(&c.GraphQLTimeout, "query.graphql-timeout", d.GraphQLTimeout, "longest time a GraphQL request may take")
-	fs.DurationVar(&c.DrainTimeout, "query.drain-timeout", d.DrainTimeout, "how long sockets and requests under way may go on when the process stops")
+	fs.DurationVar(&c.DrainTimeout, "query.drain-timeout", d.DrainTimeout,
+		"how long sockets and requests under way may go on when the process stops")
 	c.Live.Flags(fs)
 	c.REST.Flags(fs)
 	c.Socket.Flags(fs)
@@ -58,7 +60,8 @@ func (c Config) withDefaults() Config {
 // check refuses settings with which nothing could work, by the name of the flag.
 func (c Config) check() error {
 	if c.GraphQLTimeout < 0 || c.DrainTimeout < 0 {
-		return fmt.Errorf("flags query.graphql-timeout (%s) and query.drain-timeout (%s) must be positive", c.GraphQLTimeout, c.DrainTimeout)
+		return fmt.Errorf("flags query.graphql-timeout (%s) and query.drain-timeout (%s) must be positive",
+			c.GraphQLTimeout, c.DrainTimeout)
 	}
 	for _, origin := range c.origins() {
 		if origin != "*" && (!strings.Contains(origin, "://") || strings.HasSuffix(origin, "/")) {

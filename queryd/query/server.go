@@ -147,9 +147,11 @@ var errEarly = errors.New("it ended before it was asked to")
 func (s *Server) explainListen(err error) error {
 	port := s.cfg.Port.String()
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("port %s for queries is taken; stop what uses it, or choose another with flag port or environment variable PORT: %w", port, err)
+		return fmt.Errorf("port %s for queries is taken; stop what uses it, or choose another with flag port or environment variable PORT: %w",
+			port, err)
 	}
-	return fmt.Errorf("listening for queries on host %q, port %s (flags query.host and port, environment QUERY_HOST and PORT): %w", s.cfg.Host, port, err)
+	return fmt.Errorf("listening for queries on host %q, port %s (flags query.host and port, environment QUERY_HOST and PORT): %w",
+		s.cfg.Host, port, err)
 }
 
 // drain takes no new connections, tells subscribers to come back, lets requests finish, and cuts what does

@@ -15,7 +15,8 @@ type store interface {
 	Load(ctx context.Context, g projections.Generation) (projections.Batch, error)
 	Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error]
 	WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error]
-	Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error)
+	Series(ctx context.Context, g projections.Generation, p events.Partition,
+		host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error)
 }
 
 // log is what the server needs of the event log (events.Log): what is not folded yet.
@@ -29,7 +30,8 @@ type log interface {
 type windows struct{ store store }
 
 // Series reads windows of a host; those without records are left out.
-func (w windows) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, of []projections.Window) (map[projections.Window]projections.Series, error) {
+func (w windows) Series(ctx context.Context, g projections.Generation, p events.Partition,
+	host events.HostID, of []projections.Window) (map[projections.Window]projections.Series, error) {
 	list, err := w.store.Series(ctx, g, p, host, of)
 	if err != nil {
 		return nil, err

@@ -32,7 +32,8 @@ func parameters(c *fiber.Ctx, known ...string) (params, error) {
 	for key, value := range c.Context().QueryArgs().All() {
 		name := string(key)
 		if !slices.Contains(known, name) {
-			return nil, &Error{Status: http.StatusBadRequest, Code: BadParameter, Text: fmt.Sprintf("unknown parameter %q; there are: %s", name, strings.Join(known, ", "))}
+			text := fmt.Sprintf("unknown parameter %q; there are: %s", name, strings.Join(known, ", "))
+			return nil, &Error{Status: http.StatusBadRequest, Code: BadParameter, Text: text}
 		}
 		if len(p[name]) > 0 && !repeated(name) {
 			return nil, badParameter(name, string(value), "one value only, and was given twice")

@@ -49,7 +49,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.PerIP, "socket.per-ip", defaultPerIP, "WebSocket connections at once from one address")
 	fs.IntVar(&c.Subscriptions, "socket.subscriptions", defaultSubscriptions, "subscriptions at once on one WebSocket connection")
 	fs.DurationVar(&c.Ping, "socket.ping", defaultPing, "pause between WebSocket pings")
-	fs.DurationVar(&c.WriteTimeout, "socket.write-timeout", defaultWriteTimeout, "time that a client has to take one WebSocket frame")
+	fs.DurationVar(&c.WriteTimeout, "socket.write-timeout", defaultWriteTimeout,
+		"time that a client has to take one WebSocket frame")
 }
 
 // withDefaults fills the zero fields, and refuses what cannot work.

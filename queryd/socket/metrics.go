@@ -16,11 +16,13 @@ func newMetrics() metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	return metrics{
-		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "socket_connections", Help: "WebSocket connections that are open."}, []string{"protocol"}),
-		messages:    counter("socket_messages_total", "WebSocket messages.", "protocol", "direction"),
-		bytes:       counter("socket_sent_bytes_total", "Bytes of WebSocket messages sent.", "protocol"),
-		refused:     counter("socket_refused_total", "Upgrades that were refused.", "reason"),
-		closed:      counter("socket_closed_total", "WebSocket connections that ended, by what ended them: the close code that was sent, gone or stuck.", "protocol", "cause"),
+		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "socket_connections", Help: "WebSocket connections that are open."}, []string{"protocol"}),
+		messages: counter("socket_messages_total", "WebSocket messages.", "protocol", "direction"),
+		bytes:    counter("socket_sent_bytes_total", "Bytes of WebSocket messages sent.", "protocol"),
+		refused:  counter("socket_refused_total", "Upgrades that were refused.", "reason"),
+		closed: counter("socket_closed_total",
+			"WebSocket connections that ended, by what ended them: the close code that was sent, gone or stuck.", "protocol", "cause"),
 	}
 }
 

@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // The defaults of Config.
@@ -34,6 +37,10 @@ type Config struct {
 	CAFile   string // who signed etcd's certificate; the system's authorities when empty
 	Username string // only where etcd checks passwords
 	Password string
+
+	// Connect, where set, opens every client in place of dialling Endpoints, TLS and user included: for tests that put
+	// something between a process and its etcd, or have no etcd at all. It has no flag.
+	Connect func(*slog.Logger) (*clientv3.Client, error)
 
 	// Cut, where set, are the rules a new log is created with and an existing one must have. They are facts
 	// of a log and so have no flags.

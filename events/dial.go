@@ -23,9 +23,12 @@ const (
 )
 
 // Dial opens a client of its own to the configured etcd (keep leases, writes and bulk watches apart). It
-// returns at once, whether etcd is there or not. What the client has to say goes to lg at debug level; its
+// returns at once, whether etcd is there or not. With Config.Connect it is that one's client. What the client has to say goes to lg at debug level; its
 // errors reach whoever calls it. The caller closes it.
 func (c Config) Dial(lg *slog.Logger) (*clientv3.Client, error) {
+	if c.Connect != nil {
+		return c.Connect(lg)
+	}
 	c = c.withDefaults()
 	endpoints, err := c.endpoints()
 	if err != nil {

@@ -1,0 +1,201 @@
+package model_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/google/go-cmp/cmp"
+
+	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/events/eventstest/model"
+)
+
+// pair is a real etcd and a model that are asked the same. Nobody else asks them, so even revisions have to agree.
+type pair struct {
+	*testing.T
+	etcd  *model.Etcd
+	sides [2]*side // the real one first
+}
+
+// side is one of the two, with what tests know of it by other names on both: leases by their number, watches by their order.
+type side struct {
+	*clientv3.Client
+	leases  []clientv3.LeaseID
+	watches []*history
+}
+
+// history is what a watch told, in short form.
+type history struct {
+	mu   sync.Mutex
+	told []string
+}
+
+func newPair(t *testing.T) *pair {
+	server := eventstest.NewServer(t, nil)
+	etcd := model.New(t, model.Options{MinLeaseTTL: time.Second})
+	return &pair{T: t, etcd: etcd, sides: [2]*side{{Client: server.Client(t)}, {Client: connect(t, etcd.Client("test"))}}}
+}
+
+// ask puts a question to both and compares the answers; it gives them.
+func (p *pair) ask(what string, question func(s *side) string) string {
+	p.Helper()
+	real, modelled := question(p.sides[0]), question(p.sides[1])
+	if real != modelled {
+		p.Fatalf("%s:\n etcd says  %s\n model says %s", what, real, modelled)
+	}
+	return real
+}
+
+// tell writes an answer.
+func (s *side) tell(header *pb.ResponseHeader, body string, err error) string {
+	if err != nil {
+		return "error " + err.Error()
+	}
+	return fmt.Sprintf("@%d %s", header.Revision, body)
+}
+
+func (s *side) get(key string, opts ...clientv3.OpOption) string {
+	resp, err := s.Get(context.Background(), key, opts...)
+	if err != nil {
+		return s.tell(nil, "", err)
+	}
+	return s.tell(resp.Header, s.ranged((*pb.RangeResponse)(resp)), nil)
+}
+
+func (s *side) ranged(r *pb.RangeResponse) string {
+	var out []string
+	for _, kv := range r.Kvs {
+		out = append(out, s.kv(kv))
+	}
+	return fmt.Sprintf("%s count %d more %t", out, r.Count, r.More)
+}
+
+func (s *side) kv(kv *mvccpb.KeyValue) string {
+	if kv == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%s=%s c%d m%d v%d l%d", kv.Key, kv.Value, kv.CreateRevision, kv.ModRevision, kv.Version, slices.Index(s.leases, clientv3.LeaseID(kv.Lease)))
+}
+
+func (s *side) txn(cmps []clientv3.Cmp, then, other []clientv3.Op) string {
+	resp, err := s.Txn(context.Background()).If(cmps...).Then(then...).Else(other...).Commit()
+	if err != nil {
+		return s.tell(nil, "", err)
+	}
+	return s.tell(resp.Header, s.transacted((*pb.TxnResponse)(resp)), nil)
+}
+
+func (s *side) transacted(r *pb.TxnResponse) string {
+	out := []string{fmt.Sprint(r.Succeeded)}
+	for _, one := range r.Responses {
+		switch o := one.Response.(type) {
+		case *pb.ResponseOp_ResponseRange:
+			out = append(out, s.ranged(o.ResponseRange))
+		case *pb.ResponseOp_ResponsePut:
+			out = append(out, "put over "+s.kv(o.ResponsePut.PrevKv))
+		case *pb.ResponseOp_ResponseDeleteRange:
+			out = append(out, s.deleted(o.ResponseDeleteRange))
+		case *pb.ResponseOp_ResponseTxn:
+			out = append(out, "("+s.transacted(o.ResponseTxn)+")")
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+func (s *side) deleted(r *pb.DeleteRangeResponse) string {
+	out := []string{fmt.Sprint("deleted ", r.Deleted)}
+	for _, kv := range r.PrevKvs {
+		out = append(out, s.kv(kv))
+	}
+	return strings.Join(out, " ")
+}
+
+func (s *side) grant(ttl int64) string {
+	resp, err := s.Grant(context.Background(), ttl)
+	if err != nil {
+		return s.tell(nil, "", err)
+	}
+	s.leases = append(s.leases, resp.ID)
+	return s.tell(resp.ResponseHeader, fmt.Sprint("ttl ", resp.TTL), nil)
+}
+
+func (s *side) revoke(n int) string {
+	resp, err := s.Revoke(context.Background(), s.leases[n])
+	if err != nil {
+		return s.tell(nil, "", err)
+	}
+	return s.tell(resp.Header, "revoked", nil)
+}
+
+func (s *side) compact(rev int64) string {
+	resp, err := s.Compact(context.Background(), rev)
+	if err != nil {
+		return s.tell(nil, "", err)
+	}
+	return s.tell(resp.Header, "compacted", nil)
+}
+
+// watch begins a watch that is told until the test ends.
+func (s *side) watch(t *testing.T, ctx context.Context, key string, opts ...clientv3.OpOption) {
+	h := &history{}
+	s.watches = append(s.watches, h)
+	answers := s.Watch(ctx, key, opts...)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for resp := range answers {
+			h.add(s, &resp)
+		}
+	})
+	t.Cleanup(wg.Wait)
+}
+
+func (h *history) add(s *side, resp *clientv3.WatchResponse) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case resp.Created:
+		h.told = append(h.told, fmt.Sprint("created @", resp.Header.Revision))
+	case resp.CompactRevision > 0:
+		h.told = append(h.told, fmt.Sprint("compacted @", resp.CompactRevision))
+	case resp.Err() != nil:
+		h.told = append(h.told, resp.Err().Error())
+	case resp.IsProgressNotify():
+		h.told = append(h.told, fmt.Sprint("progress @", resp.Header.Revision))
+	}
+	for _, ev := range resp.Events {
+		h.told = append(h.told, fmt.Sprintf("%s %s", ev.Type, s.kv(ev.Kv)))
+	}
+}
+
+func (h *history) all() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.told)
+}
+
+// sameHistories waits until every watch was told the same on both sides.
+func (p *pair) sameHistories() {
+	p.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for i := range p.sides[0].watches {
+		for {
+			diff := cmp.Diff(p.sides[0].watches[i].all(), p.sides[1].watches[i].all())
+			if diff == "" {
+				break
+			}
+			if time.Now().After(deadline) {
+				p.Fatalf("watch %d was told other things (-etcd +model):\n%s", i, diff)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}

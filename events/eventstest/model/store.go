@@ -1,0 +1,111 @@
+package model
+
+import (
+	"slices"
+	"sort"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+)
+
+// store is keys with their versions, and what happened to them. It is guarded by the lock of its Etcd.
+type store struct {
+	rev       int64 // the newest
+	compacted int64 // what was before is forgotten
+	keys      []string
+	versions  map[string][]version // by key, oldest first
+	log       []*mvccpb.Event      // in order of revision, from compacted on
+}
+
+// version is what a key was from a revision on.
+type version struct {
+	mod, create, version, lease int64
+	value                       []byte
+	deleted                     bool
+}
+
+func newStore() store { return store{rev: 1, versions: make(map[string][]version)} }
+
+// kv makes an answer of a version, which the asker may change.
+func (v *version) kv(key string) *mvccpb.KeyValue {
+	return &mvccpb.KeyValue{Key: []byte(key), Value: v.value, CreateRevision: v.create, ModRevision: v.mod, Version: v.version, Lease: v.lease}
+}
+
+// at gives what a key was at a revision, nil when it was not there.
+func (s *store) at(key string, rev int64) *version {
+	all := s.versions[key]
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].mod <= rev {
+			if all[i].deleted {
+				return nil
+			}
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// within gives the keys of a range that have versions, in order: one key without an end, all from key on for the end "\x00".
+func (s *store) within(key, end string) []string {
+	from := sort.SearchStrings(s.keys, key)
+	to := from
+	switch {
+	case end == "":
+		if from < len(s.keys) && s.keys[from] == key {
+			to++
+		}
+	case end == "\x00":
+		to = len(s.keys)
+	default:
+		to = max(from, sort.SearchStrings(s.keys, end))
+	}
+	return s.keys[from:to]
+}
+
+// inRange tells whether a key is in a range as within has it.
+func inRange(k, key, end string) bool {
+	switch end {
+	case "":
+		return k == key
+	case "\x00":
+		return k >= key
+	}
+	return k >= key && k < end
+}
+
+// add gives a key a version.
+func (s *store) add(key string, v version) {
+	if _, known := s.versions[key]; !known {
+		i := sort.SearchStrings(s.keys, key)
+		s.keys = slices.Insert(s.keys, i, key)
+	}
+	s.versions[key] = append(s.versions[key], v)
+}
+
+// compact forgets what was before a revision, but not what keys were at it.
+func (s *store) compact(rev int64) {
+	s.compacted = max(s.compacted, rev)
+	for key, all := range s.versions {
+		kept := 0
+		for i := range all {
+			if all[i].mod <= rev {
+				kept = i
+			}
+		}
+		all = all[kept:]
+		if all[0].deleted && all[0].mod <= rev {
+			all = all[1:]
+		}
+		if len(all) == 0 {
+			delete(s.versions, key)
+			continue
+		}
+		s.versions[key] = slices.Clone(all)
+	}
+	s.keys = slices.DeleteFunc(s.keys, func(k string) bool { return s.versions[k] == nil })
+	s.log = slices.Clone(s.log[s.logFrom(rev):])
+}
+
+// logFrom is where the events of a revision and later begin.
+func (s *store) logFrom(rev int64) int {
+	return sort.Search(len(s.log), func(i int) bool { return s.log[i].Kv.ModRevision >= rev })
+}

@@ -1,0 +1,340 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/metadata"
+)
+
+// maxRevisions is how many revisions a watch that is behind is told at a time, as in etcd.
+const maxRevisions = 1000
+
+// watcher is the part of an etcd client that watches. As in etcd, watches whose contexts carry the same metadata share a stream.
+type watcher struct {
+	client *Client
+	once   sync.Once
+	closed chan struct{}
+}
+
+// watch is one watch. It does not keep what it is to tell but reads it from the store when it comes to telling, so one that
+// is held up is behind, and may find that compaction was faster. The cluster's lock guards what is below opt.
+type watch struct {
+	watcher *watcher
+	stream  string
+	op      clientv3.Op
+	key     string
+	end     string
+	start   int64
+	out     chan clientv3.WatchResponse
+	wake    chan struct{} // holds a token when there may be something to tell
+
+	next   int64 // what was before was told
+	behind bool  // there is something to tell from next on
+	synced bool  // it has caught up with where it began
+	tell   int64 // progress that was asked for
+	broken string
+}
+
+func (w *watcher) Close() error {
+	w.once.Do(func() { close(w.closed) })
+	return nil
+}
+
+// Watch begins a watch. Like etcd's client it waits until the watch is there.
+func (w *watcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
+	op := clientv3.OpGet(key, opts...)
+	wt := &watch{
+		watcher: w, stream: streamOf(ctx), op: op,
+		key: string(op.KeyBytes()), end: string(op.RangeBytes()), start: op.Rev(),
+		out: make(chan clientv3.WatchResponse, 1), wake: make(chan struct{}, 1),
+	}
+	if op.IsPrevKV() || op.IsSortSet() || op.Limit() != 0 {
+		w.client.etcd.unknown("watches with previous values, orders or limits")
+	}
+	if !w.client.reach(ctx, w.closed) || ctx.Err() != nil {
+		close(wt.out)
+		return wt.out
+	}
+	created := w.client.etcd.register(wt)
+	go wt.serve(ctx, created)
+	return wt.out
+}
+
+// streamOf tells which stream a context selects.
+func streamOf(ctx context.Context) string {
+	md, _ := metadata.FromOutgoingContext(ctx)
+	return fmt.Sprint(map[string][]string(md))
+}
+
+// RequestProgress has every watch of a stream told how far the store is, if all of them have caught up and none begins in the future;
+// otherwise nobody is told anything.
+func (w *watcher) RequestProgress(ctx context.Context) error {
+	for s, changed := w.client.now(); s == frozen; s, changed = w.client.now() {
+		<-changed
+	}
+	select {
+	case <-w.closed:
+		return errors.New("no stream found for context")
+	case <-ctx.Done():
+		return ctx.Err()
+	default:
+	}
+	if s, _ := w.client.now(); s == connected {
+		w.client.etcd.askProgress(w, streamOf(ctx))
+	}
+	return nil
+}
+
+func (e *Etcd) askProgress(w *watcher, stream string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []*watch
+	for _, wt := range e.watches {
+		if wt.watcher != w || wt.stream != stream {
+			continue
+		}
+		if !wt.synced || e.store.rev < wt.start {
+			return
+		}
+		all = append(all, wt)
+	}
+	if e.down {
+		return
+	}
+	for _, wt := range all {
+		wt.tell = e.store.rev
+		wt.signal()
+	}
+}
+
+// register begins a watch, and gives the answer that says so.
+func (e *Etcd) register(w *watch) clientv3.WatchResponse {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w.next, w.synced = w.start, w.start == 0 || w.start > e.store.rev
+	if w.start == 0 {
+		w.next = e.store.rev + 1
+	}
+	if !w.synced {
+		w.behind = true
+		w.signal()
+	}
+	e.watches = append(e.watches, w)
+	return clientv3.WatchResponse{Header: e.header(), Created: true}
+}
+
+func (e *Etcd) unregister(w *watch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watches = slices.DeleteFunc(e.watches, func(x *watch) bool { return x == w })
+}
+
+// BreakWatches ends the watches of a client with an error, as a stream whose member lost its leader.
+func (e *Etcd) BreakWatches(c *Client) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, w := range e.watches {
+		if w.watcher.client == c {
+			w.broken = rpctypes.ErrorDesc(rpctypes.ErrGRPCNoLeader)
+			w.signal()
+		}
+	}
+}
+
+// CompactWatches ends the watches of a client as if each were behind a compaction: all history is compacted, and what
+// they were not told yet is lost to them.
+func (e *Etcd) CompactWatches(c *Client) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.store.compact(e.store.rev)
+	for _, w := range e.watches {
+		if w.watcher.client == c && w.start <= e.store.rev {
+			w.behind, w.next = true, min(w.next, e.store.rev-1)
+			w.signal()
+		}
+	}
+}
+
+// signal has a watch look for something to tell. It needs the lock.
+func (w *watch) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// committed is told of each transaction. It needs the lock.
+func (w *watch) committed(rev int64, changes []*mvccpb.Event) {
+	switch {
+	case rev >= w.next && slices.ContainsFunc(changes, w.matches):
+		w.behind = true
+		w.signal()
+	case !w.behind:
+		w.next = max(w.next, rev+1)
+	}
+}
+
+// matches tells whether a change is of the range and not filtered out.
+func (w *watch) matches(ev *mvccpb.Event) bool {
+	if ev.Type == mvccpb.Event_PUT && w.op.IsFilterPut() || ev.Type == mvccpb.Event_DELETE && w.op.IsFilterDelete() {
+		return false
+	}
+	return inRange(string(ev.Kv.Key), w.key, w.end)
+}
+
+// serve tells what there is until the watch ends.
+func (w *watch) serve(ctx context.Context, created clientv3.WatchResponse) {
+	e, c := w.watcher.client.etcd, w.watcher.client
+	defer close(w.out)
+	defer e.unregister(w)
+	if w.op.IsCreatedNotify() && !w.give(ctx, created) {
+		return
+	}
+	quiet := time.NewTicker(e.opt.Progress)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-w.wake:
+		case <-quiet.C:
+			e.remind(w)
+		case <-ctx.Done():
+			return
+		case <-w.watcher.closed:
+			return
+		}
+		c.mu.Lock()
+		lag := c.lag
+		c.mu.Unlock()
+		if c.travel(ctx, lag) != nil || !w.tellAll(ctx) {
+			return
+		}
+	}
+}
+
+// tellAll tells everything that there is; false when the watch has ended.
+func (w *watch) tellAll(ctx context.Context) bool {
+	c := w.watcher.client
+	for {
+		if !c.reach(ctx, w.watcher.closed) {
+			return false
+		}
+		c.mu.Lock()
+		merge := c.merge
+		c.mu.Unlock()
+		resp, some := c.etcd.collect(w, merge)
+		if !some {
+			return true
+		}
+		if !w.give(ctx, resp) || resp.Canceled {
+			return false
+		}
+		if c.repeats() && !w.give(ctx, resp) {
+			return false
+		}
+	}
+}
+
+// repeats tells whether the answer is to be given again.
+func (c *Client) repeats() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.repeat == 0 {
+		return false
+	}
+	c.repeat--
+	return true
+}
+
+func (w *watch) give(ctx context.Context, resp clientv3.WatchResponse) bool {
+	select {
+	case w.out <- resp:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-w.watcher.closed:
+		return false
+	}
+}
+
+// remind has a watch that asked for it told its progress.
+func (e *Etcd) remind(w *watch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if w.op.IsProgressNotify() && w.synced && w.start <= e.store.rev && !w.behind {
+		w.tell = e.store.rev
+	}
+}
+
+// collect gives what a watch is to be told next: the changes of one revision, or of many (merge, or catching up), then progress.
+func (e *Etcd) collect(w *watch, merge bool) (resp clientv3.WatchResponse, some bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	header := e.header()
+	switch {
+	case w.broken != "":
+		return clientv3.WatchResponse{Header: header, Canceled: true, CancelReason: w.broken}, true
+	case w.behind && w.next < e.store.compacted:
+		header.Revision = 0
+		return clientv3.WatchResponse{Header: header, Canceled: true, CompactRevision: e.store.compacted}, true
+	}
+	if evs := e.due(w, merge || !w.synced); len(evs) > 0 {
+		if !merge && w.synced {
+			header.Revision = evs[0].Kv.ModRevision
+		}
+		return clientv3.WatchResponse{Header: header, Events: evs}, true
+	}
+	if tell := w.tell; tell > 0 {
+		w.tell = 0
+		header.Revision = tell
+		return clientv3.WatchResponse{Header: header}, true
+	}
+	return resp, false
+}
+
+// due takes the changes to tell next, none past the progress that was asked for. It needs the lock.
+func (e *Etcd) due(w *watch, many bool) (evs []*mvccpb.Event) {
+	if !w.behind || w.tell > 0 && w.next > w.tell {
+		return nil
+	}
+	limit := e.store.rev
+	if w.tell > 0 {
+		limit = min(limit, w.tell)
+	}
+	revisions := 0
+	for _, ev := range e.store.log[e.store.logFrom(w.next):] {
+		rev := ev.Kv.ModRevision
+		if rev > limit {
+			break
+		}
+		if !w.matches(ev) {
+			continue
+		}
+		if rev >= w.next {
+			if revisions++; revisions > 1 && !many || revisions > maxRevisions {
+				return evs // there is more
+			}
+			w.next = rev + 1
+		}
+		evs = append(evs, clone(ev))
+	}
+	w.next = max(w.next, limit+1)
+	if limit == e.store.rev {
+		w.behind, w.synced = false, true
+	}
+	return evs
+}
+
+// clone makes an event that its receiver may change.
+func clone(ev *mvccpb.Event) *mvccpb.Event {
+	kv := ev.Kv
+	return &mvccpb.Event{Type: ev.Type, Kv: &mvccpb.KeyValue{
+		Key: slices.Clone(kv.Key), Value: kv.Value, CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision, Version: kv.Version, Lease: kv.Lease}}
+}

@@ -45,6 +45,7 @@ queryd/query:         events projections projections/snapshot queryd/live queryd
 queryd:               deploy/daemon events projections/snapshot queryd/query
 
 deploy/daemon:
+deploy/chaos:         events projections projections/snapshot
 deploy/standalone:    deploy/daemon events projections/snapshot ingestd/ingest collectd/collect queryd/query
 deploy:
 `
@@ -58,17 +59,18 @@ var edges = []struct {
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone"}},
 	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
-		[]string{"events", "events/eventstest", "projections/snapshot", "collectd/partition", "collectd/collect", "deploy/standalone"}},
+		[]string{"events", "events/eventstest", "projections/snapshot", "collectd/partition", "collectd/collect", "deploy/standalone", "deploy/chaos"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/gofiber/contrib/websocket", "sockets are one package's business", []string{"queryd/socket"}},
-	{"github.com/fasthttp/websocket", "sockets are one package's business", []string{"queryd/socket"}},
+	{"github.com/fasthttp/websocket", "sockets are one package's business, and a client's", []string{"queryd/socket", "deploy/chaos"}},
 	{"github.com/graphql-go/graphql", "the library's hazards stay behind one guard", []string{"queryd/graph"}},
 	{"github.com/hashicorp/go-multierror", "sets of errors: rows of a file, parts at shutdown",
 		[]string{"ingestd/ingest", "deploy/daemon"}},
-	{"github.com/klauspost/compress", "stored bytes are known where they are written", []string{"events", "projections/snapshot"}},
+	{"github.com/klauspost/compress", "stored bytes are known where they are written, and to who checks them by their description",
+		[]string{"events", "projections/snapshot", "deploy/chaos"}},
 }
 
 // goPackage is what go list tells of a package.

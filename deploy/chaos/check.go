@@ -1,0 +1,118 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// check reads what the cluster holds now and holds every promise against everything that was seen.
+func (out *outcome) check(ctx context.Context, c *cluster, head events.Revision) error {
+	slices.SortStableFunc(out.saves, func(a, b save) int { return cmp.Compare(a.rev, b.rev) })
+	log, err := c.openLog(ctx)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	again, err := replay(ctx, log)
+	if err != nil {
+		return err
+	}
+	now, err := stored(ctx, c.store(log), log.Facts().Partitions)
+	if err != nil {
+		return err
+	}
+	keys, err := queueKeys(ctx, c.client)
+	if err != nil {
+		return err
+	}
+	out.verdicts = append(out.verdicts, checkInLog(again.readings, out.ledger.acked))
+	out.checkQueries(ctx, c)
+	out.verdicts = append(out.verdicts,
+		checkReplay(again.models, now, again.damaged),
+		checkLog(out.seen.log, out.seen.deleted, keys),
+		checkOwners(out.seen.owners),
+		checkOwned(out.seen.owners, out.seen.writes),
+		checkFencing(out.seen.owners, out.saves),
+		checkOffsets(out.seen.writes),
+		out.checkSettled(head),
+		checkFolded(out.seen.writes, out.seen.log),
+		out.checkAnswers(),
+	)
+	return nil
+}
+
+// checkQueries asks every queryd for everything.
+func (out *outcome) checkQueries(ctx context.Context, c *cluster) {
+	stream := streamVerdict()
+	ends := verdict{promise: "what a subscriber has at the end is what REST says", how: "each subscriber's state against /api/v1/gpus of each queryd"}
+	client := &http.Client{Timeout: 10 * time.Second}
+	var fleets [][]newest
+	for _, d := range c.of("queryd") {
+		told, err := history(ctx, d.base)
+		all := checkRecords(d.name, told, out.ledger.sent, out.ledger.acked)
+		gpus, err2 := getGPUs(ctx, client, d.base)
+		for _, err := range []error{err, err2} {
+			if err != nil {
+				all[0].fail("%s: %v", d.name, err)
+			}
+		}
+		fleets = append(fleets, gpus)
+		out.verdicts = append(out.verdicts, append(all, checkOrder(d.name, told))...)
+	}
+	for _, s := range out.subscribers {
+		cells := checkStream(s.name, s.steps, out.seen.view, &stream)
+		for _, gpus := range fleets {
+			checkEnds(s.name, cells, gpus, &ends)
+		}
+	}
+	out.verdicts = append(out.verdicts, stream, ends)
+}
+
+// checkSettled holds how soon everything was well again.
+func (out *outcome) checkSettled(head events.Revision) verdict {
+	limit := 2*out.ttl + debounce
+	v := verdict{promise: "every partition has one owner within 2 × TTL + debounce after the faults heal, and both queryd tell everything",
+		how: "owner and member keys after the last fault; ?wait= at the head of the log"}
+	v.checked = partitions
+	if out.settled.owners > limit {
+		v.fail("it took %s until every partition had an owner, more than %s", out.settled.owners, limit)
+	}
+	if out.settled.err != nil {
+		v.fail("%v", out.settled.err)
+	}
+	if out.seen.broken != nil {
+		v.fail("the observer lost sight, so this run shows too little: %v", out.seen.broken)
+	} else if out.seen.rev < head.Number {
+		v.fail("the observer saw everything up to %d of %d", out.seen.rev, head.Number)
+	}
+	return v
+}
+
+// checkAnswers gathers what was wrong with answers.
+func (out *outcome) checkAnswers() verdict {
+	v := verdict{promise: "answers keep to the contract: receipts count every record, refusals say when to come back, readings only get newer",
+		how: "each answer to an upload; each poll of /api/v1/gpus by queryd and over its restarts, against what was sent"}
+	for _, n := range out.ledger.answers {
+		v.checked += n
+	}
+	for _, w := range out.ledger.wrong {
+		v.fail("%s", w)
+	}
+	for _, r := range out.readers {
+		v.checked += len(r.good)
+		for _, w := range r.wrong {
+			v.fail("%s", w)
+		}
+		for told, value := range r.told {
+			if want, known := out.ledger.sent[told]; !known || want != value {
+				v.fail("%s told of %s: %s, sent was %q", r.name, told, value, want)
+			}
+		}
+	}
+	return v
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"telemetry-pipeline/events"
+)
+
+// checkOffsets holds that the positions of a partition only grow and are never ahead of what they are written at.
+func checkOffsets(writes []written) verdict {
+	v := verdict{promise: "offsets never go back", how: "every write of an offset, in etcd's order"}
+	live, series := map[events.Partition]int64{}, map[events.Partition]int64{}
+	for _, w := range writes {
+		if w.kind != offsetKey {
+			continue
+		}
+		v.checked++
+		if w.live < live[w.partition] || w.series < series[w.partition] {
+			v.fail("partition %d went from live %d, series %d to %d, %d at revision %d", w.partition, live[w.partition], series[w.partition], w.live, w.series, w.rev)
+		}
+		if w.live >= w.rev || w.series >= w.rev {
+			v.fail("partition %d says at revision %d that it is folded to live %d, series %d", w.partition, w.rev, w.live, w.series)
+		}
+		live[w.partition], series[w.partition] = w.live, w.series
+	}
+	return v
+}
+
+// checkFolded holds that at the end the offsets cover every event.
+func checkFolded(writes []written, log []appended) verdict {
+	v := verdict{promise: "after the faults heal, lag goes to 0", how: "the last offsets of each partition against its newest event"}
+	at := map[events.Partition]int64{}
+	for _, w := range writes {
+		if w.kind == offsetKey {
+			at[w.partition] = min(w.live, w.series)
+		}
+	}
+	newest := map[events.Partition]int64{}
+	for _, a := range log {
+		newest[a.partition] = max(newest[a.partition], a.rev)
+	}
+	for p, rev := range newest {
+		v.checked++
+		if at[p] < rev {
+			v.fail("partition %d is folded to %d, its newest event is at %d", p, at[p], rev)
+		}
+	}
+	return v
+}
+
+// checkLog holds that events are written once and stay, and that the watch told of each of them.
+func checkLog(log []appended, deleted, listed []string) verdict {
+	v := verdict{promise: "events are created once and never change; a watch tells of all that a list has", how: "every change below queue/ against a list of its keys at the end"}
+	seen := map[string]bool{}
+	for _, a := range log {
+		v.checked++
+		if a.again {
+			v.fail("event %s was overwritten at revision %d", a.key, a.rev)
+		}
+		seen[a.key] = true
+	}
+	for _, key := range deleted {
+		v.fail("event %s was deleted", key)
+	}
+	for _, key := range listed {
+		if !seen[key] {
+			v.fail("event %s is there and was never told of", key)
+		}
+		delete(seen, key)
+	}
+	for key := range seen {
+		v.fail("event %s was told of and is not there", key)
+	}
+	return v
+}

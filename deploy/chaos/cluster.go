@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// What runs.
+const (
+	members    = 3
+	ingesters  = 2
+	collectors = 3
+	queriers   = 2
+	daemons    = ingesters + collectors + queriers
+	partitions = 16
+
+	leader = -1 // as the target of a fault: the member that leads
+)
+
+// daemon is a process of ours and its ways to etcd.
+type daemon struct {
+	*process
+	kind    string
+	base    string   // address of its service, "" where it has none
+	admin   string   // address of its admin listener
+	proxies []*proxy // by member of etcd
+	tap     *tap
+	dir     string
+}
+
+// cluster is everything that runs.
+type cluster struct {
+	etcd    []*process
+	clients []string // addresses of the members, past the proxies
+	daemons []*daemon
+	client  *clientv3.Client // past the proxies
+	dir     string
+}
+
+// buildAll builds the programs into dir.
+func buildAll(ctx context.Context, dir string) error {
+	for name, pkg := range map[string]string{
+		"ingestd": "telemetry-pipeline/ingestd", "collectd": "telemetry-pipeline/collectd", "queryd": "telemetry-pipeline/queryd",
+		"etcd": "go.etcd.io/etcd/server/v3",
+	} {
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), pkg).CombinedOutput(); err != nil {
+			return fmt.Errorf("building %s: %w\n%s", pkg, err, out)
+		}
+	}
+	return nil
+}
+
+// openCluster lays everything out in dir and starts nothing but proxies.
+func openCluster(dir string, ttl time.Duration) (*cluster, error) {
+	c := &cluster{dir: dir}
+	for _, sub := range []string{"logs", "data"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	ports, err := freePorts(2*members + 2*daemons)
+	if err != nil {
+		return nil, err
+	}
+	take := func() string {
+		address := ports[0]
+		ports = ports[1:]
+		return address
+	}
+	c.layEtcd(take)
+	for i := range ingesters {
+		base, name := take(), fmt.Sprintf("ingestd-%d", i)
+		if err := c.add("ingestd", name, base, take(), flagsOf("http", base, "-ingest.append-timeout=10s")); err != nil {
+			return nil, err
+		}
+	}
+	for i := range collectors {
+		name := fmt.Sprintf("collectd-%d", i)
+		if err := c.add("collectd", name, "", take(), []string{
+			"-partition.data-dir=" + filepath.Join(dir, "data", name), "-partition.lease-ttl=" + ttl.String()}); err != nil {
+			return nil, err
+		}
+	}
+	for i := range queriers {
+		base, name := take(), fmt.Sprintf("queryd-%d", i)
+		host, port, _ := net.SplitHostPort(base)
+		if err := c.add("queryd", name, base, take(), []string{"-query.host=" + host, "-port=" + port, "-live.heartbeat=1s"}); err != nil {
+			return nil, err
+		}
+	}
+	c.client, err = clientv3.New(clientv3.Config{Endpoints: c.clients, DialTimeout: 5 * time.Second})
+	return c, err
+}
+
+func (c *cluster) layEtcd(take func() string) {
+	var initial, peers []string
+	for i := range members {
+		c.clients, peers = append(c.clients, take()), append(peers, take())
+		initial = append(initial, fmt.Sprintf("etcd-%d=http://%s", i, peers[i]))
+	}
+	for i := range members {
+		name := fmt.Sprintf("etcd-%d", i)
+		c.etcd = append(c.etcd, &process{name: name, binary: filepath.Join(c.dir, "etcd"), logs: filepath.Join(c.dir, "logs"), args: []string{
+			"--name", name, "--data-dir", filepath.Join(c.dir, "data", name), "--log-level", "error", "--logger", "zap",
+			"--listen-client-urls", "http://" + c.clients[i], "--advertise-client-urls", "http://" + c.clients[i],
+			"--listen-peer-urls", "http://" + peers[i], "--initial-advertise-peer-urls", "http://" + peers[i],
+			"--initial-cluster", strings.Join(initial, ",")}})
+	}
+}
+
+// flagsOf gives the flags of a listener, and more.
+func flagsOf(prefix, address string, more ...string) []string {
+	host, port, _ := net.SplitHostPort(address) // our own address
+	return append([]string{"-" + prefix + ".host=" + host, "-" + prefix + ".port=" + port}, more...)
+}
+
+func (c *cluster) add(kind, name, base, admin string, flags []string) error {
+	d := &daemon{kind: kind, admin: "http://" + admin, dir: filepath.Join(c.dir, "data", name), tap: &tap{writer: name}}
+	if base != "" {
+		d.base = "http://" + base
+	}
+	var endpoints []string
+	for _, member := range c.clients {
+		seen := d.tap
+		if kind != "collectd" {
+			seen = nil
+		}
+		p, err := openProxy(member, seen)
+		if err != nil {
+			return err
+		}
+		d.proxies = append(d.proxies, p)
+		endpoints = append(endpoints, "http://"+p.address())
+	}
+	flags = append(flags, flagsOf("admin", admin, "-etcd.endpoints="+strings.Join(endpoints, ","), fmt.Sprintf("-cluster.partitions=%d", partitions))...)
+	d.process = &process{name: name, binary: filepath.Join(c.dir, kind), args: flags, logs: filepath.Join(c.dir, "logs")}
+	c.daemons = append(c.daemons, d)
+	return nil
+}
+
+// of gives the daemons of a kind.
+func (c *cluster) of(kind string) []*daemon {
+	var some []*daemon
+	for _, d := range c.daemons {
+		if d.kind == kind {
+			some = append(some, d)
+		}
+	}
+	return some
+}
+
+// bases gives where the daemons of a kind serve.
+func (c *cluster) bases(kind string) []string {
+	var all []string
+	for _, d := range c.of(kind) {
+		all = append(all, d.base)
+	}
+	return all
+}
+
+// start starts etcd, then the daemons, and waits until all are ready.
+func (c *cluster) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	for _, p := range c.etcd {
+		if err := p.start(); err != nil {
+			return err
+		}
+	}
+	for _, address := range c.clients {
+		if err := awaitOK(ctx, "http://"+address+"/health"); err != nil {
+			return err
+		}
+	}
+	for _, d := range c.daemons {
+		if err := d.start(); err != nil {
+			return err
+		}
+	}
+	return c.ready(ctx)
+}
+
+// ready waits until every daemon says that it is.
+func (c *cluster) ready(ctx context.Context) error {
+	for _, d := range c.daemons {
+		if err := awaitOK(ctx, d.admin+"/ready"); err != nil {
+			return fmt.Errorf("%s is not ready: %w", d.name, err)
+		}
+	}
+	return nil
+}
+
+// stop ends everything in order and tells what did not end well.
+func (c *cluster) stop() error {
+	var all error
+	for _, d := range c.daemons {
+		all = errors.Join(all, d.stop())
+	}
+	return errors.Join(all, c.close())
+}
+
+// close ends what is left.
+func (c *cluster) close() error {
+	all := c.client.Close()
+	for _, d := range c.daemons {
+		d.kill()
+		for _, p := range d.proxies {
+			p.close()
+		}
+	}
+	for _, p := range c.etcd {
+		p.kill()
+	}
+	return all
+}
+
+// freePorts finds addresses that are free now.
+func freePorts(n int) ([]string, error) {
+	var all []string
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close()
+		all = append(all, ln.Addr().String())
+	}
+	return all, nil
+}
+
+// awaitOK asks until the answer is 200.
+func awaitOK(ctx context.Context, address string) error {
+	client := &http.Client{Timeout: 2 * time.Second}
+	last := "no answer"
+	for {
+		if resp, err := client.Get(address); err != nil {
+			last = err.Error()
+		} else {
+			text, _ := io.ReadAll(resp.Body) // only told
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+			last = fmt.Sprintf("%d %.300s", resp.StatusCode, text)
+		}
+		if sleep(ctx, 50*time.Millisecond) != nil {
+			return fmt.Errorf("%s: not in time; last: %s", address, last)
+		}
+	}
+}

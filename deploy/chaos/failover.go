@@ -1,0 +1,87 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// failover is one partition going from one owner to the next after a fault of its collector.
+type failover struct {
+	kind      string
+	victim    string
+	partition events.Partition
+	claimed   time.Duration // from the fault to the next claim
+	folded    time.Duration // from the fault to the first write under that claim
+	disturbed bool          // other faults of collectors or etcd were there too
+}
+
+// failovers finds how long each partition of a collector that was hit had to wait for its next owner's first fold. A partition that
+// got no event, or whose owner kept it, is not among them.
+func failovers(faults []*injected, o *observed) []failover {
+	var all []failover
+	for _, f := range faults {
+		for p, token := range f.partitions {
+			claim := slices.IndexFunc(o.owners, func(c ownerChange) bool { return c.partition == p && c.token > token })
+			if claim < 0 || !during(o.owners[claim].at, f) {
+				continue
+			}
+			write := slices.IndexFunc(o.writes, func(w written) bool { return w.partition == p && w.rev > o.owners[claim].rev })
+			if write < 0 {
+				continue
+			}
+			folded := o.writes[write].at
+			all = append(all, failover{kind: f.kind, victim: f.victim, partition: p, claimed: o.owners[claim].at.Sub(f.begun),
+				folded: folded.Sub(f.begun), disturbed: disturbed(f, faults, folded)})
+		}
+	}
+	return all
+}
+
+// during tells whether a claim came because of a fault: while it lasted, or just after.
+func during(at time.Time, f *injected) bool {
+	return at.After(f.begun) && at.Before(f.healed.Add(3*time.Second))
+}
+
+// disturbed tells whether another fault that slows failover down was there between a fault and its end, or just before.
+func disturbed(f *injected, all []*injected, until time.Time) bool {
+	return slices.ContainsFunc(all, func(g *injected) bool {
+		matters := g.track == "etcd" && g.kind != "compaction forced" || g.partitions != nil
+		return g != f && matters && g.begun.Before(until) && g.healed.After(f.begun.Add(-2*time.Second))
+	})
+}
+
+// kindsOf groups failovers by kind of fault.
+func kindsOf(all []failover) map[string][]failover {
+	by := map[string][]failover{}
+	for _, f := range all {
+		if strings.HasPrefix(f.kind, "collectd") {
+			by[f.kind] = append(by[f.kind], f)
+		}
+	}
+	return by
+}
+
+// quantile gives the q-th of durations (0 to 1), 0 of none.
+func quantile(all []time.Duration, q float64) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+}
+
+// longestGap gives the longest time between two of times, begin and end included.
+func longestGap(times []time.Time, begin, end time.Time) time.Duration {
+	var longest time.Duration
+	last := begin
+	for _, at := range slices.SortedFunc(slices.Values(times), time.Time.Compare) {
+		if at.After(begin) && at.Before(end) {
+			longest = max(longest, at.Sub(last))
+			last = at
+		}
+	}
+	return max(longest, end.Sub(last))
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+)
+
+// injected is a fault as it happened.
+type injected struct {
+	fault
+	victim     string
+	begun      time.Time
+	healed     time.Time
+	member     string                     // of a collector: its member id
+	partitions map[events.Partition]int64 // of a collector: what it owned when the fault began, with its tokens
+	err        error
+}
+
+// injector carries out a schedule.
+type injector struct {
+	c        *cluster
+	observer *observer
+	say      func(format string, args ...any)
+
+	tracks map[string]*sync.Mutex // a stop may take longer than planned; the next fault of its track waits
+
+	mu   sync.Mutex
+	done []*injected
+}
+
+func newInjector(c *cluster, o *observer, say func(string, ...any)) *injector {
+	in := &injector{c: c, observer: o, say: say, tracks: map[string]*sync.Mutex{}}
+	for _, t := range tracks(time.Second) {
+		in.tracks[t.name] = new(sync.Mutex)
+	}
+	return in
+}
+
+// run injects every fault at its time and waits until all are healed.
+func (in *injector) run(ctx context.Context, plan []fault) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	start := time.Now()
+	for _, f := range plan {
+		if sleep(ctx, f.at-time.Since(start)) != nil {
+			return
+		}
+		wg.Go(func() { in.inject(ctx, f) })
+	}
+}
+
+func (in *injector) inject(ctx context.Context, f fault) {
+	in.tracks[f.track].Lock()
+	defer in.tracks[f.track].Unlock()
+	i := &injected{fault: f, begun: time.Now()}
+	heal := in.begin(ctx, i)
+	in.say("%s: %s for %s", f.kind, i.victim, f.lasts)
+	_ = sleep(ctx, f.lasts) // heal in any case
+	i.err = heal()
+	i.healed = time.Now()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.done = append(in.done, i)
+	if i.err != nil {
+		in.say("%s: %s: %v", f.kind, i.victim, i.err)
+	}
+}
+
+// begin breaks something and gives how to mend it.
+func (in *injector) begin(ctx context.Context, i *injected) (heal func() error) {
+	switch track, how, _ := strings.Cut(i.kind, " "); track {
+	case "etcd":
+		p := in.c.etcd[in.member(ctx, i.target)]
+		i.victim = p.name
+		return breakProcess(p, how)
+	case "ingestd", "collectd", "queryd":
+		d := in.c.of(track)[i.target]
+		i.victim = d.name
+		in.remember(i, d)
+		return breakProcess(d.process, how)
+	case "compaction":
+		i.victim = "etcd"
+		return func() error { return in.compact(ctx) }
+	}
+	d := in.c.daemons[i.target]
+	i.victim = d.name
+	in.remember(i, d)
+	return breakNetwork(d, i.fault)
+}
+
+// breakProcess does to a process what the name of the fault says.
+func breakProcess(p *process, how string) (heal func() error) {
+	switch {
+	case strings.Contains(how, "killed"):
+		p.kill()
+		return p.start
+	case strings.Contains(how, "frozen"):
+		p.freeze()
+		return func() error { p.thaw(); return nil }
+	}
+	err := p.stop()
+	return func() error {
+		if started := p.start(); started != nil {
+			return started
+		}
+		return err
+	}
+}
+
+// breakNetwork changes the weather between a daemon and etcd.
+func breakNetwork(d *daemon, f fault) (heal func() error) {
+	hit, w := d.proxies, weather{hole: true}
+	switch f.kind {
+	case "one member black-holed":
+		hit = hit[f.target%len(hit):][:1]
+	case "connections cut":
+		w = weather{cut: true}
+	case "connections slow":
+		w = weather{delay: 60 * time.Millisecond}
+	}
+	for _, p := range hit {
+		p.set(w)
+	}
+	return func() error {
+		for _, p := range hit {
+			p.set(weather{})
+		}
+		return nil
+	}
+}
+
+// remember notes what a collector owns as its fault begins.
+func (in *injector) remember(i *injected, d *daemon) {
+	if d.kind != "collectd" {
+		return
+	}
+	text, err := os.ReadFile(filepath.Join(d.dir, "member"))
+	if err != nil {
+		i.err = fmt.Errorf("asking %s who it is: %w", d.name, err)
+		return
+	}
+	i.member = strings.TrimSpace(string(text))
+	i.partitions = map[events.Partition]int64{}
+	for p, o := range ownersAt(in.observer.snapshot().owners, -1) {
+		if o.member == i.member {
+			i.partitions[p] = o.token
+		}
+	}
+}
+
+// member gives the index of a member of etcd; for leader of the one that leads now.
+func (in *injector) member(ctx context.Context, target int) int {
+	if target != leader {
+		return target
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	for i, address := range in.c.clients {
+		if s, err := in.c.client.Status(ctx, address); err == nil && s.Leader == s.Header.GetMemberId() {
+			return i
+		}
+	}
+	return 0
+}
+
+// compact makes etcd forget all history that the observer has seen.
+func (in *injector) compact(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if rev := in.observer.position(); rev > 1 {
+		if _, err := in.c.client.Compact(ctx, rev, clientv3.WithCompactPhysical()); err != nil && !strings.Contains(err.Error(), "compacted") {
+			return fmt.Errorf("compacting to %d: %w", rev, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ledger knows what was sent and what was acknowledged. Safe for concurrent use.
+type ledger struct {
+	mu      sync.Mutex
+	sent    map[reading]string // every record of which all bytes were sent at least once, with its value
+	acked   map[reading]bool
+	at      []time.Time    // of the acknowledgements
+	answers map[string]int // how uploads ended, attempt by attempt
+	kinds   map[string]int // acknowledged uploads by kind
+	wrong   []string       // answers that the promises do not allow
+}
+
+func newLedger() *ledger {
+	return &ledger{sent: map[reading]string{}, acked: map[reading]bool{}, answers: map[string]int{}, kinds: map[string]int{}}
+}
+
+// sending notes what an attempt will send: the rows that end within the first bytes.
+func (l *ledger) sending(u *upload, bytes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, row := range u.rows {
+		if row.end > bytes {
+			return
+		}
+		for i, r := range row.readings {
+			l.sent[r] = row.values[i]
+		}
+	}
+}
+
+// acknowledged notes that all of an upload was promised to be kept.
+func (l *ledger) acknowledged(u *upload, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at = append(l.at, at)
+	l.kinds[u.kind]++
+	for _, row := range u.rows {
+		for _, r := range row.readings {
+			l.acked[r] = true
+		}
+	}
+}
+
+// answered counts how an attempt ended.
+func (l *ledger) answered(how string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answers[how]++
+}
+
+// complain notes an answer that is against the promises.
+func (l *ledger) complain(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
+}

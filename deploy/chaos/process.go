@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// process is a program of the pipeline: its command line, and the process that runs it now. When a process ends that nobody ended,
+// it is started again, as a platform would, and the end is noted.
+type process struct {
+	name   string
+	binary string
+	args   []string
+	logs   string // directory of its logs, one file per start
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	ended  chan struct{} // closed when cmd has ended
+	wanted bool
+	starts int
+	ends   []end
+}
+
+// end is how a process ended that nobody ended.
+type end struct {
+	at   time.Time
+	name string
+	how  string
+	log  string
+	ran  time.Duration
+}
+
+// stopTimeout is how long a process may take to stop in order; its own budget is smaller.
+const stopTimeout = 20 * time.Second
+
+// start runs the program, and keeps it running until stop or kill.
+func (p *process) start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wanted = true
+	return p.startLocked()
+}
+
+func (p *process) startLocked() error {
+	p.starts++
+	path := filepath.Join(p.logs, fmt.Sprintf("%s.%02d.log", p.name, p.starts))
+	out, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(p.binary, p.args...)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		return errors.Join(fmt.Errorf("starting %s: %w", p.name, err), out.Close())
+	}
+	p.cmd, p.ended = cmd, make(chan struct{})
+	go p.await(cmd, p.ended, out, path, time.Now())
+	return nil
+}
+
+// await notes how a process ended; one that should still run is started again after a second.
+func (p *process) await(cmd *exec.Cmd, ended chan struct{}, out *os.File, path string, since time.Time) {
+	err := cmd.Wait()
+	_ = out.Close()
+	p.mu.Lock()
+	if p.wanted && p.cmd == cmd {
+		p.ends = append(p.ends, end{at: time.Now(), name: p.name, how: fmt.Sprint(err), log: path, ran: time.Since(since)})
+		time.AfterFunc(time.Second, func() { p.revive(cmd) })
+	}
+	p.mu.Unlock()
+	close(ended)
+}
+
+// revive starts the program again unless somebody did, or does not want it any more.
+func (p *process) revive(was *exec.Cmd) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wanted && p.cmd == was {
+		if err := p.startLocked(); err != nil {
+			p.ends = append(p.ends, end{at: time.Now(), name: p.name, how: err.Error()})
+		}
+	}
+}
+
+// signal sends a signal to the process that runs now.
+func (p *process) signal(sig os.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(sig) // it may have ended by itself, which await notes
+	}
+}
+
+func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
+func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
+
+// kill ends the process at once and does not start it again.
+func (p *process) kill() { <-p.unwant(os.Kill) }
+
+// stop ends the process in order and tells how it ended.
+func (p *process) stop() error {
+	ended := p.unwant(syscall.SIGTERM)
+	select {
+	case <-ended:
+	case <-time.After(stopTimeout):
+		p.kill()
+		return fmt.Errorf("%s did not stop within %s", p.name, stopTimeout)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil && !p.cmd.ProcessState.Success() {
+		return fmt.Errorf("%s, told to stop, ended with %s", p.name, p.cmd.ProcessState)
+	}
+	return nil
+}
+
+func (p *process) unwant(sig os.Signal) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wanted = false
+	if p.cmd == nil {
+		p.ended = make(chan struct{})
+		close(p.ended)
+	} else {
+		_ = p.cmd.Process.Signal(sig) // it may have ended already
+	}
+	return p.ended
+}
+
+// unexpected gives the ends that nobody asked for.
+func (p *process) unexpected() []end {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]end(nil), p.ends...)
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// weather is what a proxy does to its connections.
+type weather struct {
+	hole  bool          // accept, deliver nothing: what was sent arrives when the hole closes
+	cut   bool          // refuse and break
+	delay time.Duration // hold back each piece
+}
+
+// proxy stands between one daemon and one member of etcd.
+type proxy struct {
+	ln     net.Listener
+	target string
+	tap    *tap // sees what passes; nil sees nothing
+	wg     sync.WaitGroup
+
+	mu      sync.Mutex
+	now     weather
+	changed chan struct{} // closed when now changes
+	conns   map[*link]bool
+}
+
+// link is one connection through a proxy.
+type link struct{ from, to net.Conn }
+
+func (l *link) close() { _, _ = l.from.Close(), l.to.Close() } // what the other end makes of it is the test
+
+func openProxy(target string, tap *tap) (*proxy, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &proxy{ln: ln, target: target, tap: tap, changed: make(chan struct{}), conns: map[*link]bool{}}
+	p.wg.Go(p.accept)
+	return p, nil
+}
+
+func (p *proxy) address() string { return p.ln.Addr().String() }
+
+func (p *proxy) accept() {
+	for {
+		from, err := p.ln.Accept()
+		if err != nil {
+			return
+		}
+		p.wg.Go(func() { p.serve(from) })
+	}
+}
+
+// serve connects when the weather lets it and copies until one side ends.
+func (p *proxy) serve(from net.Conn) {
+	defer from.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	l := &link{from: from}
+	if !p.enter(l) {
+		return
+	}
+	defer p.leave(l)
+	if p.pass(ctx) != nil {
+		return
+	}
+	to, err := net.Dial("tcp", p.target)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	l.to = to
+	p.mu.Unlock()
+	defer to.Close()
+	var requests, answers io.Writer = io.Discard, io.Discard
+	if p.tap != nil {
+		seen := p.tap.connection()
+		defer seen.close()
+		requests, answers = seen.requests, seen.answers
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { p.copy(ctx, to, from, requests); l.close() })
+	p.copy(ctx, from, to, answers)
+	l.close()
+	cancel()
+	wg.Wait()
+}
+
+func (p *proxy) enter(l *link) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.to = l.from // until there is one
+	if p.now.cut {
+		return false
+	}
+	p.conns[l] = true
+	return true
+}
+
+func (p *proxy) leave(l *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, l)
+}
+
+// copy moves bytes as the weather lets it; what it delivers it shows to seen.
+func (p *proxy) copy(ctx context.Context, to io.Writer, from io.Reader, seen io.Writer) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			if p.pass(ctx) != nil {
+				return
+			}
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+			_, _ = seen.Write(buf[:n]) // a tap never fails
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// pass waits out a hole and a delay.
+func (p *proxy) pass(ctx context.Context) error {
+	for {
+		p.mu.Lock()
+		now, changed := p.now, p.changed
+		p.mu.Unlock()
+		if !now.hole {
+			return sleep(ctx, now.delay)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// set changes the weather; a cut breaks what is open, in a hole too.
+func (p *proxy) set(w weather) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now = w
+	close(p.changed)
+	p.changed = make(chan struct{})
+	if w.cut {
+		p.breakLocked()
+	}
+}
+
+func (p *proxy) breakLocked() {
+	for l := range p.conns {
+		l.close()
+	}
+}
+
+func (p *proxy) close() {
+	_ = p.ln.Close()
+	p.set(weather{cut: true})
+	p.wg.Wait()
+}
+
+// sleep pauses and reports how ctx ended if it did before.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

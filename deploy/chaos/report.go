@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ok tells whether every promise held.
+func (out *outcome) ok() bool {
+	return !slices.ContainsFunc(out.verdicts, func(v verdict) bool { return !v.ok() })
+}
+
+// report tells of a run, in Markdown.
+func (out *outcome) report() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Chaos, seed %d, %s\n\n", out.seed, out.duration)
+	fmt.Fprintf(&b, "%d members of etcd, %d ingestd, %d collectd, %d queryd; %d partitions, lease TTL %s, %d processors.\n\n",
+		members, ingesters, collectors, queriers, partitions, out.ttl, runtime.NumCPU())
+	out.promises(&b)
+	out.numbers(&b)
+	out.failovers(&b)
+	out.injected(&b)
+	out.endings(&b)
+	return b.String()
+}
+
+func (out *outcome) promises(b *strings.Builder) {
+	b.WriteString("## Promises\n\n| promise | | looked at | how |\n|---|---|---|---|\n")
+	for _, v := range out.verdicts {
+		state := "ok"
+		if !v.ok() {
+			state = fmt.Sprintf("**BROKEN** %d", v.failed)
+		}
+		fmt.Fprintf(b, "| %s | %s | %d | %s |\n", v.promise, state, v.checked, v.how)
+	}
+	b.WriteByte('\n')
+	for _, v := range out.verdicts {
+		if v.ok() {
+			continue
+		}
+		fmt.Fprintf(b, "Broken: %s (%d)\n\n", v.promise, v.failed)
+		for _, e := range v.broken {
+			fmt.Fprintf(b, "- %s\n", e)
+		}
+		b.WriteByte('\n')
+	}
+}
+
+func (out *outcome) numbers(b *strings.Builder) {
+	b.WriteString("## Numbers\n\n| what | |\n|---|---|\n")
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(b, "| %s | %s |\n", what, fmt.Sprintf(format, args...))
+	}
+	uploads, steps, dials, resumed := 0, 0, 0, 0
+	for _, n := range out.ledger.kinds {
+		uploads += n
+	}
+	for _, s := range out.subscribers {
+		steps, dials, resumed = steps+len(s.steps), dials+s.dials, resumed+s.resumed
+	}
+	line("faults injected", "%d", len(out.faults))
+	line("uploads acknowledged", "%d (%s)", uploads, counts(out.ledger.kinds))
+	line("answers to uploads", "%s", counts(out.ledger.answers))
+	line("records acknowledged", "%d", len(out.ledger.acked))
+	line("records sent and not acknowledged (may be there or not)", "%d", len(out.ledger.sent)-len(out.ledger.acked))
+	line("records lost, doubled or changed", "%d", out.failed("every acknowledged record"))
+	line("records invented", "%d", out.failed("nothing is queryable"))
+	line("events in the log", "%d", len(out.seen.log))
+	line("transactions on projections seen on the wire", "%d, of which %d were fenced", len(out.saves), fenced(out.saves))
+	line("revisions whose writer's answer was not seen", "%d", unattributed(out.seen.writes, out.saves))
+	line("messages to subscribers", "%d on %d connections, of which %d resumed", steps, dials, resumed)
+	line("longest time without an acknowledged upload", "%s", longestGap(out.ledger.at, out.begun, out.healed).Round(time.Millisecond))
+	var any []time.Time
+	for _, r := range out.readers {
+		any = append(any, r.good...)
+		line("longest time without an answer of "+r.name, "%s (%d good answers; else %s)", longestGap(r.good, out.begun, out.healed).Round(time.Millisecond), len(r.good), counts(r.bad))
+	}
+	line("longest time without an answer of any queryd", "%s", longestGap(any, out.begun, out.healed).Round(time.Millisecond))
+	line("after the last fault healed: every partition owned", "%s", out.settled.owners.Round(time.Millisecond))
+	for _, name := range slices.Sorted(maps.Keys(out.settled.visible)) {
+		line("after the last fault healed: everything visible in "+name, "%s", out.settled.visible[name].Round(time.Millisecond))
+	}
+	b.WriteByte('\n')
+}
+
+// failed counts what broke the promises that start with a text.
+func (out *outcome) failed(promise string) int {
+	n := 0
+	for _, v := range out.verdicts {
+		if strings.HasPrefix(v.promise, promise) {
+			n += v.failed
+		}
+	}
+	return n
+}
+
+func (out *outcome) failovers(b *strings.Builder) {
+	all := failovers(out.faults, &out.seen)
+	b.WriteString("## Failover\n\nFrom the fault of an owner to the first write of the next one, by partition; undisturbed ones had no other fault of etcd or a collector beside them. A partition that gets no event has nothing to write, so the times hold the wait for its next event too.\n\n")
+	b.WriteString("| fault | partitions | claimed p50 | p99 | first fold p50 | p99 | undisturbed | first fold p50 | p99 |\n|---|---|---|---|---|---|---|---|---|\n")
+	by := kindsOf(all)
+	for _, kind := range slices.Sorted(maps.Keys(by)) {
+		var claimed, folded, calm []time.Duration
+		for _, f := range by[kind] {
+			claimed, folded = append(claimed, f.claimed), append(folded, f.folded)
+			if !f.disturbed {
+				calm = append(calm, f.folded)
+			}
+		}
+		q := func(of []time.Duration, at float64) string {
+			if len(of) == 0 {
+				return "–"
+			}
+			return quantile(of, at).Round(time.Millisecond).String()
+		}
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s | %d | %s | %s |\n", kind, len(folded),
+			q(claimed, 0.5), q(claimed, 0.99), q(folded, 0.5), q(folded, 0.99), len(calm), q(calm, 0.5), q(calm, 0.99))
+	}
+	b.WriteByte('\n')
+}
+
+func (out *outcome) injected(b *strings.Builder) {
+	kinds := map[string]int{}
+	for _, f := range out.faults {
+		kinds[f.kind]++
+	}
+	b.WriteString("## Faults\n\n| kind | times |\n|---|---|\n")
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		fmt.Fprintf(b, "| %s | %d |\n", kind, kinds[kind])
+	}
+	b.WriteByte('\n')
+}
+
+// endings lists what is no broken promise and yet worth a look.
+func (out *outcome) endings(b *strings.Builder) {
+	var notes []string
+	for _, e := range out.ends {
+		notes = append(notes, fmt.Sprintf("%s, at %.1fs: ended by itself after %s: %s", e.name, e.at.Sub(out.begun).Seconds(), e.ran.Round(time.Millisecond), e.how))
+	}
+	for _, f := range out.faults {
+		if f.err != nil {
+			notes = append(notes, fmt.Sprintf("%s, at %.1fs: %s: %v", f.victim, f.begun.Sub(out.begun).Seconds(), f.kind, f.err))
+		}
+	}
+	if len(notes) > 0 {
+		fmt.Fprintf(b, "## Beside the plan\n\n- %s\n\n", strings.Join(notes, "\n- "))
+	}
+}
+
+// counts writes a map of counts, in order of its keys.
+func counts(of map[string]int) string {
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		parts = append(parts, fmt.Sprintf("%s: %d", key, of[key]))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+)
+
+// settled is how the cluster came to rest after the last fault.
+type settled struct {
+	owners  time.Duration // until every partition had an owner that is alive
+	visible map[string]time.Duration
+	err     error
+}
+
+// debounce is collectd's own (partition.join-debounce).
+const debounce = 2 * time.Second
+
+// awaitOwners waits until every partition has an owner that is a member.
+func awaitOwners(ctx context.Context, o *observer, healed time.Time) (time.Duration, error) {
+	for {
+		s := o.snapshot()
+		owned := 0
+		for _, owner := range ownersAt(s.owners, -1) {
+			if s.members[owner.member] {
+				owned++
+			}
+		}
+		if owned == partitions {
+			return time.Since(healed), nil
+		}
+		if sleep(ctx, 20*time.Millisecond) != nil {
+			return time.Since(healed), fmt.Errorf("%d of %d partitions have an owner that is a member", owned, partitions)
+		}
+	}
+}
+
+// awaitVisible waits until a queryd answers with everything up to rev.
+func awaitVisible(ctx context.Context, base string, rev events.Revision) error {
+	client := &http.Client{Timeout: 12 * time.Second}
+	for {
+		var hosts []any
+		_, err := getData(ctx, client, base+"/api/v1/hosts?wait="+url.QueryEscape(rev.String()), &hosts)
+		if err == nil {
+			return nil
+		}
+		if sleep(ctx, 50*time.Millisecond) != nil {
+			return fmt.Errorf("%s never answered with everything up to %s: %w", base, rev, err)
+		}
+	}
+}
+
+// awaitSubscribers waits until every subscriber was told that it has everything up to rev.
+func awaitSubscribers(ctx context.Context, all []*subscriber, rev int64) error {
+	for _, s := range all {
+		for s.reached() < rev {
+			if sleep(ctx, 20*time.Millisecond) != nil {
+				return fmt.Errorf("subscriber %s was told of everything up to %d, not up to %d", s.name, s.reached(), rev)
+			}
+		}
+	}
+	return nil
+}
+
+// history reads all pages of a queryd.
+func history(ctx context.Context, base string) ([]entry, error) {
+	client := &http.Client{Timeout: 40 * time.Second}
+	var all []entry
+	for cursor := ""; ; {
+		var page []entry
+		next, err := getData(ctx, client, base+"/api/v1/telemetry?limit=5000&cursor="+url.QueryEscape(cursor), &page)
+		if err != nil {
+			return all, fmt.Errorf("reading history of %s: %w", base, err)
+		}
+		all = append(all, page...)
+		if next == "" {
+			return all, nil
+		}
+		cursor = next
+	}
+}
+
+// queueKeys lists the keys of all events.
+func queueKeys(ctx context.Context, client *clientv3.Client) ([]string, error) {
+	resp, err := client.Get(ctx, root+"queue/", clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, kv := range resp.Kvs {
+		all = append(all, string(kv.Key))
+	}
+	return all, nil
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"mime/multipart"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// uploader sends files to any ingestd, again and again until one acknowledges.
+type uploader struct {
+	bases  []string
+	ledger *ledger
+	client *http.Client
+}
+
+const (
+	uploadPace    = 250 * time.Millisecond // a new file starts this often
+	uploadTimeout = 15 * time.Second       // of one attempt
+	uploadsAtOnce = 12
+)
+
+func newUploader(bases []string, l *ledger) *uploader {
+	return &uploader{bases: bases, ledger: l, client: &http.Client{Timeout: uploadTimeout, Transport: &http.Transport{DisableKeepAlives: true}}}
+}
+
+// run sends new files until ctx ends; what is under way goes on until it is acknowledged or patience ends.
+func (u *uploader) run(ctx, patience context.Context, w *workload) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, uploadsAtOnce)
+	for sleep(ctx, uploadPace) == nil {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		next := w.next()
+		wg.Go(func() {
+			u.send(patience, next)
+			<-slots
+		})
+	}
+}
+
+// send sends a file until it is acknowledged.
+func (u *uploader) send(ctx context.Context, f upload) {
+	for attempt := 0; ctx.Err() == nil; attempt++ {
+		base := u.bases[rand.IntN(len(u.bases))]
+		cut := attempt == 0 && f.cutAt > 0
+		done, again := u.attempt(ctx, base, &f, cut)
+		if done || cut && f.once {
+			return
+		}
+		if sleep(ctx, again) != nil {
+			break
+		}
+	}
+	u.ledger.answered("given up at the end of the run")
+}
+
+// receipt is what an answer says.
+type receipt struct {
+	Success     bool
+	Error, Code string
+	RecordCount int `json:"record_count"`
+	Rejected    int
+	Revision    string
+}
+
+// attempt sends a file once. It tells whether it was acknowledged, and else when to try again.
+func (u *uploader) attempt(ctx context.Context, base string, f *upload, cut bool) (done bool, again time.Duration) {
+	again = 50*time.Millisecond + rand.N(300*time.Millisecond)
+	req, bytes, err := request(ctx, base, f, cut)
+	if err != nil {
+		u.ledger.complain("making a request: %v", err)
+		return true, 0
+	}
+	u.ledger.sending(f, bytes)
+	resp, err := u.client.Do(req)
+	if err != nil {
+		u.ledger.answered(nature(err, cut))
+		return false, again
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		u.ledger.answered("answer broken off")
+		return false, again
+	}
+	return u.judge(f, cut, resp, text, again)
+}
+
+// judge holds an answer against what ingestd promises.
+func (u *uploader) judge(f *upload, cut bool, resp *http.Response, text []byte, again time.Duration) (bool, time.Duration) {
+	var r receipt
+	err := json.Unmarshal(text, &r)
+	u.ledger.answered(strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", r.Code)))
+	switch {
+	case err != nil:
+		u.ledger.complain("%s: %d with a body that is no receipt: %.200s", f.name, resp.StatusCode, text)
+	case resp.StatusCode == http.StatusOK && !cut && r.Success && r.RecordCount == f.records() && r.Rejected == 0:
+		u.ledger.acknowledged(f, time.Now())
+		return true, 0
+	case resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests:
+		seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+		if err != nil {
+			u.ledger.complain("%s: %d without a Retry-After: %.200s", f.name, resp.StatusCode, text)
+		}
+		return false, max(again, time.Duration(seconds)*time.Second)
+	case resp.StatusCode == http.StatusRequestTimeout: // the server was frozen while we sent
+	case resp.StatusCode == http.StatusBadRequest && cut: // it saw the end of what we sent
+	default:
+		u.ledger.complain("%s, cut off: %t, of %d records: %d %.300s", f.name, cut, f.records(), resp.StatusCode, text)
+	}
+	return false, again
+}
+
+// request makes a request; a cut one breaks its connection within the file. bytes says how much of the file it sends.
+func request(ctx context.Context, base string, f *upload, cut bool) (req *http.Request, sent int, err error) {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	part, err := form.CreateFormFile("file", f.name)
+	if err != nil {
+		return nil, 0, err
+	}
+	head := body.Len()
+	if _, err := part.Write(f.content); err != nil {
+		return nil, 0, err
+	}
+	if err := form.Close(); err != nil {
+		return nil, 0, err
+	}
+	length := int64(body.Len())
+	var from io.Reader = &body
+	sent = len(f.content)
+	if cut {
+		body.Truncate(head + f.cutAt)
+		from, sent = io.MultiReader(&body, broken{}), f.cutAt
+	}
+	req, err = http.NewRequestWithContext(ctx, http.MethodPost, base+"/api/v1/csv/upload", from)
+	if err != nil {
+		return nil, 0, err
+	}
+	req.ContentLength = length
+	req.Header.Set("Content-Type", form.FormDataContentType())
+	return req, sent, nil
+}
+
+var errCut = errors.New("cut off on purpose")
+
+// broken is the rest of a body that never comes.
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, errCut }
+
+// nature sorts an error of a request into a few kinds.
+func nature(err error, cut bool) string {
+	switch {
+	case cut:
+		return "cut off on purpose"
+	case errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "Client.Timeout"):
+		return "no answer in time"
+	}
+	return "connection error"
+}

@@ -1,0 +1,25 @@
+package main
+
+import "fmt"
+
+// verdict is what became of one promise.
+type verdict struct {
+	promise string
+	how     string   // what was compared with what
+	checked int      // how many things were looked at
+	failed  int      // how many of them broke the promise
+	broken  []string // the first of those
+}
+
+// maxEvidence is how many broken things are shown.
+const maxEvidence = 8
+
+// fail notes something that breaks the promise.
+func (v *verdict) fail(format string, args ...any) {
+	if v.failed++; len(v.broken) < maxEvidence {
+		v.broken = append(v.broken, fmt.Sprintf(format, args...))
+	}
+}
+
+// ok tells whether the promise held. One of which nothing was seen did not.
+func (v *verdict) ok() bool { return v.failed == 0 && v.checked > 0 }

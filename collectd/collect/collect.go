@@ -55,7 +55,7 @@ type Collector struct {
 	lg      *slog.Logger
 	workers chan struct{} // a token per fold under way
 	metrics *metrics
-	behind  atomic.Int64 // followers that have not reached the head yet
+	behind  atomic.Int64 // partitions owned here that have not reached the head
 
 	measured []func(prometheus.Registerer) error // metrics of what Open made
 	opened   []func() error                      // what Close closes
@@ -146,21 +146,51 @@ func (c *Collector) hold(claim *partition.Claim, g projections.Generation) {
 	lg := c.lg.With("partition", claim.Partition, "generation", g)
 	c.metrics.owned.Inc()
 	defer c.metrics.owned.Dec()
+	standing := &standing{behind: &c.behind}
+	standing.set(true)
+	defer standing.set(false)
 	for wait := c.cfg.PollInterval; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
-		f := newFollower(c, claim.Partition, claim, g, lg)
+		f := newFollower(c, claim.Partition, claim, g, standing, lg)
+		began := time.Now()
 		err := f.run(ctx)
+		if time.Since(began) > steady {
+			wait = c.cfg.PollInterval
+		}
 		switch {
 		case errors.Is(err, snapshot.ErrFenced):
 			lg.Warn("stopped folding: claim lost", "err", err)
 			claim.Lost(err)
 			return
 		case err != nil && ctx.Err() == nil:
+			standing.set(true)
 			lg.Error("folding failed; starting again from what is stored", "err", err, "again_in", wait)
 			c.metrics.restarts.Inc()
 			sleep(ctx, wait)
 		}
 	}
 }
+
+// standing is whether one partition is behind the log, counted in what Ready looks at. Its follower's
+// folding goroutine sets it, and hold before and after that one runs.
+type standing struct {
+	behind *atomic.Int64
+	is     bool
+}
+
+func (s *standing) set(behind bool) {
+	if behind == s.is {
+		return
+	}
+	s.is = behind
+	if behind {
+		s.behind.Add(1)
+	} else {
+		s.behind.Add(-1)
+	}
+}
+
+// steady is how long a partition must have been folded for its next failure to count as the first.
+const steady = 2 * time.Minute
 
 // sleep waits for d, or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) {

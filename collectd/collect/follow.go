@@ -25,23 +25,20 @@ type follower struct {
 	gen       projections.Generation
 	lg        *slog.Logger
 	state     *state
-	late      *windowCache // used by the folding goroutine only
-
-	catchingUp bool // counted in Collector.behind; folding goroutine only
+	standing  *standing    // used by the folding goroutine only
+	late      *windowCache // likewise
 }
 
 // guard proves that the partition is ours (partition.Claim); every commit carries it.
 type guard interface{ Guard() clientv3.Cmp }
 
-func newFollower(c *Collector, p events.Partition, guard guard, g projections.Generation, lg *slog.Logger) *follower {
-	return &follower{Collector: c, partition: p, guard: guard, gen: g, lg: lg, late: newWindowCache()}
+func newFollower(c *Collector, p events.Partition, guard guard, g projections.Generation, standing *standing, lg *slog.Logger) *follower {
+	return &follower{Collector: c, partition: p, guard: guard, gen: g, lg: lg, standing: standing, late: newWindowCache()}
 }
 
 // run loads, then folds and commits side by side until ctx ends or one of them fails. When ctx ends
 // while the claim holds, what is folded is committed before run returns.
 func (f *follower) run(ctx context.Context) error {
-	f.setCatchingUp(true)
-	defer f.setCatchingUp(false)
 	stored, err := f.store.LoadPartition(ctx, f.gen, f.partition)
 	if err != nil {
 		return fmt.Errorf("loading partition %d: %w", f.partition, err)
@@ -61,10 +58,11 @@ func (f *follower) run(ctx context.Context) error {
 // fold reads up to near the head, watches from there, and goes back to reading whenever the watch ends.
 func (f *follower) fold(ctx context.Context) error {
 	for ctx.Err() == nil {
+		f.standing.set(true)
 		if err := f.catchUp(ctx); err != nil {
 			return stopped(ctx, err)
 		}
-		f.setCatchingUp(false)
+		f.standing.set(false)
 		err := f.watch(ctx)
 		switch {
 		case errors.Is(err, events.ErrCompacted), errors.Is(err, events.ErrOverflow):
@@ -158,16 +156,4 @@ func (f *follower) take(ctx context.Context, ev *events.Event) error {
 	f.metrics.events.Inc()
 	f.metrics.records.Add(float64(ev.Records()))
 	return f.addHistory(ctx, ev, effect, known)
-}
-
-func (f *follower) setCatchingUp(on bool) {
-	if on == f.catchingUp {
-		return
-	}
-	f.catchingUp = on
-	if on {
-		f.behind.Add(1)
-	} else {
-		f.behind.Add(-1)
-	}
 }

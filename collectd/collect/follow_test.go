@@ -44,7 +44,7 @@ func (r *rig) follow(cfg Config) (stop func() error) {
 	ended := make(chan error, 1)
 	go func() {
 		for {
-			err := newFollower(c, 0, noGuard{}, "g1", c.lg).run(ctx)
+			err := newFollower(c, 0, noGuard{}, "g1", &standing{behind: &c.behind}, c.lg).run(ctx)
 			if ctx.Err() != nil || errors.Is(err, snapshot.ErrFenced) {
 				ended <- err
 				return

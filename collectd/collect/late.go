@@ -12,45 +12,45 @@ import (
 // addHistory keeps an event's records for the chunks to write. Fresh ones are in no chunk yet; late
 // ones may be, so the window's stored history is united with them and only what it lacked is kept.
 func (f *follower) addHistory(ctx context.Context, ev *events.Event, effect projections.Effect, known projections.Identity) error {
+	defer f.late.evict()
 	for w, records := range effect.Fresh {
-		f.late.update(windowKey{ev.Host, w}, records)
+		f.late.add(windowKey{ev.Host, w}, records)
 		f.state.remember(ev.Host, w, records, ev.Revision)
 	}
 	for w, records := range effect.Late {
-		series, err := f.window(ctx, ev.Host, w, known)
-		if err != nil {
+		key := windowKey{ev.Host, w}
+		if err := f.load(ctx, key, known); err != nil {
 			return err
 		}
-		f.state.remember(ev.Host, w, series.Add(records), ev.Revision)
-		f.late.evict()
+		f.state.remember(ev.Host, w, f.late.add(key, records), ev.Revision)
 	}
 	return nil
 }
 
-// window gives all records of one host's window that were folded before: from the cache, or from what
-// is stored and what is on its way there. A window that the host had no record in needs no reading.
-func (f *follower) window(ctx context.Context, host events.HostID, w projections.Window, known projections.Identity) (*projections.Series, error) {
-	key := windowKey{host, w}
-	if series := f.late.get(key); series != nil {
-		return series, nil
+// load brings all records of one host's window that were folded before into the cache: what is stored
+// and what is on its way there. A window that the host had no record in needs no reading. What is on its
+// way is taken first: a chunk that arrives in between is then in both, and not in neither.
+func (f *follower) load(ctx context.Context, key windowKey, known projections.Identity) error {
+	if f.late.has(key) {
+		return nil
 	}
-	series := new(projections.Series)
-	if known.Holds(w) {
-		stored, err := f.store.Series(ctx, f.gen, f.partition, host, []projections.Window{w})
+	var series projections.Series
+	f.state.uniteUnstored(key.host, key.window, &series)
+	if known.Holds(key.window) {
+		stored, err := f.store.Series(ctx, f.gen, f.partition, key.host, []projections.Window{key.window})
 		if err != nil {
-			return nil, fmt.Errorf("reading the history of %s that late records belong to: %w", host, err)
+			return fmt.Errorf("reading the history of %s that late records belong to: %w", key.host, err)
 		}
 		for _, ws := range stored {
-			*series = ws.Series
+			series.Add(ws.Series)
 		}
 	}
-	f.state.uniteUnstored(host, w, series)
 	f.late.put(key, series)
-	return series, nil
+	return nil
 }
 
-// maxCachedRecords bounds the windows kept for late records; the one in use always stays.
-const maxCachedRecords = 200_000
+// maxCachedRecords bounds the windows that a partition keeps for late records, between events.
+const maxCachedRecords = 100_000
 
 type windowKey struct {
 	host   events.HostID
@@ -58,34 +58,41 @@ type windowKey struct {
 }
 
 // windowCache holds the windows that late records came for, the most recently used last. A file that
-// arrives newest first would otherwise read its windows once per event.
+// arrives newest first would otherwise read its windows once per event. Nothing depends on what it holds.
 type windowCache struct {
-	series map[windowKey]*projections.Series
-	order  []windowKey
+	series  map[windowKey]*projections.Series
+	order   []windowKey
+	records int // in all of them
 }
 
 func newWindowCache() *windowCache {
 	return &windowCache{series: map[windowKey]*projections.Series{}}
 }
 
-func (c *windowCache) get(key windowKey) *projections.Series {
-	series := c.series[key]
-	if series != nil {
-		c.touch(key)
+// has tells whether a window is here, and counts that as a use of it.
+func (c *windowCache) has(key windowKey) bool {
+	if c.series[key] == nil {
+		return false
 	}
-	return series
+	c.touch(key)
+	return true
 }
 
-func (c *windowCache) put(key windowKey, series *projections.Series) {
-	c.series[key] = series
+func (c *windowCache) put(key windowKey, series projections.Series) {
+	c.series[key] = &series
+	c.records += series.Records()
 	c.touch(key)
 }
 
-// update keeps a cached window complete when fresh records are folded.
-func (c *windowCache) update(key windowKey, records projections.Series) {
-	if series := c.series[key]; series != nil {
-		series.Add(records)
+// add keeps a window complete when records of it are folded, if it is here, and gives those it had not.
+func (c *windowCache) add(key windowKey, records projections.Series) projections.Series {
+	series := c.series[key]
+	if series == nil {
+		return projections.Series{}
 	}
+	added := series.Add(records)
+	c.records += added.Records()
+	return added
 }
 
 func (c *windowCache) touch(key windowKey) {
@@ -97,12 +104,8 @@ func (c *windowCache) touch(key windowKey) {
 
 // evict drops the least recently used windows while the cache is over its bound.
 func (c *windowCache) evict() {
-	total := 0
-	for _, series := range c.series {
-		total += series.Records()
-	}
-	for total > maxCachedRecords && len(c.order) > 1 {
-		total -= c.series[c.order[0]].Records()
+	for c.records > maxCachedRecords {
+		c.records -= c.series[c.order[0]].Records()
 		delete(c.series, c.order[0])
 		c.order = slices.Delete(c.order, 0, 1)
 	}

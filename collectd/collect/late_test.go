@@ -1,0 +1,55 @@
+package collect
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+)
+
+// TestRepeatedReadingsDoNotFillMemory: one repeat per host brings its window into the cache, and all that
+// is folded after it belongs there too.
+func TestRepeatedReadingsDoNotFillMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		c := &Collector{cfg: Config{}.withDefaults(), log: r.log, metrics: newMetrics(), workers: make(chan struct{}, 1)}
+		c.store = heldStore{r.store, 0}
+		f := newFollower(c, 0, noGuard{}, "g1", &standing{behind: &c.behind}, nil)
+		stored, err := c.store.LoadPartition(t.Context(), "g1", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.state = newState(c.cfg, stored)
+		fold := func(ev events.Event) {
+			effect, known := f.state.fold(&ev)
+			if err := f.addHistory(t.Context(), &ev, effect, known); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for h := range 70 {
+			host := events.HostID(fmt.Sprintf("host-%d", h))
+			first := eventstest.Event(host, 0)
+			fold(first)
+			first.Sequence[0]++
+			fold(first) // all of it is there already
+			for i := 1; i < 1000; i++ {
+				fold(eventstest.Event(host, i))
+			}
+			for range 3 {
+				fold(first)
+			}
+		}
+		if f.late.records > maxCachedRecords {
+			t.Errorf("%d records cached, bound %d", f.late.records, maxCachedRecords)
+		}
+		held := 0
+		for _, series := range f.late.series {
+			held += series.Records()
+		}
+		if held != f.late.records || held == 0 {
+			t.Errorf("cache counts %d records and holds %d", f.late.records, held)
+		}
+	})
+}

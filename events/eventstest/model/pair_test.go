@@ -11,6 +11,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/google/go-cmp/cmp"
@@ -167,7 +168,7 @@ func (h *history) add(s *side, resp *clientv3.WatchResponse) {
 	case resp.CompactRevision > 0:
 		h.told = append(h.told, fmt.Sprint("compacted @", resp.CompactRevision))
 	case resp.Err() != nil:
-		h.told = append(h.told, resp.Err().Error())
+		h.told = append(h.told, rpctypes.ErrorDesc(resp.Err()))
 	case resp.IsProgressNotify():
 		h.told = append(h.told, fmt.Sprint("progress @", resp.Header.Revision))
 	}

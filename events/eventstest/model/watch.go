@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -60,6 +61,11 @@ func (w *watcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOpti
 		w.client.etcd.unknown("watches with previous values, orders or limits")
 	}
 	if !w.client.reach(ctx, w.closed) || ctx.Err() != nil {
+		close(wt.out)
+		return wt.out
+	}
+	if wt.end != "" && wt.end != "\x00" && wt.end <= wt.key {
+		wt.out <- clientv3.WatchResponse{Header: &pb.ResponseHeader{}, Canceled: true, CancelReason: "mvcc: watcher range is empty"}
 		close(wt.out)
 		return wt.out
 	}

@@ -27,10 +27,16 @@ func (s *Store) WaitVisible(ctx context.Context, upto map[events.Partition]event
 }
 
 func (s *Store) waitWhileActive(ctx context.Context, g projections.Generation, upto map[events.Partition]events.Revision) error {
+	ctx, end := s.whileActive(ctx, g)
+	defer end()
+	return s.WaitEach(ctx, g, upto)
+}
+
+// whileActive gives a context that ends with errSwitched when g is not the active generation any more. end
+// ends it too, and has to be called.
+func (s *Store) whileActive(ctx context.Context, g projections.Generation) (active context.Context, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel(nil)
 	wg.Go(func() {
 		for active, err := range s.WatchActive(ctx) {
 			if err != nil || active != g {
@@ -39,5 +45,5 @@ func (s *Store) waitWhileActive(ctx context.Context, g projections.Generation, u
 			}
 		}
 	})
-	return s.WaitEach(ctx, g, upto)
+	return ctx, func() { cancel(nil); wg.Wait() }
 }

@@ -23,8 +23,9 @@ type quiet struct {
 	partitions []events.Partition
 }
 
-// Asking the log costs it a walk over its keys, so it is done with each heartbeat, and for those who
-// Wait at most once in askPause and for no more than a tenth of the time.
+// Asking the log costs it a walk over its keys, so it is done with each heartbeat, and for those who Wait
+// at most once in askPause and for no more than a tenth of the time. How long an answer took may tell of
+// an etcd that was away and not of the walk, so no pause is longer than the one between heartbeats.
 const (
 	askPause = 10 * time.Millisecond
 	askShare = 10
@@ -54,7 +55,7 @@ func (h *Hub) followUnread(ctx context.Context, out chan<- quiet) {
 				return
 			}
 		}
-		sleep(ctx, max(askPause, askShare*time.Since(start)))
+		sleep(ctx, min(max(askPause, askShare*time.Since(start)), h.cfg.Heartbeat))
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 type logOf struct {
 	head      int64
 	partition events.Partition
-	event     int64 // its revision
+	event     int64         // its revision
+	away      chan struct{} // until it is closed, the log does not answer; nil: it does
 }
 
 func (l *logOf) revision(n int64) events.Revision {
@@ -24,7 +25,12 @@ func (l *logOf) revision(n int64) events.Revision {
 	return events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster, Number: n}
 }
 
-func (l *logOf) Head(context.Context) (events.Revision, error) { return l.revision(l.head), nil }
+func (l *logOf) Head(context.Context) (events.Revision, error) {
+	if l.away != nil {
+		<-l.away
+	}
+	return l.revision(l.head), nil
+}
 
 func (l *logOf) Unread(_ context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
 	if at, asked := after[l.partition]; asked && at.Number < l.event && l.event <= upto.Number {
@@ -101,6 +107,42 @@ func TestQuietLogBeforeTheFirstLoad(t *testing.T) {
 		time.Sleep(time.Minute)
 		if m, err := sub.Poll(); err != nil || m == nil || m.Kind != live.Reset {
 			t.Errorf("got %v, %v after the first load, want a beginning", m, err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// TestWaitersAreAnsweredSoonAfterEtcdWasAway: what is folded is known again a heartbeat after etcd is back, however long it
+// was away.
+func TestWaitersAreAnsweredSoonAfterEtcdWasAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &logOf{head: 40, partition: 2, event: 30, away: make(chan struct{})}
+		src := livetest.New(livetest.Facts())
+		hub, err := live.New(live.Config{Heartbeat: 5 * time.Second}, src, log, livetest.Facts(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- hub.Run(ctx) }()
+		src.Activate(g1)
+		src.Offset(g1, 2, 10, 10)
+		time.Sleep(10 * time.Minute)
+		close(log.away)
+		synctest.Wait() // the answer that came late is of before the event
+		src.Offset(g1, 2, 30, 30)
+
+		back := time.Now()
+		short, stop := context.WithTimeout(ctx, time.Hour)
+		defer stop()
+		if _, err := hub.Wait(short, log.revision(30)); err != nil {
+			t.Errorf("waiting for an event that is folded: %v", err)
+		}
+		if took := time.Since(back); took > 10*time.Second {
+			t.Errorf("who waits for what is folded was answered %s after etcd was back, want two heartbeats at most", took)
 		}
 		cancel()
 		if err := <-done; err != nil {

@@ -132,13 +132,14 @@ func TestWaitersAreAnsweredSoonAfterEtcdWasAway(t *testing.T) {
 		src.Offset(g1, 2, 10, 10)
 		time.Sleep(10 * time.Minute)
 		close(log.away)
-		synctest.Wait() // the answer that came late is of before the event
-		src.Offset(g1, 2, 30, 30)
+		synctest.Wait() // the answer that came late is of before the next event
+		log.head, log.event = 60, 50
+		src.Offset(g1, 2, 50, 50)
 
 		back := time.Now()
-		short, stop := context.WithTimeout(ctx, time.Hour)
+		short, stop := context.WithTimeout(ctx, 24*time.Hour)
 		defer stop()
-		if _, err := hub.Wait(short, log.revision(30)); err != nil {
+		if _, err := hub.Wait(short, log.revision(50)); err != nil {
 			t.Errorf("waiting for an event that is folded: %v", err)
 		}
 		if took := time.Since(back); took > 10*time.Second {

@@ -76,11 +76,16 @@ func (out *outcome) checkQueries(ctx context.Context, c *cluster) {
 // checkSettled holds how soon everything was well again.
 func (out *outcome) checkSettled(head events.Revision) verdict {
 	limit := 2*out.ttl + debounce
-	v := verdict{promise: "every partition has one owner within 2 × TTL + debounce after the faults heal, and both queryd tell everything",
+	v := verdict{promise: "every partition has one owner within 2 × TTL + debounce after the faults heal, and every queryd tells everything within the same time",
 		how: "owner and member keys after the last fault; ?wait= at the head of the log"}
 	v.checked = partitions
 	if out.settled.owners > limit {
 		v.fail("it took %s until every partition had an owner, more than %s", out.settled.owners, limit)
+	}
+	for name, took := range out.settled.visible {
+		if took > limit {
+			v.fail("it took %s until %s told everything, more than %s", took, name, limit)
+		}
 	}
 	if out.settled.err != nil {
 		v.fail("%v", out.settled.err)

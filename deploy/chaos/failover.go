@@ -53,6 +53,43 @@ func disturbed(f *injected, all []*injected, until time.Time) bool {
 	})
 }
 
+// zombie is a collector that was frozen until another owned what it had, and woke up.
+type zombie struct {
+	victim   string
+	lost     int // partitions that another had claimed
+	refused  int // its transactions that a guard refused after it woke
+	accepted int // its transactions under tokens of before that were accepted after the newer claim
+}
+
+func zombies(faults []*injected, o *observed, saves []save) []zombie {
+	var all []zombie
+	for _, f := range faults {
+		if f.kind != "collectd frozen" {
+			continue
+		}
+		z := zombie{victim: f.victim}
+		for p, token := range f.partitions {
+			i := slices.IndexFunc(o.owners, func(c ownerChange) bool { return c.partition == p && c.token > token && c.at.Before(f.healed) })
+			if i < 0 {
+				continue
+			}
+			z.lost++
+			for _, s := range saves {
+				switch mine := s.writer == f.victim && s.partition == p && s.token == token && s.answered; {
+				case mine && s.accepted && s.rev > o.owners[i].rev:
+					z.accepted++
+				case mine && !s.accepted:
+					z.refused++
+				}
+			}
+		}
+		if z.lost > 0 {
+			all = append(all, z)
+		}
+	}
+	return all
+}
+
 // kindsOf groups failovers by kind of fault.
 func kindsOf(all []failover) map[string][]failover {
 	by := map[string][]failover{}

@@ -81,7 +81,8 @@ func (in *injector) begin(ctx context.Context, i *injected) (heal func() error) 
 	case "etcd":
 		p := in.c.etcd[in.member(ctx, i.target)]
 		i.victim = p.name
-		return breakProcess(p, how)
+		heal := breakProcess(p, how)
+		return func() error { _ = heal(); return p.running() } // etcd, told to stop, ends by the signal itself
 	case "ingestd", "collectd", "queryd":
 		d := in.c.of(track)[i.target]
 		i.victim = d.name

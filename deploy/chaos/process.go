@@ -97,6 +97,16 @@ func (p *process) signal(sig os.Signal) {
 	}
 }
 
+// running is nil when the process was started and has not ended.
+func (p *process) running() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil || !p.wanted {
+		return fmt.Errorf("%s does not run", p.name)
+	}
+	return nil
+}
+
 func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
 func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
 

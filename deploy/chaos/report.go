@@ -70,7 +70,20 @@ func (out *outcome) numbers(b *strings.Builder) {
 	line("records lost, doubled or changed", "%d", out.failed("every acknowledged record"))
 	line("records invented", "%d", out.failed("nothing is queryable"))
 	line("events in the log", "%d", len(out.seen.log))
+	done, waiting := foldings(out.seen.writes, out.seen.log)
+	var waits []time.Duration
+	for _, f := range done {
+		waits = append(waits, f.took)
+	}
+	line("from an event in the log to its offset", "p50 %s, p99 %s, longest %s; %d never", quantile(waits, 0.5).Round(time.Millisecond),
+		quantile(waits, 0.99).Round(time.Millisecond), quantile(waits, 1).Round(time.Millisecond), len(waiting))
 	line("transactions on projections seen on the wire", "%d, of which %d were fenced", len(out.saves), fenced(out.saves))
+	woken := zombies(out.faults, &out.seen, out.saves)
+	refused, accepted := 0, 0
+	for _, z := range woken {
+		refused, accepted = refused+z.refused, accepted+z.accepted
+	}
+	line("frozen owners that woke up to newer ones", "%d; of their old claims' transactions %d were refused and %d accepted", len(woken), refused, accepted)
 	line("revisions whose writer's answer was not seen", "%d", unattributed(out.seen.writes, out.saves))
 	line("messages to subscribers", "%d on %d connections, of which %d resumed", steps, dials, resumed)
 	line("longest time without an acknowledged upload", "%s", longestGap(out.ledger.at, out.begun, out.healed).Round(time.Millisecond))

@@ -161,7 +161,11 @@ func (out *outcome) settle(ctx context.Context, c *cluster, o *observer, say fun
 		return head, err
 	}
 	for _, d := range c.of("queryd") {
-		if err := awaitVisible(ctx, d.base, head); err != nil {
+		late := func(err error) {
+			s := o.snapshot()
+			say("%s has not everything yet: %v; %s; %s", d.name, err, lagging(&s), c.portrait(d))
+		}
+		if err := awaitVisible(ctx, d.base, head, late); err != nil {
 			return head, err
 		}
 		out.settled.visible[d.name] = time.Since(out.faulty)

@@ -3,8 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -42,7 +46,7 @@ func awaitOwners(ctx context.Context, o *observer, healed time.Time) (time.Durat
 }
 
 // awaitVisible waits until a queryd answers with everything up to rev.
-func awaitVisible(ctx context.Context, base string, rev events.Revision) error {
+func awaitVisible(ctx context.Context, base string, rev events.Revision, late func(error)) error {
 	client := &http.Client{Timeout: 12 * time.Second}
 	for {
 		var hosts []any
@@ -50,6 +54,7 @@ func awaitVisible(ctx context.Context, base string, rev events.Revision) error {
 		if err == nil {
 			return nil
 		}
+		late(err)
 		if sleep(ctx, 50*time.Millisecond) != nil {
 			return fmt.Errorf("%s never answered with everything up to %s: %w", base, rev, err)
 		}
@@ -97,4 +102,24 @@ func queueKeys(ctx context.Context, client *clientv3.Client) ([]string, error) {
 		all = append(all, string(kv.Key))
 	}
 	return all, nil
+}
+
+// portrait keeps beside the logs what a daemon is doing at the moment, and tells where.
+func (c *cluster) portrait(d *daemon) string {
+	path := filepath.Join(c.dir, "logs", d.name+"."+strconv.FormatInt(time.Now().Unix(), 10)+".goroutines")
+	var all []byte
+	for _, address := range []string{d.base + "/api/v1/status", d.admin + "/debug/pprof/goroutine?debug=2"} {
+		client := http.Client{Timeout: 2 * time.Second}
+		resp, err := client.Get(address)
+		if err != nil {
+			return err.Error()
+		}
+		text, _ := io.ReadAll(resp.Body) // as much as there is
+		_ = resp.Body.Close()
+		all = append(append(all, text...), '\n')
+	}
+	if err := os.WriteFile(path, all, 0o600); err != nil {
+		return err.Error()
+	}
+	return "what it does: " + path
 }

@@ -23,7 +23,8 @@ type subscriber struct {
 	mu      sync.Mutex
 	steps   []step
 	last    int64 // the newest revision told
-	dials   int
+	tries   int
+	dials   int // tries that gave a connection
 	resumed int
 }
 
@@ -61,8 +62,8 @@ func newSubscribers(bases []string) []*subscriber {
 func (s *subscriber) run(ctx context.Context) {
 	token := ""
 	for ctx.Err() == nil {
-		token = s.connect(ctx, s.bases[s.dials%len(s.bases)], token)
-		s.dials++
+		token = s.connect(ctx, s.bases[s.tries%len(s.bases)], token)
+		s.tries++
 		_ = sleep(ctx, 50*time.Millisecond+rand.N(200*time.Millisecond)) // the loop looks at ctx
 	}
 }
@@ -89,6 +90,7 @@ func (s *subscriber) connect(ctx context.Context, base, token string) string {
 	if err != nil {
 		return token
 	}
+	s.dials++
 	defer ws.Close()
 	defer context.AfterFunc(ctx, func() { _ = ws.Close() })()
 	sub, err := json.Marshal(map[string]any{"op": "sub", "id": "s", "mode": s.mode, "hz": 10, "from": token})

@@ -31,6 +31,7 @@ type sharing struct {
 	holds   map[events.Partition]*holding
 	retries map[events.Partition]*retry // partitions whose hold returned by itself
 	others  map[events.Partition]int64  // tokens of other owners that the view may not show yet
+	over    map[events.Partition]int64  // tokens of the last holds that ended
 	asking  bool                        // a take is under way
 	askAt   time.Time                   // not before
 	askWait *backoff
@@ -57,6 +58,7 @@ func newSharing(o *Ownership, self, generation string, hold func(*Claim)) *shari
 		o: o, self: self, generation: generation, keys: keysOf(o.store, generation), hold: hold,
 		holds:   make(map[events.Partition]*holding),
 		retries: make(map[events.Partition]*retry),
+		over:    make(map[events.Partition]int64),
 		ended:   make(chan *holding, o.partitions),
 	}
 }
@@ -165,7 +167,7 @@ func (s *sharing) giveAway(now time.Time) {
 }
 
 // wanted gives the partitions to claim now: nobody owns them, and of all members that are there, newcomers
-// too, this one ranks first.
+// too, this one ranks first; and those that this process owns without knowing.
 func (s *sharing) wanted(now time.Time, lease clientv3.LeaseID) []events.Partition {
 	if s.asking || now.Before(s.askAt) || len(s.view.members) == 0 {
 		return nil
@@ -173,7 +175,7 @@ func (s *sharing) wanted(now time.Time, lease clientv3.LeaseID) []events.Partiti
 	members := slices.Collect(maps.Keys(s.view.members))
 	var asked []events.Partition
 	for p := range events.Partition(s.o.partitions) {
-		if s.free(p, now, lease) && first(members, p) == s.self && len(asked) < maxTake {
+		if s.free(p, now, lease) && (s.orphaned(p, lease) || first(members, p) == s.self) && len(asked) < maxTake {
 			asked = append(asked, p)
 		}
 	}
@@ -188,6 +190,13 @@ func (s *sharing) free(p events.Partition, now time.Time, lease clientv3.LeaseID
 	_, contested := s.others[p]
 	r := s.retries[p]
 	return !held && (!owned || owner.lease == lease) && !contested && (r == nil || !now.Before(r.at))
+}
+
+// orphaned tells whether p is owned by a claim of this process whose answer was lost. Whoever ranks first for it by
+// now, nobody else can have it before this process has taken it up and given it away.
+func (s *sharing) orphaned(p events.Partition, lease clientv3.LeaseID) bool {
+	owner, owned := s.view.owners[p]
+	return owned && owner.lease == lease && owner.token > s.over[p]
 }
 
 // answered starts the holds of the claims won.
@@ -239,6 +248,7 @@ func (s *sharing) end(h *holding, cause string, why error) {
 // finished forgets a hold that has returned. One that returned by itself may be claimed again after a pause.
 func (s *sharing) finished(h *holding) {
 	delete(s.holds, h.Partition)
+	s.over[h.Partition] = h.token
 	switch {
 	case h.cause != "":
 		delete(s.retries, h.Partition)

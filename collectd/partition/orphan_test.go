@@ -1,0 +1,71 @@
+package partition
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest/model"
+)
+
+// TestNoPartitionStandsStillWhenTheAnswerToItsClaimIsLost: a collector's claims take effect, but before it learns of that
+// another collector joins that ranks first for some of them. They are folded by somebody nevertheless.
+func TestNoPartitionStandsStillWhenTheAnswerToItsClaimIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const partitions = 16
+		etcd := model.New(t, model.Options{})
+		store := events.Config{}
+		ctx, cancel := context.WithCancel(t.Context())
+		var held atomic.Int64
+		start := func(c *model.Client) <-chan struct{} {
+			client, err := c.Connect(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			own, err := New(client, Config{LeaseTTL: time.Hour}, store, partitions, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				defer client.Close()
+				err := own.Run(ctx, generation, func(claim *Claim) {
+					held.Add(1)
+					defer held.Add(-1)
+					<-claim.Context().Done()
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}()
+			return done
+		}
+		unlucky := etcd.Client("unlucky")
+		unlucky.Hook(nil, func(c model.Call) error {
+			if c.Write && strings.HasPrefix(c.Key, store.Prefix("owners")) {
+				return status.Error(codes.Unavailable, "the answer was lost")
+			}
+			return nil
+		})
+		first := start(unlucky)
+		time.Sleep(10 * time.Second)
+		second := start(etcd.Client("other"))
+		time.Sleep(10 * time.Second)
+		unlucky.Hook(nil, nil)
+		time.Sleep(time.Minute)
+		if got := held.Load(); got != partitions {
+			t.Errorf("%d of %d partitions are held a minute after answers come again", got, partitions)
+		}
+		cancel()
+		<-first
+		<-second
+	})
+}

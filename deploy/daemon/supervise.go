@@ -38,7 +38,15 @@ func supervise(ctx context.Context, parts []Part, budget time.Duration, lg *slog
 		}
 	}
 	stop = multierror.Append(stop, closeAll(parts))
-	return stop.ErrorOrNil()
+	return alone(stop)
+}
+
+// alone is a set's only error, so that one cause reads as one sentence; nil for none.
+func alone(all *multierror.Error) error {
+	if all != nil && len(all.Errors) == 1 {
+		return all.Errors[0]
+	}
+	return all.ErrorOrNil()
 }
 
 func startAll(ctx context.Context, parts []Part, all []*running, ended chan *running, lg *slog.Logger) error {
@@ -140,7 +148,7 @@ func closeAll(parts []Part) error {
 			all = multierror.Append(all, fmt.Errorf("closing %s: %w", p.Name, err))
 		}
 	}
-	return all.ErrorOrNil()
+	return alone(all)
 }
 
 func causeText(ctx context.Context, cause error) string {

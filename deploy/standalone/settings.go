@@ -35,6 +35,7 @@ const defaultDataDir = "./data"
 func (s *settings) flags(fs *flag.FlagSet) {
 	fs.StringVar(&s.dataDir, "data-dir", "", "directory that keeps everything between runs; default "+defaultDataDir+", thrown away after a demo that names none")
 	fs.BoolVar(&s.demo, "demo", false, "play a simulated fleet into the upload endpoint")
+	fs.IntVar(&s.store.Partitions, "cluster.partitions", 0, "number of partitions, fixed when a log is first used; 0 takes what the log has, 64 for a new one")
 	s.intake.Flags(fs)
 	s.folding.Flags(fs)
 	s.serving.Flags(fs)

@@ -195,7 +195,7 @@ func (v saying) compare(w saying) int {
 func missing(host events.HostID, id *events.Identity) *rows.Rejection {
 	switch {
 	case host == "":
-		return &rows.Rejection{Reason: "the row names no host; give one for the whole file with ?host="}
+		return &rows.Rejection{Reason: "the row names no host (localhost is none: every host calls itself so); give one for the whole file with ?host="}
 	case id.UUID == "" && id.Index == "" && id.PCI == "":
 		return &rows.Rejection{Reason: "the row names no GPU: it has neither a UUID, nor an index, nor a PCI address"}
 	}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"strings"
@@ -70,7 +71,7 @@ func detect(file io.Reader, opt rows.Options, p parameters) (*telemetry, error) 
 	sc := rows.NewScanner(file, opt)
 	head, err := sc.Peek(sniffBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, unreadable("", err)
 	}
 	if err := checkText(head); err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func detect(file io.Reader, opt rows.Options, p parameters) (*telemetry, error) 
 	case errors.Is(err, io.EOF):
 		return nil, refuse(fiber.StatusUnprocessableEntity, codeEmpty, "the file is empty; a telemetry file starts with a header line")
 	case err != nil:
-		return nil, err
+		return nil, unreadable(first, err)
 	case !ok && p.grammar == nil:
 		return nil, notTelemetry(first)
 	case !ok:
@@ -103,6 +104,10 @@ func detect(file io.Reader, opt rows.Options, p parameters) (*telemetry, error) 
 	workers, err := found.open(header, p.options)
 	if err != nil {
 		return nil, refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry, "the header cannot be read as %s: %v", found.name, err)
+	}
+	if !ok {
+		return nil, refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry,
+			"the header %q is not that of dialect %s; leave ?dialect= out to have the dialect found", first, found.name)
 	}
 	return &telemetry{dialect: found.name, headers: texts(header), scanner: sc, worker: workers}, nil
 }
@@ -117,6 +122,18 @@ func notTelemetry(first string) error {
 		"no known telemetry dialect starts like %q; known are %s (name one with ?dialect=)", first, grammarNames(grammars()))
 }
 
+// unreadable turns what the scanner says of a file's beginning into a refusal; errors of the body pass.
+func unreadable(first string, err error) error {
+	if errors.Is(err, rows.ErrUTF16) {
+		return refuse(fiber.StatusUnsupportedMediaType, codeNotText, "%v", err)
+	}
+	if bad, ok := errors.AsType[*rows.Rejection](err); ok {
+		return refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry,
+			"the file's first line %q is no header: %s; known dialects are %s", cmp.Or(first, bad.Text), bad.Reason, grammarNames(grammars()))
+	}
+	return err
+}
+
 // magics are beginnings of files that people send by mistake, named so that the answer can say what it was.
 var magics = []struct{ magic, name string }{
 	{"\x89PNG", "a PNG image"},
@@ -125,8 +142,6 @@ var magics = []struct{ magic, name string }{
 	{"PK\x03\x04", "a zip archive or a spreadsheet; export it as CSV"},
 	{"%PDF", "a PDF document"},
 	{"PAR1", "a Parquet file"},
-	{"\xff\xfe", "UTF-16 text; save it as UTF-8"},
-	{"\xfe\xff", "UTF-16 text; save it as UTF-8"},
 }
 
 // checkText refuses what is no text.

@@ -24,6 +24,8 @@ func TestQueriesAnswerFromViewAndHistory(t *testing.T) {
 				`"metrics":{"DCGM_FI_DEV_GPU_UTIL":88,"DCGM_FI_DEV_POWER_USAGE":66.781},"modelName":"NVIDIA H100 80GB HBM3","pod":null,"powerDraw":66.781,"temperature":null,"uuid":"GPU-a0"}}`},
 		{"host and index", `{gpu(id:"a:1"){id} none:gpu(id:"a:7"){id}}`, `{"gpu":{"id":"GPU-a1"},"none":null}`},
 		{"a number past what a float holds", `{gpus(host:"b"){metrics}}`, `{"gpus":[{"metrics":{"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION":9007199254740993}}]}`},
+		{"an index on a host, and a GPU that is not known", `{a:telemetry(host:["a"],gpu:["1"]){entries{id}} b:telemetry(gpu:["GPU-zz"]){count}}`,
+			`{"a":{"entries":[{"id":"GPU-a1"}]},"b":{"count":0}}`},
 		{"history, newest first", `{gpu(id:"GPU-a0"){telemetry(metric:["gpu_utilization"]){count nextCursor entries{timestamp host gpuUtilization labels}}}}`,
 			`{"gpu":{"telemetry":{"count":2,"entries":[{"gpuUtilization":88,"host":"a","labels":{"instance":"a:9400","job":"dcgm"},"timestamp":"2025-07-18T20:42:35Z"},` +
 				`{"gpuUtilization":87,"host":"a","labels":{"instance":"a:9400","job":"dcgm"},"timestamp":"2025-07-18T20:42:34Z"}],"nextCursor":null}}}`},

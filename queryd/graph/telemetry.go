@@ -10,6 +10,7 @@ import (
 	"telemetry-pipeline/events/metric"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/live"
 )
 
 func (e *Engine) telemetry(p graphql.ResolveParams) (any, error) {
@@ -21,13 +22,24 @@ func (e *Engine) telemetry(p graphql.ResolveParams) (any, error) {
 		q.Hosts = append(q.Hosts, events.HostID(name))
 	}
 	for _, id := range texts(p.Args["gpu"]) {
-		g, ok := root(p).state.GPU(events.GPUID(id))
-		if !ok {
-			return nil, badInput("gpu %q is not known", id)
-		}
-		q.GPUs = append(q.GPUs, g.ID)
+		q.GPUs = append(q.GPUs, named(root(p).state, q.Hosts, id)...)
 	}
 	return e.page(p, q)
+}
+
+// named gives the GPUs that a filter means: by id, by host:index, or by index on the hosts that are asked
+// for. One that is not known stays in the filter, which then lets nothing through.
+func named(state *live.State, hosts []events.HostID, id string) []events.GPUID {
+	if g, ok := state.GPU(events.GPUID(id)); ok {
+		return []events.GPUID{g.ID}
+	}
+	found := []events.GPUID{events.GPUID(id)}
+	for _, host := range hosts {
+		if g, ok := state.GPU(events.GPUID(string(host) + ":" + id)); ok {
+			found = append(found, g.ID)
+		}
+	}
+	return found
 }
 
 func (e *Engine) gpuTelemetry(p graphql.ResolveParams) (any, error) {

@@ -163,7 +163,7 @@ func fromQuery(c *fiber.Ctx) (graph.Request, outcome, string) {
 func fromBody(body []byte) (graph.Request, outcome, string) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
-		return graph.Request{}, malformed, `the body must be a JSON object such as {"query":"{ cluster { gpus } }"}`
+		return graph.Request{}, malformed, `the body must be a JSON object such as {"query":"{ cluster { gpuCount } }"}`
 	}
 	return fromFields(fields)
 }

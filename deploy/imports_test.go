@@ -20,6 +20,7 @@ const arrows = `
 events:
 events/metric:        events
 events/eventstest:    events
+events/eventstest/model:
 projections:          events events/metric
 projections/snapshot: events projections
 
@@ -46,6 +47,7 @@ queryd:               deploy/daemon events projections/snapshot queryd/query
 
 deploy/daemon:
 deploy/chaos:         events projections projections/snapshot
+deploy/simulation:
 deploy/standalone:    deploy/daemon events projections/snapshot ingestd/ingest collectd/collect queryd/query
 deploy:
 `
@@ -59,7 +61,7 @@ var edges = []struct {
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone"}},
 	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
-		[]string{"events", "events/eventstest", "projections/snapshot", "collectd/partition", "collectd/collect", "deploy/standalone", "deploy/chaos"}},
+		[]string{"events", "events/eventstest", "events/eventstest/model", "projections/snapshot", "collectd/partition", "collectd/collect", "deploy/standalone", "deploy/chaos"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",

@@ -1,0 +1,408 @@
+package simulation
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"testing/synctest"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest/model"
+	"telemetry-pipeline/projections"
+)
+
+// writes looks at each transaction as it is accepted: fencing (P4), and offsets that only grow (P7).
+type writes struct {
+	w *world
+
+	mu      sync.Mutex
+	tokens  map[string]int64 // by generation and partition: the newest token under which something was written
+	offsets map[string]offset
+	n       int
+}
+
+type offset struct{ Live, Series int64 }
+
+func newWrites(w *world) *writes {
+	return &writes{w: w, tokens: map[string]int64{}, offsets: map[string]offset{}}
+}
+
+func (s *writes) see(c model.Commit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ev := range c.Events {
+		key := string(ev.Kv.Key)
+		slot, isOffset := s.slot(key)
+		if slot == "" {
+			continue
+		}
+		s.n++
+		token, guarded := s.token(slot, c.Compares)
+		switch {
+		case !guarded:
+			s.w.broken("P4: %s wrote %s at %d without proof that it owns %s", c.Client, key, c.Revision, slot)
+		case token < s.tokens[slot]:
+			s.w.broken("P4: %s wrote %s at %d under token %d, after somebody else did under %d", c.Client, key, c.Revision, token, s.tokens[slot])
+		}
+		s.tokens[slot] = max(s.tokens[slot], token)
+		if isOffset {
+			s.move(slot, ev.Kv)
+		}
+	}
+}
+
+// slot tells to which generation and partition a projection or an offset belongs, "g/007"; "" for other keys.
+func (s *writes) slot(key string) (slot string, isOffset bool) {
+	if rest, ok := strings.CutPrefix(key, s.w.base.Prefix("offsets")); ok {
+		return rest, true
+	}
+	rest, ok := strings.CutPrefix(key, s.w.base.Prefix("projections"))
+	parts := strings.Split(rest, "/")
+	if !ok || len(parts) < 4 {
+		return "", false
+	}
+	return parts[0] + "/" + parts[2], false
+}
+
+// token gives the token that a transaction proved to hold.
+func (s *writes) token(slot string, compares []*pb.Compare) (int64, bool) {
+	for _, c := range compares {
+		if string(c.Key) == s.w.base.Prefix("owners")+slot && c.Target == pb.Compare_CREATE && c.Result == pb.Compare_EQUAL && c.GetCreateRevision() > 0 {
+			return c.GetCreateRevision(), true
+		}
+	}
+	return 0, false
+}
+
+func (s *writes) move(slot string, kv *mvccpb.KeyValue) {
+	var now offset
+	if err := json.Unmarshal(kv.Value, &now); err != nil {
+		s.w.broken("offsets of %s are %q: %v", slot, kv.Value, err)
+		return
+	}
+	if was := s.offsets[slot]; now.Live < was.Live || now.Series < was.Series {
+		s.w.broken("P7: offsets of %s went from %+v back to %+v", slot, was, now)
+	}
+	s.offsets[slot] = now
+}
+
+// audit holds what is stored at this moment to what its offsets say of it: whoever dies now must not take anything along (P2).
+func (w *world) audit() {
+	g := w.generation()
+	if g == "" {
+		return
+	}
+	stored, err := w.store.Load(w.ctx, g)
+	if err != nil {
+		w.note("no audit: %v", err)
+		return
+	}
+	byHost := map[events.HostID]*projections.Host{}
+	for _, s := range stored.Hosts {
+		h := &projections.Host{ID: s.Host}
+		if s.Live != nil {
+			h.Live = *s.Live
+		}
+		if s.Identity != nil {
+			h.Identity = *s.Identity
+		}
+		byHost[s.Host] = h
+	}
+	for p, o := range stored.Offsets {
+		missing := map[events.HostID]map[projections.Window]*projections.Series{}
+		for ev, err := range w.log.Read(w.ctx, p, events.Revision{}, later(o.Live, o.Series)) {
+			if err != nil {
+				w.note("no audit: %v", err)
+				return
+			}
+			h := byHost[ev.Host]
+			if h == nil {
+				h = &projections.Host{ID: ev.Host}
+			}
+			effect := h.Apply(&ev)
+			if ev.Revision.Number <= o.Live.Number && (effect.Live || effect.Identity) {
+				w.broken("P2: partition %d says that live is stored up to %d, and lacks event %d of %s", p, o.Live.Number, ev.Revision.Number, ev.Host)
+			}
+			if ev.Revision.Number <= o.Series.Number {
+				gather(missing, &ev)
+			}
+		}
+		w.auditSeries(g, p, missing)
+	}
+}
+
+func later(a, b events.Revision) events.Revision {
+	if a.Number > b.Number {
+		return a
+	}
+	return b
+}
+
+// gather adds the records of an event to the history that there has to be.
+func gather(all map[events.HostID]map[projections.Window]*projections.Series, ev *events.Event) {
+	effect := (&projections.Host{ID: ev.Host}).Apply(ev) // nothing is late for a host without a past
+	if all[ev.Host] == nil {
+		all[ev.Host] = map[projections.Window]*projections.Series{}
+	}
+	for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+		for window, series := range part {
+			if all[ev.Host][window] == nil {
+				all[ev.Host][window] = &projections.Series{}
+			}
+			all[ev.Host][window].Add(series)
+		}
+	}
+}
+
+// auditSeries looks whether all of a history is stored.
+func (w *world) auditSeries(g projections.Generation, p events.Partition, want map[events.HostID]map[projections.Window]*projections.Series) {
+	for host, windows := range want {
+		got, err := w.store.Series(w.ctx, g, p, host, slices.Sorted(maps.Keys(windows)))
+		if err != nil {
+			w.note("no audit: %v", err)
+			return
+		}
+		stored := map[projections.Window]projections.Series{}
+		for _, one := range got {
+			stored[one.Window] = one.Series
+		}
+		for window, series := range windows {
+			have := stored[window]
+			if lacks := have.Add(*series); lacks.Records() > 0 {
+				w.broken("P2: partition %d lacks %d records of %s in window %d that its offset covers", p, lacks.Records(), host, window)
+			}
+		}
+	}
+}
+
+// settle waits until everything has come to rest after faults have healed, and checks that it does so in time (P8).
+func (w *world) settle() {
+	healed := time.Now()
+	time.Sleep(2*leaseTTL + debounce)
+	w.checkOwners()
+	if !w.until(healed.Add(time.Minute), func() bool {
+		w.senders.mu.Lock()
+		defer w.senders.mu.Unlock()
+		return w.senders.open == 0
+	}) {
+		w.broken("P1: %d uploads were not taken a minute after all was well", w.senders.open)
+		return
+	}
+	last := w.lastEvents()
+	if !w.until(time.Now().Add(30*time.Second), func() bool { return w.folded(last) }) {
+		w.broken("P8: %s after all was well the log is not folded: events up to %v, offsets %+v", time.Since(healed), last, w.writes.offsets)
+	}
+	time.Sleep(10 * time.Second) // for views and subscribers
+	synctest.Wait()
+}
+
+func (w *world) until(deadline time.Time, done func() bool) bool {
+	for !done() {
+		if time.Now().After(deadline) {
+			return false
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return true
+}
+
+// checkOwners counts who owns what, and who says so.
+func (w *world) checkOwners() {
+	g := w.generation()
+	resp, err := w.client.Get(w.ctx, w.base.Prefix("owners", string(g)), clientv3.WithPrefix())
+	if err != nil {
+		w.broken("asking for the owners: %v", err)
+		return
+	}
+	if len(resp.Kvs) != partitions {
+		w.broken("P8: %d of %d partitions have an owner %s after all was well", len(resp.Kvs), partitions, 2*leaseTTL+debounce)
+	}
+	claims, who := 0, ""
+	for _, p := range w.everybody() {
+		if n := p.claims(); n > 0 {
+			claims += n
+			who += fmt.Sprintf(" %s %d", p.name, n)
+		}
+	}
+	if claims != partitions {
+		w.broken("P8: collectors say that they own %d partitions of %d:%s; owners in etcd: %v", claims, partitions, who, resp.Kvs)
+	}
+}
+
+// lastEvents gives the revision of the newest event of each partition that has some.
+func (w *world) lastEvents() map[events.Partition]int64 {
+	last := map[events.Partition]int64{}
+	head, err := w.log.Head(w.ctx)
+	if err != nil {
+		w.broken("asking for the head: %v", err)
+	}
+	for p := range events.Partition(partitions) {
+		for ev, err := range w.log.Read(w.ctx, p, events.Revision{}, head) {
+			if err != nil {
+				w.broken("reading the log: %v", err)
+				break
+			}
+			last[p] = ev.Revision.Number
+		}
+	}
+	return last
+}
+
+func (w *world) folded(upto map[events.Partition]int64) bool {
+	offsets, err := w.store.Offsets(w.ctx, w.generation())
+	if err != nil {
+		return false
+	}
+	for p, rev := range upto {
+		if o := offsets[p]; o.Live.Number < rev || o.Series.Number < rev {
+			return false
+		}
+	}
+	return true
+}
+
+// check compares everything with a plain fold of exactly the events of the log.
+func (w *world) check() {
+	plain := map[events.HostID]*projections.Host{}
+	history := map[events.HostID]map[projections.Window]*projections.Series{}
+	found := map[string]events.Sequence{}
+	head, err := w.log.Head(w.ctx)
+	if err != nil {
+		w.broken("asking for the head: %v", err)
+	}
+	for p := range events.Partition(partitions) {
+		for ev, err := range w.log.Read(w.ctx, p, events.Revision{}, head) {
+			if err == nil {
+				err = ev.Damage
+			}
+			if err != nil {
+				w.broken("reading the log: %v", err)
+				return
+			}
+			found[ev.Key] = ev.Sequence
+			if plain[ev.Host] == nil {
+				plain[ev.Host] = &projections.Host{ID: ev.Host}
+			}
+			plain[ev.Host].Apply(&ev)
+			gather(history, &ev)
+		}
+	}
+	w.checkAcked(found)
+	w.checkStored(plain, history)
+	w.checkViews(plain)
+}
+
+// checkAcked: what was acknowledged is there (P1), and nothing that nobody sent.
+func (w *world) checkAcked(found map[string]events.Sequence) {
+	s := w.senders
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, sequence := range s.acked {
+		if got, there := found[key]; !there || got != sequence {
+			w.broken("P1: event %s was acknowledged and is not in the log", key)
+		}
+	}
+	for key, sequence := range found {
+		if !s.sent[sequence] {
+			w.broken("P1: event %s is in the log and was never sent", key)
+		}
+	}
+}
+
+// checkStored: what is stored is the plain fold, byte for byte (P2, P6).
+func (w *world) checkStored(plain map[events.HostID]*projections.Host, history map[events.HostID]map[projections.Window]*projections.Series) {
+	g := w.generation()
+	stored, err := w.store.Load(w.ctx, g)
+	if err != nil {
+		w.broken("loading what is stored: %v", err)
+		return
+	}
+	if len(stored.Hosts) != len(plain) {
+		w.broken("P2: %d hosts are stored, the log has %d", len(stored.Hosts), len(plain))
+	}
+	for _, s := range stored.Hosts {
+		want := plain[s.Host]
+		switch {
+		case want == nil || s.Live == nil || s.Identity == nil:
+			w.broken("P2: %s is stored with live %t, identity %t, and in the log: %t", s.Host, s.Live != nil, s.Identity != nil, want != nil)
+			continue
+		case !bytes.Equal(projections.AppendLive(nil, s.Live), projections.AppendLive(nil, &want.Live)):
+			w.broken("P2: live of %s differs from the plain fold (-fold +stored):\n%s", s.Host, cut(gocmp.Diff(want.Live, *s.Live)))
+		case !bytes.Equal(projections.AppendIdentity(nil, s.Identity), projections.AppendIdentity(nil, &want.Identity)):
+			w.broken("P2: identity of %s differs from the plain fold (-fold +stored):\n%s", s.Host, cut(gocmp.Diff(want.Identity, *s.Identity)))
+		}
+		w.checkSeries(g, s.Partition, s.Host, history[s.Host])
+	}
+}
+
+func (w *world) checkSeries(g projections.Generation, p events.Partition, host events.HostID, want map[projections.Window]*projections.Series) {
+	got, err := w.store.Series(w.ctx, g, p, host, slices.Sorted(maps.Keys(want)))
+	if err != nil {
+		w.broken("loading history: %v", err)
+		return
+	}
+	if len(got) != len(want) {
+		w.broken("P2: %s has %d windows of history, the plain fold %d", host, len(got), len(want))
+	}
+	for _, one := range got {
+		if a, b := projections.AppendSeries(nil, &one.Series), projections.AppendSeries(nil, want[one.Window]); !bytes.Equal(a, b) {
+			w.broken("P2: window %d of %s has %d records, the plain fold %d (or others)", one.Window, host, one.Series.Records(), want[one.Window].Records())
+		}
+	}
+}
+
+// checkViews: every hub shows the plain fold, and every subscriber knows what its hub shows (P10).
+func (w *world) checkViews(plain map[events.HostID]*projections.Host) {
+	want := mirrorOf(gpusOf(plain))
+	for _, p := range w.hubs {
+		hub := p.hub.Load()
+		if hub == nil {
+			w.broken("%s has not come up", p.name)
+			return
+		}
+		if diff := gocmp.Diff(want, mirrorOf(hub.State().GPUs())); diff != "" {
+			w.broken("P10: %s differs from the plain fold at %d; %v (-fold +view):\n%s", p.name, hub.State().At().Number, hub.Degraded(), cut(diff))
+		}
+		if last := slices.Max(append(slices.Collect(maps.Values(w.lastEvents())), 0)); hub.State().Folded().Number < last {
+			w.broken("P8: %s says that the log is folded up to %d, its last event is %d; %v", p.name, hub.State().Folded().Number, last, hub.Degraded())
+		}
+	}
+	for _, r := range w.readers {
+		r.mu.Lock()
+		if diff := gocmp.Diff(want, r.knows); diff != "" {
+			w.broken("P10: %s at %d has a gap (-view +subscriber):\n%s", r, r.at, cut(diff))
+		}
+		r.mu.Unlock()
+	}
+}
+
+// cut keeps the beginning of a long difference.
+func cut(text string) string { return text[:min(len(text), 800)] }
+
+// gpusOf merges what hosts know of their GPUs.
+func gpusOf(plain map[events.HostID]*projections.Host) []*projections.GPU {
+	fragments := map[events.GPUID][]projections.Fragment{}
+	for _, h := range plain {
+		for id, f := range h.Fragments() {
+			fragments[id] = append(fragments[id], f)
+		}
+	}
+	var all []*projections.GPU
+	for id, fs := range fragments {
+		slices.SortFunc(fs, func(a, b projections.Fragment) int { return cmp.Compare(a.Host.ID, b.Host.ID) })
+		all = append(all, projections.MergeGPU(id, fs))
+	}
+	return all
+}

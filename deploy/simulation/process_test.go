@@ -1,0 +1,182 @@
+package simulation
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"telemetry-pipeline/collectd/collect"
+	"telemetry-pipeline/collectd/partition"
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest/model"
+	"telemetry-pipeline/projections/snapshot"
+	"telemetry-pipeline/queryd/live"
+)
+
+// process is a daemon and the etcd that it sees.
+type process struct {
+	name   string
+	client *model.Client
+	dir    string // of a collector that keeps its member id
+	stop   context.CancelFunc
+	done   chan struct{} // closed when it has ended
+
+	hub     atomic.Pointer[live.Hub]
+	log     atomic.Pointer[events.Log]
+	claimed atomic.Pointer[prometheus.Registry]
+
+	mu           sync.Mutex
+	failing      int // calls that fail before they have an effect
+	losing       int // writes whose answers are lost
+	latency, lag time.Duration
+}
+
+// launch starts a daemon, which is run again whenever it ends by itself.
+func (w *world) launch(name, dir string, run func(ctx context.Context, p *process) error) *process {
+	p := &process{name: name, client: w.etcd.Client(name), dir: dir, done: make(chan struct{})}
+	p.client.Hook(p.before, p.after)
+	p.client.SetLatency(func() time.Duration { return w.jitter(p, false) })
+	p.client.SetLag(func() time.Duration { return w.jitter(p, true) })
+	ctx, stop := context.WithCancel(w.ctx)
+	p.stop = stop
+	go func() {
+		defer close(p.done)
+		for ctx.Err() == nil {
+			if err := run(ctx, p); err != nil {
+				w.note("%s ended: %v", name, err)
+			}
+			pause(ctx, time.Second)
+		}
+	}()
+	return p
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// before fails calls, as many as the schedule says.
+func (p *process) before(c model.Call) error {
+	return p.fails(&p.failing, c.Name != "keepalive", "request was not sent")
+}
+
+// after loses answers, as many as the schedule says.
+func (p *process) after(c model.Call) error {
+	return p.fails(&p.losing, c.Write || c.Name == "grant" || c.Name == "revoke", "answer was lost")
+}
+
+func (p *process) fails(left *int, concerned bool, why string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !concerned || *left == 0 {
+		return nil
+	}
+	*left--
+	return status.Error(codes.Unavailable, why)
+}
+
+// set changes what happens to the process's calls.
+func (p *process) set(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+}
+
+func (w *world) config(p *process) events.Config {
+	cfg := w.base
+	cfg.Connect = p.client.Connect
+	return cfg
+}
+
+func (w *world) startAppender(name string) *process {
+	return w.launch(name, "", func(ctx context.Context, p *process) error {
+		log, err := events.Open(ctx, w.config(p), nil)
+		if err != nil {
+			return err
+		}
+		defer log.Close()
+		p.log.Store(log)
+		<-ctx.Done()
+		return nil
+	})
+}
+
+func (w *world) startCollector(name string, keepsID bool) *process {
+	dir := ""
+	if keepsID {
+		dir = filepath.Join(w.dir, name)
+	}
+	return w.launchCollector(name, dir)
+}
+
+func (w *world) launchCollector(name, dir string) *process {
+	return w.launch(name, dir, func(ctx context.Context, p *process) error {
+		cfg := w.config(p)
+		log, err := events.Open(ctx, cfg, nil)
+		if err != nil {
+			return err
+		}
+		defer log.Close()
+		c, err := collect.Open(collect.Config{Sharing: partition.Config{DataDir: dir, LeaseTTL: leaseTTL, JoinDebounce: debounce}}, cfg, log, nil)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		registry := prometheus.NewRegistry()
+		if err := c.Metrics(registry); err != nil {
+			return err
+		}
+		p.claimed.Store(registry)
+		defer p.claimed.Store(nil)
+		return c.Run(ctx)
+	})
+}
+
+func (w *world) startHub(name string) *process {
+	return w.launch(name, "", func(ctx context.Context, p *process) error {
+		cfg := w.config(p)
+		log, err := events.Open(ctx, cfg, nil)
+		if err != nil {
+			return err
+		}
+		defer log.Close()
+		client, err := cfg.Dial(nil)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		hub, err := live.New(live.Config{Heartbeat: 2 * time.Second, Ring: 64, QueueBytes: 16 << 10}, snapshot.New(client, cfg, log.Facts(), nil), log, log.Facts(), nil)
+		if err != nil {
+			return err
+		}
+		p.hub.Store(hub)
+		return hub.Run(ctx)
+	})
+}
+
+// claims is how many partitions a collector says that it owns.
+func (p *process) claims() int {
+	registry := p.claimed.Load()
+	if registry == nil {
+		return 0
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		return 0
+	}
+	for _, f := range families {
+		if f.GetName() == "partition_claims_held" {
+			return int(f.GetMetric()[0].GetGauge().GetValue())
+		}
+	}
+	return 0
+}

@@ -22,14 +22,14 @@ func (e *Engine) telemetry(p graphql.ResolveParams) (any, error) {
 		q.Hosts = append(q.Hosts, events.HostID(name))
 	}
 	for _, id := range texts(p.Args["gpu"]) {
-		q.GPUs = append(q.GPUs, named(root(p).state, q.Hosts, id)...)
+		q.GPUs = append(q.GPUs, meant(root(p).state, q.Hosts, id)...)
 	}
 	return e.page(p, q)
 }
 
-// named gives the GPUs that a filter means: by id, by host:index, or by index on the hosts that are asked
+// meant gives the GPUs that a filter means: by id, by host:index, or by index on the hosts that are asked
 // for. One that is not known stays in the filter, which then lets nothing through.
-func named(state *live.State, hosts []events.HostID, id string) []events.GPUID {
+func meant(state *live.State, hosts []events.HostID, id string) []events.GPUID {
 	if g, ok := state.GPU(events.GPUID(id)); ok {
 		return []events.GPUID{g.ID}
 	}

@@ -31,6 +31,8 @@ type store interface {
 	Save(ctx context.Context, g projections.Generation, p events.Partition, c snapshot.Commit, guards ...clientv3.Cmp) error
 	Series(ctx context.Context, g projections.Generation, p events.Partition,
 		host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error)
+	Quarantined(ctx context.Context, p events.Partition) iter.Seq2[snapshot.Quarantined, error]
+	WatchRetries(ctx context.Context, p events.Partition) iter.Seq2[[]snapshot.Mark, error]
 }
 
 // generations tells which generation to fold, now and whenever that changes (snapshot.Store).
@@ -59,6 +61,11 @@ type Collector struct {
 
 	measured []func(prometheus.Registerer) error // metrics of what Open made
 	opened   []func() error                      // what Close closes
+
+	// For tests: how an event is folded into its host's models (projections.Host.Apply), and the version of
+	// the models (snapshot.ModelVersion).
+	apply   func(*projections.Host, *events.Event) projections.Effect
+	version int
 }
 
 // New makes a collector; it starts nothing and closes nothing that it is given.
@@ -73,6 +80,7 @@ func New(cfg Config, log log, store interface {
 	return &Collector{
 		cfg: cfg, log: log, store: store, gens: store, owner: owner, lg: lg,
 		workers: make(chan struct{}, cfg.Workers), metrics: newMetrics(),
+		apply: (*projections.Host).Apply, version: snapshot.ModelVersion,
 	}
 }
 

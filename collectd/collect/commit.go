@@ -70,9 +70,10 @@ func (f *follower) save(ctx context.Context, c snapshot.Commit, pace *pace) erro
 	f.metrics.commitSeconds.Observe(took.Seconds())
 	f.metrics.chunks.Add(float64(len(c.Chunks)))
 	f.state.saved(c)
+	f.countEntries()
 	return nil
 }
 
 func isEmpty(c snapshot.Commit) bool {
-	return len(c.Live)+len(c.Identity)+len(c.Chunks) == 0 && c.Offsets == nil
+	return len(c.Live)+len(c.Identity)+len(c.Chunks)+len(c.Quarantine)+len(c.Settled)+len(c.Retried) == 0 && c.Offsets == nil
 }

@@ -43,7 +43,8 @@ func (s *state) take(now time.Time, pace time.Duration, all bool) (c snapshot.Co
 		}
 		s.takeModels(id, &c, now)
 	}
-	c.Offsets = s.dueOffsets(len(c.Live)+len(c.Identity)+len(c.Chunks) > 0)
+	s.quarantine.take(&c, func(id events.HostID) bool { return s.dirty[id] == nil && s.pending[id] == nil })
+	c.Offsets = s.dueOffsets(!isEmpty(c))
 	return c, again
 }
 
@@ -85,9 +86,9 @@ func appendChunks(chunks []snapshot.Chunk, id events.HostID, h *history) []snaps
 	return chunks
 }
 
-// dueOffsets gives the offsets to write, nil for none: with every commit, after events that changed
-// nothing, and for a quiet partition only now and then.
-func (s *state) dueOffsets(withModels bool) *projections.Offsets {
+// dueOffsets gives the offsets to write, nil for none: with every commit of something, after events that
+// changed nothing, and for a quiet partition only now and then.
+func (s *state) dueOffsets(withOthers bool) *projections.Offsets {
 	next := s.offsets
 	next.Live = s.covered(next.Live, func(yield func(int64)) {
 		for _, h := range s.dirty {
@@ -101,7 +102,7 @@ func (s *state) dueOffsets(withModels bool) *projections.Offsets {
 	})
 	was, now := older(s.offsets.Live, s.offsets.Series).Number, older(next.Live, next.Series).Number
 	settles := was < s.lastEvent && now >= s.lastEvent
-	if withModels || settles || now-was >= quietRevisions {
+	if withOthers || settles || now-was >= quietRevisions {
 		return &next
 	}
 	return nil
@@ -125,10 +126,11 @@ func (s *state) saved(c snapshot.Commit) {
 	if c.Offsets != nil {
 		s.offsets = *c.Offsets
 	}
+	freed := len(c.Quarantine)
 	for _, h := range s.taken {
-		s.records -= h.records
+		freed += h.records
 	}
-	if len(s.taken) > 0 {
+	if s.records -= freed; freed > 0 {
 		close(s.room)
 		s.room = make(chan struct{})
 	}

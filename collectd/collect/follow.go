@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
@@ -25,8 +26,13 @@ type follower struct {
 	gen       projections.Generation
 	lg        *slog.Logger
 	state     *state
-	standing  *standing    // used by the folding goroutine only
-	late      *windowCache // likewise
+	standing  *standing // used by the folding goroutine only
+
+	folding sync.Mutex   // held for each event, since reading and retrying fold side by side
+	late    *windowCache // guarded by folding
+
+	outdated bool // an earlier version of the models left entries in the quarantine
+	counted  int  // entries counted in the metric; used by the committing goroutine only, once it runs
 }
 
 // guard proves that the partition is ours (partition.Claim); every commit carries it.
@@ -44,11 +50,20 @@ func (f *follower) run(ctx context.Context) error {
 		return fmt.Errorf("loading partition %d: %w", f.partition, err)
 	}
 	f.state = newState(f.cfg, stored)
+	if err := f.loadQuarantine(ctx); err != nil {
+		return err
+	}
+	defer func() { f.metrics.entries.Sub(float64(f.counted)) }()
 
 	group, ctx := errgroup.WithContext(ctx)
 	folded := make(chan struct{})
 	group.Go(func() error {
 		defer close(folded)
+		ctx, cancel := context.WithCancel(ctx)
+		var retrying sync.WaitGroup
+		retrying.Go(func() { f.retry(ctx) })
+		defer retrying.Wait()
+		defer cancel()
 		return f.fold(ctx)
 	})
 	group.Go(func() error { return f.commit(ctx, folded) })
@@ -136,24 +151,61 @@ func (f *follower) watch(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// take folds one event, waiting while too much is folded and not committed.
+// take folds the next event of the log. One that cannot be folded goes to the quarantine, and the log goes
+// on; an error is never the event's fault.
 func (f *follower) take(ctx context.Context, ev *events.Event) error {
-	if ev.Damage != nil {
-		f.metrics.damaged.Inc()
-		f.lg.Error("event cannot be folded; it stays in the log", "key", ev.Key, "revision", ev.Revision, "err", ev.Damage)
-		return nil
-	}
-	if err := f.state.awaitRoom(ctx); err != nil {
+	failed, err := f.foldOne(ctx, ev, ev.Revision.Number)
+	if err != nil {
 		return err
 	}
+	if failed == nil {
+		f.state.settleOlder(ev)
+	} else {
+		entry := entryOf(ev, failed, f.version)
+		f.report(&entry, failed)
+		f.state.quarantined(entry, false)
+	}
+	f.state.met(ev.Revision)
+	return nil
+}
+
+// foldOne folds one event, waiting while too much is folded and not committed, or tells why that event cannot
+// be folded. No offset reaches since before what is folded is stored.
+func (f *follower) foldOne(ctx context.Context, ev *events.Event, since int64) (failed *failure, err error) {
+	f.folding.Lock()
+	defer f.folding.Unlock()
+	if err := f.state.awaitRoom(ctx); err != nil {
+		return nil, err
+	}
+	if ev.Damage != nil {
+		return damage(ev.Damage), nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			f.late = newWindowCache() // it may tell of records that were not kept
+			failed, err = unfoldable(p), nil
+		}
+	}()
+	effect, known, err := f.foldModels(ctx, ev, since)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.addHistory(ctx, ev, since, effect, known); err != nil {
+		return nil, err
+	}
+	f.metrics.events.Inc()
+	f.metrics.records.Add(float64(ev.Records()))
+	return nil, nil
+}
+
+// foldModels folds an event into its host's models, as one of the workers.
+func (f *follower) foldModels(ctx context.Context, ev *events.Event, since int64) (effect projections.Effect, known projections.Identity, err error) {
 	select {
 	case f.workers <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return effect, known, ctx.Err()
 	}
-	effect, known := f.state.fold(ev)
-	<-f.workers
-	f.metrics.events.Inc()
-	f.metrics.records.Add(float64(ev.Records()))
-	return f.addHistory(ctx, ev, effect, known)
+	defer func() { <-f.workers }()
+	effect, known = f.state.fold(ev, since, f.apply)
+	return effect, known, nil
 }

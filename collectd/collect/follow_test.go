@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,22 +25,36 @@ type rig struct {
 	log   *eventstest.MemoryLog
 	store *memoryStore
 	sent  []events.Event
+
+	apply   func(*projections.Host, *events.Event) projections.Effect // nil: as ever
+	version int                                                       // of the models; 0: this one
+	metrics *metrics
 }
 
 func newRig(t *testing.T) *rig {
 	facts := events.Facts{Epoch: 1, Cluster: 2, Partitions: 1, PartitionHash: "xxh3"}
-	return &rig{t: t, log: eventstest.NewLog(facts), store: newMemoryStore()}
+	return &rig{t: t, log: eventstest.NewLog(facts), store: newMemoryStore(), metrics: newMetrics()}
+}
+
+// collector makes one that takes the partition from any before it.
+func (r *rig) collector(cfg Config) *Collector {
+	c := &Collector{cfg: cfg.withDefaults(), log: r.log, metrics: r.metrics, lg: slog.New(slog.DiscardHandler)}
+	c.workers = make(chan struct{}, c.cfg.Workers)
+	c.version = cmp.Or(r.version, snapshot.ModelVersion)
+	if c.apply = r.apply; c.apply == nil {
+		c.apply = (*projections.Host).Apply
+	}
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	r.store.token++
+	c.store = heldStore{r.store, r.store.token}
+	return c
 }
 
 // follow starts a follower, as hold does, that stops when the returned function is called. It gives what
 // the follower returned.
 func (r *rig) follow(cfg Config) (stop func() error) {
-	c := &Collector{cfg: cfg.withDefaults(), log: r.log, metrics: newMetrics(), lg: slog.New(slog.DiscardHandler)}
-	c.workers = make(chan struct{}, c.cfg.Workers)
-	r.store.mu.Lock()
-	r.store.token++
-	c.store = heldStore{r.store, r.store.token}
-	r.store.mu.Unlock()
+	c := r.collector(cfg)
 	ctx, cancel := context.WithCancel(r.t.Context())
 	ended := make(chan error, 1)
 	go func() {

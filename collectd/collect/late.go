@@ -11,18 +11,18 @@ import (
 
 // addHistory keeps an event's records for the chunks to write. Fresh ones are in no chunk yet; late
 // ones may be, so the window's stored history is united with them and only what it lacked is kept.
-func (f *follower) addHistory(ctx context.Context, ev *events.Event, effect projections.Effect, known projections.Identity) error {
+func (f *follower) addHistory(ctx context.Context, ev *events.Event, since int64, effect projections.Effect, known projections.Identity) error {
 	defer f.late.evict()
 	for w, records := range effect.Fresh {
 		f.late.add(windowKey{ev.Host, w}, records)
-		f.state.remember(ev.Host, w, records, ev.Revision)
+		f.state.remember(ev.Host, w, records, since)
 	}
 	for w, records := range effect.Late {
 		key := windowKey{ev.Host, w}
 		if err := f.load(ctx, key, known); err != nil {
 			return err
 		}
-		f.state.remember(ev.Host, w, f.late.add(key, records), ev.Revision)
+		f.state.remember(ev.Host, w, f.late.add(key, records), since)
 	}
 	return nil
 }

@@ -14,8 +14,7 @@ import (
 func TestRepeatedReadingsDoNotFillMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		c := &Collector{cfg: Config{}.withDefaults(), log: r.log, metrics: newMetrics(), workers: make(chan struct{}, 1)}
-		c.store = heldStore{r.store, 0}
+		c := r.collector(Config{BufferSize: 1_000_000})
 		f := newFollower(c, 0, noGuard{}, "g1", &standing{behind: &c.behind}, nil)
 		stored, err := c.store.LoadPartition(t.Context(), "g1", 0)
 		if err != nil {
@@ -23,9 +22,8 @@ func TestRepeatedReadingsDoNotFillMemory(t *testing.T) {
 		}
 		f.state = newState(c.cfg, stored)
 		fold := func(ev events.Event) {
-			effect, known := f.state.fold(&ev)
-			if err := f.addHistory(t.Context(), &ev, effect, known); err != nil {
-				t.Fatal(err)
+			if failed, err := f.foldOne(t.Context(), &ev, 1); err != nil || failed != nil {
+				t.Fatal(failed, err)
 			}
 		}
 		for h := range 70 {

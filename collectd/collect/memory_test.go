@@ -1,8 +1,12 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"iter"
+	"maps"
+	"slices"
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -21,7 +25,11 @@ type memoryStore struct {
 	identity map[events.HostID][]byte
 	chunks   map[windowKey][]projections.Series
 	offsets  projections.Offsets
-	token    int // whoever holds another one is fenced
+	entries  map[snapshot.EntryID]snapshot.Quarantined
+	marks    map[snapshot.EntryID]int64  // their revisions
+	marked   chan struct{}               // closed and replaced when there is a new mark
+	passed   func(events.Revision) error // says what an offset may not pass
+	token    int                         // whoever holds another one is fenced
 	saves    int
 	fail     func() (before, after error)
 }
@@ -29,7 +37,9 @@ type memoryStore struct {
 func newMemoryStore() *memoryStore {
 	return &memoryStore{
 		live: map[events.HostID][]byte{}, identity: map[events.HostID][]byte{},
-		chunks: map[windowKey][]projections.Series{},
+		chunks:  map[windowKey][]projections.Series{},
+		entries: map[snapshot.EntryID]snapshot.Quarantined{}, marks: map[snapshot.EntryID]int64{}, marked: make(chan struct{}),
+		passed: func(events.Revision) error { return nil },
 		fail:   func() (error, error) { return nil, nil },
 	}
 }
@@ -90,13 +100,76 @@ func (s heldStore) Save(_ context.Context, _ projections.Generation, _ events.Pa
 		key := windowKey{chunk.Host, chunk.Window}
 		s.chunks[key] = append(s.chunks[key], copySeries(chunk.Series))
 	}
+	s.saveQuarantineLocked(c)
 	if c.Offsets != nil {
+		if err := s.passed(older(c.Offsets.Live, c.Offsets.Series)); err != nil {
+			return err
+		}
 		if c.Offsets.Live.Number < s.offsets.Live.Number || c.Offsets.Series.Number < s.offsets.Series.Number {
 			return errors.New("offsets went back")
 		}
 		s.offsets = *c.Offsets
 	}
 	return after
+}
+
+func (s *memoryStore) saveQuarantineLocked(c snapshot.Commit) {
+	for _, q := range c.Quarantine {
+		s.entries[q.ID] = q
+	}
+	for _, id := range c.Settled {
+		delete(s.entries, id)
+	}
+	for _, m := range c.Retried {
+		if s.marks[m.Entry] == m.Revision {
+			delete(s.marks, m.Entry)
+		}
+	}
+}
+
+// ask leaves a mark, as a query server does.
+func (s *memoryStore) ask(id snapshot.EntryID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.marks[id]++
+	close(s.marked)
+	s.marked = make(chan struct{})
+}
+
+func (s *memoryStore) Quarantined(context.Context, events.Partition) iter.Seq2[snapshot.Quarantined, error] {
+	s.mu.Lock()
+	entries := slices.Collect(maps.Values(s.entries))
+	s.mu.Unlock()
+	slices.SortFunc(entries, func(a, b snapshot.Quarantined) int { return cmp.Compare(a.ID.Revision, b.ID.Revision) })
+	return func(yield func(snapshot.Quarantined, error) bool) {
+		for _, q := range entries {
+			if !yield(q, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *memoryStore) WatchRetries(ctx context.Context, _ events.Partition) iter.Seq2[[]snapshot.Mark, error] {
+	return func(yield func([]snapshot.Mark, error) bool) {
+		for ctx.Err() == nil {
+			s.mu.Lock()
+			var marks []snapshot.Mark
+			for id, revision := range s.marks {
+				marks = append(marks, snapshot.Mark{Entry: id, Revision: revision})
+			}
+			marked := s.marked
+			s.mu.Unlock()
+			if len(marks) > 0 && !yield(marks, nil) {
+				return
+			}
+			select {
+			case <-marked:
+			case <-ctx.Done():
+			}
+		}
+		yield(nil, ctx.Err())
+	}
 }
 
 // copySeries goes through the bytes, as a store would, so that sharing memory with a writer shows.

@@ -8,9 +8,10 @@ import (
 
 // metrics are what a collector counts of itself.
 type metrics struct {
-	events, records, damaged  prometheus.Counter
+	events, records           prometheus.Counter
 	commits, chunks, restarts prometheus.Counter
-	owned                     prometheus.Gauge
+	quarantined               *prometheus.CounterVec
+	owned, entries            prometheus.Gauge
 	commitSeconds             prometheus.Histogram
 	lag                       prometheus.Histogram
 }
@@ -22,11 +23,17 @@ func newMetrics() *metrics {
 	return &metrics{
 		events:   counter("collect_events_total", "Events folded; one that is read again after a restart counts again."),
 		records:  counter("collect_records_total", "Records of the events folded."),
-		damaged:  counter("collect_damaged_events_total", "Events of the log that could not be folded."),
 		commits:  counter("collect_commits_total", "Commits stored."),
 		chunks:   counter("collect_chunks_total", "Chunks of history stored."),
 		restarts: counter("collect_restarts_total", "Times that a partition was loaded again after an error."),
-		owned:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "collect_owned_partitions", Help: "Partitions owned here."}),
+		quarantined: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "collect_quarantined_events_total",
+			Help: "Folds that failed, by reason: the event went to the quarantine, or stayed there when it was retried.",
+		}, []string{"reason"}),
+		owned: prometheus.NewGauge(prometheus.GaugeOpts{Name: "collect_owned_partitions", Help: "Partitions owned here."}),
+		entries: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "collect_quarantine_entries", Help: "Entries in the quarantine of the partitions owned here.",
+		}),
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "collect_commit_seconds", Help: "Time of one commit.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 12),
 		}),
@@ -40,7 +47,7 @@ func newMetrics() *metrics {
 func (c *Collector) Metrics(reg prometheus.Registerer) error {
 	m := c.metrics
 	var all []error
-	for _, one := range []prometheus.Collector{m.events, m.records, m.damaged, m.commits, m.chunks, m.restarts, m.owned, m.commitSeconds, m.lag} {
+	for _, one := range []prometheus.Collector{m.events, m.records, m.commits, m.chunks, m.restarts, m.quarantined, m.owned, m.entries, m.commitSeconds, m.lag} {
 		all = append(all, reg.Register(one))
 	}
 	for _, register := range c.measured {

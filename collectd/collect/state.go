@@ -20,15 +20,17 @@ type state struct {
 	hosts   map[events.HostID]*host
 	dirty   map[events.HostID]*host    // models that differ from the stored ones
 	pending map[events.HostID]*history // records that no stored chunk holds
-	records int                        // in pending
+	records int                        // in pending, and entries for the quarantine that are not stored
 	taken   map[events.HostID]*history // being saved
 	room    chan struct{}              // closed and replaced when records gets smaller
 
 	folded    events.Revision // every event up to here is in the models, and in pending or stored
 	offsets   projections.Offsets
-	lastEvent int64     // revision of the last event folded
-	arrivedAt time.Time // when it was folded
+	lastEvent int64     // revision of the last event met
+	arrivedAt time.Time // when an event was folded last
 	upload    events.UploadID
+
+	quarantine quarantine
 }
 
 // host is one host's models and how much of them is stored.
@@ -43,7 +45,7 @@ type host struct {
 type history struct {
 	windows map[projections.Window]*projections.Series
 	records int
-	since   int64 // revision of the oldest of them
+	since   int64 // no offset reaches it before they are stored
 	at      time.Time
 }
 
@@ -57,6 +59,8 @@ func newState(cfg Config, stored snapshot.Partition) *state {
 		room:    make(chan struct{}),
 		offsets: stored.Offsets,
 		folded:  older(stored.Offsets.Live, stored.Offsets.Series),
+
+		quarantine: newQuarantine(),
 	}
 	for _, h := range stored.Hosts {
 		s.hosts[h.ID] = &host{Host: h}
@@ -88,23 +92,24 @@ func (s *state) reached(r events.Revision) {
 	s.wake()
 }
 
-// fold applies an event to its host's models. It gives the event's effect and what was known of the host
-// before: in which windows it had history.
-func (s *state) fold(ev *events.Event) (projections.Effect, projections.Identity) {
+// fold applies an event to its host's models; no offset reaches since before they are stored. It gives the
+// event's effect and what was known of the host before: in which windows it had history. An apply that panics
+// has changed nothing, since models are never changed in place.
+func (s *state) fold(ev *events.Event, since int64,
+	apply func(*projections.Host, *events.Event) projections.Effect) (projections.Effect, projections.Identity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hosts[ev.Host]
 	if h == nil {
 		h = &host{Host: projections.Host{ID: ev.Host}}
-		s.hosts[ev.Host] = h
 	}
-	known := h.Identity
-	effect := h.Apply(ev)
-	s.before(ev.Revision)
-	s.lastEvent, s.arrivedAt, s.upload = ev.Revision.Number, time.Now(), ev.Upload
+	known, next := h.Identity, h.Host
+	effect := apply(&next, ev)
+	h.Host, s.hosts[ev.Host] = next, h
+	s.arrivedAt, s.upload = time.Now(), ev.Upload
 	if effect.Live || effect.Identity {
 		if s.dirty[ev.Host] == nil {
-			s.dirty[ev.Host], h.since = h, ev.Revision.Number
+			s.dirty[ev.Host], h.since = h, since
 		}
 		h.live = h.live || effect.Live
 		h.identity = h.identity || effect.Identity
@@ -112,17 +117,20 @@ func (s *state) fold(ev *events.Event) (projections.Effect, projections.Identity
 	return effect, known
 }
 
-// before notes that events come in order of revision: what is older than r is complete. r itself is
-// not, since several events may share it.
-func (s *state) before(r events.Revision) {
-	r.Number--
-	if r.Number > s.folded.Number {
+// met notes that the log's next event, at r, was folded or is kept for the quarantine. What is older than r is
+// complete, since events come in order of revision. r itself is not: several events may share it.
+func (s *state) met(r events.Revision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastEvent = r.Number
+	if r.Number--; r.Number > s.folded.Number {
 		s.folded = r
 	}
 }
 
-// remember adds records that no stored chunk holds to what waits for a chunk.
-func (s *state) remember(id events.HostID, w projections.Window, records projections.Series, at events.Revision) {
+// remember adds records that no stored chunk holds to what waits for a chunk; no offset reaches since before
+// that is stored.
+func (s *state) remember(id events.HostID, w projections.Window, records projections.Series, since int64) {
 	if records.Records() == 0 {
 		return
 	}
@@ -130,7 +138,7 @@ func (s *state) remember(id events.HostID, w projections.Window, records project
 	defer s.mu.Unlock()
 	h := s.pending[id]
 	if h == nil {
-		h = &history{windows: map[projections.Window]*projections.Series{}, since: at.Number, at: time.Now()}
+		h = &history{windows: map[projections.Window]*projections.Series{}, since: since, at: time.Now()}
 		s.pending[id] = h
 	}
 	if h.windows[w] == nil {

@@ -47,7 +47,7 @@ func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks [
 			if err := checkSize("chunk", chunk.Host, value); err != nil {
 				return nil, err
 			}
-			puts = append(puts, put{key, value})
+			puts = append(puts, put{key: key, value: value})
 		}
 	}
 	return puts, nil

@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// keys is the one place that knows the bytes of projection, offset, generation and active keys:
+// keys is the one place that knows the bytes of projection, offset, generation, active and quarantine keys:
 //
 //	active/{cluster}
 //	generations/{cluster}/{generation}
@@ -17,8 +17,10 @@ import (
 //	projections/{cluster}/{generation}/identity/{partition}/{host}
 //	projections/{cluster}/{generation}/live/{partition}/{host}
 //	projections/{cluster}/{generation}/series/{partition}/{window}/{host}/{chunk}
+//	quarantine/{cluster}/{partition}/{entry}
+//	quarantine/{cluster}/retry/{partition}/{entry, or all}
 //
-// Names and partitions are written as in event keys (events.Escape), so no name holds a slash; a window is
+// An entry is named by the revision of its event, 19 digits, and a hash of the event's key (EntryID). Names and partitions are written as in event keys (events.Escape), so no name holds a slash; a window is
 // its start as hour, such as 20250718T20, so windows sort by time.
 type keys struct{ cfg events.Config }
 
@@ -100,6 +102,53 @@ func (k keys) window(g projections.Generation, p events.Partition, w projections
 func (k keys) chunk(g projections.Generation, p events.Partition, c Chunk, first events.Timestamp, hash [16]byte) string {
 	return fmt.Sprintf("%s%011x-%x", k.window(g, p, c.Window, c.Host), int64(first-c.Window.Start()), hash)
 }
+
+// entries is the range of keys of all quarantine entries; marks, which are for a retry, are not in it.
+func (k keys) entries() (from, to string) {
+	all := k.cfg.Prefix("quarantine")
+	return all + "0", all + ":" // partitions are digits
+}
+
+func (k keys) entriesOf(p events.Partition) string { return k.cfg.Prefix("quarantine", p.String()) }
+
+func (k keys) entry(p events.Partition, id EntryID) string { return k.entriesOf(p) + id.String() }
+
+func (k keys) parseEntry(key string) (events.Partition, EntryID, error) {
+	partition, name, _ := strings.Cut(strings.TrimPrefix(key, k.cfg.Prefix("quarantine")), "/")
+	p, err := events.ParsePartition(partition)
+	if err != nil {
+		return 0, EntryID{}, fmt.Errorf("key %q: %w", key, err)
+	}
+	id, err := parseEntryID(name)
+	if err != nil {
+		return 0, EntryID{}, fmt.Errorf("key %q: %w", key, err)
+	}
+	return p, id, nil
+}
+
+// marksOf is the prefix of what asks the owner of a partition to retry.
+func (k keys) marksOf(p events.Partition) string {
+	return k.cfg.Prefix("quarantine", "retry", p.String())
+}
+
+// mark asks for one entry, or for all of the partition's: the zero EntryID.
+func (k keys) mark(p events.Partition, id EntryID) string {
+	if id == (EntryID{}) {
+		return k.marksOf(p) + markAll
+	}
+	return k.marksOf(p) + id.String()
+}
+
+func (k keys) parseMark(p events.Partition, key string) (EntryID, error) {
+	name := strings.TrimPrefix(key, k.marksOf(p))
+	if name == markAll {
+		return EntryID{}, nil
+	}
+	return parseEntryID(name)
+}
+
+// markAll takes the place of an entry's name.
+const markAll = "all"
 
 // windowName is of fixed width for every instant that a Timestamp can be.
 func windowName(w projections.Window) string {

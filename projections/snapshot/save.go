@@ -13,14 +13,19 @@ import (
 )
 
 // Commit is what one Save writes. It may span several transactions; identities go first, then live, then
-// chunks, and Offsets in the last one, so that an offset never runs ahead of what it covers. Each
-// transaction carries the guards.
+// chunks, then the quarantine, and Offsets in the last one, so that an offset never runs ahead of what it
+// covers and no entry of the quarantine ends before the fold of its event is stored. Each transaction carries
+// the guards.
 type Commit struct {
 	Live     map[events.HostID]*projections.Live
 	Identity map[events.HostID]*projections.Identity
 	Chunks   []Chunk
 	Offsets  *projections.Offsets
 	Upload   events.UploadID // correlation id kept in the envelope
+
+	Quarantine []Quarantined // entries to write, new or again
+	Settled    []EntryID     // entries to remove, because what they stand for is folded
+	Retried    []Mark        // marks to remove, because they are answered; one written again meanwhile stays
 }
 
 // Bounds of one transaction, far below etcd's own (128 operations, 1.5 MiB); a single larger value goes alone.
@@ -30,10 +35,24 @@ const (
 	maxValue = 1400 << 10
 )
 
-// put is one key to write.
+// put is one key to write, or with remove one to delete, if it has not changed since that revision (0: whatever
+// it is).
 type put struct {
-	key   string
-	value []byte
+	key    string
+	value  []byte
+	remove bool
+	seen   int64
+}
+
+func (p put) op() clientv3.Op {
+	switch {
+	case !p.remove:
+		return clientv3.OpPut(p.key, string(p.value))
+	case p.seen == 0:
+		return clientv3.OpDelete(p.key)
+	}
+	unchanged := clientv3.Compare(clientv3.ModRevision(p.key), "=", p.seen)
+	return clientv3.OpTxn([]clientv3.Cmp{unchanged}, []clientv3.Op{clientv3.OpDelete(p.key)}, nil)
 }
 
 func (p put) size() int { return len(p.key) + len(p.value) }
@@ -77,7 +96,7 @@ func (s *Store) puts(g projections.Generation, p events.Partition, c Commit) ([]
 		if err := checkSize(kind, host, value); err != nil {
 			return err
 		}
-		puts = append(puts, put{s.keys.model(g, kind, p, host), value})
+		puts = append(puts, put{key: s.keys.model(g, kind, p, host), value: value})
 		return nil
 	}
 	for _, host := range slices.Sorted(maps.Keys(c.Identity)) {
@@ -95,12 +114,17 @@ func (s *Store) puts(g projections.Generation, p events.Partition, c Commit) ([]
 		return nil, err
 	}
 	puts = append(puts, chunks...)
+	quarantine, err := s.quarantinePuts(p, c)
+	if err != nil {
+		return nil, err
+	}
+	puts = append(puts, quarantine...)
 	if c.Offsets != nil {
 		value, err := s.packOffsets(*c.Offsets)
 		if err != nil {
 			return nil, err
 		}
-		puts = append(puts, put{s.keys.offset(g, p), value})
+		puts = append(puts, put{key: s.keys.offset(g, p), value: value})
 	}
 	return puts, nil
 }
@@ -138,7 +162,7 @@ func (s *Store) write(ctx context.Context, puts []put, guards []clientv3.Cmp) er
 	ops := make([]clientv3.Op, len(puts))
 	bytes := 0
 	for i, p := range puts {
-		ops[i] = clientv3.OpPut(p.key, string(p.value))
+		ops[i] = p.op()
 		bytes += p.size()
 	}
 	attempts := 0

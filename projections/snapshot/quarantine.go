@@ -1,0 +1,137 @@
+package snapshot
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/zeebo/xxh3"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	"telemetry-pipeline/events"
+)
+
+// EntryID names an entry of the quarantine within its partition. The same event found again has the same
+// one, so it has one entry however often it is met. The zero EntryID names none.
+type EntryID struct {
+	Revision int64    // of the event
+	Event    [16]byte // hash of the event's key
+}
+
+// EntryIDOf gives the name of an event's entry.
+func EntryIDOf(event string, at events.Revision) EntryID {
+	return EntryID{Revision: at.Number, Event: xxh3.HashString128(event).Bytes()}
+}
+
+// String is of fixed width, so that names sort by revision; parseEntryID undoes it.
+func (id EntryID) String() string { return fmt.Sprintf("%019d-%x", id.Revision, id.Event) }
+
+func parseEntryID(name string) (EntryID, error) {
+	var id EntryID
+	if len(name) == len(EntryID{}.String()) {
+		revision, err := strconv.ParseInt(name[:19], 10, 64)
+		_, err2 := hex.Decode(id.Event[:], []byte(name[20:]))
+		if id.Revision = revision; err == nil && err2 == nil && id.String() == name {
+			return id, nil
+		}
+	}
+	return EntryID{}, fmt.Errorf("parsing the name of a quarantine entry %.80q: it is 19 digits, a dash and 32 hexadecimal digits", name)
+}
+
+// Quarantined is an entry of the quarantine: an event that could not be folded. The event itself stays in the
+// log.
+type Quarantined struct {
+	ID        EntryID
+	Partition events.Partition // set when read back
+	Key       string           // of the event; a very long one is cut
+	Revision  events.Revision
+	Host      events.HostID // "" when the key does not tell
+	Reason    string        // a word for programs and metrics
+	Text      string        // the cause, for a person
+	Upload    events.UploadID
+	At        time.Time // when it was found
+	Version   int       // ModelVersion of who found it
+
+	Attempts     int       // folds tried, the first one counted
+	TriedAt      time.Time // the last of them
+	TriedVersion int       // ModelVersion of who tried it last
+	Asked        bool      // a mark asks for a retry; set by List only
+}
+
+// entryValue is the stored form of an entry.
+type entryValue struct {
+	Key          string    `json:"key"`
+	Revision     string    `json:"revision"`
+	Host         string    `json:"host,omitempty"`
+	Reason       string    `json:"reason"`
+	Text         string    `json:"text"`
+	Upload       string    `json:"upload_id,omitempty"`
+	At           time.Time `json:"at"`
+	Version      int       `json:"model_version"`
+	Attempts     int       `json:"attempts"`
+	TriedAt      time.Time `json:"tried_at"`
+	TriedVersion int       `json:"tried_version"`
+}
+
+// What an entry keeps of texts that others write, so that no event is too bad for an entry.
+const (
+	maxEntryKey  = 2 << 10
+	maxEntryText = 1 << 10
+)
+
+func packEntry(q *Quarantined) ([]byte, error) {
+	return json.Marshal(entryValue{
+		Key: shorten(q.Key, maxEntryKey), Revision: q.Revision.String(), Host: shorten(string(q.Host), maxEntryText),
+		Reason: q.Reason, Text: shorten(q.Text, maxEntryText), Upload: shorten(string(q.Upload), maxUpload),
+		At: q.At.UTC(), Version: q.Version, Attempts: q.Attempts, TriedAt: q.TriedAt.UTC(), TriedVersion: q.TriedVersion,
+	})
+}
+
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return text[:most] + "…"
+}
+
+// unpackEntry reads an entry. Of one whose value cannot be read, what its key says is left: the entry is
+// there, and so is its event.
+func (s *Store) unpackEntry(kv *mvccpb.KeyValue) (Quarantined, error) {
+	p, id, err := s.keys.parseEntry(string(kv.Key))
+	if err != nil {
+		return Quarantined{}, &DamagedError{Key: string(kv.Key), Err: err}
+	}
+	q := Quarantined{ID: id, Partition: p, Revision: s.at(id.Revision)}
+	var v entryValue
+	if err := json.Unmarshal(kv.Value, &v); err != nil {
+		q.Reason, q.Text = "unknown", fmt.Sprintf("the entry cannot be read: %v", err)
+		return q, nil
+	}
+	if r, err := events.ParseRevision(v.Revision); err == nil {
+		q.Revision = r
+	}
+	q.Key, q.Host, q.Reason, q.Text, q.Upload = v.Key, events.HostID(v.Host), v.Reason, v.Text, events.UploadID(v.Upload)
+	q.At, q.Version, q.Attempts, q.TriedAt, q.TriedVersion = v.At, v.Version, v.Attempts, v.TriedAt, v.TriedVersion
+	return q, nil
+}
+
+// quarantinePuts lists what a commit does to the quarantine: entries written, entries and marks removed.
+func (s *Store) quarantinePuts(p events.Partition, c Commit) ([]put, error) {
+	var puts []put
+	for i := range c.Quarantine {
+		value, err := packEntry(&c.Quarantine[i])
+		if err != nil {
+			return nil, fmt.Errorf("writing a quarantine entry: %w", err)
+		}
+		puts = append(puts, put{key: s.keys.entry(p, c.Quarantine[i].ID), value: value})
+	}
+	for _, id := range c.Settled {
+		puts = append(puts, put{key: s.keys.entry(p, id), remove: true})
+	}
+	for _, m := range c.Retried {
+		puts = append(puts, put{key: s.keys.mark(p, m.Entry), remove: true, seen: m.Revision})
+	}
+	return puts, nil
+}

@@ -1,0 +1,139 @@
+package snapshot
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+)
+
+const (
+	pageEntries   = 64     // entries that one read gives at most
+	searchEntries = 10_000 // entries that a list looks through for those of some hosts
+)
+
+// Quarantined gives the entries of a partition in order of their events' revisions. It reads in pages, so an
+// entry that is written or removed meanwhile may be given or not.
+func (s *Store) Quarantined(ctx context.Context, p events.Partition) iter.Seq2[Quarantined, error] {
+	return func(yield func(Quarantined, error) bool) {
+		from := s.keys.entriesOf(p)
+		for end := endOf(from); from != ""; {
+			resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+				return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageEntries))
+			})
+			if err != nil {
+				yield(Quarantined{}, fmt.Errorf("reading the quarantine of partition %d: %w", p, err))
+				return
+			}
+			for _, kv := range resp.Kvs {
+				q, err := s.unpackEntry(kv)
+				if err != nil {
+					s.lg.Error("leaving out a key that is no quarantine entry", "err", err)
+					continue
+				}
+				if !yield(q, nil) {
+					return
+				}
+			}
+			if from = ""; resp.More {
+				from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
+			}
+		}
+	}
+}
+
+// QuarantineFilter selects entries of the quarantine.
+type QuarantineFilter struct {
+	Partition    events.Partition
+	HasPartition bool            // else those of all
+	Hosts        []events.HostID // nil: of all, and those whose key tells none
+	Limit        int             // at least 1
+}
+
+// QuarantineList gives the selected entries that were written last, sorted by the revision of their events,
+// the newest first, and how many there are of all hosts. What it reads is bounded: keys of all, values of
+// those it gives, or with Hosts of the 10,000 written last.
+func (s *Store) QuarantineList(ctx context.Context, f QuarantineFilter) (list []Quarantined, total int, err error) {
+	from, end := s.keys.entries()
+	if f.HasPartition {
+		from = s.keys.entriesOf(f.Partition)
+		end = endOf(from)
+	}
+	most := f.Limit
+	if len(f.Hosts) > 0 {
+		most = searchEntries
+	}
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithKeysOnly(),
+			clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend), clientv3.WithLimit(int64(most)))
+	})
+	for err == nil && len(list) < f.Limit && len(resp.Kvs) > 0 {
+		page := resp.Kvs[:min(pageEntries/2, len(resp.Kvs))]
+		resp.Kvs = resp.Kvs[len(page):]
+		keys := make([]string, len(page))
+		for i, kv := range page {
+			keys[i] = string(kv.Key)
+		}
+		var found []Quarantined
+		found, err = s.entriesAt(ctx, keys)
+		for _, q := range found {
+			if len(list) < f.Limit && (len(f.Hosts) == 0 || slices.Contains(f.Hosts, q.Host)) {
+				list = append(list, q)
+			}
+		}
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("listing the quarantine: %w", err)
+	}
+	slices.SortFunc(list, func(a, b Quarantined) int {
+		return cmp.Or(cmp.Compare(b.ID.Revision, a.ID.Revision), cmp.Compare(a.Key, b.Key))
+	})
+	return list, int(resp.Count), nil
+}
+
+// entriesAt reads entries by key, and whether their retry is asked for. Those that are gone are left out.
+func (s *Store) entriesAt(ctx context.Context, keys []string) ([]Quarantined, error) {
+	ops := make([]clientv3.Op, 0, 3*len(keys))
+	for _, key := range keys {
+		p, id, err := s.keys.parseEntry(key)
+		if err != nil {
+			s.lg.Error("leaving out a key that is no quarantine entry", "err", err)
+			continue
+		}
+		ops = append(ops, clientv3.OpGet(key),
+			clientv3.OpGet(s.keys.mark(p, id), clientv3.WithCountOnly()), clientv3.OpGet(s.keys.mark(p, EntryID{}), clientv3.WithCountOnly()))
+	}
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() })
+	if err != nil {
+		return nil, err
+	}
+	var found []Quarantined
+	for r := range slices.Chunk(resp.Responses, 3) {
+		for _, kv := range r[0].GetResponseRange().Kvs {
+			q, err := s.unpackEntry(kv)
+			if err != nil {
+				return nil, err
+			}
+			q.Asked = r[1].GetResponseRange().Count+r[2].GetResponseRange().Count > 0
+			found = append(found, q)
+		}
+	}
+	return found, nil
+}
+
+// QuarantineCount tells how many entries there are.
+func (s *Store) QuarantineCount(ctx context.Context) (int, error) {
+	from, end := s.keys.entries()
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithCountOnly())
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting the quarantine: %w", err)
+	}
+	return int(resp.Count), nil
+}

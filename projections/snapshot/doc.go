@@ -4,8 +4,9 @@
 // never folds, and never lets two partitions write one key.
 //
 // Every key belongs to one host, so to one partition and one owner. All writes are puts of whole values and
-// carry the owner's guards: doing one twice changes nothing, so an unclear answer is simply asked again,
-// and an owner that has lost its claim can write nothing at all. Offsets are in the last transaction of
+// carry the owner's guards, so an owner that has lost its claim can write nothing at all. An unclear answer is
+// simply asked again: the transactions of a partition form a chain (fence.go), and no attempt is applied after
+// what came later. Offsets are in the last transaction of
 // what they cover, so a commit cut off in the middle is folded again, which models that are sets do not
 // notice.
 //

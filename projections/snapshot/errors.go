@@ -8,6 +8,9 @@ import (
 var (
 	// ErrFenced refuses a Save whose guard did not hold: the writer has lost its claim and stops.
 	ErrFenced = errors.New("saving projections: claim lost")
+	// ErrStale refuses a Save whose guards hold, after something was stored that this store does not know of,
+	// such as a late part of a commit that was given up. Load the partition again, and fold on from there.
+	ErrStale = errors.New("saving projections: the partition is not stored as it was known; load it again")
 	// ErrBackwards refuses a Save whose offsets are behind those already written.
 	ErrBackwards = errors.New("saving projections: offsets would go back; load the partition again")
 	// ErrSilent ends a Watch that etcd has stopped talking to; watch on from the last position, or load again.

@@ -32,6 +32,7 @@ type Partition struct {
 // folding on from half a host would lose the rest.
 func (s *Store) LoadPartition(ctx context.Context, g projections.Generation, p events.Partition) (Partition, error) {
 	var part Partition
+	var last link // read before the models: a transaction applied meanwhile is noticed by the next Save
 	kv, rev, err := s.get(ctx, s.keys.offset(g, p))
 	if err != nil {
 		return part, fmt.Errorf("loading partition %d: %w", p, err)
@@ -40,6 +41,7 @@ func (s *Store) LoadPartition(ctx context.Context, g projections.Generation, p e
 		if part.Offsets, err = unpackOffsets(kv); err != nil {
 			return part, fmt.Errorf("loading partition %d: %w", p, err)
 		}
+		last = link{part.Offsets, kv.ModRevision}
 	}
 	stored, damaged, err := s.readHosts(ctx, g, p, 0)
 	if err == nil && len(damaged) > 0 {
@@ -58,7 +60,7 @@ func (s *Store) LoadPartition(ctx context.Context, g projections.Generation, p e
 		}
 		part.Hosts = append(part.Hosts, host)
 	}
-	s.remember(slot{g, p}, &part.Offsets)
+	s.remember(slot{g, p}, last)
 	s.lg.Debug("loaded partition", "partition", p, "hosts", len(part.Hosts), "folded", part.Offsets.Live.Number, "revision", rev)
 	return part, nil
 }

@@ -16,7 +16,7 @@ func newMetrics() *metrics {
 	}
 	return &metrics{
 		transactions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "snapshot_transactions_total", Help: "Transactions that wrote projections, by result (saved, fenced, failed)."}, []string{"result"}),
+			Name: "snapshot_transactions_total", Help: "Transactions that wrote projections, by result (saved, fenced, stale, failed)."}, []string{"result"}),
 		bytes:     counter("written_bytes_total", "Bytes of keys and values written."),
 		damaged:   counter("damaged_values_total", "Stored values that could not be read."),
 		overflows: counter("watch_overflows_total", "Watches ended because their reader was too slow."),

@@ -21,17 +21,27 @@ type offsetsValue struct {
 	Live    int64              `json:"live"`
 	Series  int64              `json:"series"`
 	HotFrom projections.Window `json:"hot_from"`
+	Mark    string             `json:"mark"` // of the transaction that wrote it
 }
 
-func (s *Store) packOffsets(o projections.Offsets) ([]byte, error) {
-	if !s.ours(o.Live) || !s.ours(o.Series) {
-		return nil, fmt.Errorf("saving offsets at %v and %v: %w", o.Live, o.Series, events.ErrForeign)
+// packOffsets keeps the epoch and cluster of o, which are another log's when they are left as they were.
+func (s *Store) packOffsets(o projections.Offsets, mark string) string {
+	log := o.Live
+	switch {
+	case log.Number == 0 && o.Series.Number == 0:
+		log = s.at(0)
+	case log.Number == 0:
+		log = o.Series
 	}
-	return json.Marshal(offsetsValue{
-		Epoch:   strconv.FormatUint(uint64(s.facts.Epoch), 16),
-		Cluster: strconv.FormatUint(s.facts.Cluster, 16),
-		Live:    o.Live.Number, Series: o.Series.Number, HotFrom: o.HotFrom,
+	value, err := json.Marshal(offsetsValue{
+		Epoch:   strconv.FormatUint(uint64(log.Epoch), 16),
+		Cluster: strconv.FormatUint(log.Cluster, 16),
+		Live:    o.Live.Number, Series: o.Series.Number, HotFrom: o.HotFrom, Mark: mark,
 	})
+	if err != nil {
+		panic(err) // strings and numbers always have a form
+	}
+	return string(value)
 }
 
 // unpackOffsets keeps the epoch and cluster that are stored, so that whoever reads on from them notices

@@ -26,16 +26,19 @@ const (
 	sources
 )
 
+// changes are those of one revision, by the source that brought them.
+type changes [sources][]*clientv3.Event
+
 // queue is between the goroutine that hears etcd and the reader of a Watch. It is bounded by the bytes that
-// were put and not yet released; when there are none it takes one arrival of any size. One goroutine puts,
-// one takes and releases.
+// were put and not yet released, for each source by itself, since a transaction is complete with both; when
+// there are none of a source it takes one arrival of any size. One goroutine puts, one takes and releases.
 type queue struct {
 	bound int
 	ready chan struct{} // holds a token when something may have changed
 
 	mu      sync.Mutex
 	waiting []arrival
-	bytes   int
+	bytes   [sources]int
 	end     error
 }
 
@@ -47,7 +50,7 @@ func (q *queue) put(a arrival) (fits bool) {
 	size := sizeOf(a.changes...)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if size > 0 && q.bytes > 0 && q.bytes+size > q.bound {
+	if held := q.bytes[a.source]; size > 0 && held > 0 && held+size > q.bound {
 		q.end, q.waiting = events.ErrOverflow, nil
 		return false
 	}
@@ -56,7 +59,7 @@ func (q *queue) put(a arrival) (fits bool) {
 		return true
 	}
 	q.waiting = append(q.waiting, a)
-	q.bytes += size
+	q.bytes[a.source] += size
 	return true
 }
 
@@ -98,10 +101,12 @@ func (q *queue) take(ctx context.Context) ([]arrival, error) {
 }
 
 // release makes room: the reader has dealt with changes.
-func (q *queue) release(changes []*clientv3.Event) {
+func (q *queue) release(c changes) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.bytes -= sizeOf(changes...)
+	for source := range c {
+		q.bytes[source] -= sizeOf(c[source]...)
+	}
 }
 
 // sizeOf is about what changes take while they wait.

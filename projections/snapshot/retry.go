@@ -19,7 +19,7 @@ const (
 )
 
 // retry asks again until an answer comes that another attempt would not change, or ctx ends. That is safe
-// for all that this package asks: reads, and puts of the same values under the same guards.
+// for all that this package asks: reads, creations, and writes of a partition's chain (fence.go).
 func retry[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		v, err := attempt(ctx, try)

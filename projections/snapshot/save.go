@@ -15,7 +15,7 @@ import (
 // Commit is what one Save writes. It may span several transactions; identities go first, then live, then
 // chunks, then the quarantine, and Offsets in the last one, so that an offset never runs ahead of what it
 // covers and no entry of the quarantine ends before the fold of its event is stored. Each transaction carries
-// the guards.
+// the guards and follows the one before it.
 type Commit struct {
 	Live     map[events.HostID]*projections.Live
 	Identity map[events.HostID]*projections.Identity
@@ -33,6 +33,8 @@ const (
 	maxPuts  = 64
 	maxBytes = 256 << 10
 	maxValue = 1400 << 10
+
+	linkBytes = 512 // more than key and value of the offsets take, which are in every transaction
 )
 
 // put is one key to write, or with remove one to delete, if it has not changed since that revision (0: whatever
@@ -57,31 +59,49 @@ func (p put) op() clientv3.Op {
 
 func (p put) size() int { return len(p.key) + len(p.value) }
 
-// Save writes a commit under guards. An unclear answer is asked again until ctx ends. ErrFenced means that
-// the guards do not hold (any more): what earlier transactions of the commit wrote stays, the failing one
-// and those after it write nothing. After any other error some of the commit may be there, and saving it
-// again does no harm. Offsets that are behind those written before are ErrBackwards.
+// Save writes a commit under guards, one Save of a partition at a time. An unclear answer is asked again
+// until ctx ends, and an attempt that etcd applies later than that changes nothing that was saved since
+// (fence.go).
+//
+// ErrFenced means that the guards do not hold (any more): what earlier transactions of the commit wrote
+// stays, the failing one and those after it write nothing. ErrStale means that they hold, and that the
+// partition has to be loaded again. After any other error some of the commit may be there, and saving it
+// again does no harm, though it may be ErrStale. Offsets that are behind those written before are
+// ErrBackwards.
 func (s *Store) Save(ctx context.Context, g projections.Generation, p events.Partition, c Commit, guards ...clientv3.Cmp) error {
-	at := slot{g, p}
-	if err := s.checkForward(at, c.Offsets); err != nil {
-		return err
-	}
-	puts, err := s.puts(g, p, c)
-	if err != nil {
+	if err := s.save(ctx, slot{g, p}, c, guards); err != nil {
 		return fmt.Errorf("saving partition %d: %w", p, err)
 	}
-	for len(puts) > 0 {
-		n := fitting(puts)
-		if err := s.write(ctx, puts[:n], guards); err != nil {
-			return fmt.Errorf("saving partition %d: %w", p, err)
-		}
-		puts = puts[n:]
-	}
-	s.remember(at, c.Offsets)
 	return nil
 }
 
-// puts lists what a commit writes, in order.
+func (s *Store) save(ctx context.Context, at slot, c Commit, guards []clientv3.Cmp) error {
+	puts, err := s.puts(at.generation, at.partition, c)
+	if err != nil || len(puts) == 0 && c.Offsets == nil {
+		return err
+	}
+	last, err := s.linkOf(ctx, at)
+	if err != nil {
+		return err
+	}
+	if err := s.checkForward(last.offsets, c.Offsets); err != nil {
+		return err
+	}
+	for done := false; !done; {
+		n := fitting(puts)
+		next := last.offsets
+		if done = n == len(puts); done && c.Offsets != nil {
+			next = *c.Offsets
+		}
+		if last, err = s.write(ctx, at, last, next, puts[:n], guards); err != nil {
+			return err
+		}
+		puts = puts[n:]
+	}
+	return nil
+}
+
+// puts lists what a commit writes beside the offsets, in order.
 func (s *Store) puts(g projections.Generation, p events.Partition, c Commit) ([]put, error) {
 	env := envelope{upload: c.Upload}
 	if c.Offsets != nil {
@@ -118,15 +138,7 @@ func (s *Store) puts(g projections.Generation, p events.Partition, c Commit) ([]
 	if err != nil {
 		return nil, err
 	}
-	puts = append(puts, quarantine...)
-	if c.Offsets != nil {
-		value, err := s.packOffsets(*c.Offsets)
-		if err != nil {
-			return nil, err
-		}
-		puts = append(puts, put{key: s.keys.offset(g, p), value: value})
-	}
-	return puts, nil
+	return append(puts, quarantine...), nil
 }
 
 // checkHost refuses hosts of other partitions: no key is ever written by two.
@@ -145,70 +157,74 @@ func checkSize(kind string, host events.HostID, value []byte) error {
 	return nil
 }
 
-// fitting tells how many of puts, at least one, go into one transaction.
+// fitting tells how many of puts, at least one if there are any, go into one transaction beside the offsets.
 func fitting(puts []put) int {
-	bytes := 0
+	bytes := linkBytes
 	for n, p := range puts {
 		bytes += p.size()
-		if n == maxPuts || n > 0 && bytes > maxBytes {
+		if n == maxPuts-1 || n > 0 && bytes > maxBytes {
 			return n
 		}
 	}
 	return len(puts)
 }
 
-// write makes one transaction of puts.
-func (s *Store) write(ctx context.Context, puts []put, guards []clientv3.Cmp) error {
+// write makes one transaction of puts and of next, the offsets after it. It follows last, and gives the link
+// that it is itself.
+func (s *Store) write(ctx context.Context, at slot, last link, next projections.Offsets, puts []put, guards []clientv3.Cmp) (link, error) {
 	ops := make([]clientv3.Op, len(puts))
 	bytes := 0
 	for i, p := range puts {
 		ops[i] = p.op()
 		bytes += p.size()
 	}
+	txn := s.chained(at, last, next, ops, guards)
 	attempts := 0
 	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
-		resp, err := s.kv.Txn(ctx).If(guards...).Then(ops...).Commit()
+		resp, err := txn.commit(ctx, s.kv)
 		if attempts++; err != nil && attempts == 5 {
-			s.lg.Warn("writing projections fails; going on trying", "key", puts[0].key, "err", err)
+			s.lg.Warn("writing projections fails; going on trying", "partition", at.partition, "err", err)
 		}
 		return resp, err
 	})
 	if err != nil {
 		s.metrics.transactions.WithLabelValues("failed").Inc()
-		return fmt.Errorf("writing %d keys: %w", len(puts), err)
+		return link{}, fmt.Errorf("writing %d keys: %w", len(puts), err)
 	}
-	if !resp.Succeeded {
-		s.metrics.transactions.WithLabelValues("fenced").Inc()
-		return ErrFenced
+	made, err := txn.link(resp)
+	s.metrics.transactions.WithLabelValues(resultOf(err)).Inc()
+	if err != nil {
+		return link{}, err
 	}
-	s.metrics.transactions.WithLabelValues("saved").Inc()
-	s.metrics.bytes.Add(float64(bytes))
-	return nil
+	s.remember(at, made)
+	s.metrics.bytes.Add(float64(bytes + len(txn.value)))
+	return made, nil
 }
 
-// checkForward refuses offsets behind those that went through this store; what other owners wrote is known
-// once the partition was loaded. Positions of another log cannot be compared.
-func (s *Store) checkForward(at slot, o *projections.Offsets) error {
+func resultOf(err error) string {
+	switch err {
+	case nil:
+		return "saved"
+	case ErrFenced:
+		return "fenced"
+	}
+	return "stale"
+}
+
+// checkForward refuses offsets behind those known to be stored, and those of another log. Stored ones of
+// another log cannot be compared.
+func (s *Store) checkForward(last projections.Offsets, o *projections.Offsets) error {
 	if o == nil {
 		return nil
 	}
-	s.mu.Lock()
-	last := s.written[at]
-	s.mu.Unlock()
+	if !s.ours(o.Live) || !s.ours(o.Series) {
+		return fmt.Errorf("offsets at %v and %v: %w", o.Live, o.Series, events.ErrForeign)
+	}
 	for _, r := range [][2]events.Revision{{last.Live, o.Live}, {last.Series, o.Series}} {
 		behind := r[1].Number < r[0].Number
 		if behind && s.ours(r[0]) {
-			return fmt.Errorf("partition %d, from %d to %d: %w", at.partition, r[0].Number, r[1].Number, ErrBackwards)
+			return fmt.Errorf("from %d to %d: %w", r[0].Number, r[1].Number, ErrBackwards)
 		}
 	}
 	return nil
-}
-
-func (s *Store) remember(at slot, o *projections.Offsets) {
-	if o == nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.written[at] = *o
 }

@@ -23,8 +23,10 @@ type Store struct {
 	metrics *metrics
 	watches serial
 
-	mu      sync.Mutex
-	written map[slot]projections.Offsets // the furthest offsets that went through this store
+	marks *marks
+
+	mu    sync.Mutex
+	links map[slot]link // what is known to be stored
 }
 
 // watcher is what a Store needs of etcd's client to follow keys.
@@ -51,7 +53,7 @@ func newStore(kv clientv3.KV, w watcher, cfg events.Config, facts events.Facts, 
 	}
 	return &Store{
 		kv: kv, watcher: w, keys: keys{cfg}, cfg: cfg, facts: facts, codec: newCodec(), lg: lg,
-		metrics: newMetrics(), written: make(map[slot]projections.Offsets),
+		metrics: newMetrics(), marks: newMarks(), links: make(map[slot]link),
 	}
 }
 

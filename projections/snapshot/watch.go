@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -64,10 +65,10 @@ func (s *Store) watch(ctx context.Context, g projections.Generation, after event
 }
 
 // batch decodes the changes of one revision.
-func (s *Store) batch(g projections.Generation, rev int64, changes []*clientv3.Event) projections.Batch {
+func (s *Store) batch(g projections.Generation, rev int64, c changes) projections.Batch {
 	b := projections.Batch{At: s.at(rev)}
 	hosts := make(map[events.HostID]*projections.Stored)
-	for _, ev := range changes {
+	for _, ev := range slices.Concat(c[:]...) {
 		if err := s.putChange(&b, hosts, g, ev); err != nil {
 			s.lg.Error("leaving out a damaged projection", "err", err)
 		}
@@ -121,9 +122,9 @@ func (m *merger) add(a arrival) {
 
 // ripe gives the changes of each revision that both sources have told of, and at last, without changes, the
 // position that both have reached, when that is further, or when there was nothing else.
-func (m *merger) ripe() iter.Seq2[int64, []*clientv3.Event] {
+func (m *merger) ripe() iter.Seq2[int64, changes] {
 	reached := min(m.upto[fromModels], m.upto[fromOffsets])
-	return func(yield func(int64, []*clientv3.Event) bool) {
+	return func(yield func(int64, changes) bool) {
 		for rev := m.next(); rev <= reached; rev = m.next() {
 			m.given, m.alive = rev, false
 			if !yield(rev, m.take(rev)) {
@@ -132,7 +133,7 @@ func (m *merger) ripe() iter.Seq2[int64, []*clientv3.Event] {
 		}
 		if m.given < reached || m.alive && m.even() {
 			m.given, m.alive = reached, false
-			yield(reached, nil)
+			yield(reached, changes{})
 		}
 	}
 }
@@ -152,14 +153,13 @@ func (m *merger) next() int64 {
 }
 
 // take removes the changes of a revision.
-func (m *merger) take(rev int64) (changes []*clientv3.Event) {
+func (m *merger) take(rev int64) (c changes) {
 	for i := range m.waiting {
 		n := 0
 		for n < len(m.waiting[i]) && m.waiting[i][n].Kv.ModRevision == rev {
 			n++
 		}
-		changes = append(changes, m.waiting[i][:n]...)
-		m.waiting[i] = m.waiting[i][n:]
+		c[i], m.waiting[i] = m.waiting[i][:n], m.waiting[i][n:]
 	}
-	return changes
+	return c
 }

@@ -151,8 +151,8 @@ func TestBatchesAreWholeTransactions(t *testing.T) {
 				seen[h.Host] = h.Live.Entities[0].SeenAt
 			}
 		}
-		o, some := b.Offsets[0]
-		if !some {
+		o := b.Offsets[0]
+		if o.Live.Number == 0 {
 			continue
 		}
 		n := o.Live.Number - 1

@@ -30,6 +30,9 @@ func (s *Server) answer(c *fiber.Ctx, rec *receipt, err error) error {
 		return c.JSON(success{true, rec})
 	}
 	r := classify(c, err)
+	if r.retryAfter > 0 {
+		s.totals.refused.WithLabelValues(r.code).Inc()
+	}
 	if rec.Size == 0 {
 		return s.send(c, r, nil)
 	}

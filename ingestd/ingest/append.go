@@ -24,6 +24,7 @@ type appending struct {
 	log        appender
 	partitions int
 	timeout    time.Duration // of one append
+	admission  *admission
 	observe    func(seconds float64)
 
 	in       chan events.Event
@@ -43,16 +44,20 @@ type tally struct {
 	reached                     map[events.Partition]events.Revision
 }
 
-func newAppending(log appender, capacity int64, timeout time.Duration, observe func(seconds float64)) *appending {
+func newAppending(log appender, adm *admission, capacity int64, timeout time.Duration, observe func(seconds float64)) *appending {
 	return &appending{
-		log: log, partitions: log.Facts().Partitions, timeout: timeout, observe: observe,
+		log: log, partitions: log.Facts().Partitions, timeout: timeout, admission: adm, observe: observe,
 		in: make(chan events.Event, maxGroup), capacity: capacity, room: semaphore.NewWeighted(capacity),
 		tally: tally{reached: map[events.Partition]events.Revision{}},
 	}
 }
 
-// put hands over an event, once there is room for it. An event larger than all room is let in alone.
+// put hands over an event, once admission lets it pass and there is room for it. An event larger than all
+// room is let in alone.
 func (a *appending) put(ctx context.Context, e events.Event) error {
+	if err := a.admission.pass(ctx); err != nil {
+		return err
+	}
 	if err := a.room.Acquire(ctx, a.cost(&e)); err != nil {
 		return context.Cause(ctx)
 	}
@@ -94,7 +99,11 @@ func (a *appending) run(ctx context.Context) error {
 		group := a.gather(first)
 		appends.start(func(ctx context.Context) error {
 			defer func() { <-slots }()
-			return a.append(ctx, group)
+			began := time.Now()
+			if err := a.append(ctx, group); err != nil {
+				return err
+			}
+			return a.admission.rest(ctx, time.Since(began))
 		})
 	}
 	if err := appends.wait(); err != nil {
@@ -134,7 +143,7 @@ func (a *appending) append(ctx context.Context, group []events.Event) error {
 	within, cancel := context.WithTimeoutCause(ctx, a.timeout, errSlowLog)
 	defer cancel()
 	began := time.Now()
-	results, err := a.log.Append(within, group)
+	results, err := a.admission.measured(group, a.partitions, func() ([]events.Appended, error) { return a.log.Append(within, group) })
 	a.observe(time.Since(began).Seconds())
 	if err != nil {
 		if ctx.Err() != nil {
@@ -194,8 +203,7 @@ func logRefusal(err error) *refusal {
 			"the rows of host %s make an event of %d bytes, more than the log takes; shorten their labels and texts", large.Host, large.Bytes).because(err)
 	}
 	if errors.Is(err, events.ErrNoSpace) {
-		return refuse(fiber.StatusServiceUnavailable, codeLogFull,
-			"etcd is full and takes no more events until its space is freed; send the file again later").after(time.Minute).because(err)
+		return noSpace().because(err)
 	}
 	return refuse(fiber.StatusServiceUnavailable, codeLogUnavailable,
 		"etcd does not accept events at the moment; send the file again in a few seconds").after(5 * time.Second).because(

@@ -31,6 +31,8 @@ type Config struct {
 	WaitTimeout   time.Duration // for ?wait=true; default 30s
 	DrainTimeout  time.Duration // for uploads under way at a stop; default 7s
 
+	Marks Marks // from where on uploads are slowed down and refused
+
 	Zone string // time zone of times that name none, unless ?tz= does; default UTC
 }
 
@@ -44,7 +46,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Workers, "ingest.workers", c.Workers, "parsers that share the work of one upload; 0 means one per processor")
 	fs.Int64Var(&c.MaxUploadSize, "max-upload-size", d.MaxUploadSize, "largest file that is accepted, in bytes")
 	fs.Int64Var(&c.MaxMemory, "max-memory", d.MaxMemory,
-		"bytes that all uploads together may hold in flight between the socket and the log")
+		"bytes that all uploads together may hold in flight between the socket and the log; records that wait to be cut into events "+
+			"(100,000 at most of each upload) come on top")
 	fs.IntVar(&c.Uploads, "ingest.uploads", d.Uploads, "uploads served at a time; others wait for their turn")
 	fs.DurationVar(&c.QueueTimeout, "ingest.queue-timeout", d.QueueTimeout,
 		"how long an upload waits for its turn before it is answered 503 with Retry-After")
@@ -58,6 +61,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.WaitTimeout, "ingest.wait-timeout", d.WaitTimeout, "how long an upload with wait=true waits to be visible")
 	fs.DurationVar(&c.DrainTimeout, "ingest.drain-timeout", d.DrainTimeout,
 		"how long uploads under way may go on when the process stops")
+	c.Marks.flags(fs)
 	fs.StringVar(&c.Zone, "ingest.tz", d.Zone, "time zone of times that name none: an IANA name or ±hh:mm")
 }
 
@@ -75,6 +79,7 @@ func (c Config) withDefaults() Config {
 	c.AppendTimeout = cmp.Or(c.AppendTimeout, 30*time.Second)
 	c.WaitTimeout = cmp.Or(c.WaitTimeout, 30*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 7*time.Second)
+	c.Marks = c.Marks.withDefaults()
 	c.Zone = cmp.Or(c.Zone, "UTC")
 	return c
 }
@@ -103,6 +108,9 @@ func (c Config) check() error {
 		if p.value < 0 {
 			return fmt.Errorf("flag %s is %d; it must be positive", p.name, p.value)
 		}
+	}
+	if err := c.Marks.check(); err != nil {
+		return err
 	}
 	if _, err := parseZone(c.Zone); err != nil {
 		return fmt.Errorf("flag ingest.tz: %w", err)

@@ -57,6 +57,10 @@ const (
 	codeStopping       = "stopping"
 	codeLogUnavailable = "log_unavailable"
 	codeLogFull        = "log_full"
+	codeLogNearlyFull  = "log_nearly_full"
+	codeLogSlow        = "log_slow"
+	codeBehind         = "collectors_behind"
+	codeRate           = "too_many_records"
 	codeTooDense       = "event_too_large"
 	codeInternal       = "internal"
 )

@@ -16,6 +16,7 @@ type totals struct {
 	accepted, duplicate, rejected, absent atomic.Int64
 	eventsAppended, eventsExisting        atomic.Int64
 	byStatus                              *prometheus.CounterVec
+	refused                               *prometheus.CounterVec
 	appendSeconds                         prometheus.Histogram
 }
 
@@ -24,6 +25,9 @@ func newTotals() *totals {
 		byStatus: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ingest_uploads_total", Help: "Uploads answered, by HTTP status.",
 		}, []string{"status"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ingest_refused_total", Help: "Uploads told to come back later, by the code of the answer.",
+		}, []string{"reason"}),
 		appendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ingest_append_seconds", Help: "Time of one append of a group of events to the log.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
@@ -48,8 +52,9 @@ func (t *totals) answered(status int, rec *receipt) {
 func (s *Server) Metrics(reg prometheus.Registerer) error {
 	t := s.totals
 	var failed *multierror.Error
-	for _, c := range []prometheus.Collector{
+	for _, c := range append(s.admission.collectors(),
 		t.byStatus,
+		t.refused,
 		t.appendSeconds,
 		counter("ingest_bytes_total", "Bytes of uploaded files.", nil, &t.bytes),
 		records("accepted", &t.accepted),
@@ -59,7 +64,7 @@ func (s *Server) Metrics(reg prometheus.Registerer) error {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ingest_uploads_in_flight", Help: "Uploads being read or appended now.",
 		}, func() float64 { return float64(t.inFlight.Load()) }),
-	} {
+	) {
 		if err := reg.Register(c); err != nil {
 			failed = multierror.Append(failed, err)
 		}

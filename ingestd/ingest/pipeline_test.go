@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -95,7 +96,7 @@ func TestAppendingHoldsBackWhatDoesNotFit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newRecorder()
 		release := log.holdAppends()
-		out := newAppending(log, 1, time.Hour, func(float64) {})
+		out := newAppending(log, newAdmission(Marks{}, log, log, slog.New(slog.DiscardHandler)), 1, time.Hour, func(float64) {})
 		var evs []events.Event
 		for _, host := range []events.HostID{"a", "b"} {
 			cutter := events.NewCutter(events.CutRules{}, "u", "")

@@ -3,7 +3,9 @@ package ingest
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"testing"
@@ -15,13 +17,18 @@ import (
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
-// recorder is a log in memory that can be down and that can hold appends back. As the waiter it sees
+// recorder is a log in memory that can be down, hold appends back and be full. As the projector it sees
 // everything as folded, but for a host called never-folded.
 type recorder struct {
 	*eventstest.MemoryLog
 
 	mu   sync.Mutex
 	hold chan struct{} // while not nil, appends wait for it to be closed
+
+	capacity events.Capacity
+	unheard  error         // why Capacity gives none
+	stalled  bool          // nothing is folded
+	changed  chan struct{} // closed and replaced when stalled is changed
 }
 
 // newRecorder cuts early, so that small files give many events.
@@ -30,7 +37,7 @@ func newRecorder() *recorder {
 }
 
 func newRecorderOf(rules events.CutRules) *recorder {
-	return &recorder{MemoryLog: eventstest.NewLog(events.Facts{Cut: rules})}
+	return &recorder{MemoryLog: eventstest.NewLog(events.Facts{Cut: rules}), changed: make(chan struct{})}
 }
 
 func (r *recorder) Append(ctx context.Context, evs []events.Event) ([]events.Appended, error) {
@@ -45,6 +52,47 @@ func (r *recorder) Append(ctx context.Context, evs []events.Event) ([]events.App
 		}
 	}
 	return r.MemoryLog.Append(ctx, evs)
+}
+
+// WatchFolded tells that everything is folded, except while stalled.
+func (r *recorder) WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error] {
+	return func(yield func(map[events.Partition]events.Revision, error) bool) {
+		for {
+			r.mu.Lock()
+			stalled, changed := r.stalled, r.changed
+			r.mu.Unlock()
+			if !stalled {
+				all := map[events.Partition]events.Revision{}
+				for p := range r.Facts().Partitions {
+					all[events.Partition(p)] = events.Revision{Number: math.MaxInt64}
+				}
+				if !yield(all, nil) {
+					return
+				}
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				yield(nil, context.Cause(ctx))
+				return
+			}
+		}
+	}
+}
+
+// Capacity tells how full the test says that etcd is.
+func (r *recorder) Capacity(context.Context) (events.Capacity, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.capacity, r.unheard
+}
+
+// setCapacity makes the log tell that it is so full, or not, and has a server notice.
+func (r *recorder) setCapacity(s *Server, c events.Capacity, unheard error) {
+	r.mu.Lock()
+	r.capacity, r.unheard = c, unheard
+	r.mu.Unlock()
+	s.admission.look(context.Background())
 }
 
 func (r *recorder) WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error {
@@ -106,12 +154,12 @@ func (r *recorder) holdAppends() (release func()) {
 }
 
 // serve runs a server on a free loopback port for the length of the test.
-func serve(t testing.TB, cfg Config, log appender, folded waiter) *Server {
+func serve(t testing.TB, cfg Config, log appender, folded projector) *Server {
 	t.Helper()
 	return serveLogged(t, cfg, log, folded, nil)
 }
 
-func serveLogged(t testing.TB, cfg Config, log appender, folded waiter, lg *slog.Logger) *Server {
+func serveLogged(t testing.TB, cfg Config, log appender, folded projector, lg *slog.Logger) *Server {
 	t.Helper()
 	cfg.Host, cfg.Port = "127.0.0.1", FreePort
 	s, err := New(cfg, log, folded, lg)
@@ -129,6 +177,15 @@ func serveLogged(t testing.TB, cfg Config, log appender, folded waiter, lg *slog
 	})
 	eventually(t, "listening", func() bool { return s.Addr() != nil })
 	return s
+}
+
+// stall makes the recorder tell, or not, that everything is folded.
+func (r *recorder) stall(stalled bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stalled = stalled
+	close(r.changed)
+	r.changed = make(chan struct{})
 }
 
 func eventually(t testing.TB, what string, is func() bool) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -23,20 +24,23 @@ type appender interface {
 	Append(ctx context.Context, evs []events.Event) ([]events.Appended, error)
 	Facts() events.Facts
 	Head(ctx context.Context) (events.Revision, error)
+	// Capacity tells how full etcd is.
+	Capacity(ctx context.Context) (events.Capacity, error)
 }
 
 // Server takes uploads over HTTP. Run serves; everything else is safe to call at any time.
 type Server struct {
 	cfg    Config
 	log    appender
-	folded waiter
+	folded projector
 	lg     *slog.Logger
 
-	app     *fiber.App
-	gate    *gate
-	totals  *totals
-	started time.Time
-	ln      atomic.Pointer[listener] // nil until listening
+	app       *fiber.App
+	gate      *gate
+	admission *admission
+	totals    *totals
+	started   time.Time
+	ln        atomic.Pointer[listener] // nil until listening
 
 	// Uploads live under this context, not under Run's: a stop lets them finish for a while. Those that are
 	// stored and only wait to be visible are answered at once when a stop begins.
@@ -46,8 +50,8 @@ type Server struct {
 	endWaits   context.CancelFunc
 }
 
-// New makes a server on a log; folded answers ?wait=true. It starts nothing.
-func New(cfg Config, log appender, folded waiter, lg *slog.Logger) (*Server, error) {
+// New makes a server on a log; folded answers ?wait=true and tells how far the collectors are. It starts nothing.
+func New(cfg Config, log appender, folded projector, lg *slog.Logger) (*Server, error) {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
@@ -56,6 +60,7 @@ func New(cfg Config, log appender, folded waiter, lg *slog.Logger) (*Server, err
 		return nil, fmt.Errorf("setting up the upload server: %w", err)
 	}
 	s := &Server{cfg: cfg, log: log, folded: folded, lg: lg, gate: newGate(cfg.Uploads, cfg.QueueTimeout), totals: newTotals(), started: time.Now()}
+	s.admission = newAdmission(cfg.Marks, log, folded, lg)
 	s.uploads, s.endUploads = context.WithCancelCause(context.Background())
 	s.waits, s.endWaits = context.WithCancel(s.uploads)
 	s.app = s.routes()
@@ -101,6 +106,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return s.explainListen(err)
 	}
 	s.ln.Store(ln)
+	defer s.watchAdmission(ctx)()
 	served := make(chan error, 1)
 	go func() { served <- s.app.Listener(ln) }()
 	s.lg.Info("upload server is up", "addr", ln.Addr().String())
@@ -123,6 +129,16 @@ func (s *Server) explainListen(err error) error {
 	}
 	return fmt.Errorf("listening for uploads on host %q, port %s (flags http.host and http.port, environment HTTP_HOST and HTTP_PORT): %w",
 		s.cfg.Host, port, err)
+}
+
+// watchAdmission looks once and keeps looking, uploads that finish after ctx has ended included, until end
+// is called.
+func (s *Server) watchAdmission(ctx context.Context) (end func()) {
+	s.admission.look(ctx)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var looking sync.WaitGroup
+	looking.Go(func() { s.admission.run(ctx) })
+	return func() { cancel(); looking.Wait() }
 }
 
 // drain refuses new uploads, waits for those under way, then closes. What does not end in time is cut.

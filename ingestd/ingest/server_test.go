@@ -67,6 +67,15 @@ func post(t testing.TB, s *Server, query string, file []byte) response {
 	return responseOf(t, resp)
 }
 
+func get(t *testing.T, s *Server, path string) response {
+	t.Helper()
+	resp, err := http.Get("http://" + s.Addr().String() + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return responseOf(t, resp)
+}
+
 func TestUploadsBeyondTheBoundAreToldToComeBack(t *testing.T) {
 	log := newRecorder()
 	s := serve(t, Config{Uploads: 1, QueueTimeout: 50 * time.Millisecond}, log, log)
@@ -230,20 +239,7 @@ func TestMetricsAndStatusTellTheSame(t *testing.T) {
 	post(t, s, "", dcgmFile(10, 2))
 	post(t, s, "", dcgmFile(10, 2))
 	post(t, s, "", []byte("name,age\n"))
-	families, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]float64{}
-	for _, f := range families {
-		for _, m := range f.Metric {
-			name := f.GetName()
-			for _, l := range m.Label {
-				name += " " + l.GetValue()
-			}
-			got[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
-		}
-	}
+	got := gathered(t, reg)
 	want := map[string]float64{
 		"ingest_uploads_total 200": 2, "ingest_uploads_total 422": 1, "ingest_uploads_in_flight": 0,
 		"ingest_records_total accepted": 10, "ingest_records_total duplicate": 10, "ingest_records_total rejected": 0, "ingest_records_total absent": 0,
@@ -260,6 +256,40 @@ func TestMetricsAndStatusTellTheSame(t *testing.T) {
 	if err := s.Metrics(reg); err == nil {
 		t.Error("registering twice gave no error")
 	}
+}
+
+// gathered gives the metrics by name and label values: of a histogram, how many were observed.
+func gathered(t *testing.T, reg *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			name := f.GetName()
+			for _, l := range m.Label {
+				name += " " + l.GetValue()
+			}
+			all[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return all
+}
+
+// metric gives one of a server's metrics.
+func metric(t *testing.T, s *Server, name string) float64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	if err := s.Metrics(reg); err != nil {
+		t.Fatal(err)
+	}
+	v, there := gathered(t, reg)[name]
+	if !there {
+		t.Errorf("there is no metric %s", name)
+	}
+	return v
 }
 
 // Older versions take the unread rest of a streamed body for the next request, and minimum version

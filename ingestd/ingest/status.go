@@ -17,18 +17,19 @@ func (s *Server) health(c *fiber.Ctx) error {
 }
 
 type serverStatus struct {
-	Success       bool         `json:"success"`
-	Service       string       `json:"service"`
-	Version       string       `json:"version"`
-	Status        string       `json:"status"` // ok, degraded (etcd does not answer) or stopping
-	StartedAt     time.Time    `json:"started_at"`
-	UptimeSeconds int64        `json:"uptime_seconds"`
-	Etcd          etcdStatus   `json:"etcd"`
-	Uploads       uploadCount  `json:"uploads"`
-	Records       recordCount  `json:"records"`
-	Events        eventCount   `json:"events"`
-	Bytes         int64        `json:"bytes"`
-	Limits        serverLimits `json:"limits"`
+	Success       bool            `json:"success"`
+	Service       string          `json:"service"`
+	Version       string          `json:"version"`
+	Status        string          `json:"status"` // ok, degraded (etcd does not answer) or stopping
+	StartedAt     time.Time       `json:"started_at"`
+	UptimeSeconds int64           `json:"uptime_seconds"`
+	Etcd          etcdStatus      `json:"etcd"`
+	Admission     admissionStatus `json:"admission"`
+	Uploads       uploadCount     `json:"uploads"`
+	Records       recordCount     `json:"records"`
+	Events        eventCount      `json:"events"`
+	Bytes         int64           `json:"bytes"`
+	Limits        serverLimits    `json:"limits"`
 }
 
 type etcdStatus struct {
@@ -69,12 +70,13 @@ func (s *Server) status(c *fiber.Ctx) error {
 	return c.JSON(serverStatus{
 		Success: true, Service: "ingestd", Version: version(), Status: condition,
 		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
-		Etcd:    etcd,
-		Uploads: uploadCount{t.inFlight.Load(), t.uploads.Load()},
-		Records: recordCount{t.accepted.Load(), t.duplicate.Load(), t.rejected.Load(), t.absent.Load()},
-		Events:  eventCount{t.eventsAppended.Load(), t.eventsExisting.Load()},
-		Bytes:   t.bytes.Load(),
-		Limits:  serverLimits{s.cfg.MaxUploadSize, s.cfg.MaxMemory, s.cfg.Uploads, s.cfg.Workers},
+		Etcd:      etcd,
+		Admission: s.admission.status(),
+		Uploads:   uploadCount{t.inFlight.Load(), t.uploads.Load()},
+		Records:   recordCount{t.accepted.Load(), t.duplicate.Load(), t.rejected.Load(), t.absent.Load()},
+		Events:    eventCount{t.eventsAppended.Load(), t.eventsExisting.Load()},
+		Bytes:     t.bytes.Load(),
+		Limits:    serverLimits{s.cfg.MaxUploadSize, s.cfg.MaxMemory, s.cfg.Uploads, s.cfg.Workers},
 	})
 }
 

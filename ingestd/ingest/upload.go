@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -10,10 +11,14 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// waiter is what ingest needs of the projections. WaitVisible returns nil once everything up to the given
-// positions, by partition, is visible in the active generation.
-type waiter interface {
+// projector is what ingest needs of the projections.
+type projector interface {
+	// WaitVisible returns nil once everything up to the given positions, by partition, is visible in the
+	// active generation.
 	WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error
+	// WatchFolded gives how far partitions are folded in the active generation, then what changes of that,
+	// until ctx ends or it cannot be known.
+	WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error]
 }
 
 // upload answers POST /api/v1/csv/upload.
@@ -40,10 +45,16 @@ func (s *Server) upload(c *fiber.Ctx) error {
 // receive takes an upload in, one of a bounded number, and is done with its body when it returns. awaited
 // is how far the file reached in the log, if the sender wants to wait for that; nil otherwise.
 func (s *Server) receive(c *fiber.Ctx, rec *receipt) (awaited map[events.Partition]events.Revision, err error) {
+	if err := s.admission.admit(); err != nil {
+		return nil, err
+	}
 	if err := s.gate.enter(); err != nil {
 		return nil, err
 	}
 	defer s.gate.leave()
+	if err := s.admission.admit(); err != nil { // it may have waited for its turn
+		return nil, err
+	}
 	s.totals.inFlight.Add(1)
 	defer s.totals.inFlight.Add(-1)
 
@@ -91,7 +102,7 @@ func (s *Server) take(ctx context.Context, f *file, b *body, p parameters, rec *
 	}
 	rec.Dialect, rec.Headers = t.dialect, t.headers
 
-	out := newAppending(s.log, max(share/2, 1<<20), s.cfg.AppendTimeout, s.totals.appendSeconds.Observe)
+	out := newAppending(s.log, s.admission, max(share/2, 1<<20), s.cfg.AppendTimeout, s.totals.appendSeconds.Observe)
 	seq := newSequencer(s.log.Facts().Cut, rec.FileID, p.zone, out)
 	err = newPipeline(s.cfg.Workers).run(ctx, b, t, seq, out)
 	rec.fill(seq, &out.tally, p.zone)

@@ -1,0 +1,124 @@
+package ingest
+
+import (
+	"math"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// admissionStatus is what GET /api/v1/status tells of admission: the verdict, and beside each mark the
+// reading that is held against it. Absent readings are not known.
+type admissionStatus struct {
+	Verdict           string       `json:"verdict"` // open, slowed or refusing
+	Code              string       `json:"code,omitempty"`
+	Reason            string       `json:"reason,omitempty"`
+	RetryAfterSeconds int64        `json:"retry_after_seconds,omitempty"`
+	StopsUnderWay     bool         `json:"stops_uploads_under_way"`
+	Share             float64      `json:"share"` // of the time, in which events may pass to the log
+	CheckedAt         *time.Time   `json:"checked_at,omitempty"`
+	Trouble           string       `json:"trouble,omitempty"` // why some reading is missing or old
+	Size              sizeMarks    `json:"size"`
+	Lag               secondsMarks `json:"lag"`
+	Latency           secondsMarks `json:"latency"`
+	Rate              rateMarks    `json:"rate"`
+}
+
+type sizeMarks struct {
+	Endpoint     string   `json:"endpoint,omitempty"` // of the fullest member
+	Bytes        int64    `json:"bytes"`
+	InUse        int64    `json:"in_use_bytes"`
+	Quota        int64    `json:"quota_bytes"`
+	NoSpace      bool     `json:"no_space"`
+	Unheard      int      `json:"unheard_endpoints"`
+	Percent      *float64 `json:"percent,omitempty"` // in use
+	SoftPercent  int      `json:"soft_percent"`
+	HardPercent  int      `json:"hard_percent"`
+	FilePercent  *float64 `json:"file_percent,omitempty"`
+	FileHardMark int      `json:"file_hard_percent"`
+}
+
+type secondsMarks struct {
+	Seconds     *float64 `json:"seconds,omitempty"`
+	SoftSeconds float64  `json:"soft_seconds"`
+	HardSeconds float64  `json:"hard_seconds"`
+}
+
+type rateMarks struct {
+	PerSecond     float64 `json:"records_per_second"`
+	SoftPerSecond int     `json:"soft_records_per_second,omitempty"`
+	HardPerSecond int     `json:"hard_records_per_second,omitempty"`
+}
+
+func (a *admission) status() admissionStatus {
+	now, m := a.now.Load(), a.marks
+	c, took := now.capacity, rounded(now.appendTime.Seconds())
+	out := admissionStatus{
+		Verdict: "open", Code: now.cause, Share: rounded(now.share), StopsUnderWay: now.stops,
+		Size: sizeMarks{
+			Endpoint: c.Endpoint, Bytes: c.Bytes, InUse: c.InUse, Quota: c.Quota, NoSpace: c.NoSpace, Unheard: c.Unheard,
+			SoftPercent: m.SoftSize, HardPercent: m.HardSize, FileHardMark: m.HardFile,
+		},
+		Lag:     secondsMarks{SoftSeconds: m.SoftLag.Seconds(), HardSeconds: m.HardLag.Seconds()},
+		Latency: secondsMarks{Seconds: &took, SoftSeconds: m.SoftLatency.Seconds(), HardSeconds: m.HardLatency.Seconds()},
+		Rate:    rateMarks{math.Round(now.rate), m.SoftRate, m.HardRate},
+	}
+	if now.sizeKnown {
+		size, file := rounded(100*now.size()), rounded(100*now.file())
+		out.Size.Percent, out.Size.FilePercent = &size, &file
+	}
+	if now.lagKnown {
+		lag := rounded(now.lag.Seconds())
+		out.Lag.Seconds = &lag
+	}
+	if !now.at.IsZero() {
+		at := now.at.UTC()
+		out.CheckedAt = &at
+	}
+	if now.trouble != nil {
+		out.Trouble = now.trouble.Error()
+	}
+	switch {
+	case now.refusal != nil:
+		out.Verdict, out.Reason = "refusing", now.refusal.text
+		out.RetryAfterSeconds = int64(now.refusal.retryAfter.Seconds())
+	case now.cause != "":
+		out.Verdict = "slowed"
+	}
+	return out
+}
+
+// rounded leaves of a number what a person reads.
+func rounded(v float64) float64 { return math.Round(1000*v) / 1000 }
+
+// collectors are the gauges of admission.
+func (a *admission) collectors() []prometheus.Collector {
+	var all []prometheus.Collector
+	for _, g := range []struct {
+		name, help string
+		value      func(*standing) float64
+	}{
+		{"size_ratio", "Share of etcd's quota that is in use on its fullest member.", func(s *standing) float64 { return s.size() }},
+		{"file_ratio", "Share of etcd's quota that the database file of its fullest member takes.", func(s *standing) float64 { return s.file() }},
+		{"no_space", "Whether etcd has raised the NOSPACE alarm: 1 or 0.", func(s *standing) float64 { return flagged(s.capacity.NoSpace) }},
+		{"lag_seconds", "Age of the oldest append of this process that is not folded.", func(s *standing) float64 { return s.lag.Seconds() }},
+		{"append_seconds", "Time of an append, averaged over seconds.", func(s *standing) float64 { return s.appendTime.Seconds() }},
+		{"rate_records", "Records appended per second, averaged over seconds.", func(s *standing) float64 { return s.rate }},
+		{"share_ratio", "Share of the time in which events may pass to the log; 1 when uploads are not slowed down.",
+			func(s *standing) float64 { return s.share }},
+		{"refusing", "Whether new uploads are refused: 1 or 0.", func(s *standing) float64 { return flagged(s.refusal != nil) }},
+		{"blind", "Whether some of what admission judges by is not known, or old: 1 or 0.",
+			func(s *standing) float64 { return flagged(s.trouble != nil) }},
+	} {
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ingest_admission_" + g.name, Help: g.help},
+			func() float64 { return g.value(a.now.Load()) }))
+	}
+	return all
+}
+
+func flagged(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

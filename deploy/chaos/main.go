@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -15,6 +17,13 @@ func main() {
 	flag.DurationVar(&set.duration, "duration", time.Minute, "how long faults are injected")
 	flag.Uint64Var(&set.seed, "seed", 1, "what the schedule and the uploads are made of")
 	flag.DurationVar(&set.ttl, "lease-ttl", 5*time.Second, "lease of the collectors; short, so that it is often lost")
+	flag.Func("only", "kinds of targets, comma-separated: etcd, collectd, ingestd, queryd, network; all when not given", func(text string) error {
+		set.only = strings.Split(text, ",")
+		if len(schedule(0, time.Hour, set.ttl, set.only...)) == 0 {
+			return errors.New("names none of them")
+		}
+		return nil
+	})
 	report := flag.String("report", "", "file for the report, beside standard output")
 	keep := flag.Bool("keep", false, "keep the directory with data and logs, which a broken promise keeps in any case")
 	flag.Parse()
@@ -54,7 +63,7 @@ func breakThings(ctx context.Context, set settings, path string, keep bool) (ok 
 		}
 	}
 	if !ok {
-		fmt.Fprintf(os.Stderr, "a promise is broken; the same schedule again: go run ./deploy/chaos -seed %d -duration %s -lease-ttl %s\n", set.seed, set.duration, set.ttl)
+		fmt.Fprintf(os.Stderr, "a promise is broken; the same schedule again: go run ./deploy/chaos %s\n", set)
 	}
 	if keep || !ok {
 		fmt.Fprintf(os.Stderr, "data and logs: %s\n", dir)

@@ -79,7 +79,6 @@ func (p *proxy) serve(from net.Conn) {
 	var requests, answers io.Writer = io.Discard, io.Discard
 	if p.tap != nil {
 		seen := p.tap.connection()
-		defer seen.close()
 		requests, answers = seen.requests, seen.answers
 	}
 	var wg sync.WaitGroup
@@ -107,7 +106,8 @@ func (p *proxy) leave(l *link) {
 	delete(p.conns, l)
 }
 
-// copy moves bytes as the weather lets it; what it delivers it shows to seen.
+// copy moves bytes as the weather lets it; seen is shown each piece
+// before it is delivered.
 func (p *proxy) copy(ctx context.Context, to io.Writer, from io.Reader, seen io.Writer) {
 	buf := make([]byte, 32<<10)
 	for {
@@ -116,10 +116,10 @@ func (p *proxy) copy(ctx context.Context, to io.Writer, from io.Reader, seen io.
 			if p.pass(ctx) != nil {
 				return
 			}
+			_, _ = seen.Write(buf[:n]) // a tap never fails
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
 			}
-			_, _ = seen.Write(buf[:n]) // a tap never fails
 		}
 		if err != nil {
 			return

@@ -18,6 +18,7 @@ func (out *outcome) ok() bool {
 func (out *outcome) report() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Chaos, seed %d, %s\n\n", out.seed, out.duration)
+	fmt.Fprintf(&b, "`go run ./deploy/chaos %s`\n\n", out.settings)
 	fmt.Fprintf(&b, "%d members of etcd, %d ingestd, %d collectd, %d queryd; %d partitions, lease TTL %s, %d processors.\n\n",
 		members, ingesters, collectors, queriers, partitions, out.ttl, runtime.NumCPU())
 	out.promises(&b)

@@ -18,6 +18,16 @@ type settings struct {
 	duration time.Duration
 	seed     uint64
 	ttl      time.Duration
+	only     []string // tracks of faults; none means all
+}
+
+// String is the flags that make the same schedule again.
+func (s settings) String() string {
+	flags := fmt.Sprintf("-seed %d -duration %s -lease-ttl %s", s.seed, s.duration, s.ttl)
+	if len(s.only) > 0 {
+		flags += " -only " + strings.Join(s.only, ",")
+	}
+	return flags
 }
 
 // outcome is everything that a run saw, and what was made of it.
@@ -41,7 +51,7 @@ const patience = 60 * time.Second
 
 // run carries out a whole run in dir. An error means that the run itself failed; what the cluster did is in the outcome.
 func run(ctx context.Context, dir string, set settings, say func(string, ...any)) (*outcome, error) {
-	out := &outcome{settings: set, ledger: newLedger(), plan: schedule(set.seed, set.duration, set.ttl)}
+	out := &outcome{settings: set, ledger: newLedger(), plan: schedule(set.seed, set.duration, set.ttl, set.only...)}
 	out.settled.visible = map[string]time.Duration{}
 	say("building")
 	if err := buildAll(ctx, dir); err != nil {

@@ -78,10 +78,13 @@ func tracks(ttl time.Duration) []track {
 const warmUp = 3 * time.Second
 
 // schedule makes the faults of a run; every one is healed when the time is over. Each track goes through its kinds in random
-// order, over and over, so that none is left out by chance.
-func schedule(seed uint64, duration, ttl time.Duration) []fault {
+// order, over and over, so that none is left out by chance. only names the tracks to have; without any there are all.
+func schedule(seed uint64, duration, ttl time.Duration, only ...string) []fault {
 	var all []fault
 	for i, t := range tracks(ttl) {
+		if len(only) > 0 && !slices.Contains(only, t.name) {
+			continue
+		}
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
 		var bag []kind
 		for at := warmUp + between(rng, [2]time.Duration{0, t.rest[1]}); ; {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"io"
 	"slices"
 	"sync"
@@ -47,32 +46,13 @@ func (t *tap) all() []save {
 	return out
 }
 
-// seen is one connection: write to it what passes in each direction.
-type seen struct {
-	requests, answers *io.PipeWriter
-}
+// seen is one connection: write to it what passes in each direction, before it is passed on.
+type seen struct{ requests, answers io.Writer }
 
-func (s *seen) close() { _, _ = s.requests.Close(), s.answers.Close() } // closing a pipe does not fail
-
-func (t *tap) connection() *seen {
-	fromClient, requests := io.Pipe()
-	fromServer, answers := io.Pipe()
+func (t *tap) connection() seen {
 	c := &conversation{tap: t, open: map[uint32]*save{}}
-	go func() {
-		defer drain(fromClient)
-		if _, err := io.CopyN(io.Discard, fromClient, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))); err == nil {
-			frames(fromClient, c.request)
-		}
-	}()
-	go func() {
-		defer drain(fromServer)
-		frames(fromServer, c.answer)
-	}()
-	return &seen{requests, answers}
+	return seen{&frames{skip: len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), give: c.request}, &frames{give: c.answer}}
 }
-
-// drain reads on so that the writer never waits for a reader that has given up.
-func drain(r io.Reader) { _, _ = io.Copy(io.Discard, r) }
 
 // conversation pairs requests and answers of one connection by their HTTP/2 stream.
 type conversation struct {
@@ -141,48 +121,4 @@ func saveOf(txn *pb.TxnRequest) *save {
 
 func decode(message []byte, into any) bool {
 	return encoding.GetCodecV2("proto").Unmarshal(mem.BufferSlice{mem.SliceBuffer(message)}, into) == nil
-}
-
-// frames reads HTTP/2 frames and gives the first gRPC message of each stream, which for a call that is not streamed is
-// all of it. Other frames are skipped: no header is needed to know the messages that count.
-func frames(r io.Reader, give func(stream uint32, message []byte)) {
-	const data, padded, ended = 0, 8, 1
-	bodies := map[uint32][]byte{}
-	given := map[uint32]bool{}
-	for head := make([]byte, 9); ; {
-		if _, err := io.ReadFull(r, head); err != nil {
-			return
-		}
-		length := int(head[0])<<16 | int(head[1])<<8 | int(head[2])
-		stream := binary.BigEndian.Uint32(head[5:]) & 0x7fffffff
-		payload := make([]byte, length)
-		if _, err := io.ReadFull(r, payload); err != nil {
-			return
-		}
-		if head[3] == data && !given[stream] {
-			if head[4]&padded != 0 && length > int(payload[0]) {
-				payload = payload[1 : length-int(payload[0])]
-			}
-			body := append(bodies[stream], payload...)
-			bodies[stream] = body
-			if size, ok := messageSize(body); ok {
-				give(stream, body[5:5+size])
-				given[stream] = true
-				delete(bodies, stream)
-			}
-		}
-		if head[4]&ended != 0 && head[3] <= 1 { // of a DATA or HEADERS frame
-			delete(bodies, stream)
-			delete(given, stream)
-		}
-	}
-}
-
-// messageSize tells how long the gRPC message at the start of body is, once all of it is there.
-func messageSize(body []byte) (int, bool) {
-	if len(body) < 5 || body[0] != 0 {
-		return 0, false
-	}
-	size := int(binary.BigEndian.Uint32(body[1:5]))
-	return size, len(body) >= 5+size
 }

@@ -14,7 +14,7 @@ import (
 // they may be behind those given before. It survives what WatchOffsets survives, and ends as that does.
 func (s *Store) WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error] {
 	return func(yield func(map[events.Partition]events.Revision, error) bool) {
-		for g, err := range s.WatchActive(ctx) {
+		for g, err := range s.turns(ctx) {
 			if err != nil {
 				yield(nil, err)
 				return

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventstest"
@@ -145,5 +148,68 @@ func TestWaitVisible(t *testing.T) {
 	}
 	if err := wait(10 * time.Second); err != nil {
 		t.Errorf("all is there: got %v", err)
+	}
+}
+
+// busyWatcher does something before each watch of a key begins.
+type busyWatcher struct {
+	watcher
+	key    string
+	begins func(n int64)
+	n      atomic.Int64
+}
+
+func (w *busyWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
+	if key == w.key {
+		w.begins(w.n.Add(1))
+	}
+	return w.watcher.Watch(ctx, key, opts...)
+}
+
+// Who waits while the active generation goes to another one and back is answered by the one that came back,
+// although etcd tells of both switches at once.
+func TestWaitSurvivesAGenerationThatComesBack(t *testing.T) {
+	waits := map[string]func(ctx context.Context, f *fixture) error{
+		"WaitVisible": func(ctx context.Context, f *fixture) error {
+			return f.WaitVisible(ctx, map[events.Partition]events.Revision{1: f.at(10)})
+		},
+		"WatchFolded": func(ctx context.Context, f *fixture) error {
+			for at, err := range f.WatchFolded(ctx) {
+				if err != nil || at[1] == f.at(10) {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	for name, wait := range waits {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			activate := func(g projections.Generation) {
+				if _, err := f.client.Put(t.Context(), f.keys.active(), string(g)); err != nil {
+					t.Error(err)
+				}
+			}
+			activate(generation)
+			waiting, back := make(chan struct{}), make(chan struct{})
+			f.watcher = &busyWatcher{watcher: f.client, key: f.keys.active(), begins: func(n int64) {
+				switch n {
+				case 1:
+					close(waiting)
+				case 2: // the one that ended the first wait goes again before anybody looks
+					activate(generation)
+					close(back)
+				}
+			}}
+			done := make(chan error, 1)
+			go func() { done <- wait(within(t, 5*time.Second), f) }()
+			<-waiting
+			activate("another")
+			<-back
+			f.save(1, Commit{Offsets: &projections.Offsets{Live: f.at(10), Series: f.at(10)}})
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 
 	"telemetry-pipeline/events"
@@ -15,7 +16,7 @@ var errSwitched = errors.New("another generation is active")
 // WaitVisible is WaitEach in the active generation: when another one becomes active meanwhile, in that. As
 // long as there is none, it waits for one.
 func (s *Store) WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error {
-	for g, err := range s.WatchActive(ctx) {
+	for g, err := range s.turns(ctx) {
 		if err != nil {
 			return err
 		}
@@ -32,15 +33,33 @@ func (s *Store) waitWhileActive(ctx context.Context, g projections.Generation, u
 	return s.WaitEach(ctx, g, upto)
 }
 
-// whileActive gives a context that ends with errSwitched when g is not the active generation any more. end
-// ends it too, and has to be called.
+// turns gives the generation that is active now, again each time that its reader comes back for more; as long
+// as there is none, it waits for one. Unlike WatchActive it cannot leave out that a generation came back: a
+// reader that was busy, and stopped because another became active, gets the same one again.
+func (s *Store) turns(ctx context.Context) iter.Seq2[projections.Generation, error] {
+	return func(yield func(projections.Generation, error) bool) {
+		for goOn := true; goOn; {
+			for g, err := range s.WatchActive(ctx) {
+				goOn = yield(g, err) && err == nil
+				break
+			}
+		}
+	}
+}
+
+// whileActive gives a context that ends with errSwitched when g is not the active generation any more, or with
+// the error that keeps it from knowing. end ends it too, and has to be called.
 func (s *Store) whileActive(ctx context.Context, g projections.Generation) (active context.Context, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for active, err := range s.WatchActive(ctx) {
-			if err != nil || active != g {
-				cancel(errSwitched) // after an error the caller finds out, as it watches too
+			if err != nil {
+				cancel(err)
+				return
+			}
+			if active != g {
+				cancel(errSwitched)
 				return
 			}
 		}

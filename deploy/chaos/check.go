@@ -100,7 +100,7 @@ func (out *outcome) checkSettled(head events.Revision) verdict {
 
 // checkAnswers gathers what was wrong with answers.
 func (out *outcome) checkAnswers() verdict {
-	v := verdict{promise: "answers keep to the contract: receipts count every record, refusals say when to come back, readings only get newer",
+	v := verdict{promise: "answers keep to the contract: receipts count every record, refusals say when to come back, an answer with ?wait= has what was acknowledged, readings only get newer",
 		how: "each answer to an upload; each poll of /api/v1/gpus by queryd and over its restarts, against what was sent"}
 	for _, n := range out.ledger.answers {
 		v.checked += n

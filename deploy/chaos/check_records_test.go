@@ -115,3 +115,16 @@ func TestAnUploadThatIsCutOffSendsOnlyWholeRows(t *testing.T) {
 		t.Errorf("%d records were noted as sent, want the 2 whose rows were whole", len(l.sent))
 	}
 }
+
+func TestAnAnswerThatLacksWhatWasAcknowledgedIsNoticed(t *testing.T) {
+	want := map[reading]string{power: "66.781", temp: absentBlank}
+	if lacks := missing(want, []entry{page("66.781", "blank")}); len(lacks) != 0 {
+		t.Errorf("it lacks %v, want nothing", lacks)
+	}
+	if lacks := missing(want, []entry{page("66.78", "blank")}); len(lacks) != 1 || lacks[0] != power {
+		t.Errorf("it lacks %v, want the reading that differs", lacks)
+	}
+	if lacks := missing(want, nil); len(lacks) != 2 {
+		t.Errorf("it lacks %v, want both", lacks)
+	}
+}

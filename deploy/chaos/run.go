@@ -129,7 +129,7 @@ func (out *outcome) disturb(ctx context.Context, c *cluster, o *observer, say fu
 	defer give()
 	var uploads sync.WaitGroup
 	uploads.Go(func() {
-		newUploader(c.bases("ingestd"), out.ledger).run(sending, finishing, newWorkload(out.seed))
+		newUploader(c.bases("ingestd"), c.bases("queryd"), out.ledger).run(sending, finishing, newWorkload(out.seed))
 	})
 	in := newInjector(c, o, say)
 	in.run(ctx, out.plan)

@@ -18,9 +18,10 @@ import (
 
 // uploader sends files to any ingestd, again and again until one acknowledges.
 type uploader struct {
-	bases  []string
-	ledger *ledger
-	client *http.Client
+	bases   []string
+	ledger  *ledger
+	client  *http.Client
+	confirm *confirmer
 }
 
 const (
@@ -29,8 +30,8 @@ const (
 	uploadsAtOnce = 12
 )
 
-func newUploader(bases []string, l *ledger) *uploader {
-	return &uploader{bases: bases, ledger: l, client: &http.Client{Timeout: uploadTimeout, Transport: &http.Transport{DisableKeepAlives: true}}}
+func newUploader(bases, queries []string, l *ledger) *uploader {
+	return &uploader{bases: bases, ledger: l, confirm: newConfirmer(queries, l), client: &http.Client{Timeout: uploadTimeout, Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
 // run sends new files until ctx ends; what is under way goes on until it is acknowledged or patience ends.
@@ -46,26 +47,33 @@ func (u *uploader) run(ctx, patience context.Context, w *workload) {
 		}
 		next := w.next()
 		wg.Go(func() {
-			u.send(patience, next)
+			revision := u.send(patience, next)
 			<-slots
+			if revision != "" {
+				u.confirm.confirm(patience, &next, revision)
+			}
 		})
 	}
 }
 
-// send sends a file until it is acknowledged.
-func (u *uploader) send(ctx context.Context, f upload) {
+// send sends a file until it is acknowledged, and gives the revision of that.
+func (u *uploader) send(ctx context.Context, f upload) (revision string) {
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		base := u.bases[rand.IntN(len(u.bases))]
 		cut := attempt == 0 && f.cutAt > 0
-		done, again := u.attempt(ctx, base, &f, cut)
-		if done || cut && f.once {
-			return
+		revision, again := u.attempt(ctx, base, &f, cut)
+		switch {
+		case revision != "":
+			return revision
+		case cut && f.once:
+			return ""
 		}
 		if sleep(ctx, again) != nil {
 			break
 		}
 	}
 	u.ledger.answered("given up at the end of the run")
+	return ""
 }
 
 // receipt is what an answer says.
@@ -77,52 +85,52 @@ type receipt struct {
 	Revision    string
 }
 
-// attempt sends a file once. It tells whether it was acknowledged, and else when to try again.
-func (u *uploader) attempt(ctx context.Context, base string, f *upload, cut bool) (done bool, again time.Duration) {
+// attempt sends a file once. It gives the revision at which it was acknowledged, and else says when to try again.
+func (u *uploader) attempt(ctx context.Context, base string, f *upload, cut bool) (revision string, again time.Duration) {
 	again = 50*time.Millisecond + rand.N(300*time.Millisecond)
 	req, bytes, err := request(ctx, base, f, cut)
 	if err != nil {
 		u.ledger.complain("making a request: %v", err)
-		return true, 0
+		return "", again
 	}
 	u.ledger.sending(f, bytes)
 	resp, err := u.client.Do(req)
 	if err != nil {
 		u.ledger.answered(nature(err, cut))
-		return false, again
+		return "", again
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		u.ledger.answered("answer broken off")
-		return false, again
+		return "", again
 	}
 	return u.judge(f, cut, resp, text, again)
 }
 
 // judge holds an answer against what ingestd promises.
-func (u *uploader) judge(f *upload, cut bool, resp *http.Response, text []byte, again time.Duration) (bool, time.Duration) {
+func (u *uploader) judge(f *upload, cut bool, resp *http.Response, text []byte, again time.Duration) (revision string, _ time.Duration) {
 	var r receipt
 	err := json.Unmarshal(text, &r)
 	u.ledger.answered(strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", r.Code)))
 	switch {
 	case err != nil:
 		u.ledger.complain("%s: %d with a body that is no receipt: %.200s", f.name, resp.StatusCode, text)
-	case resp.StatusCode == http.StatusOK && !cut && r.Success && r.RecordCount == f.records() && r.Rejected == 0:
+	case resp.StatusCode == http.StatusOK && !cut && r.Success && r.RecordCount == f.records() && r.Rejected == 0 && r.Revision != "":
 		u.ledger.acknowledged(f, time.Now())
-		return true, 0
+		return r.Revision, 0
 	case resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests:
 		seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 		if err != nil {
 			u.ledger.complain("%s: %d without a Retry-After: %.200s", f.name, resp.StatusCode, text)
 		}
-		return false, max(again, time.Duration(seconds)*time.Second)
+		return "", max(again, time.Duration(seconds)*time.Second)
 	case resp.StatusCode == http.StatusRequestTimeout: // the server was frozen while we sent
 	case resp.StatusCode == http.StatusBadRequest && cut: // it saw the end of what we sent
 	default:
 		u.ledger.complain("%s, cut off: %t, of %d records: %d %.300s", f.name, cut, f.records(), resp.StatusCode, text)
 	}
-	return false, again
+	return "", again
 }
 
 // request makes a request; a cut one breaks its connection within the file. bytes says how much of the file it sends.

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// confirmer asks for what was just acknowledged, with ?wait= at the revision of the receipt. An answer may be late or an error; one that
+// comes must hold every record.
+type confirmer struct {
+	bases  []string // of queryd
+	ledger *ledger
+	client *http.Client
+}
+
+func newConfirmer(bases []string, l *ledger) *confirmer {
+	return &confirmer{bases: bases, ledger: l, client: &http.Client{Timeout: 15 * time.Second}}
+}
+
+// confirm asks any queryd for one GPU of an upload at one time.
+func (c *confirmer) confirm(ctx context.Context, u *upload, revision string) {
+	base := c.bases[rand.IntN(len(c.bases))]
+	first := u.rows[0].readings[0]
+	want := map[reading]string{}
+	for _, row := range u.rows {
+		for i, r := range row.readings {
+			if r.gpu == first.gpu && r.at == first.at {
+				want[r] = row.values[i]
+			}
+		}
+	}
+	at := time.Unix(0, first.at).UTC().Format(time.RFC3339Nano)
+	query := url.Values{"gpu_id": {first.gpu}, "start_time": {at}, "end_time": {at}, "wait": {revision}}
+	var told []entry
+	if _, err := getData(ctx, c.client, base+"/api/v1/telemetry?"+query.Encode(), &told); err != nil {
+		c.ledger.answered("read with ?wait=: " + err.Error())
+		return
+	}
+	c.ledger.answered("read with ?wait=: 200")
+	for _, missing := range missing(want, told) {
+		c.ledger.complain("%s was acknowledged at %s; %s answered ?wait= for that without %s", u.name, revision, base, missing)
+	}
+}
+
+// missing gives what entries lack, or have with another value.
+func missing(want map[reading]string, told []entry) []reading {
+	got := map[reading]string{}
+	for _, e := range told {
+		for r, value := range e.readings() {
+			got[r] = value
+		}
+	}
+	var all []reading
+	for r, value := range want {
+		if got[r] != value {
+			all = append(all, r)
+		}
+	}
+	return all
+}

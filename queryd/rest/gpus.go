@@ -10,6 +10,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 )
 
@@ -75,7 +76,7 @@ func (a *API) gpu(c *fiber.Ctx) error {
 
 // answerGPUs filters by status, cuts to the limit and answers.
 func (a *API) answerGPUs(c *fiber.Ctx, p params, s *live.State, gpus []*projections.GPU) error {
-	limit, err := p.limit(maxList, maxList)
+	limit, err := p.limit(history.MaxLimit, whole)
 	if err != nil {
 		return err
 	}

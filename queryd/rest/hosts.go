@@ -3,6 +3,7 @@ package rest
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 
@@ -10,12 +11,13 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 )
 
 const (
-	maxList  = 1_000_000 // most that a list's limit takes; lists are whole without one
-	hostSize = 640       // about how many bytes the JSON of a host takes
+	whole    = math.MaxInt // what a list's limit is without one
+	hostSize = 640         // about how many bytes the JSON of a host takes
 )
 
 // hosts answers GET /api/v1/hosts.
@@ -24,7 +26,7 @@ func (a *API) hosts(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	limit, err := p.limit(maxList, maxList)
+	limit, err := p.limit(history.MaxLimit, whole)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 )
 
@@ -16,7 +17,7 @@ func (a *API) latest(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	limit, err := p.limit(maxList, maxList)
+	limit, err := p.limit(history.MaxLimit, whole)
 	if err != nil {
 		return err
 	}

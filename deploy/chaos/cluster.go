@@ -1,15 +1,9 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -47,19 +41,6 @@ type cluster struct {
 	daemons []*daemon
 	client  *clientv3.Client // past the proxies
 	dir     string
-}
-
-// buildAll builds the programs into dir.
-func buildAll(ctx context.Context, dir string) error {
-	for name, pkg := range map[string]string{
-		"ingestd": "telemetry-pipeline/ingestd", "collectd": "telemetry-pipeline/collectd", "queryd": "telemetry-pipeline/queryd",
-		"etcd": "go.etcd.io/etcd/server/v3",
-	} {
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), pkg).CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w\n%s", pkg, err, out)
-		}
-	}
-	return nil
 }
 
 // openCluster lays everything out in dir and starts nothing but proxies.
@@ -168,98 +149,4 @@ func (c *cluster) bases(kind string) []string {
 		all = append(all, d.base)
 	}
 	return all
-}
-
-// start starts etcd, then the daemons, and waits until all are ready.
-func (c *cluster) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
-	defer cancel()
-	for _, p := range c.etcd {
-		if err := p.start(); err != nil {
-			return err
-		}
-	}
-	for _, address := range c.clients {
-		if err := awaitOK(ctx, "http://"+address+"/health"); err != nil {
-			return err
-		}
-	}
-	for _, d := range c.daemons {
-		if err := d.start(); err != nil {
-			return err
-		}
-	}
-	return c.ready(ctx)
-}
-
-// ready waits until every daemon says that it is.
-func (c *cluster) ready(ctx context.Context) error {
-	for _, d := range c.daemons {
-		if err := awaitOK(ctx, d.admin+"/ready"); err != nil {
-			return fmt.Errorf("%s is not ready: %w", d.name, err)
-		}
-	}
-	return nil
-}
-
-// stop ends everything in order and tells what did not end well.
-func (c *cluster) stop() error {
-	var all error
-	for _, d := range c.daemons {
-		all = errors.Join(all, d.stop())
-	}
-	return errors.Join(all, c.close())
-}
-
-// close ends what is left.
-func (c *cluster) close() error {
-	all := c.client.Close()
-	for _, d := range c.daemons {
-		d.kill()
-		for _, p := range d.proxies {
-			p.close()
-		}
-	}
-	for _, p := range c.etcd {
-		p.kill()
-	}
-	return all
-}
-
-// freePorts finds addresses that are free now, below the ports that systems give to outgoing connections: one of those
-// could take the address of a daemon while it is down.
-func freePorts(n int) ([]string, error) {
-	const from, to = 12000, 32000
-	all := make([]string, 0, n)
-	for tries := 0; len(all) < n; tries++ {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", from+rand.IntN(to-from)))
-		if err == nil {
-			defer ln.Close()
-			all = append(all, ln.Addr().String())
-		} else if tries > 100*n {
-			return nil, fmt.Errorf("finding %d free ports between %d and %d: %w", n, from, to, err)
-		}
-	}
-	return all, nil
-}
-
-// awaitOK asks until the answer is 200.
-func awaitOK(ctx context.Context, address string) error {
-	client := &http.Client{Timeout: 2 * time.Second}
-	last := "no answer"
-	for {
-		if resp, err := client.Get(address); err != nil {
-			last = err.Error()
-		} else {
-			text, _ := io.ReadAll(resp.Body) // only told
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
-			last = fmt.Sprintf("%d %.300s", resp.StatusCode, text)
-		}
-		if sleep(ctx, 50*time.Millisecond) != nil {
-			return fmt.Errorf("%s: not in time; last: %s", address, last)
-		}
-	}
 }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// exercise runs the workload and the faults, lets everything heal, and looks.
+func (out *outcome) exercise(ctx context.Context, c *cluster, say func(string, ...any)) error {
+	o, err := newObserver(c.client)
+	if err != nil {
+		return err
+	}
+	var watching sync.WaitGroup
+	watch, unwatch := context.WithCancel(ctx)
+	defer watching.Wait()
+	defer unwatch()
+	watching.Go(func() { o.run(watch) })
+	out.subscribers, out.readers = newSubscribers(c.bases("queryd")), newReaders(c)
+	for _, s := range out.subscribers {
+		watching.Go(func() { s.run(watch) })
+	}
+	for _, r := range out.readers {
+		watching.Go(func() { r.run(watch) })
+	}
+	if err := out.disturb(ctx, c, o, say); err != nil {
+		return err
+	}
+	head, err := out.settle(ctx, c, o, say)
+	if err != nil {
+		out.settled.err = err
+		say("not at rest: %v", err)
+	}
+	unwatch()
+	watching.Wait()
+	out.seen = o.snapshot()
+	for _, d := range c.of("collectd") {
+		out.saves = append(out.saves, d.tap.all()...)
+	}
+	say("checking")
+	return out.check(ctx, c, head)
+}
+
+// disturb sends uploads while the schedule runs, and then lets those under way come to an end.
+func (out *outcome) disturb(ctx context.Context, c *cluster, o *observer, say func(string, ...any)) error {
+	out.begun = time.Now()
+	sending, stop := context.WithCancel(ctx)
+	defer stop()
+	finishing, give := context.WithCancel(ctx)
+	defer give()
+	var uploads sync.WaitGroup
+	uploads.Go(func() {
+		newUploader(c.bases("ingestd"), c.bases("queryd"), out.ledger).run(sending, finishing, newWorkload(out.seed))
+	})
+	in := newInjector(c, o, say)
+	in.run(ctx, out.plan)
+	if err := sleep(ctx, out.duration-time.Since(out.begun)); ctx.Err() != nil {
+		return err
+	}
+	stop()
+	out.healed, out.faults = time.Now(), in.done
+	for _, f := range in.done {
+		if f.healed.After(out.faulty) {
+			out.faulty = f.healed
+		}
+	}
+	say("everything is healed; waiting for the last uploads")
+	timer := time.AfterFunc(patience, give)
+	defer timer.Stop()
+	uploads.Wait()
+	return ctx.Err()
+}
+
+// settle waits until all is well again and gives the head of the log.
+func (out *outcome) settle(ctx context.Context, c *cluster, o *observer, say func(string, ...any)) (events.Revision, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var head events.Revision
+	var err error
+	if out.settled.owners, err = awaitOwners(ctx, o, out.faulty); err != nil {
+		return head, err
+	}
+	if err := c.ready(ctx); err != nil {
+		return head, err
+	}
+	log, err := c.openLog(ctx)
+	if err != nil {
+		return head, err
+	}
+	defer log.Close()
+	if head, err = log.Head(ctx); err != nil {
+		return head, err
+	}
+	for _, d := range c.of("queryd") {
+		late := func(err error) {
+			s := o.snapshot()
+			say("%s has not everything yet: %v; %s; %s", d.name, err, lagging(&s), c.portrait(d))
+		}
+		if err := awaitVisible(ctx, d.base, head, late); err != nil {
+			return head, err
+		}
+		out.settled.visible[d.name] = time.Since(out.faulty)
+	}
+	if head, err = log.Head(ctx); err != nil { // with the projections of what was just waited for
+		return head, err
+	}
+	say("at rest; head is %d", head.Number)
+	if err := o.await(ctx, head.Number); err != nil {
+		return head, err
+	}
+	return head, awaitSubscribers(ctx, out.subscribers, head.Number)
+}

@@ -37,6 +37,9 @@ func (f *follower) run(ctx context.Context) {
 			return
 		case errors.Is(err, events.ErrCompacted), errors.Is(err, events.ErrOverflow):
 			f.loaded = false
+		case errors.Is(err, events.ErrForeign): // etcd was set back; a view is made of what it has now
+			f.loaded = false
+			f.send(ctx, news{err: err})
 		default:
 			f.send(ctx, news{err: err})
 		}

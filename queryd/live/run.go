@@ -7,22 +7,28 @@ import (
 	"sync"
 	"time"
 
+	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 )
 
-// Run keeps the view current until ctx ends; then every subscription ends with ErrClosed.
+// Run keeps the view current until ctx ends; then every subscription ends with ErrClosed. It ends by itself,
+// with events.ErrForeign, when the log has become another one: positions that were given out mean nothing in
+// it, so a process has to start anew.
 func (h *Hub) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	own, cancel := context.WithCancelCause(ctx)
 	r := &runner{hub: h, served: newView(h.facts, ""), quiet: make(chan quiet), stop: func() {}}
 	defer h.end()
 	defer r.wg.Wait()
-	defer cancel()
+	defer cancel(nil)
 	active := make(chan projections.Generation)
-	r.wg.Go(func() { h.followActive(ctx, active) })
+	r.wg.Go(func() { h.followActive(own, active) })
 	if h.log != nil {
-		r.wg.Go(func() { h.followUnread(ctx, r.quiet) })
+		r.wg.Go(func() { cancel(h.followUnread(own, r.quiet)) })
 	}
-	r.loop(ctx, active)
+	r.loop(own, active)
+	if ctx.Err() == nil {
+		return context.Cause(own)
+	}
 	return nil
 }
 
@@ -84,6 +90,9 @@ func (r *runner) take(n news) {
 	h := r.hub
 	if n.err != nil {
 		h.troubled("watch", n.err)
+		if errors.Is(n.err, events.ErrForeign) {
+			h.ask() // whether the log is still the one that this process knows
+		}
 		return
 	}
 	h.troubled("watch", nil)

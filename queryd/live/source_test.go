@@ -39,7 +39,7 @@ func (r *rig) sameAsView(got mirror, f live.Filter) {
 }
 
 func TestReloadPublishesOnlyTheDifference(t *testing.T) {
-	for _, cause := range []error{events.ErrCompacted, events.ErrOverflow} {
+	for _, cause := range []error{events.ErrCompacted, events.ErrOverflow, events.ErrForeign} {
 		inBubble(t, live.Config{Heartbeat: time.Hour}, func(r *rig) {
 			r.set("h1", "GPU-a", 0, 1)
 			r.set("h2", "GPU-b", 0, 2)
@@ -54,7 +54,7 @@ func TestReloadPublishesOnlyTheDifference(t *testing.T) {
 			r.src.Store(g1, r.fleet.Remove("h1"))
 			r.src.Break(cause)
 			r.src.Fail(nil)
-			if errors.Is(cause, events.ErrOverflow) {
+			if !errors.Is(cause, events.ErrCompacted) {
 				r.src.Break(events.ErrCompacted) // the history is gone either way
 			}
 			time.Sleep(time.Minute)

@@ -194,3 +194,30 @@ func TestConfig(t *testing.T) {
 		t.Errorf("heartbeat %v, %v; want 5s", h.Heartbeat(), err)
 	}
 }
+
+// TestOffsetsOfAnotherLogCoverNothing: after a restore the stored offsets are still those of the log that was
+// there before; their numbers are no positions of this one.
+func TestOffsetsOfAnotherLogCoverNothing(t *testing.T) {
+	facts := events.Facts{Epoch: 2, Cluster: 7, Partitions: 2}
+	offsets := func(epoch events.Epoch, number int64) map[events.Partition]projections.Offsets {
+		at := events.Revision{Epoch: epoch, Cluster: 7, Number: number}
+		o := projections.Offsets{Live: at, Series: at}
+		return map[events.Partition]projections.Offsets{0: o, 1: o}
+	}
+	v := newView(facts, "g1")
+	at := events.Revision{Epoch: 2, Cluster: 7, Number: 1500}
+	v.apply(projections.Batch{At: at, Offsets: offsets(1, 1000)}, time.Now())
+	if got := v.state.Folded(); got.Number != 0 {
+		t.Errorf("offsets of epoch 1 are told as position %d of epoch %d, want 0", got.Number, got.Epoch)
+	}
+	if v.caughtUp(offsets(2, 5)) {
+		t.Error("offsets of epoch 1 count as having reached those of epoch 2")
+	}
+	if next := newView(facts, "g2"); !next.caughtUp(v.offsets) {
+		t.Error("a generation waits to reach offsets of a log that is gone")
+	}
+	v.apply(projections.Batch{At: at, Offsets: offsets(2, 1000)}, time.Now())
+	if got := v.state.Folded().Number; got != 1000 {
+		t.Errorf("folded up to %d, want 1000", got)
+	}
+}

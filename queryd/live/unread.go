@@ -3,6 +3,8 @@ package live
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -31,28 +33,32 @@ const (
 	askShare = 10
 )
 
-// followUnread finds out which partitions are quiet, with every heartbeat and whenever somebody asks.
-func (h *Hub) followUnread(ctx context.Context, out chan<- quiet) {
+// followUnread finds out which partitions are quiet, with every heartbeat and whenever somebody asks, until ctx
+// ends. It fails when the log is not the one that facts tell of any more.
+func (h *Hub) followUnread(ctx context.Context, out chan<- quiet) error {
 	beat := time.NewTicker(h.cfg.Heartbeat)
 	defer beat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-beat.C:
 		case <-h.asked:
 		}
 		start := time.Now()
 		found, err := h.findQuiet(ctx)
 		if ctx.Err() != nil {
-			return
+			return nil
+		}
+		if errors.Is(err, events.ErrForeign) {
+			return fmt.Errorf("the log was replaced or set back under this process, which has to start anew: %w", err)
 		}
 		h.troubled("unread", err)
 		if err == nil && len(found.partitions) > 0 {
 			select {
 			case out <- found:
 			case <-ctx.Done():
-				return
+				return nil
 			}
 		}
 		sleep(ctx, min(max(askPause, askShare*time.Since(start)), h.cfg.Heartbeat))
@@ -113,7 +119,7 @@ func (v *view) folds() []events.Revision {
 	for p := range all {
 		o := v.offsets[events.Partition(p)]
 		all[p] = events.Revision{Epoch: v.facts.Epoch, Cluster: v.facts.Cluster,
-			Number: max(min(o.Live.Number, o.Series.Number), v.quiet[events.Partition(p)])}
+			Number: max(min(v.number(o.Live), v.number(o.Series)), v.quiet[events.Partition(p)])}
 	}
 	return all
 }

@@ -18,6 +18,7 @@ type logOf struct {
 	partition events.Partition
 	event     int64         // its revision
 	away      chan struct{} // until it is closed, the log does not answer; nil: it does
+	err       error         // what Head answers
 }
 
 func (l *logOf) revision(n int64) events.Revision {
@@ -29,7 +30,7 @@ func (l *logOf) Head(context.Context) (events.Revision, error) {
 	if l.away != nil {
 		<-l.away
 	}
-	return l.revision(l.head), nil
+	return l.revision(l.head), l.err
 }
 
 func (l *logOf) Unread(_ context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
@@ -145,6 +146,71 @@ func TestWaitersAreAnsweredSoonAfterEtcdWasAway(t *testing.T) {
 		if took := time.Since(back); took > 10*time.Second {
 			t.Errorf("who waits for what is folded was answered %s after etcd was back, want two heartbeats at most", took)
 		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// TestReplacedLogEndsTheHub: when etcd holds another log than at the start, the view is given up at once with a
+// cause, so that the process starts anew instead of serving a past that nobody writes any more.
+func TestReplacedLogEndsTheHub(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &logOf{head: 40}
+		src := livetest.New(livetest.Facts())
+		hub, err := live.New(live.Config{Heartbeat: time.Hour}, src, log, livetest.Facts(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- hub.Run(t.Context()) }()
+		src.Activate(g1)
+		time.Sleep(time.Minute)
+		src.Break(events.ErrForeign) // etcd was set back, and holds the same log
+		time.Sleep(time.Minute)
+		if err := errors.Join(hub.Ready(), hub.Degraded()); err != nil || src.Loads() != 2 {
+			t.Errorf("after etcd was set back: %v, %d loads; want a view loaded again", err, src.Loads())
+		}
+		log.err = events.ErrForeign
+		src.Break(events.ErrForeign)
+		start := time.Now()
+		if err := <-done; !errors.Is(err, events.ErrForeign) {
+			t.Errorf("Run ended with %v, want ErrForeign", err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("Run ended after %v, want at once", took)
+		}
+	})
+}
+
+// TestFoldedStaysWhenTheGenerationSwitches: what was told to be folded is so in the generation that takes over,
+// also where only the log says that nothing is missing.
+func TestFoldedStaysWhenTheGenerationSwitches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &logOf{head: 40, partition: 2, event: 30}
+		src := livetest.New(livetest.Facts())
+		hub, err := live.New(live.Config{Heartbeat: time.Minute}, src, log, livetest.Facts(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- hub.Run(ctx) }()
+		src.Activate(g1)
+		src.Offset(g1, 2, 30, 30)
+		time.Sleep(time.Hour)
+		if got := hub.State().Folded().Number; got != 40 {
+			t.Fatalf("folded up to %d, want the head, 40", got)
+		}
+		log.away = make(chan struct{})
+		src.Offset(g2, 2, 30, 30)
+		src.Activate(g2)
+		time.Sleep(time.Hour)
+		if s := hub.State(); s.Generation() != g2 || s.Folded().Number != 40 {
+			t.Errorf("%s is folded up to %d, want g2 up to 40", s.Generation(), s.Folded().Number)
+		}
+		close(log.away)
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)

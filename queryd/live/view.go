@@ -138,14 +138,25 @@ func (v *view) merge(id events.GPUID) *projections.GPU {
 func (v *view) caughtUp(with map[events.Partition]projections.Offsets) bool {
 	for p, o := range with {
 		mine := v.offsets[p]
-		if mine.Live.Number < o.Live.Number || mine.Series.Number < o.Series.Number {
+		if v.number(mine.Live) < v.number(o.Live) || v.number(mine.Series) < v.number(o.Series) {
 			return false
 		}
 	}
 	return true
 }
 
-// adopt makes this view the one that follows prev: readers of prev are given only what differs.
+// number is how far a stored offset reaches in this log: one of another log, which the stored models were
+// folded from before that was replaced, says nothing of it.
+func (v *view) number(r events.Revision) int64 {
+	if !r.SameLog(events.Revision{Epoch: v.facts.Epoch, Cluster: v.facts.Cluster}) {
+		return 0
+	}
+	return r.Number
+}
+
+// adopt makes this view the one that follows prev: readers of prev are given only what differs. What prev had
+// folded, this one has, in another generation too: its offsets have reached those of prev (caughtUp), and from
+// there to where prev was quiet the log holds nothing.
 func (v *view) adopt(prev *State, now time.Time) *change {
 	at := v.state.at
 	merged := make(map[events.GPUID]*projections.GPU, len(v.seen))
@@ -163,10 +174,8 @@ func (v *view) adopt(prev *State, now time.Time) *change {
 		hosts[id] = true
 	}
 	next := *prev
-	if prev.generation == v.state.generation {
-		for p, at := range prev.folds {
-			v.quiet[events.Partition(p)] = at.Number
-		}
+	for p, at := range prev.folds {
+		v.quiet[events.Partition(p)] = at.Number
 	}
 	if prev.generation != v.state.generation || !prev.loaded() {
 		next.generation, next.eras = v.state.generation, append(slices.Clip(prev.eras), max(at.Number, prev.at.Number))

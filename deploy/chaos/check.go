@@ -39,6 +39,7 @@ func (out *outcome) check(ctx context.Context, c *cluster, head events.Revision)
 		checkOwned(out.seen.owners, out.seen.writes),
 		checkFencing(out.seen.owners, out.saves),
 		checkOffsets(out.seen.writes),
+		checkNewer(out.seen.back, len(out.seen.newest)),
 		out.checkSettled(head),
 		checkFolded(out.seen.writes, out.seen.log),
 		out.checkAnswers(),

@@ -99,8 +99,8 @@ func checkFencing(changes []ownerChange, saves []save) verdict {
 	return v
 }
 
-// fenced counts the transactions that a guard refused.
-func fenced(saves []save) int {
+// refused counts the transactions that a compare refused.
+func refused(saves []save) int {
 	n := 0
 	for _, s := range saves {
 		if s.answered && !s.accepted {

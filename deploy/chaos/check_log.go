@@ -24,6 +24,15 @@ func checkOffsets(writes []written) verdict {
 	return v
 }
 
+// checkNewer holds that no stored live reading ever became older: back lists those that did, readings how many there are.
+func checkNewer(back []string, readings int) verdict {
+	v := verdict{promise: "stored live readings only get newer", how: "the record times in every write of a live model, in etcd's order", checked: readings}
+	for _, b := range back {
+		v.fail("%s", b)
+	}
+	return v
+}
+
 // checkFolded holds that at the end the offsets cover every event.
 func checkFolded(writes []written, log []appended) verdict {
 	v := verdict{promise: "after the faults heal, lag goes to 0", how: "the last offsets of each partition against its newest event"}

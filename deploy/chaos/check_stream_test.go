@@ -3,6 +3,9 @@ package main
 import (
 	"testing"
 	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
 )
 
 // history of two cells: watts changed at 10, 20 and 30, degrees at 20.
@@ -70,4 +73,15 @@ func TestRevisionsOfTokens(t *testing.T) {
 			t.Errorf("%q: got revision %d, want none", other, got)
 		}
 	}
+}
+
+func TestAStoredReadingThatBecomesOlderIsNoticed(t *testing.T) {
+	live := func(at events.Timestamp) *projections.Live {
+		return &projections.Live{Entities: []projections.LiveEntity{{Entity: events.Entity{GPU: "GPU-1"}, Latest: []projections.Latest{{Metric: "watts", At: at}}}}}
+	}
+	stored := newestStored{}
+	for _, at := range []events.Timestamp{5, 5, 7} {
+		expect(t, checkNewer(stored.add(int64(at), live(at)), len(stored)), "")
+	}
+	expect(t, checkNewer(stored.add(9, live(6)), len(stored)), "watts of GPU-1 went from 1970-01-01T00:00:00.000000007Z to")
 }

@@ -52,6 +52,8 @@ type observed struct {
 	deleted []string // events that were deleted
 	members map[string]bool
 	view    reference
+	newest  newestStored
+	back    []string // live readings that became older
 	rev     int64 // everything up to here was seen
 	broken  error // why the rest was not seen
 }
@@ -67,7 +69,7 @@ type observer struct {
 
 func newObserver(client *clientv3.Client) (*observer, error) {
 	model, err := newModelReader()
-	return &observer{client: client, model: model, seen: observed{members: map[string]bool{}, view: reference{}}}, err
+	return &observer{client: client, model: model, seen: observed{members: map[string]bool{}, view: reference{}, newest: newestStored{}}}, err
 }
 
 // run watches until ctx ends. A watch that breaks is resumed behind what was seen; only a compaction of what was not
@@ -166,6 +168,7 @@ func (o *observer) read(kv *mvccpb.KeyValue, w *written) error {
 			return fmt.Errorf("reading %s: %w", kv.Key, err)
 		}
 		o.seen.view.add(w.rev, &live)
+		o.seen.back = append(o.seen.back, o.seen.newest.add(w.rev, &live)...)
 	}
 	return nil
 }

@@ -26,6 +26,23 @@ type version struct {
 // host, so nothing needs to be merged.
 type reference map[cell][]version
 
+// newestStored is the record time that each cell of the stored live models has.
+type newestStored map[cell]events.Timestamp
+
+// add takes in a live model as it was stored at a revision, and tells what of it is older than what was stored before.
+func (n newestStored) add(rev int64, live *projections.Live) (back []string) {
+	for _, e := range live.Entities {
+		for _, l := range e.Latest {
+			c := cell{string(e.Entity.GPU), l.Metric}
+			if before, there := n[c]; there && l.At < before {
+				back = append(back, fmt.Sprintf("%s of %s went from %s to %s at revision %d", c.metric, c.gpu, before, l.At, rev))
+			}
+			n[c] = l.At
+		}
+	}
+	return back
+}
+
 // add takes in a host's live model as it was stored at a revision.
 func (r reference) add(rev int64, live *projections.Live) {
 	for _, e := range live.Entities {

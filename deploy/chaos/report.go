@@ -78,13 +78,13 @@ func (out *outcome) numbers(b *strings.Builder) {
 	}
 	line("from an event in the log to its offset", "p50 %s, p99 %s, longest %s; %d never", quantile(waits, 0.5).Round(time.Millisecond),
 		quantile(waits, 0.99).Round(time.Millisecond), quantile(waits, 1).Round(time.Millisecond), len(waiting))
-	line("transactions on projections seen on the wire", "%d, of which %d were fenced", len(out.saves), fenced(out.saves))
+	line("transactions on projections seen on the wire", "%d, of which %d were refused (by the guard of the claim, or by the chain of offsets)", len(out.saves), refused(out.saves))
 	woken := zombies(out.faults, &out.seen, out.saves)
-	refused, accepted := 0, 0
+	denied, accepted := 0, 0
 	for _, z := range woken {
-		refused, accepted = refused+z.refused, accepted+z.accepted
+		denied, accepted = denied+z.refused, accepted+z.accepted
 	}
-	line("frozen owners that woke up to newer ones", "%d; of their old claims' transactions %d were refused and %d accepted", len(woken), refused, accepted)
+	line("frozen owners that woke up to newer ones", "%d; of their old claims' transactions %d were refused and %d accepted", len(woken), denied, accepted)
 	line("revisions whose writer's answer was not seen", "%d", unattributed(out.seen.writes, out.saves))
 	line("messages to subscribers", "%d on %d connections, of which %d resumed", steps, dials, resumed)
 	line("longest time without an acknowledged upload", "%s", longestGap(out.ledger.at, out.begun, out.healed).Round(time.Millisecond))

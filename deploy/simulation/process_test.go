@@ -34,6 +34,8 @@ type process struct {
 	mu           sync.Mutex
 	failing      int // calls that fail before they have an effect
 	losing       int // writes whose answers are lost
+	ghosts       int // writes that take effect when nobody expects it any more
+	haunting     time.Duration
 	latency, lag time.Duration
 }
 
@@ -41,6 +43,7 @@ type process struct {
 func (w *world) launch(name, dir string, run func(ctx context.Context, p *process) error) *process {
 	p := &process{name: name, client: w.etcd.Client(name), dir: dir, done: make(chan struct{})}
 	p.client.Hook(p.before, p.after)
+	p.client.SetLate(p.late)
 	p.client.SetLatency(func() time.Duration { return w.jitter(p, false) })
 	p.client.SetLag(func() time.Duration { return w.jitter(p, true) })
 	ctx, stop := context.WithCancel(w.ctx)
@@ -71,8 +74,21 @@ func (p *process) before(c model.Call) error {
 
 // after loses answers, as many as the schedule says.
 func (p *process) after(c model.Call) error {
-	return p.fails(&p.losing, c.Write || c.Name == "grant" || c.Name == "revoke", "answer was lost")
+	return p.fails(&p.losing, changes(c), "answer was lost")
 }
+
+// late delays the effect of writes that are answered with an error, as many as the schedule says.
+func (p *process) late(c model.Call) time.Duration {
+	if p.fails(&p.ghosts, changes(c), "") == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.haunting
+}
+
+// changes tells whether a call changes something in etcd.
+func changes(c model.Call) bool { return c.Write || c.Name == "grant" || c.Name == "revoke" }
 
 func (p *process) fails(left *int, concerned bool, why string) error {
 	p.mu.Lock()

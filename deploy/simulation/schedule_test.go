@@ -35,10 +35,10 @@ var kinds = []struct {
 	kind   string
 	weight int
 }{
-	{"upload", 40}, {"upload again", 4},
+	{"upload", 50}, {"upload again", 4},
 	{"join", 6}, {"leave", 4}, {"kill", 6}, {"kill and restart", 6},
 	{"freeze", 8}, {"refuse", 4}, {"silence", 4}, {"expire leases", 4},
-	{"fail calls", 6}, {"lose answers", 8}, {"slow calls", 4}, {"late news", 5}, {"repeat news", 4}, {"merge news", 2},
+	{"fail calls", 6}, {"lose answers", 8}, {"late effects", 8}, {"slow calls", 4}, {"late news", 5}, {"repeat news", 4}, {"merge news", 2},
 	{"compact", 8}, {"compact under watches", 5}, {"break watches", 4},
 	{"restart etcd", 3}, {"fill etcd", 2},
 	{"restart hub", 2}, {"leave hub", 6}, {"stall reader", 4},
@@ -161,6 +161,8 @@ func (w *world) harm(p *process, s step) {
 		p.set(func() { p.failing += 1 + s.m%6 })
 	case "lose answers":
 		p.set(func() { p.losing += 1 + s.m%4 })
+	case "late effects":
+		p.set(func() { p.ghosts, p.haunting = p.ghosts+1+s.m%4, s.hold })
 	case "slow calls":
 		p.set(func() { p.latency = s.hold / 8 })
 		calm(func() { p.latency = 0 })
@@ -222,7 +224,7 @@ func (w *world) heal() {
 	for _, p := range w.everybody() {
 		p.client.Reconnect() // also thaws
 		p.client.Repeat(0)
-		p.set(func() { p.failing, p.losing, p.latency, p.lag = 0, 0, 0, 0 })
+		p.set(func() { p.failing, p.losing, p.ghosts, p.latency, p.lag = 0, 0, 0, 0, 0 })
 	}
 	if len(w.collectors) == 0 {
 		w.join(false)

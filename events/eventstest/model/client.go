@@ -21,6 +21,7 @@ type Client struct {
 	changed chan struct{} // closed and replaced when something may be different
 	before  func(Call) error
 	after   func(Call) error
+	late    func(Call) time.Duration
 	latency func() time.Duration
 	lag     func() time.Duration
 	merge   bool
@@ -108,6 +109,10 @@ func (c *Client) changing(change func()) {
 func (c *Client) Hook(before, after func(Call) error) {
 	c.changing(func() { c.before, c.after = before, after })
 }
+
+// SetLate says which calls lose their connection while they are on their way and yet take effect, that much later: after
+// whoever made them has asked again or has given up, and even if it is dead by then. No time is no such call.
+func (c *Client) SetLate(of func(Call) time.Duration) { c.changing(func() { c.late = of }) }
 
 // SetLatency says how long a request is on its way, and an answer. nil is no time.
 func (c *Client) SetLatency(of func() time.Duration) { c.changing(func() { c.latency = of }) }
@@ -206,8 +211,18 @@ func call[R any](ctx context.Context, c *Client, what Call, do func() (R, error)
 		return none, err
 	}
 	c.mu.Lock()
-	before, after := c.before, c.after
+	before, after, late := c.before, c.after, c.late
 	c.mu.Unlock()
+	if late != nil {
+		if d := late(what); d > 0 {
+			time.AfterFunc(d, func() {
+				if up, _ := c.etcd.running(); up {
+					do() // nobody is there to hear the answer
+				}
+			})
+			return none, errBroken
+		}
+	}
 	if before != nil {
 		if err := before(what); err != nil {
 			return none, err

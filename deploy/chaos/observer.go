@@ -54,8 +54,8 @@ type observed struct {
 	view    reference
 	newest  newestStored
 	back    []string // live readings that became older
-	rev     int64 // everything up to here was seen
-	broken  error // why the rest was not seen
+	rev     int64    // everything up to here was seen
+	broken  error    // why the rest was not seen
 }
 
 // observer watches every key of the pipeline by a client of its own that no fault touches.

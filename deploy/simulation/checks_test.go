@@ -30,13 +30,13 @@ type writes struct {
 	mu      sync.Mutex
 	tokens  map[string]int64 // by generation and partition: the newest token under which something was written
 	offsets map[string]offset
-	n       int
+	owners  map[string]string // by key: who claimed it
 }
 
 type offset struct{ Live, Series int64 }
 
 func newWrites(w *world) *writes {
-	return &writes{w: w, tokens: map[string]int64{}, offsets: map[string]offset{}}
+	return &writes{w: w, tokens: map[string]int64{}, offsets: map[string]offset{}, owners: map[string]string{}}
 }
 
 func (s *writes) see(c model.Commit) {
@@ -44,11 +44,13 @@ func (s *writes) see(c model.Commit) {
 	defer s.mu.Unlock()
 	for _, ev := range c.Events {
 		key := string(ev.Kv.Key)
+		if strings.HasPrefix(key, s.w.base.Prefix("owners")) {
+			s.own(key, c.Client, ev)
+		}
 		slot, isOffset := s.slot(key)
 		if slot == "" {
 			continue
 		}
-		s.n++
 		token, guarded := s.token(slot, c.Compares)
 		switch {
 		case !guarded:
@@ -62,6 +64,25 @@ func (s *writes) see(c model.Commit) {
 		}
 	}
 }
+
+// own looks at a change of an owner key: only its owner, or the end of its lease, takes it away.
+func (s *writes) own(key, client string, ev *mvccpb.Event) {
+	before, owned := s.owners[key]
+	if ev.Type == mvccpb.Event_PUT {
+		if owned {
+			s.w.broken("P4: %s took %s over from %s, who had it", client, key, before)
+		}
+		s.owners[key] = client
+		return
+	}
+	if client != "" && memberOf(client) != memberOf(before) {
+		s.w.broken("P4: %s took %s away from %s", client, key, before)
+	}
+	delete(s.owners, key)
+}
+
+// memberOf tells which member a process is: one that was started again is the same.
+func memberOf(client string) string { return strings.TrimRight(client, "'") }
 
 // slot tells to which generation and partition a projection or an offset belongs, "g/007"; "" for other keys.
 func (s *writes) slot(key string) (slot string, isOffset bool) {

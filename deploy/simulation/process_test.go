@@ -29,7 +29,7 @@ type process struct {
 
 	hub     atomic.Pointer[live.Hub]
 	log     atomic.Pointer[events.Log]
-	claimed atomic.Pointer[prometheus.Registry]
+	metrics atomic.Pointer[prometheus.Registry] // of a collector that runs
 
 	mu           sync.Mutex
 	failing      int // calls that fail before they have an effect
@@ -142,7 +142,9 @@ func (w *world) launchCollector(name, dir string) *process {
 			return err
 		}
 		defer log.Close()
-		c, err := collect.Open(collect.Config{Sharing: partition.Config{DataDir: dir, LeaseTTL: leaseTTL, JoinDebounce: debounce}}, cfg, log, nil)
+		settings := w.shape.collect
+		settings.Sharing = partition.Config{DataDir: dir, LeaseTTL: leaseTTL, JoinDebounce: debounce}
+		c, err := collect.Open(settings, cfg, log, nil)
 		if err != nil {
 			return err
 		}
@@ -151,8 +153,14 @@ func (w *world) launchCollector(name, dir string) *process {
 		if err := c.Metrics(registry); err != nil {
 			return err
 		}
-		p.claimed.Store(registry)
-		defer p.claimed.Store(nil)
+		p.metrics.Store(registry)
+		defer p.metrics.Store(nil)
+		defer func() {
+			w.count(fenced, read(registry, "snapshot_transactions_total", "fenced"))
+			w.count(stale, read(registry, "snapshot_transactions_total", "stale"))
+			w.count(lost, read(registry, "partition_claims_ended_total", "lost"))
+			w.count(restarted, read(registry, "collect_restarts_total", ""))
+		}()
 		return c.Run(ctx)
 	})
 }
@@ -170,7 +178,7 @@ func (w *world) startHub(name string) *process {
 			return err
 		}
 		defer client.Close()
-		hub, err := live.New(live.Config{Heartbeat: 2 * time.Second, Ring: 64, QueueBytes: 16 << 10}, snapshot.New(client, cfg, log.Facts(), nil), log, log.Facts(), nil)
+		hub, err := live.New(w.shape.live, snapshot.New(client, cfg, log.Facts(), nil), log, log.Facts(), nil)
 		if err != nil {
 			return err
 		}
@@ -181,17 +189,24 @@ func (w *world) startHub(name string) *process {
 
 // claims is how many partitions a collector says that it owns.
 func (p *process) claims() int {
-	registry := p.claimed.Load()
+	registry := p.metrics.Load()
 	if registry == nil {
 		return 0
 	}
+	return read(registry, "partition_claims_held", "")
+}
+
+// read gives the value of a metric, of those with a label's value where one is given.
+func read(registry *prometheus.Registry, name, label string) int {
 	families, err := registry.Gather()
 	if err != nil {
 		return 0
 	}
 	for _, f := range families {
-		if f.GetName() == "partition_claims_held" {
-			return int(f.GetMetric()[0].GetGauge().GetValue())
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && (label == "" || len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == label) {
+				return int(m.GetGauge().GetValue() + m.GetCounter().GetValue())
+			}
 		}
 	}
 	return 0

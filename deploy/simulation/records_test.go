@@ -30,8 +30,7 @@ func newSources(r *rand.Rand, hosts int) *sources {
 
 // upload makes the events of a file of up to rows rows.
 func (s *sources) upload(rows int) []events.Event {
-	s.made++
-	cutter := events.NewCutter(events.CutRules{EventRecords: 6, OpenRecords: 100}, events.UploadID(fmt.Sprintf("upload-%d", s.made)), "")
+	cutter := s.cutter()
 	var out []events.Event
 	hosts := s.rand.Perm(len(s.hosts))[:1+s.rand.IntN(3)]
 	for range 1 + s.rand.IntN(rows) {
@@ -39,6 +38,21 @@ func (s *sources) upload(rows int) []events.Event {
 		out = append(out, cutter.Row(host, 0, s.row(host))...)
 	}
 	return append(out, cutter.Flush()...)
+}
+
+// all makes the events of a file with a row of every host.
+func (s *sources) all() []events.Event {
+	cutter := s.cutter()
+	var out []events.Event
+	for _, host := range s.hosts {
+		out = append(out, cutter.Row(host, 0, s.row(host))...)
+	}
+	return append(out, cutter.Flush()...)
+}
+
+func (s *sources) cutter() *events.Cutter {
+	s.made++
+	return events.NewCutter(events.CutRules{EventRecords: 6, OpenRecords: 1000}, events.UploadID(fmt.Sprintf("upload-%d", s.made)), "")
 }
 
 // row is some readings of one GPU at one time; now and then of an earlier hour, or of one that was there before.

@@ -35,7 +35,7 @@ var kinds = []struct {
 	kind   string
 	weight int
 }{
-	{"upload", 50}, {"upload again", 4},
+	{"upload", 50}, {"upload again", 4}, {"upload of all", 4},
 	{"join", 6}, {"leave", 4}, {"kill", 6}, {"kill and restart", 6},
 	{"freeze", 8}, {"refuse", 4}, {"silence", 4}, {"expire leases", 4},
 	{"fail calls", 6}, {"lose answers", 8}, {"late effects", 8}, {"slow calls", 4}, {"late news", 5}, {"repeat news", 4}, {"merge news", 2},
@@ -91,6 +91,8 @@ func (w *world) do(s step) {
 	switch s.kind {
 	case "upload":
 		w.send(w.sources.upload(1+s.n/4), s.m)
+	case "upload of all":
+		w.send(w.sources.all(), s.m)
 	case "upload again":
 		if file := w.senders.again(s.n); file != nil {
 			w.send(file, s.m)

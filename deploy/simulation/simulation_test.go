@@ -20,33 +20,42 @@ var (
 // TestSchedules breaks the pipeline by one seed after the other.
 func TestSchedules(t *testing.T) {
 	began := time.Now()
-	if testing.Short() {
-		*schedules = 50
+	number := *schedules
+	if testing.Short() && number == 0 {
+		number = 50
 	}
 	var next, done atomic.Uint64
+	var seen tally
 	more := func() (seed uint64, ok bool) {
 		n := next.Add(1) - 1
-		return *firstSeed + n, !t.Failed() && (n < uint64(*schedules) || *schedules == 0 && time.Since(began) < *within)
+		return *firstSeed + n, !t.Failed() && (n < uint64(number) || number == 0 && time.Since(began) < *within)
 	}
 	t.Run("all", func(t *testing.T) {
 		for i := range runtime.GOMAXPROCS(0) {
 			t.Run(fmt.Sprint("worker ", i), func(t *testing.T) {
 				t.Parallel()
 				for seed, ok := more(); ok; seed, ok = more() {
-					t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { simulate(t, seed) })
+					t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { simulate(t, seed, &seen) })
 					done.Add(1)
 				}
 			})
 		}
 	})
-	t.Logf("%d schedules in %s", done.Load(), time.Since(began).Round(time.Millisecond))
+	t.Logf("%d schedules in %s; %v", done.Load(), time.Since(began).Round(time.Millisecond), &seen)
+	if done.Load() >= 500 && !t.Failed() {
+		for k := range often {
+			if seen[k].Load() == 0 {
+				t.Errorf("in %d schedules there was not one %s: the simulation has become harmless", done.Load(), k)
+			}
+		}
+	}
 }
 
 // simulate runs the schedule of a seed in a bubble.
-func simulate(t *testing.T, seed uint64) {
+func simulate(t *testing.T, seed uint64, seen *tally) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, seed, dir)
+		w := newWorld(t, seed, dir, seen)
 		all := plan(seed)
 		w.run(all)
 		w.heal()

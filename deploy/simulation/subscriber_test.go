@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ type subscriber struct {
 	resumed int
 	resets  int
 	updates int
+	slow    int
 }
 
 // mirror is the readings that a subscriber knows, by GPU, part and metric.
@@ -82,6 +84,9 @@ func (s *subscriber) follow(ctx context.Context, w *world, hub *live.Hub) {
 	for {
 		m, err := sub.Next(ctx)
 		if err != nil {
+			if errors.Is(err, live.ErrSlow) {
+				s.slow++
+			}
 			return
 		}
 		s.take(w, m)

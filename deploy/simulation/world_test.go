@@ -10,6 +10,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"telemetry-pipeline/collectd/collect"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventstest/model"
 	"telemetry-pipeline/projections"
@@ -19,21 +20,48 @@ import (
 
 const (
 	partitions = 4
-	hosts      = 8
 	leaseTTL   = 6 * time.Second
 	debounce   = time.Second
 )
+
+// shape is what differs between worlds: large fleets make commits of several transactions, small buffers make everything full.
+type shape struct {
+	hosts      int
+	watchBytes int // of the log and the stored projections
+	collect    collect.Config
+	live       live.Config
+}
+
+func shapeOf(seed uint64) shape {
+	r := rand.New(rand.NewPCG(seed, 3))
+	s := shape{hosts: 8, watchBytes: 1 << 20, live: live.Config{Heartbeat: 2 * time.Second}}
+	if r.IntN(8) == 0 {
+		s.hosts = 120
+	}
+	if r.IntN(3) == 0 {
+		s.watchBytes = 1 << 10
+	}
+	if r.IntN(3) == 0 {
+		s.collect = collect.Config{Workers: 1, BufferSize: 20, ChunkRecords: 10}
+	}
+	if r.IntN(3) > 0 {
+		s.live.Ring, s.live.QueueBytes = 8, 2<<10
+	}
+	return s
+}
 
 // world is a pipeline in a bubble.
 type world struct {
 	t      *testing.T
 	dir    string
+	shape  shape
 	etcd   *model.Etcd
 	base   events.Config
 	ctx    context.Context
 	end    context.CancelFunc
 	began  time.Time
 	writes *writes
+	seen   *tally
 
 	sources    *sources
 	senders    *senders
@@ -56,12 +84,13 @@ type world struct {
 }
 
 // newWorld starts a pipeline of two appenders, two collectors, two hubs and four subscribers.
-func newWorld(t *testing.T, seed uint64, dir string) *world {
+func newWorld(t *testing.T, seed uint64, dir string, seen *tally) *world {
+	sh := shapeOf(seed)
 	w := &world{
-		t: t, dir: dir, began: time.Now(),
+		t: t, dir: dir, began: time.Now(), shape: sh, seen: seen,
 		etcd:    model.New(t, model.Options{}),
-		base:    events.Config{Partitions: partitions, WatchBytes: 32 << 10},
-		sources: newSources(rand.New(rand.NewPCG(seed, 1)), hosts),
+		base:    events.Config{Partitions: partitions, WatchBytes: sh.watchBytes},
+		sources: newSources(rand.New(rand.NewPCG(seed, 1)), sh.hosts),
 		senders: newSenders(),
 		rand:    rand.New(rand.NewPCG(seed, 2)),
 	}
@@ -117,6 +146,12 @@ func (w *world) close() {
 		<-p.done
 	}
 	w.senders.wg.Wait()
+	for _, r := range w.readers {
+		w.count(resumed, r.resumed)
+		w.count(reset, r.resets)
+		w.count(slow, r.slow)
+	}
+	w.count(acked, len(w.senders.acked))
 	w.log.Close()
 	w.client.Close()
 }

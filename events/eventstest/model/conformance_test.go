@@ -30,7 +30,7 @@ func TestRandomRequests(t *testing.T) {
 type random struct {
 	*pair
 	*rand.Rand
-	ctx       context.Context
+	ctx   context.Context
 	rev   int64     // about the newest one
 	began time.Time // the newest watch
 }

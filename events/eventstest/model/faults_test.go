@@ -120,7 +120,7 @@ func TestLostAndLateEffects(t *testing.T) {
 			t.Errorf("took effect late: got %v, and it is there at once: %t", err, b.there("late"))
 		}
 		b.victim.Kill()
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
 		if !b.there("late") {
 			t.Error("it did not take effect late")
 		}

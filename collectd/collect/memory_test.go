@@ -29,6 +29,8 @@ type memoryStore struct {
 	marks    map[snapshot.EntryID]int64  // their revisions
 	marked   chan struct{}               // closed and replaced when there is a new mark
 	passed   func(events.Revision) error // says what an offset may not pass
+	cut      func() error                // ends a commit before its offsets are written
+	seen     func(snapshot.Commit)       // told of every commit
 	token    int                         // whoever holds another one is fenced
 	saves    int
 	fail     func() (before, after error)
@@ -39,8 +41,8 @@ func newMemoryStore() *memoryStore {
 		live: map[events.HostID][]byte{}, identity: map[events.HostID][]byte{},
 		chunks:  map[windowKey][]projections.Series{},
 		entries: map[snapshot.EntryID]snapshot.Quarantined{}, marks: map[snapshot.EntryID]int64{}, marked: make(chan struct{}),
-		passed: func(events.Revision) error { return nil },
-		fail:   func() (error, error) { return nil, nil },
+		passed: func(events.Revision) error { return nil }, cut: func() error { return nil }, seen: func(snapshot.Commit) {},
+		fail: func() (error, error) { return nil, nil },
 	}
 }
 
@@ -85,6 +87,7 @@ func (s heldStore) Save(_ context.Context, _ projections.Generation, _ events.Pa
 	if s.held != s.token {
 		return snapshot.ErrFenced
 	}
+	s.seen(c)
 	before, after := s.fail()
 	if before != nil {
 		return before
@@ -101,6 +104,9 @@ func (s heldStore) Save(_ context.Context, _ projections.Generation, _ events.Pa
 		s.chunks[key] = append(s.chunks[key], copySeries(chunk.Series))
 	}
 	s.saveQuarantineLocked(c)
+	if err := s.cut(); err != nil {
+		return err
+	}
 	if c.Offsets != nil {
 		if err := s.passed(older(c.Offsets.Live, c.Offsets.Series)); err != nil {
 			return err

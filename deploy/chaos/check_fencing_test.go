@@ -92,11 +92,17 @@ func TestFailoversAreMeasuredByPartition(t *testing.T) {
 		partitions: map[events.Partition]int64{3: 5, 4: 5}}
 	seen := observed{
 		owners: []ownerChange{{at(5, -9), 3, 5, "a"}, {at(20, 5), 3, 0, ""}, {at(21, 5), 3, 21, "b"}},
-		writes: []written{{seenAt: at(10, -1), partition: 3, kind: liveKey}, {seenAt: at(30, 6), partition: 3, kind: liveKey}},
+		writes: []written{{seenAt: at(10, -1), partition: 3, kind: liveKey}, {seenAt: at(30, 6), partition: 3, kind: offsetKey, live: 15, series: 15}},
+		log:    []appended{{seenAt: at(15, 2), partition: 3}},
 	}
 	got := failovers([]*injected{f}, &seen)
-	if len(got) != 1 || got[0].claimed != ms(5000) || got[0].folded != ms(6000) || got[0].disturbed {
-		t.Errorf("got %+v, want partition 3 claimed after 5s and folded after 6s, undisturbed", got)
+	if len(got) != 1 || got[0].claimed != ms(5000) || got[0].folded != ms(6000) || got[0].waited != ms(4000) || got[0].disturbed {
+		t.Errorf("got %+v, want partition 3 claimed after 5s and folded after 6s, its event after 4s, undisturbed", got)
+	}
+	quiet := seen
+	quiet.log = nil
+	if got := failovers([]*injected{f}, &quiet); len(got) != 0 {
+		t.Errorf("got %+v of a partition without events, want nothing", got)
 	}
 	other := &injected{fault: fault{kind: "etcd leader killed", track: "etcd"}, begun: noon.Add(ms(1000)), healed: noon.Add(ms(2000))}
 	if got := failovers([]*injected{f, other}, &seen); len(got) != 1 || !got[0].disturbed {

@@ -15,17 +15,23 @@ type failover struct {
 	partition events.Partition
 	claimed   time.Duration // from the fault to the next claim
 	folded    time.Duration // from the fault to the first write under that claim
+	waited    time.Duration // the longest that an event of that time waited for its offset
 	disturbed bool          // other faults of collectors or etcd were there too
 }
 
 // failovers finds how long each partition of a collector that was hit had to wait for its next owner's first fold. A partition that
-// got no event, or whose owner kept it, is not among them.
+// got no event between the fault and the claim had nothing to wait for, and is not among them.
 func failovers(faults []*injected, o *observed) []failover {
 	var all []failover
+	done, _ := foldings(o.writes, o.log)
 	for _, f := range faults {
 		for p, token := range f.partitions {
 			claim := slices.IndexFunc(o.owners, func(c ownerChange) bool { return c.partition == p && c.token > token })
 			if claim < 0 || !during(o.owners[claim].at, f) {
+				continue
+			}
+			waited := longestWait(done, p, f.begun, o.owners[claim].at)
+			if waited == 0 {
 				continue
 			}
 			write := slices.IndexFunc(o.writes, func(w written) bool { return w.partition == p && w.rev > o.owners[claim].rev })
@@ -34,10 +40,21 @@ func failovers(faults []*injected, o *observed) []failover {
 			}
 			folded := o.writes[write].at
 			all = append(all, failover{kind: f.kind, victim: f.victim, partition: p, claimed: o.owners[claim].at.Sub(f.begun),
-				folded: folded.Sub(f.begun), disturbed: disturbed(f, faults, folded)})
+				folded: folded.Sub(f.begun), waited: waited, disturbed: disturbed(f, faults, folded)})
 		}
 	}
 	return all
+}
+
+// longestWait gives how long events of a partition that were appended in a span of time waited to be folded; 0 when there were none.
+func longestWait(done []folding, p events.Partition, from, to time.Time) time.Duration {
+	var longest time.Duration
+	for _, f := range done {
+		if f.partition == p && f.at.After(from) && f.at.Before(to) {
+			longest = max(longest, f.took)
+		}
+	}
+	return longest
 }
 
 // during tells whether a claim came because of a fault: while it lasted, or just after.

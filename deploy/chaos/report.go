@@ -113,26 +113,37 @@ func (out *outcome) failed(promise string) int {
 }
 
 func (out *outcome) failovers(b *strings.Builder) {
-	all := failovers(out.faults, &out.seen)
-	b.WriteString("## Failover\n\nFrom the fault of an owner to the first write of the next one, by partition; undisturbed ones had no other fault of etcd or a collector beside them. A partition that gets no event has nothing to write, so the times hold the wait for its next event too.\n\n")
-	b.WriteString("| fault | partitions | claimed p50 | p99 | first fold p50 | p99 | undisturbed | first fold p50 | p99 |\n|---|---|---|---|---|---|---|---|---|\n")
-	by := kindsOf(all)
+	b.WriteString("## Failover\n\nBy partition that got an event between the fault of its owner and the next claim: from the fault to that claim, " +
+		"from the fault to the next owner's first write, and the longest that such an event waited. Undisturbed ones had no other fault of etcd or a collector beside them.\n\n")
+	b.WriteString("| fault | partitions | claimed p50 | p99 | first fold p50 | p99 | wait p50 | p99 |\n|---|---|---|---|---|---|---|---|\n")
+	by := kindsOf(failovers(out.faults, &out.seen))
 	for _, kind := range slices.Sorted(maps.Keys(by)) {
-		var claimed, folded, calm []time.Duration
-		for _, f := range by[kind] {
-			claimed, folded = append(claimed, f.claimed), append(folded, f.folded)
-			if !f.disturbed {
-				calm = append(calm, f.folded)
+		calm := slices.DeleteFunc(slices.Clone(by[kind]), func(f failover) bool { return f.disturbed })
+		quantiles(b, kind, by[kind])
+		quantiles(b, kind+", undisturbed", calm)
+	}
+	b.WriteByte('\n')
+}
+
+// quantiles writes the quantiles of failovers.
+func quantiles(b *strings.Builder, name string, all []failover) {
+	fmt.Fprintf(b, "| %s | %d |", name, len(all))
+	for _, of := range []func(failover) time.Duration{
+		func(f failover) time.Duration { return f.claimed },
+		func(f failover) time.Duration { return f.folded },
+		func(f failover) time.Duration { return f.waited },
+	} {
+		var times []time.Duration
+		for _, f := range all {
+			times = append(times, of(f))
+		}
+		for _, q := range []float64{0.5, 0.99} {
+			if len(times) == 0 {
+				b.WriteString(" – |")
+			} else {
+				fmt.Fprintf(b, " %s |", quantile(times, q).Round(time.Millisecond))
 			}
 		}
-		q := func(of []time.Duration, at float64) string {
-			if len(of) == 0 {
-				return "–"
-			}
-			return quantile(of, at).Round(time.Millisecond).String()
-		}
-		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s | %d | %s | %s |\n", kind, len(folded),
-			q(claimed, 0.5), q(claimed, 0.99), q(folded, 0.5), q(folded, 0.99), len(calm), q(calm, 0.5), q(calm, 0.99))
 	}
 	b.WriteByte('\n')
 }

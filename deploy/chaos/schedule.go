@@ -51,7 +51,7 @@ func tracks(ttl time.Duration) []track {
 		}, [2]time.Duration{ms(2500), ms(5000)}},
 		{"collectd", collectors, []kind{
 			{name: "collectd killed", lasts: [2]time.Duration{over, over + ms(1500)}},
-			{name: "collectd frozen", lasts: [2]time.Duration{over, over + ms(2000)}},
+			{name: "collectd frozen", lasts: [2]time.Duration{over, 2*ttl + ms(2000)}}, // a new leader of etcd gives leases their whole time again
 			{name: "collectd killed, back at once", lasts: [2]time.Duration{ms(100), ms(500)}},
 			{name: "collectd stopped", lasts: [2]time.Duration{ms(1500), ms(2500)}},
 		}, [2]time.Duration{ms(3000), ms(4500)}},

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -11,55 +12,112 @@ import (
 )
 
 // silence is how long a watch may hear nothing: after ask (and up to as much again, so that the watches of
-// one connection, which share an answer, do not all ask) it asks for progress, after lost it is given up.
-type silence struct{ ask, lost time.Duration }
+// one connection, which share an answer, do not all ask) it asks for progress, after again it is made anew,
+// after lost it is given up.
+//
+// Making it anew is for a connection that came back: etcd's client takes the watch up after the last progress
+// it heard of, which in a quiet etcd is in the future, and to that, and to all on its connection, etcd tells
+// no progress.
+type silence struct{ ask, again, lost time.Duration }
 
 func silenceAfter(progress time.Duration) silence {
-	return silence{ask: progress, lost: max(10*progress, 20*time.Second)}
+	return silence{ask: progress, again: 3 * progress, lost: max(10*progress, 20*time.Second)}
 }
 
 func (s silence) pause() time.Duration { return s.ask + rand.N(s.ask) }
 
 // pump moves what etcd says into q until the watch ends, and does nothing else: etcd's client buffers
 // without bound for whoever is slow, so this never is. When q is full it ends, and the watch with it.
+type pump struct {
+	log       *Log
+	partition Partition
+	q         *queue
+
+	upto     int64 // of what q has
+	heard    time.Time
+	answers  clientv3.WatchChan
+	stop     context.CancelFunc // ends the watch of answers
+	answered bool               // it has told progress or events
+}
+
+// pump runs one for the events of p after upto, until ctx ends.
 func (l *Log) pump(ctx context.Context, p Partition, upto int64, q *queue) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	answers := l.watcher.Watch(ctx, l.prefix(p), watchOptions(upto)...)
-	heard := time.Now()
-	timer := time.NewTimer(l.silence.pause())
+	pm := pump{log: l, partition: p, q: q, upto: upto, heard: time.Now(), stop: func() {}}
+	q.close(pm.run(ctx))
+}
+
+// run never ends without an error.
+func (pm *pump) run(ctx context.Context) error {
+	pm.watch(ctx)
+	defer func() { pm.stop() }()
+	timer := time.NewTimer(pm.log.silence.pause())
 	defer timer.Stop()
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
-			q.close(context.Cause(ctx))
-			return
-		case resp, ok := <-answers:
+			return context.Cause(ctx)
+		case resp, ok := <-pm.answers:
 			if !ok {
-				q.close(errClosed)
-				return
+				return cmp.Or(pm.lost(), errClosed)
 			}
-			a, err := l.arrived(&resp, upto)
-			if err != nil {
-				q.close(err)
-				return
-			}
-			if a.upto > upto {
-				upto = a.upto
-				if !q.put(a) {
-					return
-				}
-			}
-			heard = time.Now()
+			err = pm.hear(&resp)
 		case <-timer.C:
-			if quiet := time.Since(heard); quiet >= l.silence.lost {
-				q.close(fmt.Errorf("%w (for %s)", ErrSilent, quiet.Round(time.Millisecond)))
-				return
-			}
-			l.askProgress(ctx)
+			err = pm.ask(ctx)
 		}
-		timer.Reset(l.silence.pause())
+		if err != nil {
+			return err
+		}
+		timer.Reset(pm.log.silence.pause())
 	}
+}
+
+// watch begins a watch in place of the one there was. The client gives it once etcd answers; when that takes
+// too long, it is one that has ended.
+func (pm *pump) watch(ctx context.Context) {
+	pm.stop()
+	l := pm.log
+	ctx, pm.stop = context.WithCancel(ctx)
+	impatient := time.AfterFunc(l.silence.lost-time.Since(pm.heard), pm.stop)
+	defer impatient.Stop()
+	pm.answers, pm.answered = l.watcher.Watch(ctx, l.prefix(pm.partition), watchOptions(pm.upto)...), false
+}
+
+// hear puts what an answer brings into the queue.
+func (pm *pump) hear(resp *clientv3.WatchResponse) error {
+	a, err := pm.log.arrived(resp, pm.upto)
+	if err != nil {
+		return err
+	}
+	pm.heard, pm.answered = time.Now(), pm.answered || !resp.Created
+	if a.upto > pm.upto {
+		pm.upto = a.upto
+		if !pm.q.put(a) {
+			return ErrOverflow
+		}
+	}
+	return nil
+}
+
+// ask deals with silence.
+func (pm *pump) ask(ctx context.Context) error {
+	if err := pm.lost(); err != nil {
+		return err
+	}
+	if pm.answered && time.Since(pm.heard) >= pm.log.silence.again {
+		pm.watch(ctx)
+	}
+	pm.log.askProgress(ctx)
+	return nil
+}
+
+// lost gives the error of a silence that has lasted too long.
+func (pm *pump) lost() error {
+	quiet := time.Since(pm.heard)
+	if quiet < pm.log.silence.lost {
+		return nil
+	}
+	return fmt.Errorf("%w (for %s)", ErrSilent, quiet.Round(time.Millisecond))
 }
 
 // watchOptions are those of every watch on the log. It starts at the last revision that the reader has, not

@@ -17,9 +17,17 @@ type fakeWatcher struct {
 	answers chan clientv3.WatchResponse
 	asked   []time.Time
 	answer  func() *clientv3.WatchResponse // to a request for progress; nil: none
+	begun   int                            // watches
+	gone    bool                           // no new watch is to be had
 }
 
 func (f *fakeWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOption) clientv3.WatchChan {
+	if f.begun++; f.gone {
+		<-ctx.Done()
+		closed := make(chan clientv3.WatchResponse)
+		close(closed)
+		return closed
+	}
 	return f.answers
 }
 
@@ -101,6 +109,30 @@ func TestPumpSilence(t *testing.T) {
 		}
 		if len(f.asked) < 2 {
 			t.Errorf("asked %d times before giving up, want several", len(f.asked))
+		}
+	})
+}
+
+// TestPumpSilenceAfterAnswers has an etcd that goes away from under a watch: the client lets nobody begin a new
+// one before it is back, and still the reader is told in time.
+func TestPumpSilenceAfterAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeWatcher{answer: func() *clientv3.WatchResponse { return progress(11) }}
+		q := pumped(t, f)
+		time.Sleep(time.Minute)
+		if _, err := q.take(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.answer, f.gone = nil, true
+		start := time.Now()
+		if _, err := q.take(t.Context()); !errors.Is(err, ErrSilent) {
+			t.Errorf("got %v, want %v", err, ErrSilent)
+		}
+		if d := time.Since(start); d < 16*time.Second || d > 26*time.Second {
+			t.Errorf("gave up after %s, want about 20s after the last answer", d)
+		}
+		if f.begun != 2 {
+			t.Errorf("began %d watches, want a second one when the first was silent", f.begun)
 		}
 	})
 }

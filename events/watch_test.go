@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -248,4 +249,66 @@ func TestWatchBatchesAreBounded(t *testing.T) {
 			break
 		}
 	}
+}
+
+// TestQuietLogIsHeardSoonAfterARestart: the watches of a log that nobody writes to hear of etcd soon after it is
+// back, all of them, although they share a connection.
+func TestQuietLogIsHeardSoonAfterARestart(t *testing.T) {
+	s := eventstest.NewServer(t, nil)
+	cfg := s.Config(t)
+	cfg.Progress = 50 * time.Millisecond
+	l := eventstest.OpenLog(t, cfg)
+	const lost = 3 * time.Second
+	l.SetLost(lost)
+	start, err := l.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := s.Client(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	const watches = 8
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer cancel()
+	told := make(chan int64, watches)
+	for p := range events.Partition(watches) {
+		reading.Go(func() {
+			for b, err := range l.Watch(ctx, p, start) {
+				if err != nil {
+					if ctx.Err() == nil {
+						t.Error(err)
+						cancel()
+					}
+					return
+				}
+				told <- b.Upto.Number
+			}
+		})
+	}
+	allTold := func() {
+		t.Helper()
+		resp, err := beside.Put(ctx, "beside the log", "moves etcd on")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < watches; {
+			select {
+			case at := <-told:
+				if at >= resp.Header.Revision {
+					n++
+				}
+			case <-ctx.Done():
+				t.Fatalf("%d of %d watches were told of progress", n, watches)
+			}
+		}
+	}
+	allTold()
+	s.Stop()
+	s.Start(t)
+	select {
+	case <-ctx.Done(): // a watch ended
+	case <-time.After(lost + time.Second):
+	}
+	allTold()
 }

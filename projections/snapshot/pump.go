@@ -32,77 +32,93 @@ const (
 	maxUneven = 64 * time.Millisecond
 )
 
+// Silence: a watch that told something and then nothing for so many times Config.Progress is made anew, and one
+// that told nothing for longer is given up.
+//
+// Making it anew is for a connection that came back: etcd's client takes watches up after the last progress that
+// they heard of, which in a quiet etcd is in the future, and to those etcd tells no progress.
+const (
+	silentAgain = 3
+	silentLost  = 10
+	minLost     = 20 * time.Second
+	headTimeout = 5 * time.Second
+)
+
 // pump moves what etcd says of both sources into q until one of them ends. It does nothing else, because
 // etcd's client buffers without bound for whoever is slow.
 type pump struct {
-	store *Store
-	q     *queue
+	store   *Store
+	q       *queue
+	g       projections.Generation
+	answers [sources]clientv3.WatchChan
+	stop    context.CancelFunc // ends the watches of answers
+	told    bool               // they have told progress or changes
+
 	upto  [sources]int64
 	heard time.Time
 	askAt time.Time     // when etcd is asked for its progress, unless something comes that makes it needless
 	pause time.Duration // between asking while one source is ahead of the other; 0 while none is
 }
 
-func (pm *pump) run(ctx context.Context, g projections.Generation, after int64) {
-	ctx, cancel := context.WithCancel(pm.store.watches.ownStream(ctx))
-	defer cancel()
-	pm.upto, pm.heard = [sources]int64{after, after}, time.Now()
-	models, offsets := pm.start(ctx, g, after)
+// pump runs one after a revision, until ctx ends.
+func (s *Store) pump(ctx context.Context, g projections.Generation, after int64, q *queue) {
+	pm := pump{store: s, q: q, g: g, upto: [sources]int64{after, after}, heard: time.Now(), stop: func() {}}
+	q.close(pm.run(s.watches.ownStream(ctx)))
+}
+
+// run never ends without an error.
+func (pm *pump) run(ctx context.Context) error {
+	pm.watch(ctx)
+	defer func() { pm.stop() }()
 	pm.askAt = pm.heard.Add(pm.store.progress())
 	timer := time.NewTimer(time.Until(pm.askAt))
 	defer timer.Stop()
 	for {
-		var resp clientv3.WatchResponse
-		var open bool
-		var from source
+		var err error
 		select {
 		case <-ctx.Done():
-			pm.q.close(context.Cause(ctx))
-			return
-		case resp, open = <-models:
-			from = fromModels
-		case resp, open = <-offsets:
-			from = fromOffsets
+			return context.Cause(ctx)
+		case resp, open := <-pm.answers[fromModels]:
+			err = pm.hear(ctx, fromModels, &resp, open)
+		case resp, open := <-pm.answers[fromOffsets]:
+			err = pm.hear(ctx, fromOffsets, &resp, open)
 		case <-timer.C:
-			if err := pm.ask(ctx); err != nil {
-				pm.q.close(err)
-				return
-			}
-			timer.Reset(time.Until(pm.askAt))
-			continue
+			err = pm.ask(ctx)
 		}
-		if !open {
-			pm.q.close(fmt.Errorf("watching projections: etcd client closed"))
-			return
-		}
-		if err := pm.hear(from, &resp); err != nil {
-			pm.q.close(err)
-			return
+		if err != nil {
+			return err
 		}
 		timer.Reset(time.Until(pm.askAt))
 	}
 }
 
-// start opens both watches. They begin at the last revision that the reader has, not after it: etcd tells
-// no progress to a watch that begins in the future.
-func (pm *pump) start(ctx context.Context, g projections.Generation, after int64) (models, offsets clientv3.WatchChan) {
-	opts := func(end string) []clientv3.OpOption {
-		return []clientv3.OpOption{
-			clientv3.WithRange(end), clientv3.WithRev(max(after, 1)),
-			clientv3.WithProgressNotify(), clientv3.WithCreatedNotify(), clientv3.WithFragment(),
-		}
+// watch begins both watches, in place of those there were. They begin at the last revision that the queue has,
+// not after it: etcd tells no progress to a watch that begins in the future. The client gives them once etcd
+// answers; when that takes too long, they are ones that have ended.
+func (pm *pump) watch(ctx context.Context) {
+	pm.stop()
+	ctx, pm.stop = context.WithCancel(ctx)
+	impatient := time.AfterFunc(pm.store.lost()-time.Since(pm.heard), pm.stop)
+	defer impatient.Stop()
+	start := func(of source, from, end string) {
+		pm.answers[of] = pm.store.watcher.Watch(ctx, from,
+			clientv3.WithRange(end), clientv3.WithRev(max(pm.upto[of], 1)),
+			clientv3.WithProgressNotify(), clientv3.WithCreatedNotify(), clientv3.WithFragment())
 	}
-	from, end := pm.store.keys.models(g)
-	models = pm.store.watcher.Watch(ctx, from, opts(end)...)
-	from = pm.store.keys.offsets(g)
-	offsets = pm.store.watcher.Watch(ctx, from, opts(endOf(from))...)
-	return models, offsets
+	from, end := pm.store.keys.models(pm.g)
+	start(fromModels, from, end)
+	from = pm.store.keys.offsets(pm.g)
+	start(fromOffsets, from, endOf(from))
+	pm.told = false
 }
 
 // hear puts what an answer brings into the queue.
-func (pm *pump) hear(from source, resp *clientv3.WatchResponse) error {
-	pm.heard = time.Now()
-	if err := pm.check(resp); err != nil {
+func (pm *pump) hear(ctx context.Context, from source, resp *clientv3.WatchResponse, open bool) error {
+	if !open {
+		return cmp.Or(pm.silent(), errClosed)
+	}
+	pm.heard, pm.told = time.Now(), pm.told || !resp.Created
+	if err := pm.check(ctx, resp); err != nil {
 		return err
 	}
 	a := arrival{source: from, upto: pm.upto[from]}
@@ -127,7 +143,7 @@ func (pm *pump) hear(from source, resp *clientv3.WatchResponse) error {
 	return nil
 }
 
-func (pm *pump) check(resp *clientv3.WatchResponse) error {
+func (pm *pump) check(ctx context.Context, resp *clientv3.WatchResponse) error {
 	if resp.CompactRevision != 0 {
 		return fmt.Errorf("%w (etcd has it from %d on)", events.ErrCompacted, resp.CompactRevision)
 	}
@@ -137,8 +153,22 @@ func (pm *pump) check(resp *clientv3.WatchResponse) error {
 	if h := resp.Header; h != nil && pm.store.facts.Cluster != h.ClusterId {
 		return fmt.Errorf("watching projections: etcd cluster is now %x: %w", h.ClusterId, events.ErrForeign)
 	}
-	if resp.Created && resp.Header.Revision < min(pm.upto[fromModels], pm.upto[fromOffsets]) {
-		return fmt.Errorf("watching projections: etcd went back to revision %d: %w", resp.Header.Revision, events.ErrForeign)
+	if upto := min(pm.upto[fromModels], pm.upto[fromOffsets]); resp.Created && resp.Header.Revision < upto {
+		return pm.checkHead(ctx, upto)
+	}
+	return nil
+}
+
+// checkHead tells an etcd that was set back from a member of it that lags: that will get there.
+func (pm *pump) checkHead(ctx context.Context, upto int64) error {
+	ctx, cancel := context.WithTimeout(ctx, headTimeout)
+	defer cancel()
+	_, head, err := pm.store.get(ctx, pm.store.keys.active())
+	if err != nil {
+		return fmt.Errorf("watching projections: asking for etcd's revision: %w", err)
+	}
+	if head < upto {
+		return fmt.Errorf("watching projections: etcd went back to revision %d: %w", head, events.ErrForeign)
 	}
 	return nil
 }
@@ -156,9 +186,11 @@ func (pm *pump) schedule(answered bool) {
 
 // ask makes etcd tell how far it is; the answer comes to both sources once both have caught up.
 func (pm *pump) ask(ctx context.Context) error {
-	quiet := time.Since(pm.heard)
-	if quiet > max(10*pm.store.progress(), 20*time.Second) {
-		return fmt.Errorf("%w (for %s)", ErrSilent, quiet.Round(time.Millisecond))
+	if err := pm.silent(); err != nil {
+		return err
+	}
+	if pm.told && time.Since(pm.heard) >= silentAgain*pm.store.progress() {
+		pm.watch(ctx)
 	}
 	if pm.pause = min(2*pm.pause, maxUneven); pm.pause > 0 {
 		pm.askAt = time.Now().Add(pm.pause)
@@ -170,6 +202,17 @@ func (pm *pump) ask(ctx context.Context) error {
 	_ = pm.store.watcher.RequestProgress(ctx) // no answer is told by silence
 	return nil
 }
+
+// silent gives the error of a silence that has lasted too long.
+func (pm *pump) silent() error {
+	quiet := time.Since(pm.heard)
+	if quiet < pm.store.lost() {
+		return nil
+	}
+	return fmt.Errorf("%w (for %s)", ErrSilent, quiet.Round(time.Millisecond))
+}
+
+func (s *Store) lost() time.Duration { return max(silentLost*s.progress(), minLost) }
 
 func (s *Store) progress() time.Duration {
 	return cmp.Or(s.cfg.Progress, events.DefaultProgress)

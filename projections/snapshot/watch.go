@@ -44,8 +44,7 @@ func (s *Store) watch(ctx context.Context, g projections.Generation, after event
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	pm := pump{store: s, q: q}
-	wg.Go(func() { pm.run(ctx, g, after.Number) })
+	wg.Go(func() { s.pump(ctx, g, after.Number, q) })
 	m := merger{upto: [sources]int64{after.Number, after.Number}, given: after.Number}
 	for {
 		arrived, err := q.take(ctx)

@@ -1,0 +1,145 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+)
+
+// A view knows soon after etcd is back that it is current, although nobody writes.
+func TestQuietEtcdIsHeardSoonAfterARestart(t *testing.T) {
+	s := eventstest.NewServer(t, nil)
+	cfg := s.Config(t)
+	cfg.Progress = 50 * time.Millisecond
+	client := s.Client(t)
+	store := New(client, cfg, factsOf(t, client), nil)
+	start, err := store.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := 0
+	var back time.Time
+	for _, err := range store.Watch(within(t, time.Minute), generation, start.At) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch heard++; heard {
+		case 5:
+			s.Stop()
+			s.Start(t)
+			back = time.Now()
+		case 10:
+			if took := time.Since(back); took > 10*time.Second {
+				t.Errorf("heard of etcd %s after it was back, want some tenths of a second", took)
+			}
+			return
+		}
+	}
+}
+
+// stuckWatcher is a connection that answers until it breaks: then nothing comes, and a new watch is not to be
+// had.
+type stuckWatcher struct {
+	broken bool
+	begun  int
+	all    []chan clientv3.WatchResponse
+}
+
+func (w *stuckWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOption) clientv3.WatchChan {
+	answers := make(chan clientv3.WatchResponse, 100)
+	if w.begun++; w.broken {
+		<-ctx.Done()
+		close(answers)
+	}
+	w.all = append(w.all, answers)
+	return answers
+}
+
+func (w *stuckWatcher) RequestProgress(context.Context) error {
+	for _, answers := range w.all {
+		if !w.broken {
+			answers <- clientv3.WatchResponse{Header: &pb.ResponseHeader{ClusterId: 5, Revision: 10}}
+		}
+	}
+	return nil
+}
+
+// An etcd that is gone is told to the reader in time, although the client lets nobody begin a new watch before
+// it is back.
+func TestEtcdThatIsGoneEndsTheWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &stuckWatcher{}
+		facts := events.Facts{Epoch: 1, Cluster: 5, Partitions: partitions}
+		store := newStore(nil, w, events.Config{}, facts, nil)
+		var broke time.Time
+		heard := 0
+		for _, err := range store.Watch(t.Context(), generation, store.at(10)) {
+			if err != nil {
+				if took := time.Since(broke); !errors.Is(err, ErrSilent) || took > minLost+2*store.progress() {
+					t.Errorf("got %v after %s, want ErrSilent after %s", err, took, minLost)
+				}
+				break
+			}
+			if heard++; heard == 1000 {
+				w.broken, broke = true, time.Now()
+			}
+		}
+		if heard < 1000 || w.begun != 4 {
+			t.Errorf("heard %d times, %d watches begun; want 1000, and both tried once more when etcd was gone", heard, w.begun)
+		}
+	})
+}
+
+// laggingWatcher is on a member of etcd that has not applied yet what others have.
+type laggingWatcher struct{ watcher }
+
+func (w laggingWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
+	answers := make(chan clientv3.WatchResponse)
+	go func() {
+		defer close(answers)
+		for resp := range w.watcher.Watch(ctx, key, opts...) {
+			if resp.Created {
+				resp.Header.Revision--
+			}
+			select {
+			case answers <- resp:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return answers
+}
+
+// A watch on a member that lags behind the reader begins, and gives what comes.
+func TestMemberThatLagsIsNoOtherLog(t *testing.T) {
+	f := newFixture(t, func(cfg *events.Config, _ *clientv3.Client) { cfg.Progress = 50 * time.Millisecond })
+	guard := f.claim(0)
+	f.watcher = laggingWatcher{f.client}
+	f.save(0, f.fold(10), guard)
+	start, err := f.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved := false
+	for b, err := range f.Watch(within(t, 10*time.Second), generation, start.At) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !saved {
+			f.save(0, f.fold(11), guard)
+			saved = true
+		}
+		if b.Offsets[0].Live == f.at(11) {
+			return
+		}
+	}
+}

@@ -1,0 +1,272 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/projections"
+)
+
+// entry makes an entry of an event of a partition.
+func (f *fixture) entry(p events.Partition, number int64, host events.HostID) Quarantined {
+	key := fmt.Sprintf("%s%s/%d_%s", f.cfg.Prefix("queue"), p, number, events.Escape(string(host)))
+	at := time.Date(2025, 7, 18, 20, 42, 34, 5, time.UTC)
+	return Quarantined{
+		ID: EntryIDOf(key, f.at(number)), Partition: p, Key: key, Revision: f.at(number), Host: host, Reason: "undecodable",
+		Text: "it is \"garbage\"", Upload: "upload-1", At: at, Version: 3, Attempts: 2, TriedAt: at.Add(time.Hour), TriedVersion: 4,
+	}
+}
+
+func collect(t *testing.T, seq iter.Seq2[Quarantined, error]) (all []Quarantined) {
+	t.Helper()
+	for q, err := range seq {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, q)
+	}
+	return all
+}
+
+func TestAnEntryIsWrittenWithTheOffsetThatPassesItsEvent(t *testing.T) {
+	f := newFixture(t)
+	old := f.claim(0)
+	c := f.fold(9, eventstest.Event(hostsOf(0, 1)[0], 1))
+	want := []Quarantined{f.entry(0, 7, "h_1"), f.entry(0, 8, "")}
+	c.Quarantine = []Quarantined{want[1], want[0]}
+
+	current := f.claim(0)
+	before := f.dump()
+	if err := f.Save(t.Context(), generation, 0, c, old); !errors.Is(err, ErrFenced) {
+		t.Errorf("got %v, want ErrFenced", err)
+	}
+	if d := diff(f.dump(), before); d != "" {
+		t.Errorf("a fenced owner wrote (-before +after):\n%s", d)
+	}
+	f.save(0, c, current)
+	if d := diff(collect(t, f.Quarantined(t.Context(), 0)), want); d != "" {
+		t.Errorf("the quarantine differs (-want +got):\n%s", d)
+	}
+	all := f.dump()
+	offset, entry := all[f.keys.offset(generation, 0)], all[f.keys.entry(0, want[0].ID)]
+	if entry != offset {
+		t.Errorf("the entry is of revision %d, the offset of %d; want one transaction", entry, offset)
+	}
+	f.save(0, c, current) // a repeat is the same entry
+	if got := collect(t, f.Quarantined(t.Context(), 0)); len(got) != 2 {
+		t.Errorf("%d entries after a repeat, want 2", len(got))
+	}
+	if got := collect(t, f.Quarantined(t.Context(), 1)); len(got) != 0 {
+		t.Errorf("got %v of another partition, want nothing", got)
+	}
+}
+
+// However much is written, entries come before the offset, and end after what was folded.
+func TestABigCommitKeepsTheOrderOfQuarantineAndOffsets(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(2)
+	f.save(2, Commit{Quarantine: []Quarantined{f.entry(2, 5, "h")}}, guard)
+	settled := f.entry(2, 5, "h").ID
+	var evs []events.Event
+	for i, h := range hostsOf(2, 20) {
+		evs = append(evs, eventstest.BigEvent(h, i, 9000), eventstest.BigEvent(h, 100+i, 9000))
+	}
+	c := f.fold(700, evs...)
+	for i := range int64(200) {
+		c.Quarantine = append(c.Quarantine, f.entry(2, 100+i, "h"))
+	}
+	c.Settled = []EntryID{settled}
+	f.save(2, c, guard)
+	changed := map[string][]int64{}
+	resp := f.client.Watch(within(t, time.Minute), f.cfg.Root+"/", clientv3.WithPrefix(), clientv3.WithRev(1))
+	for r := range resp {
+		if err := r.Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, ev := range r.Events {
+			kind := strings.Split(strings.TrimPrefix(string(ev.Kv.Key), f.cfg.Root+"/"), "/")[0]
+			switch {
+			case ev.Type == clientv3.EventTypeDelete:
+				kind = "end"
+			case kind == "offsets" && !strings.Contains(string(ev.Kv.Value), `"live":700`): // each transaction writes it
+				kind = "links"
+			case string(ev.Kv.Key) == f.keys.entry(2, settled):
+				continue
+			}
+			changed[kind] = append(changed[kind], ev.Kv.ModRevision)
+		}
+		if len(changed["offsets"]) > 0 {
+			break
+		}
+	}
+	end := changed["end"][0]
+	if last := slices.Max(changed["projections"]); last > end {
+		t.Errorf("the entry ended at revision %d, its fold was written until %d", end, last)
+	}
+	if last := slices.Max(changed["quarantine"]); last > changed["offsets"][0] || end > changed["offsets"][0] {
+		t.Errorf("the offset was written at revision %d, entries until %d", changed["offsets"][0], max(last, end))
+	}
+	if got := collect(t, f.Quarantined(t.Context(), 2)); len(got) != 200 {
+		t.Errorf("%d entries, want 200 in pages", len(got))
+	}
+}
+
+func TestARetryIsAskedForOnceAnsweredAndAskedForAgain(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(1)
+	entries := []Quarantined{f.entry(1, 5, "h"), f.entry(1, 6, "i")}
+	f.save(1, Commit{Quarantine: entries}, guard)
+	given := make(chan []Mark)
+	ctx := within(t, time.Minute)
+	go func() {
+		for marks, err := range f.WatchRetries(ctx, 1) {
+			if err != nil {
+				return
+			}
+			given <- marks
+		}
+	}()
+	ask := func(filter RetryFilter, want int) {
+		t.Helper()
+		if n, err := f.AskRetry(t.Context(), filter); n != want || err != nil {
+			t.Errorf("asking for %+v: %d entries (%v), want %d", filter, n, err, want)
+		}
+	}
+	next := func(want EntryID) Mark {
+		t.Helper()
+		select {
+		case marks := <-given:
+			if len(marks) != 1 || marks[0].Entry != want {
+				t.Fatalf("got marks %v, want one of %v", marks, want)
+			}
+			return marks[0]
+		case <-ctx.Done():
+			t.Fatal("no mark")
+			return Mark{}
+		}
+	}
+	ask(RetryFilter{Event: entries[1].Key}, 1)
+	first := next(entries[1].ID)
+	ask(RetryFilter{Event: entries[1].Key}, 1)
+	second := next(entries[1].ID)
+	f.save(1, Commit{Retried: []Mark{first}}, guard) // what was asked meanwhile stays
+	if list, _, err := f.QuarantineList(t.Context(), QuarantineFilter{Limit: 9}); err != nil || !list[0].Asked || list[1].Asked {
+		t.Errorf("got %+v (%v), want the newer one asked for", list, err)
+	}
+	f.save(1, Commit{Retried: []Mark{second}, Settled: []EntryID{entries[1].ID}}, guard)
+	ask(RetryFilter{HasPartition: true, Partition: 1}, 1)
+	all := next(EntryID{})
+	if !all.All() {
+		t.Errorf("mark %v is not for all", all)
+	}
+	f.save(1, Commit{Retried: []Mark{all}}, guard)
+	ask(RetryFilter{}, 1)
+	next(EntryID{})
+	ask(RetryFilter{HasPartition: true, Partition: 3}, 0)
+	for _, filter := range []RetryFilter{
+		{Event: entries[1].Key}, {Event: "nonsense"}, {Event: entries[0].Key, HasPartition: true, Partition: 2},
+	} {
+		if _, err := f.AskRetry(t.Context(), filter); !errors.Is(err, ErrNoEntry) {
+			t.Errorf("asking for %+v: %v, want ErrNoEntry", filter, err)
+		}
+	}
+	if n, err := f.QuarantineCount(t.Context()); n != 1 || err != nil {
+		t.Errorf("%d entries (%v), want 1: marks do not count", n, err)
+	}
+}
+
+func TestTheListIsNewestFirstAndBounded(t *testing.T) {
+	f := newFixture(t)
+	for p := range events.Partition(partitions) {
+		guard := f.claim(p)
+		for i := range int64(50) {
+			f.save(p, Commit{Quarantine: []Quarantined{f.entry(p, 4*i+int64(p)+1, events.HostID(fmt.Sprint("h", i%5)))}}, guard)
+		}
+	}
+	list := func(filter QuarantineFilter) []Quarantined {
+		t.Helper()
+		list, total, err := f.QuarantineList(t.Context(), filter)
+		want := 50 * partitions
+		if filter.HasPartition {
+			want = 50
+		}
+		if err != nil || total != want {
+			t.Fatalf("%d in all (%v), want %d", total, err, want)
+		}
+		if !slices.IsSortedFunc(list, func(a, b Quarantined) int { return int(b.ID.Revision - a.ID.Revision) }) {
+			t.Errorf("%+v is not sorted", filter)
+		}
+		return list
+	}
+	if got := list(QuarantineFilter{Limit: 1000}); len(got) != 200 || got[0].ID.Revision != 200 {
+		t.Errorf("%d entries, want 200", len(got))
+	}
+	if got := list(QuarantineFilter{Limit: 7, HasPartition: true, Partition: 2}); len(got) != 7 || got[0].ID.Revision != 199 || got[6].ID.Revision != 175 {
+		t.Errorf("got %+v, want the newest 7 of partition 2", got)
+	}
+	if got := list(QuarantineFilter{Limit: 1000, Hosts: []events.HostID{"h3", "h4"}}); len(got) != 80 || got[0].Host != "h4" {
+		t.Errorf("%d entries of two hosts, want 80", len(got))
+	}
+	if got := list(QuarantineFilter{Limit: 3, Hosts: []events.HostID{"h3"}}); len(got) != 3 {
+		t.Errorf("%d entries, want 3", len(got))
+	}
+}
+
+// Nobody's bytes are too bad for an entry, and an entry that somebody spoiled is still one.
+func TestEntriesBearAnything(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(0)
+	q := f.entry(0, 5, events.HostID(strings.Repeat("\x00\xff", 1<<20)))
+	q.Key, q.Text = strings.Repeat("\xff/_", 1<<19), strings.Repeat("\x01", 1<<20)
+	q.ID = EntryIDOf(q.Key, q.Revision)
+	f.save(0, Commit{Quarantine: []Quarantined{q}, Offsets: &projections.Offsets{Live: f.at(5), Series: f.at(5)}}, guard)
+	if got := collect(t, f.Quarantined(t.Context(), 0)); len(got) != 1 || got[0].ID != q.ID || len(got[0].Key) > 4*maxEntryKey {
+		t.Errorf("got %d entries, want the one, cut", len(got))
+	}
+	for key, value := range map[string]string{
+		f.keys.entry(0, q.ID): "not JSON", f.keys.entriesOf(0) + "nonsense": "{}", f.keys.marksOf(0) + "nonsense": "{}",
+	} {
+		if _, err := f.client.Put(t.Context(), key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := collect(t, f.Quarantined(t.Context(), 0))
+	if len(got) != 1 || got[0].ID != q.ID || got[0].Revision != f.at(5) || got[0].Text == "" {
+		t.Errorf("got %+v, want what the key says", got)
+	}
+	if list, _, err := f.QuarantineList(t.Context(), QuarantineFilter{Limit: 10}); err != nil || len(list) != 1 {
+		t.Errorf("listed %+v (%v), want the one", list, err)
+	}
+	if _, err := f.AskRetry(t.Context(), RetryFilter{}); err != nil {
+		t.Error(err)
+	}
+	for marks, err := range f.WatchRetries(within(t, time.Minute), 0) {
+		if err != nil || len(marks) != 1 || !marks[0].All() {
+			t.Errorf("got %v (%v), want the mark for all", marks, err)
+		}
+		break
+	}
+}
+
+func TestNamesOfEntriesAreReadBack(t *testing.T) {
+	for _, number := range []int64{0, 1, 1 << 40, 1<<63 - 1} {
+		id := EntryIDOf("some/key", events.Revision{Number: number})
+		if back, err := parseEntryID(id.String()); err != nil || back != id {
+			t.Errorf("%q: got %v (%v)", id, back, err)
+		}
+	}
+	for _, name := range []string{"", "all", EntryID{}.String()[1:], strings.ToUpper(EntryIDOf("a", events.Revision{}).String()), strings.Repeat("-", 52)} {
+		if id, err := parseEntryID(name); err == nil {
+			t.Errorf("%q is taken for %v", name, id)
+		}
+	}
+}

@@ -96,7 +96,8 @@ func (c *Collector) Ready() error {
 }
 
 // Run folds until ctx ends; then it commits what is folded, gives its claims back and returns. It
-// follows the active generation when that changes.
+// follows the active generation when that changes. It ends by itself, with events.ErrForeign, when the log has
+// become another one than was opened: a process has to start anew on that.
 func (c *Collector) Run(ctx context.Context) error {
 	g, err := c.gens.Active(ctx)
 	for err == nil && ctx.Err() == nil {
@@ -123,10 +124,17 @@ func (c *Collector) runGeneration(ctx context.Context, g projections.Generation)
 			cancel(errSuperseded)
 		}
 	}()
-	err := c.owner.Run(ctx, string(g), func(claim *partition.Claim) { c.hold(claim, g) })
+	err := c.owner.Run(ctx, string(g), func(claim *partition.Claim) {
+		if err := c.hold(claim, g); err != nil {
+			cancel(err)
+		}
+	})
 	cancel(nil)
 	if n, ok := <-next; ok {
 		return n, nil
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, errReplaced) {
+		return g, cause
 	}
 	return g, err
 }
@@ -148,8 +156,9 @@ func (c *Collector) awaitOther(ctx context.Context, g projections.Generation) (p
 }
 
 // hold folds one partition for as long as its claim lives. What goes wrong on the way (etcd away, a
-// damaged snapshot) is tried again from what is stored; only a failed guard ends the claim from here.
-func (c *Collector) hold(claim *partition.Claim, g projections.Generation) {
+// damaged snapshot) is tried again from what is stored; only a failed guard ends the claim from here, and a log
+// that was replaced the whole collector, by an error.
+func (c *Collector) hold(claim *partition.Claim, g projections.Generation) error {
 	ctx := claim.Context()
 	lg := c.lg.With("partition", claim.Partition, "generation", g)
 	c.metrics.owned.Inc()
@@ -168,7 +177,9 @@ func (c *Collector) hold(claim *partition.Claim, g projections.Generation) {
 		case errors.Is(err, snapshot.ErrFenced):
 			lg.Warn("stopped folding: claim lost", "err", err)
 			claim.Lost(err)
-			return
+			return nil
+		case errors.Is(err, errReplaced):
+			return err
 		case err != nil && ctx.Err() == nil:
 			standing.set(true)
 			lg.Error("folding failed; starting again from what is stored", "err", err, "again_in", wait)
@@ -176,6 +187,7 @@ func (c *Collector) hold(claim *partition.Claim, g projections.Generation) {
 			sleep(ctx, wait)
 		}
 	}
+	return nil
 }
 
 // standing is whether one partition is behind the log, counted in what Ready looks at. Its follower's

@@ -82,12 +82,25 @@ func (f *follower) fold(ctx context.Context) error {
 		switch {
 		case errors.Is(err, events.ErrCompacted), errors.Is(err, events.ErrOverflow):
 			f.lg.Info("watch ended; reading on", "err", err)
+		case errors.Is(err, events.ErrForeign):
+			return ofLog(err)
 		case ctx.Err() == nil:
 			f.lg.Warn("watch failed; reading on", "err", err, "again_in", f.cfg.PollInterval)
 			sleep(ctx, f.cfg.PollInterval)
 		}
 	}
 	return nil
+}
+
+// errReplaced is an error of the log, not of what is stored: facts and positions that this process has are of
+// a log that is gone, and no retry brings it back.
+var errReplaced = errors.New("the log was replaced or set back under this process, which has to start anew")
+
+func ofLog(err error) error {
+	if errors.Is(err, events.ErrForeign) {
+		return fmt.Errorf("%w: %w", errReplaced, err)
+	}
+	return err
 }
 
 // stopped hides an error that is only the end of ctx.
@@ -103,7 +116,7 @@ func (f *follower) catchUp(ctx context.Context) error {
 	for {
 		head, err := f.log.Head(ctx)
 		if err != nil {
-			return fmt.Errorf("asking for the head of the log: %w", err)
+			return fmt.Errorf("asking for the head of the log: %w", ofLog(err))
 		}
 		from := f.state.position()
 		if !from.SameLog(head) && from.Number != 0 {
@@ -125,7 +138,7 @@ func (f *follower) catchUp(ctx context.Context) error {
 func (f *follower) readTo(ctx context.Context, from, head events.Revision) error {
 	for ev, err := range f.log.Read(ctx, f.partition, from, head) {
 		if err != nil {
-			return fmt.Errorf("reading partition %d after %s: %w", f.partition, from, err)
+			return fmt.Errorf("reading partition %d after %s: %w", f.partition, from, ofLog(err))
 		}
 		if err := f.take(ctx, &ev); err != nil {
 			return err

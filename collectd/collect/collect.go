@@ -59,6 +59,7 @@ type Collector struct {
 	metrics *metrics
 	behind  atomic.Int64 // partitions owned here that have not reached the head
 
+	writable func() error                        // why nothing can be stored at the moment; nil when New made it
 	measured []func(prometheus.Registerer) error // metrics of what Open made
 	opened   []func() error                      // what Close closes
 
@@ -84,10 +85,16 @@ func New(cfg Config, log log, store interface {
 	}
 }
 
-// Ready is nil once every partition has an owner and those owned here are folded to near the head.
+// Ready is nil once every partition has an owner, those owned here are folded to near the head, and what is
+// folded can be stored.
 func (c *Collector) Ready() error {
 	if err := c.owner.Ready(); err != nil {
 		return err
+	}
+	if c.writable != nil {
+		if err := c.writable(); err != nil {
+			return err
+		}
 	}
 	if n := c.behind.Load(); n > 0 {
 		return fmt.Errorf("%d partitions are catching up with the log", n)

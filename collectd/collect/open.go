@@ -29,6 +29,7 @@ func Open(cfg Config, store events.Config, log *events.Log, lg *slog.Logger) (*C
 	}
 	saved := snapshot.New(writes, store, log.Facts(), lg)
 	c := New(cfg, log, saved, owner, lg)
+	c.writable = saved.Writable
 	c.measured = append(c.measured, owner.Metrics, saved.Metrics)
 	c.opened = append(c.opened, writes.Close, leases.Close)
 	return c, nil

@@ -2,10 +2,12 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
@@ -182,7 +184,8 @@ func (s *Store) write(ctx context.Context, at slot, last link, next projections.
 	attempts := 0
 	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		resp, err := txn.commit(ctx, s.kv)
-		if attempts++; err != nil && attempts == 5 {
+		s.note(err)
+		if attempts++; err != nil && attempts == 5 && !errors.Is(err, rpctypes.ErrNoSpace) {
 			s.lg.Warn("writing projections fails; going on trying", "partition", at.partition, "err", err)
 		}
 		return resp, err

@@ -22,6 +22,7 @@ type Store struct {
 	lg      *slog.Logger
 	metrics *metrics
 	watches serial
+	space   fullness
 
 	marks *marks
 

@@ -1,0 +1,62 @@
+package snapshot
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"telemetry-pipeline/events"
+)
+
+func TestFullEtcdIsToldOnceAndForgottenOnceItTakesWrites(t *testing.T) {
+	var out lines
+	s := &Store{lg: slog.New(slog.NewTextHandler(&out, nil))}
+	if err := s.Writable(); err != nil {
+		t.Errorf("before any write: %v", err)
+	}
+	for range 3 {
+		s.note(rpctypes.ErrNoSpace)
+		s.note(errors.New("some other trouble"))
+	}
+	if err := s.Writable(); !errors.Is(err, events.ErrNoSpace) {
+		t.Errorf("got %v, want that etcd is out of space", err)
+	}
+	s.space.refusedAt.Add(-int64(refusalHolds + time.Second))
+	if err := s.Writable(); err != nil {
+		t.Errorf("nothing has asked etcd for a while, and still: %v", err)
+	}
+	s.note(nil)
+	s.note(nil)
+	if err := s.Writable(); err != nil {
+		t.Errorf("etcd took a write, and still: %v", err)
+	}
+	for _, said := range []string{"out of space", "takes projections again"} {
+		if n := strings.Count(out.String(), said); n != 1 {
+			t.Errorf("%q was said %d times, want once:\n%s", said, n, &out)
+		}
+	}
+}
+
+// lines is a log that is read while it is written.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,7 @@ type Subscription struct {
 	synced  *Message
 	at      position // LatestMode: all up to here was given
 	last    place    // of the last message that has a token
+	ahead   int      // heartbeats since it came from a server that is ahead of this one, or never
 
 	mu     sync.Mutex // guards what the hub writes
 	start  *beginning
@@ -84,6 +86,9 @@ func (s *Subscription) Poll() (*Message, error) {
 	}
 	m := s.next(beat)
 	if m != nil && m.Token != "" {
+		if m.At.Number > s.last.at.Number {
+			s.ahead = never
+		}
 		s.last = place{at: m.At, token: m.Token, folded: m.Folded}
 	}
 	if m != nil && m.Kind == Update {
@@ -108,6 +113,9 @@ func (s *Subscription) next(beat *Message) *Message {
 		return nil
 	}
 	if before(beat.At, s.last.at) { // overtaken
+		if s.ahead++; s.ahead > patience {
+			return s.lost()
+		}
 		return &Message{Kind: Heartbeat, Token: s.last.token, At: s.last.at, Folded: s.last.folded, AsOf: beat.AsOf, Time: beat.Time}
 	}
 	return beat
@@ -117,7 +125,7 @@ func (s *Subscription) next(beat *Message) *Message {
 func (s *Subscription) begin(st *beginning) {
 	s.begun = true
 	state := st.edition.state
-	s.at, s.last = state.position(), state.place
+	s.at, s.last, s.ahead = state.position(), state.place, never
 	if st.reason != "" || st.snapshot {
 		s.restart(st.edition, st.reason)
 		return
@@ -128,7 +136,7 @@ func (s *Subscription) begin(st *beginning) {
 	}
 	s.replay = st.replay
 	if s.at.less(st.from) { // it was served by someone who is ahead of us
-		s.at = st.from
+		s.at, s.ahead = st.from, 0
 		ahead := events.Revision{Epoch: state.at.Epoch, Cluster: state.at.Cluster, Number: st.from.at}
 		s.last = place{at: ahead, token: s.from, folded: state.folded}
 		s.synced.Token, s.synced.At = s.from, ahead
@@ -149,6 +157,27 @@ func (s *Subscription) restart(e *edition, reason string) {
 	s.pending = append(s.pending, e.snapshot()...) // a copy: the snapshot's own list is shared
 	s.synced = &Message{Kind: Synced, Token: e.state.token, At: e.state.at, Folded: e.state.folded}
 	s.at = e.state.position()
+}
+
+// patience is how many heartbeats a reader that comes from a server ahead of this one waits for it to catch
+// up. After that its position is taken for one that etcd has lost, as it is after a restore.
+const patience = 3
+
+// never is the ahead of a reader that did not come from another server, or whose position was reached.
+const never = math.MinInt
+
+// lost begins anew for a reader whose position is never reached here.
+func (s *Subscription) lost() *Message {
+	s.hub.mu.Lock()
+	e := s.group.Load().joining(s.hub.State())
+	s.mu.Lock()
+	s.queue, s.start = queue{}, &beginning{} // older than the edition; nothing is passed over any more
+	s.mu.Unlock()
+	s.hub.mu.Unlock()
+	s.hub.metrics.resets.WithLabelValues(ResetEpoch).Inc()
+	s.ahead, s.last = never, e.state.place
+	s.restart(e, ResetEpoch)
+	return s.first()
 }
 
 // first gives what comes before synced, and synced.

@@ -3,6 +3,7 @@ package live_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,18 @@ import (
 type logOf struct {
 	head      int64
 	partition events.Partition
-	event     int64         // its revision
-	away      chan struct{} // until it is closed, the log does not answer; nil: it does
-	err       error         // what Head answers
+	event     int64 // its revision
+
+	mu   sync.Mutex
+	away chan struct{} // until it is closed, the log does not answer; nil: it does
+	err  error         // what Head answers
+}
+
+// fails has the log answer with an error, or not at all until away is closed.
+func (l *logOf) fails(away chan struct{}, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.away, l.err = away, err
 }
 
 func (l *logOf) revision(n int64) events.Revision {
@@ -27,10 +37,13 @@ func (l *logOf) revision(n int64) events.Revision {
 }
 
 func (l *logOf) Head(context.Context) (events.Revision, error) {
-	if l.away != nil {
-		<-l.away
+	l.mu.Lock()
+	away, err := l.away, l.err
+	l.mu.Unlock()
+	if away != nil {
+		<-away
 	}
-	return l.revision(l.head), l.err
+	return l.revision(l.head), err
 }
 
 func (l *logOf) Unread(_ context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
@@ -172,7 +185,7 @@ func TestReplacedLogEndsTheHub(t *testing.T) {
 		if err := errors.Join(hub.Ready(), hub.Degraded()); err != nil || src.Loads() != 2 {
 			t.Errorf("after etcd was set back: %v, %d loads; want a view loaded again", err, src.Loads())
 		}
-		log.err = events.ErrForeign
+		log.fails(nil, events.ErrForeign)
 		src.Break(events.ErrForeign)
 		start := time.Now()
 		if err := <-done; !errors.Is(err, events.ErrForeign) {
@@ -203,14 +216,15 @@ func TestFoldedStaysWhenTheGenerationSwitches(t *testing.T) {
 		if got := hub.State().Folded().Number; got != 40 {
 			t.Fatalf("folded up to %d, want the head, 40", got)
 		}
-		log.away = make(chan struct{})
+		away := make(chan struct{})
+		log.fails(away, nil)
 		src.Offset(g2, 2, 30, 30)
 		src.Activate(g2)
 		time.Sleep(time.Hour)
 		if s := hub.State(); s.Generation() != g2 || s.Folded().Number != 40 {
 			t.Errorf("%s is folded up to %d, want g2 up to 40", s.Generation(), s.Folded().Number)
 		}
-		close(log.away)
+		close(away)
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)

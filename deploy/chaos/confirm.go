@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -37,6 +38,9 @@ func (c *confirmer) confirm(ctx context.Context, u *upload, revision string) {
 	var told []entry
 	if _, err := getData(ctx, c.client, base+"/api/v1/telemetry?"+query.Encode(), &told); err != nil {
 		c.ledger.answered("read with ?wait=: " + err.Error())
+		if strings.HasPrefix(err.Error(), "4") {
+			c.ledger.complain("%s was acknowledged at %s; %s refused ?wait= for that: %v", u.name, revision, base, err)
+		}
 		return
 	}
 	c.ledger.answered("read with ?wait=: 200")

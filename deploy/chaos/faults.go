@@ -87,6 +87,9 @@ func (in *injector) begin(ctx context.Context, i *injected) (heal func() error) 
 		d := in.c.of(track)[i.target]
 		i.victim = d.name
 		in.remember(i, d)
+		if how == "isolated, then killed" {
+			return isolateAndKill(ctx, d)
+		}
 		return breakProcess(d.process, how)
 	case "compaction":
 		i.victim = "etcd"
@@ -114,6 +117,25 @@ func breakProcess(p *process, how string) (heal func() error) {
 			return started
 		}
 		return err
+	}
+}
+
+// isolateAndKill lets a daemon go on for a while as if etcd answered, and then takes it away together with all that it
+// has sent since: who promised something meanwhile has lied.
+func isolateAndKill(ctx context.Context, d *daemon) (heal func() error) {
+	for _, p := range d.proxies {
+		p.set(weather{hole: true})
+	}
+	_ = sleep(ctx, time.Second) // heal in any case
+	d.kill()
+	for _, p := range d.proxies {
+		p.set(weather{cut: true})
+	}
+	return func() error {
+		for _, p := range d.proxies {
+			p.set(weather{})
+		}
+		return d.start()
 	}
 }
 

@@ -53,10 +53,12 @@ func tracks(ttl time.Duration) []track {
 			{name: "collectd killed", lasts: [2]time.Duration{over, over + ms(1500)}},
 			{name: "collectd frozen", lasts: [2]time.Duration{over, 2*ttl + ms(2000)}}, // a new leader of etcd gives leases their whole time again
 			{name: "collectd killed, back at once", lasts: [2]time.Duration{ms(100), ms(500)}},
+			{name: "collectd isolated, then killed", lasts: [2]time.Duration{ms(500), ms(1500)}},
 			{name: "collectd stopped", lasts: [2]time.Duration{ms(1500), ms(2500)}},
 		}, [2]time.Duration{ms(3000), ms(4500)}},
 		{"ingestd", ingesters, []kind{
 			{name: "ingestd killed", lasts: [2]time.Duration{ms(500), ms(3000)}},
+			{name: "ingestd isolated, then killed", lasts: [2]time.Duration{ms(300), ms(1000)}},
 			{name: "ingestd stopped", lasts: [2]time.Duration{ms(300), ms(1500)}},
 			{name: "ingestd frozen", lasts: [2]time.Duration{ms(1500), ms(6000)}},
 		}, [2]time.Duration{ms(4000), ms(8000)}},

@@ -42,7 +42,6 @@ var kinds = []struct {
 	{"compact", 8}, {"compact under watches", 5}, {"break watches", 4},
 	{"restart etcd", 3}, {"fill etcd", 2},
 	{"restart hub", 2}, {"leave hub", 6}, {"stall reader", 4},
-	{"audit", 6},
 }
 
 // plan makes the schedule of a seed.
@@ -125,8 +124,6 @@ func (w *world) do(s step) {
 		r.mu.Lock()
 		r.stall = s.hold
 		r.mu.Unlock()
-	case "audit":
-		w.audit()
 	default:
 		w.harm(w.victim(s), s)
 	}

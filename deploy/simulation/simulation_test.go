@@ -60,7 +60,7 @@ func simulate(t *testing.T, seed uint64, seen *tally) {
 		w.run(all)
 		w.heal()
 		w.settle()
-		w.audit()
+		w.checkInstants()
 		if len(w.failures) == 0 {
 			w.check()
 		}

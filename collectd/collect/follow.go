@@ -199,9 +199,9 @@ func (f *follower) foldOne(ctx context.Context, ev *events.Event, since int64) (
 			failed, err = unfoldable(p), nil
 		}
 	}()
-	effect, known, err := f.foldModels(ctx, ev, since)
-	if err != nil {
-		return nil, err
+	effect, known, failed, err := f.foldModels(ctx, ev, since)
+	if failed != nil || err != nil {
+		return failed, err
 	}
 	if err := f.addHistory(ctx, ev, since, effect, known); err != nil {
 		return nil, err
@@ -212,13 +212,13 @@ func (f *follower) foldOne(ctx context.Context, ev *events.Event, since int64) (
 }
 
 // foldModels folds an event into its host's models, as one of the workers.
-func (f *follower) foldModels(ctx context.Context, ev *events.Event, since int64) (effect projections.Effect, known projections.Identity, err error) {
+func (f *follower) foldModels(ctx context.Context, ev *events.Event, since int64) (effect projections.Effect, known projections.Identity, failed *failure, err error) {
 	select {
 	case f.workers <- struct{}{}:
 	case <-ctx.Done():
-		return effect, known, ctx.Err()
+		return effect, known, nil, ctx.Err()
 	}
 	defer func() { <-f.workers }()
-	effect, known = f.state.fold(ev, since, f.apply)
-	return effect, known, nil
+	effect, known, failed = f.state.fold(ev, since, f.apply)
+	return effect, known, failed, nil
 }

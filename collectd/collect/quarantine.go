@@ -27,6 +27,7 @@ const (
 	undecodable     = "undecodable"      // its key or value is not what an event's is
 	panicked        = "unfoldable"       // folding it panicked
 	missing         = "missing"          // it was here before and is not any more
+	oversized       = "too_large"        // its host's model would no longer fit one value of etcd
 )
 
 // damage is the failure of an event that the log itself calls unusable.

@@ -96,7 +96,7 @@ func (s *state) reached(r events.Revision) {
 // event's effect and what was known of the host before: in which windows it had history. An apply that panics
 // has changed nothing, since models are never changed in place.
 func (s *state) fold(ev *events.Event, since int64,
-	apply func(*projections.Host, *events.Event) projections.Effect) (projections.Effect, projections.Identity) {
+	apply func(*projections.Host, *events.Event) projections.Effect) (projections.Effect, projections.Identity, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hosts[ev.Host]
@@ -105,6 +105,9 @@ func (s *state) fold(ev *events.Event, since int64,
 	}
 	known, next := h.Identity, h.Host
 	effect := apply(&next, ev)
+	if failed := tooLarge(&next, effect); failed != nil {
+		return effect, known, failed
+	}
 	h.Host, s.hosts[ev.Host] = next, h
 	s.arrivedAt, s.upload = time.Now(), ev.Upload
 	if effect.Live || effect.Identity {
@@ -114,7 +117,7 @@ func (s *state) fold(ev *events.Event, since int64,
 		h.live = h.live || effect.Live
 		h.identity = h.identity || effect.Identity
 	}
-	return effect, known
+	return effect, known, nil
 }
 
 // met notes that the log's next event, at r, was folded or is kept for the quarantine. What is older than r is

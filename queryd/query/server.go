@@ -23,6 +23,7 @@ import (
 type Server struct {
 	cfg     Config
 	lg      *slog.Logger
+	store   store
 	hub     *live.Hub
 	api     *rest.API
 	graph   executor
@@ -61,8 +62,8 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, lg: lg, hub: hub, graph: engine, origins: cfg.origins(), metrics: newMetrics(), started: time.Now()}
-	s.api = rest.New(cfg.REST, log.Facts(), hub, past, lg)
+	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, graph: engine, origins: cfg.origins(), metrics: newMetrics(), started: time.Now()}
+	s.api = rest.New(cfg.REST, log.Facts(), hub, past, quarantine{store}, lg)
 	if s.sockets, err = newSockets(cfg, hub, engine, lg); err != nil {
 		return nil, err
 	}

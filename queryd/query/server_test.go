@@ -52,6 +52,19 @@ func (empty) Series(context.Context, projections.Generation, events.Partition, e
 	return nil, errors.New("there are no hosts, so nobody should ask")
 }
 
+func (empty) QuarantineList(context.Context, snapshot.QuarantineFilter) ([]snapshot.Quarantined, int, error) {
+	return nil, 0, nil
+}
+
+func (empty) QuarantineCount(context.Context) (int, error) { return 0, nil }
+
+func (empty) AskRetry(_ context.Context, f snapshot.RetryFilter) (int, error) {
+	if f.Event != "" {
+		return 0, snapshot.ErrNoEntry
+	}
+	return 0, nil
+}
+
 // eventless is the log of that cluster.
 type eventless struct{}
 

@@ -2,6 +2,7 @@ package query
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"runtime"
@@ -59,6 +60,7 @@ type serverStatus struct {
 	AsOf          *time.Time `json:"as_of,omitempty"`
 	Hosts         int        `json:"host_count"`
 	GPUs          int        `json:"gpu_count"`
+	Quarantined   *int       `json:"quarantined,omitempty"` // left out when etcd does not tell
 	GraphQL       bool       `json:"graphql"`
 	WebSocket     bool       `json:"websocket"`
 	CORS          bool       `json:"cors"`
@@ -75,9 +77,23 @@ func (s *Server) status(c *fiber.Ctx) error {
 		Service: "queryd", Version: version(), Go: runtime.Version(), Status: now.Status, Reason: now.Reason,
 		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
 		Generation: string(view.Generation()), Position: view.At().String(), Folded: view.Folded().String(), AsOf: now.AsOf,
-		Hosts: len(view.Hosts()), GPUs: len(view.GPUs()),
+		Hosts: len(view.Hosts()), GPUs: len(view.GPUs()), Quarantined: s.quarantined(),
 		GraphQL: !s.cfg.NoGraphQL, WebSocket: !s.cfg.NoWebSocket, CORS: !s.cfg.NoCORS,
 	}, 1})
+}
+
+// quarantinePatience bounds what the count of the quarantine may cost the status.
+const quarantinePatience = 500 * time.Millisecond
+
+// quarantined asks how many events are in the quarantine, nil when etcd does not tell in time.
+func (s *Server) quarantined() *int {
+	ctx, cancel := context.WithTimeout(s.requests, quarantinePatience)
+	defer cancel()
+	n, err := s.store.QuarantineCount(ctx)
+	if err != nil {
+		return nil
+	}
+	return &n
 }
 
 // version is what the build recorded about itself.

@@ -2,21 +2,26 @@ package query
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
+	"telemetry-pipeline/queryd/rest"
 )
 
 // store is what the server needs of the stored projections (projections/snapshot.Store): what the hub
-// follows, and series.
+// follows, series, and the quarantine.
 type store interface {
 	Load(ctx context.Context, g projections.Generation) (projections.Batch, error)
 	Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error]
 	WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error]
 	Series(ctx context.Context, g projections.Generation, p events.Partition,
 		host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error)
+	QuarantineList(ctx context.Context, f snapshot.QuarantineFilter) ([]snapshot.Quarantined, int, error)
+	QuarantineCount(ctx context.Context) (int, error)
+	AskRetry(ctx context.Context, f snapshot.RetryFilter) (int, error)
 }
 
 // log is what the server needs of the event log (events.Log): what is not folded yet.
@@ -41,4 +46,32 @@ func (w windows) Series(ctx context.Context, g projections.Generation, p events.
 		out[one.Window] = one.Series
 	}
 	return out, nil
+}
+
+// quarantine gives rest the quarantine of a store, so that it need not know where that is kept.
+type quarantine struct{ store store }
+
+// Quarantined lists events that could not be folded.
+func (q quarantine) Quarantined(ctx context.Context, f rest.QuarantineFilter) ([]rest.Quarantined, int, error) {
+	list, total, err := q.store.QuarantineList(ctx, snapshot.QuarantineFilter(f))
+	if err != nil {
+		return nil, 0, err
+	}
+	out := make([]rest.Quarantined, len(list))
+	for i, e := range list {
+		out[i] = rest.Quarantined{
+			Partition: e.Partition, Key: e.Key, Revision: e.Revision, Host: e.Host, Reason: e.Reason, Text: e.Text, Upload: e.Upload,
+			At: e.At, ModelVersion: e.Version, Attempts: e.Attempts, TriedAt: e.TriedAt, RetryAsked: e.Asked,
+		}
+	}
+	return out, total, nil
+}
+
+// AskRetry asks the owners to fold such events again.
+func (q quarantine) AskRetry(ctx context.Context, f rest.RetryFilter) (int, error) {
+	asked, err := q.store.AskRetry(ctx, snapshot.RetryFilter{Partition: f.Partition, HasPartition: f.HasPartition, Event: f.Key})
+	if errors.Is(err, snapshot.ErrNoEntry) {
+		return 0, errors.Join(rest.ErrNotQuarantined, err)
+	}
+	return asked, err
 }

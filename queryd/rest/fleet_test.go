@@ -195,3 +195,33 @@ func until(t testing.TB, what string, condition func() bool) {
 		}
 	}
 }
+
+// Quarantined gives three entries, as a store would; the last is one that somebody spoiled.
+func (f *fleet) Quarantined(_ context.Context, filter QuarantineFilter) (list []Quarantined, total int, err error) {
+	at := time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC)
+	all := []Quarantined{
+		{Partition: 3, Key: "/telemetry/queue/c/003/b", Revision: f.revision(40), Host: "node-b", Reason: "unfoldable", Text: `folding it panicked: "x"`,
+			Upload: "u-1", At: at, ModelVersion: 1, Attempts: 2, TriedAt: at.Add(time.Hour), RetryAsked: true},
+		{Partition: 1, Key: "/telemetry/queue/c/001/a", Revision: f.revision(30), Host: "node-a", Reason: "overwritten", Text: "written again",
+			At: at, ModelVersion: 1, Attempts: 1, TriedAt: at},
+		{Partition: 1, Revision: f.revision(20), Reason: "unknown", Text: "the entry cannot be read"},
+	}
+	for _, q := range all {
+		if filter.HasPartition && q.Partition != filter.Partition || len(filter.Hosts) > 0 && !slices.Contains(filter.Hosts, q.Host) {
+			continue
+		}
+		if total++; len(list) < filter.Limit {
+			list = append(list, q)
+		}
+	}
+	return list, total, f.failing()
+}
+
+func (f *fleet) AskRetry(ctx context.Context, filter RetryFilter) (int, error) {
+	list, _, err := f.Quarantined(ctx, QuarantineFilter{Partition: filter.Partition, HasPartition: filter.HasPartition, Limit: 10})
+	list = slices.DeleteFunc(list, func(q Quarantined) bool { return filter.Key != "" && q.Key != filter.Key })
+	if err == nil && filter.Key != "" && len(list) == 0 {
+		err = ErrNotQuarantined
+	}
+	return len(list), err
+}

@@ -35,14 +35,19 @@ type API struct {
 	lg    *slog.Logger
 	names names
 	now   func() time.Time // for tests; time.Now
+
+	quarantine quarantine
 }
 
 // New makes an API. facts are the log's.
-func New(cfg Config, facts events.Facts, view viewer, past teller, lg *slog.Logger) *API {
+func New(cfg Config, facts events.Facts, view viewer, past teller, quarantine quarantine, lg *slog.Logger) *API {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
-	return &API{cfg: cfg.withDefaults(), facts: facts, view: view, past: past, lg: lg, names: catalogue(), now: time.Now}
+	return &API{
+		cfg: cfg.withDefaults(), facts: facts, view: view, past: past, quarantine: quarantine,
+		lg: lg, names: catalogue(), now: time.Now,
+	}
 }
 
 // Routes registers every path of this package.
@@ -56,6 +61,8 @@ func (a *API) Routes(r fiber.Router) {
 	r.Get("/api/v1/telemetry", a.telemetry)
 	r.Get("/api/v1/telemetry/latest", a.latest)
 	r.Get("/api/v1/cluster", a.cluster)
+	r.Get("/api/v1/quarantine", a.quarantined)
+	r.Post("/api/v1/quarantine/retry", a.retryQuarantined)
 	r.Get("/openapi.json", openapiJSON)
 	r.Get("/openapi.yaml", openapiYAML)
 	r.Get("/docs", docsPage)

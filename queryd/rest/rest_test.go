@@ -79,7 +79,7 @@ func TestNotReadyBeforeTheFirstLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := appOf(New(Config{}, f.facts, hub, history.New(f, nil), nil))
+	app := appOf(New(Config{}, f.facts, hub, history.New(f, nil), f, nil))
 	for _, path := range []string{"/api/v1/gpus", "/api/v1/cluster", "/api/v1/telemetry", "/api/v1/telemetry/latest", "/api/v1/hosts/a"} {
 		if got := request(t, app, http.MethodGet, path); got.status != 503 || got.code() != NotReady || got.header.Get("Retry-After") == "" {
 			t.Errorf("%s before the view is loaded: %s, Retry-After %q; want 503 %s", path, got.text(), got.header.Get("Retry-After"), NotReady)
@@ -92,7 +92,7 @@ func TestDegradedAnswersTellTheirAge(t *testing.T) {
 	f.script(t, "2025-07-18T12:00:00Z a uuid=GPU-a0 index=0 | gpu_utilization=2")
 	f.fail = errors.New("etcd is away")
 	hub := f.hub(t)
-	app := appOf(New(Config{}, f.facts, hub, history.New(f, nil), nil))
+	app := appOf(New(Config{}, f.facts, hub, history.New(f, nil), f, nil))
 	until(t, "view is degraded", func() bool { return hub.Degraded() != nil })
 	var page struct {
 		Success bool
@@ -109,6 +109,12 @@ func TestDegradedAnswersTellTheirAge(t *testing.T) {
 	newChecker(t).answer(t, got)
 	if got := request(t, app, http.MethodGet, "/api/v1/telemetry"); got.status != 503 || got.code() != Unavailable || strings.Contains(string(got.body), "etcd is away") {
 		t.Errorf("history without a store: %s, want 503 %s and no inner text", got.text(), Unavailable)
+	}
+	for _, ask := range [][2]string{{http.MethodGet, "/api/v1/quarantine"}, {http.MethodPost, "/api/v1/quarantine/retry"}} {
+		got := request(t, app, ask[0], ask[1])
+		if got.status != 503 || got.code() != Unavailable || got.header.Get("Retry-After") == "" || strings.Contains(string(got.body), "etcd is away") {
+			t.Errorf("%s without etcd: %s, want 503 %s to come back for", ask[1], got.text(), Unavailable)
+		}
 	}
 }
 

@@ -85,7 +85,7 @@ func runScript(t *testing.T, archive *txtar.Archive, check *checker) {
 // serve makes an app of the API alone.
 func serve(t testing.TB, f *fleet, now func() time.Time) *fiber.App {
 	t.Helper()
-	api := New(Config{MaxWait: 50 * time.Millisecond}, f.facts, f.hub(t), history.New(f, nil), nil)
+	api := New(Config{MaxWait: 50 * time.Millisecond}, f.facts, f.hub(t), history.New(f, nil), f, nil)
 	api.now = now
 	return appOf(api)
 }

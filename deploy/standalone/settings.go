@@ -67,6 +67,9 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 		return nil, err
 	}
 	opened.Add("reads", reads.Close)
+	if err := disarm(ctx, log, reads, lg); err != nil {
+		return nil, err
+	}
 	served := snapshot.New(reads, s.store, log.Facts(), lg)
 	// The query server waits for a generation to serve, and starts before the collector, which makes it.
 	if _, err := served.Active(ctx); err != nil {

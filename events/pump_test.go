@@ -123,6 +123,7 @@ func TestPumpSilenceAfterAnswers(t *testing.T) {
 		if _, err := q.take(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
 		f.answer, f.gone = nil, true
 		start := time.Now()
 		if _, err := q.take(t.Context()); !errors.Is(err, ErrSilent) {

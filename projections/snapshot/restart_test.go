@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,14 +49,14 @@ func TestQuietEtcdIsHeardSoonAfterARestart(t *testing.T) {
 // stuckWatcher is a connection that answers until it breaks: then nothing comes, and a new watch is not to be
 // had.
 type stuckWatcher struct {
-	broken bool
+	broken atomic.Bool
 	begun  int
 	all    []chan clientv3.WatchResponse
 }
 
 func (w *stuckWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOption) clientv3.WatchChan {
 	answers := make(chan clientv3.WatchResponse, 100)
-	if w.begun++; w.broken {
+	if w.begun++; w.broken.Load() {
 		<-ctx.Done()
 		close(answers)
 	}
@@ -65,7 +66,7 @@ func (w *stuckWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOpti
 
 func (w *stuckWatcher) RequestProgress(context.Context) error {
 	for _, answers := range w.all {
-		if !w.broken {
+		if !w.broken.Load() {
 			answers <- clientv3.WatchResponse{Header: &pb.ResponseHeader{ClusterId: 5, Revision: 10}}
 		}
 	}
@@ -89,7 +90,8 @@ func TestEtcdThatIsGoneEndsTheWatch(t *testing.T) {
 				break
 			}
 			if heard++; heard == 1000 {
-				w.broken, broke = true, time.Now()
+				broke = time.Now()
+				w.broken.Store(true)
 			}
 		}
 		if heard < 1000 || w.begun != 4 {

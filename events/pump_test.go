@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,11 +19,11 @@ type fakeWatcher struct {
 	asked   []time.Time
 	answer  func() *clientv3.WatchResponse // to a request for progress; nil: none
 	begun   int                            // watches
-	gone    bool                           // no new watch is to be had
+	gone    atomic.Bool                    // nothing is answered, and no new watch is to be had
 }
 
 func (f *fakeWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOption) clientv3.WatchChan {
-	if f.begun++; f.gone {
+	if f.begun++; f.gone.Load() {
 		<-ctx.Done()
 		closed := make(chan clientv3.WatchResponse)
 		close(closed)
@@ -33,7 +34,7 @@ func (f *fakeWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOptio
 
 func (f *fakeWatcher) RequestProgress(ctx context.Context) error {
 	f.asked = append(f.asked, time.Now())
-	if f.answer == nil {
+	if f.answer == nil || f.gone.Load() {
 		<-ctx.Done() // a connection that takes nothing any more
 		return ctx.Err()
 	}
@@ -124,7 +125,7 @@ func TestPumpSilenceAfterAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		f.answer, f.gone = nil, true
+		f.gone.Store(true)
 		start := time.Now()
 		if _, err := q.take(t.Context()); !errors.Is(err, ErrSilent) {
 			t.Errorf("got %v, want %v", err, ErrSilent)

@@ -3,6 +3,7 @@ package live_test
 import (
 	"encoding/base64"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"telemetry-pipeline/events"
@@ -45,6 +46,36 @@ func TestAPositionThatEtcdLostIsNotWaitedForForEver(t *testing.T) {
 				t.Errorf("%s: %d resets in half a minute, want one: %s", mode, resets, brief(got))
 			}
 			r.sameAsView(known, live.Filter{})
+			sub.Close()
+		}
+	})
+}
+
+// TestAServerCutOffFromEtcdTakesNobodyBack: who comes from a server that is further keeps what it knows, however long this
+// one hears nothing of etcd, and gets the rest when it does.
+func TestAServerCutOffFromEtcdTakesNobodyBack(t *testing.T) {
+	inBubble(t, live.Config{Heartbeat: 5 * time.Second}, func(r *rig) {
+		r.set("h1", "GPU-a", 0, 1)
+		r.start()
+		r.src.Fail(errDown)
+		synctest.Wait()
+		r.set("h1", "GPU-a", 0, 2)
+		r.src.Fail(nil)
+		ahead := r.another(livetest.Facts())
+		r.src.Fail(errDown)
+		token := ahead.State().Token()
+		for _, mode := range []live.Mode{live.LatestMode, live.EventsMode} {
+			r.src.Fail(errDown)
+			sub := r.subscribe(live.Options{From: token, Mode: mode})
+			r.expect(sub, "synced resumed")
+			for range 20 {
+				time.Sleep(5 * time.Second)
+				for _, m := range r.all(sub) {
+					if m.Kind != live.Heartbeat {
+						t.Errorf("%s: %s while the server hears nothing of etcd, want heartbeats", mode, brief([]*live.Message{m}))
+					}
+				}
+			}
 			sub.Close()
 		}
 	})

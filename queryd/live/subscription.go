@@ -27,9 +27,10 @@ type Subscription struct {
 	pending []*Message // to give before anything else
 	replay  []*change  // EventsMode: what was missed, to give before synced
 	synced  *Message
-	at      position // LatestMode: all up to here was given
-	last    place    // of the last message that has a token
-	ahead   int      // heartbeats since it came from a server that is ahead of this one, or never
+	at      position  // LatestMode: all up to here was given
+	last    place     // of the last message that has a token
+	ahead   int       // heartbeats since it came from a server that is ahead of this one, or never
+	heard   time.Time // AsOf of the last of them that etcd stood behind
 
 	mu     sync.Mutex // guards what the hub writes
 	start  *beginning
@@ -113,8 +114,11 @@ func (s *Subscription) next(beat *Message) *Message {
 		return nil
 	}
 	if before(beat.At, s.last.at) { // overtaken
-		if s.ahead++; s.ahead > patience {
-			return s.lost()
+		if beat.AsOf.After(s.heard) { // a server that hears nothing of etcd cannot know what etcd lost
+			s.heard = beat.AsOf
+			if s.ahead++; s.ahead > patience {
+				return s.lost()
+			}
 		}
 		return &Message{Kind: Heartbeat, Token: s.last.token, At: s.last.at, Folded: s.last.folded, AsOf: beat.AsOf, Time: beat.Time}
 	}
@@ -136,7 +140,7 @@ func (s *Subscription) begin(st *beginning) {
 	}
 	s.replay = st.replay
 	if s.at.less(st.from) { // it was served by someone who is ahead of us
-		s.at, s.ahead = st.from, 0
+		s.at, s.ahead, s.heard = st.from, 0, state.asOf
 		ahead := events.Revision{Epoch: state.at.Epoch, Cluster: state.at.Cluster, Number: st.from.at}
 		s.last = place{at: ahead, token: s.from, folded: state.folded}
 		s.synced.Token, s.synced.At = s.from, ahead
@@ -159,8 +163,8 @@ func (s *Subscription) restart(e *edition, reason string) {
 	s.at = e.state.position()
 }
 
-// patience is how many heartbeats a reader that comes from a server ahead of this one waits for it to catch
-// up. After that its position is taken for one that etcd has lost, as it is after a restore.
+// patience is how many heartbeats, each with news of etcd, a reader that comes from a server ahead of this
+// one waits for it to catch up. After that its position is taken for one that etcd has lost, as it is after a restore.
 const patience = 3
 
 // never is the ahead of a reader that did not come from another server, or whose position was reached.

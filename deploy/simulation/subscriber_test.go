@@ -107,6 +107,7 @@ func (s *subscriber) take(w *world, m *live.Message) {
 	switch {
 	case m.Kind == live.Reset:
 		s.resets++
+		w.note("%s at %d was reset to %d: %s", s.name, s.at, m.At.Number, m.Reason)
 		clear(s.knows)
 	case m.Kind == live.Synced && m.Resumed:
 		s.resumed++

@@ -34,7 +34,7 @@ type shape struct {
 
 func shapeOf(seed uint64) shape {
 	r := rand.New(rand.NewPCG(seed, 3))
-	s := shape{hosts: 8, watchBytes: 1 << 20, live: live.Config{Heartbeat: 2 * time.Second}}
+	s := shape{hosts: 8, watchBytes: 1 << 20, live: live.Config{Heartbeat: 4 * time.Second}}
 	if r.IntN(8) == 0 {
 		s.hosts = 120
 	}

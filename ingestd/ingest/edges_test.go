@@ -1,0 +1,169 @@
+package ingest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"telemetry-pipeline/events"
+)
+
+// A client whose connection is cut anywhere — in the header, in the file, after its last byte, before the
+// answer — and who then sends the file again ends with exactly the file's records. Now and then the log
+// loses answers, too.
+func TestUploadCutAnywhereAndSentAgainLeavesExactlyTheFile(t *testing.T) {
+	file := dcgmFile(4000, 7)
+	body := multipartOf(file)
+	request := append(fmt.Appendf(nil, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n",
+		boundary, len(body)), body...)
+	whole := newRecorder()
+	if _, err := takeFile(t, whole, 2, nil, bytes.NewReader(file)); err != nil {
+		t.Fatal(err)
+	}
+	want := whole.stored(t)
+	head := len(request) - len(body)
+	rng := rand.New(rand.NewPCG(3, 14))
+	cuts := []int{0, 1, head - 1, head, head + 50, len(request) - 1, len(request)}
+	for range 25 {
+		cuts = append(cuts, rng.IntN(len(request)))
+	}
+	for i, at := range cuts {
+		log := newRecorder()
+		flaky := &forgetting{recorder: log, rng: rand.New(rand.NewPCG(uint64(i), 1)), often: i % 3}
+		s := serve(t, Config{}, flaky, log)
+		c := dial(t, s).(*net.TCPConn)
+		if _, err := c.Write(request[:at]); err != nil {
+			t.Fatalf("cut at %d: %v", at, err)
+		}
+		if i%2 == 0 {
+			_ = c.SetLinger(0) // an unclean end
+		}
+		c.Close()
+		if i%5 > 0 { // else the repeat overtakes what is left of the first
+			eventually(t, "the server is done with it", func() bool { return s.totals.inFlight.Load() == 0 })
+		}
+		answer := post(t, s, "", file)
+		for tries := 0; answer.status == http.StatusServiceUnavailable && tries < 50; tries++ {
+			answer = post(t, s, "", file)
+		}
+		if answer.status != http.StatusOK || !strings.Contains(answer.body, `"record_count":4000`) {
+			t.Fatalf("cut at %d, sent again: %d %s", at, answer.status, answer.body)
+		}
+		if diff := cmp.Diff(want, log.stored(t)); diff != "" {
+			t.Fatalf("cut at %d of %d, sent again: the log is not the file (-want +got):\n%s", at, len(request), diff)
+		}
+	}
+}
+
+// forgetting is a log that takes events and then, now and then, says that it did not.
+type forgetting struct {
+	*recorder
+	rng   *rand.Rand
+	often int // of eight appends
+}
+
+func (f *forgetting) Append(ctx context.Context, evs []events.Event) ([]events.Appended, error) {
+	results, err := f.recorder.Append(ctx, evs)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil && f.rng.IntN(8) < f.often {
+		return nil, errors.New("the answer was lost")
+	}
+	return results, err
+}
+
+// A client that sends its header a byte at a time costs one connection, and that only for a while.
+func TestHeaderThatNeverEndsIsLetGo(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{HeaderTimeout: 200 * time.Millisecond}, log, log)
+	c := dial(t, s)
+	began := time.Now()
+	go func() {
+		for {
+			if _, err := fmt.Fprint(c, "G"); err != nil {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	compare(t, "another client meanwhile", post(t, s, "", dcgmFile(10, 2)), `200
+{"success": true}`)
+	_, err := io.Copy(io.Discard, c)
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		t.Errorf("the connection was still open after %s", time.Since(began))
+	}
+}
+
+// However many connect, so many are served, the others are told at once, and when the crowd has gone all is
+// as before.
+func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
+	cases := []struct {
+		name   string
+		cfg    Config
+		status int
+	}{
+		{"in all", Config{Connections: 8}, http.StatusServiceUnavailable},
+		{"of one address", Config{ConnectionsPerIP: 8}, http.StatusTooManyRequests},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			log := newRecorder()
+			s := serve(t, c.cfg, log, log)
+			served := dial(t, s)
+			fmt.Fprint(served, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+			answers := bufio.NewReader(served)
+			if got := readResponse(t, answers); got.status != http.StatusOK {
+				t.Fatalf("the first connection: %+v", got)
+			}
+			var crowd []net.Conn
+			for range 100 {
+				crowd = append(crowd, dial(t, s))
+			}
+			told := 0
+			for _, conn := range crowd {
+				_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+				line, err := bufio.NewReader(conn).ReadString('\n')
+				if err == nil && strings.Contains(line, fmt.Sprint(c.status)) {
+					told++
+				}
+				if told > 0 && told >= len(crowd)-8 {
+					break
+				}
+			}
+			if told < len(crowd)-8 {
+				t.Errorf("%d of %d were told to go, want all but 8", told, len(crowd))
+			}
+			fmt.Fprint(served, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+			if got := readResponse(t, answers); got.status != http.StatusOK {
+				t.Errorf("who was there before the crowd: %+v", got)
+			}
+			for _, conn := range crowd {
+				conn.Close()
+			}
+			eventually(t, "uploads are taken as before", func() bool {
+				conn, err := net.Dial("tcp", s.Addr().String())
+				if err != nil {
+					return false
+				}
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+				fmt.Fprint(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				return err == nil && resp.StatusCode == http.StatusOK
+			})
+			compare(t, "an upload after the crowd", post(t, s, "", dcgmFile(10, 2)), `200
+{"success": true, "accepted": 10}`)
+		})
+	}
+}

@@ -85,9 +85,13 @@ func TestABigCommitKeepsTheOrderOfQuarantineAndOffsets(t *testing.T) {
 		c.Quarantine = append(c.Quarantine, f.entry(2, 100+i, "h"))
 	}
 	c.Settled = []EntryID{settled}
+	before, err := f.client.Get(t.Context(), f.cfg.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
 	f.save(2, c, guard)
 	changed := map[string][]int64{}
-	resp := f.client.Watch(within(t, time.Minute), f.cfg.Root+"/", clientv3.WithPrefix(), clientv3.WithRev(1))
+	resp := f.client.Watch(within(t, time.Minute), f.cfg.Root+"/", clientv3.WithPrefix(), clientv3.WithRev(before.Header.Revision+1))
 	for r := range resp {
 		if err := r.Err(); err != nil {
 			t.Fatal(err)

@@ -5,8 +5,13 @@
 // guard.
 //
 // A follower works on one partition for as long as its claim lives. It loads what is stored, reads the
-// log from there to near the head, then watches. Two goroutines share its state: one folds what arrives,
-// the other commits what is due, so that folding goes on while a commit is under way. Offsets are
-// written last, and models are sets: after any cut — a crash, a lost answer, a lost claim — the next
-// owner reads again what the offsets do not cover, and folding it again changes nothing.
+// log from there to near the head, then watches. Three goroutines share its state: one folds what arrives,
+// one folds quarantined events again when that is asked for, and one commits what is due, so that folding
+// goes on while a commit is under way. Offsets are written last, and models are sets: after any cut — a
+// crash, a lost answer, a lost claim — the next owner reads again what the offsets do not cover, and folding
+// it again changes nothing.
+//
+// An event that cannot be decoded, or whose fold panics, costs that event alone. Its entry in the quarantine
+// is in the commit that lets an offset pass it, so no offset passes an event that is neither folded nor
+// there; the entry ends in the commit that stores its fold, or in one after it.
 package collect

@@ -155,10 +155,11 @@ func (s *Server) explainListen(err error) error {
 		s.cfg.Host, port, err)
 }
 
-// drain takes no new connections, tells subscribers to come back, lets requests finish, and cuts what does
-// not end in time.
+// drain takes no new connections, tells subscribers and those who wait for a revision to come back, lets other
+// requests finish, and cuts what does not end in time.
 func (s *Server) drain() {
 	s.stopping.Store(true)
+	s.api.EndWaits()
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
 	defer cancel()
 	stopped := make(chan error, 1)

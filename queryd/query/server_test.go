@@ -303,6 +303,39 @@ func TestStopLetsRequestsFinishAndNoNewOnesIn(t *testing.T) {
 	}
 }
 
+// TestWhoWaitsForARevisionIsSentElsewhereWhenTheServerStops: a client that waits for what may not come soon gets an
+// answer to act on, and does not hold up the stop, during which nobody else is served.
+func TestWhoWaitsForARevisionIsSentElsewhereWhenTheServerStops(t *testing.T) {
+	s := newServer(t, Config{Host: "127.0.0.1", Port: FreePort})
+	base, stop := start(t, s)
+	type result struct {
+		status int
+		retry  string
+		err    error
+	}
+	answered := make(chan result, 1)
+	go func() {
+		resp, err := http.Get(base + "/api/v1/hosts?wait=1000000")
+		if err != nil {
+			answered <- result{err: err}
+			return
+		}
+		resp.Body.Close()
+		answered <- result{resp.StatusCode, resp.Header.Get("Retry-After"), nil}
+	}()
+	until(t, "the request is served", func() bool { return s.app.Server().GetCurrentConcurrency() > 0 })
+	began := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("the stop took %s because somebody waited", took)
+	}
+	if got := <-answered; got.err != nil || got.status != http.StatusServiceUnavailable || got.retry == "" {
+		t.Errorf("who waited got %+v, want 503 with Retry-After", got)
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	s := newServer(t, Config{})
 	reg := prometheus.NewPedanticRegistry()

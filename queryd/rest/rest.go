@@ -37,6 +37,9 @@ type API struct {
 	now   func() time.Time // for tests; time.Now
 
 	quarantine quarantine
+
+	waits    context.Context // of all who wait for a revision
+	endWaits context.CancelFunc
 }
 
 // New makes an API. facts are the log's.
@@ -44,11 +47,17 @@ func New(cfg Config, facts events.Facts, view viewer, past teller, quarantine qu
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
-	return &API{
+	a := &API{
 		cfg: cfg.withDefaults(), facts: facts, view: view, past: past, quarantine: quarantine,
 		lg: lg, names: catalogue(), now: time.Now,
 	}
+	a.waits, a.endWaits = context.WithCancel(context.Background())
+	return a
 }
+
+// EndWaits answers all who wait for a revision, now and from now on: the server stops, and somebody else can
+// wait with them.
+func (a *API) EndWaits() { a.endWaits() }
 
 // Routes registers every path of this package.
 func (a *API) Routes(r fiber.Router) {

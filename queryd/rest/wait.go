@@ -42,17 +42,18 @@ func (a *API) revision(text string) (events.Revision, error) {
 	return rev, nil
 }
 
-// wait waits for a revision, as long as the configuration lets it.
+// wait waits for a revision, as long as the configuration and a server that may stop let it.
 func (a *API) wait(ctx context.Context, rev events.Revision) (*live.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.MaxWait)
 	defer cancel()
+	defer context.AfterFunc(a.waits, cancel)()
 	s, err := a.view.Wait(ctx, rev)
 	switch {
 	case err == nil:
 		return s, nil
 	case errors.Is(err, events.ErrForeign):
 		return nil, &Error{http.StatusBadRequest, ForeignRevision, fmt.Sprintf("parameter wait=%q: %v", rev, events.ErrForeign), err}
-	case ctx.Err() != nil:
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		text := fmt.Sprintf("revision %d is not visible after %s (visible: %d); ask again", rev.Number, a.cfg.MaxWait, a.view.State().Folded().Number)
 		return nil, &Error{http.StatusGatewayTimeout, WaitTimeout, text, err}
 	default:

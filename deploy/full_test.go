@@ -137,7 +137,7 @@ func send(t *testing.T, base, query string, file []byte) (status int, answer str
 func countHistory(t *testing.T, base string) (n int) {
 	t.Helper()
 	for cursor, first := "", true; first || cursor != ""; first = false {
-		status, text := get(base+"/api/v1/telemetry?limit=1000&cursor="+url.QueryEscape(cursor))
+		status, text := get(base + "/api/v1/telemetry?limit=1000&cursor=" + url.QueryEscape(cursor))
 		var page struct {
 			Count      int
 			NextCursor string `json:"next_cursor"`
@@ -184,7 +184,7 @@ func TestFullEtcdRefusesUploadsAnswersQueriesAndGoesOnByItself(t *testing.T) {
 	})
 	for _, base := range []string{queries, fresh} {
 		for _, path := range []string{"/api/v1/hosts/host-1", "/api/v1/telemetry/latest", "/api/v1/telemetry?host_id=host-1"} {
-			if status, text := get(base+path); status != http.StatusOK || !strings.Contains(text, "host-1") {
+			if status, text := get(base + path); status != http.StatusOK || !strings.Contains(text, "host-1") {
 				t.Errorf("GET %s while etcd is full: %d %.300s", path, status, text)
 			}
 		}

@@ -171,7 +171,7 @@ func upload(t *testing.T, base string, content []byte) string {
 		Accepted int
 		Revision string
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || !answer.Success || answer.Accepted != bytes.Count(content, []byte("\n"))-1 {
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK || !answer.Success || answer.Accepted != bytes.Count(content, []byte("\n"))-1 {
 		t.Fatalf("upload: %d %+v (%v)", resp.StatusCode, answer, err)
 	}
 	return answer.Revision
@@ -255,6 +255,25 @@ func TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult(t *testing.T) {
 	if got, want := dataOf(t, loopback(5), revision), dataOf(t, loopback(10), alone); got != want {
 		t.Error("daemons and standalone differ after a collector left")
 	}
+}
+
+// TestStandaloneThatWasKilledFoldsAgainWithoutWaitingForItsLease: the dead process's lease lives for 20 s, and an
+// upload that waits is answered 202 after 10.
+func TestStandaloneThatWasKilledFoldsAgainWithoutWaitingForItsLease(t *testing.T) {
+	standalone := binaries(t, map[string]string{"standalone": "telemetry-pipeline/deploy/standalone"})["standalone"]
+	port, dir := freePorts(t, 3), t.TempDir()
+	start := func() *process {
+		p := launch(t, "standalone", standalone, []string{"DATA_DIR=" + dir, "INGEST_WAIT_TIMEOUT=10s",
+			"HTTP_PORT=" + port[0], "PORT=" + port[1], "ADMIN_PORT=" + port[2],
+			"HTTP_HOST=127.0.0.1", "QUERY_HOST=127.0.0.1", "ADMIN_HOST=127.0.0.1"})
+		isReady(t, "http://127.0.0.1:"+port[2])
+		return p
+	}
+	first := start()
+	upload(t, "http://127.0.0.1:"+port[0], fleetFile(70, 1))
+	first.stop(syscall.SIGKILL)
+	start()
+	upload(t, "http://127.0.0.1:"+port[0], fleetFile(70, 2)) // has hosts of every partition, or nearly
 }
 
 func TestATakenPortIsAClearError(t *testing.T) {

@@ -202,8 +202,8 @@ func TestWhatAnEarlierVersionCouldNotFoldIsRetried(t *testing.T) {
 	asked := time.Now()
 	s.retry("", 1)
 	s.quarantineBecomes(map[string]string{})
-	if took := time.Since(asked); took > 5*time.Second {
-		t.Errorf("the retry took %s, want about two seconds at most", took)
+	if took := time.Since(asked); took > 25*time.Second {
+		t.Errorf("the retry took %s; it should not wait for a lease or a restart", took)
 	}
 	if got := s.models(); !maps.Equal(got, before) {
 		t.Errorf("models differ: %s", difference(before, got))

@@ -30,8 +30,10 @@ type pair struct {
 // side is one of the two, with what tests know of it by other names on both: leases by their number, watches by their order.
 type side struct {
 	*clientv3.Client
-	leases  []clientv3.LeaseID
 	watches []*history
+
+	mu     sync.Mutex // watches tell in goroutines of their own
+	leases []clientv3.LeaseID
 }
 
 // history is what a watch told, in short form.
@@ -84,7 +86,14 @@ func (s *side) kv(kv *mvccpb.KeyValue) string {
 	if kv == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%s=%s c%d m%d v%d l%d", kv.Key, kv.Value, kv.CreateRevision, kv.ModRevision, kv.Version, slices.Index(s.leases, clientv3.LeaseID(kv.Lease)))
+	return fmt.Sprintf("%s=%s c%d m%d v%d l%d", kv.Key, kv.Value, kv.CreateRevision, kv.ModRevision, kv.Version, s.lease(kv.Lease))
+}
+
+// lease numbers a lease by its grant: the ids of both sides differ.
+func (s *side) lease(id int64) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Index(s.leases, clientv3.LeaseID(id))
 }
 
 func (s *side) txn(cmps []clientv3.Cmp, then, other []clientv3.Op) string {
@@ -125,7 +134,9 @@ func (s *side) grant(ttl int64) string {
 	if err != nil {
 		return s.tell(nil, "", err)
 	}
+	s.mu.Lock()
 	s.leases = append(s.leases, resp.ID)
+	s.mu.Unlock()
 	return s.tell(resp.ResponseHeader, fmt.Sprint("ttl ", resp.TTL), nil)
 }
 

@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -115,6 +116,28 @@ func TestDegradedAnswersTellTheirAge(t *testing.T) {
 		if got.status != 503 || got.code() != Unavailable || got.header.Get("Retry-After") == "" || strings.Contains(string(got.body), "etcd is away") {
 			t.Errorf("%s without etcd: %s, want 503 %s to come back for", ask[1], got.text(), Unavailable)
 		}
+	}
+}
+
+// stuck is a history whose store does not answer.
+type stuck struct{}
+
+func (stuck) Telemetry(ctx context.Context, _ *live.State, _ history.Query) (history.Page, error) {
+	<-ctx.Done()
+	return history.Page{}, ctx.Err()
+}
+
+// away is a view that etcd left behind.
+type away struct{ *live.Hub }
+
+func (away) Degraded() error { return errors.New("etcd is away") }
+
+func TestHistoryThatEtcdDoesNotAnswerIsNotBlamedOnTheRange(t *testing.T) {
+	f := newFleet()
+	app := appOf(New(Config{Timeout: 20 * time.Millisecond}, f.facts, away{f.hub(t)}, stuck{}, f, nil))
+	got := request(t, app, http.MethodGet, "/api/v1/telemetry?limit=1")
+	if got.status != 503 || got.code() != Unavailable || got.header.Get("Retry-After") == "" || !strings.Contains(string(got.body), "etcd") {
+		t.Errorf("history without etcd: %s, want 503 %s that names etcd", got.text(), Unavailable)
 	}
 }
 

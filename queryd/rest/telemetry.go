@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -79,13 +80,23 @@ func (a *API) query(p params) (q history.Query, err error) {
 	return q, a.span(p, &q)
 }
 
+// degradedPatience is how long history may take while etcd is known not to answer.
+const degradedPatience = 3 * time.Second
+
 // answerPage asks history and answers with a page.
 func (a *API) answerPage(c *fiber.Ctx, s *live.State, q history.Query) error {
-	ctx, cancel := context.WithTimeout(c.UserContext(), a.cfg.Timeout)
+	timeout := a.cfg.Timeout
+	if a.view.Degraded() != nil {
+		timeout = min(timeout, degradedPatience)
+	}
+	ctx, cancel := context.WithTimeout(c.UserContext(), timeout)
 	defer cancel()
 	page, err := a.past.Telemetry(ctx, s, q)
 	switch {
 	case err == nil:
+	case ctx.Err() != nil && a.view.Degraded() != nil:
+		return &Error{http.StatusServiceUnavailable, Unavailable,
+			"history is read from etcd, which does not answer; the latest readings are still served, with their age", err}
 	case errors.Is(err, history.ErrCursor), ctx.Err() != nil:
 		return err
 	default:

@@ -15,13 +15,20 @@ import (
 
 // logOf is a log that has one event, in one partition.
 type logOf struct {
-	head      int64
 	partition events.Partition
-	event     int64 // its revision
 
-	mu   sync.Mutex
-	away chan struct{} // until it is closed, the log does not answer; nil: it does
-	err  error         // what Head answers
+	mu    sync.Mutex
+	head  int64
+	event int64         // its revision
+	away  chan struct{} // until it is closed, the log does not answer; nil: it does
+	err   error         // what Head answers
+}
+
+// append replaces the event by one at another revision, in a log that goes up to head.
+func (l *logOf) append(head, event int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.head, l.event = head, event
 }
 
 // fails has the log answer with an error, or not at all until away is closed.
@@ -43,10 +50,14 @@ func (l *logOf) Head(context.Context) (events.Revision, error) {
 	if away != nil {
 		<-away
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return l.revision(l.head), err
 }
 
 func (l *logOf) Unread(_ context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if at, asked := after[l.partition]; asked && at.Number < l.event && l.event <= upto.Number {
 		return []events.Partition{l.partition}, nil
 	}
@@ -147,7 +158,7 @@ func TestWaitersAreAnsweredSoonAfterEtcdWasAway(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		close(log.away)
 		synctest.Wait() // the answer that came late is of before the next event
-		log.head, log.event = 60, 50
+		log.append(60, 50)
 		src.Offset(g1, 2, 50, 50)
 
 		back := time.Now()

@@ -12,6 +12,13 @@ type Options struct {
 	Zone *time.Location // zone of times that name none; nil: UTC
 	Host string         // host of rows that name none; "": such rows are rejected, or the file when no column can name one
 	Now  time.Time      // the receiver's time: a record more than MaxAhead after it is rejected; zero: not checked
+
+	Columns  []string      // ?columns=: the header of a file that has none
+	Metric   string        // ?metric=: what the readings of a file are whose columns do not say it
+	At       time.Time     // ?ts=: the time of rows that name none; zero: not given
+	Start    time.Time     // ?start=: the time of the first sample of a dialect without times; zero: not given
+	Interval time.Duration // ?interval=: between the samples of such a dialect; zero: the dialect's own default
+	Exporter string        // ?exporter_version=: which dcgm-exporter wrote the file, such as 4.9.0; "": told from its names
 }
 
 // MaxAhead is how far ahead of the receiver a record may be.
@@ -25,6 +32,7 @@ type Parsed struct {
 	Rejections  []rows.Rejection // each cost a reading, or a row
 	Warnings    []rows.Rejection // worth telling; no reading was lost
 	Absent      int              // how many of Records have a reason instead of a number
+	Skipped     int              // rows that are no readings by their nature: comments, families of other software
 }
 
 // Reset empties p and keeps its memory.

@@ -1,0 +1,11 @@
+package rows
+
+// Form says how a text falls into rows and cells.
+type Form uint8
+
+// The forms. In all of them a line end may be LF or CRLF, and blank lines are left out.
+const (
+	Quoted Form = iota // cells between separators; a quoted one may hold separators, line ends and doubled quotes (RFC 4180)
+	Plain              // cells between separators, trimmed, never quoted: a quote is a character, a line end ends the row
+	Lines              // a row is a line and has one cell, the whole of it, not trimmed
+)

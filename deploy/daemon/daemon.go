@@ -33,11 +33,14 @@ type Part struct {
 type Build func(ctx context.Context, lg *slog.Logger) ([]Part, error)
 
 // Main runs a process and exits: with 0 after a clean stop, 2 for bad flags, 1 for anything else. The
-// first SIGINT or SIGTERM stops the parts in order, a second one ends the process at once.
-func Main(name string, flags func(*flag.FlagSet), build Build) {
+// first SIGINT or SIGTERM stops the parts in order, a second one ends the process at once. When the first
+// argument names one of commands, that is run instead.
+func Main(name string, flags func(*flag.FlagSet), build Build, commands ...Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	code := run(ctx, process{name: name, args: os.Args[1:], lookup: os.LookupEnv, stderr: os.Stderr, stdout: os.Stdout}, flags, build)
+	code := run(ctx, process{
+		name: name, args: os.Args[1:], lookup: os.LookupEnv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+	}, flags, build, commands)
 	os.Exit(code)
 }
 
@@ -46,15 +49,21 @@ type process struct {
 	name           string
 	args           []string
 	lookup         func(string) (string, bool)
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
-func run(ctx context.Context, p process, flags func(*flag.FlagSet), build Build) int {
+func run(ctx context.Context, p process, flags func(*flag.FlagSet), build Build, commands []Command) int {
+	for _, c := range commands {
+		if len(p.args) > 0 && p.args[0] == c.Name {
+			return runCommand(ctx, p, c)
+		}
+	}
 	var own config
 	fs := flag.NewFlagSet(p.name, flag.ContinueOnError)
 	own.flags(fs)
 	flags(fs)
-	if err := parse(fs, p); errors.Is(err, errDocumented) {
+	if err := parse(fs, p, commands); errors.Is(err, errDocumented) {
 		return 0
 	} else if err != nil {
 		fmt.Fprintf(p.stderr, "%s: %v\n", p.name, err)

@@ -13,9 +13,9 @@ var errDocumented = errors.New("documented")
 
 // parse sets flags from the environment, then from the arguments: a flag beats its variable, which
 // beats the default. An empty variable counts as unset.
-func parse(fs *flag.FlagSet, p process) error {
+func parse(fs *flag.FlagSet, p process, commands []Command) error {
 	fs.SetOutput(p.stderr)
-	fs.Usage = func() { usage(fs, p.stderr) }
+	fs.Usage = func() { usage(fs, p.stderr); listCommands(p, commands) }
 	document := fs.Bool("help-markdown", false, "")
 	if err := fromEnvironment(fs, p.lookup); err != nil {
 		return err
@@ -30,9 +30,26 @@ func parse(fs *flag.FlagSet, p process) error {
 		return errDocumented
 	}
 	if fs.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q; settings are flags, see -help", fs.Arg(0))
+		return unexpected(fs.Arg(0), commands)
 	}
 	return nil
+}
+
+func unexpected(arg string, commands []Command) error {
+	if len(commands) == 0 {
+		return fmt.Errorf("unexpected argument %q; settings are flags, see -help", arg)
+	}
+	names := make([]string, len(commands))
+	for i, c := range commands {
+		names[i] = c.Name
+	}
+	return fmt.Errorf("unexpected argument %q; settings are flags, and commands, which stand first, are %s; see -help", arg, strings.Join(names, ", "))
+}
+
+func listCommands(p process, commands []Command) {
+	for _, c := range commands {
+		fmt.Fprintf(p.stderr, "\n%s %s [flags] %s\n        %s\n", p.name, c.Name, c.Args, c.Summary)
+	}
 }
 
 func fromEnvironment(fs *flag.FlagSet, lookup func(string) (string, bool)) error {

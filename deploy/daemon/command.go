@@ -1,0 +1,101 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// Command is something that a program does once, besides serving: "ingestd upload FILE" is the command
+// upload of ingestd.
+type Command struct {
+	Name    string
+	Args    string              // what follows the flags, for the usage text, such as "FILE…"
+	Summary string              // what it does, in one line
+	Flags   func(*flag.FlagSet) // nil: it has none; each falls back to its environment variable
+	// Run does it until ctx ends. Flags may stand between and behind args. A UsageError ends the process with
+	// code 2, an ExitError with its own, any other error with 1.
+	Run func(ctx context.Context, t Terminal, args []string) error
+}
+
+// Terminal is where a command reads and writes. Results go to Out; Log is for what else is to be told.
+type Terminal struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Log      *slog.Logger
+}
+
+// UsageError is a command line that a command cannot take.
+type UsageError struct{ Text string }
+
+func (e *UsageError) Error() string { return e.Text }
+
+// ExitError ends a process with a code that its caller can act on. What there is to say has been said.
+type ExitError struct{ Code int }
+
+func (e *ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
+
+// runCommand runs one command of a program and gives the process's exit code.
+func runCommand(ctx context.Context, p process, c Command) int {
+	fs := flag.NewFlagSet(p.name+" "+c.Name, flag.ContinueOnError)
+	if c.Flags != nil {
+		c.Flags(fs)
+	}
+	var least slog.Level
+	fs.TextVar(&least, "log.level", slog.LevelWarn, "least level that is logged: DEBUG, INFO, WARN or ERROR")
+	args, err := parseCommand(fs, p, c)
+	if errors.Is(err, errDocumented) {
+		return 0
+	}
+	if err == nil {
+		lg := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: least}))
+		err = c.Run(ctx, Terminal{In: p.stdin, Out: p.stdout, Err: p.stderr, Log: lg}, args)
+	} else {
+		err = &UsageError{err.Error()}
+	}
+	return exitCode(p, c, err)
+}
+
+func exitCode(p process, c Command, err error) int {
+	if err == nil {
+		return 0
+	}
+	if exit, ok := errors.AsType[*ExitError](err); ok {
+		return exit.Code
+	}
+	fmt.Fprintf(p.stderr, "%s %s: %v\n", p.name, c.Name, err)
+	if _, ok := errors.AsType[*UsageError](err); ok {
+		fmt.Fprintf(p.stderr, "%s %s -help tells how to use it\n", p.name, c.Name)
+		return 2
+	}
+	return 1
+}
+
+// parseCommand sets flags, which may stand anywhere before "--", and gives the other arguments.
+func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err error) {
+	fs.SetOutput(io.Discard)
+	if err := fromEnvironment(fs, p.lookup); err != nil {
+		return nil, err
+	}
+	for rest := p.args[1:]; ; rest = fs.Args()[1:] {
+		if err := fs.Parse(rest); errors.Is(err, flag.ErrHelp) {
+			commandUsage(fs, p.stdout, c)
+			return nil, errDocumented
+		} else if err != nil {
+			return nil, err
+		}
+		parsed := len(rest) - fs.NArg()
+		if fs.NArg() == 0 || parsed > 0 && rest[parsed-1] == "--" {
+			return append(args, fs.Args()...), nil
+		}
+		args = append(args, fs.Arg(0))
+	}
+}
+
+func commandUsage(fs *flag.FlagSet, w io.Writer, c Command) {
+	fmt.Fprintf(w, "%s [flags] %s\n%s\n\n", fs.Name(), c.Args, c.Summary)
+	usage(fs, w)
+}

@@ -29,6 +29,7 @@ ingestd/dialect:      events events/metric ingestd/rows
 ingestd/dialect/dialecttest: events ingestd/rows ingestd/dialect
 ingestd/dcgmlong:     events events/metric ingestd/rows ingestd/dialect
 ingestd/wide:         events events/metric ingestd/rows ingestd/dialect
+ingestd/spool:        events
 ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
 ingestd:              deploy/daemon events projections/snapshot ingestd/ingest
 

@@ -1,0 +1,156 @@
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// Manifest is what an upload is processed by: beside its files all that its sender said, so that doing it
+// again gives the same result.
+type Manifest struct {
+	ID         events.UploadID   `json:"id"`
+	ReceivedAt time.Time         `json:"received_at"`
+	Query      map[string]string `json:"query,omitempty"` // parameters of the request
+	Files      []File            `json:"files"`
+}
+
+// File is one file of an upload.
+type File struct {
+	ID       events.UploadID `json:"id"`                 // its own, by which its events are known
+	Name     string          `json:"name,omitempty"`     // as it was sent
+	Type     string          `json:"type,omitempty"`     // its Content-Type
+	Encoding string          `json:"encoding,omitempty"` // its Content-Encoding
+	Size     int64           `json:"size"`               // filled in by Draft.Add
+}
+
+// Draft is an upload on its way to the disk. It ends in Commit or in Discard.
+type Draft struct {
+	spool *Spool
+	dir   string
+	files []File
+	size  int64
+	ended bool
+}
+
+// Begin starts an upload, when there is room for one more and for the bytes that it is expected to bring; 0
+// when that is not known.
+func (s *Spool) Begin(id events.UploadID, expected int64) (*Draft, error) {
+	if id == "" || strings.ContainsFunc(string(id), notInName) {
+		return nil, fmt.Errorf("upload id %q: it makes no file name", id)
+	}
+	if err := s.enter(expected); err != nil {
+		return nil, err
+	}
+	d := &Draft{spool: s, dir: filepath.Join(s.cfg.Dir, prefix+string(id)+unfinished)}
+	if err := os.Mkdir(d.dir, 0o700); err != nil {
+		s.free(1, 0)
+		return nil, writeError(err)
+	}
+	return d, nil
+}
+
+func notInName(r rune) bool {
+	return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+}
+
+func (s *Spool) enter(expected int64) error {
+	if err := s.expect(expected); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.uploads >= s.cfg.Uploads {
+		return ErrUploads
+	}
+	s.uploads++
+	return nil
+}
+
+// Add writes one file of the upload and gives its size. An error of src is returned as it is, one of the
+// disk as a WriteError.
+func (d *Draft) Add(f File, src io.Reader) (size int64, err error) {
+	file, err := os.OpenFile(filepath.Join(d.dir, strconv.Itoa(len(d.files))), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, writeError(err)
+	}
+	w := &bounded{spool: d.spool, file: file}
+	_, err = io.CopyBuffer(w, src, make([]byte, 128<<10))
+	if err == nil {
+		err = writeError(file.Sync())
+	}
+	if closed := file.Close(); err == nil {
+		err = writeError(closed)
+	}
+	d.size += w.size
+	if err != nil {
+		return w.size, err
+	}
+	f.Size = w.size
+	d.files = append(d.files, f)
+	return w.size, nil
+}
+
+// Files are those added so far.
+func (d *Draft) Files() []File { return d.files }
+
+// Commit gives the upload its manifest and its name. When it returns, the upload outlives a crash, of the
+// machine too. On an error nothing of it is left.
+func (d *Draft) Commit(m Manifest) (*Entry, error) {
+	m.Files = d.files
+	path := strings.TrimSuffix(d.dir, unfinished)
+	text, err := json.Marshal(m)
+	if err == nil {
+		err = writeSynced(filepath.Join(d.dir, manifestName), text)
+	}
+	if err == nil {
+		err = syncDir(d.dir)
+	}
+	if err == nil {
+		err = os.Rename(d.dir, path)
+	}
+	if err == nil {
+		d.dir = path // so that Discard finds it
+		err = syncDir(d.spool.cfg.Dir)
+	}
+	if err != nil {
+		return nil, errors.Join(writeError(err), d.Discard())
+	}
+	d.ended = true
+	return &Entry{Manifest: m, spool: d.spool, dir: path}, nil
+}
+
+// Discard removes the upload. After Commit, and when called again, it does nothing.
+func (d *Draft) Discard() error {
+	if d.ended {
+		return nil
+	}
+	d.ended = true
+	d.spool.free(1, d.size)
+	return os.RemoveAll(d.dir)
+}
+
+func writeSynced(path string, text []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

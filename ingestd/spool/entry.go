@@ -1,0 +1,114 @@
+package spool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"telemetry-pipeline/events"
+)
+
+// Entry is an upload that is whole on the disk.
+type Entry struct {
+	Manifest
+	Damage error // why it cannot be processed; then only its ID is known. Nil as a rule
+
+	spool *Spool
+	dir   string
+}
+
+const (
+	manifestName = "manifest.json"
+	runsName     = "runs" // how many processes have begun with the upload since one last ended its work on it
+)
+
+// load reads an upload back. One whose files are not those of its manifest is damaged.
+func (s *Spool) load(dir string) (*Entry, error) {
+	e := &Entry{spool: s, dir: dir}
+	text, err := os.ReadFile(filepath.Join(dir, manifestName))
+	if err != nil {
+		return nil, fmt.Errorf("reading a spooled upload: %w", err)
+	}
+	e.Damage = e.parse(text)
+	if e.Damage != nil {
+		e.Manifest = Manifest{ID: events.UploadID(strings.TrimPrefix(filepath.Base(dir), prefix))}
+	}
+	return e, nil
+}
+
+func (e *Entry) parse(manifest []byte) error {
+	if err := json.Unmarshal(manifest, &e.Manifest); err != nil {
+		return fmt.Errorf("its manifest is damaged: %w", err)
+	}
+	if prefix+string(e.ID) != filepath.Base(e.dir) {
+		return fmt.Errorf("its manifest is that of upload %q", e.ID)
+	}
+	for i, f := range e.Files {
+		if info, err := os.Stat(e.path(i)); err != nil || info.Size() != f.Size {
+			return fmt.Errorf("its file %d (%q) does not have the %d bytes that were received", i, f.Name, f.Size)
+		}
+	}
+	return nil
+}
+
+func (e *Entry) path(i int) string { return filepath.Join(e.dir, strconv.Itoa(i)) }
+
+func (e *Entry) size() (bytes int64) {
+	for _, f := range e.Files {
+		bytes += f.Size
+	}
+	return bytes
+}
+
+// Size is how many bytes the upload's files have.
+func (e *Entry) Size() int64 { return e.size() }
+
+// Open opens one of the upload's files for reading.
+func (e *Entry) Open(i int) (*os.File, error) {
+	f, err := os.Open(e.path(i))
+	if err != nil {
+		return nil, fmt.Errorf("opening file %d of upload %s: %w", i, e.ID, err)
+	}
+	return f, nil
+}
+
+// Start notes that a process begins to work on the upload, and tells how many before it began and ended
+// without Pause: they died of it, or while they were at it.
+func (e *Entry) Start() (died int, err error) {
+	path := filepath.Join(e.dir, runsName)
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("reading how often upload %s was begun: %w", e.ID, err)
+	}
+	died, _ = strconv.Atoi(strings.TrimSpace(string(text))) // none, or cut short by a crash: counted from here
+	return died, writeError(os.WriteFile(path, []byte(strconv.Itoa(died+1)), 0o600))
+}
+
+// Pause notes that the work on the upload has ended in an orderly way, and may begin again.
+func (e *Entry) Pause() error {
+	if err := os.Remove(filepath.Join(e.dir, runsName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return writeError(err)
+	}
+	return nil
+}
+
+// Remove takes the upload off the disk: its manifest first, so that what a crash leaves of it is known to be
+// of no use.
+func (e *Entry) Remove() error {
+	if err := os.Remove(filepath.Join(e.dir, manifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing spooled upload %s: %w", e.ID, err)
+	}
+	if err := os.RemoveAll(e.dir); err != nil {
+		return fmt.Errorf("removing spooled upload %s: %w", e.ID, err)
+	}
+	if e.spool != nil {
+		e.spool.free(1, e.size())
+		e.spool = nil
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package spool
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gofrs/flock"
+)
+
+// Spool is an open directory. It is safe for use by several goroutines; a Draft, an Entry and a Scratch are
+// each for one at a time.
+type Spool struct {
+	cfg  Config
+	lock *flock.Flock
+
+	mu      sync.Mutex
+	bytes   int64 // of all files, scratch files included
+	uploads int   // drafts and entries
+	found   []*Entry
+}
+
+const (
+	prefix        = "upload-" // of an upload's directory
+	unfinished    = ".part"   // added to it until the upload is whole
+	scratchPrefix = "scratch-"
+)
+
+// Open makes the directory where there is none, takes it for this process, removes what an earlier one left
+// half made and finds the uploads that it left whole.
+func Open(cfg Config) (*Spool, error) {
+	cfg = cfg.withDefaults()
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the upload directory %s (flag upload-dir or UPLOAD_DIR): %w", cfg.Dir, err)
+	}
+	// The directory itself is locked, so that an empty spool leaves nothing in it.
+	s := &Spool{cfg: cfg, lock: flock.New(cfg.Dir, flock.SetFlag(os.O_RDONLY))}
+	held, err := s.lock.TryLock()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("locking the upload directory %s (flag upload-dir or UPLOAD_DIR): %w", cfg.Dir, err)
+	case !held:
+		return nil, fmt.Errorf("opening %s: %w", cfg.Dir, ErrLocked)
+	}
+	if err := errors.Join(s.tryWriting(), s.scan()); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Close lets another process have the directory. What is in it stays.
+func (s *Spool) Close() error { return s.lock.Unlock() }
+
+// Dir is where the spool is.
+func (s *Spool) Dir() string { return s.cfg.Dir }
+
+// tryWriting finds out now, and not with the first upload, that the directory takes no files.
+func (s *Spool) tryWriting() error {
+	probe, err := s.Scratch(0)
+	if err != nil {
+		return err
+	}
+	return probe.Close()
+}
+
+func (s *Spool) scan() error {
+	names, err := os.ReadDir(s.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("reading the upload directory: %w", err)
+	}
+	var failed error
+	for _, name := range names {
+		failed = errors.Join(failed, s.adopt(name.Name()))
+	}
+	slices.SortFunc(s.found, func(a, b *Entry) int {
+		return cmp.Or(a.ReceivedAt.Compare(b.ReceivedAt), strings.Compare(string(a.ID), string(b.ID)))
+	})
+	return failed
+}
+
+// adopt takes over what an earlier process left under a name, or removes it when it is of no use.
+func (s *Spool) adopt(name string) error {
+	path := filepath.Join(s.cfg.Dir, name)
+	switch {
+	case strings.HasPrefix(name, scratchPrefix), strings.HasPrefix(name, prefix) && strings.HasSuffix(name, unfinished):
+		return os.RemoveAll(path)
+	case !strings.HasPrefix(name, prefix):
+		return nil // not ours
+	}
+	e, err := s.load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.RemoveAll(path) // it was being removed
+	}
+	if err != nil {
+		return err
+	}
+	s.found = append(s.found, e)
+	s.bytes += e.size()
+	s.uploads++
+	return nil
+}
+
+// Found gives the uploads that an earlier process left, the oldest first.
+func (s *Spool) Found() []*Entry { return s.found }
+
+// Usage tells how much is in the spool.
+func (s *Spool) Usage() (uploads int, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.uploads, s.bytes
+}
+
+// expect refuses early what there will be no room for.
+func (s *Spool) expect(bytes int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bytes+bytes > s.cfg.MaxBytes {
+		return ErrBytes
+	}
+	return nil
+}
+
+// take reserves room for bytes that are about to be written.
+func (s *Spool) take(bytes int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bytes+bytes > s.cfg.MaxBytes {
+		return ErrBytes
+	}
+	s.bytes += bytes
+	return nil
+}
+
+func (s *Spool) free(uploads int, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uploads -= uploads
+	s.bytes -= bytes
+}
+
+// bounded writes to a file of the spool, as far as there is room.
+type bounded struct {
+	spool *Spool
+	file  *os.File
+	size  int64
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if err := b.spool.take(int64(len(p))); err != nil {
+		return 0, err
+	}
+	b.size += int64(len(p))
+	n, err := b.file.Write(p)
+	return n, writeError(err)
+}

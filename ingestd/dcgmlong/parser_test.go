@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"telemetry-pipeline/ingestd/dcgmlong"
-	"telemetry-pipeline/ingestd/dialect"
 	"telemetry-pipeline/ingestd/dialect/dialecttest"
 )
 
@@ -15,18 +14,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func long() dialecttest.Dialect {
-	return dialecttest.Dialect{
-		Match: dcgmlong.Match,
-		Open: func(header [][]byte, opt dialect.Options) (func() dialecttest.Worker, error) {
-			p, err := dcgmlong.New(header, opt)
-			if err != nil {
-				return nil, err
-			}
-			return func() dialecttest.Worker { return p.Worker() }, nil
-		},
-	}
-}
+func long() dialecttest.Dialect { return dialecttest.Dialect{Grammar: dcgmlong.Grammar()} }
 
 func TestGolden(t *testing.T) { dialecttest.Golden(t, long()) }
 

@@ -53,6 +53,15 @@ func CheckColumns(columns []Column) error {
 	return nil
 }
 
+// SplitColumns reads the names of columns as a sender lists them: between commas, trimmed.
+func SplitColumns(text string) []string {
+	names := strings.Split(text, ",")
+	for i, name := range names {
+		names[i] = strings.TrimSpace(name)
+	}
+	return names
+}
+
 // BadName tells what is wrong with a metric's name, "" when nothing is.
 func BadName(name []byte) string {
 	switch {

@@ -15,61 +15,35 @@ import (
 	"telemetry-pipeline/ingestd/wide"
 )
 
-// worker parses rows for one goroutine.
-type worker interface {
-	Parse(row *rows.Row, out *dialect.Parsed)
-}
-
-// grammar is a dialect as the detection sees it. open reads a header and gives a maker of workers.
-type grammar struct {
-	name  string
-	match func(header [][]byte) bool
-	open  func(header [][]byte, opt dialect.Options) (func() worker, error)
-}
-
 // grammars lists the dialects in the order in which they are tried; the first match wins.
-func grammars() []grammar {
-	return []grammar{
-		{"dcgm-long", dcgmlong.Match, func(header [][]byte, opt dialect.Options) (func() worker, error) {
-			p, err := dcgmlong.New(header, opt)
-			if err != nil {
-				return nil, err
-			}
-			return func() worker { return p.Worker() }, nil
-		}},
-		{"wide", wide.Match, func(header [][]byte, opt dialect.Options) (func() worker, error) {
-			p, err := wide.New(header, opt)
-			if err != nil {
-				return nil, err
-			}
-			return func() worker { return p.Worker() }, nil
-		}},
+func grammars() []dialect.Grammar {
+	return []dialect.Grammar{
+		dcgmlong.Grammar(),
+		wide.Grammar(),
 	}
 }
 
-func grammarNames(all []grammar) string {
+func grammarNames(all []dialect.Grammar) string {
 	names := make([]string, len(all))
-	for i, f := range all {
-		names[i] = f.name
+	for i, g := range all {
+		names[i] = g.Name
 	}
 	return strings.Join(names, ", ")
 }
-
-// sniffBytes is how much of a file detection looks at before anything of it is believed.
-const sniffBytes = 64 << 10
 
 // telemetry is a file whose dialect is known, ready to be read row by row.
 type telemetry struct {
 	dialect string
 	headers []string
 	scanner *rows.Scanner
-	worker  func() worker
+	serial  bool // one worker takes all rows
+	worker  func() dialect.Worker
 }
 
 // detect looks at the beginning of a file. Its refusals mean that nothing of the file was used.
 func detect(file io.Reader, opt rows.Options, p parameters) (*telemetry, error) {
 	sc := rows.NewScanner(file, opt)
-	head, err := sc.Peek(sniffBytes)
+	head, err := sc.Peek(dialect.HeadBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, unreadable("", err)
 	}
@@ -77,39 +51,33 @@ func detect(file io.Reader, opt rows.Options, p parameters) (*telemetry, error) 
 		return nil, err
 	}
 	first := firstLine(head) // head does not outlive the next call of the scanner
-	candidates := grammars()
-	if p.grammar != nil {
-		candidates = []grammar{*p.grammar}
-	}
-	var found grammar
-	header, ok, err := sc.Header(func(cells [][]byte) bool {
-		for _, f := range candidates {
-			if f.match(cells) {
-				found = f
-				return true
-			}
-		}
-		return false
-	})
+	g, f, ok, err := p.find(sc)
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, refuse(fiber.StatusUnprocessableEntity, codeEmpty, "the file is empty; a telemetry file starts with a header line")
 	case err != nil:
 		return nil, unreadable(first, err)
 	case !ok && p.grammar == nil:
-		return nil, notTelemetry(first)
-	case !ok:
-		found = *p.grammar // its own complaint about the header is the better answer
+		return nil, notTelemetry(first, p.options.Columns)
 	}
-	workers, err := found.open(header, p.options)
+	workers, err := g.Open(f, p.options) // also if not ok: its own complaint about the header is the better answer
 	if err != nil {
-		return nil, refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry, "the header cannot be read as %s: %v", found.name, err)
+		return nil, refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry, "the file cannot be read as %s: %v", g.Name, err)
 	}
 	if !ok {
 		return nil, refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry,
-			"the header %q is not that of dialect %s; leave ?dialect= out to have the dialect found", first, found.name)
+			"the header %q is not that of dialect %s; leave ?dialect= out to have the dialect found", first, g.Name)
 	}
-	return &telemetry{dialect: found.name, headers: texts(header), scanner: sc, worker: workers}, nil
+	return &telemetry{dialect: g.Name, headers: texts(f.Header), scanner: sc, serial: g.Serial, worker: workers}, nil
+}
+
+// find tells the dialect that the sender names, or else the one that the file is of.
+func (p parameters) find(sc *rows.Scanner) (dialect.Grammar, dialect.File, bool, error) {
+	if p.grammar == nil {
+		return dialect.Detect(sc, grammars(), p.options)
+	}
+	f, ok, err := p.grammar.Take(sc, p.options)
+	return *p.grammar, f, ok, err
 }
 
 func firstLine(head []byte) string {
@@ -117,7 +85,11 @@ func firstLine(head []byte) string {
 	return rows.Excerpt(bytes.TrimRight(first, "\r"))
 }
 
-func notTelemetry(first string) error {
+func notTelemetry(first string, columns []string) error {
+	if len(columns) > 0 {
+		return refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry,
+			"no known telemetry dialect starts like %q, nor has the columns that ?columns= names; known are %s", first, grammarNames(grammars()))
+	}
 	return refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry,
 		"no known telemetry dialect starts like %q; known are %s (name one with ?dialect=)", first, grammarNames(grammars()))
 }

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,52 +17,160 @@ import (
 // parameters are what the query string says about an upload.
 type parameters struct {
 	wait    bool
-	grammar *grammar // nil: detected
-	zone    string   // as in options, spelled for events and answers
+	grammar *dialect.Grammar // nil: detected
+	zone    string           // as in options, spelled for events and answers
 	options dialect.Options
 }
 
-var parameterNames = []string{"dialect", "host", "tz", "wait"}
+// parameter is one that the query string may have. read takes its text, which is not empty; its error tells
+// what is wrong with that.
+type parameter struct {
+	name string
+	read func(p *parameters, text string) error
+}
+
+// knownParameters come in the order in which they are read: what times mean depends on tz.
+func knownParameters() []parameter {
+	return []parameter{
+		{"wait", func(p *parameters, text string) (err error) { p.wait, err = readSwitch(text); return err }},
+		{"dialect", (*parameters).readDialect},
+		{"host", (*parameters).readHost},
+		{"tz", func(p *parameters, text string) (err error) {
+			p.zone = text
+			p.options.Zone, err = parseZone(text)
+			return err
+		}},
+		{"columns", (*parameters).readColumns},
+		{"metric", (*parameters).readMetric},
+		{"ts", func(p *parameters, text string) (err error) {
+			p.options.At, err = readTime(p.options, text)
+			return err
+		}},
+		{"start", func(p *parameters, text string) (err error) {
+			p.options.Start, err = readTime(p.options, text)
+			return err
+		}},
+		{"interval", (*parameters).readInterval},
+		{"exporter_version", (*parameters).readExporter},
+	}
+}
 
 // parseParameters refuses what it does not know by name, so that a misspelt parameter is not ignored.
 func parseParameters(queries map[string]string, defaultZone string, now time.Time) (parameters, error) {
-	p := parameters{options: dialect.Options{Now: now}}
-	for name := range queries {
-		if !slices.Contains(parameterNames, name) {
-			return p, badParameter(name, "it is not known; known are %s", strings.Join(parameterNames, ", "))
-		}
-	}
-	if text := queries["wait"]; text != "" {
-		wait, err := strconv.ParseBool(text)
-		if err != nil {
-			return p, badParameter("wait", "%q is neither true nor false", text)
-		}
-		p.wait = wait
-	}
-	if name := queries["dialect"]; name != "" {
-		all := grammars()
-		i := slices.IndexFunc(all, func(g grammar) bool { return g.name == name })
-		if i < 0 {
-			return p, badParameter("dialect", "%q is not known; known are %s", name, grammarNames(all))
-		}
-		p.grammar = &all[i]
-	}
-	if host := queries["host"]; host != "" {
-		if len(host) > 253 || strings.ContainsFunc(host, isControl) {
-			return p, badParameter("host", "a host name has at most 253 characters and no control characters")
-		}
-		p.options.Host = host
-	}
-	p.zone = defaultZone
-	if zone := queries["tz"]; zone != "" {
-		p.zone = zone
-	}
-	zone, err := parseZone(p.zone)
+	p := parameters{options: dialect.Options{Now: now}, zone: defaultZone}
+	zone, err := parseZone(defaultZone)
 	if err != nil {
 		return p, badParameter("tz", "%v", err)
 	}
 	p.options.Zone = zone
+	known := knownParameters()
+	for name := range queries {
+		if !slices.ContainsFunc(known, func(k parameter) bool { return k.name == name }) {
+			return p, badParameter(name, "it is not known; known are %s", parameterNames(known))
+		}
+	}
+	for _, k := range known {
+		if text := queries[k.name]; text != "" {
+			if err := k.read(&p, strings.Clone(text)); err != nil { // the server uses a request's memory again
+				return p, badParameter(k.name, "%v", err)
+			}
+		}
+	}
 	return p, nil
+}
+
+func parameterNames(all []parameter) string {
+	names := make([]string, len(all))
+	for i, k := range all {
+		names[i] = k.name
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+func readSwitch(text string) (bool, error) {
+	on, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, fmt.Errorf("%q is neither true nor false", text)
+	}
+	return on, nil
+}
+
+func (p *parameters) readDialect(name string) error {
+	all := grammars()
+	i := slices.IndexFunc(all, func(g dialect.Grammar) bool { return g.Name == name })
+	if i < 0 {
+		return fmt.Errorf("%q is not known; known are %s", name, grammarNames(all))
+	}
+	p.grammar = &all[i]
+	return nil
+}
+
+func (p *parameters) readHost(host string) error {
+	if len(host) > 253 || strings.ContainsFunc(host, isControl) {
+		return errors.New("a host name has at most 253 characters and no control characters")
+	}
+	p.options.Host = host
+	return nil
+}
+
+// maxColumns bounds the columns that a sender can name.
+const maxColumns = 4096
+
+func (p *parameters) readColumns(text string) error {
+	columns := dialect.SplitColumns(text)
+	switch {
+	case len(columns) > maxColumns:
+		return fmt.Errorf("it names %d columns; a file has at most %d", len(columns), maxColumns)
+	case slices.Contains(columns, ""):
+		return errors.New("a column between two commas has no name; give the text that --query-gpu was given, such as index,utilization.gpu")
+	}
+	p.options.Columns = columns
+	return nil
+}
+
+func (p *parameters) readMetric(name string) error {
+	name = strings.TrimSpace(name)
+	if why := dialect.BadName([]byte(name)); why != "" {
+		return errors.New(why)
+	}
+	p.options.Metric = name
+	return nil
+}
+
+// readTime reads an instant that needs no zone from elsewhere: what it is for has no other.
+func readTime(opt dialect.Options, text string) (time.Time, error) {
+	at, err := dialect.NewClock(opt).Read([]byte(text))
+	switch {
+	case err != nil:
+		return time.Time{}, fmt.Errorf("%q: %w (a + in an address is written %%2B)", text, err)
+	case at.ZoneAssumed:
+		return time.Time{}, fmt.Errorf("%q names no zone; write it as 2025-07-18T20:42:34Z or in epoch seconds", text)
+	}
+	return at.At.Time(), nil
+}
+
+func (p *parameters) readInterval(text string) error {
+	interval, err := time.ParseDuration(text)
+	if err != nil || interval <= 0 {
+		return fmt.Errorf("%q is no span of time; write it as 1s, 500ms or 1m30s", text)
+	}
+	p.options.Interval = interval
+	return nil
+}
+
+// readExporter takes a version of dcgm-exporter, also with that of DCGM before it, as its images are tagged:
+// 4.5.3-4.8.2.
+func (p *parameters) readExporter(text string) error {
+	version := text[strings.LastIndexByte(text, '-')+1:]
+	version = strings.TrimPrefix(version, "v")
+	for part := range strings.SplitSeq(version, ".") {
+		if _, err := strconv.ParseUint(part, 10, 16); err != nil || !strings.Contains(version, ".") {
+			return fmt.Errorf("%q is no version of dcgm-exporter; write it as 4.9.0", text)
+		}
+	}
+	p.options.Exporter = version
+	return nil
 }
 
 func badParameter(name, format string, args ...any) error {

@@ -59,7 +59,11 @@ func newPipeline(workers int) *pipeline {
 func (p *pipeline) run(ctx context.Context, b *body, t *telemetry, seq *sequencer, out *appending) error {
 	stages := newCrew(ctx, b.stop)
 	stages.start(func(ctx context.Context) error { return p.read(ctx, t.scanner) })
-	for range p.workers {
+	workers := p.workers
+	if t.serial {
+		workers = 1
+	}
+	for range workers {
 		w := t.worker()
 		stages.start(func(ctx context.Context) error { return p.parse(ctx, w) })
 	}
@@ -101,7 +105,7 @@ func (p *pipeline) read(ctx context.Context, sc *rows.Scanner) error {
 }
 
 // parse turns rows into records until there are no more.
-func (p *pipeline) parse(ctx context.Context, w worker) error {
+func (p *pipeline) parse(ctx context.Context, w dialect.Worker) error {
 	for {
 		select {
 		case c, ok := <-p.work:
@@ -116,7 +120,7 @@ func (p *pipeline) parse(ctx context.Context, w worker) error {
 	}
 }
 
-func (c *chunk) parse(w worker) {
+func (c *chunk) parse(w dialect.Worker) {
 	c.parsed.Reset()
 	c.rows = c.rows[:0]
 	for row := range c.batch.Rows() {

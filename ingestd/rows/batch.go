@@ -11,6 +11,8 @@ type Batch struct {
 	text    []byte
 	extents []extent
 	faults  []Rejection
+	used    int // bytes of text that the rows take
+	form    Form
 	sep     byte
 	header  [][]byte
 
@@ -25,7 +27,7 @@ func (b *Batch) reset(s *Scanner) {
 	}
 	clear(b.faults)
 	b.extents, b.faults = b.extents[:0], b.faults[:0]
-	b.sep, b.header = s.sep, s.header
+	b.form, b.sep, b.header = s.form, s.sep, s.header
 }
 
 // Len is the number of rows, repeated headers included.

@@ -51,10 +51,10 @@ func (c *cutter) line() bool {
 	case end > c.s.opt.MaxLine:
 		c.s.tooLong(c.b, end, Excerpt(rest[:end]))
 		c.pos += next
-	case blank(rest[:end]):
+	case c.s.form.blank(rest[:end]):
 		c.s.line++
 		c.pos += next
-	case bytes.Count(rest[:end], []byte{'"'})%2 == 0:
+	case c.s.form != Quoted || bytes.Count(rest[:end], []byte{'"'})%2 == 0:
 		c.take(end, next, 1)
 	default:
 		return c.quoted(rest, end, next)
@@ -102,8 +102,4 @@ func trimCR(line []byte) []byte {
 		return line[:n-1]
 	}
 	return line
-}
-
-func blank(line []byte) bool {
-	return len(line) == 0 || line[0] == ' ' && len(bytes.TrimLeft(line, " ")) == 0
 }

@@ -1,5 +1,7 @@
 package rows
 
+import "bytes"
+
 // Form says how a text falls into rows and cells.
 type Form uint8
 
@@ -9,3 +11,15 @@ const (
 	Plain              // cells between separators, trimmed, never quoted: a quote is a character, a line end ends the row
 	Lines              // a row is a line and has one cell, the whole of it, not trimmed
 )
+
+// blank tells whether a line has nothing but blanks. Where cells are split a tab may be a separator, and a
+// line of tabs a row of empty cells.
+func (f Form) blank(line []byte) bool {
+	blanks := " "
+	if f == Lines {
+		blanks = " \t"
+	}
+	return len(line) == 0 || line[0] <= ' ' && len(bytes.TrimLeft(line, blanks)) == 0
+}
+
+func trimBlanks(cell []byte) []byte { return bytes.Trim(cell, " \t") }

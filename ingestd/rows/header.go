@@ -9,8 +9,9 @@ import (
 
 // Header reads the first row and keeps it as the file's header: an equal row later is skipped. The
 // separator is Options.Separator, or what a line sep=X before the header says, or else the first of ',' ';'
-// and tab whose cells match accepts. When match accepts none, ok is false and the cells are those of the
-// separator that gives most. The cells are the caller's. Without any row the error is io.EOF.
+// and tab whose cells match accepts. When match accepts none, ok is false, the cells are those of the
+// separator that gives most, which stays in use, and the row is still to come: a file without a header is
+// read so, or by calling Next at once. The cells are the caller's. Without any row the error is io.EOF.
 func (s *Scanner) Header(match func(cells [][]byte) bool) (cells [][]byte, ok bool, err error) {
 	candidates := []byte{',', ';', '\t'}
 	if s.opt.Separator != 0 {
@@ -29,11 +30,24 @@ func (s *Scanner) Header(match func(cells [][]byte) bool) (cells [][]byte, ok bo
 		return nil, false, err
 	}
 	cells, sep, ok, fault := b.choose(candidates, match)
+	if !ok {
+		s.unread(&b)
+	}
 	if fault != nil {
 		return nil, false, fmt.Errorf("reading the header: %w", fault)
 	}
-	s.sep, s.header = sep, cells
-	return cloneCells(cells), ok, nil
+	if s.sep = sep; ok {
+		s.header = cloneCells(cells)
+	}
+	return cells, ok, nil
+}
+
+// unread puts the batch's only row back. A line that is too long stays a fault.
+func (s *Scanner) unread(b *Batch) {
+	if e := b.extents[0]; e.fault == 0 {
+		s.rest = append(bytes.Clone(b.text[e.start:b.used]), s.rest...)
+		s.line = e.line - 1
+	}
 }
 
 // choose splits the batch's only row by each separator.

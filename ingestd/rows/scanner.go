@@ -10,6 +10,7 @@ import (
 
 // Options say how a file is read. The zero value of each field means its default.
 type Options struct {
+	Form       Form // how the text falls into rows
 	Separator  byte // ',' ';' or tab; 0: found by Header, ',' without it
 	MaxLine    int  // longest row in bytes, default 64 KiB; a longer one is a fault
 	BlockBytes int  // bytes read at a time, default 256 KiB; raised to hold a longest row
@@ -33,6 +34,7 @@ var ErrUTF16 = errors.New("the text is UTF-16; save it as UTF-8 (in PowerShell: 
 type Scanner struct {
 	src    io.Reader
 	opt    Options
+	form   Form
 	sep    byte
 	header [][]byte
 
@@ -46,7 +48,17 @@ type Scanner struct {
 // NewScanner prepares to read r; it reads nothing yet.
 func NewScanner(r io.Reader, opt Options) *Scanner {
 	opt = opt.withDefaults()
-	return &Scanner{src: r, opt: opt, sep: cmp.Or(opt.Separator, ',')}
+	return &Scanner{src: r, opt: opt, form: opt.Form, sep: cmp.Or(opt.Separator, ',')}
+}
+
+// SetForm changes the form of the rows to come, for it may be known only by the header, or by a Peek.
+func (s *Scanner) SetForm(f Form) {
+	s.form = f
+	for i, cell := range s.header {
+		if f == Plain {
+			s.header[i] = trimBlanks(cell)
+		}
+	}
 }
 
 // Separator is the separator in use.
@@ -129,6 +141,7 @@ func (s *Scanner) fill(b *Batch, limit int) error {
 		if n > 0 && c.pos == 0 && s.ended != nil {
 			return s.failure()
 		}
+		b.used = c.pos
 		s.rest = append(s.rest[:0], c.text[c.pos:]...)
 	}
 	return nil

@@ -174,7 +174,9 @@ func TestHeader(t *testing.T) {
 		{"quoted", "\"time\",\"v\"\n1,2\n", ',', true, []string{"time", "v"}, []copied{{2, 3, []string{"1", "2"}, ""}}},
 		{"repeated", "time,v\n1,2\n\"time\",v\ntime,w\n", ',', true, []string{"time", "v"},
 			[]copied{{2, 3, []string{"1", "2"}, ""}, {4, 6, []string{"time", "w"}, ""}}},
-		{"no match", "a;b,c;d\n", ';', false, []string{"a", "b,c", "d"}, nil},
+		{"no match", "a;b,c;d\n", ';', false, []string{"a", "b,c", "d"}, []copied{{1, 7, []string{"a", "b,c", "d"}, ""}}},
+		{"no header after a sep line", "sep=;\n\n1;2\n3;4\n", ';', false, []string{"1", "2"},
+			[]copied{{3, 3, []string{"1", "2"}, ""}, {4, 3, []string{"3", "4"}, ""}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := rows.NewScanner(strings.NewReader(test.text), rows.Options{})

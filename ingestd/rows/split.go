@@ -16,6 +16,17 @@ const (
 // splitText gives the cells of one row, or what is wrong with its quotes.
 func (b *Batch) splitText(text []byte, multi bool) (cells [][]byte, fault string) {
 	cells = b.cells[:0]
+	switch b.form {
+	case Lines:
+		b.cells = append(cells, text)
+		return b.cells, ""
+	case Plain:
+		b.cells = splitPlain(cells, text, b.sep)
+		for i, cell := range b.cells {
+			b.cells[i] = trimBlanks(cell)
+		}
+		return b.cells, ""
+	}
 	if bytes.IndexByte(text, '"') < 0 {
 		b.cells = splitPlain(cells, text, b.sep)
 		return b.cells, ""

@@ -5,7 +5,6 @@ import (
 	"os"
 	"testing"
 
-	"telemetry-pipeline/ingestd/dialect"
 	"telemetry-pipeline/ingestd/dialect/dialecttest"
 	"telemetry-pipeline/ingestd/wide"
 )
@@ -15,18 +14,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func form() dialecttest.Dialect {
-	return dialecttest.Dialect{
-		Match: wide.Match,
-		Open: func(header [][]byte, opt dialect.Options) (func() dialecttest.Worker, error) {
-			p, err := wide.New(header, opt)
-			if err != nil {
-				return nil, err
-			}
-			return func() dialecttest.Worker { return p.Worker() }, nil
-		},
-	}
-}
+func form() dialecttest.Dialect { return dialecttest.Dialect{Grammar: wide.Grammar()} }
 
 func TestGolden(t *testing.T) { dialecttest.Golden(t, form()) }
 

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"telemetry-pipeline/events"
-	"telemetry-pipeline/ingestd/dialect"
 	"telemetry-pipeline/ingestd/rows"
 )
 
 // Fuzz runs any bytes through the dialect, beginning with the inputs of testdata. It never panics, each row
-// ends in a record or a rejection, records are sound, and how the work is shared does not matter.
+// ends in a record or a rejection or is skipped, records are sound, and how the work is shared does not
+// matter. The options of the inputs go along.
 func Fuzz(f *testing.F, d Dialect) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
@@ -25,11 +25,16 @@ func Fuzz(f *testing.F, d Dialect) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(archive.Files[0].Data, "")
-		f.Add(archive.Files[0].Data, "n1")
+		_, input := options(f, archive)
+		f.Add(input, string(archive.Comment))
+		f.Add(input, "host: n1")
 	}
-	f.Fuzz(func(t *testing.T, text []byte, host string) {
-		opt := dialect.Options{Host: host}
+	d.Named = true // or most of what is tried would be refused at once
+	f.Fuzz(func(t *testing.T, text []byte, comment string) {
+		opt, err := parseOptions(comment)
+		if err != nil {
+			t.Skip("no options")
+		}
 		one, err := d.Read(bytes.NewReader(text), opt, rows.Options{}, 1)
 		three, err3 := d.Read(bytes.NewReader(text), opt, rows.Options{BatchRows: 1}, 3)
 		if err != nil {
@@ -39,7 +44,7 @@ func Fuzz(f *testing.F, d Dialect) {
 			return
 		}
 		if len(one.Silent) > 0 {
-			t.Fatalf("line %d gave neither a record nor a rejection", one.Silent[0])
+			t.Fatalf("line %d gave neither a record nor a rejection, and was not skipped", one.Silent[0])
 		}
 		for _, r := range one.Records {
 			sound(t, r)

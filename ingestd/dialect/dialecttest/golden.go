@@ -20,11 +20,14 @@ import (
 )
 
 // Golden runs each testdata/*.txtar through the dialect: the file "input" must give what the others say
-// ("records", "rejections", "warnings", or "refused"). To add a case, write a file with a comment and an
+// ("records", "rejections", "warnings", "skipped", or "refused"). To add a case, write a file with a comment and an
 // input, run the test with -update, and read what it wrote.
 //
-// Lines of the comment such as "host: n1", "tz: Europe/Berlin" and "now: 2025-07-19T00:00:00Z" are options;
-// "lines: crlf" gives the input the line ends of Windows.
+// Lines of the comment such as "host: n1", "tz: Europe/Berlin" and "now: 2025-07-19T00:00:00Z" are options:
+//
+//	host, tz, columns, metric, ts, start, interval, exporter   what the sender says, as in the query string
+//	now                                                        the receiver's time
+//	lines: crlf                                                gives the input the line ends of Windows
 func Golden(t *testing.T, d Dialect) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -64,11 +67,23 @@ func golden(t *testing.T, d Dialect, file string) {
 	}
 }
 
-func options(t *testing.T, archive *txtar.Archive) (dialect.Options, []byte) {
+// options gives the options and the input of a case.
+func options(t testing.TB, archive *txtar.Archive) (dialect.Options, []byte) {
 	t.Helper()
+	comment, input := string(archive.Comment), archive.Files[0].Data
+	opt, err := parseOptions(comment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains("\n"+comment, "\nlines: crlf") {
+		input = bytes.ReplaceAll(input, []byte("\n"), []byte("\r\n"))
+	}
+	return opt, input
+}
+
+func parseOptions(comment string) (dialect.Options, error) {
 	var opt dialect.Options
-	input := archive.Files[0].Data
-	for line := range strings.Lines(string(archive.Comment)) {
+	for line := range strings.Lines(comment) {
 		var err error
 		switch name, value, _ := strings.Cut(strings.TrimSpace(line), ": "); name {
 		case "host":
@@ -77,14 +92,24 @@ func options(t *testing.T, archive *txtar.Archive) (dialect.Options, []byte) {
 			opt.Zone, err = time.LoadLocation(value)
 		case "now":
 			opt.Now, err = time.Parse(time.RFC3339, value)
-		case "lines":
-			input = bytes.ReplaceAll(input, []byte("\n"), []byte("\r\n"))
+		case "columns":
+			opt.Columns = dialect.SplitColumns(value)
+		case "metric":
+			opt.Metric = value
+		case "ts":
+			opt.At, err = time.Parse(time.RFC3339, value)
+		case "start":
+			opt.Start, err = time.Parse(time.RFC3339, value)
+		case "interval":
+			opt.Interval, err = time.ParseDuration(value)
+		case "exporter":
+			opt.Exporter = value
 		}
 		if err != nil {
-			t.Fatal(err)
+			return opt, err
 		}
 	}
-	return opt, input
+	return opt, nil
 }
 
 // output writes down what a file gave, one text file per kind.
@@ -113,6 +138,9 @@ func output(d Dialect, input []byte, opt dialect.Options, scan rows.Options, wor
 	add("identities", identities)
 	add("rejections", verdicts(read.Rejections))
 	add("warnings", verdicts(read.Warnings))
+	if read.Skipped > 0 {
+		add("skipped", []string{fmt.Sprint(read.Skipped)})
+	}
 	if read.ZoneAssumed {
 		add("zone", []string{"assumed"})
 	}

@@ -14,15 +14,10 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Worker parses rows for one goroutine.
-type Worker interface {
-	Parse(row *rows.Row, out *dialect.Parsed)
-}
-
 // Dialect is a dialect under test.
 type Dialect struct {
-	Match func(header [][]byte) bool
-	Open  func(header [][]byte, opt dialect.Options) (func() Worker, error)
+	dialect.Grammar
+	Named bool // as if by ?dialect=: in form rows.Lines the text need not begin like the dialect's
 }
 
 // Record is a record with its host, on memory of its own.
@@ -38,25 +33,30 @@ type Read struct {
 	Warnings    []rows.Rejection
 	Rows        int
 	Absent      int
+	Skipped     int
 	ZoneAssumed bool
-	Silent      []int // lines of rows that gave neither a record nor a rejection, which must not be
+	Silent      []int // lines of rows without a verdict: no record, no rejection, not skipped. It must be empty
 }
 
-// Read parses a file with so many workers, whose turn it is by batch. The error refuses the file.
+// Read parses a file with so many workers, whose turn it is by batch; a serial dialect has one. The error
+// refuses the file.
 func (d Dialect) Read(r io.Reader, opt dialect.Options, scan rows.Options, workers int) (*Read, error) {
 	sc := rows.NewScanner(r, scan)
-	header, ok, err := sc.Header(d.Match)
+	f, ok, err := d.begin(sc, opt)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		return nil, errors.New("the header does not match")
+		return nil, errors.New("the text does not begin like one of this dialect")
 	}
-	open, err := d.Open(header, opt)
+	open, err := d.Open(f, opt)
 	if err != nil {
 		return nil, err
 	}
-	team := make([]Worker, workers)
+	if d.Serial {
+		workers = 1
+	}
+	team := make([]dialect.Worker, workers)
 	for i := range team {
 		team[i] = open()
 	}
@@ -72,22 +72,31 @@ func (d Dialect) Read(r io.Reader, opt dialect.Options, scan rows.Options, worke
 	}
 }
 
-func (o *Read) parse(w Worker, batch *rows.Batch) {
+func (d Dialect) begin(sc *rows.Scanner, opt dialect.Options) (dialect.File, bool, error) {
+	if d.Named {
+		return d.Take(sc, opt)
+	}
+	_, f, ok, err := dialect.Detect(sc, []dialect.Grammar{d.Grammar}, opt)
+	return f, ok, err
+}
+
+func (o *Read) parse(w dialect.Worker, batch *rows.Batch) {
 	var p dialect.Parsed
 	for row := range batch.Rows() {
-		records, rejections := len(p.Records), len(p.Rejections)
+		records, rejections, skipped := len(p.Records), len(p.Rejections), p.Skipped
 		w.Parse(row, &p)
 		for _, r := range p.Records[records:] {
 			r.Text = slices.Clone(r.Text)
 			o.Records = append(o.Records, Record{r, p.Host})
 		}
-		if len(p.Records) == records && len(p.Rejections) == rejections {
+		if len(p.Records) == records && len(p.Rejections) == rejections && p.Skipped == skipped {
 			o.Silent = append(o.Silent, row.Line)
 		}
 		o.Rows++
 		o.ZoneAssumed = o.ZoneAssumed || p.ZoneAssumed
 	}
 	o.Absent += p.Absent
+	o.Skipped += p.Skipped
 	o.Rejections = append(o.Rejections, p.Rejections...)
 	o.Warnings = append(o.Warnings, p.Warnings...)
 }

@@ -1,0 +1,18 @@
+package dcgmlong
+
+import "telemetry-pipeline/ingestd/dialect"
+
+// Grammar is this dialect as the detection sees it.
+func Grammar() dialect.Grammar {
+	return dialect.Grammar{
+		Name:  "dcgm-long",
+		Match: Match,
+		Open: func(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
+			p, err := New(f.Header, opt)
+			if err != nil {
+				return nil, err
+			}
+			return func() dialect.Worker { return p.Worker() }, nil
+		},
+	}
+}

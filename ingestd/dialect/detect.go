@@ -1,0 +1,98 @@
+package dialect
+
+import (
+	"bytes"
+	"errors"
+
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// HeadBytes is how much of a file is looked at before anything of it is believed.
+const HeadBytes = 64 << 10
+
+// Detect finds the first of the grammars that a file is of: by how its text begins, else by its first row,
+// else by Options.Columns in the place of a header, and then the first row is still to come. The scanner is
+// ready for the rows. When it is none of them ok is false, and f tells what was seen. An error is the
+// scanner's.
+func Detect(sc *rows.Scanner, grammars []Grammar, opt Options) (g Grammar, f File, ok bool, err error) {
+	head, err := sc.Peek(HeadBytes)
+	if err != nil {
+		return g, f, false, err
+	}
+	f.Head = bytes.Clone(skipBlankLines(head))
+	for _, g := range grammars {
+		if g.Begins != nil && g.Begins(f.Head) {
+			f.Header, err = g.header(sc)
+			return g, f, err == nil, err
+		}
+	}
+	g, f.Header, ok, err = byHeader(sc, grammars)
+	if _, bad := errors.AsType[*rows.Rejection](err); len(opt.Columns) > 0 && !ok && (err == nil || bad) {
+		f.Header = cells(opt.Columns)
+		g, ok = match(f.Header, grammars)
+		err = nil
+	}
+	if ok {
+		sc.SetForm(g.Form)
+	}
+	return g, f, ok, err
+}
+
+// Take makes the scanner ready for a file that is said to be of the grammar, whether it looks so or not.
+func (g Grammar) Take(sc *rows.Scanner, opt Options) (f File, ok bool, err error) {
+	if g.Form != rows.Lines {
+		_, f, ok, err = Detect(sc, []Grammar{g}, opt)
+		return f, ok, err
+	}
+	head, err := sc.Peek(HeadBytes)
+	f.Head = bytes.Clone(skipBlankLines(head))
+	sc.SetForm(rows.Lines)
+	return f, err == nil, err
+}
+
+// header reads the header of a file that is known to be of the grammar.
+func (g Grammar) header(sc *rows.Scanner) (header [][]byte, err error) {
+	sc.SetForm(g.Form)
+	if g.Form == rows.Lines {
+		return nil, nil
+	}
+	header, _, err = sc.Header(func(cells [][]byte) bool { return g.Match == nil || g.Match(cells) })
+	return header, err
+}
+
+func byHeader(sc *rows.Scanner, grammars []Grammar) (g Grammar, header [][]byte, ok bool, err error) {
+	header, ok, err = sc.Header(func(cells [][]byte) bool {
+		found := false
+		g, found = match(cells, grammars)
+		return found
+	})
+	return g, header, ok, err
+}
+
+func match(header [][]byte, grammars []Grammar) (Grammar, bool) {
+	for _, g := range grammars {
+		if g.Match != nil && g.Match(header) {
+			return g, true
+		}
+	}
+	return Grammar{}, false
+}
+
+func cells(columns []string) [][]byte {
+	out := make([][]byte, len(columns))
+	for i, name := range columns {
+		out[i] = []byte(name)
+	}
+	return out
+}
+
+// skipBlankLines leaves out the blank lines at the beginning of text.
+func skipBlankLines(text []byte) []byte {
+	for {
+		line, rest, found := bytes.Cut(text, []byte("\n"))
+		if !found || len(bytes.TrimSpace(line)) > 0 {
+			return text
+		}
+		text = rest
+	}
+}

@@ -31,7 +31,9 @@ ingestd/dcgmlong:     events events/metric ingestd/rows ingestd/dialect
 ingestd/wide:         events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
-ingestd:              deploy/daemon events projections/snapshot ingestd/ingest
+ingestd/upload:
+ingestd/watch:        ingestd/upload
+ingestd:              deploy/daemon events projections/snapshot ingestd/ingest ingestd/upload ingestd/watch
 
 collectd/partition:   events
 collectd/collect:     events projections projections/snapshot collectd/partition

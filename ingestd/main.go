@@ -34,5 +34,5 @@ func main() {
 			return nil, err
 		}
 		return append([]daemon.Part{{Name: "ingest", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}}, opened...), nil
-	})
+	}, commands()...)
 }

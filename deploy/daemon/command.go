@@ -16,6 +16,9 @@ type Command struct {
 	Args    string              // what follows the flags, for the usage text, such as "FILE…"
 	Summary string              // what it does, in one line
 	Flags   func(*flag.FlagSet) // nil: it has none; each falls back to its environment variable
+	Prefix  string              // of the names of these variables, where a plain HOST or COLUMNS would be somebody else's
+
+	Chatty bool // what it logs at level INFO is shown by default, else from WARN on
 	// Run does it until ctx ends. Flags may stand between and behind args. A UsageError ends the process with
 	// code 2, an ExitError with its own, any other error with 1.
 	Run func(ctx context.Context, t Terminal, args []string) error
@@ -38,14 +41,21 @@ type ExitError struct{ Code int }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
 
+func (c *Command) level() slog.Level {
+	if c.Chatty {
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
+}
+
 // runCommand runs one command of a program and gives the process's exit code.
 func runCommand(ctx context.Context, p process, c Command) int {
 	fs := flag.NewFlagSet(p.name+" "+c.Name, flag.ContinueOnError)
+	var least slog.Level
+	logLevel(fs, &least, c.level())
 	if c.Flags != nil {
 		c.Flags(fs)
 	}
-	var least slog.Level
-	fs.TextVar(&least, "log.level", slog.LevelWarn, "least level that is logged: DEBUG, INFO, WARN or ERROR")
 	args, err := parseCommand(fs, p, c)
 	if errors.Is(err, errDocumented) {
 		return 0
@@ -77,7 +87,7 @@ func exitCode(p process, c Command, err error) int {
 // parseCommand sets flags, which may stand anywhere before "--", and gives the other arguments.
 func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err error) {
 	fs.SetOutput(io.Discard)
-	if err := fromEnvironment(fs, p.lookup); err != nil {
+	if err := fromEnvironment(fs, c.Prefix, p.lookup); err != nil {
 		return nil, err
 	}
 	for rest := p.args[1:]; ; rest = fs.Args()[1:] {
@@ -97,5 +107,5 @@ func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err er
 
 func commandUsage(fs *flag.FlagSet, w io.Writer, c Command) {
 	fmt.Fprintf(w, "%s [flags] %s\n%s\n\n", fs.Name(), c.Args, c.Summary)
-	usage(fs, w)
+	usage(fs, c.Prefix, w)
 }

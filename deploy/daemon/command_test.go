@@ -23,14 +23,14 @@ func TestCommandTakesFlagsAnywhere(t *testing.T) {
 		{"between and behind", []string{"send", "x", "--url=a", "y"}, nil, []string{"x", "y"}, "a"},
 		{"a dash is an argument", []string{"send", "-", "-url", "a"}, nil, []string{"-"}, "a"},
 		{"nothing behind -- is a flag", []string{"send", "x", "--", "-url", "a"}, nil, []string{"x", "-url", "a"}, ""},
-		{"environment", []string{"send", "x"}, map[string]string{"URL": "b"}, []string{"x"}, "b"},
+		{"environment", []string{"send", "x"}, map[string]string{"SEND_URL": "b", "URL": "c"}, []string{"x"}, "b"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var url string
 			var got []string
 			send := Command{
-				Name: "send", Flags: func(fs *flag.FlagSet) { fs.StringVar(&url, "url", "", "where to") },
+				Name: "send", Prefix: "SEND_", Flags: func(fs *flag.FlagSet) { fs.StringVar(&url, "url", "", "where to") },
 				Run: func(_ context.Context, _ Terminal, args []string) error { got = args; return nil },
 			}
 			var out bytes.Buffer

@@ -22,8 +22,12 @@ const defaultStopBudget = 10 * time.Second
 func (c *config) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.adminHost, "admin.host", "", "address that the admin listener binds; empty means all")
 	fs.IntVar(&c.adminPort, "admin.port", 9090, "port of the admin listener: /health, /ready, /metrics, /debug/pprof; 0 takes a free one")
-	fs.TextVar(&c.logLevel, "log.level", slog.LevelInfo, "least level that is logged: DEBUG, INFO, WARN or ERROR")
+	logLevel(fs, &c.logLevel, slog.LevelInfo)
 	fs.DurationVar(&c.stopBudget, "stop.budget", defaultStopBudget, "how long each part may take to stop")
+}
+
+func logLevel(fs *flag.FlagSet, level *slog.Level, standard slog.Level) {
+	fs.TextVar(level, "log.level", standard, "least level that is logged: DEBUG, INFO, WARN or ERROR")
 }
 
 // AdminPort changes the default of a process's admin port, so that the daemons can run side by side on

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"flag"
+
+	"telemetry-pipeline/deploy/daemon"
+	"telemetry-pipeline/ingestd/upload"
+	"telemetry-pipeline/ingestd/watch"
+)
+
+// commands are what ingestd does for people who have files.
+func commands() []daemon.Command {
+	return []daemon.Command{uploading(), watching()}
+}
+
+// variables is what the environment variables of their flags begin with.
+const variables = "UPLOAD_"
+
+func uploading() daemon.Command {
+	var c upload.Command
+	return daemon.Command{
+		Name: "upload", Args: "FILE…",
+		Summary: "uploads files (patterns too, - for the standard input) and tells what became of each; " +
+			"exit code 0: all stored, 1: a file cannot be read, 3: rows were rejected, 4: a file was refused, 5: not delivered, try later",
+		Flags: c.Flags, Prefix: variables,
+		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+			code, err := c.Run(ctx, t.In, t.Out, t.Err, args)
+			if err != nil {
+				return &daemon.UsageError{Text: err.Error()}
+			}
+			if code != 0 {
+				return &daemon.ExitError{Code: code}
+			}
+			return nil
+		},
+	}
+}
+
+func watching() daemon.Command {
+	var to upload.Config
+	var what watch.Config
+	return daemon.Command{
+		Name: "watch", Args: "DIR",
+		Summary: "ships new lines of a directory's growing log files, and remembers on disk where it was",
+		Chatty:  true, Prefix: variables,
+		Flags: func(fs *flag.FlagSet) { to.Flags(fs); what.Flags(fs) },
+		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+			if len(args) != 1 {
+				return &daemon.UsageError{Text: "name the one directory to watch"}
+			}
+			client, err := upload.New(to)
+			if err != nil {
+				return &daemon.UsageError{Text: err.Error()}
+			}
+			w, err := watch.New(what, args[0], to.Columns != "", client, t.Log)
+			if err != nil {
+				return err
+			}
+			return w.Run(ctx)
+		},
+	}
+}

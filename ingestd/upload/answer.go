@@ -1,0 +1,88 @@
+package upload
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Answer is what the server said of a file.
+type Answer struct {
+	Success bool   `json:"success"`
+	Error   string `json:"error"`
+	Code    string `json:"code"`
+
+	FileID  string `json:"file_id"`
+	Status  string `json:"status"`
+	Dialect string `json:"dialect"`
+	Size    int64  `json:"size"`
+
+	RecordCount int64   `json:"record_count"`
+	Accepted    int64   `json:"accepted"`
+	Duplicate   int64   `json:"duplicate"`
+	Rejected    int64   `json:"rejected"`
+	Absent      int64   `json:"absent"`
+	Errors      []Fault `json:"errors"`
+	ErrorsTotal int64   `json:"errors_total"`
+
+	Warnings []string `json:"warnings"`
+
+	HTTPStatus int             `json:"-"`
+	Raw        json.RawMessage `json:"-"` // the answer as it came
+	retryAfter time.Duration
+}
+
+// Fault is the server's verdict on one row or cell.
+type Fault struct {
+	Line   int    `json:"line"`
+	Column string `json:"column"`
+	Text   string `json:"text"`
+	Reason string `json:"reason"`
+}
+
+func (f Fault) String() string {
+	where := fmt.Sprintf("line %d", f.Line)
+	if f.Column != "" {
+		where += ", " + f.Column
+	}
+	return fmt.Sprintf("%s: %q: %s", where, f.Text, f.Reason)
+}
+
+// final tells that sending the file again would be answered the same.
+func (a *Answer) final() bool {
+	switch a.HTTPStatus {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	case http.StatusBadRequest:
+		return a.Code != codeTruncated // the connection broke in the middle of the file
+	case http.StatusInsufficientStorage:
+		return false
+	}
+	return a.HTTPStatus < http.StatusInternalServerError
+}
+
+// codeTruncated is the server's word for a body that ended before its file did.
+const codeTruncated = "truncated_body"
+
+// read makes an answer of a response whose body has been read.
+func read(resp *http.Response, body []byte) *Answer {
+	a := &Answer{}
+	if err := json.Unmarshal(body, a); err != nil || !a.Success && a.Error == "" {
+		*a = Answer{Error: fmt.Sprintf("the server answered %s and nothing that an upload server says: %q", resp.Status, excerpt(body))}
+	}
+	a.HTTPStatus, a.Raw = resp.StatusCode, body
+	if resp.StatusCode >= http.StatusBadRequest {
+		a.Success = false
+	}
+	if s, err := strconv.Atoi(strings.TrimSpace(resp.Header.Get("Retry-After"))); err == nil && s > 0 {
+		a.retryAfter = time.Duration(s) * time.Second
+	}
+	return a
+}
+
+func excerpt(body []byte) string {
+	return strings.ToValidUTF8(string(body[:min(len(body), 80)]), "\uFFFD")
+}

@@ -1,0 +1,106 @@
+package upload
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// stdinName is the argument that stands for the standard input.
+const stdinName = "-"
+
+// sources finds the files that the arguments name: paths, patterns that the shell has left as they are, and
+// "-" for in, whose content is kept in a temporary file so that it can be sent again. done removes that.
+func sources(args []string, in io.Reader) (all []Source, done func(), err error) {
+	done = func() {}
+	for _, arg := range args {
+		if arg == stdinName {
+			kept, err := keep(in)
+			if err != nil {
+				return nil, done, err
+			}
+			before := done
+			done = func() { before(); _ = os.Remove(kept) }
+			in = strings.NewReader("") // a second "-" is an empty file
+			source, err := fileSource(kept)
+			if err != nil {
+				return nil, done, err
+			}
+			source.Name = "stdin"
+			all = append(all, source)
+			continue
+		}
+		found, err := expand(arg)
+		if err != nil {
+			return nil, done, err
+		}
+		all = append(all, found...)
+	}
+	return all, done, nil
+}
+
+// expand gives the files of one argument. A path that exists is itself, also when it looks like a pattern.
+func expand(arg string) ([]Source, error) {
+	source, err := fileSource(arg)
+	if err == nil || !errors.Is(err, os.ErrNotExist) || !strings.ContainsAny(arg, "*?[") {
+		return []Source{source}, err
+	}
+	paths, bad := filepath.Glob(arg)
+	if bad != nil {
+		return nil, fmt.Errorf("%q is no pattern: %w", arg, bad)
+	}
+	var all []Source
+	for _, path := range paths {
+		source, err := fileSource(path)
+		if _, isDir := errors.AsType[*directoryError](err); isDir {
+			continue // a pattern means the files
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, source)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no file matches %q", arg)
+	}
+	return all, nil
+}
+
+// directoryError refuses a directory where a file is wanted.
+type directoryError struct{ path string }
+
+func (e *directoryError) Error() string {
+	return fmt.Sprintf("%s is a directory; name its files (%s), or have new lines of all of them shipped with watch %s",
+		e.path, filepath.Join(e.path, "*.csv"), e.path)
+}
+
+func fileSource(path string) (Source, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Source{}, err
+	}
+	if info.IsDir() {
+		return Source{}, &directoryError{path}
+	}
+	return Source{
+		Name: filepath.Base(path), Size: info.Size(),
+		Open: func() (io.ReadCloser, error) { return os.Open(path) },
+	}, nil
+}
+
+// keep copies in to a temporary file.
+func keep(in io.Reader) (path string, err error) {
+	file, err := os.CreateTemp("", "upload-*")
+	if err != nil {
+		return "", fmt.Errorf("keeping the standard input in a temporary file, so that it can be sent again: %w", err)
+	}
+	_, copied := io.Copy(file, in)
+	if err := errors.Join(copied, file.Close()); err != nil {
+		_ = os.Remove(file.Name())
+		return "", fmt.Errorf("keeping the standard input in a temporary file, so that it can be sent again: %w", err)
+	}
+	return file.Name(), nil
+}

@@ -51,6 +51,7 @@ const (
 	PerEvent                      // clock_event
 	PerPeer                       // peer_gpu
 	PerWatch                      // health_watch
+	PerProcess                    // pid
 	PerAny      Parts = 1<<iota - 1
 )
 

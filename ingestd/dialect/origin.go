@@ -28,7 +28,7 @@ type Origin struct {
 }
 
 // partKinds is the number of bits in metric.Parts.
-const partKinds = 6
+const partKinds = 7
 
 // For gives the identity of a metric's readings: of the GPU itself, or of the part of it that the metric is
 // split by.
@@ -218,6 +218,8 @@ func (o *Origin) setParts(id *events.Identity) {
 			o.setPart(metric.PerPeer, "peer_gpu:"+l.Value)
 		case "health_watch":
 			o.setPart(metric.PerWatch, "health_watch:"+l.Value)
+		case "pid":
+			o.setPart(metric.PerProcess, "pid:"+l.Value)
 		}
 	}
 }

@@ -162,7 +162,7 @@ func TestRateHalvesFromTheSoftToTheHardMark(t *testing.T) {
 			}
 			b := &body{deadline: func(time.Time) error { return nil }}
 			began := time.Now()
-			if _, err := s.take(t.Context(), newFile(bytes.NewReader(file), 1<<30), b, p, newReceipt()); err != nil {
+			if _, err := s.take(t.Context(), newFile("", bytes.NewReader(file), b.stop), p, newReceipt()); err != nil {
 				t.Fatal(err)
 			}
 			d = time.Since(began)
@@ -221,7 +221,7 @@ func TestSlowEtcdNeverGrowsTheMemory(t *testing.T) {
 					defer s.gate.leave()
 					b := &body{deadline: func(time.Time) error { return nil }}
 					text := counted{&endless{block: block, left: 1 << 60}, &consumed}
-					_, _ = s.take(ctx, newFile(text, 1<<62), b, p, newReceipt())
+					_, _ = s.take(ctx, newFile("", text, b.stop), p, newReceipt())
 				})
 			}
 			synctest.Wait() // nobody reads on: that alone says that there is a bound

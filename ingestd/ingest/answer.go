@@ -12,37 +12,62 @@ import (
 type success struct {
 	Success bool `json:"success"` // always true
 	*receipt
+	Files []fileAnswer `json:"files,omitempty"` // of an upload of several files
 }
 
 type failure struct {
-	Success  bool   `json:"success"` // always false
-	Error    string `json:"error"`
-	Code     string `json:"code"`
-	*receipt        // nil when the request never came to a file
+	Success  bool         `json:"success"` // always false
+	Error    string       `json:"error"`
+	Code     string       `json:"code"`
+	*receipt              // nil when the request never came to a file
+	Files    []fileAnswer `json:"files,omitempty"`
 }
 
-// answer sends the receipt of an upload, or the error with what was stored before it.
-func (s *Server) answer(c *fiber.Ctx, rec *receipt, err error) error {
+// fileAnswer is what became of one of several files.
+type fileAnswer struct {
+	Success bool   `json:"success"`
+	Error   string `json:"error,omitempty"`
+	Code    string `json:"code,omitempty"`
+	*receipt
+}
+
+// answer sends the receipts of an upload, or its error with what was stored all the same.
+func (s *Server) answer(c *fiber.Ctx, o *outcome) error {
+	err := o.err()
 	if err == nil {
-		if rec.Status == statusStored {
+		if o.whole.Status == statusStored {
 			c.Status(fiber.StatusAccepted)
 		}
-		return c.JSON(success{true, rec})
+		return c.JSON(success{true, o.whole, o.fileAnswers()})
 	}
 	r := classify(c, err)
 	if r.retryAfter > 0 {
 		s.totals.refused.WithLabelValues(r.code).Inc()
 	}
-	if rec.Size == 0 {
-		return s.send(c, r, nil)
+	if o.whole.Size == 0 && len(o.files) < 2 {
+		return s.send(c, r, failure{Error: r.text, Code: r.code})
 	}
-	rec.Status = statusRefused
-	if rec.RecordCount > 0 {
-		rec.Status = statusPartial
+	text := r.text
+	if r.code != codeSomeRefused {
+		text += "; " + o.whole.stored()
 	}
-	told := *r
-	told.text += "; " + rec.stored()
-	return s.send(c, &told, rec)
+	return s.send(c, r, failure{Error: text, Code: r.code, receipt: o.whole, Files: o.fileAnswers()})
+}
+
+// fileAnswers are the receipts of several files; nil for one.
+func (o *outcome) fileAnswers() []fileAnswer {
+	if len(o.files) < 2 {
+		return nil
+	}
+	out := make([]fileAnswer, len(o.files))
+	for i, t := range o.files {
+		out[i] = fileAnswer{Success: t.err == nil, receipt: t.receipt}
+		if t.err != nil {
+			r := asRefusal(t.err)
+			out[i].Error, out[i].Code = r.text, r.code
+		}
+	}
+	return out
 }
 
 // fail answers the errors of every other request.
@@ -51,23 +76,19 @@ func (s *Server) fail(c *fiber.Ctx, err error) error {
 	if r.code == codeInternal {
 		s.lg.Error("request failed", "path", c.Path(), "err", err)
 	}
-	return s.send(c, r, nil)
+	return s.send(c, r, failure{Error: r.text, Code: r.code})
 }
 
-func (s *Server) send(c *fiber.Ctx, r *refusal, rec *receipt) error {
+func (s *Server) send(c *fiber.Ctx, r *refusal, told failure) error {
 	if r.retryAfter > 0 {
 		retryAfter(c, r.retryAfter)
 	}
 	s.closeGently(c)
-	return c.Status(r.status).JSON(failure{Error: r.text, Code: r.code, receipt: rec})
+	return c.Status(r.status).JSON(told)
 }
 
-// classify finds the refusal in an error. Fiber's own errors are read by their status, and any other is
-// masked: its text is for the log.
+// classify finds the refusal in an error of a request. Fiber's own errors are read by their status.
 func classify(c *fiber.Ctx, err error) *refusal {
-	if r, ok := errors.AsType[*refusal](err); ok {
-		return r
-	}
 	if f, ok := errors.AsType[*fiber.Error](err); ok {
 		switch {
 		case f.Code == fiber.StatusNotFound:
@@ -81,6 +102,14 @@ func classify(c *fiber.Ctx, err error) *refusal {
 		case f.Code < fiber.StatusInternalServerError:
 			return refuse(f.Code, codeBadRequest, "the request could not be read: %s", strings.TrimPrefix(f.Message, "fasthttp: "))
 		}
+	}
+	return asRefusal(err)
+}
+
+// asRefusal finds the refusal in an error. Any other error is masked: its text is for the log.
+func asRefusal(err error) *refusal {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return r
 	}
 	return refuse(fiber.StatusInternalServerError, codeInternal, "the server failed on this request; its log says why")
 }
@@ -97,17 +126,25 @@ func (s *Server) closeGently(c *fiber.Ctx) {
 	}
 }
 
-// logged writes the one line that an upload leaves in the log.
-func (s *Server) logged(rec *receipt, status int, err error) {
-	level := slog.LevelInfo
-	attrs := []any{
-		"upload", rec.FileID, "status", status, "dialect", rec.Dialect, "bytes", rec.Size, "accepted", rec.Accepted,
-		"duplicate", rec.Duplicate, "rejected", rec.Rejected, "took", rec.ProcessedAt.Sub(rec.UploadedAt).String(),
+// logged writes the one line that a file leaves in the log, and the one of an upload that has none.
+func (s *Server) logged(o *outcome, status int) {
+	if len(o.files) == 0 {
+		s.lg.Warn("upload", "upload", o.id, "status", status, "err", whole(o.err()))
 	}
-	if err != nil {
-		level, attrs = slog.LevelWarn, append(attrs, "err", whole(err))
+	for _, t := range o.files {
+		level := slog.LevelInfo
+		attrs := []any{
+			"upload", t.FileID, "status", status, "dialect", t.Dialect, "bytes", t.Size, "accepted", t.Accepted,
+			"duplicate", t.Duplicate, "rejected", t.Rejected, "took", t.ProcessedAt.Sub(t.UploadedAt).String(),
+		}
+		if t.err != nil {
+			level, attrs = slog.LevelWarn, append(attrs, "err", whole(t.err))
+		}
+		s.lg.Log(s.uploads, level, "upload", attrs...)
 	}
-	s.lg.Log(s.uploads, level, "upload", attrs...)
+	if o.ended != nil && len(o.files) > 0 && o.files[len(o.files)-1].err == nil {
+		s.lg.Warn("upload ended before its last file", "upload", o.id, "files", len(o.files), "err", whole(o.ended))
+	}
 }
 
 // whole is an error for the log, with what lies behind a refusal.

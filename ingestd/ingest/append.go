@@ -186,11 +186,29 @@ func (t *tally) add(e *events.Event, r events.Appended, p events.Partition) {
 		}
 		t.last = max(t.last, c.Times[c.Len()-1])
 	}
-	if r.Revision.Number > t.revision.Number {
-		t.revision = r.Revision
+	t.reach(p, r.Revision)
+}
+
+func (t *tally) reach(p events.Partition, r events.Revision) {
+	if r.Number > t.revision.Number {
+		t.revision = r
 	}
-	if r.Revision.Number > t.reached[p].Number {
-		t.reached[p] = r.Revision
+	if r.Number > t.reached[p].Number {
+		t.reached[p] = r
+	}
+}
+
+// extend takes over how far another tally's events got, and the span of their times.
+func (t *tally) extend(other *tally) {
+	if t.reached == nil {
+		t.reached = map[events.Partition]events.Revision{}
+	}
+	if other.first != 0 && (t.first == 0 || other.first < t.first) {
+		t.first = other.first
+	}
+	t.last = max(t.last, other.last)
+	for p, r := range other.reached {
+		t.reach(p, r)
 	}
 }
 

@@ -16,7 +16,8 @@ type Config struct {
 	Off     bool   // no listener at all (flag enable-http=false)
 	Workers int    // parsers of one upload; default: one per processor
 
-	MaxUploadSize int64 // bytes of one file; default 100 MiB
+	MaxUploadSize int64 // bytes of one upload as it is sent, all its files together; default 100 MiB
+	Files         int   // in one upload; default 100
 	MaxMemory     int64 // bytes in flight over all uploads; default 32 MiB
 	Uploads       int   // uploads served at a time; default 8, others wait for their turn
 
@@ -44,7 +45,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.Var(&c.Port, "http.port", "port of the upload server; 0 takes a free one")
 	fs.Var((*enabled)(&c.Off), "enable-http", "serve uploads over HTTP")
 	fs.IntVar(&c.Workers, "ingest.workers", c.Workers, "parsers that share the work of one upload; 0 means one per processor")
-	fs.Int64Var(&c.MaxUploadSize, "max-upload-size", d.MaxUploadSize, "largest file that is accepted, in bytes")
+	fs.Int64Var(&c.MaxUploadSize, "max-upload-size", d.MaxUploadSize, "largest upload that is accepted, in bytes as sent, all its files together")
+	fs.IntVar(&c.Files, "ingest.files", d.Files, "most files in one upload")
 	fs.Int64Var(&c.MaxMemory, "max-memory", d.MaxMemory,
 		"bytes that all uploads together may hold in flight between the socket and the log; records that wait to be cut into events "+
 			"(100,000 at most of each upload) come on top")
@@ -68,6 +70,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 func (c Config) withDefaults() Config {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.MaxUploadSize = cmp.Or(c.MaxUploadSize, 100<<20)
+	c.Files = cmp.Or(c.Files, 100)
 	c.MaxMemory = cmp.Or(c.MaxMemory, 32<<20)
 	c.Uploads = cmp.Or(c.Uploads, 8)
 	c.Connections = cmp.Or(c.Connections, 1024)
@@ -92,6 +95,7 @@ func (c Config) check() error {
 	}{
 		{"ingest.workers", int64(c.Workers)},
 		{"max-upload-size", c.MaxUploadSize},
+		{"ingest.files", int64(c.Files)},
 		{"max-memory", c.MaxMemory},
 		{"ingest.uploads", int64(c.Uploads)},
 		{"ingest.connections", int64(c.Connections)},

@@ -41,10 +41,12 @@ const (
 	codeMethod         = "method_not_allowed"
 	codeBadRequest     = "bad_request"
 	codeBadParameter   = "bad_parameter"
-	codeNotMultipart   = "not_multipart"
+	codeContentType    = "unsupported_content_type"
 	codeEncoding       = "unsupported_encoding"
 	codeMissingFile    = "missing_file"
-	codeOneFile        = "one_file_per_upload"
+	codeTooManyFiles   = "too_many_files"
+	codeSomeRefused    = "some_files_refused"
+	codeAllRefused     = "all_files_refused"
 	codeTruncated      = "truncated_body"
 	codeStalled        = "upload_stalled"
 	codeTooLarge       = "file_too_large"
@@ -67,7 +69,7 @@ const (
 
 func tooLarge(limit int64) *refusal {
 	return refuse(fiber.StatusRequestEntityTooLarge, codeTooLarge,
-		"the file is larger than %d bytes, the most this server takes; split it, or raise MAX_UPLOAD_SIZE (flag max-upload-size)", limit)
+		"the upload is larger than %d bytes, the most this server takes; split it, or raise MAX_UPLOAD_SIZE (flag max-upload-size)", limit)
 }
 
 func truncated(err error) *refusal {

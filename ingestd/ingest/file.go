@@ -1,133 +1,79 @@
 package ingest
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"mime"
-	"mime/multipart"
 	"path"
-	"slices"
 	"strings"
+	"sync"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/zeebo/xxh3"
 )
 
-// formOverhead is how much larger than the file in it a body may be.
-const formOverhead = 1 << 20
-
-// form is a multipart body on its way from the socket.
-type form struct {
-	*body
-	parts *multipart.Reader
-	names []string // of the parts that were no file, as far as an answer would list them
-}
-
-// openForm refuses by the request's header what needs no look at the body.
-func (s *Server) openForm(c *fiber.Ctx) (*form, error) {
-	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" && encoding != "identity" {
-		return nil, refuse(fiber.StatusUnsupportedMediaType, codeEncoding, "the body is sent with Content-Encoding %q; send it plain", encoding)
-	}
-	kind, attrs, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
-	if err != nil || kind != fiber.MIMEMultipartForm {
-		return nil, refuse(fiber.StatusUnsupportedMediaType, codeNotMultipart,
-			"the body is %q; send the file as multipart/form-data in the field \"file\": curl -F file=@export.csv", c.Get(fiber.HeaderContentType))
-	}
-	if attrs["boundary"] == "" {
-		return nil, refuse(fiber.StatusBadRequest, codeBadRequest, "the Content-Type multipart/form-data names no boundary")
-	}
-	limit := s.cfg.MaxUploadSize + formOverhead
-	if int64(c.Request().Header.ContentLength()) > limit {
-		return nil, tooLarge(s.cfg.MaxUploadSize)
-	}
-	b := &body{
-		src: c.Context().RequestBodyStream(), deadline: c.Context().SetReadDeadline,
-		limit: limit, tooLarge: tooLarge(s.cfg.MaxUploadSize),
-		patience: s.cfg.ReadTimeout, minRate: s.cfg.MinRate,
-	}
-	if b.src == nil {
-		b.src = strings.NewReader("") // a request without a body
-	}
-	return &form{body: b, parts: multipart.NewReader(b, attrs["boundary"])}, nil
-}
-
-// file finds the part named file.
-func (f *form) file() (*multipart.Part, error) {
-	for {
-		part, err := f.parts.NextPart()
-		switch {
-		case err == io.EOF, err != nil && f.read == 0 && errors.Is(err, io.EOF):
-			return nil, f.missing()
-		case err != nil:
-			return nil, formError(err)
-		case part.FormName() == "file":
-			return part, nil
-		case len(f.names) < 10:
-			f.names = append(f.names, fmt.Sprintf("%.40q", part.FormName()))
-		}
-	}
-}
-
-func (f *form) missing() error {
-	came := "the form has no fields"
-	if len(f.names) > 0 {
-		came = "the form has only " + strings.Join(slices.Compact(f.names), ", ")
-	}
-	return refuse(fiber.StatusBadRequest, codeMissingFile, "%s; send the file in the field \"file\": curl -F file=@export.csv", came)
-}
-
-// rest reads the form to its end and refuses another file. The file before is whole, so a form that breaks
-// off after it is worth no more than a warning.
-func (f *form) rest() (warning string, err error) {
-	for {
-		part, err := f.parts.NextPart()
-		switch {
-		case err == io.EOF:
-			return "", nil
-		case err != nil:
-			return "the form broke off after the file; the file itself was whole", nil
-		case part.FormName() == "file":
-			return "", refuse(fiber.StatusBadRequest, codeOneFile,
-				"one file per upload: the first one was taken, %q and what follows it were not; send them one by one", baseName(part.FileName()))
-		}
-	}
-}
-
-// formError tells what a broken multipart body means.
-func formError(err error) error {
-	if r, ok := errors.AsType[*refusal](err); ok {
-		return r
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return truncated(err)
-	}
-	return refuse(fiber.StatusBadRequest, codeBadRequest, "the multipart body is malformed: %v", err)
-}
-
-// file is an uploaded file as it is read: counted, hashed, bounded.
+// file is an uploaded file as it is read: counted and hashed as sent. Where it comes from is known only to
+// whoever made it.
 type file struct {
-	part  io.Reader
-	size  int64
-	limit int64
-	hash  *xxh3.Hasher128
+	name      string
+	src       io.Reader
+	interrupt func(error) // ends a read of src that waits, and all of the upload; nil where no read waits
+
+	size int64
+	hash *xxh3.Hasher128
+
+	mu      sync.Mutex
+	stopped error // why it is not to be read any more
+	failed  error // what src ended with, when not io.EOF
 }
 
-func newFile(part io.Reader, limit int64) *file {
-	return &file{part: part, limit: limit, hash: xxh3.New128()}
+func newFile(name string, src io.Reader, interrupt func(error)) *file {
+	return &file{name: name, src: src, interrupt: interrupt, hash: xxh3.New128()}
 }
 
 func (f *file) Read(p []byte) (int, error) {
-	n, err := f.part.Read(p)
+	if err := f.isStopped(); err != nil {
+		return 0, err
+	}
+	n, err := f.src.Read(p)
 	f.size += int64(n)
 	_, _ = f.hash.Write(p[:n]) // never fails
-	if f.size > f.limit {
-		return n, tooLarge(f.limit)
-	}
 	if err != nil && err != io.EOF {
-		return n, formError(err)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.failed = err
 	}
 	return n, err
+}
+
+// stop ends the reading with cause, from another goroutine. What concerns this file alone spares the files
+// behind it: then the read under way is waited for.
+func (f *file) stop(cause error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped == nil {
+		f.stopped = cause
+	}
+	if f.interrupt != nil && !costsOneFile(cause) {
+		f.interrupt(cause)
+	}
+}
+
+func (f *file) isStopped() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stopped
+}
+
+// broken tells why the upload has no more files to give: the source failed, or was told to stop.
+func (f *file) broken() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil {
+		return f.failed
+	}
+	if f.stopped != nil && !costsOneFile(f.stopped) {
+		return f.stopped
+	}
+	return nil
 }
 
 func (f *file) contentHash() string {

@@ -17,6 +17,7 @@ import (
 // parameters are what the query string says about an upload.
 type parameters struct {
 	wait    bool
+	name    string           // of a file that is the body itself
 	grammar *dialect.Grammar // nil: detected
 	zone    string           // as in options, spelled for events and answers
 	options dialect.Options
@@ -33,6 +34,7 @@ type parameter struct {
 func knownParameters() []parameter {
 	return []parameter{
 		{"wait", func(p *parameters, text string) (err error) { p.wait, err = readSwitch(text); return err }},
+		{"filename", func(p *parameters, text string) error { p.name = baseName(text); return nil }},
 		{"dialect", (*parameters).readDialect},
 		{"host", (*parameters).readHost},
 		{"tz", func(p *parameters, text string) (err error) {

@@ -82,7 +82,7 @@ func TestNoStageOutlivesItsUpload(t *testing.T) {
 				if c.whole {
 					text = bytes.NewReader(file)
 				}
-				_, err = s.take(ctx, newFile(text, 1<<30), b, p, newReceipt())
+				_, err = s.take(ctx, newFile("", text, b.stop), p, newReceipt())
 				if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 					t.Errorf("got error %v, want %q", err, c.want)
 				}

@@ -32,7 +32,7 @@ func takeFile(t testing.TB, log *recorder, workers int, query map[string]string,
 	}
 	rec := newReceipt()
 	b := &body{deadline: func(time.Time) error { return nil }}
-	_, err = s.take(t.Context(), newFile(text, s.cfg.MaxUploadSize), b, p, rec)
+	_, err = s.take(t.Context(), newFile("", text, b.stop), p, rec)
 	return rec, err
 }
 
@@ -295,7 +295,7 @@ func BenchmarkUpload(b *testing.B) {
 						b.Fatal(err)
 					}
 					body := &body{deadline: func(time.Time) error { return nil }}
-					if _, err := s.take(b.Context(), newFile(&endless{block: block, left: size}, s.cfg.MaxUploadSize), body, p, newReceipt()); err != nil {
+					if _, err := s.take(b.Context(), newFile("", &endless{block: block, left: size}, body.stop), p, newReceipt()); err != nil {
 						b.Fatal(err)
 					}
 				})

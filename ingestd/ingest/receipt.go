@@ -83,6 +83,11 @@ func (r *receipt) fill(seq *sequencer, t *tally, zone string) {
 	if seq.zoneAssumed {
 		r.Metadata.Zone = zone
 	}
+	r.reach(t)
+}
+
+// reach tells how far records got in the log, and the span of their times.
+func (r *receipt) reach(t *tally) {
 	if t.revision != (events.Revision{}) {
 		r.Revision = t.revision.String()
 		r.Metadata.First, r.Metadata.Last = t.first.String(), t.last.String()
@@ -94,6 +99,20 @@ func (r *receipt) complete(f *file, seq *sequencer) {
 	r.ContentHash = f.contentHash()
 	r.RecordCount = seq.records
 	r.Duplicate = seq.records - r.Accepted // with the repeats within the file, which are one record in their event
+}
+
+// add takes over the sums of another receipt.
+func (r *receipt) add(other *receipt) {
+	r.Size += other.Size
+	r.RecordCount += other.RecordCount
+	r.Accepted += other.Accepted
+	r.Duplicate += other.Duplicate
+	r.Rejected += other.Rejected
+	r.Absent += other.Absent
+	r.ErrorsTotal += other.ErrorsTotal
+	r.Events.Appended += other.Events.Appended
+	r.Events.Existing += other.Events.Existing
+	r.Metadata.Rows += other.Metadata.Rows
 }
 
 // verdict refuses a file of which nothing could be used.

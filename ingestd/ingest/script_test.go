@@ -183,7 +183,7 @@ func (r request) send(t *testing.T, addr string) response {
 		if r.cut == 0 {
 			out.WriteString("0\r\n\r\n")
 		}
-	case strings.HasPrefix(r.head, "POST"):
+	case strings.HasPrefix(r.head, "POST"), strings.HasPrefix(r.head, "PUT"):
 		fmt.Fprintf(&out, "Content-Length: %d\r\n\r\n%s", len(r.body), body)
 	default:
 		out.WriteString("\r\n")

@@ -84,7 +84,10 @@ func (s *Server) routes() *fiber.App {
 	app.Server().MaxConnsPerIP = s.cfg.ConnectionsPerIP
 	app.Server().CloseOnShutdown = true
 	app.Use(s.survive)
-	app.Post("/api/v1/csv/upload", s.upload)
+	for _, path := range []string{"/api/v1/csv/upload", "/api/v1/csv/upload/:name"} {
+		app.Post(path, s.upload)
+		app.Put(path, s.upload)
+	}
 	app.Get("/api/v1/status", s.status)
 	app.Get("/health", s.health)
 	return app

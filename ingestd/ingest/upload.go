@@ -8,7 +8,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/events"
-	"telemetry-pipeline/ingestd/rows"
 )
 
 // projector is what ingest needs of the projections.
@@ -21,113 +20,76 @@ type projector interface {
 	WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error]
 }
 
-// upload answers POST /api/v1/csv/upload.
+// upload answers POST and PUT /api/v1/csv/upload.
 func (s *Server) upload(c *fiber.Ctx) error {
-	rec := newReceipt()
-	c.Set(fiber.HeaderXRequestID, string(rec.FileID))
-	err := caught(func() error {
-		awaited, err := s.receive(c, rec)
-		if err == nil && awaited != nil {
-			s.await(awaited, rec)
-		}
+	o := newOutcome()
+	c.Set(fiber.HeaderXRequestID, string(o.id))
+	wait := false
+	err := caught(func() (err error) {
+		wait, err = s.receive(c, o)
 		return err
 	})
-	rec.ProcessedAt = time.Now().UTC()
-	if answered := s.answer(c, rec, err); answered != nil {
-		return answered
+	if err != nil {
+		o.ended = err
+		o.finish("")
+	}
+	if wait && o.ended == nil {
+		o.ended = caught(func() error { s.await(o); return nil })
+	}
+	if err := s.answer(c, o); err != nil {
+		return err
 	}
 	status := c.Response().StatusCode()
-	s.totals.answered(status, rec)
-	s.logged(rec, status, err)
+	s.totals.answered(status, o.whole)
+	s.logged(o, status)
 	return nil
 }
 
-// receive takes an upload in, one of a bounded number, and is done with its body when it returns. awaited
-// is how far the file reached in the log, if the sender wants to wait for that; nil otherwise.
-func (s *Server) receive(c *fiber.Ctx, rec *receipt) (awaited map[events.Partition]events.Revision, err error) {
+// receive takes an upload in, one of a bounded number, and is done with its body when it returns. It tells
+// whether the sender wants to wait until everything is visible. An error means that no file was looked at.
+func (s *Server) receive(c *fiber.Ctx, o *outcome) (wait bool, err error) {
 	if err := s.admission.admit(); err != nil {
-		return nil, err
+		return false, err
 	}
 	if err := s.gate.enter(); err != nil {
-		return nil, err
+		return false, err
 	}
 	defer s.gate.leave()
 	if err := s.admission.admit(); err != nil { // it may have waited for its turn
-		return nil, err
+		return false, err
 	}
 	s.totals.inFlight.Add(1)
 	defer s.totals.inFlight.Add(-1)
 
-	params, err := parseParameters(c.Queries(), s.cfg.Zone, rec.UploadedAt)
+	params, err := parseParameters(c.Queries(), s.cfg.Zone, o.began)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	form, err := s.openForm(c)
+	b, src, err := s.openSource(c, params)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	release := form.stopWith(s.uploads)
+	release := b.stopWith(s.uploads)
 	defer release()
-	part, err := form.file()
-	if err != nil {
-		return nil, err
-	}
-	rec.Filename = baseName(part.FileName())
-	reached, err := s.take(s.uploads, newFile(part, s.cfg.MaxUploadSize), form.body, params, rec)
-	if err != nil {
-		return nil, err
-	}
-	warning, err := form.rest()
-	if err != nil {
-		return nil, err
-	}
-	if warning != "" {
-		rec.Warnings = append(rec.Warnings, warning)
+	s.takeAll(s.uploads, src, params, o)
+	if src.trouble() != "" {
 		s.closeGently(c)
 	}
-	if !params.wait {
-		return nil, nil
-	}
-	return reached, nil
+	return params.wait, nil
 }
 
-// take processes one file and fills its receipt, whether it fails or not. It tells how far the file reached
-// in the log.
-func (s *Server) take(ctx context.Context, f *file, b *body, p parameters, rec *receipt) (map[events.Partition]events.Revision, error) {
-	defer func() { rec.Size = f.size }()
-	share := s.cfg.MaxMemory / int64(s.cfg.Uploads)
-	t, err := detect(f, rows.Options{BlockBytes: blockBytes(share/2, s.cfg.Workers)}, p)
-	if err != nil {
-		return nil, err
+// await waits until what an upload reached is visible, in nobody's way: the upload has left the gate. When
+// that takes too long, or the server stops, the files are stored all the same, and the receipts say so.
+func (s *Server) await(o *outcome) {
+	reached := o.reached()
+	if len(reached) == 0 {
+		return
 	}
-	rec.Dialect, rec.Headers = t.dialect, t.headers
-
-	out := newAppending(s.log, s.admission, max(share/2, 1<<20), s.cfg.AppendTimeout, s.totals.appendSeconds.Observe)
-	seq := newSequencer(s.log.Facts().Cut, rec.FileID, p.zone, out)
-	err = newPipeline(s.cfg.Workers).run(ctx, b, t, seq, out)
-	rec.fill(seq, &out.tally, p.zone)
-	if err != nil {
-		return nil, err
-	}
-	rec.complete(f, seq)
-	return out.tally.reached, rec.verdict()
-}
-
-// blockBytes shares bytes between the chunks of a pipeline. A chunk occupies about four times its text: that
-// itself twice, its rows and their records.
-func blockBytes(share int64, workers int) int {
-	const least, most, times = 32 << 10, 256 << 10, 4
-	return int(min(max(share/int64(chunksOf(workers))/times, least), most))
-}
-
-// await waits until what a file reached is visible, in nobody's way: the upload has left the gate. When
-// that takes too long, or the server stops, the file is stored all the same, and the receipt says so.
-func (s *Server) await(reached map[events.Partition]events.Revision, rec *receipt) {
 	ctx, cancel := context.WithTimeout(s.waits, s.cfg.WaitTimeout)
 	defer cancel()
 	if err := s.folded.WaitVisible(ctx, reached); err != nil {
-		rec.Status = statusStored
-		rec.Warnings = append(rec.Warnings, "everything is stored, but is not visible yet; it will be, and sending it again is not needed")
-		s.lg.Warn("waiting for an upload to be visible", "upload", rec.FileID, "err", err)
+		o.unseen()
+		s.lg.Warn("waiting for an upload to be visible", "upload", o.id, "err", err)
 	}
+	o.whole.ProcessedAt = time.Now().UTC()
 }

@@ -1,0 +1,61 @@
+package ingest
+
+import (
+	"cmp"
+	"io"
+	"mime"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// source yields the files of an upload, one after another.
+type source interface {
+	// next gives the next file, or io.EOF behind the last. It may be asked when the file before it was not
+	// read to its end. Any other error ends the upload; files that were given before it are not touched by it.
+	next() (*file, error)
+	// trouble tells what a person should know of the upload although all its files are whole; "" is nothing.
+	trouble() string
+}
+
+// openSource finds the files in a request's body. It refuses by the request's header what needs no look at
+// the body.
+func (s *Server) openSource(c *fiber.Ctx, p parameters) (*body, source, error) {
+	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" && encoding != "identity" {
+		return nil, nil, refuse(fiber.StatusUnsupportedMediaType, codeEncoding, "the body is sent with Content-Encoding %q; send it plain", encoding)
+	}
+	declared := c.Get(fiber.HeaderContentType)
+	kind, attrs, err := mime.ParseMediaType(declared)
+	if err != nil && declared != "" {
+		return nil, nil, refuse(fiber.StatusUnsupportedMediaType, codeContentType, "the Content-Type %q cannot be read: %v", declared, err)
+	}
+	if int64(c.Request().Header.ContentLength()) > s.bodyLimit(kind) {
+		return nil, nil, tooLarge(s.cfg.MaxUploadSize)
+	}
+	b := s.bodyOf(c, s.bodyLimit(kind))
+	if kind == fiber.MIMEMultipartForm {
+		src, err := newForm(b, attrs["boundary"], s.cfg.Files, s.cfg.MaxUploadSize)
+		return b, src, err
+	}
+	return b, &raw{b: b, name: cmp.Or(p.name, rawName(c))}, checkRawType(kind)
+}
+
+// bodyLimit is how large a body may be: the files, and what a form puts around them.
+func (s *Server) bodyLimit(kind string) int64 {
+	if kind == fiber.MIMEMultipartForm {
+		return s.cfg.MaxUploadSize + formOverhead
+	}
+	return s.cfg.MaxUploadSize
+}
+
+func (s *Server) bodyOf(c *fiber.Ctx, limit int64) *body {
+	var src io.Reader = c.Context().RequestBodyStream()
+	if src == nil {
+		src = strings.NewReader("") // a request without a body
+	}
+	return &body{
+		src: src, deadline: c.Context().SetReadDeadline,
+		limit: limit, tooLarge: tooLarge(s.cfg.MaxUploadSize),
+		patience: s.cfg.ReadTimeout, minRate: s.cfg.MinRate,
+	}
+}

@@ -1,0 +1,61 @@
+package ingest
+
+import (
+	"context"
+	"io"
+
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// takeAll takes in one file after another, each with a receipt of its own; a file that is refused costs the
+// others nothing. What ends the source early, or the log, ends the upload.
+func (s *Server) takeAll(ctx context.Context, src source, p parameters, o *outcome) {
+	for ctx.Err() == nil {
+		f, err := src.next()
+		if err == io.EOF { // not one that is wrapped: such an end is none
+			break
+		}
+		if err != nil {
+			o.ended = err
+			break
+		}
+		t := o.begin(f.name)
+		t.err = caught(func() (err error) {
+			t.tally, err = s.take(ctx, f, p, t.receipt)
+			return err
+		})
+		if o.ended = t.endsUpload(f); o.ended != nil {
+			break
+		}
+	}
+	o.finish(src.trouble())
+}
+
+// take processes one file and fills its receipt, whether it fails or not. It tells what became of the file's
+// events, if any.
+func (s *Server) take(ctx context.Context, f *file, p parameters, rec *receipt) (tally, error) {
+	defer func() { rec.Size = f.size }()
+	share := s.cfg.MaxMemory / int64(s.cfg.Uploads)
+	t, err := detect(f, rows.Options{BlockBytes: blockBytes(share/2, s.cfg.Workers)}, p)
+	if err != nil {
+		return tally{}, err
+	}
+	rec.Dialect, rec.Headers = t.dialect, t.headers
+
+	out := newAppending(s.log, s.admission, max(share/2, 1<<20), s.cfg.AppendTimeout, s.totals.appendSeconds.Observe)
+	seq := newSequencer(s.log.Facts().Cut, rec.FileID, p.zone, out)
+	err = newPipeline(s.cfg.Workers).run(ctx, f.stop, t, seq, out)
+	rec.fill(seq, &out.tally, p.zone)
+	if err != nil {
+		return out.tally, err
+	}
+	rec.complete(f, seq)
+	return out.tally, rec.verdict()
+}
+
+// blockBytes shares bytes between the chunks of a pipeline. A chunk occupies about four times its text: that
+// itself twice, its rows and their records.
+func blockBytes(share int64, workers int) int {
+	const least, most, times = 32 << 10, 256 << 10, 4
+	return int(min(max(share/int64(chunksOf(workers))/times, least), most))
+}

@@ -33,16 +33,16 @@ func (b *Batch) reset(s *Scanner) {
 // Len is the number of rows, repeated headers included.
 func (b *Batch) Len() int { return len(b.extents) }
 
-// Rows splits the batch's rows into cells, in file order; blank lines and repeated headers are left out.
-// Row and Cells are overwritten by the next iteration; the bytes of the cells are valid until the batch is
-// filled again.
+// Rows splits the batch's rows into cells, in file order; blank lines and, in form Quoted, repeated headers are
+// left out: in form Plain headers can take turns, and the dialect sees to that. Row and Cells are overwritten
+// by the next iteration; the bytes of the cells are valid until the batch is filled again.
 func (b *Batch) Rows() iter.Seq[*Row] {
 	return func(yield func(*Row) bool) {
 		b.scratch = b.scratch[:0]
 		var row Row
 		for _, e := range b.extents {
 			b.split(e, &row)
-			if !b.repeatsHeader(&row) && !yield(&row) {
+			if (b.form == Plain || !b.repeatsHeader(&row)) && !yield(&row) {
 				return
 			}
 		}
@@ -65,7 +65,7 @@ func (b *Batch) split(e extent, row *Row) {
 		row.Fault = &Rejection{Line: e.line, Text: Excerpt(text), Reason: fault}
 		return
 	}
-	row.Cells = cells
+	row.Cells, row.Text = cells, text
 }
 
 // repeatsHeader tells that the row is the file's header again, as logs have it that several runs were

@@ -11,6 +11,7 @@ type Row struct {
 	Line  int        // the physical line that it starts on, from 1
 	Size  int        // bytes of its source text, without the line end
 	Cells [][]byte   // unquoted; nil with a Fault
+	Text  []byte     // its source text, without the line end; nil with a Fault
 	Fault *Rejection // why the line is no row: too long, bad quotes, NUL bytes
 }
 

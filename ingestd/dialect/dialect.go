@@ -33,12 +33,19 @@ type Parsed struct {
 	Warnings    []rows.Rejection // worth telling; no reading was lost
 	Absent      int              // how many of Records have a reason instead of a number
 	Skipped     int              // rows that are no readings by their nature: comments, families of other software
+	Runs        []Run            // of the last row, where its records are of several hosts; Host is then that of the last run
+}
+
+// Run is the records of one host among those of a row.
+type Run struct {
+	Host    events.HostID
+	Records int // so many, behind those of the run before
 }
 
 // Reset empties p and keeps its memory.
 func (p *Parsed) Reset() {
 	clear(p.Records)
-	*p = Parsed{Records: p.Records[:0], Rejections: p.Rejections[:0], Warnings: p.Warnings[:0]}
+	*p = Parsed{Records: p.Records[:0], Rejections: p.Rejections[:0], Warnings: p.Warnings[:0], Runs: p.Runs[:0]}
 }
 
 // Add appends a record.

@@ -68,6 +68,7 @@ func (o *Origin) Disputed(p metric.Parts, name, value string) *events.Identity {
 
 // Source collects what one row says of its origin. Columns come before labels; the zero Source is empty.
 type Source struct {
+	ofHost    bool
 	said      []saying
 	badLabels string
 	fault     *rows.Rejection
@@ -96,6 +97,9 @@ func (s *Source) Column(f Field, r Rank, name string, cell []byte) {
 		s.add(saying{field: f, rank: r, name: name, value: value})
 	}
 }
+
+// OfHost says that without a GPU the reading is the host's own, and no fault.
+func (s *Source) OfHost() { s.ofHost = true }
 
 // Labels adds the labels of a cell in the syntax of Prometheus.
 func (s *Source) Labels(cell []byte) {
@@ -173,7 +177,7 @@ func (s *Source) origin(opt Options, table *Identities) *Origin {
 	s.place(&id)
 	o.Fault, o.Warnings = s.fault, slices.Clone(s.warnings)
 	if o.Fault == nil {
-		o.Fault = missing(o.Host, &id)
+		o.Fault = s.missing(o.Host, &id)
 	}
 	o.setParts(&id)
 	o.identity = table.intern(&id)
@@ -192,11 +196,11 @@ func (v saying) compare(w saying) int {
 }
 
 // missing tells what a row must say and does not.
-func missing(host events.HostID, id *events.Identity) *rows.Rejection {
+func (s *Source) missing(host events.HostID, id *events.Identity) *rows.Rejection {
 	switch {
 	case host == "":
 		return &rows.Rejection{Reason: "the row names no host (localhost is none: every host calls itself so); give one for the whole file with ?host="}
-	case id.UUID == "" && id.Index == "" && id.PCI == "":
+	case !s.ofHost && id.UUID == "" && id.Index == "" && id.PCI == "":
 		return &rows.Rejection{Reason: "the row names no GPU: it has neither a UUID, nor an index, nor a PCI address"}
 	}
 	return nil

@@ -2,7 +2,6 @@ package dialecttest
 
 import (
 	"bytes"
-	"path/filepath"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -16,7 +15,7 @@ import (
 // ends in a record or a rejection or is skipped, records are sound, and how the work is shared does not
 // matter. The options of the inputs go along.
 func Fuzz(f *testing.F, d Dialect) {
-	files, err := filepath.Glob("testdata/*.txtar")
+	files, err := d.cases()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -46,8 +45,11 @@ func Fuzz(f *testing.F, d Dialect) {
 		if len(one.Silent) > 0 {
 			t.Fatalf("line %d gave neither a record nor a rejection, and was not skipped", one.Silent[0])
 		}
+		if one.Lost > 0 {
+			t.Fatalf("%d records are of no host, though their rows tell hosts", one.Lost)
+		}
 		for _, r := range one.Records {
-			sound(t, r)
+			d.sound(t, r)
 		}
 		if diff := gocmp.Diff(one, three); diff != "" {
 			t.Fatalf("by one worker and by three (-one +three):\n%s", diff)
@@ -55,12 +57,12 @@ func Fuzz(f *testing.F, d Dialect) {
 	})
 }
 
-func sound(t *testing.T, r Record) {
+func (d Dialect) sound(t *testing.T, r Record) {
 	t.Helper()
 	switch back, err := events.ParseNumber(r.Value.Number.String()); {
 	case r.Host == "" || r.Metric == "" || r.Source == "":
 		t.Fatalf("a record without host, metric or source: %s", line(r))
-	case r.Identity.Entity(r.Host).GPU == "":
+	case r.Identity.Entity(r.Host).GPU == "" && !d.OfHosts:
 		t.Fatalf("a record of no GPU: %s", line(r))
 	case r.At.Time().Year() < 2010:
 		t.Fatalf("a record from before 2010: %s", line(r))

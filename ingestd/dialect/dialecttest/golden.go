@@ -19,7 +19,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Golden runs each testdata/*.txtar through the dialect: the file "input" must give what the others say
+// Golden runs each of the dialect's testdata/*.txtar through the dialect: the file "input" must give what the others say
 // ("records", "rejections", "warnings", "skipped", or "refused"). To add a case, write a file with a comment and an
 // input, run the test with -update, and read what it wrote.
 //
@@ -29,13 +29,18 @@ import (
 //	now                                                        the receiver's time
 //	lines: crlf                                                gives the input the line ends of Windows
 func Golden(t *testing.T, d Dialect) {
-	files, err := filepath.Glob("testdata/*.txtar")
+	files, err := d.cases()
 	if err != nil || len(files) == 0 {
-		t.Fatalf("got %d files, error %v; want some in testdata", len(files), err)
+		t.Fatalf("got %d files, error %v; want some in testdata/%s", len(files), err, d.Cases)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { golden(t, d, file) })
 	}
+}
+
+// cases are the files of a dialect's cases.
+func (d Dialect) cases() ([]string, error) {
+	return filepath.Glob(filepath.Join("testdata", d.Cases, "*.txtar"))
 }
 
 func golden(t *testing.T, d Dialect, file string) {

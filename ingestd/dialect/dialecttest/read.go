@@ -17,7 +17,9 @@ import (
 // Dialect is a dialect under test.
 type Dialect struct {
 	dialect.Grammar
-	Named bool // as if by ?dialect=: in form rows.Lines the text need not begin like the dialect's
+	Named   bool   // as if by ?dialect=: in form rows.Lines the text need not begin like the dialect's
+	OfHosts bool   // it has readings of a host itself, which name no GPU
+	Cases   string // the directory of its cases below testdata, where the package has several dialects
 }
 
 // Record is a record with its host, on memory of its own.
@@ -35,6 +37,7 @@ type Read struct {
 	Absent      int
 	Skipped     int
 	ZoneAssumed bool
+	Lost        int   // records of no run, though their row has runs. There must be none
 	Silent      []int // lines of rows without a verdict: no record, no rejection, not skipped. It must be empty
 }
 
@@ -85,10 +88,7 @@ func (o *Read) parse(w dialect.Worker, batch *rows.Batch) {
 	for row := range batch.Rows() {
 		records, rejections, skipped := len(p.Records), len(p.Rejections), p.Skipped
 		w.Parse(row, &p)
-		for _, r := range p.Records[records:] {
-			r.Text = slices.Clone(r.Text)
-			o.Records = append(o.Records, Record{r, p.Host})
-		}
+		o.take(p.Records[records:], p.Host, p.Runs)
 		if len(p.Records) == records && len(p.Rejections) == rejections && p.Skipped == skipped {
 			o.Silent = append(o.Silent, row.Line)
 		}
@@ -99,6 +99,21 @@ func (o *Read) parse(w dialect.Worker, batch *rows.Batch) {
 	o.Skipped += p.Skipped
 	o.Rejections = append(o.Rejections, p.Rejections...)
 	o.Warnings = append(o.Warnings, p.Warnings...)
+}
+
+// take keeps a row's records, each with its host.
+func (o *Read) take(records []events.Record, host events.HostID, runs []dialect.Run) {
+	if len(runs) == 0 {
+		runs = []dialect.Run{{Host: host, Records: len(records)}}
+	}
+	for _, run := range runs {
+		for _, r := range records[:run.Records] {
+			r.Text = slices.Clone(r.Text)
+			o.Records = append(o.Records, Record{r, run.Host})
+		}
+		records = records[run.Records:]
+	}
+	o.Lost += len(records)
 }
 
 // Sample reads a file of the collection of real inputs that lies beside the repository, or skips the test

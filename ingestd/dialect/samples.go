@@ -3,6 +3,7 @@ package dialect
 import (
 	"cmp"
 	"errors"
+	"strings"
 	"time"
 
 	"telemetry-pipeline/events"
@@ -11,14 +12,17 @@ import (
 // Missing refuses a file that does not say its host, or not its times, unless the sender says them. Nil:
 // nothing is missing.
 func (o Options) Missing(host, times bool) error {
-	var missing []error
+	var missing []string
 	if host && o.Host == "" {
-		missing = append(missing, errors.New("it names no host; give the host of all rows with ?host="))
+		missing = append(missing, "it names no host: give the host of all rows with ?host=")
 	}
 	if times && o.Start.IsZero() {
-		missing = append(missing, errors.New("it has no times; give that of its first sample with ?start=, and with ?interval= the span between samples if that is not 1s"))
+		missing = append(missing, "it does not say when: give the time of its first sample with ?start=, and with ?interval= the span between samples if that is not 1s")
 	}
-	return errors.Join(missing...)
+	if missing == nil {
+		return nil
+	}
+	return errors.New(strings.Join(missing, "; "))
 }
 
 // Samples gives times to the samples of a file that has none: the first is of Options.Start, and each is of

@@ -35,13 +35,12 @@ func next(file io.ReaderAt, size int64, p *progress, headless bool) (*shipment, 
 		return nil, nil
 	}
 	s := &shipment{header: p.Header, first: p.Line + 1}
-	if s.header == "" && !headless {
+	if !headless && (s.header == "" || newHeader(text, s.header) == 0) {
 		if s.header = header(text); s.header == "" {
 			return nil, nil // not all of it is there yet
 		}
-	} else if i := newHeader(text, s.header); i == 0 {
-		s.header = header(text)
-	} else if i > 0 {
+	}
+	if i := newHeader(text, s.header); i > 0 {
 		text = text[:i]
 	}
 	s.text, s.end, s.lines = text, p.Offset+int64(len(text)), p.Line+bytes.Count(text, []byte("\n"))

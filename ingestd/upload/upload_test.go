@@ -1,0 +1,265 @@
+package upload
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// server answers uploads one after the other as it is told, the last answer again and again, and keeps what
+// it was sent.
+type server struct {
+	t       *testing.T
+	url     string
+	answers []func(http.ResponseWriter)
+
+	mu    sync.Mutex
+	got   []sent
+	asked int
+}
+
+type sent struct{ name, query, token, text string }
+
+func serve(t *testing.T, answers ...func(http.ResponseWriter)) *server {
+	s := &server{t: t, answers: answers}
+	h := httptest.NewServer(http.HandlerFunc(s.upload))
+	t.Cleanup(h.Close)
+	s.url = h.URL
+	return s
+}
+
+func (s *server) upload(w http.ResponseWriter, r *http.Request) {
+	file, header, err := r.FormFile("file")
+	if err != nil || r.URL.Path != uploadPath {
+		s.t.Errorf("a request to %s that is no upload: %v", r.URL.Path, err)
+		return
+	}
+	text, _ := io.ReadAll(file)
+	s.mu.Lock()
+	s.got = append(s.got, sent{header.Filename, r.URL.RawQuery, r.Header.Get("Authorization"), string(text)})
+	answer := s.answers[min(s.asked, len(s.answers)-1)]
+	s.asked++
+	s.mu.Unlock()
+	answer(w)
+}
+
+func says(status int, body string) func(http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		w.WriteHeader(status)
+		fmt.Fprintln(w, body)
+	}
+}
+
+func later(seconds int) func(http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		w.Header().Set("Retry-After", fmt.Sprint(seconds))
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, `{"success":false,"error":"etcd is away","code":"log_unavailable"}`)
+	}
+}
+
+const stored = `{"success":true,"status":"processed","dialect":"wide","accepted":2,"duplicate":0,"rejected":0,"absent":1,"errors":[],"warnings":[]}`
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestUploadSendsFilesAndTellsWhatBecameOfThem(t *testing.T) {
+	s := serve(t, says(200, stored))
+	dir := t.TempDir()
+	write(t, dir, "a.csv", "a\n1\n")
+	write(t, dir, "b.csv", "b\n2\n")
+	c := Command{Config: Config{URL: s.url, Token: "secret", Host: "n1", Strict: true, Parallel: 1}}
+	var out, errs bytes.Buffer
+	code, err := c.Run(t.Context(), strings.NewReader("c\n3\n"), &out, &errs, []string{filepath.Join(dir, "*.csv"), "-"})
+	if err != nil || code != 0 {
+		t.Fatalf("got code %d, error %v; want 0\n%s", code, err, &errs)
+	}
+	want := []sent{
+		{"a.csv", "host=n1&strict=true", "Bearer secret", "a\n1\n"},
+		{"b.csv", "host=n1&strict=true", "Bearer secret", "b\n2\n"},
+		{"stdin", "host=n1&strict=true", "Bearer secret", "c\n3\n"},
+	}
+	if diff := cmp.Diff(want, s.got, cmp.AllowUnexported(sent{})); diff != "" {
+		t.Errorf("sent (-want +got):\n%s", diff)
+	}
+	for _, text := range []string{"a.csv  processed     wide   4 B         2", "stdin"} {
+		if !strings.Contains(out.String(), text) {
+			t.Errorf("the account is\n%s\nwant it to say %q", &out, text)
+		}
+	}
+}
+
+func TestUploadTriesAgainWhatTimeCanMend(t *testing.T) {
+	s := serve(t, later(7), says(502, "<html>bad gateway</html>"), says(429, `{"success":false,"error":"too fast"}`), says(200, stored))
+	client, err := New(Config{URL: s.url, RetryFor: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pauses []time.Duration
+	client.wait = func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }
+	f, err := fileSource(write(t, t.TempDir(), "a.csv", "a\n1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := client.Send(t.Context(), f, nil, nil)
+	if err != nil || !answer.Success || answer.Accepted != 2 {
+		t.Fatalf("got %+v, %v; want it stored", answer, err)
+	}
+	if len(pauses) != 3 || pauses[0] < 7*time.Second {
+		t.Errorf("paused %v, want three times, the first for the 7s that the server asked for", pauses)
+	}
+	for _, g := range s.got {
+		if g.text != "a\n1\n" {
+			t.Errorf("an attempt sent %q, want the whole file", g.text)
+		}
+	}
+}
+
+func TestUploadGivesUpInTime(t *testing.T) {
+	s := serve(t, later(3600))
+	c := Command{Config: Config{URL: s.url, RetryFor: time.Minute}}
+	var out, errs bytes.Buffer
+	code, err := c.Run(t.Context(), nil, &out, &errs, []string{write(t, t.TempDir(), "a.csv", "a\n1\n")})
+	if err != nil || code != codeUndelivered || len(s.got) != 1 {
+		t.Errorf("got code %d, error %v after %d attempts; want %d after one", code, err, len(s.got), codeUndelivered)
+	}
+	if !strings.Contains(out.String(), "etcd is away") {
+		t.Errorf("the account does not say why:\n%s", &out)
+	}
+}
+
+func TestUploadToNobody(t *testing.T) {
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	c := Command{Config: Config{URL: gone.URL, RetryFor: -1}}
+	var out bytes.Buffer
+	code, err := c.Run(t.Context(), nil, &out, io.Discard, []string{write(t, t.TempDir(), "a.csv", "a\n1\n")})
+	if err != nil || code != codeUndelivered || !strings.Contains(out.String(), "flag url") {
+		t.Errorf("got code %d, error %v, want %d and the flag to look at:\n%s", code, err, codeUndelivered, &out)
+	}
+}
+
+func TestUploadExitCodes(t *testing.T) {
+	rejected := `{"success":true,"status":"processed","accepted":1,"rejected":9,"errors":[{"line":2,"column":"power","text":"x","reason":"not a number"}],"errors_total":9}`
+	tests := []struct {
+		name   string
+		answer func(http.ResponseWriter)
+		code   int
+		says   string
+	}{
+		{"rejected rows", says(200, rejected), codeRejected, `line 2, power: "x": not a number`},
+		{"the rest of them", says(200, rejected), codeRejected, "4 more"},
+		{"refused", says(422, `{"success":false,"error":"no telemetry","code":"not_telemetry"}`), codeRefused, "no telemetry"},
+		{"another server", says(404, "<html>not here</html>"), codeRefused, "nothing that an upload server says"},
+		{"in part", says(200, stored), codeTaken, "processed"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := serve(t, test.answer)
+			c := Command{Config: Config{URL: s.url, RetryFor: -1}, Quiet: true}
+			var out bytes.Buffer
+			code, err := c.Run(t.Context(), nil, &out, io.Discard, []string{write(t, t.TempDir(), "a.csv", "a\n1\n")})
+			if err != nil || code != test.code {
+				t.Errorf("got code %d, error %v; want %d", code, err, test.code)
+			}
+			if !strings.Contains(out.String(), test.says) {
+				t.Errorf("the account is\n%s\nwant it to say %q", &out, test.says)
+			}
+		})
+	}
+}
+
+func TestUploadRefusesBadCommandLines(t *testing.T) {
+	dir := t.TempDir()
+	tests := []struct {
+		name string
+		args []string
+		url  string
+		says string
+	}{
+		{"no files", nil, "", "name the files"},
+		{"a directory", []string{dir}, "", "watch"},
+		{"a file that is not there", []string{filepath.Join(dir, "none.csv")}, "", "no such file"},
+		{"a pattern without files", []string{filepath.Join(dir, "*.csv")}, "", "no file matches"},
+		{"no address", []string{dir}, "ftp://x", "flag url"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := Command{Config: Config{URL: test.url}}
+			_, err := c.Run(t.Context(), nil, io.Discard, io.Discard, test.args)
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("got %v, want an error that says %q", err, test.says)
+			}
+		})
+	}
+}
+
+func TestUploadPrintsAnswers(t *testing.T) {
+	s := serve(t, says(200, "{\n \"success\": true,\n \"accepted\": 2}"))
+	c := Command{Config: Config{URL: s.url}, JSON: true, Quiet: true}
+	var out bytes.Buffer
+	if _, err := c.Run(t.Context(), nil, &out, io.Discard, []string{write(t, t.TempDir(), "a.csv", "a\n1\n")}); err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ Accepted int }
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.Accepted != 2 || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("got %q (%v), want the answer on one line", &out, err)
+	}
+}
+
+func TestUploadStopsWhenToldTo(t *testing.T) {
+	s := serve(t, later(60))
+	client, err := New(Config{URL: s.url, RetryFor: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	f, err := fileSource(write(t, t.TempDir(), "a.csv", "a\n1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Send(ctx, f, nil, func(Attempt) { cancel() })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the end of the context", err)
+	}
+}
+
+// TestUploadOfAFileThatShrinks: a file cut off while it is sent is this machine's fault and told at once.
+func TestUploadOfAFileThatShrinks(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		says(400, `{"success":false,"error":"cut","code":"truncated_body"}`)(w)
+	}))
+	defer s.Close()
+	client, err := New(Config{URL: s.URL, RetryFor: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := fileSource(write(t, t.TempDir(), "a.csv", "a\n1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Size = 1000
+	if _, err := client.Send(t.Context(), f, nil, nil); !errors.Is(err, errShrunk) {
+		t.Errorf("got %v, want %v", err, errShrunk)
+	}
+}

@@ -3,19 +3,32 @@ package metric
 import "strings"
 
 // Lookup gives the canonical metric that a source's name stands for, and how its readings are converted.
-// Blanks around the name, a bracketed unit behind it and its case do not matter. An unknown name is a
-// metric under its own name, trimmed; then ok is false.
+// Blanks around the name, its case and a bracketed unit behind it do not matter, but a name with a unit that is not
+// the metric's own is not that metric's. An unknown name is a metric under its own name, trimmed, without a
+// bracketed unit of nvidia-smi, and in the first of nvidia-smi's spellings; then ok is false.
 func Lookup(source string) (m Metric, c Conversion, ok bool) {
 	own := strings.TrimSpace(source)
-	name := own
-	if head, _, found := strings.Cut(name, " ["); found && strings.HasSuffix(name, "]") {
-		name = head
-	}
+	name, bracket := unbracket(own)
 	canonical, c := resolve(strings.ToLower(name))
 	if e, found := byName(canonical); found {
-		return e.metric(), c, true
+		if m = e.metric(); bracket == "" || m.In(c, bracket) {
+			return m, c, true
+		}
 	}
-	return Metric{Name: own, Parts: PerAny}, Conversion{}, false
+	return unknown(own, name, bracket), Conversion{}, false
+}
+
+// unknown is a metric that the catalogue does not know. A unit is part of its name unless it is one that
+// nvidia-smi writes there.
+func unknown(own, name, bracket string) Metric {
+	m := Metric{Name: own, Parts: PerAny, Unit: unit(bracket)}
+	if m.Unit != "" {
+		m.Name = name
+	}
+	if first := spelling(strings.ToLower(m.Name)); first != "" {
+		m.Name = first
+	}
+	return m
 }
 
 // resolve gives the canonical name of a lower-case name, "" when there is none.
@@ -24,6 +37,9 @@ func resolve(name string) (string, Conversion) {
 		return deviceField(field)
 	}
 	if field, ok := strings.CutPrefix(name, "dcgm_fi_prof_"); ok {
+		if short := profilingRatio(field); short != "" {
+			return "DCGM_FI_PROF_" + short, Conversion{}
+		}
 		return "DCGM_FI_PROF_" + strings.ToUpper(field), Conversion{}
 	}
 	if field, ok := strings.CutPrefix(name, "dcgm_"); ok && !strings.HasPrefix(field, "exp_") {
@@ -31,6 +47,9 @@ func resolve(name string) (string, Conversion) {
 			return device + short, Conversion{}
 		}
 		return "", Conversion{}
+	}
+	if name == ProcessMemory {
+		return name, Conversion{}
 	}
 	if short, c := column(name); short != "" {
 		return device + short, c

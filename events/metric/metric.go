@@ -66,6 +66,8 @@ type Metric struct {
 	Max   events.Number // equal to Min: no range is known
 	Parts Parts         // what tells readings of one metric at one time apart
 	Help  string        // one sentence for people; "" when the catalogue does not know the metric
+
+	words words // that stand for readings
 }
 
 // Known tells whether the catalogue has the metric; one that it has not goes under its own name.
@@ -81,12 +83,13 @@ type entry struct {
 	lo, hi int64
 	scale  int16
 	parts  Parts
+	words  words
 	help   string
 }
 
 func (e *entry) metric() Metric {
 	return Metric{
-		Name: e.name, ID: e.id, Unit: e.unit, Kind: e.kind, Type: e.typ, Parts: e.parts, Help: e.help,
+		Name: e.name, ID: e.id, Unit: e.unit, Kind: e.kind, Type: e.typ, Parts: e.parts, Help: e.help, words: e.words,
 		Min: shift(events.Int(e.lo), int(e.scale)), Max: shift(events.Int(e.hi), int(e.scale)),
 	}
 }

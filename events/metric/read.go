@@ -10,23 +10,22 @@ import (
 var errNotNumber = errors.New("not a number; write digits such as 41 or 66.781, and leave the cell empty when there is no reading")
 
 // Read reads the text of one reading: a number in the canonical unit, or the reason for having none (an
-// empty cell, a token such as [N/A], one of DCGM's sentinel numbers, a number outside the metric's range).
-// Any other text is an error that says what to do.
+// empty cell, a token such as [N/A], one of DCGM's sentinel numbers, a number outside the metric's range). Of
+// some metrics words are readings too: Enabled, P0, 0x1F. Any other text is an error that says what to do.
 func (m *Metric) Read(c Conversion, text []byte) (events.Value, error) {
 	text = bytes.TrimSpace(text)
 	if len(text) > longest {
 		return events.Value{}, errNotNumber
 	}
 	if !numeric(text) {
-		reason := token(text)
-		if reason == events.Present {
-			return events.Value{}, errNotNumber
+		if reason := token(text); reason != events.Present {
+			return absent(reason, text), nil
 		}
-		return absent(reason, text), nil
+		return m.readWord(text)
 	}
 	n, err := events.ParseNumber(text)
 	if err != nil {
-		return events.Value{}, errNotNumber
+		return m.readWord(text)
 	}
 	if reason := m.sentinel(c, n); reason != events.Present {
 		return absent(reason, text), nil
@@ -39,6 +38,18 @@ func (m *Metric) Read(c Conversion, text []byte) (events.Value, error) {
 	}
 	n = c.Apply(n)
 	if !m.plausible(n) {
+		return absent(events.Implausible, text), nil
+	}
+	return events.Value{Number: n}, nil
+}
+
+// readWord reads a text that is no number but may stand for one.
+func (m *Metric) readWord(text []byte) (events.Value, error) {
+	n, ok := m.words.read(text)
+	switch {
+	case !ok:
+		return events.Value{}, errNotNumber
+	case !m.plausible(n):
 		return absent(events.Implausible, text), nil
 	}
 	return events.Value{Number: n}, nil

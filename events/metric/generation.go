@@ -1,0 +1,80 @@
+package metric
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Generation tells which names and units a file's exporter gave, where a name alone does not say what it means.
+// There is one such name: GPU_UTIL_RATIO is an integer from 0 to 100 in DCGM 4.6 (field 203) and a fraction of 1
+// in DCGM 4.7 (field 1613), which dcgm-exporter exports from 4.9 on.
+type Generation uint8
+
+// The generations.
+const (
+	AnyGeneration Generation = iota // not known: the text of each reading decides
+	Before49                        // ratios that are percent
+	Since49                         // ratios that are ratios
+)
+
+// GenerationOf reads the version of dcgm-exporter: 4.9.0, v4.9, or the tag of an image, in which that of DCGM comes
+// first (4.5.3-4.8.2-ubi9).
+func GenerationOf(version string) (Generation, error) {
+	var last []int
+	for part := range strings.SplitSeq(strings.TrimSpace(version), "-") {
+		if numbers := versionNumbers(part); numbers != nil {
+			last = numbers
+		}
+	}
+	switch {
+	case last == nil:
+		return AnyGeneration, fmt.Errorf("%q is no version of dcgm-exporter; write it as 4.9.0", version)
+	case last[0] > 4 || last[0] == 4 && last[1] >= 9:
+		return Since49, nil
+	}
+	return Before49, nil
+}
+
+// versionNumbers reads at least two numbers between points; nil: it is something else.
+func versionNumbers(text string) []int {
+	var numbers []int
+	for part := range strings.SplitSeq(strings.TrimPrefix(text, "v"), ".") {
+		n, err := strconv.ParseUint(part, 10, 16)
+		if err != nil {
+			return nil
+		}
+		numbers = append(numbers, int(n))
+	}
+	if len(numbers) < 2 {
+		return nil
+	}
+	return numbers
+}
+
+// Proves tells the generation that a name proves for the file in which it is: Since49 for a name that only DCGM 4.7
+// has, else AnyGeneration. DCGM 4.6.1 has fields 1600 to 1612 already (clocks in hertz, energy in joules, fan speed).
+func Proves(source string) Generation {
+	name, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(source)), "dcgm_fi_dev_")
+	if !ok {
+		return AnyGeneration
+	}
+	switch name {
+	case "memory_util_ratio", "enc_util_ratio", "dec_util_ratio",
+		"fb_capacity_bytes", "fb_free_bytes", "fb_used_bytes", "fb_reserved_bytes",
+		"gpu_power_throttle_seconds_total", "gpu_thermal_throttle_seconds_total":
+		return Since49
+	}
+	return AnyGeneration
+}
+
+// Of is the conversion within a file of a generation. It differs for GPU_UTIL_RATIO alone.
+func (c Conversion) Of(g Generation) Conversion {
+	switch {
+	case !c.guess || g == AnyGeneration:
+		return c
+	case g == Before49:
+		return Conversion{}
+	}
+	return Conversion{scale: c.scale}
+}

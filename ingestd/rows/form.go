@@ -9,6 +9,7 @@ type Form uint8
 const (
 	Quoted Form = iota // cells between separators; a quoted one may hold separators, line ends and doubled quotes (RFC 4180)
 	Plain              // cells between separators, trimmed, never quoted: a quote is a character, a line end ends the row
+	Loose              // as Quoted, but a quote inside an unquoted cell is a character, and a line end always ends the row
 	Lines              // a row is a line and has one cell, the whole of it, not trimmed
 )
 

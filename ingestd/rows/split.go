@@ -26,6 +26,9 @@ func (b *Batch) splitText(text []byte, multi bool) (cells [][]byte, fault string
 			b.cells[i] = trimBlanks(cell)
 		}
 		return b.cells, ""
+	case Loose:
+		b.cells = b.splitLoose(cells, text)
+		return b.cells, ""
 	}
 	if bytes.IndexByte(text, '"') < 0 {
 		b.cells = splitPlain(cells, text, b.sep)
@@ -57,6 +60,30 @@ func (b *Batch) splitText(text []byte, multi bool) (cells [][]byte, fault string
 			return cells, ""
 		}
 		i++
+	}
+}
+
+// splitLoose splits text in which quotes may be wrong: a cell is in quotes only if its closing quote is followed
+// by a separator or the end.
+func (b *Batch) splitLoose(cells [][]byte, text []byte) [][]byte {
+	for {
+		if len(text) > 0 && text[0] == '"' {
+			from := len(b.scratch)
+			cell, next := b.quoted(text, 1, false)
+			if next == len(text) {
+				return append(cells, cell)
+			}
+			if next > 0 && text[next] == b.sep {
+				cells, text = append(cells, cell), text[next+1:]
+				continue
+			}
+			b.scratch = b.scratch[:from]
+		}
+		i := bytes.IndexByte(text, b.sep)
+		if i < 0 {
+			return append(cells, text)
+		}
+		cells, text = append(cells, text[:i:i]), text[i+1:]
 	}
 }
 

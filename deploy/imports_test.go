@@ -30,6 +30,7 @@ ingestd/dialect/dialecttest: events ingestd/rows ingestd/dialect
 ingestd/dcgmlong:     events events/metric ingestd/rows ingestd/dialect
 ingestd/wide:         events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
+ingestd/uploads:      events
 ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
 ingestd/upload:
 ingestd/watch:        ingestd/upload
@@ -64,7 +65,7 @@ var edges = []struct {
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone"}},
 	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
-		[]string{"events", "events/eventstest", "events/eventstest/model", "projections/snapshot", "collectd/partition", "collectd/collect", "deploy/standalone", "deploy/chaos"}},
+		[]string{"events", "events/eventstest", "events/eventstest/model", "projections/snapshot", "collectd/partition", "collectd/collect", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",

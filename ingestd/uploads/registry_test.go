@@ -1,0 +1,405 @@
+package uploads
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+)
+
+func TestMain(m *testing.M) { eventstest.Main(m) }
+
+// start makes a registry of a process that is called name, and runs it until the test ends or stop is called.
+func start(t *testing.T, client *clientv3.Client, store events.Config, name string) (r *Registry, stop func()) {
+	t.Helper()
+	r = New(client, store, nil)
+	r.server = name
+	return r, run(t, r)
+}
+
+func run(t *testing.T, r *Registry) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	stop = func() {
+		if cancel(); ended != nil {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			ended = nil
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+var received = time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC)
+
+// upload is one received n seconds after the others' beginning.
+func upload(n int) Upload {
+	return Upload{
+		ID: events.UploadID(fmt.Sprintf("id-%d", n)), Kind: Async, State: Queued, TotalBytes: 100,
+		Files: []File{{"a.csv", 100}}, ReceivedAt: received.Add(time.Duration(n) * time.Second),
+	}
+}
+
+func settled(t *testing.T, h *Handle) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := h.Stored(ctx); err != nil {
+		t.Fatalf("storing: %v", err)
+	}
+}
+
+func eventually(t *testing.T, what string, right func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !right(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20s: %s", what)
+		}
+	}
+}
+
+func mustGet(t *testing.T, r *Registry, id events.UploadID) Upload {
+	t.Helper()
+	u, err := r.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func all(*Upload) bool { return true }
+
+func TestOthersSeeAnUploadFromItsBeginningToItsEnd(t *testing.T) {
+	client, store := eventstest.Etcd(t), eventstest.Config(t)
+	one, _ := start(t, client, store, "one")
+	two, _ := start(t, client, store, "two")
+
+	h := one.Begin(upload(1))
+	settled(t, h)
+	if got := mustGet(t, two, "id-1"); got.State != Queued || got.Server != "one" || got.TotalBytes != 100 {
+		t.Errorf("after the beginning others see %+v", got)
+	}
+	h.Change(func(u *Upload) { u.State, u.StartedAt = Processing, time.Now().UTC() })
+	h.Change(func(u *Upload) { u.Bytes, u.Rows = 50, 7 })
+	eventually(t, "progress without a change of state", func() bool { return mustGet(t, two, "id-1").Rows == 7 })
+
+	h.Change(func(u *Upload) { u.State, u.Receipt = Done, []byte(`{"accepted":7}`) })
+	settled(t, h)
+	want := h.Upload()
+	if want.EndedAt.IsZero() || h.Context().Err() == nil {
+		t.Errorf("an upload that has ended is %+v, its context %v", want, h.Context().Err())
+	}
+	h.Change(func(u *Upload) { u.State = Failed })
+	for _, r := range []*Registry{one, two} {
+		if diff := cmp.Diff(want, mustGet(t, r, "id-1")); diff != "" {
+			t.Errorf("after the end (-is +seen by %s):\n%s", r.server, diff)
+		}
+	}
+	if one.mine("id-1") != nil {
+		t.Error("an upload that has ended and is in etcd is still kept in memory")
+	}
+	ttl, err := client.TimeToLive(t.Context(), leaseOf(t, one, "id-1"))
+	if err != nil || time.Duration(ttl.TTL)*time.Second < keptFor-time.Minute {
+		t.Errorf("the state is kept for %+v (%v), want %s", ttl, err, keptFor)
+	}
+	if _, err := two.Get(t.Context(), "id-2"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("an upload that never was: %v", err)
+	}
+}
+
+func leaseOf(t *testing.T, r *Registry, id events.UploadID) clientv3.LeaseID {
+	t.Helper()
+	answer, err := r.client.Get(t.Context(), r.key(id))
+	if err != nil || len(answer.Kvs) != 1 {
+		t.Fatalf("reading %s: %v, %v", id, answer, err)
+	}
+	return clientv3.LeaseID(answer.Kvs[0].Lease)
+}
+
+func TestCancelReachesTheProcessThatHasTheUpload(t *testing.T) {
+	client, store := eventstest.Etcd(t), eventstest.Config(t)
+	one, _ := start(t, client, store, "one")
+	two, _ := start(t, client, store, "two")
+	for name, asked := range map[string]*Registry{"the same": one, "another": two} {
+		t.Run(name, func(t *testing.T) {
+			u := upload(1)
+			u.ID = events.UploadID("cancel " + name)
+			h := one.Begin(u)
+			settled(t, h)
+			// Progress of every kind goes on meanwhile, and must not overwrite the wish.
+			going := make(chan struct{})
+			go func() {
+				defer close(going)
+				for h.Context().Err() == nil {
+					h.Change(func(u *Upload) { u.Rows++ })
+					time.Sleep(time.Millisecond)
+				}
+			}()
+			got, err := asked.Cancel(t.Context(), u.ID)
+			if err != nil || !got.CancelRequested || got.State != Queued {
+				t.Errorf("cancel gives %+v, %v", got, err)
+			}
+			select {
+			case <-h.Context().Done():
+			case <-time.After(20 * time.Second):
+				t.Fatal("the wish did not arrive")
+			}
+			<-going
+			if cause := context.Cause(h.Context()); !errors.Is(cause, ErrCancelled) {
+				t.Errorf("the context ended with %v", cause)
+			}
+			h.Change(func(u *Upload) { u.State = Cancelled })
+			settled(t, h)
+			if got, err := two.Cancel(t.Context(), u.ID); err != nil || got.State != Cancelled || !got.CancelRequested {
+				t.Errorf("cancel after the end gives %+v, %v", got, err)
+			}
+			if ttl, err := client.TimeToLive(t.Context(), leaseOf(t, one, u.ID)); err != nil || ttl.TTL < 1 {
+				t.Errorf("a cancelled upload's state has no lease: %+v, %v", ttl, err)
+			}
+		})
+	}
+	if _, err := two.Cancel(t.Context(), "never"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("cancelling what never was: %v", err)
+	}
+}
+
+func TestTheNextProcessGoesOnWithAnUpload(t *testing.T) {
+	client, store := eventstest.Etcd(t), eventstest.Config(t)
+	one, stop := start(t, client, store, "one")
+	settled(t, one.Begin(upload(1)))
+	stop()
+	two, _ := start(t, client, store, "two")
+	if _, err := two.Cancel(t.Context(), "id-1"); err != nil {
+		t.Fatal(err)
+	}
+	lease := leaseOf(t, two, "id-1")
+	three, _ := start(t, client, store, "three")
+	h := three.Begin(upload(1))
+	eventually(t, "the wish of the time in between", func() bool { return h.Context().Err() != nil })
+	settled(t, h)
+	if got := mustGet(t, two, "id-1"); got.Server != "three" || !got.CancelRequested {
+		t.Errorf("gone on with as %+v", got)
+	}
+	if got := leaseOf(t, two, "id-1"); got != lease {
+		t.Errorf("the lease is %x, want that of before, %x", got, lease)
+	}
+}
+
+func TestStatesAreBoundedInNumber(t *testing.T) {
+	client, store := eventstest.Etcd(t), eventstest.Config(t)
+	r, _ := start(t, client, store, "one")
+	r.keep = 20
+	open := r.Begin(upload(0)) // the oldest, but it has not ended
+	for i := 1; i <= 40; i++ {
+		h := r.Begin(upload(i))
+		h.Change(func(u *Upload) { u.State = Done })
+		settled(t, h)
+	}
+	list, err := r.List(t.Context(), all)
+	if err != nil || len(list) > 20 || len(list) < 18 {
+		t.Fatalf("%d states are kept (%v), want about 20", len(list), err)
+	}
+	for i, u := range list[:len(list)-1] {
+		if want := upload(40 - i).ID; u.ID != want {
+			t.Errorf("place %d has %s, want %s: the newest, in order", i, u.ID, want)
+		}
+	}
+	if last := list[len(list)-1].ID; last != open.Upload().ID {
+		t.Errorf("the last is %s, want the one that has not ended", last)
+	}
+	leases, err := client.Leases(t.Context())
+	if err != nil || len(leases.Leases) > 60 { // those of other tests among them
+		t.Errorf("%d leases are left (%v)", len(leases.Leases), err)
+	}
+	done, err := r.List(t.Context(), func(u *Upload) bool { return u.State == Queued })
+	if err != nil || len(done) != 1 {
+		t.Errorf("%d states are queued (%v), want 1", len(done), err)
+	}
+}
+
+func TestWithoutEtcdStatesAreKnownHereAndWrittenLater(t *testing.T) {
+	server := eventstest.NewServer(t, nil)
+	client, store := server.Client(t), server.Config(t)
+	r, _ := start(t, client, store, "one")
+	first := r.Begin(upload(1))
+	settled(t, first)
+	server.Stop()
+	second := r.Begin(upload(2)) // does not wait
+	first.Change(func(u *Upload) { u.State = Done })
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := second.Stored(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("stored without etcd: %v", err)
+	}
+	list, err := r.List(short, all)
+	if err == nil || len(list) != 2 || list[0].ID != "id-2" || list[1].State != Done {
+		t.Errorf("the list without etcd is %+v, %v", list, err)
+	}
+	if got := mustGet(t, r, "id-1"); got.State != Done {
+		t.Errorf("without etcd the state is %s", got.State)
+	}
+	server.Start(t)
+	settled(t, first)
+	settled(t, second)
+	other := New(client, store, nil)
+	if got := mustGet(t, other, "id-1"); got.State != Done {
+		t.Errorf("later the state is %s", got.State)
+	}
+}
+
+// A lease may be gone before its time: somebody restored etcd, or the upload waited for longer than a day.
+func TestLostLeasesAndKeysAreMadeAgain(t *testing.T) {
+	client, store := eventstest.Etcd(t), eventstest.Config(t)
+	r, _ := start(t, client, store, "one")
+	h := r.Begin(upload(1))
+	settled(t, h)
+	if _, err := client.Revoke(t.Context(), leaseOf(t, r, "id-1")); err != nil {
+		t.Fatal(err)
+	}
+	h.Change(func(u *Upload) { u.State = Processing })
+	settled(t, h)
+	other := New(client, store, nil)
+	if got := mustGet(t, other, "id-1"); got.State != Processing {
+		t.Errorf("the state is %s", got.State)
+	}
+}
+
+func TestAnswersThatAreLostDoNotMatter(t *testing.T) {
+	client, store := eventstest.Etcd(t), eventstest.Config(t)
+	var faults atomic.Int32
+	fail := func(call string) error {
+		if call == "txn" && faults.Add(1)%3 == 1 {
+			return errors.New("made on purpose")
+		}
+		return nil
+	}
+	client.KV = &eventstest.KV{KV: client.KV, After: fail}
+	r, stop := start(t, client, store, "one")
+	h := r.Begin(upload(1))
+	for _, s := range []State{Processing, Queued, Processing, Done} {
+		h.Change(func(u *Upload) { u.State = s })
+		settled(t, h)
+	}
+	stop()
+	if got := mustGet(t, New(client, store, nil), "id-1"); got.State != Done {
+		t.Errorf("the state is %s", got.State)
+	}
+	if faults.Load() < 9 {
+		t.Errorf("only %d transactions", faults.Load())
+	}
+}
+
+func TestFollowGivesChangesUntilTheEnd(t *testing.T) {
+	client, store := eventstest.Etcd(t), eventstest.Config(t)
+	one, _ := start(t, client, store, "one")
+	two, _ := start(t, client, store, "two")
+	for _, r := range []*Registry{one, two} {
+		u := upload(1)
+		u.ID = events.UploadID("follow-" + r.server)
+		h := one.Begin(u)
+		settled(t, h)
+		var got []State
+		for u, err := range r.Follow(t.Context(), u.ID) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, u.State)
+			next := map[State]State{Queued: Processing, Processing: Done}[u.State]
+			h.Change(func(u *Upload) { u.State = next })
+		}
+		if want := []State{Queued, Processing, Done}; !cmp.Equal(got, want) {
+			t.Errorf("%s saw %v, want %v", r.server, got, want)
+		}
+	}
+	for _, err := range two.Follow(t.Context(), "never") {
+		if !errors.Is(err, ErrUnknown) {
+			t.Errorf("following what never was: %v", err)
+		}
+	}
+}
+
+func TestTheLastStatesAreWrittenWhenTheProcessStops(t *testing.T) {
+	client, store := eventstest.Etcd(t), eventstest.Config(t)
+	r := New(client, store, nil)
+	h := r.Begin(upload(1))
+	h.Change(func(u *Upload) { u.Rows = 5 })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := mustGet(t, New(client, store, nil), "id-1"); got.Rows != 5 {
+		t.Errorf("the last state has %d rows, want 5", got.Rows)
+	}
+}
+
+func TestWithoutClientStatesStayInMemoryAndBounded(t *testing.T) {
+	r, _ := start(t, nil, events.Config{}, "one")
+	r.keep = 3
+	open := r.Begin(upload(0))
+	settled(t, open)
+	for i := 1; i <= 6; i++ {
+		h := r.Begin(upload(i))
+		h.Change(func(u *Upload) { u.State = Done })
+		settled(t, h)
+	}
+	eventually(t, "few enough", func() bool {
+		list, err := r.List(t.Context(), all)
+		return err == nil && len(list) == 3
+	})
+	for _, id := range []events.UploadID{"id-0", "id-5", "id-6"} {
+		mustGet(t, r, id)
+	}
+	if _, err := r.Get(t.Context(), "id-1"); !errors.Is(err, ErrUnknown) {
+		t.Errorf("the oldest: %v", err)
+	}
+	if got, err := r.Cancel(t.Context(), "id-0"); err != nil || !got.CancelRequested || open.Context().Err() == nil {
+		t.Errorf("cancelled: %+v, %v", got, err)
+	}
+}
+
+func TestValuesAreBoundedInSize(t *testing.T) {
+	u := upload(1)
+	u.Receipt = []byte(`"` + strings.Repeat("x", maxValue) + `"`)
+	for range 1000 {
+		u.Files = append(u.Files, File{strings.Repeat("n", 100), 1})
+	}
+	text, err := encode(u)
+	if err != nil || len(text) > maxValue {
+		t.Fatalf("%d bytes (%v), want at most %d", len(text), err, maxValue)
+	}
+	if got, err := decode("key", text); err != nil || got.ID != u.ID || got.TotalBytes != 100 {
+		t.Errorf("read back: %+v, %v", got, err)
+	}
+}
+
+func TestRateAndTimeLeft(t *testing.T) {
+	u := upload(1)
+	if bytes, rows := u.Rate(); bytes != 0 || rows != 0 {
+		t.Errorf("an upload that waits has a rate of %v bytes, %v rows", bytes, rows)
+	}
+	u.State, u.StartedAt, u.UpdatedAt = Processing, received, received.Add(2*time.Second)
+	u.Bytes, u.Rows = 20, 10
+	if bytes, rows := u.Rate(); bytes != 10 || rows != 5 {
+		t.Errorf("rate is %v bytes, %v rows; want 10 and 5", bytes, rows)
+	}
+	if left, known := u.Left(); left != 8*time.Second || !known {
+		t.Errorf("left is %s, %t; want 8s", left, known)
+	}
+	u.TotalBytes = 0
+	if left, known := u.Left(); known {
+		t.Errorf("left of an upload of unknown size is %s", left)
+	}
+}

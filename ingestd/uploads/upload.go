@@ -1,0 +1,120 @@
+package uploads
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// State is where an upload is on its way.
+type State string
+
+// The states. An upload goes from queued to processing, perhaps back, and ends in one of the others.
+const (
+	Queued     State = "queued"
+	Processing State = "processing"
+	Done       State = "done"
+	Failed     State = "failed"
+	Cancelled  State = "cancelled"
+)
+
+// States are all of them.
+func States() []State { return []State{Queued, Processing, Done, Failed, Cancelled} }
+
+// Final tells that an upload in this state changes no more.
+func (s State) Final() bool { return s == Done || s == Failed || s == Cancelled }
+
+// Kind is why an upload outlives its request.
+type Kind string
+
+// The kinds.
+const (
+	Async  Kind = "async"  // processed in the background, from a spool
+	Stream Kind = "stream" // a body that goes on and on
+)
+
+// Upload is what is known of one. Slices in it are replaced, never written to.
+type Upload struct {
+	ID     events.UploadID `json:"id"`
+	Kind   Kind            `json:"kind"`
+	State  State           `json:"state"`
+	Server string          `json:"server"` // the ingestd that has it; filled in by Begin
+	Files  []File          `json:"files"`
+
+	Rows       int64 `json:"rows"`        // read so far, in this attempt
+	Bytes      int64 `json:"bytes"`       // of the files as sent, read so far in this attempt
+	TotalBytes int64 `json:"total_bytes"` // of the files as sent; 0 where it is not known
+
+	ReceivedAt time.Time `json:"received_at"`
+	StartedAt  time.Time `json:"started_at,omitzero"` // of this attempt
+	UpdatedAt  time.Time `json:"updated_at"`          // filled in
+	EndedAt    time.Time `json:"ended_at,omitzero"`   // filled in with a final state
+
+	Attempts        int       `json:"attempts"`
+	Waiting         string    `json:"waiting,omitempty"` // why the last attempt did not do, and there will be another
+	RetryAt         time.Time `json:"retry_at,omitzero"`
+	CancelRequested bool      `json:"cancel_requested,omitempty"`
+
+	Error   string          `json:"error,omitempty"` // of a failed or cancelled upload
+	Code    string          `json:"code,omitempty"`
+	Receipt json.RawMessage `json:"receipt,omitempty"` // the answer that the sender would have got
+}
+
+// File is one file of an upload.
+type File struct {
+	Name string `json:"name"`
+	Size int64  `json:"size"`
+}
+
+// Rate is how fast an upload is read, in bytes and rows per second since its attempt began; 0 where there
+// is nothing to tell it by.
+func (u *Upload) Rate() (bytes, rows float64) {
+	until := u.UpdatedAt
+	if !u.EndedAt.IsZero() {
+		until = u.EndedAt
+	}
+	took := until.Sub(u.StartedAt).Seconds()
+	if u.StartedAt.IsZero() || took <= 0 {
+		return 0, 0
+	}
+	return float64(u.Bytes) / took, float64(u.Rows) / took
+}
+
+// Left is how long an upload that is being processed needs at its rate until its end.
+func (u *Upload) Left() (d time.Duration, known bool) {
+	bytes, _ := u.Rate()
+	if u.State != Processing || bytes == 0 || u.TotalBytes == 0 {
+		return 0, false
+	}
+	return time.Duration(float64(max(u.TotalBytes-u.Bytes, 0)) / bytes * float64(time.Second)), true
+}
+
+// maxValue bounds what one upload takes in etcd.
+const maxValue = 64 << 10
+
+// encode leaves out what would make the value too large: the answer in full, then the names.
+func encode(u Upload) ([]byte, error) {
+	text, err := json.Marshal(u)
+	if err == nil && len(text) > maxValue {
+		u.Receipt = nil
+		text, err = json.Marshal(u)
+	}
+	if err == nil && len(text) > maxValue {
+		u.Files = nil
+		text, err = json.Marshal(u)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("writing the state of upload %s: %w", u.ID, err)
+	}
+	return text, nil
+}
+
+func decode(key string, value []byte) (Upload, error) {
+	var u Upload
+	if err := json.Unmarshal(value, &u); err != nil {
+		return u, fmt.Errorf("reading the state of an upload at %s: %w", key, err)
+	}
+	return u, nil
+}

@@ -29,6 +29,17 @@ var (
 	errClosed = errors.New("watching the log: it was closed")
 )
 
+// DamageError is the Damage of an event of the log together with its value as it is stored, for whoever
+// moves the event elsewhere or mends it.
+type DamageError struct {
+	Value []byte
+	Cause error
+}
+
+func (e *DamageError) Error() string { return e.Cause.Error() }
+
+func (e *DamageError) Unwrap() error { return e.Cause }
+
 // TooLargeError refuses an event that does not fit into one request to etcd. Its upload has to be cut
 // finer, which is a fact of the log (Facts.Cut).
 type TooLargeError struct {

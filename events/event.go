@@ -20,7 +20,8 @@ type Event struct {
 	Revision Revision // set when read back from the log
 	Key      string   // set when read back from the log
 	// Damage tells why an event of the log cannot be used (undecodable, overwritten, of an unknown
-	// encoding). Then Key and Revision hold, Host when the key could be parsed, and there are no columns.
+	// encoding); from the log it is a DamageError. Then Key and Revision hold, Host when the key could be
+	// parsed, and there are no columns.
 	Damage error
 }
 

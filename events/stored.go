@@ -14,7 +14,7 @@ import (
 func (l *Log) event(kv *mvccpb.KeyValue) Event {
 	key, e, err := l.decode(kv)
 	if err != nil {
-		e = Event{Host: key.Host, Damage: err}
+		e = Event{Host: key.Host, Damage: &DamageError{Value: kv.Value, Cause: err}}
 	}
 	e.Key, e.Revision = string(kv.Key), l.at(kv.ModRevision)
 	return e

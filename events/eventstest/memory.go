@@ -282,7 +282,7 @@ func (l *MemoryLog) event(e entry) events.Event {
 		}
 	}
 	if err != nil {
-		ev = events.Event{Host: key.Host, Damage: err}
+		ev = events.Event{Host: key.Host, Damage: &events.DamageError{Value: e.value, Cause: err}}
 	}
 	ev.Key, ev.Revision = e.key, l.at(e.mod)
 	return ev

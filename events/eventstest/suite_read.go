@@ -1,6 +1,7 @@
 package eventstest
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -219,6 +220,9 @@ func testDamage(t *testing.T, s Subject) {
 			damaged[e.Key] = e.Damage != nil
 			if e.Revision.Number == 0 || e.Damage != nil && len(e.Columns) > 0 {
 				t.Errorf("%s: %s has revision %d and %d columns", how, e.Key, e.Revision.Number, len(e.Columns))
+			}
+			if damage, found := errors.AsType[*events.DamageError](e.Damage); e.Key == bad && (!found || string(damage.Value) != "nonsense") {
+				t.Errorf("%s: damage of %s is %#v, want a DamageError with the stored value", how, e.Key, e.Damage)
 			}
 			if e.Damage != nil && e.Key != bad && e.Host == "" {
 				t.Errorf("%s: damaged %s has no host", how, e.Key)

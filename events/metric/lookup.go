@@ -10,12 +10,14 @@ func Lookup(source string) (m Metric, c Conversion, ok bool) {
 	own := strings.TrimSpace(source)
 	name, bracket := unbracket(own)
 	canonical, c := resolve(strings.ToLower(name))
-	if e, found := byName(canonical); found {
-		if m = e.metric(); bracket == "" || m.In(c, bracket) {
-			return m, c, true
-		}
+	e, found := byName(canonical)
+	if !found {
+		return unknown(own, name, bracket), Conversion{}, false
 	}
-	return unknown(own, name, bracket), Conversion{}, false
+	if m = e.metric(); bracket == "" || m.In(c, bracket) {
+		return m, c, true
+	}
+	return Metric{Name: own, Parts: PerAny}, Conversion{}, false
 }
 
 // unknown is a metric that the catalogue does not know. A unit is part of its name unless it is one that

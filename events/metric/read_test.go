@@ -96,6 +96,37 @@ func TestRead(t *testing.T) {
 		{"GPU_TEMP", "[GPU is lost]", "lost"},
 		{"GPU_TEMP", "[GPU requires reset]", "reset_required"},
 		{"GPU_TEMP", "[Not Found]", "not_found"},
+		// words
+		{"clocks_event_reasons.active", "0x0000000000000041", "65"},
+		{"clocks_event_reasons.active", "65", "65"},
+		{"clocks_event_reasons.active", "0x10000", "implausible"},
+		{"clocks_event_reasons.active", "0xFFFFFFFFFFFFFFFF", "implausible"},
+		{"clocks_event_reasons.active", "0x", "bad"},
+		{"clocks_event_reasons.active", "0x1_0", "bad"},
+		{"pstate", "P0", "0"},
+		{"pstate", "p15", "15"},
+		{"pstate", "P16", "bad"},
+		{"pstate", "P", "bad"},
+		{"pstate", "P+1", "bad"},
+		{"pstate", "32", "32"},
+		{"mig.mode.current", "Enabled", "1"},
+		{"mig.mode.current", "Disabled", "0"},
+		{"remapped_rows.pending", "No", "0"},
+		{"remapped_rows.failure", "Yes", "1"},
+		{"remapped_rows.failure", "None", "bad"},
+		{"ecc.errors.uncorrected.aggregate.sram.thresholdExceeded", "Not Active", "0"},
+		{"gpu_recovery_action", "None", "0"},
+		{"gpu_recovery_action", "Reset", "1"},
+		{"gpu_recovery_action", "GPU Reset Required", "1"},
+		{"gpu_recovery_action", "Node Reboot Required", "2"},
+		{"gpu_recovery_action", "Drain P2P", "3"},
+		{"gpu_recovery_action", "Drain and Reset", "4"},
+		{"gpu_recovery_action", "Call somebody", "bad"},
+		{"fabric.health.summary", "Healthy", "1"},
+		{"fabric.health.summary", "Unhealthy", "2"},
+		{"fabric.health.summary", "Limited Capacity", "3"},
+		{"rack_door", "Yes", "bad"},
+		{"GPU_TEMP", "Enabled", "bad"},
 		// neither
 		{"GPU_TEMP", "hot", "bad"},
 		{"GPU_TEMP", "0x29", "bad"},
@@ -123,6 +154,29 @@ func TestRead(t *testing.T) {
 		}
 		if want := test.want; got != want && !(v.Absent == events.Present && v.Number == parsed(want)) {
 			t.Errorf("%s %q: got %s, want %s", test.name, test.text, got, want)
+		}
+	}
+}
+
+func TestReadSpelled(t *testing.T) {
+	known, _, _ := metric.Lookup("temperature.gpu")
+	if known.Spelled() != known {
+		t.Error("a metric of the catalogue takes more words than it did")
+	}
+	m, c, _ := metric.Lookup("gsp.mode.current")
+	m = m.Spelled()
+	for text, want := range map[string]string{
+		"Enabled": "1", "Disabled": "0", "Active": "1", "Not Active": "0", "Yes": "1", "NO": "0", "True": "1", "False": "0",
+		"0x00000000000001FF": "511", "0xFFFFFFFFFFFFFFFF": "18446744073709551615", "12": "12",
+		"P0": "bad", "None": "bad", "Default": "bad", "0xG": "bad", "": "blank", "[N/A]": "not_supported",
+	} {
+		v, err := m.Read(c, []byte(text))
+		got := v.Absent.String()
+		if err != nil {
+			got = "bad"
+		}
+		if got != want && (err != nil || v.Absent != events.Present || v.Number != parsed(want)) {
+			t.Errorf("%q: got %s %s, %v; want %s", text, got, v.Number, err, want)
 		}
 	}
 }

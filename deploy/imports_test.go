@@ -29,9 +29,11 @@ ingestd/dialect:      events events/metric ingestd/rows
 ingestd/dialect/dialecttest: events ingestd/rows ingestd/dialect
 ingestd/dcgmlong:     events events/metric ingestd/rows ingestd/dialect
 ingestd/wide:         events events/metric ingestd/rows ingestd/dialect
+ingestd/grafana:      events events/metric ingestd/rows ingestd/dialect
+ingestd/smidmon:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events
-ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
+ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide ingestd/grafana
 ingestd/upload:
 ingestd/watch:        ingestd/upload
 ingestd:              deploy/daemon events projections/snapshot ingestd/ingest ingestd/upload ingestd/watch

@@ -11,15 +11,21 @@ import (
 
 	"telemetry-pipeline/ingestd/dcgmlong"
 	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/grafana"
 	"telemetry-pipeline/ingestd/rows"
+	"telemetry-pipeline/ingestd/smidmon"
 	"telemetry-pipeline/ingestd/wide"
 )
 
 // grammars lists the dialects in the order in which they are tried; the first match wins.
 func grammars() []dialect.Grammar {
 	return []dialect.Grammar{
+		smidmon.Dmon(),
+		smidmon.Pmon(),
 		dcgmlong.Grammar(),
 		wide.Grammar(),
+		grafana.Rows(),
+		grafana.Columns(),
 	}
 }
 

@@ -19,12 +19,14 @@ type chunk struct {
 	done   chan struct{} // holds a token once the worker has finished
 }
 
-// rowResult is what one row gave: the records up to records in parsed, from those of the row before.
+// rowResult is what one row gave for one host: the records up to records in parsed, from those of the result
+// before.
 type rowResult struct {
 	host        events.HostID
 	size        int
 	records     int
 	zoneAssumed bool
+	more        bool // the row's records of another host follow
 }
 
 // pipeline processes one file. Every stage is a goroutine of its group; any stage's error ends the others.
@@ -124,8 +126,23 @@ func (c *chunk) parse(w dialect.Worker) {
 	c.parsed.Reset()
 	c.rows = c.rows[:0]
 	for row := range c.batch.Rows() {
+		from := len(c.parsed.Records)
 		w.Parse(row, &c.parsed)
-		c.rows = append(c.rows, rowResult{c.parsed.Host, row.Size, len(c.parsed.Records), c.parsed.ZoneAssumed})
+		result := rowResult{c.parsed.Host, row.Size, len(c.parsed.Records), c.parsed.ZoneAssumed, false}
+		if len(c.parsed.Runs) > 1 {
+			c.share(result, from)
+			continue
+		}
+		c.rows = append(c.rows, result)
+	}
+}
+
+// share makes a result for each host of a row whose records begin at from; each has its share of the text.
+func (c *chunk) share(whole rowResult, from int) {
+	at, all := from, whole.records-from
+	for _, run := range c.parsed.Runs {
+		at += run.Records
+		c.rows = append(c.rows, rowResult{run.Host, whole.size * run.Records / all, at, whole.zoneAssumed, at < whole.records})
 	}
 }
 

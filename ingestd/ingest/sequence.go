@@ -71,7 +71,11 @@ func (s *sequencer) put(ctx context.Context, evs []events.Event) error {
 
 // judge notes what is to be told about the rows of a chunk.
 func (s *sequencer) judge(c *chunk) {
-	s.rows += int64(len(c.rows))
+	for _, row := range c.rows {
+		if !row.more {
+			s.rows++
+		}
+	}
 	s.records += int64(len(c.parsed.Records))
 	s.rejected += int64(len(c.parsed.Rejections))
 	for _, r := range c.parsed.Rejections[:min(len(c.parsed.Rejections), maxFaults-len(s.faults))] {

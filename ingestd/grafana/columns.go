@@ -1,0 +1,171 @@
+package grafana
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// Columns is the dialect with a column per series, as the detection sees it.
+func Columns() dialect.Grammar {
+	return dialect.Grammar{
+		Name:   "series-columns",
+		Form:   rows.Loose,
+		Begins: beginsWithSelectors,
+		Match: func(header [][]byte) bool {
+			return len(header) > 1 && is(header[0], "time")
+		},
+		Open: func(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
+			if len(f.Header) < 2 || !is(f.Header[0], "time") {
+				return nil, errors.New("its first column is not Time, or no other follows")
+			}
+			t, err := newTable(f.Header, opt)
+			if err != nil {
+				return nil, err
+			}
+			return func() dialect.Worker { return &columnsWorker{table: t, clock: dialect.NewClock(opt)} }, nil
+		},
+	}
+}
+
+// is tells that a header cell has a name, in any case.
+func is(cell []byte, name string) bool {
+	return strings.EqualFold(string(bytes.TrimSpace(cell)), name)
+}
+
+// table is the columns of one file. Workers share it; it is not changed.
+type table struct {
+	time  string
+	width int
+	order []place // of the series, those of one host together
+}
+
+// place is a series and its column.
+type place struct {
+	*series
+	at int
+}
+
+func newTable(header [][]byte, opt dialect.Options) (*table, error) {
+	t := &table{time: string(bytes.TrimSpace(header[0])), width: len(header)}
+	r := newResolver(opt, dialect.NewIdentities())
+	for i, cell := range header[1:] {
+		if len(bytes.TrimSpace(cell)) > 0 {
+			t.order = append(t.order, place{r.series(cell), i + 1})
+		}
+	}
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(t.order, func(a, b place) int { return strings.Compare(string(a.hostOrNone()), string(b.hostOrNone())) })
+	return t, nil
+}
+
+// hostOrNone gives no host for a series that cannot be used.
+func (p place) hostOrNone() events.HostID {
+	if p.fault != "" {
+		return ""
+	}
+	return p.host
+}
+
+// check refuses a table of which no series can be used, or in which two series are one.
+func (t *table) check() error {
+	type subject struct {
+		host     events.HostID
+		metric   string
+		identity *events.Identity
+	}
+	seen := map[subject]string{}
+	usable := false
+	for _, p := range t.order {
+		if p.fault != "" {
+			continue
+		}
+		usable = true
+		s := subject{p.host, p.metric.Name, p.identity}
+		if first, found := seen[s]; found {
+			return fmt.Errorf("the series %s and %s are the same; leave one out", quoted(first), quoted(p.name))
+		}
+		seen[s] = p.name
+	}
+	switch {
+	case usable:
+		return nil
+	case len(t.order) == 0:
+		return errors.New("no column but the time has a name; name each after its series")
+	}
+	return t.order[0].refusal(len(t.order))
+}
+
+// refusal is the error when none of so many series can be used, of which s is the first.
+func (s *series) refusal(all int) error {
+	if all == 1 {
+		return fmt.Errorf("the series %s cannot be used: %s", quoted(s.name), s.fault)
+	}
+	return fmt.Errorf("none of its %d series can be used; the first is %s: %s", all, quoted(s.name), s.fault)
+}
+
+func quoted(name string) string { return fmt.Sprintf("%q", rows.Excerpt([]byte(name))) }
+
+// columnsWorker parses rows of such a table.
+type columnsWorker struct {
+	*table
+	clock *dialect.Clock
+}
+
+// Parse appends a record for each cell that has a sample, host by host.
+func (w *columnsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
+	out.Host, out.ZoneAssumed, out.Runs = "", false, out.Runs[:0]
+	fault := row.Fault
+	if fault == nil {
+		fault = row.Fit(w.width)
+	}
+	if fault != nil {
+		out.Rejections = append(out.Rejections, *fault)
+		return
+	}
+	instant, ok := readTime(w.clock, row, w.time, row.Cells[0], out)
+	if !ok {
+		return
+	}
+	said := len(out.Records) + len(out.Rejections)
+	for i := range w.order {
+		w.cell(row, &w.order[i], instant.At, out)
+	}
+	if len(out.Records)+len(out.Rejections) == said {
+		out.Skipped++ // a row of gaps
+	}
+}
+
+// cell takes one series' cell.
+func (w *columnsWorker) cell(row *rows.Row, p *place, at events.Timestamp, out *dialect.Parsed) {
+	text := row.Cells[p.at]
+	if p.fault != "" {
+		if !gap(text) {
+			out.Reject(row.Line, p.name, text, p.fault)
+		}
+		return
+	}
+	value, sampled, err := p.read(text)
+	switch {
+	case !sampled:
+		return
+	case err != nil:
+		out.Reject(row.Line, p.name, text, err.Error())
+		return
+	}
+	p.warn(row.Line, out)
+	if last := len(out.Runs) - 1; last < 0 || out.Runs[last].Host != p.host {
+		out.Host = p.host
+		out.Runs = append(out.Runs, dialect.Run{Host: p.host})
+	}
+	out.Runs[len(out.Runs)-1].Records++
+	out.Add(p.record(at, value, text))
+}

@@ -1,0 +1,169 @@
+package grafana
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// Rows is the dialect with a row per reading, as the detection sees it.
+func Rows() dialect.Grammar {
+	return dialect.Grammar{
+		Name:  "series-rows",
+		Form:  rows.Loose,
+		Match: func(header [][]byte) bool { _, ok := find(header); return ok },
+		Open: func(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
+			c, ok := find(f.Header)
+			if !ok {
+				return nil, errors.New("its columns are not Series, Time and Value")
+			}
+			identities := dialect.NewIdentities()
+			if err := c.check(f.Head, newResolver(opt, identities)); err != nil {
+				return nil, err
+			}
+			return func() dialect.Worker { return newRowsWorker(c, opt, identities) }, nil
+		},
+	}
+}
+
+// columns are where a row has its three cells.
+type columns struct {
+	names               []string
+	series, time, value int
+}
+
+// find finds the columns; ok is false when they are others than these three.
+func find(header [][]byte) (c columns, ok bool) {
+	at := func(name string) int {
+		return slices.IndexFunc(header, func(cell []byte) bool { return is(cell, name) })
+	}
+	for _, cell := range header {
+		c.names = append(c.names, string(bytes.TrimSpace(cell)))
+	}
+	c.series, c.time, c.value = at("series"), at("time"), at("value")
+	return c, len(header) == 3 && c.series >= 0 && c.time >= 0 && c.value >= 0
+}
+
+// check looks at the rows that the beginning of the text holds, and refuses a file of which it could use none:
+// the sender has to say more.
+func (c columns) check(head []byte, r *resolver) error {
+	sc := rows.NewScanner(bytes.NewReader(head), rows.Options{Form: rows.Loose, BatchRows: 256})
+	if _, ok, err := sc.Header(func(header [][]byte) bool { _, ok := find(header); return ok }); !ok || err != nil {
+		return nil // what is wrong is told of each row
+	}
+	var first *series
+	names := map[string]bool{}
+	var batch rows.Batch
+	for sc.Next(&batch) == nil {
+		for row := range batch.Rows() {
+			if row.Fault != nil || row.Fit(len(c.names)) != nil || names[string(row.Cells[c.series])] {
+				continue
+			}
+			s := r.series(row.Cells[c.series])
+			if s.fault == "" {
+				return nil
+			}
+			if names[s.name] = true; first == nil {
+				first = s
+			}
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return first.refusal(len(names))
+}
+
+// rowsWorker parses rows for one goroutine.
+type rowsWorker struct {
+	columns
+	clock    *dialect.Clock
+	resolver *resolver
+	known    map[string]*series
+	bytes    int // of the names in known
+}
+
+func newRowsWorker(c columns, opt dialect.Options, identities *dialect.Identities) *rowsWorker {
+	return &rowsWorker{columns: c, clock: dialect.NewClock(opt), resolver: newResolver(opt, identities), known: map[string]*series{}}
+}
+
+// Parse appends the row's record or a rejection; a gap is neither.
+func (w *rowsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
+	out.Host, out.ZoneAssumed = "", false
+	fault := row.Fault
+	if fault == nil {
+		fault = row.Fit(len(w.names))
+	}
+	if fault != nil {
+		out.Rejections = append(out.Rejections, *fault)
+		return
+	}
+	s := w.lookup(row.Cells[w.series])
+	if s.fault != "" {
+		out.Reject(row.Line, w.names[w.series], row.Cells[w.series], s.fault)
+		return
+	}
+	out.Host = s.host
+	instant, ok := readTime(w.clock, row, w.names[w.time], row.Cells[w.time], out)
+	if !ok {
+		return
+	}
+	text := row.Cells[w.value]
+	value, sampled, err := s.read(text)
+	switch {
+	case !sampled:
+		out.Skipped++
+		return
+	case err != nil:
+		out.Reject(row.Line, w.names[w.value], text, err.Error())
+		return
+	}
+	s.warn(row.Line, out)
+	out.Add(s.record(instant.At, value, text))
+}
+
+// maxNames bounds the bytes of the names that a worker remembers, enough for some 20,000 series.
+const maxNames = 8 << 20
+
+func (w *rowsWorker) lookup(text []byte) *series {
+	if s := w.known[string(text)]; s != nil {
+		return s
+	}
+	if w.bytes += len(text); w.bytes > maxNames {
+		clear(w.known)
+		w.bytes = len(text)
+	}
+	s := w.resolver.series(text)
+	w.known[s.name] = s
+	return s
+}
+
+// readTime reads a row's time, or rejects the row.
+func readTime(clock *dialect.Clock, row *rows.Row, column string, text []byte, out *dialect.Parsed) (dialect.Instant, bool) {
+	instant, err := clock.Read(text)
+	if err != nil {
+		out.Reject(row.Line, column, text, err.Error())
+		return instant, false
+	}
+	out.ZoneAssumed = instant.ZoneAssumed
+	if instant.Twice {
+		out.Warn(row.Line, column, text, dialect.AmbiguousTime)
+	}
+	return instant, true
+}
+
+func (s *series) record(at events.Timestamp, v events.Value, text []byte) events.Record {
+	return events.Record{Identity: s.identity, Metric: s.metric.Name, Source: s.source, At: at, Value: v, Text: text}
+}
+
+// warn tells what is doubtful about the series.
+func (s *series) warn(line int, out *dialect.Parsed) {
+	for _, warning := range s.warnings {
+		warning.Line = line
+		out.Warnings = append(out.Warnings, warning)
+	}
+}

@@ -1,0 +1,146 @@
+package grafana
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+)
+
+// formatted reads a cell with a unit, as Grafana writes it where "Formatted data" is on: a number, perhaps a
+// blank, and the unit. found is false when the cell is nothing of the kind.
+func formatted(m *metric.Metric, text []byte) (v events.Value, found bool, err error) {
+	text = bytes.TrimSpace(text)
+	at := bytes.LastIndexAny(text, "0123456789") + 1
+	n, err := events.ParseNumber(text[:at])
+	unit := strings.TrimSpace(string(text[at:]))
+	if err != nil || unit == "" || len(unit) > longestUnit {
+		return v, false, nil
+	}
+	n, err = convert(n, unit, m.Unit)
+	if err != nil {
+		return v, true, err
+	}
+	v, err = m.Read(metric.Conversion{}, n.Append(nil))
+	if v.Absent != events.Present {
+		v.Raw = string(text)
+	}
+	return v, true, err
+}
+
+const longestUnit = 16
+
+// convert turns a number of one unit into a metric's.
+func convert(n events.Number, from, to string) (events.Number, error) {
+	if to == "MiB" {
+		return mebibytes(n, from)
+	}
+	own, known := power(to, to)
+	given, fits := power(from, to)
+	switch {
+	case !known:
+		return n, fmt.Errorf("its unit %q cannot be compared, for the metric has none that is known; export it again with Formatted data off", from)
+	case !fits:
+		return n, fmt.Errorf("its unit %q contradicts the metric's, which is %s; export it again with Formatted data off", from, to)
+	}
+	return scale(n, given-own), nil
+}
+
+// scale multiplies by a power of ten.
+func scale(n events.Number, by int) events.Number {
+	if n.Mantissa != 0 {
+		n.Exponent += int16(by)
+	}
+	return n
+}
+
+// mebibytes reads amounts of memory. Panels that show the MiB of dcgm-exporter as "MB" mean MiB; what they
+// show as GB is rounded, and whether its base is 1000 or 1024 cannot be known.
+func mebibytes(n events.Number, unit string) (events.Number, error) {
+	_, fromBytes, _ := metric.Lookup("DCGM_FI_DEV_FB_USED_BYTES")
+	var times int64
+	switch unit {
+	case "MiB", "MB":
+		return n, nil
+	case "GiB":
+		times = 1 << 10
+	case "TiB":
+		times = 1 << 20
+	case "KiB":
+		times = 1 << 10
+	case "B", "bytes":
+		return fromBytes.Apply(n), nil
+	default:
+		return n, fmt.Errorf("its unit %q is none of B, KiB, MiB, GiB; export it again with Formatted data off", unit)
+	}
+	const most = 1 << 40
+	if n.Mantissa > most || n.Mantissa < -most {
+		return n, fmt.Errorf("the number has too many digits for its unit %q", unit)
+	}
+	n = events.NumberOf(n.Mantissa*times, n.Exponent)
+	if unit == "KiB" {
+		n = fromBytes.Apply(n)
+	}
+	return n, nil
+}
+
+// power gives the power of ten of a unit, for a metric whose unit is to. ok is false when it is none of the
+// metric's kind.
+func power(unit, to string) (exponent int, ok bool) {
+	switch to {
+	case "%", "ratio":
+		return ratio(unit)
+	case "°C", "°C left":
+		return 0, unit == "°C" || unit == "℃" || unit == "C" || unit == to
+	case "W":
+		return prefixed(unit, "W")
+	case "MHz":
+		return prefixed(unit, "Hz")
+	case "mJ":
+		return prefixed(unit, "J")
+	case "ns":
+		return prefixed(unit, "s")
+	case "B/s", "MB/s":
+		return prefixed(unit, "B/s")
+	}
+	return 0, false
+}
+
+func ratio(unit string) (int, bool) {
+	switch unit {
+	case "%":
+		return -2, true
+	case "ratio":
+		return 0, true
+	}
+	return 0, false
+}
+
+// prefixed reads a unit with a prefix for a power of ten.
+func prefixed(unit, base string) (int, bool) {
+	prefix, found := strings.CutSuffix(unit, base)
+	if !found {
+		return 0, false
+	}
+	switch prefix {
+	case "":
+		return 0, true
+	case "n":
+		return -9, true
+	case "µ", "μ", "u":
+		return -6, true
+	case "m":
+		return -3, true
+	case "k":
+		return 3, true
+	case "M":
+		return 6, true
+	case "G":
+		return 9, true
+	case "T":
+		return 12, true
+	}
+	return 0, false
+}

@@ -33,7 +33,8 @@ ingestd/grafana:      events events/metric ingestd/rows ingestd/dialect
 ingestd/smidmon:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events
-ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide ingestd/grafana
+ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide ingestd/grafana ingestd/unpack
+ingestd/unpack:
 ingestd/upload:
 ingestd/watch:        ingestd/upload
 ingestd:              deploy/daemon events projections/snapshot ingestd/ingest ingestd/upload ingestd/watch
@@ -78,7 +79,8 @@ var edges = []struct {
 	{"github.com/hashicorp/go-multierror", "sets of errors: rows of a file, parts at shutdown",
 		[]string{"ingestd/ingest", "deploy/daemon"}},
 	{"github.com/klauspost/compress", "stored bytes are known where they are written, and to who checks them by their description",
-		[]string{"events", "projections/snapshot", "deploy/chaos"}},
+		[]string{"events", "projections/snapshot", "deploy/chaos", "ingestd/unpack"}},
+	{"filippo.io/age", "what was encrypted for us is opened where bounds are kept", []string{"ingestd/unpack"}},
 }
 
 // goPackage is what go list tells of a package.

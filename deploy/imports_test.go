@@ -33,7 +33,7 @@ ingestd/grafana:      events events/metric ingestd/rows ingestd/dialect
 ingestd/smidmon:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events
-ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide ingestd/grafana ingestd/unpack
+ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/smidmon ingestd/wide ingestd/grafana ingestd/unpack
 ingestd/unpack:
 ingestd/upload:
 ingestd/watch:        ingestd/upload

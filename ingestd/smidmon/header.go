@@ -1,0 +1,141 @@
+package smidmon
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/ingestd/dialect"
+)
+
+// header is what a line of column names says. The places are -1 where there is no such column.
+type header struct {
+	columns                   []column
+	gpu, date, clock          int
+	pid, processType, command int
+}
+
+// column is one column; its metric is nil where its cells are no readings.
+type column struct {
+	name       string // as the header spells it
+	metric     *metric.Metric
+	conversion metric.Conversion
+}
+
+// dated tells that the rows say their time in full.
+func (h *header) dated() bool { return h.date >= 0 && h.clock >= 0 }
+
+// cut splits a row into cells. A command that is last may hold blanks.
+func (h *header) cut(line []byte, cells [][]byte) [][]byte {
+	n := len(h.columns)
+	for line = bytes.TrimLeft(line, blanks); len(line) > 0; line = bytes.TrimLeft(line, blanks) {
+		i := bytes.IndexAny(line, blanks)
+		if i < 0 || len(cells) == n-1 && h.command == n-1 {
+			i = len(line)
+		}
+		cells = append(cells, bytes.TrimRight(line[:i:i], blanks))
+		line = line[i:]
+	}
+	return cells
+}
+
+// blanks separate cells; a comma does where nvidia-smi was asked for --format=csv.
+const blanks = " \t\r\n,"
+
+// readHeader reads a line that names columns; nil when it does not, like the line of units. The error tells
+// why rows below it cannot be read.
+func readHeader(line []byte) (*header, error) {
+	names := headerNames(line)
+	if len(names) == 0 {
+		return nil, nil
+	}
+	h := &header{gpu: -1, date: -1, clock: -1, pid: -1, processType: -1, command: -1}
+	for i, name := range names {
+		if why := dialect.BadName([]byte(name)); why != "" {
+			return nil, fmt.Errorf("the column %.80q: %s", name, why)
+		}
+		if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {
+			return nil, fmt.Errorf("the column %s is there twice; leave one out", name)
+		}
+		h.columns = append(h.columns, column{name: name})
+		if place := h.place(strings.ToLower(name)); place != nil {
+			*place = i
+		}
+	}
+	readings := 0
+	for i := range h.columns {
+		if c := &h.columns[i]; h.place(strings.ToLower(c.name)) == nil {
+			c.metric, c.conversion = metricOf(c.name, h.pid >= 0)
+			readings++
+		}
+	}
+	if readings == 0 {
+		return nil, errors.New("the header names no readings")
+	}
+	return h, nil
+}
+
+// headerNames gives the names of a header, none where the line is no header.
+func headerNames(line []byte) []string {
+	text, found := bytes.CutPrefix(bytes.TrimLeft(line, " \t"), []byte("#"))
+	if !found {
+		return nil
+	}
+	names := strings.FieldsFunc(string(text), func(r rune) bool { return strings.ContainsRune(blanks, r) })
+	if len(names) < 2 || !slices.ContainsFunc(names[:min(3, len(names))], func(n string) bool { return strings.EqualFold(n, "gpu") }) {
+		return nil
+	}
+	switch strings.ToLower(names[0]) {
+	case "gpu", "date", "time":
+		return names
+	}
+	return nil
+}
+
+// place tells where a column that is no reading belongs; nil for readings.
+func (h *header) place(name string) *int {
+	switch {
+	case name == "gpu":
+		return &h.gpu
+	case name == "date":
+		return &h.date
+	case name == "time":
+		return &h.clock
+	case name == "pid":
+		return &h.pid
+	case h.pid < 0: // the others come behind it
+		return nil
+	case name == "type":
+		return &h.processType
+	case name == "command":
+		return &h.command
+	}
+	return nil
+}
+
+// metricOf gives the metric of a column. Only those that are known to mean the same are a DCGM field:
+// dmon's pviol, for one, is in percent, the field of that short name in nanoseconds.
+func metricOf(name string, process bool) (*metric.Metric, metric.Conversion) {
+	lower := strings.ToLower(name)
+	m, c := metric.Metric{Name: name, Parts: metric.PerAny}, metric.Conversion{}
+	switch lower {
+	case "pwr", "gtemp", "mtemp", "sm", "mem", "enc", "dec", "mclk", "pclk":
+		m, c, _ = metric.Lookup(lower)
+	}
+	if !process {
+		return &m, c
+	}
+	switch lower {
+	case "sm", "mem", "enc", "dec", "jpg", "ofa":
+		return &metric.Metric{Name: "process_" + lower + "_util", Unit: "%", Max: events.Int(100)}, metric.Conversion{}
+	case "fb":
+		return &metric.Metric{Name: "process_used_memory_mib", Unit: "MiB"}, metric.Conversion{}
+	case "ccpm":
+		return &metric.Metric{Name: "process_ccpm_mib", Unit: "MiB"}, metric.Conversion{}
+	}
+	return &metric.Metric{Name: "process_" + name}, metric.Conversion{}
+}

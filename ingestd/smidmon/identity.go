@@ -1,0 +1,72 @@
+package smidmon
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/ingestd/dialect"
+)
+
+// identityKey is what a row says of where its readings come from.
+type identityKey struct {
+	gpu                       int
+	pid, processType, command string
+}
+
+// maxIdentities bounds how many are remembered; beyond it sharing starts anew.
+const maxIdentities = 1 << 16
+
+// identify gives the identity of a row's readings; nil when the row is refused.
+func (w *worker) identify(number, gpu int, pid []byte, out *dialect.Parsed) *events.Identity {
+	key := identityKey{gpu: gpu, pid: string(pid)}
+	if pid != nil {
+		n, err := strconv.ParseUint(key.pid, 10, 32)
+		if err != nil {
+			out.Reject(number, w.header.columns[w.header.pid].name, pid, "a process id is a number such as 4711, or - where there is no process")
+			return nil
+		}
+		key.pid = strconv.FormatUint(n, 10)
+		key.processType = w.label(number, w.header.processType, out)
+		key.command = w.label(number, w.header.command, out)
+	}
+	id := w.identities[key]
+	if id == nil {
+		if len(w.identities) == maxIdentities {
+			clear(w.identities)
+		}
+		id = key.identity()
+		w.identities[key] = id
+	}
+	return id
+}
+
+func (k identityKey) identity() *events.Identity {
+	id := &events.Identity{Index: strconv.Itoa(k.gpu)}
+	if k.pid == "" {
+		return id
+	}
+	id.Part = "pid:" + k.pid
+	for _, l := range [...]events.Label{{Name: "command", Value: k.command}, {Name: "pid", Value: k.pid}, {Name: "type", Value: k.processType}} {
+		if l.Value != "" {
+			id.Labels = append(id.Labels, l) // in order of their names
+		}
+	}
+	return id
+}
+
+// label reads a cell that is a label, "" where there is none.
+func (w *worker) label(number, column int, out *dialect.Parsed) string {
+	if column < 0 || metric.Token(w.cells[column]) != events.Present {
+		return ""
+	}
+	text := string(w.cells[column])
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		out.Reject(number, w.header.columns[column].name, w.cells[column], "the text is not valid UTF-8 or has control characters; the label is left out")
+		return ""
+	}
+	return text
+}

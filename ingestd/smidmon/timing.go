@@ -1,0 +1,106 @@
+package smidmon
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"telemetry-pipeline/ingestd/dialect"
+)
+
+// timing tells when rows were taken.
+type timing struct {
+	opt     dialect.Options
+	clock   *dialect.Clock
+	samples *dialect.Samples // counted, for rows that name no time
+	sample  sample
+	before  time.Time // of the row before, for rows that name the time of day
+}
+
+func newTiming(opt dialect.Options) *timing {
+	return &timing{opt: opt, clock: dialect.NewClock(opt), samples: dialect.NewSamples(opt), before: opt.Start}
+}
+
+// counted gives the time of a row by the samples so far.
+func (t *timing) counted(gpu int, process []byte) (dialect.Instant, error) {
+	if err := t.opt.Missing(false, true); err != nil {
+		return dialect.Instant{}, err
+	}
+	if t.sample.endsBefore(gpu, process) {
+		t.samples.Next()
+	}
+	at, err := t.samples.At()
+	return dialect.Instant{At: at}, err
+}
+
+// dated reads a date, mostly 20250718, and a time of day.
+func (t *timing) dated(date, clock []byte) (dialect.Instant, error) {
+	return t.clock.Read(onDay(date, clock))
+}
+
+// ofDay reads a time of day: it is of the day that brings it nearest to the row before, or to the first
+// sample's time that the sender gave.
+func (t *timing) ofDay(clock []byte) (nearest dialect.Instant, err error) {
+	if err := t.opt.Missing(false, true); err != nil {
+		return nearest, err
+	}
+	const day = 24 * time.Hour
+	zone := t.opt.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	distance := time.Duration(-1)
+	for _, around := range [...]time.Duration{0, -day, day} {
+		date := t.before.In(zone).Add(around).Format(time.DateOnly)
+		instant, bad := t.clock.Read(onDay([]byte(date), clock))
+		if bad != nil {
+			err = bad
+			continue
+		}
+		if d := instant.At.Time().Sub(t.before).Abs(); distance < 0 || d < distance {
+			nearest, distance = instant, d
+		}
+	}
+	if distance < 0 {
+		return nearest, err
+	}
+	t.before = nearest.At.Time()
+	return nearest, nil
+}
+
+// onDay writes a date and a time of day as one text.
+func onDay(date, clock []byte) []byte {
+	if _, err := strconv.ParseUint(string(date), 10, 32); err == nil && len(date) == len("20250718") {
+		date = bytes.Join([][]byte{date[:4], date[4:6], date[6:]}, []byte("-"))
+	}
+	return bytes.Join([][]byte{date, clock}, []byte("T"))
+}
+
+// sample is what the sample under way has had.
+type sample struct {
+	begun bool
+	gpu   int  // of the last row
+	idle  bool // the last row named no process
+	seen  map[process]bool
+}
+
+type process struct {
+	gpu int
+	pid string
+}
+
+// maxSeen bounds a sample; what a longer one has had is forgotten.
+const maxSeen = 1 << 16
+
+// endsBefore tells that a row begins a new sample, and counts it to that or to the one under way. The GPU's
+// own rows, and those of an idle GPU, name no process.
+func (s *sample) endsBefore(gpu int, pid []byte) bool {
+	idle := len(pid) == 0
+	p := process{gpu, string(pid)}
+	ends := s.begun && (gpu < s.gpu || gpu == s.gpu && (idle || s.idle) || s.seen[p])
+	if ends || len(s.seen) == maxSeen || s.seen == nil {
+		s.seen = map[process]bool{}
+	}
+	s.begun, s.gpu, s.idle, s.seen[p] = true, gpu, idle, true
+	return ends
+}

@@ -26,6 +26,7 @@ func (s *Scanner) Header(match func(cells [][]byte) bool) (cells [][]byte, ok bo
 	if err := s.start(); err != nil {
 		return nil, false, err
 	}
+	s.lengthen()
 	if err := s.fill(&b, 1); err != nil {
 		return nil, false, err
 	}
@@ -40,6 +41,20 @@ func (s *Scanner) Header(match func(cells [][]byte) bool) (cells [][]byte, ok bo
 		s.header = cloneCells(cells)
 	}
 	return cells, ok, nil
+}
+
+// lengthen makes room for a header that is longer than a row may be. Tables with a column for each of many
+// series have such, and rows in proportion.
+func (s *Scanner) lengthen() {
+	atEnd := func() int { return bytes.IndexByte(bytes.TrimLeft(s.rest, " \r\n"), '\n') }
+	for atEnd() < 0 && len(s.rest) <= s.opt.MaxHeader && s.ended == nil {
+		more := make([]byte, s.opt.MaxLine)
+		s.rest = append(s.rest, more[:s.read(more)]...)
+	}
+	if length := atEnd(); length <= s.opt.MaxHeader {
+		s.opt.MaxLine = max(s.opt.MaxLine, length)
+	}
+	s.opt.BlockBytes = max(s.opt.BlockBytes, s.opt.MaxLine+lineEnd, len(s.rest)) // what is read fits into a block
 }
 
 // unread puts the batch's only row back. A line that is too long stays a fault.

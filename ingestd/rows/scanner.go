@@ -13,12 +13,14 @@ type Options struct {
 	Form       Form // how the text falls into rows
 	Separator  byte // ',' ';' or tab; 0: found by Header, ',' without it
 	MaxLine    int  // longest row in bytes, default 64 KiB; a longer one is a fault
+	MaxHeader  int  // longest header in bytes, default 1 MiB; rows may be as long as it is
 	BlockBytes int  // bytes read at a time, default 256 KiB; raised to hold a longest row
 	BatchRows  int  // most rows in a batch, default 4,096
 }
 
 func (o Options) withDefaults() Options {
 	o.MaxLine = cmp.Or(max(o.MaxLine, 0), 64<<10)
+	o.MaxHeader = max(cmp.Or(max(o.MaxHeader, 0), 1<<20), o.MaxLine)
 	o.BlockBytes = max(cmp.Or(max(o.BlockBytes, 0), 256<<10), o.MaxLine+lineEnd)
 	o.BatchRows = cmp.Or(max(o.BatchRows, 0), 4096)
 	return o

@@ -15,7 +15,7 @@ type Options struct {
 	MaxLine    int  // longest row in bytes, default 64 KiB; a longer one is a fault
 	MaxHeader  int  // longest header in bytes, default 1 MiB; rows may be as long as it is
 	BlockBytes int  // bytes read at a time, default 256 KiB; raised to hold a longest row
-	BatchRows  int  // most rows in a batch, default 4,096
+	BatchRows  int  // most rows in a batch, default 4,096; fewer where a row has many cells
 }
 
 func (o Options) withDefaults() Options {
@@ -92,8 +92,12 @@ func (s *Scanner) Next(b *Batch) error {
 	if err := s.start(); err != nil {
 		return err
 	}
-	return s.fill(b, s.opt.BatchRows)
+	return s.fill(b, min(s.opt.BatchRows, max(batchCells/max(len(s.header), 1), 1)))
 }
+
+// batchCells bounds the cells of a batch where the header tells how many a row has: each may become a record,
+// which takes more memory than its text.
+const batchCells = 64 << 10
 
 // start reads the byte order mark, if there is one.
 func (s *Scanner) start() error {

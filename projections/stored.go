@@ -10,6 +10,7 @@ type Generation string
 type Offsets struct {
 	Live, Series events.Revision
 	HotFrom      Window // windows from here on are in etcd
+	Records      int64  // folded in this generation so far, for people: what was folded again counts again
 }
 
 // Stored is what one stored change says of one host. A nil model did not change.

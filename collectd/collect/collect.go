@@ -1,11 +1,13 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,150 +33,104 @@ type store interface {
 	Save(ctx context.Context, g projections.Generation, p events.Partition, c snapshot.Commit, guards ...clientv3.Cmp) error
 	Series(ctx context.Context, g projections.Generation, p events.Partition,
 		host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error)
-	Quarantined(ctx context.Context, p events.Partition) iter.Seq2[snapshot.Quarantined, error]
+	Quarantined(ctx context.Context, g projections.Generation, p events.Partition) iter.Seq2[snapshot.Quarantined, error]
 	WatchRetries(ctx context.Context, p events.Partition) iter.Seq2[[]snapshot.Mark, error]
 }
 
-// generations tells which generation to fold, now and whenever that changes (snapshot.Store).
-type generations interface {
-	Active(ctx context.Context) (projections.Generation, error)
-	WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error]
-}
-
-// owner hands out the partitions that are ours (partition.Ownership).
-type owner interface {
-	Run(ctx context.Context, generation string, hold func(*partition.Claim)) error
-	Ready() error
-}
-
-// Collector folds the partitions that it owns. Make it with New; Run does the work.
+// Collector folds the partitions that it owns. Make it with Open; Run does the work.
 type Collector struct {
-	cfg     Config
-	log     log
-	store   store
-	gens    generations
-	owner   owner
-	lg      *slog.Logger
-	workers chan struct{} // a token per fold under way
-	metrics *metrics
-	behind  atomic.Int64 // partitions owned here that have not reached the head
+	cfg        Config
+	log        log
+	store      store
+	gens       *snapshot.Store
+	owner      *partition.Ownership
+	lg         *slog.Logger
+	workers    chan struct{} // a token per fold under way
+	background chan struct{} // a token per partition that catches up in a generation that is not active
+	metrics    *metrics
+	picture    *picture
+	idleBeside projections.Generation // said to be idle beside that one; of attend's goroutine
 
-	writable func() error                        // why nothing can be stored at the moment; nil when New made it
+	writable func() error                        // why nothing can be stored at the moment
 	measured []func(prometheus.Registerer) error // metrics of what Open made
 	opened   []func() error                      // what Close closes
 
-	// For tests: how an event is folded into its host's models (projections.Host.Apply), and the version of
-	// the models (snapshot.ModelVersion).
+	// For tests: how an event is folded into its host's models (projections.Host.Apply), the version of the
+	// models (snapshot.ModelVersion), and how long a retired generation stays.
 	apply   func(*projections.Host, *events.Event) projections.Effect
 	version int
+	grace   time.Duration
 }
 
-// New makes a collector; it starts nothing and closes nothing that it is given.
-func New(cfg Config, log log, store interface {
-	store
-	generations
-}, owner owner, lg *slog.Logger) *Collector {
+// removalGrace is how long a generation stays after another took its place, for query servers to turn to that.
+const removalGrace = 30 * time.Second
+
+// newCollector makes a collector without what shares partitions and leads generations.
+func newCollector(cfg Config, log log, store store, lg *slog.Logger) *Collector {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	cfg = cfg.withDefaults()
 	return &Collector{
-		cfg: cfg, log: log, store: store, gens: store, owner: owner, lg: lg,
-		workers: make(chan struct{}, cfg.Workers), metrics: newMetrics(),
-		apply: (*projections.Host).Apply, version: snapshot.ModelVersion,
+		cfg: cfg, log: log, store: store, lg: lg, metrics: newMetrics(), picture: newPicture(),
+		workers: make(chan struct{}, cfg.Workers), background: make(chan struct{}, max(1, cfg.Workers/2)),
+		apply: (*projections.Host).Apply, version: snapshot.ModelVersion, grace: removalGrace,
 	}
 }
 
-// Ready is nil once every partition has an owner, those owned here are folded to near the head, and what is
-// folded can be stored.
+// Ready is nil once every partition has an owner, those owned here are folded to near the head, and what is folded can
+// be stored: all in the active generation. When that is of an earlier model version, the one that is to follow it
+// counts, so that an upgrade waits for it.
 func (c *Collector) Ready() error {
-	if err := c.owner.Ready(); err != nil {
+	w, err := c.picture.served(c.version)
+	if err != nil {
 		return err
 	}
-	if c.writable != nil {
-		if err := c.writable(); err != nil {
-			return err
-		}
+	if err := c.owner.Ready(string(w.generation)); err != nil {
+		return err
 	}
-	if n := c.behind.Load(); n > 0 {
+	if err := c.writable(); err != nil {
+		return err
+	}
+	if w.ofAnother.Load() {
+		return fmt.Errorf("generation %s: %w", w.generation, errOfAnother)
+	}
+	if n := w.behind.Load(); n > 0 {
 		return fmt.Errorf("%d partitions are catching up with the log", n)
 	}
 	return nil
 }
 
-// Run folds until ctx ends; then it commits what is folded, gives its claims back and returns. It
-// follows the active generation when that changes. It ends by itself, with events.ErrForeign, when the log has
-// become another one than was opened: a process has to start anew on that.
+// Run folds until ctx ends; then it commits what is folded, gives its claims back and returns. It works on the active
+// generation, and beside it on one that is to follow, whenever there is one. It ends by itself, with events.ErrForeign,
+// when the log has become another one than was opened: a process has to start anew on that.
 func (c *Collector) Run(ctx context.Context) error {
-	g, err := c.gens.Active(ctx)
-	for err == nil && ctx.Err() == nil {
-		g, err = c.runGeneration(ctx, g)
-	}
-	if ctx.Err() != nil {
+	var failed error
+	err := c.owner.Run(ctx, func(ctx context.Context) { failed = c.attend(ctx) })
+	if err = cmp.Or(err, failed); err == nil || ctx.Err() != nil {
 		return nil
 	}
 	return fmt.Errorf("collecting: %w", err)
 }
 
-// errSuperseded ends the work on a generation because another became active.
-var errSuperseded = errors.New("another generation is active")
-
-// runGeneration works on g until ctx ends or another generation is active, which it returns.
-func (c *Collector) runGeneration(ctx context.Context, g projections.Generation) (projections.Generation, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan projections.Generation, 1)
-	go func() {
-		defer close(next)
-		if n, ok := c.awaitOther(ctx, g); ok {
-			next <- n
-			cancel(errSuperseded)
-		}
-	}()
-	err := c.owner.Run(ctx, string(g), func(claim *partition.Claim) {
-		if err := c.hold(claim, g); err != nil {
-			cancel(err)
-		}
-	})
-	cancel(nil)
-	if n, ok := <-next; ok {
-		return n, nil
-	}
-	if cause := context.Cause(ctx); errors.Is(cause, errReplaced) {
-		return g, cause
-	}
-	return g, err
-}
-
-// awaitOther waits for another generation than g to become active.
-func (c *Collector) awaitOther(ctx context.Context, g projections.Generation) (projections.Generation, bool) {
-	for ctx.Err() == nil {
-		for active, err := range c.gens.WatchActive(ctx) {
-			if err != nil {
-				break
-			}
-			if active != g {
-				return active, true
-			}
-		}
-		sleep(ctx, c.cfg.PollInterval)
-	}
-	return "", false
-}
-
 // hold folds one partition for as long as its claim lives. What goes wrong on the way (etcd away, a
 // damaged snapshot) is tried again from what is stored; only a failed guard ends the claim from here, and a log
-// that was replaced the whole collector, by an error.
-func (c *Collector) hold(claim *partition.Claim, g projections.Generation) error {
+// that was replaced the whole collector, by an error. The owner of the first partition leads the generation.
+func (c *Collector) hold(claim *partition.Claim, w *work) error {
 	ctx := claim.Context()
-	lg := c.lg.With("partition", claim.Partition, "generation", g)
+	lg := c.lg.With("partition", claim.Partition, "generation", w.generation)
 	c.metrics.owned.Inc()
 	defer c.metrics.owned.Dec()
-	standing := &standing{behind: &c.behind}
+	standing := &standing{behind: &w.behind}
 	standing.set(true)
 	defer standing.set(false)
+	if claim.Partition == conductor {
+		var leading sync.WaitGroup
+		defer leading.Wait()
+		leading.Go(func() { c.conduct(ctx, w, claim) })
+	}
 	for wait := c.cfg.PollInterval; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
-		f := newFollower(c, claim.Partition, claim, g, standing, lg)
+		f := newFollower(c, claim.Partition, claim, w, standing, lg)
 		began := time.Now()
 		err := f.run(ctx)
 		if time.Since(began) > steady {
@@ -182,11 +138,18 @@ func (c *Collector) hold(claim *partition.Claim, g projections.Generation) error
 		}
 		switch {
 		case errors.Is(err, snapshot.ErrFenced):
-			lg.Warn("stopped folding: claim lost", "err", err)
+			lg.Info("stopped folding: the claim is lost, or the generation retired", "err", err)
 			claim.Lost(err)
 			return nil
 		case errors.Is(err, errReplaced):
 			return err
+		case errors.Is(err, errOfAnother):
+			standing.set(true)
+			if !w.ofAnother.Swap(true) {
+				lg.Error("nothing of this generation is folded on", "err", err)
+			}
+			<-ctx.Done() // it will not get better by trying
+			return nil
 		case err != nil && ctx.Err() == nil:
 			standing.set(true)
 			lg.Error("folding failed; starting again from what is stored", "err", err, "again_in", wait)

@@ -15,6 +15,7 @@ type Config struct {
 	LiveInterval   time.Duration // least pause between two writes of one host's live model. Default 50ms
 	SeriesInterval time.Duration // longest wait of a record for its chunk. Default 2s
 	ChunkRecords   int           // records of one host that make a chunk at once. Default 24,000, about 64 KiB
+	RebuildSize    int           // BufferSize of a partition that catches up in a generation being built. Default 200,000
 
 	Sharing partition.Config // how collectors share the partitions
 }
@@ -26,6 +27,7 @@ const (
 	defaultLiveInterval   = 50 * time.Millisecond
 	defaultSeriesInterval = 2 * time.Second
 	defaultChunkRecords   = 24_000
+	defaultRebuildSize    = 200_000
 )
 
 // Flags registers the collector's flags.
@@ -35,6 +37,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.PollInterval, "poll-interval", defaultPollInterval, "pace of reading the log while a watch cannot be had")
 	fs.DurationVar(&c.LiveInterval, "collect.live-interval", defaultLiveInterval,
 		"least pause between two writes of one host's live readings; raised by itself up to 1s under load")
+	fs.IntVar(&c.RebuildSize, "collect.rebuild-size", defaultRebuildSize,
+		"records that may be folded and not yet committed of each partition that is read from the beginning for a new generation; half of -workers are at a time")
 	c.Sharing.Flags(fs)
 	fs.DurationVar(&c.SeriesInterval, "collect.series-interval", defaultSeriesInterval,
 		"longest wait of a record until its chunk of history is written")
@@ -47,6 +51,7 @@ func (c Config) withDefaults() Config {
 	c.LiveInterval = orDefault(c.LiveInterval, defaultLiveInterval)
 	c.SeriesInterval = orDefault(c.SeriesInterval, defaultSeriesInterval)
 	c.ChunkRecords = orDefault(c.ChunkRecords, defaultChunkRecords)
+	c.RebuildSize = orDefault(c.RebuildSize, defaultRebuildSize)
 	return c
 }
 

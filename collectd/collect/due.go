@@ -24,7 +24,7 @@ func (s *state) take(now time.Time, pace time.Duration, all bool) (c snapshot.Co
 	defer s.mu.Unlock()
 	c = snapshot.Commit{Live: map[events.HostID]*projections.Live{}, Identity: map[events.HostID]*projections.Identity{}, Upload: s.upload}
 	again = now.Add(time.Minute)
-	full := s.records >= s.cfg.BufferSize
+	full := s.records >= s.sizeLocked()
 	s.taken = map[events.HostID]*history{}
 	for id, h := range s.pending {
 		if at := s.dueAt(h); !all && !full && now.Before(at) {
@@ -36,6 +36,9 @@ func (s *state) take(now time.Time, pace time.Duration, all bool) (c snapshot.Co
 		c.Chunks = appendChunks(c.Chunks, id, h)
 	}
 	maps.DeleteFunc(s.pending, func(id events.HostID, _ *history) bool { return s.taken[id] != nil })
+	if s.bulk {
+		pace = s.cfg.SeriesInterval
+	}
 	for id, h := range s.dirty {
 		if at := h.savedAt.Add(pace); !all && now.Before(at) {
 			again = earlier(again, at)
@@ -49,6 +52,9 @@ func (s *state) take(now time.Time, pace time.Duration, all bool) (c snapshot.Co
 }
 
 func (s *state) dueAt(h *history) time.Time {
+	if s.bulk {
+		return h.at.Add(s.cfg.SeriesInterval)
+	}
 	if h.records >= s.cfg.ChunkRecords {
 		return h.at
 	}
@@ -87,9 +93,10 @@ func appendChunks(chunks []snapshot.Chunk, id events.HostID, h *history) []snaps
 }
 
 // dueOffsets gives the offsets to write, nil for none: with every commit of something, after events that
-// changed nothing, and for a quiet partition only now and then.
+// changed nothing, when the goal is reached, and for a quiet partition else only now and then.
 func (s *state) dueOffsets(withOthers bool) *projections.Offsets {
 	next := s.offsets
+	next.Records = s.total
 	next.Live = s.covered(next.Live, func(yield func(int64)) {
 		for _, h := range s.dirty {
 			yield(h.since)
@@ -102,7 +109,8 @@ func (s *state) dueOffsets(withOthers bool) *projections.Offsets {
 	})
 	was, now := older(s.offsets.Live, s.offsets.Series).Number, older(next.Live, next.Series).Number
 	settles := was < s.lastEvent && now >= s.lastEvent
-	if withOthers || settles || now-was >= quietRevisions {
+	arrives := was < s.goal() && now >= s.goal()
+	if withOthers || settles || arrives || now-was >= quietRevisions {
 		return &next
 	}
 	return nil

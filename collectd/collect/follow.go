@@ -23,6 +23,7 @@ type follower struct {
 	*Collector
 	partition events.Partition
 	guard     guard
+	work      *work
 	gen       projections.Generation
 	lg        *slog.Logger
 	state     *state
@@ -38,8 +39,8 @@ type follower struct {
 // guard proves that the partition is ours (partition.Claim); every commit carries it.
 type guard interface{ Guard() clientv3.Cmp }
 
-func newFollower(c *Collector, p events.Partition, guard guard, g projections.Generation, standing *standing, lg *slog.Logger) *follower {
-	return &follower{Collector: c, partition: p, guard: guard, gen: g, lg: lg, standing: standing, late: newWindowCache()}
+func newFollower(c *Collector, p events.Partition, guard guard, w *work, standing *standing, lg *slog.Logger) *follower {
+	return &follower{Collector: c, partition: p, guard: guard, work: w, gen: w.generation, lg: lg, standing: standing, late: newWindowCache()}
 }
 
 // run loads, then folds and commits side by side until ctx ends or one of them fails. When ctx ends
@@ -49,7 +50,7 @@ func (f *follower) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading partition %d: %w", f.partition, err)
 	}
-	f.state = newState(f.cfg, stored)
+	f.state = newState(f.cfg, stored, f.work.goal)
 	if err := f.loadQuarantine(ctx); err != nil {
 		return err
 	}
@@ -96,6 +97,11 @@ func (f *follower) fold(ctx context.Context) error {
 // a log that is gone, and no retry brings it back.
 var errReplaced = errors.New("the log was replaced or set back under this process, which has to start anew")
 
+// errOfAnother is met when positions and models are stored that were folded from another log: after etcd was wiped or
+// restored under them, or its epoch was laid down anew. Nothing can be folded onto them.
+var errOfAnother = errors.New("what is stored was folded from another log (was etcd restored from a backup, or its log begun anew?); " +
+	"make it anew: collectd rebuild --activate")
+
 func ofLog(err error) error {
 	if errors.Is(err, events.ErrForeign) {
 		return fmt.Errorf("%w: %w", errReplaced, err)
@@ -111,8 +117,19 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-// catchUp folds the log up to within nearHead of the head.
+// catchUp folds the log up to within nearHead of the head. In a generation that is not active only so many partitions
+// do at a time, and in big steps.
 func (f *follower) catchUp(ctx context.Context) error {
+	if !f.work.isActive() {
+		select {
+		case f.background <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-f.background }()
+		f.state.setBulk(true)
+		defer f.state.setBulk(false)
+	}
 	for {
 		head, err := f.log.Head(ctx)
 		if err != nil {
@@ -120,7 +137,7 @@ func (f *follower) catchUp(ctx context.Context) error {
 		}
 		from := f.state.position()
 		if !from.SameLog(head) && from.Number != 0 {
-			return fmt.Errorf("following partition %d from %s: %w", f.partition, from, events.ErrForeign)
+			return fmt.Errorf("following partition %d from %s, where the log is at %s: %w", f.partition, from, head, errOfAnother)
 		}
 		f.metrics.lag.Observe(float64(head.Number - from.Number))
 		if from.SameLog(head) && head.Number == from.Number {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -38,11 +37,10 @@ func newRig(t *testing.T) *rig {
 
 // collector makes one that takes the partition from any before it.
 func (r *rig) collector(cfg Config) *Collector {
-	c := &Collector{cfg: cfg.withDefaults(), log: r.log, metrics: r.metrics, lg: slog.New(slog.DiscardHandler)}
-	c.workers = make(chan struct{}, c.cfg.Workers)
-	c.version = cmp.Or(r.version, snapshot.ModelVersion)
-	if c.apply = r.apply; c.apply == nil {
-		c.apply = (*projections.Host).Apply
+	c := newCollector(cfg, r.log, nil, nil)
+	c.metrics, c.version = r.metrics, cmp.Or(r.version, snapshot.ModelVersion)
+	if r.apply != nil {
+		c.apply = r.apply
 	}
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
@@ -54,12 +52,12 @@ func (r *rig) collector(cfg Config) *Collector {
 // follow starts a follower, as hold does, that stops when the returned function is called. It gives what
 // the follower returned.
 func (r *rig) follow(cfg Config) (stop func() error) {
-	c := r.collector(cfg)
+	c, w := r.collector(cfg), r.work()
 	ctx, cancel := context.WithCancel(r.t.Context())
 	ended := make(chan error, 1)
 	go func() {
 		for {
-			err := newFollower(c, 0, noGuard{}, "g1", &standing{behind: &c.behind}, c.lg).run(ctx)
+			err := newFollower(c, 0, noGuard{}, w, &standing{behind: &w.behind}, c.lg).run(ctx)
 			if ctx.Err() != nil || errors.Is(err, snapshot.ErrFenced) {
 				ended <- err
 				return
@@ -69,6 +67,9 @@ func (r *rig) follow(cfg Config) (stop func() error) {
 	}()
 	return func() error { cancel(); return <-ended }
 }
+
+// work is the generation that is followed.
+func (r *rig) work() *work { return newWork("g1", snapshot.GenerationInfo{State: snapshot.Active}) }
 
 func (r *rig) append(evs ...events.Event) {
 	r.t.Helper()

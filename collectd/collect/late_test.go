@@ -2,6 +2,7 @@ package collect
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -15,12 +16,12 @@ func TestRepeatedReadingsDoNotFillMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		c := r.collector(Config{BufferSize: 1_000_000})
-		f := newFollower(c, 0, noGuard{}, "g1", &standing{behind: &c.behind}, nil)
+		f := newFollower(c, 0, noGuard{}, r.work(), &standing{behind: new(atomic.Int64)}, nil)
 		stored, err := c.store.LoadPartition(t.Context(), "g1", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.state = newState(c.cfg, stored)
+		f.state = newState(c.cfg, stored, func() int64 { return 0 })
 		fold := func(ev events.Event) {
 			if failed, err := f.foldOne(t.Context(), &ev, 1); err != nil || failed != nil {
 				t.Fatal(failed, err)

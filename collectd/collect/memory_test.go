@@ -142,7 +142,7 @@ func (s *memoryStore) ask(id snapshot.EntryID) {
 	s.marked = make(chan struct{})
 }
 
-func (s *memoryStore) Quarantined(context.Context, events.Partition) iter.Seq2[snapshot.Quarantined, error] {
+func (s *memoryStore) Quarantined(context.Context, projections.Generation, events.Partition) iter.Seq2[snapshot.Quarantined, error] {
 	s.mu.Lock()
 	entries := slices.Collect(maps.Values(s.entries))
 	s.mu.Unlock()

@@ -14,6 +14,11 @@ import (
 // traffic, which would starve their keepalives. Close closes them after Run has returned; the log stays
 // the caller's.
 func Open(cfg Config, store events.Config, log *events.Log, lg *slog.Logger) (*Collector, error) {
+	return openAs(cfg, store, log, snapshot.ModelVersion, lg)
+}
+
+// openAs opens a collector of some version of the models.
+func openAs(cfg Config, store events.Config, log *events.Log, version int, lg *slog.Logger) (*Collector, error) {
 	leases, err := store.Dial(lg)
 	if err != nil {
 		return nil, err
@@ -22,14 +27,14 @@ func Open(cfg Config, store events.Config, log *events.Log, lg *slog.Logger) (*C
 	if err != nil {
 		return nil, errors.Join(err, leases.Close())
 	}
-	cfg.Sharing.ModelVersion = strconv.Itoa(snapshot.ModelVersion)
+	cfg.Sharing.ModelVersion = strconv.Itoa(version)
 	owner, err := partition.New(leases, cfg.Sharing, store, log.Facts().Partitions, lg)
 	if err != nil {
 		return nil, errors.Join(err, writes.Close(), leases.Close())
 	}
 	saved := snapshot.New(writes, store, log.Facts(), lg)
-	c := New(cfg, log, saved, owner, lg)
-	c.writable = saved.Writable
+	c := newCollector(cfg, log, saved, lg)
+	c.gens, c.owner, c.writable, c.version = saved, owner, saved.Writable, version
 	c.measured = append(c.measured, owner.Metrics, saved.Metrics)
 	c.opened = append(c.opened, writes.Close, leases.Close)
 	return c, nil

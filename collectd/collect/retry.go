@@ -13,7 +13,7 @@ import (
 // loadQuarantine learns which entries the partition has.
 func (f *follower) loadQuarantine(ctx context.Context) error {
 	f.outdated = false
-	for q, err := range f.store.Quarantined(ctx, f.partition) {
+	for q, err := range f.store.Quarantined(ctx, f.gen, f.partition) {
 		if err != nil {
 			return fmt.Errorf("loading partition %d: %w", f.partition, err)
 		}
@@ -24,16 +24,25 @@ func (f *follower) loadQuarantine(ctx context.Context) error {
 	return nil
 }
 
-// countEntries brings the metric up to date.
+// countEntries brings the metric up to date: entries of a generation that is not active are nobody's concern yet.
 func (f *follower) countEntries() {
-	n := f.state.entries()
+	n := 0
+	if f.work.isActive() {
+		n = f.state.entries()
+	}
 	f.metrics.entries.Add(float64(n - f.counted))
 	f.counted = n
 }
 
 // retry folds quarantined events again: once those that an earlier version of the models could not, then
-// those that somebody asks for, until ctx ends. Folding goes on beside it, and does not suffer when it fails.
+// those that somebody asks for, until ctx ends. Folding goes on beside it, and does not suffer when it fails. Who asks
+// means the active generation, so another one waits until it is that.
 func (f *follower) retry(ctx context.Context) {
+	select {
+	case <-f.work.active:
+	case <-ctx.Done():
+		return
+	}
 	if f.outdated {
 		err := f.retryEntries(ctx, func(q *snapshot.Quarantined) bool { return q.TriedVersion < f.version })
 		if err != nil && ctx.Err() == nil {
@@ -72,7 +81,7 @@ func (f *follower) answerMarks(ctx context.Context) error {
 }
 
 func (f *follower) retryEntries(ctx context.Context, wanted func(*snapshot.Quarantined) bool) error {
-	for q, err := range f.store.Quarantined(ctx, f.partition) {
+	for q, err := range f.store.Quarantined(ctx, f.gen, f.partition) {
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 // committing one takes; mu guards all fields below it. What take hands out is not changed any more.
 type state struct {
 	cfg     Config
+	goal    func() int64  // a position that is to be stored once it is reached, whatever else there is
 	changed chan struct{} // holds a token when there may be something to commit
 
 	mu      sync.Mutex
@@ -29,6 +30,8 @@ type state struct {
 	lastEvent int64     // revision of the last event met
 	arrivedAt time.Time // when an event was folded last
 	upload    events.UploadID
+	total     int64 // records folded in this generation, for people
+	bulk      bool  // much is to be read: commits are few and large
 
 	quarantine quarantine
 }
@@ -49,9 +52,10 @@ type history struct {
 	at      time.Time
 }
 
-func newState(cfg Config, stored snapshot.Partition) *state {
+func newState(cfg Config, stored snapshot.Partition, goal func() int64) *state {
 	s := &state{
 		cfg:     cfg,
+		goal:    goal,
 		changed: make(chan struct{}, 1),
 		hosts:   make(map[events.HostID]*host, len(stored.Hosts)),
 		dirty:   map[events.HostID]*host{},
@@ -59,6 +63,7 @@ func newState(cfg Config, stored snapshot.Partition) *state {
 		room:    make(chan struct{}),
 		offsets: stored.Offsets,
 		folded:  older(stored.Offsets.Live, stored.Offsets.Series),
+		total:   stored.Offsets.Records,
 
 		quarantine: newQuarantine(),
 	}
@@ -110,6 +115,7 @@ func (s *state) fold(ev *events.Event, since int64,
 	}
 	h.Host, s.hosts[ev.Host] = next, h
 	s.arrivedAt, s.upload = time.Now(), ev.Upload
+	s.total += int64(ev.Records())
 	if effect.Live || effect.Identity {
 		if s.dirty[ev.Host] == nil {
 			s.dirty[ev.Host], h.since = h, since
@@ -163,12 +169,28 @@ func (s *state) uniteUnstored(id events.HostID, w projections.Window, series *pr
 	}
 }
 
-// awaitRoom waits until less than BufferSize records wait for their chunks, so that memory is bounded
+// setBulk says whether much is to be read: then commits are few and large.
+func (s *state) setBulk(bulk bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bulk = bulk
+	s.wake()
+}
+
+// sizeLocked is how many records may wait for their chunks.
+func (s *state) sizeLocked() int {
+	if s.bulk {
+		return s.cfg.RebuildSize
+	}
+	return s.cfg.BufferSize
+}
+
+// awaitRoom waits until less than BufferSize (or RebuildSize) records wait for their chunks, so that memory is bounded
 // when etcd is slower than the log. An empty buffer takes an event of any size.
 func (s *state) awaitRoom(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		full, room := s.records >= s.cfg.BufferSize, s.room
+		full, room := s.records >= s.sizeLocked(), s.room
 		s.mu.Unlock()
 		if !full {
 			return nil

@@ -36,7 +36,7 @@ func TestOneCollectorTakesAllAtOnceAndStopsFast(t *testing.T) {
 			t.Errorf("got cause %v, want ErrStopping", cause)
 		}
 	}
-	if err := c.own.Ready(); err == nil {
+	if err := c.own.Ready(generation); err == nil {
 		t.Error("got ready after the stop")
 	}
 	for _, prefix := range []string{store.Prefix("owners"), store.Prefix("members")} {
@@ -83,7 +83,7 @@ func TestReleaseBeforeClaim(t *testing.T) {
 	if cause := context.Cause(claim.Context()); !errors.Is(cause, ErrMoved) {
 		t.Errorf("got cause %v, want ErrMoved", cause)
 	}
-	eventually(t, 20*time.Second, func() error { return b.own.Ready() })
+	eventually(t, 20*time.Second, func() error { return b.own.Ready(generation) })
 	if _, taken := b.held()[claim.Partition]; taken || !guarded(t, store, claim) {
 		t.Errorf("partition %d went to another collector before its owner had saved", claim.Partition)
 	}
@@ -154,7 +154,7 @@ func TestRestartReplacesTheDeadProcessAtOnce(t *testing.T) {
 	eventually(t, 20*time.Second, owns(t, store, other, dead))
 	if second, err := New(other.client, cfg, store, shares, nil); err != nil {
 		t.Fatal(err)
-	} else if err := second.Run(t.Context(), generation, func(*Claim) {}); !errors.Is(err, ErrLocked) {
+	} else if err := share(t.Context(), second, func(*Claim) {}); !errors.Is(err, ErrLocked) {
 		t.Errorf("running twice on one data directory: got %v, want ErrLocked", err)
 	}
 	dead.kill(t)
@@ -201,7 +201,7 @@ func TestHoldThatReturnsIsRunAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- own.Run(ctx, generation, func(claim *Claim) {
+		done <- share(ctx, own, func(claim *Claim) {
 			runs <- run{claim, time.Now()}
 			claim.Lost(errors.New("a write was fenced"))
 		})
@@ -253,7 +253,7 @@ func TestEtcdAwayAndBack(t *testing.T) {
 		if n := len(c.held()); n != shares {
 			return fmt.Errorf("got %d partitions held, want %d", n, shares)
 		}
-		return c.own.Ready()
+		return c.own.Ready(generation)
 	}
 	eventually(t, 20*time.Second, holdsAll)
 	server.Stop()
@@ -263,7 +263,7 @@ func TestEtcdAwayAndBack(t *testing.T) {
 		}
 		return nil
 	})
-	if c.own.Ready() == nil {
+	if c.own.Ready(generation) == nil {
 		t.Error("got ready without etcd")
 	}
 	server.Start(t)

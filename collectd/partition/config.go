@@ -31,7 +31,8 @@ type Config struct {
 	JoinDebounce time.Duration
 	// Moves bounds how many partitions a member gives away at a time; default 16.
 	Moves int
-	// ModelVersion is told in the member's key. The program sets it; it has no flag.
+	// ModelVersion is told in the member's key: members of one version share generations. The program sets it; it
+	// has no flag.
 	ModelVersion string
 }
 

@@ -9,6 +9,9 @@
 // lease; the key's create revision is the claim's token, and Claim.Guard compares it inside each
 // transaction that the owner writes.
 //
+// Several generations are shared side by side, each under owner keys of its own, by one member on one lease. Among
+// those who rank for a generation are the members of its model version only.
+//
 // Nothing here is needed for safety: two members may believe for a moment that they own one partition, and
 // then the guard of one of them fails in etcd. Leases, ranks and timers only decide how soon a partition
 // has an owner.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"telemetry-pipeline/events"
 )
 
@@ -14,10 +16,16 @@ type keys struct {
 }
 
 func keysOf(store events.Config, generation string) keys {
-	return keys{members: store.Prefix("members"), owners: store.Prefix("owners", events.Escape(generation))}
+	return keys{members: membersOf(store), owners: store.Prefix("owners", events.Escape(generation))}
 }
 
-func (k keys) member(id string) string { return k.members + events.Escape(id) }
+func membersOf(store events.Config) string { return store.Prefix("members") }
+
+// Evict is the operation that takes every owner of a generation away: in the transaction that decides that nobody
+// is to work on it any more, so that no guard of before holds after it.
+func Evict(store events.Config, generation string) clientv3.Op {
+	return clientv3.OpDelete(keysOf(store, generation).owners, clientv3.WithPrefix())
+}
 
 func (k keys) owner(p events.Partition) string { return k.owners + p.String() }
 

@@ -16,9 +16,9 @@ func newMetrics() metrics {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "partition_" + name, Help: help})
 	}
 	return metrics{
-		claims:  gauge("claims_held", "Partitions that this collector owns."),
-		members: gauge("members_alive", "Collectors that are alive, this one included."),
-		unowned: gauge("partitions_unowned", "Partitions that no collector owns."),
+		claims:  gauge("claims_held", "Partitions that this collector owns, of all generations that it works on."),
+		members: gauge("members_alive", "Collectors of this model version that are alive, this one included."),
+		unowned: gauge("partitions_unowned", "Partitions that no collector owns, of all generations that this one works on."),
 		won: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "partition_claims_won_total", Help: "Claims won."}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{

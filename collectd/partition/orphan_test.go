@@ -37,7 +37,7 @@ func TestNoPartitionStandsStillWhenTheAnswerToItsClaimIsLost(t *testing.T) {
 			go func() {
 				defer close(done)
 				defer client.Close()
-				err := own.Run(ctx, generation, func(claim *Claim) {
+				err := share(ctx, own, func(claim *Claim) {
 					held.Add(1)
 					defer held.Add(-1)
 					<-claim.Context().Done()

@@ -53,12 +53,17 @@ func startCollector(t *testing.T, store events.Config, cfg Config, adjust ...fun
 	for _, f := range adjust {
 		f(c)
 	}
-	go func() { c.done <- own.Run(ctx, generation, c.run) }()
+	go func() { c.done <- share(ctx, own, c.run) }()
 	t.Cleanup(func() {
 		c.stop(t)
 		client.Close()
 	})
 	return c
+}
+
+// share takes part in sharing one generation.
+func share(ctx context.Context, own *Ownership, hold func(*Claim)) error {
+	return own.Run(ctx, func(ctx context.Context) { own.Share(ctx, generation, nil, hold) })
 }
 
 func (c *collector) run(claim *Claim) {
@@ -129,7 +134,7 @@ func owns(t *testing.T, store events.Config, collectors ...*collector) func() er
 	k := keysOf(store, generation)
 	return func() error {
 		for _, c := range collectors {
-			if err := c.own.Ready(); err != nil {
+			if err := c.own.Ready(generation); err != nil {
 				return err
 			}
 		}

@@ -29,7 +29,8 @@ type session struct {
 	lg     *slog.Logger
 }
 
-// memberValue is what a member tells of itself. People read it; no program depends on it.
+// memberValue is what a member tells of itself. Members of one model version share the generations of that version;
+// the rest is for people.
 type memberValue struct {
 	Host         string    `json:"host"`
 	PID          int       `json:"pid"`
@@ -51,10 +52,19 @@ func (o *Ownership) join(ctx, life context.Context, id *identity, key string) (*
 			return nil, err
 		}
 		o.lg.Warn("joining the collectors; trying again", "member", id.member, "err", err)
-		o.setProblem(err)
+		o.notJoined(err)
 		if !pause.wait(ctx) {
 			return nil, err
 		}
+	}
+}
+
+// notJoined tells all generations that are shared why they have no session.
+func (o *Ownership) notJoined(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for g := range o.problems {
+		o.problems[g] = err
 	}
 }
 

@@ -17,13 +17,14 @@ import (
 // releaseGrace is how long a release may still take once the collector stops.
 const releaseGrace = 150 * time.Millisecond
 
-// sharing is one Run: what this member sees, holds and wants. All fields belong to the goroutine of run,
-// except the channels and what is said to be otherwise.
+// sharing is one Share: what this member sees of a generation, holds and wants. All fields belong to the goroutine
+// of run, except the channels and what is said to be otherwise.
 type sharing struct {
 	o          *Ownership
 	self       string
 	generation string
 	keys       keys
+	standing   func() clientv3.Cmp // nil: claims need no more than that nobody has them
 	hold       func(*Claim)
 
 	view    view // the newest one of the present session; no members means none yet
@@ -35,6 +36,7 @@ type sharing struct {
 	asking  bool                        // a take is under way
 	askAt   time.Time                   // not before
 	askWait *backoff
+	unowned int // partitions that nobody owns, as the metrics were told
 
 	ended chan *holding // holds that have returned and are released; room for all
 	wg    sync.WaitGroup
@@ -53,9 +55,9 @@ type retry struct {
 	pause backoff
 }
 
-func newSharing(o *Ownership, self, generation string, hold func(*Claim)) *sharing {
+func newSharing(o *Ownership, self, generation string, standing func() clientv3.Cmp, hold func(*Claim)) *sharing {
 	return &sharing{
-		o: o, self: self, generation: generation, keys: keysOf(o.store, generation), hold: hold,
+		o: o, self: self, generation: generation, keys: keysOf(o.store, generation), standing: standing, hold: hold,
 		holds:   make(map[events.Partition]*holding),
 		retries: make(map[events.Partition]*retry),
 		over:    make(map[events.Partition]int64),
@@ -63,20 +65,24 @@ func newSharing(o *Ownership, self, generation string, hold func(*Claim)) *shari
 	}
 }
 
-// run joins, shares, and joins again when the lease was lost, until ctx ends and every hold has returned.
-func (s *sharing) run(ctx context.Context, id *identity) {
+// run shares with one session after the other, until ctx ends and every hold has returned.
+func (s *sharing) run(ctx context.Context) {
 	defer s.wg.Wait()
-	life, end := context.WithCancel(context.WithoutCancel(ctx)) // leases outlive ctx until they are given back
-	defer end()
-	for ctx.Err() == nil {
-		sess, err := s.o.join(ctx, life, id, s.keys.member(s.self))
-		if err != nil {
+	for {
+		sess := s.o.session(ctx)
+		if sess == nil {
 			break
 		}
-		s.o.lg.Info("joined the collectors", "member", s.self, "generation", s.generation, "lease", fmt.Sprintf("%x", int64(sess.Lease())))
 		s.share(ctx, sess)
 	}
 	s.drain(nil) // of a lost session, when the stop came before the next one
+	s.tell(0)
+}
+
+// tell brings the metric of partitions without an owner up to date.
+func (s *sharing) tell(unowned int) {
+	s.o.metrics.unowned.Add(float64(unowned - s.unowned))
+	s.unowned = unowned
 }
 
 // share takes part with one lease: until it is lost, or until ctx has ended and all is given back.
@@ -89,7 +95,7 @@ func (s *sharing) share(ctx context.Context, sess *session) {
 	defer unbind()
 
 	views, answers := make(chan view), make(chan taken, 1)
-	vr := viewer{client: s.o.client, keys: s.keys, resync: 2 * s.o.cfg.LeaseTTL, lg: s.o.lg}
+	vr := viewer{client: s.o.client, keys: s.keys, version: s.o.cfg.ModelVersion, resync: 2 * s.o.cfg.LeaseTTL, lg: s.o.lg}
 	helpers.Go(func() { vr.run(bound, views) })
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -116,7 +122,11 @@ func (s *sharing) share(ctx context.Context, sess *session) {
 		s.giveAway(now)
 		if asked := s.wanted(now, sess.Lease()); len(asked) > 0 && !s.asking {
 			s.asking = true
-			helpers.Go(func() { answers <- sess.take(bound, s.keys, s.self, asked) })
+			var also []clientv3.Cmp
+			if s.standing != nil {
+				also = append(also, s.standing())
+			}
+			helpers.Go(func() { answers <- sess.take(bound, s.keys, s.self, asked, also) })
 		}
 		timer.Reset(s.nextTick(now))
 	}
@@ -126,7 +136,7 @@ func (s *sharing) share(ctx context.Context, sess *session) {
 // gone, with which nobody ranks this member any more.
 func (s *sharing) see(v view, sess *session) bool {
 	s.view = v
-	s.o.observe(v)
+	s.tell(s.o.observe(s.generation, v))
 	s.settled.see(time.Now(), v.members)
 	for p, h := range s.holds {
 		if v.rev >= h.token && v.owners[p].token != h.token && h.ctx.Err() == nil {
@@ -207,7 +217,12 @@ func (s *sharing) answered(ctx context.Context, sess *session, t taken) {
 		s.askAt = time.Now().Add(s.askWait.next())
 		return
 	}
-	s.askWait.reset()
+	if t.refused > 0 {
+		s.o.lg.Debug("the generation is not to be worked on as it was; looking again", "generation", s.generation, "partitions", t.refused)
+		s.askAt = time.Now().Add(s.askWait.next())
+	} else {
+		s.askWait.reset()
+	}
 	for p, token := range t.others {
 		if token > s.view.rev {
 			s.others[p] = token
@@ -217,7 +232,7 @@ func (s *sharing) answered(ctx context.Context, sess *session, t taken) {
 		s.start(ctx, sess, w)
 	}
 	if len(t.won) > 0 {
-		s.o.lg.Info("claimed partitions", "member", s.self, "count", len(t.won), "held", len(s.holds))
+		s.o.lg.Info("claimed partitions", "member", s.self, "generation", s.generation, "count", len(t.won), "held", len(s.holds))
 	}
 }
 
@@ -226,7 +241,7 @@ func (s *sharing) start(ctx context.Context, sess *session, w won) {
 	h := &holding{Claim: newClaim(life, s.o.client, s.keys, s.generation, w), since: time.Now()}
 	s.holds[w.partition] = h
 	s.o.metrics.won.Inc()
-	s.o.metrics.claims.Set(float64(len(s.holds)))
+	s.o.metrics.claims.Inc()
 	s.wg.Go(func() {
 		defer func() { s.ended <- h }()
 		s.hold(h.Claim)
@@ -260,7 +275,7 @@ func (s *sharing) finished(h *holding) {
 		s.pauseAfter(h)
 	}
 	s.o.metrics.ended.WithLabelValues(h.cause).Inc()
-	s.o.metrics.claims.Set(float64(len(s.holds)))
+	s.o.metrics.claims.Dec()
 }
 
 // pauseAfter makes a partition wait before it is claimed again, longer each time unless its hold ran for long.
@@ -278,20 +293,15 @@ func (s *sharing) pauseAfter(h *holding) {
 
 // lose ends all claims of a lease that is gone.
 func (s *sharing) lose(sess *session) {
-	s.o.lg.Warn("lease or member key lost; ending all claims and joining again", "member", s.self)
-	s.o.setProblem(errNotJoined)
+	s.o.setProblem(s.generation, errNotJoined)
 	s.endAll("lost", fmt.Errorf("%w: %w", ErrLost, errLeaseGone))
 	sess.Orphan()
 }
 
-// stop gives everything back in order: the others stop counting on this member, its holds drain and release
-// one by one, the lease goes last.
+// stop gives everything back in order: the holds drain and release one by one.
 func (s *sharing) stop(sess *session) {
 	s.endAll("stopping", ErrStopping)
-	sess.hide()
 	s.drain(sess.Done())
-	sess.leave()
-	s.o.lg.Info("left the collectors", "member", s.self)
 }
 
 // drain waits for every hold to return. When gone closes first, what still drains has lost its guard, which

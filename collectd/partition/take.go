@@ -21,21 +21,22 @@ type won struct {
 // taken is what one attempt to claim gave. After an error some may have been won without our knowing; the
 // next attempt finds those and adopts them.
 type taken struct {
-	asked  []events.Partition
-	won    []won
-	others map[events.Partition]int64 // owned by others; tokens
-	err    error
+	asked   []events.Partition
+	won     []won
+	others  map[events.Partition]int64 // owned by others; tokens
+	refused int                        // owned by nobody, and not given: what else was compared does not hold
+	err     error
 }
 
 // take claims partitions in one transaction, each by a nested create-only one: all of them share its
-// revision as their token, and each is won or lost alone.
-func (s *session) take(ctx context.Context, k keys, member string, asked []events.Partition) taken {
+// revision as their token, and each is won or lost alone. also is compared besides.
+func (s *session) take(ctx context.Context, k keys, member string, asked []events.Partition, also []clientv3.Cmp) taken {
 	t := taken{asked: asked, others: make(map[events.Partition]int64)}
 	ops := make([]clientv3.Op, len(asked))
 	for i, p := range asked {
 		key := k.owner(p)
 		ops[i] = clientv3.OpTxn(
-			[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
+			append([]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)}, also...),
 			[]clientv3.Op{clientv3.OpPut(key, member, clientv3.WithLease(s.Lease()))},
 			[]clientv3.Op{clientv3.OpGet(key)},
 		)
@@ -53,7 +54,12 @@ func (s *session) take(ctx context.Context, k keys, member string, asked []event
 			t.won = append(t.won, won{p, resp.Header.Revision})
 			continue
 		}
-		kv := answer.Responses[0].GetResponseRange().Kvs[0]
+		kvs := answer.Responses[0].GetResponseRange().Kvs
+		if len(kvs) == 0 {
+			t.refused++
+			continue
+		}
+		kv := kvs[0]
 		if string(kv.Value) == member && clientv3.LeaseID(kv.Lease) == s.Lease() {
 			t.won = append(t.won, won{p, kv.CreateRevision}) // by an attempt whose answer was lost
 			continue

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -13,9 +14,9 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// view is who is there and who owns what. A view that was sent is never changed.
+// view is who is there and who owns what of a generation. A view that was sent is never changed.
 type view struct {
-	members map[string]clientv3.LeaseID
+	members map[string]clientv3.LeaseID // those of the same model version: others cannot work on the generation
 	owners  map[events.Partition]ownerKey
 	rev     int64 // every change of an owner key up to this revision is in owners
 }
@@ -34,10 +35,11 @@ func (v view) clone() view {
 // viewer keeps a view current: it lists, then watches from there, and lists again when the watch ends, at
 // the latest after resync (so a watch that went silent cannot mislead for longer).
 type viewer struct {
-	client *clientv3.Client
-	keys   keys
-	resync time.Duration
-	lg     *slog.Logger
+	client  *clientv3.Client
+	keys    keys
+	version string // of the models
+	resync  time.Duration
+	lg      *slog.Logger
 }
 
 const listTimeout = 5 * time.Second
@@ -146,7 +148,14 @@ func (vr viewer) putMember(v *view, kv *mvccpb.KeyValue) {
 		vr.lg.Warn("ignoring a key among the members", "err", err)
 		return
 	}
-	v.members[id] = clientv3.LeaseID(kv.Lease)
+	var told memberValue
+	if err := json.Unmarshal(kv.Value, &told); err != nil {
+		vr.lg.Warn("ignoring a member that tells no model version", "member", id, "err", err)
+		return
+	}
+	if told.ModelVersion == vr.version {
+		v.members[id] = clientv3.LeaseID(kv.Lease)
+	}
 }
 
 func (vr viewer) putOwner(v *view, kv *mvccpb.KeyValue) {

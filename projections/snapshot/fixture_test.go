@@ -69,6 +69,14 @@ func (f *fixture) claim(p events.Partition) clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(key), "=", resp.Header.Revision)
 }
 
+// activate makes a generation the active one, as nobody would.
+func (f *fixture) activate(g projections.Generation) {
+	f.t.Helper()
+	if _, err := f.client.Put(f.t.Context(), f.keys.active(), string(g)); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 // fold applies events and gives the commit that they make. Offsets are at number.
 func (f *fixture) fold(number int64, evs ...events.Event) Commit {
 	c := Commit{

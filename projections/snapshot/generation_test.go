@@ -35,7 +35,7 @@ func TestFirstGenerationIsMadeOnce(t *testing.T) {
 		}
 	}
 	all, err := f.Generations(t.Context())
-	if err != nil || len(all) != 1 || all[names[0]].State != Active || all[names[0]].ModelVersion != ModelVersion {
+	if err != nil || len(all.All) != 1 || all.Active != names[0] || all.All[names[0]].State != Active || all.All[names[0]].ModelVersion != ModelVersion {
 		t.Errorf("got %v (%v), want the active generation %s", all, err, names[0])
 	}
 }

@@ -17,11 +17,13 @@ import (
 //	projections/{cluster}/{generation}/identity/{partition}/{host}
 //	projections/{cluster}/{generation}/live/{partition}/{host}
 //	projections/{cluster}/{generation}/series/{partition}/{window}/{host}/{chunk}
-//	quarantine/{cluster}/{partition}/{entry}
+//	quarantine/{cluster}/{generation}/{partition}/{entry}
 //	quarantine/{cluster}/retry/{partition}/{entry, or all}
 //
-// An entry is named by the revision of its event, 19 digits, and a hash of the event's key (EntryID). Names and partitions are written as in event keys (events.Escape), so no name holds a slash; a window is
-// its start as hour, such as 20250718T20, so windows sort by time.
+// An entry is named by the revision of its event, 19 digits, and a hash of the event's key (EntryID). It is an entry of
+// the generation that could not fold its event; marks are for the active one's. Names and partitions are written as in
+// event keys (events.Escape), so no name holds a slash; a window is its start as hour, such as 20250718T20, so windows
+// sort by time.
 type keys struct{ cfg events.Config }
 
 // The kinds of models, in the order of their keys: a range from identity to behind live leaves series out.
@@ -97,29 +99,58 @@ func (k keys) window(g projections.Generation, p events.Partition, w projections
 	return k.partition(g, kindSeries, p) + windowName(w) + "/" + events.Escape(string(host)) + "/"
 }
 
+// parseChunk tells of which window and host a chunk is.
+func (k keys) parseChunk(g projections.Generation, p events.Partition, key string) (projections.Window, events.HostID, error) {
+	parts := strings.Split(strings.TrimPrefix(key, k.partition(g, kindSeries, p)), "/")
+	if len(parts) != 3 {
+		return 0, "", fmt.Errorf("key %q is no chunk", key)
+	}
+	at, err := time.Parse(windowLayout, parts[0])
+	if err != nil {
+		return 0, "", fmt.Errorf("key %q: %w", key, err)
+	}
+	host, err := events.Unescape(parts[1])
+	if err != nil {
+		return 0, "", fmt.Errorf("key %q: %w", key, err)
+	}
+	return projections.Window(at.Unix() / int64(projections.WindowSpan/time.Second)), events.HostID(host), nil
+}
+
 // chunk names a chunk by its first record's time and a hash of its records. So the same records always come
 // under the same key, whoever writes them and however often, and others never do.
 func (k keys) chunk(g projections.Generation, p events.Partition, c Chunk, first events.Timestamp, hash [16]byte) string {
 	return fmt.Sprintf("%s%011x-%x", k.window(g, p, c.Window, c.Host), int64(first-c.Window.Start()), hash)
 }
 
-// entries is the range of keys of all quarantine entries; marks, which are for a retry, are not in it.
-func (k keys) entries() (from, to string) {
-	all := k.cfg.Prefix("quarantine")
-	return all + "0", all + ":" // partitions are digits
+// below gives the prefixes of everything of a generation but its record and its owners, who are gone when it is
+// retired: offsets first, so that what is left of a removal looks like nothing folded.
+func (k keys) below(g projections.Generation) []string {
+	return []string{k.offsets(g), k.cfg.Prefix("projections", events.Escape(string(g))), k.entries(g)}
 }
 
-func (k keys) entriesOf(p events.Partition) string { return k.cfg.Prefix("quarantine", p.String()) }
+// entries is the prefix of all quarantine entries of a generation.
+func (k keys) entries(g projections.Generation) string {
+	return k.cfg.Prefix("quarantine", events.Escape(string(g)))
+}
 
-func (k keys) entry(p events.Partition, id EntryID) string { return k.entriesOf(p) + id.String() }
+func (k keys) entriesOf(g projections.Generation, p events.Partition) string {
+	return k.entries(g) + p.String() + "/"
+}
+
+func (k keys) entry(g projections.Generation, p events.Partition, id EntryID) string {
+	return k.entriesOf(g, p) + id.String()
+}
 
 func (k keys) parseEntry(key string) (events.Partition, EntryID, error) {
-	partition, name, _ := strings.Cut(strings.TrimPrefix(key, k.cfg.Prefix("quarantine")), "/")
-	p, err := events.ParsePartition(partition)
+	parts := strings.Split(strings.TrimPrefix(key, k.cfg.Prefix("quarantine")), "/")
+	if len(parts) != 3 {
+		return 0, EntryID{}, fmt.Errorf("key %q is no quarantine entry", key)
+	}
+	p, err := events.ParsePartition(parts[1])
 	if err != nil {
 		return 0, EntryID{}, fmt.Errorf("key %q: %w", key, err)
 	}
-	id, err := parseEntryID(name)
+	id, err := parseEntryID(parts[2])
 	if err != nil {
 		return 0, EntryID{}, fmt.Errorf("key %q: %w", key, err)
 	}

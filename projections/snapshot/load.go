@@ -50,6 +50,14 @@ func (s *Store) LoadPartition(ctx context.Context, g projections.Generation, p e
 	if err != nil {
 		return part, fmt.Errorf("loading partition %d: %w", p, err)
 	}
+	part.Hosts = hostsOfStored(stored)
+	s.remember(slot{g, p}, last)
+	s.lg.Debug("loaded partition", "partition", p, "hosts", len(part.Hosts), "folded", part.Offsets.Live.Number, "revision", rev)
+	return part, nil
+}
+
+func hostsOfStored(stored []projections.Stored) []projections.Host {
+	var hosts []projections.Host
 	for _, st := range stored {
 		host := projections.Host{ID: st.Host}
 		if st.Live != nil {
@@ -58,11 +66,9 @@ func (s *Store) LoadPartition(ctx context.Context, g projections.Generation, p e
 		if st.Identity != nil {
 			host.Identity = *st.Identity
 		}
-		part.Hosts = append(part.Hosts, host)
+		hosts = append(hosts, host)
 	}
-	s.remember(slot{g, p}, last)
-	s.lg.Debug("loaded partition", "partition", p, "hosts", len(part.Hosts), "folded", part.Offsets.Live.Number, "revision", rev)
-	return part, nil
+	return hosts
 }
 
 // Load reads all live, identity models and offsets of a generation and the position that they reflect:

@@ -21,6 +21,7 @@ type offsetsValue struct {
 	Live    int64              `json:"live"`
 	Series  int64              `json:"series"`
 	HotFrom projections.Window `json:"hot_from"`
+	Records int64              `json:"records,omitempty"`
 	Mark    string             `json:"mark"` // of the transaction that wrote it
 }
 
@@ -36,7 +37,7 @@ func (s *Store) packOffsets(o projections.Offsets, mark string) string {
 	value, err := json.Marshal(offsetsValue{
 		Epoch:   strconv.FormatUint(uint64(log.Epoch), 16),
 		Cluster: strconv.FormatUint(log.Cluster, 16),
-		Live:    o.Live.Number, Series: o.Series.Number, HotFrom: o.HotFrom, Mark: mark,
+		Live:    o.Live.Number, Series: o.Series.Number, HotFrom: o.HotFrom, Records: o.Records, Mark: mark,
 	})
 	if err != nil {
 		panic(err) // strings and numbers always have a form
@@ -62,7 +63,7 @@ func unpackOffsets(kv *mvccpb.KeyValue) (projections.Offsets, error) {
 		}
 		return events.Revision{Epoch: events.Epoch(epoch), Cluster: cluster, Number: number}
 	}
-	return projections.Offsets{Live: at(v.Live), Series: at(v.Series), HotFrom: v.HotFrom}, nil
+	return projections.Offsets{Live: at(v.Live), Series: at(v.Series), HotFrom: v.HotFrom, Records: v.Records}, nil
 }
 
 // Offsets reads the offsets of all partitions of a generation, and WatchOffsets follows them.

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
 )
 
 // EntryID names an entry of the quarantine within its partition. The same event found again has the same
@@ -118,17 +119,17 @@ func (s *Store) unpackEntry(kv *mvccpb.KeyValue) (Quarantined, error) {
 }
 
 // quarantinePuts lists what a commit does to the quarantine: entries written, entries and marks removed.
-func (s *Store) quarantinePuts(p events.Partition, c Commit) ([]put, error) {
+func (s *Store) quarantinePuts(g projections.Generation, p events.Partition, c Commit) ([]put, error) {
 	var puts []put
 	for i := range c.Quarantine {
 		value, err := packEntry(&c.Quarantine[i])
 		if err != nil {
 			return nil, fmt.Errorf("writing a quarantine entry: %w", err)
 		}
-		puts = append(puts, put{key: s.keys.entry(p, c.Quarantine[i].ID), value: value})
+		puts = append(puts, put{key: s.keys.entry(g, p, c.Quarantine[i].ID), value: value})
 	}
 	for _, id := range c.Settled {
-		puts = append(puts, put{key: s.keys.entry(p, id), remove: true})
+		puts = append(puts, put{key: s.keys.entry(g, p, id), remove: true})
 	}
 	for _, m := range c.Retried {
 		puts = append(puts, put{key: s.keys.mark(p, m.Entry), remove: true, seen: m.Revision})

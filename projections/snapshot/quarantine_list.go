@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
 )
 
 const (
@@ -17,11 +18,11 @@ const (
 	searchEntries = 10_000 // entries that a list looks through for those of some hosts
 )
 
-// Quarantined gives the entries of a partition in order of their events' revisions. It reads in pages, so an
-// entry that is written or removed meanwhile may be given or not.
-func (s *Store) Quarantined(ctx context.Context, p events.Partition) iter.Seq2[Quarantined, error] {
+// Quarantined gives the entries that a generation has of a partition, in order of their events' revisions. It
+// reads in pages, so an entry that is written or removed meanwhile may be given or not.
+func (s *Store) Quarantined(ctx context.Context, g projections.Generation, p events.Partition) iter.Seq2[Quarantined, error] {
 	return func(yield func(Quarantined, error) bool) {
-		from := s.keys.entriesOf(p)
+		from := s.keys.entriesOf(g, p)
 		for end := endOf(from); from != ""; {
 			resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 				return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageEntries))
@@ -47,7 +48,7 @@ func (s *Store) Quarantined(ctx context.Context, p events.Partition) iter.Seq2[Q
 	}
 }
 
-// QuarantineFilter selects entries of the quarantine.
+// QuarantineFilter selects entries of the active generation's quarantine.
 type QuarantineFilter struct {
 	Partition    events.Partition
 	HasPartition bool            // else those of all
@@ -59,11 +60,15 @@ type QuarantineFilter struct {
 // the newest first, and how many there are of all hosts. What it reads is bounded: keys of all, values of
 // those it gives, or with Hosts of the 10,000 written last.
 func (s *Store) QuarantineList(ctx context.Context, f QuarantineFilter) (list []Quarantined, total int, err error) {
-	from, end := s.keys.entries()
-	if f.HasPartition {
-		from = s.keys.entriesOf(f.Partition)
-		end = endOf(from)
+	g, err := s.activeNow(ctx)
+	if g == "" {
+		return nil, 0, err
 	}
+	from := s.keys.entries(g)
+	if f.HasPartition {
+		from = s.keys.entriesOf(g, f.Partition)
+	}
+	end := endOf(from)
 	most := f.Limit
 	if len(f.Hosts) > 0 {
 		most = searchEntries
@@ -126,11 +131,27 @@ func (s *Store) entriesAt(ctx context.Context, keys []string) ([]Quarantined, er
 	return found, nil
 }
 
-// QuarantineCount tells how many entries there are.
+// activeNow gives the active generation, "" when there is none.
+func (s *Store) activeNow(ctx context.Context) (projections.Generation, error) {
+	kv, _, err := s.get(ctx, s.keys.active())
+	if err != nil {
+		return "", fmt.Errorf("reading the active generation: %w", err)
+	}
+	if kv == nil {
+		return "", nil
+	}
+	return projections.Generation(kv.Value), nil
+}
+
+// QuarantineCount tells how many entries the active generation has.
 func (s *Store) QuarantineCount(ctx context.Context) (int, error) {
-	from, end := s.keys.entries()
+	g, err := s.activeNow(ctx)
+	if g == "" {
+		return 0, err
+	}
+	from := s.keys.entries(g)
 	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithCountOnly())
+		return s.kv.Get(ctx, from, clientv3.WithPrefix(), clientv3.WithCountOnly())
 	})
 	if err != nil {
 		return 0, fmt.Errorf("counting the quarantine: %w", err)

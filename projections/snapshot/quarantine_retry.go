@@ -13,6 +13,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
 )
 
 // ErrNoEntry refuses to ask for the retry of an event that is not in the quarantine.
@@ -35,16 +36,19 @@ type RetryFilter struct {
 	Event        string // key of an event, as its entry has it; "": all
 }
 
-// AskRetry leaves the marks that ask owners to retry entries, and tells how many entries they are for. It
-// waits for no owner. ErrNoEntry: the event that is named has none.
+// AskRetry leaves the marks that ask owners to retry entries of the active generation, and tells how many entries
+// they are for. It waits for no owner. ErrNoEntry: the event that is named has none.
 func (s *Store) AskRetry(ctx context.Context, f RetryFilter) (int, error) {
-	asked, err := 0, error(nil)
+	asked := 0
 	var marks []string
-	if f.Event != "" {
-		marks, err = s.marksOfEvent(ctx, f)
+	g, err := s.activeNow(ctx)
+	switch {
+	case err != nil:
+	case f.Event != "":
+		marks, err = s.marksOfEvent(ctx, g, f)
 		asked = len(marks)
-	} else {
-		asked, marks, err = s.marksOfPartitions(ctx, f)
+	default:
+		asked, marks, err = s.marksOfPartitions(ctx, g, f)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("asking for a retry: %w", err)
@@ -69,14 +73,14 @@ func (s *Store) AskRetry(ctx context.Context, f RetryFilter) (int, error) {
 
 // marksOfEvent gives a mark for each entry of an event. There are several when it was overwritten several
 // times.
-func (s *Store) marksOfEvent(ctx context.Context, f RetryFilter) ([]string, error) {
+func (s *Store) marksOfEvent(ctx context.Context, g projections.Generation, f RetryFilter) ([]string, error) {
 	partition, _, _ := strings.Cut(strings.TrimPrefix(f.Event, s.cfg.Prefix("queue")), "/")
 	p, err := events.ParsePartition(partition)
 	if err != nil || f.HasPartition && p != f.Partition {
 		return nil, ErrNoEntry
 	}
 	var marks []string
-	for q, err := range s.Quarantined(ctx, p) {
+	for q, err := range s.Quarantined(ctx, g, p) {
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +95,7 @@ func (s *Store) marksOfEvent(ctx context.Context, f RetryFilter) ([]string, erro
 }
 
 // marksOfPartitions gives a mark for each partition that has entries, and how many those are.
-func (s *Store) marksOfPartitions(ctx context.Context, f RetryFilter) (entries int, marks []string, err error) {
+func (s *Store) marksOfPartitions(ctx context.Context, g projections.Generation, f RetryFilter) (entries int, marks []string, err error) {
 	first, last := events.Partition(0), events.Partition(s.facts.Partitions-1)
 	if f.HasPartition {
 		first, last = f.Partition, f.Partition
@@ -99,7 +103,7 @@ func (s *Store) marksOfPartitions(ctx context.Context, f RetryFilter) (entries i
 	for p := first; p <= last; p += maxPuts {
 		var ops []clientv3.Op
 		for q := p; q <= min(last, p+maxPuts-1); q++ {
-			ops = append(ops, clientv3.OpGet(s.keys.entriesOf(q), clientv3.WithPrefix(), clientv3.WithCountOnly()))
+			ops = append(ops, clientv3.OpGet(s.keys.entriesOf(g, q), clientv3.WithPrefix(), clientv3.WithCountOnly()))
 		}
 		resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() })
 		if err != nil {

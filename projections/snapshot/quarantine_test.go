@@ -53,19 +53,19 @@ func TestAnEntryIsWrittenWithTheOffsetThatPassesItsEvent(t *testing.T) {
 		t.Errorf("a fenced owner wrote (-before +after):\n%s", d)
 	}
 	f.save(0, c, current)
-	if d := diff(collect(t, f.Quarantined(t.Context(), 0)), want); d != "" {
+	if d := diff(collect(t, f.Quarantined(t.Context(), generation, 0)), want); d != "" {
 		t.Errorf("the quarantine differs (-want +got):\n%s", d)
 	}
 	all := f.dump()
-	offset, entry := all[f.keys.offset(generation, 0)], all[f.keys.entry(0, want[0].ID)]
+	offset, entry := all[f.keys.offset(generation, 0)], all[f.keys.entry(generation, 0, want[0].ID)]
 	if entry != offset {
 		t.Errorf("the entry is of revision %d, the offset of %d; want one transaction", entry, offset)
 	}
 	f.save(0, c, current) // a repeat is the same entry
-	if got := collect(t, f.Quarantined(t.Context(), 0)); len(got) != 2 {
+	if got := collect(t, f.Quarantined(t.Context(), generation, 0)); len(got) != 2 {
 		t.Errorf("%d entries after a repeat, want 2", len(got))
 	}
-	if got := collect(t, f.Quarantined(t.Context(), 1)); len(got) != 0 {
+	if got := collect(t, f.Quarantined(t.Context(), generation, 1)); len(got) != 0 {
 		t.Errorf("got %v of another partition, want nothing", got)
 	}
 }
@@ -103,7 +103,7 @@ func TestABigCommitKeepsTheOrderOfQuarantineAndOffsets(t *testing.T) {
 				kind = "end"
 			case kind == "offsets" && !strings.Contains(string(ev.Kv.Value), `"live":700`): // each transaction writes it
 				kind = "links"
-			case string(ev.Kv.Key) == f.keys.entry(2, settled):
+			case string(ev.Kv.Key) == f.keys.entry(generation, 2, settled):
 				continue
 			}
 			changed[kind] = append(changed[kind], ev.Kv.ModRevision)
@@ -119,13 +119,14 @@ func TestABigCommitKeepsTheOrderOfQuarantineAndOffsets(t *testing.T) {
 	if last := slices.Max(changed["quarantine"]); last > changed["offsets"][0] || end > changed["offsets"][0] {
 		t.Errorf("the offset was written at revision %d, entries until %d", changed["offsets"][0], max(last, end))
 	}
-	if got := collect(t, f.Quarantined(t.Context(), 2)); len(got) != 200 {
+	if got := collect(t, f.Quarantined(t.Context(), generation, 2)); len(got) != 200 {
 		t.Errorf("%d entries, want 200 in pages", len(got))
 	}
 }
 
 func TestARetryIsAskedForOnceAnsweredAndAskedForAgain(t *testing.T) {
 	f := newFixture(t)
+	f.activate(generation)
 	guard := f.claim(1)
 	entries := []Quarantined{f.entry(1, 5, "h"), f.entry(1, 6, "i")}
 	f.save(1, Commit{Quarantine: entries}, guard)
@@ -190,6 +191,7 @@ func TestARetryIsAskedForOnceAnsweredAndAskedForAgain(t *testing.T) {
 
 func TestTheListIsNewestFirstAndBounded(t *testing.T) {
 	f := newFixture(t)
+	f.activate(generation)
 	for p := range events.Partition(partitions) {
 		guard := f.claim(p)
 		for i := range int64(50) {
@@ -229,21 +231,22 @@ func TestTheListIsNewestFirstAndBounded(t *testing.T) {
 func TestEntriesBearAnything(t *testing.T) {
 	f := newFixture(t)
 	guard := f.claim(0)
+	f.activate(generation)
 	q := f.entry(0, 5, events.HostID(strings.Repeat("\x00\xff", 1<<20)))
 	q.Key, q.Text = strings.Repeat("\xff/_", 1<<19), strings.Repeat("\x01", 1<<20)
 	q.ID = EntryIDOf(q.Key, q.Revision)
 	f.save(0, Commit{Quarantine: []Quarantined{q}, Offsets: &projections.Offsets{Live: f.at(5), Series: f.at(5)}}, guard)
-	if got := collect(t, f.Quarantined(t.Context(), 0)); len(got) != 1 || got[0].ID != q.ID || len(got[0].Key) > 4*maxEntryKey {
+	if got := collect(t, f.Quarantined(t.Context(), generation, 0)); len(got) != 1 || got[0].ID != q.ID || len(got[0].Key) > 4*maxEntryKey {
 		t.Errorf("got %d entries, want the one, cut", len(got))
 	}
 	for key, value := range map[string]string{
-		f.keys.entry(0, q.ID): "not JSON", f.keys.entriesOf(0) + "nonsense": "{}", f.keys.marksOf(0) + "nonsense": "{}",
+		f.keys.entry(generation, 0, q.ID): "not JSON", f.keys.entriesOf(generation, 0) + "nonsense": "{}", f.keys.marksOf(0) + "nonsense": "{}",
 	} {
 		if _, err := f.client.Put(t.Context(), key, value); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got := collect(t, f.Quarantined(t.Context(), 0))
+	got := collect(t, f.Quarantined(t.Context(), generation, 0))
 	if len(got) != 1 || got[0].ID != q.ID || got[0].Revision != f.at(5) || got[0].Text == "" {
 		t.Errorf("got %+v, want what the key says", got)
 	}

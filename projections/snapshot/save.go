@@ -136,7 +136,7 @@ func (s *Store) puts(g projections.Generation, p events.Partition, c Commit) ([]
 		return nil, err
 	}
 	puts = append(puts, chunks...)
-	quarantine, err := s.quarantinePuts(p, c)
+	quarantine, err := s.quarantinePuts(g, p, c)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,15 @@ func (s *Store) WaitFolded(ctx context.Context, g projections.Generation, upto e
 	return s.WaitEach(ctx, g, each)
 }
 
+// WaitAll is WaitFolded for all partitions of the log.
+func (s *Store) WaitAll(ctx context.Context, g projections.Generation, upto events.Revision) error {
+	each := make(map[events.Partition]events.Revision, s.facts.Partitions)
+	for p := range events.Partition(s.facts.Partitions) {
+		each[p] = upto
+	}
+	return s.WaitEach(ctx, g, each)
+}
+
 // WaitEach is WaitFolded with a position for each partition.
 func (s *Store) WaitEach(ctx context.Context, g projections.Generation, upto map[events.Partition]events.Revision) error {
 	missing := maps.Clone(upto)

@@ -1,0 +1,114 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/projections/snapshot"
+)
+
+var errUnknown = errors.New("generations are not known yet")
+
+// attend works on every generation of this collector's model version that is to be folded: the active one and one that
+// is to follow it, side by side, started and stopped as they come and go. It returns when ctx ends, or with an error
+// that no retry mends.
+func (c *Collector) attend(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer c.stopAll()
+	for ctx.Err() == nil {
+		err := c.follow(ctx, func(err error) { cancel(err) })
+		if ctx.Err() == nil {
+			c.lg.Error("generations are not followed; trying again", "err", err, "again_in", c.cfg.PollInterval)
+			sleep(ctx, c.cfg.PollInterval)
+		}
+	}
+	return context.Cause(ctx)
+}
+
+func (c *Collector) follow(ctx context.Context, failed func(error)) error {
+	for all, err := range c.gens.WatchGenerations(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := c.align(ctx, all, failed); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// align brings what is worked on in line with what there is, and makes what is missing: the first generation of a
+// cluster, and one of this collector's model version when the active one is of an earlier version.
+func (c *Collector) align(ctx context.Context, all snapshot.Generations, failed func(error)) error {
+	for g, w := range c.picture.works {
+		if info, there := all.All[g]; !there || !info.State.Folded() {
+			c.lg.Info("the generation is not folded any more", "generation", g)
+			w.stop()
+			<-w.done
+			c.picture.put(g, nil)
+		}
+	}
+	for g, info := range all.All {
+		if info.ModelVersion != c.version || !info.State.Folded() {
+			continue
+		}
+		if w := c.picture.works[g]; w != nil {
+			w.see(info)
+			continue
+		}
+		w := newWork(g, info)
+		c.picture.put(g, w)
+		c.start(ctx, w, failed)
+	}
+	c.picture.take(all)
+	return c.supply(ctx, all)
+}
+
+// supply makes the generation that this collector needs and that there is not.
+func (c *Collector) supply(ctx context.Context, all snapshot.Generations) error {
+	if all.Active == "" {
+		if _, err := c.gens.Begin(ctx, c.version); err != nil {
+			return fmt.Errorf("making the first generation: %w", err)
+		}
+		return nil
+	}
+	active := all.All[all.Active].ModelVersion
+	switch {
+	case active > c.version:
+		c.idle(all.Active, active)
+	case active < c.version && all.Next(c.version) == "":
+		g, err := c.gens.Create(ctx, all, c.version, true)
+		if errors.Is(err, snapshot.ErrChanged) {
+			return nil // another was faster, which the watch tells
+		}
+		if err != nil {
+			return fmt.Errorf("making a generation of model version %d: %w", c.version, err)
+		}
+		c.lg.Info("the active generation is of an earlier model version; its successor is folded beside it, and active once it is complete",
+			"active", all.Active, "active_version", active, "generation", g, "model_version", c.version)
+	}
+	return nil
+}
+
+// idle says once that this collector has nothing to do any more.
+func (c *Collector) idle(active projections.Generation, version int) {
+	if c.idleBeside != active {
+		c.idleBeside = active
+		c.lg.Warn("the active generation is of a newer model version, which this collector cannot fold; it is idle until it is upgraded",
+			"active", active, "active_version", version, "model_version", c.version)
+	}
+}
+
+// stopAll ends the work on all generations and waits for it.
+func (c *Collector) stopAll() {
+	for _, w := range c.picture.works {
+		w.stop()
+	}
+	for g, w := range c.picture.works {
+		<-w.done
+		c.picture.put(g, nil)
+	}
+}

@@ -1,0 +1,97 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/projections"
+)
+
+const (
+	removeKeys  = 100                   // deletes of one transaction
+	removePause = 10 * time.Millisecond // between two of them, so that folds and queries go on
+)
+
+// Remove deletes everything of a retired generation, page by page with pauses, and its record at last: what a
+// crash interrupts, another Remove ends. It refuses one that is active or whose record is not as it was seen
+// (ErrChanged). progress is told how many keys are gone.
+func (s *Store) Remove(ctx context.Context, g projections.Generation, info GenerationInfo, progress func(keys int)) error {
+	if info.State != Retired {
+		return fmt.Errorf("removing generation %s: it is %s, and has to be retired first", g, info.State)
+	}
+	gone := 0
+	for _, prefix := range s.keys.below(g) {
+		for {
+			n, err := s.removePage(ctx, g, info, prefix)
+			if err != nil {
+				return fmt.Errorf("removing generation %s: %w", g, err)
+			}
+			if n == 0 {
+				break
+			}
+			gone += n
+			progress(gone)
+			if !sleep(ctx, removePause) {
+				return context.Cause(ctx)
+			}
+		}
+	}
+	guards := []clientv3.Cmp{s.unmoved(g, info), s.inactive(g)}
+	if err := s.guarded(ctx, guards, clientv3.OpDelete(s.keys.generation(g))); err != nil {
+		return fmt.Errorf("removing the record of generation %s: %w", g, err)
+	}
+	s.lg.Info("removed a generation of projections", "generation", g, "keys", gone)
+	return nil
+}
+
+// removePage deletes the first keys with a prefix, and tells how many there were.
+func (s *Store) removePage(ctx context.Context, g projections.Generation, info GenerationInfo, prefix string) (int, error) {
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(removeKeys))
+	})
+	if err != nil || len(resp.Kvs) == 0 {
+		return 0, err
+	}
+	ops := make([]clientv3.Op, len(resp.Kvs))
+	for i, kv := range resp.Kvs {
+		ops[i] = clientv3.OpDelete(string(kv.Key))
+	}
+	return len(ops), s.guarded(ctx, []clientv3.Cmp{s.unmoved(g, info), s.inactive(g)}, ops...)
+}
+
+// guarded does ops, which may be done again, if compares hold.
+func (s *Store) guarded(ctx context.Context, compares []clientv3.Cmp, ops ...clientv3.Op) error {
+	tries := 0
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		tries++
+		return s.kv.Txn(ctx).If(compares...).Then(ops...).Commit()
+	})
+	if err != nil {
+		return err
+	}
+	if !resp.Succeeded && tries == 1 {
+		return ErrChanged
+	}
+	return nil
+}
+
+// Keys counts what is stored of a generation.
+func (s *Store) Keys(ctx context.Context, g projections.Generation) (int, error) {
+	var ops []clientv3.Op
+	for _, prefix := range s.keys.below(g) {
+		ops = append(ops, clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()))
+	}
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() })
+	if err != nil {
+		return 0, errors.Join(fmt.Errorf("counting the keys of generation %s", g), err)
+	}
+	n := 0
+	for _, r := range resp.Responses {
+		n += int(r.GetResponseRange().Count)
+	}
+	return n, nil
+}

@@ -1,0 +1,268 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/projections"
+)
+
+func (f *fixture) generations() Generations {
+	f.t.Helper()
+	all, err := f.Generations(f.t.Context())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return all
+}
+
+// evict stands for partition.Evict: it takes every owner of a generation away.
+func (f *fixture) evict(g projections.Generation) clientv3.Op {
+	return clientv3.OpDelete(f.cfg.Prefix("owners", events.Escape(string(g))), clientv3.WithPrefix())
+}
+
+// first makes the first generation and a second one that is to follow it.
+func (f *fixture) first() (old, next projections.Generation) {
+	f.t.Helper()
+	old, err := f.Begin(f.t.Context(), 1)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if next, err = f.Create(f.t.Context(), f.generations(), 2, true); err != nil {
+		f.t.Fatal(err)
+	}
+	return old, next
+}
+
+func TestOfManyThatCreateAGenerationOneDoes(t *testing.T) {
+	f := newFixture(t)
+	if _, err := f.Active(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	seen := f.generations()
+	made := make(chan projections.Generation, 8)
+	var wg sync.WaitGroup
+	for range cap(made) {
+		wg.Go(func() {
+			g, err := New(f.client, f.cfg, f.facts, nil).Create(t.Context(), seen, 7, false)
+			switch {
+			case err == nil:
+				made <- g
+			case !errors.Is(err, ErrChanged):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	all := f.generations()
+	if len(made) != 1 || len(all.All) != 2 {
+		t.Fatalf("%d of 8 made a generation and there are %v, want one more", len(made), all.All)
+	}
+	g := <-made
+	if got := all.Next(7); got != g || all.Next(6) != "" || all.All[g].State != Building {
+		t.Errorf("next of version 7 is %q, want %q, building: %+v", got, g, all.All)
+	}
+}
+
+func TestActivationIsOneTransaction(t *testing.T) {
+	f := newFixture(t)
+	old, next := f.first()
+	owner := f.cfg.Key("owners", string(old), "001")
+	if _, err := f.client.Put(t.Context(), owner, "me"); err != nil {
+		t.Fatal(err)
+	}
+	before := f.generations()
+	if err := f.Move(t.Context(), next, GenerationInfo{ModelVersion: 2, State: Complete, Revision: before.All[next].Revision}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Activate(t.Context(), before, next, f.evict); !errors.Is(err, ErrChanged) {
+		t.Errorf("activating what was seen before it was complete: got %v, want ErrChanged", err)
+	}
+	seen := f.generations()
+	if err := f.Activate(t.Context(), seen, next, f.evict); err != nil {
+		t.Fatal(err)
+	}
+	now := f.generations()
+	if now.Active != next || now.All[next].State != Active || now.All[old].State != Retired || now.All[next].Revision != now.All[old].Revision {
+		t.Errorf("got %+v, want %s active and %s retired at one revision", now, next, old)
+	}
+	if resp, err := f.client.Get(t.Context(), owner); err != nil || len(resp.Kvs) != 0 {
+		t.Errorf("owners of the retired generation are left: %v (%v)", resp.Kvs, err)
+	}
+	if err := f.Activate(t.Context(), seen, next, f.evict); !errors.Is(err, ErrChanged) {
+		t.Errorf("activating twice: got %v, want ErrChanged", err)
+	}
+	if err := f.Retire(t.Context(), next, now.All[next], f.evict); !errors.Is(err, ErrChanged) {
+		t.Errorf("retiring the active generation: got %v, want ErrChanged", err)
+	}
+}
+
+// A turn whose answer was lost took effect, and is not told to have failed.
+func TestATurnWhoseAnswerWasLostIsMade(t *testing.T) {
+	f := newFixture(t)
+	lose := true // the next transaction's answer
+	store := newStore(&eventstest.KV{KV: f.client, After: func(call string) error {
+		if call != "txn" || !lose {
+			return nil
+		}
+		lose = false
+		return status.Error(codes.Unavailable, "answer lost")
+	}}, f.client, f.cfg, f.facts, nil)
+	if _, err := f.Begin(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	g, err := store.Create(t.Context(), f.generations(), 2, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := f.generations(); all.Next(2) != g {
+		t.Errorf("got %v, want the generation %s that Create told of", all.All, g)
+	}
+	lose = true
+	if err := store.Activate(t.Context(), f.generations(), g, f.evict); err != nil || f.generations().Active != g {
+		t.Errorf("activating: %v", err)
+	}
+}
+
+func TestRemovalTakesEverythingOfARetiredGenerationOnly(t *testing.T) {
+	f := newFixture(t)
+	old, next := f.first()
+	for _, g := range []projections.Generation{old, next} {
+		for i := range 30 {
+			host := hostsOf(0, 30)[i]
+			c := f.fold(int64(i+1), eventstest.Events(host, 0, 4)...)
+			c.Quarantine = []Quarantined{f.entry(0, int64(i+1), host)}
+			if err := f.Save(t.Context(), g, 0, c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	count := func(g projections.Generation) int {
+		t.Helper()
+		n, err := f.Keys(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	was := count(next)
+	if was == 0 || was != count(old) {
+		t.Fatalf("%d keys of one generation and %d of the other, want as many", was, count(old))
+	}
+	info := f.generations().All[old]
+	if err := f.Remove(t.Context(), old, info, func(int) {}); err == nil || count(old) != was {
+		t.Errorf("removing the active generation: got %v and %d keys left of %d", err, count(old), was)
+	}
+	info.State = Retired
+	if err := f.Remove(t.Context(), old, info, func(int) {}); !errors.Is(err, ErrChanged) || count(old) != was {
+		t.Errorf("removing the active generation as if it were retired: got %v and %d keys left of %d, want ErrChanged", err, count(old), was)
+	}
+	if err := f.Activate(t.Context(), f.generations(), next, f.evict); err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	if err := f.Remove(t.Context(), old, f.generations().All[old], func(n int) { told = n }); err != nil {
+		t.Fatal(err)
+	}
+	if count(old) != 0 || count(next) != was || told != was {
+		t.Errorf("%d keys of the removed generation are left, %d of %d of the active one; %d told to be gone", count(old), count(next), was, told)
+	}
+	for key := range f.dump() {
+		if strings.Contains(key, string(old)) {
+			t.Errorf("%s is left", key)
+		}
+	}
+}
+
+func TestWatchGenerationsTellsOfEveryTurn(t *testing.T) {
+	f := newFixture(t)
+	ctx := within(t, 20*time.Second)
+	got := make(chan Generations)
+	go func() {
+		defer close(got)
+		for all, err := range f.WatchGenerations(ctx) {
+			if err != nil {
+				return
+			}
+			got <- all
+		}
+	}()
+	if all := <-got; all.Active != "" || len(all.All) != 0 {
+		t.Errorf("got %+v, want nothing", all)
+	}
+	old, next := f.first()
+	until := func(what string, is func(Generations) bool) {
+		t.Helper()
+		for all := range got {
+			if is(all) {
+				return
+			}
+		}
+		t.Errorf("never told: %s", what)
+	}
+	until("the second generation is made", func(all Generations) bool { return all.Active == old && all.All[next].State == Building })
+	eventstest.Shared(t).Compact(t)
+	if err := f.Activate(t.Context(), f.generations(), next, f.evict); err != nil {
+		t.Fatal(err)
+	}
+	until("it is active", func(all Generations) bool { return all.Active == next && all.All[old].State == Retired })
+	if err := f.Remove(t.Context(), old, f.generations().All[old], func(int) {}); err != nil {
+		t.Fatal(err)
+	}
+	until("the first one is gone", func(all Generations) bool { return len(all.All) == 1 })
+}
+
+func TestAPartitionIsReadAsItWas(t *testing.T) {
+	f := newFixture(t)
+	host := hostsOf(1, 3)
+	f.save(1, f.fold(5, append(eventstest.Events(host[0], 0, 3), eventstest.Events(host[1], 3590, 20)...)...))
+	then, err := f.client.Get(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rev := then.Header.Revision
+	want := map[string]string{}
+	for id, windows := range f.all {
+		for w, series := range windows {
+			want[fmt.Sprint(id, w)] = string(projections.AppendSeries(nil, &series))
+		}
+	}
+	models := f.want()
+	live := string(projections.AppendLive(nil, models[host[0]].Live))
+	f.save(1, f.fold(9, append(eventstest.Events(host[0], 3, 5000), eventstest.Event(host[2], 1))...))
+
+	part, err := f.PartitionAt(t.Context(), generation, 1, rev)
+	if err != nil || len(part.Hosts) != 2 || part.Offsets.Live != f.at(5) {
+		t.Fatalf("got %d hosts, offsets %+v (%v), want 2 at 5", len(part.Hosts), part.Offsets, err)
+	}
+	at := slices.IndexFunc(part.Hosts, func(h projections.Host) bool { return h.ID == host[0] })
+	if got := string(projections.AppendLive(nil, &part.Hosts[at].Live)); got != live {
+		t.Error("live is not as it was")
+	}
+	got := map[string]string{}
+	for hs, err := range f.HistoryAt(t.Context(), generation, 1, rev) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[fmt.Sprint(hs.Host, hs.Window)] = string(projections.AppendSeries(nil, &hs.Series))
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("history of %d hosts and windows, want the %d as they were", len(got), len(want))
+	}
+	eventstest.Shared(t).Compact(t)
+	if _, err := f.PartitionAt(t.Context(), generation, 1, rev); !errors.Is(err, events.ErrCompacted) {
+		t.Errorf("got %v after a compaction, want ErrCompacted", err)
+	}
+}

@@ -17,7 +17,6 @@ type Config struct {
 	Workers int    // parsers of one upload; default: one per processor
 
 	MaxUploadSize int64 // bytes of one upload as it is sent, all its files together; default 100 MiB
-	Files         int   // in one upload; default 100
 	MaxMemory     int64 // bytes in flight over all uploads; default 32 MiB
 	Uploads       int   // uploads served at a time; default 8, others wait for their turn
 
@@ -31,6 +30,9 @@ type Config struct {
 	AppendTimeout time.Duration // for one append, retries included; default 30s
 	WaitTimeout   time.Duration // for ?wait=true; default 30s
 	DrainTimeout  time.Duration // for uploads under way at a stop; default 7s
+
+	Limits      Limits // of one upload
+	AgeIdentity string // file with identities that open encrypted files; "" refuses these
 
 	Marks Marks // from where on uploads are slowed down and refused
 
@@ -46,7 +48,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.Var((*enabled)(&c.Off), "enable-http", "serve uploads over HTTP")
 	fs.IntVar(&c.Workers, "ingest.workers", c.Workers, "parsers that share the work of one upload; 0 means one per processor")
 	fs.Int64Var(&c.MaxUploadSize, "max-upload-size", d.MaxUploadSize, "largest upload that is accepted, in bytes as sent, all its files together")
-	fs.IntVar(&c.Files, "ingest.files", d.Files, "most files in one upload")
+
 	fs.Int64Var(&c.MaxMemory, "max-memory", d.MaxMemory,
 		"bytes that all uploads together may hold in flight between the socket and the log; records that wait to be cut into events "+
 			"(100,000 at most of each upload) come on top")
@@ -63,6 +65,9 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.WaitTimeout, "ingest.wait-timeout", d.WaitTimeout, "how long an upload with wait=true waits to be visible")
 	fs.DurationVar(&c.DrainTimeout, "ingest.drain-timeout", d.DrainTimeout,
 		"how long uploads under way may go on when the process stops")
+	c.Limits.flags(fs)
+	fs.StringVar(&c.AgeIdentity, "ingest.age-identity", d.AgeIdentity,
+		"file with the identities that open age-encrypted files, as age-keygen writes it; empty refuses such files")
 	c.Marks.flags(fs)
 	fs.StringVar(&c.Zone, "ingest.tz", d.Zone, "time zone of times that name none: an IANA name or ±hh:mm")
 }
@@ -70,7 +75,6 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 func (c Config) withDefaults() Config {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.MaxUploadSize = cmp.Or(c.MaxUploadSize, 100<<20)
-	c.Files = cmp.Or(c.Files, 100)
 	c.MaxMemory = cmp.Or(c.MaxMemory, 32<<20)
 	c.Uploads = cmp.Or(c.Uploads, 8)
 	c.Connections = cmp.Or(c.Connections, 1024)
@@ -82,6 +86,7 @@ func (c Config) withDefaults() Config {
 	c.AppendTimeout = cmp.Or(c.AppendTimeout, 30*time.Second)
 	c.WaitTimeout = cmp.Or(c.WaitTimeout, 30*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 7*time.Second)
+	c.Limits = c.Limits.withDefaults()
 	c.Marks = c.Marks.withDefaults()
 	c.Zone = cmp.Or(c.Zone, "UTC")
 	return c
@@ -95,7 +100,6 @@ func (c Config) check() error {
 	}{
 		{"ingest.workers", int64(c.Workers)},
 		{"max-upload-size", c.MaxUploadSize},
-		{"ingest.files", int64(c.Files)},
 		{"max-memory", c.MaxMemory},
 		{"ingest.uploads", int64(c.Uploads)},
 		{"ingest.connections", int64(c.Connections)},
@@ -112,6 +116,9 @@ func (c Config) check() error {
 		if p.value < 0 {
 			return fmt.Errorf("flag %s is %d; it must be positive", p.name, p.value)
 		}
+	}
+	if err := c.Limits.check(); err != nil {
+		return err
 	}
 	if err := c.Marks.check(); err != nil {
 		return err

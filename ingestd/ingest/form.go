@@ -26,11 +26,12 @@ type form struct {
 	broken bool     // off, behind a whole file
 }
 
-func newForm(b *body, boundary string, most int, limit int64) (*form, error) {
+// newForm reads a form's text, which is b's or what b's unpacks to.
+func newForm(b *body, text io.Reader, boundary string, most int, limit int64) (*form, error) {
 	if boundary == "" {
 		return nil, refuse(fiber.StatusBadRequest, codeBadRequest, "the Content-Type multipart/form-data names no boundary")
 	}
-	return &form{b: b, parts: multipart.NewReader(b, boundary), most: most, limit: limit}, nil
+	return &form{b: b, parts: multipart.NewReader(text, boundary), most: most, limit: limit}, nil
 }
 
 func (f *form) next() (*file, error) {

@@ -12,7 +12,8 @@ import (
 
 // raw is a body that is a file itself.
 type raw struct {
-	b     *body
+	text  io.Reader
+	stop  func(error)
 	name  string
 	given bool
 }
@@ -22,7 +23,7 @@ func (r *raw) next() (*file, error) {
 		return nil, io.EOF
 	}
 	r.given = true
-	return newFile(r.name, r.b, r.b.stop), nil
+	return newFile(r.name, r.text, r.stop), nil
 }
 
 func (r *raw) trouble() string { return "" }
@@ -32,7 +33,7 @@ func (r *raw) trouble() string { return "" }
 var rawTypes = []string{
 	"", fiber.MIMEOctetStream, "text/csv", "text/plain", "text/tab-separated-values", "application/csv",
 	"application/vnd.ms-excel", // as Windows calls CSV
-	"application/openmetrics-text",
+	"application/openmetrics-text", "application/gzip", "application/x-gzip", "application/zstd", "application/age", "application/x-age",
 }
 
 // rawName is the file's name as the request's header or path has it, if they do.

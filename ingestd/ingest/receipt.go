@@ -16,6 +16,7 @@ type receipt struct {
 	FileID      events.UploadID `json:"file_id"`
 	Filename    string          `json:"filename"`
 	Size        int64           `json:"size"`
+	Packing     []string        `json:"packing,omitempty"`      // what was taken off to come to the text, from the outside in
 	ContentHash string          `json:"content_hash,omitempty"` // named by its algorithm, over the file as sent; only of a whole file
 	RecordCount int64           `json:"record_count"`           // accepted + duplicate
 	Headers     []string        `json:"headers"`

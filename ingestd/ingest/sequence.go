@@ -22,6 +22,7 @@ type sequencer struct {
 	named   *events.Cutter // rows whose time named its zone, or that were rejected before that was known
 	assumed *events.Cutter // rows whose time did not
 	out     *appending
+	maxRows int64 // 0: no bound
 
 	rows          int64
 	records       int64
@@ -38,6 +39,9 @@ func newSequencer(rules events.CutRules, upload events.UploadID, zone string, ou
 
 func (s *sequencer) take(ctx context.Context, c *chunk) error {
 	s.judge(c)
+	if s.maxRows > 0 && s.rows > s.maxRows {
+		return tooManyRows(s.maxRows)
+	}
 	from := 0
 	for _, row := range c.rows {
 		records := c.parsed.Records[from:row.records]

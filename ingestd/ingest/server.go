@@ -15,6 +15,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/unpack"
 )
 
 // appender is what ingest needs of the log. A nil error of Append means that every event is durable; the
@@ -35,6 +36,7 @@ type Server struct {
 	folded projector
 	lg     *slog.Logger
 
+	packing   unpack.Options
 	app       *fiber.App
 	gate      *gate
 	admission *admission
@@ -60,6 +62,12 @@ func New(cfg Config, log appender, folded projector, lg *slog.Logger) (*Server, 
 		return nil, fmt.Errorf("setting up the upload server: %w", err)
 	}
 	s := &Server{cfg: cfg, log: log, folded: folded, lg: lg, gate: newGate(cfg.Uploads, cfg.QueueTimeout), totals: newTotals(), started: time.Now()}
+	if s.packing = cfg.Limits.packing(); cfg.AgeIdentity != "" {
+		var err error
+		if s.packing.Identities, err = unpack.ReadIdentities(cfg.AgeIdentity); err != nil {
+			return nil, fmt.Errorf("flag ingest.age-identity: %w", err)
+		}
+	}
 	s.admission = newAdmission(cfg.Marks, log, folded, lg)
 	s.uploads, s.endUploads = context.WithCancelCause(context.Background())
 	s.waits, s.endWaits = context.WithCancel(s.uploads)
@@ -77,7 +85,7 @@ func (s *Server) routes() *fiber.App {
 		ReadTimeout:                  s.cfg.HeaderTimeout,
 		WriteTimeout:                 30 * time.Second,
 		IdleTimeout:                  2 * time.Minute,
-		ReadBufferSize:               16 << 10, // also the bound of a request's header
+		ReadBufferSize:               s.cfg.Limits.HeaderBytes, // also the bound of a request's header
 		ErrorHandler:                 s.fail,
 		DisableStartupMessage:        true,
 	})

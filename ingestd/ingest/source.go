@@ -21,9 +21,6 @@ type source interface {
 // openSource finds the files in a request's body. It refuses by the request's header what needs no look at
 // the body.
 func (s *Server) openSource(c *fiber.Ctx, p parameters) (*body, source, error) {
-	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" && encoding != "identity" {
-		return nil, nil, refuse(fiber.StatusUnsupportedMediaType, codeEncoding, "the body is sent with Content-Encoding %q; send it plain", encoding)
-	}
 	declared := c.Get(fiber.HeaderContentType)
 	kind, attrs, err := mime.ParseMediaType(declared)
 	if err != nil && declared != "" {
@@ -33,11 +30,15 @@ func (s *Server) openSource(c *fiber.Ctx, p parameters) (*body, source, error) {
 		return nil, nil, tooLarge(s.cfg.MaxUploadSize)
 	}
 	b := s.bodyOf(c, s.bodyLimit(kind))
+	text, limit := io.Reader(b), s.cfg.MaxUploadSize
+	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" {
+		text, limit = s.decoded(b, encoding), s.cfg.Limits.UnpackedSize
+	}
 	if kind == fiber.MIMEMultipartForm {
-		src, err := newForm(b, attrs["boundary"], s.cfg.Files, s.cfg.MaxUploadSize)
+		src, err := newForm(b, text, attrs["boundary"], s.cfg.Limits.Files, limit)
 		return b, src, err
 	}
-	return b, &raw{b: b, name: cmp.Or(p.name, rawName(c))}, checkRawType(kind)
+	return b, &raw{text: text, stop: b.stop, name: cmp.Or(p.name, rawName(c))}, checkRawType(kind)
 }
 
 // bodyLimit is how large a body may be: the files, and what a form puts around them.

@@ -36,14 +36,21 @@ func (s *Server) takeAll(ctx context.Context, src source, p parameters, o *outco
 func (s *Server) take(ctx context.Context, f *file, p parameters, rec *receipt) (tally, error) {
 	defer func() { rec.Size = f.size }()
 	share := s.cfg.MaxMemory / int64(s.cfg.Uploads)
-	t, err := detect(f, rows.Options{BlockBytes: blockBytes(share/2, s.cfg.Workers)}, p)
+	text := s.unpacked(f)
+	defer text.close()
+	t, err := detect(text, rows.Options{BlockBytes: blockBytes(share/2, s.cfg.Workers), MaxLine: s.cfg.Limits.LineBytes}, p)
+	rec.Packing = text.layers()
 	if err != nil {
-		return tally{}, err
+		return tally{}, text.blame(err)
+	}
+	if len(t.headers) > s.cfg.Limits.Columns {
+		return tally{}, tooManyColumns(len(t.headers), s.cfg.Limits.Columns)
 	}
 	rec.Dialect, rec.Headers = t.dialect, t.headers
 
 	out := newAppending(s.log, s.admission, max(share/2, 1<<20), s.cfg.AppendTimeout, s.totals.appendSeconds.Observe)
 	seq := newSequencer(s.log.Facts().Cut, rec.FileID, p.zone, out)
+	seq.maxRows = s.cfg.Limits.Rows
 	err = newPipeline(s.cfg.Workers).run(ctx, f.stop, t, seq, out)
 	rec.fill(seq, &out.tally, p.zone)
 	if err != nil {

@@ -1,0 +1,191 @@
+package ingest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"telemetry-pipeline/ingestd/unpack"
+)
+
+func gzipped(t testing.TB, text []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// put sends a body as it is.
+func put(t testing.TB, s *Server, query string, body io.Reader, header ...string) response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+s.Addr().String()+"/api/v1/csv/upload"+query, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range header {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return responseOf(t, resp)
+}
+
+func TestPackedFilesAreTakenInWhateverWayTheyAreSent(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{}, log, log)
+	file := dcgmFile(1000, 3)
+	packed := gzipped(t, file)
+	const gz = `200
+{"success": true, "record_count": 1000, "packing": ["gzip"], "dialect": "dcgm-long"}`
+	compare(t, "in a form", post(t, s, "", packed), gz)
+	compare(t, "as the body", put(t, s, "", bytes.NewReader(packed), "Content-Type: application/gzip"), gz)
+	compare(t, "as the body without a type", put(t, s, "?filename=x.csv.gz", bytes.NewReader(packed)), `200
+{"success": true, "record_count": 1000, "packing": ["gzip"], "filename": "x.csv.gz"}`)
+	compare(t, "encoded", put(t, s, "", bytes.NewReader(packed), "Content-Type: text/csv", "Content-Encoding: gzip"), `200
+{"success": true, "record_count": 1000, "packing": null}`)
+	compare(t, "packed and encoded", put(t, s, "", bytes.NewReader(gzipped(t, packed)), "Content-Encoding: gzip"), gz)
+	compare(t, "a form, encoded", put(t, s, "", bytes.NewReader(gzipped(t, multipartOf(file))),
+		"Content-Encoding: gzip", "Content-Type: multipart/form-data; boundary="+boundary), `200
+{"success": true, "record_count": 1000, "filename": "f.csv"}`)
+	for name, e := range log.stored(t) {
+		if e.Records() == 0 {
+			t.Errorf("event %s has no records", name)
+		}
+	}
+}
+
+func TestPackedFilesThatCannotBeOpenedAreToldApart(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{Limits: Limits{PackedSize: 1 << 20, UnpackedSize: 16 << 20}}, log, log)
+	file := dcgmFile(1000, 3)
+	packed := gzipped(t, file)
+	cases := []struct {
+		name   string
+		body   []byte
+		header []string
+		want   string
+	}{
+		{"breaks off", packed[:len(packed)/2], nil, `400
+{"code": "damaged_file", "error": "/end is missing/"}`},
+		{"not what the header says", file, []string{"Content-Encoding: gzip"}, `400
+{"code": "damaged_file", "error": "/Content-Encoding/"}`},
+		{"coding that is not known", file, []string{"Content-Encoding: br"}, `415
+{"code": "unsupported_packing", "error": "/\"br\"/"}`},
+		{"encrypted", []byte("age-encryption.org/v1\n-> X25519 abc\n"), nil, `422
+{"code": "encrypted", "error": "/ingest.age-identity/"}`},
+		{"bzip2", []byte("BZh91AY&SY"), nil, `415
+{"code": "unsupported_packing", "error": "/bzip2/"}`},
+		{"bomb of zeros", gzipped(t, make([]byte, 32<<20)), nil, `413
+{"code": "unpack_ratio_too_high", "error": "/200 times.*nothing of it was stored/", "status": "refused"}`},
+		{"bomb of lines", gzipped(t, append(dcgmFile(1, 1), bytes.Repeat([]byte("x\n"), 16<<20)...)), nil, `413
+{"code": "unpack_ratio_too_high"}`},
+		{"rubbish", gzipped(t, []byte("buy milk\n")), nil, `422
+{"code": "not_telemetry"}`},
+		{"unpacks to too much", gzipped(t, dcgmFile(200_000, 3)), nil, `413
+{"code": "file_too_large", "error": "/ingest.max-unpacked-size/", "status": "partial"}`},
+	}
+	for _, c := range cases {
+		compare(t, c.name, put(t, s, "", bytes.NewReader(c.body), c.header...), c.want)
+	}
+	compare(t, "a bomb among files", post(t, s, "", append(gzipped(t, make([]byte, 32<<20)), []byte("\r\n--"+boundary+
+		"\r\nContent-Disposition: form-data; name=\"file\"; filename=\"good.csv\"\r\n\r\n"+string(file))...)), `207
+{"success": false, "files": [{"success": false, "code": "unpack_ratio_too_high"}, {"success": true, "record_count": 1000}]}`)
+}
+
+func TestIdentityFileMustBeOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key.txt")
+	if err := os.WriteFile(path, []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := New(Config{AgeIdentity: path}, newRecorder(), newRecorder(), nil)
+	if err == nil || !strings.Contains(err.Error(), "ingest.age-identity") || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v, want an error that names flag and file", err)
+	}
+}
+
+// A small body that unpacks to a gigabyte costs little memory and is refused.
+func TestBombCostsLittleMemory(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{}, log, log)
+	bombs := map[string][]byte{
+		"gzip of zeros":              zeros(t, 1<<30),
+		"gzip in gzip":               gzipped(t, zeros(t, 1<<30)),
+		"a good file and then zeros": append(gzipped(t, dcgmFile(1000, 3)), zeros(t, 1<<30)...),
+	}
+	for name, bomb := range bombs {
+		runtime.GC()
+		before := heap()
+		var most atomic.Uint64
+		stop := make(chan struct{})
+		watched := make(chan struct{})
+		go func() {
+			defer close(watched)
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Millisecond):
+					most.Store(max(most.Load(), heap()))
+				}
+			}
+		}()
+		got := put(t, s, "", bytes.NewReader(bomb))
+		close(stop)
+		<-watched
+		compare(t, name, got, `413
+{"success": false, "code": "unpack_ratio_too_high"}`)
+		if used := int64(most.Load()) - int64(before); used > 64<<20 {
+			t.Errorf("%s of %d bytes took %d MiB of memory, want less than 64", name, len(bomb), used>>20)
+		}
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// zeros packs so many zeros, without ever having them: of gzip files one behind the other come their texts.
+func zeros(t testing.TB, n int) []byte {
+	t.Helper()
+	const part = 32 << 20
+	return bytes.Repeat(gzipped(t, make([]byte, part)), n/part)
+}
+
+func BenchmarkBomb(b *testing.B) {
+	log := newRecorder()
+	s := serve(b, Config{}, log, log)
+	bomb := zeros(b, 1<<30)
+	for b.Loop() {
+		if got := put(b, s, "", bytes.NewReader(bomb)); got.status != http.StatusRequestEntityTooLarge {
+			b.Fatal(got)
+		}
+	}
+}
+
+// Every kind of unpack has an answer of its own.
+func TestEveryKindOfUnpackErrorIsARefusal(t *testing.T) {
+	for kind := unpack.Damaged; kind <= unpack.Unsupported; kind++ {
+		if r := asRefusal(unpackError(&unpack.Error{Kind: kind})); r.status < 400 || r.status > 499 {
+			t.Errorf("kind %d: got status %d, want one that tells the sender", kind, r.status)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"telemetry-pipeline/ingestd/dcgmdmon"
 	"telemetry-pipeline/ingestd/dcgmlong"
 	"telemetry-pipeline/ingestd/dialect"
 	"telemetry-pipeline/ingestd/grafana"
@@ -20,6 +21,7 @@ import (
 // grammars lists the dialects in the order in which they are tried; the first match wins.
 func grammars() []dialect.Grammar {
 	return []dialect.Grammar{
+		dcgmdmon.Grammar(),
 		smidmon.Dmon(),
 		smidmon.Pmon(),
 		dcgmlong.Grammar(),

@@ -133,7 +133,8 @@ func metricOf(name string, process bool) (*metric.Metric, metric.Conversion) {
 	case "sm", "mem", "enc", "dec", "jpg", "ofa":
 		return &metric.Metric{Name: "process_" + lower + "_util", Unit: "%", Max: events.Int(100)}, metric.Conversion{}
 	case "fb":
-		return &metric.Metric{Name: "process_used_memory_mib", Unit: "MiB"}, metric.Conversion{}
+		m, c, _ = metric.Lookup(metric.ProcessMemory)
+		return &m, c
 	case "ccpm":
 		return &metric.Metric{Name: "process_ccpm_mib", Unit: "MiB"}, metric.Conversion{}
 	}

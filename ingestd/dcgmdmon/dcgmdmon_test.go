@@ -1,0 +1,23 @@
+package dcgmdmon_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"telemetry-pipeline/ingestd/dcgmdmon"
+	"telemetry-pipeline/ingestd/dialect/dialecttest"
+)
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write what the inputs of testdata give")
+	os.Exit(m.Run())
+}
+
+func dmon() dialecttest.Dialect {
+	return dialecttest.Dialect{Grammar: dcgmdmon.Grammar(), OfHosts: true}
+}
+
+func TestGolden(t *testing.T) { dialecttest.Golden(t, dmon()) }
+
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, dmon()) }

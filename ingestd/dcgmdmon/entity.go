@@ -1,0 +1,74 @@
+package dcgmdmon
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// entity is what a row is about.
+type entity struct {
+	text  string // in dcgmi's words, one blank between them
+	gpu   int    // its index, -1 when it is no GPU
+	whole bool   // the GPU itself, not a link of it
+	part  string // of the GPU, or by itself
+}
+
+// parseEntity reads an entity such as GPU 0, GPU-I 1, CPU Core 3 or SW 0 LINK 3.
+func parseEntity(words [][]byte) (entity, bool) {
+	e := entity{gpu: -1, text: string(bytes.Join(words, []byte(" ")))}
+	if n := len(words); n > 3 && string(words[n-2]) == "LINK" {
+		link, ok := number(words[n-1])
+		if !ok {
+			return e, false
+		}
+		words, e.part = words[:n-2], "nvlink:"+strconv.Itoa(link)
+	}
+	if len(words) < 2 || len(words) > 3 {
+		return e, false
+	}
+	n, ok := number(words[len(words)-1])
+	kind := kindOf(string(bytes.Join(words[:len(words)-1], []byte(" "))))
+	switch {
+	case !ok || kind == "":
+		return e, false
+	case kind == "gpu":
+		e.gpu, e.whole = n, e.part == ""
+	case e.part == "":
+		e.part = kind + ":" + strconv.Itoa(n)
+	default:
+		e.part = kind + ":" + strconv.Itoa(n) + "," + e.part
+	}
+	return e, true
+}
+
+// kindOf gives the kind that an entity's part is named by; "" for what is no entity.
+func kindOf(name string) string {
+	switch name {
+	case "GPU":
+		return "gpu"
+	case "GPU-I":
+		return "gpu_i"
+	case "GPU-CI":
+		return "gpu_ci"
+	case "vGPU":
+		return "vgpu"
+	case "Switch", "SW", "NvSwitch":
+		return "nvswitch"
+	case "LINK":
+		return "nvlink"
+	case "CPU":
+		return "cpu"
+	case "CPU Core", "Core":
+		return "cpucore"
+	case "CX", "ConnectX":
+		return "connectx"
+	case "UNKNOWN":
+		return "unknown"
+	}
+	return ""
+}
+
+func number(text []byte) (int, bool) {
+	n, err := strconv.ParseUint(string(text), 10, 32)
+	return int(n), err == nil
+}

@@ -1,0 +1,141 @@
+package dcgmdmon
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// worker parses the rows of one file.
+type worker struct {
+	host       events.HostID
+	header     *header // nil below a header that cannot be read
+	samples    *dialect.Samples
+	sample     sample
+	identities *identities
+	cells      [][]byte
+}
+
+func newWorker(opt dialect.Options, h *header) *worker {
+	return &worker{host: events.HostID(opt.Host), header: h, samples: dialect.NewSamples(opt), identities: newIdentities(opt)}
+}
+
+// Parse appends what a line gives to out.
+func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
+	out.Host, out.ZoneAssumed = w.host, false
+	if row.Fault != nil {
+		out.Rejections = append(out.Rejections, *row.Fault)
+		return
+	}
+	line := row.Cells[0]
+	text := bytes.TrimSpace(line)
+	switch {
+	case isHeader(text):
+		w.takeHeader(row.Line, line, out)
+	case isUnits(text), bytes.HasPrefix(text, []byte("dmon was stopped")):
+		out.Skipped++
+	case bytes.HasPrefix(text, []byte("Error")):
+		out.Reject(row.Line, "", line, "dcgmi reports an error; what it could not read is not in the file")
+	case w.header == nil:
+		out.Reject(row.Line, "", line, "the header above it cannot be read")
+	default:
+		w.row(row.Line, line, out)
+	}
+}
+
+// takeHeader takes a header for the rows below it.
+func (w *worker) takeHeader(number int, line []byte, out *dialect.Parsed) {
+	h, err := readHeader(line)
+	w.header = h
+	if err != nil {
+		out.Reject(number, "", line, err.Error())
+		return
+	}
+	out.Skipped++
+}
+
+// row takes a row of cells.
+func (w *worker) row(number int, line []byte, out *dialect.Parsed) {
+	e, cells, ok := w.header.cut(line, w.cells)
+	w.cells = cells
+	if !ok {
+		out.Reject(number, "", line, fmt.Sprintf("the line is no row of an entity such as GPU 0 and %d cells: is it cut off, or a message of dcgmi?", len(w.header.columns)))
+		return
+	}
+	if w.sample.endsBefore(&e) {
+		w.samples.Next()
+	}
+	at, err := w.samples.At()
+	if err != nil {
+		out.Reject(number, "", line, err.Error())
+		return
+	}
+	known := w.identities.of(&e, w.header.columns, cells)
+	if known.fault != nil {
+		verdict := *known.fault
+		verdict.Line = number
+		out.Rejections = append(out.Rejections, verdict)
+		return
+	}
+	for _, warning := range known.warnings {
+		warning.Line = number
+		out.Warnings = append(out.Warnings, warning)
+	}
+	said := len(out.Records) + len(out.Rejections)
+	for i := range w.header.columns {
+		w.reading(number, &w.header.columns[i], cells[i], events.Record{Identity: known.identity, At: at}, out)
+	}
+	if len(out.Records)+len(out.Rejections) == said {
+		out.Skipped++ // it has nothing but texts
+	}
+}
+
+// reading completes the record of a cell, unless the cell is a text.
+func (w *worker) reading(number int, c *column, text []byte, r events.Record, out *dialect.Parsed) {
+	if c.isText(text) || len(text) == 0 && !c.metric.Known() {
+		return
+	}
+	value, err := c.metric.Read(c.conversion, text)
+	switch {
+	case err != nil && bytes.HasSuffix(text, cutOff):
+		err = errors.New("dcgmi cut the text off, so it cannot be known")
+		fallthrough
+	case err != nil:
+		out.Reject(number, c.name, text, err.Error())
+		return
+	}
+	r.Metric, r.Source, r.Value, r.Text = c.metric.Name, c.name, value, text
+	out.Add(r)
+}
+
+// cutOff is how a text ends of which dcgmi left out the rest.
+var cutOff = []byte("...")
+
+// isText tells that a cell says something of the entity and is no reading: it is of a column that names
+// GPUs, or is a text in a column that the catalogue does not know.
+func (c *column) isText(text []byte) bool {
+	if c.field != dialect.Label {
+		return true
+	}
+	if c.metric.Known() || metric.Token(text) != events.Present {
+		return false
+	}
+	_, err := events.ParseNumber(text)
+	return err != nil && !startsNumber(text) && fit(text)
+}
+
+// startsNumber tells what should be a number and is none from what is a text.
+func startsNumber(text []byte) bool {
+	return bytes.IndexByte([]byte("+-.0123456789"), text[0]) >= 0 && bytes.HasSuffix(text, cutOff)
+}
+
+func fit(text []byte) bool {
+	return utf8.Valid(text) && bytes.IndexFunc(text, unicode.IsControl) < 0
+}

@@ -51,6 +51,9 @@ func (o *Origin) For(p metric.Parts) *events.Identity {
 
 func (o *Origin) part(p metric.Parts) string {
 	var names []string
+	if o.identity.Part != "" {
+		names = append(names, o.identity.Part)
+	}
 	for bit, name := range o.parts {
 		if p&(1<<bit) != 0 {
 			names = append(names, name)
@@ -175,6 +178,9 @@ func (s *Source) origin(opt Options, table *Identities) *Origin {
 	o.Metric = s.first(Metric)
 	o.Host = s.host(opt)
 	s.place(&id)
+	if !namesGPU(&id) {
+		id.Part = besideGPUs(id.Labels)
+	}
 	o.Fault, o.Warnings = s.fault, slices.Clone(s.warnings)
 	if o.Fault == nil {
 		o.Fault = s.missing(o.Host, &id)
@@ -200,10 +206,24 @@ func (s *Source) missing(host events.HostID, id *events.Identity) *rows.Rejectio
 	switch {
 	case host == "":
 		return &rows.Rejection{Reason: "the row names no host (localhost is none: every host calls itself so); give one for the whole file with ?host="}
-	case !s.ofHost && id.UUID == "" && id.Index == "" && id.PCI == "":
+	case !s.ofHost && !namesGPU(id) && id.Part == "":
 		return &rows.Rejection{Reason: "the row names no GPU: it has neither a UUID, nor an index, nor a PCI address"}
 	}
 	return nil
+}
+
+func namesGPU(id *events.Identity) bool { return id.UUID != "" || id.Index != "" || id.PCI != "" }
+
+// besideGPUs names what the readings are of where they are of no GPU: a switch or a CPU, by the labels of
+// dcgm-exporter.
+func besideGPUs(labels []events.Label) string {
+	var names []string
+	for _, kind := range [...]string{"nvswitch", "cpu", "cpucore"} {
+		if i, found := findLabel(labels, kind); found {
+			names = append(names, kind+":"+strings.TrimPrefix(labels[i].Value, kind)) // nvswitch0 is 0
+		}
+	}
+	return strings.Join(names, ",")
 }
 
 func (o *Origin) setParts(id *events.Identity) {

@@ -19,6 +19,7 @@ const module = "telemetry-pipeline/"
 const arrows = `
 events:
 events/metric:        events
+events/archive:       events
 events/eventstest:    events
 events/eventstest/model:
 projections:          events events/metric
@@ -79,6 +80,8 @@ var edges = []struct {
 	{"github.com/graphql-go/graphql", "the library's hazards stay behind one guard", []string{"queryd/graph"}},
 	{"github.com/hashicorp/go-multierror", "sets of errors: rows of a file, parts at shutdown",
 		[]string{"ingestd/ingest", "deploy/daemon"}},
+	{"github.com/parquet-go/parquet-go", "what archived objects are made of is one package's business", []string{"events/archive"}},
+	{"gocloud.dev", "object storage is one package's business", []string{"events/archive"}},
 	{"github.com/klauspost/compress", "stored bytes are known where they are written, and to who checks them by their description",
 		[]string{"events", "projections/snapshot", "deploy/chaos", "ingestd/unpack"}},
 	{"filippo.io/age", "what was encrypted for us is opened where bounds are kept", []string{"ingestd/unpack"}},

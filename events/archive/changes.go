@@ -1,0 +1,68 @@
+package archive
+
+import (
+	"fmt"
+)
+
+// texts gives every text of an object one number, 0 to none, so that rows are compared by numbers.
+type texts struct {
+	all    []string
+	number map[string]int32
+}
+
+func newTexts() *texts { return &texts{all: []string{""}, number: map[string]int32{"": 0}} }
+
+func (t *texts) of(text []byte) int32 {
+	n, known := t.number[string(text)]
+	if !known {
+		n = int32(len(t.all))
+		t.all = append(t.all, string(text))
+		t.number[string(text)] = n
+	}
+	return n
+}
+
+// change is a row from which on a column has another value than the row before.
+type change struct{ row, value int32 }
+
+// changes are a column as the rows where it changes.
+type changes []change
+
+func (c *changes) set(row, value int32) {
+	if n := len(*c); n == 0 || (*c)[n-1].value != value {
+		*c = append(*c, change{row, value})
+	}
+}
+
+// addPage appends a page of a column with a dictionary whose values have the given numbers; it begins at row base.
+func (c *changes) addPage(p page, numbers []int32, base int32) error {
+	data := p.Data()
+	indexes := data.Int32()
+	for _, i := range indexes {
+		if i < 0 || int(i) >= len(numbers) {
+			return fmt.Errorf("index %d of a dictionary of %d", i, len(numbers))
+		}
+	}
+	switch rows := p.NumRows(); {
+	case len(indexes) == 0 && rows > 0:
+		c.set(base, 0)
+	case int64(len(indexes)) == rows:
+		last := int32(-1)
+		for i, index := range indexes {
+			if index != last {
+				c.set(base+int32(i), numbers[index])
+				last = index
+			}
+		}
+	default:
+		for i, level := range p.DefinitionLevels() {
+			if level == 0 {
+				c.set(base+int32(i), 0)
+				continue
+			}
+			c.set(base+int32(i), numbers[indexes[0]])
+			indexes = indexes[1:]
+		}
+	}
+	return nil
+}

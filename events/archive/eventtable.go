@@ -1,0 +1,135 @@
+package archive
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/parquet-go/parquet-go"
+
+	"telemetry-pipeline/events"
+)
+
+// eventRow is a row of an events object: this struct is the object's schema. What an event does not have is NULL.
+type eventRow struct {
+	Event      int32  `parquet:"event,delta"` // from 0, in order of revision, then key
+	Revision   int64  `parquet:"revision,delta"`
+	Key        string `parquet:"key,optional"`
+	AppendedAt int64  `parquet:"appended_at,optional,timestamp(nanosecond),delta"`
+	Upload     string `parquet:"upload,optional,dict"`
+	Host       string `parquet:"host,optional,dict"`
+	Zone       string `parquet:"zone,optional,dict"`
+	Sequence   string `parquet:"sequence,optional"` // where the key does not end in it
+	Records    int32  `parquet:"records,delta"`     // as appended; a merge may have dropped repeats
+	Damage     string `parquet:"damage,optional"`   // why the event has no records
+	Value      []byte `parquet:"value,optional"`    // what the log held of a damaged event
+}
+
+// rowOf describes event number n.
+func rowOf(ev *events.Event, n int32) eventRow {
+	r := eventRow{
+		Event: n, Revision: ev.Revision.Number, Key: escape(ev.Key), AppendedAt: int64(ev.AppendedAt),
+		Upload: escape(string(ev.Upload)), Host: escape(string(ev.Host)), Zone: escape(ev.Zone), Records: int32(ev.Records()),
+	}
+	if ev.Damage != nil {
+		r.Damage = escape(ev.Damage.Error())
+		if damage, found := errors.AsType[*events.DamageError](ev.Damage); found {
+			r.Value = damage.Value
+		}
+		return r
+	}
+	if s := ev.Sequence.String(); !strings.HasSuffix(ev.Key, "_"+s) {
+		r.Sequence = s
+	}
+	return r
+}
+
+// event gives the event of a row, without its records.
+func (r *eventRow) event(log events.Revision) (events.Event, error) {
+	log.Number = r.Revision
+	ev := events.Event{Revision: log, AppendedAt: events.Timestamp(r.AppendedAt)}
+	texts := [...]string{r.Key, r.Zone, r.Host, r.Upload}
+	for i := range texts {
+		var err error
+		if texts[i], err = unescape(texts[i]); err != nil {
+			return events.Event{}, err
+		}
+	}
+	ev.Key, ev.Zone, ev.Host, ev.Upload = texts[0], texts[1], events.HostID(texts[2]), events.UploadID(texts[3])
+	if r.Damage == "" {
+		var err error
+		ev.Sequence, err = r.sequence(ev.Key)
+		return ev, err
+	}
+	damage, err := unescape(r.Damage)
+	ev.Damage = damageOf(damage, r.Value)
+	return ev, err
+}
+
+// sequence is that of the column, or what the key ends in.
+func (r *eventRow) sequence(key string) (events.Sequence, error) {
+	text := r.Sequence
+	if text == "" {
+		text = key[strings.LastIndexByte(key, '_')+1:]
+	}
+	return events.ParseSequence(text)
+}
+
+// archivedDamage is the cause of a damage as it was told when the event was archived. It still is the error that
+// it was, where a program asks for that.
+type archivedDamage struct {
+	text  string
+	cause error // events.ErrOverwritten, an events.UnknownEncodingError, or nil
+}
+
+func (d *archivedDamage) Error() string { return d.text }
+
+func (d *archivedDamage) Unwrap() error { return d.cause }
+
+func damageOf(text string, value []byte) error {
+	d := &archivedDamage{text: text}
+	if strings.Contains(text, events.ErrOverwritten.Error()) {
+		d.cause = events.ErrOverwritten
+	} else if len(value) > 0 {
+		if unknown := (&events.UnknownEncodingError{Tag: value[0]}); strings.Contains(text, unknown.Error()) {
+			d.cause = unknown
+		}
+	}
+	return &events.DamageError{Value: value, Cause: d}
+}
+
+// writeEvents makes the content of an events object.
+func writeEvents(rows []eventRow) ([]byte, error) {
+	var buf bytes.Buffer
+	w := parquet.NewGenericWriter[eventRow](&buf, writerOptions(Events)...)
+	if _, err := w.Write(rows); err != nil {
+		return nil, fmt.Errorf("writing event table: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("writing event table: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+// readEvents gives the events of an events object in their order, without records.
+func readEvents(content []byte, log events.Revision) ([]events.Event, error) {
+	f, err := parquet.OpenFile(bytes.NewReader(content), int64(len(content)))
+	if err != nil {
+		return nil, fmt.Errorf("reading event table: %w", err)
+	}
+	r := parquet.NewGenericReader[eventRow](f)
+	defer r.Close()
+	rows := make([]eventRow, r.NumRows())
+	if n, err := r.Read(rows); n < len(rows) || err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("reading event table: %d of %d rows: %w", n, len(rows), err)
+	}
+	all := make([]events.Event, len(rows))
+	for i := range rows {
+		if all[i], err = rows[i].event(log); err != nil {
+			return nil, fmt.Errorf("reading event table: event %d: %w", i, err)
+		}
+	}
+	return all, nil
+}

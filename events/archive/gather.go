@@ -1,0 +1,237 @@
+package archive
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/events"
+)
+
+// gathered are records by series, as they come; rows gives them in the order of an object. It takes some 22 bytes a
+// record.
+type gathered struct {
+	all        []*gatheredSeries
+	byKey      map[gatheredKey]int32
+	identities []*events.Identity
+	byID       map[events.IdentityID][]int32 // places in identities
+	records    int64
+}
+
+// gatheredKey tells series apart; the identity is its place in gathered.identities.
+type gatheredKey struct {
+	host           events.HostID
+	identity       int32
+	metric, source string
+}
+
+// gatheredSeries are the records of a series, in columns.
+type gatheredSeries struct {
+	series
+	gpu       events.GPUID
+	times     []events.Timestamp
+	mantissas []int64
+	exponents []int16 // of each, as its event had it
+	owners    []int32 // the event of each
+	absent    []events.Absence
+	cells     *seriesCells // of recordWriter
+}
+
+// row is one record of a gathered series.
+type row struct {
+	series *gatheredSeries
+	at     events.Timestamp
+	number events.Number
+	absent events.Reason
+	raw    string
+	event  int32
+}
+
+func newGathered() *gathered {
+	return &gathered{byKey: make(map[gatheredKey]int32), byID: make(map[events.IdentityID][]int32)}
+}
+
+// add takes the records of an event, which is event number owner.
+func (g *gathered) add(ev *events.Event, owner int32) {
+	places := make([]int32, len(ev.Identities))
+	for i := range ev.Identities {
+		places[i] = g.identity(&ev.Identities[i])
+	}
+	for i := range ev.Columns {
+		c := &ev.Columns[i]
+		s := g.series(ev.Host, places[c.Identity], c.Metric, c.Source)
+		for _, a := range c.Absent {
+			a.Row += len(s.times)
+			s.absent = append(s.absent, a)
+		}
+		s.times = append(s.times, c.Times...)
+		s.mantissas = append(s.mantissas, c.Mantissas...)
+		if c.Exponents != nil {
+			s.exponents = append(s.exponents, c.Exponents...)
+		}
+		for range c.Times {
+			if c.Exponents == nil {
+				s.exponents = append(s.exponents, c.Exponent)
+			}
+			s.owners = append(s.owners, owner)
+		}
+		g.records += int64(c.Len())
+	}
+}
+
+// identity gives the place of an identity.
+func (g *gathered) identity(id *events.Identity) int32 {
+	hash := id.ID()
+	for _, place := range g.byID[hash] {
+		if g.identities[place].Compare(id) == 0 {
+			return place
+		}
+	}
+	place := int32(len(g.identities))
+	g.identities = append(g.identities, id)
+	g.byID[hash] = append(g.byID[hash], place)
+	return place
+}
+
+func (g *gathered) series(host events.HostID, identity int32, metric, source string) *gatheredSeries {
+	key := gatheredKey{host, identity, metric, source}
+	place, found := g.byKey[key]
+	if !found {
+		place = int32(len(g.all))
+		g.byKey[key] = place
+		id := g.identities[identity]
+		g.all = append(g.all, &gatheredSeries{
+			series: series{host: host, identity: *id, metric: metric, source: source},
+			gpu:    id.Entity(host).GPU,
+		})
+	}
+	return g.all[place]
+}
+
+// rows gives the records by host, GPU, part, metric, time, then source, identity, value and event. With distinct, of
+// records that are equal but for the event only the first is given.
+func (g *gathered) rows(distinct bool) iter.Seq[row] {
+	return func(yield func(row) bool) {
+		slices.SortFunc(g.all, func(a, b *gatheredSeries) int {
+			return cmp.Or(a.compareGroup(b), strings.Compare(a.source, b.source), a.identity.Compare(&b.identity))
+		})
+		for group := range chunked(g.all, func(a, b *gatheredSeries) bool { return a.compareGroup(b) == 0 }) {
+			if !groupRows(group, distinct, yield) {
+				return
+			}
+		}
+	}
+}
+
+// compareGroup orders series by what comes before the time.
+func (s *gatheredSeries) compareGroup(t *gatheredSeries) int {
+	return cmp.Or(
+		strings.Compare(string(s.host), string(t.host)),
+		strings.Compare(string(s.gpu), string(t.gpu)),
+		strings.Compare(s.identity.Part, t.identity.Part),
+		strings.Compare(s.metric, t.metric))
+}
+
+// chunked gives the runs of neighbours that belong together.
+func chunked[T any](all []T, same func(a, b T) bool) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for len(all) > 0 {
+			n := 1
+			for n < len(all) && same(all[n-1], all[n]) {
+				n++
+			}
+			if !yield(all[:n]) {
+				return
+			}
+			all = all[n:]
+		}
+	}
+}
+
+// place is a record's place in a group of series.
+type place struct{ series, row int32 }
+
+// groupRows gives the records of series that differ in source and identity alone, in whose order they are.
+func groupRows(group []*gatheredSeries, distinct bool, yield func(row) bool) bool {
+	if len(group) == 1 && group[0].ascending() {
+		return group[0].each(yield)
+	}
+	var order []place
+	for i, s := range group {
+		for j := range s.times {
+			order = append(order, place{int32(i), int32(j)})
+		}
+	}
+	slices.SortFunc(order, func(a, b place) int {
+		s, t := group[a.series], group[b.series]
+		if c := cmp.Or(cmp.Compare(s.times[a.row], t.times[b.row]), cmp.Compare(a.series, b.series)); c != 0 {
+			return c
+		}
+		return cmp.Or(s.value(int(a.row)).Compare(s.value(int(b.row))), cmp.Compare(s.owners[a.row], s.owners[b.row]))
+	})
+	for i, p := range order {
+		s := group[p.series]
+		if distinct && i > 0 && order[i-1].series == p.series && s.times[order[i-1].row] == s.times[p.row] &&
+			s.value(int(order[i-1].row)) == s.value(int(p.row)) {
+			continue
+		}
+		if !yield(s.row(int(p.row))) {
+			return false
+		}
+	}
+	return true
+}
+
+// ascending tells whether each record is later than the one before.
+func (s *gatheredSeries) ascending() bool {
+	for i := 1; i < len(s.times); i++ {
+		if s.times[i-1] >= s.times[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// each gives the records as they are.
+func (s *gatheredSeries) each(yield func(row) bool) bool {
+	absent := s.absent
+	for i := range s.times {
+		r := row{series: s, at: s.times[i], number: events.Number{Mantissa: s.mantissas[i], Exponent: s.exponents[i]}, event: s.owners[i]}
+		if len(absent) > 0 && absent[0].Row == i {
+			r.absent, r.raw, absent = absent[0].Reason, absent[0].Raw, absent[1:]
+		}
+		if !yield(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// row is record i. Its number is not normalised.
+func (s *gatheredSeries) row(i int) row {
+	r := row{series: s, at: s.times[i], number: events.Number{Mantissa: s.mantissas[i], Exponent: s.exponents[i]}, event: s.owners[i]}
+	if v := s.value(i); v.Absent != events.Present {
+		r.absent, r.raw = v.Absent, v.Raw
+	}
+	return r
+}
+
+// value is that of record i, normalised.
+func (s *gatheredSeries) value(i int) events.Value {
+	if len(s.absent) > 0 {
+		k, absent := slices.BinarySearchFunc(s.absent, i, func(a events.Absence, row int) int { return cmp.Compare(a.Row, row) })
+		if absent {
+			return events.Value{Absent: s.absent[k].Reason, Raw: s.absent[k].Raw}
+		}
+	}
+	return events.Value{Number: events.NumberOf(s.mantissas[i], s.exponents[i])}
+}
+
+func (g *gathered) check() error {
+	if g.records > MaxRecords {
+		return fmt.Errorf("the range has more than %d records, which an entry cannot hold: end it earlier", int64(MaxRecords))
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package archive
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+)
+
+// DamagedError tells that an object does not hold what its entry says.
+type DamagedError struct {
+	Name   string
+	Reason string
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("archive object %s is damaged: %s; restore it from a copy", e.Name, e.Reason)
+}
+
+// ErrMissing is an object that an entry lists and the store does not have.
+var ErrMissing = errors.New("the object is not in the store")
+
+func hashOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+// put stores content as an object of e, unless it is there, and reads back that it is.
+func (s *Store) put(ctx context.Context, e *Entry, kind Kind, content []byte, rows int64) (Object, error) {
+	hash := hashOf(content)
+	o := Object{Kind: kind, Name: objectName(e, kind, hash), Bytes: int64(len(content)), Hash: hash, Rows: rows}
+	err := s.create(ctx, o.Name, content, true)
+	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
+		_, err = s.get(ctx, o)
+		if _, damaged := errors.AsType[*DamagedError](err); damaged { // it has the name without the content: it never was this object
+			err = s.create(ctx, o.Name, content, false)
+		}
+	}
+	if err == nil {
+		err = s.sync(o.Name)
+	}
+	if err == nil {
+		err = s.verify(ctx, o)
+	}
+	if err != nil {
+		return Object{}, fmt.Errorf("writing archive object %s: %w", o.Name, err)
+	}
+	return o, nil
+}
+
+// create writes an object whole or not at all.
+func (s *Store) create(ctx context.Context, name string, content []byte, ifNotExist bool) error {
+	return s.bucket.WriteAll(ctx, name, content, &blob.WriterOptions{
+		ContentType: "application/vnd.apache.parquet",
+		IfNotExist:  ifNotExist,
+	})
+}
+
+// sync makes a file that was written durable, and the directories that name it. Other stores are so by themselves.
+func (s *Store) sync(name string) error {
+	if s.dir == "" {
+		return nil
+	}
+	for {
+		if err := syncFile(filepath.Join(s.dir, filepath.FromSlash(name))); err != nil {
+			return err
+		}
+		if name == "" {
+			return nil
+		}
+		name = name[:max(0, strings.LastIndexByte(name, '/'))]
+	}
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// get reads an object whole and checks its content against its hash.
+func (s *Store) get(ctx context.Context, o Object) ([]byte, error) {
+	content, err := s.bucket.ReadAll(ctx, o.Name)
+	switch {
+	case gcerrors.Code(err) == gcerrors.NotFound:
+		return nil, fmt.Errorf("reading archive object %s: %w", o.Name, ErrMissing)
+	case err != nil:
+		return nil, fmt.Errorf("reading archive object %s: %w", o.Name, err)
+	case int64(len(content)) != o.Bytes:
+		return nil, &DamagedError{o.Name, fmt.Sprintf("it has %d bytes instead of %d", len(content), o.Bytes)}
+	}
+	if hash := hashOf(content); hash != o.Hash {
+		return nil, &DamagedError{o.Name, fmt.Sprintf("its SHA-256 is %s instead of %s", hash, o.Hash)}
+	}
+	return content, nil
+}
+
+// verify reads an object and checks its hash and number of rows.
+func (s *Store) verify(ctx context.Context, o Object) error {
+	content, err := s.get(ctx, o)
+	if err != nil {
+		return err
+	}
+	f, err := openContent(o, content)
+	if err != nil {
+		return err
+	}
+	if f.NumRows() != o.Rows {
+		return &DamagedError{o.Name, fmt.Sprintf("it has %d rows instead of %d", f.NumRows(), o.Rows)}
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package archive
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/parquet-go/parquet-go"
+
+	"telemetry-pipeline/events"
+)
+
+// recordWriter writes rows, in their order, as a records object: column by column, so that a row costs little and the
+// pages of all columns begin at the same rows.
+type recordWriter struct {
+	buf     bytes.Buffer
+	out     *parquet.Writer
+	columns []*parquet.ColumnWriter
+	cells   cellMaker
+
+	page    []row
+	values  []parquet.Value
+	inGroup int
+	rows    int64
+	from    events.Timestamp
+	to      events.Timestamp
+}
+
+// seriesCells are a series' cells in all text columns, by column.
+type seriesCells [recordColumns]parquet.Value
+
+func newRecordWriter() *recordWriter {
+	w := &recordWriter{cells: newCellMaker(recordSchema())}
+	w.out = parquet.NewWriter(&w.buf, append(writerOptions(Records), recordSchema(), sorting())...)
+	w.columns = w.out.ColumnWriters()
+	w.values = make([]parquet.Value, 0, pageRows)
+	return w
+}
+
+// sorting tells readers of the file how its rows are sorted.
+func sorting() parquet.WriterOption {
+	return parquet.SortingWriterConfig(parquet.SortingColumns(
+		parquet.Ascending("host"), parquet.Ascending("gpu"), parquet.Ascending("part"), parquet.Ascending("metric"), parquet.Ascending("time")))
+}
+
+// add takes the next row.
+func (w *recordWriter) add(r row) error {
+	if r.series.cells == nil {
+		cells, err := w.cells.series(r.series)
+		if err != nil {
+			return err
+		}
+		r.series.cells = cells
+	}
+	if w.rows == 0 {
+		w.from, w.to = r.at, r.at
+	}
+	w.from, w.to = min(w.from, r.at), max(w.to, r.at)
+	w.rows++
+	if w.page = append(w.page, r); len(w.page) < pageRows {
+		return nil
+	}
+	return w.flush()
+}
+
+// close writes the rest and gives the object's content.
+func (w *recordWriter) close() ([]byte, error) {
+	if err := w.flush(); err != nil {
+		return nil, err
+	}
+	if err := w.out.Close(); err != nil {
+		return nil, fmt.Errorf("writing records: %w", err)
+	}
+	return w.buf.Bytes(), nil
+}
+
+// flush writes a page of each column.
+func (w *recordWriter) flush() error {
+	if len(w.page) == 0 {
+		return nil
+	}
+	for c := range w.columns {
+		w.values = w.cells.column(w.values[:0], c, w.page)
+		if _, err := w.columns[c].WriteRowValues(w.values); err != nil {
+			return fmt.Errorf("writing records: %w", err)
+		}
+		if err := w.columns[c].Flush(); err != nil {
+			return fmt.Errorf("writing records: %w", err)
+		}
+	}
+	w.inGroup += len(w.page)
+	w.page = w.page[:0]
+	if w.inGroup < rowGroupRows {
+		return nil
+	}
+	w.inGroup = 0
+	if err := w.out.Flush(); err != nil {
+		return fmt.Errorf("writing records: %w", err)
+	}
+	return nil
+}
+
+// cellMaker makes the cells of rows.
+type cellMaker struct{ present, null [recordColumns]parquet.Value }
+
+func newCellMaker(schema *parquet.Schema) (m cellMaker) {
+	for c, path := range schema.Columns() {
+		leaf, _ := schema.Lookup(path...)
+		m.null[c] = parquet.NullValue().Level(0, 0, c)
+		m.present[c] = parquet.NullValue().Level(0, leaf.MaxDefinitionLevel, c)
+	}
+	return m
+}
+
+// text is a cell of an escaped text; NULL for none, where the column has that.
+func (m *cellMaker) text(c int, text string) parquet.Value {
+	if text == "" && m.present[c].DefinitionLevel() > 0 {
+		return m.null[c]
+	}
+	return parquet.ByteArrayValue([]byte(text)).Level(0, m.present[c].DefinitionLevel(), c)
+}
+
+// series makes the cells that all records of a series share.
+func (m *cellMaker) series(s *gatheredSeries) (*seriesCells, error) {
+	texts, err := s.texts()
+	if err != nil {
+		return nil, err
+	}
+	var cells seriesCells
+	for i, c := range textColumns {
+		cells[c] = m.text(c, texts[i])
+	}
+	cells[colGPU] = m.text(colGPU, escape(string(s.gpu)))
+	return &cells, nil
+}
+
+// column appends the cells of one column.
+func (m *cellMaker) column(dst []parquet.Value, c int, page []row) []parquet.Value {
+	level := m.present[c].DefinitionLevel()
+	for i := range page {
+		r := &page[i]
+		var v parquet.Value
+		switch c {
+		case colTime:
+			v = parquet.Int64Value(int64(r.at)).Level(0, level, c)
+		case colScale:
+			v = parquet.Int32Value(int32(r.number.Exponent)).Level(0, level, c)
+		case colEvent:
+			v = parquet.Int32Value(r.event).Level(0, level, c)
+		case colValue:
+			v = m.null[c]
+			if r.absent == events.Present {
+				v = parquet.DoubleValue(r.number.Float()).Level(0, level, c)
+			}
+		case colExact:
+			v = m.null[c]
+			if r.absent == events.Present && !exactly(r.number, r.number.Float()) {
+				v = m.text(c, r.number.String())
+			}
+		case colAbsent:
+			v = m.null[c]
+			if r.absent != events.Present {
+				v = m.text(c, r.absent.String())
+			}
+		case colRaw:
+			v = m.text(c, escape(r.raw))
+		default:
+			v = r.series.cells[c]
+		}
+		dst = append(dst, v)
+	}
+	return dst
+}

@@ -1,0 +1,116 @@
+package archive
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// page is rows of one column as they are stored: with indexes into a dictionary, without NULLs.
+type page struct {
+	parquet.Page
+	base int64 // of its first row, counted from the first row asked for
+}
+
+// rowGroup is a row group of a records object.
+type rowGroup struct {
+	object string
+	chunks []parquet.ColumnChunk
+	rows   int64
+}
+
+// openContent opens an object's content.
+func openContent(o Object, content []byte) (*parquet.File, error) {
+	f, err := parquet.OpenFile(bytes.NewReader(content), int64(len(content)))
+	if err != nil {
+		return nil, &DamagedError{o.Name, err.Error()}
+	}
+	return f, nil
+}
+
+// rowGroups gives the row groups of a records object, if it is one.
+func rowGroups(o Object, f *parquet.File) ([]rowGroup, error) {
+	var all []rowGroup
+	for _, g := range f.RowGroups() {
+		chunks := g.ColumnChunks()
+		if len(chunks) < recordColumns {
+			return nil, &DamagedError{o.Name, fmt.Sprintf("it has %d columns of %d", len(chunks), recordColumns)}
+		}
+		all = append(all, rowGroup{object: o.Name, chunks: chunks, rows: g.NumRows()})
+	}
+	return all, nil
+}
+
+// pages calls f with the pages of a column, from row lo to before hi. The page is valid during the call.
+func (g rowGroup) pages(column int, lo, hi int64, f func(page) error) error {
+	if err := g.readPages(column, lo, hi, f); err != nil {
+		return fmt.Errorf("reading archive object %s, column %d: %w", g.object, column, err)
+	}
+	return nil
+}
+
+func (g rowGroup) readPages(column int, lo, hi int64, f func(page) error) (err error) {
+	pages := g.chunks[column].Pages()
+	defer func() { err = errors.Join(err, pages.Close()) }()
+	if lo > 0 {
+		if err := pages.SeekToRow(lo); err != nil {
+			return err
+		}
+	}
+	for row := lo; row < hi; {
+		p, err := pages.ReadPage()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		n := min(p.NumRows(), hi-row)
+		part := p
+		if n < p.NumRows() {
+			part = p.Slice(0, n)
+		}
+		err = f(page{part, row - lo})
+		parquet.Release(p)
+		if err != nil {
+			return err
+		}
+		row += n
+	}
+	return nil
+}
+
+// texts gives a column of texts, whose row lo is row base of the result.
+func (g rowGroup) texts(column int, lo, hi int64, base int32, texts *texts) (c changes, err error) {
+	var numbers []int32
+	err = g.pages(column, lo, hi, func(p page) error {
+		dictionary := p.Dictionary()
+		if dictionary == nil {
+			return errors.New("the column has no dictionary")
+		}
+		for i := len(numbers); i < dictionary.Len(); i++ {
+			numbers = append(numbers, texts.of(dictionary.Index(int32(i)).ByteArray()))
+		}
+		return c.addPage(p, numbers, base+int32(p.base))
+	})
+	return c, err
+}
+
+// numbers gives a column of numbers that change rarely, like texts.
+func (g rowGroup) numbers(column int, lo, hi int64, base int32) (c changes, err error) {
+	var numbers []int32
+	err = g.pages(column, lo, hi, func(p page) error {
+		dictionary := p.Dictionary()
+		if dictionary == nil {
+			return errors.New("the column has no dictionary")
+		}
+		for i := len(numbers); i < dictionary.Len(); i++ {
+			numbers = append(numbers, dictionary.Index(int32(i)).Int32())
+		}
+		return c.addPage(p, numbers, base+int32(p.base))
+	})
+	return c, err
+}

@@ -1,0 +1,89 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/fileblob" // file://
+	_ "gocloud.dev/blob/s3blob"   // s3://
+)
+
+// Store is object storage that holds an archive. Safe for concurrent use.
+type Store struct {
+	bucket *blob.Bucket
+	dir    string // of a file:// store
+	url    string // without its parameters
+}
+
+// Open opens the storage at a URL and checks that it can be used:
+//
+//   - file:///dir is a directory, made if missing.
+//   - s3://bucket?region=…&endpoint=https://…&use_path_style=true is S3 or what speaks its protocol; credentials are found
+//     as by every AWS tool (environment, profile, instance role). All parameters are those of
+//     [gocloud.dev/blob/s3blob.URLOpener].
+func Open(ctx context.Context, address string) (*Store, error) {
+	s, err := open(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("opening archive %.200q: %w", address, err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, address string) (*Store, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{url: u.Scheme + "://" + u.Host + u.Path}
+	switch u.Scheme {
+	case "file":
+		if u.Host != "" || u.Path == "" {
+			return nil, errors.New("a directory is written file:///absolute/path")
+		}
+		s.dir = filepath.FromSlash(u.Path)
+		q := u.Query()
+		q.Set("create_dir", "true")
+		q.Set("no_tmp_dir", "true") // renaming is atomic within a volume alone
+		q.Set("metadata", "skip")   // no files beside the objects
+		u.RawQuery = q.Encode()
+	case "s3":
+		if u.Host == "" {
+			return nil, errors.New("a bucket is written s3://bucket?region=…")
+		}
+	default:
+		return nil, errors.New("it is none of file:///dir and s3://bucket")
+	}
+	if s.bucket, err = blob.OpenBucket(ctx, u.String()); err != nil {
+		return nil, err
+	}
+	ok, err := s.bucket.IsAccessible(ctx)
+	if err == nil && !ok {
+		err = errors.New("there is no such bucket, or it may not be listed: create it, or check name, region, endpoint and credentials")
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.bucket.Close())
+	}
+	return s, nil
+}
+
+// Close ends the store's connections; calls under way may fail.
+func (s *Store) Close() error { return s.bucket.Close() }
+
+// String is the URL without its parameters.
+func (s *Store) String() string { return s.url }
+
+// logID names the log that an object's events are of.
+func (e *Entry) logID() string { return fmt.Sprintf("%x-%x", uint64(e.First.Epoch), e.First.Cluster) }
+
+// objectName is where an object of e with a content of that hash is. Names order by kind, partition, log and range.
+func objectName(e *Entry, kind Kind, hash string) string {
+	return strings.Join([]string{
+		string(kind), e.Partition.String(), e.logID(),
+		fmt.Sprintf("%012d-%012d-%s.parquet", e.First.Number, e.Last.Number, hash[:32]),
+	}, "/")
+}

@@ -1,0 +1,263 @@
+package archive
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"telemetry-pipeline/events"
+)
+
+// table is rows of a records object in columns, in their order.
+type table struct {
+	series    []series // in order of first appearance
+	runs      []run
+	times     []events.Timestamp
+	mantissas []int64
+	exponents []int16 // of each, as its event had it
+	owners    []int32 // the event of each
+	absent    []events.Absence
+}
+
+// run is neighbouring rows of one series, from lo to before hi.
+type run struct{ series, lo, hi int32 }
+
+// tableReader reads row groups, or parts of them, into a table.
+type tableReader struct {
+	table
+	texts    *texts
+	bySeries map[[len(textColumns)]int32]int32
+}
+
+func newTableReader() *tableReader {
+	return &tableReader{texts: newTexts(), bySeries: make(map[[len(textColumns)]int32]int32)}
+}
+
+// reset empties the table for other rows. What it had stays as it is.
+func (t *tableReader) reset() { t.table = table{series: t.series} }
+
+// read appends rows lo to before hi of a row group.
+func (t *tableReader) read(g rowGroup, lo, hi int64) error {
+	base := int32(len(t.times))
+	if err := t.readSeries(g, lo, hi, base); err != nil {
+		return err
+	}
+	t.times = slices.Grow(t.times, int(hi-lo))
+	if err := g.pages(colTime, lo, hi, func(p page) error {
+		data := p.Data()
+		for _, at := range data.Int64() {
+			t.times = append(t.times, events.Timestamp(at))
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	t.owners = slices.Grow(t.owners, int(hi-lo))
+	if err := g.pages(colEvent, lo, hi, func(p page) error {
+		data := p.Data()
+		t.owners = append(t.owners, data.Int32()...)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := t.readNumbers(g, lo, hi, base); err != nil {
+		return err
+	}
+	if err := t.readAbsent(g, lo, hi, base); err != nil {
+		return err
+	}
+	if n := int(base) + int(hi-lo); len(t.times) != n || len(t.owners) != n || len(t.mantissas) != n {
+		return fmt.Errorf("columns have %d times, %d events and %d numbers for %d rows", len(t.times), len(t.owners), len(t.mantissas), n)
+	}
+	return nil
+}
+
+// readSeries appends the runs of the rows.
+func (t *tableReader) readSeries(g rowGroup, lo, hi int64, base int32) error {
+	var columns [len(textColumns)]changes
+	var bounds []int32
+	for i, c := range textColumns {
+		var err error
+		if columns[i], err = g.texts(c, lo, hi, base, t.texts); err != nil {
+			return err
+		}
+		for _, change := range columns[i] {
+			bounds = append(bounds, change.row)
+		}
+	}
+	slices.Sort(bounds)
+	bounds = slices.Compact(bounds)
+	var key [len(textColumns)]int32
+	for i, row := range bounds {
+		for c := range columns {
+			if len(columns[c]) > 0 && columns[c][0].row == row {
+				key[c] = columns[c][0].value
+				columns[c] = columns[c][1:]
+			}
+		}
+		end := base + int32(hi-lo)
+		if i+1 < len(bounds) {
+			end = bounds[i+1]
+		}
+		number, err := t.seriesOf(key)
+		if err != nil {
+			return err
+		}
+		if n := len(t.runs); n > 0 && t.runs[n-1].series == number && t.runs[n-1].hi == row {
+			t.runs[n-1].hi = end
+			continue
+		}
+		t.runs = append(t.runs, run{number, row, end})
+	}
+	return nil
+}
+
+func (t *tableReader) seriesOf(key [len(textColumns)]int32) (int32, error) {
+	number, known := t.bySeries[key]
+	if known {
+		return number, nil
+	}
+	var cells seriesTexts
+	for i, text := range key {
+		cells[i] = t.texts.all[text]
+	}
+	s, err := seriesOf(cells)
+	if err != nil {
+		return 0, err
+	}
+	number = int32(len(t.series))
+	t.series = append(t.series, s)
+	t.bySeries[key] = number
+	return number, nil
+}
+
+// readNumbers appends the numbers of the rows; those of absent readings are 0.
+func (t *tableReader) readNumbers(g rowGroup, lo, hi int64, base int32) error {
+	scales, err := g.numbers(colScale, lo, hi, base)
+	if err != nil {
+		return err
+	}
+	end := base + int32(hi-lo)
+	t.exponents = slices.Grow(t.exponents, int(hi-lo))
+	for i, c := range scales {
+		to := end
+		if i+1 < len(scales) {
+			to = scales[i+1].row
+		}
+		for range to - c.row {
+			t.exponents = append(t.exponents, int16(c.value))
+		}
+	}
+	if len(t.exponents) != int(end) {
+		return fmt.Errorf("column scale has %d rows of %d", len(t.exponents), end)
+	}
+	t.mantissas = slices.Grow(t.mantissas, int(hi-lo))
+	if err := g.pages(colValue, lo, hi, func(p page) error { return t.addValues(p) }); err != nil {
+		return err
+	}
+	exact, err := g.texts(colExact, lo, hi, base, t.texts)
+	if err != nil {
+		return err
+	}
+	return t.each(exact, end, func(row int32, text string) error {
+		n, err := events.ParseNumber(text)
+		t.mantissas[row], t.exponents[row] = n.Mantissa, n.Exponent
+		return err
+	})
+}
+
+// addValues appends the mantissas of a page of values.
+func (t *tableReader) addValues(p page) error {
+	data := p.Data()
+	values := data.Double()
+	row := len(t.mantissas)
+	if row+int(p.NumRows()) > len(t.exponents) {
+		return fmt.Errorf("column value has more rows than column scale")
+	}
+	levels := p.DefinitionLevels()
+	if len(values) == int(p.NumRows()) {
+		levels = nil
+	}
+	if levels == nil {
+		for i, v := range values {
+			t.mantissas = append(t.mantissas, scaledMantissa(v, t.exponents[row+i]))
+		}
+		return nil
+	}
+	for i, level := range levels {
+		if level == 0 || len(values) == 0 {
+			t.mantissas = append(t.mantissas, 0)
+			continue
+		}
+		t.mantissas = append(t.mantissas, scaledMantissa(values[0], t.exponents[row+i]))
+		values = values[1:]
+	}
+	return nil
+}
+
+// scaledMantissa is mantissa, 0 where a scale has none (then column exact has the number).
+func scaledMantissa(v float64, scale int16) int64 {
+	if int(scale) >= len(tens) || -int(scale) >= len(tens) {
+		return 0
+	}
+	return mantissa(v, int(scale))
+}
+
+// readAbsent appends the absences of the rows.
+func (t *tableReader) readAbsent(g rowGroup, lo, hi int64, base int32) error {
+	reasons, err := g.texts(colAbsent, lo, hi, base, t.texts)
+	if err != nil {
+		return err
+	}
+	raws, err := g.texts(colRaw, lo, hi, base, t.texts)
+	if err != nil {
+		return err
+	}
+	end := base + int32(hi-lo)
+	return t.each(reasons, end, func(row int32, word string) error {
+		reason, err := parseReason(word)
+		if err != nil {
+			return err
+		}
+		for len(raws) > 1 && raws[1].row <= row {
+			raws = raws[1:]
+		}
+		raw, err := unescape(t.texts.all[raws[0].value])
+		t.absent = append(t.absent, events.Absence{Row: int(row), Reason: reason, Raw: raw})
+		return err
+	})
+}
+
+// each calls f for every row up to end whose column has a text.
+func (t *tableReader) each(column changes, end int32, f func(row int32, text string) error) error {
+	for i, c := range column {
+		if c.value == 0 {
+			continue
+		}
+		to := end
+		if i+1 < len(column) {
+			to = column[i+1].row
+		}
+		for row := c.row; row < to; row++ {
+			if err := f(row, t.texts.all[c.value]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// parseReason undoes events.Reason.String, that of later versions too.
+func parseReason(word string) (events.Reason, error) {
+	reason, err := events.ParseReason(word)
+	if err == nil {
+		return reason, nil
+	}
+	if digits, later := strings.CutPrefix(word, "reason_"); later {
+		if n, err := strconv.ParseUint(digits, 10, 8); err == nil {
+			return events.Reason(n), nil
+		}
+	}
+	return 0, err
+}

@@ -1,0 +1,144 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"telemetry-pipeline/events"
+)
+
+// Range is a range of one partition's revisions: those after After, up to Upto. The zero After is the beginning of the
+// log.
+type Range struct {
+	Partition events.Partition
+	After     events.Revision
+	Upto      events.Revision
+}
+
+// entry begins the entry of a range.
+func (r Range) entry() (Entry, error) {
+	switch {
+	case r.Upto.Number <= r.After.Number:
+		return Entry{}, fmt.Errorf("the range after revision %d up to %d is empty", r.After.Number, r.Upto.Number)
+	case r.After != (events.Revision{}) && !r.After.SameLog(r.Upto):
+		return Entry{}, fmt.Errorf("the range begins at %s and ends at %s, which is of another log", r.After, r.Upto)
+	}
+	first := r.Upto
+	first.Number = r.After.Number + 1
+	return Entry{Partition: r.Partition, First: first, Last: r.Upto}, nil
+}
+
+// Write stores the events of a range, which evs gives in revision order, those of one revision by key, and all
+// of them: the entry says that nothing else is in it. What evs gives is not kept or changed.
+//
+// The entry holds at most MaxRecords records and MaxEvents events; more are an error, and so is whatever
+// else is not as above. After an error nothing is listed, and calling again does no harm.
+func (s *Store) Write(ctx context.Context, r Range, evs iter.Seq2[events.Event, error]) (Entry, error) {
+	e, err := s.write(ctx, r, evs)
+	if err != nil {
+		return Entry{}, fmt.Errorf("archiving partition %d, revisions %d to %d: %w", r.Partition, r.After.Number+1, r.Upto.Number, err)
+	}
+	return e, nil
+}
+
+func (s *Store) write(ctx context.Context, r Range, evs iter.Seq2[events.Event, error]) (Entry, error) {
+	e, err := r.entry()
+	if err != nil {
+		return Entry{}, err
+	}
+	c := collected{entry: e, records: newGathered()}
+	for ev, err := range evs {
+		if err == nil {
+			err = c.add(&ev)
+		}
+		if err != nil {
+			return Entry{}, err
+		}
+	}
+	return s.store(ctx, &c, false)
+}
+
+// collected is what an entry will hold.
+type collected struct {
+	entry   Entry
+	table   []eventRow
+	records *gathered
+}
+
+// add takes the next event.
+func (c *collected) add(ev *events.Event) error {
+	if !ev.Revision.SameLog(c.entry.Last) || ev.Revision.Number < c.entry.First.Number || ev.Revision.Number > c.entry.Last.Number {
+		return fmt.Errorf("event %s has revision %s, outside of the range", ev.Key, ev.Revision)
+	}
+	row := rowOf(ev, int32(len(c.table)))
+	if n := len(c.table); n > 0 && (c.table[n-1].Revision > row.Revision || c.table[n-1].Revision == row.Revision && strings.Compare(c.table[n-1].Key, row.Key) > 0) {
+		return fmt.Errorf("event %s at revision %d is out of order", ev.Key, row.Revision)
+	}
+	if ev.Damage == nil {
+		if err := ev.Check(); err != nil {
+			return fmt.Errorf("event %s: %w", ev.Key, err)
+		}
+		c.records.add(ev, row.Event)
+	}
+	return c.addRow(row)
+}
+
+// addRow takes a row of the event table, whose records are in c.records.
+func (c *collected) addRow(row eventRow) error {
+	c.table = append(c.table, row)
+	c.entry.Events++
+	if row.Damage != "" {
+		c.entry.Damaged++
+	}
+	if at := events.Timestamp(row.AppendedAt); at != 0 {
+		if c.entry.AppendedFrom == 0 {
+			c.entry.AppendedFrom, c.entry.AppendedTo = at, at
+		}
+		c.entry.AppendedFrom, c.entry.AppendedTo = min(c.entry.AppendedFrom, at), max(c.entry.AppendedTo, at)
+	}
+	switch {
+	case c.records.records > MaxRecords:
+		return fmt.Errorf("there are more than %d records, which one entry cannot hold: archive fewer revisions at a time", MaxRecords)
+	case len(c.table) > MaxEvents:
+		return fmt.Errorf("there are more than %d events, which one entry cannot hold: archive fewer revisions at a time", MaxEvents)
+	}
+	return nil
+}
+
+// store writes the objects of what was collected. A merged one drops repeats and has rollups.
+func (s *Store) store(ctx context.Context, c *collected, merged bool) (Entry, error) {
+	e := c.entry
+	if len(c.table) == 0 {
+		return e, nil
+	}
+	out := newRecordWriter()
+	for r := range c.records.rows(merged) {
+		if err := out.add(r); err != nil {
+			return Entry{}, err
+		}
+	}
+	if out.rows > 0 {
+		content, err := out.close()
+		if err != nil {
+			return Entry{}, err
+		}
+		o, err := s.put(ctx, &e, Records, content, out.rows)
+		if err != nil {
+			return Entry{}, err
+		}
+		e.Objects = append(e.Objects, o)
+		e.Records, e.From, e.To = out.rows, out.from, out.to
+	}
+	content, err := writeEvents(c.table)
+	if err != nil {
+		return Entry{}, err
+	}
+	o, err := s.put(ctx, &e, Events, content, int64(len(c.table)))
+	if err != nil {
+		return Entry{}, err
+	}
+	e.Objects = append(e.Objects, o)
+	return e, nil
+}

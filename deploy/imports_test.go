@@ -30,12 +30,13 @@ ingestd/dialect:      events events/metric ingestd/rows
 ingestd/dialect/dialecttest: events ingestd/rows ingestd/dialect
 ingestd/dcgmlong:     events events/metric ingestd/rows ingestd/dialect
 ingestd/wide:         events events/metric ingestd/rows ingestd/dialect
+ingestd/fleetint:     events events/metric ingestd/rows ingestd/dialect
 ingestd/grafana:      events events/metric ingestd/rows ingestd/dialect
 ingestd/dcgmdmon:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smidmon:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events
-ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/smidmon ingestd/wide ingestd/grafana ingestd/unpack
+ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/smidmon ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack
 ingestd/unpack:
 ingestd/upload:
 ingestd/watch:        ingestd/upload

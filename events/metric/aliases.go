@@ -68,7 +68,8 @@ func renamed(name string) string {
 	return ""
 }
 
-// rescaled knows the DCGM 4.7 fields that dcgm-exporter 4.9 gives in another unit. GPU_UTIL_RATIO is two
+// rescaled knows the DCGM 4.7 fields that dcgm-exporter 4.9 gives in another unit, and the memory of GPUs as the
+// agent of Fleet Intelligence has it. GPU_UTIL_RATIO is two
 // fields: 0–100 in DCGM 4.6, 0–1 in 4.7.
 func rescaled(name string) (string, Conversion) {
 	switch name {
@@ -94,13 +95,13 @@ func rescaled(name string) (string, Conversion) {
 		return "ENC_UTIL", Conversion{scale: cent}
 	case "dec_util_ratio":
 		return "DEC_UTIL", Conversion{scale: cent}
-	case "fb_capacity_bytes":
+	case "fb_capacity_bytes", "accelerator_nvidia_memory_total_bytes":
 		return "FB_TOTAL", Conversion{mebi: true}
-	case "fb_free_bytes":
+	case "fb_free_bytes", "accelerator_nvidia_memory_free_bytes":
 		return "FB_FREE", Conversion{mebi: true}
-	case "fb_used_bytes":
+	case "fb_used_bytes", "accelerator_nvidia_memory_used_bytes":
 		return "FB_USED", Conversion{mebi: true}
-	case "fb_reserved_bytes":
+	case "fb_reserved_bytes", "accelerator_nvidia_memory_reserved_bytes":
 		return "FB_RESERVED", Conversion{mebi: true}
 	case "gpu_power_throttle_seconds_total":
 		return "POWER_VIOLATION", Conversion{scale: nano}

@@ -12,6 +12,7 @@ import (
 	"telemetry-pipeline/ingestd/dcgmdmon"
 	"telemetry-pipeline/ingestd/dcgmlong"
 	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/fleetint"
 	"telemetry-pipeline/ingestd/grafana"
 	"telemetry-pipeline/ingestd/rows"
 	"telemetry-pipeline/ingestd/smidmon"
@@ -25,6 +26,9 @@ func grammars() []dialect.Grammar {
 		smidmon.Dmon(),
 		smidmon.Pmon(),
 		dcgmlong.Grammar(),
+		fleetint.Metrics(),
+		fleetint.Events(),
+		fleetint.Health(),
 		wide.Grammar(),
 		grafana.Rows(),
 		grafana.Columns(),

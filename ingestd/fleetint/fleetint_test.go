@@ -1,0 +1,28 @@
+package fleetint_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/dialect/dialecttest"
+	"telemetry-pipeline/ingestd/fleetint"
+)
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write what the inputs of testdata give")
+	os.Exit(m.Run())
+}
+
+func of(g dialect.Grammar, cases string) dialecttest.Dialect {
+	return dialecttest.Dialect{Grammar: g, Cases: cases, OfHosts: cases != "metrics"}
+}
+
+func TestMetrics(t *testing.T) { dialecttest.Golden(t, of(fleetint.Metrics(), "metrics")) }
+func TestEvents(t *testing.T)  { dialecttest.Golden(t, of(fleetint.Events(), "events")) }
+func TestHealth(t *testing.T)  { dialecttest.Golden(t, of(fleetint.Health(), "health")) }
+
+func FuzzMetrics(f *testing.F) { dialecttest.Fuzz(f, of(fleetint.Metrics(), "metrics")) }
+func FuzzEvents(f *testing.F)  { dialecttest.Fuzz(f, of(fleetint.Events(), "events")) }
+func FuzzHealth(f *testing.F)  { dialecttest.Fuzz(f, of(fleetint.Health(), "health")) }

@@ -1,0 +1,93 @@
+package fleetint
+
+import (
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// Metrics is the dialect of fleetint_metrics_*.csv.
+func Metrics() dialect.Grammar {
+	return grammar("fleetint-metrics", []string{"timestamp", "component", "metric_name", "value", "labels"}, parseMetric)
+}
+
+const (
+	metricComponent = iota + 1
+	metricName
+	metricValue
+	metricLabels
+)
+
+// parseMetric reads one reading. One of a metric that nobody knows and that names no GPU is of the host's
+// processors, disks or networks, and passed over.
+func parseMetric(r *reader, row *rows.Row, out *dialect.Parsed) {
+	name := r.cell(row, metricName)
+	if fault := dialect.BadName(name); fault != "" {
+		r.reject(row, metricName, fault, out)
+		return
+	}
+	m, conversion, known := metric.Lookup(string(name))
+	origin, err := r.metricOrigin(row)
+	switch {
+	case err != nil:
+		r.reject(row, metricLabels, err.Error(), out)
+		return
+	case origin.Fault != nil && origin.Fault.Column == "" && !known:
+		out.Skipped++
+		return
+	case origin.Fault != nil:
+		verdict := *origin.Fault
+		verdict.Line = row.Line
+		out.Rejections = append(out.Rejections, verdict)
+		return
+	}
+	out.Host = origin.Host
+	instant, ok := r.instant(row, out)
+	if !ok {
+		return
+	}
+	text := r.cell(row, metricValue)
+	value, err := readValue(&m, conversion, text)
+	if err != nil {
+		r.reject(row, metricValue, err.Error(), out)
+		return
+	}
+	warn(row, origin, out)
+	out.Add(events.Record{
+		Identity: origin.For(m.Parts), Metric: m.Name, Source: string(name), At: instant.At, Value: value, Text: text,
+	})
+}
+
+// readValue reads a number as Go prints a float64.
+func readValue(m *metric.Metric, c metric.Conversion, text []byte) (events.Value, error) {
+	switch string(text) {
+	case "+Inf", "-Inf":
+		return events.Value{Absent: events.Implausible, Raw: string(text)}, nil
+	}
+	return m.Read(c, text)
+}
+
+// metricOrigin works out where a reading comes from by its component and its labels.
+func (r *reader) metricOrigin(row *rows.Row) (*dialect.Origin, error) {
+	component, labels := r.cell(row, metricComponent), r.cell(row, metricLabels)
+	r.key = append(append(append(r.key[:0], component...), 0), labels...)
+	if o := r.origins.Get(r.key); o != nil {
+		return o, nil
+	}
+	pairs, err := parseObject(labels)
+	if err != nil {
+		return nil, err
+	}
+	r.source.Reset()
+	r.source.Column(dialect.Label, 1, "component", component)
+	r.source.Labels(dialect.AppendLabels(nil, pairs))
+	return r.origins.Learn(r.key, &r.source), nil
+}
+
+func warn(row *rows.Row, o *dialect.Origin, out *dialect.Parsed) {
+	for _, warning := range o.Warnings {
+		warning.Line = row.Line
+		out.Warnings = append(out.Warnings, warning)
+	}
+}

@@ -1,0 +1,72 @@
+package fleetint
+
+import (
+	"bytes"
+
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// reader is what parsing a row of any of the files takes. Each worker has its own.
+type reader struct {
+	columns  []string
+	at       []int
+	clock    *dialect.Clock
+	origins  *dialect.Origins
+	source   dialect.Source
+	key      []byte
+	mentions mentions
+}
+
+func newReader(columns []string, at []int, opt dialect.Options, identities *dialect.Identities) *reader {
+	return &reader{
+		columns: columns, at: at,
+		clock: dialect.NewClock(opt), origins: dialect.NewOrigins(opt, identities), mentions: newMentions(),
+	}
+}
+
+// cell gives a row's cell of a column, trimmed.
+func (r *reader) cell(row *rows.Row, column int) []byte {
+	return bytes.TrimSpace(row.Cells[r.at[column]])
+}
+
+// reject rejects a row for one of its cells.
+func (r *reader) reject(row *rows.Row, column int, reason string, out *dialect.Parsed) {
+	out.Reject(row.Line, r.columns[column], r.cell(row, column), reason)
+}
+
+// worker parses rows for one goroutine.
+type worker struct {
+	parse  parse
+	reader *reader
+}
+
+// Parse appends the row's record, or a rejection.
+func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
+	out.Host, out.ZoneAssumed = "", false
+	fault := row.Fault
+	if fault == nil {
+		fault = row.Fit(len(w.reader.columns))
+	}
+	if fault != nil {
+		out.Rejections = append(out.Rejections, *fault)
+		return
+	}
+	w.parse(w.reader, row, out)
+}
+
+// instant reads the row's time, which every file has in its first column.
+func (r *reader) instant(row *rows.Row, out *dialect.Parsed) (dialect.Instant, bool) {
+	const column = 0
+	text := r.cell(row, column)
+	instant, err := r.clock.Read(text)
+	if err != nil {
+		r.reject(row, column, err.Error(), out)
+		return instant, false
+	}
+	out.ZoneAssumed = instant.ZoneAssumed
+	if instant.Twice {
+		out.Warn(row.Line, r.columns[column], text, dialect.AmbiguousTime)
+	}
+	return instant, true
+}

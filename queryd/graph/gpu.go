@@ -48,6 +48,8 @@ func (e *Engine) gpuFields(t *types) graphql.Fields {
 			of(func(_ view, g *projections.GPU) any { return times(g.Latest) })),
 		"absent": e.field(must(t.prepared), "Why a metric has no value now, by canonical name.", nil,
 			of(func(_ view, g *projections.GPU) any { return absent(g.Latest) })),
+		"absentText": e.field(must(t.prepared), aboutAbsentText, nil,
+			of(func(_ view, g *projections.GPU) any { return absentText(g.Latest) })),
 		"parts": e.field(list(t.part), "Its parts that have readings of their own.", nil,
 			of(func(_ view, g *projections.GPU) any { return g.Parts })),
 		"telemetry": e.field(must(t.page), "Its history, newest first.", telemetryArgs(t), e.gpuTelemetry),
@@ -68,6 +70,8 @@ func (e *Engine) partFields(t *types) graphql.Fields {
 			of(func(_ view, p projections.Part) any { return times(p.Latest) })),
 		"absent": e.field(must(t.prepared), "Why a metric has no value now, by canonical name.", nil,
 			of(func(_ view, p projections.Part) any { return absent(p.Latest) })),
+		"absentText": e.field(must(t.prepared), aboutAbsentText, nil,
+			of(func(_ view, p projections.Part) any { return absentText(p.Latest) })),
 	}
 	return e.identity(fields, t, func(source any) *events.Identity { id := source.(projections.Part).Identity; return &id })
 }
@@ -139,6 +143,18 @@ func absent(latest []projections.Latest) map[string]string {
 	for _, l := range latest {
 		if l.Value.Absent != events.Present {
 			m[l.Metric] = l.Value.Absent.String()
+		}
+	}
+	return m
+}
+
+const aboutAbsentText = "What the source wrote in place of a value, by canonical name; nothing where it wrote nothing."
+
+func absentText(latest []projections.Latest) map[string]string {
+	m := map[string]string{}
+	for _, l := range latest {
+		if l.Value.Raw != "" {
+			m[l.Metric] = l.Value.Raw
 		}
 	}
 	return m

@@ -22,6 +22,9 @@ func TestQueriesAnswerFromViewAndHistory(t *testing.T) {
 				`"labels":{"instance":"a:9400","job":"dcgm"},"lastSeen":"2025-07-18T20:42:35Z","metricTimes":{"DCGM_FI_DEV_GPU_UTIL":"2025-07-18T20:42:35Z",` +
 				`"DCGM_FI_DEV_MEMORY_TEMP":"2025-07-18T20:42:34Z","DCGM_FI_DEV_POWER_USAGE":"2025-07-18T20:42:34Z"},` +
 				`"metrics":{"DCGM_FI_DEV_GPU_UTIL":88,"DCGM_FI_DEV_POWER_USAGE":66.781},"modelName":"NVIDIA H100 80GB HBM3","pod":null,"powerDraw":66.781,"temperature":null,"uuid":"GPU-a0"}}`},
+		{"what is absent, latest and in history", `{gpu(id:"GPU-a0"){absent absentText telemetry(metric:["DCGM_FI_DEV_MEMORY_TEMP"]){entries{metrics absent absentText}}}}`,
+			`{"gpu":{"absent":{"DCGM_FI_DEV_MEMORY_TEMP":"not_supported"},"absentText":{"DCGM_FI_DEV_MEMORY_TEMP":"[N/A]"},"telemetry":{"entries":[` +
+				`{"absent":{"DCGM_FI_DEV_MEMORY_TEMP":"not_supported"},"absentText":{"DCGM_FI_DEV_MEMORY_TEMP":"[N/A]"},"metrics":{}}]}}}`},
 		{"host and index", `{gpu(id:"a:1"){id} none:gpu(id:"a:7"){id}}`, `{"gpu":{"id":"GPU-a1"},"none":null}`},
 		{"a number past what a float holds", `{gpus(host:"b"){metrics}}`, `{"gpus":[{"metrics":{"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION":9007199254740993}}]}`},
 		{"an index on a host, and a GPU that is not known", `{a:telemetry(host:["a"],gpu:["1"]){entries{id}} b:telemetry(gpu:["GPU-zz"]){count}}`,

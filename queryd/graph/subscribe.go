@@ -142,6 +142,8 @@ func (e *Engine) itemFields(t *types) graphql.Fields {
 			of(func(_ view, i live.Item) any { return times(i.Readings) })),
 		"absent": e.field(must(t.prepared), "Why a metric has no value now, by canonical name.", nil,
 			of(func(_ view, i live.Item) any { return absent(i.Readings) })),
+		"absentText": e.field(must(t.prepared), aboutAbsentText, nil,
+			of(func(_ view, i live.Item) any { return absentText(i.Readings) })),
 	}
 	return e.named(fields, t, func(source any, metric string) any { return value(source.(live.Item).Readings, metric) })
 }

@@ -145,6 +145,8 @@ func (e *Engine) entryFields(t *types) graphql.Fields {
 			of(func(_ view, n projections.Entry) any { return entryValues(n.Readings) })),
 		"absent": e.field(must(t.prepared), "Why a metric has no value, by canonical name.", nil,
 			of(func(_ view, n projections.Entry) any { return entryAbsent(n.Readings) })),
+		"absentText": e.field(must(t.prepared), aboutAbsentText, nil,
+			of(func(_ view, n projections.Entry) any { return entryAbsentText(n.Readings) })),
 	}
 	e.identity(fields, t, func(source any) *events.Identity { id := source.(projections.Entry).Identity; return &id })
 	return e.named(fields, t, func(source any, name string) any {
@@ -178,6 +180,16 @@ func entryAbsent(readings []projections.Reading) map[string]string {
 	for i, r := range readings {
 		if r.Value.Absent != events.Present && (i == 0 || readings[i-1].Metric != r.Metric) {
 			m[r.Metric] = r.Value.Absent.String()
+		}
+	}
+	return m
+}
+
+func entryAbsentText(readings []projections.Reading) map[string]string {
+	m := map[string]string{}
+	for i, r := range readings {
+		if r.Value.Raw != "" && (i == 0 || readings[i-1].Metric != r.Metric) {
+			m[r.Metric] = r.Value.Raw
 		}
 	}
 	return m

@@ -37,7 +37,8 @@ func (w *writer) identity(host events.HostID, id *events.Identity) {
 }
 
 // readings writes readings, sorted by metric with the one that counts first: the named fields, metrics, their
-// times if asked for, the absent ones, and others where a metric has several readings at one time.
+// times if asked for, the absent ones with the source's words, and others where a metric has several readings at
+// one time.
 func (w *writer) readings(fields names, latest []projections.Latest, times bool) {
 	for _, f := range fields {
 		if l, ok := projections.Find(latest, f.Metric); ok && l.Value.Absent == events.Present {
@@ -46,13 +47,14 @@ func (w *writer) readings(fields names, latest []projections.Latest, times bool)
 	}
 	w.key("metrics")
 	w.open('{')
-	absent, others := 0, 0
+	absent, worded, others := 0, 0, 0
 	for i := range latest {
 		switch l := &latest[i]; {
 		case again(latest, i):
 			others++
 		case l.Value.Absent != events.Present:
 			absent++
+			worded += min(len(l.Value.Raw), 1)
 		default:
 			w.number(l.Metric, l.Value.Number)
 		}
@@ -62,7 +64,10 @@ func (w *writer) readings(fields names, latest []projections.Latest, times bool)
 		w.times(latest)
 	}
 	if absent > 0 {
-		w.absent(latest)
+		w.absent("absent", latest, func(v *events.Value) string { return v.Absent.String() })
+	}
+	if worded > 0 {
+		w.absent("absent_text", latest, func(v *events.Value) string { return v.Raw })
 	}
 	if others > 0 {
 		w.others(latest)
@@ -86,13 +91,14 @@ func (w *writer) times(latest []projections.Latest) {
 	w.close('}')
 }
 
-// absent writes why readings are absent.
-func (w *writer) absent(latest []projections.Latest) {
-	w.key("absent")
+// absent writes what is told of absent readings: why they are, or what the source wrote in their place, which
+// may be nothing.
+func (w *writer) absent(key string, latest []projections.Latest, tell func(*events.Value) string) {
+	w.key(key)
 	w.open('{')
 	for i := range latest {
 		if v := &latest[i].Value; v.Absent != events.Present && !again(latest, i) {
-			w.text(latest[i].Metric, v.Absent.String())
+			w.text(latest[i].Metric, tell(v))
 		}
 	}
 	w.close('}')
@@ -114,6 +120,7 @@ func (w *writer) others(latest []projections.Latest) {
 			w.number("value", l.Value.Number)
 		} else {
 			w.text("absent", l.Value.Absent.String())
+			w.text("absent_text", l.Value.Raw)
 		}
 		w.close('}')
 	}

@@ -1,0 +1,97 @@
+package smiquery
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/ingestd/dialect"
+)
+
+// Match tells whether a header is of this dialect: a column has a dotted name of nvidia-smi's (utilization.gpu), or
+// all columns are nvidia-smi's and one of them is no more than its own (index, pstate). A table of series, whose first
+// column is Time, is not: names of series may have dots.
+func Match(header [][]byte) bool {
+	if len(header) == 0 || strings.EqualFold(string(trim(header[0])), "time") {
+		return false
+	}
+	if slices.ContainsFunc(header, func(cell []byte) bool { return dotted(bare(cell)) }) {
+		return true
+	}
+	known, own := 0, false
+	for _, cell := range header {
+		name := bare(cell)
+		switch {
+		case name == "":
+		case undotted(name):
+			own = true
+			fallthrough
+		case shared(name):
+			known++
+		default:
+			return false
+		}
+	}
+	return own && known > 1
+}
+
+func trim(cell []byte) []byte { return bytes.Trim(cell, " \t\"") }
+
+// bare is a header's cell in lower case without its unit.
+func bare(cell []byte) string {
+	name, _, _ := strings.Cut(strings.ToLower(string(trim(cell))), "[")
+	return strings.TrimSpace(name)
+}
+
+// dotted knows the families of nvidia-smi's names with dots.
+func dotted(name string) bool {
+	for _, family := range [...]string{
+		"accounting.", "c2c.", "clocks.", "clocks_event_reasons.", "clocks_event_reasons_counters.", "clocks_throttle_reasons.",
+		"dramencryption.", "driver_model.", "ecc.", "encoder.stats.", "enforced.power.", "fabric.", "fan.speed", "gom.", "gpu.power.",
+		"gpu_operation_mode.", "gsp.mode.", "inforom.", "memory.", "mig.mode.", "module.", "pci.", "pcie.link.", "platform.", "power.",
+		"power_smoothing.", "protected_memory.", "remapped_rows.", "retired_pages.", "temperature.gpu", "temperature.memory",
+		"utilization.", "vgpu_device_capability.", "vgpu_driver_capability.",
+	} {
+		if strings.HasPrefix(name, family) {
+			return true
+		}
+	}
+	return false
+}
+
+// undotted knows names without dots that are nobody else's.
+func undotted(name string) bool {
+	switch name {
+	case "addressing_mode", "compute_cap", "compute_mode", "count", "display_active", "display_attached", "display_mode", "edpp_multiplier",
+		"gpu_recovery_action", "persistence_mode", "pstate", "vbios_version":
+		return true
+	}
+	return false
+}
+
+// shared knows names that other dialects have too.
+func shared(name string) bool {
+	switch name {
+	case "timestamp", "index", "name", "gpu_name", "uuid", "gpu_uuid", "serial", "gpu_serial", "gpu_bus_id", "driver_version", "hostname":
+		return true
+	}
+	return false
+}
+
+// again tells whether a row in the middle is a header. Of nearly every row the cell at time, a time, says that it is not.
+func again(cells [][]byte, time int) bool {
+	telling := cells[min(max(time, 0), len(cells)-1)]
+	return (len(telling) == 0 || telling[0] > '9') && Match(cells)
+}
+
+// about tells what a column is about.
+func about(name string) (dialect.Field, dialect.Rank) {
+	if strings.EqualFold(name, "name") {
+		return dialect.Model, 9
+	}
+	f, r := dialect.FieldOf(name)
+	if f != dialect.Time && f < dialect.Host { // a metric's name, a value: not in this dialect
+		return dialect.Label, 1
+	}
+	return f, r
+}

@@ -1,0 +1,21 @@
+package smiquery_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"telemetry-pipeline/ingestd/dialect/dialecttest"
+	"telemetry-pipeline/ingestd/smiquery"
+)
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write what the inputs of testdata give")
+	os.Exit(m.Run())
+}
+
+func query() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smiquery.Grammar()} }
+
+func TestGolden(t *testing.T) { dialecttest.Golden(t, query()) }
+
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, query()) }

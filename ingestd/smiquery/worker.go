@@ -1,0 +1,184 @@
+package smiquery
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// worker parses the rows of one file, in file order.
+type worker struct {
+	*header
+	broken  string // why the header before the row cannot be read; "" when it can
+	opt     dialect.Options
+	quoted  bool // somebody put the cells in quotes
+	clock   *dialect.Clock
+	sampler *sampler
+	table   *dialect.Identities
+	origins *dialect.Origins
+	read    []cell // of the row
+	key     []byte
+	source  dialect.Source
+}
+
+func newWorker(h *header, opt dialect.Options, quoted bool) *worker {
+	w := &worker{
+		header: h, opt: opt, quoted: quoted,
+		clock: dialect.NewClock(opt), sampler: newSampler(opt), table: dialect.NewIdentities(),
+	}
+	w.origins = dialect.NewOrigins(opt, w.table)
+	return w
+}
+
+// Parse appends what the row gives to out.
+func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
+	out.Host, out.ZoneAssumed = "", false
+	if row.Fault != nil {
+		out.Rejections = append(out.Rejections, *row.Fault)
+		return
+	}
+	if w.quoted {
+		unquote(row.Cells)
+	}
+	if again(row.Cells, w.time) {
+		w.turn(row, out)
+		return
+	}
+	if w.broken != "" {
+		out.Reject(row.Line, "", row.Text, w.broken)
+		return
+	}
+	if fault := row.Fit(len(w.columns)); fault != nil {
+		out.Rejections = append(out.Rejections, *fault)
+		return
+	}
+	w.row(row, out)
+}
+
+// unquote takes the quotes off cells that a spreadsheet or a script put there; nvidia-smi never does.
+func unquote(cells [][]byte) {
+	for i, cell := range cells {
+		if n := len(cell); n > 1 && cell[0] == '"' && cell[n-1] == '"' {
+			cells[i] = bytes.TrimSpace(cell[1 : n-1])
+		}
+	}
+}
+
+// turn takes a header in the middle: the rows after it have its columns.
+func (w *worker) turn(row *rows.Row, out *dialect.Parsed) {
+	h, err := read(row.Cells, w.opt)
+	switch {
+	case err != nil:
+		w.broken = fmt.Sprintf("the header on line %d cannot be read: %v", row.Line, err)
+		out.Reject(row.Line, "", row.Text, "a header that cannot be read: "+err.Error())
+		return
+	case !slices.Equal(h.cells, w.cells):
+		w.header = h
+		w.origins = dialect.NewOrigins(w.opt, w.table)
+	}
+	w.broken = ""
+	out.Skipped++
+}
+
+// row parses a row of the header's width.
+func (w *worker) row(row *rows.Row, out *dialect.Parsed) {
+	from := w.origin(row.Cells)
+	if from.Fault != nil {
+		fault := *from.Fault
+		fault.Line = row.Line
+		out.Rejections = append(out.Rejections, fault)
+		return
+	}
+	at, ok := w.when(row, from, out)
+	if !ok {
+		return
+	}
+	out.Host = from.Host
+	for _, warning := range from.Warnings {
+		warning.Line = row.Line
+		out.Warnings = append(out.Warnings, warning)
+	}
+	w.readings(row, from, at, out)
+	w.checks.warn(w.header, w.read, row, out)
+}
+
+// when finds the time of a row; false: the row is rejected.
+func (w *worker) when(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) (events.Timestamp, bool) {
+	if w.time < 0 {
+		at, err := w.sampler.next(from.Host, from.For(0))
+		if err != nil {
+			out.Reject(row.Line, "", row.Text, err.Error())
+		}
+		return at, err == nil
+	}
+	name, text := w.columns[w.time].Name, row.Cells[w.time]
+	instant, err := w.clock.Read(text)
+	if err != nil {
+		out.Reject(row.Line, name, text, err.Error())
+		return 0, false
+	}
+	out.ZoneAssumed = instant.ZoneAssumed
+	if instant.Twice {
+		out.Warn(row.Line, name, text, dialect.AmbiguousTime)
+	}
+	return instant.At, true
+}
+
+// readings makes a record or a rejection of each cell that has one.
+func (w *worker) readings(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
+	said := len(out.Records) + len(out.Rejections)
+	for i := range w.read {
+		c, text := &w.columns[i], row.Cells[i]
+		switch read := &w.read[i]; read.verdict {
+		case rejected:
+			out.Reject(row.Line, c.Name, text, read.err.Error())
+		case valued:
+			out.Add(events.Record{
+				Identity: from.For(c.metric.Parts), Metric: c.metric.Name, Source: c.Name, At: at, Value: read.value, Text: text,
+			})
+		}
+	}
+	if mask, ok := w.reasons.fold(w.read); ok {
+		r := w.reasons.record(mask)
+		r.Identity, r.At = from.For(w.reasons.mask.Parts), at
+		out.Add(r)
+	}
+	if len(out.Records)+len(out.Rejections) == said {
+		out.Reject(row.Line, "", row.Text, "the row has no readings")
+	}
+}
+
+// origin reads the cells of a row and finds where it comes from.
+func (w *worker) origin(cells [][]byte) *dialect.Origin {
+	w.read, w.key = w.read[:0], w.key[:0]
+	for i := range w.columns {
+		read := w.columns[i].read(cells[i])
+		w.read = append(w.read, read)
+		if read.verdict == says {
+			w.key = append(w.key, cells[i]...)
+		}
+		w.key = append(w.key, 0) // a row with a NUL is a fault
+	}
+	if o := w.origins.Get(w.key); o != nil {
+		return o
+	}
+	w.source.Reset()
+	for i := range w.columns {
+		if c := &w.columns[i]; w.read[i].verdict == says {
+			w.source.Column(c.Field, c.Rank, c.label(), cells[i])
+		}
+	}
+	return w.origins.Learn(w.key, &w.source)
+}
+
+// label is the name under which a column's text is kept, or by which a complaint about it is found in the file.
+func (c *column) label() string {
+	if c.Field == dialect.Label {
+		return c.metric.Name
+	}
+	return c.Name
+}

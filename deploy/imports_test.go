@@ -79,6 +79,7 @@ var edges = []struct {
 	{"github.com/gofiber/contrib/websocket", "sockets are one package's business", []string{"queryd/socket"}},
 	{"github.com/fasthttp/websocket", "sockets are one package's business, and a client's", []string{"queryd/socket", "deploy/chaos"}},
 	{"github.com/graphql-go/graphql", "the library's hazards stay behind one guard", []string{"queryd/graph"}},
+	{"golang.org/x/text", "what is UTF-16 becomes UTF-8 where text is first looked at", []string{"ingestd/rows"}},
 	{"github.com/hashicorp/go-multierror", "sets of errors: rows of a file, parts at shutdown",
 		[]string{"ingestd/ingest", "deploy/daemon"}},
 	{"github.com/parquet-go/parquet-go", "what archived objects are made of is one package's business", []string{"events/archive"}},

@@ -10,6 +10,9 @@ type Grammar struct {
 	// Serial says that what a row means depends on those before it: one worker gets all rows, in file order.
 	Serial bool
 
+	// Empty says that a file of a header alone is whole: there was nothing to read, such as no process.
+	Empty bool
+
 	// Match tells whether a file is of this dialect by its first row. Nil: it is never told by a header.
 	Match func(header [][]byte) bool
 	// Begins tells so by how the text begins; it is asked before any Match. Nil: it is never told by that.

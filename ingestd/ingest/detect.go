@@ -108,9 +108,6 @@ func notTelemetry(first string, columns []string) error {
 
 // unreadable turns what the scanner says of a file's beginning into a refusal; errors of the body pass.
 func unreadable(first string, err error) error {
-	if errors.Is(err, rows.ErrUTF16) {
-		return refuse(fiber.StatusUnsupportedMediaType, codeNotText, "%v", err)
-	}
 	if bad, ok := errors.AsType[*rows.Rejection](err); ok {
 		return refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry,
 			"the file's first line %q is no header: %s; known dialects are %s", cmp.Or(first, bad.Text), bad.Reason, grammarNames(grammars()))

@@ -1,6 +1,7 @@
-// Package rows finds the rows and cells of CSV text.
+// Package rows finds the rows and cells of CSV text and of its plainer relatives.
 //
-// In comes a reader, at any pace and in any chunks. Out come batches of rows in file order, each row with
+// In comes a reader, at any pace and in any chunks, with text in UTF-8, or in UTF-16 with a byte order mark
+// as Windows writes it. Out come batches of rows in file order, each row with
 // its line number, so that several workers can split and parse batches side by side while the next block is
 // read. The rows depend on the text alone: not on chunks, batches or workers.
 //

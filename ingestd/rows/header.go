@@ -23,9 +23,7 @@ func (s *Scanner) Header(match func(cells [][]byte) bool) (cells [][]byte, ok bo
 	}
 	s.sep = candidates[0]
 	var b Batch
-	if err := s.start(); err != nil {
-		return nil, false, err
-	}
+	s.start()
 	s.lengthen()
 	if err := s.fill(&b, 1); err != nil {
 		return nil, false, err

@@ -3,9 +3,11 @@ package rows
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 )
 
 // Options say how a file is read. The zero value of each field means its default.
@@ -16,6 +18,7 @@ type Options struct {
 	MaxHeader  int  // longest header in bytes, default 1 MiB; rows may be as long as it is
 	BlockBytes int  // bytes read at a time, default 256 KiB; raised to hold a longest row
 	BatchRows  int  // most rows in a batch, default 4,096; fewer where a row has many cells
+	Live       bool // the text is still being written: do not wait for more of it when there is a row
 }
 
 func (o Options) withDefaults() Options {
@@ -28,9 +31,6 @@ func (o Options) withDefaults() Options {
 
 // lineEnd is the most bytes that end a line.
 const lineEnd = len("\r\n")
-
-// ErrUTF16 refuses text with a UTF-16 byte order mark.
-var ErrUTF16 = errors.New("the text is UTF-16; save it as UTF-8 (in PowerShell: | Out-File -Encoding utf8)")
 
 // Scanner cuts a reader's text into batches of rows. Not safe for concurrent use.
 type Scanner struct {
@@ -54,30 +54,23 @@ func NewScanner(r io.Reader, opt Options) *Scanner {
 }
 
 // SetForm changes the form of the rows to come, for it may be known only by the header, or by a Peek.
-func (s *Scanner) SetForm(f Form) {
-	s.form = f
-	for i, cell := range s.header {
-		if f == Plain {
-			s.header[i] = trimBlanks(cell)
-		}
-	}
-}
+func (s *Scanner) SetForm(f Form) { s.form = f }
 
 // Separator is the separator in use.
 func (s *Scanner) Separator() byte { return s.sep }
 
-// Peek gives the next n bytes (fewer at the end, at most BlockBytes) without consuming them, a UTF-8 byte
-// order mark at the beginning left out. An error of the reader is given only when there are no bytes at
-// all. The bytes are valid until the next call.
+// Peek gives the next n bytes (fewer at the end, at most BlockBytes; with Options.Live fewer once a line
+// that is not blank is among them) without consuming them, a byte order mark at the beginning left out. An
+// error of the reader is given only when there are no bytes at all. The bytes are valid until the next call.
 func (s *Scanner) Peek(n int) ([]byte, error) {
-	if err := s.start(); err != nil {
-		return nil, err
-	}
+	s.start()
 	n = min(n, s.opt.BlockBytes)
 	if len(s.rest) < n {
-		buf := make([]byte, n)
-		m := copy(buf, s.rest)
-		s.rest = buf[:m+s.read(buf[m:])]
+		s.rest = append(make([]byte, 0, n), s.rest...)
+	}
+	for len(s.rest) < n && s.ended == nil && !(s.opt.Live && hasLine(s.rest)) {
+		m := len(s.rest)
+		s.rest = s.rest[:m+s.read(s.rest[m:n])]
 	}
 	if len(s.rest) == 0 && s.ended != nil {
 		return nil, s.failure()
@@ -85,13 +78,18 @@ func (s *Scanner) Peek(n int) ([]byte, error) {
 	return s.rest[:min(n, len(s.rest))], nil
 }
 
+// hasLine tells that text has a complete line that is not blank.
+func hasLine(text []byte) bool {
+	text = bytes.TrimLeft(text, " \t\r\n")
+	return bytes.IndexByte(text, '\n') >= 0
+}
+
 // Next fills b with the next rows, reusing its memory. It waits for a full block, a full batch or the end
-// of the text. At the end it gives io.EOF, or the reader's own error, wrapped: then the unterminated last
-// row was dropped, and every complete row before it was given. A batch and an error never come together.
+// of the text, and with Options.Live only for the end of a row. At the end it gives io.EOF, or the reader's
+// own error, wrapped: then the unterminated last row was dropped, and every complete row before it was given.
+// A batch and an error never come together.
 func (s *Scanner) Next(b *Batch) error {
-	if err := s.start(); err != nil {
-		return err
-	}
+	s.start()
 	return s.fill(b, min(s.opt.BatchRows, max(batchCells/max(len(s.header), 1), 1)))
 }
 
@@ -99,36 +97,64 @@ func (s *Scanner) Next(b *Batch) error {
 // which takes more memory than its text.
 const batchCells = 64 << 10
 
-// start reads the byte order mark, if there is one.
-func (s *Scanner) start() error {
+// start reads the byte order mark, if there is one. Text in UTF-16 goes on as UTF-8.
+func (s *Scanner) start() {
 	if s.started {
-		return nil
+		return
 	}
-	head := make([]byte, len(utf8Mark))
-	s.rest = head[:s.read(head)]
-	if bytes.HasPrefix(s.rest, []byte("\xff\xfe")) || bytes.HasPrefix(s.rest, []byte("\xfe\xff")) {
-		return ErrUTF16
-	}
-	s.rest = bytes.TrimPrefix(s.rest, []byte(utf8Mark))
 	s.started = true
-	return nil
+	head := s.mark()
+	if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
+		encoded := io.MultiReader(bytes.NewReader(head), &after{s.src, s.ended})
+		s.src, s.ended = transform.NewReader(encoded, unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder()), nil
+		head = nil
+	}
+	s.rest = bytes.TrimPrefix(head, []byte(utf8Mark))
 }
 
 const utf8Mark = "\xef\xbb\xbf"
 
-// read fills buf unless the reader ends first, which it notes.
+// mark reads as many bytes as the longest byte order mark has.
+func (s *Scanner) mark() []byte {
+	head := make([]byte, 0, len(utf8Mark))
+	for len(head) < cap(head) && s.ended == nil {
+		head = head[:len(head)+s.some(head[len(head):cap(head)])]
+	}
+	return head
+}
+
+// after is a reader of which the end may have been seen already.
+type after struct {
+	io.Reader
+	ended error
+}
+
+func (r *after) Read(p []byte) (int, error) {
+	if r.ended != nil {
+		return 0, r.ended
+	}
+	return r.Reader.Read(p)
+}
+
+// read fills buf unless the reader ends first, which it notes. With Options.Live it takes what there is.
 func (s *Scanner) read(buf []byte) int {
-	n, idle := 0, 0
+	n := 0
 	for n < len(buf) && s.ended == nil {
-		m, err := s.src.Read(buf[n:])
-		n += m
-		if idle++; m > 0 {
-			idle = 0
+		n += s.some(buf[n:])
+		if s.opt.Live {
+			break
 		}
-		if err == nil && idle == 100 {
-			err = io.ErrNoProgress
+	}
+	return n
+}
+
+// some reads at least one byte unless the reader ends, which it notes.
+func (s *Scanner) some(buf []byte) (n int) {
+	for idle := 0; n == 0 && s.ended == nil; idle++ {
+		n, s.ended = s.src.Read(buf)
+		if n == 0 && s.ended == nil && idle == 100 {
+			s.ended = io.ErrNoProgress
 		}
-		s.ended = err
 	}
 	return n
 }
@@ -136,9 +162,11 @@ func (s *Scanner) read(buf []byte) int {
 // fill makes a batch of at most limit rows.
 func (s *Scanner) fill(b *Batch, limit int) error {
 	b.reset(s)
-	for len(b.extents) == 0 {
+	for wait := !s.opt.Live; len(b.extents) == 0; wait = true {
 		n := copy(b.text, s.rest)
-		n += s.read(b.text[n:])
+		if wait || n == 0 {
+			n += s.read(b.text[n:])
+		}
 		if n == 0 && !s.endLong(b) {
 			return s.failure()
 		}

@@ -34,9 +34,11 @@ ingestd/fleetint:     events events/metric ingestd/rows ingestd/dialect
 ingestd/grafana:      events events/metric ingestd/rows ingestd/dialect
 ingestd/dcgmdmon:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smidmon:      events events/metric ingestd/rows ingestd/dialect
+ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
+ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events
-ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/smidmon ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack
+ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack
 ingestd/unpack:
 ingestd/upload:
 ingestd/watch:        ingestd/upload

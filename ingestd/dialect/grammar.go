@@ -10,6 +10,9 @@ type Grammar struct {
 	// Serial says that what a row means depends on those before it: one worker gets all rows, in file order.
 	Serial bool
 
+	// Bare says that a header without rows is a whole file: there was nothing to list.
+	Bare bool
+
 	// Empty says that a file of a header alone is whole: there was nothing to read, such as no process.
 	Empty bool
 

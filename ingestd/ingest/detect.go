@@ -15,7 +15,9 @@ import (
 	"telemetry-pipeline/ingestd/fleetint"
 	"telemetry-pipeline/ingestd/grafana"
 	"telemetry-pipeline/ingestd/rows"
+	"telemetry-pipeline/ingestd/smiapps"
 	"telemetry-pipeline/ingestd/smidmon"
+	"telemetry-pipeline/ingestd/smiquery"
 	"telemetry-pipeline/ingestd/wide"
 )
 
@@ -29,6 +31,8 @@ func grammars() []dialect.Grammar {
 		fleetint.Metrics(),
 		fleetint.Events(),
 		fleetint.Health(),
+		smiapps.Grammar(),
+		smiquery.Grammar(),
 		wide.Grammar(),
 		grafana.Rows(),
 		grafana.Columns(),

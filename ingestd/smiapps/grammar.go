@@ -1,0 +1,20 @@
+package smiapps
+
+import (
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// Grammar is this dialect as the detection sees it. Rows are read in file order, for a header in the middle changes
+// what those after it mean.
+func Grammar() dialect.Grammar {
+	return dialect.Grammar{Name: "nvidia-smi-apps", Form: rows.Plain, Serial: true, Bare: true, Match: Match, Open: open}
+}
+
+func open(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
+	h, err := read(f.Header, opt)
+	if err != nil {
+		return nil, err
+	}
+	return func() dialect.Worker { return newWorker(h, opt) }, nil
+}

@@ -1,0 +1,21 @@
+package smiapps_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"telemetry-pipeline/ingestd/dialect/dialecttest"
+	"telemetry-pipeline/ingestd/smiapps"
+)
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write what the inputs of testdata give")
+	os.Exit(m.Run())
+}
+
+func apps() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smiapps.Grammar()} }
+
+func TestGolden(t *testing.T) { dialecttest.Golden(t, apps()) }
+
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, apps()) }

@@ -1,0 +1,154 @@
+package smiapps
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// worker parses the rows of one file, in file order.
+type worker struct {
+	*header
+	broken  string // why the header before the row cannot be read; "" when it can
+	opt     dialect.Options
+	clock   *dialect.Clock
+	table   *dialect.Identities
+	origins *dialect.Origins
+	key     []byte
+	source  dialect.Source
+}
+
+func newWorker(h *header, opt dialect.Options) *worker {
+	w := &worker{header: h, opt: opt, clock: dialect.NewClock(opt), table: dialect.NewIdentities()}
+	w.origins = dialect.NewOrigins(opt, w.table)
+	return w
+}
+
+// Parse appends what the row gives to out.
+func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
+	out.Host, out.ZoneAssumed = "", false
+	fault := row.Fault
+	if fault == nil && Match(row.Cells) {
+		w.turn(row, out)
+		return
+	}
+	if fault == nil && w.broken != "" {
+		fault = &rows.Rejection{Line: row.Line, Text: rows.Excerpt(row.Text), Reason: w.broken}
+	}
+	if fault == nil {
+		fault = w.fit(row)
+	}
+	if fault != nil {
+		out.Rejections = append(out.Rejections, *fault)
+		return
+	}
+	w.row(row, out)
+}
+
+// turn takes a header in the middle: the rows after it have its columns.
+func (w *worker) turn(row *rows.Row, out *dialect.Parsed) {
+	h, err := read(row.Cells, w.opt)
+	if err != nil {
+		w.broken = fmt.Sprintf("the header on line %d cannot be read: %v", row.Line, err)
+		out.Reject(row.Line, "", row.Text, "a header that cannot be read: "+err.Error())
+		return
+	}
+	w.header, w.broken = h, ""
+	w.origins = dialect.NewOrigins(w.opt, w.table)
+	out.Skipped++
+}
+
+func (w *worker) row(row *rows.Row, out *dialect.Parsed) {
+	number := row.Cells[w.pid]
+	if _, err := strconv.ParseUint(string(number), 10, 32); err != nil {
+		out.Reject(row.Line, "pid", number, "a process's number is digits; is there a separator in a cell before it?")
+		return
+	}
+	from := w.origin(row.Cells)
+	if from.Fault != nil {
+		fault := *from.Fault
+		fault.Line = row.Line
+		out.Rejections = append(out.Rejections, fault)
+		return
+	}
+	at, ok := w.when(row, out)
+	if !ok {
+		return
+	}
+	out.Host = from.Host
+	for _, warning := range from.Warnings {
+		warning.Line = row.Line
+		out.Warnings = append(out.Warnings, warning)
+	}
+	w.reading(row, from, at, out)
+}
+
+// when finds the time of a row; false: the row is rejected.
+func (w *worker) when(row *rows.Row, out *dialect.Parsed) (events.Timestamp, bool) {
+	if w.time < 0 {
+		return events.Timestamp(w.opt.At.UnixNano()), true
+	}
+	name, text := w.columns[w.time].Name, row.Cells[w.time]
+	instant, err := w.clock.Read(text)
+	if err != nil {
+		out.Reject(row.Line, name, text, err.Error())
+		return 0, false
+	}
+	out.ZoneAssumed = instant.ZoneAssumed
+	if instant.Twice {
+		out.Warn(row.Line, name, text, dialect.AmbiguousTime)
+	}
+	return instant.At, true
+}
+
+// reading makes the record of a row.
+func (w *worker) reading(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
+	name, text := w.columns[w.memory].Name, row.Cells[w.memory]
+	number := bytes.TrimSpace(bytes.TrimSuffix(text, []byte("MiB")))
+	value, err := w.usage.Read(metric.Conversion{}, number)
+	if err != nil {
+		out.Reject(row.Line, name, text, "the memory of a process is written as 15690 MiB, or in digits alone")
+		return
+	}
+	if value.Absent != events.Present {
+		value.Raw = string(text)
+	}
+	out.Add(events.Record{
+		Identity: from.For(w.usage.Parts), Metric: w.usage.Name, Source: name, At: at, Value: value, Text: text,
+	})
+}
+
+// origin finds where a row comes from. Each process of a GPU is an origin of its own.
+func (w *worker) origin(cells [][]byte) *dialect.Origin {
+	w.key = w.key[:0]
+	for i := range w.columns {
+		if w.columns[i].describes() {
+			w.key = append(append(w.key, cells[i]...), 0) // a row with a NUL is a fault
+		}
+	}
+	if o := w.origins.Get(w.key); o != nil {
+		return o
+	}
+	w.source.Reset()
+	for i, c := range w.columns {
+		if c.describes() && (c.Field != dialect.Label || says(cells[i])) {
+			w.source.Column(c.Field, c.Rank, c.Name, cells[i])
+		}
+	}
+	return w.origins.Learn(w.key, &w.source)
+}
+
+func (c *column) describes() bool {
+	return c.role == origin || c.role == label || c.role == pid || c.role == process
+}
+
+// says tells a label's text from a word for nothing, and from a number of zeros in which it was masked.
+func says(text []byte) bool {
+	const masked = 8
+	return metric.Token(text) == events.Present && (len(text) < masked || len(bytes.Trim(text, "0")) > 0)
+}

@@ -5,25 +5,33 @@ import (
 	"slices"
 	"strings"
 
+	"telemetry-pipeline/events/metric"
 	"telemetry-pipeline/ingestd/dialect"
 )
 
 // columns are a header's.
 type columns struct {
-	names               []string // as the header spells them
-	time, metric, value int
-	labels              int              // -1: none
-	sources             []dialect.Column // those that say where a reading comes from
-	at                  []int            // and where they are
+	names          []string // as the header spells them
+	time, value    int
+	metric, labels int              // -1: none
+	sources        []dialect.Column // those that say where a reading comes from
+	at             []int            // and where they are
 }
 
-// Match tells whether a header is of this dialect: it names a metric, a value and a GPU.
+// Match tells whether a header is of this dialect: it names a value and a GPU, and a metric. Tables of a query
+// for one metric do not name that; the sender has to. One with a column for a metric is another's.
 func Match(header [][]byte) bool {
 	has := map[dialect.Field]bool{}
+	wide := false
 	for _, c := range spell(header) {
 		has[c.Field] = true
+		if c.Field == dialect.Label {
+			_, _, known := metric.Lookup(c.Name)
+			wide = wide || known
+		}
 	}
-	return has[dialect.Metric] && has[dialect.Value] && (has[dialect.UUID] || has[dialect.Index] || has[dialect.LabelsRaw])
+	return has[dialect.Value] && (has[dialect.UUID] || has[dialect.Index] || has[dialect.LabelsRaw]) &&
+		(has[dialect.Metric] || has[dialect.Time] && !wide)
 }
 
 // spell tells what each column is about. A column "name" is the metric's when no other is.
@@ -74,8 +82,8 @@ func (c *columns) complete(opt dialect.Options) error {
 	switch {
 	case c.time < 0:
 		return errors.New("no column has the time; name it timestamp")
-	case c.metric < 0:
-		return errors.New("no column has the metric's name; name it metric_name")
+	case c.metric < 0 && c.labels < 0 && opt.Metric == "":
+		return errors.New("no column has the metric's name; name it metric_name, or give the metric of all rows with ?metric=")
 	case c.value < 0:
 		return errors.New("no column has the value; name it value")
 	case c.labels >= 0: // the rest may be there
@@ -93,5 +101,5 @@ func (c *columns) says(fields ...dialect.Field) bool {
 }
 
 func (c *columns) hasInstance() bool {
-	return slices.ContainsFunc(c.sources, func(col dialect.Column) bool { return col.Name == "instance" })
+	return slices.ContainsFunc(c.sources, func(col dialect.Column) bool { return strings.EqualFold(col.Name, "instance") })
 }

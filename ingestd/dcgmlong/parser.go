@@ -13,6 +13,7 @@ import (
 type Parser struct {
 	*columns
 	opt   dialect.Options
+	given []byte // the metric of rows that name none, if the sender gives one
 	table *dialect.Identities
 }
 
@@ -23,7 +24,7 @@ func New(header [][]byte, opt dialect.Options) (*Parser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Parser{columns: c, opt: opt, table: dialect.NewIdentities()}, nil
+	return &Parser{columns: c, opt: opt, given: bytes.TrimSpace([]byte(opt.Metric)), table: dialect.NewIdentities()}, nil
 }
 
 // Worker gives a parser of rows for one goroutine. Workers of a Parser share identities.
@@ -66,7 +67,10 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 		out.Rejections = append(out.Rejections, *fault)
 		return
 	}
-	name := bytes.TrimSpace(row.Cells[w.metric])
+	var name []byte
+	if w.metric >= 0 {
+		name = bytes.TrimSpace(row.Cells[w.metric])
+	}
 	origin, labelled := w.origin(row.Cells)
 	if origin.BadLabels != "" {
 		out.Warn(row.Line, w.names[w.labels], row.Cells[w.labels], origin.BadLabels)
@@ -92,9 +96,16 @@ func (w *Worker) reading(row *rows.Row, origin *dialect.Origin, name, labelled [
 	if len(name) == 0 {
 		name = labelled
 	}
+	if len(name) == 0 {
+		name = w.given
+	}
 	m := w.lookup(name)
 	if m.fault != "" {
-		out.Reject(row.Line, w.names[w.metric], name, m.fault)
+		column := ""
+		if w.metric >= 0 {
+			column = w.names[w.metric]
+		}
+		out.Reject(row.Line, column, name, m.fault)
 		return
 	}
 	text := row.Cells[w.value]

@@ -50,6 +50,12 @@ func FieldOf(name string) (Field, Rank) {
 }
 
 func fieldOf(name string) (Field, Rank) {
+	switch {
+	case strings.HasPrefix(name, "__timestamp__:"): // VictoriaMetrics: the form of the time goes along, as :unix_s
+		return Time, 1
+	case strings.HasPrefix(name, "value #"): // Grafana's tables: the letter of the query goes along
+		return Value, 1
+	}
 	switch name {
 	case "timestamp", "time", "ts", "datetime", "__timestamp__", "_time":
 		return Time, 1

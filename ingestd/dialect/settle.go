@@ -119,7 +119,7 @@ func (s *Source) host(opt Options) events.HostID {
 		}
 	}
 	for _, v := range s.said {
-		if v.field == Label && v.name == "instance" {
+		if v.field == Label && strings.EqualFold(v.name, "instance") {
 			if host := hostOf(v.value); host != "" && !local(host) && unfit(host) == "" {
 				return events.HostID(host)
 			}

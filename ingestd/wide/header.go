@@ -120,7 +120,7 @@ func read(header [][]byte, opt dialect.Options) (all []column, time int, err err
 		return slices.ContainsFunc(all, func(c column) bool { return c.role == origin && slices.Contains(fields, c.Field) })
 	}
 	is := func(r role) func(column) bool { return func(c column) bool { return c.role == r } }
-	isInstance := func(c column) bool { return c.Name == "instance" }
+	isInstance := func(c column) bool { return strings.EqualFold(c.Name, "instance") }
 	hasLabels := slices.ContainsFunc(all, is(labels))
 	time = slices.IndexFunc(all, is(when))
 	switch {

@@ -53,6 +53,7 @@ type telemetry struct {
 	headers []string
 	scanner *rows.Scanner
 	serial  bool // one worker takes all rows
+	bare    bool // without rows it is whole too
 	worker  func() dialect.Worker
 }
 
@@ -84,7 +85,7 @@ func detect(file io.Reader, opt rows.Options, p parameters) (*telemetry, error) 
 		return nil, refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry,
 			"the header %q is not that of dialect %s; leave ?dialect= out to have the dialect found", first, g.Name)
 	}
-	return &telemetry{dialect: g.Name, headers: texts(f.Header), scanner: sc, serial: g.Serial, worker: workers}, nil
+	return &telemetry{dialect: g.Name, headers: texts(f.Header), scanner: sc, serial: g.Serial, bare: g.Bare, worker: workers}, nil
 }
 
 // find tells the dialect that the sender names, or else the one that the file is of.

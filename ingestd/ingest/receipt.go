@@ -116,9 +116,10 @@ func (r *receipt) add(other *receipt) {
 	r.Metadata.Rows += other.Metadata.Rows
 }
 
-// verdict refuses a file of which nothing could be used.
-func (r *receipt) verdict() error {
+// verdict refuses a file of which nothing could be used. One that may be bare of rows may have headers alone.
+func (r *receipt) verdict(bare bool) error {
 	switch {
+	case bare && r.Rejected == 0:
 	case r.Metadata.Rows == 0:
 		return refuse(fiber.StatusUnprocessableEntity, codeNoRows, "the file has a header but no rows")
 	case r.RecordCount == 0:

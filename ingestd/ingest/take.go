@@ -57,7 +57,7 @@ func (s *Server) take(ctx context.Context, f *file, p parameters, rec *receipt) 
 		return out.tally, err
 	}
 	rec.complete(f, seq)
-	return out.tally, rec.verdict()
+	return out.tally, rec.verdict(t.bare)
 }
 
 // blockBytes shares bytes between the chunks of a pipeline. A chunk occupies about four times its text: that

@@ -191,13 +191,16 @@ func parsed(text string) events.Number {
 }
 
 func FuzzRead(f *testing.F) {
-	for _, seed := range [][2]string{{"GPU_UTIL", "42"}, {"fb_used_bytes", "123456789"}, {"gpu_util_ratio", "1"}, {"POWER_USAGE", "140737488355328"}, {"x", "1e999"}, {"x", "[N/A]"}} {
+	for _, seed := range [][2]string{{"GPU_UTIL", "42"}, {"fb_used_bytes", "123456789"}, {"gpu_util_ratio", "1"}, {"POWER_USAGE", "140737488355328"}, {"rack [W]", "1 W"}, {"gpu.power.min_limit [W]", "200"}, {"utilization.gpu [W] [%]", "1"}, {"x", "1e999"}, {"x", "[N/A]"}} {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, name, text string) {
 		m, c, ok := metric.Lookup(name)
 		if ok != m.Known() || ok && m.Unit == "" {
 			t.Fatalf("Lookup(%q): got %+v, %v", name, m, ok)
+		}
+		if again, conversion, _ := metric.Lookup(m.Name); again.Name != m.Name || !conversion.Exact() {
+			t.Fatalf("Lookup(%q): got %q, which is %q when it is asked for", name, m.Name, again.Name)
 		}
 		v, err := m.Read(c, []byte(text))
 		if err != nil || v.Absent != events.Present {

@@ -33,12 +33,13 @@ ingestd/wide:         events events/metric ingestd/rows ingestd/dialect
 ingestd/fleetint:     events events/metric ingestd/rows ingestd/dialect
 ingestd/grafana:      events events/metric ingestd/rows ingestd/dialect
 ingestd/dcgmdmon:     events events/metric ingestd/rows ingestd/dialect
+ingestd/scrape:       events events/metric ingestd/rows ingestd/dialect
 ingestd/smidmon:      events events/metric ingestd/rows ingestd/dialect
 ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events
-ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack
+ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack
 ingestd/unpack:
 ingestd/upload:
 ingestd/watch:        ingestd/upload
@@ -60,7 +61,8 @@ queryd:               deploy/daemon events projections/snapshot queryd/query
 deploy/daemon:
 deploy/chaos:         events projections projections/snapshot
 deploy/simulation:
-deploy/standalone:    deploy/daemon events projections/snapshot ingestd/ingest collectd/collect queryd/query
+deploy/fleet:
+deploy/standalone:    deploy/daemon deploy/fleet events projections/snapshot ingestd/ingest collectd/collect queryd/query
 deploy:
 `
 
@@ -82,6 +84,8 @@ var edges = []struct {
 	{"github.com/fasthttp/websocket", "sockets are one package's business, and a client's", []string{"queryd/socket", "deploy/chaos"}},
 	{"github.com/graphql-go/graphql", "the library's hazards stay behind one guard", []string{"queryd/graph"}},
 	{"golang.org/x/text", "what is UTF-16 becomes UTF-8 where text is first looked at", []string{"ingestd/rows"}},
+	{"github.com/prometheus/prometheus", "their parsers know their text formats; nothing else of theirs is used",
+		[]string{"ingestd/scrape"}},
 	{"github.com/hashicorp/go-multierror", "sets of errors: rows of a file, parts at shutdown",
 		[]string{"ingestd/ingest", "deploy/daemon"}},
 	{"github.com/parquet-go/parquet-go", "what archived objects are made of is one package's business", []string{"events/archive"}},

@@ -9,13 +9,15 @@ import (
 	"mime/multipart"
 	"net/http"
 	"time"
+
+	"telemetry-pipeline/deploy/fleet"
 )
 
 // demo plays a small simulated fleet into an upload endpoint, the way an exporter's owner would: half an
 // hour of history at first, then every sample as it comes.
 type demo struct {
 	url   string // of the streamer
-	fleet *fleet
+	fleet *fleet.Fleet
 	lg    *slog.Logger
 }
 
@@ -28,7 +30,7 @@ const (
 )
 
 func newDemo(url string, lg *slog.Logger) *demo {
-	return &demo{url: url, fleet: newFleet(demoHosts, demoSeed), lg: lg}
+	return &demo{url: url, fleet: fleet.New(demoHosts*fleet.GPUsPerHost, demoSeed), lg: lg}
 }
 
 // run uploads until ctx ends. An upload that fails is told of and not repeated: the next sample follows.
@@ -64,7 +66,7 @@ func (d *demo) upload(ctx context.Context, name string, times []time.Time) error
 	if err != nil {
 		return err
 	}
-	if err := d.fleet.writeFile(part, times); err != nil {
+	if err := d.fleet.WriteLong(part, times); err != nil {
 		return err
 	}
 	if err := form.Close(); err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"telemetry-pipeline/deploy/fleet"
 )
 
 // export is a DCGM export in the long form, read by the standard library so that our own parser is not
@@ -36,7 +38,7 @@ func simulated(t *testing.T, hosts, samples int) []byte {
 		times = append(times, start.Add(time.Duration(i)*15*time.Second))
 	}
 	var content bytes.Buffer
-	if err := newFleet(hosts, 11).writeFile(&content, times); err != nil {
+	if err := fleet.New(hosts*fleet.GPUsPerHost, 11).WriteLong(&content, times); err != nil {
 		t.Fatal(err)
 	}
 	return content.Bytes()

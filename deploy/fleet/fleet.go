@@ -1,18 +1,22 @@
-package main
+// Package fleet simulates GPU hosts.
+//
+// In: a number of GPUs, a seed, times. Out: files of telemetry as an exporter's owner would have them, whose
+// readings move the way those of a training cluster do: jobs come and go, load heats, heat draws power. The
+// same seed gives the same history.
+//
+// It never uploads, and never looks at a clock.
+package fleet
 
 import (
-	"encoding/csv"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"strconv"
-	"time"
 )
 
-// fleet is a simulated set of GPU hosts whose readings move the way those of a training cluster do:
-// jobs come and go, load heats, heat draws power. One seed gives one history.
-type fleet struct {
+// Fleet is a simulated set of GPU hosts. Each file that it writes goes on where the last one ended. Not safe
+// for concurrent use.
+type Fleet struct {
 	rng  *rand.Rand
 	gpus []*gpu
 }
@@ -30,8 +34,10 @@ type gpu struct {
 	smMHz   int
 }
 
+// GPUsPerHost is how many GPUs a host has; the last host may have fewer.
+const GPUsPerHost = 8
+
 const (
-	gpusPerHost   = 8
 	capacityMiB   = 81007
 	idleMHz       = 345
 	boostMHz      = 1980
@@ -44,32 +50,34 @@ const (
 	endsPerStep   = 0.005
 )
 
-func newFleet(hosts int, seed uint64) *fleet {
-	f := &fleet{rng: rand.New(rand.NewPCG(seed, seed))}
-	for h := range hosts {
-		for i := range gpusPerHost {
-			g := &gpu{host: fmt.Sprintf("demo-dgx-%02d", h+1), index: i, uuid: f.uuid(), tempC: 30, smMHz: idleMHz, powerW: 70}
-			g.busy = f.rng.Float64() < 0.6
-			f.gpus = append(f.gpus, g)
+// New makes a fleet of so many GPUs.
+func New(gpus int, seed uint64) *Fleet {
+	f := &Fleet{rng: rand.New(rand.NewPCG(seed, seed))}
+	for i := range gpus {
+		g := &gpu{
+			host: fmt.Sprintf("demo-dgx-%02d", i/GPUsPerHost+1), index: i % GPUsPerHost, uuid: f.uuid(),
+			tempC: 30, smMHz: idleMHz, powerW: 70,
 		}
+		g.busy = f.rng.Float64() < 0.6
+		f.gpus = append(f.gpus, g)
 	}
 	return f
 }
 
-func (f *fleet) uuid() string {
+func (f *Fleet) uuid() string {
 	return fmt.Sprintf("GPU-%08x-%04x-%04x-%04x-%012x",
 		f.rng.Uint32(), f.rng.Uint32()&0xffff, f.rng.Uint32()&0xffff, f.rng.Uint32()&0xffff, f.rng.Uint64()&0xffffffffffff)
 }
 
 // step moves every GPU on by one sample.
-func (f *fleet) step() {
+func (f *Fleet) step() {
 	for _, g := range f.gpus {
 		f.schedule(g)
 		g.move(f.rng)
 	}
 }
 
-func (f *fleet) schedule(g *gpu) {
+func (f *Fleet) schedule(g *gpu) {
 	if g.busy && f.rng.Float64() < endsPerStep {
 		g.busy, g.usedMiB = false, 4
 	} else if !g.busy && f.rng.Float64() < startsPerStep {
@@ -87,17 +95,12 @@ func (g *gpu) move(rng *rand.Rand) {
 		g.load = min(1, 0.85+0.15*math.Abs(rng.NormFloat64()))
 		g.smMHz = boostMHz - 15*rng.IntN(2)
 	}
-	g.powerW += (70 + 580*g.load - g.powerW) * 0.5
+	g.powerW += (70+580*g.load-g.powerW)*0.5 + 0.4*rng.NormFloat64()
 	g.tempC += (28 + 0.062*g.powerW - g.tempC) * 0.2
 }
 
-// header is that of the DCGM long form.
-func header() []string {
-	return []string{"timestamp", "metric_name", "gpu_id", "device", "uuid", "modelName", "Hostname", "container", "pod", "namespace", "value", "labels_raw"}
-}
-
-// metricNames are those that the fleet reports, in the order of its files.
-func metricNames() []string {
+// MetricNames are those of the readings, in the order of files in the long form.
+func MetricNames() []string {
 	return []string{
 		"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_MEM_COPY_UTIL", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_GPU_TEMP",
 		"DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_FREE", "DCGM_FI_DEV_DEC_UTIL", "DCGM_FI_DEV_ENC_UTIL",
@@ -125,41 +128,4 @@ func (g *gpu) read(metric string) string {
 		return strconv.Itoa(memoryMHz)
 	}
 	return "0" // encoder and decoder: no job here uses them
-}
-
-// writeRows writes one sample of every GPU, taken at at, as rows of the DCGM long form.
-func (f *fleet) writeRows(w *csv.Writer, at time.Time) error {
-	stamp := at.UTC().Format(time.RFC3339)
-	for _, metric := range metricNames() {
-		for _, g := range f.gpus {
-			if err := w.Write(g.row(stamp, metric)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (g *gpu) row(stamp, metric string) []string {
-	index := strconv.Itoa(g.index)
-	labels := fmt.Sprintf(`DCGM_FI_DRIVER_VERSION="%s",Hostname="%s",UUID="%s",__name__="%s",device="nvidia%s",gpu="%s",instance="%s:%d",job="%s",modelName="%s"`,
-		fleetDriver, g.host, g.uuid, metric, index, index, g.host, exporterPort, fleetJob, fleetModel)
-	return []string{stamp, metric, index, "nvidia" + index, g.uuid, fleetModel, g.host, "", "", "", g.read(metric), labels}
-}
-
-// writeFile writes a whole upload: the header and a sample for each of times, moving the fleet on
-// before each.
-func (f *fleet) writeFile(w io.Writer, times []time.Time) error {
-	out := csv.NewWriter(w)
-	if err := out.Write(header()); err != nil {
-		return err
-	}
-	for _, at := range times {
-		f.step()
-		if err := f.writeRows(out, at); err != nil {
-			return err
-		}
-	}
-	out.Flush()
-	return out.Error()
 }

@@ -34,6 +34,14 @@ func (c *changes) set(row, value int32) {
 	}
 }
 
+// from is c from the change on that row has its value by.
+func (c changes) from(row int32) changes {
+	for len(c) > 1 && c[1].row <= row {
+		c = c[1:]
+	}
+	return c
+}
+
 // addPage appends a page of a column with a dictionary whose values have the given numbers; it begins at row base.
 func (c *changes) addPage(p page, numbers []int32, base int32) error {
 	data := p.Data()

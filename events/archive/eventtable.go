@@ -113,23 +113,17 @@ func writeEvents(rows []eventRow) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// readEvents gives the events of an events object in their order, without records.
-func readEvents(content []byte, log events.Revision) ([]events.Event, error) {
+// readEvents gives the rows of an events object.
+func readEvents(content []byte) ([]eventRow, error) {
 	f, err := parquet.OpenFile(bytes.NewReader(content), int64(len(content)))
 	if err != nil {
-		return nil, fmt.Errorf("reading event table: %w", err)
+		return nil, err
 	}
 	r := parquet.NewGenericReader[eventRow](f)
 	defer r.Close()
 	rows := make([]eventRow, r.NumRows())
 	if n, err := r.Read(rows); n < len(rows) || err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("reading event table: %d of %d rows: %w", n, len(rows), err)
+		return nil, fmt.Errorf("%d of %d rows: %w", n, len(rows), err)
 	}
-	all := make([]events.Event, len(rows))
-	for i := range rows {
-		if all[i], err = rows[i].event(log); err != nil {
-			return nil, fmt.Errorf("reading event table: event %d: %w", i, err)
-		}
-	}
-	return all, nil
+	return rows, nil
 }

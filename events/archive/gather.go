@@ -2,7 +2,6 @@ package archive
 
 import (
 	"cmp"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -115,7 +114,7 @@ func (g *gathered) series(host events.HostID, identity int32, metric, source str
 func (g *gathered) rows(distinct bool) iter.Seq[row] {
 	return func(yield func(row) bool) {
 		slices.SortFunc(g.all, func(a, b *gatheredSeries) int {
-			return cmp.Or(a.compareGroup(b), strings.Compare(a.source, b.source), a.identity.Compare(&b.identity))
+			return cmp.Or(a.compareGroup(b), a.compareInGroup(&b.series))
 		})
 		for group := range chunked(g.all, func(a, b *gatheredSeries) bool { return a.compareGroup(b) == 0 }) {
 			if !groupRows(group, distinct, yield) {
@@ -132,6 +131,11 @@ func (s *gatheredSeries) compareGroup(t *gatheredSeries) int {
 		strings.Compare(string(s.gpu), string(t.gpu)),
 		strings.Compare(s.identity.Part, t.identity.Part),
 		strings.Compare(s.metric, t.metric))
+}
+
+// compareInGroup orders series that are equal in what comes before the time.
+func (s *series) compareInGroup(t *series) int {
+	return cmp.Or(strings.Compare(s.source, t.source), s.identity.Compare(&t.identity))
 }
 
 // chunked gives the runs of neighbours that belong together.
@@ -227,11 +231,4 @@ func (s *gatheredSeries) value(i int) events.Value {
 		}
 	}
 	return events.Value{Number: events.NumberOf(s.mantissas[i], s.exponents[i])}
-}
-
-func (g *gathered) check() error {
-	if g.records > MaxRecords {
-		return fmt.Errorf("the range has more than %d records, which an entry cannot hold: end it earlier", int64(MaxRecords))
-	}
-	return nil
 }

@@ -59,37 +59,61 @@ func (s *Store) read(ctx context.Context, e *Entry, after events.Revision, yield
 
 // load reads the objects of an entry: its events without records, and the records.
 func (s *Store) load(ctx context.Context, e *Entry) ([]events.Event, *table, error) {
-	var all []events.Event
-	t := newTableReader()
-	if o, found := e.Object(Events); found {
-		content, err := s.get(ctx, o)
-		if err != nil {
-			return nil, nil, err
-		}
-		if all, err = readEvents(content, e.Last); err != nil {
-			return nil, nil, &DamagedError{o.Name, err.Error()}
+	rows, err := s.loadEvents(ctx, e)
+	if err != nil {
+		return nil, nil, err
+	}
+	all := make([]events.Event, len(rows))
+	for i := range rows {
+		if all[i], err = rows[i].event(e.Last); err != nil {
+			o, _ := e.Object(Events)
+			return nil, nil, &DamagedError{o.Name, fmt.Sprintf("event %d: %v", i, err)}
 		}
 	}
-	o, found := e.Object(Records)
+	t, err := s.loadRecords(ctx, e)
+	return all, t, err
+}
+
+// loadEvents reads the event table of an entry.
+func (s *Store) loadEvents(ctx context.Context, e *Entry) ([]eventRow, error) {
+	o, found := e.Object(Events)
 	if !found {
-		return all, &t.table, nil
+		return nil, nil
 	}
 	content, err := s.get(ctx, o)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	rows, err := readEvents(content)
+	if err != nil {
+		return nil, &DamagedError{o.Name, err.Error()}
+	}
+	return rows, nil
+}
+
+// loadRecords reads all records of an entry.
+func (s *Store) loadRecords(ctx context.Context, e *Entry) (*table, error) {
+	t := newTableReader()
+	o, found := e.Object(Records)
+	if !found {
+		return &t.table, nil
+	}
+	content, err := s.get(ctx, o)
+	if err != nil {
+		return nil, err
 	}
 	f, err := openContent(o, content)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	groups, err := rowGroups(o, f)
+	groups, err := rowGroups(o, f, recordColumns)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, g := range groups {
 		if err := t.read(g, 0, g.rows); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return all, &t.table, nil
+	return &t.table, nil
 }

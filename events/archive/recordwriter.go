@@ -135,38 +135,67 @@ func (m *cellMaker) series(s *gatheredSeries) (*seriesCells, error) {
 
 // column appends the cells of one column.
 func (m *cellMaker) column(dst []parquet.Value, c int, page []row) []parquet.Value {
-	level := m.present[c].DefinitionLevel()
+	switch c {
+	case colTime:
+		return m.each(dst, c, page, func(r *row) parquet.Value { return parquet.Int64Value(int64(r.at)) })
+	case colScale:
+		return m.each(dst, c, page, func(r *row) parquet.Value { return parquet.Int32Value(int32(r.number.Exponent)) })
+	case colEvent:
+		return m.each(dst, c, page, func(r *row) parquet.Value { return parquet.Int32Value(r.event) })
+	case colValue:
+		return m.each(dst, c, page, (*row).value)
+	case colExact:
+		return m.each(dst, c, page, (*row).exact)
+	case colAbsent:
+		return m.each(dst, c, page, (*row).reason)
+	case colRaw:
+		return m.each(dst, c, page, func(r *row) parquet.Value { return textOrNull(r.raw) })
+	}
 	for i := range page {
-		r := &page[i]
-		var v parquet.Value
-		switch c {
-		case colTime:
-			v = parquet.Int64Value(int64(r.at)).Level(0, level, c)
-		case colScale:
-			v = parquet.Int32Value(int32(r.number.Exponent)).Level(0, level, c)
-		case colEvent:
-			v = parquet.Int32Value(r.event).Level(0, level, c)
-		case colValue:
-			v = m.null[c]
-			if r.absent == events.Present {
-				v = parquet.DoubleValue(r.number.Float()).Level(0, level, c)
-			}
-		case colExact:
-			v = m.null[c]
-			if r.absent == events.Present && !exactly(r.number, r.number.Float()) {
-				v = m.text(c, r.number.String())
-			}
-		case colAbsent:
-			v = m.null[c]
-			if r.absent != events.Present {
-				v = m.text(c, r.absent.String())
-			}
-		case colRaw:
-			v = m.text(c, escape(r.raw))
-		default:
-			v = r.series.cells[c]
-		}
-		dst = append(dst, v)
+		dst = append(dst, page[i].series.cells[c])
 	}
 	return dst
+}
+
+// each appends the cell that f makes of each row.
+func (m *cellMaker) each(dst []parquet.Value, c int, page []row, f func(*row) parquet.Value) []parquet.Value {
+	level := m.present[c].DefinitionLevel()
+	for i := range page {
+		if v := f(&page[i]); v.IsNull() {
+			dst = append(dst, m.null[c])
+		} else {
+			dst = append(dst, v.Level(0, level, c))
+		}
+	}
+	return dst
+}
+
+func (r *row) value() parquet.Value {
+	if r.absent != events.Present {
+		return parquet.NullValue()
+	}
+	return parquet.DoubleValue(r.number.Float())
+}
+
+// exact is the number's text where value and scale do not tell it.
+func (r *row) exact() parquet.Value {
+	if r.absent != events.Present || exactly(r.number, r.number.Float()) {
+		return parquet.NullValue()
+	}
+	return parquet.ByteArrayValue([]byte(r.number.String()))
+}
+
+func (r *row) reason() parquet.Value {
+	if r.absent == events.Present {
+		return parquet.NullValue()
+	}
+	return parquet.ByteArrayValue([]byte(r.absent.String()))
+}
+
+// textOrNull is a text, escaped; NULL for none.
+func textOrNull(text string) parquet.Value {
+	if text == "" {
+		return parquet.NullValue()
+	}
+	return parquet.ByteArrayValue([]byte(escape(text)))
 }

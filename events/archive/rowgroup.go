@@ -15,7 +15,7 @@ type page struct {
 	base int64 // of its first row, counted from the first row asked for
 }
 
-// rowGroup is a row group of a records object.
+// rowGroup is a row group of an object.
 type rowGroup struct {
 	object string
 	chunks []parquet.ColumnChunk
@@ -31,13 +31,13 @@ func openContent(o Object, content []byte) (*parquet.File, error) {
 	return f, nil
 }
 
-// rowGroups gives the row groups of a records object, if it is one.
-func rowGroups(o Object, f *parquet.File) ([]rowGroup, error) {
+// rowGroups gives the row groups of an object that has at least so many columns.
+func rowGroups(o Object, f *parquet.File, columns int) ([]rowGroup, error) {
 	var all []rowGroup
 	for _, g := range f.RowGroups() {
 		chunks := g.ColumnChunks()
-		if len(chunks) < recordColumns {
-			return nil, &DamagedError{o.Name, fmt.Sprintf("it has %d columns of %d", len(chunks), recordColumns)}
+		if len(chunks) < columns {
+			return nil, &DamagedError{o.Name, fmt.Sprintf("it has %d columns of %d", len(chunks), columns)}
 		}
 		all = append(all, rowGroup{object: o.Name, chunks: chunks, rows: g.NumRows()})
 	}

@@ -27,14 +27,14 @@ type Store struct {
 //     as by every AWS tool (environment, profile, instance role). All parameters are those of
 //     [gocloud.dev/blob/s3blob.URLOpener].
 func Open(ctx context.Context, address string) (*Store, error) {
-	s, err := open(ctx, address)
+	s, err := openURL(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("opening archive %.200q: %w", address, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, address string) (*Store, error) {
+func openURL(ctx context.Context, address string) (*Store, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err

@@ -220,9 +220,7 @@ func (t *tableReader) readAbsent(g rowGroup, lo, hi int64, base int32) error {
 		if err != nil {
 			return err
 		}
-		for len(raws) > 1 && raws[1].row <= row {
-			raws = raws[1:]
-		}
+		raws = raws.from(row)
 		raw, err := unescape(t.texts.all[raws[0].value])
 		t.absent = append(t.absent, events.Absence{Row: int(row), Reason: reason, Raw: raw})
 		return err

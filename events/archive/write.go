@@ -57,7 +57,7 @@ func (s *Store) write(ctx context.Context, r Range, evs iter.Seq2[events.Event, 
 			return Entry{}, err
 		}
 	}
-	return s.store(ctx, &c, false)
+	return s.store(ctx, &c)
 }
 
 // collected is what an entry will hold.
@@ -105,40 +105,4 @@ func (c *collected) addRow(row eventRow) error {
 		return fmt.Errorf("there are more than %d events, which one entry cannot hold: archive fewer revisions at a time", MaxEvents)
 	}
 	return nil
-}
-
-// store writes the objects of what was collected. A merged one drops repeats and has rollups.
-func (s *Store) store(ctx context.Context, c *collected, merged bool) (Entry, error) {
-	e := c.entry
-	if len(c.table) == 0 {
-		return e, nil
-	}
-	out := newRecordWriter()
-	for r := range c.records.rows(merged) {
-		if err := out.add(r); err != nil {
-			return Entry{}, err
-		}
-	}
-	if out.rows > 0 {
-		content, err := out.close()
-		if err != nil {
-			return Entry{}, err
-		}
-		o, err := s.put(ctx, &e, Records, content, out.rows)
-		if err != nil {
-			return Entry{}, err
-		}
-		e.Objects = append(e.Objects, o)
-		e.Records, e.From, e.To = out.rows, out.from, out.to
-	}
-	content, err := writeEvents(c.table)
-	if err != nil {
-		return Entry{}, err
-	}
-	o, err := s.put(ctx, &e, Events, content, int64(len(c.table)))
-	if err != nil {
-		return Entry{}, err
-	}
-	e.Objects = append(e.Objects, o)
-	return e, nil
 }

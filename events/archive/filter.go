@@ -1,0 +1,168 @@
+package archive
+
+import (
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/events"
+)
+
+// Filter says which records a query wants. What is empty or zero does not restrict.
+type Filter struct {
+	Hosts   []events.HostID
+	GPUs    []events.GPUID // records of a GPU and of its parts
+	Metrics []string       // canonical names
+	From    events.Timestamp
+	To      events.Timestamp // exclusive
+}
+
+// span is rows of a row group, from lo to before hi.
+type span struct{ lo, hi int64 }
+
+// prepared is a Filter as it is compared with columns: escaped texts in order, by column.
+type prepared struct {
+	Filter
+	columns []wanted
+}
+
+type wanted struct {
+	column int
+	texts  []string
+}
+
+// prepare readies f for an object whose columns host, gpu and metric have the given places.
+func (f Filter) prepare(host, gpu, metric int) prepared {
+	p := prepared{Filter: f}
+	p.want(host, escaped(f.Hosts))
+	p.want(gpu, escaped(f.GPUs))
+	p.want(metric, escaped(f.Metrics))
+	return p
+}
+
+func (p *prepared) want(column int, texts []string) {
+	if len(texts) > 0 {
+		p.columns = append(p.columns, wanted{column, texts})
+	}
+}
+
+// escaped gives texts as columns have them, in order.
+func escaped[T ~string](all []T) []string {
+	out := make([]string, len(all))
+	for i, text := range all {
+		out[i] = escape(string(text))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// outside tells that times from..to are all outside of the filter's.
+func (f Filter) outside(from, to events.Timestamp) bool {
+	return f.From != 0 && to < f.From || f.To != 0 && from >= f.To
+}
+
+// spans finds the rows of a row group that match the filter but for its times. It reads only pages that can hold some.
+func (p *prepared) spans(g rowGroup, texts *texts) ([]span, error) {
+	found := []span{{0, g.rows}}
+	for _, w := range p.columns {
+		pages, err := w.pages(g)
+		if err != nil {
+			return nil, err
+		}
+		found = intersect(found, pages)
+	}
+	for _, w := range p.columns {
+		var matching []span
+		for _, s := range found {
+			column, err := g.texts(w.column, s.lo, s.hi, int32(s.lo), texts)
+			if err != nil {
+				return nil, err
+			}
+			matching = append(matching, w.rows(column, texts, s.hi)...)
+		}
+		found = matching
+	}
+	return found, nil
+}
+
+// pages are the rows of the pages whose bounds have a wanted text between them.
+func (w wanted) pages(g rowGroup) ([]span, error) {
+	index, err := g.chunks[w.column].ColumnIndex()
+	if err != nil {
+		return nil, err
+	}
+	offsets, err := g.chunks[w.column].OffsetIndex()
+	if err != nil {
+		return nil, err
+	}
+	var out []span
+	for i := range index.NumPages() {
+		if index.NullPage(i) {
+			continue
+		}
+		low := string(index.MinValue(i).ByteArray())
+		at, _ := slices.BinarySearch(w.texts, low)
+		if at == len(w.texts) || strings.Compare(w.texts[at], string(index.MaxValue(i).ByteArray())) > 0 {
+			continue
+		}
+		s := span{offsets.FirstRowIndex(i), g.rows}
+		if i+1 < offsets.NumPages() {
+			s.hi = offsets.FirstRowIndex(i + 1)
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// rows are those of a column up to hi that have a wanted text.
+func (w wanted) rows(column changes, texts *texts, hi int64) (out []span) {
+	for i, c := range column {
+		if _, found := slices.BinarySearch(w.texts, texts.all[c.value]); !found {
+			continue
+		}
+		s := span{int64(c.row), hi}
+		if i+1 < len(column) {
+			s.hi = int64(column[i+1].row)
+		}
+		if n := len(out); n > 0 && out[n-1].hi == s.lo {
+			out[n-1].hi = s.hi
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// intersect gives the rows that are in both lists, which are in order.
+func intersect(a, b []span) (out []span) {
+	for len(a) > 0 && len(b) > 0 {
+		if s := (span{max(a[0].lo, b[0].lo), min(a[0].hi, b[0].hi)}); s.lo < s.hi {
+			out = append(out, s)
+		}
+		if a[0].hi < b[0].hi {
+			a = a[1:]
+		} else {
+			b = b[1:]
+		}
+	}
+	return out
+}
+
+// joined makes of spans that share pages one, and of long ones several, so that few pages are read twice and memory stays
+// bounded.
+func joined(spans []span) (out []span) {
+	for _, s := range spans {
+		if n := len(out); n > 0 && s.lo-out[n-1].hi < pageRows {
+			s.lo = out[n-1].lo
+			out = out[:n-1]
+		}
+		for s.hi-s.lo > scanRows {
+			out = append(out, span{s.lo, s.lo + scanRows})
+			s.lo += scanRows
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// scanRows bounds the rows that a scan holds at a time.
+const scanRows = 4 * pageRows

@@ -1,0 +1,91 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/parquet-go/parquet-go"
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+)
+
+// blockBytes is the size of what is read of an object at a time: a round trip to object storage costs as much
+// as some hundred thousand bytes.
+const blockBytes = 256 << 10
+
+// ranged reads parts of an object and keeps them. Not safe for concurrent use.
+type ranged struct {
+	ctx    context.Context
+	bucket *blob.Bucket
+	object Object
+	blocks map[int64][]byte
+}
+
+// ReadAt gives what an io.ReaderAt does.
+func (r *ranged) ReadAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		if off >= r.object.Bytes {
+			return n, io.EOF
+		}
+		number := off / blockBytes
+		if _, known := r.blocks[number]; !known {
+			if err := r.fetch(number, (off+int64(len(p)-n)-1)/blockBytes); err != nil {
+				return n, err
+			}
+		}
+		copied := copy(p[n:], r.blocks[number][off-number*blockBytes:])
+		n, off = n+copied, off+int64(copied)
+	}
+	return n, nil
+}
+
+// fetch reads the blocks from first to last that follow each other and are not known, in one request.
+func (r *ranged) fetch(first, last int64) error {
+	end := first + 1
+	for end <= last && r.blocks[end] == nil {
+		end++
+	}
+	begin, size := first*blockBytes, min(end*blockBytes, r.object.Bytes)-first*blockBytes
+	content := make([]byte, size)
+	in, err := r.bucket.NewRangeReader(r.ctx, r.object.Name, begin, size, nil)
+	if err != nil {
+		return r.failed(err)
+	}
+	_, err = io.ReadFull(in, content)
+	if err := errors.Join(err, in.Close()); err != nil {
+		return r.failed(err)
+	}
+	for number := first; number < end; number++ {
+		n := min(blockBytes, len(content))
+		r.blocks[number], content = content[:n:n], content[n:]
+	}
+	return nil
+}
+
+func (r *ranged) failed(err error) error {
+	switch {
+	case gcerrors.Code(err) == gcerrors.NotFound:
+		return fmt.Errorf("reading archive object %s: %w", r.object.Name, ErrMissing)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return &DamagedError{r.object.Name, "it is shorter than it was"}
+	}
+	return fmt.Errorf("reading archive object %s: %w", r.object.Name, err)
+}
+
+// open opens an object with at least so many columns to read parts of it.
+func (s *Store) open(ctx context.Context, o Object, columns int) ([]rowGroup, error) {
+	r := &ranged{ctx: ctx, bucket: s.bucket, object: o, blocks: make(map[int64][]byte)}
+	f, err := parquet.OpenFile(r, o.Bytes, parquet.SkipBloomFilters(true))
+	if err != nil {
+		if errors.Is(err, ErrMissing) || ctx.Err() != nil {
+			return nil, err
+		}
+		if damaged, found := errors.AsType[*DamagedError](err); found {
+			return nil, damaged
+		}
+		return nil, fmt.Errorf("opening archive object %s: %w", o.Name, err)
+	}
+	return rowGroups(o, f, columns)
+}

@@ -1,0 +1,213 @@
+package archive
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/parquet-go/parquet-go"
+
+	"telemetry-pipeline/events"
+)
+
+// minuteReadings is how many readings a minute of a metric must have on average for rollups by minute to be made: of
+// fewer, reading the records themselves costs as little, and the rollups would be larger than they.
+const minuteReadings = 4
+
+// rollupRow is a row of an object of minutes or hours: this struct is the object's schema. It sums up the numbers of one
+// metric of one entity from start on. Equal numbers of one time count once, whatever their sources and identities;
+// absent readings do not count.
+type rollupRow struct {
+	Host      string  `parquet:"host,dict"`
+	GPU       string  `parquet:"gpu,optional,dict"`
+	Part      string  `parquet:"part,optional,dict"`
+	Metric    string  `parquet:"metric,dict"`
+	Start     int64   `parquet:"start,timestamp(nanosecond),delta"`
+	Count     int64   `parquet:"count,delta"`
+	Min       float64 `parquet:"min"`
+	Max       float64 `parquet:"max"`
+	Sum       float64 `parquet:"sum"`
+	Last      float64 `parquet:"last"`
+	LastAt    int64   `parquet:"last_at,timestamp(nanosecond),delta"`
+	Scale     int32   `parquet:"scale,dict"` // of min, max and last, as in records
+	ExactMin  string  `parquet:"exact_min,optional,dict"`
+	ExactMax  string  `parquet:"exact_max,optional,dict"`
+	ExactLast string  `parquet:"exact_last,optional,dict"`
+}
+
+// The places of rollupRow's columns.
+const (
+	rollHost = iota
+	rollGPU
+	rollPart
+	rollMetric
+	rollStart
+	rollCount
+	rollMin
+	rollMax
+	rollSum
+	rollLast
+	rollLastAt
+	rollScale
+	rollExactMin
+	rollExactMax
+	rollExactLast
+	rollupColumns
+)
+
+// Bucket sums up the numbers of one metric of one entity in the minute or hour from Start on.
+type Bucket struct {
+	Start  events.Timestamp
+	Count  int64
+	Min    events.Number
+	Max    events.Number
+	Last   events.Number // at LastAt; of several then the greatest by events.Value.Compare
+	LastAt events.Timestamp
+	Sum    float64
+}
+
+// Add counts what c says of other records of the same minute or hour. Both must have counted some.
+func (b *Bucket) Add(c Bucket) {
+	b.Count += c.Count
+	b.Sum += c.Sum
+	if c.Min.Compare(b.Min) < 0 {
+		b.Min = c.Min
+	}
+	if c.Max.Compare(b.Max) > 0 {
+		b.Max = c.Max
+	}
+	if c.LastAt > b.LastAt || c.LastAt == b.LastAt && (events.Value{Number: c.Last}).Compare(events.Value{Number: b.Last}) > 0 {
+		b.Last, b.LastAt = c.Last, c.LastAt
+	}
+}
+
+// roller makes rollups of rows in the order of an object.
+type roller struct {
+	step     events.Timestamp
+	out      *rollupWriter // nil: they are only counted
+	readings int64         // summed up
+	buckets  int64         // made of them
+
+	series *gatheredSeries // one of the entity and metric at hand
+	at     events.Timestamp
+	seen   []events.Number // at that time
+	bucket Bucket
+}
+
+// add takes the next row.
+func (r *roller) add(x *row) error {
+	if x.absent != events.Present {
+		return nil
+	}
+	n := events.NumberOf(x.number.Mantissa, x.number.Exponent)
+	start := x.at - mod(x.at, r.step)
+	if r.series == nil || r.series.compareGroup(x.series) != 0 || start != r.bucket.Start {
+		if err := r.flush(); err != nil {
+			return err
+		}
+		r.series, r.bucket, r.seen = x.series, Bucket{Start: start}, r.seen[:0]
+	} else if x.at != r.at {
+		r.seen = r.seen[:0]
+	}
+	r.at = x.at
+	if slices.Contains(r.seen, n) {
+		return nil
+	}
+	r.seen = append(r.seen, n)
+	r.readings++
+	one := Bucket{Start: start, Count: 1, Min: n, Max: n, Last: n, LastAt: x.at, Sum: n.Float()}
+	if r.bucket.Count == 0 {
+		r.bucket = one
+	} else {
+		r.bucket.Add(one)
+	}
+	return nil
+}
+
+// mod is the rest of a division, never negative.
+func mod(t, step events.Timestamp) events.Timestamp { return ((t % step) + step) % step }
+
+// flush ends the bucket at hand.
+func (r *roller) flush() error {
+	if r.bucket.Count == 0 {
+		return nil
+	}
+	r.buckets++
+	b := r.bucket
+	r.bucket = Bucket{}
+	if r.out == nil {
+		return nil
+	}
+	x := rollupRow{
+		Host: escape(string(r.series.host)), GPU: escape(string(r.series.gpu)), Part: escape(r.series.identity.Part),
+		Metric: escape(r.series.metric), Start: int64(b.Start), Count: b.Count, Sum: b.Sum, LastAt: int64(b.LastAt),
+	}
+	scale := min(b.Min.Exponent, b.Max.Exponent, b.Last.Exponent)
+	x.Scale = int32(scale)
+	x.Min, x.ExactMin = rolled(b.Min, scale)
+	x.Max, x.ExactMax = rolled(b.Max, scale)
+	x.Last, x.ExactLast = rolled(b.Last, scale)
+	return r.out.add(x)
+}
+
+// rolled gives the cells of a number at a scale.
+func rolled(n events.Number, scale int16) (value float64, exact string) {
+	value = n.Float()
+	if m, fits := n.MantissaAt(scale); fits && exactly(events.Number{Mantissa: m, Exponent: scale}, value) {
+		return value, ""
+	}
+	return value, n.String()
+}
+
+// unrolled undoes rolled.
+func unrolled(value float64, scale int16, exact string) (events.Number, error) {
+	if exact != "" {
+		return events.ParseNumber(exact)
+	}
+	return events.NumberOf(scaledMantissa(value, scale), scale), nil
+}
+
+// rollupWriter writes rows of an object of minutes or hours.
+type rollupWriter struct {
+	kind  Kind
+	buf   bytes.Buffer
+	out   *parquet.GenericWriter[rollupRow]
+	batch []rollupRow
+	rows  int
+}
+
+func newRollupWriter(kind Kind) *rollupWriter {
+	w := &rollupWriter{kind: kind}
+	options := append(writerOptions(kind), parquet.MaxRowsPerRowGroup(rowGroupRows), parquet.SortingWriterConfig(parquet.SortingColumns(
+		parquet.Ascending("host"), parquet.Ascending("gpu"), parquet.Ascending("part"), parquet.Ascending("metric"), parquet.Ascending("start"))))
+	w.out = parquet.NewGenericWriter[rollupRow](&w.buf, options...)
+	return w
+}
+
+func (w *rollupWriter) add(x rollupRow) error {
+	w.rows++
+	if w.batch = append(w.batch, x); len(w.batch) < 1024 {
+		return nil
+	}
+	return w.flush()
+}
+
+func (w *rollupWriter) flush() error {
+	_, err := w.out.Write(w.batch)
+	w.batch = w.batch[:0]
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", w.kind, err)
+	}
+	return nil
+}
+
+// close writes the rest and gives the object's content.
+func (w *rollupWriter) close() ([]byte, error) {
+	if err := w.flush(); err != nil {
+		return nil, err
+	}
+	if err := w.out.Close(); err != nil {
+		return nil, fmt.Errorf("writing %s: %w", w.kind, err)
+	}
+	return w.buf.Bytes(), nil
+}

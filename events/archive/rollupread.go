@@ -1,0 +1,226 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"telemetry-pipeline/events"
+)
+
+// Rollup is what an entry has of one metric of one entity by minute or hour.
+type Rollup struct {
+	Host    events.HostID
+	Entity  events.Entity
+	Metric  string
+	Buckets []Bucket // by Start
+}
+
+// Rollup gives the rollups of an entry of a kind, Minutes or Hours, that match a filter: those whose minute or hour begins
+// within its times, by host, entity and metric. A long one may come in several parts, one after the other.
+//
+// An entry that was not merged has none, and one whose metrics are read seldom has none by minute (Entry.Object tells); its
+// records are few then, and Scan gives them. A minute whose records are spread over several entries has a bucket in
+// each (Bucket.Add).
+func (s *Store) Rollup(ctx context.Context, e Entry, kind Kind, f Filter) iter.Seq2[Rollup, error] {
+	return func(yield func(Rollup, error) bool) {
+		o, found := e.Object(kind)
+		if kind != Minutes && kind != Hours || !found {
+			yield(Rollup{}, fmt.Errorf("reading rollups: the entry of revisions %d to %d of partition %d has none of kind %s",
+				e.First.Number, e.Last.Number, e.Partition, kind))
+			return
+		}
+		if err := s.rollup(ctx, o, f, func(r Rollup) bool { return yield(r, nil) }); err != nil {
+			yield(Rollup{}, fmt.Errorf("reading rollups of partition %d: %w", e.Partition, err))
+		}
+	}
+}
+
+func (s *Store) rollup(ctx context.Context, o Object, f Filter, yield func(Rollup) bool) error {
+	groups, err := s.open(ctx, o, rollupColumns)
+	if err != nil {
+		return err
+	}
+	p := f.prepare(rollHost, rollGPU, rollMetric)
+	texts := newTexts()
+	for _, g := range groups {
+		spans, err := p.spans(g, texts)
+		if err != nil {
+			return err
+		}
+		for _, rows := range joined(spans) {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx)
+			}
+			t := rollupTable{texts: texts, g: g, lo: rows.lo, hi: rows.hi}
+			if err := t.read(); err != nil {
+				return err
+			}
+			if !t.give(&p, yield) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// rollupTable is rows of a rollup in columns.
+type rollupTable struct {
+	texts  *texts
+	g      rowGroup
+	lo, hi int64
+
+	heads  []rollupHead
+	start  []int64
+	lastAt []int64
+	count  []int64
+	sum    []float64
+	min    []events.Number
+	max    []events.Number
+	last   []events.Number
+}
+
+// rollupHead is where the rows of one metric of one entity begin.
+type rollupHead struct {
+	Rollup
+	row int32
+}
+
+// read reads all columns of the rows.
+func (t *rollupTable) read() (err error) {
+	if t.heads, err = t.readHeads(); err != nil {
+		return err
+	}
+	if t.start, err = t.integers(rollStart); err != nil {
+		return err
+	}
+	if t.lastAt, err = t.integers(rollLastAt); err != nil {
+		return err
+	}
+	if t.count, err = t.integers(rollCount); err != nil {
+		return err
+	}
+	if t.sum, err = t.floats(rollSum); err != nil {
+		return err
+	}
+	scales, err := t.g.numbers(rollScale, t.lo, t.hi, 0)
+	if err != nil {
+		return err
+	}
+	if t.min, err = t.numbers(rollMin, rollExactMin, scales); err != nil {
+		return err
+	}
+	if t.max, err = t.numbers(rollMax, rollExactMax, scales); err != nil {
+		return err
+	}
+	t.last, err = t.numbers(rollLast, rollExactLast, scales)
+	return err
+}
+
+// readHeads reads the columns of texts.
+func (t *rollupTable) readHeads() ([]rollupHead, error) {
+	var columns [4]changes
+	var rows []int32
+	for i, c := range []int{rollHost, rollGPU, rollPart, rollMetric} {
+		var err error
+		if columns[i], err = t.g.texts(c, t.lo, t.hi, 0, t.texts); err != nil {
+			return nil, err
+		}
+		for _, change := range columns[i] {
+			rows = append(rows, change.row)
+		}
+	}
+	slices.Sort(rows)
+	var heads []rollupHead
+	for _, row := range slices.Compact(rows) {
+		var cells [4]string
+		for i := range columns {
+			columns[i] = columns[i].from(row)
+			var err error
+			if cells[i], err = unescape(t.texts.all[columns[i][0].value]); err != nil {
+				return nil, &DamagedError{t.g.object, err.Error()}
+			}
+		}
+		entity := events.Entity{GPU: events.GPUID(cells[1]), Part: cells[2]}
+		heads = append(heads, rollupHead{Rollup{Host: events.HostID(cells[0]), Entity: entity, Metric: cells[3]}, row})
+	}
+	return heads, nil
+}
+
+// complete tells whether a column has all rows.
+func (t *rollupTable) complete(column, rows int) error {
+	if int64(rows) != t.hi-t.lo {
+		return &DamagedError{t.g.object, fmt.Sprintf("column %d has %d rows of %d", column, rows, t.hi-t.lo)}
+	}
+	return nil
+}
+
+func (t *rollupTable) integers(column int) (all []int64, err error) {
+	err = t.g.pages(column, t.lo, t.hi, func(p page) error {
+		data := p.Data()
+		all = append(all, data.Int64()...)
+		return nil
+	})
+	return all, errors.Join(err, t.complete(column, len(all)))
+}
+
+func (t *rollupTable) floats(column int) (all []float64, err error) {
+	err = t.g.pages(column, t.lo, t.hi, func(p page) error {
+		data := p.Data()
+		all = append(all, data.Double()...)
+		return nil
+	})
+	return all, errors.Join(err, t.complete(column, len(all)))
+}
+
+// numbers reads a column of numbers and the one of those that it cannot hold exactly.
+func (t *rollupTable) numbers(column, exactColumn int, scales changes) ([]events.Number, error) {
+	values, err := t.floats(column)
+	if err != nil {
+		return nil, err
+	}
+	exact, err := t.g.texts(exactColumn, t.lo, t.hi, 0, t.texts)
+	if err != nil {
+		return nil, err
+	}
+	numbers := make([]events.Number, len(values))
+	for i, v := range values {
+		scales, exact = scales.from(int32(i)), exact.from(int32(i))
+		if numbers[i], err = unrolled(v, int16(scales[0].value), t.texts.all[exact[0].value]); err != nil {
+			return nil, &DamagedError{t.g.object, err.Error()}
+		}
+	}
+	return numbers, nil
+}
+
+// give gives the rows that match.
+func (t *rollupTable) give(p *prepared, yield func(Rollup) bool) bool {
+	for i, head := range t.heads {
+		end := int32(len(t.start))
+		if i+1 < len(t.heads) {
+			end = t.heads[i+1].row
+		}
+		r := head.Rollup
+		if !p.matches(r.Host, r.Entity.GPU, r.Metric) {
+			continue
+		}
+		for row := head.row; row < end; row++ {
+			if b := t.bucket(row); (p.From == 0 || b.Start >= p.From) && (p.To == 0 || b.Start < p.To) {
+				r.Buckets = append(r.Buckets, b)
+			}
+		}
+		if len(r.Buckets) > 0 && !yield(r) {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *rollupTable) bucket(row int32) Bucket {
+	return Bucket{
+		Start: events.Timestamp(t.start[row]), Count: t.count[row], Sum: t.sum[row],
+		Min: t.min[row], Max: t.max[row], Last: t.last[row], LastAt: events.Timestamp(t.lastAt[row]),
+	}
+}

@@ -1,0 +1,130 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"sort"
+
+	"telemetry-pipeline/events"
+)
+
+// Series is readings of one metric of one identity under one source name, in canonical form.
+type Series struct {
+	Host     events.HostID
+	Identity events.Identity
+	Metric   string
+	Source   string
+	events.Samples
+}
+
+// Scan gives the records of an entry that match a filter, by host, GPU, part and metric; of those by source and
+// identity. A long series may come in several parts, one after the other and in order of time. What is given shares no
+// memory with what comes later.
+//
+// It reads only pages that can hold matching records, and does not check the object's hash. Memory is that of some
+// hundred thousand records whatever the entry's size.
+func (s *Store) Scan(ctx context.Context, e Entry, f Filter) iter.Seq2[Series, error] {
+	return func(yield func(Series, error) bool) {
+		o, found := e.Object(Records)
+		if !found || f.outside(e.From, e.To) {
+			return
+		}
+		p := f.prepare(colHost, colGPU, colMetric)
+		if err := s.scan(ctx, o, &p, func(part Series) bool { return yield(part, nil) }); err != nil {
+			yield(Series{}, fmt.Errorf("scanning archived records of partition %d: %w", e.Partition, err))
+		}
+	}
+}
+
+func (s *Store) scan(ctx context.Context, o Object, p *prepared, yield func(Series) bool) error {
+	groups, err := s.open(ctx, o, recordColumns)
+	if err != nil {
+		return err
+	}
+	t := newTableReader()
+	for _, g := range groups {
+		spans, err := p.spans(g, t.texts)
+		if err != nil {
+			return err
+		}
+		for _, rows := range joined(spans) {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx)
+			}
+			t.reset()
+			if err := t.read(g, rows.lo, rows.hi); err != nil {
+				return err
+			}
+			if !t.give(p, yield) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// give gives the table's matching rows by series.
+func (t *table) give(p *prepared, yield func(Series) bool) bool {
+	for group := range chunked(t.runs, func(a, b run) bool { return t.sameGroup(a.series, b.series) }) {
+		if s := &t.series[group[0].series]; !p.matches(s.host, s.identity.Entity(s.host).GPU, s.metric) {
+			continue
+		}
+		var parts []piece
+		for _, r := range group {
+			if r, some := t.within(r, p); some {
+				parts = append(parts, piece{0, r.series, r.lo, r.hi})
+			}
+		}
+		slices.SortStableFunc(parts, func(a, b piece) int { return t.compareInGroup(a.series, b.series) })
+		for one := range chunked(parts, func(a, b piece) bool { return a.series == b.series }) {
+			if !yield(t.samples(one)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// sameGroup tells whether two series differ in source and identity alone.
+func (t *table) sameGroup(i, j int32) bool {
+	a, b := &t.series[i], &t.series[j]
+	return i == j || a.host == b.host && a.metric == b.metric && a.identity.Entity(a.host) == b.identity.Entity(b.host)
+}
+
+// compareInGroup orders the series of a group as an object does.
+func (t *table) compareInGroup(i, j int32) int {
+	return t.series[i].compareInGroup(&t.series[j])
+}
+
+// matches tells whether a metric of a GPU is wanted.
+func (p *prepared) matches(host events.HostID, gpu events.GPUID, metric string) bool {
+	return (len(p.Hosts) == 0 || slices.Contains(p.Hosts, host)) &&
+		(len(p.Metrics) == 0 || slices.Contains(p.Metrics, metric)) &&
+		(len(p.GPUs) == 0 || slices.Contains(p.GPUs, gpu))
+}
+
+// within narrows a run, whose times ascend, to the filter's times.
+func (t *table) within(r run, p *prepared) (run, bool) {
+	times := t.times[r.lo:r.hi]
+	if p.To != 0 {
+		r.hi = r.lo + int32(sort.Search(len(times), func(i int) bool { return times[i] >= p.To }))
+	}
+	if p.From != 0 {
+		r.lo += int32(sort.Search(len(times), func(i int) bool { return times[i] >= p.From }))
+	}
+	return r, r.lo < r.hi
+}
+
+// samples makes a series of its rows.
+func (t *table) samples(parts []piece) Series {
+	s := &t.series[parts[0].series]
+	out := Series{Host: s.host, Identity: s.identity, Metric: s.metric, Source: s.source}
+	for _, p := range parts {
+		out.Times = append(out.Times, t.times[p.lo:p.hi]...)
+		out.Mantissas = append(out.Mantissas, t.mantissas[p.lo:p.hi]...)
+	}
+	t.finish(&out.Samples, parts)
+	return out
+}

@@ -10,11 +10,8 @@ type Grammar struct {
 	// Serial says that what a row means depends on those before it: one worker gets all rows, in file order.
 	Serial bool
 
-	// Bare says that a header without rows is a whole file: there was nothing to list.
+	// Bare says that a header without readings is a whole file: there was nothing to list, such as no process.
 	Bare bool
-
-	// Empty says that a file of a header alone is whole: there was nothing to read, such as no process.
-	Empty bool
 
 	// Match tells whether a file is of this dialect by its first row. Nil: it is never told by a header.
 	Match func(header [][]byte) bool

@@ -27,6 +27,7 @@ type rowResult struct {
 	records     int
 	zoneAssumed bool
 	more        bool // the row's records of another host follow
+	line        int
 }
 
 // pipeline processes one file. Every stage is a goroutine of its group; any stage's error ends the others.
@@ -128,7 +129,7 @@ func (c *chunk) parse(w dialect.Worker) {
 	for row := range c.batch.Rows() {
 		from := len(c.parsed.Records)
 		w.Parse(row, &c.parsed)
-		result := rowResult{c.parsed.Host, row.Size, len(c.parsed.Records), c.parsed.ZoneAssumed, false}
+		result := rowResult{c.parsed.Host, row.Size, len(c.parsed.Records), c.parsed.ZoneAssumed, false, row.Line}
 		if len(c.parsed.Runs) > 1 {
 			c.share(result, from)
 			continue
@@ -142,7 +143,7 @@ func (c *chunk) share(whole rowResult, from int) {
 	at, all := from, whole.records-from
 	for _, run := range c.parsed.Runs {
 		at += run.Records
-		c.rows = append(c.rows, rowResult{run.Host, whole.size * run.Records / all, at, whole.zoneAssumed, at < whole.records})
+		c.rows = append(c.rows, rowResult{run.Host, whole.size * run.Records / all, at, whole.zoneAssumed, at < whole.records, whole.line})
 	}
 }
 

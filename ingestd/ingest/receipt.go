@@ -30,6 +30,8 @@ type receipt struct {
 	Duplicate int64 `json:"duplicate"` // records that the log had already, and repeats within the file
 	Rejected  int64 `json:"rejected"`  // rows and cells that gave no record
 	Absent    int64 `json:"absent"`    // records stored with a reason instead of a number
+	Skipped   int64 `json:"skipped"`   // rows that are no readings by their nature
+	absences
 
 	Errors      []fault    `json:"errors"` // the first of them, in file order
 	ErrorsTotal int64      `json:"errors_total"`
@@ -68,7 +70,7 @@ const (
 func newReceipt() *receipt {
 	return &receipt{
 		FileID: events.UploadID(uuid.NewString()), UploadedAt: time.Now().UTC(), Status: statusProcessed,
-		Headers: []string{}, Errors: []fault{}, Warnings: []string{},
+		Headers: []string{}, Errors: []fault{}, Warnings: []string{}, absences: absences{Absences: []absence{}},
 	}
 }
 
@@ -80,6 +82,9 @@ func (r *receipt) fill(seq *sequencer, t *tally, zone string) {
 	r.Rejected, r.ErrorsTotal = seq.rejected, seq.rejected
 	r.Errors = append(r.Errors, seq.faults...)
 	r.Warnings = append(r.Warnings, seq.told(zone)...)
+	r.Skipped = seq.skipped
+	r.Absences = append(r.Absences, seq.absences.Absences...)
+	r.absences.add(&seq.absences)
 	r.Metadata.Rows = seq.rows
 	if seq.zoneAssumed {
 		r.Metadata.Zone = zone
@@ -110,6 +115,8 @@ func (r *receipt) add(other *receipt) {
 	r.Duplicate += other.Duplicate
 	r.Rejected += other.Rejected
 	r.Absent += other.Absent
+	r.Skipped += other.Skipped
+	r.absences.add(&other.absences)
 	r.ErrorsTotal += other.ErrorsTotal
 	r.Events.Appended += other.Events.Appended
 	r.Events.Existing += other.Events.Existing
@@ -120,8 +127,12 @@ func (r *receipt) add(other *receipt) {
 func (r *receipt) verdict(bare bool) error {
 	switch {
 	case bare && r.Rejected == 0:
+		return nil
 	case r.Metadata.Rows == 0:
 		return refuse(fiber.StatusUnprocessableEntity, codeNoRows, "the file has a header but no rows")
+	case r.RecordCount == 0 && r.Rejected == 0:
+		return refuse(fiber.StatusUnprocessableEntity, codeNothingUsable,
+			"none of the file's %d rows is a reading of a GPU: they are comments or the figures of other software", r.Metadata.Rows)
 	case r.RecordCount == 0:
 		return refuse(fiber.StatusUnprocessableEntity, codeNothingUsable,
 			"none of the file's %d rows could be used; \"errors\" says why, line by line", r.Metadata.Rows)

@@ -31,6 +31,8 @@ type sequencer struct {
 	warnings      []string
 	warningsTotal int64
 	zoneAssumed   bool
+	skipped       int64
+	absences      absences
 }
 
 func newSequencer(rules events.CutRules, upload events.UploadID, zone string, out *appending) *sequencer {
@@ -82,6 +84,8 @@ func (s *sequencer) judge(c *chunk) {
 	}
 	s.records += int64(len(c.parsed.Records))
 	s.rejected += int64(len(c.parsed.Rejections))
+	s.skipped += int64(c.parsed.Skipped)
+	s.absences.take(c)
 	for _, r := range c.parsed.Rejections[:min(len(c.parsed.Rejections), maxFaults-len(s.faults))] {
 		s.faults = append(s.faults, fault{r.Line, r.Column, r.Text, r.Reason})
 	}

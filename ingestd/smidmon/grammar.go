@@ -19,7 +19,8 @@ func grammar(name string, processes bool) dialect.Grammar {
 	return dialect.Grammar{
 		Name:   name,
 		Form:   rows.Lines,
-		Serial: true, // what time a row is of depends on those before it
+		Bare:   processes, // none may run
+		Serial: true,      // what time a row is of depends on those before it
 		Begins: func(head []byte) bool {
 			line, _, _ := bytes.Cut(head, []byte("\n"))
 			names := headerNames(line)

@@ -1,0 +1,62 @@
+package ingest
+
+import (
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// maxAbsences is how many absent readings an answer lists; the rest is counted.
+const maxAbsences = 1000
+
+// absence is a reading that a file has without a value: stored with its reason, never as 0.
+type absence struct {
+	Line   int    `json:"line"`
+	Column string `json:"column"` // the metric's name where a column does not say it
+	Text   string `json:"text"`
+	Reason string `json:"reason"`
+}
+
+// absences are those of a file, in its order.
+type absences struct {
+	Absences         []absence        `json:"absences"` // the first of them
+	AbsencesTotal    int64            `json:"absences_total"`
+	AbsencesByReason map[string]int64 `json:"absences_by_reason,omitempty"`
+}
+
+// take notes those of a chunk.
+func (a *absences) take(c *chunk) {
+	if c.parsed.Absent == 0 {
+		return
+	}
+	at := 0
+	for _, row := range c.rows {
+		for ; at < row.records; at++ {
+			if r := &c.parsed.Records[at]; r.Value.Absent != events.Present {
+				a.note(row.line, r)
+			}
+		}
+	}
+}
+
+func (a *absences) note(line int, r *events.Record) {
+	reason := r.Value.Absent.String()
+	if a.AbsencesTotal++; len(a.Absences) < maxAbsences {
+		a.Absences = append(a.Absences, absence{line, r.Source, rows.Excerpt(r.Text), reason})
+	}
+	a.count(reason, 1)
+}
+
+func (a *absences) count(reason string, n int64) {
+	if a.AbsencesByReason == nil {
+		a.AbsencesByReason = map[string]int64{}
+	}
+	a.AbsencesByReason[reason] += n
+}
+
+// add takes over the counts of another file; each lists its own.
+func (a *absences) add(other *absences) {
+	a.AbsencesTotal += other.AbsencesTotal
+	for reason, n := range other.AbsencesByReason {
+		a.count(reason, n)
+	}
+}

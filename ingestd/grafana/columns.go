@@ -90,7 +90,12 @@ func (t *table) check() error {
 		}
 		usable = true
 		s := subject{p.host, p.metric.Name, p.identity}
-		if first, found := seen[s]; found {
+		first, found := seen[s]
+		if found && first == p.name {
+			return fmt.Errorf("several series are named %s, so their names do not tell which is which; clear the legend of the query, "+
+				"so that Grafana exports the full names", quoted(first))
+		}
+		if found {
 			return fmt.Errorf("the series %s and %s are the same; leave one out", quoted(first), quoted(p.name))
 		}
 		seen[s] = p.name

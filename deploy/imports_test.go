@@ -61,6 +61,7 @@ queryd:               deploy/daemon events projections/snapshot queryd/query
 deploy/daemon:
 deploy/chaos:         events projections projections/snapshot
 deploy/simulation:
+deploy/week:          deploy/fleet ingestd/upload
 deploy/fleet:
 deploy/standalone:    deploy/daemon deploy/fleet events projections/snapshot ingestd/ingest collectd/collect queryd/query
 deploy:

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// Each query is asked of several GPUs, once before it counts.
+const asked = 20
+
+// query measures the two queries that a budget is set for.
+func (out *outcome) query(ctx context.Context, s *server, end time.Time) error {
+	var list struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	if err := get(ctx, s.queries+"/api/v1/gpus", &list); err != nil {
+		return err
+	}
+	if len(list.Data) != out.gpus {
+		return fmt.Errorf("%d GPUs are there, want %d", len(list.Data), out.gpus)
+	}
+	start := end.AddDate(0, 0, -out.days)
+	for i := range asked {
+		gpu := list.Data[i*len(list.Data)/asked].ID
+		week, rows, err := out.ask(ctx, s, gpu, start, end, url.Values{"step": {"1h"}, "limit": {"10000"}})
+		if err != nil {
+			return err
+		}
+		day := start.AddDate(0, 0, i%out.days)
+		raw, rawRows, err := out.ask(ctx, s, gpu, day, day.AddDate(0, 0, 1), url.Values{"limit": {"10000"}})
+		if err != nil {
+			return err
+		}
+		out.weekByHour, out.weekByHourRows = append(out.weekByHour, week), rows
+		out.rawDay, out.rawDayRows = append(out.rawDay, raw), rawRows
+	}
+	return nil
+}
+
+func (out *outcome) ask(ctx context.Context, s *server, gpu string, from, to time.Time, q url.Values) (took time.Duration, rows int, err error) {
+	q.Set("start_time", from.Format(time.RFC3339))
+	q.Set("end_time", to.Add(-time.Nanosecond).Format(time.RFC3339Nano))
+	var answer struct {
+		Count int `json:"count"`
+	}
+	began := time.Now()
+	err = get(ctx, s.queries+"/api/v1/gpus/"+url.PathEscape(gpu)+"/telemetry?"+q.Encode(), &answer)
+	return time.Since(began), answer.Count, err
+}
+
+// percentile gives the value below which a share of all lie.
+func percentile(all []time.Duration, share float64) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
+}

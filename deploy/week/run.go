@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"telemetry-pipeline/deploy/fleet"
+	"telemetry-pipeline/ingestd/upload"
+)
+
+// outcome is what was measured.
+type outcome struct {
+	settings
+	records, sent  int64
+	took           time.Duration // of all uploads, until the last one was visible
+	settled        bool
+	settling       time.Duration
+	etcd           int64 // the largest that etcd's database was
+	etcdInUse      int64 // at the end
+	memory         int64 // the largest that the process was
+	archive        stored
+	weekByHour     []time.Duration
+	weekByHourRows int
+	rawDay         []time.Duration
+	rawDayRows     int
+}
+
+// run plays the history and measures.
+func run(ctx context.Context, dir string, set settings) (out *outcome, err error) {
+	s, err := start(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	out = &outcome{settings: set}
+	began := time.Now()
+	end := time.Now().UTC().Truncate(time.Hour)
+	if err := out.upload(ctx, s, end.AddDate(0, 0, -set.days), end); err != nil {
+		return nil, err
+	}
+	out.took = time.Since(began)
+	say("%d records are uploaded and visible after %s", out.records, out.took.Round(time.Second))
+	if err := out.settleDown(ctx, s); err != nil {
+		return nil, err
+	}
+	return out, out.query(ctx, s, end)
+}
+
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+// upload sends the history file by file, the last one until it is visible.
+func (out *outcome) upload(ctx context.Context, s *server, from, to time.Time) error {
+	client, err := upload.New(upload.Config{URL: s.uploads})
+	if err != nil {
+		return err
+	}
+	last, err := upload.New(upload.Config{URL: s.uploads, Wait: true})
+	if err != nil {
+		return err
+	}
+	gpus := fleet.New(out.gpus, 1)
+	for at := from; at.Before(to); {
+		var times []time.Time
+		for ; len(times) < out.perFile && at.Before(to); at = at.Add(out.every) {
+			times = append(times, at)
+		}
+		if !at.Before(to) {
+			client = last
+		}
+		if err := out.send(ctx, client, gpus, times); err != nil {
+			return err
+		}
+		if err := out.look(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (out *outcome) send(ctx context.Context, client *upload.Client, gpus *fleet.Fleet, times []time.Time) error {
+	var text bytes.Buffer
+	if err := gpus.WriteWide(&text, times); err != nil {
+		return err
+	}
+	answer, err := client.Send(ctx, upload.Source{
+		Name: times[0].Format("2006-01-02T150405.csv"), Size: int64(text.Len()),
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text.Bytes())), nil },
+	}, nil, func(a upload.Attempt) { say("%s: %v; again in %s", times[0].Format(time.RFC3339), a.Err, a.Again) })
+	if err != nil {
+		return err
+	}
+	if want := int64(len(times) * out.gpus * len(fleet.MetricNames())); !answer.Success || answer.Accepted != want {
+		return fmt.Errorf("uploading from %s: %d of %d records accepted: %s", times[0], answer.Accepted, want, answer.Error)
+	}
+	out.records += answer.Accepted
+	out.sent += int64(text.Len())
+	return nil
+}
+
+// look notes how large things are now.
+func (out *outcome) look(ctx context.Context, s *server) error {
+	var status struct {
+		Admission struct {
+			Size struct {
+				Bytes int64 `json:"bytes"`
+				InUse int64 `json:"in_use_bytes"`
+			} `json:"size"`
+		} `json:"admission"`
+	}
+	if err := get(ctx, s.uploads+"/api/v1/status", &status); err != nil {
+		return err
+	}
+	out.etcd = max(out.etcd, status.Admission.Size.Bytes)
+	out.etcdInUse = status.Admission.Size.InUse
+	out.memory = max(out.memory, s.memory())
+	return nil
+}

@@ -69,6 +69,9 @@ func detect(file io.Reader, opt rows.Options, p parameters) (*telemetry, error) 
 	}
 	first := firstLine(head) // head does not outlive the next call of the scanner
 	g, f, ok, err := p.find(sc)
+	if s := strange(f.Head); s != nil && !ok {
+		return nil, refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry, "the file is no telemetry, but %s; %s", s.what, s.instead)
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, refuse(fiber.StatusUnprocessableEntity, codeEmpty, "the file is empty; a telemetry file starts with a header line")
@@ -138,7 +141,7 @@ func checkText(head []byte) error {
 		}
 	}
 	if bytes.IndexByte(head, 0) >= 0 {
-		return refuse(fiber.StatusUnsupportedMediaType, codeNotText, "the file is no CSV text: it holds NUL bytes")
+		return refuse(fiber.StatusUnsupportedMediaType, codeNotText, "the file is no CSV text: it holds NUL bytes (UTF-16 is read only with its byte order mark)")
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"telemetry-pipeline/ingestd/grafana"
 	"telemetry-pipeline/ingestd/rows"
 	"telemetry-pipeline/ingestd/smiapps"
+	"telemetry-pipeline/ingestd/scrape"
 	"telemetry-pipeline/ingestd/smidmon"
 	"telemetry-pipeline/ingestd/smiquery"
 	"telemetry-pipeline/ingestd/wide"
@@ -24,6 +25,7 @@ import (
 // grammars lists the dialects in the order in which they are tried; the first match wins.
 func grammars() []dialect.Grammar {
 	return []dialect.Grammar{
+		scrape.Grammar(),
 		dcgmdmon.Grammar(),
 		smidmon.Dmon(),
 		smidmon.Pmon(),

@@ -1,0 +1,98 @@
+package scrape
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/ingestd/dialect"
+)
+
+// head is what the beginning of a file tells.
+type head struct {
+	families
+	openMetrics bool
+	samples     int    // of GPUs
+	hosts       int    // of these name one
+	untimed     []byte // the first of these that has no time
+	repeated    []byte // the first of these that has no time, and its series was there before
+	seen        map[string]bool
+}
+
+// begins tells that a text is of this format: its first line is a comment that the format has, or a sample with
+// braces.
+func begins(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimSpace(line)
+		switch words := bytes.Fields(line[:min(len(line), 16)]); {
+		case len(line) == 0:
+		case line[0] != '#':
+			s, err := new(reader).read(line)
+			return err == nil && len(s.labels) > 0
+		case len(words) > 1 && string(words[0]) == "#" && slices.Contains([]string{"HELP", "TYPE", "UNIT", "EOF"}, string(words[1])):
+			return true
+		}
+	}
+	return false
+}
+
+// look reads the beginning of a file. A last line without an end may be cut off there and is left out, unless it is
+// the only one.
+func look(text []byte, opt dialect.Options) (*head, error) {
+	h := &head{families: families{histograms: map[string]bool{}}, seen: map[string]bool{}}
+	if i := bytes.LastIndexByte(text, '\n'); i >= 0 {
+		text = text[:i+1]
+	}
+	h.openMetrics = bytes.Contains(text, []byte("# EOF")) || bytes.Contains(text, []byte("# UNIT "))
+	r := &reader{openMetrics: h.openMetrics}
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimRight(line, "\r\n")
+		if name, ok := declared(line); ok {
+			h.histograms[name] = true
+		}
+		if s, err := r.read(line); err == nil {
+			h.sample(&s, line)
+		}
+	}
+	h.seen = nil
+	if h.samples > 0 && h.hosts == 0 && opt.Host == "" {
+		return nil, errors.New("no sample at its beginning names its host (by a label such as Hostname or instance); give the host of all with ?host=")
+	}
+	if opt.Exporter == "" {
+		return h, nil
+	}
+	var err error
+	h.generation, err = metric.GenerationOf(opt.Exporter)
+	return h, err
+}
+
+func (h *head) sample(s *sample, line []byte) {
+	set := s.set()
+	name := set.Get(nameLabel)
+	if !ofGPUs(name) {
+		return
+	}
+	h.samples++
+	if h.generation == metric.AnyGeneration {
+		h.generation = metric.Proves(name)
+	}
+	set.Range(func(l labels.Label) {
+		if f, _ := dialect.FieldOf(l.Name); f == dialect.Host || l.Name == "instance" {
+			h.hosts++
+		}
+	})
+	if len(s.time) > 0 {
+		return
+	}
+	if h.untimed == nil {
+		h.untimed = bytes.Clone(line)
+	}
+	if series := set.String(); h.seen[series] && h.repeated == nil {
+		h.repeated = bytes.Clone(line)
+	} else {
+		h.seen[series] = true
+	}
+}

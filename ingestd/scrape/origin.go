@@ -1,0 +1,85 @@
+package scrape
+
+import (
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"telemetry-pipeline/ingestd/dialect"
+)
+
+// origin finds where a sample comes from. The samples of a GPU have the same labels, so it is worked out once.
+func (w *worker) origin(s *sample, received bool) *dialect.Origin {
+	key := append(w.key[:0], s.labels...)
+	if received {
+		key = append(key, '\n') // a line has none
+	}
+	w.key = key
+	if o := w.origins.Get(key); o != nil {
+		return o
+	}
+	w.source.Reset()
+	s.set().Range(func(l labels.Label) {
+		if l.Name != nameLabel {
+			field, rank := fieldOf(l)
+			w.source.Column(field, rank, l.Name, []byte(spelled(field, l.Value)))
+		}
+	})
+	if received {
+		w.source.Column(dialect.Label, 1, "time_source", []byte("received"))
+	}
+	return w.origins.Learn(key, &w.source)
+}
+
+// fieldOf tells what a label is about. OpenTelemetry names a device by hw.id, which is what its source has for it.
+func fieldOf(l labels.Label) (dialect.Field, dialect.Rank) {
+	field, rank := dialect.FieldOf(l.Name)
+	switch {
+	case l.Name == "hw_id" || l.Name == "hw.id":
+		return deviceField(l.Value), 9
+	case field < dialect.Host: // a label named value is not the value
+		return dialect.Label, 1
+	}
+	return field, rank
+}
+
+func deviceField(id string) dialect.Field {
+	switch {
+	case strings.HasPrefix(id, "GPU-") || strings.HasPrefix(id, "MIG-"):
+		return dialect.UUID
+	case strings.Contains(id, ":"):
+		return dialect.PCI
+	case id != "" && strings.Trim(id, "0123456789") == "":
+		return dialect.Index
+	}
+	return dialect.Label
+}
+
+// spelled gives a label's value as others spell it: nvidia_gpu_exporter leaves out what a UUID starts with, and
+// the GPU is the same.
+func spelled(field dialect.Field, value string) string {
+	const form = "00000000-0000-0000-0000-000000000000"
+	if field != dialect.UUID || len(value) != len(form) {
+		return value
+	}
+	for i := range len(value) {
+		if (value[i] == '-') != (form[i] == '-') {
+			return value
+		}
+	}
+	return "GPU-" + value
+}
+
+// namesEntity tells that labels name a GPU, or what else has readings.
+func namesEntity(set labels.Labels) bool {
+	names := false
+	set.Range(func(l labels.Label) {
+		switch field, _ := fieldOf(l); {
+		case l.Value == "":
+		case field == dialect.UUID, field == dialect.Index, field == dialect.PCI, field == dialect.Device,
+			l.Name == "nvswitch", l.Name == "cpu", l.Name == "cpucore", l.Name == "hw_id", l.Name == "hw.id":
+			names = true
+		}
+	})
+	return names
+}

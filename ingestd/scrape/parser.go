@@ -1,0 +1,175 @@
+package scrape
+
+import (
+	"bytes"
+	"errors"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
+)
+
+// Grammar is the dialect of the text exposition format and of OpenMetrics.
+func Grammar() dialect.Grammar {
+	return dialect.Grammar{
+		Name:   "prometheus",
+		Form:   rows.Lines,
+		Begins: begins,
+		Open: func(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
+			h, err := look(f.Head, opt)
+			if err != nil {
+				return nil, err
+			}
+			table := dialect.NewIdentities()
+			return func() dialect.Worker { return newWorker(opt, h, table) }, nil
+		},
+	}
+}
+
+// worker parses lines for one goroutine.
+type worker struct {
+	opt      dialect.Options
+	head     *head
+	reader   reader
+	clock    *dialect.Clock
+	origins  *dialect.Origins
+	families map[string]*family
+	key      []byte
+	source   dialect.Source
+}
+
+func newWorker(opt dialect.Options, h *head, table *dialect.Identities) *worker {
+	return &worker{
+		opt: opt, head: h,
+		reader:   reader{openMetrics: h.openMetrics},
+		clock:    dialect.NewClock(opt),
+		origins:  dialect.NewOrigins(opt, table),
+		families: map[string]*family{},
+	}
+}
+
+// Parse appends what a line gives to out.
+func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
+	out.Host, out.ZoneAssumed = "", false
+	if row.Fault != nil {
+		out.Rejections = append(out.Rejections, *row.Fault)
+		return
+	}
+	line := row.Cells[0]
+	if bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) {
+		out.Skipped++
+		return
+	}
+	s, err := w.reader.read(line)
+	if err != nil {
+		out.Reject(row.Line, "", line, err.Error())
+		return
+	}
+	fam := w.family(&s)
+	if !fam.kept {
+		out.Skipped++
+		return
+	}
+	w.sample(row, fam, &s, out)
+}
+
+// sample makes the record of a sample, or rejects it.
+func (w *worker) sample(row *rows.Row, fam *family, s *sample, out *dialect.Parsed) {
+	received := len(s.time) == 0 && w.opt.At.IsZero()
+	origin := w.origin(s, received)
+	if origin.Fault != nil && fam.own && !namesEntity(s.set()) {
+		out.Skipped++
+		return
+	}
+	if verdict := w.refuse(row.Line, fam, s, origin); verdict != nil {
+		out.Rejections = append(out.Rejections, *verdict)
+		return
+	}
+	at, err := w.at(s)
+	if err != nil {
+		out.Reject(row.Line, "timestamp", s.time, err.Error())
+		return
+	}
+	value, err := fam.read(s)
+	if err != nil {
+		out.Reject(row.Line, fam.source, s.value, err.Error())
+		return
+	}
+	out.Host = origin.Host
+	w.warn(row, origin, received, out)
+	out.Add(events.Record{
+		Identity: origin.For(fam.metric.Parts), Metric: fam.metric.Name, Source: fam.source, At: at, Value: value, Text: s.value,
+	})
+}
+
+// refuse tells why the labels or the name cannot be used; nil when they can.
+func (w *worker) refuse(line int, fam *family, s *sample, origin *dialect.Origin) *rows.Rejection {
+	switch {
+	case fam.fault != "":
+		return &rows.Rejection{Line: line, Text: rows.Excerpt([]byte(fam.source)), Reason: fam.fault}
+	case origin.Fault != nil:
+		verdict := *origin.Fault
+		verdict.Line = line
+		if verdict.Text == "" {
+			verdict.Text = rows.Excerpt(append(append([]byte(nil), s.name...), s.labels...))
+		}
+		return &verdict
+	}
+	return nil
+}
+
+// at gives a sample's time.
+func (w *worker) at(s *sample) (events.Timestamp, error) {
+	switch {
+	case len(s.time) > 0:
+		instant, err := w.clock.Read(s.time)
+		return instant.At, err
+	case !w.opt.At.IsZero():
+		return w.clock.Believe(w.opt.At)
+	case !w.opt.Now.IsZero():
+		return w.clock.Believe(w.opt.Now)
+	}
+	return 0, errors.New("the line has no time; give that of all lines with ?ts=")
+}
+
+const (
+	notIdempotent = "received_time: lines without a time are given that of the receipt (label time_source=received), so sending them again adds other records; " +
+		"give their time with ?ts="
+	severalScrapes = "repeated_series: the series was there before, and neither line has a time: of several scrapes in one file nobody can tell which is the newer; " +
+		"send each by itself, with its time in ?ts="
+)
+
+// warn tells what is doubtful about a line. What is so of the whole file is told of the first such line that its
+// beginning shows.
+func (w *worker) warn(row *rows.Row, origin *dialect.Origin, received bool, out *dialect.Parsed) {
+	for _, warning := range origin.Warnings {
+		warning.Line = row.Line
+		out.Warnings = append(out.Warnings, warning)
+	}
+	if received && (w.head.untimed == nil || bytes.Equal(row.Cells[0], w.head.untimed)) {
+		out.Warn(row.Line, "timestamp", nil, notIdempotent)
+	}
+	if w.head.repeated != nil && bytes.Equal(row.Cells[0], w.head.repeated) {
+		out.Warn(row.Line, "", row.Cells[0], severalScrapes)
+	}
+}
+
+// maxFamilies bounds how many names a worker remembers.
+const maxFamilies = 4096
+
+// family finds what a sample's name stands for.
+func (w *worker) family(s *sample) *family {
+	name := s.name
+	if len(name) == 0 {
+		name = []byte(s.set().Get(nameLabel))
+	}
+	if fam := w.families[string(name)]; fam != nil {
+		return fam
+	}
+	if len(w.families) == maxFamilies {
+		clear(w.families)
+	}
+	fam := w.head.of(string(name))
+	w.families[fam.source] = fam
+	return fam
+}

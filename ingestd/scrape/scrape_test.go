@@ -1,0 +1,23 @@
+package scrape_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"telemetry-pipeline/ingestd/dialect/dialecttest"
+	"telemetry-pipeline/ingestd/scrape"
+)
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write what the inputs of testdata give")
+	os.Exit(m.Run())
+}
+
+func prometheus() dialecttest.Dialect {
+	return dialecttest.Dialect{Grammar: scrape.Grammar()}
+}
+
+func TestGolden(t *testing.T) { dialecttest.Golden(t, prometheus()) }
+
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, prometheus()) }

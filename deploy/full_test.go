@@ -23,6 +23,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/ingestd/ingest"
+	"telemetry-pipeline/ingestd/spool"
 	"telemetry-pipeline/projections/snapshot"
 	"telemetry-pipeline/queryd/query"
 )
@@ -60,7 +61,7 @@ func (p *pipeline) run(name string, run func(context.Context) error) {
 
 func (p *pipeline) ingest(marks ingest.Marks) string {
 	log := p.log()
-	s, err := ingest.New(ingest.Config{Host: "127.0.0.1", Port: ingest.FreePort, Marks: marks}, log, snapshot.New(p.client(), p.store, log.Facts(), nil), nil)
+	s, err := ingest.New(ingest.Config{Host: "127.0.0.1", Port: ingest.FreePort, Marks: marks, Spool: spool.Config{Dir: p.t.TempDir()}}, log, snapshot.New(p.client(), p.store, log.Facts(), nil), nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}

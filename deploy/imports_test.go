@@ -39,15 +39,16 @@ ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events
-ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack
+ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack ingestd/spool ingestd/uploads
 ingestd/unpack:
 ingestd/upload:
 ingestd/watch:        ingestd/upload
-ingestd:              deploy/daemon events projections/snapshot ingestd/ingest ingestd/upload ingestd/watch
+ingestd:              deploy/daemon events projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads
 
 collectd/partition:   events
 collectd/collect:     events projections projections/snapshot collectd/partition
-collectd:             deploy/daemon events collectd/collect
+collectd/rebuild:     events projections projections/snapshot collectd/partition
+collectd:             deploy/daemon events collectd/collect collectd/rebuild
 
 queryd/live:          events projections
 queryd/live/livetest: events projections
@@ -63,7 +64,7 @@ deploy/chaos:         events projections projections/snapshot
 deploy/simulation:
 deploy/week:          deploy/fleet ingestd/upload
 deploy/fleet:
-deploy/standalone:    deploy/daemon deploy/fleet events projections/snapshot ingestd/ingest collectd/collect queryd/query
+deploy/standalone:    deploy/daemon deploy/fleet events projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads
 deploy:
 `
 

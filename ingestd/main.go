@@ -9,6 +9,7 @@ import (
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/ingestd/ingest"
+	"telemetry-pipeline/ingestd/uploads"
 	"telemetry-pipeline/projections/snapshot"
 )
 
@@ -29,6 +30,7 @@ func main() {
 			return nil, err
 		}
 		opened.Add("reads", reads.Close)
+		intake.States = uploads.New(reads, store, lg)
 		srv, err := ingest.New(intake, log, snapshot.New(reads, store, log.Facts(), lg), lg)
 		if err != nil {
 			return nil, err

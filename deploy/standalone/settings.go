@@ -13,6 +13,7 @@ import (
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/ingestd/ingest"
+	"telemetry-pipeline/ingestd/uploads"
 	"telemetry-pipeline/projections/snapshot"
 	"telemetry-pipeline/queryd/query"
 )
@@ -81,6 +82,8 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 		return nil, err
 	}
 	opened.Add("collect", folding.Close)
+	s.intake.Spool.Dir = cmp.Or(s.intake.Spool.Dir, filepath.Join(dir, "uploads"))
+	s.intake.States = uploads.New(reads, s.store, lg.With("part", "ingest"))
 	intake, err := ingest.New(s.intake, log, served, lg.With("part", "ingest"))
 	if err != nil {
 		return nil, err

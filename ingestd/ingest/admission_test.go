@@ -215,7 +215,7 @@ func TestSlowEtcdNeverGrowsTheMemory(t *testing.T) {
 			var all sync.WaitGroup
 			for range uploads {
 				all.Go(func() {
-					if err := s.gate.enter(); err != nil {
+					if err := s.gate.enter(t.Context()); err != nil {
 						return // its hour is over
 					}
 					defer s.gate.leave()

@@ -35,23 +35,28 @@ type fileAnswer struct {
 func (s *Server) answer(c *fiber.Ctx, o *outcome) error {
 	err := o.err()
 	if err == nil {
-		if o.whole.Status == statusStored {
-			c.Status(fiber.StatusAccepted)
-		}
-		return c.JSON(success{true, o.whole, o.fileAnswers()})
+		return c.Status(o.status()).JSON(o.told())
 	}
 	r := classify(c, err)
 	if r.retryAfter > 0 {
 		s.totals.refused.WithLabelValues(r.code).Inc()
 	}
+	return s.send(c, r, o.refused(r))
+}
+
+// told is the answer of an upload of which everything was taken.
+func (o *outcome) told() success { return success{true, o.whole, o.fileAnswers()} }
+
+// refused is the answer of an upload that has an error, with what was stored all the same.
+func (o *outcome) refused(r *refusal) failure {
 	if o.whole.Size == 0 && len(o.files) < 2 {
-		return s.send(c, r, failure{Error: r.text, Code: r.code})
+		return failure{Error: r.text, Code: r.code}
 	}
 	text := r.text
 	if r.code != codeSomeRefused {
 		text += "; " + o.whole.stored()
 	}
-	return s.send(c, r, failure{Error: text, Code: r.code, receipt: o.whole, Files: o.fileAnswers()})
+	return failure{Error: text, Code: r.code, receipt: o.whole, Files: o.fileAnswers()}
 }
 
 // fileAnswers are the receipts of several files; nil for one.

@@ -69,6 +69,8 @@ func (a *appending) put(ctx context.Context, e events.Event) error {
 	}
 }
 
+func (a *appending) result() *tally { return &a.tally }
+
 // finish says that no more events come.
 func (a *appending) finish() { close(a.in) }
 

@@ -7,6 +7,9 @@ import (
 	"runtime"
 	"strconv"
 	"time"
+
+	"telemetry-pipeline/ingestd/spool"
+	"telemetry-pipeline/ingestd/uploads"
 )
 
 // Config bounds an upload server. The zero value of each field means its default.
@@ -33,6 +36,12 @@ type Config struct {
 
 	Limits      Limits // of one upload
 	AgeIdentity string // file with identities that open encrypted files; "" refuses these
+
+	Spool      spool.Config // where uploads with ?async=true and ?strict=true are kept
+	Background int          // uploads with ?async=true processed at a time; default 2
+
+	// States is where others learn how uploads with ?async=true fare. Nil keeps that in this process. It has no flag.
+	States *uploads.Registry
 
 	Marks Marks // from where on uploads are slowed down and refused
 
@@ -68,6 +77,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	c.Limits.flags(fs)
 	fs.StringVar(&c.AgeIdentity, "ingest.age-identity", d.AgeIdentity,
 		"file with the identities that open age-encrypted files, as age-keygen writes it; empty refuses such files")
+	c.Spool.Flags(fs)
+	fs.IntVar(&c.Background, "ingest.background", d.Background, "uploads with async=true that are processed at a time, among those of ingest.uploads")
 	c.Marks.flags(fs)
 	fs.StringVar(&c.Zone, "ingest.tz", d.Zone, "time zone of times that name none: an IANA name or ±hh:mm")
 }
@@ -87,6 +98,8 @@ func (c Config) withDefaults() Config {
 	c.WaitTimeout = cmp.Or(c.WaitTimeout, 30*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 7*time.Second)
 	c.Limits = c.Limits.withDefaults()
+	c.Spool = c.Spool.WithDefaults()
+	c.Background = cmp.Or(c.Background, 2)
 	c.Marks = c.Marks.withDefaults()
 	c.Zone = cmp.Or(c.Zone, "UTC")
 	return c
@@ -110,6 +123,7 @@ func (c Config) check() error {
 		{"ingest.append-timeout", int64(c.AppendTimeout)},
 		{"ingest.wait-timeout", int64(c.WaitTimeout)},
 		{"ingest.drain-timeout", int64(c.DrainTimeout)},
+		{"ingest.background", int64(c.Background)},
 		{"ingest.queue-timeout", int64(c.QueueTimeout)},
 	}
 	for _, p := range positive {
@@ -118,6 +132,9 @@ func (c Config) check() error {
 		}
 	}
 	if err := c.Limits.check(); err != nil {
+		return err
+	}
+	if err := c.Spool.Check(); err != nil {
 		return err
 	}
 	if err := c.Marks.check(); err != nil {

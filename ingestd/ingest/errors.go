@@ -69,6 +69,17 @@ const (
 	codeBehind         = "collectors_behind"
 	codeRate           = "too_many_records"
 	codeTooDense       = "event_too_large"
+	codeNotStrict      = "bad_row"
+	codeSpoolBusy      = "too_many_waiting"
+	codeSpoolFull      = "upload_directory_full"
+	codeDiskFull       = "disk_full"
+	codeNoSpool        = "upload_directory_unusable"
+	codeSpoolDamaged   = "upload_directory_damaged"
+	codeDeadly         = "server_died"
+	codeCancelled      = "cancelled"
+	codeUnknownUpload  = "unknown_upload"
+	codeEnded          = "upload_ended"
+	codeFollowers      = "too_many_followers"
 	codeInternal       = "internal"
 )
 

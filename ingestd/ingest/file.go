@@ -17,6 +17,9 @@ type file struct {
 	src       io.Reader
 	interrupt func(error) // ends a read of src that waits, and all of the upload; nil where no read waits
 
+	again    func() (io.ReadCloser, error) // reads the file from its beginning; nil where that cannot be
+	progress func(rows int64)              // is told how many rows were read; nil: nobody wants to know
+
 	size int64
 	hash *xxh3.Hasher128
 

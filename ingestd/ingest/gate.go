@@ -31,11 +31,15 @@ func newGate(places int, patience time.Duration) *gate {
 	return g
 }
 
-// enter takes a place, waiting for one; whoever gets one leaves later.
-func (g *gate) enter() error {
-	ctx, cancel := context.WithTimeout(g.open, g.patience)
+// enter takes a place, waiting for one, but not when ctx has ended; whoever gets one leaves later.
+func (g *gate) enter(ctx context.Context) error {
+	patient, cancel := context.WithTimeout(ctx, g.patience)
 	defer cancel()
-	if g.places.Acquire(ctx, 1) != nil && !g.isClosed() {
+	defer context.AfterFunc(g.open, cancel)()
+	if g.places.Acquire(patient, 1) != nil && !g.isClosed() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		return refuse(fiber.StatusServiceUnavailable, codeBusy,
 			"%d uploads are under way, as many as this server takes at a time, and none ended within %s; "+
 				"send the file again shortly", g.size, g.patience).after(time.Second)

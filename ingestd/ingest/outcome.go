@@ -107,7 +107,8 @@ func (o *outcome) sum() *receipt {
 	all.reach(&span)
 	switch {
 	case refused == 0 && o.ended == nil:
-	case all.RecordCount > 0:
+		all.Status = o.files[0].Status
+	case all.RecordCount > 0 || all.WouldAccept > 0:
 		all.Status = statusPartial
 	default:
 		all.Status = statusRefused
@@ -138,6 +139,17 @@ func (o *outcome) unseen() {
 	if o.whole.Status == statusProcessed {
 		o.whole.Status = statusStored
 	}
+}
+
+// status is what the outcome is answered with.
+func (o *outcome) status() int {
+	switch err := o.err(); {
+	case err != nil:
+		return asRefusal(err).status
+	case o.whole.Status == statusStored:
+		return fiber.StatusAccepted
+	}
+	return fiber.StatusOK
 }
 
 // err is the answer's error: what ended the upload, the only file's own, or how many of several were refused.

@@ -17,6 +17,9 @@ import (
 // parameters are what the query string says about an upload.
 type parameters struct {
 	wait    bool
+	async   bool             // answer at once, and take the files in in the background
+	strict  bool             // a file with a bad row is refused before anything of it is appended
+	dryRun  bool             // append nothing
 	name    string           // of a file that is the body itself
 	grammar *dialect.Grammar // nil: detected
 	zone    string           // as in options, spelled for events and answers
@@ -34,6 +37,9 @@ type parameter struct {
 func knownParameters() []parameter {
 	return []parameter{
 		{"wait", func(p *parameters, text string) (err error) { p.wait, err = readSwitch(text); return err }},
+		{"async", func(p *parameters, text string) (err error) { p.async, err = readSwitch(text); return err }},
+		{"strict", func(p *parameters, text string) (err error) { p.strict, err = readSwitch(text); return err }},
+		{"dry_run", func(p *parameters, text string) (err error) { p.dryRun, err = readSwitch(text); return err }},
 		{"filename", func(p *parameters, text string) error { p.name = baseName(text); return nil }},
 		{"dialect", (*parameters).readDialect},
 		{"host", (*parameters).readHost},

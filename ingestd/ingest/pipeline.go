@@ -59,7 +59,7 @@ func newPipeline(workers int) *pipeline {
 // run reads the file to its end and appends its events. An error of the file itself is no error of a stage:
 // what was complete before it goes through, and only the events still open are not cut, so that the same
 // file sent again in full is cut at the same places. An error of a stage also stops the reading of it.
-func (p *pipeline) run(ctx context.Context, stop func(error), t *telemetry, seq *sequencer, out *appending) error {
+func (p *pipeline) run(ctx context.Context, stop func(error), t *telemetry, seq *sequencer, out sink) error {
 	stages := newCrew(ctx, stop)
 	stages.start(func(ctx context.Context) error { return p.read(ctx, t.scanner) })
 	workers := p.workers

@@ -26,6 +26,9 @@ type receipt struct {
 	Metadata    metadata        `json:"metadata"`
 	Dialect     string          `json:"dialect,omitempty"`
 
+	DryRun      bool  `json:"dry_run,omitempty"`      // nothing was to be appended
+	WouldAccept int64 `json:"would_accept,omitempty"` // records that a dry run found; the log was not asked which of them it has
+
 	Accepted  int64 `json:"accepted"`  // records of events that this upload created
 	Duplicate int64 `json:"duplicate"` // records that the log had already, and repeats within the file
 	Rejected  int64 `json:"rejected"`  // rows and cells that gave no record
@@ -65,6 +68,7 @@ const (
 	statusStored    = "stored"    // the same, but not seen to be visible in time
 	statusPartial   = "partial"   // the upload failed after something was stored
 	statusRefused   = "refused"   // nothing was stored
+	statusValid     = "valid"     // it was a dry run, and found nothing to refuse the file for
 )
 
 func newReceipt() *receipt {
@@ -96,6 +100,8 @@ func (r *receipt) fill(seq *sequencer, t *tally, zone string) {
 func (r *receipt) reach(t *tally) {
 	if t.revision != (events.Revision{}) {
 		r.Revision = t.revision.String()
+	}
+	if t.first != 0 {
 		r.Metadata.First, r.Metadata.Last = t.first.String(), t.last.String()
 	}
 }
@@ -107,8 +113,17 @@ func (r *receipt) complete(f *file, seq *sequencer) {
 	r.Duplicate = seq.records - r.Accepted // with the repeats within the file, which are one record in their event
 }
 
+// rehearsed turns the receipt of a dry run, filled like any other, into one that says so.
+func (r *receipt) rehearsed() {
+	r.DryRun, r.WouldAccept = true, r.Accepted
+	r.RecordCount, r.Accepted, r.Events = 0, 0, eventCount{}
+	r.Status = statusValid
+}
+
 // add takes over the sums of another receipt.
 func (r *receipt) add(other *receipt) {
+	r.DryRun = r.DryRun || other.DryRun
+	r.WouldAccept += other.WouldAccept
 	r.Size += other.Size
 	r.RecordCount += other.RecordCount
 	r.Accepted += other.Accepted

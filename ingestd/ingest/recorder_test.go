@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -162,6 +163,7 @@ func serve(t testing.TB, cfg Config, log appender, folded projector) *Server {
 func serveLogged(t testing.TB, cfg Config, log appender, folded projector, lg *slog.Logger) *Server {
 	t.Helper()
 	cfg.Host, cfg.Port = "127.0.0.1", FreePort
+	cfg.Spool.Dir = cmp.Or(cfg.Spool.Dir, t.TempDir())
 	s, err := New(cfg, log, folded, lg)
 	if err != nil {
 		t.Fatal(err)

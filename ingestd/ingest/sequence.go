@@ -21,8 +21,11 @@ const (
 type sequencer struct {
 	named   *events.Cutter // rows whose time named its zone, or that were rejected before that was known
 	assumed *events.Cutter // rows whose time did not
-	out     *appending
+	out     sink
 	maxRows int64 // 0: no bound
+
+	strict   bool             // the first rejection ends the file
+	progress func(rows int64) // is told how many there have been; nil: nobody
 
 	rows          int64
 	records       int64
@@ -35,12 +38,18 @@ type sequencer struct {
 	absences      absences
 }
 
-func newSequencer(rules events.CutRules, upload events.UploadID, zone string, out *appending) *sequencer {
+func newSequencer(rules events.CutRules, upload events.UploadID, zone string, out sink) *sequencer {
 	return &sequencer{named: events.NewCutter(rules, upload, ""), assumed: events.NewCutter(rules, upload, zone), out: out}
 }
 
 func (s *sequencer) take(ctx context.Context, c *chunk) error {
 	s.judge(c)
+	if s.progress != nil {
+		s.progress(s.rows)
+	}
+	if s.strict && s.rejected > 0 {
+		return s.notStrict()
+	}
 	if s.maxRows > 0 && s.rows > s.maxRows {
 		return tooManyRows(s.maxRows)
 	}

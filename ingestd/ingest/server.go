@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"golang.org/x/sync/semaphore"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/ingestd/unpack"
+	"telemetry-pipeline/ingestd/uploads"
 )
 
 // appender is what ingest needs of the log. A nil error of Append means that every event is durable; the
@@ -36,8 +38,12 @@ type Server struct {
 	folded projector
 	lg     *slog.Logger
 
-	packing   unpack.Options
-	app       *fiber.App
+	packing    unpack.Options
+	app        *fiber.App
+	states     *uploads.Registry
+	background *background
+	followers  *semaphore.Weighted // who may read progress at a time
+
 	gate      *gate
 	admission *admission
 	totals    *totals
@@ -71,6 +77,11 @@ func New(cfg Config, log appender, folded projector, lg *slog.Logger) (*Server, 
 	s.admission = newAdmission(cfg.Marks, log, folded, lg)
 	s.uploads, s.endUploads = context.WithCancelCause(context.Background())
 	s.waits, s.endWaits = context.WithCancel(s.uploads)
+	if s.states = cfg.States; s.states == nil {
+		s.states = uploads.New(nil, events.Config{}, lg)
+	}
+	s.background = newBackground(s, cfg.Spool, cfg.Background)
+	s.followers = semaphore.NewWeighted(maxFollowers)
 	s.app = s.routes()
 	return s, nil
 }
@@ -96,6 +107,10 @@ func (s *Server) routes() *fiber.App {
 		app.Post(path, s.upload)
 		app.Put(path, s.upload)
 	}
+	app.Get("/api/v1/uploads", s.listUploads)
+	app.Get("/api/v1/uploads/:id", s.oneUpload)
+	app.Delete("/api/v1/uploads/:id", s.cancelUpload)
+	app.Get("/api/v1/uploads/:id/events", s.followUpload)
 	app.Get("/api/v1/status", s.status)
 	app.Get("/health", s.health)
 	return app
@@ -117,7 +132,12 @@ func (s *Server) Run(ctx context.Context) error {
 		return s.explainListen(err)
 	}
 	s.ln.Store(ln)
+	defer s.tellStates(ctx)()
 	defer s.watchAdmission(ctx)()
+	defer s.background.end()
+	if _, err := s.background.room(); err != nil {
+		s.lg.Warn("uploads with async=true and strict=true are refused until the upload directory can be used", "err", err)
+	}
 	served := make(chan error, 1)
 	go func() { served <- s.app.Listener(ln) }()
 	s.lg.Info("upload server is up", "addr", ln.Addr().String())
@@ -152,9 +172,22 @@ func (s *Server) watchAdmission(ctx context.Context) (end func()) {
 	return func() { cancel(); looking.Wait() }
 }
 
+// tellStates has the states of uploads written until end is called, and the last of them then.
+func (s *Server) tellStates(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		if err := s.states.Run(ctx); err != nil {
+			s.lg.Warn("telling the states of uploads", "err", err)
+		}
+	})
+	return func() { cancel(); telling.Wait() }
+}
+
 // drain refuses new uploads, waits for those under way, then closes. What does not end in time is cut.
 func (s *Server) drain(ln *listener) {
 	s.endWaits()
+	s.background.end()
 	empty := s.gate.close()
 	select {
 	case <-empty:

@@ -26,6 +26,7 @@ type serverStatus struct {
 	Etcd          etcdStatus      `json:"etcd"`
 	Admission     admissionStatus `json:"admission"`
 	Uploads       uploadCount     `json:"uploads"`
+	Background    spoolStatus     `json:"background"`
 	Records       recordCount     `json:"records"`
 	Events        eventCount      `json:"events"`
 	Bytes         int64           `json:"bytes"`
@@ -41,6 +42,16 @@ type etcdStatus struct {
 type uploadCount struct {
 	InFlight int64 `json:"in_flight"`
 	Total    int64 `json:"total"`
+}
+
+// spoolStatus tells of uploads with async=true, and of the directory that keeps them.
+type spoolStatus struct {
+	Dir        string `json:"dir"`
+	Uploads    int    `json:"uploads"` // waiting or being processed
+	Bytes      int64  `json:"bytes"`   // of them, and of those with strict=true
+	MaxUploads int    `json:"max_uploads"`
+	MaxBytes   int64  `json:"max_bytes"`
+	Error      string `json:"error,omitempty"` // why the directory cannot be used
 }
 
 type recordCount struct {
@@ -70,13 +81,14 @@ func (s *Server) status(c *fiber.Ctx) error {
 	return c.JSON(serverStatus{
 		Success: true, Service: "ingestd", Version: version(), Status: condition,
 		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
-		Etcd:      etcd,
-		Admission: s.admission.status(),
-		Uploads:   uploadCount{t.inFlight.Load(), t.uploads.Load()},
-		Records:   recordCount{t.accepted.Load(), t.duplicate.Load(), t.rejected.Load(), t.absent.Load()},
-		Events:    eventCount{t.eventsAppended.Load(), t.eventsExisting.Load()},
-		Bytes:     t.bytes.Load(),
-		Limits:    serverLimits{s.cfg.MaxUploadSize, s.cfg.MaxMemory, s.cfg.Uploads, s.cfg.Workers},
+		Etcd:       etcd,
+		Admission:  s.admission.status(),
+		Uploads:    uploadCount{t.inFlight.Load(), t.uploads.Load()},
+		Background: s.background.condition(),
+		Records:    recordCount{t.accepted.Load(), t.duplicate.Load(), t.rejected.Load(), t.absent.Load()},
+		Events:     eventCount{t.eventsAppended.Load(), t.eventsExisting.Load()},
+		Bytes:      t.bytes.Load(),
+		Limits:     serverLimits{s.cfg.MaxUploadSize, s.cfg.MaxMemory, s.cfg.Uploads, s.cfg.Workers},
 	})
 }
 

@@ -8,11 +8,13 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"telemetry-pipeline/ingestd/spool"
 )
 
 func TestStopLetsUploadsFinishAndRefusesNewOnes(t *testing.T) {
 	log := newRecorder()
-	s, err := New(Config{Host: "127.0.0.1", Port: FreePort}, log, log, nil)
+	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Spool: spool.Config{Dir: t.TempDir()}}, log, log, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +45,7 @@ func TestStopCutsWhatDoesNotFinish(t *testing.T) {
 	log := newRecorder()
 	release := log.holdAppends()
 	defer release()
-	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, DrainTimeout: 50 * time.Millisecond}, log, log, nil)
+	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Spool: spool.Config{Dir: t.TempDir()}, DrainTimeout: 50 * time.Millisecond}, log, log, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +70,7 @@ Retry-After: 5
 // An upload that waits to be visible keeps no other out, and a stop answers it.
 func TestWaitingUploadIsInNobodysWay(t *testing.T) {
 	log := newRecorder()
-	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Uploads: 1, WaitTimeout: time.Minute}, log, log, nil)
+	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Spool: spool.Config{Dir: t.TempDir()}, Uploads: 1, WaitTimeout: time.Minute}, log, log, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,17 @@ func (s *Server) takeAll(ctx context.Context, src source, p parameters, o *outco
 // events, if any.
 func (s *Server) take(ctx context.Context, f *file, p parameters, rec *receipt) (tally, error) {
 	defer func() { rec.Size = f.size }()
+	if p.strict && !p.dryRun {
+		return s.takeStrictly(ctx, f, p, rec)
+	}
+	return s.process(ctx, f, p, rec)
+}
+
+// process reads a file once, and appends what it gives, or only finds out what it would.
+func (s *Server) process(ctx context.Context, f *file, p parameters, rec *receipt) (tally, error) {
+	if p.dryRun {
+		defer rec.rehearsed()
+	}
 	share := s.cfg.MaxMemory / int64(s.cfg.Uploads)
 	text := s.unpacked(f)
 	defer text.close()
@@ -48,16 +59,20 @@ func (s *Server) take(ctx context.Context, f *file, p parameters, rec *receipt) 
 	}
 	rec.Dialect, rec.Headers = t.dialect, t.headers
 
-	out := newAppending(s.log, s.admission, max(share/2, 1<<20), s.cfg.AppendTimeout, s.totals.appendSeconds.Observe)
+	var out sink = newRehearsal()
+	if !p.dryRun {
+		out = newAppending(s.log, s.admission, max(share/2, 1<<20), s.cfg.AppendTimeout, s.totals.appendSeconds.Observe)
+	}
 	seq := newSequencer(s.log.Facts().Cut, rec.FileID, p.zone, out)
+	seq.strict, seq.progress = p.strict, f.progress
 	seq.maxRows = s.cfg.Limits.Rows
 	err = newPipeline(s.cfg.Workers).run(ctx, f.stop, t, seq, out)
-	rec.fill(seq, &out.tally, p.zone)
+	rec.fill(seq, out.result(), p.zone)
 	if err != nil {
-		return out.tally, err
+		return *out.result(), err
 	}
 	rec.complete(f, seq)
-	return out.tally, rec.verdict(t.bare)
+	return *out.result(), rec.verdict(t.bare)
 }
 
 // blockBytes shares bytes between the chunks of a pipeline. A chunk occupies about four times its text: that

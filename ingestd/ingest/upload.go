@@ -24,16 +24,18 @@ type projector interface {
 func (s *Server) upload(c *fiber.Ctx) error {
 	o := newOutcome()
 	c.Set(fiber.HeaderXRequestID, string(o.id))
-	wait := false
-	err := caught(func() (err error) {
-		wait, err = s.receive(c, o)
-		return err
-	})
+	p, err := parseParameters(c.Queries(), s.cfg.Zone, o.began)
+	if err == nil && p.async {
+		return s.postpone(c, o, p)
+	}
+	if err == nil {
+		err = caught(func() error { return s.receive(c, o, p) })
+	}
 	if err != nil {
 		o.ended = err
 		o.finish("")
 	}
-	if wait && o.ended == nil {
+	if p.wait && o.ended == nil {
 		o.ended = caught(func() error { s.await(o); return nil })
 	}
 	if err := s.answer(c, o); err != nil {
@@ -45,37 +47,46 @@ func (s *Server) upload(c *fiber.Ctx) error {
 	return nil
 }
 
-// receive takes an upload in, one of a bounded number, and is done with its body when it returns. It tells
-// whether the sender wants to wait until everything is visible. An error means that no file was looked at.
-func (s *Server) receive(c *fiber.Ctx, o *outcome) (wait bool, err error) {
-	if err := s.admission.admit(); err != nil {
-		return false, err
-	}
-	if err := s.gate.enter(); err != nil {
-		return false, err
-	}
-	defer s.gate.leave()
-	if err := s.admission.admit(); err != nil { // it may have waited for its turn
-		return false, err
-	}
-	s.totals.inFlight.Add(1)
-	defer s.totals.inFlight.Add(-1)
-
-	params, err := parseParameters(c.Queries(), s.cfg.Zone, o.began)
+// receive takes an upload in, one of a bounded number, and is done with its body when it returns. An error
+// means that no file was looked at.
+func (s *Server) receive(c *fiber.Ctx, o *outcome, p parameters) error {
+	leave, err := s.enter(s.uploads, p)
 	if err != nil {
-		return false, err
+		return err
 	}
-	b, src, err := s.openSource(c, params)
+	defer leave()
+	b, src, err := s.openSource(c, p)
 	if err != nil {
-		return false, err
+		return err
 	}
 	release := b.stopWith(s.uploads)
 	defer release()
-	s.takeAll(s.uploads, src, params, o)
+	s.takeAll(s.uploads, src, p, o)
 	if src.trouble() != "" {
 		s.closeGently(c)
 	}
-	return params.wait, nil
+	return nil
+}
+
+// enter takes one of the places for uploads, when the log can take more; whoever gets one leaves. What is not
+// to be appended needs no more than the place.
+func (s *Server) enter(ctx context.Context, p parameters) (leave func(), err error) {
+	admit := s.admission.admit
+	if p.dryRun {
+		admit = func() error { return nil }
+	}
+	if err := admit(); err != nil {
+		return nil, err
+	}
+	if err := s.gate.enter(ctx); err != nil {
+		return nil, err
+	}
+	if err := admit(); err != nil { // it may have waited for its turn
+		s.gate.leave()
+		return nil, err
+	}
+	s.totals.inFlight.Add(1)
+	return func() { s.totals.inFlight.Add(-1); s.gate.leave() }, nil
 }
 
 // await waits until what an upload reached is visible, in nobody's way: the upload has left the gate. When

@@ -17,7 +17,7 @@ type Config struct {
 
 // Flags registers the flags upload-dir, ingest.spool-bytes and ingest.spool-uploads.
 func (c *Config) Flags(fs *flag.FlagSet) {
-	d := c.withDefaults()
+	d := c.WithDefaults()
 	fs.StringVar(&c.Dir, "upload-dir", c.Dir,
 		"directory for uploads with async=true until they are processed, and for those with strict=true; of this process alone, and one "+
 			"that outlives it; default telemetry-uploads in the system's temporary directory")
@@ -25,7 +25,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Uploads, "ingest.spool-uploads", d.Uploads, "uploads with async=true that may wait or be under way")
 }
 
-func (c Config) withDefaults() Config {
+// WithDefaults fills in what is zero.
+func (c Config) WithDefaults() Config {
 	c.Dir = cmp.Or(c.Dir, filepath.Join(os.TempDir(), "telemetry-uploads"))
 	c.MaxBytes = cmp.Or(c.MaxBytes, 10<<30)
 	c.Uploads = cmp.Or(c.Uploads, 100)

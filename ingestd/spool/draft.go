@@ -18,18 +18,17 @@ import (
 // again gives the same result.
 type Manifest struct {
 	ID         events.UploadID   `json:"id"`
+	Log        string            `json:"log"` // which log it is for
 	ReceivedAt time.Time         `json:"received_at"`
-	Query      map[string]string `json:"query,omitempty"` // parameters of the request
+	Query      map[string]string `json:"query,omitempty"`   // parameters of the request
+	Trouble    string            `json:"trouble,omitempty"` // what its sender is to be told although all files are whole
 	Files      []File            `json:"files"`
 }
 
 // File is one file of an upload.
 type File struct {
-	ID       events.UploadID `json:"id"`                 // its own, by which its events are known
-	Name     string          `json:"name,omitempty"`     // as it was sent
-	Type     string          `json:"type,omitempty"`     // its Content-Type
-	Encoding string          `json:"encoding,omitempty"` // its Content-Encoding
-	Size     int64           `json:"size"`               // filled in by Draft.Add
+	Name string `json:"name,omitempty"` // as it was sent
+	Size int64  `json:"size"`           // filled in by Draft.Add
 }
 
 // Draft is an upload on its way to the disk. It ends in Commit or in Discard.

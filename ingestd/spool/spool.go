@@ -35,7 +35,7 @@ const (
 // Open makes the directory where there is none, takes it for this process, removes what an earlier one left
 // half made and finds the uploads that it left whole.
 func Open(cfg Config) (*Spool, error) {
-	cfg = cfg.withDefaults()
+	cfg = cfg.WithDefaults()
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the upload directory %s (flag upload-dir or UPLOAD_DIR): %w", cfg.Dir, err)
 	}
@@ -56,9 +56,6 @@ func Open(cfg Config) (*Spool, error) {
 
 // Close lets another process have the directory. What is in it stays.
 func (s *Spool) Close() error { return s.lock.Unlock() }
-
-// Dir is where the spool is.
-func (s *Spool) Dir() string { return s.cfg.Dir }
 
 // tryWriting finds out now, and not with the first upload, that the directory takes no files.
 func (s *Spool) tryWriting() error {

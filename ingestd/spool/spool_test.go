@@ -38,12 +38,12 @@ func commit(t *testing.T, s *Spool, id events.UploadID, contents ...string) *Ent
 		t.Fatal(err)
 	}
 	for i, content := range contents {
-		f := File{ID: events.UploadID(fmt.Sprint(id, "-", i)), Name: fmt.Sprint(i, ".csv"), Type: "text/csv"}
+		f := File{Name: fmt.Sprint(i, ".csv")}
 		if size, err := d.Add(f, strings.NewReader(content)); err != nil || size != int64(len(content)) {
 			t.Fatalf("adding %q: %d, %v", content, size, err)
 		}
 	}
-	e, err := d.Commit(Manifest{ID: id, ReceivedAt: received, Query: map[string]string{"tz": "+02:00"}})
+	e, err := d.Commit(Manifest{ID: id, Log: "epoch", ReceivedAt: received, Query: map[string]string{"tz": "+02:00"}})
 	if err != nil {
 		t.Fatal(err)
 	}

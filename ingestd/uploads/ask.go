@@ -86,21 +86,23 @@ const (
 	followOthers = time.Second // as often as they are written
 )
 
-// Follow gives an upload's state, then what it changes to, until it has ended or ctx has. An error ends it.
-func (r *Registry) Follow(ctx context.Context, id events.UploadID) iter.Seq2[Upload, error] {
+// Follow gives an upload's state, then what it changes to, until it has ended or ctx has; and again the state
+// as it was when nothing has changed for so long as quiet says. An error ends it.
+func (r *Registry) Follow(ctx context.Context, id events.UploadID, quiet time.Duration) iter.Seq2[Upload, error] {
 	return func(yield func(Upload, error) bool) {
-		var last time.Time
+		var last, told time.Time
 		for {
 			u, err := r.Get(ctx, id)
 			switch {
 			case err != nil:
 				yield(Upload{}, err)
 				return
-			case u.UpdatedAt.Equal(last):
+			case u.UpdatedAt.Equal(last) && time.Since(told) < quiet:
 			case !yield(u, nil) || u.State.Final():
 				return
+			default:
+				last, told = u.UpdatedAt, time.Now()
 			}
-			last = u.UpdatedAt
 			pause := followOthers
 			if r.mine(id) != nil {
 				pause = followOwn

@@ -53,6 +53,14 @@ func New(client *clientv3.Client, store events.Config, lg *slog.Logger) *Registr
 	}
 }
 
+// Log names the log whose uploads these are, by its root and cluster id; "memory" where there is no etcd.
+func (r *Registry) Log() string {
+	if r.client == nil {
+		return "memory"
+	}
+	return r.prefix
+}
+
 func (r *Registry) key(id events.UploadID) string { return r.prefix + events.Escape(string(id)) }
 
 // Handle is an upload of this process. Its methods are safe for use by several goroutines.

@@ -311,7 +311,7 @@ func TestFollowGivesChangesUntilTheEnd(t *testing.T) {
 		h := one.Begin(u)
 		settled(t, h)
 		var got []State
-		for u, err := range r.Follow(t.Context(), u.ID) {
+		for u, err := range r.Follow(t.Context(), u.ID, time.Hour) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -323,7 +323,7 @@ func TestFollowGivesChangesUntilTheEnd(t *testing.T) {
 			t.Errorf("%s saw %v, want %v", r.server, got, want)
 		}
 	}
-	for _, err := range two.Follow(t.Context(), "never") {
+	for _, err := range two.Follow(t.Context(), "never", time.Hour) {
 		if !errors.Is(err, ErrUnknown) {
 			t.Errorf("following what never was: %v", err)
 		}
@@ -401,5 +401,22 @@ func TestRateAndTimeLeft(t *testing.T) {
 	u.TotalBytes = 0
 	if left, known := u.Left(); known {
 		t.Errorf("left of an upload of unknown size is %s", left)
+	}
+}
+
+func TestFollowTellsThatNothingHasChanged(t *testing.T) {
+	r, _ := start(t, nil, events.Config{}, "one")
+	h := r.Begin(upload(1))
+	seen := 0
+	for u, err := range r.Follow(t.Context(), "id-1", time.Nanosecond) {
+		if err != nil || !u.UpdatedAt.Equal(h.Upload().UpdatedAt) {
+			t.Fatalf("got %+v, %v", u, err)
+		}
+		if seen++; seen == 3 {
+			break
+		}
+	}
+	if seen != 3 {
+		t.Errorf("told %d times, want 3", seen)
 	}
 }

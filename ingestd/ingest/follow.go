@@ -1,0 +1,91 @@
+package ingest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/ingestd/uploads"
+)
+
+const (
+	maxFollowers  = 256              // of uploads' progress at a time
+	heartbeat     = 15 * time.Second // of a stream in which nothing happens
+	followTimeout = 10 * time.Second // for a follower to take what is sent
+)
+
+// followUpload answers GET /api/v1/uploads/{id}/events with a stream of server-sent events: "progress" with the
+// state as it is, then as it changes, and at last an event named after the final state. A browser that comes
+// back after that is told, by 204, to stay away.
+func (s *Server) followUpload(c *fiber.Ctx) error {
+	if !s.followers.TryAcquire(1) {
+		return refuse(fiber.StatusServiceUnavailable, codeFollowers,
+			"as many as %d follow uploads of this server already; ask for %s{id} from time to time instead", maxFollowers, uploadsPath).after(30 * time.Second)
+	}
+	leave := func() { s.followers.Release(1) }
+	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
+	defer cancel()
+	id := uploadID(c)
+	u, err := s.states.Get(ctx, id)
+	if err != nil {
+		leave()
+		return statesRefusal(err)
+	}
+	if u.State.Final() && c.Get("Last-Event-ID") == eventID(&u) {
+		leave()
+		return c.SendStatus(fiber.StatusNoContent)
+	}
+	c.Set(fiber.HeaderContentType, "text/event-stream")
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	c.Set("X-Accel-Buffering", "no")
+	conn := c.Context().Conn()
+	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
+		defer leave()
+		last := ""
+		for u, err := range s.states.Follow(s.waits, id, heartbeat) {
+			_ = conn.SetWriteDeadline(time.Now().Add(followTimeout)) // a closed one fails below
+			if told := eventID(&u); err != nil || told != last {
+				last = told
+				err = writeState(w, &u, err)
+			} else {
+				_, err = io.WriteString(w, ": nothing new\n\n")
+			}
+			if err != nil || w.Flush() != nil {
+				return
+			}
+		}
+	})
+	return nil
+}
+
+var errStreamEnds = errors.New("the stream ends with an error")
+
+// writeState writes one event. That of an error ends the stream.
+func writeState(w io.Writer, u *uploads.Upload, err error) error {
+	if err != nil {
+		r := asRefusal(statesRefusal(err))
+		text, _ := json.Marshal(failure{Error: r.text, Code: r.code}) // of plain text
+		_, written := fmt.Fprintf(w, "event: error\ndata: %s\n\n", text)
+		return errors.Join(errStreamEnds, written)
+	}
+	name := "progress"
+	if u.State.Final() {
+		name = string(u.State)
+	}
+	text, err := json.Marshal(view(*u, true))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "id: %s\nevent: %s\ndata: %s\n\n", eventID(u), name, text)
+	return err
+}
+
+// eventID tells states of an upload apart.
+func eventID(u *uploads.Upload) string { return strconv.FormatInt(u.UpdatedAt.UnixNano(), 36) }

@@ -1,0 +1,158 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/uploads"
+)
+
+const uploadsPath = "/api/v1/uploads/"
+
+// uploadView is an upload as it is told to people: with what follows from its state.
+type uploadView struct {
+	uploads.Upload
+	BytesPerSecond float64   `json:"bytes_per_second,omitempty"`
+	RowsPerSecond  float64   `json:"rows_per_second,omitempty"`
+	SecondsLeft    *float64  `json:"seconds_left,omitempty"` // of this attempt, at its rate
+	EstimatedEnd   time.Time `json:"estimated_end,omitzero"`
+}
+
+// view is an upload with its answer, or without it as in a list.
+func view(u uploads.Upload, whole bool) uploadView {
+	v := uploadView{Upload: u}
+	if !whole {
+		v.Receipt = nil
+	}
+	v.BytesPerSecond, v.RowsPerSecond = u.Rate()
+	if left, known := u.Left(); known {
+		seconds := left.Seconds()
+		v.SecondsLeft, v.EstimatedEnd = &seconds, u.UpdatedAt.Add(left)
+	}
+	return v
+}
+
+type uploadAnswer struct {
+	Success bool       `json:"success"` // always true
+	Data    uploadView `json:"data"`
+	Message string     `json:"message,omitempty"`
+}
+
+type uploadList struct {
+	Success  bool         `json:"success"` // always true
+	Data     []uploadView `json:"data"`
+	Count    int          `json:"count"`
+	Total    int          `json:"total"` // of which the newest are given
+	Warnings []string     `json:"warnings,omitempty"`
+}
+
+// The bounds of a list.
+const (
+	defaultUploads = 100
+	mostUploads    = 1000
+	statesTimeout  = 5 * time.Second // for etcd to tell of uploads
+)
+
+// listUploads answers GET /api/v1/uploads.
+func (s *Server) listUploads(c *fiber.Ctx) error {
+	limit, states, err := listParameters(c.Queries())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
+	defer cancel()
+	all, err := s.states.List(ctx, func(u *uploads.Upload) bool {
+		return len(states) == 0 || slices.Contains(states, u.State)
+	})
+	list := uploadList{Success: true, Data: []uploadView{}, Total: len(all)}
+	if err != nil {
+		s.lg.Warn("listing uploads", "err", err)
+		list.Warnings = []string{"etcd does not answer, so only uploads of this server are known"}
+	}
+	for _, u := range all[:min(len(all), limit)] {
+		list.Data = append(list.Data, view(u, false))
+	}
+	list.Count = len(list.Data)
+	return c.JSON(list)
+}
+
+func listParameters(queries map[string]string) (limit int, states []uploads.State, err error) {
+	limit = defaultUploads
+	for name, text := range queries {
+		switch name {
+		case "limit":
+			limit, err = strconv.Atoi(text)
+			if err != nil || limit < 1 || limit > mostUploads {
+				return 0, nil, badParameter(name, "%q is no number from 1 to %d", text, mostUploads)
+			}
+		case "state":
+			for state := range strings.SplitSeq(text, ",") {
+				if !slices.Contains(uploads.States(), uploads.State(state)) {
+					return 0, nil, badParameter(name, "%q is none of %v", state, uploads.States())
+				}
+				states = append(states, uploads.State(state))
+			}
+		default:
+			return 0, nil, badParameter(name, "it is not known; known are limit, state")
+		}
+	}
+	return limit, states, nil
+}
+
+// oneUpload answers GET /api/v1/uploads/{id}.
+func (s *Server) oneUpload(c *fiber.Ctx) error {
+	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
+	defer cancel()
+	u, err := s.states.Get(ctx, uploadID(c))
+	if err != nil {
+		return statesRefusal(err)
+	}
+	return c.JSON(uploadAnswer{Success: true, Data: view(u, true)})
+}
+
+func uploadID(c *fiber.Ctx) events.UploadID { return events.UploadID(strings.Clone(c.Params("id"))) }
+
+func statesRefusal(err error) error {
+	if errors.Is(err, uploads.ErrUnknown) {
+		return refuse(fiber.StatusNotFound, codeUnknownUpload, "%v", err)
+	}
+	return refuse(fiber.StatusServiceUnavailable, codeLogUnavailable,
+		"etcd does not answer, which knows of the uploads of other servers; ask again in a few seconds").after(5 * time.Second).because(err)
+}
+
+// cancelUpload answers DELETE /api/v1/uploads/{id}: when the upload has ended, or, if that takes too long or is
+// for another server to do, before that.
+func (s *Server) cancelUpload(c *fiber.Ctx) error {
+	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
+	defer cancel()
+	id := uploadID(c)
+	u, err := s.states.Cancel(ctx, id)
+	if err != nil {
+		return statesRefusal(err)
+	}
+	if u.State.Final() && u.State != uploads.Cancelled {
+		return refuse(fiber.StatusConflict, codeEnded, "the upload has ended (%s), and there is nothing left to cancel; what it stored stays", u.State)
+	}
+	for now, err := range s.states.Follow(ctx, id, time.Hour) {
+		if err != nil {
+			break // the wish is known all the same
+		}
+		u = now
+	}
+	switch {
+	case u.State == uploads.Cancelled:
+		return c.JSON(uploadAnswer{true, view(u, true), "the upload was cancelled; what it had stored until then stays, and its files are removed"})
+	case u.State.Final():
+		return refuse(fiber.StatusConflict, codeEnded, "the upload ended (%s) before it could be cancelled; what it stored stays", u.State)
+	}
+	return c.Status(fiber.StatusAccepted).JSON(uploadAnswer{true, view(u, true),
+		fmt.Sprintf("the server %s, which has the upload, has been told to cancel it; what it has stored stays", u.Server)})
+}

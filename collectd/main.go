@@ -30,5 +30,5 @@ func main() {
 		return append([]daemon.Part{
 			{Name: "collect", Run: c.Run, Ready: c.Ready, Metrics: c.Metrics, Close: c.Close},
 		}, opened...), nil
-	})
+	}, commands()...)
 }

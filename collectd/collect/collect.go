@@ -55,15 +55,11 @@ type Collector struct {
 	measured []func(prometheus.Registerer) error // metrics of what Open made
 	opened   []func() error                      // what Close closes
 
-	// For tests: how an event is folded into its host's models (projections.Host.Apply), the version of the
-	// models (snapshot.ModelVersion), and how long a retired generation stays.
+	// For tests: how an event is folded into its host's models (projections.Host.Apply), and the version of the
+	// models (snapshot.ModelVersion).
 	apply   func(*projections.Host, *events.Event) projections.Effect
 	version int
-	grace   time.Duration
 }
-
-// removalGrace is how long a generation stays after another took its place, for query servers to turn to that.
-const removalGrace = 30 * time.Second
 
 // newCollector makes a collector without what shares partitions and leads generations.
 func newCollector(cfg Config, log log, store store, lg *slog.Logger) *Collector {
@@ -74,13 +70,13 @@ func newCollector(cfg Config, log log, store store, lg *slog.Logger) *Collector 
 	return &Collector{
 		cfg: cfg, log: log, store: store, lg: lg, metrics: newMetrics(), picture: newPicture(),
 		workers: make(chan struct{}, cfg.Workers), background: make(chan struct{}, max(1, cfg.Workers/2)),
-		apply: (*projections.Host).Apply, version: snapshot.ModelVersion, grace: removalGrace,
+		apply: (*projections.Host).Apply, version: snapshot.ModelVersion,
 	}
 }
 
 // Ready is nil once every partition has an owner, those owned here are folded to near the head, and what is folded can
-// be stored: all in the active generation. When that is of an earlier model version, the one that is to follow it
-// counts, so that an upgrade waits for it.
+// be stored: all in the active generation. As long as that is of another model version a collector is not ready, so
+// that an upgrade waits until the new version is active.
 func (c *Collector) Ready() error {
 	w, err := c.picture.served(c.version)
 	if err != nil {

@@ -94,7 +94,7 @@ func (c *Collector) clear(ctx context.Context, all snapshot.Generations) error {
 		if info.State != snapshot.Retired {
 			continue
 		}
-		if sleep(ctx, c.grace); ctx.Err() != nil {
+		if sleep(ctx, c.cfg.RemovalGrace); ctx.Err() != nil {
 			return ctx.Err()
 		}
 		c.lg.Info("removing a retired generation", "generation", g)

@@ -16,6 +16,7 @@ type Config struct {
 	SeriesInterval time.Duration // longest wait of a record for its chunk. Default 2s
 	ChunkRecords   int           // records of one host that make a chunk at once. Default 24,000, about 64 KiB
 	RebuildSize    int           // BufferSize of a partition that catches up in a generation being built. Default 200,000
+	RemovalGrace   time.Duration // how long a generation stays after another took its place. Default 30s
 
 	Sharing partition.Config // how collectors share the partitions
 }
@@ -28,6 +29,7 @@ const (
 	defaultSeriesInterval = 2 * time.Second
 	defaultChunkRecords   = 24_000
 	defaultRebuildSize    = 200_000
+	defaultRemovalGrace   = 30 * time.Second
 )
 
 // Flags registers the collector's flags.
@@ -39,6 +41,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 		"least pause between two writes of one host's live readings; raised by itself up to 1s under load")
 	fs.IntVar(&c.RebuildSize, "collect.rebuild-size", defaultRebuildSize,
 		"records that may be folded and not yet committed of each partition that is read from the beginning for a new generation; half of -workers are at a time")
+	fs.DurationVar(&c.RemovalGrace, "collect.removal-grace", defaultRemovalGrace,
+		"how long a generation stays after another took its place, for query servers to turn to that")
 	c.Sharing.Flags(fs)
 	fs.DurationVar(&c.SeriesInterval, "collect.series-interval", defaultSeriesInterval,
 		"longest wait of a record until its chunk of history is written")
@@ -52,6 +56,7 @@ func (c Config) withDefaults() Config {
 	c.SeriesInterval = orDefault(c.SeriesInterval, defaultSeriesInterval)
 	c.ChunkRecords = orDefault(c.ChunkRecords, defaultChunkRecords)
 	c.RebuildSize = orDefault(c.RebuildSize, defaultRebuildSize)
+	c.RemovalGrace = orDefault(c.RemovalGrace, defaultRemovalGrace)
 	return c
 }
 

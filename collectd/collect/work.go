@@ -83,8 +83,7 @@ func (p *picture) now() (all snapshot.Generations, changed <-chan struct{}) {
 	return all, p.changed
 }
 
-// served gives what this collector works on that users see or are to see next, and why it works on nothing of that
-// kind.
+// served gives the work on the active generation, or why there is none.
 func (p *picture) served(version int) (*work, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,10 +97,7 @@ func (p *picture) served(version int) (*work, error) {
 	if active > version {
 		return nil, fmt.Errorf("the active generation is of model version %d and this collector of version %d: it is idle; upgrade it", active, version)
 	}
-	if w := p.works[p.seen.Next(version)]; w != nil {
-		return w, nil
-	}
-	return nil, errUnknown
+	return nil, fmt.Errorf("the active generation is of model version %d; that of version %d is folded and not active yet", active, version)
 }
 
 func (p *picture) put(g projections.Generation, w *work) {

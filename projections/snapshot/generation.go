@@ -56,7 +56,7 @@ type Generations struct {
 }
 
 // Next gives the generation of a version that is to take the active one's place, "" when there is none.
-func (all *Generations) Next(version int) projections.Generation {
+func (all Generations) Next(version int) projections.Generation {
 	for g, info := range all.All {
 		if info.ModelVersion == version && (info.State == Building || info.State == Complete) {
 			return g

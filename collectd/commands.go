@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"flag"
+
+	"telemetry-pipeline/collectd/rebuild"
+	"telemetry-pipeline/deploy/daemon"
+	"telemetry-pipeline/events"
+)
+
+// commands are what collectd does once besides collecting.
+func commands() []daemon.Command {
+	var store events.Config
+	var how rebuild.Config
+	return []daemon.Command{
+		{
+			Name:    "rebuild",
+			Summary: "Folds the log anew into another generation of projections, beside the one that is served, and tells how far that is.",
+			Flags:   func(fs *flag.FlagSet) { store.Flags(fs); how.Flags(fs) },
+			Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+				if len(args) > 0 {
+					return &daemon.UsageError{Text: "rebuild takes flags only"}
+				}
+				return rebuild.Run(ctx, how, store, t.Out, t.Log)
+			},
+		},
+		{
+			Name:    "generations",
+			Summary: "Lists the generations of projections: what each is for, and how far it is.",
+			Flags:   store.Flags,
+			Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+				if len(args) > 0 {
+					return &daemon.UsageError{Text: "generations takes flags only"}
+				}
+				return rebuild.List(ctx, store, t.Out, t.Log)
+			},
+		},
+	}
+}

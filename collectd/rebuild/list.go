@@ -1,0 +1,90 @@
+package rebuild
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/projections/snapshot"
+)
+
+// List writes a table of all generations: how far each is behind the head of the log, in revisions, and what it takes.
+func List(ctx context.Context, root events.Config, out io.Writer, lg *slog.Logger) error {
+	return open(ctx, root, out, lg, func(r *rebuild) error { return r.list(ctx) })
+}
+
+func (r *rebuild) list(ctx context.Context) error {
+	all, err := r.store.Generations(ctx)
+	if err != nil {
+		return err
+	}
+	head, err := r.log.Head(ctx)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(r.out.w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "GENERATION\tMODELS\tSTATE\tCREATED\tPARTITIONS\tLAG\tRECORDS\tKEYS")
+	for _, g := range byAge(all) {
+		info := all.All[g]
+		offsets, err := r.store.Offsets(ctx, g)
+		if err != nil {
+			return err
+		}
+		keys, err := r.store.Keys(ctx, g)
+		if err != nil {
+			return err
+		}
+		lag, err := r.lag(ctx, offsets, head)
+		if err != nil {
+			return err
+		}
+		state := string(info.State)
+		if info.Activate {
+			state += ", to be active"
+		}
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%d of %d\t%s\t%d\t%d\n", g, info.ModelVersion, state, info.CreatedAt.UTC().Format(time.RFC3339),
+			len(offsets), r.partitions, lag, recordsOf(offsets), keys)
+	}
+	return table.Flush()
+}
+
+func byAge(all snapshot.Generations) []projections.Generation {
+	return slices.SortedFunc(maps.Keys(all.All), func(a, b projections.Generation) int {
+		return cmp.Or(all.All[a].CreatedAt.Compare(all.All[b].CreatedAt), cmp.Compare(a, b))
+	})
+}
+
+// lag tells how many revisions the head is ahead of the partition that is furthest behind, of those that have events
+// to fold.
+func (r *rebuild) lag(ctx context.Context, offsets map[events.Partition]projections.Offsets, head events.Revision) (string, error) {
+	after := map[events.Partition]events.Revision{}
+	for p := range events.Partition(r.partitions) {
+		at := older(offsets[p])
+		if at.Number > 0 && !at.SameLog(head) {
+			return "of another log", nil
+		}
+		after[p] = at
+	}
+	unread, err := r.log.Unread(ctx, after, head)
+	most := int64(0)
+	for _, p := range unread {
+		most = max(most, head.Number-after[p].Number)
+	}
+	return fmt.Sprint(most), err
+}
+
+// older is how far a partition is folded.
+func older(o projections.Offsets) events.Revision {
+	if o.Series.Number < o.Live.Number {
+		return o.Series
+	}
+	return o.Live
+}

@@ -1,0 +1,176 @@
+package rebuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/collectd/partition"
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/projections/snapshot"
+)
+
+// log is what the commands need of the event log (events.Log).
+type log interface {
+	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
+	Head(ctx context.Context) (events.Revision, error)
+	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
+}
+
+// rebuild is one command.
+type rebuild struct {
+	cfg        Config
+	root       events.Config
+	log        log
+	store      *snapshot.Store
+	partitions int
+	version    int // of the models
+	out        *lines
+}
+
+// Run does what cfg says, and writes to out how it goes. It returns when that is done, when ctx ends, or with an error,
+// such as ErrDiffers. The generation is there, and goes on, however this ends.
+func Run(ctx context.Context, cfg Config, root events.Config, out io.Writer, lg *slog.Logger) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	return open(ctx, root, out, lg, func(r *rebuild) error {
+		r.cfg = cfg
+		return r.run(ctx)
+	})
+}
+
+// open connects for as long as do takes.
+func open(ctx context.Context, root events.Config, out io.Writer, lg *slog.Logger, do func(*rebuild) error) error {
+	log, err := events.Open(ctx, root, lg)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	client, err := root.Dial(lg)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return do(&rebuild{
+		root: root, log: log, store: snapshot.New(client, root, log.Facts(), lg),
+		partitions: log.Facts().Partitions, version: snapshot.ModelVersion, out: newLines(out),
+	})
+}
+
+var errNone = errors.New("there is no generation yet: start a collectd, which makes the first one")
+
+// errGivenUp ends the look at a generation that somebody else retired or removed.
+var errGivenUp = errors.New("it was given up meanwhile, by -abandon or -new elsewhere")
+
+func (r *rebuild) run(ctx context.Context) error {
+	g, err := r.find(ctx)
+	if err != nil || g == "" || r.cfg.Detach {
+		return err
+	}
+	if err := r.await(ctx, g, snapshot.Complete); err != nil {
+		return err
+	}
+	if r.cfg.Compare {
+		all, err := r.store.Generations(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.compare(ctx, all.Active, g); err != nil {
+			return err
+		}
+	}
+	if !r.cfg.Activate {
+		r.out.tell("generation %s is complete, and kept up with the log; -activate makes it the active one, -abandon removes it", g)
+		return nil
+	}
+	if err := r.want(ctx, g); err != nil {
+		return err
+	}
+	if err := r.await(ctx, g, snapshot.Active); err != nil {
+		return err
+	}
+	r.out.tell("generation %s is active", g)
+	return r.awaitRemovals(ctx)
+}
+
+// find gives the generation that is to be looked at: one that is being built, or a new one. With -abandon it gives none.
+func (r *rebuild) find(ctx context.Context) (projections.Generation, error) {
+	for {
+		all, err := r.store.Generations(ctx)
+		if err != nil {
+			return "", err
+		}
+		if all.Active == "" {
+			return "", errNone
+		}
+		g, err := r.findAmong(ctx, all)
+		if !errors.Is(err, snapshot.ErrChanged) {
+			return g, err
+		}
+	}
+}
+
+func (r *rebuild) findAmong(ctx context.Context, all snapshot.Generations) (projections.Generation, error) {
+	g := all.Next(r.version)
+	switch {
+	case g != "" && (r.cfg.Abandon || r.cfg.New):
+		if err := r.store.Retire(ctx, g, all.All[g], r.evict); err != nil {
+			return "", err
+		}
+		r.out.tell("generation %s is given up; a collector removes it", g)
+		if r.cfg.New {
+			return "", snapshot.ErrChanged // look again, and make another
+		}
+		return "", nil
+	case r.cfg.Abandon:
+		r.out.tell("no generation is being built")
+		return "", nil
+	case g != "":
+		r.out.tell("generation %s is being built already; looking on", g)
+		if r.atOnce() {
+			return g, r.want(ctx, g)
+		}
+		return g, nil
+	}
+	r.cfg.New = false
+	g, err := r.store.Create(ctx, all, r.version, r.atOnce())
+	if err == nil {
+		r.out.tell("generation %s is made, of model version %d; collectors of that version fold it", g, r.version)
+	}
+	return g, err
+}
+
+// atOnce tells whether collectors may activate the generation as soon as it is complete.
+func (r *rebuild) atOnce() bool { return r.cfg.Activate && !r.cfg.Compare }
+
+// want says in the generation's record that it is to become active.
+func (r *rebuild) want(ctx context.Context, g projections.Generation) error {
+	for {
+		all, err := r.store.Generations(ctx)
+		if err != nil {
+			return err
+		}
+		info, there := all.All[g]
+		switch {
+		case !there || info.State == snapshot.Retired:
+			return fmt.Errorf("generation %s: %w", g, errGivenUp)
+		case info.Activate || info.State == snapshot.Active:
+			return nil
+		}
+		info.Activate = true
+		if err := r.store.Move(ctx, g, info); !errors.Is(err, snapshot.ErrChanged) {
+			return err
+		}
+	}
+}
+
+func (r *rebuild) evict(g projections.Generation) clientv3.Op {
+	return partition.Evict(r.root, string(g))
+}

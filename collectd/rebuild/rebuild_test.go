@@ -1,0 +1,287 @@
+package rebuild
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/collectd/collect"
+	"telemetry-pipeline/collectd/partition"
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/projections/snapshot"
+)
+
+func TestMain(m *testing.M) { eventstest.Main(m) }
+
+// pipeline is a log with events, and what is stored of it.
+type pipeline struct {
+	t     *testing.T
+	cfg   events.Config
+	log   *events.Log
+	store *snapshot.Store
+	etcd  *clientv3.Client
+}
+
+func newPipeline(t *testing.T) *pipeline {
+	cfg := eventstest.Config(t)
+	cfg.Partitions = 4
+	p := &pipeline{t: t, cfg: cfg, log: eventstest.OpenLog(t, cfg), etcd: eventstest.Etcd(t)}
+	p.store = snapshot.New(p.etcd, cfg, p.log.Facts(), nil)
+	for h := range 8 {
+		p.append(eventstest.Events(events.HostID(fmt.Sprint("h", h)), 3500, 30)...)
+	}
+	return p
+}
+
+func (p *pipeline) append(evs ...events.Event) {
+	p.t.Helper()
+	if _, err := p.log.Append(p.t.Context(), evs); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// collect runs a collector until the test ends, or the returned function is called.
+func (p *pipeline) collect() (stop func()) {
+	p.t.Helper()
+	c, err := collect.Open(collect.Config{RemovalGrace: 10 * time.Millisecond, PollInterval: 20 * time.Millisecond,
+		Sharing: partition.Config{DataDir: p.t.TempDir(), LeaseTTL: 3 * time.Second}}, p.cfg, p.log, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := errors.Join(<-ended, c.Close()); err != nil {
+			p.t.Error(err)
+		}
+	})
+	p.t.Cleanup(stop)
+	deadline := time.Now().Add(20 * time.Second)
+	for c.Ready() != nil {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("the collector is not ready: %v", c.Ready())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return stop
+}
+
+// command runs a rebuild to its end and gives what it wrote.
+func (p *pipeline) command(cfg Config) (string, error) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 40*time.Second)
+	defer cancel()
+	var out bytes.Buffer
+	err := Run(ctx, cfg, p.cfg, &out, nil)
+	p.t.Logf("%+v: %v\n%s", cfg, err, out.String())
+	return out.String(), err
+}
+
+func (p *pipeline) generations() snapshot.Generations {
+	p.t.Helper()
+	all, err := p.store.Generations(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return all
+}
+
+func holds(t *testing.T, text string, all ...string) {
+	t.Helper()
+	for _, want := range all {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in what was written:\n%s", want, text)
+		}
+	}
+}
+
+func TestRebuildUnderUploadsFindsNoDifferenceAndTakesOver(t *testing.T) {
+	p := newPipeline(t)
+	p.collect()
+	before := p.generations().Active
+	ctx, stop := context.WithCancel(t.Context())
+	var uploads sync.WaitGroup
+	uploads.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			_, _ = p.log.Append(ctx, eventstest.Events(events.HostID(fmt.Sprint("h", i%9)), 3600+i-i%3*500, 2))
+		}
+	})
+	text, err := p.command(Config{Compare: true, Activate: true})
+	stop()
+	uploads.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, text, "is made", "all 4 partitions are folded", " 0 differences", "is active", "the old generation is removed")
+	if all := p.generations(); all.Active == before || len(all.All) != 1 {
+		t.Errorf("generations are %+v, want a new one alone", all)
+	}
+}
+
+func TestComparisonTellsEveryDifference(t *testing.T) {
+	p := newPipeline(t)
+	stop := p.collect()
+	all := p.generations()
+	g, at := all.Active, events.PartitionOf("h3", 4)
+	stop()
+	resp, err := p.etcd.Get(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := p.store.PartitionAt(t.Context(), g, at, resp.Header.Revision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := snapshot.Commit{Live: map[events.HostID]*projections.Live{}, Identity: map[events.HostID]*projections.Identity{}}
+	for _, h := range part.Hosts {
+		if h.ID == "h3" {
+			h.Live.Entities[0].Latest[0].Value = events.Value{Number: events.Int(4711)}
+			c.Live[h.ID] = &h.Live
+			h.Identity.Known[0].FirstSeen -= 5
+			c.Identity[h.ID] = &h.Identity
+		}
+	}
+	if err := p.store.Save(t.Context(), g, at, c); err != nil {
+		t.Fatal(err)
+	}
+	chunks := p.cfg.Prefix("projections", string(g), "series", at.String())
+	found, err := p.etcd.Get(t.Context(), chunks, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := ""
+	for _, kv := range found.Kvs {
+		if strings.Contains(string(kv.Key), "/h3/") {
+			gone = string(kv.Key)
+		}
+	}
+	if _, err := p.etcd.Delete(t.Context(), gone); err != nil || gone == "" {
+		t.Fatalf("no chunk to delete: %v", err)
+	}
+
+	p.collect()
+	text, err := p.command(Config{Compare: true, Activate: true})
+	if !errors.Is(err, ErrDiffers) || p.generations().Active != g {
+		t.Errorf("got %v and %s active, want ErrDiffers, and nothing activated", err, p.generations().Active)
+	}
+	holds(t, text, "host h3: live: ", "active 4711 at", "host h3: identity: ", "first seen at", "host h3: history of the hour from", "only rebuilt: ", "8 hosts", "3 differences")
+	text, err = p.command(Config{Activate: true}) // the same generation, trusted
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, text, "is being built already", "is active")
+}
+
+func TestACommandThatWasKilledIsTakenUpAgain(t *testing.T) {
+	p := newPipeline(t)
+	stop := p.collect()
+	stop() // nobody folds
+	ctx, kill := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer kill()
+	var out bytes.Buffer
+	if err := Run(ctx, Config{Activate: true}, p.cfg, &out, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %v, want the end of its context", err)
+	}
+	holds(t, out.String(), "is made", "0 of 4 partitions")
+	made := p.generations().Next(snapshot.ModelVersion)
+	if text, err := p.command(Config{Detach: true}); err != nil || !strings.Contains(text, "generation "+string(made)+" is being built already") {
+		t.Errorf("got %q, %v; want the same generation", text, err)
+	}
+	p.collect()
+	deadline := time.Now().Add(20 * time.Second)
+	for p.generations().Active != made { // although no command runs
+		if time.Now().After(deadline) {
+			t.Fatalf("it is not active: %+v", p.generations())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestAGenerationIsGivenUp(t *testing.T) {
+	p := newPipeline(t)
+	if _, err := p.command(Config{}); !errors.Is(err, errNone) {
+		t.Errorf("without any generation: got %v, want what to do", err)
+	}
+	p.collect()
+	text, err := p.command(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, text, "is complete")
+	first := p.generations().Next(snapshot.ModelVersion)
+	text, err = p.command(Config{New: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := p.generations().Next(snapshot.ModelVersion)
+	holds(t, text, string(first)+" is given up", string(second)+" is made", string(second)+" is complete")
+	text, err = p.command(Config{Abandon: true})
+	if err != nil || p.generations().Next(snapshot.ModelVersion) != "" {
+		t.Errorf("got %v, %+v; want none being built", err, p.generations())
+	}
+	holds(t, text, string(second)+" is given up")
+	for cfg, want := range map[Config]string{{Abandon: true, New: true}: "-abandon", {Detach: true, Compare: true}: "-detach"} {
+		if _, err := p.command(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: got %v, want it refused", cfg, err)
+		}
+	}
+}
+
+func TestGenerationsAreListed(t *testing.T) {
+	p := newPipeline(t)
+	p.collect()
+	if _, err := p.command(Config{}); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := List(t.Context(), p.cfg, &out, nil); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("got %q, want a head and two generations", out.String())
+	}
+	all := p.generations()
+	for i, want := range [][]string{{string(all.Active), "active", "4 of 4", "480"}, {string(all.Next(snapshot.ModelVersion)), "complete", "4 of 4", "480"}} {
+		fields := strings.Join(strings.Fields(lines[i+1]), " ")
+		for _, w := range want {
+			if !strings.Contains(fields, w) {
+				t.Errorf("line %q lacks %q", fields, w)
+			}
+		}
+	}
+}
+
+func TestProgressIsTold(t *testing.T) {
+	start := time.Now()
+	at := func(n, records int64) projections.Offsets {
+		r := events.Revision{Number: n}
+		return projections.Offsets{Live: r, Series: r, Records: records}
+	}
+	l := newLook(start)
+	l.see(start, nil, 3_000_000, 1000, 4)
+	l.see(start.Add(time.Second), map[events.Partition]projections.Offsets{0: at(1000, 500_000), 1: at(400, 500_000)}, 3_000_000, 1000, 4)
+	if got, want := l.String(), "1,000,000 of about 3,000,000 records, 1,000,000 records/s, 33 %, 1 of 4 partitions, about 2s left"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if l.stalled(start.Add(stallTime)) || !l.stalled(start.Add(stallTime+time.Second)) || l.stalled(start.Add(stallTime+2*time.Second)) {
+		t.Error("a stall is told too early, never or too often")
+	}
+	l = newLook(start) // an active generation of an earlier program, which counted no records
+	l.see(start, nil, 0, 1000, 4)
+	l.see(start.Add(time.Second), map[events.Partition]projections.Offsets{0: at(1000, 0), 1: at(1200, 0)}, 0, 1000, 4)
+	if got, want := l.String(), "0 records, 0 records/s, 50 %, 2 of 4 partitions, about 1s left"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

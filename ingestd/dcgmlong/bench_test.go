@@ -40,7 +40,7 @@ func BenchmarkFile(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				p, err := dcgmlong.New(header, dialect.Options{})
+				p, err := dcgmlong.New(dialect.File{Header: header}, dialect.Options{})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -12,7 +12,8 @@ import (
 // columns are a header's.
 type columns struct {
 	names          []string // as the header spells them
-	time, value    int
+	value          int
+	time           int              // -1: none, the sender gives that of all rows
 	metric, labels int              // -1: none
 	sources        []dialect.Column // those that say where a reading comes from
 	at             []int            // and where they are
@@ -80,8 +81,8 @@ func read(header [][]byte, opt dialect.Options) (*columns, error) {
 // complete tells which column is missing and what to do.
 func (c *columns) complete(opt dialect.Options) error {
 	switch {
-	case c.time < 0:
-		return errors.New("no column has the time; name it timestamp")
+	case c.time < 0 && opt.At.IsZero():
+		return errors.New("no column has the time; name it timestamp, or give the time of all rows with ?ts=")
 	case c.metric < 0 && c.labels < 0 && opt.Metric == "":
 		return errors.New("no column has the metric's name; name it metric_name, or give the metric of all rows with ?metric=")
 	case c.value < 0:
@@ -94,6 +95,14 @@ func (c *columns) complete(opt dialect.Options) error {
 		return errors.New("no column names the GPU; add one named uuid or gpu_id")
 	}
 	return nil
+}
+
+// nameOf is a column's name; "" for one that the file has not.
+func (c *columns) nameOf(i int) string {
+	if i < 0 {
+		return ""
+	}
+	return c.names[i]
 }
 
 func (c *columns) says(fields ...dialect.Field) bool {

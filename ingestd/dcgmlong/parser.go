@@ -12,19 +12,23 @@ import (
 // Parser knows one file's columns. It is safe for concurrent use; its workers are not.
 type Parser struct {
 	*columns
-	opt   dialect.Options
-	given []byte // the metric of rows that name none, if the sender gives one
-	table *dialect.Identities
+	opt        dialect.Options
+	given      []byte            // the metric of rows that name none, if the sender gives one
+	generation metric.Generation // of the file's names
+	table      *dialect.Identities
 }
 
-// New reads the header. An error refuses the file: it says which column is missing or there twice, and what
+// New reads the beginning of a file. An error refuses the file: it says which column is missing or there twice, and what
 // to do.
-func New(header [][]byte, opt dialect.Options) (*Parser, error) {
-	c, err := read(header, opt)
+func New(f dialect.File, opt dialect.Options) (*Parser, error) {
+	c, err := read(f.Header, opt)
 	if err != nil {
 		return nil, err
 	}
-	return &Parser{columns: c, opt: opt, given: bytes.TrimSpace([]byte(opt.Metric)), table: dialect.NewIdentities()}, nil
+	return &Parser{
+		columns: c, opt: opt, given: bytes.TrimSpace([]byte(opt.Metric)),
+		generation: dialect.Generation(f, opt), table: dialect.NewIdentities(),
+	}, nil
 }
 
 // Worker gives a parser of rows for one goroutine. Workers of a Parser share identities.
@@ -87,9 +91,9 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 
 // reading makes the record of a row whose origin is known.
 func (w *Worker) reading(row *rows.Row, origin *dialect.Origin, name, labelled []byte, out *dialect.Parsed) {
-	instant, err := w.clock.Read(row.Cells[w.time])
+	instant, err := w.clock.Read(w.timeIn(row.Cells))
 	if err != nil {
-		out.Reject(row.Line, w.names[w.time], row.Cells[w.time], err.Error())
+		out.Reject(row.Line, w.nameOf(w.time), w.timeIn(row.Cells), err.Error())
 		return
 	}
 	out.ZoneAssumed = instant.ZoneAssumed
@@ -101,11 +105,7 @@ func (w *Worker) reading(row *rows.Row, origin *dialect.Origin, name, labelled [
 	}
 	m := w.lookup(name)
 	if m.fault != "" {
-		column := ""
-		if w.metric >= 0 {
-			column = w.names[w.metric]
-		}
-		out.Reject(row.Line, column, name, m.fault)
+		out.Reject(row.Line, w.nameOf(w.metric), name, m.fault)
 		return
 	}
 	text := row.Cells[w.value]
@@ -132,8 +132,16 @@ func (w *Worker) warn(row *rows.Row, origin *dialect.Origin, instant dialect.Ins
 		out.Warnings = append(out.Warnings, warning)
 	}
 	if instant.Twice {
-		out.Warn(row.Line, w.names[w.time], row.Cells[w.time], dialect.AmbiguousTime)
+		out.Warn(row.Line, w.nameOf(w.time), w.timeIn(row.Cells), dialect.AmbiguousTime)
 	}
+}
+
+// timeIn is the time's cell, nil where the sender gives the time of all rows.
+func (w *Worker) timeIn(cells [][]byte) []byte {
+	if w.time < 0 {
+		return nil
+	}
+	return cells[w.time]
 }
 
 // maxMetrics bounds how many names a worker remembers.
@@ -149,6 +157,7 @@ func (w *Worker) lookup(name []byte) *named {
 	}
 	m := &named{source: string(name), fault: dialect.BadName(name)}
 	m.metric, m.conversion, _ = metric.Lookup(m.source)
+	m.conversion = m.conversion.Of(w.generation)
 	w.metrics[m.source] = m
 	return m
 }

@@ -19,11 +19,12 @@ type Instant struct {
 
 // Clock reads times: RFC 3339 with any fraction, the same without a zone and with a blank or slashes (read
 // in Options.Zone), and epoch numbers in seconds, milliseconds, microseconds or nanoseconds, told by their
-// size. Digits finer than a nanosecond are dropped. Anything else, such as 07/18/2025, is refused, never
+// size. Digits finer than a nanosecond are dropped. An empty text is Options.At, if that is given. Anything else, such as 07/18/2025, is refused, never
 // guessed. Not safe for concurrent use.
 type Clock struct {
 	zone   *time.Location
-	latest int64 // seconds; later ones are refused
+	given  time.Time // of texts that are empty
+	latest int64     // seconds; later ones are refused
 	now    time.Time
 
 	text []byte // the last text, and what it said: neighbours are often of one time
@@ -33,7 +34,7 @@ type Clock struct {
 
 // NewClock makes a clock of its own for each goroutine.
 func NewClock(opt Options) *Clock {
-	c := &Clock{zone: opt.Zone, now: opt.Now, latest: math.MaxInt64/int64(time.Second) - 1}
+	c := &Clock{zone: opt.Zone, given: opt.At, now: opt.Now, latest: math.MaxInt64/int64(time.Second) - 1}
 	if c.zone == nil {
 		c.zone = time.UTC
 	}
@@ -60,8 +61,12 @@ var (
 )
 
 func (c *Clock) read(text []byte) (Instant, error) {
-	if len(text) == 0 {
+	switch {
+	case len(text) == 0 && c.given.IsZero():
 		return Instant{}, errNoTime
+	case len(text) == 0:
+		at, err := c.believe(c.given.Unix(), int64(c.given.Nanosecond()))
+		return Instant{At: at}, err
 	}
 	if d, zone, ok := readDate(text); ok {
 		return c.dated(d, zone)

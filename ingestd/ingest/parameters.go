@@ -167,15 +167,9 @@ func (p *parameters) readInterval(text string) error {
 	return nil
 }
 
-// readExporter takes a version of dcgm-exporter, also with that of DCGM before it, as its images are tagged:
-// 4.5.3-4.8.2.
-func (p *parameters) readExporter(text string) error {
-	version := text[strings.LastIndexByte(text, '-')+1:]
-	version = strings.TrimPrefix(version, "v")
-	for part := range strings.SplitSeq(version, ".") {
-		if _, err := strconv.ParseUint(part, 10, 16); err != nil || !strings.Contains(version, ".") {
-			return fmt.Errorf("%q is no version of dcgm-exporter; write it as 4.9.0", text)
-		}
+func (p *parameters) readExporter(version string) error {
+	if err := dialect.CheckExporter(version); err != nil {
+		return err
 	}
 	p.options.Exporter = version
 	return nil

@@ -1,8 +1,12 @@
 package ingest
 
 import (
+	"reflect"
+	"strings"
 	"testing"
 	"time"
+
+	"telemetry-pipeline/ingestd/dialect"
 )
 
 func TestZones(t *testing.T) {
@@ -21,6 +25,44 @@ func TestZones(t *testing.T) {
 	for _, text := range []string{"", "Local", "local time", "../../etc/passwd", "+25:00", "5"} {
 		if zone, err := parseZone(text); err == nil {
 			t.Errorf("%q is taken for %v", text, zone)
+		}
+	}
+}
+
+func TestDialectParameters(t *testing.T) {
+	now := time.Date(2025, 7, 19, 0, 0, 0, 0, time.UTC)
+	p, err := parseParameters(map[string]string{
+		"columns": "timestamp, index,utilization.gpu", "metric": " DCGM_FI_DEV_GPU_TEMP ", "ts": "1752871354",
+		"start": "2025-07-18T22:42:34+02:00", "interval": "500ms", "exporter_version": "4.5.3-4.8.2", "host": "n1",
+	}, "UTC", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC)
+	want := dialect.Options{
+		Zone: time.UTC, Now: now, Host: "n1", Columns: []string{"timestamp", "index", "utilization.gpu"},
+		Metric: "DCGM_FI_DEV_GPU_TEMP", At: at, Start: at, Interval: 500 * time.Millisecond, Exporter: "4.5.3-4.8.2",
+	}
+	p.options.At, p.options.Start = p.options.At.UTC(), p.options.Start.UTC()
+	if !reflect.DeepEqual(p.options, want) {
+		t.Errorf("got %+v, want %+v", p.options, want)
+	}
+	for query, why := range map[string]string{
+		"columns=index,,name":             "has no name",
+		"metric=a\x01":                    "control characters",
+		"ts=yesterday":                    "can be read for certain",
+		"ts=2025-07-18 20:42:34":          "names no zone",
+		"start=2025-07-18T20:42:34 02:00": "%2B",
+		"start=2035-07-18T20:42:34Z":      "ahead of the receiver",
+		"interval=0s":                     "no span of time",
+		"interval=5":                      "no span of time",
+		"exporter_version=latest":         "no version",
+		"colums=a":                        "known are",
+	} {
+		name, text, _ := strings.Cut(query, "=")
+		_, err := parseParameters(map[string]string{name: text}, "UTC", now)
+		if err == nil || !strings.Contains(err.Error(), why) || !strings.Contains(err.Error(), "query parameter "+name) {
+			t.Errorf("%s: got %v, want a refusal with %q", query, err, why)
 		}
 	}
 }

@@ -59,29 +59,36 @@ func (s *Scanner) SetForm(f Form) { s.form = f }
 // Separator is the separator in use.
 func (s *Scanner) Separator() byte { return s.sep }
 
-// Peek gives the next n bytes (fewer at the end, at most BlockBytes; with Options.Live fewer once a line
-// that is not blank is among them) without consuming them, a byte order mark at the beginning left out. An
-// error of the reader is given only when there are no bytes at all. The bytes are valid until the next call.
+// Peek gives the next n bytes (fewer at the end, at most BlockBytes) without consuming them, a byte order mark
+// at the beginning left out. With Options.Live it gives no more than the first line that is not blank, however
+// much has arrived. An error of the reader is given only when there are no bytes at all. The bytes are valid
+// until the next call.
 func (s *Scanner) Peek(n int) ([]byte, error) {
 	s.start()
 	n = min(n, s.opt.BlockBytes)
 	if len(s.rest) < n {
 		s.rest = append(make([]byte, 0, n), s.rest...)
 	}
-	for len(s.rest) < n && s.ended == nil && !(s.opt.Live && hasLine(s.rest)) {
+	for len(s.rest) < n && s.ended == nil && !(s.opt.Live && firstLine(s.rest) > 0) {
 		m := len(s.rest)
 		s.rest = s.rest[:m+s.read(s.rest[m:n])]
 	}
 	if len(s.rest) == 0 && s.ended != nil {
 		return nil, s.failure()
 	}
+	if line := firstLine(s.rest); s.opt.Live && line > 0 {
+		n = min(n, line)
+	}
 	return s.rest[:min(n, len(s.rest))], nil
 }
 
-// hasLine tells that text has a complete line that is not blank.
-func hasLine(text []byte) bool {
-	text = bytes.TrimLeft(text, " \t\r\n")
-	return bytes.IndexByte(text, '\n') >= 0
+// firstLine tells where the first line ends that is not blank; 0: its end is not there.
+func firstLine(text []byte) int {
+	blank := len(text) - len(bytes.TrimLeft(text, " \t\r\n"))
+	if end := bytes.IndexByte(text[blank:], '\n'); end >= 0 {
+		return blank + end + 1
+	}
+	return 0
 }
 
 // Next fills b with the next rows, reusing its memory. It waits for a full block, a full batch or the end

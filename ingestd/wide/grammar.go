@@ -8,7 +8,7 @@ func Grammar() dialect.Grammar {
 		Name:  "wide",
 		Match: Match,
 		Open: func(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
-			p, err := New(f.Header, opt)
+			p, err := New(f, opt)
 			if err != nil {
 				return nil, err
 			}

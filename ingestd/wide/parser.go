@@ -13,18 +13,26 @@ import (
 type Parser struct {
 	columns []column
 	time    int
+	bounded bool // some readings are bounds of others
 	opt     dialect.Options
 	table   *dialect.Identities
 }
 
-// New reads the header. An error refuses the file: it says which column is missing or there twice, and what
+// New reads the beginning of a file. An error refuses the file: it says which column is missing or there twice, and what
 // to do.
-func New(header [][]byte, opt dialect.Options) (*Parser, error) {
-	columns, time, err := read(header, opt)
+func New(f dialect.File, opt dialect.Options) (*Parser, error) {
+	columns, time, err := read(f.Header, opt)
 	if err != nil {
 		return nil, err
 	}
-	return &Parser{columns: columns, time: time, opt: opt, table: dialect.NewIdentities()}, nil
+	p := &Parser{columns: columns, time: time, opt: opt, table: dialect.NewIdentities()}
+	generation := dialect.Generation(f, opt)
+	for i := range columns {
+		c := &columns[i]
+		c.conversion = c.conversion.Of(generation)
+		p.bounded = p.bounded || c.role == reading && dialect.Bounds(c.metric.Name)
+	}
+	return p, nil
 }
 
 // Worker gives a parser of rows for one goroutine. Workers of a Parser share identities.
@@ -94,7 +102,7 @@ func (w *Worker) warn(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) 
 
 // readings makes a record or a rejection of each metric cell.
 func (w *Worker) readings(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
-	said := len(out.Records) + len(out.Rejections)
+	first, said := len(out.Records), len(out.Records)+len(out.Rejections)
 	for i := range w.columns {
 		c := &w.columns[i]
 		if c.role != reading && !w.numbers[i] {
@@ -112,6 +120,9 @@ func (w *Worker) readings(row *rows.Row, from *dialect.Origin, at events.Timesta
 	}
 	if len(out.Records)+len(out.Rejections) == said {
 		out.Reject(row.Line, "", nil, "the row has no readings")
+	}
+	if w.bounded {
+		out.CrossCheck(row.Line, first)
 	}
 }
 

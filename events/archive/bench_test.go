@@ -34,13 +34,7 @@ func BenchmarkWrite(b *testing.B) {
 			var e Entry
 			for b.Loop() {
 				var err error
-				if e, err = s.Write(b.Context(), upto(1<<40), func(yield func(events.Event, error) bool) {
-					for _, ev := range evs {
-						if !yield(ev, nil) {
-							return
-						}
-					}
-				}); err != nil {
+				if e, err = s.Write(b.Context(), upto(1<<40), sequence(evs)); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -63,5 +57,95 @@ func BenchmarkRead(b *testing.B) {
 			}
 			perRecord(b, e)
 		})
+	}
+}
+
+// parted writes a day as up to 24 entries.
+func parted(b *testing.B, s *Store, rows int) (entries []Entry) {
+	b.Helper()
+	all := collect(b, fleet(1, 2880, rows))
+	r, parts := upto(0), min(24, len(all))
+	for i := range parts {
+		part := all[len(all)*i/parts : len(all)*(i+1)/parts]
+		r.After.Number, r.Upto.Number = r.Upto.Number, part[len(part)-1].Revision.Number
+		r.After.Epoch, r.After.Cluster = r.Upto.Epoch, r.Upto.Cluster
+		e, err := s.Write(b.Context(), r, sequence(part))
+		if err != nil {
+			b.Fatal(err)
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+func BenchmarkMergeHoursIntoADay(b *testing.B) {
+	for _, cut := range cuts {
+		b.Run(cut.name, func(b *testing.B) {
+			s := openDir(b)
+			entries := parted(b, s, cut.rows)
+			var e Entry
+			for b.Loop() {
+				var err error
+				if e, err = s.Merge(b.Context(), entries); err != nil {
+					b.Fatal(err)
+				}
+			}
+			perRecord(b, e)
+			for _, o := range e.Objects {
+				b.ReportMetric(float64(o.Bytes)/float64(e.Records), string(o.Kind)+"-bytes/record")
+			}
+		})
+	}
+}
+
+func BenchmarkScanOneDayOfOneGPU(b *testing.B) {
+	s := openDir(b)
+	e := benchEntry(b, s, 7, 2000)
+	var gpu events.GPUID
+	for one, err := range s.Scan(b.Context(), e, Filter{}) {
+		if gpu = one.Identity.Entity(one.Host).GPU; err != nil {
+			b.Fatal(err)
+		}
+		break
+	}
+	day := Filter{GPUs: []events.GPUID{gpu}, From: fleetStart + 3*86400e9, To: fleetStart + 4*86400e9}
+	for name, metrics := range map[string][]string{"10 metrics": nil, "1 metric": fleetMetrics[:1]} {
+		b.Run(name, func(b *testing.B) {
+			day.Metrics = metrics
+			n := 0
+			for b.Loop() {
+				n = 0
+				for one, err := range s.Scan(b.Context(), e, day) {
+					if err != nil {
+						b.Fatal(err)
+					}
+					n += one.Len()
+				}
+			}
+			if want := 2880 * max(1, 10*(1-len(metrics))); n != want {
+				b.Fatalf("got %d readings, want %d", n, want)
+			}
+		})
+	}
+}
+
+func BenchmarkRollupOneWeekOfAHost(b *testing.B) {
+	s := openDir(b)
+	e := benchEntry(b, s, 7, 2000)
+	e, err := s.Merge(b.Context(), []Entry{e})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		n := 0
+		for one, err := range s.Rollup(b.Context(), e, Hours, Filter{}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += len(one.Buckets)
+		}
+		if want := 80 * 7 * 24; n != want {
+			b.Fatalf("got %d hours, want %d", n, want)
+		}
 	}
 }

@@ -46,27 +46,29 @@ func (c changes) from(row int32) changes {
 func (c *changes) addPage(p page, numbers []int32, base int32) error {
 	data := p.Data()
 	indexes := data.Int32()
-	for _, i := range indexes {
-		if i < 0 || int(i) >= len(numbers) {
-			return fmt.Errorf("index %d of a dictionary of %d", i, len(numbers))
-		}
-	}
 	switch rows := p.NumRows(); {
 	case len(indexes) == 0 && rows > 0:
 		c.set(base, 0)
 	case int64(len(indexes)) == rows:
 		last := int32(-1)
 		for i, index := range indexes {
-			if index != last {
-				c.set(base+int32(i), numbers[index])
-				last = index
+			if index == last {
+				continue
 			}
+			if index < 0 || int(index) >= len(numbers) {
+				return fmt.Errorf("index %d of a dictionary of %d", index, len(numbers))
+			}
+			c.set(base+int32(i), numbers[index])
+			last = index
 		}
 	default:
 		for i, level := range p.DefinitionLevels() {
 			if level == 0 {
 				c.set(base+int32(i), 0)
 				continue
+			}
+			if len(indexes) == 0 || indexes[0] < 0 || int(indexes[0]) >= len(numbers) {
+				return fmt.Errorf("row %d has no text in a dictionary of %d", i, len(numbers))
 			}
 			c.set(base+int32(i), numbers[indexes[0]])
 			indexes = indexes[1:]

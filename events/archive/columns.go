@@ -16,7 +16,7 @@ const (
 // writerOptions are those of all objects. The name of the writer is fixed, so that objects depend on their rows alone.
 func writerOptions(kind Kind) []parquet.WriterOption {
 	return []parquet.WriterOption{
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedBetterCompression}),
+		parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault}),
 		parquet.DataPageStatistics(false), // the column index has them
 		parquet.ColumnIndexSizeLimit(func([]string) int { return 64 }),
 		parquet.CreatedBy("telemetry-pipeline", "1", "archive"),

@@ -125,5 +125,10 @@ func readEvents(content []byte) ([]eventRow, error) {
 	if n, err := r.Read(rows); n < len(rows) || err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%d of %d rows: %w", n, len(rows), err)
 	}
+	for i := range rows {
+		if len(rows[i].Value) == 0 {
+			rows[i].Value = nil // the reader gives either, which would not be written the same again
+		}
+	}
 	return rows, nil
 }

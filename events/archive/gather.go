@@ -117,6 +117,9 @@ func (g *gathered) rows(distinct bool) iter.Seq[row] {
 			return cmp.Or(a.compareGroup(b), a.compareInGroup(&b.series))
 		})
 		for group := range chunked(g.all, func(a, b *gatheredSeries) bool { return a.compareGroup(b) == 0 }) {
+			for _, s := range group {
+				s.level()
+			}
 			if !groupRows(group, distinct, yield) {
 				return
 			}
@@ -156,6 +159,28 @@ func chunked[T any](all []T, same func(a, b T) bool) iter.Seq[[]T] {
 
 // place is a record's place in a group of series.
 type place struct{ series, row int32 }
+
+// level gives all records of s the exponent of the finest where their numbers fit it, so that the column of scales is
+// constant for a series and not one for each number. The numbers stay the same.
+func (s *gatheredSeries) level() {
+	finest, some := int16(0), false
+	for i, m := range s.mantissas {
+		if m != 0 && (!some || s.exponents[i] < finest) {
+			finest, some = s.exponents[i], true
+		}
+	}
+	for i, m := range s.mantissas {
+		n := events.Number{Mantissa: m, Exponent: s.exponents[i]}
+		if m == 0 || n.Exponent == finest && exactly(n, n.Float()) {
+			s.exponents[i] = finest
+		} else if m, fits := n.MantissaAt(finest); fits && exactly(events.Number{Mantissa: m, Exponent: finest}, n.Float()) {
+			s.mantissas[i], s.exponents[i] = m, finest
+		} else {
+			n = events.NumberOf(n.Mantissa, n.Exponent)
+			s.mantissas[i], s.exponents[i] = n.Mantissa, n.Exponent
+		}
+	}
+}
 
 // groupRows gives the records of series that differ in source and identity alone, in whose order they are.
 func groupRows(group []*gatheredSeries, distinct bool, yield func(row) bool) bool {

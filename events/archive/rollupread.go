@@ -18,18 +18,20 @@ type Rollup struct {
 	Buckets []Bucket // by Start
 }
 
+// ErrNoRollup tells that an entry has no rollup of a kind.
+var ErrNoRollup = errors.New("the entry has none; scan its records")
+
 // Rollup gives the rollups of an entry of a kind, Minutes or Hours, that match a filter: those whose minute or hour begins
 // within its times, by host, entity and metric. A long one may come in several parts, one after the other.
 //
-// An entry that was not merged has none, and one whose metrics are read seldom has none by minute (Entry.Object tells); its
-// records are few then, and Scan gives them. A minute whose records are spread over several entries has a bucket in
+// An entry that was not merged has none (ErrNoRollup), and one whose metrics are read seldom has none by minute; its records
+// are few then, and Scan gives them. A minute whose records are spread over several entries has a bucket in
 // each (Bucket.Add).
 func (s *Store) Rollup(ctx context.Context, e Entry, kind Kind, f Filter) iter.Seq2[Rollup, error] {
 	return func(yield func(Rollup, error) bool) {
 		o, found := e.Object(kind)
 		if kind != Minutes && kind != Hours || !found {
-			yield(Rollup{}, fmt.Errorf("reading rollups: the entry of revisions %d to %d of partition %d has none of kind %s",
-				e.First.Number, e.Last.Number, e.Partition, kind))
+			yield(Rollup{}, fmt.Errorf("reading %s of revisions %d to %d of partition %d: %w", kind, e.First.Number, e.Last.Number, e.Partition, ErrNoRollup))
 			return
 		}
 		if err := s.rollup(ctx, o, f, func(r Rollup) bool { return yield(r, nil) }); err != nil {

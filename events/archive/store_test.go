@@ -1,0 +1,195 @@
+package archive
+
+import (
+	"errors"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"telemetry-pipeline/events"
+)
+
+func TestOpenTellsWhatIsWrong(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]string{
+		"":                       "none of file:///dir and s3://bucket",
+		"/var/lib/archive":       "none of file:///dir and s3://bucket",
+		"gs://bucket":            "none of file:///dir and s3://bucket",
+		"file://relative/dir":    "file:///absolute/path",
+		"s3://":                  "s3://bucket",
+		"s3://b?regoin=x":        "regoin",
+		"file://" + file + "/in": "not a directory",
+		"%zz":                    "%zz",
+	} {
+		s, err := Open(t.Context(), address)
+		if err == nil {
+			err = s.Close()
+			t.Errorf("Open(%q) works, closing it: %v", address, err)
+			continue
+		}
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%q): got %v, want something about %q", address, err, want)
+		}
+	}
+}
+
+func TestOpenMakesTheDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b c%d")
+	s, err := Open(t.Context(), "file://"+strings.ReplaceAll(strings.ReplaceAll(dir, "%", "%25"), " ", "%20"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	e := mustWrite(t, s, upto(1000), collect(t, fleet(1, 10, 8)))
+	for _, o := range e.Objects {
+		info, err := os.Stat(filepath.Join(dir, o.Name))
+		if err != nil || info.Size() != o.Bytes {
+			t.Errorf("object %s: size %v, error %v, want %d bytes", o.Name, info, err, o.Bytes)
+		}
+	}
+}
+
+func TestObjectsAreWrittenOnce(t *testing.T) {
+	s := openDir(t)
+	all := collect(t, fleet(1, 60, 8))
+	e := mustWrite(t, s, upto(1000), all)
+	before := files(t, s)
+	if again := mustWrite(t, s, upto(1000), all); !cmp.Equal(again, e) {
+		t.Errorf("the same events again: got %+v, want %+v", again, e)
+	}
+	if diff := cmp.Diff(before, files(t, s)); diff != "" {
+		t.Errorf("the same events again changed files (-before +after):\n%s", diff)
+	}
+	if len(before) != len(e.Objects) {
+		t.Errorf("there are %d files of %d objects: %v", len(before), len(e.Objects), before)
+	}
+	for _, o := range e.Objects {
+		if !strings.Contains(o.Name, o.Hash[:32]+".parquet") || !strings.HasPrefix(o.Name, string(o.Kind)+"/007/1f-2e/") {
+			t.Errorf("object of hash %s and kind %s has the name %s", o.Hash, o.Kind, o.Name)
+		}
+	}
+}
+
+// files gives all files of a directory with their modification times.
+func files(t *testing.T, s *Store) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	err := filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		all[path] = info.ModTime().String()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestList(t *testing.T) {
+	s := openDir(t)
+	e := mustMerge(t, s, []Entry{mustWrite(t, s, upto(1000), collect(t, fleet(1, 60, 8)))})
+	stray := "records/007/1f-2e/x.parquet.17.tmp"
+	if err := os.WriteFile(filepath.Join(s.dir, stray), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, o := range e.Objects {
+		want = append(want, o.Name)
+	}
+	want = append(want, stray)
+	if got := listed(t, s, 7); !slices.Equal(got, sorted(want)) {
+		t.Errorf("got %q, want %q", got, sorted(want))
+	}
+	if got := listed(t, s, 8); len(got) != 0 {
+		t.Errorf("of another partition: got %q, want nothing", got)
+	}
+	for _, name := range want {
+		for range 2 {
+			if err := s.Remove(t.Context(), name); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if got := listed(t, s, 7); len(got) != 0 {
+		t.Errorf("all removed: got %q, want nothing", got)
+	}
+	for _, name := range []string{"", "x", "../x", "records"} {
+		if err := s.Remove(t.Context(), name); err == nil {
+			t.Errorf("Remove(%q) works, want an error", name)
+		}
+	}
+}
+
+func sorted(names []string) []string {
+	slices.Sort(names)
+	return names
+}
+
+func listed(t *testing.T, s *Store, p events.Partition) (names []string) {
+	t.Helper()
+	for o, err := range s.List(t.Context(), p) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Bytes == 0 || o.ModifiedAt.IsZero() || !strings.HasPrefix(o.Name, string(o.Kind)+"/") {
+			t.Errorf("got %+v", o)
+		}
+		names = append(names, o.Name)
+	}
+	return sorted(names)
+}
+
+func TestWriteRefuses(t *testing.T) {
+	s := openDir(t)
+	all := collect(t, fleet(1, 3, 8))
+	foreign := slices.Clone(all)
+	foreign[1].Revision.Epoch++
+	unsound := slices.Clone(all)
+	unsound[1].Columns = nil
+	failing := errors.New("the log is away")
+	for name, test := range map[string]struct {
+		r    Range
+		evs  iter.Seq2[events.Event, error]
+		want string
+	}{
+		"an empty range":   {upto(0), sequence(nil), "empty"},
+		"late events":      {upto(2), sequence(all), "outside of the range"},
+		"another log":      {upto(100), sequence(foreign), "outside of the range"},
+		"disorder":         {upto(100), sequence([]events.Event{all[1], all[0]}), "out of order"},
+		"an unsound event": {upto(100), sequence(unsound), "no records"},
+		"a failing log":    {upto(100), func(yield func(events.Event, error) bool) { yield(events.Event{}, failing) }, failing.Error()},
+		"a range of two":   {Range{Partition: 7, After: foreign[1].Revision, Upto: upto(100).Upto}, sequence(nil), "another log"},
+	} {
+		if e, err := s.Write(t.Context(), test.r, test.evs); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %+v, error %v, want an error about %q", name, e, err, test.want)
+		}
+	}
+	if got := files(t, s); len(got) != 0 {
+		t.Errorf("what was refused left %v", got)
+	}
+}
+
+// TestObjectsAreSmall holds the budget of bytes for a record.
+func TestObjectsAreSmall(t *testing.T) {
+	s := openDir(t)
+	e, err := s.Write(t.Context(), upto(1<<40), fleet(2, 2000, 2000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e = mustMerge(t, s, []Entry{e})
+	if got := float64(e.Bytes()) / float64(e.Records); e.Records < 250_000 || got > 0.8 {
+		t.Errorf("%d records take %.3f bytes each, rollups and event table included, want at most 0.8", e.Records, got)
+	}
+}

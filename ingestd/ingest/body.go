@@ -22,20 +22,22 @@ type body struct {
 	patience time.Duration
 	minRate  int64
 
-	read   int64
-	waited time.Duration
+	live bool // the text may still be being written
 
-	mu   sync.Mutex
-	done error // why reading was stopped
+	read int64
+
+	mu      sync.Mutex
+	done    error // why reading was stopped
+	waited  time.Duration
+	waiting time.Time // since when a read waits; zero when none does
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	if err := b.arm(); err != nil {
 		return 0, err
 	}
-	began := time.Now()
 	n, err := b.src.Read(p)
-	b.waited += time.Since(began)
+	b.disarm()
 	b.read += int64(n)
 	if err != nil && err != io.EOF {
 		return n, b.explain(err)
@@ -53,14 +55,32 @@ func (b *body) arm() error {
 	if b.done != nil {
 		return b.done
 	}
-	return b.deadline(time.Now().Add(b.patience))
+	b.waiting = time.Now()
+	return b.deadline(b.waiting.Add(b.patience))
+}
+
+func (b *body) disarm() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waited += time.Since(b.waiting)
+	b.waiting = time.Time{}
+}
+
+// pause tells how long the sender has been waited for now, and in all.
+func (b *body) pause() (now, all time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.waiting.IsZero() {
+		now = time.Since(b.waiting)
+	}
+	return now, b.waited + now
 }
 
 func (b *body) judge() error {
 	if b.read > b.limit {
 		return b.tooLarge
 	}
-	if b.waited > b.patience && float64(b.read) < float64(b.minRate)*b.waited.Seconds() {
+	if _, waited := b.pause(); waited > b.patience && float64(b.read) < float64(b.minRate)*waited.Seconds() {
 		return refuse(fiber.StatusRequestTimeout, codeStalled,
 			"the upload was slower than %d bytes per second; send the file again over a better line, or in smaller files", b.minRate)
 	}
@@ -74,6 +94,10 @@ func (b *body) explain(err error) error {
 		return b.done
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		if b.live {
+			return refuse(fiber.StatusRequestTimeout, codeStalled,
+				"nothing of the stream arrived for %s (flag ingest.stream-idle); send what follows in another", b.patience).because(err)
+		}
 		return refuse(fiber.StatusRequestTimeout, codeStalled,
 			"nothing of the file arrived for %s; send it again", b.patience).because(err)
 	}

@@ -43,6 +43,9 @@ type Config struct {
 	// States is where others learn how uploads with ?async=true fare. Nil keeps that in this process. It has no flag.
 	States *uploads.Registry
 
+	Streams Streams // of live streams
+	Rates   Rates   // of one client
+
 	Marks Marks // from where on uploads are slowed down and refused
 
 	Zone string // time zone of times that name none, unless ?tz= does; default UTC
@@ -79,6 +82,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 		"file with the identities that open age-encrypted files, as age-keygen writes it; empty refuses such files")
 	c.Spool.Flags(fs)
 	fs.IntVar(&c.Background, "ingest.background", d.Background, "uploads with async=true that are processed at a time, among those of ingest.uploads")
+	c.Streams.flags(fs)
+	c.Rates.flags(fs)
 	c.Marks.flags(fs)
 	fs.StringVar(&c.Zone, "ingest.tz", d.Zone, "time zone of times that name none: an IANA name or ±hh:mm")
 }
@@ -100,6 +105,8 @@ func (c Config) withDefaults() Config {
 	c.Limits = c.Limits.withDefaults()
 	c.Spool = c.Spool.WithDefaults()
 	c.Background = cmp.Or(c.Background, 2)
+	c.Streams = c.Streams.withDefaults()
+	c.Rates = c.Rates.withDefaults()
 	c.Marks = c.Marks.withDefaults()
 	c.Zone = cmp.Or(c.Zone, "UTC")
 	return c
@@ -135,6 +142,12 @@ func (c Config) check() error {
 		return err
 	}
 	if err := c.Spool.Check(); err != nil {
+		return err
+	}
+	if err := c.Streams.check(); err != nil {
+		return err
+	}
+	if err := c.Rates.check(); err != nil {
 		return err
 	}
 	if err := c.Marks.check(); err != nil {

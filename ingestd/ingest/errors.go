@@ -67,6 +67,7 @@ const (
 	codeLogNearlyFull  = "log_nearly_full"
 	codeLogSlow        = "log_slow"
 	codeBehind         = "collectors_behind"
+	codeTooOften       = "too_many_requests"
 	codeRate           = "too_many_records"
 	codeTooDense       = "event_too_large"
 	codeNotStrict      = "bad_row"

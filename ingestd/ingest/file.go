@@ -15,9 +15,11 @@ import (
 type file struct {
 	name      string
 	src       io.Reader
+	alone     bool        // no file comes behind it
 	interrupt func(error) // ends a read of src that waits, and all of the upload; nil where no read waits
 
 	again    func() (io.ReadCloser, error) // reads the file from its beginning; nil where that cannot be
+	live     *body                         // where the file comes from, if it may still be being written
 	progress func(rows int64)              // is told how many rows were read; nil: nobody wants to know
 
 	size int64
@@ -55,7 +57,7 @@ func (f *file) stop(cause error) {
 	if f.stopped == nil {
 		f.stopped = cause
 	}
-	if f.interrupt != nil && !costsOneFile(cause) {
+	if f.interrupt != nil && (f.alone || !costsOneFile(cause)) {
 		f.interrupt(cause)
 	}
 }

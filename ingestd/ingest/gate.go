@@ -15,6 +15,7 @@ import (
 type gate struct {
 	places   *semaphore.Weighted
 	size     int
+	what     string // that it lets in, in the plural
 	patience time.Duration
 	open     context.Context // ends when the gate is closed
 	shut     context.CancelFunc
@@ -25,8 +26,8 @@ type gate struct {
 	empty  chan struct{} // closed once the gate is closed and nobody is inside
 }
 
-func newGate(places int, patience time.Duration) *gate {
-	g := &gate{places: semaphore.NewWeighted(int64(places)), size: places, patience: patience, empty: make(chan struct{})}
+func newGate(what string, places int, patience time.Duration) *gate {
+	g := &gate{places: semaphore.NewWeighted(int64(places)), size: places, what: what, patience: patience, empty: make(chan struct{})}
 	g.open, g.shut = context.WithCancel(context.Background())
 	return g
 }
@@ -41,8 +42,8 @@ func (g *gate) enter(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		return refuse(fiber.StatusServiceUnavailable, codeBusy,
-			"%d uploads are under way, as many as this server takes at a time, and none ended within %s; "+
-				"send the file again shortly", g.size, g.patience).after(time.Second)
+			"%d %s are under way, as many as this server takes at a time, and none ended within %s; "+
+				"send the file again shortly", g.size, g.what, g.patience).after(time.Second)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

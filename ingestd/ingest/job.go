@@ -91,7 +91,7 @@ func (b *background) try(ctx context.Context, j *job, o *outcome) error {
 	if err != nil {
 		return err
 	}
-	leave, err := b.s.enter(ctx, p)
+	leave, err := b.s.enter(ctx, b.s.gate, p)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type rowResult struct {
 // pipeline processes one file. Every stage is a goroutine of its group; any stage's error ends the others.
 type pipeline struct {
 	workers int
+	pace    *pace       // of a live stream; nil: events are cut by the content alone
 	free    chan *chunk // to be filled
 	work    chan *chunk // to be parsed, in any order
 	ordered chan *chunk // the same chunks in file order
@@ -58,7 +59,7 @@ func newPipeline(workers int) *pipeline {
 
 // run reads the file to its end and appends its events. An error of the file itself is no error of a stage:
 // what was complete before it goes through, and only the events still open are not cut, so that the same
-// file sent again in full is cut at the same places. An error of a stage also stops the reading of it.
+// file sent again in full is cut at the same places; a live stream is not sent again, so all of it goes through. An error of a stage also stops the reading of it.
 func (p *pipeline) run(ctx context.Context, stop func(error), t *telemetry, seq *sequencer, out sink) error {
 	stages := newCrew(ctx, stop)
 	stages.start(func(ctx context.Context) error { return p.read(ctx, t.scanner) })
@@ -72,7 +73,8 @@ func (p *pipeline) run(ctx context.Context, stop func(error), t *telemetry, seq 
 	}
 	stages.start(func(ctx context.Context) error {
 		defer out.finish()
-		if err := p.sequence(ctx, seq); err != nil || p.readErr != nil {
+		defer p.pace.stop()
+		if err := p.sequence(ctx, seq); err != nil || p.readErr != nil && p.pace == nil {
 			return err
 		}
 		return seq.flush(ctx)
@@ -160,10 +162,23 @@ func (p *pipeline) sequence(ctx context.Context, seq *sequencer) error {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
+			before := seq.records
 			if err := seq.take(ctx, c); err != nil {
 				return err
 			}
+			p.pace.took(seq.records - before)
 			p.free <- c
+		case <-p.pace.due():
+			if len(p.ordered) > 0 {
+				p.pace.rearm()
+				continue
+			}
+			if !p.pace.cuts() {
+				continue
+			}
+			if err := seq.flush(ctx); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -13,7 +13,7 @@ import (
 // raw is a body that is a file itself.
 type raw struct {
 	text  io.Reader
-	stop  func(error)
+	b     *body
 	name  string
 	given bool
 }
@@ -23,7 +23,12 @@ func (r *raw) next() (*file, error) {
 		return nil, io.EOF
 	}
 	r.given = true
-	return newFile(r.name, r.text, r.stop), nil
+	f := newFile(r.name, r.text, r.b.stop)
+	f.alone = true
+	if r.b.live {
+		f.live = r.b
+	}
+	return f, nil
 }
 
 func (r *raw) trouble() string { return "" }

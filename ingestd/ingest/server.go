@@ -44,11 +44,13 @@ type Server struct {
 	background *background
 	followers  *semaphore.Weighted // who may read progress at a time
 
-	gate      *gate
-	admission *admission
-	totals    *totals
-	started   time.Time
-	ln        atomic.Pointer[listener] // nil until listening
+	gate       *gate
+	streamGate *gate // of live streams
+	limiter    *limiter
+	admission  *admission
+	totals     *totals
+	started    time.Time
+	ln         atomic.Pointer[listener] // nil until listening
 
 	// Uploads live under this context, not under Run's: a stop lets them finish for a while. Those that are
 	// stored and only wait to be visible are answered at once when a stop begins.
@@ -56,6 +58,8 @@ type Server struct {
 	endUploads context.CancelCauseFunc
 	waits      context.Context // within uploads
 	endWaits   context.CancelFunc
+	streams    context.Context // within uploads; live streams end as soon as a stop begins
+	endStreams context.CancelCauseFunc
 }
 
 // New makes a server on a log; folded answers ?wait=true and tells how far the collectors are. It starts nothing.
@@ -67,7 +71,7 @@ func New(cfg Config, log appender, folded projector, lg *slog.Logger) (*Server, 
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("setting up the upload server: %w", err)
 	}
-	s := &Server{cfg: cfg, log: log, folded: folded, lg: lg, gate: newGate(cfg.Uploads, cfg.QueueTimeout), totals: newTotals(), started: time.Now()}
+	s := &Server{cfg: cfg, log: log, folded: folded, lg: lg, gate: newGate("uploads", cfg.Uploads, cfg.QueueTimeout), totals: newTotals(), started: time.Now()}
 	if s.packing = cfg.Limits.packing(); cfg.AgeIdentity != "" {
 		var err error
 		if s.packing.Identities, err = unpack.ReadIdentities(cfg.AgeIdentity); err != nil {
@@ -76,6 +80,9 @@ func New(cfg Config, log appender, folded projector, lg *slog.Logger) (*Server, 
 	}
 	s.admission = newAdmission(cfg.Marks, log, folded, lg)
 	s.uploads, s.endUploads = context.WithCancelCause(context.Background())
+	s.streamGate = newGate("live streams", cfg.Streams.Most, cfg.QueueTimeout)
+	s.limiter = newLimiter(cfg.Rates)
+	s.streams, s.endStreams = context.WithCancelCause(s.uploads)
 	s.waits, s.endWaits = context.WithCancel(s.uploads)
 	if s.states = cfg.States; s.states == nil {
 		s.states = uploads.New(nil, events.Config{}, lg)
@@ -102,10 +109,11 @@ func (s *Server) routes() *fiber.App {
 	})
 	app.Server().MaxConnsPerIP = s.cfg.ConnectionsPerIP
 	app.Server().CloseOnShutdown = true
+	app.Server().ExpectHandler = s.expect
 	app.Use(s.survive)
 	for _, path := range []string{"/api/v1/csv/upload", "/api/v1/csv/upload/:name"} {
-		app.Post(path, s.upload)
-		app.Put(path, s.upload)
+		app.Post(path, s.limit, s.upload)
+		app.Put(path, s.limit, s.upload)
 	}
 	app.Get("/api/v1/uploads", s.listUploads)
 	app.Get("/api/v1/uploads/:id", s.oneUpload)
@@ -184,20 +192,16 @@ func (s *Server) tellStates(ctx context.Context) (end func()) {
 	return func() { cancel(); telling.Wait() }
 }
 
-// drain refuses new uploads, waits for those under way, then closes. What does not end in time is cut.
+// drain refuses new uploads, ends live streams, waits for what is under way, then closes. What does not end in time is cut.
 func (s *Server) drain(ln *listener) {
 	s.endWaits()
 	s.background.end()
-	empty := s.gate.close()
-	select {
-	case <-empty:
-	case <-time.After(s.cfg.DrainTimeout):
+	s.endStreams(stopping())
+	empty, noStreams := s.gate.close(), s.streamGate.close()
+	if !settled(time.After(s.cfg.DrainTimeout), empty, noStreams) {
 		s.lg.Warn("uploads did not finish in time and are cut", "after", s.cfg.DrainTimeout)
 		s.endUploads(stopping())
-		select {
-		case <-empty:
-		case <-time.After(time.Second):
-		}
+		settled(time.After(time.Second), empty, noStreams)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -205,6 +209,18 @@ func (s *Server) drain(ln *listener) {
 		s.lg.Warn("connections did not end in time and are cut", "err", err)
 	}
 	ln.closeAll(ctx) // those that still linger over a refusal
+}
+
+// settled waits until all have ended; false when the deadline comes first.
+func settled(deadline <-chan time.Time, all ...<-chan struct{}) bool {
+	for _, ended := range all {
+		select {
+		case <-ended:
+		case <-deadline:
+			return false
+		}
+	}
+	return true
 }
 
 // Addr gives the address that the server listens on; nil while it does not.
@@ -238,5 +254,7 @@ func (s *Server) head(ctx context.Context) (events.Revision, error) {
 
 // retryAfter writes the header in whole seconds, at least one.
 func retryAfter(c *fiber.Ctx, d time.Duration) {
-	c.Set(fiber.HeaderRetryAfter, strconv.Itoa(max(1, int(d.Round(time.Second).Seconds()))))
+	c.Set(fiber.HeaderRetryAfter, strconv.Itoa(seconds(d)))
 }
+
+func seconds(d time.Duration) int { return max(1, int(d.Round(time.Second).Seconds())) }

@@ -30,6 +30,9 @@ func (s *Server) openSource(c *fiber.Ctx, p parameters) (*body, source, error) {
 		return nil, nil, tooLarge(s.cfg.MaxUploadSize)
 	}
 	b := s.bodyOf(c, s.bodyLimit(kind))
+	if isLive(c, p) {
+		s.cfg.Streams.liven(b, s.cfg.MaxUploadSize)
+	}
 	text, limit := io.Reader(b), s.cfg.MaxUploadSize
 	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" {
 		text, limit = s.decoded(b, encoding), s.cfg.Limits.UnpackedSize
@@ -38,7 +41,12 @@ func (s *Server) openSource(c *fiber.Ctx, p parameters) (*body, source, error) {
 		src, err := newForm(b, text, attrs["boundary"], s.cfg.Limits.Files, limit)
 		return b, src, err
 	}
-	return b, &raw{text: text, stop: b.stop, name: cmp.Or(p.name, rawName(c))}, checkRawType(kind)
+	return b, &raw{text: text, b: b, name: cmp.Or(p.name, rawName(c))}, checkRawType(kind)
+}
+
+func isForm(c *fiber.Ctx) bool {
+	kind, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
+	return err == nil && kind == fiber.MIMEMultipartForm
 }
 
 // bodyLimit is how large a body may be: the files, and what a form puts around them.

@@ -49,10 +49,13 @@ func (s *Server) process(ctx context.Context, f *file, p parameters, rec *receip
 	share := s.cfg.MaxMemory / int64(s.cfg.Uploads)
 	text := s.unpacked(f)
 	defer text.close()
-	t, err := detect(text, rows.Options{BlockBytes: blockBytes(share/2, s.cfg.Workers), MaxLine: s.cfg.Limits.LineBytes}, p)
+	t, err := detect(text, rows.Options{BlockBytes: blockBytes(share/2, s.cfg.Workers), MaxLine: s.cfg.Limits.LineBytes, Live: f.live != nil}, p)
 	rec.Packing = text.layers()
+	if err != nil && f.live == nil {
+		err = text.blame(err)
+	}
 	if err != nil {
-		return tally{}, text.blame(err)
+		return tally{}, err
 	}
 	if len(t.headers) > s.cfg.Limits.Columns {
 		return tally{}, tooManyColumns(len(t.headers), s.cfg.Limits.Columns)
@@ -65,8 +68,13 @@ func (s *Server) process(ctx context.Context, f *file, p parameters, rec *receip
 	}
 	seq := newSequencer(s.log.Facts().Cut, rec.FileID, p.zone, out)
 	seq.strict, seq.progress = p.strict, f.progress
-	seq.maxRows = s.cfg.Limits.Rows
-	err = newPipeline(s.cfg.Workers).run(ctx, f.stop, t, seq, out)
+	line := newPipeline(s.cfg.Workers)
+	if f.live != nil {
+		line.pace = newPace(s.cfg.Streams, f.live)
+	} else {
+		seq.maxRows = s.cfg.Limits.Rows
+	}
+	err = line.run(ctx, f.stop, t, seq, out)
 	rec.fill(seq, out.result(), p.zone)
 	if err != nil {
 		return *out.result(), err

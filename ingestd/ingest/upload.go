@@ -50,7 +50,12 @@ func (s *Server) upload(c *fiber.Ctx) error {
 // receive takes an upload in, one of a bounded number, and is done with its body when it returns. An error
 // means that no file was looked at.
 func (s *Server) receive(c *fiber.Ctx, o *outcome, p parameters) error {
-	leave, err := s.enter(s.uploads, p)
+	live := isLive(c, p)
+	gate, until := s.gate, s.uploads
+	if live {
+		gate, until = s.streamGate, s.streams
+	}
+	leave, err := s.enter(s.uploads, gate, p)
 	if err != nil {
 		return err
 	}
@@ -59,7 +64,7 @@ func (s *Server) receive(c *fiber.Ctx, o *outcome, p parameters) error {
 	if err != nil {
 		return err
 	}
-	release := b.stopWith(s.uploads)
+	release := b.stopWith(until)
 	defer release()
 	s.takeAll(s.uploads, src, p, o)
 	if src.trouble() != "" {
@@ -70,7 +75,7 @@ func (s *Server) receive(c *fiber.Ctx, o *outcome, p parameters) error {
 
 // enter takes one of the places for uploads, when the log can take more; whoever gets one leaves. What is not
 // to be appended needs no more than the place.
-func (s *Server) enter(ctx context.Context, p parameters) (leave func(), err error) {
+func (s *Server) enter(ctx context.Context, g *gate, p parameters) (leave func(), err error) {
 	admit := s.admission.admit
 	if p.dryRun {
 		admit = func() error { return nil }
@@ -78,15 +83,15 @@ func (s *Server) enter(ctx context.Context, p parameters) (leave func(), err err
 	if err := admit(); err != nil {
 		return nil, err
 	}
-	if err := s.gate.enter(ctx); err != nil {
+	if err := g.enter(ctx); err != nil {
 		return nil, err
 	}
 	if err := admit(); err != nil { // it may have waited for its turn
-		s.gate.leave()
+		g.leave()
 		return nil, err
 	}
 	s.totals.inFlight.Add(1)
-	return func() { s.totals.inFlight.Add(-1); s.gate.leave() }, nil
+	return func() { s.totals.inFlight.Add(-1); g.leave() }, nil
 }
 
 // await waits until what an upload reached is visible, in nobody's way: the upload has left the gate. When

@@ -1,0 +1,52 @@
+package ingest
+
+import (
+	"encoding/json"
+	"mime"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// expect answers Expect: 100-continue: 100, so that the client sends the body, or what the upload would be
+// refused with for its header alone, so that it need not.
+func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
+	r := s.foresee(&ctx.Request.Header)
+	if r == nil {
+		return fasthttp.StatusContinue
+	}
+	body, err := json.Marshal(failure{Error: r.text, Code: r.code})
+	if err != nil { // it is made of two texts
+		return fasthttp.StatusExpectationFailed
+	}
+	ctx.SetContentType(fiber.MIMEApplicationJSON)
+	ctx.SetBody(body)
+	if r.retryAfter > 0 {
+		ctx.Response.Header.Set(fiber.HeaderRetryAfter, strconv.Itoa(seconds(r.retryAfter)))
+	}
+	return r.status
+}
+
+// foresee finds what a request's header is enough to refuse an upload for; nil when nothing is.
+func (s *Server) foresee(h *fasthttp.RequestHeader) *refusal {
+	kind, _, err := mime.ParseMediaType(string(h.ContentType()))
+	if err == nil && kind != fiber.MIMEMultipartForm {
+		err = checkRawType(kind)
+	} else {
+		err = nil
+	}
+	switch {
+	case err != nil:
+	case int64(h.ContentLength()) > s.bodyLimit(kind):
+		err = tooLarge(s.cfg.MaxUploadSize)
+	case s.gate.isClosed():
+		err = stopping()
+	default:
+		err = s.admission.admit()
+	}
+	if err == nil {
+		return nil
+	}
+	return asRefusal(err)
+}

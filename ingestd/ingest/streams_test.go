@@ -1,0 +1,270 @@
+package ingest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// stream begins a live stream, as curl -T - does.
+func stream(t *testing.T, s *Server) *liveStream {
+	t.Helper()
+	c := dial(t, s)
+	fmt.Fprint(c, "PUT /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	return &liveStream{c}
+}
+
+type liveStream struct{ net.Conn }
+
+func (l *liveStream) send(t *testing.T, text string) {
+	t.Helper()
+	if _, err := fmt.Fprintf(l, "%x\r\n%s\r\n", len(text), text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *liveStream) end(t *testing.T) response {
+	t.Helper()
+	if _, err := fmt.Fprint(l, "0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	return readResponse(t, bufio.NewReader(l))
+}
+
+func recordsIn(t *testing.T, log *recorder) (n, evs int) {
+	t.Helper()
+	for _, e := range log.stored(t) {
+		n += e.Records()
+		evs++
+	}
+	return n, evs
+}
+
+func stored(t *testing.T, log *recorder, want int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d records in the log", want), func() bool {
+		n, _ := recordsIn(t, log)
+		return n >= want
+	})
+}
+
+// lines are rows from one to another of the file that dcgmFile makes.
+func lines(from, to int) string {
+	all := strings.SplitAfter(string(dcgmFile(to, 1)), "\n")
+	return strings.Join(all[1+from:1+to], "")
+}
+
+func TestRowsOfALiveStreamAreInTheLogWhileItGoesOn(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{Streams: Streams{Interval: 50 * time.Millisecond}}, log, log)
+	l := stream(t, s)
+	l.send(t, dcgmHeader+lines(0, 3))
+	stored(t, log, 3)
+	half := lines(3, 4)
+	l.send(t, half[:20])
+	l.send(t, half[20:]+lines(4, 5))
+	stored(t, log, 5)
+	l.send(t, lines(5, 6))
+	compare(t, "the end", l.end(t), `200
+{"success": true, "accepted": 6, "record_count": 6, "dialect": "dcgm-long", "content_hash": "*"}`)
+}
+
+func TestALiveStreamIsCutWhenItsSenderPausesBehindABatch(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{Streams: Streams{Interval: time.Hour, BatchSize: 10}}, log, log)
+	l := stream(t, s)
+	l.send(t, dcgmHeader+lines(0, 10))
+	stored(t, log, 10)
+	l.send(t, lines(10, 19))
+	compare(t, "the end", l.end(t), `200
+{"success": true, "accepted": 19, "events": {"appended": 2}}`)
+}
+
+// A whole file that comes in chunks is cut as any file.
+func TestAFileThatComesAsAStreamIsNotCutSmall(t *testing.T) {
+	file := dcgmFile(200_000, 4)
+	log := newRecorderOf(events.CutRules{})
+	s := serve(t, Config{Streams: Streams{Interval: 100 * time.Millisecond}}, log, log)
+	answer := put(t, s, "", io.MultiReader(bytes.NewReader(file))) // no length
+	compare(t, "the stream", answer, `200
+{"success": true, "accepted": 200000}`)
+	if _, n := recordsIn(t, log); n > 110 {
+		t.Errorf("200,000 rows gave %d events, want about the 100 of any file", n)
+	}
+}
+
+// What ends a stream early leaves all its complete rows in the log, and an answer that says so.
+func TestEndsOfALiveStream(t *testing.T) {
+	cases := []struct {
+		name string
+		cfg  Config
+		end  func(t *testing.T, s *Server, l *liveStream)
+		want string
+	}{
+		{"silence", Config{Streams: Streams{Idle: 100 * time.Millisecond}}, func(*testing.T, *Server, *liveStream) {}, `408
+{"code": "upload_stalled", "error": "/nothing of the stream.*3 of its records are stored/", "status": "partial", "accepted": 3}`},
+		{"too long", Config{Streams: Streams{Size: 1000}}, func(t *testing.T, _ *Server, l *liveStream) {
+			l.send(t, strings.Repeat("x", 1000))
+		}, `413
+{"code": "file_too_large", "error": "/ingest.stream-size/", "accepted": 3}`},
+		{"the connection half closed", Config{}, func(t *testing.T, _ *Server, l *liveStream) {
+			if err := l.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+		}, `400
+{"code": "truncated_body", "accepted": 3}`},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			log := newRecorder()
+			s := serve(t, c.cfg, log, log)
+			l := stream(t, s)
+			l.send(t, dcgmHeader+lines(0, 3)+"half a line")
+			eventually(t, "all is read", func() bool { return s.totals.inFlight.Load() == 1 })
+			c.end(t, s, l)
+			compare(t, "answer", readResponse(t, bufio.NewReader(l)), c.want)
+			if n, _ := recordsIn(t, log); n != 3 {
+				t.Errorf("%d records are stored, want 3", n)
+			}
+		})
+	}
+}
+
+// A stop does not wait for streams, which would never end by themselves.
+func TestStopEndsLiveStreamsWithWhatWasStored(t *testing.T) {
+	log := newRecorder()
+	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, DrainTimeout: time.Minute}, log, log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	eventually(t, "ready", func() bool { return s.Ready() == nil })
+	l := stream(t, s)
+	l.send(t, dcgmHeader+lines(0, 3))
+	stored(t, log, 3)
+	l.send(t, lines(3, 5))
+	cancel()
+	got := readResponse(t, bufio.NewReader(l))
+	compare(t, "the stream", got, `503
+Retry-After: 5
+{"code": "stopping", "status": "partial", "error": "/are stored already/"}`)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Streams have places of their own: however many are open, files are taken.
+func TestLiveStreamsKeepNoPlaceOfAnUpload(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{Uploads: 1, QueueTimeout: 50 * time.Millisecond, Streams: Streams{Most: 2}}, log, log)
+	var open []*liveStream
+	for range 2 {
+		l := stream(t, s)
+		l.send(t, dcgmHeader)
+		open = append(open, l)
+	}
+	eventually(t, "both are served", func() bool { return s.totals.inFlight.Load() == 2 })
+	compare(t, "a file", post(t, s, "", dcgmFile(3, 1)), `200
+{"success": true}`)
+	third := stream(t, s)
+	compare(t, "a third stream", readResponse(t, bufio.NewReader(third)), `503
+Retry-After: 1
+{"code": "too_many_uploads", "error": "/live streams/"}`)
+	for _, l := range open {
+		l.send(t, lines(0, 1))
+		compare(t, "the end", l.end(t), `200
+{"success": true}`)
+	}
+}
+
+// A stage that fails ends the stream, though its sender says nothing.
+func TestRefusedLiveStreamIsAnsweredAtOnce(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{}, log, log)
+	l := stream(t, s)
+	l.send(t, "buy milk\n")
+	compare(t, "no telemetry", readResponse(t, bufio.NewReader(l)), `422
+Connection: close
+{"code": "not_telemetry"}`)
+	log.setDown(true)
+	l = stream(t, s)
+	l.send(t, dcgmHeader+lines(0, 200))
+	compare(t, "log down", readResponse(t, bufio.NewReader(l)), `503
+Retry-After: 5
+{"code": "log_unavailable"}`)
+}
+
+func TestClientsThatComeTooOftenAreToldWhenToComeAgain(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{Rates: Rates{PerSecond: 0.01, Burst: 2}}, log, log)
+	send := func(token string) response {
+		return put(t, s, "", bytes.NewReader(dcgmFile(1, 1)), "Authorization: "+token)
+	}
+	compare(t, "first", send(""), `200
+RateLimit-Limit: 2
+RateLimit-Remaining: 1
+RateLimit-Reset: 100
+{"success": true}`)
+	compare(t, "second", send(""), `200
+RateLimit-Remaining: 0
+{"success": true}`)
+	compare(t, "third", send(""), `429
+Retry-After: /^(99|100)$/
+RateLimit-Limit: 2
+RateLimit-Remaining: 0
+RateLimit-Reset: /^(199|200)$/
+{"success": false, "code": "too_many_requests", "error": "/0.01 uploads per second/"}`)
+	compare(t, "another token", send("Bearer one"), `200
+RateLimit-Remaining: 1
+{"success": true}`)
+	compare(t, "the same token, spelled otherwise", send("bearer one"), `200
+RateLimit-Remaining: 0
+{"success": true}`)
+	unbound := serve(t, Config{Rates: Rates{PerSecond: -1}}, log, log)
+	compare(t, "no bound", put(t, unbound, "", bytes.NewReader(dcgmFile(1, 1))), `200
+RateLimit-Limit:
+{"success": true}`)
+}
+
+func TestLimiterForgetsTheOldestClients(t *testing.T) {
+	l := newLimiter(Rates{PerSecond: 0.001, Burst: 1, Clients: 2}.withDefaults())
+	now := time.Unix(1e9, 0)
+	for _, step := range []struct {
+		client string
+		passes bool
+	}{{"a", true}, {"a", false}, {"b", true}, {"a", false}, {"c", true}, {"a", false}, {"b", true}} {
+		if _, _, wait := l.allow(step.client, now); (wait == 0) != step.passes {
+			t.Errorf("client %s: waits %s, want that it passes: %t", step.client, wait, step.passes)
+		}
+	}
+}
+
+func TestExpectIsAnsweredBeforeTheBody(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{MaxUploadSize: 1000}, log, log)
+	ask := func(header string) response {
+		c := dial(t, s)
+		fmt.Fprintf(c, "PUT /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%s\r\n\r\n", header)
+		return readResponse(t, bufio.NewReader(c))
+	}
+	compare(t, "too large", ask("Content-Length: 100000"), `413
+Connection: close
+Content-Type: application/json
+{"success": false, "code": "file_too_large"}`)
+	compare(t, "an image", ask("Content-Type: image/png\r\nContent-Length: 10"), `415
+{"code": "unsupported_content_type"}`)
+	if got := ask("Content-Length: 10"); got.status != http.StatusContinue {
+		t.Errorf("got %d, want 100", got.status)
+	}
+}

@@ -52,11 +52,12 @@ collectd:             deploy/daemon events collectd/collect collectd/rebuild
 
 queryd/live:          events projections
 queryd/live/livetest: events projections
-queryd/history:       events projections queryd/live
-queryd/rest:          events events/metric projections queryd/live queryd/history
+queryd/history:       events events/metric projections queryd/live
+queryd/journal:       events
+queryd/rest:          events events/metric projections queryd/live queryd/history queryd/journal
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events projections queryd/live
-queryd/query:         events projections projections/snapshot queryd/live queryd/history queryd/rest queryd/graph queryd/socket
+queryd/query:         events projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
 queryd:               deploy/daemon events projections/snapshot queryd/query
 
 deploy/daemon:

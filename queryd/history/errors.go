@@ -8,4 +8,6 @@ var (
 	ErrCursor = errors.New("cursor does not belong to this query; start again without it")
 	// ErrLimit refuses a page size.
 	ErrLimit = errors.New("limit takes 1 to 10000")
+	// ErrP95Step refuses P95 of long steps, for which too many readings would be held at a time.
+	ErrP95Step = errors.New("p95 takes a step of at most 1d")
 )

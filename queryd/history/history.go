@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
@@ -46,6 +47,9 @@ type Query struct {
 	Oldest bool // oldest first; default newest first
 	Limit  int
 	Cursor Cursor
+
+	Step       time.Duration // of Buckets: whole seconds, MinStep to MaxStep
+	Aggregates []Aggregate   // that will be asked of the buckets; empty: see Shown. P95 takes no step over MaxP95Step
 }
 
 // MaxLimit bounds a page.
@@ -69,9 +73,9 @@ func (h *History) Telemetry(ctx context.Context, s *live.State, q Query) (Page, 
 	if err != nil {
 		return Page{}, err
 	}
-	pick := newPick(q.Oldest, q.Limit+1, span, after)
-	scan := scan{reader: h.reader, generation: s.Generation(), sel: sel, pick: pick}
-	if err := scan.run(ctx); err != nil {
+	pick := newPick(q.Oldest, q.Limit+1, span, after, (*projections.Entry).Place)
+	entries := entries{scan: scan{reader: h.reader, generation: s.Generation(), sel: sel}, pick: pick}
+	if err := entries.run(ctx); err != nil {
 		return Page{}, err
 	}
 	return page(pick.sorted(), q, span, sel), nil

@@ -6,10 +6,10 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// merge gives the first n entries of runs that are each in the wanted order. It may give a run itself.
-func merge(runs [][]projections.Entry, n int, oldest bool) []projections.Entry {
+// merge gives the first n items of runs that are each in the wanted order. It may give a run itself.
+func merge[T any](runs [][]T, n int, oldest bool, place func(*T) projections.Place) []T {
 	total := 0
-	h := heads{oldest: oldest}
+	h := heads[T]{oldest: oldest, place: place}
 	for _, run := range runs {
 		if total += len(run); len(run) > 0 {
 			h.runs = append(h.runs, run)
@@ -19,7 +19,7 @@ func merge(runs [][]projections.Entry, n int, oldest bool) []projections.Entry {
 		return h.runs[0][:min(n, total)]
 	}
 	heap.Init(&h)
-	out := make([]projections.Entry, 0, min(n, total))
+	out := make([]T, 0, min(n, total))
 	for len(out) < cap(out) {
 		first := &h.runs[0]
 		out = append(out, (*first)[0])
@@ -32,23 +32,24 @@ func merge(runs [][]projections.Entry, n int, oldest bool) []projections.Entry {
 	return out
 }
 
-// heads is a heap of runs by their first entries; none is empty.
-type heads struct {
-	runs   [][]projections.Entry
+// heads is a heap of runs by their first items; none is empty.
+type heads[T any] struct {
+	runs   [][]T
 	oldest bool
+	place  func(*T) projections.Place
 }
 
-func (h *heads) Len() int { return len(h.runs) }
+func (h *heads[T]) Len() int { return len(h.runs) }
 
-func (h *heads) Less(i, j int) bool {
-	return before(h.runs[i][0].Place(), h.runs[j][0].Place(), h.oldest)
+func (h *heads[T]) Less(i, j int) bool {
+	return before(h.place(&h.runs[i][0]), h.place(&h.runs[j][0]), h.oldest)
 }
 
-func (h *heads) Swap(i, j int) { h.runs[i], h.runs[j] = h.runs[j], h.runs[i] }
+func (h *heads[T]) Swap(i, j int) { h.runs[i], h.runs[j] = h.runs[j], h.runs[i] }
 
-func (h *heads) Push(x any) { h.runs = append(h.runs, x.([]projections.Entry)) }
+func (h *heads[T]) Push(x any) { h.runs = append(h.runs, x.([]T)) }
 
-func (h *heads) Pop() any {
+func (h *heads[T]) Pop() any {
 	last := h.runs[len(h.runs)-1]
 	h.runs = h.runs[:len(h.runs)-1]
 	return last

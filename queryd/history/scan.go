@@ -16,18 +16,23 @@ const (
 	maxPairs = 64 // host windows in one group, so that memory stays bounded; a group is one window at least
 )
 
-// scan reads stored windows until a pick is full.
+// scan reads stored windows of what a query is about.
 type scan struct {
 	reader     reader
 	generation projections.Generation
 	sel        *selection
-	pick       *pick
+}
+
+// entries reads entries until a pick is full.
+type entries struct {
+	scan
+	pick *pick[projections.Entry]
 }
 
 // run walks the windows from the wanted end, a group at a time. A group is as large as the page's end seems
 // to need, judged by how much the windows before gave: many for a GPU that reports once an hour, one for a
 // fleet.
-func (s *scan) run(ctx context.Context) error {
+func (s *entries) run(ctx context.Context) error {
 	var group []projections.Window
 	size, seen := 1, 0
 	for w := range windows(s.sel.hosts, s.pick.open(), s.pick.oldest) {
@@ -49,7 +54,7 @@ func (s *scan) run(ctx context.Context) error {
 }
 
 // group reads windows of all hosts that have them, side by side.
-func (s *scan) group(ctx context.Context, group []projections.Window) error {
+func (s *entries) group(ctx context.Context, group []projections.Window) error {
 	if len(group) == 0 {
 		return nil
 	}
@@ -70,14 +75,11 @@ func (s *scan) group(ctx context.Context, group []projections.Window) error {
 }
 
 // host reads windows of one host and offers their entries, from the wanted end.
-func (s *scan) host(ctx context.Context, host *live.Host, theirs []projections.Window) error {
-	if err := context.Cause(ctx); err != nil {
-		return fmt.Errorf("reading history of %s: %w", host.ID, err)
-	}
+func (s *entries) host(ctx context.Context, host *live.Host, theirs []projections.Window) error {
 	slices.Sort(theirs)
-	series, err := s.reader.Series(ctx, s.generation, host.Partition, host.ID, theirs)
+	series, err := s.read(ctx, host, theirs)
 	if err != nil {
-		return fmt.Errorf("reading history of %s: %w", host.ID, err)
+		return err
 	}
 	if !s.pick.oldest {
 		slices.Reverse(theirs)
@@ -85,8 +87,28 @@ func (s *scan) host(ctx context.Context, host *live.Host, theirs []projections.W
 	f := projections.EntryFilter{GPUs: s.sel.gpus, Metrics: s.sel.metrics}
 	for _, w := range theirs {
 		if window, ok := series[w]; ok {
-			s.pick.offer(projections.Entries(host.ID, &window, &host.Identity, s.pick.filter(f)))
+			s.pick.offer(projections.Entries(host.ID, &window, &host.Identity, narrowed(f, s.pick)))
 		}
 	}
 	return nil
+}
+
+// narrowed is f for what could still come into a pick.
+func narrowed(f projections.EntryFilter, p *pick[projections.Entry]) projections.EntryFilter {
+	open := p.open()
+	f.From, f.To = open.from, open.to
+	f.Newest, f.Limit, f.Behind = !p.oldest, p.n, p.after
+	return f
+}
+
+// read reads windows of one host, which are in order.
+func (s *scan) read(ctx context.Context, host *live.Host, theirs []projections.Window) (map[projections.Window]projections.Series, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, fmt.Errorf("reading history of %s: %w", host.ID, err)
+	}
+	series, err := s.reader.Series(ctx, s.generation, host.Partition, host.ID, theirs)
+	if err != nil {
+		return nil, fmt.Errorf("reading history of %s: %w", host.ID, err)
+	}
+	return series, nil
 }

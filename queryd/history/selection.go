@@ -41,6 +41,16 @@ func choose(s *live.State, q Query) *selection {
 	return sel
 }
 
+// wants tells whether a query is about a metric of an entity.
+func (sel *selection) wants(e events.Entity, metric string) bool {
+	return (len(sel.gpus) == 0 || among(sel.gpus, e.GPU)) && (len(sel.metrics) == 0 || among(sel.metrics, metric))
+}
+
+func among[S ~string](sorted []S, item S) bool {
+	_, found := slices.BinarySearch(sorted, item)
+	return found
+}
+
 // candidates gives the hosts that a filter names, else those that the chosen GPUs were seen on, else all.
 func candidates(s *live.State, named []events.HostID, seen map[events.HostID]bool) []*live.Host {
 	switch {
@@ -74,6 +84,10 @@ func (sel *selection) digest(q Query) uint64 {
 	list(write, sel.metrics)
 	if q.Oldest {
 		write("oldest")
+	}
+	if q.Step != 0 {
+		write("step")
+		write(q.Step.String())
 	}
 	return h.Sum64()
 }

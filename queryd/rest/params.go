@@ -23,7 +23,7 @@ const maxItems = 1000
 
 // repeated tells which parameters may be given more than once, or several values with commas.
 func repeated(name string) bool {
-	return slices.Contains([]string{"host_id", "gpu_id", "metric", "status"}, name)
+	return slices.Contains([]string{"host_id", "gpu_id", "metric", "status", "agg", "upload_id"}, name)
 }
 
 // parameters reads the query string; a name that is not among the known ones is refused.

@@ -24,6 +24,7 @@ type viewer interface {
 // teller is what rest needs of history (history.History).
 type teller interface {
 	Telemetry(ctx context.Context, s *live.State, q history.Query) (history.Page, error)
+	Buckets(ctx context.Context, s *live.State, q history.Query) (history.BucketPage, error)
 }
 
 // API answers requests; safe for concurrent use.

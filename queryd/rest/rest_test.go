@@ -127,6 +127,11 @@ func (stuck) Telemetry(ctx context.Context, _ *live.State, _ history.Query) (his
 	return history.Page{}, ctx.Err()
 }
 
+func (stuck) Buckets(ctx context.Context, _ *live.State, _ history.Query) (history.BucketPage, error) {
+	<-ctx.Done()
+	return history.BucketPage{}, ctx.Err()
+}
+
 // away is a view that etcd left behind.
 type away struct{ *live.Hub }
 
@@ -135,9 +140,11 @@ func (away) Degraded() error { return errors.New("etcd is away") }
 func TestHistoryThatEtcdDoesNotAnswerIsNotBlamedOnTheRange(t *testing.T) {
 	f := newFleet()
 	app := appOf(New(Config{Timeout: 20 * time.Millisecond}, f.facts, away{f.hub(t)}, stuck{}, f, nil))
-	got := request(t, app, http.MethodGet, "/api/v1/telemetry?limit=1")
-	if got.status != 503 || got.code() != Unavailable || got.header.Get("Retry-After") == "" || !strings.Contains(string(got.body), "etcd") {
-		t.Errorf("history without etcd: %s, want 503 %s that names etcd", got.text(), Unavailable)
+	for _, path := range []string{"/api/v1/telemetry?limit=1", "/api/v1/telemetry?step=1h"} {
+		got := request(t, app, http.MethodGet, path)
+		if got.status != 503 || got.code() != Unavailable || got.header.Get("Retry-After") == "" || !strings.Contains(string(got.body), "etcd") {
+			t.Errorf("%s without etcd: %s, want 503 %s that names etcd", path, got.text(), Unavailable)
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ const (
 
 // telemetry answers GET /api/v1/telemetry.
 func (a *API) telemetry(c *fiber.Ctx) error {
-	p, err := parameters(c, "host_id", "gpu_id", "metric", "start_time", "end_time", "limit", "cursor", "order", "wait")
+	p, err := parameters(c, "host_id", "gpu_id", "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "wait")
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (a *API) telemetry(c *fiber.Ctx) error {
 
 // gpuTelemetry answers GET /api/v1/gpus/{id}/telemetry.
 func (a *API) gpuTelemetry(c *fiber.Ctx) error {
-	p, err := parameters(c, "metric", "start_time", "end_time", "limit", "cursor", "order", "wait")
+	p, err := parameters(c, "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "wait")
 	if err != nil {
 		return err
 	}
@@ -75,6 +75,9 @@ func (a *API) query(p params) (q history.Query, err error) {
 	if q.Metrics, err = p.metrics(); err != nil {
 		return q, err
 	}
+	if err = p.step(&q); err != nil {
+		return q, err
+	}
 	cursor, _ := p.one("cursor")
 	q.Cursor = history.Cursor(cursor)
 	return q, a.span(p, &q)
@@ -85,22 +88,18 @@ const degradedPatience = 3 * time.Second
 
 // answerPage asks history and answers with a page.
 func (a *API) answerPage(c *fiber.Ctx, s *live.State, q history.Query) error {
-	timeout := a.cfg.Timeout
-	if a.view.Degraded() != nil {
-		timeout = min(timeout, degradedPatience)
-	}
-	ctx, cancel := context.WithTimeout(c.UserContext(), timeout)
+	ctx, cancel := a.patience(c)
 	defer cancel()
+	if q.Step != 0 {
+		page, err := a.past.Buckets(ctx, s, q)
+		if err != nil {
+			return a.explain(ctx, err)
+		}
+		return a.answerBuckets(c, s, q, page)
+	}
 	page, err := a.past.Telemetry(ctx, s, q)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil && a.view.Degraded() != nil:
-		return &Error{http.StatusServiceUnavailable, Unavailable,
-			"history is read from etcd, which does not answer; the latest readings are still served, with their age", err}
-	case errors.Is(err, history.ErrCursor), ctx.Err() != nil:
-		return err
-	default:
-		return &Error{http.StatusServiceUnavailable, Unavailable, "history cannot be read at the moment; try again", err}
+	if err != nil {
+		return a.explain(ctx, err)
 	}
 	w := a.begin(s, entrySize*len(page.Entries))
 	w.open('[')
@@ -111,6 +110,28 @@ func (a *API) answerPage(c *fiber.Ctx, s *live.State, q history.Query) error {
 	w.close(']')
 	w.text("next_cursor", string(page.Next))
 	return w.finish(c, len(page.Entries))
+}
+
+// patience bounds the time that history may take.
+func (a *API) patience(c *fiber.Ctx) (context.Context, context.CancelFunc) {
+	timeout := a.cfg.Timeout
+	if a.view.Degraded() != nil {
+		timeout = min(timeout, degradedPatience)
+	}
+	return context.WithTimeout(c.UserContext(), timeout)
+}
+
+// explain gives an error of history the form of an answer.
+func (a *API) explain(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil && a.view.Degraded() != nil:
+		return &Error{http.StatusServiceUnavailable, Unavailable,
+			"history is read from etcd, which does not answer; the latest readings are still served, with their age", err}
+	case errors.Is(err, history.ErrCursor), ctx.Err() != nil:
+		return err
+	default:
+		return &Error{http.StatusServiceUnavailable, Unavailable, "history cannot be read at the moment; try again", err}
+	}
 }
 
 // writeEntry writes one entry; the slice is for reuse.

@@ -1,0 +1,110 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// Aggregate says how the readings of a bucket become one number.
+type Aggregate string
+
+// The aggregates. Absent readings are in none of them, and equal readings of one time count once, whatever
+// their sources. P95 is the smallest reading that at least 95 % of all are not above.
+const (
+	Avg   Aggregate = "avg"
+	Min   Aggregate = "min"
+	Max   Aggregate = "max"
+	Last  Aggregate = "last"
+	P95   Aggregate = "p95"
+	Count Aggregate = "count"
+)
+
+// Aggregates gives all of them, in the order in which they are shown.
+func Aggregates() []Aggregate { return []Aggregate{Avg, Min, Max, Last, P95, Count} }
+
+// The bounds of a step. Every reading of a bucket is kept for P95, which therefore takes no long ones.
+const (
+	MinStep    = time.Second
+	MaxStep    = 366 * 24 * time.Hour
+	MaxP95Step = 24 * time.Hour
+)
+
+// StepTaken is what a step parameter takes, for error texts.
+const StepTaken = "a duration of whole seconds such as 30s, 1m, 1h30m or 1d, from 1s to 366d"
+
+var errStep = errors.New("not a step")
+
+// ParseStep reads a step as people write it: numbers with units d, h, m, s, each at most once and in this
+// order.
+func ParseStep(s string) (time.Duration, error) {
+	units := []byte("dhms")
+	var sum time.Duration
+	for rest := s; ; {
+		i := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+		if i < 1 || i > 9 {
+			return 0, errStep
+		}
+		at := slices.Index(units, rest[i])
+		n, err := strconv.ParseInt(rest[:i], 10, 64)
+		if at < 0 || err != nil || n > int64(MaxStep/unitOf(rest[i])) {
+			return 0, errStep
+		}
+		sum += time.Duration(n) * unitOf(rest[i])
+		units = units[at+1:]
+		if rest = rest[i+1:]; rest == "" {
+			break
+		}
+	}
+	if sum < MinStep || sum > MaxStep {
+		return 0, errStep
+	}
+	return sum, nil
+}
+
+// checkStep tells whether a query's step and aggregates can be answered.
+func checkStep(q Query) error {
+	switch {
+	case q.Step < MinStep || q.Step > MaxStep || q.Step%time.Second != 0:
+		return fmt.Errorf("asking for buckets of %s: %w: give %s", q.Step, errStep, StepTaken)
+	case slices.Contains(q.Aggregates, P95) && q.Step > MaxP95Step:
+		return ErrP95Step
+	}
+	for _, a := range q.Aggregates {
+		if !slices.Contains(Aggregates(), a) {
+			return fmt.Errorf("asking for aggregate %q: there are %v", a, Aggregates())
+		}
+	}
+	return nil
+}
+
+// slotOf tells in which bucket an instant lies; buckets are counted from the Unix epoch.
+func slotOf(at events.Timestamp, step time.Duration) int64 {
+	slot := int64(at) / int64(step)
+	if int64(at)%int64(step) < 0 {
+		slot--
+	}
+	return slot
+}
+
+// slotStart is a bucket's first instant, or the first instant of all.
+func slotStart(slot int64, step time.Duration) events.Timestamp {
+	if slot < math.MinInt64/int64(step) {
+		return math.MinInt64
+	}
+	return events.Timestamp(slot * int64(step))
+}
+
+// slotEnd is a bucket's last instant, or the last instant of all.
+func slotEnd(slot int64, step time.Duration) events.Timestamp {
+	if slot >= math.MaxInt64/int64(step) {
+		return math.MaxInt64
+	}
+	return events.Timestamp((slot+1)*int64(step) - 1)
+}

@@ -1,0 +1,132 @@
+package rest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/live"
+)
+
+// rawReadings is the agg that sums nothing up.
+const rawReadings = "raw"
+
+// step reads step and agg.
+func (p params) step(q *history.Query) (err error) {
+	names, err := p.list("agg", aggTaken())
+	if err != nil {
+		return err
+	}
+	text, given := p.one("step")
+	if given {
+		if q.Step, err = history.ParseStep(text); err != nil {
+			return badParameter("step", text, history.StepTaken)
+		}
+	}
+	for _, name := range names {
+		a := history.Aggregate(name)
+		switch {
+		case name == rawReadings && !given && len(names) == 1:
+			return nil
+		case name == rawReadings:
+			return badParameter("agg", strings.Join(names, ","), "raw alone and without step: raw readings are not summed up")
+		case !slices.Contains(history.Aggregates(), a):
+			return badParameter("agg", name, aggTaken())
+		case !given:
+			return badParameter("agg", name, "a step beside it, such as step=1h; without step there is only raw")
+		case a == history.P95 && q.Step > history.MaxP95Step:
+			return badParameter("step", text, "at most 1d with p95")
+		case !slices.Contains(q.Aggregates, a):
+			q.Aggregates = append(q.Aggregates, a)
+		}
+	}
+	return nil
+}
+
+func aggTaken() string {
+	return fmt.Sprintf("raw, or one or more of %s", listed(history.Aggregates()))
+}
+
+func listed[S ~string](items []S) string {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = string(item)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// answerBuckets answers with a page of buckets.
+func (a *API) answerBuckets(c *fiber.Ctx, s *live.State, q history.Query, page history.BucketPage) error {
+	w := a.begin(s, entrySize*len(page.Buckets))
+	w.open('[')
+	out := bucketWriter{writer: w, names: a.names, shown: q.Shown()}
+	for i := range page.Buckets {
+		out.bucket(&page.Buckets[i])
+	}
+	w.close(']')
+	w.text("next_cursor", string(page.Next))
+	return w.finish(c, len(page.Buckets))
+}
+
+// bucketWriter writes buckets.
+type bucketWriter struct {
+	*writer
+	names names
+	shown func(metric string) []history.Aggregate
+	buf   []projections.Latest
+}
+
+// bucket writes a bucket as an entry: metrics and the named fields hold the first aggregate that is asked for
+// of each metric, aggregates holds all.
+func (w *bucketWriter) bucket(b *history.Bucket) {
+	w.open('{')
+	w.time("timestamp", b.At)
+	w.text("id", string(b.Entity.GPU))
+	w.text("part", b.Entity.Part)
+	w.text("host_id", string(b.Host))
+	w.identity(b.Host, &b.Identity)
+	w.buf = w.buf[:0]
+	for i := range b.Metrics {
+		m := &b.Metrics[i]
+		if n, ok := m.Number(w.shown(m.Metric)[0]); ok {
+			w.buf = append(w.buf, projections.Latest{Metric: m.Metric, Value: events.Value{Number: n}})
+		}
+	}
+	w.readings(w.names, w.buf, false)
+	w.key("aggregates")
+	w.open('{')
+	for _, a := range history.Aggregates() {
+		w.aggregate(b, a)
+	}
+	w.close('}')
+	w.close('}')
+}
+
+// aggregate writes one aggregate of all metrics that it is asked for of, if there is one.
+func (w *bucketWriter) aggregate(b *history.Bucket, a history.Aggregate) {
+	open := false
+	for i := range b.Metrics {
+		m := &b.Metrics[i]
+		if !slices.Contains(w.shown(m.Metric), a) {
+			continue
+		}
+		n, ok := m.Number(a)
+		if !ok {
+			continue
+		}
+		if !open {
+			w.key(string(a))
+			w.open('{')
+			open = true
+		}
+		w.number(m.Metric, n)
+	}
+	if open {
+		w.close('}')
+	}
+}

@@ -228,7 +228,7 @@ func TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult(t *testing.T) {
 	first := launch(t, "collectd-1", built["collectd"], append(admin(2), etcd, "PARTITION_DATA_DIR="+t.TempDir()))
 	launch(t, "collectd-2", built["collectd"], append(admin(3), etcd, "PARTITION_DATA_DIR="+t.TempDir()))
 	launch(t, "queryd", built["queryd"], append(admin(4), etcd, "PORT="+port[5], "QUERY_HOST=127.0.0.1"))
-	launch(t, "ingestd", built["ingestd"], append(admin(6), etcd, "HTTP_PORT="+port[7], "HTTP_HOST=127.0.0.1"))
+	launch(t, "ingestd", built["ingestd"], append(admin(6), etcd, "HTTP_PORT="+port[7], "HTTP_HOST=127.0.0.1", "UPLOAD_DIR="+t.TempDir()))
 	launch(t, "standalone", built["standalone"], append(admin(8), "HTTP_PORT="+port[9], "HTTP_HOST=127.0.0.1",
 		"PORT="+port[10], "QUERY_HOST=127.0.0.1", "DATA_DIR="+t.TempDir()))
 	for _, i := range []int{2, 3, 4, 6, 8} {

@@ -63,7 +63,7 @@ func openCluster(dir string, ttl time.Duration) (*cluster, error) {
 	c.layEtcd(take)
 	for i := range ingesters {
 		base, name := take(), fmt.Sprintf("ingestd-%d", i)
-		if err := c.add("ingestd", name, base, take(), flagsOf("http", base, "-ingest.append-timeout=10s")); err != nil {
+		if err := c.add("ingestd", name, base, take(), flagsOf("http", base, "-ingest.append-timeout=10s", "-upload-dir="+filepath.Join(dir, "data", name))); err != nil {
 			return nil, err
 		}
 	}

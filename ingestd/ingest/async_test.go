@@ -111,6 +111,7 @@ func TestAsyncUploadsBecomeWhatPlainOnesDo(t *testing.T) {
 	if r := receiptOf(t, u); r.WouldAccept != 10 || r.Status != statusValid {
 		t.Errorf("dry run: %+v", r)
 	}
+	eventually(t, "nothing is in the spool", func() bool { return s.background.condition().Uploads == 0 })
 	compare(t, "status", get(t, s, "/api/v1/status"), `200
 {"background": {"uploads": 0, "bytes": 0, "max_uploads": 100}, "uploads": {"total": 4}}`)
 }
@@ -488,16 +489,29 @@ func TestEveryServerTellsOfEveryUpload(t *testing.T) {
 }
 
 func TestReceiptsThatAreKeptAreBounded(t *testing.T) {
-	rec := newReceipt()
-	for i := range 5000 {
-		rec.Headers = append(rec.Headers, fmt.Sprint("column ", i))
-		rec.Errors = append(rec.Errors, fault{i, "value", strings.Repeat("x", 50), "no number"})
-	}
-	rec.ErrorsTotal = 5000
-	text := compact(success{Success: true, receipt: rec})
-	var back receipt
-	if err := json.Unmarshal(text, &back); err != nil || len(text) > maxReceipt || back.ErrorsTotal != 5000 || len(back.Errors) != 5 {
-		t.Errorf("%d bytes, %d errors of %d (%v)", len(text), len(back.Errors), back.ErrorsTotal, err)
+	for _, files := range []int{1, 5, 100} {
+		o := newOutcome()
+		for range files {
+			rec := o.begin("f.csv").receipt
+			for i := range 1000 {
+				rec.Headers = append(rec.Headers, fmt.Sprint("column ", i))
+				rec.Errors = append(rec.Errors, fault{i, "value", strings.Repeat("x", 50), "no number"})
+				rec.Absences = append(rec.Absences, absence{i, "value", "N/A", "not_supported"})
+			}
+			rec.Accepted = 10
+		}
+		o.finish("")
+		text := keepsake(o.told(), o.receipts())
+		var back struct {
+			receipt
+			Files []receipt
+		}
+		if err := json.Unmarshal(text, &back); err != nil || len(text) > maxReceipt || back.Accepted != int64(10*files) {
+			t.Errorf("%d files: %d bytes, %d accepted (%v)", files, len(text), back.Accepted, err)
+		}
+		if files == 5 && (len(back.Files) != 5 || len(back.Files[4].Errors) == 0) {
+			t.Errorf("of 5 files there are %d, with %+v", len(back.Files), back.Files)
+		}
 	}
 }
 

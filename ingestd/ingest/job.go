@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -177,45 +176,7 @@ func (b *background) finish(j *job, o *outcome, state uploads.State) {
 			u.Rows, u.Bytes = o.whole.Metadata.Rows, u.TotalBytes
 		}
 		u.Error, u.Code = told.Error, told.Code
-		u.Receipt = compact(body)
+		u.Receipt = keepsake(body, o.receipts())
 	})
 	b.settled(j)
-}
-
-// maxReceipt bounds the answer that is kept of an upload.
-const maxReceipt = 32 << 10
-
-// compact leaves out, where it must, what matters least of an answer: most of the errors line by line.
-func compact(body any) json.RawMessage {
-	text, err := json.Marshal(body)
-	if err == nil && len(text) <= maxReceipt {
-		return text
-	}
-	for _, rec := range receiptsOf(body) {
-		rec.Headers, rec.Warnings = []string{}, rec.Warnings[:min(len(rec.Warnings), 3)]
-		rec.Errors = rec.Errors[:min(len(rec.Errors), 5)]
-	}
-	if text, err = json.Marshal(body); err != nil {
-		return nil
-	}
-	return text
-}
-
-// receiptsOf finds the receipts in an answer.
-func receiptsOf(body any) (all []*receipt) {
-	add := func(whole *receipt, files []fileAnswer) {
-		if whole != nil {
-			all = append(all, whole)
-		}
-		for _, f := range files {
-			all = append(all, f.receipt)
-		}
-	}
-	switch b := body.(type) {
-	case success:
-		add(b.receipt, b.Files)
-	case failure:
-		add(b.receipt, b.Files)
-	}
-	return all
 }

@@ -130,3 +130,21 @@ func (l *Log) Fetch(ctx context.Context, refs []Ref) iter.Seq2[Event, error] {
 		}
 	}
 }
+
+// Get gives the event of a key as List and Read give them; false when the log does not have it (any more).
+func (l *Log) Get(ctx context.Context, key string) (Event, bool, error) {
+	if !strings.HasPrefix(key, l.cfg.Root+"/"+QueuePrefix(l.cfg.ClusterID)) {
+		return Event{}, false, nil
+	}
+	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
+	if err == nil {
+		err = l.checkHeader(resp.Header)
+	}
+	if err != nil {
+		return Event{}, false, fmt.Errorf("getting event %.200q: %w", key, err)
+	}
+	if len(resp.Kvs) == 0 {
+		return Event{}, false, nil
+	}
+	return l.event(resp.Kvs[0]), true, nil
+}

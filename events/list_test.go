@@ -3,6 +3,7 @@ package events_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"telemetry-pipeline/events"
@@ -139,5 +140,19 @@ func TestFetchGivesEventsInTheOrderOfTheirRefs(t *testing.T) {
 	}
 	if i != len(want) || damaged != 1 {
 		t.Errorf("fetched %d events, %d damaged; want %d, 1", i, damaged, len(want))
+	}
+}
+
+func TestGetGivesWhatIsInTheLogAndNothingElse(t *testing.T) {
+	log, want := listedLog(t)
+	ev, found, err := log.Get(t.Context(), want[5].Key)
+	if err != nil || !found || ev.Key != want[5].Key || ev.Revision != want[5].Revision || ev.Damage != nil || ev.Records() == 0 {
+		t.Errorf("got %+v, %v, %v; want the event %v", ev, found, err, want[5])
+	}
+	root, _, _ := strings.Cut(want[5].Key, "/queue/")
+	for _, key := range []string{want[5].Key + "0", "", root + "/config/" + events.DefaultClusterID} {
+		if ev, found, err := log.Get(t.Context(), key); found || err != nil {
+			t.Errorf("key %q gives %+v, %v", key, ev, err)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"telemetry-pipeline/queryd/graph"
 	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/journal"
 	"telemetry-pipeline/queryd/live"
 	"telemetry-pipeline/queryd/rest"
 	"telemetry-pipeline/queryd/socket"
@@ -64,6 +65,7 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, graph: engine, origins: cfg.origins(), metrics: newMetrics(), started: time.Now()}
 	s.api = rest.New(cfg.REST, log.Facts(), hub, past, quarantine{store}, lg)
+	s.api.ServeLog(journal.New(log))
 	if s.sockets, err = newSockets(cfg, hub, engine, lg); err != nil {
 		return nil, err
 	}

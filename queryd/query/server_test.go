@@ -74,6 +74,18 @@ func (eventless) Head(context.Context) (events.Revision, error) {
 	return events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster, Number: 5}, nil
 }
 
+func (eventless) List(context.Context, events.Listing) ([]events.Ref, bool, error) {
+	return nil, false, nil
+}
+
+func (eventless) Fetch(context.Context, []events.Ref) iter.Seq2[events.Event, error] {
+	return func(func(events.Event, error) bool) {}
+}
+
+func (eventless) Get(context.Context, string) (events.Event, bool, error) {
+	return events.Event{}, false, nil
+}
+
 func (eventless) Unread(context.Context, map[events.Partition]events.Revision, events.Revision) ([]events.Partition, error) {
 	return nil, nil
 }

@@ -24,10 +24,13 @@ type store interface {
 	AskRetry(ctx context.Context, f snapshot.RetryFilter) (int, error)
 }
 
-// log is what the server needs of the event log (events.Log): what is not folded yet.
+// log is what the server needs of the event log (events.Log): what is not folded yet, and events to show.
 type log interface {
 	Facts() events.Facts
 	Head(ctx context.Context) (events.Revision, error)
+	List(ctx context.Context, q events.Listing) (refs []events.Ref, more bool, err error)
+	Fetch(ctx context.Context, refs []events.Ref) iter.Seq2[events.Event, error]
+	Get(ctx context.Context, key string) (events.Event, bool, error)
 	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
 }
 

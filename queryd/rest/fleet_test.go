@@ -23,6 +23,8 @@ type fleet struct {
 	hosts  map[events.HostID]*projections.Host
 	series map[events.HostID]map[projections.Window]projections.Series
 
+	appended []events.Event // all of them, in order
+
 	mu   sync.Mutex
 	fail error // of every Series, and of the watch
 }
@@ -58,6 +60,7 @@ func (f *fleet) fold(ev events.Event) {
 		f.hosts[ev.Host] = &projections.Host{ID: ev.Host}
 		f.series[ev.Host] = make(map[projections.Window]projections.Series)
 	}
+	f.appended = append(f.appended, ev)
 	effect := f.hosts[ev.Host].Apply(&ev)
 	for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
 		for w, s := range part {

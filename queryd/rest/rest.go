@@ -38,6 +38,7 @@ type API struct {
 	now   func() time.Time // for tests; time.Now
 
 	quarantine quarantine
+	journal    journalist
 
 	waits    context.Context // of all who wait for a revision
 	endWaits context.CancelFunc
@@ -73,6 +74,9 @@ func (a *API) Routes(r fiber.Router) {
 	r.Get("/api/v1/cluster", a.cluster)
 	r.Get("/api/v1/quarantine", a.quarantined)
 	r.Post("/api/v1/quarantine/retry", a.retryQuarantined)
+	if a.journal != nil {
+		r.Get("/api/v1/events", a.events)
+	}
 	r.Get("/openapi.json", openapiJSON)
 	r.Get("/openapi.yaml", openapiYAML)
 	r.Get("/docs", docsPage)

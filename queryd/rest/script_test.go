@@ -22,6 +22,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/journal"
 )
 
 // TestScripts runs testdata/*.txtar: "rows" are folded, "now" is the clock, and each other file is named by
@@ -87,6 +88,7 @@ func serve(t testing.TB, f *fleet, now func() time.Time) *fiber.App {
 	t.Helper()
 	api := New(Config{MaxWait: 50 * time.Millisecond}, f.facts, f.hub(t), history.New(f, nil), f, nil)
 	api.now = now
+	api.ServeLog(journal.New(appended{f}))
 	return appOf(api)
 }
 

@@ -1,0 +1,181 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+)
+
+func TestMain(m *testing.M) { eventstest.Main(m) }
+
+// filled is a log with events of many hosts, two uploads and some damage, and these events, oldest first.
+func filled(t *testing.T) (*events.Log, []events.Event) {
+	t.Helper()
+	cfg := eventstest.Config(t)
+	log := eventstest.OpenLog(t, cfg)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 60 {
+		var evs []events.Event
+		for k := range 1 + r.IntN(12) {
+			ev := eventstest.Event(events.HostID(fmt.Sprintf("host-%d", k)), i)
+			ev.Upload = events.UploadID(fmt.Sprintf("upload-%d", i%2))
+			evs = append(evs, ev)
+		}
+		if _, err := log.Append(t.Context(), evs); err != nil {
+			t.Fatal(err)
+		}
+		if i == 30 {
+			key := cfg.Root + "/" + events.PartitionPrefix(events.DefaultClusterID, 9) + "garbage"
+			if _, err := eventstest.Etcd(t).Put(t.Context(), key, "\xff"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var all []events.Event
+	head, err := log.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p := range log.Facts().Partitions {
+		for ev, err := range log.Read(t.Context(), events.Partition(p), events.Revision{}, head) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, ev)
+		}
+	}
+	slices.SortFunc(all, func(a, b events.Event) int {
+		return events.Ref{Key: a.Key, Revision: a.Revision}.Compare(events.Ref{Key: b.Key, Revision: b.Revision})
+	})
+	return log, all
+}
+
+// walk gives the keys on all pages of a query.
+func walk(t *testing.T, j *Journal, q Query) []string {
+	t.Helper()
+	var keys []string
+	for {
+		page, err := j.Events(t.Context(), q)
+		if err != nil {
+			t.Fatalf("%+v: %v", q, err)
+		}
+		if len(page.Events) > q.Limit {
+			t.Fatalf("a page of %d events, limit %d", len(page.Events), q.Limit)
+		}
+		for _, ev := range page.Events {
+			keys = append(keys, ev.Key)
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return keys
+		}
+	}
+}
+
+func TestPagesAreTheLogWhateverTheirSize(t *testing.T) {
+	log, all := filled(t)
+	j := New(log)
+	gpu := all[0].Identities[0].Entity(all[0].Host).GPU
+	cases := map[string]struct {
+		query Query
+		keep  func(*events.Event) bool
+	}{
+		"all":       {Query{}, func(*events.Event) bool { return true }},
+		"host":      {Query{Hosts: []events.HostID{"host-2"}}, func(e *events.Event) bool { return e.Host == "host-2" }},
+		"hosts":     {Query{Hosts: []events.HostID{"host-2", "host-7"}}, func(e *events.Event) bool { return e.Host == "host-2" || e.Host == "host-7" }},
+		"gpu":       {Query{GPUs: []events.GPUID{gpu}}, func(e *events.Event) bool { return e.Damage == nil && e.Identities[0].Entity(e.Host).GPU == gpu }},
+		"slot":      {Query{GPUs: []events.GPUID{"host-3:0"}}, func(e *events.Event) bool { return e.Host == "host-3" }},
+		"upload":    {Query{Uploads: []events.UploadID{"upload-1"}}, func(e *events.Event) bool { return e.Upload == "upload-1" }},
+		"damaged":   {Query{Damaged: true}, func(e *events.Event) bool { return e.Damage != nil }},
+		"metric":    {Query{Metrics: []string{all[0].Columns[0].Metric}}, func(e *events.Event) bool { return e.Damage == nil }},
+		"nothing":   {Query{Metrics: []string{"no_such_metric"}}, func(*events.Event) bool { return false }},
+		"partition": {Query{Partition: 9, HasPartition: true}, func(e *events.Event) bool { return e.Damage != nil || events.PartitionOf(e.Host, 64) == 9 }},
+		"range": {Query{After: all[40].Revision, Before: all[200].Revision}, func(e *events.Event) bool {
+			return e.Revision.Number > all[40].Revision.Number && e.Revision.Number < all[200].Revision.Number
+		}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var want []string
+			for i := range all {
+				if c.keep(&all[i]) {
+					want = append(want, all[i].Key)
+				}
+			}
+			if name != "nothing" && len(want) == 0 {
+				t.Fatal("the case is about no event")
+			}
+			for _, limit := range []int{1, 7, MaxLimit} {
+				if limit == 1 && len(want) > 100 {
+					continue
+				}
+				c.query.Limit, c.query.Oldest = limit, true
+				if got := walk(t, j, c.query); !slices.Equal(got, want) {
+					t.Errorf("limit %d, oldest first: %d events, want %d in order", limit, len(got), len(want))
+				}
+				c.query.Oldest = false
+				got := walk(t, j, c.query)
+				slices.Reverse(got)
+				if !slices.Equal(got, want) {
+					t.Errorf("limit %d, newest first: %d events, want %d in order", limit, len(got), len(want))
+				}
+			}
+		})
+	}
+}
+
+func TestAPageEndsWithItsRecords(t *testing.T) {
+	log, all := filled(t)
+	page, err := New(log).Events(t.Context(), Query{Limit: 100, Records: 3})
+	if err != nil || len(page.Events) != 2 || page.Next == "" {
+		t.Errorf("%d events, next %q, %v; want 2 of two records each, and more", len(page.Events), page.Next, err)
+	}
+	if last := all[len(all)-1]; page.Events[0].Key != last.Key {
+		t.Errorf("first is %s, want the newest, %s", page.Events[0].Key, last.Key)
+	}
+}
+
+func TestCursorsOfOtherQueriesAreRefused(t *testing.T) {
+	log, _ := filled(t)
+	j := New(log)
+	page, err := j.Events(t.Context(), Query{Limit: 3})
+	if err != nil || page.Next == "" {
+		t.Fatal(err)
+	}
+	foreign := Query{}
+	for name, q := range map[string]Query{
+		"another filter": {Limit: 3, Cursor: page.Next, Damaged: true},
+		"another order":  {Limit: 3, Cursor: page.Next, Oldest: true},
+		"garbage":        {Limit: 3, Cursor: "AAAA"},
+		"another log":    {Limit: 3, Cursor: foreign.cursor(events.Ref{Key: "k", Revision: events.Revision{Epoch: 1, Cluster: 1, Number: 1}})},
+	} {
+		if _, err := j.Events(t.Context(), q); !errors.Is(err, ErrCursor) {
+			t.Errorf("%s: %v, want ErrCursor", name, err)
+		}
+	}
+	for _, limit := range []int{0, -1, MaxLimit + 1} {
+		if _, err := j.Events(t.Context(), Query{Limit: limit}); !errors.Is(err, ErrLimit) {
+			t.Errorf("limit %d: %v, want ErrLimit", limit, err)
+		}
+	}
+	if _, err := j.Events(t.Context(), Query{Limit: 1, Before: events.Revision{Epoch: 1, Cluster: 2, Number: 3}}); !errors.Is(err, events.ErrForeign) {
+		t.Errorf("before a revision of another log: %v, want ErrForeign", err)
+	}
+}
+
+func FuzzCursor(f *testing.F) {
+	q := Query{}
+	f.Add(string(q.cursor(events.Ref{Key: "/telemetry/queue/c/001/x", Revision: events.Revision{Epoch: 7, Cluster: 9, Number: 100}})))
+	f.Add("")
+	f.Fuzz(func(t *testing.T, text string) {
+		q := Query{Cursor: Cursor(text)}
+		last, err := q.last()
+		if err == nil && last.Revision.Number < 1 {
+			t.Errorf("%q is %v", text, last)
+		}
+	})
+}

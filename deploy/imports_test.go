@@ -20,6 +20,7 @@ const arrows = `
 events:
 events/metric:        events
 events/archive:       events
+events/archive/archivetest:
 events/eventstest:    events
 events/eventstest/model:
 projections:          events events/metric

@@ -1,0 +1,90 @@
+package archivetest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// The S3 server: a gateway over a folder, of a fixed version.
+const (
+	gatewayModule  = "github.com/versity/versitygw/cmd/versitygw"
+	gatewayVersion = "v1.8.0"
+)
+
+// Gateway starts an S3-compatible server with an empty bucket and gives the URL by which archive.Open opens that. It
+// sets the AWS credentials of the test's environment and ends with the test.
+func Gateway(t testing.TB) string {
+	t.Helper()
+	bin := cached(t, "versitygw-"+gatewayVersion, func(ctx context.Context, dir string) error {
+		cmd := exec.CommandContext(ctx, "go", "install", gatewayModule+"@"+gatewayVersion)
+		cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "CGO_ENABLED=0")
+		cmd.Dir = dir // outside of any module
+		return run(cmd)
+	})
+	root, sidecar := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "archive"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const access, secret = "archivetest", "archivetest-secret"
+	address := freeAddress(t)
+	ctx, stop := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "versitygw"), "--port", address, "--quiet", "posix", "--sidecar", sidecar, root)
+	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+access, "ROOT_SECRET_KEY="+secret)
+	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	if err := cmd.Start(); err != nil {
+		stop()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		_ = cmd.Wait() // it was killed
+	})
+	awaitListener(t, address)
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": "", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		t.Setenv(name, value)
+	}
+	parameters := url.Values{"region": {"us-east-1"}, "endpoint": {"http://" + address}, "use_path_style": {"true"}}
+	return "s3://archive?" + parameters.Encode()
+}
+
+// freeAddress is a loopback address that nobody listens at.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// awaitListener returns when somebody listens at an address.
+func awaitListener(t testing.TB, address string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal(fmt.Errorf("the S3 server does not listen at %s: %w", address, err))
+		}
+	}
+}

@@ -1,6 +1,10 @@
 // Package ingest is the upload server: files over HTTP in, events in the log out, and for each file a
 // receipt that tells what became of every row.
 //
+// Files come in a form, several at a time, or as the body itself; packed with gzip, zstd or age, or not. Each
+// has a receipt of its own, and a bad one costs the others nothing. A body in chunks without a length may be
+// still being written: it is a live stream, and its rows are appended as they arrive.
+//
 // A file flows: socket → rows (cut at line ends) → workers (rows to records, side by side) → sequencer
 // (back in file order, cut into events per host) → log (several appends under way) → receipt. Each stage
 // waits for the next, so the bytes in flight are bounded by Config whatever the file's size, and a slow log

@@ -66,6 +66,39 @@ type serverLimits struct {
 	MaxMemory     int64 `json:"max_memory"`
 	Uploads       int   `json:"uploads"`
 	Workers       int   `json:"workers"`
+
+	Files        int   `json:"files"` // in one upload
+	Rows         int64 `json:"rows"`  // of one file, and so on
+	Columns      int   `json:"columns"`
+	LineBytes    int   `json:"line_bytes"`
+	HeaderBytes  int   `json:"header_bytes"`
+	PackedSize   int64 `json:"packed_size"`
+	UnpackedSize int64 `json:"unpacked_size"`
+	UnpackRatio  int64 `json:"unpack_ratio"`
+	Encrypted    bool  `json:"encrypted"` // age files can be opened
+
+	Streams             int     `json:"streams"`     // live ones at a time
+	StreamSize          int64   `json:"stream_size"` // -1: no bound
+	StreamIdleSeconds   float64 `json:"stream_idle_seconds"`
+	BatchSize           int     `json:"batch_size"`
+	IntervalSeconds     float64 `json:"stream_interval_seconds"`
+	ClientRatePerSecond float64 `json:"client_uploads_per_second"` // negative: no bound
+	ClientBurst         int     `json:"client_burst"`
+}
+
+func (s *Server) limits() serverLimits {
+	c, l, live := s.cfg, s.cfg.Limits, s.cfg.Streams
+	size := live.size(c.MaxUploadSize)
+	if live.Size < 0 {
+		size = -1
+	}
+	return serverLimits{
+		MaxUploadSize: c.MaxUploadSize, MaxMemory: c.MaxMemory, Uploads: c.Uploads, Workers: c.Workers,
+		Files: l.Files, Rows: l.Rows, Columns: l.Columns, LineBytes: l.LineBytes, HeaderBytes: l.HeaderBytes,
+		PackedSize: l.PackedSize, UnpackedSize: l.UnpackedSize, UnpackRatio: l.UnpackRatio, Encrypted: len(s.packing.Identities) > 0,
+		Streams: live.Most, StreamSize: size, StreamIdleSeconds: live.Idle.Seconds(), BatchSize: live.BatchSize,
+		IntervalSeconds: live.Interval.Seconds(), ClientRatePerSecond: c.Rates.PerSecond, ClientBurst: c.Rates.Burst,
+	}
 }
 
 // status answers GET /api/v1/status: what this process has done since it started, and whether it can go on.
@@ -88,7 +121,7 @@ func (s *Server) status(c *fiber.Ctx) error {
 		Records:    recordCount{t.accepted.Load(), t.duplicate.Load(), t.rejected.Load(), t.absent.Load()},
 		Events:     eventCount{t.eventsAppended.Load(), t.eventsExisting.Load()},
 		Bytes:      t.bytes.Load(),
-		Limits:     serverLimits{s.cfg.MaxUploadSize, s.cfg.MaxMemory, s.cfg.Uploads, s.cfg.Workers},
+		Limits:     s.limits(),
 	})
 }
 

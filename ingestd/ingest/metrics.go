@@ -64,6 +64,12 @@ func (s *Server) Metrics(reg prometheus.Registerer) error {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ingest_uploads_in_flight", Help: "Uploads being read or appended now.",
 		}, func() float64 { return float64(t.inFlight.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ingest_background_uploads", Help: "Uploads with async=true that wait or are being processed.",
+		}, func() float64 { return float64(s.background.condition().Uploads) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ingest_spool_bytes", Help: "Bytes of files in the upload directory.",
+		}, func() float64 { return float64(s.background.condition().Bytes) }),
 	) {
 		if err := reg.Register(c); err != nil {
 			failed = multierror.Append(failed, err)

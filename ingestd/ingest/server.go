@@ -195,9 +195,9 @@ func (s *Server) tellStates(ctx context.Context) (end func()) {
 // drain refuses new uploads, ends live streams, waits for what is under way, then closes. What does not end in time is cut.
 func (s *Server) drain(ln *listener) {
 	s.endWaits()
-	s.background.end()
 	s.endStreams(stopping())
 	empty, noStreams := s.gate.close(), s.streamGate.close()
+	s.background.end()
 	if !settled(time.After(s.cfg.DrainTimeout), empty, noStreams) {
 		s.lg.Warn("uploads did not finish in time and are cut", "after", s.cfg.DrainTimeout)
 		s.endUploads(stopping())

@@ -66,6 +66,11 @@ func (s *Server) receive(c *fiber.Ctx, o *outcome, p parameters) error {
 	}
 	release := b.stopWith(until)
 	defer release()
+	if live {
+		k := s.know(b, src, o)
+		defer k.end()
+		src = k
+	}
 	s.takeAll(s.uploads, src, p, o)
 	if src.trouble() != "" {
 		s.closeGently(c)

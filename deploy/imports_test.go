@@ -53,7 +53,7 @@ collectd:             deploy/daemon events collectd/collect collectd/rebuild
 
 queryd/live:          events projections
 queryd/live/livetest: events projections
-queryd/history:       events events/metric projections queryd/live
+queryd/history:       events events/metric events/archive projections queryd/live
 queryd/journal:       events
 queryd/rest:          events events/metric projections queryd/live queryd/history queryd/journal
 queryd/graph:         events events/metric projections queryd/live queryd/history

@@ -64,7 +64,7 @@ func (s *Store) HistoryAt(ctx context.Context, g projections.Generation, p event
 			if len(chunks) == 0 {
 				return true, nil
 			}
-			series, err := s.unite(chunks)
+			series, err := s.unite(chunks, all)
 			if err != nil {
 				return false, err
 			}

@@ -25,20 +25,30 @@ type WindowSeries struct {
 // Windows without chunks are left out.
 func (s *Store) Series(ctx context.Context, g projections.Generation, p events.Partition,
 	host events.HostID, windows []projections.Window) ([]WindowSeries, error) {
-	var all []WindowSeries
+	return s.SeriesOf(ctx, g, p, host, windows, all)
+}
+
+// SeriesOf is Series for the columns that keep tells to keep; a window that has chunks is in the answer even if
+// nothing of it is kept. The others cost a small part of reading them.
+func (s *Store) SeriesOf(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID,
+	windows []projections.Window, keep func(e events.Entity, metric string) bool) ([]WindowSeries, error) {
+	var list []WindowSeries
 	for some := range slices.Chunk(windows, maxRanges) {
-		found, err := s.windows(ctx, g, p, host, some)
+		found, err := s.windows(ctx, g, p, host, some, keep)
 		if err != nil {
 			return nil, fmt.Errorf("reading history of host %q: %w", host, err)
 		}
-		all = append(all, found...)
+		list = append(list, found...)
 	}
-	return all, nil
+	return list, nil
 }
+
+// all keeps every column.
+func all(events.Entity, string) bool { return true }
 
 // windows reads up to maxRanges windows at one revision.
 func (s *Store) windows(ctx context.Context, g projections.Generation, p events.Partition,
-	host events.HostID, windows []projections.Window) ([]WindowSeries, error) {
+	host events.HostID, windows []projections.Window, keep func(e events.Entity, metric string) bool) ([]WindowSeries, error) {
 	ops := make([]clientv3.Op, len(windows))
 	for i, w := range windows {
 		ops[i] = clientv3.OpGet(s.keys.window(g, p, w, host), clientv3.WithPrefix())
@@ -55,7 +65,7 @@ func (s *Store) windows(ctx context.Context, g projections.Generation, p events.
 		if len(kvs) == 0 {
 			continue
 		}
-		series, err := s.unite(kvs)
+		series, err := s.unite(kvs, keep)
 		if err != nil {
 			return nil, err
 		}
@@ -65,10 +75,11 @@ func (s *Store) windows(ctx context.Context, g projections.Generation, p events.
 }
 
 // unite makes one series of a window's chunks.
-func (s *Store) unite(kvs []*mvccpb.KeyValue) (projections.Series, error) {
+func (s *Store) unite(kvs []*mvccpb.KeyValue, keep func(e events.Entity, metric string) bool) (projections.Series, error) {
+	parse := func(src []byte) (projections.Series, error) { return projections.ParseSeriesOf(src, keep) }
 	chunks := make([]projections.Series, len(kvs))
 	for i, kv := range kvs {
-		series, err := unpack(s, kv, projections.ParseSeries)
+		series, err := unpack(s, kv, parse)
 		if err != nil {
 			return projections.Series{}, err
 		}

@@ -94,7 +94,7 @@ func (f *fleet) WatchActive(ctx context.Context) iter.Seq2[projections.Generatio
 }
 
 // Series gives stored windows, and complains when it is asked for what cannot be there.
-func (f *fleet) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window) (map[projections.Window]projections.Series, error) {
+func (f *fleet) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.Series, error) {
 	if f.fail != nil {
 		return nil, f.fail
 	}

@@ -14,22 +14,32 @@ import (
 // reader is what history needs of the stored projections (projections/snapshot.Store, adapted in query).
 // Windows without records are left out of the answer; what is in it may be shared and is not changed.
 type reader interface {
-	Series(ctx context.Context, g projections.Generation, p events.Partition,
-		host events.HostID, windows []projections.Window) (map[projections.Window]projections.Series, error)
+	// A window that is there is in the answer even if nothing of it is kept.
+	Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window,
+		keep func(e events.Entity, metric string) bool) (map[projections.Window]projections.Series, error)
 }
 
 // History answers queries; safe for concurrent use.
 type History struct {
 	reader reader
+	cold   cold
 	lg     *slog.Logger
 }
 
-// New makes a History.
+// New makes a History of what is in the stored series.
 func New(r reader, lg *slog.Logger) *History {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	return &History{reader: r, lg: lg}
+}
+
+// ReadArchive makes it answer from what left the stored series as well. Call it before the first query.
+func (h *History) ReadArchive(c cold) { h.cold = c }
+
+// scan makes a scan of the view.
+func (h *History) scan(s *live.State, sel *selection) scan {
+	return scan{reader: h.reader, cold: h.cold, generation: s.Generation(), sel: sel}
 }
 
 // Query asks for entries. From and To are inclusive and count only with HasFrom and HasTo. Limit is 1 to
@@ -74,7 +84,7 @@ func (h *History) Telemetry(ctx context.Context, s *live.State, q Query) (Page, 
 		return Page{}, err
 	}
 	pick := newPick(q.Oldest, q.Limit+1, span, after, (*projections.Entry).Place)
-	entries := entries{scan: scan{reader: h.reader, generation: s.Generation(), sel: sel}, pick: pick}
+	entries := entries{scan: h.scan(s, sel), pick: pick}
 	if err := entries.run(ctx); err != nil {
 		return Page{}, err
 	}

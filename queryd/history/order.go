@@ -15,6 +15,8 @@ func before(a, b projections.Place, oldest bool) bool {
 	return a.Compare(b) > 0
 }
 
+const maxTime events.Timestamp = math.MaxInt64
+
 // span is a range of record time, both ends included.
 type span struct{ from, to events.Timestamp }
 

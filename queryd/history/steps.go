@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live"
 )
@@ -37,9 +38,9 @@ func (h *History) Buckets(ctx context.Context, s *live.State, q Query) (BucketPa
 	starts := span{from: slotStart(slotOf(within.from, q.Step), q.Step), to: within.to}
 	pick := newPick(q.Oldest, q.Limit+1, starts, after, (*Bucket).Place)
 	steps := steps{
-		scan: scan{reader: h.reader, generation: s.Generation(), sel: sel},
-		pick: pick, step: q.Step, aggregates: q.Aggregates, span: within,
+		scan: h.scan(s, sel), pick: pick, step: q.Step, aggregates: q.Aggregates, span: within,
 	}
+	steps.rollup = newRollup(q, within)
 	if err := steps.run(ctx); err != nil {
 		return BucketPage{}, err
 	}
@@ -146,39 +147,31 @@ func (s *steps) group(ctx context.Context, slots []int64) error {
 	return nil
 }
 
-// hosts reads a range of times of hosts side by side, and offers their buckets.
+// hosts reads a range of times of hosts, some windows at a time, and offers their buckets.
 func (s *steps) hosts(ctx context.Context, hosts []*live.Host, times span) error {
-	work, ctx := errgroup.WithContext(ctx)
-	work.SetLimit(readers)
+	all := make(map[events.HostID]*sums, len(hosts))
 	for _, host := range hosts {
-		theirs := slices.Collect(windows([]*live.Host{host}, times, true))
-		if len(theirs) == 0 {
-			continue
-		}
-		work.Go(func() error {
-			sums := newSums(s.step, times, s.aggregates)
-			for some := range slices.Chunk(theirs, maxPairs) {
-				if err := s.sum(ctx, host, some, sums); err != nil {
-					return err
-				}
-			}
-			s.pick.offer(sums.buckets(&host.Host, s.pick.oldest))
-			return nil
-		})
+		all[host.ID] = newSums(s.step, times, s.aggregates)
 	}
-	return work.Wait()
-}
-
-// sum counts what is stored of a host's windows.
-func (s *steps) sum(ctx context.Context, host *live.Host, theirs []projections.Window, sums *sums) error {
-	series, err := s.read(ctx, host, theirs)
-	if err != nil {
-		return err
-	}
-	for _, w := range theirs {
-		if window, ok := series[w]; ok {
-			sums.add(&window, s.sel)
+	for some := range slices.Chunk(slices.Collect(windows(hosts, times, true)), max(maxPairs/len(hosts), 1)) {
+		parts, err := s.load(ctx, hosts, some)
+		if err != nil {
+			return err
 		}
+		work, ctx := errgroup.WithContext(ctx)
+		work.SetLimit(readers)
+		for _, p := range parts {
+			work.Go(func() error {
+				all[p.host.ID].part(p, s.sel)
+				return context.Cause(ctx)
+			})
+		}
+		if err := work.Wait(); err != nil {
+			return err
+		}
+	}
+	for _, host := range hosts {
+		s.pick.offer(all[host.ID].buckets(&host.Host, s.pick.oldest))
 	}
 	return nil
 }

@@ -26,6 +26,17 @@ func newSums(step time.Duration, s span, aggregates []Aggregate) *sums {
 	return &sums{step: step, span: s, p95: slices.Contains(aggregates, P95), cells: make(map[cell]*Bucket)}
 }
 
+// part takes in all that there is of the host in some windows.
+func (s *sums) part(p *part, sel *selection) {
+	for _, set := range p.series() {
+		s.add(&set, sel)
+	}
+	for _, r := range p.rolled {
+		sum := Summary{Metric: r.metric, Count: r.Count, Min: r.Min, Max: r.Max, Last: r.Last, LastAt: r.LastAt, Sum: r.Sum}
+		s.put(cell{slotStart(slotOf(r.Start, s.step), s.step), r.entity}, &sum)
+	}
+}
+
 // add takes records in: sets of one host whose times no earlier call had.
 func (s *sums) add(series *projections.Series, sel *selection) {
 	for rest := series.Columns; len(rest) > 0; {

@@ -48,7 +48,7 @@ func (empty) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, 
 	}
 }
 
-func (empty) Series(context.Context, projections.Generation, events.Partition, events.HostID, []projections.Window) ([]snapshot.WindowSeries, error) {
+func (empty) SeriesOf(context.Context, projections.Generation, events.Partition, events.HostID, []projections.Window, func(events.Entity, string) bool) ([]snapshot.WindowSeries, error) {
 	return nil, errors.New("there are no hosts, so nobody should ask")
 }
 

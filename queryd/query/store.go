@@ -17,8 +17,8 @@ type store interface {
 	Load(ctx context.Context, g projections.Generation) (projections.Batch, error)
 	Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error]
 	WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error]
-	Series(ctx context.Context, g projections.Generation, p events.Partition,
-		host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error)
+	SeriesOf(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window,
+		keep func(e events.Entity, metric string) bool) ([]snapshot.WindowSeries, error)
 	QuarantineList(ctx context.Context, f snapshot.QuarantineFilter) ([]snapshot.Quarantined, int, error)
 	QuarantineCount(ctx context.Context) (int, error)
 	AskRetry(ctx context.Context, f snapshot.RetryFilter) (int, error)
@@ -38,9 +38,9 @@ type log interface {
 type windows struct{ store store }
 
 // Series reads windows of a host; those without records are left out.
-func (w windows) Series(ctx context.Context, g projections.Generation, p events.Partition,
-	host events.HostID, of []projections.Window) (map[projections.Window]projections.Series, error) {
-	list, err := w.store.Series(ctx, g, p, host, of)
+func (w windows) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, of []projections.Window,
+	keep func(e events.Entity, metric string) bool) (map[projections.Window]projections.Series, error) {
+	list, err := w.store.SeriesOf(ctx, g, p, host, of, keep)
 	if err != nil {
 		return nil, err
 	}

@@ -166,7 +166,7 @@ func (f *fleet) WatchActive(ctx context.Context) iter.Seq2[projections.Generatio
 	}
 }
 
-func (f *fleet) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window) (map[projections.Window]projections.Series, error) {
+func (f *fleet) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.Series, error) {
 	out := make(map[projections.Window]projections.Series)
 	for _, w := range windows {
 		out[w] = f.series[host][w]

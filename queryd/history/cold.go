@@ -1,0 +1,211 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/projections"
+)
+
+// cold is what history needs of what left the stored series for the archive (archive.Store, and Entries of
+// whoever keeps the manifest; joined in query).
+type cold interface {
+	// Entries gives the entries that may have records of a partition in a range of record times, both ends
+	// included. They hold everything that had left the stored series when it was called, wherever it is asked:
+	// an answer from memory must be no older than that.
+	Entries(ctx context.Context, p events.Partition, from, to events.Timestamp) ([]archive.Entry, error)
+	Scan(ctx context.Context, e archive.Entry, f archive.Filter) iter.Seq2[archive.Series, error]
+	Rollup(ctx context.Context, e archive.Entry, kind archive.Kind, f archive.Filter) iter.Seq2[archive.Rollup, error]
+}
+
+// coldTries is how often a read begins anew because objects were merged away under it.
+const coldTries = 3
+
+// thaw adds to parts of one partition what the archive has of their windows. What is stored of them was read
+// before: a record that moves to the archive meanwhile is then found in one place at least, and a set does
+// not mind two.
+func (s *scan) thaw(ctx context.Context, parts []*part) error {
+	var err error
+	for range coldTries {
+		for _, p := range parts {
+			p.cold, p.rolled = nil, nil
+		}
+		if err = s.thawOnce(ctx, parts); !errors.Is(err, archive.ErrMissing) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("reading archived history of partition %d: %w", parts[0].host.Partition, err)
+	}
+	return nil
+}
+
+func (s *scan) thawOnce(ctx context.Context, parts []*part) error {
+	whole := reach(parts)
+	entries, err := s.cold.Entries(ctx, parts[0].host.Partition, whole.from, whole.to)
+	if err != nil {
+		return err
+	}
+	entries = slices.DeleteFunc(slices.Clone(entries), func(e archive.Entry) bool {
+		return e.Records == 0 || e.To < whole.from || e.From > whole.to
+	})
+	if len(entries) == 0 {
+		return nil
+	}
+	wanted := make(wanted, len(parts))
+	for _, p := range parts {
+		wanted[p.host.ID] = &want{part: p, windows: slices.Clone(p.windows)}
+	}
+	if s.rollup != nil {
+		if err := s.rollup.read(ctx, s, entries, wanted); err != nil {
+			return err
+		}
+	}
+	for _, run := range wanted.runs() {
+		if err := s.records(ctx, entries, wanted, run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reach is the range of times of all windows of parts.
+func reach(parts []*part) span {
+	first, last := parts[0].windows[0], parts[0].windows[0]
+	for _, p := range parts {
+		first, last = min(first, p.windows[0]), max(last, p.windows[len(p.windows)-1])
+	}
+	return span{from: windowStart(first), to: windowEnd(last)}
+}
+
+func windowStart(w projections.Window) events.Timestamp {
+	return slotStart(int64(w), projections.WindowSpan)
+}
+
+func windowEnd(w projections.Window) events.Timestamp {
+	return slotEnd(int64(w), projections.WindowSpan)
+}
+
+// wanted is what of the archive is asked for: windows by host.
+type wanted map[events.HostID]*want
+
+type want struct {
+	part    *part
+	windows []projections.Window // whose records are wanted; in order
+}
+
+// runs gives the runs of windows whose records any host wants.
+func (all wanted) runs() []projections.Span {
+	var windows []projections.Window
+	for _, w := range all {
+		windows = append(windows, w.windows...)
+	}
+	slices.Sort(windows)
+	var runs []projections.Span
+	for _, w := range windows {
+		if n := len(runs); n > 0 && w <= runs[n-1].Last+1 {
+			runs[n-1].Last = w
+			continue
+		}
+		runs = append(runs, projections.Span{First: w, Last: w})
+	}
+	return runs
+}
+
+// filter asks the archive for a run of windows of the hosts that want some of them.
+func (s *scan) filter(all wanted, run projections.Span) archive.Filter {
+	f := archive.Filter{GPUs: s.sel.gpus, Metrics: s.sel.metrics, From: windowStart(run.First)}
+	if end := windowEnd(run.Last); end < maxTime {
+		f.To = end + 1
+	}
+	for host, w := range all {
+		if slices.ContainsFunc(w.windows, func(w projections.Window) bool { return run.First <= w && w <= run.Last }) {
+			f.Hosts = append(f.Hosts, host)
+		}
+	}
+	slices.Sort(f.Hosts)
+	return f
+}
+
+// records reads the records of a run of windows.
+func (s *scan) records(ctx context.Context, entries []archive.Entry, all wanted, run projections.Span) error {
+	f := s.filter(all, run)
+	for _, e := range entries {
+		if e.To < windowStart(run.First) || e.From > windowEnd(run.Last) {
+			continue
+		}
+		found := make(map[events.HostID][]projections.Column)
+		for series, err := range s.cold.Scan(ctx, e, f) {
+			if err != nil {
+				return err
+			}
+			host := all[series.Host]
+			if host == nil || !s.sel.wants(series.Identity.Entity(series.Host), series.Metric) {
+				continue
+			}
+			if samples := cut(series.Samples, host.windows); samples.Len() > 0 {
+				found[series.Host] = append(found[series.Host], projections.Column{
+					Entity: series.Identity.Entity(series.Host), Metric: series.Metric, Source: series.Source, Identity: series.Identity.ID(), Samples: samples,
+				})
+			}
+		}
+		for host, columns := range found {
+			all[host].part.cold = append(all[host].part.cold, seriesOf(columns))
+		}
+	}
+	return nil
+}
+
+// cut gives the readings that lie in windows and are believed: an implausible one is in the archive as it is
+// in the log, and in no view.
+func cut(all events.Samples, windows []projections.Window) events.Samples {
+	keep := func(at events.Timestamp) bool {
+		_, found := slices.BinarySearch(windows, projections.WindowOf(at))
+		return found
+	}
+	implausible := slices.ContainsFunc(all.Absent, func(a events.Absence) bool { return a.Reason == events.Implausible })
+	whole := !implausible
+	for i := 0; whole && i < len(all.Times); {
+		w := projections.WindowOf(all.Times[i])
+		whole = keep(all.Times[i])
+		next, _ := slices.BinarySearch(all.Times[i:], windowEnd(w))
+		for i += next; i < len(all.Times) && all.Times[i] <= windowEnd(w); i++ {
+		}
+	}
+	if whole {
+		return all
+	}
+	var out events.Samples
+	for at, v := range all.All() {
+		if v.Absent != events.Implausible && keep(at) {
+			out.Add(at, v)
+		}
+	}
+	out.Canonical()
+	return out
+}
+
+// seriesOf makes one canonical series of columns, of which several may have the same key.
+func seriesOf(columns []projections.Column) projections.Series {
+	slices.SortStableFunc(columns, compareColumns)
+	out := columns[:0]
+	for _, c := range columns {
+		if n := len(out); n > 0 && compareColumns(out[n-1], c) == 0 {
+			out[n-1].Samples, _ = events.Union(out[n-1].Samples, c.Samples)
+			continue
+		}
+		out = append(out, c)
+	}
+	return projections.Series{Columns: out}
+}
+
+func compareColumns(a, b projections.Column) int {
+	return cmp.Or(a.Entity.Compare(b.Entity), strings.Compare(a.Metric, b.Metric), strings.Compare(a.Source, b.Source), cmp.Compare(a.Identity, b.Identity))
+}

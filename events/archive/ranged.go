@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,10 @@ import (
 // blockBytes is the size of what is read of an object at a time: a round trip to object storage costs as much
 // as some hundred thousand bytes.
 const blockBytes = 256 << 10
+
+// wholeBytes is the size up to which an object is read at once to be scanned: that is one round trip instead of several, and
+// its hash can be checked. Objects of MaxRecords ordinary records are below it.
+const wholeBytes = 4 << 20
 
 // ranged reads parts of an object and keeps them. Not safe for concurrent use.
 type ranged struct {
@@ -75,17 +80,33 @@ func (r *ranged) failed(err error) error {
 }
 
 // open opens an object with at least so many columns to read parts of it.
-func (s *Store) open(ctx context.Context, o Object, columns int) ([]rowGroup, error) {
-	r := &ranged{ctx: ctx, bucket: s.bucket, object: o, blocks: make(map[int64][]byte)}
-	f, err := parquet.OpenFile(r, o.Bytes, parquet.SkipBloomFilters(true))
-	if err != nil {
-		if errors.Is(err, ErrMissing) || ctx.Err() != nil {
+func (s *Store) open(ctx context.Context, o Object, columns int) (groups []rowGroup, err error) {
+	var in io.ReaderAt = &ranged{ctx: ctx, bucket: s.bucket, object: o, blocks: make(map[int64][]byte)}
+	if o.Bytes <= s.wholeBytes {
+		content, err := s.get(ctx, o)
+		if err != nil {
 			return nil, err
 		}
-		if damaged, found := errors.AsType[*DamagedError](err); found {
-			return nil, damaged
-		}
-		return nil, fmt.Errorf("opening archive object %s: %w", o.Name, err)
+		in = bytes.NewReader(content)
 	}
-	return rowGroups(o, f, columns)
+	err = guarded(o, func() error {
+		f, err := parquet.OpenFile(in, o.Bytes, parquet.SkipBloomFilters(true))
+		if err != nil {
+			return fmt.Errorf("opening archive object %s: %w", o.Name, err)
+		}
+		groups, err = rowGroups(o, f, columns)
+		return err
+	})
+	return groups, err
+}
+
+// guarded calls f, which reads an object whose hash may not have been checked: the library panics on some contents that
+// are no Parquet.
+func guarded(o Object, f func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = &DamagedError{o.Name, fmt.Sprintf("reading it fails: %v", cause)}
+		}
+	}()
+	return f()
 }

@@ -1,10 +1,6 @@
 package archive
 
-import (
-	"github.com/parquet-go/parquet-go"
-
-	"telemetry-pipeline/events"
-)
+import "telemetry-pipeline/events"
 
 // record is a row of a records object: this struct is the object's schema. A text that a source did not give is
 // NULL. Texts are escaped (escape) where they are not UTF-8.
@@ -114,6 +110,3 @@ func seriesOf(t seriesTexts) (s series, err error) {
 		},
 	}, nil
 }
-
-// recordSchema is the schema of records objects.
-func recordSchema() *parquet.Schema { return parquet.NewSchema("record", parquet.SchemaOf(record{})) }

@@ -13,7 +13,7 @@ import (
 // pages of all columns begin at the same rows.
 type recordWriter struct {
 	buf     bytes.Buffer
-	out     *parquet.Writer
+	out     *parquet.GenericWriter[record]
 	columns []*parquet.ColumnWriter
 	cells   cellMaker
 
@@ -29,8 +29,9 @@ type recordWriter struct {
 type seriesCells [recordColumns]parquet.Value
 
 func newRecordWriter() *recordWriter {
-	w := &recordWriter{cells: newCellMaker(recordSchema())}
-	w.out = parquet.NewWriter(&w.buf, append(writerOptions(Records), recordSchema(), sorting())...)
+	w := &recordWriter{}
+	w.out = parquet.NewGenericWriter[record](&w.buf, append(writerOptions(Records), sorting())...)
+	w.cells = newCellMaker(w.out.Schema())
 	w.columns = w.out.ColumnWriters()
 	w.values = make([]parquet.Value, 0, pageRows)
 	return w

@@ -48,8 +48,11 @@ func (s *Store) rollup(ctx context.Context, o Object, f Filter, yield func(Rollu
 	p := f.prepare(rollHost, rollGPU, rollMetric)
 	texts := newTexts()
 	for _, g := range groups {
-		spans, err := p.spans(g, texts)
-		if err != nil {
+		var spans []span
+		if err := guarded(o, func() (err error) {
+			spans, err = p.spans(g, texts)
+			return err
+		}); err != nil {
 			return err
 		}
 		for _, rows := range joined(spans) {
@@ -57,7 +60,7 @@ func (s *Store) rollup(ctx context.Context, o Object, f Filter, yield func(Rollu
 				return context.Cause(ctx)
 			}
 			t := rollupTable{texts: texts, g: g, lo: rows.lo, hi: rows.hi}
-			if err := t.read(); err != nil {
+			if err := guarded(o, t.read); err != nil {
 				return err
 			}
 			if !t.give(&p, yield) {

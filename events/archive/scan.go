@@ -23,8 +23,8 @@ type Series struct {
 // identity. A long series may come in several parts, one after the other and in order of time. What is given shares no
 // memory with what comes later.
 //
-// It reads only pages that can hold matching records, and does not check the object's hash. Memory is that of some
-// hundred thousand records whatever the entry's size.
+// Only pages that can hold matching records are decoded. An object of up to 4 MiB is read whole and checked against its
+// hash; of a larger one only those pages are read, unchecked. Memory is that of some hundred thousand records besides.
 func (s *Store) Scan(ctx context.Context, e Entry, f Filter) iter.Seq2[Series, error] {
 	return func(yield func(Series, error) bool) {
 		o, found := e.Object(Records)
@@ -45,8 +45,11 @@ func (s *Store) scan(ctx context.Context, o Object, p *prepared, yield func(Seri
 	}
 	t := newTableReader()
 	for _, g := range groups {
-		spans, err := p.spans(g, t.texts)
-		if err != nil {
+		var spans []span
+		if err := guarded(o, func() (err error) {
+			spans, err = p.spans(g, t.texts)
+			return err
+		}); err != nil {
 			return err
 		}
 		for _, rows := range joined(spans) {
@@ -54,7 +57,7 @@ func (s *Store) scan(ctx context.Context, o Object, p *prepared, yield func(Seri
 				return context.Cause(ctx)
 			}
 			t.reset()
-			if err := t.read(g, rows.lo, rows.hi); err != nil {
+			if err := guarded(o, func() error { return t.read(g, rows.lo, rows.hi) }); err != nil {
 				return err
 			}
 			if !t.give(p, yield) {

@@ -94,7 +94,12 @@ func TestScanOfManyPages(t *testing.T) {
 		"another time":      {From: fleetStart + 100*86400e9},
 		"an hour":           {From: fleetStart + 3600e9, To: fleetStart + 7200e9},
 	} {
-		t.Run(name, func(t *testing.T) { sameSet(t, scanned(t, s, e, f), filtered(all, f)) })
+		t.Run(name, func(t *testing.T) {
+			for _, whole := range []int64{0, wholeBytes} {
+				s.wholeBytes = whole
+				sameSet(t, scanned(t, s, e, f), filtered(all, f))
+			}
+		})
 	}
 }
 
@@ -111,5 +116,8 @@ func TestScanEnds(t *testing.T) {
 	if err := s.Remove(t.Context(), o.Name); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, s.Scan(t.Context(), e, Filter{}), ErrMissing)
+	for _, whole := range []int64{0, wholeBytes} {
+		s.wholeBytes = whole
+		wantError(t, s.Scan(t.Context(), e, Filter{}), ErrMissing)
+	}
 }

@@ -18,6 +18,8 @@ type Store struct {
 	bucket *blob.Bucket
 	dir    string // of a file:// store
 	url    string // without its parameters
+
+	wholeBytes int64 // see there
 }
 
 // Open opens the storage at a URL and checks that it can be used:
@@ -39,7 +41,7 @@ func openURL(ctx context.Context, address string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{url: u.Scheme + "://" + u.Host + u.Path}
+	s := &Store{url: u.Scheme + "://" + u.Host + u.Path, wholeBytes: wholeBytes}
 	switch u.Scheme {
 	case "file":
 		if u.Host != "" || u.Path == "" {

@@ -1,0 +1,103 @@
+package manifest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+)
+
+// Manifest reads and writes what the archive of one cluster has. Safe for concurrent use.
+type Manifest struct {
+	kv      clientv3.KV
+	watcher clientv3.Watcher
+	keys    keys
+	facts   events.Facts
+	lg      *slog.Logger
+}
+
+// New makes a manifest on a client that the caller keeps and closes. facts are the log's.
+func New(client *clientv3.Client, cfg events.Config, facts events.Facts, lg *slog.Logger) *Manifest {
+	return newManifest(client, client, cfg, facts, lg)
+}
+
+func newManifest(kv clientv3.KV, w clientv3.Watcher, cfg events.Config, facts events.Facts, lg *slog.Logger) *Manifest {
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	return &Manifest{kv: kv, watcher: w, keys: keys{cfg}, facts: facts, lg: lg}
+}
+
+// Head reads how far a partition is archived.
+func (m *Manifest) Head(ctx context.Context, p events.Partition) (Head, error) {
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return m.kv.Get(ctx, m.keys.head(p)) })
+	if err != nil {
+		return Head{}, fmt.Errorf("reading how far partition %d is archived: %w", p, err)
+	}
+	if len(resp.Kvs) == 0 {
+		return Head{}, nil
+	}
+	h, err := m.unpackHead(resp.Kvs[0].Value)
+	if err != nil {
+		return Head{}, &DamagedError{m.keys.head(p), err}
+	}
+	return h, nil
+}
+
+// Load reads what there is of a partition.
+func (m *Manifest) Load(ctx context.Context, p events.Partition) (Partition, error) {
+	all, _, err := m.load(ctx, m.keys.partition(p))
+	if err != nil {
+		return Partition{}, fmt.Errorf("reading the archive's manifest of partition %d: %w", p, err)
+	}
+	if one := all[p]; one != nil {
+		return *one, nil
+	}
+	return Partition{ID: p}, nil
+}
+
+// LoadAll reads what there is of all partitions that are archived.
+func (m *Manifest) LoadAll(ctx context.Context) (map[events.Partition]*Partition, error) {
+	all, _, err := m.loadAll(ctx)
+	return all, err
+}
+
+func (m *Manifest) loadAll(ctx context.Context) (map[events.Partition]*Partition, int64, error) {
+	all, rev, err := m.load(ctx, m.keys.all())
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading the archive's manifest: %w", err)
+	}
+	return all, rev, nil
+}
+
+// load reads the keys with a prefix at one revision, which it gives.
+func (m *Manifest) load(ctx context.Context, prefix string) (map[events.Partition]*Partition, int64, error) {
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return m.kv.Get(ctx, prefix, clientv3.WithPrefix())
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	all := map[events.Partition]*Partition{}
+	for _, kv := range resp.Kvs {
+		p, rest, err := m.keys.parse(string(kv.Key))
+		if err != nil {
+			return nil, 0, err
+		}
+		if all[p] == nil {
+			all[p] = &Partition{ID: p}
+		}
+		if err := m.take(all[p], rest, kv); err != nil {
+			return nil, 0, err
+		}
+	}
+	for _, p := range all {
+		if err := m.finish(p); err != nil {
+			return nil, 0, err
+		}
+	}
+	return all, resp.Header.Revision, nil
+}

@@ -17,6 +17,7 @@ type Command struct {
 	Summary string              // what it does, in one line
 	Flags   func(*flag.FlagSet) // nil: it has none; each falls back to its environment variable
 	Prefix  string              // of the names of these variables, where a plain HOST or COLUMNS would be somebody else's
+	Shared  func(*flag.FlagSet) // flags that it has in common with the daemon; their variables have no Prefix
 
 	Chatty bool // what it logs at level INFO is shown by default, else from WARN on
 	// Run does it until ctx ends. Flags may stand between and behind args. A UsageError ends the process with
@@ -48,6 +49,20 @@ func (c *Command) level() slog.Level {
 	return slog.LevelWarn
 }
 
+// variable gives the function that names the variable of a flag.
+func (c *Command) variable() func(flagName string) string {
+	shared := flag.NewFlagSet("", flag.ContinueOnError)
+	if c.Shared != nil {
+		c.Shared(shared)
+	}
+	return func(flagName string) string {
+		if shared.Lookup(flagName) != nil {
+			return Variable(flagName)
+		}
+		return c.Prefix + Variable(flagName)
+	}
+}
+
 // runCommand runs one command of a program and gives the process's exit code.
 func runCommand(ctx context.Context, p process, c Command) int {
 	fs := flag.NewFlagSet(p.name+" "+c.Name, flag.ContinueOnError)
@@ -55,6 +70,9 @@ func runCommand(ctx context.Context, p process, c Command) int {
 	logLevel(fs, &least, c.level())
 	if c.Flags != nil {
 		c.Flags(fs)
+	}
+	if c.Shared != nil {
+		c.Shared(fs)
 	}
 	args, err := parseCommand(fs, p, c)
 	if errors.Is(err, errDocumented) {
@@ -87,7 +105,7 @@ func exitCode(p process, c Command, err error) int {
 // parseCommand sets flags, which may stand anywhere before "--", and gives the other arguments.
 func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err error) {
 	fs.SetOutput(io.Discard)
-	if err := fromEnvironment(fs, c.Prefix, p.lookup); err != nil {
+	if err := fromEnvironment(fs, c.variable(), p.lookup); err != nil {
 		return nil, err
 	}
 	for rest := p.args[1:]; ; rest = fs.Args()[1:] {
@@ -107,5 +125,5 @@ func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err er
 
 func commandUsage(fs *flag.FlagSet, w io.Writer, c Command) {
 	fmt.Fprintf(w, "%s [flags] %s\n%s\n\n", fs.Name(), c.Args, c.Summary)
-	usage(fs, c.Prefix, w)
+	usage(fs, c.variable(), w)
 }

@@ -24,6 +24,7 @@ func TestCommandTakesFlagsAnywhere(t *testing.T) {
 		{"a dash is an argument", []string{"send", "-", "-url", "a"}, nil, []string{"-"}, "a"},
 		{"nothing behind -- is a flag", []string{"send", "x", "--", "-url", "a"}, nil, []string{"x", "-url", "a"}, ""},
 		{"environment", []string{"send", "x"}, map[string]string{"SEND_URL": "b", "URL": "c"}, []string{"x"}, "b"},
+		{"environment of the daemon", []string{"send", "x"}, map[string]string{"SEND_STORE": "b", "STORE": "c"}, []string{"x"}, "c"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -31,7 +32,8 @@ func TestCommandTakesFlagsAnywhere(t *testing.T) {
 			var got []string
 			send := Command{
 				Name: "send", Prefix: "SEND_", Flags: func(fs *flag.FlagSet) { fs.StringVar(&url, "url", "", "where to") },
-				Run: func(_ context.Context, _ Terminal, args []string) error { got = args; return nil },
+				Shared: func(fs *flag.FlagSet) { fs.StringVar(&url, "store", "", "where it is kept") },
+				Run:    func(_ context.Context, _ Terminal, args []string) error { got = args; return nil },
 			}
 			var out bytes.Buffer
 			p := process{name: "p", args: test.args, stdout: &out, stderr: &out, lookup: func(name string) (string, bool) {

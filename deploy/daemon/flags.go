@@ -15,9 +15,9 @@ var errDocumented = errors.New("documented")
 // beats the default. An empty variable counts as unset.
 func parse(fs *flag.FlagSet, p process, commands []Command) error {
 	fs.SetOutput(p.stderr)
-	fs.Usage = func() { usage(fs, "", p.stderr); listCommands(p, commands) }
+	fs.Usage = func() { usage(fs, Variable, p.stderr); listCommands(p, commands) }
 	document := fs.Bool("help-markdown", false, "")
-	if err := fromEnvironment(fs, "", p.lookup); err != nil {
+	if err := fromEnvironment(fs, Variable, p.lookup); err != nil {
 		return err
 	}
 	if err := fs.Parse(p.args); errors.Is(err, flag.ErrHelp) {
@@ -52,16 +52,16 @@ func listCommands(p process, commands []Command) {
 	}
 }
 
-func fromEnvironment(fs *flag.FlagSet, prefix string, lookup func(string) (string, bool)) error {
+// fromEnvironment sets flags from variables, whose names variable gives.
+func fromEnvironment(fs *flag.FlagSet, variable func(flagName string) string, lookup func(string) (string, bool)) error {
 	var first error
 	fs.VisitAll(func(f *flag.Flag) {
-		variable := prefix + Variable(f.Name)
-		text, ok := lookup(variable)
+		text, ok := lookup(variable(f.Name))
 		if !ok || text == "" || first != nil {
 			return
 		}
 		if err := fs.Set(f.Name, text); err != nil {
-			first = fmt.Errorf("environment variable %s=%q: %w", variable, text, err)
+			first = fmt.Errorf("environment variable %s=%q: %w", variable(f.Name), text, err)
 		}
 	})
 	return first
@@ -73,11 +73,11 @@ func Variable(flagName string) string {
 	return strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flagName))
 }
 
-func usage(fs *flag.FlagSet, prefix string, w io.Writer) {
+func usage(fs *flag.FlagSet, variable func(flagName string) string, w io.Writer) {
 	fmt.Fprintf(w, "usage of %s (each flag falls back to the environment variable beside it):\n", fs.Name())
 	fs.VisitAll(func(f *flag.Flag) {
 		if f.Usage != "" {
-			fmt.Fprintf(w, "  -%s (%s) default %q\n        %s\n", f.Name, prefix+Variable(f.Name), f.DefValue, f.Usage)
+			fmt.Fprintf(w, "  -%s (%s) default %q\n        %s\n", f.Name, variable(f.Name), f.DefValue, f.Usage)
 		}
 	})
 }

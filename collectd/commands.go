@@ -10,7 +10,10 @@ import (
 )
 
 // commands are what collectd does once besides collecting.
-func commands() []daemon.Command {
+func commands() []daemon.Command { return append(generationCommands(), logCommands()...) }
+
+// generationCommands are those about generations of projections.
+func generationCommands() []daemon.Command {
 	var store events.Config
 	var how rebuild.Config
 	return []daemon.Command{

@@ -49,7 +49,9 @@ ingestd:              deploy/daemon events projections/snapshot ingestd/ingest i
 collectd/partition:   events
 collectd/collect:     events projections projections/snapshot collectd/partition
 collectd/rebuild:     events projections projections/snapshot collectd/partition
-collectd:             deploy/daemon events collectd/collect collectd/rebuild
+collectd/filter:      events events/metric
+collectd/tail:        events collectd/filter
+collectd:             deploy/daemon events collectd/collect collectd/rebuild collectd/tail
 
 queryd/live:          events projections
 queryd/live/livetest: events projections

@@ -1,0 +1,110 @@
+package filter
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"telemetry-pipeline/events"
+)
+
+func TestGlob(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"", "", true}, {"", "a", false}, {"*", "", true}, {"*", "anything", true}, {"a", "a", true}, {"a", "ab", false}, {"ab", "a", false},
+		{"a*", "abc", true}, {"*c", "abc", true}, {"*b*", "abc", true}, {"a*c*e", "abcde", true}, {"a*c*e", "abcd", false}, {"?", "a", true},
+		{"?", "", false}, {"a?c", "abc", true}, {"a?c", "ac", false}, {"*ab", "aab", true}, {"**", "x", true}, {"a*a", "a", false},
+	} {
+		if got := glob(c.pattern, c.name); got != c.want {
+			t.Errorf("glob(%q, %q) = %v, want %v", c.pattern, c.name, got, c.want)
+		}
+	}
+}
+
+// On names without slashes and patterns of '*', '?' and letters, path.Match says the same.
+func FuzzGlob(f *testing.F) {
+	f.Add("a*b?c", "axxbyc")
+	f.Add("**?", "ab")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		ascii := func(s string) bool {
+			return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '/' })
+		}
+		if len(pattern) > 12 || len(name) > 20 || strings.ContainsAny(pattern, `[]\`) || !ascii(pattern) || !ascii(name) {
+			t.Skip("path.Match means something else by it")
+		}
+		want, err := path.Match(pattern, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := glob(pattern, name); got != want {
+			t.Errorf("glob(%q, %q) = %v, want %v", pattern, name, got, want)
+		}
+	})
+}
+
+func TestFilterTakesEveryNameOfAThing(t *testing.T) {
+	ev := events.Event{
+		Host:       "node-7",
+		Identities: []events.Identity{{UUID: "GPU-abc", Index: "3"}, {}},
+		Columns: []events.Column{
+			{Identity: 0, Metric: "DCGM_FI_DEV_GPU_UTIL", Source: "utilization.gpu [%]"},
+			{Identity: 0, Metric: "DCGM_FI_DEV_POWER_USAGE", Source: "power.draw [W]"},
+			{Identity: 1, Metric: "host_load", Source: "load"},
+		},
+	}
+	for text, want := range map[string][]int{
+		"":                                    {0, 1, 2},
+		"host=node-*":                         {0, 1, 2},
+		"host=node-8":                         nil,
+		"host=node-8,node-7":                  {0, 1, 2},
+		"gpu=GPU-abc":                         {0, 1},
+		"gpu=node-7:3":                        {0, 1},
+		"gpu=3":                               {0, 1},
+		"gpu=4":                               nil,
+		"metric=gpu_utilization":              {0},
+		"metric=utilization.gpu*":             {0},
+		"metric=*POWER*":                      {1},
+		"metric=load":                         {2},
+		"metric=load,DCGM_FI_DEV_GPU_UTIL":    {0, 2},
+		"metric=gpu_utilization gpu=5":        nil,
+		"host=node-7 metric=power_draw gpu=3": {1},
+	} {
+		var f Filter
+		lists := map[string]*Patterns{"host": &f.Hosts, "gpu": &f.GPUs, "metric": &f.Metrics}
+		for word := range strings.FieldsSeq(text) {
+			name, value, _ := strings.Cut(word, "=")
+			if err := lists[name].Set(value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []int
+		for i := range ev.Columns {
+			if f.Column(&ev, &ev.Columns[i]) {
+				got = append(got, i)
+			}
+		}
+		if !slices.Equal(got, want) || f.Matches(&ev) != len(want) {
+			t.Errorf("%q takes columns %v, want %v", text, got, want)
+		}
+	}
+	if err := new(Patterns).Set("a,,b"); err == nil {
+		t.Error("an empty name is taken")
+	}
+}
+
+func TestPlainHostsNameTheirPartitions(t *testing.T) {
+	f := Filter{Hosts: Patterns{"a", "b", "a"}}
+	want := []events.Partition{events.PartitionOf("a", 64), events.PartitionOf("b", 64)}
+	slices.Sort(want)
+	if got := f.Partitions(64); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for _, hosts := range []Patterns{nil, {"a*"}, {"a", "?"}} {
+		if got := (&Filter{Hosts: hosts}).Partitions(8); len(got) != 8 {
+			t.Errorf("hosts %q are of partitions %v, want all 8", hosts, got)
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+
+	"telemetry-pipeline/collectd/tail"
+	"telemetry-pipeline/deploy/daemon"
+	"telemetry-pipeline/events"
+)
+
+// logCommands are those that show the log or carry it elsewhere and back.
+func logCommands() []daemon.Command {
+	return []daemon.Command{tailing()}
+}
+
+func tailing() daemon.Command {
+	var store events.Config
+	var what tail.Config
+	return daemon.Command{
+		Name:    "tail",
+		Summary: "Shows the log as it grows, a line per record, until Ctrl-C.",
+		Flags:   what.Flags, Prefix: "TAIL_", Shared: store.Flags,
+		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+			if len(args) > 0 {
+				return &daemon.UsageError{Text: "tail takes flags only"}
+			}
+			return tail.Run(ctx, what, store, t.Out, t.Log)
+		},
+	}
+}

@@ -22,6 +22,7 @@ type Answer struct {
 
 	RecordCount int64   `json:"record_count"`
 	Accepted    int64   `json:"accepted"`
+	WouldAccept int64   `json:"would_accept"` // in place of Accepted where nothing is to be stored
 	Duplicate   int64   `json:"duplicate"`
 	Rejected    int64   `json:"rejected"`
 	Absent      int64   `json:"absent"`

@@ -20,6 +20,7 @@ const arrows = `
 events:
 events/metric:        events
 events/archive:       events
+events/archive/manifest: events events/archive
 events/archive/archivetest:
 events/eventstest:    events
 events/eventstest/model:
@@ -81,7 +82,7 @@ var edges = []struct {
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone"}},
 	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
-		[]string{"events", "events/eventstest", "events/eventstest/model", "projections/snapshot", "collectd/partition", "collectd/collect", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
+		[]string{"events", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",

@@ -140,7 +140,9 @@ func (p *Partition) leave(r Replaced, rev int64) {
 	}
 }
 
-func (m *Manifest) headIs(p *Partition) clientv3.Cmp { return unchanged(m.keys.head(p.ID), p.headRevision) }
+func (m *Manifest) headIs(p *Partition) clientv3.Cmp {
+	return unchanged(m.keys.head(p.ID), p.headRevision)
+}
 
 func unchanged(key string, revision int64) clientv3.Cmp {
 	return clientv3.Compare(clientv3.ModRevision(key), "=", revision)
@@ -193,4 +195,3 @@ func (m *Manifest) change(ctx context.Context, c change) (int64, error) {
 	}
 	return 0, ErrChanged
 }
-

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -108,7 +109,7 @@ func (m *Manifest) take(p *Partition, rest string, kv *mvccpb.KeyValue) error {
 
 // finish checks a partition that is complete.
 func (m *Manifest) finish(p *Partition) error {
-	slices.SortFunc(p.Entries, func(a, b Listed) int { return int(a.First.Number - b.First.Number) })
+	slices.SortFunc(p.Entries, func(a, b Listed) int { return cmp.Compare(a.First.Number, b.First.Number) })
 	next := p.Head.Since.Number + 1
 	for i := range p.Entries {
 		e := &p.Entries[i]

@@ -1,0 +1,75 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// StoredChunk is where a chunk of history is.
+type StoredChunk struct {
+	Window   projections.Window
+	Host     events.HostID
+	Revision int64 // of etcd, when it was written; it holds records of events before that alone
+
+	key string
+}
+
+// Chunks lists the chunks of a partition that were written up to a revision of etcd, by window and host. It reads keys
+// only; what etcd does follows the number of chunks in the partition.
+func (s *Store) Chunks(ctx context.Context, g projections.Generation, p events.Partition, upto int64) ([]StoredChunk, error) {
+	prefix := s.keys.partition(g, kindSeries, p)
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxModRev(upto))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing chunks of partition %d of generation %s: %w", p, g, err)
+	}
+	list := make([]StoredChunk, len(resp.Kvs))
+	for i, kv := range resp.Kvs {
+		c := StoredChunk{Revision: kv.ModRevision, key: string(kv.Key)}
+		if c.Window, c.Host, err = s.keys.parseChunk(g, p, c.key); err != nil {
+			return nil, &DamagedError{Key: c.key, Err: err}
+		}
+		list[i] = c
+	}
+	return list, nil
+}
+
+// RemoveChunks deletes chunks, key by key in small transactions under guards; pace is called between two of them and ends
+// it by false. One that was written again meanwhile stays. It gives how many were there.
+//
+// Whoever calls it has made sure that their records are kept elsewhere, or are not kept any longer, and has said so in
+// Offsets.HotFrom.
+func (s *Store) RemoveChunks(ctx context.Context, chunks []StoredChunk, pace func(ctx context.Context) bool, guards ...clientv3.Cmp) (int, error) {
+	removed := 0
+	for some := range slices.Chunk(chunks, maxPuts) {
+		if removed > 0 && !pace(ctx) {
+			return removed, context.Cause(ctx)
+		}
+		ops := make([]clientv3.Op, len(some))
+		for i, c := range some {
+			ops[i] = put{key: c.key, remove: true, seen: c.Revision}.op()
+		}
+		resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+			return s.kv.Txn(ctx).If(guards...).Then(ops...).Commit()
+		})
+		if err != nil {
+			return removed, fmt.Errorf("removing %d chunks: %w", len(chunks), err)
+		}
+		if !resp.Succeeded {
+			return removed, fmt.Errorf("removing %d chunks: %w", len(chunks), ErrFenced)
+		}
+		for _, one := range resp.Responses {
+			if one.GetResponseTxn().GetSucceeded() {
+				removed++
+			}
+		}
+	}
+	return removed, nil
+}

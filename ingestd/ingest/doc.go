@@ -5,6 +5,10 @@
 // has a receipt of its own, and a bad one costs the others nothing. A body in chunks without a length may be
 // still being written: it is a live stream, and its rows are appended as they arrive.
 //
+// An upload that is to be processed in the background is on the disk before it is answered. Its files take the
+// same way from there, in this process or the next, and its state can be asked for and followed meanwhile. A
+// strict one takes the way twice, at first past the log.
+//
 // A file flows: socket → rows (cut at line ends) → workers (rows to records, side by side) → sequencer
 // (back in file order, cut into events per host) → log (several appends under way) → receipt. Each stage
 // waits for the next, so the bytes in flight are bounded by Config whatever the file's size, and a slow log
@@ -16,5 +20,5 @@
 // before anything is appended. A file whose end did not arrive is answered as an error; what was complete
 // of it stays, and sending it again adds only the rest.
 //
-// It never says yes before the append is durable, never holds a whole file, and never knows a column's name.
+// It never says yes before the append is durable, never holds a whole file in memory, and never knows a column's name.
 package ingest

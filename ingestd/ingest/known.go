@@ -98,6 +98,7 @@ func (k *known) end() {
 	k.handle.Change(func(u *uploads.Upload) {
 		u.State, u.Error, u.Code = state, told.Error, told.Code
 		u.Rows, u.Bytes = k.rows.Load(), k.bytes.Load()
+		u.Files = []uploads.File{{Name: *k.name.Load(), Size: u.Bytes}}
 		u.Receipt = keepsake(body, []*receipt{&rec})
 	})
 }

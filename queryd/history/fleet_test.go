@@ -22,6 +22,9 @@ type fleet struct {
 	hosts  map[events.HostID]*projections.Host
 	series map[events.HostID]map[projections.Window]projections.Series
 
+	appended []events.Event // all that was folded
+
+	moved bool         // windows may be in the archive only
 	reads atomic.Int64 // windows read
 	fail  error        // of every Series
 }
@@ -46,7 +49,11 @@ func (f *fleet) add(host events.HostID, id events.Identity, at events.Timestamp,
 	}
 }
 
-func (f *fleet) fold(ev events.Event) {
+func (f *fleet) fold(ev events.Event) { f.foldTo(ev, true) }
+
+// foldTo folds an event; its records go to the stored series only if they are hot.
+func (f *fleet) foldTo(ev events.Event, hot bool) {
+	f.appended = append(f.appended, ev)
 	if f.hosts[ev.Host] == nil {
 		f.hosts[ev.Host] = &projections.Host{ID: ev.Host}
 		f.series[ev.Host] = make(map[projections.Window]projections.Series)
@@ -54,6 +61,9 @@ func (f *fleet) fold(ev events.Event) {
 	effect := f.hosts[ev.Host].Apply(&ev)
 	for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
 		for w, s := range part {
+			if !hot {
+				continue
+			}
 			stored := f.series[ev.Host][w]
 			stored.Add(s)
 			f.series[ev.Host][w] = stored
@@ -105,7 +115,10 @@ func (f *fleet) Series(ctx context.Context, g projections.Generation, p events.P
 	for _, w := range windows {
 		s, ok := f.series[host][w]
 		if !ok {
-			return nil, errors.New("asked for a window that the host does not have")
+			if !f.moved {
+				return nil, errors.New("asked for a window that the host does not have")
+			}
+			continue
 		}
 		f.reads.Add(1)
 		out[w] = s

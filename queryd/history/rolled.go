@@ -24,7 +24,7 @@ type rolled struct {
 	archive.Bucket
 }
 
-// newRollup tells what of the archive's sums a query can be answered from; nil: nothing.
+// newRollup tells what of the archive's sums a query can be answered from in a range of times; nil: nothing.
 func newRollup(q Query, s span) *rollup {
 	if q.Step%time.Minute != 0 || slices.Contains(q.Aggregates, P95) {
 		return nil
@@ -36,16 +36,16 @@ func newRollup(q Query, s span) *rollup {
 	return r
 }
 
-// read takes out of what is wanted the windows that sums answer, and gives the sums to the parts. Such a
-// window lies wholly in the query's range, nothing of it is in the stored series, and every entry that may
-// have records of it has sums. Where two entries have a sum of the same minute or hour they may share records:
+// read takes out of what is wanted the windows that sums answer, and gives the sums to the parts. No minute or
+// hour of such a window is cut by the range of times, nothing of it is in the stored series, and every entry
+// that may have records of it has sums. Where two entries have a sum of the same minute or hour they may share records:
 // that matters only to what is added up, and then the records are read.
 func (r *rollup) read(ctx context.Context, s *scan, entries []archive.Entry, all wanted) error {
 	sums := make(wanted, len(all))
 	for host, w := range all {
 		take := &want{part: w.part}
 		w.windows = slices.DeleteFunc(w.windows, func(window projections.Window) bool {
-			if _, hot := w.part.hot[window]; hot || windowStart(window) < r.span.from || windowEnd(window) > r.span.to || r.kind(entries, window) == "" {
+			if _, hot := w.part.hot[window]; hot || r.kind(entries, window) == "" {
 				return false
 			}
 			take.windows = append(take.windows, window)
@@ -67,14 +67,19 @@ func (r *rollup) read(ctx context.Context, s *scan, entries []archive.Entry, all
 	return nil
 }
 
-// kind tells which sums every entry has that may have records of a window, "" when there are none.
+// sizes are what the archive's sums are of, the greater ones first.
+var sizes = []struct { // never written
+	kind archive.Kind
+	of   time.Duration
+}{{archive.Hours, time.Hour}, {archive.Minutes, time.Minute}}
+
+// kind tells which sums say the same as the records of a window, "" when none do.
 func (r *rollup) kind(entries []archive.Entry, w projections.Window) archive.Kind {
-	kinds := []archive.Kind{archive.Minutes}
-	if r.step%time.Hour == 0 {
-		kinds = []archive.Kind{archive.Hours, archive.Minutes}
-	}
-	for _, kind := range kinds {
-		if !slices.ContainsFunc(entries, func(e archive.Entry) bool {
+	from, to := max(windowStart(w), r.span.from), min(windowEnd(w), r.span.to)
+	for _, size := range sizes {
+		kind := size.kind
+		whole := r.step%size.of == 0 && from == slotStart(slotOf(from, size.of), size.of) && to == slotEnd(slotOf(to, size.of), size.of)
+		if whole && !slices.ContainsFunc(entries, func(e archive.Entry) bool {
 			_, has := e.Object(kind)
 			return !has && e.To >= windowStart(w) && e.From <= windowEnd(w)
 		}) {
@@ -87,7 +92,8 @@ func (r *rollup) kind(entries []archive.Entry, w projections.Window) archive.Kin
 // run reads the sums of a run of windows.
 func (r *rollup) run(ctx context.Context, s *scan, entries []archive.Entry, sums wanted, run projections.Span) error {
 	f := s.filter(sums, run)
-	for _, kind := range []archive.Kind{archive.Hours, archive.Minutes} {
+	for _, size := range sizes {
+		kind := size.kind
 		for _, e := range entries {
 			if _, has := e.Object(kind); !has || e.To < windowStart(run.First) || e.From > windowEnd(run.Last) {
 				continue
@@ -109,7 +115,7 @@ func (r *rollup) run(ctx context.Context, s *scan, entries []archive.Entry, sums
 func (r *rollup) take(w *want, entries []archive.Entry, kind archive.Kind, found *archive.Rollup) {
 	for _, b := range found.Buckets {
 		window := projections.WindowOf(b.Start)
-		if _, wanted := slices.BinarySearch(w.windows, window); wanted && r.kind(entries, window) == kind {
+		if _, wanted := slices.BinarySearch(w.windows, window); wanted && r.span.holds(b.Start) && r.kind(entries, window) == kind {
 			w.part.rolled = append(w.part.rolled, rolled{found.Entity, found.Metric, b})
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,9 +37,8 @@ func (h *History) Buckets(ctx context.Context, s *live.State, q Query) (BucketPa
 	starts := span{from: slotStart(slotOf(within.from, q.Step), q.Step), to: within.to}
 	pick := newPick(q.Oldest, q.Limit+1, starts, after, (*Bucket).Place)
 	steps := steps{
-		scan: h.scan(s, sel), pick: pick, step: q.Step, aggregates: q.Aggregates, span: within,
+		scan: h.scan(s, sel), pick: pick, query: q, span: within,
 	}
-	steps.rollup = newRollup(q, within)
 	if err := steps.run(ctx); err != nil {
 		return BucketPage{}, err
 	}
@@ -56,10 +54,9 @@ func (h *History) Buckets(ctx context.Context, s *live.State, q Query) (BucketPa
 // steps reads buckets until a pick is full.
 type steps struct {
 	scan
-	pick       *pick[Bucket]
-	step       time.Duration
-	aggregates []Aggregate
-	span       span // of record times
+	pick  *pick[Bucket]
+	query Query
+	span  span // of record times
 }
 
 const (
@@ -85,7 +82,7 @@ func (s *steps) run(ctx context.Context) error {
 		seen += len(group)
 		group = group[:0]
 		windows := max(maxPairs/len(s.sel.hosts), 1)
-		size = min(max(missing*seen/max(kept, 1), 1), max(windows*int(projections.WindowSpan/s.step), 1), maxGroup)
+		size = min(max(missing*seen/max(kept, 1), 1), max(windows*int(projections.WindowSpan/s.query.Step), 1), maxGroup)
 	}
 	return s.group(ctx, group)
 }
@@ -94,11 +91,11 @@ func (s *steps) run(ctx context.Context) error {
 func (s *steps) slots() iter.Seq[int64] {
 	return func(yield func(int64) bool) {
 		open := s.pick.open()
-		times := span{from: max(s.span.from, open.from), to: min(s.span.to, slotEnd(slotOf(open.to, s.step), s.step))}
+		times := span{from: max(s.span.from, open.from), to: min(s.span.to, slotEnd(slotOf(open.to, s.query.Step), s.query.Step))}
 		next, begun := int64(0), false
 		for w := range windows(s.sel.hosts, times, s.pick.oldest) {
-			first := slotOf(max(w.Start(), times.from), s.step)
-			last := slotOf(min(slotEnd(int64(w), projections.WindowSpan), times.to), s.step)
+			first := slotOf(max(w.Start(), times.from), s.query.Step)
+			last := slotOf(min(slotEnd(int64(w), projections.WindowSpan), times.to), s.query.Step)
 			if !begun {
 				next, begun = last, true
 				if s.pick.oldest {
@@ -128,7 +125,7 @@ func (s *steps) group(ctx context.Context, slots []int64) error {
 		return nil
 	}
 	lo, hi := slices.Min(slots), slices.Max(slots)
-	times := span{from: max(s.span.from, slotStart(lo, s.step)), to: min(s.span.to, slotEnd(hi, s.step))}
+	times := span{from: max(s.span.from, slotStart(lo, s.query.Step)), to: min(s.span.to, slotEnd(hi, s.query.Step))}
 	hosts := slices.Clone(s.sel.hosts)
 	if !s.pick.oldest {
 		slices.Reverse(hosts)
@@ -149,12 +146,14 @@ func (s *steps) group(ctx context.Context, slots []int64) error {
 
 // hosts reads a range of times of hosts, some windows at a time, and offers their buckets.
 func (s *steps) hosts(ctx context.Context, hosts []*live.Host, times span) error {
+	scan := s.scan
+	scan.rollup = newRollup(s.query, times)
 	all := make(map[events.HostID]*sums, len(hosts))
 	for _, host := range hosts {
-		all[host.ID] = newSums(s.step, times, s.aggregates)
+		all[host.ID] = newSums(s.query.Step, times, s.query.Aggregates)
 	}
 	for some := range slices.Chunk(slices.Collect(windows(hosts, times, true)), max(maxPairs/len(hosts), 1)) {
-		parts, err := s.load(ctx, hosts, some)
+		parts, err := scan.load(ctx, hosts, some)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +35,7 @@ func rowOf(ev *events.Event, n int32) eventRow {
 		Upload: escape(string(ev.Upload)), Host: escape(string(ev.Host)), Zone: escape(ev.Zone), Records: int32(ev.Records()),
 	}
 	if ev.Damage != nil {
-		r.Damage = escape(ev.Damage.Error())
+		r.Damage = cmp.Or(escape(ev.Damage.Error()), "unknown") // it tells that there is damage
 		if damage, found := errors.AsType[*events.DamageError](ev.Damage); found {
 			r.Value = damage.Value
 		}

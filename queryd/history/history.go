@@ -24,6 +24,8 @@ type History struct {
 	reader reader
 	cold   cold
 	lg     *slog.Logger
+
+	moments moments
 }
 
 // New makes a History of what is in the stored series.

@@ -1,9 +1,7 @@
 package ingest
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,12 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/ingestd/spool"
 	"telemetry-pipeline/ingestd/uploads"
 )
@@ -166,56 +162,6 @@ func TestAsyncRefusalsBeforeTheBodyIsThere(t *testing.T) {
 {"success": true, "count": 0, "data": []}`)
 }
 
-// A server that stops in the middle leaves the upload to the next one, which ends with the same log.
-func TestTheNextServerGoesOn(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
-	file := dcgmFile(3000, 20)
-	cfg := Config{Spool: spool.Config{Dir: dir}, Zone: "+05:00", Background: 1}
-	release := log.holdAppends()
-	first, stop := serveUntil(t, cfg, log)
-	path, waiting := postAsync(t, first, "", file), postAsync(t, first, "&strict=true", file)
-	eventually(t, "it is being processed", func() bool { return stateOf(t, first, path).Rows > 0 })
-	if u := stateOf(t, first, waiting); u.State != uploads.Queued {
-		t.Errorf("the second upload is %+v, want it to wait for its turn", u)
-	}
-	stop()
-	release()
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
-		t.Fatalf("the upload directory has %v, %v", entries, err)
-	}
-	cfg.Zone = "UTC"
-	second := serve(t, cfg, log, log)
-	for _, p := range []string{path, waiting} {
-		if u := final(t, second, p); u.State != uploads.Done || receiptOf(t, u).RecordCount != 3000 {
-			t.Errorf("upload is %+v", u)
-		}
-	}
-	isEmpty(t, dir)
-	if diff := cmp.Diff(storedBy(t, file), log.stored(t)); diff != "" {
-		t.Errorf("the log differs from that of a plain upload (-plain +async):\n%s", diff)
-	}
-}
-
-// serveUntil runs a server until stop is called.
-func serveUntil(t *testing.T, cfg Config, log *recorder) (s *Server, stop func()) {
-	t.Helper()
-	cfg.Host, cfg.Port = "127.0.0.1", FreePort
-	s, err := New(cfg, log, log, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	eventually(t, "listening", func() bool { return s.Addr() != nil })
-	return s, func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	}
-}
-
 func TestCancelStopsAnUploadAndSaysWhatStays(t *testing.T) {
 	log, dir := newRecorder(), t.TempDir()
 	s := serve(t, Config{Spool: spool.Config{Dir: dir}, Background: 1, MaxMemory: 1 << 20}, log, log)
@@ -250,25 +196,6 @@ func del(t *testing.T, s *Server, path string) response {
 		t.Fatal(err)
 	}
 	return responseOf(t, resp)
-}
-
-func TestWhatAnotherTimeHelpsAgainstIsTriedAgain(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
-	s := serve(t, Config{Spool: spool.Config{Dir: dir}}, log, log)
-	log.setDown(true)
-	file := dcgmFile(500, 5)
-	path := postAsync(t, s, "", file)
-	eventually(t, "it waits and says why", func() bool {
-		u := stateOf(t, s, path)
-		return u.State == uploads.Queued && strings.Contains(u.Waiting, "etcd") && u.RetryAt.After(time.Now())
-	})
-	log.setDown(false)
-	u := final(t, s, path)
-	r := receiptOf(t, u)
-	if u.State != uploads.Done || u.Attempts != 2 || u.Waiting != "" || r.RecordCount != 500 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "attempt 2") {
-		t.Errorf("upload is %+v with %+v", u, r)
-	}
-	isEmpty(t, dir)
 }
 
 func TestFullSpoolsSayWhenToComeBack(t *testing.T) {
@@ -313,205 +240,6 @@ Retry-After: 60
 	}
 	if u := final(t, s, postAsync(t, s, "", dcgmFile(1, 1))); u.State != uploads.Done {
 		t.Errorf("once the directory can be used, an upload is %+v", u)
-	}
-}
-
-// leave spools an upload as a server of a log with that name would have.
-func leave(t *testing.T, dir string, id events.UploadID, log string, file []byte) {
-	t.Helper()
-	room, err := spool.Open(spool.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer room.Close()
-	d, err := room.Begin(id, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.Add(spool.File{Name: "f.csv"}, bytes.NewReader(file)); err != nil {
-		t.Fatal(err)
-	}
-	e, err := d.Commit(spool.Manifest{ID: id, Log: log, ReceivedAt: time.Date(2025, 7, 18, 21, 0, 0, 0, time.UTC)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if id == "deadly" {
-		for range maxDeaths {
-			if _, err := e.Start(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
-func TestWhatIsFoundInTheUploadDirectory(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
-	leave(t, dir, "ours", "memory", dcgmFile(10, 1))
-	leave(t, dir, "damaged", "memory", dcgmFile(10, 1))
-	leave(t, dir, "deadly", "memory", dcgmFile(10, 1))
-	leave(t, dir, "theirs", "another", dcgmFile(10, 1))
-	if err := os.Truncate(filepath.Join(dir, "upload-damaged", "0"), 10); err != nil {
-		t.Fatal(err)
-	}
-	s := serve(t, Config{Spool: spool.Config{Dir: dir}}, log, log)
-	for id, want := range map[string]struct {
-		state uploads.State
-		code  string
-	}{"ours": {uploads.Done, ""}, "damaged": {uploads.Failed, codeSpoolDamaged}, "deadly": {uploads.Failed, codeDeadly}} {
-		if u := final(t, s, uploadsPath+id); u.State != want.state || u.Code != want.code {
-			t.Errorf("%s is %+v, want %+v", id, u, want)
-		}
-	}
-	eventually(t, "only what is another log's is left", func() bool {
-		left, err := os.ReadDir(dir)
-		return err == nil && len(left) == 1 && left[0].Name() == "upload-theirs"
-	})
-	compare(t, "another log's upload", get(t, s, uploadsPath+"theirs"), "404")
-}
-
-func TestUploadsAreListedAndFiltered(t *testing.T) {
-	log := newRecorder()
-	s := serve(t, Config{}, log, log)
-	var paths []string
-	for _, file := range [][]byte{dcgmFile(1, 1), []byte("buy milk\n"), dcgmFile(2, 1)} {
-		paths = append(paths, postAsync(t, s, "", file))
-		final(t, s, paths[len(paths)-1])
-	}
-	id := func(i int) string { return strings.TrimPrefix(paths[i], uploadsPath) }
-	compare(t, "all", get(t, s, "/api/v1/uploads"), fmt.Sprintf(`200
-{"success": true, "count": 3, "total": 3, "data": [{"id": %q, "state": "done", "receipt": null}, {"id": %q, "state": "failed", "error": "*"}, {"id": %q}]}`, id(2), id(1), id(0)))
-	compare(t, "some", get(t, s, "/api/v1/uploads?state=done,queued&limit=1"), fmt.Sprintf(`200
-{"success": true, "count": 1, "total": 2, "data": [{"id": %q}]}`, id(2)))
-	for _, query := range []string{"?state=gone", "?limit=0", "?limit=x", "?page=2"} {
-		compare(t, query, get(t, s, "/api/v1/uploads"+query), `400
-{"success": false, "code": "bad_parameter"}`)
-	}
-}
-
-func TestProgressIsStreamedUntilTheEnd(t *testing.T) {
-	log := newRecorder()
-	s := serve(t, Config{}, log, log)
-	release := log.holdAppends()
-	path := postAsync(t, s, "", dcgmFile(3000, 20))
-	resp, err := http.Get("http://" + s.Addr().String() + path + "/events")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if got := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || got != "text/event-stream" {
-		t.Fatalf("the stream is %d %s", resp.StatusCode, got)
-	}
-	var names []string
-	var last uploadView
-	id := ""
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		field, value, _ := strings.Cut(lines.Text(), ": ")
-		switch field {
-		case "id":
-			id = value
-		case "event":
-			names = append(names, value)
-		case "data":
-			if err := json.Unmarshal([]byte(value), &last); err != nil {
-				t.Fatal(err)
-			}
-			if last.State == uploads.Processing {
-				release()
-			}
-		}
-	}
-	if n := len(names); n < 2 || names[0] != "progress" || names[n-1] != "done" || last.State != uploads.Done || last.Rows != 3000 {
-		t.Errorf("the stream gave %v, at last %+v", names, last)
-	}
-	for lastID, want := range map[string]int{id: http.StatusNoContent, "": http.StatusOK, "other": http.StatusOK} {
-		req, err := http.NewRequest(http.MethodGet, "http://"+s.Addr().String()+path+"/events", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Last-Event-ID", lastID)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r := responseOf(t, resp); r.status != want || want == http.StatusOK && strings.Count(r.body, "event: done") != 1 {
-			t.Errorf("again after %q: %d %s", lastID, r.status, r.body)
-		}
-	}
-	compare(t, "stream of nothing", get(t, s, uploadsPath+"nothing/events"), `404
-{"success": false, "code": "unknown_upload"}`)
-}
-
-func TestStopEndsStreamsOfProgress(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
-	release := log.holdAppends()
-	defer release()
-	s, stop := serveUntil(t, Config{Spool: spool.Config{Dir: dir}}, log)
-	path := postAsync(t, s, "", dcgmFile(100, 1))
-	resp, err := http.Get("http://" + s.Addr().String() + path + "/events")
-	if err != nil {
-		t.Fatal(err)
-	}
-	began := time.Now()
-	stop()
-	if r := responseOf(t, resp); !strings.Contains(r.body, "event: progress") {
-		t.Errorf("the stream gave %s", r.body)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("stopping took %s", took)
-	}
-}
-
-// Two servers with a spool each share what they tell of uploads: who asks the wrong one gets the same answer.
-func TestEveryServerTellsOfEveryUpload(t *testing.T) {
-	server := eventstest.NewServer(t, nil)
-	store := server.Config(t)
-	log := eventstest.OpenLog(t, store)
-	folded := newRecorder()
-	one := serve(t, Config{AppendTimeout: 500 * time.Millisecond, States: uploads.New(server.Client(t), store, nil)}, log, folded)
-	two := serve(t, Config{AppendTimeout: 500 * time.Millisecond, States: uploads.New(server.Client(t), store, nil)}, log, folded)
-	path := postAsync(t, one, "", dcgmFile(500, 5))
-	if u := final(t, two, path); u.State != uploads.Done || receiptOf(t, u).Accepted != 500 {
-		t.Errorf("the other server tells of %+v", u)
-	}
-	compare(t, "the other server's list", get(t, two, "/api/v1/uploads"), `200
-{"success": true, "count": 1}`)
-
-	server.Stop()
-	held := postAsync(t, one, "", dcgmFile(600, 5))
-	eventually(t, "it waits for etcd", func() bool { return stateOf(t, one, held).Waiting != "" })
-	server.Start(t)
-	eventually(t, "the other server knows of it", func() bool { return get(t, two, held).status == http.StatusOK })
-	compare(t, "cancelled by way of the other server", del(t, two, held), `200
-{"success": true, "data": {"state": "cancelled"}}`)
-	if u := stateOf(t, one, held); u.State != uploads.Cancelled {
-		t.Errorf("its own server tells of %+v", u)
-	}
-}
-
-func TestReceiptsThatAreKeptAreBounded(t *testing.T) {
-	for _, files := range []int{1, 5, 100} {
-		o := newOutcome()
-		for range files {
-			rec := o.begin("f.csv").receipt
-			for i := range 1000 {
-				rec.Headers = append(rec.Headers, fmt.Sprint("column ", i))
-				rec.Errors = append(rec.Errors, fault{i, "value", strings.Repeat("x", 50), "no number"})
-				rec.Absences = append(rec.Absences, absence{i, "value", "N/A", "not_supported"})
-			}
-			rec.Accepted = 10
-		}
-		o.finish("")
-		text := keepsake(o.told(), o.receipts())
-		var back struct {
-			receipt
-			Files []receipt
-		}
-		if err := json.Unmarshal(text, &back); err != nil || len(text) > maxReceipt || back.Accepted != int64(10*files) {
-			t.Errorf("%d files: %d bytes, %d accepted (%v)", files, len(text), back.Accepted, err)
-		}
-		if files == 5 && (len(back.Files) != 5 || len(back.Files[4].Errors) == 0) {
-			t.Errorf("of 5 files there are %d, with %+v", len(back.Files), back.Files)
-		}
 	}
 }
 

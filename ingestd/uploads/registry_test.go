@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -301,35 +300,6 @@ func TestAnswersThatAreLostDoNotMatter(t *testing.T) {
 	}
 }
 
-func TestFollowGivesChangesUntilTheEnd(t *testing.T) {
-	client, store := eventstest.Etcd(t), eventstest.Config(t)
-	one, _ := start(t, client, store, "one")
-	two, _ := start(t, client, store, "two")
-	for _, r := range []*Registry{one, two} {
-		u := upload(1)
-		u.ID = events.UploadID("follow-" + r.server)
-		h := one.Begin(u)
-		settled(t, h)
-		var got []State
-		for u, err := range r.Follow(t.Context(), u.ID, time.Hour) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, u.State)
-			next := map[State]State{Queued: Processing, Processing: Done}[u.State]
-			h.Change(func(u *Upload) { u.State = next })
-		}
-		if want := []State{Queued, Processing, Done}; !cmp.Equal(got, want) {
-			t.Errorf("%s saw %v, want %v", r.server, got, want)
-		}
-	}
-	for _, err := range two.Follow(t.Context(), "never", time.Hour) {
-		if !errors.Is(err, ErrUnknown) {
-			t.Errorf("following what never was: %v", err)
-		}
-	}
-}
-
 func TestTheLastStatesAreWrittenWhenTheProcessStops(t *testing.T) {
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
 	r := New(client, store, nil)
@@ -367,56 +337,5 @@ func TestWithoutClientStatesStayInMemoryAndBounded(t *testing.T) {
 	}
 	if got, err := r.Cancel(t.Context(), "id-0"); err != nil || !got.CancelRequested || open.Context().Err() == nil {
 		t.Errorf("cancelled: %+v, %v", got, err)
-	}
-}
-
-func TestValuesAreBoundedInSize(t *testing.T) {
-	u := upload(1)
-	u.Receipt = []byte(`"` + strings.Repeat("x", maxValue) + `"`)
-	for range 1000 {
-		u.Files = append(u.Files, File{strings.Repeat("n", 100), 1})
-	}
-	text, err := encode(u)
-	if err != nil || len(text) > maxValue {
-		t.Fatalf("%d bytes (%v), want at most %d", len(text), err, maxValue)
-	}
-	if got, err := decode("key", text); err != nil || got.ID != u.ID || got.TotalBytes != 100 {
-		t.Errorf("read back: %+v, %v", got, err)
-	}
-}
-
-func TestRateAndTimeLeft(t *testing.T) {
-	u := upload(1)
-	if bytes, rows := u.Rate(); bytes != 0 || rows != 0 {
-		t.Errorf("an upload that waits has a rate of %v bytes, %v rows", bytes, rows)
-	}
-	u.State, u.StartedAt, u.UpdatedAt = Processing, received, received.Add(2*time.Second)
-	u.Bytes, u.Rows = 20, 10
-	if bytes, rows := u.Rate(); bytes != 10 || rows != 5 {
-		t.Errorf("rate is %v bytes, %v rows; want 10 and 5", bytes, rows)
-	}
-	if left, known := u.Left(); left != 8*time.Second || !known {
-		t.Errorf("left is %s, %t; want 8s", left, known)
-	}
-	u.TotalBytes = 0
-	if left, known := u.Left(); known {
-		t.Errorf("left of an upload of unknown size is %s", left)
-	}
-}
-
-func TestFollowTellsThatNothingHasChanged(t *testing.T) {
-	r, _ := start(t, nil, events.Config{}, "one")
-	h := r.Begin(upload(1))
-	seen := 0
-	for u, err := range r.Follow(t.Context(), "id-1", time.Nanosecond) {
-		if err != nil || !u.UpdatedAt.Equal(h.Upload().UpdatedAt) {
-			t.Fatalf("got %+v, %v", u, err)
-		}
-		if seen++; seen == 3 {
-			break
-		}
-	}
-	if seen != 3 {
-		t.Errorf("told %d times, want 3", seen)
 	}
 }

@@ -1,0 +1,168 @@
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/spool"
+	"telemetry-pipeline/ingestd/uploads"
+)
+
+// A server that stops in the middle leaves the upload to the next one, which ends with the same log.
+func TestTheNextServerGoesOn(t *testing.T) {
+	log, dir := newRecorder(), t.TempDir()
+	file := dcgmFile(3000, 20)
+	cfg := Config{Spool: spool.Config{Dir: dir}, Zone: "+05:00", Background: 1}
+	release := log.holdAppends()
+	first, stop := serveUntil(t, cfg, log)
+	path, waiting := postAsync(t, first, "", file), postAsync(t, first, "&strict=true", file)
+	eventually(t, "it is being processed", func() bool { return stateOf(t, first, path).Rows > 0 })
+	if u := stateOf(t, first, waiting); u.State != uploads.Queued {
+		t.Errorf("the second upload is %+v, want it to wait for its turn", u)
+	}
+	stop()
+	release()
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+		t.Fatalf("the upload directory has %v, %v", entries, err)
+	}
+	cfg.Zone = "UTC"
+	second := serve(t, cfg, log, log)
+	for _, p := range []string{path, waiting} {
+		if u := final(t, second, p); u.State != uploads.Done || receiptOf(t, u).RecordCount != 3000 {
+			t.Errorf("upload is %+v", u)
+		}
+	}
+	isEmpty(t, dir)
+	if diff := cmp.Diff(storedBy(t, file), log.stored(t)); diff != "" {
+		t.Errorf("the log differs from that of a plain upload (-plain +async):\n%s", diff)
+	}
+}
+
+// serveUntil runs a server until stop is called.
+func serveUntil(t *testing.T, cfg Config, log *recorder) (s *Server, stop func()) {
+	t.Helper()
+	cfg.Host, cfg.Port = "127.0.0.1", FreePort
+	s, err := New(cfg, log, log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	eventually(t, "listening", func() bool { return s.Addr() != nil })
+	return s, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+func TestWhatAnotherTimeHelpsAgainstIsTriedAgain(t *testing.T) {
+	log, dir := newRecorder(), t.TempDir()
+	s := serve(t, Config{Spool: spool.Config{Dir: dir}}, log, log)
+	log.setDown(true)
+	file := dcgmFile(500, 5)
+	path := postAsync(t, s, "", file)
+	eventually(t, "it waits and says why", func() bool {
+		u := stateOf(t, s, path)
+		return u.State == uploads.Queued && strings.Contains(u.Waiting, "etcd") && u.RetryAt.After(time.Now())
+	})
+	log.setDown(false)
+	u := final(t, s, path)
+	r := receiptOf(t, u)
+	if u.State != uploads.Done || u.Attempts != 2 || u.Waiting != "" || r.RecordCount != 500 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "attempt 2") {
+		t.Errorf("upload is %+v with %+v", u, r)
+	}
+	isEmpty(t, dir)
+}
+
+// leave spools an upload as a server of a log with that name would have.
+func leave(t *testing.T, dir string, id events.UploadID, log string, file []byte) {
+	t.Helper()
+	room, err := spool.Open(spool.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer room.Close()
+	d, err := room.Begin(id, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Add(spool.File{Name: "f.csv"}, bytes.NewReader(file)); err != nil {
+		t.Fatal(err)
+	}
+	e, err := d.Commit(spool.Manifest{ID: id, Log: log, ReceivedAt: time.Date(2025, 7, 18, 21, 0, 0, 0, time.UTC)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id == "deadly" {
+		for range maxDeaths {
+			if _, err := e.Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestWhatIsFoundInTheUploadDirectory(t *testing.T) {
+	log, dir := newRecorder(), t.TempDir()
+	leave(t, dir, "ours", "memory", dcgmFile(10, 1))
+	leave(t, dir, "damaged", "memory", dcgmFile(10, 1))
+	leave(t, dir, "deadly", "memory", dcgmFile(10, 1))
+	leave(t, dir, "theirs", "another", dcgmFile(10, 1))
+	if err := os.Truncate(filepath.Join(dir, "upload-damaged", "0"), 10); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, Config{Spool: spool.Config{Dir: dir}}, log, log)
+	for id, want := range map[string]struct {
+		state uploads.State
+		code  string
+	}{"ours": {uploads.Done, ""}, "damaged": {uploads.Failed, codeSpoolDamaged}, "deadly": {uploads.Failed, codeDeadly}} {
+		if u := final(t, s, uploadsPath+id); u.State != want.state || u.Code != want.code {
+			t.Errorf("%s is %+v, want %+v", id, u, want)
+		}
+	}
+	eventually(t, "only what is another log's is left", func() bool {
+		left, err := os.ReadDir(dir)
+		return err == nil && len(left) == 1 && left[0].Name() == "upload-theirs"
+	})
+	compare(t, "another log's upload", get(t, s, uploadsPath+"theirs"), "404")
+}
+
+func TestReceiptsThatAreKeptAreBounded(t *testing.T) {
+	for _, files := range []int{1, 5, 100} {
+		o := newOutcome()
+		for range files {
+			rec := o.begin("f.csv").receipt
+			for i := range 1000 {
+				rec.Headers = append(rec.Headers, fmt.Sprint("column ", i))
+				rec.Errors = append(rec.Errors, fault{i, "value", strings.Repeat("x", 50), "no number"})
+				rec.Absences = append(rec.Absences, absence{i, "value", "N/A", "not_supported"})
+			}
+			rec.Accepted = 10
+		}
+		o.finish("")
+		text := keepsake(o.told(), o.receipts())
+		var back struct {
+			receipt
+			Files []receipt
+		}
+		if err := json.Unmarshal(text, &back); err != nil || len(text) > maxReceipt || back.Accepted != int64(10*files) {
+			t.Errorf("%d files: %d bytes, %d accepted (%v)", files, len(text), back.Accepted, err)
+		}
+		if files == 5 && (len(back.Files) != 5 || len(back.Files[4].Errors) == 0) {
+			t.Errorf("of 5 files there are %d, with %+v", len(back.Files), back.Files)
+		}
+	}
+}

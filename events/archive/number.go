@@ -2,6 +2,7 @@ package archive
 
 import (
 	"math"
+
 	"telemetry-pipeline/events"
 )
 
@@ -27,7 +28,7 @@ func mantissa(value float64, scale int) int64 {
 // does, and there int64(value) might not be defined.
 func exactly(n events.Number, value float64) bool {
 	const whole = 1 << 53
-	return -whole <= n.Mantissa && n.Mantissa <= whole &&
+	return n.Mantissa == 0 || -whole <= n.Mantissa && n.Mantissa <= whole &&
 		-len(tens) < int(n.Exponent) && int(n.Exponent) < len(tens) &&
 		mantissa(value, int(n.Exponent)) == n.Mantissa
 }

@@ -61,7 +61,7 @@ queryd/journal:       events
 queryd/rest:          events events/metric projections queryd/live queryd/history queryd/journal
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events projections queryd/live
-queryd/query:         events projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
+queryd/query:         events events/archive events/archive/manifest projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
 queryd:               deploy/daemon events projections/snapshot queryd/query
 
 deploy/daemon:

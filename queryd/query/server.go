@@ -26,6 +26,7 @@ type Server struct {
 	lg      *slog.Logger
 	store   store
 	hub     *live.Hub
+	past    *history.History
 	api     *rest.API
 	graph   executor
 	sockets *socket.Server
@@ -63,7 +64,7 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, graph: engine, origins: cfg.origins(), metrics: newMetrics(), started: time.Now()}
+	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, past: past, graph: engine, origins: cfg.origins(), metrics: newMetrics(), started: time.Now()}
 	s.api = rest.New(cfg.REST, log.Facts(), hub, past, quarantine{store}, lg)
 	s.api.ServeLog(journal.New(log))
 	if s.sockets, err = newSockets(cfg, hub, engine, lg); err != nil {

@@ -24,6 +24,7 @@ type hub interface {
 // past gives pages of history (history.History).
 type past interface {
 	Telemetry(ctx context.Context, s *live.State, q history.Query) (history.Page, error)
+	Buckets(ctx context.Context, s *live.State, q history.Query) (history.BucketPage, error)
 }
 
 // Config of the engine. The zero value is the default.

@@ -32,6 +32,15 @@ func TestQueriesAnswerFromViewAndHistory(t *testing.T) {
 		{"history, newest first", `{gpu(id:"GPU-a0"){telemetry(metric:["gpu_utilization"]){count nextCursor entries{timestamp host gpuUtilization labels}}}}`,
 			`{"gpu":{"telemetry":{"count":2,"entries":[{"gpuUtilization":88,"host":"a","labels":{"instance":"a:9400","job":"dcgm"},"timestamp":"2025-07-18T20:42:35Z"},` +
 				`{"gpuUtilization":87,"host":"a","labels":{"instance":"a:9400","job":"dcgm"},"timestamp":"2025-07-18T20:42:34Z"}],"nextCursor":null}}}`},
+		{"history by series", `{gpu(id:"GPU-a0"){telemetry(metric:["gpu_utilization","DCGM_FI_DEV_MEMORY_TEMP"],order:"asc"){count series}}}`,
+			`{"gpu":{"telemetry":{"count":2,"series":[{"host":"a","id":"GPU-a0","metric":"DCGM_FI_DEV_GPU_UTIL",` +
+				`"timestamps":["2025-07-18T20:42:34Z","2025-07-18T20:42:35Z"],"raw":[87,88]},{"host":"a","id":"GPU-a0","metric":"DCGM_FI_DEV_MEMORY_TEMP","timestamps":["2025-07-18T20:42:34Z"],"raw":[null],"absent":["not_supported"]}]}}}`},
+		{"history by steps", `{telemetry(step:"1d",agg:["max","count"],metric:["gpu_utilization"],gpu:["GPU-a0"]){count nextCursor entries{id} series}}`,
+			`{"telemetry":{"count":1,"entries":[],"nextCursor":null,"series":[{"host":"a","id":"GPU-a0","metric":"DCGM_FI_DEV_GPU_UTIL",` +
+				`"timestamps":["2025-07-18T00:00:00Z"],"max":[88],"count":[2]}]}}`},
+		{"history by steps, as each metric is shown best", `{telemetry(step:"1h",limit:1,gpu:["GPU-a0"]){count series}}`,
+			`{"telemetry":{"count":1,"series":[{"host":"a","id":"GPU-a0","metric":"DCGM_FI_DEV_GPU_UTIL",` +
+				`"timestamps":["2025-07-18T20:00:00Z"],"avg":[87.5]},{"host":"a","id":"GPU-a0","metric":"DCGM_FI_DEV_POWER_USAGE","timestamps":["2025-07-18T20:00:00Z"],"avg":[66.781]}]}}`},
 		{"history of all, oldest first, bounded", `{telemetry(order:"asc",end:"2025-07-18T20:42:34Z",metric:["DCGM_FI_DEV_GPU_UTIL"]){entries{id metrics absent}}}`,
 			`{"telemetry":{"entries":[{"absent":{},"id":"GPU-a0","metrics":{"DCGM_FI_DEV_GPU_UTIL":87}},{"absent":{},"id":"GPU-a1","metrics":{"DCGM_FI_DEV_GPU_UTIL":0}}]}}`},
 	}
@@ -59,20 +68,24 @@ func TestHistoryGoesOnFromACursor(t *testing.T) {
 func TestBadArgumentsAreToldAndNothingElse(t *testing.T) {
 	w := newWorld(t)
 	cases := map[string]string{
-		`{telemetry(limit:0){count}}`:                       "limit 0",
-		`{telemetry(limit:10001){count}}`:                   "limit 10001",
-		`{telemetry(start:"yesterday"){count}}`:             "yesterday",
-		`{telemetry(order:"up"){count}}`:                    "order",
-		`{telemetry(cursor:"garbage"){count}}`:              "cursor",
-		`{hosts(limit:-1){name}}`:                           "limit -1",
-		`{gpu(id:"GPU-a0"){telemetry(end:"x"){count}}}`:     "end",
-		`subscription{gpuMetrics{token}}`:                   "WebSocket",
-		`mutation{x}`:                                       "mutation",
-		`{nothing}`:                                         "nothing",
-		`{`:                                                 "Syntax Error",
-		`query A{hosts{name}} query B{hosts{name}}`:         "operationName",
-		`query($n:Int!){hosts(limit:$n){name}}`:             "$n",
-		`{gpus(limit:1){telemetry(limit:1){entries{id}}}}}`: "Syntax Error",
+		`{telemetry(limit:0){count}}`:                                 "limit 0",
+		`{telemetry(limit:10001){count}}`:                             "limit 10001",
+		`{telemetry(start:"yesterday"){count}}`:                       "yesterday",
+		`{telemetry(step:"1"){count}}`:                                "step",
+		`{telemetry(step:"1h",agg:["median"]){count}}`:                "avg, min, max",
+		`{telemetry(agg:["max"]){count}}`:                             "needs a step",
+		`{gpu(id:"GPU-a0"){telemetry(step:"1h",agg:["raw"]){count}}}`: "raw",
+		`{telemetry(order:"up"){count}}`:                              "order",
+		`{telemetry(cursor:"garbage"){count}}`:                        "cursor",
+		`{hosts(limit:-1){name}}`:                                     "limit -1",
+		`{gpu(id:"GPU-a0"){telemetry(end:"x"){count}}}`:               "end",
+		`subscription{gpuMetrics{token}}`:                             "WebSocket",
+		`mutation{x}`:                                                 "mutation",
+		`{nothing}`:                                                   "nothing",
+		`{`:                                                           "Syntax Error",
+		`query A{hosts{name}} query B{hosts{name}}`:                   "operationName",
+		`query($n:Int!){hosts(limit:$n){name}}`:                       "$n",
+		`{gpus(limit:1){telemetry(limit:1){entries{id}}}}}`:           "Syntax Error",
 	}
 	for query, want := range cases {
 		t.Run(query, func(t *testing.T) {

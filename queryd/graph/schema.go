@@ -73,7 +73,13 @@ func telemetryArgs(t *types) graphql.FieldConfigArgument {
 		"metric": {Type: graphql.NewList(must(graphql.String)), Description: "only these metrics, by any name of theirs"},
 		"start":  {Type: t.dateTime, Description: "not before: RFC 3339, or relative such as now-5m"},
 		"end":    {Type: t.dateTime, Description: "not after"},
-		"limit":  {Type: graphql.Int, DefaultValue: defaultPage, Description: "entries of a page, at most 10000"},
+		"step":   {Type: graphql.String, Description: "sum up buckets of this length, from 1s to 366d, such as 30s, 1m, 1h or 1d; see series"},
+		"agg": {
+			Type: graphql.NewList(must(graphql.String)),
+			Description: "how a bucket's readings become one number: avg, min, max, last, p95, count. With step alone avg, but last for counters and codes. " +
+				"raw, alone and without step, is what there is without step",
+		},
+		"limit":  {Type: graphql.Int, DefaultValue: defaultPage, Description: "entries of a page, or buckets with step; at most 10000"},
 		"cursor": {Type: graphql.String, Description: "nextCursor of the page before"},
 		"order":  {Type: graphql.String, DefaultValue: "desc", Description: "desc: newest first; asc: oldest first"},
 	}

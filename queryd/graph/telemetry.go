@@ -51,12 +51,23 @@ func (e *Engine) gpuTelemetry(p graphql.ResolveParams) (any, error) {
 	return e.page(p, q)
 }
 
+// page asks history, by steps if the query has one.
 func (e *Engine) page(p graphql.ResolveParams, q history.Query) (any, error) {
-	page, err := e.past.Telemetry(p.Context, root(p).state, q)
+	out := &answer{query: q}
+	var err error
+	if q.Step != 0 {
+		var page history.BucketPage
+		page, err = e.past.Buckets(p.Context, root(p).state, q)
+		out.buckets, out.next = page.Buckets, page.Next
+	} else {
+		var page history.Page
+		page, err = e.past.Telemetry(p.Context, root(p).state, q)
+		out.entries, out.next = page.Entries, page.Next
+	}
 	if errors.Is(err, history.ErrCursor) {
 		return nil, badInput("cursor: %v", err)
 	}
-	return page, err
+	return out, err
 }
 
 // pageQuery reads the arguments that every field of history has.
@@ -78,12 +89,30 @@ func pageQuery(p graphql.ResolveParams) (history.Query, error) {
 	for _, name := range texts(p.Args["metric"]) {
 		q.Metrics = append(q.Metrics, canonical(name))
 	}
-	var err error
+	err := stepOf(p, &q)
+	if err != nil {
+		return q, err
+	}
 	if q.From, q.HasFrom, err = instant(p, "start"); err != nil {
 		return q, err
 	}
 	q.To, q.HasTo, err = instant(p, "end")
 	return q, err
+}
+
+// stepOf reads the arguments step and agg.
+func stepOf(p graphql.ResolveParams, q *history.Query) (err error) {
+	names := texts(p.Args["agg"])
+	text, given := p.Args["step"].(string)
+	if given {
+		if q.Step, err = history.ParseStep(text); err != nil {
+			return badInput("step %q: give %s", text, history.StepTaken)
+		}
+	}
+	if q.Aggregates, err = history.ParseAggregates(names, q.Step); err != nil {
+		return badInput("agg: %v", err)
+	}
+	return nil
 }
 
 // canonical gives the metric that any of its names stands for; an unknown one goes under its own.
@@ -118,15 +147,17 @@ func texts(arg any) []string {
 
 func (e *Engine) pageFields(t *types) graphql.Fields {
 	return graphql.Fields{
-		"entries": e.field(list(t.entry), "The entries, in the order asked for.", nil,
-			of(func(_ view, p history.Page) any { return p.Entries })),
-		"count": e.field(must(graphql.Int), "How many they are.", nil,
-			of(func(_ view, p history.Page) any { return len(p.Entries) })),
-		"nextCursor": e.field(graphql.String, "Where the next page starts; null at the end.", nil, of(func(_ view, p history.Page) any {
-			if p.Next == "" {
+		"entries": e.field(list(t.entry), "The entries, in the order asked for; none with step, which has only series.", nil,
+			of(func(_ view, p *answer) any { return append([]projections.Entry{}, p.entries...) })),
+		"series": e.field(must(t.prepared), aboutSeries, nil,
+			of(func(_ view, p *answer) any { return p.series() })),
+		"count": e.field(must(graphql.Int), "How many entries they are, or buckets with step.", nil,
+			of(func(_ view, p *answer) any { return p.count() })),
+		"nextCursor": e.field(graphql.String, "Where the next page starts; null at the end.", nil, of(func(_ view, p *answer) any {
+			if p.next == "" {
 				return nil
 			}
-			return string(p.Next)
+			return string(p.next)
 		})),
 	}
 }

@@ -68,6 +68,46 @@ func ParseStep(s string) (time.Duration, error) {
 	return sum, nil
 }
 
+// ParseAggregates reads the aggregates of a query: raw (which is none of them) goes alone and without step, the
+// others with one. The error says what there is.
+func ParseAggregates(names []string, step time.Duration) ([]Aggregate, error) {
+	var all []Aggregate
+	for _, name := range names {
+		a := Aggregate(name)
+		switch {
+		case name == raw && step == 0 && len(names) == 1:
+			return nil, nil
+		case name == raw:
+			return nil, errRaw
+		case !slices.Contains(Aggregates(), a):
+			return nil, fmt.Errorf("%q is none of %s", name, AggregatesTaken())
+		case step == 0:
+			return nil, errNoStep
+		case a == P95 && step > MaxP95Step:
+			return nil, ErrP95Step
+		case !slices.Contains(all, a):
+			all = append(all, a)
+		}
+	}
+	return all, nil
+}
+
+const raw = "raw" // what there is without aggregates
+
+var (
+	errRaw    = errors.New("raw goes alone and without step: raw readings are not summed up")
+	errNoStep = errors.New("an aggregate needs a step beside it, such as step 1h; without step there is only raw")
+)
+
+// AggregatesTaken is what a parameter for aggregates takes, for error texts.
+func AggregatesTaken() string {
+	words := []string{raw}
+	for _, a := range Aggregates() {
+		words = append(words, string(a))
+	}
+	return strings.Join(words, ", ")
+}
+
 // checkStep tells whether a query's step and aggregates can be answered.
 func checkStep(q Query) error {
 	switch {

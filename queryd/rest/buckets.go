@@ -2,6 +2,7 @@ package rest
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -13,51 +14,22 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// rawReadings is the agg that sums nothing up.
-const rawReadings = "raw"
-
 // step reads step and agg.
 func (p params) step(q *history.Query) (err error) {
-	names, err := p.list("agg", aggTaken())
+	names, err := p.list("agg", history.AggregatesTaken())
 	if err != nil {
 		return err
 	}
-	text, given := p.one("step")
-	if given {
+	if text, given := p.one("step"); given {
 		if q.Step, err = history.ParseStep(text); err != nil {
 			return badParameter("step", text, history.StepTaken)
 		}
 	}
-	for _, name := range names {
-		a := history.Aggregate(name)
-		switch {
-		case name == rawReadings && !given && len(names) == 1:
-			return nil
-		case name == rawReadings:
-			return badParameter("agg", strings.Join(names, ","), "raw alone and without step: raw readings are not summed up")
-		case !slices.Contains(history.Aggregates(), a):
-			return badParameter("agg", name, aggTaken())
-		case !given:
-			return badParameter("agg", name, "a step beside it, such as step=1h; without step there is only raw")
-		case a == history.P95 && q.Step > history.MaxP95Step:
-			return badParameter("step", text, "at most 1d with p95")
-		case !slices.Contains(q.Aggregates, a):
-			q.Aggregates = append(q.Aggregates, a)
-		}
+	if q.Aggregates, err = history.ParseAggregates(names, q.Step); err != nil {
+		text := fmt.Sprintf("parameter agg=%q: %v", strings.Join(names, ","), err)
+		return &Error{Status: http.StatusBadRequest, Code: BadParameter, Text: text}
 	}
 	return nil
-}
-
-func aggTaken() string {
-	return fmt.Sprintf("raw, or one or more of %s", listed(history.Aggregates()))
-}
-
-func listed[S ~string](items []S) string {
-	texts := make([]string, len(items))
-	for i, item := range items {
-		texts[i] = string(item)
-	}
-	return strings.Join(texts, ", ")
 }
 
 // answerBuckets answers with a page of buckets.

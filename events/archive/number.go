@@ -2,6 +2,8 @@ package archive
 
 import (
 	"math"
+	"strconv"
+	"strings"
 
 	"telemetry-pipeline/events"
 )
@@ -31,4 +33,28 @@ func exactly(n events.Number, value float64) bool {
 	return n.Mantissa == 0 || -whole <= n.Mantissa && n.Mantissa <= whole &&
 		-len(tens) < int(n.Exponent) && int(n.Exponent) < len(tens) &&
 		mantissa(value, int(n.Exponent)) == n.Mantissa
+}
+
+// exactText is the number's decimal text, by which parseExact gives it back: the shortest, or mantissa and exponent as
+// they are for a number whose shortest text has an exponent beyond those that a Number has.
+func exactText(n events.Number) string {
+	text := n.String()
+	if back, err := events.ParseNumber(text); err == nil && back == events.NumberOf(n.Mantissa, n.Exponent) {
+		return text
+	}
+	return strconv.FormatInt(n.Mantissa, 10) + "e" + strconv.Itoa(int(n.Exponent))
+}
+
+func parseExact(text string) (events.Number, error) {
+	n, err := events.ParseNumber(text)
+	if err == nil {
+		return n, nil
+	}
+	whole, power, _ := strings.Cut(text, "e")
+	m, err1 := strconv.ParseInt(whole, 10, 64)
+	e, err2 := strconv.ParseInt(power, 10, 16)
+	if err1 != nil || err2 != nil {
+		return events.Number{}, err
+	}
+	return events.NumberOf(m, int16(e)), nil
 }

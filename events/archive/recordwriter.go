@@ -183,7 +183,7 @@ func (r *row) exact() parquet.Value {
 	if r.absent != events.Present || exactly(r.number, r.number.Float()) {
 		return parquet.NullValue()
 	}
-	return parquet.ByteArrayValue([]byte(r.number.String()))
+	return parquet.ByteArrayValue([]byte(exactText(r.number)))
 }
 
 func (r *row) reason() parquet.Value {

@@ -156,13 +156,13 @@ func rolled(n events.Number, scale int16) (value float64, exact string) {
 	if m, fits := n.MantissaAt(scale); fits && exactly(events.Number{Mantissa: m, Exponent: scale}, value) {
 		return value, ""
 	}
-	return value, n.String()
+	return value, exactText(n)
 }
 
 // unrolled undoes rolled.
 func unrolled(value float64, scale int16, exact string) (events.Number, error) {
 	if exact != "" {
-		return events.ParseNumber(exact)
+		return parseExact(exact)
 	}
 	return events.NumberOf(scaledMantissa(value, scale), scale), nil
 }

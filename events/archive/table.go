@@ -161,7 +161,7 @@ func (t *tableReader) readNumbers(g rowGroup, lo, hi int64, base int32) error {
 		return err
 	}
 	return t.each(exact, end, func(row int32, text string) error {
-		n, err := events.ParseNumber(text)
+		n, err := parseExact(text)
 		t.mantissas[row], t.exponents[row] = n.Mantissa, n.Exponent
 		return err
 	})

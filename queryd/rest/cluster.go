@@ -5,33 +5,31 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 )
 
 // cluster answers GET /api/v1/cluster: the fleet in one object, and how current it is.
 func (a *API) cluster(c *fiber.Ctx) error {
-	p, err := parameters(c, "wait")
+	p, err := parameters(c, "as_of", "wait")
 	if err != nil {
 		return err
 	}
-	s, err := a.state(c, p)
+	s, err := a.moment(c, p, everywhere)
 	if err != nil {
 		return err
 	}
-	now := a.now()
-	w := a.begin(s, 2048)
+	w := a.beginAt(s, 2048)
 	w.open('{')
 	w.whole("host_count", int64(len(s.Hosts())))
-	w.hostCounts(s.Hosts(), events.TimestampOf(now))
-	w.totals(projections.Sum(s.GPUs(), hostSeen(s), events.TimestampOf(now)))
+	w.hostCounts(s.Hosts(), s.now)
+	w.totals(projections.Sum(s.GPUs(), s.hostSeen, s.now))
 	w.counts("models", "model_name", s.GPUs(), func(g *projections.GPU) string { return g.Identity.Model })
 	w.counts("drivers", "driver_version", s.GPUs(), func(g *projections.GPU) string { return g.Identity.Driver })
 	w.text("generation", string(s.Generation()))
 	w.text("position", s.At().String())
 	w.text("folded", s.Folded().String())
 	w.text("as_of", s.AsOf().UTC().Format(time.RFC3339Nano))
-	lag := max(now.Sub(s.AsOf()), 0).Seconds()
+	lag := max(a.now().Sub(s.AsOf()), 0).Seconds()
 	w.float("lag_seconds", &lag)
 	w.close('}')
 	return w.finish(c, 1)

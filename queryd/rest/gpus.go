@@ -19,7 +19,7 @@ const gpuSize = 2048
 
 // gpus answers GET /api/v1/gpus.
 func (a *API) gpus(c *fiber.Ctx) error {
-	p, err := parameters(c, "host_id", "status", "limit", "wait")
+	p, err := parameters(c, "host_id", "status", "limit", "as_of", "wait")
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (a *API) gpus(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.state(c, p)
+	s, err := a.moment(c, p, on(hosts))
 	if err != nil {
 		return err
 	}
@@ -40,11 +40,11 @@ func (a *API) gpus(c *fiber.Ctx) error {
 
 // hostGPUs answers GET /api/v1/hosts/{hostname}/gpus.
 func (a *API) hostGPUs(c *fiber.Ctx) error {
-	p, err := parameters(c, "status", "limit", "wait")
+	p, err := parameters(c, "status", "limit", "as_of", "wait")
 	if err != nil {
 		return err
 	}
-	s, err := a.state(c, p)
+	s, err := a.moment(c, p, pathHost(c))
 	if err != nil {
 		return err
 	}
@@ -57,25 +57,25 @@ func (a *API) hostGPUs(c *fiber.Ctx) error {
 
 // gpu answers GET /api/v1/gpus/{id}.
 func (a *API) gpu(c *fiber.Ctx) error {
-	p, err := parameters(c, "wait")
+	p, err := parameters(c, "as_of", "wait")
 	if err != nil {
 		return err
 	}
-	s, err := a.state(c, p)
+	s, err := a.moment(c, p, pathGPU(c))
 	if err != nil {
 		return err
 	}
-	g, err := findGPU(c, s)
+	g, err := findGPU(c, s.State)
 	if err != nil {
 		return err
 	}
-	w := a.begin(s, gpuSize)
-	a.writeGPU(w, g, a.gpuStatus(s)(g))
+	w := a.beginAt(s, gpuSize)
+	a.writeGPU(w, g, s.gpuStatus(g))
 	return w.finish(c, 1)
 }
 
 // answerGPUs filters by status, cuts to the limit and answers.
-func (a *API) answerGPUs(c *fiber.Ctx, p params, s *live.State, gpus []*projections.GPU) error {
+func (a *API) answerGPUs(c *fiber.Ctx, p params, s *moment, gpus []*projections.GPU) error {
 	limit, err := p.limit(history.MaxLimit, whole)
 	if err != nil {
 		return err
@@ -84,12 +84,11 @@ func (a *API) answerGPUs(c *fiber.Ctx, p params, s *live.State, gpus []*projecti
 	if err != nil {
 		return err
 	}
-	status := a.gpuStatus(s)
-	w := a.begin(s, gpuSize*min(limit, len(gpus)))
+	w := a.beginAt(s, gpuSize*min(limit, len(gpus)))
 	w.open('[')
 	count, total := 0, 0
 	for _, g := range gpus {
-		now := status(g)
+		now := s.gpuStatus(g)
 		if len(wanted) > 0 && !slices.Contains(wanted, now) {
 			continue
 		}
@@ -140,22 +139,17 @@ func (a *API) writePart(w *writer, g *projections.GPU, part *projections.Part) {
 	w.close('}')
 }
 
-// gpuStatus gives a function that tells a GPU's status at one instant.
-func (a *API) gpuStatus(s *live.State) func(*projections.GPU) projections.Status {
-	now, seen := events.TimestampOf(a.now()), hostSeen(s)
-	return func(g *projections.GPU) projections.Status {
-		return projections.StatusOf(g.LastSeen, seen(g.Host), now)
-	}
+// gpuStatus tells a GPU's status.
+func (m *moment) gpuStatus(g *projections.GPU) projections.Status {
+	return projections.StatusOf(g.LastSeen, m.hostSeen(g.Host), m.now)
 }
 
-// hostSeen gives a function that tells when a host was last seen, by record time.
-func hostSeen(s *live.State) func(events.HostID) events.Timestamp {
-	return func(id events.HostID) events.Timestamp {
-		if host, ok := s.Host(id); ok {
-			return host.LastSeen
-		}
-		return 0
+// hostSeen tells when a host was last seen, by record time.
+func (m *moment) hostSeen(id events.HostID) events.Timestamp {
+	if host, ok := m.Host(id); ok {
+		return host.LastSeen
 	}
+	return 0
 }
 
 // statuses reads the wanted statuses.

@@ -22,7 +22,7 @@ const (
 
 // hosts answers GET /api/v1/hosts.
 func (a *API) hosts(c *fiber.Ctx) error {
-	p, err := parameters(c, "status", "limit", "wait")
+	p, err := parameters(c, "status", "limit", "as_of", "wait")
 	if err != nil {
 		return err
 	}
@@ -34,13 +34,13 @@ func (a *API) hosts(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.state(c, p)
+	s, err := a.moment(c, p, everywhere)
 	if err != nil {
 		return err
 	}
-	w := a.begin(s, hostSize*len(s.Hosts()))
+	w := a.beginAt(s, hostSize*len(s.Hosts()))
 	w.open('[')
-	count, total, now := 0, 0, events.TimestampOf(a.now())
+	count, total, now := 0, 0, s.now
 	for _, host := range s.Hosts() {
 		if len(wanted) > 0 && !slices.Contains(wanted, hostStatus(host, now)) {
 			continue
@@ -58,11 +58,11 @@ func (a *API) hosts(c *fiber.Ctx) error {
 
 // host answers GET /api/v1/hosts/{hostname}.
 func (a *API) host(c *fiber.Ctx) error {
-	p, err := parameters(c, "wait")
+	p, err := parameters(c, "as_of", "wait")
 	if err != nil {
 		return err
 	}
-	s, err := a.state(c, p)
+	s, err := a.moment(c, p, pathHost(c))
 	if err != nil {
 		return err
 	}
@@ -70,9 +70,9 @@ func (a *API) host(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	w := a.begin(s, hostSize)
+	w := a.beginAt(s, hostSize)
 	w.open('{')
-	w.host(host, events.TimestampOf(a.now()))
+	w.host(host, s.now)
 	w.key("gpu_ids")
 	w.open('[')
 	for _, g := range host.GPUs {
@@ -147,7 +147,7 @@ func (w *writer) counts(list, member string, gpus []*projections.GPU, of func(*p
 }
 
 // findHost finds the host that the path names.
-func findHost(c *fiber.Ctx, s *live.State) (*live.Host, error) {
+func findHost(c *fiber.Ctx, s *moment) (*live.Host, error) {
 	id, err := segment(c, "hostname")
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func findHost(c *fiber.Ctx, s *live.State) (*live.Host, error) {
 	if host, ok := s.Host(events.HostID(id)); ok {
 		return host, nil
 	}
-	return nil, &Error{Status: http.StatusNotFound, Code: UnknownHost, Text: fmt.Sprintf("no host %q; see /api/v1/hosts", id)}
+	return nil, &Error{Status: http.StatusNotFound, Code: UnknownHost, Text: fmt.Sprintf("no host %q%s; see /api/v1/hosts", id, s.then())}
 }
 
 // hostCounts writes how many hosts have which status.

@@ -13,7 +13,7 @@ import (
 
 // latest answers GET /api/v1/telemetry/latest: an entry per GPU, and per part that has readings of its own.
 func (a *API) latest(c *fiber.Ctx) error {
-	p, err := parameters(c, "host_id", "gpu_id", "metric", "limit", "wait")
+	p, err := parameters(c, "host_id", "gpu_id", "metric", "limit", "as_of", "wait")
 	if err != nil {
 		return err
 	}
@@ -33,12 +33,12 @@ func (a *API) latest(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.state(c, p)
+	s, err := a.moment(c, p, having(hosts, ids))
 	if err != nil {
 		return err
 	}
-	gpus := chosen(s, hosts, ids)
-	w := a.begin(s, min(limit, len(gpus))*latestSize(len(metrics)))
+	gpus := chosen(s.State, hosts, ids)
+	w := a.beginAt(s, min(limit, len(gpus))*latestSize(len(metrics)))
 	w.open('[')
 	out := latestList{api: a, w: w, limit: limit, metrics: metrics}
 	for _, g := range gpus {

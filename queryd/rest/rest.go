@@ -24,6 +24,7 @@ type viewer interface {
 // teller is what rest needs of history (history.History).
 type teller interface {
 	Telemetry(ctx context.Context, s *live.State, q history.Query) (history.Page, error)
+	AsOf(ctx context.Context, s *live.State, at events.Timestamp, only []events.HostID) (*live.State, error)
 	Buckets(ctx context.Context, s *live.State, q history.Query) (history.BucketPage, error)
 }
 

@@ -127,6 +127,11 @@ func (stuck) Telemetry(ctx context.Context, _ *live.State, _ history.Query) (his
 	return history.Page{}, ctx.Err()
 }
 
+func (stuck) AsOf(ctx context.Context, _ *live.State, _ events.Timestamp, _ []events.HostID) (*live.State, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
 func (stuck) Buckets(ctx context.Context, _ *live.State, _ history.Query) (history.BucketPage, error) {
 	<-ctx.Done()
 	return history.BucketPage{}, ctx.Err()
@@ -144,6 +149,25 @@ func TestHistoryThatEtcdDoesNotAnswerIsNotBlamedOnTheRange(t *testing.T) {
 		got := request(t, app, http.MethodGet, path)
 		if got.status != 503 || got.code() != Unavailable || got.header.Get("Retry-After") == "" || !strings.Contains(string(got.body), "etcd") {
 			t.Errorf("%s without etcd: %s, want 503 %s that names etcd", path, got.text(), Unavailable)
+		}
+	}
+}
+
+func TestGoingBackTooFarIsTold(t *testing.T) {
+	f := newFleet()
+	for name, c := range map[string]struct {
+		view   viewer
+		status int
+		code   Code
+		says   string
+	}{
+		"long":    {f.hub(t), 504, Timeout, "one host or GPU"},
+		"no etcd": {away{f.hub(t)}, 503, Unavailable, "etcd"},
+	} {
+		app := appOf(New(Config{Timeout: 20 * time.Millisecond}, f.facts, c.view, stuck{}, f, nil))
+		got := request(t, app, http.MethodGet, "/api/v1/cluster?as_of=now-1h")
+		if got.status != c.status || got.code() != c.code || !strings.Contains(string(got.body), c.says) {
+			t.Errorf("%s: %s, want %d %s that says %q", name, got.text(), c.status, c.code, c.says)
 		}
 	}
 }

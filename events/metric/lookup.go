@@ -4,11 +4,14 @@ import "strings"
 
 // Lookup gives the canonical metric that a source's name stands for, and how its readings are converted.
 // Blanks around the name, its case and a bracketed unit behind it do not matter, but a name with a unit that is not
-// the metric's own is not that metric's. An unknown name is a metric under its own name, trimmed, without a
+// the metric's own is not that metric's, and two words mean one thing in capitals and another in small letters. An unknown name is a metric under its own name, trimmed, without a
 // bracketed unit of nvidia-smi, and in the first of nvidia-smi's spellings; then ok is false.
 func Lookup(source string) (m Metric, c Conversion, ok bool) {
 	own := strings.TrimSpace(source)
 	name, bracket := unbracket(own)
+	if ofTwoTools(name) {
+		return unknown(own, name, bracket), Conversion{}, false
+	}
 	canonical, c := resolve(strings.ToLower(name))
 	e, found := byName(canonical)
 	if !found {
@@ -19,6 +22,10 @@ func Lookup(source string) (m Metric, c Conversion, ok bool) {
 	}
 	return Metric{Name: own, Parts: PerAny}, Conversion{}, false
 }
+
+// ofTwoTools tells the columns of nvidia-smi dmon that dcgmi dmon has in capitals for something else: in small letters
+// pviol is the share of time and tviol a yes or no, PVIOL and TVIOL are nanoseconds.
+func ofTwoTools(name string) bool { return name == "pviol" || name == "tviol" }
 
 // unknown is a metric that the catalogue does not know. A unit is part of its name unless it is one that
 // nvidia-smi writes there.

@@ -30,7 +30,7 @@ func (m Metric) Spelled() Metric {
 
 // read gives the reading that a trimmed text stands for. Case does not matter.
 func (w words) read(text []byte) (events.Number, bool) {
-	const longest = len("node reboot required")
+	const longest = len("system reboot required")
 	if w == 0 || len(text) > longest {
 		return events.Number{}, false
 	}
@@ -80,7 +80,8 @@ func pstate(lower string) (events.Number, bool) {
 	return events.Int(int64(v)), err == nil
 }
 
-// action knows the texts of nvidia-smi and of XID 154 for NVML's recovery actions.
+// action knows the texts of nvidia-smi and of XID 154 for NVML's recovery actions. Drivers gain new ones: the range of
+// the metric takes numbers that have no word here, for whatever the driver asks for is a fault and no corrupt read.
 func action(lower string) (events.Number, bool) {
 	switch lower {
 	case "none":
@@ -93,6 +94,12 @@ func action(lower string) (events.Number, bool) {
 		return events.Int(3), true
 	case "drain and reset":
 		return events.Int(4), true
+	case "recover imex domain":
+		return events.Int(5), true
+	case "bus reset", "gpu bus reset":
+		return events.Int(6), true
+	case "system reboot", "system reboot required":
+		return events.Int(7), true
 	}
 	return events.Number{}, false
 }

@@ -151,7 +151,7 @@ func nothing(f Field, text string) bool {
 	case Host, Pod, Namespace, Container, Metric:
 		return text == "" || strings.EqualFold(text, "N/A") || strings.EqualFold(text, "[N/A]")
 	case UUID:
-		return metric.Token([]byte(text)) != events.Present || !events.RealUUID(text)
+		return metric.Token([]byte(text)) != events.Present || !events.RealUUID(uuidOf(text))
 	}
 	return metric.Token([]byte(text)) != events.Present
 }
@@ -172,6 +172,7 @@ func unfit(text string) string {
 // origin works out what was said.
 func (s *Source) origin(opt Options, table *Identities) *Origin {
 	o := &Origin{BadLabels: s.badLabels, table: table}
+	s.instances()
 	slices.SortStableFunc(s.said, saying.compare)
 	var id events.Identity
 	s.settle(&id)

@@ -41,7 +41,7 @@ func (s *Source) settle(id *events.Identity) {
 	for _, v := range disputes {
 		s.dispute(id, v, exported[v.field])
 	}
-	id.UUID, id.Index, id.Device = settled[UUID], settled[Index], settled[Device]
+	id.UUID, id.Index, id.Device = uuidOf(settled[UUID]), settled[Index], settled[Device]
 	id.Model, id.Driver = settled[Model], settled[Driver]
 	id.MIG, id.MIGProfile = settled[MIG], settled[MIGProfile]
 	id.Pod, id.Namespace, id.Container = settled[Pod], settled[Namespace], settled[Container]
@@ -105,7 +105,7 @@ func same(f Field, a, b string) bool {
 		y, ok := indexOf(b)
 		return ok && x == y
 	case UUID:
-		return strings.EqualFold(a, b)
+		return uuidOf(a) == uuidOf(b)
 	}
 	return a == b
 }
@@ -141,8 +141,8 @@ func (s *Source) place(id *events.Identity) {
 	} else {
 		id.Index = deviceIndex(id.Device)
 	}
-	if strings.HasPrefix(id.UUID, "MIG-") && id.Index != "" {
-		id.Labels = withLabel(id.Labels, "mig_uuid", id.UUID)
+	if isMIG(id.UUID) && id.Index != "" {
+		id.Labels = withLabel(id.Labels, migUUID, id.UUID)
 		if id.MIG == "" {
 			id.MIG = id.UUID
 		}

@@ -22,7 +22,7 @@ func (w *worker) origin(s *sample, received bool) *dialect.Origin {
 	s.set().Range(func(l labels.Label) {
 		if l.Name != nameLabel {
 			field, rank := fieldOf(l)
-			w.source.Column(field, rank, l.Name, []byte(spelled(field, l.Value)))
+			w.source.Column(field, rank, l.Name, []byte(l.Value))
 		}
 	})
 	if received {
@@ -53,21 +53,6 @@ func deviceField(id string) dialect.Field {
 		return dialect.Index
 	}
 	return dialect.Label
-}
-
-// spelled gives a label's value as others spell it: nvidia_gpu_exporter leaves out what a UUID starts with, and
-// the GPU is the same.
-func spelled(field dialect.Field, value string) string {
-	const form = "00000000-0000-0000-0000-000000000000"
-	if field != dialect.UUID || len(value) != len(form) {
-		return value
-	}
-	for i := range len(value) {
-		if (value[i] == '-') != (form[i] == '-') {
-			return value
-		}
-	}
-	return "GPU-" + value
 }
 
 // namesEntity tells that labels name a GPU, or what else has readings.

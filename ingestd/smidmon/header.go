@@ -117,14 +117,19 @@ func (h *header) place(name string) *int {
 	return nil
 }
 
-// metricOf gives the metric of a column. Only those that are known to mean the same are a DCGM field:
-// dmon's pviol, for one, is in percent, the field of that short name in nanoseconds.
+// metricOf gives the metric of a column. Only those that are known to mean the same are a DCGM field: dmon's pviol, for
+// one, is in percent, the field of that short name in nanoseconds. Another whose name would be taken for a DCGM field's
+// is marked as dmon's, or no query would find it.
 func metricOf(name string, process bool) (*metric.Metric, metric.Conversion) {
 	lower := strings.ToLower(name)
 	m, c := metric.Metric{Name: name, Parts: metric.PerAny}, metric.Conversion{}
 	switch lower {
 	case "pwr", "gtemp", "mtemp", "sm", "mem", "enc", "dec", "mclk", "pclk":
 		m, c, _ = metric.Lookup(lower)
+	default:
+		if other, _, known := metric.Lookup(name); known || other.Name != name {
+			m.Name = "dmon_" + lower
+		}
 	}
 	if !process {
 		return &m, c

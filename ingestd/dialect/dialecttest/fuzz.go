@@ -64,6 +64,8 @@ func (d Dialect) sound(t *testing.T, r Record) {
 		t.Fatalf("a record without host, metric or source: %s", line(r))
 	case r.Identity.Entity(r.Host) == events.Entity{} && !d.OfHosts:
 		t.Fatalf("a record of nothing: %s", line(r))
+	case Metric(r) != r.Metric:
+		t.Fatalf("a query for the metric is one for %s: %s", Metric(r), line(r))
 	case r.At.Time().Year() < 2010:
 		t.Fatalf("a record from before 2010: %s", line(r))
 	case err != nil || back != r.Value.Number:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,15 @@ func Golden(t *testing.T, d Dialect) {
 	}
 }
 
+// unfindable gives the records that no query by the metric's name finds.
+func unfindable(d Dialect, input []byte, opt dialect.Options) []Record {
+	read, err := d.Read(bytes.NewReader(input), opt, rows.Options{}, 1)
+	if err != nil {
+		return nil // the file is refused, and tested to be
+	}
+	return slices.DeleteFunc(read.Records, func(r Record) bool { return Metric(r) == r.Metric })
+}
+
 // cases are the files of a dialect's cases.
 func (d Dialect) cases() ([]string, error) {
 	return filepath.Glob(filepath.Join("testdata", d.Cases, "*.txtar"))
@@ -66,6 +76,9 @@ func golden(t *testing.T, d Dialect, file string) {
 	}
 	if diff := gocmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+	for _, r := range unfindable(d, input, opt) {
+		t.Errorf("%s: a query for the metric is one for %s: %s", file, Metric(r), line(r))
 	}
 	shared := output(d, input, opt, rows.Options{BatchRows: 1}, 3)
 	if diff := gocmp.Diff(archive.Files[1:], shared, cmpopts.EquateEmpty()); diff != "" {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
 	"telemetry-pipeline/ingestd/dialect"
 	"telemetry-pipeline/ingestd/rows"
 )
@@ -140,4 +141,10 @@ func Sample(t testing.TB, name string) []byte {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+// Metric is what a query for the record's metric looks for. It is the record's metric, or nobody finds it.
+func Metric(r Record) string {
+	m, _, _ := metric.Lookup(r.Metric)
+	return m.Name
 }

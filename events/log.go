@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -24,6 +25,7 @@ type Log struct {
 	codec   *Codec
 	sending chan struct{} // as many appending requests as may be under way
 	silence silence
+	watches atomic.Int64 // begun so far
 }
 
 // Open connects, and creates or checks the cluster's Facts. It tries for Config.DialTimeout, and refuses

@@ -5,19 +5,19 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/metadata"
 )
 
-// silence is how long a watch may hear nothing: after ask (and up to as much again, so that the watches of
-// one connection, which share an answer, do not all ask) it asks for progress, after again it is made anew,
-// after lost it is given up.
+// silence is how long a watch may hear nothing: after ask (and up to as much again, so that not all ask at once) it
+// asks for progress, after again it is made anew, after lost it is given up.
 //
 // Making it anew is for a connection that came back: etcd's client takes the watch up after the last progress
-// it heard of, which in a quiet etcd is in the future, and to that, and to all on its connection, etcd tells
-// no progress.
+// it heard of, which in a quiet etcd is in the future, and to that etcd tells no progress.
 type silence struct{ ask, again, lost time.Duration }
 
 func silenceAfter(progress time.Duration) silence {
@@ -36,6 +36,7 @@ type pump struct {
 	upto     int64 // of what q has
 	heard    time.Time
 	answers  clientv3.WatchChan
+	stream   context.Context    // selects the stream of answers
 	stop     context.CancelFunc // ends the watch of answers
 	answered bool               // it has told progress or events
 }
@@ -80,7 +81,15 @@ func (pm *pump) watch(ctx context.Context) {
 	ctx, pm.stop = context.WithCancel(ctx)
 	impatient := time.AfterFunc(l.silence.lost-time.Since(pm.heard), pm.stop)
 	defer impatient.Stop()
-	pm.answers, pm.answered = l.watcher.Watch(ctx, l.prefix(pm.partition), watchOptions(pm.upto)...), false
+	pm.stream = l.ownStream(ctx)
+	pm.answers, pm.answered = l.watcher.Watch(pm.stream, l.prefix(pm.partition), watchOptions(pm.upto)...), false
+}
+
+// ownStream makes ctx select a stream that no other watch of the client is on. On a shared one, etcd's answer to a
+// question for progress goes to every watch that the client knows by then: also to one that began after etcd had made
+// the answer, and that still has to be told events from before it. Such a watch would take them for told.
+func (l *Log) ownStream(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "log-watch", strconv.FormatInt(l.watches.Add(1), 10))
 }
 
 // hear puts what an answer brings into the queue.
@@ -107,7 +116,7 @@ func (pm *pump) ask(ctx context.Context) error {
 	if pm.answered && time.Since(pm.heard) >= pm.log.silence.again {
 		pm.watch(ctx)
 	}
-	pm.log.askProgress(ctx)
+	pm.log.askProgress(pm.stream)
 	return nil
 }
 
@@ -130,10 +139,10 @@ func watchOptions(upto int64) []clientv3.OpOption {
 	}
 }
 
-// askProgress makes etcd tell how far the log is, if all watches of the connection are up to it. The answer
-// comes as any other; that there is none is what silence is for.
-func (l *Log) askProgress(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, l.silence.ask)
+// askProgress makes etcd tell how far the log is, once the watch of a stream is up to it. The answer comes as any
+// other; that there is none is what silence is for.
+func (l *Log) askProgress(stream context.Context) {
+	ctx, cancel := context.WithTimeout(stream, l.silence.ask)
 	defer cancel()
 	_ = l.watcher.RequestProgress(ctx)
 }

@@ -15,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/collectd/partition"
+	"telemetry-pipeline/collectd/retain"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
@@ -40,10 +41,12 @@ type store interface {
 // Collector folds the partitions that it owns. Make it with Open; Run does the work.
 type Collector struct {
 	cfg        Config
-	log        log
+	log        log // with what has left it for the archive
+	present    log // without
 	store      store
 	gens       *snapshot.Store
 	owner      *partition.Ownership
+	keeper     *retain.Keeper // nil in tests of folding alone: everything stays in etcd
 	lg         *slog.Logger
 	workers    chan struct{} // a token per fold under way
 	background chan struct{} // a token per partition that catches up in a generation that is not active
@@ -68,7 +71,7 @@ func newCollector(cfg Config, log log, store store, lg *slog.Logger) *Collector 
 	}
 	cfg = cfg.withDefaults()
 	return &Collector{
-		cfg: cfg, log: log, store: store, lg: lg, metrics: newMetrics(), picture: newPicture(),
+		cfg: cfg, log: log, present: log, store: store, lg: lg, metrics: newMetrics(), picture: newPicture(),
 		workers: make(chan struct{}, cfg.Workers), background: make(chan struct{}, max(1, cfg.Workers/2)),
 		apply: (*projections.Host).Apply, version: snapshot.ModelVersion,
 	}
@@ -124,6 +127,7 @@ func (c *Collector) hold(claim *partition.Claim, w *work) error {
 		var leading sync.WaitGroup
 		defer leading.Wait()
 		leading.Go(func() { c.conduct(ctx, w, claim) })
+		leading.Go(func() { c.compact(ctx, w) })
 	}
 	for wait := c.cfg.PollInterval; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
 		f := newFollower(c, claim.Partition, claim, w, standing, lg)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"telemetry-pipeline/collectd/partition"
+	"telemetry-pipeline/collectd/retain"
+	"telemetry-pipeline/events/archive"
 )
 
 // Config paces and bounds a collector. The zero value of each field means its default.
@@ -19,6 +21,8 @@ type Config struct {
 	RemovalGrace   time.Duration // how long a generation stays after another took its place. Default 30s
 
 	Sharing partition.Config // how collectors share the partitions
+	Retain  retain.Config    // what stays in etcd, and for how long
+	Archive *archive.Store   // where events go that leave the log; nil: there is none. It has no flag here
 }
 
 const (
@@ -44,6 +48,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.RemovalGrace, "collect.removal-grace", defaultRemovalGrace,
 		"how long a generation stays after another took its place, for query servers to turn to that")
 	c.Sharing.Flags(fs)
+	c.Retain.Flags(fs)
 	fs.DurationVar(&c.SeriesInterval, "collect.series-interval", defaultSeriesInterval,
 		"longest wait of a record until its chunk of history is written")
 }

@@ -48,6 +48,7 @@ func (s *state) take(now time.Time, pace time.Duration, all bool) (c snapshot.Co
 	}
 	s.quarantine.take(&c, func(id events.HostID) bool { return s.dirty[id] == nil && s.pending[id] == nil })
 	c.Offsets = s.dueOffsets(!isEmpty(c))
+	s.saving = !isEmpty(c)
 	return c, again
 }
 
@@ -96,6 +97,7 @@ func appendChunks(chunks []snapshot.Chunk, id events.HostID, h *history) []snaps
 // changed nothing, when the goal is reached, and for a quiet partition else only now and then.
 func (s *state) dueOffsets(withOthers bool) *projections.Offsets {
 	next := s.offsets
+	next.HotFrom = s.hotFrom
 	next.Records = s.total
 	next.Live = s.covered(next.Live, func(yield func(int64)) {
 		for _, h := range s.dirty {
@@ -110,7 +112,7 @@ func (s *state) dueOffsets(withOthers bool) *projections.Offsets {
 	was, now := older(s.offsets.Live, s.offsets.Series).Number, older(next.Live, next.Series).Number
 	settles := was < s.lastEvent && now >= s.lastEvent
 	arrives := was < s.goal() && now >= s.goal()
-	if withOthers || settles || arrives || now-was >= quietRevisions {
+	if withOthers || settles || arrives || next.HotFrom != s.offsets.HotFrom || now-was >= quietRevisions {
 		return &next
 	}
 	return nil
@@ -142,5 +144,7 @@ func (s *state) saved(c snapshot.Commit) {
 		close(s.room)
 		s.room = make(chan struct{})
 	}
-	s.taken = nil
+	s.taken, s.saving = nil, false
+	close(s.stored)
+	s.stored = make(chan struct{})
 }

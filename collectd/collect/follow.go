@@ -32,6 +32,8 @@ type follower struct {
 	folding sync.Mutex   // held for each event, since reading and retrying fold side by side
 	late    *windowCache // guarded by folding
 
+	archived int64 // events up to here were archived when this run began
+
 	outdated bool // an earlier version of the models left entries in the quarantine
 	counted  int  // entries counted in the metric; used by the committing goroutine only, once it runs
 }
@@ -51,6 +53,9 @@ func (f *follower) run(ctx context.Context) error {
 		return fmt.Errorf("loading partition %d: %w", f.partition, err)
 	}
 	f.state = newState(f.cfg, stored, f.work.goal)
+	if err := f.beginCold(ctx); err != nil {
+		return err
+	}
 	if err := f.loadQuarantine(ctx); err != nil {
 		return err
 	}
@@ -68,6 +73,7 @@ func (f *follower) run(ctx context.Context) error {
 		return f.fold(ctx)
 	})
 	group.Go(func() error { return f.commit(ctx, folded) })
+	group.Go(func() error { f.keep(ctx); return nil })
 	return group.Wait()
 }
 

@@ -14,10 +14,16 @@ import (
 func (f *follower) addHistory(ctx context.Context, ev *events.Event, since int64, effect projections.Effect, known projections.Identity) error {
 	defer f.late.evict()
 	for w, records := range effect.Fresh {
+		if f.isCold(w, ev) {
+			continue
+		}
 		f.late.add(windowKey{ev.Host, w}, records)
 		f.state.remember(ev.Host, w, records, since)
 	}
 	for w, records := range effect.Late {
+		if f.isCold(w, ev) {
+			continue
+		}
 		key := windowKey{ev.Host, w}
 		if err := f.load(ctx, key, known); err != nil {
 			return err

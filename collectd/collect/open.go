@@ -6,7 +6,9 @@ import (
 	"strconv"
 
 	"telemetry-pipeline/collectd/partition"
+	"telemetry-pipeline/collectd/retain"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive/manifest"
 	"telemetry-pipeline/projections/snapshot"
 )
 
@@ -34,8 +36,10 @@ func openAs(cfg Config, store events.Config, log *events.Log, version int, lg *s
 	}
 	saved := snapshot.New(writes, store, log.Facts(), lg)
 	c := newCollector(cfg, log, saved, lg)
+	c.log = manifest.NewReader(log, cfg.Archive, manifest.New(writes, store, log.Facts()))
+	c.keeper = retain.New(cfg.Retain, store, log, saved, cfg.Archive, writes, c.lg)
 	c.gens, c.owner, c.writable, c.version = saved, owner, saved.Writable, version
-	c.measured = append(c.measured, owner.Metrics, saved.Metrics)
+	c.measured = append(c.measured, owner.Metrics, saved.Metrics, c.keeper.Metrics)
 	c.opened = append(c.opened, writes.Close, leases.Close)
 	return c, nil
 }

@@ -124,11 +124,20 @@ func (f *follower) retryEntry(ctx context.Context, q snapshot.Quarantined) error
 	return nil
 }
 
-// eventOf reads the event of an entry, nil when the log does not have it any more.
+// eventOf reads the event of an entry, nil when neither log nor archive have it any more. As long as it is in the
+// quarantine of the active generation it stays in the log.
 func (f *follower) eventOf(ctx context.Context, q *snapshot.Quarantined) (*events.Event, error) {
+	ev, err := f.eventFrom(ctx, f.present, q)
+	if ev != nil || err != nil {
+		return ev, err
+	}
+	return f.eventFrom(ctx, f.log, q)
+}
+
+func (f *follower) eventFrom(ctx context.Context, from log, q *snapshot.Quarantined) (*events.Event, error) {
 	before := q.Revision
 	before.Number--
-	for ev, err := range f.log.Read(ctx, f.partition, before, q.Revision) {
+	for ev, err := range from.Read(ctx, f.partition, before, q.Revision) {
 		switch {
 		case errors.Is(err, events.ErrForeign):
 			return nil, nil

@@ -27,8 +27,11 @@ type state struct {
 
 	folded    events.Revision // every event up to here is in the models, and in pending or stored
 	offsets   projections.Offsets
-	lastEvent int64     // revision of the last event met
-	arrivedAt time.Time // when an event was folded last
+	hotFrom   projections.Window // what offsets are to say; never less than what they do
+	saving    bool               // a commit is under way
+	stored    chan struct{}      // closed and replaced when a commit is stored
+	lastEvent int64              // revision of the last event met
+	arrivedAt time.Time          // when an event was folded last
 	upload    events.UploadID
 	total     int64 // records folded in this generation, for people
 	bulk      bool  // much is to be read: commits are few and large
@@ -61,7 +64,9 @@ func newState(cfg Config, stored snapshot.Partition, goal func() int64) *state {
 		dirty:   map[events.HostID]*host{},
 		pending: map[events.HostID]*history{},
 		room:    make(chan struct{}),
+		stored:  make(chan struct{}),
 		offsets: stored.Offsets,
+		hotFrom: stored.Offsets.HotFrom,
 		folded:  older(stored.Offsets.Live, stored.Offsets.Series),
 		total:   stored.Offsets.Records,
 

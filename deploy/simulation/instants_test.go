@@ -17,8 +17,15 @@ type replica struct {
 	w     *world
 	kv    clientv3.KV
 	store *snapshot.Store
-	live  map[events.Partition][]events.Event // those that no offset has covered yet
-	old   map[events.Partition][]events.Event // and for series
+	log   map[events.Partition][]events.Event
+	live  map[share][]events.Event // those that no offset has covered yet
+	old   map[share][]events.Event // and for series
+}
+
+// share is a partition in a generation.
+type share struct {
+	generation projections.Generation
+	partition  events.Partition
 }
 
 // checkInstants goes through everything that was stored, transaction by transaction: at no instant do offsets say of an event
@@ -30,7 +37,7 @@ func (w *world) checkInstants() {
 	}
 	defer client.Close()
 	r := &replica{w: w, kv: client, store: snapshot.New(client, w.base, w.log.Facts(), nil),
-		live: map[events.Partition][]events.Event{}, old: map[events.Partition][]events.Event{}}
+		log: map[events.Partition][]events.Event{}, live: map[share][]events.Event{}, old: map[share][]events.Event{}}
 	head, err := w.log.Head(w.ctx)
 	if err != nil {
 		w.broken("asking for the head: %v", err)
@@ -42,8 +49,7 @@ func (w *world) checkInstants() {
 				w.broken("reading the log: %v", err)
 				return
 			}
-			r.live[p] = append(r.live[p], ev)
-			r.old[p] = append(r.old[p], ev)
+			r.log[p] = append(r.log[p], ev)
 		}
 	}
 	for _, c := range w.writes.history {
@@ -90,7 +96,11 @@ func (r *replica) apply(c model.Commit) error {
 
 // covered looks for what offsets cover that those before did not.
 func (r *replica) covered(g projections.Generation, p events.Partition, o offset, at int64) error {
-	live, old := upTo(r.live, p, o.Live), upTo(r.old, p, o.Series)
+	of := share{g, p}
+	if _, met := r.live[of]; !met {
+		r.live[of], r.old[of] = r.log[p], r.log[p]
+	}
+	live, old := upTo(r.live, of, o.Live), upTo(r.old, of, o.Series)
 	if len(live) > 0 {
 		part, err := r.store.LoadPartition(r.w.ctx, g, p)
 		if err != nil {
@@ -127,8 +137,8 @@ func (r *replica) covered(g projections.Generation, p events.Partition, o offset
 	})
 }
 
-// upTo takes the events of a partition up to a revision.
-func upTo(all map[events.Partition][]events.Event, p events.Partition, rev int64) []events.Event {
+// upTo takes the events of a share up to a revision.
+func upTo(all map[share][]events.Event, p share, rev int64) []events.Event {
 	n := 0
 	for n < len(all[p]) && all[p][n].Revision.Number <= rev {
 		n++

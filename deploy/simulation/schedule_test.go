@@ -42,6 +42,7 @@ var kinds = []struct {
 	{"compact", 8}, {"compact under watches", 5}, {"break watches", 4},
 	{"restart etcd", 3}, {"fill etcd", 2},
 	{"restart hub", 2}, {"leave hub", 6}, {"stall reader", 4},
+	{"rebuild", 4}, {"give up", 1},
 }
 
 // plan makes the schedule of a seed.
@@ -110,6 +111,10 @@ func (w *world) do(s step) {
 		time.AfterFunc(s.hold/2, func() { w.etcd.SetNoSpace(false) })
 	case "compact":
 		w.etcd.Compact()
+	case "rebuild":
+		w.rebuild()
+	case "give up":
+		w.giveUp()
 	case "restart hub":
 		w.restartHub(s.n)
 	case "leave hub":

@@ -16,6 +16,7 @@ const (
 	resumed               // subscriptions that went on from a token
 	reset                 // those that could not
 	slow                  // subscribers that were too slow
+	rebuilt               // generations that were made and became active
 	often                 // what is above happens in any few hundred schedules
 	stale                 // writes refused because another came first
 	restarted             // partitions loaded again after an error
@@ -23,7 +24,7 @@ const (
 )
 
 func (k seen) String() string {
-	return [...]string{"acknowledged event", "lost claim", "fenced write", "resumed subscription", "reset", "slow subscriber", "", "stale write", "reload"}[k]
+	return [...]string{"acknowledged event", "lost claim", "fenced write", "resumed subscription", "reset", "slow subscriber", "rebuild", "", "stale write", "reload"}[k]
 }
 
 // tally counts over all schedules: that what they are for does happen.

@@ -71,6 +71,7 @@ type world struct {
 	hubs       []*process
 	readers    []*subscriber
 	joined     int
+	rebuilds   []projections.Generation // that were asked for
 
 	// What looks on, unharmed.
 	client *clientv3.Client

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -153,16 +154,16 @@ func (s *Store) unpackRecord(kv *mvccpb.KeyValue) (projections.Generation, Gener
 // waiting does not mend.
 func (s *Store) WatchGenerations(ctx context.Context) iter.Seq2[Generations, error] {
 	return func(yield func(Generations, error) bool) {
-		from, given := s.keys.generations(), int64(-1)
-		err := s.reflect(ctx, from, endOf(from), func(changes []*clientv3.Event) (bool, error) {
-			if n := len(changes); n > 0 && changes[n-1].Kv.ModRevision <= given {
-				return true, nil
-			}
+		from, given := s.keys.generations(), Generations{}
+		err := s.reflect(ctx, from, endOf(from), func([]*clientv3.Event) (bool, error) {
 			all, err := s.Generations(ctx)
 			if err != nil {
 				return false, err
 			}
-			given = all.Revision
+			if given.All != nil && given.Active == all.Active && maps.Equal(given.All, all.All) {
+				return true, nil
+			}
+			given = all
 			return yield(all, nil), nil
 		})
 		if err != nil {

@@ -19,7 +19,8 @@ import (
 type serial struct{ n atomic.Int64 }
 
 // ownStream makes ctx select a stream that no other watch of the client is on: what etcd tells of progress
-// then depends on this one's watches alone, and no other slow watch is in front of it.
+// is then of this one alone, also while the client takes watches up again one after the other, and no other slow
+// watch is in front of it.
 func (s *serial) ownStream(ctx context.Context) context.Context {
 	ctx = clientv3.WithRequireLeader(ctx)
 	return metadata.AppendToOutgoingContext(ctx, "projections-watch", strconv.FormatInt(s.n.Add(1), 10))
@@ -51,8 +52,9 @@ type pump struct {
 	q       *queue
 	g       projections.Generation
 	answers [sources]clientv3.WatchChan
-	stop    context.CancelFunc // ends the watches of answers
-	told    bool               // they have told progress or changes
+	streams [sources]context.Context // select the streams of answers
+	stop    context.CancelFunc       // ends the watches of answers
+	told    bool                     // they have told progress or changes
 
 	upto  [sources]int64
 	heard time.Time
@@ -63,7 +65,7 @@ type pump struct {
 // pump runs one after a revision, until ctx ends.
 func (s *Store) pump(ctx context.Context, g projections.Generation, after int64, q *queue) {
 	pm := pump{store: s, q: q, g: g, upto: [sources]int64{after, after}, heard: time.Now(), stop: func() {}}
-	q.close(pm.run(s.watches.ownStream(ctx)))
+	q.close(pm.run(ctx))
 }
 
 // run never ends without an error.
@@ -101,7 +103,8 @@ func (pm *pump) watch(ctx context.Context) {
 	impatient := time.AfterFunc(pm.store.lost()-time.Since(pm.heard), pm.stop)
 	defer impatient.Stop()
 	start := func(of source, from, end string) {
-		pm.answers[of] = pm.store.watcher.Watch(ctx, from,
+		pm.streams[of] = pm.store.watches.ownStream(ctx)
+		pm.answers[of] = pm.store.watcher.Watch(pm.streams[of], from,
 			clientv3.WithRange(end), clientv3.WithRev(max(pm.upto[of], 1)),
 			clientv3.WithProgressNotify(), clientv3.WithCreatedNotify(), clientv3.WithFragment())
 	}
@@ -184,7 +187,7 @@ func (pm *pump) schedule(answered bool) {
 	}
 }
 
-// ask makes etcd tell how far it is; the answer comes to both sources once both have caught up.
+// ask makes etcd tell how far it is; the answer comes to each source once that has caught up.
 func (pm *pump) ask(ctx context.Context) error {
 	if err := pm.silent(); err != nil {
 		return err
@@ -197,9 +200,11 @@ func (pm *pump) ask(ctx context.Context) error {
 	} else {
 		pm.askAt = time.Now().Add(pm.store.progress())
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	_ = pm.store.watcher.RequestProgress(ctx) // no answer is told by silence
+	for _, stream := range pm.streams {
+		ctx, cancel := context.WithTimeout(stream, time.Second)
+		_ = pm.store.watcher.RequestProgress(ctx) // no answer is told by silence
+		cancel()
+	}
 	return nil
 }
 

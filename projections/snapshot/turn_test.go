@@ -1,12 +1,14 @@
 package snapshot
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -265,4 +267,48 @@ func TestAPartitionIsReadAsItWas(t *testing.T) {
 	if _, err := f.PartitionAt(t.Context(), generation, 1, rev); !errors.Is(err, events.ErrCompacted) {
 		t.Errorf("got %v after a compaction, want ErrCompacted", err)
 	}
+}
+
+// A turn that etcd could not tell of, because a watch was lost just then, is found by the next look: although nothing
+// else was written, and although the generation's name stands before those that are known.
+func TestWatchGenerationsFindsWhatItWasNotToldOf(t *testing.T) {
+	f := newFixture(t)
+	if _, err := f.Begin(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx := within(t, 20*time.Second)
+	broken := make(chan clientv3.WatchResponse)
+	f.watcher = &deafWatcher{watcher: f.client, first: broken}
+	got := make(chan Generations)
+	go func() {
+		defer close(got)
+		for all, err := range f.WatchGenerations(ctx) {
+			if err != nil {
+				return
+			}
+			got <- all
+		}
+	}()
+	<-got
+	if _, err := f.client.Put(t.Context(), f.keys.generation("a first one"), `{"state":"building"}`); err != nil {
+		t.Fatal(err)
+	}
+	close(broken)
+	if all, open := <-got; !open || len(all.All) != 2 {
+		t.Errorf("got %+v, want both generations", all)
+	}
+}
+
+// deafWatcher hears nothing on its first watch.
+type deafWatcher struct {
+	watcher
+	first chan clientv3.WatchResponse
+	n     atomic.Int64
+}
+
+func (w *deafWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
+	if w.n.Add(1) == 1 {
+		return w.first
+	}
+	return w.watcher.Watch(ctx, key, opts...)
 }

@@ -38,7 +38,7 @@ type Hub struct {
 	mu      sync.Mutex // held for short, never while someone is waited for; before Subscription.mu
 	groups  groups
 	ring    ring
-	early   map[*Subscription]struct{} // subscribed before the first load
+	early   map[*Subscription]struct{} // subscribed before the first load, or ahead of the State
 	ended   bool
 	trouble map[string]error // what does not work now, by activity
 }
@@ -144,9 +144,11 @@ func (h *Hub) replace(s *State, c *change, begins bool) *published {
 		h.spread(s, c)
 	}
 	for sub := range h.early {
-		h.join(sub, s)
+		if !sub.aheadOf(s) {
+			h.join(sub, s)
+			delete(h.early, sub)
+		}
 	}
-	clear(h.early)
 	return prev
 }
 

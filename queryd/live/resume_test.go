@@ -169,3 +169,39 @@ func TestTokenFromAheadOfThisProcess(t *testing.T) {
 		}
 	})
 }
+
+// A reader comes from a server that serves the next generation already. This one has not heard of that, and does not
+// take the reader back to before it.
+func TestTokenOfAGenerationThatThisProcessDoesNotServeYet(t *testing.T) {
+	inBubble(t, live.Config{Heartbeat: 10 * time.Second}, func(r *rig) {
+		r.set("h1", "GPU-a", 0, 1)
+		r.start()
+		r.src.Fail(errDown)
+		synctest.Wait()
+		r.set("h1", "GPU-a", 0, 2)
+		r.src.Store(g2, r.fleet.Stored("h1"))
+		r.src.Activate(g2)
+		r.src.Fail(nil)
+		ahead := r.another(livetest.Facts())
+		r.src.Fail(errDown)
+		if ahead.State().Generation() != g2 || r.hub.State().Generation() != g1 || ahead.State().At().Number <= r.hub.State().At().Number {
+			t.Fatalf("the other process serves %s at %d, this one %s at %d; want it ahead in another generation",
+				ahead.State().Generation(), ahead.State().At().Number, r.hub.State().Generation(), r.hub.State().At().Number)
+		}
+		subs := []*live.Subscription{
+			r.subscribe(live.Options{From: ahead.State().Token()}), r.subscribe(live.Options{From: ahead.State().Token(), Mode: live.EventsMode}),
+		}
+		for _, sub := range subs {
+			r.expect(sub)
+		}
+		r.src.Fail(nil)
+		time.Sleep(time.Minute)
+		for _, sub := range subs {
+			for _, m := range r.all(sub) {
+				if m.Kind == live.Reset || m.At.Number < ahead.State().At().Number {
+					t.Errorf("%s at %d, where the reader was at %d", m.Kind, m.At.Number, ahead.State().At().Number)
+				}
+			}
+		}
+	})
+}

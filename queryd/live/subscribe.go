@@ -38,7 +38,8 @@ type Options struct {
 }
 
 // Subscribe starts a subscription; the caller closes it. An error tells which option is bad. Before the
-// first load it waits for that.
+// first load it waits for that, and with a position that another server gave out in a generation that this one does
+// not serve yet, until this one has got there: nobody is taken back.
 func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 	f, err := o.Filter.compile()
 	if err != nil {
@@ -59,7 +60,7 @@ func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 		return nil, ErrClosed
 	}
 	h.metrics.subscribers.WithLabelValues(string(mode)).Inc()
-	if s := h.State(); s.loaded() {
+	if s := h.State(); s.loaded() && !sub.aheadOf(s) {
 		h.join(sub, s)
 	} else {
 		h.early[sub] = struct{}{}
@@ -93,6 +94,13 @@ func (h *Hub) join(sub *Subscription, s *State) {
 		h.metrics.resets.WithLabelValues(start.reason).Inc()
 	}
 	sub.began(g, start)
+}
+
+// aheadOf tells whether a reader comes from a position behind s that cannot be gone on from: what it would be given in
+// its place is older than what it knows.
+func (sub *Subscription) aheadOf(s *State) bool {
+	generation, at, ok := sub.from.parse()
+	return ok && at.SameLog(s.at) && generation != s.generation && at.Number > s.at.Number
 }
 
 // start decides how a subscription begins: it goes on from its token, or says why it cannot.

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"log/slog"
+
+	"telemetry-pipeline/collectd/collect"
+	"telemetry-pipeline/deploy/daemon"
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
+)
+
+// settings are those of the process.
+type settings struct {
+	store   events.Config
+	archive archive.Config
+	folding collect.Config
+}
+
+func (s *settings) flags(fs *flag.FlagSet) {
+	s.store.Flags(fs)
+	s.archive.Flags(fs)
+	s.folding.Flags(fs)
+	daemon.AdminPort(fs, 9082)
+}
+
+// build makes the collector on a log, and on an archive if there is one.
+func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
+	var opened daemon.Opened
+	defer opened.CloseOn(&err)
+	log, err := events.Open(ctx, s.store, lg)
+	if err != nil {
+		return nil, err
+	}
+	opened.Add("events", log.Close)
+	if s.folding.Archive, err = s.archive.Open(ctx); err != nil {
+		return nil, err
+	}
+	if s.folding.Archive != nil {
+		opened.Add("archive", s.folding.Archive.Close)
+	}
+	c, err := collect.Open(s.folding, s.store, log, lg)
+	if err != nil {
+		return nil, err
+	}
+	return append([]daemon.Part{
+		{Name: "collect", Run: c.Run, Ready: c.Ready, Metrics: c.Metrics, Close: c.Close},
+	}, opened...), nil
+}

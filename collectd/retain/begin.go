@@ -1,0 +1,22 @@
+package retain
+
+import (
+	"context"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// Begin tells how a generation begins that is folded from the beginning: up to where events are archived, and from which
+// window on it needs them in etcd nevertheless.
+func (k *Keeper) Begin(ctx context.Context, p events.Partition) (archived events.Revision, hotFrom projections.Window, err error) {
+	if k.store == nil {
+		return archived, 0, nil
+	}
+	head, err := k.manifest.Head(ctx, p)
+	if err != nil || head.At.Number == 0 {
+		return archived, 0, err
+	}
+	return head.At, projections.WindowOf(events.TimestampOf(time.Now().Add(-k.cfg.HotWindow))), nil
+}

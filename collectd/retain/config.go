@@ -1,0 +1,72 @@
+package retain
+
+import (
+	"flag"
+	"time"
+)
+
+// Config says what is kept where, and for how long. The zero value of each field means its default.
+type Config struct {
+	RetentionDays int // of events and history without an archive, from their append on. Default 7
+	ArchiveDays   int // of the archive, from the append on. Default 0: for ever
+
+	ArchiveInterval time.Duration // oldest append that waits for the archive. Default 1h
+	ArchiveRecords  int           // records that are archived at once, however young. Default 400,000
+
+	HotWindow time.Duration // how long what is archived stays in etcd. Default 6h
+	HotShare  int           // percent of etcd's quota in use from which what is archived leaves earlier. Default 10
+
+	CompactInterval time.Duration // default 5m; negative: never
+	CompactBytes    int64         // growth of etcd that is compacted at once. Default 128 MiB
+
+	Grace time.Duration // how long readers may be behind the manifest. Default 15s
+	Pace  time.Duration // pause between two transactions of deletes. Default 5ms
+}
+
+const (
+	defaultRetentionDays   = 7
+	defaultArchiveInterval = time.Hour
+	defaultArchiveRecords  = 400_000
+	defaultHotWindow       = 6 * time.Hour
+	defaultHotShare        = 10
+	defaultCompactInterval = 5 * time.Minute
+	defaultCompactBytes    = 128 << 20
+	defaultGrace           = 15 * time.Second
+	defaultPace            = 5 * time.Millisecond
+)
+
+// Flags registers the flags.
+func (c *Config) Flags(fs *flag.FlagSet) {
+	fs.IntVar(&c.RetentionDays, "retention-days", defaultRetentionDays,
+		"days that events and history are kept without an archive, counted from the upload, whatever the times of their readings")
+	fs.IntVar(&c.ArchiveDays, "archive-days", 0, "days that the archive keeps, counted from the upload; 0 keeps it for ever")
+	fs.DurationVar(&c.ArchiveInterval, "archive.interval", defaultArchiveInterval, "how long an event waits at most until it is archived")
+	fs.IntVar(&c.ArchiveRecords, "archive.records", defaultArchiveRecords, "records of a partition that are archived as soon as there are so many")
+	fs.DurationVar(&c.HotWindow, "hot.window", defaultHotWindow, "how long what is archived stays in etcd too, for queries and rebuilds that need no archive")
+	fs.IntVar(&c.HotShare, "hot.share", defaultHotShare, "percent of etcd's quota in use from which what is archived leaves etcd earlier")
+	fs.DurationVar(&c.CompactInterval, "compact.interval", defaultCompactInterval,
+		"pace at which etcd's history is compacted, by one collector, unless etcd does so itself; a negative one never does")
+	fs.Int64Var(&c.CompactBytes, "compact.bytes", defaultCompactBytes, "growth of what etcd has in use after which its history is compacted at once")
+}
+
+func (c Config) withDefaults() Config {
+	c.RetentionDays = orDefault(c.RetentionDays, defaultRetentionDays)
+	c.ArchiveInterval = orDefault(c.ArchiveInterval, defaultArchiveInterval)
+	c.ArchiveRecords = orDefault(c.ArchiveRecords, defaultArchiveRecords)
+	c.HotWindow = orDefault(c.HotWindow, defaultHotWindow)
+	c.HotShare = orDefault(c.HotShare, defaultHotShare)
+	if c.CompactInterval == 0 {
+		c.CompactInterval = defaultCompactInterval
+	}
+	c.CompactBytes = orDefault(c.CompactBytes, defaultCompactBytes)
+	c.Grace = orDefault(c.Grace, defaultGrace)
+	c.Pace = orDefault(c.Pace, defaultPace)
+	return c
+}
+
+func orDefault[T int | int64 | time.Duration](v, standard T) T {
+	if v <= 0 {
+		return standard
+	}
+	return v
+}

@@ -1,0 +1,136 @@
+package retain
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/projections/snapshot"
+)
+
+// expireList is how many events are looked at at a time, for their time of append.
+const expireList = 256
+
+// heldDays bounds how long a generation being built keeps events in the log that have expired, in days of retention.
+const heldDays = 2
+
+// expire gives the position up to which events have expired where there is no archive: all up to there were appended
+// before RETENTION_DAYS, and folded. An event whose value does not tell when is as old as the one before it.
+func (t *tenure) expire(ctx context.Context, now time.Time) (events.Revision, error) {
+	reached, err := t.expiredBefore(ctx, now.AddDate(0, 0, -t.cfg.RetentionDays))
+	if err != nil || reached.Number <= t.removed.Number {
+		return reached, err
+	}
+	held, some, err := t.heldFrom(ctx)
+	if err != nil {
+		return t.removed, err
+	}
+	if t.tellHeld(some && held.Number < reached.Number); !t.held {
+		return reached, nil
+	}
+	past, err := t.expiredBefore(ctx, now.AddDate(0, 0, -heldDays*t.cfg.RetentionDays))
+	if past.Number < held.Number {
+		past = held
+	}
+	return past, err
+}
+
+// expiredBefore walks the log from what has expired, to the first event that was appended after some time.
+func (t *tenure) expiredBefore(ctx context.Context, before time.Time) (events.Revision, error) {
+	at, upto := t.removed, t.Folded().Upto
+	for at.Number < upto.Number {
+		q := events.Listing{Partition: t.ID, HasPartition: true, After: at, Upto: upto, Limit: expireList}
+		refs, more, err := t.log.List(ctx, q)
+		if err != nil {
+			return at, err
+		}
+		for some := range growing(refs) {
+			for ev, err := range t.log.Fetch(ctx, some) {
+				if err != nil {
+					return at, err
+				}
+				if ev.AppendedAt != 0 && ev.AppendedAt.Time().After(before) {
+					at = ev.Revision
+					at.Number--
+					return at, nil
+				}
+			}
+		}
+		if !more {
+			return upto, nil
+		}
+		at = refs[len(refs)-1].Revision
+	}
+	return at, nil
+}
+
+// growing cuts a list into pieces of 1, 2, 4 … so that little is read when the first one decides.
+func growing(refs []events.Ref) iter.Seq[[]events.Ref] {
+	return func(yield func([]events.Ref) bool) {
+		for n := 1; len(refs) > 0; n *= 2 {
+			n = min(n, len(refs))
+			if !yield(refs[:n]) {
+				return
+			}
+			refs = refs[n:]
+		}
+	}
+}
+
+// heldFrom is the least position of generations that are being built: without an archive, what they have not read yet is
+// nowhere else. It is false when there are none.
+func (t *tenure) heldFrom(ctx context.Context) (least events.Revision, some bool, err error) {
+	all, err := t.saved.Generations(ctx)
+	if err != nil {
+		return least, false, err
+	}
+	for g, info := range all.All {
+		if info.State != snapshot.Building && info.State != snapshot.Complete {
+			continue
+		}
+		offsets, err := t.saved.Offsets(ctx, g)
+		if err != nil {
+			return least, false, err
+		}
+		if at := older(offsets[t.ID]); !some || at.Number < least.Number {
+			least, some = at, true
+		}
+	}
+	return least, some, nil
+}
+
+func older(o projections.Offsets) events.Revision {
+	if o.Live.Number < o.Series.Number {
+		return o.Live
+	}
+	return o.Series
+}
+
+// tellHeld says when events begin to stay for a generation being built, and when they do not any more.
+func (t *tenure) tellHeld(held bool) {
+	if held == t.held {
+		return
+	}
+	t.held = held
+	if held {
+		t.metrics.held.Inc()
+		t.lg.Info("a generation being built keeps expired events in the log, as there is no archive", "days_at_most", heldDays*t.cfg.RetentionDays)
+		return
+	}
+	t.metrics.held.Dec()
+}
+
+// removeExpiredChunks removes chunks that hold records of expired events alone.
+func (t *tenure) removeExpiredChunks(ctx context.Context, upto events.Revision) error {
+	if upto.Number == 0 || time.Since(t.chunksAt) < chunksEvery {
+		return nil
+	}
+	t.chunksAt = time.Now()
+	chunks, err := t.saved.Chunks(ctx, t.Generation, t.ID, upto.Number)
+	if err != nil || len(chunks) == 0 {
+		return err
+	}
+	return t.removeChunks(ctx, chunks)
+}

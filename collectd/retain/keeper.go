@@ -1,0 +1,226 @@
+package retain
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/projections/snapshot"
+)
+
+// log is what is needed of the event log (events.Log).
+type log interface {
+	Head(ctx context.Context) (events.Revision, error)
+	Capacity(ctx context.Context) (events.Capacity, error)
+	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
+	List(ctx context.Context, q events.Listing) (refs []events.Ref, more bool, err error)
+	Fetch(ctx context.Context, refs []events.Ref) iter.Seq2[events.Event, error]
+	Remove(ctx context.Context, refs []events.Ref, pace func(ctx context.Context) bool, guards ...clientv3.Cmp) (int, error)
+}
+
+// Keeper keeps what collectors of one process own within bounds. Safe for concurrent use.
+type Keeper struct {
+	cfg      Config
+	log      log
+	saved    *snapshot.Store
+	manifest *manifest.Manifest
+	store    *archive.Store // nil: there is none
+	etcd     *clientv3.Client
+	root     events.Config
+	lg       *slog.Logger
+	metrics  *metrics
+	pressure pressure
+	writing  chan struct{} // a token per object that is being made, which takes memory
+
+	tick, round time.Duration // between two looks at a partition, and at what may leave etcd
+}
+
+// New makes a keeper; it starts nothing. store is nil where there is no archive. etcd is a client that the caller keeps
+// and closes.
+func New(cfg Config, root events.Config, log *events.Log, saved *snapshot.Store, store *archive.Store, etcd *clientv3.Client, lg *slog.Logger) *Keeper {
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	k := &Keeper{
+		cfg: cfg.withDefaults(), log: log, saved: saved, store: store, etcd: etcd, root: root, lg: lg,
+		manifest: manifest.New(etcd, root, log.Facts()),
+		metrics:  newMetrics(), writing: make(chan struct{}, 1), tick: time.Second, round: 10 * time.Second,
+	}
+	k.pressure = pressure{share: k.cfg.HotShare, ask: log.Capacity, step: k.cfg.Grace}
+	return k
+}
+
+// Partition is one that is folded here in the active generation.
+type Partition struct {
+	ID         events.Partition
+	Generation projections.Generation
+	Guard      func() clientv3.Cmp
+	// Folded tells how far the partition is folded and stored, and how many records were folded.
+	Folded func() Folded
+	// Cool stores that windows from hotFrom on are in etcd, and those before perhaps not.
+	Cool func(ctx context.Context, hotFrom projections.Window) error
+}
+
+// Folded is how far a partition is folded.
+type Folded struct {
+	Upto    events.Revision // every event up to here is in stored projections
+	Records int64           // folded so far; what matters is by how much it grows
+	HotFrom projections.Window
+}
+
+// Keep archives, merges and removes what is due of a partition until ctx ends, or its claim is lost. What goes wrong is
+// told and tried again: folding does not depend on it.
+func (k *Keeper) Keep(ctx context.Context, p Partition) {
+	t := newTenure(k, p)
+	defer t.end()
+	for pause := k.tick; ctx.Err() == nil; {
+		err := t.work(ctx)
+		switch {
+		case errors.Is(err, manifest.ErrFenced), errors.Is(err, events.ErrFenced), errors.Is(err, snapshot.ErrFenced):
+			return
+		case errors.Is(err, manifest.ErrChanged):
+			t.loaded = false
+		case err != nil && ctx.Err() == nil:
+			t.loaded = false
+			k.metrics.failures.Inc()
+			pause = min(2*pause, time.Minute)
+			t.lg.Warn("archiving and retention failed; trying again", "err", err, "again_in", pause)
+		default:
+			pause = k.tick
+		}
+		sleep(ctx, pause)
+	}
+}
+
+// tenure is the time that a partition is kept by one owner. One goroutine uses it.
+type tenure struct {
+	*Keeper
+	Partition
+	lg *slog.Logger
+
+	loaded bool // manifest and waiting are known
+	part   manifest.Partition
+
+	waiting waiting
+	heads   aged[int64]              // heads of the archive
+	hot     aged[projections.Window] // Offsets.HotFrom as stored
+
+	removed  events.Revision // events up to here have left the log, but for those in the quarantine
+	lookedAt time.Time       // for events that may leave
+	allAt    time.Time       // removed was last reset, so that what has left the quarantine leaves too
+	chunksAt time.Time
+	held     bool // a generation being built holds events back
+}
+
+func newTenure(k *Keeper, p Partition) *tenure {
+	return &tenure{Keeper: k, Partition: p, lg: k.lg.With("partition", p.ID)}
+}
+
+// end takes back what the metrics tell of the partition.
+func (t *tenure) end() {
+	t.metrics.hide(t.ID)
+	if t.held {
+		t.metrics.held.Dec()
+	}
+}
+
+// work does once what is due.
+func (t *tenure) work(ctx context.Context) error {
+	if t.store != nil {
+		if err := t.load(ctx); err != nil {
+			return err
+		}
+		if err := t.archive(ctx); err != nil {
+			return err
+		}
+		if err := t.merge(ctx); err != nil {
+			return err
+		}
+		if err := t.clear(ctx); err != nil {
+			return err
+		}
+	}
+	return t.remove(ctx)
+}
+
+// load reads what the manifest has.
+func (t *tenure) load(ctx context.Context) error {
+	if t.loaded {
+		return nil
+	}
+	part, err := t.manifest.Load(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	t.part, t.loaded = part, true
+	t.waiting = waiting{}
+	t.heads.set(part.Head.At.Number, time.Now())
+	t.metrics.show(&t.part)
+	return nil
+}
+
+// now gives the pause between two transactions of deletes.
+func (k *Keeper) paced(ctx context.Context) bool { return sleep(ctx, k.cfg.Pace) }
+
+// alone waits until nobody else makes objects; the returned function ends that.
+func (k *Keeper) alone(ctx context.Context) (done func(), err error) {
+	select {
+	case k.writing <- struct{}{}:
+		return func() { <-k.writing }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// sleep waits for d and tells whether ctx still goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// aged is a value that others learn of with some delay. It only grows.
+type aged[T int64 | projections.Window] struct {
+	known []dated[T] // in order of time
+}
+
+type dated[T any] struct {
+	value T
+	at    time.Time
+}
+
+// forgetAfter is how far back a value is known.
+const forgetAfter = 10 * time.Minute
+
+// set notes the value of now.
+func (a *aged[T]) set(v T, now time.Time) {
+	if n := len(a.known); n == 0 || a.known[n-1].value != v {
+		a.known = append(a.known, dated[T]{v, now})
+	}
+	for len(a.known) > 1 && now.Sub(a.known[1].at) > forgetAfter {
+		a.known = a.known[1:]
+	}
+}
+
+// before gives the value that was there at some time already; false when none was.
+func (a *aged[T]) before(at time.Time) (v T, known bool) {
+	for i := len(a.known) - 1; i >= 0; i-- {
+		if !a.known[i].at.After(at) {
+			return a.known[i].value, true
+		}
+	}
+	return v, false
+}

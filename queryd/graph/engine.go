@@ -11,6 +11,7 @@ import (
 	"github.com/graphql-go/graphql"
 	"github.com/graphql-go/graphql/gqlerrors"
 
+	"telemetry-pipeline/events"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 )
@@ -24,6 +25,7 @@ type hub interface {
 // past gives pages of history (history.History).
 type past interface {
 	Telemetry(ctx context.Context, s *live.State, q history.Query) (history.Page, error)
+	AsOf(ctx context.Context, s *live.State, at events.Timestamp, only []events.HostID) (*live.State, error)
 	Buckets(ctx context.Context, s *live.State, q history.Query) (history.BucketPage, error)
 }
 
@@ -75,15 +77,21 @@ type Result struct {
 	Operation string
 }
 
-// view is the root value of one execution: everything in it answers from one state of the view.
+// view is the root value of one execution: everything in it answers from one state of the view, but for fields that
+// ask for the past.
 type view struct {
-	state *live.State
-	now   time.Time
+	state   *live.State
+	now     time.Time
+	moments *moments
+}
+
+func (e *Engine) view() view {
+	return view{state: e.hub.State(), now: e.now(), moments: &moments{views: make(map[any]view)}}
 }
 
 // Execute runs a query. A subscription is refused; it goes to Subscribe.
 func (e *Engine) Execute(ctx context.Context, req Request) Result {
-	v := view{state: e.hub.State(), now: e.now()}
+	v := e.view()
 	doc, op, err := e.guard.admit(req, sizes{hosts: len(v.state.Hosts()), gpus: len(v.state.GPUs())})
 	result := Result{}
 	if op != nil {

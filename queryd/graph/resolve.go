@@ -38,13 +38,22 @@ func (e *Engine) masked(resolve resolver) graphql.FieldResolveFn {
 // of adapts a resolver that needs only its object.
 func of[T any](get func(v view, source T) any) resolver {
 	return func(p graphql.ResolveParams) (any, error) {
-		root, _ := p.Info.RootValue.(view)
 		source, _ := p.Source.(T)
-		return get(root, source), nil
+		return get(root(p), source), nil
 	}
 }
 
+// root gives the view that a field is answered from.
 func root(p graphql.ResolveParams) view {
+	v := current(p)
+	if past, ok := v.moments.of(p.Info.Path); ok {
+		return past
+	}
+	return v
+}
+
+// current gives the view of now.
+func current(p graphql.ResolveParams) view {
 	v, _ := p.Info.RootValue.(view)
 	return v
 }

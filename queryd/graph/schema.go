@@ -48,18 +48,18 @@ func must(of graphql.Type) *graphql.NonNull { return graphql.NewNonNull(of) }
 func (e *Engine) queryFields(t *types) graphql.Fields {
 	limit := &graphql.ArgumentConfig{Type: graphql.Int, Description: "at most so many; all when left out"}
 	return graphql.Fields{
-		"cluster": e.field(must(t.cluster), "The whole fleet.", nil, e.cluster),
-		"hosts":   e.field(list(t.host), "Every host, by name.", graphql.FieldConfigArgument{"limit": limit}, e.hosts),
-		"host": e.field(t.host, "One host, null if it is not known.", graphql.FieldConfigArgument{
+		"cluster": e.field(must(t.cluster), "The whole fleet.", asOfArg(t), e.asOf(e.cluster, nil)),
+		"hosts":   e.field(list(t.host), "Every host, by name.", with(asOfArg(t), graphql.FieldConfigArgument{"limit": limit}), e.asOf(e.hosts, nil)),
+		"host": e.field(t.host, "One host, null if it is not known.", with(asOfArg(t), graphql.FieldConfigArgument{
 			"name": {Type: must(graphql.String)},
-		}, e.host),
-		"gpus": e.field(list(t.gpu), "Every GPU, by host and index.", graphql.FieldConfigArgument{
+		}), e.asOf(e.host, namedHost("name"))),
+		"gpus": e.field(list(t.gpu), "Every GPU, by host and index.", with(asOfArg(t), graphql.FieldConfigArgument{
 			"host":  {Type: graphql.String, Description: "only those of this host"},
 			"limit": limit,
-		}, e.gpus),
-		"gpu": e.field(t.gpu, "One GPU, null if it is not known.", graphql.FieldConfigArgument{
+		}), e.asOf(e.gpus, namedHost("host"))),
+		"gpu": e.field(t.gpu, "One GPU, null if it is not known.", with(asOfArg(t), graphql.FieldConfigArgument{
 			"id": {Type: must(graphql.ID), Description: "its UUID, or host:index"},
-		}, e.gpu),
+		}), e.asOf(e.gpu, ownGPU)),
 		"telemetry": e.field(must(t.page), "History, newest first.", with(telemetryArgs(t), graphql.FieldConfigArgument{
 			"host": {Type: graphql.NewList(must(graphql.String)), Description: "only of these hosts"},
 			"gpu":  {Type: graphql.NewList(must(graphql.ID)), Description: "only of these GPUs: UUIDs, or host:index"},

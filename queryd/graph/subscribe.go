@@ -17,7 +17,7 @@ import (
 // Each step executes the document once with the hub's message as the root field's value. The library's
 // own loop is not used: it leaks goroutines when a reader stops (graphql-go issues 758 to 760).
 func (e *Engine) Subscribe(ctx context.Context, req Request) (iter.Seq[[]byte], *Result) {
-	v := view{state: e.hub.State(), now: e.now()}
+	v := e.view()
 	doc, op, err := e.guard.admit(req, sizes{hosts: len(v.state.Hosts()), gpus: len(v.state.GPUs())})
 	if err == nil && op.Operation != "subscription" {
 		err = refuse("not a subscription: send queries as such")
@@ -26,7 +26,7 @@ func (e *Engine) Subscribe(ctx context.Context, req Request) (iter.Seq[[]byte], 
 		return nil, &Result{JSON: refusal(err), Refused: true}
 	}
 	run := func(message *live.Message, options *live.Options) *graphql.Result {
-		root := view{state: e.hub.State(), now: e.now()}
+		root := e.view()
 		ctx := context.WithValue(ctx, stepKey{}, &step{message: message, options: options})
 		return graphql.Execute(graphql.ExecuteParams{
 			Schema: e.schema, AST: doc, OperationName: req.OperationName, Args: req.Variables, Root: root, Context: ctx,

@@ -22,7 +22,7 @@ func (e *Engine) telemetry(p graphql.ResolveParams) (any, error) {
 		q.Hosts = append(q.Hosts, events.HostID(name))
 	}
 	for _, id := range texts(p.Args["gpu"]) {
-		q.GPUs = append(q.GPUs, meant(root(p).state, q.Hosts, id)...)
+		q.GPUs = append(q.GPUs, meant(current(p).state, q.Hosts, id)...)
 	}
 	return e.page(p, q)
 }
@@ -57,11 +57,11 @@ func (e *Engine) page(p graphql.ResolveParams, q history.Query) (any, error) {
 	var err error
 	if q.Step != 0 {
 		var page history.BucketPage
-		page, err = e.past.Buckets(p.Context, root(p).state, q)
+		page, err = e.past.Buckets(p.Context, current(p).state, q)
 		out.buckets, out.next = page.Buckets, page.Next
 	} else {
 		var page history.Page
-		page, err = e.past.Telemetry(p.Context, root(p).state, q)
+		page, err = e.past.Telemetry(p.Context, current(p).state, q)
 		out.entries, out.next = page.Entries, page.Next
 	}
 	if errors.Is(err, history.ErrCursor) {
@@ -126,7 +126,7 @@ func instant(p graphql.ResolveParams, arg string) (events.Timestamp, bool, error
 	if !given {
 		return 0, false, nil
 	}
-	at, _, err := history.ParseTime(text, root(p).now)
+	at, _, err := history.ParseTime(text, current(p).now)
 	if err != nil {
 		return 0, false, badInput("%s %q: give %s", arg, text, history.TimesTaken)
 	}

@@ -48,11 +48,12 @@ ingestd/watch:        ingestd/upload
 ingestd:              deploy/daemon events projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads
 
 collectd/partition:   events
-collectd/collect:     events projections projections/snapshot collectd/partition
+collectd/retain:      events events/archive events/archive/manifest projections projections/snapshot
+collectd/collect:     events events/archive events/archive/manifest projections projections/snapshot collectd/partition collectd/retain
 collectd/rebuild:     events projections projections/snapshot collectd/partition
 collectd/filter:      events events/metric
 collectd/tail:        events collectd/filter
-collectd:             deploy/daemon events collectd/collect collectd/rebuild collectd/tail
+collectd:             deploy/daemon events events/archive collectd/collect collectd/rebuild collectd/tail
 
 queryd/live:          events projections
 queryd/live/livetest: events projections
@@ -62,14 +63,14 @@ queryd/rest:          events events/metric projections queryd/live queryd/histor
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events projections queryd/live
 queryd/query:         events events/archive events/archive/manifest projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
-queryd:               deploy/daemon events projections/snapshot queryd/query
+queryd:               deploy/daemon events events/archive events/archive/manifest projections/snapshot queryd/query
 
 deploy/daemon:
 deploy/chaos:         events projections projections/snapshot
 deploy/simulation:
 deploy/week:          deploy/fleet ingestd/upload
 deploy/fleet:
-deploy/standalone:    deploy/daemon deploy/fleet events projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads
+deploy/standalone:    deploy/daemon deploy/fleet events events/archive events/archive/manifest projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads
 deploy:
 `
 
@@ -82,7 +83,7 @@ var edges = []struct {
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone"}},
 	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
-		[]string{"events", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
+		[]string{"events", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",

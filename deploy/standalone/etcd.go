@@ -28,7 +28,7 @@ type etcd struct {
 
 // What a single member on one disk is set to, and why the default is wrong for it.
 const (
-	quotaBytes       = 4 << 30 // explicit, since admission is judged against it
+	quotaBytes       = 2 << 30 // explicit, since admission is judged against it
 	catchUpEntries   = 500     // kept in memory for followers, of which there are none
 	compactionBatch  = 200     // rows per hold of the lock; values here are large
 	defragAboveMiB   = 100     // at boot, when nobody waits

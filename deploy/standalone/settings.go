@@ -6,12 +6,15 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 
 	"telemetry-pipeline/collectd/collect"
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/archive/manifest"
 	"telemetry-pipeline/ingestd/ingest"
 	"telemetry-pipeline/ingestd/uploads"
 	"telemetry-pipeline/projections/snapshot"
@@ -24,6 +27,7 @@ type settings struct {
 	demo    bool
 
 	store   events.Config
+	archive archive.Config
 	intake  ingest.Config
 	folding collect.Config
 	serving query.Config
@@ -40,6 +44,7 @@ func (s *settings) flags(fs *flag.FlagSet) {
 	s.intake.Flags(fs)
 	s.folding.Flags(fs)
 	s.serving.Flags(fs)
+	fs.StringVar(&s.archive.URL, "archive.url", "", "where events go that leave etcd: file:///directory, or s3://bucket?region=…&endpoint=https://…; default: the directory archive below the data directory")
 	fs.StringVar(&s.store.ClusterID, "cluster.id", events.DefaultClusterID, "name of the GPU cluster; each has a log of its own")
 }
 
@@ -77,6 +82,12 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 		return nil, err
 	}
 	s.folding.Sharing.DataDir = filepath.Join(dir, "collector")
+	cold, err := s.openArchive(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	opened.Add("archive", cold.Close)
+	s.folding.Archive = cold
 	folding, err := collect.Open(s.folding, s.store, log, lg.With("part", "collect"))
 	if err != nil {
 		return nil, err
@@ -92,6 +103,7 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 	if err != nil {
 		return nil, err
 	}
+	serving.ReadArchive(cold, manifest.New(reads, s.store, log.Facts()))
 	parts = []daemon.Part{
 		s.front(dir, intake, serving, lg),
 		{Name: "ingest", Run: intake.Run, Ready: intake.Ready, Metrics: intake.Metrics},
@@ -99,6 +111,19 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 		{Name: "query", Run: serving.Run, Ready: serving.Ready, Metrics: serving.Metrics},
 	}
 	return append(parts, opened...), nil
+}
+
+// openArchive opens the archive that is named, or the one below the data directory.
+func (s *settings) openArchive(ctx context.Context, dir string) (*archive.Store, error) {
+	where := s.archive
+	if where.URL == "" {
+		abs, err := filepath.Abs(filepath.Join(dir, "archive"))
+		if err != nil {
+			return nil, fmt.Errorf("finding the archive's directory: %w", err)
+		}
+		where.URL = (&url.URL{Scheme: "file", Path: filepath.ToSlash(abs)}).String()
+	}
+	return where.Open(ctx)
 }
 
 // directory gives the data directory: the one named, a throwaway one for a demo, or ./data.

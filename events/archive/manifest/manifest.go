@@ -3,7 +3,6 @@ package manifest
 import (
 	"context"
 	"fmt"
-	"log/slog"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -12,23 +11,14 @@ import (
 
 // Manifest reads and writes what the archive of one cluster has. Safe for concurrent use.
 type Manifest struct {
-	kv      clientv3.KV
-	watcher clientv3.Watcher
-	keys    keys
-	facts   events.Facts
-	lg      *slog.Logger
+	kv    clientv3.KV
+	keys  keys
+	facts events.Facts
 }
 
 // New makes a manifest on a client that the caller keeps and closes. facts are the log's.
-func New(client *clientv3.Client, cfg events.Config, facts events.Facts, lg *slog.Logger) *Manifest {
-	return newManifest(client, client, cfg, facts, lg)
-}
-
-func newManifest(kv clientv3.KV, w clientv3.Watcher, cfg events.Config, facts events.Facts, lg *slog.Logger) *Manifest {
-	if lg == nil {
-		lg = slog.New(slog.DiscardHandler)
-	}
-	return &Manifest{kv: kv, watcher: w, keys: keys{cfg}, facts: facts, lg: lg}
+func New(client *clientv3.Client, cfg events.Config, facts events.Facts) *Manifest {
+	return &Manifest{kv: client, keys: keys{cfg}, facts: facts}
 }
 
 // Head reads how far a partition is archived.
@@ -49,7 +39,7 @@ func (m *Manifest) Head(ctx context.Context, p events.Partition) (Head, error) {
 
 // Load reads what there is of a partition.
 func (m *Manifest) Load(ctx context.Context, p events.Partition) (Partition, error) {
-	all, _, err := m.load(ctx, m.keys.partition(p))
+	all, err := m.load(ctx, m.keys.partition(p))
 	if err != nil {
 		return Partition{}, fmt.Errorf("reading the archive's manifest of partition %d: %w", p, err)
 	}
@@ -61,43 +51,38 @@ func (m *Manifest) Load(ctx context.Context, p events.Partition) (Partition, err
 
 // LoadAll reads what there is of all partitions that are archived.
 func (m *Manifest) LoadAll(ctx context.Context) (map[events.Partition]*Partition, error) {
-	all, _, err := m.loadAll(ctx)
-	return all, err
-}
-
-func (m *Manifest) loadAll(ctx context.Context) (map[events.Partition]*Partition, int64, error) {
-	all, rev, err := m.load(ctx, m.keys.all())
+	all, err := m.load(ctx, m.keys.all())
 	if err != nil {
-		return nil, 0, fmt.Errorf("reading the archive's manifest: %w", err)
+		return nil, fmt.Errorf("reading the archive's manifest: %w", err)
 	}
-	return all, rev, nil
+	return all, nil
 }
 
-// load reads the keys with a prefix at one revision, which it gives.
-func (m *Manifest) load(ctx context.Context, prefix string) (map[events.Partition]*Partition, int64, error) {
+// load reads the keys with a prefix, at one revision.
+func (m *Manifest) load(ctx context.Context, prefix string) (map[events.Partition]*Partition, error) {
 	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return m.kv.Get(ctx, prefix, clientv3.WithPrefix())
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	all := map[events.Partition]*Partition{}
 	for _, kv := range resp.Kvs {
 		p, rest, err := m.keys.parse(string(kv.Key))
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		if all[p] == nil {
 			all[p] = &Partition{ID: p}
 		}
 		if err := m.take(all[p], rest, kv); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
 	for _, p := range all {
 		if err := m.finish(p); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
-	return all, resp.Header.Revision, nil
+	return all, nil
 }

@@ -162,3 +162,10 @@ func (m *Manifest) at(number int64) events.Revision {
 	}
 	return events.Revision{Epoch: m.facts.Epoch, Cluster: m.facts.Cluster, Number: number}
 }
+
+// At is where entry i ends, as a position in the present log.
+func (p *Partition) At(i int) events.Revision {
+	at := p.Head.At
+	at.Number = p.Entries[i].Last.Number
+	return at
+}

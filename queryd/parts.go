@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"log/slog"
+
+	"telemetry-pipeline/deploy/daemon"
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/projections/snapshot"
+	"telemetry-pipeline/queryd/query"
+)
+
+// settings are those of the process.
+type settings struct {
+	store   events.Config
+	archive archive.Config
+	serving query.Config
+}
+
+func (s *settings) flags(fs *flag.FlagSet) {
+	s.store.Flags(fs)
+	s.archive.Flags(fs)
+	s.serving.Flags(fs)
+	daemon.AdminPort(fs, 9080)
+}
+
+// build makes the query server on stored projections, and on an archive if there is one.
+func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
+	var opened daemon.Opened
+	defer opened.CloseOn(&err)
+	log, err := events.Open(ctx, s.store, lg)
+	if err != nil {
+		return nil, err
+	}
+	opened.Add("events", log.Close)
+	reads, err := s.store.Dial(lg)
+	if err != nil {
+		return nil, err
+	}
+	opened.Add("reads", reads.Close)
+	cold, err := s.archive.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	served := snapshot.New(reads, s.store, log.Facts(), lg)
+	srv, err := query.New(s.serving, served, log, lg)
+	if err != nil {
+		return nil, err
+	}
+	if cold != nil {
+		opened.Add("archive", cold.Close)
+		srv.ReadArchive(cold, manifest.New(reads, s.store, log.Facts()))
+	}
+	query := daemon.Part{Name: "query", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}
+	return append([]daemon.Part{query, {Name: "snapshot", Metrics: served.Metrics}}, opened...), nil
+}

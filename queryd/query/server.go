@@ -173,6 +173,7 @@ func (s *Server) drain() {
 	if err := <-stopped; err != nil {
 		s.lg.Warn("requests did not end in time and are cut", "err", err)
 	}
+	_ = (*s.ln.Load()).Close() // closed already, unless it had not been handed over when the stop came
 }
 
 // Addr gives the address that the server listens on; nil before it does.

@@ -315,6 +315,25 @@ func TestStopLetsRequestsFinishAndNoNewOnesIn(t *testing.T) {
 	}
 }
 
+// TestStopRightAtTheStart: a stop may come before the listener has been handed to whoever accepts from it.
+func TestStopRightAtTheStart(t *testing.T) {
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 {
+		s := newServer(t, Config{Host: "127.0.0.1", Port: FreePort})
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(stopped) }()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("Run: %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("Run does not return")
+		}
+	}
+}
+
 // TestWhoWaitsForARevisionIsSentElsewhereWhenTheServerStops: a client that waits for what may not come soon gets an
 // answer to act on, and does not hold up the stop, during which nobody else is served.
 func TestWhoWaitsForARevisionIsSentElsewhereWhenTheServerStops(t *testing.T) {

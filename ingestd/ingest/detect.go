@@ -112,8 +112,22 @@ func notTelemetry(first string, columns []string) error {
 		return refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry,
 			"no known telemetry dialect starts like %q, nor has the columns that ?columns= names; known are %s", first, grammarNames(grammars()))
 	}
+	hint := ""
+	if headless(first) {
+		hint = "; if it is of nvidia-smi without a header, give ?columns=, the string that --query-gpu was given"
+	}
 	return refuse(fiber.StatusUnprocessableEntity, codeNotTelemetry,
-		"no known telemetry dialect starts like %q; known are %s (name one with ?dialect=)", first, grammarNames(grammars()))
+		"no known telemetry dialect starts like %q; known are %s (name one with ?dialect=)%s", first, grammarNames(grammars()), hint)
+}
+
+// headless tells a row from a header: one of its cells begins with a digit.
+func headless(first string) bool {
+	for cell := range strings.SplitSeq(first, ",") {
+		if cell = strings.TrimLeft(cell, " "); cell != "" && cell != first && '0' <= cell[0] && cell[0] <= '9' {
+			return true
+		}
+	}
+	return false
 }
 
 // unreadable turns what the scanner says of a file's beginning into a refusal; errors of the body pass.

@@ -86,6 +86,27 @@ func (w *worker) row(row *rows.Row, out *dialect.Parsed) {
 		out.Warnings = append(out.Warnings, warning)
 	}
 	w.reading(row, from, at, out)
+	w.silent(row, from, at, out)
+}
+
+// silent tells of the cells beside the memory that say why they say nothing, such as a process that may not be named.
+func (w *worker) silent(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
+	for i, c := range w.columns {
+		text := row.Cells[i]
+		if c.role != origin && c.role != label && c.role != process {
+			continue
+		}
+		if c.Field == dialect.Host && len(text) > 0 && text[0] != '[' { // a host may have the name of a token: NA
+			continue
+		}
+		if reason := metric.Token(text); reason != events.Present {
+			m, _, _ := metric.Lookup(c.Name)
+			out.Add(events.Record{
+				Identity: from.For(w.usage.Parts), Metric: m.Name, Source: c.Name, At: at, Text: text,
+				Value: events.Value{Absent: reason, Raw: string(text)},
+			})
+		}
+	}
 }
 
 // when finds the time of a row; false: the row is rejected.

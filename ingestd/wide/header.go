@@ -30,18 +30,18 @@ type column struct {
 	conversion metric.Conversion
 }
 
-// Match tells whether a header is of this dialect: it has a time and at least one metric that the catalogue
+// Match tells whether a header is of this dialect: it has a time or a GPU, and at least one metric that the catalogue
 // knows. One in the words of nvidia-smi (utilization.gpu [%]) is not.
 func Match(header [][]byte) bool {
-	time, known := false, false
+	placed, known := false, false
 	for _, c := range spell(header) {
 		if strings.HasSuffix(c.Name, "]") || c.role == reading && strings.Contains(c.Name, ".") {
 			return false
 		}
-		time = time || c.role == when
+		placed = placed || c.role == when || c.role == origin && c.Field >= dialect.Index && c.Field <= dialect.PCI
 		known = known || c.role == reading
 	}
-	return time && known
+	return placed && known
 }
 
 func spell(header [][]byte) []column {
@@ -87,8 +87,11 @@ func lookup(name string) (metric.Metric, metric.Conversion, bool) {
 	if i < 0 {
 		return m, c, false
 	}
-	if base, conversion, found := metric.Lookup(name[:i]); found && conversion.Exact() && base.Unit == unitOf(name[i+1:]) {
-		return base, conversion, true
+	unit := unitOf(name[i+1:])
+	for _, spelled := range [...]string{name[:i], strings.ReplaceAll(name[:i], "_", ".")} { // memory_total is memory.total
+		if base, conversion, found := metric.Lookup(spelled); found && conversion.Exact() && base.Unit == unit {
+			return base, conversion, true
+		}
 	}
 	return m, c, false
 }
@@ -124,8 +127,8 @@ func read(header [][]byte, opt dialect.Options) (all []column, time int, err err
 	hasLabels := slices.ContainsFunc(all, is(labels))
 	time = slices.IndexFunc(all, is(when))
 	switch {
-	case time < 0:
-		err = errors.New("no column has the time; name it timestamp")
+	case time < 0 && opt.At.IsZero():
+		err = errors.New("no column has the time; name it timestamp, or give the time of all rows with ?ts=")
 	case !slices.ContainsFunc(all, is(reading)) && !slices.ContainsFunc(all, is(unknown)):
 		err = errors.New("no column has readings; name them like gpu_utilization, temperature or DCGM_FI_DEV_POWER_USAGE")
 	case !hasLabels && opt.Host == "" && !has(dialect.Host) && !slices.ContainsFunc(all, isInstance):

@@ -12,7 +12,7 @@ import (
 // Parser knows one file's columns. It is safe for concurrent use; its workers are not.
 type Parser struct {
 	columns []column
-	time    int
+	time    int  // -1: none, the sender gives that of all rows
 	bounded bool // some readings are bounds of others
 	opt     dialect.Options
 	table   *dialect.Identities
@@ -74,18 +74,30 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 		return
 	}
 	out.Host = from.Host
-	text := row.Cells[w.time]
+	at, ok := w.when(row, out)
+	if !ok {
+		return
+	}
+	w.warn(row, from, out)
+	w.readings(row, from, at, out)
+}
+
+// when finds the time of a row; false: the row is rejected.
+func (w *Worker) when(row *rows.Row, out *dialect.Parsed) (events.Timestamp, bool) {
+	if w.time < 0 {
+		return events.Timestamp(w.opt.At.UnixNano()), true
+	}
+	name, text := w.columns[w.time].Name, row.Cells[w.time]
 	instant, err := w.clock.Read(text)
 	if err != nil {
-		out.Reject(row.Line, w.columns[w.time].Name, text, err.Error())
-		return
+		out.Reject(row.Line, name, text, err.Error())
+		return 0, false
 	}
 	out.ZoneAssumed = instant.ZoneAssumed
 	if instant.Twice {
-		out.Warn(row.Line, w.columns[w.time].Name, text, dialect.AmbiguousTime)
+		out.Warn(row.Line, name, text, dialect.AmbiguousTime)
 	}
-	w.warn(row, from, out)
-	w.readings(row, from, instant.At, out)
+	return instant.At, true
 }
 
 func (w *Worker) warn(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) {

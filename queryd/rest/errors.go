@@ -28,6 +28,7 @@ const (
 	Unavailable      Code = "unavailable"
 	TooLarge         Code = "too_large"
 	Unsupported      Code = "unsupported"
+	NotAcceptable    Code = "not_acceptable"
 	BadRequest       Code = "bad_request"
 	Internal         Code = "internal"
 )

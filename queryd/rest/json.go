@@ -31,7 +31,7 @@ func (w *writer) send(c *fiber.Ctx) error {
 func (w *writer) comma() {
 	if n := len(w.buf); n > 0 {
 		switch w.buf[n-1] {
-		case '{', '[', ':':
+		case '{', '[', ':', '\n':
 		default:
 			w.buf = append(w.buf, ',')
 		}

@@ -21,7 +21,7 @@ const (
 
 // telemetry answers GET /api/v1/telemetry.
 func (a *API) telemetry(c *fiber.Ctx) error {
-	p, err := parameters(c, "host_id", "gpu_id", "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "wait")
+	p, err := parameters(c, "host_id", "gpu_id", "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "format", "wait")
 	if err != nil {
 		return err
 	}
@@ -39,12 +39,12 @@ func (a *API) telemetry(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return a.answerPage(c, s, q)
+	return a.answerPage(c, p, s, q)
 }
 
 // gpuTelemetry answers GET /api/v1/gpus/{id}/telemetry.
 func (a *API) gpuTelemetry(c *fiber.Ctx) error {
-	p, err := parameters(c, "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "wait")
+	p, err := parameters(c, "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "format", "wait")
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (a *API) gpuTelemetry(c *fiber.Ctx) error {
 		return err
 	}
 	q.GPUs = []events.GPUID{g.ID}
-	return a.answerPage(c, s, q)
+	return a.answerPage(c, p, s, q)
 }
 
 // query reads the parameters that every history query takes.
@@ -86,8 +86,16 @@ func (a *API) query(p params) (q history.Query, err error) {
 // degradedPatience is how long history may take while etcd is known not to answer.
 const degradedPatience = 3 * time.Second
 
-// answerPage asks history and answers with a page.
-func (a *API) answerPage(c *fiber.Ctx, s *live.State, q history.Query) error {
+// answerPage asks history and answers with a page, or in a form that can be streamed with all of them.
+func (a *API) answerPage(c *fiber.Ctx, p params, s *live.State, q history.Query) error {
+	form, err := formOf(c, p)
+	if err != nil {
+		return err
+	}
+	if form != asJSON {
+		_, limited := p.one("limit")
+		return a.stream(c, s, q, form, limited)
+	}
 	ctx, cancel := a.patience(c)
 	defer cancel()
 	if q.Step != 0 {

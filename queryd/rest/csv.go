@@ -1,0 +1,188 @@
+package rest
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/metric"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/history"
+)
+
+// table writes comma-separated values as RFC 4180 has them.
+type table struct {
+	buf   []byte
+	start bool // the next cell is the first of its row
+	named map[string]string
+}
+
+// row writes a row.
+func (t *table) row(cells ...string) {
+	for _, cell := range cells {
+		t.cell(cell)
+	}
+	t.end()
+}
+
+// cell writes the next cell of a row, in quotes where it needs them.
+func (t *table) cell(text string) {
+	t.next()
+	if text == "" || !strings.ContainsAny(text, ",\"\r\n") && text[0] != ' ' && text[len(text)-1] != ' ' {
+		t.buf = append(t.buf, text...)
+		return
+	}
+	t.buf = append(t.buf, '"')
+	for i := range len(text) {
+		if text[i] == '"' {
+			t.buf = append(t.buf, '"')
+		}
+		t.buf = append(t.buf, text[i])
+	}
+	t.buf = append(t.buf, '"')
+}
+
+// number writes a number as the next cell.
+func (t *table) number(n events.Number) {
+	t.next()
+	t.buf = n.Append(t.buf)
+}
+
+// time writes an instant as the next cell.
+func (t *table) time(at events.Timestamp) {
+	t.next()
+	t.buf = at.Time().AppendFormat(t.buf, time.RFC3339Nano)
+}
+
+func (t *table) next() {
+	if !t.start {
+		t.buf = append(t.buf, ',')
+	}
+	t.start = false
+}
+
+func (t *table) end() {
+	t.buf = append(t.buf, "\r\n"...)
+	t.start = true
+}
+
+// readingsHeader are the columns of DCGM exports in the long form, which can be uploaded.
+var readingsHeader = []string{ // never written
+	"timestamp", "metric_name", "gpu_id", "device", "uuid", "modelName", "Hostname", "container", "pod", "namespace", "value", "labels_raw",
+}
+
+// entry writes a row for every reading.
+func (t *table) entry(e *projections.Entry) {
+	labels := labelsRaw(&e.Identity)
+	for i := range e.Readings {
+		r := &e.Readings[i]
+		t.time(e.At)
+		t.cell(t.name(r))
+		id := &e.Identity
+		for _, text := range []string{id.Index, id.Device, id.UUID, id.Model, string(e.Host), id.Container, id.Pod, id.Namespace} {
+			t.cell(text)
+		}
+		if r.Value.Absent == events.Present {
+			t.number(r.Value.Number)
+		} else {
+			t.cell(r.Value.Raw)
+		}
+		t.cell(labels)
+		t.end()
+	}
+}
+
+// name gives the name under which a reading can be uploaded again: the source's, unless that stands for another
+// unit than the stored number has.
+func (t *table) name(r *projections.Reading) string {
+	if r.Source == r.Metric {
+		return r.Metric
+	}
+	name, known := t.named[r.Source]
+	if !known {
+		name = r.Metric
+		if m, conversion, _ := metric.Lookup(r.Source); m.Name == r.Metric && conversion.Exact() {
+			name = r.Source
+		}
+		if t.named == nil {
+			t.named = make(map[string]string)
+		}
+		t.named[r.Source] = name
+	}
+	return name
+}
+
+// labelsRaw writes what has no column of its own, in the syntax of Prometheus and the labels of dcgm-exporter.
+func labelsRaw(id *events.Identity) string {
+	all := slices.Clone(id.Labels)
+	for _, l := range []events.Label{
+		{Name: "DCGM_FI_DRIVER_VERSION", Value: id.Driver}, {Name: "GPU_I_ID", Value: id.MIG},
+		{Name: "GPU_I_PROFILE", Value: id.MIGProfile}, {Name: "pci_bus_id", Value: id.PCI},
+	} {
+		if l.Value != "" {
+			all = append(all, l)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b events.Label) int { return strings.Compare(a.Name, b.Name) })
+	var out []byte
+	for i, l := range all {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = appendLabel(out, l)
+	}
+	return string(out)
+}
+
+// appendLabel writes name="value"; a name with other characters than letters, digits and '_' is in quotes too.
+func appendLabel(out []byte, l events.Label) []byte {
+	plain := l.Name != "" && !strings.ContainsFunc(l.Name, func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+	if plain && (l.Name[0] < '0' || l.Name[0] > '9') {
+		out = append(out, l.Name...)
+	} else {
+		out = appendQuoted(out, l.Name)
+	}
+	return appendQuoted(append(out, '='), l.Value)
+}
+
+func appendQuoted(out []byte, text string) []byte {
+	return append(append(append(out, '"'), quoter.Replace(text)...), '"')
+}
+
+// quoter escapes the value of a label.
+var quoter = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// bucketsHeader gives the columns of buckets. Where none is asked for, there are those that Shown chooses from.
+func bucketsHeader(q history.Query) (header []string, columns []history.Aggregate) {
+	columns = q.Aggregates
+	if len(columns) == 0 {
+		columns = []history.Aggregate{history.Avg, history.Last}
+	}
+	header = []string{"timestamp", "host_id", "id", "part", "metric_name"}
+	for _, a := range columns {
+		header = append(header, string(a))
+	}
+	return header, columns
+}
+
+// bucket writes a row for every metric.
+func (t *table) bucket(b *history.Bucket, columns []history.Aggregate, shown func(string) []history.Aggregate) {
+	for i := range b.Metrics {
+		m := &b.Metrics[i]
+		t.time(b.At)
+		for _, text := range []string{string(b.Host), string(b.Entity.GPU), b.Entity.Part, m.Metric} {
+			t.cell(text)
+		}
+		for _, a := range columns {
+			if n, ok := m.Number(a); ok && slices.Contains(shown(m.Metric), a) {
+				t.number(n)
+			} else {
+				t.cell("")
+			}
+		}
+		t.end()
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +39,7 @@ func TestTheNextServerGoesOn(t *testing.T) {
 	cfg.Zone = "UTC"
 	second := serve(t, cfg, log, log)
 	for _, p := range []string{path, waiting} {
+		takenUp(t, second, p)
 		if u := final(t, second, p); u.State != uploads.Done || receiptOf(t, u).RecordCount != 3000 {
 			t.Errorf("upload is %+v", u)
 		}
@@ -46,6 +48,13 @@ func TestTheNextServerGoesOn(t *testing.T) {
 	if diff := cmp.Diff(storedBy(t, file), log.stored(t)); diff != "" {
 		t.Errorf("the log differs from that of a plain upload (-plain +async):\n%s", diff)
 	}
+}
+
+// takenUp waits until a server knows of an upload of an earlier one, which it does shortly after it has begun
+// to listen: these servers have no etcd, where they would find its state before that.
+func takenUp(t *testing.T, s *Server, path string) {
+	t.Helper()
+	eventually(t, path+" is known", func() bool { return get(t, s, path).status == http.StatusOK })
 }
 
 // serveUntil runs a server until stop is called.
@@ -129,6 +138,7 @@ func TestWhatIsFoundInTheUploadDirectory(t *testing.T) {
 		state uploads.State
 		code  string
 	}{"ours": {uploads.Done, ""}, "damaged": {uploads.Failed, codeSpoolDamaged}, "deadly": {uploads.Failed, codeDeadly}} {
+		takenUp(t, s, uploadsPath+id)
 		if u := final(t, s, uploadsPath+id); u.State != want.state || u.Code != want.code {
 			t.Errorf("%s is %+v, want %+v", id, u, want)
 		}

@@ -208,6 +208,7 @@ func (s *Server) drain(ln *listener) {
 	if err := s.app.ShutdownWithContext(ctx); err != nil {
 		s.lg.Warn("connections did not end in time and are cut", "err", err)
 	}
+	_ = ln.Close()   // closed already, unless it had not been handed over when the stop came
 	ln.closeAll(ctx) // those that still linger over a refusal
 }
 

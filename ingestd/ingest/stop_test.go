@@ -93,3 +93,30 @@ func TestWaitingUploadIsInNobodysWay(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 }
+
+// A stop may come before the listener has been handed to whoever accepts from it.
+func TestStopRightAtTheStart(t *testing.T) {
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 {
+		log := newRecorder()
+		s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Spool: spool.Config{Dir: t.TempDir()}}, log, log, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(stopped) }()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("Run: %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("Run does not return")
+		}
+		if c, err := net.Dial("tcp", s.Addr().String()); err == nil {
+			c.Close()
+			t.Fatal("the listener is still open after Run returned")
+		}
+	}
+}

@@ -10,10 +10,13 @@ import (
 // takeAll takes in one file after another, each with a receipt of its own; a file that is refused costs the
 // others nothing. What ends the source early, or the log, ends the upload.
 func (s *Server) takeAll(ctx context.Context, src source, p parameters, o *outcome) {
-	for ctx.Err() == nil {
+	for {
 		f, err := src.next()
 		if err == io.EOF { // not one that is wrapped: such an end is none
 			break
+		}
+		if err == nil {
+			err = context.Cause(ctx) // what is not begun has not been taken
 		}
 		if err != nil {
 			o.ended = err

@@ -113,6 +113,8 @@ type tenure struct {
 	heads   aged[int64]              // heads of the archive
 	hot     aged[projections.Window] // Offsets.HotFrom as stored
 
+	seen     int64           // Folded.Records
+	seenAt   time.Time       // when that grew last
 	removed  events.Revision // events up to here have left the log, but for those in the quarantine
 	lookedAt time.Time       // for events that may leave
 	allAt    time.Time       // removed was last reset, so that what has left the quarantine leaves too
@@ -134,6 +136,7 @@ func (t *tenure) end() {
 
 // work does once what is due.
 func (t *tenure) work(ctx context.Context) error {
+	t.watchQuiet(time.Now())
 	if t.store != nil {
 		if err := t.load(ctx); err != nil {
 			return err
@@ -150,6 +153,18 @@ func (t *tenure) work(ctx context.Context) error {
 	}
 	return t.remove(ctx)
 }
+
+// quietAfter is how long nothing must have come for what waits to be moved on: an upload is over then.
+const quietAfter = 5 * time.Second
+
+func (t *tenure) watchQuiet(now time.Time) {
+	if n := t.Folded().Records; n != t.seen || t.seenAt.IsZero() {
+		t.seen, t.seenAt = n, now
+	}
+}
+
+// quiet tells whether nothing has come for a while.
+func (t *tenure) quiet() bool { return time.Since(t.seenAt) >= quietAfter }
 
 // load reads what the manifest has.
 func (t *tenure) load(ctx context.Context) error {

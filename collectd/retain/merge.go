@@ -14,12 +14,13 @@ const (
 	fullRecords   = 1_000_000
 	mergedRecords = 1_600_000
 	manyEntries   = 12
+	worthMerging  = 40_000
 )
 
 // merge joins entries that follow each other as long as some are due.
 func (t *tenure) merge(ctx context.Context) error {
 	for ctx.Err() == nil {
-		from, to := planMerge(t.part.Entries, time.Now())
+		from, to := planMerge(t.part.Entries, time.Now(), t.quiet())
 		if from == to {
 			return nil
 		}
@@ -59,10 +60,12 @@ func (t *tenure) mergeSome(ctx context.Context, from, to int) error {
 //
 //   - enough for a full one, or as much of it as fits between entries that are full,
 //   - or all of a day that is over (hours become days), by the time of the append,
-//   - or many.
+//   - or many,
+//   - or, when no more come for now, worth it: at least a third of their records were never merged, so that those that
+//     were are merged again only a few times.
 //
 // One that stays alone between full ones, or is full as it was written, is merged by itself, for its rollups.
-func planMerge(entries []manifest.Listed, now time.Time) (from, to int) {
+func planMerge(entries []manifest.Listed, now time.Time, quiet bool) (from, to int) {
 	today := dayOf(now)
 	for from = 0; from < len(entries); {
 		r := newRun(&entries[from].Entry)
@@ -70,7 +73,7 @@ func planMerge(entries []manifest.Listed, now time.Time) (from, to int) {
 			r.add(&entries[to].Entry)
 		}
 		switch {
-		case r.due(to < len(entries)):
+		case r.due(to < len(entries)), quiet && r.worth():
 			return from, to
 		case r.days > 1 && r.day < today:
 			return from, from + r.days
@@ -85,14 +88,21 @@ type run struct {
 	last    *archive.Entry
 	n       int
 	records int64
-	merged  bool  // the first one has rollups, or nothing to make them of
+	fresh   int64 // those of entries without rollups
 	days    int   // how many are of the first one's day
 	day     int64 // that day
 }
 
 func newRun(e *archive.Entry) *run {
-	_, merged := e.Object(archive.Hours)
-	return &run{last: e, n: 1, records: e.Records, merged: merged || e.Records == 0, days: 1, day: dayOf(e.AppendedTo.Time())}
+	return &run{last: e, n: 1, records: e.Records, fresh: freshOf(e), days: 1, day: dayOf(e.AppendedTo.Time())}
+}
+
+// freshOf counts the records of an entry that has no rollups.
+func freshOf(e *archive.Entry) int64 {
+	if _, merged := e.Object(archive.Hours); merged {
+		return 0
+	}
+	return e.Records
 }
 
 func (r *run) full() bool { return r.records >= fullRecords }
@@ -106,16 +116,18 @@ func (r *run) add(e *archive.Entry) {
 	if r.days == r.n && (e.Events == 0 || dayOf(e.AppendedTo.Time()) == r.day) {
 		r.days++
 	}
-	r.last, r.records, r.n = e, r.records+e.Records, r.n+1
+	r.last, r.records, r.fresh, r.n = e, r.records+e.Records, r.fresh+freshOf(e), r.n+1
 }
 
 // due tells whether the run is to be merged; followed, that the entry behind it can never be part of it.
 func (r *run) due(followed bool) bool {
 	if r.n == 1 {
-		return !r.merged && (r.full() || followed)
+		return r.fresh > 0 && (r.full() || followed)
 	}
 	return r.full() || followed || r.n >= manyEntries
 }
+
+func (r *run) worth() bool { return r.fresh >= worthMerging && r.fresh >= r.records/3 }
 
 // dayOf is the day of UTC. Of an entry without events it is one that is over.
 func dayOf(t time.Time) int64 { return t.Unix() / int64(24*time.Hour/time.Second) }

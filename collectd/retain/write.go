@@ -31,7 +31,8 @@ func (w *waiting) at(f Folded, now time.Time) {
 	w.counted = f.Records
 }
 
-// archive moves events into the archive while enough of them wait, or they have waited for long enough.
+// archive moves events into the archive while enough of them wait, or they have waited for long enough. Fewer are enough
+// when an upload is over or etcd is too full.
 func (t *tenure) archive(ctx context.Context) error {
 	for ctx.Err() == nil {
 		f, now := t.Folded(), time.Now()
@@ -58,7 +59,7 @@ func (t *tenure) due(ctx context.Context) bool {
 	case w.records >= int64(t.cfg.ArchiveRecords), time.Since(w.since) >= t.cfg.ArchiveInterval:
 		return true
 	}
-	return w.records >= int64(t.cfg.ArchiveRecords)/8 && t.pressure.level(ctx) > 0
+	return w.records >= int64(t.cfg.ArchiveRecords)/8 && (t.quiet() || t.pressure.level(ctx) > 0)
 }
 
 // archiveSome reads what waits, and writes an object of it if that is due.

@@ -8,6 +8,81 @@ import (
 	"telemetry-pipeline/events"
 )
 
+// BenchmarkCold asks for what a host of eight GPUs with ten metrics reported every 30 seconds for a week, all of
+// which is in the archive, an entry a day: one GPU's raw day, and its week by hours and by minutes.
+func BenchmarkCold(b *testing.B) {
+	f, shelf := newFleet(), newShelf(b)
+	f.moved = true
+	p := events.PartitionOf("a", f.facts.Partitions)
+	number := int64(0)
+	for day := range 7 {
+		cut := events.NewCutter(f.facts.Cut, "", "")
+		var evs []events.Event
+		for tick := range 2880 {
+			at := start + events.Timestamp(time.Duration(day)*24*time.Hour+time.Duration(tick)*30*time.Second)
+			for g := range 8 {
+				id := gpu(1, g)
+				var rows []events.Record
+				for m := range 10 {
+					r := reading(fmt.Sprintf("metric_%d", m), int64((tick*m+g)%1000))
+					r.Identity, r.Source, r.At = &id, r.Metric, at
+					r.Text = r.Value.Number.Append(nil)
+					rows = append(rows, r)
+				}
+				evs = append(evs, cut.Row("a", 100, rows)...)
+			}
+		}
+		evs = append(evs, cut.Flush()...)
+		for i := range evs {
+			number++
+			evs[i] = logged(evs[i], number, f)
+			f.foldTo(evs[i], false)
+		}
+		shelf.put(b, p, evs)
+		shelf.merge(b, p, day, day+1)
+	}
+	s, h := f.state(b), New(f, nil)
+	h.ReadArchive(shelf)
+	day := start + events.Timestamp(3*24*time.Hour)
+	week := Query{Limit: MaxLimit, HasFrom: true, From: start, HasTo: true, To: start + events.Timestamp(7*24*time.Hour-1)}
+	for name, c := range map[string]struct {
+		change func(q *Query)
+		want   int
+	}{
+		"raw day": {func(q *Query) { q.From, q.To = day, day+events.Timestamp(24*time.Hour-1) }, 2880},
+		"raw day of one": {func(q *Query) {
+			q.From, q.To, q.Metrics = day, day+events.Timestamp(24*time.Hour-1), []string{"metric_3"}
+		}, 2880},
+		"week by hours":     {func(q *Query) { q.Step = time.Hour }, 7 * 24},
+		"week by hours p95": {func(q *Query) { q.Step, q.Aggregates = time.Hour, []Aggregate{P95} }, 7 * 24},
+		"week by minutes":   {func(q *Query) { q.Step = time.Minute }, MaxLimit},
+	} {
+		q := week
+		q.GPUs = []events.GPUID{"GPU-01-3"}
+		c.change(&q)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				n := 0
+				if q.Step == 0 {
+					page, err := h.Telemetry(b.Context(), s, q)
+					if n = len(page.Entries); err != nil {
+						b.Fatal(err)
+					}
+				} else {
+					page, err := h.Buckets(b.Context(), s, q)
+					if n = len(page.Buckets); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if n != c.want {
+					b.Fatalf("%d items, want %d", n, c.want)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkDay reads one GPU's day, a reading of ten metrics every ten seconds, on a host of eight GPUs;
 // reading etcd is not part of it.
 func BenchmarkDay(b *testing.B) {

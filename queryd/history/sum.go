@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -74,8 +75,14 @@ func (s *sums) samples(entity events.Entity, metric string, all *events.Samples)
 	}
 }
 
-// sum sums up rows of samples.
-func (s *sums) sum(all *events.Samples, lo, hi int) (sum Summary) {
+// sum sums up rows of canonical samples.
+func (s *sums) sum(all *events.Samples, lo, hi int) Summary {
+	if all.Exponents == nil {
+		if sum, fits := s.scaled(all, lo, hi); fits {
+			return sum
+		}
+	}
+	var sum Summary
 	for i := lo; i < hi; i++ {
 		at, v := all.At(i)
 		if v.Absent != events.Present {
@@ -89,6 +96,46 @@ func (s *sums) sum(all *events.Samples, lo, hi int) (sum Summary) {
 		sum.add(&one)
 	}
 	return sum
+}
+
+// scaled is sum for numbers of one exponent, which are compared and added as whole numbers; it does not fit when
+// they add up to more than an int64 holds. Of readings of one time the canonical order has the one that counts
+// last.
+func (s *sums) scaled(all *events.Samples, lo, hi int) (sum Summary, fits bool) {
+	at, _ := slices.BinarySearchFunc(all.Absent, lo, func(a events.Absence, row int) int { return cmp.Compare(a.Row, row) })
+	absent := all.Absent[at:]
+	var least, most, total int64
+	last := -1
+	if s.p95 {
+		sum.all = make([]events.Number, 0, hi-lo)
+	}
+	for i := lo; i < hi; i++ {
+		if len(absent) > 0 && absent[0].Row == i {
+			absent = absent[1:]
+			continue
+		}
+		m := all.Mantissas[i]
+		if last < 0 {
+			least, most = m, m
+		}
+		least, most, last = min(least, m), max(most, m), i
+		more := total + m
+		if (more > total) != (m > 0) {
+			return Summary{}, false
+		}
+		total = more
+		sum.Count++
+		if s.p95 {
+			sum.all = append(sum.all, events.NumberOf(m, all.Exponent))
+		}
+	}
+	if last < 0 {
+		return Summary{}, true
+	}
+	sum.Min, sum.Max = events.NumberOf(least, all.Exponent), events.NumberOf(most, all.Exponent)
+	sum.Last, sum.LastAt = events.NumberOf(all.Mantissas[last], all.Exponent), all.Times[last]
+	sum.Sum = events.NumberOf(total, all.Exponent).Float()
+	return sum, true
 }
 
 // put counts a summary in its bucket.

@@ -6,6 +6,7 @@ import "telemetry-pipeline/ingestd/dialect"
 func Grammar() dialect.Grammar {
 	return dialect.Grammar{
 		Name:  "dcgm-long",
+		Tails: true,
 		Match: Match,
 		Open: func(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
 			p, err := New(f, opt)

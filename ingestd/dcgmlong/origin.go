@@ -4,10 +4,61 @@ import (
 	"bytes"
 
 	"telemetry-pipeline/ingestd/dialect"
+	"telemetry-pipeline/ingestd/rows"
 )
 
 // labelOfName is the label in which Prometheus keeps a metric's name.
 const labelOfName = "__name__"
+
+// find finds where a row comes from, and the metric's name by its labels; or what is wrong with the row. Labels in the
+// last column are compared in their quotes: those of a known origin need not be taken apart.
+func (w *Worker) find(row *rows.Row) (o *dialect.Origin, labelled []byte, fault *rows.Rejection) {
+	tailed := row.Tail != nil && len(row.Cells) == w.labels && w.labels == len(w.names)-1
+	if tailed {
+		labelled = w.tailKey(row)
+		if o = w.origins.Get(w.key); o != nil && o.BadLabels == "" {
+			return o, nameBy(o, labelled), nil
+		}
+	}
+	if fault = row.Complete(); fault == nil {
+		tailed = tailed && len(row.Cells) == len(w.names)
+		fault = row.Fit(len(w.names))
+	}
+	switch {
+	case fault != nil:
+		return nil, nil, fault
+	case o != nil: // the row has a warning to be given about its labels
+		return o, nil, nil
+	case tailed:
+		o = w.learn(row.Cells)
+		return o, nameBy(o, labelled), nil
+	}
+	o, labelled = w.origin(row.Cells)
+	return o, labelled, nil
+}
+
+// tailKey makes the key of a row whose labels are in their quotes, and finds the metric's name in them.
+func (w *Worker) tailKey(row *rows.Row) (labelled []byte) {
+	key := w.key[:0]
+	for _, i := range w.at {
+		key = append(append(key, row.Cells[i]...), 0) // a row with a NUL is a fault
+	}
+	from, to := w.nameIn(row.Tail, `""`)
+	key = append(key, 0) // one more than in the keys of other rows
+	w.key = append(append(append(key, row.Tail[:from]...), 0), row.Tail[to:]...)
+	return row.Tail[from:to]
+}
+
+// nameBy gives the metric's name by the labels: where it was found in the text, or as the origin was worked out.
+func nameBy(o *dialect.Origin, labelled []byte) []byte {
+	switch {
+	case o.BadLabels != "":
+		return nil
+	case len(labelled) == 0:
+		return []byte(o.Metric)
+	}
+	return labelled
+}
 
 // origin finds where a row comes from, and the metric's name by its labels. Rows of one GPU say the same
 // but for that name, so it is cut out of what the origin is remembered by: a GPU is worked out once, not
@@ -19,7 +70,7 @@ func (w *Worker) origin(cells [][]byte) (o *dialect.Origin, labelled []byte) {
 	}
 	if w.labels >= 0 {
 		cell := cells[w.labels]
-		from, to := w.nameIn(cell)
+		from, to := w.nameIn(cell, `"`)
 		labelled = cell[from:to]
 		key = append(append(append(key, cell[:from]...), 0), cell[to:]...)
 	}
@@ -27,13 +78,7 @@ func (w *Worker) origin(cells [][]byte) (o *dialect.Origin, labelled []byte) {
 	if o = w.origins.Get(key); o == nil {
 		o = w.learn(cells)
 	}
-	switch {
-	case o.BadLabels != "":
-		labelled = nil
-	case len(labelled) == 0:
-		labelled = []byte(o.Metric)
-	}
-	return o, labelled
+	return o, nameBy(o, labelled)
 }
 
 // learn works an origin out.
@@ -50,21 +95,26 @@ func (w *Worker) learn(cells [][]byte) *dialect.Origin {
 
 // nameIn finds the value of __name__ in labels without parsing them; from == to: it takes parsing. It looks
 // only for the plainest form, of letters, digits, '_' and ':', for which the rest of the labels means the
-// same whatever the name is. The labels of neighbours have it at the same place.
-func (w *Worker) nameIn(labels []byte) (from, to int) {
-	const start = labelOfName + `="`
+// same whatever the name is. The labels of neighbours have it at the same place. In labels that are still in their
+// quotes a quote is two.
+func (w *Worker) nameIn(labels []byte, quote string) (from, to int) {
+	start := labelOfName + `="`
+	if len(quote) > 1 {
+		start = labelOfName + `=""`
+	}
 	i := w.nameAt
 	if i+len(start) > len(labels) || string(labels[i:i+len(start)]) != start {
 		i = bytes.Index(labels, []byte(start))
 	}
-	if i < 0 || i > 0 && labels[i-1] != ',' && labels[i-1] != '{' && labels[i-1] != ' ' {
+	first := len(quote) - 1 // behind the quote that begins the cell
+	if i < first || i > first && labels[i-1] != ',' && labels[i-1] != '{' && labels[i-1] != ' ' {
 		return 0, 0
 	}
 	w.nameAt = i
 	from = i + len(start)
 	for to = from; to < len(labels) && nameByte(labels[to]); to++ {
 	}
-	if to == len(labels) || labels[to] != '"' || to-from > longestName {
+	if !bytes.HasPrefix(labels[to:], []byte(quote)) || to-from > longestName {
 		return 0, 0
 	}
 	return from, to

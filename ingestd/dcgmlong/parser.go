@@ -63,10 +63,7 @@ type named struct {
 // Parse appends what the row gives to out: a record or a rejection. A row's Fault is its rejection.
 func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
-	fault := row.Fault
-	if fault == nil {
-		fault = row.Fit(len(w.names))
-	}
+	origin, labelled, fault := w.find(row)
 	if fault != nil {
 		out.Rejections = append(out.Rejections, *fault)
 		return
@@ -75,7 +72,6 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	if w.metric >= 0 {
 		name = bytes.TrimSpace(row.Cells[w.metric])
 	}
-	origin, labelled := w.origin(row.Cells)
 	if origin.BadLabels != "" {
 		out.Warn(row.Line, w.names[w.labels], row.Cells[w.labels], origin.BadLabels)
 	}

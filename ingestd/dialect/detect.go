@@ -35,6 +35,9 @@ func Detect(sc *rows.Scanner, grammars []Grammar, opt Options) (g Grammar, f Fil
 	if ok {
 		sc.SetForm(g.Form)
 	}
+	if ok && g.Tails {
+		sc.LeaveTails()
+	}
 	return g, f, ok, err
 }
 

@@ -13,6 +13,9 @@ type Grammar struct {
 	// Bare says that a header without readings is a whole file: there was nothing to list, such as no process.
 	Bare bool
 
+	// Tails says that its workers take rows with a Tail, in form rows.Quoted.
+	Tails bool
+
 	// Match tells whether a file is of this dialect by its first row. Nil: it is never told by a header.
 	Match func(header [][]byte) bool
 	// Begins tells so by how the text begins; it is asked before any Match. Nil: it is never told by that.

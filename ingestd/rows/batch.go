@@ -3,6 +3,7 @@ package rows
 import (
 	"bytes"
 	"iter"
+	"slices"
 )
 
 // Batch is a run of rows that owns its memory. Fill it with Next, let any one goroutine range over Rows,
@@ -15,6 +16,9 @@ type Batch struct {
 	form    Form
 	sep     byte
 	header  [][]byte
+	tails   bool // rows may have them
+	lazy    bool // the row that is being split may have one
+	tail    int  // where it begins; 0: it has none, for a row that begins with doubled quotes is split at once
 
 	cells   [][]byte // of the current row
 	scratch []byte   // cells that differ from their source text
@@ -28,6 +32,7 @@ func (b *Batch) reset(s *Scanner) {
 	clear(b.faults)
 	b.extents, b.faults = b.extents[:0], b.faults[:0]
 	b.form, b.sep, b.header = s.form, s.sep, s.header
+	b.tails = s.tails && s.form == Quoted && !slices.ContainsFunc(s.header, func(cell []byte) bool { return bytes.IndexByte(cell, '"') >= 0 })
 }
 
 // Len is the number of rows, repeated headers included.
@@ -57,7 +62,9 @@ func (b *Batch) split(e extent, row *Row) {
 		return
 	}
 	text := b.text[e.start:e.end]
+	b.lazy, b.tail = b.tails && !e.multi && bytes.HasSuffix(text, []byte{'"'}), 0
 	cells, fault := b.splitText(text, e.multi)
+	b.lazy = false
 	if fault == "" && bytes.IndexByte(text, 0) >= 0 {
 		fault = "the line has NUL bytes, so it is no text; was the file damaged?"
 	}
@@ -66,6 +73,9 @@ func (b *Batch) split(e extent, row *Row) {
 		return
 	}
 	row.Cells, row.Text = cells, text
+	if b.tail > 0 {
+		row.Tail, row.batch = text[b.tail:], b
+	}
 }
 
 // repeatsHeader tells that the row is the file's header again, as logs have it that several runs were

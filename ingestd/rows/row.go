@@ -13,6 +13,26 @@ type Row struct {
 	Cells [][]byte   // unquoted; nil with a Fault
 	Text  []byte     // its source text, without the line end; nil with a Fault
 	Fault *Rejection // why the line is no row: too long, bad quotes, NUL bytes
+
+	// Tail is the end of Text, from a cell with doubled quotes on, where that was left as it is (Scanner.LeaveTails)
+	// and Cells has only those before it; nil: Cells has all. It may be anything that ends in a quote, one cell or
+	// several or no cell at all, until Complete has looked.
+	Tail  []byte
+	batch *Batch
+}
+
+// Complete splits the Tail too. Its result is the row's Fault.
+func (r *Row) Complete() *Rejection {
+	if r.Tail == nil {
+		return r.Fault
+	}
+	r.Tail = nil
+	cells, fault := r.batch.splitText(r.Text, false)
+	if r.Cells = cells; fault != "" {
+		r.Fault = &Rejection{Line: r.Line, Text: Excerpt(r.Text), Reason: fault}
+		r.Cells, r.Text = nil, nil
+	}
+	return r.Fault
 }
 
 // Fit drops one empty cell too many (a trailing separator). Any other difference from the header's width is a

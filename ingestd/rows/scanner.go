@@ -39,6 +39,7 @@ type Scanner struct {
 	form   Form
 	sep    byte
 	header [][]byte
+	tails  bool
 
 	started bool   // the byte order mark is gone
 	rest    []byte // read, but in no batch yet
@@ -55,6 +56,10 @@ func NewScanner(r io.Reader, opt Options) *Scanner {
 
 // SetForm changes the form of the rows to come, for it may be known only by the header, or by a Peek.
 func (s *Scanner) SetForm(f Form) { s.form = f }
+
+// LeaveTails leaves the cells of rows from the first with doubled quotes on as they are, in Row.Tail, in form Quoted. Taking
+// quotes apart costs more than all else about a row of labels, and is for nothing where the same bytes were seen before.
+func (s *Scanner) LeaveTails() { s.tails = true }
 
 // Separator is the separator in use.
 func (s *Scanner) Separator() byte { return s.sep }

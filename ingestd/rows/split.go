@@ -39,6 +39,9 @@ func (b *Batch) splitText(text []byte, multi bool) (cells [][]byte, fault string
 		if i < len(text) && text[i] == '"' {
 			cell, i = b.quoted(text, i+1, multi)
 			switch {
+			case i < 0 && b.lazy && b.tail > 0:
+				b.cells = cells
+				return cells, ""
 			case i < 0:
 				return nil, faultOpen
 			case i < len(text) && text[i] != b.sep:
@@ -109,6 +112,10 @@ func (b *Batch) quoted(text []byte, i int, multi bool) (cell []byte, next int) {
 	end := i + j
 	if escaped := end+1 < len(text) && text[end+1] == '"'; !escaped && !multi {
 		return text[i:end:end], end + 1
+	}
+	if b.lazy && i > 1 {
+		b.tail = i - 1
+		return nil, -1
 	}
 	from := len(b.scratch)
 	b.scratch, next = unescape(b.scratch, text, i)

@@ -54,6 +54,13 @@ func Fuzz(f *testing.F, d Dialect) {
 		if diff := gocmp.Diff(one, three); diff != "" {
 			t.Fatalf("by one worker and by three (-one +three):\n%s", diff)
 		}
+		if d.Tails {
+			whole := d
+			whole.Tails = false
+			if split, err := whole.Read(bytes.NewReader(text), opt, rows.Options{}, 1); err != nil || !gocmp.Equal(split, one) {
+				t.Fatalf("rows with tails and rows split at once (-split +tails), error %v:\n%s", err, gocmp.Diff(split, one))
+			}
+		}
 	})
 }
 

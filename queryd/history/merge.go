@@ -2,6 +2,7 @@ package history
 
 import (
 	"container/heap"
+	"sort"
 
 	"telemetry-pipeline/projections"
 )
@@ -18,8 +19,14 @@ func merge[T any](runs [][]T, n int, oldest bool, place func(*T) projections.Pla
 	if len(h.runs) == 1 {
 		return h.runs[0][:min(n, total)]
 	}
-	heap.Init(&h)
 	out := make([]T, 0, min(n, total))
+	if sort.Sort(&h); h.inLine() { // runs of one GPU mostly follow each other
+		for _, run := range h.runs {
+			out = append(out, run[:min(len(run), cap(out)-len(out))]...)
+		}
+		return out
+	}
+	// What is sorted is a heap.
 	for len(out) < cap(out) {
 		first := &h.runs[0]
 		out = append(out, (*first)[0])
@@ -37,6 +44,17 @@ type heads[T any] struct {
 	runs   [][]T
 	oldest bool
 	place  func(*T) projections.Place
+}
+
+// inLine tells whether every run ends before the next one begins.
+func (h *heads[T]) inLine() bool {
+	for i := 1; i < len(h.runs); i++ {
+		last := &h.runs[i-1][len(h.runs[i-1])-1]
+		if !before(h.place(last), h.place(&h.runs[i][0]), h.oldest) {
+			return false
+		}
+	}
+	return true
 }
 
 func (h *heads[T]) Len() int { return len(h.runs) }

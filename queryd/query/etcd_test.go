@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { eventstest.Main(m) }
 
 // cluster is a log in etcd and what a collector would make of it.
 type cluster struct {
-	t     *testing.T
+	t     testing.TB
 	log   *events.Log
 	store *snapshot.Store
 	cfg   events.Config
@@ -30,7 +30,7 @@ type cluster struct {
 	guard clientv3.Cmp
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	cfg := eventstest.Config(t)
 	log, client := eventstest.OpenLog(t, cfg), eventstest.Etcd(t)
@@ -103,7 +103,7 @@ func (c *cluster) commit(p events.Partition, commit snapshot.Commit) {
 }
 
 // get asks a running server and decodes its answer.
-func get(t *testing.T, target string, into any) int {
+func get(t testing.TB, target string, into any) int {
 	t.Helper()
 	resp, err := http.Get(target)
 	if err != nil {

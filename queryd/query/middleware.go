@@ -50,7 +50,7 @@ func (s *Server) cors(c *fiber.Ctx) error {
 		allowed = "*"
 	}
 	c.Set(fiber.HeaderAccessControlAllowOrigin, allowed)
-	c.Set(fiber.HeaderAccessControlExposeHeaders, fiber.HeaderRetryAfter)
+	c.Set(fiber.HeaderAccessControlExposeHeaders, fiber.HeaderRetryAfter+", X-As-Of, X-Next-Cursor")
 	if c.Method() != http.MethodOptions || c.Get(fiber.HeaderAccessControlRequestMethod) == "" {
 		return c.Next()
 	}

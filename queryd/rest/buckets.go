@@ -34,7 +34,11 @@ func (p params) step(q *history.Query) (err error) {
 
 // answerBuckets answers with a page of buckets.
 func (a *API) answerBuckets(c *fiber.Ctx, s *live.State, q history.Query, page history.BucketPage) error {
-	w := a.begin(s, entrySize*len(page.Buckets))
+	size := 0
+	if len(page.Buckets) > 0 {
+		size = len(page.Buckets) * (384 + 64*len(page.Buckets[0].Metrics)*(1+max(len(q.Aggregates), 1)))
+	}
+	w := a.begin(s, size)
 	w.open('[')
 	out := bucketWriter{writer: w, names: a.names, shown: q.Shown()}
 	for i := range page.Buckets {

@@ -15,7 +15,14 @@ import (
 type table struct {
 	buf   []byte
 	start bool // the next cell is the first of its row
-	named map[string]string
+
+	named map[string]string // names under which readings can be uploaded, by source
+
+	// What rows of the entry before have in common, for the next entries are mostly of the same GPU.
+	host          events.HostID
+	identity      events.Identity
+	known         bool
+	origin, label []byte
 }
 
 // row writes a row.
@@ -74,23 +81,36 @@ var readingsHeader = []string{ // never written
 
 // entry writes a row for every reading.
 func (t *table) entry(e *projections.Entry) {
-	labels := labelsRaw(&e.Identity)
+	t.remember(e)
 	for i := range e.Readings {
 		r := &e.Readings[i]
 		t.time(e.At)
 		t.cell(t.name(r))
-		id := &e.Identity
-		for _, text := range []string{id.Index, id.Device, id.UUID, id.Model, string(e.Host), id.Container, id.Pod, id.Namespace} {
-			t.cell(text)
-		}
+		t.buf = append(t.buf, t.origin...)
 		if r.Value.Absent == events.Present {
 			t.number(r.Value.Number)
 		} else {
 			t.cell(r.Value.Raw)
 		}
-		t.cell(labels)
+		t.buf = append(t.buf, t.label...)
 		t.end()
 	}
+}
+
+// remember writes the cells that all rows of an entry have.
+func (t *table) remember(e *projections.Entry) {
+	if t.known && t.host == e.Host && t.identity.Compare(&e.Identity) == 0 {
+		return
+	}
+	id := &e.Identity
+	var cells table
+	for _, text := range []string{id.Index, id.Device, id.UUID, id.Model, string(e.Host), id.Container, id.Pod, id.Namespace} {
+		cells.cell(text)
+	}
+	t.origin = cells.buf
+	cells.buf = nil
+	cells.cell(labelsRaw(id))
+	t.host, t.identity, t.known, t.label = e.Host, e.Identity, true, cells.buf
 }
 
 // name gives the name under which a reading can be uploaded again: the source's, unless that stands for another

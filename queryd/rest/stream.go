@@ -174,7 +174,7 @@ func (e *csvEncoder) page(p page) {
 
 func (e *csvEncoder) take() []byte {
 	out := e.table.buf
-	e.table.buf = e.table.buf[:0:0]
+	e.table.buf = e.table.buf[:0]
 	return out
 }
 
@@ -201,6 +201,6 @@ func (e *linesEncoder) page(p page) {
 
 func (e *linesEncoder) take() []byte {
 	out := e.writer.buf
-	e.writer.buf = e.writer.buf[:0:0]
+	e.writer.buf = e.writer.buf[:0]
 	return out
 }

@@ -14,10 +14,7 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-const (
-	defaultLimit = 100
-	entrySize    = 1024 // about how many bytes the JSON of an entry takes
-)
+const defaultLimit = 100
 
 // telemetry answers GET /api/v1/telemetry.
 func (a *API) telemetry(c *fiber.Ctx) error {
@@ -109,7 +106,7 @@ func (a *API) answerPage(c *fiber.Ctx, p params, s *live.State, q history.Query)
 	if err != nil {
 		return a.explain(ctx, err)
 	}
-	w := a.begin(s, entrySize*len(page.Entries))
+	w := a.begin(s, entriesSize(page.Entries))
 	w.open('[')
 	var readings []projections.Latest
 	for i := range page.Entries {
@@ -140,6 +137,15 @@ func (a *API) explain(ctx context.Context, err error) error {
 	default:
 		return &Error{http.StatusServiceUnavailable, Unavailable, "history cannot be read at the moment; try again", err}
 	}
+}
+
+// entriesSize is about how many bytes the JSON of entries takes, judged by the first.
+func entriesSize(entries []projections.Entry) int {
+	if len(entries) == 0 {
+		return 0
+	}
+	first := &entries[0]
+	return len(entries) * (384 + 32*len(first.Identity.Labels) + 64*len(first.Readings))
 }
 
 // writeEntry writes one entry; the slice is for reuse.

@@ -68,16 +68,16 @@ func lookInto(dir string) (stored, error) {
 		}
 		all.objects++
 		all.bytes += info.Size()
-		all.byKind[kindOf(d.Name())] += info.Size()
+		all.byKind[kindOf(path)] += info.Size()
 		return nil
 	})
 	return all, err
 }
 
-// kindOf is the word of an object's name that says what it holds.
-func kindOf(name string) string {
-	for _, kind := range []string{"records", "events", "rollup"} {
-		if strings.Contains(name, kind) {
+// kindOf is the folder of an object that says what it holds.
+func kindOf(path string) string {
+	for _, kind := range []string{"records", "events", "minutes", "hours"} {
+		if strings.Contains(filepath.ToSlash(path), "/"+kind+"/") {
 			return kind
 		}
 	}

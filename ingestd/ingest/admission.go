@@ -29,6 +29,8 @@ type admission struct {
 	now    atomic.Pointer[standing]
 	again  chan struct{} // holds a token when a look is wanted at once
 
+	looking sync.Mutex // held during a look, so that an older one never comes last
+
 	mu      sync.Mutex // guards what follows
 	meter   meter
 	backlog *backlog
@@ -76,6 +78,8 @@ func (a *admission) run(ctx context.Context) {
 // look renews the standing. When etcd does not say how full it is, what it said last stands: nothing can be
 // written meanwhile by anybody who cannot reach it either.
 func (a *admission) look(ctx context.Context) {
+	a.looking.Lock()
+	defer a.looking.Unlock()
 	within, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	capacity, err := a.log.Capacity(within)

@@ -98,5 +98,5 @@ func baseName(name string) string {
 	if name == "." || name == "/" {
 		return ""
 	}
-	return name[:min(len(name), 255)]
+	return strings.ToValidUTF8(name[:min(len(name), 255)], "") // which may have cut a character
 }

@@ -98,12 +98,13 @@ func TestPackedFilesThatCannotBeOpenedAreToldApart(t *testing.T) {
 {"code": "unpack_ratio_too_high"}`},
 		{"rubbish", gzipped(t, []byte("buy milk\n")), nil, `422
 {"code": "not_telemetry"}`},
-		{"unpacks to too much", gzipped(t, dcgmFile(200_000, 3)), nil, `413
-{"code": "file_too_large", "error": "/ingest.max-unpacked-size/", "status": "partial"}`},
 	}
 	for _, c := range cases {
 		compare(t, c.name, put(t, s, "", bytes.NewReader(c.body), c.header...), c.want)
 	}
+	small := serve(t, Config{Limits: Limits{UnpackedSize: 1 << 20}}, log, log)
+	compare(t, "unpacks to too much", put(t, small, "", bytes.NewReader(gzipped(t, dcgmFile(15_000, 3)))), `413
+{"code": "file_too_large", "error": "/ingest.max-unpacked-size/", "status": "partial"}`)
 	compare(t, "a bomb among files", post(t, s, "", append(gzipped(t, make([]byte, 32<<20)), []byte("\r\n--"+boundary+
 		"\r\nContent-Disposition: form-data; name=\"file\"; filename=\"good.csv\"\r\n\r\n"+string(file))...)), `207
 {"success": false, "files": [{"success": false, "code": "unpack_ratio_too_high"}, {"success": true, "record_count": 1000}]}`)

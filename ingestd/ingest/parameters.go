@@ -31,35 +31,36 @@ type parameters struct {
 type parameter struct {
 	name string
 	read func(p *parameters, text string) error
+	bare string // what the name alone stands for; empty: as if it were not there
 }
 
 // knownParameters come in the order in which they are read: what times mean depends on tz.
 func knownParameters() []parameter {
 	return []parameter{
-		{"wait", func(p *parameters, text string) (err error) { p.wait, err = readSwitch(text); return err }},
-		{"async", func(p *parameters, text string) (err error) { p.async, err = readSwitch(text); return err }},
-		{"strict", func(p *parameters, text string) (err error) { p.strict, err = readSwitch(text); return err }},
-		{"dry_run", func(p *parameters, text string) (err error) { p.dryRun, err = readSwitch(text); return err }},
-		{"filename", func(p *parameters, text string) error { p.name = baseName(text); return nil }},
-		{"dialect", (*parameters).readDialect},
-		{"host", (*parameters).readHost},
-		{"tz", func(p *parameters, text string) (err error) {
+		toggle("wait", func(p *parameters) *bool { return &p.wait }),
+		toggle("async", func(p *parameters) *bool { return &p.async }),
+		toggle("strict", func(p *parameters) *bool { return &p.strict }),
+		toggle("dry_run", func(p *parameters) *bool { return &p.dryRun }),
+		{name: "filename", read: func(p *parameters, text string) error { p.name = baseName(text); return nil }},
+		{name: "dialect", read: (*parameters).readDialect},
+		{name: "host", read: (*parameters).readHost},
+		{name: "tz", read: func(p *parameters, text string) (err error) {
 			p.zone = text
 			p.options.Zone, err = parseZone(text)
 			return err
 		}},
-		{"columns", (*parameters).readColumns},
-		{"metric", (*parameters).readMetric},
-		{"ts", func(p *parameters, text string) (err error) {
+		{name: "columns", read: (*parameters).readColumns},
+		{name: "metric", read: (*parameters).readMetric},
+		{name: "ts", read: func(p *parameters, text string) (err error) {
 			p.options.At, err = readTime(p.options, text)
 			return err
 		}},
-		{"start", func(p *parameters, text string) (err error) {
+		{name: "start", read: func(p *parameters, text string) (err error) {
 			p.options.Start, err = readTime(p.options, text)
 			return err
 		}},
-		{"interval", (*parameters).readInterval},
-		{"exporter_version", (*parameters).readExporter},
+		{name: "interval", read: (*parameters).readInterval},
+		{name: "exporter_version", read: (*parameters).readExporter},
 	}
 }
 
@@ -78,7 +79,11 @@ func parseParameters(queries map[string]string, defaultZone string, now time.Tim
 		}
 	}
 	for _, k := range known {
-		if text := queries[k.name]; text != "" {
+		text, given := queries[k.name]
+		if given && text == "" {
+			text = k.bare
+		}
+		if text != "" {
 			if err := k.read(&p, strings.Clone(text)); err != nil { // the server uses a request's memory again
 				return p, badParameter(k.name, "%v", err)
 			}
@@ -96,12 +101,16 @@ func parameterNames(all []parameter) string {
 	return strings.Join(names, ", ")
 }
 
-func readSwitch(text string) (bool, error) {
-	on, err := strconv.ParseBool(text)
-	if err != nil {
-		return false, fmt.Errorf("%q is neither true nor false", text)
-	}
-	return on, nil
+// toggle is a parameter that is true or false; ?name is ?name=true, which somebody who writes it expects.
+func toggle(name string, of func(*parameters) *bool) parameter {
+	return parameter{name, func(p *parameters, text string) error {
+		on, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", text)
+		}
+		*of(p) = on
+		return nil
+	}, "true"}
 }
 
 func (p *parameters) readDialect(name string) error {

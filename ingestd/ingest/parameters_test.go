@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -75,6 +76,36 @@ func TestBaseName(t *testing.T) {
 	for name, want := range cases {
 		if got := baseName(name); got != want {
 			t.Errorf("baseName(%q) is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestSwitches(t *testing.T) {
+	for query, want := range map[string]bool{"strict": true, "strict=": true, "strict=1": true, "strict=true": true, "strict=false": false, "": false} {
+		queries, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts := map[string]string{}
+		for name := range queries {
+			texts[name] = queries.Get(name)
+		}
+		if p, err := parseParameters(texts, "UTC", time.Now()); err != nil || p.strict != want || p.async || p.dryRun || p.wait {
+			t.Errorf("?%s: got %+v, %v; want strict to be %v and nothing else set", query, p, err, want)
+		}
+	}
+	if _, err := parseParameters(map[string]string{"strict": "maybe"}, "UTC", time.Now()); err == nil {
+		t.Error("strict=maybe is taken")
+	}
+}
+
+func TestNamesOfFilesStayText(t *testing.T) {
+	for name, want := range map[string]string{
+		"a.csv": "a.csv", `C:\logs\b.csv`: "b.csv", "../../etc/passwd": "passwd", "x\x00\r\ny": "xy", "..": "..", "/": "", "\xff.csv": "\uFFFD.csv",
+		strings.Repeat("日", 200): strings.Repeat("日", 85), "a" + strings.Repeat("日", 200): "a" + strings.Repeat("日", 84),
+	} {
+		if got := baseName(name); got != want {
+			t.Errorf("%q became %q, want %q", name, got, want)
 		}
 	}
 }

@@ -139,13 +139,13 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return s.explainListen(err)
 	}
-	s.ln.Store(ln)
 	defer s.tellStates(ctx)()
 	defer s.watchAdmission(ctx)()
 	defer s.background.end()
 	if _, err := s.background.room(); err != nil {
 		s.lg.Warn("uploads with async=true and strict=true are refused until the upload directory can be used", "err", err)
 	}
+	s.ln.Store(ln) // who comes earlier waits to be accepted
 	served := make(chan error, 1)
 	go func() { served <- s.app.Listener(ln) }()
 	s.lg.Info("upload server is up", "addr", ln.Addr().String())

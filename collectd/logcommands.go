@@ -10,7 +10,7 @@ import (
 
 // logCommands are those that show the log or carry it elsewhere and back.
 func logCommands() []daemon.Command {
-	return []daemon.Command{tailing()}
+	return []daemon.Command{tailing(), exporting(), importing()}
 }
 
 func tailing() daemon.Command {

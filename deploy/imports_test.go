@@ -53,7 +53,8 @@ collectd/collect:     events events/archive events/archive/manifest projections 
 collectd/rebuild:     events projections projections/snapshot collectd/partition
 collectd/filter:      events events/metric
 collectd/tail:        events collectd/filter
-collectd:             deploy/daemon events events/archive collectd/collect collectd/rebuild collectd/tail
+collectd/carry:       events events/archive events/metric collectd/filter
+collectd:             deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/tail collectd/carry
 
 queryd/live:          events projections
 queryd/live/livetest: events projections

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+
+	"telemetry-pipeline/collectd/carry"
+	"telemetry-pipeline/deploy/daemon"
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/archive/manifest"
+)
+
+// place is where events are carried from or to.
+type place struct {
+	store   events.Config
+	archive archive.Config
+}
+
+func (p *place) flags(fs *flag.FlagSet) {
+	p.store.Flags(fs)
+	p.archive.Flags(fs)
+}
+
+// opened is a place that is open: the log, and the archive with its manifest.
+type opened struct {
+	*manifest.Reader
+	log      *events.Log
+	manifest *manifest.Manifest
+	objects  *archive.Store // nil: there is none
+}
+
+// Facts gives those of the log.
+func (o *opened) Facts() events.Facts { return o.log.Facts() }
+
+// entries gives what the manifest lists of a partition.
+func (o *opened) entries(ctx context.Context, p events.Partition) ([]archive.Entry, error) {
+	part, err := o.manifest.Load(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]archive.Entry, len(part.Entries))
+	for i := range part.Entries {
+		all[i] = part.Entries[i].Entry
+	}
+	return all, nil
+}
+
+// with opens a place for as long as do takes.
+func (p *place) with(ctx context.Context, t daemon.Terminal, do func(*opened) error) error {
+	log, err := events.Open(ctx, p.store, t.Log)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	client, err := p.store.Dial(t.Log)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	objects, err := p.archive.Open(ctx)
+	if err != nil {
+		return err
+	}
+	if objects != nil {
+		defer objects.Close()
+	}
+	m := manifest.New(client, p.store, log.Facts())
+	return do(&opened{Reader: manifest.NewReader(log, objects, m), log: log, manifest: m, objects: objects})
+}
+
+func exporting() daemon.Command {
+	var from place
+	var what carry.Config
+	return daemon.Command{
+		Name:    "export",
+		Summary: "Writes the events of the archive and the log, up to the newest of now: lines that import gives back exactly, or CSV that can be uploaded.",
+		Flags:   what.Flags, Prefix: "EXPORT_", Shared: from.flags,
+		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+			if len(args) > 0 {
+				return &daemon.UsageError{Text: "export takes flags only"}
+			}
+			return from.with(ctx, t, func(o *opened) error { return carry.Export(ctx, what, o, t.Out, t.Err) })
+		},
+	}
+}
+
+func importing() daemon.Command {
+	var to place
+	return daemon.Command{
+		Name: "import", Args: "FILE…",
+		Summary: "Appends the events of exported lines (- for the standard input) that the log and the archive do not have; exit code 3: some lines are of no export.",
+		Prefix:  "IMPORT_", Shared: to.flags,
+		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+			if len(args) == 0 {
+				return &daemon.UsageError{Text: "name the files to import, or - for the standard input"}
+			}
+			err := to.with(ctx, t, func(o *opened) error {
+				im := carry.Importer{Root: to.store, To: o.log}
+				if o.objects != nil {
+					im.Archive = carry.NewArchive(o.entries, o.objects)
+				}
+				_, err := im.Files(ctx, args, t.In, t.Err)
+				return err
+			})
+			if errors.Is(err, carry.ErrBadLines) {
+				t.Log.Warn("import", "err", err)
+				return &daemon.ExitError{Code: 3}
+			}
+			return err
+		},
+	}
+}

@@ -148,7 +148,13 @@ func (s *Source) place(id *events.Identity) {
 		}
 		id.UUID = ""
 	}
+	if i, found := findLabel(id.Labels, draUUID); found && id.MIG == "" {
+		id.MIG = id.Labels[i].Value
+	}
 }
+
+// draUUID is the label by which a MIG instance is told that was given out by dynamic resource allocation.
+const draUUID = "dra_mig_device_uuid"
 
 func (s *Source) nameOf(f Field) string {
 	for _, v := range s.said {

@@ -3,29 +3,34 @@ package main
 import (
 	"context"
 	"flag"
+	"slices"
 
 	"telemetry-pipeline/collectd/rebuild"
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
 )
 
 // commands are what collectd does once besides collecting.
-func commands() []daemon.Command { return append(generationCommands(), logCommands()...) }
+func commands() []daemon.Command {
+	return slices.Concat(generationCommands(), logCommands(), archiveCommands())
+}
 
 // generationCommands are those about generations of projections.
 func generationCommands() []daemon.Command {
 	var store events.Config
+	var cold archive.Config
 	var how rebuild.Config
 	return []daemon.Command{
 		{
 			Name:    "rebuild",
 			Summary: "Folds the log anew into another generation of projections, beside the one that is served, and tells how far that is.",
-			Flags:   func(fs *flag.FlagSet) { store.Flags(fs); how.Flags(fs) },
+			Flags:   func(fs *flag.FlagSet) { store.Flags(fs); cold.Flags(fs); how.Flags(fs) },
 			Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 				if len(args) > 0 {
 					return &daemon.UsageError{Text: "rebuild takes flags only"}
 				}
-				return rebuild.Run(ctx, how, store, t.Out, t.Log)
+				return rebuild.Run(ctx, how, store, cold, t.Out, t.Log)
 			},
 		},
 		{

@@ -45,6 +45,6 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 		return nil, err
 	}
 	return append([]daemon.Part{
-		{Name: "collect", Run: c.Run, Ready: c.Ready, Metrics: c.Metrics, Close: c.Close},
+		{Name: "collect", Run: c.Run, Ready: c.Ready, Metrics: c.Metrics, Status: c.Status, Close: c.Close},
 	}, opened...), nil
 }

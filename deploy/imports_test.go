@@ -50,11 +50,11 @@ ingestd:              deploy/daemon events projections/snapshot ingestd/ingest i
 collectd/partition:   events
 collectd/retain:      events events/archive events/archive/manifest projections projections/snapshot
 collectd/collect:     events events/archive events/archive/manifest projections projections/snapshot collectd/partition collectd/retain
-collectd/rebuild:     events projections projections/snapshot collectd/partition
+collectd/rebuild:     events events/archive events/archive/manifest projections projections/snapshot collectd/partition
 collectd/filter:      events events/metric
 collectd/tail:        events collectd/filter
 collectd/carry:       events events/archive events/metric collectd/filter
-collectd:             deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/tail collectd/carry
+collectd:             deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry
 
 queryd/live:          events projections
 queryd/live/livetest: events projections

@@ -91,7 +91,7 @@ func (r *rebuild) compareOnce(ctx context.Context, p events.Partition, active, r
 	if at := older(b.offsets); at.Number < from.Number {
 		from = at
 	}
-	for ev, err := range r.log.Read(ctx, p, from, head) {
+	for ev, err := range r.reader.Read(ctx, p, from, head) {
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ import (
 
 // List writes a table of all generations: how far each is behind the head of the log, in revisions, and what it takes.
 func List(ctx context.Context, root events.Config, out io.Writer, lg *slog.Logger) error {
-	return open(ctx, root, out, lg, func(r *rebuild) error { return r.list(ctx) })
+	return open(ctx, root, nil, out, lg, func(r *rebuild) error { return r.list(ctx) })
 }
 
 func (r *rebuild) list(ctx context.Context) error {

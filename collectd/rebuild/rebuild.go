@@ -12,6 +12,8 @@ import (
 
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/archive/manifest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -20,6 +22,10 @@ import (
 type log interface {
 	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
 	Head(ctx context.Context) (events.Revision, error)
+}
+
+// reader reads events of the log, and what has left it for the archive (manifest.Reader).
+type reader interface {
 	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
 }
 
@@ -28,26 +34,34 @@ type rebuild struct {
 	cfg        Config
 	root       events.Config
 	log        log
+	reader     reader
 	store      *snapshot.Store
 	partitions int
 	version    int // of the models
 	out        *lines
 }
 
-// Run does what cfg says, and writes to out how it goes. It returns when that is done, when ctx ends, or with an error,
+// Run does what cfg says, with the archive if there is one, and writes to out how it goes. It returns when that is done, when ctx ends, or with an error,
 // such as ErrDiffers. The generation is there, and goes on, however this ends.
-func Run(ctx context.Context, cfg Config, root events.Config, out io.Writer, lg *slog.Logger) error {
+func Run(ctx context.Context, cfg Config, root events.Config, cold archive.Config, out io.Writer, lg *slog.Logger) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	return open(ctx, root, out, lg, func(r *rebuild) error {
+	store, err := cold.Open(ctx)
+	if err != nil {
+		return err
+	}
+	if store != nil {
+		defer store.Close()
+	}
+	return open(ctx, root, store, out, lg, func(r *rebuild) error {
 		r.cfg = cfg
 		return r.run(ctx)
 	})
 }
 
 // open connects for as long as do takes.
-func open(ctx context.Context, root events.Config, out io.Writer, lg *slog.Logger, do func(*rebuild) error) error {
+func open(ctx context.Context, root events.Config, cold *archive.Store, out io.Writer, lg *slog.Logger, do func(*rebuild) error) error {
 	log, err := events.Open(ctx, root, lg)
 	if err != nil {
 		return err
@@ -59,7 +73,7 @@ func open(ctx context.Context, root events.Config, out io.Writer, lg *slog.Logge
 	}
 	defer client.Close()
 	return do(&rebuild{
-		root: root, log: log, store: snapshot.New(client, root, log.Facts(), lg),
+		root: root, log: log, reader: manifest.NewReader(log, cold, manifest.New(client, root, log.Facts())), store: snapshot.New(client, root, log.Facts(), lg),
 		partitions: log.Facts().Partitions, version: snapshot.ModelVersion, out: newLines(out),
 	})
 }

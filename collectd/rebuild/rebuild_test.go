@@ -15,6 +15,7 @@ import (
 	"telemetry-pipeline/collectd/collect"
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
@@ -83,7 +84,7 @@ func (p *pipeline) command(cfg Config) (string, error) {
 	ctx, cancel := context.WithTimeout(p.t.Context(), 40*time.Second)
 	defer cancel()
 	var out bytes.Buffer
-	err := Run(ctx, cfg, p.cfg, &out, nil)
+	err := Run(ctx, cfg, p.cfg, archive.Config{}, &out, nil)
 	p.t.Logf("%+v: %v\n%s", cfg, err, out.String())
 	return out.String(), err
 }
@@ -190,7 +191,7 @@ func TestACommandThatWasKilledIsTakenUpAgain(t *testing.T) {
 	ctx, kill := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer kill()
 	var out bytes.Buffer
-	if err := Run(ctx, Config{Activate: true}, p.cfg, &out, nil); !errors.Is(err, context.DeadlineExceeded) {
+	if err := Run(ctx, Config{Activate: true}, p.cfg, archive.Config{}, &out, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v, want the end of its context", err)
 	}
 	holds(t, out.String(), "is made", "0 of 4 partitions")

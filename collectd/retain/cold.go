@@ -108,6 +108,6 @@ func (t *tenure) removeChunks(ctx context.Context, chunks []snapshot.StoredChunk
 		return nil
 	}
 	n, err := t.saved.RemoveChunks(ctx, chunks, t.paced, t.Guard())
-	t.metrics.chunksRemoved.Add(float64(n))
+	t.metrics.chunksRemoved.n.Add(int64(n))
 	return err
 }

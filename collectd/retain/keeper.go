@@ -28,17 +28,18 @@ type log interface {
 
 // Keeper keeps what collectors of one process own within bounds. Safe for concurrent use.
 type Keeper struct {
-	cfg      Config
-	log      log
-	saved    *snapshot.Store
-	manifest *manifest.Manifest
-	store    *archive.Store // nil: there is none
-	etcd     *clientv3.Client
-	root     events.Config
-	lg       *slog.Logger
-	metrics  *metrics
-	pressure pressure
-	writing  chan struct{} // a token per object that is being made, which takes memory
+	cfg        Config
+	log        log
+	saved      *snapshot.Store
+	manifest   *manifest.Manifest
+	store      *archive.Store // nil: there is none
+	etcd       *clientv3.Client
+	root       events.Config
+	lg         *slog.Logger
+	partitions int
+	metrics    *metrics
+	pressure   pressure
+	writing    chan struct{} // a token per object that is being made, which takes memory
 
 	tick, round time.Duration // between two looks at a partition, and at what may leave etcd
 }
@@ -50,7 +51,7 @@ func New(cfg Config, root events.Config, log *events.Log, saved *snapshot.Store,
 		lg = slog.New(slog.DiscardHandler)
 	}
 	k := &Keeper{
-		cfg: cfg.withDefaults(), log: log, saved: saved, store: store, etcd: etcd, root: root, lg: lg,
+		cfg: cfg.withDefaults(), log: log, saved: saved, store: store, etcd: etcd, root: root, lg: lg, partitions: log.Facts().Partitions,
 		manifest: manifest.New(etcd, root, log.Facts()),
 		metrics:  newMetrics(), writing: make(chan struct{}, 1), tick: time.Second, round: 10 * time.Second,
 	}

@@ -2,6 +2,7 @@ package retain
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,14 +14,27 @@ import (
 
 // metrics are what a keeper counts of itself.
 type metrics struct {
-	objects, events, records, bytes              prometheus.Counter // archived
+	objects, bytes                               prometheus.Counter // archived
+	events, records                              *counted
 	merges, mergedBytes, repeats, objectsRemoved prometheus.Counter
-	eventsRemoved, chunksRemoved                 prometheus.Counter
+	eventsRemoved, chunksRemoved                 *counted
 	failures, compactions                        prometheus.Counter
 	head                                         *prometheus.GaugeVec
 	entries                                      *prometheus.GaugeVec
 	held                                         prometheus.Gauge
 	seconds                                      *prometheus.HistogramVec
+}
+
+// counted is a counter that can be read.
+type counted struct {
+	prometheus.CounterFunc
+	n atomic.Int64
+}
+
+func newCounted(name, help string) *counted {
+	c := &counted{}
+	c.CounterFunc = prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(c.n.Load()) })
+	return c
 }
 
 func newMetrics() *metrics {
@@ -32,15 +46,15 @@ func newMetrics() *metrics {
 	}
 	return &metrics{
 		objects:        counter("retain_archived_objects_total", "Objects written to the archive, merged ones not counted."),
-		events:         counter("retain_archived_events_total", "Events archived."),
-		records:        counter("retain_archived_records_total", "Records of the events archived."),
+		events:         newCounted("retain_archived_events_total", "Events archived."),
+		records:        newCounted("retain_archived_records_total", "Records of the events archived."),
 		bytes:          counter("retain_archived_bytes_total", "Bytes of the objects written to the archive, merged ones not counted."),
 		merges:         counter("retain_merges_total", "Merges of archive entries."),
 		mergedBytes:    counter("retain_merged_bytes_total", "Bytes of the objects that merges wrote."),
 		repeats:        counter("retain_repeated_records_total", "Records that merges dropped because they were exact repeats."),
 		objectsRemoved: counter("retain_removed_objects_total", "Objects removed from the archive after others took their place, or because they are not kept any longer."),
-		eventsRemoved:  counter("retain_removed_events_total", "Events removed from the log."),
-		chunksRemoved:  counter("retain_removed_chunks_total", "Chunks of history removed from etcd."),
+		eventsRemoved:  newCounted("retain_removed_events_total", "Events removed from the log."),
+		chunksRemoved:  newCounted("retain_removed_chunks_total", "Chunks of history removed from etcd."),
 		failures:       counter("retain_failures_total", "Times that archiving or retention of a partition failed and was tried again."),
 		compactions:    counter("retain_compactions_total", "Compactions of etcd's history."),
 		head:           perPartition("retain_archive_head_revision", "Revision up to which a partition owned here is archived."),
@@ -69,8 +83,8 @@ func (k *Keeper) Metrics(reg prometheus.Registerer) error {
 
 func (m *metrics) archived(e *archive.Entry, took time.Duration) {
 	m.objects.Add(float64(len(e.Objects)))
-	m.events.Add(float64(e.Events))
-	m.records.Add(float64(e.Records))
+	m.events.n.Add(e.Events)
+	m.records.n.Add(e.Records)
 	m.bytes.Add(float64(e.Bytes()))
 	m.seconds.WithLabelValues("write").Observe(took.Seconds())
 }
@@ -84,6 +98,14 @@ func (m *metrics) merged(old []archive.Entry, e *archive.Entry, took time.Durati
 	m.mergedBytes.Add(float64(e.Bytes()))
 	m.repeats.Add(float64(max(0, before-e.Records)))
 	m.seconds.WithLabelValues("merge").Observe(took.Seconds())
+}
+
+// counted reads what was counted.
+func (m *metrics) counted() CountedStatus {
+	return CountedStatus{
+		ArchivedEvents: m.events.n.Load(), ArchivedRecords: m.records.n.Load(),
+		DeletedEvents: m.eventsRemoved.n.Load(), DeletedChunks: m.chunksRemoved.n.Load(),
+	}
 }
 
 // show brings the gauges of a partition up to date.

@@ -86,7 +86,7 @@ func (t *tenure) removeEvents(ctx context.Context, upto events.Revision) error {
 		}
 		after = refs[len(refs)-1].Revision
 		n, err := t.log.Remove(ctx, without(refs, kept), t.paced, t.Guard())
-		t.metrics.eventsRemoved.Add(float64(n))
+		t.metrics.eventsRemoved.n.Add(int64(n))
 		if err != nil {
 			return err
 		}

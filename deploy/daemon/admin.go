@@ -44,6 +44,7 @@ func (a *admin) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", a.health)
 	mux.HandleFunc("GET /ready", a.ready)
+	mux.HandleFunc("GET /api/v1/status", a.status)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -92,6 +93,28 @@ func (a *admin) ready(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, map[string]any{"status": "ready"})
+}
+
+// statusTimeout bounds how long a status may take to collect.
+const statusTimeout = 10 * time.Second
+
+// status tells what there is of every part that has something to tell. One that cannot tell does not hide the others.
+func (a *admin) status(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
+	defer cancel()
+	told, code := map[string]any{}, http.StatusOK
+	if parts := a.parts.Load(); parts != nil {
+		for _, p := range *parts {
+			if p.Status == nil {
+				continue
+			}
+			status, err := p.Status(ctx)
+			if told[p.Name] = status; err != nil {
+				told[p.Name], code = map[string]any{"error": err.Error()}, http.StatusServiceUnavailable
+			}
+		}
+	}
+	answer(w, code, map[string]any{"success": code == http.StatusOK, "data": told})
 }
 
 func answer(w http.ResponseWriter, status int, body map[string]any) {

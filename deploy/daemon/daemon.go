@@ -23,6 +23,9 @@ type Part struct {
 	Run func(ctx context.Context) error
 	// Ready is nil once the part is current, and else says what it waits for.
 	Ready func() error
+	// Status tells people what there is of the part, in words for JSON; the admin listener answers it. Called for each
+	// request, by several at once.
+	Status func(ctx context.Context) (any, error)
 	// Metrics registers the part's metrics; called once, before Run.
 	Metrics func(reg prometheus.Registerer) error
 	// Close frees what the part's constructor took; called after Run returned, in the order of parts.

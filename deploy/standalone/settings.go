@@ -107,7 +107,7 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 	parts = []daemon.Part{
 		s.front(dir, intake, serving, lg),
 		{Name: "ingest", Run: intake.Run, Ready: intake.Ready, Metrics: intake.Metrics},
-		{Name: "collect", Run: folding.Run, Ready: folding.Ready, Metrics: folding.Metrics},
+		{Name: "collect", Run: folding.Run, Ready: folding.Ready, Metrics: folding.Metrics, Status: folding.Status},
 		{Name: "query", Run: serving.Run, Ready: serving.Ready, Metrics: serving.Metrics},
 	}
 	return append(parts, opened...), nil

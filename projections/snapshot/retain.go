@@ -41,6 +41,25 @@ func (s *Store) Chunks(ctx context.Context, g projections.Generation, p events.P
 	return list, nil
 }
 
+// ChunkCount counts the chunks of the active generation.
+func (s *Store) ChunkCount(ctx context.Context) (int64, error) {
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return s.kv.Get(ctx, s.keys.active()) })
+	if err != nil {
+		return 0, fmt.Errorf("reading the active generation: %w", err)
+	}
+	if len(resp.Kvs) == 0 {
+		return 0, nil
+	}
+	prefix := s.keys.kind(projections.Generation(resp.Kvs[0].Value), kindSeries)
+	resp, err = retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting the chunks of the active generation: %w", err)
+	}
+	return resp.Count, nil
+}
+
 // RemoveChunks deletes chunks, key by key in small transactions under guards; pace is called between two of them and ends
 // it by false. One that was written again meanwhile stays. It gives how many were there.
 //

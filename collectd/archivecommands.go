@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+	"flag"
+
+	"telemetry-pipeline/collectd/retain"
+	"telemetry-pipeline/deploy/daemon"
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
+)
+
+// archiveCommands are those about the archive.
+func archiveCommands() []daemon.Command {
+	var store events.Config
+	var where archive.Config
+	var how retain.Check
+	return []daemon.Command{{
+		Name:    "archive",
+		Args:    "check",
+		Summary: "Compares the archive with its manifest: tells of objects that no entry lists, and of entries whose objects are missing or damaged.",
+		Flags:   func(fs *flag.FlagSet) { store.Flags(fs); where.Flags(fs); how.Flags(fs) },
+		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+			if len(args) != 1 || args[0] != "check" {
+				return &daemon.UsageError{Text: "say what to do with the archive: check"}
+			}
+			return how.Run(ctx, store, where, t.Out, t.Log)
+		},
+	}}
+}

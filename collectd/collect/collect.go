@@ -49,7 +49,7 @@ type Collector struct {
 	keeper     *retain.Keeper // nil in tests of folding alone: everything stays in etcd
 	lg         *slog.Logger
 	workers    chan struct{} // a token per fold under way
-	background chan struct{} // a token per partition that catches up in a generation that is not active
+	background *background
 	metrics    *metrics
 	picture    *picture
 	idleBeside projections.Generation // said to be idle beside that one; of attend's goroutine
@@ -72,7 +72,7 @@ func newCollector(cfg Config, log log, store store, lg *slog.Logger) *Collector 
 	cfg = cfg.withDefaults()
 	return &Collector{
 		cfg: cfg, log: log, present: log, store: store, lg: lg, metrics: newMetrics(), picture: newPicture(),
-		workers: make(chan struct{}, cfg.Workers), background: make(chan struct{}, max(1, cfg.Workers/2)),
+		workers: make(chan struct{}, cfg.Workers), background: newBackground(max(1, cfg.Workers/2)),
 		apply: (*projections.Host).Apply, version: snapshot.ModelVersion,
 	}
 }

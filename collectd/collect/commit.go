@@ -20,8 +20,12 @@ func (f *follower) commit(ctx context.Context, folded <-chan struct{}) error {
 	for {
 		due, again := f.state.take(time.Now(), pace.interval, false)
 		if !isEmpty(due) {
+			began := time.Now()
 			if err := f.save(ctx, due, pace); err != nil {
 				return err
+			}
+			if !f.work.isActive() {
+				f.background.rest(ctx, began)
 			}
 			continue
 		}

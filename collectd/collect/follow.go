@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
@@ -123,16 +124,14 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-// catchUp folds the log up to within nearHead of the head. In a generation that is not active only so many partitions
-// do at a time, and in big steps.
+// catchUp folds the log up to within nearHead of the head; in a generation that is not active in the background, and in
+// big steps.
 func (f *follower) catchUp(ctx context.Context) error {
 	if !f.work.isActive() {
-		select {
-		case f.background <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := f.background.enter(ctx); err != nil {
+			return err
 		}
-		defer func() { <-f.background }()
+		defer f.background.leave()
 		f.state.setBulk(true)
 		defer f.state.setBulk(false)
 	}
@@ -159,6 +158,7 @@ func (f *follower) catchUp(ctx context.Context) error {
 }
 
 func (f *follower) readTo(ctx context.Context, from, head events.Revision) error {
+	began := time.Now()
 	for ev, err := range f.log.Read(ctx, f.partition, from, head) {
 		if err != nil {
 			return fmt.Errorf("reading partition %d after %s: %w", f.partition, from, ofLog(err))
@@ -167,6 +167,9 @@ func (f *follower) readTo(ctx context.Context, from, head events.Revision) error
 			return err
 		}
 		f.state.wake()
+		if !f.work.isActive() {
+			began = f.background.rest(ctx, began)
+		}
 	}
 	f.state.reached(head)
 	return nil
@@ -242,6 +245,9 @@ func (f *follower) foldModels(ctx context.Context, ev *events.Event, since int64
 		return effect, known, nil, ctx.Err()
 	}
 	defer func() { <-f.workers }()
+	if f.work.isActive() {
+		f.background.live()
+	}
 	effect, known, failed = f.state.fold(ev, since, f.apply)
 	return effect, known, failed, nil
 }

@@ -2,7 +2,10 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,81 +42,175 @@ func fleetRows(hosts, times, round int) []events.Event {
 	return append(evs, c.Flush()...)
 }
 
-// BenchmarkRebuild folds a log of five million records into a new generation: from the making of its record until all
-// of it is stored, everything real but the disk.
-func BenchmarkRebuild(b *testing.B) {
-	const hosts, times, rounds = 250, 125, 2
+// bench is a log with many records that a collector has folded.
+type bench struct {
+	*testing.B
+	server  *eventstest.Server
+	cfg     events.Config
+	log     *events.Log
+	store   *snapshot.Store
+	records int
+}
+
+func newBench(b *testing.B, hosts, times, rounds int) *bench {
 	server := eventstest.NewServer(b, nil)
 	cfg := server.Config(b)
-	log := eventstest.OpenLog(b, cfg)
-	records := 0
+	r := &bench{B: b, server: server, cfg: cfg, log: eventstest.OpenLog(b, cfg)}
 	for round := range rounds {
 		evs := fleetRows(hosts, times, round)
-		for len(evs) > 0 {
-			n := min(len(evs), 64)
-			if _, err := log.Append(b.Context(), evs[:n]); err != nil {
+		for some := range slices.Chunk(evs, 64) {
+			if _, err := r.log.Append(b.Context(), some); err != nil {
 				b.Fatal(err)
 			}
-			for i := range n {
-				records += evs[i].Records()
+			for i := range some {
+				r.records += some[i].Records()
 			}
-			evs = evs[n:]
 		}
 	}
-	store := snapshot.New(server.Client(b), cfg, log.Facts(), nil)
-	c, err := Open(Config{Sharing: partition.Config{DataDir: b.TempDir()}, RemovalGrace: time.Millisecond}, cfg, log, nil)
+	r.store = snapshot.New(server.Client(b), cfg, r.log.Facts(), nil)
+	c, err := Open(Config{Sharing: partition.Config{DataDir: b.TempDir()}, RemovalGrace: time.Millisecond}, cfg, r.log, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(b.Context())
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
-	defer func() {
+	b.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := errors.Join(<-ended, c.Close()); err != nil {
 			b.Error(err)
 		}
-		c.Close()
-	}()
+	})
 	until(b, "the active generation is folded", func() bool { return c.Ready() == nil })
-	awaitHead(b, log, store)
-	for b.Loop() {
-		all, err := store.Generations(b.Context())
+	awaitHead(b, r.log, r.store)
+	return r
+}
+
+// rebuild makes a generation and waits until it is complete.
+func (r *bench) rebuild() projections.Generation {
+	all, err := r.store.Generations(r.Context())
+	if err != nil {
+		r.Fatal(err)
+	}
+	g, err := r.store.Create(r.Context(), all, snapshot.ModelVersion, false)
+	if err != nil {
+		r.Fatal(err)
+	}
+	for all, err := range r.store.WatchGenerations(r.Context()) {
 		if err != nil {
-			b.Fatal(err)
+			r.Fatal(err)
 		}
-		g, err := store.Create(b.Context(), all, snapshot.ModelVersion, false)
-		if err != nil {
-			b.Fatal(err)
+		if all.All[g].State == snapshot.Complete {
+			break
 		}
-		for all, err := range store.WatchGenerations(b.Context()) {
+	}
+	return g
+}
+
+// drop takes a rebuilt generation away again.
+func (r *bench) drop(g projections.Generation) {
+	all, err := r.store.Generations(r.Context())
+	if err != nil {
+		r.Fatal(err)
+	}
+	if err := r.store.Retire(r.Context(), g, all.All[g], evictOf(r.cfg)); err != nil {
+		r.Fatal(err)
+	}
+	until(r, "the rebuilt generation is removed", func() bool {
+		all, err := r.store.Generations(r.Context())
+		return err == nil && len(all.All) == 1
+	})
+	r.server.Compact(r)
+}
+
+// BenchmarkRebuild folds a log of five million records into a new generation: from the making of its record until all
+// of it is stored, everything real but the disk.
+func BenchmarkRebuild(b *testing.B) {
+	for name, fleet := range map[string]struct{ hosts, times, rounds int }{
+		"250 hosts for two hours": {250, 125, 2}, "5000 hosts for six minutes": {5000, 6, 2},
+	} {
+		b.Run(name, func(b *testing.B) {
+			r := newBench(b, fleet.hosts, fleet.times, fleet.rounds)
+			for b.Loop() {
+				g := r.rebuild()
+				b.StopTimer()
+				if got := recordsOf(b, r.store, r.log, g); got != r.records {
+					b.Fatalf("the new generation has %d records, want %d", got, r.records)
+				}
+				r.drop(g)
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(r.records*b.N)/b.Elapsed().Seconds(), "records/s")
+			b.ReportMetric(float64(r.records), "records")
+		})
+	}
+}
+
+// BenchmarkLiveBesideRebuild is how long it takes from the append of a host's scrape until its live model is stored,
+// alone and while a generation is built all the time.
+func BenchmarkLiveBesideRebuild(b *testing.B) {
+	for name, rebuilds := range map[string]bool{"alone": false, "beside a rebuild": true} {
+		b.Run(name, func(b *testing.B) {
+			r := newBench(b, 250, 125, 2)
+			active, err := r.store.Active(b.Context())
 			if err != nil {
 				b.Fatal(err)
 			}
-			if all.All[g].State == snapshot.Complete {
-				break
+			ctx, cancel := context.WithCancel(b.Context())
+			var rebuilding sync.WaitGroup
+			defer rebuilding.Wait()
+			defer cancel()
+			built := 0
+			if rebuilds {
+				rebuilding.Go(func() {
+					for ctx.Err() == nil {
+						r.drop(r.rebuild())
+						built++
+					}
+				})
 			}
-		}
-		b.StopTimer()
-		if got := recordsOf(b, store, log, g); got != records {
-			b.Fatalf("the new generation has %d records, want %d", got, records)
-		}
-		all, err = store.Generations(b.Context())
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := store.Retire(b.Context(), g, all.All[g], evictOf(cfg)); err != nil {
-			b.Fatal(err)
-		}
-		until(b, "the rebuilt generation is removed", func() bool {
-			all, err := store.Generations(b.Context())
-			return err == nil && len(all.All) == 1
+			stored := make(chan events.HostID, 1)
+			start, err := r.store.Load(b.Context(), active)
+			if err != nil {
+				b.Fatal(err)
+			}
+			go func() {
+				for batch, err := range r.store.Watch(ctx, active, start.At) {
+					if err != nil {
+						return
+					}
+					for _, h := range batch.Hosts {
+						if h.Live != nil {
+							stored <- h.Host
+						}
+					}
+				}
+			}()
+			var took []time.Duration
+			for i := 0; b.Loop(); i++ {
+				host := events.HostID(fmt.Sprint("scraped-", i%50))
+				began := time.Now()
+				if _, err := r.log.Append(b.Context(), []events.Event{eventstest.Event(host, i)}); err != nil {
+					b.Fatal(err)
+				}
+				for got := range stored {
+					if got == host {
+						break
+					}
+				}
+				took = append(took, time.Since(began))
+				b.StopTimer()
+				time.Sleep(2 * time.Millisecond)
+				b.StartTimer()
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+			cancel()
+			rebuilding.Wait()
+			b.ReportMetric(float64(built), "rebuilds")
 		})
-		server.Compact(b)
-		b.StartTimer()
 	}
-	b.ReportMetric(float64(records*b.N)/b.Elapsed().Seconds(), "records/s")
-	b.ReportMetric(float64(records), "records")
 }
 
 // recordsOf counts the records in the stored history of a generation.

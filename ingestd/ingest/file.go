@@ -20,6 +20,7 @@ type file struct {
 
 	again    func() (io.ReadCloser, error) // reads the file from its beginning; nil where that cannot be
 	live     *body                         // where the file comes from, if it may still be being written
+	coded    *packed                       // what the body's Content-Encoding was taken off by, if the body is the file
 	progress func(rows int64)              // is told how many rows were read; nil: nobody wants to know
 
 	size int64

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"io"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -47,14 +48,25 @@ func (p *packed) layers() []string {
 	return p.text.Layers()
 }
 
-// blame finds the error to tell of a file that was refused by how it begins: what unpacks to no end is not
+// bombPatience is how long more of a live stream is waited for to find out whether it is a bomb.
+const bombPatience = 2 * time.Second
+
+// blame finds the error to tell of a file that was refused by how its text begins: what unpacks to no end is not
 // merely no telemetry.
-func (p *packed) blame(err error) error {
-	if p.text == nil || !costsOneFile(err) {
+func (f *file) blame(text *packed, err error) error {
+	if !costsOneFile(err) {
 		return err
 	}
-	if bomb := p.text.Probe(); bomb != nil {
-		return unpackError(bomb)
+	if f.live != nil {
+		f.live.patience = min(f.live.patience, bombPatience)
+	}
+	for _, p := range []*packed{text, f.coded} {
+		if p == nil || p.text == nil {
+			continue
+		}
+		if bomb := p.text.Probe(); bomb != nil {
+			return unpackError(bomb)
+		}
 	}
 	return err
 }

@@ -102,6 +102,15 @@ func TestPackedFilesThatCannotBeOpenedAreToldApart(t *testing.T) {
 	for _, c := range cases {
 		compare(t, c.name, put(t, s, "", bytes.NewReader(c.body), c.header...), c.want)
 	}
+	bomb := gzipped(t, make([]byte, 32<<20))
+	for name, got := range map[string]response{
+		"a bomb under a Content-Encoding": put(t, s, "", bytes.NewReader(bomb), "Content-Encoding: gzip"),
+		"a bomb in chunks":                put(t, s, "", chunked(bomb)),
+		"a coded bomb in chunks":          put(t, s, "", chunked(bomb), "Content-Encoding: gzip"),
+	} {
+		compare(t, name, got, `413
+{"code": "unpack_ratio_too_high"}`)
+	}
 	small := serve(t, Config{Limits: Limits{UnpackedSize: 1 << 20}}, log, log)
 	compare(t, "unpacks to too much", put(t, small, "", bytes.NewReader(gzipped(t, dcgmFile(15_000, 3)))), `413
 {"code": "file_too_large", "error": "/ingest.max-unpacked-size/", "status": "partial"}`)
@@ -157,6 +166,9 @@ func TestBombCostsLittleMemory(t *testing.T) {
 		}
 	}
 }
+
+// chunked hides how long a body is, so that it is sent in chunks.
+func chunked(body []byte) io.Reader { return io.MultiReader(bytes.NewReader(body)) }
 
 func heap() uint64 {
 	var m runtime.MemStats

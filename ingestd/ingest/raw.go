@@ -13,6 +13,7 @@ import (
 // raw is a body that is a file itself.
 type raw struct {
 	text  io.Reader
+	coded *packed // the text, when that is the body without its Content-Encoding
 	b     *body
 	name  string
 	given bool
@@ -24,7 +25,7 @@ func (r *raw) next() (*file, error) {
 	}
 	r.given = true
 	f := newFile(r.name, r.text, r.b.stop)
-	f.alone = true
+	f.alone, f.coded = true, r.coded
 	if r.b.live {
 		f.live = r.b
 	}

@@ -34,14 +34,16 @@ func (s *Server) openSource(c *fiber.Ctx, p parameters) (*body, source, error) {
 		s.cfg.Streams.liven(b, s.cfg.MaxUploadSize)
 	}
 	text, limit := io.Reader(b), s.cfg.MaxUploadSize
+	var coded *packed
 	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" {
-		text, limit = s.decoded(b, encoding), s.cfg.Limits.UnpackedSize
+		coded = s.decoded(b, encoding)
+		text, limit = coded, s.cfg.Limits.UnpackedSize
 	}
 	if kind == fiber.MIMEMultipartForm {
 		src, err := newForm(b, text, attrs["boundary"], s.cfg.Limits.Files, limit)
 		return b, src, err
 	}
-	return b, &raw{text: text, b: b, name: cmp.Or(p.name, rawName(c))}, checkRawType(kind)
+	return b, &raw{text: text, coded: coded, b: b, name: cmp.Or(p.name, rawName(c))}, checkRawType(kind)
 }
 
 func isForm(c *fiber.Ctx) bool {

@@ -54,11 +54,8 @@ func (s *Server) process(ctx context.Context, f *file, p parameters, rec *receip
 	defer text.close()
 	t, err := detect(text, rows.Options{BlockBytes: blockBytes(share/2, s.cfg.Workers), MaxLine: s.cfg.Limits.LineBytes, Live: f.live != nil}, p)
 	rec.Packing = text.layers()
-	if err != nil && f.live == nil {
-		err = text.blame(err)
-	}
 	if err != nil {
-		return tally{}, err
+		return tally{}, f.blame(text, err)
 	}
 	if len(t.headers) > s.cfg.Limits.Columns {
 		return tally{}, tooManyColumns(len(t.headers), s.cfg.Limits.Columns)

@@ -29,6 +29,7 @@ func (r *receipt) shorten(most int) {
 	r.Headers = r.Headers[:min(len(r.Headers), most)]
 	r.Errors = r.Errors[:min(len(r.Errors), most)]
 	r.Absences = r.Absences[:min(len(r.Absences), most)]
+	r.Implausible = r.Implausible[:min(len(r.Implausible), most)]
 	r.Warnings = r.Warnings[:min(len(r.Warnings), most)]
 }
 

@@ -88,6 +88,7 @@ func (r *receipt) fill(seq *sequencer, t *tally, zone string) {
 	r.Warnings = append(r.Warnings, seq.told(zone)...)
 	r.Skipped = seq.skipped
 	r.Absences = append(r.Absences, seq.absences.Absences...)
+	r.Implausible = seq.absences.Implausible
 	r.absences.add(&seq.absences)
 	r.Metadata.Rows = seq.rows
 	if seq.zoneAssumed {

@@ -36,10 +36,13 @@ type sequencer struct {
 	zoneAssumed   bool
 	skipped       int64
 	absences      absences
+	doubts        doubts
 }
 
 func newSequencer(rules events.CutRules, upload events.UploadID, zone string, out sink) *sequencer {
-	return &sequencer{named: events.NewCutter(rules, upload, ""), assumed: events.NewCutter(rules, upload, zone), out: out}
+	return &sequencer{
+		named: events.NewCutter(rules, upload, ""), assumed: events.NewCutter(rules, upload, zone), out: out, doubts: doubts{},
+	}
 }
 
 func (s *sequencer) take(ctx context.Context, c *chunk) error {
@@ -94,7 +97,7 @@ func (s *sequencer) judge(c *chunk) {
 	s.records += int64(len(c.parsed.Records))
 	s.rejected += int64(len(c.parsed.Rejections))
 	s.skipped += int64(c.parsed.Skipped)
-	s.absences.take(c)
+	s.absences.take(c, s.doubts)
 	for _, r := range c.parsed.Rejections[:min(len(c.parsed.Rejections), maxFaults-len(s.faults))] {
 		s.faults = append(s.faults, fault{r.Line, r.Column, r.Text, r.Reason})
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -137,6 +138,7 @@ func (p *Partition) leave(r Replaced, rev int64) {
 	if len(r.Objects) > 0 {
 		r.revision = rev
 		p.Replaced = append(slices.Clip(p.Replaced), r)
+		slices.SortFunc(p.Replaced, func(a, b Replaced) int { return strings.Compare(a.key, b.key) })
 	}
 }
 

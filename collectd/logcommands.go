@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"telemetry-pipeline/collectd/restored"
 	"telemetry-pipeline/collectd/tail"
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events"
@@ -10,7 +11,7 @@ import (
 
 // logCommands are those that show the log or carry it elsewhere and back.
 func logCommands() []daemon.Command {
-	return []daemon.Command{tailing(), exporting(), importing()}
+	return []daemon.Command{tailing(), exporting(), importing(), restoring()}
 }
 
 func tailing() daemon.Command {
@@ -25,6 +26,22 @@ func tailing() daemon.Command {
 				return &daemon.UsageError{Text: "tail takes flags only"}
 			}
 			return tail.Run(ctx, what, store, t.Out, t.Log)
+		},
+	}
+}
+
+func restoring() daemon.Command {
+	var store events.Config
+	var how restored.Config
+	return daemon.Command{
+		Name:    "restored",
+		Summary: "Makes the log go on after etcd was restored from a snapshot (docs/runbooks/backup.md), before any daemon is started.",
+		Flags:   how.Flags, Prefix: "RESTORED_", Shared: store.Flags,
+		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+			if len(args) > 0 {
+				return &daemon.UsageError{Text: "restored takes flags only"}
+			}
+			return restored.Run(ctx, how, store, t.Out, t.Log)
 		},
 	}
 }

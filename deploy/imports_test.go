@@ -53,8 +53,9 @@ collectd/collect:     events events/archive events/archive/manifest projections 
 collectd/rebuild:     events events/archive events/archive/manifest projections projections/snapshot collectd/partition
 collectd/filter:      events events/metric
 collectd/tail:        events collectd/filter
+collectd/restored:    events projections/snapshot
 collectd/carry:       events events/archive events/metric collectd/filter
-collectd:             deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry
+collectd:             deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry collectd/restored
 
 queryd/live:          events projections
 queryd/live/livetest: events projections

@@ -1,0 +1,93 @@
+package restored
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections/snapshot"
+)
+
+// Config of the command. The zero value is right after a restore that bumped revisions.
+type Config struct {
+	Force bool // although nothing shows that etcd was restored
+}
+
+// Flags registers the flag force.
+func (c *Config) Flags(fs *flag.FlagSet) {
+	fs.BoolVar(&c.Force, "force", false, "do it although etcd's revisions do not show that it was restored, or it was done before")
+}
+
+// leastJump is the least gap of revisions by which a restore is recognised. What removed keys leave is far smaller.
+const leastJump = 1_000_000
+
+var (
+	// ErrNotRestored refuses an etcd that shows no sign of a restore.
+	ErrNotRestored = errors.New("etcd's revisions do not show that it was restored with --bump-revision 1000000000 --mark-compacted: restore it so, " +
+		"since processes and clients hold revisions from after the snapshot, which would mean something else; " +
+		"-force does it nevertheless, and stops every daemon that runs on this log")
+	// ErrDone refuses to do it twice.
+	ErrDone = errors.New("the log has had another epoch since etcd was restored: there is nothing to do; -force gives it one more")
+)
+
+// Run gives the log of root another epoch, and tells on out what came of it. Interrupted, it can be run again.
+func Run(ctx context.Context, cfg Config, root events.Config, out io.Writer, lg *slog.Logger) error {
+	log, err := events.Open(ctx, root, lg)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if err := check(ctx, cfg, log); err != nil {
+		return err
+	}
+	client, err := root.Dial(lg)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	before := log.Facts()
+	facts, err := log.Renewal(ctx)
+	if err != nil {
+		return err
+	}
+	adopted, err := snapshot.New(client, root, facts, lg).Adopt(ctx, before.Epoch)
+	if err != nil {
+		return err
+	}
+	if err := log.Renew(ctx, facts); err != nil { // last, so that before it all can be done again
+		return err
+	}
+	fmt.Fprintf(out, "the log has epoch %016x now, and had %016x; %d offsets go on in it\n", uint64(facts.Epoch), uint64(before.Epoch), adopted)
+	fmt.Fprint(out, next)
+	return nil
+}
+
+// next is what else is to be done.
+const next = `what is left to do:
+1. start the daemons; those that ran meanwhile end by themselves, or are restarted, since their positions are of another log
+2. collectd generations: every partition is folded up to the head, without a rebuild;
+   collectd rebuild -compare makes sure of it, and collectd rebuild -activate mends what differs
+3. send again what was uploaded after the snapshot: what the snapshot has is recognised, and kept once
+4. with an archive: collectd archive check lists the objects that were written after the snapshot; the manifest does not have them
+`
+
+func check(ctx context.Context, cfg Config, log *events.Log) error {
+	if cfg.Force {
+		return nil
+	}
+	r, err := log.Restoration(ctx)
+	switch {
+	case err != nil:
+		return err
+	case r.Jump < leastJump:
+		return ErrNotRestored
+	case r.Renewed:
+		return ErrDone
+	default:
+		return nil
+	}
+}

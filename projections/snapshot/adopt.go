@@ -1,0 +1,72 @@
+package snapshot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+)
+
+// Adopt makes offsets that were stored in an epoch offsets of this store's log, in all generations, and tells how many.
+// It is for etcd restored from a snapshot, which has events, models and offsets of one instant, each under its own
+// revision: what the offsets say stays true, only the log goes by another epoch and perhaps another cluster. Nobody else
+// may write them meanwhile. Doing it again does no harm.
+func (s *Store) Adopt(ctx context.Context, was events.Epoch) (int, error) {
+	all, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.kv.Get(ctx, s.keys.allOffsets(), clientv3.WithPrefix())
+	})
+	if err != nil {
+		return 0, fmt.Errorf("reading offsets of all generations: %w", err)
+	}
+	adopted := 0
+	for _, kv := range all.Kvs {
+		var v offsetsValue
+		if err := json.Unmarshal(kv.Value, &v); err != nil {
+			return adopted, &DamagedError{Key: string(kv.Key), Err: err}
+		}
+		if v.Epoch != strconv.FormatUint(uint64(was), 16) {
+			continue // of another log before: nothing of it can be folded on
+		}
+		v.Epoch, v.Cluster = strconv.FormatUint(uint64(s.facts.Epoch), 16), strconv.FormatUint(s.facts.Cluster, 16)
+		value, err := json.Marshal(v)
+		if err != nil {
+			return adopted, fmt.Errorf("adopting %s: %w", kv.Key, err)
+		}
+		if err := s.replaceOffset(ctx, string(kv.Key), kv.ModRevision, string(value)); err != nil {
+			return adopted, err
+		}
+		adopted++
+	}
+	return adopted, nil
+}
+
+// replaceOffset writes an offset that is as it was seen.
+func (s *Store) replaceOffset(ctx context.Context, key string, seen int64, value string) error {
+	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return s.kv.Txn(ctx).
+			If(clientv3.Compare(clientv3.ModRevision(key), "=", seen)).
+			Then(clientv3.OpPut(key, value)).
+			Else(clientv3.OpGet(key)).Commit()
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("adopting %s: %w", key, err)
+	case resp.Succeeded:
+		return nil
+	}
+	if kvs := resp.Responses[0].GetResponseRange().GetKvs(); len(kvs) == 1 && string(kvs[0].Value) == value {
+		return nil // by an attempt whose answer was lost
+	}
+	return fmt.Errorf("adopting %s: %w", key, errWritten)
+}
+
+// errWritten tells that an offset was written by a collector while it was being adopted.
+var errWritten = errors.New("somebody has written it meanwhile: stop every collectd, and do this again")
+
+// allOffsets is what the keys of all generations' offsets start with.
+func (k keys) allOffsets() string { return k.cfg.Prefix("offsets") }

@@ -29,7 +29,7 @@ projections/snapshot: events projections
 
 ingestd/rows:
 ingestd/dialect:      events events/metric ingestd/rows
-ingestd/dialect/dialecttest: events ingestd/rows ingestd/dialect
+ingestd/dialect/dialecttest: events events/metric ingestd/rows ingestd/dialect
 ingestd/dcgmlong:     events events/metric ingestd/rows ingestd/dialect
 ingestd/wide:         events events/metric ingestd/rows ingestd/dialect
 ingestd/fleetint:     events events/metric ingestd/rows ingestd/dialect

@@ -16,6 +16,7 @@ import (
 // waiting for the client, so that a slow log is not held against it.
 type body struct {
 	src      io.Reader
+	declared int64                 // bytes, by the request's header; negative: it does not say
 	deadline func(time.Time) error // of reads on the connection
 	limit    int64
 	tooLarge error
@@ -39,6 +40,9 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.src.Read(p)
 	b.disarm()
 	b.read += int64(n)
+	if err == io.EOF && b.read < b.declared {
+		err = io.ErrUnexpectedEOF // fasthttp takes a connection that ends for the end of the body
+	}
 	if err != nil && err != io.EOF {
 		return n, b.explain(err)
 	}

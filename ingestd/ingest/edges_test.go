@@ -24,18 +24,24 @@ import (
 // loses answers, too.
 func TestUploadCutAnywhereAndSentAgainLeavesExactlyTheFile(t *testing.T) {
 	file := dcgmFile(4000, 7)
-	body := multipartOf(file)
-	request := append(fmt.Appendf(nil, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n",
-		boundary, len(body)), body...)
+	form := multipartOf(file)
+	for kind, body := range map[string][]byte{"multipart/form-data; boundary=" + boundary: form, "text/csv": file} {
+		request := fmt.Appendf(nil, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", kind, len(body))
+		t.Run(kind, func(t *testing.T) { cutAnywhere(t, file, append(request, body...), len(request)) })
+	}
+}
+
+// cutAnywhere sends a request with a file, cut at many places, and each time all of the file after it. head is where the
+// request's body begins.
+func cutAnywhere(t *testing.T, file, request []byte, head int) {
 	whole := newRecorder()
 	if _, err := takeFile(t, whole, 2, nil, bytes.NewReader(file)); err != nil {
 		t.Fatal(err)
 	}
 	want := whole.stored(t)
-	head := len(request) - len(body)
 	rng := rand.New(rand.NewPCG(3, 14))
 	cuts := []int{0, 1, head - 1, head, head + 50, len(request) - 1, len(request)}
-	for range 25 {
+	for range 12 {
 		cuts = append(cuts, rng.IntN(len(request)))
 	}
 	for i, at := range cuts {
@@ -62,6 +68,34 @@ func TestUploadCutAnywhereAndSentAgainLeavesExactlyTheFile(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, log.stored(t)); diff != "" {
 			t.Fatalf("cut at %d of %d, sent again: the log is not the file (-want +got):\n%s", at, len(request), diff)
+		}
+	}
+}
+
+// A cut is an error wherever it is: a last row that it makes shorter could be a wrong reading.
+func TestBodiesThatEndTooEarlyAreErrors(t *testing.T) {
+	for _, rows := range []int{10, 100, 1000, 5000} {
+		file := []byte("timestamp,hostname,gpu_id,temperature_c\n")
+		for i := range rows {
+			file = fmt.Appendf(file, "2025-07-18T20:%02d:%02dZ,host-1,0,41\n", i/60%60, i%60)
+		}
+		for _, cut := range []int{1, 2, len(file) / 2} { // behind the last row, in its reading, anywhere
+			for _, chunked := range []bool{false, true} {
+				log := newRecorder()
+				s := serve(t, Config{}, log, log)
+				r := request{head: "PUT /api/v1/csv/upload", headers: []string{"Content-Type: text/csv"}, body: file, cut: cut, chunked: chunked}
+				compare(t, fmt.Sprintf("%d rows without %d bytes, chunked %v", rows, cut, chunked), r.send(t, s.Addr().String()), `400
+{"success": false, "code": "truncated_body"}`)
+				for _, e := range log.stored(t) {
+					for _, c := range e.Columns {
+						for _, v := range c.All() {
+							if v.Number.Mantissa != 41 {
+								t.Fatalf("%d rows without %d bytes, chunked %v: a reading is %+v", rows, cut, chunked, v)
+							}
+						}
+					}
+				}
+			}
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (s *Server) bodyOf(c *fiber.Ctx, limit int64) *body {
 		src = strings.NewReader("") // a request without a body
 	}
 	return &body{
-		src: src, deadline: c.Context().SetReadDeadline,
+		src: src, declared: int64(c.Request().Header.ContentLength()), deadline: c.Context().SetReadDeadline,
 		limit: limit, tooLarge: tooLarge(s.cfg.MaxUploadSize),
 		patience: s.cfg.ReadTimeout, minRate: s.cfg.MinRate,
 	}

@@ -14,13 +14,10 @@ import (
 
 const maxDropped = manifest.MaxReplaced
 
-// chunksEvery is how often chunks are listed, at most.
-const chunksEvery = 10 * time.Second
-
 // removeCold takes chunks of history out of etcd that are archived and cold. First readers are told, by Offsets.HotFrom,
 // that such windows are in the archive; then, after the grace, they go.
 func (t *tenure) removeCold(ctx context.Context, now time.Time) error {
-	if now.Sub(t.chunksAt) < chunksEvery {
+	if now.Sub(t.chunksAt) < 10*t.cfg.Look {
 		return nil
 	}
 	t.chunksAt = now

@@ -21,6 +21,7 @@ type Config struct {
 
 	Grace time.Duration // how long readers may be behind the manifest. Default 15s
 	Pace  time.Duration // pause between two transactions of deletes. Default 5ms
+	Look  time.Duration // how often a partition is looked at; ten times that for what may leave etcd. Default 1s
 }
 
 const (
@@ -33,6 +34,7 @@ const (
 	defaultCompactBytes    = 128 << 20
 	defaultGrace           = 15 * time.Second
 	defaultPace            = 5 * time.Millisecond
+	defaultLook            = time.Second
 )
 
 // Flags registers the flags.
@@ -61,6 +63,7 @@ func (c Config) withDefaults() Config {
 	c.CompactBytes = orDefault(c.CompactBytes, defaultCompactBytes)
 	c.Grace = orDefault(c.Grace, defaultGrace)
 	c.Pace = orDefault(c.Pace, defaultPace)
+	c.Look = orDefault(c.Look, defaultLook)
 	return c
 }
 

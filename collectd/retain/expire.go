@@ -124,7 +124,7 @@ func (t *tenure) tellHeld(held bool) {
 
 // removeExpiredChunks removes chunks that hold records of expired events alone.
 func (t *tenure) removeExpiredChunks(ctx context.Context, upto events.Revision) error {
-	if upto.Number == 0 || time.Since(t.chunksAt) < chunksEvery {
+	if upto.Number == 0 || time.Since(t.chunksAt) < 10*t.cfg.Look {
 		return nil
 	}
 	t.chunksAt = time.Now()

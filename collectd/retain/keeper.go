@@ -32,7 +32,8 @@ type Keeper struct {
 	log        log
 	saved      *snapshot.Store
 	manifest   *manifest.Manifest
-	store      *archive.Store // nil: there is none
+	store      objects // nil: there is no archive
+	url        string  // of the archive
 	etcd       *clientv3.Client
 	root       events.Config
 	lg         *slog.Logger
@@ -40,8 +41,13 @@ type Keeper struct {
 	metrics    *metrics
 	pressure   pressure
 	writing    chan struct{} // a token per object that is being made, which takes memory
+}
 
-	tick, round time.Duration // between two looks at a partition, and at what may leave etcd
+// objects is where archive objects are written (archive.Store).
+type objects interface {
+	Write(ctx context.Context, r archive.Range, evs iter.Seq2[events.Event, error]) (archive.Entry, error)
+	Merge(ctx context.Context, entries []archive.Entry) (archive.Entry, error)
+	Remove(ctx context.Context, name string) error
 }
 
 // New makes a keeper; it starts nothing. store is nil where there is no archive. etcd is a client that the caller keeps
@@ -51,9 +57,12 @@ func New(cfg Config, root events.Config, log *events.Log, saved *snapshot.Store,
 		lg = slog.New(slog.DiscardHandler)
 	}
 	k := &Keeper{
-		cfg: cfg.withDefaults(), log: log, saved: saved, store: store, etcd: etcd, root: root, lg: lg, partitions: log.Facts().Partitions,
+		cfg: cfg.withDefaults(), log: log, saved: saved, etcd: etcd, root: root, lg: lg, partitions: log.Facts().Partitions,
 		manifest: manifest.New(etcd, root, log.Facts()),
-		metrics:  newMetrics(), writing: make(chan struct{}, 1), tick: time.Second, round: 10 * time.Second,
+		metrics:  newMetrics(), writing: make(chan struct{}, 1),
+	}
+	if store != nil {
+		k.store, k.url = store, store.String()
 	}
 	k.pressure = pressure{share: k.cfg.HotShare, ask: log.Capacity, step: k.cfg.Grace}
 	return k
@@ -82,7 +91,7 @@ type Folded struct {
 func (k *Keeper) Keep(ctx context.Context, p Partition) {
 	t := newTenure(k, p)
 	defer t.end()
-	for pause := k.tick; ctx.Err() == nil; {
+	for pause := k.cfg.Look; ctx.Err() == nil; {
 		err := t.work(ctx)
 		switch {
 		case errors.Is(err, manifest.ErrFenced), errors.Is(err, events.ErrFenced), errors.Is(err, snapshot.ErrFenced):
@@ -95,7 +104,7 @@ func (k *Keeper) Keep(ctx context.Context, p Partition) {
 			pause = min(2*pause, time.Minute)
 			t.lg.Warn("archiving and retention failed; trying again", "err", err, "again_in", pause)
 		default:
-			pause = k.tick
+			pause = k.cfg.Look
 		}
 		sleep(ctx, pause)
 	}

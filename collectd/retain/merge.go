@@ -11,8 +11,8 @@ import (
 // The sizes that merges aim at. An entry of fullRecords is merged no more; a merge takes at most mergedRecords, for its
 // memory; and many small entries are merged before there are enough for a full one, since each costs a reader a request.
 const (
-	fullRecords   = 1_000_000
-	mergedRecords = 1_600_000
+	fullRecords   = 700_000
+	mergedRecords = 1_200_000
 	manyEntries   = 12
 	worthMerging  = 40_000
 )
@@ -60,14 +60,13 @@ func (t *tenure) mergeSome(ctx context.Context, from, to int) error {
 //
 //   - enough for a full one, or as much of it as fits between entries that are full,
 //   - or all of a day that is over (hours become days), by the time of the append,
-//   - or many,
-//   - or, when no more come for now, worth it: at least a third of their records were never merged, so that those that
-//     were are merged again only a few times.
+//   - or many, unless the first one is larger than all others: so a record is merged a few times only,
+//   - or, when no more come for now, worth it: at least a third of their records were never merged.
 //
 // One that stays alone between full ones, or is full as it was written, is merged by itself, for its rollups.
 func planMerge(entries []manifest.Listed, now time.Time, quiet bool) (from, to int) {
 	today := dayOf(now)
-	for from = 0; from < len(entries); {
+	for from = range entries {
 		r := newRun(&entries[from].Entry)
 		for to = from + 1; to < len(entries) && r.takes(&entries[to].Entry); to++ {
 			r.add(&entries[to].Entry)
@@ -78,7 +77,6 @@ func planMerge(entries []manifest.Listed, now time.Time, quiet bool) (from, to i
 		case r.days > 1 && r.day < today:
 			return from, from + r.days
 		}
-		from += r.days
 	}
 	return 0, 0
 }
@@ -88,13 +86,14 @@ type run struct {
 	last    *archive.Entry
 	n       int
 	records int64
+	first   int64 // those of the first one
 	fresh   int64 // those of entries without rollups
 	days    int   // how many are of the first one's day
 	day     int64 // that day
 }
 
 func newRun(e *archive.Entry) *run {
-	return &run{last: e, n: 1, records: e.Records, fresh: freshOf(e), days: 1, day: dayOf(e.AppendedTo.Time())}
+	return &run{last: e, n: 1, records: e.Records, first: e.Records, fresh: freshOf(e), days: 1, day: dayOf(e.AppendedTo.Time())}
 }
 
 // freshOf counts the records of an entry that has no rollups.
@@ -124,7 +123,7 @@ func (r *run) due(followed bool) bool {
 	if r.n == 1 {
 		return r.fresh > 0 && (r.full() || followed)
 	}
-	return r.full() || followed || r.n >= manyEntries
+	return r.full() || followed || r.n >= manyEntries && r.first <= r.records/2
 }
 
 func (r *run) worth() bool { return r.fresh >= worthMerging && r.fresh >= r.records/3 }

@@ -18,7 +18,7 @@ const revisitEvery = time.Hour
 // remove takes out of etcd what need not be there any more.
 func (t *tenure) remove(ctx context.Context) error {
 	now := time.Now()
-	if now.Sub(t.lookedAt) < t.round && (t.store == nil || t.pressure.level(ctx) == 0) {
+	if now.Sub(t.lookedAt) < 10*t.cfg.Look && (t.store == nil || t.pressure.level(ctx) == 0) {
 		return nil
 	}
 	t.lookedAt = now

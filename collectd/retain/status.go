@@ -80,7 +80,7 @@ func (k *Keeper) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return s, err
 	}
-	s.Archive = &ArchiveStatus{URL: k.store.String()}
+	s.Archive = &ArchiveStatus{URL: k.url}
 	for p := range events.Partition(k.partitions) {
 		if one := all[p]; one != nil {
 			s.Archive.add(one)

@@ -1,0 +1,119 @@
+package retain
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/eventstest"
+)
+
+// small archives as few records as there are in a few events, at once, and lets everything leave etcd.
+var small = Config{ArchiveRecords: 24, ArchiveInterval: time.Nanosecond, HotWindow: time.Nanosecond}
+
+// The archiver is killed before and after everything that it changes, in the archive and in etcd: nothing is lost, the next
+// one ends what it began, and what is left over is reported.
+func TestKillingTheArchiverBetweenAnyTwoStepsLosesNothing(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		name := map[bool]string{false: "before", true: "after"}[after]
+		t.Run(name, func(t *testing.T) {
+			ended := false
+			for at := 1; !ended; at++ {
+				if at > 100 {
+					t.Fatal("there is no end of steps")
+				}
+				ended = killAt(t, at, after)
+			}
+		})
+	}
+}
+
+// killAt kills at one step; it is true when there are no more.
+func killAt(t *testing.T, at int, after bool) (ended bool) {
+	r := newRig(t, small, true)
+	r.append(eventstest.Events(r.host, 0, 160)...)
+	want := r.all()
+	r.faults.reset(at, after)
+	r.life()
+	ended = !r.faults.dead()
+	if got := r.all(); !maps.Equal(got, want) {
+		t.Errorf("killed at step %d: %d records are left of %d", at, len(got), len(want))
+	}
+	r.check(t, at, true)
+	r.faults.reset(0, false)
+	r.life()
+	p := r.listed()
+	switch got := r.all(); {
+	case !maps.Equal(got, want):
+		t.Errorf("after step %d: %d records are left of %d", at, len(got), len(want))
+	case len(r.inLog()) > 0:
+		t.Errorf("after step %d: %d records are left in the log", at, len(r.inLog()))
+	case r.chunks() > 0:
+		t.Errorf("after step %d: %d chunks are left in etcd", at, r.chunks())
+	case len(p.Replaced) > 0 || p.Head.Events != 160 || p.Head.Records != int64(len(want)) || len(p.Entries) > manyEntries:
+		t.Errorf("after step %d: the head tells %+v in %d entries, %d notes of replaced objects", at, p.Head, len(p.Entries), len(p.Replaced))
+	}
+	r.check(t, at, false)
+	return ended
+}
+
+// check compares the archive with the manifest: nothing that is listed may be astray.
+func (r *rig) check(t *testing.T, at int, killed bool) {
+	t.Helper()
+	var out strings.Builder
+	err := Check{Deep: true}.Run(t.Context(), r.cfg, archive.Config{URL: r.url}, &out, nil)
+	if err != nil {
+		t.Errorf("step %d (killed: %t): %v\n%s", at, killed, err, out.String())
+	}
+	there := 0
+	for o, err := range r.store.List(t.Context(), r.part.ID) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), o.Name) {
+			there++ // it is listed, or waits for its removal
+		}
+	}
+	p := r.listed()
+	want := 0
+	for _, e := range p.Entries {
+		want += len(e.Objects)
+	}
+	for _, one := range p.Replaced {
+		for _, name := range one.Objects {
+			for o, err := range r.store.List(t.Context(), r.part.ID) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if o.Name == name {
+					want++
+				}
+			}
+		}
+	}
+	if there != want {
+		t.Errorf("step %d (killed: %t): %d objects are not reported, %d have a reason to be there:\n%s", at, killed, there, want, out.String())
+	}
+}
+
+// Another owner takes over while one still writes: it can list and delete nothing.
+func TestAnOwnerThatLostItsClaimChangesNothing(t *testing.T) {
+	r := newRig(t, small, true)
+	r.append(eventstest.Events(r.host, 0, 60)...)
+	if _, err := eventstest.Etcd(t).Delete(t.Context(), r.cfg.Key("owners", "g", "001")); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); r.keeper.Keep(t.Context(), r.part) }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on without its claim")
+	}
+	if p := r.listed(); len(p.Entries) != 0 || p.Head.At != (events.Revision{}) || len(r.inLog()) != 120 {
+		t.Errorf("it listed %d entries and left %d records in the log", len(p.Entries), len(r.inLog()))
+	}
+}

@@ -15,7 +15,8 @@ type lines struct {
 	w        io.Writer
 	terminal bool
 	open     bool // the last line is to be rewritten
-	told     time.Time
+	last     string
+	told     time.Time // when last was
 }
 
 func newLines(w io.Writer) *lines {
@@ -29,16 +30,22 @@ func (l *lines) tell(format string, args ...any) {
 	fmt.Fprintf(l.w, format+"\n", args...)
 }
 
-// progress writes a line that the next one takes the place of.
+// progress writes a line that the next one takes the place of. Where lines stay, one that says nothing new is seldom
+// written.
 func (l *lines) progress(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
 	if l.terminal {
-		fmt.Fprintf(l.w, "\r"+format+"\x1b[K", args...)
+		fmt.Fprintf(l.w, "\r%s\x1b[K", text)
 		l.open = true
 		return
 	}
-	if time.Since(l.told) >= tellEvery {
-		l.told = time.Now()
-		fmt.Fprintf(l.w, format+"\n", args...)
+	pause := tellEvery
+	if text == l.last {
+		pause *= 10
+	}
+	if time.Since(l.told) >= pause {
+		l.told, l.last = time.Now(), text
+		fmt.Fprintln(l.w, text)
 	}
 }
 

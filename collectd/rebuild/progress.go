@@ -28,7 +28,7 @@ func (r *rebuild) await(ctx context.Context, g projections.Generation, state sna
 		case !there || info.State == snapshot.Retired:
 			return fmt.Errorf("generation %s: %w", g, errGivenUp)
 		case info.State == state || info.State == snapshot.Active:
-			return r.last(ctx, g, look)
+			return r.last(ctx, g, state, look)
 		}
 		offsets, err := r.store.Offsets(ctx, g)
 		if err != nil {
@@ -52,7 +52,11 @@ func (r *rebuild) await(ctx context.Context, g projections.Generation, state sna
 }
 
 // last tells what became of it.
-func (r *rebuild) last(ctx context.Context, g projections.Generation, l *look) error {
+func (r *rebuild) last(ctx context.Context, g projections.Generation, state snapshot.State, l *look) error {
+	if state == snapshot.Active {
+		r.out.tell("generation %s is active", g)
+		return nil
+	}
 	offsets, err := r.store.Offsets(ctx, g)
 	if err != nil {
 		return err

@@ -110,7 +110,6 @@ func (r *rebuild) run(ctx context.Context) error {
 	if err := r.await(ctx, g, snapshot.Active); err != nil {
 		return err
 	}
-	r.out.tell("generation %s is active", g)
 	return r.awaitRemovals(ctx)
 }
 

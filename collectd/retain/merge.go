@@ -60,7 +60,7 @@ func (t *tenure) mergeSome(ctx context.Context, from, to int) error {
 //
 //   - enough for a full one, or as much of it as fits between entries that are full,
 //   - or all of a day that is over (hours become days), by the time of the append,
-//   - or many, unless the first one is larger than all others: so a record is merged a few times only,
+//   - or many, unless the first one is more than twice as large as all others: so a record is merged a few times only,
 //   - or, when no more come for now, worth it: at least a third of their records were never merged.
 //
 // One that stays alone between full ones, or is full as it was written, is merged by itself, for its rollups.
@@ -123,7 +123,7 @@ func (r *run) due(followed bool) bool {
 	if r.n == 1 {
 		return r.fresh > 0 && (r.full() || followed)
 	}
-	return r.full() || followed || r.n >= manyEntries && r.first <= r.records/2
+	return r.full() || followed || r.n >= manyEntries && r.first <= 2*(r.records-r.first)
 }
 
 func (r *run) worth() bool { return r.fresh >= worthMerging && r.fresh >= r.records/3 }

@@ -109,7 +109,7 @@ func TestPlansEnd(t *testing.T) {
 			if len(all) > 40+400*thousands*1000/fullRecords {
 				t.Errorf("%d entries are left", len(all))
 			}
-			if total := 400 * thousands; written > 6*total {
+			if total := 400 * thousands; written > 8*total {
 				t.Errorf("merges wrote %d thousand records of %d", written, total)
 			}
 		})

@@ -12,6 +12,7 @@ type Config struct {
 
 	ArchiveInterval time.Duration // oldest append that waits for the archive. Default 1h
 	ArchiveRecords  int           // records that are archived at once, however young. Default 400,000
+	MergeEntries    int           // entries of the archive that are merged although they are small. Default 12
 
 	HotWindow time.Duration // how long what is archived stays in etcd. Default 6h
 	HotShare  int           // percent of etcd's quota in use from which what is archived leaves earlier. Default 10
@@ -28,6 +29,7 @@ const (
 	defaultRetentionDays   = 7
 	defaultArchiveInterval = time.Hour
 	defaultArchiveRecords  = 400_000
+	defaultMergeEntries    = 12
 	defaultHotWindow       = 6 * time.Hour
 	defaultHotShare        = 10
 	defaultCompactInterval = 5 * time.Minute
@@ -55,6 +57,7 @@ func (c Config) withDefaults() Config {
 	c.RetentionDays = orDefault(c.RetentionDays, defaultRetentionDays)
 	c.ArchiveInterval = orDefault(c.ArchiveInterval, defaultArchiveInterval)
 	c.ArchiveRecords = orDefault(c.ArchiveRecords, defaultArchiveRecords)
+	c.MergeEntries = orDefault(c.MergeEntries, defaultMergeEntries)
 	c.HotWindow = orDefault(c.HotWindow, defaultHotWindow)
 	c.HotShare = orDefault(c.HotShare, defaultHotShare)
 	if c.CompactInterval == 0 {

@@ -92,7 +92,7 @@ func (k *Keeper) Keep(ctx context.Context, p Partition) {
 	t := newTenure(k, p)
 	defer t.end()
 	for pause := k.cfg.Look; ctx.Err() == nil; {
-		err := t.work(ctx)
+		again, err := t.work(ctx)
 		switch {
 		case errors.Is(err, manifest.ErrFenced), errors.Is(err, events.ErrFenced), errors.Is(err, snapshot.ErrFenced):
 			return
@@ -103,6 +103,8 @@ func (k *Keeper) Keep(ctx context.Context, p Partition) {
 			k.metrics.failures.Inc()
 			pause = min(2*pause, time.Minute)
 			t.lg.Warn("archiving and retention failed; trying again", "err", err, "again_in", pause)
+		case again:
+			continue
 		default:
 			pause = k.cfg.Look
 		}
@@ -144,24 +146,25 @@ func (t *tenure) end() {
 	}
 }
 
-// work does once what is due.
-func (t *tenure) work(ctx context.Context) error {
+// work does once what is due, and tells whether there is more to be done at once. One object is made at most, so that
+// what it allows to leave etcd does so before the next one has its turn; merging waits until all is archived.
+func (t *tenure) work(ctx context.Context) (again bool, err error) {
 	t.watchQuiet(time.Now())
 	if t.store != nil {
 		if err := t.load(ctx); err != nil {
-			return err
+			return false, err
 		}
-		if err := t.archive(ctx); err != nil {
-			return err
+		if again, err = t.archive(ctx); err == nil && !again {
+			again, err = t.merge(ctx)
 		}
-		if err := t.merge(ctx); err != nil {
-			return err
+		if err == nil {
+			err = t.clear(ctx)
 		}
-		if err := t.clear(ctx); err != nil {
-			return err
+		if err != nil {
+			return false, err
 		}
 	}
-	return t.remove(ctx)
+	return again, t.remove(ctx)
 }
 
 // quietAfter is how long nothing must have come for what waits to be moved on: an upload is over then.

@@ -12,7 +12,7 @@ import (
 )
 
 // small archives as few records as there are in a few events, at once, and lets everything leave etcd.
-var small = Config{ArchiveRecords: 24, ArchiveInterval: time.Nanosecond, HotWindow: time.Nanosecond}
+var small = Config{ArchiveRecords: 24, ArchiveInterval: time.Nanosecond, HotWindow: time.Nanosecond, MergeEntries: 3}
 
 // The archiver is killed before and after everything that it changes, in the archive and in etcd: nothing is lost, the next
 // one ends what it began, and what is left over is reported.
@@ -34,7 +34,7 @@ func TestKillingTheArchiverBetweenAnyTwoStepsLosesNothing(t *testing.T) {
 // killAt kills at one step; it is true when there are no more.
 func killAt(t *testing.T, at int, after bool) (ended bool) {
 	r := newRig(t, small, true)
-	r.append(eventstest.Events(r.host, 0, 160)...)
+	r.append(eventstest.Events(r.host, 0, 60)...)
 	want := r.all()
 	r.faults.reset(at, after)
 	r.life()
@@ -53,7 +53,7 @@ func killAt(t *testing.T, at int, after bool) (ended bool) {
 		t.Errorf("after step %d: %d records are left in the log", at, len(r.inLog()))
 	case r.chunks() > 0:
 		t.Errorf("after step %d: %d chunks are left in etcd", at, r.chunks())
-	case len(p.Replaced) > 0 || p.Head.Events != 160 || p.Head.Records != int64(len(want)) || len(p.Entries) > manyEntries:
+	case len(p.Replaced) > 0 || p.Head.Events != 60 || p.Head.Records != int64(len(want)) || len(p.Entries) > 3:
 		t.Errorf("after step %d: the head tells %+v in %d entries, %d notes of replaced objects", at, p.Head, len(p.Entries), len(p.Replaced))
 	}
 	r.check(t, at, false)

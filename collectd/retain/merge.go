@@ -13,22 +13,16 @@ import (
 const (
 	fullRecords   = 700_000
 	mergedRecords = 1_200_000
-	manyEntries   = 12
 	worthMerging  = 40_000
 )
 
-// merge joins entries that follow each other as long as some are due.
-func (t *tenure) merge(ctx context.Context) error {
-	for ctx.Err() == nil {
-		from, to := planMerge(t.part.Entries, time.Now(), t.quiet())
-		if from == to {
-			return nil
-		}
-		if err := t.mergeSome(ctx, from, to); err != nil {
-			return err
-		}
+// merge joins entries that follow each other, if some are due, and tells whether it did.
+func (t *tenure) merge(ctx context.Context) (merged bool, err error) {
+	from, to := planMerge(t.part.Entries, time.Now(), t.quiet(), t.cfg.MergeEntries)
+	if from == to {
+		return false, nil
 	}
-	return ctx.Err()
+	return true, t.mergeSome(ctx, from, to)
 }
 
 func (t *tenure) mergeSome(ctx context.Context, from, to int) error {
@@ -64,7 +58,7 @@ func (t *tenure) mergeSome(ctx context.Context, from, to int) error {
 //   - or, when no more come for now, worth it: at least a third of their records were never merged.
 //
 // One that stays alone between full ones, or is full as it was written, is merged by itself, for its rollups.
-func planMerge(entries []manifest.Listed, now time.Time, quiet bool) (from, to int) {
+func planMerge(entries []manifest.Listed, now time.Time, quiet bool, many int) (from, to int) {
 	today := dayOf(now)
 	for from = range entries {
 		r := newRun(&entries[from].Entry)
@@ -72,7 +66,7 @@ func planMerge(entries []manifest.Listed, now time.Time, quiet bool) (from, to i
 			r.add(&entries[to].Entry)
 		}
 		switch {
-		case r.due(to < len(entries)), quiet && r.worth():
+		case r.due(to < len(entries), many), quiet && r.worth():
 			return from, to
 		case r.days > 1 && r.day < today:
 			return from, from + r.days
@@ -119,11 +113,11 @@ func (r *run) add(e *archive.Entry) {
 }
 
 // due tells whether the run is to be merged; followed, that the entry behind it can never be part of it.
-func (r *run) due(followed bool) bool {
+func (r *run) due(followed bool, many int) bool {
 	if r.n == 1 {
 		return r.fresh > 0 && (r.full() || followed)
 	}
-	return r.full() || followed || r.n >= manyEntries && r.first <= 2*(r.records-r.first)
+	return r.full() || followed || r.n >= many && r.first <= 2*(r.records-r.first)
 }
 
 func (r *run) worth() bool { return r.fresh >= worthMerging && r.fresh >= r.records/3 }

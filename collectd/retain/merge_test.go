@@ -66,7 +66,7 @@ func TestPlanOfMerges(t *testing.T) {
 		"a small one before one that does not fit":   {[]planned{{600, 0, true}, {690, 0, true}, fresh}, false, 1, 3},
 		"as many as one transaction takes away, say": {many(manifest.MaxReplaced+5, fresh), false, 0, manifest.MaxReplaced},
 	} {
-		from, to := planMerge(entriesOf(now, c.entries), now, c.quiet)
+		from, to := planMerge(entriesOf(now, c.entries), now, c.quiet, defaultMergeEntries)
 		if from != c.from || to != c.to {
 			t.Errorf("%s: entries %d to %d, want %d to %d", name, from, to, c.from, c.to)
 		}
@@ -88,7 +88,7 @@ func TestPlansEnd(t *testing.T) {
 					}
 				}
 				for steps := 0; ; steps++ {
-					from, to := planMerge(entriesOf(now, all), now, i%3 == 0)
+					from, to := planMerge(entriesOf(now, all), now, i%3 == 0, defaultMergeEntries)
 					if from == to {
 						break
 					}

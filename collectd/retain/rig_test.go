@@ -279,13 +279,16 @@ func (r *rig) listed() manifest.Partition {
 func (r *rig) life() {
 	r.t.Helper()
 	t := newTenure(r.keeper, r.part)
-	for range 6 {
-		err := t.work(r.t.Context())
+	for rest := 6; rest > 0; {
+		again, err := t.work(r.t.Context())
 		if r.faults.dead() {
 			return
 		}
 		if err != nil {
 			r.t.Fatal(err)
+		}
+		if !again {
+			rest--
 		}
 	}
 }

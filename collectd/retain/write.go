@@ -31,23 +31,18 @@ func (w *waiting) at(f Folded, now time.Time) {
 	w.counted = f.Records
 }
 
-// archive moves events into the archive while enough of them wait, or they have waited for long enough. Fewer are enough
-// when an upload is over or etcd is too full.
-func (t *tenure) archive(ctx context.Context) error {
-	for ctx.Err() == nil {
-		f, now := t.Folded(), time.Now()
-		if f.Upto.Number <= t.part.Head.At.Number {
-			return nil
-		}
-		t.waiting.at(f, now)
-		if now.Sub(t.waiting.learnedAt) < t.cfg.ArchiveInterval && !t.due(ctx) {
-			return nil
-		}
-		if wrote, err := t.archiveSome(ctx, f); err != nil || !wrote {
-			return err
-		}
+// archive moves events into one object of the archive when enough of them wait, or they have waited for long enough.
+// Fewer are enough when an upload is over or etcd is too full. It tells whether it did.
+func (t *tenure) archive(ctx context.Context) (wrote bool, err error) {
+	f, now := t.Folded(), time.Now()
+	if f.Upto.Number <= t.part.Head.At.Number {
+		return false, nil
 	}
-	return ctx.Err()
+	t.waiting.at(f, now)
+	if now.Sub(t.waiting.learnedAt) < t.cfg.ArchiveInterval && !t.due(ctx) {
+		return false, nil
+	}
+	return t.archiveSome(ctx, f)
 }
 
 // due tells whether what waits is to be archived now.

@@ -1,0 +1,119 @@
+package retain
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/projections"
+)
+
+func TestPressureGrowsStepByStepAndEases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := events.Capacity{Quota: 1000, InUse: 90}
+		p := pressure{share: 10, step: 15 * time.Second, ask: func(context.Context) (events.Capacity, error) { return c, nil }}
+		for _, s := range []struct {
+			inUse int64
+			wait  time.Duration
+			want  int
+		}{
+			{90, 0, 0}, {110, time.Second, 0}, {110, 2 * time.Second, 1}, {110, 5 * time.Second, 1}, {110, 15 * time.Second, 2},
+			{500, 15 * time.Second, 3}, {500, 15 * time.Second, 4}, {500, 15 * time.Second, 5}, {500, time.Minute, 5},
+			{80, 15 * time.Second, 5}, {60, 15 * time.Second, 4}, {60, time.Minute, 3}, {110, time.Minute, 4},
+		} {
+			c.InUse = s.inUse
+			time.Sleep(s.wait)
+			if got := p.level(t.Context()); got != s.want {
+				t.Errorf("%d in use, %s later: level %d, want %d", s.inUse, s.wait, got, s.want)
+			}
+		}
+		c.Quota = 0
+		time.Sleep(time.Minute)
+		if got := p.level(t.Context()); got != 0 {
+			t.Errorf("without a quota: level %d, want 0", got)
+		}
+	})
+}
+
+// Under pressure what is archived leaves etcd at once, however young; without, it stays for the hot window.
+func TestPressureShortensTheHotWindow(t *testing.T) {
+	r := newRig(t, Config{ArchiveRecords: 24, ArchiveInterval: time.Nanosecond, HotWindow: 100 * 365 * 24 * time.Hour}, true)
+	r.append(eventstest.Events(r.host, 0, 60)...)
+	want, chunks := len(r.all()), r.chunks()
+	r.life()
+	if len(r.inLog()) != want || r.chunks() != chunks || r.hotFrom != 0 {
+		t.Fatalf("%d records of %d and %d chunks of %d stay, hot from %d", len(r.inLog()), want, r.chunks(), chunks, r.hotFrom)
+	}
+	r.keeper.pressure.ask = func(context.Context) (events.Capacity, error) { return events.Capacity{Quota: 100, InUse: 90}, nil }
+	r.keeper.pressure.raised, r.keeper.pressure.askedAt = maxLevel, time.Now().Add(-time.Hour)
+	r.life()
+	if len(r.inLog()) != 0 || r.chunks() != 0 || r.hotFrom == 0 || len(r.all()) != want {
+		t.Errorf("under pressure %d records and %d chunks stay in etcd, hot from %d; archive and log have %d of %d",
+			len(r.inLog()), r.chunks(), r.hotFrom, len(r.all()), want)
+	}
+	if now := projections.WindowOf(events.TimestampOf(time.Now())); r.hotFrom > now+1 {
+		t.Errorf("hot from %d, which is after now", r.hotFrom)
+	}
+}
+
+func TestCompactionAtThePaceAndWhenEtcdGrows(t *testing.T) {
+	server := eventstest.NewServer(t, nil)
+	cfg := server.Config(t)
+	log, client := eventstest.OpenLog(t, cfg), server.Client(t)
+	k := New(Config{}, cfg, log, nil, nil, client, nil)
+	inUse := int64(100 << 20)
+	k.pressure.ask = func(context.Context) (events.Capacity, error) { return events.Capacity{InUse: inUse}, nil }
+	start := time.Now()
+	c := compactor{Keeper: k, at: start}
+	var revisions []int64
+	at := func(after time.Duration) {
+		t.Helper()
+		put, err := client.Put(t.Context(), "x", after.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		revisions = append(revisions, put.Header.Revision)
+		k.pressure.askedAt = time.Time{}
+		if err := c.step(t.Context(), start.Add(after)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compacted := func(rev int64) bool {
+		_, err := client.Get(t.Context(), "x", clientv3.WithRev(rev))
+		if err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
+			t.Fatal(err)
+		}
+		return err != nil
+	}
+	for s := time.Duration(0); s < 295*time.Second; s += 5 * time.Second {
+		at(s)
+	}
+	if compacted(revisions[0]) {
+		t.Error("compacted before the pace")
+	}
+	at(301 * time.Second)
+	last := len(revisions) - 1
+	if !compacted(revisions[0]) || !compacted(revisions[last-14]) || compacted(revisions[last-11]) {
+		t.Error("after five minutes: want all but the last minute compacted")
+	}
+	inUse += 130 << 20
+	at(302 * time.Second)
+	if last = len(revisions) - 1; !compacted(revisions[last-4]) || compacted(revisions[last-2]) {
+		t.Error("when etcd grows: want all but the last ten seconds compacted")
+	}
+	if _, err := client.Compact(t.Context(), revisions[len(revisions)-1]); err != nil {
+		t.Fatal(err)
+	}
+	inUse += 130 << 20
+	at(330 * time.Second) // somebody else did already, which is no error
+	if compacted(revisions[len(revisions)-1]) {
+		t.Error("the newest revision is gone")
+	}
+}

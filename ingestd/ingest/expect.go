@@ -3,7 +3,9 @@ package ingest
 import (
 	"encoding/json"
 	"mime"
+	"net"
 	"strconv"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -12,7 +14,7 @@ import (
 // expect answers Expect: 100-continue: 100, so that the client sends the body, or what the upload would be
 // refused with for its header alone, so that it need not.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
-	r := s.foresee(&ctx.Request.Header)
+	r := s.foresee(&ctx.Request.Header, ctx.RemoteIP())
 	if r == nil {
 		return fasthttp.StatusContinue
 	}
@@ -29,15 +31,18 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
 }
 
 // foresee finds what a request's header is enough to refuse an upload for; nil when nothing is.
-func (s *Server) foresee(h *fasthttp.RequestHeader) *refusal {
+func (s *Server) foresee(h *fasthttp.RequestHeader, from net.IP) *refusal {
 	kind, _, err := mime.ParseMediaType(string(h.ContentType()))
 	if err == nil && kind != fiber.MIMEMultipartForm {
 		err = checkRawType(kind)
 	} else {
 		err = nil
 	}
+	wait := s.limiter.exceeded(client(string(h.Peek(fiber.HeaderAuthorization)), from), time.Now())
 	switch {
 	case err != nil:
+	case wait > 0:
+		err = s.tooOften(wait)
 	case int64(h.ContentLength()) > s.bodyLimit(kind):
 		err = tooLarge(s.cfg.MaxUploadSize)
 	case s.gate.isClosed():

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -81,6 +82,17 @@ func (l *limiter) allow(client string, now time.Time) (left int, reset, wait tim
 	return int(tokens), l.seconds(float64(l.rates.Burst) - tokens), wait
 }
 
+// exceeded tells how long a client has to wait that comes now, without counting it; 0: it need not.
+func (l *limiter) exceeded(client string, now time.Time) time.Duration {
+	if l.clients == nil {
+		return 0
+	}
+	if bucket, known := l.clients.Peek(client); known {
+		return max(0, l.seconds(1-bucket.TokensAt(now)))
+	}
+	return 0
+}
+
 // seconds is how long so many uploads take to be allowed.
 func (l *limiter) seconds(tokens float64) time.Duration {
 	return time.Duration(tokens / l.rates.PerSecond * float64(time.Second))
@@ -92,7 +104,7 @@ func (s *Server) limit(c *fiber.Ctx) error {
 	if s.limiter.clients == nil {
 		return c.Next()
 	}
-	left, reset, wait := s.limiter.allow(client(c), time.Now())
+	left, reset, wait := s.limiter.allow(client(c.Get(fiber.HeaderAuthorization), c.Context().RemoteIP()), time.Now())
 	c.Set("RateLimit-Limit", strconv.Itoa(s.limiter.rates.Burst))
 	c.Set("RateLimit-Remaining", strconv.Itoa(left))
 	c.Set("RateLimit-Reset", strconv.Itoa(int(math.Ceil(reset.Seconds()))))
@@ -100,17 +112,21 @@ func (s *Server) limit(c *fiber.Ctx) error {
 		return c.Next()
 	}
 	s.totals.refused.WithLabelValues(codeTooOften).Inc()
+	return s.tooOften(wait)
+}
+
+func (s *Server) tooOften(wait time.Duration) *refusal {
 	return refuse(fiber.StatusTooManyRequests, codeTooOften,
 		"this client begins more than %g uploads per second (flag ingest.client-rate); send several files in one upload, or the file again later",
 		s.limiter.rates.PerSecond).after(max(wait, time.Second))
 }
 
 // client tells clients apart: by their token, of which nothing but a hash is kept, else by their address.
-func client(c *fiber.Ctx) string {
-	scheme, token, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
+func client(authorization string, address net.IP) string {
+	scheme, token, _ := strings.Cut(authorization, " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {
 		sum := xxh3.HashString128(token).Bytes()
 		return string(sum[:])
 	}
-	return c.Context().RemoteIP().String()
+	return address.String()
 }

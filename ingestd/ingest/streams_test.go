@@ -253,11 +253,23 @@ func TestLimiterForgetsTheOldestClients(t *testing.T) {
 func TestExpectIsAnsweredBeforeTheBody(t *testing.T) {
 	log := newRecorder()
 	s := serve(t, Config{MaxUploadSize: 1000}, log, log)
-	ask := func(header string) response {
+	asking := func(s *Server, header string) response {
 		c := dial(t, s)
 		fmt.Fprintf(c, "PUT /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%s\r\n\r\n", header)
 		return readResponse(t, bufio.NewReader(c))
 	}
+	ask := func(header string) response { return asking(s, header) }
+	seldom := serve(t, Config{Rates: Rates{PerSecond: 0.01, Burst: 1}}, log, log)
+	for _, want := range []int{http.StatusContinue, http.StatusContinue} { // asking alone does not count
+		if got := asking(seldom, "Content-Length: 10"); got.status != want {
+			t.Errorf("a client that may: got %d, want %d", got.status, want)
+		}
+	}
+	compare(t, "the one that may come", put(t, seldom, "", bytes.NewReader(dcgmFile(1, 1))), `200
+{"success": true}`)
+	compare(t, "too often", asking(seldom, "Content-Length: 10"), `429
+Retry-After: /^(99|100)$/
+{"code": "too_many_requests"}`)
 	compare(t, "too large", ask("Content-Length: 100000"), `413
 Connection: close
 Content-Type: application/json

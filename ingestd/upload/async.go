@@ -28,7 +28,9 @@ type state struct {
 	Receipt json.RawMessage `json:"receipt"` // what the answer would have been
 }
 
-func (s *state) final() bool { return s.State == "done" || s.State == "failed" || s.State == "cancelled" }
+func (s *state) final() bool {
+	return s.State == "done" || s.State == "failed" || s.State == "cancelled"
+}
 
 const pollPause = 500 * time.Millisecond
 

@@ -19,7 +19,7 @@ type progress struct {
 	mu sync.Mutex
 }
 
-const barTemplate pb.ProgressBarTemplate = `{{counters . }} {{bar . }} {{percent . }} {{speed . "%s/s" "" }} {{rtime . "%s left" "" ""}}`
+const barTemplate pb.ProgressBarTemplate = `{{counters . }} {{bar . }} {{percent . }} {{speed . "%s/s" " "}} {{rtime . "%s left" "in %s" " "}}`
 
 // newProgress begins to show the sending of so many bytes.
 func newProgress(w io.Writer, total int64, quiet bool) *progress {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cheggaaa/pb/v3"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -261,5 +262,19 @@ func TestUploadOfAFileThatShrinks(t *testing.T) {
 	f.Size = 1000
 	if _, err := client.Send(t.Context(), f, nil, nil); !errors.Is(err, errShrunk) {
 		t.Errorf("got %v, want %v", err, errShrunk)
+	}
+}
+
+// The bar of a terminal has no word in it that was meant for a program.
+func TestBarIsForPeople(t *testing.T) {
+	var seen bytes.Buffer
+	bar := barTemplate.New(0).SetTotal(100).Set(pb.Bytes, true).Set(pb.Terminal, true).SetWidth(100).SetWriter(&seen)
+	bar.Start()
+	bar.Add64(50)
+	bar.Write()
+	bar.Add64(50)
+	bar.Finish()
+	if text := seen.String(); strings.ContainsAny(text, "!?") || !strings.Contains(text, "100.00%") || !strings.Contains(text, "in ") {
+		t.Errorf("the bar is %q", text)
 	}
 }

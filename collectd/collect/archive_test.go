@@ -53,7 +53,7 @@ func (p *archived) collect() *running {
 		PollInterval: 20 * time.Millisecond, RemovalGrace: time.Millisecond,
 		Archive: p.cold,
 		Retain: retain.Config{
-			ArchiveRecords: 60, ArchiveInterval: 100 * time.Millisecond, HotWindow: time.Millisecond,
+			ArchiveRecords: 60, ArchiveInterval: 100 * time.Millisecond, HotWindow: time.Millisecond, KeepReplaced: 50 * time.Millisecond,
 			Grace: 50 * time.Millisecond, Pace: time.Microsecond, Look: 5 * time.Millisecond,
 		},
 	}

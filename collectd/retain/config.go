@@ -14,6 +14,8 @@ type Config struct {
 	ArchiveRecords  int           // records that are archived at once, however young. Default 400,000
 	MergeEntries    int           // entries of the archive that are merged although they are small. Default 12
 
+	KeepReplaced time.Duration // how long objects stay that others took the place of. Default 24h
+
 	HotWindow time.Duration // how long what is archived stays in etcd. Default 6h
 	HotShare  int           // percent of etcd's quota in use from which what is archived leaves earlier. Default 10
 
@@ -30,6 +32,7 @@ const (
 	defaultArchiveInterval = time.Hour
 	defaultArchiveRecords  = 400_000
 	defaultMergeEntries    = 12
+	defaultKeepReplaced    = 24 * time.Hour
 	defaultHotWindow       = 6 * time.Hour
 	defaultHotShare        = 10
 	defaultCompactInterval = 5 * time.Minute
@@ -46,6 +49,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.ArchiveDays, "archive-days", 0, "days that the archive keeps, counted from the upload; 0 keeps it for ever")
 	fs.DurationVar(&c.ArchiveInterval, "archive.interval", defaultArchiveInterval, "how long an event waits at most until it is archived")
 	fs.IntVar(&c.ArchiveRecords, "archive.records", defaultArchiveRecords, "records of a partition that are archived as soon as there are so many")
+	fs.DurationVar(&c.KeepReplaced, "archive.keep-replaced", orDefault(c.KeepReplaced, defaultKeepReplaced),
+		"how long archive objects stay after merged ones took their place: longer than the pace of etcd's backups, as a restored etcd lists them again")
 	fs.DurationVar(&c.HotWindow, "hot.window", defaultHotWindow, "how long what is archived stays in etcd too, for queries and rebuilds that need no archive")
 	fs.IntVar(&c.HotShare, "hot.share", defaultHotShare, "percent of etcd's quota in use from which what is archived leaves etcd earlier")
 	fs.DurationVar(&c.CompactInterval, "compact.interval", defaultCompactInterval,
@@ -58,6 +63,7 @@ func (c Config) withDefaults() Config {
 	c.ArchiveInterval = orDefault(c.ArchiveInterval, defaultArchiveInterval)
 	c.ArchiveRecords = orDefault(c.ArchiveRecords, defaultArchiveRecords)
 	c.MergeEntries = orDefault(c.MergeEntries, defaultMergeEntries)
+	c.KeepReplaced = orDefault(c.KeepReplaced, defaultKeepReplaced)
 	c.HotWindow = orDefault(c.HotWindow, defaultHotWindow)
 	c.HotShare = orDefault(c.HotShare, defaultHotShare)
 	if c.CompactInterval == 0 {

@@ -19,6 +19,9 @@ const heldDays = 2
 // expire gives the position up to which events have expired where there is no archive: all up to there were appended
 // before RETENTION_DAYS, and folded. An event whose value does not tell when is as old as the one before it.
 func (t *tenure) expire(ctx context.Context, now time.Time) (events.Revision, error) {
+	if kept, err := t.archivedElsewhere(ctx); kept || err != nil {
+		return t.removed, err
+	}
 	reached, err := t.expiredBefore(ctx, now.AddDate(0, 0, -t.cfg.RetentionDays))
 	if err != nil || reached.Number <= t.removed.Number {
 		return reached, err
@@ -35,6 +38,21 @@ func (t *tenure) expire(ctx context.Context, now time.Time) (events.Revision, er
 		past = held
 	}
 	return past, err
+}
+
+// archivedElsewhere tells whether another collector has archived the partition. Then this one is set up wrongly, and
+// removes nothing.
+func (t *tenure) archivedElsewhere(ctx context.Context) (bool, error) {
+	head, err := t.manifest.Head(ctx, t.ID)
+	if err != nil || head.At.Number == 0 {
+		return false, err
+	}
+	if !t.told {
+		t.told = true
+		t.lg.Error("this partition has an archive, and none is configured here: nothing leaves etcd; set -archive.url or ARCHIVE_URL as on the other collectors",
+			"archived_upto", head.At.Number)
+	}
+	return true, nil
 }
 
 // expiredBefore walks the log from what has expired, to the first event that was appended after some time.

@@ -53,6 +53,19 @@ func TestWithoutAnArchiveRetentionCountsFromTheAppend(t *testing.T) {
 	}
 }
 
+// A collector that was not told of the archive that others write to must not let events expire that are not in it.
+func TestWhereOthersArchiveNothingExpires(t *testing.T) {
+	r := newRig(t, small, true)
+	r.append(eventstest.Events(r.host, 0, 60)...)
+	r.life()
+	r.append(eventstest.Events(r.host, 60, 10)...)
+	r.keeper.store = nil
+	work := newTenure(r.keeper, r.part)
+	if r.later(work, 1000); len(r.inLog()) != 20 || !work.told {
+		t.Errorf("%d records of 20 are left in the log, told: %t", len(r.inLog()), work.told)
+	}
+}
+
 // A generation that is being built reads the log, and has nothing else: it holds expired events back, for a while.
 func TestAGenerationBeingBuiltHoldsExpiredEventsBack(t *testing.T) {
 	r := newRig(t, Config{RetentionDays: 3}, false)

@@ -132,6 +132,7 @@ type tenure struct {
 	allAt    time.Time       // removed was last reset, so that what has left the quarantine leaves too
 	chunksAt time.Time
 	held     bool // a generation being built holds events back
+	told     bool // that there should be an archive
 }
 
 func newTenure(k *Keeper, p Partition) *tenure {
@@ -160,11 +161,10 @@ func (t *tenure) work(ctx context.Context) (again bool, err error) {
 		if err == nil {
 			err = t.clear(ctx)
 		}
-		if err != nil {
-			return false, err
-		}
 	}
-	return again, t.remove(ctx)
+	// What is archived may leave although nothing can be archived, such as when etcd has no space for an entry.
+	err = errors.Join(err, t.remove(ctx))
+	return again && err == nil, err
 }
 
 // quietAfter is how long nothing must have come for what waits to be moved on: an upload is over then.

@@ -12,7 +12,7 @@ import (
 )
 
 // small archives as few records as there are in a few events, at once, and lets everything leave etcd.
-var small = Config{ArchiveRecords: 24, ArchiveInterval: time.Nanosecond, HotWindow: time.Nanosecond, MergeEntries: 3}
+var small = Config{ArchiveRecords: 24, ArchiveInterval: time.Nanosecond, HotWindow: time.Nanosecond, MergeEntries: 3, KeepReplaced: time.Nanosecond}
 
 // The archiver is killed before and after everything that it changes, in the archive and in etcd: nothing is lost, the next
 // one ends what it began, and what is left over is reported.

@@ -125,10 +125,10 @@ func (r *run) worth() bool { return r.fresh >= worthMerging && r.fresh >= r.reco
 // dayOf is the day of UTC. Of an entry without events it is one that is over.
 func dayOf(t time.Time) int64 { return t.Unix() / int64(24*time.Hour/time.Second) }
 
-// clear removes objects that were replaced, after the grace.
+// clear removes objects that were replaced, some time later.
 func (t *tenure) clear(ctx context.Context) error {
 	for _, r := range t.part.Replaced {
-		if time.Since(r.At) < t.cfg.Grace {
+		if time.Since(r.At) < t.cfg.KeepReplaced {
 			continue
 		}
 		for _, name := range r.Objects {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"telemetry-pipeline/collectd/collect"
 	"telemetry-pipeline/deploy/daemon"
@@ -35,6 +36,9 @@ type settings struct {
 	announce func(uploads, queries, dir string) // called once everything is up
 }
 
+// keepReplaced is enough for readers: a backup of the data directory has etcd and the archive of one instant.
+const keepReplaced = 15 * time.Second
+
 const defaultDataDir = "./data"
 
 func (s *settings) flags(fs *flag.FlagSet) {
@@ -42,6 +46,7 @@ func (s *settings) flags(fs *flag.FlagSet) {
 	fs.BoolVar(&s.demo, "demo", false, "play a simulated fleet into the upload endpoint")
 	fs.IntVar(&s.store.Partitions, "cluster.partitions", 0, "number of partitions, fixed when a log is first used; 0 takes what the log has, 64 for a new one")
 	s.intake.Flags(fs)
+	s.folding.Retain.KeepReplaced = keepReplaced
 	s.folding.Flags(fs)
 	s.serving.Flags(fs)
 	fs.StringVar(&s.archive.URL, "archive.url", "", "where events go that leave etcd: file:///directory, or s3://bucket?region=…&endpoint=https://…; default: the directory archive below the data directory")

@@ -2,12 +2,9 @@ package manifest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"telemetry-pipeline/events"
 )
@@ -25,7 +22,7 @@ func retry[T any](ctx context.Context, try func(ctx context.Context) (T, error))
 		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
 		v, err := try(attempt)
 		cancel()
-		if err == nil || ctx.Err() == nil && !events.Temporary(err) && !errors.Is(err, rpctypes.ErrNoSpace) {
+		if err == nil || ctx.Err() == nil && !events.Temporary(err) {
 			return v, err
 		}
 		if !sleep(ctx, pause/2+rand.N(pause/2)) {

@@ -15,6 +15,7 @@ const (
 	maxSending    = 16        // requests under way, of all Appends together
 	maxTxnEvents  = 64        // events in one
 	maxTxnBytes   = 256 << 10 // encoded events in one, unless a single one is larger
+	maxTxnRecords = 500_000   // in one, as readers hold those of a revision together: constant readings take next to no bytes
 	maxEventBytes = 1400 << 10
 	encodeAhead   = 64 // events that are encoded side by side before they are sent
 )
@@ -30,7 +31,7 @@ type Appended struct {
 // for each, in order, whether it was created or there before, and its revision (the one it was created at).
 // An event that comes twice in evs was there before the second time.
 //
-// Events may be spread over several transactions (≤ 64 events and ≤ 256 KiB each; a larger event goes
+// Events may be spread over several transactions (≤ 64 events, ≤ 256 KiB and ≤ 500,000 records each; a larger event goes
 // alone, and above 1400 KiB it is a TooLargeError), several of which are under way at a time; each is all
 // or nothing. An unclear answer is retried with the same keys until ctx ends; ErrNoSpace is final. After an
 // error some events may be there, and appending them again does no harm.
@@ -113,7 +114,7 @@ func (l *Log) outgoing(e *Event, now Timestamp) (outgoing, error) {
 	if size := len(key) + len(value); size > maxEventBytes {
 		return outgoing{}, &TooLargeError{Host: e.Host, Key: key, Bytes: size, Limit: maxEventBytes}
 	}
-	return outgoing{host: e.Host, key: key, value: string(value)}, nil
+	return outgoing{host: e.Host, key: key, value: string(value), count: e.Records()}, nil
 }
 
 // send starts a request as soon as fewer than maxSending are under way.

@@ -16,22 +16,26 @@ type outgoing struct {
 	host  HostID
 	key   string
 	value string
+	count int // of records
 	index int // in the events of the Append
 }
 
 // request is what goes into one transaction.
 type request struct {
-	events []outgoing
-	bytes  int
+	events  []outgoing
+	bytes   int
+	records int
 }
 
 func (r *request) takes(e outgoing) bool {
-	return len(r.events) == 0 || len(r.events) < maxTxnEvents && r.bytes+len(e.key)+len(e.value) <= maxTxnBytes
+	return len(r.events) == 0 || len(r.events) < maxTxnEvents && r.records+e.count <= maxTxnRecords &&
+		r.bytes+len(e.key)+len(e.value) <= maxTxnBytes
 }
 
 func (r *request) add(e outgoing) {
 	r.events = append(r.events, e)
 	r.bytes += len(e.key) + len(e.value)
+	r.records += e.count
 }
 
 // create puts events into the log in one transaction, each unless its key is there, and notes in out what

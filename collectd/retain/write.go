@@ -102,6 +102,9 @@ type gathered struct {
 	first   time.Time       // append of the first of them; now where it does not tell
 }
 
+// maxEvents bounds the events of one object when they are small, such as those of live streams.
+const maxEvents = archive.MaxEvents / 16
+
 var errFull = errors.New("enough for one object")
 
 // gather reads the events after the archive's head and up to a position, as many as make an object: always whole
@@ -120,7 +123,7 @@ func (t *tenure) gatherInto(ctx context.Context, g *gathered) error {
 		if err != nil {
 			return err
 		}
-		if n := len(g.events); n > 0 && g.events[n-1].Revision != ev.Revision && (g.records >= int64(t.cfg.ArchiveRecords) || n >= archive.MaxEvents/4) {
+		if n := len(g.events); n > 0 && g.events[n-1].Revision != ev.Revision && (g.records >= int64(t.cfg.ArchiveRecords) || n >= maxEvents) {
 			g.upto = g.events[n-1].Revision
 			return errFull
 		}

@@ -202,7 +202,7 @@ func TestTheSameFileAgainAfterItWasArchivedChangesNoView(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newArchived(t, address(t))
 			var evs []events.Event
-			for h := range 3 {
+			for h := range 2 {
 				evs = append(evs, eventstest.Events(events.HostID(fmt.Sprint("h", h)), 0, 400)...)
 			}
 			p.collect()
@@ -232,7 +232,7 @@ func TestARebuildWhileEventsLeaveForTheArchiveMissesNone(t *testing.T) {
 			all = append(all, evs...)
 		}
 	}
-	for round := range 4 {
+	for round := range 3 {
 		upload(round*100, 50)
 		until(t, "some were archived and deleted", func() bool {
 			part, err := p.manifest.LoadAll(t.Context())
@@ -251,4 +251,27 @@ func TestARebuildWhileEventsLeaveForTheArchiveMissesNone(t *testing.T) {
 	p.awaitEmpty()
 	p.same(all)
 	p.awaitOnly(p.generations().Active)
+}
+
+// A rebuild brings back into etcd only what is hot, and what is archived and cold stays where it is, also when it is
+// interrupted.
+func TestARebuildLeavesColdHistoryInTheArchive(t *testing.T) {
+	p := newArchived(t, directory(t))
+	c := p.collect()
+	evs := eventstest.Events("h", 0, 300)
+	p.append(evs...)
+	p.awaitEmpty()
+	c.stop()
+	next := p.rebuild(snapshot.ModelVersion)
+	for range 3 {
+		c = p.collect()
+		sleep(t.Context(), 300*time.Millisecond)
+		c.kill()
+	}
+	c = p.collect()
+	until(t, "the new generation is active", func() bool { return p.generations().Active == next })
+	p.same(evs)
+	if n := counted(t, c, "collect_chunks_total"); n > 0 {
+		t.Errorf("the rebuild stored %v chunks of history that is archived", n)
+	}
 }

@@ -41,7 +41,7 @@ func (c *Collector) compact(ctx context.Context, w *work) {
 // beginCold begins a generation with history in etcd from the hot window on alone: what is older and archived is read from
 // the archive. Without that a rebuild would bring all of it back.
 func (f *follower) beginCold(ctx context.Context) error {
-	if f.keeper == nil || f.state.offsets.Series.Number > 0 {
+	if f.keeper == nil {
 		return nil
 	}
 	archived, hotFrom, err := f.keeper.Begin(ctx, f.partition)
@@ -49,7 +49,9 @@ func (f *follower) beginCold(ctx context.Context) error {
 		return err
 	}
 	f.archived = archived.Number
-	f.state.hotFrom = max(f.state.hotFrom, hotFrom)
+	if f.state.offsets.Series.Number == 0 {
+		f.state.hotFrom = max(f.state.hotFrom, hotFrom)
+	}
 	return nil
 }
 

@@ -44,12 +44,14 @@ type Collector struct {
 	log        log // with what has left it for the archive
 	present    log // without
 	store      store
+	merger     merger // nil in tests of folding alone: chunks stay as they are
 	gens       *snapshot.Store
 	owner      *partition.Ownership
 	keeper     *retain.Keeper // nil in tests of folding alone: everything stays in etcd
 	lg         *slog.Logger
 	workers    chan struct{} // a token per fold under way
 	background *background
+	merging    chan struct{} // a token for the window whose chunks are merged
 	metrics    *metrics
 	picture    *picture
 	idleBeside projections.Generation // said to be idle beside that one; of attend's goroutine
@@ -73,7 +75,8 @@ func newCollector(cfg Config, log log, store store, lg *slog.Logger) *Collector 
 	return &Collector{
 		cfg: cfg, log: log, present: log, store: store, lg: lg, metrics: newMetrics(), picture: newPicture(),
 		workers: make(chan struct{}, cfg.Workers), background: newBackground(max(1, cfg.Workers/2)),
-		apply: (*projections.Host).Apply, version: snapshot.ModelVersion,
+		merging: make(chan struct{}, 1),
+		apply:   (*projections.Host).Apply, version: snapshot.ModelVersion,
 	}
 }
 

@@ -63,6 +63,8 @@ func outlasting(ctx context.Context, grace time.Duration) (context.Context, cont
 }
 
 func (f *follower) save(ctx context.Context, c snapshot.Commit, pace *pace) error {
+	f.saves.Lock()
+	defer f.saves.Unlock()
 	start := time.Now()
 	err := f.store.Save(ctx, f.gen, f.partition, c, f.guard.Guard())
 	took := time.Since(start)
@@ -73,6 +75,7 @@ func (f *follower) save(ctx context.Context, c snapshot.Commit, pace *pace) erro
 	f.metrics.commits.Inc()
 	f.metrics.commitSeconds.Observe(took.Seconds())
 	f.metrics.chunks.Add(float64(len(c.Chunks)))
+	f.seals.note(c.Chunks)
 	f.state.saved(c)
 	f.countEntries()
 	return nil

@@ -19,10 +19,13 @@ type Config struct {
 	ChunkRecords   int           // records of one host that make a chunk at once. Default 24,000, about 64 KiB
 	RebuildSize    int           // BufferSize of a partition that catches up in a generation being built. Default 200,000
 	RemovalGrace   time.Duration // how long a generation stays after another took its place. Default 30s
+	Lateness       time.Duration // by record time, after the end of an hour: then the host's chunks of it are merged. Default 15m
 
 	Sharing partition.Config // how collectors share the partitions
 	Retain  retain.Config    // what stays in etcd, and for how long
 	Archive *archive.Store   // where events go that leave the log; nil: there is none. It has no flag here
+
+	sealLook time.Duration // for tests
 }
 
 const (
@@ -34,6 +37,7 @@ const (
 	defaultChunkRecords   = 24_000
 	defaultRebuildSize    = 200_000
 	defaultRemovalGrace   = 30 * time.Second
+	defaultLateness       = 15 * time.Minute
 )
 
 // Flags registers the collector's flags.
@@ -47,6 +51,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 		"records that may be folded and not yet committed of each partition that is read from the beginning for a new generation; half of -workers are at a time")
 	fs.DurationVar(&c.RemovalGrace, "collect.removal-grace", defaultRemovalGrace,
 		"how long a generation stays after another took its place, for query servers to turn to that")
+	fs.DurationVar(&c.Lateness, "collect.lateness", defaultLateness,
+		"how much later than the end of an hour a host's newest record is when the chunks of its history of that hour are merged; records that come later still are kept as well")
 	c.Sharing.Flags(fs)
 	c.Retain.Flags(fs)
 	fs.DurationVar(&c.SeriesInterval, "collect.series-interval", defaultSeriesInterval,
@@ -62,6 +68,8 @@ func (c Config) withDefaults() Config {
 	c.ChunkRecords = orDefault(c.ChunkRecords, defaultChunkRecords)
 	c.RebuildSize = orDefault(c.RebuildSize, defaultRebuildSize)
 	c.RemovalGrace = orDefault(c.RemovalGrace, defaultRemovalGrace)
+	c.Lateness = orDefault(c.Lateness, defaultLateness)
+	c.sealLook = orDefault(c.sealLook, sealLook)
 	return c
 }
 

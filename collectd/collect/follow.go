@@ -33,6 +33,9 @@ type follower struct {
 	folding sync.Mutex   // held for each event, since reading and retrying fold side by side
 	late    *windowCache // guarded by folding
 
+	saves sync.Mutex // held for each Save: a partition's are one after the other
+	seals *seals
+
 	archived int64 // events up to here were archived when this run began
 
 	outdated bool // an earlier version of the models left entries in the quarantine
@@ -43,7 +46,7 @@ type follower struct {
 type guard interface{ Guard() clientv3.Cmp }
 
 func newFollower(c *Collector, p events.Partition, guard guard, w *work, standing *standing, lg *slog.Logger) *follower {
-	return &follower{Collector: c, partition: p, guard: guard, work: w, gen: w.generation, lg: lg, standing: standing, late: newWindowCache()}
+	return &follower{Collector: c, partition: p, guard: guard, work: w, gen: w.generation, lg: lg, standing: standing, late: newWindowCache(), seals: newSeals()}
 }
 
 // run loads, then folds and commits side by side until ctx ends or one of them fails. When ctx ends
@@ -75,6 +78,7 @@ func (f *follower) run(ctx context.Context) error {
 	})
 	group.Go(func() error { return f.commit(ctx, folded) })
 	group.Go(func() error { f.keep(ctx); return nil })
+	group.Go(func() error { return f.seal(ctx) })
 	return group.Wait()
 }
 

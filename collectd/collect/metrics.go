@@ -10,6 +10,7 @@ import (
 type metrics struct {
 	events, records           prometheus.Counter
 	commits, chunks, restarts prometheus.Counter
+	merged                    prometheus.Counter
 	quarantined               *prometheus.CounterVec
 	owned, entries            prometheus.Gauge
 	commitSeconds             prometheus.Histogram
@@ -25,6 +26,7 @@ func newMetrics() *metrics {
 		records:  counter("collect_records_total", "Records of the events folded."),
 		commits:  counter("collect_commits_total", "Commits stored."),
 		chunks:   counter("collect_chunks_total", "Chunks of history stored."),
+		merged:   counter("collect_merged_chunks_total", "Chunks of history that were merged with others of their hour."),
 		restarts: counter("collect_restarts_total", "Times that a partition was loaded again after an error."),
 		quarantined: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "collect_quarantined_events_total",
@@ -47,7 +49,7 @@ func newMetrics() *metrics {
 func (c *Collector) Metrics(reg prometheus.Registerer) error {
 	m := c.metrics
 	var all []error
-	for _, one := range []prometheus.Collector{m.events, m.records, m.commits, m.chunks, m.restarts, m.quarantined, m.owned, m.entries, m.commitSeconds, m.lag} {
+	for _, one := range []prometheus.Collector{m.events, m.records, m.commits, m.chunks, m.merged, m.restarts, m.quarantined, m.owned, m.entries, m.commitSeconds, m.lag} {
 		all = append(all, reg.Register(one))
 	}
 	for _, register := range c.measured {

@@ -9,7 +9,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Chunk is a piece of one window's history of one host, appended and never rewritten.
+// Chunk is a piece of one window's history of one host, appended and never rewritten; merging (merge.go) makes one of
+// several.
 type Chunk struct {
 	Host   events.HostID
 	Window projections.Window

@@ -15,13 +15,14 @@ import (
 )
 
 // Commit is what one Save writes. It may span several transactions; identities go first, then live, then
-// chunks, then the quarantine, and Offsets in the last one, so that an offset never runs ahead of what it
+// chunks, then merges of chunks, then the quarantine, and Offsets in the last one, so that an offset never runs ahead of what it
 // covers and no entry of the quarantine ends before the fold of its event is stored. Each transaction carries
 // the guards and follows the one before it.
 type Commit struct {
 	Live     map[events.HostID]*projections.Live
 	Identity map[events.HostID]*projections.Identity
 	Chunks   []Chunk
+	Merges   []Merge // as Merges made them; each is in one transaction
 	Offsets  *projections.Offsets
 	Upload   events.UploadID // correlation id kept in the envelope
 
@@ -40,16 +41,19 @@ const (
 )
 
 // put is one key to write, or with remove one to delete, if it has not changed since that revision (0: whatever
-// it is).
+// it is); or with merge all that belongs to that.
 type put struct {
 	key    string
 	value  []byte
 	remove bool
 	seen   int64
+	merge  *Merge
 }
 
 func (p put) op() clientv3.Op {
 	switch {
+	case p.merge != nil:
+		return p.merge.op()
 	case !p.remove:
 		return clientv3.OpPut(p.key, string(p.value))
 	case p.seen == 0:
@@ -59,7 +63,12 @@ func (p put) op() clientv3.Op {
 	return clientv3.OpTxn([]clientv3.Cmp{unchanged}, []clientv3.Op{clientv3.OpDelete(p.key)}, nil)
 }
 
-func (p put) size() int { return len(p.key) + len(p.value) }
+func (p put) size() int {
+	if p.merge != nil {
+		return p.merge.size()
+	}
+	return len(p.key) + len(p.value)
+}
 
 // Save writes a commit under guards, one Save of a partition at a time. An unclear answer is asked again
 // until ctx ends, and an attempt that etcd applies later than that changes nothing that was saved since
@@ -136,6 +145,9 @@ func (s *Store) puts(g projections.Generation, p events.Partition, c Commit) ([]
 		return nil, err
 	}
 	puts = append(puts, chunks...)
+	for i := range c.Merges {
+		puts = append(puts, put{merge: &c.Merges[i]})
+	}
 	quarantine, err := s.quarantinePuts(g, p, c)
 	if err != nil {
 		return nil, err

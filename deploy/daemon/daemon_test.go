@@ -100,6 +100,14 @@ func TestAdminListenerTellsReadinessAndMetrics(t *testing.T) {
 		Metrics: func(reg prometheus.Registerer) error {
 			return reg.Register(prometheus.NewCounter(prometheus.CounterOpts{Name: "intake_rows_total"}))
 		},
+		Status: func(context.Context) (any, error) {
+			select {
+			case <-isReady:
+				return map[string]int{"rows": 7}, nil
+			default:
+				return nil, errors.New("nothing is known yet")
+			}
+		},
 	}
 	build := func(context.Context, *slog.Logger) ([]Part, error) { return []Part{part}, nil }
 	p := process{name: "test", args: []string{"-admin.host=127.0.0.1", "-admin.port=0"}, lookup: environment(nil), stderr: log}
@@ -108,7 +116,9 @@ func TestAdminListenerTellsReadinessAndMetrics(t *testing.T) {
 
 	base := "http://" + <-log.addr
 	eventually(t, base+"/ready", http.StatusServiceUnavailable, "view is loading")
+	eventually(t, base+"/api/v1/status", http.StatusServiceUnavailable, `"intake":{"error":"nothing is known yet"}`)
 	close(isReady)
+	eventually(t, base+"/api/v1/status", http.StatusOK, `{"data":{"intake":{"rows":7}},"success":true}`)
 	eventually(t, base+"/ready", http.StatusOK, "ready")
 	eventually(t, base+"/health", http.StatusOK, "alive")
 	eventually(t, base+"/metrics", http.StatusOK, "intake_rows_total 0")

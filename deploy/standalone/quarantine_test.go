@@ -178,6 +178,10 @@ func TestWhatAnEarlierVersionCouldNotFoldIsRetried(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		active, err := client.Get(t.Context(), cfg.Key("active"))
+		if err != nil {
+			t.Fatal(err)
+		}
 		log := openLog(t, cfg)
 		at := events.Revision{Epoch: log.Facts().Epoch, Cluster: log.Facts().Cluster, Number: resp.Kvs[0].ModRevision}
 		entry, err := json.Marshal(map[string]any{
@@ -187,7 +191,7 @@ func TestWhatAnEarlierVersionCouldNotFoldIsRetried(t *testing.T) {
 			t.Fatal(err)
 		}
 		partition := strings.Split(strings.TrimPrefix(key, cfg.Prefix("queue")), "/")[0]
-		name := cfg.Key("quarantine", partition, snapshot.EntryIDOf(key, at).String())
+		name := cfg.Key("quarantine", string(active.Kvs[0].Value), partition, snapshot.EntryIDOf(key, at).String())
 		if _, err := client.Put(t.Context(), name, string(entry)); err != nil {
 			t.Fatal(err)
 		}

@@ -115,11 +115,10 @@ func TestReadersMissNothingOfWhatMovesUnderThem(t *testing.T) {
 	reader := NewReader(r.log, r.store, r.manifest)
 	rounds := 0
 	for ; ctx.Err() == nil; rounds++ {
-		head := r.head()
 		r.mu.Lock()
 		least := len(r.appended)
 		r.mu.Unlock()
-		head = r.head()
+		head := r.head()
 		got := r.read(reader, events.Revision{}, head)
 		if unique := slices.Compact(slices.Sorted(slices.Values(got))); len(unique) != len(got) || len(got) < least {
 			t.Errorf("read %d events, %d different ones, of at least %d", len(got), len(unique), least)

@@ -147,11 +147,10 @@ func TestKilledWhileMerging(t *testing.T) {
 	first := p.collector(1, unmerged)
 	awaitHead(t, p.log, p.store)
 	first.stop()
-	for round := range 6 {
+	for round := range 2 {
 		killed := make(chan struct{})
 		var once atomic.Bool
-		var c *running
-		c = p.collector(1, quick, func(of *Collector) {
+		c := p.collector(1, quick, func(of *Collector) {
 			of.store = saves{of.store, func() (before, after error) {
 				if !once.Swap(true) {
 					close(killed)
@@ -170,7 +169,7 @@ func TestKilledWhileMerging(t *testing.T) {
 	}
 	p.collector(1, quick)
 	awaitHead(t, p.log, p.store)
-	until(t, "sealed windows are merged", func() bool { return p.merged(scrapeAt(305)) })
+	until(t, "sealed windows are merged", func() bool { return p.merged(scrapeAt(301)) })
 	p.check(p.generations().Active)
 }
 
@@ -187,7 +186,7 @@ func TestSealed(t *testing.T) {
 	}
 	first := eventstest.Event("a", 0)
 	key := windowKey{"a", projections.WindowOf(first.First())}
-	end := int((key.window + 1).Start()-first.First()) / int(time.Second)
+	end := int((key.window+1).Start()-first.First()) / int(time.Second)
 	for _, c := range []struct {
 		second int
 		want   bool
@@ -207,7 +206,9 @@ func TestSealed(t *testing.T) {
 func TestSealsAreTakenOnce(t *testing.T) {
 	s := newSeals()
 	yes := func(windowKey) (bool, bool) { return true, false }
-	chunk := func(host events.HostID, w projections.Window) snapshot.Chunk { return snapshot.Chunk{Host: host, Window: w} }
+	chunk := func(host events.HostID, w projections.Window) snapshot.Chunk {
+		return snapshot.Chunk{Host: host, Window: w}
+	}
 	s.begin([]snapshot.StoredChunk{{Host: "a", Window: -1}, {Host: "a", Window: -1}, {Host: "a", Window: 63}, {Host: "b", Window: -70}})
 	s.note([]snapshot.Chunk{chunk("b", -70), chunk("b", 64)})
 	if got := s.take(func(windowKey) (bool, bool) { return false, false }); len(got) > 0 {
@@ -226,5 +227,33 @@ func TestSealsAreTakenOnce(t *testing.T) {
 	s.note([]snapshot.Chunk{chunk("c", 5), chunk("c", 5)})
 	if got := s.take(func(windowKey) (bool, bool) { return true, true }); len(got) > 0 {
 		t.Errorf("took %v that is about to leave", got)
+	}
+}
+
+// Merged chunks are newer than the events that they hold, and of a partition that is quiet since: they leave for the archive
+// like others.
+func TestMergedChunksLeaveForTheArchive(t *testing.T) {
+	p := newArchived(t, directory(t))
+	p.append(scrapes("a", 0, 300)...)
+	c := p.collector(snapshot.ModelVersion, quick)
+	awaitHead(t, p.log, p.store)
+	until(t, "sealed windows are merged", func() bool { return p.merged(scrapeAt(299)) })
+	p.check(p.generations().Active)
+	c.stop()
+	p.collect()
+	until(t, "all history has left etcd", func() bool { return len(p.chunks()) == 0 })
+	head, err := p.log.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := 0
+	for ev, err := range p.reader.Read(t.Context(), events.PartitionOf("a", p.log.Facts().Partitions), events.Revision{}, head) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		records += ev.Records()
+	}
+	if records != 600 {
+		t.Errorf("%d records are left in log and archive, want 600", records)
 	}
 }

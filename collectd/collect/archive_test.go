@@ -199,6 +199,9 @@ func TestTheSameFileAgainAfterItWasArchivedChangesNoView(t *testing.T) {
 		"file": directory,
 		"s3":   func(t *testing.T) string { return archivetest.Gateway(t) },
 	} {
+		if testing.Short() && name == "s3" {
+			continue // under the race detector one will do
+		}
 		t.Run(name, func(t *testing.T) {
 			p := newArchived(t, address(t))
 			var evs []events.Event

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -42,6 +43,7 @@ func (out *outcome) query(ctx context.Context, s *server, end time.Time) error {
 	return nil
 }
 
+// ask tells how long an answer took until all of it was there.
 func (out *outcome) ask(ctx context.Context, s *server, gpu string, from, to time.Time, q url.Values) (took time.Duration, rows int, err error) {
 	q.Set("start_time", from.Format(time.RFC3339))
 	q.Set("end_time", to.Add(-time.Nanosecond).Format(time.RFC3339Nano))
@@ -49,8 +51,12 @@ func (out *outcome) ask(ctx context.Context, s *server, gpu string, from, to tim
 		Count int `json:"count"`
 	}
 	began := time.Now()
-	err = get(ctx, s.queries+"/api/v1/gpus/"+url.PathEscape(gpu)+"/telemetry?"+q.Encode(), &answer)
-	return time.Since(began), answer.Count, err
+	text, err := fetch(ctx, s.queries+"/api/v1/gpus/"+url.PathEscape(gpu)+"/telemetry?"+q.Encode())
+	if took = time.Since(began); err != nil {
+		return took, 0, err
+	}
+	err = json.Unmarshal(text, &answer)
+	return took, answer.Count, err
 }
 
 // percentile gives the value below which a share of all lie.

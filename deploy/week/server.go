@@ -109,24 +109,30 @@ func freePorts(n int) (ports []int, err error) {
 
 // get asks for JSON. A nil into only wants to know that the answer is 200.
 func get(ctx context.Context, url string, into any) error {
+	text, err := fetch(ctx, url)
+	if err != nil || into == nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
+}
+
+// fetch gives the body of an answer that is 200.
+func fetch(ctx context.Context, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s: %.300s", url, resp.Status, text)
+		return nil, fmt.Errorf("%s: %s: %.300s", url, resp.Status, text)
 	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(text, into)
+	return text, nil
 }

@@ -63,8 +63,8 @@ func outlasting(ctx context.Context, grace time.Duration) (context.Context, cont
 }
 
 func (f *follower) save(ctx context.Context, c snapshot.Commit, pace *pace) error {
-	f.saves.Lock()
-	defer f.saves.Unlock()
+	f.saves <- struct{}{} // a merge's holds it for one transaction at most
+	defer func() { <-f.saves }()
 	start := time.Now()
 	err := f.store.Save(ctx, f.gen, f.partition, c, f.guard.Guard())
 	took := time.Since(start)

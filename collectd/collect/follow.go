@@ -33,7 +33,7 @@ type follower struct {
 	folding sync.Mutex   // held for each event, since reading and retrying fold side by side
 	late    *windowCache // guarded by folding
 
-	saves sync.Mutex // held for each Save: a partition's are one after the other
+	saves chan struct{} // holds a token during each Save: a partition's are one after the other. No mutex: the simulation's clock would wait for it
 	seals *seals
 
 	archived int64 // events up to here were archived when this run began
@@ -46,7 +46,8 @@ type follower struct {
 type guard interface{ Guard() clientv3.Cmp }
 
 func newFollower(c *Collector, p events.Partition, guard guard, w *work, standing *standing, lg *slog.Logger) *follower {
-	return &follower{Collector: c, partition: p, guard: guard, work: w, gen: w.generation, lg: lg, standing: standing, late: newWindowCache(), seals: newSeals()}
+	return &follower{Collector: c, partition: p, guard: guard, work: w, gen: w.generation, lg: lg, standing: standing, late: newWindowCache(), seals: newSeals(),
+		saves: make(chan struct{}, 1)}
 }
 
 // run loads, then folds and commits side by side until ctx ends or one of them fails. When ctx ends

@@ -98,11 +98,12 @@ func (f *follower) restAfter(ctx context.Context, began time.Time) {
 // saveMerge writes one merge, between two commits. One that is under way when ctx ends is given time to end: the commit of
 // what is folded follows it.
 func (f *follower) saveMerge(ctx context.Context, m *snapshot.Merge) error {
-	f.saves.Lock()
-	defer f.saves.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
+	select {
+	case f.saves <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+	defer func() { <-f.saves }()
 	ctx, cancel := outlasting(ctx, finalCommit)
 	defer cancel()
 	err := f.store.Save(ctx, f.gen, f.partition, snapshot.Commit{Merges: []snapshot.Merge{*m}}, f.guard.Guard())

@@ -65,7 +65,7 @@ func mustMerge(t testing.TB, s *Store, entries []Entry) Entry {
 
 func TestAnySplitAndMergeKeepsTheSet(t *testing.T) {
 	s := openDir(t)
-	for seed := range uint64(12) {
+	for seed := range rounds(12) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		all := oddEvents(r, 60)
 		for range 20 { // the same again, as from a file that is uploaded twice
@@ -194,7 +194,7 @@ func rolledUp(t *testing.T, s *Store, e Entry, kind Kind, f Filter) map[string]B
 
 func TestRollups(t *testing.T) {
 	s := openDir(t)
-	for seed := range uint64(10) {
+	for seed := range rounds(10) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		all := oddEvents(r, 200)
 		e := mustMerge(t, s, split(t, s, r, all))

@@ -71,7 +71,7 @@ func TestReadGivesWhatWasWritten(t *testing.T) {
 
 func TestReadGivesWhatIsOdd(t *testing.T) {
 	s := openDir(t)
-	for seed := range uint64(25) {
+	for seed := range rounds(25) {
 		want := oddEvents(rand.New(rand.NewPCG(seed, 2)), 80)
 		e := mustWrite(t, s, upto(1<<20), want)
 		if diff := diffEvents(want, collect(t, s.Read(t.Context(), e, events.Revision{}))); diff != "" {
@@ -186,4 +186,12 @@ func TestDamagedObjectsAreFound(t *testing.T) {
 		}
 		wantError(t, s.Read(t.Context(), e, events.Revision{}), ErrMissing)
 	}
+}
+
+// rounds gives how often to try something random: fewer times with -short.
+func rounds(n uint64) uint64 {
+	if testing.Short() {
+		return max(1, n/6)
+	}
+	return n
 }

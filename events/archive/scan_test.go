@@ -49,7 +49,7 @@ func filtered(all []events.Event, f Filter) (out []events.Event) {
 
 func TestScanFindsWhatMatches(t *testing.T) {
 	s := openDir(t)
-	for seed := range uint64(10) {
+	for seed := range rounds(10) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		all := oddEvents(r, 150)
 		written := mustWrite(t, s, upto(1<<20), all)

@@ -163,3 +163,17 @@ func (c *Clock) believe(seconds, nanos int64) (events.Timestamp, error) {
 func said(seconds, nanos int64) string {
 	return time.Unix(seconds, nanos).UTC().Format(time.RFC3339Nano)
 }
+
+// ReadRow reads the time of a row, or rejects the row. What is doubtful about the time goes to out.
+func (c *Clock) ReadRow(line int, column string, text []byte, out *Parsed) (Instant, bool) {
+	instant, err := c.Read(text)
+	if err != nil {
+		out.Reject(line, column, text, err.Error())
+		return instant, false
+	}
+	out.ZoneAssumed = instant.ZoneAssumed
+	if instant.Twice {
+		out.Warn(line, column, text, AmbiguousTime)
+	}
+	return instant, true
+}

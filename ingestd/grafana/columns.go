@@ -136,7 +136,7 @@ func (w *columnsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
 		out.Rejections = append(out.Rejections, *fault)
 		return
 	}
-	instant, ok := readTime(w.clock, row, w.time, row.Cells[0], out)
+	instant, ok := w.clock.ReadRow(row.Line, w.time, row.Cells[0], out)
 	if !ok {
 		return
 	}

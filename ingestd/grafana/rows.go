@@ -108,7 +108,7 @@ func (w *rowsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
 		return
 	}
 	out.Host = s.host
-	instant, ok := readTime(w.clock, row, w.names[w.time], row.Cells[w.time], out)
+	instant, ok := w.clock.ReadRow(row.Line, w.names[w.time], row.Cells[w.time], out)
 	if !ok {
 		return
 	}
@@ -140,20 +140,6 @@ func (w *rowsWorker) lookup(text []byte) *series {
 	s := w.resolver.series(text)
 	w.known[s.name] = s
 	return s
-}
-
-// readTime reads a row's time, or rejects the row.
-func readTime(clock *dialect.Clock, row *rows.Row, column string, text []byte, out *dialect.Parsed) (dialect.Instant, bool) {
-	instant, err := clock.Read(text)
-	if err != nil {
-		out.Reject(row.Line, column, text, err.Error())
-		return instant, false
-	}
-	out.ZoneAssumed = instant.ZoneAssumed
-	if instant.Twice {
-		out.Warn(row.Line, column, text, dialect.AmbiguousTime)
-	}
-	return instant, true
 }
 
 func (s *series) record(at events.Timestamp, v events.Value, text []byte) events.Record {

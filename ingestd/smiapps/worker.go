@@ -114,17 +114,8 @@ func (w *worker) when(row *rows.Row, out *dialect.Parsed) (events.Timestamp, boo
 	if w.time < 0 {
 		return events.Timestamp(w.opt.At.UnixNano()), true
 	}
-	name, text := w.columns[w.time].Name, row.Cells[w.time]
-	instant, err := w.clock.Read(text)
-	if err != nil {
-		out.Reject(row.Line, name, text, err.Error())
-		return 0, false
-	}
-	out.ZoneAssumed = instant.ZoneAssumed
-	if instant.Twice {
-		out.Warn(row.Line, name, text, dialect.AmbiguousTime)
-	}
-	return instant.At, true
+	instant, ok := w.clock.ReadRow(row.Line, w.columns[w.time].Name, row.Cells[w.time], out)
+	return instant.At, ok
 }
 
 // reading makes the record of a row.

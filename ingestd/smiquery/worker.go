@@ -115,17 +115,8 @@ func (w *worker) when(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) 
 		}
 		return at, err == nil
 	}
-	name, text := w.columns[w.time].Name, row.Cells[w.time]
-	instant, err := w.clock.Read(text)
-	if err != nil {
-		out.Reject(row.Line, name, text, err.Error())
-		return 0, false
-	}
-	out.ZoneAssumed = instant.ZoneAssumed
-	if instant.Twice {
-		out.Warn(row.Line, name, text, dialect.AmbiguousTime)
-	}
-	return instant.At, true
+	instant, ok := w.clock.ReadRow(row.Line, w.columns[w.time].Name, row.Cells[w.time], out)
+	return instant.At, ok
 }
 
 // readings makes a record or a rejection of each cell that has one.

@@ -62,12 +62,13 @@ func (b *Batch) split(e extent, row *Row) {
 		return
 	}
 	text := b.text[e.start:e.end]
+	if bytes.IndexByte(text, 0) >= 0 { // before the quotes, of which a tail may hide the fault for now
+		row.Fault = &Rejection{Line: e.line, Text: Excerpt(text), Reason: faultNUL}
+		return
+	}
 	b.lazy, b.tail = b.tails && !e.multi && bytes.HasSuffix(text, []byte{'"'}), 0
 	cells, fault := b.splitText(text, e.multi)
 	b.lazy = false
-	if fault == "" && bytes.IndexByte(text, 0) >= 0 {
-		fault = "the line has NUL bytes, so it is no text; was the file damaged?"
-	}
 	if fault != "" {
 		row.Fault = &Rejection{Line: e.line, Text: Excerpt(text), Reason: fault}
 		return

@@ -10,6 +10,7 @@ import (
 const (
 	faultBare  = `a quote inside an unquoted cell; put the whole cell in quotes and double the quotes inside`
 	faultAfter = `text behind a closing quote; double the quotes inside a quoted cell`
+	faultNUL   = `the line has NUL bytes, so it is no text; was the file damaged?`
 	faultOpen  = `a quote is opened and never closed, or not within the longest row`
 )
 

@@ -46,6 +46,9 @@ func (b *Batch) Rows() iter.Seq[*Row] {
 		b.scratch = b.scratch[:0]
 		var row Row
 		for _, e := range b.extents {
+			if e.again {
+				continue
+			}
 			b.split(e, &row)
 			if (b.form == Plain || !b.repeatsHeader(&row)) && !yield(&row) {
 				return

@@ -6,8 +6,9 @@ import "bytes"
 type extent struct {
 	start, end int // in Batch.text, without the line end
 	line       int
-	fault      int  // index in Batch.faults plus 1; then start and end give its size only
+	fault      int  // index in Batch.faults plus 1; then start and end may give its size only
 	multi      bool // it has line ends inside quotes
+	again      bool // it is the file's header
 }
 
 // cutter finds the rows of one block.
@@ -90,9 +91,16 @@ func (c *cutter) quoted(rest []byte, first, afterFirst int) bool {
 
 // take adds the row of size bytes on so many lines; the text goes on after next bytes.
 func (c *cutter) take(size, next, lines int) {
-	c.b.extents = append(c.b.extents, extent{
-		start: c.pos, end: c.pos + size, line: c.s.line + 1, multi: lines > 1,
-	})
+	e := extent{start: c.pos, end: c.pos + size, line: c.s.line + 1, multi: lines > 1}
+	if c.s.turns != nil && c.s.form != Plain { // there the dialect follows headers itself
+		text := c.text[e.start:e.end]
+		var fault string
+		if e.again, fault = c.s.turns.judge(text, e.line, c.b); fault != "" {
+			c.b.faults = append(c.b.faults, Rejection{Line: e.line, Text: Excerpt(text), Reason: fault})
+			e.fault = len(c.b.faults)
+		}
+	}
+	c.b.extents = append(c.b.extents, e)
 	c.s.line += lines
 	c.pos += next
 }

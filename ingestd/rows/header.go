@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Header reads the first row and keeps it as the file's header: an equal row later is skipped. The
+// Header reads the first row and keeps it as the file's header: an equal row later is skipped, and rows under one that
+// match accepts too and that has other columns are faults, but in form Plain. The
 // separator is Options.Separator, or what a line sep=X before the header says, or else the first of ',' ';'
 // and tab whose cells match accepts. When match accepts none, ok is false, the cells are those of the
 // separator that gives most, which stays in use, and the row is still to come: a file without a header is
@@ -37,6 +38,7 @@ func (s *Scanner) Header(match func(cells [][]byte) bool) (cells [][]byte, ok bo
 	}
 	if s.sep = sep; ok {
 		s.header = cloneCells(cells)
+		s.turns = newTurns(s.header, match)
 	}
 	return cells, ok, nil
 }

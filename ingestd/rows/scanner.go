@@ -39,6 +39,7 @@ type Scanner struct {
 	form   Form
 	sep    byte
 	header [][]byte
+	turns  *turns // nil: no header was read
 	tails  bool
 
 	started bool   // the byte order mark is gone

@@ -1,8 +1,6 @@
 package graph
 
 import (
-	"context"
-	"errors"
 	"strings"
 	"sync"
 
@@ -76,13 +74,11 @@ func (e *Engine) goBack(p graphql.ResolveParams, at events.Timestamp, about func
 	if about != nil {
 		only = about(now.state, p)
 	}
-	then, err := e.past.AsOf(p.Context, now.state, at, only)
-	switch {
-	case err == nil:
-	case errors.Is(p.Context.Err(), context.DeadlineExceeded):
-		return badInput("asOf %s: going back to that time took too long; ask for one host or GPU, or for the history of a metric", at)
-	default:
-		return err
+	ctx, cancel := e.patience(p.Context)
+	defer cancel()
+	then, err := e.past.AsOf(ctx, now.state, at, only)
+	if err != nil {
+		return e.explain(ctx, err)
 	}
 	past := now
 	past.state, past.now = then, at.Time()

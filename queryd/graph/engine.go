@@ -19,6 +19,7 @@ import (
 // hub gives the current view and its changes (live.Hub).
 type hub interface {
 	State() *live.State
+	Degraded() error
 	Subscribe(o live.Options) (*live.Subscription, error)
 }
 
@@ -42,6 +43,8 @@ type Engine struct {
 	past   past
 	lg     *slog.Logger
 	now    func() time.Time
+
+	degradedPatience time.Duration
 }
 
 // New makes an engine.
@@ -49,7 +52,7 @@ func New(cfg Config, hub hub, past past, lg *slog.Logger) (*Engine, error) {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{hub: hub, past: past, lg: lg, now: time.Now}
+	e := &Engine{hub: hub, past: past, lg: lg, now: time.Now, degradedPatience: degradedPatience}
 	schema, err := e.newSchema()
 	if err != nil {
 		return nil, fmt.Errorf("building the GraphQL schema: %w", err)
@@ -73,6 +76,8 @@ type Result struct {
 	Refused bool
 	// Excessive says that it was refused for its size, depth or cost, or for going round in circles.
 	Excessive bool
+	// Unanswered says that it could not be answered, or not in time, for a reason that is not the sender's.
+	Unanswered bool
 	// Operation is query, mutation or subscription; "" when the document has not got that far.
 	Operation string
 }
@@ -109,8 +114,13 @@ func (e *Engine) Execute(ctx context.Context, req Request) Result {
 	answer := graphql.Execute(graphql.ExecuteParams{
 		Schema: e.schema, AST: doc, OperationName: req.OperationName, Args: req.Variables, Root: v, Context: ctx,
 	})
-	// The library gives no data when it could not start: bad variables.
+	if answer.Data == nil && ctx.Err() != nil { // the library answers with the text of ctx.Err
+		result.Refused, result.Unanswered, result.JSON = true, true, refusal(e.late())
+		return result
+	}
+	// The library gives no data when it could not start: bad variables. Nor when a field failed that cannot be null.
 	result.Refused = answer.Data == nil && answer.HasErrors()
+	result.Unanswered = result.Refused && ours(answer.Errors)
 	result.JSON = e.encode(answer)
 	return result
 }

@@ -32,7 +32,7 @@ func (e *invalidError) Error() string { return e.errors[0].Message }
 
 func invalid(list []gqlerrors.FormattedError) error { return &invalidError{errors: list} }
 
-// inputError is a resolver's error that the sender can mend; any other is masked.
+// inputError is a resolver's error that the sender can mend.
 type inputError struct{ msg string }
 
 func (e *inputError) Error() string { return e.msg }
@@ -40,6 +40,11 @@ func (e *inputError) Error() string { return e.msg }
 func badInput(format string, args ...any) error {
 	return &inputError{msg: fmt.Sprintf(format, args...)}
 }
+
+// unansweredError is for what cannot be had, or not in time, by no fault of the sender, who is told its text.
+type unansweredError struct{ msg string }
+
+func (e *unansweredError) Error() string { return e.msg }
 
 // errInternal is what the sender is told of an error that is ours; the log has the rest.
 var errInternal = errors.New("internal error; the server's log tells more")

@@ -22,17 +22,24 @@ func (e *Engine) masked(resolve resolver) graphql.FieldResolveFn {
 			if r := recover(); r != nil {
 				value, err = nil, fmt.Errorf("panic: %v", r)
 			}
-			if _, mendable := errors.AsType[*inputError](err); err != nil && !mendable {
+			if err != nil && !forSender(err) {
 				e.lg.Error("resolving a GraphQL field failed", "field", p.Info.FieldName, "err", err)
 				err = errInternal
 			}
 		}()
 		// The library does not stop at the end of a request: its caller returns and the rest runs on.
 		if err := p.Context.Err(); err != nil {
-			return nil, badInput("the request took too long")
+			return nil, e.late()
 		}
 		return resolve(p)
 	}
+}
+
+// forSender tells whether the text of an error is meant for the sender.
+func forSender(err error) bool {
+	_, mendable := errors.AsType[*inputError](err)
+	_, told := errors.AsType[*unansweredError](err)
+	return mendable || told
 }
 
 // of adapts a resolver that needs only its object.

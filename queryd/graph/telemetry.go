@@ -2,7 +2,6 @@ package graph
 
 import (
 	"encoding/json"
-	"errors"
 
 	"github.com/graphql-go/graphql"
 
@@ -53,21 +52,23 @@ func (e *Engine) gpuTelemetry(p graphql.ResolveParams) (any, error) {
 
 // page asks history, by steps if the query has one.
 func (e *Engine) page(p graphql.ResolveParams, q history.Query) (any, error) {
+	ctx, cancel := e.patience(p.Context)
+	defer cancel()
 	out := &answer{query: q}
 	var err error
 	if q.Step != 0 {
 		var page history.BucketPage
-		page, err = e.past.Buckets(p.Context, current(p).state, q)
+		page, err = e.past.Buckets(ctx, current(p).state, q)
 		out.buckets, out.next = page.Buckets, page.Next
 	} else {
 		var page history.Page
-		page, err = e.past.Telemetry(p.Context, current(p).state, q)
+		page, err = e.past.Telemetry(ctx, current(p).state, q)
 		out.entries, out.next = page.Entries, page.Next
 	}
-	if errors.Is(err, history.ErrCursor) {
-		return nil, badInput("cursor: %v", err)
+	if err != nil {
+		return nil, e.explain(ctx, err)
 	}
-	return out, err
+	return out, nil
 }
 
 // pageQuery reads the arguments that every field of history has.

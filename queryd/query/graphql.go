@@ -33,6 +33,7 @@ const (
 	notByGet                    // a mutation by GET
 	notOverHTTP                 // a subscription
 	excessive                   // a document over a bound, or one that goes round in circles
+	unanswered                  // what it asks for cannot be had now, or not in time
 	unacceptable                // no media type that the client takes
 )
 
@@ -57,6 +58,7 @@ var statuses = map[outcome]map[string]int{
 	notByGet:     {plainJSON: http.StatusMethodNotAllowed, graphqlJSON: http.StatusMethodNotAllowed},
 	notOverHTTP:  {plainJSON: http.StatusBadRequest, graphqlJSON: http.StatusBadRequest},
 	excessive:    {plainJSON: http.StatusBadRequest, graphqlJSON: http.StatusBadRequest},
+	unanswered:   {plainJSON: http.StatusOK, graphqlJSON: http.StatusServiceUnavailable},
 	unacceptable: {plainJSON: http.StatusNotAcceptable, graphqlJSON: http.StatusNotAcceptable},
 }
 
@@ -86,6 +88,8 @@ func judge(method string, r graph.Result) outcome {
 		return notOverHTTP
 	case r.Excessive:
 		return excessive
+	case r.Unanswered:
+		return unanswered
 	case r.Refused:
 		return refused
 	default:

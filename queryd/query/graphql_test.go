@@ -24,7 +24,8 @@ func TestGraphQLOverHTTP(t *testing.T) {
 	s := newServer(t, Config{})
 	ok := graph.Result{JSON: []byte(`{"data":{"a":1}}`), Operation: "query"}
 	bad := graph.Result{JSON: []byte(`{"errors":[{"message":"no"}]}`), Refused: true}
-	mutation, subscription := bad, bad
+	mutation, subscription, unanswered := bad, bad, bad
+	unanswered.Unanswered = true
 	mutation.Operation, subscription.Operation = "mutation", "subscription"
 	const body = `{"query":"q"}`
 	for _, c := range []struct {
@@ -45,6 +46,8 @@ func TestGraphQLOverHTTP(t *testing.T) {
 		{"refused type", "POST", "/graphql", plainJSON, plainJSON + ";q=0", body, ok, 406, plainJSON},
 		{"refused document", "POST", "/graphql", plainJSON, "", body, bad, 200, plainJSON},
 		{"refused document, own type", "POST", "/graphql", plainJSON, graphqlJSON, body, bad, 400, graphqlJSON},
+		{"unanswered", "POST", "/graphql", plainJSON, "", body, unanswered, 200, plainJSON},
+		{"unanswered, own type", "POST", "/graphql", plainJSON, graphqlJSON, body, unanswered, 503, graphqlJSON},
 		{"mutation by GET", "GET", "/graphql?query=q", "", "", "", mutation, 405, plainJSON},
 		{"mutation by POST", "POST", "/graphql", plainJSON, graphqlJSON, body, mutation, 400, graphqlJSON},
 		{"subscription", "POST", "/graphql", plainJSON, "", body, subscription, 400, plainJSON},

@@ -1,0 +1,76 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/live"
+)
+
+// stuck is a history whose store does not answer; with err it says no at once.
+type stuck struct{ err error }
+
+func (s stuck) wait(ctx context.Context) error {
+	if s.err != nil {
+		return s.err
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (s stuck) Telemetry(ctx context.Context, _ *live.State, _ history.Query) (history.Page, error) {
+	return history.Page{}, s.wait(ctx)
+}
+
+func (s stuck) AsOf(ctx context.Context, _ *live.State, _ events.Timestamp, _ []events.HostID) (*live.State, error) {
+	return nil, s.wait(ctx)
+}
+
+func (s stuck) Buckets(ctx context.Context, _ *live.State, _ history.Query) (history.BucketPage, error) {
+	return history.BucketPage{}, s.wait(ctx)
+}
+
+// away is a view that etcd left behind.
+type away struct{ hub }
+
+func (away) Degraded() error { return errors.New("etcd is away") }
+
+func TestHistoryThatCannotBeHadIsToldAndNotBlamedOnTheDocument(t *testing.T) {
+	for name, c := range map[string]struct {
+		away  bool
+		store stuck
+		says  string
+	}{
+		"etcd is known to be away": {true, stuck{}, "does not answer"},
+		"slow":                     {false, stuck{}, "took too long"},
+		"broken":                   {false, stuck{errors.New("inner text")}, "try again"},
+	} {
+		w := newWorld(t)
+		w.engine.past, w.engine.degradedPatience = c.store, time.Millisecond
+		if c.away {
+			w.engine.hub = away{w.engine.hub}
+		}
+		for _, query := range []string{
+			`{telemetry(limit:1){count}}`, `{telemetry(step:"1h"){count}}`, `{cluster(asOf:"now-1h"){gpuCount}}`,
+			`{gpus{telemetry(limit:1){count}}}`,
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			if c.away {
+				ctx = t.Context() // it does not take all of the time that there is
+			}
+			r := w.engine.Execute(ctx, Request{Query: query})
+			cancel()
+			if !r.Unanswered || !strings.Contains(string(r.JSON), c.says) || strings.Contains(string(r.JSON), "context") || strings.Contains(string(r.JSON), "inner") {
+				t.Errorf("%s: %s\ngot %s, want an error of ours that says %q", name, query, r.JSON, c.says)
+			}
+		}
+		if r := w.engine.Execute(t.Context(), Request{Query: `{cluster{gpuCount}}`}); r.Refused || r.Unanswered {
+			t.Errorf("%s: the latest readings: %s", name, r.JSON)
+		}
+	}
+}

@@ -16,15 +16,17 @@ import (
 // silence is how long a watch may hear nothing: after ask (and up to as much again, so that not all ask at once) it
 // asks for progress, after again it is made anew, after lost it is given up.
 //
-// Making it anew is for a connection that came back: etcd's client takes the watch up after the last progress
-// it heard of, which in a quiet etcd is in the future, and to that etcd tells no progress.
+// Making it anew is for a member of etcd that answers nothing any more, which gRPC finds out much later, and for a
+// connection that came back: etcd's client takes the watch up after the last progress it heard of, which in a quiet
+// etcd is in the future, and to that etcd tells no progress.
 type silence struct{ ask, again, lost time.Duration }
 
 func silenceAfter(progress time.Duration) silence {
 	return silence{ask: progress, again: 3 * progress, lost: max(10*progress, 20*time.Second)}
 }
 
-func (s silence) pause() time.Duration { return s.ask + rand.N(s.ask) }
+// patience is how long the first try to make one may take: the next takes twice that, so that a slow etcd is in time too.
+func (s silence) patience() time.Duration { return max(s.ask, time.Second) }
 
 // pump moves what etcd says into q until the watch ends, and does nothing else: etcd's client buffers
 // without bound for whoever is slow, so this never is. When q is full it ends, and the watch with it.
@@ -35,15 +37,16 @@ type pump struct {
 
 	upto     int64 // of what q has
 	heard    time.Time
-	answers  clientv3.WatchChan
+	answers  clientv3.WatchChan // nil: the last try to begin a watch took too long
 	stream   context.Context    // selects the stream of answers
 	stop     context.CancelFunc // ends the watch of answers
 	answered bool               // it has told progress or events
+	patience time.Duration      // for the next try to begin a watch
 }
 
 // pump runs one for the events of p after upto, until ctx ends.
 func (l *Log) pump(ctx context.Context, p Partition, upto int64, q *queue) {
-	pm := pump{log: l, partition: p, q: q, upto: upto, heard: time.Now(), stop: func() {}}
+	pm := pump{log: l, partition: p, q: q, upto: upto, heard: time.Now(), stop: func() {}, patience: l.silence.patience()}
 	q.close(pm.run(ctx))
 }
 
@@ -51,7 +54,7 @@ func (l *Log) pump(ctx context.Context, p Partition, upto int64, q *queue) {
 func (pm *pump) run(ctx context.Context) error {
 	pm.watch(ctx)
 	defer func() { pm.stop() }()
-	timer := time.NewTimer(pm.log.silence.pause())
+	timer := time.NewTimer(pm.pause())
 	defer timer.Stop()
 	for {
 		var err error
@@ -69,20 +72,34 @@ func (pm *pump) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		timer.Reset(pm.log.silence.pause())
+		timer.Reset(pm.pause())
 	}
 }
 
-// watch begins a watch in place of the one there was. The client gives it once etcd answers; when that takes
-// too long, it is one that has ended.
+// watch begins a watch in place of the one there was. The client gives it once the member of etcd that it turned to
+// answers; when that takes too long there is none, and the next try turns to another member.
 func (pm *pump) watch(ctx context.Context) {
 	pm.stop()
 	l := pm.log
 	ctx, pm.stop = context.WithCancel(ctx)
-	impatient := time.AfterFunc(l.silence.lost-time.Since(pm.heard), pm.stop)
-	defer impatient.Stop()
-	pm.stream = l.ownStream(ctx)
-	pm.answers, pm.answered = l.watcher.Watch(pm.stream, l.prefix(pm.partition), watchOptions(pm.upto)...), false
+	impatient := time.AfterFunc(min(pm.patience, l.silence.lost-time.Since(pm.heard)), pm.stop)
+	pm.stream, pm.answered = l.ownStream(ctx), false
+	pm.answers = l.watcher.Watch(pm.stream, l.prefix(pm.partition), watchOptions(pm.upto)...)
+	if !impatient.Stop() {
+		pm.answers, pm.patience = nil, 2*pm.patience
+	}
+}
+
+// pause is how long to wait for an answer.
+func (pm *pump) pause() time.Duration {
+	s, quiet := pm.log.silence, time.Since(pm.heard)
+	switch {
+	case pm.answers == nil:
+		return minPause
+	case pm.answered && quiet >= s.ask && quiet < s.again:
+		return s.again - quiet
+	}
+	return s.ask + rand.N(s.ask)
 }
 
 // ownStream makes ctx select a stream that no other watch of the client is on. On a shared one, etcd's answer to a
@@ -98,7 +115,7 @@ func (pm *pump) hear(resp *clientv3.WatchResponse) error {
 	if err != nil {
 		return err
 	}
-	pm.heard, pm.answered = time.Now(), pm.answered || !resp.Created
+	pm.heard, pm.answered, pm.patience = time.Now(), pm.answered || !resp.Created, pm.log.silence.patience()
 	if a.upto > pm.upto {
 		pm.upto = a.upto
 		if !pm.q.put(a) {
@@ -113,10 +130,12 @@ func (pm *pump) ask(ctx context.Context) error {
 	if err := pm.lost(); err != nil {
 		return err
 	}
-	if pm.answered && time.Since(pm.heard) >= pm.log.silence.again {
+	if pm.answers == nil || pm.answered && time.Since(pm.heard) >= pm.log.silence.again {
 		pm.watch(ctx)
 	}
-	pm.log.askProgress(pm.stream)
+	if pm.answers != nil {
+		pm.log.askProgress(pm.stream)
+	}
 	return nil
 }
 

@@ -50,6 +50,7 @@ func TestQuietEtcdIsHeardSoonAfterARestart(t *testing.T) {
 // had.
 type stuckWatcher struct {
 	broken atomic.Bool
+	deaf   atomic.Int64 // a watch that is not answered any more, counted from 1
 	begun  int
 	all    []chan clientv3.WatchResponse
 }
@@ -65,8 +66,8 @@ func (w *stuckWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOpti
 }
 
 func (w *stuckWatcher) RequestProgress(context.Context) error {
-	for _, answers := range w.all {
-		if !w.broken.Load() {
+	for i, answers := range w.all {
+		if !w.broken.Load() && int64(i+1) != w.deaf.Load() {
 			answers <- clientv3.WatchResponse{Header: &pb.ResponseHeader{ClusterId: 5, Revision: 10}}
 		}
 	}
@@ -94,10 +95,101 @@ func TestEtcdThatIsGoneEndsTheWatch(t *testing.T) {
 				w.broken.Store(true)
 			}
 		}
-		if heard < 1000 || w.begun != 4 {
-			t.Errorf("heard %d times, %d watches begun; want 1000, and both tried once more when etcd was gone", heard, w.begun)
+		if heard < 1000 || w.begun < 2+2*2 || w.begun > 2+2*6 {
+			t.Errorf("heard %d times, %d watches begun; want 1000, and both tried some times more when etcd was gone", heard, w.begun)
 		}
 	})
+}
+
+// A member of etcd that answers one of both watches no more is left for another one, although the other watch hears
+// of etcd all the time.
+func TestOneDeafWatchDoesNotFreezeTheView(t *testing.T) {
+	for deaf := range int64(sources) {
+		synctest.Test(t, func(t *testing.T) {
+			w := &stuckWatcher{}
+			facts := events.Facts{Epoch: 1, Cluster: 5, Partitions: partitions}
+			store := newStore(nil, w, events.Config{}, facts, nil)
+			last, longest, heard := time.Now(), time.Duration(0), 0
+			for _, err := range store.Watch(t.Context(), generation, store.at(10)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				longest, last = max(longest, time.Since(last)), time.Now()
+				if heard++; heard == 100 {
+					w.deaf.Store(deaf + 1)
+				}
+				if heard == 200 {
+					break
+				}
+			}
+			if limit := (silentAgain + 2) * store.progress(); longest > limit {
+				t.Errorf("nothing was heard for %s after watch %d went deaf, want at most %s", longest, deaf, limit)
+			}
+			if w.begun != 3 {
+				t.Errorf("%d watches were begun, want the two and one in place of the deaf one", w.begun)
+			}
+		})
+	}
+}
+
+// One of etcd's members takes everything and answers nothing, as a frozen process or a cut cable do: the view goes on
+// over another one, long before gRPC finds the connection dead (after 13 s).
+func TestBlackHoledMemberDoesNotFreezeTheView(t *testing.T) {
+	f := newFixture(t)
+	guard := f.claim(0)
+	paths := eventstest.Shared(t).NewPaths(t, 3)
+	client, err := paths.Through(f.cfg).Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	store := New(client, f.cfg, f.facts, nil)
+	start, err := store.Load(t.Context(), generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(within(t, time.Minute))
+	defer cancel()
+	reached := make(chan int64)
+	go func() {
+		defer close(reached)
+		for b, err := range store.Watch(ctx, generation, start.At) {
+			if err != nil {
+				return
+			}
+			if o, told := b.Offsets[0]; told {
+				select {
+				case reached <- o.Live.Number:
+				case <-ctx.Done():
+				}
+			}
+		}
+	}()
+	f.save(0, f.fold(1), guard)
+	await := func(n int64) {
+		limit := time.After(10 * time.Second)
+		for {
+			select {
+			case got, open := <-reached:
+				if !open {
+					t.Fatalf("the watch ended before it told of %d", n)
+				}
+				if got == n {
+					return
+				}
+			case <-limit:
+				t.Fatalf("what was stored at %d was not told within 10 s", n)
+			}
+		}
+	}
+	await(1)
+	for i := range 3 { // wherever the watches are
+		paths.Hole(i)
+		n := int64(i + 2)
+		f.save(0, f.fold(n), guard)
+		await(n)
+		paths.Heal(i)
+	}
 }
 
 // laggingWatcher is on a member of etcd that has not applied yet what others have.

@@ -1,0 +1,121 @@
+package eventstest
+
+import (
+	"context"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"telemetry-pipeline/events"
+)
+
+// Paths are several ways to one etcd, which a client takes for its members: each stands for the connection to one of
+// them, and can be made a hole in which everything vanishes while all connections stay open.
+type Paths struct{ all []*path }
+
+type path struct {
+	ln net.Listener
+	to string // unix socket
+	wg sync.WaitGroup
+
+	mu   sync.Mutex
+	open chan struct{} // closed while it is no hole
+}
+
+// NewPaths opens n paths to the server until tb ends.
+func (s *Server) NewPaths(tb testing.TB, n int) *Paths {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var p Paths
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		one := &path{ln: ln, to: s.socket(), open: make(chan struct{})}
+		close(one.open)
+		one.wg.Go(func() { one.accept(ctx) })
+		p.all = append(p.all, one)
+	}
+	tb.Cleanup(func() {
+		cancel()
+		for _, one := range p.all {
+			_ = one.ln.Close() // accept ends by it
+			one.wg.Wait()
+		}
+	})
+	return &p
+}
+
+// Through gives cfg with the paths as etcd's members.
+func (p *Paths) Through(cfg events.Config) events.Config {
+	var all []string
+	for _, one := range p.all {
+		all = append(all, "http://"+one.ln.Addr().String())
+	}
+	cfg.Endpoints = strings.Join(all, ",")
+	return cfg
+}
+
+// Hole makes the i-th path a hole, Heal a way again: what was sent meanwhile then arrives.
+func (p *Paths) Hole(i int) {
+	one := p.all[i]
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	one.open = make(chan struct{})
+}
+
+// Heal ends a Hole.
+func (p *Paths) Heal(i int) {
+	one := p.all[i]
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	close(one.open)
+}
+
+func (p *path) accept(ctx context.Context) {
+	for {
+		from, err := p.ln.Accept()
+		if err != nil {
+			return
+		}
+		p.wg.Go(func() { p.connect(ctx, from) })
+	}
+}
+
+// connect carries bytes both ways until one end closes or ctx ends.
+func (p *path) connect(ctx context.Context, from net.Conn) {
+	to, err := net.Dial("unix", p.to)
+	if err != nil {
+		_ = from.Close()
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer func() { _, _ = from.Close(), to.Close() }()
+	defer context.AfterFunc(ctx, func() { _, _ = from.Close(), to.Close() })()
+	var wg sync.WaitGroup
+	wg.Go(func() { defer cancel(); p.carry(ctx, to, from) })
+	wg.Go(func() { defer cancel(); p.carry(ctx, from, to) })
+	wg.Wait()
+}
+
+func (p *path) carry(ctx context.Context, to io.Writer, from io.Reader) {
+	piece := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(piece)
+		p.mu.Lock()
+		open := p.open
+		p.mu.Unlock()
+		select {
+		case <-open:
+		case <-ctx.Done():
+			return
+		}
+		if _, failed := to.Write(piece[:n]); err != nil || failed != nil {
+			return
+		}
+	}
+}

@@ -76,9 +76,7 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 		out.Warn(row.Line, w.names[w.labels], row.Cells[w.labels], origin.BadLabels)
 	}
 	if origin.Fault != nil {
-		verdict := *origin.Fault
-		verdict.Line = row.Line
-		out.Rejections = append(out.Rejections, verdict)
+		out.Refuse(row, *origin.Fault)
 		return
 	}
 	out.Host = origin.Host

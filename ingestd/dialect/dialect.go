@@ -61,6 +61,15 @@ func (p *Parsed) Reject(line int, column string, text []byte, reason string) {
 	p.Rejections = append(p.Rejections, rows.Rejection{Line: line, Column: column, Text: rows.Excerpt(text), Reason: reason})
 }
 
+// Refuse appends the verdict on a row by the Fault of its origin.
+func (p *Parsed) Refuse(row *rows.Row, fault rows.Rejection) {
+	fault.Line = row.Line
+	if fault.Column == "" {
+		fault.Text = rows.Excerpt(row.Text)
+	}
+	p.Rejections = append(p.Rejections, fault)
+}
+
 // Warn appends what is worth telling about a cell.
 func (p *Parsed) Warn(line int, column string, text []byte, reason string) {
 	p.Warnings = append(p.Warnings, rows.Rejection{Line: line, Column: column, Text: rows.Excerpt(text), Reason: reason})

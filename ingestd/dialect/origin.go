@@ -94,12 +94,19 @@ func (s *Source) Column(f Field, r Rank, name string, cell []byte) {
 	value := strings.TrimSpace(string(cell))
 	switch {
 	case value == "":
+	case !utf8.ValidString(value) && describes(f):
+		s.refuse(Label, name, value, notText)
 	case !utf8.ValidString(value):
-		s.refuse(f, name, value, "the text is not valid UTF-8")
+		s.refuse(f, name, value, notText)
 	default:
 		s.add(saying{field: f, rank: r, name: name, value: value})
 	}
 }
+
+const notText = "the text is not valid UTF-8"
+
+// describes tells fields that say something of a GPU or its workload, and do not name it.
+func describes(f Field) bool { return f == Model || f == Driver || f == MIGProfile || f >= Pod }
 
 // OfHost says that without a GPU the reading is the host's own, and no fault.
 func (s *Source) OfHost() { s.ofHost = true }

@@ -41,12 +41,31 @@ func (s *Source) settle(id *events.Identity) {
 	for _, v := range disputes {
 		s.dispute(id, v, exported[v.field])
 	}
+	s.withoutExporter(id, &settled, exported)
 	id.UUID, id.Index, id.Device = uuidOf(settled[UUID]), settled[Index], settled[Device]
 	id.Model, id.Driver = settled[Model], settled[Driver]
 	id.MIG, id.MIGProfile = settled[MIG], settled[MIGProfile]
 	id.Pod, id.Namespace, id.Container = settled[Pod], settled[Namespace], settled[Container]
 	if settled[PCI] != "" {
 		id.PCI = pciAddress(settled[PCI])
+	}
+}
+
+// withoutExporter sees to it that the exporter's own pod is not taken for the workload. Where Prometheus renames a target's
+// labels, the row of a GPU without a workload has no exported_pod, and pod is the exporter's.
+func (s *Source) withoutExporter(id *events.Identity, settled *[fields]string, exported [fields]bool) {
+	if exported[Pod] || !strings.Contains(settled[Pod], "dcgm-exporter") {
+		return
+	}
+	for _, v := range s.said {
+		if v.field >= Pod && v.rank != Exported && v.value == settled[v.field] {
+			s.dispute(id, v, true)
+		}
+	}
+	for f := Pod; f <= Container; f++ {
+		if !exported[f] {
+			settled[f] = ""
+		}
 	}
 }
 

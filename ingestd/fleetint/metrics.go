@@ -37,9 +37,7 @@ func parseMetric(r *reader, row *rows.Row, out *dialect.Parsed) {
 		out.Skipped++
 		return
 	case origin.Fault != nil:
-		verdict := *origin.Fault
-		verdict.Line = row.Line
-		out.Rejections = append(out.Rejections, verdict)
+		out.Refuse(row, *origin.Fault)
 		return
 	}
 	out.Host = origin.Host

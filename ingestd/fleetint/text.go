@@ -23,9 +23,7 @@ type reading struct {
 func (r *reader) add(row *rows.Row, v reading, columns []int, about func(*dialect.Source), out *dialect.Parsed) {
 	origin := r.textOrigin(row, v.code, columns, about)
 	if origin.Fault != nil {
-		verdict := *origin.Fault
-		verdict.Line = row.Line
-		out.Rejections = append(out.Rejections, verdict)
+		out.Refuse(row, *origin.Fault)
 		return
 	}
 	out.Host = origin.Host

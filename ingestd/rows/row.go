@@ -53,16 +53,7 @@ func (r *Row) Fit(width int) *Rejection {
 }
 
 func (r *Row) reject(reason string) *Rejection {
-	var text []byte
-	for i, cell := range r.Cells {
-		if i > 0 {
-			text = append(text, ' ')
-		}
-		if text = append(text, cell...); len(text) > MaxText {
-			break
-		}
-	}
-	return &Rejection{Line: r.Line, Text: Excerpt(text), Reason: reason}
+	return &Rejection{Line: r.Line, Text: Excerpt(r.Text), Reason: reason}
 }
 
 // Rejection is the verdict on something that cannot be used: a whole row, or one cell of it when Column is set.

@@ -88,9 +88,7 @@ func (w *worker) turn(row *rows.Row, out *dialect.Parsed) {
 func (w *worker) row(row *rows.Row, out *dialect.Parsed) {
 	from := w.origin(row.Cells)
 	if from.Fault != nil {
-		fault := *from.Fault
-		fault.Line = row.Line
-		out.Rejections = append(out.Rejections, fault)
+		out.Refuse(row, *from.Fault)
 		return
 	}
 	at, ok := w.when(row, from, out)

@@ -68,9 +68,7 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	}
 	from := w.origin(row.Cells)
 	if from.Fault != nil {
-		verdict := *from.Fault
-		verdict.Line = row.Line
-		out.Rejections = append(out.Rejections, verdict)
+		out.Refuse(row, *from.Fault)
 		return
 	}
 	out.Host = from.Host
@@ -122,7 +120,7 @@ func (w *Worker) readings(row *rows.Row, from *dialect.Origin, at events.Timesta
 		})
 	}
 	if len(out.Records)+len(out.Rejections) == said {
-		out.Reject(row.Line, "", nil, "the row has no readings")
+		out.Reject(row.Line, "", row.Text, "the row has no readings")
 	}
 	if w.bounded {
 		out.CrossCheck(row.Line, first)

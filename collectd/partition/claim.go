@@ -33,9 +33,6 @@ func newClaim(parent context.Context, kv clientv3.KV, k keys, generation string,
 	}
 }
 
-// Token is the claim's place in the order of all claims on its partition: a later claim has a greater one.
-func (c *Claim) Token() int64 { return c.token }
-
 // Guard is the compare that each transaction of the owner carries: it holds as long as the claim does.
 func (c *Claim) Guard() clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(c.key), "=", c.token)
@@ -55,10 +52,9 @@ func (c *Claim) Lost(err error) {
 	c.cancel(fmt.Errorf("%w: %w", ErrLost, err))
 }
 
-// Release gives the partition up after the owner's last write; an unclear answer is retried until ctx ends.
-// When hold returns it is called anyway, so an owner calls it itself only to let the partition go earlier.
+// release gives the partition up after the owner's last write; an unclear answer is retried until ctx ends.
 // Again does nothing.
-func (c *Claim) Release(ctx context.Context) error {
+func (c *Claim) release(ctx context.Context) error {
 	c.releasing.Lock()
 	defer c.releasing.Unlock()
 	if c.released {

@@ -109,8 +109,8 @@ func TestKilledCollectorIsReplacedWhenItsLeaseEnds(t *testing.T) {
 	if guarded(t, store, zombie) {
 		t.Error("the guard of a killed collector's claim held after another had taken over")
 	}
-	if new := b.held()[zombie.Partition]; new.Token() <= zombie.Token() {
-		t.Errorf("got token %d after %d, want a greater one", new.Token(), zombie.Token())
+	if new := b.held()[zombie.Partition]; new.token <= zombie.token {
+		t.Errorf("got token %d after %d, want a greater one", new.token, zombie.token)
 	}
 }
 
@@ -139,8 +139,8 @@ func TestLostLeaseEndsClaimsAndJoinsAgain(t *testing.T) {
 	}
 	eventually(t, 20*time.Second, owns(t, store, c))
 	for p, claim := range c.held() {
-		if claim == old[p] || claim.Token() <= old[p].Token() {
-			t.Errorf("partition %d: got token %d after %d, want a new claim", p, claim.Token(), old[p].Token())
+		if claim == old[p] || claim.token <= old[p].token {
+			t.Errorf("partition %d: got token %d after %d, want a new claim", p, claim.token, old[p].token)
 		}
 	}
 }
@@ -209,8 +209,8 @@ func TestHoldThatReturnsIsRunAgain(t *testing.T) {
 	first := <-runs
 	for range 3 {
 		next := <-runs
-		if next.claim.Token() <= first.claim.Token() {
-			t.Errorf("got token %d after %d, want a greater one", next.claim.Token(), first.claim.Token())
+		if next.claim.token <= first.claim.token {
+			t.Errorf("got token %d after %d, want a greater one", next.claim.token, first.claim.token)
 		}
 		if gap := next.at.Sub(first.at); gap < 40*time.Millisecond {
 			t.Errorf("claimed again after %v, want a pause", gap)

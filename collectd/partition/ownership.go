@@ -158,7 +158,7 @@ func (o *Ownership) Share(ctx context.Context, generation string, standing func(
 	newSharing(o, self, generation, standing, hold).run(ctx)
 }
 
-// Evict is the operation that takes every owner of a generation away; see there.
+// Evict is the function Evict for the cluster of this ownership.
 func (o *Ownership) Evict(generation string) clientv3.Op { return Evict(o.store, generation) }
 
 // Ready is nil once the members are known and every partition of a generation that is shared has an owner, whoever

@@ -162,9 +162,9 @@ func owns(t *testing.T, store events.Config, collectors ...*collector) func() er
 				if err != nil || len(owner.Kvs) == 0 {
 					return fmt.Errorf("partition %d is held and not owned in etcd (%v)", p, err)
 				}
-				if got := string(owner.Kvs[0].Value); got != want[p] || owner.Kvs[0].CreateRevision != claim.Token() {
+				if got := string(owner.Kvs[0].Value); got != want[p] || owner.Kvs[0].CreateRevision != claim.token {
 					return fmt.Errorf("partition %d: got owner %s with token %d, want %s with %d",
-						p, got, owner.Kvs[0].CreateRevision, want[p], claim.Token())
+						p, got, owner.Kvs[0].CreateRevision, want[p], claim.token)
 				}
 			}
 		}

@@ -247,7 +247,7 @@ func (s *sharing) start(ctx context.Context, sess *session, w won) {
 		s.hold(h.Claim)
 		back, cancel := graceful(sess.Ctx(), ctx, releaseGrace)
 		defer cancel()
-		if err := h.Release(back); err != nil {
+		if err := h.release(back); err != nil {
 			s.o.lg.Debug("releasing a partition", "err", err)
 		}
 	})

@@ -57,9 +57,9 @@ func (c *Command) variable() func(flagName string) string {
 	}
 	return func(flagName string) string {
 		if shared.Lookup(flagName) != nil {
-			return Variable(flagName)
+			return variableOf(flagName)
 		}
-		return c.Prefix + Variable(flagName)
+		return c.Prefix + variableOf(flagName)
 	}
 }
 

@@ -15,9 +15,9 @@ var errDocumented = errors.New("documented")
 // beats the default. An empty variable counts as unset.
 func parse(fs *flag.FlagSet, p process, commands []Command) error {
 	fs.SetOutput(p.stderr)
-	fs.Usage = func() { usage(fs, Variable, p.stderr); listCommands(p, commands) }
+	fs.Usage = func() { usage(fs, variableOf, p.stderr); listCommands(p, commands) }
 	document := fs.Bool("help-markdown", false, "")
-	if err := fromEnvironment(fs, Variable, p.lookup); err != nil {
+	if err := fromEnvironment(fs, variableOf, p.lookup); err != nil {
 		return err
 	}
 	if err := fs.Parse(p.args); errors.Is(err, flag.ErrHelp) {
@@ -67,9 +67,9 @@ func fromEnvironment(fs *flag.FlagSet, variable func(flagName string) string, lo
 	return first
 }
 
-// Variable names the environment variable that a flag falls back to: data-dir is DATA_DIR, log.level
+// variableOf names the environment variable that a flag falls back to: data-dir is DATA_DIR, log.level
 // is LOG_LEVEL.
-func Variable(flagName string) string {
+func variableOf(flagName string) string {
 	return strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flagName))
 }
 
@@ -93,6 +93,6 @@ func markdown(fs *flag.FlagSet, w io.Writer) {
 		if f.DefValue != "" {
 			value = "`" + f.DefValue + "`"
 		}
-		fmt.Fprintf(w, "| `-%s` | `%s` | %s | %s |\n", f.Name, Variable(f.Name), value, f.Usage)
+		fmt.Fprintf(w, "| `-%s` | `%s` | %s | %s |\n", f.Name, variableOf(f.Name), value, f.Usage)
 	})
 }

@@ -9,8 +9,5 @@ import (
 // WrapKV puts something between the log and etcd.
 func (l *Log) WrapKV(wrap func(clientv3.KV) clientv3.KV) { l.kv = wrap(l.kv) }
 
-// WrapWatcher does so for its watches.
-func (l *Log) WrapWatcher(wrap func(clientv3.Watcher) clientv3.Watcher) { l.watcher = wrap(l.watcher) }
-
 // SetLost says how long a watch may hear nothing.
 func (l *Log) SetLost(d time.Duration) { l.silence.lost = d }

@@ -6,8 +6,8 @@
 //
 // # Lines
 //
-// A line is an object of line's members: the event's key below the root, and its rows as events.EncodeJSON writes them
-// (or its stored form, where rows cannot say what it says). Importing it makes the very same event: its sequence is part
+// A line is a JSON object (type line): the event's key below the root, and its rows as events.EncodeJSON writes them (or
+// its stored form, where rows cannot say what it says). Importing it makes the very same event: its sequence is part
 // of it. Append time and, across clusters, revision are not: they are of the log that has the event.
 //
 // An event that a filter takes only in part is exported as an event of that part, with a sequence of its own.

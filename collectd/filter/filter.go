@@ -24,9 +24,6 @@ func (f *Filter) Flags(fs *flag.FlagSet) {
 	fs.Var(&f.Metrics, "metric", "only these metrics, such as DCGM_FI_DEV_GPU_UTIL, gpu_utilization or *POWER*; patterns as in -host")
 }
 
-// Everything tells that nothing is left out.
-func (f *Filter) Everything() bool { return len(f.Hosts)+len(f.GPUs)+len(f.Metrics) == 0 }
-
 // Host tells whether records of a host can match.
 func (f *Filter) Host(id events.HostID) bool { return f.Hosts.match(string(id)) }
 

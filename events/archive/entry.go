@@ -73,11 +73,6 @@ func (e *Entry) Bytes() int64 {
 	return n
 }
 
-// After is the position before the entry's range.
-func (e *Entry) After() events.Revision {
-	return events.Revision{Epoch: e.First.Epoch, Cluster: e.First.Cluster, Number: e.First.Number - 1}
-}
-
 // entryJSON is the stored form of an Entry. Fields may be added; a change of meaning is a new version.
 type entryJSON struct {
 	Version      int      `json:"version"`

@@ -20,7 +20,7 @@ func TestEntryKeepsItsForm(t *testing.T) {
 	}
 	last := fleetLog
 	last.Number = 42
-	if e.Partition != 7 || e.Last != last || e.After() != fleetLog || e.From != -500_000_000 || e.To != fleetStart || e.AppendedTo != fleetStart+2e9 || e.Bytes() != 10 {
+	if e.Partition != 7 || e.Last != last || e.First.Number != fleetLog.Number+1 || !e.First.SameLog(fleetLog) || e.From != -500_000_000 || e.To != fleetStart || e.AppendedTo != fleetStart+2e9 || e.Bytes() != 10 {
 		t.Errorf("got %+v", e)
 	}
 	if got, err := json.Marshal(e); err != nil || string(got) != stored {

@@ -9,7 +9,7 @@ import (
 )
 
 // Read gives the events of an entry after a revision, as they were written: in revision order, those of one revision by
-// key, damaged ones with a events.DamageError. The zero after is the beginning. An event of a merged entry has only the
+// key, damaged ones with an events.DamageError. The zero after is the beginning. An event of a merged entry has only the
 // records that no earlier one of the same entry has, and one whose records are all repeats is left out.
 //
 // The entry's objects are read whole and checked against their hashes before the first event is given; a

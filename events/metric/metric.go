@@ -60,8 +60,8 @@ type Metric struct {
 	Name  string        // canonical, such as DCGM_FI_DEV_GPU_UTIL
 	ID    int           // DCGM field id; 0: DCGM has none
 	Unit  string        // canonical: "%", "MiB", "MHz", "W", "°C", "mJ", "ns", "MB/s", "B/s", "ratio", "count", "code"; "": not known
-	Kind  Kind          //
-	Type  Type          //
+	Kind  Kind          // how its readings follow each other
+	Type  Type          // of DCGM's field
 	Min   events.Number // readings outside Min..Max are corrupt reads, not hot GPUs
 	Max   events.Number // equal to Min: no range is known
 	Parts Parts         // what tells readings of one metric at one time apart

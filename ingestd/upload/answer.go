@@ -18,9 +18,7 @@ type Answer struct {
 	FileID  string `json:"file_id"`
 	Status  string `json:"status"`
 	Dialect string `json:"dialect"`
-	Size    int64  `json:"size"`
 
-	RecordCount int64   `json:"record_count"`
 	Accepted    int64   `json:"accepted"`
 	WouldAccept int64   `json:"would_accept"` // in place of Accepted where nothing is to be stored
 	Duplicate   int64   `json:"duplicate"`

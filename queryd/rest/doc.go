@@ -1,8 +1,9 @@
-// Package rest answers HTTP GET requests under /api/v1 with JSON.
+// Package rest answers HTTP requests under /api/v1 with JSON.
 //
-// In: requests. Out: JSON from the current view and from history, and the description of all this (OpenAPI
-// 3.1, a page to read it). It never talks to etcd, never changes anything, and never sends a reading
-// through a float: a number is written as it was stored.
+// In: requests. Out: JSON from the current view, from history and from the log, and the description of all this
+// (OpenAPI 3.1, a page to read it). It never talks to etcd, never changes a model, and never sends a reading
+// through a float: a number is written as it was stored. All requests are GET, but the one that asks the
+// collectors to fold quarantined events again.
 //
 // An answer is {"success":true,"data":…,"count":N}, an error {"success":false,"error":"…","code":"…"} with
 // the matching status. A parameter that is unknown or cannot be used is refused by name: left out silently

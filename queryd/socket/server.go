@@ -34,7 +34,7 @@ type Operation struct {
 	Query         string         `json:"query"`
 	OperationName string         `json:"operationName"`
 	Variables     map[string]any `json:"variables"`
-	Extensions    map[string]any `json:"extensions"`
+	Extensions    map[string]any `json:"extensions"` // checked to be an object, and not used
 }
 
 // Server serves WebSockets. Safe for concurrent use.

@@ -66,15 +66,5 @@ func (f *Fleet) Remove(host events.HostID) projections.Stored {
 	return projections.Stored{Host: host, Partition: events.PartitionOf(host, f.facts.Partitions), Removed: true}
 }
 
-// Clone gives a fleet of its own: what is reported to one is not reported to the other.
-func (f *Fleet) Clone() *Fleet {
-	out := NewFleet(f.facts)
-	for id, h := range f.hosts {
-		own := *h
-		out.hosts[id] = &own
-	}
-	return out
-}
-
 // Hosts gives the names of all hosts, sorted.
 func (f *Fleet) Hosts() []events.HostID { return slices.Sorted(maps.Keys(f.hosts)) }

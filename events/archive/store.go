@@ -36,6 +36,9 @@ func Open(ctx context.Context, address string) (*Store, error) {
 	return s, nil
 }
 
+// validation is the parameter of an s3:// URL that says whether checksums of the server's are looked at.
+const validation = "response_checksum_validation"
+
 func openURL(ctx context.Context, address string) (*Store, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -56,6 +59,12 @@ func openURL(ctx context.Context, address string) (*Store, error) {
 	case "s3":
 		if u.Host == "" {
 			return nil, errors.New("a bucket is written s3://bucket?region=…")
+		}
+		// Contents are checked against their SHA-256 here. A checksum of the server's would end a read of a damaged object
+		// with an error like any other, which is tried again for ever.
+		if q := u.Query(); !q.Has(validation) {
+			q.Set(validation, "when_required")
+			u.RawQuery = q.Encode()
 		}
 	default:
 		return nil, errors.New("it is none of file:///dir and s3://bucket")

@@ -22,13 +22,19 @@ const (
 // sets the AWS credentials of the test's environment and ends with the test.
 func Gateway(t testing.TB) string {
 	t.Helper()
+	return GatewayOver(t, t.TempDir())
+}
+
+// GatewayOver is Gateway over a directory, where each object is a file of the same name below archive.
+func GatewayOver(t testing.TB, root string) string {
+	t.Helper()
 	bin := cached(t, "versitygw-"+gatewayVersion, func(ctx context.Context, dir string) error {
 		cmd := exec.CommandContext(ctx, "go", "install", gatewayModule+"@"+gatewayVersion)
 		cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=", "CGO_ENABLED=0")
 		cmd.Dir = dir // outside of any module
 		return run(cmd)
 	})
-	root, sidecar := t.TempDir(), t.TempDir()
+	sidecar := t.TempDir()
 	if err := os.Mkdir(filepath.Join(root, "archive"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -107,6 +107,9 @@ func (g *guard) parse(query string) (*ast.Document, error) {
 	if err != nil {
 		return nil, refuse("%s", err.Error())
 	}
+	if err := wholeTypes(doc); err != nil {
+		return nil, err
+	}
 	if err := fragmentCycle(doc); err != nil {
 		return nil, err
 	}

@@ -74,9 +74,22 @@ func TestLimitsCountVariables(t *testing.T) {
 	}
 }
 
+func TestVariablesWithoutATypeAreRefusedAndNotFollowed(t *testing.T) {
+	w := newWorld(t)
+	for _, written := range []string{"", "!", "[]", "[", "]", "[!]!", "[[]]"} {
+		query := `query($n:` + written + `){hosts{name}}`
+		r := w.engine.Execute(t.Context(), Request{Query: query})
+		if !r.Refused || !strings.Contains(string(r.JSON), "errors") {
+			t.Errorf("%s: got %.200s, want a refusal", query, r.JSON)
+		}
+	}
+}
+
 func FuzzGuard(f *testing.F) {
 	for _, seed := range []string{introspection, `{hosts{name}}`, nested(5), exponential(3), `subscription{gpuMetrics{token}}`,
-		`fragment A on GPU{...B} fragment B on GPU{...A} {gpu(id:"x"){...A}}`, `query($n:Int=10){gpus(limit:$n){id}}`} {
+		`fragment A on GPU{...B} fragment B on GPU{...A} {gpu(id:"x"){...A}}`, `query($n:Int=10){gpus(limit:$n){id}}`,
+		`query A($n:[Int!]!=[1],$m:In={a:"b"})@skip(if:true){a:hosts@include(if:$n){...on Host{name}}} mutation B{a}`,
+		`schema{query:A} type A implements B{a(b:[Int!]=1):C!@d} union D=A|B enum E{F} input G{a:Int=1} directive @a(b:Int) on FIELD`} {
 		f.Add(seed)
 	}
 	engine, err := New(Config{}, nil, nil, nil)

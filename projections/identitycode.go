@@ -146,7 +146,12 @@ func (r *reader) known(k *Known, table []string, times *ticks) {
 	if set&labelsBit == 0 {
 		return
 	}
-	k.Identity.Labels = make([]events.Label, r.count(2))
+	n := r.count(2)
+	if n == 0 {
+		r.fail(errors.New("labels of none"))
+		return
+	}
+	k.Identity.Labels = make([]events.Label, n)
 	for i := range k.Identity.Labels {
 		k.Identity.Labels[i] = events.Label{Name: r.ref(table), Value: r.ref(table)}
 	}

@@ -89,7 +89,7 @@ func (r *reader) samples(names []string, times []events.Timestamp, mantissas []i
 
 func (r *reader) absences(names []string, rows int) []events.Absence {
 	count, last := r.count(3), -1
-	if count > rows {
+	if count == 0 || count > rows {
 		r.fail(fmt.Errorf("%d absent rows of %d", count, rows))
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/encoding/unicode"
 
 	"telemetry-pipeline/ingestd/upload"
 )
@@ -164,6 +165,76 @@ func TestWatchTakesANewHeaderInTheMiddle(t *testing.T) {
 	r.ships(files{"a.csv": {"time,temp\n1,40\n", "time,temp,power\n2,41,250\n"}})
 	r.append("a.csv", "3,42,260\n")
 	r.ships(files{"a.csv": {"time,temp,power\n3,42,260\n"}})
+}
+
+// TestWatchShipsNoLineUnderColumnsThatItHasNot appends to logs whose columns change places, in lines that come later.
+func TestWatchShipsNoLineUnderColumnsThatItHasNot(t *testing.T) {
+	const dmon = "#Date Time gpu pwr temp\n#YYYYMMDD HH:MM:SS Idx W C\n"
+	const dmonTurned = "#Date Time gpu temp pwr\n#YYYYMMDD HH:MM:SS Idx C W\n"
+	tests := []struct{ name, before, turned, after string }{
+		{"semicolons", "time;temp;util\n1;40;5\n", "time;util;temp\n2;6;41\n", "3;7;42\n"},
+		{"tabs", "time\ttemp\tutil\n1\t40\t5\n", "time\tutil\ttemp\n2\t6\t41\n", "3\t7\t42\n"},
+		{"another first column", "time,temp,util\n1,40,5\n", "util,temp,time\n6,41,2\n", "7,42,3\n"},
+		{"behind a mark", "\ufeffsep=;\ntime;temp;util\n1;40;5\n", "time;util;temp\n2;6;41\n", "3;7;42\n"},
+		{"in comments", dmon + " 20240501 10:00:00 0 40 35\n", dmonTurned + " 20240501 10:00:01 0 36 41\n", " 20240501 10:00:02 0 37 42\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t)
+			r.append("a.log", test.before)
+			r.ships(files{"a.log": {test.before}})
+			r.append("a.log", test.turned)
+			r.ships(files{"a.log": {test.turned}})
+			r.append("a.log", test.after)
+			header := test.turned[:strings.LastIndexByte(strings.TrimSuffix(test.turned, "\n"), '\n')+1]
+			r.ships(files{"a.log": {header + test.after}})
+		})
+	}
+}
+
+func TestWatchRepeatsHeadersOfCommentsOnlyWhereTheyChange(t *testing.T) {
+	const header = "#Date Time gpu pwr\n#YYYYMMDD HH:MM:SS Idx W\n"
+	const line = " 20240501 10:00:00 0 40\n"
+	r := newRig(t)
+	r.append("a.log", header+line+header+line)
+	r.ships(files{"a.log": {header + line + header + line}})
+	r.append("a.log", header[:20]) // not all of it is there yet
+	r.ships(files{})
+	r.append("a.log", header[20:]+line)
+	r.ships(files{"a.log": {header + line}})
+}
+
+func TestWatchRepeatsNoSampleOfAScrape(t *testing.T) {
+	const first, second = "x_temp{gpu=\"0\",host=\"a\"} 40 1714557600000\n", "x_temp{gpu=\"1\",host=\"a\"} 41 1714557601000\n"
+	r := newRig(t)
+	r.append("a.prom", first)
+	r.ships(files{"a.prom": {first}})
+	r.append("a.prom", second)
+	r.ships(files{"a.prom": {second}})
+}
+
+// TestWatchReadsUTF16 has a log as PowerShell writes it, and of characters whose bytes look like line ends.
+func TestWatchReadsUTF16(t *testing.T) {
+	for name, order := range map[string]unicode.Endianness{"little endian": unicode.LittleEndian, "big endian": unicode.BigEndian} {
+		t.Run(name, func(t *testing.T) {
+			encode := func(text string) string {
+				coded, err := unicode.UTF16(order, unicode.IgnoreBOM).NewEncoder().String(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return coded
+			}
+			r := newRig(t)
+			r.append("a.csv", encode("\ufefftime,temp\r\n1,Ċ𐀊\r\n2,4"))
+			r.ships(files{"a.csv": {"time,temp\r\n1,Ċ𐀊\r\n"}})
+			half := encode("1\r\n")
+			r.append("a.csv", half[:len(half)-1])
+			r.ships(files{})
+			r.append("a.csv", half[len(half)-1:])
+			r.restart()
+			r.ships(files{"a.csv": {"time,temp\r\n2,41\r\n"}})
+		})
+	}
 }
 
 func TestWatchKeepsWhatIsRefused(t *testing.T) {

@@ -56,7 +56,7 @@ func (c charset) size(text []byte, begins bool) int64 {
 		return int64(len(text))
 	}
 	units := 0
-	if begins && len(raw) > 1 {
+	if begins {
 		units++ // the mark
 	}
 	for _, r := range string(text) {

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,7 @@ func TestHistoryThatCannotBeHadIsToldAndNotBlamedOnTheDocument(t *testing.T) {
 		"etcd is known to be away": {true, stuck{}, "does not answer"},
 		"slow":                     {false, stuck{}, "took too long"},
 		"broken":                   {false, stuck{errors.New("inner text")}, "try again"},
+		"an object is missing":     {false, stuck{fmt.Errorf("reading: %w", history.ErrArchive)}, "collectd archive check"},
 	} {
 		w := newWorld(t)
 		w.engine.past, w.engine.degradedPatience = c.store, time.Millisecond

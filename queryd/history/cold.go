@@ -41,10 +41,13 @@ func (s *scan) thaw(ctx context.Context, parts []*part) error {
 			break
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("reading archived history of partition %d: %w", parts[0].host.Partition, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if _, damaged := errors.AsType[*archive.DamagedError](err); damaged || errors.Is(err, archive.ErrMissing) {
+		err = fmt.Errorf("%w: %w", ErrArchive, err)
+	}
+	return fmt.Errorf("reading archived history of partition %d: %w", parts[0].host.Partition, err)
 }
 
 func (s *scan) thawOnce(ctx context.Context, parts []*part) error {

@@ -301,7 +301,7 @@ func TestObjectsThatAreMergedAwayAreLookedUpAgain(t *testing.T) {
 		t.Errorf("merged meanwhile: (-want +got)\n%s", diff)
 	}
 	shelf.missing = func(archive.Entry) bool { return true }
-	if _, err := h.Telemetry(t.Context(), s, q); !errors.Is(err, archive.ErrMissing) {
-		t.Errorf("an object that is gone for good: %v, want ErrMissing", err)
+	if _, err := h.Telemetry(t.Context(), s, q); !errors.Is(err, archive.ErrMissing) || !errors.Is(err, ErrArchive) {
+		t.Errorf("an object that is gone for good: %v, want ErrMissing and ErrArchive", err)
 	}
 }

@@ -6,6 +6,9 @@ var (
 	// ErrCursor refuses a cursor that is not ours, or that belongs to a query with another filter, order or
 	// range.
 	ErrCursor = errors.New("cursor does not belong to this query; start again without it")
+	// ErrArchive is history that an object of the archive has which is missing or damaged: trying again does not help.
+	ErrArchive = errors.New("an object of the archive is missing or damaged, and history is not told without it: " +
+		"`collectd archive check -deep` names it, and docs/runbooks/archive.md says what to do; other ranges, hosts and GPUs can be asked for")
 	// ErrLimit refuses a page size.
 	ErrLimit = errors.New("limit takes 1 to 10000")
 	// ErrP95Step refuses P95 of long steps, for which too many readings would be held at a time.

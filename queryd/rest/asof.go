@@ -77,6 +77,8 @@ func (a *API) pastAway(ctx context.Context, err error) error {
 		return &Error{http.StatusGatewayTimeout, Timeout,
 			"going back to that time took too long: some metrics of then are far before it, or were not there yet; " +
 				"ask for one host or GPU, or for the history of a metric", err}
+	case errors.Is(err, history.ErrArchive):
+		return &Error{http.StatusServiceUnavailable, Unavailable, history.ErrArchive.Error(), err}
 	default:
 		return &Error{http.StatusServiceUnavailable, Unavailable, "the past cannot be read at the moment; try again", err}
 	}
@@ -95,7 +97,7 @@ func (a *API) beginAt(m *moment, size int) *writer {
 	if !m.past {
 		return a.begin(m.State, size)
 	}
-	w := &writer{buf: make([]byte, 0, 256+size)}
+	w := a.writers.get(256 + size)
 	w.open('{')
 	w.key("success")
 	w.raw("true")

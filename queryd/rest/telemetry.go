@@ -108,9 +108,8 @@ func (a *API) answerPage(c *fiber.Ctx, p params, s *live.State, q history.Query)
 	}
 	w := a.begin(s, entriesSize(page.Entries))
 	w.open('[')
-	var readings []projections.Latest
 	for i := range page.Entries {
-		readings = a.writeEntry(w, &page.Entries[i], readings)
+		w.entry(a.names, &page.Entries[i])
 	}
 	w.close(']')
 	w.text("next_cursor", string(page.Next))
@@ -134,6 +133,8 @@ func (a *API) explain(ctx context.Context, err error) error {
 			"history is read from etcd, which does not answer; the latest readings are still served, with their age", err}
 	case errors.Is(err, history.ErrCursor), ctx.Err() != nil:
 		return err
+	case errors.Is(err, history.ErrArchive):
+		return &Error{http.StatusServiceUnavailable, Unavailable, history.ErrArchive.Error(), err}
 	default:
 		return &Error{http.StatusServiceUnavailable, Unavailable, "history cannot be read at the moment; try again", err}
 	}
@@ -148,19 +149,36 @@ func entriesSize(entries []projections.Entry) int {
 	return len(entries) * (384 + 32*len(first.Identity.Labels) + 64*len(first.Readings))
 }
 
-// writeEntry writes one entry; the slice is for reuse.
-func (a *API) writeEntry(w *writer, e *projections.Entry, readings []projections.Latest) []projections.Latest {
-	readings = readings[:0]
-	for _, r := range e.Readings {
-		readings = append(readings, projections.Latest{Metric: r.Metric, Source: r.Source, At: e.At, Value: r.Value})
+// origin writes where an entry is from. Entries that follow each other mostly are from the same GPU, so the text
+// of the last one is kept.
+func (w *writer) origin(e *projections.Entry) {
+	if of := (origin{e.Host, e.Entity, e.Identity}); w.lastOrigin != of {
+		var text writer
+		text.text("id", string(e.Entity.GPU))
+		text.text("part", e.Entity.Part)
+		text.text("host_id", string(e.Host))
+		text.identity(e.Host, e.Identity)
+		w.lastOrigin, w.originText = of, text.buf
 	}
+	if len(w.originText) > 0 {
+		w.comma()
+		w.buf = append(w.buf, w.originText...)
+	}
+}
+
+// entry writes one entry.
+func (w *writer) entry(fields names, e *projections.Entry) {
 	w.open('{')
 	w.time("timestamp", e.At)
-	w.text("id", string(e.Entity.GPU))
-	w.text("part", e.Entity.Part)
-	w.text("host_id", string(e.Host))
-	w.identity(e.Host, &e.Identity)
-	w.readings(a.names, readings, false)
+	w.origin(e)
+	if w.layout.fits(fields, len(e.Readings), func(i int) (string, events.Value) { return e.Readings[i].Metric(), e.Readings[i].Value() }) {
+		w.laidOut()
+	} else {
+		w.unusual = w.unusual[:0]
+		for _, r := range e.Readings {
+			w.unusual = append(w.unusual, projections.Latest{Metric: r.Metric(), Source: r.Source(), At: e.At, Value: r.Value()})
+		}
+		w.unlike(fields, w.unusual, false)
+	}
 	w.close('}')
-	return readings
 }

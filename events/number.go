@@ -115,6 +115,9 @@ func digits(v uint64) int {
 // Append writes the shortest plain text of the number, which is also a JSON number, and parses back to
 // the same Number. Very large and very small numbers (from 10^21, below 10^-6) have an exponent.
 func (n Number) Append(dst []byte) []byte {
+	if n.Exponent == 0 {
+		return strconv.AppendInt(dst, n.Mantissa, 10)
+	}
 	if n.Mantissa < 0 {
 		dst = append(dst, '-')
 	}

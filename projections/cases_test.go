@@ -340,9 +340,9 @@ func (w *world) renderEntries(b *strings.Builder, r *run, options []string) {
 	for _, win := range sortedWindows(r.history) {
 		s := r.history[win]
 		for _, e := range Entries(r.host.ID, &s, &r.host.Identity, f) {
-			fmt.Fprintf(b, "%s %s as %s\n", e.At, entityText(e.Entity), w.name(e.Identity))
+			fmt.Fprintf(b, "%s %s as %s\n", e.At, entityText(e.Entity), w.name(*e.Identity))
 			for _, reading := range e.Readings {
-				fmt.Fprintf(b, "  %s\n", readingText(reading.Metric, reading.Source, reading.Value))
+				fmt.Fprintf(b, "  %s\n", readingText(reading.Metric(), reading.Source(), reading.Value()))
 			}
 		}
 	}

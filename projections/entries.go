@@ -4,16 +4,17 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
-	"strings"
 
 	"telemetry-pipeline/events"
 )
 
 // Entries joins a host's records of one window into entries, ascending by Place, or descending with Newest.
 // identity resolves the columns' identities. Its cost follows the filtered columns and what Limit lets
-// through, not the window's size. A reading that several identities share at one time is given once.
+// through, not the window's size. A reading that several identities share at one time is given once. Entries refer to s,
+// which must not be changed while they are used.
 func Entries(host events.HostID, s *Series, identity *Identity, f EntryFilter) []Entry {
 	j := newJoin(s, &f)
+	unknown := new(events.Identity)
 	entries := make([]Entry, 0, j.expected(f.Limit))
 	for len(j.queue) > 0 && (f.Limit <= 0 || len(entries) < f.Limit) {
 		lane := j.queue[0]
@@ -23,8 +24,9 @@ func Entries(host events.HostID, s *Series, identity *Identity, f EntryFilter) [
 		} else {
 			var id events.IdentityID
 			id, e.Readings = j.take(lane)
+			e.Identity = unknown
 			if k, ok := identity.Find(id); ok {
-				e.Identity = k.Identity
+				e.Identity = &k.Identity
 			}
 			entries = append(entries, e)
 		}
@@ -127,26 +129,20 @@ func (j *join) take(l *lane) (events.IdentityID, []Reading) {
 	for i := range l.cursors {
 		c := &l.cursors[i]
 		for ; c.left > 0 && c.Times[c.row] == l.next; c.move(l.step) {
-			_, v := c.At(c.row)
-			if n := len(j.room); n > start && j.room[n-1].Metric == c.Metric {
+			if n := len(j.room); n > start && j.room[n-1].Metric() == c.Metric {
 				several = true
 			}
-			j.room = append(j.room, Reading{Metric: c.Metric, Source: c.Source, Value: v})
+			j.room = append(j.room, Reading{column: c.Column, row: c.row})
 			greatest = max(greatest, c.Identity)
 		}
 	}
 	l.advance()
 	readings := j.room[start:len(j.room):len(j.room)]
 	if several {
-		slices.SortFunc(readings, compareReading)
-		readings = slices.Compact(readings)
+		slices.SortFunc(readings, Reading.compare)
+		readings = slices.CompactFunc(readings, Reading.Equal)
 	}
 	return greatest, readings
-}
-
-// compareReading orders an entry's readings.
-func compareReading(a, b Reading) int {
-	return cmp.Or(strings.Compare(a.Metric, b.Metric), b.Value.Compare(a.Value), strings.Compare(b.Source, a.Source))
 }
 
 // skip passes over the lane's next entry.

@@ -25,17 +25,17 @@ func naiveEntries(host events.HostID, records []record, f EntryFilter) []Entry {
 			byPlace[p] = &Entry{At: p.At, Host: p.Host, Entity: p.Entity}
 		}
 		e := byPlace[p]
-		reading := Reading{Metric: r.metric, Source: r.source, Value: r.value}
-		if !slices.Contains(e.Readings, reading) {
+		reading := readingOf(r)
+		if !slices.ContainsFunc(e.Readings, reading.Equal) {
 			e.Readings = append(e.Readings, reading)
 		}
 		if id := r.identity.ID(); id >= greatest[p] {
-			greatest[p], e.Identity = id, *r.identity
+			greatest[p], e.Identity = id, r.identity
 		}
 	}
 	var entries []Entry
 	for _, e := range byPlace {
-		slices.SortFunc(e.Readings, compareReading)
+		slices.SortFunc(e.Readings, Reading.compare)
 		entries = append(entries, *e)
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return a.Place().Compare(b.Place()) })
@@ -46,6 +46,13 @@ func naiveEntries(host events.HostID, records []record, f EntryFilter) []Entry {
 		entries = entries[:min(f.Limit, len(entries))]
 	}
 	return entries
+}
+
+// readingOf makes a reading with a column of its own.
+func readingOf(r record) Reading {
+	c := &Column{Metric: r.metric, Source: r.source}
+	c.Add(r.at, r.value)
+	return Reading{column: c}
 }
 
 func naivelyWanted(f *EntryFilter, r record, p Place) bool {
@@ -144,10 +151,10 @@ func TestEntriesDoNotShareRoom(t *testing.T) {
 	s := seriesOf(ev)[0]
 	entries := Entries("node-1", &s, &Identity{}, EntryFilter{})
 	for i := range entries {
-		entries[i].Readings = append(entries[i].Readings, Reading{Metric: "appended"})
+		entries[i].Readings = append(entries[i].Readings, readingOf(record{metric: "appended"}))
 	}
 	for i, e := range entries {
-		if got := e.Readings[0].Value.Number; len(e.Readings) != 8 || got != events.Int(int64(i)) {
+		if got := e.Readings[0].Value().Number; len(e.Readings) != 8 || got != events.Int(int64(i)) {
 			t.Fatalf("entry %d: got %d readings, first %v; appending to another one changed it", i, len(e.Readings), got)
 		}
 	}

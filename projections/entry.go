@@ -2,6 +2,7 @@ package projections
 
 import (
 	"cmp"
+	"strings"
 
 	"telemetry-pipeline/events"
 )
@@ -11,15 +12,37 @@ type Entry struct {
 	At       events.Timestamp
 	Host     events.HostID
 	Entity   events.Entity
-	Identity events.Identity // of several at one time that of the greatest id
-	Readings []Reading       // sorted by Metric, then greatest Value first, then greatest Source; several per metric are possible
+	Identity *events.Identity // of several at one time that of the greatest id; shared, and never nil
+	Readings []Reading        // sorted by metric, then greatest value first, then greatest source; several per metric are possible
 }
 
-// Reading is one metric's reading in an Entry.
+// Reading is one metric's reading in an Entry: a place in the series that the entry was made from, as an answer
+// of many entries would else consist of copies.
 type Reading struct {
-	Metric string
-	Source string
-	Value  events.Value
+	column *Column
+	row    int
+}
+
+// Metric is what was read.
+func (r Reading) Metric() string { return r.column.Metric }
+
+// Source is the name that the metric came under.
+func (r Reading) Source() string { return r.column.Source }
+
+// Value is what the reading says.
+func (r Reading) Value() events.Value {
+	_, v := r.column.At(r.row)
+	return v
+}
+
+// Equal tells whether two readings say the same of the same metric under the same name.
+func (r Reading) Equal(s Reading) bool {
+	return r.Metric() == s.Metric() && r.Source() == s.Source() && r.Value() == s.Value()
+}
+
+// compare orders the readings of an entry.
+func (r Reading) compare(s Reading) int {
+	return cmp.Or(strings.Compare(r.Metric(), s.Metric()), s.Value().Compare(r.Value()), strings.Compare(s.Source(), r.Source()))
 }
 
 // EntryFilter says which readings of a series make entries. Empty slices take everything; From and To are

@@ -84,12 +84,12 @@ func (a *answer) series() json.RawMessage {
 	for i := range a.entries {
 		e := &a.entries[i]
 		for j, r := range e.Readings {
-			if j > 0 && e.Readings[j-1].Metric == r.Metric {
+			if j > 0 && e.Readings[j-1].Metric() == r.Metric() {
 				continue // of several at one time the first counts
 			}
-			one := all.at(e.Place(), r.Metric, []string{"raw"})
-			one.columns[0].put(r.Value.Number, r.Value.Absent == events.Present)
-			one.lack(r.Value.Absent)
+			one, v := all.at(e.Place(), r.Metric(), []string{"raw"}), r.Value()
+			one.columns[0].put(v.Number, v.Absent == events.Present)
+			one.lack(v.Absent)
 		}
 	}
 	shown := a.query.Shown()

@@ -180,7 +180,7 @@ func (e *Engine) entryFields(t *types) graphql.Fields {
 		"absentText": e.field(must(t.prepared), aboutAbsentText, nil,
 			of(func(_ view, n projections.Entry) any { return entryAbsentText(n.Readings) })),
 	}
-	e.identity(fields, t, func(source any) *events.Identity { id := source.(projections.Entry).Identity; return &id })
+	e.identity(fields, t, func(source any) *events.Identity { return source.(projections.Entry).Identity })
 	return e.named(fields, t, func(source any, name string) any {
 		if v, ok := entryValues(source.(projections.Entry).Readings)[name]; ok {
 			return v
@@ -200,8 +200,9 @@ func entryPart(_ view, n projections.Entry) any {
 func entryValues(readings []projections.Reading) map[string]json.RawMessage {
 	m := make(map[string]json.RawMessage, len(readings))
 	for _, r := range readings {
-		if _, again := m[r.Metric]; !again && r.Value.Absent == events.Present {
-			m[r.Metric] = exact(r.Value.Number)
+		v := r.Value()
+		if _, again := m[r.Metric()]; !again && v.Absent == events.Present {
+			m[r.Metric()] = exact(v.Number)
 		}
 	}
 	return m
@@ -210,8 +211,9 @@ func entryValues(readings []projections.Reading) map[string]json.RawMessage {
 func entryAbsent(readings []projections.Reading) map[string]string {
 	m := map[string]string{}
 	for i, r := range readings {
-		if r.Value.Absent != events.Present && (i == 0 || readings[i-1].Metric != r.Metric) {
-			m[r.Metric] = r.Value.Absent.String()
+		v := r.Value()
+		if v.Absent != events.Present && (i == 0 || readings[i-1].Metric() != r.Metric()) {
+			m[r.Metric()] = v.Absent.String()
 		}
 	}
 	return m
@@ -220,8 +222,9 @@ func entryAbsent(readings []projections.Reading) map[string]string {
 func entryAbsentText(readings []projections.Reading) map[string]string {
 	m := map[string]string{}
 	for i, r := range readings {
-		if r.Value.Raw != "" && (i == 0 || readings[i-1].Metric != r.Metric) {
-			m[r.Metric] = r.Value.Raw
+		v := r.Value()
+		if v.Raw != "" && (i == 0 || readings[i-1].Metric() != r.Metric()) {
+			m[r.Metric()] = v.Raw
 		}
 	}
 	return m

@@ -67,15 +67,16 @@ func naive(entries []projections.Entry, q Query) []flat {
 	sets := make(map[series]map[timed]bool)
 	for _, e := range entries {
 		for _, r := range e.Readings {
-			if r.Value.Absent != events.Present {
+			v := r.Value()
+			if v.Absent != events.Present {
 				continue
 			}
 			start := events.Timestamp(math.Floor(float64(e.At)/float64(q.Step))) * events.Timestamp(q.Step)
-			key := series{projections.Place{At: start, Host: e.Host, Entity: e.Entity}, r.Metric}
+			key := series{projections.Place{At: start, Host: e.Host, Entity: e.Entity}, r.Metric()}
 			if sets[key] == nil {
 				sets[key] = make(map[timed]bool)
 			}
-			sets[key][timed{e.At, r.Value.Number}] = true
+			sets[key][timed{e.At, v.Number}] = true
 		}
 	}
 	var all []flat

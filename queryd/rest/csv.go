@@ -19,9 +19,10 @@ type table struct {
 	named map[string]string // names under which readings can be uploaded, by source
 
 	// What rows of the entry before have in common, for the next entries are mostly of the same GPU.
+	at            events.Timestamp
+	moment        []byte
 	host          events.HostID
-	identity      events.Identity
-	known         bool
+	identity      *events.Identity
 	origin, label []byte
 }
 
@@ -59,7 +60,10 @@ func (t *table) number(n events.Number) {
 // time writes an instant as the next cell.
 func (t *table) time(at events.Timestamp) {
 	t.next()
-	t.buf = at.Time().AppendFormat(t.buf, time.RFC3339Nano)
+	if len(t.moment) == 0 || at != t.at {
+		t.at, t.moment = at, at.Time().AppendFormat(t.moment[:0], time.RFC3339Nano)
+	}
+	t.buf = append(t.buf, t.moment...)
 }
 
 func (t *table) next() {
@@ -83,14 +87,14 @@ var readingsHeader = []string{ // never written
 func (t *table) entry(e *projections.Entry) {
 	t.remember(e)
 	for i := range e.Readings {
-		r := &e.Readings[i]
+		r := e.Readings[i]
 		t.time(e.At)
-		t.cell(t.name(r))
+		t.cell(t.name(r.Metric(), r.Source()))
 		t.buf = append(t.buf, t.origin...)
-		if r.Value.Absent == events.Present {
-			t.number(r.Value.Number)
+		if v := r.Value(); v.Absent == events.Present {
+			t.number(v.Number)
 		} else {
-			t.cell(r.Value.Raw)
+			t.cell(v.Raw)
 		}
 		t.buf = append(t.buf, t.label...)
 		t.end()
@@ -99,10 +103,10 @@ func (t *table) entry(e *projections.Entry) {
 
 // remember writes the cells that all rows of an entry have.
 func (t *table) remember(e *projections.Entry) {
-	if t.known && t.host == e.Host && t.identity.Compare(&e.Identity) == 0 {
+	if t.host == e.Host && t.identity == e.Identity {
 		return
 	}
-	id := &e.Identity
+	id := e.Identity
 	var cells table
 	for _, text := range []string{id.Index, id.Device, id.UUID, id.Model, string(e.Host), id.Container, id.Pod, id.Namespace} {
 		cells.cell(text)
@@ -110,25 +114,25 @@ func (t *table) remember(e *projections.Entry) {
 	t.origin = cells.buf
 	cells.buf = nil
 	cells.cell(labelsRaw(id))
-	t.host, t.identity, t.known, t.label = e.Host, e.Identity, true, cells.buf
+	t.host, t.identity, t.label = e.Host, e.Identity, cells.buf
 }
 
 // name gives the name under which a reading can be uploaded again: the source's, unless that stands for another
 // unit than the stored number has.
-func (t *table) name(r *projections.Reading) string {
-	if r.Source == r.Metric {
-		return r.Metric
+func (t *table) name(canonical, source string) string {
+	if source == canonical {
+		return canonical
 	}
-	name, known := t.named[r.Source]
+	name, known := t.named[source]
 	if !known {
-		name = r.Metric
-		if m, conversion, _ := metric.Lookup(r.Source); m.Name == r.Metric && conversion.Exact() {
-			name = r.Source
+		name = canonical
+		if m, conversion, _ := metric.Lookup(source); m.Name == canonical && conversion.Exact() {
+			name = source
 		}
 		if t.named == nil {
 			t.named = make(map[string]string)
 		}
-		t.named[r.Source] = name
+		t.named[source] = name
 	}
 	return name
 }

@@ -40,6 +40,18 @@ func (w *writer) identity(host events.HostID, id *events.Identity) {
 // times if asked for, the absent ones with the source's words, and others where a metric has several readings at
 // one time.
 func (w *writer) readings(fields names, latest []projections.Latest, times bool) {
+	if w.layout.fits(fields, len(latest), func(i int) (string, events.Value) { return latest[i].Metric, latest[i].Value }) {
+		w.laidOut()
+		if times {
+			w.times(latest)
+		}
+		return
+	}
+	w.unlike(fields, latest, times)
+}
+
+// unlike writes readings without a layout.
+func (w *writer) unlike(fields names, latest []projections.Latest, times bool) {
 	for _, f := range fields {
 		if l, ok := projections.Find(latest, f.Metric); ok && l.Value.Absent == events.Present {
 			w.number(f.Name, l.Value.Number)

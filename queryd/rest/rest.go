@@ -36,7 +36,10 @@ type API struct {
 	past  teller
 	lg    *slog.Logger
 	names names
-	now   func() time.Time // for tests; time.Now
+
+	writers writers
+
+	now func() time.Time // for tests; time.Now
 
 	quarantine quarantine
 	journal    journalist

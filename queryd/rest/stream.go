@@ -180,17 +180,16 @@ func (e *csvEncoder) take() []byte {
 
 // linesEncoder writes an entry a line, as it is in data.
 type linesEncoder struct {
-	api      *API
-	writer   *writer
-	buckets  bucketWriter
-	readings []projections.Latest
+	api     *API
+	writer  *writer
+	buckets bucketWriter
 }
 
 func (e *linesEncoder) begin() {}
 
 func (e *linesEncoder) page(p page) {
 	for i := range p.entries {
-		e.readings = e.api.writeEntry(e.writer, &p.entries[i], e.readings)
+		e.writer.entry(e.api.names, &p.entries[i])
 		e.writer.buf = append(e.writer.buf, '\n')
 	}
 	for i := range p.buckets {

@@ -63,7 +63,7 @@ func (a *API) wait(ctx context.Context, rev events.Revision) (*live.State, error
 
 // begin starts the envelope of a good answer, up to the data.
 func (a *API) begin(s *live.State, size int) *writer {
-	w := &writer{buf: make([]byte, 0, 256+size)}
+	w := a.writers.get(256 + size)
 	w.open('{')
 	w.key("success")
 	w.raw("true")

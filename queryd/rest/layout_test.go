@@ -1,0 +1,80 @@
+package rest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// someReadings makes a list of readings as an entry has them: sorted by metric, some absent, some several times.
+func someReadings(r *rand.Rand) []projections.Latest {
+	metrics := []string{"DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_GPU_UTIL", "other \"one\"", "zero"}
+	var list []projections.Latest
+	for _, m := range metrics[r.IntN(2) : 3+r.IntN(3)] {
+		for n := 1 + r.IntN(20)/19; n > 0; n-- {
+			l := projections.Latest{Metric: m, Source: "s", At: 1e9, Value: events.Value{Number: events.NumberOf(r.Int64N(2000)-1000, int16(r.IntN(7)-3))}}
+			if r.IntN(12) == 0 {
+				l.Value = events.Value{Absent: events.NotSupported, Raw: "N/A"}
+			}
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// TestReadingsAreWrittenTheSameWithALayout writes lists behind each other, of which many have the layout of the
+// one before, and each alone without one.
+func TestReadingsAreWrittenTheSameWithALayout(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 90))
+	fields := catalogue()
+	var together writer
+	laidOut := 0
+	for i := range 3000 {
+		list := someReadings(r)
+		for range 1 + r.IntN(3) {
+			alone := writer{buf: []byte(`{"timestamp":""`)}
+			alone.unlike(fields, list, i%2 == 0)
+			together.buf = append(together.buf[:0], `{"timestamp":""`...)
+			together.readings(fields, list, i%2 == 0)
+			if got, want := string(together.buf), string(alone.buf); got != want {
+				t.Fatalf("list %d\ngot  %s\nwant %s", i, got, want)
+			}
+			if together.layout.made {
+				laidOut++
+			}
+			for k := range list {
+				list[k].Value.Number = events.Int(int64(r.IntN(100)))
+			}
+		}
+	}
+	if laidOut < 500 {
+		t.Errorf("only %d lists had a layout", laidOut)
+	}
+}
+
+// TestWritersOfOthersAreNotTouched fills writers side by side and gives each back when its text was looked at.
+func TestWritersOfOthersAreNotTouched(t *testing.T) {
+	var pool writers
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 200 {
+				text := fmt.Sprintf("%d of %d", i, g)
+				w := pool.get(i)
+				w.str(text)
+				if got, want := string(w.buf), `"`+text+`"`; got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+				out := sending{writer: w}
+				if err := out.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -3,6 +3,7 @@ package manifest
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"sync"
 	"testing"
@@ -127,6 +128,35 @@ func TestReadersMissNothingOfWhatMovesUnderThem(t *testing.T) {
 	wg.Wait()
 	if got := r.read(reader, events.Revision{}, r.head()); len(got) != len(r.appended) || rounds < 3 {
 		t.Errorf("at last %d events of %d, after %d rounds", len(got), len(r.appended), rounds)
+	}
+}
+
+// leavingLog is a log that leave happens to as soon as a reader has turned to it.
+type leavingLog struct {
+	log
+	leave func()
+}
+
+func (l *leavingLog) Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error] {
+	if leave := l.leave; leave != nil {
+		l.leave = nil
+		leave()
+	}
+	return l.log.Read(ctx, p, after, upto)
+}
+
+// The owner of a partition archives and removes events in the instant in which a reader, who has seen that the archive
+// has none of them, turns to the log. What it does not find there it reads from the archive.
+func TestEventsThatLeaveUnderAReaderAreReadFromTheArchive(t *testing.T) {
+	r := newRig(t)
+	r.append(0, 20)
+	p, upto := r.load(), r.head()
+	moving := &leavingLog{log: r.log, leave: func() {
+		r.add(&p, 10)
+		r.remove(&p)
+	}}
+	if got := r.read(NewReader(moving, r.store, r.manifest), events.Revision{}, upto); len(got) != 20 || moving.leave != nil {
+		t.Errorf("read %d events, want all 20", len(got))
 	}
 }
 

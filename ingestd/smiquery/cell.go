@@ -81,7 +81,11 @@ func (c *column) readValue(text []byte) (events.Value, error) {
 	if unit == "" {
 		return c.metric.Read(c.conversion, text)
 	}
-	if !c.metric.In(c.conversion, unit) && !strings.HasSuffix(c.metric.Name, "["+unit+"]") {
+	fits := c.metric.In(c.conversion, unit)
+	if strings.HasSuffix(c.metric.Name, "]") { // a unit that nobody knows
+		fits = strings.HasSuffix(c.metric.Name, "["+unit+"]")
+	}
+	if !fits {
 		return events.Value{}, fmt.Errorf("the cell is in %.16q, but its column %s; is it of another column?", unit, c.unit())
 	}
 	v, err := c.metric.Read(c.conversion, number)

@@ -27,18 +27,22 @@ const (
 	runsName     = "runs" // how many processes have begun with the upload since one last ended its work on it
 )
 
-// load reads an upload back. One whose files are not those of its manifest is damaged.
+// load reads an upload back.
 func (s *Spool) load(dir string) (*Entry, error) {
-	e := &Entry{spool: s, dir: dir}
 	text, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil {
 		return nil, fmt.Errorf("reading a spooled upload: %w", err)
 	}
-	e.Damage = e.parse(text)
-	if e.Damage != nil {
+	return s.entry(dir, text), nil
+}
+
+// entry is the upload of a manifest. One whose files are not those of its manifest is damaged.
+func (s *Spool) entry(dir string, manifest []byte) *Entry {
+	e := &Entry{spool: s, dir: dir}
+	if e.Damage = e.parse(manifest); e.Damage != nil {
 		e.Manifest = Manifest{ID: events.UploadID(strings.TrimPrefix(filepath.Base(dir), prefix))}
 	}
-	return e, nil
+	return e
 }
 
 func (e *Entry) parse(manifest []byte) error {

@@ -104,6 +104,33 @@ func TestWaitPassesPartitionsThatHaveNoEvents(t *testing.T) {
 	})
 }
 
+// TestWaitIsForWhatIsFoldedAndNotForThePositionOfTheView: other hosts change all the time, so the view is at a later
+// revision than an event that nobody has folded yet. Who waits for that is not told that it is there.
+func TestWaitIsForWhatIsFoldedAndNotForThePositionOfTheView(t *testing.T) {
+	inBubble(t, live.Config{}, func(r *rig) {
+		r.start()
+		var at events.Revision
+		for i := range 50 {
+			at = r.set("h", "GPU-1", 0, int64(i))
+		}
+		synctest.Wait()
+		const event = 30
+		if got := r.hub.State(); got.At() != at || at.Number <= event || got.Folded().Number >= event {
+			r.Fatalf("the view is at %d and folded up to %d, want it at %d and not folded up to %d", got.At().Number, got.Folded().Number, at.Number, event)
+		}
+		at.Number = event
+		short, stop := context.WithTimeout(r.Context(), time.Minute)
+		defer stop()
+		if _, err := r.hub.Wait(short, at); !errors.Is(err, context.DeadlineExceeded) {
+			r.Errorf("waiting for an event that is not folded: %v, want the deadline", err)
+		}
+		r.src.Fold(g1, event)
+		if _, err := r.hub.Wait(r.Context(), at); err != nil {
+			r.Errorf("waiting for an event that is folded: %v", err)
+		}
+	})
+}
+
 // TestQuietLogBeforeTheFirstLoad: that nothing is unread does not make a view that was never loaded current.
 func TestQuietLogBeforeTheFirstLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

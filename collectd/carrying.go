@@ -90,7 +90,7 @@ func importing() daemon.Command {
 	var to place
 	return daemon.Command{
 		Name: "import", Args: "FILE…",
-		Summary: "Appends the events of exported lines (- for the standard input) that the log and the archive do not have; exit code 3: some lines are of no export.",
+		Summary: "Appends the events of exported lines (packed by gzip or not; - for the standard input) that the log and the archive do not have; exit code 3: some lines are of no export.",
 		Prefix:  "IMPORT_", Shared: to.flags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			if len(args) == 0 {

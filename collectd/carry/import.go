@@ -93,7 +93,11 @@ func (i *importing) file(ctx context.Context, name string, in io.Reader) error {
 		defer f.Close()
 		in = f
 	}
-	lines := bufio.NewScanner(in)
+	text, err := unpacked(in)
+	if err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(text)
 	lines.Buffer(make([]byte, 0, 1<<20), maxLine)
 	for n := 1; lines.Scan(); n++ {
 		if len(lines.Bytes()) == 0 {

@@ -19,6 +19,7 @@ import (
 // hub gives the current view and its changes (live.Hub).
 type hub interface {
 	State() *live.State
+	Ready() error
 	Degraded() error
 	Subscribe(o live.Options) (*live.Subscription, error)
 }
@@ -96,6 +97,7 @@ func (e *Engine) view() view {
 
 // Execute runs a query. A subscription is refused; it goes to Subscribe.
 func (e *Engine) Execute(ctx context.Context, req Request) Result {
+	loading := e.hub.Ready() // asked before the view is taken, which may be empty until then
 	v := e.view()
 	doc, op, err := e.guard.admit(req, sizes{hosts: len(v.state.Hosts()), gpus: len(v.state.GPUs())})
 	result := Result{}
@@ -109,6 +111,10 @@ func (e *Engine) Execute(ctx context.Context, req Request) Result {
 		over, ok := errors.AsType[*requestError](err)
 		result.Excessive = ok && over.excessive
 		result.Refused, result.JSON = true, refusal(err)
+		return result
+	}
+	if loading != nil { // it would be answered from as an empty fleet
+		result.Refused, result.Unanswered, result.JSON = true, true, refusal(errLoading)
 		return result
 	}
 	answer := graphql.Execute(graphql.ExecuteParams{

@@ -46,5 +46,8 @@ type unansweredError struct{ msg string }
 
 func (e *unansweredError) Error() string { return e.msg }
 
+// errLoading is what the sender is told before there is a view to answer from.
+var errLoading = &unansweredError{"the view is being loaded; try again in a moment"}
+
 // errInternal is what the sender is told of an error that is ours; the log has the rest.
 var errInternal = errors.New("internal error; the server's log tells more")

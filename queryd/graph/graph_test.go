@@ -6,6 +6,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
 )
 
 func TestQueriesAnswerFromViewAndHistory(t *testing.T) {
@@ -62,6 +63,24 @@ func TestHistoryGoesOnFromACursor(t *testing.T) {
 	second := w.ask(t, query, map[string]any{"c": cursor})
 	if !strings.Contains(first, "20:42:35Z") || !strings.Contains(second, "20:42:34Z") {
 		t.Errorf("pages\n%s\n%s\nwant the newest entry, then the next", first, second)
+	}
+}
+
+func TestAFleetThatIsNotLoadedYetIsNotToldAsEmpty(t *testing.T) {
+	hub, err := live.New(live.Config{}, &stored{}, nil, events.Facts{Epoch: 1, Cluster: 2, Partitions: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := New(Config{}, hub, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := engine.Execute(t.Context(), Request{Query: `{cluster{gpuCount} gpus{id} gpu(id:"GPU-a0"){id}}`})
+	if want := `{"errors":[{"message":"the view is being loaded; try again in a moment","locations":[]}]}`; string(r.JSON) != want || !r.Unanswered {
+		t.Errorf("got %s, want %s", r.JSON, want)
+	}
+	if r := engine.Execute(t.Context(), Request{Query: `fragment A on GPU{...B} fragment B on GPU{...A} {gpus{...A}}`}); !r.Excessive {
+		t.Errorf("a circle meanwhile: %s", r.JSON)
 	}
 }
 

@@ -111,9 +111,13 @@ func respond(c *fiber.Ctx, media string, o outcome, body []byte) error {
 	if o == notByGet {
 		c.Set(fiber.HeaderAllow, http.MethodPost)
 	}
+	status := statuses[o][media]
+	if status == http.StatusServiceUnavailable {
+		c.Set(fiber.HeaderRetryAfter, "1")
+	}
 	c.Vary(fiber.HeaderAccept)
 	c.Set(fiber.HeaderContentType, media+"; charset=utf-8")
-	return c.Status(statuses[o][media]).Send(body)
+	return c.Status(status).Send(body)
 }
 
 func respondError(c *fiber.Ctx, media string, o outcome, text string) error {

@@ -78,6 +78,9 @@ func TestGraphQLOverHTTP(t *testing.T) {
 		if media := got.header.Get("Content-Type"); got.status != c.status || media != c.media+"; charset=utf-8" {
 			t.Errorf("%s: %d %s, want %d %s: %s", c.what, got.status, media, c.status, c.media, got.body)
 		}
+		if again := got.header.Get("Retry-After"); (again != "") != (c.status == 503) {
+			t.Errorf("%s: Retry-After %q with %d", c.what, again, c.status)
+		}
 		var out struct {
 			Data   map[string]any
 			Errors []struct{ Message string }

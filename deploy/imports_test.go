@@ -49,7 +49,8 @@ ingestd:              deploy/daemon events projections/snapshot ingestd/ingest i
 
 collectd/partition:   events
 collectd/retain:      events events/archive events/archive/manifest projections projections/snapshot
-collectd/collect:     events events/archive events/archive/manifest projections projections/snapshot collectd/partition collectd/retain
+collectd/foreign:     events ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
+collectd/collect:     events events/archive events/archive/manifest projections projections/snapshot collectd/partition collectd/retain collectd/foreign
 collectd/rebuild:     events events/archive events/archive/manifest projections projections/snapshot collectd/partition
 collectd/filter:      events events/metric
 collectd/tail:        events collectd/filter
@@ -85,7 +86,7 @@ var edges = []struct {
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone"}},
 	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
-		[]string{"events", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
+		[]string{"events", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",

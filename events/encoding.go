@@ -65,6 +65,8 @@ func (c *Codec) Decode(value []byte) (Event, error) {
 		return c.decodeCompact(value[1:])
 	case tagRows, tagRow:
 		return DecodeJSON(value, c.Resolve)
+	case tagAside:
+		return Event{}, decodeAside(value)
 	}
 	return Event{}, &UnknownEncodingError{Tag: value[0]}
 }

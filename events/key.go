@@ -106,10 +106,15 @@ func parseKey(text string) (k Key, err error) {
 
 // ForeignKey tells whether a key below the root is of a producer that follows the older layout without a
 // partition, queue/{cluster-id}/{timestamp}_…, and of which cluster. Such a key is no Key: what it holds
-// is appended as an ordinary event, then it is removed.
+// is appended as an ordinary event, then it is removed. Every key of a queue is foreign that is in no partition's
+// directory, since names of hosts may have been put there as they are, slashes included.
 func ForeignKey(text string) (cluster string, foreign bool) {
-	segments := strings.Split(text, "/")
+	segments := strings.SplitN(text, "/", 3)
 	if len(segments) != 3 || segments[0]+"/" != queueDir || segments[2] == "" {
+		return "", false
+	}
+	directory, _, inside := strings.Cut(segments[2], "/")
+	if _, err := ParsePartition(directory); inside && err == nil {
 		return "", false
 	}
 	cluster, err := Unescape(segments[1])

@@ -70,7 +70,12 @@ func TestForeignKey(t *testing.T) {
 	}{
 		{"queue/default-cluster/1752871354_host_0_1", "default-cluster", true},
 		{"queue/default-cluster/2025-07-18T20:42:34Z_host_0_1", "default-cluster", true},
+		{"queue/c/2025-07-18T20:42:34Z_rack/7_0_1", "c", true},
+		{"queue/c/7/x", "c", true},
+		{"queue/c/0071752871354_host_0_1", "c", true},
 		{Key{Cluster: "c", Host: "h"}.String(), "", false},
+		{"queue/c/900/x", "", false},
+		{"queue/c/007/", "", false},
 		{"queue/c/", "", false},
 		{"queue/c", "", false},
 		{"config/c/x", "", false},

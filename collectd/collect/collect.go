@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"telemetry-pipeline/collectd/foreign"
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/collectd/retain"
 	"telemetry-pipeline/events"
@@ -48,6 +49,7 @@ type Collector struct {
 	gens       *snapshot.Store
 	owner      *partition.Ownership
 	keeper     *retain.Keeper // nil in tests of folding alone: everything stays in etcd
+	foreign    *foreign.Taker // nil in them too: no key is taken in
 	lg         *slog.Logger
 	workers    chan struct{} // a token per fold under way
 	background *background
@@ -131,6 +133,7 @@ func (c *Collector) hold(claim *partition.Claim, w *work) error {
 		defer leading.Wait()
 		leading.Go(func() { c.conduct(ctx, w, claim) })
 		leading.Go(func() { c.compact(ctx, w) })
+		leading.Go(func() { c.takeForeign(ctx, w, claim) })
 	}
 	for wait := c.cfg.PollInterval; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
 		f := newFollower(c, claim.Partition, claim, w, standing, lg)

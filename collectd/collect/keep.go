@@ -23,9 +23,6 @@ func (f *follower) keep(ctx context.Context) {
 	}
 }
 
-// Status tells what is kept where.
-func (c *Collector) Status(ctx context.Context) (any, error) { return c.keeper.Status(ctx) }
-
 // compact compacts etcd's history while this collector leads the active generation.
 func (c *Collector) compact(ctx context.Context, w *work) {
 	if c.keeper == nil {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 
+	"telemetry-pipeline/collectd/foreign"
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/collectd/retain"
 	"telemetry-pipeline/events"
@@ -38,8 +39,9 @@ func openAs(cfg Config, store events.Config, log *events.Log, version int, lg *s
 	c := newCollector(cfg, log, saved, lg)
 	c.log = manifest.NewReader(log, cfg.Archive, manifest.New(writes, store, log.Facts()))
 	c.keeper = retain.New(cfg.Retain, store, log, saved, cfg.Archive, writes, c.lg)
+	c.foreign = foreign.New(log, c.cfg.PollInterval, c.lg)
 	c.gens, c.merger, c.owner, c.writable, c.version = saved, saved, owner, saved.Writable, version
-	c.measured = append(c.measured, owner.Metrics, saved.Metrics, c.keeper.Metrics)
+	c.measured = append(c.measured, owner.Metrics, saved.Metrics, c.keeper.Metrics, c.foreign.Metrics)
 	c.opened = append(c.opened, writes.Close, leases.Close)
 	return c, nil
 }

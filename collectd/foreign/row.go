@@ -1,0 +1,138 @@
+package foreign
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/dialect"
+)
+
+// row is a row of JSON as a file would have it.
+type row struct {
+	header, cells [][]byte
+	size          int // bytes of its text
+}
+
+var (
+	errNotUTF8 = errors.New("it is not UTF-8")
+	errNotJSON = errors.New("it is not JSON: write one object, or an array of them")
+	errNoRow   = errors.New("it is no object with a field for each reading")
+	errNUL     = errors.New("it has NUL bytes; is it damaged?")
+)
+
+// rowsOf gives the rows of a value. A value that is no JSON as a whole gives one error and nothing else, a row that is
+// none an error in its place.
+func rowsOf(value []byte) iter.Seq2[row, error] {
+	return func(yield func(row, error) bool) {
+		value = bytes.TrimSpace(value)
+		switch {
+		case !utf8.Valid(value):
+			yield(row{}, errNotUTF8)
+			return
+		case !json.Valid(value):
+			yield(row{}, errNotJSON)
+			return
+		case value[0] != '[':
+			yield(rowOf(value))
+			return
+		}
+		dec := json.NewDecoder(bytes.NewReader(value))
+		_, err := dec.Token()
+		for err == nil && dec.More() {
+			var one json.RawMessage
+			if err = dec.Decode(&one); err == nil && !yield(rowOf(one)) {
+				return
+			}
+		}
+		if err != nil { // it was valid before
+			yield(row{}, err)
+		}
+	}
+}
+
+func rowOf(text []byte) (row, error) {
+	var fields map[string]json.RawMessage
+	if text[0] != '{' {
+		return row{}, errNoRow
+	}
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return row{}, err
+	}
+	own(fields)
+	r := row{size: len(text)}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		column, cell, err := cellOf(name, fields[name])
+		if err != nil {
+			return row{}, fmt.Errorf("field %.64q: %w", name, err)
+		}
+		if strings.IndexByte(column, 0) >= 0 || bytes.IndexByte(cell, 0) >= 0 {
+			return row{}, fmt.Errorf("field %.64q: %w", name, errNUL)
+		}
+		r.header, r.cells = append(r.header, []byte(column)), append(r.cells, cell)
+	}
+	if len(r.header) == 0 {
+		return row{}, errNoRow
+	}
+	return r, nil
+}
+
+// cellOf gives a field as a cell: a text without its quotes, null as nothing, an object of labels as labels, all else as
+// it is written.
+func cellOf(name string, value json.RawMessage) (column string, cell []byte, err error) {
+	switch {
+	case string(value) == "null":
+		return name, nil, nil
+	case value[0] == '"':
+		var text string
+		err := json.Unmarshal(value, &text)
+		return name, []byte(text), err
+	case value[0] == '{' && strings.EqualFold(name, "labels"):
+		cell, err := labelsOf(value)
+		return "labels_raw", cell, err
+	}
+	return name, value, nil
+}
+
+// labelsOf writes an object of labels as files have them.
+func labelsOf(value json.RawMessage) ([]byte, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(value, &fields); err != nil {
+		return nil, err
+	}
+	var labels []events.Label
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		_, text, err := cellOf(name, fields[name])
+		if err != nil {
+			return nil, fmt.Errorf("label %.64q: %w", name, err)
+		}
+		labels = append(labels, events.Label{Name: name, Value: string(text)})
+	}
+	return dialect.AppendLabels(nil, labels), nil
+}
+
+// own takes out what only events in JSON have (events.EncodeJSON), should somebody write one back: its readings are of
+// the canonical metric, whatever their source called it, and what it says of the event it was in is not of this one.
+func own(fields map[string]json.RawMessage) {
+	for _, name := range []string{"event_sequence", "event_zone", "event_upload", "event_appended_at"} {
+		delete(fields, name)
+	}
+	canonical, there := fields["canonical_name"]
+	if !there {
+		return
+	}
+	fields["metric_name"] = canonical
+	if raw, there := fields["raw"]; there && string(fields["value"]) == "null" {
+		fields["value"] = raw
+	}
+	for _, name := range []string{"canonical_name", "absent", "raw"} {
+		delete(fields, name)
+	}
+}

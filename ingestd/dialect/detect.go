@@ -20,6 +20,10 @@ func Detect(sc *rows.Scanner, grammars []Grammar, opt Options) (g Grammar, f Fil
 		return g, f, false, err
 	}
 	f.Head = bytes.Clone(skipBlankLines(head))
+	if head, err = passChatter(sc, f.Head); err != nil {
+		return g, f, false, err
+	}
+	f.Head = bytes.Clone(head)
 	for _, g := range grammars {
 		if g.Begins != nil && g.Begins(f.Head) {
 			f.Header, err = g.header(sc)

@@ -47,6 +47,9 @@ type Scanner struct {
 	ended   error  // what the reader ended with: io.EOF or a failure
 	line    int    // lines before rest
 	long    longLine
+
+	passed      []Rejection // lines that Pass took, in no batch yet
+	passedSizes []int
 }
 
 // NewScanner prepares to read r; it reads nothing yet.
@@ -103,6 +106,9 @@ func firstLine(text []byte) int {
 // A batch and an error never come together.
 func (s *Scanner) Next(b *Batch) error {
 	s.start()
+	if s.fillPassed(b) {
+		return nil
+	}
 	return s.fill(b, min(s.opt.BatchRows, max(batchCells/max(len(s.header), 1), 1)))
 }
 

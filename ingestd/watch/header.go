@@ -7,9 +7,10 @@ import (
 )
 
 // header gives the lines at the beginning of text that say what the others mean: a line sep=X, and either
-// the lines of comment that tools such as dmon begin with, or the first line. "" when they are not all there.
+// the lines of comment that tools such as dmon begin with, or the first line. "" when they are not all there. What nvidia-smi
+// and the shell say before it is no part of it.
 func header(text []byte) string {
-	end := 0
+	start, end := 0, 0
 	line := func() (string, bool) {
 		rest := text[end:]
 		i := bytes.IndexByte(rest, '\n')
@@ -27,12 +28,16 @@ func header(text []byte) string {
 		skip := l == "" || strings.HasPrefix(strings.ToLower(l), "sep=")
 		comment := strings.HasPrefix(l, "#") || entity && strings.HasPrefix(l, "ID")
 		if comments && !comment {
-			return string(text[:end])
+			return string(text[start:end])
 		}
 		end += bytes.IndexByte(text[end:], '\n') + 1
+		if isChatter(l) {
+			start = end
+			continue
+		}
 		comments, entity = comments || comment, entity || strings.HasPrefix(l, "#Entity")
 		if !skip && !comment {
-			return string(text[:end])
+			return string(text[start:end])
 		}
 	}
 }
@@ -45,6 +50,19 @@ func isSample(text []byte) bool {
 		return r == '_' || r == ':' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 	})
 	return bytes.HasPrefix(name, []byte("{"))
+}
+
+// isChatter tells what tools that were begun before the driver was there say, and the shell that kept it.
+func isChatter(line string) bool {
+	for _, word := range [...]string{
+		"NVIDIA-SMI has failed", "Failed to initialize NVML", "NVML library version", "No devices were found",
+		"Unable to determine the device handle", "nohup: ",
+	} {
+		if strings.HasPrefix(line, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // newHeader tells where text has a header of the known one's kind that is not equal to it; -1: nowhere. Its

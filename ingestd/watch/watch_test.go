@@ -288,6 +288,8 @@ func TestHeaders(t *testing.T) {
 		{"two lines of dmon", "# gpu pwr\n# Idx W\n    0   60\n", "# gpu pwr\n# Idx W\n"},
 		{"dcgmi", "#Entity POWER\nID\nGPU 0  60\n", "#Entity POWER\nID\n"},
 		{"dmon, no sample yet", "# gpu pwr\n# Idx W\n", ""},
+		{"messages before it", "nohup: ignoring input\n\nNo devices were found\na,b\n1,2\n", "a,b\n"},
+		{"messages alone", "nohup: ignoring input\nNo devices were found\n", ""},
 		{"a scrape", "# TYPE x gauge\nx 1\n", "# TYPE x gauge\n"},
 	}
 	for _, test := range tests {

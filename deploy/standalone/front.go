@@ -29,13 +29,17 @@ func (s *settings) front(dir string, intake, serving listener, lg *slog.Logger) 
 
 // greet tells a person where everything is.
 func greet(uploads, queries, dir string) {
-	fmt.Fprintf(os.Stdout, welcome, uploads, queries, queries, queries, dir)
+	upload := "off, since enable-http (ENABLE_HTTP) is false"
+	if uploads != "" {
+		upload = "curl -F file=@export.csv " + uploads + "/api/v1/csv/upload"
+	}
+	fmt.Fprintf(os.Stdout, welcome, upload, queries, queries, queries, dir)
 }
 
 const welcome = `
   Elastic GPU Telemetry Pipeline is up.
 
-    upload   curl -F file=@export.csv %s/api/v1/csv/upload
+    upload   %s
     query    curl %s/api/v1/gpus
     explore  %s/docs
     live     %s/ws (WebSocket), /graphql
@@ -44,8 +48,12 @@ const welcome = `
   Ctrl-C stops it.
 `
 
-// reachable gives the address at which this machine reaches a listener, which may listen on all.
+// reachable gives the address at which this machine reaches a listener, which may listen on all; "" when it
+// does not listen.
 func reachable(addr net.Addr) string {
+	if addr == nil {
+		return ""
+	}
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
 		return "http://" + addr.String()

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -33,7 +34,7 @@ type settings struct {
 	folding collect.Config
 	serving query.Config
 
-	announce func(uploads, queries, dir string) // called once everything is up
+	announce func(uploads, queries, dir string) // called once everything is up; uploads is "" when they are off
 }
 
 // keepReplaced is enough for readers: a backup of the data directory has etcd and the archive of one instant.
@@ -58,6 +59,9 @@ func (s *settings) flags(fs *flag.FlagSet) {
 func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
+	if s.demo && s.intake.Off {
+		return nil, errors.New("the demo plays its fleet into the upload server, which is off: start without -demo, or with -enable-http (ENABLE_HTTP)")
+	}
 	dir, err := s.directory(&opened)
 	if err != nil {
 		return nil, err

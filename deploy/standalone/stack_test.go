@@ -32,8 +32,8 @@ type stack struct {
 	stop             func()
 }
 
-// startStack starts standalone on dir and free loopback ports, and stops it with the test or before.
-func startStack(t *testing.T, dir string) *stack {
+// startStack starts standalone on dir and free loopback ports, set otherwise as told, and stops it with the test or before.
+func startStack(t *testing.T, dir string, set ...func(*settings)) *stack {
 	t.Helper()
 	up := make(chan [2]string, 1)
 	s := &stack{t: t, settings: &settings{
@@ -42,6 +42,9 @@ func startStack(t *testing.T, dir string) *stack {
 		serving:  query.Config{Host: "127.0.0.1", Port: query.FreePort},
 		announce: func(uploads, queries, _ string) { up <- [2]string{uploads, queries} },
 	}}
+	for _, change := range set {
+		change(s.settings)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	lg := slog.New(slog.NewJSONHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	parts, err := s.settings.build(ctx, lg)

@@ -95,7 +95,11 @@ func send(ctx context.Context, client *Client, f Source, shown *progress) result
 		shown.say("%s: %v; again in %s", f.Name, a.Err, a.Again.Round(100*time.Millisecond))
 	})
 	r := result{name: f.Name, size: f.Size, answer: answer, err: err, took: time.Since(began)}
-	shown.say("%s: %s sent, %s", f.Name, humanize.IBytes(uint64(max(0, f.Size))), r.status())
+	if answer == nil {
+		shown.say("%s: %s", f.Name, r.status())
+	} else {
+		shown.say("%s: %s sent, %s", f.Name, humanize.IBytes(uint64(max(0, f.Size))), r.status())
+	}
 	return r
 }
 

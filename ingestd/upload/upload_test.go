@@ -152,10 +152,13 @@ func TestUploadToNobody(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	c := Command{Config: Config{URL: gone.URL, RetryFor: -1}}
-	var out bytes.Buffer
-	code, err := c.Run(t.Context(), nil, &out, io.Discard, []string{write(t, t.TempDir(), "a.csv", "a\n1\n")})
+	var out, progress bytes.Buffer
+	code, err := c.Run(t.Context(), nil, &out, &progress, []string{write(t, t.TempDir(), "a.csv", "a\n1\n")})
 	if err != nil || code != codeUndelivered || !strings.Contains(out.String(), "flag url") {
 		t.Errorf("got code %d, error %v, want %d and the flag to look at:\n%s", code, err, codeUndelivered, &out)
+	}
+	if got, want := progress.String(), "a.csv: undelivered\n"; got != want {
+		t.Errorf("got progress %q, want %q: nothing was sent", got, want)
 	}
 }
 

@@ -3,7 +3,6 @@ package uploads
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -63,24 +62,6 @@ func (r *Registry) Log() string {
 
 func (r *Registry) key(id events.UploadID) string { return r.prefix + events.Escape(string(id)) }
 
-// Handle is an upload of this process. Its methods are safe for use by several goroutines.
-type Handle struct {
-	r      *Registry
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-
-	stored stored // Run's, but for its state
-
-	// guarded by r.mu
-	upload  Upload
-	version int           // of upload
-	written int           // the version that was written last
-	wrote   chan struct{} // closed and replaced when written moves
-}
-
-// ErrCancelled is why the context of a Handle ends: somebody wants the upload cancelled.
-var ErrCancelled = errors.New("the upload was cancelled")
-
 // Begin makes an upload known. One of an earlier process with the same id, whatever its state, is gone on with.
 func (r *Registry) Begin(u Upload) *Handle {
 	h := &Handle{r: r, upload: u, version: 1, wrote: make(chan struct{})}
@@ -98,62 +79,6 @@ func (r *Registry) wake() {
 	select {
 	case r.kick <- struct{}{}:
 	default:
-	}
-}
-
-// Context ends with ErrCancelled when the upload is to be cancelled, and when it has ended.
-func (h *Handle) Context() context.Context { return h.ctx }
-
-// Upload is the state as this process knows it.
-func (h *Handle) Upload() Upload {
-	h.r.mu.Lock()
-	defer h.r.mu.Unlock()
-	return h.upload
-}
-
-// Change changes the state, and returns at once: another value of State is written as soon as can be, other
-// things within a second. An upload that has ended changes no more.
-func (h *Handle) Change(change func(*Upload)) {
-	if h.change(change) {
-		h.r.wake()
-	}
-}
-
-func (h *Handle) change(change func(*Upload)) (urgent bool) {
-	h.r.mu.Lock()
-	defer h.r.mu.Unlock()
-	was := h.upload.State
-	if was.Final() {
-		return false
-	}
-	change(&h.upload)
-	h.upload.UpdatedAt = time.Now().UTC()
-	if h.upload.State.Final() {
-		h.upload.EndedAt = h.upload.UpdatedAt
-		h.cancel(nil)
-	}
-	h.version++
-	return h.upload.State != was
-}
-
-// Stored waits until the state is in etcd as it is now, or a newer one.
-func (h *Handle) Stored(ctx context.Context) error {
-	h.r.mu.Lock()
-	want := h.version
-	h.r.mu.Unlock()
-	h.r.wake()
-	for {
-		h.r.mu.Lock()
-		done, wrote := h.written >= want, h.wrote
-		h.r.mu.Unlock()
-		if done {
-			return nil
-		}
-		select {
-		case <-wrote:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
 	}
 }
 
@@ -213,12 +138,6 @@ func (r *Registry) unwritten(all bool) (handles []*Handle) {
 		}
 	}
 	return handles
-}
-
-func (h *Handle) snapshot() (Upload, int) {
-	h.r.mu.Lock()
-	defer h.r.mu.Unlock()
-	return h.upload, h.version
 }
 
 // settle notes that a version was written. What has ended and is in etcd need not be known here.

@@ -1,0 +1,95 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"github.com/fasthttp/websocket"
+)
+
+// write owns the socket until the connection ends.
+func (c *conn) write(sess session) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.server.lg.Error("writing to a WebSocket panicked", "panic", p, "stack", string(debug.Stack()))
+			c.cancel(sess.panicked())
+			c.finish(refused{})
+		}
+	}()
+	c.serveStreams(sess)
+	c.finish(sess)
+}
+
+// serveStreams writes what there is to write until the connection's context ends.
+func (c *conn) serveStreams(sess session) {
+	ping := time.NewTicker(c.server.cfg.Ping)
+	defer ping.Stop()
+	within, late := sess.hello()
+	patience := time.NewTimer(within)
+	defer patience.Stop()
+	again := make(chan struct{})
+	close(again)
+	var more <-chan struct{} // ready while streams have more
+	for c.ctx.Err() == nil {
+		select {
+		case <-c.ctx.Done():
+		case task := <-c.tasks:
+			task()
+		case <-c.wake:
+			more = again
+		case <-more:
+			if !sess.pull(turn) {
+				more = nil
+			}
+		case <-ping.C:
+			if err := c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.server.cfg.WriteTimeout)); err != nil {
+				c.cancel(errStuck)
+			}
+		case <-patience.C:
+			if !sess.ready() {
+				c.cancel(late)
+			}
+		}
+	}
+}
+
+// finish says goodbye, if there is someone to hear it, and gives the reader until the client has answered.
+func (c *conn) finish(sess session) {
+	c.mu.Lock()
+	c.closed = true
+	_ = c.ws.SetReadDeadline(time.Now().Add(linger))
+	c.mu.Unlock()
+	why, ok := errors.AsType[*closing](context.Cause(c.ctx))
+	if !ok {
+		if errors.Is(context.Cause(c.ctx), errStuck) {
+			_ = c.ws.SetReadDeadline(time.Now())
+		}
+		return
+	}
+	sess.bye(why)
+	text := websocket.FormatCloseMessage(why.code, why.reason)
+	_ = c.ws.WriteControl(websocket.CloseMessage, text, time.Now().Add(linger))
+	_ = c.ws.SetReadDeadline(time.Now().Add(linger))
+}
+
+// send writes a message; only the writer may. A client that does not take it in time is cut off.
+func (c *conn) send(text []byte) {
+	_ = c.ws.SetWriteDeadline(time.Now().Add(c.server.cfg.WriteTimeout))
+	if err := c.ws.WriteMessage(websocket.TextMessage, text); err != nil {
+		c.cancel(errStuck)
+		return
+	}
+	c.server.metrics.messages.WithLabelValues(c.protocol, "out").Inc()
+	c.server.metrics.bytes.WithLabelValues(c.protocol).Add(float64(len(text)))
+}
+
+// cut ends the connection without a word.
+func (c *conn) cut() {
+	c.cancel(errGone)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	_ = c.ws.NetConn().SetDeadline(time.Unix(1, 0))
+}

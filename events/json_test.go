@@ -36,7 +36,7 @@ func TestJSONRoundTrip(t *testing.T) {
 	}
 }
 
-// reading is what a test wants of one column with one reading.
+// wantReading is what a test wants of one column with one reading.
 type wantReading struct{ Metric, Source, Value, Raw string }
 
 func columnsOf(ev Event) (out []wantReading) {

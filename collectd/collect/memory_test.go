@@ -46,8 +46,8 @@ func newMemoryStore() *memoryStore {
 	}
 }
 
-// token is a guard of the memory store: a compare cannot be evaluated there, so the follower's store
-// carries its token itself.
+// heldStore is the memory store for the holder of a token: a compare cannot be evaluated there, so the follower's
+// store carries its token itself.
 type heldStore struct {
 	*memoryStore
 	held int

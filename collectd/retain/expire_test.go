@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// days moves the present on, as far as what expires is concerned.
+// later moves the present on, as far as what expires is concerned.
 func (r *rig) later(t *tenure, days int) {
 	r.t.Helper()
 	t.lookedAt, t.chunksAt = time.Time{}, time.Time{}

@@ -8,7 +8,7 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// history of two cells: watts changed at 10, 20 and 30, degrees at 20.
+// stream is the history of two cells: watts changed at 10, 20 and 30, degrees at 20.
 func stream() (watts, degrees cell, view reference) {
 	watts, degrees = cell{"GPU-1", "watts"}, cell{"GPU-1", "degrees"}
 	return watts, degrees, reference{

@@ -44,7 +44,7 @@ func (m mirror) put(id events.GPUID, part string, latest []projections.Latest) {
 	}
 }
 
-// of gives what a subscriber of everything has to know of GPUs.
+// mirrorOf gives what a subscriber of everything has to know of GPUs.
 func mirrorOf(gpus []*projections.GPU) mirror {
 	m := mirror{}
 	for _, g := range gpus {

@@ -77,7 +77,7 @@ func (w *watcher) until(kind string) map[string]any {
 	}
 }
 
-// readings collects updates until every one of want came, as "gpu metric" to value, and fails on one
+// collect takes updates until every one of want came, as "gpu metric" to value, and fails on one
 // that is not wanted.
 func (w *watcher) collect(want map[string]string) {
 	w.t.Helper()

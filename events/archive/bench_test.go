@@ -6,7 +6,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// days of a host of 8 GPUs, 230,400 records each.
+// benchEntry is days of a host of 8 GPUs, 230,400 records each.
 func benchEntry(b *testing.B, s *Store, days, rows int) Entry {
 	b.Helper()
 	e, err := s.Write(b.Context(), upto(1<<40), fleet(1, 2880*days, rows))

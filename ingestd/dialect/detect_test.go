@@ -12,7 +12,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// forms of telemetry that are told by a word.
+// inventions are forms of telemetry that are told by a word.
 func inventions() []dialect.Grammar {
 	starts := func(word string) func([]byte) bool {
 		return func(head []byte) bool { return bytes.HasPrefix(head, []byte(word)) }

@@ -18,7 +18,7 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// fold folds only the records of a fleet up to an instant, without History.
+// foldUpTo folds only the records of a fleet up to an instant, without History.
 func foldUpTo(evs []events.Event, at events.Timestamp) map[events.HostID]*projections.Host {
 	hosts := make(map[events.HostID]*projections.Host)
 	for _, ev := range evs {

@@ -14,7 +14,7 @@ import (
 	"telemetry-pipeline/queryd/journal"
 )
 
-// teller of events, of the log itself (journal.Journal).
+// journalist tells the events of the log itself (journal.Journal).
 type journalist interface {
 	Events(ctx context.Context, q journal.Query) (journal.Page, error)
 	Event(ctx context.Context, key string) (events.Event, bool, error)

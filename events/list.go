@@ -76,7 +76,7 @@ func (l *Log) listed(ctx context.Context, q Listing, after, upto int64) (refs []
 	if q.Newest {
 		order = clientv3.SortDescend
 	}
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) {
+	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return l.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithSort(clientv3.SortByModRevision, order),
 			clientv3.WithLimit(int64(limit)), clientv3.WithMinModRev(after+1), clientv3.WithMaxModRev(upto))
 	})
@@ -136,7 +136,7 @@ func (l *Log) Get(ctx context.Context, key string) (Event, bool, error) {
 	if !strings.HasPrefix(key, l.cfg.Root+"/"+QueuePrefix(l.cfg.ClusterID)) {
 		return Event{}, false, nil
 	}
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
+	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
 	if err == nil {
 		err = l.checkHeader(resp.Header)
 	}

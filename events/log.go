@@ -86,7 +86,7 @@ func (l *Log) Close() error {
 // than the one that was opened, as after a restore.
 func (l *Log) Head(ctx context.Context) (Revision, error) {
 	key := l.cfg.Key("config")
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
+	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
 	if err != nil {
 		return Revision{}, fmt.Errorf("asking etcd for the head of the log: %w", err)
 	}

@@ -67,7 +67,7 @@ func (l *Log) list(ctx context.Context, p Partition, after, upto Revision) ([]re
 	if upto.Number <= after.Number {
 		return nil, nil
 	}
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) {
+	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return l.kv.Get(ctx, l.prefix(p), clientv3.WithPrefix(), clientv3.WithKeysOnly(),
 			clientv3.WithMinModRev(after.Number+1), clientv3.WithMaxModRev(upto.Number))
 	})
@@ -122,7 +122,7 @@ func (l *Log) fetch(ctx context.Context, refs []ref) ([]*mvccpb.KeyValue, error)
 	for i, r := range refs {
 		ops[i] = clientv3.OpGet(r.key)
 	}
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+	resp, err := read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return l.kv.Txn(ctx).Then(ops...).Commit()
 	})
 	if err != nil {

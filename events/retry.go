@@ -17,6 +17,7 @@ import (
 // random half is left out.
 const (
 	attemptTimeout = 10 * time.Second
+	firstRead      = 2 * time.Second // what the first attempt of a read may take
 	minPause       = 20 * time.Millisecond
 	maxPause       = time.Second
 )
@@ -25,8 +26,20 @@ const (
 // change, or until ctx ends. Then the error wraps ctx's and tells etcd's last one. again is set from the
 // second attempt on: an earlier one may have taken effect, whatever its error was.
 func retry[T any](ctx context.Context, try func(ctx context.Context, again bool) (T, error)) (T, error) {
+	return retrying(ctx, attemptTimeout, try)
+}
+
+// read is retry for what only asks. It leaves a member of etcd that answers nothing for the next one early, long before
+// gRPC finds the connection dead; every attempt may take twice as long as the one before it, so that an answer that
+// takes its time is had too. Writes wait: of them etcd would do each attempt.
+func read[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
+	return retrying(ctx, firstRead, func(ctx context.Context, _ bool) (T, error) { return try(ctx) })
+}
+
+func retrying[T any](ctx context.Context, patience time.Duration, try func(ctx context.Context, again bool) (T, error)) (T, error) {
 	for pause, again := minPause, false; ; pause, again = min(2*pause, maxPause), true {
-		v, err := attempt(ctx, again, try)
+		v, err := attempt(ctx, patience, again, try)
+		patience = min(2*patience, attemptTimeout)
 		if err == nil {
 			return v, nil
 		}
@@ -39,8 +52,8 @@ func retry[T any](ctx context.Context, try func(ctx context.Context, again bool)
 	}
 }
 
-func attempt[T any](ctx context.Context, again bool, try func(ctx context.Context, again bool) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+func attempt[T any](ctx context.Context, patience time.Duration, again bool, try func(ctx context.Context, again bool) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return try(ctx, again)
 }

@@ -26,7 +26,7 @@ func (l *Log) Unread(ctx context.Context, after map[Partition]Revision, upto Rev
 			ops[i] = clientv3.OpGet(l.prefix(p), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1),
 				clientv3.WithMinModRev(after[p].Number+1), clientv3.WithMaxModRev(max(upto.Number, 1)))
 		}
-		resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+		resp, err := read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 			return l.kv.Txn(ctx).Then(ops...).Commit()
 		})
 		if err != nil {

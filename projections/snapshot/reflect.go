@@ -30,7 +30,7 @@ func (s *Store) reflect(ctx context.Context, from, end string, see func([]*clien
 // reflectOnce lists, then watches for resync or until the watch ends. It is false when its caller has had
 // enough.
 func (s *Store) reflectOnce(ctx context.Context, from, end string, see func([]*clientv3.Event) (bool, error)) (bool, error) {
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, from, clientv3.WithRange(end))
 	})
 	if err != nil {

@@ -192,6 +192,35 @@ func TestBlackHoledMemberDoesNotFreezeTheView(t *testing.T) {
 	}
 }
 
+// A reader whose question goes to a member of etcd that answers nothing has its answer from another one, before gRPC
+// finds that connection dead (after 13 s) and before it would be sure what etcd has to say (after 8 s).
+func TestBlackHoledMemberDoesNotHoldUpReaders(t *testing.T) {
+	f := newFixture(t)
+	f.save(0, f.fold(1), f.claim(0))
+	paths := eventstest.Shared(t).NewPaths(t, 3)
+	client, err := paths.Through(f.cfg).Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	store := New(client, f.cfg, f.facts, nil)
+	ask := func(limit time.Duration) {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		if all, err := store.Offsets(ctx, generation); err != nil || all[0].Live.Number != 1 {
+			t.Errorf("offsets %v, %v; want partition 0 at 1", all, err)
+		}
+	}
+	for range 100 { // until every connection is there
+		ask(time.Minute)
+	}
+	paths.Hole(1)
+	defer paths.Heal(1)
+	for range 3 { // they take turns
+		ask(7 * time.Second)
+	}
+}
+
 // laggingWatcher is on a member of etcd that has not applied yet what others have.
 type laggingWatcher struct{ watcher }
 

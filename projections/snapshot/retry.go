@@ -14,6 +14,7 @@ import (
 
 const (
 	attemptTimeout = 8 * time.Second // longer than etcd's own limit, so that its word on the cause comes first
+	firstRead      = 2 * time.Second // what the first attempt of a read may take
 	minPause       = 10 * time.Millisecond
 	maxPause       = time.Second
 )
@@ -21,8 +22,19 @@ const (
 // retry asks again until an answer comes that another attempt would not change, or ctx ends. That is safe
 // for all that this package asks: reads, creations, and writes of a partition's chain (fence.go).
 func retry[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
-	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		v, err := attempt(ctx, try)
+	return retrying(ctx, attemptTimeout, try)
+}
+
+// read is retry for what only asks. It leaves a member of etcd that answers nothing for the next one early, long before
+// gRPC finds the connection dead; every attempt may take twice as long as the one before it, so that an answer that
+// takes its time is had too. Writes wait: of them etcd would do each attempt.
+func read[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
+	return retrying(ctx, firstRead, try)
+}
+
+func retrying[T any](ctx context.Context, patience time.Duration, try func(ctx context.Context) (T, error)) (T, error) {
+	for pause := minPause; ; pause, patience = min(2*pause, maxPause), min(2*patience, attemptTimeout) {
+		v, err := attempt(ctx, patience, try)
 		if err == nil || !temporary(err) && ctx.Err() == nil {
 			return v, err
 		}
@@ -32,8 +44,8 @@ func retry[T any](ctx context.Context, try func(ctx context.Context) (T, error))
 	}
 }
 
-func attempt[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+func attempt[T any](ctx context.Context, patience time.Duration, try func(ctx context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return try(ctx)
 }

@@ -53,7 +53,7 @@ func (s *Store) windows(ctx context.Context, g projections.Generation, p events.
 	for i, w := range windows {
 		ops[i] = clientv3.OpGet(s.keys.window(g, p, w, host), clientv3.WithPrefix())
 	}
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	resp, err := read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return s.kv.Txn(ctx).Then(ops...).Commit()
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// logCommands are those that show the log or carry it elsewhere and back.
+// logCommands are those about the log itself: they show it, carry it elsewhere and back, or have it go on after a restore.
 func logCommands() []daemon.Command {
 	return []daemon.Command{tailing(), exporting(), importing(), restoring()}
 }

@@ -1,8 +1,8 @@
 // Package carry carries events out of a cluster and into one: the commands export and import of collectd.
 //
 // In: the archive and the log up to one position, and a filter; or lines that were exported. Out: a line of JSON per
-// event, or rows of CSV; or the same events in a log, those it has already left as they are. It changes nothing where it
-// exports from, and an event that it imports has the key it had.
+// event, or rows of CSV; or the same events in a log, those it has already left as they are. It never changes
+// anything where it exports from, and an event that it imports has the key it had.
 //
 // # Lines
 //

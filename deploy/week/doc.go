@@ -4,6 +4,6 @@
 //	go run ./deploy/week                        a week of 250 GPUs, 10 metrics every 30 s
 //	go run ./deploy/week -days 1 -gpus 64       a smaller one
 //
-// In: the size of the fleet and the history. Out: a report; exit code 1 when a bound is not kept. It uses
-// nothing but what a user has: the program, uploads and queries.
+// In: the size of the fleet and the history. Out: a report; exit code 1 when a bound is not kept. It never
+// uses anything but what a user has: the program, uploads and queries.
 package main

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,8 +88,8 @@ func (h *Hub) Degraded() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var all []error
-	for _, err := range h.trouble {
-		all = append(all, err)
+	for _, activity := range slices.Sorted(maps.Keys(h.trouble)) {
+		all = append(all, h.trouble[activity])
 	}
 	return errors.Join(all...)
 }

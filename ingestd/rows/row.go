@@ -45,6 +45,8 @@ func (r *Row) Fit(width int) *Rejection {
 	case n == width+1 && len(r.Cells[width]) == 0:
 		r.Cells = r.Cells[:width]
 		return nil
+	case n == 1:
+		return r.reject(fmt.Sprintf("the row has 1 cell, the header has %d: is it a message, or is the line cut off?", width))
 	case n < width:
 		return r.reject(fmt.Sprintf("the row has %d cells, the header has %d: is the line cut off?", n, width))
 	default:

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -66,14 +67,18 @@ func openEtcd(ctx context.Context, dir string, lg *slog.Logger) (*etcd, error) {
 // maxSocketPath leaves room for a name below it: the path of a socket has at most 108 bytes.
 const maxSocketPath = 90
 
+// notInSockets are characters that a socket's path cannot have where it is written as a URL, unescaped, or in a list of
+// URLs, as etcd and its client write it.
+const notInSockets = "%#?,"
+
 // socketDir gives a directory for sockets: below dir, or in the system's temporary directory when dir's
-// own path is too long.
+// own path is too long for them, or none that they can have.
 func socketDir(dir string) (string, error) {
 	abs, err := filepath.Abs(filepath.Join(dir, "run"))
 	if err != nil {
 		return "", err
 	}
-	if len(abs) > maxSocketPath {
+	if len(abs) > maxSocketPath || strings.ContainsAny(abs, notInSockets) {
 		return os.MkdirTemp("", "telemetry-etcd-")
 	}
 	return abs, os.MkdirAll(abs, 0o700)

@@ -38,5 +38,6 @@
 //
 // Only key.go knows the bytes of an event's key. Only the Codec's files know those of its value:
 // compact.go, compact_decode.go, samples_codec.go and reader.go for the compact encoding, json.go,
-// json_decode.go, json_fields.go and json_row.go for JSON, encoding.go for the tag that tells them apart.
+// json_decode.go, json_fields.go and json_row.go for JSON, aside.go for what a foreign producer wrote and nobody can
+// use, encoding.go for the tag that tells them apart.
 package events

@@ -21,7 +21,7 @@ const defaultStopBudget = 10 * time.Second
 
 func (c *config) flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.adminHost, "admin.host", "", "address that the admin listener binds; empty means all")
-	fs.IntVar(&c.adminPort, "admin.port", 9090, "port of the admin listener: /health, /ready, /metrics, /debug/pprof; 0 takes a free one")
+	fs.IntVar(&c.adminPort, "admin.port", 9090, "port of the admin listener: /health, /ready, /api/v1/status, /metrics, /debug/pprof; 0 takes a free one")
 	logLevel(fs, &c.logLevel, slog.LevelInfo)
 	fs.DurationVar(&c.stopBudget, "stop.budget", defaultStopBudget, "how long each part may take to stop")
 }

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -87,7 +86,7 @@ func (s *Store) Keys(ctx context.Context, g projections.Generation) (int, error)
 	}
 	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() })
 	if err != nil {
-		return 0, errors.Join(fmt.Errorf("counting the keys of generation %s", g), err)
+		return 0, fmt.Errorf("counting the keys of generation %s: %w", g, err)
 	}
 	n := 0
 	for _, r := range resp.Responses {

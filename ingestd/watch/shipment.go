@@ -15,14 +15,18 @@ type shipment struct {
 	lines  int    // lines up to there
 }
 
-// maxShipment bounds what goes in one upload; a longer backlog goes in several.
-const maxShipment = 4 << 20
+// maxShipment bounds what goes in one upload; a longer backlog goes in several. Where nothing in it can be used, as when a
+// driver was away for a day, more and more goes along, up to maxUnusable, until something can.
+const (
+	maxShipment = 4 << 20
+	maxUnusable = 64 << 20
+)
 
-// next reads the complete lines behind p; nil when there are none. Text that has no header (headless) is
+// next reads the complete lines behind p, of at most so many bytes; nil when there are none. Text that has no header (headless) is
 // shipped as it is. A line that names columns like the header and says something else is a new header, which the tool that
 // writes the log has made after an upgrade: it begins a shipment of its own.
-func next(file io.ReaderAt, size int64, p *progress, headless bool) (*shipment, error) {
-	raw := make([]byte, min(size-p.Offset, maxShipment))
+func next(file io.ReaderAt, size int64, p *progress, headless bool, most int64) (*shipment, error) {
+	raw := make([]byte, min(size-p.Offset, most))
 	n, err := file.ReadAt(raw, p.Offset)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -30,7 +34,7 @@ func next(file io.ReaderAt, size int64, p *progress, headless bool) (*shipment, 
 	in := charsetOf(file)
 	all := in.decode(raw[:n], p.Offset == 0)
 	text := all[:bytes.LastIndexByte(all, '\n')+1]
-	if len(text) == 0 && int64(n) == maxShipment {
+	if len(text) == 0 && int64(n) == most {
 		text = all // no line is as long; the server says so, line by line
 	}
 	if len(text) == 0 {

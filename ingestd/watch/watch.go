@@ -168,11 +168,8 @@ func (w *Watcher) open(name string) (*os.File, os.FileInfo, error) {
 // ship uploads what is behind p, one shipment after the other.
 func (w *Watcher) ship(ctx context.Context, name string, file io.ReaderAt, size int64, p *progress) error {
 	for ctx.Err() == nil {
-		s, err := next(file, size, p, w.headless)
+		s, err := w.shipNext(ctx, name, file, size, p)
 		if s == nil || err != nil {
-			return err
-		}
-		if err := w.deliver(ctx, name, s); err != nil {
 			return err
 		}
 		if err := p.advance(file, s); err != nil {
@@ -183,6 +180,27 @@ func (w *Watcher) ship(ctx context.Context, name string, file io.ReaderAt, size 
 		}
 	}
 	return ctx.Err()
+}
+
+// shipNext uploads one shipment; nil: there is none. While nothing in it can be used it takes more of the file, as what comes
+// after may be all right.
+func (w *Watcher) shipNext(ctx context.Context, name string, file io.ReaderAt, size int64, p *progress) (*shipment, error) {
+	var end int64
+	var refused error
+	for most := int64(maxShipment); ; most *= 2 {
+		s, err := next(file, size, p, w.headless, most)
+		switch {
+		case err != nil:
+			return nil, err
+		case s != nil && s.end == end: // another header follows, so there is no more of it
+			return s, refused
+		case s != nil:
+			end, refused = s.end, w.deliver(ctx, name, s)
+		}
+		if more := p.Offset+most < size && most < maxUnusable; !more || s != nil && !errors.Is(refused, errUnusable) {
+			return s, refused
+		}
+	}
 }
 
 // patience is how long a file that could not be shipped is left alone, unless it changes.
@@ -210,7 +228,11 @@ func (w *Watcher) deliver(ctx context.Context, name string, s *shipment) error {
 	if err != nil {
 		return err
 	}
-	if !answer.Success && !hasNoRows(answer) {
+	switch {
+	case answer.Success || hasNoRows(answer):
+	case answer.Code == "no_usable_rows":
+		return fmt.Errorf("%w: lines %d to %d: %s", errUnusable, s.first, s.lines, answer.Error)
+	default:
 		return fmt.Errorf("lines %d to %d: %s", s.first, s.lines, answer.Error)
 	}
 	for _, f := range answer.Errors {
@@ -221,6 +243,9 @@ func (w *Watcher) deliver(ctx context.Context, name string, s *shipment) error {
 		"duplicate", answer.Duplicate, "rejected", answer.Rejected, "absent", answer.Absent)
 	return nil
 }
+
+// errUnusable is the refusal of a shipment in which there are rows, and none can be used.
+var errUnusable = errors.New("no line can be used")
 
 // hasNoRows tells that a shipment was refused for being nothing but a header, which a young log may be.
 func hasNoRows(a *upload.Answer) bool { return a.Code == "no_rows" }

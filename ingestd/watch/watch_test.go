@@ -304,7 +304,7 @@ func TestHeaders(t *testing.T) {
 func TestWatchTellsTheLinesOfTheFile(t *testing.T) {
 	text := "time,temp\n1,40\n2,41\n3,42\n"
 	p := &progress{Name: "a.csv", Offset: int64(len("time,temp\n1,40\n2,41\n")), Line: 3, Header: "time,temp\n"}
-	s, err := next(strings.NewReader(text), int64(len(text)), p, false)
+	s, err := next(strings.NewReader(text), int64(len(text)), p, false, maxShipment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func TestWatchSplitsALongBacklogAtLines(t *testing.T) {
 	p := &progress{}
 	var all string
 	for file := strings.NewReader(text); ; {
-		s, err := next(file, int64(len(text)), p, false)
+		s, err := next(file, int64(len(text)), p, false, maxShipment)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -335,6 +335,25 @@ func TestWatchSplitsALongBacklogAtLines(t *testing.T) {
 	if all != text {
 		t.Errorf("the shipments hold %d bytes, want the %d of the file", len(all), len(text))
 	}
+}
+
+// TestWatchComesOverADayWithoutDriver has more lines in a row than a shipment holds that are no readings.
+func TestWatchComesOverADayWithoutDriver(t *testing.T) {
+	const header, good = "time,temp\n", "9,50\n"
+	r := newRig(t)
+	r.rec.answer = func(_, text string) (*upload.Answer, error) {
+		if strings.Contains(text, good) {
+			return nil, nil
+		}
+		return &upload.Answer{Error: "none could be used", Code: "no_usable_rows"}, nil
+	}
+	bad := strings.Repeat("NVIDIA-SMI has failed because it couldn't communicate with the driver.\n", maxShipment/50)
+	r.append("a.csv", header+bad)
+	r.ships(files{})
+	r.append("a.csv", good)
+	r.ships(files{"a.csv": {header + bad + good}})
+	r.append("a.csv", good)
+	r.ships(files{"a.csv": {header + good}})
 }
 
 func TestWatchRefusesADamagedState(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
@@ -139,16 +140,17 @@ func (s shelf) json() json.RawMessage {
 		return strings.Compare(a.metric, b.metric)
 	})
 	out := []byte{'['}
+	var times timeList
 	for i, key := range keys {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = s[key].append(out)
+		out = s[key].append(out, &times)
 	}
 	return append(out, ']')
 }
 
-func (s *series) append(out []byte) []byte {
+func (s *series) append(out []byte, times *timeList) []byte {
 	out = append(out, `{"host":`...)
 	out = appendText(out, string(s.host))
 	out = append(out, `,"id":`...)
@@ -160,7 +162,7 @@ func (s *series) append(out []byte) []byte {
 	out = append(out, `,"metric":`...)
 	out = appendText(out, s.metric)
 	out = append(out, `,"timestamps":`...)
-	out = appendList(out, len(s.times), func(out []byte, i int) []byte { return appendText(out, s.times[i].String()) })
+	out = times.append(out, s.times)
 	for i := range s.columns {
 		c := &s.columns[i]
 		out = append(out, `,"`+c.name+`":`...)
@@ -181,6 +183,23 @@ func (s *series) append(out []byte) []byte {
 		})
 	}
 	return append(out, '}')
+}
+
+// timeList writes lists of times. The series of a GPU mostly have the same, so the text of the last list is kept.
+type timeList struct {
+	of   []events.Timestamp
+	text []byte
+}
+
+func (l *timeList) append(out []byte, times []events.Timestamp) []byte {
+	if len(l.text) == 0 || !slices.Equal(times, l.of) {
+		l.of = times
+		l.text = appendList(l.text[:0], len(times), func(out []byte, i int) []byte {
+			out = times[i].Time().AppendFormat(append(out, '"'), time.RFC3339Nano)
+			return append(out, '"')
+		})
+	}
+	return append(out, l.text...)
 }
 
 func appendList(out []byte, n int, item func(out []byte, i int) []byte) []byte {

@@ -14,7 +14,7 @@ import (
 )
 
 // BenchmarkDay asks a server over HTTP for one GPU's raw day: a reading of ten metrics every ten seconds, on a
-// host of eight GPUs, all of it in etcd; and for its sums by the hour.
+// host of eight GPUs, all of it in etcd; for its sums by the hour, and by GraphQL for its series.
 func BenchmarkDay(b *testing.B) {
 	c := newCluster(b)
 	begin := time.Date(2025, 7, 18, 0, 0, 0, 0, time.UTC)
@@ -61,11 +61,16 @@ func BenchmarkDay(b *testing.B) {
 		"ten metrics":        {},
 		"ten metrics as CSV": {"format": {"csv"}},
 		"by the hour":        {"step": {"1h"}},
+		"ten as series":      {"query": {`{telemetry(gpu: ["GPU-3"], limit: 10000) {series}}`}},
 	} {
-		if query.Get("format") == "" {
+		path := "/api/v1/gpus/GPU-3/telemetry?"
+		switch {
+		case query.Has("query"):
+			path = "/graphql?"
+		case !query.Has("format"):
 			query.Set("limit", "10000")
 		}
-		target := base + "/api/v1/gpus/GPU-3/telemetry?" + query.Encode()
+		target := base + path + query.Encode()
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

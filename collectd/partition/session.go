@@ -17,7 +17,7 @@ import (
 
 const (
 	joinTimeout  = 5 * time.Second
-	leaveTimeout = 150 * time.Millisecond // of each of the two steps of leaving
+	leaveTimeout = 2 * time.Second // of each of the two steps of leaving: a slow disk takes its time, and what is left waits for the lease
 )
 
 // session is a lease kept alive, with this collector's member key on it.

@@ -25,7 +25,7 @@ func smallServer(t *testing.T) *eventstest.Server {
 
 func capacity(t *testing.T, log *events.Log) events.Capacity {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := log.Capacity(ctx)
 	if err != nil {

@@ -18,7 +18,7 @@ func TestAWatchThatBeginsAmongOthersMissesNothing(t *testing.T) {
 	cfg := eventstest.Config(t)
 	cfg.Partitions, cfg.Progress = 8, time.Millisecond
 	log := eventstest.OpenLog(t, cfg)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	var asking, watching sync.WaitGroup
 	defer asking.Wait()
 	defer cancel()

@@ -62,7 +62,7 @@ func TestWeatherOfAProxy(t *testing.T) {
 		return c
 	}
 	old := dial()
-	if err := line(old, 5*time.Second); err != nil {
+	if err := line(old, time.Minute); err != nil {
 		t.Fatalf("in fair weather: %v", err)
 	}
 	p.set(weather{hole: true})
@@ -74,18 +74,18 @@ func TestWeatherOfAProxy(t *testing.T) {
 	}
 	p.set(weather{})
 	for _, c := range []net.Conn{old, fresh} {
-		if err := line(c, 5*time.Second); err != nil {
+		if err := line(c, time.Minute); err != nil {
 			t.Errorf("after the hole closed: %v", err)
 		}
 	}
 	p.set(weather{delay: 100 * time.Millisecond})
 	start := time.Now()
-	if err := line(old, 5*time.Second); err != nil || time.Since(start) < 100*time.Millisecond {
+	if err := line(old, time.Minute); err != nil || time.Since(start) < 100*time.Millisecond {
 		t.Errorf("with a delay: %v after %s", err, time.Since(start))
 	}
 	p.set(weather{cut: true})
 	for _, c := range []net.Conn{old, dial()} {
-		if err := line(c, 5*time.Second); err == nil || strings.Contains(err.Error(), "timeout") {
+		if err := line(c, time.Minute); err == nil || strings.Contains(err.Error(), "timeout") {
 			t.Errorf("cut: got %v, want a broken connection", err)
 		}
 	}
@@ -107,12 +107,12 @@ func TestTapSeesGuardsAndAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{p.address()}, DialTimeout: 5 * time.Second})
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{p.address()}, DialTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	owner, live := root+"owners/c/g/003", root+"projections/c/g/live/003/host"
 	put, err := client.Put(ctx, owner, "me")
@@ -141,7 +141,7 @@ func TestTapSeesGuardsAndAnswers(t *testing.T) {
 		{token: token, accepted: true, rev: token + 3, mixed: true},
 	}
 	var got []save
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if got = seen.all(); len(got) == len(want) && got[len(got)-1].answered {
 			break
 		}

@@ -131,7 +131,7 @@ func TestAdminListenerTellsReadinessAndMetrics(t *testing.T) {
 
 func eventually(t *testing.T, url string, status int, part string) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	var last string
 	for time.Now().Before(deadline) {
 		resp, err := http.Get(url)

@@ -48,7 +48,7 @@ func (w *watcher) send(m map[string]any) {
 
 func (w *watcher) next() map[string]any {
 	w.t.Helper()
-	if err := w.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := w.conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		w.t.Fatal(err)
 	}
 	_, text, err := w.conn.ReadMessage()

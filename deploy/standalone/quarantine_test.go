@@ -41,7 +41,7 @@ func (s *stack) quarantine(filter string) map[string]quarantined {
 func (s *stack) quarantineBecomes(want map[string]string) {
 	s.t.Helper()
 	var got map[string]string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		got = map[string]string{}
 		for key, q := range s.quarantine("") {
 			if got[key] = fmt.Sprintf("%s %d", q.Reason, q.Attempts); q.RetryAsked {

@@ -38,6 +38,7 @@ func startStack(t *testing.T, dir string, set ...func(*settings)) *stack {
 	up := make(chan [2]string, 1)
 	s := &stack{t: t, settings: &settings{
 		dataDir:  dir,
+		store:    events.Config{DialTimeout: time.Minute}, // of a busy machine
 		intake:   ingest.Config{Host: "127.0.0.1", Port: ingest.FreePort},
 		serving:  query.Config{Host: "127.0.0.1", Port: query.FreePort},
 		announce: func(uploads, queries, _ string) { up <- [2]string{uploads, queries} },
@@ -60,8 +61,8 @@ func startStack(t *testing.T, dir string, set ...func(*settings)) *stack {
 	case err := <-ended:
 		cancel()
 		t.Fatalf("starting: %v", err)
-	case <-time.After(time.Minute):
-		t.Fatal("not up after a minute")
+	case <-time.After(2 * time.Minute):
+		t.Fatal("not up after two minutes")
 	}
 	stopped := false
 	s.stop = func() {

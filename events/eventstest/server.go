@@ -95,6 +95,7 @@ func (s *Server) config(running context.Context) *embed.Config {
 	cfg.InitialClusterToken = filepath.Base(s.dir) // tells its ClusterId from that of other servers
 	cfg.TickMs, cfg.ElectionMs = 10, 100
 	cfg.UnsafeNoFsync = true
+	cfg.BcryptCost = 4 // the least there is: the default takes seconds of a busy machine under the race detector
 	cfg.WatchProgressNotifyInterval = 100 * time.Millisecond
 	cfg.SnapshotCatchUpEntries = 100
 	cfg.EnableGRPCGateway = false
@@ -172,7 +173,7 @@ func (s *Server) Client(tb testing.TB) *clientv3.Client {
 // Config gives settings for a log of tb's own on this server: each call a root that no other has.
 func (s *Server) Config(tb testing.TB) events.Config {
 	tb.Helper()
-	return events.Config{Endpoints: s.Endpoint(), Root: uniqueRoot(tb.Name()), Progress: 50 * time.Millisecond}
+	return events.Config{Endpoints: s.Endpoint(), Root: uniqueRoot(tb.Name()), Progress: 50 * time.Millisecond, DialTimeout: startTimeout}
 }
 
 // Compact makes etcd forget all history before its newest revision, which it gives. Live keys stay.

@@ -23,7 +23,7 @@ type Subject struct {
 }
 
 // patience is how long a test waits for what must come.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Run is what every log has to pass. open gives a new, empty one.
 func Run(t *testing.T, open func(t *testing.T) Subject) {

@@ -42,7 +42,7 @@ func TestFirstGenerationIsMadeOnce(t *testing.T) {
 
 func TestWatchActive(t *testing.T) {
 	f := newFixture(t)
-	ctx, cancel := context.WithCancel(within(t, 20*time.Second))
+	ctx, cancel := context.WithCancel(within(t, time.Minute))
 	defer cancel()
 	got := make(chan projections.Generation)
 	ended := make(chan error, 1)
@@ -95,11 +95,11 @@ func TestWaitFolded(t *testing.T) {
 	if err := wait(50*time.Millisecond, 10); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("series are behind: got %v, want the end of the context", err)
 	}
-	if err := wait(10*time.Second, 9); err != nil {
+	if err := wait(time.Minute, 9); err != nil {
 		t.Errorf("all are there: got %v", err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- wait(10*time.Second, 30) }()
+	go func() { done <- wait(time.Minute, 30) }()
 	f.save(2, at(30, 30))
 	eventstest.Shared(t).Compact(t)
 	f.save(0, at(31, 29))
@@ -132,7 +132,7 @@ func TestWaitVisible(t *testing.T) {
 		t.Errorf("no generation is active: got %v, want the end of the context", err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- wait(20 * time.Second) }()
+	go func() { done <- wait(time.Minute) }()
 	for _, active := range []projections.Generation{"behind", generation} { // the wait follows the switch
 		select {
 		case err := <-done:
@@ -146,7 +146,7 @@ func TestWaitVisible(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if err := wait(10 * time.Second); err != nil {
+	if err := wait(time.Minute); err != nil {
 		t.Errorf("all is there: got %v", err)
 	}
 }
@@ -202,7 +202,7 @@ func TestWaitSurvivesAGenerationThatComesBack(t *testing.T) {
 				}
 			}}
 			done := make(chan error, 1)
-			go func() { done <- wait(within(t, 5*time.Second), f) }()
+			go func() { done <- wait(within(t, time.Minute), f) }()
 			<-waiting
 			activate("another")
 			<-back

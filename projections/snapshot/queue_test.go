@@ -19,7 +19,7 @@ func TestQueueTakesOneOfAnySize(t *testing.T) {
 	}
 	c := f.fold(1, eventstest.Event(hostsOf(0, 1)[0], 1))
 	f.save(0, Commit{Live: c.Live, Identity: c.Identity}, f.claim(0))
-	for b, err := range f.Watch(within(t, 10*time.Second), generation, start.At) {
+	for b, err := range f.Watch(within(t, time.Minute), generation, start.At) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -253,7 +253,7 @@ func TestMemberThatLagsIsNoOtherLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	saved := false
-	for b, err := range f.Watch(within(t, 10*time.Second), generation, start.At) {
+	for b, err := range f.Watch(within(t, time.Minute), generation, start.At) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -190,7 +190,7 @@ func TestRemovalTakesEverythingOfARetiredGenerationOnly(t *testing.T) {
 
 func TestWatchGenerationsTellsOfEveryTurn(t *testing.T) {
 	f := newFixture(t)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, time.Minute)
 	got := make(chan Generations)
 	go func() {
 		defer close(got)
@@ -276,7 +276,7 @@ func TestWatchGenerationsFindsWhatItWasNotToldOf(t *testing.T) {
 	if _, err := f.Begin(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, time.Minute)
 	broken := make(chan clientv3.WatchResponse)
 	f.watcher = &deafWatcher{watcher: f.client, first: broken}
 	got := make(chan Generations)

@@ -145,7 +145,7 @@ func run(t *testing.T, hub *live.Hub) {
 			t.Errorf("hub: %v", err)
 		}
 	})
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for hub.Ready() != nil {
 		if time.Now().After(deadline) {
 			t.Fatalf("hub never became ready: %v", hub.Ready())

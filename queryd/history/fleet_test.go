@@ -137,7 +137,7 @@ func (f *fleet) state(t testing.TB) *live.State {
 	done := make(chan error, 1)
 	go func() { done <- hub.Run(ctx) }()
 	defer func() { cancel(); <-done }()
-	for deadline := time.Now().Add(10 * time.Second); hub.Ready() != nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); hub.Ready() != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("view is not current: %v", hub.Ready())
 		}

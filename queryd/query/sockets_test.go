@@ -20,7 +20,7 @@ func dial(t *testing.T, base, path, protocol string) *websocket.Conn {
 		t.Fatalf("opening %s: %v, %+v", path, err, resp)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // a read that fails says so itself
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute)) // a read that fails says so itself
 	if got := conn.Subprotocol(); got != protocol {
 		t.Fatalf("%s speaks %q, want %q", path, got, protocol)
 	}

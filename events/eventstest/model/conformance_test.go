@@ -130,7 +130,7 @@ func TestLeases(t *testing.T) {
 	p.ask("a key changes its lease", func(s *side) string {
 		return s.txn(nil, []clientv3.Op{clientv3.OpPut("moved", "2", clientv3.WithLease(s.leases[0]))}, nil)
 	})
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for len(p.sides[0].watches[0].all()) < 12 || len(p.sides[1].watches[0].all()) < 12 {
 		if time.Now().After(deadline) {
 			t.Fatalf("leases did not end: etcd told\n%q, the model\n%q", p.sides[0].watches[0].all(), p.sides[1].watches[0].all())
@@ -173,7 +173,7 @@ func TestProgress(t *testing.T) {
 	}
 	told := func(i int, want string) {
 		t.Helper()
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for _, s := range p.sides {
 			for h := s.watches[i].all(); len(h) == 0 || h[len(h)-1] != want; h = s.watches[i].all() {
 				if time.Now().After(deadline) {

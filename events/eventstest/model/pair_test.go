@@ -197,7 +197,7 @@ func (h *history) all() []string {
 // sameHistories waits until every watch was told the same on both sides.
 func (p *pair) sameHistories() {
 	p.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for i := range p.sides[0].watches {
 		for {
 			diff := cmp.Diff(p.sides[0].watches[i].all(), p.sides[1].watches[i].all())

@@ -28,9 +28,9 @@ func newSampler(opt dialect.Options) *sampler {
 var errInterval = errors.New("the GPU was queried again, and when is not known; give the time between two queries with ?interval=, such as 5s")
 
 // next gives the time of the next row, which is of this GPU.
-func (s *sampler) next(host events.HostID, id *events.Identity) (events.Timestamp, error) {
+func (s *sampler) next(host events.HostID, id *events.Identity) (time.Time, error) {
 	if s.start.IsZero() {
-		return events.Timestamp(s.at.UnixNano()), nil
+		return s.at, nil
 	}
 	gpu := id.Entity(host).GPU
 	index, err := strconv.ParseInt(id.Index, 10, 32)
@@ -43,7 +43,7 @@ func (s *sampler) next(host events.HostID, id *events.Identity) (events.Timestam
 	}
 	s.seen[gpu], s.last = true, index
 	if s.queries > 0 && s.interval == 0 {
-		return 0, errInterval
+		return time.Time{}, errInterval
 	}
-	return events.Timestamp(s.start.Add(time.Duration(s.queries) * s.interval).UnixNano()), nil
+	return s.start.Add(time.Duration(s.queries) * s.interval), nil
 }

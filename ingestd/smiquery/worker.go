@@ -107,7 +107,11 @@ func (w *worker) row(row *rows.Row, out *dialect.Parsed) {
 // when finds the time of a row; false: the row is rejected.
 func (w *worker) when(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) (events.Timestamp, bool) {
 	if w.time < 0 {
-		at, err := w.sampler.next(from.Host, from.For(0))
+		var at events.Timestamp
+		sampled, err := w.sampler.next(from.Host, from.For(0))
+		if err == nil {
+			at, err = w.clock.Believe(sampled)
+		}
 		if err != nil {
 			out.Reject(row.Line, "", row.Text, err.Error())
 		}

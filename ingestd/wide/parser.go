@@ -82,10 +82,12 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 
 // when finds the time of a row; false: the row is rejected.
 func (w *Worker) when(row *rows.Row, out *dialect.Parsed) (events.Timestamp, bool) {
-	if w.time < 0 {
-		return events.Timestamp(w.opt.At.UnixNano()), true
+	var column string
+	var text []byte // an empty one is of Options.At
+	if w.time >= 0 {
+		column, text = w.columns[w.time].Name, row.Cells[w.time]
 	}
-	instant, ok := w.clock.ReadRow(row.Line, w.columns[w.time].Name, row.Cells[w.time], out)
+	instant, ok := w.clock.ReadRow(row.Line, column, text, out)
 	return instant.At, ok
 }
 

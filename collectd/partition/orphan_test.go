@@ -69,3 +69,52 @@ func TestNoPartitionStandsStillWhenTheAnswerToItsClaimIsLost(t *testing.T) {
 		<-second
 	})
 }
+
+// TestAPartitionThatWasGivenAwayIsNotTakenBack: a collector gives partitions to one that has joined, and its own watch
+// tells it late that they are not its any more. It does not take them for claims whose answer was lost.
+func TestAPartitionThatWasGivenAwayIsNotTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const partitions = 16
+		etcd := model.New(t, model.Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		var claims [2]atomic.Int64
+		start := func(i int, c *model.Client) <-chan struct{} {
+			client, err := c.Connect(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			own, err := New(client, Config{LeaseTTL: time.Hour}, events.Config{}, partitions, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				defer client.Close()
+				err := share(ctx, own, func(claim *Claim) {
+					if claims[i].Add(1) > 10*partitions {
+						cancel() // it would go on at the same instant for ever
+					}
+					<-claim.Context().Done()
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}()
+			return done
+		}
+		giver, taker := etcd.Client("giver"), etcd.Client("taker")
+		giver.SetLag(func() time.Duration { return 200 * time.Millisecond })
+		taker.SetLatency(func() time.Duration { return 50 * time.Millisecond })
+		first := start(0, giver)
+		time.Sleep(10 * time.Second)
+		second := start(1, taker)
+		time.Sleep(time.Minute)
+		if gave, took := claims[0].Load(), claims[1].Load(); gave != partitions || took == 0 || took == partitions {
+			t.Errorf("%d and %d claims on %d partitions, want one each by the first, and some by the second", gave, took, partitions)
+		}
+		cancel()
+		<-first
+		<-second
+	})
+}

@@ -50,9 +50,11 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 	if err != nil {
 		return nil, err
 	}
-	if cold != nil {
+	if archived := manifest.New(reads, s.store, log.Facts()); cold == nil {
+		srv.LackArchive(served, archived)
+	} else {
 		opened.Add("archive", cold.Close)
-		srv.ReadArchive(cold, manifest.New(reads, s.store, log.Facts()))
+		srv.ReadArchive(cold, archived)
 	}
 	query := daemon.Part{Name: "query", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}
 	return append([]daemon.Part{query, {Name: "snapshot", Metrics: served.Metrics}}, opened...), nil

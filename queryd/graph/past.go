@@ -28,9 +28,9 @@ func (e *Engine) explain(ctx context.Context, err error) error {
 		return badInput("cursor: %v", err)
 	case ctx.Err() != nil:
 		return e.late()
-	case errors.Is(err, history.ErrArchive):
+	case history.Told(err) != nil:
 		e.lg.Error("reading history failed", "err", err)
-		return &unansweredError{history.ErrArchive.Error()}
+		return &unansweredError{history.Told(err).Error()}
 	default:
 		e.lg.Error("reading history failed", "err", err)
 		return &unansweredError{"history cannot be read at the moment; try again"}

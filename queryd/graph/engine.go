@@ -131,14 +131,13 @@ func (e *Engine) Execute(ctx context.Context, req Request) Result {
 	return result
 }
 
-// response is a GraphQL response; a refused request has no data member.
-type response struct {
-	Data   any                        `json:"data,omitempty"`
+// failure is a GraphQL response without data.
+type failure struct {
 	Errors []gqlerrors.FormattedError `json:"errors,omitempty"`
 }
 
 func (e *Engine) encode(r *graphql.Result) []byte {
-	text, err := json.Marshal(response{Data: r.Data, Errors: r.Errors})
+	text, err := appendResponse(nil, r)
 	if err != nil {
 		e.lg.Error("encoding a GraphQL result failed", "err", err)
 		return refusal(errInternal)
@@ -152,7 +151,7 @@ func refusal(err error) []byte {
 	if many, ok := errors.AsType[*invalidError](err); ok {
 		list = many.errors
 	}
-	text, err := json.Marshal(response{Errors: list})
+	text, err := json.Marshal(failure{Errors: list})
 	if err != nil { // cannot be: messages and locations always marshal
 		return []byte(`{"errors":[{"message":"internal error"}]}`)
 	}

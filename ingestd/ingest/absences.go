@@ -38,15 +38,15 @@ type absences struct {
 	Implausible      []implausible    `json:"implausible,omitempty"` // by where they are first found, maxAbsences at most
 }
 
-// take notes those of a chunk.
-func (a *absences) take(c *chunk, d doubts) {
-	if c.parsed.Absent == 0 {
+// take notes those of a batch.
+func (a *absences) take(b *batch, d doubts) {
+	if b.parsed.Absent == 0 {
 		return
 	}
 	at := 0
-	for _, row := range c.rows {
+	for _, row := range b.rows {
 		for ; at < row.records; at++ {
-			if r := &c.parsed.Records[at]; r.Value.Absent != events.Present {
+			if r := &b.parsed.Records[at]; r.Value.Absent != events.Present {
 				a.note(row.line, r)
 				a.doubt(d, row.host, r)
 			}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestAbsencesAreListedInFileOrder reads a file in many chunks, of which the answer lists the first readings.
+// TestAbsencesAreListedInFileOrder reads a file in many batches, of which the answer lists the first readings.
 func TestAbsencesAreListedInFileOrder(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("timestamp,hostname,gpu_id,temperature,power_draw\n")

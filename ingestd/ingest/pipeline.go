@@ -10,10 +10,10 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// chunk is a batch of rows on its way through the pipeline, with what a worker made of it. Its memory is
+// batch is rows on their way through the pipeline, with what a worker made of them. Its memory is
 // used again.
-type chunk struct {
-	batch  rows.Batch
+type batch struct {
+	text   rows.Batch
 	parsed dialect.Parsed
 	rows   []rowResult
 	done   chan struct{} // holds a token once the worker has finished
@@ -34,25 +34,25 @@ type rowResult struct {
 type pipeline struct {
 	workers int
 	pace    *pace       // of a live stream; nil: events are cut by the content alone
-	free    chan *chunk // to be filled
-	work    chan *chunk // to be parsed, in any order
-	ordered chan *chunk // the same chunks in file order
+	free    chan *batch // to be filled
+	work    chan *batch // to be parsed, in any order
+	ordered chan *batch // the same batches in file order
 	readErr error       // how the file ended when that was not clean; set before ordered is closed
 }
 
-// chunksOf tells how many chunks a pipeline has: one per worker, one being read, one being sequenced.
-func chunksOf(workers int) int { return workers + 2 }
+// batchesOf tells how many batches a pipeline has: one per worker, one being read, one being sequenced.
+func batchesOf(workers int) int { return workers + 2 }
 
 func newPipeline(workers int) *pipeline {
-	n := chunksOf(workers)
+	n := batchesOf(workers)
 	p := &pipeline{
 		workers: workers,
-		free:    make(chan *chunk, n),
-		work:    make(chan *chunk, n),
-		ordered: make(chan *chunk, n),
+		free:    make(chan *batch, n),
+		work:    make(chan *batch, n),
+		ordered: make(chan *batch, n),
 	}
 	for range n {
-		p.free <- &chunk{done: make(chan struct{}, 1)}
+		p.free <- &batch{done: make(chan struct{}, 1)}
 	}
 	return p
 }
@@ -86,26 +86,26 @@ func (p *pipeline) run(ctx context.Context, stop func(error), t *telemetry, seq 
 	return p.readErr
 }
 
-// read fills chunks until the file ends.
+// read fills batches until the file ends.
 func (p *pipeline) read(ctx context.Context, sc *rows.Scanner) error {
 	defer close(p.work)
 	defer close(p.ordered)
 	for {
-		var c *chunk
+		var b *batch
 		select {
-		case c = <-p.free:
+		case b = <-p.free:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		switch err := sc.Next(&c.batch); {
+		switch err := sc.Next(&b.text); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			p.readErr = err
 			return nil
 		}
-		p.ordered <- c // neither blocks: there are as many places as chunks
-		p.work <- c
+		p.ordered <- b // neither blocks: there are as many places as batches
+		p.work <- b
 	}
 }
 
@@ -113,61 +113,61 @@ func (p *pipeline) read(ctx context.Context, sc *rows.Scanner) error {
 func (p *pipeline) parse(ctx context.Context, w dialect.Worker) error {
 	for {
 		select {
-		case c, ok := <-p.work:
+		case b, ok := <-p.work:
 			if !ok {
 				return nil
 			}
-			c.parse(w)
-			c.done <- struct{}{}
+			b.parse(w)
+			b.done <- struct{}{}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-func (c *chunk) parse(w dialect.Worker) {
-	c.parsed.Reset()
-	c.rows = c.rows[:0]
-	for row := range c.batch.Rows() {
-		from := len(c.parsed.Records)
-		w.Parse(row, &c.parsed)
-		result := rowResult{c.parsed.Host, row.Size, len(c.parsed.Records), c.parsed.ZoneAssumed, false, row.Line}
-		if len(c.parsed.Runs) > 1 {
-			c.share(result, from)
+func (b *batch) parse(w dialect.Worker) {
+	b.parsed.Reset()
+	b.rows = b.rows[:0]
+	for row := range b.text.Rows() {
+		from := len(b.parsed.Records)
+		w.Parse(row, &b.parsed)
+		result := rowResult{b.parsed.Host, row.Size, len(b.parsed.Records), b.parsed.ZoneAssumed, false, row.Line}
+		if len(b.parsed.Runs) > 1 {
+			b.share(result, from)
 			continue
 		}
-		c.rows = append(c.rows, result)
+		b.rows = append(b.rows, result)
 	}
 }
 
 // share makes a result for each host of a row whose records begin at from; each has its share of the text.
-func (c *chunk) share(whole rowResult, from int) {
+func (b *batch) share(whole rowResult, from int) {
 	at, all := from, whole.records-from
-	for _, run := range c.parsed.Runs {
+	for _, run := range b.parsed.Runs {
 		at += run.Records
-		c.rows = append(c.rows, rowResult{run.Host, whole.size * run.Records / all, at, whole.zoneAssumed, at < whole.records, whole.line})
+		b.rows = append(b.rows, rowResult{run.Host, whole.size * run.Records / all, at, whole.zoneAssumed, at < whole.records, whole.line})
 	}
 }
 
-// sequence takes the chunks in file order.
+// sequence takes the batches in file order.
 func (p *pipeline) sequence(ctx context.Context, seq *sequencer) error {
 	for {
 		select {
-		case c, ok := <-p.ordered:
+		case b, ok := <-p.ordered:
 			if !ok {
 				return nil
 			}
 			select {
-			case <-c.done:
+			case <-b.done:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 			before := seq.records
-			if err := seq.take(ctx, c); err != nil {
+			if err := seq.take(ctx, b); err != nil {
 				return err
 			}
 			p.pace.took(seq.records - before)
-			p.free <- c
+			p.free <- b
 		case <-p.pace.due():
 			if len(p.ordered) > 0 {
 				p.pace.rearm()

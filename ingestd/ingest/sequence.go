@@ -45,8 +45,8 @@ func newSequencer(rules events.CutRules, upload events.UploadID, zone string, ou
 	}
 }
 
-func (s *sequencer) take(ctx context.Context, c *chunk) error {
-	s.judge(c)
+func (s *sequencer) take(ctx context.Context, b *batch) error {
+	s.judge(b)
 	if s.progress != nil {
 		s.progress(s.rows)
 	}
@@ -57,8 +57,8 @@ func (s *sequencer) take(ctx context.Context, c *chunk) error {
 		return tooManyRows(s.maxRows)
 	}
 	from := 0
-	for _, row := range c.rows {
-		records := c.parsed.Records[from:row.records]
+	for _, row := range b.rows {
+		records := b.parsed.Records[from:row.records]
 		from = row.records
 		if row.host == "" {
 			continue // a row of no host is part of no event
@@ -87,22 +87,22 @@ func (s *sequencer) put(ctx context.Context, evs []events.Event) error {
 	return nil
 }
 
-// judge notes what is to be told about the rows of a chunk.
-func (s *sequencer) judge(c *chunk) {
-	for _, row := range c.rows {
+// judge notes what is to be told about the rows of a batch.
+func (s *sequencer) judge(b *batch) {
+	for _, row := range b.rows {
 		if !row.more {
 			s.rows++
 		}
 	}
-	s.records += int64(len(c.parsed.Records))
-	s.rejected += int64(len(c.parsed.Rejections))
-	s.skipped += int64(c.parsed.Skipped)
-	s.absences.take(c, s.doubts)
-	for _, r := range c.parsed.Rejections[:min(len(c.parsed.Rejections), maxFaults-len(s.faults))] {
+	s.records += int64(len(b.parsed.Records))
+	s.rejected += int64(len(b.parsed.Rejections))
+	s.skipped += int64(b.parsed.Skipped)
+	s.absences.take(b, s.doubts)
+	for _, r := range b.parsed.Rejections[:min(len(b.parsed.Rejections), maxFaults-len(s.faults))] {
 		s.faults = append(s.faults, fault{r.Line, r.Column, r.Text, r.Reason})
 	}
-	s.warningsTotal += int64(len(c.parsed.Warnings))
-	for _, r := range c.parsed.Warnings[:min(len(c.parsed.Warnings), maxWarnings-len(s.warnings))] {
+	s.warningsTotal += int64(len(b.parsed.Warnings))
+	for _, r := range b.parsed.Warnings[:min(len(b.parsed.Warnings), maxWarnings-len(s.warnings))] {
 		s.warnings = append(s.warnings, r.Error())
 	}
 }

@@ -83,9 +83,9 @@ func (s *Server) process(ctx context.Context, f *file, p parameters, rec *receip
 	return *out.result(), rec.verdict(t.bare)
 }
 
-// blockBytes shares bytes between the chunks of a pipeline. A chunk occupies about four times its text: that
+// blockBytes shares bytes between the batches of a pipeline. A batch occupies about four times its text: that
 // itself twice, its rows and their records.
 func blockBytes(share int64, workers int) int {
 	const least, most, times = 32 << 10, 256 << 10, 4
-	return int(min(max(share/int64(chunksOf(workers))/times, least), most))
+	return int(min(max(share/int64(batchesOf(workers))/times, least), most))
 }

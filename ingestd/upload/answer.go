@@ -42,6 +42,7 @@ type Fault struct {
 	Reason string `json:"reason"`
 }
 
+// String is the verdict in one line.
 func (f Fault) String() string {
 	where := fmt.Sprintf("line %d", f.Line)
 	if f.Column != "" {

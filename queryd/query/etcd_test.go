@@ -120,6 +120,17 @@ func get(t testing.TB, target string, into any) int {
 	return resp.StatusCode
 }
 
+// list is an answer with GPUs or entries.
+type list struct {
+	Count int
+	Next  string `json:"next_cursor"`
+	Data  []struct {
+		ID        string
+		Timestamp time.Time
+		Metrics   map[string]json.Number
+	}
+}
+
 // From etcd to an answer: what is stored before the server starts and what comes while it runs is all
 // there, by every surface that asks for the revision of what was written.
 func TestServesWhatIsStored(t *testing.T) {
@@ -134,17 +145,6 @@ func TestServesWhatIsStored(t *testing.T) {
 	}
 	base, stop := start(t, s)
 
-	type list struct {
-		Success bool
-		Count   int
-		Next    string `json:"next_cursor"`
-		Data    []struct {
-			ID        string
-			Hostname  string
-			Timestamp time.Time
-			Metrics   map[string]json.Number
-		}
-	}
 	var gpus list
 	if status := get(t, base+"/api/v1/gpus", &gpus); status != 200 || gpus.Count != 5 {
 		t.Errorf("GPUs: %d, %+v; want 5", status, gpus)
@@ -169,10 +169,31 @@ func TestServesWhatIsStored(t *testing.T) {
 		}
 	}
 
+	checkPages(t, base, 21)
+	var graph struct {
+		Data   map[string]any
+		Errors []any
+	}
+	resp, err := http.Post(base+"/graphql", "application/json", strings.NewReader(`{"query":"{ hosts { __typename } }"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&graph); err != nil || len(graph.Errors) > 0 || graph.Data["hosts"] == nil {
+		t.Errorf("GraphQL: %v, %+v", err, graph)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// checkPages reads all of history at once and page by page.
+func checkPages(t *testing.T, base string, want int) {
+	t.Helper()
 	var whole list
 	get(t, base+"/api/v1/telemetry?limit=10000&order=asc", &whole)
-	if whole.Count != 21 {
-		t.Errorf("history has %d entries, want 21", whole.Count)
+	if whole.Count != want {
+		t.Errorf("history has %d entries, want %d", whole.Count, want)
 	}
 	seen := 0
 	for cursor := ""; ; {
@@ -193,21 +214,5 @@ func TestServesWhatIsStored(t *testing.T) {
 	}
 	if seen != whole.Count {
 		t.Errorf("pages have %d entries, want %d", seen, whole.Count)
-	}
-
-	var graph struct {
-		Data   map[string]any
-		Errors []any
-	}
-	resp, err := http.Post(base+"/graphql", "application/json", strings.NewReader(`{"query":"{ hosts { __typename } }"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&graph); err != nil || len(graph.Errors) > 0 || graph.Data["hosts"] == nil {
-		t.Errorf("GraphQL: %v, %+v", err, graph)
-	}
-	if err := stop(); err != nil {
-		t.Errorf("Run: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"mime/multipart"
 	"net"
 	"net/http"
@@ -71,25 +72,27 @@ func (p *process) stop(sig os.Signal) {
 	}
 	select {
 	case <-p.ended:
-	case <-time.After(20 * time.Second):
-		p.t.Errorf("%s did not end 20s after %s", p.name, sig)
+	case <-time.After(time.Minute):
+		p.t.Errorf("%s did not end a minute after %s", p.name, sig)
 		_ = p.cmd.Process.Kill()
 		<-p.ended
 	}
 }
 
-// freePorts finds ports that are free now. Another program may take one before it is used; that shows
-// as a clear error of the program that wanted it.
+// freePorts finds ports that are free now, below those that the system gives to whoever asks for any: tests that run
+// beside this one would take one of those before its program does.
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
-	ports := make([]string, n)
-	for i := range ports {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	const from, to = 12000, 32000
+	var ports []string
+	for tries := 0; len(ports) < n; tries++ {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", from+rand.IntN(to-from)))
+		if err == nil {
+			defer ln.Close()
+			ports = append(ports, strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
+		} else if tries > 100*n {
+			t.Fatalf("finding %d free ports between %d and %d: %v", n, from, to, err)
 		}
-		defer ln.Close()
-		ports[i] = strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
 	}
 	return ports
 }
@@ -97,7 +100,7 @@ func freePorts(t *testing.T, n int) []string {
 // eventually asks until the answer is right.
 func eventually(t *testing.T, what string, right func() (bool, string)) {
 	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	last := ""
 	for time.Now().Before(deadline) {
 		var ok bool
@@ -106,7 +109,7 @@ func eventually(t *testing.T, what string, right func() (bool, string)) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Fatalf("%s: not within a minute; last: %.500s", what, last)
+	t.Fatalf("%s: not within two minutes; last: %.500s", what, last)
 }
 
 func get(address string) (int, string) {
@@ -249,21 +252,22 @@ func TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult(t *testing.T) {
 	first.stop(syscall.SIGTERM) // its partitions go to the other one
 	later := fleetFile(120, 39)
 	revision, alone = upload(t, loopback(7), later), upload(t, loopback(9), later)
-	if owned(loopback(3)) != 64 {
-		t.Errorf("the remaining collector owns %d partitions, want all 64", owned(loopback(3)))
-	}
+	eventually(t, "the remaining collector owns all partitions, also those without any of the hosts", func() (bool, string) {
+		n := owned(loopback(3))
+		return n == 64, fmt.Sprint(n)
+	})
 	if got, want := dataOf(t, loopback(5), revision), dataOf(t, loopback(10), alone); got != want {
 		t.Error("daemons and standalone differ after a collector left")
 	}
 }
 
-// TestStandaloneThatWasKilledFoldsAgainWithoutWaitingForItsLease: the dead process's lease lives for 20 s, and an
-// upload that waits is answered 202 after 10.
+// TestStandaloneThatWasKilledFoldsAgainWithoutWaitingForItsLease: the dead process's lease lives for ten minutes, and an
+// upload that waits is answered 202 after one.
 func TestStandaloneThatWasKilledFoldsAgainWithoutWaitingForItsLease(t *testing.T) {
 	standalone := binaries(t, map[string]string{"standalone": "telemetry-pipeline/deploy/standalone"})["standalone"]
 	port, dir := freePorts(t, 3), t.TempDir()
 	start := func() *process {
-		p := launch(t, "standalone", standalone, []string{"DATA_DIR=" + dir, "INGEST_WAIT_TIMEOUT=10s",
+		p := launch(t, "standalone", standalone, []string{"DATA_DIR=" + dir, "INGEST_WAIT_TIMEOUT=1m", "PARTITION_LEASE_TTL=10m",
 			"HTTP_PORT=" + port[0], "PORT=" + port[1], "ADMIN_PORT=" + port[2],
 			"HTTP_HOST=127.0.0.1", "QUERY_HOST=127.0.0.1", "ADMIN_HOST=127.0.0.1"})
 		isReady(t, "http://127.0.0.1:"+port[2])
@@ -288,7 +292,7 @@ func TestATakenPortIsAClearError(t *testing.T) {
 		t.Run(variable, func(t *testing.T) {
 			env := append(os.Environ(), "DATA_DIR="+t.TempDir(), "HTTP_PORT=0", "PORT=0", "ADMIN_PORT=0",
 				"HTTP_HOST=127.0.0.1", "QUERY_HOST=127.0.0.1", "ADMIN_HOST=127.0.0.1", variable+"="+port)
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, standalone)
 			cmd.Env = env

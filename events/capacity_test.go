@@ -114,7 +114,7 @@ func TestCapacityIsThatOfTheMembersThatAnswer(t *testing.T) {
 	cfg := server.Config(t)
 	cfg.Endpoints += ",unix:///nowhere/at-all"
 	log := eventstest.OpenLog(t, cfg)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	c, err := log.Capacity(ctx)
 	if err != nil || c.Unheard != 1 || c.Quota != smallQuota || c.Endpoint != server.Endpoint() {

@@ -104,7 +104,7 @@ func TestClientLogsQuietly(t *testing.T) {
 	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelDebug} {
 		var out bytes.Buffer
 		lg := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}))
-		cfg := events.Config{Endpoints: fmt.Sprintf("unix://%s/nobody", t.TempDir()), DialTimeout: 200 * time.Millisecond}
+		cfg := events.Config{Endpoints: fmt.Sprintf("unix://%s/nobody", t.TempDir()), DialTimeout: time.Second}
 		if l, err := events.Open(t.Context(), cfg, lg); err == nil {
 			l.Close()
 			t.Fatal("opened")

@@ -90,7 +90,7 @@ func TestStopEndsStreamsOfProgress(t *testing.T) {
 	log, dir := newRecorder(), t.TempDir()
 	release := log.holdAppends()
 	defer release()
-	s, stop := serveUntil(t, Config{Spool: spool.Config{Dir: dir}}, log)
+	s, stop := serveUntil(t, Config{Spool: spool.Config{Dir: dir}, DrainTimeout: time.Minute}, log)
 	path := postAsync(t, s, "", dcgmFile(100, 1))
 	resp, err := http.Get("http://" + s.Addr().String() + path + "/events")
 	if err != nil {
@@ -101,7 +101,7 @@ func TestStopEndsStreamsOfProgress(t *testing.T) {
 	if r := responseOf(t, resp); !strings.Contains(r.body, "event: progress") {
 		t.Errorf("the stream gave %s", r.body)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("stopping took %s", took)
 	}
 }

@@ -94,13 +94,13 @@ func TestConnectionLimits(t *testing.T) {
 
 func TestPingAndSilence(t *testing.T) {
 	r := newRig(t, nil, func(c *socket.Config, _ *live.Config) {
-		c.Ping, c.Silence, c.SubTimeout = 20*time.Millisecond, 200*time.Millisecond, time.Hour
+		c.Ping, c.Silence, c.SubTimeout = 100*time.Millisecond, 3*time.Second, time.Hour
 	})
 	answering, silent := r.dial("/ws"), r.dial("/ws")
 	pings := make(chan struct{}, 1000)
 	answering.ws.SetPingHandler(func(data string) error {
 		pings <- struct{}{}
-		return answering.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(time.Second))
+		return answering.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(patience))
 	})
 	silent.ws.SetPingHandler(func(string) error { return nil })
 	ended := make(chan error, 2)
@@ -118,7 +118,7 @@ func TestPingAndSilence(t *testing.T) {
 	if err := <-ended; errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("silent client ended with %v, want the server to cut it", err)
 	}
-	for range 15 { // longer than the silence that is allowed
+	for range 45 { // longer than the silence that is allowed
 		<-pings
 	}
 	select {
@@ -130,7 +130,7 @@ func TestPingAndSilence(t *testing.T) {
 	pong := make(chan string, 1)
 	other := r.dial("/ws")
 	other.ws.SetPongHandler(func(data string) error { pong <- data; return nil })
-	if err := other.ws.WriteControl(websocket.PingMessage, []byte("are you there"), time.Now().Add(time.Second)); err != nil {
+	if err := other.ws.WriteControl(websocket.PingMessage, []byte("are you there"), time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	other.send(`{"op":"ping"}`)
@@ -166,7 +166,7 @@ func TestStuckClientIsCut(t *testing.T) {
 	if err := r.server.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "cut") {
 		t.Errorf("Shutdown with a stuck client: %v, want an error that says it was cut", err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("Shutdown took %v, want its context's 100ms", took)
 	}
 	other.until(`{"t":"bye"}`)

@@ -3,6 +3,7 @@ package archivetest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -63,21 +64,27 @@ func GatewayOver(t testing.TB, root string) string {
 	return "s3://archive?" + parameters.Encode()
 }
 
-// freeAddress is a loopback address that nobody listens at.
+// freeAddress is a loopback address that nobody listens at, with a port below those that the system gives to whoever
+// asks for any: tests that run beside this one would take one of those before the server does.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const from, to = 12000, 32000
+	for tries := 0; ; tries++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", from+rand.IntN(to-from)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+		if tries > 100 {
+			t.Fatalf("finding a free port between %d and %d: %v", from, to, err)
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // awaitListener returns when somebody listens at an address.
 func awaitListener(t testing.TB, address string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -2,6 +2,7 @@ package archivetest
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,18 +30,29 @@ func cached(t testing.TB, name string, make func(ctx context.Context, dir string
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}
-	made, err := os.MkdirTemp(filepath.Dir(dir), name+".*.tmp")
+	for tries := 1; ; tries++ {
+		err := fill(t, dir, make)
+		if err == nil {
+			return dir
+		}
+		if tries == 3 || errors.Is(err, exec.ErrNotFound) { // a registry stumbles now and then
+			unavailable(t, name, err)
+		}
+		t.Logf("%s, try %d: %v", name, tries, err)
+	}
+}
+
+// fill makes a directory whole or not at all.
+func fill(t testing.TB, dir string, make func(ctx context.Context, dir string) error) error {
+	made, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".*.tmp")
 	if err != nil {
-		unavailable(t, name, err)
+		return err
 	}
 	defer os.RemoveAll(made)
 	if err := make(t.Context(), made); err != nil {
-		unavailable(t, name, err)
+		return err
 	}
-	if err := os.Rename(made, dir); err != nil {
-		unavailable(t, name, err)
-	}
-	return dir
+	return os.Rename(made, dir)
 }
 
 // unavailable ends a test that cannot have what it needs.

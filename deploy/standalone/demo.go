@@ -16,7 +16,7 @@ import (
 // demo plays a small simulated fleet into an upload endpoint, the way an exporter's owner would: half an
 // hour of history at first, then every sample as it comes.
 type demo struct {
-	url   string // of the streamer
+	url   string // of the upload server
 	fleet *fleet.Fleet
 	lg    *slog.Logger
 }

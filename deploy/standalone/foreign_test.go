@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A program that follows the architecture document writes its records into etcd itself. They are served like any
+// A program that follows the older layout of the queue writes its records into etcd itself. They are served like any
 // upload's, what is no record is told, and nothing is left behind of its keys.
 func TestRecordsOfAForeignProducerAreServed(t *testing.T) {
 	s := startStack(t, t.TempDir())

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -236,5 +237,18 @@ func TestAStreamThatFailsIsCutOff(t *testing.T) {
 	body, err := io.ReadAll(resp.Body)
 	if lines := bytes.Count(body, []byte("\n")); err == nil || lines > streamPage {
 		t.Errorf("%d lines and error %v, want at most %d and an error", lines, err, streamPage)
+	}
+}
+
+// TestAStreamedBodyIsReadAndWrittenTheSame is for the two ways in which a server may take a body.
+func TestAStreamedBodyIsReadAndWrittenTheSame(t *testing.T) {
+	text := strings.Repeat("one page\n", 5000)
+	if err := iotest.TestReader(&body{pages: &pages{done: true}, ready: []byte(text)}, []byte(text)); err != nil {
+		t.Error(err)
+	}
+	var out strings.Builder
+	n, err := (&body{pages: &pages{done: true}, ready: []byte(text)}).WriteTo(&out)
+	if out.String() != text || n != int64(len(text)) || err != nil {
+		t.Errorf("wrote %d of %d bytes, said %d, %v", out.Len(), len(text), n, err)
 	}
 }

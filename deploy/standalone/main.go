@@ -1,5 +1,5 @@
-// Command standalone runs the whole pipeline in one process on one machine: an embedded etcd, the
-// streamer, a collector and the gateway, from the same packages as the three daemons.
+// Command standalone runs the whole pipeline in one process on one machine: an embedded etcd, the upload
+// server, a collector and the query server, from the same packages as the three daemons.
 //
 //	go run ./deploy/standalone          waits for uploads; data stays in ./data
 //	go run ./deploy/standalone --demo   plays a simulated fleet into itself, data thrown away

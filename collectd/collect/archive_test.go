@@ -124,7 +124,8 @@ func (p *archived) events() (all []events.Event) {
 	return all
 }
 
-// history gives every record that queries find: chunks in etcd and records in the archive, by host and window.
+// history gives every record that queries find: chunks in etcd and records in the archive, by host and window. The archive
+// goes through a reader that follows it, since objects are merged away meanwhile.
 func (p *archived) history(g projections.Generation) map[windowKey]*projections.Series {
 	p.t.Helper()
 	all := map[windowKey]*projections.Series{}
@@ -146,21 +147,19 @@ func (p *archived) history(g projections.Generation) map[windowKey]*projections.
 			}
 			add(one.Host, one.Window, one.Series)
 		}
-		listed, err := p.manifest.Load(p.t.Context(), part)
+		archived, err := p.manifest.Head(p.t.Context(), part)
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		for i := range listed.Entries {
-			for ev, err := range p.cold.Read(p.t.Context(), listed.Entries[i].Entry, events.Revision{}) {
-				if err != nil {
-					p.t.Fatal(err)
-				}
-				blank := projections.Host{ID: ev.Host}
-				effect := blank.Apply(&ev)
-				for _, some := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
-					for w, s := range some {
-						add(ev.Host, w, s)
-					}
+		for ev, err := range p.reader.Read(p.t.Context(), part, events.Revision{}, archived.At) {
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			blank := projections.Host{ID: ev.Host}
+			effect := blank.Apply(&ev)
+			for _, some := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+				for w, s := range some {
+					add(ev.Host, w, s)
 				}
 			}
 		}

@@ -27,13 +27,25 @@ func (s *settings) front(dir string, intake, serving listener, lg *slog.Logger) 
 	}}
 }
 
-// greet tells a person where everything is.
-func greet(uploads, queries, dir string) {
+// greet tells a person where everything is, and what is off.
+func (s *settings) greet(uploads, queries, dir string) {
 	upload := "off, since enable-http (ENABLE_HTTP) is false"
 	if uploads != "" {
 		upload = "curl -F file=@export.csv " + uploads + "/api/v1/csv/upload"
 	}
-	fmt.Fprintf(os.Stdout, welcome, upload, queries, queries, queries, dir)
+	fmt.Fprintf(os.Stdout, welcome, upload, queries, queries, s.streams(queries), dir)
+}
+
+// streams tells where subscribers connect.
+func (s *settings) streams(queries string) string {
+	switch {
+	case s.serving.NoWebSocket:
+		return "off, since enable-websocket (ENABLE_WEBSOCKET) is false"
+	case s.serving.NoGraphQL:
+		return queries + "/ws (WebSocket)"
+	default:
+		return queries + "/ws (WebSocket), /graphql"
+	}
 }
 
 const welcome = `
@@ -42,7 +54,7 @@ const welcome = `
     upload   %s
     query    curl %s/api/v1/gpus
     explore  %s/docs
-    live     %s/ws (WebSocket), /graphql
+    live     %s
     data     %s
 
   Ctrl-C stops it.

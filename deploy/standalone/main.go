@@ -8,6 +8,7 @@ package main
 import "telemetry-pipeline/deploy/daemon"
 
 func main() {
-	s := settings{announce: greet}
+	var s settings
+	s.announce = s.greet
 	daemon.Main("standalone", s.flags, s.build)
 }

@@ -89,6 +89,7 @@ func TestBadArgumentsAreToldAndNothingElse(t *testing.T) {
 	cases := map[string]string{
 		`{telemetry(limit:0){count}}`:                                 "limit 0",
 		`{telemetry(limit:10001){count}}`:                             "limit 10001",
+		`{telemetry(gpu:["3"]){count}}`:                               `is an index, which is of a host`,
 		`{telemetry(start:"yesterday"){count}}`:                       "yesterday",
 		`{telemetry(step:"1"){count}}`:                                "step",
 		`{telemetry(step:"1h",agg:["median"]){count}}`:                "avg, min, max",

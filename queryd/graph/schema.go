@@ -62,7 +62,7 @@ func (e *Engine) queryFields(t *types) graphql.Fields {
 		}), e.asOf(e.gpu, ownGPU)),
 		"telemetry": e.field(must(t.page), "History, newest first.", with(telemetryArgs(t), graphql.FieldConfigArgument{
 			"host": {Type: graphql.NewList(must(graphql.String)), Description: "only of these hosts"},
-			"gpu":  {Type: graphql.NewList(must(graphql.ID)), Description: "only of these GPUs: UUIDs, or host:index"},
+			"gpu":  {Type: graphql.NewList(must(graphql.ID)), Description: "only of these GPUs: UUIDs, host:index, or an index together with host"},
 		}), e.telemetry),
 	}
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/graphql-go/graphql"
 
@@ -21,6 +22,9 @@ func (e *Engine) telemetry(p graphql.ResolveParams) (any, error) {
 		q.Hosts = append(q.Hosts, events.HostID(name))
 	}
 	for _, id := range texts(p.Args["gpu"]) {
+		if len(q.Hosts) == 0 && id != "" && strings.Trim(id, "0123456789") == "" {
+			return nil, badInput("argument gpu: %q is an index, which is of a host: name it by host, or write host:index, or the UUID", id)
+		}
 		q.GPUs = append(q.GPUs, meant(current(p).state, q.Hosts, id)...)
 	}
 	return e.page(p, q)

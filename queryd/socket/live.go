@@ -197,7 +197,20 @@ func (s *liveSession) give(st *stream, m *live.Message) {
 		st.beat = m
 		return
 	}
+	st.overtake(m)
 	sendFrame(s.conn, st.id, m)
+}
+
+// overtake brings a heartbeat that waits to the position of a message that is sent before it: it must not take the client
+// back, nor, after a reset, ahead.
+func (st *stream) overtake(m *live.Message) {
+	switch {
+	case st.beat == nil:
+	case m.Kind == live.Reset:
+		st.beat = nil
+	case m.Token != "":
+		st.beat = &live.Message{Kind: live.Heartbeat, Token: m.Token, At: m.At, Folded: m.Folded, AsOf: st.beat.AsOf, Time: st.beat.Time}
+	}
 }
 
 // beat writes a heartbeat for the whole connection once every stream has one: the oldest position counts.

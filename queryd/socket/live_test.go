@@ -237,6 +237,41 @@ func TestLiveHeartbeatOfSeveralStreams(t *testing.T) {
 	}
 }
 
+// A heartbeat that was there before an update and is sent after it would have a client that keeps the last position go on
+// from where the update is still to come.
+func TestLiveHeartbeatsTakeNobodyBack(t *testing.T) {
+	r := newRig(t, nil, func(_ *socket.Config, c *live.Config) { c.Heartbeat = time.Millisecond })
+	r.set("h1", "GPU-a", 0)
+	r.ready()
+	c := r.dial("/ws")
+	c.send(`{"op":"sub","id":"a","mode":"events"}`)
+	c.until(`{"t":"synced","id":"a"}`)
+	const updates = 2000
+	stored := make(chan struct{})
+	go func() {
+		defer close(stored)
+		for v := range int64(updates) {
+			r.set("h1", "GPU-a", 1+v)
+		}
+	}()
+	var told message
+	for got := 0; got < updates; {
+		m := c.next()
+		switch m["t"] {
+		case "upd":
+			got, told = got+1, m
+		case "hb":
+			if told != nil && m["rev"] != told["rev"] {
+				t.Fatalf("after %v, a heartbeat with position %v", told, m["rev"])
+			}
+		case "lag": // on a machine with better things to do
+		default:
+			t.Fatalf("got %v", m)
+		}
+	}
+	<-stored
+}
+
 func TestLiveManyClients(t *testing.T) {
 	r := newRig(t, nil)
 	for i := range 20 {

@@ -72,7 +72,7 @@ func (w *writer) unlike(fields names, latest []projections.Latest, times bool) {
 		}
 	}
 	w.close('}')
-	if times && len(latest) > 0 {
+	if times {
 		w.times(latest)
 	}
 	if absent > 0 {
@@ -91,8 +91,11 @@ func again(latest []projections.Latest, i int) bool {
 	return i > 0 && latest[i].Metric == latest[i-1].Metric
 }
 
-// times writes the exact time of each reading, absent ones too.
+// times writes the exact time of each reading, absent ones too, unless there is none.
 func (w *writer) times(latest []projections.Latest) {
+	if len(latest) == 0 {
+		return
+	}
 	w.key("metric_times")
 	w.open('{')
 	for i := range latest {

@@ -3,17 +3,23 @@ package rest
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 )
 
-// someReadings makes a list of readings as an entry has them: sorted by metric, some absent, some several times.
+// someReadings makes a list of readings as an entry has them: sorted by metric, some absent, some several times,
+// seldom none at all.
 func someReadings(r *rand.Rand) []projections.Latest {
 	metrics := []string{"DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_GPU_UTIL", "other \"one\"", "zero"}
 	var list []projections.Latest
+	if r.IntN(20) == 0 {
+		return list
+	}
 	for _, m := range metrics[r.IntN(2) : 3+r.IntN(3)] {
 		for n := 1 + r.IntN(20)/19; n > 0; n-- {
 			l := projections.Latest{Metric: m, Source: "s", At: 1e9, Value: events.Value{Number: events.NumberOf(r.Int64N(2000)-1000, int16(r.IntN(7)-3))}}
@@ -53,6 +59,24 @@ func TestReadingsAreWrittenTheSameWithALayout(t *testing.T) {
 	}
 	if laidOut < 500 {
 		t.Errorf("only %d lists had a layout", laidOut)
+	}
+}
+
+// TestAGPUOfWhichOnlyProcessesAreKnownIsToldTheSameWhateverWasToldBefore asks for one first of all, and again.
+func TestAGPUOfWhichOnlyProcessesAreKnownIsToldTheSameWhateverWasToldBefore(t *testing.T) {
+	f := newFleet()
+	f.script(t, "2025-07-18T20:42:34Z a uuid=GPU-a0 part=pid:7 | process_used_memory_mib=5\n"+
+		"2025-07-18T20:42:34Z a uuid=GPU-a1 index=1 | temperature=41\n")
+	app := serve(t, f, time.Now)
+	first := request(t, app, "GET", "/api/v1/gpus/GPU-a0").text()
+	if !strings.Contains(first, `"pid:7"`) {
+		t.Fatalf("no part of it is told: %s", first)
+	}
+	request(t, app, "GET", "/api/v1/gpus/GPU-a1")
+	for range 3 {
+		if again := request(t, app, "GET", "/api/v1/gpus/GPU-a0").text(); again != first {
+			t.Fatalf("asked again it is\n%s\nfirst it was\n%s", again, first)
+		}
 	}
 }
 

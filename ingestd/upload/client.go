@@ -21,6 +21,8 @@ type Source struct {
 	Name string // as the server is told
 	Size int64
 	Open func() (io.ReadCloser, error)
+
+	once bool // what it gives is there once only, and how much it is shows at its end
 }
 
 // Client sends files to one server. Safe for concurrent use.

@@ -37,8 +37,12 @@ func (c *Command) Run(ctx context.Context, in io.Reader, out, errs io.Writer, ar
 	if err != nil {
 		return 0, err
 	}
-	files, done, err := sources(args, in)
+	files, done, err := sources(ctx, args, in)
 	defer done()
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintf(errs, "nothing was sent: %v\n", err)
+		return codeFailed, nil
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Config says where uploads go and what is said about the files. The zero value of each field means its
@@ -48,7 +49,7 @@ func (c *Config) fileFlags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Parallel, "parallel", defaultParallel, "files under way at a time")
 	fs.StringVar(&c.At, "ts", "", "time of readings that name none, such as those of a scrape")
 	fs.StringVar(&c.Start, "start", "", "time of the first sample of files without times, such as those of dmon")
-	fs.StringVar(&c.Interval, "interval", "", "between the samples of such files; 1s when not given")
+	fs.StringVar(&c.Interval, "interval", "", "time between the samples of files without times; 1s when not given")
 	fs.BoolVar(&c.Strict, "strict", false, "have a file refused as a whole when one of its rows is bad")
 	fs.BoolVar(&c.DryRun, "dry-run", false, "have files checked and answered as if they were stored, and not stored")
 	fs.BoolVar(&c.Wait, "wait", false, "wait until everything stored is visible to queries")
@@ -77,6 +78,9 @@ func (c Config) server() (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("flag url: %q is no address of a server; give one such as %s", c.URL, defaultURL)
+	}
+	if strings.ContainsFunc(c.Token, unicode.IsControl) {
+		return nil, errors.New("flag token: it has a line break or another control character in it or behind it; give the token alone")
 	}
 	u.Path = strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), uploadPath)
 	if c.Parallel < 1 {

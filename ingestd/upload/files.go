@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,31 +14,35 @@ import (
 const stdinName = "-"
 
 // sources finds the files that the arguments name: paths, patterns that the shell has left as they are, and
-// "-" for in, whose content is kept in a temporary file so that it can be sent again. done removes that.
-func sources(args []string, in io.Reader) (all []Source, done func(), err error) {
-	done = func() {}
-	for _, arg := range args {
-		if arg == stdinName {
-			kept, err := keep(in)
-			if err != nil {
-				return nil, done, err
-			}
-			before := done
-			done = func() { before(); _ = os.Remove(kept) }
-			in = strings.NewReader("") // a second "-" is an empty file
-			source, err := fileSource(kept)
-			if err != nil {
-				return nil, done, err
-			}
-			source.Name = "stdin"
-			all = append(all, source)
-			continue
+// "-" for in. What can be read only once is kept first. done lets go of that.
+func sources(ctx context.Context, args []string, in io.Reader) (all []Source, done func(), err error) {
+	var copies []*os.File
+	done = func() {
+		for _, file := range copies {
+			drop(file)
 		}
-		found, err := expand(arg)
-		if err != nil {
+	}
+	for _, arg := range args {
+		var found []Source
+		if arg == stdinName {
+			found = []Source{standardInput(in)}
+			in = strings.NewReader("") // a second "-" is an empty file
+		} else if found, err = expand(arg); err != nil {
 			return nil, done, err
 		}
-		all = append(all, found...)
+		for _, source := range found {
+			if source.once {
+				file, err := keep(ctx, source)
+				if err != nil {
+					return nil, done, fmt.Errorf("keeping %s in a temporary file, so that it can be sent again: %w", source.Name, err)
+				}
+				copies = append(copies, file)
+				if source, err = copyOf(source, file); err != nil {
+					return nil, done, err
+				}
+			}
+			all = append(all, source)
+		}
 	}
 	return all, done, nil
 }
@@ -86,21 +91,7 @@ func fileSource(path string) (Source, error) {
 		return Source{}, &directoryError{path}
 	}
 	return Source{
-		Name: filepath.Base(path), Size: info.Size(),
+		Name: filepath.Base(path), Size: info.Size(), once: !info.Mode().IsRegular(),
 		Open: func() (io.ReadCloser, error) { return os.Open(path) },
 	}, nil
-}
-
-// keep copies in to a temporary file.
-func keep(in io.Reader) (path string, err error) {
-	file, err := os.CreateTemp("", "upload-*")
-	if err != nil {
-		return "", fmt.Errorf("keeping the standard input in a temporary file, so that it can be sent again: %w", err)
-	}
-	_, copied := io.Copy(file, in)
-	if err := errors.Join(copied, file.Close()); err != nil {
-		_ = os.Remove(file.Name())
-		return "", fmt.Errorf("keeping the standard input in a temporary file, so that it can be sent again: %w", err)
-	}
-	return file.Name(), nil
 }

@@ -102,3 +102,18 @@ func TestWritersOfOthersAreNotTouched(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestAHugeAnswerIsNotKeptInMemoryByPolls sends one, and then small ones that could be written where it was.
+func TestAHugeAnswerIsNotKeptInMemoryByPolls(t *testing.T) {
+	var pool writers
+	for _, size := range []int{mostKept + 1, 100, 100} {
+		w := pool.get(size)
+		if size == 100 && cap(w.buf) > mostKept {
+			t.Fatalf("an answer of %d bytes has room for %d", size, cap(w.buf))
+		}
+		out := sending{writer: w}
+		if err := out.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

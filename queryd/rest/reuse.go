@@ -5,6 +5,9 @@ import (
 	"sync"
 )
 
+// mostKept is the size of a text from which its room is not kept: a poll that takes kilobytes would hold on to it.
+const mostKept = 32 << 20
+
 // writers are those whose text was sent, to write into again: an answer may be megabytes, which would cost more to
 // get, and to clear, than to fill. Its zero value is empty; safe for concurrent use.
 type writers struct{ pool sync.Pool }
@@ -28,8 +31,11 @@ type sending struct {
 	writer *writer
 }
 
-// Close gives the writer back.
+// Close gives the writer back, unless it is huge.
 func (s *sending) Close() error {
+	if cap(s.writer.buf) > mostKept {
+		return nil
+	}
 	s.writer.lastOrigin, s.writer.unusual = origin{}, nil // of a view that need not be kept
 	s.writer.home.pool.Put(s.writer)
 	return nil

@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -128,9 +129,20 @@ func (p *parser) row(d *decoded, r row) error {
 	return nil
 }
 
-// complete adds the GPU that the key names to a row that has no place for one.
+// complete leaves the time, host and GPU to the key where a row has a field for them and nothing in it, and adds the GPU
+// that the key names to a row that names none.
 func (p *parser) complete(r *row) {
-	if p.name.gpu == "" || says(r.header, dialect.UUID, dialect.Index, dialect.PCI, dialect.Device, dialect.LabelsRaw) {
+	kept := 0
+	for i, column := range r.header {
+		blank := len(bytes.TrimSpace(r.cells[i])) == 0
+		if blank && (says([][]byte{column}, dialect.Time, dialect.Host) || namesGPU([][]byte{column})) {
+			continue
+		}
+		r.header[kept], r.cells[kept] = column, r.cells[i]
+		kept++
+	}
+	r.header, r.cells = r.header[:kept], r.cells[:kept]
+	if p.name.gpu == "" || namesGPU(r.header) || r.labelled() {
 		return
 	}
 	column := "gpu_id"
@@ -174,6 +186,26 @@ func open(f dialect.File, opt dialect.Options) (dialect.Worker, error) {
 		return nil, err
 	}
 	return p.Worker(), nil
+}
+
+func namesGPU(header [][]byte) bool {
+	return says(header, dialect.UUID, dialect.Index, dialect.PCI, dialect.Device)
+}
+
+// labelled tells whether the labels of a row name a GPU, or a part of the host beside its GPUs.
+func (r *row) labelled() bool {
+	for i, column := range r.header {
+		if !says([][]byte{column}, dialect.LabelsRaw) {
+			continue
+		}
+		labels, _ := dialect.ParseLabels(string(r.cells[i])) // what is wrong with them the dialect tells
+		if slices.ContainsFunc(labels, func(l events.Label) bool {
+			return namesGPU([][]byte{[]byte(l.Name)}) || slices.Contains([]string{"nvswitch", "cpu", "cpucore"}, l.Name)
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // says tells whether a header has a column about one of some fields.

@@ -75,6 +75,16 @@ func TestValuesMeanWhatFilesMean(t *testing.T) {
 			[]string{"rack/7 GPU-9 " + at + " GPU_UTIL=5"},
 		},
 		{
+			"what a row has fields for and does not say", "1752871354_h_7_17",
+			`[{"timestamp":null,"hostname":"","gpu_id":null,"uuid":"","gpu_utilization":5},{"metric_name":"gpu_temp","value":6,"labels":{"pod":"p"}}]`,
+			[]string{"h h:7 " + at + " GPU_TEMP=6", "h h:7 " + at + " GPU_UTIL=5"},
+		},
+		{
+			"labels that name what the key does not", "1752871354_h_7_17",
+			`[{"metric_name":"gpu_temp","value":6,"labels":{"gpu":"2"}},{"metric_name":"DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT","value":7,"labels":{"nvswitch":"1"}}]`,
+			[]string{"h  " + at + " NVSWITCH_TEMPERATURE_CURRENT=7 nvswitch:1", "h h:2 " + at + " GPU_TEMP=6"},
+		},
+		{
 			"a row that says otherwise than its key", "1752871300_k_7_17",
 			`{"timestamp":"2025-07-18T20:42:34Z","hostname":"h","gpu_id":1,"gpu_utilization":5}`,
 			[]string{"h h:1 " + at + " GPU_UTIL=5"},
@@ -135,6 +145,13 @@ func TestWhatCannotBeUsedCostsNoMoreThanItself(t *testing.T) {
 		{"nothing", "x", "", 0, "it is not JSON"},
 		{"no rows", "x", "[]", 0, "it has no rows"},
 		{"NUL", "x", strings.Replace(good, `"h"`, `"h\u0000"`, 1), 0, `row 1: field "hostname": it has NUL bytes`},
+		{"one field twice", "x", strings.Replace(good, "5}", `5,"gpu_utilization":6}`, 1), 0, `field "gpu_utilization" is there twice`},
+		{"one label twice", "x", strings.Replace(good, "5}", `5,"labels":{"pod":"a","pod":"b"}}`, 1), 0, `field "pod" is there twice`},
+		{"more fields than a file has columns", "x", strings.Replace(good, "5}", "5"+manyFields(4096)+"}", 1), 0, "more than 4096 fields"},
+		{"more labels than that", "x", strings.Replace(good, "5}", `5,"labels":{"a":"b"`+manyFields(4096)+"}}", 1), 0, "more than 4096 fields"},
+		{"NUL in the host of the key", "1752871354_h\x00_0_1", `{"gpu_utilization":5}`, 0, "host"},
+		{"no UTF-8 in the host of the key", "1752871354_h\xff_0_1", `{"gpu_utilization":5}`, 0, "host"},
+		{"a long host in the key", "1752871354_" + strings.Repeat("h", 254) + "_0_1", `{"gpu_utilization":5}`, 0, "host"},
 		{"a field twice", "x", strings.Replace(good, `"gpu_id"`, `"GPU_ID":2,"gpu_id"`, 1), 0, "mean the same"},
 	}
 	for _, tt := range tests {
@@ -150,6 +167,14 @@ func TestWhatCannotBeUsedCostsNoMoreThanItself(t *testing.T) {
 			t.Errorf("%s: %s", tt.what, d.stack)
 		}
 	}
+}
+
+func manyFields(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"f%d":1`, i)
+	}
+	return b.String()
 }
 
 // A large array is cut as an upload is, so that none of its events is too large for the log.

@@ -59,11 +59,11 @@ func rowsOf(value []byte) iter.Seq2[row, error] {
 }
 
 func rowOf(text []byte) (row, error) {
-	var fields map[string]json.RawMessage
 	if text[0] != '{' {
 		return row{}, errNoRow
 	}
-	if err := json.Unmarshal(text, &fields); err != nil {
+	fields, err := fieldsOf(text)
+	if err != nil {
 		return row{}, err
 	}
 	own(fields)
@@ -82,6 +82,38 @@ func rowOf(text []byte) (row, error) {
 		return row{}, errNoRow
 	}
 	return r, nil
+}
+
+// maxFields bounds the fields of a row and the labels of one, as intake bounds the columns of a file: each may become a
+// series, which is folded, kept and served for good.
+const maxFields = 4096
+
+// fieldsOf takes an object apart. One that has a field twice is refused, since nobody can tell which one is meant.
+func fieldsOf(object []byte) (map[string]json.RawMessage, error) {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
+	fields := map[string]json.RawMessage{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		name := token.(string) // the value is JSON as a whole
+		if _, there := fields[name]; there {
+			return nil, fmt.Errorf("field %.64q is there twice; leave one out", name)
+		}
+		if len(fields) == maxFields {
+			return nil, fmt.Errorf("it has more than %d fields", maxFields)
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, err
+		}
+		fields[name] = value
+	}
+	return fields, nil
 }
 
 // cellOf gives a field as a cell: a text without its quotes, null as nothing, an object of labels as labels, all else as
@@ -103,8 +135,8 @@ func cellOf(name string, value json.RawMessage) (column string, cell []byte, err
 
 // labelsOf writes an object of labels as files have them.
 func labelsOf(value json.RawMessage) ([]byte, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(value, &fields); err != nil {
+	fields, err := fieldsOf(value)
+	if err != nil {
 		return nil, err
 	}
 	var labels []events.Label

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // outgoing is an event on its way into the log.
@@ -116,7 +119,12 @@ func onlyKey(resp *pb.TxnResponse) (*mvccpb.KeyValue, error) {
 	return kvs[0], nil
 }
 
-// tooLarge tells that etcd finds a request too large, by bytes or by operations.
+// tooLarge tells that etcd finds a request too large, by bytes or by operations, or that gRPC does: its bounds are those
+// that are met where etcd's is raised.
 func tooLarge(err error) bool {
-	return errors.Is(err, rpctypes.ErrRequestTooLarge) || errors.Is(err, rpctypes.ErrTooManyOps)
+	if errors.Is(err, rpctypes.ErrRequestTooLarge) || errors.Is(err, rpctypes.ErrTooManyOps) {
+		return true
+	}
+	s, ok := status.FromError(err)
+	return ok && s.Code() == codes.ResourceExhausted && strings.Contains(s.Message(), "message larger than max")
 }

@@ -52,7 +52,7 @@ func (l *Log) outside(ctx context.Context, after string, limit int) (refs []Ref,
 			ops[i] = clientv3.OpGet(g.from, clientv3.WithRange(g.to), clientv3.WithKeysOnly(), clientv3.WithLimit(int64(limit)))
 		}
 		gaps = gaps[n:]
-		resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+		resp, err := read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 			return l.kv.Txn(ctx).Then(ops...).Commit()
 		})
 		if err != nil {

@@ -251,6 +251,25 @@ func TestValuesAsLargeAsEtcdTakes(t *testing.T) {
 	r.until("nothing is told to be left", func() bool { s := taker.Status(); return s.Taken == 3 && s.Left == 0 })
 }
 
+// An etcd that takes more than its client sends: a useless value that cannot be moved hinders no other there either.
+func TestValuesLargerThanARequest(t *testing.T) {
+	server := eventstest.NewServer(t, func(cfg *embed.Config) { cfg.MaxRequestBytes = 8 << 20 })
+	r := newRigOn(t, server)
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{server.Endpoint()}, MaxCallSendMsgSize: 16 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Put(t.Context(), r.cfg.Prefix("queue")+"0000_large_0_1", strings.Repeat("garbage", 3<<20/7)); err != nil {
+		t.Fatal(err)
+	}
+	r.put("1752871354_h_0_1", wideRow("h", 1, 1))
+	taker := r.taker(r.log)
+	r.run(taker)
+	r.until("the other is taken", func() bool { s := taker.Status(); return s.Taken == 1 && s.Left == 1 && s.Failures == 0 })
+	r.wantRecords(utilOf("h", 1, 1))
+}
+
 // An etcd without space takes nothing. Keys wait, that is told, and all goes on by itself.
 func TestKeysWaitWhileEtcdIsFull(t *testing.T) {
 	server := eventstest.NewServer(t, func(cfg *embed.Config) { cfg.QuotaBackendBytes = 2 << 20 })

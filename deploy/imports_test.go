@@ -44,7 +44,7 @@ ingestd/uploads:      events
 ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack ingestd/spool ingestd/uploads
 ingestd/unpack:
 ingestd/upload:
-ingestd/watch:        ingestd/upload
+ingestd/watch:        ingestd/upload ingestd/rows
 ingestd:              deploy/daemon events projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads
 
 collectd/partition:   events

@@ -6,5 +6,5 @@
 // one that is cut off and written anew is read from its beginning. What the server refuses is kept where it is,
 // told, and tried again now and then, while the other files go on.
 //
-// It never changes the files, never ships half a line, and never holds more than a shipment in memory.
+// It never changes the files, never ships half a row, and never holds more than a shipment in memory.
 package watch

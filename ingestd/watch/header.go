@@ -2,8 +2,11 @@ package watch
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strings"
+
+	"telemetry-pipeline/ingestd/rows"
 )
 
 // header gives the lines at the beginning of text that say what the others mean: a line sep=X, and either
@@ -143,4 +146,25 @@ func namesColumns(line []byte, names [][]byte) bool {
 func lastLine(header string) string {
 	header = strings.TrimRight(header, "\r\n")
 	return header[strings.LastIndexByte(header, '\n')+1:]
+}
+
+// whole leaves out a row at the end of text that has a quote open, unless the header comes again behind it: then whoever
+// wrote the row was ended in the middle of it. Only under a header of names can a quote hold a line end.
+func whole(text []byte, header string) []byte {
+	names := lastLine(header)
+	if names == "" || strings.HasPrefix(names, "#") || text[len(text)-1] != '\n' {
+		return text
+	}
+	end := rows.Whole(text, separatorOf(header))
+	if bytes.Contains(text[end:], []byte("\n"+names)) {
+		return text
+	}
+	return text[:end]
+}
+
+// separatorOf is what stands most often between the names of a header.
+func separatorOf(header string) byte {
+	return slices.MaxFunc([]byte(separators), func(a, b byte) int {
+		return cmp.Compare(strings.Count(header, string(rune(a))), strings.Count(header, string(rune(b))))
+	})
 }

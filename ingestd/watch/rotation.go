@@ -56,7 +56,7 @@ func (w *Watcher) finish(ctx context.Context, p *progress) error {
 			p.Name = name
 			return nil
 		default:
-			if err := w.ship(ctx, name, file, info.Size(), p); err != nil {
+			if err := w.ship(ctx, name, file, look{size: info.Size(), settled: true}, p); err != nil {
 				return fmt.Errorf("the rest of it, moved to %s: %w", name, err)
 			}
 		}

@@ -22,11 +22,12 @@ const (
 	maxUnusable = 64 << 20
 )
 
-// next reads the complete lines behind p, of at most so many bytes; nil when there are none. Text that has no header (headless) is
+// next reads the complete rows behind p, of at most so many bytes; nil when there are none. A line that leaves a quote open
+// waits for the rest of its row, unless the file is settled. Text that has no header (headless) is
 // shipped as it is. A line that names columns like the header and says something else is a new header, which the tool that
 // writes the log has made after an upgrade: it begins a shipment of its own.
-func next(file io.ReaderAt, size int64, p *progress, headless bool, most int64) (*shipment, error) {
-	raw := make([]byte, min(size-p.Offset, most))
+func next(file io.ReaderAt, now look, p *progress, headless bool, most int64) (*shipment, error) {
+	raw := make([]byte, min(now.size-p.Offset, most))
 	n, err := file.ReadAt(raw, p.Offset)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -48,6 +49,10 @@ func next(file io.ReaderAt, size int64, p *progress, headless bool, most int64) 
 	}
 	if i := newHeader(text, s.header); i > 0 {
 		text = text[:i]
+	} else if !now.settled {
+		if text = whole(text, s.header); len(text) == 0 {
+			return nil, nil
+		}
 	}
 	s.text, s.end, s.lines = text, p.Offset+in.size(text, p.Offset == 0), p.Line+bytes.Count(text, []byte("\n"))
 	return s, nil

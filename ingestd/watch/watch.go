@@ -34,9 +34,13 @@ type Watcher struct {
 
 // look is how a file looks from outside.
 type look struct {
-	size int64
-	at   time.Time
+	size    int64
+	at      time.Time
+	settled bool // nobody writes to it any more
 }
+
+// settledAfter is how long nothing was written to a file of which nothing more is waited for.
+const settledAfter = time.Hour
 
 // held is a file that is left alone until it looks different or some time has passed.
 type held struct {
@@ -134,7 +138,7 @@ func (w *Watcher) visit(ctx context.Context, name string) error {
 		return w.hold(ctx, name, look{}, err)
 	}
 	defer file.Close()
-	now := look{info.Size(), info.ModTime()}
+	now := look{info.Size(), info.ModTime(), time.Since(info.ModTime()) > settledAfter}
 	if h, is := w.held[name]; is && h.look == now && time.Now().Before(h.until) {
 		return errLeft
 	}
@@ -143,7 +147,7 @@ func (w *Watcher) visit(ctx context.Context, name string) error {
 	}
 	p, err := w.progressOf(ctx, name, file, info.Size())
 	if err == nil {
-		err = w.ship(ctx, name, file, info.Size(), p)
+		err = w.ship(ctx, name, file, now, p)
 	}
 	if err != nil {
 		return w.hold(ctx, name, now, err)
@@ -166,9 +170,9 @@ func (w *Watcher) open(name string) (*os.File, os.FileInfo, error) {
 }
 
 // ship uploads what is behind p, one shipment after the other.
-func (w *Watcher) ship(ctx context.Context, name string, file io.ReaderAt, size int64, p *progress) error {
+func (w *Watcher) ship(ctx context.Context, name string, file io.ReaderAt, now look, p *progress) error {
 	for ctx.Err() == nil {
-		s, err := w.shipNext(ctx, name, file, size, p)
+		s, err := w.shipNext(ctx, name, file, now, p)
 		if s == nil || err != nil {
 			return err
 		}
@@ -184,11 +188,11 @@ func (w *Watcher) ship(ctx context.Context, name string, file io.ReaderAt, size 
 
 // shipNext uploads one shipment; nil: there is none. While nothing in it can be used it takes more of the file, as what comes
 // after may be all right.
-func (w *Watcher) shipNext(ctx context.Context, name string, file io.ReaderAt, size int64, p *progress) (*shipment, error) {
+func (w *Watcher) shipNext(ctx context.Context, name string, file io.ReaderAt, now look, p *progress) (*shipment, error) {
 	var end int64
 	var refused error
 	for most := int64(maxShipment); ; most *= 2 {
-		s, err := next(file, size, p, w.headless, most)
+		s, err := next(file, now, p, w.headless, most)
 		switch {
 		case err != nil:
 			return nil, err
@@ -197,7 +201,7 @@ func (w *Watcher) shipNext(ctx context.Context, name string, file io.ReaderAt, s
 		case s != nil:
 			end, refused = s.end, w.deliver(ctx, name, s)
 		}
-		if more := p.Offset+most < size && most < maxUnusable; !more || s != nil && !errors.Is(refused, errUnusable) {
+		if more := p.Offset+most < now.size && most < maxUnusable; !more || s != nil && !errors.Is(refused, errUnusable) {
 			return s, refused
 		}
 	}

@@ -304,7 +304,7 @@ func TestHeaders(t *testing.T) {
 func TestWatchTellsTheLinesOfTheFile(t *testing.T) {
 	text := "time,temp\n1,40\n2,41\n3,42\n"
 	p := &progress{Name: "a.csv", Offset: int64(len("time,temp\n1,40\n2,41\n")), Line: 3, Header: "time,temp\n"}
-	s, err := next(strings.NewReader(text), int64(len(text)), p, false, maxShipment)
+	s, err := next(strings.NewReader(text), look{size: int64(len(text))}, p, false, maxShipment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func TestWatchSplitsALongBacklogAtLines(t *testing.T) {
 	p := &progress{}
 	var all string
 	for file := strings.NewReader(text); ; {
-		s, err := next(file, int64(len(text)), p, false, maxShipment)
+		s, err := next(file, look{size: int64(len(text))}, p, false, maxShipment)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,6 +334,59 @@ func TestWatchSplitsALongBacklogAtLines(t *testing.T) {
 	}
 	if all != text {
 		t.Errorf("the shipments hold %d bytes, want the %d of the file", len(all), len(text))
+	}
+}
+
+// TestWatchShipsNoHalfRow: messages have line ends in them, and the tool that writes them may be between two.
+func TestWatchShipsNoHalfRow(t *testing.T) {
+	const header = "time,temp,message\n"
+	r := newRig(t)
+	r.append("a.csv", header+"1,40,\"fine\"\n2,41,\"XID 79:\n")
+	r.ships(files{"a.csv": {header + "1,40,\"fine\"\n"}})
+	r.append("a.csv", "GPU, lost\n")
+	r.ships(files{})
+	r.append("a.csv", "\"\n3,42,5\" disk\n")
+	r.ships(files{"a.csv": {header + "2,41,\"XID 79:\nGPU, lost\n\"\n3,42,5\" disk\n"}})
+	r.restart()
+	r.append("a.csv", "4,43,\"broken\n"+header+"5,44,ok\n") // the tool was ended, and started again
+	r.ships(files{"a.csv": {header + "4,43,\"broken\n" + header + "5,44,ok\n"}})
+}
+
+// TestWatchWaitsNotForEverForAQuote: no row is lost behind one that nobody closes.
+func TestWatchWaitsNotForEverForAQuote(t *testing.T) {
+	const header, begin, row = "time;temp\n", "0;39\n", "1;\"40\n2;41\n"
+	for name, ends := range map[string]func(r *rig){
+		"rotated":   func(r *rig) { r.move("a.csv", "a.csv.1"); r.append("a.csv", header) },
+		"settled":   func(r *rig) { r.age("a.csv", 2*settledAfter) },
+		"much came": func(r *rig) { r.append("a.csv", strings.Repeat("3;4\n", 20000)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.append("a.csv", header+begin+row)
+			r.ships(files{"a.csv": {header + begin}})
+			ends(r)
+			if err := r.w.sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			shipped := r.rec.take()
+			all := strings.Join(append(shipped["a.csv"], shipped["a.csv.1"]...), "")
+			if !strings.Contains(all, header+row) {
+				t.Errorf("shipped %.80q, want %q among it", all, header+row)
+			}
+		})
+	}
+}
+
+func (r *rig) move(from, to string) {
+	if err := os.Rename(r.path(from), r.path(to)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) age(name string, by time.Duration) {
+	then := time.Now().Add(-by)
+	if err := os.Chtimes(r.path(name), then, then); err != nil {
+		r.t.Fatal(err)
 	}
 }
 

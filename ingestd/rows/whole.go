@@ -1,0 +1,31 @@
+package rows
+
+import "bytes"
+
+// Whole tells how much of text, lines of form Quoted of which more may come, is whole rows. What is behind them is a row
+// with a quote that is still open: its end is not there yet. As for a Scanner, a quote that does not close within the
+// longest row (of the default length) takes no line but its own.
+func Whole(text []byte, separator byte) int {
+	longest := Options{}.withDefaults().MaxLine
+	most := longest + lineEnd
+	for pos := 0; ; {
+		rest := text[pos:]
+		first := bytes.IndexByte(rest, '\n') + 1
+		if first == 0 {
+			return pos
+		}
+		if bytes.Count(rest[:first], []byte{'"'})%2 == 0 {
+			pos += first
+			continue
+		}
+		end, next, v := rowEnd(rest[:min(len(rest), most)], separator, false)
+		switch {
+		case v == undecided && len(rest) < most:
+			return pos
+		case v == closed && end <= longest:
+			pos += next
+		default:
+			pos += first
+		}
+	}
+}

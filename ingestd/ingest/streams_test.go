@@ -280,3 +280,21 @@ Content-Type: application/json
 		t.Errorf("got %d, want 100", got.status)
 	}
 }
+
+// TestExpectIsAnsweredAsTheUploadWouldBe: clients that ask first were refused dry runs and uploads in the background while
+// etcd is full, which those that do not ask were not; and sent whole files for a parameter that is wrong.
+func TestExpectIsAnsweredAsTheUploadWouldBe(t *testing.T) {
+	log := newRecorder()
+	s := serve(t, Config{}, log, log)
+	log.setCapacity(s, filled(80, 85), nil)
+	for query, want := range map[string]int{
+		"": http.StatusServiceUnavailable, "?dry_run=true": http.StatusContinue, "?async=true": http.StatusContinue,
+		"?tz=Mars": http.StatusBadRequest, "?dry_run=true&colour=red": http.StatusBadRequest,
+	} {
+		c := dial(t, s)
+		fmt.Fprintf(c, "PUT /api/v1/csv/upload%s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n", query)
+		if got := readResponse(t, bufio.NewReader(c)); got.status != want {
+			t.Errorf("%q: got %d, want %d", query, got.status, want)
+		}
+	}
+}

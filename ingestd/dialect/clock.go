@@ -78,6 +78,12 @@ func (c *Clock) read(text []byte) (Instant, error) {
 	return c.epoch(n)
 }
 
+// otherZone is what mends a time that was read in a zone that is not its own.
+const otherZone = "say with tz which zone is meant (?tz=Europe/Berlin, or -tz of the client)"
+
+// mostZones is the time between the earliest and the latest clock of the world, in seconds.
+const mostZones = 26 * 60 * 60
+
 // dated places a date and time of day in its zone.
 func (c *Clock) dated(d date, zone []byte) (Instant, error) {
 	if !d.valid() {
@@ -93,9 +99,14 @@ func (c *Clock) dated(d date, zone []byte) (Instant, error) {
 	}
 	seconds, twice, ok := d.in(c.zone)
 	if !ok {
-		return Instant{}, fmt.Errorf("the clocks of %s were set forward over this time; write it with its zone", c.zone)
+		return Instant{}, fmt.Errorf("the clocks of %s were set forward over this time; write it with its zone, or %s", c.zone, otherZone)
 	}
 	at, err := c.believe(seconds, d.nanos)
+	if err != nil {
+		if _, elsewhere := c.believe(seconds-mostZones, d.nanos); elsewhere == nil {
+			err = fmt.Errorf("%w It names no zone and was read in %s; %s", err, c.zone, otherZone)
+		}
+	}
 	return Instant{At: at, ZoneAssumed: true, Twice: twice}, err
 }
 

@@ -51,6 +51,8 @@ func TestClock(t *testing.T) {
 		{"UTC", "9999-12-31T23:59:59Z", "ahead of the receiver"},
 		{"UTC", "2026-03-02T12:00:01Z", "ahead of the receiver's 2026-03-01T12:00:00Z"},
 		{"UTC", "1e300", "not a time"},
+		{"Pacific/Apia", "2011-12-30 12:00:00", "write it with its zone, or say with tz which zone is meant"},
+		{"UTC", "2026-03-02 20:00:00", "a clock wrong? It names no zone and was read in UTC; say with tz which zone is meant"},
 		{"UTC", "1752871354123.5", "no fraction"},
 	} {
 		zone, err := time.LoadLocation(test.zone)
@@ -73,6 +75,17 @@ func TestClock(t *testing.T) {
 			if got != test.want && (err == nil || !strings.Contains(got, test.want)) {
 				t.Errorf("%q in %s: got %q, want %q", test.text, test.zone, got, test.want)
 			}
+		}
+	}
+}
+
+// TestClockOffersNoZoneWhereNoneMends: a time that is years ahead is not one of elsewhere.
+func TestClockOffersNoZoneWhereNoneMends(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, text := range []string{"2027-03-02 20:00:00", "2026-03-02T20:00:00Z", "2009-03-02 20:00:00"} {
+		_, err := dialect.NewClock(dialect.Options{Now: now}).Read([]byte(text))
+		if err == nil || strings.Contains(err.Error(), "with tz") {
+			t.Errorf("%s: got %v, want it refused without another zone offered", text, err)
 		}
 	}
 }

@@ -104,15 +104,15 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 	opened.Add("collect", folding.Close)
 	s.intake.Spool.Dir = cmp.Or(s.intake.Spool.Dir, filepath.Join(dir, "uploads"))
 	s.intake.States = uploads.New(reads, s.store, lg.With("part", "ingest"))
-	intake, err := ingest.New(s.intake, log, served, lg.With("part", "ingest"))
-	if err != nil {
-		return nil, err
-	}
 	serving, err := query.New(s.serving, served, log, lg.With("part", "query"))
 	if err != nil {
 		return nil, err
 	}
 	serving.ReadArchive(cold, manifest.New(reads, s.store, log.Facts()))
+	intake, err := ingest.New(s.intake, log, shown{served, serving}, lg.With("part", "ingest"))
+	if err != nil {
+		return nil, err
+	}
 	parts = []daemon.Part{
 		s.front(dir, intake, serving, lg),
 		{Name: "ingest", Run: intake.Run, Ready: intake.Ready, Metrics: intake.Metrics},

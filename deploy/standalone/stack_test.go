@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"mime/multipart"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -124,7 +123,6 @@ func (s *stack) mustUpload(name string, content []byte) receipt {
 	if status != http.StatusOK || !r.Success || r.Rejected > 0 {
 		s.t.Fatalf("uploading %s: %d %+v", name, status, r)
 	}
-	s.get("/api/v1/cluster?wait="+url.QueryEscape(r.Revision), &map[string]any{}) // the query server has it too
 	return r
 }
 

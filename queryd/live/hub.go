@@ -103,16 +103,48 @@ func (h *Hub) State() *State { return h.current.Load().state }
 // Wait blocks until everything up to rev is folded (live and series) and in the view, and gives that State.
 // A rev of another log is events.ErrForeign; the end of ctx its cause, and the end of the hub ErrClosed.
 func (h *Hub) Wait(ctx context.Context, rev events.Revision) (*State, error) {
-	own := events.Revision{Epoch: h.facts.Epoch, Cluster: h.facts.Cluster}
-	if rev != (events.Revision{}) && !rev.SameLog(own) {
+	if rev != (events.Revision{}) && !h.own(rev) {
 		return nil, fmt.Errorf("waiting for revision %s: %w", rev, events.ErrForeign)
 	}
-	for {
-		p := h.current.Load()
-		if rev.Number <= p.state.folded.Number {
-			return p.state, nil
+	return h.await(ctx, func(s *State) bool {
+		if rev.Number <= s.folded.Number {
+			return true
 		}
 		h.ask()
+		return false
+	})
+}
+
+// WaitEach is Wait with a position for each partition, and so in nobody else's way.
+func (h *Hub) WaitEach(ctx context.Context, upto map[events.Partition]events.Revision) error {
+	for p, rev := range upto {
+		if !h.own(rev) || int(p) >= h.facts.Partitions {
+			return fmt.Errorf("waiting for revision %s of partition %d: %w", rev, p, events.ErrForeign)
+		}
+	}
+	_, err := h.await(ctx, func(s *State) bool {
+		for p, rev := range upto {
+			if s.folds[p].Number < rev.Number {
+				return false
+			}
+		}
+		return true
+	})
+	return err
+}
+
+// own tells whether a position is one of this hub's log.
+func (h *Hub) own(rev events.Revision) bool {
+	return rev.SameLog(events.Revision{Epoch: h.facts.Epoch, Cluster: h.facts.Cluster})
+}
+
+// await gives the first State, from the current one on, for which reached is true.
+func (h *Hub) await(ctx context.Context, reached func(*State) bool) (*State, error) {
+	for {
+		p := h.current.Load()
+		if reached(p.state) {
+			return p.state, nil
+		}
 		select {
 		case <-p.next:
 		case <-ctx.Done():

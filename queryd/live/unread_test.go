@@ -131,6 +131,32 @@ func TestWaitIsForWhatIsFoldedAndNotForThePositionOfTheView(t *testing.T) {
 	})
 }
 
+// TestWhoWaitsForPartitionsIsNotHeldUpByOthers: an upload is visible once its own partitions are folded in the view, not
+// when they are stored, and whatever else there is to fold.
+func TestWhoWaitsForPartitionsIsNotHeldUpByOthers(t *testing.T) {
+	inBubble(t, live.Config{}, func(r *rig) {
+		r.start()
+		at := r.set("h", "GPU-1", 0, 1)
+		at.Number = 30
+		upto := map[events.Partition]events.Revision{1: at, 2: at}
+		for _, folded := range []events.Partition{1, 2} {
+			short, stop := context.WithTimeout(r.Context(), time.Minute)
+			if err := r.hub.WaitEach(short, upto); !errors.Is(err, context.DeadlineExceeded) {
+				r.Errorf("waiting for partition %d, which is not folded: %v, want the deadline", folded, err)
+			}
+			stop()
+			r.src.Offset(g1, folded, 30, 30)
+		}
+		if err := r.hub.WaitEach(r.Context(), upto); err != nil {
+			r.Errorf("waiting for two partitions that are folded: %v", err)
+		}
+		at.Cluster++
+		if err := r.hub.WaitEach(r.Context(), map[events.Partition]events.Revision{1: at}); !errors.Is(err, events.ErrForeign) {
+			r.Errorf("waiting for a revision of another log: %v, want ErrForeign", err)
+		}
+	})
+}
+
 // TestQuietLogBeforeTheFirstLoad: that nothing is unread does not make a view that was never loaded current.
 func TestQuietLogBeforeTheFirstLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

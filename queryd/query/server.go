@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"telemetry-pipeline/events"
 	"telemetry-pipeline/queryd/graph"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/journal"
@@ -182,6 +183,12 @@ func (s *Server) Addr() net.Addr {
 		return (*ln).Addr()
 	}
 	return nil
+}
+
+// WaitVisible blocks until everything up to the given positions, by partition, is in what queries are answered from.
+// The end of ctx is its cause, and the end of Run an error.
+func (s *Server) WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error {
+	return s.hub.WaitEach(ctx, upto)
 }
 
 // Ready is nil while queries are served from a current view.

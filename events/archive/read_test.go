@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -108,7 +109,7 @@ func TestReadOfMoreThanARowGroup(t *testing.T) {
 			t.Fatalf("got %d records of %s, want %d of %s", got.Records(), got.Key, want.Records(), want.Key)
 		}
 		for i := range want.Columns {
-			if !cmp.Equal(got.Columns[i], want.Columns[i]) {
+			if !reflect.DeepEqual(got.Columns[i], want.Columns[i]) {
 				t.Fatalf("column %d of %s differs", i, got.Key)
 			}
 		}

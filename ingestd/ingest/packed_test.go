@@ -94,7 +94,7 @@ func TestPackedFilesThatCannotBeOpenedAreToldApart(t *testing.T) {
 {"code": "unsupported_packing", "error": "/bzip2/"}`},
 		{"bomb of zeros", gzipped(t, make([]byte, 32<<20)), nil, `413
 {"code": "unpack_ratio_too_high", "error": "/200 times.*nothing of it was stored/", "status": "refused"}`},
-		{"bomb of lines", gzipped(t, append(dcgmFile(1, 1), bytes.Repeat([]byte("x\n"), 16<<20)...)), nil, `413
+		{"bomb of lines", gzipped(t, append(dcgmFile(1, 1), bytes.Repeat([]byte(strings.Repeat("x", 63)+"\n"), 512<<10)...)), nil, `413
 {"code": "unpack_ratio_too_high"}`},
 		{"rubbish", gzipped(t, []byte("buy milk\n")), nil, `422
 {"code": "not_telemetry"}`},

@@ -65,8 +65,8 @@ func (c *Codec) Decode(value []byte) (Event, error) {
 		return c.decodeCompact(value[1:])
 	case tagRows, tagRow:
 		return DecodeJSON(value, c.Resolve)
-	case tagAside:
-		return Event{}, decodeAside(value)
+	case tagDeadLetter:
+		return Event{}, decodeDeadLetter(value)
 	}
 	return Event{}, &UnknownEncodingError{Tag: value[0]}
 }

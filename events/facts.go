@@ -2,14 +2,9 @@ package events
 
 import (
 	"cmp"
-	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strconv"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // Facts are fixed when a cluster's log is first used, in config/{cluster-id}. A process whose own settings
@@ -39,9 +34,6 @@ func (r CutRules) WithDefaults() CutRules {
 	}
 }
 
-// partitionHash is the only one there is so far (PartitionOf).
-const partitionHash = "xxh3"
-
 // storedFacts is the form of Facts in etcd. Epochs are hexadecimal, since JSON's numbers do not hold 64
 // bits everywhere.
 type storedFacts struct {
@@ -57,82 +49,8 @@ type storedCut struct {
 	OpenRecords  int `json:"open_records"`
 }
 
-// loadFacts reads the facts of the configured log, or lays them down when it has none. It gives the stored
-// bytes beside them, by which a change is seen.
-func loadFacts(ctx context.Context, kv clientv3.KV, cfg Config) (Facts, []byte, error) {
-	key := cfg.Key("config")
-	stored, cluster, err := storedValue(ctx, kv, key, cfg)
-	if err != nil {
-		return Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: %w", key, err)
-	}
-	facts, err := decodeFacts(stored)
-	if err != nil {
-		return Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: %w", key, err)
-	}
-	facts.Cluster = cluster
-	return facts, stored, facts.agree(cfg, key)
-}
-
-// storedValue asks before it writes: those who only read the log need no right to write its facts.
-func storedValue(ctx context.Context, kv clientv3.KV, key string, cfg Config) (value []byte, cluster uint64, err error) {
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) { return kv.Get(ctx, key) })
-	if err != nil {
-		return nil, 0, err
-	}
-	if len(resp.Kvs) == 1 {
-		return resp.Kvs[0].Value, resp.Header.ClusterId, nil
-	}
-	return createFacts(ctx, kv, key, cfg)
-}
-
-// createFacts lays the facts down by a create-only transaction: of many that start at once one wins and all
-// read the same.
-func createFacts(ctx context.Context, kv clientv3.KV, key string, cfg Config) (value []byte, cluster uint64, err error) {
-	fresh, err := encodeFacts(newFacts(cfg))
-	if err != nil {
-		return nil, 0, err
-	}
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
-		return kv.Txn(ctx).
-			If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
-			Then(clientv3.OpPut(key, string(fresh))).
-			Else(clientv3.OpGet(key)).Commit()
-	})
-	if err != nil {
-		return nil, 0, fmt.Errorf("there are none, and creating them failed: %w", err)
-	}
-	if resp.Succeeded {
-		return fresh, resp.Header.ClusterId, nil
-	}
-	kvs := resp.Responses[0].GetResponseRange().GetKvs()
-	if len(kvs) != 1 {
-		return nil, 0, errNoFacts
-	}
-	return kvs[0].Value, resp.Header.ClusterId, nil
-}
-
-// newFacts are the facts that cfg gives a new log.
-func newFacts(cfg Config) Facts {
-	return Facts{
-		Epoch:         newEpoch(),
-		Partitions:    cmp.Or(cfg.Partitions, DefaultPartitions),
-		PartitionHash: partitionHash,
-		Cut:           cfg.Cut.WithDefaults(),
-	}
-}
-
-// newEpoch is random and never zero.
-func newEpoch() Epoch {
-	for {
-		var b [8]byte
-		rand.Read(b[:]) // never fails (crypto/rand)
-		if e := Epoch(binary.BigEndian.Uint64(b[:])); e != 0 {
-			return e
-		}
-	}
-}
-
-func encodeFacts(f Facts) ([]byte, error) {
+// Encode returns the stored form of the facts, JSON. The etcd cluster id is no part of it.
+func (f Facts) Encode() ([]byte, error) {
 	return json.Marshal(storedFacts{
 		Epoch:         fmt.Sprintf("%016x", uint64(f.Epoch)),
 		Partitions:    f.Partitions,
@@ -141,7 +59,8 @@ func encodeFacts(f Facts) ([]byte, error) {
 	})
 }
 
-func decodeFacts(value []byte) (Facts, error) {
+// DecodeFacts reads what Encode returned. Cluster is left zero.
+func DecodeFacts(value []byte) (Facts, error) {
 	var s storedFacts
 	if err := json.Unmarshal(value, &s); err != nil {
 		return Facts{}, fmt.Errorf("decoding %q: %w", value, err)
@@ -155,25 +74,4 @@ func decodeFacts(value []byte) (Facts, error) {
 		return Facts{}, fmt.Errorf("decoding %q: a number that cannot be", value)
 	}
 	return f, nil
-}
-
-// agree refuses settings that contradict what the log was created with.
-func (f Facts) agree(cfg Config, key string) error {
-	if f.PartitionHash != partitionHash {
-		return &FactsError{Key: key, Fact: "partition hash", Log: f.PartitionHash, Setting: partitionHash}
-	}
-	for _, c := range []struct {
-		fact         string
-		log, setting int
-	}{
-		{"partitions", f.Partitions, cfg.Partitions},
-		{"rows per event", f.Cut.EventRecords, cfg.Cut.EventRecords},
-		{"bytes per event", f.Cut.EventBytes, cfg.Cut.EventBytes},
-		{"open records", f.Cut.OpenRecords, cfg.Cut.OpenRecords},
-	} {
-		if c.setting != 0 && c.setting != c.log {
-			return &FactsError{Key: key, Fact: c.fact, Log: strconv.Itoa(c.log), Setting: strconv.Itoa(c.setting)}
-		}
-	}
-	return nil
 }

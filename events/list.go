@@ -1,7 +1,6 @@
 package events
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -10,26 +9,6 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
-
-// Ref is where an event of the log is. Refs are ordered by revision, then key.
-type Ref struct {
-	Key      string
-	Revision Revision
-}
-
-// Compare orders refs of one log.
-func (r Ref) Compare(s Ref) int {
-	return cmp.Or(cmp.Compare(r.Revision.Number, s.Revision.Number), strings.Compare(r.Key, s.Key))
-}
-
-// Listing asks for refs from one end of a range of revisions: those with After < revision ≤ Upto.
-type Listing struct {
-	Partition    Partition
-	HasPartition bool // else of all
-	After, Upto  Revision
-	Newest       bool // newest first, else oldest first
-	Limit        int  // at least 1
-}
 
 // leastListed is the least that etcd is asked for: more than one transaction can have created, so that the refs of
 // a revision that a limit cut in the middle can be left out and some remain.

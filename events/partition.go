@@ -10,6 +10,9 @@ import (
 // Partition is a fixed share of the log.
 type Partition int
 
+// PartitionHash is the name of the only hash there is so far (PartitionOf), as Facts hold it.
+const PartitionHash = "xxh3"
+
 // MaxPartitions bounds the number of partitions: keys have three digits for one.
 const MaxPartitions = 1000
 

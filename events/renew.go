@@ -66,7 +66,7 @@ func (l *Log) compacted(ctx context.Context) (int64, error) {
 func (l *Log) Renewal(ctx context.Context) (Facts, error) {
 	f := l.facts
 	f.Epoch = newEpoch()
-	value, err := encodeFacts(f)
+	value, err := f.Encode()
 	if err != nil {
 		return Facts{}, fmt.Errorf("preparing another epoch: %w", err)
 	}
@@ -84,7 +84,7 @@ func (l *Log) Renewal(ctx context.Context) (Facts, error) {
 	if len(kvs) != 1 {
 		return Facts{}, fmt.Errorf("preparing another epoch: %s: %w", key, errNoFacts)
 	}
-	if f, err = decodeFacts(kvs[0].Value); err != nil {
+	if f, err = DecodeFacts(kvs[0].Value); err != nil {
 		return Facts{}, fmt.Errorf("preparing another epoch: reading %s: %w", key, err)
 	}
 	f.Cluster = l.facts.Cluster
@@ -99,7 +99,7 @@ func (l *Log) renewalKey() string { return l.cfg.Key("config", "renewal") }
 // process that runs on it.
 func (l *Log) Renew(ctx context.Context, f Facts) error {
 	key := l.cfg.Key("config")
-	value, err := encodeFacts(f)
+	value, err := f.Encode()
 	if err != nil {
 		return fmt.Errorf("giving the log another epoch: %w", err)
 	}

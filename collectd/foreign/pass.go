@@ -187,7 +187,7 @@ func (t *tenure) setAside(ctx context.Context, f events.Foreign, d *decoded) err
 	if d.stack != nil {
 		lg = lg.With("stack", string(d.stack))
 	}
-	err := t.log.SetAside(ctx, f, at, host, d.reason(), t.guard)
+	err := t.log.MoveToDeadLetters(ctx, f, at, host, d.reason(), t.guard)
 	if isLarge(err) {
 		t.leave(f.Ref)
 		lg.Error("what a foreign producer wrote cannot be used, and stays where it is, too large to be moved; remove it", "err", err)

@@ -76,7 +76,7 @@ func TestWhatCannotBeUsedIsKeptAndTold(t *testing.T) {
 	got := map[string]string{} // content by reason
 	for _, ev := range damaged {
 		damage := ev.Damage.(*events.DamageError)
-		aside, is := damage.Cause.(*events.AsideError)
+		aside, is := damage.Cause.(*events.DeadLetterError)
 		if !is {
 			t.Fatalf("%s: %v, want an AsideError", ev.Key, damage.Cause)
 		}

@@ -6,13 +6,13 @@ import (
 
 	"telemetry-pipeline/collectd/retain"
 	"telemetry-pipeline/deploy/daemon"
-	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // archiveCommands are those about the archive.
 func archiveCommands() []daemon.Command {
-	var store events.Config
+	var store eventlog.Config
 	var where archive.Config
 	var how retain.Check
 	return []daemon.Command{{

@@ -10,11 +10,12 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // place is where events are carried from or to.
 type place struct {
-	store   events.Config
+	store   eventlog.Config
 	archive archive.Config
 }
 
@@ -26,7 +27,7 @@ func (p *place) flags(fs *flag.FlagSet) {
 // opened is a place that is open: the log, and the archive with its manifest.
 type opened struct {
 	*manifest.Reader
-	log      *events.Log
+	log      *eventlog.Log
 	manifest *manifest.Manifest
 	objects  *archive.Store // nil: there is none
 }
@@ -49,7 +50,7 @@ func (o *opened) entries(ctx context.Context, p events.Partition) ([]archive.Ent
 
 // with opens a place for as long as do takes.
 func (p *place) with(ctx context.Context, t daemon.Terminal, do func(*opened) error) error {
-	log, err := events.Open(ctx, p.store, t.Log)
+	log, err := eventlog.Open(ctx, p.store, t.Log)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,8 @@ import (
 
 	"telemetry-pipeline/collectd/rebuild"
 	"telemetry-pipeline/deploy/daemon"
-	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // commands are what collectd does once besides collecting.
@@ -18,7 +18,7 @@ func commands() []daemon.Command {
 
 // generationCommands are those about generations of projections.
 func generationCommands() []daemon.Command {
-	var store events.Config
+	var store eventlog.Config
 	var cold archive.Config
 	var how rebuild.Config
 	return []daemon.Command{

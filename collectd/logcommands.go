@@ -6,7 +6,7 @@ import (
 	"telemetry-pipeline/collectd/restored"
 	"telemetry-pipeline/collectd/tail"
 	"telemetry-pipeline/deploy/daemon"
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // logCommands are those about the log itself: they show it, carry it elsewhere and back, or have it go on after a restore.
@@ -15,7 +15,7 @@ func logCommands() []daemon.Command {
 }
 
 func tailing() daemon.Command {
-	var store events.Config
+	var store eventlog.Config
 	var what tail.Config
 	return daemon.Command{
 		Name:    "tail",
@@ -31,7 +31,7 @@ func tailing() daemon.Command {
 }
 
 func restoring() daemon.Command {
-	var store events.Config
+	var store eventlog.Config
 	var how restored.Config
 	return daemon.Command{
 		Name:    "restored",

@@ -7,13 +7,13 @@ import (
 
 	"telemetry-pipeline/collectd/collect"
 	"telemetry-pipeline/deploy/daemon"
-	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // settings are those of the process.
 type settings struct {
-	store   events.Config
+	store   eventlog.Config
 	archive archive.Config
 	folding collect.Config
 }
@@ -29,7 +29,7 @@ func (s *settings) flags(fs *flag.FlagSet) {
 func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
-	log, err := events.Open(ctx, s.store, lg)
+	log, err := eventlog.Open(ctx, s.store, lg)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // In our documents a link whose text is a Go name in backticks and whose target is a Go file says that the
@@ -197,8 +198,8 @@ func TestLogDocumentShowsARealEvent(t *testing.T) {
 	if diff := cmp.Diff(compact, fromJSON); diff != "" {
 		t.Errorf("the two examples differ (-compact +JSON):\n%s", diff)
 	}
-	key := events.EventKey(events.DefaultClusterID, events.DefaultPartitions, &compact)
-	if !strings.Contains(text, "    "+events.DefaultRoot+"/"+key.String()+"\n") {
+	key := events.EventKey(eventlog.DefaultClusterID, eventlog.DefaultPartitions, &compact)
+	if !strings.Contains(text, "    "+eventlog.DefaultRoot+"/"+key.String()+"\n") {
 		t.Errorf("the example's key is %s, which the page does not show", key)
 	}
 	again, err := codec.Encode(nil, &compact)

@@ -20,7 +20,7 @@ import (
 
 	"telemetry-pipeline/collectd/collect"
 	"telemetry-pipeline/collectd/partition"
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/ingestd/ingest"
 	"telemetry-pipeline/ingestd/spool"
@@ -31,10 +31,10 @@ import (
 // pipeline is the three daemons' parts in this process, on a test's etcd.
 type pipeline struct {
 	t     *testing.T
-	store events.Config
+	store eventlog.Config
 }
 
-func (p *pipeline) log() *events.Log { return eventstest.OpenLog(p.t, p.store) }
+func (p *pipeline) log() *eventlog.Log { return eventstest.OpenLog(p.t, p.store) }
 
 func (p *pipeline) client() *clientv3.Client {
 	p.t.Helper()
@@ -171,7 +171,7 @@ func TestFullEtcdRefusesUploadsAnswersQueriesAndGoesOnByItself(t *testing.T) {
 	}
 	eventually(t, "the collector says that it waits for space", func() (bool, string) {
 		err := folding.Ready()
-		return errors.Is(err, events.ErrNoSpace), fmt.Sprint(err)
+		return errors.Is(err, eventlog.ErrNoSpace), fmt.Sprint(err)
 	})
 	newcomer := p.collect()
 	eventually(t, "a collector that starts now says why it cannot join", func() (bool, string) {

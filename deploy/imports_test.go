@@ -18,14 +18,15 @@ const module = "telemetry-pipeline/"
 //	package: what it may import
 const arrows = `
 events:
+events/eventlog:      events
 events/metric:        events
 events/archive:       events
-events/archive/manifest: events events/archive
+events/archive/manifest: events events/eventlog events/archive
 events/archive/archivetest:
-events/eventstest:    events
+events/eventstest:    events events/eventlog
 events/eventstest/model:
 projections:          events events/metric
-projections/snapshot: events projections
+projections/snapshot: events events/eventlog projections
 
 ingestd/rows:
 ingestd/dialect:      events events/metric ingestd/rows
@@ -40,23 +41,23 @@ ingestd/smidmon:      events events/metric ingestd/rows ingestd/dialect
 ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
-ingestd/uploads:      events
-ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack ingestd/spool ingestd/uploads
+ingestd/uploads:      events events/eventlog
+ingestd/ingest:       events events/eventlog events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack ingestd/spool ingestd/uploads
 ingestd/unpack:
 ingestd/upload:
 ingestd/watch:        ingestd/upload ingestd/rows
-ingestd:              deploy/daemon events projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads
+ingestd:              deploy/daemon events/eventlog projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads
 
-collectd/partition:   events
-collectd/retain:      events events/archive events/archive/manifest projections projections/snapshot
-collectd/foreign:     events ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
-collectd/collect:     events events/archive events/archive/manifest projections projections/snapshot collectd/partition collectd/retain collectd/foreign
-collectd/rebuild:     events events/archive events/archive/manifest projections projections/snapshot collectd/partition
+collectd/partition:   events events/eventlog
+collectd/retain:      events events/eventlog events/archive events/archive/manifest projections projections/snapshot
+collectd/foreign:     events events/eventlog ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
+collectd/collect:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition collectd/retain collectd/foreign
+collectd/rebuild:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition
 collectd/filter:      events events/metric
-collectd/tail:        events collectd/filter
-collectd/restored:    events projections/snapshot
-collectd/carry:       events events/archive events/metric collectd/filter
-collectd:             deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry collectd/restored
+collectd/tail:        events events/eventlog collectd/filter
+collectd/restored:    events/eventlog projections/snapshot
+collectd/carry:       events events/eventlog events/archive events/metric collectd/filter
+collectd:             deploy/daemon events events/eventlog events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry collectd/restored
 
 queryd/live:          events projections
 queryd/live/livetest: events projections
@@ -66,14 +67,14 @@ queryd/rest:          events events/metric projections queryd/live queryd/histor
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events projections queryd/live
 queryd/query:         events events/archive events/archive/manifest projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
-queryd:               deploy/daemon events events/archive events/archive/manifest projections/snapshot queryd/query
+queryd:               deploy/daemon events/eventlog events/archive events/archive/manifest projections/snapshot queryd/query
 
 deploy/daemon:
-deploy/chaos:         events projections projections/snapshot
+deploy/chaos:         events events/eventlog projections projections/snapshot
 deploy/simulation:
 deploy/week:          deploy/fleet ingestd/upload
 deploy/fleet:
-deploy/standalone:    deploy/daemon deploy/fleet events events/archive events/archive/manifest projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads
+deploy/standalone:    deploy/daemon deploy/fleet events events/eventlog events/archive events/archive/manifest projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads
 deploy:
 `
 
@@ -86,7 +87,7 @@ var edges = []struct {
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone"}},
 	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
-		[]string{"events", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
+		[]string{"events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
@@ -104,6 +105,15 @@ var edges = []struct {
 	{"github.com/klauspost/compress", "stored bytes are known where they are written, and to who checks them by their description",
 		[]string{"events", "projections/snapshot", "deploy/chaos", "ingestd/unpack"}},
 	{"filippo.io/age", "what was encrypted for us is opened where bounds are kept", []string{"ingestd/unpack"}},
+}
+
+// pure are the packages that must work without a store: what they import, and what that imports in turn, has no etcd
+// client and no gRPC in it.
+var pure = []string{
+	"events", "events/metric", "projections",
+	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
+	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch",
+	"collectd/filter", "queryd/live", "queryd/socket", "queryd/journal",
 }
 
 // goPackage is what go list tells of a package.
@@ -137,6 +147,28 @@ func TestLibrariesStayAtTheirEdges(t *testing.T) {
 			if touches && !slices.Contains(edge.packages, name) {
 				t.Errorf("%s imports %s, which only %v may: %s", name, edge.library, edge.packages, edge.reason)
 			}
+		}
+	}
+}
+
+func TestPurePackagesLinkNoStore(t *testing.T) {
+	for _, name := range pure {
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", module+name).Output()
+		if err != nil {
+			t.Fatalf("listing the dependencies of %s: %v", name, err)
+		}
+		for dependency := range strings.FieldsSeq(string(out)) {
+			if strings.HasPrefix(dependency, "go.etcd.io/") || strings.HasPrefix(dependency, "google.golang.org/grpc") {
+				t.Errorf("%s links %s: move what needs it to a package that may, such as events/eventlog", name, dependency)
+			}
+		}
+	}
+}
+
+func TestEveryDialectIsPure(t *testing.T) {
+	for name, may := range parseArrows(t) {
+		if strings.HasPrefix(name, "ingestd/") && slices.Contains(may, "ingestd/dialect") && name != "ingestd/ingest" && !strings.HasSuffix(name, "test") && !slices.Contains(pure, name) {
+			t.Errorf("%s reads a dialect and is not in the list of pure packages: add it there", name)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -35,7 +36,7 @@ func backgroundState(t *testing.T, address string) (u background) {
 }
 
 // countRecords reads the whole log.
-func countRecords(t *testing.T, store events.Config) (records int) {
+func countRecords(t *testing.T, store eventlog.Config) (records int) {
 	t.Helper()
 	log := eventstest.OpenLog(t, store)
 	head, err := log.Head(t.Context())

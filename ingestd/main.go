@@ -7,20 +7,20 @@ import (
 	"log/slog"
 
 	"telemetry-pipeline/deploy/daemon"
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/ingestd/ingest"
 	"telemetry-pipeline/ingestd/uploads"
 	"telemetry-pipeline/projections/snapshot"
 )
 
 func main() {
-	var store events.Config
+	var store eventlog.Config
 	var intake ingest.Config
 	flags := func(fs *flag.FlagSet) { store.Flags(fs); intake.Flags(fs); daemon.AdminPort(fs, 9081) }
 	daemon.Main("ingestd", flags, func(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
 		var opened daemon.Opened
 		defer opened.CloseOn(&err)
-		log, err := events.Open(ctx, store, lg)
+		log, err := eventlog.Open(ctx, store, lg)
 		if err != nil {
 			return nil, err
 		}

@@ -6,16 +6,16 @@ import (
 	"log/slog"
 
 	"telemetry-pipeline/deploy/daemon"
-	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections/snapshot"
 	"telemetry-pipeline/queryd/query"
 )
 
 // settings are those of the process.
 type settings struct {
-	store   events.Config
+	store   eventlog.Config
 	archive archive.Config
 	serving query.Config
 }
@@ -31,7 +31,7 @@ func (s *settings) flags(fs *flag.FlagSet) {
 func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
-	log, err := events.Open(ctx, s.store, lg)
+	log, err := eventlog.Open(ctx, s.store, lg)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // source is what an export reads: the archive and the log as if all were in the log (manifest.Reader, and Facts of
-// events.Log).
+// eventlog.Log).
 type source interface {
 	Facts() events.Facts
 	Head(ctx context.Context) (events.Revision, error)

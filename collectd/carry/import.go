@@ -10,12 +10,13 @@ import (
 	"os"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
-// target is the log that events are imported into (events.Log).
+// target is the log that events are imported into (eventlog.Log).
 type target interface {
 	Facts() events.Facts
-	Append(ctx context.Context, evs []events.Event) ([]events.Appended, error)
+	Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error)
 	Get(ctx context.Context, key string) (events.Event, bool, error)
 }
 
@@ -35,7 +36,7 @@ type Import struct {
 
 // Importer appends exported lines to a log.
 type Importer struct {
-	Root    events.Config // of the log, for its keys
+	Root    eventlog.Config // of the log, for its keys
 	To      target
 	Archive archived // nil: there is none
 }
@@ -145,7 +146,7 @@ func (i *importing) line(ctx context.Context, name string, n int, text []byte) e
 // there tells whether an event is where appending would not find it: in the archive, or in the log whole, of which the
 // line has a part under the same key (the archive drops repeats when it merges).
 func (i *importing) there(ctx context.Context, ev *events.Event, key string) (bool, error) {
-	own := events.EventKey(cmp.Or(i.Root.ClusterID, events.DefaultClusterID), i.To.Facts().Partitions, ev)
+	own := events.EventKey(cmp.Or(i.Root.ClusterID, eventlog.DefaultClusterID), i.To.Facts().Partitions, ev)
 	had := own
 	if k, err := events.ParseKey("queue/" + events.Escape(own.Cluster) + "/" + key); err == nil {
 		k.Partition = own.Partition // which is of the log's number of partitions
@@ -159,7 +160,7 @@ func (i *importing) there(ctx context.Context, ev *events.Event, key string) (bo
 	if had == own {
 		return false, nil
 	}
-	_, there, err := i.To.Get(ctx, cmp.Or(i.Root.Root, events.DefaultRoot)+"/"+had.String())
+	_, there, err := i.To.Get(ctx, cmp.Or(i.Root.Root, eventlog.DefaultRoot)+"/"+had.String())
 	return there, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -20,8 +21,8 @@ func TestMain(m *testing.M) { eventstest.Main(m) }
 
 // cluster is a log with an archive.
 type cluster struct {
-	*events.Log
-	cfg      events.Config
+	*eventlog.Log
+	cfg      eventlog.Config
 	manifest *manifest.Manifest
 	store    *archive.Store
 	reader   *manifest.Reader

@@ -18,15 +18,16 @@ import (
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/collectd/retain"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// log is what a collector needs of the event log (events.Log).
+// log is what a collector needs of the event log (eventlog.Log).
 type log interface {
 	Head(ctx context.Context) (events.Revision, error)
 	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
-	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[events.Batch, error]
+	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error]
 }
 
 // store is what a collector needs of the stored projections (snapshot.Store).

@@ -8,20 +8,20 @@ import (
 	"telemetry-pipeline/collectd/foreign"
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/collectd/retain"
-	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections/snapshot"
 )
 
 // Open makes a collector on a log, with etcd clients of its own: leases are kept apart from bulk
 // traffic, which would starve their keepalives. Close closes them after Run has returned; the log stays
 // the caller's.
-func Open(cfg Config, store events.Config, log *events.Log, lg *slog.Logger) (*Collector, error) {
+func Open(cfg Config, store eventlog.Config, log *eventlog.Log, lg *slog.Logger) (*Collector, error) {
 	return openAs(cfg, store, log, snapshot.ModelVersion, lg)
 }
 
 // openAs opens a collector of some version of the models.
-func openAs(cfg Config, store events.Config, log *events.Log, version int, lg *slog.Logger) (*Collector, error) {
+func openAs(cfg Config, store eventlog.Config, log *eventlog.Log, version int, lg *slog.Logger) (*Collector, error) {
 	leases, err := store.Dial(lg)
 	if err != nil {
 		return nil, err

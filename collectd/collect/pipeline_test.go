@@ -17,20 +17,21 @@ import (
 
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
 
-func evictOf(cfg events.Config) func(projections.Generation) clientv3.Op {
+func evictOf(cfg eventlog.Config) func(projections.Generation) clientv3.Op {
 	return func(g projections.Generation) clientv3.Op { return partition.Evict(cfg, string(g)) }
 }
 
 // pipeline is a log with stored projections in etcd, and collectors on it.
 type pipeline struct {
 	t     *testing.T
-	cfg   events.Config
-	log   *events.Log
+	cfg   eventlog.Config
+	log   *eventlog.Log
 	store *snapshot.Store
 	etcd  *clientv3.Client
 }

@@ -11,6 +11,7 @@ import (
 
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
@@ -46,8 +47,8 @@ func fleetRows(hosts, times, round int) []events.Event {
 type bench struct {
 	*testing.B
 	server  *eventstest.Server
-	cfg     events.Config
-	log     *events.Log
+	cfg     eventlog.Config
+	log     *eventlog.Log
 	store   *snapshot.Store
 	records int
 }
@@ -214,7 +215,7 @@ func BenchmarkLiveBesideRebuild(b *testing.B) {
 }
 
 // recordsOf counts the records in the stored history of a generation.
-func recordsOf(tb testing.TB, store *snapshot.Store, log *events.Log, g projections.Generation) (n int) {
+func recordsOf(tb testing.TB, store *snapshot.Store, log *eventlog.Log, g projections.Generation) (n int) {
 	tb.Helper()
 	head, err := log.Head(tb.Context())
 	if err != nil {
@@ -232,7 +233,7 @@ func recordsOf(tb testing.TB, store *snapshot.Store, log *events.Log, g projecti
 }
 
 // awaitHead waits until everything in the log is folded in the active generation.
-func awaitHead(tb testing.TB, log *events.Log, store *snapshot.Store) {
+func awaitHead(tb testing.TB, log *eventlog.Log, store *snapshot.Store) {
 	tb.Helper()
 	head, err := log.Head(tb.Context())
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/ingestd/dcgmlong"
 	"telemetry-pipeline/ingestd/dialect"
 	"telemetry-pipeline/ingestd/rows"
@@ -48,7 +49,7 @@ func (d *decoded) reason() string {
 
 // decode makes events of a value, the same ones whenever it is called with it. now bounds the times that are believed.
 // A panic costs the value: it is our mistake, and would meet every collector in turn.
-func decode(f events.Foreign, rules events.CutRules, now time.Time) (d decoded) {
+func decode(f eventlog.Foreign, rules events.CutRules, now time.Time) (d decoded) {
 	defer func() {
 		if p := recover(); p != nil {
 			d = decoded{faults: 1, told: []string{fmt.Sprintf("reading it panicked: %v", p)}, stack: debug.Stack()}
@@ -86,7 +87,7 @@ type parser struct {
 	named, assumed *events.Cutter // as uploads have them: of rows whose time named its zone, and of others
 }
 
-func newParser(f events.Foreign, n name, rules events.CutRules, now time.Time) *parser {
+func newParser(f eventlog.Foreign, n name, rules events.CutRules, now time.Time) *parser {
 	upload := events.UploadID(strings.ToValidUTF8(f.Name[:min(len(f.Name), maxUpload)], "\uFFFD"))
 	return &parser{
 		name: n, opt: dialect.Options{Host: n.host, At: n.at, Now: now}, head: f.Value[:min(len(f.Value), maxHead)],

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -37,7 +38,7 @@ func texts(evs []events.Event) []string {
 }
 
 func decodeText(name, value string) decoded {
-	return decode(events.Foreign{Name: name, Value: []byte(value)}, events.CutRules{}, noon)
+	return decode(eventlog.Foreign{Name: name, Value: []byte(value)}, events.CutRules{}, noon)
 }
 
 func TestValuesMeanWhatFilesMean(t *testing.T) {
@@ -183,7 +184,7 @@ func TestLargeArraysAreCutByTheRulesOfTheLog(t *testing.T) {
 	for i := range 25 {
 		rows = append(rows, fmt.Sprintf(`{"timestamp":%d,"hostname":"h","gpu_id":1,"gpu_utilization":5}`, 1752871354+i))
 	}
-	d := decode(events.Foreign{Name: "x", Value: []byte("[" + strings.Join(rows, ",") + "]")}, events.CutRules{EventRecords: 10}, noon)
+	d := decode(eventlog.Foreign{Name: "x", Value: []byte("[" + strings.Join(rows, ",") + "]")}, events.CutRules{EventRecords: 10}, noon)
 	if len(d.events) != 3 || d.events[0].Records() != 10 || d.events[2].Records() != 5 || d.faults > 0 {
 		t.Errorf("%d events (%s), want 3 of 10, 10 and 5 records", len(d.events), d.reason())
 	}

@@ -17,7 +17,7 @@
 // # What cannot be used
 //
 // A reading that cannot be used costs itself, a row that row; the rest of the value is appended. Such a value is then
-// moved, as it is, to where an event of its host would be (events.Log.MoveToDeadLetters): the collector that owns that finds an
+// moved, as it is, to where an event of its host would be (eventlog.Log.MoveToDeadLetters): the collector that owns that finds an
 // event that it cannot fold, and it is listed in the quarantine with the reason and kept.
 //
 // # Bounds

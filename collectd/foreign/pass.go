@@ -8,6 +8,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // listed is how many keys are listed at a time, taken how many bytes of values are decoded and appended together, save
@@ -82,7 +83,7 @@ func (t *tenure) without(refs []events.Ref) []events.Ref {
 }
 
 // takeAll takes a page in pieces of about taken bytes.
-func (t *tenure) takeAll(ctx context.Context, page []events.Foreign) error {
+func (t *tenure) takeAll(ctx context.Context, page []eventlog.Foreign) error {
 	for len(page) > 0 {
 		n, size := 1, len(page[0].Value)
 		for n < len(page) && size+len(page[n].Value) <= taken {
@@ -98,7 +99,7 @@ func (t *tenure) takeAll(ctx context.Context, page []events.Foreign) error {
 }
 
 // take appends what values hold, and then removes their keys or sets them aside.
-func (t *tenure) take(ctx context.Context, page []events.Foreign) error {
+func (t *tenure) take(ctx context.Context, page []eventlog.Foreign) error {
 	now := time.Now()
 	values := make([]decoded, len(page))
 	var evs []events.Event
@@ -133,7 +134,7 @@ func (t *tenure) appendEach(ctx context.Context, d *decoded) error {
 }
 
 func isLarge(err error) bool {
-	_, large := errors.AsType[*events.TooLargeError](err)
+	_, large := errors.AsType[*eventlog.TooLargeError](err)
 	return large
 }
 
@@ -145,7 +146,7 @@ func (t *tenure) append(ctx context.Context, evs []events.Event) error {
 	return err
 }
 
-func (t *tenure) count(evs []events.Event, appended []events.Appended) {
+func (t *tenure) count(evs []events.Event, appended []eventlog.Appended) {
 	t.counts.change(func(s *Status) {
 		for i, a := range appended {
 			if a.Created {
@@ -158,7 +159,7 @@ func (t *tenure) count(evs []events.Event, appended []events.Appended) {
 }
 
 // clear removes the keys of values that are in the log, and sets aside those of which not everything is.
-func (t *tenure) clear(ctx context.Context, page []events.Foreign, values []decoded) error {
+func (t *tenure) clear(ctx context.Context, page []eventlog.Foreign, values []decoded) error {
 	var done []events.Ref
 	for i := range page {
 		if values[i].faults == 0 {
@@ -180,7 +181,7 @@ func (t *tenure) clear(ctx context.Context, page []events.Foreign, values []deco
 	return nil
 }
 
-func (t *tenure) setAside(ctx context.Context, f events.Foreign, d *decoded) error {
+func (t *tenure) setAside(ctx context.Context, f eventlog.Foreign, d *decoded) error {
 	n := parseName(f.Name, time.Time{})
 	at, host := n.place()
 	lg := t.lg.With("key", f.Key, "reason", d.reason())

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -27,8 +28,8 @@ var errKilled = errors.New("killed")
 // rig is a log, and etcd as a foreign producer uses it.
 type rig struct {
 	t     *testing.T
-	cfg   events.Config
-	log   *events.Log
+	cfg   eventlog.Config
+	log   *eventlog.Log
 	etcd  *clientv3.Client
 	guard clientv3.Cmp
 	owner string
@@ -162,7 +163,7 @@ func (r *rig) run(taker *Taker) (stop func()) {
 	return stop
 }
 
-func (r *rig) taker(log *events.Log) *Taker {
+func (r *rig) taker(log *eventlog.Log) *Taker {
 	return New(log, 50*time.Millisecond, slog.New(slog.NewTextHandler(r.t.Output(), nil)))
 }
 
@@ -211,7 +212,7 @@ func (f *faults) done(string) error {
 }
 
 // faulty opens another log of the rig's, whose requests are counted from now on.
-func (r *rig) faulty(f *faults) *events.Log {
+func (r *rig) faulty(f *faults) *eventlog.Log {
 	r.t.Helper()
 	cfg := r.cfg
 	cfg.Connect = func(lg *slog.Logger) (*clientv3.Client, error) {

@@ -9,19 +9,19 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // Taker takes foreign keys in. Safe for concurrent use.
 type Taker struct {
-	log    *events.Log
+	log    *eventlog.Log
 	poll   time.Duration
 	lg     *slog.Logger
 	counts counts
 }
 
 // New makes a taker, which starts nothing. poll is the pace of lists while a watch cannot be had.
-func New(log *events.Log, poll time.Duration, lg *slog.Logger) *Taker {
+func New(log *eventlog.Log, poll time.Duration, lg *slog.Logger) *Taker {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
@@ -32,7 +32,7 @@ const (
 	// gather is the least pause between two lists, so that keys that come one by one are taken by the handful.
 	gather = 20 * time.Millisecond
 	// looks is how many polls there are between two lists of which no watch told: there may be keys that it does not
-	// tell of (events.Log.WatchForeign).
+	// tell of (eventlog.Log.WatchForeign).
 	looks = 10
 	// longestPause is between two tries.
 	longestPause = time.Minute
@@ -53,7 +53,7 @@ func (t *Taker) Run(ctx context.Context, guard clientv3.Cmp) {
 	for pause := t.poll; ctx.Err() == nil; {
 		err := tenure.pass(ctx)
 		switch {
-		case errors.Is(err, events.ErrFenced):
+		case errors.Is(err, eventlog.ErrFenced):
 			t.lg.Info("stopped taking foreign keys: the claim is lost", "err", err)
 			return
 		case ctx.Err() != nil:

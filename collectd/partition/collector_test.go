@@ -14,7 +14,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -298,11 +298,11 @@ func TestBadSettingsAreRefused(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"ttl": {LeaseTTL: time.Second}, "debounce": {JoinDebounce: -1}, "moves": {Moves: -1},
 	} {
-		if _, err := New(nil, cfg, events.Config{}, shares, nil); err == nil {
+		if _, err := New(nil, cfg, eventlog.Config{}, shares, nil); err == nil {
 			t.Errorf("%s: got no error", name)
 		}
 	}
-	if _, err := New(nil, Config{}, events.Config{}, 0, nil); err == nil {
+	if _, err := New(nil, Config{}, eventlog.Config{}, 0, nil); err == nil {
 		t.Error("no partitions: got no error")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // keys knows the bytes of member and owner keys.
@@ -15,15 +16,15 @@ type keys struct {
 	owners  string // of one generation, ends in "/"
 }
 
-func keysOf(store events.Config, generation string) keys {
+func keysOf(store eventlog.Config, generation string) keys {
 	return keys{members: membersOf(store), owners: store.Prefix("owners", events.Escape(generation))}
 }
 
-func membersOf(store events.Config) string { return store.Prefix("members") }
+func membersOf(store eventlog.Config) string { return store.Prefix("members") }
 
 // Evict is the operation that takes every owner of a generation away: in the transaction that decides that nobody
 // is to work on it any more, so that no guard of before holds after it.
-func Evict(store events.Config, generation string) clientv3.Op {
+func Evict(store eventlog.Config, generation string) clientv3.Op {
 	return clientv3.OpDelete(keysOf(store, generation).owners, clientv3.WithPrefix())
 }
 

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest/model"
 )
 
@@ -21,7 +21,7 @@ func TestNoPartitionStandsStillWhenTheAnswerToItsClaimIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const partitions = 16
 		etcd := model.New(t, model.Options{})
-		store := events.Config{}
+		store := eventlog.Config{}
 		ctx, cancel := context.WithCancel(t.Context())
 		var held atomic.Int64
 		start := func(c *model.Client) <-chan struct{} {
@@ -83,7 +83,7 @@ func TestAPartitionThatWasGivenAwayIsNotTakenBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			own, err := New(client, Config{LeaseTTL: time.Hour}, events.Config{}, partitions, nil)
+			own, err := New(client, Config{LeaseTTL: time.Hour}, eventlog.Config{}, partitions, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -12,13 +12,14 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // Ownership is one collector's part in sharing the partitions. Safe for concurrent use.
 type Ownership struct {
 	client     *clientv3.Client
 	cfg        Config
-	store      events.Config
+	store      eventlog.Config
 	partitions int
 	lg         *slog.Logger
 	metrics    metrics
@@ -37,7 +38,7 @@ var errNotJoined = errors.New("not yet a member of the collectors")
 // New makes the ownership of a collector over partitions 0 to partitions-1; it starts nothing. client is
 // kept and not closed: give it one for this alone, because keepalives share its connection and must not
 // wait behind bulk traffic. store says under which root and cluster the keys are.
-func New(client *clientv3.Client, cfg Config, store events.Config, partitions int, lg *slog.Logger) (*Ownership, error) {
+func New(client *clientv3.Client, cfg Config, store eventlog.Config, partitions int, lg *slog.Logger) (*Ownership, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, err

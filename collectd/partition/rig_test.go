@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -38,7 +39,7 @@ type collector struct {
 	causes []error
 }
 
-func startCollector(t *testing.T, store events.Config, cfg Config, adjust ...func(*collector)) *collector {
+func startCollector(t *testing.T, store eventlog.Config, cfg Config, adjust ...func(*collector)) *collector {
 	t.Helper()
 	client, err := store.Dial(nil)
 	if err != nil {
@@ -140,7 +141,7 @@ func eventually(t *testing.T, check func() error) {
 }
 
 // owns is nil when the collectors hold all partitions between them, each exactly what it ranks first for.
-func owns(t *testing.T, store events.Config, collectors ...*collector) func() error {
+func owns(t *testing.T, store eventlog.Config, collectors ...*collector) func() error {
 	etcd := eventstest.Etcd(t)
 	k := keysOf(store, generation)
 	return func() error {
@@ -187,7 +188,7 @@ func owns(t *testing.T, store events.Config, collectors ...*collector) func() er
 }
 
 // guarded tells whether a write under the claim's guard goes through.
-func guarded(t *testing.T, store events.Config, claim *Claim) bool {
+func guarded(t *testing.T, store eventlog.Config, claim *Claim) bool {
 	t.Helper()
 	resp, err := eventstest.Etcd(t).Txn(t.Context()).If(claim.Guard()).Then(clientv3.OpPut(store.Key("written"), "x")).Commit()
 	if err != nil {

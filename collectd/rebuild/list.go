@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
 
 // List writes a table of all generations: how far each is behind the head of the log, in revisions, and what it takes.
-func List(ctx context.Context, root events.Config, out io.Writer, lg *slog.Logger) error {
+func List(ctx context.Context, root eventlog.Config, out io.Writer, lg *slog.Logger) error {
 	return open(ctx, root, nil, out, lg, func(r *rebuild) error { return r.list(ctx) })
 }
 

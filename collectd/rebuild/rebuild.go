@@ -14,11 +14,12 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// log is what the commands need of the event log (events.Log).
+// log is what the commands need of the event log (eventlog.Log).
 type log interface {
 	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
 	Head(ctx context.Context) (events.Revision, error)
@@ -32,7 +33,7 @@ type reader interface {
 // rebuild is one command.
 type rebuild struct {
 	cfg        Config
-	root       events.Config
+	root       eventlog.Config
 	log        log
 	reader     reader
 	store      *snapshot.Store
@@ -43,7 +44,7 @@ type rebuild struct {
 
 // Run does what cfg says, with the archive if there is one, and writes to out how it goes. It returns when that is done, when ctx ends, or with an error,
 // such as ErrDiffers. The generation is there, and goes on, however this ends.
-func Run(ctx context.Context, cfg Config, root events.Config, cold archive.Config, out io.Writer, lg *slog.Logger) error {
+func Run(ctx context.Context, cfg Config, root eventlog.Config, cold archive.Config, out io.Writer, lg *slog.Logger) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
@@ -61,8 +62,8 @@ func Run(ctx context.Context, cfg Config, root events.Config, cold archive.Confi
 }
 
 // open connects for as long as do takes.
-func open(ctx context.Context, root events.Config, cold *archive.Store, out io.Writer, lg *slog.Logger, do func(*rebuild) error) error {
-	log, err := events.Open(ctx, root, lg)
+func open(ctx context.Context, root eventlog.Config, cold *archive.Store, out io.Writer, lg *slog.Logger, do func(*rebuild) error) error {
+	log, err := eventlog.Open(ctx, root, lg)
 	if err != nil {
 		return err
 	}

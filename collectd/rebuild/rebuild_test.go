@@ -16,6 +16,7 @@ import (
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
@@ -26,8 +27,8 @@ func TestMain(m *testing.M) { eventstest.Main(m) }
 // pipeline is a log with events, and what is stored of it.
 type pipeline struct {
 	t     *testing.T
-	cfg   events.Config
-	log   *events.Log
+	cfg   eventlog.Config
+	log   *eventlog.Log
 	store *snapshot.Store
 	etcd  *clientv3.Client
 }

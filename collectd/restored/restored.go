@@ -8,7 +8,7 @@ import (
 	"io"
 	"log/slog"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections/snapshot"
 )
 
@@ -35,8 +35,8 @@ var (
 )
 
 // Run gives the log of root another epoch, and tells on out what came of it. Interrupted, it can be run again.
-func Run(ctx context.Context, cfg Config, root events.Config, out io.Writer, lg *slog.Logger) error {
-	log, err := events.Open(ctx, root, lg)
+func Run(ctx context.Context, cfg Config, root eventlog.Config, out io.Writer, lg *slog.Logger) error {
+	log, err := eventlog.Open(ctx, root, lg)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ const next = `what is left to do:
 4. with an archive: collectd archive check lists the objects that were written after the snapshot; the manifest does not have them
 `
 
-func check(ctx context.Context, cfg Config, log *events.Log) error {
+func check(ctx context.Context, cfg Config, log *eventlog.Log) error {
 	if cfg.Force {
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
@@ -30,11 +31,11 @@ const bump = 1_000_000_000
 
 // past is a log with folded events of which a snapshot was taken, and what came after it.
 type past struct {
-	cfg      events.Config // of the log; of the etcd that is gone
+	cfg      eventlog.Config // of the log; of the etcd that is gone
 	facts    events.Facts
 	snapshot string
-	kept     []events.Appended // are in the snapshot
-	lost     []events.Appended // came after it
+	kept     []eventlog.Appended // are in the snapshot
+	lost     []eventlog.Appended // came after it
 }
 
 func newPast(t *testing.T) *past {
@@ -45,7 +46,7 @@ func newPast(t *testing.T) *past {
 	log := eventstest.OpenLog(t, cfg)
 	client := server.Client(t)
 	p := &past{cfg: cfg, facts: log.Facts(), snapshot: filepath.Join(t.TempDir(), "snapshot.db")}
-	add := func(from int) []events.Appended {
+	add := func(from int) []eventlog.Appended {
 		got, err := log.Append(t.Context(), eventstest.Events("a", from, 10))
 		if err != nil {
 			t.Fatal(err)
@@ -74,7 +75,7 @@ func newPast(t *testing.T) *past {
 }
 
 // fold says in the offsets that all is folded up to a revision.
-func fold(t *testing.T, store *snapshot.Store, client *clientv3.Client, cfg events.Config, at events.Revision) {
+func fold(t *testing.T, store *snapshot.Store, client *clientv3.Client, cfg eventlog.Config, at events.Revision) {
 	t.Helper()
 	g, err := store.Active(t.Context())
 	if err != nil {
@@ -93,7 +94,7 @@ func fold(t *testing.T, store *snapshot.Store, client *clientv3.Client, cfg even
 }
 
 // restore starts an etcd of the snapshot, as the runbook says, and gives the settings of the log in it.
-func (p *past) restore(t *testing.T, bump uint64) (*eventstest.Server, events.Config) {
+func (p *past) restore(t *testing.T, bump uint64) (*eventstest.Server, eventlog.Config) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "restored")
 	server := eventstest.NewServer(t, func(cfg *embed.Config) {
@@ -149,7 +150,7 @@ func TestARestoredLogIsAnotherOneAndGoesOn(t *testing.T) {
 }
 
 // goesOn folds on where the snapshot was, and sends again what was lost.
-func (p *past) goesOn(t *testing.T, server *eventstest.Server, cfg events.Config, log *events.Log) {
+func (p *past) goesOn(t *testing.T, server *eventstest.Server, cfg eventlog.Config, log *eventlog.Log) {
 	t.Helper()
 	store := snapshot.New(server.Client(t), cfg, log.Facts(), nil)
 	g, err := store.Active(t.Context())

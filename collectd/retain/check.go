@@ -16,6 +16,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // ErrAstray is the end of a check that found an entry without what it lists, or with something else.
@@ -46,14 +47,14 @@ func (c *Check) Flags(fs *flag.FlagSet) {
 // Run compares and writes to out what it finds: objects without an entry, and entries without their objects. The manifest is
 // read before and after the objects, so that what a collector does meanwhile is not taken for a finding. It gives
 // ErrAstray when something is missing or damaged; objects without an entry harm nothing.
-func (c Check) Run(ctx context.Context, root events.Config, where archive.Config, out io.Writer, lg *slog.Logger) error {
+func (c Check) Run(ctx context.Context, root eventlog.Config, where archive.Config, out io.Writer, lg *slog.Logger) error {
 	if c.OlderThan == 0 {
 		c.OlderThan = defaultOlderThan
 	}
 	if c.RemoveUnlisted && c.OlderThan < safeAge {
 		return ErrSafeAge
 	}
-	log, err := events.Open(ctx, root, lg)
+	log, err := eventlog.Open(ctx, root, lg)
 	if err != nil {
 		return err
 	}

@@ -12,14 +12,14 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/collectd/partition"
-	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 )
 
-func evict(cfg events.Config) func(projections.Generation) clientv3.Op {
+func evict(cfg eventlog.Config) func(projections.Generation) clientv3.Op {
 	return func(g projections.Generation) clientv3.Op { return partition.Evict(cfg, string(g)) }
 }
 

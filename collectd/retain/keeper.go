@@ -12,14 +12,15 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// log is what is needed of the event log (events.Log).
+// log is what is needed of the event log (eventlog.Log).
 type log interface {
 	Head(ctx context.Context) (events.Revision, error)
-	Capacity(ctx context.Context) (events.Capacity, error)
+	Capacity(ctx context.Context) (eventlog.Capacity, error)
 	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
 	List(ctx context.Context, q events.Listing) (refs []events.Ref, more bool, err error)
 	Fetch(ctx context.Context, refs []events.Ref) iter.Seq2[events.Event, error]
@@ -35,7 +36,7 @@ type Keeper struct {
 	store      objects // nil: there is no archive
 	url        string  // of the archive
 	etcd       *clientv3.Client
-	root       events.Config
+	root       eventlog.Config
 	lg         *slog.Logger
 	partitions int
 	metrics    *metrics
@@ -52,7 +53,7 @@ type objects interface {
 
 // New makes a keeper; it starts nothing. store is nil where there is no archive. etcd is a client that the caller keeps
 // and closes.
-func New(cfg Config, root events.Config, log *events.Log, saved *snapshot.Store, store *archive.Store, etcd *clientv3.Client, lg *slog.Logger) *Keeper {
+func New(cfg Config, root eventlog.Config, log *eventlog.Log, saved *snapshot.Store, store *archive.Store, etcd *clientv3.Client, lg *slog.Logger) *Keeper {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
@@ -94,7 +95,7 @@ func (k *Keeper) Keep(ctx context.Context, p Partition) {
 	for pause := k.cfg.Look; ctx.Err() == nil; {
 		again, err := t.work(ctx)
 		switch {
-		case errors.Is(err, manifest.ErrFenced), errors.Is(err, events.ErrFenced), errors.Is(err, snapshot.ErrFenced):
+		case errors.Is(err, manifest.ErrFenced), errors.Is(err, eventlog.ErrFenced), errors.Is(err, snapshot.ErrFenced):
 			return
 		case errors.Is(err, manifest.ErrChanged):
 			t.loaded = false

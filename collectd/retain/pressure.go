@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // maxLevel is where nothing stays in etcd but what has to.
@@ -15,10 +15,10 @@ const maxLevel = 5
 type pressure struct {
 	share int // percent of the quota
 	step  time.Duration
-	ask   func(ctx context.Context) (events.Capacity, error)
+	ask   func(ctx context.Context) (eventlog.Capacity, error)
 
 	mu      sync.Mutex
-	last    events.Capacity
+	last    eventlog.Capacity
 	askedAt time.Time
 	raised  int
 	movedAt time.Time
@@ -64,7 +64,7 @@ func (p *pressure) move(now time.Time) {
 func (p *pressure) budget() int64 { return p.last.Quota / 100 * int64(p.share) }
 
 // seen gives the last measurement and what follows from it.
-func (p *pressure) seen() (c events.Capacity, budget int64, level int) {
+func (p *pressure) seen() (c eventlog.Capacity, budget int64, level int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.last, p.budget(), p.raised

@@ -11,14 +11,15 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 )
 
 func TestPressureGrowsStepByStepAndEases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := events.Capacity{Quota: 1000, InUse: 90}
-		p := pressure{share: 10, step: 15 * time.Second, ask: func(context.Context) (events.Capacity, error) { return c, nil }}
+		c := eventlog.Capacity{Quota: 1000, InUse: 90}
+		p := pressure{share: 10, step: 15 * time.Second, ask: func(context.Context) (eventlog.Capacity, error) { return c, nil }}
 		for _, s := range []struct {
 			inUse int64
 			wait  time.Duration
@@ -51,7 +52,7 @@ func TestPressureShortensTheHotWindow(t *testing.T) {
 	if len(r.inLog()) != want || r.chunks() != chunks || r.hotFrom != 0 {
 		t.Fatalf("%d records of %d and %d chunks of %d stay, hot from %d", len(r.inLog()), want, r.chunks(), chunks, r.hotFrom)
 	}
-	r.keeper.pressure.ask = func(context.Context) (events.Capacity, error) { return events.Capacity{Quota: 100, InUse: 90}, nil }
+	r.keeper.pressure.ask = func(context.Context) (eventlog.Capacity, error) { return eventlog.Capacity{Quota: 100, InUse: 90}, nil }
 	r.keeper.pressure.raised, r.keeper.pressure.askedAt = maxLevel, time.Now().Add(-time.Hour)
 	r.life()
 	if len(r.inLog()) != 0 || r.chunks() != 0 || r.hotFrom == 0 || len(r.all()) != want {
@@ -69,7 +70,7 @@ func TestCompactionAtThePaceAndWhenEtcdGrows(t *testing.T) {
 	log, client := eventstest.OpenLog(t, cfg), server.Client(t)
 	k := New(Config{}, cfg, log, nil, nil, client, nil)
 	inUse := int64(100 << 20)
-	k.pressure.ask = func(context.Context) (events.Capacity, error) { return events.Capacity{InUse: inUse}, nil }
+	k.pressure.ask = func(context.Context) (eventlog.Capacity, error) { return eventlog.Capacity{InUse: inUse}, nil }
 	start := time.Now()
 	c := compactor{Keeper: k, at: start}
 	var revisions []int64

@@ -16,6 +16,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
@@ -104,8 +105,8 @@ func (o faultyObjects) Remove(ctx context.Context, name string) error {
 // rig is a log, an archive and a keeper of one partition that something else folds.
 type rig struct {
 	t      *testing.T
-	cfg    events.Config
-	log    *events.Log // without faults
+	cfg    eventlog.Config
+	log    *eventlog.Log // without faults
 	saved  *snapshot.Store
 	store  *archive.Store
 	url    string

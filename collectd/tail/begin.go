@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// log is what the command needs of the event log (events.Log).
+// log is what the command needs of the event log (eventlog.Log).
 type log interface {
 	stream
 	Facts() events.Facts

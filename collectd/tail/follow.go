@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
-// stream is what following needs of the event log (events.Log).
+// stream is what following needs of the event log (eventlog.Log).
 type stream interface {
 	Head(ctx context.Context) (events.Revision, error)
 	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
-	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[events.Batch, error]
+	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error]
 }
 
 // Between attempts to watch again there is a pause that doubles from leastPause to mostPause.

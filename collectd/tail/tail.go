@@ -11,14 +11,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // Run shows the log on out until ctx ends, which is no error, or with Config.Once until it has been shown.
-func Run(ctx context.Context, cfg Config, root events.Config, out io.Writer, lg *slog.Logger) error {
+func Run(ctx context.Context, cfg Config, root eventlog.Config, out io.Writer, lg *slog.Logger) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	log, err := events.Open(ctx, root, lg)
+	log, err := eventlog.Open(ctx, root, lg)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"telemetry-pipeline/collectd/filter"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -75,8 +76,8 @@ func until(t *testing.T, what string, ok func() bool) {
 }
 
 func add(t *testing.T, log interface {
-	Append(context.Context, []events.Event) ([]events.Appended, error)
-}, evs ...events.Event) []events.Appended {
+	Append(context.Context, []events.Event) ([]eventlog.Appended, error)
+}, evs ...events.Event) []eventlog.Appended {
 	t.Helper()
 	got, err := log.Append(t.Context(), evs)
 	if err != nil {
@@ -163,7 +164,7 @@ func TestFollowsThroughEveryEndOfAWatch(t *testing.T) {
 
 func TestBeginsWhereItIsTold(t *testing.T) {
 	log := eventstest.OpenLog(t, eventstest.Config(t))
-	var all []events.Appended
+	var all []eventlog.Appended
 	for i := range 20 {
 		all = append(all, add(t, log, eventstest.Event("a", i), eventstest.Event("b", i))...)
 	}

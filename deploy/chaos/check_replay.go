@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -24,7 +25,7 @@ type replayed struct {
 }
 
 // replay folds the whole log by the pure functions alone, and makes models as a collector would have to have stored them.
-func replay(ctx context.Context, log *events.Log) (replayed, error) {
+func replay(ctx context.Context, log *eventlog.Log) (replayed, error) {
 	r := replayed{models: models{}, readings: map[reading]bool{}}
 	head, err := log.Head(ctx)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 	"telemetry-pipeline/collectd/collect"
 	"telemetry-pipeline/collectd/partition"
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest/model"
 	"telemetry-pipeline/projections/snapshot"
 	"telemetry-pipeline/queryd/live"
@@ -28,7 +28,7 @@ type process struct {
 	done   chan struct{} // closed when it has ended
 
 	hub     atomic.Pointer[live.Hub]
-	log     atomic.Pointer[events.Log]
+	log     atomic.Pointer[eventlog.Log]
 	metrics atomic.Pointer[prometheus.Registry] // of a collector that runs
 
 	mu           sync.Mutex
@@ -107,7 +107,7 @@ func (p *process) set(change func()) {
 	change()
 }
 
-func (w *world) config(p *process) events.Config {
+func (w *world) config(p *process) eventlog.Config {
 	cfg := w.base
 	cfg.Connect = p.client.Connect
 	return cfg
@@ -115,7 +115,7 @@ func (w *world) config(p *process) events.Config {
 
 func (w *world) startAppender(name string) *process {
 	return w.launch(name, "", func(ctx context.Context, p *process) error {
-		log, err := events.Open(ctx, w.config(p), nil)
+		log, err := eventlog.Open(ctx, w.config(p), nil)
 		if err != nil {
 			return err
 		}
@@ -137,7 +137,7 @@ func (w *world) startCollector(name string, keepsID bool) *process {
 func (w *world) launchCollector(name, dir string) *process {
 	return w.launch(name, dir, func(ctx context.Context, p *process) error {
 		cfg := w.config(p)
-		log, err := events.Open(ctx, cfg, nil)
+		log, err := eventlog.Open(ctx, cfg, nil)
 		if err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ func (w *world) launchCollector(name, dir string) *process {
 func (w *world) startHub(name string) *process {
 	return w.launch(name, "", func(ctx context.Context, p *process) error {
 		cfg := w.config(p)
-		log, err := events.Open(ctx, cfg, nil)
+		log, err := eventlog.Open(ctx, cfg, nil)
 		if err != nil {
 			return err
 		}

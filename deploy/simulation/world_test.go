@@ -11,7 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/collectd/collect"
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest/model"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
@@ -56,7 +56,7 @@ type world struct {
 	dir    string
 	shape  shape
 	etcd   *model.Etcd
-	base   events.Config
+	base   eventlog.Config
 	ctx    context.Context
 	end    context.CancelFunc
 	began  time.Time
@@ -75,7 +75,7 @@ type world struct {
 
 	// What looks on, unharmed.
 	client *clientv3.Client
-	log    *events.Log
+	log    *eventlog.Log
 	store  *snapshot.Store
 
 	mu       sync.Mutex
@@ -90,7 +90,7 @@ func newWorld(t *testing.T, seed uint64, dir string, seen *tally) *world {
 	w := &world{
 		t: t, dir: dir, began: time.Now(), shape: sh, seen: seen,
 		etcd:    model.New(t, model.Options{}),
-		base:    events.Config{Partitions: partitions, WatchBytes: sh.watchBytes},
+		base:    eventlog.Config{Partitions: partitions, WatchBytes: sh.watchBytes},
 		sources: newSources(rand.New(rand.NewPCG(seed, 1)), sh.hosts),
 		senders: newSenders(),
 		rand:    rand.New(rand.NewPCG(seed, 2)),
@@ -122,7 +122,7 @@ func newWorld(t *testing.T, seed uint64, dir string, seen *tally) *world {
 func (w *world) look() {
 	cfg := w.base
 	cfg.Connect = w.etcd.Client("onlooker").Connect
-	log, err := events.Open(w.ctx, cfg, nil)
+	log, err := eventlog.Open(w.ctx, cfg, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // roomPercent of the quota is the most that the database may take for the alarm to be taken back: what the
@@ -16,7 +16,7 @@ const roomPercent = 95
 
 // disarm takes an alarm of an earlier run back that etcd, which keeps it over restarts, still has although
 // defragmenting at the start has made room. Elsewhere that is the operator's to do; here nobody else can.
-func disarm(ctx context.Context, log *events.Log, client *clientv3.Client, lg *slog.Logger) error {
+func disarm(ctx context.Context, log *eventlog.Log, client *clientv3.Client, lg *slog.Logger) error {
 	c, err := log.Capacity(ctx)
 	if err != nil || !c.NoSpace {
 		return err

@@ -14,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections/snapshot"
 )
 
@@ -84,7 +85,7 @@ func (s *stack) etcd() *clientv3.Client {
 }
 
 // eventKeys gives the keys of the log.
-func eventKeys(t *testing.T, client *clientv3.Client, cfg events.Config) []string {
+func eventKeys(t *testing.T, client *clientv3.Client, cfg eventlog.Config) []string {
 	t.Helper()
 	resp, err := client.Get(t.Context(), cfg.Prefix("queue"), clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
@@ -214,9 +215,9 @@ func TestWhatAnEarlierVersionCouldNotFoldIsRetried(t *testing.T) {
 	}
 }
 
-func openLog(t *testing.T, cfg events.Config) *events.Log {
+func openLog(t *testing.T, cfg eventlog.Config) *eventlog.Log {
 	t.Helper()
-	log, err := events.Open(t.Context(), cfg, nil)
+	log, err := eventlog.Open(t.Context(), cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,9 +14,9 @@ import (
 
 	"telemetry-pipeline/collectd/collect"
 	"telemetry-pipeline/deploy/daemon"
-	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/ingestd/ingest"
 	"telemetry-pipeline/ingestd/uploads"
 	"telemetry-pipeline/projections/snapshot"
@@ -28,7 +28,7 @@ type settings struct {
 	dataDir string
 	demo    bool
 
-	store   events.Config
+	store   eventlog.Config
 	archive archive.Config
 	intake  ingest.Config
 	folding collect.Config
@@ -51,7 +51,7 @@ func (s *settings) flags(fs *flag.FlagSet) {
 	s.folding.Flags(fs)
 	s.serving.Flags(fs)
 	fs.StringVar(&s.archive.URL, "archive.url", "", "where events go that leave etcd: file:///directory, or s3://bucket?region=…&endpoint=https://…; default: the directory archive below the data directory")
-	fs.StringVar(&s.store.ClusterID, "cluster.id", events.DefaultClusterID, "name of the GPU cluster; each has a log of its own")
+	fs.StringVar(&s.store.ClusterID, "cluster.id", eventlog.DefaultClusterID, "name of the GPU cluster; each has a log of its own")
 }
 
 // build opens the embedded etcd and makes the parts of the three daemons on it, as their own mains do.
@@ -72,7 +72,7 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 	}
 	opened.Add("etcd", server.close)
 	s.store.Endpoints = server.endpoint
-	log, err := events.Open(ctx, s.store, lg)
+	log, err := eventlog.Open(ctx, s.store, lg)
 	if err != nil {
 		return nil, err
 	}

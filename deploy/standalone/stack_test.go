@@ -16,7 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/deploy/daemon"
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/ingestd/ingest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
@@ -37,7 +37,7 @@ func startStack(t *testing.T, dir string, set ...func(*settings)) *stack {
 	up := make(chan [2]string, 1)
 	s := &stack{t: t, settings: &settings{
 		dataDir:  dir,
-		store:    events.Config{DialTimeout: time.Minute}, // of a busy machine
+		store:    eventlog.Config{DialTimeout: time.Minute}, // of a busy machine
 		intake:   ingest.Config{Host: "127.0.0.1", Port: ingest.FreePort},
 		serving:  query.Config{Host: "127.0.0.1", Port: query.FreePort},
 		announce: func(uploads, queries, _ string) { up <- [2]string{uploads, queries} },
@@ -199,9 +199,9 @@ func (s *stack) models() map[string]string {
 	return readModels(s.t, ctx, client, s.settings.store)
 }
 
-func readModels(t *testing.T, ctx context.Context, client *clientv3.Client, cfg events.Config) map[string]string {
+func readModels(t *testing.T, ctx context.Context, client *clientv3.Client, cfg eventlog.Config) map[string]string {
 	t.Helper()
-	log, err := events.Open(ctx, cfg, nil)
+	log, err := eventlog.Open(ctx, cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -92,7 +93,7 @@ func TestMemoryInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := eventstest.NewLog(events.Facts{Partitions: 1})
 		ended := make(chan error, 1)
-		var seen []events.Batch
+		var seen []eventlog.Batch
 		go func() {
 			for b, err := range l.Watch(t.Context(), 0, events.Revision{}) {
 				if err != nil {

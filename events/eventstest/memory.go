@@ -9,19 +9,20 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
-// Log is what the log in etcd and the one in memory have in common; *events.Log says what each method promises.
+// Log is what the log in etcd and the one in memory have in common; *eventlog.Log says what each method promises.
 type Log interface {
 	Facts() events.Facts
-	Append(ctx context.Context, evs []events.Event) ([]events.Appended, error)
+	Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error)
 	Head(ctx context.Context) (events.Revision, error)
 	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
-	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[events.Batch, error]
+	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error]
 }
 
 var (
-	_ Log = (*events.Log)(nil)
+	_ Log = (*eventlog.Log)(nil)
 	_ Log = (*MemoryLog)(nil)
 )
 
@@ -64,11 +65,11 @@ func NewLog(facts events.Facts) *MemoryLog {
 	}
 	facts.Epoch = cmp.Or(facts.Epoch, 1)
 	facts.Cluster = cmp.Or(facts.Cluster, 1)
-	facts.Partitions = cmp.Or(facts.Partitions, events.DefaultPartitions)
+	facts.Partitions = cmp.Or(facts.Partitions, eventlog.DefaultPartitions)
 	facts.PartitionHash = cmp.Or(facts.PartitionHash, "xxh3")
 	facts.Cut = facts.Cut.WithDefaults()
 	return &MemoryLog{
-		facts: facts, codec: codec, head: 1, bound: events.DefaultWatchBytes,
+		facts: facts, codec: codec, head: 1, bound: eventlog.DefaultWatchBytes,
 		keys: make(map[string]*entry), watchers: make(map[*watcher]bool),
 	}
 }
@@ -115,7 +116,7 @@ func (l *MemoryLog) Head(ctx context.Context) (events.Revision, error) {
 }
 
 // Append creates what is not there, as many events at one revision as etcd would take.
-func (l *MemoryLog) Append(ctx context.Context, evs []events.Event) ([]events.Appended, error) {
+func (l *MemoryLog) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
 	if err := l.failBefore(ctx, "append"); err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (l *MemoryLog) Append(ctx context.Context, evs []events.Event) ([]events.Ap
 	if err != nil {
 		return nil, err
 	}
-	out := make([]events.Appended, len(puts))
+	out := make([]eventlog.Appended, len(puts))
 	l.mu.Lock()
 	for start := 0; start < len(puts); {
 		end := start + 1
@@ -156,20 +157,20 @@ func (l *MemoryLog) encode(evs []events.Event) ([]entry, error) {
 
 // Key gives the key under which an event is kept.
 func (l *MemoryLog) Key(e *events.Event) string {
-	return events.DefaultRoot + "/" + events.EventKey(events.DefaultClusterID, l.facts.Partitions, e).String()
+	return eventlog.DefaultRoot + "/" + events.EventKey(eventlog.DefaultClusterID, l.facts.Partitions, e).String()
 }
 
-func (l *MemoryLog) createLocked(puts []entry, out []events.Appended) {
+func (l *MemoryLog) createLocked(puts []entry, out []eventlog.Appended) {
 	var fresh []entry
 	for i, p := range puts {
 		if there := l.keys[p.key]; there != nil {
-			out[i] = events.Appended{Revision: l.at(there.create), Key: p.key}
+			out[i] = eventlog.Appended{Revision: l.at(there.create), Key: p.key}
 			continue
 		}
 		p.create, p.mod = l.head+1, l.head+1
 		fresh = append(fresh, p)
 		l.keys[p.key] = &p
-		out[i] = events.Appended{Created: true, Revision: l.at(p.create), Key: p.key}
+		out[i] = eventlog.Appended{Created: true, Revision: l.at(p.create), Key: p.key}
 	}
 	if len(fresh) > 0 {
 		l.advanceLocked(fresh...)

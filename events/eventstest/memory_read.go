@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // Read gives the events that are there in a range of revisions, as they are when it gets to them.
@@ -57,7 +58,7 @@ func (l *MemoryLog) list(ctx context.Context, p events.Partition, after, upto ev
 
 // event decodes what was put, with the same damages as in etcd.
 func (l *MemoryLog) event(e entry) events.Event {
-	key, err := events.ParseKey(strings.TrimPrefix(e.key, events.DefaultRoot+"/"))
+	key, err := events.ParseKey(strings.TrimPrefix(e.key, eventlog.DefaultRoot+"/"))
 	var ev events.Event
 	switch {
 	case err != nil:
@@ -92,7 +93,7 @@ func (l *MemoryLog) checkLocked(after events.Revision) error {
 }
 
 func prefix(p events.Partition) string {
-	return events.DefaultRoot + "/" + events.PartitionPrefix(events.DefaultClusterID, p)
+	return eventlog.DefaultRoot + "/" + events.PartitionPrefix(eventlog.DefaultClusterID, p)
 }
 
 func byRevision(a, b entry) int {

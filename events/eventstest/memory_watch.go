@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // watcher is one Watch of a MemoryLog. All fields but ready belong to the log's mutex.
@@ -41,25 +42,25 @@ func (l *MemoryLog) Break(err error) int {
 }
 
 // Watch follows p in history, and then in what is put.
-func (l *MemoryLog) Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[events.Batch, error] {
-	return func(yield func(events.Batch, error) bool) {
+func (l *MemoryLog) Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error] {
+	return func(yield func(eventlog.Batch, error) bool) {
 		w, err := l.watch(ctx, p, after)
 		if err != nil {
-			yield(events.Batch{}, err)
+			yield(eventlog.Batch{}, err)
 			return
 		}
 		defer l.leave(w)
 		for {
 			b, err := l.next(ctx, w)
 			if err != nil {
-				yield(events.Batch{}, err)
+				yield(eventlog.Batch{}, err)
 				return
 			}
 			if !yield(b, nil) {
 				return
 			}
 			if err := l.failAfter("watch"); err != nil {
-				yield(events.Batch{}, err)
+				yield(eventlog.Batch{}, err)
 				return
 			}
 		}
@@ -98,10 +99,10 @@ func (l *MemoryLog) leave(w *watcher) {
 }
 
 // next waits until there is something to tell.
-func (l *MemoryLog) next(ctx context.Context, w *watcher) (events.Batch, error) {
+func (l *MemoryLog) next(ctx context.Context, w *watcher) (eventlog.Batch, error) {
 	for {
 		if ctx.Err() != nil {
-			return events.Batch{}, context.Cause(ctx)
+			return eventlog.Batch{}, context.Cause(ctx)
 		}
 		if queue, upto, err, ok := l.takeAll(w); ok {
 			return l.batch(queue, upto), err
@@ -124,8 +125,8 @@ func (l *MemoryLog) takeAll(w *watcher) (queue []entry, upto int64, err error, o
 	return nil, 0, w.end, w.end != nil
 }
 
-func (l *MemoryLog) batch(queue []entry, upto int64) events.Batch {
-	b := events.Batch{Upto: l.at(upto)}
+func (l *MemoryLog) batch(queue []entry, upto int64) eventlog.Batch {
+	b := eventlog.Batch{Upto: l.at(upto)}
 	slices.SortStableFunc(queue, byRevision)
 	for _, e := range queue {
 		b.Events = append(b.Events, l.event(e))

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // Paths are several ways to one etcd, which a client takes for its members: each stands for the connection to one of
@@ -50,7 +50,7 @@ func (s *Server) NewPaths(tb testing.TB, n int) *Paths {
 }
 
 // Through gives cfg with the paths as etcd's members.
-func (p *Paths) Through(cfg events.Config) events.Config {
+func (p *Paths) Through(cfg eventlog.Config) eventlog.Config {
 	var all []string
 	for _, one := range p.all {
 		all = append(all, "http://"+one.ln.Addr().String())

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // startTimeout is far above the quarter of a second that a start takes on an idle machine.
@@ -162,7 +162,7 @@ func (s *Server) remove() error {
 // Client opens a client that is closed when tb ends.
 func (s *Server) Client(tb testing.TB) *clientv3.Client {
 	tb.Helper()
-	client, err := events.Config{Endpoints: s.Endpoint()}.Dial(nil)
+	client, err := eventlog.Config{Endpoints: s.Endpoint()}.Dial(nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -171,9 +171,9 @@ func (s *Server) Client(tb testing.TB) *clientv3.Client {
 }
 
 // Config gives settings for a log of tb's own on this server: each call a root that no other has.
-func (s *Server) Config(tb testing.TB) events.Config {
+func (s *Server) Config(tb testing.TB) eventlog.Config {
 	tb.Helper()
-	return events.Config{Endpoints: s.Endpoint(), Root: uniqueRoot(tb.Name()), Progress: 50 * time.Millisecond, DialTimeout: startTimeout}
+	return eventlog.Config{Endpoints: s.Endpoint(), Root: uniqueRoot(tb.Name()), Progress: 50 * time.Millisecond, DialTimeout: startTimeout}
 }
 
 // Compact makes etcd forget all history before its newest revision, which it gives. Live keys stay.

@@ -10,7 +10,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // shared is the etcd that the tests of one binary have in common. It is the one variable of its kind here:
@@ -61,7 +61,7 @@ func Shared(tb testing.TB) *Server {
 }
 
 // Config gives settings for a log of tb's own on the shared etcd: each call a root that no other has.
-func Config(tb testing.TB) events.Config {
+func Config(tb testing.TB) eventlog.Config {
 	tb.Helper()
 	return Shared(tb).Config(tb)
 }
@@ -73,9 +73,9 @@ func Etcd(tb testing.TB) *clientv3.Client {
 }
 
 // OpenLog opens a log that is closed when tb ends.
-func OpenLog(tb testing.TB, cfg events.Config) *events.Log {
+func OpenLog(tb testing.TB, cfg eventlog.Config) *eventlog.Log {
 	tb.Helper()
-	l, err := events.Open(tb.Context(), cfg, nil)
+	l, err := eventlog.Open(tb.Context(), cfg, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

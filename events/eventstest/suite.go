@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // Subject is a log to be tested, with what else can happen to one.
@@ -56,7 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 	}
 }
 
-func mustAppend(t *testing.T, l Log, evs ...events.Event) []events.Appended {
+func mustAppend(t *testing.T, l Log, evs ...events.Event) []eventlog.Appended {
 	t.Helper()
 	got, err := l.Append(t.Context(), evs)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 func testCreateOnce(t *testing.T, s Subject) {
@@ -16,7 +17,7 @@ func testCreateOnce(t *testing.T, s Subject) {
 	}
 	mustAppend(t, s, Event("h1", 2))
 	again := mustAppend(t, s, Event("h1", 1))[0]
-	if want := (events.Appended{Revision: first.Revision, Key: first.Key}); again != want {
+	if want := (eventlog.Appended{Revision: first.Revision, Key: first.Key}); again != want {
 		t.Errorf("the second append gave %+v, want %+v", again, want)
 	}
 	mixed := mustAppend(t, s, Event("h1", 2), Event("h1", 3), Event("h1", 1))
@@ -50,7 +51,7 @@ func testRepeatWithin(t *testing.T, s Subject) {
 // testResultsInOrder appends more than fits into one transaction, part of which is there before.
 func testResultsInOrder(t *testing.T, s Subject) {
 	evs := Events("h1", 0, 300)
-	there := make(map[int]events.Appended)
+	there := make(map[int]eventlog.Appended)
 	for _, i := range []int{0, 63, 64, 200, 299} {
 		there[i] = mustAppend(t, s, evs[i])[0]
 	}

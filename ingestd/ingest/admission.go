@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 const (
@@ -197,7 +198,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // measured carries out an append and takes in how it went.
-func (a *admission) measured(group []events.Event, partitions int, do func() ([]events.Appended, error)) ([]events.Appended, error) {
+func (a *admission) measured(group []events.Event, partitions int, do func() ([]eventlog.Appended, error)) ([]eventlog.Appended, error) {
 	began := time.Now()
 	a.mu.Lock()
 	a.meter.begin()
@@ -212,7 +213,7 @@ func (a *admission) measured(group []events.Event, partitions int, do func() ([]
 		a.backlog.add(events.PartitionOf(group[i].Host, partitions), r.Revision, began)
 	}
 	a.meter.end(took, records)
-	if errors.Is(err, events.ErrNoSpace) {
+	if errors.Is(err, eventlog.ErrNoSpace) {
 		a.lookSoon()
 	}
 	return results, err

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 func TestUploadsAreRefusedWhileEtcdIsNearlyFullAndTakenAfter(t *testing.T) {
@@ -78,7 +79,7 @@ func TestFullEtcdIsToldToEverybody(t *testing.T) {
 		log.mu.Lock()
 		defer log.mu.Unlock()
 		log.capacity = full
-		return fmt.Errorf("%w: it said so", events.ErrNoSpace)
+		return fmt.Errorf("%w: it said so", eventlog.ErrNoSpace)
 	}, nil)
 	want := `503
 Retry-After: 60
@@ -100,13 +101,13 @@ func TestEtcdThatDoesNotTellHowFullItIs(t *testing.T) {
 	log := newRecorder()
 	s := serve(t, Config{}, log, log)
 	dead := errors.New("nobody there")
-	log.setCapacity(s, events.Capacity{}, dead)
+	log.setCapacity(s, eventlog.Capacity{}, dead)
 	compare(t, "status", get(t, s, "/api/v1/status"), `200
 {"admission": {"verdict": "open", "trouble": "nobody there"}}`)
 	compare(t, "upload", post(t, s, "", dcgmFile(10, 2)), `200
 {"success": true}`)
 	log.setCapacity(s, filled(90, 90), nil)
-	log.setCapacity(s, events.Capacity{}, dead)
+	log.setCapacity(s, eventlog.Capacity{}, dead)
 	compare(t, "after it was full", post(t, s, "", dcgmFile(10, 2)), `503
 {"code": "log_nearly_full"}`)
 	if got := metric(t, s, "ingest_admission_blind"); got != 1 {
@@ -187,7 +188,7 @@ type unhurried struct {
 	each time.Duration
 }
 
-func (u unhurried) Append(ctx context.Context, evs []events.Event) ([]events.Appended, error) {
+func (u unhurried) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
 	time.Sleep(u.each * time.Duration(len(evs)))
 	return u.recorder.Append(ctx, evs)
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 const (
@@ -145,7 +146,7 @@ func (a *appending) append(ctx context.Context, group []events.Event) error {
 	within, cancel := context.WithTimeoutCause(ctx, a.timeout, errSlowLog)
 	defer cancel()
 	began := time.Now()
-	results, err := a.admission.measured(group, a.partitions, func() ([]events.Appended, error) { return a.log.Append(within, group) })
+	results, err := a.admission.measured(group, a.partitions, func() ([]eventlog.Appended, error) { return a.log.Append(within, group) })
 	a.observe(time.Since(began).Seconds())
 	if err != nil {
 		if ctx.Err() != nil {
@@ -160,7 +161,7 @@ func (a *appending) append(ctx context.Context, group []events.Event) error {
 	return nil
 }
 
-func (a *appending) count(group []events.Event, results []events.Appended) {
+func (a *appending) count(group []events.Event, results []eventlog.Appended) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i, r := range results {
@@ -168,7 +169,7 @@ func (a *appending) count(group []events.Event, results []events.Appended) {
 	}
 }
 
-func (t *tally) add(e *events.Event, r events.Appended, p events.Partition) {
+func (t *tally) add(e *events.Event, r eventlog.Appended, p events.Partition) {
 	records := int64(e.Records())
 	if r.Created {
 		t.accepted += records
@@ -218,11 +219,11 @@ var errSlowLog = errors.New("etcd did not accept an append in time")
 
 // logRefusal tells the sender what a failed append means.
 func logRefusal(err error) *refusal {
-	if large, ok := errors.AsType[*events.TooLargeError](err); ok {
+	if large, ok := errors.AsType[*eventlog.TooLargeError](err); ok {
 		return refuse(fiber.StatusUnprocessableEntity, codeTooDense,
 			"the rows of host %s make an event of %d bytes, more than the log takes; shorten their labels and texts", large.Host, large.Bytes).because(err)
 	}
-	if errors.Is(err, events.ErrNoSpace) {
+	if errors.Is(err, eventlog.ErrNoSpace) {
 		return noSpace().because(err)
 	}
 	return refuse(fiber.StatusServiceUnavailable, codeLogUnavailable,

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // A client whose connection is cut anywhere — in the header, in the file, after its last byte, before the
@@ -108,7 +109,7 @@ type forgetting struct {
 	often int // of eight appends
 }
 
-func (f *forgetting) Append(ctx context.Context, evs []events.Event) ([]events.Appended, error) {
+func (f *forgetting) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
 	results, err := f.recorder.Append(ctx, evs)
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // takeFile sends text through the pipeline as if it had come from a socket in the reader's chunks.
@@ -272,8 +273,8 @@ func (e *endless) Read(p []byte) (int, error) {
 // forgetful is a log that keeps nothing.
 type forgetful struct{ *recorder }
 
-func (f forgetful) Append(_ context.Context, evs []events.Event) ([]events.Appended, error) {
-	return make([]events.Appended, len(evs)), nil
+func (f forgetful) Append(_ context.Context, evs []events.Event) ([]eventlog.Appended, error) {
+	return make([]eventlog.Appended, len(evs)), nil
 }
 
 // BenchmarkUpload tells rows per second through the pipeline and the peak of the heap, which is the same

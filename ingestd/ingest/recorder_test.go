@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -26,7 +27,7 @@ type recorder struct {
 	mu   sync.Mutex
 	hold chan struct{} // while not nil, appends wait for it to be closed
 
-	capacity events.Capacity
+	capacity eventlog.Capacity
 	unheard  error         // why Capacity gives none
 	stalled  bool          // nothing is folded
 	changed  chan struct{} // closed and replaced when stalled is changed
@@ -41,7 +42,7 @@ func newRecorderOf(rules events.CutRules) *recorder {
 	return &recorder{MemoryLog: eventstest.NewLog(events.Facts{Cut: rules}), changed: make(chan struct{})}
 }
 
-func (r *recorder) Append(ctx context.Context, evs []events.Event) ([]events.Appended, error) {
+func (r *recorder) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
 	r.mu.Lock()
 	hold := r.hold
 	r.mu.Unlock()
@@ -82,14 +83,14 @@ func (r *recorder) WatchFolded(ctx context.Context) iter.Seq2[map[events.Partiti
 }
 
 // Capacity tells how full the test says that etcd is.
-func (r *recorder) Capacity(context.Context) (events.Capacity, error) {
+func (r *recorder) Capacity(context.Context) (eventlog.Capacity, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.capacity, r.unheard
 }
 
 // setCapacity makes the log tell that it is so full, or not, and has a server notice.
-func (r *recorder) setCapacity(s *Server, c events.Capacity, unheard error) {
+func (r *recorder) setCapacity(s *Server, c eventlog.Capacity, unheard error) {
 	r.mu.Lock()
 	r.capacity, r.unheard = c, unheard
 	r.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // sink is where the events of a file go: a stage of its pipeline.
@@ -40,7 +41,7 @@ func (r *rehearsal) put(_ context.Context, e events.Event) error {
 	key := rehearsed{e.Host, e.First(), e.Sequence}
 	_, repeat := r.seen[key]
 	r.seen[key] = struct{}{}
-	r.tally.add(&e, events.Appended{Created: !repeat}, 0)
+	r.tally.add(&e, eventlog.Appended{Created: !repeat}, 0)
 	return nil
 }
 

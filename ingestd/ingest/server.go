@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/ingestd/unpack"
 	"telemetry-pipeline/ingestd/uploads"
 )
@@ -24,11 +25,11 @@ import (
 // result tells for each, in order, whether it was created or was there already, and its revision. After an
 // error some may be there; appending them again does no harm.
 type appender interface {
-	Append(ctx context.Context, evs []events.Event) ([]events.Appended, error)
+	Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error)
 	Facts() events.Facts
 	Head(ctx context.Context) (events.Revision, error)
 	// Capacity tells how full etcd is.
-	Capacity(ctx context.Context) (events.Capacity, error)
+	Capacity(ctx context.Context) (eventlog.Capacity, error)
 }
 
 // Server takes uploads over HTTP. Run serves; everything else is safe to call at any time.
@@ -85,7 +86,7 @@ func New(cfg Config, log appender, folded projector, lg *slog.Logger) (*Server, 
 	s.streams, s.endStreams = context.WithCancelCause(s.uploads)
 	s.waits, s.endWaits = context.WithCancel(s.uploads)
 	if s.states = cfg.States; s.states == nil {
-		s.states = uploads.New(nil, events.Config{}, lg)
+		s.states = uploads.New(nil, eventlog.Config{}, lg)
 	}
 	s.background = newBackground(s, cfg.Spool, cfg.Background)
 	s.followers = semaphore.NewWeighted(maxFollowers)

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 const dcgmHeader = "timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw\n"
@@ -147,7 +148,7 @@ Connection: close
 // broken panics where it is called: Append in a goroutine of the pipeline, WaitVisible in the handler's.
 type broken struct{ *recorder }
 
-func (broken) Append(context.Context, []events.Event) ([]events.Appended, error) {
+func (broken) Append(context.Context, []events.Event) ([]eventlog.Appended, error) {
 	panic("secret of the log")
 }
 

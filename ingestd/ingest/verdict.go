@@ -6,14 +6,14 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 const runbook = "docs/runbooks/etcd-full.md"
 
 // readings are what admission is judged by. What could not be learned does not count.
 type readings struct {
-	capacity   events.Capacity
+	capacity   eventlog.Capacity
 	sizeKnown  bool
 	lag        time.Duration
 	lagKnown   bool
@@ -99,14 +99,14 @@ func noSpace() *refusal {
 			"then disarm the alarm, as %s says; uploads go on by themselves after that, so send the file again later", runbook).after(time.Minute)
 }
 
-func nearlyFull(m Marks, c events.Capacity) *refusal {
+func nearlyFull(m Marks, c eventlog.Capacity) *refusal {
 	return refuse(fiber.StatusServiceUnavailable, codeLogNearlyFull,
 		"etcd has %s of its quota of %s in use, and uploads are refused from %d %% on, before it takes no writes at all; "+
 			"its operator finds in %s how to make room; send the file again later",
 		mebibytes(c.InUse), mebibytes(c.Quota), m.HardSize, runbook).after(time.Minute)
 }
 
-func fragmented(m Marks, c events.Capacity) *refusal {
+func fragmented(m Marks, c eventlog.Capacity) *refusal {
 	return refuse(fiber.StatusServiceUnavailable, codeLogNearlyFull,
 		"etcd's database file takes %s of its quota of %s, and uploads are refused from %d %% on; only %s of it are in use, so its "+
 			"operator has to defragment every member (%s); send the file again later",

@@ -6,16 +6,16 @@ import (
 	"testing"
 	"time"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // filled is an etcd with so many percent of its quota in use, and a file of so many.
-func filled(inUse, file int64) events.Capacity {
-	return events.Capacity{Endpoint: "etcd-1", Bytes: file << 20, InUse: inUse << 20, Quota: 100 << 20}
+func filled(inUse, file int64) eventlog.Capacity {
+	return eventlog.Capacity{Endpoint: "etcd-1", Bytes: file << 20, InUse: inUse << 20, Quota: 100 << 20}
 }
 
 func TestJudge(t *testing.T) {
-	known := func(c events.Capacity) readings { return readings{capacity: c, sizeKnown: true, lagKnown: true} }
+	known := func(c eventlog.Capacity) readings { return readings{capacity: c, sizeKnown: true, lagKnown: true} }
 	alarmed := filled(10, 20)
 	alarmed.NoSpace = true
 	rated := Marks{SoftRate: 1000, HardRate: 2000}
@@ -37,7 +37,7 @@ func TestJudge(t *testing.T) {
 		{name: "far above it", readings: known(filled(300, 300)), share: 0.5, cause: codeLogNearlyFull, refused: true, stops: true},
 		{name: "a file with much free space", readings: known(filled(40, 94)), share: 1},
 		{name: "a file that cannot grow any more", readings: known(filled(40, 95)), share: 0.5, cause: codeLogNearlyFull, refused: true, stops: true},
-		{name: "no quota", readings: known(events.Capacity{Bytes: 1 << 50, InUse: 1 << 50}), share: 1},
+		{name: "no quota", readings: known(eventlog.Capacity{Bytes: 1 << 50, InUse: 1 << 50}), share: 1},
 		{name: "size unknown", readings: readings{capacity: filled(99, 99), lagKnown: true}, share: 1},
 		{name: "alarm", readings: known(alarmed), share: 0.5, cause: codeLogFull, refused: true, stops: true},
 		{name: "alarm, marks off", marks: Marks{SoftSize: 1000, HardSize: 1000, HardFile: 1000}, readings: known(alarmed),

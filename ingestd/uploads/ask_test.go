@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -41,7 +42,7 @@ func TestFollowGivesChangesUntilTheEnd(t *testing.T) {
 }
 
 func TestFollowTellsThatNothingHasChanged(t *testing.T) {
-	r, _ := start(t, nil, events.Config{}, "one")
+	r, _ := start(t, nil, eventlog.Config{}, "one")
 	h := r.Begin(upload(1))
 	seen := 0
 	for u, err := range r.Follow(t.Context(), "id-1", time.Nanosecond) {

@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 const (
@@ -38,7 +39,7 @@ type Registry struct {
 }
 
 // New makes a registry on etcd; with a nil client it knows only the uploads of this process. It starts nothing.
-func New(client *clientv3.Client, store events.Config, lg *slog.Logger) *Registry {
+func New(client *clientv3.Client, store eventlog.Config, lg *slog.Logger) *Registry {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}

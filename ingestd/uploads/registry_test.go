@@ -12,13 +12,14 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
 // start makes a registry of a process that is called name, and runs it until the test ends or stop is called.
-func start(t *testing.T, client *clientv3.Client, store events.Config, name string) (r *Registry, stop func()) {
+func start(t *testing.T, client *clientv3.Client, store eventlog.Config, name string) (r *Registry, stop func()) {
 	t.Helper()
 	r = New(client, store, nil)
 	r.server = name
@@ -323,7 +324,7 @@ func TestTheLastStatesAreWrittenWhenTheProcessStops(t *testing.T) {
 }
 
 func TestWithoutClientStatesStayInMemoryAndBounded(t *testing.T) {
-	r, _ := start(t, nil, events.Config{}, "one")
+	r, _ := start(t, nil, eventlog.Config{}, "one")
 	r.keep = 3
 	open := r.Begin(upload(0))
 	settled(t, open)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 )
 
@@ -15,7 +16,7 @@ func FuzzKeys(f *testing.F) {
 	f.Add("default-cluster", "g1", "node-1", int64(480000), 3)
 	f.Add("c", "g/_%", "a/b_c%2F\x00\xff", int64(-1), 63)
 	f.Fuzz(func(t *testing.T, cluster, g, host string, hour int64, p int) {
-		k := keys{events.Config{ClusterID: cluster}}
+		k := keys{eventlog.Config{ClusterID: cluster}}
 		p = max(p, 0) % 4096
 		gen, part, name := projections.Generation(g), events.Partition(p), events.HostID(host)
 		for _, kind := range []string{kindLive, kindIdentity} {
@@ -52,7 +53,7 @@ func TestWindowsAreReadable(t *testing.T) {
 }
 
 func TestKeysThatAreNone(t *testing.T) {
-	k := keys{events.Config{}}
+	k := keys{eventlog.Config{}}
 	prefix := "/telemetry/projections/default-cluster/g1/"
 	for _, key := range []string{
 		prefix + "live/003", prefix + "live/3/h", prefix + "live/-03/h", prefix + "live/003/h/x",

@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 )
@@ -32,7 +33,7 @@ type fixture struct {
 	all    map[events.HostID]map[projections.Window]projections.Series // everything that was put into chunks
 }
 
-func newFixture(t testing.TB, adjust ...func(*events.Config, *clientv3.Client)) *fixture {
+func newFixture(t testing.TB, adjust ...func(*eventlog.Config, *clientv3.Client)) *fixture {
 	t.Helper()
 	cfg, client := eventstest.Config(t), eventstest.Etcd(t)
 	facts := factsOf(t, client)

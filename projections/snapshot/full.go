@@ -8,7 +8,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // fullness is what a store knows of etcd's space, from what became of its writes. The zero value knows of
@@ -30,7 +30,7 @@ func (s *Store) Writable() error {
 	return errFull
 }
 
-var errFull = fmt.Errorf("projections are not written: %w", events.ErrNoSpace)
+var errFull = fmt.Errorf("projections are not written: %w", eventlog.ErrNoSpace)
 
 // note takes in what became of a write, and says once when etcd fills up and once when it takes writes again.
 func (s *Store) note(err error) {

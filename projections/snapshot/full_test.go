@@ -11,7 +11,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 func TestFullEtcdIsToldOnceAndForgottenOnceItTakesWrites(t *testing.T) {
@@ -24,7 +24,7 @@ func TestFullEtcdIsToldOnceAndForgottenOnceItTakesWrites(t *testing.T) {
 		s.note(rpctypes.ErrNoSpace)
 		s.note(errors.New("some other trouble"))
 	}
-	if err := s.Writable(); !errors.Is(err, events.ErrNoSpace) {
+	if err := s.Writable(); !errors.Is(err, eventlog.ErrNoSpace) {
 		t.Errorf("got %v, want that etcd is out of space", err)
 	}
 	s.space.refusedAt.Add(-int64(refusalHolds + time.Second))

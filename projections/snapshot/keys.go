@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 )
 
@@ -24,7 +25,7 @@ import (
 // the generation that could not fold its event; marks are for the active one's. Names and partitions are written as in
 // event keys (events.Escape), so no name holds a slash; a window is its start as hour, such as 20250718T20, so windows
 // sort by time.
-type keys struct{ cfg events.Config }
+type keys struct{ cfg eventlog.Config }
 
 // The kinds of models, in the order of their keys: a range from identity to behind live leaves series out.
 const (

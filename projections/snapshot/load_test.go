@@ -7,6 +7,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -14,7 +15,7 @@ import (
 func TestLoadSurvivesCompaction(t *testing.T) {
 	var f *fixture
 	gets := 0
-	f = newFixture(t, func(_ *events.Config, c *clientv3.Client) {
+	f = newFixture(t, func(_ *eventlog.Config, c *clientv3.Client) {
 		var mu sync.Mutex
 		c.KV = &eventstest.KV{KV: c.KV, After: func(call string) error {
 			mu.Lock()

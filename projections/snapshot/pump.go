@@ -9,6 +9,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 )
 
@@ -191,5 +192,5 @@ func (pm *pump) silent() error {
 func (s *Store) lost() time.Duration { return max(silentLost*s.progress(), minLost) }
 
 func (s *Store) progress() time.Duration {
-	return cmp.Or(s.cfg.Progress, events.DefaultProgress)
+	return cmp.Or(s.cfg.Progress, eventlog.DefaultProgress)
 }

@@ -6,13 +6,13 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
 // A transaction larger than the queue passes when nothing waits.
 func TestQueueTakesOneOfAnySize(t *testing.T) {
-	f := newFixture(t, func(cfg *events.Config, _ *clientv3.Client) { cfg.WatchBytes = 10 })
+	f := newFixture(t, func(cfg *eventlog.Config, _ *clientv3.Client) { cfg.WatchBytes = 10 })
 	start, err := f.Load(t.Context(), generation)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -80,7 +81,7 @@ func TestEtcdThatIsGoneEndsTheWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &stuckWatcher{}
 		facts := events.Facts{Epoch: 1, Cluster: 5, Partitions: partitions}
-		store := newStore(nil, w, events.Config{}, facts, nil)
+		store := newStore(nil, w, eventlog.Config{}, facts, nil)
 		var broke time.Time
 		heard := 0
 		for _, err := range store.Watch(t.Context(), generation, store.at(10)) {
@@ -108,7 +109,7 @@ func TestOneDeafWatchDoesNotFreezeTheView(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := &stuckWatcher{}
 			facts := events.Facts{Epoch: 1, Cluster: 5, Partitions: partitions}
-			store := newStore(nil, w, events.Config{}, facts, nil)
+			store := newStore(nil, w, eventlog.Config{}, facts, nil)
 			last, longest, heard := time.Now(), time.Duration(0), 0
 			for _, err := range store.Watch(t.Context(), generation, store.at(10)) {
 				if err != nil {
@@ -244,7 +245,7 @@ func (w laggingWatcher) Watch(ctx context.Context, key string, opts ...clientv3.
 
 // A watch on a member that lags behind the reader begins, and gives what comes.
 func TestMemberThatLagsIsNoOtherLog(t *testing.T) {
-	f := newFixture(t, func(cfg *events.Config, _ *clientv3.Client) { cfg.Progress = 50 * time.Millisecond })
+	f := newFixture(t, func(cfg *eventlog.Config, _ *clientv3.Client) { cfg.Progress = 50 * time.Millisecond })
 	guard := f.claim(0)
 	f.watcher = laggingWatcher{f.client}
 	f.save(0, f.fold(10), guard)

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 )
@@ -231,7 +232,7 @@ func TestUnclearAnswersToSaves(t *testing.T) {
 			return nil
 		}
 	}
-	f := newFixture(t, func(_ *events.Config, c *clientv3.Client) {
+	f := newFixture(t, func(_ *eventlog.Config, c *clientv3.Client) {
 		c.KV = &eventstest.KV{KV: c.KV, Before: fail(1), After: fail(2)}
 	})
 	guard := f.claim(0)
@@ -262,7 +263,7 @@ func TestUnclearAnswersToSaves(t *testing.T) {
 }
 
 func TestSaveEndsWithItsContext(t *testing.T) {
-	f := newFixture(t, func(_ *events.Config, c *clientv3.Client) {
+	f := newFixture(t, func(_ *eventlog.Config, c *clientv3.Client) {
 		c.KV = &eventstest.KV{KV: c.KV, Before: func(string) error { return status.Error(codes.Unavailable, "etcd away") }}
 	})
 	err := f.Save(within(t, time.Second), generation, 0, f.fold(1))
@@ -272,7 +273,7 @@ func TestSaveEndsWithItsContext(t *testing.T) {
 }
 
 func TestErrorsThatStay(t *testing.T) {
-	f := newFixture(t, func(_ *events.Config, c *clientv3.Client) {
+	f := newFixture(t, func(_ *eventlog.Config, c *clientv3.Client) {
 		c.KV = &eventstest.KV{KV: c.KV, Before: func(string) error { return status.Error(codes.PermissionDenied, "not yours") }}
 	})
 	if err := f.Save(within(t, time.Minute), generation, 0, f.fold(1)); err == nil || !strings.Contains(err.Error(), "not yours") {

@@ -8,6 +8,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 )
 
@@ -16,7 +17,7 @@ type Store struct {
 	kv      clientv3.KV
 	watcher watcher
 	keys    keys
-	cfg     events.Config
+	cfg     eventlog.Config
 	facts   events.Facts
 	codec   codec
 	lg      *slog.Logger
@@ -44,11 +45,11 @@ type slot struct {
 }
 
 // New makes a store on a client that the caller keeps and closes. facts are the log's.
-func New(client *clientv3.Client, cfg events.Config, facts events.Facts, lg *slog.Logger) *Store {
+func New(client *clientv3.Client, cfg eventlog.Config, facts events.Facts, lg *slog.Logger) *Store {
 	return newStore(client, client, cfg, facts, lg)
 }
 
-func newStore(kv clientv3.KV, w watcher, cfg events.Config, facts events.Facts, lg *slog.Logger) *Store {
+func newStore(kv clientv3.KV, w watcher, cfg eventlog.Config, facts events.Facts, lg *slog.Logger) *Store {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}

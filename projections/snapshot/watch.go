@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 )
 
@@ -39,7 +40,7 @@ func (s *Store) watch(ctx context.Context, g projections.Generation, after event
 	if !s.ours(after) {
 		return fmt.Errorf("watching projections after %v: %w", after, events.ErrForeign)
 	}
-	q := newQueue(cmp.Or(s.cfg.WatchBytes, events.DefaultWatchBytes))
+	q := newQueue(cmp.Or(s.cfg.WatchBytes, eventlog.DefaultWatchBytes))
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)

@@ -15,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 )
@@ -272,7 +273,7 @@ func TestWatchOfCompactedHistory(t *testing.T) {
 }
 
 func TestSlowReaderOverflows(t *testing.T) {
-	f := newFixture(t, func(cfg *events.Config, _ *clientv3.Client) { cfg.WatchBytes = 2000 })
+	f := newFixture(t, func(cfg *eventlog.Config, _ *clientv3.Client) { cfg.WatchBytes = 2000 })
 	guard := f.claim(0)
 	start, err := f.Load(t.Context(), generation)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// log is what a journal needs of the event log (events.Log): its newest revision, which events there are in a range,
+// log is what a journal needs of the event log (eventlog.Log): its newest revision, which events there are in a range,
 // whole revisions from the wanted end, and these events.
 type log interface {
 	Facts() events.Facts

@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
 // filled is a log with events of many hosts, two uploads and some damage, and these events, oldest first.
-func filled(t *testing.T) (*events.Log, []events.Event) {
+func filled(t *testing.T) (*eventlog.Log, []events.Event) {
 	t.Helper()
 	cfg := eventstest.Config(t)
 	log := eventstest.OpenLog(t, cfg)
@@ -30,7 +31,7 @@ func filled(t *testing.T) (*events.Log, []events.Event) {
 			t.Fatal(err)
 		}
 		if i == 30 {
-			key := cfg.Root + "/" + events.PartitionPrefix(events.DefaultClusterID, 9) + "garbage"
+			key := cfg.Root + "/" + events.PartitionPrefix(eventlog.DefaultClusterID, 9) + "garbage"
 			if _, err := eventstest.Etcd(t).Put(t.Context(), key, "\xff"); err != nil {
 				t.Fatal(err)
 			}

@@ -11,7 +11,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// unreader tells what of the log is not folded (events.Log). A partition without events saves no new
+// unreader tells what of the log is not folded (eventlog.Log). A partition without events saves no new
 // positions, so stored offsets alone do not tell that nothing of it is missing.
 type unreader interface {
 	Head(ctx context.Context) (events.Revision, error)

@@ -13,6 +13,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
@@ -23,9 +24,9 @@ func TestMain(m *testing.M) { eventstest.Main(m) }
 // cluster is a log in etcd and what a collector would make of it.
 type cluster struct {
 	t     testing.TB
-	log   *events.Log
+	log   *eventlog.Log
 	store *snapshot.Store
-	cfg   events.Config
+	cfg   eventlog.Config
 	hosts map[events.HostID]*projections.Host
 	guard clientv3.Cmp
 }

@@ -24,7 +24,7 @@ type store interface {
 	AskRetry(ctx context.Context, f snapshot.RetryFilter) (int, error)
 }
 
-// log is what the server needs of the event log (events.Log): what is not folded yet, and events to show.
+// log is what the server needs of the event log (eventlog.Log): what is not folded yet, and events to show.
 type log interface {
 	Facts() events.Facts
 	Head(ctx context.Context) (events.Revision, error)

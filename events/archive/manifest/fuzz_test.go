@@ -9,6 +9,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // FuzzKey reads any key and value below a manifest: what is refused is refused in words, and what is taken is the same
@@ -28,7 +29,7 @@ func FuzzKey(f *testing.F) {
 	f.Add("003/replaced/0000000000000000001-0000000000000000004-00", []byte(`{"objects":["a"],"at":"2025-07-18T20:42:34Z"}`))
 	f.Add("3/head", []byte(`{"at":"x"}`))
 	f.Add("003/-1-0", []byte(`{"version":2}`))
-	m := &Manifest{keys: keys{events.Config{}}, facts: events.Facts{Epoch: 7, Cluster: 9}}
+	m := &Manifest{keys: keys{eventlog.Config{}}, facts: events.Facts{Epoch: 7, Cluster: 9}}
 	f.Fuzz(func(t *testing.T, key string, value []byte) {
 		partition, rest, err := m.keys.parse(m.keys.all() + key)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // keys is the one place that knows the bytes of the manifest's keys:
@@ -18,7 +19,7 @@ import (
 //	archive/{cluster}/{partition}/replaced/{first}-{last}-{hash}
 //
 // Revisions have 19 digits, so that entries sort by them.
-type keys struct{ cfg events.Config }
+type keys struct{ cfg eventlog.Config }
 
 const (
 	headName     = "head"

@@ -7,6 +7,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // Manifest reads and writes what the archive of one cluster has. Safe for concurrent use.
@@ -17,7 +18,7 @@ type Manifest struct {
 }
 
 // New makes a manifest on a client that the caller keeps and closes. facts are the log's.
-func New(client *clientv3.Client, cfg events.Config, facts events.Facts) *Manifest {
+func New(client *clientv3.Client, cfg eventlog.Config, facts events.Facts) *Manifest {
 	return &Manifest{kv: client, keys: keys{cfg}, facts: facts}
 }
 

@@ -8,13 +8,14 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/eventlog"
 )
 
-// log is what a Reader needs of the event log (events.Log).
+// log is what a Reader needs of the event log (eventlog.Log).
 type log interface {
 	Head(ctx context.Context) (events.Revision, error)
 	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
-	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[events.Batch, error]
+	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error]
 }
 
 // Reader reads the archive and the log as if all were in the log. Head and Watch are the log's: what is near the head has
@@ -42,7 +43,7 @@ const (
 // maxReloads bounds how often the manifest is read anew because an object of it is not in the store.
 const maxReloads = 5
 
-// Read gives the events of p with after < revision ≤ upto as events.Log does, whether they are in the log still or in the
+// Read gives the events of p with after < revision ≤ upto as eventlog.Log does, whether they are in the log still or in the
 // archive. Of merged entries it gives each record once, and events whose records are all repeats are left out. What is
 // archived and deleted meanwhile is read from the archive: nothing is missed. What is older than the archive keeps
 // (Head.Since) is gone.

@@ -8,7 +8,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 )
 
 // silentOnce is an etcd of which one member answers nothing: the first request goes there, the next one to another.
@@ -29,7 +29,7 @@ func (s *silentOnce) Get(ctx context.Context, _ string, _ ...clientv3.OpOption) 
 func TestAReadOfTheManifestSoonLeavesASilentMember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := &silentOnce{}
-		m := &Manifest{kv: etcd, keys: keys{events.Config{}}}
+		m := &Manifest{kv: etcd, keys: keys{eventlog.Config{}}}
 		began := time.Now()
 		if _, err := m.Load(t.Context(), 3); err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -23,8 +24,8 @@ const partitions = 4
 // rig is a log, an archive and its manifest, and what was appended to a partition.
 type rig struct {
 	t        *testing.T
-	cfg      events.Config
-	log      *events.Log
+	cfg      eventlog.Config
+	log      *eventlog.Log
 	store    *archive.Store
 	kv       *eventstest.KV // what the manifest talks to
 	manifest *Manifest

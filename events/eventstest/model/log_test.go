@@ -3,7 +3,7 @@ package model_test
 import (
 	"testing"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/events/eventstest/model"
 )
@@ -15,7 +15,7 @@ func TestLog(t *testing.T) {
 	eventstest.Run(t, func(t *testing.T) eventstest.Subject {
 		const bound = 32 << 10
 		etcd := model.New(t, model.Options{})
-		cfg := events.Config{Partitions: 4, WatchBytes: bound, Connect: etcd.Client("log").Connect}
+		cfg := eventlog.Config{Partitions: 4, WatchBytes: bound, Connect: etcd.Client("log").Connect}
 		client := connect(t, etcd.Client("other"))
 		return eventstest.Subject{
 			Log: eventstest.OpenLog(t, cfg),

@@ -1,0 +1,62 @@
+package eventlog_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventstest"
+)
+
+// One of etcd's members takes everything and answers nothing, as a frozen process or a cut cable do: the log is followed
+// over another one, long before gRPC finds the connection dead (after 13 s).
+func TestBlackHoledMemberDoesNotHoldUpTheLog(t *testing.T) {
+	server := eventstest.Shared(t)
+	cfg := server.Config(t)
+	log := eventstest.OpenLog(t, cfg)
+	paths := server.NewPaths(t, 3)
+	far := eventstest.OpenLog(t, paths.Through(cfg))
+	head, err := far.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	const host = "h"
+	given := make(chan events.Revision)
+	go func() {
+		defer close(given)
+		for b, err := range far.Watch(ctx, events.PartitionOf(host, log.Facts().Partitions), head) {
+			if err != nil {
+				return
+			}
+			for i := range b.Events {
+				select {
+				case given <- b.Events[i].Revision:
+				case <-ctx.Done():
+				}
+			}
+		}
+	}()
+	await := func(i int) {
+		done, err := log.Append(t.Context(), []events.Event{eventstest.Event(host, i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case r, open := <-given:
+			if !open || r != done[0].Revision {
+				t.Fatalf("given %v (%t), want the event at %v", r, open, done[0].Revision)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("event %d was not given within 10 s", i)
+		}
+	}
+	await(0)
+	for i := range 3 { // whichever the watch is on
+		paths.Hole(i)
+		await(i + 1)
+		paths.Heal(i)
+	}
+}

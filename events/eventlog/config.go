@@ -1,0 +1,106 @@
+package eventlog
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"log/slog"
+	"strings"
+	"telemetry-pipeline/events"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// The defaults of Config.
+const (
+	DefaultEndpoints   = "http://localhost:2379"
+	DefaultRoot        = "/telemetry"
+	DefaultClusterID   = "default-cluster"
+	DefaultPartitions  = 64
+	DefaultDialTimeout = 5 * time.Second
+	DefaultWatchBytes  = 4 << 20
+	DefaultProgress    = 2 * time.Second
+)
+
+// Config says where the log is. The zero value of each field means its default.
+type Config struct {
+	Endpoints   string        // comma-separated; flag etcd.endpoints, env ETCD_ENDPOINTS
+	Root        string        // default /telemetry
+	ClusterID   string        // default default-cluster; env CLUSTER_ID
+	Partitions  int           // zero: what the log has, 64 for a new one; another number must agree with the log's Facts
+	DialTimeout time.Duration // how long Open tries, default 5s
+	WatchBytes  int           // bound of a Watch's queue, default 4 MiB
+	Progress    time.Duration // a Watch quiet for so long asks etcd how far the log is, default 2s
+
+	CertFile string // client certificate; its common name may be the etcd user
+	KeyFile  string
+	CAFile   string // who signed etcd's certificate; the system's authorities when empty
+	Username string // only where etcd checks passwords
+	Password string
+
+	// Connect, where set, opens every client in place of dialling Endpoints, TLS and user included: for tests that put
+	// something between a process and its etcd, or have no etcd at all. It has no flag.
+	Connect func(*slog.Logger) (*clientv3.Client, error)
+
+	// Cut, where set, are the rules a new log is created with and an existing one must have. They are facts
+	// of a log and so have no flags.
+	Cut events.CutRules
+}
+
+// Flags registers the flags under the names above.
+func (c *Config) Flags(fs *flag.FlagSet) {
+	d := c.withDefaults()
+	fs.StringVar(&c.Endpoints, "etcd.endpoints", d.Endpoints,
+		"etcd endpoints, comma-separated: host:port, http://, https:// or unix:///path")
+	fs.StringVar(&c.Root, "etcd.root", d.Root, "prefix of every key in etcd")
+	fs.StringVar(&c.ClusterID, "cluster.id", d.ClusterID, "name of the GPU cluster; each has a log of its own")
+	fs.IntVar(&c.Partitions, "cluster.partitions", c.Partitions,
+		fmt.Sprintf("number of partitions, fixed when a log is first used; 0 takes what the log has, %d for a new one", DefaultPartitions))
+	fs.DurationVar(&c.DialTimeout, "etcd.dial-timeout", d.DialTimeout, "how long to try to reach etcd at start")
+	fs.IntVar(&c.WatchBytes, "etcd.watch-bytes", d.WatchBytes, "bytes that may wait between a watch and its reader")
+	fs.DurationVar(&c.Progress, "etcd.progress", d.Progress, "a watch quiet for so long asks etcd for its progress")
+	fs.StringVar(&c.CertFile, "etcd.cert", c.CertFile, "client certificate file (PEM)")
+	fs.StringVar(&c.KeyFile, "etcd.key", c.KeyFile, "key file of the client certificate (PEM)")
+	fs.StringVar(&c.CAFile, "etcd.ca", c.CAFile,
+		"file of the authorities that sign etcd's certificate (PEM); the system's when empty")
+	fs.StringVar(&c.Username, "etcd.username", c.Username, "etcd user, where etcd checks passwords")
+	fs.StringVar(&c.Password, "etcd.password", c.Password, "password of the etcd user; better set in the environment")
+}
+
+// Key is the key of a part of the cluster's data: {root}/{kind}/{cluster-id}, and below it the further
+// segments. The cluster id is escaped; segments are taken as they are, so whoever puts a name into one
+// escapes it (Escape).
+func (c Config) Key(kind string, segments ...string) string {
+	c = c.withDefaults()
+	return strings.Join(append([]string{c.Root, kind, events.Escape(c.ClusterID)}, segments...), "/")
+}
+
+// Prefix is Key with a closing slash: the common beginning of all keys below it.
+func (c Config) Prefix(kind string, segments ...string) string {
+	return c.Key(kind, segments...) + "/"
+}
+
+func (c Config) withDefaults() Config {
+	c.Endpoints = cmp.Or(c.Endpoints, DefaultEndpoints)
+	c.Root = cmp.Or(c.Root, DefaultRoot)
+	c.ClusterID = cmp.Or(c.ClusterID, DefaultClusterID)
+	c.DialTimeout = cmp.Or(c.DialTimeout, DefaultDialTimeout)
+	c.WatchBytes = cmp.Or(c.WatchBytes, DefaultWatchBytes)
+	c.Progress = cmp.Or(c.Progress, DefaultProgress)
+	return c
+}
+
+// check refuses settings that cannot work; it is given a Config with defaults.
+func (c Config) check() error {
+	switch {
+	case !strings.HasPrefix(c.Root, "/") || strings.HasSuffix(c.Root, "/"):
+		return fmt.Errorf("root %q of the keys in etcd: it starts with a slash and does not end in one, such as %s",
+			c.Root, DefaultRoot)
+	case c.Partitions < 0 || c.Partitions > events.MaxPartitions:
+		return fmt.Errorf("%d partitions: from 1 to %d, or 0 for what the log has", c.Partitions, events.MaxPartitions)
+	case c.DialTimeout < 0 || c.WatchBytes < 0 || c.Progress < 0:
+		return fmt.Errorf("dial timeout %s, watch bytes %d, progress %s: none may be negative", c.DialTimeout, c.WatchBytes, c.Progress)
+	}
+	return nil
+}

@@ -1,0 +1,13 @@
+package eventlog
+
+import (
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// WrapKV puts something between the log and etcd.
+func (l *Log) WrapKV(wrap func(clientv3.KV) clientv3.KV) { l.kv = wrap(l.kv) }
+
+// SetLost says how long a watch may hear nothing.
+func (l *Log) SetLost(d time.Duration) { l.silence.lost = d }

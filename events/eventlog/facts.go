@@ -1,0 +1,109 @@
+package eventlog
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"telemetry-pipeline/events"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// loadFacts reads the facts of the configured log, or lays them down when it has none. It gives the stored
+// bytes beside them, by which a change is seen.
+func loadFacts(ctx context.Context, kv clientv3.KV, cfg Config) (events.Facts, []byte, error) {
+	key := cfg.Key("config")
+	stored, cluster, err := storedValue(ctx, kv, key, cfg)
+	if err != nil {
+		return events.Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: %w", key, err)
+	}
+	facts, err := events.DecodeFacts(stored)
+	if err != nil {
+		return events.Facts{}, nil, fmt.Errorf("reading the facts of the log at %s: %w", key, err)
+	}
+	facts.Cluster = cluster
+	return facts, stored, checkFacts(facts, cfg, key)
+}
+
+// storedValue asks before it writes: those who only read the log need no right to write its facts.
+func storedValue(ctx context.Context, kv clientv3.KV, key string, cfg Config) (value []byte, cluster uint64, err error) {
+	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) { return kv.Get(ctx, key) })
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(resp.Kvs) == 1 {
+		return resp.Kvs[0].Value, resp.Header.ClusterId, nil
+	}
+	return createFacts(ctx, kv, key, cfg)
+}
+
+// createFacts lays the facts down by a create-only transaction: of many that start at once one wins and all
+// read the same.
+func createFacts(ctx context.Context, kv clientv3.KV, key string, cfg Config) (value []byte, cluster uint64, err error) {
+	fresh, err := newFacts(cfg).Encode()
+	if err != nil {
+		return nil, 0, err
+	}
+	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+		return kv.Txn(ctx).
+			If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
+			Then(clientv3.OpPut(key, string(fresh))).
+			Else(clientv3.OpGet(key)).Commit()
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("there are none, and creating them failed: %w", err)
+	}
+	if resp.Succeeded {
+		return fresh, resp.Header.ClusterId, nil
+	}
+	kvs := resp.Responses[0].GetResponseRange().GetKvs()
+	if len(kvs) != 1 {
+		return nil, 0, errNoFacts
+	}
+	return kvs[0].Value, resp.Header.ClusterId, nil
+}
+
+// newFacts are the facts that cfg gives a new log.
+func newFacts(cfg Config) events.Facts {
+	return events.Facts{
+		Epoch:         newEpoch(),
+		Partitions:    cmp.Or(cfg.Partitions, DefaultPartitions),
+		PartitionHash: events.PartitionHash,
+		Cut:           cfg.Cut.WithDefaults(),
+	}
+}
+
+// newEpoch is random and never zero.
+func newEpoch() events.Epoch {
+	for {
+		var b [8]byte
+		rand.Read(b[:]) // never fails (crypto/rand)
+		if e := events.Epoch(binary.BigEndian.Uint64(b[:])); e != 0 {
+			return e
+		}
+	}
+}
+
+// checkFacts refuses settings that contradict what the log was created with.
+func checkFacts(f events.Facts, cfg Config, key string) error {
+	if f.PartitionHash != events.PartitionHash {
+		return &FactsError{Key: key, Fact: "partition hash", Log: f.PartitionHash, Setting: events.PartitionHash}
+	}
+	for _, c := range []struct {
+		fact         string
+		log, setting int
+	}{
+		{"partitions", f.Partitions, cfg.Partitions},
+		{"rows per event", f.Cut.EventRecords, cfg.Cut.EventRecords},
+		{"bytes per event", f.Cut.EventBytes, cfg.Cut.EventBytes},
+		{"open records", f.Cut.OpenRecords, cfg.Cut.OpenRecords},
+	} {
+		if c.setting != 0 && c.setting != c.log {
+			return &FactsError{Key: key, Fact: c.fact, Log: strconv.Itoa(c.log), Setting: strconv.Itoa(c.setting)}
+		}
+	}
+	return nil
+}

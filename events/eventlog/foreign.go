@@ -1,0 +1,156 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+	"telemetry-pipeline/events"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Foreign is what a producer wrote that follows the older layout: a value below the log's queue, but in no partition
+// (ForeignKey).
+type Foreign struct {
+	events.Ref
+	Name  string // what of the key is behind the queue's prefix, such as 1752871354_host_0_1
+	Value []byte
+}
+
+// Foreign lists at least one of the foreign keys behind after ("" is the beginning), in order of key, if there are any,
+// and about limit at most. more tells that there may be others behind them; waiting is how many keys there are behind
+// after, as far as etcd was asked.
+//
+// It reads keys only, linearizably, and looks only where foreign keys are: between the partitions and behind them. So
+// its cost does not follow the number of events.
+func (l *Log) Foreign(ctx context.Context, after string, limit int) (refs []events.Ref, waiting int64, more bool, err error) {
+	for {
+		kvs, n, cut, err := l.outside(ctx, after, limit)
+		if err != nil {
+			return nil, 0, false, fmt.Errorf("listing foreign keys: %w", err)
+		}
+		waiting = max(waiting, n)
+		for _, r := range kvs {
+			after = r.Key
+			if _, foreign := events.ForeignKey(strings.TrimPrefix(r.Key, l.cfg.Root+"/")); foreign {
+				refs = append(refs, r)
+			}
+		}
+		if len(refs) > 0 || !cut {
+			return refs, waiting, cut, nil
+		}
+	}
+}
+
+// outside lists keys of the queue that are in no partition's directory, in order, and tells whether a limit cut them off.
+func (l *Log) outside(ctx context.Context, after string, limit int) (refs []events.Ref, waiting int64, more bool, err error) {
+	gaps := l.gaps(after)
+	for len(gaps) > 0 {
+		n := min(len(gaps), maxUnreadRanges)
+		ops := make([]clientv3.Op, n)
+		for i, g := range gaps[:n] {
+			ops[i] = clientv3.OpGet(g.from, clientv3.WithRange(g.to), clientv3.WithKeysOnly(), clientv3.WithLimit(int64(limit)))
+		}
+		gaps = gaps[n:]
+		resp, err := read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+			return l.kv.Txn(ctx).Then(ops...).Commit()
+		})
+		if err != nil {
+			return nil, 0, false, err
+		}
+		if err := l.checkHeader(resp.Header); err != nil {
+			return nil, 0, false, err
+		}
+		for _, one := range resp.Responses {
+			waiting += one.GetResponseRange().GetCount()
+		}
+		for _, one := range resp.Responses {
+			found := one.GetResponseRange()
+			for _, kv := range found.GetKvs() {
+				if len(refs) == limit {
+					return refs, waiting, true, nil
+				}
+				refs = append(refs, events.Ref{Key: string(kv.Key), Revision: l.at(kv.ModRevision)})
+			}
+			if found.GetMore() {
+				return refs, waiting, true, nil
+			}
+		}
+	}
+	return refs, waiting, false, nil
+}
+
+// gap is a range of keys, without its end.
+type gap struct{ from, to string }
+
+// gaps are the ranges of the queue behind a key that are no partition's.
+func (l *Log) gaps(after string) []gap {
+	queue := l.cfg.Root + "/" + events.QueuePrefix(l.cfg.ClusterID)
+	var all []gap
+	add := func(g gap) {
+		if g.from <= after {
+			g.from = after + "\x00"
+		}
+		if g.from < g.to {
+			all = append(all, g)
+		}
+	}
+	from := queue + "\x00"
+	for p := range l.facts.Partitions {
+		prefix := l.prefix(events.Partition(p))
+		add(gap{from, prefix})
+		from = clientv3.GetPrefixRangeEnd(prefix)
+	}
+	add(gap{from, clientv3.GetPrefixRangeEnd(queue)})
+	return all
+}
+
+// FetchForeign gives what refs name, in their order and in bounded pages. What is gone is left out; what was written again
+// since is given as it is now under the revision of its ref, so that nobody removes what was not read.
+func (l *Log) FetchForeign(ctx context.Context, refs []events.Ref) iter.Seq2[[]Foreign, error] {
+	return func(yield func([]Foreign, error) bool) {
+		own := make([]ref, len(refs))
+		for i, r := range refs {
+			own[i] = ref{key: r.Key, revision: r.Revision.Number}
+		}
+		queue := l.cfg.Root + "/" + events.QueuePrefix(l.cfg.ClusterID)
+		for page, err := range l.pages(ctx, own) {
+			if err != nil {
+				yield(nil, fmt.Errorf("fetching %d foreign keys: %w", len(refs), err))
+				return
+			}
+			all := make([]Foreign, len(page))
+			for i, kv := range page {
+				all[i] = Foreign{Ref: events.Ref{Key: string(kv.Key), Revision: l.at(kv.ModRevision)}, Name: strings.TrimPrefix(string(kv.Key), queue), Value: kv.Value}
+			}
+			if !yield(all, nil) {
+				return
+			}
+		}
+	}
+}
+
+// WatchForeign calls rang when it is set up, and whenever something was written behind the last partition, which is where
+// keys are that begin with a date or a time since 1970. It tells that there is something to list and nothing else; it
+// ends with an error. Keys between partitions it does not tell of.
+func (l *Log) WatchForeign(ctx context.Context, rang func()) error {
+	ctx, cancel := context.WithCancel(l.ownStream(clientv3.WithRequireLeader(ctx)))
+	defer cancel()
+	all := l.gaps("")
+	last := all[len(all)-1]
+	for resp := range l.watcher.Watch(ctx, last.from, clientv3.WithRange(last.to),
+		clientv3.WithCreatedNotify(), clientv3.WithFragment(), clientv3.WithFilterDelete()) {
+		if err := resp.Err(); err != nil {
+			return fmt.Errorf("watching for foreign keys: %w", err)
+		}
+		if err := l.checkHeader(resp.Header); err != nil {
+			return err
+		}
+		rang()
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return errClosed
+}

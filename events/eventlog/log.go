@@ -1,0 +1,133 @@
+package eventlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"telemetry-pipeline/events"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Log is the event log of one cluster in etcd. Safe for concurrent use.
+type Log struct {
+	cfg    Config // with defaults
+	facts  events.Facts
+	stored []byte // the facts as they are in etcd, to see a change
+
+	kv      clientv3.KV      // appends and reads
+	watcher clientv3.Watcher // on a connection of its own, so that bulk never waits behind an append
+	clients []*clientv3.Client
+
+	codec   *events.Codec
+	sending chan struct{} // as many appending requests as may be under way
+	silence silence
+	watches atomic.Int64 // begun so far
+}
+
+// Open connects, and creates or checks the cluster's Facts. It tries for Config.DialTimeout, and refuses
+// settings that contradict the facts (FactsError).
+func Open(ctx context.Context, cfg Config, lg *slog.Logger) (*Log, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	codec, err := events.NewCodec()
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	l := &Log{cfg: cfg, codec: codec, sending: make(chan struct{}, maxSending), silence: silenceAfter(cfg.Progress)}
+	if err := l.open(ctx, lg); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the log of %s: %w", cfg.ClusterID, err), l.Close())
+	}
+	lg.Info("log open", "cluster", cfg.ClusterID, "endpoints", cfg.Endpoints, "epoch", fmt.Sprintf("%016x", uint64(l.facts.Epoch)),
+		"partitions", l.facts.Partitions)
+	return l, nil
+}
+
+func (l *Log) open(ctx context.Context, lg *slog.Logger) error {
+	for range 2 {
+		client, err := l.cfg.Dial(lg)
+		if err != nil {
+			return err
+		}
+		l.clients = append(l.clients, client)
+	}
+	l.kv, l.watcher = l.clients[0], l.clients[1]
+
+	ctx, cancel := context.WithTimeoutCause(ctx, l.cfg.DialTimeout,
+		fmt.Errorf("etcd at %s gave no answer within %s; is it running, and is -etcd.endpoints (ETCD_ENDPOINTS) right?",
+			l.cfg.Endpoints, l.cfg.DialTimeout))
+	defer cancel()
+	var err error
+	l.facts, l.stored, err = loadFacts(ctx, l.kv, l.cfg)
+	return err
+}
+
+// Facts gives what was fixed at first use.
+func (l *Log) Facts() events.Facts { return l.facts }
+
+// Close ends the log's clients; calls under way fail.
+func (l *Log) Close() error {
+	var errs []error
+	for _, c := range l.clients {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Head gives the log's newest revision, linearizably. It fails with ErrForeign when etcd holds another log
+// than the one that was opened, as after a restore.
+func (l *Log) Head(ctx context.Context) (events.Revision, error) {
+	key := l.cfg.Key("config")
+	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
+	if err != nil {
+		return events.Revision{}, fmt.Errorf("asking etcd for the head of the log: %w", err)
+	}
+	if err := l.checkHeader(resp.Header); err != nil {
+		return events.Revision{}, err
+	}
+	if len(resp.Kvs) == 0 {
+		return events.Revision{}, fmt.Errorf("asking etcd for the head of the log: %s: %w", key, errNoFacts)
+	}
+	if !bytes.Equal(resp.Kvs[0].Value, l.stored) {
+		return events.Revision{}, fmt.Errorf("the facts in %s are %s now and were %s when this process started; restart it: %w",
+			key, resp.Kvs[0].Value, l.stored, events.ErrForeign)
+	}
+	return l.at(resp.Header.Revision), nil
+}
+
+// prefix is what the keys of a partition's events start with.
+func (l *Log) prefix(p events.Partition) string {
+	return l.cfg.Root + "/" + events.PartitionPrefix(l.cfg.ClusterID, p)
+}
+
+// at is a revision of this log.
+func (l *Log) at(number int64) events.Revision {
+	return events.Revision{Epoch: l.facts.Epoch, Cluster: l.facts.Cluster, Number: number}
+}
+
+// checkHeader notices that another etcd answers than the one that was opened.
+func (l *Log) checkHeader(h *pb.ResponseHeader) error {
+	if h.GetClusterId() != l.facts.Cluster {
+		return fmt.Errorf("etcd at %s is cluster %x now and was %x when this process started; restart it: %w",
+			l.cfg.Endpoints, h.GetClusterId(), l.facts.Cluster, events.ErrForeign)
+	}
+	return nil
+}
+
+// checkPosition refuses a position that another log gave out. The zero one is the beginning of any log.
+func (l *Log) checkPosition(r events.Revision) error {
+	if r != (events.Revision{}) && !r.SameLog(l.at(0)) {
+		return fmt.Errorf("position %d of epoch %016x, etcd cluster %x; the log is epoch %016x, etcd cluster %x: %w",
+			r.Number, uint64(r.Epoch), r.Cluster, uint64(l.facts.Epoch), l.facts.Cluster, events.ErrForeign)
+	}
+	return nil
+}

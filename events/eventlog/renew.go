@@ -1,0 +1,123 @@
+package eventlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"telemetry-pipeline/events"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Restoration is what can be told of whether etcd was restored from a snapshot.
+type Restoration struct {
+	// Jump is how far the last compaction is ahead of the newest key of ours that is as old as it. A restore that was
+	// told to bump revisions, and to mark those before as compacted, leaves a gap as large as the bump; without it, and
+	// in an etcd that was not restored, there are only some that removed keys left.
+	Jump    int64
+	Renewed bool // the epoch was written after that
+}
+
+// Restoration looks at how etcd's revisions lie.
+func (l *Log) Restoration(ctx context.Context) (Restoration, error) {
+	compacted, err := l.compacted(ctx)
+	if err != nil || compacted == 0 {
+		return Restoration{}, err
+	}
+	newest, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) {
+		return l.kv.Get(ctx, l.cfg.Root+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1),
+			clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend), clientv3.WithMaxModRev(compacted))
+	})
+	if err != nil {
+		return Restoration{}, fmt.Errorf("asking etcd for the newest key: %w", err)
+	}
+	r := Restoration{Jump: compacted}
+	if len(newest.Kvs) > 0 {
+		r.Jump = compacted - newest.Kvs[0].ModRevision
+	}
+	config, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) {
+		return l.kv.Get(ctx, l.cfg.Key("config"), clientv3.WithKeysOnly())
+	})
+	if err != nil {
+		return Restoration{}, fmt.Errorf("asking etcd for the facts of the log: %w", err)
+	}
+	r.Renewed = len(config.Kvs) == 1 && config.Kvs[0].ModRevision > compacted
+	return r, nil
+}
+
+// compacted gives the revision of the last compaction, 0 when there was none: a watch from the beginning is told.
+func (l *Log) compacted(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, attemptTimeout, errors.New("etcd gave no answer"))
+	defer cancel()
+	answers := l.watcher.Watch(clientv3.WithRequireLeader(ctx), l.cfg.Key("config"), clientv3.WithRev(1))
+	answer, open := <-answers
+	switch {
+	case !open:
+		return 0, fmt.Errorf("asking etcd up to where it is compacted: %w", context.Cause(ctx))
+	case answer.CompactRevision == 0 && answer.Err() != nil:
+		return 0, fmt.Errorf("asking etcd up to where it is compacted: %w", answer.Err())
+	default:
+		return answer.CompactRevision, nil
+	}
+}
+
+// Renewal gives the facts that the log is to have, with another epoch, until Renew lays them down: the same whoever asks,
+// so that what was interrupted can be gone on with.
+func (l *Log) Renewal(ctx context.Context) (events.Facts, error) {
+	f := l.facts
+	f.Epoch = newEpoch()
+	value, err := f.Encode()
+	if err != nil {
+		return events.Facts{}, fmt.Errorf("preparing another epoch: %w", err)
+	}
+	key := l.renewalKey()
+	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+		return l.kv.Txn(ctx).
+			If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
+			Then(clientv3.OpPut(key, string(value)), clientv3.OpGet(key)).
+			Else(clientv3.OpGet(key)).Commit()
+	})
+	if err != nil {
+		return events.Facts{}, fmt.Errorf("preparing another epoch: %w", err)
+	}
+	kvs := resp.Responses[len(resp.Responses)-1].GetResponseRange().GetKvs()
+	if len(kvs) != 1 {
+		return events.Facts{}, fmt.Errorf("preparing another epoch: %s: %w", key, errNoFacts)
+	}
+	if f, err = events.DecodeFacts(kvs[0].Value); err != nil {
+		return events.Facts{}, fmt.Errorf("preparing another epoch: reading %s: %w", key, err)
+	}
+	f.Cluster = l.facts.Cluster
+	return f, nil
+}
+
+// renewalKey holds the facts of a Renewal until Renew.
+func (l *Log) renewalKey() string { return l.cfg.Key("config", "renewal") }
+
+// Renew gives the log the epoch of its Renewal, after a restore: positions from before, which may name revisions that were never
+// restored, are of another log from then on (ErrForeign). So is this Log, which has to be opened anew, and so is every
+// process that runs on it.
+func (l *Log) Renew(ctx context.Context, f events.Facts) error {
+	key := l.cfg.Key("config")
+	value, err := f.Encode()
+	if err != nil {
+		return fmt.Errorf("giving the log another epoch: %w", err)
+	}
+	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+		return l.kv.Txn(ctx).
+			If(clientv3.Compare(clientv3.Value(key), "=", string(l.stored))).
+			Then(clientv3.OpPut(key, string(value)), clientv3.OpDelete(l.renewalKey())).
+			Else(clientv3.OpGet(key)).Commit()
+	})
+	if err != nil {
+		return fmt.Errorf("giving the log another epoch (it may have it; ask again): %w", err)
+	}
+	if resp.Succeeded {
+		return nil
+	}
+	if kvs := resp.Responses[0].GetResponseRange().GetKvs(); len(kvs) == 1 && bytes.Equal(kvs[0].Value, value) {
+		return nil // by an attempt whose answer was lost
+	}
+	return fmt.Errorf("giving the log another epoch: somebody has changed %s meanwhile: %w", key, events.ErrForeign)
+}

@@ -1,0 +1,43 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"telemetry-pipeline/events"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// maxUnreadRanges bounds the ranges that one request asks for, below etcd's 128 operations.
+const maxUnreadRanges = 100
+
+// Unread tells, in order, which of the partitions have events after the given positions and up to upto.
+// A partition without events does not save new positions, so this is how to know that nothing of it is
+// missing. It reads keys only; its cost follows the number of events in the log.
+func (l *Log) Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
+	var unread []events.Partition
+	for group := range slices.Chunk(slices.Sorted(maps.Keys(after)), maxUnreadRanges) {
+		ops := make([]clientv3.Op, len(group))
+		for i, p := range group {
+			if err := l.checkPosition(after[p]); err != nil {
+				return nil, err
+			}
+			ops[i] = clientv3.OpGet(l.prefix(p), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1),
+				clientv3.WithMinModRev(after[p].Number+1), clientv3.WithMaxModRev(max(upto.Number, 1)))
+		}
+		resp, err := read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+			return l.kv.Txn(ctx).Then(ops...).Commit()
+		})
+		if err != nil {
+			return nil, fmt.Errorf("asking which partitions have events up to revision %d: %w", upto.Number, err)
+		}
+		for i, p := range group {
+			if len(resp.Responses[i].GetResponseRange().Kvs) > 0 {
+				unread = append(unread, p)
+			}
+		}
+	}
+	return unread, nil
+}

@@ -1,9 +1,0 @@
-package events_test
-
-import (
-	"testing"
-
-	"telemetry-pipeline/events/eventstest"
-)
-
-func TestMain(m *testing.M) { eventstest.Main(m) }

@@ -19,6 +19,7 @@ const module = "telemetry-pipeline/"
 const arrows = `
 events:
 events/eventlog:      events
+events/wait:
 events/metric:        events
 events/archive:       events
 events/archive/manifest: events events/eventlog events/archive

@@ -15,6 +15,9 @@ const module = "telemetry-pipeline/"
 // arrows says who may import whom of ours: an allow list. A new arrow is an edit here, in the same
 // commit as the import, with its reason beside it.
 //
+// The packages named program are their commands apart from package main, which nothing can import: the tests of deploy
+// run as them.
+//
 //	package: what it may import
 const arrows = `
 events:
@@ -45,7 +48,8 @@ ingestd/ingest:       events events/metric ingestd/rows ingestd/dialect ingestd/
 ingestd/unpack:
 ingestd/upload:
 ingestd/watch:        ingestd/upload ingestd/rows
-ingestd:              deploy/daemon events projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads
+ingestd/program:      deploy/daemon events projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads
+ingestd:              ingestd/program
 
 collectd/partition:   events
 collectd/retain:      events events/archive events/archive/manifest projections projections/snapshot
@@ -56,7 +60,8 @@ collectd/filter:      events events/metric
 collectd/tail:        events collectd/filter
 collectd/restored:    events projections/snapshot
 collectd/carry:       events events/archive events/metric collectd/filter
-collectd:             deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry collectd/restored
+collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry collectd/restored
+collectd:             collectd/program
 
 queryd/live:          events projections
 queryd/live/livetest: events projections
@@ -66,14 +71,16 @@ queryd/rest:          events events/metric projections queryd/live queryd/histor
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events projections queryd/live
 queryd/query:         events events/archive events/archive/manifest projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
-queryd:               deploy/daemon events events/archive events/archive/manifest projections/snapshot queryd/query
+queryd/program:       deploy/daemon events events/archive events/archive/manifest projections/snapshot queryd/query
+queryd:               queryd/program
 
 deploy/daemon:
 deploy/chaos:         events projections projections/snapshot
 deploy/simulation:
 deploy/week:          deploy/fleet ingestd/upload
 deploy/fleet:
-deploy/standalone:    deploy/daemon deploy/fleet events events/archive events/archive/manifest projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads
+deploy/standalone/program: deploy/daemon deploy/fleet events events/archive events/archive/manifest projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads
+deploy/standalone:    deploy/standalone/program
 deploy:
 `
 
@@ -84,9 +91,9 @@ var edges = []struct {
 	packages        []string
 }{
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
-		[]string{"events/eventstest", "deploy/standalone"}},
+		[]string{"events/eventstest", "deploy/standalone/program"}},
 	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
-		[]string{"events", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
+		[]string{"events", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone/program", "deploy/chaos"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",

@@ -10,12 +10,16 @@ import (
 
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive/archivetest"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
 
-func TestMain(m *testing.M) { eventstest.Main(m) }
+func TestMain(m *testing.M) {
+	archivetest.FetchGateway("TestTheSameFileAgainAfterItWasArchivedChangesNoView")
+	eventstest.Main(m)
+}
 
 // A fold that failed by a fault that is gone: everything real but the fault. What was acknowledged is told to
 // be missing until a retry, and is there after it, exactly.

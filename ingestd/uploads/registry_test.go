@@ -155,7 +155,7 @@ func TestCancelReachesTheProcessThatHasTheUpload(t *testing.T) {
 			}
 			select {
 			case <-h.Context().Done():
-			case <-time.After(20 * time.Second):
+			case <-time.After(patience):
 				t.Fatal("the wish did not arrive")
 			}
 			<-going

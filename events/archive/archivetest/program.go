@@ -1,6 +1,7 @@
 package archivetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -29,7 +30,7 @@ func (p program) fetch(tests []string) {
 	if !anySelected(tests) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), budget())
+	ctx, cancel := context.WithTimeoutCause(context.Background(), budget(), fmt.Errorf("not done within %s, a quarter of the tests' -timeout", budget()))
 	defer cancel()
 	if _, err := p.ensure(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "%s is missing, and %s with it: %v\n", p.name, strings.Join(tests, ", "), err)
@@ -52,15 +53,14 @@ func anySelected(tests []string) bool {
 // unlimited is the budget of tests that run without a time limit.
 const unlimited = 30 * time.Minute
 
-// budget returns the time that fetching may take: a part of the binary's -timeout. The go command counts it from the
-// start of the process and the testing package from the first test, so that a part leaves the tests enough.
+// budget returns the time that fetching may take: a quarter of the binary's -timeout. The testing package counts that from
+// the first test, but the go command, with a minute more, from the start of the process: the tests keep enough of it.
 func budget() time.Duration {
-	const part = 4
 	limit, err := time.ParseDuration(flag.Lookup("test.timeout").Value.String())
 	if err != nil || limit == 0 {
 		return unlimited
 	}
-	return limit / part
+	return limit / 4
 }
 
 // dir returns the program's folder, which need not exist.
@@ -86,7 +86,7 @@ func (p program) ensure(ctx context.Context) (string, error) {
 	}
 	lock := flock.New(dir + ".lock")
 	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
-		return "", fmt.Errorf("waiting for another process that makes it: %w", err)
+		return "", fmt.Errorf("waiting for another process that makes it: %w", cmp.Or(context.Cause(ctx), err))
 	}
 	defer lock.Unlock()
 	if _, err := os.Stat(dir); err == nil {
@@ -97,7 +97,10 @@ func (p program) ensure(ctx context.Context) (string, error) {
 		if err == nil {
 			return dir, nil
 		}
-		if tries == 3 || ctx.Err() != nil || errors.Is(err, exec.ErrNotFound) { // a registry fails now and then
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		if tries == 3 || errors.Is(err, exec.ErrNotFound) { // a registry fails now and then
 			return "", err
 		}
 	}
@@ -131,7 +134,7 @@ func (p program) fetched(t testing.TB) string {
 	if os.Getenv("CI") != "" {
 		report = t.Fatalf
 	}
-	report("this test needs %s, which is missing; the reason was printed before the first test, and the next run tries again: %v", p.name, err)
+	report("this test needs %s, which is missing; the reason was printed before the first test, and go test -count=1 tries again: %v", p.name, err)
 	return ""
 }
 

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 // A fold that failed by a fault that is gone: everything real but the fault. What was acknowledged is told to
 // be missing until a retry, and is there after it, exactly.
 func TestAnEventLostToAFaultComesBackThroughEtcd(t *testing.T) {
+	t.Parallel()
 	cfg := eventstest.Config(t)
 	log := eventstest.OpenLog(t, cfg)
 	store := snapshot.New(eventstest.Etcd(t), cfg, log.Facts(), nil)

@@ -11,6 +11,7 @@ import (
 // A program that follows the older layout of the queue writes its records into etcd itself. They are served like any
 // upload's, what is no record is told, and nothing is left behind of its keys.
 func TestRecordsOfAForeignProducerAreServed(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	client, cfg := s.etcd(), s.settings.store
 	put := func(name, value string) string {

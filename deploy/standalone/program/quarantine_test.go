@@ -100,6 +100,7 @@ func eventKeys(t *testing.T, client *clientv3.Client, cfg events.Config) []strin
 // Somebody writes into the log with etcdctl. What they spoil is told, the rest goes on, and nothing is lost that
 // the sender still has.
 func TestGarbageInTheLogIsToldAndRepairedByAnotherUpload(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := startStack(t, dir)
 	client, cfg := s.etcd(), s.settings.store
@@ -167,6 +168,7 @@ func TestGarbageInTheLogIsToldAndRepairedByAnotherUpload(t *testing.T) {
 // An entry that an earlier version left, of an event that this one can fold, ends by itself; one that was tried
 // by this version ends when somebody asks.
 func TestWhatAnEarlierVersionCouldNotFoldIsRetried(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := startStack(t, dir)
 	s.mustUpload("first.csv", simulated(t, 2, 2))

@@ -76,7 +76,7 @@ func TestAnEventLostToAFaultComesBackThroughEtcd(t *testing.T) {
 	}
 	until := func(what string, condition func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("not in time: %s", what)
 			}

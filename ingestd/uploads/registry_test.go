@@ -52,7 +52,7 @@ func upload(n int) Upload {
 }
 
 // patience is how long a test waits for what must come: far more than it takes, since machines are busy.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 func settled(t *testing.T, h *Handle) {
 	t.Helper()

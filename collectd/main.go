@@ -1,9 +1,6 @@
 // Collectd folds the event log into projections, and keeps what the log has had.
 package main
 
-import "telemetry-pipeline/deploy/daemon"
+import "telemetry-pipeline/collectd/program"
 
-func main() {
-	var s settings
-	daemon.Main("collectd", s.flags, s.build, commands()...)
-}
+func main() { program.Main() }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -18,35 +17,10 @@ variable, a variable beats the default, and an empty variable counts as unset. T
 from the flags: run ` + "`go test ./deploy -run TestConfigDocument -update`" + ` after changing one.
 `
 
-// commands are built once for the tests of this package.
-func commands() map[string]string {
-	return map[string]string{
-		"ingestd":    "telemetry-pipeline/ingestd",
-		"collectd":   "telemetry-pipeline/collectd",
-		"queryd":     "telemetry-pipeline/queryd",
-		"standalone": "telemetry-pipeline/deploy/standalone",
-	}
-}
-
-// binaries builds the commands into a directory of the test's.
-func binaries(t *testing.T, packages map[string]string) map[string]string {
-	t.Helper()
-	dir := t.TempDir()
-	built := map[string]string{}
-	for name, pkg := range packages {
-		built[name] = filepath.Join(dir, name)
-		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", built[name], pkg).CombinedOutput(); err != nil {
-			t.Fatalf("building %s: %v\n%s", pkg, err, out)
-		}
-	}
-	return built
-}
-
 func TestConfigDocumentSaysWhatTheFlagsAre(t *testing.T) {
-	built := binaries(t, commands())
 	got := bytes.NewBufferString(configHead)
 	for _, name := range []string{"ingestd", "collectd", "queryd", "standalone"} {
-		out, err := exec.CommandContext(t.Context(), built[name], "-help-markdown").Output()
+		out, err := programCommand(t.Context(), t, name, nil, "-help-markdown").Output()
 		if err != nil {
 			t.Fatalf("asking %s for its flags: %v", name, err)
 		}

@@ -15,6 +15,9 @@ const module = "telemetry-pipeline/"
 // arrows says who may import whom of ours: an allow list. A new arrow is an edit here, in the same
 // commit as the import, with its reason beside it.
 //
+// The packages named program are their commands apart from package main, which nothing can import: the tests of deploy
+// run as them.
+//
 //	package: what it may import
 const arrows = `
 events:
@@ -26,7 +29,7 @@ events/archive/manifest: events events/eventlog events/archive
 events/archive/archivetest:
 events/eventstest:    events events/eventlog
 events/eventstest/model:
-projections:          events events/metric
+projections:          events
 projections/snapshot: events events/eventlog projections
 
 ingestd/rows:
@@ -43,11 +46,13 @@ ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events events/eventlog
-ingestd/ingest:       events events/eventlog events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack ingestd/spool ingestd/uploads
+ingestd/ingest:       events events/eventlog ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack ingestd/spool ingestd/uploads
 ingestd/unpack:
 ingestd/upload:
 ingestd/watch:        ingestd/upload ingestd/rows
-ingestd:              deploy/daemon events/eventlog projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads
+ingestd:              ingestd/program
+
+ingestd/program:      deploy/daemon projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads events/eventlog
 
 collectd/partition:   events events/eventlog
 collectd/retain:      events events/eventlog events/archive events/archive/manifest projections projections/snapshot
@@ -58,7 +63,9 @@ collectd/filter:      events events/metric
 collectd/tail:        events events/eventlog collectd/filter
 collectd/restored:    events/eventlog projections/snapshot
 collectd/carry:       events events/eventlog events/archive events/metric collectd/filter
-collectd:             deploy/daemon events events/eventlog events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry collectd/restored
+collectd:             collectd/program
+
+collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry collectd/restored events/eventlog
 
 queryd/live:          events projections
 queryd/live/livetest: events projections
@@ -68,14 +75,18 @@ queryd/rest:          events events/metric projections queryd/live queryd/histor
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events projections queryd/live
 queryd/query:         events events/archive events/archive/manifest projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
-queryd:               deploy/daemon events/eventlog events/archive events/archive/manifest projections/snapshot queryd/query
+queryd:               queryd/program
+
+queryd/program:       deploy/daemon events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog
 
 deploy/daemon:
 deploy/chaos:         events events/eventlog projections projections/snapshot
 deploy/simulation:
 deploy/week:          deploy/fleet ingestd/upload
 deploy/fleet:
-deploy/standalone:    deploy/daemon deploy/fleet events events/eventlog events/archive events/archive/manifest projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads
+deploy/standalone:    deploy/standalone/program
+
+deploy/standalone/program: deploy/daemon deploy/fleet events events/archive events/archive/manifest projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads events/eventlog
 deploy:
 `
 
@@ -86,13 +97,13 @@ var edges = []struct {
 	packages        []string
 }{
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
-		[]string{"events/eventstest", "deploy/standalone"}},
+		[]string{"events/eventstest", "deploy/standalone/program"}},
 	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
-		[]string{"events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
+		[]string{"events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/chaos", "deploy/standalone/program"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
-		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
+		[]string{"ingestd/ingest", "queryd/query"}},
 	{"github.com/gofiber/contrib/websocket", "sockets are one package's business", []string{"queryd/socket"}},
 	{"github.com/fasthttp/websocket", "sockets are one package's business, and a client's", []string{"queryd/socket", "deploy/chaos"}},
 	{"github.com/graphql-go/graphql", "the library's hazards stay behind one guard", []string{"queryd/graph"}},

@@ -31,16 +31,15 @@ type process struct {
 	ended chan struct{}
 }
 
-// launch starts a program with an environment of its own and stops it with the test.
-func launch(t *testing.T, name, binary string, env []string, args ...string) *process {
+// launch starts a program with an environment of its own and stops it with the test. The name is the process's in logs.
+func launch(t *testing.T, name, program string, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: name, log: filepath.Join(t.TempDir(), name+".log"), ended: make(chan struct{})}
 	out, err := os.Create(p.log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cmd = exec.CommandContext(context.Background(), binary, args...)
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd = programCommand(context.Background(), t, program, env, args...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", name, err)
@@ -213,14 +212,11 @@ func owned(admin string) int {
 // TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult runs the three daemons as processes against a
 // real etcd server, with two collectors, and standalone beside them on the same files.
 func TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult(t *testing.T) {
-	packages := commands()
-	packages["etcd"] = "go.etcd.io/etcd/server/v3"
-	built := binaries(t, packages)
 	port := freePorts(t, 11)
 	loopback := func(i int) string { return "http://127.0.0.1:" + port[i] }
 	admin := func(i int) []string { return []string{"ADMIN_HOST=127.0.0.1", "ADMIN_PORT=" + port[i]} }
 
-	launch(t, "etcd", built["etcd"], nil, "--data-dir", t.TempDir(), "--log-level", "error",
+	launch(t, "etcd", "etcd", nil, "--data-dir", t.TempDir(), "--log-level", "error",
 		"--listen-client-urls", loopback(0), "--advertise-client-urls", loopback(0),
 		"--listen-peer-urls", loopback(1), "--initial-advertise-peer-urls", loopback(1), "--initial-cluster", "default="+loopback(1))
 	eventually(t, "health of etcd", func() (bool, string) {
@@ -228,11 +224,11 @@ func TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult(t *testing.T) {
 		return status == http.StatusOK, text
 	})
 	etcd := "ETCD_ENDPOINTS=" + loopback(0)
-	first := launch(t, "collectd-1", built["collectd"], append(admin(2), etcd, "PARTITION_DATA_DIR="+t.TempDir()))
-	launch(t, "collectd-2", built["collectd"], append(admin(3), etcd, "PARTITION_DATA_DIR="+t.TempDir()))
-	launch(t, "queryd", built["queryd"], append(admin(4), etcd, "PORT="+port[5], "QUERY_HOST=127.0.0.1"))
-	launch(t, "ingestd", built["ingestd"], append(admin(6), etcd, "HTTP_PORT="+port[7], "HTTP_HOST=127.0.0.1", "UPLOAD_DIR="+t.TempDir()))
-	launch(t, "standalone", built["standalone"], append(admin(8), "HTTP_PORT="+port[9], "HTTP_HOST=127.0.0.1",
+	first := launch(t, "collectd-1", "collectd", append(admin(2), etcd, "PARTITION_DATA_DIR="+t.TempDir()))
+	launch(t, "collectd-2", "collectd", append(admin(3), etcd, "PARTITION_DATA_DIR="+t.TempDir()))
+	launch(t, "queryd", "queryd", append(admin(4), etcd, "PORT="+port[5], "QUERY_HOST=127.0.0.1"))
+	launch(t, "ingestd", "ingestd", append(admin(6), etcd, "HTTP_PORT="+port[7], "HTTP_HOST=127.0.0.1", "UPLOAD_DIR="+t.TempDir()))
+	launch(t, "standalone", "standalone", append(admin(8), "HTTP_PORT="+port[9], "HTTP_HOST=127.0.0.1",
 		"PORT="+port[10], "QUERY_HOST=127.0.0.1", "DATA_DIR="+t.TempDir()))
 	for _, i := range []int{2, 3, 4, 6, 8} {
 		isReady(t, loopback(i))
@@ -264,10 +260,9 @@ func TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult(t *testing.T) {
 // TestStandaloneThatWasKilledFoldsAgainWithoutWaitingForItsLease: the dead process's lease lives for ten minutes, and an
 // upload that waits is answered 202 after one.
 func TestStandaloneThatWasKilledFoldsAgainWithoutWaitingForItsLease(t *testing.T) {
-	standalone := binaries(t, map[string]string{"standalone": "telemetry-pipeline/deploy/standalone"})["standalone"]
 	port, dir := freePorts(t, 3), t.TempDir()
 	start := func() *process {
-		p := launch(t, "standalone", standalone, []string{"DATA_DIR=" + dir, "INGEST_WAIT_TIMEOUT=1m", "PARTITION_LEASE_TTL=10m",
+		p := launch(t, "standalone", "standalone", []string{"DATA_DIR=" + dir, "INGEST_WAIT_TIMEOUT=1m", "PARTITION_LEASE_TTL=10m",
 			"HTTP_PORT=" + port[0], "PORT=" + port[1], "ADMIN_PORT=" + port[2],
 			"HTTP_HOST=127.0.0.1", "QUERY_HOST=127.0.0.1", "ADMIN_HOST=127.0.0.1"})
 		isReady(t, "http://127.0.0.1:"+port[2])
@@ -287,16 +282,13 @@ func TestATakenPortIsAClearError(t *testing.T) {
 	}
 	defer taken.Close()
 	port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
-	standalone := binaries(t, map[string]string{"standalone": "telemetry-pipeline/deploy/standalone"})["standalone"]
 	for _, variable := range []string{"HTTP_PORT", "PORT", "ADMIN_PORT"} {
 		t.Run(variable, func(t *testing.T) {
-			env := append(os.Environ(), "DATA_DIR="+t.TempDir(), "HTTP_PORT=0", "PORT=0", "ADMIN_PORT=0",
-				"HTTP_HOST=127.0.0.1", "QUERY_HOST=127.0.0.1", "ADMIN_HOST=127.0.0.1", variable+"="+port)
+			env := []string{"DATA_DIR=" + t.TempDir(), "HTTP_PORT=0", "PORT=0", "ADMIN_PORT=0",
+				"HTTP_HOST=127.0.0.1", "QUERY_HOST=127.0.0.1", "ADMIN_HOST=127.0.0.1", variable + "=" + port}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, standalone)
-			cmd.Env = env
-			out, err := cmd.CombinedOutput()
+			out, err := programCommand(ctx, t, "standalone", env).CombinedOutput()
 			if err == nil || ctx.Err() != nil || !strings.Contains(string(out), variable) || !strings.Contains(string(out), port) {
 				t.Errorf("ended with %v, and said %.1000s; want an error that names %s and port %s", err, out, variable, port)
 			}

@@ -69,13 +69,12 @@ func longFile(rows int) []byte {
 // What was answered 202 is finished by the next process, whatever the one before died of, and nothing of it
 // is there twice. etcd goes away first, so that the kill comes in the middle on any machine.
 func TestIngestdThatWasKilledFinishesItsUploadsAfterwards(t *testing.T) {
-	ingestd := binaries(t, map[string]string{"ingestd": "telemetry-pipeline/ingestd"})["ingestd"]
 	server := eventstest.NewServer(t, nil)
 	store := server.Config(t)
 	port, dir := freePorts(t, 2), t.TempDir()
 	base := "http://127.0.0.1:" + port[0]
 	start := func() *process {
-		p := launch(t, "ingestd", ingestd, []string{"ETCD_ENDPOINTS=" + server.Endpoint(), "ETCD_ROOT=" + store.Root,
+		p := launch(t, "ingestd", "ingestd", []string{"ETCD_ENDPOINTS=" + server.Endpoint(), "ETCD_ROOT=" + store.Root,
 			"HTTP_HOST=127.0.0.1", "HTTP_PORT=" + port[0], "ADMIN_HOST=127.0.0.1", "ADMIN_PORT=" + port[1], "UPLOAD_DIR=" + dir})
 		isReady(t, "http://127.0.0.1:"+port[1])
 		return p

@@ -1,40 +1,6 @@
 // Ingestd takes telemetry files over HTTP and appends their records to the event log.
 package main
 
-import (
-	"context"
-	"flag"
-	"log/slog"
+import "telemetry-pipeline/ingestd/program"
 
-	"telemetry-pipeline/deploy/daemon"
-	"telemetry-pipeline/events/eventlog"
-	"telemetry-pipeline/ingestd/ingest"
-	"telemetry-pipeline/ingestd/uploads"
-	"telemetry-pipeline/projections/snapshot"
-)
-
-func main() {
-	var store eventlog.Config
-	var intake ingest.Config
-	flags := func(fs *flag.FlagSet) { store.Flags(fs); intake.Flags(fs); daemon.AdminPort(fs, 9081) }
-	daemon.Main("ingestd", flags, func(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
-		var opened daemon.Opened
-		defer opened.CloseOn(&err)
-		log, err := eventlog.Open(ctx, store, lg)
-		if err != nil {
-			return nil, err
-		}
-		opened.Add("events", log.Close)
-		reads, err := store.Dial(lg) // its own, so that waiting for folds never waits behind appends
-		if err != nil {
-			return nil, err
-		}
-		opened.Add("reads", reads.Close)
-		intake.States = uploads.New(reads, store, lg)
-		srv, err := ingest.New(intake, log, snapshot.New(reads, store, log.Facts(), lg), lg)
-		if err != nil {
-			return nil, err
-		}
-		return append([]daemon.Part{{Name: "ingest", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}}, opened...), nil
-	}, commands()...)
-}
+func main() { program.Main() }

@@ -223,6 +223,7 @@ func TestTheSameFileAgainAfterItWasArchivedChangesNoView(t *testing.T) {
 
 // A rebuild that starts while events are archived and deleted misses none.
 func TestARebuildWhileEventsLeaveForTheArchiveMissesNone(t *testing.T) {
+	t.Parallel()
 	p := newArchived(t, directory(t))
 	first, second := p.collect(), p.collect()
 	until(t, "both are ready", func() bool { return first.Ready() == nil && second.Ready() == nil })
@@ -258,6 +259,7 @@ func TestARebuildWhileEventsLeaveForTheArchiveMissesNone(t *testing.T) {
 // A rebuild brings back into etcd only what is hot, and what is archived and cold stays where it is, also when it is
 // interrupted.
 func TestARebuildLeavesColdHistoryInTheArchive(t *testing.T) {
+	t.Parallel()
 	p := newArchived(t, directory(t))
 	c := p.collect()
 	evs := eventstest.Events("h", 0, 300)

@@ -10,16 +10,21 @@ import (
 
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive/archivetest"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
 
-func TestMain(m *testing.M) { eventstest.Main(m) }
+func TestMain(m *testing.M) {
+	archivetest.FetchGateway("TestTheSameFileAgainAfterItWasArchivedChangesNoView")
+	eventstest.Main(m)
+}
 
 // A fold that failed by a fault that is gone: everything real but the fault. What was acknowledged is told to
 // be missing until a retry, and is there after it, exactly.
 func TestAnEventLostToAFaultComesBackThroughEtcd(t *testing.T) {
+	t.Parallel()
 	cfg := eventstest.Config(t)
 	log := eventstest.OpenLog(t, cfg)
 	store := snapshot.New(eventstest.Etcd(t), cfg, log.Facts(), nil)
@@ -71,7 +76,7 @@ func TestAnEventLostToAFaultComesBackThroughEtcd(t *testing.T) {
 	}
 	until := func(what string, condition func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("not in time: %s", what)
 			}

@@ -20,6 +20,7 @@ import (
 // What people fear most: all projections are gone while uploads go on. A rebuild gives what a fresh fold gives, with
 // collectors killed and started on the way.
 func TestProjectionsDeletedUnderUploadsAreRebuilt(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t)
 	for h := range 20 {
 		p.append(eventstest.Events(events.HostID(fmt.Sprint("h", h)), 0, 40)...)
@@ -48,6 +49,7 @@ func TestProjectionsDeletedUnderUploadsAreRebuilt(t *testing.T) {
 }
 
 func TestANewerModelVersionTakesOverByItself(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t)
 	for h := range 10 {
 		p.append(eventstest.Events(events.HostID(fmt.Sprint("h", h)), 0, 40)...)

@@ -60,6 +60,7 @@ func (p *pipeline) merged(last events.Timestamp) bool {
 
 // A steady stream makes a chunk per scrape; an hour that is over is one, and a collector that starts later makes it so.
 func TestChunksOfAnHourBecomeOne(t *testing.T) {
+	t.Parallel()
 	hosts := []events.HostID{"a", "b", "c"}
 	const n = 4 * 120
 	last := scrapes("a", n-1, 1)[0]
@@ -95,6 +96,7 @@ func TestChunksOfAnHourBecomeOne(t *testing.T) {
 
 // Late records of an hour that was merged are there at once; their chunks are merged when there are many.
 func TestLateChunksOfAMergedHour(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t)
 	p.append(scrapes("a", 0, 300)...)
 	p.collector(1, quick)
@@ -139,6 +141,7 @@ func (s saves) Save(ctx context.Context, g projections.Generation, p events.Part
 
 // Collectors are killed before each merge and after it, while the stream goes on; whoever is next ends the work.
 func TestKilledWhileMerging(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t)
 	hosts := []events.HostID{"a", "b", "c"}
 	for _, h := range hosts {
@@ -233,6 +236,7 @@ func TestSealsAreTakenOnce(t *testing.T) {
 // Merged chunks are newer than the events that they hold, and of a partition that is quiet since: they leave for the archive
 // like others.
 func TestMergedChunksLeaveForTheArchive(t *testing.T) {
+	t.Parallel()
 	p := newArchived(t, directory(t))
 	p.append(scrapes("a", 0, 300)...)
 	c := p.collector(snapshot.ModelVersion, quick)

@@ -122,7 +122,7 @@ func (r *rig) held() (records map[string]int, damaged []events.Event) {
 // until waits for a condition.
 func (r *rig) until(what string, condition func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("not in time: %s; left: %.300v", what, r.foreign())
 		}

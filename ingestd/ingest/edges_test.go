@@ -122,7 +122,7 @@ func (f *forgetting) Append(ctx context.Context, evs []events.Event) ([]eventlog
 // A client that sends its header a byte at a time costs one connection, and that only for a while.
 func TestHeaderThatNeverEndsIsLetGo(t *testing.T) {
 	log := newRecorder()
-	s := serve(t, Config{HeaderTimeout: 200 * time.Millisecond}, log, log)
+	s := serve(t, Config{HeaderTimeout: 2 * time.Second}, log, log)
 	c := dial(t, s)
 	began := time.Now()
 	go func() {

@@ -192,7 +192,7 @@ func (r *recorder) stall(stalled bool) {
 }
 
 // patience is how long a test waits for what must come: far more than it takes, since machines are busy.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()

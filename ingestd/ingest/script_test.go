@@ -165,7 +165,7 @@ func (r request) send(t *testing.T, addr string) response {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%s HTTP/1.1\r\nHost: test\r\n", r.head)
 	for _, h := range r.headers {

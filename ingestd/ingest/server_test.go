@@ -79,7 +79,7 @@ func get(t *testing.T, s *Server, path string) response {
 
 func TestUploadsBeyondTheBoundAreToldToComeBack(t *testing.T) {
 	log := newRecorder()
-	s := serve(t, Config{Uploads: 1, QueueTimeout: 50 * time.Millisecond}, log, log)
+	s := serve(t, Config{Uploads: 1, QueueTimeout: time.Second}, log, log)
 	body := multipartOf(dcgmFile(10, 2))
 	c := begin(t, s, body[:100])
 	compare(t, "second upload", post(t, s, "", dcgmFile(1, 1)), `503
@@ -194,7 +194,7 @@ Connection: close
 
 func TestSlowClientIsToldAndLetGo(t *testing.T) {
 	log := newRecorder()
-	s := serve(t, Config{ReadTimeout: 40 * time.Millisecond, MinRate: 1 << 20}, log, log)
+	s := serve(t, Config{ReadTimeout: time.Second, MinRate: 1 << 20}, log, log)
 	c := begin(t, s, multipartOf(dcgmFile(1000, 2))[:300])
 	go func() { // a byte at a time, never silent for long
 		for {

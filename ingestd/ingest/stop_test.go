@@ -111,7 +111,7 @@ func TestStopRightAtTheStart(t *testing.T) {
 			if err != nil {
 				t.Fatalf("Run: %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("Run does not return")
 		}
 		if c, err := net.Dial("tcp", s.Addr().String()); err == nil {

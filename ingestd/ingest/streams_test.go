@@ -102,6 +102,12 @@ func TestAFileThatComesAsAStreamIsNotCutSmall(t *testing.T) {
 	}
 }
 
+// underWay waits until the server has one upload.
+func underWay(t *testing.T, s *Server) {
+	t.Helper()
+	eventually(t, "the upload is under way", func() bool { return s.totals.inFlight.Load() == 1 })
+}
+
 // What ends a stream early leaves all its complete rows in the log, and an answer that says so.
 func TestEndsOfALiveStream(t *testing.T) {
 	cases := []struct {
@@ -112,11 +118,13 @@ func TestEndsOfALiveStream(t *testing.T) {
 	}{
 		{"silence", Config{Streams: Streams{Idle: 100 * time.Millisecond}}, func(*testing.T, *Server, *liveStream) {}, `408
 {"code": "upload_stalled", "error": "/nothing of the stream.*3 of its records are stored/", "status": "partial", "accepted": 3}`},
-		{"too long", Config{Streams: Streams{Size: 1000}}, func(t *testing.T, _ *Server, l *liveStream) {
+		{"too long", Config{Streams: Streams{Size: 1000}}, func(t *testing.T, s *Server, l *liveStream) {
+			underWay(t, s)
 			l.send(t, strings.Repeat("x", 1000))
 		}, `413
 {"code": "file_too_large", "error": "/ingest.stream-size/", "accepted": 3}`},
-		{"the connection half closed", Config{}, func(t *testing.T, _ *Server, l *liveStream) {
+		{"the connection half closed", Config{}, func(t *testing.T, s *Server, l *liveStream) {
+			underWay(t, s)
 			if err := l.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +137,6 @@ func TestEndsOfALiveStream(t *testing.T) {
 			s := serve(t, c.cfg, log, log)
 			l := stream(t, s)
 			l.send(t, dcgmHeader+lines(0, 3)+"half a line")
-			eventually(t, "all is read", func() bool { return s.totals.inFlight.Load() == 1 })
 			c.end(t, s, l)
 			compare(t, "answer", readResponse(t, bufio.NewReader(l)), c.want)
 			if n, _ := recordsIn(t, log); n != 3 {

@@ -68,7 +68,7 @@ func TestUploadOfTheStandardInputEndsWithCtrlC(t *testing.T) {
 		if code != codeFailed || !strings.Contains(errs.String(), "nothing was sent") {
 			t.Errorf("got code %d and %q, want %d and that nothing was sent", code, &errs, codeFailed)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("it still waits for the standard input")
 	}
 	leftNothing(t)

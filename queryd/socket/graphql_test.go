@@ -208,7 +208,7 @@ func TestGraphQLLimitAndShutdown(t *testing.T) {
 }
 
 func TestGraphQLSlowReaderHoldsNothingUp(t *testing.T) {
-	r, s := newGraphQL(t, func(c *socket.Config, _ *live.Config) { c.WriteTimeout = 100 * time.Millisecond })
+	r, s := newGraphQL(t, func(c *socket.Config, _ *live.Config) { c.WriteTimeout = time.Second })
 	c := r.graphql()
 	c.send(subscribe("1", "forever")) // and never read again
 	for end := time.Now().Add(patience); s.running.Load() != 1; time.Sleep(time.Millisecond) {

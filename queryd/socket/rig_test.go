@@ -29,7 +29,7 @@ const (
 )
 
 // patience bounds every wait of the tests; none of them takes it.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // rig is a server with a live view behind it, on a port of its own.
 type rig struct {

@@ -1,85 +1,150 @@
 package archivetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofrs/flock"
 )
 
-// cached gives a directory below the user's cache that make has filled once, by whichever process came first.
-func cached(t testing.TB, name string, make func(ctx context.Context, dir string) error) string {
-	t.Helper()
-	base, err := os.UserCacheDir()
-	if err != nil {
-		unavailable(t, name, err)
+// program is something that tests use and that is made once: a folder in the user's cache directory.
+type program struct {
+	name string
+	make func(ctx context.Context, dir string) error // fills the folder
+}
+
+// fetch makes a program ahead of the tests that need it, unless it is in the cache or none of them will run. It returns
+// after the budget at the latest. What was not made then is reported by the tests.
+func (p program) fetch(tests []string) {
+	if !anySelected(tests) {
+		return
 	}
-	dir := filepath.Join(base, "telemetry-pipeline", name)
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		unavailable(t, name, err)
-	}
-	lock := flock.New(dir + ".lock")
-	if err := lock.Lock(); err != nil {
-		unavailable(t, name, err)
-	}
-	defer lock.Unlock()
-	if _, err := os.Stat(dir); err == nil {
-		return dir
-	}
-	for tries := 1; ; tries++ {
-		err := fill(t, dir, make)
-		if err == nil {
-			return dir
-		}
-		if tries == 3 || errors.Is(err, exec.ErrNotFound) { // a registry stumbles now and then
-			unavailable(t, name, err)
-		}
-		t.Logf("%s, try %d: %v", name, tries, err)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), budget(), fmt.Errorf("not done within %s, a quarter of the tests' -timeout", budget()))
+	defer cancel()
+	if _, err := p.ensure(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "%s is missing, and %s with it: %v\n", p.name, strings.Join(tests, ", "), err)
 	}
 }
 
-// fill makes a directory whole or not at all.
-func fill(t testing.TB, dir string, make func(ctx context.Context, dir string) error) error {
+// anySelected reports whether the command line of this test binary selects one of tests.
+func anySelected(tests []string) bool {
+	if !flag.Parsed() {
+		flag.Parse()
+	}
+	if flag.Lookup("test.list").Value.String() != "" {
+		return false
+	}
+	pattern, _, _ := strings.Cut(flag.Lookup("test.run").Value.String(), "/")
+	selected, err := regexp.Compile(pattern)
+	return err != nil || slices.ContainsFunc(tests, selected.MatchString)
+}
+
+// unlimited is the budget of tests that run without a time limit.
+const unlimited = 30 * time.Minute
+
+// budget returns the time that fetching may take: a quarter of the binary's -timeout. The testing package counts that from
+// the first test, but the go command, with a minute more, from the start of the process: the tests keep enough of it.
+func budget() time.Duration {
+	limit, err := time.ParseDuration(flag.Lookup("test.timeout").Value.String())
+	if err != nil || limit == 0 {
+		return unlimited
+	}
+	return limit / 4
+}
+
+// dir returns the program's folder, which need not exist.
+func (p program) dir() (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(base, "telemetry-pipeline", p.name), nil
+}
+
+// ensure returns the program's folder, and fills it if no other process has done so before.
+func (p program) ensure(ctx context.Context) (string, error) {
+	dir, err := p.dir()
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", err
+	}
+	lock := flock.New(dir + ".lock")
+	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+		return "", fmt.Errorf("waiting for another process that makes it: %w", cmp.Or(context.Cause(ctx), err))
+	}
+	defer lock.Unlock()
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	for tries := 1; ; tries++ {
+		err := p.fill(ctx, dir)
+		if err == nil {
+			return dir, nil
+		}
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		if tries == 3 || errors.Is(err, exec.ErrNotFound) { // a registry fails now and then
+			return "", err
+		}
+	}
+}
+
+// fill makes the folder whole or not at all.
+func (p program) fill(ctx context.Context, dir string) error {
 	made, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".*.tmp")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(made)
-	if err := make(t.Context(), made); err != nil {
+	if err := p.make(ctx, made); err != nil {
 		return err
 	}
 	return os.Rename(made, dir)
 }
 
-// unavailable ends a test that cannot have what it needs.
-func unavailable(t testing.TB, name string, err error) {
+// fetched returns the folder of a program that was fetched. A test that needs one that was not is skipped, and where CI
+// is set it fails.
+func (p program) fetched(t testing.TB) string {
 	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatalf("%s is not to be had: %v", name, err)
+	dir, err := p.dir()
+	if err == nil {
+		_, err = os.Stat(dir)
 	}
-	t.Skipf("%s is not to be had, and this test needs it: %v", name, err)
+	if err == nil {
+		return dir
+	}
+	report := t.Skipf
+	if os.Getenv("CI") != "" {
+		report = t.Fatalf
+	}
+	report("this test needs %s, which is missing; the reason was printed before the first test, and go test -count=1 tries again: %v", p.name, err)
+	return ""
 }
 
-// run runs a command; its error has what the command said.
+// run runs a command; its error has the command's output. Children of a command that was stopped may hold its output open,
+// and are waited for only so long.
 func run(cmd *exec.Cmd) error {
+	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return &commandError{cmd.String(), err, string(out)}
+		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
 	return nil
 }
-
-// commandError is a command that failed.
-type commandError struct {
-	command string
-	cause   error
-	output  string
-}
-
-func (e *commandError) Error() string { return e.command + ": " + e.cause.Error() + "\n" + e.output }
-
-func (e *commandError) Unwrap() error { return e.cause }

@@ -55,7 +55,7 @@ func (e *Etcd) Client(name string) *Client {
 	return c
 }
 
-// Connect opens an etcd client; it is made for events.Config.Connect. Only what the model knows is there: the other parts of
+// Connect opens an etcd client; it is made for eventlog.Config.Connect. Only what the model knows is there: the other parts of
 // the client are nil. As with any client without a connection of its own, its Close gives context.Canceled.
 func (c *Client) Connect(*slog.Logger) (*clientv3.Client, error) {
 	const dialTimeout = 5 * time.Second

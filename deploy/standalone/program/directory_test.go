@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"os"
@@ -6,6 +6,7 @@ import (
 )
 
 func TestADataDirectoryMayHaveAnyName(t *testing.T) {
+	t.Parallel()
 	dir, err := os.MkdirTemp("", "100% ü #1?,%41=") // not t.TempDir, whose path is too long for sockets as it is
 	if err != nil {
 		t.Fatal(err)

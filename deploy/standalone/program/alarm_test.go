@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"net/http"
@@ -11,6 +11,7 @@ import (
 // An alarm outlives the process. A restart, which defragments, is all that a person can do without tools, so
 // it has to be enough where there is room.
 func TestRestartTakesUploadsAgainAfterEtcdWasOutOfSpace(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := startStack(t, dir)
 	s.mustUpload("before.csv", simulated(t, 1, 1))

@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"encoding/json"
@@ -22,6 +22,7 @@ const smiApps = `timestamp, gpu_name, gpu_bus_id, gpu_serial, gpu_uuid, pid, pro
 // Metrics that only nvidia-smi has are stored, and asked for, under one name of their own, whichever spelling is used.
 // Processes are parts of their GPU.
 func TestWhatNvidiaSMIWrites(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	for _, file := range []struct {
 		name, content string

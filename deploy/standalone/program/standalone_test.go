@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"bytes"
@@ -80,6 +80,7 @@ func (s *stack) graphReadings() map[string]string {
 }
 
 func TestEveryReadingOfAnExportComesBackExactly(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name                  string
 		content               func(*testing.T) []byte
@@ -216,6 +217,7 @@ func (s *stack) uploadPatiently(name string, content []byte) {
 }
 
 func TestWideFormGivesEveryReading(t *testing.T) {
+	t.Parallel()
 	content := []byte("timestamp,gpu_id,uuid,device,model_name,hostname,gpu_utilization,memory_utilization,memory_used_mb,memory_free_mb,temperature,power_draw,sm_clock_mhz,memory_clock_mhz\n" +
 		"2024-01-01 12:00:01,0,GPU-w0,nvidia0,Tesla V100,wide-host,75.5,60.2,8192,8192,65,250,1400,1000\n" +
 		"2024-01-01 12:00:02,1,GPU-w1,nvidia1,Tesla V100,wide-host,80.1,65.8,9216,7168,67,275,1450,1050\n")
@@ -239,6 +241,7 @@ func TestWideFormGivesEveryReading(t *testing.T) {
 }
 
 func TestARealWideFileGivesEveryReading(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	if r := s.mustUpload("wide.csv", shared(t, "wide_minimal.csv")); r.Accepted != 16 {
 		t.Errorf("receipt %+v, want 16 accepted", r)
@@ -254,6 +257,7 @@ func TestARealWideFileGivesEveryReading(t *testing.T) {
 }
 
 func TestEverythingIsThereAfterARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	content := simulated(t, 2, 3)
 	s := startStack(t, dir)
@@ -279,6 +283,7 @@ func TestEverythingIsThereAfterARestart(t *testing.T) {
 }
 
 func TestADataDirectoryInUseIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	startStack(t, dir)
 	_, err := (&settings{dataDir: dir}).build(t.Context(), nil)

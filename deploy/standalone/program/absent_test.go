@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"encoding/json"
@@ -40,6 +40,7 @@ const absentRows = `timestamp,metric_name,gpu_id,uuid,Hostname,value
 
 // An absent reading is left out wherever its value would be, and its reason is told beside.
 func TestAbsentReadingsAreToldWithTheirReason(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	if r := s.mustUpload("absent.csv", []byte(absentRows)); r.Accepted != 8 || r.Absent != 6 {
 		t.Errorf("got %d accepted of which %d absent, want 8 and 6", r.Accepted, r.Absent)
@@ -104,6 +105,7 @@ N/A,cpu,Healthy,
 
 // Files of one host's agent: readings of a GPU, and of the host itself, which is no GPU.
 func TestFilesOfAnAgentAreReadings(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	for _, file := range []struct {
 		dialect, content   string

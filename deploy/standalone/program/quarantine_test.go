@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"encoding/json"
@@ -101,6 +101,7 @@ func eventKeys(t *testing.T, client *clientv3.Client, cfg eventlog.Config) []str
 // Somebody writes into the log with etcdctl. What they spoil is told, the rest goes on, and nothing is lost that
 // the sender still has.
 func TestGarbageInTheLogIsToldAndRepairedByAnotherUpload(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := startStack(t, dir)
 	client, cfg := s.etcd(), s.settings.store
@@ -168,6 +169,7 @@ func TestGarbageInTheLogIsToldAndRepairedByAnotherUpload(t *testing.T) {
 // An entry that an earlier version left, of an event that this one can fold, ends by itself; one that was tried
 // by this version ends when somebody asks.
 func TestWhatAnEarlierVersionCouldNotFoldIsRetried(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := startStack(t, dir)
 	s.mustUpload("first.csv", simulated(t, 2, 2))

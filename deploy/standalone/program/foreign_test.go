@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 // A program that follows the older layout of the queue writes its records into etcd itself. They are served like any
 // upload's, what is no record is told, and nothing is left behind of its keys.
 func TestRecordsOfAForeignProducerAreServed(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	client, cfg := s.etcd(), s.settings.store
 	put := func(name, value string) string {
@@ -31,7 +32,7 @@ func TestRecordsOfAForeignProducerAreServed(t *testing.T) {
 	bad := put(fmt.Sprintf("%d_foreign-1_0_9", at.Unix()), "what is this")
 
 	var found []string
-	for deadline := time.Now().Add(20 * time.Second); len(found) < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); len(found) < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		var gpus []struct{ UUID, Hostname string }
 		s.get("/api/v1/gpus", &gpus)
 		found = nil
@@ -46,7 +47,7 @@ func TestRecordsOfAForeignProducerAreServed(t *testing.T) {
 	}
 	const want = 8*10 + 2*2 // of the upload, and two of each GPU, whose third is absent
 	n := 0
-	for deadline := time.Now().Add(20 * time.Second); n != want && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); n != want && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		n = len(s.restReadings())
 	}
 	if n != want {
@@ -54,7 +55,7 @@ func TestRecordsOfAForeignProducerAreServed(t *testing.T) {
 	}
 
 	var entry quarantined
-	for deadline := time.Now().Add(20 * time.Second); entry.Key == "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); entry.Key == "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		for _, entry = range s.quarantine("?host_id=foreign-1") {
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"bytes"
@@ -243,7 +243,7 @@ func windowsOf(id *projections.Identity) []projections.Window {
 // shared gives a real file that the repository does not carry.
 func shared(t *testing.T, name string) []byte {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "data", name))
+	content, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "data", name))
 	if err != nil {
 		t.Skipf("%s missing beside the checkout: this test compares with a real export", name)
 	}

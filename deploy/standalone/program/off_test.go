@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"log/slog"
@@ -10,6 +10,7 @@ import (
 )
 
 func TestStandaloneWithoutUploadsAnswersQueries(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir(), func(s *settings) { s.intake.Off = true })
 	if s.uploads != "" {
 		t.Errorf("uploads are told to be at %q", s.uploads)

@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"encoding/json"
@@ -127,6 +127,7 @@ func (e export) part(hosts ...string) export {
 }
 
 func TestSubscribersGetEveryChangeAndExactlyWhatTheyMissed(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	e := readExport(t, simulated(t, 2, 1))
 	first, second := e.part("demo-dgx-01"), e.part("demo-dgx-02")
@@ -150,6 +151,7 @@ func TestSubscribersGetEveryChangeAndExactlyWhatTheyMissed(t *testing.T) {
 }
 
 func TestGraphQLSubscribersGetEveryChange(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	w := s.dial("/graphql", "graphql-transport-ws")
 	defer w.close()
@@ -208,6 +210,7 @@ func graphItems(t *testing.T, m map[string]any) map[string]map[string]any {
 }
 
 func TestDocumentsThatCouldCrashTheServerGet400(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	for name, document := range map[string]string{
 		"fragments in a circle":      `fragment A on GPU{...B} fragment B on GPU{...A} {gpu(id:"x"){...A}}`,

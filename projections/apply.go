@@ -6,11 +6,12 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Effect is what folding one event did to a host and what it adds to the host's history.
+// Effect is the result of folding one event: which models of the host changed, and the records that the event adds to
+// the host's history.
 type Effect struct {
 	Live     bool // Host.Live changed
 	Identity bool // Host.Identity changed
-	// Fresh are records newer than anything folded before in their series (entity and metric, whatever the
+	// Fresh are records newer than anything folded before in their series (entity and metric, of any
 	// source or identity): no chunk can hold them yet. Late are the others, which the window's chunks may
 	// hold already; a record as old as the newest one is Late. Neither holds implausible readings. They may
 	// share memory with the event.
@@ -20,7 +21,7 @@ type Effect struct {
 // Apply folds an event of this host. Folding an event again changes nothing (all its records are then
 // Late). An event of another host is a mistake of the caller, and panics.
 //
-// Its cost is a lookup of entity and metric per column; readings are handed on as whole slices.
+// Its cost is a lookup of entity and metric per column; readings are passed on as whole slices.
 func (h *Host) Apply(ev *events.Event) Effect {
 	if h.ID == "" {
 		h.ID = ev.Host
@@ -36,13 +37,13 @@ func (h *Host) Apply(ev *events.Event) Effect {
 		late:     pieces{columns: len(ev.Columns)},
 	}
 	for i := range ev.Columns {
-		f.column(ev, &ev.Columns[i])
+		f.foldColumn(ev, &ev.Columns[i])
 	}
 	return Effect{
 		Live:     f.replaceEntities(),
 		Identity: f.replaceIdentity(),
-		Fresh:    f.fresh.series(),
-		Late:     f.late.series(),
+		Fresh:    f.fresh.canonicalSeries(),
+		Late:     f.late.canonicalSeries(),
 	}
 }
 
@@ -73,42 +74,43 @@ type slot struct {
 	owned   bool // now.Latest is the fold's own copy
 }
 
-func (f *fold) column(ev *events.Event, c *events.Column) {
-	s := plausible(&c.Samples)
+func (f *fold) foldColumn(ev *events.Event, c *events.Column) {
+	s := plausibleSamples(&c.Samples)
 	n := s.Len()
 	if n == 0 {
 		return
 	}
-	sub := f.subject(ev, c.Identity)
+	sub := f.subjectAt(ev, c.Identity)
 	sub.firstSeen = min(sub.firstSeen, s.Times[0])
 	column := Column{Entity: sub.slot.now.Entity, Metric: c.Metric, Source: c.Source, Identity: sub.id, Samples: s}
 	old := 0
 	if i, ok := findMetric(sub.slot.before, c.Metric); ok {
-		old = after(s.Times, sub.slot.before[i].At)
+		old = countUpTo(s.Times, sub.slot.before[i].At)
 	}
-	f.late.add(&column, 0, old)
-	f.fresh.add(&column, old, n)
-	sub.slot.see(&column, n-1)
+	f.late.addRows(&column, 0, old)
+	f.fresh.addRows(&column, old, n)
+	sub.slot.noteNewest(&column, n-1)
 }
 
-// subject gives an identity of the event with its entity's slot.
-func (f *fold) subject(ev *events.Event, i int) *subject {
+// subjectAt returns the event's identity i with its entity's slot.
+func (f *fold) subjectAt(ev *events.Event, i int) *subject {
 	sub := &f.subjects[i]
 	if sub.slot != nil {
 		return sub
 	}
 	id := &ev.Identities[i]
-	*sub = subject{id: id.ID(), identity: id, firstSeen: maxTime, slot: f.slot(id.Entity(f.host.ID))}
+	*sub = subject{id: id.ID(), identity: id, firstSeen: maxTime, slot: f.slotOf(id.Entity(f.host.ID))}
 	return sub
 }
 
-// slot finds an entity among those of the event, or begins with it. Several identities of one entity share it.
-func (f *fold) slot(e events.Entity) *slot {
+// slotOf returns the slot of an entity, which it makes for the event's first reading of it. Several identities of one
+// entity share a slot.
+func (f *fold) slotOf(e events.Entity) *slot {
 	if s, ok := f.byEntity[e]; ok {
 		return s
 	}
 	s := &slot{index: -1, now: LiveEntity{Entity: e}}
-	if i, ok := f.host.Live.find(e); ok {
+	if i, ok := f.host.Live.findEntity(e); ok {
 		s.index, s.now = i, f.host.Live.Entities[i]
 		s.before = s.now.Latest
 	}
@@ -117,9 +119,9 @@ func (f *fold) slot(e events.Entity) *slot {
 	return s
 }
 
-// see takes the newest reading of a column, which is its last: samples of one time stand in the order of
-// their values.
-func (s *slot) see(c *Column, last int) {
+// noteNewest updates the entity's latest readings from a column's newest reading, which is its last: samples of one time
+// are in order of their values.
+func (s *slot) noteNewest(c *Column, last int) {
 	at, fresh := c.Times[last], len(s.now.Latest) == 0
 	if fresh || at > s.now.SeenAt || at == s.now.SeenAt && c.Identity > s.now.Identity {
 		s.now.SeenAt, s.now.Identity = at, c.Identity
@@ -132,10 +134,10 @@ func (s *slot) see(c *Column, last int) {
 	_, v := c.At(last)
 	switch {
 	case !ok:
-		s.own()
+		s.ownReadings()
 		s.now.Latest = slices.Insert(s.now.Latest, i, Latest{Metric: c.Metric, Source: c.Source, At: at, Value: v})
-	case !s.now.Latest[i].stands(at, v, c.Source):
-		s.own()
+	case !s.now.Latest[i].winsOver(at, v, c.Source):
+		s.ownReadings()
 		l := &s.now.Latest[i]
 		l.At, l.Value = at, v
 		if l.Source != c.Source {
@@ -144,8 +146,8 @@ func (s *slot) see(c *Column, last int) {
 	}
 }
 
-// own makes the readings the fold's own before they are changed.
-func (s *slot) own() {
+// ownReadings copies the entity's readings before the fold changes them for the first time.
+func (s *slot) ownReadings() {
 	s.changed = true
 	if !s.owned {
 		s.now.Latest = slices.Clone(s.now.Latest)
@@ -153,7 +155,7 @@ func (s *slot) own() {
 	}
 }
 
-// replaceEntities puts the changed entities into a new list; false when there are none.
+// replaceEntities puts the changed entities into a new list and reports whether there are any.
 func (f *fold) replaceEntities() bool {
 	changed := slices.DeleteFunc(f.slots, func(s *slot) bool { return !s.changed })
 	if len(changed) == 0 {
@@ -176,8 +178,8 @@ func (f *fold) replaceEntities() bool {
 	return true
 }
 
-// replaceIdentity takes identities and windows that are new or seen earlier than known; false when there
-// are none.
+// replaceIdentity adds identities and windows that are new or were seen earlier than known, and reports whether there
+// are any.
 func (f *fold) replaceIdentity() bool {
 	known, changed := f.mergeKnown()
 	windows := f.host.Identity.Windows
@@ -199,7 +201,7 @@ func (f *fold) mergeKnown() (known []Known, changed bool) {
 		if sub.slot == nil {
 			continue
 		}
-		at, ok := (&Identity{Known: known}).find(sub.id)
+		at, ok := (&Identity{Known: known}).findKnown(sub.id)
 		if ok && known[at].FirstSeen <= sub.firstSeen {
 			continue
 		}

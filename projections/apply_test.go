@@ -32,7 +32,7 @@ func batches(rng *rand.Rand, host events.HostID, records []record) []*events.Eve
 }
 
 // TestApplyIsSetUnion folds random records in random order, batches and repeats, and compares every model
-// after every event with what the set of records so far says.
+// after every event with the models of the set of records so far.
 func TestApplyIsSetUnion(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -95,7 +95,7 @@ func (r *run) wantSplit(ev *events.Event, effect Effect, before *oracle) {
 			continue
 		}
 		set := fresh
-		if i, ok := before.host.Live.find(rec.identity.Entity(r.host.ID)); ok {
+		if i, ok := before.host.Live.findEntity(rec.identity.Entity(r.host.ID)); ok {
 			l, ok := Find(before.host.Live.Entities[i].Latest, rec.metric)
 			if ok && rec.at <= l.At {
 				set = late
@@ -159,7 +159,7 @@ func recordsOf(ev *events.Event) (records []record) {
 	return records
 }
 
-// TestPrefixThenRest stores the models between any two events and goes on from the stored bytes.
+// TestPrefixThenRest stores the models between any two events and continues from the stored bytes.
 func TestPrefixThenRest(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 2))

@@ -59,8 +59,7 @@ func perSecond(b *testing.B, records int) {
 	b.ReportMetric(float64(records)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
 }
 
-// BenchmarkApply folds events of several lengths: one scrape, a minute, and what an upload of long columns
-// gives.
+// BenchmarkApply folds events of several lengths: one scrape, a minute, and an event of an upload with long columns.
 func BenchmarkApply(b *testing.B) {
 	for _, c := range []struct {
 		name           string

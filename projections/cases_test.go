@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write what the cases in testdata give into them")
 
-// TestCases folds the events of each file in testdata and compares the models with what the file says. A
+// TestCases folds the events of each file in testdata and compares the models with the file. A
 // file has:
 //
 //	identities      name, then field=value (uuid, index, pci, device, model, mig, part, pod; any other is a label)
@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "write what the cases in testdata give i
 //
 // in order, and then any of these, which the test writes itself with -update:
 //
-//	effects         for each event what Apply said
+//	effects         for each event the Effect of Apply
 //	live <host>, identity <host>, series <host>, gpu <id>
 //	entries <host> [newest] [limit=n] [metric=m] [gpu=g] [from=t] [to=t]
 //
@@ -244,7 +244,7 @@ func (w *world) host(name string) *run {
 	return r
 }
 
-// name gives an identity's name in the file.
+// name returns an identity's name in the file.
 func (w *world) name(id events.Identity) string {
 	for name, known := range w.identities {
 		if known.Compare(&id) == 0 {

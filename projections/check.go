@@ -9,14 +9,14 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Check tells which invariant of the models is broken, nil when none is: lists are sorted and without
-// repeats, readings are plausible and no newer than their entity, identities resolve and hash to their id,
-// windows are disjoint and hold what was seen.
+// Check returns an error that names the first broken invariant of the models, nil when all hold: lists are sorted and
+// without repeats, readings are plausible and no newer than their entity, identities resolve and hash to their id,
+// windows are disjoint and contain every time of the models.
 func (h *Host) Check() error {
-	if err := h.Identity.check(); err != nil {
+	if err := h.Identity.checkKnown(); err != nil {
 		return fmt.Errorf("checking host %q: %w", h.ID, err)
 	}
-	if !strictly(h.Live.Entities, func(a, b *LiveEntity) int { return a.Entity.Compare(b.Entity) }) {
+	if !isStrictlyAscending(h.Live.Entities, func(a, b *LiveEntity) int { return a.Entity.Compare(b.Entity) }) {
 		return fmt.Errorf("checking host %q: entities are not in order", h.ID)
 	}
 	for i := range h.Live.Entities {
@@ -32,10 +32,10 @@ func (h *Host) checkEntity(e *LiveEntity) error {
 	switch {
 	case len(e.Latest) == 0:
 		return errors.New("has no readings")
-	case !strictly(e.Latest, func(a, b *Latest) int { return strings.Compare(a.Metric, b.Metric) }):
+	case !isStrictlyAscending(e.Latest, func(a, b *Latest) int { return strings.Compare(a.Metric, b.Metric) }):
 		return errors.New("metrics are not in order")
-	case newestOf(e.Latest) != e.SeenAt:
-		return fmt.Errorf("seen at %v, but the newest reading is of %v", e.SeenAt, newestOf(e.Latest))
+	case newestLatest(e.Latest) != e.SeenAt:
+		return fmt.Errorf("seen at %v, but the newest reading is of %v", e.SeenAt, newestLatest(e.Latest))
 	case !ok:
 		return fmt.Errorf("identity %016x is not known", e.Identity)
 	case k.Identity.Entity(h.ID) != e.Entity:
@@ -68,8 +68,8 @@ func (h *Host) checkLatest(l *Latest) error {
 	return nil
 }
 
-func (id *Identity) check() error {
-	if !strictly(id.Known, func(a, b *Known) int { return cmp.Compare(a.ID, b.ID) }) {
+func (id *Identity) checkKnown() error {
+	if !isStrictlyAscending(id.Known, func(a, b *Known) int { return cmp.Compare(a.ID, b.ID) }) {
 		return errors.New("identities are not in order")
 	}
 	for i := range id.Known {
@@ -84,22 +84,22 @@ func (id *Identity) check() error {
 	return checkWindows(id.Windows)
 }
 
-// Check tells which invariant of a series is broken, nil when none is: columns in order, with canonical
-// readings, all of window w, none implausible.
+// Check returns an error that names the first broken invariant of a host's window w, nil when all hold: columns are in
+// order, with canonical readings, all of window w, none implausible.
 func (s *Series) Check(w Window) error {
-	if !strictly(s.Columns, compareKey) {
+	if !isStrictlyAscending(s.Columns, compareKey) {
 		return errors.New("checking series: columns are not in order")
 	}
 	for i := range s.Columns {
 		c := &s.Columns[i]
-		if err := c.check(w); err != nil {
+		if err := c.checkRows(w); err != nil {
 			return fmt.Errorf("checking series: %v %s: %w", c.Entity, c.Metric, err)
 		}
 	}
 	return nil
 }
 
-func (c *Column) check(w Window) error {
+func (c *Column) checkRows(w Window) error {
 	n := c.Len()
 	if n == 0 {
 		return errors.New("no readings")

@@ -40,7 +40,7 @@ func TestCheckFindsBrokenModels(t *testing.T) {
 			h.Identity.Windows = append(h.Identity.Windows, h.Identity.Windows[len(h.Identity.Windows)-1])
 		}},
 		{"but its identity first at", func(h *Host) {
-			i, _ := h.Identity.find(h.Live.Entities[0].Identity)
+			i, _ := h.Identity.findKnown(h.Live.Entities[0].Identity)
 			h.Identity.Known[i].FirstSeen = h.Live.Entities[0].SeenAt + 1
 		}},
 	} {

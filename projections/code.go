@@ -9,8 +9,8 @@ import (
 
 // The stored bytes of the models (livecode.go, identitycode.go, seriescode.go). They are canonical: two
 // models are equal exactly when their bytes are, so "equal projections" means equal bytes. Parsing never
-// panics, and allocates no more than a fixed multiple of its input, whatever that claims. What was parsed
-// does not alias its source. Each model starts with a byte that names its form; integers are varints,
+// panics, and allocates no more than a fixed multiple of its input's size, even where the input claims more. Parsed
+// models do not alias their source. Each model starts with a byte that names its form; integers are varints,
 // signed ones zigzag.
 
 var errShort = errors.New("bytes end too early")
@@ -29,7 +29,7 @@ func (r *reader) fail(err error) {
 	r.src = nil
 }
 
-func (r *reader) uvarint() uint64 {
+func (r *reader) readUvarint() uint64 {
 	if len(r.src) > 0 && r.src[0] < 0x80 {
 		v := uint64(r.src[0])
 		r.src = r.src[1:]
@@ -44,18 +44,18 @@ func (r *reader) uvarint() uint64 {
 	return v
 }
 
-func (r *reader) varint() int64 { return unzigzag(r.uvarint()) }
+func (r *reader) readVarint() int64 { return unzigzag(r.readUvarint()) }
 
-func (r *reader) fixed64() uint64 {
-	b := r.bytes(8)
+func (r *reader) readFixed64() uint64 {
+	b := r.readBytes(8)
 	if b == nil {
 		return 0
 	}
 	return binary.LittleEndian.Uint64(b)
 }
 
-// bytes gives the next n bytes, aliasing the source; nil after an error.
-func (r *reader) bytes(n int) []byte {
+// readBytes returns the next n bytes, aliasing the source; nil after an error.
+func (r *reader) readBytes(n int) []byte {
 	if n > len(r.src) {
 		r.fail(errShort)
 		return nil
@@ -65,9 +65,10 @@ func (r *reader) bytes(n int) []byte {
 	return b
 }
 
-// count reads how many things follow, each of at least size bytes, and refuses what cannot be there.
-func (r *reader) count(size int) int {
-	n := r.uvarint()
+// readCount returns the number of items that follow, each of at least size bytes, and refuses more than the rest of the
+// source can hold.
+func (r *reader) readCount(size int) int {
+	n := r.readUvarint()
 	if n > uint64(len(r.src)/size) {
 		r.fail(fmt.Errorf("%d items claimed in %d bytes: %w", n, len(r.src), errShort))
 		return 0
@@ -75,9 +76,9 @@ func (r *reader) count(size int) int {
 	return int(n)
 }
 
-// index reads a position in a table of n.
-func (r *reader) index(n int) int {
-	i := r.uvarint()
+// readIndex returns a position in a table of n.
+func (r *reader) readIndex(n int) int {
+	i := r.readUvarint()
 	if i >= uint64(n) {
 		r.fail(fmt.Errorf("reference %d into a table of %d", i, n))
 		return 0
@@ -85,10 +86,10 @@ func (r *reader) index(n int) int {
 	return int(i)
 }
 
-// exponent reads a decimal exponent.
-func (r *reader) exponent() int16 { return r.narrow(r.varint()) }
+// readExponent returns a decimal exponent.
+func (r *reader) readExponent() int16 { return r.narrowExponent(r.readVarint()) }
 
-func (r *reader) narrow(e int64) int16 {
+func (r *reader) narrowExponent(e int64) int16 {
 	if e < math.MinInt16 || e > math.MaxInt16 {
 		r.fail(fmt.Errorf("exponent %d", e))
 		return 0
@@ -96,15 +97,15 @@ func (r *reader) narrow(e int64) int16 {
 	return int16(e)
 }
 
-// form takes the first byte, which names the form of what follows.
-func (r *reader) form(want byte) {
-	if b := r.bytes(1); b != nil && b[0] != want {
+// checkForm reads the first byte, which names the form of the model, and refuses another form than want.
+func (r *reader) checkForm(want byte) {
+	if b := r.readBytes(1); b != nil && b[0] != want {
 		r.fail(fmt.Errorf("unknown form %d (this program reads form %d; a newer one may have written it)", b[0], want))
 	}
 }
 
-// end gives the error that ends the parse of a model.
-func (r *reader) end(model string) error {
+// finishModel returns the parse's error, or one for bytes behind the model.
+func (r *reader) finishModel(model string) error {
 	if r.err == nil && len(r.src) > 0 {
 		r.fail(fmt.Errorf("%d bytes behind the end", len(r.src)))
 	}

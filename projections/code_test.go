@@ -15,7 +15,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// TestModelsRoundTrip stores and loads the models of random events: what comes back is equal, field by field.
+// TestModelsRoundTrip stores and loads the models of random events: the loaded ones are equal, field by field.
 func TestModelsRoundTrip(t *testing.T) {
 	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 4))
@@ -201,7 +201,7 @@ func seedModels(f *testing.F, store func(*Host, *events.Event) []byte) {
 	}
 }
 
-// TestParsersAreModest gives parsers bytes that claim much, and looks at what they allocate.
+// TestParsersAreModest lets parsers read bytes that claim much, and bounds their allocations.
 func TestParsersAreModest(t *testing.T) {
 	const size = 4096
 	const most = 200 // bytes of memory for each byte of source
@@ -248,9 +248,9 @@ func TestSkipIsReading(t *testing.T) {
 	}
 	for n := range 410 {
 		skipped, read := reader{src: src}, reader{src: src}
-		skipped.skip(n)
+		skipped.skipVarints(n)
 		for range n {
-			read.uvarint()
+			read.readUvarint()
 		}
 		if len(skipped.src) != len(read.src) || (skipped.err == nil) != (read.err == nil) {
 			t.Fatalf("%d varints: skipping left %d bytes (%v), reading %d (%v)", n, len(skipped.src), skipped.err, len(read.src), read.err)

@@ -9,28 +9,28 @@ import (
 )
 
 // Entries joins a host's records of one window into entries, ascending by Place, or descending with Newest.
-// identity resolves the columns' identities. Its cost follows the filtered columns and what Limit lets
-// through, not the window's size. A reading that several identities share at one time is given once. Entries refer to s,
-// which must not be changed while they are used.
+// identity resolves the columns' identities. Its cost follows the filtered columns and the entries that Limit lets
+// through, not the window's size. A reading that several identities share at one time is returned once. Entries refer to
+// s, which must not be changed while they are used.
 func Entries(host events.HostID, s *Series, identity *Identity, f EntryFilter) []Entry {
 	j := newJoin(s, &f)
 	unknown := new(events.Identity)
-	entries := make([]Entry, 0, j.expected(f.Limit))
+	entries := make([]Entry, 0, j.expectedEntries(f.Limit))
 	for len(j.queue) > 0 && (f.Limit <= 0 || len(entries) < f.Limit) {
 		lane := j.queue[0]
 		e := Entry{At: lane.next, Host: host, Entity: lane.entity}
-		if f.passed(e.Place()) {
-			lane.skip()
+		if f.hasPassed(e.Place()) {
+			lane.skipEntry()
 		} else {
 			var id events.IdentityID
-			id, e.Readings = j.take(lane)
+			id, e.Readings = j.nextReadings(lane)
 			e.Identity = unknown
 			if k, ok := identity.Find(id); ok {
 				e.Identity = &k.Identity
 			}
 			entries = append(entries, e)
 		}
-		j.settle()
+		j.restoreOrder()
 	}
 	return entries
 }
@@ -57,17 +57,17 @@ type cursor struct {
 
 func newJoin(s *Series, f *EntryFilter) *join {
 	var j join
-	from, to := f.bounds()
+	from, to := f.timeBounds()
 	step := 1
 	if f.Newest {
 		step = -1
 	}
 	for i := range s.Columns {
 		c := &s.Columns[i]
-		if !f.wants(c) {
+		if !f.wantsColumn(c) {
 			continue
 		}
-		first, end := before(c.Times, from), after(c.Times, to)
+		first, end := countBefore(c.Times, from), countUpTo(c.Times, to)
 		if first >= end {
 			continue
 		}
@@ -82,14 +82,14 @@ func newJoin(s *Series, f *EntryFilter) *join {
 		l.cursors = append(l.cursors, cur)
 	}
 	for _, l := range j.queue {
-		l.advance()
+		l.nextTime()
 	}
 	heap.Init(&j.queue)
 	return &j
 }
 
-// expected is how many entries there are, if an entity's columns have their times in common.
-func (j *join) expected(limit int) int {
+// expectedEntries returns the number of entries if an entity's columns have their times in common.
+func (j *join) expectedEntries(limit int) int {
 	n := 0
 	for _, l := range j.queue {
 		longest := 0
@@ -104,14 +104,14 @@ func (j *join) expected(limit int) int {
 	return n
 }
 
-// wants tells whether the filter takes a column.
-func (f *EntryFilter) wants(c *Column) bool {
+// wantsColumn reports whether the filter selects a column.
+func (f *EntryFilter) wantsColumn(c *Column) bool {
 	return (len(f.GPUs) == 0 || slices.Contains(f.GPUs, c.Entity.GPU)) &&
 		(len(f.Metrics) == 0 || slices.Contains(f.Metrics, c.Metric))
 }
 
-// settle puts the first lane where it belongs after it was moved, or takes it away when it is done.
-func (j *join) settle() {
+// restoreOrder moves the first lane to its place in the queue after it was advanced, or removes it when it is done.
+func (j *join) restoreOrder() {
 	if len(j.queue[0].cursors) == 0 {
 		heap.Pop(&j.queue)
 		return
@@ -119,8 +119,8 @@ func (j *join) settle() {
 	heap.Fix(&j.queue, 0)
 }
 
-// take gives the readings of the lane's next entry and the greatest identity among them, and moves on.
-func (j *join) take(l *lane) (events.IdentityID, []Reading) {
+// nextReadings returns the readings of the lane's next entry and the greatest identity among them, and advances the lane.
+func (j *join) nextReadings(l *lane) (events.IdentityID, []Reading) {
 	var greatest events.IdentityID
 	if cap(j.room)-len(j.room) < len(l.cursors) {
 		j.room = make([]Reading, 0, max(256, 2*len(l.cursors)))
@@ -128,7 +128,7 @@ func (j *join) take(l *lane) (events.IdentityID, []Reading) {
 	start, several := len(j.room), false
 	for i := range l.cursors {
 		c := &l.cursors[i]
-		for ; c.left > 0 && c.Times[c.row] == l.next; c.move(l.step) {
+		for ; c.left > 0 && c.Times[c.row] == l.next; c.moveRow(l.step) {
 			if n := len(j.room); n > start && j.room[n-1].Metric() == c.Metric {
 				several = true
 			}
@@ -136,7 +136,7 @@ func (j *join) take(l *lane) (events.IdentityID, []Reading) {
 			greatest = max(greatest, c.Identity)
 		}
 	}
-	l.advance()
+	l.nextTime()
 	readings := j.room[start:len(j.room):len(j.room)]
 	if several {
 		slices.SortFunc(readings, Reading.compare)
@@ -145,23 +145,23 @@ func (j *join) take(l *lane) (events.IdentityID, []Reading) {
 	return greatest, readings
 }
 
-// skip passes over the lane's next entry.
-func (l *lane) skip() {
+// skipEntry passes over the lane's next entry.
+func (l *lane) skipEntry() {
 	for i := range l.cursors {
 		for c := &l.cursors[i]; c.left > 0 && c.Times[c.row] == l.next; {
-			c.move(l.step)
+			c.moveRow(l.step)
 		}
 	}
-	l.advance()
+	l.nextTime()
 }
 
-func (c *cursor) move(step int) {
+func (c *cursor) moveRow(step int) {
 	c.row += step
 	c.left--
 }
 
-// advance finds the time of the lane's next entry and lets go of columns that are done.
-func (l *lane) advance() {
+// nextTime finds the time of the lane's next entry and lets go of columns that are done.
+func (l *lane) nextTime() {
 	live := l.cursors[:0]
 	for _, c := range l.cursors {
 		if c.left == 0 {

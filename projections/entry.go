@@ -12,7 +12,7 @@ type Entry struct {
 	At       events.Timestamp
 	Host     events.HostID
 	Entity   events.Entity
-	Identity *events.Identity // of several at one time that of the greatest id; shared, and never nil
+	Identity *events.Identity // of several at one time the one with the greatest id; shared, and never nil
 	Readings []Reading        // sorted by metric, then greatest value first, then greatest source; several per metric are possible
 }
 
@@ -23,19 +23,19 @@ type Reading struct {
 	row    int
 }
 
-// Metric is what was read.
+// Metric returns the canonical name of the metric.
 func (r Reading) Metric() string { return r.column.Metric }
 
-// Source is the name that the metric came under.
+// Source returns the name by which the source called the metric.
 func (r Reading) Source() string { return r.column.Source }
 
-// Value is what the reading says.
+// Value returns the number, or the reason for having none.
 func (r Reading) Value() events.Value {
 	_, v := r.column.At(r.row)
 	return v
 }
 
-// Equal tells whether two readings say the same of the same metric under the same name.
+// Equal reports whether two readings have the same metric, source name and value.
 func (r Reading) Equal(s Reading) bool {
 	return r.Metric() == s.Metric() && r.Source() == s.Source() && r.Value() == s.Value()
 }
@@ -63,7 +63,7 @@ type Place struct {
 	Entity events.Entity
 }
 
-// Place tells where e stands.
+// Place returns e's place in the order of entries.
 func (e *Entry) Place() Place { return Place{At: e.At, Host: e.Host, Entity: e.Entity} }
 
 // Compare orders places: -1, 0 or +1.
@@ -77,8 +77,8 @@ func (p Place) Compare(q Place) int {
 	return p.Entity.Compare(q.Entity)
 }
 
-// bounds are the first and last time that the filter lets through.
-func (f *EntryFilter) bounds() (from, to events.Timestamp) {
+// timeBounds are the first and last time that the filter lets through.
+func (f *EntryFilter) timeBounds() (from, to events.Timestamp) {
 	from, to = f.From, f.To
 	if from == 0 {
 		from = minTime
@@ -96,8 +96,8 @@ func (f *EntryFilter) bounds() (from, to events.Timestamp) {
 	return from, to
 }
 
-// passed tells whether a place is not behind the one to go on from.
-func (f *EntryFilter) passed(p Place) bool {
+// hasPassed reports whether a place is not behind f.Behind, so that an earlier page has it.
+func (f *EntryFilter) hasPassed(p Place) bool {
 	if f.Behind == nil {
 		return false
 	}

@@ -11,9 +11,9 @@ type GPU struct {
 	ID        events.GPUID
 	Host      events.HostID   // where its newest record is from
 	Hosts     []events.HostID // every host it was seen on, sorted
-	Identity  events.Identity // of its newest record; without what belongs to a part, if only parts have records there
+	Identity  events.Identity // of its newest record; without a part's fields, if only parts have records there
 	FirstSeen events.Timestamp
-	LastSeen  events.Timestamp // of its own records and those of its parts
+	LastSeen  events.Timestamp // of its own records and its parts' records
 	Latest    []Latest         // its own metrics, sorted by Metric
 	Parts     []Part           // MIG instances, links, processes; sorted by Name
 }
@@ -30,8 +30,8 @@ type Part struct {
 // seconds.
 const JoinTolerance = 15 * time.Second
 
-// Joined gives the GPU's own readings that are no older than tolerance before the newest of them, and the
-// oldest time among those. A zero tolerance means JoinTolerance. Without readings oldest is 0.
+// Joined returns the GPU's own readings that are no older than tolerance before the newest of them, and the
+// oldest time among them. A zero tolerance means JoinTolerance. Without readings oldest is 0.
 func (g *GPU) Joined(tolerance time.Duration) (readings []Latest, oldest events.Timestamp) {
 	if len(g.Latest) == 0 {
 		return nil, 0
@@ -39,7 +39,7 @@ func (g *GPU) Joined(tolerance time.Duration) (readings []Latest, oldest events.
 	if tolerance == 0 {
 		tolerance = JoinTolerance
 	}
-	newest := newestOf(g.Latest)
+	newest := newestLatest(g.Latest)
 	oldest = newest
 	for _, l := range g.Latest {
 		if elapsed(l.At, newest) > tolerance {

@@ -6,9 +6,9 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Host is what a collector keeps in memory of one host. The zero Host takes its ID from its first event.
+// Host is the state of one host in a collector's memory. The zero Host takes its ID from its first event.
 //
-// The models' slices are never changed in place: Apply replaces what it changes. So a copy of the Live or
+// The models' slices are never changed in place: Apply replaces the slices that change. So a copy of the Live or
 // Identity value (l := h.Live; a slice header) stays as it is while the owner folds on, and may be read
 // elsewhere. A pointer into the Host (&h.Live) may not.
 type Host struct {
@@ -17,7 +17,7 @@ type Host struct {
 	Identity Identity
 }
 
-// Fragments gives what the host knows of each of its GPUs, by GPU. Readings of the host itself, which name
+// Fragments returns the host's share of each of its GPUs, by GPU. Readings of the host itself, which name
 // no GPU, are left out.
 func (h *Host) Fragments() iter.Seq2[events.GPUID, Fragment] {
 	return func(yield func(events.GPUID, Fragment) bool) {
@@ -35,7 +35,7 @@ func (h *Host) Fragments() iter.Seq2[events.GPUID, Fragment] {
 	}
 }
 
-// FirstSeen is the host's earliest record time; ok is false for a host without records.
+// FirstSeen returns the host's earliest record time; ok is false for a host without records.
 func (h *Host) FirstSeen() (at events.Timestamp, ok bool) {
 	for i := range h.Identity.Known {
 		if k := &h.Identity.Known[i]; !ok || k.FirstSeen < at {
@@ -45,7 +45,7 @@ func (h *Host) FirstSeen() (at events.Timestamp, ok bool) {
 	return at, ok
 }
 
-// LastSeen is the host's newest record time; ok is false for a host without records.
+// LastSeen returns the host's newest record time; ok is false for a host without records.
 func (h *Host) LastSeen() (at events.Timestamp, ok bool) {
 	for i := range h.Live.Entities {
 		if e := &h.Live.Entities[i]; !ok || e.SeenAt > at {

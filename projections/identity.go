@@ -7,7 +7,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Identity is what is known of a host's entities, and in which windows it has history. It changes rarely,
+// Identity holds the known identities of a host's entities and the windows of its history. It changes rarely,
 // and is written only then. Its slices are never changed in place (see Host). Implausible readings count
 // for nothing here, as in the other models.
 type Identity struct {
@@ -25,20 +25,20 @@ type Known struct {
 // Span is a run of windows, both ends included.
 type Span struct{ First, Last Window }
 
-// Find gives what is known of an identity.
+// Find returns the known identity with an id; false when there is none.
 func (id *Identity) Find(of events.IdentityID) (*Known, bool) {
-	i, ok := id.find(of)
+	i, ok := id.findKnown(of)
 	if !ok {
 		return nil, false
 	}
 	return &id.Known[i], true
 }
 
-func (id *Identity) find(of events.IdentityID) (int, bool) {
+func (id *Identity) findKnown(of events.IdentityID) (int, bool) {
 	return sort.Find(len(id.Known), func(i int) int { return cmp.Compare(of, id.Known[i].ID) })
 }
 
-// Holds tells whether a window holds records of the host.
+// Holds reports whether a window holds records of the host.
 func (id *Identity) Holds(w Window) bool {
 	_, found := findWindow(id.Windows, w)
 	return found

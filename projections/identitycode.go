@@ -34,17 +34,17 @@ func AppendIdentity(dst []byte, id *Identity) []byte {
 	for i := range id.Known {
 		known := &id.Known[i].Identity
 		for _, text := range identityFields(known) {
-			table.noteOptional(*text, "")
+			table.addOptional(*text, "")
 		}
 		for _, l := range known.Labels {
-			table.note(l.Name)
-			table.note(l.Value)
+			table.addName(l.Name)
+			table.addName(l.Value)
 		}
 	}
-	table.seal()
+	table.sortNames()
 	dst = append(dst, identityForm)
-	dst = table.append(dst)
-	dst = times.append(dst)
+	dst = table.appendTable(dst)
+	dst = times.appendTicks(dst)
 	dst = binary.AppendUvarint(dst, uint64(len(id.Known)))
 	for i := range id.Known {
 		dst = appendKnown(dst, &id.Known[i], &table, &times)
@@ -63,14 +63,14 @@ func identityTicks(known []Known) ticks {
 	}
 	times := ticksFrom(base)
 	for i := range known {
-		times.fit(base, known[i].FirstSeen)
+		times.fitUnit(base, known[i].FirstSeen)
 	}
 	return times
 }
 
 func appendKnown(dst []byte, k *Known, table *names, times *ticks) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(k.ID))
-	dst = binary.AppendUvarint(dst, times.since(times.base, k.FirstSeen))
+	dst = binary.AppendUvarint(dst, times.ticksBetween(times.base, k.FirstSeen))
 	fields, set := identityFields(&k.Identity), uint64(0)
 	for i, text := range fields {
 		if *text != "" {
@@ -83,7 +83,7 @@ func appendKnown(dst []byte, k *Known, table *names, times *ticks) []byte {
 	dst = binary.AppendUvarint(dst, set)
 	for _, text := range fields {
 		if *text != "" {
-			dst = binary.AppendUvarint(dst, table.ref(*text))
+			dst = binary.AppendUvarint(dst, table.refOf(*text))
 		}
 	}
 	if set&labelsBit == 0 {
@@ -91,8 +91,8 @@ func appendKnown(dst []byte, k *Known, table *names, times *ticks) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(k.Identity.Labels)))
 	for _, l := range k.Identity.Labels {
-		dst = binary.AppendUvarint(dst, table.ref(l.Name))
-		dst = binary.AppendUvarint(dst, table.ref(l.Value))
+		dst = binary.AppendUvarint(dst, table.refOf(l.Name))
+		dst = binary.AppendUvarint(dst, table.refOf(l.Value))
 	}
 	return dst
 }
@@ -111,62 +111,62 @@ func appendWindows(dst []byte, spans []Span) []byte {
 // ParseIdentity undoes AppendIdentity. Bytes behind the model are an error.
 func ParseIdentity(src []byte) (Identity, error) {
 	r := reader{src: src}
-	r.form(identityForm)
-	table, times := r.names(), r.ticks()
+	r.checkForm(identityForm)
+	table, times := r.readNames(), r.readTicks()
 	const size = 10
 	var id Identity
-	if n := r.count(size); n > 0 {
+	if n := r.readCount(size); n > 0 {
 		id.Known = make([]Known, n)
 	}
 	for i := range id.Known {
-		r.known(&id.Known[i], table, &times)
+		r.readKnown(&id.Known[i], table, &times)
 	}
-	if !strictly(id.Known, func(a, b *Known) int { return cmp.Compare(a.ID, b.ID) }) {
+	if !isStrictlyAscending(id.Known, func(a, b *Known) int { return cmp.Compare(a.ID, b.ID) }) {
 		r.fail(errors.New("identities not in order"))
 	}
-	id.Windows = r.windows()
-	if err := r.end("identity"); err != nil {
+	id.Windows = r.readWindows()
+	if err := r.finishModel("identity"); err != nil {
 		return Identity{}, err
 	}
 	return id, nil
 }
 
-func (r *reader) known(k *Known, table []string, times *ticks) {
-	k.ID = events.IdentityID(r.fixed64())
-	k.FirstSeen = times.after(times.base, r.uvarint())
-	set := r.uvarint()
+func (r *reader) readKnown(k *Known, table []string, times *ticks) {
+	k.ID = events.IdentityID(r.readFixed64())
+	k.FirstSeen = times.timeAfter(times.base, r.readUvarint())
+	set := r.readUvarint()
 	if set >= 2*labelsBit {
 		r.fail(errors.New("unknown identity field (a newer program may have written it)"))
 	}
 	for i, text := range identityFields(&k.Identity) {
 		if set&(1<<i) != 0 {
-			*text = r.ref(table)
+			*text = r.readRef(table)
 		}
 	}
 	if set&labelsBit == 0 {
 		return
 	}
-	n := r.count(2)
+	n := r.readCount(2)
 	if n == 0 {
 		r.fail(errors.New("labels of none"))
 		return
 	}
 	k.Identity.Labels = make([]events.Label, n)
 	for i := range k.Identity.Labels {
-		k.Identity.Labels[i] = events.Label{Name: r.ref(table), Value: r.ref(table)}
+		k.Identity.Labels[i] = events.Label{Name: r.readRef(table), Value: r.readRef(table)}
 	}
 }
 
-func (r *reader) windows() []Span {
-	n := r.count(2)
+func (r *reader) readWindows() []Span {
+	n := r.readCount(2)
 	if n == 0 {
 		return nil
 	}
 	spans := make([]Span, n)
 	last := Window(0)
 	for i := range spans {
-		first := last + Window(r.varint())
-		last = first + Window(r.uvarint())
+		first := last + Window(r.readVarint())
+		last = first + Window(r.readUvarint())
 		spans[i] = Span{First: first, Last: last}
 	}
 	if err := checkWindows(spans); err != nil {

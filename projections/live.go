@@ -30,7 +30,7 @@ type Latest struct {
 	Value  events.Value
 }
 
-// Find gives the reading of one metric in readings sorted by Metric; of several the first.
+// Find returns the reading of one metric in readings sorted by Metric; of several the first.
 func Find(latest []Latest, metric string) (Latest, bool) {
 	i, ok := findMetric(latest, metric)
 	if !ok {
@@ -39,18 +39,18 @@ func Find(latest []Latest, metric string) (Latest, bool) {
 	return latest[i], true
 }
 
-// findMetric tells where a metric is, or belongs.
+// findMetric returns the index of a metric, or the index where it belongs, and reports whether it is there.
 func findMetric(latest []Latest, metric string) (int, bool) {
 	return sort.Find(len(latest), func(i int) int { return strings.Compare(metric, latest[i].Metric) })
 }
 
-// find tells where an entity is, or belongs.
-func (l *Live) find(e events.Entity) (int, bool) {
+// findEntity returns the index of an entity, or the index where it belongs, and reports whether it is there.
+func (l *Live) findEntity(e events.Entity) (int, bool) {
 	return sort.Find(len(l.Entities), func(i int) int { return e.Compare(l.Entities[i].Entity) })
 }
 
-// stands tells whether l stays the latest beside another reading of its metric.
-func (l *Latest) stands(at events.Timestamp, v events.Value, source string) bool {
+// winsOver reports whether l stays the latest beside another reading of its metric.
+func (l *Latest) winsOver(at events.Timestamp, v events.Value, source string) bool {
 	if at != l.At {
 		return at < l.At
 	}

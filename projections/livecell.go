@@ -34,14 +34,14 @@ func (c *liveCoder) appendCells(dst []byte, sh *liveShape, m int) []byte {
 		for _, l := range c.cells {
 			dst = append(dst, byte(l.Value.Absent))
 			if l.Value.Absent != events.Present {
-				dst = binary.AppendUvarint(dst, c.names.optional(l.Value.Raw, ""))
+				dst = binary.AppendUvarint(dst, c.names.optionalRef(l.Value.Raw, ""))
 			}
 		}
 	}
 	return appendCellNumbers(dst, c.cells, flags, exponent)
 }
 
-// cellForm tells what a column of cells needs.
+// cellForm is a set of flags: the optional lists that a column of cells has.
 func cellForm(cells []*Latest) (flags uint64, exponent int16) {
 	flags, exponent = flagSameTime, math.MaxInt16
 	for _, l := range cells {
@@ -71,7 +71,7 @@ func cellForm(cells []*Latest) (flags uint64, exponent int16) {
 
 func (c *liveCoder) appendCellTimes(dst []byte, flags uint64) []byte {
 	for _, l := range c.cells {
-		dst = binary.AppendUvarint(dst, c.ticks.since(l.At, c.ticks.base))
+		dst = binary.AppendUvarint(dst, c.ticks.ticksBetween(l.At, c.ticks.base))
 		if flags&flagSameTime != 0 {
 			break
 		}
@@ -103,44 +103,44 @@ func appendCellNumbers(dst []byte, cells []*Latest, flags uint64, exponent int16
 	return dst
 }
 
-// cells reads one column into the readings of metric m of the entities given.
-func (r *reader) cells(names []string, t *ticks, entities []*LiveEntity, m int) {
-	head := r.uvarint()
-	exponent := r.narrow(unzigzag(head >> flagBits))
+// readCells reads one column into the readings of metric m of the entities given.
+func (r *reader) readCells(names []string, t *ticks, entities []*LiveEntity, m int) {
+	head := r.readUvarint()
+	exponent := r.narrowExponent(unzigzag(head >> flagBits))
 	var at events.Timestamp
 	for i, e := range entities {
 		if i == 0 || head&flagSameTime == 0 {
-			at = t.before(t.base, r.uvarint())
+			at = t.timeBefore(t.base, r.readUvarint())
 		}
 		e.Latest[m].At = at
 	}
 	if head&flagAbsent != 0 {
 		for _, e := range entities {
-			r.absence(names, &e.Latest[m].Value)
+			r.readAbsence(names, &e.Latest[m].Value)
 		}
 	}
 	last := int64(0)
 	for _, e := range entities {
 		if v := &e.Latest[m].Value; v.Absent == events.Present {
-			last += r.varint()
+			last += r.readVarint()
 			v.Number.Mantissa = last
 		}
 	}
 	for _, e := range entities {
 		if v := &e.Latest[m].Value; v.Absent == events.Present {
 			if head&flagExponents != 0 {
-				exponent = r.exponent()
+				exponent = r.readExponent()
 			}
 			v.Number = events.NumberOf(v.Number.Mantissa, exponent)
 		}
 	}
 }
 
-func (r *reader) absence(names []string, v *events.Value) {
-	if b := r.bytes(1); b != nil {
+func (r *reader) readAbsence(names []string, v *events.Value) {
+	if b := r.readBytes(1); b != nil {
 		v.Absent = events.Reason(b[0])
 	}
 	if v.Absent != events.Present {
-		v.Raw = r.optional(names, "")
+		v.Raw = r.readOptional(names, "")
 	}
 }

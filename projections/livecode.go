@@ -26,10 +26,10 @@ type shapeMetric struct{ name, source string }
 // AppendLive writes l behind dst.
 func AppendLive(dst []byte, l *Live) []byte {
 	c := liveCoder{live: l}
-	c.survey()
+	c.collectTables()
 	dst = append(dst, liveForm)
-	dst = c.names.append(dst)
-	dst = c.ticks.append(dst)
+	dst = c.names.appendTable(dst)
+	dst = c.ticks.appendTicks(dst)
 	dst = c.appendShapes(dst)
 	dst = c.appendEntities(dst)
 	for _, sh := range c.shapes {
@@ -49,30 +49,30 @@ type liveCoder struct {
 	cells   []*Latest
 }
 
-// survey notes strings and times, and sorts entities by shape.
-func (c *liveCoder) survey() {
-	c.ticks = ticksFrom(newest(c.live.Entities))
+// collectTables notes strings and times, and sorts entities by shape.
+func (c *liveCoder) collectTables() {
+	c.ticks = ticksFrom(newestTime(c.live.Entities))
 	for i := range c.live.Entities {
 		e := &c.live.Entities[i]
-		c.names.note(string(e.Entity.GPU))
-		c.names.noteOptional(e.Entity.Part, "")
-		c.ticks.fit(e.SeenAt, c.ticks.base)
+		c.names.addName(string(e.Entity.GPU))
+		c.names.addOptional(e.Entity.Part, "")
+		c.ticks.fitUnit(e.SeenAt, c.ticks.base)
 		for j := range e.Latest {
 			l := &e.Latest[j]
-			c.names.note(l.Metric)
-			c.names.noteOptional(l.Source, l.Metric)
-			c.names.noteOptional(l.Value.Raw, "")
-			c.ticks.fit(l.At, c.ticks.base)
+			c.names.addName(l.Metric)
+			c.names.addOptional(l.Source, l.Metric)
+			c.names.addOptional(l.Value.Raw, "")
+			c.ticks.fitUnit(l.At, c.ticks.base)
 		}
-		c.shape(i, e)
+		c.addToShape(i, e)
 	}
-	c.names.seal()
+	c.names.sortNames()
 }
 
-// shape finds or makes the shape of entity i.
-func (c *liveCoder) shape(i int, e *LiveEntity) {
+// addToShape finds or makes the shape of entity i.
+func (c *liveCoder) addToShape(i int, e *LiveEntity) {
 	for n, sh := range c.shapes {
-		if sh.fits(e) {
+		if sh.fitsEntity(e) {
 			sh.entities = append(sh.entities, i)
 			c.shapeOf = append(c.shapeOf, n)
 			return
@@ -86,7 +86,7 @@ func (c *liveCoder) shape(i int, e *LiveEntity) {
 	c.shapes = append(c.shapes, sh)
 }
 
-func (sh *liveShape) fits(e *LiveEntity) bool {
+func (sh *liveShape) fitsEntity(e *LiveEntity) bool {
 	if len(sh.metrics) != len(e.Latest) {
 		return false
 	}
@@ -103,8 +103,8 @@ func (c *liveCoder) appendShapes(dst []byte) []byte {
 	for _, sh := range c.shapes {
 		dst = binary.AppendUvarint(dst, uint64(len(sh.metrics)))
 		for _, m := range sh.metrics {
-			dst = binary.AppendUvarint(dst, c.names.ref(m.name))
-			dst = binary.AppendUvarint(dst, c.names.optional(m.source, m.name))
+			dst = binary.AppendUvarint(dst, c.names.refOf(m.name))
+			dst = binary.AppendUvarint(dst, c.names.optionalRef(m.source, m.name))
 		}
 	}
 	return dst
@@ -114,22 +114,22 @@ func (c *liveCoder) appendEntities(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(c.live.Entities)))
 	for i := range c.live.Entities {
 		e := &c.live.Entities[i]
-		dst = binary.AppendUvarint(dst, c.names.ref(string(e.Entity.GPU)))
-		dst = binary.AppendUvarint(dst, c.names.optional(e.Entity.Part, ""))
+		dst = binary.AppendUvarint(dst, c.names.refOf(string(e.Entity.GPU)))
+		dst = binary.AppendUvarint(dst, c.names.optionalRef(e.Entity.Part, ""))
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(e.Identity))
 		shape := uint64(c.shapeOf[i]) << 1
-		if len(e.Latest) > 0 && e.SeenAt == newestOf(e.Latest) {
+		if len(e.Latest) > 0 && e.SeenAt == newestLatest(e.Latest) {
 			dst = binary.AppendUvarint(dst, shape)
 			continue
 		}
 		dst = binary.AppendUvarint(dst, shape|1)
-		dst = binary.AppendUvarint(dst, c.ticks.since(e.SeenAt, c.ticks.base))
+		dst = binary.AppendUvarint(dst, c.ticks.ticksBetween(e.SeenAt, c.ticks.base))
 	}
 	return dst
 }
 
-// newest is the newest time of any entity; 0 when there is none.
-func newest(entities []LiveEntity) events.Timestamp {
+// newestTime returns the newest time of any entity; 0 when there is none.
+func newestTime(entities []LiveEntity) events.Timestamp {
 	var at events.Timestamp
 	for i := range entities {
 		e := &entities[i]
@@ -137,14 +137,14 @@ func newest(entities []LiveEntity) events.Timestamp {
 			at = e.SeenAt
 		}
 		if len(e.Latest) > 0 {
-			at = max(at, newestOf(e.Latest))
+			at = max(at, newestLatest(e.Latest))
 		}
 	}
 	return at
 }
 
-// newestOf is the newest time of readings, of which there is one at least.
-func newestOf(latest []Latest) events.Timestamp {
+// newestLatest returns the newest time of readings, at least one.
+func newestLatest(latest []Latest) events.Timestamp {
 	at := latest[0].At
 	for i := range latest {
 		at = max(at, latest[i].At)

@@ -10,17 +10,17 @@ import (
 // ParseLive undoes AppendLive. Bytes behind the model are an error.
 func ParseLive(src []byte) (Live, error) {
 	r := reader{src: src}
-	r.form(liveForm)
-	p := liveParser{reader: &r, names: r.names(), ticks: r.ticks()}
+	r.checkForm(liveForm)
+	p := liveParser{reader: &r, names: r.readNames(), ticks: r.readTicks()}
 	p.parseShapes()
 	entities := p.parseEntities()
 	p.parseCells()
 	for i := range entities {
 		if e := &entities[i]; r.err == nil && !p.explicit[i] && len(e.Latest) > 0 {
-			e.SeenAt = newestOf(e.Latest)
+			e.SeenAt = newestLatest(e.Latest)
 		}
 	}
-	if err := r.end("live"); err != nil {
+	if err := r.finishModel("live"); err != nil {
 		return Live{}, err
 	}
 	return Live{Entities: entities}, nil
@@ -40,14 +40,14 @@ type parsedShape struct {
 }
 
 func (p *liveParser) parseShapes() {
-	p.shapes = make([]parsedShape, p.count(1))
+	p.shapes = make([]parsedShape, p.readCount(1))
 	for i := range p.shapes {
-		metrics := make([]shapeMetric, p.count(2))
+		metrics := make([]shapeMetric, p.readCount(2))
 		for j := range metrics {
-			metrics[j].name = p.ref(p.names)
-			metrics[j].source = p.optional(p.names, metrics[j].name)
+			metrics[j].name = p.readRef(p.names)
+			metrics[j].source = p.readOptional(p.names, metrics[j].name)
 		}
-		if !strictly(metrics, func(a, b *shapeMetric) int { return strings.Compare(a.name, b.name) }) {
+		if !isStrictlyAscending(metrics, func(a, b *shapeMetric) int { return strings.Compare(a.name, b.name) }) {
 			p.fail(errors.New("metrics not in order"))
 		}
 		p.shapes[i].metrics = metrics
@@ -58,7 +58,7 @@ func (p *liveParser) parseShapes() {
 // each takes a byte.
 func (p *liveParser) parseEntities() []LiveEntity {
 	const size = 11
-	entities := make([]LiveEntity, p.count(size))
+	entities := make([]LiveEntity, p.readCount(size))
 	p.explicit = make([]bool, len(entities))
 	for i := range entities {
 		p.parseEntity(i, &entities[i])
@@ -70,7 +70,7 @@ func (p *liveParser) parseEntities() []LiveEntity {
 	switch {
 	case cells > len(p.src):
 		p.fail(errShort)
-	case !strictly(entities, func(a, b *LiveEntity) int { return a.Entity.Compare(b.Entity) }):
+	case !isStrictlyAscending(entities, func(a, b *LiveEntity) int { return a.Entity.Compare(b.Entity) }):
 		p.fail(errors.New("entities not in order"))
 	}
 	if p.err != nil {
@@ -93,16 +93,16 @@ func (p *liveParser) parseEntities() []LiveEntity {
 }
 
 func (p *liveParser) parseEntity(i int, e *LiveEntity) {
-	e.Entity = events.Entity{GPU: events.GPUID(p.ref(p.names)), Part: p.optional(p.names, "")}
-	e.Identity = events.IdentityID(p.fixed64())
-	shape := p.index(2 * len(p.shapes))
+	e.Entity = events.Entity{GPU: events.GPUID(p.readRef(p.names)), Part: p.readOptional(p.names, "")}
+	e.Identity = events.IdentityID(p.readFixed64())
+	shape := p.readIndex(2 * len(p.shapes))
 	if p.err != nil {
 		return
 	}
 	sh := &p.shapes[shape>>1]
 	sh.entities = append(sh.entities, e)
 	if p.explicit[i] = shape&1 != 0; p.explicit[i] {
-		e.SeenAt = p.ticks.before(p.ticks.base, p.uvarint())
+		e.SeenAt = p.ticks.timeBefore(p.ticks.base, p.readUvarint())
 	}
 }
 
@@ -110,7 +110,7 @@ func (p *liveParser) parseCells() {
 	for _, sh := range p.shapes {
 		for m := range sh.metrics {
 			if p.err == nil && len(sh.entities) > 0 {
-				p.cells(p.names, &p.ticks, sh.entities, m)
+				p.readCells(p.names, &p.ticks, sh.entities, m)
 			}
 		}
 	}

@@ -9,13 +9,13 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Fragment is what one host knows of one GPU.
+// Fragment is one host's share of one GPU: its entities there.
 type Fragment struct {
 	Host     *Host
 	Entities []*LiveEntity // the GPU itself and its parts, sorted by Part
 }
 
-// MergeGPU merges what the hosts know of one GPU, by record time; ties: the smaller host name. It does not
+// MergeGPU returns one GPU merged from the fragments of its hosts, by record time; ties: the smaller host name. It does not
 // keep or change its arguments. The fragments' order does not matter.
 func MergeGPU(id events.GPUID, fragments []Fragment) *GPU {
 	fragments = slices.DeleteFunc(slices.Clone(fragments), func(f Fragment) bool { return len(f.Entities) == 0 })
@@ -33,7 +33,7 @@ func MergeGPU(id events.GPUID, fragments []Fragment) *GPU {
 			}
 		}
 		if seen := f.lastSeen(); i == 0 || seen > g.LastSeen {
-			g.LastSeen, g.Host, g.Identity = seen, f.Host.ID, f.identity()
+			g.LastSeen, g.Host, g.Identity = seen, f.Host.ID, f.gpuIdentity()
 		}
 	}
 	return g
@@ -57,7 +57,7 @@ func (g *GPU) firstSeen(f *Fragment, first bool) {
 	}
 }
 
-// lastSeen is the newest record time of a fragment, which has an entity at least.
+// lastSeen returns the newest record time of a fragment, which has an entity at least.
 func (f *Fragment) lastSeen() events.Timestamp {
 	at := f.Entities[0].SeenAt
 	for _, e := range f.Entities {
@@ -66,9 +66,9 @@ func (f *Fragment) lastSeen() events.Timestamp {
 	return at
 }
 
-// identity is that of the GPU itself, or else of its newest part (ties: the first) without what is only the
-// part's.
-func (f *Fragment) identity() events.Identity {
+// gpuIdentity returns the identity of the GPU itself, or else of its newest part (ties: the first) without the part's
+// own fields.
+func (f *Fragment) gpuIdentity() events.Identity {
 	newest := f.Entities[0]
 	if newest.Entity.Part == "" {
 		return f.Host.identityOf(newest)
@@ -84,7 +84,7 @@ func (f *Fragment) identity() events.Identity {
 	return id
 }
 
-// identityOf resolves the identity of an entity's newest record.
+// identityOf returns the identity of an entity's newest record.
 func (h *Host) identityOf(e *LiveEntity) events.Identity {
 	k, ok := h.Identity.Find(e.Identity)
 	if !ok {
@@ -106,7 +106,7 @@ func (g *GPU) mergePart(h *Host, e *LiveEntity) {
 	p.Latest = mergeLatest(p.Latest, e.Latest)
 }
 
-// mergeLatest takes for each metric the newer reading; of two at one time that of mine. It may change mine,
+// mergeLatest returns the newer reading of each metric; of two at one time the reading of mine. It may change mine,
 // and keeps nothing of other but its strings.
 func mergeLatest(mine, other []Latest) []Latest {
 	if len(mine) == 0 {

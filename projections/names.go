@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// names is the table of a model's strings: each once, sorted, then referred to by its place. A string
-// leaves out what it shares with the one before it, and a UUID is written as its 16 bytes.
+// names is the table of a model's strings: each once, sorted, then referred to by its index. A string
+// omits the prefix that it shares with the one before it, and a UUID is written as its 16 bytes.
 type names struct {
 	list  []string
 	place map[string]int
 }
 
-// maxShared bounds the prefix that a string may share, and so what a table may grow to when it is parsed.
+// maxShared bounds the prefix that a string may share, and so the size to which a table may grow when it is parsed.
 const maxShared = 62
 
 // A string's first number: a UUID of one of these prefixes, or the length of the shared prefix plus
 // len(uuidPrefixes).
 var uuidPrefixes = [...]string{"GPU-", "MIG-"}
 
-// note puts a string into the table.
-func (t *names) note(s string) {
+// addName adds a string to the table.
+func (t *names) addName(s string) {
 	if t.place == nil {
 		t.place = make(map[string]int, 32)
 	}
@@ -33,33 +33,33 @@ func (t *names) note(s string) {
 	}
 }
 
-// seal sorts the table; from then on it gives places.
-func (t *names) seal() {
+// sortNames sorts the table; refOf is valid from then on.
+func (t *names) sortNames() {
 	slices.Sort(t.list)
 	for i, s := range t.list {
 		t.place[s] = i
 	}
 }
 
-// ref is the place of a string that was noted.
-func (t *names) ref(s string) uint64 { return uint64(t.place[s]) }
+// refOf returns the index of a string of the table.
+func (t *names) refOf(s string) uint64 { return uint64(t.place[s]) }
 
-// optional is a string's place plus one, or zero when it is equal to usual.
-func (t *names) optional(s, usual string) uint64 {
+// optionalRef returns a string's index plus one, or zero when it is equal to usual.
+func (t *names) optionalRef(s, usual string) uint64 {
 	if s == usual {
 		return 0
 	}
-	return t.ref(s) + 1
+	return t.refOf(s) + 1
 }
 
-// noteOptional notes what optional will ask for.
-func (t *names) noteOptional(s, usual string) {
+// addOptional adds the string that optionalRef needs.
+func (t *names) addOptional(s, usual string) {
 	if s != usual {
-		t.note(s)
+		t.addName(s)
 	}
 }
 
-func (t *names) append(dst []byte) []byte {
+func (t *names) appendTable(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(t.list)))
 	last := ""
 	for _, s := range t.list {
@@ -83,15 +83,15 @@ func appendName(dst []byte, last, s string) []byte {
 	return append(dst, s[shared:]...)
 }
 
-// names reads a table. All its strings lie in one piece of memory.
-func (r *reader) names() []string {
-	n := r.count(2)
+// readNames reads a table. All its strings lie in one piece of memory.
+func (r *reader) readNames() []string {
+	n := r.readCount(2)
 	text := make([]byte, 0, 16*n)
 	ends := make([]int, 0, n)
 	start := 0
 	for range n {
 		next := len(text)
-		text = r.name(text, text[start:next])
+		text = r.readName(text, text[start:next])
 		start = next
 		ends = append(ends, len(text))
 	}
@@ -107,15 +107,15 @@ func (r *reader) names() []string {
 	return list
 }
 
-// name reads one string behind dst.
-func (r *reader) name(dst, last []byte) []byte {
-	first := r.bytes(1)
+// readName reads one string behind dst.
+func (r *reader) readName(dst, last []byte) []byte {
+	first := r.readBytes(1)
 	if first == nil {
 		return dst
 	}
 	kind := int(first[0])
 	if kind < len(uuidPrefixes) {
-		b := r.bytes(16)
+		b := r.readBytes(16)
 		if b == nil {
 			return dst
 		}
@@ -127,26 +127,26 @@ func (r *reader) name(dst, last []byte) []byte {
 		return dst
 	}
 	dst = append(dst, last[:shared]...)
-	return append(dst, r.bytes(r.count(1))...)
+	return append(dst, r.readBytes(r.readCount(1))...)
 }
 
-// optional undoes names.optional.
-func (r *reader) optional(names []string, usual string) string {
-	if i := r.index(len(names) + 1); i > 0 {
+// readOptional returns the string of an optionalRef.
+func (r *reader) readOptional(names []string, usual string) string {
+	if i := r.readIndex(len(names) + 1); i > 0 {
 		return names[i-1]
 	}
 	return usual
 }
 
-// ref undoes names.ref.
-func (r *reader) ref(names []string) string {
-	if i := r.index(len(names)); r.err == nil {
+// readRef returns the string of a refOf.
+func (r *reader) readRef(names []string) string {
+	if i := r.readIndex(len(names)); r.err == nil {
 		return names[i]
 	}
 	return ""
 }
 
-// uuidKind tells whether s is a prefix and a lower-case UUID, and which prefix.
+// uuidKind reports whether s is a prefix and a lower-case UUID, and returns the prefix's index.
 func uuidKind(s string) (kind int, ok bool) {
 	if len(s) != 40 {
 		return 0, false

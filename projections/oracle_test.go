@@ -25,12 +25,12 @@ type record struct {
 	value    events.Value
 }
 
-// key tells records apart: equal keys are one record.
+// key identifies a record: equal keys are one record.
 func (r record) key() string {
 	return fmt.Sprintf("%016x|%s|%s|%d|%v", r.identity.ID(), r.metric, r.source, r.at, r.value)
 }
 
-// event packs records as the log would give them.
+// event packs records as the log would return them.
 func event(host events.HostID, records []record) *events.Event {
 	ev := &events.Event{Host: host}
 	for _, r := range records {
@@ -210,15 +210,15 @@ func randomRecords(rng *rand.Rand, n int) []record {
 	return records
 }
 
-// seriesOf gives an event's plausible records by window.
+// seriesOf returns an event's plausible records by window.
 func seriesOf(ev *events.Event) map[Window]Series {
 	p := pieces{columns: len(ev.Columns)}
 	for i := range ev.Columns {
 		c := &ev.Columns[i]
 		id := &ev.Identities[c.Identity]
-		s := plausible(&c.Samples)
+		s := plausibleSamples(&c.Samples)
 		column := Column{Entity: id.Entity(ev.Host), Metric: c.Metric, Source: c.Source, Identity: id.ID(), Samples: s}
-		p.add(&column, 0, s.Len())
+		p.addRows(&column, 0, s.Len())
 	}
-	return p.series()
+	return p.canonicalSeries()
 }

@@ -8,7 +8,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// The earliest and the last instant that a Timestamp can tell.
+// The earliest and the last instant of a Timestamp.
 const (
 	minTime events.Timestamp = math.MinInt64
 	maxTime events.Timestamp = math.MaxInt64
@@ -28,8 +28,8 @@ func compareKey(a, b *Column) int {
 	return cmp.Compare(a.Identity, b.Identity)
 }
 
-// strictly tells whether a list ascends without repeats.
-func strictly[T any](list []T, compare func(a, b *T) int) bool {
+// isStrictlyAscending reports whether a list ascends without repeats.
+func isStrictlyAscending[T any](list []T, compare func(a, b *T) int) bool {
 	for i := 1; i < len(list); i++ {
 		if compare(&list[i-1], &list[i]) >= 0 {
 			return false

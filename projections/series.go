@@ -22,7 +22,7 @@ type Column struct {
 	events.Samples
 }
 
-// Records counts the readings.
+// Records returns the number of readings.
 func (s *Series) Records() int {
 	n := 0
 	for i := range s.Columns {
@@ -31,9 +31,9 @@ func (s *Series) Records() int {
 	return n
 }
 
-// Add unites the records of other into s and returns those that s had not. Both are canonical, and other
-// stays as it is; memory may be shared. Adding newer and newer records costs what they cost, not what s
-// holds.
+// Add unites the records of other into s and returns the ones that s did not have. Both are canonical, and other
+// stays as it is; memory may be shared. The cost of adding newer and newer records follows their number, not the size
+// of s.
 func (s *Series) Add(other Series) (added Series) {
 	var fresh []Column // columns whose key s has not
 	i := 0
@@ -53,12 +53,12 @@ func (s *Series) Add(other Series) (added Series) {
 			added.Columns = append(added.Columns, part)
 		}
 	}
-	s.insert(fresh)
+	s.insertColumns(fresh)
 	return added
 }
 
-// insert puts sorted columns with new keys among those of s.
-func (s *Series) insert(fresh []Column) {
+// insertColumns inserts sorted columns with new keys into s.
+func (s *Series) insertColumns(fresh []Column) {
 	if len(fresh) == 0 {
 		return
 	}
@@ -79,8 +79,8 @@ func (s *Series) insert(fresh []Column) {
 	s.Columns = append(all, fresh...)
 }
 
-// Merge gives the set union of chunks of one window, in any order. It is fast where they follow each other
-// in time, and may share memory with them.
+// Merge returns the set union of chunks of one window, in any order. It is fast where they follow each other
+// in time, and the result may share memory with them.
 func Merge(chunks ...Series) Series {
 	type dated struct {
 		series Series
@@ -88,7 +88,7 @@ func Merge(chunks ...Series) Series {
 	}
 	order := make([]dated, len(chunks))
 	for i, s := range chunks {
-		order[i] = dated{series: s, first: s.first()}
+		order[i] = dated{series: s, first: s.firstTime()}
 	}
 	slices.SortStableFunc(order, func(a, b dated) int { return cmp.Compare(a.first, b.first) })
 	var all Series
@@ -98,8 +98,8 @@ func Merge(chunks ...Series) Series {
 	return all
 }
 
-// first is the earliest time of a series, or the last instant there is.
-func (s *Series) first() events.Timestamp {
+// firstTime returns the earliest time of the window's records, or maxTime when it has none.
+func (s *Series) firstTime() events.Timestamp {
 	at := maxTime
 	for i := range s.Columns {
 		if times := s.Columns[i].Times; len(times) > 0 {

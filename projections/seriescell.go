@@ -9,14 +9,14 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// A sample column holds what a vector of times does not:
+// A sample column holds the values that belong to a vector of times:
 //
 //	head: flags, and above them the common exponent
 //	if sampleAbsent: count; for each the distance from the row before (from -1), reason, raw text (0: none)
 //	for each row its mantissa less the one before; 0 for absent rows
 //	if sampleExponents: for each row its exponent
 //
-// Each row takes a byte at least, so that what is parsed never outgrows its source.
+// Each row takes a byte at least, so that a parsed column never outgrows its source.
 const (
 	sampleAbsent = 1 << iota
 	sampleExponents
@@ -48,7 +48,7 @@ func (c *seriesCoder) appendAbsences(dst []byte, absent []events.Absence) []byte
 	for _, a := range absent {
 		dst = binary.AppendUvarint(dst, uint64(a.Row-last))
 		dst = append(dst, byte(a.Reason))
-		dst = binary.AppendUvarint(dst, c.names.optional(a.Raw, ""))
+		dst = binary.AppendUvarint(dst, c.names.optionalRef(a.Raw, ""))
 		last = a.Row
 	}
 	return dst
@@ -68,18 +68,18 @@ func appendMantissas(dst []byte, s *Column) []byte {
 	return dst
 }
 
-// samples reads a sample column over a vector; mantissas is where its numbers go, of the vector's length.
-func (r *reader) samples(names []string, times []events.Timestamp, mantissas []int64) events.Samples {
-	head := r.uvarint()
-	s := events.Samples{Times: times, Mantissas: mantissas, Exponent: r.narrow(unzigzag(head >> sampleBits))}
+// readSamples reads a sample column over a vector; mantissas is where its numbers go, of the vector's length.
+func (r *reader) readSamples(names []string, times []events.Timestamp, mantissas []int64) events.Samples {
+	head := r.readUvarint()
+	s := events.Samples{Times: times, Mantissas: mantissas, Exponent: r.narrowExponent(unzigzag(head >> sampleBits))}
 	if head&sampleAbsent != 0 {
-		s.Absent = r.absences(names, len(times))
+		s.Absent = r.readAbsences(names, len(times))
 	}
-	r.mantissas(mantissas, s.Absent)
+	r.readMantissas(mantissas, s.Absent)
 	if head&sampleExponents != 0 && len(times) <= len(r.src) {
 		s.Exponents = make([]int16, len(times))
 		for i := range s.Exponents {
-			s.Exponents[i] = r.exponent()
+			s.Exponents[i] = r.readExponent()
 		}
 	} else if head&sampleExponents != 0 {
 		r.fail(errShort)
@@ -87,34 +87,34 @@ func (r *reader) samples(names []string, times []events.Timestamp, mantissas []i
 	return s
 }
 
-func (r *reader) absences(names []string, rows int) []events.Absence {
-	count, last := r.count(3), -1
+func (r *reader) readAbsences(names []string, rows int) []events.Absence {
+	count, last := r.readCount(3), -1
 	if count == 0 || count > rows {
 		r.fail(fmt.Errorf("%d absent rows of %d", count, rows))
 		return nil
 	}
 	absent := make([]events.Absence, count)
 	for i := range absent {
-		step := r.uvarint()
+		step := r.readUvarint()
 		if step == 0 || step >= uint64(rows-last) {
 			r.fail(fmt.Errorf("absent row %d+%d of %d", last, step, rows))
 			return nil
 		}
 		last += int(step)
 		absent[i].Row = last
-		if b := r.bytes(1); b != nil {
+		if b := r.readBytes(1); b != nil {
 			absent[i].Reason = events.Reason(b[0])
 		}
 		if absent[i].Reason == events.Present {
 			r.fail(errors.New("absent reading without a reason"))
 		}
-		absent[i].Raw = r.optional(names, "")
+		absent[i].Raw = r.readOptional(names, "")
 	}
 	return absent
 }
 
-// mantissas is the loop that parsing spends its time in, so it keeps the source in a local variable.
-func (r *reader) mantissas(to []int64, absent []events.Absence) {
+// readMantissas is the loop that parsing spends its time in, so it keeps the source in a local variable.
+func (r *reader) readMantissas(to []int64, absent []events.Absence) {
 	src, last := r.src, int64(0)
 	for i := range to {
 		if len(src) > 0 && src[0] < 0x80 {
@@ -139,18 +139,18 @@ func (r *reader) mantissas(to []int64, absent []events.Absence) {
 
 // skipSamples passes over a sample column of so many rows.
 func (r *reader) skipSamples(names []string, rows int) {
-	head := r.uvarint()
+	head := r.readUvarint()
 	if head&sampleAbsent != 0 {
-		r.absences(names, rows)
+		r.readAbsences(names, rows)
 	}
-	r.skip(rows)
+	r.skipVarints(rows)
 	if head&sampleExponents != 0 {
-		r.skip(rows)
+		r.skipVarints(rows)
 	}
 }
 
-// skip passes over n varints, eight bytes at a time: each varint ends with its only byte below 0x80.
-func (r *reader) skip(n int) {
+// skipVarints passes over n varints, eight bytes at a time: each varint ends with its only byte below 0x80.
+func (r *reader) skipVarints(n int) {
 	src := r.src
 	for len(src) >= 8 {
 		ends := bits.OnesCount64(^binary.LittleEndian.Uint64(src) & 0x8080808080808080)

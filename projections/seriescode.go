@@ -21,10 +21,10 @@ const seriesForm = 1
 // AppendSeries writes s behind dst.
 func AppendSeries(dst []byte, s *Series) []byte {
 	c := seriesCoder{series: s}
-	c.survey()
+	c.collectTables()
 	dst = append(dst, seriesForm)
-	dst = c.names.append(dst)
-	dst = c.ticks.append(dst)
+	dst = c.names.appendTable(dst)
+	dst = c.ticks.appendTicks(dst)
 	dst = c.appendVectors(dst)
 	dst = c.appendShapes(dst)
 	dst = c.appendGroups(dst)
@@ -52,20 +52,20 @@ type seriesGroup struct {
 	shape   int
 }
 
-func (c *seriesCoder) survey() {
+func (c *seriesCoder) collectTables() {
 	c.collectVectors()
 	c.collectGroups()
 	for i := range c.series.Columns {
 		col := &c.series.Columns[i]
-		c.names.note(string(col.Entity.GPU))
-		c.names.noteOptional(col.Entity.Part, "")
-		c.names.note(col.Metric)
-		c.names.noteOptional(col.Source, col.Metric)
+		c.names.addName(string(col.Entity.GPU))
+		c.names.addOptional(col.Entity.Part, "")
+		c.names.addName(col.Metric)
+		c.names.addOptional(col.Source, col.Metric)
 		for _, a := range col.Absent {
-			c.names.noteOptional(a.Raw, "")
+			c.names.addOptional(a.Raw, "")
 		}
 	}
-	c.names.seal()
+	c.names.sortNames()
 }
 
 // collectVectors finds the distinct lists of times, their base and unit. A column with the times of the
@@ -106,7 +106,7 @@ func vectorTicks(vectors [][]events.Timestamp) ticks {
 	t := ticksFrom(base)
 	for _, v := range vectors {
 		for _, at := range v {
-			t.fit(base, at)
+			t.fitUnit(base, at)
 		}
 	}
 	return t
@@ -151,7 +151,7 @@ func (c *seriesCoder) addGroup(columns []int) {
 	c.groups = append(c.groups, seriesGroup{columns: columns, shape: shape})
 }
 
-// sameColumn tells whether two columns are one column of a shape.
+// sameColumn reports whether two columns are one column of a shape.
 func (c *seriesCoder) sameColumn(i, j int) bool {
 	a, b := &c.series.Columns[i], &c.series.Columns[j]
 	return c.vectorOf[i] == c.vectorOf[j] && a.Metric == b.Metric && a.Source == b.Source
@@ -163,7 +163,7 @@ func (c *seriesCoder) appendVectors(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(v)))
 		last := c.ticks.base
 		for _, at := range v {
-			dst = binary.AppendUvarint(dst, c.ticks.since(last, at))
+			dst = binary.AppendUvarint(dst, c.ticks.ticksBetween(last, at))
 			last = at
 		}
 	}
@@ -176,8 +176,8 @@ func (c *seriesCoder) appendShapes(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(shape)))
 		for _, i := range shape {
 			col := &c.series.Columns[i]
-			dst = binary.AppendUvarint(dst, c.names.ref(col.Metric))
-			dst = binary.AppendUvarint(dst, c.names.optional(col.Source, col.Metric))
+			dst = binary.AppendUvarint(dst, c.names.refOf(col.Metric))
+			dst = binary.AppendUvarint(dst, c.names.optionalRef(col.Source, col.Metric))
 			dst = binary.AppendUvarint(dst, uint64(c.vectorOf[i]))
 		}
 	}
@@ -188,8 +188,8 @@ func (c *seriesCoder) appendGroups(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(c.groups)))
 	for _, g := range c.groups {
 		col := &c.series.Columns[g.columns[0]]
-		dst = binary.AppendUvarint(dst, c.names.ref(string(col.Entity.GPU)))
-		dst = binary.AppendUvarint(dst, c.names.optional(col.Entity.Part, ""))
+		dst = binary.AppendUvarint(dst, c.names.refOf(string(col.Entity.GPU)))
+		dst = binary.AppendUvarint(dst, c.names.optionalRef(col.Entity.Part, ""))
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(col.Identity))
 		dst = binary.AppendUvarint(dst, uint64(g.shape))
 	}

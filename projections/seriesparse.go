@@ -12,17 +12,17 @@ func ParseSeries(src []byte) (Series, error) {
 	return ParseSeriesOf(src, func(events.Entity, string) bool { return true })
 }
 
-// ParseSeriesOf is ParseSeries for the columns that keep tells to keep. The others are passed over, which
+// ParseSeriesOf is ParseSeries for the columns for which keep returns true. The others are skipped, which
 // costs a small part of reading them.
 func ParseSeriesOf(src []byte, keep func(e events.Entity, metric string) bool) (Series, error) {
 	r := reader{src: src}
-	r.form(seriesForm)
-	p := seriesParser{reader: &r, keep: keep, names: r.names(), ticks: r.ticks()}
+	r.checkForm(seriesForm)
+	p := seriesParser{reader: &r, keep: keep, names: r.readNames(), ticks: r.readTicks()}
 	p.parseVectors()
 	p.parseShapes()
 	p.parseGroups()
 	columns := p.parseColumns()
-	if err := r.end("series"); err != nil {
+	if err := r.finishModel("series"); err != nil {
 		return Series{}, err
 	}
 	return Series{Columns: columns}, nil
@@ -50,12 +50,12 @@ type parsedGroup struct {
 }
 
 func (p *seriesParser) parseVectors() {
-	p.vectors = make([][]events.Timestamp, p.count(2))
+	p.vectors = make([][]events.Timestamp, p.readCount(2))
 	for i := range p.vectors {
-		times := make([]events.Timestamp, p.count(1))
+		times := make([]events.Timestamp, p.readCount(1))
 		last := p.ticks.base
 		for j := range times {
-			times[j] = p.ticks.after(last, p.uvarint())
+			times[j] = p.ticks.timeAfter(last, p.readUvarint())
 			if j > 0 && times[j] < last {
 				p.fail(errors.New("times not in order"))
 			}
@@ -69,14 +69,14 @@ func (p *seriesParser) parseVectors() {
 }
 
 func (p *seriesParser) parseShapes() {
-	p.shapes = make([][]shapeColumn, p.count(4))
+	p.shapes = make([][]shapeColumn, p.readCount(4))
 	for i := range p.shapes {
-		shape := make([]shapeColumn, p.count(3))
+		shape := make([]shapeColumn, p.readCount(3))
 		for j := range shape {
 			c := &shape[j]
-			c.metric = p.ref(p.names)
-			c.source = p.optional(p.names, c.metric)
-			if v := p.index(len(p.vectors)); p.err == nil {
+			c.metric = p.readRef(p.names)
+			c.source = p.readOptional(p.names, c.metric)
+			if v := p.readIndex(len(p.vectors)); p.err == nil {
 				c.times = p.vectors[v]
 			}
 		}
@@ -86,19 +86,19 @@ func (p *seriesParser) parseShapes() {
 
 func (p *seriesParser) parseGroups() {
 	const size = 11
-	p.groups = make([]parsedGroup, p.count(size))
+	p.groups = make([]parsedGroup, p.readCount(size))
 	for i := range p.groups {
 		g := &p.groups[i]
-		g.entity = events.Entity{GPU: events.GPUID(p.ref(p.names)), Part: p.optional(p.names, "")}
-		g.identity = events.IdentityID(p.fixed64())
-		if s := p.index(len(p.shapes)); p.err == nil {
+		g.entity = events.Entity{GPU: events.GPUID(p.readRef(p.names)), Part: p.readOptional(p.names, "")}
+		g.identity = events.IdentityID(p.readFixed64())
+		if s := p.readIndex(len(p.shapes)); p.err == nil {
 			g.columns = p.shapes[s]
 		}
 	}
 }
 
-// parseColumns makes room for what is kept once it is sure that all columns can follow: a row takes a byte,
-// and a column one more.
+// parseColumns allocates memory for the kept columns once it has checked that the source is long enough for all columns:
+// a row takes a byte, and a column one more.
 func (p *seriesParser) parseColumns() []Column {
 	var all, kept struct{ columns, rows int }
 	for _, g := range p.groups {
@@ -126,7 +126,7 @@ func (p *seriesParser) parseColumns() []Column {
 			}
 			columns = append(columns, Column{
 				Entity: g.entity, Metric: c.metric, Source: c.source, Identity: g.identity,
-				Samples: p.samples(p.names, c.times[:n:n], room[:n:n]),
+				Samples: p.readSamples(p.names, c.times[:n:n], room[:n:n]),
 			})
 			room = room[n:]
 		}
@@ -139,12 +139,12 @@ func (p *seriesParser) parseColumns() []Column {
 
 // inOrder restores the order of columns, which groups of one entity break.
 func (p *seriesParser) inOrder(columns []Column) []Column {
-	if strictly(columns, compareKey) {
+	if isStrictlyAscending(columns, compareKey) {
 		return columns
 	}
 	slices.SortFunc(columns, func(a, b Column) int { return compareKey(&a, &b) })
-	if !strictly(columns, compareKey) {
-		p.fail(errors.New("column given twice"))
+	if !isStrictlyAscending(columns, compareKey) {
+		p.fail(errors.New("column is there twice"))
 	}
 	return columns
 }

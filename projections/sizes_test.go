@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// fleetHost makes what one host with 8 GPUs reports: ten metrics with the value ranges and the lag between
+// fleetHost returns the records of one host with 8 GPUs: ten metrics with the value ranges and the lag between
 // metrics of a DCGM exporter, n times, one second apart.
 func fleetHost(seed uint64, from events.Timestamp, n int) (events.HostID, []record) {
 	const second = events.Timestamp(1_000_000_000)

@@ -7,7 +7,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// pieces gathers columns cut into windows. What it is given keeps its memory; only a piece whose canonical
+// pieces collects columns cut into windows. Pieces share the memory of their columns; only a piece whose canonical
 // exponent differs from the whole column's gets numbers of its own.
 type pieces struct {
 	columns int // about how many columns each window gets
@@ -16,26 +16,26 @@ type pieces struct {
 	list    *[]Column
 }
 
-// add takes rows from..to-1 of a canonical column.
-func (p *pieces) add(c *Column, from, to int) {
+// addRows adds rows from..to-1 of a canonical column.
+func (p *pieces) addRows(c *Column, from, to int) {
 	for from < to {
 		w := WindowOf(c.Times[from])
 		end := to
 		if w != WindowOf(c.Times[to-1]) {
-			end = from + before(c.Times[from:to], (w+1).Start())
+			end = from + countBefore(c.Times[from:to], (w+1).Start())
 		}
 		piece := *c
 		if end-from < c.Len() {
 			piece.Samples = c.Slice(from, end)
 			piece.Canonical()
 		}
-		list := p.window(w)
+		list := p.columnsOf(w)
 		*list = append(*list, piece)
 		from = end
 	}
 }
 
-func (p *pieces) window(w Window) *[]Column {
+func (p *pieces) columnsOf(w Window) *[]Column {
 	if p.list != nil && p.last == w {
 		return p.list
 	}
@@ -52,8 +52,8 @@ func (p *pieces) window(w Window) *[]Column {
 	return list
 }
 
-// series gives the canonical series of each window; nil when there is none.
-func (p *pieces) series() map[Window]Series {
+// canonicalSeries returns the canonical records of each window; nil when there is none.
+func (p *pieces) canonicalSeries() map[Window]Series {
 	if len(p.windows) == 0 {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (p *pieces) series() map[Window]Series {
 
 // canonicalColumns sorts columns and unites those with one key. It may reorder its argument.
 func canonicalColumns(columns []Column) []Column {
-	if strictly(columns, compareKey) {
+	if isStrictlyAscending(columns, compareKey) {
 		return columns
 	}
 	slices.SortStableFunc(columns, func(a, b Column) int { return compareKey(&a, &b) })
@@ -81,8 +81,8 @@ func canonicalColumns(columns []Column) []Column {
 	return out
 }
 
-// plausible gives canonical samples without implausible readings; mostly they are just s.
-func plausible(s *events.Samples) events.Samples {
+// plausibleSamples returns canonical samples without implausible readings; mostly these are just s.
+func plausibleSamples(s *events.Samples) events.Samples {
 	all := *s
 	all.Canonical()
 	if !slices.ContainsFunc(all.Absent, func(a events.Absence) bool { return a.Reason == events.Implausible }) {
@@ -98,11 +98,11 @@ func plausible(s *events.Samples) events.Samples {
 	return kept
 }
 
-// before counts the leading times before an instant, after those up to and at it.
-func before(times []events.Timestamp, at events.Timestamp) int {
+// countBefore returns the number of leading times before an instant, countUpTo the number up to and at it.
+func countBefore(times []events.Timestamp, at events.Timestamp) int {
 	return sort.Search(len(times), func(i int) bool { return times[i] >= at })
 }
 
-func after(times []events.Timestamp, at events.Timestamp) int {
+func countUpTo(times []events.Timestamp, at events.Timestamp) int {
 	return sort.Search(len(times), func(i int) bool { return times[i] > at })
 }

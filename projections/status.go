@@ -6,7 +6,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Status tells how current something is; it depends on the clock and is never stored.
+// Status says how current a host or GPU is; it depends on the clock and is never stored.
 type Status string
 
 const (
@@ -22,7 +22,7 @@ const (
 	MissingAfter = 10 * time.Minute
 )
 
-// StatusOf is the status of something last seen at last, on a host last seen at host (pass last again for a
+// StatusOf returns the status of something last seen at last, on a host last seen at host (pass last again for a
 // host itself), at now. A GPU that fell behind its host is missing however long ago that was: in an old
 // file too the host went on without it.
 func StatusOf(last, host, now events.Timestamp) Status {
@@ -35,5 +35,5 @@ func StatusOf(last, host, now events.Timestamp) Status {
 	return Active
 }
 
-// elapsed is the time between two instants, as far as a Duration goes.
+// elapsed returns the time between two instants, as far as a Duration goes.
 func elapsed(from, to events.Timestamp) time.Duration { return to.Time().Sub(from.Time()) }

@@ -10,10 +10,10 @@ type Generation string
 type Offsets struct {
 	Live, Series events.Revision
 	HotFrom      Window // windows from here on are in etcd
-	Records      int64  // folded in this generation so far, for people: what was folded again counts again
+	Records      int64  // folded in this generation so far, for people: a record folded again counts again
 }
 
-// Stored is what one stored change says of one host. A nil model did not change.
+// Stored is one stored change of one host. A nil model did not change.
 type Stored struct {
 	Host      events.HostID
 	Partition events.Partition
@@ -22,7 +22,7 @@ type Stored struct {
 	Removed   bool // both models are gone
 }
 
-// Batch is all changes of stored models up to a position that were not given before. Without
+// Batch holds all changes of stored models up to a position since the batch before. Without
 // changes it is progress.
 type Batch struct {
 	At      events.Revision // position in the projections (an etcd revision; its log is the same)

@@ -13,22 +13,22 @@ type ticks struct {
 // maxUnit is the power of ten of a second.
 const maxUnit = 9
 
-// ticksFrom starts with the greatest unit; fit makes it fit.
+// ticksFrom returns ticks with the greatest unit; fitUnit reduces it.
 func ticksFrom(base events.Timestamp) ticks { return ticks{base: base, unit: 1_000_000_000} }
 
-// fit makes the unit divide the distance between two times.
-func (t *ticks) fit(earlier, later events.Timestamp) {
+// fitUnit reduces the unit until it divides the distance between two times.
+func (t *ticks) fitUnit(earlier, later events.Timestamp) {
 	for span := uint64(later) - uint64(earlier); span%t.unit != 0; {
 		t.unit /= 10
 	}
 }
 
-// since is the distance from an earlier to a later time, in units.
-func (t *ticks) since(earlier, later events.Timestamp) uint64 {
+// ticksBetween returns the distance from an earlier to a later time, in units.
+func (t *ticks) ticksBetween(earlier, later events.Timestamp) uint64 {
 	return (uint64(later) - uint64(earlier)) / t.unit
 }
 
-func (t *ticks) append(dst []byte) []byte {
+func (t *ticks) appendTicks(dst []byte) []byte {
 	dst = appendVarint(dst, int64(t.base))
 	digits := byte(0)
 	for u := t.unit; u > 1; u /= 10 {
@@ -37,9 +37,9 @@ func (t *ticks) append(dst []byte) []byte {
 	return append(dst, digits)
 }
 
-func (r *reader) ticks() ticks {
-	t := ticks{base: events.Timestamp(r.varint()), unit: 1}
-	if digits := r.index(maxUnit + 1); r.err == nil {
+func (r *reader) readTicks() ticks {
+	t := ticks{base: events.Timestamp(r.readVarint()), unit: 1}
+	if digits := r.readIndex(maxUnit + 1); r.err == nil {
 		for range digits {
 			t.unit *= 10
 		}
@@ -47,11 +47,11 @@ func (r *reader) ticks() ticks {
 	return t
 }
 
-// before and after give the time that is n units from at.
-func (t *ticks) before(at events.Timestamp, n uint64) events.Timestamp {
+// timeBefore and timeAfter return the time that is n units from at.
+func (t *ticks) timeBefore(at events.Timestamp, n uint64) events.Timestamp {
 	return events.Timestamp(uint64(at) - n*t.unit)
 }
 
-func (t *ticks) after(at events.Timestamp, n uint64) events.Timestamp {
+func (t *ticks) timeAfter(at events.Timestamp, n uint64) events.Timestamp {
 	return events.Timestamp(uint64(at) + n*t.unit)
 }

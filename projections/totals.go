@@ -17,11 +17,11 @@ type Totals struct {
 	TemperatureMax               *float64 // °C, DCGM_FI_DEV_GPU_TEMP
 }
 
-// Sum gives the totals of gpus at now. hostSeen tells when a host was last seen, by record time. Readings
+// Sum returns the totals of gpus at now. hostSeen returns the newest record time of a host. Readings
 // of parts are never summed: a device's value repeats in them.
 func Sum(gpus []*GPU, hostSeen func(events.HostID) events.Timestamp, now events.Timestamp) Totals {
 	t := Totals{GPUs: len(gpus)}
-	var util, used, free, power, temperature tally
+	var util, used, free, power, temperature gpuSum
 	for _, g := range gpus {
 		switch StatusOf(g.LastSeen, hostSeen(g.Host), now) {
 		case Active:
@@ -31,29 +31,29 @@ func Sum(gpus []*GPU, hostSeen func(events.HostID) events.Timestamp, now events.
 		case Missing:
 			t.Missing++
 		}
-		util.add(g, "DCGM_FI_DEV_GPU_UTIL")
-		used.add(g, "DCGM_FI_DEV_FB_USED")
-		free.add(g, "DCGM_FI_DEV_FB_FREE")
-		power.add(g, "DCGM_FI_DEV_POWER_USAGE")
-		temperature.add(g, "DCGM_FI_DEV_GPU_TEMP")
+		util.addReading(g, "DCGM_FI_DEV_GPU_UTIL")
+		used.addReading(g, "DCGM_FI_DEV_FB_USED")
+		free.addReading(g, "DCGM_FI_DEV_FB_FREE")
+		power.addReading(g, "DCGM_FI_DEV_POWER_USAGE")
+		temperature.addReading(g, "DCGM_FI_DEV_GPU_TEMP")
 	}
-	t.UtilizationAvg = util.average()
-	t.MemoryUsedMiB = used.total()
-	t.MemoryFreeMiB = free.total()
-	t.PowerWatts = power.total()
-	t.TemperatureMax = temperature.greatest()
+	t.UtilizationAvg = util.averageValue()
+	t.MemoryUsedMiB = used.totalValue()
+	t.MemoryFreeMiB = free.totalValue()
+	t.PowerWatts = power.totalValue()
+	t.TemperatureMax = temperature.maxValue()
 	return t
 }
 
-// tally sums up readings. The sum carries its rounding error along (Neumaier), so that it is that of the
-// decimals, in whatever order they come.
-type tally struct {
+// gpuSum sums up readings. The sum carries its rounding error along (Neumaier), so that it is the sum of the
+// decimals in any order.
+type gpuSum struct {
 	count    int
 	sum, err float64
 	max      float64
 }
 
-func (t *tally) add(g *GPU, metric string) {
+func (t *gpuSum) addReading(g *GPU, metric string) {
 	l, ok := Find(g.Latest, metric)
 	if !ok || l.Value.Absent != events.Present {
 		return
@@ -72,13 +72,13 @@ func (t *tally) add(g *GPU, metric string) {
 	t.sum = sum
 }
 
-func (t *tally) total() *float64    { return t.present(t.sum + t.err) }
-func (t *tally) average() *float64  { return t.present((t.sum + t.err) / float64(t.count)) }
-func (t *tally) greatest() *float64 { return t.present(t.max) }
+func (t *gpuSum) totalValue() *float64   { return t.roundedOrNil(t.sum + t.err) }
+func (t *gpuSum) averageValue() *float64 { return t.roundedOrNil((t.sum + t.err) / float64(t.count)) }
+func (t *gpuSum) maxValue() *float64     { return t.roundedOrNil(t.max) }
 
-// present is nil when nothing was counted. Sums are rounded to six decimals, finer than any source reports,
+// roundedOrNil returns nil when nothing was counted. Sums are rounded to six decimals, finer than any source reports,
 // so that they read as the decimals they are sums of.
-func (t *tally) present(v float64) *float64 {
+func (t *gpuSum) roundedOrNil(v float64) *float64 {
 	if t.count == 0 {
 		return nil
 	}

@@ -11,10 +11,10 @@ import (
 // Window is an hour of record time, counted from the Unix epoch (negative before it).
 type Window int64
 
-// WindowSpan is how long a window is.
+// WindowSpan is the length of a window.
 const WindowSpan = time.Hour
 
-// WindowOf tells in which window an instant lies.
+// WindowOf returns the window that contains an instant.
 func WindowOf(at events.Timestamp) Window {
 	w := int64(at) / int64(WindowSpan)
 	if int64(at)%int64(WindowSpan) < 0 {
@@ -23,11 +23,12 @@ func WindowOf(at events.Timestamp) Window {
 	return Window(w)
 }
 
-// Start is the window's first instant; the next window's Start is its end. It is exact for windows that an
-// instant can lie in, but for the very first of them, which starts before any instant can be told.
+// Start returns the window's first instant; the next window's Start is its end. It is exact for every window that
+// contains an instant, but for the first of them, which starts before the earliest Timestamp.
 func (w Window) Start() events.Timestamp { return events.Timestamp(int64(w) * int64(WindowSpan)) }
 
-// findWindow tells which span holds w, or where one that does would be.
+// findWindow returns the index of the span that holds w, or the index where such a span belongs, and reports whether it is
+// there.
 func findWindow(spans []Span, w Window) (int, bool) {
 	return slices.BinarySearchFunc(spans, w, func(s Span, w Window) int {
 		switch {
@@ -40,7 +41,7 @@ func findWindow(spans []Span, w Window) (int, bool) {
 	})
 }
 
-// addWindow gives the spans with w in them; the spans handed in are not changed. changed is false when it
+// addWindow returns the spans with w added; the argument is not changed. changed is false when it
 // was there.
 func addWindow(spans []Span, w Window) (all []Span, changed bool) {
 	i, found := findWindow(spans, w)
@@ -66,8 +67,8 @@ func addWindow(spans []Span, w Window) (all []Span, changed bool) {
 	return append(all, spans[i:]...), true
 }
 
-// checkWindows tells whether spans are disjoint, ascending and not adjacent, and within what an instant can
-// lie in.
+// checkWindows returns an error unless spans are disjoint, ascending and not adjacent, and contain instants of a
+// Timestamp only.
 func checkWindows(spans []Span) error {
 	first, last := WindowOf(minTime), WindowOf(maxTime)
 	for i, s := range spans {
@@ -75,7 +76,7 @@ func checkWindows(spans []Span) error {
 		case s.First < first || s.Last > last || s.First > s.Last:
 			return fmt.Errorf("windows %d to %d are no span", s.First, s.Last)
 		case i > 0 && s.First <= spans[i-1].Last+1:
-			return fmt.Errorf("windows %d to %d touch those before, which end with %d", s.First, s.Last, spans[i-1].Last)
+			return fmt.Errorf("windows %d to %d touch the span before, which ends with %d", s.First, s.Last, spans[i-1].Last)
 		}
 	}
 	return nil

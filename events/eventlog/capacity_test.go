@@ -26,7 +26,7 @@ func smallServer(t *testing.T) *eventstest.Server {
 
 func capacity(t *testing.T, log *eventlog.Log) eventlog.Capacity {
 	t.Helper()
-	var c events.Capacity
+	var c eventlog.Capacity
 	err := errors.New("not asked")
 	for limit := time.Second; err != nil && limit < time.Minute; limit *= 2 { // the missing member takes all the time there is
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -119,7 +119,7 @@ func TestCapacityIsThatOfTheMembersThatAnswer(t *testing.T) {
 	cfg := server.Config(t)
 	cfg.Endpoints += ",unix:///nowhere/at-all"
 	log := eventstest.OpenLog(t, cfg)
-	var c events.Capacity
+	var c eventlog.Capacity
 	err := errors.New("not asked")
 	for limit := time.Second; err != nil && limit < time.Minute; limit *= 2 { // the missing member takes all the time there is
 		ctx, cancel := context.WithTimeout(t.Context(), limit)

@@ -17,7 +17,7 @@ type entity struct {
 func parseEntity(words [][]byte) (entity, bool) {
 	e := entity{gpu: -1, text: string(bytes.Join(words, []byte(" ")))}
 	if n := len(words); n > 3 && string(words[n-2]) == "LINK" {
-		link, ok := number(words[n-1])
+		link, ok := parseNumber(words[n-1])
 		if !ok {
 			return e, false
 		}
@@ -26,7 +26,7 @@ func parseEntity(words [][]byte) (entity, bool) {
 	if len(words) < 2 || len(words) > 3 {
 		return e, false
 	}
-	n, ok := number(words[len(words)-1])
+	n, ok := parseNumber(words[len(words)-1])
 	kind := kindOf(string(bytes.Join(words[:len(words)-1], []byte(" "))))
 	switch {
 	case !ok || kind == "":
@@ -68,7 +68,7 @@ func kindOf(name string) string {
 	return ""
 }
 
-func number(text []byte) (int, bool) {
+func parseNumber(text []byte) (int, bool) {
 	n, err := strconv.ParseUint(string(text), 10, 32)
 	return int(n), err == nil
 }

@@ -18,18 +18,18 @@ func Grammar() dialect.Grammar {
 			line, _, _ := bytes.Cut(head, []byte("\n"))
 			return isHeader(line)
 		},
-		Open: open,
+		Open: openFile,
 	}
 }
 
-func open(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
+func openFile(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
 	for line := range bytes.Lines(f.Head) {
 		if !isHeader(line) {
 			continue
 		}
 		h, err := readHeader(bytes.TrimRight(line, "\r\n"))
 		if err == nil {
-			err = opt.Missing(true, true)
+			err = opt.CheckRequired(true, true)
 		}
 		return func() dialect.Worker { return newWorker(opt, h) }, err
 	}

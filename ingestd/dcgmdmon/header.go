@@ -79,14 +79,14 @@ func fieldOf(name string) dialect.Field {
 	return dialect.Label
 }
 
-// cut splits a row into its entity and one cell per column; ok is false when it has not all of them.
+// splitRow splits a row into its entity and one cell per column; ok is false when it has not all of them.
 //
 // dcgmi pads every cell with blanks behind it, so a row is cut where the names in the header start; an entity
 // that is too wide for its column moves the rest. Texts may hold blanks, and a cell may be empty. A row that is
 // shorter than a padded header is cut off. Where blanks were squeezed, cells are counted from the right.
-func (h *header) cut(line []byte, cells [][]byte) (e entity, _ [][]byte, ok bool) {
+func (h *header) splitRow(line []byte, cells [][]byte) (e entity, _ [][]byte, ok bool) {
 	for _, shift := range [...]int{0, len(line) - h.width} {
-		if e, cells, ok = h.slice(line, shift, cells[:0]); ok {
+		if e, cells, ok = h.splitAt(line, shift, cells[:0]); ok {
 			return e, cells, true
 		}
 	}
@@ -98,8 +98,8 @@ func (h *header) cut(line []byte, cells [][]byte) (e entity, _ [][]byte, ok bool
 	return e, cells, false
 }
 
-// slice cuts a line at the header's places, shifted to the right; ok is false when it does not fit them.
-func (h *header) slice(line []byte, shift int, cells [][]byte) (e entity, _ [][]byte, ok bool) {
+// splitAt cuts a line at the header's places, shifted to the right; ok is false when it does not fit them.
+func (h *header) splitAt(line []byte, shift int, cells [][]byte) (e entity, _ [][]byte, ok bool) {
 	from := h.columns[0].at + shift
 	least := h.columns[len(h.columns)-1].at + shift + 1 // there is something of the last cell
 	if h.padded {

@@ -46,7 +46,7 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	case w.header == nil:
 		out.Reject(row.Line, "", line, "the header above it cannot be read")
 	default:
-		w.row(row.Line, line, out)
+		w.parseRow(row.Line, line, out)
 	}
 }
 
@@ -61,9 +61,9 @@ func (w *worker) takeHeader(number int, line []byte, out *dialect.Parsed) {
 	out.Skipped++
 }
 
-// row takes a row of cells.
-func (w *worker) row(number int, line []byte, out *dialect.Parsed) {
-	e, cells, ok := w.header.cut(line, w.cells)
+// parseRow takes a row of cells.
+func (w *worker) parseRow(number int, line []byte, out *dialect.Parsed) {
+	e, cells, ok := w.header.splitRow(line, w.cells)
 	w.cells = cells
 	if !ok {
 		out.Reject(number, "", line, fmt.Sprintf("the line is no row of an entity such as GPU 0 and %d cells: is it cut off, or a message of dcgmi?", len(w.header.columns)))
@@ -77,28 +77,28 @@ func (w *worker) row(number int, line []byte, out *dialect.Parsed) {
 		out.Reject(number, "", line, err.Error())
 		return
 	}
-	known := w.identities.of(&e, w.header.columns, cells)
+	known := w.identities.identityOf(&e, w.header.columns, cells)
 	if known.fault != nil {
-		verdict := *known.fault
-		verdict.Line = number
-		out.Rejections = append(out.Rejections, verdict)
+		rejection := *known.fault
+		rejection.Line = number
+		out.Rejections = append(out.Rejections, rejection)
 		return
 	}
 	for _, warning := range known.warnings {
 		warning.Line = number
 		out.Warnings = append(out.Warnings, warning)
 	}
-	said := len(out.Records) + len(out.Rejections)
+	before := len(out.Records) + len(out.Rejections)
 	for i := range w.header.columns {
-		w.reading(number, &w.header.columns[i], cells[i], events.Record{Identity: known.identity, At: at}, out)
+		w.addReading(number, &w.header.columns[i], cells[i], events.Record{Identity: known.identity, At: at}, out)
 	}
-	if len(out.Records)+len(out.Rejections) == said {
+	if len(out.Records)+len(out.Rejections) == before {
 		out.Skipped++ // it has nothing but texts
 	}
 }
 
-// reading completes the record of a cell, unless the cell is a text.
-func (w *worker) reading(number int, c *column, text []byte, r events.Record, out *dialect.Parsed) {
+// addReading completes the record of a cell, unless the cell is a text.
+func (w *worker) addReading(number int, c *column, text []byte, r events.Record, out *dialect.Parsed) {
 	if c.isText(text) || len(text) == 0 && !c.metric.Known() {
 		return
 	}
@@ -128,7 +128,7 @@ func (c *column) isText(text []byte) bool {
 		return false
 	}
 	_, err := events.ParseNumber(text)
-	return err != nil && !startsNumber(text) && fit(text)
+	return err != nil && !startsNumber(text) && isPrintable(text)
 }
 
 // startsNumber tells what should be a number and is none from what is a text.
@@ -136,6 +136,6 @@ func startsNumber(text []byte) bool {
 	return bytes.IndexByte([]byte("+-.0123456789"), text[0]) >= 0 && bytes.HasSuffix(text, cutOff)
 }
 
-func fit(text []byte) bool {
+func isPrintable(text []byte) bool {
 	return utf8.Valid(text) && bytes.IndexFunc(text, unicode.IsControl) < 0
 }

@@ -15,8 +15,8 @@ type columns struct {
 	value          int
 	time           int              // -1: none, the sender gives that of all rows
 	metric, labels int              // -1: none
-	sources        []dialect.Column // those that say where a reading comes from
-	at             []int            // and where they are
+	originColumns  []dialect.Column // those that say where a reading comes from
+	originIndex    []int            // and where they are
 }
 
 // Match tells whether a header is of this dialect: it names a value and a GPU, and a metric. Tables of a query
@@ -24,7 +24,7 @@ type columns struct {
 func Match(header [][]byte) bool {
 	has := map[dialect.Field]bool{}
 	wide := false
-	for _, c := range spell(header) {
+	for _, c := range classifyColumns(header) {
 		has[c.Field] = true
 		if c.Field == dialect.Label {
 			_, _, known := metric.Lookup(c.Name)
@@ -35,8 +35,8 @@ func Match(header [][]byte) bool {
 		(has[dialect.Metric] || has[dialect.Time] && !wide)
 }
 
-// spell tells what each column is about. A column "name" is the metric's when no other is.
-func spell(header [][]byte) []dialect.Column {
+// classifyColumns tells what each column is about. A column "name" is the metric's when no other is.
+func classifyColumns(header [][]byte) []dialect.Column {
 	all := dialect.Columns(header)
 	byName := -1
 	for i, c := range all {
@@ -53,9 +53,9 @@ func spell(header [][]byte) []dialect.Column {
 	return all
 }
 
-// read finds the columns that a file must have.
-func read(header [][]byte, opt dialect.Options) (*columns, error) {
-	all := spell(header)
+// readColumns finds the columns that a file must have.
+func readColumns(header [][]byte, opt dialect.Options) (*columns, error) {
+	all := classifyColumns(header)
 	if err := dialect.CheckColumns(all); err != nil {
 		return nil, err
 	}
@@ -72,14 +72,14 @@ func read(header [][]byte, opt dialect.Options) (*columns, error) {
 		case col.Field == dialect.LabelsRaw:
 			c.labels = i
 		case col.Name != "":
-			c.sources, c.at = append(c.sources, col), append(c.at, i)
+			c.originColumns, c.originIndex = append(c.originColumns, col), append(c.originIndex, i)
 		}
 	}
-	return c, c.complete(opt)
+	return c, c.checkComplete(opt)
 }
 
-// complete tells which column is missing and what to do.
-func (c *columns) complete(opt dialect.Options) error {
+// checkComplete tells which column is missing and what to do.
+func (c *columns) checkComplete(opt dialect.Options) error {
 	switch {
 	case c.time < 0 && opt.At.IsZero():
 		return errors.New("no column has the time; name it timestamp, or give the time of all rows with ?ts=")
@@ -89,9 +89,9 @@ func (c *columns) complete(opt dialect.Options) error {
 		return errors.New("no column has the value; name it value")
 	case c.labels >= 0: // the rest may be there
 		return nil
-	case opt.Host == "" && !c.says(dialect.Host) && !c.hasInstance():
+	case opt.Host == "" && !c.hasField(dialect.Host) && !c.hasInstance():
 		return errors.New("no column names the host; add one named Hostname, or give the host of all rows with ?host=")
-	case !c.says(dialect.UUID, dialect.Index, dialect.Device, dialect.PCI):
+	case !c.hasField(dialect.UUID, dialect.Index, dialect.Device, dialect.PCI):
 		return errors.New("no column names the GPU; add one named uuid or gpu_id")
 	}
 	return nil
@@ -105,10 +105,10 @@ func (c *columns) nameOf(i int) string {
 	return c.names[i]
 }
 
-func (c *columns) says(fields ...dialect.Field) bool {
-	return slices.ContainsFunc(c.sources, func(col dialect.Column) bool { return slices.Contains(fields, col.Field) })
+func (c *columns) hasField(fields ...dialect.Field) bool {
+	return slices.ContainsFunc(c.originColumns, func(col dialect.Column) bool { return slices.Contains(fields, col.Field) })
 }
 
 func (c *columns) hasInstance() bool {
-	return slices.ContainsFunc(c.sources, func(col dialect.Column) bool { return strings.EqualFold(col.Name, "instance") })
+	return slices.ContainsFunc(c.originColumns, func(col dialect.Column) bool { return strings.EqualFold(col.Name, "instance") })
 }

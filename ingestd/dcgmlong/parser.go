@@ -12,21 +12,21 @@ import (
 // Parser knows one file's columns. It is safe for concurrent use; its workers are not.
 type Parser struct {
 	*columns
-	opt        dialect.Options
-	given      []byte            // the metric of rows that name none, if the sender gives one
-	generation metric.Generation // of the file's names
-	table      *dialect.Identities
+	opt           dialect.Options
+	defaultMetric []byte            // the metric of rows that name none, if the sender gives one
+	generation    metric.Generation // of the file's names
+	table         *dialect.Identities
 }
 
 // New reads the beginning of a file. An error refuses the file: it says which column is missing or there twice, and what
 // to do.
 func New(f dialect.File, opt dialect.Options) (*Parser, error) {
-	c, err := read(f.Header, opt)
+	c, err := readColumns(f.Header, opt)
 	if err != nil {
 		return nil, err
 	}
 	return &Parser{
-		columns: c, opt: opt, given: bytes.TrimSpace([]byte(opt.Metric)),
+		columns: c, opt: opt, defaultMetric: bytes.TrimSpace([]byte(opt.Metric)),
 		generation: dialect.Generation(f, opt), table: dialect.NewIdentities(),
 	}, nil
 }
@@ -37,7 +37,7 @@ func (p *Parser) Worker() *Worker {
 		Parser:  p,
 		clock:   dialect.NewClock(p.opt),
 		origins: dialect.NewOrigins(p.opt, p.table),
-		metrics: map[string]*named{},
+		metrics: map[string]*namedMetric{},
 	}
 }
 
@@ -46,14 +46,14 @@ type Worker struct {
 	*Parser
 	clock   *dialect.Clock
 	origins *dialect.Origins
-	metrics map[string]*named
+	metrics map[string]*namedMetric
 	key     []byte
 	nameAt  int // where the last row's labels had the metric's name
 	source  dialect.Source
 }
 
-// named is a metric by the name that the file gives it.
-type named struct {
+// namedMetric is a metric by the name that the file gives it.
+type namedMetric struct {
 	source     string
 	metric     metric.Metric
 	conversion metric.Conversion
@@ -63,7 +63,7 @@ type named struct {
 // Parse appends what the row gives to out: a record or a rejection. A row's Fault is its rejection.
 func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
-	origin, labelled, fault := w.find(row)
+	origin, labelled, fault := w.findOrigin(row)
 	if fault != nil {
 		out.Rejections = append(out.Rejections, *fault)
 		return
@@ -80,11 +80,11 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 		return
 	}
 	out.Host = origin.Host
-	w.reading(row, origin, name, labelled, out)
+	w.addReading(row, origin, name, labelled, out)
 }
 
-// reading makes the record of a row whose origin is known.
-func (w *Worker) reading(row *rows.Row, origin *dialect.Origin, name, labelled []byte, out *dialect.Parsed) {
+// addReading makes the record of a row whose origin is known.
+func (w *Worker) addReading(row *rows.Row, origin *dialect.Origin, name, labelled []byte, out *dialect.Parsed) {
 	instant, err := w.clock.Read(w.timeIn(row.Cells))
 	if err != nil {
 		out.Reject(row.Line, w.nameOf(w.time), w.timeIn(row.Cells), err.Error())
@@ -95,9 +95,9 @@ func (w *Worker) reading(row *rows.Row, origin *dialect.Origin, name, labelled [
 		name = labelled
 	}
 	if len(name) == 0 {
-		name = w.given
+		name = w.defaultMetric
 	}
-	m := w.lookup(name)
+	m := w.lookupMetric(name)
 	if m.fault != "" {
 		out.Reject(row.Line, w.nameOf(w.metric), name, m.fault)
 		return
@@ -109,18 +109,18 @@ func (w *Worker) reading(row *rows.Row, origin *dialect.Origin, name, labelled [
 		return
 	}
 	identity := origin.For(m.metric.Parts)
-	if len(labelled) > 0 && !bytes.Equal(labelled, name) && w.lookup(labelled).metric.Name != m.metric.Name {
-		out.Warn(row.Line, labelOfName, labelled, dialect.Conflict(labelOfName))
-		identity = origin.Disputed(m.metric.Parts, dialect.DisputedName(labelOfName), string(labelled))
+	if len(labelled) > 0 && !bytes.Equal(labelled, name) && w.lookupMetric(labelled).metric.Name != m.metric.Name {
+		out.Warn(row.Line, labelOfName, labelled, dialect.ConflictReason(labelOfName))
+		identity = origin.WithConflict(m.metric.Parts, dialect.ConflictLabel(labelOfName), string(labelled))
 	}
-	w.warn(row, origin, instant, out)
+	w.addWarnings(row, origin, instant, out)
 	out.Add(events.Record{
 		Identity: identity, Metric: m.metric.Name, Source: m.source, At: instant.At, Value: value, Text: text,
 	})
 }
 
-// warn tells what is doubtful about the row.
-func (w *Worker) warn(row *rows.Row, origin *dialect.Origin, instant dialect.Instant, out *dialect.Parsed) {
+// addWarnings tells what is doubtful about the row.
+func (w *Worker) addWarnings(row *rows.Row, origin *dialect.Origin, instant dialect.Instant, out *dialect.Parsed) {
 	for _, warning := range origin.Warnings {
 		warning.Line = row.Line
 		out.Warnings = append(out.Warnings, warning)
@@ -141,15 +141,15 @@ func (w *Worker) timeIn(cells [][]byte) []byte {
 // maxMetrics bounds how many names a worker remembers.
 const maxMetrics = 4096
 
-// lookup finds a metric by the file's name for it.
-func (w *Worker) lookup(name []byte) *named {
+// lookupMetric finds a metric by the file's name for it.
+func (w *Worker) lookupMetric(name []byte) *namedMetric {
 	if m := w.metrics[string(name)]; m != nil {
 		return m
 	}
 	if len(w.metrics) == maxMetrics {
 		clear(w.metrics)
 	}
-	m := &named{source: string(name), fault: dialect.BadName(name)}
+	m := &namedMetric{source: string(name), fault: dialect.BadName(name)}
 	m.metric, m.conversion, _ = metric.Lookup(m.source)
 	m.conversion = m.conversion.Of(w.generation)
 	w.metrics[m.source] = m

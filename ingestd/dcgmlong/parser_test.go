@@ -14,8 +14,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func long() dialecttest.Dialect { return dialecttest.Dialect{Grammar: dcgmlong.Grammar()} }
+func longDialect() dialecttest.Dialect { return dialecttest.Dialect{Grammar: dcgmlong.Grammar()} }
 
-func TestGolden(t *testing.T) { dialecttest.Golden(t, long()) }
+func TestGolden(t *testing.T) { dialecttest.Golden(t, longDialect()) }
 
-func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, long()) }
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, longDialect()) }

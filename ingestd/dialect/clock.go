@@ -22,10 +22,10 @@ type Instant struct {
 // size. Digits finer than a nanosecond are dropped. An empty text is Options.At, if that is given. Anything else, such as 07/18/2025, is refused, never
 // guessed. Not safe for concurrent use.
 type Clock struct {
-	zone   *time.Location
-	given  time.Time // of texts that are empty
-	latest int64     // seconds; later ones are refused
-	now    time.Time
+	zone    *time.Location
+	emptyAt time.Time // of texts that are empty
+	latest  int64     // seconds; later ones are refused
+	now     time.Time
 
 	text []byte // the last text, and what it said: neighbours are often of one time
 	last Instant
@@ -34,7 +34,7 @@ type Clock struct {
 
 // NewClock makes a clock of its own for each goroutine.
 func NewClock(opt Options) *Clock {
-	c := &Clock{zone: opt.Zone, given: opt.At, now: opt.Now, latest: math.MaxInt64/int64(time.Second) - 1}
+	c := &Clock{zone: opt.Zone, emptyAt: opt.At, now: opt.Now, latest: math.MaxInt64/int64(time.Second) - 1}
 	if c.zone == nil {
 		c.zone = time.UTC
 	}
@@ -47,7 +47,7 @@ func NewClock(opt Options) *Clock {
 // Read reads a time. Its error tells a person what is wrong with the text.
 func (c *Clock) Read(text []byte) (Instant, error) {
 	if c.text == nil || !bytes.Equal(text, c.text) {
-		c.last, c.err = c.read(bytes.TrimSpace(text))
+		c.last, c.err = c.readUncached(bytes.TrimSpace(text))
 		c.text = append(c.text[:0], text...)
 	}
 	return c.last, c.err
@@ -60,33 +60,33 @@ var (
 	errNotTime = errors.New("not a time that can be read for certain (an order of day and month is never guessed); " + wanted)
 )
 
-func (c *Clock) read(text []byte) (Instant, error) {
+func (c *Clock) readUncached(text []byte) (Instant, error) {
 	switch {
-	case len(text) == 0 && c.given.IsZero():
+	case len(text) == 0 && c.emptyAt.IsZero():
 		return Instant{}, errNoTime
 	case len(text) == 0:
-		at, err := c.believe(c.given.Unix(), int64(c.given.Nanosecond()))
+		at, err := c.checkRange(c.emptyAt.Unix(), int64(c.emptyAt.Nanosecond()))
 		return Instant{At: at}, err
 	}
 	if d, zone, ok := readDate(text); ok {
-		return c.dated(d, zone)
+		return c.resolveDate(d, zone)
 	}
 	n, err := events.ParseNumber(text)
 	if err != nil {
 		return Instant{}, errNotTime
 	}
-	return c.epoch(n)
+	return c.resolveEpoch(n)
 }
 
 // otherZone is what mends a time that was read in a zone that is not its own.
 const otherZone = "say with tz which zone is meant (?tz=Europe/Berlin, or -tz of the client)"
 
-// mostZones is the time between the earliest and the latest clock of the world, in seconds.
-const mostZones = 26 * 60 * 60
+// zoneSpread is the time between the earliest and the latest clock of the world, in seconds.
+const zoneSpread = 26 * 60 * 60
 
-// dated places a date and time of day in its zone.
-func (c *Clock) dated(d date, zone []byte) (Instant, error) {
-	if !d.valid() {
+// resolveDate places a date and time of day in its zone.
+func (c *Clock) resolveDate(d date, zone []byte) (Instant, error) {
+	if !d.isValid() {
 		return Instant{}, fmt.Errorf("not a time: there is no such day or hour; %s", wanted)
 	}
 	if len(zone) > 0 {
@@ -94,25 +94,25 @@ func (c *Clock) dated(d date, zone []byte) (Instant, error) {
 		if !ok {
 			return Instant{}, fmt.Errorf("its zone %.16q cannot be read; write Z or an offset such as +02:00", zone)
 		}
-		at, err := c.believe(d.unix()-offset, d.nanos)
+		at, err := c.checkRange(d.unixSeconds()-offset, d.nanos)
 		return Instant{At: at}, err
 	}
-	seconds, twice, ok := d.in(c.zone)
+	seconds, twice, ok := d.secondsIn(c.zone)
 	if !ok {
 		return Instant{}, fmt.Errorf("the clocks of %s were set forward over this time; write it with its zone, or %s", c.zone, otherZone)
 	}
-	at, err := c.believe(seconds, d.nanos)
+	at, err := c.checkRange(seconds, d.nanos)
 	if err != nil {
-		if _, elsewhere := c.believe(seconds-mostZones, d.nanos); elsewhere == nil {
+		if _, elsewhere := c.checkRange(seconds-zoneSpread, d.nanos); elsewhere == nil {
 			err = fmt.Errorf("%w It names no zone and was read in %s; %s", err, c.zone, otherZone)
 		}
 	}
 	return Instant{At: at, ZoneAssumed: true, Twice: twice}, err
 }
 
-// epoch reads a number of seconds, or of finer units when it is too great for that. The limits are in 1973
+// resolveEpoch reads a number of seconds, or of finer units when it is too great for that. The limits are in 1973
 // and 5138.
-func (c *Clock) epoch(n events.Number) (Instant, error) {
+func (c *Clock) resolveEpoch(n events.Number) (Instant, error) {
 	digits := 9 // between the unit and a nanosecond
 	for _, limit := range [...]events.Number{{Mantissa: 1, Exponent: 11}, {Mantissa: 1, Exponent: 14}, {Mantissa: 1, Exponent: 17}} {
 		if n.Compare(limit) < 0 {
@@ -123,16 +123,16 @@ func (c *Clock) epoch(n events.Number) (Instant, error) {
 	if n.Exponent < 0 && digits < 9 {
 		return Instant{}, fmt.Errorf("an epoch time in units finer than seconds has no fraction; %s", wanted)
 	}
-	seconds, nanos, ok := split(n, digits)
+	seconds, nanos, ok := splitSeconds(n, digits)
 	if !ok {
 		return Instant{}, errNotTime
 	}
-	at, err := c.believe(seconds, nanos)
+	at, err := c.checkRange(seconds, nanos)
 	return Instant{At: at}, err
 }
 
-// split gives n × 10^digits nanoseconds as seconds and nanoseconds.
-func split(n events.Number, digits int) (seconds, nanos int64, ok bool) {
+// splitSeconds gives n × 10^digits nanoseconds as seconds and nanoseconds.
+func splitSeconds(n events.Number, digits int) (seconds, nanos int64, ok bool) {
 	v := n.Mantissa
 	for e := int(n.Exponent) + digits; e != 0; {
 		if e < 0 {
@@ -156,22 +156,22 @@ func split(n events.Number, digits int) (seconds, nanos int64, ok bool) {
 // earliest is 2010-01-01: an earlier time is a wrong unit or an unset clock.
 const earliest = 1262304000
 
-// believe refuses times that cannot be those of a reading.
-func (c *Clock) believe(seconds, nanos int64) (events.Timestamp, error) {
+// checkRange refuses times that cannot be those of a reading.
+func (c *Clock) checkRange(seconds, nanos int64) (events.Timestamp, error) {
 	if seconds < earliest {
-		return 0, fmt.Errorf("it reads as %s, before 2010: is the unit or the clock of the source wrong?", said(seconds, nanos))
+		return 0, fmt.Errorf("it reads as %s, before 2010: is the unit or the clock of the source wrong?", formatInstant(seconds, nanos))
 	}
 	if seconds > c.latest {
 		if c.now.IsZero() {
-			return 0, fmt.Errorf("it reads as %s, which is later than times can be here", said(seconds, nanos))
+			return 0, fmt.Errorf("it reads as %s, which is later than times can be here", formatInstant(seconds, nanos))
 		}
 		return 0, fmt.Errorf("it reads as %s, more than %g h ahead of the receiver's %s: is the unit, the zone or a clock wrong?",
-			said(seconds, nanos), MaxAhead.Hours(), c.now.UTC().Format(time.RFC3339))
+			formatInstant(seconds, nanos), MaxAhead.Hours(), c.now.UTC().Format(time.RFC3339))
 	}
 	return events.Timestamp(seconds*int64(time.Second) + nanos), nil
 }
 
-func said(seconds, nanos int64) string {
+func formatInstant(seconds, nanos int64) string {
 	return time.Unix(seconds, nanos).UTC().Format(time.RFC3339Nano)
 }
 

@@ -46,7 +46,7 @@ func CheckColumns(columns []Column) error {
 			return fmt.Errorf("the columns %s and %s mean the same; leave one out", first, c.Name)
 		}
 		seen[s] = c.Name
-		if !utf8.ValidString(c.Name) || strings.ContainsFunc(c.Name, control) || len(c.Name) > maxName {
+		if !utf8.ValidString(c.Name) || strings.ContainsFunc(c.Name, isControl) || len(c.Name) > maxName {
 			return fmt.Errorf("the column name %.80q is no text of at most %d bytes; is the file damaged?", c.Name, maxName)
 		}
 	}
@@ -70,7 +70,7 @@ func BadName(name []byte) string {
 	case !utf8.Valid(name):
 		return "the text is not valid UTF-8"
 	}
-	return unfit(string(name))
+	return nameFault(string(name))
 }
 
 // AmbiguousTime is the warning about a time that a zone's clocks showed twice.

@@ -84,7 +84,7 @@ func twoDigits(text []byte) (int, bool) {
 	return int(a)*10 + int(b), a <= 9 && b <= 9
 }
 
-func (d *date) valid() bool {
+func (d *date) isValid() bool {
 	return d.month >= 1 && d.month <= 12 && d.day >= 1 && d.day <= daysIn(d.year, d.month) &&
 		d.hour <= 23 && d.minute <= 59 && d.second <= 59
 }
@@ -102,9 +102,9 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// unix gives the date's seconds since 1970 as if it were UTC. Years are counted from March, so that a leap
+// unixSeconds gives the date's seconds since 1970 as if it were UTC. Years are counted from March, so that a leap
 // day is a year's last.
-func (d *date) unix() int64 {
+func (d *date) unixSeconds() int64 {
 	y, m := d.year, d.month-3
 	if m < 0 {
 		y, m = y-1, m+12
@@ -117,10 +117,10 @@ func (d *date) unix() int64 {
 	return int64(days)*86400 + int64(d.hour*3600+d.minute*60+d.second)
 }
 
-// in gives the date's seconds since 1970 in a zone. In the hour that is skipped when clocks are set forward
+// secondsIn gives the date's seconds since 1970 in a zone. In the hour that is skipped when clocks are set forward
 // there is none; of the two when they are set back it is the earlier one.
-func (d *date) in(zone *time.Location) (seconds int64, twice, ok bool) {
-	local := d.unix()
+func (d *date) secondsIn(zone *time.Location) (seconds int64, twice, ok bool) {
+	local := d.unixSeconds()
 	if zone == time.UTC {
 		return local, false, true
 	}

@@ -20,20 +20,20 @@ func Detect(sc *rows.Scanner, grammars []Grammar, opt Options) (g Grammar, f Fil
 		return g, f, false, err
 	}
 	f.Head = bytes.Clone(skipBlankLines(head))
-	if head, err = passChatter(sc, f.Head); err != nil {
+	if head, err = skipPreamble(sc, f.Head); err != nil {
 		return g, f, false, err
 	}
 	f.Head = bytes.Clone(head)
 	for _, g := range grammars {
 		if g.Begins != nil && g.Begins(f.Head) {
-			f.Header, err = g.header(sc)
+			f.Header, err = g.readHeader(sc)
 			return g, f, err == nil, err
 		}
 	}
-	g, f.Header, ok, err = byHeader(sc, grammars)
+	g, f.Header, ok, err = detectByHeader(sc, grammars)
 	if _, bad := errors.AsType[*rows.Rejection](err); len(opt.Columns) > 0 && !ok && (err == nil || bad) {
-		f.Header = cells(opt.Columns)
-		g, ok = match(f.Header, grammars)
+		f.Header = toCells(opt.Columns)
+		g, ok = matchGrammar(f.Header, grammars)
 		err = nil
 	}
 	if ok {
@@ -57,8 +57,8 @@ func (g Grammar) Take(sc *rows.Scanner, opt Options) (f File, ok bool, err error
 	return f, err == nil, err
 }
 
-// header reads the header of a file that is known to be of the grammar.
-func (g Grammar) header(sc *rows.Scanner) (header [][]byte, err error) {
+// readHeader reads the header of a file that is known to be of the grammar.
+func (g Grammar) readHeader(sc *rows.Scanner) (header [][]byte, err error) {
 	sc.SetForm(g.Form)
 	if g.Form == rows.Lines {
 		return nil, nil
@@ -67,16 +67,16 @@ func (g Grammar) header(sc *rows.Scanner) (header [][]byte, err error) {
 	return header, err
 }
 
-func byHeader(sc *rows.Scanner, grammars []Grammar) (g Grammar, header [][]byte, ok bool, err error) {
+func detectByHeader(sc *rows.Scanner, grammars []Grammar) (g Grammar, header [][]byte, ok bool, err error) {
 	header, ok, err = sc.Header(func(cells [][]byte) bool {
 		found := false
-		g, found = match(cells, grammars)
+		g, found = matchGrammar(cells, grammars)
 		return found
 	})
 	return g, header, ok, err
 }
 
-func match(header [][]byte, grammars []Grammar) (Grammar, bool) {
+func matchGrammar(header [][]byte, grammars []Grammar) (Grammar, bool) {
 	for _, g := range grammars {
 		if g.Match != nil && g.Match(header) {
 			return g, true
@@ -85,7 +85,7 @@ func match(header [][]byte, grammars []Grammar) (Grammar, bool) {
 	return Grammar{}, false
 }
 
-func cells(columns []string) [][]byte {
+func toCells(columns []string) [][]byte {
 	out := make([][]byte, len(columns))
 	for i, name := range columns {
 		out[i] = []byte(name)

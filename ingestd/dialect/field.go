@@ -98,11 +98,11 @@ func fieldOf(name string) (Field, Rank) {
 	case "product_name":
 		return Model, 5
 	}
-	return scraped(name)
+	return exporterField(name)
 }
 
-// scraped goes on with what Prometheus, Kubernetes and the driver add.
-func scraped(name string) (Field, Rank) {
+// exporterField goes on with what Prometheus, Kubernetes and the driver add.
+func exporterField(name string) (Field, Rank) {
 	switch name {
 	case "hostname":
 		return Host, 1

@@ -65,8 +65,8 @@ func hostOf(instance string) string {
 	return instance
 }
 
-// local tells names that every host calls itself.
-func local(host string) bool {
+// isLocalName tells names that every host calls itself.
+func isLocalName(host string) bool {
 	switch strings.ToLower(host) {
 	case "localhost", "localhost.localdomain", "127.0.0.1", "::1":
 		return true

@@ -66,7 +66,7 @@ func (o *Origins) Learn(key []byte, s *Source) *Origin {
 		clear(o.by)
 		o.bytes = len(key)
 	}
-	origin := s.origin(o.opt, o.table)
+	origin := s.buildOrigin(o.opt, o.table)
 	o.by[string(key)] = origin
 	return origin
 }

@@ -9,9 +9,9 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Missing refuses a file that does not say its host, or not its times, unless the sender says them. Nil:
+// CheckRequired refuses a file that does not say its host, or not its times, unless the sender says them. Nil:
 // nothing is missing.
-func (o Options) Missing(host, times bool) error {
+func (o Options) CheckRequired(host, times bool) error {
 	var missing []string
 	if host && o.Host == "" {
 		missing = append(missing, "it names no host: give the host of all rows with ?host=")
@@ -42,9 +42,9 @@ func NewSamples(opt Options) *Samples {
 func (s *Samples) Next() { s.at = s.at.Add(s.interval) }
 
 // At gives the sample's time, unless it cannot be that of a reading.
-func (s *Samples) At() (events.Timestamp, error) { return s.clock.Believe(s.at) }
+func (s *Samples) At() (events.Timestamp, error) { return s.clock.TimestampOf(s.at) }
 
-// Believe gives the timestamp of an instant that was not read from the file, and refuses what Read would.
-func (c *Clock) Believe(at time.Time) (events.Timestamp, error) {
-	return c.believe(at.Unix(), int64(at.Nanosecond()))
+// TimestampOf gives the timestamp of an instant that was not read from the file, and refuses what Read would.
+func (c *Clock) TimestampOf(at time.Time) (events.Timestamp, error) {
+	return c.checkRange(at.Unix(), int64(at.Nanosecond()))
 }

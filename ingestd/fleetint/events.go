@@ -11,7 +11,7 @@ import (
 
 // Events is the dialect of fleetint_events_*.csv.
 func Events() dialect.Grammar {
-	return grammar("fleetint-events", []string{"timestamp", "component", "event_name", "event_type", "message"}, parseEvent)
+	return newGrammar("fleetint-events", []string{"timestamp", "component", "event_name", "event_type", "message"}, parseEvent)
 }
 
 const (
@@ -26,28 +26,28 @@ const eventPrefix = "event_"
 
 // parseEvent reads one event. One that is an XID has its code for a value, any other a 1: it happened.
 func parseEvent(r *reader, row *rows.Row, out *dialect.Parsed) {
-	name := r.cell(row, eventName)
+	name := r.cellOf(row, eventName)
 	if fault := dialect.BadName(name); fault != "" {
-		r.reject(row, eventName, strings.Replace(fault, "names no metric", "names no event", 1), out)
+		r.rejectCell(row, eventName, strings.Replace(fault, "names no metric", "names no event", 1), out)
 		return
 	}
 	happened := reading{metric: metric.Metric{Name: eventPrefix + string(name)}, source: string(name), text: name, value: events.Value{Number: events.Int(1)}}
-	message := string(r.cell(row, eventMessage))
-	component := string(r.cell(row, eventComponent))
+	message := string(r.cellOf(row, eventMessage))
+	component := string(r.cellOf(row, eventComponent))
 	if isXID(component) {
-		happened.code = r.mentions.code(message)
+		happened.code = r.mentions.findXID(message)
 	}
 	if happened.code != "" {
 		m, conversion, _ := metric.Lookup("DCGM_FI_DEV_XID_ERRORS")
 		value, err := m.Read(conversion, []byte(happened.code))
 		if err != nil { // not reached: a code is digits
-			r.reject(row, eventMessage, err.Error(), out)
+			r.rejectCell(row, eventMessage, err.Error(), out)
 			return
 		}
 		happened.metric, happened.value = m, value
 	}
-	r.add(row, happened, []int{eventComponent, eventType, eventMessage}, func(s *dialect.Source) {
-		r.mentions.gpu(s, message, isXID(component) || isECC(component))
+	r.addReading(row, happened, []int{eventComponent, eventType, eventMessage}, func(s *dialect.Source) {
+		r.mentions.addGPU(s, message, isXID(component) || isECC(component))
 	}, out)
 }
 

@@ -53,11 +53,11 @@ func parseLegend(text string) (name, bool) {
 	switch {
 	case len(text) > len("GPU-000") && (strings.HasPrefix(lower, "gpu-") || strings.HasPrefix(lower, "mig-")):
 		return name{field: dialect.UUID, gpu: text}, events.RealUUID(text) && !strings.ContainsAny(text, " \t")
-	case strings.HasPrefix(lower, "nvidia") && digits(lower[len("nvidia"):]):
+	case strings.HasPrefix(lower, "nvidia") && isDigits(lower[len("nvidia"):]):
 		return name{field: dialect.Device, gpu: lower}, true
 	}
 	index := strings.TrimLeft(strings.TrimPrefix(lower, "gpu"), " _:#-")
-	return name{field: dialect.Index, gpu: index}, digits(index)
+	return name{field: dialect.Index, gpu: index}, isDigits(index)
 }
 
-func digits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+func isDigits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }

@@ -9,30 +9,30 @@ import (
 // Batch is a run of rows that owns its memory. Fill it with Next, let any one goroutine range over Rows,
 // and use it again when nothing refers to its cells any more. The zero Batch is ready.
 type Batch struct {
-	text    []byte
-	extents []extent
-	faults  []Rejection
-	used    int // bytes of text that the rows take
-	form    Form
-	sep     byte
-	header  [][]byte
-	tails   bool // rows may have them
-	lazy    bool // the row that is being split may have one
-	tail    int  // where it begins; 0: it has none, for a row that begins with doubled quotes is split at once
+	text      []byte
+	extents   []extent
+	faults    []Rejection
+	used      int // bytes of text that the rows take
+	form      Form
+	sep       byte
+	header    [][]byte
+	tails     bool // rows may have them
+	maybeTail bool // the row that is being split may have one
+	tail      int  // where it begins; 0: it has none, for a row that begins with doubled quotes is split at once
 
 	cells   [][]byte // of the current row
 	scratch []byte   // cells that differ from their source text
 }
 
-// reset prepares b for rows of s.
-func (b *Batch) reset(s *Scanner) {
+// resetFor prepares b for rows of s.
+func (b *Batch) resetFor(s *Scanner) {
 	if len(b.text) != s.opt.BlockBytes {
 		b.text = make([]byte, s.opt.BlockBytes)
 	}
 	clear(b.faults)
 	b.extents, b.faults = b.extents[:0], b.faults[:0]
 	b.form, b.sep, b.header = s.form, s.sep, s.header
-	b.tails = s.tails && s.form == Quoted && !slices.ContainsFunc(s.header, func(cell []byte) bool { return bytes.IndexByte(cell, '"') >= 0 })
+	b.tails = s.leaveTails && s.form == Quoted && !slices.ContainsFunc(s.header, func(cell []byte) bool { return bytes.IndexByte(cell, '"') >= 0 })
 }
 
 // Len is the number of rows, repeated headers included.
@@ -46,10 +46,10 @@ func (b *Batch) Rows() iter.Seq[*Row] {
 		b.scratch = b.scratch[:0]
 		var row Row
 		for _, e := range b.extents {
-			if e.again {
+			if e.isHeader {
 				continue
 			}
-			b.split(e, &row)
+			b.splitRow(e, &row)
 			if (b.form == Plain || !b.repeatsHeader(&row)) && !yield(&row) {
 				return
 			}
@@ -57,8 +57,8 @@ func (b *Batch) Rows() iter.Seq[*Row] {
 	}
 }
 
-// split makes the row of an extent.
-func (b *Batch) split(e extent, row *Row) {
+// splitRow makes the row of an extent.
+func (b *Batch) splitRow(e extent, row *Row) {
 	*row = Row{Line: e.line, Size: e.end - e.start}
 	if e.fault > 0 {
 		row.Fault = &b.faults[e.fault-1]
@@ -69,9 +69,9 @@ func (b *Batch) split(e extent, row *Row) {
 		row.Fault = &Rejection{Line: e.line, Text: Excerpt(text), Reason: faultNUL}
 		return
 	}
-	b.lazy, b.tail = b.tails && !e.multi && bytes.HasSuffix(text, []byte{'"'}), 0
+	b.maybeTail, b.tail = b.tails && !e.multi && bytes.HasSuffix(text, []byte{'"'}), 0
 	cells, fault := b.splitText(text, e.multi)
-	b.lazy = false
+	b.maybeTail = false
 	if fault != "" {
 		row.Fault = &Rejection{Line: e.line, Text: Excerpt(text), Reason: fault}
 		return

@@ -13,9 +13,9 @@ const (
 	Lines              // a row is a line and has one cell, the whole of it, not trimmed
 )
 
-// blank tells whether a line has nothing but blanks. Where cells are split a tab may be a separator, and a
+// isBlank tells whether a line has nothing but blanks. Where cells are split a tab may be a separator, and a
 // line of tabs a row of empty cells.
-func (f Form) blank(line []byte) bool {
+func (f Form) isBlank(line []byte) bool {
 	blanks := " "
 	if f == Lines {
 		blanks = " \t"

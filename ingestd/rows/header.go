@@ -24,32 +24,32 @@ func (s *Scanner) Header(match func(cells [][]byte) bool) (cells [][]byte, ok bo
 	}
 	s.sep = candidates[0]
 	var b Batch
-	s.start()
-	s.lengthen()
-	if err := s.fill(&b, 1); err != nil {
+	s.detectEncoding()
+	s.growForHeader()
+	if err := s.fillBatch(&b, 1); err != nil {
 		return nil, false, err
 	}
-	cells, sep, ok, fault := b.choose(candidates, match)
+	cells, sep, ok, fault := b.chooseSeparator(candidates, match)
 	if !ok {
-		s.unread(&b)
+		s.unreadRow(&b)
 	}
 	if fault != nil {
 		return nil, false, fmt.Errorf("reading the header: %w", fault)
 	}
 	if s.sep = sep; ok {
 		s.header = cloneCells(cells)
-		s.turns = newTurns(s.header, match)
+		s.headers = newHeaderTracker(s.header, match)
 	}
 	return cells, ok, nil
 }
 
-// lengthen makes room for a header that is longer than a row may be. Tables with a column for each of many
+// growForHeader makes room for a header that is longer than a row may be. Tables with a column for each of many
 // series have such, and rows in proportion.
-func (s *Scanner) lengthen() {
+func (s *Scanner) growForHeader() {
 	atEnd := func() int { return bytes.IndexByte(bytes.TrimLeft(s.rest, " \r\n"), '\n') }
-	for atEnd() < 0 && len(s.rest) <= s.opt.MaxHeader && s.ended == nil {
+	for atEnd() < 0 && len(s.rest) <= s.opt.MaxHeader && s.readErr == nil {
 		more := make([]byte, s.opt.MaxLine)
-		s.rest = append(s.rest, more[:s.read(more)]...)
+		s.rest = append(s.rest, more[:s.readFull(more)]...)
 	}
 	if length := atEnd(); length <= s.opt.MaxHeader {
 		s.opt.MaxLine = max(s.opt.MaxLine, length)
@@ -57,20 +57,20 @@ func (s *Scanner) lengthen() {
 	s.opt.BlockBytes = max(s.opt.BlockBytes, s.opt.MaxLine+lineEnd, len(s.rest)) // what is read fits into a block
 }
 
-// unread puts the batch's only row back. A line that is too long stays a fault.
-func (s *Scanner) unread(b *Batch) {
+// unreadRow puts the batch's only row back. A line that is too long stays a fault.
+func (s *Scanner) unreadRow(b *Batch) {
 	if e := b.extents[0]; e.fault == 0 {
 		s.rest = append(bytes.Clone(b.text[e.start:b.used]), s.rest...)
 		s.line = e.line - 1
 	}
 }
 
-// choose splits the batch's only row by each separator.
-func (b *Batch) choose(seps []byte, match func([][]byte) bool) (cells [][]byte, sep byte, ok bool, fault *Rejection) {
+// chooseSeparator splits the batch's only row by each separator.
+func (b *Batch) chooseSeparator(seps []byte, match func([][]byte) bool) (cells [][]byte, sep byte, ok bool, fault *Rejection) {
 	for _, candidate := range seps {
 		b.sep, b.scratch = candidate, nil
 		var row Row
-		b.split(b.extents[0], &row)
+		b.splitRow(b.extents[0], &row)
 		if row.Fault != nil {
 			fault = row.Fault
 			continue

@@ -40,7 +40,7 @@ func (s *Scanner) skipLong(b *Batch, text []byte) int {
 
 // endLong closes the open long line at a clean end of the text.
 func (s *Scanner) endLong(b *Batch) bool {
-	if !s.long.open || !s.clean() {
+	if !s.long.open || !s.atCleanEnd() {
 		return false
 	}
 	s.closeLong(b)

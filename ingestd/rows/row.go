@@ -46,15 +46,15 @@ func (r *Row) Fit(width int) *Rejection {
 		r.Cells = r.Cells[:width]
 		return nil
 	case n == 1:
-		return r.reject(fmt.Sprintf("the row has 1 cell, the header has %d: is it a message, or is the line cut off?", width))
+		return r.rejectRow(fmt.Sprintf("the row has 1 cell, the header has %d: is it a message, or is the line cut off?", width))
 	case n < width:
-		return r.reject(fmt.Sprintf("the row has %d cells, the header has %d: is the line cut off?", n, width))
+		return r.rejectRow(fmt.Sprintf("the row has %d cells, the header has %d: is the line cut off?", n, width))
 	default:
-		return r.reject(fmt.Sprintf("the row has %d cells, the header has %d: is there a separator in an unquoted cell?", n, width))
+		return r.rejectRow(fmt.Sprintf("the row has %d cells, the header has %d: is there a separator in an unquoted cell?", n, width))
 	}
 }
 
-func (r *Row) reject(reason string) *Rejection {
+func (r *Row) rejectRow(reason string) *Rejection {
 	return &Rejection{Line: r.Line, Text: Excerpt(r.Text), Reason: reason}
 }
 

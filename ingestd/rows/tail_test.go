@@ -24,7 +24,7 @@ func scanTails(text string, opt rows.Options) (got []copied, tails []string, err
 			if fault := row.Complete(); fault != row.Fault || row.Tail != nil {
 				panic("the row is not complete, or its fault is another")
 			}
-			got = append(got, keep(row))
+			got = append(got, copyRow(row))
 		}
 	}
 }
@@ -42,7 +42,7 @@ func TestTails(t *testing.T) {
 	if !slices.Equal(tails, want) {
 		t.Errorf("got tails %q, want %q", tails, want)
 	}
-	if whole, _ := scan(strings.NewReader(text), rows.Options{}, nil); !cmp.Equal(whole, got) {
+	if whole, _ := scanAll(strings.NewReader(text), rows.Options{}, nil); !cmp.Equal(whole, got) {
 		t.Errorf("rows (-at once +completed):\n%s", cmp.Diff(whole, got))
 	}
 }
@@ -55,7 +55,7 @@ func FuzzTails(f *testing.F) {
 	f.Add(`a,"b ""c"" ","d"""`+"\n", uint8(1))
 	f.Fuzz(func(t *testing.T, text string, form uint8) {
 		opt := rows.Options{MaxLine: 64, Form: rows.Form(form % 4)}
-		want, wantErr := scan(strings.NewReader(text), opt, nil)
+		want, wantErr := scanAll(strings.NewReader(text), opt, nil)
 		got, _, err := scanTails(text, opt)
 		if diff := cmp.Diff(want, got); diff != "" || errText(err) != errText(wantErr) {
 			t.Fatalf("error %v, want %v; rows (-at once +completed):\n%s", err, wantErr, diff)

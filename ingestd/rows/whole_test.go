@@ -45,9 +45,9 @@ func FuzzWhole(f *testing.F) {
 		}
 		cut := strings.LastIndexByte(text[:min(int(at), len(text))], '\n') + 1
 		cut = rows.Whole([]byte(text[:cut]), ',')
-		want, wantErr := scan(strings.NewReader(text), rows.Options{}, nil)
-		first, err := scan(strings.NewReader(text[:cut]), rows.Options{}, nil)
-		second, err2 := scan(strings.NewReader(text[cut:]), rows.Options{}, nil)
+		want, wantErr := scanAll(strings.NewReader(text), rows.Options{}, nil)
+		first, err := scanAll(strings.NewReader(text[:cut]), rows.Options{}, nil)
+		second, err2 := scanAll(strings.NewReader(text[cut:]), rows.Options{}, nil)
 		for i := range second {
 			second[i].Line += strings.Count(text[:cut], "\n")
 		}

@@ -22,16 +22,16 @@ func ofGPUs(name string) bool {
 
 // family is what is known of a metric's name.
 type family struct {
-	source     string
-	kept       bool // it is of a family that is kept, and no bucket, sum or count
-	own        bool // without a GPU it is what an exporter says of itself
-	fault      string
-	metric     metric.Metric
-	conversion metric.Conversion
+	source       string
+	kept         bool // it is of a family that is kept, and no bucket, sum or count
+	selfReported bool // without a GPU it is what an exporter says of itself
+	fault        string
+	metric       metric.Metric
+	conversion   metric.Conversion
 }
 
-// read reads a sample's value. Its text is read, not the float64, which would round it.
-func (f *family) read(s *sample) (events.Value, error) {
+// readValue reads a sample's value. Its text is read, not the float64, which would round it.
+func (f *family) readValue(s *sample) (events.Value, error) {
 	if math.IsInf(s.float, 0) {
 		return events.Value{Absent: events.Implausible, Raw: string(s.value)}, nil
 	}
@@ -44,17 +44,17 @@ type families struct {
 	generation metric.Generation
 }
 
-// of works out what a name stands for.
-func (f *families) of(name string) *family {
-	fam := &family{source: name, kept: ofGPUs(name) && !f.summed(name), fault: dialect.BadName([]byte(name))}
+// familyOf works out what a name stands for.
+func (f *families) familyOf(name string) *family {
+	fam := &family{source: name, kept: ofGPUs(name) && !f.isAggregate(name), fault: dialect.BadName([]byte(name))}
 	fam.metric, fam.conversion, _ = metric.Lookup(name)
 	fam.conversion = fam.conversion.Of(f.generation)
-	fam.own = !fam.metric.Known() && !strings.HasPrefix(strings.ToUpper(name), "DCGM_FI_") && !strings.HasPrefix(name, "DCGM_EXP_")
+	fam.selfReported = !fam.metric.Known() && !strings.HasPrefix(strings.ToUpper(name), "DCGM_FI_") && !strings.HasPrefix(name, "DCGM_EXP_")
 	return fam
 }
 
-// summed tells the series of a histogram or summary, which are no readings, and the times at which counters began.
-func (f *families) summed(name string) bool {
+// isAggregate tells the series of a histogram or summary, which are no readings, and the times at which counters began.
+func (f *families) isAggregate(name string) bool {
 	if strings.HasSuffix(name, "_created") || f.histograms[name] {
 		return true
 	}
@@ -66,8 +66,8 @@ func (f *families) summed(name string) bool {
 	return false
 }
 
-// declared reads the comment of a histogram or summary: # TYPE nvidia_latency histogram.
-func declared(line []byte) (name string, ok bool) {
+// declaredAggregate reads the comment of a histogram or summary: # TYPE nvidia_latency histogram.
+func declaredAggregate(line []byte) (name string, ok bool) {
 	words := bytes.Fields(line)
 	if len(words) != 4 || string(words[0]) != "#" || string(words[1]) != "TYPE" {
 		return "", false

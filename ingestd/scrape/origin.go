@@ -8,8 +8,8 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// origin finds where a sample comes from. The samples of a GPU have the same labels, so it is worked out once.
-func (w *worker) origin(s *sample, received bool) *dialect.Origin {
+// lookupOrigin finds where a sample comes from. The samples of a GPU have the same labels, so it is worked out once.
+func (w *worker) lookupOrigin(s *sample, received bool) *dialect.Origin {
 	key := append(w.key[:0], s.labels...)
 	if received {
 		key = append(key, '\n') // a line has none
@@ -19,7 +19,7 @@ func (w *worker) origin(s *sample, received bool) *dialect.Origin {
 		return o
 	}
 	w.source.Reset()
-	s.set().Range(func(l labels.Label) {
+	s.labelSet().Range(func(l labels.Label) {
 		if l.Name != nameLabel {
 			field, rank := fieldOf(l)
 			w.source.Column(field, rank, l.Name, []byte(l.Value))

@@ -14,10 +14,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func prometheus() dialecttest.Dialect {
+func promDialect() dialecttest.Dialect {
 	return dialecttest.Dialect{Grammar: scrape.Grammar()}
 }
 
-func TestGolden(t *testing.T) { dialecttest.Golden(t, prometheus()) }
+func TestGolden(t *testing.T) { dialecttest.Golden(t, promDialect()) }
 
-func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, prometheus()) }
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, promDialect()) }

@@ -15,7 +15,7 @@ type role uint8
 
 const (
 	unnamed role = iota
-	when
+	timestamp
 	origin  // what names the GPU and its host
 	label   // what else is said of the process
 	pid     // whose memory it is
@@ -40,14 +40,14 @@ type header struct {
 func Match(cells [][]byte) bool {
 	has := map[role]bool{}
 	for _, cell := range cells {
-		has[classify(string(trim(cell))).role] = true
+		has[classifyColumn(string(trimCell(cell))).role] = true
 	}
 	return has[pid] && has[memory]
 }
 
-func trim(cell []byte) []byte { return bytes.Trim(cell, " \t\"") }
+func trimCell(cell []byte) []byte { return bytes.Trim(cell, " \t\"") }
 
-func classify(name string) column {
+func classifyColumn(name string) column {
 	c := column{Column: dialect.Column{Name: name, Rank: 1}}
 	bare, _, _ := strings.Cut(strings.ToLower(name), "[")
 	switch strings.TrimSpace(bare) {
@@ -65,7 +65,7 @@ func classify(name string) column {
 		c.Field, c.Rank = dialect.FieldOf(name)
 		switch {
 		case c.Field == dialect.Time:
-			c.role = when
+			c.role = timestamp
 		case c.Field >= dialect.Host:
 			c.role = origin
 		default:
@@ -75,16 +75,16 @@ func classify(name string) column {
 	return c
 }
 
-// read finds the columns that a file must have. Its error says which is missing or there twice, and what to do.
-func read(cells [][]byte, opt dialect.Options) (*header, error) {
+// readHeader finds the columns that a file must have. Its error says which is missing or there twice, and what to do.
+func readHeader(cells [][]byte, opt dialect.Options) (*header, error) {
 	h := &header{}
 	var plain []dialect.Column
 	for _, cell := range cells {
-		c := classify(string(trim(cell)))
+		c := classifyColumn(string(trimCell(cell)))
 		h.columns, plain = append(h.columns, c), append(plain, c.Column)
 	}
 	at := func(r role) int { return slices.IndexFunc(h.columns, func(c column) bool { return c.role == r }) }
-	h.time, h.pid, h.process, h.memory = at(when), at(pid), at(process), at(memory)
+	h.time, h.pid, h.process, h.memory = at(timestamp), at(pid), at(process), at(memory)
 	h.usage, _, _ = metric.Lookup(metric.ProcessMemory)
 	has := func(fields ...dialect.Field) bool {
 		return slices.ContainsFunc(h.columns, func(c column) bool { return c.role == origin && slices.Contains(fields, c.Field) })

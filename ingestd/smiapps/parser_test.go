@@ -14,8 +14,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func apps() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smiapps.Grammar()} }
+func appsDialect() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smiapps.Grammar()} }
 
-func TestGolden(t *testing.T) { dialecttest.Golden(t, apps()) }
+func TestGolden(t *testing.T) { dialecttest.Golden(t, appsDialect()) }
 
-func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, apps()) }
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, appsDialect()) }

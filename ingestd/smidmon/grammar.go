@@ -10,12 +10,12 @@ import (
 )
 
 // Dmon is the dialect of nvidia-smi dmon.
-func Dmon() dialect.Grammar { return grammar("nvidia-smi-dmon", false) }
+func Dmon() dialect.Grammar { return newGrammar("nvidia-smi-dmon", false) }
 
 // Pmon is the dialect of nvidia-smi pmon.
-func Pmon() dialect.Grammar { return grammar("nvidia-smi-pmon", true) }
+func Pmon() dialect.Grammar { return newGrammar("nvidia-smi-pmon", true) }
 
-func grammar(name string, processes bool) dialect.Grammar {
+func newGrammar(name string, processes bool) dialect.Grammar {
 	return dialect.Grammar{
 		Name:   name,
 		Form:   rows.Lines,
@@ -38,7 +38,7 @@ func grammar(name string, processes bool) dialect.Grammar {
 			case h.pid < 0 && processes:
 				return nil, errors.New("it has no column pid; without it that is dialect nvidia-smi-dmon")
 			}
-			if err := opt.Missing(true, !h.dated()); err != nil {
+			if err := opt.CheckRequired(true, !h.hasDate()); err != nil {
 				return nil, err
 			}
 			return func() dialect.Worker { return newWorker(opt, h) }, nil

@@ -26,11 +26,11 @@ type column struct {
 	conversion metric.Conversion
 }
 
-// dated tells that the rows say their time in full.
-func (h *header) dated() bool { return h.date >= 0 && h.clock >= 0 }
+// hasDate tells that the rows say their time in full.
+func (h *header) hasDate() bool { return h.date >= 0 && h.clock >= 0 }
 
-// cut splits a row into cells. A command that is last may hold blanks.
-func (h *header) cut(line []byte, cells [][]byte) [][]byte {
+// splitRow splits a row into cells. A command that is last may hold blanks.
+func (h *header) splitRow(line []byte, cells [][]byte) [][]byte {
 	n := len(h.columns)
 	for line = bytes.TrimLeft(line, blanks); len(line) > 0; line = bytes.TrimLeft(line, blanks) {
 		i := bytes.IndexAny(line, blanks)
@@ -62,13 +62,13 @@ func readHeader(line []byte) (*header, error) {
 			return nil, fmt.Errorf("the column %s is there twice; leave one out", name)
 		}
 		h.columns = append(h.columns, column{name: name})
-		if place := h.place(strings.ToLower(name)); place != nil {
-			*place = i
+		if field := h.indexField(strings.ToLower(name)); field != nil {
+			*field = i
 		}
 	}
 	readings := 0
 	for i := range h.columns {
-		if c := &h.columns[i]; h.place(strings.ToLower(c.name)) == nil {
+		if c := &h.columns[i]; h.indexField(strings.ToLower(c.name)) == nil {
 			c.metric, c.conversion = metricOf(c.name, h.pid >= 0)
 			readings++
 		}
@@ -96,8 +96,8 @@ func headerNames(line []byte) []string {
 	return nil
 }
 
-// place tells where a column that is no reading belongs; nil for readings.
-func (h *header) place(name string) *int {
+// indexField tells where a column that is no reading belongs; nil for readings.
+func (h *header) indexField(name string) *int {
 	switch {
 	case name == "gpu":
 		return &h.gpu

@@ -40,7 +40,7 @@ func TestCaptures(t *testing.T) {
 					}
 				}
 			}
-			read, err := dmon().Read(bytes.NewReader(text), dialect.Options{Host: "box", Start: start}, rows.Options{}, 1)
+			read, err := dmonDialect().Read(bytes.NewReader(text), dialect.Options{Host: "box", Start: start}, rows.Options{}, 1)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,20 +10,20 @@ import (
 
 // timing tells when rows were taken.
 type timing struct {
-	opt     dialect.Options
-	clock   *dialect.Clock
-	samples *dialect.Samples // counted, for rows that name no time
-	sample  sample
-	before  time.Time // of the row before, for rows that name the time of day
+	opt      dialect.Options
+	clock    *dialect.Clock
+	samples  *dialect.Samples // counted, for rows that name no time
+	sample   sample
+	previous time.Time // of the row before, for rows that name the time of day
 }
 
 func newTiming(opt dialect.Options) *timing {
-	return &timing{opt: opt, clock: dialect.NewClock(opt), samples: dialect.NewSamples(opt), before: opt.Start}
+	return &timing{opt: opt, clock: dialect.NewClock(opt), samples: dialect.NewSamples(opt), previous: opt.Start}
 }
 
-// counted gives the time of a row by the samples so far.
-func (t *timing) counted(gpu int, process []byte) (dialect.Instant, error) {
-	if err := t.opt.Missing(false, true); err != nil {
+// countedTime gives the time of a row by the samples so far.
+func (t *timing) countedTime(gpu int, process []byte) (dialect.Instant, error) {
+	if err := t.opt.CheckRequired(false, true); err != nil {
 		return dialect.Instant{}, err
 	}
 	if t.sample.endsBefore(gpu, process) {
@@ -33,15 +33,15 @@ func (t *timing) counted(gpu int, process []byte) (dialect.Instant, error) {
 	return dialect.Instant{At: at}, err
 }
 
-// dated reads a date, mostly 20250718, and a time of day.
-func (t *timing) dated(date, clock []byte) (dialect.Instant, error) {
-	return t.clock.Read(onDay(date, clock))
+// datedTime reads a date, mostly 20250718, and a time of day.
+func (t *timing) datedTime(date, clock []byte) (dialect.Instant, error) {
+	return t.clock.Read(joinDateTime(date, clock))
 }
 
-// ofDay reads a time of day: it is of the day that brings it nearest to the row before, or to the first
+// nearestTime reads a time of day: it is of the day that brings it nearest to the row before, or to the first
 // sample's time that the sender gave.
-func (t *timing) ofDay(clock []byte) (nearest dialect.Instant, err error) {
-	if err := t.opt.Missing(false, true); err != nil {
+func (t *timing) nearestTime(clock []byte) (nearest dialect.Instant, err error) {
+	if err := t.opt.CheckRequired(false, true); err != nil {
 		return nearest, err
 	}
 	const day = 24 * time.Hour
@@ -51,25 +51,25 @@ func (t *timing) ofDay(clock []byte) (nearest dialect.Instant, err error) {
 	}
 	distance := time.Duration(-1)
 	for _, around := range [...]time.Duration{0, -day, day} {
-		date := t.before.In(zone).Add(around).Format(time.DateOnly)
-		instant, bad := t.clock.Read(onDay([]byte(date), clock))
+		date := t.previous.In(zone).Add(around).Format(time.DateOnly)
+		instant, bad := t.clock.Read(joinDateTime([]byte(date), clock))
 		if bad != nil {
 			err = bad
 			continue
 		}
-		if d := instant.At.Time().Sub(t.before).Abs(); distance < 0 || d < distance {
+		if d := instant.At.Time().Sub(t.previous).Abs(); distance < 0 || d < distance {
 			nearest, distance = instant, d
 		}
 	}
 	if distance < 0 {
 		return nearest, err
 	}
-	t.before = nearest.At.Time()
+	t.previous = nearest.At.Time()
 	return nearest, nil
 }
 
-// onDay writes a date and a time of day as one text.
-func onDay(date, clock []byte) []byte {
+// joinDateTime writes a date and a time of day as one text.
+func joinDateTime(date, clock []byte) []byte {
 	if _, err := strconv.ParseUint(string(date), 10, 32); err == nil && len(date) == len("20250718") {
 		date = bytes.Join([][]byte{date[:4], date[4:6], date[6:]}, []byte("-"))
 	}

@@ -12,54 +12,54 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// verdict is what a cell turned out to be.
-type verdict uint8
+// cellKind is what a cell turned out to be.
+type cellKind uint8
 
 const (
-	ignored  verdict = iota // of a column without a name, the time, or blotted out
-	says                    // names or describes the GPU
-	valued                  // a reading, or why there is none
-	rejected                // neither
+	ignored     cellKind = iota // of a column without a name, the time, or blotted out
+	identifying                 // names or describes the GPU
+	measured                    // a reading, or why there is none
+	rejected                    // neither
 )
 
 // cell is a cell as it was read.
 type cell struct {
-	verdict verdict
-	value   events.Value
-	err     error
+	kind  cellKind
+	value events.Value
+	err   error
 }
 
-// read reads one cell.
-func (c *column) read(text []byte) cell {
+// readCell reads one cell.
+func (c *column) readCell(text []byte) cell {
 	switch c.role {
 	case origin, described:
 		return c.readText(text)
-	case reading, either:
+	case reading, mixed:
 		v, err := c.readValue(text)
 		switch {
 		case err == nil:
-			return cell{verdict: valued, value: v}
-		case c.role == either && c.metric.Unit == "":
-			return cell{verdict: says}
+			return cell{kind: measured, value: v}
+		case c.role == mixed && c.metric.Unit == "":
+			return cell{kind: identifying}
 		}
-		return cell{verdict: rejected, err: err}
+		return cell{kind: rejected, err: err}
 	}
 	return cell{}
 }
 
 // readText reads a cell that names or describes the GPU. An absent one is told like an absent reading.
 func (c *column) readText(text []byte) cell {
-	if reason := c.absence(text); reason != events.Present {
-		return cell{verdict: valued, value: events.Value{Absent: reason, Raw: string(text)}}
+	if reason := c.absentReason(text); reason != events.Present {
+		return cell{kind: measured, value: events.Value{Absent: reason, Raw: string(text)}}
 	}
-	if c.role == described && masked(text) {
+	if c.role == described && isMasked(text) {
 		return cell{}
 	}
-	return cell{verdict: says}
+	return cell{kind: identifying}
 }
 
-// absence gives the reason for which a cell of text says nothing. A host may have the name of a token: NA.
-func (c *column) absence(text []byte) events.Reason {
+// absentReason gives the reason for which a cell of text says nothing. A host may have the name of a token: NA.
+func (c *column) absentReason(text []byte) events.Reason {
 	const longest = 64 // of the tokens
 	isHost := c.Field == dialect.Host && len(text) > 0 && text[0] != '[' && !strings.EqualFold(string(text), "N/A")
 	if isHost || len(text) > longest {
@@ -68,8 +68,8 @@ func (c *column) absence(text []byte) events.Reason {
 	return metric.Token(text)
 }
 
-// masked tells numbers of parts that were blotted out: all zeros, and too many for a number.
-func masked(text []byte) bool {
+// isMasked tells numbers of parts that were blotted out: all zeros, and too many for a number.
+func isMasked(text []byte) bool {
 	const atLeast = 8
 	text = bytes.TrimPrefix(text, []byte("0x"))
 	return bytes.Count(text, []byte{'0'}) >= atLeast && len(bytes.Trim(text, "0-")) == 0
@@ -86,7 +86,7 @@ func (c *column) readValue(text []byte) (events.Value, error) {
 		fits = strings.HasSuffix(c.metric.Name, "["+unit+"]")
 	}
 	if !fits {
-		return events.Value{}, fmt.Errorf("the cell is in %.16q, but its column %s; is it of another column?", unit, c.unit())
+		return events.Value{}, fmt.Errorf("the cell is in %.16q, but its column %s; is it of another column?", unit, c.unitText())
 	}
 	v, err := c.metric.Read(c.conversion, number)
 	switch {
@@ -98,8 +98,8 @@ func (c *column) readValue(text []byte) (events.Value, error) {
 	return v, err
 }
 
-// unit says what a column's readings are in.
-func (c *column) unit() string {
+// unitText says what a column's readings are in.
+func (c *column) unitText() string {
 	if i := strings.IndexByte(c.Name, '['); i >= 0 {
 		return "in " + strings.Trim(c.Name[i:], "[]")
 	}

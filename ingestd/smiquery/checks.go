@@ -31,10 +31,10 @@ func findChecks(columns []column) checks {
 // tolerance is what rounding to whole MiB can make of three parts.
 const tolerance = 2
 
-// warn tells what does not fit.
-func (k *checks) warn(h *header, cells []cell, row *rows.Row, out *dialect.Parsed) {
+// addWarnings tells what does not fit.
+func (k *checks) addWarnings(h *header, cells []cell, row *rows.Row, out *dialect.Parsed) {
 	get := func(at int) float64 {
-		if at < 0 || cells[at].verdict != valued || cells[at].value.Absent != events.Present {
+		if at < 0 || cells[at].kind != measured || cells[at].value.Absent != events.Present {
 			return math.NaN() // of which every comparison is false
 		}
 		return cells[at].value.Number.Float()

@@ -14,8 +14,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func query() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smiquery.Grammar()} }
+func queryDialect() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smiquery.Grammar()} }
 
-func TestGolden(t *testing.T) { dialecttest.Golden(t, query()) }
+func TestGolden(t *testing.T) { dialecttest.Golden(t, queryDialect()) }
 
-func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, query()) }
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, queryDialect()) }

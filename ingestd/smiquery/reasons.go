@@ -60,11 +60,11 @@ func reasonBit(name string) int64 {
 	return 0
 }
 
-// fold makes the mask of a row; false: no reason of it could be read.
-func (r *reasons) fold(cells []cell) (mask int64, ok bool) {
+// foldMask makes the mask of a row; false: no reason of it could be read.
+func (r *reasons) foldMask(cells []cell) (mask int64, ok bool) {
 	for i, at := range r.columns {
 		switch c := &cells[at]; {
-		case c.verdict != valued:
+		case c.kind != measured:
 			return 0, false
 		case c.value.Absent != events.Present:
 		default:
@@ -77,8 +77,8 @@ func (r *reasons) fold(cells []cell) (mask int64, ok bool) {
 	return mask, ok
 }
 
-// record makes the record of a row's mask.
-func (r *reasons) record(mask int64) events.Record {
+// maskRecord makes the record of a row's mask.
+func (r *reasons) maskRecord(mask int64) events.Record {
 	return events.Record{
 		Metric: r.mask.Name, Source: r.source, Value: events.Value{Number: events.Int(mask)},
 		Text: strconv.AppendInt([]byte("0x"), mask, 16),

@@ -96,8 +96,8 @@ func readCapture(t *testing.T, name string) (capture, []byte) {
 	return c, data
 }
 
-// reading says what the cell of a reading means, as text.
-func reading(t *testing.T, cell string) string {
+// readingText says what the cell of a reading means, as text.
+func readingText(t *testing.T, cell string) string {
 	t.Helper()
 	switch cell {
 	case "Active", "Enabled", "Yes":
@@ -145,7 +145,7 @@ func TestSamples(t *testing.T) {
 				} else if strings.Contains(texts, " "+bare+" ") {
 					labels[column] = c.cells[i]
 				} else if !strings.Contains(identities, " "+bare+" ") {
-					want[column] = metric + " = " + reading(t, c.cells[i])
+					want[column] = metric + " = " + readingText(t, c.cells[i])
 				}
 			}
 			read := readSample(t, data, len(want))
@@ -167,7 +167,7 @@ func TestSamples(t *testing.T) {
 
 func readSample(t *testing.T, data []byte, records int) *dialecttest.Read {
 	t.Helper()
-	read, err := query().Read(bytes.NewReader(data), dialect.Options{Host: "n1"}, rows.Options{}, 1)
+	read, err := queryDialect().Read(bytes.NewReader(data), dialect.Options{Host: "n1"}, rows.Options{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ rtx2080-windows-load 210 127 120 6 7 1296 45 - 97.43 2055 7500 1
 `) {
 		f := strings.Fields(line)
 		c, data := readCapture(t, f[0])
-		read, err := query().Read(bytes.NewReader(data), dialect.Options{Host: "n1"}, rows.Options{}, 1)
+		read, err := queryDialect().Read(bytes.NewReader(data), dialect.Options{Host: "n1"}, rows.Options{}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

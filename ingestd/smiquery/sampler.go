@@ -27,8 +27,8 @@ func newSampler(opt dialect.Options) *sampler {
 
 var errInterval = errors.New("the GPU was queried again, and when is not known; give the time between two queries with ?interval=, such as 5s")
 
-// next gives the time of the next row, which is of this GPU.
-func (s *sampler) next(host events.HostID, id *events.Identity) (time.Time, error) {
+// nextTime gives the time of the next row, which is of this GPU.
+func (s *sampler) nextTime(host events.HostID, id *events.Identity) (time.Time, error) {
 	if s.start.IsZero() {
 		return s.at, nil
 	}

@@ -21,7 +21,7 @@ type Parser struct {
 // New reads the beginning of a file. An error refuses the file: it says which column is missing or there twice, and what
 // to do.
 func New(f dialect.File, opt dialect.Options) (*Parser, error) {
-	columns, time, err := read(f.Header, opt)
+	columns, time, err := readColumns(f.Header, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -66,22 +66,22 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 		out.Rejections = append(out.Rejections, *fault)
 		return
 	}
-	from := w.origin(row.Cells)
+	from := w.lookupOrigin(row.Cells)
 	if from.Fault != nil {
 		out.Refuse(row, *from.Fault)
 		return
 	}
 	out.Host = from.Host
-	at, ok := w.when(row, out)
+	at, ok := w.readTime(row, out)
 	if !ok {
 		return
 	}
-	w.warn(row, from, out)
-	w.readings(row, from, at, out)
+	w.addWarnings(row, from, out)
+	w.addReadings(row, from, at, out)
 }
 
-// when finds the time of a row; false: the row is rejected.
-func (w *Worker) when(row *rows.Row, out *dialect.Parsed) (events.Timestamp, bool) {
+// readTime finds the time of a row; false: the row is rejected.
+func (w *Worker) readTime(row *rows.Row, out *dialect.Parsed) (events.Timestamp, bool) {
 	var column string
 	var text []byte // an empty one is of Options.At
 	if w.time >= 0 {
@@ -91,7 +91,7 @@ func (w *Worker) when(row *rows.Row, out *dialect.Parsed) (events.Timestamp, boo
 	return instant.At, ok
 }
 
-func (w *Worker) warn(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) {
+func (w *Worker) addWarnings(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) {
 	for i, c := range w.columns {
 		if c.role == labels && from.BadLabels != "" {
 			out.Warn(row.Line, c.Name, row.Cells[i], from.BadLabels)
@@ -103,9 +103,9 @@ func (w *Worker) warn(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) 
 	}
 }
 
-// readings makes a record or a rejection of each metric cell.
-func (w *Worker) readings(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
-	first, said := len(out.Records), len(out.Records)+len(out.Rejections)
+// addReadings makes a record or a rejection of each metric cell.
+func (w *Worker) addReadings(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
+	first, before := len(out.Records), len(out.Records)+len(out.Rejections)
 	for i := range w.columns {
 		c := &w.columns[i]
 		if c.role != reading && !w.numbers[i] {
@@ -121,7 +121,7 @@ func (w *Worker) readings(row *rows.Row, from *dialect.Origin, at events.Timesta
 			Identity: from.For(c.metric.Parts), Metric: c.metric.Name, Source: c.Name, At: at, Value: value, Text: text,
 		})
 	}
-	if len(out.Records)+len(out.Rejections) == said {
+	if len(out.Records)+len(out.Rejections) == before {
 		out.Reject(row.Line, "", row.Text, "the row has no readings")
 	}
 	if w.bounded {
@@ -129,13 +129,13 @@ func (w *Worker) readings(row *rows.Row, from *dialect.Origin, at events.Timesta
 	}
 }
 
-// origin finds where a row comes from, and which of its unknown cells are numbers.
-func (w *Worker) origin(cells [][]byte) *dialect.Origin {
+// lookupOrigin finds where a row comes from, and which of its unknown cells are numbers.
+func (w *Worker) lookupOrigin(cells [][]byte) *dialect.Origin {
 	key := w.key[:0]
 	for i := range w.columns {
 		switch w.columns[i].role {
 		case unknown:
-			if w.numbers[i] = number(cells[i]); w.numbers[i] {
+			if w.numbers[i] = isNumber(cells[i]); w.numbers[i] {
 				key = append(key, 0) // a row with a NUL is a fault
 				continue
 			}
@@ -149,11 +149,11 @@ func (w *Worker) origin(cells [][]byte) *dialect.Origin {
 	if o := w.origins.Get(key); o != nil {
 		return o
 	}
-	return w.learn(cells)
+	return w.learnOrigin(cells)
 }
 
-// learn works an origin out.
-func (w *Worker) learn(cells [][]byte) *dialect.Origin {
+// learnOrigin works an origin out.
+func (w *Worker) learnOrigin(cells [][]byte) *dialect.Origin {
 	w.source.Reset()
 	for i, c := range w.columns {
 		switch c.role {
@@ -170,8 +170,8 @@ func (w *Worker) learn(cells [][]byte) *dialect.Origin {
 	return w.origins.Learn(w.key, &w.source)
 }
 
-// number tells whether an unknown column's cell is a reading.
-func number(cell []byte) bool {
+// isNumber tells whether an unknown column's cell is a reading.
+func isNumber(cell []byte) bool {
 	cell = bytes.TrimSpace(cell)
 	if len(cell) == 0 || cell[0] > '9' { // letters are above the digits; most texts begin with one
 		return false

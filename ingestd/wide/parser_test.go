@@ -14,8 +14,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func form() dialecttest.Dialect { return dialecttest.Dialect{Grammar: wide.Grammar()} }
+func wideDialect() dialecttest.Dialect { return dialecttest.Dialect{Grammar: wide.Grammar()} }
 
-func TestGolden(t *testing.T) { dialecttest.Golden(t, form()) }
+func TestGolden(t *testing.T) { dialecttest.Golden(t, wideDialect()) }
 
-func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, form()) }
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, wideDialect()) }

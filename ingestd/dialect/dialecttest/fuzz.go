@@ -15,7 +15,7 @@ import (
 // ends in a record or a rejection or is skipped, records are sound, and how the work is shared does not
 // matter. The options of the inputs go along.
 func Fuzz(f *testing.F, d Dialect) {
-	files, err := d.cases()
+	files, err := d.caseFiles()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func Fuzz(f *testing.F, d Dialect) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		_, input := options(f, archive)
+		_, input := caseOptions(f, archive)
 		f.Add(input, string(archive.Comment))
 		f.Add(input, "host: n1")
 	}
@@ -49,7 +49,7 @@ func Fuzz(f *testing.F, d Dialect) {
 			t.Fatalf("%d records are of no host, though their rows tell hosts", one.Lost)
 		}
 		for _, r := range one.Records {
-			d.sound(t, r)
+			d.checkRecord(t, r)
 		}
 		if diff := gocmp.Diff(one, three); diff != "" {
 			t.Fatalf("by one worker and by three (-one +three):\n%s", diff)
@@ -64,20 +64,20 @@ func Fuzz(f *testing.F, d Dialect) {
 	})
 }
 
-func (d Dialect) sound(t *testing.T, r Record) {
+func (d Dialect) checkRecord(t *testing.T, r Record) {
 	t.Helper()
 	switch back, err := events.ParseNumber(r.Value.Number.String()); {
 	case r.Host == "" || r.Metric == "" || r.Source == "":
-		t.Fatalf("a record without host, metric or source: %s", line(r))
+		t.Fatalf("a record without host, metric or source: %s", formatRecord(r))
 	case r.Identity.Entity(r.Host) == events.Entity{} && !d.OfHosts:
-		t.Fatalf("a record of nothing: %s", line(r))
+		t.Fatalf("a record of nothing: %s", formatRecord(r))
 	case Metric(r) != r.Metric:
-		t.Fatalf("a query for the metric is one for %s: %s", Metric(r), line(r))
+		t.Fatalf("a query for the metric is one for %s: %s", Metric(r), formatRecord(r))
 	case r.At.Time().Year() < 2010:
-		t.Fatalf("a record from before 2010: %s", line(r))
+		t.Fatalf("a record from before 2010: %s", formatRecord(r))
 	case err != nil || back != r.Value.Number:
 		t.Fatalf("a number that is not normalised: %+v", r.Value.Number)
 	case r.Value.Absent != events.Present && r.Value.Number != (events.Number{}):
-		t.Fatalf("an absent reading with a number: %s", line(r))
+		t.Fatalf("an absent reading with a number: %s", formatRecord(r))
 	}
 }

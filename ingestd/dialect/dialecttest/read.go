@@ -46,7 +46,7 @@ type Read struct {
 // refuses the file.
 func (d Dialect) Read(r io.Reader, opt dialect.Options, scan rows.Options, workers int) (*Read, error) {
 	sc := rows.NewScanner(r, scan)
-	f, ok, err := d.begin(sc, opt)
+	f, ok, err := d.readBeginning(sc, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -72,11 +72,11 @@ func (d Dialect) Read(r io.Reader, opt dialect.Options, scan rows.Options, worke
 		} else if err != nil {
 			return nil, err
 		}
-		out.parse(team[turn%workers], &batch)
+		out.parseBatch(team[turn%workers], &batch)
 	}
 }
 
-func (d Dialect) begin(sc *rows.Scanner, opt dialect.Options) (dialect.File, bool, error) {
+func (d Dialect) readBeginning(sc *rows.Scanner, opt dialect.Options) (dialect.File, bool, error) {
 	if d.Named {
 		return d.Take(sc, opt)
 	}
@@ -84,12 +84,12 @@ func (d Dialect) begin(sc *rows.Scanner, opt dialect.Options) (dialect.File, boo
 	return f, ok, err
 }
 
-func (o *Read) parse(w dialect.Worker, batch *rows.Batch) {
+func (o *Read) parseBatch(w dialect.Worker, batch *rows.Batch) {
 	var p dialect.Parsed
 	for row := range batch.Rows() {
 		records, rejections, skipped := len(p.Records), len(p.Rejections), p.Skipped
 		w.Parse(row, &p)
-		o.take(p.Records[records:], p.Host, p.Runs)
+		o.addRecords(p.Records[records:], p.Host, p.Runs)
 		if len(p.Records) == records && len(p.Rejections) == rejections && p.Skipped == skipped {
 			o.Silent = append(o.Silent, row.Line)
 		}
@@ -102,8 +102,8 @@ func (o *Read) parse(w dialect.Worker, batch *rows.Batch) {
 	o.Warnings = append(o.Warnings, p.Warnings...)
 }
 
-// take keeps a row's records, each with its host.
-func (o *Read) take(records []events.Record, host events.HostID, runs []dialect.Run) {
+// addRecords keeps a row's records, each with its host.
+func (o *Read) addRecords(records []events.Record, host events.HostID, runs []dialect.Run) {
 	if len(runs) == 0 {
 		runs = []dialect.Run{{Host: host, Records: len(records)}}
 	}
@@ -125,7 +125,7 @@ func Sample(t testing.TB, name string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for !exists(filepath.Join(root, "go.mod")) {
+	for !fileExists(filepath.Join(root, "go.mod")) {
 		if root == filepath.Dir(root) {
 			t.Fatal("no go.mod above the test's directory")
 		}
@@ -138,7 +138,7 @@ func Sample(t testing.TB, name string) []byte {
 	return bytes.Clone(text)
 }
 
-func exists(path string) bool {
+func fileExists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }

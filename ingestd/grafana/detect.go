@@ -8,7 +8,7 @@ func beginsWithSelectors(head []byte) bool {
 	line := headerLine(head)
 	for _, sep := range []byte{',', ';', '\t'} {
 		first, rest, found := bytes.Cut(line, []byte{sep})
-		if found && is(bytes.Trim(first, `"`), "time") && bytes.IndexByte(rest, '{') >= 0 {
+		if found && hasName(bytes.Trim(first, `"`), "time") && bytes.IndexByte(rest, '{') >= 0 {
 			return true
 		}
 	}
@@ -19,7 +19,7 @@ func beginsWithSelectors(head []byte) bool {
 func headerLine(head []byte) []byte {
 	for line := range bytes.Lines(head) {
 		line = bytes.TrimSpace(line)
-		if len(line) > 0 && !(len(line) == len("sep=;") && is(line[:len("sep=")], "sep=")) {
+		if len(line) > 0 && !(len(line) == len("sep=;") && hasName(line[:len("sep=")], "sep=")) {
 			return line
 		}
 	}

@@ -7,27 +7,27 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// maxChatter bounds how many lines before a header are looked at.
-const maxChatter = 1000
+// maxPreambleLines bounds how many lines before a header are looked at.
+const maxPreambleLines = 1000
 
-// chatter is how lines begin that come before the header: of tools that were begun in a loop before the driver was there,
+// preamblePrefixes is how lines begin that come before the header: of tools that were begun in a loop before the driver was there,
 // and of the shell that kept what they said.
-func chatter() [][]byte {
+func preamblePrefixes() [][]byte {
 	return [][]byte{
 		[]byte("NVIDIA-SMI has failed"), []byte("Failed to initialize NVML"), []byte("NVML library version"), []byte("No devices were found"),
 		[]byte("Unable to determine the device handle"), []byte("nohup: "),
 	}
 }
 
-// passChatter passes over such lines, and gives the text behind them. The error is io.EOF when there is nothing else.
-func passChatter(sc *rows.Scanner, head []byte) ([]byte, error) {
-	known := chatter()
-	for range maxChatter {
+// skipPreamble passes over such lines, and gives the text behind them. The error is io.EOF when there is nothing else.
+func skipPreamble(sc *rows.Scanner, head []byte) ([]byte, error) {
+	known := preamblePrefixes()
+	for range maxPreambleLines {
 		head = skipBlankLines(head)
 		if !slices.ContainsFunc(known, func(word []byte) bool { return bytes.HasPrefix(head, word) }) {
 			break
 		}
-		sc.Pass("a message, and no row; what could not be read is not in the file")
+		sc.RejectLine("a message, and no row; what could not be read is not in the file")
 		var err error
 		if head, err = sc.Peek(HeadBytes); err != nil {
 			return nil, err

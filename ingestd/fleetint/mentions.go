@@ -23,28 +23,28 @@ func newMentions() mentions {
 	}
 }
 
-// code gives the XID that a message names, "" when it names none.
-func (m mentions) code(message string) string {
+// findXID gives the XID that a message names, "" when it names none.
+func (m mentions) findXID(message string) string {
 	if found := m.xid.FindStringSubmatch(message); found != nil {
 		return found[1]
 	}
 	return ""
 }
 
-// gpu adds to s which GPU the message is about, if it is about one. An address may be any device's where the
+// addGPU adds to s which GPU the message is about, if it is about one. An address may be any device's where the
 // component does not watch GPUs. The kernel leaves the function off an address; a GPU's is 0.
-func (m mentions) gpu(s *dialect.Source, message string, addresses bool) {
-	uuid, several := only(m.uuid.FindAllString(message, -1))
+func (m mentions) addGPU(s *dialect.Source, message string, addresses bool) {
+	uuid, several := commonText(m.uuid.FindAllString(message, -1))
 	var index, pci string
 	if !several {
 		var found []string
 		for _, match := range m.index.FindAllStringSubmatch(message, -1) {
 			found = append(found, match[1])
 		}
-		index, several = only(found)
+		index, several = commonText(found)
 	}
 	if addresses && !several {
-		pci, several = only(m.pci.FindAllString(message, -1))
+		pci, several = commonText(m.pci.FindAllString(message, -1))
 	}
 	if several {
 		return
@@ -57,8 +57,8 @@ func (m mentions) gpu(s *dialect.Source, message string, addresses bool) {
 	s.Column(dialect.PCI, 1, "message", []byte(pci))
 }
 
-// only gives what all of the texts say; several tells that they say different things.
-func only(texts []string) (text string, several bool) {
+// commonText gives what all of the texts say; several tells that they say different things.
+func commonText(texts []string) (text string, several bool) {
 	for _, t := range texts {
 		if text != "" && t != text {
 			return "", true

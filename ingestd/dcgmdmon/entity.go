@@ -5,12 +5,12 @@ import (
 	"strconv"
 )
 
-// entity is what a row is about.
+// entity is the subject of a row.
 type entity struct {
-	text  string // in dcgmi's words, one blank between them
-	gpu   int    // its index, -1 when it is no GPU
+	text  string // as dcgmi prints it, one blank between words
+	gpu   int    // its index, -1 for another entity
 	whole bool   // the GPU itself, not a link of it
-	part  string // of the GPU, or by itself
+	part  string // of the GPU, or without one
 }
 
 // parseEntity reads an entity such as GPU 0, GPU-I 1, CPU Core 3 or SW 0 LINK 3.
@@ -41,7 +41,7 @@ func parseEntity(words [][]byte) (entity, bool) {
 	return e, true
 }
 
-// kindOf gives the kind that an entity's part is named by; "" for what is no entity.
+// kindOf returns the kind in the name of an entity's part, or "" if name is no entity.
 func kindOf(name string) string {
 	switch name {
 	case "GPU":

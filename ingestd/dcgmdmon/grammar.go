@@ -8,12 +8,12 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Grammar is the dialect of dcgmi dmon.
+// Grammar returns the dialect of dcgmi dmon.
 func Grammar() dialect.Grammar {
 	return dialect.Grammar{
 		Name:   "dcgmi-dmon",
 		Form:   rows.Lines,
-		Serial: true, // what time a row is of depends on those before it
+		Serial: true, // the time of a row depends on the rows before it
 		Begins: func(head []byte) bool {
 			line, _, _ := bytes.Cut(head, []byte("\n"))
 			return isHeader(line)

@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// identities remembers where rows come from by what they say of it.
+// identities caches the identities of rows by their entity and texts.
 type identities struct {
 	origins *dialect.Origins
 	by      map[string]*knownIdentity
@@ -18,7 +18,7 @@ type identities struct {
 	source  dialect.Source
 }
 
-// knownIdentity is an identity, or why there is none.
+// knownIdentity is an identity, or the reason why there is none.
 type knownIdentity struct {
 	identity *events.Identity
 	fault    *rows.Rejection
@@ -29,10 +29,10 @@ func newIdentities(opt dialect.Options) *identities {
 	return &identities{origins: dialect.NewOrigins(opt, dialect.NewIdentities()), by: map[string]*knownIdentity{}}
 }
 
-// maxIdentities bounds how many are remembered; beyond it sharing starts anew.
+// maxIdentities bounds the number of cached identities; a full cache is emptied.
 const maxIdentities = 1 << 14
 
-// identityOf gives the identity of an entity whose row has these cells.
+// identityOf returns the identity of an entity whose row has these cells.
 func (t *identities) identityOf(e *entity, columns []column, cells [][]byte) *knownIdentity {
 	key := append(t.key[:0], e.text...)
 	for i := range columns {
@@ -53,7 +53,7 @@ func (t *identities) identityOf(e *entity, columns []column, cells [][]byte) *kn
 	return k
 }
 
-// learnIdentity works an identity out.
+// learnIdentity builds an identity.
 func (t *identities) learnIdentity(e *entity, columns []column, cells [][]byte) *knownIdentity {
 	t.source.Reset()
 	t.source.OfHost() // the other parts of a host name no GPU

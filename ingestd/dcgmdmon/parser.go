@@ -27,7 +27,7 @@ func newWorker(opt dialect.Options, h *header) *worker {
 	return &worker{host: events.HostID(opt.Host), header: h, samples: dialect.NewSamples(opt), identities: newIdentities(opt)}
 }
 
-// Parse appends what a line gives to out.
+// Parse appends the results of a line to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = w.host, false
 	if row.Fault != nil {
@@ -50,7 +50,7 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	}
 }
 
-// takeHeader takes a header for the rows below it.
+// takeHeader sets the header of the rows below it.
 func (w *worker) takeHeader(number int, line []byte, out *dialect.Parsed) {
 	h, err := readHeader(line)
 	w.header = h
@@ -61,7 +61,7 @@ func (w *worker) takeHeader(number int, line []byte, out *dialect.Parsed) {
 	out.Skipped++
 }
 
-// parseRow takes a row of cells.
+// parseRow parses a line of cells.
 func (w *worker) parseRow(number int, line []byte, out *dialect.Parsed) {
 	e, cells, ok := w.header.splitRow(line, w.cells)
 	w.cells = cells
@@ -93,11 +93,11 @@ func (w *worker) parseRow(number int, line []byte, out *dialect.Parsed) {
 		w.addReading(number, &w.header.columns[i], cells[i], events.Record{Identity: known.identity, At: at}, out)
 	}
 	if len(out.Records)+len(out.Rejections) == before {
-		out.Skipped++ // it has nothing but texts
+		out.Skipped++ // it has only texts
 	}
 }
 
-// addReading completes the record of a cell, unless the cell is a text.
+// addReading completes and adds the record of a cell, unless the cell is a text.
 func (w *worker) addReading(number int, c *column, text []byte, r events.Record, out *dialect.Parsed) {
 	if c.isText(text) || len(text) == 0 && !c.metric.Known() {
 		return
@@ -115,11 +115,11 @@ func (w *worker) addReading(number int, c *column, text []byte, r events.Record,
 	out.Add(r)
 }
 
-// cutOff is how a text ends of which dcgmi left out the rest.
+// cutOff is the end of a text that dcgmi shortened.
 var cutOff = []byte("...")
 
-// isText tells that a cell says something of the entity and is no reading: it is of a column that names
-// GPUs, or is a text in a column that the catalogue does not know.
+// isText reports whether a cell describes the entity and is no reading: its column names GPUs, or it is a text in a
+// column that the catalogue does not know.
 func (c *column) isText(text []byte) bool {
 	if c.field != dialect.Label {
 		return true
@@ -131,7 +131,7 @@ func (c *column) isText(text []byte) bool {
 	return err != nil && !startsNumber(text) && isPrintable(text)
 }
 
-// startsNumber tells what should be a number and is none from what is a text.
+// startsNumber reports whether a text is a shortened number rather than a text.
 func startsNumber(text []byte) bool {
 	return bytes.IndexByte([]byte("+-.0123456789"), text[0]) >= 0 && bytes.HasSuffix(text, cutOff)
 }

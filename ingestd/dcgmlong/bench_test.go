@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// exportText writes an export in blocks of one metric, each over all GPUs, as exporters' files have it.
+// exportText returns an export in blocks of one metric, each over all GPUs, like the files of exporters.
 func exportText(gpus, times int) []byte {
 	var text bytes.Buffer
 	text.WriteString("timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw\n")

@@ -9,18 +9,18 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// columns are a header's.
+// columns are the columns of a header.
 type columns struct {
 	names          []string // as the header spells them
 	value          int
-	time           int              // -1: none, the sender gives that of all rows
+	time           int              // -1: none, the sender supplies the time of all rows
 	metric, labels int              // -1: none
-	originColumns  []dialect.Column // those that say where a reading comes from
-	originIndex    []int            // and where they are
+	originColumns  []dialect.Column // columns that identify the origin of a reading
+	originIndex    []int            // their indices
 }
 
-// Match tells whether a header is of this dialect: it names a value and a GPU, and a metric. Tables of a query
-// for one metric do not name that; the sender has to. One with a column for a metric is another's.
+// Match reports whether a header has this dialect: it names a value and a GPU, and a metric. Tables of a query for
+// one metric do not name the metric; the sender has to. A table with a column per metric has another dialect.
 func Match(header [][]byte) bool {
 	has := map[dialect.Field]bool{}
 	wide := false
@@ -35,7 +35,7 @@ func Match(header [][]byte) bool {
 		(has[dialect.Metric] || has[dialect.Time] && !wide)
 }
 
-// classifyColumns tells what each column is about. A column "name" is the metric's when no other is.
+// classifyColumns returns the columns with their fields. A column "name" holds the metric if no other column does.
 func classifyColumns(header [][]byte) []dialect.Column {
 	all := dialect.Columns(header)
 	byName := -1
@@ -53,7 +53,7 @@ func classifyColumns(header [][]byte) []dialect.Column {
 	return all
 }
 
-// readColumns finds the columns that a file must have.
+// readColumns returns the columns of a file, or an error if a required one is missing.
 func readColumns(header [][]byte, opt dialect.Options) (*columns, error) {
 	all := classifyColumns(header)
 	if err := dialect.CheckColumns(all); err != nil {
@@ -78,7 +78,7 @@ func readColumns(header [][]byte, opt dialect.Options) (*columns, error) {
 	return c, c.checkComplete(opt)
 }
 
-// checkComplete tells which column is missing and what to do.
+// checkComplete returns an error that names a missing column and the remedy.
 func (c *columns) checkComplete(opt dialect.Options) error {
 	switch {
 	case c.time < 0 && opt.At.IsZero():
@@ -87,7 +87,7 @@ func (c *columns) checkComplete(opt dialect.Options) error {
 		return errors.New("no column has the metric's name; name it metric_name, or give the metric of all rows with ?metric=")
 	case c.value < 0:
 		return errors.New("no column has the value; name it value")
-	case c.labels >= 0: // the rest may be there
+	case c.labels >= 0: // the labels may hold the rest
 		return nil
 	case opt.Host == "" && !c.hasField(dialect.Host) && !c.hasInstance():
 		return errors.New("no column names the host; add one named Hostname, or give the host of all rows with ?host=")
@@ -97,7 +97,7 @@ func (c *columns) checkComplete(opt dialect.Options) error {
 	return nil
 }
 
-// nameOf is a column's name; "" for one that the file has not.
+// nameOf returns a column's name, or "" for a column that the file lacks.
 func (c *columns) nameOf(i int) string {
 	if i < 0 {
 		return ""

@@ -10,8 +10,8 @@ import (
 // labelOfName is the label in which Prometheus keeps a metric's name.
 const labelOfName = "__name__"
 
-// findOrigin finds where a row comes from, and the metric's name by its labels; or what is wrong with the row. Labels in the
-// last column are compared in their quotes: those of a known origin need not be taken apart.
+// findOrigin returns a row's origin and the metric's name by its labels, or the fault of the row. Labels in the last
+// column are compared in their quotes: the labels of a known origin need no unescaping.
 func (w *Worker) findOrigin(row *rows.Row) (o *dialect.Origin, labelled []byte, fault *rows.Rejection) {
 	tailed := row.Tail != nil && len(row.Cells) == w.labels && w.labels == len(w.names)-1
 	if tailed {
@@ -27,7 +27,7 @@ func (w *Worker) findOrigin(row *rows.Row) (o *dialect.Origin, labelled []byte, 
 	switch {
 	case fault != nil:
 		return nil, nil, fault
-	case o != nil: // the row has a warning to be given about its labels
+	case o != nil: // the row needs a warning about its labels
 		return o, nil, nil
 	case tailed:
 		o = w.learnOrigin(row.Cells)
@@ -37,7 +37,7 @@ func (w *Worker) findOrigin(row *rows.Row) (o *dialect.Origin, labelled []byte, 
 	return o, labelled, nil
 }
 
-// tailKey makes the key of a row whose labels are in their quotes, and finds the metric's name in them.
+// tailKey builds the key of a row whose labels are in their quotes, and returns the metric's name in them.
 func (w *Worker) tailKey(row *rows.Row) (labelled []byte) {
 	key := w.key[:0]
 	for _, i := range w.originIndex {
@@ -49,7 +49,7 @@ func (w *Worker) tailKey(row *rows.Row) (labelled []byte) {
 	return row.Tail[from:to]
 }
 
-// metricNameBy gives the metric's name by the labels: where it was found in the text, or as the origin was worked out.
+// metricNameBy returns the metric's name by the labels: as found in the text, else as the origin has it.
 func metricNameBy(o *dialect.Origin, labelled []byte) []byte {
 	switch {
 	case o.BadLabels != "":
@@ -60,9 +60,8 @@ func metricNameBy(o *dialect.Origin, labelled []byte) []byte {
 	return labelled
 }
 
-// lookupOrigin finds where a row comes from, and the metric's name by its labels. Rows of one GPU say the same
-// but for that name, so it is cut out of what the origin is remembered by: a GPU is worked out once, not
-// once per metric.
+// lookupOrigin returns a row's origin and the metric's name by its labels. Rows of one GPU are equal except for that
+// name, so the origin's key leaves it out: an origin is built once per GPU, not once per metric.
 func (w *Worker) lookupOrigin(cells [][]byte) (o *dialect.Origin, labelled []byte) {
 	key := w.key[:0]
 	for _, i := range w.originIndex {
@@ -81,7 +80,7 @@ func (w *Worker) lookupOrigin(cells [][]byte) (o *dialect.Origin, labelled []byt
 	return o, metricNameBy(o, labelled)
 }
 
-// learnOrigin works an origin out.
+// learnOrigin builds the origin of a row and adds it to the cache.
 func (w *Worker) learnOrigin(cells [][]byte) *dialect.Origin {
 	w.source.Reset()
 	for i, col := range w.originColumns {
@@ -93,10 +92,10 @@ func (w *Worker) learnOrigin(cells [][]byte) *dialect.Origin {
 	return w.origins.Learn(w.key, &w.source)
 }
 
-// nameIn finds the value of __name__ in labels without parsing them; from == to: it takes parsing. It looks
-// only for the plainest form, of letters, digits, '_' and ':', for which the rest of the labels means the
-// same whatever the name is. The labels of neighbours have it at the same place. In labels that are still in their
-// quotes a quote is two.
+// nameIn returns the position of the value of __name__ in labels without parsing them; from == to means that parsing
+// is needed. It looks only for the plainest form, of letters, digits, '_' and ':', for which the rest of the labels
+// means the same with any name. The labels of neighbours have it at the same position. In labels that are still in
+// their quotes a quote is two.
 func (w *Worker) nameIn(labels []byte, quote string) (from, to int) {
 	start := labelOfName + `="`
 	if len(quote) > 1 {

@@ -9,17 +9,17 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Parser knows one file's columns. It is safe for concurrent use; its workers are not.
+// Parser holds one file's columns. It is safe for concurrent use; its workers are not.
 type Parser struct {
 	*columns
 	opt           dialect.Options
-	defaultMetric []byte            // the metric of rows that name none, if the sender gives one
+	defaultMetric []byte            // the metric of rows that name none, if the sender supplies one
 	generation    metric.Generation // of the file's names
 	table         *dialect.Identities
 }
 
-// New reads the beginning of a file. An error refuses the file: it says which column is missing or there twice, and what
-// to do.
+// New reads the beginning of a file. An error refuses the file: it names a missing or duplicate column, and the
+// remedy.
 func New(f dialect.File, opt dialect.Options) (*Parser, error) {
 	c, err := readColumns(f.Header, opt)
 	if err != nil {
@@ -31,7 +31,7 @@ func New(f dialect.File, opt dialect.Options) (*Parser, error) {
 	}, nil
 }
 
-// Worker gives a parser of rows for one goroutine. Workers of a Parser share identities.
+// Worker returns a parser of rows for one goroutine. Workers of a Parser share identities.
 func (p *Parser) Worker() *Worker {
 	return &Worker{
 		Parser:  p,
@@ -48,11 +48,11 @@ type Worker struct {
 	origins *dialect.Origins
 	metrics map[string]*namedMetric
 	key     []byte
-	nameAt  int // where the last row's labels had the metric's name
+	nameAt  int // position of the metric's name in the last row's labels
 	source  dialect.Source
 }
 
-// namedMetric is a metric by the name that the file gives it.
+// namedMetric is a metric by its name in the file.
 type namedMetric struct {
 	source     string
 	metric     metric.Metric
@@ -60,7 +60,7 @@ type namedMetric struct {
 	fault      string
 }
 
-// Parse appends what the row gives to out: a record or a rejection. A row's Fault is its rejection.
+// Parse appends the row's record or rejection to out. A row's Fault is its rejection.
 func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	origin, labelled, fault := w.findOrigin(row)
@@ -83,7 +83,7 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	w.addReading(row, origin, name, labelled, out)
 }
 
-// addReading makes the record of a row whose origin is known.
+// addReading adds the record of a row whose origin is known.
 func (w *Worker) addReading(row *rows.Row, origin *dialect.Origin, name, labelled []byte, out *dialect.Parsed) {
 	instant, err := w.clock.Read(w.timeIn(row.Cells))
 	if err != nil {
@@ -119,7 +119,7 @@ func (w *Worker) addReading(row *rows.Row, origin *dialect.Origin, name, labelle
 	})
 }
 
-// addWarnings tells what is doubtful about the row.
+// addWarnings adds the doubts about the row's origin and time.
 func (w *Worker) addWarnings(row *rows.Row, origin *dialect.Origin, instant dialect.Instant, out *dialect.Parsed) {
 	for _, warning := range origin.Warnings {
 		warning.Line = row.Line
@@ -130,7 +130,7 @@ func (w *Worker) addWarnings(row *rows.Row, origin *dialect.Origin, instant dial
 	}
 }
 
-// timeIn is the time's cell, nil where the sender gives the time of all rows.
+// timeIn returns the time's cell, or nil where the sender supplies the time of all rows.
 func (w *Worker) timeIn(cells [][]byte) []byte {
 	if w.time < 0 {
 		return nil
@@ -138,10 +138,10 @@ func (w *Worker) timeIn(cells [][]byte) []byte {
 	return cells[w.time]
 }
 
-// maxMetrics bounds how many names a worker remembers.
+// maxMetrics bounds the number of names that a worker caches.
 const maxMetrics = 4096
 
-// lookupMetric finds a metric by the file's name for it.
+// lookupMetric returns a metric by its name in the file.
 func (w *Worker) lookupMetric(name []byte) *namedMetric {
 	if m := w.metrics[string(name)]; m != nil {
 		return m

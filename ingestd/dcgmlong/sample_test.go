@@ -20,7 +20,7 @@ import (
 
 const sample = "dcgm_metrics_20250718_134233.csv"
 
-// facts are what is known of one metric of the sample.
+// facts are the known values of one metric of the sample.
 type facts struct {
 	second   int
 	min, max string
@@ -29,7 +29,7 @@ type facts struct {
 	zeros    int
 }
 
-// TestSample compares a real export with what was counted in it by other means.
+// TestSample compares a real export with counts that were made by other means.
 func TestSample(t *testing.T) {
 	text := dialecttest.Sample(t, sample)
 	got := readText(t, text)
@@ -106,7 +106,7 @@ func readText(t *testing.T, text []byte) *dialecttest.Read {
 	return got
 }
 
-// checksumOf is of the sorted lines time, metric, UUID, value.
+// checksumOf returns the checksum of the sorted lines time, metric, UUID, value.
 func checksumOf(records []dialecttest.Record) string {
 	lines := make([]string, len(records))
 	for i, r := range records {

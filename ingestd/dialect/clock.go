@@ -10,29 +10,29 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Instant is a time as it was read.
+// Instant is a time that was read from a text.
 type Instant struct {
 	At          events.Timestamp
 	ZoneAssumed bool // the text named no zone
-	Twice       bool // the clock showed this time twice, when it was set back: At is the earlier one
+	Twice       bool // the clock showed this time twice, because it was set back: At is the earlier one
 }
 
-// Clock reads times: RFC 3339 with any fraction, the same without a zone and with a blank or slashes (read
-// in Options.Zone), and epoch numbers in seconds, milliseconds, microseconds or nanoseconds, told by their
-// size. Digits finer than a nanosecond are dropped. An empty text is Options.At, if that is given. Anything else, such as 07/18/2025, is refused, never
-// guessed. Not safe for concurrent use.
+// Clock reads times: RFC 3339 with any fraction, the same without a zone and with a blank or slashes (read in
+// Options.Zone), and epoch numbers in seconds, milliseconds, microseconds or nanoseconds, distinguished by their
+// size. Digits finer than a nanosecond are dropped. An empty text means Options.At, if that is set. Anything else,
+// such as 07/18/2025, is refused, never guessed. Not safe for concurrent use.
 type Clock struct {
 	zone    *time.Location
-	emptyAt time.Time // of texts that are empty
+	emptyAt time.Time // the time of empty texts
 	latest  int64     // seconds; later ones are refused
 	now     time.Time
 
-	text []byte // the last text, and what it said: neighbours are often of one time
+	text []byte // cache of the last text and its result, because neighbours often have the same time
 	last Instant
 	err  error
 }
 
-// NewClock makes a clock of its own for each goroutine.
+// NewClock returns a clock for one goroutine.
 func NewClock(opt Options) *Clock {
 	c := &Clock{zone: opt.Zone, emptyAt: opt.At, now: opt.Now, latest: math.MaxInt64/int64(time.Second) - 1}
 	if c.zone == nil {
@@ -44,7 +44,7 @@ func NewClock(opt Options) *Clock {
 	return c
 }
 
-// Read reads a time. Its error tells a person what is wrong with the text.
+// Read returns the time that a text states. Its error explains the fault in the text to a person.
 func (c *Clock) Read(text []byte) (Instant, error) {
 	if c.text == nil || !bytes.Equal(text, c.text) {
 		c.last, c.err = c.readUncached(bytes.TrimSpace(text))
@@ -78,13 +78,13 @@ func (c *Clock) readUncached(text []byte) (Instant, error) {
 	return c.resolveEpoch(n)
 }
 
-// otherZone is what mends a time that was read in a zone that is not its own.
+// otherZone is the remedy for a time that was read in the wrong zone.
 const otherZone = "say with tz which zone is meant (?tz=Europe/Berlin, or -tz of the client)"
 
 // zoneSpread is the time between the earliest and the latest clock of the world, in seconds.
 const zoneSpread = 26 * 60 * 60
 
-// resolveDate places a date and time of day in its zone.
+// resolveDate returns the instant of a date and time of day in its zone.
 func (c *Clock) resolveDate(d date, zone []byte) (Instant, error) {
 	if !d.isValid() {
 		return Instant{}, fmt.Errorf("not a time: there is no such day or hour; %s", wanted)
@@ -110,8 +110,8 @@ func (c *Clock) resolveDate(d date, zone []byte) (Instant, error) {
 	return Instant{At: at, ZoneAssumed: true, Twice: twice}, err
 }
 
-// resolveEpoch reads a number of seconds, or of finer units when it is too great for that. The limits are in 1973
-// and 5138.
+// resolveEpoch returns the instant of a number of seconds, or of finer units if it is too great for seconds. The
+// limits are in 1973 and 5138.
 func (c *Clock) resolveEpoch(n events.Number) (Instant, error) {
 	digits := 9 // between the unit and a nanosecond
 	for _, limit := range [...]events.Number{{Mantissa: 1, Exponent: 11}, {Mantissa: 1, Exponent: 14}, {Mantissa: 1, Exponent: 17}} {
@@ -131,7 +131,7 @@ func (c *Clock) resolveEpoch(n events.Number) (Instant, error) {
 	return Instant{At: at}, err
 }
 
-// splitSeconds gives n × 10^digits nanoseconds as seconds and nanoseconds.
+// splitSeconds returns n × 10^digits nanoseconds as seconds and nanoseconds.
 func splitSeconds(n events.Number, digits int) (seconds, nanos int64, ok bool) {
 	v := n.Mantissa
 	for e := int(n.Exponent) + digits; e != 0; {
@@ -156,7 +156,7 @@ func splitSeconds(n events.Number, digits int) (seconds, nanos int64, ok bool) {
 // earliest is 2010-01-01: an earlier time is a wrong unit or an unset clock.
 const earliest = 1262304000
 
-// checkRange refuses times that cannot be those of a reading.
+// checkRange refuses times that no reading can have.
 func (c *Clock) checkRange(seconds, nanos int64) (events.Timestamp, error) {
 	if seconds < earliest {
 		return 0, fmt.Errorf("it reads as %s, before 2010: is the unit or the clock of the source wrong?", formatInstant(seconds, nanos))
@@ -175,7 +175,7 @@ func formatInstant(seconds, nanos int64) string {
 	return time.Unix(seconds, nanos).UTC().Format(time.RFC3339Nano)
 }
 
-// ReadRow reads the time of a row, or rejects the row. What is doubtful about the time goes to out.
+// ReadRow reads the time of a row, or rejects the row. It adds warnings about a doubtful time to out.
 func (c *Clock) ReadRow(line int, column string, text []byte, out *Parsed) (Instant, bool) {
 	instant, err := c.Read(text)
 	if err != nil {

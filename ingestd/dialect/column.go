@@ -14,7 +14,7 @@ type Column struct {
 	Rank  Rank
 }
 
-// Columns tells what each column of a header is about.
+// Columns returns the columns of a header, each with its field.
 func Columns(header [][]byte) []Column {
 	all := make([]Column, len(header))
 	for i, cell := range header {
@@ -25,8 +25,8 @@ func Columns(header [][]byte) []Column {
 	return all
 }
 
-// CheckColumns refuses a header in which two columns are about one field, or have one name. A pair such as
-// pod and exported_pod is fine.
+// CheckColumns refuses a header in which two columns have the same field or the same name. A pair such as pod and
+// exported_pod is allowed.
 func CheckColumns(columns []Column) error {
 	type subject struct {
 		field    Field
@@ -53,7 +53,7 @@ func CheckColumns(columns []Column) error {
 	return nil
 }
 
-// SplitColumns reads the names of columns as a sender lists them: between commas, trimmed.
+// SplitColumns returns the names in a list of columns: separated by commas, trimmed.
 func SplitColumns(text string) []string {
 	names := strings.Split(text, ",")
 	for i, name := range names {
@@ -62,7 +62,7 @@ func SplitColumns(text string) []string {
 	return names
 }
 
-// BadName tells what is wrong with a metric's name, "" when nothing is.
+// BadName returns the fault in a metric's name, or "" if there is none.
 func BadName(name []byte) string {
 	switch {
 	case len(name) == 0:

@@ -17,24 +17,24 @@ const (
 	powerLimit   = "DCGM_FI_DEV_ENFORCED_POWER_LIMIT"
 )
 
-// Bounds tells that a metric bounds others of its GPU and time, so that CrossCheck has something to compare.
+// Bounds reports whether a metric bounds others of its GPU and time, so that CrossCheck has something to compare.
 func Bounds(name string) bool {
 	return name == totalMemory || name == maxClockRate || name == powerLimit
 }
 
-// crossCheck are the readings of one row that CrossCheck compares; nil where there is none.
+// crossCheck holds the readings of one row that CrossCheck compares; nil for a missing one.
 type crossCheck struct {
 	used, free, total, clock, maxClock, power, limit *events.Record
 }
 
-// CrossCheck warns of readings that are believable one by one but not together: those of one GPU and time,
-// which are the Records from the given one on. They are kept, for which of them is wrong cannot be known.
+// CrossCheck warns of readings that are plausible one by one but contradict each other. They must be of one GPU and
+// time, and are p.Records[from:]. They are kept, because the row does not show which of them is wrong.
 func (p *Parsed) CrossCheck(line, from int) {
 	var t crossCheck
 	for i := from; i < len(p.Records); i++ {
 		t.addRecord(&p.Records[i])
 	}
-	const mebibytes = 2 // by which rounding can be off
+	const mebibytes = 2 // possible rounding error
 	if t.used != nil && t.free != nil && exceedsBound(floatOf(t.used)+floatOf(t.free)-mebibytes, t.total, 1) {
 		p.warnImplausible(line, t.used, fmt.Sprintf("with %s MiB free that is more than the %s MiB that there are", t.free.Value.Number, t.total.Value.Number))
 	}

@@ -7,13 +7,13 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// HeadBytes is how much of a file is looked at before anything of it is believed.
+// HeadBytes is the number of bytes that are examined before any of a file is read as rows.
 const HeadBytes = 64 << 10
 
-// Detect finds the first of the grammars that a file is of: by how its text begins, else by its first row,
-// else by Options.Columns in the place of a header, and then the first row is still to come. The scanner is
-// ready for the rows. When it is none of them ok is false, and f tells what was seen. An error is the
-// scanner's.
+// Detect returns the first of the grammars that a file has: by the beginning of its text, else by its first row, else
+// by Options.Columns in place of a header; in the last case the first row is still to be read. The scanner is then
+// ready for the rows. If the file has none of the grammars, ok is false and f holds the beginning that was read. An
+// error is the scanner's.
 func Detect(sc *rows.Scanner, grammars []Grammar, opt Options) (g Grammar, f File, ok bool, err error) {
 	head, err := sc.Peek(HeadBytes)
 	if err != nil {
@@ -45,7 +45,7 @@ func Detect(sc *rows.Scanner, grammars []Grammar, opt Options) (g Grammar, f Fil
 	return g, f, ok, err
 }
 
-// Take makes the scanner ready for a file that is said to be of the grammar, whether it looks so or not.
+// Take prepares the scanner for a file that is declared to have the grammar, whether it looks so or not.
 func (g Grammar) Take(sc *rows.Scanner, opt Options) (f File, ok bool, err error) {
 	if g.Form != rows.Lines {
 		_, f, ok, err = Detect(sc, []Grammar{g}, opt)
@@ -57,7 +57,7 @@ func (g Grammar) Take(sc *rows.Scanner, opt Options) (f File, ok bool, err error
 	return f, err == nil, err
 }
 
-// readHeader reads the header of a file that is known to be of the grammar.
+// readHeader reads the header of a file that is known to have the grammar.
 func (g Grammar) readHeader(sc *rows.Scanner) (header [][]byte, err error) {
 	sc.SetForm(g.Form)
 	if g.Form == rows.Lines {
@@ -93,7 +93,7 @@ func toCells(columns []string) [][]byte {
 	return out
 }
 
-// skipBlankLines leaves out the blank lines at the beginning of text.
+// skipBlankLines returns text without the blank lines at its beginning.
 func skipBlankLines(text []byte) []byte {
 	for {
 		line, rest, found := bytes.Cut(text, []byte("\n"))

@@ -12,7 +12,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// inventedGrammars are forms of telemetry that are told by a word.
+// inventedGrammars returns telemetry formats that are recognised by one word.
 func inventedGrammars() []dialect.Grammar {
 	starts := func(word string) func([]byte) bool {
 		return func(head []byte) bool { return bytes.HasPrefix(head, []byte(word)) }
@@ -64,7 +64,7 @@ func TestDetect(t *testing.T) {
 	}
 }
 
-// describeFile tells the dialect, its header and the first row behind it.
+// describeFile returns the dialect, its header and the first row behind it as text.
 func describeFile(t *testing.T, sc *rows.Scanner, g dialect.Grammar, f dialect.File, ok bool) string {
 	t.Helper()
 	if !ok {

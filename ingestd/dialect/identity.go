@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// firstValue gives what was said first about a field, once what was said is in order.
+// firstValue returns the first observed value of a field. The observations must be sorted.
 func (s *Source) firstValue(f Field) string {
 	for _, v := range s.observations {
 		if v.field == f {
@@ -19,8 +19,8 @@ func (s *Source) firstValue(f Field) string {
 	return ""
 }
 
-// fillIdentity fills the identity: about each field the first saying counts, and what contradicts it is kept as a
-// label.
+// fillIdentity fills the identity: the first observation of each field counts, and contradicting ones are kept as
+// labels.
 func (s *Source) fillIdentity(id *events.Identity) {
 	var values [fields]string
 	var exported [fields]bool
@@ -51,7 +51,7 @@ func (s *Source) fillIdentity(id *events.Identity) {
 	}
 }
 
-// dropExporterPod sees to it that the exporter's own pod is not taken for the workload. Where Prometheus renames a target's
+// dropExporterPod prevents that the exporter's own pod is taken for the workload. Where Prometheus renames a target's
 // labels, the row of a GPU without a workload has no exported_pod, and pod is the exporter's.
 func (s *Source) dropExporterPod(id *events.Identity, values *[fields]string, exported [fields]bool) {
 	if exported[Pod] || !strings.Contains(values[Pod], "dcgm-exporter") {
@@ -69,7 +69,7 @@ func (s *Source) dropExporterPod(id *events.Identity, values *[fields]string, ex
 	}
 }
 
-// addLabel keeps a label; false tells that it contradicts one of its name, which came from a column.
+// addLabel adds a label. It returns false if the label contradicts one of the same name, which came from a column.
 func (s *Source) addLabel(id *events.Identity, v observation) bool {
 	i, found := findLabel(id.Labels, v.name)
 	if found {
@@ -79,8 +79,8 @@ func (s *Source) addLabel(id *events.Identity, v observation) bool {
 	return true
 }
 
-// addConflict keeps what contradicts a field or a column under a name of its own, and tells unless it is
-// expected: beside exported_pod, pod is another one.
+// addConflict keeps a value that contradicts a field or a column under a name of its own, and warns about it unless
+// the conflict is expected: beside exported_pod, pod is another one.
 func (s *Source) addConflict(id *events.Identity, v observation, expected bool) {
 	id.Labels = withLabel(id.Labels, ConflictLabel(v.name), v.value)
 	if !expected {
@@ -90,15 +90,15 @@ func (s *Source) addConflict(id *events.Identity, v observation, expected bool) 
 	}
 }
 
-// ConflictLabel is the label under which that of a name is kept when the row contradicts it.
+// ConflictLabel returns the label name that keeps a value of name that the row contradicts.
 func ConflictLabel(name string) string { return name + "_label" }
 
-// ConflictReason is the warning about such a label.
+// ConflictReason returns the warning about such a label.
 func ConflictReason(name string) string {
 	return fmt.Sprintf("label_conflict: the row says something else elsewhere, and that counts; this is kept as label %s", ConflictLabel(name))
 }
 
-// withLabel adds a label, under the next free name if there is another of its name.
+// withLabel inserts a label, under the next free name if there is another value of its name.
 func withLabel(labels []events.Label, name, value string) []events.Label {
 	i, found := findLabel(labels, name)
 	for found {
@@ -129,8 +129,8 @@ func sameValue(f Field, a, b string) bool {
 	return a == b
 }
 
-// resolveHost finds the row's host: a column or label that names it, else the instance without its port, else what the
-// sender says. A name that every host calls itself is none.
+// resolveHost returns the row's host: by a column or label that names it, else the instance without its port, else
+// the sender's host. A name that every host has for itself does not count.
 func (s *Source) resolveHost(opt Options) events.HostID {
 	for _, v := range s.observations {
 		if v.field == Host && !isLocalName(v.value) {
@@ -147,8 +147,8 @@ func (s *Source) resolveHost(opt Options) events.HostID {
 	return events.HostID(opt.Host)
 }
 
-// normalizeGPU makes the identity name one GPU: its index is a number, and a MIG instance's UUID is not taken for
-// the GPU's where the GPU is known otherwise.
+// normalizeGPU makes the identity name one GPU: its index is a number, and a MIG instance's UUID does not stand for
+// the GPU's where the GPU has an index.
 func (s *Source) normalizeGPU(id *events.Identity) {
 	if id.Index != "" {
 		index, ok := indexOf(id.Index)
@@ -172,7 +172,7 @@ func (s *Source) normalizeGPU(id *events.Identity) {
 	}
 }
 
-// draUUID is the label by which a MIG instance is told that was given out by dynamic resource allocation.
+// draUUID is the label that identifies a MIG instance allocated by dynamic resource allocation.
 const draUUID = "dra_mig_device_uuid"
 
 func (s *Source) nameOf(f Field) string {

@@ -28,7 +28,7 @@ func ParseLabels(text string) ([]events.Label, error) {
 	return slices.DeleteFunc(labels, func(l events.Label) bool { return l.Value == "" }), nil
 }
 
-// AppendLabels writes labels so that ParseLabels gives them back.
+// AppendLabels appends labels in the syntax that ParseLabels reads.
 func AppendLabels(dst []byte, labels []events.Label) []byte {
 	for i, l := range labels {
 		if i > 0 {
@@ -194,5 +194,5 @@ func (p *labelParser) syntaxError(want string) error {
 	return fmt.Errorf("the labels cannot be read at byte %d: %s is wanted there", p.pos+1, want)
 }
 
-// isControl tells characters that no name has; a tab is tolerated.
+// isControl reports whether no name may have the character; a tab is tolerated.
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }

@@ -65,7 +65,7 @@ func TestParseLabelsRefuses(t *testing.T) {
 	}
 }
 
-// FuzzLabels holds parsing and writing to each other, from either side.
+// FuzzLabels checks that ParseLabels and AppendLabels undo each other, from either side.
 func FuzzLabels(f *testing.F) {
 	for _, seed := range []string{``, `{a="1",b="x\"\\\n"}`, `"a.b"="c"`, `a="\q"`, `a="1",a="2"`, "a=\"\t\""} {
 		f.Add(seed, "name", "value")

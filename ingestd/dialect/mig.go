@@ -8,8 +8,8 @@ import (
 // migUUID is the label that keeps the UUID of a MIG instance where its GPU is known.
 const migUUID = "mig_uuid"
 
-// resolveInstances takes the UUID of a MIG instance for what it is where the row says whose instance it is: beside the UUID of
-// the GPU, or in the form of drivers before 470, which holds that.
+// resolveInstances moves the UUID of a MIG instance out of the field UUID where the row names the instance's GPU: by
+// a UUID of the GPU beside it, or by the form of drivers before 470, which contains the GPU's UUID.
 func (s *Source) resolveInstances() {
 	if !slices.ContainsFunc(s.observations, observation.isInstance) {
 		return
@@ -30,7 +30,7 @@ func (s *Source) resolveInstances() {
 			s.observations[i] = observation{field: Label, rank: 1, label: true, name: migUUID, value: v.value}
 			instance = v.value
 		default:
-			continue // place() may know the GPU otherwise
+			continue // normalizeGPU may know the GPU by its index
 		}
 		if !numbered {
 			s.observations = append(s.observations, observation{field: MIG, rank: 1, label: true, name: v.name, value: instance})
@@ -43,7 +43,7 @@ func (v observation) isInstance() bool { return v.field == UUID && isMIG(v.value
 
 func isMIG(uuid string) bool { return strings.HasPrefix(uuid, "MIG-") }
 
-// oldInstance takes MIG-GPU-5fd4…/1/0 apart: a GPU's UUID, the GPU instance, the compute instance.
+// oldInstance splits MIG-GPU-5fd4…/1/0 into the GPU's UUID, the GPU instance and the compute instance.
 func oldInstance(uuid string) (gpu, instance string, ok bool) {
 	rest, found := strings.CutPrefix(uuid, "MIG-GPU-")
 	gpu, rest, slash := strings.Cut(rest, "/")

@@ -12,17 +12,17 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Origin is where a row's readings come from, as one worker knows it.
+// Origin is the source of a row's readings, as one worker knows it.
 type Origin struct {
 	Host      events.HostID
 	Metric    string           // the metric's name by a label __name__; "" without one
-	Fault     *rows.Rejection  // why a row of this origin cannot be used; its Line is 0
-	Warnings  []rows.Rejection // to be told of each of its rows; their Line is 0
-	BadLabels string           // why the cell of labels could not be read; "" when it could
+	Fault     *rows.Rejection  // reason why a row of this origin cannot be used; its Line is 0
+	Warnings  []rows.Rejection // to be repeated for each of its rows; their Line is 0
+	BadLabels string           // reason why the cell of labels could not be read; "" if it could
 
 	identity *events.Identity
-	parts    [partKinds]string // what splits its metrics: "mig:1", "nvlink:3"; by bit of metric.Parts
-	splits   metric.Parts      // which of these there are
+	parts    [partKinds]string // parts that split its metrics: "mig:1", "nvlink:3"; by bit of metric.Parts
+	splits   metric.Parts      // the bits that are present
 	split    map[metric.Parts]*events.Identity
 	table    *Identities
 }
@@ -30,8 +30,7 @@ type Origin struct {
 // partKinds is the number of bits in metric.Parts.
 const partKinds = 7
 
-// For gives the identity of a metric's readings: of the GPU itself, or of the part of it that the metric is
-// split by.
+// For returns the identity of a metric's readings: the GPU itself, or the part of it by which the metric is split.
 func (o *Origin) For(p metric.Parts) *events.Identity {
 	if p &= o.splits; p == 0 {
 		return o.identity
@@ -62,14 +61,14 @@ func (o *Origin) partName(p metric.Parts) string {
 	return strings.Join(names, ",")
 }
 
-// WithConflict is For with one more label, because the row contradicts it.
+// WithConflict returns the identity of For with one more label, for a value that contradicts another one of the row.
 func (o *Origin) WithConflict(p metric.Parts, name, value string) *events.Identity {
 	id := *o.For(p)
 	id.Labels = withLabel(slices.Clone(id.Labels), name, value)
 	return o.table.intern(&id)
 }
 
-// Source collects what one row says of its origin. Columns come before labels; the zero Source is empty.
+// Source collects the names and labels of one row's origin. Columns come before labels; the zero Source is empty.
 type Source struct {
 	ofHost       bool
 	observations []observation
@@ -78,7 +77,7 @@ type Source struct {
 	warnings     []rows.Rejection
 }
 
-// observation is a name and what it says; label tells it from a column.
+// observation is a name and its value in the row; label is true for a label, false for a column.
 type observation struct {
 	field       Field
 	rank        Rank
@@ -89,7 +88,7 @@ type observation struct {
 // Reset empties s and keeps its memory.
 func (s *Source) Reset() { *s = Source{observations: s.observations[:0]} }
 
-// Column adds a cell. name is the column's as the header spells it.
+// Column adds a cell. name is the column's name as the header spells it.
 func (s *Source) Column(f Field, r Rank, name string, cell []byte) {
 	value := strings.TrimSpace(string(cell))
 	switch {
@@ -105,10 +104,10 @@ func (s *Source) Column(f Field, r Rank, name string, cell []byte) {
 
 const notText = "the text is not valid UTF-8"
 
-// isDescription tells fields that say something of a GPU or its workload, and do not name it.
+// isDescription reports whether a field describes a GPU or its workload without naming it.
 func isDescription(f Field) bool { return f == Model || f == Driver || f == MIGProfile || f >= Pod }
 
-// OfHost says that without a GPU the reading is the host's own, and no fault.
+// OfHost declares that a reading without a GPU is the host's own, and no fault.
 func (s *Source) OfHost() { s.ofHost = true }
 
 // Labels adds the labels of a cell in the syntax of Prometheus.
@@ -141,7 +140,7 @@ func (s *Source) addObservation(v observation) {
 	s.observations = append(s.observations, v)
 }
 
-// refuseCell takes offence at a cell: it costs the row, or only itself when it is no more than a label.
+// refuseCell records a fault of the row, or only a warning if the cell is no more than a label.
 func (s *Source) refuseCell(f Field, name, text, why string) {
 	r := rows.Rejection{Column: name, Text: rows.Excerpt([]byte(text)), Reason: why}
 	if f == Label {
@@ -152,7 +151,7 @@ func (s *Source) refuseCell(f Field, name, text, why string) {
 	}
 }
 
-// isAbsentName tells that a field's text is a word for nothing.
+// isAbsentName reports whether a field's text is a word for a missing name.
 func isAbsentName(f Field, text string) bool {
 	switch f {
 	case Host, Pod, Namespace, Container, Metric:
@@ -163,7 +162,7 @@ func isAbsentName(f Field, text string) bool {
 	return metric.Token([]byte(text)) != events.Present
 }
 
-// maxName bounds what names a host, a GPU or a workload.
+// maxName is the most bytes in the name of a host, a GPU or a workload.
 const maxName = 253
 
 func nameFault(text string) string {
@@ -176,7 +175,7 @@ func nameFault(text string) string {
 	return ""
 }
 
-// buildOrigin works out what was said.
+// buildOrigin returns the origin that the observations describe.
 func (s *Source) buildOrigin(opt Options, table *Identities) *Origin {
 	o := &Origin{BadLabels: s.badLabels, table: table}
 	s.resolveInstances()
@@ -209,7 +208,7 @@ func (v observation) compareTo(w observation) int {
 	return cmp.Or(cmp.Compare(v.field, w.field), cmp.Compare(v.rank, w.rank))
 }
 
-// missingFault tells what a row must say and does not.
+// missingFault returns a rejection if the row names no host or no GPU.
 func (s *Source) missingFault(host events.HostID, id *events.Identity) *rows.Rejection {
 	switch {
 	case host == "":
@@ -222,7 +221,7 @@ func (s *Source) missingFault(host events.HostID, id *events.Identity) *rows.Rej
 
 func namesGPU(id *events.Identity) bool { return id.UUID != "" || id.Index != "" || id.PCI != "" }
 
-// partWithoutGPU names what the readings are of where they are of no GPU: a switch or a CPU, by the labels of
+// partWithoutGPU returns the part of readings that belong to no GPU: a switch or a CPU, by the labels of
 // dcgm-exporter.
 func partWithoutGPU(labels []events.Label) string {
 	var names []string

@@ -7,7 +7,7 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// TestPartWithoutGPU has the labels of dcgm-exporter for links, switches and CPUs.
+// TestPartWithoutGPU reads the labels of dcgm-exporter for links, switches and CPUs.
 func TestPartWithoutGPU(t *testing.T) {
 	for labels, want := range map[string]string{
 		`nvswitch="0"`:                                   "/nvswitch:0",

@@ -7,11 +7,11 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// maxPreambleLines bounds how many lines before a header are looked at.
+// maxPreambleLines bounds the number of lines before a header that are examined.
 const maxPreambleLines = 1000
 
-// preamblePrefixes is how lines begin that come before the header: of tools that were begun in a loop before the driver was there,
-// and of the shell that kept what they said.
+// preamblePrefixes returns the beginnings of lines that may precede the header: messages of tools that were started
+// in a loop before the driver was there, and of the shell that kept their output.
 func preamblePrefixes() [][]byte {
 	return [][]byte{
 		[]byte("NVIDIA-SMI has failed"), []byte("Failed to initialize NVML"), []byte("NVML library version"), []byte("No devices were found"),
@@ -19,7 +19,7 @@ func preamblePrefixes() [][]byte {
 	}
 }
 
-// skipPreamble passes over such lines, and gives the text behind them. The error is io.EOF when there is nothing else.
+// skipPreamble skips such lines and returns the text behind them. The error is io.EOF when there is no other text.
 func skipPreamble(sc *rows.Scanner, head []byte) ([]byte, error) {
 	known := preamblePrefixes()
 	for range maxPreambleLines {

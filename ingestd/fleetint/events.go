@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Events is the dialect of fleetint_events_*.csv.
+// Events returns the dialect of fleetint_events_*.csv.
 func Events() dialect.Grammar {
 	return newGrammar("fleetint-events", []string{"timestamp", "component", "event_name", "event_type", "message"}, parseEvent)
 }
@@ -21,10 +21,10 @@ const (
 	eventMessage
 )
 
-// eventPrefix makes metrics of the names of events, which could be those of readings.
+// eventPrefix keeps metrics named after events apart from metrics of readings.
 const eventPrefix = "event_"
 
-// parseEvent reads one event. One that is an XID has its code for a value, any other a 1: it happened.
+// parseEvent parses one event. The value of an XID event is its code; any other event has the value 1.
 func parseEvent(r *reader, row *rows.Row, out *dialect.Parsed) {
 	name := r.cellOf(row, eventName)
 	if fault := dialect.BadName(name); fault != "" {
@@ -51,7 +51,7 @@ func parseEvent(r *reader, row *rows.Row, out *dialect.Parsed) {
 	}, out)
 }
 
-// isXID tells the component that watches for XIDs from the one for those of NVSwitches, which are others.
+// isXID reports whether a component watches for XIDs of GPUs; XIDs of NVSwitches (SXIDs) are different codes.
 func isXID(component string) bool {
 	component = strings.ToLower(component)
 	return strings.Contains(component, "xid") && !strings.Contains(component, "sxid")

@@ -10,10 +10,10 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// rowParser makes the records of a row whose time is known.
+// rowParser adds the records of a row.
 type rowParser func(r *reader, row *rows.Row, out *dialect.Parsed)
 
-// newGrammar is the dialect whose files have exactly these columns, the time first, in any order and any case.
+// newGrammar returns the dialect whose files have exactly these columns, the time first, in any order and any case.
 func newGrammar(name string, columns []string, parse rowParser) dialect.Grammar {
 	return dialect.Grammar{
 		Name:  name,
@@ -34,7 +34,7 @@ func newGrammar(name string, columns []string, parse rowParser) dialect.Grammar 
 	}
 }
 
-// findColumns gives where the columns are; nil when the header has others.
+// findColumns returns the indices of the columns, or nil if the header has others.
 func findColumns(header [][]byte, columns []string) []int {
 	if len(header) != len(columns) {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Metrics is the dialect of fleetint_metrics_*.csv.
+// Metrics returns the dialect of fleetint_metrics_*.csv.
 func Metrics() dialect.Grammar {
 	return newGrammar("fleetint-metrics", []string{"timestamp", "component", "metric_name", "value", "labels"}, parseMetric)
 }
@@ -19,8 +19,8 @@ const (
 	metricLabels
 )
 
-// parseMetric reads one reading. One of a metric that nobody knows and that names no GPU is of the host's
-// processors, disks or networks, and passed over.
+// parseMetric parses one reading. A reading of an unknown metric that names no GPU belongs to the host's processors,
+// disks or networks, and is skipped.
 func parseMetric(r *reader, row *rows.Row, out *dialect.Parsed) {
 	name := r.cellOf(row, metricName)
 	if fault := dialect.BadName(name); fault != "" {
@@ -57,7 +57,7 @@ func parseMetric(r *reader, row *rows.Row, out *dialect.Parsed) {
 	})
 }
 
-// readValue reads a number as Go prints a float64.
+// readValue reads a number in the notation of Go's float64.
 func readValue(m *metric.Metric, c metric.Conversion, text []byte) (events.Value, error) {
 	switch string(text) {
 	case "+Inf", "-Inf":
@@ -66,7 +66,7 @@ func readValue(m *metric.Metric, c metric.Conversion, text []byte) (events.Value
 	return m.Read(c, text)
 }
 
-// metricOrigin works out where a reading comes from by its component and its labels.
+// metricOrigin returns the origin of a reading by its component and its labels.
 func (r *reader) metricOrigin(row *rows.Row) (*dialect.Origin, error) {
 	component, labels := r.cellOf(row, metricComponent), r.cellOf(row, metricLabels)
 	r.key = append(append(append(r.key[:0], component...), 0), labels...)

@@ -7,7 +7,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// reader is what parsing a row of any of the files takes. Each worker has its own.
+// reader holds the state for parsing rows of any of the files. Each worker has its own.
 type reader struct {
 	columns  []string
 	at       []int
@@ -25,7 +25,7 @@ func newReader(columns []string, at []int, opt dialect.Options, identities *dial
 	}
 }
 
-// cellOf gives a row's cell of a column, trimmed.
+// cellOf returns a row's cell of a column, trimmed.
 func (r *reader) cellOf(row *rows.Row, column int) []byte {
 	return bytes.TrimSpace(row.Cells[r.at[column]])
 }
@@ -41,7 +41,7 @@ type worker struct {
 	reader *reader
 }
 
-// Parse appends the row's record, or a rejection.
+// Parse appends the row's record or a rejection to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	fault := row.Fault

@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// fleetTable is an export of a panel: a column for each of so many hosts' 8 GPUs, a row per 15 s.
+// fleetTable returns an export of a panel: a column for each of the 8 GPUs of each host, a row per 15 s.
 func fleetTable(hosts, times int) []byte {
 	var b bytes.Buffer
 	b.WriteString("Time")

@@ -12,7 +12,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Columns is the dialect with a column per series, as the detection sees it.
+// Columns returns the dialect with a column per series, for detection.
 func Columns() dialect.Grammar {
 	return dialect.Grammar{
 		Name:   "series-columns",
@@ -34,16 +34,16 @@ func Columns() dialect.Grammar {
 	}
 }
 
-// hasName tells that a header cell has a name, in any case.
+// hasName reports whether a header cell has a name, in any case.
 func hasName(cell []byte, name string) bool {
 	return strings.EqualFold(string(bytes.TrimSpace(cell)), name)
 }
 
-// table is the columns of one file. Workers share it; it is not changed.
+// table holds the columns of one file. Workers share it; it is not changed.
 type table struct {
 	time  string
 	width int
-	order []seriesColumn // of the series, those of one host together
+	order []seriesColumn // the series, with the series of one host together
 }
 
 // seriesColumn is a series and its column.
@@ -67,7 +67,7 @@ func newTable(header [][]byte, opt dialect.Options) (*table, error) {
 	return t, nil
 }
 
-// hostOrNone gives no host for a series that cannot be used.
+// hostOrNone returns the host of a series, or "" for a series that cannot be used.
 func (p seriesColumn) hostOrNone() events.HostID {
 	if p.fault != "" {
 		return ""
@@ -75,7 +75,7 @@ func (p seriesColumn) hostOrNone() events.HostID {
 	return p.host
 }
 
-// checkSeries refuses a table of which no series can be used, or in which two series are one.
+// checkSeries refuses a table without a usable series, or in which two series are one.
 func (t *table) checkSeries() error {
 	type subject struct {
 		host     events.HostID
@@ -109,7 +109,7 @@ func (t *table) checkSeries() error {
 	return t.order[0].unusableError(len(t.order))
 }
 
-// unusableError is the error when none of so many series can be used, of which s is the first.
+// unusableError returns the error for a file none of whose series can be used; s is the first of them.
 func (s *series) unusableError(all int) error {
 	if all == 1 {
 		return fmt.Errorf("the series %s cannot be used: %s", quoteName(s.name), s.fault)
@@ -119,13 +119,13 @@ func (s *series) unusableError(all int) error {
 
 func quoteName(name string) string { return fmt.Sprintf("%q", rows.Excerpt([]byte(name))) }
 
-// columnsWorker parses rows of such a table.
+// columnsWorker parses rows of a table.
 type columnsWorker struct {
 	*table
 	clock *dialect.Clock
 }
 
-// Parse appends a record for each cell that has a sample, host by host.
+// Parse appends a record to out for each cell that has a sample, host by host.
 func (w *columnsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed, out.Runs = "", false, out.Runs[:0]
 	fault := row.Fault
@@ -149,7 +149,7 @@ func (w *columnsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
 	}
 }
 
-// addCell takes one series' cell.
+// addCell adds the record or the rejection of one series' cell.
 func (w *columnsWorker) addCell(row *rows.Row, p *seriesColumn, at events.Timestamp, out *dialect.Parsed) {
 	text := row.Cells[p.at]
 	if p.fault != "" {

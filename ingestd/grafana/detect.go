@@ -2,8 +2,8 @@ package grafana
 
 import "bytes"
 
-// beginsWithSelectors tells a header Time and at least one full selector. It looks at the text, as the quotes
-// of the selectors keep old exports from being cut into cells like others.
+// beginsWithSelectors reports whether the text begins with a header of Time and at least one full selector. It
+// searches the text, because the quotes of the selectors prevent old exports from being split into cells like others.
 func beginsWithSelectors(head []byte) bool {
 	line := headerLine(head)
 	for _, sep := range []byte{',', ';', '\t'} {
@@ -15,7 +15,7 @@ func beginsWithSelectors(head []byte) bool {
 	return false
 }
 
-// headerLine gives the line of the header: the first that is neither blank nor Excel's sep=;.
+// headerLine returns the line of the header: the first that is neither blank nor Excel's sep=;.
 func headerLine(head []byte) []byte {
 	for line := range bytes.Lines(head) {
 		line = bytes.TrimSpace(line)

@@ -8,12 +8,12 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// name is what a series is called, taken apart.
+// name holds the parts of a series' name.
 type name struct {
-	metric string // "" when the name does not say it
+	metric string // "" if the name does not contain it
 	labels string // in the syntax of Prometheus, with their braces
 	field  dialect.Field
-	gpu    string // by a legend: an index, a UUID or a device, as field says
+	gpu    string // in a legend: an index, a UUID or a device, according to field
 	fault  string
 }
 
@@ -23,7 +23,7 @@ const (
 		"clear the legend of the query, so that Grafana exports the full name"
 )
 
-// parseName takes a series' name apart: a selector, a bare metric, or a legend.
+// parseName parses a series' name: a selector, a bare metric, or a legend.
 func parseName(text string) name {
 	text = strings.TrimSpace(text)
 	head, labels, found := strings.Cut(text, "{")
@@ -47,7 +47,7 @@ func parseName(text string) name {
 	return name{fault: faultLegend}
 }
 
-// parseLegend reads what people let Grafana call a GPU: GPU 0, GPU0, gpu-0, 0, nvidia0 or its UUID.
+// parseLegend parses the usual legends of a GPU in Grafana: GPU 0, GPU0, gpu-0, 0, nvidia0 or its UUID.
 func parseLegend(text string) (name, bool) {
 	lower := strings.ToLower(text)
 	switch {

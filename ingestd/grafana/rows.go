@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Rows is the dialect with a row per reading, as the detection sees it.
+// Rows returns the dialect with a row per reading, for detection.
 func Rows() dialect.Grammar {
 	return dialect.Grammar{
 		Name:  "series-rows",
@@ -30,13 +30,13 @@ func Rows() dialect.Grammar {
 	}
 }
 
-// columns are where a row has its three cells.
+// columns holds the indices of a row's three cells.
 type columns struct {
 	names               []string
 	series, time, value int
 }
 
-// findColumns finds the columns; ok is false when they are others than these three.
+// findColumns returns the columns; ok is false if the header has others than these three.
 func findColumns(header [][]byte) (c columns, ok bool) {
 	at := func(name string) int {
 		return slices.IndexFunc(header, func(cell []byte) bool { return hasName(cell, name) })
@@ -48,12 +48,12 @@ func findColumns(header [][]byte) (c columns, ok bool) {
 	return c, len(header) == 3 && c.series >= 0 && c.time >= 0 && c.value >= 0
 }
 
-// checkHead looks at the rows that the beginning of the text holds, and refuses a file of which it could use none:
-// the sender has to say more.
+// checkHead examines the rows at the beginning of the text, and refuses a file if it can use none of them: the sender
+// has to supply more.
 func (c columns) checkHead(head []byte, r *resolver) error {
 	sc := rows.NewScanner(bytes.NewReader(head), rows.Options{Form: rows.Loose, BatchRows: 256})
 	if _, ok, err := sc.Header(func(header [][]byte) bool { _, ok := findColumns(header); return ok }); !ok || err != nil {
-		return nil // what is wrong is told of each row
+		return nil // each row reports the fault itself
 	}
 	var first *series
 	names := map[string]bool{}
@@ -91,7 +91,7 @@ func newRowsWorker(c columns, opt dialect.Options, identities *dialect.Identitie
 	return &rowsWorker{columns: c, clock: dialect.NewClock(opt), resolver: newResolver(opt, identities), known: map[string]*series{}}
 }
 
-// Parse appends the row's record or a rejection; a gap is neither.
+// Parse appends the row's record or a rejection to out; a gap is neither.
 func (w *rowsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	fault := row.Fault
@@ -126,7 +126,7 @@ func (w *rowsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Add(s.newRecord(instant.At, value, text))
 }
 
-// maxNames bounds the bytes of the names that a worker remembers, enough for some 20,000 series.
+// maxNames bounds the bytes of the names that a worker caches, enough for some 20,000 series.
 const maxNames = 8 << 20
 
 func (w *rowsWorker) lookupSeries(text []byte) *series {
@@ -146,7 +146,7 @@ func (s *series) newRecord(at events.Timestamp, v events.Value, text []byte) eve
 	return events.Record{Identity: s.identity, Metric: s.metric.Name, Source: s.source, At: at, Value: v, Text: text}
 }
 
-// addWarnings tells what is doubtful about the series.
+// addWarnings adds the doubts about the series.
 func (s *series) addWarnings(line int, out *dialect.Parsed) {
 	for _, warning := range s.warnings {
 		warning.Line = line

@@ -10,19 +10,19 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// series is one series of the file, as far as its name and the sender say what it is.
+// series is one series of the file, as far as its name and the sender identify it.
 type series struct {
 	name       string // as the file spells it
 	host       events.HostID
 	identity   *events.Identity
 	metric     metric.Metric
 	conversion metric.Conversion
-	source     string // the metric's name as the file or the sender gives it
-	fault      string // why its readings cannot be used; "" when they can
+	source     string // the metric's name in the file or from the sender
+	fault      string // reason why its readings cannot be used; "" if they can
 	warnings   []rows.Rejection
 }
 
-// resolver works out what series are. Each worker has its own.
+// resolver identifies series by their names. Each worker has its own.
 type resolver struct {
 	opt     dialect.Options
 	origins *dialect.Origins
@@ -33,7 +33,7 @@ func newResolver(opt dialect.Options, table *dialect.Identities) *resolver {
 	return &resolver{opt: opt, origins: dialect.NewOrigins(opt, table)}
 }
 
-// resolveSeries works out what a series is.
+// resolveSeries returns the series with the given name.
 func (r *resolver) resolveSeries(text []byte) *series {
 	s := &series{name: string(text)}
 	n := parseName(s.name)
@@ -57,7 +57,7 @@ func (r *resolver) resolveSeries(text []byte) *series {
 	return s
 }
 
-// resolveOrigin works out where a series' readings come from.
+// resolveOrigin returns the origin of a series' readings.
 func (r *resolver) resolveOrigin(n name) *dialect.Origin {
 	r.source.Reset()
 	if n.gpu != "" {
@@ -66,10 +66,10 @@ func (r *resolver) resolveOrigin(n name) *dialect.Origin {
 	if n.labels != "" {
 		r.source.Labels([]byte(n.labels))
 	}
-	return r.origins.Learn(nil, &r.source) // whoever asks remembers the series
+	return r.origins.Learn(nil, &r.source) // the caller caches the series
 }
 
-// findFault tells what is wrong with a series whose name could be taken apart, and what to do.
+// findFault returns the fault of a series whose name could be parsed, with the remedy.
 func (s *series) findFault(o *dialect.Origin) string {
 	bad := dialect.BadName([]byte(s.source))
 	switch {
@@ -103,7 +103,8 @@ func (s *series) readCell(text []byte) (v events.Value, ok bool, err error) {
 	return v, true, err
 }
 
-// isGap tells a cell without a sample: Grafana writes null or undefined where it joins series of different times.
+// isGap reports whether a cell has no sample: Grafana writes null or undefined where it joins series of different
+// times.
 func isGap(text []byte) bool {
 	switch strings.TrimSpace(string(text)) {
 	case "", "null", "undefined":

@@ -10,7 +10,7 @@ import (
 )
 
 // readFormatted reads a cell with a unit, as Grafana writes it where "Formatted data" is on: a number, perhaps a
-// blank, and the unit. found is false when the cell is nothing of the kind.
+// blank, and the unit. found is false if the cell has another form.
 func readFormatted(m *metric.Metric, text []byte) (v events.Value, found bool, err error) {
 	text = bytes.TrimSpace(text)
 	at := bytes.LastIndexAny(text, "0123456789") + 1
@@ -32,7 +32,7 @@ func readFormatted(m *metric.Metric, text []byte) (v events.Value, found bool, e
 
 const longestUnit = 16
 
-// convertUnit turns a number of one unit into a metric's.
+// convertUnit converts a number from one unit to a metric's.
 func convertUnit(n events.Number, from, to string) (events.Number, error) {
 	if to == "MiB" {
 		return toMebibytes(n, from)
@@ -56,8 +56,8 @@ func scaleByTen(n events.Number, by int) events.Number {
 	return n
 }
 
-// toMebibytes reads amounts of memory. Panels that show the MiB of dcgm-exporter as "MB" mean MiB; what they
-// show as GB is rounded, and whether its base is 1000 or 1024 cannot be known.
+// toMebibytes converts amounts of memory. Panels that show the MiB of dcgm-exporter as "MB" mean MiB; an amount in GB
+// is rounded, and whether its base is 1000 or 1024 is unknown.
 func toMebibytes(n events.Number, unit string) (events.Number, error) {
 	_, fromBytes, _ := metric.Lookup("DCGM_FI_DEV_FB_USED_BYTES")
 	var times int64
@@ -86,8 +86,8 @@ func toMebibytes(n events.Number, unit string) (events.Number, error) {
 	return n, nil
 }
 
-// unitExponent gives the power of ten of a unit, for a metric whose unit is to. ok is false when it is none of the
-// metric's kind.
+// unitExponent returns the power of ten of a unit, for a metric whose unit is to. ok is false if the unit does not
+// fit the metric.
 func unitExponent(unit, to string) (exponent int, ok bool) {
 	switch to {
 	case "%", "ratio":
@@ -118,7 +118,7 @@ func ratioExponent(unit string) (int, bool) {
 	return 0, false
 }
 
-// prefixExponent reads a unit with a prefix for a power of ten.
+// prefixExponent returns the power of ten of a unit with a prefix.
 func prefixExponent(unit, base string) (int, bool) {
 	prefix, found := strings.CutSuffix(unit, base)
 	if !found {

@@ -2,21 +2,21 @@ package rows
 
 import "bytes"
 
-// extent is where a row is in a batch. Its cells are split later, by whoever ranges over the batch.
+// extent is the position of a row in a batch. The consumer of the batch splits its cells later.
 type extent struct {
 	start, end int // in Batch.text, without the line end
 	line       int
-	fault      int  // index in Batch.faults plus 1; then start and end may give its size only
+	fault      int  // index in Batch.faults plus 1; start and end may then hold its size only
 	multi      bool // it has line ends inside quotes
 	isHeader   bool // it is the file's header
 }
 
 // cutter finds the rows of one block.
 //
-// A row ends at the first line end outside quotes. When its quotes are wrong, or not closed within the
-// longest row, the row is its first line alone, and the next line starts afresh. In a row without faults
-// every quote so far has opened, closed or escaped; so a line end behind an even number of quotes is
-// outside of them, and only lines with an odd number need a closer look.
+// A row ends at the first line end outside quotes. When its quotes are wrong, or not closed within the longest row,
+// the row is its first line alone, and the next line begins a new row. In a row without faults every quote so far has
+// opened, closed or escaped; so a line end behind an even number of quotes is outside of them, and only lines with an
+// odd number need a closer look.
 type cutter struct {
 	s     *Scanner
 	b     *Batch
@@ -25,7 +25,7 @@ type cutter struct {
 	limit int
 }
 
-// cutRows takes the complete rows, up to limit, and leaves pos behind them.
+// cutRows adds the complete rows to the batch, at most limit of them, and moves pos behind them.
 func (c *cutter) cutRows() {
 	for len(c.b.extents) < c.limit && c.pos < len(c.text) {
 		if c.s.long.open {
@@ -36,7 +36,8 @@ func (c *cutter) cutRows() {
 	}
 }
 
-// cutLine takes the next line, or the row that begins there; false means that its end is not in the text.
+// cutLine adds the next line, or the row that begins there. It returns false if the end of the row is not in the
+// text.
 func (c *cutter) cutLine() bool {
 	rest := c.text[c.pos:]
 	end := bytes.IndexByte(rest, '\n')
@@ -63,7 +64,7 @@ func (c *cutter) cutLine() bool {
 	return true
 }
 
-// cutUnfinished waits for more of a line, unless it is too long already.
+// cutUnfinished waits for the rest of a line, unless the line is too long already.
 func (c *cutter) cutUnfinished(rest []byte) bool {
 	if len(rest) < c.s.opt.MaxLine+lineEnd {
 		return false
@@ -73,7 +74,7 @@ func (c *cutter) cutUnfinished(rest []byte) bool {
 	return true
 }
 
-// cutQuoted takes a row that may go on behind its first line.
+// cutQuoted adds a row that may continue behind its first line.
 func (c *cutter) cutQuoted(rest []byte, first, afterFirst int) bool {
 	most := c.s.opt.MaxLine + lineEnd
 	window, full := rest[:min(len(rest), most)], len(rest) >= most
@@ -89,10 +90,10 @@ func (c *cutter) cutQuoted(rest []byte, first, afterFirst int) bool {
 	return true
 }
 
-// addRow adds the row of size bytes on so many lines; the text goes on after next bytes.
+// addRow adds the row of size bytes on the given number of lines; the next row begins next bytes further.
 func (c *cutter) addRow(size, next, lines int) {
 	e := extent{start: c.pos, end: c.pos + size, line: c.s.line + 1, multi: lines > 1}
-	if c.s.headers != nil && c.s.form != Plain { // there the dialect follows headers itself
+	if c.s.headers != nil && c.s.form != Plain { // in form Plain the dialect handles headers
 		text := c.text[e.start:e.end]
 		var fault string
 		if e.isHeader, fault = c.s.headers.classifyRow(text, e.line, c.b); fault != "" {

@@ -37,7 +37,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestFormBehindTheHeader reads a header as CSV and what follows in another form.
+// TestFormBehindTheHeader reads a header as CSV and the rows behind it in another form.
 func TestFormBehindTheHeader(t *testing.T) {
 	const text = "index, \"name\"\n0, H100\nindex, \"name\"\nindex, name\n1, \"H\n"
 	s := rows.NewScanner(strings.NewReader(text), rows.Options{})

@@ -49,13 +49,14 @@ func FuzzAgainstStandard(f *testing.F) {
 	})
 }
 
-// onlySpaces tells that a record is a single cell of spaces, which is a blank line to us unless it is in quotes.
+// onlySpaces reports whether a record is a single cell of spaces: package rows takes it for a blank line unless it is
+// in quotes.
 func onlySpaces(record []string) bool {
 	return len(record) == 1 && record[0] != "" && strings.Trim(record[0], " ") == ""
 }
 
-// FuzzScanner holds for any bytes: every line has a verdict, and neither chunks nor blocks nor a failing
-// end change what is read.
+// FuzzScanner checks that for any bytes every line ends in a row or a fault, and that neither chunks nor blocks nor a
+// reader's failure change the rows.
 func FuzzScanner(f *testing.F) {
 	for i, seed := range seeds {
 		f.Add([]byte(seed), uint64(i), i%3 == 0)
@@ -97,7 +98,7 @@ func errText(err error) string {
 func accountFor(t *testing.T, form rows.Form, text []byte, got []copied, err error) {
 	t.Helper()
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return // what its rows say of bytes and lines is true of the text in UTF-8
+		return // bytes and lines of the rows refer to the text in UTF-8
 	}
 	blanks := " "
 	if form == rows.Lines {

@@ -5,14 +5,14 @@ import (
 	"fmt"
 )
 
-// headerTracker looks for headers among the rows. Files are put together of several, and a row under a header of other
-// columns must not be read by those of the first: a temperature would become a share.
+// headerTracker finds headers among the rows. Some files are several files joined, and a row below a header with
+// other columns must not be read by the columns of the first: a temperature would become a share.
 type headerTracker struct {
-	match       func(cells [][]byte) bool // tells a header from a row
+	match       func(cells [][]byte) bool // reports whether a row is a header
 	header      [][]byte
 	firstBytes  [256]bool // bytes, in lower case, with which a header may begin
-	names       [][]byte  // first cells that it may have
-	foreignLine int       // line of the header that the rows stand under; 0: the file's own
+	names       [][]byte  // first cells that a header may have
+	foreignLine int       // line of the foreign header above the rows; 0: the file's own header
 }
 
 func newHeaderTracker(header [][]byte, match func([][]byte) bool) *headerTracker {
@@ -35,7 +35,8 @@ func lowerByte(c byte) byte {
 	return c
 }
 
-// classifyRow tells what a row is: the file's header again, or no row of the file's, and why.
+// classifyRow returns again == true for a repeated header of the file, and a fault for a row that is none of the
+// file's.
 func (t *headerTracker) classifyRow(text []byte, line int, b *Batch) (again bool, fault string) {
 	switch {
 	case !t.mayBeHeader(text, b.sep) || !t.noteHeader(text, line, b):
@@ -50,7 +51,7 @@ func (t *headerTracker) classifyRow(text []byte, line int, b *Batch) (again bool
 	return true, ""
 }
 
-// mayBeHeader tells, quickly, nearly all rows from headers.
+// mayBeHeader returns false for nearly all rows that are no headers, without splitting them.
 func (t *headerTracker) mayBeHeader(text []byte, sep byte) bool {
 	for len(text) > 0 && (text[0] == '"' || text[0] == ' ') {
 		text = text[1:]
@@ -70,7 +71,7 @@ func (t *headerTracker) mayBeHeader(text []byte, sep byte) bool {
 	return false
 }
 
-// noteHeader notes a header; false: it is none.
+// noteHeader records a header. It returns false if the row is none.
 func (t *headerTracker) noteHeader(text []byte, line int, b *Batch) bool {
 	split := Batch{form: b.form, sep: b.sep}
 	cells, fault := split.splitText(text, false)
@@ -84,7 +85,7 @@ func (t *headerTracker) noteHeader(text []byte, line int, b *Batch) bool {
 	return true
 }
 
-// sameHeader compares headers but for their case, blanks, and a separator behind them.
+// sameHeader reports whether two headers are equal except for case, blanks, and a separator behind them.
 func sameHeader(a, b [][]byte) bool {
 	a, b = trimEmptyCell(a), trimEmptyCell(b)
 	if len(a) != len(b) {

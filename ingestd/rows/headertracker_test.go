@@ -28,7 +28,7 @@ func TestRowsUnderAnotherHeaderAreNotReadByTheFirst(t *testing.T) {
 		{11, 6, []string{"6", "a", "46"}, ""},
 	}
 	for _, form := range []rows.Form{rows.Quoted, rows.Loose} {
-		for _, limit := range []int{1, 2, 100} { // whatever the batches
+		for _, limit := range []int{1, 2, 100} { // batch sizes make no difference
 			s := rows.NewScanner(strings.NewReader(text), rows.Options{Form: form, BatchRows: limit})
 			if _, ok, err := s.Header(isHeader); !ok || err != nil {
 				t.Fatalf("no header: error %v", err)

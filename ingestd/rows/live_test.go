@@ -60,7 +60,7 @@ func copyRows(b *rows.Batch) (got []copied) {
 	return got
 }
 
-// readRest reads the rest.
+// readRest returns the rows up to the end of the text.
 func readRest(t *testing.T, s *rows.Scanner) (got []copied) {
 	t.Helper()
 	for {

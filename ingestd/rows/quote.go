@@ -2,17 +2,17 @@ package rows
 
 import "bytes"
 
-// rowState is what rowEnd found.
+// rowState is the result of rowEnd.
 type rowState uint8
 
 const (
-	undecided rowState = iota // the row's end may lie behind the text
+	undecided rowState = iota // the end of the row may lie behind the text
 	closed                    // the row ended outside quotes
-	broken                    // a quote is where none may be
+	broken                    // a quote at a place where none may be
 )
 
-// rowEnd walks the row at the start of text to its end by RFC 4180. whole tells that nothing follows the text.
-// The row is text[:end]; the next one begins at next.
+// rowEnd walks the row at the start of text to its end by RFC 4180. whole means that nothing follows the text. The
+// row is text[:end]; the next one begins at next.
 func rowEnd(text []byte, sep byte, whole bool) (end, next int, v rowState) {
 	for i := 0; ; i++ {
 		quoted := i < len(text) && text[i] == '"'
@@ -49,12 +49,13 @@ func stateAtEnd(whole bool, v rowState) rowState {
 	return undecided
 }
 
-// bareCR tells that nothing follows a closing quote but, at most, the line end's carriage return.
+// bareCR reports whether nothing follows a closing quote except, at most, the carriage return of the line end.
 func bareCR(text []byte) bool {
 	return len(text) == 0 || len(text) == 1 && text[0] == '\r'
 }
 
-// closeQuote gives the place behind the quote that closes the cell whose text starts at i; -1: it is not there.
+// closeQuote returns the position behind the quote that closes the cell whose text starts at i, or -1 if text has no
+// such quote.
 func closeQuote(text []byte, i int) int {
 	for {
 		j := bytes.IndexByte(text[i:], '"')

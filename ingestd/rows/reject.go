@@ -2,8 +2,8 @@ package rows
 
 import "bytes"
 
-// RejectLine takes the next line that is not blank for none of the file's rows, and says why. It comes, as a fault, before the rows
-// of the next batch.
+// RejectLine takes the next line that is not blank out of the file's rows, for the given reason. The line comes, as a
+// fault, before the rows of the next batch.
 func (s *Scanner) RejectLine(reason string) {
 	for len(s.rest) > 0 {
 		line, rest, found := bytes.Cut(s.rest, []byte("\n"))
@@ -18,7 +18,7 @@ func (s *Scanner) RejectLine(reason string) {
 	}
 }
 
-// fillRejected makes a batch of the lines that were passed over; false: there are none.
+// fillRejected fills the batch with the lines that RejectLine took. It returns false if there are none.
 func (s *Scanner) fillRejected(b *Batch) bool {
 	if len(s.rejected) == 0 {
 		return false

@@ -21,7 +21,7 @@ type copied struct {
 	Fault      string
 }
 
-// scanAll reads all rows of r, after its header if match is given.
+// scanAll reads all rows of r, after its header if match is not nil.
 func scanAll(r io.Reader, opt rows.Options, match func([][]byte) bool) (got []copied, err error) {
 	s := rows.NewScanner(r, opt)
 	if match != nil {
@@ -97,7 +97,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// options are block sizes of which none may matter; the longest row is 64 bytes.
+// options are block sizes, none of which may make a difference; the longest row is 64 bytes.
 var options = map[string]rows.Options{
 	"smallest blocks": {MaxLine: 64, BlockBytes: 1},
 	"odd blocks":      {MaxLine: 64, BlockBytes: 71, BatchRows: 3},
@@ -113,7 +113,7 @@ func numberedRows(from, n int, text string) []copied {
 	return all
 }
 
-// trimFaults shortens each fault to the beginning that is wanted, when it begins so.
+// trimFaults shortens each fault to the wanted beginning, if it has that beginning.
 func trimFaults(got, want []copied) []copied {
 	for i := range min(len(got), len(want)) {
 		if w := want[i].Fault; w != "" && strings.HasPrefix(got[i].Fault, w) {

@@ -14,7 +14,7 @@ const (
 	faultOpen  = `a quote is opened and never closed, or not within the longest row`
 )
 
-// splitText gives the cells of one row, or what is wrong with its quotes.
+// splitText returns the cells of one row, or the fault in its quotes.
 func (b *Batch) splitText(text []byte, multi bool) (cells [][]byte, fault string) {
 	cells = b.cells[:0]
 	switch b.form {
@@ -103,8 +103,8 @@ func splitPlain(cells [][]byte, text []byte, sep byte) [][]byte {
 	}
 }
 
-// unquoteCell gives the cell whose text starts at i, behind its opening quote, and the place behind its closing
-// quote (-1: there is none).
+// unquoteCell returns the cell whose text starts at i, behind its opening quote, and the position behind its closing
+// quote, or -1 if there is none.
 func (b *Batch) unquoteCell(text []byte, i int, multi bool) (cell []byte, next int) {
 	j := bytes.IndexByte(text[i:], '"')
 	if j < 0 {
@@ -130,8 +130,9 @@ func (b *Batch) unquoteCell(text []byte, i int, multi bool) (cell []byte, next i
 	return b.scratch[from:len(b.scratch):len(b.scratch)], next
 }
 
-// unescapeQuotes appends the quoted text that starts at i, its doubled quotes as one, and gives the place behind its
-// closing quote (-1: there is none). It looks at eight bytes at a time, for labels are full of quotes.
+// unescapeQuotes appends the quoted text that starts at i, with its doubled quotes as one, and returns the position
+// behind its closing quote, or -1 if there is none. It looks at eight bytes at a time, because labels are full of
+// quotes.
 func unescapeQuotes(dst, text []byte, i int) (out []byte, next int) {
 	const (
 		ones   = 0x0101010101010101

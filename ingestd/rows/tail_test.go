@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// scanTails reads as scan does and completes rows; tails are those that they had before.
+// scanTails reads like scanAll and completes the rows. It also returns the tails that they had before.
 func scanTails(text string, opt rows.Options) (got []copied, tails []string, err error) {
 	s := rows.NewScanner(strings.NewReader(text), opt)
 	s.LeaveTails()
@@ -31,7 +31,7 @@ func scanTails(text string, opt rows.Options) (got []copied, tails []string, err
 
 func TestTails(t *testing.T) {
 	text := `a,"b","c=""1"",d=""2"""` + "\n" + // labels that are last
-		`a,"b ""c""","d"` + "\n" + // more behind them, which cannot be told without looking
+		`a,"b ""c""","d"` + "\n" + // more cells behind them, which only splitting shows
 		`"a ""b""",c` + "\n" + `"a ""b""","c"` + "\n" + // at the beginning
 		`a,"b ""c""",d` + "\n" + `a,"b ""c"" ",` + "\n" + // no quote at the end
 		`a,"b","c"` + "\n" + `a,""` + "\n" +
@@ -47,7 +47,7 @@ func TestTails(t *testing.T) {
 	}
 }
 
-// FuzzTails holds for any text: a row that is completed is the row that is split at once.
+// FuzzTails checks that a completed row equals the row that is split at once.
 func FuzzTails(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add(seed, uint8(0))

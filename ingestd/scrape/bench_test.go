@@ -11,7 +11,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// expositionText is what dcgm-exporters of so many hosts with eight GPUs each write of so many metrics.
+// expositionText returns the exposition by dcgm-exporters of the given numbers of hosts, with eight GPUs each, and
+// metrics.
 func expositionText(hosts, metrics int) []byte {
 	var text bytes.Buffer
 	for m := range metrics {

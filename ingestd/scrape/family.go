@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// ofGPUs tells the families that are kept. Names with points are how OpenTelemetry writes them.
+// ofGPUs reports whether a name belongs to a family that is kept. Names with points are OpenTelemetry's spelling.
 func ofGPUs(name string) bool {
 	for _, prefix := range [...]string{"DCGM_", "dcgm_", "nvidia_", "hw_gpu_", "hw.gpu."} {
 		if strings.HasPrefix(name, prefix) {
@@ -20,17 +20,17 @@ func ofGPUs(name string) bool {
 	return false
 }
 
-// family is what is known of a metric's name.
+// family is a metric's name with its properties.
 type family struct {
 	source       string
-	kept         bool // it is of a family that is kept, and no bucket, sum or count
-	selfReported bool // without a GPU it is what an exporter says of itself
+	kept         bool // it belongs to a family that is kept, and is no bucket, sum or count
+	selfReported bool // without a GPU it is a sample of an exporter about itself
 	fault        string
 	metric       metric.Metric
 	conversion   metric.Conversion
 }
 
-// readValue reads a sample's value. Its text is read, not the float64, which would round it.
+// readValue reads a sample's value from its text, because the float64 is rounded.
 func (f *family) readValue(s *sample) (events.Value, error) {
 	if math.IsInf(s.float, 0) {
 		return events.Value{Absent: events.Implausible, Raw: string(s.value)}, nil
@@ -38,13 +38,13 @@ func (f *family) readValue(s *sample) (events.Value, error) {
 	return f.metric.Read(f.conversion, s.value)
 }
 
-// families are those of a file.
+// families holds the declarations of a file.
 type families struct {
 	histograms map[string]bool // and summaries, as far as its beginning declares them
 	generation metric.Generation
 }
 
-// familyOf works out what a name stands for.
+// familyOf returns the family of a name.
 func (f *families) familyOf(name string) *family {
 	fam := &family{source: name, kept: ofGPUs(name) && !f.isAggregate(name), fault: dialect.BadName([]byte(name))}
 	fam.metric, fam.conversion, _ = metric.Lookup(name)
@@ -53,7 +53,8 @@ func (f *families) familyOf(name string) *family {
 	return fam
 }
 
-// isAggregate tells the series of a histogram or summary, which are no readings, and the times at which counters began.
+// isAggregate reports whether a name belongs to the series of a histogram or summary, which are no readings, or to
+// the start times of counters.
 func (f *families) isAggregate(name string) bool {
 	if strings.HasSuffix(name, "_created") || f.histograms[name] {
 		return true
@@ -66,7 +67,7 @@ func (f *families) isAggregate(name string) bool {
 	return false
 }
 
-// declaredAggregate reads the comment of a histogram or summary: # TYPE nvidia_latency histogram.
+// declaredAggregate returns the name in the comment of a histogram or summary: # TYPE nvidia_latency histogram.
 func declaredAggregate(line []byte) (name string, ok bool) {
 	words := bytes.Fields(line)
 	if len(words) != 4 || string(words[0]) != "#" || string(words[1]) != "TYPE" {

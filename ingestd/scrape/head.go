@@ -11,18 +11,18 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// head is what the beginning of a file tells.
+// head holds the findings from the beginning of a file.
 type head struct {
 	families
 	openMetrics bool
-	samples     int    // of GPUs
-	hosts       int    // of these name one
-	untimed     []byte // the first of these that has no time
-	repeated    []byte // the first of these that has no time, and its series was there before
+	samples     int    // number of samples of GPUs
+	hosts       int    // number of their labels that name a host
+	untimed     []byte // the first of them without a time
+	repeated    []byte // the first of them without a time whose series came before
 	seen        map[string]bool
 }
 
-// isExposition tells that a text is of this format: its first line is a comment that the format has, or a sample with
+// isExposition reports whether a text has this format: its first line is a comment of the format, or a sample with
 // braces.
 func isExposition(text []byte) bool {
 	for line := range bytes.Lines(text) {
@@ -39,8 +39,8 @@ func isExposition(text []byte) bool {
 	return false
 }
 
-// readHead reads the beginning of a file. A last line without an end may be cut off there and is left out, unless it is
-// the only one.
+// readHead reads the beginning of a file. A last line without an end may be cut off there and is left out, unless it
+// is the only one.
 func readHead(text []byte, opt dialect.Options) (*head, error) {
 	h := &head{families: families{histograms: map[string]bool{}}, seen: map[string]bool{}}
 	if i := bytes.LastIndexByte(text, '\n'); i >= 0 {

@@ -12,24 +12,24 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// reader reads single lines by Prometheus' parsers.
+// reader reads single lines with Prometheus' parsers.
 type reader struct {
-	openMetrics bool // the file says that it is OpenMetrics, so that parser is asked first
+	openMetrics bool // the file declares itself OpenMetrics, so that parser comes first
 	text        []byte
 }
 
-// sample is a line as it was read, until the next is.
+// sample is a line that was read. It is valid until the next line is read.
 type sample struct {
 	parser textparse.Parser
 	name   []byte // empty where it is within the braces
 	labels []byte // with the braces; empty where there are none
-	value  []byte // of the line itself, as is time
+	value  []byte // part of the line itself, as is time
 	float  float64
 	time   []byte // empty where the line has none
 }
 
-// readLine reads a line that is no comment. The two formats differ little within a line, so what is none of the one
-// may be one of the other: OpenMetrics has seconds with a fraction, and exemplars.
+// readLine reads a line that is no comment. The two formats differ little within a line, so a line that is invalid in
+// one may be valid in the other: OpenMetrics has seconds with a fraction, and exemplars.
 func (r *reader) readLine(line []byte) (s sample, err error) {
 	line = bytes.TrimSpace(line)
 	r.text = append(append(r.text[:0], line...), '\n') // a copy: the parser may write behind its text
@@ -64,13 +64,13 @@ func (r *reader) parseLine(line []byte, openMetrics bool) (s sample, err error) 
 	return s, nil
 }
 
-// parserError says what a parser found wrong, without the line that it quotes.
+// parserError returns a parser's error without the line that it quotes.
 func parserError(err error) error {
 	text, _, _ := strings.Cut(err.Error(), " while parsing:")
 	return fmt.Errorf("the line is no sample of the Prometheus text format: %s", rows.Excerpt([]byte(text)))
 }
 
-// splitValueTime gives the value and the time behind a series, before an exemplar.
+// splitValueTime returns the value and the time behind a series, before an exemplar.
 func splitValueTime(text []byte) (value, time []byte) {
 	value, text = cutWord(text)
 	if time, _ = cutWord(text); bytes.HasPrefix(time, []byte("#")) {
@@ -87,10 +87,10 @@ func cutWord(text []byte) (first, rest []byte) {
 	return text, nil
 }
 
-// nameLabel is the label under which the parsers give a metric's name.
+// nameLabel is the label in which the parsers return a metric's name.
 const nameLabel = "__name__"
 
-// labelSet gives the labels, the metric's name among them.
+// labelSet returns the labels, including the metric's name.
 func (s *sample) labelSet() labels.Labels {
 	var all labels.Labels
 	s.parser.Labels(&all)

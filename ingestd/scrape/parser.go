@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Grammar is the dialect of the text exposition format and of OpenMetrics.
+// Grammar returns the dialect of the text exposition format and of OpenMetrics.
 func Grammar() dialect.Grammar {
 	return dialect.Grammar{
 		Name:   "prometheus",
@@ -48,7 +48,7 @@ func newWorker(opt dialect.Options, h *head, table *dialect.Identities) *worker 
 	}
 }
 
-// Parse appends what a line gives to out.
+// Parse appends the record or rejection of a line to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	if row.Fault != nil {
@@ -73,7 +73,7 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	w.addSample(row, fam, &s, out)
 }
 
-// addSample makes the record of a sample, or rejects it.
+// addSample adds the record of a sample, or rejects it.
 func (w *worker) addSample(row *rows.Row, fam *family, s *sample, out *dialect.Parsed) {
 	received := len(s.time) == 0 && w.opt.At.IsZero()
 	origin := w.lookupOrigin(s, received)
@@ -102,7 +102,7 @@ func (w *worker) addSample(row *rows.Row, fam *family, s *sample, out *dialect.P
 	})
 }
 
-// findFault tells why the labels or the name cannot be used; nil when they can.
+// findFault returns a rejection if the labels or the name cannot be used, else nil.
 func (w *worker) findFault(line int, fam *family, s *sample, origin *dialect.Origin) *rows.Rejection {
 	switch {
 	case fam.fault != "":
@@ -118,7 +118,7 @@ func (w *worker) findFault(line int, fam *family, s *sample, origin *dialect.Ori
 	return nil
 }
 
-// timeOf gives a sample's time.
+// timeOf returns a sample's time.
 func (w *worker) timeOf(s *sample) (events.Timestamp, error) {
 	switch {
 	case len(s.time) > 0:
@@ -139,8 +139,8 @@ const (
 		"send each by itself, with its time in ?ts="
 )
 
-// addWarnings tells what is doubtful about a line. What is so of the whole file is told of the first such line that its
-// beginning shows.
+// addWarnings adds the doubts about a line. Doubts about the whole file are reported once, with the first such line
+// at its beginning.
 func (w *worker) addWarnings(row *rows.Row, origin *dialect.Origin, received bool, out *dialect.Parsed) {
 	for _, warning := range origin.Warnings {
 		warning.Line = row.Line
@@ -154,10 +154,10 @@ func (w *worker) addWarnings(row *rows.Row, origin *dialect.Origin, received boo
 	}
 }
 
-// maxFamilies bounds how many names a worker remembers.
+// maxFamilies bounds the number of names that a worker caches.
 const maxFamilies = 4096
 
-// lookupFamily finds what a sample's name stands for.
+// lookupFamily returns the family of a sample's name.
 func (w *worker) lookupFamily(s *sample) *family {
 	name := s.name
 	if len(name) == 0 {

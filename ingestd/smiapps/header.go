@@ -10,33 +10,33 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// role is what a column's cells are.
+// role is the meaning of a column's cells.
 type role uint8
 
 const (
 	unnamed role = iota
 	timestamp
-	origin  // what names the GPU and its host
-	label   // what else is said of the process
-	pid     // whose memory it is
+	origin  // names of the GPU and its host
+	label   // other properties of the process
+	pid     // the process that uses the memory
 	process // its name
 	memory
 )
 
-// column is one column of the file. A label's Name is the one that it is kept under.
+// column is one column of the file. The Name of a label is the name under which it is kept.
 type column struct {
 	dialect.Column
 	role role
 }
 
-// header is what a file's columns are; -1: there is no such column.
+// header holds a file's columns; -1: there is no such column.
 type header struct {
 	columns                    []column
 	time, pid, process, memory int
 	usage                      metric.Metric
 }
 
-// Match tells whether a header is of this dialect: it has processes and their memory.
+// Match reports whether a header has this dialect: it has processes and their memory.
 func Match(cells [][]byte) bool {
 	has := map[role]bool{}
 	for _, cell := range cells {
@@ -75,7 +75,7 @@ func classifyColumn(name string) column {
 	return c
 }
 
-// readHeader finds the columns that a file must have. Its error says which is missing or there twice, and what to do.
+// readHeader returns the columns of a file. Its error names a missing or duplicate column, and the remedy.
 func readHeader(cells [][]byte, opt dialect.Options) (*header, error) {
 	h := &header{}
 	var plain []dialect.Column

@@ -8,8 +8,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// fitRow gives a row's cells the header's width: what is between the cells before a process's name and those behind it is
-// the name, as the text has it.
+// fitRow fits a row's cells to the header's width: the text between the cells before a process's name and the cells
+// behind it is the name, unchanged.
 func (h *header) fitRow(row *rows.Row) *rows.Rejection {
 	n, width := len(row.Cells), len(h.columns)
 	if h.process < 0 || n <= width {
@@ -26,7 +26,8 @@ func (h *header) fitRow(row *rows.Row) *rows.Rejection {
 	return nil
 }
 
-// endsInSeparator tells that the row ends in a separator: behind the memory, where that is the last column, is an empty cell.
+// endsInSeparator reports whether the row ends in a separator: an empty cell follows the memory although that is the
+// last column.
 func (h *header) endsInSeparator(cells [][]byte) bool {
 	n := len(cells)
 	return h.memory == len(h.columns)-1 && len(cells[n-1]) == 0 && isMemory(cells[n-2])
@@ -36,8 +37,8 @@ func isMemory(cell []byte) bool {
 	return bytes.HasSuffix(cell, []byte("MiB")) || len(cell) > 0 && metric.Token(cell) != events.Present
 }
 
-// textBetween gives the text between the first cells of a row and its last ones, trimmed. The cells are parts of the text,
-// with blanks around them and one separator between two.
+// textBetween returns the text between the first cells of a row and its last ones, trimmed. The cells are parts of
+// the text, with blanks around them and one separator between two.
 func textBetween(text []byte, first, last [][]byte) []byte {
 	for _, cell := range first {
 		text = bytes.TrimLeft(text, " \t")[len(cell):]

@@ -14,7 +14,7 @@ import (
 // worker parses the rows of one file, in file order.
 type worker struct {
 	*header
-	headerFault string // why the header before the row cannot be read; "" when it can
+	headerFault string // reason why the header before the row cannot be read; "" if it can
 	opt         dialect.Options
 	clock       *dialect.Clock
 	table       *dialect.Identities
@@ -29,7 +29,7 @@ func newWorker(h *header, opt dialect.Options) *worker {
 	return w
 }
 
-// Parse appends what the row gives to out.
+// Parse appends the row's records or rejection to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	fault := row.Fault
@@ -87,7 +87,8 @@ func (w *worker) parseRow(row *rows.Row, out *dialect.Parsed) {
 	w.addAbsences(row, from, at, out)
 }
 
-// addAbsences tells of the cells beside the memory that say why they say nothing, such as a process that may not be named.
+// addAbsences adds records for the cells beside the memory that hold the reason of a missing value, such as a process
+// that may not be named.
 func (w *worker) addAbsences(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
 	for i, c := range w.columns {
 		text := row.Cells[i]
@@ -107,10 +108,10 @@ func (w *worker) addAbsences(row *rows.Row, from *dialect.Origin, at events.Time
 	}
 }
 
-// readTime finds the time of a row; false: the row is rejected.
+// readTime returns the time of a row, or false if it rejected the row.
 func (w *worker) readTime(row *rows.Row, out *dialect.Parsed) (events.Timestamp, bool) {
 	var column string
-	var text []byte // an empty one is of Options.At
+	var text []byte // an empty text means Options.At
 	if w.time >= 0 {
 		column, text = w.columns[w.time].Name, row.Cells[w.time]
 	}
@@ -118,7 +119,7 @@ func (w *worker) readTime(row *rows.Row, out *dialect.Parsed) (events.Timestamp,
 	return instant.At, ok
 }
 
-// addReading makes the record of a row.
+// addReading adds the record of a row.
 func (w *worker) addReading(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
 	name, text := w.columns[w.memory].Name, row.Cells[w.memory]
 	number := bytes.TrimSpace(bytes.TrimSuffix(text, []byte("MiB")))
@@ -135,7 +136,7 @@ func (w *worker) addReading(row *rows.Row, from *dialect.Origin, at events.Times
 	})
 }
 
-// lookupOrigin finds where a row comes from. Each process of a GPU is an origin of its own.
+// lookupOrigin returns a row's origin. Each process of a GPU is an origin of its own.
 func (w *worker) lookupOrigin(cells [][]byte) *dialect.Origin {
 	w.key = w.key[:0]
 	for i := range w.columns {
@@ -159,7 +160,7 @@ func (c *column) ofOrigin() bool {
 	return c.role == origin || c.role == label || c.role == pid || c.role == process
 }
 
-// isLabelText tells a label's text from a word for nothing, and from a number of zeros in which it was masked.
+// isLabelText reports whether a text is a label's value: no word for a missing value, and no masked number of zeros.
 func isLabelText(text []byte) bool {
 	const masked = 8
 	return metric.Token(text) == events.Present && (len(text) < masked || len(bytes.Trim(text, "0")) > 0)

@@ -9,10 +9,10 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Dmon is the dialect of nvidia-smi dmon.
+// Dmon returns the dialect of nvidia-smi dmon.
 func Dmon() dialect.Grammar { return newGrammar("nvidia-smi-dmon", false) }
 
-// Pmon is the dialect of nvidia-smi pmon.
+// Pmon returns the dialect of nvidia-smi pmon.
 func Pmon() dialect.Grammar { return newGrammar("nvidia-smi-pmon", true) }
 
 func newGrammar(name string, processes bool) dialect.Grammar {
@@ -20,7 +20,7 @@ func newGrammar(name string, processes bool) dialect.Grammar {
 		Name:   name,
 		Form:   rows.Lines,
 		Bare:   processes, // none may run
-		Serial: true,      // what time a row is of depends on those before it
+		Serial: true,      // the time of a row depends on the rows before it
 		Begins: func(head []byte) bool {
 			line, _, _ := bytes.Cut(head, []byte("\n"))
 			names := headerNames(line)
@@ -46,7 +46,7 @@ func newGrammar(name string, processes bool) dialect.Grammar {
 	}
 }
 
-// firstHeader finds the first line that names columns; nil when there is none.
+// firstHeader returns the first line that names columns, or nil if there is none.
 func firstHeader(head []byte) (*header, error) {
 	for line := range bytes.Lines(head) {
 		if h, err := readHeader(line); h != nil || err != nil {

@@ -11,16 +11,16 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// identityKey is what a row says of where its readings come from.
+// identityKey identifies the origin of a row's readings.
 type identityKey struct {
 	gpu                       int
 	pid, processType, command string
 }
 
-// maxIdentities bounds how many are remembered; beyond it sharing starts anew.
+// maxIdentities bounds the number of cached identities; a full cache is emptied.
 const maxIdentities = 1 << 16
 
-// identityOf gives the identity of a row's readings; nil when the row is refused.
+// identityOf returns the identity of a row's readings, or nil if it rejected the row.
 func (w *worker) identityOf(number, gpu int, pid []byte, out *dialect.Parsed) *events.Identity {
 	key := identityKey{gpu: gpu, pid: string(pid)}
 	if pid != nil {
@@ -58,7 +58,7 @@ func (k identityKey) newIdentity() *events.Identity {
 	return id
 }
 
-// readLabel reads a cell that is a label, "" where there is none.
+// readLabel returns a cell that is a label, or "" if there is none.
 func (w *worker) readLabel(number, column int, out *dialect.Parsed) string {
 	if column < 0 || metric.Token(w.cells[column]) != events.Present {
 		return ""

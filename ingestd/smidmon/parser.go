@@ -29,7 +29,7 @@ func newWorker(opt dialect.Options, h *header) *worker {
 	}
 }
 
-// Parse appends what a line gives to out.
+// Parse appends the results of a line to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = w.host, false
 	if row.Fault != nil {
@@ -47,7 +47,7 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	}
 }
 
-// readComment takes a header for the rows below it; units and other comments are passed over.
+// readComment takes a header for the rows below it; units and other comments are skipped.
 func (w *worker) readComment(number int, line []byte, out *dialect.Parsed) {
 	h, err := readHeader(line)
 	if h != nil && (h.pid >= 0) != w.processes {
@@ -64,7 +64,7 @@ func (w *worker) readComment(number int, line []byte, out *dialect.Parsed) {
 	out.Skipped++
 }
 
-// parseRow takes a row of cells.
+// parseRow parses a line of cells.
 func (w *worker) parseRow(number int, line []byte, out *dialect.Parsed) {
 	h := w.header
 	w.cells = h.splitRow(line, w.cells[:0])
@@ -97,7 +97,7 @@ func (w *worker) parseRow(number int, line []byte, out *dialect.Parsed) {
 	w.addReadings(number, identity, instant.At, out)
 }
 
-// readGPU reads the row's GPU.
+// readGPU returns the index of the row's GPU, or the reason why it has none.
 func (w *worker) readGPU() (int, string) {
 	if len(w.cells) <= w.header.gpu {
 		return 0, "the line has fewer cells than the header names columns: is it a row, or a message of nvidia-smi?"
@@ -109,7 +109,7 @@ func (w *worker) readGPU() (int, string) {
 	return int(n), ""
 }
 
-// readPID gives the row's process, nil when it names none.
+// readPID returns the row's process, or nil if it names none.
 func (w *worker) readPID() []byte {
 	if w.header.pid < 0 || w.header.pid >= len(w.cells) || metric.Token(w.cells[w.header.pid]) != events.Present {
 		return nil
@@ -117,12 +117,12 @@ func (w *worker) readPID() []byte {
 	return w.cells[w.header.pid]
 }
 
-// readTime tells the row's time, or which column does not.
+// readTime returns the row's time, and the name of the column that holds it.
 func (w *worker) readTime(gpu int, pid []byte) (dialect.Instant, string, error) {
 	h := w.header
 	switch {
 	case len(w.cells) <= max(h.date, h.clock):
-		return dialect.Instant{}, "", nil // its row is refused anyway
+		return dialect.Instant{}, "", nil // the row is refused anyway
 	case h.hasDate():
 		instant, err := w.timing.datedTime(w.cells[h.date], w.cells[h.clock])
 		return instant, h.columns[h.date].name, err
@@ -134,7 +134,7 @@ func (w *worker) readTime(gpu int, pid []byte) (dialect.Instant, string, error) 
 	return instant, "", err
 }
 
-// timeText is what the row says of its time.
+// timeText returns the row's time as text.
 func (w *worker) timeText() []byte {
 	h := w.header
 	switch {
@@ -146,7 +146,7 @@ func (w *worker) timeText() []byte {
 	return nil
 }
 
-// addReadings makes a record or a rejection of each reading.
+// addReadings adds a record or a rejection for each reading.
 func (w *worker) addReadings(number int, identity *events.Identity, at events.Timestamp, out *dialect.Parsed) {
 	for i := range w.header.columns {
 		c := &w.header.columns[i]

@@ -12,17 +12,17 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// cellKind is what a cell turned out to be.
+// cellKind is the meaning of a cell's text.
 type cellKind uint8
 
 const (
-	ignored     cellKind = iota // of a column without a name, the time, or blotted out
+	ignored     cellKind = iota // in a column without a name, the time, or masked
 	identifying                 // names or describes the GPU
-	measured                    // a reading, or why there is none
-	rejected                    // neither
+	measured                    // a reading, or the reason of a missing one
+	rejected                    // none of these
 )
 
-// cell is a cell as it was read.
+// cell is the result of reading a cell.
 type cell struct {
 	kind  cellKind
 	value events.Value
@@ -47,7 +47,7 @@ func (c *column) readCell(text []byte) cell {
 	return cell{}
 }
 
-// readText reads a cell that names or describes the GPU. An absent one is told like an absent reading.
+// readText reads a cell that names or describes the GPU. An absent text is recorded like an absent reading.
 func (c *column) readText(text []byte) cell {
 	if reason := c.absentReason(text); reason != events.Present {
 		return cell{kind: measured, value: events.Value{Absent: reason, Raw: string(text)}}
@@ -58,7 +58,7 @@ func (c *column) readText(text []byte) cell {
 	return cell{kind: identifying}
 }
 
-// absentReason gives the reason for which a cell of text says nothing. A host may have the name of a token: NA.
+// absentReason returns the reason why a cell of text is absent. A host may have the name of a token: NA.
 func (c *column) absentReason(text []byte) events.Reason {
 	const longest = 64 // of the tokens
 	isHost := c.Field == dialect.Host && len(text) > 0 && text[0] != '[' && !strings.EqualFold(string(text), "N/A")
@@ -68,7 +68,7 @@ func (c *column) absentReason(text []byte) events.Reason {
 	return metric.Token(text)
 }
 
-// isMasked tells numbers of parts that were blotted out: all zeros, and too many for a number.
+// isMasked reports whether a part's number was masked: all zeros, and too many for a number.
 func isMasked(text []byte) bool {
 	const atLeast = 8
 	text = bytes.TrimPrefix(text, []byte("0x"))
@@ -82,7 +82,7 @@ func (c *column) readValue(text []byte) (events.Value, error) {
 		return c.metric.Read(c.conversion, text)
 	}
 	fits := c.metric.In(c.conversion, unit)
-	if strings.HasSuffix(c.metric.Name, "]") { // a unit that nobody knows
+	if strings.HasSuffix(c.metric.Name, "]") { // a unit that the catalogue does not know
 		fits = strings.HasSuffix(c.metric.Name, "["+unit+"]")
 	}
 	if !fits {
@@ -98,7 +98,7 @@ func (c *column) readValue(text []byte) (events.Value, error) {
 	return v, err
 }
 
-// unitText says what a column's readings are in.
+// unitText returns the unit of a column's readings, as part of a sentence.
 func (c *column) unitText() string {
 	if i := strings.IndexByte(c.Name, '['); i >= 0 {
 		return "in " + strings.Trim(c.Name[i:], "[]")
@@ -113,9 +113,9 @@ func (c *column) unitText() string {
 	}
 }
 
-// cutUnit takes the unit off a reading such as 631.95 W or 100%; "": there is none.
+// cutUnit returns the number and the unit of a reading such as 631.95 W or 100%; the unit is "" if there is none.
 func cutUnit(text []byte) (number []byte, unit string) {
-	if len(text) == 0 || text[len(text)-1] <= '9' && text[len(text)-1] != '%' { // nearly every one, of those without
+	if len(text) == 0 || text[len(text)-1] <= '9' && text[len(text)-1] != '%' { // nearly every reading without a unit
 		return text, ""
 	}
 	if c := text[0]; (c < '0' || c > '9') && c != '-' && c != '+' && c != '.' {

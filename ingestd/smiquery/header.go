@@ -10,27 +10,27 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// role is what a column's cells are.
+// role is the meaning of a column's cells.
 type role uint8
 
 const (
 	unnamed   role = iota
 	timestamp      // the time
-	origin         // what names the GPU, its host and its driver
-	described      // what describes the GPU: text, of digits or not
+	origin         // names of the GPU, its host and its driver
+	described      // descriptions of the GPU: text, of digits or not
 	reading        // readings of a known metric
-	mixed          // readings under the column's own name, or text that describes the GPU: each cell tells
+	mixed          // readings under the column's own name, or text that describes the GPU: decided cell by cell
 )
 
 // column is one column of the file.
 type column struct {
 	dialect.Column
 	role       role
-	metric     metric.Metric // also of what is no reading: the name under which its cells are absent or labels
+	metric     metric.Metric // for other columns too: the name under which their cells are absent or labels
 	conversion metric.Conversion
 }
 
-// header is what a file's columns are.
+// header holds a file's columns.
 type header struct {
 	cells   []string
 	columns []column
@@ -39,7 +39,7 @@ type header struct {
 	checks  checks
 }
 
-// readHeader finds the columns that a file must have. Its error says which is missing or there twice, and what to do.
+// readHeader returns the columns of a file. Its error names a missing or duplicate column, and the remedy.
 func readHeader(cells [][]byte, opt dialect.Options) (*header, error) {
 	h := &header{}
 	if last := len(cells) - 1; last >= 0 && len(trimCell(cells[last])) == 0 { // behind a trailing separator
@@ -82,8 +82,8 @@ func classifyColumn(name string) column {
 	return c
 }
 
-// isDescription tells names of what identifies or describes a GPU even where it is written in digits: addresses, places,
-// versions, numbers of parts.
+// isDescription reports whether a name identifies or describes a GPU even where it is written in digits: addresses,
+// places, versions, numbers of parts.
 func isDescription(name string) bool {
 	lower := strings.ToLower(name)
 	for _, family := range [...]string{"pci.", "platform.", "inforom.", "compute_"} {

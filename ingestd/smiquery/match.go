@@ -8,9 +8,9 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// Match tells whether a header is of this dialect: a column has a dotted name of nvidia-smi's (utilization.gpu), or
-// all columns are nvidia-smi's and one of them is no more than its own (index, pstate). A table of series, whose first
-// column is Time, is not: names of series may have dots.
+// Match reports whether a header has this dialect: a column has a dotted name of nvidia-smi's (utilization.gpu), or
+// all columns are nvidia-smi's and at least one of them is nvidia-smi's alone (index, pstate). A table of series,
+// whose first column is Time, is not: names of series may have dots.
 func Match(header [][]byte) bool {
 	if len(header) == 0 || strings.EqualFold(string(trimCell(header[0])), "time") {
 		return false
@@ -37,13 +37,13 @@ func Match(header [][]byte) bool {
 
 func trimCell(cell []byte) []byte { return bytes.Trim(cell, " \t\"") }
 
-// bareName is a header's cell in lower case without its unit.
+// bareName returns a header's cell in lower case without its unit.
 func bareName(cell []byte) string {
 	name, _, _ := strings.Cut(strings.ToLower(string(trimCell(cell))), "[")
 	return strings.TrimSpace(name)
 }
 
-// isDottedName knows the families of nvidia-smi's names with dots.
+// isDottedName reports whether a name belongs to one of nvidia-smi's families of names with dots.
 func isDottedName(name string) bool {
 	for _, family := range [...]string{
 		"accounting.", "c2c.", "clocks.", "clocks_event_reasons.", "clocks_event_reasons_counters.", "clocks_throttle_reasons.",
@@ -59,7 +59,7 @@ func isDottedName(name string) bool {
 	return false
 }
 
-// isOwnName knows names without dots that are nobody else's.
+// isOwnName reports whether a name without dots is nvidia-smi's alone.
 func isOwnName(name string) bool {
 	switch name {
 	case "addressing_mode", "compute_cap", "compute_mode", "count", "display_active", "display_attached", "display_mode", "edpp_multiplier",
@@ -69,7 +69,7 @@ func isOwnName(name string) bool {
 	return false
 }
 
-// isSharedName knows names that other dialects have too.
+// isSharedName reports whether other dialects have the name too.
 func isSharedName(name string) bool {
 	switch name {
 	case "timestamp", "index", "name", "gpu_name", "uuid", "gpu_uuid", "serial", "gpu_serial", "gpu_bus_id", "driver_version", "hostname":
@@ -78,13 +78,14 @@ func isSharedName(name string) bool {
 	return false
 }
 
-// isHeaderRow tells whether a row in the middle is a header. Of nearly every row the cell at time, a time, says that it is not.
+// isHeaderRow reports whether a row in the middle is a header. For nearly every row the time in its cell shows that
+// it is not.
 func isHeaderRow(cells [][]byte, time int) bool {
 	telling := cells[min(max(time, 0), len(cells)-1)]
 	return (len(telling) == 0 || telling[0] > '9') && Match(cells)
 }
 
-// fieldOf tells what a column is about.
+// fieldOf returns the field of a column.
 func fieldOf(name string) (dialect.Field, dialect.Rank) {
 	if strings.EqualFold(name, "name") {
 		return dialect.Model, 9

@@ -8,9 +8,9 @@ import (
 	"telemetry-pipeline/events/metric"
 )
 
-// reasons are the columns of single clock event reasons, for files that do not have the mask of all. nvidia-smi can be
-// asked for clocks_event_reasons.hw_slowdown without clocks_event_reasons.active; then the mask is folded from those
-// that were asked for.
+// reasons holds the columns of single clock event reasons, for files without the mask of all. nvidia-smi can print
+// clocks_event_reasons.hw_slowdown without clocks_event_reasons.active; then the mask is folded from the printed
+// reasons.
 type reasons struct {
 	mask    metric.Metric
 	columns []int
@@ -20,7 +20,7 @@ type reasons struct {
 
 const reasonFamily = "clocks_event_reasons."
 
-// findReasons gives no columns where the mask has its own.
+// findReasons returns the columns of reasons, or none if the mask has its own column.
 func findReasons(columns []column) reasons {
 	var r reasons
 	r.mask, _, _ = metric.Lookup(reasonFamily + "active")
@@ -37,7 +37,7 @@ func findReasons(columns []column) reasons {
 	return r
 }
 
-// reasonBit gives a reason's bit in the mask (NVML's clocks event reasons).
+// reasonBit returns a reason's bit in the mask (NVML's clocks event reasons).
 func reasonBit(name string) int64 {
 	switch name {
 	case "gpu_idle":
@@ -60,7 +60,7 @@ func reasonBit(name string) int64 {
 	return 0
 }
 
-// foldMask makes the mask of a row; false: no reason of it could be read.
+// foldMask returns the mask of a row; ok is false if none of its reasons could be read.
 func (r *reasons) foldMask(cells []cell) (mask int64, ok bool) {
 	for i, at := range r.columns {
 		switch c := &cells[at]; {
@@ -77,7 +77,7 @@ func (r *reasons) foldMask(cells []cell) (mask int64, ok bool) {
 	return mask, ok
 }
 
-// maskRecord makes the record of a row's mask.
+// maskRecord returns the record of a row's mask.
 func (r *reasons) maskRecord(mask int64) events.Record {
 	return events.Record{
 		Metric: r.mask.Name, Source: r.source, Value: events.Value{Number: events.Int(mask)},

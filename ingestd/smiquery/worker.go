@@ -13,9 +13,9 @@ import (
 // worker parses the rows of one file, in file order.
 type worker struct {
 	*header
-	headerFault string // why the header before the row cannot be read; "" when it can
+	headerFault string // reason why the header before the row cannot be read; "" if it can
 	opt         dialect.Options
-	quoted      bool // somebody put the cells in quotes
+	quoted      bool // the cells are in quotes, which nvidia-smi does not write
 	clock       *dialect.Clock
 	sampler     *sampler
 	table       *dialect.Identities
@@ -34,7 +34,7 @@ func newWorker(h *header, opt dialect.Options, quoted bool) *worker {
 	return w
 }
 
-// Parse appends what the row gives to out.
+// Parse appends the row's records or rejections to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	if row.Fault != nil {
@@ -59,7 +59,7 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	w.parseRow(row, out)
 }
 
-// unquoteCells takes the quotes off cells that a spreadsheet or a script put there; nvidia-smi never does.
+// unquoteCells removes the quotes of cells that a spreadsheet or a script added; nvidia-smi never does.
 func unquoteCells(cells [][]byte) {
 	for i, cell := range cells {
 		if n := len(cell); n > 1 && cell[0] == '"' && cell[n-1] == '"' {
@@ -104,7 +104,7 @@ func (w *worker) parseRow(row *rows.Row, out *dialect.Parsed) {
 	w.checks.addWarnings(w.header, w.parsed, row, out)
 }
 
-// readTime finds the time of a row; false: the row is rejected.
+// readTime returns the time of a row, or false if it rejected the row.
 func (w *worker) readTime(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) (events.Timestamp, bool) {
 	if w.time < 0 {
 		var at events.Timestamp
@@ -121,7 +121,7 @@ func (w *worker) readTime(row *rows.Row, from *dialect.Origin, out *dialect.Pars
 	return instant.At, ok
 }
 
-// addReadings makes a record or a rejection of each cell that has one.
+// addReadings adds a record or a rejection for each cell that has one.
 func (w *worker) addReadings(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
 	before := len(out.Records) + len(out.Rejections)
 	for i := range w.parsed {
@@ -145,7 +145,7 @@ func (w *worker) addReadings(row *rows.Row, from *dialect.Origin, at events.Time
 	}
 }
 
-// lookupOrigin reads the cells of a row and finds where it comes from.
+// lookupOrigin reads the cells of a row and returns its origin.
 func (w *worker) lookupOrigin(cells [][]byte) *dialect.Origin {
 	w.parsed, w.key = w.parsed[:0], w.key[:0]
 	for i := range w.columns {
@@ -168,7 +168,8 @@ func (w *worker) lookupOrigin(cells [][]byte) *dialect.Origin {
 	return w.origins.Learn(w.key, &w.source)
 }
 
-// labelName is the name under which a column's text is kept, or by which a complaint about it is found in the file.
+// labelName returns the name under which a column's text is kept, or by which the column is found in the file when a
+// rejection names it.
 func (c *column) labelName() string {
 	if c.Field == dialect.Label {
 		return c.metric.Name

@@ -10,16 +10,16 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// role is what a column's cells are.
+// role is the meaning of a column's cells.
 type role uint8
 
 const (
 	unnamed   role = iota
 	timestamp      // the time
-	origin         // where the readings come from, labels included
+	origin         // the origin of the readings, labels included
 	labels         // labels in the syntax of Prometheus
 	reading        // readings of a known metric
-	unknown        // readings or labels, told cell by cell
+	unknown        // readings or labels, decided cell by cell
 )
 
 // column is one column of the file.
@@ -30,8 +30,8 @@ type column struct {
 	conversion metric.Conversion
 }
 
-// Match tells whether a header is of this dialect: it has a time or a GPU, and at least one metric that the catalogue
-// knows. One in the words of nvidia-smi (utilization.gpu [%]) is not.
+// Match reports whether a header has this dialect: it has a time or a GPU, and at least one metric that the catalogue
+// knows. A header in the words of nvidia-smi (utilization.gpu [%]) does not match.
 func Match(header [][]byte) bool {
 	placed, known := false, false
 	for _, c := range classifyColumns(header) {
@@ -77,7 +77,7 @@ func classifyColumn(c dialect.Column) column {
 	return out
 }
 
-// lookupMetric finds the metric of a column, also where the name ends in the metric's unit.
+// lookupMetric returns the metric of a column, also if the name ends in the metric's unit.
 func lookupMetric(name string) (metric.Metric, metric.Conversion, bool) {
 	m, c, ok := metric.Lookup(name)
 	if ok {
@@ -96,7 +96,7 @@ func lookupMetric(name string) (metric.Metric, metric.Conversion, bool) {
 	return m, c, false
 }
 
-// unitOf gives the unit that a suffix stands for; "_mb" is MiB, as the memory of GPUs is counted.
+// unitOf returns the unit of a suffix; "_mb" is MiB, the unit in which the memory of GPUs is counted.
 func unitOf(suffix string) string {
 	switch strings.ToLower(suffix) {
 	case "mb", "mib":
@@ -113,7 +113,7 @@ func unitOf(suffix string) string {
 	return "no unit"
 }
 
-// readColumns finds the columns that a file must have.
+// readColumns returns the columns of a file, or an error that names a missing or duplicate column and the remedy.
 func readColumns(header [][]byte, opt dialect.Options) (all []column, time int, err error) {
 	all = classifyColumns(header)
 	if err := checkUnique(all); err != nil {

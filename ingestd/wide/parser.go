@@ -9,17 +9,17 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Parser knows one file's columns. It is safe for concurrent use; its workers are not.
+// Parser holds one file's columns. It is safe for concurrent use; its workers are not.
 type Parser struct {
 	columns []column
-	time    int  // -1: none, the sender gives that of all rows
+	time    int  // -1: none, the sender supplies the time of all rows
 	bounded bool // some readings are bounds of others
 	opt     dialect.Options
 	table   *dialect.Identities
 }
 
-// New reads the beginning of a file. An error refuses the file: it says which column is missing or there twice, and what
-// to do.
+// New reads the beginning of a file. An error refuses the file: it names a missing or duplicate column, and the
+// remedy.
 func New(f dialect.File, opt dialect.Options) (*Parser, error) {
 	columns, time, err := readColumns(f.Header, opt)
 	if err != nil {
@@ -35,7 +35,7 @@ func New(f dialect.File, opt dialect.Options) (*Parser, error) {
 	return p, nil
 }
 
-// Worker gives a parser of rows for one goroutine. Workers of a Parser share identities.
+// Worker returns a parser of rows for one goroutine. Workers of a Parser share identities.
 func (p *Parser) Worker() *Worker {
 	return &Worker{
 		Parser:  p,
@@ -50,12 +50,12 @@ type Worker struct {
 	*Parser
 	clock   *dialect.Clock
 	origins *dialect.Origins
-	numbers []bool // of the row's unknown columns: those that are readings
+	numbers []bool // for each of the row's unknown columns: whether its cell is a reading
 	key     []byte
 	source  dialect.Source
 }
 
-// Parse appends what the row gives to out: records, rejections, or both. A row's Fault is its rejection.
+// Parse appends the row's records or rejections, or both, to out. A row's Fault is its rejection.
 func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	fault := row.Fault
@@ -80,10 +80,10 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	w.addReadings(row, from, at, out)
 }
 
-// readTime finds the time of a row; false: the row is rejected.
+// readTime returns the time of a row, or false if it rejected the row.
 func (w *Worker) readTime(row *rows.Row, out *dialect.Parsed) (events.Timestamp, bool) {
 	var column string
-	var text []byte // an empty one is of Options.At
+	var text []byte // an empty text means Options.At
 	if w.time >= 0 {
 		column, text = w.columns[w.time].Name, row.Cells[w.time]
 	}
@@ -103,7 +103,7 @@ func (w *Worker) addWarnings(row *rows.Row, from *dialect.Origin, out *dialect.P
 	}
 }
 
-// addReadings makes a record or a rejection of each metric cell.
+// addReadings adds a record or a rejection for each metric cell.
 func (w *Worker) addReadings(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
 	first, before := len(out.Records), len(out.Records)+len(out.Rejections)
 	for i := range w.columns {
@@ -129,7 +129,7 @@ func (w *Worker) addReadings(row *rows.Row, from *dialect.Origin, at events.Time
 	}
 }
 
-// lookupOrigin finds where a row comes from, and which of its unknown cells are numbers.
+// lookupOrigin returns a row's origin, and records which of its unknown cells are numbers.
 func (w *Worker) lookupOrigin(cells [][]byte) *dialect.Origin {
 	key := w.key[:0]
 	for i := range w.columns {
@@ -152,7 +152,7 @@ func (w *Worker) lookupOrigin(cells [][]byte) *dialect.Origin {
 	return w.learnOrigin(cells)
 }
 
-// learnOrigin works an origin out.
+// learnOrigin builds the origin of a row and adds it to the cache.
 func (w *Worker) learnOrigin(cells [][]byte) *dialect.Origin {
 	w.source.Reset()
 	for i, c := range w.columns {
@@ -170,7 +170,7 @@ func (w *Worker) learnOrigin(cells [][]byte) *dialect.Origin {
 	return w.origins.Learn(w.key, &w.source)
 }
 
-// isNumber tells whether an unknown column's cell is a reading.
+// isNumber reports whether an unknown column's cell is a reading.
 func isNumber(cell []byte) bool {
 	cell = bytes.TrimSpace(cell)
 	if len(cell) == 0 || cell[0] > '9' { // letters are above the digits; most texts begin with one

@@ -11,9 +11,9 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Fuzz runs any bytes through the dialect, beginning with the inputs of testdata. It never panics, each row
-// ends in a record or a rejection or is skipped, records are sound, and how the work is shared does not
-// matter. The options of the inputs go along.
+// Fuzz runs any bytes through the dialect, beginning with the inputs of testdata. It checks that the dialect never
+// panics, that each row ends in a record or a rejection or is skipped, that records are sound, and that the
+// distribution of work makes no difference. The options of the inputs are fuzzed too.
 func Fuzz(f *testing.F, d Dialect) {
 	files, err := d.caseFiles()
 	if err != nil {
@@ -28,7 +28,7 @@ func Fuzz(f *testing.F, d Dialect) {
 		f.Add(input, string(archive.Comment))
 		f.Add(input, "host: n1")
 	}
-	d.Named = true // or most of what is tried would be refused at once
+	d.Named = true // otherwise most inputs would be refused at once
 	f.Fuzz(func(t *testing.T, text []byte, comment string) {
 		opt, err := parseOptions(comment)
 		if err != nil {

@@ -21,15 +21,15 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Golden runs each of the dialect's testdata/*.txtar through the dialect: the file "input" must give what the others say
+// Golden runs each of the dialect's testdata/*.txtar through the dialect: the file "input" must yield the others
 // ("records", "rejections", "warnings", "skipped", or "refused"). To add a case, write a file with a comment and an
-// input, run the test with -update, and read what it wrote.
+// input, run the test with -update, and read the files that it wrote.
 //
 // Lines of the comment such as "host: n1", "tz: Europe/Berlin" and "now: 2025-07-19T00:00:00Z" are options:
 //
-//	host, tz, columns, metric, ts, start, interval, exporter   what the sender says, as in the query string
+//	host, tz, columns, metric, ts, start, interval, exporter   options of the sender, as in the query string
 //	now                                                        the receiver's time
-//	lines: crlf                                                gives the input the line ends of Windows
+//	lines: crlf                                                the input has the line ends of Windows
 func Golden(t *testing.T, d Dialect) {
 	files, err := d.caseFiles()
 	if err != nil || len(files) == 0 {
@@ -40,7 +40,7 @@ func Golden(t *testing.T, d Dialect) {
 	}
 }
 
-// unfindable gives the records that no query by the metric's name finds.
+// unfindable returns the records that no query by the metric's name finds.
 func unfindable(d Dialect, input []byte, opt dialect.Options) []Record {
 	read, err := d.Read(bytes.NewReader(input), opt, rows.Options{}, 1)
 	if err != nil {
@@ -49,7 +49,7 @@ func unfindable(d Dialect, input []byte, opt dialect.Options) []Record {
 	return slices.DeleteFunc(read.Records, func(r Record) bool { return Metric(r) == r.Metric })
 }
 
-// caseFiles are the files of a dialect's cases.
+// caseFiles returns the paths of the dialect's cases.
 func (d Dialect) caseFiles() ([]string, error) {
 	return filepath.Glob(filepath.Join("testdata", d.Cases, "*.txtar"))
 }
@@ -86,7 +86,7 @@ func runCase(t *testing.T, d Dialect, file string) {
 	}
 }
 
-// caseOptions gives the options and the input of a case.
+// caseOptions returns the options and the input of a case.
 func caseOptions(t testing.TB, archive *txtar.Archive) (dialect.Options, []byte) {
 	t.Helper()
 	comment, input := string(archive.Comment), archive.Files[0].Data
@@ -131,7 +131,7 @@ func parseOptions(comment string) (dialect.Options, error) {
 	return opt, nil
 }
 
-// formatOutput writes down what a file gave, one text file per kind.
+// formatOutput returns the results of a file, one text file per kind.
 func formatOutput(d Dialect, input []byte, opt dialect.Options, scan rows.Options, workers int) []txtar.File {
 	read, err := d.Read(bytes.NewReader(input), opt, scan, workers)
 	if err != nil {
@@ -166,7 +166,7 @@ func formatOutput(d Dialect, input []byte, opt dialect.Options, scan rows.Option
 	return files
 }
 
-// formatRecord is a record in one line.
+// formatRecord returns a record in one line.
 func formatRecord(r Record) string {
 	entity := r.Identity.Entity(r.Host)
 	value := r.Value.Number.String()

@@ -23,13 +23,13 @@ type Dialect struct {
 	Cases   string // the directory of its cases below testdata, where the package has several dialects
 }
 
-// Record is a record with its host, on memory of its own.
+// Record is a record with its host, in memory of its own.
 type Record struct {
 	events.Record
 	Host events.HostID
 }
 
-// Read is what a file gave.
+// Read is the result of reading a file.
 type Read struct {
 	Records     []Record
 	Rejections  []rows.Rejection
@@ -38,12 +38,12 @@ type Read struct {
 	Absent      int
 	Skipped     int
 	ZoneAssumed bool
-	Lost        int   // records of no run, though their row has runs. There must be none
-	Silent      []int // lines of rows without a verdict: no record, no rejection, not skipped. It must be empty
+	Lost        int   // records outside of every run, though their row has runs. It must be 0
+	Silent      []int // lines of rows without a record or a rejection that were not skipped. It must be empty
 }
 
-// Read parses a file with so many workers, whose turn it is by batch; a serial dialect has one. The error
-// refuses the file.
+// Read parses a file with the given number of workers, which take batches in turn; a serial dialect has one worker.
+// The error refuses the file.
 func (d Dialect) Read(r io.Reader, opt dialect.Options, scan rows.Options, workers int) (*Read, error) {
 	sc := rows.NewScanner(r, scan)
 	f, ok, err := d.readBeginning(sc, opt)
@@ -102,7 +102,7 @@ func (o *Read) parseBatch(w dialect.Worker, batch *rows.Batch) {
 	o.Warnings = append(o.Warnings, p.Warnings...)
 }
 
-// addRecords keeps a row's records, each with its host.
+// addRecords adds a row's records, each with its host.
 func (o *Read) addRecords(records []events.Record, host events.HostID, runs []dialect.Run) {
 	if len(runs) == 0 {
 		runs = []dialect.Run{{Host: host, Records: len(records)}}
@@ -117,8 +117,7 @@ func (o *Read) addRecords(records []events.Record, host events.HostID, runs []di
 	o.Lost += len(records)
 }
 
-// Sample reads a file of the collection of real inputs that lies beside the repository, or skips the test
-// where it is missing.
+// Sample returns a file of the collection of real inputs beside the repository, or skips the test if it is missing.
 func Sample(t testing.TB, name string) []byte {
 	t.Helper()
 	root, err := os.Getwd()
@@ -143,7 +142,8 @@ func fileExists(path string) bool {
 	return err == nil
 }
 
-// Metric is what a query for the record's metric looks for. It is the record's metric, or nobody finds it.
+// Metric returns the metric that a query for the record's metric looks for. It must be the record's metric, or no
+// query finds it.
 func Metric(r Record) string {
 	m, _, _ := metric.Lookup(r.Metric)
 	return m.Name

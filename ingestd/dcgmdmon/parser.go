@@ -42,7 +42,7 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	case isUnits(text), bytes.HasPrefix(text, []byte("dmon was stopped")):
 		out.Skipped++
 	case bytes.HasPrefix(text, []byte("Error")):
-		out.Reject(row.Line, "", line, "dcgmi reports an error; what it could not read is not in the file")
+		out.Reject(row.Line, "", line, "dcgmi reports an error; the values that it could not read are not in the file")
 	case w.header == nil:
 		out.Reject(row.Line, "", line, "the header above it cannot be read")
 	default:

@@ -27,7 +27,7 @@ func skipPreamble(sc *rows.Scanner, head []byte) ([]byte, error) {
 		if !slices.ContainsFunc(known, func(word []byte) bool { return bytes.HasPrefix(head, word) }) {
 			break
 		}
-		sc.RejectLine("a message, and no row; what could not be read is not in the file")
+		sc.RejectLine("a message, and no row; the values that could not be read are not in the file")
 		var err error
 		if head, err = sc.Peek(HeadBytes); err != nil {
 			return nil, err

@@ -92,7 +92,7 @@ func (t *table) checkSeries() error {
 		s := subject{p.host, p.metric.Name, p.identity}
 		first, found := seen[s]
 		if found && first == p.name {
-			return fmt.Errorf("several series are named %s, so their names do not tell which is which; clear the legend of the query, "+
+			return fmt.Errorf("several series are named %s, so their names do not distinguish them; clear the legend of the query, "+
 				"so that Grafana exports the full names", quoteName(first))
 		}
 		if found {

@@ -18,7 +18,7 @@ type name struct {
 }
 
 const (
-	faultExpression = "it is an expression over series, of which no reading can be told; export the series itself, without functions and operators"
+	faultExpression = "it is an expression over series, and no reading of one of them; export the series itself, without functions and operators"
 	faultLegend     = "it is neither a series such as DCGM_FI_DEV_GPU_TEMP{gpu=\"0\",instance=\"n1:9400\"} nor a legend that names a GPU, such as GPU 0; " +
 		"clear the legend of the query, so that Grafana exports the full name"
 )

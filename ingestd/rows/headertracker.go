@@ -41,12 +41,12 @@ func (t *headerTracker) classifyRow(text []byte, line int, b *Batch) (again bool
 	switch {
 	case !t.mayBeHeader(text, b.sep) || !t.noteHeader(text, line, b):
 		if t.foreignLine > 0 {
-			return false, fmt.Sprintf("it stands under the header on line %d, whose columns are not those of the file's first; "+
-				"send what follows that line as a file of its own", t.foreignLine)
+			return false, fmt.Sprintf("it stands under the header on line %d, whose columns differ from the file's first header; "+
+				"send the lines behind that header as a file of their own, with it", t.foreignLine)
 		}
 		return false, ""
 	case t.foreignLine == line:
-		return false, "a header with other columns than the file's first; send it and what follows as a file of its own"
+		return false, "a header with other columns than the file's first; send it and the lines behind it as a file of their own"
 	}
 	return true, ""
 }

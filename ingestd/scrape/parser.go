@@ -129,13 +129,13 @@ func (w *worker) timeOf(s *sample) (events.Timestamp, error) {
 	case !w.opt.Now.IsZero():
 		return w.clock.TimestampOf(w.opt.Now)
 	}
-	return 0, errors.New("the line has no time; give that of all lines with ?ts=")
+	return 0, errors.New("the line has no time; give the time of all lines with ?ts=")
 }
 
 const (
-	notIdempotent = "received_time: lines without a time are given that of the receipt (label time_source=received), so sending them again adds other records; " +
+	notIdempotent = "received_time: lines without a time get the time of receipt (label time_source=received), so sending them again adds other records; " +
 		"give their time with ?ts="
-	severalScrapes = "repeated_series: the series was there before, and neither line has a time: of several scrapes in one file nobody can tell which is the newer; " +
+	severalScrapes = "repeated_series: the series was there before, and neither line has a time: it is unknown which of several scrapes in one file is the newer; " +
 		"send each by itself, with its time in ?ts="
 )
 

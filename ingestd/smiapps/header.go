@@ -94,15 +94,15 @@ func readHeader(cells [][]byte, opt dialect.Options) (*header, error) {
 	}
 	switch {
 	case h.pid < 0:
-		return nil, errors.New("no column names the process; add pid to what --query-compute-apps is given")
+		return nil, errors.New("no column names the process; add pid to the list of --query-compute-apps")
 	case h.memory < 0:
-		return nil, errors.New("no column has the memory; add used_gpu_memory to what --query-compute-apps is given")
+		return nil, errors.New("no column has the memory; add used_gpu_memory to the list of --query-compute-apps")
 	case !has(dialect.UUID, dialect.Index, dialect.PCI):
-		return nil, errors.New("no column names the GPU; add gpu_uuid or gpu_bus_id to what --query-compute-apps is given")
+		return nil, errors.New("no column names the GPU; add gpu_uuid or gpu_bus_id to the list of --query-compute-apps")
 	case opt.Host == "" && !has(dialect.Host):
 		return nil, errors.New("no column names the host; give the host of all rows with ?host=")
 	case h.time < 0 && opt.At.IsZero():
-		return nil, errors.New("no column has the time; add timestamp to what --query-compute-apps is given, or say with ?ts= when it was")
+		return nil, errors.New("no column has the time; add timestamp to the list of --query-compute-apps, or give the time of all rows with ?ts=")
 	}
 	return h, nil
 }

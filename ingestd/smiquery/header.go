@@ -124,11 +124,11 @@ func (h *header) checkComplete(opt dialect.Options) error {
 	case !slices.ContainsFunc(h.columns, func(c column) bool { return c.role >= reading }):
 		return errors.New("no column has readings; ask nvidia-smi for some, as in --query-gpu=timestamp,index,uuid,utilization.gpu,memory.used")
 	case !has(dialect.UUID, dialect.Index, dialect.Device, dialect.PCI):
-		return errors.New("no column names the GPU; add index or uuid to what --query-gpu is given")
+		return errors.New("no column names the GPU; add index or uuid to the list of --query-gpu")
 	case opt.Host == "" && !has(dialect.Host):
 		return errors.New("no column names the host; give the host of all rows with ?host=")
 	case h.time < 0 && opt.Start.IsZero() && opt.At.IsZero():
-		return errors.New("no column has the time; add timestamp to what --query-gpu is given, or say when it was: " +
+		return errors.New("no column has the time; add timestamp to the list of --query-gpu, or give the time: " +
 			"?ts= for one query, ?start= and ?interval= for repeated ones")
 	}
 	return nil

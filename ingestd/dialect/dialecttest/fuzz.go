@@ -46,7 +46,7 @@ func Fuzz(f *testing.F, d Dialect) {
 			t.Fatalf("line %d gave neither a record nor a rejection, and was not skipped", one.Silent[0])
 		}
 		if one.Lost > 0 {
-			t.Fatalf("%d records are of no host, though their rows tell hosts", one.Lost)
+			t.Fatalf("%d records have no host, though their rows have hosts", one.Lost)
 		}
 		for _, r := range one.Records {
 			d.checkRecord(t, r)

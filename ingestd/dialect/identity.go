@@ -51,7 +51,7 @@ func (s *Source) fillIdentity(id *events.Identity) {
 	}
 }
 
-// dropExporterPod prevents that the exporter's own pod is taken for the workload. Where Prometheus renames a target's
+// dropExporterPod keeps the exporter's own pod from being taken for the workload. Where Prometheus renames a target's
 // labels, the row of a GPU without a workload has no exported_pod, and pod is the exporter's.
 func (s *Source) dropExporterPod(id *events.Identity, values *[fields]string, exported [fields]bool) {
 	if exported[Pod] || !strings.Contains(values[Pod], "dcgm-exporter") {

@@ -64,7 +64,7 @@ func (c *cutter) cutLine() bool {
 	return true
 }
 
-// cutUnfinished waits for the rest of a line, unless the line is too long already.
+// cutUnfinished leaves a line without an end for the next block and returns false, unless the line is too long already.
 func (c *cutter) cutUnfinished(rest []byte) bool {
 	if len(rest) < c.s.opt.MaxLine+lineEnd {
 		return false

@@ -35,14 +35,14 @@ func lowerByte(c byte) byte {
 	return c
 }
 
-// classifyRow returns again == true for a repeated header of the file, and a fault for a row that is none of the
+// classifyRow returns repeated == true for a repeated header of the file, and a fault for a row that is none of the
 // file's.
-func (t *headerTracker) classifyRow(text []byte, line int, b *Batch) (again bool, fault string) {
+func (t *headerTracker) classifyRow(text []byte, line int, b *Batch) (repeated bool, fault string) {
 	switch {
 	case !t.mayBeHeader(text, b.sep) || !t.noteHeader(text, line, b):
 		if t.foreignLine > 0 {
 			return false, fmt.Sprintf("it stands under the header on line %d, whose columns differ from the file's first header; "+
-				"send the lines behind that header as a file of their own, with it", t.foreignLine)
+				"send that header and the lines behind it as a file of their own", t.foreignLine)
 		}
 		return false, ""
 	case t.foreignLine == line:

@@ -10,14 +10,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write what the inputs of testdata give")
+	flag.Bool("update", false, "write the results of the inputs in testdata")
 	os.Exit(m.Run())
 }
 
-func dmon() dialecttest.Dialect {
+func dmonDialect() dialecttest.Dialect {
 	return dialecttest.Dialect{Grammar: dcgmdmon.Grammar(), OfHosts: true}
 }
 
-func TestGolden(t *testing.T) { dialecttest.Golden(t, dmon()) }
+func TestGolden(t *testing.T) { dialecttest.Golden(t, dmonDialect()) }
 
-func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, dmon()) }
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, dmonDialect()) }

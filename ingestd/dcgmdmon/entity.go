@@ -5,19 +5,19 @@ import (
 	"strconv"
 )
 
-// entity is what a row is about.
+// entity is the subject of a row.
 type entity struct {
-	text  string // in dcgmi's words, one blank between them
-	gpu   int    // its index, -1 when it is no GPU
+	text  string // as dcgmi prints it, one blank between words
+	gpu   int    // its index, -1 for another entity
 	whole bool   // the GPU itself, not a link of it
-	part  string // of the GPU, or by itself
+	part  string // of the GPU, or without one
 }
 
 // parseEntity reads an entity such as GPU 0, GPU-I 1, CPU Core 3 or SW 0 LINK 3.
 func parseEntity(words [][]byte) (entity, bool) {
 	e := entity{gpu: -1, text: string(bytes.Join(words, []byte(" ")))}
 	if n := len(words); n > 3 && string(words[n-2]) == "LINK" {
-		link, ok := number(words[n-1])
+		link, ok := parseNumber(words[n-1])
 		if !ok {
 			return e, false
 		}
@@ -26,7 +26,7 @@ func parseEntity(words [][]byte) (entity, bool) {
 	if len(words) < 2 || len(words) > 3 {
 		return e, false
 	}
-	n, ok := number(words[len(words)-1])
+	n, ok := parseNumber(words[len(words)-1])
 	kind := kindOf(string(bytes.Join(words[:len(words)-1], []byte(" "))))
 	switch {
 	case !ok || kind == "":
@@ -41,7 +41,7 @@ func parseEntity(words [][]byte) (entity, bool) {
 	return e, true
 }
 
-// kindOf gives the kind that an entity's part is named by; "" for what is no entity.
+// kindOf returns the kind in the name of an entity's part, or "" if name is no entity.
 func kindOf(name string) string {
 	switch name {
 	case "GPU":
@@ -68,7 +68,7 @@ func kindOf(name string) string {
 	return ""
 }
 
-func number(text []byte) (int, bool) {
+func parseNumber(text []byte) (int, bool) {
 	n, err := strconv.ParseUint(string(text), 10, 32)
 	return int(n), err == nil
 }

@@ -8,28 +8,28 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Grammar is the dialect of dcgmi dmon.
+// Grammar returns the dialect of dcgmi dmon.
 func Grammar() dialect.Grammar {
 	return dialect.Grammar{
 		Name:   "dcgmi-dmon",
 		Form:   rows.Lines,
-		Serial: true, // what time a row is of depends on those before it
+		Serial: true, // the time of a row depends on the rows before it
 		Begins: func(head []byte) bool {
 			line, _, _ := bytes.Cut(head, []byte("\n"))
 			return isHeader(line)
 		},
-		Open: open,
+		Open: openFile,
 	}
 }
 
-func open(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
+func openFile(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
 	for line := range bytes.Lines(f.Head) {
 		if !isHeader(line) {
 			continue
 		}
 		h, err := readHeader(bytes.TrimRight(line, "\r\n"))
 		if err == nil {
-			err = opt.Missing(true, true)
+			err = opt.CheckRequired(true, true)
 		}
 		return func() dialect.Worker { return newWorker(opt, h) }, err
 	}

@@ -10,36 +10,36 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// header is what a line of column names says.
+// header is a line of column names.
 type header struct {
 	width   int  // bytes of the line
 	padded  bool // with blanks behind the last name, and so behind the last cell of each row
 	columns []column
 }
 
-// column is one column behind that of the entity.
+// column is one column behind the entity's.
 type column struct {
 	name       string // DCGM's short name
-	at         int    // where it starts in the line
+	at         int    // offset of its beginning in the line
 	field      dialect.Field
 	metric     metric.Metric
 	conversion metric.Conversion
 }
 
-// isHeader tells a header, which older versions write with a blank behind the mark.
+// isHeader reports whether line is a header, which older versions write with a blank behind the mark.
 func isHeader(line []byte) bool {
 	text, found := bytes.CutPrefix(bytes.TrimLeft(line, " \t"), []byte("#"))
 	fields := bytes.Fields(text)
 	return found && len(fields) > 0 && bytes.EqualFold(fields[0], []byte("Entity"))
 }
 
-// isUnits tells the line below a header, which begins with ID and has the units of some columns.
+// isUnits reports whether line is the line below a header, which begins with ID and has the units of some columns.
 func isUnits(line []byte) bool {
 	fields := bytes.Fields(bytes.TrimLeft(line, " \t#"))
 	return len(fields) > 0 && bytes.EqualFold(fields[0], []byte("ID"))
 }
 
-// readHeader reads a header. The error tells why rows below it cannot be read.
+// readHeader reads a header. The error is the reason why rows below it cannot be read.
 func readHeader(line []byte) (*header, error) {
 	h := &header{width: len(line), padded: bytes.HasSuffix(line, []byte(" "))}
 	names := bytes.Fields(line)
@@ -64,7 +64,7 @@ func readHeader(line []byte) (*header, error) {
 	return h, nil
 }
 
-// fieldOf tells the columns of texts that identify a GPU.
+// fieldOf returns the field of a column of texts that identify a GPU; Label for other columns.
 func fieldOf(name string) dialect.Field {
 	switch name {
 	case "DVNAM":
@@ -79,14 +79,14 @@ func fieldOf(name string) dialect.Field {
 	return dialect.Label
 }
 
-// cut splits a row into its entity and one cell per column; ok is false when it has not all of them.
+// splitRow splits a row into its entity and one cell per column; ok is false if a cell is missing.
 //
-// dcgmi pads every cell with blanks behind it, so a row is cut where the names in the header start; an entity
-// that is too wide for its column moves the rest. Texts may hold blanks, and a cell may be empty. A row that is
+// dcgmi pads every cell with blanks behind it, so a row is split at the offsets of the names in the header; an entity
+// that is too wide for its column shifts the rest. Texts may hold blanks, and a cell may be empty. A row that is
 // shorter than a padded header is cut off. Where blanks were squeezed, cells are counted from the right.
-func (h *header) cut(line []byte, cells [][]byte) (e entity, _ [][]byte, ok bool) {
+func (h *header) splitRow(line []byte, cells [][]byte) (e entity, _ [][]byte, ok bool) {
 	for _, shift := range [...]int{0, len(line) - h.width} {
-		if e, cells, ok = h.slice(line, shift, cells[:0]); ok {
+		if e, cells, ok = h.splitAt(line, shift, cells[:0]); ok {
 			return e, cells, true
 		}
 	}
@@ -98,18 +98,18 @@ func (h *header) cut(line []byte, cells [][]byte) (e entity, _ [][]byte, ok bool
 	return e, cells, false
 }
 
-// slice cuts a line at the header's places, shifted to the right; ok is false when it does not fit them.
-func (h *header) slice(line []byte, shift int, cells [][]byte) (e entity, _ [][]byte, ok bool) {
+// splitAt splits a line at the header's offsets, shifted to the right; ok is false if the line does not fit them.
+func (h *header) splitAt(line []byte, shift int, cells [][]byte) (e entity, _ [][]byte, ok bool) {
 	from := h.columns[0].at + shift
-	least := h.columns[len(h.columns)-1].at + shift + 1 // there is something of the last cell
+	least := h.columns[len(h.columns)-1].at + shift + 1 // the last cell has at least one byte
 	if h.padded {
 		least = h.width + shift
 	}
 	if shift < 0 || len(line) < least || line[0] == ' ' {
 		return e, cells, false
 	}
-	// Without a blank between them, the entity and the first cell may be one word; the width of the line
-	// tells that they are not.
+	// Without a blank between them, the entity and the first cell may be one word; the width of the line shows that
+	// they are not.
 	if line[from-1] != ' ' && len(line) != h.width+shift {
 		return e, cells, false
 	}

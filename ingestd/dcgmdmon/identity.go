@@ -10,30 +10,30 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// identities remembers where rows come from by what they say of it.
+// identities caches the identities of rows by their entity and texts.
 type identities struct {
 	origins *dialect.Origins
-	by      map[string]*known
+	by      map[string]*knownIdentity
 	key     []byte
 	source  dialect.Source
 }
 
-// known is an identity, or why there is none.
-type known struct {
+// knownIdentity is an identity, or the reason why there is none.
+type knownIdentity struct {
 	identity *events.Identity
 	fault    *rows.Rejection
 	warnings []rows.Rejection
 }
 
 func newIdentities(opt dialect.Options) *identities {
-	return &identities{origins: dialect.NewOrigins(opt, dialect.NewIdentities()), by: map[string]*known{}}
+	return &identities{origins: dialect.NewOrigins(opt, dialect.NewIdentities()), by: map[string]*knownIdentity{}}
 }
 
-// maxIdentities bounds how many are remembered; beyond it sharing starts anew.
+// maxIdentities bounds the number of cached identities; a full cache is emptied.
 const maxIdentities = 1 << 14
 
-// of gives the identity of an entity whose row has these cells.
-func (t *identities) of(e *entity, columns []column, cells [][]byte) *known {
+// identityOf returns the identity of an entity whose row has these cells.
+func (t *identities) identityOf(e *entity, columns []column, cells [][]byte) *knownIdentity {
 	key := append(t.key[:0], e.text...)
 	for i := range columns {
 		if c := &columns[i]; c.isText(cells[i]) {
@@ -48,13 +48,13 @@ func (t *identities) of(e *entity, columns []column, cells [][]byte) *known {
 	if len(t.by) == maxIdentities {
 		clear(t.by)
 	}
-	k := t.learn(e, columns, cells)
+	k := t.learnIdentity(e, columns, cells)
 	t.by[string(key)] = k
 	return k
 }
 
-// learn works an identity out.
-func (t *identities) learn(e *entity, columns []column, cells [][]byte) *known {
+// learnIdentity builds an identity.
+func (t *identities) learnIdentity(e *entity, columns []column, cells [][]byte) *knownIdentity {
 	t.source.Reset()
 	t.source.OfHost() // the other parts of a host name no GPU
 	if e.gpu >= 0 {
@@ -75,7 +75,7 @@ func (t *identities) learn(e *entity, columns []column, cells [][]byte) *known {
 		t.source.Column(field, 1, c.name, cells[i])
 	}
 	origin := t.origins.Learn(t.key, &t.source)
-	k := &known{fault: origin.Fault, warnings: origin.Warnings}
+	k := &knownIdentity{fault: origin.Fault, warnings: origin.Warnings}
 	identity := *origin.For(0)
 	identity.Part = e.part
 	k.identity = &identity

@@ -27,7 +27,7 @@ func newWorker(opt dialect.Options, h *header) *worker {
 	return &worker{host: events.HostID(opt.Host), header: h, samples: dialect.NewSamples(opt), identities: newIdentities(opt)}
 }
 
-// Parse appends what a line gives to out.
+// Parse appends the results of a line to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = w.host, false
 	if row.Fault != nil {
@@ -42,15 +42,15 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	case isUnits(text), bytes.HasPrefix(text, []byte("dmon was stopped")):
 		out.Skipped++
 	case bytes.HasPrefix(text, []byte("Error")):
-		out.Reject(row.Line, "", line, "dcgmi reports an error; what it could not read is not in the file")
+		out.Reject(row.Line, "", line, "dcgmi reports an error; the values that it could not read are not in the file")
 	case w.header == nil:
 		out.Reject(row.Line, "", line, "the header above it cannot be read")
 	default:
-		w.row(row.Line, line, out)
+		w.parseRow(row.Line, line, out)
 	}
 }
 
-// takeHeader takes a header for the rows below it.
+// takeHeader sets the header of the rows below it.
 func (w *worker) takeHeader(number int, line []byte, out *dialect.Parsed) {
 	h, err := readHeader(line)
 	w.header = h
@@ -61,9 +61,9 @@ func (w *worker) takeHeader(number int, line []byte, out *dialect.Parsed) {
 	out.Skipped++
 }
 
-// row takes a row of cells.
-func (w *worker) row(number int, line []byte, out *dialect.Parsed) {
-	e, cells, ok := w.header.cut(line, w.cells)
+// parseRow parses a line of cells.
+func (w *worker) parseRow(number int, line []byte, out *dialect.Parsed) {
+	e, cells, ok := w.header.splitRow(line, w.cells)
 	w.cells = cells
 	if !ok {
 		out.Reject(number, "", line, fmt.Sprintf("the line is no row of an entity such as GPU 0 and %d cells: is it cut off, or a message of dcgmi?", len(w.header.columns)))
@@ -77,28 +77,28 @@ func (w *worker) row(number int, line []byte, out *dialect.Parsed) {
 		out.Reject(number, "", line, err.Error())
 		return
 	}
-	known := w.identities.of(&e, w.header.columns, cells)
+	known := w.identities.identityOf(&e, w.header.columns, cells)
 	if known.fault != nil {
-		verdict := *known.fault
-		verdict.Line = number
-		out.Rejections = append(out.Rejections, verdict)
+		rejection := *known.fault
+		rejection.Line = number
+		out.Rejections = append(out.Rejections, rejection)
 		return
 	}
 	for _, warning := range known.warnings {
 		warning.Line = number
 		out.Warnings = append(out.Warnings, warning)
 	}
-	said := len(out.Records) + len(out.Rejections)
+	before := len(out.Records) + len(out.Rejections)
 	for i := range w.header.columns {
-		w.reading(number, &w.header.columns[i], cells[i], events.Record{Identity: known.identity, At: at}, out)
+		w.addReading(number, &w.header.columns[i], cells[i], events.Record{Identity: known.identity, At: at}, out)
 	}
-	if len(out.Records)+len(out.Rejections) == said {
-		out.Skipped++ // it has nothing but texts
+	if len(out.Records)+len(out.Rejections) == before {
+		out.Skipped++ // it has only texts
 	}
 }
 
-// reading completes the record of a cell, unless the cell is a text.
-func (w *worker) reading(number int, c *column, text []byte, r events.Record, out *dialect.Parsed) {
+// addReading completes and adds the record of a cell, unless the cell is a text.
+func (w *worker) addReading(number int, c *column, text []byte, r events.Record, out *dialect.Parsed) {
 	if c.isText(text) || len(text) == 0 && !c.metric.Known() {
 		return
 	}
@@ -115,11 +115,11 @@ func (w *worker) reading(number int, c *column, text []byte, r events.Record, ou
 	out.Add(r)
 }
 
-// cutOff is how a text ends of which dcgmi left out the rest.
+// cutOff is the end of a text that dcgmi shortened.
 var cutOff = []byte("...")
 
-// isText tells that a cell says something of the entity and is no reading: it is of a column that names
-// GPUs, or is a text in a column that the catalogue does not know.
+// isText reports whether a cell describes the entity and is no reading: its column names GPUs, or it is a text in a
+// column that the catalogue does not know.
 func (c *column) isText(text []byte) bool {
 	if c.field != dialect.Label {
 		return true
@@ -128,14 +128,14 @@ func (c *column) isText(text []byte) bool {
 		return false
 	}
 	_, err := events.ParseNumber(text)
-	return err != nil && !startsNumber(text) && fit(text)
+	return err != nil && !startsNumber(text) && isPrintable(text)
 }
 
-// startsNumber tells what should be a number and is none from what is a text.
+// startsNumber reports whether a text is a shortened number rather than a text.
 func startsNumber(text []byte) bool {
 	return bytes.IndexByte([]byte("+-.0123456789"), text[0]) >= 0 && bytes.HasSuffix(text, cutOff)
 }
 
-func fit(text []byte) bool {
+func isPrintable(text []byte) bool {
 	return utf8.Valid(text) && bytes.IndexFunc(text, unicode.IsControl) < 0
 }

@@ -1,16 +1,16 @@
 package dcgmdmon
 
-// sample is what the sample under way has had.
+// sample holds the entities of the current sample.
 type sample struct {
 	seen map[string]bool
 	gpu  int // of the last row of a GPU itself
 }
 
-// maxSeen bounds a sample; what a longer one has had is forgotten.
+// maxSeen bounds a sample; a longer one forgets its entities.
 const maxSeen = 1 << 16
 
-// endsBefore tells that a row begins a new sample, and counts it to that or to the one under way. dcgmi
-// orders GPUs by their index; the numbers of other entities come in any order.
+// endsBefore reports whether a row begins a new sample, and adds the row to the new or the current one. dcgmi orders
+// GPUs by their index; the numbers of other entities come in any order.
 func (s *sample) endsBefore(e *entity) bool {
 	ends := s.seen[e.text] || e.whole && e.gpu < s.gpu
 	if ends || s.seen == nil || len(s.seen) == maxSeen {

@@ -10,8 +10,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// export writes an export in blocks of one metric, each over all GPUs, as exporters' files have it.
-func export(gpus, times int) []byte {
+// exportText returns an export in blocks of one metric, each over all GPUs, like the files of exporters.
+func exportText(gpus, times int) []byte {
 	var text bytes.Buffer
 	text.WriteString("timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw\n")
 	for second := range times {
@@ -27,7 +27,7 @@ func export(gpus, times int) []byte {
 
 func BenchmarkFile(b *testing.B) {
 	for name, gpus := range map[string]int{"247 GPUs": 247, "10000 GPUs": 10_000} {
-		text := export(gpus, max(1, 2470/gpus))
+		text := exportText(gpus, max(1, 2470/gpus))
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
@@ -59,7 +59,7 @@ func BenchmarkFile(b *testing.B) {
 }
 
 func BenchmarkScan(b *testing.B) {
-	text := export(247, 10)
+	text := exportText(247, 10)
 	b.SetBytes(int64(len(text)))
 	count := 0
 	var batch rows.Batch

@@ -2,7 +2,7 @@ package dcgmlong
 
 import "telemetry-pipeline/ingestd/dialect"
 
-// Grammar is this dialect as the detection sees it.
+// Grammar returns this dialect for detection.
 func Grammar() dialect.Grammar {
 	return dialect.Grammar{
 		Name:  "dcgm-long",

@@ -9,22 +9,22 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// columns are a header's.
+// columns are the columns of a header.
 type columns struct {
 	names          []string // as the header spells them
 	value          int
-	time           int              // -1: none, the sender gives that of all rows
+	time           int              // -1: none, the sender supplies the time of all rows
 	metric, labels int              // -1: none
-	sources        []dialect.Column // those that say where a reading comes from
-	at             []int            // and where they are
+	originColumns  []dialect.Column // columns that identify the origin of a reading
+	originIndex    []int            // their indices
 }
 
-// Match tells whether a header is of this dialect: it names a value and a GPU, and a metric. Tables of a query
-// for one metric do not name that; the sender has to. One with a column for a metric is another's.
+// Match reports whether a header has this dialect: it names a value and a GPU, and a metric. Tables of a query for
+// one metric do not name the metric; the sender has to. A table with a column per metric has another dialect.
 func Match(header [][]byte) bool {
 	has := map[dialect.Field]bool{}
 	wide := false
-	for _, c := range spell(header) {
+	for _, c := range classifyColumns(header) {
 		has[c.Field] = true
 		if c.Field == dialect.Label {
 			_, _, known := metric.Lookup(c.Name)
@@ -35,8 +35,8 @@ func Match(header [][]byte) bool {
 		(has[dialect.Metric] || has[dialect.Time] && !wide)
 }
 
-// spell tells what each column is about. A column "name" is the metric's when no other is.
-func spell(header [][]byte) []dialect.Column {
+// classifyColumns returns the columns with their fields. A column "name" holds the metric if no other column does.
+func classifyColumns(header [][]byte) []dialect.Column {
 	all := dialect.Columns(header)
 	byName := -1
 	for i, c := range all {
@@ -53,9 +53,9 @@ func spell(header [][]byte) []dialect.Column {
 	return all
 }
 
-// read finds the columns that a file must have.
-func read(header [][]byte, opt dialect.Options) (*columns, error) {
-	all := spell(header)
+// readColumns returns the columns of a file, or an error if a required one is missing.
+func readColumns(header [][]byte, opt dialect.Options) (*columns, error) {
+	all := classifyColumns(header)
 	if err := dialect.CheckColumns(all); err != nil {
 		return nil, err
 	}
@@ -72,14 +72,14 @@ func read(header [][]byte, opt dialect.Options) (*columns, error) {
 		case col.Field == dialect.LabelsRaw:
 			c.labels = i
 		case col.Name != "":
-			c.sources, c.at = append(c.sources, col), append(c.at, i)
+			c.originColumns, c.originIndex = append(c.originColumns, col), append(c.originIndex, i)
 		}
 	}
-	return c, c.complete(opt)
+	return c, c.checkComplete(opt)
 }
 
-// complete tells which column is missing and what to do.
-func (c *columns) complete(opt dialect.Options) error {
+// checkComplete returns an error that names a missing column and the remedy.
+func (c *columns) checkComplete(opt dialect.Options) error {
 	switch {
 	case c.time < 0 && opt.At.IsZero():
 		return errors.New("no column has the time; name it timestamp, or give the time of all rows with ?ts=")
@@ -87,17 +87,17 @@ func (c *columns) complete(opt dialect.Options) error {
 		return errors.New("no column has the metric's name; name it metric_name, or give the metric of all rows with ?metric=")
 	case c.value < 0:
 		return errors.New("no column has the value; name it value")
-	case c.labels >= 0: // the rest may be there
+	case c.labels >= 0: // the labels may hold the rest
 		return nil
-	case opt.Host == "" && !c.says(dialect.Host) && !c.hasInstance():
+	case opt.Host == "" && !c.hasField(dialect.Host) && !c.hasInstance():
 		return errors.New("no column names the host; add one named Hostname, or give the host of all rows with ?host=")
-	case !c.says(dialect.UUID, dialect.Index, dialect.Device, dialect.PCI):
+	case !c.hasField(dialect.UUID, dialect.Index, dialect.Device, dialect.PCI):
 		return errors.New("no column names the GPU; add one named uuid or gpu_id")
 	}
 	return nil
 }
 
-// nameOf is a column's name; "" for one that the file has not.
+// nameOf returns a column's name, or "" for a column that the file lacks.
 func (c *columns) nameOf(i int) string {
 	if i < 0 {
 		return ""
@@ -105,10 +105,10 @@ func (c *columns) nameOf(i int) string {
 	return c.names[i]
 }
 
-func (c *columns) says(fields ...dialect.Field) bool {
-	return slices.ContainsFunc(c.sources, func(col dialect.Column) bool { return slices.Contains(fields, col.Field) })
+func (c *columns) hasField(fields ...dialect.Field) bool {
+	return slices.ContainsFunc(c.originColumns, func(col dialect.Column) bool { return slices.Contains(fields, col.Field) })
 }
 
 func (c *columns) hasInstance() bool {
-	return slices.ContainsFunc(c.sources, func(col dialect.Column) bool { return strings.EqualFold(col.Name, "instance") })
+	return slices.ContainsFunc(c.originColumns, func(col dialect.Column) bool { return strings.EqualFold(col.Name, "instance") })
 }

@@ -10,14 +10,14 @@ import (
 // labelOfName is the label in which Prometheus keeps a metric's name.
 const labelOfName = "__name__"
 
-// find finds where a row comes from, and the metric's name by its labels; or what is wrong with the row. Labels in the
-// last column are compared in their quotes: those of a known origin need not be taken apart.
-func (w *Worker) find(row *rows.Row) (o *dialect.Origin, labelled []byte, fault *rows.Rejection) {
+// findOrigin returns a row's origin and the metric's name by its labels, or the fault of the row. Labels in the last
+// column are compared in their quotes: the labels of a known origin need no unescaping.
+func (w *Worker) findOrigin(row *rows.Row) (o *dialect.Origin, labelled []byte, fault *rows.Rejection) {
 	tailed := row.Tail != nil && len(row.Cells) == w.labels && w.labels == len(w.names)-1
 	if tailed {
 		labelled = w.tailKey(row)
 		if o = w.origins.Get(w.key); o != nil && o.BadLabels == "" {
-			return o, nameBy(o, labelled), nil
+			return o, metricNameBy(o, labelled), nil
 		}
 	}
 	if fault = row.Complete(); fault == nil {
@@ -27,20 +27,20 @@ func (w *Worker) find(row *rows.Row) (o *dialect.Origin, labelled []byte, fault 
 	switch {
 	case fault != nil:
 		return nil, nil, fault
-	case o != nil: // the row has a warning to be given about its labels
+	case o != nil: // the row needs a warning about its labels
 		return o, nil, nil
 	case tailed:
-		o = w.learn(row.Cells)
-		return o, nameBy(o, labelled), nil
+		o = w.learnOrigin(row.Cells)
+		return o, metricNameBy(o, labelled), nil
 	}
-	o, labelled = w.origin(row.Cells)
+	o, labelled = w.lookupOrigin(row.Cells)
 	return o, labelled, nil
 }
 
-// tailKey makes the key of a row whose labels are in their quotes, and finds the metric's name in them.
+// tailKey builds the key of a row whose labels are in their quotes, and returns the metric's name in them.
 func (w *Worker) tailKey(row *rows.Row) (labelled []byte) {
 	key := w.key[:0]
-	for _, i := range w.at {
+	for _, i := range w.originIndex {
 		key = append(append(key, row.Cells[i]...), 0) // a row with a NUL is a fault
 	}
 	from, to := w.nameIn(row.Tail, `""`)
@@ -49,8 +49,8 @@ func (w *Worker) tailKey(row *rows.Row) (labelled []byte) {
 	return row.Tail[from:to]
 }
 
-// nameBy gives the metric's name by the labels: where it was found in the text, or as the origin was worked out.
-func nameBy(o *dialect.Origin, labelled []byte) []byte {
+// metricNameBy returns the metric's name by the labels: as found in the text, else as the origin has it.
+func metricNameBy(o *dialect.Origin, labelled []byte) []byte {
 	switch {
 	case o.BadLabels != "":
 		return nil
@@ -60,12 +60,11 @@ func nameBy(o *dialect.Origin, labelled []byte) []byte {
 	return labelled
 }
 
-// origin finds where a row comes from, and the metric's name by its labels. Rows of one GPU say the same
-// but for that name, so it is cut out of what the origin is remembered by: a GPU is worked out once, not
-// once per metric.
-func (w *Worker) origin(cells [][]byte) (o *dialect.Origin, labelled []byte) {
+// lookupOrigin returns a row's origin and the metric's name by its labels. Rows of one GPU are equal except for that
+// name, so the origin's key leaves it out: an origin is built once per GPU, not once per metric.
+func (w *Worker) lookupOrigin(cells [][]byte) (o *dialect.Origin, labelled []byte) {
 	key := w.key[:0]
-	for _, i := range w.at {
+	for _, i := range w.originIndex {
 		key = append(append(key, cells[i]...), 0) // a row with a NUL is a fault
 	}
 	if w.labels >= 0 {
@@ -76,16 +75,16 @@ func (w *Worker) origin(cells [][]byte) (o *dialect.Origin, labelled []byte) {
 	}
 	w.key = key
 	if o = w.origins.Get(key); o == nil {
-		o = w.learn(cells)
+		o = w.learnOrigin(cells)
 	}
-	return o, nameBy(o, labelled)
+	return o, metricNameBy(o, labelled)
 }
 
-// learn works an origin out.
-func (w *Worker) learn(cells [][]byte) *dialect.Origin {
+// learnOrigin builds the origin of a row and adds it to the cache.
+func (w *Worker) learnOrigin(cells [][]byte) *dialect.Origin {
 	w.source.Reset()
-	for i, col := range w.sources {
-		w.source.Column(col.Field, col.Rank, col.Name, cells[w.at[i]])
+	for i, col := range w.originColumns {
+		w.source.Column(col.Field, col.Rank, col.Name, cells[w.originIndex[i]])
 	}
 	if w.labels >= 0 {
 		w.source.Labels(cells[w.labels])
@@ -93,10 +92,10 @@ func (w *Worker) learn(cells [][]byte) *dialect.Origin {
 	return w.origins.Learn(w.key, &w.source)
 }
 
-// nameIn finds the value of __name__ in labels without parsing them; from == to: it takes parsing. It looks
-// only for the plainest form, of letters, digits, '_' and ':', for which the rest of the labels means the
-// same whatever the name is. The labels of neighbours have it at the same place. In labels that are still in their
-// quotes a quote is two.
+// nameIn returns the position of the value of __name__ in labels without parsing them; from == to means that parsing
+// is needed. It looks only for the plainest form, of letters, digits, '_' and ':', for which the rest of the labels
+// means the same with any name. The labels of neighbours have it at the same position. In labels that are still in
+// their quotes a quote is two.
 func (w *Worker) nameIn(labels []byte, quote string) (from, to int) {
 	start := labelOfName + `="`
 	if len(quote) > 1 {

@@ -9,35 +9,35 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Parser knows one file's columns. It is safe for concurrent use; its workers are not.
+// Parser holds one file's columns. It is safe for concurrent use; its workers are not.
 type Parser struct {
 	*columns
-	opt        dialect.Options
-	given      []byte            // the metric of rows that name none, if the sender gives one
-	generation metric.Generation // of the file's names
-	table      *dialect.Identities
+	opt           dialect.Options
+	defaultMetric []byte            // the metric of rows that name none, if the sender supplies one
+	generation    metric.Generation // of the file's names
+	table         *dialect.Identities
 }
 
-// New reads the beginning of a file. An error refuses the file: it says which column is missing or there twice, and what
-// to do.
+// New reads the beginning of a file. An error refuses the file: it names a missing or duplicate column, and the
+// remedy.
 func New(f dialect.File, opt dialect.Options) (*Parser, error) {
-	c, err := read(f.Header, opt)
+	c, err := readColumns(f.Header, opt)
 	if err != nil {
 		return nil, err
 	}
 	return &Parser{
-		columns: c, opt: opt, given: bytes.TrimSpace([]byte(opt.Metric)),
+		columns: c, opt: opt, defaultMetric: bytes.TrimSpace([]byte(opt.Metric)),
 		generation: dialect.Generation(f, opt), table: dialect.NewIdentities(),
 	}, nil
 }
 
-// Worker gives a parser of rows for one goroutine. Workers of a Parser share identities.
+// Worker returns a parser of rows for one goroutine. Workers of a Parser share identities.
 func (p *Parser) Worker() *Worker {
 	return &Worker{
 		Parser:  p,
 		clock:   dialect.NewClock(p.opt),
 		origins: dialect.NewOrigins(p.opt, p.table),
-		metrics: map[string]*named{},
+		metrics: map[string]*namedMetric{},
 	}
 }
 
@@ -46,24 +46,24 @@ type Worker struct {
 	*Parser
 	clock   *dialect.Clock
 	origins *dialect.Origins
-	metrics map[string]*named
+	metrics map[string]*namedMetric
 	key     []byte
-	nameAt  int // where the last row's labels had the metric's name
+	nameAt  int // position of the metric's name in the last row's labels
 	source  dialect.Source
 }
 
-// named is a metric by the name that the file gives it.
-type named struct {
+// namedMetric is a metric by its name in the file.
+type namedMetric struct {
 	source     string
 	metric     metric.Metric
 	conversion metric.Conversion
 	fault      string
 }
 
-// Parse appends what the row gives to out: a record or a rejection. A row's Fault is its rejection.
+// Parse appends the row's record or rejection to out. A row's Fault is its rejection.
 func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
-	origin, labelled, fault := w.find(row)
+	origin, labelled, fault := w.findOrigin(row)
 	if fault != nil {
 		out.Rejections = append(out.Rejections, *fault)
 		return
@@ -80,11 +80,11 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 		return
 	}
 	out.Host = origin.Host
-	w.reading(row, origin, name, labelled, out)
+	w.addReading(row, origin, name, labelled, out)
 }
 
-// reading makes the record of a row whose origin is known.
-func (w *Worker) reading(row *rows.Row, origin *dialect.Origin, name, labelled []byte, out *dialect.Parsed) {
+// addReading adds the record of a row whose origin is known.
+func (w *Worker) addReading(row *rows.Row, origin *dialect.Origin, name, labelled []byte, out *dialect.Parsed) {
 	instant, err := w.clock.Read(w.timeIn(row.Cells))
 	if err != nil {
 		out.Reject(row.Line, w.nameOf(w.time), w.timeIn(row.Cells), err.Error())
@@ -95,9 +95,9 @@ func (w *Worker) reading(row *rows.Row, origin *dialect.Origin, name, labelled [
 		name = labelled
 	}
 	if len(name) == 0 {
-		name = w.given
+		name = w.defaultMetric
 	}
-	m := w.lookup(name)
+	m := w.lookupMetric(name)
 	if m.fault != "" {
 		out.Reject(row.Line, w.nameOf(w.metric), name, m.fault)
 		return
@@ -109,18 +109,18 @@ func (w *Worker) reading(row *rows.Row, origin *dialect.Origin, name, labelled [
 		return
 	}
 	identity := origin.For(m.metric.Parts)
-	if len(labelled) > 0 && !bytes.Equal(labelled, name) && w.lookup(labelled).metric.Name != m.metric.Name {
-		out.Warn(row.Line, labelOfName, labelled, dialect.Conflict(labelOfName))
-		identity = origin.Disputed(m.metric.Parts, dialect.DisputedName(labelOfName), string(labelled))
+	if len(labelled) > 0 && !bytes.Equal(labelled, name) && w.lookupMetric(labelled).metric.Name != m.metric.Name {
+		out.Warn(row.Line, labelOfName, labelled, dialect.ConflictReason(labelOfName))
+		identity = origin.WithConflict(m.metric.Parts, dialect.ConflictLabel(labelOfName), string(labelled))
 	}
-	w.warn(row, origin, instant, out)
+	w.addWarnings(row, origin, instant, out)
 	out.Add(events.Record{
 		Identity: identity, Metric: m.metric.Name, Source: m.source, At: instant.At, Value: value, Text: text,
 	})
 }
 
-// warn tells what is doubtful about the row.
-func (w *Worker) warn(row *rows.Row, origin *dialect.Origin, instant dialect.Instant, out *dialect.Parsed) {
+// addWarnings adds the doubts about the row's origin and time.
+func (w *Worker) addWarnings(row *rows.Row, origin *dialect.Origin, instant dialect.Instant, out *dialect.Parsed) {
 	for _, warning := range origin.Warnings {
 		warning.Line = row.Line
 		out.Warnings = append(out.Warnings, warning)
@@ -130,7 +130,7 @@ func (w *Worker) warn(row *rows.Row, origin *dialect.Origin, instant dialect.Ins
 	}
 }
 
-// timeIn is the time's cell, nil where the sender gives the time of all rows.
+// timeIn returns the time's cell, or nil where the sender supplies the time of all rows.
 func (w *Worker) timeIn(cells [][]byte) []byte {
 	if w.time < 0 {
 		return nil
@@ -138,18 +138,18 @@ func (w *Worker) timeIn(cells [][]byte) []byte {
 	return cells[w.time]
 }
 
-// maxMetrics bounds how many names a worker remembers.
+// maxMetrics bounds the number of names that a worker caches.
 const maxMetrics = 4096
 
-// lookup finds a metric by the file's name for it.
-func (w *Worker) lookup(name []byte) *named {
+// lookupMetric returns a metric by its name in the file.
+func (w *Worker) lookupMetric(name []byte) *namedMetric {
 	if m := w.metrics[string(name)]; m != nil {
 		return m
 	}
 	if len(w.metrics) == maxMetrics {
 		clear(w.metrics)
 	}
-	m := &named{source: string(name), fault: dialect.BadName(name)}
+	m := &namedMetric{source: string(name), fault: dialect.BadName(name)}
 	m.metric, m.conversion, _ = metric.Lookup(m.source)
 	m.conversion = m.conversion.Of(w.generation)
 	w.metrics[m.source] = m

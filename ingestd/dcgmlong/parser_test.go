@@ -10,12 +10,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write what the inputs of testdata give")
+	flag.Bool("update", false, "write the results of the inputs in testdata")
 	os.Exit(m.Run())
 }
 
-func long() dialecttest.Dialect { return dialecttest.Dialect{Grammar: dcgmlong.Grammar()} }
+func longDialect() dialecttest.Dialect { return dialecttest.Dialect{Grammar: dcgmlong.Grammar()} }
 
-func TestGolden(t *testing.T) { dialecttest.Golden(t, long()) }
+func TestGolden(t *testing.T) { dialecttest.Golden(t, longDialect()) }
 
-func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, long()) }
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, longDialect()) }

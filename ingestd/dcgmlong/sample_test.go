@@ -20,7 +20,7 @@ import (
 
 const sample = "dcgm_metrics_20250718_134233.csv"
 
-// facts are what is known of one metric of the sample.
+// facts are the known values of one metric of the sample.
 type facts struct {
 	second   int
 	min, max string
@@ -29,15 +29,15 @@ type facts struct {
 	zeros    int
 }
 
-// TestSample compares a real export with what was counted in it by other means.
+// TestSample compares a real export with counts that were made by other means.
 func TestSample(t *testing.T) {
 	text := dialecttest.Sample(t, sample)
-	got := read(t, text)
+	got := readText(t, text)
 	if len(got.Records) != 2470 || got.Rows != 2470 || len(got.Rejections)+len(got.Warnings)+got.Absent != 0 || got.ZoneAssumed {
 		t.Fatalf("got %d records, %d rows, %d rejections, %d warnings, %d absent; want 2470 records and nothing else",
 			len(got.Records), got.Rows, len(got.Rejections), len(got.Warnings), got.Absent)
 	}
-	if sum, want := checksum(got.Records), "50d73512710fb9fca713de13ff788d58571c42ed36bee944d7b41a1057307295"; sum != want {
+	if sum, want := checksumOf(got.Records), "50d73512710fb9fca713de13ff788d58571c42ed36bee944d7b41a1057307295"; sum != want {
 		t.Errorf("got checksum %s, want %s", sum, want)
 	}
 	want := map[string]facts{
@@ -58,7 +58,7 @@ func TestSample(t *testing.T) {
 }
 
 func TestSampleIdentities(t *testing.T) {
-	got := read(t, dialecttest.Sample(t, sample))
+	got := readText(t, dialecttest.Sample(t, sample))
 	hosts, uuids, shared := map[events.HostID]int{}, map[string]*events.Identity{}, true
 	for _, r := range got.Records {
 		id := r.Identity
@@ -92,22 +92,22 @@ func TestSampleInOtherClothes(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	rnd.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
 	dressed := slices.Concat([]byte("\xef\xbb\xbf"), header, []byte("\r\n"), bytes.Join(lines, []byte("\r\n")))
-	if got, want := checksum(read(t, dressed).Records), checksum(read(t, text).Records); got != want {
+	if got, want := checksumOf(readText(t, dressed).Records), checksumOf(readText(t, text).Records); got != want {
 		t.Errorf("got checksum %s, want %s", got, want)
 	}
 }
 
-func read(t *testing.T, text []byte) *dialecttest.Read {
+func readText(t *testing.T, text []byte) *dialecttest.Read {
 	t.Helper()
-	got, err := long().Read(bytes.NewReader(text), dialect.Options{}, rows.Options{BatchRows: 100}, 3)
+	got, err := longDialect().Read(bytes.NewReader(text), dialect.Options{}, rows.Options{BatchRows: 100}, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return got
 }
 
-// checksum is of the sorted lines time, metric, UUID, value.
-func checksum(records []dialecttest.Record) string {
+// checksumOf returns the checksum of the sorted lines time, metric, UUID, value.
+func checksumOf(records []dialecttest.Record) string {
 	lines := make([]string, len(records))
 	for i, r := range records {
 		lines[i] = fmt.Sprintf("%s\t%s\t%s\t%s\n", r.At, r.Metric, r.Identity.UUID, r.Value.Number)

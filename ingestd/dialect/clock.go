@@ -10,31 +10,31 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Instant is a time as it was read.
+// Instant is a time that was read from a text.
 type Instant struct {
 	At          events.Timestamp
 	ZoneAssumed bool // the text named no zone
-	Twice       bool // the clock showed this time twice, when it was set back: At is the earlier one
+	Twice       bool // the clock showed this time twice, because it was set back: At is the earlier one
 }
 
-// Clock reads times: RFC 3339 with any fraction, the same without a zone and with a blank or slashes (read
-// in Options.Zone), and epoch numbers in seconds, milliseconds, microseconds or nanoseconds, told by their
-// size. Digits finer than a nanosecond are dropped. An empty text is Options.At, if that is given. Anything else, such as 07/18/2025, is refused, never
-// guessed. Not safe for concurrent use.
+// Clock reads times: RFC 3339 with any fraction, the same without a zone and with a blank or slashes (read in
+// Options.Zone), and epoch numbers in seconds, milliseconds, microseconds or nanoseconds, distinguished by their
+// size. Digits finer than a nanosecond are dropped. An empty text means Options.At, if that is set. Anything else,
+// such as 07/18/2025, is refused, never guessed. Not safe for concurrent use.
 type Clock struct {
-	zone   *time.Location
-	given  time.Time // of texts that are empty
-	latest int64     // seconds; later ones are refused
-	now    time.Time
+	zone    *time.Location
+	emptyAt time.Time // the time of empty texts
+	latest  int64     // seconds; later ones are refused
+	now     time.Time
 
-	text []byte // the last text, and what it said: neighbours are often of one time
+	text []byte // cache of the last text and its result, because neighbours often have the same time
 	last Instant
 	err  error
 }
 
-// NewClock makes a clock of its own for each goroutine.
+// NewClock returns a clock for one goroutine.
 func NewClock(opt Options) *Clock {
-	c := &Clock{zone: opt.Zone, given: opt.At, now: opt.Now, latest: math.MaxInt64/int64(time.Second) - 1}
+	c := &Clock{zone: opt.Zone, emptyAt: opt.At, now: opt.Now, latest: math.MaxInt64/int64(time.Second) - 1}
 	if c.zone == nil {
 		c.zone = time.UTC
 	}
@@ -44,10 +44,10 @@ func NewClock(opt Options) *Clock {
 	return c
 }
 
-// Read reads a time. Its error tells a person what is wrong with the text.
+// Read returns the time that a text states. Its error explains the fault in the text to a person.
 func (c *Clock) Read(text []byte) (Instant, error) {
 	if c.text == nil || !bytes.Equal(text, c.text) {
-		c.last, c.err = c.read(bytes.TrimSpace(text))
+		c.last, c.err = c.readUncached(bytes.TrimSpace(text))
 		c.text = append(c.text[:0], text...)
 	}
 	return c.last, c.err
@@ -60,33 +60,33 @@ var (
 	errNotTime = errors.New("not a time that can be read for certain (an order of day and month is never guessed); " + wanted)
 )
 
-func (c *Clock) read(text []byte) (Instant, error) {
+func (c *Clock) readUncached(text []byte) (Instant, error) {
 	switch {
-	case len(text) == 0 && c.given.IsZero():
+	case len(text) == 0 && c.emptyAt.IsZero():
 		return Instant{}, errNoTime
 	case len(text) == 0:
-		at, err := c.believe(c.given.Unix(), int64(c.given.Nanosecond()))
+		at, err := c.checkRange(c.emptyAt.Unix(), int64(c.emptyAt.Nanosecond()))
 		return Instant{At: at}, err
 	}
 	if d, zone, ok := readDate(text); ok {
-		return c.dated(d, zone)
+		return c.resolveDate(d, zone)
 	}
 	n, err := events.ParseNumber(text)
 	if err != nil {
 		return Instant{}, errNotTime
 	}
-	return c.epoch(n)
+	return c.resolveEpoch(n)
 }
 
-// otherZone is what mends a time that was read in a zone that is not its own.
+// otherZone is the remedy for a time that was read in the wrong zone.
 const otherZone = "say with tz which zone is meant (?tz=Europe/Berlin, or -tz of the client)"
 
-// mostZones is the time between the earliest and the latest clock of the world, in seconds.
-const mostZones = 26 * 60 * 60
+// zoneSpread is the time between the earliest and the latest clock of the world, in seconds.
+const zoneSpread = 26 * 60 * 60
 
-// dated places a date and time of day in its zone.
-func (c *Clock) dated(d date, zone []byte) (Instant, error) {
-	if !d.valid() {
+// resolveDate returns the instant of a date and time of day in its zone.
+func (c *Clock) resolveDate(d date, zone []byte) (Instant, error) {
+	if !d.isValid() {
 		return Instant{}, fmt.Errorf("not a time: there is no such day or hour; %s", wanted)
 	}
 	if len(zone) > 0 {
@@ -94,25 +94,25 @@ func (c *Clock) dated(d date, zone []byte) (Instant, error) {
 		if !ok {
 			return Instant{}, fmt.Errorf("its zone %.16q cannot be read; write Z or an offset such as +02:00", zone)
 		}
-		at, err := c.believe(d.unix()-offset, d.nanos)
+		at, err := c.checkRange(d.unixSeconds()-offset, d.nanos)
 		return Instant{At: at}, err
 	}
-	seconds, twice, ok := d.in(c.zone)
+	seconds, twice, ok := d.secondsIn(c.zone)
 	if !ok {
 		return Instant{}, fmt.Errorf("the clocks of %s were set forward over this time; write it with its zone, or %s", c.zone, otherZone)
 	}
-	at, err := c.believe(seconds, d.nanos)
+	at, err := c.checkRange(seconds, d.nanos)
 	if err != nil {
-		if _, elsewhere := c.believe(seconds-mostZones, d.nanos); elsewhere == nil {
+		if _, elsewhere := c.checkRange(seconds-zoneSpread, d.nanos); elsewhere == nil {
 			err = fmt.Errorf("%w It names no zone and was read in %s; %s", err, c.zone, otherZone)
 		}
 	}
 	return Instant{At: at, ZoneAssumed: true, Twice: twice}, err
 }
 
-// epoch reads a number of seconds, or of finer units when it is too great for that. The limits are in 1973
-// and 5138.
-func (c *Clock) epoch(n events.Number) (Instant, error) {
+// resolveEpoch returns the instant of a number of seconds, or of finer units if it is too great for seconds. The
+// limits are in 1973 and 5138.
+func (c *Clock) resolveEpoch(n events.Number) (Instant, error) {
 	digits := 9 // between the unit and a nanosecond
 	for _, limit := range [...]events.Number{{Mantissa: 1, Exponent: 11}, {Mantissa: 1, Exponent: 14}, {Mantissa: 1, Exponent: 17}} {
 		if n.Compare(limit) < 0 {
@@ -123,16 +123,16 @@ func (c *Clock) epoch(n events.Number) (Instant, error) {
 	if n.Exponent < 0 && digits < 9 {
 		return Instant{}, fmt.Errorf("an epoch time in units finer than seconds has no fraction; %s", wanted)
 	}
-	seconds, nanos, ok := split(n, digits)
+	seconds, nanos, ok := splitSeconds(n, digits)
 	if !ok {
 		return Instant{}, errNotTime
 	}
-	at, err := c.believe(seconds, nanos)
+	at, err := c.checkRange(seconds, nanos)
 	return Instant{At: at}, err
 }
 
-// split gives n × 10^digits nanoseconds as seconds and nanoseconds.
-func split(n events.Number, digits int) (seconds, nanos int64, ok bool) {
+// splitSeconds returns n × 10^digits nanoseconds as seconds and nanoseconds.
+func splitSeconds(n events.Number, digits int) (seconds, nanos int64, ok bool) {
 	v := n.Mantissa
 	for e := int(n.Exponent) + digits; e != 0; {
 		if e < 0 {
@@ -156,26 +156,26 @@ func split(n events.Number, digits int) (seconds, nanos int64, ok bool) {
 // earliest is 2010-01-01: an earlier time is a wrong unit or an unset clock.
 const earliest = 1262304000
 
-// believe refuses times that cannot be those of a reading.
-func (c *Clock) believe(seconds, nanos int64) (events.Timestamp, error) {
+// checkRange refuses times that no reading can have.
+func (c *Clock) checkRange(seconds, nanos int64) (events.Timestamp, error) {
 	if seconds < earliest {
-		return 0, fmt.Errorf("it reads as %s, before 2010: is the unit or the clock of the source wrong?", said(seconds, nanos))
+		return 0, fmt.Errorf("it reads as %s, before 2010: is the unit or the clock of the source wrong?", formatInstant(seconds, nanos))
 	}
 	if seconds > c.latest {
 		if c.now.IsZero() {
-			return 0, fmt.Errorf("it reads as %s, which is later than times can be here", said(seconds, nanos))
+			return 0, fmt.Errorf("it reads as %s, which is later than times can be here", formatInstant(seconds, nanos))
 		}
 		return 0, fmt.Errorf("it reads as %s, more than %g h ahead of the receiver's %s: is the unit, the zone or a clock wrong?",
-			said(seconds, nanos), MaxAhead.Hours(), c.now.UTC().Format(time.RFC3339))
+			formatInstant(seconds, nanos), MaxAhead.Hours(), c.now.UTC().Format(time.RFC3339))
 	}
 	return events.Timestamp(seconds*int64(time.Second) + nanos), nil
 }
 
-func said(seconds, nanos int64) string {
+func formatInstant(seconds, nanos int64) string {
 	return time.Unix(seconds, nanos).UTC().Format(time.RFC3339Nano)
 }
 
-// ReadRow reads the time of a row, or rejects the row. What is doubtful about the time goes to out.
+// ReadRow reads the time of a row, or rejects the row. It adds warnings about a doubtful time to out.
 func (c *Clock) ReadRow(line int, column string, text []byte, out *Parsed) (Instant, bool) {
 	instant, err := c.Read(text)
 	if err != nil {

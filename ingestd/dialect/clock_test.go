@@ -60,7 +60,7 @@ func TestClock(t *testing.T) {
 			t.Fatal(err)
 		}
 		clock := dialect.NewClock(dialect.Options{Zone: zone, Now: now})
-		for range 2 { // the second time from memory
+		for range 2 { // the second time from the cache
 			instant, err := clock.Read([]byte(test.text))
 			got := instant.At.String()
 			if instant.ZoneAssumed {
@@ -79,7 +79,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestClockOffersNoZoneWhereNoneMends: a time that is years ahead is not one of elsewhere.
+// TestClockOffersNoZoneWhereNoneMends checks that a time that is years ahead is not blamed on its zone.
 func TestClockOffersNoZoneWhereNoneMends(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for _, text := range []string{"2027-03-02 20:00:00", "2026-03-02T20:00:00Z", "2009-03-02 20:00:00"} {

@@ -14,7 +14,7 @@ type Column struct {
 	Rank  Rank
 }
 
-// Columns tells what each column of a header is about.
+// Columns returns the columns of a header, each with its field.
 func Columns(header [][]byte) []Column {
 	all := make([]Column, len(header))
 	for i, cell := range header {
@@ -25,8 +25,8 @@ func Columns(header [][]byte) []Column {
 	return all
 }
 
-// CheckColumns refuses a header in which two columns are about one field, or have one name. A pair such as
-// pod and exported_pod is fine.
+// CheckColumns refuses a header in which two columns have the same field or the same name. A pair such as pod and
+// exported_pod is allowed.
 func CheckColumns(columns []Column) error {
 	type subject struct {
 		field    Field
@@ -46,14 +46,14 @@ func CheckColumns(columns []Column) error {
 			return fmt.Errorf("the columns %s and %s mean the same; leave one out", first, c.Name)
 		}
 		seen[s] = c.Name
-		if !utf8.ValidString(c.Name) || strings.ContainsFunc(c.Name, control) || len(c.Name) > maxName {
+		if !utf8.ValidString(c.Name) || strings.ContainsFunc(c.Name, isControl) || len(c.Name) > maxName {
 			return fmt.Errorf("the column name %.80q is no text of at most %d bytes; is the file damaged?", c.Name, maxName)
 		}
 	}
 	return nil
 }
 
-// SplitColumns reads the names of columns as a sender lists them: between commas, trimmed.
+// SplitColumns returns the names in a list of columns: separated by commas, trimmed.
 func SplitColumns(text string) []string {
 	names := strings.Split(text, ",")
 	for i, name := range names {
@@ -62,7 +62,7 @@ func SplitColumns(text string) []string {
 	return names
 }
 
-// BadName tells what is wrong with a metric's name, "" when nothing is.
+// BadName returns the fault in a metric's name, or "" if there is none.
 func BadName(name []byte) string {
 	switch {
 	case len(name) == 0:
@@ -70,7 +70,7 @@ func BadName(name []byte) string {
 	case !utf8.Valid(name):
 		return "the text is not valid UTF-8"
 	}
-	return unfit(string(name))
+	return nameFault(string(name))
 }
 
 // AmbiguousTime is the warning about a time that a zone's clocks showed twice.

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// date is a day and a time of day, of no zone yet.
+// date is a day and a time of day without a zone.
 type date struct {
 	year, month, day, hour, minute, second int
 	nanos                                  int64
 }
 
-// readDate reads YYYY-MM-DD or YYYY/MM/DD, a T or a blank, hh:mm:ss with or without a fraction. What is
-// left is the zone.
+// readDate reads YYYY-MM-DD or YYYY/MM/DD, a T or a blank, hh:mm:ss with or without a fraction. It returns the
+// remaining text as the zone.
 func readDate(text []byte) (d date, zone []byte, ok bool) {
 	if len(text) < len("2006-01-02T15:04:05") {
 		return d, nil, false
@@ -45,7 +45,7 @@ func readDate(text []byte) (d date, zone []byte, ok bool) {
 	return d, rest, true
 }
 
-// readFraction reads the digits behind a point as nanoseconds; rest is nil when there are none.
+// readFraction returns the digits behind a point as nanoseconds; rest is nil if there are none.
 func readFraction(text []byte) (nanos int64, rest []byte) {
 	i := 0
 	scale := int64(time.Second)
@@ -59,7 +59,7 @@ func readFraction(text []byte) (nanos int64, rest []byte) {
 	return nanos, text[i:]
 }
 
-// readOffset reads Z or ±hh:mm as seconds east of Greenwich.
+// readOffset returns the offset Z or ±hh:mm in seconds east of Greenwich.
 func readOffset(zone []byte) (int64, bool) {
 	if len(zone) == 1 && (zone[0] == 'Z' || zone[0] == 'z') {
 		return 0, true
@@ -84,7 +84,7 @@ func twoDigits(text []byte) (int, bool) {
 	return int(a)*10 + int(b), a <= 9 && b <= 9
 }
 
-func (d *date) valid() bool {
+func (d *date) isValid() bool {
 	return d.month >= 1 && d.month <= 12 && d.day >= 1 && d.day <= daysIn(d.year, d.month) &&
 		d.hour <= 23 && d.minute <= 59 && d.second <= 59
 }
@@ -102,9 +102,9 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// unix gives the date's seconds since 1970 as if it were UTC. Years are counted from March, so that a leap
+// unixSeconds returns the date's seconds since 1970 as if it were UTC. Years are counted from March, so that a leap
 // day is a year's last.
-func (d *date) unix() int64 {
+func (d *date) unixSeconds() int64 {
 	y, m := d.year, d.month-3
 	if m < 0 {
 		y, m = y-1, m+12
@@ -117,10 +117,11 @@ func (d *date) unix() int64 {
 	return int64(days)*86400 + int64(d.hour*3600+d.minute*60+d.second)
 }
 
-// in gives the date's seconds since 1970 in a zone. In the hour that is skipped when clocks are set forward
-// there is none; of the two when they are set back it is the earlier one.
-func (d *date) in(zone *time.Location) (seconds int64, twice, ok bool) {
-	local := d.unix()
+// secondsIn returns the date's seconds since 1970 in a zone. It returns ok == false for a time in the hour that is
+// skipped when clocks are set forward. Of two instants, when clocks are set back, it returns the earlier one and
+// twice == true.
+func (d *date) secondsIn(zone *time.Location) (seconds int64, twice, ok bool) {
+	local := d.unixSeconds()
 	if zone == time.UTC {
 		return local, false, true
 	}
@@ -137,8 +138,7 @@ func (d *date) in(zone *time.Location) (seconds int64, twice, ok bool) {
 	return slices.Min(found), len(found) > 1, true
 }
 
-// offsetsAround gives the offsets that zone has within a day and a half of local: no zone is farther from
-// UTC than that.
+// offsetsAround returns the offsets that zone has within a day and a half of local: no zone is farther from UTC.
 func offsetsAround(zone *time.Location, local int64) []int64 {
 	const reach = 36 * 3600
 	var offsets []int64

@@ -7,33 +7,33 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// HeadBytes is how much of a file is looked at before anything of it is believed.
+// HeadBytes is the number of bytes that are examined before any of a file is read as rows.
 const HeadBytes = 64 << 10
 
-// Detect finds the first of the grammars that a file is of: by how its text begins, else by its first row,
-// else by Options.Columns in the place of a header, and then the first row is still to come. The scanner is
-// ready for the rows. When it is none of them ok is false, and f tells what was seen. An error is the
-// scanner's.
+// Detect returns the first of the grammars that a file has: by the beginning of its text, else by its first row, else
+// by Options.Columns in place of a header; in the last case the first row is still to be read. The scanner is then
+// ready for the rows. If the file has none of the grammars, ok is false and f holds the beginning that was read. An
+// error is the scanner's.
 func Detect(sc *rows.Scanner, grammars []Grammar, opt Options) (g Grammar, f File, ok bool, err error) {
 	head, err := sc.Peek(HeadBytes)
 	if err != nil {
 		return g, f, false, err
 	}
 	f.Head = bytes.Clone(skipBlankLines(head))
-	if head, err = passChatter(sc, f.Head); err != nil {
+	if head, err = skipPreamble(sc, f.Head); err != nil {
 		return g, f, false, err
 	}
 	f.Head = bytes.Clone(head)
 	for _, g := range grammars {
 		if g.Begins != nil && g.Begins(f.Head) {
-			f.Header, err = g.header(sc)
+			f.Header, err = g.readHeader(sc)
 			return g, f, err == nil, err
 		}
 	}
-	g, f.Header, ok, err = byHeader(sc, grammars)
+	g, f.Header, ok, err = detectByHeader(sc, grammars)
 	if _, bad := errors.AsType[*rows.Rejection](err); len(opt.Columns) > 0 && !ok && (err == nil || bad) {
-		f.Header = cells(opt.Columns)
-		g, ok = match(f.Header, grammars)
+		f.Header = toCells(opt.Columns)
+		g, ok = matchGrammar(f.Header, grammars)
 		err = nil
 	}
 	if ok {
@@ -45,7 +45,7 @@ func Detect(sc *rows.Scanner, grammars []Grammar, opt Options) (g Grammar, f Fil
 	return g, f, ok, err
 }
 
-// Take makes the scanner ready for a file that is said to be of the grammar, whether it looks so or not.
+// Take prepares the scanner for a file that is declared to have the grammar, whether it looks so or not.
 func (g Grammar) Take(sc *rows.Scanner, opt Options) (f File, ok bool, err error) {
 	if g.Form != rows.Lines {
 		_, f, ok, err = Detect(sc, []Grammar{g}, opt)
@@ -57,8 +57,8 @@ func (g Grammar) Take(sc *rows.Scanner, opt Options) (f File, ok bool, err error
 	return f, err == nil, err
 }
 
-// header reads the header of a file that is known to be of the grammar.
-func (g Grammar) header(sc *rows.Scanner) (header [][]byte, err error) {
+// readHeader reads the header of a file that is known to have the grammar.
+func (g Grammar) readHeader(sc *rows.Scanner) (header [][]byte, err error) {
 	sc.SetForm(g.Form)
 	if g.Form == rows.Lines {
 		return nil, nil
@@ -67,16 +67,16 @@ func (g Grammar) header(sc *rows.Scanner) (header [][]byte, err error) {
 	return header, err
 }
 
-func byHeader(sc *rows.Scanner, grammars []Grammar) (g Grammar, header [][]byte, ok bool, err error) {
+func detectByHeader(sc *rows.Scanner, grammars []Grammar) (g Grammar, header [][]byte, ok bool, err error) {
 	header, ok, err = sc.Header(func(cells [][]byte) bool {
 		found := false
-		g, found = match(cells, grammars)
+		g, found = matchGrammar(cells, grammars)
 		return found
 	})
 	return g, header, ok, err
 }
 
-func match(header [][]byte, grammars []Grammar) (Grammar, bool) {
+func matchGrammar(header [][]byte, grammars []Grammar) (Grammar, bool) {
 	for _, g := range grammars {
 		if g.Match != nil && g.Match(header) {
 			return g, true
@@ -85,7 +85,7 @@ func match(header [][]byte, grammars []Grammar) (Grammar, bool) {
 	return Grammar{}, false
 }
 
-func cells(columns []string) [][]byte {
+func toCells(columns []string) [][]byte {
 	out := make([][]byte, len(columns))
 	for i, name := range columns {
 		out[i] = []byte(name)
@@ -93,7 +93,7 @@ func cells(columns []string) [][]byte {
 	return out
 }
 
-// skipBlankLines leaves out the blank lines at the beginning of text.
+// skipBlankLines returns text without the blank lines at its beginning.
 func skipBlankLines(text []byte) []byte {
 	for {
 		line, rest, found := bytes.Cut(text, []byte("\n"))

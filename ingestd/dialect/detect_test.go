@@ -12,8 +12,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// inventions are forms of telemetry that are told by a word.
-func inventions() []dialect.Grammar {
+// inventedGrammars returns telemetry formats that are recognised by one word.
+func inventedGrammars() []dialect.Grammar {
 	starts := func(word string) func([]byte) bool {
 		return func(head []byte) bool { return bytes.HasPrefix(head, []byte(word)) }
 	}
@@ -56,16 +56,16 @@ func TestDetect(t *testing.T) {
 				opt.Columns = dialect.SplitColumns(test.columns)
 			}
 			sc := rows.NewScanner(r, rows.Options{})
-			g, f, ok, err := dialect.Detect(sc, inventions(), opt)
-			if got := describe(t, sc, g, f, ok); got != test.want || err != nil {
+			g, f, ok, err := dialect.Detect(sc, inventedGrammars(), opt)
+			if got := describeFile(t, sc, g, f, ok); got != test.want || err != nil {
 				t.Errorf("%q, columns %q, %s: got %s, error %v; want %s", test.text, test.columns, name, got, err, test.want)
 			}
 		}
 	}
 }
 
-// describe tells the dialect, its header and the first row behind it.
-func describe(t *testing.T, sc *rows.Scanner, g dialect.Grammar, f dialect.File, ok bool) string {
+// describeFile returns the dialect, its header and the first row behind it as text.
+func describeFile(t *testing.T, sc *rows.Scanner, g dialect.Grammar, f dialect.File, ok bool) string {
 	t.Helper()
 	if !ok {
 		return "none"
@@ -83,10 +83,10 @@ func describe(t *testing.T, sc *rows.Scanner, g dialect.Grammar, f dialect.File,
 
 // TestTake reads a text as a dialect that it does not look like.
 func TestTake(t *testing.T) {
-	all := inventions()
+	all := inventedGrammars()
 	sc := rows.NewScanner(strings.NewReader("0 7\n"), rows.Options{})
 	f, ok, err := all[0].Take(sc, dialect.Options{})
-	if got, want := describe(t, sc, all[0], f, ok), "lines [] [0 7]"; got != want || err != nil {
+	if got, want := describeFile(t, sc, all[0], f, ok), "lines [] [0 7]"; got != want || err != nil {
 		t.Errorf("got %s, error %v; want %s", got, err, want)
 	}
 	sc = rows.NewScanner(strings.NewReader("a,b\n"), rows.Options{})
@@ -98,12 +98,12 @@ func TestTake(t *testing.T) {
 func TestDetectPassesErrors(t *testing.T) {
 	broken := errors.New("connection reset")
 	for text, want := range map[string]error{"": io.EOF, "\n\n": io.EOF} {
-		if _, _, ok, err := dialect.Detect(rows.NewScanner(strings.NewReader(text), rows.Options{}), inventions(), dialect.Options{}); ok || !errors.Is(err, want) {
+		if _, _, ok, err := dialect.Detect(rows.NewScanner(strings.NewReader(text), rows.Options{}), inventedGrammars(), dialect.Options{}); ok || !errors.Is(err, want) {
 			t.Errorf("%q: got %v, error %v, want %v", text, ok, err, want)
 		}
 	}
 	r := io.MultiReader(strings.NewReader("time"), iotest.ErrReader(broken))
-	if _, _, ok, err := dialect.Detect(rows.NewScanner(r, rows.Options{}), inventions(), dialect.Options{Columns: []string{"index", "v"}}); ok || !errors.Is(err, broken) {
+	if _, _, ok, err := dialect.Detect(rows.NewScanner(r, rows.Options{}), inventedGrammars(), dialect.Options{Columns: []string{"index", "v"}}); ok || !errors.Is(err, broken) {
 		t.Errorf("got %v, error %v, want %v", ok, err, broken)
 	}
 }

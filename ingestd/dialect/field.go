@@ -2,7 +2,7 @@ package dialect
 
 import "strings"
 
-// Field is what a column or a label is about.
+// Field is the meaning of a column or a label.
 type Field uint8
 
 // The fields. A Label is kept under its own name.
@@ -28,15 +28,15 @@ const (
 	fields = int(iota)
 )
 
-// Rank orders the spellings of a field: of several in one row the smallest that says something counts.
+// Rank orders the spellings of a field: of several columns in one row the smallest rank with a value counts.
 type Rank uint8
 
-// Exported is the rank of a name like exported_pod: Prometheus renames a target's own label so when the
-// scrape has one of that name, and then pod itself is the exporter's.
+// Exported is the rank of a name like exported_pod: Prometheus renames a target's own label so if the scrape has one
+// of that name, and then pod is the exporter's own.
 const Exported Rank = 0
 
-// FieldOf tells what a column or label of this name, in any case, is about. "name" is left to the dialect:
-// it is a model in wide forms and a metric in long ones.
+// FieldOf returns the field of a column or label with this name, in any case. The dialect decides about "name": it is
+// a model in wide forms and a metric in long ones.
 func FieldOf(name string) (Field, Rank) {
 	name = strings.ToLower(strings.TrimSpace(name))
 	if base, found := strings.CutPrefix(name, "exported_"); found {
@@ -51,9 +51,9 @@ func FieldOf(name string) (Field, Rank) {
 
 func fieldOf(name string) (Field, Rank) {
 	switch {
-	case strings.HasPrefix(name, "__timestamp__:"): // VictoriaMetrics: the form of the time goes along, as :unix_s
+	case strings.HasPrefix(name, "__timestamp__:"): // VictoriaMetrics appends the form of the time, as :unix_s
 		return Time, 1
-	case strings.HasPrefix(name, "value #"): // Grafana's tables: the letter of the query goes along
+	case strings.HasPrefix(name, "value #"): // Grafana's tables append the letter of the query
 		return Value, 1
 	}
 	switch name {
@@ -98,11 +98,11 @@ func fieldOf(name string) (Field, Rank) {
 	case "product_name":
 		return Model, 5
 	}
-	return scraped(name)
+	return exporterField(name)
 }
 
-// scraped goes on with what Prometheus, Kubernetes and the driver add.
-func scraped(name string) (Field, Rank) {
+// exporterField returns the field of a name that Prometheus, Kubernetes or the driver adds.
+func exporterField(name string) (Field, Rank) {
 	switch name {
 	case "hostname":
 		return Host, 1
@@ -154,8 +154,8 @@ func scraped(name string) (Field, Rank) {
 	return Label, 1
 }
 
-// KnownLabel tells that a column of this name holds labels also where its cells are numbers, such as an XID
-// or a job's number.
+// KnownLabel reports whether a column of this name holds labels even where its cells are numbers, such as an XID or a
+// job's number.
 func KnownLabel(name string) bool {
 	name = strings.ToLower(strings.TrimSpace(name))
 	switch name {

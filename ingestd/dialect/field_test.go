@@ -7,7 +7,7 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// TestSpellings has every spelling of what columns and labels say, the best of each first.
+// TestSpellings has every spelling of the fields of columns and labels, the best of each first.
 func TestSpellings(t *testing.T) {
 	for field, spellings := range map[dialect.Field]string{
 		dialect.Time:       "timestamp time ts datetime __timestamp__ _time",

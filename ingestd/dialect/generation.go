@@ -6,8 +6,8 @@ import (
 	"telemetry-pipeline/events/metric"
 )
 
-// Generation tells which generation of names a file has: what the sender says of its exporter, else what one of
-// the names at its beginning proves.
+// Generation returns the generation of metric names in a file: by the exporter version of the sender, else by one of
+// the names at its beginning that proves it.
 func Generation(f File, opt Options) metric.Generation {
 	if g, err := metric.GenerationOf(opt.Exporter); err == nil {
 		return g
@@ -28,7 +28,7 @@ func Generation(f File, opt Options) metric.Generation {
 	return metric.AnyGeneration
 }
 
-// CheckExporter tells what is wrong with an Options.Exporter.
+// CheckExporter returns an error if version is no valid Options.Exporter.
 func CheckExporter(version string) error {
 	_, err := metric.GenerationOf(version)
 	return err

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// indexOf reads a GPU's index; deviceIndex takes it from a device name such as nvidia3.
+// indexOf returns a GPU's index in its canonical form; deviceIndex takes it from a device name such as nvidia3.
 func indexOf(text string) (string, bool) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	return strconv.FormatUint(n, 10), err == nil
@@ -21,8 +21,8 @@ func deviceIndex(device string) string {
 	return ""
 }
 
-// uuidOf gives a UUID as NVIDIA spells it, so that GPU-5FD4…, gpu-5fd4… and 5fd4… (nvidia_gpu_exporter leaves out what
-// it starts with) are one GPU. What is not of the full form stays as it is.
+// uuidOf returns a UUID as NVIDIA spells it, so that GPU-5FD4…, gpu-5fd4… and 5fd4… (nvidia_gpu_exporter leaves out
+// the prefix) are one GPU. It returns any other text unchanged.
 func uuidOf(text string) string {
 	const form = "00000000-0000-0000-0000-000000000000"
 	start := len(text) - len(form)
@@ -43,8 +43,8 @@ func uuidOf(text string) string {
 	return cmp.Or(prefix, "GPU-") + strings.ToLower(text[start:])
 }
 
-// pciAddress gives an address in lower case with a domain of 8 digits, so that 0F:00.0 and 00000000:0f:00.0
-// are one.
+// pciAddress returns an address in lower case with a domain of 8 digits, so that 0F:00.0 and 00000000:0f:00.0 are
+// one.
 func pciAddress(text string) string {
 	text = strings.ToLower(text)
 	domain, rest, ok := strings.Cut(text, ":")
@@ -57,7 +57,7 @@ func pciAddress(text string) string {
 	return strings.Repeat("0", max(0, 8-len(domain))) + domain + ":" + rest
 }
 
-// hostOf takes the port off an instance.
+// hostOf returns an instance without its port.
 func hostOf(instance string) string {
 	if host, _, err := net.SplitHostPort(instance); err == nil {
 		return host
@@ -65,8 +65,8 @@ func hostOf(instance string) string {
 	return instance
 }
 
-// local tells names that every host calls itself.
-func local(host string) bool {
+// isLocalName reports whether host is a name that every host has for itself.
+func isLocalName(host string) bool {
 	switch strings.ToLower(host) {
 	case "localhost", "localhost.localdomain", "127.0.0.1", "::1":
 		return true

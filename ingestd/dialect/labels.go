@@ -15,7 +15,7 @@ import (
 // well. An empty value is no label. The labels come sorted by name.
 func ParseLabels(text string) ([]events.Label, error) {
 	p := labelParser{text: text}
-	labels, err := p.labels()
+	labels, err := p.parseLabels()
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func ParseLabels(text string) ([]events.Label, error) {
 	return slices.DeleteFunc(labels, func(l events.Label) bool { return l.Value == "" }), nil
 }
 
-// AppendLabels writes labels so that ParseLabels gives them back.
+// AppendLabels appends labels in the syntax that ParseLabels reads.
 func AppendLabels(dst []byte, labels []events.Label) []byte {
 	for i, l := range labels {
 		if i > 0 {
@@ -78,40 +78,40 @@ type labelParser struct {
 	pos  int
 }
 
-func (p *labelParser) labels() ([]events.Label, error) {
+func (p *labelParser) parseLabels() ([]events.Label, error) {
 	if !utf8.ValidString(p.text) {
 		return nil, fmt.Errorf("the labels are not valid UTF-8")
 	}
 	braced := p.accept('{')
 	var labels []events.Label
 	for !p.atEnd(braced) {
-		l, err := p.label()
+		l, err := p.parseLabel()
 		if err != nil {
 			return nil, err
 		}
 		labels = append(labels, l)
 		if !p.accept(',') && !p.atEnd(braced) {
-			return nil, p.fault("a comma")
+			return nil, p.syntaxError("a comma")
 		}
 	}
 	if braced && !p.accept('}') {
-		return nil, p.fault("a closing brace")
+		return nil, p.syntaxError("a closing brace")
 	}
-	if p.blanks(); p.pos < len(p.text) {
-		return nil, p.fault("the end")
+	if p.skipBlanks(); p.pos < len(p.text) {
+		return nil, p.syntaxError("the end")
 	}
 	return labels, nil
 }
 
 func (p *labelParser) atEnd(braced bool) bool {
-	p.blanks()
+	p.skipBlanks()
 	return p.pos == len(p.text) || braced && p.text[p.pos] == '}'
 }
 
-func (p *labelParser) label() (l events.Label, err error) {
-	p.blanks()
+func (p *labelParser) parseLabel() (l events.Label, err error) {
+	p.skipBlanks()
 	if p.pos < len(p.text) && p.text[p.pos] == '"' {
-		l.Name, err = p.quoted()
+		l.Name, err = p.parseQuoted()
 	} else {
 		from := p.pos
 		for p.pos < len(p.text) && nameByte(p.text[p.pos], p.pos-from) {
@@ -123,37 +123,37 @@ func (p *labelParser) label() (l events.Label, err error) {
 	case err != nil:
 		return l, err
 	case l.Name == "":
-		return l, p.fault("a label's name")
-	case strings.ContainsFunc(l.Name, control):
+		return l, p.syntaxError("a label's name")
+	case strings.ContainsFunc(l.Name, isControl):
 		return l, fmt.Errorf("the label name %q has control characters", l.Name)
 	case !p.accept('='):
-		return l, p.fault(`"="`)
+		return l, p.syntaxError(`"="`)
 	}
-	p.blanks()
-	l.Value, err = p.quoted()
+	p.skipBlanks()
+	l.Value, err = p.parseQuoted()
 	return l, err
 }
 
-// quoted reads a text in quotes.
-func (p *labelParser) quoted() (string, error) {
+// parseQuoted reads a text in quotes.
+func (p *labelParser) parseQuoted() (string, error) {
 	if p.pos == len(p.text) || p.text[p.pos] != '"' {
-		return "", p.fault("a quote")
+		return "", p.syntaxError("a quote")
 	}
 	from := p.pos + 1
 	for i := from; i < len(p.text); i++ {
 		switch p.text[i] {
 		case '"':
 			p.pos = i + 1
-			return unescape(p.text[from:i]), nil
+			return unescapeValue(p.text[from:i]), nil
 		case '\\':
 			i++
 		}
 	}
 	p.pos = len(p.text)
-	return "", p.fault("a closing quote")
+	return "", p.syntaxError("a closing quote")
 }
 
-func unescape(text string) string {
+func unescapeValue(text string) string {
 	if strings.IndexByte(text, '\\') < 0 {
 		return text
 	}
@@ -176,7 +176,7 @@ func unescape(text string) string {
 }
 
 func (p *labelParser) accept(c byte) bool {
-	p.blanks()
+	p.skipBlanks()
 	if p.pos < len(p.text) && p.text[p.pos] == c {
 		p.pos++
 		return true
@@ -184,15 +184,15 @@ func (p *labelParser) accept(c byte) bool {
 	return false
 }
 
-func (p *labelParser) blanks() {
+func (p *labelParser) skipBlanks() {
 	for p.pos < len(p.text) && (p.text[p.pos] == ' ' || p.text[p.pos] == '\t') {
 		p.pos++
 	}
 }
 
-func (p *labelParser) fault(want string) error {
+func (p *labelParser) syntaxError(want string) error {
 	return fmt.Errorf("the labels cannot be read at byte %d: %s is wanted there", p.pos+1, want)
 }
 
-// control tells characters that no name has; a tab is tolerated.
-func control(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+// isControl reports whether no name may have the character; a tab is tolerated.
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }

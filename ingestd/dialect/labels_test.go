@@ -65,7 +65,7 @@ func TestParseLabelsRefuses(t *testing.T) {
 	}
 }
 
-// FuzzLabels holds parsing and writing to each other, from either side.
+// FuzzLabels checks that ParseLabels and AppendLabels undo each other, from either side.
 func FuzzLabels(f *testing.F) {
 	for _, seed := range []string{``, `{a="1",b="x\"\\\n"}`, `"a.b"="c"`, `a="\q"`, `a="1",a="2"`, "a=\"\t\""} {
 		f.Add(seed, "name", "value")
@@ -73,16 +73,16 @@ func FuzzLabels(f *testing.F) {
 	f.Add("", "gpu.name", "a\\n\"\n{},=")
 	f.Fuzz(func(t *testing.T, text, name, value string) {
 		if parsed, err := dialect.ParseLabels(text); err == nil {
-			again(t, parsed)
+			checkRoundTrip(t, parsed)
 		}
 		control := strings.ContainsFunc(name, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 		if name != "" && value != "" && !control && utf8.ValidString(name) && utf8.ValidString(value) {
-			again(t, []events.Label{{Name: name, Value: value}})
+			checkRoundTrip(t, []events.Label{{Name: name, Value: value}})
 		}
 	})
 }
 
-func again(t *testing.T, labels []events.Label) {
+func checkRoundTrip(t *testing.T, labels []events.Label) {
 	t.Helper()
 	text := dialect.AppendLabels(nil, labels)
 	got, err := dialect.ParseLabels(string(text))

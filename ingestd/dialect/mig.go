@@ -8,42 +8,42 @@ import (
 // migUUID is the label that keeps the UUID of a MIG instance where its GPU is known.
 const migUUID = "mig_uuid"
 
-// instances takes the UUID of a MIG instance for what it is where the row says whose instance it is: beside the UUID of
-// the GPU, or in the form of drivers before 470, which holds that.
-func (s *Source) instances() {
-	if !slices.ContainsFunc(s.said, saying.ofInstance) {
+// resolveInstances moves the UUID of a MIG instance out of the field UUID where the row names the instance's GPU: by
+// a UUID of the GPU beside it, or by the form of drivers before 470, which contains the GPU's UUID.
+func (s *Source) resolveInstances() {
+	if !slices.ContainsFunc(s.observations, observation.isInstance) {
 		return
 	}
-	says := func(is func(saying) bool) bool { return slices.ContainsFunc(s.said, is) }
-	known := says(func(v saying) bool { return v.field == UUID && !v.ofInstance() })
-	numbered := says(func(v saying) bool { return v.field == MIG })
-	for i := range s.said {
-		v := s.said[i]
-		if !v.ofInstance() {
+	says := func(is func(observation) bool) bool { return slices.ContainsFunc(s.observations, is) }
+	known := says(func(v observation) bool { return v.field == UUID && !v.isInstance() })
+	numbered := says(func(v observation) bool { return v.field == MIG })
+	for i := range s.observations {
+		v := s.observations[i]
+		if !v.isInstance() {
 			continue
 		}
 		gpu, instance, old := oldInstance(v.value)
 		switch {
 		case old:
-			s.said[i].value = gpu
+			s.observations[i].value = gpu
 		case known:
-			s.said[i] = saying{field: Label, rank: 1, label: true, name: migUUID, value: v.value}
+			s.observations[i] = observation{field: Label, rank: 1, label: true, name: migUUID, value: v.value}
 			instance = v.value
 		default:
-			continue // place() may know the GPU otherwise
+			continue // normalizeGPU may know the GPU by its index
 		}
 		if !numbered {
-			s.said = append(s.said, saying{field: MIG, rank: 1, label: true, name: v.name, value: instance})
+			s.observations = append(s.observations, observation{field: MIG, rank: 1, label: true, name: v.name, value: instance})
 			numbered = true
 		}
 	}
 }
 
-func (v saying) ofInstance() bool { return v.field == UUID && isMIG(v.value) }
+func (v observation) isInstance() bool { return v.field == UUID && isMIG(v.value) }
 
 func isMIG(uuid string) bool { return strings.HasPrefix(uuid, "MIG-") }
 
-// oldInstance takes MIG-GPU-5fd4…/1/0 apart: a GPU's UUID, the GPU instance, the compute instance.
+// oldInstance splits MIG-GPU-5fd4…/1/0 into the GPU's UUID, the GPU instance and the compute instance.
 func oldInstance(uuid string) (gpu, instance string, ok bool) {
 	rest, found := strings.CutPrefix(uuid, "MIG-GPU-")
 	gpu, rest, slash := strings.Cut(rest, "/")

@@ -12,17 +12,17 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Origin is where a row's readings come from, as one worker knows it.
+// Origin is the source of a row's readings, as one worker knows it.
 type Origin struct {
 	Host      events.HostID
 	Metric    string           // the metric's name by a label __name__; "" without one
-	Fault     *rows.Rejection  // why a row of this origin cannot be used; its Line is 0
-	Warnings  []rows.Rejection // to be told of each of its rows; their Line is 0
-	BadLabels string           // why the cell of labels could not be read; "" when it could
+	Fault     *rows.Rejection  // reason why a row of this origin cannot be used; its Line is 0
+	Warnings  []rows.Rejection // to be repeated for each of its rows; their Line is 0
+	BadLabels string           // reason why the cell of labels could not be read; "" if it could
 
 	identity *events.Identity
-	parts    [partKinds]string // what splits its metrics: "mig:1", "nvlink:3"; by bit of metric.Parts
-	splits   metric.Parts      // which of these there are
+	parts    [partKinds]string // parts that split its metrics: "mig:1", "nvlink:3"; by bit of metric.Parts
+	splits   metric.Parts      // the bits that are present
 	split    map[metric.Parts]*events.Identity
 	table    *Identities
 }
@@ -30,8 +30,7 @@ type Origin struct {
 // partKinds is the number of bits in metric.Parts.
 const partKinds = 7
 
-// For gives the identity of a metric's readings: of the GPU itself, or of the part of it that the metric is
-// split by.
+// For returns the identity of a metric's readings: the GPU itself, or the part of it by which the metric is split.
 func (o *Origin) For(p metric.Parts) *events.Identity {
 	if p &= o.splits; p == 0 {
 		return o.identity
@@ -39,7 +38,7 @@ func (o *Origin) For(p metric.Parts) *events.Identity {
 	id := o.split[p]
 	if id == nil {
 		part := *o.identity
-		part.Part = o.part(p)
+		part.Part = o.partName(p)
 		id = o.table.intern(&part)
 		if o.split == nil {
 			o.split = map[metric.Parts]*events.Identity{}
@@ -49,7 +48,7 @@ func (o *Origin) For(p metric.Parts) *events.Identity {
 	return id
 }
 
-func (o *Origin) part(p metric.Parts) string {
+func (o *Origin) partName(p metric.Parts) string {
 	var names []string
 	if o.identity.Part != "" {
 		names = append(names, o.identity.Part)
@@ -62,24 +61,24 @@ func (o *Origin) part(p metric.Parts) string {
 	return strings.Join(names, ",")
 }
 
-// Disputed is For with one more label, because the row contradicts it.
-func (o *Origin) Disputed(p metric.Parts, name, value string) *events.Identity {
+// WithConflict returns the identity of For with one more label, for a value that contradicts another one of the row.
+func (o *Origin) WithConflict(p metric.Parts, name, value string) *events.Identity {
 	id := *o.For(p)
 	id.Labels = withLabel(slices.Clone(id.Labels), name, value)
 	return o.table.intern(&id)
 }
 
-// Source collects what one row says of its origin. Columns come before labels; the zero Source is empty.
+// Source collects the names and labels of one row's origin. Columns come before labels; the zero Source is empty.
 type Source struct {
-	ofHost    bool
-	said      []saying
-	badLabels string
-	fault     *rows.Rejection
-	warnings  []rows.Rejection
+	ofHost       bool
+	observations []observation
+	badLabels    string
+	fault        *rows.Rejection
+	warnings     []rows.Rejection
 }
 
-// saying is a name and what it says; label tells it from a column.
-type saying struct {
+// observation is a name and its value in the row; label is true for a label, false for a column.
+type observation struct {
 	field       Field
 	rank        Rank
 	label       bool
@@ -87,28 +86,28 @@ type saying struct {
 }
 
 // Reset empties s and keeps its memory.
-func (s *Source) Reset() { *s = Source{said: s.said[:0]} }
+func (s *Source) Reset() { *s = Source{observations: s.observations[:0]} }
 
-// Column adds a cell. name is the column's as the header spells it.
+// Column adds a cell. name is the column's name as the header spells it.
 func (s *Source) Column(f Field, r Rank, name string, cell []byte) {
 	value := strings.TrimSpace(string(cell))
 	switch {
 	case value == "":
-	case !utf8.ValidString(value) && describes(f):
-		s.refuse(Label, name, value, notText)
+	case !utf8.ValidString(value) && isDescription(f):
+		s.refuseCell(Label, name, value, notText)
 	case !utf8.ValidString(value):
-		s.refuse(f, name, value, notText)
+		s.refuseCell(f, name, value, notText)
 	default:
-		s.add(saying{field: f, rank: r, name: name, value: value})
+		s.addObservation(observation{field: f, rank: r, name: name, value: value})
 	}
 }
 
 const notText = "the text is not valid UTF-8"
 
-// describes tells fields that say something of a GPU or its workload, and do not name it.
-func describes(f Field) bool { return f == Model || f == Driver || f == MIGProfile || f >= Pod }
+// isDescription reports whether a field describes a GPU or its workload without naming it.
+func isDescription(f Field) bool { return f == Model || f == Driver || f == MIGProfile || f >= Pod }
 
-// OfHost says that without a GPU the reading is the host's own, and no fault.
+// OfHost declares that a reading without a GPU is the host's own, and no fault.
 func (s *Source) OfHost() { s.ofHost = true }
 
 // Labels adds the labels of a cell in the syntax of Prometheus.
@@ -123,26 +122,26 @@ func (s *Source) Labels(cell []byte) {
 		if f < Host && (f != Metric || l.Name != "__name__") {
 			f = Label
 		}
-		s.add(saying{field: f, rank: r, label: true, name: l.Name, value: l.Value})
+		s.addObservation(observation{field: f, rank: r, label: true, name: l.Name, value: l.Value})
 	}
 }
 
-func (s *Source) add(v saying) {
+func (s *Source) addObservation(v observation) {
 	if v.field != Label {
 		v.value = strings.TrimSpace(v.value)
-		if nothing(v.field, v.value) {
+		if isAbsentName(v.field, v.value) {
 			return
 		}
-		if why := unfit(v.value); why != "" {
-			s.refuse(v.field, v.name, v.value, why)
+		if why := nameFault(v.value); why != "" {
+			s.refuseCell(v.field, v.name, v.value, why)
 			return
 		}
 	}
-	s.said = append(s.said, v)
+	s.observations = append(s.observations, v)
 }
 
-// refuse takes offence at a cell: it costs the row, or only itself when it is no more than a label.
-func (s *Source) refuse(f Field, name, text, why string) {
+// refuseCell records a fault of the row, or only a warning if the cell is no more than a label.
+func (s *Source) refuseCell(f Field, name, text, why string) {
 	r := rows.Rejection{Column: name, Text: rows.Excerpt([]byte(text)), Reason: why}
 	if f == Label {
 		r.Reason += "; the label is left out"
@@ -152,8 +151,8 @@ func (s *Source) refuse(f Field, name, text, why string) {
 	}
 }
 
-// nothing tells that a field's text is a word for nothing.
-func nothing(f Field, text string) bool {
+// isAbsentName reports whether a field's text is a word for a missing name.
+func isAbsentName(f Field, text string) bool {
 	switch f {
 	case Host, Pod, Namespace, Container, Metric:
 		return text == "" || strings.EqualFold(text, "N/A") || strings.EqualFold(text, "[N/A]")
@@ -163,43 +162,43 @@ func nothing(f Field, text string) bool {
 	return metric.Token([]byte(text)) != events.Present
 }
 
-// maxName bounds what names a host, a GPU or a workload.
+// maxName is the most bytes in the name of a host, a GPU or a workload.
 const maxName = 253
 
-func unfit(text string) string {
+func nameFault(text string) string {
 	switch {
 	case len(text) > maxName:
 		return fmt.Sprintf("a name of %d bytes; the longest accepted has %d", len(text), maxName)
-	case strings.ContainsFunc(text, control):
+	case strings.ContainsFunc(text, isControl):
 		return "a name with control characters; is the file damaged?"
 	}
 	return ""
 }
 
-// origin works out what was said.
-func (s *Source) origin(opt Options, table *Identities) *Origin {
+// buildOrigin returns the origin that the observations describe.
+func (s *Source) buildOrigin(opt Options, table *Identities) *Origin {
 	o := &Origin{BadLabels: s.badLabels, table: table}
-	s.instances()
-	slices.SortStableFunc(s.said, saying.compare)
+	s.resolveInstances()
+	slices.SortStableFunc(s.observations, observation.compareTo)
 	var id events.Identity
-	s.settle(&id)
-	o.Metric = s.first(Metric)
-	o.Host = s.host(opt)
-	s.place(&id)
+	s.fillIdentity(&id)
+	o.Metric = s.firstValue(Metric)
+	o.Host = s.resolveHost(opt)
+	s.normalizeGPU(&id)
 	if !namesGPU(&id) {
-		id.Part = besideGPUs(id.Labels)
+		id.Part = partWithoutGPU(id.Labels)
 	}
 	o.Fault, o.Warnings = s.fault, slices.Clone(s.warnings)
 	if o.Fault == nil {
-		o.Fault = s.missing(o.Host, &id)
+		o.Fault = s.missingFault(o.Host, &id)
 	}
 	o.setParts(&id)
 	o.identity = table.intern(&id)
 	return o
 }
 
-// compare orders by field, columns before labels, better spellings first.
-func (v saying) compare(w saying) int {
+// compareTo orders by field, columns before labels, better spellings first.
+func (v observation) compareTo(w observation) int {
 	if v.field == w.field && v.label != w.label {
 		if v.label {
 			return 1
@@ -209,8 +208,8 @@ func (v saying) compare(w saying) int {
 	return cmp.Or(cmp.Compare(v.field, w.field), cmp.Compare(v.rank, w.rank))
 }
 
-// missing tells what a row must say and does not.
-func (s *Source) missing(host events.HostID, id *events.Identity) *rows.Rejection {
+// missingFault returns a rejection if the row names no host or no GPU.
+func (s *Source) missingFault(host events.HostID, id *events.Identity) *rows.Rejection {
 	switch {
 	case host == "":
 		return &rows.Rejection{Reason: "the row names no host (localhost is none: every host calls itself so); give one for the whole file with ?host="}
@@ -222,9 +221,9 @@ func (s *Source) missing(host events.HostID, id *events.Identity) *rows.Rejectio
 
 func namesGPU(id *events.Identity) bool { return id.UUID != "" || id.Index != "" || id.PCI != "" }
 
-// besideGPUs names what the readings are of where they are of no GPU: a switch or a CPU, by the labels of
+// partWithoutGPU returns the part of readings that belong to no GPU: a switch or a CPU, by the labels of
 // dcgm-exporter.
-func besideGPUs(labels []events.Label) string {
+func partWithoutGPU(labels []events.Label) string {
 	var names []string
 	for _, kind := range [...]string{"nvswitch", "cpu", "cpucore"} {
 		if i, found := findLabel(labels, kind); found {

@@ -38,8 +38,8 @@ func TestOriginsShareIdentities(t *testing.T) {
 }
 
 func TestHostOrder(t *testing.T) {
-	type said struct{ column, label, instance string }
-	for test, want := range map[said]string{
+	type namedBy struct{ column, label, instance string }
+	for test, want := range map[namedBy]string{
 		{"n1", "n2", "n3:9400"}:                "n1",
 		{"", "n2", "n3:9400"}:                  "n2",
 		{"", "", "n3:9400"}:                    "n3",

@@ -6,23 +6,22 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Identities makes equal identities one, for all workers of a file. Safe for concurrent use.
+// Identities shares equal identities among all workers of a file. It is safe for concurrent use.
 type Identities struct {
 	mu sync.Mutex
 	by map[events.IdentityID][]*events.Identity
 	n  int
 }
 
-// NewIdentities makes an empty table.
+// NewIdentities returns an empty table.
 func NewIdentities() *Identities {
 	return &Identities{by: map[events.IdentityID][]*events.Identity{}}
 }
 
-// maxIdentities bounds the table. Beyond it sharing starts anew, which costs memory elsewhere but is never
-// wrong.
+// maxIdentities bounds the table. A full table is emptied, which costs memory elsewhere but is never wrong.
 const maxIdentities = 1 << 16
 
-// intern gives the identity equal to id that was given before, or else id, which is then not to be changed.
+// intern returns the identity in the table that equals id, else adds and returns id, which then must not be changed.
 func (t *Identities) intern(id *events.Identity) *events.Identity {
 	key := id.ID()
 	t.mu.Lock()
@@ -41,7 +40,7 @@ func (t *Identities) intern(id *events.Identity) *events.Identity {
 	return id
 }
 
-// Origins remembers the origins of rows by the very bytes that named them, for one worker.
+// Origins caches the origins of rows by the bytes that name them, for one worker.
 type Origins struct {
 	opt   Options
 	table *Identities
@@ -49,24 +48,24 @@ type Origins struct {
 	bytes int
 }
 
-// NewOrigins makes an empty memory. Workers of one file share the table.
+// NewOrigins returns an empty cache. Workers of one file share the table.
 func NewOrigins(opt Options, table *Identities) *Origins {
 	return &Origins{opt: opt, table: table, by: map[string]*Origin{}}
 }
 
-// maxOriginBytes bounds the keys that are remembered, enough for some 20,000 GPUs.
+// maxOriginBytes bounds the bytes of the keys in the cache, enough for some 20,000 GPUs.
 const maxOriginBytes = 8 << 20
 
-// Get gives the origin remembered under key, nil when there is none.
+// Get returns the origin stored under key, or nil if there is none.
 func (o *Origins) Get(key []byte) *Origin { return o.by[string(key)] }
 
-// Learn works out a source's origin and remembers it under key.
+// Learn builds a source's origin, stores it under key and returns it.
 func (o *Origins) Learn(key []byte, s *Source) *Origin {
 	if o.bytes += len(key); o.bytes > maxOriginBytes {
 		clear(o.by)
 		o.bytes = len(key)
 	}
-	origin := s.origin(o.opt, o.table)
+	origin := s.buildOrigin(o.opt, o.table)
 	o.by[string(key)] = origin
 	return origin
 }

@@ -9,9 +9,9 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Missing refuses a file that does not say its host, or not its times, unless the sender says them. Nil:
+// CheckRequired refuses a file that lacks a host, or lacks times, unless the sender supplies them. It returns nil if
 // nothing is missing.
-func (o Options) Missing(host, times bool) error {
+func (o Options) CheckRequired(host, times bool) error {
 	var missing []string
 	if host && o.Host == "" {
 		missing = append(missing, "it names no host: give the host of all rows with ?host=")
@@ -25,7 +25,7 @@ func (o Options) Missing(host, times bool) error {
 	return errors.New(strings.Join(missing, "; "))
 }
 
-// Samples gives times to the samples of a file that has none: the first is of Options.Start, and each is of
+// Samples assigns times to the samples of a file without times: Options.Start to the first, and to each other one
 // Options.Interval (default a second) after the one before. Not safe for concurrent use.
 type Samples struct {
 	clock    *Clock
@@ -33,18 +33,18 @@ type Samples struct {
 	interval time.Duration
 }
 
-// NewSamples starts at the first sample. Options.Start must be set.
+// NewSamples returns Samples at the first sample. Options.Start must be set.
 func NewSamples(opt Options) *Samples {
 	return &Samples{clock: NewClock(opt), at: opt.Start, interval: cmp.Or(max(opt.Interval, 0), time.Second)}
 }
 
-// Next goes on to the next sample.
+// Next advances to the next sample.
 func (s *Samples) Next() { s.at = s.at.Add(s.interval) }
 
-// At gives the sample's time, unless it cannot be that of a reading.
-func (s *Samples) At() (events.Timestamp, error) { return s.clock.Believe(s.at) }
+// At returns the sample's time, or an error if no reading can have it.
+func (s *Samples) At() (events.Timestamp, error) { return s.clock.TimestampOf(s.at) }
 
-// Believe gives the timestamp of an instant that was not read from the file, and refuses what Read would.
-func (c *Clock) Believe(at time.Time) (events.Timestamp, error) {
-	return c.believe(at.Unix(), int64(at.Nanosecond()))
+// TimestampOf returns the timestamp of an instant that was not read from the file. It refuses the same times as Read.
+func (c *Clock) TimestampOf(at time.Time) (events.Timestamp, error) {
+	return c.checkRange(at.Unix(), int64(at.Nanosecond()))
 }

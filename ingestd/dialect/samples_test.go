@@ -8,7 +8,7 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-func TestMissing(t *testing.T) {
+func TestCheckRequired(t *testing.T) {
 	start := time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC)
 	for _, test := range []struct {
 		opt         dialect.Options
@@ -21,7 +21,7 @@ func TestMissing(t *testing.T) {
 		{dialect.Options{Start: start}, true, true, []string{"?host="}},
 		{dialect.Options{Host: "n1", Start: start}, true, true, nil},
 	} {
-		err := test.opt.Missing(test.host, test.times)
+		err := test.opt.CheckRequired(test.host, test.times)
 		if (err == nil) != (test.want == nil) {
 			t.Errorf("%+v: got %v, want it to name %q", test.opt, err, test.want)
 			continue

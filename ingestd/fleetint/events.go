@@ -9,9 +9,9 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Events is the dialect of fleetint_events_*.csv.
+// Events returns the dialect of fleetint_events_*.csv.
 func Events() dialect.Grammar {
-	return grammar("fleetint-events", []string{"timestamp", "component", "event_name", "event_type", "message"}, parseEvent)
+	return newGrammar("fleetint-events", []string{"timestamp", "component", "event_name", "event_type", "message"}, parseEvent)
 }
 
 const (
@@ -21,37 +21,37 @@ const (
 	eventMessage
 )
 
-// eventPrefix makes metrics of the names of events, which could be those of readings.
+// eventPrefix keeps metrics named after events apart from metrics of readings.
 const eventPrefix = "event_"
 
-// parseEvent reads one event. One that is an XID has its code for a value, any other a 1: it happened.
+// parseEvent parses one event. The value of an XID event is its code; any other event has the value 1.
 func parseEvent(r *reader, row *rows.Row, out *dialect.Parsed) {
-	name := r.cell(row, eventName)
+	name := r.cellOf(row, eventName)
 	if fault := dialect.BadName(name); fault != "" {
-		r.reject(row, eventName, strings.Replace(fault, "names no metric", "names no event", 1), out)
+		r.rejectCell(row, eventName, strings.Replace(fault, "names no metric", "names no event", 1), out)
 		return
 	}
 	happened := reading{metric: metric.Metric{Name: eventPrefix + string(name)}, source: string(name), text: name, value: events.Value{Number: events.Int(1)}}
-	message := string(r.cell(row, eventMessage))
-	component := string(r.cell(row, eventComponent))
+	message := string(r.cellOf(row, eventMessage))
+	component := string(r.cellOf(row, eventComponent))
 	if isXID(component) {
-		happened.code = r.mentions.code(message)
+		happened.code = r.mentions.findXID(message)
 	}
 	if happened.code != "" {
 		m, conversion, _ := metric.Lookup("DCGM_FI_DEV_XID_ERRORS")
 		value, err := m.Read(conversion, []byte(happened.code))
 		if err != nil { // not reached: a code is digits
-			r.reject(row, eventMessage, err.Error(), out)
+			r.rejectCell(row, eventMessage, err.Error(), out)
 			return
 		}
 		happened.metric, happened.value = m, value
 	}
-	r.add(row, happened, []int{eventComponent, eventType, eventMessage}, func(s *dialect.Source) {
-		r.mentions.gpu(s, message, isXID(component) || isECC(component))
+	r.addReading(row, happened, []int{eventComponent, eventType, eventMessage}, func(s *dialect.Source) {
+		r.mentions.addGPU(s, message, isXID(component) || isECC(component))
 	}, out)
 }
 
-// isXID tells the component that watches for XIDs from the one for those of NVSwitches, which are others.
+// isXID reports whether a component watches for XIDs of GPUs; XIDs of NVSwitches (SXIDs) are different codes.
 func isXID(component string) bool {
 	component = strings.ToLower(component)
 	return strings.Contains(component, "xid") && !strings.Contains(component, "sxid")

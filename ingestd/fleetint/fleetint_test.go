@@ -11,18 +11,18 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write what the inputs of testdata give")
+	flag.Bool("update", false, "write the results of the inputs in testdata")
 	os.Exit(m.Run())
 }
 
-func of(g dialect.Grammar, cases string) dialecttest.Dialect {
+func dialectOf(g dialect.Grammar, cases string) dialecttest.Dialect {
 	return dialecttest.Dialect{Grammar: g, Cases: cases, OfHosts: cases != "metrics"}
 }
 
-func TestMetrics(t *testing.T) { dialecttest.Golden(t, of(fleetint.Metrics(), "metrics")) }
-func TestEvents(t *testing.T)  { dialecttest.Golden(t, of(fleetint.Events(), "events")) }
-func TestHealth(t *testing.T)  { dialecttest.Golden(t, of(fleetint.Health(), "health")) }
+func TestMetrics(t *testing.T) { dialecttest.Golden(t, dialectOf(fleetint.Metrics(), "metrics")) }
+func TestEvents(t *testing.T)  { dialecttest.Golden(t, dialectOf(fleetint.Events(), "events")) }
+func TestHealth(t *testing.T)  { dialecttest.Golden(t, dialectOf(fleetint.Health(), "health")) }
 
-func FuzzMetrics(f *testing.F) { dialecttest.Fuzz(f, of(fleetint.Metrics(), "metrics")) }
-func FuzzEvents(f *testing.F)  { dialecttest.Fuzz(f, of(fleetint.Events(), "events")) }
-func FuzzHealth(f *testing.F)  { dialecttest.Fuzz(f, of(fleetint.Health(), "health")) }
+func FuzzMetrics(f *testing.F) { dialecttest.Fuzz(f, dialectOf(fleetint.Metrics(), "metrics")) }
+func FuzzEvents(f *testing.F)  { dialecttest.Fuzz(f, dialectOf(fleetint.Events(), "events")) }
+func FuzzHealth(f *testing.F)  { dialecttest.Fuzz(f, dialectOf(fleetint.Health(), "health")) }

@@ -10,16 +10,16 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// parse makes the records of a row whose time is known.
-type parse func(r *reader, row *rows.Row, out *dialect.Parsed)
+// rowParser adds the records of a row.
+type rowParser func(r *reader, row *rows.Row, out *dialect.Parsed)
 
-// grammar is the dialect whose files have exactly these columns, the time first, in any order and any case.
-func grammar(name string, columns []string, parse parse) dialect.Grammar {
+// newGrammar returns the dialect whose files have exactly these columns, the time first, in any order and any case.
+func newGrammar(name string, columns []string, parse rowParser) dialect.Grammar {
 	return dialect.Grammar{
 		Name:  name,
-		Match: func(header [][]byte) bool { return find(header, columns) != nil },
+		Match: func(header [][]byte) bool { return findColumns(header, columns) != nil },
 		Open: func(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
-			at := find(f.Header, columns)
+			at := findColumns(f.Header, columns)
 			switch {
 			case at == nil:
 				return nil, errors.New("its columns are not " + strings.Join(columns, ","))
@@ -34,8 +34,8 @@ func grammar(name string, columns []string, parse parse) dialect.Grammar {
 	}
 }
 
-// find gives where the columns are; nil when the header has others.
-func find(header [][]byte, columns []string) []int {
+// findColumns returns the indices of the columns, or nil if the header has others.
+func findColumns(header [][]byte, columns []string) []int {
 	if len(header) != len(columns) {
 		return nil
 	}

@@ -9,9 +9,9 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Health is the dialect of fleetint_component_health_*.csv.
+// Health returns the dialect of fleetint_component_health_*.csv.
 func Health() dialect.Grammar {
-	return grammar("fleetint-health", []string{"timestamp", "component_name", "health", "reason"}, parseHealth)
+	return newGrammar("fleetint-health", []string{"timestamp", "component_name", "health", "reason"}, parseHealth)
 }
 
 const (
@@ -20,28 +20,28 @@ const (
 	healthReason
 )
 
-// healthPrefix makes metrics of the names of components.
+// healthPrefix begins the metrics that are named after components.
 const healthPrefix = "health_"
 
-// parseHealth reads the state of one component as a number.
+// parseHealth parses the state of one component as a number.
 func parseHealth(r *reader, row *rows.Row, out *dialect.Parsed) {
-	component, state := r.cell(row, healthComponent), r.cell(row, healthState)
+	component, state := r.cellOf(row, healthComponent), r.cellOf(row, healthState)
 	if fault := dialect.BadName(component); fault != "" {
-		r.reject(row, healthComponent, strings.Replace(fault, "names no metric", "names no component", 1), out)
+		r.rejectCell(row, healthComponent, strings.Replace(fault, "names no metric", "names no component", 1), out)
 		return
 	}
 	value, ok := stateOf(state)
 	if !ok {
-		r.reject(row, healthState, "not a state of health; write Healthy, Degraded, Unhealthy or Initializing", out)
+		r.rejectCell(row, healthState, "not a state of health; write Healthy, Degraded, Unhealthy or Initializing", out)
 		return
 	}
 	m := metric.Metric{Name: healthPrefix + string(component)}
-	ofHost := func(*dialect.Source) {} // whatever GPUs the reason names: it sums up all that the component watches
-	r.add(row, reading{metric: m, source: string(component), text: state, value: value}, []int{healthState, healthReason}, ofHost, out)
+	ofHost := func(*dialect.Source) {} // even if the reason names a GPU: it sums up all that the component watches
+	r.addReading(row, reading{metric: m, source: string(component), text: state, value: value}, []int{healthState, healthReason}, ofHost, out)
 }
 
-// stateOf gives a state as a number: 0 healthy, 1 degraded, 2 unhealthy. One that is not known yet is absent, as
-// is a word for nothing.
+// stateOf returns a state as a number: 0 healthy, 1 degraded, 2 unhealthy. A state that is not known yet is absent,
+// as is a word for a missing value.
 func stateOf(text []byte) (events.Value, bool) {
 	switch strings.ToLower(string(text)) {
 	case "healthy":

@@ -7,9 +7,9 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Metrics is the dialect of fleetint_metrics_*.csv.
+// Metrics returns the dialect of fleetint_metrics_*.csv.
 func Metrics() dialect.Grammar {
-	return grammar("fleetint-metrics", []string{"timestamp", "component", "metric_name", "value", "labels"}, parseMetric)
+	return newGrammar("fleetint-metrics", []string{"timestamp", "component", "metric_name", "value", "labels"}, parseMetric)
 }
 
 const (
@@ -19,19 +19,19 @@ const (
 	metricLabels
 )
 
-// parseMetric reads one reading. One of a metric that nobody knows and that names no GPU is of the host's
-// processors, disks or networks, and passed over.
+// parseMetric parses one reading. A reading of an unknown metric that names no GPU belongs to the host's processors,
+// disks or networks, and is skipped.
 func parseMetric(r *reader, row *rows.Row, out *dialect.Parsed) {
-	name := r.cell(row, metricName)
+	name := r.cellOf(row, metricName)
 	if fault := dialect.BadName(name); fault != "" {
-		r.reject(row, metricName, fault, out)
+		r.rejectCell(row, metricName, fault, out)
 		return
 	}
 	m, conversion, known := metric.Lookup(string(name))
 	origin, err := r.metricOrigin(row)
 	switch {
 	case err != nil:
-		r.reject(row, metricLabels, err.Error(), out)
+		r.rejectCell(row, metricLabels, err.Error(), out)
 		return
 	case origin.Fault != nil && origin.Fault.Column == "" && !known:
 		out.Skipped++
@@ -41,23 +41,23 @@ func parseMetric(r *reader, row *rows.Row, out *dialect.Parsed) {
 		return
 	}
 	out.Host = origin.Host
-	instant, ok := r.instant(row, out)
+	instant, ok := r.readTime(row, out)
 	if !ok {
 		return
 	}
-	text := r.cell(row, metricValue)
+	text := r.cellOf(row, metricValue)
 	value, err := readValue(&m, conversion, text)
 	if err != nil {
-		r.reject(row, metricValue, err.Error(), out)
+		r.rejectCell(row, metricValue, err.Error(), out)
 		return
 	}
-	warn(row, origin, out)
+	addWarnings(row, origin, out)
 	out.Add(events.Record{
 		Identity: origin.For(m.Parts), Metric: m.Name, Source: string(name), At: instant.At, Value: value, Text: text,
 	})
 }
 
-// readValue reads a number as Go prints a float64.
+// readValue reads a number in the notation of Go's float64.
 func readValue(m *metric.Metric, c metric.Conversion, text []byte) (events.Value, error) {
 	switch string(text) {
 	case "+Inf", "-Inf":
@@ -66,9 +66,9 @@ func readValue(m *metric.Metric, c metric.Conversion, text []byte) (events.Value
 	return m.Read(c, text)
 }
 
-// metricOrigin works out where a reading comes from by its component and its labels.
+// metricOrigin returns the origin of a reading by its component and its labels.
 func (r *reader) metricOrigin(row *rows.Row) (*dialect.Origin, error) {
-	component, labels := r.cell(row, metricComponent), r.cell(row, metricLabels)
+	component, labels := r.cellOf(row, metricComponent), r.cellOf(row, metricLabels)
 	r.key = append(append(append(r.key[:0], component...), 0), labels...)
 	if o := r.origins.Get(r.key); o != nil {
 		return o, nil
@@ -83,7 +83,7 @@ func (r *reader) metricOrigin(row *rows.Row) (*dialect.Origin, error) {
 	return r.origins.Learn(r.key, &r.source), nil
 }
 
-func warn(row *rows.Row, o *dialect.Origin, out *dialect.Parsed) {
+func addWarnings(row *rows.Row, o *dialect.Origin, out *dialect.Parsed) {
 	for _, warning := range o.Warnings {
 		warning.Line = row.Line
 		out.Warnings = append(out.Warnings, warning)

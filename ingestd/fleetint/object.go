@@ -14,8 +14,8 @@ import (
 
 var errNoObject = errors.New(`the labels are no JSON object such as {"gpu":"0","uuid":"GPU-…"}`)
 
-// parseObject reads labels from a JSON object of texts, numbers, booleans and nulls; a null is no label, and
-// no text at all is an object without labels.
+// parseObject reads labels from a JSON object of texts, numbers, booleans and nulls; a null is no label, and an empty
+// text is an object without labels.
 func parseObject(text []byte) ([]events.Label, error) {
 	if len(text) == 0 {
 		return nil, nil
@@ -38,7 +38,7 @@ func parseObject(text []byte) ([]events.Label, error) {
 		if _, nested := value.(json.Delim); err != nil || nested {
 			return nil, errNoObject
 		}
-		l := events.Label{Name: name.(string)} // a member's name is nothing else
+		l := events.Label{Name: name.(string)} // a member's name is always a string
 		if slices.ContainsFunc(labels, func(m events.Label) bool { return m.Name == l.Name }) {
 			return nil, fmt.Errorf("label %q is there twice", l.Name)
 		}

@@ -7,7 +7,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// reader is what parsing a row of any of the files takes. Each worker has its own.
+// reader holds the state for parsing rows of any of the files. Each worker has its own.
 type reader struct {
 	columns  []string
 	at       []int
@@ -25,23 +25,23 @@ func newReader(columns []string, at []int, opt dialect.Options, identities *dial
 	}
 }
 
-// cell gives a row's cell of a column, trimmed.
-func (r *reader) cell(row *rows.Row, column int) []byte {
+// cellOf returns a row's cell of a column, trimmed.
+func (r *reader) cellOf(row *rows.Row, column int) []byte {
 	return bytes.TrimSpace(row.Cells[r.at[column]])
 }
 
-// reject rejects a row for one of its cells.
-func (r *reader) reject(row *rows.Row, column int, reason string, out *dialect.Parsed) {
-	out.Reject(row.Line, r.columns[column], r.cell(row, column), reason)
+// rejectCell rejects a row for one of its cells.
+func (r *reader) rejectCell(row *rows.Row, column int, reason string, out *dialect.Parsed) {
+	out.Reject(row.Line, r.columns[column], r.cellOf(row, column), reason)
 }
 
 // worker parses rows for one goroutine.
 type worker struct {
-	parse  parse
+	parse  rowParser
 	reader *reader
 }
 
-// Parse appends the row's record, or a rejection.
+// Parse appends the row's record or a rejection to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	fault := row.Fault
@@ -55,13 +55,13 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	w.parse(w.reader, row, out)
 }
 
-// instant reads the row's time, which every file has in its first column.
-func (r *reader) instant(row *rows.Row, out *dialect.Parsed) (dialect.Instant, bool) {
+// readTime reads the row's time, which every file has in its first column.
+func (r *reader) readTime(row *rows.Row, out *dialect.Parsed) (dialect.Instant, bool) {
 	const column = 0
-	text := r.cell(row, column)
+	text := r.cellOf(row, column)
 	instant, err := r.clock.Read(text)
 	if err != nil {
-		r.reject(row, column, err.Error(), out)
+		r.rejectCell(row, column, err.Error(), out)
 		return instant, false
 	}
 	out.ZoneAssumed = instant.ZoneAssumed

@@ -9,44 +9,44 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// reading is what a row of text says in a number.
+// reading is a row of text as a number.
 type reading struct {
 	metric metric.Metric
 	source string
-	text   []byte // of the row
+	text   []byte // the row's text for the value
 	value  events.Value
-	code   string // of an XID; "" of anything else
+	code   string // the code of an XID; "" for any other event
 }
 
-// add appends a reading and keeps the row's text in labels, which are named after the columns. It is of the
-// GPU that about tells, if any, else of the host itself.
-func (r *reader) add(row *rows.Row, v reading, columns []int, about func(*dialect.Source), out *dialect.Parsed) {
+// addReading appends a reading and keeps the row's text in labels, which are named after the columns. The reading
+// belongs to the GPU that about adds, if any, else to the host itself.
+func (r *reader) addReading(row *rows.Row, v reading, columns []int, about func(*dialect.Source), out *dialect.Parsed) {
 	origin := r.textOrigin(row, v.code, columns, about)
 	if origin.Fault != nil {
 		out.Refuse(row, *origin.Fault)
 		return
 	}
 	out.Host = origin.Host
-	instant, ok := r.instant(row, out)
+	instant, ok := r.readTime(row, out)
 	if !ok {
 		return
 	}
 	for _, c := range columns {
-		if text := r.cell(row, c); len(text) > maxText {
+		if text := r.cellOf(row, c); len(text) > maxText {
 			out.Warn(row.Line, r.columns[c], text, shortened)
 		}
 	}
-	warn(row, origin, out)
+	addWarnings(row, origin, out)
 	out.Add(events.Record{
 		Identity: origin.For(v.metric.Parts), Metric: v.metric.Name, Source: v.source, At: instant.At, Value: v.value, Text: v.text,
 	})
 }
 
-// textOrigin works out where such a row comes from.
+// textOrigin returns the origin of such a row.
 func (r *reader) textOrigin(row *rows.Row, code string, columns []int, about func(*dialect.Source)) *dialect.Origin {
 	r.key = append(r.key[:0], code...)
 	for _, c := range columns {
-		r.key = append(append(r.key, 0), r.cell(row, c)...)
+		r.key = append(append(r.key, 0), r.cellOf(row, c)...)
 	}
 	if o := r.origins.Get(r.key); o != nil {
 		return o
@@ -54,7 +54,7 @@ func (r *reader) textOrigin(row *rows.Row, code string, columns []int, about fun
 	r.source.Reset()
 	r.source.OfHost()
 	for _, c := range columns {
-		r.source.Column(dialect.Label, 1, labelOf(r.columns[c], code), short(r.cell(row, c)))
+		r.source.Column(dialect.Label, 1, labelOf(r.columns[c], code), shortenText(r.cellOf(row, c)))
 	}
 	if code != "" {
 		r.source.Column(dialect.Label, 1, "err_code", []byte(code))
@@ -63,7 +63,7 @@ func (r *reader) textOrigin(row *rows.Row, code string, columns []int, about fun
 	return r.origins.Learn(r.key, &r.source)
 }
 
-// labelOf names the label for a column. The text of an XID is where dcgm-exporter has it.
+// labelOf returns the name of the label for a column. The text of an XID has the name that dcgm-exporter uses.
 func labelOf(column, code string) string {
 	if column == "message" && code != "" {
 		return "err_msg"
@@ -71,13 +71,13 @@ func labelOf(column, code string) string {
 	return column
 }
 
-// maxText bounds a label made of free text: what is known of a host holds the labels of all its records.
+// maxText bounds a label made of free text: the state of a host holds the labels of all its records.
 const (
 	maxText   = 512
 	shortened = "the text is longer than 512 bytes; its label has the beginning"
 )
 
-func short(text []byte) []byte {
+func shortenText(text []byte) []byte {
 	if len(text) <= maxText {
 		return text
 	}

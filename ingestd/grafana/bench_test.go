@@ -10,8 +10,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// fleet is an export of a panel: a column for each of so many hosts' 8 GPUs, a row per 15 s.
-func fleet(hosts, times int) []byte {
+// fleetTable returns an export of a panel: a column for each of the 8 GPUs of each host, a row per 15 s.
+func fleetTable(hosts, times int) []byte {
 	var b bytes.Buffer
 	b.WriteString("Time")
 	for i := range hosts * 8 {
@@ -30,7 +30,7 @@ func fleet(hosts, times int) []byte {
 }
 
 func BenchmarkColumns(b *testing.B) {
-	text := fleet(310, 100)
+	text := fleetTable(310, 100)
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -42,7 +42,7 @@ func BenchmarkColumns(b *testing.B) {
 
 // TestFleet reads a table of 2,480 series, whose header is longer than any row may be otherwise.
 func TestFleet(t *testing.T) {
-	text := fleet(310, 3)
+	text := fleetTable(310, 3)
 	if header := bytes.IndexByte(text, '\n'); header < 500_000 {
 		t.Fatalf("the header has %d bytes, too few to show anything", header)
 	}

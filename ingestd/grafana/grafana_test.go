@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write what the inputs of testdata give")
+	flag.Bool("update", false, "write the results of the inputs in testdata")
 	os.Exit(m.Run())
 }
 

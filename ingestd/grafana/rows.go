@@ -10,19 +10,19 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Rows is the dialect with a row per reading, as the detection sees it.
+// Rows returns the dialect with a row per reading, for detection.
 func Rows() dialect.Grammar {
 	return dialect.Grammar{
 		Name:  "series-rows",
 		Form:  rows.Loose,
-		Match: func(header [][]byte) bool { _, ok := find(header); return ok },
+		Match: func(header [][]byte) bool { _, ok := findColumns(header); return ok },
 		Open: func(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
-			c, ok := find(f.Header)
+			c, ok := findColumns(f.Header)
 			if !ok {
 				return nil, errors.New("its columns are not Series, Time and Value")
 			}
 			identities := dialect.NewIdentities()
-			if err := c.check(f.Head, newResolver(opt, identities)); err != nil {
+			if err := c.checkHead(f.Head, newResolver(opt, identities)); err != nil {
 				return nil, err
 			}
 			return func() dialect.Worker { return newRowsWorker(c, opt, identities) }, nil
@@ -30,16 +30,16 @@ func Rows() dialect.Grammar {
 	}
 }
 
-// columns are where a row has its three cells.
+// columns holds the indices of a row's three cells.
 type columns struct {
 	names               []string
 	series, time, value int
 }
 
-// find finds the columns; ok is false when they are others than these three.
-func find(header [][]byte) (c columns, ok bool) {
+// findColumns returns the columns; ok is false if the header has others than these three.
+func findColumns(header [][]byte) (c columns, ok bool) {
 	at := func(name string) int {
-		return slices.IndexFunc(header, func(cell []byte) bool { return is(cell, name) })
+		return slices.IndexFunc(header, func(cell []byte) bool { return hasName(cell, name) })
 	}
 	for _, cell := range header {
 		c.names = append(c.names, string(bytes.TrimSpace(cell)))
@@ -48,12 +48,12 @@ func find(header [][]byte) (c columns, ok bool) {
 	return c, len(header) == 3 && c.series >= 0 && c.time >= 0 && c.value >= 0
 }
 
-// check looks at the rows that the beginning of the text holds, and refuses a file of which it could use none:
-// the sender has to say more.
-func (c columns) check(head []byte, r *resolver) error {
+// checkHead examines the rows at the beginning of the text, and refuses a file if it can use none of them: the sender
+// has to supply more.
+func (c columns) checkHead(head []byte, r *resolver) error {
 	sc := rows.NewScanner(bytes.NewReader(head), rows.Options{Form: rows.Loose, BatchRows: 256})
-	if _, ok, err := sc.Header(func(header [][]byte) bool { _, ok := find(header); return ok }); !ok || err != nil {
-		return nil // what is wrong is told of each row
+	if _, ok, err := sc.Header(func(header [][]byte) bool { _, ok := findColumns(header); return ok }); !ok || err != nil {
+		return nil // each row reports the fault itself
 	}
 	var first *series
 	names := map[string]bool{}
@@ -63,7 +63,7 @@ func (c columns) check(head []byte, r *resolver) error {
 			if row.Fault != nil || row.Fit(len(c.names)) != nil || names[string(row.Cells[c.series])] {
 				continue
 			}
-			s := r.series(row.Cells[c.series])
+			s := r.resolveSeries(row.Cells[c.series])
 			if s.fault == "" {
 				return nil
 			}
@@ -75,7 +75,7 @@ func (c columns) check(head []byte, r *resolver) error {
 	if first == nil {
 		return nil
 	}
-	return first.refusal(len(names))
+	return first.unusableError(len(names))
 }
 
 // rowsWorker parses rows for one goroutine.
@@ -91,7 +91,7 @@ func newRowsWorker(c columns, opt dialect.Options, identities *dialect.Identitie
 	return &rowsWorker{columns: c, clock: dialect.NewClock(opt), resolver: newResolver(opt, identities), known: map[string]*series{}}
 }
 
-// Parse appends the row's record or a rejection; a gap is neither.
+// Parse appends the row's record or a rejection to out; a gap is neither.
 func (w *rowsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	fault := row.Fault
@@ -102,7 +102,7 @@ func (w *rowsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
 		out.Rejections = append(out.Rejections, *fault)
 		return
 	}
-	s := w.lookup(row.Cells[w.series])
+	s := w.lookupSeries(row.Cells[w.series])
 	if s.fault != "" {
 		out.Reject(row.Line, w.names[w.series], row.Cells[w.series], s.fault)
 		return
@@ -113,7 +113,7 @@ func (w *rowsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
 		return
 	}
 	text := row.Cells[w.value]
-	value, sampled, err := s.read(text)
+	value, sampled, err := s.readCell(text)
 	switch {
 	case !sampled:
 		out.Skipped++
@@ -122,14 +122,14 @@ func (w *rowsWorker) Parse(row *rows.Row, out *dialect.Parsed) {
 		out.Reject(row.Line, w.names[w.value], text, err.Error())
 		return
 	}
-	s.warn(row.Line, out)
-	out.Add(s.record(instant.At, value, text))
+	s.addWarnings(row.Line, out)
+	out.Add(s.newRecord(instant.At, value, text))
 }
 
-// maxNames bounds the bytes of the names that a worker remembers, enough for some 20,000 series.
+// maxNames bounds the bytes of the names that a worker caches, enough for some 20,000 series.
 const maxNames = 8 << 20
 
-func (w *rowsWorker) lookup(text []byte) *series {
+func (w *rowsWorker) lookupSeries(text []byte) *series {
 	if s := w.known[string(text)]; s != nil {
 		return s
 	}
@@ -137,17 +137,17 @@ func (w *rowsWorker) lookup(text []byte) *series {
 		clear(w.known)
 		w.bytes = len(text)
 	}
-	s := w.resolver.series(text)
+	s := w.resolver.resolveSeries(text)
 	w.known[s.name] = s
 	return s
 }
 
-func (s *series) record(at events.Timestamp, v events.Value, text []byte) events.Record {
+func (s *series) newRecord(at events.Timestamp, v events.Value, text []byte) events.Record {
 	return events.Record{Identity: s.identity, Metric: s.metric.Name, Source: s.source, At: at, Value: v, Text: text}
 }
 
-// warn tells what is doubtful about the series.
-func (s *series) warn(line int, out *dialect.Parsed) {
+// addWarnings adds the doubts about the series.
+func (s *series) addWarnings(line int, out *dialect.Parsed) {
 	for _, warning := range s.warnings {
 		warning.Line = line
 		out.Warnings = append(out.Warnings, warning)

@@ -10,19 +10,19 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// series is one series of the file, as far as its name and the sender say what it is.
+// series is one series of the file, as far as its name and the sender identify it.
 type series struct {
 	name       string // as the file spells it
 	host       events.HostID
 	identity   *events.Identity
 	metric     metric.Metric
 	conversion metric.Conversion
-	source     string // the metric's name as the file or the sender gives it
-	fault      string // why its readings cannot be used; "" when they can
+	source     string // the metric's name in the file or from the sender
+	fault      string // reason why its readings cannot be used; "" if they can
 	warnings   []rows.Rejection
 }
 
-// resolver works out what series are. Each worker has its own.
+// resolver identifies series by their names. Each worker has its own.
 type resolver struct {
 	opt     dialect.Options
 	origins *dialect.Origins
@@ -33,14 +33,14 @@ func newResolver(opt dialect.Options, table *dialect.Identities) *resolver {
 	return &resolver{opt: opt, origins: dialect.NewOrigins(opt, table)}
 }
 
-// series works out what a series is.
-func (r *resolver) series(text []byte) *series {
+// resolveSeries returns the series with the given name.
+func (r *resolver) resolveSeries(text []byte) *series {
 	s := &series{name: string(text)}
 	n := parseName(s.name)
 	if s.fault = n.fault; s.fault != "" {
 		return s
 	}
-	origin := r.origin(n)
+	origin := r.resolveOrigin(n)
 	s.source = n.metric
 	if s.source == "" && origin.BadLabels == "" {
 		s.source = origin.Metric
@@ -49,7 +49,7 @@ func (r *resolver) series(text []byte) *series {
 		s.source = strings.TrimSpace(r.opt.Metric)
 	}
 	s.host, s.warnings = origin.Host, origin.Warnings
-	if s.fault = s.missing(origin); s.fault != "" {
+	if s.fault = s.findFault(origin); s.fault != "" {
 		return s
 	}
 	s.metric, s.conversion, _ = metric.Lookup(s.source)
@@ -57,8 +57,8 @@ func (r *resolver) series(text []byte) *series {
 	return s
 }
 
-// origin works out where a series' readings come from.
-func (r *resolver) origin(n name) *dialect.Origin {
+// resolveOrigin returns the origin of a series' readings.
+func (r *resolver) resolveOrigin(n name) *dialect.Origin {
 	r.source.Reset()
 	if n.gpu != "" {
 		r.source.Column(n.field, 1, "the legend", []byte(n.gpu))
@@ -66,11 +66,11 @@ func (r *resolver) origin(n name) *dialect.Origin {
 	if n.labels != "" {
 		r.source.Labels([]byte(n.labels))
 	}
-	return r.origins.Learn(nil, &r.source) // whoever asks remembers the series
+	return r.origins.Learn(nil, &r.source) // the caller caches the series
 }
 
-// missing tells what is wrong with a series whose name could be taken apart, and what to do.
-func (s *series) missing(o *dialect.Origin) string {
+// findFault returns the fault of a series whose name could be parsed, with the remedy.
+func (s *series) findFault(o *dialect.Origin) string {
 	bad := dialect.BadName([]byte(s.source))
 	switch {
 	case o.BadLabels != "":
@@ -89,22 +89,23 @@ func (s *series) missing(o *dialect.Origin) string {
 	return bad
 }
 
-// read reads a cell of the series. ok is false where the table has a gap.
-func (s *series) read(text []byte) (v events.Value, ok bool, err error) {
-	if gap(text) {
+// readCell reads a cell of the series. ok is false where the table has a gap.
+func (s *series) readCell(text []byte) (v events.Value, ok bool, err error) {
+	if isGap(text) {
 		return v, false, nil
 	}
 	if v, err = s.metric.Read(s.conversion, text); err == nil {
 		return v, true, nil
 	}
-	if v, found, err := formatted(&s.metric, text); found {
+	if v, found, err := readFormatted(&s.metric, text); found {
 		return v, true, err
 	}
 	return v, true, err
 }
 
-// gap tells a cell without a sample: Grafana writes null or undefined where it joins series of different times.
-func gap(text []byte) bool {
+// isGap reports whether a cell has no sample: Grafana writes null or undefined where it joins series of different
+// times.
+func isGap(text []byte) bool {
 	switch strings.TrimSpace(string(text)) {
 	case "", "null", "undefined":
 		return true

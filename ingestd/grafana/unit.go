@@ -9,9 +9,9 @@ import (
 	"telemetry-pipeline/events/metric"
 )
 
-// formatted reads a cell with a unit, as Grafana writes it where "Formatted data" is on: a number, perhaps a
-// blank, and the unit. found is false when the cell is nothing of the kind.
-func formatted(m *metric.Metric, text []byte) (v events.Value, found bool, err error) {
+// readFormatted reads a cell with a unit, as Grafana writes it where "Formatted data" is on: a number, perhaps a
+// blank, and the unit. found is false if the cell has another form.
+func readFormatted(m *metric.Metric, text []byte) (v events.Value, found bool, err error) {
 	text = bytes.TrimSpace(text)
 	at := bytes.LastIndexAny(text, "0123456789") + 1
 	n, err := events.ParseNumber(text[:at])
@@ -19,7 +19,7 @@ func formatted(m *metric.Metric, text []byte) (v events.Value, found bool, err e
 	if err != nil || unit == "" || len(unit) > longestUnit {
 		return v, false, nil
 	}
-	n, err = convert(n, unit, m.Unit)
+	n, err = convertUnit(n, unit, m.Unit)
 	if err != nil {
 		return v, true, err
 	}
@@ -32,33 +32,33 @@ func formatted(m *metric.Metric, text []byte) (v events.Value, found bool, err e
 
 const longestUnit = 16
 
-// convert turns a number of one unit into a metric's.
-func convert(n events.Number, from, to string) (events.Number, error) {
+// convertUnit converts a number from one unit to a metric's.
+func convertUnit(n events.Number, from, to string) (events.Number, error) {
 	if to == "MiB" {
-		return mebibytes(n, from)
+		return toMebibytes(n, from)
 	}
-	own, known := power(to, to)
-	given, fits := power(from, to)
+	own, known := unitExponent(to, to)
+	given, fits := unitExponent(from, to)
 	switch {
 	case !known:
 		return n, fmt.Errorf("its unit %q cannot be compared, for the metric has none that is known; export it again with Formatted data off", from)
 	case !fits:
 		return n, fmt.Errorf("its unit %q contradicts the metric's, which is %s; export it again with Formatted data off", from, to)
 	}
-	return scale(n, given-own), nil
+	return scaleByTen(n, given-own), nil
 }
 
-// scale multiplies by a power of ten.
-func scale(n events.Number, by int) events.Number {
+// scaleByTen multiplies by a power of ten.
+func scaleByTen(n events.Number, by int) events.Number {
 	if n.Mantissa != 0 {
 		n.Exponent += int16(by)
 	}
 	return n
 }
 
-// mebibytes reads amounts of memory. Panels that show the MiB of dcgm-exporter as "MB" mean MiB; what they
-// show as GB is rounded, and whether its base is 1000 or 1024 cannot be known.
-func mebibytes(n events.Number, unit string) (events.Number, error) {
+// toMebibytes converts amounts of memory. Panels that show the MiB of dcgm-exporter as "MB" mean MiB; an amount in GB
+// is rounded, and whether its base is 1000 or 1024 is unknown.
+func toMebibytes(n events.Number, unit string) (events.Number, error) {
 	_, fromBytes, _ := metric.Lookup("DCGM_FI_DEV_FB_USED_BYTES")
 	var times int64
 	switch unit {
@@ -86,29 +86,29 @@ func mebibytes(n events.Number, unit string) (events.Number, error) {
 	return n, nil
 }
 
-// power gives the power of ten of a unit, for a metric whose unit is to. ok is false when it is none of the
-// metric's kind.
-func power(unit, to string) (exponent int, ok bool) {
+// unitExponent returns the power of ten of a unit, for a metric whose unit is to. ok is false if the unit does not
+// fit the metric.
+func unitExponent(unit, to string) (exponent int, ok bool) {
 	switch to {
 	case "%", "ratio":
-		return ratio(unit)
+		return ratioExponent(unit)
 	case "°C", "°C left":
 		return 0, unit == "°C" || unit == "℃" || unit == "C" || unit == to
 	case "W":
-		return prefixed(unit, "W")
+		return prefixExponent(unit, "W")
 	case "MHz":
-		return prefixed(unit, "Hz")
+		return prefixExponent(unit, "Hz")
 	case "mJ":
-		return prefixed(unit, "J")
+		return prefixExponent(unit, "J")
 	case "ns":
-		return prefixed(unit, "s")
+		return prefixExponent(unit, "s")
 	case "B/s", "MB/s":
-		return prefixed(unit, "B/s")
+		return prefixExponent(unit, "B/s")
 	}
 	return 0, false
 }
 
-func ratio(unit string) (int, bool) {
+func ratioExponent(unit string) (int, bool) {
 	switch unit {
 	case "%":
 		return -2, true
@@ -118,8 +118,8 @@ func ratio(unit string) (int, bool) {
 	return 0, false
 }
 
-// prefixed reads a unit with a prefix for a power of ten.
-func prefixed(unit, base string) (int, bool) {
+// prefixExponent returns the power of ten of a unit with a prefix.
+func prefixExponent(unit, base string) (int, bool) {
 	prefix, found := strings.CutSuffix(unit, base)
 	if !found {
 		return 0, false

@@ -2,7 +2,7 @@ package rows
 
 import "bytes"
 
-// Form says how a text falls into rows and cells.
+// Form is the way a text falls into rows and cells.
 type Form uint8
 
 // The forms. In all of them a line end may be LF or CRLF, and blank lines are left out.
@@ -13,9 +13,9 @@ const (
 	Lines              // a row is a line and has one cell, the whole of it, not trimmed
 )
 
-// blank tells whether a line has nothing but blanks. Where cells are split a tab may be a separator, and a
-// line of tabs a row of empty cells.
-func (f Form) blank(line []byte) bool {
+// isBlank reports whether a line consists of blanks only. Where cells are split, a tab may be a separator, and a line
+// of tabs is then a row of empty cells.
+func (f Form) isBlank(line []byte) bool {
 	blanks := " "
 	if f == Lines {
 		blanks = " \t"

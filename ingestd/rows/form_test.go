@@ -29,7 +29,7 @@ func TestForms(t *testing.T) {
 	} {
 		for name, opt := range options {
 			opt.Form = test.form
-			got, err := scan(strings.NewReader(test.text), opt, nil)
+			got, err := scanAll(strings.NewReader(test.text), opt, nil)
 			if diff := cmp.Diff(test.want, trimFaults(got, test.want)); diff != "" || err != io.EOF {
 				t.Errorf("%s, %s: error %v, rows (-want +got):\n%s", test.name, name, err, diff)
 			}
@@ -37,7 +37,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestFormBehindTheHeader reads a header as CSV and what follows in another form.
+// TestFormBehindTheHeader reads a header as CSV and the rows behind it in another form.
 func TestFormBehindTheHeader(t *testing.T) {
 	const text = "index, \"name\"\n0, H100\nindex, \"name\"\nindex, name\n1, \"H\n"
 	s := rows.NewScanner(strings.NewReader(text), rows.Options{})
@@ -50,7 +50,7 @@ func TestFormBehindTheHeader(t *testing.T) {
 		t.Fatalf("got header %q, %v, error %v; want it from the same row", header, ok, err)
 	}
 	want := []copied{{2, 7, []string{"0", "H100"}, ""}, {3, 13, []string{"index", `"name"`}, ""}, {4, 11, []string{"index", "name"}, ""}, {5, 5, []string{"1", `"H`}, ""}}
-	if got := drain(t, s); cmp.Diff(want, got) != "" {
+	if got := readRest(t, s); cmp.Diff(want, got) != "" {
 		t.Errorf("rows (-want +got):\n%s", cmp.Diff(want, got))
 	}
 }
@@ -60,7 +60,7 @@ func TestUTF16(t *testing.T) {
 		"little endian": "\xff\xfea\x00,\x00\xe4\x00\r\x00\n\x00c\x00,\x00d\x00",
 		"big endian":    "\xfe\xff\x00a\x00,\x00\xe4\x00\r\x00\n\x00c\x00,\x00d",
 	} {
-		got, err := scan(strings.NewReader(text), rows.Options{}, nil)
+		got, err := scanAll(strings.NewReader(text), rows.Options{}, nil)
 		want := []copied{{1, 4, []string{"a", "ä"}, ""}, {2, 3, []string{"c", "d"}, ""}}
 		if diff := cmp.Diff(want, got); diff != "" || err != io.EOF {
 			t.Errorf("%s: error %v, rows (-want +got):\n%s", name, err, diff)

@@ -32,11 +32,11 @@ func FuzzAgainstStandard(f *testing.F) {
 		r := csv.NewReader(strings.NewReader(text))
 		r.FieldsPerRecord = -1
 		want, err := r.ReadAll()
-		if err != nil || slices.ContainsFunc(want, spaces) {
+		if err != nil || slices.ContainsFunc(want, onlySpaces) {
 			t.Skip("no well-formed CSV, or blank lines that only we skip")
 		}
 		var got [][]string
-		all, err := scan(strings.NewReader(text), rows.Options{MaxLine: 1 << 20}, nil)
+		all, err := scanAll(strings.NewReader(text), rows.Options{MaxLine: 1 << 20}, nil)
 		for _, row := range all {
 			if row.Fault != "" {
 				t.Fatalf("line %d: %s; encoding/csv has no complaint", row.Line, row.Fault)
@@ -49,13 +49,14 @@ func FuzzAgainstStandard(f *testing.F) {
 	})
 }
 
-// spaces tells that a record is a single cell of spaces, which is a blank line to us unless it is in quotes.
-func spaces(record []string) bool {
+// onlySpaces reports whether a record is a single cell of spaces: package rows takes it for a blank line unless it is
+// in quotes.
+func onlySpaces(record []string) bool {
 	return len(record) == 1 && record[0] != "" && strings.Trim(record[0], " ") == ""
 }
 
-// FuzzScanner holds for any bytes: every line has a verdict, and neither chunks nor blocks nor a failing
-// end change what is read.
+// FuzzScanner checks that for any bytes every line ends in a row or a fault, and that neither chunks nor blocks nor a
+// reader's failure change the rows.
 func FuzzScanner(f *testing.F) {
 	for i, seed := range seeds {
 		f.Add([]byte(seed), uint64(i), i%3 == 0)
@@ -69,14 +70,14 @@ func FuzzScanner(f *testing.F) {
 			}
 			return bytes.NewReader(text)
 		}
-		want, wantErr := scan(reader(), rows.Options{MaxLine: 64, Form: form}, nil)
+		want, wantErr := scanAll(reader(), rows.Options{MaxLine: 64, Form: form}, nil)
 		accountFor(t, form, text, want, wantErr)
 		for name, r := range map[string]io.Reader{
 			"one byte at a time": iotest.OneByteReader(reader()),
 			"data with error":    iotest.DataErrReader(reader()),
 			"random chunks":      &chunky{reader(), rand.New(rand.NewPCG(chunks, 0))},
 		} {
-			got, err := scan(r, rows.Options{
+			got, err := scanAll(r, rows.Options{
 				MaxLine: 64, BlockBytes: 64 + int(chunks%200), BatchRows: int(chunks % 7), Form: form, Live: chunks%2 == 0,
 			}, nil)
 			if diff := cmp.Diff(want, got); diff != "" || errText(err) != errText(wantErr) {
@@ -97,7 +98,7 @@ func errText(err error) string {
 func accountFor(t *testing.T, form rows.Form, text []byte, got []copied, err error) {
 	t.Helper()
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return // what its rows say of bytes and lines is true of the text in UTF-8
+		return // bytes and lines of the rows refer to the text in UTF-8
 	}
 	blanks := " "
 	if form == rows.Lines {
@@ -108,7 +109,7 @@ func accountFor(t *testing.T, form rows.Form, text []byte, got []copied, err err
 		for line < row.Line {
 			before, after, _ := bytes.Cut(rest, []byte("\n"))
 			if blank := strings.Trim(strings.TrimSuffix(string(before), "\r"), blanks); blank != "" {
-				t.Fatalf("line %d %q has no verdict", line, before)
+				t.Fatalf("line %d %q is in no row and no fault", line, before)
 			}
 			rest = after
 			line++
@@ -124,7 +125,7 @@ func accountFor(t *testing.T, form rows.Form, text []byte, got []copied, err err
 		rest = bytes.TrimPrefix(rest, []byte("\n"))
 	}
 	if err == io.EOF && len(bytes.Trim(rest, blanks+"\r\n")) > 0 {
-		t.Fatalf("nothing was said of the end %.20q", rest)
+		t.Fatalf("the end %.20q is in no row and no fault", rest)
 	}
 }
 

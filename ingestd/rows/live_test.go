@@ -42,26 +42,26 @@ func TestLive(t *testing.T) {
 		if err := s.Next(&b); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(step.want, kept(&b)); diff != "" {
+		if diff := cmp.Diff(step.want, copyRows(&b)); diff != "" {
 			t.Errorf("after %q (-want +got):\n%s", step.text, diff)
 		}
 	}
 	go func() { w.CloseWithError(io.EOF) }()
 	want := []copied{{8, 1, []string{"7"}, ""}}
-	if diff := cmp.Diff(want, drain(t, s)); diff != "" {
+	if diff := cmp.Diff(want, readRest(t, s)); diff != "" {
 		t.Errorf("at the end (-want +got):\n%s", diff)
 	}
 }
 
-func kept(b *rows.Batch) (got []copied) {
+func copyRows(b *rows.Batch) (got []copied) {
 	for row := range b.Rows() {
-		got = append(got, keep(row))
+		got = append(got, copyRow(row))
 	}
 	return got
 }
 
-// drain reads the rest.
-func drain(t *testing.T, s *rows.Scanner) (got []copied) {
+// readRest returns the rows up to the end of the text.
+func readRest(t *testing.T, s *rows.Scanner) (got []copied) {
 	t.Helper()
 	for {
 		var b rows.Batch
@@ -70,6 +70,6 @@ func drain(t *testing.T, s *rows.Scanner) (got []copied) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, kept(&b)...)
+		got = append(got, copyRows(&b)...)
 	}
 }

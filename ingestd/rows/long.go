@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// longLine is a line that is longer than a row may be, and of which the end has not been seen.
+// longLine is a line that is longer than a row may be and whose end has not been read yet.
 type longLine struct {
 	open   bool
 	length int
@@ -13,7 +13,7 @@ type longLine struct {
 	text   string
 }
 
-// beginLong gives up on the line that text, the rest of a block, begins.
+// beginLong begins a line that is too long with text, the rest of a block.
 func (s *Scanner) beginLong(text []byte) {
 	s.long = longLine{open: true, text: Excerpt(text)}
 	s.addLong(text)
@@ -26,7 +26,7 @@ func (s *Scanner) addLong(text []byte) {
 	}
 }
 
-// skipLong passes over what text has of the open long line, and tells how much that is.
+// skipLong skips the part of the open long line that is in text, and returns its length in bytes.
 func (s *Scanner) skipLong(b *Batch, text []byte) int {
 	end := bytes.IndexByte(text, '\n')
 	if end < 0 {
@@ -38,9 +38,9 @@ func (s *Scanner) skipLong(b *Batch, text []byte) int {
 	return end + 1
 }
 
-// endLong closes the open long line at a clean end of the text.
+// endLong closes the open long line at a clean end of the text. It returns false if there is none.
 func (s *Scanner) endLong(b *Batch) bool {
-	if !s.long.open || !s.clean() {
+	if !s.long.open || !s.atCleanEnd() {
 		return false
 	}
 	s.closeLong(b)
@@ -55,7 +55,7 @@ func (s *Scanner) closeLong(b *Batch) {
 	s.long = longLine{}
 }
 
-// tooLong makes a fault of the next line.
+// tooLong adds a fault for the next line.
 func (s *Scanner) tooLong(b *Batch, length int, text string) {
 	s.line++
 	b.faults = append(b.faults, Rejection{

@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// A header may be longer than other rows, and then its rows may be as long.
+// TestLongHeader reads a header that is longer than a row may be: then the rows may be as long.
 func TestLongHeader(t *testing.T) {
 	any := func([][]byte) bool { return true }
 	for _, columns := range []int{10, 100, 5_000, 50_000} {

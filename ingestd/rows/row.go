@@ -8,20 +8,20 @@ import (
 
 // Row is one row of a file.
 type Row struct {
-	Line  int        // the physical line that it starts on, from 1
-	Size  int        // bytes of its source text, without the line end
+	Line  int        // physical line on which the row starts, from 1
+	Size  int        // bytes of the source text, without the line end
 	Cells [][]byte   // unquoted; nil with a Fault
-	Text  []byte     // its source text, without the line end; nil with a Fault
-	Fault *Rejection // why the line is no row: too long, bad quotes, NUL bytes
+	Text  []byte     // source text without the line end; nil with a Fault
+	Fault *Rejection // reason why the line is no row: too long, bad quotes, NUL bytes
 
-	// Tail is the end of Text, from a cell with doubled quotes on, where that was left as it is (Scanner.LeaveTails)
-	// and Cells has only those before it; nil: Cells has all. It may be anything that ends in a quote, one cell or
-	// several or no cell at all, until Complete has looked.
+	// Tail is the end of Text, beginning with a cell with doubled quotes, where Scanner.LeaveTails left it unsplit;
+	// Cells then holds only the cells before it. With a nil Tail, Cells holds all cells. Until Complete has split it,
+	// Tail is any text that ends in a quote: one cell, several, or no cell at all.
 	Tail  []byte
 	batch *Batch
 }
 
-// Complete splits the Tail too. Its result is the row's Fault.
+// Complete splits the Tail too and returns the row's Fault.
 func (r *Row) Complete() *Rejection {
 	if r.Tail == nil {
 		return r.Fault
@@ -35,8 +35,8 @@ func (r *Row) Complete() *Rejection {
 	return r.Fault
 }
 
-// Fit drops one empty cell too many (a trailing separator). Any other difference from the header's width is a
-// rejection of the row.
+// Fit drops one surplus empty cell (a trailing separator). It returns a rejection of the row for any other difference
+// from the header's width.
 func (r *Row) Fit(width int) *Rejection {
 	n := len(r.Cells)
 	switch {
@@ -46,27 +46,27 @@ func (r *Row) Fit(width int) *Rejection {
 		r.Cells = r.Cells[:width]
 		return nil
 	case n == 1:
-		return r.reject(fmt.Sprintf("the row has 1 cell, the header has %d: is it a message, or is the line cut off?", width))
+		return r.rejectRow(fmt.Sprintf("the row has 1 cell, the header has %d: is it a message, or is the line cut off?", width))
 	case n < width:
-		return r.reject(fmt.Sprintf("the row has %d cells, the header has %d: is the line cut off?", n, width))
+		return r.rejectRow(fmt.Sprintf("the row has %d cells, the header has %d: is the line cut off?", n, width))
 	default:
-		return r.reject(fmt.Sprintf("the row has %d cells, the header has %d: is there a separator in an unquoted cell?", n, width))
+		return r.rejectRow(fmt.Sprintf("the row has %d cells, the header has %d: is there a separator in an unquoted cell?", n, width))
 	}
 }
 
-func (r *Row) reject(reason string) *Rejection {
+func (r *Row) rejectRow(reason string) *Rejection {
 	return &Rejection{Line: r.Line, Text: Excerpt(r.Text), Reason: reason}
 }
 
-// Rejection is the verdict on something that cannot be used: a whole row, or one cell of it when Column is set.
+// Rejection says why a row, or one cell of it when Column is set, cannot be used.
 type Rejection struct {
 	Line   int    // physical line, from 1
 	Column string // as the header spells it; "" for the whole row
-	Text   string // what was read, as Excerpt shows it
-	Reason string // what is wrong and what to do, for a person
+	Text   string // the rejected text, as Excerpt shortens it
+	Reason string // cause and remedy, for a person
 }
 
-// Error is the rejection in one line.
+// Error returns the rejection in one line.
 func (r *Rejection) Error() string {
 	if r.Column == "" {
 		return fmt.Sprintf("line %d: %s", r.Line, r.Reason)
@@ -74,10 +74,10 @@ func (r *Rejection) Error() string {
 	return fmt.Sprintf("line %d, column %s, %q: %s", r.Line, r.Column, r.Text, r.Reason)
 }
 
-// MaxText bounds what a Rejection quotes.
+// MaxText is the most bytes of text that a Rejection quotes.
 const MaxText = 80
 
-// Excerpt gives text as a Rejection quotes it: valid UTF-8 of at most MaxText bytes.
+// Excerpt returns text in the form that a Rejection quotes: valid UTF-8 of at most MaxText bytes.
 func Excerpt(text []byte) string {
 	const more = "…"
 	if len(text) <= MaxText && utf8.Valid(text) {

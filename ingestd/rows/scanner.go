@@ -10,7 +10,7 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// Options say how a file is read. The zero value of each field means its default.
+// Options are the settings of a Scanner. The zero value of each field means its default.
 type Options struct {
 	Form       Form // how the text falls into rows
 	Separator  byte // ',' ';' or tab; 0: found by Header, ',' without it
@@ -29,61 +29,62 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// lineEnd is the most bytes that end a line.
+// lineEnd is the length in bytes of the longest line end.
 const lineEnd = len("\r\n")
 
-// Scanner cuts a reader's text into batches of rows. Not safe for concurrent use.
+// Scanner cuts a reader's text into batches of rows. It is not safe for concurrent use.
 type Scanner struct {
-	src    io.Reader
-	opt    Options
-	form   Form
-	sep    byte
-	header [][]byte
-	turns  *turns // nil: no header was read
-	tails  bool
+	src        io.Reader
+	opt        Options
+	form       Form
+	sep        byte
+	header     [][]byte
+	headers    *headerTracker // nil: no header was read
+	leaveTails bool
 
-	started bool   // the byte order mark is gone
-	rest    []byte // read, but in no batch yet
-	ended   error  // what the reader ended with: io.EOF or a failure
+	started bool   // the byte order mark has been read
+	rest    []byte // bytes read that are in no batch yet
+	readErr error  // the reader's last error: io.EOF or a failure; nil while it may have more
 	line    int    // lines before rest
 	long    longLine
 
-	passed      []Rejection // lines that Pass took, in no batch yet
-	passedSizes []int
+	rejected      []Rejection // lines that RejectLine took and that are in no batch yet
+	rejectedSizes []int
 }
 
-// NewScanner prepares to read r; it reads nothing yet.
+// NewScanner returns a scanner of r. It reads nothing yet.
 func NewScanner(r io.Reader, opt Options) *Scanner {
 	opt = opt.withDefaults()
 	return &Scanner{src: r, opt: opt, form: opt.Form, sep: cmp.Or(opt.Separator, ',')}
 }
 
-// SetForm changes the form of the rows to come, for it may be known only by the header, or by a Peek.
+// SetForm changes the form of the rows to come: often only the header, or a Peek, shows it.
 func (s *Scanner) SetForm(f Form) { s.form = f }
 
-// LeaveTails leaves the cells of rows from the first with doubled quotes on as they are, in Row.Tail, in form Quoted. Taking
-// quotes apart costs more than all else about a row of labels, and is for nothing where the same bytes were seen before.
-func (s *Scanner) LeaveTails() { s.tails = true }
+// LeaveTails makes the scanner leave the cells of a row, from the first with doubled quotes on, unsplit in Row.Tail,
+// in form Quoted. Unescaping quotes costs more than the rest of the work on a row of labels, and is wasted where the
+// same bytes were seen before.
+func (s *Scanner) LeaveTails() { s.leaveTails = true }
 
-// Separator is the separator in use.
+// Separator returns the separator in use.
 func (s *Scanner) Separator() byte { return s.sep }
 
-// Peek gives the next n bytes (fewer at the end, at most BlockBytes) without consuming them, a byte order mark
-// at the beginning left out. With Options.Live it gives no more than the first line that is not blank, however
-// much has arrived. An error of the reader is given only when there are no bytes at all. The bytes are valid
-// until the next call.
+// Peek returns the next n bytes (fewer at the end, at most BlockBytes) without consuming them. It leaves out a byte
+// order mark at the beginning. With Options.Live it returns at most the first line that is not blank, however much
+// has arrived. It returns an error of the reader only when there are no bytes at all. The bytes are valid until the
+// next call.
 func (s *Scanner) Peek(n int) ([]byte, error) {
-	s.start()
+	s.detectEncoding()
 	n = min(n, s.opt.BlockBytes)
 	if len(s.rest) < n {
 		s.rest = append(make([]byte, 0, n), s.rest...)
 	}
-	for len(s.rest) < n && s.ended == nil && !(s.opt.Live && firstLine(s.rest) > 0) {
+	for len(s.rest) < n && s.readErr == nil && !(s.opt.Live && firstLine(s.rest) > 0) {
 		m := len(s.rest)
-		s.rest = s.rest[:m+s.read(s.rest[m:n])]
+		s.rest = s.rest[:m+s.readFull(s.rest[m:n])]
 	}
-	if len(s.rest) == 0 && s.ended != nil {
-		return nil, s.failure()
+	if len(s.rest) == 0 && s.readErr != nil {
+		return nil, s.endError()
 	}
 	if line := firstLine(s.rest); s.opt.Live && line > 0 {
 		n = min(n, line)
@@ -91,7 +92,7 @@ func (s *Scanner) Peek(n int) ([]byte, error) {
 	return s.rest[:min(n, len(s.rest))], nil
 }
 
-// firstLine tells where the first line ends that is not blank; 0: its end is not there.
+// firstLine returns the end of the first line that is not blank, or 0 if text does not hold it.
 func firstLine(text []byte) int {
 	blank := len(text) - len(bytes.TrimLeft(text, " \t\r\n"))
 	if end := bytes.IndexByte(text[blank:], '\n'); end >= 0 {
@@ -100,66 +101,67 @@ func firstLine(text []byte) int {
 	return 0
 }
 
-// Next fills b with the next rows, reusing its memory. It waits for a full block, a full batch or the end
-// of the text, and with Options.Live only for the end of a row. At the end it gives io.EOF, or the reader's
-// own error, wrapped: then the unterminated last row was dropped, and every complete row before it was given.
-// A batch and an error never come together.
+// Next fills b with the next rows and reuses its memory. It waits for a full block, a full batch or the end of the
+// text, and with Options.Live only for the end of a row. At the end it returns io.EOF, or the reader's own error,
+// wrapped: then the unterminated last row was dropped, and every complete row before it was delivered. A batch and an
+// error never come together.
 func (s *Scanner) Next(b *Batch) error {
-	s.start()
-	if s.fillPassed(b) {
+	s.detectEncoding()
+	if s.fillRejected(b) {
 		return nil
 	}
-	return s.fill(b, min(s.opt.BatchRows, max(batchCells/max(len(s.header), 1), 1)))
+	return s.fillBatch(b, min(s.opt.BatchRows, max(batchCells/max(len(s.header), 1), 1)))
 }
 
-// batchCells bounds the cells of a batch where the header tells how many a row has: each may become a record,
-// which takes more memory than its text.
+// batchCells bounds the cells of a batch where the header shows the number of cells in a row: each cell may become a
+// record, which takes more memory than its text.
 const batchCells = 64 << 10
 
-// start reads the byte order mark, if there is one. Text in UTF-16 goes on as UTF-8.
-func (s *Scanner) start() {
+// detectEncoding reads the byte order mark, if there is one. It converts text in UTF-16 to UTF-8.
+func (s *Scanner) detectEncoding() {
 	if s.started {
 		return
 	}
 	s.started = true
-	head := s.mark()
+	head := s.readBOM()
 	if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
-		encoded := io.MultiReader(bytes.NewReader(head), &after{s.src, s.ended})
-		s.src, s.ended = transform.NewReader(encoded, unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder()), nil
+		encoded := io.MultiReader(bytes.NewReader(head), &endedReader{s.src, s.readErr})
+		s.src, s.readErr = transform.NewReader(encoded, unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder()), nil
 		head = nil
 	}
-	s.rest = bytes.TrimPrefix(head, []byte(utf8Mark))
+	s.rest = bytes.TrimPrefix(head, []byte(utf8BOM))
 }
 
-const utf8Mark = "\xef\xbb\xbf"
+const utf8BOM = "\xef\xbb\xbf"
 
-// mark reads as many bytes as the longest byte order mark has.
-func (s *Scanner) mark() []byte {
-	head := make([]byte, 0, len(utf8Mark))
-	for len(head) < cap(head) && s.ended == nil {
-		head = head[:len(head)+s.some(head[len(head):cap(head)])]
+// readBOM reads as many bytes as the longest byte order mark has.
+func (s *Scanner) readBOM() []byte {
+	head := make([]byte, 0, len(utf8BOM))
+	for len(head) < cap(head) && s.readErr == nil {
+		head = head[:len(head)+s.readSome(head[len(head):cap(head)])]
 	}
 	return head
 }
 
-// after is a reader of which the end may have been seen already.
-type after struct {
+// endedReader is a reader whose end may have been read already.
+type endedReader struct {
 	io.Reader
-	ended error
+	readErr error
 }
 
-func (r *after) Read(p []byte) (int, error) {
-	if r.ended != nil {
-		return 0, r.ended
+func (r *endedReader) Read(p []byte) (int, error) {
+	if r.readErr != nil {
+		return 0, r.readErr
 	}
 	return r.Reader.Read(p)
 }
 
-// read fills buf unless the reader ends first, which it notes. With Options.Live it takes what there is.
-func (s *Scanner) read(buf []byte) int {
+// readFull fills buf unless the reader ends first, and records that end. With Options.Live it returns after the first
+// bytes.
+func (s *Scanner) readFull(buf []byte) int {
 	n := 0
-	for n < len(buf) && s.ended == nil {
-		n += s.some(buf[n:])
+	for n < len(buf) && s.readErr == nil {
+		n += s.readSome(buf[n:])
 		if s.opt.Live {
 			break
 		}
@@ -167,32 +169,32 @@ func (s *Scanner) read(buf []byte) int {
 	return n
 }
 
-// some reads at least one byte unless the reader ends, which it notes.
-func (s *Scanner) some(buf []byte) (n int) {
-	for idle := 0; n == 0 && s.ended == nil; idle++ {
-		n, s.ended = s.src.Read(buf)
-		if n == 0 && s.ended == nil && idle == 100 {
-			s.ended = io.ErrNoProgress
+// readSome reads at least one byte unless the reader ends, and records that end.
+func (s *Scanner) readSome(buf []byte) (n int) {
+	for idle := 0; n == 0 && s.readErr == nil; idle++ {
+		n, s.readErr = s.src.Read(buf)
+		if n == 0 && s.readErr == nil && idle == 100 {
+			s.readErr = io.ErrNoProgress
 		}
 	}
 	return n
 }
 
-// fill makes a batch of at most limit rows.
-func (s *Scanner) fill(b *Batch, limit int) error {
-	b.reset(s)
+// fillBatch fills b with at most limit rows.
+func (s *Scanner) fillBatch(b *Batch, limit int) error {
+	b.resetFor(s)
 	for wait := !s.opt.Live; len(b.extents) == 0; wait = true {
 		n := copy(b.text, s.rest)
 		if wait || n == 0 {
-			n += s.read(b.text[n:])
+			n += s.readFull(b.text[n:])
 		}
 		if n == 0 && !s.endLong(b) {
-			return s.failure()
+			return s.endError()
 		}
 		c := cutter{s: s, b: b, text: b.text[:n], limit: limit}
-		c.cut()
-		if n > 0 && c.pos == 0 && s.ended != nil {
-			return s.failure()
+		c.cutRows()
+		if n > 0 && c.pos == 0 && s.readErr != nil {
+			return s.endError()
 		}
 		b.used = c.pos
 		s.rest = append(s.rest[:0], c.text[c.pos:]...)
@@ -200,13 +202,13 @@ func (s *Scanner) fill(b *Batch, limit int) error {
 	return nil
 }
 
-// clean tells that the text is whole: nothing follows, and the reader has not failed.
-func (s *Scanner) clean() bool { return s.ended == io.EOF }
+// atCleanEnd reports whether the text is complete: nothing follows, and the reader has not failed.
+func (s *Scanner) atCleanEnd() bool { return s.readErr == io.EOF }
 
-// failure is what the caller learns of the reader's end.
-func (s *Scanner) failure() error {
-	if s.clean() {
+// endError returns the error that the caller sees at the reader's end.
+func (s *Scanner) endError() error {
+	if s.atCleanEnd() {
 		return io.EOF
 	}
-	return fmt.Errorf("reading rows after line %d: %w", s.line, s.ended)
+	return fmt.Errorf("reading rows after line %d: %w", s.line, s.readErr)
 }

@@ -21,8 +21,8 @@ type copied struct {
 	Fault      string
 }
 
-// scan reads all rows of r, after its header if match is given.
-func scan(r io.Reader, opt rows.Options, match func([][]byte) bool) (got []copied, err error) {
+// scanAll reads all rows of r, after its header if match is not nil.
+func scanAll(r io.Reader, opt rows.Options, match func([][]byte) bool) (got []copied, err error) {
 	s := rows.NewScanner(r, opt)
 	if match != nil {
 		if _, _, err := s.Header(match); err != nil {
@@ -35,12 +35,12 @@ func scan(r io.Reader, opt rows.Options, match func([][]byte) bool) (got []copie
 			return got, err
 		}
 		for row := range b.Rows() {
-			got = append(got, keep(row))
+			got = append(got, copyRow(row))
 		}
 	}
 }
 
-func keep(row *rows.Row) copied {
+func copyRow(row *rows.Row) copied {
 	c := copied{Line: row.Line, Size: row.Size}
 	if row.Fault != nil {
 		c.Fault = row.Fault.Reason
@@ -75,7 +75,7 @@ func TestRows(t *testing.T) {
 		{"open quote to the end", "\"a\nb\nc\n", []copied{{1, 2, nil, open}, {2, 1, []string{"b"}, ""}, {3, 1, []string{"c"}, ""}}},
 		{"open quote meets a quoted line", "\"a,1\n\"b\",2\nc,3\n",
 			[]copied{{1, 4, nil, open}, {2, 5, []string{"b", "2"}, ""}, {3, 3, []string{"c", "3"}, ""}}},
-		{"open quote beyond the longest row", "\"a\n" + strings.Repeat("b\n", 60) + "\"\n", append(append([]copied{{1, 2, nil, open}}, lines(2, 60, "b")...),
+		{"open quote beyond the longest row", "\"a\n" + strings.Repeat("b\n", 60) + "\"\n", append(append([]copied{{1, 2, nil, open}}, numberedRows(2, 60, "b")...),
 			copied{62, 1, nil, open})},
 		{"long line", "a\n" + long + "\nb\n", []copied{{1, 1, []string{"a"}, ""}, {2, 100, nil, "the line has 100 bytes"}, {3, 1, []string{"b"}, ""}}},
 		{"long line at the end", "a\n" + long + "\r", []copied{{1, 1, []string{"a"}, ""}, {2, 100, nil, "the line has 100 bytes"}}},
@@ -85,7 +85,7 @@ func TestRows(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for name, opt := range options {
-				got, err := scan(strings.NewReader(test.text), opt, nil)
+				got, err := scanAll(strings.NewReader(test.text), opt, nil)
 				if err != io.EOF {
 					t.Errorf("%s: got error %v, want EOF", name, err)
 				}
@@ -97,7 +97,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// options are block sizes of which none may matter; the longest row is 64 bytes.
+// options are block sizes, none of which may make a difference; the longest row is 64 bytes.
 var options = map[string]rows.Options{
 	"smallest blocks": {MaxLine: 64, BlockBytes: 1},
 	"odd blocks":      {MaxLine: 64, BlockBytes: 71, BatchRows: 3},
@@ -105,7 +105,7 @@ var options = map[string]rows.Options{
 	"single rows":     {MaxLine: 64, BlockBytes: 1 << 12, BatchRows: 1},
 }
 
-func lines(from, n int, text string) []copied {
+func numberedRows(from, n int, text string) []copied {
 	var all []copied
 	for i := range n {
 		all = append(all, copied{from + i, len(text), []string{text}, ""})
@@ -113,7 +113,7 @@ func lines(from, n int, text string) []copied {
 	return all
 }
 
-// trimFaults shortens each fault to the beginning that is wanted, when it begins so.
+// trimFaults shortens each fault to the wanted beginning, if it has that beginning.
 func trimFaults(got, want []copied) []copied {
 	for i := range min(len(got), len(want)) {
 		if w := want[i].Fault; w != "" && strings.HasPrefix(got[i].Fault, w) {
@@ -125,7 +125,7 @@ func trimFaults(got, want []copied) []copied {
 
 func TestHugeLineCostsItself(t *testing.T) {
 	text := "a,b\n" + strings.Repeat("x", 300<<10) + "\nc,d\n"
-	got, err := scan(iotest.HalfReader(strings.NewReader(text)), rows.Options{}, nil)
+	got, err := scanAll(iotest.HalfReader(strings.NewReader(text)), rows.Options{}, nil)
 	want := []copied{
 		{1, 3, []string{"a", "b"}, ""},
 		{2, 300 << 10, nil, "the line has 307200 bytes; the longest accepted has 65536"},
@@ -147,7 +147,7 @@ func TestFailureDropsUnterminatedRow(t *testing.T) {
 		strings.Repeat("x", 99): nil,
 	} {
 		for name, opt := range options {
-			got, err := scan(io.MultiReader(strings.NewReader(text), iotest.ErrReader(broken)), opt, nil)
+			got, err := scanAll(io.MultiReader(strings.NewReader(text), iotest.ErrReader(broken)), opt, nil)
 			if !errors.Is(err, broken) {
 				t.Errorf("%q, %s: got error %v, want %v", text, name, err, broken)
 			}
@@ -195,7 +195,7 @@ func TestHeader(t *testing.T) {
 			var b rows.Batch
 			for err = s.Next(&b); err == nil; err = s.Next(&b) {
 				for row := range b.Rows() {
-					got = append(got, keep(row))
+					got = append(got, copyRow(row))
 				}
 			}
 			if diff := cmp.Diff(test.rows, got); diff != "" || err != io.EOF {

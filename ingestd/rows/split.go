@@ -14,7 +14,7 @@ const (
 	faultOpen  = `a quote is opened and never closed, or not within the longest row`
 )
 
-// splitText gives the cells of one row, or what is wrong with its quotes.
+// splitText returns the cells of one row, or the fault in its quotes.
 func (b *Batch) splitText(text []byte, multi bool) (cells [][]byte, fault string) {
 	cells = b.cells[:0]
 	switch b.form {
@@ -38,9 +38,9 @@ func (b *Batch) splitText(text []byte, multi bool) (cells [][]byte, fault string
 	for i := 0; ; {
 		var cell []byte
 		if i < len(text) && text[i] == '"' {
-			cell, i = b.quoted(text, i+1, multi)
+			cell, i = b.unquoteCell(text, i+1, multi)
 			switch {
-			case i < 0 && b.lazy && b.tail > 0:
+			case i < 0 && b.maybeTail && b.tail > 0:
 				b.cells = cells
 				return cells, ""
 			case i < 0:
@@ -73,7 +73,7 @@ func (b *Batch) splitLoose(cells [][]byte, text []byte) [][]byte {
 	for {
 		if len(text) > 0 && text[0] == '"' {
 			from := len(b.scratch)
-			cell, next := b.quoted(text, 1, false)
+			cell, next := b.unquoteCell(text, 1, false)
 			if next == len(text) {
 				return append(cells, cell)
 			}
@@ -103,9 +103,9 @@ func splitPlain(cells [][]byte, text []byte, sep byte) [][]byte {
 	}
 }
 
-// quoted gives the cell whose text starts at i, behind its opening quote, and the place behind its closing
-// quote (-1: there is none).
-func (b *Batch) quoted(text []byte, i int, multi bool) (cell []byte, next int) {
+// unquoteCell returns the cell whose text starts at i, behind its opening quote, and the position behind its closing
+// quote, or -1 if there is none.
+func (b *Batch) unquoteCell(text []byte, i int, multi bool) (cell []byte, next int) {
 	j := bytes.IndexByte(text[i:], '"')
 	if j < 0 {
 		return nil, -1
@@ -114,12 +114,12 @@ func (b *Batch) quoted(text []byte, i int, multi bool) (cell []byte, next int) {
 	if escaped := end+1 < len(text) && text[end+1] == '"'; !escaped && !multi {
 		return text[i:end:end], end + 1
 	}
-	if b.lazy && i > 1 {
+	if b.maybeTail && i > 1 {
 		b.tail = i - 1
 		return nil, -1
 	}
 	from := len(b.scratch)
-	b.scratch, next = unescape(b.scratch, text, i)
+	b.scratch, next = unescapeQuotes(b.scratch, text, i)
 	if next < 0 {
 		b.scratch = b.scratch[:from]
 		return nil, -1
@@ -130,9 +130,10 @@ func (b *Batch) quoted(text []byte, i int, multi bool) (cell []byte, next int) {
 	return b.scratch[from:len(b.scratch):len(b.scratch)], next
 }
 
-// unescape appends the quoted text that starts at i, its doubled quotes as one, and gives the place behind its
-// closing quote (-1: there is none). It looks at eight bytes at a time, for labels are full of quotes.
-func unescape(dst, text []byte, i int) (out []byte, next int) {
+// unescapeQuotes appends the quoted text that starts at i, with its doubled quotes as one, and returns the position
+// behind its closing quote, or -1 if there is none. It looks at eight bytes at a time, because labels are full of
+// quotes.
+func unescapeQuotes(dst, text []byte, i int) (out []byte, next int) {
 	const (
 		ones   = 0x0101010101010101
 		highs  = 0x8080808080808080

@@ -2,9 +2,9 @@ package rows
 
 import "bytes"
 
-// Whole tells how much of text, lines of form Quoted of which more may come, is whole rows. What is behind them is a row
-// with a quote that is still open: its end is not there yet. As for a Scanner, a quote that does not close within the
-// longest row (of the default length) takes no line but its own.
+// Whole returns the length of the complete rows at the beginning of text, lines of form Quoted that may continue. The
+// text behind them is a row with an open quote, whose end has not arrived. As for a Scanner, a quote that does not
+// close within the longest row (of the default length) affects only its own line.
 func Whole(text []byte, separator byte) int {
 	longest := Options{}.withDefaults().MaxLine
 	most := longest + lineEnd

@@ -31,7 +31,8 @@ func TestWhole(t *testing.T) {
 	}
 }
 
-// FuzzWhole holds for any text: cut where Whole says and read one after the other, it gives the rows of the whole.
+// FuzzWhole checks for any text that its two parts, cut where Whole returns and read one after the other, have the
+// same rows as the text.
 func FuzzWhole(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add(seed, uint16(len(seed)/2))
@@ -40,14 +41,14 @@ func FuzzWhole(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, at uint16) {
 		for _, mark := range []string{"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"} {
 			if strings.Contains(text, mark) {
-				return // it is about the file that it begins
+				return // Whole applies to the beginning of a file
 			}
 		}
 		cut := strings.LastIndexByte(text[:min(int(at), len(text))], '\n') + 1
 		cut = rows.Whole([]byte(text[:cut]), ',')
-		want, wantErr := scan(strings.NewReader(text), rows.Options{}, nil)
-		first, err := scan(strings.NewReader(text[:cut]), rows.Options{}, nil)
-		second, err2 := scan(strings.NewReader(text[cut:]), rows.Options{}, nil)
+		want, wantErr := scanAll(strings.NewReader(text), rows.Options{}, nil)
+		first, err := scanAll(strings.NewReader(text[:cut]), rows.Options{}, nil)
+		second, err2 := scanAll(strings.NewReader(text[cut:]), rows.Options{}, nil)
 		for i := range second {
 			second[i].Line += strings.Count(text[:cut], "\n")
 		}

@@ -11,8 +11,9 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// exposition is what dcgm-exporters of so many hosts with eight GPUs each write of so many metrics.
-func exposition(hosts, metrics int) []byte {
+// expositionText returns the exposition by dcgm-exporters of the given numbers of hosts, with eight GPUs each, and
+// metrics.
+func expositionText(hosts, metrics int) []byte {
 	var text bytes.Buffer
 	for m := range metrics {
 		fmt.Fprintf(&text, "# HELP DCGM_FI_DEV_METRIC_%d A reading.\n# TYPE DCGM_FI_DEV_METRIC_%d gauge\n", m, m)
@@ -27,9 +28,9 @@ func exposition(hosts, metrics int) []byte {
 
 // BenchmarkParse reads the scrape of 32 hosts by one worker.
 func BenchmarkParse(b *testing.B) {
-	text := exposition(32, 25)
+	text := expositionText(32, 25)
 	opt := dialect.Options{At: time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC)}
-	d := prometheus()
+	d := promDialect()
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	lines := 0

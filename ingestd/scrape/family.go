@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// ofGPUs tells the families that are kept. Names with points are how OpenTelemetry writes them.
+// ofGPUs reports whether a name belongs to a family that is kept. Names with points are OpenTelemetry's spelling.
 func ofGPUs(name string) bool {
 	for _, prefix := range [...]string{"DCGM_", "dcgm_", "nvidia_", "hw_gpu_", "hw.gpu."} {
 		if strings.HasPrefix(name, prefix) {
@@ -20,41 +20,42 @@ func ofGPUs(name string) bool {
 	return false
 }
 
-// family is what is known of a metric's name.
+// family is a metric's name with its properties.
 type family struct {
-	source     string
-	kept       bool // it is of a family that is kept, and no bucket, sum or count
-	own        bool // without a GPU it is what an exporter says of itself
-	fault      string
-	metric     metric.Metric
-	conversion metric.Conversion
+	source       string
+	kept         bool // it belongs to a family that is kept, and is no bucket, sum or count
+	selfReported bool // without a GPU it is a sample of an exporter about itself
+	fault        string
+	metric       metric.Metric
+	conversion   metric.Conversion
 }
 
-// read reads a sample's value. Its text is read, not the float64, which would round it.
-func (f *family) read(s *sample) (events.Value, error) {
+// readValue reads a sample's value from its text, because the float64 is rounded.
+func (f *family) readValue(s *sample) (events.Value, error) {
 	if math.IsInf(s.float, 0) {
 		return events.Value{Absent: events.Implausible, Raw: string(s.value)}, nil
 	}
 	return f.metric.Read(f.conversion, s.value)
 }
 
-// families are those of a file.
+// families holds the declarations of a file.
 type families struct {
 	histograms map[string]bool // and summaries, as far as its beginning declares them
 	generation metric.Generation
 }
 
-// of works out what a name stands for.
-func (f *families) of(name string) *family {
-	fam := &family{source: name, kept: ofGPUs(name) && !f.summed(name), fault: dialect.BadName([]byte(name))}
+// familyOf returns the family of a name.
+func (f *families) familyOf(name string) *family {
+	fam := &family{source: name, kept: ofGPUs(name) && !f.isAggregate(name), fault: dialect.BadName([]byte(name))}
 	fam.metric, fam.conversion, _ = metric.Lookup(name)
 	fam.conversion = fam.conversion.Of(f.generation)
-	fam.own = !fam.metric.Known() && !strings.HasPrefix(strings.ToUpper(name), "DCGM_FI_") && !strings.HasPrefix(name, "DCGM_EXP_")
+	fam.selfReported = !fam.metric.Known() && !strings.HasPrefix(strings.ToUpper(name), "DCGM_FI_") && !strings.HasPrefix(name, "DCGM_EXP_")
 	return fam
 }
 
-// summed tells the series of a histogram or summary, which are no readings, and the times at which counters began.
-func (f *families) summed(name string) bool {
+// isAggregate reports whether a name belongs to the series of a histogram or summary, which are no readings, or to
+// the start times of counters.
+func (f *families) isAggregate(name string) bool {
 	if strings.HasSuffix(name, "_created") || f.histograms[name] {
 		return true
 	}
@@ -66,8 +67,8 @@ func (f *families) summed(name string) bool {
 	return false
 }
 
-// declared reads the comment of a histogram or summary: # TYPE nvidia_latency histogram.
-func declared(line []byte) (name string, ok bool) {
+// declaredAggregate returns the name in the comment of a histogram or summary: # TYPE nvidia_latency histogram.
+func declaredAggregate(line []byte) (name string, ok bool) {
 	words := bytes.Fields(line)
 	if len(words) != 4 || string(words[0]) != "#" || string(words[1]) != "TYPE" {
 		return "", false

@@ -11,26 +11,26 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// head is what the beginning of a file tells.
+// head holds the findings from the beginning of a file.
 type head struct {
 	families
 	openMetrics bool
-	samples     int    // of GPUs
-	hosts       int    // of these name one
-	untimed     []byte // the first of these that has no time
-	repeated    []byte // the first of these that has no time, and its series was there before
+	samples     int    // number of samples of GPUs
+	hosts       int    // number of their labels that name a host
+	untimed     []byte // the first of them without a time
+	repeated    []byte // the first of them without a time whose series came before
 	seen        map[string]bool
 }
 
-// begins tells that a text is of this format: its first line is a comment that the format has, or a sample with
+// isExposition reports whether a text has this format: its first line is a comment of the format, or a sample with
 // braces.
-func begins(text []byte) bool {
+func isExposition(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSpace(line)
 		switch words := bytes.Fields(line[:min(len(line), 16)]); {
 		case len(line) == 0:
 		case line[0] != '#':
-			s, err := new(reader).read(line)
+			s, err := new(reader).readLine(line)
 			return err == nil && len(s.labels) > 0
 		case len(words) > 1 && string(words[0]) == "#" && slices.Contains([]string{"HELP", "TYPE", "UNIT", "EOF"}, string(words[1])):
 			return true
@@ -39,9 +39,9 @@ func begins(text []byte) bool {
 	return false
 }
 
-// look reads the beginning of a file. A last line without an end may be cut off there and is left out, unless it is
-// the only one.
-func look(text []byte, opt dialect.Options) (*head, error) {
+// readHead reads the beginning of a file. A last line without an end may be cut off there and is left out, unless it
+// is the only one.
+func readHead(text []byte, opt dialect.Options) (*head, error) {
 	h := &head{families: families{histograms: map[string]bool{}}, seen: map[string]bool{}}
 	if i := bytes.LastIndexByte(text, '\n'); i >= 0 {
 		text = text[:i+1]
@@ -50,11 +50,11 @@ func look(text []byte, opt dialect.Options) (*head, error) {
 	r := &reader{openMetrics: h.openMetrics}
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimRight(line, "\r\n")
-		if name, ok := declared(line); ok {
+		if name, ok := declaredAggregate(line); ok {
 			h.histograms[name] = true
 		}
-		if s, err := r.read(line); err == nil {
-			h.sample(&s, line)
+		if s, err := r.readLine(line); err == nil {
+			h.addSample(&s, line)
 		}
 	}
 	h.seen = nil
@@ -69,8 +69,8 @@ func look(text []byte, opt dialect.Options) (*head, error) {
 	return h, err
 }
 
-func (h *head) sample(s *sample, line []byte) {
-	set := s.set()
+func (h *head) addSample(s *sample, line []byte) {
+	set := s.labelSet()
 	name := set.Get(nameLabel)
 	if !ofGPUs(name) {
 		return

@@ -12,37 +12,37 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// reader reads single lines by Prometheus' parsers.
+// reader reads single lines with Prometheus' parsers.
 type reader struct {
-	openMetrics bool // the file says that it is OpenMetrics, so that parser is asked first
+	openMetrics bool // the file declares itself OpenMetrics, so that parser comes first
 	text        []byte
 }
 
-// sample is a line as it was read, until the next is.
+// sample is a line that was read. It is valid until the next line is read.
 type sample struct {
 	parser textparse.Parser
 	name   []byte // empty where it is within the braces
 	labels []byte // with the braces; empty where there are none
-	value  []byte // of the line itself, as is time
+	value  []byte // part of the line itself, as is time
 	float  float64
 	time   []byte // empty where the line has none
 }
 
-// read reads a line that is no comment. The two formats differ little within a line, so what is none of the one
-// may be one of the other: OpenMetrics has seconds with a fraction, and exemplars.
-func (r *reader) read(line []byte) (s sample, err error) {
+// readLine reads a line that is no comment. The two formats differ little within a line, so a line that is invalid in
+// one may be valid in the other: OpenMetrics has seconds with a fraction, and exemplars.
+func (r *reader) readLine(line []byte) (s sample, err error) {
 	line = bytes.TrimSpace(line)
 	r.text = append(append(r.text[:0], line...), '\n') // a copy: the parser may write behind its text
-	if s, err = r.parse(line, r.openMetrics); err == nil {
+	if s, err = r.parseLine(line, r.openMetrics); err == nil {
 		return s, nil
 	}
-	if other, otherErr := r.parse(line, !r.openMetrics); otherErr == nil {
+	if other, otherErr := r.parseLine(line, !r.openMetrics); otherErr == nil {
 		return other, nil
 	}
 	return s, err
 }
 
-func (r *reader) parse(line []byte, openMetrics bool) (s sample, err error) {
+func (r *reader) parseLine(line []byte, openMetrics bool) (s sample, err error) {
 	if openMetrics {
 		s.parser = textparse.NewOpenMetricsParser(r.text, nil)
 	} else {
@@ -50,7 +50,7 @@ func (r *reader) parse(line []byte, openMetrics bool) (s sample, err error) {
 	}
 	switch entry, err := s.parser.Next(); {
 	case err != nil:
-		return s, explain(err)
+		return s, parserError(err)
 	case entry != textparse.EntrySeries:
 		return s, errors.New("the line is no sample")
 	}
@@ -60,26 +60,26 @@ func (r *reader) parse(line []byte, openMetrics bool) (s sample, err error) {
 	if i := bytes.IndexByte(series, '{'); i >= 0 {
 		s.name, s.labels = bytes.TrimSpace(series[:i]), series[i:]
 	}
-	s.value, s.time = numbers(line[len(series):])
+	s.value, s.time = splitValueTime(line[len(series):])
 	return s, nil
 }
 
-// explain says what a parser found wrong, without the line that it quotes.
-func explain(err error) error {
+// parserError returns a parser's error without the line that it quotes.
+func parserError(err error) error {
 	text, _, _ := strings.Cut(err.Error(), " while parsing:")
 	return fmt.Errorf("the line is no sample of the Prometheus text format: %s", rows.Excerpt([]byte(text)))
 }
 
-// numbers gives the value and the time behind a series, before an exemplar.
-func numbers(text []byte) (value, time []byte) {
-	value, text = word(text)
-	if time, _ = word(text); bytes.HasPrefix(time, []byte("#")) {
+// splitValueTime returns the value and the time behind a series, before an exemplar.
+func splitValueTime(text []byte) (value, time []byte) {
+	value, text = cutWord(text)
+	if time, _ = cutWord(text); bytes.HasPrefix(time, []byte("#")) {
 		return value, nil
 	}
 	return value, time
 }
 
-func word(text []byte) (first, rest []byte) {
+func cutWord(text []byte) (first, rest []byte) {
 	text = bytes.TrimLeft(text, " \t")
 	if i := bytes.IndexAny(text, " \t"); i >= 0 {
 		return text[:i:i], text[i:]
@@ -87,11 +87,11 @@ func word(text []byte) (first, rest []byte) {
 	return text, nil
 }
 
-// nameLabel is the label under which the parsers give a metric's name.
+// nameLabel is the label in which the parsers return a metric's name.
 const nameLabel = "__name__"
 
-// set gives the labels, the metric's name among them.
-func (s *sample) set() labels.Labels {
+// labelSet returns the labels, including the metric's name.
+func (s *sample) labelSet() labels.Labels {
 	var all labels.Labels
 	s.parser.Labels(&all)
 	return all

@@ -8,8 +8,8 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// origin finds where a sample comes from. The samples of a GPU have the same labels, so it is worked out once.
-func (w *worker) origin(s *sample, received bool) *dialect.Origin {
+// lookupOrigin returns a sample's origin. The samples of a GPU have the same labels, so it is built once.
+func (w *worker) lookupOrigin(s *sample, received bool) *dialect.Origin {
 	key := append(w.key[:0], s.labels...)
 	if received {
 		key = append(key, '\n') // a line has none
@@ -19,7 +19,7 @@ func (w *worker) origin(s *sample, received bool) *dialect.Origin {
 		return o
 	}
 	w.source.Reset()
-	s.set().Range(func(l labels.Label) {
+	s.labelSet().Range(func(l labels.Label) {
 		if l.Name != nameLabel {
 			field, rank := fieldOf(l)
 			w.source.Column(field, rank, l.Name, []byte(l.Value))
@@ -31,7 +31,7 @@ func (w *worker) origin(s *sample, received bool) *dialect.Origin {
 	return w.origins.Learn(key, &w.source)
 }
 
-// fieldOf tells what a label is about. OpenTelemetry names a device by hw.id, which is what its source has for it.
+// fieldOf returns the field of a label. OpenTelemetry names a device by hw.id, which holds the name from its source.
 func fieldOf(l labels.Label) (dialect.Field, dialect.Rank) {
 	field, rank := dialect.FieldOf(l.Name)
 	switch {
@@ -55,7 +55,7 @@ func deviceField(id string) dialect.Field {
 	return dialect.Label
 }
 
-// namesEntity tells that labels name a GPU, or what else has readings.
+// namesEntity reports whether labels name a GPU or another entity that has readings.
 func namesEntity(set labels.Labels) bool {
 	names := false
 	set.Range(func(l labels.Label) {

@@ -9,14 +9,14 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Grammar is the dialect of the text exposition format and of OpenMetrics.
+// Grammar returns the dialect of the text exposition format and of OpenMetrics.
 func Grammar() dialect.Grammar {
 	return dialect.Grammar{
 		Name:   "prometheus",
 		Form:   rows.Lines,
-		Begins: begins,
+		Begins: isExposition,
 		Open: func(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
-			h, err := look(f.Head, opt)
+			h, err := readHead(f.Head, opt)
 			if err != nil {
 				return nil, err
 			}
@@ -48,7 +48,7 @@ func newWorker(opt dialect.Options, h *head, table *dialect.Identities) *worker 
 	}
 }
 
-// Parse appends what a line gives to out.
+// Parse appends the record or rejection of a line to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	if row.Fault != nil {
@@ -60,88 +60,88 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 		out.Skipped++
 		return
 	}
-	s, err := w.reader.read(line)
+	s, err := w.reader.readLine(line)
 	if err != nil {
 		out.Reject(row.Line, "", line, err.Error())
 		return
 	}
-	fam := w.family(&s)
+	fam := w.lookupFamily(&s)
 	if !fam.kept {
 		out.Skipped++
 		return
 	}
-	w.sample(row, fam, &s, out)
+	w.addSample(row, fam, &s, out)
 }
 
-// sample makes the record of a sample, or rejects it.
-func (w *worker) sample(row *rows.Row, fam *family, s *sample, out *dialect.Parsed) {
+// addSample adds the record of a sample, or rejects it.
+func (w *worker) addSample(row *rows.Row, fam *family, s *sample, out *dialect.Parsed) {
 	received := len(s.time) == 0 && w.opt.At.IsZero()
-	origin := w.origin(s, received)
-	if origin.Fault != nil && fam.own && !namesEntity(s.set()) {
+	origin := w.lookupOrigin(s, received)
+	if origin.Fault != nil && fam.selfReported && !namesEntity(s.labelSet()) {
 		out.Skipped++
 		return
 	}
-	if verdict := w.refuse(row.Line, fam, s, origin); verdict != nil {
-		out.Rejections = append(out.Rejections, *verdict)
+	if rejection := w.findFault(row.Line, fam, s, origin); rejection != nil {
+		out.Rejections = append(out.Rejections, *rejection)
 		return
 	}
-	at, err := w.at(s)
+	at, err := w.timeOf(s)
 	if err != nil {
 		out.Reject(row.Line, "timestamp", s.time, err.Error())
 		return
 	}
-	value, err := fam.read(s)
+	value, err := fam.readValue(s)
 	if err != nil {
 		out.Reject(row.Line, fam.source, s.value, err.Error())
 		return
 	}
 	out.Host = origin.Host
-	w.warn(row, origin, received, out)
+	w.addWarnings(row, origin, received, out)
 	out.Add(events.Record{
 		Identity: origin.For(fam.metric.Parts), Metric: fam.metric.Name, Source: fam.source, At: at, Value: value, Text: s.value,
 	})
 }
 
-// refuse tells why the labels or the name cannot be used; nil when they can.
-func (w *worker) refuse(line int, fam *family, s *sample, origin *dialect.Origin) *rows.Rejection {
+// findFault returns a rejection if the labels or the name cannot be used, else nil.
+func (w *worker) findFault(line int, fam *family, s *sample, origin *dialect.Origin) *rows.Rejection {
 	switch {
 	case fam.fault != "":
 		return &rows.Rejection{Line: line, Text: rows.Excerpt([]byte(fam.source)), Reason: fam.fault}
 	case origin.Fault != nil:
-		verdict := *origin.Fault
-		verdict.Line = line
-		if verdict.Text == "" {
-			verdict.Text = rows.Excerpt(append(append([]byte(nil), s.name...), s.labels...))
+		rejection := *origin.Fault
+		rejection.Line = line
+		if rejection.Text == "" {
+			rejection.Text = rows.Excerpt(append(append([]byte(nil), s.name...), s.labels...))
 		}
-		return &verdict
+		return &rejection
 	}
 	return nil
 }
 
-// at gives a sample's time.
-func (w *worker) at(s *sample) (events.Timestamp, error) {
+// timeOf returns a sample's time.
+func (w *worker) timeOf(s *sample) (events.Timestamp, error) {
 	switch {
 	case len(s.time) > 0:
 		instant, err := w.clock.Read(s.time)
 		return instant.At, err
 	case !w.opt.At.IsZero():
-		return w.clock.Believe(w.opt.At)
+		return w.clock.TimestampOf(w.opt.At)
 	case !w.opt.Now.IsZero():
-		return w.clock.Believe(w.opt.Now)
+		return w.clock.TimestampOf(w.opt.Now)
 	}
-	return 0, errors.New("the line has no time; give that of all lines with ?ts=")
+	return 0, errors.New("the line has no time; give the time of all lines with ?ts=")
 }
 
 const (
-	notIdempotent = "received_time: lines without a time are given that of the receipt (label time_source=received), so sending them again adds other records; " +
+	notIdempotent = "received_time: lines without a time get the time of receipt (label time_source=received), so sending them again adds other records; " +
 		"give their time with ?ts="
-	severalScrapes = "repeated_series: the series was there before, and neither line has a time: of several scrapes in one file nobody can tell which is the newer; " +
+	severalScrapes = "repeated_series: the series was there before, and neither line has a time: it is unknown which of several scrapes in one file is the newer; " +
 		"send each by itself, with its time in ?ts="
 )
 
-// warn tells what is doubtful about a line. What is so of the whole file is told of the first such line that its
-// beginning shows.
-func (w *worker) warn(row *rows.Row, origin *dialect.Origin, received bool, out *dialect.Parsed) {
+// addWarnings adds the doubts about a line. Doubts about the whole file are reported once, with the first such line
+// at its beginning.
+func (w *worker) addWarnings(row *rows.Row, origin *dialect.Origin, received bool, out *dialect.Parsed) {
 	for _, warning := range origin.Warnings {
 		warning.Line = row.Line
 		out.Warnings = append(out.Warnings, warning)
@@ -154,14 +154,14 @@ func (w *worker) warn(row *rows.Row, origin *dialect.Origin, received bool, out 
 	}
 }
 
-// maxFamilies bounds how many names a worker remembers.
+// maxFamilies bounds the number of names that a worker caches.
 const maxFamilies = 4096
 
-// family finds what a sample's name stands for.
-func (w *worker) family(s *sample) *family {
+// lookupFamily returns the family of a sample's name.
+func (w *worker) lookupFamily(s *sample) *family {
 	name := s.name
 	if len(name) == 0 {
-		name = []byte(s.set().Get(nameLabel))
+		name = []byte(s.labelSet().Get(nameLabel))
 	}
 	if fam := w.families[string(name)]; fam != nil {
 		return fam
@@ -169,7 +169,7 @@ func (w *worker) family(s *sample) *family {
 	if len(w.families) == maxFamilies {
 		clear(w.families)
 	}
-	fam := w.head.of(string(name))
+	fam := w.head.familyOf(string(name))
 	w.families[fam.source] = fam
 	return fam
 }

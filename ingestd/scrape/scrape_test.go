@@ -10,14 +10,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write what the inputs of testdata give")
+	flag.Bool("update", false, "write the results of the inputs in testdata")
 	os.Exit(m.Run())
 }
 
-func prometheus() dialecttest.Dialect {
+func promDialect() dialecttest.Dialect {
 	return dialecttest.Dialect{Grammar: scrape.Grammar()}
 }
 
-func TestGolden(t *testing.T) { dialecttest.Golden(t, prometheus()) }
+func TestGolden(t *testing.T) { dialecttest.Golden(t, promDialect()) }
 
-func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, prometheus()) }
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, promDialect()) }

@@ -18,7 +18,7 @@ import (
 
 // TestLineByLineIsTheWhole compares with Prometheus' reading of the text as a whole.
 func TestLineByLineIsTheWhole(t *testing.T) {
-	text := exposition(3, 6)
+	text := expositionText(3, 6)
 	text = append(text, "DCGM_FI_DEV_METRIC_9{gpu=\"0\",UUID=\"GPU-\\\"9\",Hostname=\"n 9\"} -1.5e-3 1752871354123\n"...)
 	at := time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC)
 	var want []string
@@ -42,7 +42,7 @@ func TestLineByLineIsTheWhole(t *testing.T) {
 		p.Labels(&set)
 		want = append(want, fmt.Sprintf("%s %s %s %s %v", when.Format(time.RFC3339Nano), set.Get("Hostname"), set.Get("UUID"), set.Get("__name__"), value))
 	}
-	read, err := prometheus().Read(bytes.NewReader(text), dialect.Options{At: at}, rows.Options{}, 2)
+	read, err := promDialect().Read(bytes.NewReader(text), dialect.Options{At: at}, rows.Options{}, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,14 +5,14 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Grammar is this dialect as the detection sees it. Rows are read in file order, for a header in the middle changes
-// what those after it mean.
+// Grammar returns this dialect for detection. Rows are read in file order, because a header in the middle changes the
+// meaning of the rows after it.
 func Grammar() dialect.Grammar {
-	return dialect.Grammar{Name: "nvidia-smi-apps", Form: rows.Plain, Serial: true, Bare: true, Match: Match, Open: open}
+	return dialect.Grammar{Name: "nvidia-smi-apps", Form: rows.Plain, Serial: true, Bare: true, Match: Match, Open: openFile}
 }
 
-func open(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
-	h, err := read(f.Header, opt)
+func openFile(f dialect.File, opt dialect.Options) (func() dialect.Worker, error) {
+	h, err := readHeader(f.Header, opt)
 	if err != nil {
 		return nil, err
 	}

@@ -10,12 +10,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write what the inputs of testdata give")
+	flag.Bool("update", false, "write the results of the inputs in testdata")
 	os.Exit(m.Run())
 }
 
-func apps() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smiapps.Grammar()} }
+func appsDialect() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smiapps.Grammar()} }
 
-func TestGolden(t *testing.T) { dialecttest.Golden(t, apps()) }
+func TestGolden(t *testing.T) { dialecttest.Golden(t, appsDialect()) }
 
-func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, apps()) }
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, appsDialect()) }

@@ -8,26 +8,27 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// fit gives a row's cells the header's width: what is between the cells before a process's name and those behind it is
-// the name, as the text has it.
-func (h *header) fit(row *rows.Row) *rows.Rejection {
+// fitRow fits a row's cells to the header's width: the text between the cells before a process's name and the cells
+// behind it is the name, unchanged.
+func (h *header) fitRow(row *rows.Row) *rows.Rejection {
 	n, width := len(row.Cells), len(h.columns)
 	if h.process < 0 || n <= width {
 		return row.Fit(width)
 	}
-	if h.trailing(row.Cells) {
+	if h.endsInSeparator(row.Cells) {
 		n--
 	}
 	behind := width - 1 - h.process
-	name := between(row.Text, row.Cells[:h.process], row.Cells[n-behind:])
+	name := textBetween(row.Text, row.Cells[:h.process], row.Cells[n-behind:])
 	row.Cells[h.process] = name
 	copy(row.Cells[h.process+1:], row.Cells[n-behind:n])
 	row.Cells = row.Cells[:width]
 	return nil
 }
 
-// trailing tells that the row ends in a separator: behind the memory, where that is the last column, is an empty cell.
-func (h *header) trailing(cells [][]byte) bool {
+// endsInSeparator reports whether the row ends in a separator: an empty cell follows the memory although that is the
+// last column.
+func (h *header) endsInSeparator(cells [][]byte) bool {
 	n := len(cells)
 	return h.memory == len(h.columns)-1 && len(cells[n-1]) == 0 && isMemory(cells[n-2])
 }
@@ -36,9 +37,9 @@ func isMemory(cell []byte) bool {
 	return bytes.HasSuffix(cell, []byte("MiB")) || len(cell) > 0 && metric.Token(cell) != events.Present
 }
 
-// between gives the text between the first cells of a row and its last ones, trimmed. The cells are parts of the text,
-// with blanks around them and one separator between two.
-func between(text []byte, first, last [][]byte) []byte {
+// textBetween returns the text between the first cells of a row and its last ones, trimmed. The cells are parts of
+// the text, with blanks around them and one separator between two.
+func textBetween(text []byte, first, last [][]byte) []byte {
 	for _, cell := range first {
 		text = bytes.TrimLeft(text, " \t")[len(cell):]
 		text = bytes.TrimLeft(text, " \t")[1:]

@@ -14,13 +14,13 @@ import (
 // worker parses the rows of one file, in file order.
 type worker struct {
 	*header
-	broken  string // why the header before the row cannot be read; "" when it can
-	opt     dialect.Options
-	clock   *dialect.Clock
-	table   *dialect.Identities
-	origins *dialect.Origins
-	key     []byte
-	source  dialect.Source
+	headerFault string // reason why the header before the row cannot be read; "" if it can
+	opt         dialect.Options
+	clock       *dialect.Clock
+	table       *dialect.Identities
+	origins     *dialect.Origins
+	key         []byte
+	source      dialect.Source
 }
 
 func newWorker(h *header, opt dialect.Options) *worker {
@@ -29,52 +29,52 @@ func newWorker(h *header, opt dialect.Options) *worker {
 	return w
 }
 
-// Parse appends what the row gives to out.
+// Parse appends the row's records or rejection to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	fault := row.Fault
 	if fault == nil && Match(row.Cells) {
-		w.turn(row, out)
+		w.switchHeader(row, out)
 		return
 	}
-	if fault == nil && w.broken != "" {
-		fault = &rows.Rejection{Line: row.Line, Text: rows.Excerpt(row.Text), Reason: w.broken}
+	if fault == nil && w.headerFault != "" {
+		fault = &rows.Rejection{Line: row.Line, Text: rows.Excerpt(row.Text), Reason: w.headerFault}
 	}
 	if fault == nil {
-		fault = w.fit(row)
+		fault = w.fitRow(row)
 	}
 	if fault != nil {
 		out.Rejections = append(out.Rejections, *fault)
 		return
 	}
-	w.row(row, out)
+	w.parseRow(row, out)
 }
 
-// turn takes a header in the middle: the rows after it have its columns.
-func (w *worker) turn(row *rows.Row, out *dialect.Parsed) {
-	h, err := read(row.Cells, w.opt)
+// switchHeader takes a header in the middle: the rows after it have its columns.
+func (w *worker) switchHeader(row *rows.Row, out *dialect.Parsed) {
+	h, err := readHeader(row.Cells, w.opt)
 	if err != nil {
-		w.broken = fmt.Sprintf("the header on line %d cannot be read: %v", row.Line, err)
+		w.headerFault = fmt.Sprintf("the header on line %d cannot be read: %v", row.Line, err)
 		out.Reject(row.Line, "", row.Text, "a header that cannot be read: "+err.Error())
 		return
 	}
-	w.header, w.broken = h, ""
+	w.header, w.headerFault = h, ""
 	w.origins = dialect.NewOrigins(w.opt, w.table)
 	out.Skipped++
 }
 
-func (w *worker) row(row *rows.Row, out *dialect.Parsed) {
+func (w *worker) parseRow(row *rows.Row, out *dialect.Parsed) {
 	number := row.Cells[w.pid]
 	if _, err := strconv.ParseUint(string(number), 10, 32); err != nil {
 		out.Reject(row.Line, "pid", number, "a process's number is digits; is there a separator in a cell before it?")
 		return
 	}
-	from := w.origin(row.Cells)
+	from := w.lookupOrigin(row.Cells)
 	if from.Fault != nil {
 		out.Refuse(row, *from.Fault)
 		return
 	}
-	at, ok := w.when(row, out)
+	at, ok := w.readTime(row, out)
 	if !ok {
 		return
 	}
@@ -83,12 +83,13 @@ func (w *worker) row(row *rows.Row, out *dialect.Parsed) {
 		warning.Line = row.Line
 		out.Warnings = append(out.Warnings, warning)
 	}
-	w.reading(row, from, at, out)
-	w.silent(row, from, at, out)
+	w.addReading(row, from, at, out)
+	w.addAbsences(row, from, at, out)
 }
 
-// silent tells of the cells beside the memory that say why they say nothing, such as a process that may not be named.
-func (w *worker) silent(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
+// addAbsences adds records for the cells beside the memory that hold the reason of a missing value, such as a process
+// that may not be named.
+func (w *worker) addAbsences(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
 	for i, c := range w.columns {
 		text := row.Cells[i]
 		if c.role != origin && c.role != label && c.role != process {
@@ -107,10 +108,10 @@ func (w *worker) silent(row *rows.Row, from *dialect.Origin, at events.Timestamp
 	}
 }
 
-// when finds the time of a row; false: the row is rejected.
-func (w *worker) when(row *rows.Row, out *dialect.Parsed) (events.Timestamp, bool) {
+// readTime returns the time of a row, or false if it rejected the row.
+func (w *worker) readTime(row *rows.Row, out *dialect.Parsed) (events.Timestamp, bool) {
 	var column string
-	var text []byte // an empty one is of Options.At
+	var text []byte // an empty text means Options.At
 	if w.time >= 0 {
 		column, text = w.columns[w.time].Name, row.Cells[w.time]
 	}
@@ -118,8 +119,8 @@ func (w *worker) when(row *rows.Row, out *dialect.Parsed) (events.Timestamp, boo
 	return instant.At, ok
 }
 
-// reading makes the record of a row.
-func (w *worker) reading(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
+// addReading adds the record of a row.
+func (w *worker) addReading(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
 	name, text := w.columns[w.memory].Name, row.Cells[w.memory]
 	number := bytes.TrimSpace(bytes.TrimSuffix(text, []byte("MiB")))
 	value, err := w.usage.Read(metric.Conversion{}, number)
@@ -135,11 +136,11 @@ func (w *worker) reading(row *rows.Row, from *dialect.Origin, at events.Timestam
 	})
 }
 
-// origin finds where a row comes from. Each process of a GPU is an origin of its own.
-func (w *worker) origin(cells [][]byte) *dialect.Origin {
+// lookupOrigin returns a row's origin. Each process of a GPU is an origin of its own.
+func (w *worker) lookupOrigin(cells [][]byte) *dialect.Origin {
 	w.key = w.key[:0]
 	for i := range w.columns {
-		if w.columns[i].describes() {
+		if w.columns[i].ofOrigin() {
 			w.key = append(append(w.key, cells[i]...), 0) // a row with a NUL is a fault
 		}
 	}
@@ -148,19 +149,19 @@ func (w *worker) origin(cells [][]byte) *dialect.Origin {
 	}
 	w.source.Reset()
 	for i, c := range w.columns {
-		if c.describes() && (c.Field != dialect.Label || says(cells[i])) {
+		if c.ofOrigin() && (c.Field != dialect.Label || isLabelText(cells[i])) {
 			w.source.Column(c.Field, c.Rank, c.Name, cells[i])
 		}
 	}
 	return w.origins.Learn(w.key, &w.source)
 }
 
-func (c *column) describes() bool {
+func (c *column) ofOrigin() bool {
 	return c.role == origin || c.role == label || c.role == pid || c.role == process
 }
 
-// says tells a label's text from a word for nothing, and from a number of zeros in which it was masked.
-func says(text []byte) bool {
+// isLabelText reports whether a text is a label's value: no word for a missing value, and no masked number of zeros.
+func isLabelText(text []byte) bool {
 	const masked = 8
 	return metric.Token(text) == events.Present && (len(text) < masked || len(bytes.Trim(text, "0")) > 0)
 }

@@ -9,18 +9,18 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Dmon is the dialect of nvidia-smi dmon.
-func Dmon() dialect.Grammar { return grammar("nvidia-smi-dmon", false) }
+// Dmon returns the dialect of nvidia-smi dmon.
+func Dmon() dialect.Grammar { return newGrammar("nvidia-smi-dmon", false) }
 
-// Pmon is the dialect of nvidia-smi pmon.
-func Pmon() dialect.Grammar { return grammar("nvidia-smi-pmon", true) }
+// Pmon returns the dialect of nvidia-smi pmon.
+func Pmon() dialect.Grammar { return newGrammar("nvidia-smi-pmon", true) }
 
-func grammar(name string, processes bool) dialect.Grammar {
+func newGrammar(name string, processes bool) dialect.Grammar {
 	return dialect.Grammar{
 		Name:   name,
 		Form:   rows.Lines,
 		Bare:   processes, // none may run
-		Serial: true,      // what time a row is of depends on those before it
+		Serial: true,      // the time of a row depends on the rows before it
 		Begins: func(head []byte) bool {
 			line, _, _ := bytes.Cut(head, []byte("\n"))
 			names := headerNames(line)
@@ -38,7 +38,7 @@ func grammar(name string, processes bool) dialect.Grammar {
 			case h.pid < 0 && processes:
 				return nil, errors.New("it has no column pid; without it that is dialect nvidia-smi-dmon")
 			}
-			if err := opt.Missing(true, !h.dated()); err != nil {
+			if err := opt.CheckRequired(true, !h.hasDate()); err != nil {
 				return nil, err
 			}
 			return func() dialect.Worker { return newWorker(opt, h) }, nil
@@ -46,7 +46,7 @@ func grammar(name string, processes bool) dialect.Grammar {
 	}
 }
 
-// firstHeader finds the first line that names columns; nil when there is none.
+// firstHeader returns the first line that names columns, or nil if there is none.
 func firstHeader(head []byte) (*header, error) {
 	for line := range bytes.Lines(head) {
 		if h, err := readHeader(line); h != nil || err != nil {

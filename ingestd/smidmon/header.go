@@ -12,25 +12,25 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// header is what a line of column names says. The places are -1 where there is no such column.
+// header is a line of column names. The indices are -1 where there is no such column.
 type header struct {
 	columns                   []column
 	gpu, date, clock          int
 	pid, processType, command int
 }
 
-// column is one column; its metric is nil where its cells are no readings.
+// column is one column; its metric is nil if its cells are no readings.
 type column struct {
 	name       string // as the header spells it
 	metric     *metric.Metric
 	conversion metric.Conversion
 }
 
-// dated tells that the rows say their time in full.
-func (h *header) dated() bool { return h.date >= 0 && h.clock >= 0 }
+// hasDate reports whether the rows have their full time, with the date.
+func (h *header) hasDate() bool { return h.date >= 0 && h.clock >= 0 }
 
-// cut splits a row into cells. A command that is last may hold blanks.
-func (h *header) cut(line []byte, cells [][]byte) [][]byte {
+// splitRow splits a row into cells. A command that is last may hold blanks.
+func (h *header) splitRow(line []byte, cells [][]byte) [][]byte {
 	n := len(h.columns)
 	for line = bytes.TrimLeft(line, blanks); len(line) > 0; line = bytes.TrimLeft(line, blanks) {
 		i := bytes.IndexAny(line, blanks)
@@ -43,11 +43,11 @@ func (h *header) cut(line []byte, cells [][]byte) [][]byte {
 	return cells
 }
 
-// blanks separate cells; a comma does where nvidia-smi was asked for --format=csv.
+// blanks separate cells; so does a comma in the output of --format=csv.
 const blanks = " \t\r\n,"
 
-// readHeader reads a line that names columns; nil when it does not, like the line of units. The error tells
-// why rows below it cannot be read.
+// readHeader reads a line that names columns. It returns nil for other lines, such as the line of units. The error is
+// the reason why rows below it cannot be read.
 func readHeader(line []byte) (*header, error) {
 	names := headerNames(line)
 	if len(names) == 0 {
@@ -62,13 +62,13 @@ func readHeader(line []byte) (*header, error) {
 			return nil, fmt.Errorf("the column %s is there twice; leave one out", name)
 		}
 		h.columns = append(h.columns, column{name: name})
-		if place := h.place(strings.ToLower(name)); place != nil {
-			*place = i
+		if field := h.indexField(strings.ToLower(name)); field != nil {
+			*field = i
 		}
 	}
 	readings := 0
 	for i := range h.columns {
-		if c := &h.columns[i]; h.place(strings.ToLower(c.name)) == nil {
+		if c := &h.columns[i]; h.indexField(strings.ToLower(c.name)) == nil {
 			c.metric, c.conversion = metricOf(c.name, h.pid >= 0)
 			readings++
 		}
@@ -79,7 +79,7 @@ func readHeader(line []byte) (*header, error) {
 	return h, nil
 }
 
-// headerNames gives the names of a header, none where the line is no header.
+// headerNames returns the names of a header, or none if the line is no header.
 func headerNames(line []byte) []string {
 	text, found := bytes.CutPrefix(bytes.TrimLeft(line, " \t"), []byte("#"))
 	if !found {
@@ -96,8 +96,8 @@ func headerNames(line []byte) []string {
 	return nil
 }
 
-// place tells where a column that is no reading belongs; nil for readings.
-func (h *header) place(name string) *int {
+// indexField returns the field for the index of a column that is no reading, or nil for readings.
+func (h *header) indexField(name string) *int {
 	switch {
 	case name == "gpu":
 		return &h.gpu
@@ -107,7 +107,7 @@ func (h *header) place(name string) *int {
 		return &h.clock
 	case name == "pid":
 		return &h.pid
-	case h.pid < 0: // the others come behind it
+	case h.pid < 0: // the other columns come behind it
 		return nil
 	case name == "type":
 		return &h.processType
@@ -117,9 +117,9 @@ func (h *header) place(name string) *int {
 	return nil
 }
 
-// metricOf gives the metric of a column. Only those that are known to mean the same are a DCGM field: dmon's pviol, for
-// one, is in percent, the field of that short name in nanoseconds. Another whose name would be taken for a DCGM field's
-// is marked as dmon's, or no query would find it.
+// metricOf returns the metric of a column. Only names that are known to mean the same as a DCGM field map to it:
+// dmon's pviol, for one, is in percent, the field of that short name in nanoseconds. Another name that would be taken
+// for a DCGM field's is marked as dmon's, or no query would find it.
 func metricOf(name string, process bool) (*metric.Metric, metric.Conversion) {
 	lower := strings.ToLower(name)
 	m, c := metric.Metric{Name: name, Parts: metric.PerAny}, metric.Conversion{}

@@ -11,17 +11,17 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// identityKey is what a row says of where its readings come from.
+// identityKey identifies the origin of a row's readings.
 type identityKey struct {
 	gpu                       int
 	pid, processType, command string
 }
 
-// maxIdentities bounds how many are remembered; beyond it sharing starts anew.
+// maxIdentities bounds the number of cached identities; a full cache is emptied.
 const maxIdentities = 1 << 16
 
-// identify gives the identity of a row's readings; nil when the row is refused.
-func (w *worker) identify(number, gpu int, pid []byte, out *dialect.Parsed) *events.Identity {
+// identityOf returns the identity of a row's readings, or nil if it rejected the row.
+func (w *worker) identityOf(number, gpu int, pid []byte, out *dialect.Parsed) *events.Identity {
 	key := identityKey{gpu: gpu, pid: string(pid)}
 	if pid != nil {
 		n, err := strconv.ParseUint(key.pid, 10, 32)
@@ -30,21 +30,21 @@ func (w *worker) identify(number, gpu int, pid []byte, out *dialect.Parsed) *eve
 			return nil
 		}
 		key.pid = strconv.FormatUint(n, 10)
-		key.processType = w.label(number, w.header.processType, out)
-		key.command = w.label(number, w.header.command, out)
+		key.processType = w.readLabel(number, w.header.processType, out)
+		key.command = w.readLabel(number, w.header.command, out)
 	}
 	id := w.identities[key]
 	if id == nil {
 		if len(w.identities) == maxIdentities {
 			clear(w.identities)
 		}
-		id = key.identity()
+		id = key.newIdentity()
 		w.identities[key] = id
 	}
 	return id
 }
 
-func (k identityKey) identity() *events.Identity {
+func (k identityKey) newIdentity() *events.Identity {
 	id := &events.Identity{Index: strconv.Itoa(k.gpu)}
 	if k.pid == "" {
 		return id
@@ -58,8 +58,8 @@ func (k identityKey) identity() *events.Identity {
 	return id
 }
 
-// label reads a cell that is a label, "" where there is none.
-func (w *worker) label(number, column int, out *dialect.Parsed) string {
+// readLabel returns a cell that is a label, or "" if there is none.
+func (w *worker) readLabel(number, column int, out *dialect.Parsed) string {
 	if column < 0 || metric.Token(w.cells[column]) != events.Present {
 		return ""
 	}

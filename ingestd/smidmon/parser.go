@@ -29,7 +29,7 @@ func newWorker(opt dialect.Options, h *header) *worker {
 	}
 }
 
-// Parse appends what a line gives to out.
+// Parse appends the results of a line to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = w.host, false
 	if row.Fault != nil {
@@ -39,16 +39,16 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	line := row.Cells[0]
 	switch {
 	case bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")):
-		w.comment(row.Line, line, out)
+		w.readComment(row.Line, line, out)
 	case w.header == nil:
 		out.Reject(row.Line, "", line, "the header above it cannot be read")
 	default:
-		w.row(row.Line, line, out)
+		w.parseRow(row.Line, line, out)
 	}
 }
 
-// comment takes a header for the rows below it; units and other comments are passed over.
-func (w *worker) comment(number int, line []byte, out *dialect.Parsed) {
+// readComment takes a header for the rows below it; units and other comments are skipped.
+func (w *worker) readComment(number int, line []byte, out *dialect.Parsed) {
 	h, err := readHeader(line)
 	if h != nil && (h.pid >= 0) != w.processes {
 		err = errors.New("rows of GPUs and of processes are in one file; send them apart")
@@ -64,17 +64,17 @@ func (w *worker) comment(number int, line []byte, out *dialect.Parsed) {
 	out.Skipped++
 }
 
-// row takes a row of cells.
-func (w *worker) row(number int, line []byte, out *dialect.Parsed) {
+// parseRow parses a line of cells.
+func (w *worker) parseRow(number int, line []byte, out *dialect.Parsed) {
 	h := w.header
-	w.cells = h.cut(line, w.cells[:0])
-	gpu, why := w.gpu()
+	w.cells = h.splitRow(line, w.cells[:0])
+	gpu, why := w.readGPU()
 	if why != "" {
 		out.Reject(number, "", line, why)
 		return
 	}
-	pid := w.pid()
-	instant, column, err := w.when(gpu, pid)
+	pid := w.readPID()
+	instant, column, err := w.readTime(gpu, pid)
 	switch {
 	case len(w.cells) != len(h.columns):
 		out.Reject(number, "", line, fmt.Sprintf("the line has %d cells, the header names %d columns: is the line cut off?", len(w.cells), len(h.columns)))
@@ -90,15 +90,15 @@ func (w *worker) row(number int, line []byte, out *dialect.Parsed) {
 	if instant.Twice {
 		out.Warn(number, column, w.timeText(), dialect.AmbiguousTime)
 	}
-	identity := w.identify(number, gpu, pid, out)
+	identity := w.identityOf(number, gpu, pid, out)
 	if identity == nil {
 		return
 	}
-	w.readings(number, identity, instant.At, out)
+	w.addReadings(number, identity, instant.At, out)
 }
 
-// gpu reads the row's GPU.
-func (w *worker) gpu() (int, string) {
+// readGPU returns the index of the row's GPU, or the reason why it has none.
+func (w *worker) readGPU() (int, string) {
 	if len(w.cells) <= w.header.gpu {
 		return 0, "the line has fewer cells than the header names columns: is it a row, or a message of nvidia-smi?"
 	}
@@ -109,36 +109,36 @@ func (w *worker) gpu() (int, string) {
 	return int(n), ""
 }
 
-// pid gives the row's process, nil when it names none.
-func (w *worker) pid() []byte {
+// readPID returns the row's process, or nil if it names none.
+func (w *worker) readPID() []byte {
 	if w.header.pid < 0 || w.header.pid >= len(w.cells) || metric.Token(w.cells[w.header.pid]) != events.Present {
 		return nil
 	}
 	return w.cells[w.header.pid]
 }
 
-// when tells the row's time, or which column does not.
-func (w *worker) when(gpu int, pid []byte) (dialect.Instant, string, error) {
+// readTime returns the row's time, and the name of the column that holds it.
+func (w *worker) readTime(gpu int, pid []byte) (dialect.Instant, string, error) {
 	h := w.header
 	switch {
 	case len(w.cells) <= max(h.date, h.clock):
-		return dialect.Instant{}, "", nil // its row is refused anyway
-	case h.dated():
-		instant, err := w.timing.dated(w.cells[h.date], w.cells[h.clock])
+		return dialect.Instant{}, "", nil // the row is refused anyway
+	case h.hasDate():
+		instant, err := w.timing.datedTime(w.cells[h.date], w.cells[h.clock])
 		return instant, h.columns[h.date].name, err
 	case h.clock >= 0:
-		instant, err := w.timing.ofDay(w.cells[h.clock])
+		instant, err := w.timing.nearestTime(w.cells[h.clock])
 		return instant, h.columns[h.clock].name, err
 	}
-	instant, err := w.timing.counted(gpu, pid)
+	instant, err := w.timing.countedTime(gpu, pid)
 	return instant, "", err
 }
 
-// timeText is what the row says of its time.
+// timeText returns the row's time as text.
 func (w *worker) timeText() []byte {
 	h := w.header
 	switch {
-	case h.dated():
+	case h.hasDate():
 		return bytes.Join([][]byte{w.cells[h.date], w.cells[h.clock]}, []byte(" "))
 	case h.clock >= 0:
 		return w.cells[h.clock]
@@ -146,8 +146,8 @@ func (w *worker) timeText() []byte {
 	return nil
 }
 
-// readings makes a record or a rejection of each reading.
-func (w *worker) readings(number int, identity *events.Identity, at events.Timestamp, out *dialect.Parsed) {
+// addReadings adds a record or a rejection for each reading.
+func (w *worker) addReadings(number int, identity *events.Identity, at events.Timestamp, out *dialect.Parsed) {
 	for i := range w.header.columns {
 		c := &w.header.columns[i]
 		if c.metric == nil {

@@ -16,8 +16,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// TestCaptures compares every cell of the real captures with a reading of the text that knows nothing of
-// the parser: five samples of GPU 0, eleven readings each, of which the RTX 2080 on Windows has no mtemp.
+// TestCaptures compares every cell of the real captures with a reading of the text that is independent of the parser:
+// five samples of GPU 0, eleven readings each, except that the RTX 2080 on Windows has no mtemp.
 func TestCaptures(t *testing.T) {
 	fields := map[string]string{
 		"pwr": "DCGM_FI_DEV_POWER_USAGE", "gtemp": "DCGM_FI_DEV_GPU_TEMP", "mtemp": "DCGM_FI_DEV_MEMORY_TEMP",
@@ -40,7 +40,7 @@ func TestCaptures(t *testing.T) {
 					}
 				}
 			}
-			read, err := dmon().Read(bytes.NewReader(text), dialect.Options{Host: "box", Start: start}, rows.Options{}, 1)
+			read, err := dmonDialect().Read(bytes.NewReader(text), dialect.Options{Host: "box", Start: start}, rows.Options{}, 1)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,18 +10,22 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write what the inputs of testdata give")
+	flag.Bool("update", false, "write the results of the inputs in testdata")
 	os.Exit(m.Run())
 }
 
-func dmon() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smidmon.Dmon(), Cases: "dmon"} }
+func dmonDialect() dialecttest.Dialect {
+	return dialecttest.Dialect{Grammar: smidmon.Dmon(), Cases: "dmon"}
+}
 
-func pmon() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smidmon.Pmon(), Cases: "pmon"} }
+func pmonDialect() dialecttest.Dialect {
+	return dialecttest.Dialect{Grammar: smidmon.Pmon(), Cases: "pmon"}
+}
 
-func TestDmonGolden(t *testing.T) { dialecttest.Golden(t, dmon()) }
+func TestDmonGolden(t *testing.T) { dialecttest.Golden(t, dmonDialect()) }
 
-func TestPmonGolden(t *testing.T) { dialecttest.Golden(t, pmon()) }
+func TestPmonGolden(t *testing.T) { dialecttest.Golden(t, pmonDialect()) }
 
-func FuzzDmon(f *testing.F) { dialecttest.Fuzz(f, dmon()) }
+func FuzzDmon(f *testing.F) { dialecttest.Fuzz(f, dmonDialect()) }
 
-func FuzzPmon(f *testing.F) { dialecttest.Fuzz(f, pmon()) }
+func FuzzPmon(f *testing.F) { dialecttest.Fuzz(f, pmonDialect()) }

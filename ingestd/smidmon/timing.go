@@ -8,22 +8,22 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// timing tells when rows were taken.
+// timing determines the times of rows.
 type timing struct {
-	opt     dialect.Options
-	clock   *dialect.Clock
-	samples *dialect.Samples // counted, for rows that name no time
-	sample  sample
-	before  time.Time // of the row before, for rows that name the time of day
+	opt      dialect.Options
+	clock    *dialect.Clock
+	samples  *dialect.Samples // for rows without a time, which are counted
+	sample   sample
+	previous time.Time // time of the row before, for rows with the time of day only
 }
 
 func newTiming(opt dialect.Options) *timing {
-	return &timing{opt: opt, clock: dialect.NewClock(opt), samples: dialect.NewSamples(opt), before: opt.Start}
+	return &timing{opt: opt, clock: dialect.NewClock(opt), samples: dialect.NewSamples(opt), previous: opt.Start}
 }
 
-// counted gives the time of a row by the samples so far.
-func (t *timing) counted(gpu int, process []byte) (dialect.Instant, error) {
-	if err := t.opt.Missing(false, true); err != nil {
+// countedTime returns the time of a row by the number of samples so far.
+func (t *timing) countedTime(gpu int, process []byte) (dialect.Instant, error) {
+	if err := t.opt.CheckRequired(false, true); err != nil {
 		return dialect.Instant{}, err
 	}
 	if t.sample.endsBefore(gpu, process) {
@@ -33,15 +33,15 @@ func (t *timing) counted(gpu int, process []byte) (dialect.Instant, error) {
 	return dialect.Instant{At: at}, err
 }
 
-// dated reads a date, mostly 20250718, and a time of day.
-func (t *timing) dated(date, clock []byte) (dialect.Instant, error) {
-	return t.clock.Read(onDay(date, clock))
+// datedTime returns the time of a date, mostly 20250718, and a time of day.
+func (t *timing) datedTime(date, clock []byte) (dialect.Instant, error) {
+	return t.clock.Read(joinDateTime(date, clock))
 }
 
-// ofDay reads a time of day: it is of the day that brings it nearest to the row before, or to the first
-// sample's time that the sender gave.
-func (t *timing) ofDay(clock []byte) (nearest dialect.Instant, err error) {
-	if err := t.opt.Missing(false, true); err != nil {
+// nearestTime returns the instant of a time of day on the day that brings it nearest to the row before, or to the
+// first sample's time from the sender.
+func (t *timing) nearestTime(clock []byte) (nearest dialect.Instant, err error) {
+	if err := t.opt.CheckRequired(false, true); err != nil {
 		return nearest, err
 	}
 	const day = 24 * time.Hour
@@ -51,32 +51,32 @@ func (t *timing) ofDay(clock []byte) (nearest dialect.Instant, err error) {
 	}
 	distance := time.Duration(-1)
 	for _, around := range [...]time.Duration{0, -day, day} {
-		date := t.before.In(zone).Add(around).Format(time.DateOnly)
-		instant, bad := t.clock.Read(onDay([]byte(date), clock))
+		date := t.previous.In(zone).Add(around).Format(time.DateOnly)
+		instant, bad := t.clock.Read(joinDateTime([]byte(date), clock))
 		if bad != nil {
 			err = bad
 			continue
 		}
-		if d := instant.At.Time().Sub(t.before).Abs(); distance < 0 || d < distance {
+		if d := instant.At.Time().Sub(t.previous).Abs(); distance < 0 || d < distance {
 			nearest, distance = instant, d
 		}
 	}
 	if distance < 0 {
 		return nearest, err
 	}
-	t.before = nearest.At.Time()
+	t.previous = nearest.At.Time()
 	return nearest, nil
 }
 
-// onDay writes a date and a time of day as one text.
-func onDay(date, clock []byte) []byte {
+// joinDateTime returns a date and a time of day as one text.
+func joinDateTime(date, clock []byte) []byte {
 	if _, err := strconv.ParseUint(string(date), 10, 32); err == nil && len(date) == len("20250718") {
 		date = bytes.Join([][]byte{date[:4], date[4:6], date[6:]}, []byte("-"))
 	}
 	return bytes.Join([][]byte{date, clock}, []byte("T"))
 }
 
-// sample is what the sample under way has had.
+// sample holds the rows of the current sample.
 type sample struct {
 	begun bool
 	gpu   int  // of the last row
@@ -89,11 +89,11 @@ type process struct {
 	pid string
 }
 
-// maxSeen bounds a sample; what a longer one has had is forgotten.
+// maxSeen bounds a sample; a longer one forgets its rows.
 const maxSeen = 1 << 16
 
-// endsBefore tells that a row begins a new sample, and counts it to that or to the one under way. The GPU's
-// own rows, and those of an idle GPU, name no process.
+// endsBefore reports whether a row begins a new sample, and adds the row to the new or the current one. Rows of a GPU
+// itself, or of an idle GPU, name no process.
 func (s *sample) endsBefore(gpu int, pid []byte) bool {
 	idle := len(pid) == 0
 	p := process{gpu, string(pid)}

@@ -12,54 +12,54 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// verdict is what a cell turned out to be.
-type verdict uint8
+// cellKind is the meaning of a cell's text.
+type cellKind uint8
 
 const (
-	ignored  verdict = iota // of a column without a name, the time, or blotted out
-	says                    // names or describes the GPU
-	valued                  // a reading, or why there is none
-	rejected                // neither
+	ignored     cellKind = iota // in a column without a name, the time, or masked
+	identifying                 // names or describes the GPU
+	measured                    // a reading, or the reason of a missing one
+	rejected                    // none of these
 )
 
-// cell is a cell as it was read.
+// cell is the result of reading a cell.
 type cell struct {
-	verdict verdict
-	value   events.Value
-	err     error
+	kind  cellKind
+	value events.Value
+	err   error
 }
 
-// read reads one cell.
-func (c *column) read(text []byte) cell {
+// readCell reads one cell.
+func (c *column) readCell(text []byte) cell {
 	switch c.role {
 	case origin, described:
 		return c.readText(text)
-	case reading, either:
+	case reading, mixed:
 		v, err := c.readValue(text)
 		switch {
 		case err == nil:
-			return cell{verdict: valued, value: v}
-		case c.role == either && c.metric.Unit == "":
-			return cell{verdict: says}
+			return cell{kind: measured, value: v}
+		case c.role == mixed && c.metric.Unit == "":
+			return cell{kind: identifying}
 		}
-		return cell{verdict: rejected, err: err}
+		return cell{kind: rejected, err: err}
 	}
 	return cell{}
 }
 
-// readText reads a cell that names or describes the GPU. An absent one is told like an absent reading.
+// readText reads a cell that names or describes the GPU. An absent text is recorded like an absent reading.
 func (c *column) readText(text []byte) cell {
-	if reason := c.absence(text); reason != events.Present {
-		return cell{verdict: valued, value: events.Value{Absent: reason, Raw: string(text)}}
+	if reason := c.absentReason(text); reason != events.Present {
+		return cell{kind: measured, value: events.Value{Absent: reason, Raw: string(text)}}
 	}
-	if c.role == described && masked(text) {
+	if c.role == described && isMasked(text) {
 		return cell{}
 	}
-	return cell{verdict: says}
+	return cell{kind: identifying}
 }
 
-// absence gives the reason for which a cell of text says nothing. A host may have the name of a token: NA.
-func (c *column) absence(text []byte) events.Reason {
+// absentReason returns the reason why a cell of text is absent. A host may have the name of a token: NA.
+func (c *column) absentReason(text []byte) events.Reason {
 	const longest = 64 // of the tokens
 	isHost := c.Field == dialect.Host && len(text) > 0 && text[0] != '[' && !strings.EqualFold(string(text), "N/A")
 	if isHost || len(text) > longest {
@@ -68,8 +68,8 @@ func (c *column) absence(text []byte) events.Reason {
 	return metric.Token(text)
 }
 
-// masked tells numbers of parts that were blotted out: all zeros, and too many for a number.
-func masked(text []byte) bool {
+// isMasked reports whether a part's number was masked: all zeros, and too many for a number.
+func isMasked(text []byte) bool {
 	const atLeast = 8
 	text = bytes.TrimPrefix(text, []byte("0x"))
 	return bytes.Count(text, []byte{'0'}) >= atLeast && len(bytes.Trim(text, "0-")) == 0
@@ -82,11 +82,11 @@ func (c *column) readValue(text []byte) (events.Value, error) {
 		return c.metric.Read(c.conversion, text)
 	}
 	fits := c.metric.In(c.conversion, unit)
-	if strings.HasSuffix(c.metric.Name, "]") { // a unit that nobody knows
+	if strings.HasSuffix(c.metric.Name, "]") { // a unit that the catalogue does not know
 		fits = strings.HasSuffix(c.metric.Name, "["+unit+"]")
 	}
 	if !fits {
-		return events.Value{}, fmt.Errorf("the cell is in %.16q, but its column %s; is it of another column?", unit, c.unit())
+		return events.Value{}, fmt.Errorf("the cell is in %.16q, but its column %s; is it of another column?", unit, c.unitText())
 	}
 	v, err := c.metric.Read(c.conversion, number)
 	switch {
@@ -98,8 +98,8 @@ func (c *column) readValue(text []byte) (events.Value, error) {
 	return v, err
 }
 
-// unit says what a column's readings are in.
-func (c *column) unit() string {
+// unitText returns the unit of a column's readings, as part of a sentence.
+func (c *column) unitText() string {
 	if i := strings.IndexByte(c.Name, '['); i >= 0 {
 		return "in " + strings.Trim(c.Name[i:], "[]")
 	}
@@ -113,9 +113,9 @@ func (c *column) unit() string {
 	}
 }
 
-// cutUnit takes the unit off a reading such as 631.95 W or 100%; "": there is none.
+// cutUnit returns the number and the unit of a reading such as 631.95 W or 100%; the unit is "" if there is none.
 func cutUnit(text []byte) (number []byte, unit string) {
-	if len(text) == 0 || text[len(text)-1] <= '9' && text[len(text)-1] != '%' { // nearly every one, of those without
+	if len(text) == 0 || text[len(text)-1] <= '9' && text[len(text)-1] != '%' { // nearly every reading without a unit
 		return text, ""
 	}
 	if c := text[0]; (c < '0' || c > '9') && c != '-' && c != '+' && c != '.' {

@@ -10,8 +10,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// checks are the columns whose readings must fit together within a row. What does not is only told: each of them is
-// what the source said.
+// checks holds the columns whose readings must fit together within a row. Contradictions are only warned about,
+// because each reading is the source's own.
 type checks struct {
 	total, used, free, reserved int // memory; -1: there is no such column
 	clock, maxClock             int
@@ -28,14 +28,14 @@ func findChecks(columns []column) checks {
 	}
 }
 
-// tolerance is what rounding to whole MiB can make of three parts.
+// tolerance is the largest error from rounding three parts to whole MiB.
 const tolerance = 2
 
-// warn tells what does not fit.
-func (k *checks) warn(h *header, cells []cell, row *rows.Row, out *dialect.Parsed) {
+// addWarnings adds a warning for each contradiction.
+func (k *checks) addWarnings(h *header, cells []cell, row *rows.Row, out *dialect.Parsed) {
 	get := func(at int) float64 {
-		if at < 0 || cells[at].verdict != valued || cells[at].value.Absent != events.Present {
-			return math.NaN() // of which every comparison is false
+		if at < 0 || cells[at].kind != measured || cells[at].value.Absent != events.Present {
+			return math.NaN() // every comparison with it is false
 		}
 		return cells[at].value.Number.Float()
 	}

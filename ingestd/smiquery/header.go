@@ -10,27 +10,27 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// role is what a column's cells are.
+// role is the meaning of a column's cells.
 type role uint8
 
 const (
 	unnamed   role = iota
-	when           // the time
-	origin         // what names the GPU, its host and its driver
-	described      // what describes the GPU: text, of digits or not
+	timestamp      // the time
+	origin         // names of the GPU, its host and its driver
+	described      // descriptions of the GPU: text, of digits or not
 	reading        // readings of a known metric
-	either         // readings under the column's own name, or text that describes the GPU: each cell tells
+	mixed          // readings under the column's own name, or text that describes the GPU: decided cell by cell
 )
 
 // column is one column of the file.
 type column struct {
 	dialect.Column
 	role       role
-	metric     metric.Metric // also of what is no reading: the name under which its cells are absent or labels
+	metric     metric.Metric // for other columns too: the name under which their cells are absent or labels
 	conversion metric.Conversion
 }
 
-// header is what a file's columns are.
+// header holds a file's columns.
 type header struct {
 	cells   []string
 	columns []column
@@ -39,52 +39,52 @@ type header struct {
 	checks  checks
 }
 
-// read finds the columns that a file must have. Its error says which is missing or there twice, and what to do.
-func read(cells [][]byte, opt dialect.Options) (*header, error) {
+// readHeader returns the columns of a file. Its error names a missing or duplicate column, and the remedy.
+func readHeader(cells [][]byte, opt dialect.Options) (*header, error) {
 	h := &header{}
-	if last := len(cells) - 1; last >= 0 && len(trim(cells[last])) == 0 { // behind a trailing separator
+	if last := len(cells) - 1; last >= 0 && len(trimCell(cells[last])) == 0 { // behind a trailing separator
 		cells = cells[:last]
 	}
 	for _, cell := range cells {
-		name := string(trim(cell))
+		name := string(trimCell(cell))
 		h.cells = append(h.cells, name)
-		h.columns = append(h.columns, classify(name))
+		h.columns = append(h.columns, classifyColumn(name))
 	}
-	h.time = slices.IndexFunc(h.columns, func(c column) bool { return c.role == when })
-	if err := h.once(); err != nil {
+	h.time = slices.IndexFunc(h.columns, func(c column) bool { return c.role == timestamp })
+	if err := h.checkUnique(); err != nil {
 		return nil, err
 	}
 	h.reasons, h.checks = findReasons(h.columns), findChecks(h.columns)
-	return h, h.complete(opt)
+	return h, h.checkComplete(opt)
 }
 
-func classify(name string) column {
+func classifyColumn(name string) column {
 	c := column{Column: dialect.Column{Name: name}}
 	if name == "" {
 		return c
 	}
 	var known bool
 	c.metric, c.conversion, known = metric.Lookup(name)
-	c.Field, c.Rank = about(c.metric.Name)
+	c.Field, c.Rank = fieldOf(c.metric.Name)
 	switch {
 	case known:
 		c.role, c.Field = reading, dialect.Label
 	case c.Field == dialect.Time:
-		c.role = when
+		c.role = timestamp
 	case c.Field != dialect.Label:
 		c.role = origin
-	case describes(c.metric.Name):
+	case isDescription(c.metric.Name):
 		c.role = described
 	default:
-		c.role = either
+		c.role = mixed
 		c.metric = c.metric.Spelled()
 	}
 	return c
 }
 
-// describes tells names of what identifies or describes a GPU even where it is written in digits: addresses, places,
-// versions, numbers of parts.
-func describes(name string) bool {
+// isDescription reports whether a name identifies or describes a GPU even where it is written in digits: addresses,
+// places, versions, numbers of parts.
+func isDescription(name string) bool {
 	lower := strings.ToLower(name)
 	for _, family := range [...]string{"pci.", "platform.", "inforom.", "compute_"} {
 		if strings.HasPrefix(lower, family) {
@@ -99,8 +99,8 @@ func describes(name string) bool {
 	return dialect.KnownLabel(lower)
 }
 
-// once refuses columns that mean the same.
-func (h *header) once() error {
+// checkUnique refuses columns that mean the same.
+func (h *header) checkUnique() error {
 	var plain []dialect.Column
 	seen := map[string]string{}
 	for _, c := range h.columns {
@@ -116,7 +116,7 @@ func (h *header) once() error {
 	return dialect.CheckColumns(plain)
 }
 
-func (h *header) complete(opt dialect.Options) error {
+func (h *header) checkComplete(opt dialect.Options) error {
 	has := func(fields ...dialect.Field) bool {
 		return slices.ContainsFunc(h.columns, func(c column) bool { return c.role == origin && slices.Contains(fields, c.Field) })
 	}
@@ -124,11 +124,11 @@ func (h *header) complete(opt dialect.Options) error {
 	case !slices.ContainsFunc(h.columns, func(c column) bool { return c.role >= reading }):
 		return errors.New("no column has readings; ask nvidia-smi for some, as in --query-gpu=timestamp,index,uuid,utilization.gpu,memory.used")
 	case !has(dialect.UUID, dialect.Index, dialect.Device, dialect.PCI):
-		return errors.New("no column names the GPU; add index or uuid to what --query-gpu is given")
+		return errors.New("no column names the GPU; add index or uuid to the list of --query-gpu")
 	case opt.Host == "" && !has(dialect.Host):
 		return errors.New("no column names the host; give the host of all rows with ?host=")
 	case h.time < 0 && opt.Start.IsZero() && opt.At.IsZero():
-		return errors.New("no column has the time; add timestamp to what --query-gpu is given, or say when it was: " +
+		return errors.New("no column has the time; add timestamp to the list of --query-gpu, or give the time: " +
 			"?ts= for one query, ?start= and ?interval= for repeated ones")
 	}
 	return nil

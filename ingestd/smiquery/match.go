@@ -8,25 +8,25 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// Match tells whether a header is of this dialect: a column has a dotted name of nvidia-smi's (utilization.gpu), or
-// all columns are nvidia-smi's and one of them is no more than its own (index, pstate). A table of series, whose first
-// column is Time, is not: names of series may have dots.
+// Match reports whether a header has this dialect: a column has a dotted name of nvidia-smi's (utilization.gpu), or
+// all columns are nvidia-smi's and at least one of them is nvidia-smi's alone (index, pstate). A table of series,
+// whose first column is Time, is not: names of series may have dots.
 func Match(header [][]byte) bool {
-	if len(header) == 0 || strings.EqualFold(string(trim(header[0])), "time") {
+	if len(header) == 0 || strings.EqualFold(string(trimCell(header[0])), "time") {
 		return false
 	}
-	if slices.ContainsFunc(header, func(cell []byte) bool { return dotted(bare(cell)) }) {
+	if slices.ContainsFunc(header, func(cell []byte) bool { return isDottedName(bareName(cell)) }) {
 		return true
 	}
 	known, own := 0, false
 	for _, cell := range header {
-		name := bare(cell)
+		name := bareName(cell)
 		switch {
 		case name == "":
-		case undotted(name):
+		case isOwnName(name):
 			own = true
 			fallthrough
-		case shared(name):
+		case isSharedName(name):
 			known++
 		default:
 			return false
@@ -35,16 +35,16 @@ func Match(header [][]byte) bool {
 	return own && known > 1
 }
 
-func trim(cell []byte) []byte { return bytes.Trim(cell, " \t\"") }
+func trimCell(cell []byte) []byte { return bytes.Trim(cell, " \t\"") }
 
-// bare is a header's cell in lower case without its unit.
-func bare(cell []byte) string {
-	name, _, _ := strings.Cut(strings.ToLower(string(trim(cell))), "[")
+// bareName returns a header's cell in lower case without its unit.
+func bareName(cell []byte) string {
+	name, _, _ := strings.Cut(strings.ToLower(string(trimCell(cell))), "[")
 	return strings.TrimSpace(name)
 }
 
-// dotted knows the families of nvidia-smi's names with dots.
-func dotted(name string) bool {
+// isDottedName reports whether a name belongs to one of nvidia-smi's families of names with dots.
+func isDottedName(name string) bool {
 	for _, family := range [...]string{
 		"accounting.", "c2c.", "clocks.", "clocks_event_reasons.", "clocks_event_reasons_counters.", "clocks_throttle_reasons.",
 		"dramencryption.", "driver_model.", "ecc.", "encoder.stats.", "enforced.power.", "fabric.", "fan.speed", "gom.", "gpu.power.",
@@ -59,8 +59,8 @@ func dotted(name string) bool {
 	return false
 }
 
-// undotted knows names without dots that are nobody else's.
-func undotted(name string) bool {
+// isOwnName reports whether a name without dots is nvidia-smi's alone.
+func isOwnName(name string) bool {
 	switch name {
 	case "addressing_mode", "compute_cap", "compute_mode", "count", "display_active", "display_attached", "display_mode", "edpp_multiplier",
 		"gpu_recovery_action", "persistence_mode", "pstate", "vbios_version":
@@ -69,8 +69,8 @@ func undotted(name string) bool {
 	return false
 }
 
-// shared knows names that other dialects have too.
-func shared(name string) bool {
+// isSharedName reports whether other dialects have the name too.
+func isSharedName(name string) bool {
 	switch name {
 	case "timestamp", "index", "name", "gpu_name", "uuid", "gpu_uuid", "serial", "gpu_serial", "gpu_bus_id", "driver_version", "hostname":
 		return true
@@ -78,14 +78,15 @@ func shared(name string) bool {
 	return false
 }
 
-// again tells whether a row in the middle is a header. Of nearly every row the cell at time, a time, says that it is not.
-func again(cells [][]byte, time int) bool {
+// isHeaderRow reports whether a row in the middle is a header. For nearly every row the time in its cell shows that
+// it is not.
+func isHeaderRow(cells [][]byte, time int) bool {
 	telling := cells[min(max(time, 0), len(cells)-1)]
 	return (len(telling) == 0 || telling[0] > '9') && Match(cells)
 }
 
-// about tells what a column is about.
-func about(name string) (dialect.Field, dialect.Rank) {
+// fieldOf returns the field of a column.
+func fieldOf(name string) (dialect.Field, dialect.Rank) {
 	if strings.EqualFold(name, "name") {
 		return dialect.Model, 9
 	}

@@ -10,12 +10,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write what the inputs of testdata give")
+	flag.Bool("update", false, "write the results of the inputs in testdata")
 	os.Exit(m.Run())
 }
 
-func query() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smiquery.Grammar()} }
+func queryDialect() dialecttest.Dialect { return dialecttest.Dialect{Grammar: smiquery.Grammar()} }
 
-func TestGolden(t *testing.T) { dialecttest.Golden(t, query()) }
+func TestGolden(t *testing.T) { dialecttest.Golden(t, queryDialect()) }
 
-func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, query()) }
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, queryDialect()) }

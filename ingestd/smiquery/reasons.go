@@ -8,9 +8,9 @@ import (
 	"telemetry-pipeline/events/metric"
 )
 
-// reasons are the columns of single clock event reasons, for files that do not have the mask of all. nvidia-smi can be
-// asked for clocks_event_reasons.hw_slowdown without clocks_event_reasons.active; then the mask is folded from those
-// that were asked for.
+// reasons holds the columns of single clock event reasons, for files without the mask of all. nvidia-smi can print
+// clocks_event_reasons.hw_slowdown without clocks_event_reasons.active; then the mask is folded from the printed
+// reasons.
 type reasons struct {
 	mask    metric.Metric
 	columns []int
@@ -20,7 +20,7 @@ type reasons struct {
 
 const reasonFamily = "clocks_event_reasons."
 
-// findReasons gives no columns where the mask has its own.
+// findReasons returns the columns of reasons, or none if the mask has its own column.
 func findReasons(columns []column) reasons {
 	var r reasons
 	r.mask, _, _ = metric.Lookup(reasonFamily + "active")
@@ -37,7 +37,7 @@ func findReasons(columns []column) reasons {
 	return r
 }
 
-// reasonBit gives a reason's bit in the mask (NVML's clocks event reasons).
+// reasonBit returns a reason's bit in the mask (NVML's clocks event reasons).
 func reasonBit(name string) int64 {
 	switch name {
 	case "gpu_idle":
@@ -60,11 +60,11 @@ func reasonBit(name string) int64 {
 	return 0
 }
 
-// fold makes the mask of a row; false: no reason of it could be read.
-func (r *reasons) fold(cells []cell) (mask int64, ok bool) {
+// foldMask returns the mask of a row; ok is false if none of its reasons could be read.
+func (r *reasons) foldMask(cells []cell) (mask int64, ok bool) {
 	for i, at := range r.columns {
 		switch c := &cells[at]; {
-		case c.verdict != valued:
+		case c.kind != measured:
 			return 0, false
 		case c.value.Absent != events.Present:
 		default:
@@ -77,8 +77,8 @@ func (r *reasons) fold(cells []cell) (mask int64, ok bool) {
 	return mask, ok
 }
 
-// record makes the record of a row's mask.
-func (r *reasons) record(mask int64) events.Record {
+// maskRecord returns the record of a row's mask.
+func (r *reasons) maskRecord(mask int64) events.Record {
 	return events.Record{
 		Metric: r.mask.Name, Source: r.source, Value: events.Value{Number: events.Int(mask)},
 		Text: strconv.AppendInt([]byte("0x"), mask, 16),

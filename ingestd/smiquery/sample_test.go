@@ -67,19 +67,19 @@ mig.mode.current MIG_MODE
 fabric.health.summary FABRIC_HEALTH_SUMMARY
 `
 
-// identities are the columns of the captures that name the GPU and its driver, and those that are masked.
+// identities are the columns of the captures that name the GPU and its driver, and the columns that are masked.
 const identities = ` timestamp driver_version name uuid pci.bus_id index serial fabric.clusterUuid platform.gpu_fabric_guid `
 
-// texts are the columns of the captures that describe the GPU, where they say something: labels.
+// texts are the columns of the captures that describe the GPU, and are labels if they are not empty.
 const texts = ` pci.domain pci.bus pci.device pci.baseClass pci.subClass pci.device_id pci.sub_device_id addressing_mode driver_model.current driver_model.pending vbios_version inforom.img inforom.oem inforom.ecc inforom.pwr inforom.checksum_validation gom.current gom.pending compute_mode compute_cap fabric.state fabric.status fabric.cliqueId platform.chassis_serial_number platform.slot_number platform.tray_index platform.host_id platform.peer_type platform.module_id `
 
-// tokens are the captures' words for no reading.
+// tokens are the captures' words for a missing reading.
 var tokens = map[string]events.Reason{
 	"[N/A]": events.NotSupported, "N/A": events.NotSupported, "": events.Blank,
 	"[Requested functionality has been deprecated]": events.Deprecated,
 }
 
-// capture is a file read by a split at its commas, and nothing else.
+// capture is a file that is only split at its commas.
 type capture struct{ columns, cells []string }
 
 func readCapture(t *testing.T, name string) (capture, []byte) {
@@ -96,8 +96,8 @@ func readCapture(t *testing.T, name string) (capture, []byte) {
 	return c, data
 }
 
-// reading says what the cell of a reading means, as text.
-func reading(t *testing.T, cell string) string {
+// readingText returns the value of a reading's cell as text.
+func readingText(t *testing.T, cell string) string {
 	t.Helper()
 	switch cell {
 	case "Active", "Enabled", "Yes":
@@ -126,7 +126,7 @@ func reading(t *testing.T, cell string) string {
 	return number
 }
 
-// TestSamples compares every cell of the captures with what the file says.
+// TestSamples compares every cell of the captures with the text of the file.
 func TestSamples(t *testing.T) {
 	named := map[string]string{}
 	for line := range strings.Lines(strings.TrimSpace(fields)) {
@@ -145,7 +145,7 @@ func TestSamples(t *testing.T) {
 				} else if strings.Contains(texts, " "+bare+" ") {
 					labels[column] = c.cells[i]
 				} else if !strings.Contains(identities, " "+bare+" ") {
-					want[column] = metric + " = " + reading(t, c.cells[i])
+					want[column] = metric + " = " + readingText(t, c.cells[i])
 				}
 			}
 			read := readSample(t, data, len(want))
@@ -167,7 +167,7 @@ func TestSamples(t *testing.T) {
 
 func readSample(t *testing.T, data []byte, records int) *dialecttest.Read {
 	t.Helper()
-	read, err := query().Read(bytes.NewReader(data), dialect.Options{Host: "n1"}, rows.Options{}, 1)
+	read, err := queryDialect().Read(bytes.NewReader(data), dialect.Options{Host: "n1"}, rows.Options{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func readSample(t *testing.T, data []byte, records int) *dialecttest.Read {
 	return read
 }
 
-// checkRecord compares what is the same in all records of a capture.
+// checkRecord compares the members that all records of a capture have in common.
 func checkRecord(t *testing.T, c capture, r *dialecttest.Record, labels map[string]string) {
 	t.Helper()
 	cell := func(column string) string { return c.cells[slices.Index(c.columns, column)] }
@@ -201,7 +201,7 @@ func checkRecord(t *testing.T, c capture, r *dialecttest.Record, labels map[stri
 	}
 }
 
-// TestSampleFacts holds the captures to what is known of them.
+// TestSampleFacts compares the captures with facts known about them.
 func TestSampleFacts(t *testing.T) {
 	for line := range strings.Lines(`h100-idle 212 74 67 6 0 0 41 46 69.85 345 2619 1
 h100-load 212 74 67 6 100 19818 59 26 631.95 1980 2619 0
@@ -212,7 +212,7 @@ rtx2080-windows-load 210 127 120 6 7 1296 45 - 97.43 2055 7500 1
 `) {
 		f := strings.Fields(line)
 		c, data := readCapture(t, f[0])
-		read, err := query().Read(bytes.NewReader(data), dialect.Options{Host: "n1"}, rows.Options{}, 1)
+		read, err := queryDialect().Read(bytes.NewReader(data), dialect.Options{Host: "n1"}, rows.Options{}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

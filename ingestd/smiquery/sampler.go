@@ -9,14 +9,14 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// sampler gives times to rows that have none: that of the one query, or those of queries repeated at an interval. A
+// sampler assigns times to rows without a time: the time of the one query, or of queries repeated at an interval. A
 // query ends where a GPU comes again, or where the index falls.
 type sampler struct {
-	at       time.Time // of all rows, when it is not a start
+	at       time.Time // the time of all rows if start is zero
 	start    time.Time
 	interval time.Duration
 
-	queries int64 // that have ended
+	queries int64 // number of queries that have ended
 	seen    map[events.GPUID]bool
 	last    int64 // index of the row before
 }
@@ -27,8 +27,8 @@ func newSampler(opt dialect.Options) *sampler {
 
 var errInterval = errors.New("the GPU was queried again, and when is not known; give the time between two queries with ?interval=, such as 5s")
 
-// next gives the time of the next row, which is of this GPU.
-func (s *sampler) next(host events.HostID, id *events.Identity) (time.Time, error) {
+// nextTime returns the time of the next row, which belongs to this GPU.
+func (s *sampler) nextTime(host events.HostID, id *events.Identity) (time.Time, error) {
 	if s.start.IsZero() {
 		return s.at, nil
 	}

@@ -13,16 +13,16 @@ import (
 // worker parses the rows of one file, in file order.
 type worker struct {
 	*header
-	broken  string // why the header before the row cannot be read; "" when it can
-	opt     dialect.Options
-	quoted  bool // somebody put the cells in quotes
-	clock   *dialect.Clock
-	sampler *sampler
-	table   *dialect.Identities
-	origins *dialect.Origins
-	read    []cell // of the row
-	key     []byte
-	source  dialect.Source
+	headerFault string // reason why the header before the row cannot be read; "" if it can
+	opt         dialect.Options
+	quoted      bool // the cells are in quotes, which nvidia-smi does not write
+	clock       *dialect.Clock
+	sampler     *sampler
+	table       *dialect.Identities
+	origins     *dialect.Origins
+	parsed      []cell // of the row
+	key         []byte
+	source      dialect.Source
 }
 
 func newWorker(h *header, opt dialect.Options, quoted bool) *worker {
@@ -34,7 +34,7 @@ func newWorker(h *header, opt dialect.Options, quoted bool) *worker {
 	return w
 }
 
-// Parse appends what the row gives to out.
+// Parse appends the row's records or rejections to out.
 func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	if row.Fault != nil {
@@ -42,25 +42,25 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 		return
 	}
 	if w.quoted {
-		unquote(row.Cells)
+		unquoteCells(row.Cells)
 	}
-	if again(row.Cells, w.time) {
-		w.turn(row, out)
+	if isHeaderRow(row.Cells, w.time) {
+		w.switchHeader(row, out)
 		return
 	}
-	if w.broken != "" {
-		out.Reject(row.Line, "", row.Text, w.broken)
+	if w.headerFault != "" {
+		out.Reject(row.Line, "", row.Text, w.headerFault)
 		return
 	}
 	if fault := row.Fit(len(w.columns)); fault != nil {
 		out.Rejections = append(out.Rejections, *fault)
 		return
 	}
-	w.row(row, out)
+	w.parseRow(row, out)
 }
 
-// unquote takes the quotes off cells that a spreadsheet or a script put there; nvidia-smi never does.
-func unquote(cells [][]byte) {
+// unquoteCells removes the quotes of cells that a spreadsheet or a script added; nvidia-smi never does.
+func unquoteCells(cells [][]byte) {
 	for i, cell := range cells {
 		if n := len(cell); n > 1 && cell[0] == '"' && cell[n-1] == '"' {
 			cells[i] = bytes.TrimSpace(cell[1 : n-1])
@@ -68,30 +68,30 @@ func unquote(cells [][]byte) {
 	}
 }
 
-// turn takes a header in the middle: the rows after it have its columns.
-func (w *worker) turn(row *rows.Row, out *dialect.Parsed) {
-	h, err := read(row.Cells, w.opt)
+// switchHeader takes a header in the middle: the rows after it have its columns.
+func (w *worker) switchHeader(row *rows.Row, out *dialect.Parsed) {
+	h, err := readHeader(row.Cells, w.opt)
 	switch {
 	case err != nil:
-		w.broken = fmt.Sprintf("the header on line %d cannot be read: %v", row.Line, err)
+		w.headerFault = fmt.Sprintf("the header on line %d cannot be read: %v", row.Line, err)
 		out.Reject(row.Line, "", row.Text, "a header that cannot be read: "+err.Error())
 		return
 	case !slices.Equal(h.cells, w.cells):
 		w.header = h
 		w.origins = dialect.NewOrigins(w.opt, w.table)
 	}
-	w.broken = ""
+	w.headerFault = ""
 	out.Skipped++
 }
 
-// row parses a row of the header's width.
-func (w *worker) row(row *rows.Row, out *dialect.Parsed) {
-	from := w.origin(row.Cells)
+// parseRow parses a row of the header's width.
+func (w *worker) parseRow(row *rows.Row, out *dialect.Parsed) {
+	from := w.lookupOrigin(row.Cells)
 	if from.Fault != nil {
 		out.Refuse(row, *from.Fault)
 		return
 	}
-	at, ok := w.when(row, from, out)
+	at, ok := w.readTime(row, from, out)
 	if !ok {
 		return
 	}
@@ -100,17 +100,17 @@ func (w *worker) row(row *rows.Row, out *dialect.Parsed) {
 		warning.Line = row.Line
 		out.Warnings = append(out.Warnings, warning)
 	}
-	w.readings(row, from, at, out)
-	w.checks.warn(w.header, w.read, row, out)
+	w.addReadings(row, from, at, out)
+	w.checks.addWarnings(w.header, w.parsed, row, out)
 }
 
-// when finds the time of a row; false: the row is rejected.
-func (w *worker) when(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) (events.Timestamp, bool) {
+// readTime returns the time of a row, or false if it rejected the row.
+func (w *worker) readTime(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) (events.Timestamp, bool) {
 	if w.time < 0 {
 		var at events.Timestamp
-		sampled, err := w.sampler.next(from.Host, from.For(0))
+		sampled, err := w.sampler.nextTime(from.Host, from.For(0))
 		if err == nil {
-			at, err = w.clock.Believe(sampled)
+			at, err = w.clock.TimestampOf(sampled)
 		}
 		if err != nil {
 			out.Reject(row.Line, "", row.Text, err.Error())
@@ -121,37 +121,37 @@ func (w *worker) when(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) 
 	return instant.At, ok
 }
 
-// readings makes a record or a rejection of each cell that has one.
-func (w *worker) readings(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
-	said := len(out.Records) + len(out.Rejections)
-	for i := range w.read {
+// addReadings adds a record or a rejection for each cell that has one.
+func (w *worker) addReadings(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
+	before := len(out.Records) + len(out.Rejections)
+	for i := range w.parsed {
 		c, text := &w.columns[i], row.Cells[i]
-		switch read := &w.read[i]; read.verdict {
+		switch read := &w.parsed[i]; read.kind {
 		case rejected:
 			out.Reject(row.Line, c.Name, text, read.err.Error())
-		case valued:
+		case measured:
 			out.Add(events.Record{
 				Identity: from.For(c.metric.Parts), Metric: c.metric.Name, Source: c.Name, At: at, Value: read.value, Text: text,
 			})
 		}
 	}
-	if mask, ok := w.reasons.fold(w.read); ok {
-		r := w.reasons.record(mask)
+	if mask, ok := w.reasons.foldMask(w.parsed); ok {
+		r := w.reasons.maskRecord(mask)
 		r.Identity, r.At = from.For(w.reasons.mask.Parts), at
 		out.Add(r)
 	}
-	if len(out.Records)+len(out.Rejections) == said {
+	if len(out.Records)+len(out.Rejections) == before {
 		out.Reject(row.Line, "", row.Text, "the row has no readings")
 	}
 }
 
-// origin reads the cells of a row and finds where it comes from.
-func (w *worker) origin(cells [][]byte) *dialect.Origin {
-	w.read, w.key = w.read[:0], w.key[:0]
+// lookupOrigin reads the cells of a row and returns its origin.
+func (w *worker) lookupOrigin(cells [][]byte) *dialect.Origin {
+	w.parsed, w.key = w.parsed[:0], w.key[:0]
 	for i := range w.columns {
-		read := w.columns[i].read(cells[i])
-		w.read = append(w.read, read)
-		if read.verdict == says {
+		read := w.columns[i].readCell(cells[i])
+		w.parsed = append(w.parsed, read)
+		if read.kind == identifying {
 			w.key = append(w.key, cells[i]...)
 		}
 		w.key = append(w.key, 0) // a row with a NUL is a fault
@@ -161,15 +161,16 @@ func (w *worker) origin(cells [][]byte) *dialect.Origin {
 	}
 	w.source.Reset()
 	for i := range w.columns {
-		if c := &w.columns[i]; w.read[i].verdict == says {
-			w.source.Column(c.Field, c.Rank, c.label(), cells[i])
+		if c := &w.columns[i]; w.parsed[i].kind == identifying {
+			w.source.Column(c.Field, c.Rank, c.labelName(), cells[i])
 		}
 	}
 	return w.origins.Learn(w.key, &w.source)
 }
 
-// label is the name under which a column's text is kept, or by which a complaint about it is found in the file.
-func (c *column) label() string {
+// labelName returns the name under which a column's text is kept, or by which the column is found in the file when a
+// rejection names it.
+func (c *column) labelName() string {
 	if c.Field == dialect.Label {
 		return c.metric.Name
 	}

@@ -2,7 +2,7 @@ package wide
 
 import "telemetry-pipeline/ingestd/dialect"
 
-// Grammar is this dialect as the detection sees it.
+// Grammar returns this dialect for detection.
 func Grammar() dialect.Grammar {
 	return dialect.Grammar{
 		Name:  "wide",

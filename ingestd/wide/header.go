@@ -10,16 +10,16 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// role is what a column's cells are.
+// role is the meaning of a column's cells.
 type role uint8
 
 const (
-	unnamed role = iota
-	when         // the time
-	origin       // where the readings come from, labels included
-	labels       // labels in the syntax of Prometheus
-	reading      // readings of a known metric
-	unknown      // readings or labels, told cell by cell
+	unnamed   role = iota
+	timestamp      // the time
+	origin         // the origin of the readings, labels included
+	labels         // labels in the syntax of Prometheus
+	reading        // readings of a known metric
+	unknown        // readings or labels, decided cell by cell
 )
 
 // column is one column of the file.
@@ -30,29 +30,29 @@ type column struct {
 	conversion metric.Conversion
 }
 
-// Match tells whether a header is of this dialect: it has a time or a GPU, and at least one metric that the catalogue
-// knows. One in the words of nvidia-smi (utilization.gpu [%]) is not.
+// Match reports whether a header has this dialect: it has a time or a GPU, and at least one metric that the catalogue
+// knows. A header in the words of nvidia-smi (utilization.gpu [%]) does not match.
 func Match(header [][]byte) bool {
 	placed, known := false, false
-	for _, c := range spell(header) {
+	for _, c := range classifyColumns(header) {
 		if strings.HasSuffix(c.Name, "]") || c.role == reading && strings.Contains(c.Name, ".") {
 			return false
 		}
-		placed = placed || c.role == when || c.role == origin && c.Field >= dialect.Index && c.Field <= dialect.PCI
+		placed = placed || c.role == timestamp || c.role == origin && c.Field >= dialect.Index && c.Field <= dialect.PCI
 		known = known || c.role == reading
 	}
 	return placed && known
 }
 
-func spell(header [][]byte) []column {
+func classifyColumns(header [][]byte) []column {
 	var all []column
 	for _, c := range dialect.Columns(header) {
-		all = append(all, classify(c))
+		all = append(all, classifyColumn(c))
 	}
 	return all
 }
 
-func classify(c dialect.Column) column {
+func classifyColumn(c dialect.Column) column {
 	if strings.EqualFold(c.Name, "name") {
 		c.Field, c.Rank = dialect.Model, 9
 	}
@@ -61,14 +61,14 @@ func classify(c dialect.Column) column {
 	case c.Name == "":
 		out.role = unnamed
 	case c.Field == dialect.Time:
-		out.role = when
+		out.role = timestamp
 	case c.Field == dialect.LabelsRaw:
 		out.role = labels
 	case c.Field >= dialect.Host || dialect.KnownLabel(c.Name):
 	default:
 		out.Field = dialect.Label
 		var known bool
-		out.metric, out.conversion, known = lookup(c.Name)
+		out.metric, out.conversion, known = lookupMetric(c.Name)
 		out.role = unknown
 		if known {
 			out.role = reading
@@ -77,8 +77,8 @@ func classify(c dialect.Column) column {
 	return out
 }
 
-// lookup finds the metric of a column, also where the name ends in the metric's unit.
-func lookup(name string) (metric.Metric, metric.Conversion, bool) {
+// lookupMetric returns the metric of a column, also if the name ends in the metric's unit.
+func lookupMetric(name string) (metric.Metric, metric.Conversion, bool) {
 	m, c, ok := metric.Lookup(name)
 	if ok {
 		return m, c, true
@@ -96,7 +96,7 @@ func lookup(name string) (metric.Metric, metric.Conversion, bool) {
 	return m, c, false
 }
 
-// unitOf gives the unit that a suffix stands for; "_mb" is MiB, as the memory of GPUs is counted.
+// unitOf returns the unit of a suffix; "_mb" is MiB, the unit in which the memory of GPUs is counted.
 func unitOf(suffix string) string {
 	switch strings.ToLower(suffix) {
 	case "mb", "mib":
@@ -113,10 +113,10 @@ func unitOf(suffix string) string {
 	return "no unit"
 }
 
-// read finds the columns that a file must have.
-func read(header [][]byte, opt dialect.Options) (all []column, time int, err error) {
-	all = spell(header)
-	if err := check(all); err != nil {
+// readColumns returns the columns of a file, or an error that names a missing or duplicate column and the remedy.
+func readColumns(header [][]byte, opt dialect.Options) (all []column, time int, err error) {
+	all = classifyColumns(header)
+	if err := checkUnique(all); err != nil {
 		return nil, 0, err
 	}
 	has := func(fields ...dialect.Field) bool {
@@ -125,7 +125,7 @@ func read(header [][]byte, opt dialect.Options) (all []column, time int, err err
 	is := func(r role) func(column) bool { return func(c column) bool { return c.role == r } }
 	isInstance := func(c column) bool { return strings.EqualFold(c.Name, "instance") }
 	hasLabels := slices.ContainsFunc(all, is(labels))
-	time = slices.IndexFunc(all, is(when))
+	time = slices.IndexFunc(all, is(timestamp))
 	switch {
 	case time < 0 && opt.At.IsZero():
 		err = errors.New("no column has the time; name it timestamp, or give the time of all rows with ?ts=")
@@ -139,8 +139,8 @@ func read(header [][]byte, opt dialect.Options) (all []column, time int, err err
 	return all, time, err
 }
 
-// check refuses columns that mean the same.
-func check(all []column) error {
+// checkUnique refuses columns that mean the same.
+func checkUnique(all []column) error {
 	var plain []dialect.Column
 	seen := map[string]string{}
 	for _, c := range all {

@@ -9,19 +9,19 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Parser knows one file's columns. It is safe for concurrent use; its workers are not.
+// Parser holds one file's columns. It is safe for concurrent use; its workers are not.
 type Parser struct {
 	columns []column
-	time    int  // -1: none, the sender gives that of all rows
+	time    int  // -1: none, the sender supplies the time of all rows
 	bounded bool // some readings are bounds of others
 	opt     dialect.Options
 	table   *dialect.Identities
 }
 
-// New reads the beginning of a file. An error refuses the file: it says which column is missing or there twice, and what
-// to do.
+// New reads the beginning of a file. An error refuses the file: it names a missing or duplicate column, and the
+// remedy.
 func New(f dialect.File, opt dialect.Options) (*Parser, error) {
-	columns, time, err := read(f.Header, opt)
+	columns, time, err := readColumns(f.Header, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func New(f dialect.File, opt dialect.Options) (*Parser, error) {
 	return p, nil
 }
 
-// Worker gives a parser of rows for one goroutine. Workers of a Parser share identities.
+// Worker returns a parser of rows for one goroutine. Workers of a Parser share identities.
 func (p *Parser) Worker() *Worker {
 	return &Worker{
 		Parser:  p,
@@ -50,12 +50,12 @@ type Worker struct {
 	*Parser
 	clock   *dialect.Clock
 	origins *dialect.Origins
-	numbers []bool // of the row's unknown columns: those that are readings
+	numbers []bool // for each of the row's unknown columns: whether its cell is a reading
 	key     []byte
 	source  dialect.Source
 }
 
-// Parse appends what the row gives to out: records, rejections, or both. A row's Fault is its rejection.
+// Parse appends the row's records or rejections, or both, to out. A row's Fault is its rejection.
 func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 	out.Host, out.ZoneAssumed = "", false
 	fault := row.Fault
@@ -66,24 +66,24 @@ func (w *Worker) Parse(row *rows.Row, out *dialect.Parsed) {
 		out.Rejections = append(out.Rejections, *fault)
 		return
 	}
-	from := w.origin(row.Cells)
+	from := w.lookupOrigin(row.Cells)
 	if from.Fault != nil {
 		out.Refuse(row, *from.Fault)
 		return
 	}
 	out.Host = from.Host
-	at, ok := w.when(row, out)
+	at, ok := w.readTime(row, out)
 	if !ok {
 		return
 	}
-	w.warn(row, from, out)
-	w.readings(row, from, at, out)
+	w.addWarnings(row, from, out)
+	w.addReadings(row, from, at, out)
 }
 
-// when finds the time of a row; false: the row is rejected.
-func (w *Worker) when(row *rows.Row, out *dialect.Parsed) (events.Timestamp, bool) {
+// readTime returns the time of a row, or false if it rejected the row.
+func (w *Worker) readTime(row *rows.Row, out *dialect.Parsed) (events.Timestamp, bool) {
 	var column string
-	var text []byte // an empty one is of Options.At
+	var text []byte // an empty text means Options.At
 	if w.time >= 0 {
 		column, text = w.columns[w.time].Name, row.Cells[w.time]
 	}
@@ -91,7 +91,7 @@ func (w *Worker) when(row *rows.Row, out *dialect.Parsed) (events.Timestamp, boo
 	return instant.At, ok
 }
 
-func (w *Worker) warn(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) {
+func (w *Worker) addWarnings(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) {
 	for i, c := range w.columns {
 		if c.role == labels && from.BadLabels != "" {
 			out.Warn(row.Line, c.Name, row.Cells[i], from.BadLabels)
@@ -103,9 +103,9 @@ func (w *Worker) warn(row *rows.Row, from *dialect.Origin, out *dialect.Parsed) 
 	}
 }
 
-// readings makes a record or a rejection of each metric cell.
-func (w *Worker) readings(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
-	first, said := len(out.Records), len(out.Records)+len(out.Rejections)
+// addReadings adds a record or a rejection for each metric cell.
+func (w *Worker) addReadings(row *rows.Row, from *dialect.Origin, at events.Timestamp, out *dialect.Parsed) {
+	first, before := len(out.Records), len(out.Records)+len(out.Rejections)
 	for i := range w.columns {
 		c := &w.columns[i]
 		if c.role != reading && !w.numbers[i] {
@@ -121,7 +121,7 @@ func (w *Worker) readings(row *rows.Row, from *dialect.Origin, at events.Timesta
 			Identity: from.For(c.metric.Parts), Metric: c.metric.Name, Source: c.Name, At: at, Value: value, Text: text,
 		})
 	}
-	if len(out.Records)+len(out.Rejections) == said {
+	if len(out.Records)+len(out.Rejections) == before {
 		out.Reject(row.Line, "", row.Text, "the row has no readings")
 	}
 	if w.bounded {
@@ -129,13 +129,13 @@ func (w *Worker) readings(row *rows.Row, from *dialect.Origin, at events.Timesta
 	}
 }
 
-// origin finds where a row comes from, and which of its unknown cells are numbers.
-func (w *Worker) origin(cells [][]byte) *dialect.Origin {
+// lookupOrigin returns a row's origin, and records which of its unknown cells are numbers.
+func (w *Worker) lookupOrigin(cells [][]byte) *dialect.Origin {
 	key := w.key[:0]
 	for i := range w.columns {
 		switch w.columns[i].role {
 		case unknown:
-			if w.numbers[i] = number(cells[i]); w.numbers[i] {
+			if w.numbers[i] = isNumber(cells[i]); w.numbers[i] {
 				key = append(key, 0) // a row with a NUL is a fault
 				continue
 			}
@@ -149,11 +149,11 @@ func (w *Worker) origin(cells [][]byte) *dialect.Origin {
 	if o := w.origins.Get(key); o != nil {
 		return o
 	}
-	return w.learn(cells)
+	return w.learnOrigin(cells)
 }
 
-// learn works an origin out.
-func (w *Worker) learn(cells [][]byte) *dialect.Origin {
+// learnOrigin builds the origin of a row and adds it to the cache.
+func (w *Worker) learnOrigin(cells [][]byte) *dialect.Origin {
 	w.source.Reset()
 	for i, c := range w.columns {
 		switch c.role {
@@ -170,8 +170,8 @@ func (w *Worker) learn(cells [][]byte) *dialect.Origin {
 	return w.origins.Learn(w.key, &w.source)
 }
 
-// number tells whether an unknown column's cell is a reading.
-func number(cell []byte) bool {
+// isNumber reports whether an unknown column's cell is a reading.
+func isNumber(cell []byte) bool {
 	cell = bytes.TrimSpace(cell)
 	if len(cell) == 0 || cell[0] > '9' { // letters are above the digits; most texts begin with one
 		return false

@@ -10,12 +10,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write what the inputs of testdata give")
+	flag.Bool("update", false, "write the results of the inputs in testdata")
 	os.Exit(m.Run())
 }
 
-func form() dialecttest.Dialect { return dialecttest.Dialect{Grammar: wide.Grammar()} }
+func wideDialect() dialecttest.Dialect { return dialecttest.Dialect{Grammar: wide.Grammar()} }
 
-func TestGolden(t *testing.T) { dialecttest.Golden(t, form()) }
+func TestGolden(t *testing.T) { dialecttest.Golden(t, wideDialect()) }
 
-func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, form()) }
+func FuzzParse(f *testing.F) { dialecttest.Fuzz(f, wideDialect()) }

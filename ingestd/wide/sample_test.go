@@ -12,7 +12,7 @@ import (
 
 // TestSample reads the documented example of the wide form: two GPUs with all named fields each.
 func TestSample(t *testing.T) {
-	got, err := form().Read(bytes.NewReader(dialecttest.Sample(t, "wide_minimal.csv")), dialect.Options{}, rows.Options{}, 1)
+	got, err := wideDialect().Read(bytes.NewReader(dialecttest.Sample(t, "wide_minimal.csv")), dialect.Options{}, rows.Options{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

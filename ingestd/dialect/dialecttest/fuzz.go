@@ -11,11 +11,11 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Fuzz runs any bytes through the dialect, beginning with the inputs of testdata. It never panics, each row
-// ends in a record or a rejection or is skipped, records are sound, and how the work is shared does not
-// matter. The options of the inputs go along.
+// Fuzz runs any bytes through the dialect, beginning with the inputs of testdata. It checks that the dialect never
+// panics, that each row ends in a record or a rejection or is skipped, that records are sound, and that the
+// distribution of work makes no difference. The options of the inputs are fuzzed too.
 func Fuzz(f *testing.F, d Dialect) {
-	files, err := d.cases()
+	files, err := d.caseFiles()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -24,11 +24,11 @@ func Fuzz(f *testing.F, d Dialect) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		_, input := options(f, archive)
+		_, input := caseOptions(f, archive)
 		f.Add(input, string(archive.Comment))
 		f.Add(input, "host: n1")
 	}
-	d.Named = true // or most of what is tried would be refused at once
+	d.Named = true // otherwise most inputs would be refused at once
 	f.Fuzz(func(t *testing.T, text []byte, comment string) {
 		opt, err := parseOptions(comment)
 		if err != nil {
@@ -46,10 +46,10 @@ func Fuzz(f *testing.F, d Dialect) {
 			t.Fatalf("line %d gave neither a record nor a rejection, and was not skipped", one.Silent[0])
 		}
 		if one.Lost > 0 {
-			t.Fatalf("%d records are of no host, though their rows tell hosts", one.Lost)
+			t.Fatalf("%d records have no host, though their rows have hosts", one.Lost)
 		}
 		for _, r := range one.Records {
-			d.sound(t, r)
+			d.checkRecord(t, r)
 		}
 		if diff := gocmp.Diff(one, three); diff != "" {
 			t.Fatalf("by one worker and by three (-one +three):\n%s", diff)
@@ -64,20 +64,20 @@ func Fuzz(f *testing.F, d Dialect) {
 	})
 }
 
-func (d Dialect) sound(t *testing.T, r Record) {
+func (d Dialect) checkRecord(t *testing.T, r Record) {
 	t.Helper()
 	switch back, err := events.ParseNumber(r.Value.Number.String()); {
 	case r.Host == "" || r.Metric == "" || r.Source == "":
-		t.Fatalf("a record without host, metric or source: %s", line(r))
+		t.Fatalf("a record without host, metric or source: %s", formatRecord(r))
 	case r.Identity.Entity(r.Host) == events.Entity{} && !d.OfHosts:
-		t.Fatalf("a record of nothing: %s", line(r))
+		t.Fatalf("a record of nothing: %s", formatRecord(r))
 	case Metric(r) != r.Metric:
-		t.Fatalf("a query for the metric is one for %s: %s", Metric(r), line(r))
+		t.Fatalf("a query for the metric is one for %s: %s", Metric(r), formatRecord(r))
 	case r.At.Time().Year() < 2010:
-		t.Fatalf("a record from before 2010: %s", line(r))
+		t.Fatalf("a record from before 2010: %s", formatRecord(r))
 	case err != nil || back != r.Value.Number:
 		t.Fatalf("a number that is not normalised: %+v", r.Value.Number)
 	case r.Value.Absent != events.Present && r.Value.Number != (events.Number{}):
-		t.Fatalf("an absent reading with a number: %s", line(r))
+		t.Fatalf("an absent reading with a number: %s", formatRecord(r))
 	}
 }

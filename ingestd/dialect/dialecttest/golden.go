@@ -21,26 +21,26 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// Golden runs each of the dialect's testdata/*.txtar through the dialect: the file "input" must give what the others say
+// Golden runs each of the dialect's testdata/*.txtar through the dialect: the file "input" must yield the others
 // ("records", "rejections", "warnings", "skipped", or "refused"). To add a case, write a file with a comment and an
-// input, run the test with -update, and read what it wrote.
+// input, run the test with -update, and read the files that it wrote.
 //
 // Lines of the comment such as "host: n1", "tz: Europe/Berlin" and "now: 2025-07-19T00:00:00Z" are options:
 //
-//	host, tz, columns, metric, ts, start, interval, exporter   what the sender says, as in the query string
+//	host, tz, columns, metric, ts, start, interval, exporter   options of the sender, as in the query string
 //	now                                                        the receiver's time
-//	lines: crlf                                                gives the input the line ends of Windows
+//	lines: crlf                                                the input has the line ends of Windows
 func Golden(t *testing.T, d Dialect) {
-	files, err := d.cases()
+	files, err := d.caseFiles()
 	if err != nil || len(files) == 0 {
 		t.Fatalf("got %d files, error %v; want some in testdata/%s", len(files), err, d.Cases)
 	}
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { golden(t, d, file) })
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runCase(t, d, file) })
 	}
 }
 
-// unfindable gives the records that no query by the metric's name finds.
+// unfindable returns the records that no query by the metric's name finds.
 func unfindable(d Dialect, input []byte, opt dialect.Options) []Record {
 	read, err := d.Read(bytes.NewReader(input), opt, rows.Options{}, 1)
 	if err != nil {
@@ -49,12 +49,12 @@ func unfindable(d Dialect, input []byte, opt dialect.Options) []Record {
 	return slices.DeleteFunc(read.Records, func(r Record) bool { return Metric(r) == r.Metric })
 }
 
-// cases are the files of a dialect's cases.
-func (d Dialect) cases() ([]string, error) {
+// caseFiles returns the paths of the dialect's cases.
+func (d Dialect) caseFiles() ([]string, error) {
 	return filepath.Glob(filepath.Join("testdata", d.Cases, "*.txtar"))
 }
 
-func golden(t *testing.T, d Dialect, file string) {
+func runCase(t *testing.T, d Dialect, file string) {
 	archive, err := txtar.ParseFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -62,8 +62,8 @@ func golden(t *testing.T, d Dialect, file string) {
 	if len(archive.Files) == 0 || archive.Files[0].Name != "input" {
 		t.Fatalf("%s has no file named input, or it is not the first", file)
 	}
-	opt, input := options(t, archive)
-	archive.Files = append(archive.Files[:1:1], output(d, input, opt, rows.Options{}, 1)...)
+	opt, input := caseOptions(t, archive)
+	archive.Files = append(archive.Files[:1:1], formatOutput(d, input, opt, rows.Options{}, 1)...)
 	got := txtar.Format(archive)
 	if update := flag.Lookup("update"); update != nil && update.Value.String() == "true" {
 		if err := os.WriteFile(file, got, 0o644); err != nil {
@@ -78,16 +78,16 @@ func golden(t *testing.T, d Dialect, file string) {
 		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 	for _, r := range unfindable(d, input, opt) {
-		t.Errorf("%s: a query for the metric is one for %s: %s", file, Metric(r), line(r))
+		t.Errorf("%s: a query for the metric is one for %s: %s", file, Metric(r), formatRecord(r))
 	}
-	shared := output(d, input, opt, rows.Options{BatchRows: 1}, 3)
+	shared := formatOutput(d, input, opt, rows.Options{BatchRows: 1}, 3)
 	if diff := gocmp.Diff(archive.Files[1:], shared, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s, by three workers in turn (-one +three):\n%s", file, diff)
 	}
 }
 
-// options gives the options and the input of a case.
-func options(t testing.TB, archive *txtar.Archive) (dialect.Options, []byte) {
+// caseOptions returns the options and the input of a case.
+func caseOptions(t testing.TB, archive *txtar.Archive) (dialect.Options, []byte) {
 	t.Helper()
 	comment, input := string(archive.Comment), archive.Files[0].Data
 	opt, err := parseOptions(comment)
@@ -131,8 +131,8 @@ func parseOptions(comment string) (dialect.Options, error) {
 	return opt, nil
 }
 
-// output writes down what a file gave, one text file per kind.
-func output(d Dialect, input []byte, opt dialect.Options, scan rows.Options, workers int) []txtar.File {
+// formatOutput returns the results of a file, one text file per kind.
+func formatOutput(d Dialect, input []byte, opt dialect.Options, scan rows.Options, workers int) []txtar.File {
 	read, err := d.Read(bytes.NewReader(input), opt, scan, workers)
 	if err != nil {
 		return []txtar.File{{Name: "refused", Data: []byte(err.Error() + "\n")}}
@@ -149,14 +149,14 @@ func output(d Dialect, input []byte, opt dialect.Options, scan rows.Options, wor
 		id := r.Identity.ID()
 		if ids[id] == 0 {
 			ids[id] = len(ids) + 1
-			identities = append(identities, fmt.Sprintf("#%d %s", ids[id], describe(r.Identity)))
+			identities = append(identities, fmt.Sprintf("#%d %s", ids[id], formatIdentity(r.Identity)))
 		}
-		records = append(records, fmt.Sprintf("%s #%d", line(r), ids[id]))
+		records = append(records, fmt.Sprintf("%s #%d", formatRecord(r), ids[id]))
 	}
 	add("records", records)
 	add("identities", identities)
-	add("rejections", verdicts(read.Rejections))
-	add("warnings", verdicts(read.Warnings))
+	add("rejections", formatRejections(read.Rejections))
+	add("warnings", formatRejections(read.Warnings))
 	if read.Skipped > 0 {
 		add("skipped", []string{fmt.Sprint(read.Skipped)})
 	}
@@ -166,8 +166,8 @@ func output(d Dialect, input []byte, opt dialect.Options, scan rows.Options, wor
 	return files
 }
 
-// line is a record in one line.
-func line(r Record) string {
+// formatRecord returns a record in one line.
+func formatRecord(r Record) string {
 	entity := r.Identity.Entity(r.Host)
 	value := r.Value.Number.String()
 	if r.Value.Absent != events.Present {
@@ -181,7 +181,7 @@ func line(r Record) string {
 	return fmt.Sprintf("%s %s %s %s=%s%s", r.At, r.Host, part, r.Metric, value, source)
 }
 
-func describe(id *events.Identity) string {
+func formatIdentity(id *events.Identity) string {
 	var parts []string
 	for _, field := range []struct{ name, value string }{
 		{"uuid", id.UUID}, {"index", id.Index}, {"pci", id.PCI}, {"device", id.Device}, {"model", id.Model}, {"driver", id.Driver},
@@ -194,7 +194,7 @@ func describe(id *events.Identity) string {
 	return strings.Join(parts, " ") + string(dialect.AppendLabels([]byte(" {"), id.Labels)) + "}"
 }
 
-func verdicts(all []rows.Rejection) []string {
+func formatRejections(all []rows.Rejection) []string {
 	var lines []string
 	for _, r := range all {
 		lines = append(lines, fmt.Sprintf("line %d, %s %q: %s", r.Line, cmp.Or(r.Column, "row"), r.Text, r.Reason))

@@ -23,13 +23,13 @@ type Dialect struct {
 	Cases   string // the directory of its cases below testdata, where the package has several dialects
 }
 
-// Record is a record with its host, on memory of its own.
+// Record is a record with its host, in memory of its own.
 type Record struct {
 	events.Record
 	Host events.HostID
 }
 
-// Read is what a file gave.
+// Read is the result of reading a file.
 type Read struct {
 	Records     []Record
 	Rejections  []rows.Rejection
@@ -38,15 +38,15 @@ type Read struct {
 	Absent      int
 	Skipped     int
 	ZoneAssumed bool
-	Lost        int   // records of no run, though their row has runs. There must be none
-	Silent      []int // lines of rows without a verdict: no record, no rejection, not skipped. It must be empty
+	Lost        int   // records outside of every run, though their row has runs. It must be 0
+	Silent      []int // lines of rows without a record or a rejection that were not skipped. It must be empty
 }
 
-// Read parses a file with so many workers, whose turn it is by batch; a serial dialect has one. The error
-// refuses the file.
+// Read parses a file with the given number of workers, which take batches in turn; a serial dialect has one worker.
+// The error refuses the file.
 func (d Dialect) Read(r io.Reader, opt dialect.Options, scan rows.Options, workers int) (*Read, error) {
 	sc := rows.NewScanner(r, scan)
-	f, ok, err := d.begin(sc, opt)
+	f, ok, err := d.readBeginning(sc, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -72,11 +72,11 @@ func (d Dialect) Read(r io.Reader, opt dialect.Options, scan rows.Options, worke
 		} else if err != nil {
 			return nil, err
 		}
-		out.parse(team[turn%workers], &batch)
+		out.parseBatch(team[turn%workers], &batch)
 	}
 }
 
-func (d Dialect) begin(sc *rows.Scanner, opt dialect.Options) (dialect.File, bool, error) {
+func (d Dialect) readBeginning(sc *rows.Scanner, opt dialect.Options) (dialect.File, bool, error) {
 	if d.Named {
 		return d.Take(sc, opt)
 	}
@@ -84,12 +84,12 @@ func (d Dialect) begin(sc *rows.Scanner, opt dialect.Options) (dialect.File, boo
 	return f, ok, err
 }
 
-func (o *Read) parse(w dialect.Worker, batch *rows.Batch) {
+func (o *Read) parseBatch(w dialect.Worker, batch *rows.Batch) {
 	var p dialect.Parsed
 	for row := range batch.Rows() {
 		records, rejections, skipped := len(p.Records), len(p.Rejections), p.Skipped
 		w.Parse(row, &p)
-		o.take(p.Records[records:], p.Host, p.Runs)
+		o.addRecords(p.Records[records:], p.Host, p.Runs)
 		if len(p.Records) == records && len(p.Rejections) == rejections && p.Skipped == skipped {
 			o.Silent = append(o.Silent, row.Line)
 		}
@@ -102,8 +102,8 @@ func (o *Read) parse(w dialect.Worker, batch *rows.Batch) {
 	o.Warnings = append(o.Warnings, p.Warnings...)
 }
 
-// take keeps a row's records, each with its host.
-func (o *Read) take(records []events.Record, host events.HostID, runs []dialect.Run) {
+// addRecords adds a row's records, each with its host.
+func (o *Read) addRecords(records []events.Record, host events.HostID, runs []dialect.Run) {
 	if len(runs) == 0 {
 		runs = []dialect.Run{{Host: host, Records: len(records)}}
 	}
@@ -117,15 +117,14 @@ func (o *Read) take(records []events.Record, host events.HostID, runs []dialect.
 	o.Lost += len(records)
 }
 
-// Sample reads a file of the collection of real inputs that lies beside the repository, or skips the test
-// where it is missing.
+// Sample returns a file of the collection of real inputs beside the repository, or skips the test if it is missing.
 func Sample(t testing.TB, name string) []byte {
 	t.Helper()
 	root, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for !exists(filepath.Join(root, "go.mod")) {
+	for !fileExists(filepath.Join(root, "go.mod")) {
 		if root == filepath.Dir(root) {
 			t.Fatal("no go.mod above the test's directory")
 		}
@@ -138,12 +137,13 @@ func Sample(t testing.TB, name string) []byte {
 	return bytes.Clone(text)
 }
 
-func exists(path string) bool {
+func fileExists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// Metric is what a query for the record's metric looks for. It is the record's metric, or nobody finds it.
+// Metric returns the metric that a query for the record's metric looks for. It must be the record's metric, or no
+// query finds it.
 func Metric(r Record) string {
 	m, _, _ := metric.Lookup(r.Metric)
 	return m.Name

@@ -7,8 +7,8 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// TestBesideGPUs has the labels of dcgm-exporter for links, switches and CPUs.
-func TestBesideGPUs(t *testing.T) {
+// TestPartWithoutGPU reads the labels of dcgm-exporter for links, switches and CPUs.
+func TestPartWithoutGPU(t *testing.T) {
 	for labels, want := range map[string]string{
 		`nvswitch="0"`:                                   "/nvswitch:0",
 		`nvlink="3",nvswitch="nvswitch1"`:                "/nvswitch:1,nvlink:3",

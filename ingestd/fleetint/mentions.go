@@ -7,9 +7,8 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// mentions finds what the text of an event says of a GPU: an XID in the words of the agent ("XID 79 (GPU has
-// fallen off the bus) detected on GPU PCI:0000:05:00 UUID:GPU-…") or of the kernel ("NVRM: Xid
-// (PCI:0000:05:00): 79, pid=…"), and which GPU it is.
+// mentions finds an XID and its GPU in the text of an event: in the words of the agent ("XID 79 (GPU has fallen off
+// the bus) detected on GPU PCI:0000:05:00 UUID:GPU-…") or of the kernel ("NVRM: Xid (PCI:0000:05:00): 79, pid=…").
 type mentions struct {
 	xid, uuid, pci, index *regexp.Regexp
 }
@@ -23,28 +22,28 @@ func newMentions() mentions {
 	}
 }
 
-// code gives the XID that a message names, "" when it names none.
-func (m mentions) code(message string) string {
+// findXID returns the XID that a message names, or "" if it names none.
+func (m mentions) findXID(message string) string {
 	if found := m.xid.FindStringSubmatch(message); found != nil {
 		return found[1]
 	}
 	return ""
 }
 
-// gpu adds to s which GPU the message is about, if it is about one. An address may be any device's where the
-// component does not watch GPUs. The kernel leaves the function off an address; a GPU's is 0.
-func (m mentions) gpu(s *dialect.Source, message string, addresses bool) {
-	uuid, several := only(m.uuid.FindAllString(message, -1))
+// addGPU adds the GPU that the message names to s, if it names exactly one. An address may belong to any device where
+// the component does not watch GPUs. The kernel leaves out the function of an address; a GPU's is 0.
+func (m mentions) addGPU(s *dialect.Source, message string, addresses bool) {
+	uuid, several := commonText(m.uuid.FindAllString(message, -1))
 	var index, pci string
 	if !several {
 		var found []string
 		for _, match := range m.index.FindAllStringSubmatch(message, -1) {
 			found = append(found, match[1])
 		}
-		index, several = only(found)
+		index, several = commonText(found)
 	}
 	if addresses && !several {
-		pci, several = only(m.pci.FindAllString(message, -1))
+		pci, several = commonText(m.pci.FindAllString(message, -1))
 	}
 	if several {
 		return
@@ -57,8 +56,8 @@ func (m mentions) gpu(s *dialect.Source, message string, addresses bool) {
 	s.Column(dialect.PCI, 1, "message", []byte(pci))
 }
 
-// only gives what all of the texts say; several tells that they say different things.
-func only(texts []string) (text string, several bool) {
+// commonText returns the text that all of the texts are; several is true if they differ.
+func commonText(texts []string) (text string, several bool) {
 	for _, t := range texts {
 		if text != "" && t != text {
 			return "", true

@@ -23,6 +23,7 @@ events/archive:       events
 events/archive/manifest: events events/archive
 events/archive/archivetest:
 events/eventstest:    events
+events/goldentest:
 events/eventstest/model:
 projections:          events events/metric
 projections/snapshot: events projections

@@ -33,6 +33,12 @@ func (e *AsideError) Error() string {
 	return fmt.Sprintf("a foreign producer wrote it to %.300q, and it cannot be used: %s", e.Key, e.Reason)
 }
 
+// encodeAside returns the value of an event that keeps what was written to a foreign key.
+func encodeAside(key, reason string, written []byte) (string, error) {
+	line, err := json.Marshal(aside{Key: key, Reason: reason})
+	return string(tagAside) + string(line) + "\n" + string(written), err
+}
+
 // decodeAside gives why a value that was set aside is no event.
 func decodeAside(value []byte) error {
 	line, _, _ := bytes.Cut(value[1:], []byte("\n"))
@@ -55,11 +61,10 @@ func (l *Log) SetAside(ctx context.Context, f Foreign, at Timestamp, host HostID
 		return err
 	}
 	key := l.cfg.Root + "/" + asideKey(l.cfg.ClusterID, l.facts.Partitions, f, at, host).String()
-	line, err := json.Marshal(aside{Key: f.Key, Reason: reason})
+	value, err := encodeAside(f.Key, reason, f.Value)
 	if err != nil {
 		return fmt.Errorf("setting %.200q aside: %w", f.Key, err)
 	}
-	value := string(tagAside) + string(line) + "\n" + string(f.Value)
 	same := clientv3.Compare(clientv3.ModRevision(f.Key), "=", f.Revision.Number)
 	create := clientv3.OpTxn([]clientv3.Cmp{same, clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
 		[]clientv3.Op{clientv3.OpPut(key, value), clientv3.OpDelete(f.Key)},

@@ -59,7 +59,8 @@ func check(t testing.TB, file string, got []byte) {
 }
 
 // Readable fails the test unless parse makes, of every golden file of a kind, the model of that name. The files of a kind
-// are kind.form1 and kind-anything.form1, and so on up to the newest form number; each number must have a file.
+// are kind.form1 and kind-anything.form1, and so on up to the newest form number. Each number must have a file, and the newest
+// one a file of every model.
 func Readable[M any](t *testing.T, kind string, newest int, models map[string]M, parse func([]byte) (M, error)) {
 	t.Helper()
 	for form := 1; form <= newest; form++ {
@@ -74,9 +75,11 @@ func Readable[M any](t *testing.T, kind string, newest int, models map[string]M,
 		if len(files) == 0 {
 			t.Errorf("no golden file of %s form %d in %s.\n%s", kind, form, dir, advice)
 		}
+		seen := map[string]bool{}
 		for _, path := range files {
 			file := filepath.Base(path)
 			name, _, _ := strings.Cut(file, ".")
+			seen[name] = true
 			stored, err := read(file)
 			if err != nil {
 				t.Errorf("reading the golden file: %v", err)
@@ -88,6 +91,11 @@ func Readable[M any](t *testing.T, kind string, newest int, models map[string]M,
 			}
 			if got, err := parse(stored); err != nil || !cmp.Equal(got, want, cmpopts.EquateEmpty()) {
 				t.Errorf("golden file %s/%s is not read as it was written (error: %v).\n%s\n got %+v\nwant %+v", dir, file, err, advice, got, want)
+			}
+		}
+		for name := range models {
+			if form == newest && !seen[name] {
+				t.Errorf("no golden file %s/%s.form%d", dir, name, form)
 			}
 		}
 	}

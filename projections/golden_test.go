@@ -146,3 +146,20 @@ func TestStoredBytesStayReadable(t *testing.T) {
 	goldentest.Readable(t, "identity", identityForm, goldenIdentities(), ParseIdentity)
 	goldentest.Readable(t, "series", seriesForm, goldenSeries(), ParseSeries)
 }
+
+// TestLaterFormsAreRefused changes the form number of each model.
+func TestLaterFormsAreRefused(t *testing.T) {
+	live, identity, series := goldenLives()["live"], goldenIdentities()["identity"], goldenSeries()["series"]
+	later := func(model []byte) []byte {
+		model[0]++
+		return model
+	}
+	_, err1 := ParseLive(later(AppendLive(nil, &live)))
+	_, err2 := ParseIdentity(later(AppendIdentity(nil, &identity)))
+	_, err3 := ParseSeries(later(AppendSeries(nil, &series)))
+	for _, err := range []error{err1, err2, err3} {
+		if err == nil || !strings.Contains(err.Error(), "a newer one may have written it") {
+			t.Errorf("a model of a later form: got error %v, want one that names the newer program", err)
+		}
+	}
+}

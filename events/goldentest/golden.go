@@ -61,7 +61,7 @@ func check(t testing.TB, file string, got []byte) {
 // Readable fails the test unless parse makes, of every golden file of a kind, the model of that name. The files of a kind
 // are kind.form1 and kind-anything.form1, and so on up to the newest form number. Each number must have a file, and the newest
 // one a file of every model.
-func Readable[M any](t *testing.T, kind string, newest int, models map[string]M, parse func([]byte) (M, error)) {
+func Readable[M any](t *testing.T, kind string, newest int, models map[string]M, parse func([]byte) (M, error), opts ...cmp.Option) {
 	t.Helper()
 	for form := 1; form <= newest; form++ {
 		var files []string
@@ -89,7 +89,7 @@ func Readable[M any](t *testing.T, kind string, newest int, models map[string]M,
 			if !known {
 				t.Errorf("golden file %s/%s has no model in the test", dir, file)
 			}
-			if got, err := parse(stored); err != nil || !cmp.Equal(got, want, cmpopts.EquateEmpty()) {
+			if got, err := parse(stored); err != nil || !cmp.Equal(got, want, append(opts, cmpopts.EquateEmpty())...) {
 				t.Errorf("golden file %s/%s is not read as it was written (error: %v).\n%s\n got %+v\nwant %+v", dir, file, err, advice, got, want)
 			}
 		}

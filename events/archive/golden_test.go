@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -190,4 +191,28 @@ func TestStoredEntries(t *testing.T) {
 		err = json.Unmarshal(value, &e)
 		return e, err
 	})
+}
+
+// TestObjectsOfOtherColumnsAreRefused reads an object whose first two columns have changed places.
+func TestObjectsOfOtherColumnsAreRefused(t *testing.T) {
+	type swapped struct {
+		GPU  string `parquet:"gpu,optional,dict"`
+		Host string `parquet:"host,dict"`
+	}
+	var content bytes.Buffer
+	w := parquet.NewGenericWriter[swapped](&content)
+	if _, err := w.Write([]swapped{{"GPU-1", "n"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o := Object{Kind: Records, Name: "records/x.parquet", Bytes: int64(content.Len()), Rows: 1}
+	f, err := openContent(o, content.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rowGroups(o, f, 2); err == nil || !strings.Contains(err.Error(), "a newer one may have written it") {
+		t.Errorf("an object with swapped columns: got error %v, want one that names the newer program", err)
+	}
 }

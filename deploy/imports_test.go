@@ -28,6 +28,8 @@ events/archive:       events
 events/archive/manifest: events events/eventlog events/archive
 events/archive/archivetest:
 events/eventstest:    events events/eventlog
+
+events/goldentest:
 events/eventstest/model:
 projections:          events
 projections/snapshot: events events/eventlog projections

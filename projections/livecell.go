@@ -44,6 +44,7 @@ func (c *liveCoder) appendCells(dst []byte, sh *liveShape, m int) []byte {
 // cellForm is a set of flags: the optional lists that a column of cells has.
 func cellForm(cells []*Latest) (flags uint64, exponent int16) {
 	flags, exponent = flagSameTime, math.MaxInt16
+	numbers := false
 	for _, l := range cells {
 		if l.At != cells[0].At {
 			flags &^= flagSameTime
@@ -52,7 +53,7 @@ func cellForm(cells []*Latest) (flags uint64, exponent int16) {
 		case l.Value.Absent != events.Present:
 			flags |= flagAbsent
 		case n.Mantissa != 0:
-			exponent = min(exponent, n.Exponent)
+			exponent, numbers = min(exponent, n.Exponent), true
 		}
 	}
 	for _, l := range cells {
@@ -63,7 +64,7 @@ func cellForm(cells []*Latest) (flags uint64, exponent int16) {
 			return flags | flagExponents, 0
 		}
 	}
-	if exponent == math.MaxInt16 {
+	if !numbers {
 		exponent = 0 // nothing but zeros and absences
 	}
 	return flags, exponent

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -33,6 +34,9 @@ func openContent(o Object, content []byte) (*parquet.File, error) {
 
 // rowGroups gives the row groups of an object that has at least so many columns.
 func rowGroups(o Object, f *parquet.File, columns int) ([]rowGroup, error) {
+	if err := checkColumns(o, f); err != nil {
+		return nil, err
+	}
 	var all []rowGroup
 	for _, g := range f.RowGroups() {
 		chunks := g.ColumnChunks()
@@ -42,6 +46,22 @@ func rowGroups(o Object, f *parquet.File, columns int) ([]rowGroup, error) {
 		all = append(all, rowGroup{object: o.Name, chunks: chunks, rows: g.NumRows()})
 	}
 	return all, nil
+}
+
+// checkColumns refuses an object whose columns are others than this program reads by their place. Columns behind them are
+// of a later version and are not read.
+func checkColumns(o Object, f *parquet.File) error {
+	want := parquet.SchemaOf(rollupRow{}).Columns()
+	if o.Kind == Records {
+		want = parquet.SchemaOf(record{}).Columns()
+	}
+	got := f.Schema().Columns()
+	for i := range want {
+		if i < len(got) && !slices.Equal(got[i], want[i]) {
+			return fmt.Errorf("reading archive object %s: column %d is %q, this program reads %q there; a newer one may have written it", o.Name, i, got[i], want[i])
+		}
+	}
+	return nil
 }
 
 // pages calls f with the pages of a column, from row lo to before hi. The page is valid during the call.

@@ -53,9 +53,7 @@ func (s *Store) AskRetry(ctx context.Context, f RetryFilter) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("asking for a retry: %w", err)
 	}
-	value, err := json.Marshal(struct {
-		At time.Time `json:"at"`
-	}{time.Now().UTC()})
+	value, err := packMark(time.Now())
 	if err != nil {
 		return 0, fmt.Errorf("asking for a retry: %w", err)
 	}
@@ -69,6 +67,13 @@ func (s *Store) AskRetry(ctx context.Context, f RetryFilter) (int, error) {
 		}
 	}
 	return asked, nil
+}
+
+// packMark returns the stored form of a mark. Owners read the key alone; the value is for people.
+func packMark(at time.Time) ([]byte, error) {
+	return json.Marshal(struct {
+		At time.Time `json:"at"`
+	}{at.UTC()})
 }
 
 // marksOfEvent gives a mark for each entry of an event. There are several when it was overwritten several

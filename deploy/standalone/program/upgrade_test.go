@@ -1,0 +1,228 @@
+package program
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fasthttp/websocket"
+	"github.com/google/go-cmp/cmp"
+
+	"telemetry-pipeline/collectd/retain"
+)
+
+var recordUpgrade = flag.String("record-upgrade", "", "make testdata/upgrade/NAME, a data directory of this build with recorded answers; an existing one is refused")
+
+const upgradeDir = "testdata/upgrade"
+
+const (
+	upgradeData    = "data.tar.zst"
+	upgradeAnswers = "answers.json"
+)
+
+// exchange is a request and the answer recorded for it.
+type exchange struct {
+	Method string          `json:"method"` // GET, POST, or WS: Body is then sent as a frame, and Answer lists the frames received
+	Path   string          `json:"path"`
+	Body   json.RawMessage `json:"body,omitempty"`
+	Status int             `json:"status,omitempty"`
+	Answer any             `json:"answer"`
+}
+
+// TestUpgrade opens data directories that earlier builds wrote, and compares every answer with the one recorded when the
+// directory was made. testdata/upgrade/README.md says how a directory is made.
+//
+// Left out of the comparison is only what depends on the present moment or on the process (see atPresent).
+func TestUpgrade(t *testing.T) {
+	if *recordUpgrade != "" {
+		recordDirectory(t, filepath.Join(upgradeDir, *recordUpgrade))
+	}
+	dirs, err := filepath.Glob(filepath.Join(upgradeDir, "*", upgradeAnswers))
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("found %d recorded data directories (%v), want at least one", len(dirs), err)
+	}
+	for _, path := range dirs {
+		dir := filepath.Dir(path)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			s := openRecorded(t, dir)
+			for _, x := range readExchanges(t, path) {
+				s.compare(x)
+			}
+		})
+	}
+}
+
+// openRecorded starts this build on a copy of a recorded data directory.
+func openRecorded(t *testing.T, dir string) *stack {
+	t.Helper()
+	data := t.TempDir()
+	unpackDirectory(t, filepath.Join(dir, upgradeData), data)
+	return startStack(t, data, keepAsItIs)
+}
+
+// keepAsItIs puts off what collectd does with the age of data: nothing is archived, merged, removed or compacted. The
+// archive keeps everything by default.
+func keepAsItIs(s *settings) {
+	const never = 100 * 365 * 24 * time.Hour
+	s.folding.Retain = retain.Config{
+		RetentionDays: 36500, ArchiveInterval: never, HotWindow: never, HotShare: 100, KeepReplaced: never, MergeEntries: 1 << 20, CompactInterval: -1,
+	}
+}
+
+func readExchanges(t *testing.T, path string) []exchange {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []exchange
+	decode(t, text, &list)
+	return list
+}
+
+// compare makes a recorded request again.
+func (s *stack) compare(want exchange) {
+	s.t.Helper()
+	got := s.exchange(want.Method, want.Path, want.Body)
+	if diff := cmp.Diff(atPresent(want.Answer), atPresent(got.Answer)); got.Status != want.Status || diff != "" {
+		s.t.Errorf("%s %s %s: status %d, want %d; the answer differs from the recorded one (-recorded +now):\n%.3000s",
+			want.Method, want.Path, want.Body, got.Status, want.Status, diff)
+	}
+}
+
+// exchange makes a request and returns it with its answer.
+func (s *stack) exchange(method, path string, body json.RawMessage) exchange {
+	s.t.Helper()
+	x := exchange{Method: method, Path: path, Body: body}
+	if method == "WS" {
+		x.Answer = s.frames(path, body)
+		return x
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.queries+path, bytes.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	x.Status = resp.StatusCode
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		decode(s.t, text, &x.Answer)
+	} else {
+		x.Answer = string(text)
+	}
+	return x
+}
+
+// frames subscribes with one frame and returns the frames between hello and synced: the acknowledgement and the snapshot.
+func (s *stack) frames(path string, sub json.RawMessage) any {
+	s.t.Helper()
+	w := s.dial(path, "gpu.live.v1")
+	defer w.close()
+	if err := w.conn.WriteMessage(websocket.TextMessage, sub); err != nil {
+		s.t.Fatal(err)
+	}
+	var frames []any
+	for {
+		if err := w.conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			s.t.Fatal(err)
+		}
+		_, text, err := w.conn.ReadMessage()
+		if err != nil {
+			s.t.Fatalf("reading the live stream: %v", err)
+		}
+		var frame map[string]any
+		decode(s.t, text, &frame)
+		switch frame["t"] {
+		case "hello", "hb":
+		case "synced":
+			return frames
+		default:
+			frames = append(frames, frame)
+		}
+	}
+}
+
+// atPresent returns an answer without the members that depend on the present moment or on the process: the position that
+// is served (rev of a frame; position and folded of the
+// cluster) and the clock (as_of, asOf, lag_seconds).
+func atPresent(answer any) any {
+	switch v := answer.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for name, member := range v {
+			switch name {
+			case "rev", "position", "folded", "as_of", "asOf", "lag_seconds":
+				member = "(now)"
+			}
+			out[name] = atPresent(member)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = atPresent(item)
+		}
+		return out
+	}
+	return answer
+}
+
+// upgradeRequests are made when a directory is recorded. FROM stands for a position before the last upload.
+func upgradeRequests() []exchange {
+	get := func(path string) exchange { return exchange{Method: "GET", Path: path} }
+	graphql := func(document string) exchange {
+		body, _ := json.Marshal(map[string]string{"query": document}) // of a string
+		return exchange{Method: "POST", Path: "/graphql", Body: body}
+	}
+	const entry = `timestamp id host uuid gpuId part device modelName driverVersion labels metrics absent absentText`
+	const gpu = "GPU-0a1b2c3d-1111-2222-3333-444455556666"
+	return []exchange{
+		get("/api/v1/hosts"), get("/api/v1/hosts/rack7_node02"), get("/api/v1/hosts/n1/gpus"),
+		get("/api/v1/gpus"), get("/api/v1/gpus/" + gpu), get("/api/v1/gpus/n1:0"),
+		get("/api/v1/gpus/" + gpu + "/telemetry"),
+		get("/api/v1/telemetry?limit=40"),
+		get("/api/v1/telemetry?limit=40&order=asc&host_id=fleet-1"),
+		get("/api/v1/telemetry?format=csv&host_id=n1,rack7_node02,wide-1,node-7"),
+		get("/api/v1/telemetry?step=10m&host_id=fleet-0,n1&agg=avg,min,max,last,p95,count&start_time=2025-07-18T20:00:00Z&end_time=2025-07-18T23:59:59Z"),
+		get("/api/v1/telemetry?step=1h&agg=avg,min,max,last,count&start_time=2024-01-01T00:00:00Z&end_time=2025-07-20T00:00:00Z"),
+		get("/api/v1/telemetry/latest?host_id=n1"), get("/api/v1/telemetry/latest?as_of=2025-07-18T21:00:00Z"),
+		get("/api/v1/gpus?as_of=2025-07-18T21:00:00Z"),
+		get("/api/v1/cluster"),
+		get("/api/v1/events?limit=3"), get("/api/v1/events?limit=2&records=true&host_id=n1"), get("/api/v1/events?damaged=true"),
+		get("/api/v1/quarantine"), get("/api/v1/quarantine?limit=1"),
+		graphql(`{ cluster { hostCount gpuCount } hosts { name gpus { id gpuId uuid } } }`),
+		graphql(`{ gpus { id uuid host hosts gpuId device modelName driverVersion labels firstSeen lastSeen metrics metricTimes absent absentText
+			parts { name lastSeen metrics absent absentText } } }`),
+		graphql(`{ telemetry(limit: 20, metric: ["DCGM_FI_DEV_GPU_TEMP"]) { nextCursor entries { ` + entry + ` } } }`),
+		{Method: "WS", Path: "/ws", Body: json.RawMessage(`{"op":"sub","id":"a","mode":"latest","snapshot":true}`)},
+		{Method: "WS", Path: "/ws", Body: json.RawMessage(`{"op":"sub","id":"a","mode":"latest","from":"FROM"}`)},
+	}
+}
+
+// nextPage returns the request for the page behind an answer; false when there is none.
+func nextPage(x exchange) (exchange, bool) {
+	answer, _ := x.Answer.(map[string]any)
+	if cursor, ok := answer["next_cursor"].(string); ok && cursor != "" {
+		joint := "?"
+		if strings.Contains(x.Path, "?") {
+			joint = "&"
+		}
+		return exchange{Method: x.Method, Path: x.Path + joint + "cursor=" + cursor}, true
+	}
+	return exchange{}, false
+}

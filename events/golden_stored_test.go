@@ -1,0 +1,43 @@
+package events
+
+import (
+	"errors"
+	"testing"
+
+	"telemetry-pipeline/events/goldentest"
+)
+
+func TestStoredFacts(t *testing.T) {
+	facts := map[string]Facts{
+		"facts": {Epoch: 0x0538c7441940ea1a, Partitions: 64, PartitionHash: PartitionHash, Cut: CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 100_000}},
+	}
+	for name, f := range facts {
+		value, err := f.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		goldentest.WrittenText(t, name, 1, string(value))
+	}
+	goldentest.Readable(t, "facts", 1, facts, DecodeFacts)
+}
+
+func TestStoredDeadLetter(t *testing.T) {
+	reasons := map[string]DeadLetterError{"deadletter": {Key: "/telemetry/queue/default-cluster/1752871354_node-7_0_1", Reason: `it is not JSON: "<"`}}
+	for name, a := range reasons {
+		value, err := EncodeDeadLetter(a.Key, a.Reason, []byte("what\nit was\x00\xff"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		goldentest.Written(t, name, 1, value)
+	}
+	c := newTestCodec(t)
+	goldentest.Readable(t, "deadletter", 1, reasons, func(value []byte) (DeadLetterError, error) {
+		_, err := c.Decode(value)
+		if a, found := errors.AsType[*DeadLetterError](err); found {
+			return *a, nil
+		}
+		return DeadLetterError{}, err
+	})
+	at, host := Timestamp(1752871354_000000000), HostID("node-7")
+	goldentest.WrittenText(t, "keys-deadletter", 1, DeadLetterKey("default-cluster", 64, "1752871354_node-7_0_1", []byte("what it was"), at, host).String())
+}

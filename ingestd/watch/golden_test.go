@@ -1,0 +1,50 @@
+package watch
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"telemetry-pipeline/events/goldentest"
+)
+
+func goldenStates() map[string][]*progress {
+	return map[string][]*progress{
+		"state": {
+			{Name: "gpu.log", Offset: 1 << 33, Line: 12, Header: "timestamp, index, utilization.gpu [%]", MarkBytes: 16384, Mark: "00f3a1b2c3d4e5f6"},
+			{Name: "é <1>.csv"},
+		},
+		"state-none": nil,
+	}
+}
+
+func TestStoredState(t *testing.T) {
+	for name, files := range goldenStates() {
+		path := filepath.Join(t.TempDir(), "state")
+		if err := save(path, files); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		goldentest.WrittenText(t, name, stateVersion, string(text))
+	}
+	goldentest.Readable(t, "state", stateVersion, goldenStates(), func(text []byte) ([]*progress, error) {
+		path := filepath.Join(t.TempDir(), "state")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			return nil, err
+		}
+		return load(path)
+	})
+}
+
+func TestLaterStateIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(path, []byte(`{"version":2,"files":[{"name":"gpu.log","offset":7}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := load(path); err == nil {
+		t.Errorf("a state of version 2 is read as %v, want an error", files)
+	}
+}

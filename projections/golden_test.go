@@ -1,0 +1,165 @@
+package projections
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/goldentest"
+)
+
+const (
+	goldenGPU   = events.GPUID("GPU-0a1b2c3d-1111-2222-3333-444455556666")
+	goldenOther = events.GPUID("GPU-0a1b2c3d-1111-2222-3333-444455557777")
+	goldenAt    = events.Timestamp(1752871354_000000000) // 2025-07-18T20:42:34Z
+	goldenTick  = events.Timestamp(1_000_000_000)
+)
+
+func goldenNumber(mantissa int64, exponent int16) events.Value {
+	return events.Value{Number: events.NumberOf(mantissa, exponent)}
+}
+
+func goldenAbsent(reason events.Reason, raw string) events.Value {
+	return events.Value{Absent: reason, Raw: raw}
+}
+
+// goldenLives are the models of the golden files of live models, by the files' names without their form.
+func goldenLives() map[string]Live {
+	power := func(at events.Timestamp, v events.Value) Latest {
+		return Latest{Metric: "DCGM_FI_DEV_POWER_USAGE", Source: "power.draw [W]", At: at, Value: v}
+	}
+	temp := func(at events.Timestamp, v events.Value) Latest {
+		return Latest{Metric: "DCGM_FI_DEV_GPU_TEMP", Source: "DCGM_FI_DEV_GPU_TEMP", At: at, Value: v}
+	}
+	late := goldenAt - 3600*goldenTick
+	return map[string]Live{
+		"live-empty": {},
+		"live": {Entities: []LiveEntity{
+			{ // of the host itself; its readings are older than it was seen
+				Entity: events.Entity{}, Identity: 0x0102030405060708, SeenAt: goldenAt - goldenTick,
+				Latest: []Latest{temp(late, goldenNumber(-5, 0))},
+			},
+			{
+				Entity: events.Entity{GPU: goldenGPU}, Identity: 0xfffefdfcfbfaf9f8, SeenAt: goldenAt,
+				Latest: []Latest{temp(goldenAt, goldenNumber(41, 0)), power(goldenAt, goldenNumber(66781, -3))},
+			},
+			{ // absent readings, with and without a raw text
+				Entity: events.Entity{GPU: goldenGPU, Part: "mig:1"}, Identity: 7, SeenAt: goldenAt,
+				Latest: []Latest{
+					{Metric: "a", Source: "a", At: goldenAt, Value: goldenAbsent(events.NotSupported, "[N/A]")},
+					{Metric: "b", Source: "", At: late, Value: goldenAbsent(events.Blank, "")},
+					{Metric: "c", Source: "c", At: goldenAt, Value: goldenNumber(0, 0)},
+				},
+			},
+			{ // the shape of the first GPU, at other times and with exponents that no mantissa shares
+				Entity: events.Entity{GPU: goldenOther}, Identity: 8, SeenAt: goldenAt,
+				Latest: []Latest{temp(goldenAt, goldenNumber(39, 0)), power(late, goldenNumber(math.MinInt64+1, 20))},
+			},
+			{ // the shape of the MIG instance: one reading of the column is present, the other is not
+				Entity: events.Entity{GPU: "node-1:3"}, Identity: 9, SeenAt: goldenAt,
+				Latest: []Latest{
+					{Metric: "a", Source: "a", At: goldenAt, Value: goldenNumber(12, 3)},
+					{Metric: "b", Source: "", At: goldenAt, Value: goldenNumber(-7, 2)},
+					{Metric: "c", Source: "c", At: goldenAt, Value: goldenNumber(25, -2)},
+				},
+			},
+			{Entity: events.Entity{GPU: "node-1:4"}, Identity: 10, SeenAt: late}, // no readings
+		}},
+		"live-nanoseconds": {Entities: []LiveEntity{{
+			Entity: events.Entity{GPU: "MIG-0a1b2c3d-1111-2222-3333-444455556666"}, Identity: math.MaxUint64, SeenAt: goldenAt + 1,
+			Latest: []Latest{temp(-1, goldenNumber(1, 0)), power(goldenAt+1, goldenNumber(math.MaxInt64, math.MaxInt16))},
+		}}},
+	}
+}
+
+// goldenIdentities are the models of the golden files of identity models. Their ids are numbers and no hashes, since
+// the codec stores what it gets.
+func goldenIdentities() map[string]Identity {
+	every := events.Identity{
+		UUID: string(goldenGPU), Index: "3", PCI: "00000000:1b:00.0", Device: "nvidia3", Model: "NVIDIA H100 80GB HBM3", Driver: "535.129.03",
+		MIG: "1", MIGProfile: "1g.10gb", Pod: "train-0", Namespace: "ml", Container: "main", Part: "mig:1",
+		Labels: []events.Label{{Name: "instance", Value: "node-1:9400"}, {Name: "job", Value: ""}, {Name: "zone", Value: "é"}},
+	}
+	return map[string]Identity{
+		"identity-empty": {},
+		"identity": {
+			Known: []Known{
+				{ID: 3, Identity: events.Identity{Index: "0"}, FirstSeen: goldenAt},
+				{ID: 5, Identity: every, FirstSeen: goldenAt - 90*goldenTick/1000},
+				{ID: 6, Identity: events.Identity{}, FirstSeen: goldenAt + goldenTick},
+				{ID: 0xfffefdfcfbfaf9f8, Identity: events.Identity{UUID: string(goldenOther), Part: strings.Repeat("p", 130)}, FirstSeen: goldenAt},
+			},
+			Windows: []Span{{First: -12, Last: -12}, {First: 486908, Last: 486910}, {First: 487000, Last: 487000}},
+		},
+	}
+}
+
+// goldenSeries are the models of the golden files of series chunks.
+func goldenSeries() map[string]Series {
+	scrape := []events.Timestamp{goldenAt, goldenAt + 10*goldenTick, goldenAt + 20*goldenTick, goldenAt + 600*goldenTick}
+	one := []events.Timestamp{goldenAt - 5*goldenTick/100}
+	column := func(gpu events.GPUID, part, metric, source string, id events.IdentityID, s events.Samples) Column {
+		return Column{Entity: events.Entity{GPU: gpu, Part: part}, Metric: metric, Source: source, Identity: id, Samples: s}
+	}
+	plain := func(mantissas ...int64) events.Samples {
+		return events.Samples{Times: scrape, Mantissas: mantissas, Exponent: -1}
+	}
+	return map[string]Series{
+		"series-empty": {},
+		"series": {Columns: []Column{
+			column("", "", "fleetint_events", "", 2, events.Samples{Times: one, Mantissas: []int64{-3}, Exponent: 4}),
+			column(goldenGPU, "", "DCGM_FI_DEV_GPU_TEMP", "temperature.gpu", 7, plain(410, 405, 421, -12)),
+			column(goldenGPU, "", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_POWER_USAGE", 7, events.Samples{
+				Times: scrape, Mantissas: []int64{0, 66781, 0, 66790}, Exponent: -3,
+				Absent: []events.Absence{{Row: 0, Reason: events.NotFound, Raw: "N/A"}, {Row: 2, Reason: events.Blank}},
+			}),
+			column(goldenGPU, "mig:1", "a", "a", 9, events.Samples{
+				Times: scrape, Mantissas: []int64{math.MaxInt64, 1, math.MinInt64, 0}, Exponents: []int16{-300, 7, 20, 0},
+				Absent: []events.Absence{{Row: 3, Reason: events.Implausible, Raw: "1e999"}},
+			}),
+			column(goldenOther, "", "DCGM_FI_DEV_GPU_TEMP", "temperature.gpu", 7, plain(390, 391, 392, 393)),
+			column(goldenOther, "", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_POWER_USAGE", 7, plain(1, 2, 4, 8)),
+			column(goldenOther, "", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_POWER_USAGE", 8, events.Samples{
+				Times: one, Mantissas: []int64{0}, Absent: []events.Absence{{Row: 0, Reason: events.Lost, Raw: "GPU is lost"}},
+			}),
+		}},
+	}
+}
+
+// TestStoredBytes compares what the encoders write with golden files of the present form numbers.
+func TestStoredBytes(t *testing.T) {
+	for name, l := range goldenLives() {
+		goldentest.Written(t, name, liveForm, AppendLive(nil, &l))
+	}
+	for name, id := range goldenIdentities() {
+		goldentest.Written(t, name, identityForm, AppendIdentity(nil, &id))
+	}
+	for name, s := range goldenSeries() {
+		goldentest.Written(t, name, seriesForm, AppendSeries(nil, &s))
+	}
+}
+
+// TestStoredBytesStayReadable reads golden files of every form number there was.
+func TestStoredBytesStayReadable(t *testing.T) {
+	goldentest.Readable(t, "live", liveForm, goldenLives(), ParseLive)
+	goldentest.Readable(t, "identity", identityForm, goldenIdentities(), ParseIdentity)
+	goldentest.Readable(t, "series", seriesForm, goldenSeries(), ParseSeries)
+}
+
+// TestLaterFormsAreRefused changes the form number of each model.
+func TestLaterFormsAreRefused(t *testing.T) {
+	live, identity, series := goldenLives()["live"], goldenIdentities()["identity"], goldenSeries()["series"]
+	later := func(model []byte) []byte {
+		model[0]++
+		return model
+	}
+	_, err1 := ParseLive(later(AppendLive(nil, &live)))
+	_, err2 := ParseIdentity(later(AppendIdentity(nil, &identity)))
+	_, err3 := ParseSeries(later(AppendSeries(nil, &series)))
+	for _, err := range []error{err1, err2, err3} {
+		if err == nil || !strings.Contains(err.Error(), "a newer one may have written it") {
+			t.Errorf("a model of a later form: got error %v, want one that names the newer program", err)
+		}
+	}
+}

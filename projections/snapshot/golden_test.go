@@ -1,0 +1,158 @@
+package snapshot
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/events/goldentest"
+	"telemetry-pipeline/projections"
+)
+
+// stored is a value as it is read back, with the key that it stands under.
+func stored(key string, value []byte) *mvccpb.KeyValue {
+	return &mvccpb.KeyValue{Key: []byte(key), Value: value, ModRevision: 7}
+}
+
+var goldenAt = time.Date(2025, 7, 18, 20, 42, 35, 123456789, time.UTC)
+
+func goldenRevision(number int64) events.Revision {
+	return events.Revision{Epoch: 0x0538c7441940ea1a, Cluster: 0x8926787b21c748d9, Number: number}
+}
+
+func goldenStore() *Store {
+	return newStore(nil, nil, eventlog.Config{}, events.Facts{Epoch: 0x0538c7441940ea1a, Cluster: 0x8926787b21c748d9, Partitions: 64}, nil)
+}
+
+// packed is a stored value in its parts.
+type packed struct {
+	Revision int64
+	Upload   events.UploadID
+	Model    []byte
+}
+
+func goldenEnvelopes() map[string]packed {
+	return map[string]packed{
+		"envelope":       {1 << 40, "6ba7b810-9dad-11d1-80b4-00c04fd430c8", []byte("model")},
+		"envelope-empty": {0, "", nil},
+		"envelope-zstd":  {300, "upload-7", bytes.Repeat([]byte("telemetry "), 100)},
+	}
+}
+
+func (p packed) pack(c codec) []byte {
+	return c.pack(envelope{p.Revision, p.Upload}, p.Model, true)
+}
+
+func unpackEnvelope(value []byte) (packed, error) {
+	e, model, err := newCodec().unpack(value)
+	return packed{e.revision, e.upload, model}, err
+}
+
+// The bytes of a zstd frame depend on the library's version, so of a compressed value the envelope alone is compared.
+func TestStoredEnvelopes(t *testing.T) {
+	c := newCodec()
+	for name, p := range goldenEnvelopes() {
+		value := p.pack(c)
+		if value[0] == tagZstd {
+			name, value = "head-of-"+name, value[:bytes.Index(value, []byte{0x28, 0xb5, 0x2f, 0xfd})]
+		}
+		goldentest.Written(t, name, 1, value)
+	}
+	goldentest.Readable(t, "envelope", 1, goldenEnvelopes(), unpackEnvelope)
+}
+
+func goldenOffsets() map[string]projections.Offsets {
+	return map[string]projections.Offsets{
+		"offsets":      {Live: goldenRevision(600), Series: goldenRevision(512), HotFrom: 486908, Records: 80000},
+		"offsets-live": {Live: goldenRevision(6), HotFrom: -3},
+		"offsets-none": {},
+	}
+}
+
+func TestStoredOffsets(t *testing.T) {
+	s := goldenStore()
+	for name, o := range goldenOffsets() {
+		goldentest.WrittenText(t, name, ModelVersion, s.packOffsets(o, "5b0e6c1f9a27d384-2"))
+	}
+	goldentest.Readable(t, "offsets", ModelVersion, goldenOffsets(), func(value []byte) (projections.Offsets, error) {
+		return unpackOffsets(stored("offsets", value))
+	})
+}
+
+func goldenGenerations() map[string]GenerationInfo {
+	return map[string]GenerationInfo{
+		"generation":          {ModelVersion: 1, State: Active, CreatedAt: goldenAt, Revision: 7},
+		"generation-building": {ModelVersion: 2, State: Building, CreatedAt: goldenAt, Activate: true, Revision: 7},
+		"generation-complete": {ModelVersion: 3, State: Complete, CreatedAt: goldenAt, Revision: 7},
+		"generation-retired":  {ModelVersion: 4, State: Retired, CreatedAt: goldenAt, Revision: 7},
+	}
+}
+
+func TestStoredGenerations(t *testing.T) {
+	s := goldenStore()
+	for name, info := range goldenGenerations() {
+		value, err := packRecord(info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		goldentest.WrittenText(t, name, ModelVersion, value)
+	}
+	goldentest.Readable(t, "generation", ModelVersion, goldenGenerations(), func(value []byte) (GenerationInfo, error) {
+		_, info, err := s.unpackRecord(stored(s.keys.generation("g1"), value))
+		return info, err
+	})
+}
+
+func goldenEntries() map[string]Quarantined {
+	id := EntryIDOf("/telemetry/queue/default-cluster/036/x", goldenRevision(17))
+	return map[string]Quarantined{
+		"quarantine": {
+			ID: id, Partition: 36, Key: "/telemetry/queue/default-cluster/036/x", Revision: goldenRevision(17), Host: "rack7_node02",
+			Reason: "overwritten", Text: "written <again>", Upload: "upload-7", At: goldenAt, Version: 1,
+			Attempts: 3, TriedAt: goldenAt.Add(time.Hour), TriedVersion: 2,
+		},
+		"quarantine-bare": {
+			ID: id, Partition: 36, Key: "k", Revision: goldenRevision(18), Reason: "undecodable", Text: "", At: goldenAt, Version: 1, Attempts: 1, TriedAt: goldenAt,
+		},
+	}
+}
+
+func TestStoredQuarantine(t *testing.T) {
+	s := goldenStore()
+	id := goldenEntries()["quarantine"].ID
+	for name, q := range goldenEntries() {
+		value, err := packEntry(&q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		goldentest.WrittenText(t, name, ModelVersion, string(value))
+	}
+	goldentest.Readable(t, "quarantine", ModelVersion, goldenEntries(), func(value []byte) (Quarantined, error) {
+		return s.unpackEntry(stored(s.keys.entry("g1", 36, id), value))
+	})
+	mark, err := packMark(goldenAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	goldentest.WrittenText(t, "retry", ModelVersion, string(mark))
+}
+
+// TestStoredKeys pins the keys of every family, with names that need escapes.
+func TestStoredKeys(t *testing.T) {
+	k := keys{eventlog.Config{ClusterID: "a/b_c"}}
+	const g, host = projections.Generation("ga98a564c"), events.HostID("rack7_node/02")
+	chunk := Chunk{Host: host, Window: 486908}
+	id := EntryIDOf("/telemetry/queue/default-cluster/036/x", goldenRevision(17))
+	from, to := k.models(g)
+	goldentest.WrittenText(t, "keys", ModelVersion, strings.Join([]string{
+		k.active(), k.generations(), k.generation(g), k.offset(g, 7),
+		k.model(g, kindIdentity, 7, host), k.model(g, kindLive, 7, host), from, to,
+		k.chunk(g, 7, chunk, chunk.Window.Start()+3599_999_999_999, [16]byte{0xab, 15: 1}),
+		k.window(g, 7, -1, host), k.entry(g, 7, id), k.mark(7, id), k.mark(7, EntryID{}),
+	}, "\n"))
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // background bounds what partitions take that are read from the beginning for a generation that is not active, so that
@@ -47,7 +49,7 @@ func (b *background) rest(ctx context.Context, began time.Time) time.Time {
 		return began
 	}
 	if now.UnixNano()-b.liveAt.Load() < int64(liveness) {
-		sleep(ctx, min(worked*time.Duration(cap(b.slots)), time.Second))
+		wait.Sleep(ctx, min(worked*time.Duration(cap(b.slots)), time.Second))
 	}
 	return time.Now()
 }

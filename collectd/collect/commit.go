@@ -31,7 +31,7 @@ func (f *follower) commit(ctx context.Context, folded <-chan struct{}) error {
 		}
 		timer := time.NewTimer(time.Until(again))
 		select {
-		case <-f.state.changed:
+		case <-f.state.changed.C():
 		case <-timer.C:
 		case <-folded:
 			timer.Stop()

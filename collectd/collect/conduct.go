@@ -8,6 +8,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/collectd/partition"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -40,7 +41,7 @@ func (c *Collector) conduct(ctx context.Context, w *work, claim *partition.Claim
 			c.lg.Warn("leading a generation on failed; trying again", "generation", w.generation, "err", err)
 			fallthrough
 		case err != nil:
-			sleep(ctx, c.cfg.PollInterval)
+			wait.Sleep(ctx, c.cfg.PollInterval)
 		default:
 			select {
 			case <-changed:
@@ -94,7 +95,7 @@ func (c *Collector) clear(ctx context.Context, all snapshot.Generations) error {
 		if info.State != snapshot.Retired {
 			continue
 		}
-		if sleep(ctx, c.cfg.RemovalGrace); ctx.Err() != nil {
+		if !wait.Sleep(ctx, c.cfg.RemovalGrace) {
 			return ctx.Err()
 		}
 		c.lg.Info("removing a retired generation", "generation", g)

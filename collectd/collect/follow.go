@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/follow"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 )
 
@@ -28,7 +30,7 @@ type follower struct {
 	gen       projections.Generation
 	lg        *slog.Logger
 	state     *state
-	standing  *standing // used by the folding goroutine only
+	lag       *lagState // used by the folding goroutine only
 
 	folding sync.Mutex   // held for each event, since reading and retrying fold side by side
 	late    *windowCache // guarded by folding
@@ -45,8 +47,8 @@ type follower struct {
 // guard proves that the partition is ours (partition.Claim); every commit carries it.
 type guard interface{ Guard() clientv3.Cmp }
 
-func newFollower(c *Collector, p events.Partition, guard guard, w *work, standing *standing, lg *slog.Logger) *follower {
-	return &follower{Collector: c, partition: p, guard: guard, work: w, gen: w.generation, lg: lg, standing: standing, late: newWindowCache(), seals: newSeals(),
+func newFollower(c *Collector, p events.Partition, guard guard, w *work, lag *lagState, lg *slog.Logger) *follower {
+	return &follower{Collector: c, partition: p, guard: guard, work: w, gen: w.generation, lg: lg, lag: lag, late: newWindowCache(), seals: newSeals(),
 		saves: make(chan struct{}, 1)}
 }
 
@@ -83,26 +85,25 @@ func (f *follower) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// fold reads up to near the head, watches from there, and goes back to reading whenever the watch ends.
+// fold reads up to near the head, watches from there, and goes back to reading whenever the watch ends. A read that
+// fails ends it: the follower is then made again from the stored projections.
 func (f *follower) fold(ctx context.Context) error {
-	for ctx.Err() == nil {
-		f.standing.set(true)
-		if err := f.catchUp(ctx); err != nil {
-			return stopped(ctx, err)
-		}
-		f.standing.set(false)
-		err := f.watch(ctx)
-		switch {
-		case errors.Is(err, events.ErrCompacted), errors.Is(err, events.ErrOverflow):
-			f.lg.Info("watch ended; reading on", "err", err)
-		case errors.Is(err, events.ErrForeign):
-			return ofLog(err)
-		case ctx.Err() == nil:
-			f.lg.Warn("watch failed; reading on", "err", err, "again_in", f.cfg.PollInterval)
-			sleep(ctx, f.cfg.PollInterval)
-		}
+	loop := follow.Loop{
+		CatchUp: func(ctx context.Context) error {
+			f.lag.set(true)
+			if err := f.catchUp(ctx); err != nil {
+				return follow.End(err)
+			}
+			f.lag.set(false)
+			return nil
+		},
+		Watch: f.watch,
+		Pause: wait.Fixed(f.cfg.PollInterval),
+		Failed: func(err error, again time.Duration) {
+			f.lg.Warn("watch failed; reading on", "err", err, "again_in", again)
+		},
 	}
-	return nil
+	return loop.Run(ctx)
 }
 
 // errReplaced is an error of the log, not of what is stored: facts and positions that this process has are of
@@ -171,7 +172,7 @@ func (f *follower) readTo(ctx context.Context, from, head events.Revision) error
 		if err := f.take(ctx, &ev); err != nil {
 			return err
 		}
-		f.state.wake()
+		f.state.changed.Set()
 		if !f.work.isActive() {
 			began = f.background.rest(ctx, began)
 		}
@@ -180,11 +181,15 @@ func (f *follower) readTo(ctx context.Context, from, head events.Revision) error
 	return nil
 }
 
-func (f *follower) watch(ctx context.Context) error {
+func (f *follower) watch(ctx context.Context, delivered func()) error {
 	for batch, err := range f.log.Watch(ctx, f.partition, f.state.position()) {
 		if err != nil {
-			return err
+			if errors.Is(err, events.ErrCompacted) || errors.Is(err, events.ErrOverflow) {
+				f.lg.Info("watch ended; reading on", "err", err)
+			}
+			return ofLog(err)
 		}
+		delivered()
 		for i := range batch.Events {
 			if err := f.take(ctx, &batch.Events[i]); err != nil {
 				return err
@@ -192,7 +197,7 @@ func (f *follower) watch(ctx context.Context) error {
 		}
 		f.state.reached(batch.Upto)
 	}
-	return ctx.Err()
+	return nil
 }
 
 // take folds the next event of the log. One that cannot be folded goes to the quarantine, and the log goes
@@ -209,7 +214,7 @@ func (f *follower) take(ctx context.Context, ev *events.Event) error {
 		f.report(&entry, failed)
 		f.state.quarantined(entry, false)
 	}
-	f.state.met(ev.Revision)
+	f.state.markSeen(ev.Revision)
 	return nil
 }
 

@@ -54,7 +54,7 @@ type Collector struct {
 	foreign    *foreign.Taker // nil in them too: no key is taken in
 	lg         *slog.Logger
 	workers    chan struct{} // a token per fold under way
-	background *background
+	limiter    *catchUpLimiter
 	merging    chan struct{} // a token for the window whose chunks are merged
 	metrics    *metrics
 	picture    *picture
@@ -78,7 +78,7 @@ func newCollector(cfg Config, log log, store store, lg *slog.Logger) *Collector 
 	cfg = cfg.withDefaults()
 	return &Collector{
 		cfg: cfg, log: log, present: log, store: store, lg: lg, metrics: newMetrics(), picture: newPicture(),
-		workers: make(chan struct{}, cfg.Workers), background: newBackground(max(1, cfg.Workers/2)),
+		workers: make(chan struct{}, cfg.Workers), limiter: newCatchUpLimiter(max(1, cfg.Workers/2)),
 		merging: make(chan struct{}, 1),
 		apply:   (*projections.Host).Apply, version: snapshot.ModelVersion,
 	}
@@ -130,10 +130,10 @@ func (c *Collector) hold(claim *partition.Claim, w *work) error {
 	lag := &lagState{behind: &w.behind}
 	lag.set(true)
 	defer lag.set(false)
-	if claim.Partition == conductor {
+	if claim.Partition == leadPartition {
 		var leading sync.WaitGroup
 		defer leading.Wait()
-		leading.Go(func() { c.conduct(ctx, w, claim) })
+		leading.Go(func() { c.leadGeneration(ctx, w, claim) })
 		leading.Go(func() { c.compact(ctx, w) })
 		leading.Go(func() { c.takeForeign(ctx, w, claim) })
 	}

@@ -25,7 +25,7 @@ func (f *follower) commit(ctx context.Context, folded <-chan struct{}) error {
 				return err
 			}
 			if !f.work.isActive() {
-				f.background.rest(ctx, began)
+				f.limiter.rest(ctx, began)
 			}
 			continue
 		}

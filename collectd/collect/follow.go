@@ -81,7 +81,7 @@ func (f *follower) run(ctx context.Context) error {
 	})
 	group.Go(func() error { return f.commit(ctx, folded) })
 	group.Go(func() error { f.keep(ctx); return nil })
-	group.Go(func() error { return f.seal(ctx) })
+	group.Go(func() error { return f.compactChunks(ctx) })
 	return group.Wait()
 }
 
@@ -134,10 +134,10 @@ func stopped(ctx context.Context, err error) error {
 // big steps.
 func (f *follower) catchUp(ctx context.Context) error {
 	if !f.work.isActive() {
-		if err := f.background.enter(ctx); err != nil {
+		if err := f.limiter.enter(ctx); err != nil {
 			return err
 		}
-		defer f.background.leave()
+		defer f.limiter.leave()
 		f.state.setBulk(true)
 		defer f.state.setBulk(false)
 	}
@@ -174,7 +174,7 @@ func (f *follower) readTo(ctx context.Context, from, head events.Revision) error
 		}
 		f.state.changed.Set()
 		if !f.work.isActive() {
-			began = f.background.rest(ctx, began)
+			began = f.limiter.rest(ctx, began)
 		}
 	}
 	f.state.reached(head)
@@ -256,7 +256,7 @@ func (f *follower) foldModels(ctx context.Context, ev *events.Event, since int64
 	}
 	defer func() { <-f.workers }()
 	if f.work.isActive() {
-		f.background.live()
+		f.limiter.markLive()
 	}
 	effect, known, failed = f.state.fold(ev, since, f.apply)
 	return effect, known, failed, nil

@@ -72,11 +72,11 @@ func (c *Collector) reconcile(ctx context.Context, all snapshot.Generations, fai
 		c.start(ctx, w, failed)
 	}
 	c.picture.take(all)
-	return c.supply(ctx, all)
+	return c.ensureGeneration(ctx, all)
 }
 
-// supply makes the generation that this collector needs and that there is not.
-func (c *Collector) supply(ctx context.Context, all snapshot.Generations) error {
+// ensureGeneration creates the generation that this collector needs, unless it exists.
+func (c *Collector) ensureGeneration(ctx context.Context, all snapshot.Generations) error {
 	if all.Active == "" {
 		if _, err := c.gens.Begin(ctx, c.version); err != nil {
 			return fmt.Errorf("making the first generation: %w", err)
@@ -90,7 +90,7 @@ func (c *Collector) supply(ctx context.Context, all snapshot.Generations) error 
 	case active < c.version && all.Next(c.version) == "":
 		g, err := c.gens.Create(ctx, all, c.version, true)
 		if errors.Is(err, snapshot.ErrChanged) {
-			return nil // another was faster, which the watch tells
+			return nil // another collector was faster; the watch delivers that
 		}
 		if err != nil {
 			return fmt.Errorf("making a generation of model version %d: %w", c.version, err)

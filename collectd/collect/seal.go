@@ -33,9 +33,9 @@ const (
 	mergeRest = 4
 )
 
-// seal merges the chunks of windows that are sealed, one window at a time, for as long as ctx lasts. It finds them by what
+// compactChunks merges the chunks of windows that are sealed, one window at a time, for as long as ctx lasts. It finds them by what
 // is stored when it begins and what is committed since. Nothing waits for it: what it cannot do now it does later.
-func (f *follower) seal(ctx context.Context) error {
+func (f *follower) compactChunks(ctx context.Context) error {
 	if f.merger == nil {
 		return nil
 	}

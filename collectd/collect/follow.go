@@ -21,7 +21,7 @@ import (
 // behind under the lock that writes need (etcd issue 22264).
 const nearHead = 1000
 
-// follower folds one partition from what is stored to the head, and on.
+// follower folds one partition from its stored position to the head and beyond.
 type follower struct {
 	*Collector
 	partition events.Partition
@@ -106,12 +106,12 @@ func (f *follower) fold(ctx context.Context) error {
 	return loop.Run(ctx)
 }
 
-// errReplaced is an error of the log, not of what is stored: facts and positions that this process has are of
-// a log that is gone, and no retry brings it back.
+// errReplaced is an error of the log, not of the stored projections: this process has facts and positions of a log that
+// is gone, and no retry brings it back.
 var errReplaced = errors.New("the log was replaced or set back under this process, which has to start anew")
 
 // errOfAnother is met when positions and models are stored that were folded from another log: after etcd was wiped or
-// restored under them, or its epoch was laid down anew. Nothing can be folded onto them.
+// restored under them, or its epoch was created again. Nothing can be folded onto them.
 var errOfAnother = errors.New("what is stored was folded from another log (was etcd restored from a backup, or its log begun anew?); " +
 	"make it anew: collectd rebuild --activate")
 
@@ -218,8 +218,8 @@ func (f *follower) take(ctx context.Context, ev *events.Event) error {
 	return nil
 }
 
-// foldOne folds one event, waiting while too much is folded and not committed, or tells why that event cannot
-// be folded. No offset reaches since before what is folded is stored.
+// foldOne folds one event, waiting while too much is folded and not committed. failed is the reason why this event
+// cannot be folded. No offset reaches since before the fold is stored.
 func (f *follower) foldOne(ctx context.Context, ev *events.Event, since int64) (failed *failure, err error) {
 	f.folding.Lock()
 	defer f.folding.Unlock()
@@ -231,7 +231,7 @@ func (f *follower) foldOne(ctx context.Context, ev *events.Event, since int64) (
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			f.late = newWindowCache() // it may tell of records that were not kept
+			f.late = newWindowCache() // it may list records that were not kept
 			failed, err = unfoldable(p), nil
 		}
 	}()

@@ -166,7 +166,7 @@ func gone(q *snapshot.Quarantined) *failure {
 	return &failure{reason: missing, text: "the log does not have it any more at that revision; before that it was " + q.Reason + ": " + q.Text}
 }
 
-// report tells of an event that could not be folded.
+// report logs and counts an event that could not be folded.
 func (f *follower) report(q *snapshot.Quarantined, failed *failure) {
 	f.metrics.quarantined.WithLabelValues(failed.reason).Inc()
 	attributes := []any{"key", q.Key, "revision", q.Revision, "reason", failed.reason, "attempts", q.Attempts, "upload", q.Upload, "err", failed.text}

@@ -86,7 +86,7 @@ func (t *Taker) failed(err error, again time.Duration) {
 //
 // Other followers read up to now and then watch. Here the lists of Run go on beside the watch: they find keys of which no
 // watch reports, their pace is bounded however often the bell rings, and a watch that cannot be had must not delay them.
-// So this loop has nothing to catch up with; it keeps the watch, and rings for each of its ends.
+// So this loop has nothing to catch up with: it keeps the watch, which rings when it is set up, and rings when that fails.
 func (t *Taker) listen(ctx context.Context, bell wait.Signal) {
 	loop := follow.Loop{
 		Watch: func(ctx context.Context, delivered func()) error {

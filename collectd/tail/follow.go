@@ -63,8 +63,8 @@ func (f *follower) showEvents(evs []events.Event, upto events.Revision) error {
 	return nil
 }
 
-// catchUp reads what is between the position and the head. A position inside a revision's events would show the others
-// never, so it moves when the next revision begins.
+// catchUp reads from the position to the head. The events of one revision are shown together, and the position moves with
+// them: a restart from inside a revision would leave out the rest of it.
 func (f *follower) catchUp(ctx context.Context) error {
 	head, err := f.log.Head(ctx)
 	if err != nil {

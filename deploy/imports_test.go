@@ -23,6 +23,7 @@ const arrows = `
 events:
 events/eventlog:      events
 events/wait:
+events/follow:        events events/wait
 events/metric:        events
 events/archive:       events
 events/archive/manifest: events events/eventlog events/archive
@@ -50,41 +51,41 @@ ingestd/spool:        events
 ingestd/uploads:      events events/eventlog
 ingestd/ingest:       events events/eventlog ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack ingestd/spool ingestd/uploads
 ingestd/unpack:
-ingestd/upload:
+ingestd/upload:       events/wait
 ingestd/watch:        ingestd/upload ingestd/rows
 ingestd:              ingestd/program
 
 ingestd/program:      deploy/daemon projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads events/eventlog
 
 collectd/partition:   events events/eventlog
-collectd/retain:      events events/eventlog events/archive events/archive/manifest projections projections/snapshot
-collectd/foreign:     events events/eventlog ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
-collectd/collect:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition collectd/retain collectd/foreign
+collectd/retain:      events events/eventlog events/archive events/archive/manifest events/wait projections projections/snapshot
+collectd/foreign:     events events/eventlog events/follow events/wait ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
+collectd/collect:     events events/eventlog events/archive events/archive/manifest events/follow events/wait projections projections/snapshot collectd/partition collectd/retain collectd/foreign
 collectd/rebuild:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition
 collectd/filter:      events events/metric
-collectd/tail:        events events/eventlog collectd/filter
+collectd/tail:        events events/eventlog events/follow events/wait collectd/filter
 collectd/restored:    events/eventlog projections/snapshot
 collectd/carry:       events events/eventlog events/archive events/metric collectd/filter
 collectd:             collectd/program
 
 collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry collectd/restored events/eventlog
 
-queryd/live:          events projections
+queryd/live:          events events/follow events/wait projections
 queryd/live/livetest: events projections
 queryd/history:       events events/metric events/archive projections queryd/live
 queryd/journal:       events
 queryd/rest:          events events/metric projections queryd/live queryd/history queryd/journal
 queryd/graph:         events events/metric projections queryd/live queryd/history
-queryd/socket:        events projections queryd/live
+queryd/socket:        events events/wait projections queryd/live
 queryd/query:         events events/archive events/archive/manifest projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
 queryd:               queryd/program
 
 queryd/program:       deploy/daemon events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog
 
 deploy/daemon:
-deploy/chaos:         events events/eventlog projections projections/snapshot
+deploy/chaos:         events events/eventlog events/wait projections projections/snapshot
 deploy/simulation:
-deploy/week:          deploy/fleet ingestd/upload
+deploy/week:          events/wait deploy/fleet ingestd/upload
 deploy/fleet:
 deploy/standalone:    deploy/standalone/program
 
@@ -124,7 +125,7 @@ var edges = []struct {
 // pure are the packages that must work without a store: what they import, and what that imports in turn, has no etcd
 // client and no gRPC in it.
 var pure = []string{
-	"events", "events/metric", "projections",
+	"events", "events/metric", "events/wait", "events/follow", "projections",
 	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
 	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch",
 	"collectd/filter", "queryd/live", "queryd/socket", "queryd/journal",

@@ -18,6 +18,7 @@ import (
 	"telemetry-pipeline/events/archive/archivetest"
 	"telemetry-pipeline/events/archive/manifest"
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -246,7 +247,7 @@ func TestARebuildWhileEventsLeaveForTheArchiveMissesNone(t *testing.T) {
 			if i < 25 {
 				upload(round*100+50+2*i, 2)
 			}
-			sleep(t.Context(), 5*time.Millisecond)
+			wait.Sleep(t.Context(), 5*time.Millisecond)
 		}
 		p.same(all)
 	}
@@ -269,7 +270,7 @@ func TestARebuildLeavesColdHistoryInTheArchive(t *testing.T) {
 	next := p.rebuild(snapshot.ModelVersion)
 	for range 3 {
 		c = p.collect()
-		sleep(t.Context(), 300*time.Millisecond)
+		wait.Sleep(t.Context(), 300*time.Millisecond)
 		c.kill()
 	}
 	c = p.collect()

@@ -19,6 +19,7 @@ import (
 	"telemetry-pipeline/collectd/retain"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -53,11 +54,11 @@ type Collector struct {
 	foreign    *foreign.Taker // nil in them too: no key is taken in
 	lg         *slog.Logger
 	workers    chan struct{} // a token per fold under way
-	background *background
+	limiter    *catchUpLimiter
 	merging    chan struct{} // a token for the window whose chunks are merged
 	metrics    *metrics
 	picture    *picture
-	idleBeside projections.Generation // said to be idle beside that one; of attend's goroutine
+	idleBeside projections.Generation // said to be idle beside that one; of runGenerations' goroutine
 
 	writable func() error                        // why nothing can be stored at the moment
 	measured []func(prometheus.Registerer) error // metrics of what Open made
@@ -77,7 +78,7 @@ func newCollector(cfg Config, log log, store store, lg *slog.Logger) *Collector 
 	cfg = cfg.withDefaults()
 	return &Collector{
 		cfg: cfg, log: log, present: log, store: store, lg: lg, metrics: newMetrics(), picture: newPicture(),
-		workers: make(chan struct{}, cfg.Workers), background: newBackground(max(1, cfg.Workers/2)),
+		workers: make(chan struct{}, cfg.Workers), limiter: newCatchUpLimiter(max(1, cfg.Workers/2)),
 		merging: make(chan struct{}, 1),
 		apply:   (*projections.Host).Apply, version: snapshot.ModelVersion,
 	}
@@ -111,7 +112,7 @@ func (c *Collector) Ready() error {
 // when the log has become another one than was opened: a process has to start anew on that.
 func (c *Collector) Run(ctx context.Context) error {
 	var failed error
-	err := c.owner.Run(ctx, func(ctx context.Context) { failed = c.attend(ctx) })
+	err := c.owner.Run(ctx, func(ctx context.Context) { failed = c.runGenerations(ctx) })
 	if err = cmp.Or(err, failed); err == nil || ctx.Err() != nil {
 		return nil
 	}
@@ -126,22 +127,22 @@ func (c *Collector) hold(claim *partition.Claim, w *work) error {
 	lg := c.lg.With("partition", claim.Partition, "generation", w.generation)
 	c.metrics.owned.Inc()
 	defer c.metrics.owned.Dec()
-	standing := &standing{behind: &w.behind}
-	standing.set(true)
-	defer standing.set(false)
-	if claim.Partition == conductor {
+	lag := &lagState{behind: &w.behind}
+	lag.set(true)
+	defer lag.set(false)
+	if claim.Partition == leadPartition {
 		var leading sync.WaitGroup
 		defer leading.Wait()
-		leading.Go(func() { c.conduct(ctx, w, claim) })
+		leading.Go(func() { c.leadGeneration(ctx, w, claim) })
 		leading.Go(func() { c.compact(ctx, w) })
 		leading.Go(func() { c.takeForeign(ctx, w, claim) })
 	}
-	for wait := c.cfg.PollInterval; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
-		f := newFollower(c, claim.Partition, claim, w, standing, lg)
+	for pause := (wait.Backoff{Least: c.cfg.PollInterval, Most: time.Minute}); ctx.Err() == nil; {
+		f := newFollower(c, claim.Partition, claim, w, lag, lg)
 		began := time.Now()
 		err := f.run(ctx)
 		if time.Since(began) > steady {
-			wait = c.cfg.PollInterval
+			pause.Reset()
 		}
 		switch {
 		case errors.Is(err, snapshot.ErrFenced):
@@ -151,50 +152,41 @@ func (c *Collector) hold(claim *partition.Claim, w *work) error {
 		case errors.Is(err, errReplaced):
 			return err
 		case errors.Is(err, errOfAnother):
-			standing.set(true)
+			lag.set(true)
 			if !w.ofAnother.Swap(true) {
 				lg.Error("nothing of this generation is folded on", "err", err)
 			}
 			<-ctx.Done() // it will not get better by trying
 			return nil
 		case err != nil && ctx.Err() == nil:
-			standing.set(true)
-			lg.Error("folding failed; starting again from what is stored", "err", err, "again_in", wait)
+			lag.set(true)
+			again := pause.Next()
+			lg.Error("folding failed; starting again from what is stored", "err", err, "again_in", again)
 			c.metrics.restarts.Inc()
-			sleep(ctx, wait)
+			wait.Sleep(ctx, again)
 		}
 	}
 	return nil
 }
 
-// standing is whether one partition is behind the log, counted in what Ready looks at. Its follower's
-// folding goroutine sets it, and hold before and after that one runs.
-type standing struct {
+// lagState records whether one partition is behind the log, and counts it among those for which Ready waits. Its
+// follower's folding goroutine sets it, and hold before and after that one runs.
+type lagState struct {
 	behind *atomic.Int64
 	is     bool
 }
 
-func (s *standing) set(behind bool) {
-	if behind == s.is {
+func (l *lagState) set(behind bool) {
+	if behind == l.is {
 		return
 	}
-	s.is = behind
+	l.is = behind
 	if behind {
-		s.behind.Add(1)
+		l.behind.Add(1)
 	} else {
-		s.behind.Add(-1)
+		l.behind.Add(-1)
 	}
 }
 
 // steady is how long a partition must have been folded for its next failure to count as the first.
 const steady = 2 * time.Minute
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}

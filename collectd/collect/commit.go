@@ -25,13 +25,13 @@ func (f *follower) commit(ctx context.Context, folded <-chan struct{}) error {
 				return err
 			}
 			if !f.work.isActive() {
-				f.background.rest(ctx, began)
+				f.limiter.rest(ctx, began)
 			}
 			continue
 		}
 		timer := time.NewTimer(time.Until(again))
 		select {
-		case <-f.state.changed:
+		case <-f.state.changed.C():
 		case <-timer.C:
 		case <-folded:
 			timer.Stop()

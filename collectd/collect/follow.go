@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/follow"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 )
 
@@ -19,7 +21,7 @@ import (
 // behind under the lock that writes need (etcd issue 22264).
 const nearHead = 1000
 
-// follower folds one partition from what is stored to the head, and on.
+// follower folds one partition from its stored position to the head and beyond.
 type follower struct {
 	*Collector
 	partition events.Partition
@@ -28,7 +30,7 @@ type follower struct {
 	gen       projections.Generation
 	lg        *slog.Logger
 	state     *state
-	standing  *standing // used by the folding goroutine only
+	lag       *lagState // used by the folding goroutine only
 
 	folding sync.Mutex   // held for each event, since reading and retrying fold side by side
 	late    *windowCache // guarded by folding
@@ -45,8 +47,8 @@ type follower struct {
 // guard proves that the partition is ours (partition.Claim); every commit carries it.
 type guard interface{ Guard() clientv3.Cmp }
 
-func newFollower(c *Collector, p events.Partition, guard guard, w *work, standing *standing, lg *slog.Logger) *follower {
-	return &follower{Collector: c, partition: p, guard: guard, work: w, gen: w.generation, lg: lg, standing: standing, late: newWindowCache(), seals: newSeals(),
+func newFollower(c *Collector, p events.Partition, guard guard, w *work, lag *lagState, lg *slog.Logger) *follower {
+	return &follower{Collector: c, partition: p, guard: guard, work: w, gen: w.generation, lg: lg, lag: lag, late: newWindowCache(), seals: newSeals(),
 		saves: make(chan struct{}, 1)}
 }
 
@@ -79,38 +81,37 @@ func (f *follower) run(ctx context.Context) error {
 	})
 	group.Go(func() error { return f.commit(ctx, folded) })
 	group.Go(func() error { f.keep(ctx); return nil })
-	group.Go(func() error { return f.seal(ctx) })
+	group.Go(func() error { return f.compactChunks(ctx) })
 	return group.Wait()
 }
 
-// fold reads up to near the head, watches from there, and goes back to reading whenever the watch ends.
+// fold reads up to near the head, watches from there, and goes back to reading whenever the watch ends. A read that
+// fails ends it: the follower is then made again from the stored projections.
 func (f *follower) fold(ctx context.Context) error {
-	for ctx.Err() == nil {
-		f.standing.set(true)
-		if err := f.catchUp(ctx); err != nil {
-			return stopped(ctx, err)
-		}
-		f.standing.set(false)
-		err := f.watch(ctx)
-		switch {
-		case errors.Is(err, events.ErrCompacted), errors.Is(err, events.ErrOverflow):
-			f.lg.Info("watch ended; reading on", "err", err)
-		case errors.Is(err, events.ErrForeign):
-			return ofLog(err)
-		case ctx.Err() == nil:
-			f.lg.Warn("watch failed; reading on", "err", err, "again_in", f.cfg.PollInterval)
-			sleep(ctx, f.cfg.PollInterval)
-		}
+	loop := follow.Loop{
+		CatchUp: func(ctx context.Context) error {
+			f.lag.set(true)
+			if err := f.catchUp(ctx); err != nil {
+				return follow.End(err)
+			}
+			f.lag.set(false)
+			return nil
+		},
+		Watch: f.watch,
+		Pause: wait.Fixed(f.cfg.PollInterval),
+		Failed: func(err error, again time.Duration) {
+			f.lg.Warn("watch failed; reading on", "err", err, "again_in", again)
+		},
 	}
-	return nil
+	return loop.Run(ctx)
 }
 
-// errReplaced is an error of the log, not of what is stored: facts and positions that this process has are of
-// a log that is gone, and no retry brings it back.
+// errReplaced is an error of the log, not of the stored projections: this process has facts and positions of a log that
+// is gone, and no retry brings it back.
 var errReplaced = errors.New("the log was replaced or set back under this process, which has to start anew")
 
 // errOfAnother is met when positions and models are stored that were folded from another log: after etcd was wiped or
-// restored under them, or its epoch was laid down anew. Nothing can be folded onto them.
+// restored under them, or its epoch was created again. Nothing can be folded onto them.
 var errOfAnother = errors.New("what is stored was folded from another log (was etcd restored from a backup, or its log begun anew?); " +
 	"make it anew: collectd rebuild --activate")
 
@@ -133,10 +134,10 @@ func stopped(ctx context.Context, err error) error {
 // big steps.
 func (f *follower) catchUp(ctx context.Context) error {
 	if !f.work.isActive() {
-		if err := f.background.enter(ctx); err != nil {
+		if err := f.limiter.enter(ctx); err != nil {
 			return err
 		}
-		defer f.background.leave()
+		defer f.limiter.leave()
 		f.state.setBulk(true)
 		defer f.state.setBulk(false)
 	}
@@ -171,20 +172,24 @@ func (f *follower) readTo(ctx context.Context, from, head events.Revision) error
 		if err := f.take(ctx, &ev); err != nil {
 			return err
 		}
-		f.state.wake()
+		f.state.changed.Set()
 		if !f.work.isActive() {
-			began = f.background.rest(ctx, began)
+			began = f.limiter.rest(ctx, began)
 		}
 	}
 	f.state.reached(head)
 	return nil
 }
 
-func (f *follower) watch(ctx context.Context) error {
+func (f *follower) watch(ctx context.Context, delivered func()) error {
 	for batch, err := range f.log.Watch(ctx, f.partition, f.state.position()) {
 		if err != nil {
-			return err
+			if errors.Is(err, events.ErrCompacted) || errors.Is(err, events.ErrOverflow) {
+				f.lg.Info("watch ended; reading on", "err", err)
+			}
+			return ofLog(err)
 		}
+		delivered()
 		for i := range batch.Events {
 			if err := f.take(ctx, &batch.Events[i]); err != nil {
 				return err
@@ -192,7 +197,7 @@ func (f *follower) watch(ctx context.Context) error {
 		}
 		f.state.reached(batch.Upto)
 	}
-	return ctx.Err()
+	return nil
 }
 
 // take folds the next event of the log. One that cannot be folded goes to the quarantine, and the log goes
@@ -209,12 +214,12 @@ func (f *follower) take(ctx context.Context, ev *events.Event) error {
 		f.report(&entry, failed)
 		f.state.quarantined(entry, false)
 	}
-	f.state.met(ev.Revision)
+	f.state.markSeen(ev.Revision)
 	return nil
 }
 
-// foldOne folds one event, waiting while too much is folded and not committed, or tells why that event cannot
-// be folded. No offset reaches since before what is folded is stored.
+// foldOne folds one event, waiting while too much is folded and not committed. failed is the reason why this event
+// cannot be folded. No offset reaches since before the fold is stored.
 func (f *follower) foldOne(ctx context.Context, ev *events.Event, since int64) (failed *failure, err error) {
 	f.folding.Lock()
 	defer f.folding.Unlock()
@@ -226,7 +231,7 @@ func (f *follower) foldOne(ctx context.Context, ev *events.Event, since int64) (
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			f.late = newWindowCache() // it may tell of records that were not kept
+			f.late = newWindowCache() // it may list records that were not kept
 			failed, err = unfoldable(p), nil
 		}
 	}()
@@ -251,7 +256,7 @@ func (f *follower) foldModels(ctx context.Context, ev *events.Event, since int64
 	}
 	defer func() { <-f.workers }()
 	if f.work.isActive() {
-		f.background.live()
+		f.limiter.markLive()
 	}
 	effect, known, failed = f.state.fold(ev, since, f.apply)
 	return effect, known, failed, nil

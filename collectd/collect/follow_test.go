@@ -14,6 +14,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -57,12 +58,12 @@ func (r *rig) follow(cfg Config) (stop func() error) {
 	ended := make(chan error, 1)
 	go func() {
 		for {
-			err := newFollower(c, 0, noGuard{}, w, &standing{behind: &w.behind}, c.lg).run(ctx)
+			err := newFollower(c, 0, noGuard{}, w, &lagState{behind: &w.behind}, c.lg).run(ctx)
 			if ctx.Err() != nil || errors.Is(err, snapshot.ErrFenced) {
 				ended <- err
 				return
 			}
-			sleep(ctx, time.Second)
+			wait.Sleep(ctx, time.Second)
 		}
 	}()
 	return func() error { cancel(); return <-ended }

@@ -86,7 +86,7 @@ func (s *state) cool(ctx context.Context, from projections.Window) error {
 		if done {
 			return nil
 		}
-		s.wake()
+		s.changed.Set()
 		select {
 		case <-stored:
 		case <-ctx.Done():

@@ -28,7 +28,7 @@ func TestEventsThatAreNotStoredYetDoNotLeaveTheLog(t *testing.T) {
 	for w, records := range effect.Fresh {
 		s.remember(ev.Host, w, records, 7)
 	}
-	s.met(ev.Revision)
+	s.markSeen(ev.Revision)
 	s.reached(at(9))
 	if got := s.kept().Upto; got.Number >= 7 {
 		t.Errorf("with the event of %v folded and not stored, kept up to %v", ev.Revision, got)

@@ -16,7 +16,7 @@ func TestRepeatedReadingsDoNotFillMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		c := r.collector(Config{BufferSize: 1_000_000})
-		f := newFollower(c, 0, noGuard{}, r.work(), &standing{behind: new(atomic.Int64)}, nil)
+		f := newFollower(c, 0, noGuard{}, r.work(), &lagState{behind: new(atomic.Int64)}, nil)
 		stored, err := c.store.LoadPartition(t.Context(), "g1", 0)
 		if err != nil {
 			t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -133,7 +134,7 @@ func (p *pipeline) upload() (stop func()) {
 				p.t.Error(err)
 				return
 			}
-			sleep(ctx, 2*time.Millisecond)
+			wait.Sleep(ctx, 2*time.Millisecond)
 		}
 	})
 	return func() { cancel(); wg.Wait() }

@@ -122,7 +122,7 @@ func (s *state) quarantined(entry snapshot.Quarantined, again bool) {
 	q.due[entry.ID] = entry
 	delete(q.settling, entry.ID)
 	q.learn(entry.ID)
-	s.wake()
+	s.changed.Set()
 }
 
 // settle ends an entry whose event is folded now.
@@ -140,7 +140,7 @@ func (s *state) settleLocked(id snapshot.EntryID, host events.HostID) {
 	}
 	q.forget(id)
 	q.settling[id] = host
-	s.wake()
+	s.changed.Set()
 }
 
 // settleOlder ends the entries of an event that was folded: its own, when the fold failed before, and those
@@ -164,7 +164,7 @@ func (s *state) answered(marks []snapshot.Mark) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.quarantine.answered = append(s.quarantine.answered, marks...)
-	s.wake()
+	s.changed.Set()
 }
 
 // unanswered leaves out the marks that are answered already and only wait to be removed.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/follow"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections/snapshot"
 )
 
@@ -49,21 +51,26 @@ func (f *follower) retry(ctx context.Context) {
 			f.lg.Warn("quarantined events of an earlier version are not retried", "err", err)
 		}
 	}
-	for wait := f.cfg.PollInterval; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
-		if err := f.answerMarks(ctx); err != nil && ctx.Err() == nil {
-			f.lg.Warn("retrying quarantined events failed; asked again they are tried again", "err", err, "again_in", wait)
-			sleep(ctx, wait)
-		}
+	loop := follow.Loop{
+		Watch:         f.answerMarks,
+		Pause:         wait.Backoff{Least: f.cfg.PollInterval, Most: time.Minute},
+		IgnoreForeign: true, // the folding goroutine finds that out, and ends the collector
+		Failed: func(err error, again time.Duration) {
+			f.lg.Warn("retrying quarantined events failed; asked again they are tried again", "err", err, "again_in", again)
+		},
 	}
+	_ = loop.Run(ctx) // nothing ends it but ctx
 }
 
-// answerMarks retries what marks ask for, as they come.
-func (f *follower) answerMarks(ctx context.Context) error {
+// answerMarks retries what marks ask for, as they come. Marks count as delivered once they are answered, so that pauses
+// grow while the same ones fail.
+func (f *follower) answerMarks(ctx context.Context, delivered func()) error {
 	for marks, err := range f.store.WatchRetries(ctx, f.partition) {
 		if err != nil {
 			return err
 		}
 		if marks = f.state.unanswered(marks); len(marks) == 0 {
+			delivered()
 			continue
 		}
 		all, asked := false, map[snapshot.EntryID]bool{}
@@ -76,6 +83,7 @@ func (f *follower) answerMarks(ctx context.Context) error {
 			return err
 		}
 		f.state.answered(marks)
+		delivered()
 	}
 	return nil
 }
@@ -158,7 +166,7 @@ func gone(q *snapshot.Quarantined) *failure {
 	return &failure{reason: missing, text: "the log does not have it any more at that revision; before that it was " + q.Reason + ": " + q.Text}
 }
 
-// report tells of an event that could not be folded.
+// report logs and counts an event that could not be folded.
 func (f *follower) report(q *snapshot.Quarantined, failed *failure) {
 	f.metrics.quarantined.WithLabelValues(failed.reason).Inc()
 	attributes := []any{"key", q.Key, "revision", q.Revision, "reason", failed.reason, "attempts", q.Attempts, "upload", q.Upload, "err", failed.text}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -32,14 +33,14 @@ const (
 	mergeRest = 4
 )
 
-// seal merges the chunks of windows that are sealed, one window at a time, for as long as ctx lasts. It finds them by what
+// compactChunks merges the chunks of windows that are sealed, one window at a time, for as long as ctx lasts. It finds them by what
 // is stored when it begins and what is committed since. Nothing waits for it: what it cannot do now it does later.
-func (f *follower) seal(ctx context.Context) error {
+func (f *follower) compactChunks(ctx context.Context) error {
 	if f.merger == nil {
 		return nil
 	}
 	for listed := false; ; {
-		if sleep(ctx, f.cfg.sealLook); ctx.Err() != nil {
+		if !wait.Sleep(ctx, f.cfg.sealLook) {
 			return nil
 		}
 		if !listed {
@@ -92,7 +93,7 @@ func (f *follower) mergeWindow(ctx context.Context, key windowKey) error {
 }
 
 func (f *follower) restAfter(ctx context.Context, began time.Time) {
-	sleep(ctx, min(mergeRest*time.Since(began), time.Second))
+	wait.Sleep(ctx, min(mergeRest*time.Since(began), time.Second))
 }
 
 // saveMerge writes one merge, between two commits. One that is under way when ctx ends is given time to end: the commit of

@@ -13,6 +13,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -107,7 +108,7 @@ func TestLateChunksOfAMergedHour(t *testing.T) {
 		p.append(eventstest.Event("a", 30*i+1))
 		awaitHead(t, p.log, p.store)
 	}
-	sleep(t.Context(), 20*5*time.Millisecond) // looked many times
+	wait.Sleep(t.Context(), 20*5*time.Millisecond) // looked many times
 	if got := p.chunks()[w]; got != lateChunks {
 		t.Errorf("with %d late chunks there are %d, want one more", lateChunks-1, got)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -14,8 +15,8 @@ import (
 // committing one takes; mu guards all fields below it. What take hands out is not changed any more.
 type state struct {
 	cfg     Config
-	goal    func() int64  // a position that is to be stored once it is reached, whatever else there is
-	changed chan struct{} // holds a token when there may be something to commit
+	goal    func() int64 // a position that is to be stored once it is reached, whatever else there is
+	changed wait.Signal  // there may be something to commit
 
 	mu      sync.Mutex
 	hosts   map[events.HostID]*host
@@ -59,7 +60,7 @@ func newState(cfg Config, stored snapshot.Partition, goal func() int64) *state {
 	s := &state{
 		cfg:     cfg,
 		goal:    goal,
-		changed: make(chan struct{}, 1),
+		changed: wait.NewSignal(),
 		hosts:   make(map[events.HostID]*host, len(stored.Hosts)),
 		dirty:   map[events.HostID]*host{},
 		pending: map[events.HostID]*history{},
@@ -99,7 +100,7 @@ func (s *state) reached(r events.Revision) {
 	if r.Number > s.folded.Number {
 		s.folded = r
 	}
-	s.wake()
+	s.changed.Set()
 }
 
 // fold applies an event to its host's models; no offset reaches since before they are stored. It gives the
@@ -131,9 +132,9 @@ func (s *state) fold(ev *events.Event, since int64,
 	return effect, known, nil
 }
 
-// met notes that the log's next event, at r, was folded or is kept for the quarantine. What is older than r is
+// markSeen records that the log's next event, at r, was folded or is kept for the quarantine. What is older than r is
 // complete, since events come in order of revision. r itself is not: several events may share it.
-func (s *state) met(r events.Revision) {
+func (s *state) markSeen(r events.Revision) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastEvent = r.Number
@@ -179,7 +180,7 @@ func (s *state) setBulk(bulk bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bulk = bulk
-	s.wake()
+	s.changed.Set()
 }
 
 // sizeLocked is how many records may wait for their chunks.
@@ -200,19 +201,11 @@ func (s *state) awaitRoom(ctx context.Context) error {
 		if !full {
 			return nil
 		}
-		s.wake()
+		s.changed.Set()
 		select {
 		case <-room:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
-}
-
-// wake tells the committing goroutine to look again.
-func (s *state) wake() {
-	select {
-	case s.changed <- struct{}{}:
-	default:
 	}
 }

@@ -10,6 +10,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/events/follow"
+	"telemetry-pipeline/events/wait"
 )
 
 // Taker takes foreign keys in. Safe for concurrent use.
@@ -31,8 +33,8 @@ func New(log *eventlog.Log, poll time.Duration, lg *slog.Logger) *Taker {
 const (
 	// gather is the least pause between two lists, so that keys that come one by one are taken by the handful.
 	gather = 20 * time.Millisecond
-	// looks is how many polls there are between two lists of which no watch told: there may be keys that it does not
-	// tell of (eventlog.Log.WatchForeign).
+	// looks is the number of polls between two lists while the bell is silent: the watch does not report every key
+	// (eventlog.Log.WatchForeign).
 	looks = 10
 	// longestPause is between two tries.
 	longestPause = time.Minute
@@ -46,11 +48,11 @@ func (t *Taker) Run(ctx context.Context, guard clientv3.Cmp) {
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	bell := make(chan struct{}, 1)
+	bell := wait.NewSignal()
 	wg.Go(func() { t.listen(ctx, bell) })
 
 	tenure := &tenure{Taker: t, guard: guard}
-	for pause := t.poll; ctx.Err() == nil; {
+	for pause := (wait.Backoff{Least: t.poll, Most: longestPause}); ctx.Err() == nil; {
 		err := tenure.pass(ctx)
 		switch {
 		case errors.Is(err, eventlog.ErrFenced):
@@ -59,18 +61,18 @@ func (t *Taker) Run(ctx context.Context, guard clientv3.Cmp) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			t.failed(err, pause)
-			wait(ctx, nil, pause)
-			pause = min(2*pause, longestPause)
+			again := pause.Next()
+			t.failed(err, again)
+			wait.Sleep(ctx, again)
 		default:
-			pause = t.poll
-			wait(ctx, nil, gather)
-			wait(ctx, bell, looks*t.poll)
+			pause.Reset()
+			wait.Sleep(ctx, gather)
+			awaitBell(ctx, bell, looks*t.poll)
 		}
 	}
 }
 
-// failed tells of a failure.
+// failed logs and counts a failure.
 func (t *Taker) failed(err error, again time.Duration) {
 	t.lg.Warn("taking foreign keys failed; trying again", "err", err, "again_in", again)
 	now := time.Now().UTC()
@@ -80,32 +82,36 @@ func (t *Taker) failed(err error, again time.Duration) {
 	})
 }
 
-// listen rings when there may be something to list, and at the pace of polls while it cannot be told when.
-func (t *Taker) listen(ctx context.Context, bell chan<- struct{}) {
-	ring := func() {
-		select {
-		case bell <- struct{}{}:
-		default:
-		}
+// listen rings the bell when there may be something to list, and at the pace of polls while there is no watch.
+//
+// Other followers read up to now and then watch. Here the lists of Run go on beside the watch: they find keys of which no
+// watch reports, their pace is bounded however often the bell rings, and a watch that cannot be had must not delay them.
+// So this loop has nothing to catch up with: it keeps the watch, which rings when it is set up, and rings when that fails.
+func (t *Taker) listen(ctx context.Context, bell wait.Signal) {
+	loop := follow.Loop{
+		Watch: func(ctx context.Context, delivered func()) error {
+			return t.log.WatchForeign(ctx, func() {
+				delivered()
+				bell.Set()
+			})
+		},
+		Pause:         wait.Fixed(t.poll),
+		IgnoreForeign: true, // the lists of Run report it
+		Failed: func(err error, _ time.Duration) {
+			t.lg.Debug("the watch for foreign keys ended; listing until there is another", "err", err)
+			bell.Set()
+		},
 	}
-	for ctx.Err() == nil {
-		err := t.log.WatchForeign(ctx, ring)
-		if ctx.Err() != nil {
-			return
-		}
-		t.lg.Debug("the watch for foreign keys ended; listing until there is another", "err", err)
-		ring()
-		wait(ctx, nil, t.poll)
-	}
+	_ = loop.Run(ctx) // nothing ends it but ctx
 }
 
-// wait waits for the bell, for d, or until ctx ends.
-func wait(ctx context.Context, bell <-chan struct{}, d time.Duration) {
+// awaitBell waits for the bell, for d, or until ctx ends.
+func awaitBell(ctx context.Context, bell wait.Signal, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-bell:
+	case <-bell.C():
 	case <-timer.C:
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // What a compaction leaves of etcd's history: watches near the head need no more, and readers of a revision that they
@@ -24,10 +26,10 @@ func (k *Keeper) Compact(ctx context.Context) {
 		return
 	}
 	c := compactor{Keeper: k, at: time.Now()}
-	for sleep(ctx, sampleEvery) {
+	for wait.Sleep(ctx, sampleEvery) {
 		if err := c.step(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			k.lg.Warn("compacting etcd's history failed; trying again", "err", err)
-			sleep(ctx, 10*sampleEvery)
+			wait.Sleep(ctx, 10*sampleEvery)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -92,7 +93,7 @@ type Folded struct {
 func (k *Keeper) Keep(ctx context.Context, p Partition) {
 	t := newTenure(k, p)
 	defer t.end()
-	for pause := k.cfg.Look; ctx.Err() == nil; {
+	for pause := (wait.Backoff{Least: 2 * k.cfg.Look, Most: time.Minute}); ctx.Err() == nil; {
 		again, err := t.work(ctx)
 		switch {
 		case errors.Is(err, manifest.ErrFenced), errors.Is(err, eventlog.ErrFenced), errors.Is(err, snapshot.ErrFenced):
@@ -102,14 +103,16 @@ func (k *Keeper) Keep(ctx context.Context, p Partition) {
 		case err != nil && ctx.Err() == nil:
 			t.loaded = false
 			k.metrics.failures.Inc()
-			pause = min(2*pause, time.Minute)
-			t.lg.Warn("archiving and retention failed; trying again", "err", err, "again_in", pause)
+			again := pause.Next()
+			t.lg.Warn("archiving and retention failed; trying again", "err", err, "again_in", again)
+			wait.Sleep(ctx, again)
+			continue
 		case again:
 			continue
 		default:
-			pause = k.cfg.Look
+			pause.Reset()
 		}
-		sleep(ctx, pause)
+		wait.Sleep(ctx, k.cfg.Look)
 	}
 }
 
@@ -196,8 +199,8 @@ func (t *tenure) load(ctx context.Context) error {
 	return nil
 }
 
-// paced waits between two transactions of deletes, and tells whether ctx still goes on.
-func (k *Keeper) paced(ctx context.Context) bool { return sleep(ctx, k.cfg.Pace) }
+// paced waits between two transactions of deletes, and reports whether ctx still goes on.
+func (k *Keeper) paced(ctx context.Context) bool { return wait.Sleep(ctx, k.cfg.Pace) }
 
 // alone waits until nobody else makes objects; the returned function ends that.
 func (k *Keeper) alone(ctx context.Context) (done func(), err error) {
@@ -206,17 +209,5 @@ func (k *Keeper) alone(ctx context.Context) (done func(), err error) {
 		return func() { <-k.writing }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	}
-}
-
-// sleep waits for d and tells whether ctx still goes on.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/events/follow"
+	"telemetry-pipeline/events/wait"
 )
 
 // stream is what following needs of the event log (eventlog.Log).
@@ -26,7 +28,7 @@ const (
 	mostPause  = 2 * time.Second
 )
 
-// follower gives the events of one partition after a position, each once, for as long as ctx goes on.
+// follower shows the events of one partition after a position, each once, for as long as ctx goes on.
 type follower struct {
 	log       stream
 	partition events.Partition
@@ -36,48 +38,33 @@ type follower struct {
 }
 
 // run reads up to the head, watches from there, and reads again whenever the watch ends. It ends with ctx, without an
-// error, or with one that no waiting mends.
+// error, or with one that no waiting mends: of another log, or of writing lines.
 func (f *follower) run(ctx context.Context) error {
-	for pause := leastPause; ctx.Err() == nil; {
-		began := f.after
-		err := f.catchUp(ctx)
-		if err == nil {
-			err = f.watch(ctx)
-		}
-		var final *showError
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.As(err, &final):
-			return final.error
-		case errors.Is(err, events.ErrForeign):
-			return fmt.Errorf("the log was replaced or set back meanwhile; start again: %w", err)
-		case errors.Is(err, events.ErrCompacted), errors.Is(err, events.ErrOverflow):
-			continue
-		}
-		f.lost.tell(f.partition, err)
-		if f.after != began {
-			pause = leastPause
-		}
-		sleep(ctx, pause)
-		pause = min(2*pause, mostPause)
+	loop := follow.Loop{
+		CatchUp:   f.catchUp,
+		Watch:     f.watch,
+		Pause:     wait.Backoff{Least: leastPause, Most: mostPause},
+		Failed:    func(err error, _ time.Duration) { f.lost.begin(f.partition, err) },
+		Recovered: func() { f.lost.end(f.partition) },
 	}
-	return nil
+	err := loop.Run(ctx)
+	if errors.Is(err, events.ErrForeign) {
+		return fmt.Errorf("the log was replaced or set back meanwhile; start again: %w", err)
+	}
+	return err
 }
 
-// showError is what went wrong where lines are written, not where events are read.
-type showError struct{ error }
-
-func (f *follower) give(evs []events.Event, upto events.Revision) error {
+// showEvents shows the events up to a position and moves there. An error of showing them ends the loop.
+func (f *follower) showEvents(evs []events.Event, upto events.Revision) error {
 	if err := f.show(evs); err != nil {
-		return &showError{err}
+		return follow.End(err)
 	}
 	f.after = upto
 	return nil
 }
 
-// catchUp reads what is between the position and the head. A position inside a revision's events would show the others
-// never, so it moves when the next revision begins.
+// catchUp reads from the position to the head. The events of one revision are shown together, and the position moves with
+// them: a restart from inside a revision would leave out the rest of it.
 func (f *follower) catchUp(ctx context.Context) error {
 	head, err := f.log.Head(ctx)
 	if err != nil {
@@ -89,37 +76,37 @@ func (f *follower) catchUp(ctx context.Context) error {
 			return err
 		}
 		if len(same) > 0 && ev.Revision != same[0].Revision {
-			if err := f.give(same, same[0].Revision); err != nil {
+			if err := f.showEvents(same, same[0].Revision); err != nil {
 				return err
 			}
 			same = same[:0]
 		}
 		same = append(same, ev)
 	}
-	return f.give(same, head)
+	return f.showEvents(same, head)
 }
 
-func (f *follower) watch(ctx context.Context) error {
+func (f *follower) watch(ctx context.Context, delivered func()) error {
 	for batch, err := range f.log.Watch(ctx, f.partition, f.after) {
 		if err != nil {
 			return err
 		}
-		f.lost.over(f.partition)
-		if err := f.give(batch.Events, batch.Upto); err != nil {
+		delivered()
+		if err := f.showEvents(batch.Events, batch.Upto); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// outage tells of lost connections once for all partitions, and when all are back.
+// outage logs a lost connection once for all partitions, and once more when all are back.
 type outage struct {
 	lg  *slog.Logger
 	mu  sync.Mutex
 	out map[events.Partition]bool // guarded by mu
 }
 
-func (o *outage) tell(p events.Partition, err error) {
+func (o *outage) begin(p events.Partition, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.out) == 0 {
@@ -128,19 +115,12 @@ func (o *outage) tell(p events.Partition, err error) {
 	o.out[p] = true
 }
 
-func (o *outage) over(p events.Partition) {
+func (o *outage) end(p events.Partition) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.out[p] {
 		if delete(o.out, p); len(o.out) == 0 {
 			o.lg.Warn("the log is followed again; nothing was left out")
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 )
 
 // exercise runs the workload and the faults, lets everything heal, and looks.
@@ -57,8 +58,8 @@ func (out *outcome) disturb(ctx context.Context, c *cluster, o *observer, say fu
 	})
 	in := newInjector(c, o, say)
 	in.run(ctx, out.plan)
-	if err := sleep(ctx, out.duration-time.Since(out.begun)); ctx.Err() != nil {
-		return err
+	if !wait.Sleep(ctx, out.duration-time.Since(out.begun)) {
+		return ctx.Err()
 	}
 	stop()
 	out.healed, out.faults = time.Now(), in.done

@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 )
 
 // injected is a fault as it happened.
@@ -51,7 +52,7 @@ func (in *injector) run(ctx context.Context, plan []fault) {
 	defer wg.Wait()
 	start := time.Now()
 	for _, f := range plan {
-		if sleep(ctx, f.at-time.Since(start)) != nil {
+		if !wait.Sleep(ctx, f.at-time.Since(start)) {
 			return
 		}
 		wg.Go(func() { in.inject(ctx, f) })
@@ -64,7 +65,7 @@ func (in *injector) inject(ctx context.Context, f fault) {
 	i := &injected{fault: f, begun: time.Now()}
 	heal := in.begin(ctx, i)
 	in.say("%s: %s for %s", f.kind, i.victim, f.lasts)
-	_ = sleep(ctx, f.lasts) // heal in any case
+	wait.Sleep(ctx, f.lasts) // heal in any case
 	i.err = heal()
 	i.healed = time.Now()
 	in.mu.Lock()
@@ -126,7 +127,7 @@ func isolateAndKill(ctx context.Context, d *daemon) (heal func() error) {
 	for _, p := range d.proxies {
 		p.set(weather{hole: true})
 	}
-	_ = sleep(ctx, time.Second) // heal in any case
+	wait.Sleep(ctx, time.Second) // heal in any case
 	d.kill()
 	for _, p := range d.proxies {
 		p.set(weather{cut: true})

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // buildAll builds the programs into dir.
@@ -95,7 +97,7 @@ func awaitOK(ctx context.Context, address string) error {
 			}
 			last = fmt.Sprintf("%d %.300s", resp.StatusCode, text)
 		}
-		if sleep(ctx, 50*time.Millisecond) != nil {
+		if !wait.Sleep(ctx, 50*time.Millisecond) {
 			return fmt.Errorf("%s: not in time; last: %s", address, last)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 )
 
 // seenAt is when and at which revision something was seen to happen.
@@ -92,7 +93,7 @@ func (o *observer) run(ctx context.Context) {
 				return
 			}
 		}
-		_ = sleep(ctx, 50*time.Millisecond) // the loop looks at ctx
+		wait.Sleep(ctx, 50*time.Millisecond) // the loop looks at ctx
 	}
 }
 
@@ -191,8 +192,8 @@ func (o *observer) await(ctx context.Context, rev int64) error {
 		if broken := o.snapshot().broken; broken != nil {
 			return broken
 		}
-		if err := sleep(ctx, 20*time.Millisecond); err != nil {
-			return errors.Join(fmt.Errorf("revision %d of %d was seen", o.position(), rev), err)
+		if !wait.Sleep(ctx, 20*time.Millisecond) {
+			return errors.Join(fmt.Errorf("revision %d of %d was seen", o.position(), rev), ctx.Err())
 		}
 	}
 	return nil

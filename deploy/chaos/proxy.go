@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // weather is what a proxy does to its connections.
@@ -134,7 +136,8 @@ func (p *proxy) pass(ctx context.Context) error {
 		now, changed := p.now, p.changed
 		p.mu.Unlock()
 		if !now.hole {
-			return sleep(ctx, now.delay)
+			wait.Sleep(ctx, now.delay)
+			return ctx.Err()
 		}
 		select {
 		case <-changed:
@@ -166,19 +169,4 @@ func (p *proxy) close() {
 	_ = p.ln.Close()
 	p.set(weather{cut: true})
 	p.wg.Wait()
-}
-
-// sleep pauses and reports how ctx ended if it did before.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

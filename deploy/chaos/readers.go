@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // reader asks one queryd for the newest readings, over and over.
@@ -48,7 +50,7 @@ type newest struct {
 func (r *reader) run(ctx context.Context) {
 	client := &http.Client{Timeout: readTimeout}
 	times := map[cell]time.Time{}
-	for sleep(ctx, readPace) == nil {
+	for wait.Sleep(ctx, readPace) {
 		gpus, err := getGPUs(ctx, client, r.base)
 		if ctx.Err() != nil {
 			return

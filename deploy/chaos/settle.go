@@ -14,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 )
 
 // settled is how the cluster came to rest after the last fault.
@@ -39,7 +40,7 @@ func awaitOwners(ctx context.Context, o *observer, healed time.Time) (time.Durat
 		if owned == partitions {
 			return time.Since(healed), nil
 		}
-		if sleep(ctx, 20*time.Millisecond) != nil {
+		if !wait.Sleep(ctx, 20*time.Millisecond) {
 			return time.Since(healed), fmt.Errorf("%d of %d partitions have an owner that is a member", owned, partitions)
 		}
 	}
@@ -55,7 +56,7 @@ func awaitVisible(ctx context.Context, base string, rev events.Revision, late fu
 			return nil
 		}
 		late(err)
-		if sleep(ctx, 50*time.Millisecond) != nil {
+		if !wait.Sleep(ctx, 50*time.Millisecond) {
 			return fmt.Errorf("%s never answered with everything up to %s: %w", base, rev, err)
 		}
 	}
@@ -65,7 +66,7 @@ func awaitVisible(ctx context.Context, base string, rev events.Revision, late fu
 func awaitSubscribers(ctx context.Context, all []*subscriber, rev int64) error {
 	for _, s := range all {
 		for s.reached() < rev {
-			if sleep(ctx, 20*time.Millisecond) != nil {
+			if !wait.Sleep(ctx, 20*time.Millisecond) {
 				return fmt.Errorf("subscriber %s was told of everything up to %d, not up to %d", s.name, s.reached(), rev)
 			}
 		}

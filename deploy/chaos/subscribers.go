@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/fasthttp/websocket"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // subscriber follows the live view over WebSocket, and resumes by its last token whenever the connection ends.
@@ -64,7 +66,7 @@ func (s *subscriber) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		token = s.connect(ctx, s.bases[s.tries%len(s.bases)], token)
 		s.tries++
-		_ = sleep(ctx, 50*time.Millisecond+rand.N(200*time.Millisecond)) // the loop looks at ctx
+		wait.Sleep(ctx, 50*time.Millisecond+rand.N(200*time.Millisecond)) // the loop looks at ctx
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // uploader sends files to any ingestd, again and again until one acknowledges.
@@ -39,7 +41,7 @@ func (u *uploader) run(ctx, patience context.Context, w *workload) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, uploadsAtOnce)
-	for sleep(ctx, uploadPace) == nil {
+	for wait.Sleep(ctx, uploadPace) {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
@@ -68,7 +70,7 @@ func (u *uploader) send(ctx context.Context, f upload) (revision string) {
 		case cut && f.once:
 			return ""
 		}
-		if sleep(ctx, again) != nil {
+		if !wait.Sleep(ctx, again) {
 			break
 		}
 	}

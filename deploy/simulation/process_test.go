@@ -15,6 +15,7 @@ import (
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest/model"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections/snapshot"
 	"telemetry-pipeline/queryd/live"
 )
@@ -54,17 +55,10 @@ func (w *world) launch(name, dir string, run func(ctx context.Context, p *proces
 			if err := run(ctx, p); err != nil {
 				w.note("%s ended: %v", name, err)
 			}
-			pause(ctx, time.Second)
+			wait.Sleep(ctx, time.Second)
 		}
 	}()
 	return p
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
 
 // before fails calls, as many as the schedule says.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live"
 )
@@ -70,7 +71,7 @@ func (s *subscriber) run(w *world) {
 			s.follow(ctx, w, hub)
 		}
 		leave()
-		pause(w.ctx, 50*time.Millisecond)
+		wait.Sleep(w.ctx, 50*time.Millisecond)
 	}
 }
 
@@ -95,7 +96,7 @@ func (s *subscriber) follow(ctx context.Context, w *world, hub *live.Hub) {
 		s.stall = 0
 		s.mu.Unlock()
 		if stall > 0 {
-			pause(ctx, stall)
+			wait.Sleep(ctx, stall)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 )
 
 // senders are those who upload, and what they were told: they send a file until somebody says that it is in the log.
@@ -38,7 +39,7 @@ func (w *world) send(file []events.Event, first int) {
 			if w.sendBy(w.appenders[turn%len(w.appenders)], file) {
 				return
 			}
-			pause(w.ctx, 500*time.Millisecond)
+			wait.Sleep(w.ctx, 500*time.Millisecond)
 		}
 	})
 }

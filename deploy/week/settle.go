@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // stored is what lies in the archive.
@@ -39,9 +41,7 @@ func (out *outcome) settleDown(ctx context.Context, s *server) error {
 			out.settled, out.settling = true, changed.Sub(began)
 			return nil
 		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
+		if !wait.Sleep(ctx, time.Second) {
 			return ctx.Err()
 		}
 	}

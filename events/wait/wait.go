@@ -8,10 +8,13 @@ import (
 	"time"
 )
 
-// Sleep waits for d and reports whether ctx still goes on. It does not wait once ctx has ended.
+// Sleep waits for d and reports whether ctx still goes on. It does not wait once ctx has ended, nor where d is not positive.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	if ctx.Err() != nil {
 		return false
+	}
+	if d <= 0 {
+		return true
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -28,14 +31,24 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 type Backoff struct {
 	Least, Most time.Duration
 
+	AtOnce bool // the second attempt follows without a pause; Least comes before the third
+	Steady bool // nothing is left out at random
+
 	next time.Duration // 0: no attempt has failed since the last Reset
 }
 
+// Fixed returns a Backoff whose pauses are all d.
+func Fixed(d time.Duration) Backoff { return Backoff{Least: d, Most: d, Steady: true} }
+
 // Next returns the pause before the next attempt and lengthens the one after it.
 func (b *Backoff) Next() time.Duration {
+	if b.AtOnce && b.next == 0 {
+		b.next = max(b.Least, 1)
+		return 0
+	}
 	pause := min(max(b.next, b.Least), b.Most)
 	b.next = 2 * pause
-	if pause <= 1 {
+	if b.Steady || pause <= 1 {
 		return pause
 	}
 	return pause/2 + rand.N(pause/2)

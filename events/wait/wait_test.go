@@ -38,6 +38,27 @@ func TestBackoffDoublesUpToMostAndStartsAgain(t *testing.T) {
 	}
 }
 
+func TestBackoffBeginsAtOnce(t *testing.T) {
+	b := Backoff{Least: time.Second, Most: 3 * time.Second, AtOnce: true, Steady: true}
+	for round := range 2 {
+		for i, want := range []time.Duration{0, 1, 2, 3, 3} {
+			if got := b.Next(); got != want*time.Second {
+				t.Errorf("round %d, pause %d is %s, want %s", round, i, got, want*time.Second)
+			}
+		}
+		b.Reset()
+	}
+}
+
+func TestFixedPausesNeverChange(t *testing.T) {
+	b := Fixed(time.Second)
+	for range 3 {
+		if got := b.Next(); got != time.Second {
+			t.Errorf("paused %s, want a second", got)
+		}
+	}
+}
+
 func TestNoSignalIsLost(t *testing.T) {
 	s := NewSignal()
 	s.Set()

@@ -42,8 +42,8 @@ func (c *Client) follow(ctx context.Context, answer *Answer) (*Answer, error) {
 		return answer, nil
 	}
 	for heard := time.Now(); !h.Data.final(); {
-		if err := c.wait(ctx, pollPause); err != nil {
-			return nil, fmt.Errorf("upload %s goes on without being watched: %w", h.ID, err)
+		if !c.sleep(ctx, pollPause) {
+			return nil, fmt.Errorf("upload %s goes on without being watched: %w", h.ID, context.Cause(ctx))
 		}
 		now, err := c.ask(ctx, h.ID)
 		switch {

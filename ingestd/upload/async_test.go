@@ -59,7 +59,7 @@ func TestUploadFollowsWhatIsProcessedInTheBackground(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			client.wait = func(context.Context, time.Duration) error { return nil }
+			client.sleep = func(context.Context, time.Duration) bool { return true }
 			f, err := fileSource(write(t, t.TempDir(), "a.csv", "a\n1\n"))
 			if err != nil {
 				t.Fatal(err)

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"mime/multipart"
 	"net"
 	"net/http"
 	"net/url"
 	"time"
+
+	"telemetry-pipeline/events/wait"
 )
 
 const uploadPath = "/api/v1/csv/upload"
@@ -30,7 +31,7 @@ type Client struct {
 	cfg    Config
 	server *url.URL
 	http   *http.Client
-	wait   func(context.Context, time.Duration) error // for tests
+	sleep  func(context.Context, time.Duration) bool // wait.Sleep; tests do not wait
 }
 
 // New makes a client; it connects to nothing yet.
@@ -43,7 +44,7 @@ func New(cfg Config) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ExpectContinueTimeout = time.Second // then a refusal comes before the file is sent
 	transport.MaxIdleConnsPerHost = cfg.Parallel
-	return &Client{cfg: cfg, server: server, http: &http.Client{Transport: transport}, wait: wait}, nil
+	return &Client{cfg: cfg, server: server, http: &http.Client{Transport: transport}, sleep: wait.Sleep}, nil
 }
 
 // Attempt tells of an attempt that failed and will be repeated.
@@ -67,7 +68,7 @@ func (e *UndeliveredError) Unwrap() error { return e.Err }
 // file, of ctx, and *UndeliveredError; a refusal is an Answer, not an error.
 func (c *Client) Send(ctx context.Context, f Source, sent func(int64), retry func(Attempt)) (*Answer, error) {
 	began := time.Now()
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	for pause := (wait.Backoff{Least: firstPause, Most: longestPause}); ; {
 		answer, err := c.attempt(ctx, f, sent)
 		if _, local := errors.AsType[*localError](err); local || ctx.Err() != nil {
 			return nil, err
@@ -78,7 +79,7 @@ func (c *Client) Send(ctx context.Context, f Source, sent func(int64), retry fun
 		if err == nil {
 			err = errors.New(answer.Error)
 		}
-		again := pause/2 + rand.N(pause/2)
+		again := pause.Next()
 		if answer != nil {
 			again = max(again, answer.retryAfter)
 		}
@@ -88,8 +89,8 @@ func (c *Client) Send(ctx context.Context, f Source, sent func(int64), retry fun
 		if retry != nil {
 			retry(Attempt{err, again})
 		}
-		if err := c.wait(ctx, again); err != nil {
-			return nil, err
+		if !c.sleep(ctx, again) {
+			return nil, context.Cause(ctx)
 		}
 	}
 }
@@ -98,17 +99,6 @@ const (
 	firstPause   = time.Second
 	longestPause = time.Minute
 )
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
 
 // localError is an error of this machine's file, which no retry mends.
 type localError struct{ err error }

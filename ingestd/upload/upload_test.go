@@ -116,7 +116,7 @@ func TestUploadTriesAgainWhatTimeCanMend(t *testing.T) {
 		t.Fatal(err)
 	}
 	var pauses []time.Duration
-	client.wait = func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }
+	client.sleep = func(_ context.Context, d time.Duration) bool { pauses = append(pauses, d); return true }
 	f, err := fileSource(write(t, t.TempDir(), "a.csv", "a\n1\n"))
 	if err != nil {
 		t.Fatal(err)

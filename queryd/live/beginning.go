@@ -85,5 +85,5 @@ func (s *Subscription) began(g *group, st beginning) {
 	s.mu.Lock()
 	s.start = &st
 	s.mu.Unlock()
-	s.signal()
+	s.wake.Set()
 }

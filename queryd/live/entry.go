@@ -30,7 +30,7 @@ func advance(old *entry, gpu *projections.GPU, at int64) (e *entry, gone *left) 
 	if old == nil {
 		return fresh(gpu, at), nil
 	}
-	e, how := follow(old, gpu, at)
+	e, how := updateEntry(old, gpu, at)
 	if how.lost || old.gpu.Host != gpu.Host {
 		return fresh(gpu, at), &left{at: at, gpu: gpu.ID, host: old.gpu.Host, whole: how.lost}
 	}
@@ -54,8 +54,8 @@ type step struct{ changed, lost bool }
 
 func (s step) and(t step) step { return step{s.changed || t.changed, s.lost || t.lost} }
 
-// follow gives gpu with the marks of old where a reading is the same, else at.
-func follow(old *entry, gpu *projections.GPU, at int64) (*entry, step) {
+// updateEntry returns an entry of gpu that keeps the marks of old where a reading is the same, and marks others with at.
+func updateEntry(old *entry, gpu *projections.GPU, at int64) (*entry, step) {
 	e := &entry{gpu: gpu, changed: old.changed, marks: make([]int64, 0, len(old.marks))}
 	marks, parts := old.marks, old.gpu.Parts
 	how := e.mark(old.gpu.Latest, gpu.Latest, marks, at)

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"math/rand/v2"
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/follow"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 )
 
@@ -19,53 +19,56 @@ type news struct {
 	err   error
 }
 
-// follower loads a generation and follows it, whatever happens, until its context ends.
+// follower loads a generation and follows it, through every failure, until its context ends.
 type follower struct {
 	src        source
 	generation projections.Generation
 	out        chan<- news
 	at         events.Revision
 	loaded     bool
-	pause      pause
 }
 
 func (f *follower) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		err := f.round(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case errors.Is(err, events.ErrCompacted), errors.Is(err, events.ErrOverflow):
-			f.loaded = false
-		case errors.Is(err, events.ErrForeign): // etcd was set back; a view is made of what it has now
-			f.loaded = false
-			f.send(ctx, news{err: err})
-		default:
-			f.send(ctx, news{err: err})
-		}
-		f.pause.wait(ctx)
+	loop := follow.Loop{
+		CatchUp:       f.load,
+		Watch:         f.watch,
+		Pause:         newPause(),
+		IgnoreForeign: true, // etcd was set back: the view is made again from the present state
+		Failed:        func(err error, _ time.Duration) { f.send(ctx, news{err: err}) },
 	}
+	_ = loop.Run(ctx) // nothing ends it but ctx
 }
 
-// round loads if need be, and watches until that fails.
-func (f *follower) round(ctx context.Context) error {
-	if !f.loaded {
-		b, err := f.src.Load(ctx, f.generation)
-		if err != nil {
-			return fmt.Errorf("loading generation %s: %w", f.generation, err)
-		}
-		f.loaded, f.at = true, b.At
-		f.send(ctx, news{batch: b, load: true})
+// load reads the whole generation, unless the watch can go on from the position of the last batch.
+func (f *follower) load(ctx context.Context) error {
+	if f.loaded {
+		return nil
 	}
+	b, err := f.src.Load(ctx, f.generation)
+	if err != nil {
+		return fmt.Errorf("loading generation %s: %w", f.generation, err)
+	}
+	f.loaded, f.at = true, b.At
+	f.send(ctx, news{batch: b, load: true})
+	return nil
+}
+
+func (f *follower) watch(ctx context.Context, delivered func()) error {
 	for b, err := range f.src.Watch(ctx, f.generation, f.at) {
 		if err != nil {
+			f.loaded = !mustReload(err)
 			return fmt.Errorf("watching generation %s: %w", f.generation, err)
 		}
-		f.pause.reset()
+		delivered()
 		f.at = b.At
 		f.send(ctx, news{batch: b})
 	}
-	return fmt.Errorf("watching generation %s: ended without an error", f.generation)
+	return fmt.Errorf("watching generation %s: %w", f.generation, follow.ErrEnded)
+}
+
+// mustReload reports whether no watch can go on from the last position after err.
+func mustReload(err error) bool {
+	return errors.Is(err, events.ErrCompacted) || errors.Is(err, events.ErrOverflow) || errors.Is(err, events.ErrForeign)
 }
 
 func (f *follower) send(ctx context.Context, n news) {
@@ -75,32 +78,34 @@ func (f *follower) send(ctx context.Context, n news) {
 	}
 }
 
-// followActive gives the active generation and every later one until ctx ends.
+// followActive sends the active generation and every later one to out until ctx ends.
 func (h *Hub) followActive(ctx context.Context, out chan<- projections.Generation) {
-	var p pause
-	for ctx.Err() == nil {
-		err := h.giveActive(ctx, h.src.WatchActive(ctx), out, &p)
-		if ctx.Err() != nil {
-			return
-		}
-		h.troubled("active", fmt.Errorf("watching the active generation: %w", err))
-		p.wait(ctx)
+	loop := follow.Loop{
+		Watch: func(ctx context.Context, delivered func()) error {
+			return h.watchActive(ctx, delivered, out)
+		},
+		Pause:         newPause(),
+		IgnoreForeign: true, // followUnread finds that out, and ends the hub
+		Failed: func(err error, _ time.Duration) {
+			h.troubled("active", fmt.Errorf("watching the active generation: %w", err))
+		},
+		Recovered: func() { h.troubled("active", nil) },
 	}
+	_ = loop.Run(ctx) // nothing ends it but ctx
 }
 
-func (h *Hub) giveActive(ctx context.Context, seen iter.Seq2[projections.Generation, error], out chan<- projections.Generation, p *pause) error {
-	for g, err := range seen {
+func (h *Hub) watchActive(ctx context.Context, delivered func(), out chan<- projections.Generation) error {
+	for g, err := range h.src.WatchActive(ctx) {
 		if err != nil {
 			return err
 		}
-		p.reset()
-		h.troubled("active", nil)
+		delivered()
 		select {
 		case out <- g:
 		case <-ctx.Done():
 		}
 	}
-	return errors.New("ended without an error")
+	return nil
 }
 
 const (
@@ -108,27 +113,8 @@ const (
 	longestPause  = 5 * time.Second
 )
 
-// pause is the time between tries: none before the first, then doubling.
-type pause struct{ next time.Duration }
-
-func (p *pause) reset() { p.next = 0 }
-
-// wait sleeps, somewhat at random so that many do not come back at once.
-func (p *pause) wait(ctx context.Context) {
-	now := p.next
-	p.next = min(longestPause, max(shortestPause, 2*now))
-	if now == 0 {
-		return
-	}
-	sleep(ctx, now/2+rand.N(now/2+1))
-}
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+// newPause returns the pause between attempts. There is none before the first, so that one lost connection does not
+// delay subscribers.
+func newPause() wait.Backoff {
+	return wait.Backoff{AtOnce: true, Least: shortestPause, Most: longestPause}
 }

@@ -147,7 +147,7 @@ func (g *group) publish(s *State, now time.Time) {
 	g.dirty, g.due, g.joined = false, now.Add(g.period), nil
 	g.edition.Store(newEdition(s, g.filter))
 	for sub := range g.members {
-		sub.signal()
+		sub.wake.Set()
 	}
 }
 

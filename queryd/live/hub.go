@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 )
 
@@ -34,7 +35,7 @@ type Hub struct {
 	metrics metrics
 
 	current atomic.Pointer[published]
-	asked   chan struct{} // holds a token when somebody waits for what may be folded already
+	asked   wait.Signal   // somebody waits for a position that may be folded already
 	done    chan struct{} // closed when Run returns
 
 	mu      sync.Mutex // held for short, never while someone is waited for; before Subscription.mu
@@ -63,7 +64,7 @@ func New(cfg Config, src source, log unreader, facts events.Facts, lg *slog.Logg
 	}
 	h := &Hub{
 		cfg: cfg, src: src, log: log, facts: facts, lg: lg,
-		asked:   make(chan struct{}, 1),
+		asked:   wait.NewSignal(),
 		done:    make(chan struct{}),
 		groups:  newGroups(),
 		ring:    ring{max: cfg.Ring, maxBytes: cfg.RingBytes},
@@ -110,7 +111,7 @@ func (h *Hub) Wait(ctx context.Context, rev events.Revision) (*State, error) {
 		if rev.Number <= s.folded.Number {
 			return true
 		}
-		h.ask()
+		h.asked.Set()
 		return false
 	})
 }

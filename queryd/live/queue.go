@@ -64,7 +64,7 @@ func (s *Subscription) push(m *Message, bytes, limit int) fill {
 	case full:
 		s.err, s.queue = ErrSlow, queue{}
 	}
-	s.signal()
+	s.wake.Set()
 	return how
 }
 

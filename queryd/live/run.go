@@ -91,7 +91,7 @@ func (r *runner) take(n news) {
 	if n.err != nil {
 		h.troubled("watch", n.err)
 		if errors.Is(n.err, events.ErrForeign) {
-			h.ask() // whether the log is still the one that this process knows
+			h.asked.Set() // whether the log is still the one that this process knows
 		}
 		return
 	}
@@ -131,7 +131,7 @@ func (r *runner) promote(now time.Time) {
 	c := next.adopt(prev, now)
 	r.served, r.candidate = next, nil
 	r.hub.publish(next.state, c, begins)
-	r.hub.ask()
+	r.hub.asked.Set()
 	r.hub.lg.Info("view is current", "generation", next.state.generation, "revision", next.state.at.Number,
 		"hosts", len(next.state.hosts), "gpus", len(next.state.gpus), "changed", len(c.entries))
 }

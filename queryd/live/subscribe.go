@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"time"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // Mode says what a subscriber gets when it is slower than the changes.
@@ -32,9 +34,9 @@ type Options struct {
 	Snapshot bool    // give the matching state first
 	From     Token   // resume after this position; "" starts anew
 
-	// Wake, when set, gets a token (never blocking; give it room for one) whenever Poll may have something.
-	// Several subscriptions of one reader may share it, who then calls Poll on each and never Next.
-	Wake chan struct{}
+	// Wake is set whenever Poll may have something. Several subscriptions of one reader may share a signal: it then
+	// calls Poll on each and never Next. The zero value stands for a signal of the subscription's own.
+	Wake wait.Signal
 }
 
 // Subscribe starts a subscription; the caller closes it. An error tells which option is bad. Before the
@@ -51,8 +53,8 @@ func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 		return nil, err
 	}
 	sub := &Subscription{hub: h, filter: f, mode: mode, period: period, snapshot: o.Snapshot, from: o.From, wake: o.Wake}
-	if sub.wake == nil {
-		sub.wake = make(chan struct{}, 1)
+	if sub.wake == (wait.Signal{}) {
+		sub.wake = wait.NewSignal()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // Subscription is one reader's stream. Not safe for concurrent use but for Close.
@@ -16,7 +18,7 @@ type Subscription struct {
 	period   time.Duration
 	snapshot bool
 	from     Token
-	wake     chan struct{}
+	wake     wait.Signal
 
 	group atomic.Pointer[group] // set when it begins
 
@@ -46,7 +48,7 @@ func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 			return m, err
 		}
 		select {
-		case <-s.wake:
+		case <-s.wake.C():
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
@@ -167,7 +169,7 @@ func (s *Subscription) beatWith(m *Message) {
 	s.mu.Lock()
 	s.beat = m
 	s.mu.Unlock()
-	s.signal()
+	s.wake.Set()
 }
 
 // fail ends the subscription, unless it has ended.
@@ -178,13 +180,5 @@ func (s *Subscription) fail(err error) {
 		s.queue = queue{}
 	}
 	s.mu.Unlock()
-	s.signal()
-}
-
-// signal wakes the reader and never blocks.
-func (s *Subscription) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.wake.Set()
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 )
 
 // unreader tells what of the log is not folded (eventlog.Log). A partition without events saves no new
@@ -43,7 +44,7 @@ func (h *Hub) followUnread(ctx context.Context, out chan<- quiet) error {
 		case <-ctx.Done():
 			return nil
 		case <-beat.C:
-		case <-h.asked:
+		case <-h.asked.C():
 		}
 		start := time.Now()
 		found, err := h.findQuiet(ctx)
@@ -61,7 +62,7 @@ func (h *Hub) followUnread(ctx context.Context, out chan<- quiet) error {
 				return nil
 			}
 		}
-		sleep(ctx, min(max(askPause, askShare*time.Since(start)), h.cfg.Heartbeat))
+		wait.Sleep(ctx, min(max(askPause, askShare*time.Since(start)), h.cfg.Heartbeat))
 	}
 }
 
@@ -90,14 +91,6 @@ func (h *Hub) findQuiet(ctx context.Context) (quiet, error) {
 		found.partitions = append(found.partitions, p)
 	}
 	return found, nil
-}
-
-// ask has the log looked at soon.
-func (h *Hub) ask() {
-	select {
-	case h.asked <- struct{}{}:
-	default:
-	}
 }
 
 // settle takes in which partitions are quiet. What it says holds for every later State of the

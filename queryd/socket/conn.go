@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/fasthttp/websocket"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // linger is how long a client may take to answer our close frame.
@@ -45,8 +47,8 @@ type conn struct {
 	ip       string
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
-	tasks    chan func()   // for the writer to run
-	wake     chan struct{} // streams may have something
+	tasks    chan func() // for the writer to run
+	wake     wait.Signal // streams may have something
 
 	mu     sync.Mutex // guards the read deadline
 	closed bool       // the close frame is sent: only linger is left
@@ -54,7 +56,7 @@ type conn struct {
 
 func newConn(s *Server, ws *websocket.Conn, protocol, ip string) *conn {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &conn{server: s, ws: ws, protocol: protocol, ip: ip, ctx: ctx, cancel: cancel, tasks: make(chan func()), wake: make(chan struct{}, 1)}
+	return &conn{server: s, ws: ws, protocol: protocol, ip: ip, ctx: ctx, cancel: cancel, tasks: make(chan func()), wake: wait.NewSignal()}
 }
 
 // serve runs a connection to its end.

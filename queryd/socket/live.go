@@ -115,7 +115,7 @@ func (s *liveSession) subscribe(req liveRequest) {
 		c.send(errFrame(req.ID, "bad_option", strings.TrimPrefix(err.Error(), "subscribing: ")))
 	default:
 		s.streams = append(s.streams, &stream{id: req.ID, from: live.Token(req.From), sub: sub})
-		s.wakeUp()
+		s.conn.wake.Set()
 	}
 }
 
@@ -136,19 +136,11 @@ func (s *liveSession) unsubscribe(id string) {
 	}
 	s.streams[i].sub.Close()
 	s.streams = slices.Delete(s.streams, i, i+1)
-	s.wakeUp()
+	s.conn.wake.Set()
 }
 
 func (s *liveSession) find(id string) int {
 	return slices.IndexFunc(s.streams, func(st *stream) bool { return st.id == id })
-}
-
-// wakeUp has the writer look at the streams.
-func (s *liveSession) wakeUp() {
-	select {
-	case s.conn.wake <- struct{}{}:
-	default:
-	}
 }
 
 // pull writes what the streams have, one message each in turn.

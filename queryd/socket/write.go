@@ -37,7 +37,7 @@ func (c *conn) serveStreams(sess session) {
 		case <-c.ctx.Done():
 		case task := <-c.tasks:
 			task()
-		case <-c.wake:
+		case <-c.wake.C():
 			more = again
 		case <-more:
 			if !sess.pull(turn) {

@@ -8,18 +8,19 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/collectd/partition"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// conductor is the partition whose owner leads its generation from state to state, so that nobody else has to be
+// leadPartition is the partition whose owner leads its generation from state to state, so that nobody else has to be
 // there for that.
-const conductor = 0
+const leadPartition = 0
 
-// conduct leads a generation for as long as the claim on its conductor lives: from building to complete, to active if
-// that is wanted, and in the active one removes those that are retired. Each step is one transaction under the guard of
-// the claim; who comes next finds what is done, and goes on.
-func (c *Collector) conduct(ctx context.Context, w *work, claim *partition.Claim) {
+// leadGeneration leads a generation for as long as the claim on its leadPartition lives: from building to complete, and
+// to active if that is wanted. In the active generation it removes the retired ones. Each step is one transaction under
+// the guard of the claim, so the next owner goes on from the stored state.
+func (c *Collector) leadGeneration(ctx context.Context, w *work, claim *partition.Claim) {
 	for ctx.Err() == nil {
 		all, changed := c.picture.now()
 		step, cancel := context.WithCancel(ctx)
@@ -40,7 +41,7 @@ func (c *Collector) conduct(ctx context.Context, w *work, claim *partition.Claim
 			c.lg.Warn("leading a generation on failed; trying again", "generation", w.generation, "err", err)
 			fallthrough
 		case err != nil:
-			sleep(ctx, c.cfg.PollInterval)
+			wait.Sleep(ctx, c.cfg.PollInterval)
 		default:
 			select {
 			case <-changed:
@@ -94,7 +95,7 @@ func (c *Collector) clear(ctx context.Context, all snapshot.Generations) error {
 		if info.State != snapshot.Retired {
 			continue
 		}
-		if sleep(ctx, c.cfg.RemovalGrace); ctx.Err() != nil {
+		if !wait.Sleep(ctx, c.cfg.RemovalGrace) {
 			return ctx.Err()
 		}
 		c.lg.Info("removing a retired generation", "generation", g)

@@ -1,48 +1,56 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"telemetry-pipeline/events/follow"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
 
 var errUnknown = errors.New("generations are not known yet")
 
-// attend works on every generation of this collector's model version that is to be folded: the active one and one that
-// is to follow it, side by side, started and stopped as they come and go. It returns when ctx ends, or with an error
-// that no retry mends.
-func (c *Collector) attend(ctx context.Context) error {
+// runGenerations works on every generation of this collector's model version that is to be folded: the active one and
+// one that is to follow it, side by side, started and stopped as they come and go. It returns when ctx ends, or with an
+// error that no retry mends.
+func (c *Collector) runGenerations(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer c.stopAll()
-	for ctx.Err() == nil {
-		err := c.follow(ctx, func(err error) { cancel(err) })
-		if ctx.Err() == nil {
-			c.lg.Error("generations are not followed; trying again", "err", err, "again_in", c.cfg.PollInterval)
-			sleep(ctx, c.cfg.PollInterval)
-		}
+	loop := follow.Loop{
+		Watch: func(ctx context.Context, delivered func()) error {
+			return c.watchGenerations(ctx, delivered, func(err error) { cancel(err) })
+		},
+		Pause:         wait.Fixed(c.cfg.PollInterval),
+		IgnoreForeign: true, // the followers of partitions find that out, and end the collector
+		Failed: func(err error, again time.Duration) {
+			c.lg.Error("generations are not followed; trying again", "err", err, "again_in", again)
+		},
 	}
-	return context.Cause(ctx)
+	return cmp.Or(loop.Run(ctx), context.Cause(ctx))
 }
 
-func (c *Collector) follow(ctx context.Context, failed func(error)) error {
+func (c *Collector) watchGenerations(ctx context.Context, delivered func(), failed func(error)) error {
 	for all, err := range c.gens.WatchGenerations(ctx) {
 		if err != nil {
 			return err
 		}
-		if err := c.align(ctx, all, failed); err != nil {
+		delivered()
+		if err := c.reconcile(ctx, all, failed); err != nil {
 			return err
 		}
 	}
-	return ctx.Err()
+	return nil
 }
 
-// align brings what is worked on in line with what there is, and makes what is missing: the first generation of a
-// cluster, and one of this collector's model version when the active one is of an earlier version.
-func (c *Collector) align(ctx context.Context, all snapshot.Generations, failed func(error)) error {
+// reconcile starts and stops work so that it matches the stored generations, and creates those that are missing: the
+// first generation of a cluster, and one of this collector's model version when the active one is of an earlier version.
+func (c *Collector) reconcile(ctx context.Context, all snapshot.Generations, failed func(error)) error {
 	for g, w := range c.picture.works {
 		if info, there := all.All[g]; !there || !info.State.Folded() {
 			c.lg.Info("the generation is not folded any more", "generation", g)
@@ -64,11 +72,11 @@ func (c *Collector) align(ctx context.Context, all snapshot.Generations, failed 
 		c.start(ctx, w, failed)
 	}
 	c.picture.take(all)
-	return c.supply(ctx, all)
+	return c.ensureGeneration(ctx, all)
 }
 
-// supply makes the generation that this collector needs and that there is not.
-func (c *Collector) supply(ctx context.Context, all snapshot.Generations) error {
+// ensureGeneration creates the generation that this collector needs, unless it exists.
+func (c *Collector) ensureGeneration(ctx context.Context, all snapshot.Generations) error {
 	if all.Active == "" {
 		if _, err := c.gens.Begin(ctx, c.version); err != nil {
 			return fmt.Errorf("making the first generation: %w", err)
@@ -82,7 +90,7 @@ func (c *Collector) supply(ctx context.Context, all snapshot.Generations) error 
 	case active < c.version && all.Next(c.version) == "":
 		g, err := c.gens.Create(ctx, all, c.version, true)
 		if errors.Is(err, snapshot.ErrChanged) {
-			return nil // another was faster, which the watch tells
+			return nil // another collector was faster; the watch delivers that
 		}
 		if err != nil {
 			return fmt.Errorf("making a generation of model version %d: %w", c.version, err)

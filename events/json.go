@@ -37,7 +37,7 @@ type jsonRow struct {
 }
 
 // EncodeJSON appends an event's value as an array of long rows, one per reading, in the order of the
-// columns. DecodeJSON gives the same event again, whatever its resolver. Text that is not UTF-8, and two
+// columns. DecodeJSON returns the same event again. Text that is not UTF-8, and two
 // labels of one name, have no form in JSON.
 func EncodeJSON(dst []byte, ev *Event) ([]byte, error) {
 	if err := ev.Check(); err != nil {

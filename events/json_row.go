@@ -10,7 +10,7 @@ import (
 )
 
 // records gives the row's readings. The fields that are none become labels.
-func (f *rowFields) records(resolve func(string) string) ([]Record, error) {
+func (f *rowFields) records() ([]Record, error) {
 	if f.host == "" {
 		return nil, errors.New("it names no host: give it a hostname")
 	}
@@ -20,16 +20,15 @@ func (f *rowFields) records(resolve func(string) string) ([]Record, error) {
 	}
 	var out []Record
 	if f.long {
-		r, err := f.longRecord(resolve)
+		r, err := f.longRecord()
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, r)
 	}
 	for _, o := range f.others {
-		metric := f.wideMetric(o, resolve)
 		text, err := fieldText(o.value)
-		if err == nil && metric == "" {
+		if err == nil && (f.long || !isNumber(o.value)) {
 			f.id.Labels = append(f.id.Labels, Label{Name: o.name, Value: text})
 			continue
 		}
@@ -40,7 +39,7 @@ func (f *rowFields) records(resolve func(string) string) ([]Record, error) {
 		if err != nil {
 			return nil, fmt.Errorf("field %.64q: %w", o.name, err)
 		}
-		out = append(out, Record{Metric: metric, Source: o.name, Value: v, Text: []byte(text)})
+		out = append(out, Record{Metric: o.name, Source: o.name, Value: v, Text: []byte(text)})
 	}
 	slices.SortFunc(f.id.Labels, Label.compare)
 	for i := range out {
@@ -49,26 +48,12 @@ func (f *rowFields) records(resolve func(string) string) ([]Record, error) {
 	return out, nil
 }
 
-// wideMetric is the metric of a field in a wide row, "" when it is none.
-func (f *rowFields) wideMetric(o otherField, resolve func(string) string) string {
-	switch {
-	case f.long:
-		return ""
-	case resolve != nil:
-		return resolve(o.name)
-	case o.value[0] == '-' || o.value[0]-'0' <= 9:
-		return o.name
-	}
-	return ""
-}
+// isNumber reports whether a JSON value is a number.
+func isNumber(value []byte) bool { return value[0] == '-' || value[0]-'0' <= 9 }
 
 // longRecord is the reading of a long row.
-func (f *rowFields) longRecord(resolve func(string) string) (Record, error) {
-	r := Record{Metric: f.metric, Source: f.source}
-	if r.Metric == "" && resolve != nil {
-		r.Metric = resolve(f.source)
-	}
-	r.Metric = cmp.Or(r.Metric, f.source)
+func (f *rowFields) longRecord() (Record, error) {
+	r := Record{Metric: cmp.Or(f.metric, f.source), Source: f.source}
 	if r.Metric == "" {
 		return Record{}, errors.New("metric_name is empty")
 	}

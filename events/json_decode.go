@@ -114,6 +114,6 @@ func (d *jsonDecoder) addRow(fields map[string]json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	d.rows = append(d.rows, parsedRow{host: HostID(f.host), records: records})
+	d.rows = append(d.rows, parsedRow{host: HostID(f.texts[FieldHostname]), records: records})
 	return f.setEvent(&d.meta)
 }

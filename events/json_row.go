@@ -11,7 +11,7 @@ import (
 
 // records gives the row's readings. The fields that are none become labels.
 func (f *rowFields) records() ([]Record, error) {
-	if f.host == "" {
+	if f.texts[FieldHostname] == "" {
 		return nil, errors.New("it names no host: give it a hostname")
 	}
 	at, err := f.time()
@@ -29,7 +29,7 @@ func (f *rowFields) records() ([]Record, error) {
 	for _, o := range f.others {
 		text, err := fieldText(o.value)
 		if err == nil && (f.long || !isNumber(o.value)) {
-			f.id.Labels = append(f.id.Labels, Label{Name: o.name, Value: text})
+			f.labels = append(f.labels, Label{Name: o.name, Value: text})
 			continue
 		}
 		var v Value
@@ -41,9 +41,10 @@ func (f *rowFields) records() ([]Record, error) {
 		}
 		out = append(out, Record{Metric: o.name, Source: o.name, Value: v, Text: []byte(text)})
 	}
-	slices.SortFunc(f.id.Labels, Label.compare)
+	slices.SortFunc(f.labels, Label.compare)
+	id := f.identity()
 	for i := range out {
-		out[i].Identity, out[i].At = &f.id, at
+		out[i].Identity, out[i].At = id, at
 	}
 	return out, nil
 }
@@ -53,13 +54,13 @@ func isNumber(value []byte) bool { return value[0] == '-' || value[0]-'0' <= 9 }
 
 // longRecord is the reading of a long row.
 func (f *rowFields) longRecord() (Record, error) {
-	r := Record{Metric: cmp.Or(f.metric, f.source), Source: f.source}
+	r := Record{Metric: cmp.Or(f.texts[FieldMetric], f.texts[FieldSource]), Source: f.texts[FieldSource]}
 	if r.Metric == "" {
 		return Record{}, errors.New("metric_name is empty")
 	}
-	if f.absent != "" {
-		reason, err := ParseReason(f.absent)
-		r.Value, r.Text = Value{Absent: reason, Raw: f.raw}, []byte(f.raw)
+	if absent, raw := f.texts[FieldAbsent], f.texts[FieldRaw]; absent != "" {
+		reason, err := ParseReason(absent)
+		r.Value, r.Text = Value{Absent: reason, Raw: raw}, []byte(raw)
 		if reason == Present {
 			r.Value = Value{}
 			err = cmp.Or(err, errors.New("absent is no reason"))
@@ -90,12 +91,12 @@ func textValue(text string) (Value, error) {
 // time reads the row's time. Without a zone it is taken as UTC, which the zone then says.
 func (f *rowFields) time() (Timestamp, error) {
 	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006/01/02 15:04:05"} {
-		if t, err := time.Parse(layout, f.at); err == nil {
-			f.zone = cmp.Or(f.zone, "UTC")
+		if t, err := time.Parse(layout, f.texts[FieldAt]); err == nil {
+			f.texts[FieldZone] = cmp.Or(f.texts[FieldZone], "UTC")
 			return checkedTimestamp(t)
 		}
 	}
-	return ParseTimestamp(f.at)
+	return ParseTimestamp(f.texts[FieldAt])
 }
 
 // longPCI writes a PCI address in lower case, its domain with 8 digits; what is none stays as it is.

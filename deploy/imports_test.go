@@ -21,6 +21,7 @@ events:
 events/eventlog:      events
 events/wait:
 events/metric:        events
+events/filter:        events events/metric
 events/archive:       events
 events/archive/manifest: events events/eventlog events/archive
 events/archive/archivetest:
@@ -54,16 +55,15 @@ collectd/retain:      events events/eventlog events/archive events/archive/manif
 collectd/foreign:     events events/eventlog ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
 collectd/collect:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition collectd/retain collectd/foreign
 collectd/rebuild:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition
-collectd/filter:      events events/metric
-collectd/tail:        events events/eventlog collectd/filter
+collectd/tail:        events events/eventlog events/filter
 collectd/restored:    events/eventlog projections/snapshot
-collectd/carry:       events events/eventlog events/archive events/metric collectd/filter
+collectd/carry:       events events/eventlog events/archive events/metric events/filter
 collectd:             deploy/daemon events events/eventlog events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry collectd/restored
 
-queryd/live:          events projections
+queryd/live:          events events/filter projections
 queryd/live/livetest: events projections
 queryd/history:       events events/metric events/archive projections queryd/live
-queryd/journal:       events
+queryd/journal:       events events/filter
 queryd/rest:          events events/metric projections queryd/live queryd/history queryd/journal
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events projections queryd/live
@@ -111,10 +111,10 @@ var edges = []struct {
 // pure are the packages that must work without a store: what they import, and what that imports in turn, has no etcd
 // client and no gRPC in it.
 var pure = []string{
-	"events", "events/metric", "projections",
+	"events", "events/metric", "events/filter", "projections",
 	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
 	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch",
-	"collectd/filter", "queryd/live", "queryd/socket", "queryd/journal",
+	"queryd/live", "queryd/socket", "queryd/journal",
 }
 
 // goPackage is what go list tells of a package.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strconv"
 
-	"telemetry-pipeline/collectd/filter"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/filter"
 )
 
 // lines writes events as lines.

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"telemetry-pipeline/collectd/filter"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/events/filter"
 )
 
 func TestMain(m *testing.M) { eventstest.Main(m) }

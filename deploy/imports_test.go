@@ -25,6 +25,7 @@ events/eventlog:      events
 events/wait:
 events/follow:        events events/wait
 events/metric:        events
+events/filter:        events events/metric
 events/archive:       events
 events/archive/manifest: events events/eventlog events/archive
 events/archive/archivetest:
@@ -62,18 +63,18 @@ collectd/retain:      events events/eventlog events/archive events/archive/manif
 collectd/foreign:     events events/eventlog events/follow events/wait ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
 collectd/collect:     events events/eventlog events/archive events/archive/manifest events/follow events/wait projections projections/snapshot collectd/partition collectd/retain collectd/foreign
 collectd/rebuild:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition
-collectd/filter:      events events/metric
-collectd/tail:        events events/eventlog events/follow events/wait collectd/filter
+collectd/tail:        events events/eventlog events/follow events/wait events/filter
 collectd/restored:    events/eventlog projections/snapshot
-collectd/carry:       events events/eventlog events/archive events/metric collectd/filter
+collectd/carry:       events events/eventlog events/archive events/metric events/filter
 collectd:             collectd/program
 
 collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry collectd/restored events/eventlog
 
-queryd/live:          events events/follow events/wait projections
+queryd/live:          events events/follow events/wait projections events/filter
+
 queryd/live/livetest: events projections
 queryd/history:       events events/metric events/archive projections queryd/live
-queryd/journal:       events
+queryd/journal:       events events/filter
 queryd/rest:          events events/metric projections queryd/live queryd/history queryd/journal
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events events/wait projections queryd/live
@@ -126,9 +127,11 @@ var edges = []struct {
 // client and no gRPC in it.
 var pure = []string{
 	"events", "events/metric", "events/wait", "events/follow", "projections",
+
+	"events", "events/metric", "events/filter", "projections",
 	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
 	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch",
-	"collectd/filter", "queryd/live", "queryd/socket", "queryd/journal",
+	"queryd/live", "queryd/socket", "queryd/journal",
 }
 
 // goPackage is what go list tells of a package.

@@ -22,10 +22,6 @@ const MaxBody = 8 << 20
 // Codec writes and reads the values of events; nothing else knows their bytes. It keeps what is costly to
 // make anew. Safe for concurrent use; it needs no closing.
 type Codec struct {
-	// Resolve gives the canonical metric for a name in a JSON row, "" for a field that is no metric. Nil
-	// takes names as they come (see DecodeJSON). Set it before first use.
-	Resolve func(source string) (metric string)
-
 	zip     *zstd.Encoder
 	unzip   *zstd.Decoder
 	writers sync.Pool // of *compactWriter
@@ -64,7 +60,7 @@ func (c *Codec) Decode(value []byte) (Event, error) {
 	case tagCompact:
 		return c.decodeCompact(value[1:])
 	case tagRows, tagRow:
-		return DecodeJSON(value, c.Resolve)
+		return DecodeJSON(value)
 	case tagDeadLetter:
 		return Event{}, decodeDeadLetter(value)
 	}

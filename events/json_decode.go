@@ -13,13 +13,11 @@ import (
 // metric_name and value, one reading) or wide (a field per metric). Field names are those of the DCGM long
 // form and of the wide form, in any case.
 //
-// resolve gives the canonical metric for a source's name; "" means that a long row's name is kept, and that
-// a wide row's field is a label. With a nil resolve every name is kept, and the fields of a wide row that
-// hold a number are metrics. A field that nothing knows is kept as a label. A metric's null or "" is absent
-// (blank), any other text that is no number an error, as are a missing time or host. A time without a zone
-// is UTC, which the event's Zone then says.
-func DecodeJSON(data []byte, resolve func(source string) (metric string)) (Event, error) {
-	d := jsonDecoder{resolve: resolve, open: newOpenEvent()}
+// Names of metrics are kept as they are. The fields of a wide row that hold a number are metrics, all others
+// that have no place of their own are labels. A long row's null or "" is absent (blank), any other text that is no
+// number an error, as are a missing time or host. A time without a zone is UTC, which the event's Zone then says.
+func DecodeJSON(data []byte) (Event, error) {
+	d := jsonDecoder{open: newOpenEvent()}
 	ev, err := d.decode(data)
 	if err == nil {
 		err = ev.Check()
@@ -32,10 +30,9 @@ func DecodeJSON(data []byte, resolve func(source string) (metric string)) (Event
 
 // jsonDecoder gathers the rows of one value.
 type jsonDecoder struct {
-	resolve func(source string) (metric string)
-	open    *openEvent
-	rows    []parsedRow
-	meta    Event // Sequence, Zone, Upload, AppendedAt as a row gives them
+	open *openEvent
+	rows []parsedRow
+	meta Event // Sequence, Zone, Upload, AppendedAt as a row gives them
 }
 
 // parsedRow is what a row says.
@@ -113,10 +110,10 @@ func (d *jsonDecoder) addRow(fields map[string]json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	records, err := f.records(d.resolve)
+	records, err := f.records()
 	if err != nil {
 		return err
 	}
-	d.rows = append(d.rows, parsedRow{host: HostID(f.host), records: records})
+	d.rows = append(d.rows, parsedRow{host: HostID(f.texts[FieldHostname]), records: records})
 	return f.setEvent(&d.meta)
 }

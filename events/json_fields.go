@@ -7,20 +7,15 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // rowFields are the fields of a JSON row, put in their places.
 type rowFields struct {
-	long     bool
-	host, at string
-	id       Identity
-
-	source, metric string // of a long row; metric is "" unless the row says it
-	value          json.RawMessage
-	absent, raw    string
-
-	sequence, zone, upload, appended string // of the event
-
+	long   bool
+	texts  [fieldCount]string
+	value  json.RawMessage // of a long row
+	labels []Label
 	others []otherField
 }
 
@@ -41,7 +36,7 @@ func placeFields(fields map[string]json.RawMessage) (*rowFields, error) {
 			return nil, fmt.Errorf("field %.64q: %w", name, err)
 		}
 	}
-	f.id.PCI = longPCI(f.id.PCI)
+	f.texts[FieldPCI] = longPCI(f.texts[FieldPCI])
 	return &f, nil
 }
 
@@ -54,75 +49,44 @@ func (f *rowFields) place(name string, value json.RawMessage) error {
 		f.value = value
 		return nil
 	}
-	at := f.field(lower)
-	if at == nil {
+	field, there := f.rowField(lower)
+	if !there {
 		f.others = append(f.others, otherField{name, value})
 		return nil
 	}
 	text, err := fieldText(value)
-	*at = cmp.Or(*at, text)
+	f.texts[field] = cmp.Or(f.texts[field], text)
 	return err
 }
 
-// field is the place of a field's text; nil when it has none.
-func (f *rowFields) field(lower string) *string {
-	switch lower {
-	case "timestamp":
-		return &f.at
-	case "hostname":
-		return &f.host
-	case "uuid":
-		return &f.id.UUID
-	case "gpu_id":
-		return &f.id.Index
-	case "pci_bus_id":
-		return &f.id.PCI
-	case "device":
-		return &f.id.Device
-	case "modelname", "model_name":
-		return &f.id.Model
-	case "driver_version":
-		return &f.id.Driver
-	case "gpu_i_id":
-		return &f.id.MIG
-	case "gpu_i_profile":
-		return &f.id.MIGProfile
-	case "pod":
-		return &f.id.Pod
-	case "namespace":
-		return &f.id.Namespace
-	case "container":
-		return &f.id.Container
-	case "entity_part":
-		return &f.id.Part
-	case "event_sequence":
-		return &f.sequence
-	case "event_zone":
-		return &f.zone
-	case "event_upload":
-		return &f.upload
-	case "event_appended_at":
-		return &f.appended
+// rowField returns the field that a member's name, in lower case, stands for in a row. Some only long rows have.
+func (f *rowFields) rowField(lower string) (Field, bool) {
+	field, there := fieldsOfRows()[lower]
+	switch field {
+	case FieldSource, FieldMetric, FieldAbsent, FieldRaw:
+		there = there && f.long
 	}
-	if f.long {
-		return f.longField(lower)
-	}
-	return nil
+	return field, there
 }
 
-// longField is a place that only long rows have.
-func (f *rowFields) longField(lower string) *string {
-	switch lower {
-	case "metric_name":
-		return &f.source
-	case "canonical_name":
-		return &f.metric
-	case "absent":
-		return &f.absent
-	case "raw":
-		return &f.raw
+// fieldsOfRows returns the fields that are texts in rows, by name in lower case. Nobody writes to it.
+var fieldsOfRows = sync.OnceValue(func() map[string]Field {
+	fields := map[string]Field{FieldModel.Name(QueryNames): FieldModel} // as in wide files
+	for field := range fieldCount {
+		if name := field.Name(RowNames); name != "" && field != FieldValue && field != FieldLabels {
+			fields[strings.ToLower(name)] = field
+		}
 	}
-	return nil
+	return fields
+})
+
+// identity returns the row's identity, but for labels that are not known to be such yet.
+func (f *rowFields) identity() *Identity {
+	id := &Identity{Labels: f.labels}
+	for i, text := range id.fields() {
+		*text = f.texts[i]
+	}
+	return id
 }
 
 // fieldText is a field's text: of a JSON string what it holds, of null nothing, of all else the JSON.
@@ -149,22 +113,22 @@ func (f *rowFields) addLabels(value json.RawMessage) error {
 		if err != nil {
 			return err
 		}
-		f.id.Labels = append(f.id.Labels, Label{Name: name, Value: text})
+		f.labels = append(f.labels, Label{Name: name, Value: text})
 	}
 	return nil
 }
 
 // setEvent gives ev what the row says of the whole event.
 func (f *rowFields) setEvent(ev *Event) (err error) {
-	ev.Upload = cmp.Or(ev.Upload, UploadID(f.upload))
-	ev.Zone = cmp.Or(ev.Zone, f.zone)
-	if f.sequence != "" {
-		if ev.Sequence, err = ParseSequence(f.sequence); err != nil {
+	ev.Upload = cmp.Or(ev.Upload, UploadID(f.texts[FieldUpload]))
+	ev.Zone = cmp.Or(ev.Zone, f.texts[FieldZone])
+	if text := f.texts[FieldSequence]; text != "" {
+		if ev.Sequence, err = ParseSequence(text); err != nil {
 			return err
 		}
 	}
-	if f.appended != "" {
-		ev.AppendedAt, err = ParseTimestamp(f.appended)
+	if text := f.texts[FieldAppendedAt]; text != "" {
+		ev.AppendedAt, err = ParseTimestamp(text)
 	}
 	return err
 }

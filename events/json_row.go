@@ -10,8 +10,8 @@ import (
 )
 
 // records gives the row's readings. The fields that are none become labels.
-func (f *rowFields) records(resolve func(string) string) ([]Record, error) {
-	if f.host == "" {
+func (f *rowFields) records() ([]Record, error) {
+	if f.texts[FieldHostname] == "" {
 		return nil, errors.New("it names no host: give it a hostname")
 	}
 	at, err := f.time()
@@ -20,17 +20,16 @@ func (f *rowFields) records(resolve func(string) string) ([]Record, error) {
 	}
 	var out []Record
 	if f.long {
-		r, err := f.longRecord(resolve)
+		r, err := f.longRecord()
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, r)
 	}
 	for _, o := range f.others {
-		metric := f.wideMetric(o, resolve)
 		text, err := fieldText(o.value)
-		if err == nil && metric == "" {
-			f.id.Labels = append(f.id.Labels, Label{Name: o.name, Value: text})
+		if err == nil && (f.long || !isNumber(o.value)) {
+			f.labels = append(f.labels, Label{Name: o.name, Value: text})
 			continue
 		}
 		var v Value
@@ -40,41 +39,28 @@ func (f *rowFields) records(resolve func(string) string) ([]Record, error) {
 		if err != nil {
 			return nil, fmt.Errorf("field %.64q: %w", o.name, err)
 		}
-		out = append(out, Record{Metric: metric, Source: o.name, Value: v, Text: []byte(text)})
+		out = append(out, Record{Metric: o.name, Source: o.name, Value: v, Text: []byte(text)})
 	}
-	slices.SortFunc(f.id.Labels, Label.compare)
+	slices.SortFunc(f.labels, Label.compare)
+	id := f.identity()
 	for i := range out {
-		out[i].Identity, out[i].At = &f.id, at
+		out[i].Identity, out[i].At = id, at
 	}
 	return out, nil
 }
 
-// wideMetric is the metric of a field in a wide row, "" when it is none.
-func (f *rowFields) wideMetric(o otherField, resolve func(string) string) string {
-	switch {
-	case f.long:
-		return ""
-	case resolve != nil:
-		return resolve(o.name)
-	case o.value[0] == '-' || o.value[0]-'0' <= 9:
-		return o.name
-	}
-	return ""
-}
+// isNumber reports whether a JSON value is a number.
+func isNumber(value []byte) bool { return value[0] == '-' || value[0]-'0' <= 9 }
 
 // longRecord is the reading of a long row.
-func (f *rowFields) longRecord(resolve func(string) string) (Record, error) {
-	r := Record{Metric: f.metric, Source: f.source}
-	if r.Metric == "" && resolve != nil {
-		r.Metric = resolve(f.source)
-	}
-	r.Metric = cmp.Or(r.Metric, f.source)
+func (f *rowFields) longRecord() (Record, error) {
+	r := Record{Metric: cmp.Or(f.texts[FieldMetric], f.texts[FieldSource]), Source: f.texts[FieldSource]}
 	if r.Metric == "" {
 		return Record{}, errors.New("metric_name is empty")
 	}
-	if f.absent != "" {
-		reason, err := ParseReason(f.absent)
-		r.Value, r.Text = Value{Absent: reason, Raw: f.raw}, []byte(f.raw)
+	if absent, raw := f.texts[FieldAbsent], f.texts[FieldRaw]; absent != "" {
+		reason, err := ParseReason(absent)
+		r.Value, r.Text = Value{Absent: reason, Raw: raw}, []byte(raw)
 		if reason == Present {
 			r.Value = Value{}
 			err = cmp.Or(err, errors.New("absent is no reason"))
@@ -105,12 +91,12 @@ func textValue(text string) (Value, error) {
 // time reads the row's time. Without a zone it is taken as UTC, which the zone then says.
 func (f *rowFields) time() (Timestamp, error) {
 	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006/01/02 15:04:05"} {
-		if t, err := time.Parse(layout, f.at); err == nil {
-			f.zone = cmp.Or(f.zone, "UTC")
+		if t, err := time.Parse(layout, f.texts[FieldAt]); err == nil {
+			f.texts[FieldZone] = cmp.Or(f.texts[FieldZone], "UTC")
 			return checkedTimestamp(t)
 		}
 	}
-	return ParseTimestamp(f.at)
+	return ParseTimestamp(f.texts[FieldAt])
 }
 
 // longPCI writes a PCI address in lower case, its domain with 8 digits; what is none stays as it is.

@@ -6,17 +6,8 @@ import (
 	"testing"
 )
 
-// wideNames stands for the metric catalogue.
-func wideNames(source string) string {
-	return map[string]string{
-		"gpu_utilization": "DCGM_FI_DEV_GPU_UTIL", "power_draw": "DCGM_FI_DEV_POWER_USAGE", "memory_used_mb": "DCGM_FI_DEV_FB_USED",
-		"DCGM_FI_DEV_GPU_TEMP": "DCGM_FI_DEV_GPU_TEMP", "utilization.gpu": "DCGM_FI_DEV_GPU_UTIL",
-	}[source]
-}
-
 func TestJSONRoundTrip(t *testing.T) {
 	c := newTestCodec(t)
-	c.Resolve = func(string) string { return "not asked for long rows that say it" }
 	for seed := range uint64(300) {
 		want := someEvent(random(seed))
 		value, err := EncodeJSON(nil, &want)
@@ -57,21 +48,20 @@ func TestDecodeWideRow(t *testing.T) {
 	const row = `{"timestamp":"2024-01-01 12:00:01","gpu_id":0,"uuid":"GPU-00000001","device":"nvidia0","model_name":"Tesla V100",
 		"hostname":"test-host-1","gpu_utilization":75.5,"memory_used_mb":"8192","power_draw":null,"DCGM_FI_DEV_GPU_TEMP":65,
 		"rack":"r7","slot":3,"pci_bus_id":"0000:0F:00.0"}`
-	ev, err := DecodeJSON([]byte(row), wideNames)
+	ev, err := DecodeJSON([]byte(row))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []wantReading{
-		{"DCGM_FI_DEV_FB_USED", "memory_used_mb", "8192", ""},
 		{"DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_GPU_TEMP", "65", ""},
-		{"DCGM_FI_DEV_GPU_UTIL", "gpu_utilization", "75.5", ""},
-		{"DCGM_FI_DEV_POWER_USAGE", "power_draw", "blank", ""},
+		{"gpu_utilization", "gpu_utilization", "75.5", ""},
+		{"slot", "slot", "3", ""},
 	}
 	if d := diff(want, columnsOf(ev)); d != "" {
 		t.Errorf("readings (-want +got):\n%s", d)
 	}
 	identity := []Identity{{UUID: "GPU-00000001", Index: "0", PCI: "00000000:0f:00.0", Device: "nvidia0", Model: "Tesla V100",
-		Labels: []Label{{"rack", "r7"}, {"slot", "3"}}}}
+		Labels: []Label{{"memory_used_mb", "8192"}, {"power_draw", ""}, {"rack", "r7"}}}}
 	if d := diff(identity, ev.Identities); d != "" {
 		t.Errorf("identities (-want +got):\n%s", d)
 	}
@@ -81,9 +71,9 @@ func TestDecodeWideRow(t *testing.T) {
 	if ev.Sequence == (Sequence{}) {
 		t.Error("a row without a sequence got none")
 	}
-	again, err := DecodeJSON([]byte("["+row+","+row+"]"), wideNames)
-	if err != nil || again.Records() != 4 {
-		t.Errorf("the row twice gave %d records, %v, want 4", again.Records(), err)
+	again, err := DecodeJSON([]byte("[" + row + "," + row + "]"))
+	if err != nil || again.Records() != 3 {
+		t.Errorf("the row twice gave %d records, %v, want 3", again.Records(), err)
 	}
 }
 
@@ -92,14 +82,14 @@ func TestDecodeLongRows(t *testing.T) {
 		{"timestamp":"2025-07-18T20:42:34Z","metric_name":"utilization.gpu","gpu_id":"0","uuid":"GPU-1","modelName":"H100","Hostname":"h","pod":"","value":"0","labels_raw":"job=\"x\""},
 		{"timestamp":"2025-07-18T20:42:35Z","metric_name":"other","gpu_id":"0","uuid":"GPU-1","modelName":"H100","Hostname":"h","value":66.781},
 		{"timestamp":"2025-07-18T20:42:35Z","metric_name":"third","gpu_id":"0","uuid":"GPU-1","modelName":"H100","Hostname":"h","value":null,"absent":"not_supported","raw":"[N/A]"}]`
-	ev, err := DecodeJSON([]byte(rows), wideNames)
+	ev, err := DecodeJSON([]byte(rows))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []wantReading{
 		{"other", "other", "66.781", ""},
 		{"third", "third", "not_supported", "[N/A]"},
-		{"DCGM_FI_DEV_GPU_UTIL", "utilization.gpu", "0", ""},
+		{"utilization.gpu", "utilization.gpu", "0", ""},
 	}
 	if d := diff(want, columnsOf(ev)); d != "" {
 		t.Errorf("readings (-want +got):\n%s", d)
@@ -109,8 +99,8 @@ func TestDecodeLongRows(t *testing.T) {
 	}
 }
 
-func TestDecodeWithoutResolver(t *testing.T) {
-	ev, err := DecodeJSON([]byte(`{"timestamp":"2025-07-18T20:42:34Z","hostname":"h","gpu_id":1,"fan":-3e2,"note":"x"}`), nil)
+func TestDecodeKeepsNames(t *testing.T) {
+	ev, err := DecodeJSON([]byte(`{"timestamp":"2025-07-18T20:42:34Z","hostname":"h","gpu_id":1,"fan":-3e2,"note":"x"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +111,7 @@ func TestDecodeWithoutResolver(t *testing.T) {
 
 func TestDecodeJSONRefuses(t *testing.T) {
 	good := `{"timestamp":"2025-07-18T20:42:34Z","hostname":"h","gpu_id":1,"power_draw":3}`
-	if _, err := DecodeJSON([]byte(good), wideNames); err != nil {
+	if _, err := DecodeJSON([]byte(good)); err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
@@ -136,9 +126,9 @@ func TestDecodeJSONRefuses(t *testing.T) {
 		strings.Replace(good, `"hostname":"h",`, "", 1):                                                 "hostname",
 		strings.Replace(good, "2025-07-18T20:42:34Z", "18.7.2025", 1):                                   "parsing time",
 		strings.Replace(good, "2025-07-18T20:42:34Z", "9999-07-18 20:42:34", 1):                         "between the years",
-		strings.Replace(good, `"power_draw":3`, `"power_draw":"much"`, 1):                               "power_draw",
-		strings.Replace(good, `"power_draw":3`, `"power_draw":true`, 1):                                 "power_draw",
-		strings.Replace(good, `"power_draw":3`, `"fan":3`, 1):                                           "no readings",
+		strings.Replace(good, `"power_draw":3`, `"power_draw":1e99999`, 1):                              "power_draw",
+		strings.Replace(good, `"power_draw":3`, `"metric_name":"x","value":true`, 1):                    "parsing number",
+		strings.Replace(good, `"power_draw":3`, `"note":"x"`, 1):                                        "no readings",
 		strings.Replace(good, `"power_draw":3`, `"metric_name":"x"`, 1):                                 "no value",
 		strings.Replace(good, `"power_draw":3`, `"metric_name":"","value":3`, 1):                        "metric_name",
 		strings.Replace(good, `"power_draw":3`, `"metric_name":"x","value":null,"absent":"gone"`, 1):    "parsing reason",
@@ -147,7 +137,7 @@ func TestDecodeJSONRefuses(t *testing.T) {
 		"[" + good + "," + strings.Replace(good, `"h"`, `"g"`, 1) + "]":                                 "host",
 		strings.Replace(good, `"h"`, "\"h\xff\"", 1):                                                    "UTF-8",
 	} {
-		if _, err := DecodeJSON([]byte(text), wideNames); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := DecodeJSON([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("decoding %s: got error %v, want one with %q", text, err, want)
 		}
 	}
@@ -178,7 +168,7 @@ func FuzzJSON(f *testing.F) {
 		f.Add(value)
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
-		ev, err := DecodeJSON(value, wideNames)
+		ev, err := DecodeJSON(value)
 		if err != nil {
 			return
 		}
@@ -186,7 +176,7 @@ func FuzzJSON(f *testing.F) {
 		if err != nil {
 			return // a label twice
 		}
-		got, err := DecodeJSON(again, wideNames)
+		got, err := DecodeJSON(again)
 		if err != nil {
 			t.Fatalf("reading it again: %v\n%s", err, again)
 		}

@@ -14,9 +14,9 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"telemetry-pipeline/collectd/filter"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/events/filter"
 	"telemetry-pipeline/events/metric"
 	"telemetry-pipeline/ingestd/dcgmlong"
 	"telemetry-pipeline/ingestd/dialect"

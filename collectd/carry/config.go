@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"telemetry-pipeline/collectd/filter"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/filter"
 )
 
 // Config says what is exported, and how. The zero value is everything, as lines.

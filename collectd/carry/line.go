@@ -81,7 +81,7 @@ func parse(codec *events.Codec, text []byte) (ev events.Event, key string, err e
 	case l.Damage != "":
 		return events.Event{}, l.Key, fmt.Errorf("%w: %s", errDamaged, l.Damage)
 	case l.Event != nil:
-		ev, err = events.DecodeJSON(l.Event, nil)
+		ev, err = events.DecodeJSON(l.Event)
 	case l.Compact != nil:
 		ev, err = codec.Decode(l.Compact)
 	default:

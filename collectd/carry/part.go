@@ -3,8 +3,8 @@ package carry
 import (
 	"math"
 
-	"telemetry-pipeline/collectd/filter"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/filter"
 )
 
 // selected gives what of an event is wanted: the event itself when that is all of it, else an event of the part, with a

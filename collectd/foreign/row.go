@@ -153,18 +153,19 @@ func labelsOf(value json.RawMessage) ([]byte, error) {
 // own takes out what only events in JSON have (events.EncodeJSON), should somebody write one back: its readings are of
 // the canonical metric, whatever their source called it, and what it says of the event it was in is not of this one.
 func own(fields map[string]json.RawMessage) {
-	for _, name := range []string{"event_sequence", "event_zone", "event_upload", "event_appended_at"} {
-		delete(fields, name)
+	name := func(f events.Field) string { return f.Name(events.RowNames) }
+	for _, f := range []events.Field{events.FieldSequence, events.FieldZone, events.FieldUpload, events.FieldAppendedAt} {
+		delete(fields, name(f))
 	}
-	canonical, there := fields["canonical_name"]
+	canonical, there := fields[name(events.FieldMetric)]
 	if !there {
 		return
 	}
-	fields["metric_name"] = canonical
-	if raw, there := fields["raw"]; there && string(fields["value"]) == "null" {
-		fields["value"] = raw
+	fields[name(events.FieldSource)] = canonical
+	if raw, there := fields[name(events.FieldRaw)]; there && string(fields[name(events.FieldValue)]) == "null" {
+		fields[name(events.FieldValue)] = raw
 	}
-	for _, name := range []string{"canonical_name", "absent", "raw"} {
-		delete(fields, name)
+	for _, f := range []events.Field{events.FieldMetric, events.FieldAbsent, events.FieldRaw} {
+		delete(fields, name(f))
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"telemetry-pipeline/collectd/filter"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/filter"
 )
 
 // Config says what is shown. The zero value shows all records that come from now on.

@@ -1,13 +1,11 @@
 package tail
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 
-	"telemetry-pipeline/collectd/filter"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/filter"
 )
 
 // lines writes events as lines.
@@ -43,70 +41,51 @@ func (l *lines) shown(ev *events.Event) bool {
 }
 
 // append writes the lines of an event but for the first skip.
-func (l *lines) append(dst []byte, ev *events.Event, skip int) ([]byte, error) {
+func (l *lines) append(dst []byte, ev *events.Event, skip int) []byte {
 	switch {
 	case skip >= l.count(ev):
-		return dst, nil
+		return dst
 	case ev.Damage != nil || l.events:
 		return l.appendEvent(dst, ev)
 	}
-	var err error
 	for i := range ev.Columns {
 		c := &ev.Columns[i]
 		if !l.filter.Column(ev, c) {
 			continue
 		}
-		id := &ev.Identities[c.Identity]
-		for at, v := range c.All() {
-			if skip--; skip >= 0 {
-				continue
-			}
-			if dst, err = l.appendRecord(dst, ev, id, c, at, v); err != nil {
-				return dst, err
+		r := events.Record{Identity: &ev.Identities[c.Identity], Metric: c.Metric, Source: c.Source}
+		for r.At, r.Value = range c.All() {
+			if skip--; skip < 0 {
+				dst = l.appendRecord(dst, ev, &r)
 			}
 		}
 	}
-	return dst, nil
+	return dst
 }
 
-// record is a record's line as JSON, with the members that the query API has for one.
-type record struct {
-	Timestamp string         `json:"timestamp"`
-	Host      string         `json:"host_id"`
-	ID        string         `json:"id,omitempty"`
-	GPU       string         `json:"gpu_id,omitempty"`
-	Part      string         `json:"part,omitempty"`
-	Metric    string         `json:"metric"`
-	Source    string         `json:"source"`
-	Value     *events.Number `json:"value,omitempty"`
-	Absent    string         `json:"absent,omitempty"`
-	Text      string         `json:"absent_text,omitempty"`
-	Revision  string         `json:"revision"`
-}
-
-func (l *lines) appendRecord(dst []byte, ev *events.Event, id *events.Identity, c *events.Column, at events.Timestamp, v events.Value) ([]byte, error) {
-	entity := id.Entity(ev.Host)
+// appendRecord writes a record's line; as JSON with the members that the query API has for one.
+func (l *lines) appendRecord(dst []byte, ev *events.Event, r *events.Record) []byte {
 	if l.json {
-		r := record{
-			Timestamp: at.String(), Host: string(ev.Host), ID: string(entity.GPU), GPU: id.Index, Part: entity.Part,
-			Metric: c.Metric, Source: c.Source, Revision: ev.Revision.String(),
-		}
-		if v.Absent == events.Present {
-			r.Value = &v.Number
-		} else {
-			r.Absent, r.Text = v.Absent.String(), v.Raw
-		}
-		return appendJSON(dst, r)
+		w := events.JSONWriter{Buf: dst, EscapeHTML: true}
+		w.Open('{')
+		w.Record(events.QueryNames, r, events.FieldAt)
+		w.Identity(events.QueryNames, ev.Host, r.Identity, events.FieldHost|events.Always, events.FieldGPU, events.FieldIndex, events.FieldPart)
+		w.Record(events.QueryNames, r, events.FieldMetric|events.Always, events.FieldSource|events.Always, events.FieldValue,
+			events.FieldAbsent, events.FieldRaw)
+		w.Event(events.QueryNames, ev, events.FieldRevision)
+		w.Close('}')
+		return append(w.Buf, '\n')
 	}
-	value := v.Number.String()
-	if v.Absent != events.Present {
-		value = "- (" + v.Absent.String()
-		if v.Raw != "" {
-			value += " " + plain(v.Raw)
+	value := r.Value.Number.String()
+	if r.Value.Absent != events.Present {
+		value = "- (" + r.Value.Absent.String()
+		if r.Value.Raw != "" {
+			value += " " + plain(r.Value.Raw)
 		}
 		value += ")"
 	}
-	return fmt.Appendf(dst, "%s  %s  %s  %s  %s\n", at, plain(string(ev.Host)), plain(gpuName(id, entity)), plain(c.Metric), value), nil
+	gpu := gpuName(r.Identity, r.Identity.Entity(ev.Host))
+	return fmt.Appendf(dst, "%s  %s  %s  %s  %s\n", r.At, plain(string(ev.Host)), plain(gpu), plain(r.Metric), value)
 }
 
 // gpuName names a GPU within its host, shortly, and a part of it.
@@ -124,77 +103,31 @@ func gpuName(id *events.Identity, entity events.Entity) string {
 	return name
 }
 
-// event is an event's line as JSON, with the members that the query API has for one.
-type event struct {
-	Key      string   `json:"key"`
-	Revision string   `json:"revision"`
-	Host     string   `json:"host_id,omitempty"`
-	Damage   string   `json:"damage,omitempty"`
-	Appended string   `json:"appended_at,omitempty"`
-	Upload   string   `json:"upload_id,omitempty"`
-	First    string   `json:"first_timestamp,omitempty"`
-	Last     string   `json:"last_timestamp,omitempty"`
-	Records  int      `json:"record_count"`
-	GPUs     []string `json:"gpu_ids"`
-	Metrics  []string `json:"metrics"`
-}
-
-func (l *lines) appendEvent(dst []byte, ev *events.Event) ([]byte, error) {
-	e := describe(ev)
+// appendEvent writes an event's line; as JSON with the members that the query API has for one.
+func (l *lines) appendEvent(dst []byte, ev *events.Event) []byte {
 	if l.json {
-		return appendJSON(dst, e)
+		w := events.JSONWriter{Buf: dst, EscapeHTML: true}
+		w.Open('{')
+		w.Event(events.QueryNames, ev, events.FieldKey|events.Always, events.FieldRevision, events.FieldHost, events.FieldDamage,
+			events.FieldAppendedAt, events.FieldUpload, events.FieldFirst, events.FieldLast, events.FieldRecords, events.FieldGPUs,
+			events.FieldMetrics)
+		w.Close('}')
+		return append(w.Buf, '\n')
 	}
-	if e.Damage != "" {
-		return fmt.Appendf(dst, "%s  %s  damaged: %s\n", e.Revision, plain(e.Key), plain(e.Damage)), nil
-	}
-	dst = fmt.Appendf(dst, "%s  %s  %s  %d records of %d GPUs and %d metrics from %s to %s", e.Revision, e.Appended, plain(e.Host),
-		e.Records, len(e.GPUs), len(e.Metrics), e.First, e.Last)
-	if e.Upload != "" {
-		dst = append(append(dst, "  upload "...), plain(e.Upload)...)
-	}
-	return append(dst, '\n'), nil
-}
-
-func describe(ev *events.Event) event {
-	e := event{Key: ev.Key, Revision: ev.Revision.String(), Host: string(ev.Host), Upload: string(ev.Upload), Records: ev.Records(), GPUs: []string{}, Metrics: []string{}}
 	if ev.Damage != nil {
-		e.Damage = ev.Damage.Error()
-		if damage, ok := errors.AsType[*events.DamageError](ev.Damage); ok {
-			e.Damage = damage.Cause.Error()
-		}
-		return e
+		return fmt.Appendf(dst, "%s  %s  damaged: %s\n", ev.Revision, plain(ev.Key), plain(ev.DamageText()))
 	}
+	appended := ""
 	if ev.AppendedAt != 0 {
-		e.Appended = ev.AppendedAt.String()
+		appended = ev.AppendedAt.String()
 	}
-	gpus, metrics := make(map[string]bool), make(map[string]bool)
-	first, last, any := events.Timestamp(0), events.Timestamp(0), false
-	for i := range ev.Columns {
-		c := &ev.Columns[i]
-		metrics[c.Metric] = true
-		if gpu := ev.Identities[c.Identity].Entity(ev.Host).GPU; gpu != "" {
-			gpus[string(gpu)] = true
-		}
-		if n := c.Len(); n > 0 {
-			if !any {
-				first, last, any = c.Times[0], c.Times[0], true
-			}
-			first, last = min(first, c.Times[0]), max(last, c.Times[n-1])
-		}
+	first, last, _ := ev.Span()
+	dst = fmt.Appendf(dst, "%s  %s  %s  %d records of %d GPUs and %d metrics from %s to %s", ev.Revision, appended, plain(string(ev.Host)),
+		ev.Records(), len(ev.GPUs()), len(ev.Metrics()), first, last)
+	if ev.Upload != "" {
+		dst = append(append(dst, "  upload "...), plain(string(ev.Upload))...)
 	}
-	if any {
-		e.First, e.Last = first.String(), last.String()
-	}
-	e.GPUs, e.Metrics = sorted(gpus), sorted(metrics)
-	return e
-}
-
-func appendJSON(dst []byte, v any) ([]byte, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return dst, err
-	}
-	return append(append(dst, text...), '\n'), nil
+	return append(dst, '\n')
 }
 
 // plain quotes a text that would break a line apart or write to the terminal.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -84,12 +82,8 @@ func (o *output) show(evs []events.Event, skip int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i := range evs {
-		var err error
-		n := o.lines.count(&evs[i])
-		if o.buf, err = o.lines.append(o.buf, &evs[i], skip); err != nil {
-			return err
-		}
-		skip = max(skip-n, 0)
+		o.buf = o.lines.append(o.buf, &evs[i], skip)
+		skip = max(skip-o.lines.count(&evs[i]), 0)
 		if len(o.buf) >= flushAt {
 			if err := o.flush(); err != nil {
 				return err
@@ -107,5 +101,3 @@ func (o *output) flush() error {
 	o.buf = o.buf[:0]
 	return err
 }
-
-func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }

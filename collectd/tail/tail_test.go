@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"telemetry-pipeline/collectd/filter"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/events/filter"
 )
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
@@ -45,7 +45,7 @@ func (s *screen) keys(t *testing.T) map[string]int {
 		if line == "" {
 			continue
 		}
-		var e event
+		var e struct{ Key string }
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatalf("line %q: %v", line, err)
 		}
@@ -220,7 +220,7 @@ func TestLines(t *testing.T) {
 	cut := events.NewCutter(events.CutRules{}.WithDefaults(), "upload-1", "")
 	cut.Row("node\x1b", 10, []events.Record{
 		{Identity: &id, Metric: "DCGM_FI_DEV_POWER_USAGE", Source: "power.draw [W]", At: at, Value: events.Value{Number: events.NumberOf(66781, -3)}, Text: []byte("66.781")},
-		{Identity: &events.Identity{UUID: "GPU-abc", Index: "3", Part: "mig:1"}, Metric: "DCGM_FI_DEV_GPU_UTIL", Source: "x", At: at,
+		{Identity: &events.Identity{UUID: "GPU-abc", Index: "3", Part: "mig:1"}, Metric: "DCGM_FI_DEV_GPU_UTIL", Source: "x<y", At: at,
 			Value: events.Value{Absent: events.NotSupported, Raw: "[N/A]"}, Text: []byte("[N/A]")},
 	})
 	ev := cut.Flush()[0]
@@ -238,7 +238,7 @@ func TestLines(t *testing.T) {
 7-9-5  /k2  damaged: the event's key was written again after it was created; its content cannot be trusted
 `},
 		{lines{json: true}, `{"timestamp":"2025-07-18T20:42:34Z","host_id":"node\u001b","id":"GPU-abc","gpu_id":"3","metric":"DCGM_FI_DEV_POWER_USAGE","source":"power.draw [W]","value":66.781,"revision":"7-9-5"}
-{"timestamp":"2025-07-18T20:42:34Z","host_id":"node\u001b","id":"GPU-abc","gpu_id":"3","part":"mig:1","metric":"DCGM_FI_DEV_GPU_UTIL","source":"x","absent":"not_supported","absent_text":"[N/A]","revision":"7-9-5"}
+{"timestamp":"2025-07-18T20:42:34Z","host_id":"node\u001b","id":"GPU-abc","gpu_id":"3","part":"mig:1","metric":"DCGM_FI_DEV_GPU_UTIL","source":"x\u003cy","absent":"not_supported","absent_text":"[N/A]","revision":"7-9-5"}
 {"key":"/k2","revision":"7-9-5","damage":"the event's key was written again after it was created; its content cannot be trusted","record_count":0,"gpu_ids":[],"metrics":[]}
 `},
 		{lines{json: true, events: true}, `{"key":"/k","revision":"7-9-5","host_id":"node\u001b","appended_at":"2025-07-18T20:42:34Z","upload_id":"upload-1","first_timestamp":"2025-07-18T20:42:34Z","last_timestamp":"2025-07-18T20:42:34Z","record_count":2,"gpu_ids":["GPU-abc"],"metrics":["DCGM_FI_DEV_GPU_UTIL","DCGM_FI_DEV_POWER_USAGE"]}

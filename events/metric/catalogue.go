@@ -1,190 +1,219 @@
 package metric
 
-// catalogue is sorted by name, and never written. Units and ranges are of dcgm-exporter up to 4.8; the
-// ranges are wide on purpose: they catch corrupt reads (DCGM has reported a utilization of 4294967295), not
-// hot GPUs.
-var catalogue = [...]entry{
-	{name: "DCGM_EXP_CLOCK_EVENTS_COUNT", unit: "count", typ: Int64, hi: 1 << 53, parts: PerEvent,
-		help: "Clock events of one kind in the exporter's last window."},
-	{name: "DCGM_EXP_CLOCK_EVENTS_TOTAL", unit: "count", kind: Counter, typ: Int64, hi: 1 << 53, parts: PerEvent,
-		help: "Clock events of one kind since the exporter started."},
-	{name: "DCGM_EXP_GPU_HEALTH_STATUS", unit: "state", typ: Int64, hi: 1 << 53, parts: PerWatch,
-		help: "Health by DCGM's own watches."},
-	{name: "DCGM_EXP_P2P_STATUS", unit: "state", typ: Int64, hi: 1 << 53, parts: PerPeer,
-		help: "State of peer-to-peer access to another GPU."},
-	{name: "DCGM_EXP_XID_ERRORS_COUNT", unit: "count", typ: Int64, hi: 1 << 53, parts: PerInstance | PerXID,
-		help: "XID errors of one code in the exporter's last window."},
-	{name: "DCGM_EXP_XID_ERRORS_TOTAL", unit: "count", kind: Counter, typ: Int64, hi: 1 << 53, parts: PerInstance | PerXID,
-		help: "XID errors of one code since the exporter started."},
-	{name: "DCGM_FI_DEV_BOARD_LIMIT_VIOLATION", id: 243, unit: "ns", kind: Counter, typ: Int64, hi: 1 << 62,
-		help: "Time throttled by the board limit."},
-	{name: "DCGM_FI_DEV_CLOCKS_EVENT_REASONS", id: 112, unit: "bits", typ: Int64, hi: 0xFFFF, words: masks,
-		help: "Why the clocks are held down, one bit per reason."},
-	{name: "DCGM_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN_NS", id: 1424, unit: "ns", kind: Counter, typ: Int64, hi: 1 << 62,
-		help: "Time held down by the hardware power brake."},
-	{name: "DCGM_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN_NS", id: 1423, unit: "ns", kind: Counter, typ: Int64, hi: 1 << 62,
-		help: "Time held down by the hardware thermal limit."},
-	{name: "DCGM_FI_DEV_CLOCKS_EVENT_REASON_SW_POWER_CAP_NS", id: 1420, unit: "ns", kind: Counter, typ: Int64, hi: 1 << 62,
-		help: "Time held down by the software power cap."},
-	{name: "DCGM_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN_NS", id: 1422, unit: "ns", kind: Counter, typ: Int64, hi: 1 << 62,
-		help: "Time held down by the software thermal limit."},
-	{name: "DCGM_FI_DEV_CLOCKS_EVENT_REASON_SYNC_BOOST_NS", id: 1421, unit: "ns", kind: Counter, typ: Int64, hi: 1 << 62,
-		help: "Time held down by sync boost."},
-	{name: "DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS", id: 394, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53,
-		help: "Rows remapped for correctable errors."},
-	{name: "DCGM_FI_DEV_DEC_UTIL", id: 207, unit: "%", typ: Int64, hi: 100,
-		help: "Utilization of the video decoder."},
-	{name: "DCGM_FI_DEV_ECC_DBE_AGG_TOTAL", id: 313, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53,
-		help: "Uncorrected ECC errors in the board's life."},
-	{name: "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", id: 311, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53,
-		help: "Uncorrected ECC errors since the driver was loaded."},
-	{name: "DCGM_FI_DEV_ECC_SBE_AGG_TOTAL", id: 312, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53,
-		help: "Corrected ECC errors in the board's life."},
-	{name: "DCGM_FI_DEV_ECC_SBE_VOL_TOTAL", id: 310, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53,
-		help: "Corrected ECC errors since the driver was loaded."},
-	{name: "DCGM_FI_DEV_ENC_UTIL", id: 206, unit: "%", typ: Int64, hi: 100,
-		help: "Utilization of the video encoder."},
-	{name: "DCGM_FI_DEV_ENFORCED_POWER_LIMIT", id: 164, unit: "W", typ: Double, hi: 3000,
-		help: "Power limit in force."},
-	{name: "DCGM_FI_DEV_FABRIC_HEALTH_SUMMARY", id: 175, unit: "state", typ: Int64, hi: 3, words: healths,
-		help: "NVLink fabric: 0 unsupported, 1 healthy, 2 unhealthy, 3 limited."},
-	{name: "DCGM_FI_DEV_FAN_SPEED", id: 191, unit: "%", typ: Int64, hi: 200,
-		help: "Fan speed, in percent of the highest intended speed."},
-	{name: "DCGM_FI_DEV_FB_FREE", id: 251, unit: "MiB", typ: Int64, hi: 1 << 20, parts: PerInstance,
-		help: "Framebuffer memory free."},
-	{name: "DCGM_FI_DEV_FB_RESERVED", id: 253, unit: "MiB", typ: Int64, hi: 1 << 20, parts: PerInstance,
-		help: "Framebuffer memory reserved by the system."},
-	{name: "DCGM_FI_DEV_FB_TOTAL", id: 250, unit: "MiB", typ: Int64, hi: 1 << 20, parts: PerInstance,
-		help: "Framebuffer memory in all."},
-	{name: "DCGM_FI_DEV_FB_USED", id: 252, unit: "MiB", typ: Int64, hi: 1 << 20, parts: PerInstance,
-		help: "Framebuffer memory in use."},
-	{name: "DCGM_FI_DEV_FB_USED_PERCENT", id: 254, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Framebuffer memory in use, as a share (0 to 1) of total minus reserved."},
-	{name: "DCGM_FI_DEV_GPU_RECOVERY_ACTION", id: 1523, unit: "code", typ: Int64, hi: 255, words: actions,
-		help: "What the driver asks for: 0 nothing, 1 reset, 2 reboot, 3 drain P2P, 4 drain and reset, 5 recover the IMEX domain, 6 bus reset, 7 system reboot."},
-	{name: "DCGM_FI_DEV_GPU_TEMP", id: 150, unit: "°C", typ: Int64, lo: -40, hi: 130,
-		help: "Temperature of the GPU."},
-	{name: "DCGM_FI_DEV_GPU_TEMP_LIMIT", id: 153, unit: "°C left", typ: Int64, lo: -60, hi: 150,
-		help: "Degrees left before the GPU slows down; not a temperature."},
-	{name: "DCGM_FI_DEV_GPU_UTIL", id: 203, unit: "%", typ: Int64, hi: 100,
-		help: "Share of time in which kernels ran on the GPU."},
-	{name: "DCGM_FI_DEV_LOW_UTIL_VIOLATION", id: 244, unit: "ns", kind: Counter, typ: Int64, hi: 1 << 62,
-		help: "Time throttled for low utilization."},
-	{name: "DCGM_FI_DEV_MAX_MEM_CLOCK", id: 114, unit: "MHz", typ: Int64, hi: 20000,
-		help: "Highest clock of the memory."},
-	{name: "DCGM_FI_DEV_MAX_SM_CLOCK", id: 113, unit: "MHz", typ: Int64, hi: 20000,
-		help: "Highest clock of the streaming multiprocessors."},
-	{name: "DCGM_FI_DEV_MEMORY_TEMP", id: 140, unit: "°C", typ: Int64, lo: -40, hi: 130,
-		help: "Temperature of the memory."},
-	{name: "DCGM_FI_DEV_MEMORY_UNREPAIRABLE", id: 1507, unit: "state", typ: Int64, hi: 1, words: flags,
-		help: "Whether memory is beyond repair: 0 or 1."},
-	{name: "DCGM_FI_DEV_MEM_CLOCK", id: 101, unit: "MHz", typ: Int64, hi: 20000,
-		help: "Clock of the memory."},
-	{name: "DCGM_FI_DEV_MEM_COPY_UTIL", id: 204, unit: "%", typ: Int64, hi: 100,
-		help: "Share of time in which device memory was read or written."},
-	{name: "DCGM_FI_DEV_MIG_MODE", id: 67, unit: "state", typ: Int64, hi: 1, words: flags,
-		help: "Whether MIG is on: 0 or 1."},
-	{name: "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", id: 449, unit: "MB/s", kind: Rate, typ: Int64, hi: 1e7, parts: PerLink,
-		help: "NVLink bandwidth over all links; a rate, although exporters call it a counter."},
-	{name: "DCGM_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL", id: 419, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53, parts: PerLink,
-		help: "NVLink data CRC errors."},
-	{name: "DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL", id: 409, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53, parts: PerLink,
-		help: "NVLink flow-control CRC errors."},
-	{name: "DCGM_FI_DEV_NVLINK_ERROR_DL_CRC", id: 497, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53, parts: PerLink,
-		help: "NVLink data-link CRC errors."},
-	{name: "DCGM_FI_DEV_NVLINK_ERROR_DL_RECOVERY", id: 498, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53, parts: PerLink,
-		help: "NVLink data-link recoveries."},
-	{name: "DCGM_FI_DEV_NVLINK_ERROR_DL_REPLAY", id: 499, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53, parts: PerLink,
-		help: "NVLink data-link retries."},
-	{name: "DCGM_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL", id: 439, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53, parts: PerLink,
-		help: "NVLink recovery errors."},
-	{name: "DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL", id: 429, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53, parts: PerLink,
-		help: "NVLink retries."},
-	{name: "DCGM_FI_DEV_PCIE_LINK_GEN", id: 237, unit: "generation", typ: Int64, hi: 8,
-		help: "PCIe generation in use."},
-	{name: "DCGM_FI_DEV_PCIE_LINK_WIDTH", id: 238, unit: "lanes", typ: Int64, hi: 32,
-		help: "PCIe lanes in use."},
-	{name: "DCGM_FI_DEV_PCIE_REPLAY_COUNTER", id: 202, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53,
-		help: "PCIe retries."},
-	{name: "DCGM_FI_DEV_POWER_MGMT_LIMIT", id: 160, unit: "W", typ: Double, hi: 3000,
-		help: "Power limit that was asked for."},
-	{name: "DCGM_FI_DEV_POWER_USAGE", id: 155, unit: "W", typ: Double, hi: 3000,
-		help: "Power drawn by the board."},
-	{name: "DCGM_FI_DEV_POWER_USAGE_INSTANT", id: 157, unit: "W", typ: Double, hi: 3000,
-		help: "Power drawn by the board at this instant, not averaged."},
-	{name: "DCGM_FI_DEV_POWER_VIOLATION", id: 240, unit: "ns", kind: Counter, typ: Int64, hi: 1 << 62,
-		help: "Time throttled for power."},
-	{name: "DCGM_FI_DEV_PSTATE", id: 190, unit: "state", typ: Int64, hi: 32, words: pstates,
-		help: "Performance state: 0 is the fastest, 15 the slowest, 32 unknown."},
-	{name: "DCGM_FI_DEV_RELIABILITY_VIOLATION", id: 245, unit: "ns", kind: Counter, typ: Int64, hi: 1 << 62,
-		help: "Time throttled by the reliability limit."},
-	{name: "DCGM_FI_DEV_RETIRED_DBE", id: 391, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53,
-		help: "Pages retired for uncorrected errors (before Ampere)."},
-	{name: "DCGM_FI_DEV_RETIRED_PENDING", id: 392, unit: "state", typ: Int64, hi: 1 << 53, words: flags,
-		help: "Whether pages wait to be retired (before Ampere)."},
-	{name: "DCGM_FI_DEV_RETIRED_SBE", id: 390, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53,
-		help: "Pages retired for corrected errors (before Ampere)."},
-	{name: "DCGM_FI_DEV_ROW_REMAP_FAILURE", id: 395, unit: "state", typ: Int64, hi: 1, words: flags,
-		help: "Whether remapping a row failed: 0 or 1."},
-	{name: "DCGM_FI_DEV_ROW_REMAP_PENDING", id: 396, unit: "state", typ: Int64, hi: 1, words: flags,
-		help: "Whether a row remap waits for a reset: 0 or 1."},
-	{name: "DCGM_FI_DEV_SHUTDOWN_TEMP", id: 159, unit: "°C", typ: Int64, hi: 150,
-		help: "Temperature at which the GPU shuts down."},
-	{name: "DCGM_FI_DEV_SLOWDOWN_TEMP", id: 158, unit: "°C", typ: Int64, hi: 150,
-		help: "Temperature at which the GPU slows down."},
-	{name: "DCGM_FI_DEV_SM_CLOCK", id: 100, unit: "MHz", typ: Int64, hi: 5000,
-		help: "Clock of the streaming multiprocessors."},
-	{name: "DCGM_FI_DEV_SYNC_BOOST_VIOLATION", id: 242, unit: "ns", kind: Counter, typ: Int64, hi: 1 << 62,
-		help: "Time throttled by sync boost."},
-	{name: "DCGM_FI_DEV_THERMAL_VIOLATION", id: 241, unit: "ns", kind: Counter, typ: Int64, hi: 1 << 62,
-		help: "Time throttled for heat."},
-	{name: "DCGM_FI_DEV_THRESHOLD_SRM", id: 346, unit: "state", typ: Int64, hi: 1, words: flags,
-		help: "Whether uncorrected SRAM errors passed the threshold: 0 or 1."},
-	{name: "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", id: 156, unit: "mJ", kind: Counter, typ: Int64, hi: 1 << 53,
-		help: "Energy used since the driver was loaded."},
-	{name: "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS", id: 393, unit: "count", kind: Counter, typ: Int64, hi: 1 << 53,
-		help: "Rows remapped for uncorrectable errors."},
-	{name: "DCGM_FI_DEV_VGPU_LICENSE_STATUS", id: 526, unit: "state", typ: Int64, hi: 1, words: flags,
-		help: "Whether the vGPU is licensed: 0 or 1."},
-	{name: "DCGM_FI_DEV_VIDEO_CLOCK", id: 102, unit: "MHz", typ: Int64, hi: 5000,
-		help: "Clock of the video engines."},
-	{name: "DCGM_FI_DEV_XID_ERRORS", id: 230, unit: "code", typ: Int64, hi: 1023, parts: PerInstance,
-		help: "Code of the last XID error; it stays until the exporter restarts."},
-	{name: "DCGM_FI_PROF_DRAM_ACTIVE", id: 1005, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share of cycles (0 to 1) in which device memory moved data."},
-	{name: "DCGM_FI_PROF_GR_ENGINE_ACTIVE", id: 1001, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share of time (0 to 1) in which the graphics or compute engine was active."},
-	{name: "DCGM_FI_PROF_NVLINK_RX_BYTES", id: 1012, unit: "B/s", kind: Rate, typ: Int64, hi: 1e13, parts: PerInstance | PerLink,
-		help: "Bytes received over NVLink per second."},
-	{name: "DCGM_FI_PROF_NVLINK_TX_BYTES", id: 1011, unit: "B/s", kind: Rate, typ: Int64, hi: 1e13, parts: PerInstance | PerLink,
-		help: "Bytes sent over NVLink per second."},
-	{name: "DCGM_FI_PROF_PCIE_RX_BYTES", id: 1010, unit: "B/s", kind: Rate, typ: Int64, hi: 1e12, parts: PerInstance,
-		help: "Bytes received over PCIe per second."},
-	{name: "DCGM_FI_PROF_PCIE_TX_BYTES", id: 1009, unit: "B/s", kind: Rate, typ: Int64, hi: 1e12, parts: PerInstance,
-		help: "Bytes sent over PCIe per second."},
-	{name: "DCGM_FI_PROF_PIPE_FP16_ACTIVE", id: 1008, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share of cycles (0 to 1) in which the FP16 pipe was active."},
-	{name: "DCGM_FI_PROF_PIPE_FP32_ACTIVE", id: 1007, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share of cycles (0 to 1) in which the FP32 pipe was active."},
-	{name: "DCGM_FI_PROF_PIPE_FP64_ACTIVE", id: 1006, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share of cycles (0 to 1) in which the FP64 pipe was active."},
-	{name: "DCGM_FI_PROF_PIPE_INT_ACTIVE", id: 1016, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share of cycles (0 to 1) in which the integer pipe was active."},
-	{name: "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", id: 1004, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share of cycles (0 to 1) in which the tensor pipe was active."},
-	{name: "DCGM_FI_PROF_PIPE_TENSOR_DFMA_ACTIVE", id: 1015, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share of cycles (0 to 1) in which the tensor pipe multiplied doubles."},
-	{name: "DCGM_FI_PROF_PIPE_TENSOR_HMMA_ACTIVE", id: 1014, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share of cycles (0 to 1) in which the tensor pipe multiplied half floats."},
-	{name: "DCGM_FI_PROF_PIPE_TENSOR_IMMA_ACTIVE", id: 1013, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share of cycles (0 to 1) in which the tensor pipe multiplied integers."},
-	{name: "DCGM_FI_PROF_SM_ACTIVE", id: 1002, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share of cycles (0 to 1) in which a multiprocessor had a warp."},
-	{name: "DCGM_FI_PROF_SM_OCCUPANCY", id: 1003, unit: "ratio", typ: Double, hi: 101, scale: -2, parts: PerInstance,
-		help: "Share (0 to 1) of the warps that multiprocessors can hold."},
-	{name: ProcessMemory, unit: "MiB", typ: Int64, hi: 1 << 20, parts: PerInstance | PerProcess,
-		help: "Framebuffer memory that a process uses; part of what is in use on the GPU, never added to it."},
-}
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"telemetry-pipeline/events"
+)
+
+// catalogueText is the catalogue, a line per metric, sorted by name. Units and ranges are of dcgm-exporter up to 4.8;
+// the ranges are wide on purpose: they catch corrupt reads (DCGM has reported a utilization of 4294967295), not hot
+// GPUs. A source's name is in lower case, without the prefix that all names of its column have, and with ":unit" if the
+// source reports in another unit.
+//
+//go:embed catalogue.tsv
+var catalogueText string
+
+// catalogue returns the parsed table; nobody writes to it.
+var catalogue = sync.OnceValue(func() *table {
+	t, err := parseTable(catalogueText)
+	if err != nil {
+		panic("events/metric/catalogue.tsv: " + err.Error()) // it is part of the program, and tested
+	}
+	return t
+})
 
 // ProcessMemory is the metric of nvidia-smi's lists of processes. The name is our own: DCGM has no field for it.
 const ProcessMemory = "process_used_memory_mib"
+
+// The columns of the catalogue.
+const (
+	colName = iota
+	colID
+	colUnit
+	colKind
+	colType
+	colMin
+	colMax
+	colParts
+	colWords
+	colWide      // the name in wide files, REST and GraphQL
+	colWideOrder // its place among them, from 1
+	colQuery     // nvidia-smi --query-gpu
+	colDmon      // nvidia-smi dmon
+	colDCGMI     // dcgmi dmon
+	colField     // other field names of DCGM, older ones and those of 4.6, without DCGM_FI_DEV_
+	colField47   // field names that DCGM has since 4.7
+	colFleet     // the agent of Fleet Intelligence
+	colExporter1 // dcgm-exporter 1.x, without dcgm_
+	colHelp
+	columns
+)
+
+const header = "name\tid\tunit\tkind\ttype\tmin\tmax\tparts\twords\twide\twide order\tnvidia-smi\tnvidia-smi dmon\tdcgmi dmon\tdcgm\tdcgm 4.7\tfleetint\texporter 1\thelp"
+
+// table is the catalogue with the indexes that are derived from it.
+type table struct {
+	metrics []Metric
+	names   map[string]meaning // by every name that a metric has in a source, in lower case
+	named   []NamedField
+}
+
+// meaning is a metric under one of its names.
+type meaning struct {
+	metric     *Metric
+	conversion Conversion
+	proves     Generation
+}
+
+func parseTable(text string) (*table, error) {
+	first, rest, _ := strings.Cut(text, "\n")
+	if first != header {
+		return nil, fmt.Errorf("the columns are %q, want %q", first, header)
+	}
+	lines := strings.Split(strings.TrimSuffix(rest, "\n"), "\n")
+	t := &table{metrics: make([]Metric, len(lines)), names: make(map[string]meaning, 8*len(lines))}
+	wide := make(map[int]NamedField)
+	for i, line := range lines {
+		cells := strings.Split(line, "\t")
+		if len(cells) != columns {
+			return nil, fmt.Errorf("line %d has %d cells, want %d", i+2, len(cells), columns)
+		}
+		m := &t.metrics[i]
+		err := m.parse(cells)
+		if err == nil && i > 0 && m.Name <= t.metrics[i-1].Name {
+			err = fmt.Errorf("it is not behind %s: the lines are sorted by name", t.metrics[i-1].Name)
+		}
+		if err == nil {
+			err = t.addNames(m, cells)
+		}
+		if err == nil {
+			err = addWide(wide, m, cells)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d, %s: %w", i+2, cells[colName], err)
+		}
+	}
+	for place := 1; place <= len(wide); place++ {
+		field, there := wide[place]
+		if !there {
+			return nil, fmt.Errorf("no field of the wide form has place %d", place)
+		}
+		t.named = append(t.named, field)
+	}
+	return t, nil
+}
+
+// parse reads everything but the names of other sources.
+func (m *Metric) parse(cells []string) (err error) {
+	m.Name, m.Unit, m.Help = cells[colName], cells[colUnit], cells[colHelp]
+	if m.Name == "" || m.Unit == "" || m.Help == "" {
+		return errors.New("name, unit and help must not be empty")
+	}
+	if cells[colID] != "" {
+		if m.ID, err = strconv.Atoi(cells[colID]); err != nil {
+			return err
+		}
+	}
+	kind, err := oneOf(cells[colKind], "gauge", "counter", "rate")
+	if err != nil {
+		return err
+	}
+	typ, err := oneOf(cells[colType], "", "int64", "double")
+	if err != nil {
+		return err
+	}
+	m.Kind, m.Type = Kind(kind), Type(typ)
+	if m.Min, err = events.ParseNumber(cells[colMin]); err != nil {
+		return err
+	}
+	if m.Max, err = events.ParseNumber(cells[colMax]); err != nil {
+		return err
+	}
+	parts, err := setOf(cells[colParts], "instance", "link", "xid", "event", "peer", "watch", "process")
+	if err != nil {
+		return err
+	}
+	spelled, err := setOf(cells[colWords], "flag", "mask", "pstate", "action", "health")
+	m.Parts, m.words = Parts(parts), words(spelled)
+	return err
+}
+
+// oneOf returns the place of a word in a list.
+func oneOf(word string, list ...string) (int, error) {
+	i := slices.Index(list, word)
+	if i < 0 {
+		return 0, fmt.Errorf("%q is none of %q", word, list)
+	}
+	return i, nil
+}
+
+// setOf returns a bit for each word of a text, by its place in a list.
+func setOf(text string, list ...string) (set uint8, err error) {
+	for word := range strings.FieldsSeq(text) {
+		i, err := oneOf(word, list...)
+		if err != nil {
+			return 0, err
+		}
+		set |= 1 << i
+	}
+	return set, nil
+}
+
+const (
+	device    = "dcgm_fi_dev_"
+	profiling = "dcgm_fi_prof_"
+)
+
+// addNames adds all names of a metric: its own, with and without the prefixes of DCGM, and those of the sources.
+func (t *table) addNames(m *Metric, cells []string) error {
+	own := strings.ToLower(m.Name)
+	names := map[string]meaning{own: {metric: m}}
+	for _, prefix := range []string{"dcgm_", "dcgm_fi_", device} {
+		if short, found := strings.CutPrefix(own, prefix); found {
+			names[short] = meaning{metric: m}
+		}
+	}
+	fields := []string{"", device}
+	if strings.HasPrefix(own, profiling) {
+		fields = append(fields, profiling)
+	}
+	for _, source := range []struct {
+		column   int
+		prefixes []string
+	}{
+		{colWide, []string{""}}, {colQuery, []string{""}}, {colDmon, []string{""}}, {colDCGMI, []string{""}},
+		{colField, fields}, {colField47, fields}, {colFleet, fields}, {colExporter1, []string{"dcgm_"}},
+	} {
+		for name := range strings.FieldsSeq(cells[source.column]) {
+			name, unit, converted := strings.Cut(name, ":")
+			conversion, known := conversionOf(unit, m.Unit)
+			if converted && !known {
+				return fmt.Errorf("nothing converts %q of %s into %s", unit, name, m.Unit)
+			}
+			for _, prefix := range source.prefixes {
+				means := meaning{metric: m, conversion: conversion}
+				if source.column == colField47 && prefix == device {
+					means.proves = Since49
+				}
+				if there, twice := names[prefix+name]; twice && there != means {
+					return fmt.Errorf("%s means two things", prefix+name)
+				}
+				names[prefix+name] = means
+			}
+		}
+	}
+	for name, means := range names {
+		if there, twice := t.names[name]; twice {
+			return fmt.Errorf("%s is a name of %s too", name, there.metric.Name)
+		}
+		t.names[name] = means
+	}
+	return nil
+}

@@ -27,6 +27,26 @@ const (
 	mebiBits = 20
 )
 
+// conversionOf returns the conversion of a source's unit into a canonical one; the source's own unit "" needs none. A
+// "ratio?" is from 0 to 1 or from 0 to 100.
+func conversionOf(source, unit string) (c Conversion, known bool) {
+	switch source + " " + unit {
+	case "Hz MHz":
+		return Conversion{scale: -mega}, true
+	case "J mJ", "us ns":
+		return Conversion{scale: kilo}, true
+	case "s ns":
+		return Conversion{scale: nano}, true
+	case "ratio %":
+		return Conversion{scale: cent}, true
+	case "ratio? %":
+		return Conversion{scale: cent, guess: true}, true
+	case "B MiB":
+		return Conversion{mebi: true}, true
+	}
+	return Conversion{}, false
+}
+
 // Apply converts exactly where the result fits a Number, which powers of ten always do. A number of bytes
 // becomes MiB exactly unless that takes more than 19 digits; then it is rounded to the nearest float64.
 func (c Conversion) Apply(n events.Number) events.Number {

@@ -6,5 +6,8 @@
 // the one of dcgm-exporter up to 4.8, so that dashboards made for it stay right; or the reason why the
 // reading is absent.
 //
+// Everything known of a metric is a line of catalogue.tsv, the names it has in each source too; lookup, the fields of
+// the wide form and the proof of an exporter's generation are derived from it.
+//
 // It never parses files, keeps no state, and never turns an absent reading into a number.
 package metric

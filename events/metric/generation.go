@@ -52,20 +52,10 @@ func versionNumbers(text string) []int {
 	return numbers
 }
 
-// Proves tells the generation that a name proves for the file in which it is: Since49 for a name that only DCGM 4.7
+// Proves returns the generation that a name proves for the file in which it is: Since49 for a name that only DCGM 4.7
 // has, else AnyGeneration. DCGM 4.6.1 has fields 1600 to 1612 already (clocks in hertz, energy in joules, fan speed).
 func Proves(source string) Generation {
-	name, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(source)), "dcgm_fi_dev_")
-	if !ok {
-		return AnyGeneration
-	}
-	switch name {
-	case "memory_util_ratio", "enc_util_ratio", "dec_util_ratio",
-		"fb_capacity_bytes", "fb_free_bytes", "fb_used_bytes", "fb_reserved_bytes",
-		"gpu_power_throttle_seconds_total", "gpu_thermal_throttle_seconds_total":
-		return Since49
-	}
-	return AnyGeneration
+	return catalogue().names[strings.ToLower(strings.TrimSpace(source))].proves
 }
 
 // Of is the conversion within a file of a generation. It differs for GPU_UTIL_RATIO alone.

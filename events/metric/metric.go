@@ -1,11 +1,6 @@
 package metric
 
-import (
-	"slices"
-	"strings"
-
-	"telemetry-pipeline/events"
-)
+import "telemetry-pipeline/events"
 
 // Kind says how readings of a metric follow each other.
 type Kind uint8
@@ -72,35 +67,3 @@ type Metric struct {
 
 // Known tells whether the catalogue has the metric; one that it has not goes under its own name.
 func (m *Metric) Known() bool { return m.Help != "" }
-
-// entry is a line of the catalogue. Its range is lo..hi × 10^scale.
-type entry struct {
-	name   string
-	id     int
-	unit   string
-	kind   Kind
-	typ    Type
-	lo, hi int64
-	scale  int16
-	parts  Parts
-	words  words
-	help   string
-}
-
-func (e *entry) metric() Metric {
-	return Metric{
-		Name: e.name, ID: e.id, Unit: e.unit, Kind: e.kind, Type: e.typ, Parts: e.parts, Help: e.help, words: e.words,
-		Min: shift(events.Int(e.lo), int(e.scale)), Max: shift(events.Int(e.hi), int(e.scale)),
-	}
-}
-
-// byName finds an upper-case canonical name.
-func byName(name string) (*entry, bool) {
-	i, ok := slices.BinarySearchFunc(catalogue[:], name, func(e entry, name string) int {
-		return strings.Compare(e.name, name)
-	})
-	if !ok {
-		return nil, false
-	}
-	return &catalogue[i], true
-}

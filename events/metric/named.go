@@ -1,5 +1,12 @@
 package metric
 
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
 // NamedField is one of the eight readings that a telemetry entry shows under a name of its own.
 type NamedField struct {
 	Name        string // as in wide files, REST and GraphQL, such as gpu_utilization
@@ -8,16 +15,35 @@ type NamedField struct {
 	Description string
 }
 
-// Named gives the named fields in the order of the wide form. The slice is the caller's.
-func Named() []NamedField {
-	return []NamedField{
-		{"gpu_utilization", "DCGM_FI_DEV_GPU_UTIL", "%", "Share of time in which kernels ran on the GPU, in percent."},
-		{"memory_utilization", "DCGM_FI_DEV_MEM_COPY_UTIL", "%", "Share of time in which device memory was read or written, in percent."},
-		{"memory_used_mb", "DCGM_FI_DEV_FB_USED", "MiB", "Framebuffer memory in use, in MiB."},
-		{"memory_free_mb", "DCGM_FI_DEV_FB_FREE", "MiB", "Framebuffer memory free, in MiB."},
-		{"temperature", "DCGM_FI_DEV_GPU_TEMP", "°C", "Temperature of the GPU, in degrees Celsius."},
-		{"power_draw", "DCGM_FI_DEV_POWER_USAGE", "W", "Power drawn by the board, in watts."},
-		{"sm_clock_mhz", "DCGM_FI_DEV_SM_CLOCK", "MHz", "Clock of the streaming multiprocessors, in MHz."},
-		{"memory_clock_mhz", "DCGM_FI_DEV_MEM_CLOCK", "MHz", "Clock of the memory, in MHz."},
+// Named returns the named fields in the order of the wide form. The slice is the caller's.
+func Named() []NamedField { return slices.Clone(catalogue().named) }
+
+// addWide adds the metric's field of the wide form, if it has one, at its place.
+func addWide(wide map[int]NamedField, m *Metric, cells []string) error {
+	name, order := cells[colWide], cells[colWideOrder]
+	if name == "" && order == "" {
+		return nil
 	}
+	place, err := strconv.Atoi(order)
+	if err != nil {
+		return fmt.Errorf("the place of %s in the wide form: %w", name, err)
+	}
+	if there, twice := wide[place]; twice {
+		return fmt.Errorf("%s and %s have one place in the wide form", there.Name, name)
+	}
+	description := strings.TrimSuffix(m.Help, ".") + ", in " + unitInWords(m.Unit) + "."
+	wide[place] = NamedField{Name: name, Metric: m.Name, Unit: m.Unit, Description: description}
+	return nil
+}
+
+func unitInWords(unit string) string {
+	switch unit {
+	case "%":
+		return "percent"
+	case "°C":
+		return "degrees Celsius"
+	case "W":
+		return "watts"
+	}
+	return unit
 }

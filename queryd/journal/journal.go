@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/filter"
 )
 
 // log is what a journal needs of the event log (eventlog.Log): its newest revision, which events there are in a range,
@@ -49,7 +50,7 @@ func (j *Journal) Events(ctx context.Context, q Query) (Page, error) {
 	if q.Limit < 1 || q.Limit > MaxLimit {
 		return Page{}, fmt.Errorf("asking for %d events: %w", q.Limit, ErrLimit)
 	}
-	s := scan{log: j.log, q: q}
+	s := scan{log: j.log, q: q, filter: q.filter()}
 	if err := s.begin(ctx); err != nil {
 		return Page{}, err
 	}
@@ -63,6 +64,7 @@ func (j *Journal) Events(ctx context.Context, q Query) (Page, error) {
 type scan struct {
 	log     log
 	q       Query
+	filter  *filter.Filter
 	listing events.Listing
 	behind  *events.Ref // up to and with it, events were on earlier pages
 	page    Page
@@ -107,14 +109,11 @@ func (s *scan) begin(ctx context.Context) error {
 
 // narrow asks for one partition where all wanted hosts are of one.
 func (s *scan) narrow() {
-	q := &s.q
-	if q.HasPartition || len(q.Hosts) == 0 {
+	if s.q.HasPartition || len(s.q.Hosts) == 0 {
 		return
 	}
-	count := s.log.Facts().Partitions
-	p := events.PartitionOf(q.Hosts[0], count)
-	if !slices.ContainsFunc(q.Hosts, func(h events.HostID) bool { return events.PartitionOf(h, count) != p }) {
-		s.listing.Partition, s.listing.HasPartition = p, true
+	if wanted := s.filter.Partitions(s.log.Facts().Partitions); len(wanted) == 1 {
+		s.listing.Partition, s.listing.HasPartition = wanted[0], true
 	}
 }
 
@@ -146,7 +145,7 @@ func (s *scan) run(ctx context.Context) error {
 
 // take looks at the events of refs, so many at a time as the page may still need.
 func (s *scan) take(ctx context.Context, refs []events.Ref) error {
-	refs = slices.DeleteFunc(refs, func(r events.Ref) bool { return s.earlier(r) || !s.q.matchesKey(r.Key) })
+	refs = slices.DeleteFunc(refs, func(r events.Ref) bool { return s.earlier(r) || !s.matchesKey(r.Key) })
 	for len(refs) > 0 {
 		n := min(len(refs), max(s.q.Limit+1-len(s.page.Events), s.page.Scanned, 1), fetched)
 		if err := s.fetch(ctx, refs[:n]); err != nil {
@@ -179,7 +178,7 @@ func (s *scan) fetch(ctx context.Context, refs []events.Ref) error {
 		records := ev.Records()
 		s.page.Scanned++
 		s.read += records
-		if s.q.matches(&ev) {
+		if s.matches(&ev) {
 			s.page.Events = append(s.page.Events, ev)
 			s.records += records
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/filter"
 )
 
 // Query asks for events. What is empty does not restrict.
@@ -27,37 +28,27 @@ type Query struct {
 // MaxLimit bounds a page.
 const MaxLimit = 1000
 
-// matchesKey tells whether an event can match by what its key says. A key that says nothing can.
-func (q *Query) matchesKey(key string) bool {
-	if len(q.Hosts) == 0 {
-		return true
-	}
+// filter returns what a query wants of the records of an event.
+func (q *Query) filter() *filter.Filter { return filter.Exact(q.Hosts, q.GPUs, q.Metrics) }
+
+// matchesKey reports whether an event can match by its key. A key without a host can.
+func (s *scan) matchesKey(key string) bool {
 	at := strings.LastIndex(key, "/queue/")
 	if at < 0 {
 		return true
 	}
 	k, err := events.ParseKey(key[at+1:])
-	return err != nil || slices.Contains(q.Hosts, k.Host)
+	return err != nil || s.filter.Host(k.Host)
 }
 
-// matches tells whether an event is wanted. A damaged one has only a host, if that.
-func (q *Query) matches(ev *events.Event) bool {
+// matches reports whether an event is wanted. A damaged one has only a host, if that.
+func (s *scan) matches(ev *events.Event) bool {
+	q := &s.q
 	switch {
 	case q.Damaged && ev.Damage == nil,
-		len(q.Hosts) > 0 && !slices.Contains(q.Hosts, ev.Host),
+		!s.filter.Host(ev.Host),
 		len(q.Uploads) > 0 && !slices.Contains(q.Uploads, ev.Upload):
 		return false
-	case len(q.GPUs) == 0 && len(q.Metrics) == 0:
-		return true
 	}
-	return slices.ContainsFunc(ev.Columns, func(c events.Column) bool {
-		return (len(q.Metrics) == 0 || slices.Contains(q.Metrics, c.Metric) || slices.Contains(q.Metrics, c.Source)) &&
-			(len(q.GPUs) == 0 || q.isOf(ev.Host, &ev.Identities[c.Identity]))
-	})
-}
-
-// isOf tells whether readings of an identity are of a wanted GPU.
-func (q *Query) isOf(host events.HostID, id *events.Identity) bool {
-	return slices.Contains(q.GPUs, id.Entity(host).GPU) ||
-		id.Index != "" && slices.Contains(q.GPUs, events.GPUID(string(host)+":"+id.Index))
+	return len(q.GPUs) == 0 && len(q.Metrics) == 0 || s.filter.Any(ev)
 }

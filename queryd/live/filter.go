@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"telemetry-pipeline/events"
+	filters "telemetry-pipeline/events/filter"
 	"telemetry-pipeline/projections"
 )
 
@@ -65,7 +66,7 @@ func writeNames[T ~string](b *strings.Builder, names []T) {
 
 // host and gpu tell whether a host or a GPU is selected, as far as the field says.
 func (f *filter) host(h events.HostID) bool {
-	return len(f.hosts) == 0 || slices.ContainsFunc(f.hosts, func(pattern string) bool { return glob(pattern, string(h)) })
+	return len(f.hosts) == 0 || slices.ContainsFunc(f.hosts, func(pattern string) bool { return filters.Glob(pattern, string(h)) })
 }
 
 func (f *filter) gpu(id events.GPUID) bool {
@@ -151,25 +152,4 @@ func each(entries []*entry, yield func(*entry) bool) bool {
 		}
 	}
 	return true
-}
-
-// glob tells whether name matches a pattern in which '*' stands for any text and '?' for one byte.
-func glob(pattern, name string) bool {
-	star, retry := -1, 0
-	p, n := 0, 0
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, retry = p, n
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
-			p, n = p+1, n+1
-		case star >= 0:
-			retry++
-			p, n = star+1, retry
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
 }

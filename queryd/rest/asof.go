@@ -98,12 +98,12 @@ func (a *API) beginAt(m *moment, size int) *writer {
 		return a.begin(m.State, size)
 	}
 	w := a.writers.get(256 + size)
-	w.open('{')
-	w.key("success")
-	w.raw("true")
-	w.key("as_of")
-	w.str(m.now.Time().Format(time.RFC3339Nano))
-	w.key("data")
+	w.Open('{')
+	w.Key("success")
+	w.Raw("true")
+	w.Key("as_of")
+	w.Str(m.now.Time().Format(time.RFC3339Nano))
+	w.Key("data")
 	return w
 }
 

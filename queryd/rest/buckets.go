@@ -39,13 +39,13 @@ func (a *API) answerBuckets(c *fiber.Ctx, s *live.State, q history.Query, page h
 		size = len(page.Buckets) * (384 + 64*len(page.Buckets[0].Metrics)*(1+max(len(q.Aggregates), 1)))
 	}
 	w := a.begin(s, size)
-	w.open('[')
+	w.Open('[')
 	out := bucketWriter{writer: w, names: a.names, shown: q.Shown()}
 	for i := range page.Buckets {
 		out.bucket(&page.Buckets[i])
 	}
-	w.close(']')
-	w.text("next_cursor", string(page.Next))
+	w.Close(']')
+	w.Text("next_cursor", string(page.Next))
 	return w.finish(c, len(page.Buckets))
 }
 
@@ -60,12 +60,9 @@ type bucketWriter struct {
 // bucket writes a bucket as an entry: metrics and the named fields hold the first aggregate that is asked for
 // of each metric, aggregates holds all.
 func (w *bucketWriter) bucket(b *history.Bucket) {
-	w.open('{')
-	w.time("timestamp", b.At)
-	w.text("id", string(b.Entity.GPU))
-	w.text("part", b.Entity.Part)
-	w.text("host_id", string(b.Host))
-	w.identity(b.Host, &b.Identity)
+	w.Open('{')
+	w.Time("timestamp", b.At)
+	w.entity(b.Host, b.Entity, &b.Identity)
 	w.buf = w.buf[:0]
 	for i := range b.Metrics {
 		m := &b.Metrics[i]
@@ -74,13 +71,13 @@ func (w *bucketWriter) bucket(b *history.Bucket) {
 		}
 	}
 	w.readings(w.names, w.buf, false)
-	w.key("aggregates")
-	w.open('{')
+	w.Key("aggregates")
+	w.Open('{')
 	for _, a := range history.Aggregates() {
 		w.aggregate(b, a)
 	}
-	w.close('}')
-	w.close('}')
+	w.Close('}')
+	w.Close('}')
 }
 
 // aggregate writes one aggregate of all metrics that it is asked for of, if there is one.
@@ -96,13 +93,13 @@ func (w *bucketWriter) aggregate(b *history.Bucket, a history.Aggregate) {
 			continue
 		}
 		if !open {
-			w.key(string(a))
-			w.open('{')
+			w.Key(string(a))
+			w.Open('{')
 			open = true
 		}
-		w.number(m.Metric, n)
+		w.Number(m.Metric, n)
 	}
 	if open {
-		w.close('}')
+		w.Close('}')
 	}
 }

@@ -13,27 +13,22 @@ func catalogue() names { return metric.Named() }
 
 // identity writes what a source said about where readings come from.
 func (w *writer) identity(host events.HostID, id *events.Identity) {
-	w.text("uuid", id.UUID)
-	w.text("gpu_id", id.Index)
-	w.text("hostname", string(host))
-	w.text("device", id.Device)
-	w.text("model_name", id.Model)
-	w.text("pci_bus_id", id.PCI)
-	w.text("driver_version", id.Driver)
-	w.text("mig_instance_id", id.MIG)
-	w.text("mig_profile", id.MIGProfile)
-	w.text("pod", id.Pod)
-	w.text("namespace", id.Namespace)
-	w.text("container", id.Container)
-	if len(id.Labels) > 0 {
-		w.key("labels")
-		w.open('{')
-		for _, l := range id.Labels {
-			w.key(l.Name)
-			w.str(l.Value)
-		}
-		w.close('}')
-	}
+	w.Identity(events.QueryNames, host, id, events.FieldUUID, events.FieldIndex, events.FieldHostname, events.FieldDevice,
+		events.FieldModel, events.FieldPCI, events.FieldDriver, events.FieldMIG, events.FieldMIGProfile, events.FieldPod,
+		events.FieldNamespace, events.FieldContainer, events.FieldLabels)
+}
+
+// entity writes an entity's names, and what a source said about it.
+func (w *writer) entity(host events.HostID, entity events.Entity, id *events.Identity) {
+	w.Text(events.FieldGPU.Name(events.QueryNames), string(entity.GPU))
+	w.Text(events.FieldPart.Name(events.QueryNames), entity.Part)
+	w.Text(events.FieldHost.Name(events.QueryNames), string(host))
+	w.identity(host, id)
+}
+
+// record writes what a record says but for its time.
+func (w *writer) record(r *events.Record) {
+	w.Record(events.QueryNames, r, events.FieldMetric, events.FieldSource, events.FieldValue, events.FieldAbsent, events.FieldRaw)
 }
 
 // readings writes readings, sorted by metric with the one that counts first: the named fields, metrics, their
@@ -54,11 +49,11 @@ func (w *writer) readings(fields names, latest []projections.Latest, times bool)
 func (w *writer) unlike(fields names, latest []projections.Latest, times bool) {
 	for _, f := range fields {
 		if l, ok := projections.Find(latest, f.Metric); ok && l.Value.Absent == events.Present {
-			w.number(f.Name, l.Value.Number)
+			w.Number(f.Name, l.Value.Number)
 		}
 	}
-	w.key("metrics")
-	w.open('{')
+	w.Key("metrics")
+	w.Open('{')
 	absent, worded, others := 0, 0, 0
 	for i := range latest {
 		switch l := &latest[i]; {
@@ -68,10 +63,10 @@ func (w *writer) unlike(fields names, latest []projections.Latest, times bool) {
 			absent++
 			worded += min(len(l.Value.Raw), 1)
 		default:
-			w.number(l.Metric, l.Value.Number)
+			w.Number(l.Metric, l.Value.Number)
 		}
 	}
-	w.close('}')
+	w.Close('}')
 	if times {
 		w.times(latest)
 	}
@@ -96,48 +91,41 @@ func (w *writer) times(latest []projections.Latest) {
 	if len(latest) == 0 {
 		return
 	}
-	w.key("metric_times")
-	w.open('{')
+	w.Key("metric_times")
+	w.Open('{')
 	for i := range latest {
 		if !again(latest, i) {
-			w.time(latest[i].Metric, latest[i].At)
+			w.Time(latest[i].Metric, latest[i].At)
 		}
 	}
-	w.close('}')
+	w.Close('}')
 }
 
 // absent writes what is told of absent readings: why they are, or what the source wrote in their place, which
 // may be nothing.
 func (w *writer) absent(key string, latest []projections.Latest, tell func(*events.Value) string) {
-	w.key(key)
-	w.open('{')
+	w.Key(key)
+	w.Open('{')
 	for i := range latest {
 		if v := &latest[i].Value; v.Absent != events.Present && !again(latest, i) {
-			w.text(latest[i].Metric, tell(v))
+			w.Text(latest[i].Metric, tell(v))
 		}
 	}
-	w.close('}')
+	w.Close('}')
 }
 
 // others writes the readings that do not count because another of the same metric and time does.
 func (w *writer) others(latest []projections.Latest) {
-	w.key("others")
-	w.open('[')
+	w.Key("others")
+	w.Open('[')
 	for i := range latest {
 		if !again(latest, i) {
 			continue
 		}
 		l := &latest[i]
-		w.open('{')
-		w.text("metric", l.Metric)
-		w.text("source", l.Source)
-		if l.Value.Absent == events.Present {
-			w.number("value", l.Value.Number)
-		} else {
-			w.text("absent", l.Value.Absent.String())
-			w.text("absent_text", l.Value.Raw)
-		}
-		w.close('}')
+		w.Open('{')
+		w.record(&events.Record{Metric: l.Metric, Source: l.Source, Value: l.Value})
+		w.Close('}')
 	}
-	w.close(']')
+	w.Close(']')
 }

@@ -115,12 +115,12 @@ func (a *API) Fail(c *fiber.Ctx, err error) error {
 		c.Set(fiber.HeaderRetryAfter, "1")
 	}
 	var w writer
-	w.open('{')
-	w.key("success")
-	w.raw("false")
-	w.text("error", e.Text)
-	w.text("code", string(e.Code))
-	w.close('}')
+	w.Open('{')
+	w.Key("success")
+	w.Raw("false")
+	w.Text("error", e.Text)
+	w.Text("code", string(e.Code))
+	w.Close('}')
 	c.Status(e.Status)
 	return w.send(c)
 }

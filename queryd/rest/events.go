@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/gofiber/fiber/v2"
@@ -153,130 +152,62 @@ func (a *API) answerEvents(c *fiber.Ctx, page journal.Page, whole bool) error {
 		}
 	}
 	w := good(size)
-	w.open('[')
+	w.Open('[')
 	for i := range page.Events {
 		a.writeEvent(w, &page.Events[i], whole)
 	}
-	w.close(']')
-	w.text("next_cursor", string(page.Next))
+	w.Close(']')
+	w.Text("next_cursor", string(page.Next))
 	return w.finish(c, len(page.Events))
 }
 
 // writeEvent writes one event.
 func (a *API) writeEvent(w *writer, ev *events.Event, whole bool) {
-	w.open('{')
-	w.key("key")
-	w.str(ev.Key)
-	w.text("revision", ev.Revision.String())
+	w.Open('{')
+	w.Event(events.QueryNames, ev, events.FieldKey|events.Always, events.FieldRevision, events.FieldHost)
 	if ev.Host != "" {
-		w.text("host_id", string(ev.Host))
-		w.whole("partition", int64(events.PartitionOf(ev.Host, a.facts.Partitions)))
+		w.Whole("partition", int64(events.PartitionOf(ev.Host, a.facts.Partitions)))
 	}
 	if damage, ok := errors.AsType[*events.DamageError](ev.Damage); ok {
-		w.text("damage", damage.Cause.Error())
-		w.whole("value_bytes", int64(len(damage.Value)))
-		w.close('}')
+		w.Event(events.QueryNames, ev, events.FieldDamage)
+		w.Whole("value_bytes", int64(len(damage.Value)))
+		w.Close('}')
 		return
 	}
-	if ev.AppendedAt != 0 {
-		w.time("appended_at", ev.AppendedAt)
-	}
-	w.text("upload_id", string(ev.Upload))
-	w.text("sequence", ev.Sequence.String())
-	w.text("assumed_zone", ev.Zone)
-	if first, last, any := spanOf(ev); any {
-		w.time("first_timestamp", first)
-		w.time("last_timestamp", last)
-	}
-	w.whole("record_count", int64(ev.Records()))
-	w.strings("gpu_ids", gpusOf(ev))
-	w.strings("metrics", metricsOf(ev))
+	w.Event(events.QueryNames, ev, events.FieldAppendedAt, events.FieldUpload, events.FieldSequence|events.Always, events.FieldZone,
+		events.FieldFirst, events.FieldLast, events.FieldRecords, events.FieldGPUs, events.FieldMetrics)
 	if whole {
 		w.eventRecords(ev)
 	}
-	w.close('}')
-}
-
-// spanOf gives the first and the last record time.
-func spanOf(ev *events.Event) (first, last events.Timestamp, any bool) {
-	for i := range ev.Columns {
-		times := ev.Columns[i].Times
-		if len(times) == 0 {
-			continue
-		}
-		if !any {
-			first, last, any = times[0], times[0], true
-		}
-		first, last = min(first, times[0]), max(last, times[len(times)-1])
-	}
-	return first, last, any
-}
-
-// gpusOf gives the ids of the GPUs that an event has readings of, sorted.
-func gpusOf(ev *events.Event) []string {
-	var ids []string
-	for i := range ev.Identities {
-		if gpu := ev.Identities[i].Entity(ev.Host).GPU; gpu != "" {
-			ids = append(ids, string(gpu))
-		}
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
-// metricsOf gives the metrics that an event has readings of, sorted.
-func metricsOf(ev *events.Event) []string {
-	names := make([]string, len(ev.Columns))
-	for i := range ev.Columns {
-		names[i] = ev.Columns[i].Metric
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// strings appends a member that is a list.
-func (w *writer) strings(name string, list []string) {
-	w.key(name)
-	w.open('[')
-	for _, s := range list {
-		w.str(s)
-	}
-	w.close(']')
+	w.Close('}')
 }
 
 // eventRecords writes an event's identities, and its records with the place of theirs among these.
 func (w *writer) eventRecords(ev *events.Event) {
-	w.key("identities")
-	w.open('[')
+	w.Key("identities")
+	w.Open('[')
 	for i := range ev.Identities {
 		id := &ev.Identities[i]
-		w.open('{')
-		w.text("id", string(id.Entity(ev.Host).GPU))
-		w.text("part", id.Part)
+		w.Open('{')
+		w.Identity(events.QueryNames, ev.Host, id, events.FieldGPU, events.FieldPart)
 		w.identity(ev.Host, id)
-		w.close('}')
+		w.Close('}')
 	}
-	w.close(']')
-	w.key("records")
-	w.open('[')
+	w.Close(']')
+	w.Key("records")
+	w.Open('[')
 	for i := range ev.Columns {
 		col := &ev.Columns[i]
-		for at, v := range col.All() {
-			w.open('{')
-			w.time("timestamp", at)
-			w.whole("identity", int64(col.Identity))
-			w.text("metric", col.Metric)
-			w.text("source", col.Source)
-			if v.Absent == events.Present {
-				w.number("value", v.Number)
-			} else {
-				w.text("absent", v.Absent.String())
-				w.text("absent_text", v.Raw)
-			}
-			w.close('}')
+		r := events.Record{Metric: col.Metric, Source: col.Source}
+		for r.At, r.Value = range col.All() {
+			w.Open('{')
+			w.Record(events.QueryNames, &r, events.FieldAt)
+			w.Whole("identity", int64(col.Identity))
+			w.record(&r)
+			w.Close('}')
 		}
 	}
-	w.close(']')
+	w.Close(']')
 }
 
 // revisionOf reads a position in the log: a token as answers give it, or its number alone.

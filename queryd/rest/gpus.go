@@ -85,7 +85,7 @@ func (a *API) answerGPUs(c *fiber.Ctx, p params, s *moment, gpus []*projections.
 		return err
 	}
 	w := a.beginAt(s, gpuSize*min(limit, len(gpus)))
-	w.open('[')
+	w.Open('[')
 	count, total := 0, 0
 	for _, g := range gpus {
 		now := s.gpuStatus(g)
@@ -97,46 +97,46 @@ func (a *API) answerGPUs(c *fiber.Ctx, p params, s *moment, gpus []*projections.
 			a.writeGPU(w, g, now)
 		}
 	}
-	w.close(']')
+	w.Close(']')
 	return w.finishList(c, count, total)
 }
 
 // writeGPU writes one GPU.
 func (a *API) writeGPU(w *writer, g *projections.GPU, status projections.Status) {
-	w.open('{')
-	w.text("id", string(g.ID))
+	w.Open('{')
+	w.Text("id", string(g.ID))
 	w.identity(g.Host, &g.Identity)
 	if len(g.Hosts) > 1 {
-		w.key("hosts")
-		w.open('[')
+		w.Key("hosts")
+		w.Open('[')
 		for _, h := range g.Hosts {
-			w.str(string(h))
+			w.Str(string(h))
 		}
-		w.close(']')
+		w.Close(']')
 	}
-	w.text("status", string(status))
-	w.time("first_seen", g.FirstSeen)
-	w.time("last_seen", g.LastSeen)
+	w.Text("status", string(status))
+	w.Time("first_seen", g.FirstSeen)
+	w.Time("last_seen", g.LastSeen)
 	w.readings(a.names, g.Latest, true)
 	if len(g.Parts) > 0 {
-		w.key("parts")
-		w.open('[')
+		w.Key("parts")
+		w.Open('[')
 		for i := range g.Parts {
 			a.writePart(w, g, &g.Parts[i])
 		}
-		w.close(']')
+		w.Close(']')
 	}
-	w.close('}')
+	w.Close('}')
 }
 
 // writePart writes a part of a GPU that has readings of its own.
 func (a *API) writePart(w *writer, g *projections.GPU, part *projections.Part) {
-	w.open('{')
-	w.text("part", part.Name)
+	w.Open('{')
+	w.Text("part", part.Name)
 	w.identity(g.Host, &part.Identity)
-	w.time("last_seen", part.LastSeen)
+	w.Time("last_seen", part.LastSeen)
 	w.readings(a.names, part.Latest, true)
-	w.close('}')
+	w.Close('}')
 }
 
 // gpuStatus tells a GPU's status.

@@ -39,7 +39,7 @@ func (a *API) hosts(c *fiber.Ctx) error {
 		return err
 	}
 	w := a.beginAt(s, hostSize*len(s.Hosts()))
-	w.open('[')
+	w.Open('[')
 	count, total, now := 0, 0, s.now
 	for _, host := range s.Hosts() {
 		if len(wanted) > 0 && !slices.Contains(wanted, hostStatus(host, now)) {
@@ -47,12 +47,12 @@ func (a *API) hosts(c *fiber.Ctx) error {
 		}
 		if total++; count < limit {
 			count++
-			w.open('{')
+			w.Open('{')
 			w.host(host, now)
-			w.close('}')
+			w.Close('}')
 		}
 	}
-	w.close(']')
+	w.Close(']')
 	return w.finishList(c, count, total)
 }
 
@@ -71,22 +71,22 @@ func (a *API) host(c *fiber.Ctx) error {
 		return err
 	}
 	w := a.beginAt(s, hostSize)
-	w.open('{')
+	w.Open('{')
 	w.host(host, s.now)
-	w.key("gpu_ids")
-	w.open('[')
+	w.Key("gpu_ids")
+	w.Open('[')
 	for _, g := range host.GPUs {
-		w.str(string(g.ID))
+		w.Str(string(g.ID))
 	}
-	w.close(']')
-	w.close('}')
+	w.Close(']')
+	w.Close('}')
 	return w.finish(c, 1)
 }
 
 // finishList ends a list that a limit may have cut, in which case it tells how long the whole is.
 func (w *writer) finishList(c *fiber.Ctx, count, total int) error {
 	if total > count {
-		w.whole("total", int64(total))
+		w.Whole("total", int64(total))
 	}
 	return w.finish(c, count)
 }
@@ -97,11 +97,11 @@ func hostStatus(host *live.Host, now events.Timestamp) projections.Status {
 
 // host writes the members of one host.
 func (w *writer) host(host *live.Host, now events.Timestamp) {
-	w.text("hostname", string(host.ID))
-	w.text("host_id", string(host.ID))
-	w.text("status", string(hostStatus(host, now)))
-	w.time("first_seen", host.FirstSeen)
-	w.time("last_seen", host.LastSeen)
+	w.Text("hostname", string(host.ID))
+	w.Text("host_id", string(host.ID))
+	w.Text("status", string(hostStatus(host, now)))
+	w.Time("first_seen", host.FirstSeen)
+	w.Time("last_seen", host.LastSeen)
 	w.totals(projections.Sum(host.GPUs, func(events.HostID) events.Timestamp { return host.LastSeen }, now))
 	w.counts("models", "model_name", host.GPUs, func(g *projections.GPU) string { return g.Identity.Model })
 	w.counts("drivers", "driver_version", host.GPUs, func(g *projections.GPU) string { return g.Identity.Driver })
@@ -109,21 +109,21 @@ func (w *writer) host(host *live.Host, now events.Timestamp) {
 
 // totals writes the members that sum up a set of GPUs.
 func (w *writer) totals(t projections.Totals) {
-	w.whole("gpu_count", int64(t.GPUs))
-	w.key("gpu_status")
-	w.open('{')
-	w.whole(string(projections.Active), int64(t.Active))
-	w.whole(string(projections.Stale), int64(t.Stale))
-	w.whole(string(projections.Missing), int64(t.Missing))
-	w.close('}')
-	w.key("totals")
-	w.open('{')
-	w.float("gpu_utilization_avg", t.UtilizationAvg)
-	w.float("memory_used_mb", t.MemoryUsedMiB)
-	w.float("memory_free_mb", t.MemoryFreeMiB)
-	w.float("power_draw", t.PowerWatts)
-	w.float("temperature_max", t.TemperatureMax)
-	w.close('}')
+	w.Whole("gpu_count", int64(t.GPUs))
+	w.Key("gpu_status")
+	w.Open('{')
+	w.Whole(string(projections.Active), int64(t.Active))
+	w.Whole(string(projections.Stale), int64(t.Stale))
+	w.Whole(string(projections.Missing), int64(t.Missing))
+	w.Close('}')
+	w.Key("totals")
+	w.Open('{')
+	w.Float("gpu_utilization_avg", t.UtilizationAvg)
+	w.Float("memory_used_mb", t.MemoryUsedMiB)
+	w.Float("memory_free_mb", t.MemoryFreeMiB)
+	w.Float("power_draw", t.PowerWatts)
+	w.Float("temperature_max", t.TemperatureMax)
+	w.Close('}')
 }
 
 // counts writes how many GPUs have which value of something, sorted by value; those that said nothing are
@@ -135,15 +135,15 @@ func (w *writer) counts(list, member string, gpus []*projections.GPU, of func(*p
 			count[v]++
 		}
 	}
-	w.key(list)
-	w.open('[')
+	w.Key(list)
+	w.Open('[')
 	for _, v := range slices.Sorted(maps.Keys(count)) {
-		w.open('{')
-		w.text(member, v)
-		w.whole("gpus", int64(count[v]))
-		w.close('}')
+		w.Open('{')
+		w.Text(member, v)
+		w.Whole("gpus", int64(count[v]))
+		w.Close('}')
 	}
-	w.close(']')
+	w.Close(']')
 }
 
 // findHost finds the host that the path names.
@@ -164,9 +164,9 @@ func (w *writer) hostCounts(hosts []*live.Host, now events.Timestamp) {
 	for _, host := range hosts {
 		count[hostStatus(host, now)]++
 	}
-	w.key("host_status")
-	w.open('{')
-	w.whole(string(projections.Active), count[projections.Active])
-	w.whole(string(projections.Stale), count[projections.Stale])
-	w.close('}')
+	w.Key("host_status")
+	w.Open('{')
+	w.Whole(string(projections.Active), count[projections.Active])
+	w.Whole(string(projections.Stale), count[projections.Stale])
+	w.Close('}')
 }

@@ -39,7 +39,7 @@ func (a *API) latest(c *fiber.Ctx) error {
 	}
 	gpus := chosen(s.State, hosts, ids)
 	w := a.beginAt(s, min(limit, len(gpus))*latestSize(len(metrics)))
-	w.open('[')
+	w.Open('[')
 	out := latestList{api: a, w: w, limit: limit, metrics: metrics}
 	for _, g := range gpus {
 		out.add(g, "", &g.Identity, g.Latest)
@@ -47,7 +47,7 @@ func (a *API) latest(c *fiber.Ctx) error {
 			out.add(g, g.Parts[i].Name, &g.Parts[i].Identity, g.Parts[i].Latest)
 		}
 	}
-	w.close(']')
+	w.Close(']')
 	return w.finishList(c, out.count, out.total)
 }
 
@@ -102,15 +102,12 @@ func (l *latestList) add(g *projections.GPU, part string, id *events.Identity, l
 		newest, oldest = max(newest, l.buf[i].At), min(oldest, l.buf[i].At)
 	}
 	w := l.w
-	w.open('{')
-	w.time("timestamp", newest)
-	w.time("oldest_timestamp", oldest)
-	w.text("id", string(g.ID))
-	w.text("part", part)
-	w.text("host_id", string(g.Host))
-	w.identity(g.Host, id)
+	w.Open('{')
+	w.Time("timestamp", newest)
+	w.Time("oldest_timestamp", oldest)
+	w.entity(g.Host, events.Entity{GPU: g.ID, Part: part}, id)
 	w.readings(l.api.names, l.buf, true)
-	w.close('}')
+	w.Close('}')
 }
 
 // join appends the readings of the wanted metrics that are at most projections.JoinTolerance older than the

@@ -72,11 +72,15 @@ func (l *layout) make(fields names) {
 }
 
 // key gives the text that starts a member of an object.
-func key(name string) string { return string(appendString(nil, name)) + ":" }
+func key(name string) string {
+	var w events.JSONWriter
+	w.Key(name)
+	return string(w.Buf)
+}
 
 // laidOut writes the readings that just fit the layout, behind other members.
 func (w *writer) laidOut() {
-	l, buf := &w.layout, w.buf
+	l, buf := &w.layout, w.Buf
 	for _, s := range l.named {
 		buf = append(buf, s.key...)
 		from := len(buf)
@@ -92,5 +96,5 @@ func (w *writer) laidOut() {
 			buf = l.numbers[s.reading].Append(buf)
 		}
 	}
-	w.buf = append(buf, '}')
+	w.Buf = append(buf, '}')
 }

@@ -42,11 +42,11 @@ func TestReadingsAreWrittenTheSameWithALayout(t *testing.T) {
 	for i := range 3000 {
 		list := someReadings(r)
 		for range 1 + r.IntN(3) {
-			alone := writer{buf: []byte(`{"timestamp":""`)}
+			alone := writer{JSONWriter: events.JSONWriter{Buf: []byte(`{"timestamp":""`)}}
 			alone.unlike(fields, list, i%2 == 0)
-			together.buf = append(together.buf[:0], `{"timestamp":""`...)
+			together.Buf = append(together.Buf[:0], `{"timestamp":""`...)
 			together.readings(fields, list, i%2 == 0)
-			if got, want := string(together.buf), string(alone.buf); got != want {
+			if got, want := string(together.Buf), string(alone.Buf); got != want {
 				t.Fatalf("list %d\ngot  %s\nwant %s", i, got, want)
 			}
 			if together.layout.made {
@@ -89,8 +89,8 @@ func TestWritersOfOthersAreNotTouched(t *testing.T) {
 			for i := range 200 {
 				text := fmt.Sprintf("%d of %d", i, g)
 				w := pool.get(i)
-				w.str(text)
-				if got, want := string(w.buf), `"`+text+`"`; got != want {
+				w.Str(text)
+				if got, want := string(w.Buf), `"`+text+`"`; got != want {
 					t.Errorf("got %s, want %s", got, want)
 				}
 				out := sending{writer: w}
@@ -108,8 +108,8 @@ func TestAHugeAnswerIsNotKeptInMemoryByPolls(t *testing.T) {
 	var pool writers
 	for _, size := range []int{mostKept + 1, 100, 100} {
 		w := pool.get(size)
-		if size == 100 && cap(w.buf) > mostKept {
-			t.Fatalf("an answer of %d bytes has room for %d", size, cap(w.buf))
+		if size == 100 && cap(w.Buf) > mostKept {
+			t.Fatalf("an answer of %d bytes has room for %d", size, cap(w.Buf))
 		}
 		out := sending{writer: w}
 		if err := out.Close(); err != nil {

@@ -85,11 +85,11 @@ func (a *API) quarantined(c *fiber.Ctx) error {
 		return quarantineAway(err)
 	}
 	w := good(512 * len(list))
-	w.open('[')
+	w.Open('[')
 	for i := range list {
 		w.quarantined(&list[i])
 	}
-	w.close(']')
+	w.Close(']')
 	if len(f.Hosts) > 0 {
 		return w.finish(c, len(list))
 	}
@@ -122,9 +122,9 @@ func (a *API) retryQuarantined(c *fiber.Ctx) error {
 		return quarantineAway(err)
 	}
 	w := good(64)
-	w.open('{')
-	w.whole("asked", int64(asked))
-	w.close('}')
+	w.Open('{')
+	w.Whole("asked", int64(asked))
+	w.Close('}')
 	c.Status(http.StatusAccepted)
 	return w.finish(c, 1)
 }
@@ -148,39 +148,39 @@ func quarantineAway(err error) error {
 }
 
 func (w *writer) quarantined(q *Quarantined) {
-	w.open('{')
-	w.whole("partition", int64(q.Partition))
-	w.key("key")
-	w.str(q.Key)
-	w.text("revision", q.Revision.String())
-	w.text("hostname", string(q.Host))
-	w.key("reason")
-	w.str(q.Reason)
-	w.key("text")
-	w.str(q.Text)
-	w.text("upload_id", string(q.Upload))
+	w.Open('{')
+	w.Whole("partition", int64(q.Partition))
+	w.Key("key")
+	w.Str(q.Key)
+	w.Text("revision", q.Revision.String())
+	w.Text("hostname", string(q.Host))
+	w.Key("reason")
+	w.Str(q.Reason)
+	w.Key("text")
+	w.Str(q.Text)
+	w.Text("upload_id", string(q.Upload))
 	w.instant("at", q.At)
-	w.whole("model_version", int64(q.ModelVersion))
-	w.whole("attempts", int64(q.Attempts))
+	w.Whole("model_version", int64(q.ModelVersion))
+	w.Whole("attempts", int64(q.Attempts))
 	w.instant("tried_at", q.TriedAt)
-	w.key("retry_asked")
-	w.raw(strconv.FormatBool(q.RetryAsked))
-	w.close('}')
+	w.Key("retry_asked")
+	w.Raw(strconv.FormatBool(q.RetryAsked))
+	w.Close('}')
 }
 
 // instant appends a member that is a time of ours, unless there is none.
 func (w *writer) instant(name string, at time.Time) {
 	if !at.IsZero() {
-		w.text(name, at.UTC().Format(time.RFC3339Nano))
+		w.Text(name, at.UTC().Format(time.RFC3339Nano))
 	}
 }
 
 // good starts the envelope of a good answer that comes from etcd itself and not from the view.
 func good(size int) *writer {
-	w := &writer{buf: make([]byte, 0, 256+size)}
-	w.open('{')
-	w.key("success")
-	w.raw("true")
-	w.key("data")
+	w := &writer{JSONWriter: events.JSONWriter{Buf: make([]byte, 0, 256+size)}}
+	w.Open('{')
+	w.Key("success")
+	w.Raw("true")
+	w.Key("data")
 	return w
 }

@@ -25,24 +25,6 @@ import (
 
 var noon = time.Date(2025, 7, 18, 12, 0, 0, 0, time.UTC)
 
-func FuzzString(f *testing.F) {
-	for _, text := range []string{"", "plain", `"\`, "\x00\x1f", "ü\u2028", "\xff", "\x7f"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		var got string
-		if err := json.Unmarshal(appendString(nil, text), &got); err != nil {
-			t.Fatalf("%q is written as %s: %v", text, appendString(nil, text), err)
-		}
-		if want := strings.ToValidUTF8(text, "\ufffd"); strings.ToValidUTF8(got, "\ufffd") != got || len([]rune(got)) < len([]rune(want)) {
-			t.Errorf("%q is read back as %q", text, got)
-		}
-		if bytes.Equal([]byte(text), bytes.ToValidUTF8([]byte(text), nil)) && got != text {
-			t.Errorf("%q is read back as %q", text, got)
-		}
-	})
-}
-
 func TestWait(t *testing.T) {
 	f := newFleet()
 	app := serve(t, f, time.Now)

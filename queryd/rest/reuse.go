@@ -18,10 +18,10 @@ func (p *writers) get(size int) *writer {
 	if w == nil {
 		w = &writer{home: p}
 	}
-	if cap(w.buf) < size {
-		w.buf = make([]byte, 0, size)
+	if cap(w.Buf) < size {
+		w.Buf = make([]byte, 0, size)
 	}
-	w.buf = w.buf[:0]
+	w.Buf = w.Buf[:0]
 	return w
 }
 
@@ -33,7 +33,7 @@ type sending struct {
 
 // Close gives the writer back, unless it is huge.
 func (s *sending) Close() error {
-	if cap(s.writer.buf) > mostKept {
+	if cap(s.writer.Buf) > mostKept {
 		return nil
 	}
 	s.writer.lastOrigin, s.writer.unusual = origin{}, nil // of a view that need not be kept

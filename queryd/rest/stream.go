@@ -215,16 +215,16 @@ func (e *linesEncoder) begin() {}
 func (e *linesEncoder) page(p page) {
 	for i := range p.entries {
 		e.writer.entry(e.api.names, &p.entries[i])
-		e.writer.buf = append(e.writer.buf, '\n')
+		e.writer.Buf = append(e.writer.Buf, '\n')
 	}
 	for i := range p.buckets {
 		e.buckets.bucket(&p.buckets[i])
-		e.writer.buf = append(e.writer.buf, '\n')
+		e.writer.Buf = append(e.writer.Buf, '\n')
 	}
 }
 
 func (e *linesEncoder) take() []byte {
-	out := e.writer.buf
-	e.writer.buf = e.writer.buf[:0]
+	out := e.writer.Buf
+	e.writer.Buf = e.writer.Buf[:0]
 	return out
 }

@@ -107,12 +107,12 @@ func (a *API) answerPage(c *fiber.Ctx, p params, s *live.State, q history.Query)
 		return a.explain(ctx, err)
 	}
 	w := a.begin(s, entriesSize(page.Entries))
-	w.open('[')
+	w.Open('[')
 	for i := range page.Entries {
 		w.entry(a.names, &page.Entries[i])
 	}
-	w.close(']')
-	w.text("next_cursor", string(page.Next))
+	w.Close(']')
+	w.Text("next_cursor", string(page.Next))
 	return w.finish(c, len(page.Entries))
 }
 
@@ -154,22 +154,19 @@ func entriesSize(entries []projections.Entry) int {
 func (w *writer) origin(e *projections.Entry) {
 	if of := (origin{e.Host, e.Entity, e.Identity}); w.lastOrigin != of {
 		var text writer
-		text.text("id", string(e.Entity.GPU))
-		text.text("part", e.Entity.Part)
-		text.text("host_id", string(e.Host))
-		text.identity(e.Host, e.Identity)
-		w.lastOrigin, w.originText = of, text.buf
+		text.entity(e.Host, e.Entity, e.Identity)
+		w.lastOrigin, w.originText = of, text.Buf
 	}
 	if len(w.originText) > 0 {
-		w.comma()
-		w.buf = append(w.buf, w.originText...)
+		w.Comma()
+		w.Buf = append(w.Buf, w.originText...)
 	}
 }
 
 // entry writes one entry.
 func (w *writer) entry(fields names, e *projections.Entry) {
-	w.open('{')
-	w.time("timestamp", e.At)
+	w.Open('{')
+	w.Time("timestamp", e.At)
 	w.origin(e)
 	if w.layout.fits(fields, len(e.Readings), func(i int) (string, events.Value) { return e.Readings[i].Metric(), e.Readings[i].Value() }) {
 		w.laidOut()
@@ -180,5 +177,5 @@ func (w *writer) entry(fields names, e *projections.Entry) {
 		}
 		w.unlike(fields, w.unusual, false)
 	}
-	w.close('}')
+	w.Close('}')
 }

@@ -64,20 +64,20 @@ func (a *API) wait(ctx context.Context, rev events.Revision) (*live.State, error
 // begin starts the envelope of a good answer, up to the data.
 func (a *API) begin(s *live.State, size int) *writer {
 	w := a.writers.get(256 + size)
-	w.open('{')
-	w.key("success")
-	w.raw("true")
+	w.Open('{')
+	w.Key("success")
+	w.Raw("true")
 	if a.view.Degraded() != nil {
-		w.key("as_of")
-		w.str(s.AsOf().UTC().Format(time.RFC3339Nano))
+		w.Key("as_of")
+		w.Str(s.AsOf().UTC().Format(time.RFC3339Nano))
 	}
-	w.key("data")
+	w.Key("data")
 	return w
 }
 
 // finish ends the envelope and answers.
 func (w *writer) finish(c *fiber.Ctx, count int) error {
-	w.whole("count", int64(count))
-	w.close('}')
+	w.Whole("count", int64(count))
+	w.Close('}')
 	return w.send(c)
 }

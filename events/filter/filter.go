@@ -15,6 +15,22 @@ type Filter struct {
 	Hosts   Patterns
 	GPUs    Patterns // of UUIDs, of host:index, of an index
 	Metrics Patterns // of canonical names, of the names of sources; a plain name may be any that is known for the metric
+
+	exact bool // patterns are names
+}
+
+// Exact returns a filter of names as programs have them: '*' and '?' stand for themselves, a GPU is not named by its index
+// alone, and a metric has its canonical name or its source's.
+func Exact(hosts []events.HostID, gpus []events.GPUID, metrics []string) *Filter {
+	return &Filter{Hosts: patterns(hosts), GPUs: patterns(gpus), Metrics: metrics, exact: true}
+}
+
+func patterns[S ~string](names []S) Patterns {
+	out := make(Patterns, len(names))
+	for i, name := range names {
+		out[i] = string(name)
+	}
+	return out
 }
 
 // Flags registers host, gpu and metric.
@@ -24,15 +40,15 @@ func (f *Filter) Flags(fs *flag.FlagSet) {
 	fs.Var(&f.Metrics, "metric", "only these metrics, such as DCGM_FI_DEV_GPU_UTIL, gpu_utilization or *POWER*; patterns as in -host")
 }
 
-// Host tells whether records of a host can match.
-func (f *Filter) Host(id events.HostID) bool { return f.Hosts.match(string(id)) }
+// Host reports whether records of a host can match.
+func (f *Filter) Host(id events.HostID) bool { return f.match(f.Hosts, string(id)) }
 
-// Partitions tells which of count partitions can hold matching records.
+// Partitions returns which of count partitions can hold matching records.
 func (f *Filter) Partitions(count int) []events.Partition {
 	var some []events.Partition
 	plain := len(f.Hosts) > 0
 	for _, p := range f.Hosts {
-		plain = plain && !strings.ContainsAny(p, "*?")
+		plain = plain && (f.exact || !strings.ContainsAny(p, "*?"))
 		some = append(some, events.PartitionOf(events.HostID(p), count))
 	}
 	if plain {
@@ -46,7 +62,7 @@ func (f *Filter) Partitions(count int) []events.Partition {
 	return all
 }
 
-// Column tells whether the records of a column match.
+// Column reports whether the records of a column match.
 func (f *Filter) Column(ev *events.Event, c *events.Column) bool {
 	return f.Host(ev.Host) && f.gpu(ev.Host, &ev.Identities[c.Identity]) && f.metric(c)
 }
@@ -62,20 +78,37 @@ func (f *Filter) Matches(ev *events.Event) int {
 	return n
 }
 
+// Any reports whether a column of an event matches.
+func (f *Filter) Any(ev *events.Event) bool {
+	for i := range ev.Columns {
+		if f.Column(ev, &ev.Columns[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 func (f *Filter) gpu(host events.HostID, id *events.Identity) bool {
 	if len(f.GPUs) == 0 {
 		return true
 	}
-	if gpu := id.Entity(host).GPU; gpu != "" && f.GPUs.match(string(gpu)) {
+	if gpu := id.Entity(host).GPU; gpu != "" && f.match(f.GPUs, string(gpu)) {
 		return true
 	}
-	return id.Index != "" && (f.GPUs.match(string(host)+":"+id.Index) || f.GPUs.match(id.Index))
+	return id.Index != "" && (f.match(f.GPUs, string(host)+":"+id.Index) || !f.exact && f.match(f.GPUs, id.Index))
 }
 
 func (f *Filter) metric(c *events.Column) bool {
-	return f.Metrics.match(c.Metric) || f.Metrics.match(c.Source) || slices.ContainsFunc(f.Metrics, func(name string) bool {
+	return f.match(f.Metrics, c.Metric) || f.match(f.Metrics, c.Source) || !f.exact && slices.ContainsFunc(f.Metrics, func(name string) bool {
 		m, _, known := metric.Lookup(name)
 		return known && m.Name == c.Metric
+	})
+}
+
+// match reports whether a list takes a name.
+func (f *Filter) match(list Patterns, name string) bool {
+	return len(list) == 0 || slices.ContainsFunc(list, func(pattern string) bool {
+		return pattern == name || !f.exact && Glob(pattern, name)
 	})
 }
 
@@ -95,47 +128,4 @@ func (p *Patterns) Set(text string) error {
 		*p = append(*p, one)
 	}
 	return nil
-}
-
-func (p Patterns) match(name string) bool {
-	return len(p) == 0 || slices.ContainsFunc(p, func(pattern string) bool { return glob(pattern, name) })
-}
-
-// glob tells whether a name matches a pattern. What is between two '*' is taken where it fits first, so the time is
-// bounded by the product of the lengths.
-func glob(pattern, name string) bool {
-	head, rest, starred := strings.Cut(pattern, "*")
-	if !starred {
-		return len(name) == len(head) && fits(head, name)
-	}
-	if !fits(head, name) {
-		return false
-	}
-	name = name[len(head):]
-	for {
-		piece, more, another := strings.Cut(rest, "*")
-		if !another { // the last piece has to end the name
-			return len(name) >= len(piece) && fits(piece, name[len(name)-len(piece):])
-		}
-		for !fits(piece, name) {
-			if name == "" {
-				return false
-			}
-			name = name[1:]
-		}
-		name, rest = name[len(piece):], more
-	}
-}
-
-// fits tells whether a name begins with a piece, in which '?' is any byte.
-func fits(piece, name string) bool {
-	if len(piece) > len(name) {
-		return false
-	}
-	for i := range len(piece) {
-		if piece[i] != '?' && piece[i] != name[i] {
-			return false
-		}
-	}
-	return true
 }

@@ -18,8 +18,8 @@ func TestGlob(t *testing.T) {
 		{"a*", "abc", true}, {"*c", "abc", true}, {"*b*", "abc", true}, {"a*c*e", "abcde", true}, {"a*c*e", "abcd", false}, {"?", "a", true},
 		{"?", "", false}, {"a?c", "abc", true}, {"a?c", "ac", false}, {"*ab", "aab", true}, {"**", "x", true}, {"a*a", "a", false},
 	} {
-		if got := glob(c.pattern, c.name); got != c.want {
-			t.Errorf("glob(%q, %q) = %v, want %v", c.pattern, c.name, got, c.want)
+		if got := Glob(c.pattern, c.name); got != c.want {
+			t.Errorf("Glob(%q, %q) = %v, want %v", c.pattern, c.name, got, c.want)
 		}
 	}
 }
@@ -39,8 +39,8 @@ func FuzzGlob(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := glob(pattern, name); got != want {
-			t.Errorf("glob(%q, %q) = %v, want %v", pattern, name, got, want)
+		if got := Glob(pattern, name); got != want {
+			t.Errorf("Glob(%q, %q) = %v, want %v", pattern, name, got, want)
 		}
 	})
 }
@@ -106,5 +106,36 @@ func TestPlainHostsNameTheirPartitions(t *testing.T) {
 		if got := (&Filter{Hosts: hosts}).Partitions(8); len(got) != 8 {
 			t.Errorf("hosts %q are of partitions %v, want all 8", hosts, got)
 		}
+	}
+}
+
+func TestExactNamesAreNoPatterns(t *testing.T) {
+	ev := events.Event{
+		Host: "node-*", Identities: []events.Identity{{UUID: "GPU-abc", Index: "3"}},
+		Columns: []events.Column{{Metric: "DCGM_FI_DEV_GPU_UTIL", Source: "utilization.gpu [%]"}},
+	}
+	for _, c := range []struct {
+		name  string
+		f     *Filter
+		takes bool
+	}{
+		{"everything", Exact(nil, nil, nil), true},
+		{"the host", Exact([]events.HostID{"node-1", "node-*"}, nil, nil), true},
+		{"a pattern of the host", Exact([]events.HostID{"node-?"}, nil, nil), false},
+		{"the UUID", Exact(nil, []events.GPUID{"GPU-abc"}, nil), true},
+		{"the slot", Exact(nil, []events.GPUID{"node-*:3"}, nil), true},
+		{"the index alone", Exact(nil, []events.GPUID{"3"}, nil), false},
+		{"a pattern of the GPU", Exact(nil, []events.GPUID{"*"}, nil), false},
+		{"the canonical name", Exact(nil, nil, []string{"DCGM_FI_DEV_GPU_UTIL"}), true},
+		{"the source's name", Exact(nil, nil, []string{"utilization.gpu [%]"}), true},
+		{"a name of another source", Exact(nil, nil, []string{"gpu_utilization"}), false},
+	} {
+		if got := c.f.Any(&ev); got != c.takes || c.f.Matches(&ev) > 0 != got {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.takes)
+		}
+	}
+	hosts := []events.HostID{"node-*"}
+	if got, want := Exact(hosts, nil, nil).Partitions(64), []events.Partition{events.PartitionOf(hosts[0], 64)}; !slices.Equal(got, want) {
+		t.Errorf("the host is of partitions %v, want %v", got, want)
 	}
 }

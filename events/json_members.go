@@ -1,0 +1,160 @@
+package events
+
+import (
+	"errors"
+	"slices"
+)
+
+// Identity appends fields of an identity on a host. Fields are written in the order given.
+func (w *JSONWriter) Identity(n Naming, host HostID, id *Identity, fields ...Field) {
+	texts := id.fields()
+	for _, f := range fields {
+		f, always, name := f&^Always, f&Always != 0, fieldNames[f&^Always][n]
+		switch {
+		case f < identityFields:
+			w.text(name, *texts[f], always)
+		case f == FieldLabels:
+			w.labels(name, id.Labels)
+		case f == FieldGPU:
+			w.text(name, string(id.gpu(host)), always)
+		case f == FieldHost || f == FieldHostname:
+			w.text(name, string(host), always)
+		}
+	}
+}
+
+// Record appends fields of a record, but none of its identity. An absent reading has a value, null, if that is always
+// written.
+func (w *JSONWriter) Record(n Naming, r *Record, fields ...Field) {
+	v := r.Value
+	for _, f := range fields {
+		f, always, name := f&^Always, f&Always != 0, fieldNames[f&^Always][n]
+		switch present := v.Absent == Present; {
+		case f == FieldAt:
+			w.Time(name, r.At)
+		case f == FieldMetric:
+			w.text(name, r.Metric, always)
+		case f == FieldSource:
+			w.text(name, r.Source, always)
+		case f == FieldValue && present:
+			w.Number(name, v.Number)
+		case f == FieldValue && always:
+			w.Key(name)
+			w.Raw("null")
+		case f == FieldAbsent && !present:
+			w.Text(name, v.Absent.String())
+		case f == FieldRaw && !present:
+			w.Text(name, v.Raw)
+		}
+	}
+}
+
+// Event appends fields of an event as a whole.
+func (w *JSONWriter) Event(n Naming, ev *Event, fields ...Field) {
+	for _, f := range fields {
+		f, always, name := f&^Always, f&Always != 0, fieldNames[f&^Always][n]
+		switch f {
+		case FieldHost, FieldHostname:
+			w.text(name, string(ev.Host), always)
+		case FieldKey:
+			w.text(name, ev.Key, always)
+		case FieldRevision:
+			w.text(name, ev.Revision.String(), always)
+		case FieldDamage:
+			w.Text(name, ev.DamageText())
+		case FieldAppendedAt:
+			if ev.AppendedAt != 0 {
+				w.Time(name, ev.AppendedAt)
+			}
+		case FieldUpload:
+			w.text(name, string(ev.Upload), always)
+		case FieldSequence:
+			if always || ev.Sequence != (Sequence{}) {
+				w.Text(name, ev.Sequence.String())
+			}
+		case FieldZone:
+			w.text(name, ev.Zone, always)
+		case FieldFirst, FieldLast:
+			if first, last, any := ev.Span(); any && f == FieldFirst {
+				w.Time(name, first)
+			} else if any {
+				w.Time(name, last)
+			}
+		case FieldRecords:
+			w.Whole(name, int64(ev.Records()))
+		case FieldGPUs:
+			w.Strings(name, ev.GPUs())
+		case FieldMetrics:
+			w.Strings(name, ev.Metrics())
+		}
+	}
+}
+
+// text appends a member that is a string, an empty one too if it is always written.
+func (w *JSONWriter) text(name, value string, always bool) {
+	if value != "" || always {
+		w.Key(name)
+		w.appendString(value)
+	}
+}
+
+func (w *JSONWriter) labels(name string, labels []Label) {
+	if len(labels) == 0 {
+		return
+	}
+	w.Key(name)
+	w.Open('{')
+	for _, l := range labels {
+		w.Key(l.Name)
+		w.Str(l.Value)
+	}
+	w.Close('}')
+}
+
+// DamageText returns the cause of the event's damage, "" if it is not damaged.
+func (e *Event) DamageText() string {
+	if damage, ok := errors.AsType[*DamageError](e.Damage); ok {
+		return damage.Cause.Error()
+	}
+	if e.Damage != nil {
+		return e.Damage.Error()
+	}
+	return ""
+}
+
+// Span returns the first and the last record time; any is false for an event without records.
+func (e *Event) Span() (first, last Timestamp, any bool) {
+	for i := range e.Columns {
+		times := e.Columns[i].Times
+		if len(times) == 0 {
+			continue
+		}
+		if !any {
+			first, last, any = times[0], times[0], true
+		}
+		first, last = min(first, times[0]), max(last, times[len(times)-1])
+	}
+	return first, last, any
+}
+
+// GPUs returns the ids of the GPUs that the event has readings of, sorted.
+func (e *Event) GPUs() []string {
+	var ids []string
+	for i := range e.Identities {
+		if gpu := e.Identities[i].gpu(e.Host); gpu != "" {
+			ids = append(ids, string(gpu))
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// Metrics returns the canonical names of the metrics that the event has readings of, sorted.
+func (e *Event) Metrics() []string {
+	names := make([]string, len(e.Columns))
+	for i := range e.Columns {
+		names[i] = e.Columns[i].Metric
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

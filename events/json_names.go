@@ -1,0 +1,102 @@
+package events
+
+// Field is a field of an Identity, a record or an event that has a member in JSON.
+type Field uint8
+
+// The fields. The first are the texts of an Identity, in the order of Identity.fields.
+const (
+	FieldUUID Field = iota
+	FieldIndex
+	FieldPCI
+	FieldDevice
+	FieldModel
+	FieldDriver
+	FieldMIG
+	FieldMIGProfile
+	FieldPod
+	FieldNamespace
+	FieldContainer
+	FieldPart
+	FieldLabels
+	FieldGPU // the id of the entity's GPU
+
+	FieldAt
+	FieldMetric
+	FieldSource
+	FieldValue
+	FieldAbsent
+	FieldRaw
+
+	FieldHost
+	FieldHostname // the host, as a fact of the identity
+	FieldKey
+	FieldRevision
+	FieldDamage
+	FieldAppendedAt
+	FieldUpload
+	FieldSequence
+	FieldZone
+	FieldFirst
+	FieldLast
+	FieldRecords
+	FieldGPUs
+	FieldMetrics
+	fieldCount
+
+	// Always has a field written that is empty; others are left out then.
+	Always Field = 1 << 7
+)
+
+// Naming is a set of member names.
+type Naming uint8
+
+// RowNames are the names of the DCGM long form, in which events are stored, exported and imported. QueryNames are those
+// of the query API and of the lines of a tail.
+const (
+	RowNames Naming = iota
+	QueryNames
+	namings
+)
+
+// fieldNames is the one table of member names, by Field. "": the naming has no member for the field. Never written.
+var fieldNames = [fieldCount][namings]string{
+	FieldUUID:       {"uuid", "uuid"},
+	FieldIndex:      {"gpu_id", "gpu_id"},
+	FieldPCI:        {"pci_bus_id", "pci_bus_id"},
+	FieldDevice:     {"device", "device"},
+	FieldModel:      {"modelName", "model_name"},
+	FieldDriver:     {"driver_version", "driver_version"},
+	FieldMIG:        {"GPU_I_ID", "mig_instance_id"},
+	FieldMIGProfile: {"GPU_I_PROFILE", "mig_profile"},
+	FieldPod:        {"pod", "pod"},
+	FieldNamespace:  {"namespace", "namespace"},
+	FieldContainer:  {"container", "container"},
+	FieldPart:       {"entity_part", "part"},
+	FieldLabels:     {"labels", "labels"},
+	FieldGPU:        {"", "id"},
+
+	FieldAt:     {"timestamp", "timestamp"},
+	FieldMetric: {"canonical_name", "metric"},
+	FieldSource: {"metric_name", "source"},
+	FieldValue:  {"value", "value"},
+	FieldAbsent: {"absent", "absent"},
+	FieldRaw:    {"raw", "absent_text"},
+
+	FieldHost:       {"", "host_id"},
+	FieldHostname:   {"Hostname", "hostname"},
+	FieldKey:        {"", "key"},
+	FieldRevision:   {"", "revision"},
+	FieldDamage:     {"", "damage"},
+	FieldAppendedAt: {"event_appended_at", "appended_at"},
+	FieldUpload:     {"event_upload", "upload_id"},
+	FieldSequence:   {"event_sequence", "sequence"},
+	FieldZone:       {"event_zone", "assumed_zone"},
+	FieldFirst:      {"", "first_timestamp"},
+	FieldLast:       {"", "last_timestamp"},
+	FieldRecords:    {"", "record_count"},
+	FieldGPUs:       {"", "gpu_ids"},
+	FieldMetrics:    {"", "metrics"},
+}
+
+// Name returns the name of the field's member, "" when the naming has none for it.
+func (f Field) Name(n Naming) string { return fieldNames[f][n] }

@@ -18,16 +18,17 @@ const module = "telemetry-pipeline/"
 //	package: what it may import
 const arrows = `
 events:
-events/eventlog:      events
 events/wait:
+events/etcd:          events/wait
+events/eventlog:      events events/etcd
 events/metric:        events
 events/archive:       events
-events/archive/manifest: events events/eventlog events/archive
+events/archive/manifest: events events/etcd events/eventlog events/archive
 events/archive/archivetest:
 events/eventstest:    events events/eventlog
 events/eventstest/model:
 projections:          events events/metric
-projections/snapshot: events events/eventlog projections
+projections/snapshot: events events/etcd events/wait events/eventlog projections
 
 ingestd/rows:
 ingestd/dialect:      events events/metric ingestd/rows
@@ -42,14 +43,14 @@ ingestd/smidmon:      events events/metric ingestd/rows ingestd/dialect
 ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
-ingestd/uploads:      events events/eventlog
+ingestd/uploads:      events events/wait events/eventlog
 ingestd/ingest:       events events/eventlog events/metric ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack ingestd/spool ingestd/uploads
 ingestd/unpack:
 ingestd/upload:
 ingestd/watch:        ingestd/upload ingestd/rows
 ingestd:              deploy/daemon events/eventlog projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads
 
-collectd/partition:   events events/eventlog
+collectd/partition:   events events/etcd events/wait events/eventlog
 collectd/retain:      events events/eventlog events/archive events/archive/manifest projections projections/snapshot
 collectd/foreign:     events events/eventlog ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
 collectd/collect:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition collectd/retain collectd/foreign
@@ -87,8 +88,8 @@ var edges = []struct {
 }{
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone"}},
-	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
-		[]string{"events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
+	{"go.etcd.io/etcd/client", "clients, retries and watches are events/etcd; transactions are written where their keys are known",
+		[]string{"events/etcd", "events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone", "deploy/chaos"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",

@@ -12,8 +12,9 @@
 //
 //   - Completeness: every change of its ranges after Watch.After is delivered once, in order of revision within a range,
 //     and a Response that reaches up to a revision comes after all changes up to it. What a new watch repeats is dropped.
-//   - Liveness: a range that is quiet asks etcd for its progress. A watch that does not answer is replaced by another
-//     one, which goes to the next member of etcd. After Silence.Lost without an answer Run returns a SilentError.
+//   - Liveness: a range that is quiet asks etcd for its progress. A watch that stops answering, or that no member of etcd
+//     begins in time, is replaced by another one, which goes to the next member. One that is still catching up is left
+//     alone. After Silence.Lost without any response Run returns a SilentError.
 //   - Isolation: every watch has a gRPC stream of its own and requires a leader. On a shared stream etcd's answer to a
 //     progress request also reaches watches that began after etcd had made that answer: they would pass over events.
 //   - An end: Run returns only with an error: a CompactedError, a SilentError, ErrClosed, the cause of the context's end,

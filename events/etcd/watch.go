@@ -104,7 +104,7 @@ type run struct {
 	watch   *Watch
 	deliver func(Response) error
 	all     [maxRanges]line
-	lines   []line // those of all that are in use
+	lines   []line // the part of all that is in use
 
 	uneven      time.Duration // pause between progress requests while one range is ahead; 0 while none is
 	unevenCheck time.Time     // the next of them

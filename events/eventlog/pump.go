@@ -26,7 +26,7 @@ func (l *Log) pump(ctx context.Context, p events.Partition, after int64, q *etcd
 	q.Close(watchError(err))
 }
 
-// watchOf returns a watch of keys of this log for what is written after a revision.
+// watchOf returns a watch of keys of this log that follows the writes after a revision.
 func (l *Log) watchOf(keys etcd.Range, after int64) *etcd.Watch {
 	return &etcd.Watch{
 		Client: l.watcher, Subject: "the log", Ranges: []etcd.Range{keys}, After: after, PutsOnly: true, Silence: l.silence,

@@ -22,7 +22,7 @@ const (
 	sources
 )
 
-// changes are those of one revision, by the range that they are in.
+// changes are the changes of one revision, by the range that they are in.
 type changes [sources][]*clientv3.Event
 
 // sizes returns the room that changes take in the queue.

@@ -51,8 +51,8 @@ func (s *Store) reflect(ctx context.Context, keys etcd.Range, see func([]*client
 	}
 }
 
-// reflectOnce lists, then watches for resync or until the watch ends, which watched says. err is that of the list or of
-// deliver.
+// reflectOnce lists, then watches for resync or until the watch ends with the error watched. err comes from the list or
+// from deliver.
 func (s *Store) reflectOnce(ctx context.Context, keys etcd.Range, deliver func([]*clientv3.Event) error) (watched, err error) {
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, keys.From, clientv3.WithRange(keys.End))

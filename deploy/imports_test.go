@@ -21,20 +21,22 @@ const module = "telemetry-pipeline/"
 //	package: what it may import
 const arrows = `
 events:
-events/eventlog:      events
 events/wait:
 events/follow:        events events/wait
+
+events/etcd:          events/wait
+events/eventlog:      events events/etcd
 events/metric:        events
 events/filter:        events events/metric
 events/archive:       events
-events/archive/manifest: events events/eventlog events/archive
+events/archive/manifest: events events/etcd events/eventlog events/archive
 events/archive/archivetest:
 events/eventstest:    events events/eventlog
 
 events/goldentest:
 events/eventstest/model:
 projections:          events
-projections/snapshot: events events/eventlog projections
+projections/snapshot: events events/eventlog projections events/etcd events/wait
 
 ingestd/rows:
 ingestd/dialect:      events events/metric ingestd/rows
@@ -49,8 +51,9 @@ ingestd/smidmon:      events events/metric ingestd/rows ingestd/dialect
 ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
-ingestd/uploads:      events events/eventlog
+ingestd/uploads:      events events/eventlog events/wait
 ingestd/ingest:       events events/eventlog ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint ingestd/unpack ingestd/spool ingestd/uploads
+
 ingestd/unpack:
 ingestd/upload:       events/wait
 ingestd/watch:        ingestd/upload ingestd/rows
@@ -58,10 +61,11 @@ ingestd:              ingestd/program
 
 ingestd/program:      deploy/daemon projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads events/eventlog
 
-collectd/partition:   events events/eventlog
+collectd/partition:   events events/eventlog events/etcd events/wait
 collectd/retain:      events events/eventlog events/archive events/archive/manifest events/wait projections projections/snapshot
 collectd/foreign:     events events/eventlog events/follow events/wait ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/wide
 collectd/collect:     events events/eventlog events/archive events/archive/manifest events/follow events/wait projections projections/snapshot collectd/partition collectd/retain collectd/foreign
+
 collectd/rebuild:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition
 collectd/tail:        events events/eventlog events/follow events/wait events/filter
 collectd/restored:    events/eventlog projections/snapshot
@@ -102,8 +106,8 @@ var edges = []struct {
 }{
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone/program"}},
-	{"go.etcd.io/etcd/client", "etcd is met where its transactions are written",
-		[]string{"events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/chaos", "deploy/standalone/program"}},
+		[]string{"go.etcd.io/etcd/client", "etcd is met where its transactions are written", "clients, retries and watches are events/etcd; transactions are written where their keys are known"}},
+		[]string{"events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/chaos", "deploy/standalone/program", "events/etcd", "deploy/standalone"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",

@@ -68,7 +68,7 @@ func (c *Claim) release(ctx context.Context) error {
 			c.released = true
 			return nil
 		}
-		if !pause.wait(ctx) {
+		if !pause.Wait(ctx) {
 			return fmt.Errorf("releasing partition %d (its lease will end it): %w", c.Partition, err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"telemetry-pipeline/events/wait"
 )
 
 // releaseGrace is how long a release may still take once the collector stops.
@@ -20,7 +22,7 @@ type holding struct {
 // retry is when a partition may be claimed again.
 type retry struct {
 	at    time.Time
-	pause backoff
+	pause wait.Backoff
 }
 
 func (s *sharing) start(ctx context.Context, sess *session, w won) {
@@ -70,10 +72,10 @@ func (s *sharing) pauseAfter(h *holding) {
 	const least, most = 100 * time.Millisecond, 10 * time.Second
 	r := s.retries[h.Partition]
 	if r == nil || time.Since(h.since) > 2*most {
-		r = &retry{pause: backoff{least: least, most: most}}
+		r = &retry{pause: wait.Backoff{Least: least, Most: most}}
 		s.retries[h.Partition] = r
 	}
-	pause := r.pause.next()
+	pause := r.pause.Next()
 	r.at = time.Now().Add(pause)
 	s.o.lg.Warn("hold returned by itself; claiming its partition again", "partition", h.Partition, "pause", pause, "cause", context.Cause(h.ctx))
 }

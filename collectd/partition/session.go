@@ -53,7 +53,7 @@ func (o *Ownership) join(ctx, life context.Context, id *identity, key string) (*
 		}
 		o.lg.Warn("joining the collectors; trying again", "member", id.member, "err", err)
 		o.notJoined(err)
-		if !pause.wait(ctx) {
+		if !pause.Wait(ctx) {
 			return nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 )
 
 // sharing is one Share: what this member sees of a generation, holds and wants. All fields belong to the goroutine
@@ -31,7 +32,7 @@ type sharing struct {
 	over    map[events.Partition]int64  // tokens of the last holds that ended
 	asking  bool                        // a take is under way
 	askAt   time.Time                   // not before
-	askWait *backoff
+	askWait *wait.Backoff
 	unowned int // partitions that nobody owns, as the metrics were told
 
 	ended chan *holding // holds that have returned and are released; room for all
@@ -78,7 +79,7 @@ func (s *sharing) share(ctx context.Context, sess *session) {
 	defer unbind()
 
 	views, answers := make(chan view), make(chan taken, 1)
-	vr := viewer{client: s.o.client, keys: s.keys, version: s.o.cfg.ModelVersion, resync: 2 * s.o.cfg.LeaseTTL, lg: s.o.lg}
+	vr := viewer{client: s.o.client, keys: s.keys, version: s.o.cfg.ModelVersion, resync: 2 * s.o.cfg.LeaseTTL, silence: s.o.store.Silence(), lg: s.o.lg}
 	helpers.Go(func() { vr.run(bound, views) })
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -197,14 +198,14 @@ func (s *sharing) answered(ctx context.Context, sess *session, t taken) {
 	s.asking = false
 	if t.err != nil {
 		s.o.lg.Warn("claiming partitions; trying again", "err", t.err)
-		s.askAt = time.Now().Add(s.askWait.next())
+		s.askAt = time.Now().Add(s.askWait.Next())
 		return
 	}
 	if t.refused > 0 {
 		s.o.lg.Debug("the generation is not to be worked on as it was; looking again", "generation", s.generation, "partitions", t.refused)
-		s.askAt = time.Now().Add(s.askWait.next())
+		s.askAt = time.Now().Add(s.askWait.Next())
 	} else {
-		s.askWait.reset()
+		s.askWait.Reset()
 	}
 	for p, token := range t.others {
 		if token > s.view.rev {

@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // view is who is there and who owns what of a generation. A view that was sent is never changed.
@@ -33,12 +34,13 @@ func (v view) clone() view {
 }
 
 // viewer keeps a view current: it lists, then watches from there, and lists again when the watch ends, at
-// the latest after resync (so a watch that went silent cannot mislead for longer).
+// the latest after resync (so nothing that a watch may have missed misleads for longer).
 type viewer struct {
 	client  *clientv3.Client
 	keys    keys
 	version string // of the models
 	resync  time.Duration
+	silence etcd.Silence
 	lg      *slog.Logger
 }
 
@@ -50,12 +52,18 @@ func (vr viewer) run(ctx context.Context, views chan<- view) {
 	for ctx.Err() == nil {
 		if err := vr.follow(ctx, views); err != nil && ctx.Err() == nil {
 			vr.lg.Warn("watching members and owners; trying again", "err", err)
-			pause.wait(ctx)
+			pause.Wait(ctx)
 			continue
 		}
-		pause.reset()
+		pause.Reset()
 	}
 }
+
+// The two ranges of a viewer.
+const (
+	fromMembers = iota
+	fromOwners
+)
 
 // follow lists, then watches for resync.
 func (vr viewer) follow(ctx context.Context, views chan<- view) error {
@@ -63,36 +71,42 @@ func (vr viewer) follow(ctx context.Context, views chan<- view) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), vr.resync)
+	ctx, cancel := context.WithTimeout(ctx, vr.resync)
 	defer cancel()
-	after := clientv3.WithRev(v.rev + 1)
-	members := vr.client.Watch(ctx, vr.keys.members, clientv3.WithPrefix(), after)
-	owners := vr.client.Watch(ctx, vr.keys.owners, clientv3.WithPrefix(), after)
-	for {
+	send := func() error {
 		select {
 		case views <- v.clone():
+			return nil
 		case <-ctx.Done():
-			return nil
+			return context.Cause(ctx)
 		}
-		var resp clientv3.WatchResponse
-		var open bool
-		apply := vr.applyOwner
-		select {
-		case resp, open = <-owners:
-		case resp, open = <-members:
-			apply = vr.applyMember
-		}
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case !open:
-			return fmt.Errorf("watch closed by etcd client")
-		case resp.Err() != nil:
-			return resp.Err()
-		}
-		for _, ev := range resp.Events {
-			apply(&v, ev)
-		}
+	}
+	watch := etcd.Watch{
+		Client: vr.client, Subject: "members and owners", After: v.rev, Silence: vr.silence,
+		Ranges: []etcd.Range{fromMembers: etcd.Prefix(vr.keys.members), fromOwners: etcd.Prefix(vr.keys.owners)},
+	}
+	if err = send(); err == nil {
+		err = watch.Run(ctx, func(r etcd.Response) error {
+			if len(r.Events) == 0 {
+				return nil
+			}
+			vr.apply(&v, r)
+			return send()
+		})
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (vr viewer) apply(v *view, r etcd.Response) {
+	apply := vr.applyMember
+	if r.Range == fromOwners {
+		apply = vr.applyOwner
+	}
+	for _, ev := range r.Events {
+		apply(v, ev)
 	}
 }
 
@@ -148,12 +162,12 @@ func (vr viewer) putMember(v *view, kv *mvccpb.KeyValue) {
 		vr.lg.Warn("ignoring a key among the members", "err", err)
 		return
 	}
-	var told memberValue
-	if err := json.Unmarshal(kv.Value, &told); err != nil {
+	var member memberValue
+	if err := json.Unmarshal(kv.Value, &member); err != nil {
 		vr.lg.Warn("ignoring a member that tells no model version", "member", id, "err", err)
 		return
 	}
-	if told.ModelVersion == vr.version {
+	if member.ModelVersion == vr.version {
 		v.members[id] = clientv3.LeaseID(kv.Lease)
 	}
 }

@@ -2,10 +2,12 @@ package eventlog_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
 
@@ -58,5 +60,45 @@ func TestBlackHoledMemberDoesNotHoldUpTheLog(t *testing.T) {
 		paths.Hole(i)
 		await(i + 1)
 		paths.Heal(i)
+	}
+}
+
+// The same for foreign keys, whose watch has nothing else by which it would notice.
+func TestBlackHoledMemberDoesNotHoldUpForeignKeys(t *testing.T) {
+	server := eventstest.Shared(t)
+	cfg := server.Config(t)
+	client := server.Client(t)
+	paths := server.NewPaths(t, 3)
+	far := eventstest.OpenLog(t, paths.Through(cfg))
+	changed := make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- far.WatchForeign(ctx, func() {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	await := func(what string) {
+		select {
+		case <-changed:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("no call for %s within 10 s", what)
+		}
+	}
+	await("the start")
+	for i, name := range []string{"1752871354_host_0_1", "1752871354_host_0_2", "1752871354_host_0_3"} { // whichever the watch is on
+		paths.Hole(i)
+		if _, err := client.Put(t.Context(), cfg.Root+"/"+events.QueuePrefix(eventlog.DefaultClusterID)+name, "v"); err != nil {
+			t.Fatal(err)
+		}
+		await(name)
+		paths.Heal(i)
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the end of the context", err)
 	}
 }

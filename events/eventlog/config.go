@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -90,6 +91,22 @@ func (c Config) withDefaults() Config {
 	c.Progress = cmp.Or(c.Progress, DefaultProgress)
 	return c
 }
+
+// Dial opens a client of its own to the configured etcd, as etcd.Connection does; with Config.Connect it is that
+// function's client.
+func (c Config) Dial(lg *slog.Logger) (*clientv3.Client, error) {
+	if c.Connect != nil {
+		return c.Connect(lg)
+	}
+	c = c.withDefaults()
+	return etcd.Connection{
+		Endpoints: c.Endpoints, DialTimeout: c.DialTimeout,
+		CertFile: c.CertFile, KeyFile: c.KeyFile, CAFile: c.CAFile, Username: c.Username, Password: c.Password,
+	}.Dial(lg)
+}
+
+// Silence returns how long a watch on this etcd may hear nothing.
+func (c Config) Silence() etcd.Silence { return etcd.SilenceAfter(c.withDefaults().Progress) }
 
 // check refuses settings that cannot work; it is given a Config with defaults.
 func (c Config) check() error {

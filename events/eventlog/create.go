@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -46,7 +47,7 @@ func (r *request) add(e outgoing) {
 // became of them. unclear means that an earlier attempt may have put them there. A request that this etcd
 // finds too large is split.
 func (l *Log) create(ctx context.Context, evs []outgoing, unclear bool, out []Appended) error {
-	resp, err := retry(ctx, func(ctx context.Context, again bool) (*clientv3.TxnResponse, error) {
+	resp, err := etcd.Write(ctx, func(ctx context.Context, again bool) (*clientv3.TxnResponse, error) {
 		unclear = unclear || again
 		return l.kv.Txn(ctx).Then(createOps(evs, unclear)...).Commit()
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -31,7 +32,7 @@ func (l *Log) MoveToDeadLetters(ctx context.Context, f Foreign, at events.Timest
 	create := clientv3.OpTxn([]clientv3.Cmp{same, clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
 		[]clientv3.Op{clientv3.OpPut(key, value), clientv3.OpDelete(f.Key)},
 		[]clientv3.Op{clientv3.OpGet(key, clientv3.WithKeysOnly())})
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+	resp, err := etcd.Write(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return l.kv.Txn(ctx).If(guards...).Then(create).Commit()
 	})
 	switch {

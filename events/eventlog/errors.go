@@ -14,8 +14,6 @@ var (
 
 	// errNoFacts: the log's facts were deleted from under a running process.
 	errNoFacts = errors.New("the facts of the log are gone from etcd; restart when they are restored")
-	// errClosed ends a Watch whose Log was closed.
-	errClosed = errors.New("watching the log: it was closed")
 )
 
 // TooLargeError refuses an event that does not fit into one request to etcd. Its upload has to be cut

@@ -9,5 +9,5 @@ import (
 // WrapKV puts something between the log and etcd.
 func (l *Log) WrapKV(wrap func(clientv3.KV) clientv3.KV) { l.kv = wrap(l.kv) }
 
-// SetLost says how long a watch may hear nothing.
-func (l *Log) SetLost(d time.Duration) { l.silence.lost = d }
+// SetLost sets how long a watch may hear nothing.
+func (l *Log) SetLost(d time.Duration) { l.silence.Lost = d }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -30,7 +31,7 @@ func loadFacts(ctx context.Context, kv clientv3.KV, cfg Config) (events.Facts, [
 
 // storedValue asks before it writes: those who only read the log need no right to write its facts.
 func storedValue(ctx context.Context, kv clientv3.KV, key string, cfg Config) (value []byte, cluster uint64, err error) {
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) { return kv.Get(ctx, key) })
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return kv.Get(ctx, key) })
 	if err != nil {
 		return nil, 0, err
 	}
@@ -47,7 +48,7 @@ func createFacts(ctx context.Context, kv clientv3.KV, key string, cfg Config) (v
 	if err != nil {
 		return nil, 0, err
 	}
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+	resp, err := etcd.Write(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return kv.Txn(ctx).
 			If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
 			Then(clientv3.OpPut(key, string(fresh))).

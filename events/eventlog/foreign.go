@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strings"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -53,7 +54,7 @@ func (l *Log) outside(ctx context.Context, after string, limit int) (refs []even
 			ops[i] = clientv3.OpGet(g.from, clientv3.WithRange(g.to), clientv3.WithKeysOnly(), clientv3.WithLimit(int64(limit)))
 		}
 		gaps = gaps[n:]
-		resp, err := read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 			return l.kv.Txn(ctx).Then(ops...).Commit()
 		})
 		if err != nil {
@@ -131,26 +132,22 @@ func (l *Log) FetchForeign(ctx context.Context, refs []events.Ref) iter.Seq2[[]F
 	}
 }
 
-// WatchForeign calls rang when it is set up, and whenever something was written behind the last partition, which is where
-// keys are that begin with a date or a time since 1970. It tells that there is something to list and nothing else; it
-// ends with an error. Keys between partitions it does not tell of.
-func (l *Log) WatchForeign(ctx context.Context, rang func()) error {
-	ctx, cancel := context.WithCancel(l.ownStream(clientv3.WithRequireLeader(ctx)))
-	defer cancel()
+// WatchForeign calls changed at its start, and whenever something was written behind the last partition, which is where
+// keys are that begin with a date or a time since 1970. A call means that there may be something to list. WatchForeign
+// does not see keys between partitions. It ends with an error.
+func (l *Log) WatchForeign(ctx context.Context, changed func()) error {
+	head, err := l.Head(ctx)
+	if err != nil {
+		return err
+	}
+	changed()
 	all := l.gaps("")
 	last := all[len(all)-1]
-	for resp := range l.watcher.Watch(ctx, last.from, clientv3.WithRange(last.to),
-		clientv3.WithCreatedNotify(), clientv3.WithFragment(), clientv3.WithFilterDelete()) {
-		if err := resp.Err(); err != nil {
-			return fmt.Errorf("watching for foreign keys: %w", err)
+	err = l.watchOf(etcd.Range{From: last.from, End: last.to}, head.Number).Run(ctx, func(r etcd.Response) error {
+		if len(r.Events) > 0 {
+			changed()
 		}
-		if err := l.checkHeader(resp.Header); err != nil {
-			return err
-		}
-		rang()
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return errClosed
+		return nil
+	})
+	return fmt.Errorf("watching for foreign keys: %w", watchError(err))
 }

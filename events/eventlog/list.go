@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -56,7 +57,7 @@ func (l *Log) listed(ctx context.Context, q events.Listing, after, upto int64) (
 	if q.Newest {
 		order = clientv3.SortDescend
 	}
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return l.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithSort(clientv3.SortByModRevision, order),
 			clientv3.WithLimit(int64(limit)), clientv3.WithMinModRev(after+1), clientv3.WithMaxModRev(upto))
 	})
@@ -116,7 +117,7 @@ func (l *Log) Get(ctx context.Context, key string) (events.Event, bool, error) {
 	if !strings.HasPrefix(key, l.cfg.Root+"/"+events.QueuePrefix(l.cfg.ClusterID)) {
 		return events.Event{}, false, nil
 	}
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
 	if err == nil {
 		err = l.checkHeader(resp.Header)
 	}

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -25,8 +25,7 @@ type Log struct {
 
 	codec   *events.Codec
 	sending chan struct{} // as many appending requests as may be under way
-	silence silence
-	watches atomic.Int64 // begun so far
+	silence etcd.Silence
 }
 
 // Open connects, and creates or checks the cluster's Facts. It tries for Config.DialTimeout, and refuses
@@ -43,7 +42,7 @@ func Open(ctx context.Context, cfg Config, lg *slog.Logger) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	l := &Log{cfg: cfg, codec: codec, sending: make(chan struct{}, maxSending), silence: silenceAfter(cfg.Progress)}
+	l := &Log{cfg: cfg, codec: codec, sending: make(chan struct{}, maxSending), silence: cfg.Silence()}
 	if err := l.open(ctx, lg); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the log of %s: %w", cfg.ClusterID, err), l.Close())
 	}
@@ -87,7 +86,7 @@ func (l *Log) Close() error {
 // than the one that was opened, as after a restore.
 func (l *Log) Head(ctx context.Context) (events.Revision, error) {
 	key := l.cfg.Key("config")
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
 	if err != nil {
 		return events.Revision{}, fmt.Errorf("asking etcd for the head of the log: %w", err)
 	}

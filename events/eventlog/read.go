@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -68,7 +69,7 @@ func (l *Log) list(ctx context.Context, p events.Partition, after, upto events.R
 	if upto.Number <= after.Number {
 		return nil, nil
 	}
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return l.kv.Get(ctx, l.prefix(p), clientv3.WithPrefix(), clientv3.WithKeysOnly(),
 			clientv3.WithMinModRev(after.Number+1), clientv3.WithMaxModRev(upto.Number))
 	})
@@ -123,7 +124,7 @@ func (l *Log) fetch(ctx context.Context, refs []ref) ([]*mvccpb.KeyValue, error)
 	for i, r := range refs {
 		ops[i] = clientv3.OpGet(r.key)
 	}
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return l.kv.Txn(ctx).Then(ops...).Commit()
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -44,7 +45,7 @@ func (l *Log) removeSome(ctx context.Context, refs []events.Ref, guards []client
 		same := clientv3.Compare(clientv3.ModRevision(r.Key), "=", r.Revision.Number)
 		ops[i] = clientv3.OpTxn([]clientv3.Cmp{same}, []clientv3.Op{clientv3.OpDelete(r.Key)}, nil)
 	}
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+	resp, err := etcd.Write(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return l.kv.Txn(ctx).If(guards...).Then(ops...).Commit()
 	})
 	switch {

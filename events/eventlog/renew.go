@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -25,7 +26,7 @@ func (l *Log) Restoration(ctx context.Context) (Restoration, error) {
 	if err != nil || compacted == 0 {
 		return Restoration{}, err
 	}
-	newest, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) {
+	newest, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return l.kv.Get(ctx, l.cfg.Root+"/", clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1),
 			clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend), clientv3.WithMaxModRev(compacted))
 	})
@@ -36,7 +37,7 @@ func (l *Log) Restoration(ctx context.Context) (Restoration, error) {
 	if len(newest.Kvs) > 0 {
 		r.Jump = compacted - newest.Kvs[0].ModRevision
 	}
-	config, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.GetResponse, error) {
+	config, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return l.kv.Get(ctx, l.cfg.Key("config"), clientv3.WithKeysOnly())
 	})
 	if err != nil {
@@ -48,7 +49,7 @@ func (l *Log) Restoration(ctx context.Context) (Restoration, error) {
 
 // compacted gives the revision of the last compaction, 0 when there was none: a watch from the beginning is told.
 func (l *Log) compacted(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, attemptTimeout, errors.New("etcd gave no answer"))
+	ctx, cancel := context.WithTimeoutCause(ctx, etcd.AttemptTimeout, errors.New("etcd gave no answer"))
 	defer cancel()
 	answers := l.watcher.Watch(clientv3.WithRequireLeader(ctx), l.cfg.Key("config"), clientv3.WithRev(1))
 	answer, open := <-answers
@@ -72,7 +73,7 @@ func (l *Log) Renewal(ctx context.Context) (events.Facts, error) {
 		return events.Facts{}, fmt.Errorf("preparing another epoch: %w", err)
 	}
 	key := l.renewalKey()
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+	resp, err := etcd.Write(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return l.kv.Txn(ctx).
 			If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
 			Then(clientv3.OpPut(key, string(value)), clientv3.OpGet(key)).
@@ -104,7 +105,7 @@ func (l *Log) Renew(ctx context.Context, f events.Facts) error {
 	if err != nil {
 		return fmt.Errorf("giving the log another epoch: %w", err)
 	}
-	resp, err := retry(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
+	resp, err := etcd.Write(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return l.kv.Txn(ctx).
 			If(clientv3.Compare(clientv3.Value(key), "=", string(l.stored))).
 			Then(clientv3.OpPut(key, string(value)), clientv3.OpDelete(l.renewalKey())).

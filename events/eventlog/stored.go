@@ -8,6 +8,7 @@ import (
 	"telemetry-pipeline/events"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // event makes an Event of what etcd holds. What cannot be used comes back as Damage, so that one bad key
@@ -49,6 +50,6 @@ func overwritten(kv *mvccpb.KeyValue) bool {
 	return kv.CreateRevision != kv.ModRevision || kv.Version > 1
 }
 
-func byRevisionAndKey(a, b *mvccpb.KeyValue) int {
-	return cmp.Or(cmp.Compare(a.ModRevision, b.ModRevision), slices.Compare(a.Key, b.Key))
+func byRevisionAndKey(a, b *clientv3.Event) int {
+	return cmp.Or(cmp.Compare(a.Kv.ModRevision, b.Kv.ModRevision), slices.Compare(a.Kv.Key, b.Kv.Key))
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -27,7 +28,7 @@ func (l *Log) Unread(ctx context.Context, after map[events.Partition]events.Revi
 			ops[i] = clientv3.OpGet(l.prefix(p), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1),
 				clientv3.WithMinModRev(after[p].Number+1), clientv3.WithMaxModRev(max(upto.Number, 1)))
 		}
-		resp, err := read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 			return l.kv.Txn(ctx).Then(ops...).Commit()
 		})
 		if err != nil {

@@ -7,8 +7,7 @@ import (
 	"slices"
 	"sync"
 	"telemetry-pipeline/events"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
+	"telemetry-pipeline/events/etcd"
 )
 
 // batchBytes is how much of what arrived together goes into one Batch, as far as revisions can be told apart.
@@ -50,18 +49,18 @@ func (l *Log) watch(ctx context.Context, p events.Partition, after events.Revisi
 	if after.Number > head.Number {
 		return fmt.Errorf("position %d is ahead of the log, whose newest revision is %d: %w", after.Number, head.Number, events.ErrForeign)
 	}
-	q := newQueue(l.cfg.WatchBytes)
+	q := etcd.NewQueue(l.cfg.WatchBytes)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	pumpCtx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	pumpCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	wg.Go(func() { l.pump(pumpCtx, p, after.Number, q) })
 	for {
-		a, err := q.take(ctx)
+		r, err := q.Next(ctx)
 		if err != nil {
 			return err
 		}
-		for b := range l.batches(a) {
+		for b := range l.batches(r) {
 			if !give(b) {
 				return nil
 			}
@@ -69,25 +68,25 @@ func (l *Log) watch(ctx context.Context, p events.Partition, after events.Revisi
 	}
 }
 
-// batches decodes an arrival in pieces of about batchBytes, never cutting through a revision. The last
-// piece reaches as far as the arrival does.
-func (l *Log) batches(a arrival) iter.Seq[Batch] {
-	slices.SortStableFunc(a.kvs, byRevisionAndKey)
+// batches decodes a response in pieces of about batchBytes, never cutting through a revision. The last piece reaches as
+// far as the response does.
+func (l *Log) batches(r etcd.Response) iter.Seq[Batch] {
+	slices.SortStableFunc(r.Events, byRevisionAndKey)
 	return func(yield func(Batch) bool) {
 		var b Batch
 		bytes := 0
-		for i, kv := range a.kvs {
-			if bytes >= batchBytes && kv.ModRevision > a.kvs[i-1].ModRevision {
-				b.Upto = l.at(a.kvs[i-1].ModRevision)
+		for i, ev := range r.Events {
+			if bytes >= batchBytes && ev.Kv.ModRevision > r.Events[i-1].Kv.ModRevision {
+				b.Upto = l.at(r.Events[i-1].Kv.ModRevision)
 				if !yield(b) {
 					return
 				}
 				b, bytes = Batch{}, 0
 			}
-			b.Events = append(b.Events, l.event(kv))
-			bytes += sizeOf(kv)
+			b.Events = append(b.Events, l.event(ev.Kv))
+			bytes += etcd.SizeOf(r.Events[i : i+1])
 		}
-		b.Upto = l.at(a.upto)
+		b.Upto = l.at(r.Upto)
 		yield(b)
 	}
 }

@@ -24,7 +24,7 @@ func noGoroutines(t *testing.T) {
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); runtime.Gosched() {
 		buf := make([]byte, 1<<20)
 		stacks = string(buf[:runtime.Stack(buf, true)])
-		if !strings.Contains(stacks, "events.(*Log)") && !strings.Contains(stacks, "serveSubstream") && !strings.Contains(stacks, "events.ahead") {
+		if !strings.Contains(stacks, "eventlog.(*Log)") && !strings.Contains(stacks, "serveSubstream") && !strings.Contains(stacks, "eventlog.ahead") {
 			return
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/wait"
 )
 
 // ErrUnknown is the answer for an upload that is not known, or not any more.
@@ -107,9 +108,7 @@ func (r *Registry) Follow(ctx context.Context, id events.UploadID, quiet time.Du
 			if r.mine(id) != nil {
 				pause = followOwn
 			}
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
+			if !wait.Sleep(ctx, pause) {
 				return
 			}
 		}

@@ -38,7 +38,7 @@ func (h *Handle) Upload() Upload {
 // things within a second. An upload that has ended changes no more.
 func (h *Handle) Change(change func(*Upload)) {
 	if h.change(change) {
-		h.r.wake()
+		h.r.kick.Set()
 	}
 }
 
@@ -64,7 +64,7 @@ func (h *Handle) Stored(ctx context.Context) error {
 	h.r.mu.Lock()
 	want := h.version
 	h.r.mu.Unlock()
-	h.r.wake()
+	h.r.kick.Set()
 	for {
 		h.r.mu.Lock()
 		done, wrote := h.written >= want, h.wrote

@@ -12,6 +12,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/events/wait"
 )
 
 const (
@@ -30,7 +31,7 @@ type Registry struct {
 	server string
 	keep   int
 	lg     *slog.Logger
-	kick   chan struct{} // holds a token when something is to be written at once
+	kick   wait.Signal // set when something is to be written at once
 
 	seen int64 // Run's: the revision up to which changes in etcd were looked at
 
@@ -49,7 +50,7 @@ func New(client *clientv3.Client, store eventlog.Config, lg *slog.Logger) *Regis
 	}
 	return &Registry{
 		client: client, prefix: store.Prefix("uploads"), server: server, keep: keep, lg: lg,
-		kick: make(chan struct{}, 1), own: map[events.UploadID]*Handle{},
+		kick: wait.NewSignal(), own: map[events.UploadID]*Handle{},
 	}
 }
 
@@ -72,15 +73,8 @@ func (r *Registry) Begin(u Upload) *Handle {
 	r.mu.Lock()
 	r.own[u.ID] = h
 	r.mu.Unlock()
-	r.wake()
+	r.kick.Set()
 	return h
-}
-
-func (r *Registry) wake() {
-	select {
-	case r.kick <- struct{}{}:
-	default:
-	}
 }
 
 // mine gives the handle of an upload of this process; nil for any other.
@@ -104,7 +98,7 @@ func (r *Registry) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			look = true
-		case <-r.kick:
+		case <-r.kick.C():
 		}
 		r.write(ctx, look)
 		if look {

@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // Adopt makes offsets that were stored in an epoch offsets of this store's log, in all generations, and tells how many.
@@ -17,7 +18,7 @@ import (
 // revision: what the offsets say stays true, only the log goes by another epoch and perhaps another cluster. Nobody else
 // may write them meanwhile. Doing it again does no harm.
 func (s *Store) Adopt(ctx context.Context, was events.Epoch) (int, error) {
-	all, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	all, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, s.keys.allOffsets(), clientv3.WithPrefix())
 	})
 	if err != nil {

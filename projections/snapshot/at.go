@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/projections"
 )
 
@@ -32,7 +33,7 @@ func (s *Store) PartitionAt(ctx context.Context, g projections.Generation, p eve
 }
 
 func (s *Store) partitionAt(ctx context.Context, g projections.Generation, p events.Partition, rev int64) (part Partition, err error) {
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, s.keys.offset(g, p), clientv3.WithRev(rev))
 	})
 	if err != nil {
@@ -106,7 +107,7 @@ func (s *Store) rangeAt(ctx context.Context, prefix string, rev int64) iter.Seq2
 	return func(yield func(*mvccpb.KeyValue, error) bool) {
 		end := endOf(prefix)
 		for from := prefix; from != ""; {
-			resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+			resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 				return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageChunks), clientv3.WithRev(rev))
 			})
 			if err != nil {

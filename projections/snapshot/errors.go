@@ -15,9 +15,6 @@ var (
 	ErrBackwards = errors.New("saving projections: offsets would go back; load the partition again")
 	// ErrSilent ends a Watch that etcd has stopped talking to; watch on from the last position, or load again.
 	ErrSilent = errors.New("watching projections: etcd is silent")
-
-	// errClosed ends a Watch whose client was closed.
-	errClosed = errors.New("watching projections: etcd client closed")
 )
 
 // DamagedError is a stored value that cannot be read. A rebuild makes it anew.

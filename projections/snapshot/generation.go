@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/projections"
 )
 
@@ -155,7 +156,7 @@ func (s *Store) unpackRecord(kv *mvccpb.KeyValue) (projections.Generation, Gener
 func (s *Store) WatchGenerations(ctx context.Context) iter.Seq2[Generations, error] {
 	return func(yield func(Generations, error) bool) {
 		from, given := s.keys.generations(), Generations{}
-		err := s.reflect(ctx, from, endOf(from), func([]*clientv3.Event) (bool, error) {
+		err := s.reflect(ctx, etcd.Range{From: from, End: endOf(from)}, func([]*clientv3.Event) (bool, error) {
 			all, err := s.Generations(ctx)
 			if err != nil {
 				return false, err
@@ -178,7 +179,7 @@ func (s *Store) WatchGenerations(ctx context.Context) iter.Seq2[Generations, err
 func (s *Store) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
 	return func(yield func(projections.Generation, error) bool) {
 		var last projections.Generation
-		err := s.reflect(ctx, s.keys.active(), s.keys.active()+"\x00", func(changes []*clientv3.Event) (bool, error) {
+		err := s.reflect(ctx, etcd.Range{From: s.keys.active(), End: s.keys.active() + "\x00"}, func(changes []*clientv3.Event) (bool, error) {
 			if len(changes) == 0 {
 				return true, nil
 			}

@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 )
@@ -153,7 +154,7 @@ func TestWaitVisible(t *testing.T) {
 
 // busyWatcher does something before each watch of a key begins.
 type busyWatcher struct {
-	watcher
+	etcd.Watcher
 	key    string
 	begins func(n int64)
 	n      atomic.Int64
@@ -163,7 +164,7 @@ func (w *busyWatcher) Watch(ctx context.Context, key string, opts ...clientv3.Op
 	if key == w.key {
 		w.begins(w.n.Add(1))
 	}
-	return w.watcher.Watch(ctx, key, opts...)
+	return w.Watcher.Watch(ctx, key, opts...)
 }
 
 // Who waits while the active generation goes to another one and back is answered by the one that came back,
@@ -192,7 +193,7 @@ func TestWaitSurvivesAGenerationThatComesBack(t *testing.T) {
 			}
 			activate(generation)
 			waiting, back := make(chan struct{}), make(chan struct{})
-			f.watcher = &busyWatcher{watcher: f.client, key: f.keys.active(), begins: func(n int64) {
+			f.watcher = &busyWatcher{Watcher: f.client, key: f.keys.active(), begins: func(n int64) {
 				switch n {
 				case 1:
 					close(waiting)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/projections"
 )
 
@@ -121,7 +122,7 @@ func (s *Store) readHosts(ctx context.Context, g projections.Generation, p event
 	for _, kind := range []string{kindIdentity, kindLive} {
 		from := s.keys.partition(g, kind, p)
 		for end := endOf(from); from != ""; {
-			resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+			resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 				return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageHosts), clientv3.WithRev(rev))
 			})
 			if err != nil {
@@ -187,7 +188,7 @@ func unpack[M any](s *Store, kv *mvccpb.KeyValue, parse func([]byte) (M, error))
 
 // get reads one key, nil when it is not there, and the revision at which that was so.
 func (s *Store) get(ctx context.Context, key string) (*mvccpb.KeyValue, int64, error) {
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return s.kv.Get(ctx, key) })
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return s.kv.Get(ctx, key) })
 	if err != nil {
 		return nil, 0, err
 	}

@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/projections"
 )
 
@@ -74,7 +75,7 @@ func (s *Store) Offsets(ctx context.Context, g projections.Generation) (map[even
 
 // offsetsAt reads them at a revision (0: the newest one), and tells which that was.
 func (s *Store) offsetsAt(ctx context.Context, g projections.Generation, rev int64) (map[events.Partition]projections.Offsets, int64, error) {
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, s.keys.offsets(g), clientv3.WithPrefix(), clientv3.WithRev(rev))
 	})
 	if err != nil {

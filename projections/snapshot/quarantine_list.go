@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/projections"
 )
 
@@ -24,7 +25,7 @@ func (s *Store) Quarantined(ctx context.Context, g projections.Generation, p eve
 	return func(yield func(Quarantined, error) bool) {
 		from := s.keys.entriesOf(g, p)
 		for end := endOf(from); from != ""; {
-			resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+			resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 				return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageEntries))
 			})
 			if err != nil {
@@ -73,7 +74,7 @@ func (s *Store) QuarantineList(ctx context.Context, f QuarantineFilter) (list []
 	if len(f.Hosts) > 0 {
 		most = searchEntries
 	}
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithKeysOnly(),
 			clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend), clientv3.WithLimit(int64(most)))
 	})
@@ -113,7 +114,7 @@ func (s *Store) entriesAt(ctx context.Context, keys []string) ([]Quarantined, er
 		ops = append(ops, clientv3.OpGet(key),
 			clientv3.OpGet(s.keys.mark(p, id), clientv3.WithCountOnly()), clientv3.OpGet(s.keys.mark(p, EntryID{}), clientv3.WithCountOnly()))
 	}
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() })
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() })
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +151,7 @@ func (s *Store) QuarantineCount(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	from := s.keys.entries(g)
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, from, clientv3.WithPrefix(), clientv3.WithCountOnly())
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/projections"
 )
 
@@ -130,7 +131,7 @@ func (s *Store) marksOfPartitions(ctx context.Context, g projections.Generation,
 func (s *Store) WatchRetries(ctx context.Context, p events.Partition) iter.Seq2[[]Mark, error] {
 	return func(yield func([]Mark, error) bool) {
 		from := s.keys.marksOf(p)
-		err := s.reflect(ctx, from, endOf(from), func(changes []*clientv3.Event) (bool, error) {
+		err := s.reflect(ctx, etcd.Range{From: from, End: endOf(from)}, func(changes []*clientv3.Event) (bool, error) {
 			var marks []Mark
 			for _, ev := range changes {
 				if ev.Type != clientv3.EventTypePut {

@@ -2,57 +2,84 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events/etcd"
+	"telemetry-pipeline/events/wait"
 )
 
-// resync is how long a small range is watched before it is listed again, so that a watch that went silent
-// cannot mislead for longer.
-const resync = 30 * time.Second
+const (
+	// resync is how long a small range is watched before it is listed again: readers of retries get those that are
+	// still there again, and nothing that a watch may have missed misleads for longer.
+	resync = 30 * time.Second
+	// relist is the least pause between two lists.
+	relist = 10 * time.Millisecond
+)
+
+// errEnough ends a watch whose reader wants no more.
+var errEnough = errors.New("the reader wants no more")
 
 // reflect keeps its caller informed of a small range of keys: see gets all of its keys as puts, then every
-// change, and all again whenever the watch had to be started anew. It ends when see returns false, when ctx
+// change, and all again whenever the range is listed again. It ends when see returns false, when ctx
 // ends, or with an error that waiting does not mend.
-func (s *Store) reflect(ctx context.Context, from, end string, see func([]*clientv3.Event) (bool, error)) error {
+func (s *Store) reflect(ctx context.Context, keys etcd.Range, see func([]*clientv3.Event) (bool, error)) error {
+	deliver := func(events []*clientv3.Event) error {
+		goOn, err := see(events)
+		if err == nil && !goOn {
+			return errEnough
+		}
+		return err
+	}
 	for {
-		goOn, err := s.reflectOnce(ctx, from, end, see)
-		if !goOn || err != nil {
+		watched, err := s.reflectOnce(ctx, keys, deliver)
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		if !sleep(ctx, minPause+rand.N(5*minPause)) {
+		if watched != nil {
+			s.lg.Debug("watch ended; listing again", "from", keys.From, "err", watched)
+		}
+		if !wait.Sleep(ctx, relist+rand.N(5*relist)) {
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// reflectOnce lists, then watches for resync or until the watch ends. It is false when its caller has had
-// enough.
-func (s *Store) reflectOnce(ctx context.Context, from, end string, see func([]*clientv3.Event) (bool, error)) (bool, error) {
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return s.kv.Get(ctx, from, clientv3.WithRange(end))
+// reflectOnce lists, then watches for resync or until the watch ends with the error watched. err comes from the list or
+// from deliver.
+func (s *Store) reflectOnce(ctx context.Context, keys etcd.Range, deliver func([]*clientv3.Event) error) (watched, err error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.kv.Get(ctx, keys.From, clientv3.WithRange(keys.End))
 	})
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	all := make([]*clientv3.Event, len(resp.Kvs))
 	for i, kv := range resp.Kvs {
 		all[i] = &clientv3.Event{Type: clientv3.EventTypePut, Kv: kv}
 	}
-	if goOn, err := see(all); !goOn || err != nil {
-		return false, err
+	if err := deliver(all); err != nil {
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), resync)
+	ctx, cancel := context.WithTimeout(ctx, resync)
 	defer cancel()
-	for resp := range s.watcher.Watch(ctx, from, clientv3.WithRange(end), clientv3.WithRev(resp.Header.Revision+1)) {
-		if err := resp.Err(); err != nil {
-			s.lg.Debug("watch ended; listing again", "from", from, "err", err)
-			return true, nil
-		}
-		if goOn, err := see(resp.Events); !goOn || err != nil {
-			return false, err
-		}
+	watch := etcd.Watch{
+		Client: s.watcher, Subject: "projections", Ranges: []etcd.Range{keys}, After: resp.Header.Revision, Silence: s.cfg.Silence(),
 	}
-	return true, nil
+	watched = watch.Run(ctx, func(r etcd.Response) error {
+		if len(r.Events) > 0 {
+			err = deliver(r.Events)
+		}
+		return err
+	})
+	if err != nil || ctx.Err() != nil {
+		return nil, err
+	}
+	return watched, nil
 }

@@ -7,6 +7,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"telemetry-pipeline/events/etcd"
+	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
 )
 
@@ -34,7 +36,7 @@ func (s *Store) Remove(ctx context.Context, g projections.Generation, info Gener
 			}
 			gone += n
 			progress(gone)
-			if !sleep(ctx, removePause) {
+			if !wait.Sleep(ctx, removePause) {
 				return context.Cause(ctx)
 			}
 		}
@@ -49,7 +51,7 @@ func (s *Store) Remove(ctx context.Context, g projections.Generation, info Gener
 
 // removePage deletes the first keys with a prefix, and tells how many there were.
 func (s *Store) removePage(ctx context.Context, g projections.Generation, info GenerationInfo, prefix string) (int, error) {
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(removeKeys))
 	})
 	if err != nil || len(resp.Kvs) == 0 {

@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
@@ -50,10 +51,10 @@ func TestQuietEtcdIsHeardSoonAfterARestart(t *testing.T) {
 // stuckWatcher is a connection that answers until it breaks: then nothing comes, and a new watch is not to be
 // had.
 type stuckWatcher struct {
-	broken atomic.Bool
-	deaf   atomic.Int64 // a watch that is not answered any more, counted from 1
-	begun  int
-	all    []chan clientv3.WatchResponse
+	broken  atomic.Bool
+	stalled atomic.Int64 // a watch that is not answered any more, counted from 1
+	begun   int
+	all     []chan clientv3.WatchResponse
 }
 
 func (w *stuckWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOption) clientv3.WatchChan {
@@ -68,7 +69,7 @@ func (w *stuckWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOpti
 
 func (w *stuckWatcher) RequestProgress(context.Context) error {
 	for i, answers := range w.all {
-		if !w.broken.Load() && int64(i+1) != w.deaf.Load() {
+		if !w.broken.Load() && int64(i+1) != w.stalled.Load() {
 			answers <- clientv3.WatchResponse{Header: &pb.ResponseHeader{ClusterId: 5, Revision: 10}}
 		}
 	}
@@ -86,8 +87,9 @@ func TestEtcdThatIsGoneEndsTheWatch(t *testing.T) {
 		heard := 0
 		for _, err := range store.Watch(t.Context(), generation, store.at(10)) {
 			if err != nil {
-				if took := time.Since(broke); !errors.Is(err, ErrSilent) || took > minLost+2*store.progress() {
-					t.Errorf("got %v after %s, want ErrSilent after %s", err, took, minLost)
+				silence := store.cfg.Silence()
+				if took := time.Since(broke); !errors.Is(err, ErrSilent) || took > silence.Lost+2*silence.Ask {
+					t.Errorf("got %v after %s, want ErrSilent after %s", err, took, silence.Lost)
 				}
 				break
 			}
@@ -104,8 +106,8 @@ func TestEtcdThatIsGoneEndsTheWatch(t *testing.T) {
 
 // A member of etcd that answers one of both watches no more is left for another one, although the other watch hears
 // of etcd all the time.
-func TestOneDeafWatchDoesNotFreezeTheView(t *testing.T) {
-	for deaf := range int64(sources) {
+func TestOneStalledWatchDoesNotFreezeTheView(t *testing.T) {
+	for stalled := range int64(sources) {
 		synctest.Test(t, func(t *testing.T) {
 			w := &stuckWatcher{}
 			facts := events.Facts{Epoch: 1, Cluster: 5, Partitions: partitions}
@@ -117,17 +119,17 @@ func TestOneDeafWatchDoesNotFreezeTheView(t *testing.T) {
 				}
 				longest, last = max(longest, time.Since(last)), time.Now()
 				if heard++; heard == 100 {
-					w.deaf.Store(deaf + 1)
+					w.stalled.Store(stalled + 1)
 				}
 				if heard == 200 {
 					break
 				}
 			}
-			if limit := (silentAgain + 2) * store.progress(); longest > limit {
-				t.Errorf("nothing was heard for %s after watch %d went deaf, want at most %s", longest, deaf, limit)
+			if limit := store.cfg.Silence().Again + 2*store.cfg.Silence().Ask; longest > limit {
+				t.Errorf("nothing was heard for %s after watch %d stalled, want at most %s", longest, stalled, limit)
 			}
 			if w.begun != 3 {
-				t.Errorf("%d watches were begun, want the two and one in place of the deaf one", w.begun)
+				t.Errorf("%d watches were begun, want the two and one in place of the stalled one", w.begun)
 			}
 		})
 	}
@@ -223,13 +225,13 @@ func TestBlackHoledMemberDoesNotHoldUpReaders(t *testing.T) {
 }
 
 // laggingWatcher is on a member of etcd that has not applied yet what others have.
-type laggingWatcher struct{ watcher }
+type laggingWatcher struct{ etcd.Watcher }
 
 func (w laggingWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
 	answers := make(chan clientv3.WatchResponse)
 	go func() {
 		defer close(answers)
-		for resp := range w.watcher.Watch(ctx, key, opts...) {
+		for resp := range w.Watcher.Watch(ctx, key, opts...) {
 			if resp.Created {
 				resp.Header.Revision--
 			}

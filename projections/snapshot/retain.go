@@ -8,6 +8,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/projections"
 )
 
@@ -24,7 +25,7 @@ type StoredChunk struct {
 // only; what etcd does follows the number of chunks in the partition.
 func (s *Store) Chunks(ctx context.Context, g projections.Generation, p events.Partition, upto int64) ([]StoredChunk, error) {
 	prefix := s.keys.partition(g, kindSeries, p)
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxModRev(upto))
 	})
 	if err != nil {
@@ -43,7 +44,7 @@ func (s *Store) Chunks(ctx context.Context, g projections.Generation, p events.P
 
 // ChunkCount counts the chunks of the active generation.
 func (s *Store) ChunkCount(ctx context.Context) (int64, error) {
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return s.kv.Get(ctx, s.keys.active()) })
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return s.kv.Get(ctx, s.keys.active()) })
 	if err != nil {
 		return 0, fmt.Errorf("reading the active generation: %w", err)
 	}
@@ -51,7 +52,7 @@ func (s *Store) ChunkCount(ctx context.Context) (int64, error) {
 		return 0, nil
 	}
 	prefix := s.keys.kind(projections.Generation(resp.Kvs[0].Value), kindSeries)
-	resp, err = retry(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	resp, err = etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/projections"
 )
 
@@ -53,7 +54,7 @@ func (s *Store) windows(ctx context.Context, g projections.Generation, p events.
 	for i, w := range windows {
 		ops[i] = clientv3.OpGet(s.keys.window(g, p, w, host), clientv3.WithPrefix())
 	}
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return s.kv.Txn(ctx).Then(ops...).Commit()
 	})
 	if err != nil {

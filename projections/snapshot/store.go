@@ -1,13 +1,13 @@
 package snapshot
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 )
@@ -15,27 +15,19 @@ import (
 // Store reads and writes the projections of one cluster. Safe for concurrent use.
 type Store struct {
 	kv      clientv3.KV
-	watcher watcher
+	watcher etcd.Watcher
 	keys    keys
 	cfg     eventlog.Config
 	facts   events.Facts
 	codec   codec
 	lg      *slog.Logger
 	metrics *metrics
-	watches serial
 	space   fullness
 
 	marks *marks
 
 	mu    sync.Mutex
 	links map[slot]link // what is known to be stored
-}
-
-// watcher is what a Store needs of etcd's client to follow keys.
-type watcher interface {
-	Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan
-	// RequestProgress makes every watch of the stream that ctx selects tell its position once it has caught up.
-	RequestProgress(ctx context.Context) error
 }
 
 // slot is a partition in a generation.
@@ -49,7 +41,7 @@ func New(client *clientv3.Client, cfg eventlog.Config, facts events.Facts, lg *s
 	return newStore(client, client, cfg, facts, lg)
 }
 
-func newStore(kv clientv3.KV, w watcher, cfg eventlog.Config, facts events.Facts, lg *slog.Logger) *Store {
+func newStore(kv clientv3.KV, w etcd.Watcher, cfg eventlog.Config, facts events.Facts, lg *slog.Logger) *Store {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}

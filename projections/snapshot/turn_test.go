@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 )
@@ -278,7 +279,7 @@ func TestWatchGenerationsFindsWhatItWasNotToldOf(t *testing.T) {
 	}
 	ctx := within(t, time.Minute)
 	broken := make(chan clientv3.WatchResponse)
-	f.watcher = &deafWatcher{watcher: f.client, first: broken}
+	f.watcher = &stalledWatcher{Watcher: f.client, first: broken}
 	got := make(chan Generations)
 	go func() {
 		defer close(got)
@@ -299,16 +300,16 @@ func TestWatchGenerationsFindsWhatItWasNotToldOf(t *testing.T) {
 	}
 }
 
-// deafWatcher hears nothing on its first watch.
-type deafWatcher struct {
-	watcher
+// stalledWatcher hears nothing on its first watch.
+type stalledWatcher struct {
+	etcd.Watcher
 	first chan clientv3.WatchResponse
 	n     atomic.Int64
 }
 
-func (w *deafWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
+func (w *stalledWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
 	if w.n.Add(1) == 1 {
 		return w.first
 	}
-	return w.watcher.Watch(ctx, key, opts...)
+	return w.Watcher.Watch(ctx, key, opts...)
 }

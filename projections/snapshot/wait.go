@@ -9,6 +9,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/projections"
 )
 
@@ -18,7 +19,7 @@ import (
 func (s *Store) WatchOffsets(ctx context.Context, g projections.Generation) iter.Seq2[map[events.Partition]projections.Offsets, error] {
 	return func(yield func(map[events.Partition]projections.Offsets, error) bool) {
 		from := s.keys.offsets(g)
-		err := s.reflect(ctx, from, endOf(from), func(changes []*clientv3.Event) (bool, error) {
+		err := s.reflect(ctx, etcd.Range{From: from, End: endOf(from)}, func(changes []*clientv3.Event) (bool, error) {
 			changed := make(map[events.Partition]projections.Offsets, len(changes))
 			for _, ev := range changes {
 				if ev.Type != clientv3.EventTypePut {

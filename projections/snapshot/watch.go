@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
 )
@@ -40,7 +41,7 @@ func (s *Store) watch(ctx context.Context, g projections.Generation, after event
 	if !s.ours(after) {
 		return fmt.Errorf("watching projections after %v: %w", after, events.ErrForeign)
 	}
-	q := newQueue(cmp.Or(s.cfg.WatchBytes, eventlog.DefaultWatchBytes))
+	q := etcd.NewQueue(cmp.Or(s.cfg.WatchBytes, eventlog.DefaultWatchBytes))
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -48,18 +49,18 @@ func (s *Store) watch(ctx context.Context, g projections.Generation, after event
 	wg.Go(func() { s.pump(ctx, g, after.Number, q) })
 	m := merger{upto: [sources]int64{after.Number, after.Number}, given: after.Number}
 	for {
-		arrived, err := q.take(ctx)
+		arrived, err := q.All(ctx)
 		if err != nil {
 			return err
 		}
-		for _, a := range arrived {
-			m.add(a)
+		for _, r := range arrived {
+			m.add(r)
 		}
-		for rev, changes := range m.ripe() {
+		for rev, changes := range m.complete() {
 			if !give(s.batch(g, rev, changes)) {
 				return nil
 			}
-			q.release(changes)
+			q.Release(changes.sizes())
 		}
 	}
 }
@@ -105,9 +106,8 @@ func (s *Store) putChange(b *projections.Batch, hosts map[events.HostID]*project
 	return nil
 }
 
-// merger unites the two sources of a Watch in order of revision. What one source has told is given only
-// when the other has told as much: then a batch is a whole transaction, and everything up to its position
-// has been given.
+// merger unites the two ranges of a Watch in order of revision. A revision is given out only once both ranges have been
+// watched up to it: then a batch is a whole transaction, and everything up to its position has been given.
 type merger struct {
 	waiting [sources][]*clientv3.Event
 	upto    [sources]int64
@@ -115,14 +115,14 @@ type merger struct {
 	alive   bool // something came since the last batch
 }
 
-func (m *merger) add(a arrival) {
-	m.waiting[a.source] = append(m.waiting[a.source], a.changes...)
-	m.upto[a.source], m.alive = a.upto, true
+func (m *merger) add(r etcd.Response) {
+	m.waiting[r.Range] = append(m.waiting[r.Range], r.Events...)
+	m.upto[r.Range], m.alive = r.Upto, true
 }
 
-// ripe gives the changes of each revision that both sources have told of, and at last, without changes, the
-// position that both have reached, when that is further, or when there was nothing else.
-func (m *merger) ripe() iter.Seq2[int64, changes] {
+// complete returns the changes of each revision that both ranges have been watched up to, and at last, without changes,
+// the position that both have reached, when that is further, or when there was nothing else.
+func (m *merger) complete() iter.Seq2[int64, changes] {
 	reached := min(m.upto[fromModels], m.upto[fromOffsets])
 	return func(yield func(int64, changes) bool) {
 		for rev := m.next(); rev <= reached; rev = m.next() {
@@ -138,7 +138,7 @@ func (m *merger) ripe() iter.Seq2[int64, changes] {
 	}
 }
 
-// even tells that neither source is ahead of the other.
+// even reports whether neither range is ahead of the other.
 func (m *merger) even() bool { return m.upto[fromModels] == m.upto[fromOffsets] }
 
 // next is the lowest revision that waits, or one that is never reached.

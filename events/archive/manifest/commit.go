@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/events/etcd"
 )
 
 var (
@@ -103,7 +104,7 @@ func (m *Manifest) Drop(ctx context.Context, p *Partition, n int, guards ...clie
 
 // Forget ends the note of replaced objects, once they are removed. p is brought up to date.
 func (m *Manifest) Forget(ctx context.Context, p *Partition, r Replaced, guards ...clientv3.Cmp) error {
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	resp, err := etcd.Write(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return m.kv.Txn(ctx).If(guards...).Then(clientv3.OpDelete(r.key)).Commit()
 	})
 	if err != nil {
@@ -179,7 +180,7 @@ func (c change) leaving(r Replaced) change {
 // change gives the revision that the change has made.
 func (m *Manifest) change(ctx context.Context, c change) (int64, error) {
 	compares := slices.Concat(c.guards, c.compares)
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	resp, err := etcd.Write(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return m.kv.Txn(ctx).If(compares...).Then(c.then...).Else(clientv3.OpTxn(c.guards, nil, nil), clientv3.OpGet(c.key)).Commit()
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/events/eventlog"
 )
 
@@ -24,7 +25,7 @@ func New(client *clientv3.Client, cfg eventlog.Config, facts events.Facts) *Mani
 
 // Head reads how far a partition is archived.
 func (m *Manifest) Head(ctx context.Context, p events.Partition) (Head, error) {
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return m.kv.Get(ctx, m.keys.head(p)) })
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return m.kv.Get(ctx, m.keys.head(p)) })
 	if err != nil {
 		return Head{}, fmt.Errorf("reading how far partition %d is archived: %w", p, err)
 	}
@@ -61,7 +62,7 @@ func (m *Manifest) LoadAll(ctx context.Context) (map[events.Partition]*Partition
 
 // load reads the keys with a prefix, at one revision.
 func (m *Manifest) load(ctx context.Context, prefix string) (map[events.Partition]*Partition, error) {
-	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return m.kv.Get(ctx, prefix, clientv3.WithPrefix())
 	})
 	if err != nil {

@@ -1,4 +1,4 @@
-package eventlog
+package etcd
 
 import (
 	"cmp"
@@ -22,14 +22,21 @@ const (
 	keepAliveTimeout = 3 * time.Second
 )
 
-// Dial opens a client of its own to the configured etcd (keep leases, writes and bulk watches apart). It
-// returns at once, whether etcd is there or not. With Config.Connect it is that one's client. What the client has to say goes to lg at debug level; its
-// errors reach whoever calls it. The caller closes it.
-func (c Config) Dial(lg *slog.Logger) (*clientv3.Client, error) {
-	if c.Connect != nil {
-		return c.Connect(lg)
-	}
-	c = c.withDefaults()
+// Connection says where etcd is and how to reach it.
+type Connection struct {
+	Endpoints   string        // comma-separated: host:port, http://, https:// or unix:///path
+	DialTimeout time.Duration // of the client's first connection
+
+	CertFile string // client certificate; its common name may be the etcd user
+	KeyFile  string
+	CAFile   string // authorities of etcd's certificate; the system's when empty
+	Username string // only where etcd checks passwords
+	Password string
+}
+
+// Dial opens a client; keep leases, writes and bulk watches on clients of their own. It returns at once, whether or not
+// etcd answers. The client logs to lg at debug level; its errors reach the callers of its methods. The caller closes it.
+func (c Connection) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 	endpoints, err := c.endpoints()
 	if err != nil {
 		return nil, err
@@ -55,8 +62,8 @@ func (c Config) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 	return client, nil
 }
 
-// reconnect is how an endpoint that went is tried again. gRPC's own pauses grow to two minutes, for which
-// an etcd that is back would go unnoticed.
+// reconnect returns the pauses between attempts to reach an endpoint. gRPC's own grow to two minutes, in which an etcd
+// that is back would go unnoticed.
 func reconnect() grpc.ConnectParams {
 	return grpc.ConnectParams{
 		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
@@ -64,8 +71,8 @@ func reconnect() grpc.ConnectParams {
 	}
 }
 
-// endpoints takes the list apart. Blanks around an endpoint and empty ones are dropped.
-func (c Config) endpoints() ([]string, error) {
+// endpoints returns the endpoints of the list. Blanks around an endpoint and empty ones are dropped.
+func (c Connection) endpoints() ([]string, error) {
 	var list []string
 	for part := range strings.SplitSeq(c.Endpoints, ",") {
 		part = strings.TrimSpace(part)
@@ -78,7 +85,7 @@ func (c Config) endpoints() ([]string, error) {
 		list = append(list, part)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("etcd endpoints %q: name at least one, such as %s", c.Endpoints, DefaultEndpoints)
+		return nil, fmt.Errorf("etcd endpoints %q: name at least one, such as http://localhost:2379", c.Endpoints)
 	}
 	return list, nil
 }
@@ -91,9 +98,9 @@ func knownScheme(scheme string) bool {
 	return false
 }
 
-// tls gives the client's side of TLS, nil where nothing asks for it. The files are read again for each
+// tls returns the client's side of TLS, nil where no setting asks for it. The files are read again for each
 // handshake, so that renewed certificates need no restart.
-func (c Config) tls(endpoints []string) (*tls.Config, error) {
+func (c Connection) tls(endpoints []string) (*tls.Config, error) {
 	files := c.CertFile != "" || c.KeyFile != "" || c.CAFile != ""
 	secure := files
 	for _, e := range endpoints {

@@ -1,4 +1,4 @@
-package eventlog
+package etcd
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// zapTo makes the logger that etcd's client wants of ours. The client reports at warning level what it
-// tries again by itself, and whoever called it gets the error anyway: so everything becomes debug.
+// zapTo returns the logger of etcd's client, which writes to lg. The client warns of failures that it retries by itself,
+// and its caller gets the error anyway: so everything becomes debug.
 func zapTo(lg *slog.Logger) *zap.Logger {
 	if lg == nil {
 		return zap.NewNop()

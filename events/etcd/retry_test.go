@@ -1,4 +1,4 @@
-package eventlog
+package etcd
 
 import (
 	"context"
@@ -45,7 +45,7 @@ func TestTemporary(t *testing.T) {
 func TestRetryPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Time
-		got, err := retry(t.Context(), func(_ context.Context, again bool) (int, error) {
+		got, err := Write(t.Context(), func(_ context.Context, again bool) (int, error) {
 			at = append(at, time.Now())
 			if again != (len(at) > 1) {
 				t.Errorf("attempt %d: got again %t", len(at), again)
@@ -71,14 +71,14 @@ func TestRetryPauses(t *testing.T) {
 func TestRetryBoundsAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, attempts := time.Now(), 0
-		_, err := retry(t.Context(), func(ctx context.Context, _ bool) (int, error) {
+		_, err := Write(t.Context(), func(ctx context.Context, _ bool) (int, error) {
 			if attempts++; attempts == 2 {
 				return 0, nil
 			}
 			<-ctx.Done()
 			return 0, ctx.Err()
 		})
-		if err != nil || attempts != 2 || time.Since(start) > attemptTimeout+minPause {
+		if err != nil || attempts != 2 || time.Since(start) > AttemptTimeout+minPause {
 			t.Errorf("got %v after %d attempts and %s", err, attempts, time.Since(start))
 		}
 	})
@@ -90,7 +90,7 @@ func TestRetryEndsWithContext(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, cause)
 		defer cancel()
 		start := time.Now()
-		_, err := retry(ctx, func(context.Context, bool) (int, error) { return 0, rpctypes.ErrNoLeader })
+		_, err := Write(ctx, func(context.Context, bool) (int, error) { return 0, rpctypes.ErrNoLeader })
 		if !errors.Is(err, cause) || !errors.Is(err, rpctypes.ErrNoLeader) || time.Since(start) != 3*time.Second {
 			t.Errorf("got %v after %s, want the cause and the last error after 3s", err, time.Since(start))
 		}

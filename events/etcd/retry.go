@@ -1,0 +1,111 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"telemetry-pipeline/events/wait"
+)
+
+const (
+	// AttemptTimeout bounds one attempt. It is longer than etcd's own limit of 7s, so that etcd's word on what went wrong
+	// comes first.
+	AttemptTimeout = 10 * time.Second
+
+	firstRead = 2 * time.Second // bounds the first attempt of a read
+	minPause  = 20 * time.Millisecond
+	maxPause  = time.Second
+)
+
+// Patience says how long an attempt waits for etcd and when another one is made. Pauses between attempts double from
+// 20 ms to a second.
+type Patience struct {
+	// First bounds the first attempt. Every attempt may take twice as long as the one before it, up to AttemptTimeout.
+	First time.Duration
+	// Temporary reports whether another attempt may be answered differently.
+	Temporary func(error) bool
+}
+
+// Reading returns the patience of requests that change nothing. It leaves a member of etcd that does not answer for the
+// next one early, long before gRPC finds the connection dead; a slow answer is had by a later attempt.
+func Reading() Patience { return Patience{First: firstRead, Temporary: Temporary} }
+
+// Writing returns the patience of requests that change something: etcd may carry out every attempt, so each of them
+// gets its full time.
+func Writing() Patience { return Patience{First: AttemptTimeout, Temporary: Temporary} }
+
+// Read repeats a request that changes nothing, with the patience of Reading.
+func Read[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
+	return Retry(ctx, Reading(), func(ctx context.Context, _ bool) (T, error) { return try(ctx) })
+}
+
+// Write repeats a request that changes something, with the patience of Writing; see Retry.
+func Write[T any](ctx context.Context, try func(ctx context.Context, again bool) (T, error)) (T, error) {
+	return Retry(ctx, Writing(), try)
+}
+
+// Retry makes attempts until one is answered, with success or with an error that another attempt would not
+// change, or until ctx ends. Then the error wraps both ctx's cause and etcd's last error. again is set from the
+// second attempt on: an earlier one may have taken effect, whichever error it returned.
+func Retry[T any](ctx context.Context, p Patience, try func(ctx context.Context, again bool) (T, error)) (T, error) {
+	within := p.First
+	pause := wait.Backoff{Least: minPause, Most: maxPause}
+	for again := false; ; again = true {
+		v, err := attempt(ctx, within, again, try)
+		within = min(2*within, AttemptTimeout)
+		if err == nil {
+			return v, nil
+		}
+		if ctx.Err() == nil && !p.Temporary(err) {
+			return v, err
+		}
+		if !pause.Wait(ctx) {
+			return v, fmt.Errorf("%w (etcd's last word: %w)", context.Cause(ctx), err)
+		}
+	}
+}
+
+func attempt[T any](ctx context.Context, within time.Duration, again bool, try func(ctx context.Context, again bool) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return try(ctx, again)
+}
+
+// Temporary reports whether asking etcd again may be answered differently: the request was lost, refused for
+// the moment, or cut off by the deadline of its attempt. (codes.Unknown is how etcd reports a proposal that
+// Raft dropped.)
+func Temporary(err error) bool {
+	switch {
+	case errors.Is(err, rpctypes.ErrTooManyRequests),
+		errors.Is(err, rpctypes.ErrAuthOldRevision),
+		errors.Is(err, rpctypes.ErrInvalidAuthToken),
+		errors.Is(err, rpctypes.ErrNotLeader),
+		errors.Is(err, context.DeadlineExceeded):
+		return true
+	case errors.Is(err, rpctypes.ErrCorrupt):
+		return false
+	}
+	switch codeOf(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Internal, codes.Unknown:
+		return true
+	}
+	return false
+}
+
+// codeOf returns the gRPC code of an error, and FailedPrecondition for one that did not come over gRPC: asking again
+// does not mend it.
+func codeOf(err error) codes.Code {
+	if e, ok := errors.AsType[rpctypes.EtcdError](err); ok {
+		return e.Code()
+	}
+	if s, ok := status.FromError(err); ok {
+		return s.Code()
+	}
+	return codes.FailedPrecondition
+}

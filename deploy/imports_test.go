@@ -68,7 +68,8 @@ queryd/rest:          events events/metric projections queryd/live queryd/histor
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events projections queryd/live
 queryd/query:         events events/archive events/archive/manifest projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
-queryd:               deploy/daemon events/eventlog events/archive events/archive/manifest projections/snapshot queryd/query
+queryd/subscribe:     events/wait
+queryd:               deploy/daemon events/eventlog events/archive events/archive/manifest projections/snapshot queryd/query queryd/subscribe
 
 deploy/daemon:
 deploy/chaos:         events events/eventlog projections projections/snapshot
@@ -94,7 +95,7 @@ var edges = []struct {
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/gofiber/contrib/websocket", "sockets are one package's business", []string{"queryd/socket"}},
-	{"github.com/fasthttp/websocket", "sockets are one package's business, and a client's", []string{"queryd/socket", "deploy/chaos"}},
+	{"github.com/fasthttp/websocket", "sockets are one package's business, and its clients'", []string{"queryd/socket", "queryd/subscribe", "deploy/chaos"}},
 	{"github.com/graphql-go/graphql", "the library's hazards stay behind one guard", []string{"queryd/graph"}},
 	{"golang.org/x/text", "what is UTF-16 becomes UTF-8 where text is first looked at", []string{"ingestd/rows"}},
 	{"github.com/prometheus/prometheus", "their parsers know their text formats; nothing else of theirs is used",
@@ -114,7 +115,7 @@ var pure = []string{
 	"events", "events/metric", "projections",
 	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
 	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch",
-	"collectd/filter", "queryd/live", "queryd/socket", "queryd/journal",
+	"collectd/filter", "queryd/live", "queryd/socket", "queryd/journal", "queryd/subscribe",
 }
 
 // goPackage is what go list tells of a package.

@@ -5,5 +5,5 @@ import "telemetry-pipeline/deploy/daemon"
 
 func main() {
 	var s settings
-	daemon.Main("queryd", s.flags, s.build)
+	daemon.Main("queryd", s.flags, s.build, commands()...)
 }

@@ -1,12 +1,6 @@
 package archivetest
 
-import (
-	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"testing"
-)
+import "testing"
 
 // The other implementation of Parquet, from the npm registry, of fixed versions.
 const (
@@ -14,24 +8,11 @@ const (
 	compressors = "hyparquet-compressors@1.1.2"
 )
 
-// Hyparquet runs a JavaScript module that may import hyparquet and hyparquet-compressors, with arguments, and gives
-// what it writes to standard output.
+// Hyparquet runs a JavaScript module that may import hyparquet and hyparquet-compressors, with arguments, and returns its
+// standard output.
 func Hyparquet(t testing.TB, script []byte, arguments ...string) []byte {
 	t.Helper()
-	packages := cached(t, hyparquet+"-"+compressors, func(ctx context.Context, dir string) error {
-		return run(exec.CommandContext(ctx, "npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", dir, hyparquet, compressors))
-	})
-	dir := t.TempDir()
-	if err := os.Symlink(filepath.Join(packages, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	module := filepath.Join(dir, "script.mjs")
-	if err := os.WriteFile(module, script, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "node", append([]string{module}, arguments...)...)
-	cmd.Stderr = t.Output()
-	out, err := cmd.Output()
+	out, err := Node(t.Context(), t, []string{hyparquet, compressors}, script, arguments...).Output()
 	if err != nil {
 		t.Fatalf("running a script with %s: %v", hyparquet, err)
 	}

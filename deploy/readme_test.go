@@ -192,15 +192,12 @@ func TestReadmeShowsCommandsThatWork(t *testing.T) {
 	stopStandalone()
 }
 
-// uploadUntil uploads new readings until a line has an update; readings of one second are the same.
+// uploadUntil uploads readings until they are new, which those of the same second are not, and awaits their update.
 func (r *readmeRig) uploadUntil(upload string, lines <-chan string, update string) {
 	r.t.Helper()
-	for range 20 {
-		accepted := strings.Contains(r.run(upload), `"accepted":2`)
-		if accepted {
-			r.await(lines, update)
-			return
-		}
-	}
-	r.t.Error("none of 20 uploads was accepted as new")
+	eventually(r.t, "an upload of new readings", func() (bool, string) {
+		said := r.run(upload)
+		return strings.Contains(said, `"accepted":2`), said
+	})
+	r.await(lines, update)
 }

@@ -85,7 +85,8 @@ queryd/socket:        events events/wait projections queryd/live
 queryd/query:         events events/archive events/archive/manifest projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
 queryd:               queryd/program
 
-queryd/program:       deploy/daemon events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog
+queryd/program:       deploy/daemon events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe
+queryd/subscribe:     events/wait
 
 deploy/daemon:
 deploy/chaos:         events events/eventlog events/wait projections projections/snapshot
@@ -106,14 +107,14 @@ var edges = []struct {
 }{
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone/program"}},
-		[]string{"go.etcd.io/etcd/client", "etcd is met where its transactions are written", "clients, retries and watches are events/etcd; transactions are written where their keys are known"}},
-		[]string{"events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/chaos", "deploy/standalone/program", "events/etcd", "deploy/standalone"}},
+	{"go.etcd.io/etcd/client", "clients, retries and watches are events/etcd; transactions are written where their keys are known",
+		[]string{"events/etcd", "events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone/program", "deploy/chaos"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/query"}},
 	{"github.com/gofiber/contrib/websocket", "sockets are one package's business", []string{"queryd/socket"}},
-	{"github.com/fasthttp/websocket", "sockets are one package's business, and a client's", []string{"queryd/socket", "deploy/chaos"}},
+	{"github.com/fasthttp/websocket", "sockets are one package's business, and its clients'", []string{"queryd/socket", "queryd/subscribe", "deploy/chaos"}},
 	{"github.com/graphql-go/graphql", "the library's hazards stay behind one guard", []string{"queryd/graph"}},
 	{"golang.org/x/text", "what is UTF-16 becomes UTF-8 where text is first looked at", []string{"ingestd/rows"}},
 	{"github.com/prometheus/prometheus", "their parsers know their text formats; nothing else of theirs is used",
@@ -130,12 +131,10 @@ var edges = []struct {
 // pure are the packages that must work without a store: what they import, and what that imports in turn, has no etcd
 // client and no gRPC in it.
 var pure = []string{
-	"events", "events/metric", "events/wait", "events/follow", "projections",
-
-	"events", "events/metric", "events/filter", "projections",
+	"events", "events/metric", "events/wait", "events/follow", "events/filter", "projections",
 	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
 	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch",
-	"queryd/live", "queryd/socket", "queryd/journal",
+	"queryd/live", "queryd/socket", "queryd/journal", "queryd/subscribe",
 }
 
 // goPackage is what go list tells of a package.

@@ -10,6 +10,7 @@ import (
 
 	collectd "telemetry-pipeline/collectd/program"
 	standalone "telemetry-pipeline/deploy/standalone/program"
+	"telemetry-pipeline/events/archive/archivetest"
 	ingestd "telemetry-pipeline/ingestd/program"
 	queryd "telemetry-pipeline/queryd/program"
 )
@@ -21,6 +22,7 @@ const programVariable = "DEPLOY_TEST_PROGRAM"
 func TestMain(m *testing.M) {
 	name := os.Getenv(programVariable)
 	if name == "" {
+		archivetest.FetchNode(graphqlWS(), "TestReadmeShowsCommandsThatWork")
 		os.Exit(m.Run())
 	}
 	main, known := programs()[name]

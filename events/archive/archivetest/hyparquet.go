@@ -1,12 +1,6 @@
 package archivetest
 
-import (
-	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"testing"
-)
+import "testing"
 
 // The other implementation of Parquet, from the npm registry, of fixed versions.
 const (
@@ -14,32 +8,14 @@ const (
 	compressors = "hyparquet-compressors@1.1.2"
 )
 
-// FetchHyparquet installs the packages, once for all runs, if one of the named tests will run. They are the tests that call
-// Hyparquet; a package calls it in its TestMain, before the tests' time begins.
-func FetchHyparquet(tests ...string) { packages().fetch(tests) }
-
-func packages() program { return program{hyparquet + "-" + compressors, installPackages} }
-
-func installPackages(ctx context.Context, dir string) error {
-	return run(exec.CommandContext(ctx, "npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", dir, hyparquet, compressors))
-}
+// FetchHyparquet is FetchNode for the tests that call Hyparquet.
+func FetchHyparquet(tests ...string) { FetchNode([]string{hyparquet, compressors}, tests...) }
 
 // Hyparquet runs a JavaScript module that may import hyparquet and hyparquet-compressors, with arguments, and returns its
 // standard output.
 func Hyparquet(t testing.TB, script []byte, arguments ...string) []byte {
 	t.Helper()
-	packages := packages().fetched(t)
-	dir := t.TempDir()
-	if err := os.Symlink(filepath.Join(packages, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	module := filepath.Join(dir, "script.mjs")
-	if err := os.WriteFile(module, script, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "node", append([]string{module}, arguments...)...)
-	cmd.Stderr = t.Output()
-	out, err := cmd.Output()
+	out, err := Node(t.Context(), t, []string{hyparquet, compressors}, script, arguments...).Output()
 	if err != nil {
 		t.Fatalf("running a script with %s: %v", hyparquet, err)
 	}

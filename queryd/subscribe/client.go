@@ -1,0 +1,93 @@
+package subscribe
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"telemetry-pipeline/events/wait"
+)
+
+// Client subscribes at one server.
+type Client struct {
+	endpoint  string
+	variables json.RawMessage
+	retryFor  time.Duration
+	backoff   wait.Backoff
+	lg        *slog.Logger
+}
+
+// New returns a client; it connects to nothing yet. Its errors are about cfg. A nil lg discards.
+func New(cfg Config, lg *slog.Logger) (*Client, error) {
+	cfg = cfg.withDefaults()
+	endpoint, err := cfg.endpoint()
+	if err != nil {
+		return nil, err
+	}
+	variables, err := cfg.variables()
+	if err != nil {
+		return nil, err
+	}
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	return &Client{
+		endpoint: endpoint, variables: variables, retryFor: cfg.RetryFor, lg: lg,
+		backoff: wait.Backoff{Least: time.Second, Most: 15 * time.Second},
+	}, nil
+}
+
+// Run executes an operation and writes each of its results to out as one line of JSON, until the server completes it or
+// ctx ends; both return nil. It returns an error when the server is not reached at the start or for Config.RetryFor later,
+// when the server refuses the operation, and when out cannot be written.
+func (c *Client) Run(ctx context.Context, document string, out io.Writer) error {
+	var lost time.Time // when results stopped; zero: there were none yet
+	for {
+		results, err := c.attempt(ctx, document, out)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if results > 0 {
+			lost = time.Now()
+			c.backoff.Reset()
+		}
+		if isFinal(err) || lost.IsZero() {
+			return err
+		}
+		pause := c.backoff.Next()
+		if time.Since(lost)+pause > c.retryFor {
+			return fmt.Errorf("the subscription broke, and was not made again within %s (flag retry-for): %w", max(0, c.retryFor), err)
+		}
+		c.lg.Warn("the subscription broke; connecting again", "in", pause.Round(time.Millisecond), "err", err)
+		if !wait.Sleep(ctx, pause) {
+			return nil
+		}
+	}
+}
+
+// attempt executes the operation on one connection and returns the number of results written.
+func (c *Client) attempt(ctx context.Context, document string, out io.Writer) (results int, err error) {
+	conn, err := dial(ctx, c.endpoint)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.close()
+	stop := context.AfterFunc(ctx, conn.close) // ends a read
+	defer stop()
+	if err := conn.subscribe(document, c.variables); err != nil {
+		return 0, err
+	}
+	for {
+		result, err := conn.next()
+		if err != nil || result == nil {
+			return results, err
+		}
+		if _, err := out.Write(result); err != nil {
+			return results, &finalError{fmt.Errorf("writing a result: %w", err)}
+		}
+		results++
+	}
+}

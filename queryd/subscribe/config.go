@@ -1,0 +1,75 @@
+package subscribe
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Config says where and what to subscribe to. The zero value of each field means its default.
+type Config struct {
+	URL       string        // of the query server; default http://localhost:8080
+	Variables string        // of the operation, a JSON object; "": none
+	RetryFor  time.Duration // how long to connect again after a connection broke; default 1m, negative: not at all
+}
+
+const (
+	defaultURL      = "http://localhost:8080"
+	defaultRetryFor = time.Minute
+
+	graphqlPath = "/graphql"
+)
+
+// Flags registers the flags url, variables and retry-for.
+func (c *Config) Flags(fs *flag.FlagSet) {
+	fs.StringVar(&c.URL, "url", defaultURL, "address of the query server")
+	fs.StringVar(&c.Variables, "variables", "", `variables of the operation, as JSON such as {"host":["node-7"]}`)
+	fs.DurationVar(&c.RetryFor, "retry-for", defaultRetryFor, "how long to connect again after the connection broke; negative means not at all")
+}
+
+func (c Config) withDefaults() Config {
+	if c.URL == "" {
+		c.URL = defaultURL
+	}
+	if c.RetryFor == 0 {
+		c.RetryFor = defaultRetryFor
+	}
+	return c
+}
+
+// endpoint returns the WebSocket address of GraphQL on the server.
+func (c Config) endpoint() (string, error) {
+	text := c.URL
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return "", fmt.Errorf("flag url: %q is not the address of a server; write it like %s", c.URL, defaultURL)
+	}
+	switch u.Scheme {
+	case "http", "ws":
+		u.Scheme = "ws"
+	case "https", "wss":
+		u.Scheme = "wss"
+	default:
+		return "", fmt.Errorf("flag url: %q is neither http nor https; write it like %s", c.URL, defaultURL)
+	}
+	u.Path = strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), graphqlPath) + graphqlPath
+	return u.String(), nil
+}
+
+// variables returns the variables as they are sent; nil: none.
+func (c Config) variables() (json.RawMessage, error) {
+	if c.Variables == "" {
+		return nil, nil
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(c.Variables), &object); err != nil || object == nil {
+		return nil, fmt.Errorf(`flag variables: %q is not a JSON object; write it like {"host":["node-7"]}`, c.Variables)
+	}
+	return json.RawMessage(c.Variables), nil
+}

@@ -1,0 +1,165 @@
+package subscribe
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/fasthttp/websocket"
+)
+
+const (
+	subprotocol = "graphql-transport-ws"
+	operationID = "1" // of the one operation of a connection
+
+	connectTimeout = 10 * time.Second
+	writeTimeout   = 10 * time.Second
+	silence        = time.Minute // without a message or a ping until the server counts as gone; it pings every 20 s
+)
+
+// conn is a connection that speaks graphql-transport-ws. One goroutine uses it; close may be called by any.
+type conn struct{ ws *websocket.Conn }
+
+// message is a message of the protocol, of either side.
+type message struct {
+	ID      string          `json:"id,omitempty"`
+	Type    string          `json:"type"`
+	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
+// dial connects to the server.
+func dial(ctx context.Context, endpoint string) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, Subprotocols: []string{subprotocol}}
+	ws, resp, err := dialer.DialContext(ctx, endpoint, nil)
+	if err != nil {
+		return nil, explainDial(endpoint, resp, err)
+	}
+	c := &conn{ws: ws}
+	if ws.Subprotocol() != subprotocol {
+		c.close()
+		return nil, &finalError{fmt.Errorf("the server at %s does not speak %s: name a query server with -url", endpoint, subprotocol)}
+	}
+	ws.SetPingHandler(func(data string) error {
+		c.heard()
+		err := ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(writeTimeout))
+		if errors.Is(err, websocket.ErrCloseSent) {
+			return nil
+		}
+		return err
+	})
+	return c, nil
+}
+
+// heard postpones the end of a connection on which nothing comes. An error means that it is closed, which the next read
+// reports.
+func (c *conn) heard() { _ = c.ws.SetReadDeadline(time.Now().Add(silence)) }
+
+// subscribe sends the operation once the server has acknowledged the connection.
+func (c *conn) subscribe(document string, variables json.RawMessage) error {
+	if err := c.send(message{Type: "connection_init"}); err != nil {
+		return err
+	}
+	if m, err := c.receive(); err != nil {
+		return err
+	} else if m.Type != "connection_ack" {
+		return &finalError{fmt.Errorf("the server sent %q before it acknowledged the connection", m.Type)}
+	}
+	payload, err := json.Marshal(struct {
+		Query     string          `json:"query"`
+		Variables json.RawMessage `json:"variables,omitempty"`
+	}{document, variables})
+	if err != nil {
+		return err
+	}
+	return c.send(message{ID: operationID, Type: "subscribe", Payload: payload})
+}
+
+// next returns the next result as a line of JSON, nil when the server has completed the operation.
+func (c *conn) next() ([]byte, error) {
+	for {
+		m, err := c.receive()
+		switch {
+		case err != nil:
+			return nil, err
+		case m.ID != operationID:
+			continue
+		case m.Type == "complete":
+			return nil, nil
+		case m.Type == "error":
+			return nil, &finalError{refusal(m.Payload)}
+		case m.Type == "next":
+			var line bytes.Buffer
+			if err := json.Compact(&line, m.Payload); err != nil {
+				return nil, fmt.Errorf("reading a result: %w", err)
+			}
+			line.WriteByte('\n')
+			return line.Bytes(), nil
+		}
+	}
+}
+
+// receive returns the next message that is not about the connection itself.
+func (c *conn) receive() (m message, err error) {
+	for {
+		c.heard()
+		_, text, err := c.ws.ReadMessage()
+		if err != nil {
+			return m, explainClose(err)
+		}
+		m = message{}
+		if err := json.Unmarshal(text, &m); err != nil {
+			return m, fmt.Errorf("reading a message of the server: %w", err)
+		}
+		switch m.Type {
+		case "ping":
+			if err := c.send(message{Type: "pong", Payload: m.Payload}); err != nil {
+				return m, err
+			}
+		case "pong":
+		default:
+			return m, nil
+		}
+	}
+}
+
+func (c *conn) send(m message) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if err := c.ws.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	return c.ws.WriteMessage(websocket.TextMessage, text)
+}
+
+// close says goodbye, as far as the server can still be reached, and frees the connection.
+func (c *conn) close() {
+	goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+	_ = c.ws.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(time.Second)) // it may be broken already
+	_ = c.ws.Close()
+}
+
+// maxRefusal bounds the part of a refusal of the connection that is shown.
+const maxRefusal = 300
+
+// explainDial adds the user's next step to an error of connecting.
+func explainDial(endpoint string, resp *http.Response, err error) error {
+	if resp == nil {
+		return fmt.Errorf("no query server answers at %s: start one, for example with go run ./deploy/standalone --demo, or name another with -url: %w", endpoint, err)
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // the status alone is an answer too
+	err = fmt.Errorf("%s answered %s: %s (flag -url names the query server; it serves subscriptions unless enable-websocket or enable-graphql is false)",
+		endpoint, resp.Status, bytes.TrimSpace(text))
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= http.StatusInternalServerError {
+		return err
+	}
+	return &finalError{err}
+}

@@ -1,0 +1,52 @@
+package subscribe
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fasthttp/websocket"
+)
+
+// finalError is an error that another attempt would meet again.
+type finalError struct{ err error }
+
+func (e *finalError) Error() string { return e.err.Error() }
+
+func (e *finalError) Unwrap() error { return e.err }
+
+func isFinal(err error) bool {
+	_, final := errors.AsType[*finalError](err)
+	return final
+}
+
+// refusal returns the messages of GraphQL errors.
+func refusal(payload json.RawMessage) error {
+	var errs []struct{ Message string }
+	if err := json.Unmarshal(payload, &errs); err != nil || len(errs) == 0 {
+		return fmt.Errorf("the server refused the operation: %s", payload)
+	}
+	messages := make([]string, len(errs))
+	for i, e := range errs {
+		messages[i] = e.Message
+	}
+	return fmt.Errorf("the server refused the operation: %s", strings.Join(messages, "; "))
+}
+
+// The close codes from 4400 to 4500 are about the client and final, but for two that time helps against.
+const (
+	codeFirstFinal = 4400
+	codeLastFinal  = 4500
+	codeForbidden  = 4403
+	codeTimeout    = 4408
+)
+
+// explainClose makes a final error of a close that another attempt would meet again.
+func explainClose(err error) error {
+	closed, ok := errors.AsType[*websocket.CloseError](err)
+	if ok && closed.Code >= codeFirstFinal && closed.Code <= codeLastFinal && closed.Code != codeForbidden && closed.Code != codeTimeout {
+		return &finalError{fmt.Errorf("the server closed the connection: %w", err)}
+	}
+	return err
+}

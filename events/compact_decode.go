@@ -22,7 +22,7 @@ func (c *Codec) readCompact(value []byte) (Event, error) {
 	upload := UploadID(r.text())
 	appended := Timestamp(r.varint())
 	zone := r.text()
-	var sequence Sequence
+	var sequence ContentHash
 	copy(sequence[:], r.bytes(uint64(len(sequence))))
 	if r.err != nil {
 		return Event{}, r.err

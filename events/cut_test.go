@@ -229,7 +229,7 @@ func TestRejectedRows(t *testing.T) {
 	}
 }
 
-func sequenceOf(host HostID, zone string, records ...Record) Sequence {
+func sequenceOf(host HostID, zone string, records ...Record) ContentHash {
 	c := NewCutter(CutRules{}, "", zone)
 	c.Row(host, 1, records)
 	return c.Flush()[0].Sequence
@@ -252,8 +252,8 @@ func TestSequence(t *testing.T) {
 			t.Errorf("%s: sequence changed from %s to %s", name, want, got)
 		}
 	}
-	seen := map[Sequence]string{want: "base"}
-	for name, got := range map[string]Sequence{
+	seen := map[ContentHash]string{want: "base"}
+	for name, got := range map[string]ContentHash{
 		"host":        sequenceOf("g", "", base),
 		"zone":        sequenceOf("h", "UTC", base),
 		"source":      sequenceOf("h", "", with(func(r *Record) { r.Source = "S" })),

@@ -59,6 +59,6 @@ func DeadLetterKey(cluster string, partitions int, name string, value []byte, at
 	content = append(content, value...)
 	return Key{
 		Cluster: cluster, Partition: PartitionOf(host, partitions), At: at, Host: host,
-		Sequence: Sequence(xxh3.Hash128(content).Bytes()),
+		Sequence: ContentHash(xxh3.Hash128(content).Bytes()),
 	}
 }

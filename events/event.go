@@ -12,7 +12,7 @@ type Event struct {
 	Host       HostID
 	Identities []Identity // sorted by content
 	Columns    []Column
-	Sequence   Sequence  // hash over the records as the source gave them
+	Sequence   ContentHash  // hash over the records as the source gave them
 	Zone       string    // the time zone assumed for times without one; "" when none was
 	Upload     UploadID  // travels along as correlation id; not part of the content
 	AppendedAt Timestamp // set by Append; not part of the content
@@ -54,22 +54,22 @@ func (e *Event) First() Timestamp {
 	return first
 }
 
-// Sequence is 128 bits of hash that identify an event's records: the same records, cut the same way,
+// ContentHash is 128 bits of hash that identify an event's records: the same records, cut the same way,
 // are the same event.
-type Sequence [16]byte
+type ContentHash [16]byte
 
 // String writes 32 hexadecimal digits.
-func (s Sequence) String() string { return hex.EncodeToString(s[:]) }
+func (s ContentHash) String() string { return hex.EncodeToString(s[:]) }
 
 // ParseSequence undoes String.
-func ParseSequence(text string) (Sequence, error) {
-	var s Sequence
+func ParseSequence(text string) (ContentHash, error) {
+	var s ContentHash
 	if len(text) == hex.EncodedLen(len(s)) {
 		if _, err := hex.Decode(s[:], []byte(text)); err == nil && s.String() == text {
 			return s, nil
 		}
 	}
-	return Sequence{}, fmt.Errorf("parsing sequence %.64q: it is 32 digits of 0-9a-f", text)
+	return ContentHash{}, fmt.Errorf("parsing sequence %.64q: it is 32 digits of 0-9a-f", text)
 }
 
 // UploadID is the id under which an upload is known to its sender, in logs and in events.

@@ -91,7 +91,7 @@ func TestStoredEventKeys(t *testing.T) {
 	keys := map[string]Key{
 		"key":      EventKey("a/b_c", 64, &full),
 		"key-bare": EventKey("default-cluster", 64, &bare),
-		"key-odd":  {Cluster: "default-cluster", Partition: 511, At: -1 << 63, Host: "50%_\x7f/é", GPU: "0-7", Sequence: Sequence{15: 1}},
+		"key-odd":  {Cluster: "default-cluster", Partition: 511, At: -1 << 63, Host: "50%_\x7f/é", GPU: "0-7", Sequence: ContentHash{15: 1}},
 	}
 	for name, k := range keys {
 		goldentest.WrittenText(t, name, 1, k.String())

@@ -70,7 +70,7 @@ func (d *jsonDecoder) decode(data []byte) (Event, error) {
 	var m eventMaker
 	ev := m.event(d.open, d.meta.Upload)
 	ev.AppendedAt = d.meta.AppendedAt
-	if d.meta.Sequence != (Sequence{}) {
+	if d.meta.Sequence != (ContentHash{}) {
 		ev.Sequence = d.meta.Sequence
 	}
 	return ev, nil

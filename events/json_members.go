@@ -69,7 +69,7 @@ func (w *JSONWriter) Event(n Naming, ev *Event, fields ...Field) {
 		case FieldUpload:
 			w.text(name, string(ev.Upload), always)
 		case FieldSequence:
-			if always || ev.Sequence != (Sequence{}) {
+			if always || ev.Sequence != (ContentHash{}) {
 				w.Text(name, ev.Sequence.String())
 			}
 		case FieldZone:

@@ -68,7 +68,7 @@ func TestDecodeWideRow(t *testing.T) {
 	if ev.Host != "test-host-1" || ev.Zone != "UTC" || ev.First().String() != "2024-01-01T12:00:01Z" {
 		t.Errorf("got host %q, zone %q, first %v", ev.Host, ev.Zone, ev.First())
 	}
-	if ev.Sequence == (Sequence{}) {
+	if ev.Sequence == (ContentHash{}) {
 		t.Error("a row without a sequence got none")
 	}
 	again, err := DecodeJSON([]byte("[" + row + "," + row + "]"))

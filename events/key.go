@@ -20,7 +20,7 @@ type Key struct {
 	At        Timestamp // the event's first record time
 	Host      HostID
 	GPU       string // the index of the event's only GPU, else its GPUID; first-last of several; "" of none
-	Sequence  Sequence
+	Sequence  ContentHash
 }
 
 const (

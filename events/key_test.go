@@ -11,7 +11,7 @@ import (
 
 func TestKeyText(t *testing.T) {
 	at := TimestampOf(time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC))
-	sequence := Sequence{0x01, 15: 0xff}
+	sequence := ContentHash{0x01, 15: 0xff}
 	tests := []struct {
 		key  Key
 		want string
@@ -117,10 +117,10 @@ func TestEventKey(t *testing.T) {
 		{"none", []Identity{{Part: "cpu:0"}}, ""},
 	}
 	for _, tt := range tests {
-		ev := &Event{Host: "h", Identities: tt.identities, Sequence: Sequence{9}, Columns: []Column{
+		ev := &Event{Host: "h", Identities: tt.identities, Sequence: ContentHash{9}, Columns: []Column{
 			{Samples: Samples{Times: []Timestamp{50, 60}}}, {Samples: Samples{Times: []Timestamp{40}}},
 		}}
-		want := Key{Cluster: "c", Partition: PartitionOf("h", 64), At: 40, Host: "h", GPU: tt.want, Sequence: Sequence{9}}
+		want := Key{Cluster: "c", Partition: PartitionOf("h", 64), At: 40, Host: "h", GPU: tt.want, Sequence: ContentHash{9}}
 		if got := EventKey("c", 64, ev); got != want {
 			t.Errorf("%s: got %+v, want %+v", tt.name, got, want)
 		}

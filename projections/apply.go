@@ -15,7 +15,7 @@ type Effect struct {
 	// source or identity): no chunk can hold them yet. Late are the others, which the window's chunks may
 	// hold already; a record as old as the newest one is Late. Neither holds implausible readings. They may
 	// share memory with the event.
-	Fresh, Late map[Window]Series
+	Fresh, Late map[Window]HostWindow
 }
 
 // Apply folds an event of this host. Folding an event again changes nothing (all its records are then

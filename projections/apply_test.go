@@ -50,11 +50,11 @@ type run struct {
 	*testing.T
 	host    Host
 	records []record
-	history map[Window]Series
+	history map[Window]HostWindow
 }
 
 func newRun(t *testing.T, host events.HostID) *run {
-	return &run{T: t, host: Host{ID: host}, history: make(map[Window]Series)}
+	return &run{T: t, host: Host{ID: host}, history: make(map[Window]HostWindow)}
 }
 
 func (r *run) apply(ev *events.Event) Effect {
@@ -104,7 +104,7 @@ func (r *run) wantSplit(ev *events.Event, effect Effect, before *oracle) {
 		set[rec.key()] = true
 	}
 	for name, part := range map[string]struct {
-		got  map[Window]Series
+		got  map[Window]HostWindow
 		want map[string]bool
 	}{"Fresh": {effect.Fresh, fresh}, "Late": {effect.Late, late}} {
 		got := make(map[string]bool)

@@ -81,7 +81,7 @@ func BenchmarkApply(b *testing.B) {
 
 // BenchmarkMerge unites the chunks of an hour, as they follow each other.
 func BenchmarkMerge(b *testing.B) {
-	var chunks []Series
+	var chunks []HostWindow
 	n := 0
 	for _, ev := range benchEvents(b, 120, 25) {
 		for _, s := range seriesOf(ev) {
@@ -96,7 +96,7 @@ func BenchmarkMerge(b *testing.B) {
 	perSecond(b, n)
 }
 
-func benchSeries(b *testing.B) (events.HostID, Series, Identity) {
+func benchSeries(b *testing.B) (events.HostID, HostWindow, Identity) {
 	b.Helper()
 	ev := benchEvents(b, 1, 600)[0]
 	var h Host
@@ -104,21 +104,21 @@ func benchSeries(b *testing.B) (events.HostID, Series, Identity) {
 	for _, s := range seriesOf(ev) {
 		return h.ID, s, h.Identity
 	}
-	return "", Series{}, Identity{}
+	return "", HostWindow{}, Identity{}
 }
 
 func BenchmarkSeriesCode(b *testing.B) {
 	_, s, _ := benchSeries(b)
-	stored := AppendSeries(nil, &s)
+	stored := AppendHostWindow(nil, &s)
 	b.Run("append", func(b *testing.B) {
 		for b.Loop() {
-			stored = AppendSeries(stored[:0], &s)
+			stored = AppendHostWindow(stored[:0], &s)
 		}
 		perSecond(b, s.Records())
 	})
 	b.Run("parse", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := ParseSeries(stored); err != nil {
+			if _, err := ParseHostWindow(stored); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -172,7 +172,7 @@ func (w *world) apply(ev *events.Event) {
 		windowCounts("fresh", effect.Fresh), windowCounts("late", effect.Late))
 }
 
-func windowCounts(name string, windows map[Window]Series) string {
+func windowCounts(name string, windows map[Window]HostWindow) string {
 	var b strings.Builder
 	for _, w := range sortedWindows(windows) {
 		s := windows[w]
@@ -181,7 +181,7 @@ func windowCounts(name string, windows map[Window]Series) string {
 	return b.String()
 }
 
-func sortedWindows(windows map[Window]Series) (list []Window) {
+func sortedWindows(windows map[Window]HostWindow) (list []Window) {
 	for w := range windows {
 		list = append(list, w)
 	}

@@ -86,7 +86,7 @@ func (id *Identity) checkKnown() error {
 
 // Check returns an error that names the first broken invariant of a host's window w, nil when all hold: columns are in
 // order, with canonical readings, all of window w, none implausible.
-func (s *Series) Check(w Window) error {
+func (s *HostWindow) Check(w Window) error {
 	if !isStrictlyAscending(s.Columns, compareKey) {
 		return errors.New("checking series: columns are not in order")
 	}

@@ -68,13 +68,13 @@ func TestSeriesCheckFindsBrokenSeries(t *testing.T) {
 	id := &events.Identity{Index: "0"}
 	for _, c := range []struct {
 		want string
-		harm func(s *Series)
+		harm func(s *HostWindow)
 	}{
-		{"columns are not in order", func(s *Series) { slices.Reverse(s.Columns) }},
-		{"no readings", func(s *Series) { s.Columns[0].Samples = events.Samples{} }},
-		{"not all of window", func(s *Series) { s.Columns[0].Times[1] = Window(1).Start() }},
-		{"implausible", func(s *Series) { s.Columns[1].Absent[0].Reason = events.Implausible }},
-		{"order", func(s *Series) { s.Columns[0].Times[1] = s.Columns[0].Times[0] - 1 }},
+		{"columns are not in order", func(s *HostWindow) { slices.Reverse(s.Columns) }},
+		{"no readings", func(s *HostWindow) { s.Columns[0].Samples = events.Samples{} }},
+		{"not all of window", func(s *HostWindow) { s.Columns[0].Times[1] = Window(1).Start() }},
+		{"implausible", func(s *HostWindow) { s.Columns[1].Absent[0].Reason = events.Implausible }},
+		{"order", func(s *HostWindow) { s.Columns[0].Times[1] = s.Columns[0].Times[0] - 1 }},
 	} {
 		s := seriesOf(event("node-1", []record{
 			{id, "a", "a", 5, events.Value{}}, {id, "a", "a", 6, events.Value{}}, {id, "b", "b", 5, events.Value{Absent: events.Blank}},

@@ -26,7 +26,7 @@ func TestModelsRoundTrip(t *testing.T) {
 			t.Errorf("seed %d: models differ (-want +got):\n%s", seed, gocmp.Diff(h, got))
 		}
 		for w, s := range seriesOf(ev) {
-			got, err := ParseSeries(AppendSeries(nil, &s))
+			got, err := ParseHostWindow(AppendHostWindow(nil, &s))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -44,7 +44,7 @@ func TestEmptyModelsRoundTrip(t *testing.T) {
 	if id, err := ParseIdentity(AppendIdentity(nil, &Identity{})); err != nil || len(id.Known)+len(id.Windows) != 0 {
 		t.Errorf("identity: got %v, %v", id, err)
 	}
-	if s, err := ParseSeries(AppendSeries(nil, &Series{})); err != nil || len(s.Columns) != 0 {
+	if s, err := ParseHostWindow(AppendHostWindow(nil, &HostWindow{})); err != nil || len(s.Columns) != 0 {
 		t.Errorf("series: got %v, %v", s, err)
 	}
 }
@@ -92,8 +92,8 @@ func TestExtremesRoundTrip(t *testing.T) {
 		c.Add(l.At, l.Value)
 	}
 	c.Canonical()
-	s := Series{Columns: []Column{c}}
-	gotSeries, err := ParseSeries(AppendSeries(nil, &s))
+	s := HostWindow{Columns: []Column{c}}
+	gotSeries, err := ParseHostWindow(AppendHostWindow(nil, &s))
 	if diff := gocmp.Diff(s, gotSeries); err != nil || diff != "" {
 		t.Errorf("series: %v, differs (-want +got):\n%s", err, diff)
 	}
@@ -130,7 +130,7 @@ func storedModels(h *Host, ev *events.Event) map[string]storedModel {
 		"identity": {AppendIdentity(nil, &h.Identity), func(b []byte) error { _, err := ParseIdentity(b); return err }},
 	}
 	for w, s := range seriesOf(ev) {
-		models[fmt.Sprint("series of ", w)] = storedModel{AppendSeries(nil, &s), func(b []byte) error { _, err := ParseSeries(b); return err }}
+		models[fmt.Sprint("series of ", w)] = storedModel{AppendHostWindow(nil, &s), func(b []byte) error { _, err := ParseHostWindow(b); return err }}
 	}
 	return models
 }
@@ -167,13 +167,13 @@ func FuzzParseIdentity(f *testing.F) {
 func FuzzParseSeries(f *testing.F) {
 	seedModels(f, func(_ *Host, ev *events.Event) []byte {
 		for _, s := range seriesOf(ev) {
-			return AppendSeries(nil, &s)
+			return AppendHostWindow(nil, &s)
 		}
 		return nil
 	})
 	f.Fuzz(func(t *testing.T, src []byte) {
-		s, err := ParseSeries(src)
-		none, errNone := ParseSeriesOf(src, func(events.Entity, string) bool { return false })
+		s, err := ParseHostWindow(src)
+		none, errNone := ParseHostWindowOf(src, func(events.Entity, string) bool { return false })
 		if err != nil {
 			return
 		}
@@ -183,11 +183,11 @@ func FuzzParseSeries(f *testing.F) {
 		if n := s.Records(); n > len(src) {
 			t.Errorf("%d bytes gave %d readings", len(src), n)
 		}
-		again, err := ParseSeries(AppendSeries(nil, &s))
+		again, err := ParseHostWindow(AppendHostWindow(nil, &s))
 		if err != nil || !gocmp.Equal(s, again) {
 			t.Errorf("%v: second round trip differs (-first +second):\n%s", err, gocmp.Diff(s, again))
 		}
-		Merge(s, again, Series{})
+		Merge(s, again, HostWindow{})
 		Entries("node-1", &s, &Identity{}, EntryFilter{Limit: 10})
 	})
 }
@@ -222,7 +222,7 @@ func TestParsersAreModest(t *testing.T) {
 		for name, parse := range map[string]func(){
 			"live":     func() { _, _ = ParseLive(src) },
 			"identity": func() { _, _ = ParseIdentity(src) },
-			"series":   func() { _, _ = ParseSeries(src) },
+			"series":   func() { _, _ = ParseHostWindow(src) },
 		} {
 			if got := allocated(parse); got > most*size {
 				t.Fatalf("%s: %d bytes allocated for %d", name, got, size)

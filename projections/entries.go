@@ -12,7 +12,7 @@ import (
 // identity resolves the columns' identities. Its cost follows the filtered columns and the entries that Limit lets
 // through, not the window's size. A reading that several identities share at one time is returned once. Entries refer to
 // s, which must not be changed while they are used.
-func Entries(host events.HostID, s *Series, identity *Identity, f EntryFilter) []Entry {
+func Entries(host events.HostID, s *HostWindow, identity *Identity, f EntryFilter) []Entry {
 	j := newJoin(s, &f)
 	unknown := new(events.Identity)
 	entries := make([]Entry, 0, j.expectedEntries(f.Limit))
@@ -55,7 +55,7 @@ type cursor struct {
 	row, left int
 }
 
-func newJoin(s *Series, f *EntryFilter) *join {
+func newJoin(s *HostWindow, f *EntryFilter) *join {
 	var j join
 	from, to := f.timeBounds()
 	step := 1

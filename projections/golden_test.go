@@ -96,7 +96,7 @@ func goldenIdentities() map[string]Identity {
 }
 
 // goldenSeries are the models of the golden files of series chunks.
-func goldenSeries() map[string]Series {
+func goldenSeries() map[string]HostWindow {
 	scrape := []events.Timestamp{goldenAt, goldenAt + 10*goldenTick, goldenAt + 20*goldenTick, goldenAt + 600*goldenTick}
 	one := []events.Timestamp{goldenAt - 5*goldenTick/100}
 	column := func(gpu events.GPUID, part, metric, source string, id events.IdentityID, s events.Samples) Column {
@@ -105,7 +105,7 @@ func goldenSeries() map[string]Series {
 	plain := func(mantissas ...int64) events.Samples {
 		return events.Samples{Times: scrape, Mantissas: mantissas, Exponent: -1}
 	}
-	return map[string]Series{
+	return map[string]HostWindow{
 		"series-empty": {},
 		"series": {Columns: []Column{
 			column("", "", "fleetint_events", "", 2, events.Samples{Times: one, Mantissas: []int64{-3}, Exponent: 4}),
@@ -136,7 +136,7 @@ func TestStoredBytes(t *testing.T) {
 		goldentest.Written(t, name, identityForm, AppendIdentity(nil, &id))
 	}
 	for name, s := range goldenSeries() {
-		goldentest.Written(t, name, seriesForm, AppendSeries(nil, &s))
+		goldentest.Written(t, name, seriesForm, AppendHostWindow(nil, &s))
 	}
 }
 
@@ -144,7 +144,7 @@ func TestStoredBytes(t *testing.T) {
 func TestStoredBytesStayReadable(t *testing.T) {
 	goldentest.Readable(t, "live", liveForm, goldenLives(), ParseLive)
 	goldentest.Readable(t, "identity", identityForm, goldenIdentities(), ParseIdentity)
-	goldentest.Readable(t, "series", seriesForm, goldenSeries(), ParseSeries)
+	goldentest.Readable(t, "series", seriesForm, goldenSeries(), ParseHostWindow)
 }
 
 // TestLaterFormsAreRefused changes the form number of each model.
@@ -156,7 +156,7 @@ func TestLaterFormsAreRefused(t *testing.T) {
 	}
 	_, err1 := ParseLive(later(AppendLive(nil, &live)))
 	_, err2 := ParseIdentity(later(AppendIdentity(nil, &identity)))
-	_, err3 := ParseSeries(later(AppendSeries(nil, &series)))
+	_, err3 := ParseHostWindow(later(AppendHostWindow(nil, &series)))
 	for _, err := range []error{err1, err2, err3} {
 		if err == nil || !strings.Contains(err.Error(), "a newer one may have written it") {
 			t.Errorf("a model of a later form: got error %v, want one that names the newer program", err)

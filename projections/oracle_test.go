@@ -138,7 +138,7 @@ func (o *oracle) see(r record) {
 }
 
 // keys lists a series' records by their keys; a record that is there twice is an error.
-func keys(t *testing.T, s *Series, known *Identity) map[string]bool {
+func keys(t *testing.T, s *HostWindow, known *Identity) map[string]bool {
 	t.Helper()
 	set := make(map[string]bool)
 	for i := range s.Columns {
@@ -211,7 +211,7 @@ func randomRecords(rng *rand.Rand, n int) []record {
 }
 
 // seriesOf returns an event's plausible records by window.
-func seriesOf(ev *events.Event) map[Window]Series {
+func seriesOf(ev *events.Event) map[Window]HostWindow {
 	p := pieces{columns: len(ev.Columns)}
 	for i := range ev.Columns {
 		c := &ev.Columns[i]

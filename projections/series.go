@@ -7,9 +7,9 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Series is the set of records of one host in one window. Columns are sorted by (Entity, Metric, Source,
+// HostWindow is the set of records of one host in one window. Columns are sorted by (Entity, Metric, Source,
 // Identity), their samples canonical: two equal sets of records are equal byte for byte.
-type Series struct {
+type HostWindow struct {
 	Columns []Column
 }
 
@@ -23,7 +23,7 @@ type Column struct {
 }
 
 // Records returns the number of readings.
-func (s *Series) Records() int {
+func (s *HostWindow) Records() int {
 	n := 0
 	for i := range s.Columns {
 		n += s.Columns[i].Len()
@@ -34,7 +34,7 @@ func (s *Series) Records() int {
 // Add unites the records of other into s and returns the ones that s did not have. Both are canonical, and other
 // stays as it is; memory may be shared. The cost of adding newer and newer records follows their number, not the size
 // of s.
-func (s *Series) Add(other Series) (added Series) {
+func (s *HostWindow) Add(other HostWindow) (added HostWindow) {
 	var fresh []Column // columns whose key s has not
 	i := 0
 	for j := range other.Columns {
@@ -58,7 +58,7 @@ func (s *Series) Add(other Series) (added Series) {
 }
 
 // insertColumns inserts sorted columns with new keys into s.
-func (s *Series) insertColumns(fresh []Column) {
+func (s *HostWindow) insertColumns(fresh []Column) {
 	if len(fresh) == 0 {
 		return
 	}
@@ -81,9 +81,9 @@ func (s *Series) insertColumns(fresh []Column) {
 
 // Merge returns the set union of chunks of one window, in any order. It is fast where they follow each other
 // in time, and the result may share memory with them.
-func Merge(chunks ...Series) Series {
+func Merge(chunks ...HostWindow) HostWindow {
 	type dated struct {
-		series Series
+		series HostWindow
 		first  events.Timestamp
 	}
 	order := make([]dated, len(chunks))
@@ -91,7 +91,7 @@ func Merge(chunks ...Series) Series {
 		order[i] = dated{series: s, first: s.firstTime()}
 	}
 	slices.SortStableFunc(order, func(a, b dated) int { return cmp.Compare(a.first, b.first) })
-	var all Series
+	var all HostWindow
 	for _, d := range order {
 		all.Add(d.series)
 	}
@@ -99,7 +99,7 @@ func Merge(chunks ...Series) Series {
 }
 
 // firstTime returns the earliest time of the window's records, or maxTime when it has none.
-func (s *Series) firstTime() events.Timestamp {
+func (s *HostWindow) firstTime() events.Timestamp {
 	at := maxTime
 	for i := range s.Columns {
 		if times := s.Columns[i].Times; len(times) > 0 {

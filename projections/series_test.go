@@ -18,7 +18,7 @@ func TestMergeIsUnion(t *testing.T) {
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 60))
 		records := slices.DeleteFunc(randomRecords(rng, 1+rng.IntN(100)), func(r record) bool { return WindowOf(r.at) != WindowOf(0) })
-		var chunks []Series
+		var chunks []HostWindow
 		for _, ev := range batches(rng, "node-1", append(records, record{&events.Identity{Index: "9"}, "m", "m", 0, events.Value{}})) {
 			for _, s := range seriesOf(ev) {
 				chunks = append(chunks, s)
@@ -30,7 +30,7 @@ func TestMergeIsUnion(t *testing.T) {
 		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("seed %d: union differs (-want +got):\n%s", seed, diff)
 		}
-		if string(AppendSeries(nil, &got)) != string(AppendSeries(nil, &want)) {
+		if string(AppendHostWindow(nil, &got)) != string(AppendHostWindow(nil, &want)) {
 			t.Errorf("seed %d: equal series have different bytes", seed)
 		}
 		if again := storedSeries(chunks); !slices.Equal(stored, again) {
@@ -39,16 +39,16 @@ func TestMergeIsUnion(t *testing.T) {
 	}
 }
 
-func storedSeries(chunks []Series) (stored []string) {
+func storedSeries(chunks []HostWindow) (stored []string) {
 	for _, c := range chunks {
-		stored = append(stored, string(AppendSeries(nil, &c)))
+		stored = append(stored, string(AppendHostWindow(nil, &c)))
 	}
 	return stored
 }
 
 func TestAddTellsWhatIsNew(t *testing.T) {
 	id := &events.Identity{Index: "0"}
-	series := func(metric string, times ...events.Timestamp) Series {
+	series := func(metric string, times ...events.Timestamp) HostWindow {
 		var records []record
 		for _, at := range times {
 			records = append(records, record{id, metric, metric, at, events.Value{Number: events.Int(int64(at))}})
@@ -58,7 +58,7 @@ func TestAddTellsWhatIsNew(t *testing.T) {
 	s := series("b", 1, 2, 3)
 	for _, c := range []struct {
 		name       string
-		add        Series
+		add        HostWindow
 		added, all int
 	}{
 		{"the same again", series("b", 1, 2, 3), 0, 3},
@@ -66,7 +66,7 @@ func TestAddTellsWhatIsNew(t *testing.T) {
 		{"older and between, partly known", series("b", 0, 3, 6), 2, 7},
 		{"a column before", series("a", 1), 1, 8},
 		{"a column behind", series("c", 1), 1, 9},
-		{"nothing", Series{}, 0, 9},
+		{"nothing", HostWindow{}, 0, 9},
 	} {
 		if got := s.Add(c.add); got.Records() != c.added || s.Records() != c.all {
 			t.Errorf("%s: got %d new of %d, want %d of %d", c.name, got.Records(), s.Records(), c.added, c.all)
@@ -154,7 +154,7 @@ func TestParseSeriesOfIsTheFilteredSeries(t *testing.T) {
 		}
 		for _, s := range seriesOf(ev) {
 			keep := func(e events.Entity, metric string) bool { return (len(e.Part)+len(metric)+int(seed))%3 > 0 }
-			got, err := ParseSeriesOf(AppendSeries(nil, &s), keep)
+			got, err := ParseHostWindowOf(AppendHostWindow(nil, &s), keep)
 			if err != nil {
 				t.Fatal(err)
 			}

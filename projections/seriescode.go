@@ -18,8 +18,8 @@ import (
 //	for each group and each column of its shape: a sample column (seriescell.go)
 const seriesForm = 1
 
-// AppendSeries writes s behind dst.
-func AppendSeries(dst []byte, s *Series) []byte {
+// AppendHostWindow writes s behind dst.
+func AppendHostWindow(dst []byte, s *HostWindow) []byte {
 	c := seriesCoder{series: s}
 	c.collectTables()
 	dst = append(dst, seriesForm)
@@ -37,7 +37,7 @@ func AppendSeries(dst []byte, s *Series) []byte {
 }
 
 type seriesCoder struct {
-	series   *Series
+	series   *HostWindow
 	names    names
 	ticks    ticks
 	vectors  [][]events.Timestamp

@@ -7,14 +7,14 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// ParseSeries undoes AppendSeries. Bytes behind the model are an error. Columns may share Times.
-func ParseSeries(src []byte) (Series, error) {
-	return ParseSeriesOf(src, func(events.Entity, string) bool { return true })
+// ParseHostWindow undoes AppendSeries. Bytes behind the model are an error. Columns may share Times.
+func ParseHostWindow(src []byte) (HostWindow, error) {
+	return ParseHostWindowOf(src, func(events.Entity, string) bool { return true })
 }
 
-// ParseSeriesOf is ParseSeries for the columns for which keep returns true. The others are skipped, which
+// ParseHostWindowOf is ParseSeries for the columns for which keep returns true. The others are skipped, which
 // costs a small part of reading them.
-func ParseSeriesOf(src []byte, keep func(e events.Entity, metric string) bool) (Series, error) {
+func ParseHostWindowOf(src []byte, keep func(e events.Entity, metric string) bool) (HostWindow, error) {
 	r := reader{src: src}
 	r.checkForm(seriesForm)
 	p := seriesParser{reader: &r, keep: keep, names: r.readNames(), ticks: r.readTicks()}
@@ -23,9 +23,9 @@ func ParseSeriesOf(src []byte, keep func(e events.Entity, metric string) bool) (
 	p.parseGroups()
 	columns := p.parseColumns()
 	if err := r.finishModel("series"); err != nil {
-		return Series{}, err
+		return HostWindow{}, err
 	}
-	return Series{Columns: columns}, nil
+	return HostWindow{Columns: columns}, nil
 }
 
 type seriesParser struct {

@@ -73,7 +73,7 @@ func TestStoredSizes(t *testing.T) {
 	for n, most := range map[int]float64{2: 5, 25: 2, 600: 2} {
 		_, records := fleetHost(31, from, n)
 		for _, s := range seriesOf(event(host, records)) {
-			raw := AppendSeries(nil, &s)
+			raw := AppendHostWindow(nil, &s)
 			packed := pack.EncodeAll(raw, nil)
 			per := float64(len(packed)) / float64(s.Records())
 			t.Logf("series of %d records: %d bytes, %.2f per record; zstd %d, %.2f", s.Records(), len(raw), float64(len(raw))/float64(s.Records()), len(packed), per)

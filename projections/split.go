@@ -53,13 +53,13 @@ func (p *pieces) columnsOf(w Window) *[]Column {
 }
 
 // canonicalSeries returns the canonical records of each window; nil when there is none.
-func (p *pieces) canonicalSeries() map[Window]Series {
+func (p *pieces) canonicalSeries() map[Window]HostWindow {
 	if len(p.windows) == 0 {
 		return nil
 	}
-	all := make(map[Window]Series, len(p.windows))
+	all := make(map[Window]HostWindow, len(p.windows))
 	for w, list := range p.windows {
-		all[w] = Series{Columns: canonicalColumns(*list)}
+		all[w] = HostWindow{Columns: canonicalColumns(*list)}
 	}
 	return all
 }

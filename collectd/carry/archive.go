@@ -33,7 +33,7 @@ type Archive struct {
 // sequences are those of an entry's events.
 type sequences struct {
 	name string
-	has  map[events.Sequence]bool
+	has  map[events.ContentHash]bool
 }
 
 // NewArchive makes an Archive.
@@ -76,7 +76,7 @@ func (a *Archive) look(ctx context.Context, key events.Key) (bool, error) {
 	return false, nil
 }
 
-func (a *Archive) set(ctx context.Context, e *archive.Entry) (map[events.Sequence]bool, error) {
+func (a *Archive) set(ctx context.Context, e *archive.Entry) (map[events.ContentHash]bool, error) {
 	object, ok := e.Object(archive.Records)
 	if !ok {
 		return nil, nil
@@ -87,7 +87,7 @@ func (a *Archive) set(ctx context.Context, e *archive.Entry) (map[events.Sequenc
 			return s.has, nil
 		}
 	}
-	s := sequences{name: object.Name, has: make(map[events.Sequence]bool)}
+	s := sequences{name: object.Name, has: make(map[events.ContentHash]bool)}
 	for ev, err := range a.objects.Read(ctx, *e, events.Revision{}) {
 		if err != nil {
 			return nil, err

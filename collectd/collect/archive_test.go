@@ -127,13 +127,13 @@ func (p *archived) events() (all []events.Event) {
 
 // history gives every record that queries find: chunks in etcd and records in the archive, by host and window. The archive
 // goes through a reader that follows it, since objects are merged away meanwhile.
-func (p *archived) history(g projections.Generation) map[windowKey]*projections.Series {
+func (p *archived) history(g projections.Generation) map[windowKey]*projections.HostWindow {
 	p.t.Helper()
-	all := map[windowKey]*projections.Series{}
-	add := func(host events.HostID, w projections.Window, s projections.Series) {
+	all := map[windowKey]*projections.HostWindow{}
+	add := func(host events.HostID, w projections.Window, s projections.HostWindow) {
 		key := windowKey{host, w}
 		if all[key] == nil {
-			all[key] = &projections.Series{}
+			all[key] = &projections.HostWindow{}
 		}
 		all[key].Add(s)
 	}
@@ -158,7 +158,7 @@ func (p *archived) history(g projections.Generation) map[windowKey]*projections.
 			}
 			blank := projections.Host{ID: ev.Host}
 			effect := blank.Apply(&ev)
-			for _, some := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+			for _, some := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 				for w, s := range some {
 					add(ev.Host, w, s)
 				}
@@ -183,7 +183,7 @@ func (p *archived) same(evs []events.Event) {
 	}
 	got := p.history(g)
 	for key, s := range series {
-		if got[key] == nil || !bytes.Equal(projections.AppendSeries(nil, got[key]), projections.AppendSeries(nil, s)) {
+		if got[key] == nil || !bytes.Equal(projections.AppendHostWindow(nil, got[key]), projections.AppendHostWindow(nil, s)) {
 			p.t.Errorf("history of %s in window %d differs from a plain fold", key.host, key.window)
 		}
 		delete(got, key)

@@ -47,10 +47,6 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.PollInterval, "poll-interval", defaultPollInterval, "pace of reading the log while a watch cannot be had")
 	fs.DurationVar(&c.LiveInterval, "collect.live-interval", defaultLiveInterval,
 		"least pause between two writes of one host's live readings; raised by itself up to 1s under load")
-	fs.IntVar(&c.RebuildSize, "collect.rebuild-size", defaultRebuildSize,
-		"records that may be folded and not yet committed of each partition that is read from the beginning for a new generation; half of -workers are at a time")
-	fs.DurationVar(&c.RemovalGrace, "collect.removal-grace", defaultRemovalGrace,
-		"how long a generation stays after another took its place, for query servers to turn to that")
 	fs.DurationVar(&c.Lateness, "collect.lateness", defaultLateness,
 		"how much later than the end of an hour a host's newest record is when the chunks of its history of that hour are merged; records that come later still are kept as well")
 	c.Sharing.Flags(fs)

@@ -120,7 +120,7 @@ func (r *rig) check() {
 	}
 	for key, want := range series {
 		got := projections.Merge(r.store.chunks[key]...)
-		if !bytes.Equal(projections.AppendSeries(nil, &got), projections.AppendSeries(nil, want)) {
+		if !bytes.Equal(projections.AppendHostWindow(nil, &got), projections.AppendHostWindow(nil, want)) {
 			r.t.Errorf("history of %s in window %d: %d records, want %d", key.host, key.window, got.Records(), want.Records())
 		}
 	}
@@ -129,8 +129,8 @@ func (r *rig) check() {
 	}
 }
 
-func foldAll(evs []events.Event) (map[events.HostID]*projections.Host, map[windowKey]*projections.Series) {
-	hosts, series := map[events.HostID]*projections.Host{}, map[windowKey]*projections.Series{}
+func foldAll(evs []events.Event) (map[events.HostID]*projections.Host, map[windowKey]*projections.HostWindow) {
+	hosts, series := map[events.HostID]*projections.Host{}, map[windowKey]*projections.HostWindow{}
 	for i := range evs {
 		h := hosts[evs[i].Host]
 		if h == nil {
@@ -138,11 +138,11 @@ func foldAll(evs []events.Event) (map[events.HostID]*projections.Host, map[windo
 			hosts[evs[i].Host] = h
 		}
 		effect := h.Apply(&evs[i])
-		for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+		for _, part := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 			for w, records := range part {
 				key := windowKey{evs[i].Host, w}
 				if series[key] == nil {
-					series[key] = &projections.Series{}
+					series[key] = &projections.HostWindow{}
 				}
 				series[key].Add(records)
 			}

@@ -40,7 +40,7 @@ func (f *follower) load(ctx context.Context, key windowKey, known projections.Id
 	if f.late.has(key) {
 		return nil
 	}
-	var series projections.Series
+	var series projections.HostWindow
 	f.state.uniteUnstored(key.host, key.window, &series)
 	if known.Holds(key.window) {
 		stored, err := f.store.Series(ctx, f.gen, f.partition, key.host, []projections.Window{key.window})
@@ -66,13 +66,13 @@ type windowKey struct {
 // windowCache holds the windows that late records came for, the most recently used last. A file that
 // arrives newest first would otherwise read its windows once per event. Nothing depends on what it holds.
 type windowCache struct {
-	series  map[windowKey]*projections.Series
+	series  map[windowKey]*projections.HostWindow
 	order   []windowKey
 	records int // in all of them
 }
 
 func newWindowCache() *windowCache {
-	return &windowCache{series: map[windowKey]*projections.Series{}}
+	return &windowCache{series: map[windowKey]*projections.HostWindow{}}
 }
 
 // has tells whether a window is here, and counts that as a use of it.
@@ -84,17 +84,17 @@ func (c *windowCache) has(key windowKey) bool {
 	return true
 }
 
-func (c *windowCache) put(key windowKey, series projections.Series) {
+func (c *windowCache) put(key windowKey, series projections.HostWindow) {
 	c.series[key] = &series
 	c.records += series.Records()
 	c.touch(key)
 }
 
 // add keeps a window complete when records of it are folded, if it is here, and gives those it had not.
-func (c *windowCache) add(key windowKey, records projections.Series) projections.Series {
+func (c *windowCache) add(key windowKey, records projections.HostWindow) projections.HostWindow {
 	series := c.series[key]
 	if series == nil {
-		return projections.Series{}
+		return projections.HostWindow{}
 	}
 	added := series.Add(records)
 	c.records += added.Records()

@@ -23,7 +23,7 @@ type memoryStore struct {
 	mu       sync.Mutex
 	live     map[events.HostID][]byte
 	identity map[events.HostID][]byte
-	chunks   map[windowKey][]projections.Series
+	chunks   map[windowKey][]projections.HostWindow
 	offsets  projections.Offsets
 	entries  map[snapshot.EntryID]snapshot.Quarantined
 	marks    map[snapshot.EntryID]int64  // their revisions
@@ -39,7 +39,7 @@ type memoryStore struct {
 func newMemoryStore() *memoryStore {
 	return &memoryStore{
 		live: map[events.HostID][]byte{}, identity: map[events.HostID][]byte{},
-		chunks:  map[windowKey][]projections.Series{},
+		chunks:  map[windowKey][]projections.HostWindow{},
 		entries: map[snapshot.EntryID]snapshot.Quarantined{}, marks: map[snapshot.EntryID]int64{}, marked: make(chan struct{}),
 		passed: func(events.Revision) error { return nil }, cut: func() error { return nil }, seen: func(snapshot.Commit) {},
 		fail: func() (error, error) { return nil, nil },
@@ -179,10 +179,10 @@ func (s *memoryStore) WatchRetries(ctx context.Context, _ events.Partition) iter
 }
 
 // copySeries goes through the bytes, as a store would, so that sharing memory with a writer shows.
-func copySeries(series projections.Series) projections.Series {
-	parsed, err := projections.ParseSeries(projections.AppendSeries(nil, &series))
+func copySeries(series projections.HostWindow) projections.HostWindow {
+	parsed, err := projections.ParseHostWindow(projections.AppendHostWindow(nil, &series))
 	if err != nil {
-		return projections.Series{}
+		return projections.HostWindow{}
 	}
 	return parsed
 }

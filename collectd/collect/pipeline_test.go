@@ -181,7 +181,7 @@ func (p *pipeline) check(g projections.Generation) {
 				p.t.Fatal(err)
 			}
 			key := windowKey{got.Host, got.Window}
-			if series[key] == nil || !bytes.Equal(projections.AppendSeries(nil, &got.Series), projections.AppendSeries(nil, series[key])) {
+			if series[key] == nil || !bytes.Equal(projections.AppendHostWindow(nil, &got.Series), projections.AppendHostWindow(nil, series[key])) {
 				p.t.Errorf("history of %s in window %d has %d records, a plain fold %d (or others)", got.Host, got.Window, got.Series.Records(), series[key].Records())
 			}
 			delete(series, key)

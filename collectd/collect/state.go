@@ -50,7 +50,7 @@ type host struct {
 
 // history is records of one host that wait for their chunks.
 type history struct {
-	windows map[projections.Window]*projections.Series
+	windows map[projections.Window]*projections.HostWindow
 	records int
 	since   int64 // no offset reaches it before they are stored
 	at      time.Time
@@ -145,7 +145,7 @@ func (s *state) markSeen(r events.Revision) {
 
 // remember adds records that no stored chunk holds to what waits for a chunk; no offset reaches since before
 // that is stored.
-func (s *state) remember(id events.HostID, w projections.Window, records projections.Series, since int64) {
+func (s *state) remember(id events.HostID, w projections.Window, records projections.HostWindow, since int64) {
 	if records.Records() == 0 {
 		return
 	}
@@ -153,11 +153,11 @@ func (s *state) remember(id events.HostID, w projections.Window, records project
 	defer s.mu.Unlock()
 	h := s.pending[id]
 	if h == nil {
-		h = &history{windows: map[projections.Window]*projections.Series{}, since: since, at: time.Now()}
+		h = &history{windows: map[projections.Window]*projections.HostWindow{}, since: since, at: time.Now()}
 		s.pending[id] = h
 	}
 	if h.windows[w] == nil {
-		h.windows[w] = &projections.Series{}
+		h.windows[w] = &projections.HostWindow{}
 	}
 	added := h.windows[w].Add(records)
 	h.records += added.Records()
@@ -165,7 +165,7 @@ func (s *state) remember(id events.HostID, w projections.Window, records project
 }
 
 // uniteUnstored adds to series what is folded of a window but not stored yet.
-func (s *state) uniteUnstored(id events.HostID, w projections.Window, series *projections.Series) {
+func (s *state) uniteUnstored(id events.HostID, w projections.Window, series *projections.HostWindow) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, from := range []*history{s.taken[id], s.pending[id]} {

@@ -36,16 +36,12 @@ type Config struct {
 	ModelVersion string
 }
 
-// Flags registers the flags partition.data-dir, .lease-ttl, .join-debounce and .moves.
+// Flags registers the flags partition.data-dir and partition.lease-ttl.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.DataDir, "partition.data-dir", c.DataDir,
 		"directory that keeps this collector's member id, so that a restart takes its partitions over at once; empty: a new id at each start")
 	fs.DurationVar(&c.LeaseTTL, "partition.lease-ttl", cmp.Or(c.LeaseTTL, defaultLeaseTTL),
 		"how long a silent collector keeps its partitions; longer than ping interval + ping timeout + a third of itself")
-	fs.DurationVar(&c.JoinDebounce, "partition.join-debounce", cmp.Or(c.JoinDebounce, defaultJoinDebounce),
-		"how long a new collector must be there before others give partitions to it")
-	fs.IntVar(&c.Moves, "partition.moves", cmp.Or(c.Moves, defaultMoves),
-		"partitions that a collector gives away at a time")
 }
 
 func (c Config) withDefaults() Config {
@@ -60,9 +56,9 @@ func (c Config) check() error {
 	case c.LeaseTTL < minLeaseTTL:
 		return fmt.Errorf("partition.lease-ttl is %v: use at least %v", c.LeaseTTL, minLeaseTTL)
 	case c.JoinDebounce < 0:
-		return fmt.Errorf("partition.join-debounce is %v: use a positive time", c.JoinDebounce)
+		return fmt.Errorf("JoinDebounce is %v: use a positive time", c.JoinDebounce)
 	case c.Moves < 0:
-		return fmt.Errorf("partition.moves is %d: use a positive number", c.Moves)
+		return fmt.Errorf("Moves is %d: use a positive number", c.Moves)
 	}
 	return nil
 }

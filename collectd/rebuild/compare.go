@@ -104,7 +104,7 @@ func (r *rebuild) compareOnce(ctx context.Context, p events.Partition, active, r
 }
 
 // history is records by window and host.
-type history map[place]*projections.Series
+type history map[place]*projections.HostWindow
 
 type place struct {
 	window projections.Window
@@ -128,11 +128,11 @@ func fold(ev *events.Event, a, b map[events.HostID]*projections.Host, rest histo
 		}
 		hosts[ev.Host].Apply(ev)
 	}
-	for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+	for _, part := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 		for w, series := range part {
 			at := place{w, ev.Host}
 			if rest[at] == nil {
-				rest[at] = &projections.Series{}
+				rest[at] = &projections.HostWindow{}
 			}
 			rest[at].Add(series)
 		}

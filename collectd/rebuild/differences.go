@@ -150,7 +150,7 @@ func (d *differences) histories(active, rebuilt iter.Seq2[snapshot.HostSeries, e
 		if !a.more || b.more && b.at.compare(a.at) < 0 {
 			at = b.at
 		}
-		var before, now projections.Series
+		var before, now projections.HostWindow
 		if a.more && a.at == at {
 			before = a.series
 			a.next()
@@ -170,9 +170,9 @@ func (d *differences) histories(active, rebuilt iter.Seq2[snapshot.HostSeries, e
 	}
 }
 
-func (d *differences) series(at place, a, b *projections.Series) {
+func (d *differences) series(at place, a, b *projections.HostWindow) {
 	d.windows++
-	if bytes.Equal(projections.AppendSeries(nil, a), projections.AppendSeries(nil, b)) {
+	if bytes.Equal(projections.AppendHostWindow(nil, a), projections.AppendHostWindow(nil, b)) {
 		return
 	}
 	both := projections.Merge(*a)
@@ -184,7 +184,7 @@ func (d *differences) series(at place, a, b *projections.Series) {
 }
 
 // sample tells how many records there are, and some of them.
-func sample(s *projections.Series) string {
+func sample(s *projections.HostWindow) string {
 	n := s.Records()
 	if n == 0 {
 		return "none"
@@ -203,7 +203,7 @@ func sample(s *projections.Series) string {
 // stream is a history read entry by entry.
 type stream struct {
 	at     place
-	series projections.Series
+	series projections.HostWindow
 	more   bool
 	err    error
 	pull   func() (snapshot.HostSeries, error, bool)

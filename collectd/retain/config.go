@@ -55,7 +55,6 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.HotShare, "hot.share", defaultHotShare, "percent of etcd's quota in use from which what is archived leaves etcd earlier")
 	fs.DurationVar(&c.CompactInterval, "compact.interval", defaultCompactInterval,
 		"pace at which etcd's history is compacted, by one collector, unless etcd does so itself; a negative one never does")
-	fs.Int64Var(&c.CompactBytes, "compact.bytes", defaultCompactBytes, "growth of what etcd has in use after which its history is compacted at once")
 }
 
 func (c Config) withDefaults() Config {

@@ -33,7 +33,7 @@ func replay(ctx context.Context, log *eventlog.Log) (replayed, error) {
 	}
 	for p := range events.Partition(log.Facts().Partitions) {
 		folded := map[events.HostID]*projections.Host{}
-		series := map[string]*projections.Series{}
+		series := map[string]*projections.HostWindow{}
 		for ev, err := range log.Read(ctx, p, events.Revision{}, head) {
 			if err != nil {
 				return r, err
@@ -44,13 +44,13 @@ func replay(ctx context.Context, log *eventlog.Log) (replayed, error) {
 			r.models.add(id, host)
 		}
 		for name, s := range series {
-			r.models[name] = projections.AppendSeries(nil, s)
+			r.models[name] = projections.AppendHostWindow(nil, s)
 		}
 	}
 	return r, nil
 }
 
-func (r *replayed) take(ev *events.Event, folded map[events.HostID]*projections.Host, series map[string]*projections.Series) {
+func (r *replayed) take(ev *events.Event, folded map[events.HostID]*projections.Host, series map[string]*projections.HostWindow) {
 	if r.events++; ev.Damage != nil {
 		r.damaged = append(r.damaged, fmt.Sprintf("%s: %v", ev.Key, ev.Damage))
 		return
@@ -61,11 +61,11 @@ func (r *replayed) take(ev *events.Event, folded map[events.HostID]*projections.
 		folded[ev.Host] = host
 	}
 	effect := host.Apply(ev)
-	for _, some := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+	for _, some := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 		for w, records := range some {
 			name := seriesName(ev.Host, w)
 			if series[name] == nil {
-				series[name] = new(projections.Series)
+				series[name] = new(projections.HostWindow)
 			}
 			series[name].Add(records)
 		}
@@ -108,7 +108,7 @@ func stored(ctx context.Context, store *snapshot.Store, count int) (models, erro
 				return nil, err
 			}
 			for _, w := range windows {
-				m[seriesName(host.ID, w.Window)] = projections.AppendSeries(nil, &w.Series)
+				m[seriesName(host.ID, w.Window)] = projections.AppendHostWindow(nil, &w.Series)
 			}
 		}
 	}

@@ -125,5 +125,5 @@ func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err er
 
 func commandUsage(fs *flag.FlagSet, w io.Writer, c Command) {
 	fmt.Fprintf(w, "%s [flags] %s\n%s\n\n", fs.Name(), c.Args, c.Summary)
-	usage(fs, c.variable(), w)
+	usage(fs.Name(), []flagGroup{{flags: allFlags(fs)}}, c.variable(), w)
 }

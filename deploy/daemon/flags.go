@@ -15,7 +15,7 @@ var errDocumented = errors.New("documented")
 // beats the default. An empty variable counts as unset.
 func parse(fs *flag.FlagSet, p process, commands []Command) error {
 	fs.SetOutput(p.stderr)
-	fs.Usage = func() { usage(fs, variableOf, p.stderr); listCommands(p, commands) }
+	fs.Usage = func() { usage(fs.Name(), groupFlags(fs), variableOf, p.stderr); listCommands(p, commands) }
 	document := fs.Bool("help-markdown", false, "")
 	if err := fromEnvironment(fs, variableOf, p.lookup); err != nil {
 		return err
@@ -73,26 +73,30 @@ func variableOf(flagName string) string {
 	return strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flagName))
 }
 
-func usage(fs *flag.FlagSet, variable func(flagName string) string, w io.Writer) {
-	fmt.Fprintf(w, "usage of %s (each flag falls back to the environment variable beside it):\n", fs.Name())
-	fs.VisitAll(func(f *flag.Flag) {
-		if f.Usage != "" {
+// usage prints flags with the variables to which they fall back.
+func usage(name string, groups []flagGroup, variable func(flagName string) string, w io.Writer) {
+	fmt.Fprintf(w, "usage of %s (each flag falls back to the environment variable beside it):\n", name)
+	for _, g := range groups {
+		if g.name != "" {
+			fmt.Fprintf(w, "\n%s:\n", g.name)
+		}
+		for _, f := range g.flags {
 			fmt.Fprintf(w, "  -%s (%s) default %q\n        %s\n", f.Name, variable(f.Name), f.DefValue, f.Usage)
 		}
-	})
+	}
 }
 
-// markdown writes the flags as the table that docs/CONFIG.md is made of.
+// markdown writes the flags as a section of docs/CONFIG.md, in the groups of usage.
 func markdown(fs *flag.FlagSet, w io.Writer) {
-	fmt.Fprintf(w, "## %s\n\n| flag | variable | default | what it sets |\n|---|---|---|---|\n", fs.Name())
-	fs.VisitAll(func(f *flag.Flag) {
-		if f.Usage == "" {
-			return
+	fmt.Fprintf(w, "## %s\n", fs.Name())
+	for _, g := range groupFlags(fs) {
+		fmt.Fprintf(w, "\n### %s\n\n| flag | variable | default | what it sets |\n|---|---|---|---|\n", g.name)
+		for _, f := range g.flags {
+			value := "–"
+			if f.DefValue != "" {
+				value = "`" + f.DefValue + "`"
+			}
+			fmt.Fprintf(w, "| `-%s` | `%s` | %s | %s |\n", f.Name, variableOf(f.Name), value, f.Usage)
 		}
-		value := "–"
-		if f.DefValue != "" {
-			value = "`" + f.DefValue + "`"
-		}
-		fmt.Fprintf(w, "| `-%s` | `%s` | %s | %s |\n", f.Name, variableOf(f.Name), value, f.Usage)
-	})
+	}
 }

@@ -21,25 +21,25 @@ import (
 type offset struct{ Live, Series int64 }
 
 // history is the records of hosts by window.
-type history map[events.HostID]map[projections.Window]*projections.Series
+type history map[events.HostID]map[projections.Window]*projections.HostWindow
 
 // gather adds the records of an event.
 func (h history) gather(ev *events.Event) {
 	effect := (&projections.Host{ID: ev.Host}).Apply(ev) // nothing is late for a host without a past
 	if h[ev.Host] == nil {
-		h[ev.Host] = map[projections.Window]*projections.Series{}
+		h[ev.Host] = map[projections.Window]*projections.HostWindow{}
 	}
-	for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+	for _, part := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 		for window, series := range part {
 			if h[ev.Host][window] == nil {
-				h[ev.Host][window] = &projections.Series{}
+				h[ev.Host][window] = &projections.HostWindow{}
 			}
 			h[ev.Host][window].Add(series)
 		}
 	}
 }
 
-func (h history) each(see func(events.HostID, projections.Window, *projections.Series) error) error {
+func (h history) each(see func(events.HostID, projections.Window, *projections.HostWindow) error) error {
 	for host, windows := range h {
 		for window, series := range windows {
 			if err := see(host, window, series); err != nil {
@@ -150,7 +150,7 @@ func (w *world) folded(upto map[events.Partition]int64) bool {
 func (w *world) check() {
 	plain := map[events.HostID]*projections.Host{}
 	past := history{}
-	found := map[string]events.Sequence{}
+	found := map[string]events.ContentHash{}
 	head, err := w.log.Head(w.ctx)
 	if err != nil {
 		w.broken("asking for the head: %v", err)
@@ -178,7 +178,7 @@ func (w *world) check() {
 }
 
 // checkAcked: what was acknowledged is there (P1), and nothing that nobody sent.
-func (w *world) checkAcked(found map[string]events.Sequence) {
+func (w *world) checkAcked(found map[string]events.ContentHash) {
 	s := w.senders
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,7 +220,7 @@ func (w *world) checkStored(plain map[events.HostID]*projections.Host, past hist
 	}
 }
 
-func (w *world) checkSeries(g projections.Generation, p events.Partition, host events.HostID, want map[projections.Window]*projections.Series) {
+func (w *world) checkSeries(g projections.Generation, p events.Partition, host events.HostID, want map[projections.Window]*projections.HostWindow) {
 	got, err := w.store.Series(w.ctx, g, p, host, slices.Sorted(maps.Keys(want)))
 	if err != nil {
 		w.broken("loading history: %v", err)
@@ -230,7 +230,7 @@ func (w *world) checkSeries(g projections.Generation, p events.Partition, host e
 		w.broken("P2: %s has %d windows of history, the plain fold %d", host, len(got), len(want))
 	}
 	for _, one := range got {
-		if a, b := projections.AppendSeries(nil, &one.Series), projections.AppendSeries(nil, want[one.Window]); !bytes.Equal(a, b) {
+		if a, b := projections.AppendHostWindow(nil, &one.Series), projections.AppendHostWindow(nil, want[one.Window]); !bytes.Equal(a, b) {
 			w.broken("P2: window %d of %s has %d records, the plain fold %d (or others)", one.Window, host, one.Series.Records(), want[one.Window].Records())
 		}
 	}

@@ -121,12 +121,12 @@ func (r *replica) covered(g projections.Generation, p events.Partition, o offset
 	for i := range old {
 		want.gather(&old[i])
 	}
-	return want.each(func(host events.HostID, window projections.Window, series *projections.Series) error {
+	return want.each(func(host events.HostID, window projections.Window, series *projections.HostWindow) error {
 		got, err := r.store.Series(r.w.ctx, g, p, host, []projections.Window{window})
 		if err != nil {
 			return err
 		}
-		var have projections.Series
+		var have projections.HostWindow
 		if len(got) > 0 {
 			have = got[0].Series
 		}

@@ -14,14 +14,14 @@ type senders struct {
 	wg sync.WaitGroup
 
 	mu    sync.Mutex
-	sent  map[events.Sequence]bool   // may be in the log
-	acked map[string]events.Sequence // must be, by key
+	sent  map[events.ContentHash]bool   // may be in the log
+	acked map[string]events.ContentHash // must be, by key
 	files [][]events.Event
 	open  int // not acknowledged
 }
 
 func newSenders() *senders {
-	return &senders{sent: map[events.Sequence]bool{}, acked: map[string]events.Sequence{}}
+	return &senders{sent: map[events.ContentHash]bool{}, acked: map[string]events.ContentHash{}}
 }
 
 // send uploads a file by way of whichever appender takes it.

@@ -70,7 +70,7 @@ func (r *eventRow) event(log events.Revision) (events.Event, error) {
 }
 
 // sequence is that of the column, or what the key ends in.
-func (r *eventRow) sequence(key string) (events.Sequence, error) {
+func (r *eventRow) sequence(key string) (events.ContentHash, error) {
 	text := r.Sequence
 	if text == "" {
 		text = key[strings.LastIndexByte(key, '_')+1:]

@@ -49,7 +49,7 @@ type Config struct {
 	Cut events.CutRules
 }
 
-// Flags registers the flags under the names above.
+// Flags registers the flags. WatchBytes and Progress have none: no deployment needs other values than the defaults.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	d := c.withDefaults()
 	fs.StringVar(&c.Endpoints, "etcd.endpoints", d.Endpoints,
@@ -59,8 +59,6 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Partitions, "cluster.partitions", c.Partitions,
 		fmt.Sprintf("number of partitions, fixed when a log is first used; 0 takes what the log has, %d for a new one", DefaultPartitions))
 	fs.DurationVar(&c.DialTimeout, "etcd.dial-timeout", d.DialTimeout, "how long to try to reach etcd at start")
-	fs.IntVar(&c.WatchBytes, "etcd.watch-bytes", d.WatchBytes, "bytes that may wait between a watch and its reader")
-	fs.DurationVar(&c.Progress, "etcd.progress", d.Progress, "a watch quiet for so long asks etcd for its progress")
 	fs.StringVar(&c.CertFile, "etcd.cert", c.CertFile, "client certificate file (PEM)")
 	fs.StringVar(&c.KeyFile, "etcd.key", c.KeyFile, "key file of the client certificate (PEM)")
 	fs.StringVar(&c.CAFile, "etcd.ca", c.CAFile,

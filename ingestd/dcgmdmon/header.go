@@ -49,7 +49,7 @@ func readHeader(line []byte) (*header, error) {
 		at += bytes.Index(line[at:], text)
 		c := column{name: string(text), at: at, field: fieldOf(string(text))}
 		at += len(text)
-		if why := dialect.BadName(text); why != "" {
+		if why := dialect.NameFault(text); why != "" {
 			return nil, fmt.Errorf("the column %.80q: %s", text, why)
 		}
 		if slices.ContainsFunc(h.columns, func(other column) bool { return other.name == c.name }) {

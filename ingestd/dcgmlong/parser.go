@@ -149,7 +149,7 @@ func (w *Worker) lookupMetric(name []byte) *namedMetric {
 	if len(w.metrics) == maxMetrics {
 		clear(w.metrics)
 	}
-	m := &namedMetric{source: string(name), fault: dialect.BadName(name)}
+	m := &namedMetric{source: string(name), fault: dialect.NameFault(name)}
 	m.metric, m.conversion, _ = metric.Lookup(m.source)
 	m.conversion = m.conversion.Of(w.generation)
 	w.metrics[m.source] = m

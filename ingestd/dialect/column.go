@@ -62,8 +62,8 @@ func SplitColumns(text string) []string {
 	return names
 }
 
-// BadName returns the fault in a metric's name, or "" if there is none.
-func BadName(name []byte) string {
+// NameFault returns the fault in a metric's name, or "" if there is none.
+func NameFault(name []byte) string {
 	switch {
 	case len(name) == 0:
 		return "the row names no metric"

@@ -45,8 +45,8 @@ func Detect(sc *rows.Scanner, grammars []Grammar, opt Options) (g Grammar, f Fil
 	return g, f, ok, err
 }
 
-// Take prepares the scanner for a file that is declared to have the grammar, whether it looks so or not.
-func (g Grammar) Take(sc *rows.Scanner, opt Options) (f File, ok bool, err error) {
+// Prepare prepares the scanner for a file that is declared to have the grammar, whether it looks so or not.
+func (g Grammar) Prepare(sc *rows.Scanner, opt Options) (f File, ok bool, err error) {
 	if g.Form != rows.Lines {
 		_, f, ok, err = Detect(sc, []Grammar{g}, opt)
 		return f, ok, err

@@ -85,12 +85,12 @@ func describeFile(t *testing.T, sc *rows.Scanner, g dialect.Grammar, f dialect.F
 func TestTake(t *testing.T) {
 	all := inventedGrammars()
 	sc := rows.NewScanner(strings.NewReader("0 7\n"), rows.Options{})
-	f, ok, err := all[0].Take(sc, dialect.Options{})
+	f, ok, err := all[0].Prepare(sc, dialect.Options{})
 	if got, want := describeFile(t, sc, all[0], f, ok), "lines [] [0 7]"; got != want || err != nil {
 		t.Errorf("got %s, error %v; want %s", got, err, want)
 	}
 	sc = rows.NewScanner(strings.NewReader("a,b\n"), rows.Options{})
-	if f, ok, err := all[3].Take(sc, dialect.Options{}); ok || err != nil || string(f.Head) != "a,b\n" {
+	if f, ok, err := all[3].Prepare(sc, dialect.Options{}); ok || err != nil || string(f.Head) != "a,b\n" {
 		t.Errorf("got %v, error %v, head %q; want a header that does not match, and the text", ok, err, f.Head)
 	}
 }

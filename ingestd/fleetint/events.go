@@ -27,7 +27,7 @@ const eventPrefix = "event_"
 // parseEvent parses one event. The value of an XID event is its code; any other event has the value 1.
 func parseEvent(r *reader, row *rows.Row, out *dialect.Parsed) {
 	name := r.cellOf(row, eventName)
-	if fault := dialect.BadName(name); fault != "" {
+	if fault := dialect.NameFault(name); fault != "" {
 		r.rejectCell(row, eventName, strings.Replace(fault, "names no metric", "names no event", 1), out)
 		return
 	}

@@ -26,7 +26,7 @@ const healthPrefix = "health_"
 // parseHealth parses the state of one component as a number.
 func parseHealth(r *reader, row *rows.Row, out *dialect.Parsed) {
 	component, state := r.cellOf(row, healthComponent), r.cellOf(row, healthState)
-	if fault := dialect.BadName(component); fault != "" {
+	if fault := dialect.NameFault(component); fault != "" {
 		r.rejectCell(row, healthComponent, strings.Replace(fault, "names no metric", "names no component", 1), out)
 		return
 	}

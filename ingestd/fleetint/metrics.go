@@ -23,7 +23,7 @@ const (
 // disks or networks, and is skipped.
 func parseMetric(r *reader, row *rows.Row, out *dialect.Parsed) {
 	name := r.cellOf(row, metricName)
-	if fault := dialect.BadName(name); fault != "" {
+	if fault := dialect.NameFault(name); fault != "" {
 		r.rejectCell(row, metricName, fault, out)
 		return
 	}

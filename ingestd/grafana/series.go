@@ -71,7 +71,7 @@ func (r *resolver) resolveOrigin(n name) *dialect.Origin {
 
 // findFault returns the fault of a series whose name could be parsed, with the remedy.
 func (s *series) findFault(o *dialect.Origin) string {
-	bad := dialect.BadName([]byte(s.source))
+	bad := dialect.NameFault([]byte(s.source))
 	switch {
 	case o.BadLabels != "":
 		return o.BadLabels

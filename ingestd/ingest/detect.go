@@ -98,7 +98,7 @@ func (p parameters) find(sc *rows.Scanner) (dialect.Grammar, dialect.File, bool,
 	if p.grammar == nil {
 		return dialect.Detect(sc, grammars(), p.options)
 	}
-	f, ok, err := p.grammar.Take(sc, p.options)
+	f, ok, err := p.grammar.Prepare(sc, p.options)
 	return *p.grammar, f, ok, err
 }
 

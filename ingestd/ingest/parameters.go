@@ -148,7 +148,7 @@ func (p *parameters) readColumns(text string) error {
 
 func (p *parameters) readMetric(name string) error {
 	name = strings.TrimSpace(name)
-	if why := dialect.BadName([]byte(name)); why != "" {
+	if why := dialect.NameFault([]byte(name)); why != "" {
 		return errors.New(why)
 	}
 	p.options.Metric = name

@@ -27,7 +27,7 @@ type rehearsal struct {
 type rehearsed struct {
 	host     events.HostID
 	first    events.Timestamp
-	sequence events.Sequence
+	sequence events.ContentHash
 }
 
 func newRehearsal() *rehearsal {

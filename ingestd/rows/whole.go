@@ -2,10 +2,10 @@ package rows
 
 import "bytes"
 
-// Whole returns the length of the complete rows at the beginning of text, lines of form Quoted that may continue. The
+// CompleteRows returns the length of the complete rows at the beginning of text, lines of form Quoted that may continue. The
 // text behind them is a row with an open quote, whose end has not arrived. As for a Scanner, a quote that does not
 // close within the longest row (of the default length) affects only its own line.
-func Whole(text []byte, separator byte) int {
+func CompleteRows(text []byte, separator byte) int {
 	longest := Options{}.withDefaults().MaxLine
 	most := longest + lineEnd
 	for pos := 0; ; {

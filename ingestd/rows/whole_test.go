@@ -25,7 +25,7 @@ func TestWhole(t *testing.T) {
 		{"", ""},
 	} {
 		text := test.whole + test.open
-		if got := rows.Whole([]byte(text), ','); got != len(test.whole) {
+		if got := rows.CompleteRows([]byte(text), ','); got != len(test.whole) {
 			t.Errorf("%.40q: got %d bytes of whole rows, want %d", text, got, len(test.whole))
 		}
 	}
@@ -45,7 +45,7 @@ func FuzzWhole(f *testing.F) {
 			}
 		}
 		cut := strings.LastIndexByte(text[:min(int(at), len(text))], '\n') + 1
-		cut = rows.Whole([]byte(text[:cut]), ',')
+		cut = rows.CompleteRows([]byte(text[:cut]), ',')
 		want, wantErr := scanAll(strings.NewReader(text), rows.Options{}, nil)
 		first, err := scanAll(strings.NewReader(text[:cut]), rows.Options{}, nil)
 		second, err2 := scanAll(strings.NewReader(text[cut:]), rows.Options{}, nil)

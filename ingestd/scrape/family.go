@@ -46,7 +46,7 @@ type families struct {
 
 // familyOf returns the family of a name.
 func (f *families) familyOf(name string) *family {
-	fam := &family{source: name, kept: ofGPUs(name) && !f.isAggregate(name), fault: dialect.BadName([]byte(name))}
+	fam := &family{source: name, kept: ofGPUs(name) && !f.isAggregate(name), fault: dialect.NameFault([]byte(name))}
 	fam.metric, fam.conversion, _ = metric.Lookup(name)
 	fam.conversion = fam.conversion.Of(f.generation)
 	fam.selfReported = !fam.metric.Known() && !strings.HasPrefix(strings.ToUpper(name), "DCGM_FI_") && !strings.HasPrefix(name, "DCGM_EXP_")

@@ -55,7 +55,7 @@ func readHeader(line []byte) (*header, error) {
 	}
 	h := &header{gpu: -1, date: -1, clock: -1, pid: -1, processType: -1, command: -1}
 	for i, name := range names {
-		if why := dialect.BadName([]byte(name)); why != "" {
+		if why := dialect.NameFault([]byte(name)); why != "" {
 			return nil, fmt.Errorf("the column %.80q: %s", name, why)
 		}
 		if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {

@@ -155,7 +155,7 @@ func whole(text []byte, header string) []byte {
 	if names == "" || strings.HasPrefix(names, "#") || text[len(text)-1] != '\n' {
 		return text
 	}
-	end := rows.Whole(text, separatorOf(header))
+	end := rows.CompleteRows(text, separatorOf(header))
 	if bytes.Contains(text[end:], []byte("\n"+names)) {
 		return text
 	}

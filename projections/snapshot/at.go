@@ -19,7 +19,7 @@ import (
 type HostSeries struct {
 	Host   events.HostID
 	Window projections.Window
-	Series projections.Series
+	Series projections.HostWindow
 }
 
 // PartitionAt reads a partition as it was at a revision of etcd. It is for looking on: who owns the partition

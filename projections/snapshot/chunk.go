@@ -14,7 +14,7 @@ import (
 type Chunk struct {
 	Host   events.HostID
 	Window projections.Window
-	Series projections.Series
+	Series projections.HostWindow
 }
 
 // maxPiece is how much of a series goes into one value, before it is compressed.
@@ -22,7 +22,7 @@ const maxPiece = maxBytes / 2
 
 // piece is a chunk, or a part of one, in the bytes that are stored.
 type piece struct {
-	series projections.Series
+	series projections.HostWindow
 	model  []byte
 }
 
@@ -56,11 +56,11 @@ func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks [
 
 // pieces splits a series that is too large for one value; which records are together does not matter. An
 // empty series has no pieces.
-func pieces(series projections.Series) []piece {
+func pieces(series projections.HostWindow) []piece {
 	if series.Records() == 0 {
 		return nil
 	}
-	model := projections.AppendSeries(nil, &series)
+	model := projections.AppendHostWindow(nil, &series)
 	if len(model) <= maxPiece {
 		return []piece{{series, model}}
 	}
@@ -72,28 +72,28 @@ func pieces(series projections.Series) []piece {
 }
 
 // halves cuts a series between two columns, or its only column between two readings.
-func halves(series projections.Series) (a, b projections.Series, cut bool) {
+func halves(series projections.HostWindow) (a, b projections.HostWindow, cut bool) {
 	cols := series.Columns
 	if n := len(cols); n > 1 {
-		return projections.Series{Columns: cols[: n/2 : n/2]}, projections.Series{Columns: cols[n/2:]}, true
+		return projections.HostWindow{Columns: cols[: n/2 : n/2]}, projections.HostWindow{Columns: cols[n/2:]}, true
 	}
 	n := cols[0].Len()
 	if n < 2 {
-		return series, projections.Series{}, false
+		return series, projections.HostWindow{}, false
 	}
-	part := func(i, j int) projections.Series {
+	part := func(i, j int) projections.HostWindow {
 		col := cols[0]
 		col.Samples = events.Samples{} // a copy, since the caller's column may be shared
 		for ; i < j; i++ {
 			col.Add(cols[0].At(i))
 		}
 		col.Canonical()
-		return projections.Series{Columns: []projections.Column{col}}
+		return projections.HostWindow{Columns: []projections.Column{col}}
 	}
 	return part(0, n/2), part(n/2, n), true
 }
 
-func firstRecord(series projections.Series) events.Timestamp {
+func firstRecord(series projections.HostWindow) events.Timestamp {
 	var first events.Timestamp
 	some := false
 	for _, col := range series.Columns {

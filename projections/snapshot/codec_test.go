@@ -129,7 +129,7 @@ func noise(n int) []byte {
 }
 
 func TestPiecesOfALargeSeries(t *testing.T) {
-	var series projections.Series
+	var series projections.HostWindow
 	for _, metric := range []string{"A", "B", "C"} {
 		col := projections.Column{Entity: events.Entity{GPU: "g"}, Metric: metric}
 		for i := range 400 {
@@ -139,13 +139,13 @@ func TestPiecesOfALargeSeries(t *testing.T) {
 		col.Canonical()
 		series.Columns = append(series.Columns, col)
 	}
-	before := projections.AppendSeries(nil, &series)
-	var parts []projections.Series
+	before := projections.AppendHostWindow(nil, &series)
+	var parts []projections.HostWindow
 	for _, p := range pieces(series) {
 		if len(p.model) > maxPiece {
 			t.Errorf("got a piece of %d bytes, want at most %d", len(p.model), maxPiece)
 		}
-		if !bytes.Equal(p.model, projections.AppendSeries(nil, &p.series)) {
+		if !bytes.Equal(p.model, projections.AppendHostWindow(nil, &p.series)) {
 			t.Error("a piece's bytes are not its series'")
 		}
 		parts = append(parts, p.series)
@@ -155,13 +155,13 @@ func TestPiecesOfALargeSeries(t *testing.T) {
 	}
 	slices.Reverse(parts)
 	all := projections.Merge(parts...)
-	if !bytes.Equal(projections.AppendSeries(nil, &all), before) {
+	if !bytes.Equal(projections.AppendHostWindow(nil, &all), before) {
 		t.Error("the pieces together are not the series")
 	}
-	if !bytes.Equal(projections.AppendSeries(nil, &series), before) {
+	if !bytes.Equal(projections.AppendHostWindow(nil, &series), before) {
 		t.Error("cutting changed the series")
 	}
-	if got := pieces(projections.Series{}); got != nil {
+	if got := pieces(projections.HostWindow{}); got != nil {
 		t.Errorf("got %d pieces of nothing", len(got))
 	}
 }

@@ -236,7 +236,7 @@ func (r *lateRun) load(t *testing.T) {
 	r.fixture.hosts = make(map[events.HostID]*projections.Host)
 	for _, h := range part.Hosts {
 		r.fixture.hosts[h.ID] = &h
-		r.all[h.ID] = make(map[projections.Window]projections.Series)
+		r.all[h.ID] = make(map[projections.Window]projections.HostWindow)
 	}
 }
 

@@ -30,7 +30,7 @@ type fixture struct {
 	t      testing.TB
 	client *clientv3.Client
 	hosts  map[events.HostID]*projections.Host
-	all    map[events.HostID]map[projections.Window]projections.Series // everything that was put into chunks
+	all    map[events.HostID]map[projections.Window]projections.HostWindow // everything that was put into chunks
 }
 
 func newFixture(t testing.TB, adjust ...func(*eventlog.Config, *clientv3.Client)) *fixture {
@@ -43,7 +43,7 @@ func newFixture(t testing.TB, adjust ...func(*eventlog.Config, *clientv3.Client)
 	return &fixture{
 		Store: New(client, cfg, facts, nil), t: t, client: eventstest.Etcd(t),
 		hosts: make(map[events.HostID]*projections.Host),
-		all:   make(map[events.HostID]map[projections.Window]projections.Series),
+		all:   make(map[events.HostID]map[projections.Window]projections.HostWindow),
 	}
 }
 
@@ -88,12 +88,12 @@ func (f *fixture) fold(number int64, evs ...events.Event) Commit {
 		host := f.hosts[ev.Host]
 		if host == nil {
 			host = &projections.Host{ID: ev.Host}
-			f.hosts[ev.Host], f.all[ev.Host] = host, make(map[projections.Window]projections.Series)
+			f.hosts[ev.Host], f.all[ev.Host] = host, make(map[projections.Window]projections.HostWindow)
 		}
 		effect := host.Apply(&ev)
 		live, identity := clone(host)
 		c.Live[ev.Host], c.Identity[ev.Host] = live, identity
-		for _, series := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+		for _, series := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 			for _, w := range slices.Sorted(maps.Keys(series)) {
 				c.Chunks = append(c.Chunks, Chunk{Host: ev.Host, Window: w, Series: series[w]})
 				f.all[ev.Host][w] = projections.Merge(f.all[ev.Host][w], series[w])

@@ -42,7 +42,7 @@ type part struct {
 	key    string
 	seen   int64 // ModRevision
 	env    envelope
-	series projections.Series
+	series projections.HostWindow
 	model  int // bytes of the series, not compressed
 	stored int
 }
@@ -76,7 +76,7 @@ func (s *Store) parts(ctx context.Context, window string) ([]part, error) {
 		env, model, err := s.codec.unpack(kv.Value)
 		if err == nil && len(model) < largeChunk {
 			one := part{key: string(kv.Key), seen: kv.ModRevision, env: env, model: len(model), stored: len(kv.Value)}
-			one.series, err = projections.ParseSeries(model)
+			one.series, err = projections.ParseHostWindow(model)
 			parts = append(parts, one)
 		}
 		if err != nil {
@@ -135,7 +135,7 @@ func (s *Store) mergesOf(g projections.Generation, p events.Partition, of Chunk,
 	}
 	m := Merge{Replaced: len(some), of: some}
 	var env envelope
-	series := make([]projections.Series, len(some))
+	series := make([]projections.HostWindow, len(some))
 	for i, one := range some {
 		series[i] = one.series
 		env.revision = max(env.revision, one.env.revision)

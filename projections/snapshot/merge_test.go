@@ -59,14 +59,14 @@ func (f *fixture) merge(host events.HostID, w projections.Window, guard clientv3
 func (f *fixture) checkHistory(host events.HostID, w projections.Window) {
 	f.t.Helper()
 	all := f.all[host][w]
-	want := projections.AppendSeries(nil, &all)
+	want := projections.AppendHostWindow(nil, &all)
 	got, err := f.Series(f.t.Context(), generation, 0, host, []projections.Window{w})
-	if err != nil || len(got) != 1 || !bytes.Equal(projections.AppendSeries(nil, &got[0].Series), want) {
+	if err != nil || len(got) != 1 || !bytes.Equal(projections.AppendHostWindow(nil, &got[0].Series), want) {
 		f.t.Errorf("series of %d windows differ from what was folded (%v)", len(got), err)
 	}
 	n := 0
 	for h, err := range f.HistoryAt(f.t.Context(), generation, 0, 0) {
-		if n++; err != nil || !bytes.Equal(projections.AppendSeries(nil, &h.Series), want) {
+		if n++; err != nil || !bytes.Equal(projections.AppendHostWindow(nil, &h.Series), want) {
 			f.t.Errorf("history of %s differs from what was folded (%v)", h.Host, err)
 		}
 	}

@@ -19,7 +19,7 @@ const maxRanges = 100
 // WindowSeries is the history of one host in one window.
 type WindowSeries struct {
 	Window projections.Window
-	Series projections.Series
+	Series projections.HostWindow
 }
 
 // Series reads and unites the chunks of windows of one host, linearizably; in the order of the argument.
@@ -76,13 +76,13 @@ func (s *Store) windows(ctx context.Context, g projections.Generation, p events.
 }
 
 // unite makes one series of a window's chunks.
-func (s *Store) unite(kvs []*mvccpb.KeyValue, keep func(e events.Entity, metric string) bool) (projections.Series, error) {
-	parse := func(src []byte) (projections.Series, error) { return projections.ParseSeriesOf(src, keep) }
-	chunks := make([]projections.Series, len(kvs))
+func (s *Store) unite(kvs []*mvccpb.KeyValue, keep func(e events.Entity, metric string) bool) (projections.HostWindow, error) {
+	parse := func(src []byte) (projections.HostWindow, error) { return projections.ParseHostWindowOf(src, keep) }
+	chunks := make([]projections.HostWindow, len(kvs))
 	for i, kv := range kvs {
 		series, err := unpack(s, kv, parse)
 		if err != nil {
-			return projections.Series{}, err
+			return projections.HostWindow{}, err
 		}
 		chunks[i] = *series
 	}

@@ -239,7 +239,7 @@ func TestAPartitionIsReadAsItWas(t *testing.T) {
 	want := map[string]string{}
 	for id, windows := range f.all {
 		for w, series := range windows {
-			want[fmt.Sprint(id, w)] = string(projections.AppendSeries(nil, &series))
+			want[fmt.Sprint(id, w)] = string(projections.AppendHostWindow(nil, &series))
 		}
 	}
 	models := f.want()
@@ -259,7 +259,7 @@ func TestAPartitionIsReadAsItWas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got[fmt.Sprint(hs.Host, hs.Window)] = string(projections.AppendSeries(nil, &hs.Series))
+		got[fmt.Sprint(hs.Host, hs.Window)] = string(projections.AppendHostWindow(nil, &hs.Series))
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("history of %d hosts and windows, want the %d as they were", len(got), len(want))

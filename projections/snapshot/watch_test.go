@@ -320,7 +320,7 @@ func TestWatchSurvivesARestartOfEtcd(t *testing.T) {
 	client, cfg := server.Client(t), server.Config(t)
 	f := &fixture{
 		Store: New(client, cfg, factsOf(t, client), nil), t: t, client: client,
-		hosts: make(map[events.HostID]*projections.Host), all: make(map[events.HostID]map[projections.Window]projections.Series),
+		hosts: make(map[events.HostID]*projections.Host), all: make(map[events.HostID]map[projections.Window]projections.HostWindow),
 	}
 	guard := f.claim(0)
 	host := hostsOf(0, 1)[0]

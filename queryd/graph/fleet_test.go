@@ -51,10 +51,10 @@ func (s *stored) WatchActive(ctx context.Context) iter.Seq2[projections.Generati
 }
 
 // archive answers history from folded series.
-type archive map[events.HostID]map[projections.Window]projections.Series
+type archive map[events.HostID]map[projections.Window]projections.HostWindow
 
-func (a archive) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.Series, error) {
-	found := map[projections.Window]projections.Series{}
+func (a archive) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.HostWindow, error) {
+	found := map[projections.Window]projections.HostWindow{}
 	for _, w := range windows {
 		if s, ok := a[host][w]; ok {
 			found[w] = s

@@ -218,7 +218,7 @@ func (p *past) miss(e *projections.LiveEntity) {
 }
 
 // take folds the newest reading of each column up to the instant.
-func (p *past) take(s *projections.Series) {
+func (p *past) take(s *projections.HostWindow) {
 	ev := events.Event{Host: p.host.ID}
 	index := make(map[events.IdentityID]int)
 	for i := range s.Columns {

@@ -196,7 +196,7 @@ func cut(all events.Samples, windows []projections.Window) events.Samples {
 }
 
 // seriesOf makes one canonical series of columns, of which several may have the same key.
-func seriesOf(columns []projections.Column) projections.Series {
+func seriesOf(columns []projections.Column) projections.HostWindow {
 	slices.SortStableFunc(columns, compareColumns)
 	out := columns[:0]
 	for _, c := range columns {
@@ -206,7 +206,7 @@ func seriesOf(columns []projections.Column) projections.Series {
 		}
 		out = append(out, c)
 	}
-	return projections.Series{Columns: out}
+	return projections.HostWindow{Columns: out}
 }
 
 func compareColumns(a, b projections.Column) int {

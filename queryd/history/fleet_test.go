@@ -20,7 +20,7 @@ import (
 type fleet struct {
 	facts  events.Facts
 	hosts  map[events.HostID]*projections.Host
-	series map[events.HostID]map[projections.Window]projections.Series
+	series map[events.HostID]map[projections.Window]projections.HostWindow
 
 	appended []events.Event // all that was folded
 
@@ -33,7 +33,7 @@ func newFleet() *fleet {
 	return &fleet{
 		facts:  events.Facts{Epoch: 7, Cluster: 9, Partitions: 4, PartitionHash: "xxh3", Cut: events.CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 100_000}},
 		hosts:  make(map[events.HostID]*projections.Host),
-		series: make(map[events.HostID]map[projections.Window]projections.Series),
+		series: make(map[events.HostID]map[projections.Window]projections.HostWindow),
 	}
 }
 
@@ -56,10 +56,10 @@ func (f *fleet) foldTo(ev events.Event, hot bool) {
 	f.appended = append(f.appended, ev)
 	if f.hosts[ev.Host] == nil {
 		f.hosts[ev.Host] = &projections.Host{ID: ev.Host}
-		f.series[ev.Host] = make(map[projections.Window]projections.Series)
+		f.series[ev.Host] = make(map[projections.Window]projections.HostWindow)
 	}
 	effect := f.hosts[ev.Host].Apply(&ev)
-	for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+	for _, part := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 		for w, s := range part {
 			if !hot {
 				continue
@@ -104,14 +104,14 @@ func (f *fleet) WatchActive(ctx context.Context) iter.Seq2[projections.Generatio
 }
 
 // Series gives stored windows, and complains when it is asked for what cannot be there.
-func (f *fleet) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.Series, error) {
+func (f *fleet) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.HostWindow, error) {
 	if f.fail != nil {
 		return nil, f.fail
 	}
 	if g != "1" || p != events.PartitionOf(host, f.facts.Partitions) {
 		return nil, fmt.Errorf("no generation %q or partition %d of %s", g, p, host)
 	}
-	out := make(map[projections.Window]projections.Series)
+	out := make(map[projections.Window]projections.HostWindow)
 	for _, w := range windows {
 		s, ok := f.series[host][w]
 		if !ok {

@@ -16,7 +16,7 @@ import (
 type reader interface {
 	// A window that is there is in the answer even if nothing of it is kept.
 	Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window,
-		keep func(e events.Entity, metric string) bool) (map[projections.Window]projections.Series, error)
+		keep func(e events.Entity, metric string) bool) (map[projections.Window]projections.HostWindow, error)
 }
 
 // History answers queries; safe for concurrent use.

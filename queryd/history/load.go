@@ -26,16 +26,16 @@ type scan struct {
 type part struct {
 	host    *live.Host
 	windows []projections.Window // asked for, in order
-	hot     map[projections.Window]projections.Series
-	cold    []projections.Series // records of any of the windows
+	hot     map[projections.Window]projections.HostWindow
+	cold    []projections.HostWindow // records of any of the windows
 	rolled  []rolled             // instead of records
 }
 
 // series gives everything in as few sets as can be without copying: in order of time, no record in two, each
 // set of windows of its own.
-func (p *part) series() []projections.Series {
+func (p *part) series() []projections.HostWindow {
 	if len(p.cold) == 0 {
-		all := make([]projections.Series, 0, len(p.hot))
+		all := make([]projections.HostWindow, 0, len(p.hot))
 		for _, w := range p.windows {
 			if s, ok := p.hot[w]; ok {
 				all = append(all, s)
@@ -43,7 +43,7 @@ func (p *part) series() []projections.Series {
 		}
 		return all
 	}
-	return []projections.Series{projections.Merge(slices.Concat(slices.Collect(maps.Values(p.hot)), p.cold)...)}
+	return []projections.HostWindow{projections.Merge(slices.Concat(slices.Collect(maps.Values(p.hot)), p.cold)...)}
 }
 
 // load reads windows, which are in order, of the hosts that have some of them.

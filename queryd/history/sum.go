@@ -39,7 +39,7 @@ func (s *sums) part(p *part, sel *selection) {
 }
 
 // add takes records in: sets of one host whose times no earlier call had.
-func (s *sums) add(series *projections.Series, sel *selection) {
+func (s *sums) add(series *projections.HostWindow, sel *selection) {
 	for rest := series.Columns; len(rest) > 0; {
 		first := &rest[0]
 		n := 1

@@ -22,19 +22,17 @@ const (
 	defaultRingBytes  = 16 << 20
 )
 
-// Flags registers the hub's flags.
+// Flags registers the hub's flags. The ring has none: its defaults are a bound of memory and a time to come back that fit any server.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.Heartbeat, "live.heartbeat", defaultHeartbeat, "pause between heartbeats to subscribers")
 	fs.IntVar(&c.QueueBytes, "live.queue-bytes", defaultQueueBytes,
 		"bytes that one subscriber in events mode may have waiting before it is ended as too slow")
-	fs.IntVar(&c.Ring, "live.ring", defaultRing, "recent changes kept for subscribers in events mode that come back")
-	fs.IntVar(&c.RingBytes, "live.ring-bytes", defaultRingBytes, "bound of the recent changes in bytes")
 }
 
 // withDefaults fills the zero fields, and refuses what cannot work.
 func (c Config) withDefaults() (Config, error) {
 	if c.Heartbeat < 0 || c.QueueBytes < 0 || c.Ring < 0 || c.RingBytes < 0 {
-		return c, errors.New("configuring the live view: live.heartbeat, live.queue-bytes, live.ring and live.ring-bytes must not be negative")
+		return c, errors.New("configuring the live view: live.heartbeat, live.queue-bytes and the sizes of the ring must not be negative")
 	}
 	c.Heartbeat = cmp.Or(c.Heartbeat, defaultHeartbeat)
 	c.QueueBytes = cmp.Or(c.QueueBytes, defaultQueueBytes)

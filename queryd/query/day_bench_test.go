@@ -19,7 +19,7 @@ func BenchmarkDay(b *testing.B) {
 	c := newCluster(b)
 	begin := time.Date(2025, 7, 18, 0, 0, 0, 0, time.UTC)
 	h := &projections.Host{ID: "a"}
-	series := make(map[projections.Window]projections.Series)
+	series := make(map[projections.Window]projections.HostWindow)
 	cut := events.NewCutter(c.log.Facts().Cut, "", "")
 	for tick := range 8640 {
 		for g := range 8 {
@@ -93,8 +93,8 @@ func BenchmarkDay(b *testing.B) {
 }
 
 // gather adds what an event gave to the windows.
-func gather(series map[projections.Window]projections.Series, effect projections.Effect) {
-	for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+func gather(series map[projections.Window]projections.HostWindow, effect projections.Effect) {
+	for _, part := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 		for w, s := range part {
 			stored := series[w]
 			stored.Add(s)

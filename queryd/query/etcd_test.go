@@ -76,7 +76,7 @@ func (c *cluster) save(ev *events.Event, rev events.Revision) {
 	commit := snapshot.Commit{
 		Live: map[events.HostID]*projections.Live{h.ID: &h.Live}, Identity: map[events.HostID]*projections.Identity{h.ID: &h.Identity}, Upload: ev.Upload,
 	}
-	for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+	for _, part := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 		for w, s := range part {
 			commit.Chunks = append(commit.Chunks, snapshot.Chunk{Host: h.ID, Window: w, Series: s})
 		}

@@ -39,12 +39,12 @@ type windows struct{ store store }
 
 // Series reads windows of a host; those without records are left out.
 func (w windows) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, of []projections.Window,
-	keep func(e events.Entity, metric string) bool) (map[projections.Window]projections.Series, error) {
+	keep func(e events.Entity, metric string) bool) (map[projections.Window]projections.HostWindow, error) {
 	list, err := w.store.SeriesOf(ctx, g, p, host, of, keep)
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[projections.Window]projections.Series, len(list))
+	out := make(map[projections.Window]projections.HostWindow, len(list))
 	for _, one := range list {
 		out[one.Window] = one.Series
 	}

@@ -21,7 +21,7 @@ import (
 type fleet struct {
 	facts  events.Facts
 	hosts  map[events.HostID]*projections.Host
-	series map[events.HostID]map[projections.Window]projections.Series
+	series map[events.HostID]map[projections.Window]projections.HostWindow
 
 	appended []events.Event // all of them, in order
 
@@ -33,7 +33,7 @@ func newFleet() *fleet {
 	return &fleet{
 		facts:  events.Facts{Epoch: 7, Cluster: 9, Partitions: 4, PartitionHash: "xxh3", Cut: events.CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 100_000}},
 		hosts:  make(map[events.HostID]*projections.Host),
-		series: make(map[events.HostID]map[projections.Window]projections.Series),
+		series: make(map[events.HostID]map[projections.Window]projections.HostWindow),
 	}
 }
 
@@ -58,11 +58,11 @@ func (f *fleet) row(host events.HostID, id events.Identity, at events.Timestamp,
 func (f *fleet) fold(ev events.Event) {
 	if f.hosts[ev.Host] == nil {
 		f.hosts[ev.Host] = &projections.Host{ID: ev.Host}
-		f.series[ev.Host] = make(map[projections.Window]projections.Series)
+		f.series[ev.Host] = make(map[projections.Window]projections.HostWindow)
 	}
 	f.appended = append(f.appended, ev)
 	effect := f.hosts[ev.Host].Apply(&ev)
-	for _, part := range []map[projections.Window]projections.Series{effect.Fresh, effect.Late} {
+	for _, part := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 		for w, s := range part {
 			stored := f.series[ev.Host][w]
 			stored.Add(s)
@@ -166,8 +166,8 @@ func (f *fleet) WatchActive(ctx context.Context) iter.Seq2[projections.Generatio
 	}
 }
 
-func (f *fleet) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.Series, error) {
-	out := make(map[projections.Window]projections.Series)
+func (f *fleet) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.HostWindow, error) {
+	out := make(map[projections.Window]projections.HostWindow)
 	for _, w := range windows {
 		out[w] = f.series[host][w]
 	}

@@ -224,7 +224,7 @@ func readModels(t *testing.T, ctx context.Context, client *clientv3.Client, cfg 
 			t.Fatal(err)
 		}
 		for _, w := range series {
-			models["series "+string(h.Host)+" "+w.Window.Start().String()] = string(projections.AppendSeries(nil, &w.Series))
+			models["series "+string(h.Host)+" "+w.Window.Start().String()] = string(projections.AppendHostWindow(nil, &w.Series))
 		}
 	}
 	return models

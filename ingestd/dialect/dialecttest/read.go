@@ -78,7 +78,7 @@ func (d Dialect) Read(r io.Reader, opt dialect.Options, scan rows.Options, worke
 
 func (d Dialect) readBeginning(sc *rows.Scanner, opt dialect.Options) (dialect.File, bool, error) {
 	if d.Named {
-		return d.Take(sc, opt)
+		return d.Prepare(sc, opt)
 	}
 	_, f, ok, err := dialect.Detect(sc, []dialect.Grammar{d.Grammar}, opt)
 	return f, ok, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/uploads"
 )
 
@@ -26,8 +27,8 @@ const (
 // back after that is told, by 204, to stay away.
 func (s *Server) followUpload(c *fiber.Ctx) error {
 	if !s.followers.TryAcquire(1) {
-		return refuse(fiber.StatusServiceUnavailable, codeFollowers,
-			"as many as %d follow uploads of this server already; ask for %s{id} from time to time instead", maxFollowers, uploadsPath).after(30 * time.Second)
+		return answer.Refuse(answer.CodeFollowers,
+			"as many as %d follow uploads of this server already; ask for %s{id} from time to time instead", maxFollowers, uploadsPath).After(30 * time.Second)
 	}
 	leave := func() { s.followers.Release(1) }
 	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
@@ -50,9 +51,9 @@ func (s *Server) followUpload(c *fiber.Ctx) error {
 		defer leave()
 		last := ""
 		for u, err := range s.states.Follow(s.waits, id, heartbeat) {
-			_ = conn.SetWriteDeadline(time.Now().Add(followTimeout)) // a closed one fails below
-			if told := eventID(&u); err != nil || told != last {
-				last = told
+			_ = conn.SetWriteDeadline(time.Now().Add(followTimeout)) // fails only on a closed connection, to which the write below fails
+			if id := eventID(&u); err != nil || id != last {
+				last = id
 				err = writeState(w, &u, err)
 			} else {
 				_, err = io.WriteString(w, ": nothing new\n\n")
@@ -70,8 +71,8 @@ var errStreamEnds = errors.New("the stream ends with an error")
 // writeState writes one event. That of an error ends the stream.
 func writeState(w io.Writer, u *uploads.Upload, err error) error {
 	if err != nil {
-		r := asRefusal(statesRefusal(err))
-		text, _ := json.Marshal(failure{Error: r.text, Code: r.code}) // of plain text
+		r := answer.RefusalOf(statesRefusal(err))
+		text, _ := json.Marshal(answer.Failure{Error: r.Text, Code: r.Code}) // two texts always have a form
 		_, written := fmt.Fprintf(w, "event: error\ndata: %s\n\n", text)
 		return errors.Join(errStreamEnds, written)
 	}

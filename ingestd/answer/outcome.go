@@ -61,7 +61,7 @@ func (o *Outcome) Finish(trouble string) {
 	o.Whole.ProcessedAt = now
 }
 
-// setStatus gives a refused file its status.
+// setStatus sets the status of a refused file.
 func (t *FileOutcome) setStatus() {
 	switch {
 	case t.Err == nil:
@@ -109,8 +109,8 @@ func (o *Outcome) Reached() map[events.Partition]events.Revision {
 
 // MarkNotVisible says that everything is stored, and not seen to be visible in time.
 func (o *Outcome) MarkNotVisible() {
-	const told = "everything is stored, but is not visible yet; it will be, and sending it again is not needed"
-	o.Whole.Warnings = append(o.Whole.Warnings, told)
+	const note = "everything is stored, but is not visible yet; it will be, and sending it again is not needed"
+	o.Whole.Warnings = append(o.Whole.Warnings, note)
 	for _, t := range o.Files {
 		if t.Status == StatusProcessed {
 			t.Status = StatusStored
@@ -145,12 +145,12 @@ func (o *Outcome) Err() error {
 		return refused[0].Err
 	}
 	first := refused[0]
-	told := fmt.Sprintf("%d of %d files were refused, each with its reason in \"files\"; the first is %q: %s",
+	summary := fmt.Sprintf("%d of %d files were refused, each with its reason in \"files\"; the first is %q: %s",
 		len(refused), len(o.Files), first.Filename, RefusalOf(first.Err).Text)
 	if len(refused) < len(o.Files) {
-		return Refuse(CodeSomeRefused, "%s", told)
+		return Refuse(CodeSomeRefused, "%s", summary)
 	}
-	all := Refuse(CodeAllRefused, "%s", told)
+	all := Refuse(CodeAllRefused, "%s", summary)
 	all.Status = commonStatus(refused)
 	return all
 }

@@ -9,8 +9,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Receipt tells what became of one file. It is filled whether the upload succeeds or not, so that the
-// answer to a failed one can tell what was stored before the failure.
+// Receipt is the account of one file. It is filled whether the upload succeeds or not, so that the answer to a failed one
+// can say how much was stored before the failure.
 type Receipt struct {
 	FileID      events.UploadID `json:"file_id"`
 	Filename    string          `json:"filename"`
@@ -77,7 +77,7 @@ func NewReceipt() *Receipt {
 	}
 }
 
-// SetReached tells how far records got in the log, and the span of their times.
+// SetReached enters the newest position in the log that the records reached, and the span of their times.
 func (r *Receipt) SetReached(t *AppendStats) {
 	if t.Revision != (events.Revision{}) {
 		r.Revision = t.Revision.String()

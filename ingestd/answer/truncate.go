@@ -24,7 +24,7 @@ func TruncatedReceipt(body any, receipts []*Receipt) json.RawMessage {
 	return text
 }
 
-// truncateLists leaves out of each list what is behind so many.
+// truncateLists shortens each list to its first entries.
 func (r *Receipt) truncateLists(most int) {
 	r.Headers = r.Headers[:min(len(r.Headers), most)]
 	r.Errors = r.Errors[:min(len(r.Errors), most)]

@@ -114,7 +114,7 @@ func (a *admission) look(ctx context.Context) {
 	a.logChange(last, next)
 }
 
-// measure fills in what is known here, and tells why the lag is not.
+// measure enters the readings of this process. Its error is the reason why the lag is not known.
 func (a *admission) measure(r *readings, now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,7 +125,7 @@ func (a *admission) measure(r *readings, now time.Time) error {
 	return a.lost
 }
 
-// logChange logs what has become otherwise.
+// logChange logs how the verdict has changed.
 func (a *admission) logChange(was, is *admissionState) {
 	if is.cause != was.cause || (is.refusal == nil) != (was.refusal == nil) {
 		switch {

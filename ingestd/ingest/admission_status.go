@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// admissionStatus is what GET /api/v1/status tells of admission: the verdict, and beside each mark the
+// admissionStatus is the part of GET /api/v1/status about admission: the verdict, and beside each threshold the
 // reading that is held against it. Absent readings are not known.
 type admissionStatus struct {
 	Verdict           string       `json:"verdict"` // open, slowed or refusing

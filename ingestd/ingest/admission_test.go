@@ -147,7 +147,7 @@ func TestTooManyRecordsAreAnswered429(t *testing.T) {
 	})
 }
 
-// As the size goes from the soft to the hard mark the rate goes down to a half. On the bubble's clock only
+// As the size goes from the soft to the hard threshold the rate goes down to a half. On the bubble's clock only
 // the log takes time, so the rate is known exactly but for what an upload holds when a pause begins.
 func TestRateHalvesFromTheSoftToTheHardMark(t *testing.T) {
 	file := pipelinetest.DCGMFile(30_000, 5)

@@ -67,7 +67,7 @@ func newClientLimiter(r Rates) *clientLimiter {
 	return &clientLimiter{rates: r, clients: clients}
 }
 
-// allow counts an upload of a client. It tells how many more may follow at once, when all may again, and, when
+// allow counts an upload of a client. It returns how many more may follow at once, when all may again, and, when
 // this one may not, how long to wait; 0: it may.
 func (l *clientLimiter) allow(client string, now time.Time) (left int, reset, wait time.Duration) {
 	fresh := rate.NewLimiter(rate.Limit(l.rates.PerSecond), l.rates.Burst)
@@ -84,7 +84,7 @@ func (l *clientLimiter) allow(client string, now time.Time) (left int, reset, wa
 	return int(tokens), l.seconds(float64(l.rates.Burst) - tokens), wait
 }
 
-// exceeded tells how long a client has to wait that comes now, without counting it; 0: it need not.
+// exceeded returns how long a client has to wait that comes now, without counting it; 0: it need not.
 func (l *clientLimiter) exceeded(client string, now time.Time) time.Duration {
 	if l.clients == nil {
 		return 0
@@ -100,7 +100,7 @@ func (l *clientLimiter) seconds(tokens float64) time.Duration {
 	return time.Duration(tokens / l.rates.PerSecond * float64(time.Second))
 }
 
-// limit lets an upload through unless its client sends too many, and tells the client where it is, in the
+// limit lets an upload through unless its client sends too many, and reports the client's state in the
 // header fields of draft-ietf-httpapi-ratelimit-headers.
 func (s *Server) limit(c *fiber.Ctx) error {
 	if s.limiter.clients == nil {
@@ -124,7 +124,7 @@ func (l *clientLimiter) tooOften(wait time.Duration) *answer.Refusal {
 		l.rates.PerSecond).After(max(wait, time.Second))
 }
 
-// client tells clients apart: by their token, of which nothing but a hash is kept, else by their address.
+// client returns the identity of a client: the hash of its token, else its address.
 func client(authorization string, address net.IP) string {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {

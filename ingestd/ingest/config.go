@@ -29,7 +29,7 @@ type Config struct {
 	ConnectionsPerIP int // default 256
 
 	HeaderTimeout time.Duration // for a request's header; default 10s
-	QueueTimeout  time.Duration // for an upload's turn, then it is told to come back; default 30s
+	QueueTimeout  time.Duration // for an upload's turn, then it is answered 503; default 30s
 	ReadTimeout   time.Duration // for the next bytes of a body; default 30s
 	MinRate       int64         // bytes per second that an upload must reach on average; default 1024
 	AppendTimeout time.Duration // for one append, retries included; default 30s
@@ -172,7 +172,7 @@ func (c Config) check() error {
 // Port is a TCP port to listen on. Zero means the default, 8081.
 type Port int
 
-// FreePort lets the system choose; Server.Addr tells which one it was.
+// FreePort lets the system choose; Server.Addr returns the choice.
 const FreePort Port = -1
 
 const defaultPort = 8081

@@ -19,12 +19,12 @@ import (
 const (
 	maxFollowers  = 256              // of uploads' progress at a time
 	heartbeat     = 15 * time.Second // of a stream in which nothing happens
-	followTimeout = 10 * time.Second // for a follower to take what is sent
+	followTimeout = 10 * time.Second // for a follower to receive an event
 )
 
 // followUpload answers GET /api/v1/uploads/{id}/events with a stream of server-sent events: "progress" with the
 // state as it is, then as it changes, and at last an event named after the final state. A browser that comes
-// back after that is told, by 204, to stay away.
+// back after that gets 204, so that it stays away.
 func (s *Server) followUpload(c *fiber.Ctx) error {
 	if !s.followers.TryAcquire(1) {
 		return answer.Refuse(answer.CodeFollowers,
@@ -68,7 +68,7 @@ func (s *Server) followUpload(c *fiber.Ctx) error {
 
 var errStreamEnds = errors.New("the stream ends with an error")
 
-// writeState writes one event. That of an error ends the stream.
+// writeState writes one event. An event of an error ends the stream.
 func writeState(w io.Writer, u *uploads.Upload, err error) error {
 	if err != nil {
 		r := answer.RefusalOf(statesRefusal(err))
@@ -88,5 +88,5 @@ func writeState(w io.Writer, u *uploads.Upload, err error) error {
 	return err
 }
 
-// eventID tells states of an upload apart.
+// eventID returns the identity of a state of an upload.
 func eventID(u *uploads.Upload) string { return strconv.FormatInt(u.UpdatedAt.UnixNano(), 36) }

@@ -94,16 +94,15 @@ func (c *conn) Close() error {
 	defer close(c.gone)
 	defer c.from.forget(c)
 	if c.gentle.Load() {
-		c.sayGoodbye()
+		c.closeOwnSide()
 	}
 	return c.TCPConn.Close()
 }
 
-// sayGoodbye ends our side and reads what the client still sends, for a while. Its errors mean that the
-// client is gone.
-func (c *conn) sayGoodbye() {
+// closeOwnSide ends our side of the connection and discards what the client still sends, for a while.
+func (c *conn) closeOwnSide() {
 	if c.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
-	_, _ = io.Copy(io.Discard, c.TCPConn)
+	_, _ = io.Copy(io.Discard, c.TCPConn) // an error means that the client is gone
 }

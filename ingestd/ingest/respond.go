@@ -83,8 +83,8 @@ func classify(c *fiber.Ctx, err error) *answer.Refusal {
 	return answer.RefusalOf(err)
 }
 
-// closeGently ends the connection after the answer when the request has a body: what is left of it must not
-// be taken for the next request, and what is still under way must not make the client lose the answer.
+// closeGently ends the connection after the answer when the request has a body: its rest must not be
+// taken for the next request, and bytes still under way must not make the client lose the answer.
 func (r *responder) closeGently(c *fiber.Ctx) {
 	if c.Context().RequestBodyStream() == nil {
 		return

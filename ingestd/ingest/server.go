@@ -222,7 +222,7 @@ func (s *Server) publishStates(ctx context.Context) (end func()) {
 	return func() { cancel(); publishing.Wait() }
 }
 
-// drain refuses new uploads, ends live streams, waits for what is under way, then closes. What does not end in time is cut.
+// drain refuses new uploads, ends live streams, waits for what is under way, then closes. Uploads that do not end in time are cut.
 func (s *Server) drain(ln *listener) {
 	s.endWaits()
 	s.endStreams(answer.Stopping())

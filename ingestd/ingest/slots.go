@@ -18,13 +18,13 @@ type slots struct {
 	size     int
 	what     string // that it lets in, in the plural
 	patience time.Duration
-	open     context.Context // ends when the gate is closed
+	open     context.Context // ends when the slots are closed
 	shut     context.CancelFunc
 
 	mu     sync.Mutex
 	inside int
 	closed bool
-	empty  chan struct{} // closed once the gate is closed and nobody is inside
+	empty  chan struct{} // closed once the slots are closed and nobody is inside
 }
 
 func newSlots(what string, places int, patience time.Duration) *slots {
@@ -33,7 +33,7 @@ func newSlots(what string, places int, patience time.Duration) *slots {
 	return g
 }
 
-// enter takes a place, waiting for one, but not when ctx has ended; whoever gets one leaves later.
+// enter takes a place, waiting for one, but not when ctx has ended. The caller leaves it.
 func (g *slots) enter(ctx context.Context) error {
 	patient, cancel := context.WithTimeout(ctx, g.patience)
 	defer cancel()
@@ -63,7 +63,7 @@ func (g *slots) leave() {
 	g.closeIfEmpty()
 }
 
-// close lets nobody in any more, not even those who wait, and gives what tells that all have left. Calling
+// close lets nobody in any more, not even those who wait, and returns a channel that is closed when all have left. Calling
 // it again changes nothing.
 func (g *slots) close() <-chan struct{} {
 	g.mu.Lock()

@@ -18,7 +18,7 @@ import (
 
 const uploadsPath = "/api/v1/uploads/"
 
-// uploadView is an upload as it is told to people: with what follows from its state.
+// uploadView is an upload as people see it, with figures that follow from its state.
 type uploadView struct {
 	uploads.Upload
 	BytesPerSecond float64   `json:"bytes_per_second,omitempty"`
@@ -59,7 +59,7 @@ type uploadList struct {
 const (
 	defaultUploads = 100
 	mostUploads    = 1000
-	statesTimeout  = 5 * time.Second // for etcd to tell of uploads
+	statesTimeout  = 5 * time.Second // for etcd to answer
 )
 
 // listUploads answers GET /api/v1/uploads.

@@ -8,11 +8,11 @@ import (
 )
 
 // Thresholds say when uploads are slowed down (soft) and refused (hard). The zero value of each field means its
-// default. A mark that can never be reached switches its judgement off: 1000 percent, a year.
+// default. A threshold that can never be reached switches its judgement off: 1000 percent, a year.
 //
 // Size is what etcd has in use of its quota. Space that compaction freed does not count, since etcd fills it
 // again; so that the file itself, which is what etcd compares with its quota, cannot get there either, it
-// has a hard mark of its own.
+// has a hard threshold of its own.
 type Thresholds struct {
 	SoftSize, HardSize       int           // percent of etcd's quota in use; default 60 and 80
 	HardFile                 int           // percent of the quota that the database file may take; default 95
@@ -45,7 +45,7 @@ func (m Thresholds) withDefaults() Thresholds {
 	return m
 }
 
-// check refuses marks that are no marks, by the name of the flag.
+// check refuses thresholds that make no sense, by the name of the flag.
 func (m Thresholds) check() error {
 	for _, pair := range []struct {
 		name       string
@@ -67,11 +67,11 @@ func (m Thresholds) check() error {
 	return nil
 }
 
-// threshold is a pair of marks for one reading; a mark of 0 is not there.
+// threshold is a soft and a hard bound of one reading; a bound of 0 is not there.
 type threshold struct{ soft, hard float64 }
 
-// pressure tells how far a reading is on the way from the soft mark, 0, to the hard one, 1. Without a hard
-// mark it comes to 1 at twice the soft one.
+// pressure returns how far a reading is on the way from the soft threshold, 0, to the hard one, 1. Without a hard
+// threshold it comes to 1 at twice the soft one.
 func (s threshold) pressure(v float64) float64 {
 	soft, hard := s.soft, s.hard
 	if soft == 0 {
@@ -89,5 +89,5 @@ func (s threshold) pressure(v float64) float64 {
 	return (v - soft) / (hard - soft)
 }
 
-// over tells that a reading has reached the hard mark.
+// over reports whether a reading has reached the hard threshold.
 func (s threshold) over(v float64) bool { return s.hard > 0 && v >= s.hard }

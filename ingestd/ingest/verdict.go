@@ -18,7 +18,7 @@ type readings struct {
 	rate       float64 // records per second
 }
 
-// size and file are shares of the quota.
+// size and file return shares of the quota.
 func (r readings) size() float64 { return r.ofQuota(r.capacity.InUse) }
 func (r readings) file() float64 { return r.ofQuota(r.capacity.Bytes) }
 
@@ -46,10 +46,10 @@ func judgeUploads(m Thresholds, r readings) verdict {
 		if !c.known {
 			continue
 		}
-		if c.scale.over(c.value) {
+		if c.threshold.over(c.value) {
 			return verdict{share: 0.5, cause: c.code, refusal: c.refusal(), stops: c.stops}
 		}
-		if p := c.scale.pressure(c.value); p > worst {
+		if p := c.threshold.pressure(c.value); p > worst {
 			worst = p
 			v.share, v.cause = 1-p/2, c.code
 		}
@@ -59,15 +59,15 @@ func judgeUploads(m Thresholds, r readings) verdict {
 
 // criterion is one thing that admission looks at.
 type criterion struct {
-	code    string
-	known   bool
-	value   float64
-	scale   threshold
-	stops   bool
-	refusal func() *answer.Refusal
+	code      string
+	known     bool
+	value     float64
+	threshold threshold
+	stops     bool
+	refusal   func() *answer.Refusal
 }
 
-// criteria come in the order in which they are told: the first that is over its hard mark is the reason.
+// criteria come in order of importance: the first that is over its hard threshold is the reason.
 func criteria(m Thresholds, r readings) []criterion {
 	alarm := 0.0
 	if r.capacity.NoSpace {
@@ -127,12 +127,12 @@ func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<2
 // hold, so that the rate follows the share, and short against every timeout.
 const period = time.Second
 
-// idle tells how long is to be idle what was busy, so that it is busy for a share of the time.
+// idle returns the pause after a busy time that makes it a share of the whole.
 func idle(busy time.Duration, share float64) time.Duration {
 	return time.Duration(float64(busy) * (1/share - 1))
 }
 
-// untilOpen tells how long an event waits that comes when so much time has gone by since the first period.
+// untilOpen returns how long an event waits that comes so long after the first period began.
 func untilOpen(elapsed time.Duration, share float64) time.Duration {
 	in := elapsed % period
 	if in < time.Duration(share*float64(period)) {

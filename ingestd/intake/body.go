@@ -62,7 +62,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// startRead gives the next read its time, unless reading was stopped.
+// startRead sets the deadline of the next read, unless reading was stopped.
 func (b *Body) startRead() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

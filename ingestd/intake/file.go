@@ -12,8 +12,7 @@ import (
 	"telemetry-pipeline/ingestd/answer"
 )
 
-// File is an uploaded file as it is read: counted and hashed as sent. Where it comes from is known only to
-// whoever made it.
+// File is an uploaded file as it is read: counted and hashed as sent.
 type File struct {
 	Name      string
 	Text      io.Reader
@@ -23,7 +22,7 @@ type File struct {
 	Reopen   func() (io.ReadCloser, error) // reads the file from its beginning; nil where that cannot be
 	Live     *Body                         // where the file comes from, if it may still be being written
 	coded    *Packed                       // what the body's Content-Encoding was taken off by, if the body is the file
-	Progress func(rows int64)              // is told how many rows were read; nil: nobody wants to know
+	Progress func(rows int64)              // is called with the number of rows read so far; may be nil
 
 	Size int64
 	hash *xxh3.Hasher128
@@ -33,10 +32,12 @@ type File struct {
 	failed  error // what src ended with, when not io.EOF
 }
 
+// NewFile returns a file that reads its content from src. interrupt ends a read that waits; nil where none does.
 func NewFile(name string, src io.Reader, interrupt func(error)) *File {
 	return &File{Name: name, Text: src, interrupt: interrupt, hash: xxh3.New128()}
 }
 
+// Read reads the content.
 func (f *File) Read(p []byte) (int, error) {
 	if err := f.isStopped(); err != nil {
 		return 0, err
@@ -71,7 +72,7 @@ func (f *File) isStopped() error {
 	return f.stopped
 }
 
-// Broken tells why the upload has no more files to give: the source failed, or was told to stop.
+// Broken returns the error after which the upload has no more files: its source failed, or was stopped.
 func (f *File) Broken() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -84,12 +85,13 @@ func (f *File) Broken() error {
 	return nil
 }
 
+// ContentHash returns the hash of the bytes read so far, named by its algorithm.
 func (f *File) ContentHash() string {
 	sum := f.hash.Sum128().Bytes()
 	return fmt.Sprintf("xxh3-128:%x", sum)
 }
 
-// BaseName is a file's name as answers and logs show it: without folders and control characters.
+// BaseName returns a file's name as answers and logs show it: without folders and control characters.
 func BaseName(name string) string {
 	name = path.Base(strings.ReplaceAll(name, `\`, "/"))
 	name = strings.Map(func(r rune) rune {

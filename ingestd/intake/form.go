@@ -106,7 +106,7 @@ func (t formText) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// formError tells what a broken multipart body means.
+// formError returns the refusal for a broken multipart body.
 func formError(err error) error {
 	if r, ok := errors.AsType[*answer.Refusal](err); ok {
 		return r

@@ -78,7 +78,7 @@ func (p *Packed) Close() {
 	}
 }
 
-// refuseUnpack makes a refusal of what is wrong with a packed file; every other error stays as it is.
+// refuseUnpack returns the refusal for an error of unpacking; every other error stays as it is.
 func refuseUnpack(err error) error {
 	e, ok := err.(*unpack.Error)
 	if !ok {

@@ -11,7 +11,7 @@ import (
 )
 
 // Streams bound live streams: bodies that are a file themselves and come in chunks without a length, such as
-// that of curl -T -. Their rows are appended as they arrive. The zero value of each field means its default.
+// the body of curl -T -. Their rows are appended as they arrive. The zero value of each field means its default.
 type Streams struct {
 	Most      int           // served at a time, besides uploads of known length; default 16
 	Size      int64         // bytes of one stream; default: as of an upload. Negative: no bound

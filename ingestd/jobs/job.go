@@ -23,7 +23,7 @@ type Job struct {
 // maxDeaths is how many processes may end in the middle of an upload before it counts as the reason.
 const maxDeaths = 5
 
-// newJob makes an upload known, with what is known of it besides its manifest.
+// newJob publishes an upload, with the state known of it besides its manifest.
 func (b *Background) newJob(e *spool.Entry, known uploads.Upload) *Job {
 	u := known
 	u.ID, u.Kind, u.State, u.ReceivedAt, u.TotalBytes = e.ID, uploads.Async, uploads.Queued, e.ReceivedAt, e.Size()

@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/ingestd/spool"
 )
 
-// spooledFiles yields the files of an upload in the spool, and tells how the reading of them comes along.
+// spooledFiles yields the files of an upload in the spool, and reports the progress of reading them.
 type spooledFiles struct {
 	entry  *spool.Entry
 	report func(rows, bytes int64)

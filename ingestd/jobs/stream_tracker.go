@@ -87,7 +87,7 @@ func (k *StreamTracker) End() {
 	if k.handle == nil {
 		return
 	}
-	shown, rec := *k.o, *k.o.Whole // what is kept is shortened, and what is answered is not
+	shown, rec := *k.o, *k.o.Whole // the kept copy is truncated, the answer is not
 	shown.Whole = &rec
 	state, body, failed := uploads.Done, any(shown.Response()), answer.Failure{}
 	if err := k.o.Err(); err != nil {

@@ -31,7 +31,7 @@ type appending struct {
 
 	in       chan events.Event
 	capacity int64               // bytes of events in flight
-	room     *semaphore.Weighted // what is left of capacity
+	room     *semaphore.Weighted // the unused part of capacity
 
 	mu    sync.Mutex
 	stats answer.AppendStats // guarded by mu while run is under way

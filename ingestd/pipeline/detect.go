@@ -21,7 +21,7 @@ import (
 	"telemetry-pipeline/ingestd/wide"
 )
 
-// Grammars lists the dialects in the order in which they are tried; the first match wins.
+// Grammars returns the dialects in the order in which they are tried; the first match wins.
 func Grammars() []dialect.Grammar {
 	return []dialect.Grammar{
 		scrape.Grammar(),
@@ -92,7 +92,7 @@ func detect(file io.Reader, opt rows.Options, p Parameters) (*telemetry, error) 
 	return &telemetry{dialect: g.Name, headers: texts(f.Header), scanner: sc, serial: g.Serial, bare: g.Bare, worker: workers}, nil
 }
 
-// find tells the dialect that the sender names, or else the one that the file is of.
+// find returns the dialect that the sender names, or else the detected one.
 func (p Parameters) find(sc *rows.Scanner) (dialect.Grammar, dialect.File, bool, error) {
 	if p.Grammar == nil {
 		return dialect.Detect(sc, Grammars(), p.Options)
@@ -119,7 +119,7 @@ func notTelemetry(first string, columns []string) error {
 		"no known telemetry dialect starts like %q; known are %s (name one with ?dialect=)%s", first, grammarNames(Grammars()), hint)
 }
 
-// headless tells a row from a header: one of its cells begins with a digit.
+// headless reports whether a line is a row and no header: one of its cells begins with a digit.
 func headless(first string) bool {
 	for cell := range strings.SplitSeq(first, ",") {
 		if cell = strings.TrimLeft(cell, " "); cell != "" && cell != first && '0' <= cell[0] && cell[0] <= '9' {
@@ -148,7 +148,7 @@ var magics = []struct{ magic, name string }{
 	{"PAR1", "a Parquet file"},
 }
 
-// checkText refuses what is no text.
+// checkText refuses bytes that are no text.
 func checkText(head []byte) error {
 	for _, m := range magics {
 		if bytes.HasPrefix(head, []byte(m.magic)) {

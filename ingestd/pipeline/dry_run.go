@@ -15,15 +15,15 @@ type sink interface {
 	result() *answer.AppendStats // once run has ended
 }
 
-// dryRunSink takes the place of appending where nothing is to be appended. It counts every event as one that
-// would be created, but for repeats within the file: which of them the log has is not asked.
+// dryRunSink takes the place of appending in a dry run. It counts every event as created, except repeats within the file;
+// the log is not asked which of them it has.
 type dryRunSink struct {
 	seen  map[eventName]struct{}
 	ended chan struct{}
 	stats answer.AppendStats // the sequencing stage's, until ended
 }
 
-// eventName tells events apart as their keys do.
+// eventName distinguishes events as their keys do.
 type eventName struct {
 	host     events.HostID
 	first    events.Timestamp

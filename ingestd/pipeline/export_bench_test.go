@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// dcgmExport is an export as DCGM's exporter gives it, with its labels again in a column of their own.
+// dcgmExport returns an export of DCGM's exporter, with its labels again in a column of their own.
 func dcgmExport(gpus, times int) []byte {
 	var text bytes.Buffer
 	text.WriteString("timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw\n")
@@ -31,7 +31,7 @@ func dcgmExport(gpus, times int) []byte {
 	return text.Bytes()
 }
 
-// BenchmarkExport tells how long a large export takes from its bytes to events that are ready to append.
+// BenchmarkExport measures how long a large export takes from its bytes to events that are ready to append.
 func BenchmarkExport(b *testing.B) {
 	text := dcgmExport(247, 100)
 	b.SetBytes(int64(len(text)))

@@ -41,7 +41,7 @@ func knownNonTelemetry() []nonTelemetry {
 	}
 }
 
-// recognizeNonTelemetry tells what a text is that is no telemetry, nil when it is not known as anything else.
+// recognizeNonTelemetry returns the kind of a text that is no telemetry; nil when it is none of the known kinds.
 func recognizeNonTelemetry(head []byte) *nonTelemetry {
 	text := string(bytes.TrimLeft(head, " \t\r\n"))
 	for _, s := range knownNonTelemetry() {
@@ -87,7 +87,7 @@ func isMachineInfo(head string) bool {
 	return strings.EqualFold(strings.ReplaceAll(strings.TrimSpace(first), `"`, ""), "attribute_name,attribute_value")
 }
 
-// tableUnderDate tells nvidia-smi's table, above which it prints the time.
+// tableUnderDate recognizes nvidia-smi's table, above which it prints the time.
 func tableUnderDate(head string) bool {
 	_, table, _ := strings.Cut(head, "\n")
 	return has("+-", "| NVIDIA-SMI")(table)

@@ -23,7 +23,7 @@ func TestRealStrangers(t *testing.T) {
 	}
 }
 
-// TestRealFilesAreKnown tells the dialect of each kind of telemetry in that collection.
+// TestRealFilesAreKnown detects the dialect of each kind of telemetry in that collection.
 func TestRealFilesAreKnown(t *testing.T) {
 	p, err := ParseParameters(map[string]string{"host": "n1", "start": "2026-07-03T22:11:09Z"}, "UTC", time.Now())
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"telemetry-pipeline/ingestd/intake"
 )
 
-// Parameters are what the query string says about an upload.
+// Parameters are the wishes that the query string of an upload expresses.
 type Parameters struct {
 	Wait    bool
 	Async   bool             // answer at once, and take the files in in the background
@@ -26,8 +26,8 @@ type Parameters struct {
 	Options dialect.Options
 }
 
-// parameter is one that the query string may have. read takes its text, which is not empty; its error tells
-// what is wrong with that.
+// parameter is one that the query string may have. read takes its text, which is not empty; its error names
+// the fault.
 type parameter struct {
 	name string
 	read func(p *Parameters, text string) error
@@ -64,7 +64,7 @@ func knownParameters() []parameter {
 	}
 }
 
-// ParseParameters refuses what it does not know by name, so that a misspelt parameter is not ignored.
+// ParseParameters reads a query string. It refuses an unknown name, so that a misspelt parameter is not ignored.
 func ParseParameters(queries map[string]string, defaultZone string, now time.Time) (Parameters, error) {
 	p := Parameters{Options: dialect.Options{Now: now}, Zone: defaultZone}
 	zone, err := ParseZone(defaultZone)
@@ -184,7 +184,7 @@ func (p *Parameters) readExporter(version string) error {
 	return nil
 }
 
-// ParseZone reads an IANA name or ±hh:mm.
+// ParseZone reads a time zone: an IANA name or ±hh:mm.
 func ParseZone(text string) (*time.Location, error) {
 	if t, err := time.Parse("-07:00", text); err == nil {
 		_, offset := t.Zone()

@@ -23,7 +23,7 @@ type batch struct {
 	done   wait.Signal // set once the worker has finished
 }
 
-// rowResult is what one row gave for one host: the records up to records in parsed, from those of the result
+// rowResult is the result of one row for one host: the records up to records in parsed, from those of the result
 // before.
 type rowResult struct {
 	host        events.HostID
@@ -44,7 +44,7 @@ type pipeline struct {
 	readErr error         // how the file ended when that was not clean; set before ordered is closed
 }
 
-// batchesOf tells how many batches a pipeline has: one per worker, one being read, one being sequenced.
+// batchesOf returns the number of batches of a pipeline: one per worker, one being read, one being sequenced.
 func batchesOf(workers int) int { return workers + 2 }
 
 func newPipeline(workers int) *pipeline {

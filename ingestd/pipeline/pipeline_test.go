@@ -18,7 +18,7 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// stuck gives what there is and then blocks, as a silent client does, until the body is stopped.
+// stuck yields a text and then blocks, as a silent client does, until the body is stopped.
 type stuck struct {
 	text    io.Reader
 	stopped chan struct{}
@@ -32,7 +32,7 @@ func (s stuck) Read(p []byte) (int, error) {
 	return 0, errors.New("connection deadline")
 }
 
-// Whatever ends an upload, its goroutines have ended when it returns, and the error is the first cause. A
+// However an upload ends, its goroutines have ended when it returns, and the error is the first cause. A
 // bubble fails the test when one of them is left.
 func TestNoStageOutlivesItsUpload(t *testing.T) {
 	cause := errors.New("the server stops")

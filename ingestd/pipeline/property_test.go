@@ -104,7 +104,7 @@ func wildFile(rng *rand.Rand, rows int) []byte {
 	return b.Bytes()
 }
 
-// The events of a file, and what is told about it, depend on its content alone.
+// The events of a file, and its receipt, depend on its content alone.
 func TestChunksAndWorkersDoNotChangeTheEvents(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for round := range 6 {
@@ -260,7 +260,7 @@ func TestOtherRealFilesAreRefused(t *testing.T) {
 	}
 }
 
-// BenchmarkUpload tells rows per second through the pipeline and the peak of the heap, which is the same
+// BenchmarkUpload measures rows per second through the pipeline and the peak of the heap, which is the same
 // for a file ten times as large.
 func BenchmarkUpload(b *testing.B) {
 	block := pipelinetest.DCGMFile(20_000, 31)

@@ -8,14 +8,14 @@ import (
 	"telemetry-pipeline/ingestd/answer"
 )
 
-// What an answer tells in full; the rest is counted.
+// The bounds of the lists in an answer; entries beyond them are counted.
 const (
 	maxFaults   = 100
 	maxWarnings = 20
 )
 
-// sequencer cuts rows, given in file order, into events and hands these on. It collects what is to be told
-// about the rows. Only the pipeline's sequencing stage uses it, until that has ended.
+// sequencer cuts rows, given in file order, into events and hands these on. It collects the receipt's
+// figures of the rows. Only the pipeline's sequencing stage uses it, until that has ended.
 //
 // An event says which zone was assumed for its times. So rows whose time named a zone and rows whose time
 // did not are cut apart; a file that has both is rare.
@@ -26,7 +26,7 @@ type sequencer struct {
 	maxRows int64 // 0: no bound
 
 	strict   bool             // the first rejection ends the file
-	progress func(rows int64) // is told how many there have been; nil: nobody
+	progress func(rows int64) // is called with the number of rows so far; may be nil
 
 	rows          int64
 	records       int64
@@ -87,7 +87,7 @@ func (s *sequencer) put(ctx context.Context, evs []events.Event) error {
 	return nil
 }
 
-// count notes what is to be told about the rows of a batch.
+// count adds the figures of a batch.
 func (s *sequencer) count(b *batch) {
 	for _, row := range b.rows {
 		if !row.more {
@@ -107,7 +107,7 @@ func (s *sequencer) count(b *batch) {
 	}
 }
 
-// warningTexts gives the warnings of an answer: those kept, how many were not, and a zone that was assumed.
+// warningTexts returns the warnings of an answer: the listed ones, the number of others, and a zone that was assumed.
 func (s *sequencer) warningTexts(zone string) []string {
 	out := append([]string{}, s.warnings...)
 	if more := s.warningsTotal - int64(len(s.warnings)); more > 0 {

@@ -29,7 +29,7 @@ type Recorder struct {
 	hold chan struct{} // while not nil, appends wait for it to be closed
 
 	capacity eventlog.Capacity
-	unheard  error         // why Capacity gives none
+	unheard  error         // the error of Capacity
 	stalled  bool          // nothing is folded
 	changed  chan struct{} // closed and replaced when stalled is changed
 }

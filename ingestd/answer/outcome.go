@@ -25,6 +25,7 @@ type FileOutcome struct {
 	Stats AppendStats // of its events
 }
 
+// NewOutcome returns the outcome of an upload that begins now, under a fresh id.
 func NewOutcome() *Outcome {
 	whole := NewReceipt()
 	return &Outcome{ID: whole.FileID, BeganAt: whole.UploadedAt, Whole: whole}

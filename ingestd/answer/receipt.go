@@ -42,6 +42,7 @@ type Receipt struct {
 	Warnings    []string   `json:"warnings"`
 }
 
+// Metadata describes the rows of a file.
 type Metadata struct {
 	Rows  int64  `json:"rows"`
 	Zone  string `json:"zone,omitempty"`         // assumed for times that named none
@@ -49,6 +50,7 @@ type Metadata struct {
 	Last  string `json:"last_record,omitempty"`
 }
 
+// Fault is a row or cell without a record.
 type Fault struct {
 	Line   int    `json:"line"`
 	Column string `json:"column,omitempty"`
@@ -56,6 +58,7 @@ type Fault struct {
 	Reason string `json:"reason"`
 }
 
+// EventCount counts events by whether the log had them before.
 type EventCount struct {
 	Appended int64 `json:"appended"`
 	Existing int64 `json:"existing"`
@@ -70,6 +73,7 @@ const (
 	StatusValid     = "valid"     // it was a dry run, and found nothing to refuse the file for
 )
 
+// NewReceipt returns an empty receipt with a fresh id.
 func NewReceipt() *Receipt {
 	return &Receipt{
 		FileID: events.UploadID(uuid.NewString()), UploadedAt: time.Now().UTC(), Status: StatusProcessed,

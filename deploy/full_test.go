@@ -59,9 +59,9 @@ func (p *pipeline) run(name string, run func(context.Context) error) {
 	})
 }
 
-func (p *pipeline) ingest(marks ingest.Marks) string {
+func (p *pipeline) ingest(marks ingest.Thresholds) string {
 	log := p.log()
-	s, err := ingest.New(ingest.Config{Host: "127.0.0.1", Port: ingest.FreePort, Marks: marks, Spool: spool.Config{Dir: p.t.TempDir()}}, log, snapshot.New(p.client(), p.store, log.Facts(), nil), nil)
+	s, err := ingest.New(ingest.Config{Host: "127.0.0.1", Port: ingest.FreePort, Thresholds: marks, Spool: spool.Config{Dir: p.t.TempDir()}}, log, snapshot.New(p.client(), p.store, log.Facts(), nil), nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestFullEtcdRefusesUploadsAnswersQueriesAndGoesOnByItself(t *testing.T) {
 	server := eventstest.NewServer(t, func(cfg *embed.Config) { cfg.QuotaBackendBytes = 8 << 20 })
 	p := &pipeline{t: t, store: server.Config(t)}
 	p.store.Partitions = 4
-	uploads := p.ingest(ingest.Marks{SoftSize: 1e6, HardSize: 1e6, HardFile: 1e6})
+	uploads := p.ingest(ingest.Thresholds{SoftSize: 1e6, HardSize: 1e6, HardFile: 1e6})
 	folding := p.collect()
 	queries, _ := p.query()
 

@@ -86,6 +86,10 @@ func (r *rebuild) compareOnce(ctx context.Context, p events.Partition, active, r
 	if err != nil {
 		return err
 	}
+	unfoldable, err := r.quarantined(ctx, p, active, rebuilt)
+	if err != nil {
+		return err
+	}
 	rest := history{}
 	from := older(a.offsets)
 	if at := older(b.offsets); at.Number < from.Number {
@@ -95,7 +99,7 @@ func (r *rebuild) compareOnce(ctx context.Context, p events.Partition, active, r
 		if err != nil {
 			return err
 		}
-		if ev.Damage == nil {
+		if ev.Damage == nil && !unfoldable[snapshot.EntryIDOf(ev.Key, ev.Revision)] {
 			fold(&ev, a.hosts, b.hosts, rest)
 		}
 	}
@@ -116,10 +120,23 @@ func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.window, q.window), cmp.Compare(events.Escape(string(p.host)), events.Escape(string(q.host))))
 }
 
-// fold folds an event that may be folded on some side already, which makes no difference there. One whose fold panics is
-// in the quarantine of both.
+// quarantined returns the events of a partition that either generation could not fold. Their folds may panic; a panic of
+// any other event's fold is a defect and surfaces.
+func (r *rebuild) quarantined(ctx context.Context, p events.Partition, generations ...projections.Generation) (map[snapshot.EntryID]bool, error) {
+	all := map[snapshot.EntryID]bool{}
+	for _, g := range generations {
+		for entry, err := range r.store.Quarantined(ctx, g, p) {
+			if err != nil {
+				return nil, err
+			}
+			all[entry.ID] = true
+		}
+	}
+	return all, nil
+}
+
+// fold folds an event that may be folded on some side already, which makes no difference there.
 func fold(ev *events.Event, a, b map[events.HostID]*projections.Host, rest history) {
-	defer func() { _ = recover() }()
 	blank := projections.Host{ID: ev.Host}
 	effect := blank.Apply(ev)
 	for _, hosts := range []map[events.HostID]*projections.Host{a, b} {

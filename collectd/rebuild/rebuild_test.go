@@ -185,6 +185,43 @@ func TestComparisonTellsEveryDifference(t *testing.T) {
 	holds(t, text, "is being built already", "is active")
 }
 
+// An event that a generation has in its quarantine is not folded by the comparison either.
+func TestComparisonFoldsNothingFromTheQuarantine(t *testing.T) {
+	p := newPipeline(t)
+	p.collect()()
+	g, at := p.generations().Active, events.PartitionOf("odd", 4)
+	p.append(eventstest.Events("odd", 10, 10)...)
+	head, err := p.log.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rebuild{log: p.log, reader: p.log, store: p.store}
+	compared := func() int {
+		t.Helper()
+		d := &differences{tell: func(string, ...any) {}}
+		if err := r.compareOnce(t.Context(), at, g, g, d); err != nil {
+			t.Fatal(err)
+		}
+		return d.hosts
+	}
+	before := compared()
+	var c snapshot.Commit
+	for ev, err := range p.log.Read(t.Context(), at, events.Revision{}, head) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Host == "odd" {
+			c.Quarantine = append(c.Quarantine, snapshot.Quarantined{ID: snapshot.EntryIDOf(ev.Key, ev.Revision), Partition: at, Key: ev.Key, Revision: ev.Revision, Host: ev.Host, Reason: "unfoldable"})
+		}
+	}
+	if err := p.store.Save(t.Context(), g, at, c); err != nil {
+		t.Fatal(err)
+	}
+	if after := compared(); len(c.Quarantine) == 0 || after != before-1 {
+		t.Errorf("with %d events in quarantine %d hosts are compared, and %d without", len(c.Quarantine), after, before)
+	}
+}
+
 // killing kills a command once it has written some text.
 type killing struct {
 	bytes.Buffer

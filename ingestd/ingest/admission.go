@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/events/wait"
 )
 
 const (
@@ -18,29 +20,42 @@ const (
 	watchPause   = 5 * time.Second        // before how far the log is folded is watched again, after an error
 )
 
+// gauge is the part of the log that admission needs.
+type gauge interface {
+	// Capacity returns how full etcd is.
+	Capacity(ctx context.Context) (eventlog.Capacity, error)
+}
+
+// folder is the part of the projections that admission needs.
+type folder interface {
+	// WatchFolded yields how far partitions are folded in the active generation, then the changes, until ctx ends or the
+	// positions cannot be known.
+	WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error]
+}
+
 // admission keeps a verdict on uploads current: it looks at etcd, at what is folded and at how appends fare,
 // and has judge say what follows. Uploads ask it when they begin and with each event. run does the looking;
 // everything else is safe to call at any time.
 type admission struct {
-	marks  Marks
-	log    appender
-	folded projector
-	lg     *slog.Logger
-	began  time.Time
-	now    atomic.Pointer[standing]
-	again  chan struct{} // holds a token when a look is wanted at once
+	thresholds Thresholds
+	log        gauge
+	folded     folder
+	lg         *slog.Logger
+	began      time.Time
+	now        atomic.Pointer[admissionState]
+	again      wait.Signal // set when a look is wanted at once
 
 	looking sync.Mutex // held during a look, so that an older one never comes last
 
 	mu      sync.Mutex // guards what follows
-	meter   meter
+	meter   appendMeter
 	backlog *backlog
 	lost    error // why it is not known how far the log is folded; nil when it is
 	looked  time.Time
 }
 
-// standing is how things were when last looked at. It is not changed any more.
-type standing struct {
+// admissionState is how things were when last looked at. It is not changed any more.
+type admissionState struct {
 	readings
 	verdict
 	at      time.Time
@@ -49,12 +64,12 @@ type standing struct {
 
 var errNotLooked = errors.New("not looked yet")
 
-func newAdmission(marks Marks, log appender, folded projector, lg *slog.Logger) *admission {
+func newAdmission(t Thresholds, log gauge, folded folder, lg *slog.Logger) *admission {
 	a := &admission{
-		marks: marks, log: log, folded: folded, lg: lg, began: time.Now(), again: make(chan struct{}, 1),
+		thresholds: t, log: log, folded: folded, lg: lg, began: time.Now(), again: wait.NewSignal(),
 		backlog: newBacklog(), looked: time.Now(),
 	}
-	a.now.Store(&standing{verdict: judge(marks, readings{}), trouble: errNotLooked})
+	a.now.Store(&admissionState{verdict: judgeUploads(t, readings{}), trouble: errNotLooked})
 	return a
 }
 
@@ -62,7 +77,7 @@ func newAdmission(marks Marks, log appender, folded projector, lg *slog.Logger) 
 func (a *admission) run(ctx context.Context) {
 	var following sync.WaitGroup
 	defer following.Wait()
-	following.Go(func() { a.follow(ctx) })
+	following.Go(func() { a.watchFolded(ctx) })
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
 	for {
@@ -70,7 +85,7 @@ func (a *admission) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-a.again:
+		case <-a.again.C():
 		}
 		a.look(ctx)
 	}
@@ -88,18 +103,18 @@ func (a *admission) look(ctx context.Context) {
 		return
 	}
 	last := a.now.Load()
-	next := &standing{readings: last.readings, at: time.Now()}
+	next := &admissionState{readings: last.readings, at: time.Now()}
 	if err == nil {
 		next.capacity, next.sizeKnown = capacity, true
 	}
 	lost := a.measure(&next.readings, next.at)
 	next.trouble = errors.Join(err, lost)
-	next.verdict = judge(a.marks, next.readings)
+	next.verdict = judgeUploads(a.thresholds, next.readings)
 	a.now.Store(next)
-	a.tell(last, next)
+	a.logChange(last, next)
 }
 
-// measure fills in what is known here, and tells why the lag is not.
+// measure enters the readings of this process. Its error is the reason why the lag is not known.
 func (a *admission) measure(r *readings, now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -110,12 +125,12 @@ func (a *admission) measure(r *readings, now time.Time) error {
 	return a.lost
 }
 
-// tell logs what has become otherwise.
-func (a *admission) tell(was, is *standing) {
+// logChange logs how the verdict has changed.
+func (a *admission) logChange(was, is *admissionState) {
 	if is.cause != was.cause || (is.refusal == nil) != (was.refusal == nil) {
 		switch {
 		case is.refusal != nil:
-			a.lg.Warn("uploads are refused", "code", is.cause, "why", is.refusal.text)
+			a.lg.Warn("uploads are refused", "code", is.cause, "why", is.refusal.Text)
 		case is.cause != "":
 			a.lg.Warn("uploads are slowed down", "code", is.cause, "share", is.share)
 		default:
@@ -127,20 +142,17 @@ func (a *admission) tell(was, is *standing) {
 	}
 }
 
-// follow keeps track of how far the log is folded.
-func (a *admission) follow(ctx context.Context) {
+// watchFolded keeps track of how far the log is folded.
+func (a *admission) watchFolded(ctx context.Context) {
 	for ctx.Err() == nil {
 		for changed, err := range a.folded.WatchFolded(ctx) {
-			a.fold(changed, err)
+			a.noteFolded(changed, err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(watchPause):
-		}
+		wait.Sleep(ctx, watchPause)
 	}
 }
 
-func (a *admission) fold(changed map[events.Partition]events.Revision, lost error) {
+func (a *admission) noteFolded(changed map[events.Partition]events.Revision, lost error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.lost = lost
@@ -160,45 +172,35 @@ func (a *admission) admit() error {
 // The pace is kept where events come out of the parsers (pass) and where they go into the log (rest): the
 // one bounds an upload that reading and parsing hold up, the other one that the log holds up.
 
-// pass lets an event of an upload under way go on to the log: when its time in the pace has come, and unless
+// Pass lets an event of an upload under way go on to the log: when its time in the pace has come, and unless
 // uploads are stopped.
-func (a *admission) pass(ctx context.Context) error {
+func (a *admission) Pass(ctx context.Context) error {
 	for {
 		v := a.now.Load()
 		if v.stops {
 			return v.refusal
 		}
-		wait := untilOpen(time.Since(a.began), v.share)
-		if wait == 0 {
+		pause := untilOpen(time.Since(a.began), v.share)
+		if pause == 0 {
 			return nil
 		}
-		if err := sleep(ctx, wait); err != nil {
-			return err
+		if !wait.Sleep(ctx, pause) {
+			return context.Cause(ctx)
 		}
 	}
 }
 
-// rest makes an append's place idle for as long as its share asks, after an append that took so long.
-func (a *admission) rest(ctx context.Context, took time.Duration) error {
-	return sleep(ctx, idle(took, a.now.Load().share))
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
+// RestAfter makes an append's place idle for as long as its share asks, after an append that took so long.
+func (a *admission) RestAfter(ctx context.Context, took time.Duration) error {
+	pause := idle(took, a.now.Load().share)
+	if pause > 0 && !wait.Sleep(ctx, pause) {
 		return context.Cause(ctx)
 	}
+	return nil
 }
 
-// measured carries out an append and takes in how it went.
-func (a *admission) measured(group []events.Event, partitions int, do func() ([]eventlog.Appended, error)) ([]eventlog.Appended, error) {
+// Measure carries out an append and takes in how it went.
+func (a *admission) Measure(group []events.Event, partitions int, do func() ([]eventlog.Appended, error)) ([]eventlog.Appended, error) {
 	began := time.Now()
 	a.mu.Lock()
 	a.meter.begin()
@@ -214,15 +216,7 @@ func (a *admission) measured(group []events.Event, partitions int, do func() ([]
 	}
 	a.meter.end(took, records)
 	if errors.Is(err, eventlog.ErrNoSpace) {
-		a.lookSoon()
+		a.again.Set()
 	}
 	return results, err
-}
-
-// lookSoon has run look without waiting for its time.
-func (a *admission) lookSoon() {
-	select {
-	case a.again <- struct{}{}:
-	default:
-	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// admissionStatus is what GET /api/v1/status tells of admission: the verdict, and beside each mark the
+// admissionStatus is the part of GET /api/v1/status about admission: the verdict, and beside each threshold the
 // reading that is held against it. Absent readings are not known.
 type admissionStatus struct {
 	Verdict           string       `json:"verdict"` // open, slowed or refusing
@@ -51,7 +51,7 @@ type rateMarks struct {
 }
 
 func (a *admission) status() admissionStatus {
-	now, m := a.now.Load(), a.marks
+	now, m := a.now.Load(), a.thresholds
 	c, took := now.capacity, rounded(now.appendTime.Seconds())
 	out := admissionStatus{
 		Verdict: "open", Code: now.cause, Share: rounded(now.share), StopsUnderWay: now.stops,
@@ -80,8 +80,8 @@ func (a *admission) status() admissionStatus {
 	}
 	switch {
 	case now.refusal != nil:
-		out.Verdict, out.Reason = "refusing", now.refusal.text
-		out.RetryAfterSeconds = int64(now.refusal.retryAfter.Seconds())
+		out.Verdict, out.Reason = "refusing", now.refusal.Text
+		out.RetryAfterSeconds = int64(now.refusal.RetryAfter.Seconds())
 	case now.cause != "":
 		out.Verdict = "slowed"
 	}
@@ -96,19 +96,19 @@ func (a *admission) collectors() []prometheus.Collector {
 	var all []prometheus.Collector
 	for _, g := range []struct {
 		name, help string
-		value      func(*standing) float64
+		value      func(*admissionState) float64
 	}{
-		{"size_ratio", "Share of etcd's quota that is in use on its fullest member.", func(s *standing) float64 { return s.size() }},
-		{"file_ratio", "Share of etcd's quota that the database file of its fullest member takes.", func(s *standing) float64 { return s.file() }},
-		{"no_space", "Whether etcd has raised the NOSPACE alarm: 1 or 0.", func(s *standing) float64 { return flagged(s.capacity.NoSpace) }},
-		{"lag_seconds", "Age of the oldest append of this process that is not folded.", func(s *standing) float64 { return s.lag.Seconds() }},
-		{"append_seconds", "Time of an append, averaged over seconds.", func(s *standing) float64 { return s.appendTime.Seconds() }},
-		{"rate_records", "Records appended per second, averaged over seconds.", func(s *standing) float64 { return s.rate }},
+		{"size_ratio", "Share of etcd's quota that is in use on its fullest member.", func(s *admissionState) float64 { return s.size() }},
+		{"file_ratio", "Share of etcd's quota that the database file of its fullest member takes.", func(s *admissionState) float64 { return s.file() }},
+		{"no_space", "Whether etcd has raised the NOSPACE alarm: 1 or 0.", func(s *admissionState) float64 { return flagged(s.capacity.NoSpace) }},
+		{"lag_seconds", "Age of the oldest append of this process that is not folded.", func(s *admissionState) float64 { return s.lag.Seconds() }},
+		{"append_seconds", "Time of an append, averaged over seconds.", func(s *admissionState) float64 { return s.appendTime.Seconds() }},
+		{"rate_records", "Records appended per second, averaged over seconds.", func(s *admissionState) float64 { return s.rate }},
 		{"share_ratio", "Share of the time in which events may pass to the log; 1 when uploads are not slowed down.",
-			func(s *standing) float64 { return s.share }},
-		{"refusing", "Whether new uploads are refused: 1 or 0.", func(s *standing) float64 { return flagged(s.refusal != nil) }},
+			func(s *admissionState) float64 { return s.share }},
+		{"refusing", "Whether new uploads are refused: 1 or 0.", func(s *admissionState) float64 { return flagged(s.refusal != nil) }},
 		{"blind", "Whether some of what admission judges by is not known, or old: 1 or 0.",
-			func(s *standing) float64 { return flagged(s.trouble != nil) }},
+			func(s *admissionState) float64 { return flagged(s.trouble != nil) }},
 	} {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ingest_admission_" + g.name, Help: g.help},
 			func() float64 { return g.value(a.now.Load()) }))

@@ -18,13 +18,17 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/intake"
+	"telemetry-pipeline/ingestd/pipeline"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
 func TestUploadsAreRefusedWhileEtcdIsNearlyFullAndTakenAfter(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
-	log.setCapacity(s, filled(80, 85), nil)
-	compare(t, "at the hard mark", post(t, s, "", dcgmFile(10, 2)), `503
+	setCapacity(s, log, filled(80, 85), nil)
+	compare(t, "at the hard mark", post(t, s, "", pipelinetest.DCGMFile(10, 2)), `503
 Retry-After: 60
 {"success": false, "code": "log_nearly_full", "error": "/80.0 MiB.*100.0 MiB.*etcd-full.md/"}`)
 	compare(t, "status", get(t, s, "/api/v1/status"), `200
@@ -40,75 +44,73 @@ Retry-After: 60
 	if got := metric(t, s, "ingest_admission_size_ratio"); got != 0.8 {
 		t.Errorf("the size is %v, want 0.8", got)
 	}
-	log.setCapacity(s, filled(70, 85), nil)
+	setCapacity(s, log, filled(70, 85), nil)
 	compare(t, "between the marks", get(t, s, "/api/v1/status"), `200
 {"admission": {"verdict": "slowed", "code": "log_nearly_full", "share": 0.75, "stops_uploads_under_way": false}}`)
-	compare(t, "upload between the marks", post(t, s, "", dcgmFile(10, 2)), `200
+	compare(t, "upload between the marks", post(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
 {"success": true, "accepted": 10}`)
-	log.setCapacity(s, filled(20, 85), nil)
+	setCapacity(s, log, filled(20, 85), nil)
 	compare(t, "room again", get(t, s, "/api/v1/status"), `200
 {"admission": {"verdict": "open", "share": 1}}`)
 }
 
 // What an upload has stored when it is stopped stays, its sender is told, and sending it again adds the rest.
 func TestUploadUnderWayIsStoppedAtTheHardMarkAndTold(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
-	body := multipartOf(dcgmFile(12_000, 3))
+	body := multipartOf(pipelinetest.DCGMFile(12_000, 3))
 	half := len(body) / 2
 	c := begin(t, s, body[:half])
-	eventually(t, "some of it is stored", func() bool { return len(log.stored(t)) > 5 })
-	log.setCapacity(s, filled(81, 81), nil)
+	eventually(t, "some of it is stored", func() bool { return len(log.Stored(t)) > 5 })
+	setCapacity(s, log, filled(81, 81), nil)
 	stopped := end(t, c, body[half:])
 	compare(t, "the upload", stopped, `503
 Retry-After: 60
 {"success": false, "code": "log_nearly_full", "status": "partial", "error": "/[0-9]+ of its records are stored already, and sending them again is harmless/"}`)
-	stored := len(log.stored(t))
-	log.setCapacity(s, filled(30, 81), nil)
-	compare(t, "again", post(t, s, "", dcgmFile(12_000, 3)), fmt.Sprintf(`200
+	stored := len(log.Stored(t))
+	setCapacity(s, log, filled(30, 81), nil)
+	compare(t, "again", post(t, s, "", pipelinetest.DCGMFile(12_000, 3)), fmt.Sprintf(`200
 {"success": true, "record_count": 12000, "events": {"existing": %d}}`, stored))
 }
 
 // NOSPACE is seen by the append that it hits, and told at once to all that come after.
 func TestFullEtcdIsToldToEverybody(t *testing.T) {
-	log := newRecorder()
-	s := serve(t, Config{Marks: Marks{SoftSize: 1000, HardSize: 1000, HardFile: 1000}}, log, log)
+	log := pipelinetest.NewRecorder()
+	s := serve(t, Config{Thresholds: Thresholds{SoftSize: 1000, HardSize: 1000, HardFile: 1000}}, log, log)
 	full := filled(110, 110)
 	full.NoSpace = true
 	log.Fail(func(string) error {
-		log.mu.Lock()
-		defer log.mu.Unlock()
-		log.capacity = full
+		log.SetCapacity(full, nil)
 		return fmt.Errorf("%w: it said so", eventlog.ErrNoSpace)
 	}, nil)
 	want := `503
 Retry-After: 60
 {"success": false, "code": "log_full", "error": "/compact.*defragment every member.*disarm.*etcd-full.md/"}`
-	compare(t, "the one it hits", post(t, s, "", dcgmFile(10, 2)), want)
+	compare(t, "the one it hits", post(t, s, "", pipelinetest.DCGMFile(10, 2)), want)
 	eventually(t, "noticed", func() bool { return s.admission.admit() != nil })
 	log.Fail(nil, nil) // whoever asks the log now would be taken in
-	compare(t, "the next one", post(t, s, "", dcgmFile(10, 2)), want)
+	compare(t, "the next one", post(t, s, "", pipelinetest.DCGMFile(10, 2)), want)
 	if err := s.Ready(); err != nil {
 		t.Errorf("a full etcd makes the server not ready, so that nobody is told why: %v", err)
 	}
-	log.setCapacity(s, filled(20, 30), nil)
-	compare(t, "after it was freed", post(t, s, "", dcgmFile(10, 2)), `200
+	setCapacity(s, log, filled(20, 30), nil)
+	compare(t, "after it was freed", post(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
 {"success": true, "accepted": 10}`)
 }
 
 // Not knowing how full etcd is changes no verdict by itself: it is told, and the last word stands.
 func TestEtcdThatDoesNotTellHowFullItIs(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
 	dead := errors.New("nobody there")
-	log.setCapacity(s, eventlog.Capacity{}, dead)
+	setCapacity(s, log, eventlog.Capacity{}, dead)
 	compare(t, "status", get(t, s, "/api/v1/status"), `200
 {"admission": {"verdict": "open", "trouble": "nobody there"}}`)
-	compare(t, "upload", post(t, s, "", dcgmFile(10, 2)), `200
+	compare(t, "upload", post(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
 {"success": true}`)
-	log.setCapacity(s, filled(90, 90), nil)
-	log.setCapacity(s, eventlog.Capacity{}, dead)
-	compare(t, "after it was full", post(t, s, "", dcgmFile(10, 2)), `503
+	setCapacity(s, log, filled(90, 90), nil)
+	setCapacity(s, log, eventlog.Capacity{}, dead)
+	compare(t, "after it was full", post(t, s, "", pipelinetest.DCGMFile(10, 2)), `503
 {"code": "log_nearly_full"}`)
 	if got := metric(t, s, "ingest_admission_blind"); got != 1 {
 		t.Errorf("blind is %v, want 1", got)
@@ -117,53 +119,53 @@ func TestEtcdThatDoesNotTellHowFullItIs(t *testing.T) {
 
 // When nobody folds, uploads are refused once what was appended is old, and taken again when it is folded.
 func TestUploadsAreRefusedWhileTheCollectorsAreBehind(t *testing.T) {
-	log := newRecorder()
-	log.stall(true)
-	s := serve(t, Config{Marks: Marks{SoftLag: time.Millisecond, HardLag: 50 * time.Millisecond}}, log, log)
+	log := pipelinetest.NewRecorder()
+	log.Stall(true)
+	s := serve(t, Config{Thresholds: Thresholds{SoftLag: time.Millisecond, HardLag: 50 * time.Millisecond}}, log, log)
 	if got := get(t, s, "/api/v1/status"); !strings.Contains(got.body, `"verdict":"open"`) {
 		t.Fatalf("refused before anything was appended: %s", got.body)
 	}
-	compare(t, "the first", post(t, s, "", dcgmFile(10, 2)), `200
+	compare(t, "the first", post(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
 {"success": true}`)
-	eventually(t, "refused", func() bool { s.admission.lookSoon(); return s.admission.admit() != nil })
-	compare(t, "the second", post(t, s, "", dcgmFile(20, 2)), `503
+	eventually(t, "refused", func() bool { s.admission.again.Set(); return s.admission.admit() != nil })
+	compare(t, "the second", post(t, s, "", pipelinetest.DCGMFile(20, 2)), `503
 Retry-After: 30
 {"success": false, "code": "collectors_behind", "error": "/collectd/"}`)
-	log.stall(false)
-	eventually(t, "taken again", func() bool { s.admission.lookSoon(); return s.admission.admit() == nil })
-	compare(t, "the third", post(t, s, "", dcgmFile(20, 2)), `200
+	log.Stall(false)
+	eventually(t, "taken again", func() bool { s.admission.again.Set(); return s.admission.admit() == nil })
+	compare(t, "the third", post(t, s, "", pipelinetest.DCGMFile(20, 2)), `200
 {"success": true}`)
 }
 
 func TestTooManyRecordsAreAnswered429(t *testing.T) {
-	log := newRecorder()
-	s := serve(t, Config{Marks: Marks{HardRate: 1}}, log, log)
+	log := pipelinetest.NewRecorder()
+	s := serve(t, Config{Thresholds: Thresholds{HardRate: 1}}, log, log)
 	eventually(t, "refused", func() bool {
-		s.admission.lookSoon()
-		r := post(t, s, "", dcgmFile(2000, 2))
+		s.admission.again.Set()
+		r := post(t, s, "", pipelinetest.DCGMFile(2000, 2))
 		return r.status == http.StatusTooManyRequests && r.header.Get("Retry-After") == "2" && strings.Contains(r.body, `"too_many_records"`)
 	})
 }
 
-// As the size goes from the soft to the hard mark the rate goes down to a half. On the bubble's clock only
+// As the size goes from the soft to the hard threshold the rate goes down to a half. On the bubble's clock only
 // the log takes time, so the rate is known exactly but for what an upload holds when a pause begins.
 func TestRateHalvesFromTheSoftToTheHardMark(t *testing.T) {
-	file := dcgmFile(30_000, 5)
+	file := pipelinetest.DCGMFile(30_000, 5)
 	took := func(inUse int64) (d time.Duration) {
 		synctest.Test(t, func(t *testing.T) {
-			log := newRecorder()
+			log := pipelinetest.NewRecorder()
 			s, err := New(Config{MaxMemory: 8 << 20}, unhurried{log, 100 * time.Millisecond}, log, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			log.setCapacity(s, filled(inUse, inUse), nil)
-			p, err := parseParameters(nil, "UTC", time.Now().AddDate(50, 0, 0))
+			setCapacity(s, log, filled(inUse, inUse), nil)
+			p, err := pipeline.ParseParameters(nil, "UTC", time.Now().AddDate(50, 0, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := &body{deadline: func(time.Time) error { return nil }}
+			b := intake.NewBody(nil, 0, func(time.Time) error { return nil }, intake.Config{})
 			began := time.Now()
-			if _, err := s.take(t.Context(), newFile("", bytes.NewReader(file), b.stop), p, newReceipt()); err != nil {
+			if _, err := s.runner.ProcessFile(t.Context(), intake.NewFile("", bytes.NewReader(file), b.Stop), p, answer.NewReceipt()); err != nil {
 				t.Fatal(err)
 			}
 			d = time.Since(began)
@@ -184,29 +186,29 @@ func TestRateHalvesFromTheSoftToTheHardMark(t *testing.T) {
 
 // unhurried is a log that takes one append of a single event at a time, each so long.
 type unhurried struct {
-	*recorder
+	*pipelinetest.Recorder
 	each time.Duration
 }
 
 func (u unhurried) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
 	time.Sleep(u.each * time.Duration(len(evs)))
-	return u.recorder.Append(ctx, evs)
+	return u.Recorder.Append(ctx, evs)
 }
 
 // A log that takes nothing makes the uploads wait, not the memory grow: of files without an end the server
 // reads what fits and no more, and ten times as many uploads make it no more.
 func TestSlowEtcdNeverGrowsTheMemory(t *testing.T) {
 	const most, waiting = 16 << 20, 4 << 20 // and what waits to be cut, which comes on top
-	block := dcgmFile(20_000, 2)
+	block := pipelinetest.DCGMFile(20_000, 2)
 	held := func(uploads int) (heap int64, read int64) {
 		synctest.Test(t, func(t *testing.T) {
-			log := newRecorderOf(events.CutRules{}) // of two hosts few records wait to be cut
-			release := log.holdAppends()
+			log := pipelinetest.NewRecorderOf(events.CutRules{}) // of two hosts few records wait to be cut
+			release := log.HoldAppends()
 			s, err := New(Config{MaxMemory: most, Uploads: 4, Workers: 2, QueueTimeout: time.Hour, AppendTimeout: 2 * time.Hour}, log, log, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := parseParameters(nil, "UTC", time.Now().AddDate(50, 0, 0))
+			p, err := pipeline.ParseParameters(nil, "UTC", time.Now().AddDate(50, 0, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -216,19 +218,19 @@ func TestSlowEtcdNeverGrowsTheMemory(t *testing.T) {
 			var all sync.WaitGroup
 			for range uploads {
 				all.Go(func() {
-					if err := s.gate.enter(t.Context()); err != nil {
+					if err := s.slots.enter(t.Context()); err != nil {
 						return // its hour is over
 					}
-					defer s.gate.leave()
-					b := &body{deadline: func(time.Time) error { return nil }}
-					text := counted{&endless{block: block, left: 1 << 60}, &consumed}
-					_, _ = s.take(ctx, newFile("", text, b.stop), p, newReceipt())
+					defer s.slots.leave()
+					b := intake.NewBody(nil, 0, func(time.Time) error { return nil }, intake.Config{})
+					text := counted{&pipelinetest.Endless{Block: block, Left: 1 << 60}, &consumed}
+					_, _ = s.runner.ProcessFile(ctx, intake.NewFile("", text, b.Stop), p, answer.NewReceipt())
 				})
 			}
 			synctest.Wait() // nobody reads on: that alone says that there is a bound
 			heap, read = liveHeap()-before, consumed.Load()
 			cancel(errors.New("enough"))
-			_ = s.gate.close()
+			_ = s.slots.close()
 			release()
 			all.Wait()
 		})
@@ -268,13 +270,13 @@ func liveHeap() int64 {
 
 func TestAdmissionSaysOnceWhatHasChanged(t *testing.T) {
 	var out journal
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serveLogged(t, Config{}, log, log, slog.New(slog.NewTextHandler(&out, nil)))
 	for range 3 {
-		log.setCapacity(s, filled(90, 90), nil)
+		setCapacity(s, log, filled(90, 90), nil)
 	}
 	for range 3 {
-		log.setCapacity(s, filled(10, 90), nil)
+		setCapacity(s, log, filled(10, 90), nil)
 	}
 	for _, want := range []string{`msg="uploads are refused"`, `msg="uploads are let in unhindered again"`} {
 		if n := strings.Count(out.String(), want); n != 1 {

@@ -3,7 +3,6 @@ package ingest
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 	"telemetry-pipeline/ingestd/spool"
 	"telemetry-pipeline/ingestd/uploads"
 )
@@ -51,7 +52,7 @@ func final(t *testing.T, s *Server, path string) (u uploadView) {
 	return u
 }
 
-func receiptOf(t *testing.T, u uploadView) (r receipt) {
+func receiptOf(t *testing.T, u uploadView) (r answer.Receipt) {
 	t.Helper()
 	if err := json.Unmarshal(u.Receipt, &r); err != nil {
 		t.Fatalf("receipt %s: %v", u.Receipt, err)
@@ -71,20 +72,20 @@ func isEmpty(t *testing.T, dir string) {
 // storedBy is what the log has of files that were sent without any parameter.
 func storedBy(t *testing.T, files ...[]byte) map[string]events.Event {
 	t.Helper()
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
 	for _, file := range files {
 		if r := post(t, s, "", file); r.status != http.StatusOK {
 			t.Fatalf("plain upload: %d %s", r.status, r.body)
 		}
 	}
-	return log.stored(t)
+	return log.Stored(t)
 }
 
 func TestAsyncUploadsBecomeWhatPlainOnesDo(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
+	log, dir := pipelinetest.NewRecorder(), t.TempDir()
 	s := serve(t, Config{Spool: spool.Config{Dir: dir}}, log, log)
-	file := dcgmFile(1000, 20)
+	file := pipelinetest.DCGMFile(1000, 20)
 	for n, query := range []string{"", "&strict=true", "&wait=true"} {
 		u := final(t, s, postAsync(t, s, query, file))
 		if u.State != uploads.Done || u.Rows != 1000 || u.Bytes != int64(len(file)) || u.Attempts != 1 || u.Error != "" {
@@ -100,31 +101,31 @@ func TestAsyncUploadsBecomeWhatPlainOnesDo(t *testing.T) {
 		}
 		isEmpty(t, dir)
 	}
-	if diff := cmp.Diff(storedBy(t, file), log.stored(t)); diff != "" {
+	if diff := cmp.Diff(storedBy(t, file), log.Stored(t)); diff != "" {
 		t.Errorf("the log differs from that of a plain upload (-plain +async):\n%s", diff)
 	}
-	u := final(t, s, postAsync(t, s, "&dry_run=true", dcgmFile(10, 1)))
-	if r := receiptOf(t, u); r.WouldAccept != 10 || r.Status != statusValid {
+	u := final(t, s, postAsync(t, s, "&dry_run=true", pipelinetest.DCGMFile(10, 1)))
+	if r := receiptOf(t, u); r.WouldAccept != 10 || r.Status != answer.StatusValid {
 		t.Errorf("dry run: %+v", r)
 	}
-	eventually(t, "nothing is in the spool", func() bool { return s.background.condition().Uploads == 0 })
+	eventually(t, "nothing is in the spool", func() bool { return s.background.Condition().Uploads == 0 })
 	compare(t, "status", get(t, s, "/api/v1/status"), `200
 {"background": {"uploads": 0, "bytes": 0, "max_uploads": 100}, "uploads": {"total": 4}}`)
 }
 
 func TestAsyncUploadsOfSeveralFiles(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
+	log, dir := pipelinetest.NewRecorder(), t.TempDir()
 	s := serve(t, Config{Spool: spool.Config{Dir: dir}}, log, log)
-	good, bad := string(dcgmFile(10, 2)), "buy milk\n"
+	good, bad := string(pipelinetest.DCGMFile(10, 2)), "buy milk\n"
 	for _, c := range []struct {
 		files []string
 		state uploads.State
 		code  string
 	}{
-		{[]string{good, bad, good}, uploads.Done, codeSomeRefused},
-		{[]string{bad, bad}, uploads.Failed, codeAllRefused},
-		{[]string{bad}, uploads.Failed, codeNotTelemetry},
-		{[]string{""}, uploads.Failed, codeEmpty},
+		{[]string{good, bad, good}, uploads.Done, answer.CodeSomeRefused},
+		{[]string{bad, bad}, uploads.Failed, answer.CodeAllRefused},
+		{[]string{bad}, uploads.Failed, answer.CodeNotTelemetry},
+		{[]string{""}, uploads.Failed, answer.CodeEmpty},
 	} {
 		var form bytes.Buffer
 		for i, file := range c.files {
@@ -145,17 +146,17 @@ func TestAsyncUploadsOfSeveralFiles(t *testing.T) {
 }
 
 func TestAsyncRefusalsBeforeTheBodyIsThere(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
+	log, dir := pipelinetest.NewRecorder(), t.TempDir()
 	s := serve(t, Config{MaxUploadSize: 1 << 20, Spool: spool.Config{Dir: dir}}, log, log)
 	compare(t, "no file", request{head: "POST /api/v1/csv/upload?async=true", headers: []string{"Content-Type: multipart/form-data; boundary=x"},
 		body: []byte("--x--\r\n")}.send(t, s.Addr().String()), `400
 {"success": false, "code": "missing_file"}`)
-	compare(t, "bad parameter", post(t, s, "?async=true&tz=Nowhere", dcgmFile(1, 1)), `400
+	compare(t, "bad parameter", post(t, s, "?async=true&tz=Nowhere", pipelinetest.DCGMFile(1, 1)), `400
 {"success": false, "code": "bad_parameter"}`)
 	compare(t, "too large", post(t, s, "?async=true", bytes.Repeat([]byte("x"), 4<<20)), `413
 {"success": false, "code": "file_too_large"}`)
 	compare(t, "cut off", request{head: "PUT /api/v1/csv/upload?async=true", headers: []string{"Content-Type: text/csv"},
-		body: dcgmFile(10, 1), cut: 5}.send(t, s.Addr().String()), `400
+		body: pipelinetest.DCGMFile(10, 1), cut: 5}.send(t, s.Addr().String()), `400
 {"success": false, "code": "truncated_body"}`)
 	isEmpty(t, dir)
 	compare(t, "list", get(t, s, "/api/v1/uploads"), `200
@@ -163,11 +164,11 @@ func TestAsyncRefusalsBeforeTheBodyIsThere(t *testing.T) {
 }
 
 func TestCancelStopsAnUploadAndSaysWhatStays(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
+	log, dir := pipelinetest.NewRecorder(), t.TempDir()
 	s := serve(t, Config{Spool: spool.Config{Dir: dir}, Background: 1, MaxMemory: 1 << 20}, log, log)
-	release := log.holdAppends()
+	release := log.HoldAppends()
 	defer release()
-	running, waiting := postAsync(t, s, "", dcgmFile(3000, 20)), postAsync(t, s, "", dcgmFile(10, 1))
+	running, waiting := postAsync(t, s, "", pipelinetest.DCGMFile(3000, 20)), postAsync(t, s, "", pipelinetest.DCGMFile(10, 1))
 	eventually(t, "it is being processed", func() bool { return stateOf(t, s, running).State == uploads.Processing })
 	for _, path := range []string{waiting, running} {
 		for range 2 { // the second time nothing changes
@@ -177,7 +178,7 @@ func TestCancelStopsAnUploadAndSaysWhatStays(t *testing.T) {
 	}
 	isEmpty(t, dir)
 	release()
-	done := postAsync(t, s, "", dcgmFile(10, 1))
+	done := postAsync(t, s, "", pipelinetest.DCGMFile(10, 1))
 	final(t, s, done)
 	compare(t, "cancel what is done", del(t, s, done), `409
 {"success": false, "code": "upload_ended"}`)
@@ -199,10 +200,10 @@ func del(t *testing.T, s *Server, path string) response {
 }
 
 func TestFullSpoolsSayWhenToComeBack(t *testing.T) {
-	log := newRecorder()
-	release := log.holdAppends()
+	log := pipelinetest.NewRecorder()
+	release := log.HoldAppends()
 	defer release()
-	file := dcgmFile(10, 1)
+	file := pipelinetest.DCGMFile(10, 1)
 	s := serve(t, Config{Spool: spool.Config{Uploads: 1}}, log, log)
 	postAsync(t, s, "", file)
 	compare(t, "one too many", post(t, s, "?async=true", file), `503
@@ -211,7 +212,7 @@ Retry-After: 10
 	s = serve(t, Config{Spool: spool.Config{MaxBytes: int64(len(file)) + 2000}}, log, log)
 	postAsync(t, s, "", file)
 	for _, query := range []string{"?async=true", "?strict=true"} {
-		compare(t, "too many bytes "+query, post(t, s, query, dcgmFile(100, 1)), `507
+		compare(t, "too many bytes "+query, post(t, s, query, pipelinetest.DCGMFile(100, 1)), `507
 Retry-After: 30
 {"success": false, "code": "upload_directory_full"}`)
 	}
@@ -222,36 +223,23 @@ func TestServersWithoutUploadDirectoryServeTheRest(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{Spool: spool.Config{Dir: dir}}, log, log)
 	for _, query := range []string{"?async=true", "?strict=true"} {
-		compare(t, query, post(t, s, query, dcgmFile(1, 1)), `503
+		compare(t, query, post(t, s, query, pipelinetest.DCGMFile(1, 1)), `503
 Retry-After: 60
 {"success": false, "code": "upload_directory_unusable", "error": "/UPLOAD_DIR/"}`)
 	}
-	compare(t, "plain", post(t, s, "", dcgmFile(1, 1)), `200
+	compare(t, "plain", post(t, s, "", pipelinetest.DCGMFile(1, 1)), `200
 {"success": true}`)
-	compare(t, "dry run", post(t, s, "?dry_run=true&strict=true", dcgmFile(1, 1)), `200
+	compare(t, "dry run", post(t, s, "?dry_run=true&strict=true", pipelinetest.DCGMFile(1, 1)), `200
 {"success": true}`)
 	compare(t, "status", get(t, s, "/api/v1/status"), `200
 {"background": {"dir": "`+dir+`", "error": "/UPLOAD_DIR/"}}`)
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
-	if u := final(t, s, postAsync(t, s, "", dcgmFile(1, 1))); u.State != uploads.Done {
+	if u := final(t, s, postAsync(t, s, "", pipelinetest.DCGMFile(1, 1))); u.State != uploads.Done {
 		t.Errorf("once the directory can be used, an upload is %+v", u)
-	}
-}
-
-func TestSpoolErrorsAreToldApart(t *testing.T) {
-	other := errors.New("of the sender")
-	if got := spoolRefusal(other); got != other {
-		t.Errorf("an error of the sender became %v", got)
-	}
-	if r := asRefusal(spoolRefusal(&spool.WriteError{Err: spool.ErrDiskFull})); r.status != 507 || r.code != codeDiskFull || r.retryAfter == 0 {
-		t.Errorf("a full disk is %+v", r)
-	}
-	if r := asRefusal(spoolRefusal(&spool.WriteError{Err: os.ErrPermission})); r.status != 503 || r.code != codeNoSpool {
-		t.Errorf("a disk that takes no writes is %+v", r)
 	}
 }

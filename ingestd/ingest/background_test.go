@@ -3,8 +3,6 @@ package ingest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,16 +13,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 	"telemetry-pipeline/ingestd/spool"
 	"telemetry-pipeline/ingestd/uploads"
 )
 
 // A server that stops in the middle leaves the upload to the next one, which ends with the same log.
 func TestTheNextServerGoesOn(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
-	file := dcgmFile(3000, 20)
+	log, dir := pipelinetest.NewRecorder(), t.TempDir()
+	file := pipelinetest.DCGMFile(3000, 20)
 	cfg := Config{Spool: spool.Config{Dir: dir}, Zone: "+05:00", Background: 1}
-	release := log.holdAppends()
+	release := log.HoldAppends()
 	first, stop := serveUntil(t, cfg, log)
 	path, waiting := postAsync(t, first, "", file), postAsync(t, first, "&strict=true", file)
 	eventually(t, "it is being processed", func() bool { return stateOf(t, first, path).Rows > 0 })
@@ -45,7 +45,7 @@ func TestTheNextServerGoesOn(t *testing.T) {
 		}
 	}
 	isEmpty(t, dir)
-	if diff := cmp.Diff(storedBy(t, file), log.stored(t)); diff != "" {
+	if diff := cmp.Diff(storedBy(t, file), log.Stored(t)); diff != "" {
 		t.Errorf("the log differs from that of a plain upload (-plain +async):\n%s", diff)
 	}
 }
@@ -58,7 +58,7 @@ func takenUp(t *testing.T, s *Server, path string) {
 }
 
 // serveUntil runs a server until stop is called.
-func serveUntil(t *testing.T, cfg Config, log *recorder) (s *Server, stop func()) {
+func serveUntil(t *testing.T, cfg Config, log *pipelinetest.Recorder) (s *Server, stop func()) {
 	t.Helper()
 	cfg.Host, cfg.Port = "127.0.0.1", FreePort
 	s, err := New(cfg, log, log, nil)
@@ -78,16 +78,16 @@ func serveUntil(t *testing.T, cfg Config, log *recorder) (s *Server, stop func()
 }
 
 func TestWhatAnotherTimeHelpsAgainstIsTriedAgain(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
+	log, dir := pipelinetest.NewRecorder(), t.TempDir()
 	s := serve(t, Config{Spool: spool.Config{Dir: dir}}, log, log)
-	log.setDown(true)
-	file := dcgmFile(500, 5)
+	log.SetDown(true)
+	file := pipelinetest.DCGMFile(500, 5)
 	path := postAsync(t, s, "", file)
 	eventually(t, "it waits and says why", func() bool {
 		u := stateOf(t, s, path)
 		return u.State == uploads.Queued && strings.Contains(u.Waiting, "etcd") && u.RetryAt.After(time.Now())
 	})
-	log.setDown(false)
+	log.SetDown(false)
 	u := final(t, s, path)
 	r := receiptOf(t, u)
 	if u.State != uploads.Done || u.Attempts < 2 || u.Waiting != "" || r.RecordCount != 500 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "attempt 2") {
@@ -116,7 +116,7 @@ func leave(t *testing.T, dir string, id events.UploadID, log string, file []byte
 		t.Fatal(err)
 	}
 	if id == "deadly" {
-		for range maxDeaths {
+		for range 5 { // as many processes as may end in the middle of it
 			if _, err := e.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -125,11 +125,11 @@ func leave(t *testing.T, dir string, id events.UploadID, log string, file []byte
 }
 
 func TestWhatIsFoundInTheUploadDirectory(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
-	leave(t, dir, "ours", "memory", dcgmFile(10, 1))
-	leave(t, dir, "damaged", "memory", dcgmFile(10, 1))
-	leave(t, dir, "deadly", "memory", dcgmFile(10, 1))
-	leave(t, dir, "theirs", "another", dcgmFile(10, 1))
+	log, dir := pipelinetest.NewRecorder(), t.TempDir()
+	leave(t, dir, "ours", "memory", pipelinetest.DCGMFile(10, 1))
+	leave(t, dir, "damaged", "memory", pipelinetest.DCGMFile(10, 1))
+	leave(t, dir, "deadly", "memory", pipelinetest.DCGMFile(10, 1))
+	leave(t, dir, "theirs", "another", pipelinetest.DCGMFile(10, 1))
 	if err := os.Truncate(filepath.Join(dir, "upload-damaged", "0"), 10); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestWhatIsFoundInTheUploadDirectory(t *testing.T) {
 	for id, want := range map[string]struct {
 		state uploads.State
 		code  string
-	}{"ours": {uploads.Done, ""}, "damaged": {uploads.Failed, codeSpoolDamaged}, "deadly": {uploads.Failed, codeDeadly}} {
+	}{"ours": {uploads.Done, ""}, "damaged": {uploads.Failed, answer.CodeSpoolDamaged}, "deadly": {uploads.Failed, answer.CodeDeadly}} {
 		takenUp(t, s, uploadsPath+id)
 		if u := final(t, s, uploadsPath+id); u.State != want.state || u.Code != want.code {
 			t.Errorf("%s is %+v, want %+v", id, u, want)
@@ -148,31 +148,4 @@ func TestWhatIsFoundInTheUploadDirectory(t *testing.T) {
 		return err == nil && len(left) == 1 && left[0].Name() == "upload-theirs"
 	})
 	compare(t, "another log's upload", get(t, s, uploadsPath+"theirs"), "404")
-}
-
-func TestReceiptsThatAreKeptAreBounded(t *testing.T) {
-	for _, files := range []int{1, 5, 100} {
-		o := newOutcome()
-		for range files {
-			rec := o.begin("f.csv").receipt
-			for i := range 1000 {
-				rec.Headers = append(rec.Headers, fmt.Sprint("column ", i))
-				rec.Errors = append(rec.Errors, fault{i, "value", strings.Repeat("x", 50), "no number"})
-				rec.Absences = append(rec.Absences, absence{i, "value", "N/A", "not_supported"})
-			}
-			rec.Accepted = 10
-		}
-		o.finish("")
-		text := keepsake(o.told(), o.receipts())
-		var back struct {
-			receipt
-			Files []receipt
-		}
-		if err := json.Unmarshal(text, &back); err != nil || len(text) > maxReceipt || back.Accepted != int64(10*files) {
-			t.Errorf("%d files: %d bytes, %d accepted (%v)", files, len(text), back.Accepted, err)
-		}
-		if files == 5 && (len(back.Files) != 5 || len(back.Files[4].Errors) == 0) {
-			t.Errorf("of 5 files there are %d, with %+v", len(back.Files), back.Files)
-		}
-	}
 }

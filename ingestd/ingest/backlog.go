@@ -8,7 +8,7 @@ import (
 
 // backlog is what this process has appended and the collectors have not folded yet, as far as its age is
 // concerned. It costs the log nothing: what was appended when is known here, and how far each partition is
-// folded is told. It is bounded by forgetting when exactly things were appended, never that they were or how
+// folded is watched. It is bounded by forgetting when exactly things were appended, never that they were or how
 // old the oldest is.
 type backlog struct {
 	waiting map[events.Partition][]appended
@@ -69,7 +69,7 @@ func (b *backlog) reached(p events.Partition, r events.Revision) {
 	b.waiting[p] = all
 }
 
-// age is that of the oldest append that is not folded.
+// age returns the age of the oldest append that is not folded.
 func (b *backlog) age(now time.Time) time.Duration {
 	oldest := now
 	for _, all := range b.waiting {

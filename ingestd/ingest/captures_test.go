@@ -6,6 +6,10 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/dialect/dialecttest"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
 // TestAnswerListsTheAbsentCellsOfCaptures sends the real captures of nvidia-smi. The answer lists each cell that the
@@ -15,29 +19,29 @@ func TestAnswerListsTheAbsentCellsOfCaptures(t *testing.T) {
 		"[N/A]": "not_supported", "N/A": "not_supported", "": "blank",
 		"[Requested functionality has been deprecated]": "deprecated",
 	}
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
 	for name, absent := range map[string]int{
 		"h100-idle": 74, "h100-load": 74, "h200-idle": 74, "h200-load": 74, "rtx2080-windows-idle": 127, "rtx2080-windows-load": 127,
 	} {
-		text := sample(t, "nvidia-smi/"+name+"-query-gpu.csv")
+		text := dialecttest.Sample(t, "nvidia-smi/"+name+"-query-gpu.csv")
 		var got struct {
 			Dialect       string
 			Rejected      int
 			AbsencesTotal int `json:"absences_total"`
-			Absences      []absence
+			Absences      []answer.Absence
 		}
-		answer := post(t, s, "?host="+name, text)
-		if err := json.Unmarshal([]byte(answer.body), &got); err != nil || answer.status != 200 || got.Dialect != "nvidia-smi" {
-			t.Fatalf("%s: got %d %s, %v", name, answer.status, answer.body, err)
+		reply := post(t, s, "?host="+name, text)
+		if err := json.Unmarshal([]byte(reply.body), &got); err != nil || reply.status != 200 || got.Dialect != "nvidia-smi" {
+			t.Fatalf("%s: got %d %s, %v", name, reply.status, reply.body, err)
 		}
 		lines := strings.Split(string(text), "\n")
 		columns, cells := strings.Split(lines[0], ","), strings.Split(lines[1], ",")
-		var want []absence
+		var want []answer.Absence
 		for i, cell := range cells {
 			cell = strings.TrimSpace(cell)
 			if reason := reasons[cell]; reason != "" {
-				want = append(want, absence{2, strings.TrimSpace(columns[i]), cell, reason})
+				want = append(want, answer.Absence{Line: 2, Column: strings.TrimSpace(columns[i]), Text: cell, Reason: reason})
 			}
 		}
 		if diff := gocmp.Diff(want, got.Absences); diff != "" || len(want) != absent || got.AbsencesTotal != absent || got.Rejected != 0 {

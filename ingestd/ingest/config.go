@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"telemetry-pipeline/ingestd/intake"
+	"telemetry-pipeline/ingestd/pipeline"
 	"telemetry-pipeline/ingestd/spool"
 	"telemetry-pipeline/ingestd/uploads"
 )
@@ -27,15 +29,15 @@ type Config struct {
 	ConnectionsPerIP int // default 256
 
 	HeaderTimeout time.Duration // for a request's header; default 10s
-	QueueTimeout  time.Duration // for an upload's turn, then it is told to come back; default 30s
+	QueueTimeout  time.Duration // for an upload's turn, then it is answered 503; default 30s
 	ReadTimeout   time.Duration // for the next bytes of a body; default 30s
 	MinRate       int64         // bytes per second that an upload must reach on average; default 1024
 	AppendTimeout time.Duration // for one append, retries included; default 30s
 	WaitTimeout   time.Duration // for ?wait=true; default 30s
 	DrainTimeout  time.Duration // for uploads under way at a stop; default 7s
 
-	Limits      Limits // of one upload
-	AgeIdentity string // file with identities that open encrypted files; "" refuses these
+	Limits      intake.Limits // of one upload
+	AgeIdentity string        // file with identities that open encrypted files; "" refuses these
 
 	Spool      spool.Config // where uploads with ?async=true and ?strict=true are kept
 	Background int          // uploads with ?async=true processed at a time; default 2
@@ -43,10 +45,10 @@ type Config struct {
 	// States is where others learn how uploads with ?async=true fare. Nil keeps that in this process. It has no flag.
 	States *uploads.Registry
 
-	Streams Streams // of live streams
-	Rates   Rates   // of one client
+	Streams intake.Streams // of live streams
+	Rates   Rates          // of one client
 
-	Marks Marks // from where on uploads are slowed down and refused
+	Thresholds Thresholds // from where on uploads are slowed down and refused
 
 	Zone string // time zone of times that name none, unless ?tz= does; default UTC
 }
@@ -77,14 +79,14 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.WaitTimeout, "ingest.wait-timeout", d.WaitTimeout, "how long an upload with wait=true waits to be visible")
 	fs.DurationVar(&c.DrainTimeout, "ingest.drain-timeout", d.DrainTimeout,
 		"how long uploads under way may go on when the process stops")
-	c.Limits.flags(fs)
+	c.Limits.Flags(fs)
 	fs.StringVar(&c.AgeIdentity, "ingest.age-identity", d.AgeIdentity,
 		"file with the identities that open age-encrypted files, as age-keygen writes it; empty refuses such files")
 	c.Spool.Flags(fs)
 	fs.IntVar(&c.Background, "ingest.background", d.Background, "uploads with async=true that are processed at a time, among those of ingest.uploads")
-	c.Streams.flags(fs)
+	c.Streams.Flags(fs)
 	c.Rates.flags(fs)
-	c.Marks.flags(fs)
+	c.Thresholds.flags(fs)
 	fs.StringVar(&c.Zone, "ingest.tz", d.Zone, "time zone of times that name none: an IANA name or ±hh:mm")
 }
 
@@ -102,14 +104,22 @@ func (c Config) withDefaults() Config {
 	c.AppendTimeout = cmp.Or(c.AppendTimeout, 30*time.Second)
 	c.WaitTimeout = cmp.Or(c.WaitTimeout, 30*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 7*time.Second)
-	c.Limits = c.Limits.withDefaults()
+	c.Limits = c.Limits.WithDefaults()
 	c.Spool = c.Spool.WithDefaults()
 	c.Background = cmp.Or(c.Background, 2)
-	c.Streams = c.Streams.withDefaults()
+	c.Streams = c.Streams.WithDefaults()
 	c.Rates = c.Rates.withDefaults()
-	c.Marks = c.Marks.withDefaults()
+	c.Thresholds = c.Thresholds.withDefaults()
 	c.Zone = cmp.Or(c.Zone, "UTC")
 	return c
+}
+
+// processing returns the bounds of the processing of one upload.
+func (c Config) processing(in intake.Config) pipeline.Config {
+	return pipeline.Config{
+		Workers: c.Workers, MemoryBytes: c.MaxMemory / int64(c.Uploads), AppendTimeout: c.AppendTimeout,
+		Limits: c.Limits, Streams: c.Streams, Unpacking: in.Unpacking,
+	}
 }
 
 // check refuses settings with which nothing could work, by the name of the flag.
@@ -138,22 +148,22 @@ func (c Config) check() error {
 			return fmt.Errorf("flag %s is %d; it must be positive", p.name, p.value)
 		}
 	}
-	if err := c.Limits.check(); err != nil {
+	if err := c.Limits.Check(); err != nil {
 		return err
 	}
 	if err := c.Spool.Check(); err != nil {
 		return err
 	}
-	if err := c.Streams.check(); err != nil {
+	if err := c.Streams.Check(); err != nil {
 		return err
 	}
 	if err := c.Rates.check(); err != nil {
 		return err
 	}
-	if err := c.Marks.check(); err != nil {
+	if err := c.Thresholds.check(); err != nil {
 		return err
 	}
-	if _, err := parseZone(c.Zone); err != nil {
+	if _, err := pipeline.ParseZone(c.Zone); err != nil {
 		return fmt.Errorf("flag ingest.tz: %w", err)
 	}
 	return nil
@@ -162,7 +172,7 @@ func (c Config) check() error {
 // Port is a TCP port to listen on. Zero means the default, 8081.
 type Port int
 
-// FreePort lets the system choose; Server.Addr tells which one it was.
+// FreePort lets the system choose; Server.Addr returns the choice.
 const FreePort Port = -1
 
 const defaultPort = 8081

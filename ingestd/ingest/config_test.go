@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
 func parseFlags(t *testing.T, args ...string) (Config, error) {
@@ -76,14 +78,14 @@ func TestNewRefusesSettingsByTheirFlag(t *testing.T) {
 		"ingest.tz":       {Zone: "Mars/Olympus"},
 	}
 	for name, c := range cases {
-		if _, err := New(c, newRecorder(), newRecorder(), nil); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := New(c, pipelinetest.NewRecorder(), pipelinetest.NewRecorder(), nil); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want an error that names %s", err, name)
 		}
 	}
 }
 
 func TestOffServesNothing(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s, err := New(Config{Off: true}, log, log, nil)
 	if err != nil {
 		t.Fatal(err)

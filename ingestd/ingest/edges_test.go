@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,13 +19,14 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
 // A client whose connection is cut anywhere — in the header, in the file, after its last byte, before the
 // answer — and who then sends the file again ends with exactly the file's records. Now and then the log
 // loses answers, too.
 func TestUploadCutAnywhereAndSentAgainLeavesExactlyTheFile(t *testing.T) {
-	file := dcgmFile(4000, 7)
+	file := pipelinetest.DCGMFile(4000, 7)
 	form := multipartOf(file)
 	for kind, body := range map[string][]byte{"multipart/form-data; boundary=" + boundary: form, "text/csv": file} {
 		request := fmt.Appendf(nil, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", kind, len(body))
@@ -36,19 +37,17 @@ func TestUploadCutAnywhereAndSentAgainLeavesExactlyTheFile(t *testing.T) {
 // cutAnywhere sends a request with a file, cut at many places, and each time all of the file after it. head is where the
 // request's body begins.
 func cutAnywhere(t *testing.T, file, request []byte, head int) {
-	whole := newRecorder()
-	if _, err := takeFile(t, whole, 2, nil, bytes.NewReader(file)); err != nil {
-		t.Fatal(err)
-	}
-	want := whole.stored(t)
+	whole := pipelinetest.NewRecorder()
+	takeWhole(t, whole, file)
+	want := whole.Stored(t)
 	rng := rand.New(rand.NewPCG(3, 14))
 	cuts := []int{0, 1, head - 1, head, head + 50, len(request) - 1, len(request)}
 	for range 12 {
 		cuts = append(cuts, rng.IntN(len(request)))
 	}
 	for i, at := range cuts {
-		log := newRecorder()
-		flaky := &forgetting{recorder: log, rng: rand.New(rand.NewPCG(uint64(i), 1)), often: i % 3}
+		log := pipelinetest.NewRecorder()
+		flaky := &forgetting{Recorder: log, rng: rand.New(rand.NewPCG(uint64(i), 1)), often: i % 3}
 		s := serve(t, Config{}, flaky, log)
 		c := dial(t, s).(*net.TCPConn)
 		if _, err := c.Write(request[:at]); err != nil {
@@ -68,7 +67,7 @@ func cutAnywhere(t *testing.T, file, request []byte, head int) {
 		if answer.status != http.StatusOK || !strings.Contains(answer.body, `"record_count":4000`) {
 			t.Fatalf("cut at %d, sent again: %d %s", at, answer.status, answer.body)
 		}
-		if diff := cmp.Diff(want, log.stored(t)); diff != "" {
+		if diff := cmp.Diff(want, log.Stored(t)); diff != "" {
 			t.Fatalf("cut at %d of %d, sent again: the log is not the file (-want +got):\n%s", at, len(request), diff)
 		}
 	}
@@ -83,12 +82,12 @@ func TestBodiesThatEndTooEarlyAreErrors(t *testing.T) {
 		}
 		for _, cut := range []int{1, 2, len(file) / 2} { // behind the last row, in its reading, anywhere
 			for _, chunked := range []bool{false, true} {
-				log := newRecorder()
+				log := pipelinetest.NewRecorder()
 				s := serve(t, Config{}, log, log)
 				r := request{head: "PUT /api/v1/csv/upload", headers: []string{"Content-Type: text/csv"}, body: file, cut: cut, chunked: chunked}
 				compare(t, fmt.Sprintf("%d rows without %d bytes, chunked %v", rows, cut, chunked), r.send(t, s.Addr().String()), `400
 {"success": false, "code": "truncated_body"}`)
-				for _, e := range log.stored(t) {
+				for _, e := range log.Stored(t) {
 					for _, c := range e.Columns {
 						for _, v := range c.All() {
 							if v.Number.Mantissa != 41 {
@@ -104,13 +103,15 @@ func TestBodiesThatEndTooEarlyAreErrors(t *testing.T) {
 
 // forgetting is a log that takes events and then, now and then, says that it did not.
 type forgetting struct {
-	*recorder
-	rng   *rand.Rand
+	*pipelinetest.Recorder
 	often int // of eight appends
+
+	mu  sync.Mutex // guards rng
+	rng *rand.Rand
 }
 
 func (f *forgetting) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
-	results, err := f.recorder.Append(ctx, evs)
+	results, err := f.Recorder.Append(ctx, evs)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err == nil && f.rng.IntN(8) < f.often {
@@ -121,7 +122,7 @@ func (f *forgetting) Append(ctx context.Context, evs []events.Event) ([]eventlog
 
 // A client that sends its header a byte at a time costs one connection, and that only for a while.
 func TestHeaderThatNeverEndsIsLetGo(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{HeaderTimeout: 2 * time.Second}, log, log)
 	c := dial(t, s)
 	began := time.Now()
@@ -133,7 +134,7 @@ func TestHeaderThatNeverEndsIsLetGo(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}()
-	compare(t, "another client meanwhile", post(t, s, "", dcgmFile(10, 2)), `200
+	compare(t, "another client meanwhile", post(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
 {"success": true}`)
 	_, err := io.Copy(io.Discard, c)
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
@@ -154,7 +155,7 @@ func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			log := newRecorder()
+			log := pipelinetest.NewRecorder()
 			s := serve(t, c.cfg, log, log)
 			served := dial(t, s)
 			fmt.Fprint(served, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -193,7 +194,7 @@ func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				return err == nil && resp.StatusCode == http.StatusOK
 			})
-			compare(t, "an upload after the crowd", post(t, s, "", dcgmFile(10, 2)), `200
+			compare(t, "an upload after the crowd", post(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
 {"success": true, "accepted": 10}`)
 		})
 	}

@@ -1,13 +1,13 @@
 package ingest
 
 import (
-	"bytes"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
 // Against a real etcd: what is answered 200 is in the log, a repeat finds it there, and while etcd is away
@@ -15,27 +15,25 @@ import (
 func TestEtcdKeepsWhatWasAnswered(t *testing.T) {
 	server := eventstest.NewServer(t, nil)
 	log := eventstest.OpenLog(t, server.Config(t))
-	s, hasty := serve(t, Config{}, log, newRecorder()), serve(t, Config{AppendTimeout: 500 * time.Millisecond}, log, newRecorder())
-	file := dcgmFile(500, 20)
+	s, hasty := serve(t, Config{}, log, pipelinetest.NewRecorder()), serve(t, Config{AppendTimeout: 500 * time.Millisecond}, log, pipelinetest.NewRecorder())
+	file := pipelinetest.DCGMFile(500, 20)
 
 	compare(t, "first upload", post(t, s, "", file), `200
 {"success": true, "accepted": 500, "duplicate": 0, "events": {"appended": 20, "existing": 0}, "revision": "*"}`)
-	stored := storedIn(t, log)
+	stored := pipelinetest.StoredIn(t, log)
 	compare(t, "the same again", post(t, s, "?wait=true", file), `200
 {"success": true, "accepted": 0, "duplicate": 500, "events": {"appended": 0, "existing": 20}}`)
-	memory := newRecorderOf(log.Facts().Cut)
-	if _, err := takeFile(t, memory, 1, nil, bytes.NewReader(file)); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := len(stored), len(memory.stored(t)); got != want {
+	memory := pipelinetest.NewRecorderOf(log.Facts().Cut)
+	takeWhole(t, memory, file)
+	if got, want := len(stored), len(memory.Stored(t)); got != want {
 		t.Errorf("etcd has %d events, want %d", got, want)
 	}
-	if diff := cmp.Diff(stored, storedIn(t, log)); diff != "" {
+	if diff := cmp.Diff(stored, pipelinetest.StoredIn(t, log)); diff != "" {
 		t.Errorf("the repeat changed the log (-before +after):\n%s", diff)
 	}
 
 	server.Stop()
-	more := dcgmFile(600, 30)
+	more := pipelinetest.DCGMFile(600, 30)
 	compare(t, "without etcd", post(t, hasty, "", more), `503
 Retry-After: 5
 {"success": false, "code": "log_unavailable", "error": "*"}`)

@@ -8,58 +8,62 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/intake"
+	"telemetry-pipeline/ingestd/pipeline"
 )
 
 // expect answers Expect: 100-continue: 100, so that the client sends the body, or what the upload would be
 // refused with for its header alone, so that it need not.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
-	r := s.foresee(ctx)
+	r := s.refusalByHeader(ctx)
 	if r == nil {
 		return fasthttp.StatusContinue
 	}
-	body, err := json.Marshal(failure{Error: r.text, Code: r.code})
+	body, err := json.Marshal(answer.Failure{Error: r.Text, Code: r.Code})
 	if err != nil { // it is made of two texts
 		return fasthttp.StatusExpectationFailed
 	}
 	ctx.SetContentType(fiber.MIMEApplicationJSON)
 	ctx.SetBody(body)
-	if r.retryAfter > 0 {
-		ctx.Response.Header.Set(fiber.HeaderRetryAfter, strconv.Itoa(seconds(r.retryAfter)))
+	if r.RetryAfter > 0 {
+		ctx.Response.Header.Set(fiber.HeaderRetryAfter, strconv.Itoa(wholeSeconds(r.RetryAfter)))
 	}
-	return r.status
+	return r.Status
 }
 
-// foresee finds what a request's header is enough to refuse an upload for; nil when nothing is.
-func (s *Server) foresee(ctx *fasthttp.RequestCtx) *refusal {
+// refusalByHeader returns the refusal for which a request's header is enough; nil when there is none.
+func (s *Server) refusalByHeader(ctx *fasthttp.RequestCtx) *answer.Refusal {
 	h := &ctx.Request.Header
 	kind, _, err := mime.ParseMediaType(string(h.ContentType()))
 	if err == nil && kind != fiber.MIMEMultipartForm {
-		err = checkRawType(kind)
+		err = intake.CheckRawType(kind)
 	} else {
 		err = nil
 	}
-	p, wrong := parseParameters(queries(ctx), s.cfg.Zone, time.Now())
+	p, wrong := pipeline.ParseParameters(queries(ctx), s.cfg.Zone, time.Now())
 	wait := s.limiter.exceeded(client(string(h.Peek(fiber.HeaderAuthorization)), ctx.RemoteIP()), time.Now())
 	switch {
 	case err != nil:
 	case wait > 0:
-		err = s.tooOften(wait)
+		err = s.limiter.tooOften(wait)
 	case wrong != nil:
 		err = wrong
-	case int64(h.ContentLength()) > s.bodyLimit(kind):
-		err = tooLarge(s.cfg.MaxUploadSize)
-	case s.gate.isClosed():
-		err = stopping()
-	case !p.dryRun && !p.async: // those two need no room in etcd now
+	case int64(h.ContentLength()) > s.intake.BodyLimit(kind):
+		err = answer.TooLarge(s.cfg.MaxUploadSize)
+	case s.slots.isClosed():
+		err = answer.Stopping()
+	case !p.DryRun && !p.Async: // those two need no room in etcd now
 		err = s.admission.admit()
 	}
 	if err == nil {
 		return nil
 	}
-	return asRefusal(err)
+	return answer.RefusalOf(err)
 }
 
-// queries gives the parameters of a request as fiber does.
+// queries returns the parameters of a request as fiber does.
 func queries(ctx *fasthttp.RequestCtx) map[string]string {
 	all := map[string]string{}
 	for name, text := range ctx.QueryArgs().All() {

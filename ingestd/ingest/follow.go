@@ -12,22 +12,23 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/uploads"
 )
 
 const (
 	maxFollowers  = 256              // of uploads' progress at a time
 	heartbeat     = 15 * time.Second // of a stream in which nothing happens
-	followTimeout = 10 * time.Second // for a follower to take what is sent
+	followTimeout = 10 * time.Second // for a follower to receive an event
 )
 
 // followUpload answers GET /api/v1/uploads/{id}/events with a stream of server-sent events: "progress" with the
 // state as it is, then as it changes, and at last an event named after the final state. A browser that comes
-// back after that is told, by 204, to stay away.
+// back after that gets 204, so that it stays away.
 func (s *Server) followUpload(c *fiber.Ctx) error {
 	if !s.followers.TryAcquire(1) {
-		return refuse(fiber.StatusServiceUnavailable, codeFollowers,
-			"as many as %d follow uploads of this server already; ask for %s{id} from time to time instead", maxFollowers, uploadsPath).after(30 * time.Second)
+		return answer.Refuse(answer.CodeFollowers,
+			"as many as %d follow uploads of this server already; ask for %s{id} from time to time instead", maxFollowers, uploadsPath).After(30 * time.Second)
 	}
 	leave := func() { s.followers.Release(1) }
 	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
@@ -50,9 +51,9 @@ func (s *Server) followUpload(c *fiber.Ctx) error {
 		defer leave()
 		last := ""
 		for u, err := range s.states.Follow(s.waits, id, heartbeat) {
-			_ = conn.SetWriteDeadline(time.Now().Add(followTimeout)) // a closed one fails below
-			if told := eventID(&u); err != nil || told != last {
-				last = told
+			_ = conn.SetWriteDeadline(time.Now().Add(followTimeout)) // fails only on a closed connection, to which the write below fails
+			if id := eventID(&u); err != nil || id != last {
+				last = id
 				err = writeState(w, &u, err)
 			} else {
 				_, err = io.WriteString(w, ": nothing new\n\n")
@@ -67,11 +68,11 @@ func (s *Server) followUpload(c *fiber.Ctx) error {
 
 var errStreamEnds = errors.New("the stream ends with an error")
 
-// writeState writes one event. That of an error ends the stream.
+// writeState writes one event. An event of an error ends the stream.
 func writeState(w io.Writer, u *uploads.Upload, err error) error {
 	if err != nil {
-		r := asRefusal(statesRefusal(err))
-		text, _ := json.Marshal(failure{Error: r.text, Code: r.code}) // of plain text
+		r := answer.RefusalOf(statesRefusal(err))
+		text, _ := json.Marshal(answer.Failure{Error: r.Text, Code: r.Code}) // two texts always have a form
 		_, written := fmt.Fprintf(w, "event: error\ndata: %s\n\n", text)
 		return errors.Join(errStreamEnds, written)
 	}
@@ -87,5 +88,5 @@ func writeState(w io.Writer, u *uploads.Upload, err error) error {
 	return err
 }
 
-// eventID tells states of an upload apart.
+// eventID returns the identity of a state of an upload.
 func eventID(u *uploads.Upload) string { return strconv.FormatInt(u.UpdatedAt.UnixNano(), 36) }

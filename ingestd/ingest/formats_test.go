@@ -8,6 +8,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"telemetry-pipeline/ingestd/pipeline"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
 // The page about formats has an example of every dialect and an upload that takes it; this sends each.
@@ -18,7 +21,7 @@ func TestEveryDialectHasAnExampleThatIsTaken(t *testing.T) {
 	}
 	example := regexp.MustCompile("(?s)^`([a-z-]+)`\n.*?\n    POST (\\S+)\n\n```[a-z]+\n(.*?)```\n")
 	shown := map[string]bool{}
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
 	for _, section := range strings.Split(string(page), "\n### ")[1:] {
 		found := example.FindStringSubmatch(section)
@@ -42,7 +45,7 @@ func TestEveryDialectHasAnExampleThatIsTaken(t *testing.T) {
 			t.Errorf("%s: got %d %+v (error %v); want it taken as that, without a rejection", name, resp.StatusCode, got, err)
 		}
 	}
-	for _, g := range grammars() {
+	for _, g := range pipeline.Grammars() {
 		if !shown[g.Name] {
 			t.Errorf("docs/FORMATS.md has no example of dialect %s", g.Name)
 		}

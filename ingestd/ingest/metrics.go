@@ -6,6 +6,8 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"telemetry-pipeline/ingestd/answer"
 )
 
 // totals are what the server has done since it started; status and metrics read the same numbers.
@@ -35,8 +37,8 @@ func newTotals() *totals {
 	}
 }
 
-// answered counts a finished upload.
-func (t *totals) answered(status int, rec *receipt) {
+// countUpload counts an upload that has ended.
+func (t *totals) countUpload(status int, rec *answer.Receipt) {
 	t.uploads.Add(1)
 	t.byStatus.WithLabelValues(strconv.Itoa(status)).Inc()
 	t.bytes.Add(rec.Size)
@@ -66,10 +68,10 @@ func (s *Server) Metrics(reg prometheus.Registerer) error {
 		}, func() float64 { return float64(t.inFlight.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ingest_background_uploads", Help: "Uploads with async=true that wait or are being processed.",
-		}, func() float64 { return float64(s.background.condition().Uploads) }),
+		}, func() float64 { return float64(s.background.Condition().Uploads) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ingest_spool_bytes", Help: "Bytes of files in the upload directory.",
-		}, func() float64 { return float64(s.background.condition().Bytes) }),
+		}, func() float64 { return float64(s.background.Condition().Bytes) }),
 	) {
 		if err := reg.Register(c); err != nil {
 			failed = multierror.Append(failed, err)

@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"telemetry-pipeline/ingestd/unpack"
+	"telemetry-pipeline/ingestd/intake"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
 func gzipped(t testing.TB, text []byte) []byte {
@@ -48,9 +49,9 @@ func put(t testing.TB, s *Server, query string, body io.Reader, header ...string
 }
 
 func TestPackedFilesAreTakenInWhateverWayTheyAreSent(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
-	file := dcgmFile(1000, 3)
+	file := pipelinetest.DCGMFile(1000, 3)
 	packed := gzipped(t, file)
 	const gz = `200
 {"success": true, "record_count": 1000, "packing": ["gzip"], "dialect": "dcgm-long"}`
@@ -64,7 +65,7 @@ func TestPackedFilesAreTakenInWhateverWayTheyAreSent(t *testing.T) {
 	compare(t, "a form, encoded", put(t, s, "", bytes.NewReader(gzipped(t, multipartOf(file))),
 		"Content-Encoding: gzip", "Content-Type: multipart/form-data; boundary="+boundary), `200
 {"success": true, "record_count": 1000, "filename": "f.csv"}`)
-	for name, e := range log.stored(t) {
+	for name, e := range log.Stored(t) {
 		if e.Records() == 0 {
 			t.Errorf("event %s has no records", name)
 		}
@@ -72,9 +73,9 @@ func TestPackedFilesAreTakenInWhateverWayTheyAreSent(t *testing.T) {
 }
 
 func TestPackedFilesThatCannotBeOpenedAreToldApart(t *testing.T) {
-	log := newRecorder()
-	s := serve(t, Config{Limits: Limits{PackedSize: 1 << 20, UnpackedSize: 16 << 20}}, log, log)
-	file := dcgmFile(1000, 3)
+	log := pipelinetest.NewRecorder()
+	s := serve(t, Config{Limits: intake.Limits{PackedSize: 1 << 20, UnpackedSize: 16 << 20}}, log, log)
+	file := pipelinetest.DCGMFile(1000, 3)
 	packed := gzipped(t, file)
 	cases := []struct {
 		name   string
@@ -94,7 +95,7 @@ func TestPackedFilesThatCannotBeOpenedAreToldApart(t *testing.T) {
 {"code": "unsupported_packing", "error": "/bzip2/"}`},
 		{"bomb of zeros", gzipped(t, make([]byte, 32<<20)), nil, `413
 {"code": "unpack_ratio_too_high", "error": "/200 times.*nothing of it was stored/", "status": "refused"}`},
-		{"bomb of lines", gzipped(t, append(dcgmFile(1, 1), bytes.Repeat([]byte(strings.Repeat("x", 63)+"\n"), 512<<10)...)), nil, `413
+		{"bomb of lines", gzipped(t, append(pipelinetest.DCGMFile(1, 1), bytes.Repeat([]byte(strings.Repeat("x", 63)+"\n"), 512<<10)...)), nil, `413
 {"code": "unpack_ratio_too_high"}`},
 		{"rubbish", gzipped(t, []byte("buy milk\n")), nil, `422
 {"code": "not_telemetry"}`},
@@ -111,8 +112,8 @@ func TestPackedFilesThatCannotBeOpenedAreToldApart(t *testing.T) {
 		compare(t, name, got, `413
 {"code": "unpack_ratio_too_high"}`)
 	}
-	small := serve(t, Config{Limits: Limits{UnpackedSize: 1 << 20}}, log, log)
-	compare(t, "unpacks to too much", put(t, small, "", bytes.NewReader(gzipped(t, dcgmFile(15_000, 3)))), `413
+	small := serve(t, Config{Limits: intake.Limits{UnpackedSize: 1 << 20}}, log, log)
+	compare(t, "unpacks to too much", put(t, small, "", bytes.NewReader(gzipped(t, pipelinetest.DCGMFile(15_000, 3)))), `413
 {"code": "file_too_large", "error": "/ingest.max-unpacked-size/", "status": "partial"}`)
 	compare(t, "a bomb among files", post(t, s, "", append(gzipped(t, make([]byte, 32<<20)), []byte("\r\n--"+boundary+
 		"\r\nContent-Disposition: form-data; name=\"file\"; filename=\"good.csv\"\r\n\r\n"+string(file))...)), `207
@@ -124,7 +125,7 @@ func TestIdentityFileMustBeOne(t *testing.T) {
 	if err := os.WriteFile(path, []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := New(Config{AgeIdentity: path}, newRecorder(), newRecorder(), nil)
+	_, err := New(Config{AgeIdentity: path}, pipelinetest.NewRecorder(), pipelinetest.NewRecorder(), nil)
 	if err == nil || !strings.Contains(err.Error(), "ingest.age-identity") || !strings.Contains(err.Error(), path) {
 		t.Errorf("got %v, want an error that names flag and file", err)
 	}
@@ -132,12 +133,12 @@ func TestIdentityFileMustBeOne(t *testing.T) {
 
 // A small body that unpacks to a gigabyte costs little memory and is refused.
 func TestBombCostsLittleMemory(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
 	bombs := map[string][]byte{
 		"gzip of zeros":              zeros(t, 1<<30),
 		"gzip in gzip":               gzipped(t, zeros(t, 1<<30)),
-		"a good file and then zeros": append(gzipped(t, dcgmFile(1000, 3)), zeros(t, 1<<30)...),
+		"a good file and then zeros": append(gzipped(t, pipelinetest.DCGMFile(1000, 3)), zeros(t, 1<<30)...),
 	}
 	for name, bomb := range bombs {
 		runtime.GC()
@@ -184,21 +185,12 @@ func zeros(t testing.TB, n int) []byte {
 }
 
 func BenchmarkBomb(b *testing.B) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(b, Config{}, log, log)
 	bomb := zeros(b, 1<<30)
 	for b.Loop() {
 		if got := put(b, s, "", bytes.NewReader(bomb)); got.status != http.StatusRequestEntityTooLarge {
 			b.Fatal(got)
-		}
-	}
-}
-
-// Every kind of unpack has an answer of its own.
-func TestEveryKindOfUnpackErrorIsARefusal(t *testing.T) {
-	for kind := unpack.Damaged; kind <= unpack.Unsupported; kind++ {
-		if r := asRefusal(unpackError(&unpack.Error{Kind: kind})); r.status < 400 || r.status > 499 {
-			t.Errorf("kind %d: got status %d, want one that tells the sender", kind, r.status)
 		}
 	}
 }

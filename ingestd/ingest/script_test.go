@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/tools/txtar"
+
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
 // A script in testdata/scripts is a txtar archive: its comment says what it shows; each file "request" is
@@ -45,14 +47,14 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			log := newRecorder()
+			log := pipelinetest.NewRecorder()
 			s := serve(t, Config{MaxUploadSize: 8 << 10, WaitTimeout: 50 * time.Millisecond}, log, log)
 			play(t, archive, s.Addr().String(), log)
 		})
 	}
 }
 
-func play(t *testing.T, archive *txtar.Archive, addr string, log *recorder) {
+func play(t *testing.T, archive *txtar.Archive, addr string, log *pipelinetest.Recorder) {
 	content := map[string][]byte{}
 	for _, f := range archive.Files {
 		content[f.Name] = f.Data
@@ -64,9 +66,9 @@ func play(t *testing.T, archive *txtar.Archive, addr string, log *recorder) {
 		case "request":
 			asked++
 			r := parseRequest(t, string(f.Data), content)
-			log.setDown(r.logDown)
+			log.SetDown(r.logDown)
 			got = r.send(t, addr)
-			log.setDown(false)
+			log.SetDown(false)
 		case "answer":
 			compare(t, fmt.Sprintf("request %d", asked), got, string(f.Data))
 		}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -17,41 +17,56 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/intake"
+	"telemetry-pipeline/ingestd/jobs"
+	"telemetry-pipeline/ingestd/pipeline"
 	"telemetry-pipeline/ingestd/unpack"
 	"telemetry-pipeline/ingestd/uploads"
 )
 
-// appender is what ingest needs of the log. A nil error of Append means that every event is durable; the
-// result tells for each, in order, whether it was created or was there already, and its revision. After an
-// error some may be there; appending them again does no harm.
-type appender interface {
+// eventLog is the part of the log that the server needs. A nil error of Append means that every event is durable; the
+// results say of each, in order, whether it was created or was there already, and its revision. After an error some
+// events may be there; appending them again does no harm.
+type eventLog interface {
 	Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error)
 	Facts() events.Facts
 	Head(ctx context.Context) (events.Revision, error)
-	// Capacity tells how full etcd is.
+	// Capacity returns how full etcd is.
 	Capacity(ctx context.Context) (eventlog.Capacity, error)
+}
+
+// projector is the part of the projections that the server needs.
+type projector interface {
+	// WaitVisible returns nil once everything up to the given positions, by partition, is visible in the active
+	// generation.
+	WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error
+	// WatchFolded yields how far partitions are folded in the active generation, then the changes, until ctx ends or the
+	// positions cannot be known.
+	WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error]
 }
 
 // Server takes uploads over HTTP. Run serves; everything else is safe to call at any time.
 type Server struct {
-	cfg    Config
-	log    appender
-	folded projector
-	lg     *slog.Logger
+	cfg Config
+	log eventLog
+	lg  *slog.Logger
 
-	packing    unpack.Options
 	app        *fiber.App
+	intake     intake.Config
+	runner     *uploadRunner
+	responder  *responder
 	states     *uploads.Registry
-	background *background
+	background *jobs.Background
 	followers  *semaphore.Weighted // who may read progress at a time
 
-	gate       *gate
-	streamGate *gate // of live streams
-	limiter    *limiter
-	admission  *admission
-	totals     *totals
-	started    time.Time
-	ln         atomic.Pointer[listener] // nil until listening
+	slots       *slots
+	streamSlots *slots // of live streams
+	limiter     *clientLimiter
+	admission   *admission
+	totals      *totals
+	started     time.Time
+	ln          atomic.Pointer[listener] // nil until listening
 
 	// Uploads live under this context, not under Run's: a stop lets them finish for a while. Those that are
 	// stored and only wait to be visible are answered at once when a stop begins.
@@ -63,8 +78,9 @@ type Server struct {
 	endStreams context.CancelCauseFunc
 }
 
-// New makes a server on a log; folded answers ?wait=true and tells how far the collectors are. It starts nothing.
-func New(cfg Config, log appender, folded projector, lg *slog.Logger) (*Server, error) {
+// New returns a server that appends to a log; folded answers ?wait=true and reports the collectors' progress. It starts
+// nothing.
+func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, error) {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
@@ -72,24 +88,36 @@ func New(cfg Config, log appender, folded projector, lg *slog.Logger) (*Server, 
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("setting up the upload server: %w", err)
 	}
-	s := &Server{cfg: cfg, log: log, folded: folded, lg: lg, gate: newGate("uploads", cfg.Uploads, cfg.QueueTimeout), totals: newTotals(), started: time.Now()}
-	if s.packing = cfg.Limits.packing(); cfg.AgeIdentity != "" {
+	s := &Server{
+		cfg: cfg, log: log, lg: lg, totals: newTotals(), started: time.Now(), limiter: newClientLimiter(cfg.Rates),
+		followers:   semaphore.NewWeighted(maxFollowers),
+		slots:       newSlots("uploads", cfg.Uploads, cfg.QueueTimeout),
+		streamSlots: newSlots("live streams", cfg.Streams.Most, cfg.QueueTimeout),
+		admission:   newAdmission(cfg.Thresholds, log, folded, lg),
+		intake: intake.Config{
+			MaxUploadSize: cfg.MaxUploadSize, ReadTimeout: cfg.ReadTimeout, MinRate: cfg.MinRate,
+			Limits: cfg.Limits, Streams: cfg.Streams, Unpacking: cfg.Limits.Unpacking(),
+		},
+	}
+	if cfg.AgeIdentity != "" {
 		var err error
-		if s.packing.Identities, err = unpack.ReadIdentities(cfg.AgeIdentity); err != nil {
+		if s.intake.Unpacking.Identities, err = unpack.ReadIdentities(cfg.AgeIdentity); err != nil {
 			return nil, fmt.Errorf("flag ingest.age-identity: %w", err)
 		}
 	}
-	s.admission = newAdmission(cfg.Marks, log, folded, lg)
 	s.uploads, s.endUploads = context.WithCancelCause(context.Background())
-	s.streamGate = newGate("live streams", cfg.Streams.Most, cfg.QueueTimeout)
-	s.limiter = newLimiter(cfg.Rates)
 	s.streams, s.endStreams = context.WithCancelCause(s.uploads)
 	s.waits, s.endWaits = context.WithCancel(s.uploads)
 	if s.states = cfg.States; s.states == nil {
 		s.states = uploads.New(nil, eventlog.Config{}, lg)
 	}
-	s.background = newBackground(s, cfg.Spool, cfg.Background)
-	s.followers = semaphore.NewWeighted(maxFollowers)
+	keep := func(f *intake.File) (func(), error) { return s.background.Keep(f) }
+	s.runner = &uploadRunner{
+		Processor: pipeline.New(cfg.processing(s.intake), log, s.admission, s.totals.appendSeconds.Observe, keep),
+		slots:     s.slots, admission: s.admission, folded: folded, totals: s.totals, lg: lg, waits: s.waits, waitTimeout: cfg.WaitTimeout,
+	}
+	s.responder = &responder{runner: s.runner, totals: s.totals, lg: lg, ln: &s.ln}
+	s.background = jobs.New(jobs.Config{Spool: cfg.Spool, Workers: cfg.Background, Zone: cfg.Zone}, s.states, s.runner, lg)
 	s.app = s.routes()
 	return s, nil
 }
@@ -105,7 +133,7 @@ func (s *Server) routes() *fiber.App {
 		WriteTimeout:                 30 * time.Second,
 		IdleTimeout:                  2 * time.Minute,
 		ReadBufferSize:               s.cfg.Limits.HeaderBytes, // also the bound of a request's header
-		ErrorHandler:                 s.fail,
+		ErrorHandler:                 s.responder.fail,
 		DisableStartupMessage:        true,
 	})
 	app.Server().MaxConnsPerIP = s.cfg.ConnectionsPerIP
@@ -126,27 +154,27 @@ func (s *Server) routes() *fiber.App {
 }
 
 // survive makes a panic the end of one request only.
-func (s *Server) survive(c *fiber.Ctx) error { return caught(c.Next) }
+func (s *Server) survive(c *fiber.Ctx) error { return pipeline.RecoverToError(c.Next) }
 
 // Run listens, serves until ctx ends, lets uploads under way finish for DrainTimeout, and returns when
 // all of it has ended. A server runs once.
 func (s *Server) Run(ctx context.Context) error {
-	defer s.endUploads(stopping())
+	defer s.endUploads(answer.Stopping())
 	if s.cfg.Off {
 		<-ctx.Done()
 		return nil
 	}
 	ln, err := listen(net.JoinHostPort(s.cfg.Host, s.cfg.Port.String()))
 	if err != nil {
-		return s.explainListen(err)
+		return explainListen(err, s.cfg)
 	}
-	defer s.tellStates(ctx)()
+	defer s.publishStates(ctx)()
 	defer s.watchAdmission(ctx)()
-	defer s.background.end()
-	if _, err := s.background.room(); err != nil {
+	defer s.background.End()
+	if err := s.background.Open(); err != nil {
 		s.lg.Warn("uploads with async=true and strict=true are refused until the upload directory can be used", "err", err)
 	}
-	s.ln.Store(ln) // who comes earlier waits to be accepted
+	s.ln.Store(ln) // earlier connections wait to be accepted
 	served := make(chan error, 1)
 	go func() { served <- s.app.Listener(ln) }()
 	s.lg.Info("upload server is up", "addr", ln.Addr().String())
@@ -161,14 +189,15 @@ func (s *Server) Run(ctx context.Context) error {
 
 var errEarly = errors.New("the listener ended before it was asked to")
 
-func (s *Server) explainListen(err error) error {
-	port := s.cfg.Port.String()
+// explainListen names the settings that an error of listening concerns.
+func explainListen(err error, cfg Config) error {
+	port := cfg.Port.String()
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("port %s for uploads is taken; stop what uses it, or choose another with flag http.port or environment variable HTTP_PORT: %w",
 			port, err)
 	}
 	return fmt.Errorf("listening for uploads on host %q, port %s (flags http.host and http.port, environment HTTP_HOST and HTTP_PORT): %w",
-		s.cfg.Host, port, err)
+		cfg.Host, port, err)
 }
 
 // watchAdmission looks once and keeps looking, uploads that finish after ctx has ended included, until end
@@ -181,28 +210,28 @@ func (s *Server) watchAdmission(ctx context.Context) (end func()) {
 	return func() { cancel(); looking.Wait() }
 }
 
-// tellStates has the states of uploads written until end is called, and the last of them then.
-func (s *Server) tellStates(ctx context.Context) (end func()) {
+// publishStates writes the states of uploads until end is called, and the last of them then.
+func (s *Server) publishStates(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var telling sync.WaitGroup
-	telling.Go(func() {
+	var publishing sync.WaitGroup
+	publishing.Go(func() {
 		if err := s.states.Run(ctx); err != nil {
 			s.lg.Warn("telling the states of uploads", "err", err)
 		}
 	})
-	return func() { cancel(); telling.Wait() }
+	return func() { cancel(); publishing.Wait() }
 }
 
-// drain refuses new uploads, ends live streams, waits for what is under way, then closes. What does not end in time is cut.
+// drain refuses new uploads, ends live streams, waits for what is under way, then closes. Uploads that do not end in time are cut.
 func (s *Server) drain(ln *listener) {
 	s.endWaits()
-	s.endStreams(stopping())
-	empty, noStreams := s.gate.close(), s.streamGate.close()
-	s.background.end()
-	if !settled(time.After(s.cfg.DrainTimeout), empty, noStreams) {
+	s.endStreams(answer.Stopping())
+	empty, noStreams := s.slots.close(), s.streamSlots.close()
+	s.background.End()
+	if !waitAll(time.After(s.cfg.DrainTimeout), empty, noStreams) {
 		s.lg.Warn("uploads did not finish in time and are cut", "after", s.cfg.DrainTimeout)
-		s.endUploads(stopping())
-		settled(time.After(time.Second), empty, noStreams)
+		s.endUploads(answer.Stopping())
+		waitAll(time.After(time.Second), empty, noStreams)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -213,8 +242,8 @@ func (s *Server) drain(ln *listener) {
 	ln.closeAll(ctx) // those that still linger over a refusal
 }
 
-// settled waits until all have ended; false when the deadline comes first.
-func settled(deadline <-chan time.Time, all ...<-chan struct{}) bool {
+// waitAll waits until all have ended; false when the deadline comes first.
+func waitAll(deadline <-chan time.Time, all ...<-chan struct{}) bool {
 	for _, ended := range all {
 		select {
 		case <-ended:
@@ -225,7 +254,7 @@ func settled(deadline <-chan time.Time, all ...<-chan struct{}) bool {
 	return true
 }
 
-// Addr gives the address that the server listens on; nil while it does not.
+// Addr returns the address that the server listens on; nil while it does not.
 func (s *Server) Addr() net.Addr {
 	if ln := s.ln.Load(); ln != nil {
 		return ln.Addr()
@@ -238,25 +267,18 @@ func (s *Server) Ready() error {
 	switch {
 	case s.cfg.Off:
 		return nil
-	case s.gate.isClosed():
+	case s.slots.isClosed():
 		return errors.New("stopping")
 	case s.Addr() == nil:
 		return errors.New("not listening yet")
 	}
-	_, err := s.head(context.Background())
+	_, err := readHead(context.Background(), s.log)
 	return err
 }
 
-// head asks the log for its head, within what a health probe waits.
-func (s *Server) head(ctx context.Context) (events.Revision, error) {
+// readHead returns the log's head, within the time that a health probe waits.
+func readHead(ctx context.Context, log eventLog) (events.Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, 800*time.Millisecond)
 	defer cancel()
-	return s.log.Head(ctx)
+	return log.Head(ctx)
 }
-
-// retryAfter writes the header in whole seconds, at least one.
-func retryAfter(c *fiber.Ctx, d time.Duration) {
-	c.Set(fiber.HeaderRetryAfter, strconv.Itoa(seconds(d)))
-}
-
-func seconds(d time.Duration) int { return max(1, int(d.Round(time.Second).Seconds())) }

@@ -3,7 +3,6 @@ package ingest
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,23 +16,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
-
-const dcgmHeader = "timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw\n"
-
-// dcgmFile makes a DCGM long file of so many rows, spread over hosts.
-func dcgmFile(rows, hosts int) []byte {
-	var b bytes.Buffer
-	b.WriteString(dcgmHeader)
-	for i := range rows {
-		host := i % hosts
-		fmt.Fprintf(&b, `"2025-07-18T20:%02d:%02dZ","DCGM_FI_DEV_GPU_UTIL","%d","nvidia0","GPU-%04d-%d","H100","host-%d","","","","%d",""`+"\n",
-			i/60%60, i%60, i%8, host, i%8, host, i%101)
-	}
-	return b.Bytes()
-}
 
 // multipartOf makes the body of an upload.
 func multipartOf(file []byte) []byte {
@@ -78,26 +62,26 @@ func get(t *testing.T, s *Server, path string) response {
 }
 
 func TestUploadsBeyondTheBoundAreToldToComeBack(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{Uploads: 1, QueueTimeout: time.Second}, log, log)
-	body := multipartOf(dcgmFile(10, 2))
+	body := multipartOf(pipelinetest.DCGMFile(10, 2))
 	c := begin(t, s, body[:100])
-	compare(t, "second upload", post(t, s, "", dcgmFile(1, 1)), `503
+	compare(t, "second upload", post(t, s, "", pipelinetest.DCGMFile(1, 1)), `503
 Retry-After: 1
 {"success": false, "code": "too_many_uploads", "error": "*"}`)
 	compare(t, "first upload", end(t, c, body[100:]), `200
 {"success": true, "accepted": 10}`)
-	compare(t, "third upload", post(t, s, "", dcgmFile(1, 1)), `200
+	compare(t, "third upload", post(t, s, "", pipelinetest.DCGMFile(1, 1)), `200
 {"success": true}`)
 }
 
 func TestUploadsBeyondTheBoundWaitForTheirTurn(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{Uploads: 1}, log, log)
-	body := multipartOf(dcgmFile(10, 2))
+	body := multipartOf(pipelinetest.DCGMFile(10, 2))
 	first := begin(t, s, body[:100])
 	second := make(chan response, 1)
-	go func() { second <- post(t, s, "", dcgmFile(1, 1)) }()
+	go func() { second <- post(t, s, "", pipelinetest.DCGMFile(1, 1)) }()
 	select {
 	case r := <-second:
 		t.Fatalf("answered %+v while another upload had the only place", r)
@@ -116,7 +100,7 @@ func TestTakenPortSaysHowToChangeIt(t *testing.T) {
 	}
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
-	s, err := New(Config{Host: "127.0.0.1", Port: Port(port)}, newRecorder(), newRecorder(), nil)
+	s, err := New(Config{Host: "127.0.0.1", Port: Port(port)}, pipelinetest.NewRecorder(), pipelinetest.NewRecorder(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +114,7 @@ func TestTakenPortSaysHowToChangeIt(t *testing.T) {
 
 // A client that writes all of its body before it reads must still get the answer that came in the middle of it.
 func TestRefusalInTheMiddleOfABodyReachesTheClient(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{MaxUploadSize: 1 << 20}, log, log)
 	for range 5 {
 		c := dial(t, s)
@@ -145,31 +129,20 @@ Connection: close
 	}
 }
 
-// broken panics where it is called: Append in a goroutine of the pipeline, WaitVisible in the handler's.
-type broken struct{ *recorder }
-
-func (broken) Append(context.Context, []events.Event) ([]eventlog.Appended, error) {
-	panic("secret of the log")
-}
-
-func (broken) WaitVisible(context.Context, map[events.Partition]events.Revision) error {
-	panic("secret of the projections")
-}
-
 func TestPanicEndsOneRequestAndKeepsItsSecret(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	cases := []struct {
 		name   string
 		server *Server
 		query  string
 	}{
-		{"in a stage", serve(t, Config{}, broken{log}, log), ""},
-		{"in the handler", serve(t, Config{}, log, broken{log}), "?wait=true"},
+		{"in a stage", serve(t, Config{}, pipelinetest.Broken{Recorder: log}, log), ""},
+		{"in the handler", serve(t, Config{}, log, pipelinetest.Broken{Recorder: log}), "?wait=true"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			for range 2 {
-				got := post(t, c.server, c.query, dcgmFile(10, 2))
+				got := post(t, c.server, c.query, pipelinetest.DCGMFile(10, 2))
 				compare(t, "panic", got, `500
 {"success": false, "code": "internal", "error": "/^the server failed on this request; its log says why/"}`)
 				if strings.Contains(got.body, "secret") {
@@ -184,18 +157,18 @@ func TestPanicEndsOneRequestAndKeepsItsSecret(t *testing.T) {
 }
 
 func TestSilentClientIsToldAndLetGo(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{ReadTimeout: 30 * time.Millisecond}, log, log)
-	c := begin(t, s, multipartOf(dcgmFile(10, 2))[:300])
+	c := begin(t, s, multipartOf(pipelinetest.DCGMFile(10, 2))[:300])
 	compare(t, "silent client", readResponse(t, bufio.NewReader(c)), `408
 Connection: close
 {"success": false, "code": "upload_stalled", "error": "/30ms.*nothing of it was stored/"}`)
 }
 
 func TestSlowClientIsToldAndLetGo(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{ReadTimeout: time.Second, MinRate: 1 << 20}, log, log)
-	c := begin(t, s, multipartOf(dcgmFile(1000, 2))[:300])
+	c := begin(t, s, multipartOf(pipelinetest.DCGMFile(1000, 2))[:300])
 	go func() { // a byte at a time, never silent for long
 		for {
 			if _, err := fmt.Fprint(c, "1\r\nx\r\n"); err != nil {
@@ -209,7 +182,7 @@ func TestSlowClientIsToldAndLetGo(t *testing.T) {
 }
 
 func TestLongHeaderAndGarbageAreAnsweredInTheEnvelope(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
 	c := dial(t, s)
 	fmt.Fprintf(c, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: %s\r\n\r\n", strings.Repeat("x", 20<<10))
@@ -218,12 +191,12 @@ func TestLongHeaderAndGarbageAreAnsweredInTheEnvelope(t *testing.T) {
 }
 
 func TestKeepAliveServesUploadAfterUpload(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
 	c := dial(t, s)
 	r := bufio.NewReader(c)
 	for i := range 3 {
-		body := multipartOf(dcgmFile(1+i, 1))
+		body := multipartOf(pipelinetest.DCGMFile(1+i, 1))
 		fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n%s", boundary, len(body), body)
 		compare(t, fmt.Sprintf("upload %d", i+1), readResponse(t, r), `200
 {"success": true}`)
@@ -231,20 +204,20 @@ func TestKeepAliveServesUploadAfterUpload(t *testing.T) {
 }
 
 func TestMetricsAndStatusTellTheSame(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
 	reg := prometheus.NewRegistry()
 	if err := s.Metrics(reg); err != nil {
 		t.Fatal(err)
 	}
-	post(t, s, "", dcgmFile(10, 2))
-	post(t, s, "", dcgmFile(10, 2))
+	post(t, s, "", pipelinetest.DCGMFile(10, 2))
+	post(t, s, "", pipelinetest.DCGMFile(10, 2))
 	post(t, s, "", []byte("name,age\n"))
 	got := gathered(t, reg)
 	want := map[string]float64{
 		"ingest_uploads_total 200": 2, "ingest_uploads_total 422": 1, "ingest_uploads_in_flight": 0,
 		"ingest_records_total accepted": 10, "ingest_records_total duplicate": 10, "ingest_records_total rejected": 0, "ingest_records_total absent": 0,
-		"ingest_bytes_total": float64(2*len(dcgmFile(10, 2)) + len("name,age\n")),
+		"ingest_bytes_total": float64(2*len(pipelinetest.DCGMFile(10, 2)) + len("name,age\n")),
 	}
 	for name, value := range want {
 		if v, ok := got[name]; !ok || v != value {
@@ -326,25 +299,25 @@ func (j *journal) String() string {
 
 func TestLogLineCarriesTheUploadAndTheCause(t *testing.T) {
 	var out journal
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serveLogged(t, Config{}, log, log, slog.New(slog.NewTextHandler(&out, nil)))
-	log.setDown(true)
-	got := post(t, s, "", dcgmFile(1, 1))
-	for _, want := range []string{"upload=" + got.header.Get("X-Request-Id"), errDown.Error(), "status=503"} {
+	log.SetDown(true)
+	got := post(t, s, "", pipelinetest.DCGMFile(1, 1))
+	for _, want := range []string{"upload=" + got.header.Get("X-Request-Id"), pipelinetest.ErrDown.Error(), "status=503"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, &out)
 		}
 	}
-	if strings.Contains(got.body, errDown.Error()) {
+	if strings.Contains(got.body, pipelinetest.ErrDown.Error()) {
 		t.Errorf("the answer shows an inner cause: %s", got.body)
 	}
 }
 
 func TestHeadWithoutAnswerIsNotReady(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
-	log.setDown(true)
-	if err := s.Ready(); !errors.Is(err, errDown) {
-		t.Errorf("Ready gave %v, want %v", err, errDown)
+	log.SetDown(true)
+	if err := s.Ready(); !errors.Is(err, pipelinetest.ErrDown) {
+		t.Errorf("Ready gave %v, want %v", err, pipelinetest.ErrDown)
 	}
 }

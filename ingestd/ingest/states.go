@@ -12,12 +12,13 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/uploads"
 )
 
 const uploadsPath = "/api/v1/uploads/"
 
-// uploadView is an upload as it is told to people: with what follows from its state.
+// uploadView is an upload as people see it, with figures that follow from its state.
 type uploadView struct {
 	uploads.Upload
 	BytesPerSecond float64   `json:"bytes_per_second,omitempty"`
@@ -58,7 +59,7 @@ type uploadList struct {
 const (
 	defaultUploads = 100
 	mostUploads    = 1000
-	statesTimeout  = 5 * time.Second // for etcd to tell of uploads
+	statesTimeout  = 5 * time.Second // for etcd to answer
 )
 
 // listUploads answers GET /api/v1/uploads.
@@ -91,17 +92,17 @@ func listParameters(queries map[string]string) (limit int, states []uploads.Stat
 		case "limit":
 			limit, err = strconv.Atoi(text)
 			if err != nil || limit < 1 || limit > mostUploads {
-				return 0, nil, badParameter(name, "%q is no number from 1 to %d", text, mostUploads)
+				return 0, nil, answer.BadParameter(name, "%q is no number from 1 to %d", text, mostUploads)
 			}
 		case "state":
 			for state := range strings.SplitSeq(text, ",") {
 				if !slices.Contains(uploads.States(), uploads.State(state)) {
-					return 0, nil, badParameter(name, "%q is none of %v", state, uploads.States())
+					return 0, nil, answer.BadParameter(name, "%q is none of %v", state, uploads.States())
 				}
 				states = append(states, uploads.State(state))
 			}
 		default:
-			return 0, nil, badParameter(name, "it is not known; known are limit, state")
+			return 0, nil, answer.BadParameter(name, "it is not known; known are limit, state")
 		}
 	}
 	return limit, states, nil
@@ -122,10 +123,10 @@ func uploadID(c *fiber.Ctx) events.UploadID { return events.UploadID(strings.Clo
 
 func statesRefusal(err error) error {
 	if errors.Is(err, uploads.ErrUnknown) {
-		return refuse(fiber.StatusNotFound, codeUnknownUpload, "%v", err)
+		return answer.Refuse(answer.CodeUnknownUpload, "%v", err)
 	}
-	return refuse(fiber.StatusServiceUnavailable, codeLogUnavailable,
-		"etcd does not answer, which knows of the uploads of other servers; ask again in a few seconds").after(5 * time.Second).because(err)
+	return answer.Refuse(answer.CodeLogUnavailable,
+		"etcd does not answer, which knows of the uploads of other servers; ask again in a few seconds").After(5 * time.Second).Because(err)
 }
 
 // cancelUpload answers DELETE /api/v1/uploads/{id}: when the upload has ended, or, if that takes too long or is
@@ -139,7 +140,7 @@ func (s *Server) cancelUpload(c *fiber.Ctx) error {
 		return statesRefusal(err)
 	}
 	if u.State.Final() && u.State != uploads.Cancelled {
-		return refuse(fiber.StatusConflict, codeEnded, "the upload has ended (%s), and there is nothing left to cancel; what it stored stays", u.State)
+		return answer.Refuse(answer.CodeEnded, "the upload has ended (%s), and there is nothing left to cancel; what it stored stays", u.State)
 	}
 	for now, err := range s.states.Follow(ctx, id, time.Hour) {
 		if err != nil {
@@ -151,7 +152,7 @@ func (s *Server) cancelUpload(c *fiber.Ctx) error {
 	case u.State == uploads.Cancelled:
 		return c.JSON(uploadAnswer{true, view(u, true), "the upload was cancelled; what it had stored until then stays, and its files are removed"})
 	case u.State.Final():
-		return refuse(fiber.StatusConflict, codeEnded, "the upload ended (%s) before it could be cancelled; what it stored stays", u.State)
+		return answer.Refuse(answer.CodeEnded, "the upload ended (%s) before it could be cancelled; what it stored stays", u.State)
 	}
 	return c.Status(fiber.StatusAccepted).JSON(uploadAnswer{true, view(u, true),
 		fmt.Sprintf("the server %s, which has the upload, has been told to cancel it; what it has stored stays", u.Server)})

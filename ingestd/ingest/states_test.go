@@ -10,15 +10,16 @@ import (
 	"time"
 
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 	"telemetry-pipeline/ingestd/spool"
 	"telemetry-pipeline/ingestd/uploads"
 )
 
 func TestUploadsAreListedAndFiltered(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
 	var paths []string
-	for _, file := range [][]byte{dcgmFile(1, 1), []byte("buy milk\n"), dcgmFile(2, 1)} {
+	for _, file := range [][]byte{pipelinetest.DCGMFile(1, 1), []byte("buy milk\n"), pipelinetest.DCGMFile(2, 1)} {
 		paths = append(paths, postAsync(t, s, "", file))
 		final(t, s, paths[len(paths)-1])
 	}
@@ -34,10 +35,10 @@ func TestUploadsAreListedAndFiltered(t *testing.T) {
 }
 
 func TestProgressIsStreamedUntilTheEnd(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
-	release := log.holdAppends()
-	path := postAsync(t, s, "", dcgmFile(3000, 20))
+	release := log.HoldAppends()
+	path := postAsync(t, s, "", pipelinetest.DCGMFile(3000, 20))
 	resp, err := http.Get("http://" + s.Addr().String() + path + "/events")
 	if err != nil {
 		t.Fatal(err)
@@ -87,11 +88,11 @@ func TestProgressIsStreamedUntilTheEnd(t *testing.T) {
 }
 
 func TestStopEndsStreamsOfProgress(t *testing.T) {
-	log, dir := newRecorder(), t.TempDir()
-	release := log.holdAppends()
+	log, dir := pipelinetest.NewRecorder(), t.TempDir()
+	release := log.HoldAppends()
 	defer release()
 	s, stop := serveUntil(t, Config{Spool: spool.Config{Dir: dir}, DrainTimeout: time.Minute}, log)
-	path := postAsync(t, s, "", dcgmFile(100, 1))
+	path := postAsync(t, s, "", pipelinetest.DCGMFile(100, 1))
 	resp, err := http.Get("http://" + s.Addr().String() + path + "/events")
 	if err != nil {
 		t.Fatal(err)
@@ -111,10 +112,10 @@ func TestEveryServerTellsOfEveryUpload(t *testing.T) {
 	server := eventstest.NewServer(t, nil)
 	store := server.Config(t)
 	log := eventstest.OpenLog(t, store)
-	folded := newRecorder()
+	folded := pipelinetest.NewRecorder()
 	one := serve(t, Config{AppendTimeout: 500 * time.Millisecond, States: uploads.New(server.Client(t), store, nil)}, log, folded)
 	two := serve(t, Config{AppendTimeout: 500 * time.Millisecond, States: uploads.New(server.Client(t), store, nil)}, log, folded)
-	path := postAsync(t, one, "", dcgmFile(500, 5))
+	path := postAsync(t, one, "", pipelinetest.DCGMFile(500, 5))
 	if u := final(t, two, path); u.State != uploads.Done || receiptOf(t, u).Accepted != 500 {
 		t.Errorf("the other server tells of %+v", u)
 	}
@@ -122,7 +123,7 @@ func TestEveryServerTellsOfEveryUpload(t *testing.T) {
 {"success": true, "count": 1}`)
 
 	server.Stop()
-	held := postAsync(t, one, "", dcgmFile(600, 5))
+	held := postAsync(t, one, "", pipelinetest.DCGMFile(600, 5))
 	eventually(t, "it waits for etcd", func() bool { return stateOf(t, one, held).Waiting != "" })
 	server.Start(t)
 	eventually(t, "the other server knows of it", func() bool { return get(t, two, held).status == http.StatusOK })

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/jobs"
 )
 
 // health answers GET /health: the process is alive. Whether it should get traffic is for readiness.
@@ -17,20 +20,20 @@ func (s *Server) health(c *fiber.Ctx) error {
 }
 
 type serverStatus struct {
-	Success       bool            `json:"success"`
-	Service       string          `json:"service"`
-	Version       string          `json:"version"`
-	Status        string          `json:"status"` // ok, degraded (etcd does not answer) or stopping
-	StartedAt     time.Time       `json:"started_at"`
-	UptimeSeconds int64           `json:"uptime_seconds"`
-	Etcd          etcdStatus      `json:"etcd"`
-	Admission     admissionStatus `json:"admission"`
-	Uploads       uploadCount     `json:"uploads"`
-	Background    spoolStatus     `json:"background"`
-	Records       recordCount     `json:"records"`
-	Events        eventCount      `json:"events"`
-	Bytes         int64           `json:"bytes"`
-	Limits        serverLimits    `json:"limits"`
+	Success       bool              `json:"success"`
+	Service       string            `json:"service"`
+	Version       string            `json:"version"`
+	Status        string            `json:"status"` // ok, degraded (etcd does not answer) or stopping
+	StartedAt     time.Time         `json:"started_at"`
+	UptimeSeconds int64             `json:"uptime_seconds"`
+	Etcd          etcdStatus        `json:"etcd"`
+	Admission     admissionStatus   `json:"admission"`
+	Uploads       uploadCount       `json:"uploads"`
+	Background    jobs.SpoolStatus  `json:"background"`
+	Records       recordCount       `json:"records"`
+	Events        answer.EventCount `json:"events"`
+	Bytes         int64             `json:"bytes"`
+	Limits        serverLimits      `json:"limits"`
 }
 
 type etcdStatus struct {
@@ -42,16 +45,6 @@ type etcdStatus struct {
 type uploadCount struct {
 	InFlight int64 `json:"in_flight"`
 	Total    int64 `json:"total"`
-}
-
-// spoolStatus tells of uploads with async=true, and of the directory that keeps them.
-type spoolStatus struct {
-	Dir        string `json:"dir"`
-	Uploads    int    `json:"uploads"` // waiting or being processed
-	Bytes      int64  `json:"bytes"`   // of them, and of those with strict=true
-	MaxUploads int    `json:"max_uploads"`
-	MaxBytes   int64  `json:"max_bytes"`
-	Error      string `json:"error,omitempty"` // why the directory cannot be used
 }
 
 type recordCount struct {
@@ -86,16 +79,17 @@ type serverLimits struct {
 	ClientBurst         int     `json:"client_burst"`
 }
 
-func (s *Server) limits() serverLimits {
-	c, l, live := s.cfg, s.cfg.Limits, s.cfg.Streams
-	size := live.size(c.MaxUploadSize)
+// limitsOf returns the limits of a configuration; encrypted says that encrypted files can be opened.
+func limitsOf(c Config, encrypted bool) serverLimits {
+	l, live := c.Limits, c.Streams
+	size := live.MaxBytes(c.MaxUploadSize)
 	if live.Size < 0 {
 		size = -1
 	}
 	return serverLimits{
 		MaxUploadSize: c.MaxUploadSize, MaxMemory: c.MaxMemory, Uploads: c.Uploads, Workers: c.Workers,
 		Files: l.Files, Rows: l.Rows, Columns: l.Columns, LineBytes: l.LineBytes, HeaderBytes: l.HeaderBytes,
-		PackedSize: l.PackedSize, UnpackedSize: l.UnpackedSize, UnpackRatio: l.UnpackRatio, Encrypted: len(s.packing.Identities) > 0,
+		PackedSize: l.PackedSize, UnpackedSize: l.UnpackedSize, UnpackRatio: l.UnpackRatio, Encrypted: encrypted,
 		Streams: live.Most, StreamSize: size, StreamIdleSeconds: live.Idle.Seconds(), BatchSize: live.BatchSize,
 		IntervalSeconds: live.Interval.Seconds(), ClientRatePerSecond: c.Rates.PerSecond, ClientBurst: c.Rates.Burst,
 	}
@@ -103,10 +97,10 @@ func (s *Server) limits() serverLimits {
 
 // status answers GET /api/v1/status: what this process has done since it started, and whether it can go on.
 func (s *Server) status(c *fiber.Ctx) error {
-	t, etcd := s.totals, s.etcdStatus()
+	t, etcd := s.totals, etcdStatusOf(s.log)
 	condition := "ok"
 	switch {
-	case s.gate.isClosed():
+	case s.slots.isClosed():
 		condition = "stopping"
 	case !etcd.Reachable:
 		condition = "degraded"
@@ -117,16 +111,17 @@ func (s *Server) status(c *fiber.Ctx) error {
 		Etcd:       etcd,
 		Admission:  s.admission.status(),
 		Uploads:    uploadCount{t.inFlight.Load(), t.uploads.Load()},
-		Background: s.background.condition(),
+		Background: s.background.Condition(),
 		Records:    recordCount{t.accepted.Load(), t.duplicate.Load(), t.rejected.Load(), t.absent.Load()},
-		Events:     eventCount{t.eventsAppended.Load(), t.eventsExisting.Load()},
+		Events:     answer.EventCount{Appended: t.eventsAppended.Load(), Existing: t.eventsExisting.Load()},
 		Bytes:      t.bytes.Load(),
-		Limits:     s.limits(),
+		Limits:     limitsOf(s.cfg, len(s.intake.Unpacking.Identities) > 0),
 	})
 }
 
-func (s *Server) etcdStatus() etcdStatus {
-	head, err := s.head(context.Background())
+// etcdStatusOf returns the state of the log.
+func etcdStatusOf(log eventLog) etcdStatus {
+	head, err := readHead(context.Background(), log)
 	if err != nil {
 		return etcdStatus{Error: err.Error()}
 	}

@@ -9,11 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 	"telemetry-pipeline/ingestd/spool"
 )
 
 func TestStopLetsUploadsFinishAndRefusesNewOnes(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Spool: spool.Config{Dir: t.TempDir()}}, log, log, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -23,11 +24,11 @@ func TestStopLetsUploadsFinishAndRefusesNewOnes(t *testing.T) {
 	go func() { ended <- s.Run(ctx) }()
 	eventually(t, "ready", func() bool { return s.Ready() == nil })
 
-	body := multipartOf(dcgmFile(10, 2))
+	body := multipartOf(pipelinetest.DCGMFile(10, 2))
 	c := begin(t, s, body[:100])
 	cancel()
 	eventually(t, "stopping", func() bool { return s.Ready() != nil })
-	compare(t, "new upload", post(t, s, "", dcgmFile(1, 1)), `503
+	compare(t, "new upload", post(t, s, "", pipelinetest.DCGMFile(1, 1)), `503
 Retry-After: 5
 {"success": false, "code": "stopping", "error": "*"}`)
 	compare(t, "upload under way", end(t, c, body[100:]), `200
@@ -42,8 +43,8 @@ Retry-After: 5
 }
 
 func TestStopCutsWhatDoesNotFinish(t *testing.T) {
-	log := newRecorder()
-	release := log.holdAppends()
+	log := pipelinetest.NewRecorder()
+	release := log.HoldAppends()
 	defer release()
 	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Spool: spool.Config{Dir: t.TempDir()}, DrainTimeout: 50 * time.Millisecond}, log, log, nil)
 	if err != nil {
@@ -53,7 +54,7 @@ func TestStopCutsWhatDoesNotFinish(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	eventually(t, "listening", func() bool { return s.Addr() != nil })
-	body := multipartOf(dcgmFile(10, 2))
+	body := multipartOf(pipelinetest.DCGMFile(10, 2))
 	silent, held := begin(t, s, body[:100]), begin(t, s, body)
 	fmt.Fprint(held, "0\r\n\r\n")
 	cancel()
@@ -69,7 +70,7 @@ Retry-After: 5
 
 // An upload that waits to be visible keeps no other out, and a stop answers it.
 func TestWaitingUploadIsInNobodysWay(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Spool: spool.Config{Dir: t.TempDir()}, Uploads: 1, WaitTimeout: time.Minute}, log, log, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -81,10 +82,10 @@ func TestWaitingUploadIsInNobodysWay(t *testing.T) {
 
 	answer := make(chan response, 1)
 	go func() {
-		answer <- post(t, s, "?wait=true", bytes.ReplaceAll(dcgmFile(1, 1), []byte("host-0"), []byte("never-folded")))
+		answer <- post(t, s, "?wait=true", bytes.ReplaceAll(pipelinetest.DCGMFile(1, 1), []byte("host-0"), []byte("never-folded")))
 	}()
-	eventually(t, "stored", func() bool { return len(log.stored(t)) == 1 && s.totals.inFlight.Load() == 0 })
-	compare(t, "other upload", post(t, s, "", dcgmFile(3, 1)), `200
+	eventually(t, "stored", func() bool { return len(log.Stored(t)) == 1 && s.totals.inFlight.Load() == 0 })
+	compare(t, "other upload", post(t, s, "", pipelinetest.DCGMFile(3, 1)), `200
 {"success": true, "accepted": 3}`)
 	cancel()
 	compare(t, "waiting upload", <-answer, `202
@@ -99,7 +100,7 @@ func TestStopRightAtTheStart(t *testing.T) {
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 50 {
-		log := newRecorder()
+		log := pipelinetest.NewRecorder()
 		s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Spool: spool.Config{Dir: t.TempDir()}}, log, log, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/intake"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
 // stream begins a live stream, as curl -T - does.
@@ -40,16 +42,16 @@ func (l *liveStream) end(t *testing.T) response {
 	return readResponse(t, bufio.NewReader(l))
 }
 
-func recordsIn(t *testing.T, log *recorder) (n, evs int) {
+func recordsIn(t *testing.T, log *pipelinetest.Recorder) (n, evs int) {
 	t.Helper()
-	for _, e := range log.stored(t) {
+	for _, e := range log.Stored(t) {
 		n += e.Records()
 		evs++
 	}
 	return n, evs
 }
 
-func stored(t *testing.T, log *recorder, want int) {
+func stored(t *testing.T, log *pipelinetest.Recorder, want int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%d records in the log", want), func() bool {
 		n, _ := recordsIn(t, log)
@@ -57,17 +59,17 @@ func stored(t *testing.T, log *recorder, want int) {
 	})
 }
 
-// lines are rows from one to another of the file that dcgmFile makes.
+// lines are rows from one to another of the file that pipelinetest.DCGMFile makes.
 func lines(from, to int) string {
-	all := strings.SplitAfter(string(dcgmFile(to, 1)), "\n")
+	all := strings.SplitAfter(string(pipelinetest.DCGMFile(to, 1)), "\n")
 	return strings.Join(all[1+from:1+to], "")
 }
 
 func TestRowsOfALiveStreamAreInTheLogWhileItGoesOn(t *testing.T) {
-	log := newRecorder()
-	s := serve(t, Config{Streams: Streams{Interval: 50 * time.Millisecond}}, log, log)
+	log := pipelinetest.NewRecorder()
+	s := serve(t, Config{Streams: intake.Streams{Interval: 50 * time.Millisecond}}, log, log)
 	l := stream(t, s)
-	l.send(t, dcgmHeader+lines(0, 3))
+	l.send(t, pipelinetest.DCGMHeader+lines(0, 3))
 	stored(t, log, 3)
 	half := lines(3, 4)
 	l.send(t, half[:20])
@@ -79,10 +81,10 @@ func TestRowsOfALiveStreamAreInTheLogWhileItGoesOn(t *testing.T) {
 }
 
 func TestALiveStreamIsCutWhenItsSenderPausesBehindABatch(t *testing.T) {
-	log := newRecorder()
-	s := serve(t, Config{Streams: Streams{Interval: time.Hour, BatchSize: 10}}, log, log)
+	log := pipelinetest.NewRecorder()
+	s := serve(t, Config{Streams: intake.Streams{Interval: time.Hour, BatchSize: 10}}, log, log)
 	l := stream(t, s)
-	l.send(t, dcgmHeader+lines(0, 10))
+	l.send(t, pipelinetest.DCGMHeader+lines(0, 10))
 	stored(t, log, 10)
 	l.send(t, lines(10, 19))
 	compare(t, "the end", l.end(t), `200
@@ -91,9 +93,9 @@ func TestALiveStreamIsCutWhenItsSenderPausesBehindABatch(t *testing.T) {
 
 // A whole file that comes in chunks is cut as any file.
 func TestAFileThatComesAsAStreamIsNotCutSmall(t *testing.T) {
-	file := dcgmFile(200_000, 4)
-	log := newRecorderOf(events.CutRules{})
-	s := serve(t, Config{Streams: Streams{Interval: 100 * time.Millisecond}}, log, log)
+	file := pipelinetest.DCGMFile(200_000, 4)
+	log := pipelinetest.NewRecorderOf(events.CutRules{})
+	s := serve(t, Config{Streams: intake.Streams{Interval: 100 * time.Millisecond}}, log, log)
 	answer := put(t, s, "", io.MultiReader(bytes.NewReader(file))) // no length
 	compare(t, "the stream", answer, `200
 {"success": true, "accepted": 200000}`)
@@ -116,9 +118,9 @@ func TestEndsOfALiveStream(t *testing.T) {
 		end  func(t *testing.T, s *Server, l *liveStream)
 		want string
 	}{
-		{"silence", Config{Streams: Streams{Idle: 100 * time.Millisecond}}, func(*testing.T, *Server, *liveStream) {}, `408
+		{"silence", Config{Streams: intake.Streams{Idle: 100 * time.Millisecond}}, func(*testing.T, *Server, *liveStream) {}, `408
 {"code": "upload_stalled", "error": "/nothing of the stream.*3 of its records are stored/", "status": "partial", "accepted": 3}`},
-		{"too long", Config{Streams: Streams{Size: 1000}}, func(t *testing.T, s *Server, l *liveStream) {
+		{"too long", Config{Streams: intake.Streams{Size: 1000}}, func(t *testing.T, s *Server, l *liveStream) {
 			underWay(t, s)
 			l.send(t, strings.Repeat("x", 1000))
 		}, `413
@@ -133,10 +135,10 @@ func TestEndsOfALiveStream(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			log := newRecorder()
+			log := pipelinetest.NewRecorder()
 			s := serve(t, c.cfg, log, log)
 			l := stream(t, s)
-			l.send(t, dcgmHeader+lines(0, 3)+"half a line")
+			l.send(t, pipelinetest.DCGMHeader+lines(0, 3)+"half a line")
 			c.end(t, s, l)
 			compare(t, "answer", readResponse(t, bufio.NewReader(l)), c.want)
 			if n, _ := recordsIn(t, log); n != 3 {
@@ -148,7 +150,7 @@ func TestEndsOfALiveStream(t *testing.T) {
 
 // A stop does not wait for streams, which would never end by themselves.
 func TestStopEndsLiveStreamsWithWhatWasStored(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, DrainTimeout: time.Minute}, log, log, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +160,7 @@ func TestStopEndsLiveStreamsWithWhatWasStored(t *testing.T) {
 	go func() { ended <- s.Run(ctx) }()
 	eventually(t, "ready", func() bool { return s.Ready() == nil })
 	l := stream(t, s)
-	l.send(t, dcgmHeader+lines(0, 3))
+	l.send(t, pipelinetest.DCGMHeader+lines(0, 3))
 	stored(t, log, 3)
 	l.send(t, lines(3, 5))
 	cancel()
@@ -173,16 +175,16 @@ Retry-After: 5
 
 // Streams have places of their own: however many are open, files are taken.
 func TestLiveStreamsKeepNoPlaceOfAnUpload(t *testing.T) {
-	log := newRecorder()
-	s := serve(t, Config{Uploads: 1, QueueTimeout: 50 * time.Millisecond, Streams: Streams{Most: 2}}, log, log)
+	log := pipelinetest.NewRecorder()
+	s := serve(t, Config{Uploads: 1, QueueTimeout: 50 * time.Millisecond, Streams: intake.Streams{Most: 2}}, log, log)
 	var open []*liveStream
 	for range 2 {
 		l := stream(t, s)
-		l.send(t, dcgmHeader)
+		l.send(t, pipelinetest.DCGMHeader)
 		open = append(open, l)
 	}
 	eventually(t, "both are served", func() bool { return s.totals.inFlight.Load() == 2 })
-	compare(t, "a file", post(t, s, "", dcgmFile(3, 1)), `200
+	compare(t, "a file", post(t, s, "", pipelinetest.DCGMFile(3, 1)), `200
 {"success": true}`)
 	third := stream(t, s)
 	compare(t, "a third stream", readResponse(t, bufio.NewReader(third)), `503
@@ -197,26 +199,26 @@ Retry-After: 1
 
 // A stage that fails ends the stream, though its sender says nothing.
 func TestRefusedLiveStreamIsAnsweredAtOnce(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
 	l := stream(t, s)
 	l.send(t, "buy milk\n")
 	compare(t, "no telemetry", readResponse(t, bufio.NewReader(l)), `422
 Connection: close
 {"code": "not_telemetry"}`)
-	log.setDown(true)
+	log.SetDown(true)
 	l = stream(t, s)
-	l.send(t, dcgmHeader+lines(0, 200))
+	l.send(t, pipelinetest.DCGMHeader+lines(0, 200))
 	compare(t, "log down", readResponse(t, bufio.NewReader(l)), `503
 Retry-After: 5
 {"code": "log_unavailable"}`)
 }
 
 func TestClientsThatComeTooOftenAreToldWhenToComeAgain(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{Rates: Rates{PerSecond: 0.01, Burst: 2}}, log, log)
 	send := func(token string) response {
-		return put(t, s, "", bytes.NewReader(dcgmFile(1, 1)), "Authorization: "+token)
+		return put(t, s, "", bytes.NewReader(pipelinetest.DCGMFile(1, 1)), "Authorization: "+token)
 	}
 	compare(t, "first", send(""), `200
 RateLimit-Limit: 2
@@ -239,13 +241,13 @@ RateLimit-Remaining: 1
 RateLimit-Remaining: 0
 {"success": true}`)
 	unbound := serve(t, Config{Rates: Rates{PerSecond: -1}}, log, log)
-	compare(t, "no bound", put(t, unbound, "", bytes.NewReader(dcgmFile(1, 1))), `200
+	compare(t, "no bound", put(t, unbound, "", bytes.NewReader(pipelinetest.DCGMFile(1, 1))), `200
 RateLimit-Limit:
 {"success": true}`)
 }
 
 func TestLimiterForgetsTheOldestClients(t *testing.T) {
-	l := newLimiter(Rates{PerSecond: 0.001, Burst: 1, Clients: 2}.withDefaults())
+	l := newClientLimiter(Rates{PerSecond: 0.001, Burst: 1, Clients: 2}.withDefaults())
 	now := time.Unix(1e9, 0)
 	for _, step := range []struct {
 		client string
@@ -258,7 +260,7 @@ func TestLimiterForgetsTheOldestClients(t *testing.T) {
 }
 
 func TestExpectIsAnsweredBeforeTheBody(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{MaxUploadSize: 1000}, log, log)
 	asking := func(s *Server, header string) response {
 		c := dial(t, s)
@@ -272,7 +274,7 @@ func TestExpectIsAnsweredBeforeTheBody(t *testing.T) {
 			t.Errorf("a client that may: got %d, want %d", got.status, want)
 		}
 	}
-	compare(t, "the one that may come", put(t, seldom, "", bytes.NewReader(dcgmFile(1, 1))), `200
+	compare(t, "the one that may come", put(t, seldom, "", bytes.NewReader(pipelinetest.DCGMFile(1, 1))), `200
 {"success": true}`)
 	compare(t, "too often", asking(seldom, "Content-Length: 10"), `429
 Retry-After: /^(99|100)$/
@@ -291,9 +293,9 @@ Content-Type: application/json
 // TestExpectIsAnsweredAsTheUploadWouldBe: clients that ask first were refused dry runs and uploads in the background while
 // etcd is full, which those that do not ask were not; and sent whole files for a parameter that is wrong.
 func TestExpectIsAnsweredAsTheUploadWouldBe(t *testing.T) {
-	log := newRecorder()
+	log := pipelinetest.NewRecorder()
 	s := serve(t, Config{}, log, log)
-	log.setCapacity(s, filled(80, 85), nil)
+	setCapacity(s, log, filled(80, 85), nil)
 	for query, want := range map[string]int{
 		"": http.StatusServiceUnavailable, "?dry_run=true": http.StatusContinue, "?async=true": http.StatusContinue,
 		"?tz=Mars": http.StatusBadRequest, "?dry_run=true&colour=red": http.StatusBadRequest,

@@ -1,116 +1,101 @@
 package ingest
 
 import (
-	"context"
-	"iter"
-	"time"
+	"cmp"
+	"io"
+	"mime"
+	"net/url"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
-	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/intake"
+	"telemetry-pipeline/ingestd/jobs"
+	"telemetry-pipeline/ingestd/pipeline"
 )
-
-// projector is what ingest needs of the projections.
-type projector interface {
-	// WaitVisible returns nil once everything up to the given positions, by partition, is visible in the
-	// active generation.
-	WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error
-	// WatchFolded gives how far partitions are folded in the active generation, then what changes of that,
-	// until ctx ends or it cannot be known.
-	WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error]
-}
 
 // upload answers POST and PUT /api/v1/csv/upload.
 func (s *Server) upload(c *fiber.Ctx) error {
-	o := newOutcome()
-	c.Set(fiber.HeaderXRequestID, string(o.id))
-	p, err := parseParameters(c.Queries(), s.cfg.Zone, o.began)
-	if err == nil && p.async {
-		return s.postpone(c, o, p)
+	o := answer.NewOutcome()
+	c.Set(fiber.HeaderXRequestID, string(o.ID))
+	p, err := pipeline.ParseParameters(c.Queries(), s.cfg.Zone, o.BeganAt)
+	if err == nil && p.Async {
+		return s.uploadAsync(c, o, p)
 	}
 	if err == nil {
-		err = caught(func() error { return s.receive(c, o, p) })
+		err = pipeline.RecoverToError(func() error { return s.receive(c, o, p) })
 	}
 	if err != nil {
-		o.ended = err
-		o.finish("")
+		o.Ended = err
+		o.Finish("")
 	}
-	if p.wait && o.ended == nil {
-		o.ended = caught(func() error { s.await(o); return nil })
+	if p.Wait && o.Ended == nil {
+		o.Ended = pipeline.RecoverToError(func() error { s.runner.AwaitVisible(o); return nil })
 	}
-	if err := s.answer(c, o); err != nil {
-		return err
-	}
-	status := c.Response().StatusCode()
-	s.totals.answered(status, o.whole)
-	s.logged(o, status)
-	return nil
+	return s.responder.answer(c, o)
 }
 
 // receive takes an upload in, one of a bounded number, and is done with its body when it returns. An error
 // means that no file was looked at.
-func (s *Server) receive(c *fiber.Ctx, o *outcome, p parameters) error {
+func (s *Server) receive(c *fiber.Ctx, o *answer.Outcome, p pipeline.Parameters) error {
 	live := isLive(c, p)
-	gate, until := s.gate, s.uploads
+	among, until := s.slots, s.uploads
 	if live {
-		gate, until = s.streamGate, s.streams
+		among, until = s.streamSlots, s.streams
 	}
-	leave, err := s.enter(s.uploads, gate, p)
+	leave, err := s.runner.enter(s.uploads, among, p)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	b, src, err := s.openSource(c, p)
+	b, src, err := openBody(c, p, s.intake)
 	if err != nil {
 		return err
 	}
-	release := b.stopWith(until)
+	release := b.StopWith(until)
 	defer release()
 	if live {
-		k := s.know(b, src, o)
-		defer k.end()
-		src = k
+		tracker := jobs.TrackStream(s.states, b, src, o)
+		defer tracker.End()
+		src = tracker
 	}
-	s.takeAll(s.uploads, src, p, o)
-	if src.trouble() != "" {
-		s.closeGently(c)
+	s.runner.Process(s.uploads, src, p, o)
+	if src.Trouble() != "" {
+		s.responder.closeGently(c)
 	}
 	return nil
 }
 
-// enter takes one of the places for uploads, when the log can take more; whoever gets one leaves. What is not
-// to be appended needs no more than the place.
-func (s *Server) enter(ctx context.Context, g *gate, p parameters) (leave func(), err error) {
-	admit := s.admission.admit
-	if p.dryRun {
-		admit = func() error { return nil }
+// openBody finds the files in a request's body.
+func openBody(c *fiber.Ctx, p pipeline.Parameters, cfg intake.Config) (*intake.Body, intake.Source, error) {
+	var text io.Reader = c.Context().RequestBodyStream()
+	if text == nil {
+		text = strings.NewReader("") // a request without a body
 	}
-	if err := admit(); err != nil {
-		return nil, err
-	}
-	if err := g.enter(ctx); err != nil {
-		return nil, err
-	}
-	if err := admit(); err != nil { // it may have waited for its turn
-		g.leave()
-		return nil, err
-	}
-	s.totals.inFlight.Add(1)
-	return func() { s.totals.inFlight.Add(-1); g.leave() }, nil
+	return intake.Open(intake.Request{
+		ContentType: c.Get(fiber.HeaderContentType), ContentEncoding: c.Get(fiber.HeaderContentEncoding),
+		ContentLength: int64(c.Request().Header.ContentLength()), Name: cmp.Or(p.Name, rawName(c)), Live: isLive(c, p),
+		Text: text, SetReadDeadline: c.Context().SetReadDeadline,
+	}, cfg)
 }
 
-// await waits until what an upload reached is visible, in nobody's way: the upload has left the gate. When
-// that takes too long, or the server stops, the files are stored all the same, and the receipts say so.
-func (s *Server) await(o *outcome) {
-	reached := o.reached()
-	if len(reached) == 0 {
-		return
+// isLive reports whether a body may still be being written: it comes in chunks, and is no form.
+func isLive(c *fiber.Ctx, p pipeline.Parameters) bool {
+	const chunked = -1
+	kind, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
+	isForm := err == nil && kind == intake.FormType
+	return c.Request().Header.ContentLength() == chunked && !isForm && !p.Async && !p.Strict
+}
+
+// rawName returns the file's name by the request's header or path; "" when neither has one.
+func rawName(c *fiber.Ctx) string {
+	if _, attrs, err := mime.ParseMediaType(c.Get(fiber.HeaderContentDisposition)); err == nil && attrs["filename"] != "" {
+		return intake.BaseName(attrs["filename"])
 	}
-	ctx, cancel := context.WithTimeout(s.waits, s.cfg.WaitTimeout)
-	defer cancel()
-	if err := s.folded.WaitVisible(ctx, reached); err != nil {
-		o.unseen()
-		s.lg.Warn("waiting for an upload to be visible", "upload", o.id, "err", err)
+	name, err := url.PathUnescape(c.Params("name"))
+	if err != nil {
+		name = c.Params("name")
 	}
-	o.whole.ProcessedAt = time.Now().UTC()
+	return intake.BaseName(name)
 }

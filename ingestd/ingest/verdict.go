@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
-
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/ingestd/answer"
 )
-
-const runbook = "docs/runbooks/etcd-full.md"
 
 // readings are what admission is judged by. What could not be learned does not count.
 type readings struct {
@@ -21,7 +18,7 @@ type readings struct {
 	rate       float64 // records per second
 }
 
-// size and file are shares of the quota.
+// size and file return shares of the quota.
 func (r readings) size() float64 { return r.ofQuota(r.capacity.InUse) }
 func (r readings) file() float64 { return r.ofQuota(r.capacity.Bytes) }
 
@@ -34,25 +31,25 @@ func (r readings) ofQuota(bytes int64) float64 {
 
 // verdict is what becomes of uploads.
 type verdict struct {
-	share   float64  // of the time, in which events may pass to the log: from 1 down to a half
-	cause   string   // the code of what slows or refuses; "" when nothing does
-	refusal *refusal // of new uploads; nil while they are let in. Shared: not to be changed
-	stops   bool     // the refusal is for uploads under way too
+	share   float64         // of the time, in which events may pass to the log: from 1 down to a half
+	cause   string          // the code of what slows or refuses; "" when nothing does
+	refusal *answer.Refusal // of new uploads; nil while they are let in. Shared: not to be changed
+	stops   bool            // the refusal is for uploads under way too
 }
 
-// judge is the whole of admission: readings in, verdict out. Uploads under way are stopped only by what gets
+// judgeUploads is the whole of admission: readings in, verdict out. Uploads under way are stopped only by what gets
 // worse with each of their records and not better by itself; slow appends and a high rate slow them down.
-func judge(m Marks, r readings) verdict {
+func judgeUploads(m Thresholds, r readings) verdict {
 	v := verdict{share: 1}
 	worst := 0.0
 	for _, c := range criteria(m, r) {
 		if !c.known {
 			continue
 		}
-		if c.scale.over(c.value) {
+		if c.threshold.over(c.value) {
 			return verdict{share: 0.5, cause: c.code, refusal: c.refusal(), stops: c.stops}
 		}
-		if p := c.scale.pressure(c.value); p > worst {
+		if p := c.threshold.pressure(c.value); p > worst {
 			worst = p
 			v.share, v.cause = 1-p/2, c.code
 		}
@@ -62,71 +59,65 @@ func judge(m Marks, r readings) verdict {
 
 // criterion is one thing that admission looks at.
 type criterion struct {
-	code    string
-	known   bool
-	value   float64
-	scale   scale
-	stops   bool
-	refusal func() *refusal
+	code      string
+	known     bool
+	value     float64
+	threshold threshold
+	stops     bool
+	refusal   func() *answer.Refusal
 }
 
-// criteria come in the order in which they are told: the first that is over its hard mark is the reason.
-func criteria(m Marks, r readings) []criterion {
+// criteria come in order of importance: the first that is over its hard threshold is the reason.
+func criteria(m Thresholds, r readings) []criterion {
 	alarm := 0.0
 	if r.capacity.NoSpace {
 		alarm = 1
 	}
 	return []criterion{
-		{codeLogFull, r.sizeKnown, alarm, scale{1, 1}, true, noSpace},
-		{codeLogNearlyFull, r.sizeKnown, r.size(), scale{percent(m.SoftSize), percent(m.HardSize)}, true,
-			func() *refusal { return nearlyFull(m, r.capacity) }},
-		{codeLogNearlyFull, r.sizeKnown, r.file(), scale{hard: percent(m.HardFile)}, true,
-			func() *refusal { return fragmented(m, r.capacity) }},
-		{codeBehind, r.lagKnown, r.lag.Seconds(), scale{m.SoftLag.Seconds(), m.HardLag.Seconds()}, true,
-			func() *refusal { return behind(r.lag) }},
-		{codeLogSlow, true, r.appendTime.Seconds(), scale{m.SoftLatency.Seconds(), m.HardLatency.Seconds()}, false,
-			func() *refusal { return slowLog(r.appendTime) }},
-		{codeRate, true, r.rate, scale{float64(m.SoftRate), float64(m.HardRate)}, false,
-			func() *refusal { return tooFast(m) }},
+		{answer.CodeLogFull, r.sizeKnown, alarm, threshold{1, 1}, true, answer.LogFull},
+		{answer.CodeLogNearlyFull, r.sizeKnown, r.size(), threshold{percent(m.SoftSize), percent(m.HardSize)}, true,
+			func() *answer.Refusal { return nearlyFull(m, r.capacity) }},
+		{answer.CodeLogNearlyFull, r.sizeKnown, r.file(), threshold{hard: percent(m.HardFile)}, true,
+			func() *answer.Refusal { return fragmented(m, r.capacity) }},
+		{answer.CodeBehind, r.lagKnown, r.lag.Seconds(), threshold{m.SoftLag.Seconds(), m.HardLag.Seconds()}, true,
+			func() *answer.Refusal { return behind(r.lag) }},
+		{answer.CodeLogSlow, true, r.appendTime.Seconds(), threshold{m.SoftLatency.Seconds(), m.HardLatency.Seconds()}, false,
+			func() *answer.Refusal { return slowLog(r.appendTime) }},
+		{answer.CodeRate, true, r.rate, threshold{float64(m.SoftRate), float64(m.HardRate)}, false,
+			func() *answer.Refusal { return tooFast(m) }},
 	}
 }
 
 func percent(n int) float64 { return float64(n) / 100 }
 
-func noSpace() *refusal {
-	return refuse(fiber.StatusServiceUnavailable, codeLogFull,
-		"etcd is out of space (alarm NOSPACE) and takes no events; its operator has to compact it, defragment every member, "+
-			"then disarm the alarm, as %s says; uploads go on by themselves after that, so send the file again later", runbook).after(time.Minute)
-}
-
-func nearlyFull(m Marks, c eventlog.Capacity) *refusal {
-	return refuse(fiber.StatusServiceUnavailable, codeLogNearlyFull,
+func nearlyFull(m Thresholds, c eventlog.Capacity) *answer.Refusal {
+	return answer.Refuse(answer.CodeLogNearlyFull,
 		"etcd has %s of its quota of %s in use, and uploads are refused from %d %% on, before it takes no writes at all; "+
 			"its operator finds in %s how to make room; send the file again later",
-		mebibytes(c.InUse), mebibytes(c.Quota), m.HardSize, runbook).after(time.Minute)
+		mebibytes(c.InUse), mebibytes(c.Quota), m.HardSize, answer.Runbook).After(time.Minute)
 }
 
-func fragmented(m Marks, c eventlog.Capacity) *refusal {
-	return refuse(fiber.StatusServiceUnavailable, codeLogNearlyFull,
+func fragmented(m Thresholds, c eventlog.Capacity) *answer.Refusal {
+	return answer.Refuse(answer.CodeLogNearlyFull,
 		"etcd's database file takes %s of its quota of %s, and uploads are refused from %d %% on; only %s of it are in use, so its "+
 			"operator has to defragment every member (%s); send the file again later",
-		mebibytes(c.Bytes), mebibytes(c.Quota), m.HardFile, mebibytes(c.InUse), runbook).after(time.Minute)
+		mebibytes(c.Bytes), mebibytes(c.Quota), m.HardFile, mebibytes(c.InUse), answer.Runbook).After(time.Minute)
 }
 
-func behind(lag time.Duration) *refusal {
-	return refuse(fiber.StatusServiceUnavailable, codeBehind,
+func behind(lag time.Duration) *answer.Refusal {
+	return answer.Refuse(answer.CodeBehind,
 		"the collectors are behind: what was uploaded %s ago is not folded yet; is collectd running? send the file again later",
-		lag.Round(time.Second)).after(30 * time.Second)
+		lag.Round(time.Second)).After(30 * time.Second)
 }
 
-func slowLog(took time.Duration) *refusal {
-	return refuse(fiber.StatusServiceUnavailable, codeLogSlow,
-		"etcd takes %s for an append at the moment; send the file again shortly", took.Round(100*time.Millisecond)).after(10 * time.Second)
+func slowLog(took time.Duration) *answer.Refusal {
+	return answer.Refuse(answer.CodeLogSlow,
+		"etcd takes %s for an append at the moment; send the file again shortly", took.Round(100*time.Millisecond)).After(10 * time.Second)
 }
 
-func tooFast(m Marks) *refusal {
-	return refuse(fiber.StatusTooManyRequests, codeRate,
-		"uploads bring more than the %d records per second that this server takes; send the file again shortly", m.HardRate).after(2 * time.Second)
+func tooFast(m Thresholds) *answer.Refusal {
+	return answer.Refuse(answer.CodeRate,
+		"uploads bring more than the %d records per second that this server takes; send the file again shortly", m.HardRate).After(2 * time.Second)
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
@@ -136,12 +127,12 @@ func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<2
 // hold, so that the rate follows the share, and short against every timeout.
 const period = time.Second
 
-// idle tells how long is to be idle what was busy, so that it is busy for a share of the time.
+// idle returns the pause after a busy time that makes it a share of the whole.
 func idle(busy time.Duration, share float64) time.Duration {
 	return time.Duration(float64(busy) * (1/share - 1))
 }
 
-// untilOpen tells how long an event waits that comes when so much time has gone by since the first period.
+// untilOpen returns how long an event waits that comes so long after the first period began.
 func untilOpen(elapsed time.Duration, share float64) time.Duration {
 	in := elapsed % period
 	if in < time.Duration(share*float64(period)) {

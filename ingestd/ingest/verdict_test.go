@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
 // filled is an etcd with so many percent of its quota in use, and a file of so many.
@@ -18,10 +20,10 @@ func TestJudge(t *testing.T) {
 	known := func(c eventlog.Capacity) readings { return readings{capacity: c, sizeKnown: true, lagKnown: true} }
 	alarmed := filled(10, 20)
 	alarmed.NoSpace = true
-	rated := Marks{SoftRate: 1000, HardRate: 2000}
+	rated := Thresholds{SoftRate: 1000, HardRate: 2000}
 	cases := []struct {
 		name     string
-		marks    Marks
+		marks    Thresholds
 		readings readings
 		share    float64
 		cause    string
@@ -31,37 +33,37 @@ func TestJudge(t *testing.T) {
 		{name: "nothing known", readings: readings{}, share: 1},
 		{name: "below the soft mark", readings: known(filled(59, 59)), share: 1},
 		{name: "at the soft mark", readings: known(filled(60, 60)), share: 1},
-		{name: "half the way", readings: known(filled(70, 70)), share: 0.75, cause: codeLogNearlyFull},
-		{name: "just below the hard mark", readings: known(filled(79, 79)), share: 0.525, cause: codeLogNearlyFull},
-		{name: "at the hard mark", readings: known(filled(80, 80)), share: 0.5, cause: codeLogNearlyFull, refused: true, stops: true},
-		{name: "far above it", readings: known(filled(300, 300)), share: 0.5, cause: codeLogNearlyFull, refused: true, stops: true},
+		{name: "half the way", readings: known(filled(70, 70)), share: 0.75, cause: answer.CodeLogNearlyFull},
+		{name: "just below the hard mark", readings: known(filled(79, 79)), share: 0.525, cause: answer.CodeLogNearlyFull},
+		{name: "at the hard mark", readings: known(filled(80, 80)), share: 0.5, cause: answer.CodeLogNearlyFull, refused: true, stops: true},
+		{name: "far above it", readings: known(filled(300, 300)), share: 0.5, cause: answer.CodeLogNearlyFull, refused: true, stops: true},
 		{name: "a file with much free space", readings: known(filled(40, 94)), share: 1},
-		{name: "a file that cannot grow any more", readings: known(filled(40, 95)), share: 0.5, cause: codeLogNearlyFull, refused: true, stops: true},
+		{name: "a file that cannot grow any more", readings: known(filled(40, 95)), share: 0.5, cause: answer.CodeLogNearlyFull, refused: true, stops: true},
 		{name: "no quota", readings: known(eventlog.Capacity{Bytes: 1 << 50, InUse: 1 << 50}), share: 1},
 		{name: "size unknown", readings: readings{capacity: filled(99, 99), lagKnown: true}, share: 1},
-		{name: "alarm", readings: known(alarmed), share: 0.5, cause: codeLogFull, refused: true, stops: true},
-		{name: "alarm, marks off", marks: Marks{SoftSize: 1000, HardSize: 1000, HardFile: 1000}, readings: known(alarmed),
-			share: 0.5, cause: codeLogFull, refused: true, stops: true},
-		{name: "marks off", marks: Marks{SoftSize: 1000, HardSize: 1000, HardFile: 1000}, readings: known(filled(120, 130)), share: 1},
+		{name: "alarm", readings: known(alarmed), share: 0.5, cause: answer.CodeLogFull, refused: true, stops: true},
+		{name: "alarm, marks off", marks: Thresholds{SoftSize: 1000, HardSize: 1000, HardFile: 1000}, readings: known(alarmed),
+			share: 0.5, cause: answer.CodeLogFull, refused: true, stops: true},
+		{name: "marks off", marks: Thresholds{SoftSize: 1000, HardSize: 1000, HardFile: 1000}, readings: known(filled(120, 130)), share: 1},
 		{name: "behind a little", readings: readings{lagKnown: true, lag: 59 * time.Second}, share: 1},
-		{name: "behind half the way", readings: readings{lagKnown: true, lag: 330 * time.Second}, share: 0.75, cause: codeBehind},
-		{name: "behind", readings: readings{lagKnown: true, lag: 10 * time.Minute}, share: 0.5, cause: codeBehind, refused: true, stops: true},
+		{name: "behind half the way", readings: readings{lagKnown: true, lag: 330 * time.Second}, share: 0.75, cause: answer.CodeBehind},
+		{name: "behind", readings: readings{lagKnown: true, lag: 10 * time.Minute}, share: 0.5, cause: answer.CodeBehind, refused: true, stops: true},
 		{name: "lag unknown", readings: readings{lag: time.Hour}, share: 1},
-		{name: "slow appends", readings: readings{appendTime: 6 * time.Second}, share: 0.75, cause: codeLogSlow},
-		{name: "very slow appends", readings: readings{appendTime: 11 * time.Second}, share: 0.5, cause: codeLogSlow, refused: true},
+		{name: "slow appends", readings: readings{appendTime: 6 * time.Second}, share: 0.75, cause: answer.CodeLogSlow},
+		{name: "very slow appends", readings: readings{appendTime: 11 * time.Second}, share: 0.5, cause: answer.CodeLogSlow, refused: true},
 		{name: "any rate without marks", readings: readings{rate: 1e12}, share: 1},
-		{name: "rate between", marks: rated, readings: readings{rate: 1500}, share: 0.75, cause: codeRate},
-		{name: "rate over", marks: rated, readings: readings{rate: 2000}, share: 0.5, cause: codeRate, refused: true},
-		{name: "soft rate alone never refuses", marks: Marks{SoftRate: 1000}, readings: readings{rate: 5000}, share: 0.5, cause: codeRate},
-		{name: "hard rate alone never slows", marks: Marks{HardRate: 1000}, readings: readings{rate: 999}, share: 1},
+		{name: "rate between", marks: rated, readings: readings{rate: 1500}, share: 0.75, cause: answer.CodeRate},
+		{name: "rate over", marks: rated, readings: readings{rate: 2000}, share: 0.5, cause: answer.CodeRate, refused: true},
+		{name: "soft rate alone never refuses", marks: Thresholds{SoftRate: 1000}, readings: readings{rate: 5000}, share: 0.5, cause: answer.CodeRate},
+		{name: "hard rate alone never slows", marks: Thresholds{HardRate: 1000}, readings: readings{rate: 999}, share: 1},
 		{name: "the worst slows", readings: readings{capacity: filled(62, 62), sizeKnown: true, lagKnown: true, lag: 9 * time.Minute},
-			share: 0.556, cause: codeBehind},
+			share: 0.556, cause: answer.CodeBehind},
 		{name: "a refusal goes before what only slows", marks: rated,
-			readings: readings{capacity: filled(79, 79), sizeKnown: true, rate: 5000}, share: 0.5, cause: codeRate, refused: true},
+			readings: readings{capacity: filled(79, 79), sizeKnown: true, rate: 5000}, share: 0.5, cause: answer.CodeRate, refused: true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got := judge(c.marks.withDefaults(), c.readings)
+			got := judgeUploads(c.marks.withDefaults(), c.readings)
 			if math.Abs(got.share-c.share) > 0.005 || got.cause != c.cause || (got.refusal != nil) != c.refused || got.stops != c.stops {
 				t.Errorf("got share %.3f, cause %q, refusal %v, stops %v; want %.3f, %q, %v, %v",
 					got.share, got.cause, got.refusal, got.stops, c.share, c.cause, c.refused, c.stops)
@@ -72,27 +74,27 @@ func TestJudge(t *testing.T) {
 
 // Each refusal tells its reader what to do, and a program when to come back.
 func TestRefusalsOfAdmissionSayWhatToDo(t *testing.T) {
-	m := Marks{HardRate: 5000}.withDefaults()
+	m := Thresholds{HardRate: 5000}.withDefaults()
 	cases := []struct {
-		refusal *refusal
+		refusal *answer.Refusal
 		status  int
 		after   time.Duration
 		says    []string
 	}{
-		{noSpace(), 503, time.Minute, []string{"NOSPACE", "compact", "defragment every member", "disarm", runbook, "send the file again"}},
-		{nearlyFull(m, filled(85, 90)), 503, time.Minute, []string{"85.0 MiB", "100.0 MiB", "80 %", runbook, "send the file again"}},
-		{fragmented(m, filled(40, 97)), 503, time.Minute, []string{"97.0 MiB", "40.0 MiB", "95 %", "defragment every member", runbook}},
+		{answer.LogFull(), 503, time.Minute, []string{"NOSPACE", "compact", "defragment every member", "disarm", answer.Runbook, "send the file again"}},
+		{nearlyFull(m, filled(85, 90)), 503, time.Minute, []string{"85.0 MiB", "100.0 MiB", "80 %", answer.Runbook, "send the file again"}},
+		{fragmented(m, filled(40, 97)), 503, time.Minute, []string{"97.0 MiB", "40.0 MiB", "95 %", "defragment every member", answer.Runbook}},
 		{behind(11 * time.Minute), 503, 30 * time.Second, []string{"11m0s", "collectd", "send the file again"}},
 		{slowLog(12345 * time.Millisecond), 503, 10 * time.Second, []string{"12.3s", "send the file again"}},
 		{tooFast(m), 429, 2 * time.Second, []string{"5000 records per second", "send the file again"}},
 	}
 	for _, c := range cases {
-		if c.refusal.status != c.status || c.refusal.retryAfter != c.after {
-			t.Errorf("%s: got %d after %s, want %d after %s", c.refusal.code, c.refusal.status, c.refusal.retryAfter, c.status, c.after)
+		if c.refusal.Status != c.status || c.refusal.RetryAfter != c.after {
+			t.Errorf("%s: got %d after %s, want %d after %s", c.refusal.Code, c.refusal.Status, c.refusal.RetryAfter, c.status, c.after)
 		}
 		for _, want := range c.says {
-			if !strings.Contains(c.refusal.text, want) {
-				t.Errorf("%s lacks %q: %s", c.refusal.code, want, c.refusal.text)
+			if !strings.Contains(c.refusal.Text, want) {
+				t.Errorf("%s lacks %q: %s", c.refusal.Code, want, c.refusal.Text)
 			}
 		}
 	}
@@ -125,15 +127,15 @@ func TestIdle(t *testing.T) {
 }
 
 func TestMarksThatAreNoneAreRefusedByName(t *testing.T) {
-	for want, m := range map[string]Marks{
+	for want, m := range map[string]Thresholds{
 		"ingest.soft-size is above": {SoftSize: 90}, "ingest.soft-lag is above": {SoftLag: time.Hour},
 		"ingest.soft-rate": {SoftRate: -1}, "ingest.soft-latency": {HardLatency: time.Millisecond}, "ingest.hard-file": {HardFile: -1},
 	} {
-		if _, err := New(Config{Marks: m}, newRecorder(), newRecorder(), nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := New(Config{Thresholds: m}, pipelinetest.NewRecorder(), pipelinetest.NewRecorder(), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v gave %v, want an error that tells %q", m, err, want)
 		}
 	}
-	if _, err := New(Config{Marks: Marks{SoftRate: 10}}, newRecorder(), newRecorder(), nil); err != nil {
+	if _, err := New(Config{Thresholds: Thresholds{SoftRate: 10}}, pipelinetest.NewRecorder(), pipelinetest.NewRecorder(), nil); err != nil {
 		t.Errorf("a soft mark alone: %v", err)
 	}
 }

@@ -21,8 +21,7 @@ func (s *Spool) Scratch(expected int64) (*Scratch, error) {
 	if err != nil {
 		return nil, writeError(err)
 	}
-	// Where an open file cannot be removed, Close does it.
-	_ = os.Remove(file.Name())
+	_ = os.Remove(file.Name()) // where an open file cannot be removed, Close does it
 	return &Scratch{bounded{spool: s, file: file}}, nil
 }
 

@@ -56,6 +56,6 @@ func copyOf(f Source, file *os.File) (Source, error) {
 
 // drop removes a file that keep has made.
 func drop(file *os.File) {
-	_ = file.Close()
-	_ = os.Remove(file.Name())
+	_ = file.Close()           // it was only read since it was filled
+	_ = os.Remove(file.Name()) // removed before, where the system can do so
 }

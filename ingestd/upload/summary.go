@@ -69,7 +69,7 @@ func summarize(w io.Writer, all []result) {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t\n", r.name, r.status(), cmp.Or(a.Dialect, "-"),
 			humanize.IBytes(uint64(max(0, r.size))), a.Accepted+a.WouldAccept, a.Duplicate, a.Rejected, a.Absent, r.took.Round(time.Millisecond))
 	}
-	_ = table.Flush() // what cannot be written cannot be told
+	_ = table.Flush() // an error of the terminal has no other place to go
 	for _, r := range all {
 		r.explain(w)
 	}

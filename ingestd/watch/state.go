@@ -66,7 +66,7 @@ func save(path string, files []*progress) error {
 		err = os.Rename(temporary.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(temporary.Name())
+		_ = os.Remove(temporary.Name()) // the error before it is the one to return
 		return fmt.Errorf("remembering what is shipped: %w", err)
 	}
 	return nil

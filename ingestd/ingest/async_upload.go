@@ -1,0 +1,64 @@
+package ingest
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/intake"
+	"telemetry-pipeline/ingestd/jobs"
+	"telemetry-pipeline/ingestd/pipeline"
+)
+
+// postponed answers an upload with ?async=true.
+type postponed struct {
+	Success bool       `json:"success"` // always true
+	ID      string     `json:"id"`
+	Data    uploadView `json:"data"`
+}
+
+// uploadAsync answers an upload once it is on the disk; it is processed in the background.
+func (s *Server) uploadAsync(c *fiber.Ctx, o *answer.Outcome, p pipeline.Parameters) error {
+	var j *jobs.Job
+	err := pipeline.RecoverToError(func() (err error) {
+		j, err = s.background.Store(o, cloneQueries(c), int64(max(c.Request().Header.ContentLength(), 0)), func() (intake.Source, func(), error) {
+			b, src, err := openBody(c, p, s.intake)
+			if err != nil {
+				return nil, nil, err
+			}
+			return src, b.StopWith(s.uploads), nil
+		})
+		return err
+	})
+	if err != nil {
+		o.Ended = err
+		o.Finish("")
+		return s.responder.answer(c, o)
+	}
+	s.background.Start(j)
+	// Another server can report the upload as well when etcd is quick; when it is not, this one can.
+	ctx, cancel := context.WithTimeout(s.waits, time.Second)
+	defer cancel()
+	if err := j.Stored(ctx); err != nil {
+		s.lg.Debug("an upload is answered before its state is in etcd", "upload", o.ID, "err", err)
+	}
+	stored := j.Manifest()
+	if stored.Trouble != "" {
+		s.responder.closeGently(c)
+	}
+	c.Set(fiber.HeaderLocation, uploadsPath+string(o.ID))
+	s.lg.Info("upload is to be processed in the background", "upload", o.ID, "files", len(stored.Files), "bytes", j.Size())
+	return c.Status(fiber.StatusAccepted).JSON(postponed{true, string(o.ID), view(j.Upload(), true)})
+}
+
+// cloneQueries copies the parameters of a request, since the server uses its memory again once it has been answered.
+func cloneQueries(c *fiber.Ctx) map[string]string {
+	all := map[string]string{}
+	for name, text := range c.Queries() {
+		all[strings.Clone(name)] = strings.Clone(text)
+	}
+	return all
+}

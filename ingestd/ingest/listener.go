@@ -1,0 +1,108 @@
+package ingest
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A server that answers while its client still sends, and then closes, makes the client's kernel throw the
+// answer away: unread bytes turn the close into a reset. So after a refusal in the middle of a body the
+// connection says that it has nothing more to say, reads on for a moment, and only then closes.
+const lingerTime = 2 * time.Second
+
+// listener knows the connections that it handed out.
+type listener struct {
+	net.Listener
+	mu   sync.Mutex
+	open map[string]*conn // by remote address
+}
+
+func listen(address string) (*listener, error) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &listener{Listener: ln, open: map[string]*conn{}}, nil
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	own := &conn{TCPConn: c.(*net.TCPConn), from: l, gone: make(chan struct{})}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open[c.RemoteAddr().String()] = own
+	return own, nil
+}
+
+// linger lets the connection from a remote address close gently when its time comes.
+func (l *listener) linger(remote net.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c, ok := l.open[remote.String()]; ok {
+		c.gentle.Store(true)
+	}
+}
+
+func (l *listener) forget(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if remote := c.RemoteAddr().String(); l.open[remote] == c {
+		delete(l.open, remote)
+	}
+}
+
+func (l *listener) connections() []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]*conn, 0, len(l.open))
+	for _, c := range l.open {
+		all = append(all, c)
+	}
+	return all
+}
+
+// closeAll waits until the connections are closed, and cuts those that are not when ctx ends.
+func (l *listener) closeAll(ctx context.Context) {
+	for _, c := range l.connections() {
+		select {
+		case <-c.gone:
+		case <-ctx.Done():
+			_ = c.TCPConn.Close() // its Close is under way or will find it closed
+		}
+	}
+}
+
+type conn struct {
+	*net.TCPConn
+	from   *listener
+	gentle atomic.Bool
+	closed atomic.Bool
+	gone   chan struct{}
+}
+
+func (c *conn) Close() error {
+	if c.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	defer close(c.gone)
+	defer c.from.forget(c)
+	if c.gentle.Load() {
+		c.closeOwnSide()
+	}
+	return c.TCPConn.Close()
+}
+
+// closeOwnSide ends our side of the connection and discards what the client still sends, for a while.
+func (c *conn) closeOwnSide() {
+	if c.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, c.TCPConn) // an error means that the client is gone
+}

@@ -1,0 +1,110 @@
+package intake
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/zeebo/xxh3"
+
+	"telemetry-pipeline/ingestd/answer"
+)
+
+// File is an uploaded file as it is read: counted and hashed as sent.
+type File struct {
+	Name      string
+	Text      io.Reader
+	alone     bool        // no file comes behind it
+	interrupt func(error) // ends a read of src that waits, and all of the upload; nil where no read waits
+
+	Reopen   func() (io.ReadCloser, error) // reads the file from its beginning; nil where that cannot be
+	Live     *Body                         // where the file comes from, if it may still be being written
+	coded    *Packed                       // what the body's Content-Encoding was taken off by, if the body is the file
+	Progress func(rows int64)              // is called with the number of rows read so far; may be nil
+
+	Size int64
+	hash *xxh3.Hasher128
+
+	mu      sync.Mutex
+	stopped error // why it is not to be read any more
+	failed  error // what src ended with, when not io.EOF
+}
+
+// NewFile returns a file that reads its content from src. interrupt ends a read that waits; nil where none does.
+func NewFile(name string, src io.Reader, interrupt func(error)) *File {
+	return &File{Name: name, Text: src, interrupt: interrupt, hash: xxh3.New128()}
+}
+
+// Read reads the content.
+func (f *File) Read(p []byte) (int, error) {
+	if err := f.isStopped(); err != nil {
+		return 0, err
+	}
+	n, err := f.Text.Read(p)
+	f.Size += int64(n)
+	_, _ = f.hash.Write(p[:n]) // never fails
+	if err != nil && err != io.EOF {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.failed = err
+	}
+	return n, err
+}
+
+// Stop ends the reading with cause, from another goroutine. What concerns this file alone spares the files
+// behind it: then the read under way is waited for.
+func (f *File) Stop(cause error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped == nil {
+		f.stopped = cause
+	}
+	if f.interrupt != nil && (f.alone || !answer.CostsOneFile(cause)) {
+		f.interrupt(cause)
+	}
+}
+
+func (f *File) isStopped() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stopped
+}
+
+// Broken returns the error after which the upload has no more files: its source failed, or was stopped.
+func (f *File) Broken() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil {
+		return f.failed
+	}
+	if f.stopped != nil && !answer.CostsOneFile(f.stopped) {
+		return f.stopped
+	}
+	return nil
+}
+
+// ContentHash returns the hash of the bytes read so far, named by its algorithm.
+func (f *File) ContentHash() string {
+	sum := f.hash.Sum128().Bytes()
+	return fmt.Sprintf("xxh3-128:%x", sum)
+}
+
+// BaseName returns a file's name as answers and logs show it: without folders and control characters.
+func BaseName(name string) string {
+	name = path.Base(strings.ReplaceAll(name, `\`, "/"))
+	name = strings.Map(func(r rune) rune {
+		if IsControl(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(name, "\uFFFD"))
+	if name == "." || name == "/" {
+		return ""
+	}
+	return strings.ToValidUTF8(name[:min(len(name), 255)], "") // which may have cut a character
+}
+
+// IsControl reports whether a character of a name is a control character.
+func IsControl(r rune) bool { return r < ' ' || r == 0x7f }

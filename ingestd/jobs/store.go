@@ -1,0 +1,118 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/intake"
+	"telemetry-pipeline/ingestd/spool"
+	"telemetry-pipeline/ingestd/uploads"
+)
+
+// Store brings all files of a request to the disk, with everything that is needed to process them there as they would
+// have been now. query is kept, and must not be used again by the caller. open is called once there is room for an upload
+// of that length; release ends its use of the source.
+func (b *Background) Store(o *answer.Outcome, query map[string]string, length int64, open func() (src intake.Source, release func(), err error)) (*Job, error) {
+	room, err := b.openSpool()
+	if err != nil {
+		return nil, err
+	}
+	draft, err := room.Begin(o.ID, length)
+	if err != nil {
+		return nil, refuseSpool(err)
+	}
+	defer func() {
+		if err := draft.Discard(); err != nil { // nothing, once it is committed
+			b.lg.Warn("removing an upload that did not become whole", "upload", o.ID, "err", err)
+		}
+	}()
+	src, release, err := open()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if err := fillDraft(draft, src); err != nil {
+		return nil, refuseSpool(err)
+	}
+	if query["tz"] == "" {
+		query["tz"] = b.cfg.Zone // the next process may have another default
+	}
+	entry, err := draft.Commit(spool.Manifest{
+		ID: o.ID, Log: b.states.Log(), ReceivedAt: o.BeganAt, Query: query, Trouble: src.Trouble(),
+	})
+	if err != nil {
+		return nil, refuseSpool(err)
+	}
+	return b.newJob(entry, uploads.Upload{}), nil
+}
+
+func fillDraft(draft *spool.Draft, src intake.Source) error {
+	for {
+		f, err := src.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := draft.Add(spool.File{Name: f.Name}, f); err != nil {
+			return err
+		}
+	}
+}
+
+// Keep copies a file from the socket to the disk, where it can be read again. drop removes it there.
+func (b *Background) Keep(f *intake.File) (drop func(), err error) {
+	room, err := b.openSpool()
+	if err != nil {
+		return nil, err
+	}
+	scratch, err := room.Scratch(0)
+	if err != nil {
+		return nil, refuseSpool(err)
+	}
+	drop = func() {
+		if err := scratch.Close(); err != nil {
+			b.lg.Warn("removing a spooled file", "err", err)
+		}
+	}
+	if _, err := scratch.Fill(f); err != nil {
+		drop()
+		return nil, refuseSpool(err)
+	}
+	f.Reopen = func() (io.ReadCloser, error) {
+		text, err := scratch.Reader()
+		return io.NopCloser(text), err
+	}
+	return drop, nil
+}
+
+// refuseSpool returns the refusal for an error of the spool. An error of the sender stays as it is.
+func refuseSpool(err error) error {
+	_, disk := errors.AsType[*spool.WriteError](err)
+	switch {
+	case errors.Is(err, spool.ErrUploads):
+		return answer.Refuse(answer.CodeSpoolBusy,
+			"as many uploads as this server keeps are waiting to be processed; send it again later, or without async=true").After(10 * time.Second).Because(err)
+	case errors.Is(err, spool.ErrBytes):
+		return answer.Refuse(answer.CodeSpoolFull,
+			"the uploads that are waiting to be processed leave no room for this one; send it again later, or without async=true and strict=true").
+			After(30 * time.Second).Because(err)
+	case errors.Is(err, spool.ErrDiskFull):
+		return answer.Refuse(answer.CodeDiskFull,
+			"the disk of the server's upload directory is full; its operator has to make room there, or point UPLOAD_DIR elsewhere; "+
+				"uploads without async=true and strict=true do not need it").After(time.Minute).Because(err)
+	case disk:
+		return spoolUnusable(err)
+	}
+	return err
+}
+
+func spoolUnusable(err error) error {
+	return answer.Refuse(answer.CodeNoSpool,
+		"the server's upload directory cannot be used (%v); uploads without async=true and strict=true do not need it", err).
+		After(time.Minute).Because(fmt.Errorf("upload directory: %w", err))
+}

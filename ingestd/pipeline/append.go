@@ -1,0 +1,178 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/ingestd/answer"
+)
+
+const (
+	appendsInFlight = 4  // of one upload
+	maxGroup        = 64 // events in one append
+)
+
+// appending is the stage that makes events durable: it takes them in bounded bytes, groups what has
+// gathered while earlier appends were under way, and counts the results.
+type appending struct {
+	log        appender
+	partitions int
+	timeout    time.Duration // of one append
+	throttle   throttle
+	observe    func(seconds float64)
+
+	in       chan events.Event
+	capacity int64               // bytes of events in flight
+	room     *semaphore.Weighted // the unused part of capacity
+
+	mu    sync.Mutex
+	stats answer.AppendStats // guarded by mu while run is under way
+}
+
+func newAppending(log appender, t throttle, capacity int64, timeout time.Duration, observe func(seconds float64)) *appending {
+	return &appending{
+		log: log, partitions: log.Facts().Partitions, timeout: timeout, throttle: t, observe: observe,
+		in: make(chan events.Event, maxGroup), capacity: capacity, room: semaphore.NewWeighted(capacity),
+		stats: answer.AppendStats{Reached: map[events.Partition]events.Revision{}},
+	}
+}
+
+// put hands over an event, once admission lets it pass and there is room for it. An event larger than all
+// room is let in alone.
+func (a *appending) put(ctx context.Context, e events.Event) error {
+	if err := a.throttle.Pass(ctx); err != nil {
+		return err
+	}
+	if err := a.room.Acquire(ctx, a.cost(&e)); err != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case a.in <- e:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (a *appending) result() *answer.AppendStats { return &a.stats }
+
+// finish says that no more events come.
+func (a *appending) finish() { close(a.in) }
+
+// cost is about what an event occupies.
+func (a *appending) cost(e *events.Event) int64 {
+	const perEvent, perIdentity, perColumn, perReading, perAbsence = 256, 512, 128, 16, 64
+	n := int64(perEvent + perIdentity*len(e.Identities) + perColumn*len(e.Columns))
+	for i := range e.Columns {
+		n += int64(perReading*e.Columns[i].Len() + perAbsence*len(e.Columns[i].Absent))
+	}
+	return min(n, a.capacity)
+}
+
+// run appends until finish was called and all is durable, or the first append fails.
+func (a *appending) run(outer context.Context) error {
+	appends, ctx := errgroup.WithContext(outer)
+	slots := semaphore.NewWeighted(appendsInFlight)
+	for {
+		first, ok := a.next(ctx)
+		if !ok {
+			break
+		}
+		if slots.Acquire(ctx, 1) != nil {
+			break
+		}
+		group := a.gather(first)
+		appends.Go(func() error {
+			defer slots.Release(1)
+			return RecoverToError(func() error {
+				began := time.Now()
+				if err := a.append(ctx, group); err != nil {
+					return err
+				}
+				return a.throttle.RestAfter(ctx, time.Since(began))
+			})
+		})
+	}
+	if err := appends.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(outer)
+}
+
+func (a *appending) next(ctx context.Context) (events.Event, bool) {
+	select {
+	case e, ok := <-a.in:
+		return e, ok && ctx.Err() == nil
+	case <-ctx.Done():
+		return events.Event{}, false
+	}
+}
+
+// gather takes what else is there, up to a fair share of the room, without waiting.
+func (a *appending) gather(first events.Event) []events.Event {
+	group, bytes := []events.Event{first}, a.cost(&first)
+	for len(group) < maxGroup && bytes < a.capacity/appendsInFlight {
+		select {
+		case e, ok := <-a.in:
+			if !ok {
+				return group
+			}
+			group = append(group, e)
+			bytes += a.cost(&e)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+func (a *appending) append(ctx context.Context, group []events.Event) error {
+	within, cancel := context.WithTimeoutCause(ctx, a.timeout, errSlowLog)
+	defer cancel()
+	began := time.Now()
+	results, err := a.throttle.Measure(group, a.partitions, func() ([]eventlog.Appended, error) { return a.log.Append(within, group) })
+	a.observe(time.Since(began).Seconds())
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx) // the upload was ended; that is the reason
+		}
+		return logRefusal(err)
+	}
+	a.count(group, results)
+	for i := range group {
+		a.room.Release(a.cost(&group[i]))
+	}
+	return nil
+}
+
+func (a *appending) count(group []events.Event, results []eventlog.Appended) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, r := range results {
+		a.stats.Add(&group[i], r.Created, events.PartitionOf(group[i].Host, a.partitions), r.Revision)
+	}
+}
+
+var errSlowLog = errors.New("etcd did not accept an append in time")
+
+// logRefusal returns the refusal for a failed append.
+func logRefusal(err error) *answer.Refusal {
+	if large, ok := errors.AsType[*eventlog.TooLargeError](err); ok {
+		return answer.Refuse(answer.CodeTooDense,
+			"the rows of host %s make an event of %d bytes, more than the log takes; shorten their labels and texts", large.Host, large.Bytes).Because(err)
+	}
+	if errors.Is(err, eventlog.ErrNoSpace) {
+		return answer.LogFull().Because(err)
+	}
+	return answer.Refuse(answer.CodeLogUnavailable,
+		"etcd does not accept events at the moment; send the file again in a few seconds").After(5 * time.Second).Because(
+		fmt.Errorf("appending events: %w", err))
+}

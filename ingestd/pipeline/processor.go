@@ -1,0 +1,159 @@
+package pipeline
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/intake"
+	"telemetry-pipeline/ingestd/rows"
+	"telemetry-pipeline/ingestd/unpack"
+)
+
+// Config bounds the processing of one upload.
+type Config struct {
+	Workers       int           // parsers of a file
+	MemoryBytes   int64         // in flight between the socket and the log
+	AppendTimeout time.Duration // for one append, retries included
+	Limits        intake.Limits
+	Streams       intake.Streams
+	Unpacking     unpack.Options
+}
+
+// appender is the part of the log that the pipeline needs. A nil error of Append means that every event is durable; the
+// results say of each, in order, whether it was created or was there already, and its revision. After an error some
+// events may be there; appending them again does no harm.
+type appender interface {
+	Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error)
+	Facts() events.Facts
+}
+
+// throttle slows uploads down and stops them when the log cannot take more.
+type throttle interface {
+	// Pass returns when an event may go on to the log, or an error when its upload has to end.
+	Pass(ctx context.Context) error
+	// Measure carries out an append and takes note of its course.
+	Measure(group []events.Event, partitions int, do func() ([]eventlog.Appended, error)) ([]eventlog.Appended, error)
+	// RestAfter pauses between appends, after one that took so long.
+	RestAfter(ctx context.Context, took time.Duration) error
+}
+
+// Processor takes files in: it reads their rows and appends their events. It is safe for concurrent use.
+type Processor struct {
+	cfg      Config
+	log      appender
+	throttle throttle
+	observe  func(seconds float64) // is called with the time of each append
+	keep     func(*intake.File) (drop func(), err error)
+}
+
+// New returns a processor that appends to a log. keep makes a file rereadable that is not, until drop is called.
+func New(cfg Config, log appender, t throttle, observe func(seconds float64), keep func(*intake.File) (drop func(), err error)) *Processor {
+	return &Processor{cfg: cfg, log: log, throttle: t, observe: observe, keep: keep}
+}
+
+// Process takes in one file after another, each with a receipt of its own. A refused file costs the others nothing. An
+// early end of the source, or of the log, ends the upload.
+func (c *Processor) Process(ctx context.Context, src intake.Source, p Parameters, o *answer.Outcome) {
+	for {
+		f, err := src.Next()
+		if err == io.EOF { // a wrapped one is no end
+			break
+		}
+		if err == nil {
+			err = context.Cause(ctx) // an upload that ended begins no further file
+		}
+		if err != nil {
+			o.Ended = err
+			break
+		}
+		t := o.BeginFile(f.Name)
+		t.Err = RecoverToError(func() (err error) {
+			t.Stats, err = c.ProcessFile(ctx, f, p, t.Receipt)
+			return err
+		})
+		if o.Ended = uploadError(f, t.Err); o.Ended != nil {
+			break
+		}
+	}
+	o.Finish(src.Trouble())
+}
+
+// uploadError returns the error of a file if no other file can be read or stored after it.
+func uploadError(f *intake.File, err error) error {
+	if err == nil {
+		return nil
+	}
+	if broken := f.Broken(); broken != nil || answer.CostsOneFile(err) {
+		return broken
+	}
+	return err
+}
+
+// ProcessFile takes in one file and fills its receipt, with or without an error. It returns the counts of the file's
+// events.
+func (c *Processor) ProcessFile(ctx context.Context, f *intake.File, p Parameters, rec *answer.Receipt) (answer.AppendStats, error) {
+	defer func() { rec.Size = f.Size }()
+	if p.Strict && !p.DryRun {
+		return c.processStrictly(ctx, f, p, rec)
+	}
+	return c.processOnce(ctx, f, p, rec)
+}
+
+// processOnce reads a file once, and appends its events unless it is a dry run.
+func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameters, rec *answer.Receipt) (answer.AppendStats, error) {
+	if p.DryRun {
+		defer rec.MarkDryRun()
+	}
+	text := intake.Unpack(f, c.cfg.Unpacking)
+	defer text.Close()
+	t, err := detect(text, rows.Options{BlockBytes: blockBytes(c.cfg.MemoryBytes/2, c.cfg.Workers), MaxLine: c.cfg.Limits.LineBytes, Live: f.Live != nil}, p)
+	rec.Packing = text.Layers()
+	if err != nil {
+		return answer.AppendStats{}, f.Blame(text, err)
+	}
+	if len(t.headers) > c.cfg.Limits.Columns {
+		return answer.AppendStats{}, tooManyColumns(len(t.headers), c.cfg.Limits.Columns)
+	}
+	rec.Dialect, rec.Headers = t.dialect, t.headers
+
+	var out sink = newDryRunSink()
+	if !p.DryRun {
+		out = newAppending(c.log, c.throttle, max(c.cfg.MemoryBytes/2, 1<<20), c.cfg.AppendTimeout, c.observe)
+	}
+	seq := newSequencer(c.log.Facts().Cut, rec.FileID, p.Zone, out)
+	seq.strict, seq.progress = p.Strict, f.Progress
+	line := newPipeline(c.cfg.Workers)
+	if f.Live != nil {
+		line.cutter = newStreamCutter(c.cfg.Streams, f.Live)
+	} else {
+		seq.maxRows = c.cfg.Limits.Rows
+	}
+	err = line.run(ctx, f.Stop, t, seq, out)
+	fillReceipt(rec, seq, out.result(), p.Zone)
+	if err != nil {
+		return *out.result(), err
+	}
+	completeReceipt(rec, f, seq)
+	return *out.result(), rec.CheckUsable(t.bare)
+}
+
+// blockBytes shares bytes between the batches of a pipeline. A batch occupies about four times its text: that
+// itself twice, its rows and their records.
+func blockBytes(share int64, workers int) int {
+	const least, most, times = 32 << 10, 256 << 10, 4
+	return int(min(max(share/int64(batchesOf(workers))/times, least), most))
+}
+
+func tooManyRows(most int64) error {
+	return answer.Refuse(answer.CodeTooManyRows,
+		"the file has more than %d rows, the most this server takes; split it, or raise the flag ingest.max-rows", most)
+}
+
+func tooManyColumns(has, most int) error {
+	return answer.Refuse(answer.CodeTooManyColumns,
+		"the file has %d columns, and this server takes %d at most; leave some out, or raise the flag ingest.max-columns", has, most)
+}

@@ -1,0 +1,120 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/answer"
+)
+
+// The bounds of the lists in an answer; entries beyond them are counted.
+const (
+	maxFaults   = 100
+	maxWarnings = 20
+)
+
+// sequencer cuts rows, given in file order, into events and hands these on. It collects the receipt's
+// figures of the rows. Only the pipeline's sequencing stage uses it, until that has ended.
+//
+// An event says which zone was assumed for its times. So rows whose time named a zone and rows whose time
+// did not are cut apart; a file that has both is rare.
+type sequencer struct {
+	named   *events.Cutter // rows whose time named its zone, or that were rejected before that was known
+	assumed *events.Cutter // rows whose time did not
+	out     sink
+	maxRows int64 // 0: no bound
+
+	strict   bool             // the first rejection ends the file
+	progress func(rows int64) // is called with the number of rows so far; may be nil
+
+	rows          int64
+	records       int64
+	rejected      int64
+	faults        []answer.Fault
+	warnings      []string
+	warningsTotal int64
+	zoneAssumed   bool
+	skipped       int64
+	absences      absenceCollector
+}
+
+func newSequencer(rules events.CutRules, upload events.UploadID, zone string, out sink) *sequencer {
+	return &sequencer{
+		named: events.NewCutter(rules, upload, ""), assumed: events.NewCutter(rules, upload, zone), out: out, absences: absenceCollector{places: map[answer.Implausible]int{}},
+	}
+}
+
+func (s *sequencer) take(ctx context.Context, b *batch) error {
+	s.count(b)
+	if s.progress != nil {
+		s.progress(s.rows)
+	}
+	if s.strict && s.rejected > 0 {
+		return s.refuseFirstRejection()
+	}
+	if s.maxRows > 0 && s.rows > s.maxRows {
+		return tooManyRows(s.maxRows)
+	}
+	from := 0
+	for _, row := range b.rows {
+		records := b.parsed.Records[from:row.records]
+		from = row.records
+		if row.host == "" {
+			continue // a row of no host is part of no event
+		}
+		cutter := s.named
+		if row.zoneAssumed {
+			cutter, s.zoneAssumed = s.assumed, true
+		}
+		if err := s.put(ctx, cutter.Row(row.host, row.size, records)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sequencer) flush(ctx context.Context) error {
+	return s.put(ctx, append(s.named.Flush(), s.assumed.Flush()...))
+}
+
+func (s *sequencer) put(ctx context.Context, evs []events.Event) error {
+	for _, e := range evs {
+		if err := s.out.put(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count adds the figures of a batch.
+func (s *sequencer) count(b *batch) {
+	for _, row := range b.rows {
+		if !row.more {
+			s.rows++
+		}
+	}
+	s.records += int64(len(b.parsed.Records))
+	s.rejected += int64(len(b.parsed.Rejections))
+	s.skipped += int64(b.parsed.Skipped)
+	s.absences.addBatch(b)
+	for _, r := range b.parsed.Rejections[:min(len(b.parsed.Rejections), maxFaults-len(s.faults))] {
+		s.faults = append(s.faults, answer.Fault{Line: r.Line, Column: r.Column, Text: r.Text, Reason: r.Reason})
+	}
+	s.warningsTotal += int64(len(b.parsed.Warnings))
+	for _, r := range b.parsed.Warnings[:min(len(b.parsed.Warnings), maxWarnings-len(s.warnings))] {
+		s.warnings = append(s.warnings, r.Error())
+	}
+}
+
+// warningTexts returns the warnings of an answer: the listed ones, the number of others, and a zone that was assumed.
+func (s *sequencer) warningTexts(zone string) []string {
+	out := append([]string{}, s.warnings...)
+	if more := s.warningsTotal - int64(len(s.warnings)); more > 0 {
+		out = append(out, fmt.Sprintf("%d more warnings like these", more))
+	}
+	if s.zoneAssumed {
+		out = append(out, fmt.Sprintf("times without a zone were read as %s; give ?tz= if that is wrong", zone))
+	}
+	return out
+}

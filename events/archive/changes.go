@@ -4,15 +4,15 @@ import (
 	"fmt"
 )
 
-// texts gives every text of an object one number, 0 to none, so that rows are compared by numbers.
-type texts struct {
+// textTable gives every text of an object one number, 0 to none, so that rows are compared by numbers.
+type textTable struct {
 	all    []string
 	number map[string]int32
 }
 
-func newTexts() *texts { return &texts{all: []string{""}, number: map[string]int32{"": 0}} }
+func newTextTable() *textTable { return &textTable{all: []string{""}, number: map[string]int32{"": 0}} }
 
-func (t *texts) of(text []byte) int32 {
+func (t *textTable) numberOf(text []byte) int32 {
 	n, known := t.number[string(text)]
 	if !known {
 		n = int32(len(t.all))
@@ -28,14 +28,14 @@ type change struct{ row, value int32 }
 // changes are a column as the rows where it changes.
 type changes []change
 
-func (c *changes) set(row, value int32) {
+func (c *changes) appendChange(row, value int32) {
 	if n := len(*c); n == 0 || (*c)[n-1].value != value {
 		*c = append(*c, change{row, value})
 	}
 }
 
-// from is c from the change on that row has its value by.
-func (c changes) from(row int32) changes {
+// sinceRow is c from the change on that row has its value by.
+func (c changes) sinceRow(row int32) changes {
 	for len(c) > 1 && c[1].row <= row {
 		c = c[1:]
 	}
@@ -48,7 +48,7 @@ func (c *changes) addPage(p page, numbers []int32, base int32) error {
 	indexes := data.Int32()
 	switch rows := p.NumRows(); {
 	case len(indexes) == 0 && rows > 0:
-		c.set(base, 0)
+		c.appendChange(base, 0)
 	case int64(len(indexes)) == rows:
 		last := int32(-1)
 		for i, index := range indexes {
@@ -58,19 +58,19 @@ func (c *changes) addPage(p page, numbers []int32, base int32) error {
 			if index < 0 || int(index) >= len(numbers) {
 				return fmt.Errorf("index %d of a dictionary of %d", index, len(numbers))
 			}
-			c.set(base+int32(i), numbers[index])
+			c.appendChange(base+int32(i), numbers[index])
 			last = index
 		}
 	default:
 		for i, level := range p.DefinitionLevels() {
 			if level == 0 {
-				c.set(base+int32(i), 0)
+				c.appendChange(base+int32(i), 0)
 				continue
 			}
 			if len(indexes) == 0 || indexes[0] < 0 || int(indexes[0]) >= len(numbers) {
 				return fmt.Errorf("row %d has no text in a dictionary of %d", i, len(numbers))
 			}
-			c.set(base+int32(i), numbers[indexes[0]])
+			c.appendChange(base+int32(i), numbers[indexes[0]])
 			indexes = indexes[1:]
 		}
 	}

@@ -19,7 +19,7 @@ func testScansOfDamage(t *testing.T, whole int64) {
 	s := openDir(t)
 	s.wholeBytes = whole
 	r := rand.New(rand.NewPCG(1, 6))
-	e := mustMerge(t, s, []Entry{mustWrite(t, s, upto(1<<20), oddEvents(r, 100))})
+	e := mustMerge(t, s, []Entry{mustWrite(t, s, rangeUpto(1<<20), oddEvents(r, 100))})
 	failed, all := 0, 0
 	for _, kind := range []Kind{Records, Hours} {
 		o, _ := e.Object(kind)

@@ -47,8 +47,8 @@ func rowOf(ev *events.Event, n int32) eventRow {
 	return r
 }
 
-// event gives the event of a row, without its records.
-func (r *eventRow) event(log events.Revision) (events.Event, error) {
+// toEvent gives the event of a row, without its records.
+func (r *eventRow) toEvent(log events.Revision) (events.Event, error) {
 	log.Number = r.Revision
 	ev := events.Event{Revision: log, AppendedAt: events.Timestamp(r.AppendedAt)}
 	texts := [...]string{r.Key, r.Zone, r.Host, r.Upload}
@@ -61,7 +61,7 @@ func (r *eventRow) event(log events.Revision) (events.Event, error) {
 	ev.Key, ev.Zone, ev.Host, ev.Upload = texts[0], texts[1], events.HostID(texts[2]), events.UploadID(texts[3])
 	if r.Damage == "" {
 		var err error
-		ev.Sequence, err = r.sequence(ev.Key)
+		ev.Sequence, err = r.contentHash(ev.Key)
 		return ev, err
 	}
 	damage, err := unescape(r.Damage)
@@ -69,8 +69,8 @@ func (r *eventRow) event(log events.Revision) (events.Event, error) {
 	return ev, err
 }
 
-// sequence is that of the column, or what the key ends in.
-func (r *eventRow) sequence(key string) (events.Sequence, error) {
+// contentHash is that of the column, or what the key ends in.
+func (r *eventRow) contentHash(key string) (events.Sequence, error) {
 	text := r.Sequence
 	if text == "" {
 		text = key[strings.LastIndexByte(key, '_')+1:]

@@ -41,8 +41,8 @@ func newGPU(host string, index int, noise *rand.Rand) *gpu {
 	}}
 }
 
-// read gives the next readings.
-func (g *gpu) read() []events.Number {
+// nextReadings gives the next readings.
+func (g *gpu) nextReadings() []events.Number {
 	if g.left--; g.left <= 0 {
 		g.busy, g.left, g.used = !g.busy, 60+g.noise.IntN(540), 0
 		if g.busy {
@@ -66,9 +66,9 @@ func (g *gpu) read() []events.Number {
 	}
 }
 
-// fleet gives the events of hosts of 8 GPUs that are read each 30 s, as a stream cut at so many rows of a host makes
+// fleetEvents gives the events of hosts of 8 GPUs that are read each 30 s, as a stream cut at so many rows of a host makes
 // them; a row is the readings of a GPU at one time. The same numbers give the same fleet.
-func fleet(hosts, steps, rows int) iter.Seq2[events.Event, error] {
+func fleetEvents(hosts, steps, rows int) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		noise := rand.New(rand.NewPCG(7, uint64(hosts)))
 		var gpus [][]*gpu
@@ -111,7 +111,7 @@ func fleetHost(h int) string { return fmt.Sprintf("mtv5-dgx1-hgpu-%03d", h) }
 
 func (g *gpu) records(at events.Timestamp) []events.Record {
 	var records []events.Record
-	for i, n := range g.read() {
+	for i, n := range g.nextReadings() {
 		records = append(records, events.Record{
 			Identity: g.id, Metric: fleetMetrics[i], Source: fleetMetrics[i], At: at, Value: events.Value{Number: n}, Text: []byte(n.String()),
 		})
@@ -134,8 +134,8 @@ func openDir(t testing.TB) *Store {
 	return s
 }
 
-// upto is the range of the fleet's log up to a revision.
-func upto(number int64) Range {
+// rangeUpto is the range of the fleet's log up to a revision.
+func rangeUpto(number int64) Range {
 	last := fleetLog
 	last.Number = number
 	return Range{Partition: 7, Upto: last}

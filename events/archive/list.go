@@ -51,14 +51,14 @@ func (s *Store) List(ctx context.Context, p events.Partition) iter.Seq2[Stored, 
 func (s *Store) Check(ctx context.Context, e Entry) error {
 	var errs []error
 	for _, o := range e.Objects {
-		errs = append(errs, s.verify(ctx, o))
+		errs = append(errs, s.verifyObject(ctx, o))
 	}
 	return errors.Join(errs...)
 }
 
 // Remove removes something by the name that List or an Entry gives. What is not there is no error.
 func (s *Store) Remove(ctx context.Context, name string) error {
-	if !named(name) {
+	if !isObjectName(name) {
 		return fmt.Errorf("removing archive object %.200q: it is not the name of one", name)
 	}
 	if err := s.bucket.Delete(ctx, name); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
@@ -67,8 +67,8 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 	return nil
 }
 
-// named tells whether something of that name is ours.
-func named(name string) bool {
+// isObjectName tells whether something of that name is ours.
+func isObjectName(name string) bool {
 	for _, kind := range kinds {
 		if strings.HasPrefix(name, string(kind)+"/") {
 			return true

@@ -15,20 +15,20 @@ import (
 // The entries together hold at most MaxRecords records. Their objects stay in the store: they can be removed when whoever
 // keeps the entries has put the result in their place, and nobody reads them any more.
 func (s *Store) Merge(ctx context.Context, entries []Entry) (Entry, error) {
-	e, err := s.merge(ctx, entries)
+	e, err := s.mergeEntries(ctx, entries)
 	if err != nil {
 		return Entry{}, fmt.Errorf("merging %d archive entries: %w", len(entries), err)
 	}
 	return e, nil
 }
 
-func (s *Store) merge(ctx context.Context, entries []Entry) (Entry, error) {
+func (s *Store) mergeEntries(ctx context.Context, entries []Entry) (Entry, error) {
 	entries = slices.SortedFunc(slices.Values(entries), func(a, b Entry) int { return cmp.Compare(a.First.Number, b.First.Number) })
 	if err := checkAdjacent(entries); err != nil {
 		return Entry{}, err
 	}
 	first, last := &entries[0], &entries[len(entries)-1]
-	c := collected{entry: Entry{Partition: first.Partition, First: first.First, Last: last.Last}, records: newGathered()}
+	c := entryBuilder{entry: Entry{Partition: first.Partition, First: first.First, Last: last.Last}, records: newRecordSet()}
 	for i := range entries {
 		if err := s.mergeOne(ctx, &c, &entries[i]); err != nil {
 			return Entry{}, err
@@ -62,7 +62,7 @@ func checkAdjacent(entries []Entry) error {
 }
 
 // mergeOne collects what an entry has.
-func (s *Store) mergeOne(ctx context.Context, c *collected, e *Entry) error {
+func (s *Store) mergeOne(ctx context.Context, c *entryBuilder, e *Entry) error {
 	rows, err := s.loadEvents(ctx, e)
 	if err != nil {
 		return err
@@ -87,11 +87,11 @@ func (s *Store) mergeOne(ctx context.Context, c *collected, e *Entry) error {
 }
 
 // addTable takes the rows of a table, whose events are before more than they say.
-func (g *gathered) addTable(t *table, before int32) {
-	all := make([]*gatheredSeries, len(t.series))
+func (g *recordSet) addTable(t *table, before int32) {
+	all := make([]*seriesRecords, len(t.series))
 	for i := range t.series {
 		s := &t.series[i]
-		all[i] = g.series(s.host, g.identity(&s.identity), s.metric, s.source)
+		all[i] = g.seriesFor(s.host, g.identityIndex(&s.identity), s.metric, s.source)
 	}
 	absent := t.absent
 	for _, r := range t.runs {

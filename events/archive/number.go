@@ -26,9 +26,9 @@ func mantissa(value float64, scale int) int64 {
 	return int64(math.RoundToEven(value / tens[scale]))
 }
 
-// exactly tells whether mantissa gives n back from its nearest float64 at its exponent. Beyond 2^53 it never
+// isExact tells whether mantissa gives n back from its nearest float64 at its exponent. Beyond 2^53 it never
 // does, and there int64(value) might not be defined.
-func exactly(n events.Number, value float64) bool {
+func isExact(n events.Number, value float64) bool {
 	const whole = 1 << 53
 	return n.Mantissa == 0 || -whole <= n.Mantissa && n.Mantissa <= whole &&
 		-len(tens) < int(n.Exponent) && int(n.Exponent) < len(tens) &&

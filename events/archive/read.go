@@ -17,25 +17,25 @@ import (
 // comes later.
 func (s *Store) Read(ctx context.Context, e Entry, after events.Revision) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
-		if err := s.read(ctx, &e, after, func(ev events.Event) bool { return yield(ev, nil) }); err != nil {
+		if err := s.readEntry(ctx, &e, after, func(ev events.Event) bool { return yield(ev, nil) }); err != nil {
 			yield(events.Event{}, fmt.Errorf("reading archived revisions %d to %d of partition %d: %w", e.First.Number, e.Last.Number, e.Partition, err))
 		}
 	}
 }
 
-func (s *Store) read(ctx context.Context, e *Entry, after events.Revision, yield func(events.Event) bool) error {
+func (s *Store) readEntry(ctx context.Context, e *Entry, after events.Revision, yield func(events.Event) bool) error {
 	if after != (events.Revision{}) && !after.SameLog(e.Last) {
 		return events.ErrForeign
 	}
 	if after.Number >= e.Last.Number {
 		return nil
 	}
-	all, t, err := s.load(ctx, e)
+	all, t, err := s.loadEntry(ctx, e)
 	if err != nil {
 		return err
 	}
 	o, _ := e.Object(Records)
-	a, err := assemble(t, all)
+	a, err := newAssembly(t, all)
 	if err != nil {
 		return &DamagedError{o.Name, err.Error()}
 	}
@@ -46,7 +46,7 @@ func (s *Store) read(ctx context.Context, e *Entry, after events.Revision, yield
 		if all[i].Revision.Number <= after.Number {
 			continue
 		}
-		if all[i].Damage == nil && !a.fill(&all[i], int32(i)) {
+		if all[i].Damage == nil && !a.fillEvent(&all[i], int32(i)) {
 			continue
 		}
 		if !yield(all[i]) {
@@ -57,15 +57,15 @@ func (s *Store) read(ctx context.Context, e *Entry, after events.Revision, yield
 	return nil
 }
 
-// load reads the objects of an entry: its events without records, and the records.
-func (s *Store) load(ctx context.Context, e *Entry) ([]events.Event, *table, error) {
+// loadEntry reads the objects of an entry: its events without records, and the records.
+func (s *Store) loadEntry(ctx context.Context, e *Entry) ([]events.Event, *table, error) {
 	rows, err := s.loadEvents(ctx, e)
 	if err != nil {
 		return nil, nil, err
 	}
 	all := make([]events.Event, len(rows))
 	for i := range rows {
-		if all[i], err = rows[i].event(e.Last); err != nil {
+		if all[i], err = rows[i].toEvent(e.Last); err != nil {
 			o, _ := e.Object(Events)
 			return nil, nil, &DamagedError{o.Name, fmt.Sprintf("event %d: %v", i, err)}
 		}
@@ -80,7 +80,7 @@ func (s *Store) loadEvents(ctx context.Context, e *Entry) ([]eventRow, error) {
 	if !found {
 		return nil, nil
 	}
-	content, err := s.get(ctx, o)
+	content, err := s.readObject(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s *Store) loadRecords(ctx context.Context, e *Entry) (*table, error) {
 	if !found {
 		return &t.table, nil
 	}
-	content, err := s.get(ctx, o)
+	content, err := s.readObject(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (s *Store) loadRecords(ctx context.Context, e *Entry) (*table, error) {
 		return nil, err
 	}
 	for _, g := range groups {
-		if err := t.read(g, 0, g.rows); err != nil {
+		if err := t.readRows(g, 0, g.rows); err != nil {
 			return nil, err
 		}
 	}

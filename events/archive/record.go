@@ -77,8 +77,8 @@ type series struct {
 	metric, source string
 }
 
-// texts are the cells of s.
-func (s *series) texts() (t seriesTexts, err error) {
+// cellTexts are the cells of s.
+func (s *series) cellTexts() (t seriesTexts, err error) {
 	id := &s.identity
 	labels, err := labelsText(id.Labels)
 	t = seriesTexts{

@@ -44,8 +44,8 @@ func rowGroups(o Object, f *parquet.File, columns int) ([]rowGroup, error) {
 	return all, nil
 }
 
-// pages calls f with the pages of a column, from row lo to before hi. The page is valid during the call.
-func (g rowGroup) pages(column int, lo, hi int64, f func(page) error) error {
+// eachPage calls f with the pages of a column, from row lo to before hi. The page is valid during the call.
+func (g rowGroup) eachPage(column int, lo, hi int64, f func(page) error) error {
 	if err := g.readPages(column, lo, hi, f); err != nil {
 		return fmt.Errorf("reading archive object %s, column %d: %w", g.object, column, err)
 	}
@@ -83,26 +83,26 @@ func (g rowGroup) readPages(column int, lo, hi int64, f func(page) error) (err e
 	return nil
 }
 
-// texts gives a column of texts, whose row lo is row base of the result.
-func (g rowGroup) texts(column int, lo, hi int64, base int32, texts *texts) (c changes, err error) {
+// readTexts gives a column of texts, whose row lo is row base of the result.
+func (g rowGroup) readTexts(column int, lo, hi int64, base int32, texts *textTable) (c changes, err error) {
 	var numbers []int32
-	err = g.pages(column, lo, hi, func(p page) error {
+	err = g.eachPage(column, lo, hi, func(p page) error {
 		dictionary := p.Dictionary()
 		if dictionary == nil {
 			return errors.New("the column has no dictionary")
 		}
 		for i := len(numbers); i < dictionary.Len(); i++ {
-			numbers = append(numbers, texts.of(dictionary.Index(int32(i)).ByteArray()))
+			numbers = append(numbers, texts.numberOf(dictionary.Index(int32(i)).ByteArray()))
 		}
 		return c.addPage(p, numbers, base+int32(p.base))
 	})
 	return c, err
 }
 
-// numbers gives a column of numbers that change rarely, like texts.
-func (g rowGroup) numbers(column int, lo, hi int64, base int32) (c changes, err error) {
+// readNumbers gives a column of numbers that change rarely, like texts.
+func (g rowGroup) readNumbers(column int, lo, hi int64, base int32) (c changes, err error) {
 	var numbers []int32
-	err = g.pages(column, lo, hi, func(p page) error {
+	err = g.eachPage(column, lo, hi, func(p page) error {
 		dictionary := p.Dictionary()
 		if dictionary == nil {
 			return errors.New("the column has no dictionary")

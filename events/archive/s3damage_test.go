@@ -20,8 +20,8 @@ func TestDamageOnS3IsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	all := readings(300)
-	e := write(t, s, all)
+	all := readingEvents(300)
+	e := writeMerged(t, s, all)
 	o, _ := e.Object(archive.Records)
 	path := filepath.Join(root, "archive", filepath.FromSlash(o.Name))
 	content, err := os.ReadFile(path)
@@ -43,7 +43,7 @@ func TestDamageOnS3IsTold(t *testing.T) {
 	if _, ok := errors.AsType[*archive.DamagedError](read); !ok {
 		t.Errorf("reading gives %v, want a DamagedError", read)
 	}
-	write(t, s, all)
+	writeMerged(t, s, all)
 	if err := s.Check(t.Context(), e); err != nil {
 		t.Errorf("written again: %v", err)
 	}

@@ -17,8 +17,8 @@ type Range struct {
 	Upto      events.Revision
 }
 
-// entry begins the entry of a range.
-func (r Range) entry() (Entry, error) {
+// newEntry begins the entry of a range.
+func (r Range) newEntry() (Entry, error) {
 	switch {
 	case r.Upto.Number <= r.After.Number:
 		return Entry{}, fmt.Errorf("the range after revision %d up to %d is empty", r.After.Number, r.Upto.Number)
@@ -36,39 +36,39 @@ func (r Range) entry() (Entry, error) {
 // The entry holds at most MaxRecords records and MaxEvents events; more are an error, and so is whatever
 // else is not as above. After an error nothing is listed, and calling again does no harm.
 func (s *Store) Write(ctx context.Context, r Range, evs iter.Seq2[events.Event, error]) (Entry, error) {
-	e, err := s.write(ctx, r, evs)
+	e, err := s.writeRange(ctx, r, evs)
 	if err != nil {
 		return Entry{}, fmt.Errorf("archiving partition %d, revisions %d to %d: %w", r.Partition, r.After.Number+1, r.Upto.Number, err)
 	}
 	return e, nil
 }
 
-func (s *Store) write(ctx context.Context, r Range, evs iter.Seq2[events.Event, error]) (Entry, error) {
-	e, err := r.entry()
+func (s *Store) writeRange(ctx context.Context, r Range, evs iter.Seq2[events.Event, error]) (Entry, error) {
+	e, err := r.newEntry()
 	if err != nil {
 		return Entry{}, err
 	}
-	c := collected{entry: e, records: newGathered()}
+	c := entryBuilder{entry: e, records: newRecordSet()}
 	for ev, err := range evs {
 		if err == nil {
-			err = c.add(&ev)
+			err = c.addEvent(&ev)
 		}
 		if err != nil {
 			return Entry{}, err
 		}
 	}
-	return s.store(ctx, &c)
+	return s.storeEntry(ctx, &c)
 }
 
-// collected is what an entry will hold.
-type collected struct {
+// entryBuilder is what an entry will hold.
+type entryBuilder struct {
 	entry   Entry
 	table   []eventRow
-	records *gathered
+	records *recordSet
 }
 
-// add takes the next event.
-func (c *collected) add(ev *events.Event) error {
+// addEvent takes the next event.
+func (c *entryBuilder) addEvent(ev *events.Event) error {
 	if !ev.Revision.SameLog(c.entry.Last) || ev.Revision.Number < c.entry.First.Number || ev.Revision.Number > c.entry.Last.Number {
 		return fmt.Errorf("event %s has revision %s, outside of the range", ev.Key, ev.Revision)
 	}
@@ -80,13 +80,13 @@ func (c *collected) add(ev *events.Event) error {
 		if err := ev.Check(); err != nil {
 			return fmt.Errorf("event %s: %w", ev.Key, err)
 		}
-		c.records.add(ev, row.Event)
+		c.records.addEvent(ev, row.Event)
 	}
 	return c.addRow(row)
 }
 
 // addRow takes a row of the event table, whose records are in c.records.
-func (c *collected) addRow(row eventRow) error {
+func (c *entryBuilder) addRow(row eventRow) error {
 	c.table = append(c.table, row)
 	c.entry.Events++
 	if row.Damage != "" {

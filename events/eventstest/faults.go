@@ -17,22 +17,22 @@ type KV struct {
 
 // Put is the client's, with the hooks around it.
 func (k *KV) Put(ctx context.Context, key, val string, opts ...clientv3.OpOption) (*clientv3.PutResponse, error) {
-	return faulty(k, "put", func() (*clientv3.PutResponse, error) { return k.KV.Put(ctx, key, val, opts...) })
+	return callWithFaults(k, "put", func() (*clientv3.PutResponse, error) { return k.KV.Put(ctx, key, val, opts...) })
 }
 
 // Get is the client's, with the hooks around it.
 func (k *KV) Get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
-	return faulty(k, "get", func() (*clientv3.GetResponse, error) { return k.KV.Get(ctx, key, opts...) })
+	return callWithFaults(k, "get", func() (*clientv3.GetResponse, error) { return k.KV.Get(ctx, key, opts...) })
 }
 
 // Delete is the client's, with the hooks around it.
 func (k *KV) Delete(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.DeleteResponse, error) {
-	return faulty(k, "delete", func() (*clientv3.DeleteResponse, error) { return k.KV.Delete(ctx, key, opts...) })
+	return callWithFaults(k, "delete", func() (*clientv3.DeleteResponse, error) { return k.KV.Delete(ctx, key, opts...) })
 }
 
 // Do is the client's, with the hooks around it.
 func (k *KV) Do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
-	r, err := faulty(k, "do", func() (*clientv3.OpResponse, error) {
+	r, err := callWithFaults(k, "do", func() (*clientv3.OpResponse, error) {
 		r, err := k.KV.Do(ctx, op)
 		return &r, err
 	})
@@ -55,24 +55,24 @@ func (t *txn) If(cs ...clientv3.Cmp) clientv3.Txn   { return &txn{t.kv, t.real.I
 func (t *txn) Then(ops ...clientv3.Op) clientv3.Txn { return &txn{t.kv, t.real.Then(ops...)} }
 func (t *txn) Else(ops ...clientv3.Op) clientv3.Txn { return &txn{t.kv, t.real.Else(ops...)} }
 func (t *txn) Commit() (*clientv3.TxnResponse, error) {
-	return faulty(t.kv, "txn", t.real.Commit)
+	return callWithFaults(t.kv, "txn", t.real.Commit)
 }
 
-func faulty[R any](k *KV, call string, do func() (*R, error)) (*R, error) {
-	if err := hook(k.Before, call); err != nil {
+func callWithFaults[R any](k *KV, call string, do func() (*R, error)) (*R, error) {
+	if err := callHook(k.Before, call); err != nil {
 		return nil, err
 	}
 	r, err := do()
 	if err != nil {
 		return nil, err
 	}
-	if err := hook(k.After, call); err != nil {
+	if err := callHook(k.After, call); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func hook(h func(string) error, call string) error {
+func callHook(h func(string) error, call string) error {
 	if h == nil {
 		return nil
 	}

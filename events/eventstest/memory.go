@@ -94,14 +94,14 @@ func (l *MemoryLog) failBefore(ctx context.Context, call string) error {
 	l.mu.Lock()
 	h := l.before
 	l.mu.Unlock()
-	return hook(h, call)
+	return callHook(h, call)
 }
 
 func (l *MemoryLog) failAfter(call string) error {
 	l.mu.Lock()
 	h := l.after
 	l.mu.Unlock()
-	return hook(h, call)
+	return callHook(h, call)
 }
 
 // Head gives the newest revision.
@@ -110,7 +110,7 @@ func (l *MemoryLog) Head(ctx context.Context) (events.Revision, error) {
 		return events.Revision{}, err
 	}
 	l.mu.Lock()
-	r := l.at(l.head)
+	r := l.revisionOf(l.head)
 	l.mu.Unlock()
 	return r, l.failAfter("head")
 }
@@ -120,7 +120,7 @@ func (l *MemoryLog) Append(ctx context.Context, evs []events.Event) ([]eventlog.
 	if err := l.failBefore(ctx, "append"); err != nil {
 		return nil, err
 	}
-	puts, err := l.encode(evs)
+	puts, err := l.encodeEvents(evs)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (l *MemoryLog) Append(ctx context.Context, evs []events.Event) ([]eventlog.
 	return out, nil
 }
 
-func (l *MemoryLog) encode(evs []events.Event) ([]entry, error) {
+func (l *MemoryLog) encodeEvents(evs []events.Event) ([]entry, error) {
 	now := events.TimestampOf(time.Now())
 	puts := make([]entry, len(evs))
 	for i, e := range evs {
@@ -164,13 +164,13 @@ func (l *MemoryLog) createLocked(puts []entry, out []eventlog.Appended) {
 	var fresh []entry
 	for i, p := range puts {
 		if there := l.keys[p.key]; there != nil {
-			out[i] = eventlog.Appended{Revision: l.at(there.create), Key: p.key}
+			out[i] = eventlog.Appended{Revision: l.revisionOf(there.create), Key: p.key}
 			continue
 		}
 		p.create, p.mod = l.head+1, l.head+1
 		fresh = append(fresh, p)
 		l.keys[p.key] = &p
-		out[i] = eventlog.Appended{Created: true, Revision: l.at(p.create), Key: p.key}
+		out[i] = eventlog.Appended{Created: true, Revision: l.revisionOf(p.create), Key: p.key}
 	}
 	if len(fresh) > 0 {
 		l.advanceLocked(fresh...)
@@ -222,7 +222,7 @@ func (l *MemoryLog) Compact() {
 	l.history = slices.DeleteFunc(l.history, func(e entry) bool { return e.mod < l.compacted })
 }
 
-func (l *MemoryLog) at(number int64) events.Revision {
+func (l *MemoryLog) revisionOf(number int64) events.Revision {
 	return events.Revision{Epoch: l.facts.Epoch, Cluster: l.facts.Cluster, Number: number}
 }
 

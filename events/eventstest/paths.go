@@ -34,9 +34,9 @@ func (s *Server) NewPaths(tb testing.TB, n int) *Paths {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		one := &path{ln: ln, to: s.socket(), open: make(chan struct{})}
+		one := &path{ln: ln, to: s.socketPath(), open: make(chan struct{})}
 		close(one.open)
-		one.wg.Go(func() { one.accept(ctx) })
+		one.wg.Go(func() { one.acceptAll(ctx) })
 		p.all = append(p.all, one)
 	}
 	tb.Cleanup(func() {
@@ -75,18 +75,18 @@ func (p *Paths) Heal(i int) {
 	close(one.open)
 }
 
-func (p *path) accept(ctx context.Context) {
+func (p *path) acceptAll(ctx context.Context) {
 	for {
 		from, err := p.ln.Accept()
 		if err != nil {
 			return
 		}
-		p.wg.Go(func() { p.connect(ctx, from) })
+		p.wg.Go(func() { p.proxyConn(ctx, from) })
 	}
 }
 
-// connect carries bytes both ways until one end closes or ctx ends.
-func (p *path) connect(ctx context.Context, from net.Conn) {
+// proxyConn carries bytes both ways until one end closes or ctx ends.
+func (p *path) proxyConn(ctx context.Context, from net.Conn) {
 	to, err := net.Dial("unix", p.to)
 	if err != nil {
 		_ = from.Close()
@@ -97,12 +97,12 @@ func (p *path) connect(ctx context.Context, from net.Conn) {
 	defer func() { _, _ = from.Close(), to.Close() }()
 	defer context.AfterFunc(ctx, func() { _, _ = from.Close(), to.Close() })()
 	var wg sync.WaitGroup
-	wg.Go(func() { defer cancel(); p.carry(ctx, to, from) })
-	wg.Go(func() { defer cancel(); p.carry(ctx, from, to) })
+	wg.Go(func() { defer cancel(); p.copyBytes(ctx, to, from) })
+	wg.Go(func() { defer cancel(); p.copyBytes(ctx, from, to) })
 	wg.Wait()
 }
 
-func (p *path) carry(ctx context.Context, to io.Writer, from io.Reader) {
+func (p *path) copyBytes(ctx context.Context, to io.Writer, from io.Reader) {
 	piece := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(piece)

@@ -43,7 +43,7 @@ func NewServer(tb testing.TB, adjust func(*embed.Config)) *Server {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := s.remove(); err != nil {
+		if err := s.stopAndRemove(); err != nil {
 			tb.Error(err)
 		}
 	})
@@ -56,16 +56,16 @@ func startServer(adjust func(*embed.Config)) (*Server, error) {
 		return nil, fmt.Errorf("starting a test etcd: %w", err)
 	}
 	s := &Server{dir: dir, adjust: adjust}
-	if err := s.start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("starting a test etcd: %w", err), s.remove())
+	if err := s.startEtcd(); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting a test etcd: %w", err), s.stopAndRemove())
 	}
 	return s, nil
 }
 
-func (s *Server) start() error {
+func (s *Server) startEtcd() error {
 	running, hangUp := context.WithCancel(context.Background())
 	s.hangUp = hangUp
-	etcd, err := embed.StartEtcd(s.config(running))
+	etcd, err := embed.StartEtcd(s.embedConfig(running))
 	if err != nil {
 		hangUp()
 		return err
@@ -83,11 +83,11 @@ func (s *Server) start() error {
 	}
 }
 
-// config is for a server whose streams end when running does.
-func (s *Server) config(running context.Context) *embed.Config {
+// embedConfig is for a server whose streams end when running does.
+func (s *Server) embedConfig(running context.Context) *embed.Config {
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(s.dir, "data")
-	client := url.URL{Scheme: "unix", Path: s.socket()}
+	client := url.URL{Scheme: "unix", Path: s.socketPath()}
 	peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"} // a single member never dials it
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
@@ -128,7 +128,7 @@ type endingStream struct {
 
 func (s *endingStream) Context() context.Context { return s.ctx }
 
-func (s *Server) socket() string { return filepath.Join(s.dir, "s") }
+func (s *Server) socketPath() string { return filepath.Join(s.dir, "s") }
 
 // Endpoint is where clients reach it, while it runs.
 func (s *Server) Endpoint() string {
@@ -149,12 +149,12 @@ func (s *Server) Stop() {
 // Start starts it again after Stop, where it was.
 func (s *Server) Start(tb testing.TB) {
 	tb.Helper()
-	if err := s.start(); err != nil {
+	if err := s.startEtcd(); err != nil {
 		tb.Fatalf("starting the test etcd again: %v", err)
 	}
 }
 
-func (s *Server) remove() error {
+func (s *Server) stopAndRemove() error {
 	s.Stop()
 	return os.RemoveAll(s.dir)
 }

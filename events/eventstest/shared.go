@@ -34,7 +34,7 @@ func Main(m *testing.M) {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if s := shared.server; s != nil {
-		if err := s.remove(); err != nil {
+		if err := s.stopAndRemove(); err != nil {
 			fmt.Fprintln(os.Stderr, "stopping the test etcd:", err)
 			code = max(code, 1)
 		}

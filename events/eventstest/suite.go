@@ -23,8 +23,8 @@ type Subject struct {
 	WatchBytes int                            // what bounds a Watch's queue; small
 }
 
-// patience is how long a test waits for what must come.
-const patience = time.Minute
+// maxWait is how long a test waits for what must come.
+const maxWait = time.Minute
 
 // Run is what every log has to pass. open gives a new, empty one.
 func Run(t *testing.T, open func(t *testing.T) Subject) {
@@ -81,10 +81,10 @@ func mustHead(t *testing.T, l Log) events.Revision {
 // readAll reads a partition from after to the head.
 func readAll(t *testing.T, l Log, p events.Partition, after events.Revision) []events.Event {
 	t.Helper()
-	return collect(t, l.Read(t.Context(), p, after, mustHead(t, l)))
+	return collectEvents(t, l.Read(t.Context(), p, after, mustHead(t, l)))
 }
 
-func collect(t *testing.T, seq iter.Seq2[events.Event, error]) []events.Event {
+func collectEvents(t *testing.T, seq iter.Seq2[events.Event, error]) []events.Event {
 	t.Helper()
 	var evs []events.Event
 	for e, err := range seq {
@@ -99,7 +99,7 @@ func collect(t *testing.T, seq iter.Seq2[events.Event, error]) []events.Event {
 // watchUntil follows a partition until enough is true of what came, and gives that.
 func watchUntil(t *testing.T, l Log, p events.Partition, after events.Revision, enough func(evs []events.Event, upto events.Revision) bool) []events.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	defer cancel()
 	var evs []events.Event
 	upto := after
@@ -124,11 +124,11 @@ func watchUntil(t *testing.T, l Log, p events.Partition, after events.Revision, 
 	return nil
 }
 
-// follow gives n events of a partition after a position, as a reader of the log has to go about it: it
+// followEvents gives n events of a partition after a position, as a reader of the log has to go about it: it
 // watches, and where a watch ends because it fell behind, it reads on to the head and watches from there.
-func follow(t *testing.T, l Log, p events.Partition, position events.Revision, n int) []events.Event {
+func followEvents(t *testing.T, l Log, p events.Partition, position events.Revision, n int) []events.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	defer cancel()
 	var evs []events.Event
 	for len(evs) < n {
@@ -138,7 +138,7 @@ func follow(t *testing.T, l Log, p events.Partition, position events.Revision, n
 					t.Fatalf("Watch after %d events: %v", len(evs), err)
 				}
 				head := mustHead(t, l)
-				evs = append(evs, collect(t, l.Read(ctx, p, position, head))...)
+				evs = append(evs, collectEvents(t, l.Read(ctx, p, position, head))...)
 				position = head
 				break
 			}

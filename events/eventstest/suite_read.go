@@ -48,7 +48,7 @@ func testReadBounds(t *testing.T, s Subject) {
 	}
 	for i, after := range marks {
 		for j, upto := range marks {
-			got := collect(t, s.Read(t.Context(), p, after, upto))
+			got := collectEvents(t, s.Read(t.Context(), p, after, upto))
 			if want := max(0, j-i); len(got) != want {
 				t.Errorf("after event %d up to event %d: got %d events, want %d", i, j, len(got), want)
 			}
@@ -61,7 +61,7 @@ func testReadBounds(t *testing.T, s Subject) {
 	}
 	beyond := marks[len(marks)-1]
 	beyond.Number += 1000
-	if got := collect(t, s.Read(t.Context(), p, marks[0], beyond)); len(got) != 6 {
+	if got := collectEvents(t, s.Read(t.Context(), p, marks[0], beyond)); len(got) != 6 {
 		t.Errorf("up to beyond the head: got %d events, want 6", len(got))
 	}
 }

@@ -30,12 +30,12 @@ func testSeam(t *testing.T, s Subject) {
 				}
 			})
 		}
-		got := collect(t, s.Read(t.Context(), p, events.Revision{}, marks[at]))
+		got := collectEvents(t, s.Read(t.Context(), p, events.Revision{}, marks[at]))
 		want := 30
 		if at == 29 {
 			want = 60
 		}
-		got = append(got, follow(t, s, p, marks[at], want-at-1)...)
+		got = append(got, followEvents(t, s, p, marks[at], want-at-1)...)
 		wg.Wait()
 		if len(got) != want || !inOrder(got) {
 			t.Errorf("read up to event %d, then watch: got %d events, in order %t, want %d in order", at, len(got), inOrder(got), want)
@@ -61,12 +61,12 @@ func testWatchCompacted(t *testing.T, s Subject) {
 	mustAppend(t, s, Events("h1", 0, 3)...)
 	mustAppend(t, s, Events("h1", 3, 3)...)
 	s.Compact()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	defer cancel()
 	wantError(t, "Watch after a compacted position", firstError(s.Watch(ctx, p, start)), events.ErrCompacted)
 
 	head := mustHead(t, s) // what ErrCompacted asks for: read on, then watch again
-	got := collect(t, s.Read(t.Context(), p, start, head))
+	got := collectEvents(t, s.Read(t.Context(), p, start, head))
 	mustAppend(t, s, Event("h1", 6))
 	got = append(got, watchUntil(t, s, p, head, func(evs []events.Event, _ events.Revision) bool { return len(evs) == 1 })...)
 	if len(got) != 7 || !inOrder(got) {
@@ -87,7 +87,7 @@ func testOverflow(t *testing.T, s Subject) {
 		}
 	}
 	more()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	defer cancel()
 	var got []events.Event
 	for b, err := range s.Watch(ctx, p, position) {
@@ -136,7 +136,7 @@ func testWholeRevisions(t *testing.T, s Subject) {
 			revisions[a.Revision.Number]++
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	defer cancel()
 	total := 0
 	for b, err := range s.Watch(ctx, p, start) {
@@ -209,7 +209,7 @@ func testConcurrent(t *testing.T, s Subject) {
 		}
 	}
 	total := each * len(hosts)
-	watched := follow(t, s, p, start, total)
+	watched := followEvents(t, s, p, start, total)
 	wg.Wait()
 	read := readAll(t, s, p, events.Revision{})
 	if !slices.Equal(keysOf(watched), keysOf(read)) {

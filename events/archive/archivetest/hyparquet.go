@@ -16,19 +16,19 @@ const (
 
 // FetchHyparquet installs the packages, once for all runs, if one of the named tests will run. They are the tests that call
 // Hyparquet; a package calls it in its TestMain, before the tests' time begins.
-func FetchHyparquet(tests ...string) { packages().fetch(tests) }
+func FetchHyparquet(tests ...string) { hyparquetProgram().fetch(tests) }
 
-func packages() program { return program{hyparquet + "-" + compressors, installPackages} }
+func hyparquetProgram() program { return program{hyparquet + "-" + compressors, installPackages} }
 
 func installPackages(ctx context.Context, dir string) error {
-	return run(exec.CommandContext(ctx, "npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", dir, hyparquet, compressors))
+	return runCommand(exec.CommandContext(ctx, "npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", dir, hyparquet, compressors))
 }
 
 // Hyparquet runs a JavaScript module that may import hyparquet and hyparquet-compressors, with arguments, and returns its
 // standard output.
 func Hyparquet(t testing.TB, script []byte, arguments ...string) []byte {
 	t.Helper()
-	packages := packages().fetched(t)
+	packages := hyparquetProgram().fetchedDir(t)
 	dir := t.TempDir()
 	if err := os.Symlink(filepath.Join(packages, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)

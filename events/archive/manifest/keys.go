@@ -42,8 +42,8 @@ func (k keys) replaced(e *archive.Entry, objects []string) string {
 	return fmt.Sprintf("%s%s%019d-%019d-%s", k.partition(e.Partition), replacedName, e.First.Number, e.Last.Number, hex.EncodeToString(sum[:8]))
 }
 
-// parse tells of which partition a key is, and the rest of it.
-func (k keys) parse(key string) (events.Partition, string, error) {
+// parseKey tells of which partition a key is, and the rest of it.
+func (k keys) parseKey(key string) (events.Partition, string, error) {
 	name, rest, found := strings.Cut(strings.TrimPrefix(key, k.all()), "/")
 	p, err := events.ParsePartition(name)
 	if err != nil || !found {

@@ -40,7 +40,7 @@ func (m *Manifest) Head(ctx context.Context, p events.Partition) (Head, error) {
 
 // Load reads what there is of a partition.
 func (m *Manifest) Load(ctx context.Context, p events.Partition) (Partition, error) {
-	all, err := m.load(ctx, m.keys.partition(p))
+	all, err := m.loadPrefix(ctx, m.keys.partition(p))
 	if err != nil {
 		return Partition{}, fmt.Errorf("reading the archive's manifest of partition %d: %w", p, err)
 	}
@@ -52,15 +52,15 @@ func (m *Manifest) Load(ctx context.Context, p events.Partition) (Partition, err
 
 // LoadAll reads what there is of all partitions that are archived.
 func (m *Manifest) LoadAll(ctx context.Context) (map[events.Partition]*Partition, error) {
-	all, err := m.load(ctx, m.keys.all())
+	all, err := m.loadPrefix(ctx, m.keys.all())
 	if err != nil {
 		return nil, fmt.Errorf("reading the archive's manifest: %w", err)
 	}
 	return all, nil
 }
 
-// load reads the keys with a prefix, at one revision.
-func (m *Manifest) load(ctx context.Context, prefix string) (map[events.Partition]*Partition, error) {
+// loadPrefix reads the keys with a prefix, at one revision.
+func (m *Manifest) loadPrefix(ctx context.Context, prefix string) (map[events.Partition]*Partition, error) {
 	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return m.kv.Get(ctx, prefix, clientv3.WithPrefix())
 	})
@@ -69,19 +69,19 @@ func (m *Manifest) load(ctx context.Context, prefix string) (map[events.Partitio
 	}
 	all := map[events.Partition]*Partition{}
 	for _, kv := range resp.Kvs {
-		p, rest, err := m.keys.parse(string(kv.Key))
+		p, rest, err := m.keys.parseKey(string(kv.Key))
 		if err != nil {
 			return nil, err
 		}
 		if all[p] == nil {
 			all[p] = &Partition{ID: p}
 		}
-		if err := m.take(all[p], rest, kv); err != nil {
+		if err := m.unpackKey(all[p], rest, kv); err != nil {
 			return nil, err
 		}
 	}
 	for _, p := range all {
-		if err := m.finish(p); err != nil {
+		if err := m.checkComplete(p); err != nil {
 			return nil, err
 		}
 	}

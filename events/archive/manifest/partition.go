@@ -85,8 +85,8 @@ type replacedValue struct {
 	At      time.Time `json:"at"`
 }
 
-// take takes in one key of a partition.
-func (m *Manifest) take(p *Partition, rest string, kv *mvccpb.KeyValue) error {
+// unpackKey takes in one key of a partition.
+func (m *Manifest) unpackKey(p *Partition, rest string, kv *mvccpb.KeyValue) error {
 	var err error
 	switch {
 	case rest == headName:
@@ -107,8 +107,8 @@ func (m *Manifest) take(p *Partition, rest string, kv *mvccpb.KeyValue) error {
 	return nil
 }
 
-// finish checks a partition that is complete.
-func (m *Manifest) finish(p *Partition) error {
+// checkComplete checks a partition that is complete.
+func (m *Manifest) checkComplete(p *Partition) error {
 	slices.SortFunc(p.Entries, func(a, b Listed) int { return cmp.Compare(a.First.Number, b.First.Number) })
 	next := p.Head.Since.Number + 1
 	for i := range p.Entries {
@@ -152,11 +152,11 @@ func (m *Manifest) unpackHead(value []byte) (Head, error) {
 	if err != nil {
 		return Head{}, err
 	}
-	return Head{At: m.at(at.Number), Since: m.at(v.Since), Events: v.Events, Records: v.Records}, nil
+	return Head{At: m.revisionOf(at.Number), Since: m.revisionOf(v.Since), Events: v.Events, Records: v.Records}, nil
 }
 
-// at makes a position of the present log of an etcd revision.
-func (m *Manifest) at(number int64) events.Revision {
+// revisionOf makes a position of the present log of an etcd revision.
+func (m *Manifest) revisionOf(number int64) events.Revision {
 	if number == 0 {
 		return events.Revision{}
 	}

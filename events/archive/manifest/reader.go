@@ -61,7 +61,7 @@ func (r *Reader) Read(ctx context.Context, p events.Partition, after, upto event
 			default:
 				at, err = r.readLog(ctx, p, at, upto, yield)
 			}
-			if errors.Is(err, errLeft) {
+			if errors.Is(err, errStopped) {
 				return
 			}
 			if err != nil {
@@ -72,8 +72,8 @@ func (r *Reader) Read(ctx context.Context, p events.Partition, after, upto event
 	}
 }
 
-// errLeft ends a sequence whose reader has left it.
-var errLeft = errors.New("the reader has left")
+// errStopped ends a sequence whose reader has left it.
+var errStopped = errors.New("the reader has left")
 
 // readLog gives events from the log, until all up to upto are given or some may have left it. It tells up to where every
 // event was given.
@@ -86,11 +86,11 @@ func (r *Reader) readLog(ctx context.Context, p events.Partition, at, upto event
 			return err
 		}
 		if head.At.Number > at.Number {
-			return errMoved
+			return errHeadMoved
 		}
 		for _, ev := range batch[:n] {
 			if !yield(ev, nil) {
-				return errLeft
+				return errStopped
 			}
 		}
 		batch, records, at = append(batch[:0], batch[n:]...), 0, to
@@ -102,20 +102,20 @@ func (r *Reader) readLog(ctx context.Context, p events.Partition, at, upto event
 		}
 		if n := len(batch); n > 0 && ev.Revision.Number > batch[n-1].Revision.Number && (n >= batchEvents || records >= batchRecords) {
 			if err := flush(n, batch[n-1].Revision); err != nil {
-				return at, ifMoved(err)
+				return at, ignoreHeadMoved(err)
 			}
 		}
 		batch, records = append(batch, ev), records+ev.Records()
 	}
 	err := flush(len(batch), upto)
-	return at, ifMoved(err)
+	return at, ignoreHeadMoved(err)
 }
 
-// errMoved tells that events which were read may not be all: some have left the log meanwhile.
-var errMoved = errors.New("the head of the archive has moved")
+// errHeadMoved tells that events which were read may not be all: some have left the log meanwhile.
+var errHeadMoved = errors.New("the head of the archive has moved")
 
-func ifMoved(err error) error {
-	if errors.Is(err, errMoved) {
+func ignoreHeadMoved(err error) error {
+	if errors.Is(err, errHeadMoved) {
 		return nil
 	}
 	return err
@@ -149,11 +149,11 @@ func (r *Reader) readEntries(ctx context.Context, part *Partition, at, upto even
 				return at, err
 			}
 		}
-		if at = r.manifest.at(e.Last.Number); at.Number >= upto.Number {
+		if at = r.manifest.revisionOf(e.Last.Number); at.Number >= upto.Number {
 			return upto, nil
 		}
 	}
-	return r.manifest.at(max(at.Number, part.Head.At.Number)), nil
+	return r.manifest.revisionOf(max(at.Number, part.Head.At.Number)), nil
 }
 
 func (r *Reader) readEntry(ctx context.Context, e *archive.Entry, at, upto events.Revision, yield func(events.Event, error) bool) error {
@@ -171,8 +171,8 @@ func (r *Reader) readEntry(ctx context.Context, e *archive.Entry, at, upto event
 		if ev.Revision.Number > upto.Number {
 			return nil
 		}
-		if ev.Revision = r.manifest.at(ev.Revision.Number); !yield(ev, nil) {
-			return errLeft
+		if ev.Revision = r.manifest.revisionOf(ev.Revision.Number); !yield(ev, nil) {
+			return errStopped
 		}
 	}
 	return nil

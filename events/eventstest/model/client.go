@@ -69,34 +69,34 @@ func (c *Client) Connect(*slog.Logger) (*clientv3.Client, error) {
 
 // Freeze stops the process: what it asks is not sent, what it is told does not arrive, and it does not even notice that
 // time passes, until Thaw.
-func (c *Client) Freeze() { c.become(frozen) }
+func (c *Client) Freeze() { c.setState(frozen) }
 
 // Thaw lets a frozen process go on where it was.
-func (c *Client) Thaw() { c.become(connected) }
+func (c *Client) Thaw() { c.setState(connected) }
 
 // Refuse makes calls fail at once, as when nobody listens. Watches wait.
-func (c *Client) Refuse() { c.become(refused) }
+func (c *Client) Refuse() { c.setState(refused) }
 
 // Silence leaves calls without an answer, as a connection into a black hole. Watches wait.
-func (c *Client) Silence() { c.become(silent) }
+func (c *Client) Silence() { c.setState(silent) }
 
 // Reconnect ends Refuse and Silence. Watches go on from where they were.
-func (c *Client) Reconnect() { c.become(connected) }
+func (c *Client) Reconnect() { c.setState(connected) }
 
 // Kill ends the process: from now on nothing that it asks has an effect. Its leases live on until their time is over.
-func (c *Client) Kill() { c.become(dead) }
+func (c *Client) Kill() { c.setState(dead) }
 
-// become changes the state, but nothing brings the dead back.
-func (c *Client) become(s state) {
-	c.changing(func() {
+// setState changes the state, but nothing brings the dead back.
+func (c *Client) setState(s state) {
+	c.updateState(func() {
 		if c.state != dead {
 			c.state = s
 		}
 	})
 }
 
-// changing changes something that others wait for.
-func (c *Client) changing(change func()) {
+// updateState changes something that others wait for.
+func (c *Client) updateState(change func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change()
@@ -107,26 +107,26 @@ func (c *Client) changing(change func()) {
 // Hook sets what is asked about each call, nil for nothing: before its effect (an error is the answer, and there is no effect), and
 // after it (an error takes the place of the answer).
 func (c *Client) Hook(before, after func(Call) error) {
-	c.changing(func() { c.before, c.after = before, after })
+	c.updateState(func() { c.before, c.after = before, after })
 }
 
 // SetLate says which calls lose their connection while they are on their way and yet take effect, that much later: after
 // whoever made them has asked again or has given up, and even if it is dead by then. No time is no such call.
-func (c *Client) SetLate(of func(Call) time.Duration) { c.changing(func() { c.late = of }) }
+func (c *Client) SetLate(of func(Call) time.Duration) { c.updateState(func() { c.late = of }) }
 
 // SetLatency says how long a request is on its way, and an answer. nil is no time.
-func (c *Client) SetLatency(of func() time.Duration) { c.changing(func() { c.latency = of }) }
+func (c *Client) SetLatency(of func() time.Duration) { c.updateState(func() { c.latency = of }) }
 
 // SetLag says how long it takes until a watch is told something. nil is no time.
-func (c *Client) SetLag(of func() time.Duration) { c.changing(func() { c.lag = of }) }
+func (c *Client) SetLag(of func() time.Duration) { c.updateState(func() { c.lag = of }) }
 
 // Merge says whether a watch is told all that has gathered at once, or each revision apart.
-func (c *Client) Merge(on bool) { c.changing(func() { c.merge = on }) }
+func (c *Client) Merge(on bool) { c.updateState(func() { c.merge = on }) }
 
 // Repeat has the next n things that watches are told told twice.
-func (c *Client) Repeat(n int) { c.changing(func() { c.repeat = n }) }
+func (c *Client) Repeat(n int) { c.updateState(func() { c.repeat = n }) }
 
-func (c *Client) now() (s state, changed <-chan struct{}) {
+func (c *Client) currentState() (s state, changed <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state, c.changed
@@ -138,13 +138,13 @@ var (
 	errDead    = status.Error(codes.Canceled, "this process is dead (the model of etcd was told so)")
 )
 
-// pass lets a call through to etcd, or an answer back. A frozen process does not even see its context end.
-func (c *Client) pass(ctx context.Context) error {
+// checkLink lets a call through to etcd, or an answer back. A frozen process does not even see its context end.
+func (c *Client) checkLink(ctx context.Context) error {
 	for {
-		s, changed := c.now()
+		s, changed := c.currentState()
 		switch s {
 		case connected:
-			if up, _ := c.etcd.running(); !up {
+			if up, _ := c.etcd.runState(); !up {
 				return errRefused
 			}
 			return nil
@@ -164,11 +164,11 @@ func (c *Client) pass(ctx context.Context) error {
 	}
 }
 
-// reach waits until etcd can be reached, whatever is in the way; false when there is no hope or no need any more.
-func (c *Client) reach(ctx context.Context, closed <-chan struct{}) bool {
+// awaitLink waits until etcd can be reached, whatever is in the way; false when there is no hope or no need any more.
+func (c *Client) awaitLink(ctx context.Context, closed <-chan struct{}) bool {
 	for {
-		s, changed := c.now()
-		if up, _ := c.etcd.running(); s == dead || s == connected && up {
+		s, changed := c.currentState()
+		if up, _ := c.etcd.runState(); s == dead || s == connected && up {
 			return s != dead
 		}
 		select {
@@ -181,8 +181,8 @@ func (c *Client) reach(ctx context.Context, closed <-chan struct{}) bool {
 	}
 }
 
-// travel takes as long as a request or an answer does.
-func (c *Client) travel(ctx context.Context, of func() time.Duration) error {
+// awaitDelay takes as long as a request or an answer does.
+func (c *Client) awaitDelay(ctx context.Context, of func() time.Duration) error {
 	if of == nil {
 		return nil
 	}
@@ -200,14 +200,14 @@ func (c *Client) travel(ctx context.Context, of func() time.Duration) error {
 	}
 }
 
-// call makes a request: on its way there and back anything can happen to it.
-func call[R any](ctx context.Context, c *Client, what Call, do func() (R, error)) (R, error) {
+// callEtcd makes a request: on its way there and back anything can happen to it.
+func callEtcd[R any](ctx context.Context, c *Client, what Call, do func() (R, error)) (R, error) {
 	var none R
 	if ctx.Err() != nil {
 		return none, status.FromContextError(ctx.Err()).Err()
 	}
-	_, boots := c.etcd.running()
-	if err := c.cross(ctx, boots); err != nil {
+	_, boots := c.etcd.runState()
+	if err := c.sendOneWay(ctx, boots); err != nil {
 		return none, err
 	}
 	c.mu.Lock()
@@ -216,7 +216,7 @@ func call[R any](ctx context.Context, c *Client, what Call, do func() (R, error)
 	if late != nil {
 		if d := late(what); d > 0 {
 			time.AfterFunc(d, func() {
-				if up, _ := c.etcd.running(); up {
+				if up, _ := c.etcd.runState(); up {
 					do() // nobody is there to hear the answer
 				}
 			})
@@ -237,27 +237,27 @@ func call[R any](ctx context.Context, c *Client, what Call, do func() (R, error)
 			return none, err
 		}
 	}
-	if err := c.cross(ctx, boots); err != nil {
+	if err := c.sendOneWay(ctx, boots); err != nil {
 		return none, err
 	}
 	return resp, nil
 }
 
-// cross is one way of a call. When etcd went down since it began, the connection is broken.
-func (c *Client) cross(ctx context.Context, boots int) error {
-	if err := c.pass(ctx); err != nil {
+// sendOneWay is one way of a call. When etcd went down since it began, the connection is broken.
+func (c *Client) sendOneWay(ctx context.Context, boots int) error {
+	if err := c.checkLink(ctx); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	latency := c.latency
 	c.mu.Unlock()
-	if err := c.travel(ctx, latency); err != nil {
+	if err := c.awaitDelay(ctx, latency); err != nil {
 		return err
 	}
-	if err := c.pass(ctx); err != nil {
+	if err := c.checkLink(ctx); err != nil {
 		return err
 	}
-	if _, now := c.etcd.running(); now != boots {
+	if _, now := c.etcd.runState(); now != boots {
 		return errBroken
 	}
 	return nil

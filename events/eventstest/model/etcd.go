@@ -59,8 +59,8 @@ func New(tb testing.TB, o Options) *Etcd {
 	return &Etcd{tb: tb, opt: o.withDefaults(), store: newStore(), leases: make(map[int64]*lease), lastID: 0x7000}
 }
 
-// unknown fails the test because of a request that the model has no answer to.
-func (e *Etcd) unknown(what string) {
+// failUnknown fails the test because of a request that the model has no answer to.
+func (e *Etcd) failUnknown(what string) {
 	e.tb.Errorf("the model of etcd does not know %s", what)
 }
 
@@ -100,7 +100,7 @@ func (e *Etcd) Stop() {
 	e.down = true
 	e.boots++
 	e.mu.Unlock()
-	e.poke()
+	e.wakeClients()
 }
 
 // Start has it back. A new leader gives every lease its full time again.
@@ -111,42 +111,42 @@ func (e *Etcd) Start() {
 		l.renew()
 	}
 	e.mu.Unlock()
-	e.poke()
+	e.wakeClients()
 }
 
-// poke has whoever waits for a connection look again.
-func (e *Etcd) poke() {
+// wakeClients has whoever waits for a connection look again.
+func (e *Etcd) wakeClients() {
 	e.mu.Lock()
 	clients := slices.Clone(e.clients)
 	e.mu.Unlock()
 	for _, c := range clients {
-		c.changing(func() {})
+		c.updateState(func() {})
 	}
 }
 
-// running tells whether the cluster is up, and how often it was not.
-func (e *Etcd) running() (up bool, boots int) {
+// runState tells whether the cluster is up, and how often it was not.
+func (e *Etcd) runState() (up bool, boots int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return !e.down, e.boots
 }
 
-// commit ends a transaction: what it changed gets its revision, and watches hear of it. It needs the lock.
-func (e *Etcd) commit(client string, compares []*pb.Compare, changes []*mvccpb.Event) {
+// commitChanges ends a transaction: what it changed gets its revision, and watches hear of it. It needs the lock.
+func (e *Etcd) commitChanges(client string, compares []*pb.Compare, changes []*mvccpb.Event) {
 	if len(changes) == 0 {
 		return
 	}
 	e.store.rev++
 	e.store.log = append(e.store.log, changes...)
 	for _, w := range e.watches {
-		w.committed(e.store.rev, changes)
+		w.noteCommit(e.store.rev, changes)
 	}
 	for _, see := range e.observe {
 		see(Commit{Revision: e.store.rev, Client: client, Compares: compares, Events: changes})
 	}
 }
 
-// header is what every answer begins with. It needs the lock.
-func (e *Etcd) header() *pb.ResponseHeader {
+// responseHeader is what every answer begins with. It needs the lock.
+func (e *Etcd) responseHeader() *pb.ResponseHeader {
 	return &pb.ResponseHeader{ClusterId: e.opt.ClusterID, MemberId: 1, RaftTerm: uint64(2 + e.boots), Revision: e.store.rev}
 }

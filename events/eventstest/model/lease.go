@@ -25,7 +25,7 @@ func (l *lease) renew() {
 	l.timer.Reset(l.ttl)
 }
 
-func (e *Etcd) grant(c *Client, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
+func (e *Etcd) grantLease(c *Client, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.noSpace {
@@ -41,27 +41,27 @@ func (e *Etcd) grant(c *Client, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse
 	}
 	l := &lease{id: id, ttl: max(time.Duration(r.TTL)*time.Second, e.opt.MinLeaseTTL), keys: make(map[string]bool), client: c}
 	l.expires = time.Now().Add(l.ttl)
-	l.timer = time.AfterFunc(l.ttl, func() { e.expire(l) })
+	l.timer = time.AfterFunc(l.ttl, func() { e.expireLease(l) })
 	e.leases[id] = l
-	return &pb.LeaseGrantResponse{Header: e.header(), ID: id, TTL: int64(l.ttl / time.Second)}, nil
+	return &pb.LeaseGrantResponse{Header: e.responseHeader(), ID: id, TTL: int64(l.ttl / time.Second)}, nil
 }
 
-func (e *Etcd) revoke(c *Client, r *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
+func (e *Etcd) revokeLease(c *Client, r *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := e.leases[r.ID]
 	if l == nil {
 		return nil, rpctypes.ErrGRPCLeaseNotFound
 	}
-	e.end(l, c.name)
-	return &pb.LeaseRevokeResponse{Header: e.header()}, nil
+	e.endLease(l, c.name)
+	return &pb.LeaseRevokeResponse{Header: e.responseHeader()}, nil
 }
 
 // keepAlive renews a lease. The answer for one that is gone has no time to live.
 func (e *Etcd) keepAlive(id int64) *pb.LeaseKeepAliveResponse {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	resp := &pb.LeaseKeepAliveResponse{Header: e.header(), ID: id}
+	resp := &pb.LeaseKeepAliveResponse{Header: e.responseHeader(), ID: id}
 	if l := e.leases[id]; l != nil {
 		l.renew()
 		resp.TTL = int64(l.ttl / time.Second)
@@ -69,12 +69,12 @@ func (e *Etcd) keepAlive(id int64) *pb.LeaseKeepAliveResponse {
 	return resp
 }
 
-// expire ends a lease whose time is over, unless it was renewed meanwhile or nobody is there to end it.
-func (e *Etcd) expire(l *lease) {
+// expireLease ends a lease whose time is over, unless it was renewed meanwhile or nobody is there to end it.
+func (e *Etcd) expireLease(l *lease) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.leases[l.id] == l && !e.down && !time.Now().Before(l.expires) {
-		e.end(l, "")
+		e.endLease(l, "")
 	}
 }
 
@@ -84,24 +84,24 @@ func (e *Etcd) ExpireLeases(c *Client) {
 	defer e.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(e.leases)) {
 		if l := e.leases[id]; l.client == c {
-			e.end(l, "")
+			e.endLease(l, "")
 		}
 	}
 }
 
-// end removes a lease and its keys, in one revision. It needs the lock.
-func (e *Etcd) end(l *lease, client string) {
+// endLease removes a lease and its keys, in one revision. It needs the lock.
+func (e *Etcd) endLease(l *lease, client string) {
 	l.timer.Stop()
 	delete(e.leases, l.id)
 	x := &execution{etcd: e}
 	for _, key := range slices.Sorted(maps.Keys(l.keys)) {
-		x.remove(key, e.store.at(key, e.store.rev))
+		x.deleteKey(key, e.store.versionAt(key, e.store.rev))
 	}
-	e.commit(client, nil, x.changes)
+	e.commitChanges(client, nil, x.changes)
 }
 
-// detach takes a key off a lease.
-func (e *Etcd) detach(id int64, key string) {
+// detachKey takes a key off a lease.
+func (e *Etcd) detachKey(id int64, key string) {
 	if l := e.leases[id]; l != nil {
 		delete(l.keys, key)
 	}

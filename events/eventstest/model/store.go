@@ -25,13 +25,13 @@ type version struct {
 
 func newStore() store { return store{rev: 1, versions: make(map[string][]version)} }
 
-// kv makes an answer of a version, which the asker may change.
-func (v *version) kv(key string) *mvccpb.KeyValue {
+// keyValue makes an answer of a version, which the asker may change.
+func (v *version) keyValue(key string) *mvccpb.KeyValue {
 	return &mvccpb.KeyValue{Key: []byte(key), Value: v.value, CreateRevision: v.create, ModRevision: v.mod, Version: v.version, Lease: v.lease}
 }
 
-// at gives what a key was at a revision, nil when it was not there.
-func (s *store) at(key string, rev int64) *version {
+// versionAt gives what a key was at a revision, nil when it was not there.
+func (s *store) versionAt(key string, rev int64) *version {
 	all := s.versions[key]
 	for i := len(all) - 1; i >= 0; i-- {
 		if all[i].mod <= rev {
@@ -44,8 +44,8 @@ func (s *store) at(key string, rev int64) *version {
 	return nil
 }
 
-// within gives the keys of a range that have versions, in order: one key without an end, all from key on for the end "\x00".
-func (s *store) within(key, end string) []string {
+// keysInRange gives the keys of a range that have versions, in order: one key without an end, all from key on for the end "\x00".
+func (s *store) keysInRange(key, end string) []string {
 	from := sort.SearchStrings(s.keys, key)
 	to := from
 	switch {
@@ -72,8 +72,8 @@ func inRange(k, key, end string) bool {
 	return k >= key && k < end
 }
 
-// add gives a key a version.
-func (s *store) add(key string, v version) {
+// addVersion gives a key a version.
+func (s *store) addVersion(key string, v version) {
 	if _, known := s.versions[key]; !known {
 		i := sort.SearchStrings(s.keys, key)
 		s.keys = slices.Insert(s.keys, i, key)

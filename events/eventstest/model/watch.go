@@ -36,11 +36,11 @@ type watch struct {
 	out     chan clientv3.WatchResponse
 	wake    chan struct{} // holds a token when there may be something to tell
 
-	next   int64 // what was before was told
-	behind bool  // there is something to tell from next on
-	synced bool  // it has caught up with where it began
-	tell   int64 // progress that was asked for
-	broken string
+	next     int64 // what was before was told
+	behind   bool  // there is something to tell from next on
+	synced   bool  // it has caught up with where it began
+	progress int64 // progress that was asked for
+	broken   string
 }
 
 func (w *watcher) Close() error {
@@ -57,9 +57,9 @@ func (w *watcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOpti
 		out: make(chan clientv3.WatchResponse, 1), wake: make(chan struct{}, 1),
 	}
 	if op.IsPrevKV() || op.IsSortSet() || op.Limit() != 0 {
-		w.client.etcd.unknown("watches with previous values, orders or limits")
+		w.client.etcd.failUnknown("watches with previous values, orders or limits")
 	}
-	if !w.client.reach(ctx, w.closed) || ctx.Err() != nil {
+	if !w.client.awaitLink(ctx, w.closed) || ctx.Err() != nil {
 		close(wt.out)
 		return wt.out
 	}
@@ -68,8 +68,8 @@ func (w *watcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOpti
 		close(wt.out)
 		return wt.out
 	}
-	created := w.client.etcd.register(wt)
-	go wt.serve(ctx, created)
+	created := w.client.etcd.registerWatch(wt)
+	go wt.serveWatch(ctx, created)
 	return wt.out
 }
 
@@ -82,7 +82,7 @@ func streamOf(ctx context.Context) string {
 // RequestProgress has every watch of a stream told how far the store is, if all of them have caught up and none begins in the future;
 // otherwise nobody is told anything.
 func (w *watcher) RequestProgress(ctx context.Context) error {
-	for s, changed := w.client.now(); s == frozen; s, changed = w.client.now() {
+	for s, changed := w.client.currentState(); s == frozen; s, changed = w.client.currentState() {
 		<-changed
 	}
 	select {
@@ -92,7 +92,7 @@ func (w *watcher) RequestProgress(ctx context.Context) error {
 		return ctx.Err()
 	default:
 	}
-	if s, _ := w.client.now(); s == connected {
+	if s, _ := w.client.currentState(); s == connected {
 		w.client.etcd.askProgress(w, streamOf(ctx))
 	}
 	return nil
@@ -115,13 +115,13 @@ func (e *Etcd) askProgress(w *watcher, stream string) {
 		return
 	}
 	for _, wt := range all {
-		wt.tell = e.store.rev
+		wt.progress = e.store.rev
 		wt.signal()
 	}
 }
 
-// register begins a watch, and gives the answer that says so.
-func (e *Etcd) register(w *watch) clientv3.WatchResponse {
+// registerWatch begins a watch, and gives the answer that says so.
+func (e *Etcd) registerWatch(w *watch) clientv3.WatchResponse {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w.next, w.synced = w.start, w.start == 0 || w.start > e.store.rev
@@ -133,10 +133,10 @@ func (e *Etcd) register(w *watch) clientv3.WatchResponse {
 		w.signal()
 	}
 	e.watches = append(e.watches, w)
-	return clientv3.WatchResponse{Header: e.header(), Created: true}
+	return clientv3.WatchResponse{Header: e.responseHeader(), Created: true}
 }
 
-func (e *Etcd) unregister(w *watch) {
+func (e *Etcd) unregisterWatch(w *watch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.watches = slices.DeleteFunc(e.watches, func(x *watch) bool { return x == w })
@@ -176,10 +176,10 @@ func (w *watch) signal() {
 	}
 }
 
-// committed is told of each transaction. It needs the lock.
-func (w *watch) committed(rev int64, changes []*mvccpb.Event) {
+// noteCommit is told of each transaction. It needs the lock.
+func (w *watch) noteCommit(rev int64, changes []*mvccpb.Event) {
 	switch {
-	case rev >= w.next && slices.ContainsFunc(changes, w.matches):
+	case rev >= w.next && slices.ContainsFunc(changes, w.matchesEvent):
 		w.behind = true
 		w.signal()
 	case !w.behind:
@@ -187,8 +187,8 @@ func (w *watch) committed(rev int64, changes []*mvccpb.Event) {
 	}
 }
 
-// matches tells whether a change is of the range and not filtered out.
-func (w *watch) matches(ev *mvccpb.Event) bool {
+// matchesEvent tells whether a change is of the range and not filtered out.
+func (w *watch) matchesEvent(ev *mvccpb.Event) bool {
 	if ev.Type == mvccpb.Event_PUT && w.op.IsFilterPut() || ev.Type == mvccpb.Event_DELETE && w.op.IsFilterDelete() {
 		return false
 	}

@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// assembly makes events of a table's rows again.
+// assembly reconstructs events from the rows of a table.
 type assembly struct {
 	*table
 	pieces     []piece // by event, then by the order of its columns, then by row
@@ -17,10 +17,10 @@ type assembly struct {
 	identities []int32 // of each series; equal numbers are equal identities
 }
 
-// piece is neighbouring rows of one series and one event, from lo to before hi.
+// piece is a run of adjacent rows [lo, hi) of one series and one event.
 type piece struct{ owner, series, lo, hi int32 }
 
-// newAssembly sorts the rows by event.
+// newAssembly returns an assembly of the table's rows, sorted by event.
 func newAssembly(t *table, all []events.Event) (*assembly, error) {
 	byRow, err := t.piecesByRow(all)
 	if err != nil {
@@ -61,7 +61,8 @@ func (t *table) piecesByRow(all []events.Event) ([]piece, error) {
 	return pieces, nil
 }
 
-// rankSeries gives the place of each series in the order of an event's columns, and a number for its identity.
+// rankSeries returns, for each series, its rank in the order of an event's columns and a number for its identity. Equal
+// identities have equal numbers.
 func (t *table) rankSeries() (ranks, identities []int32) {
 	order := make([]int32, len(t.series))
 	for i := range order {
@@ -82,7 +83,7 @@ func (t *table) rankSeries() (ranks, identities []int32) {
 	return ranks, identities
 }
 
-// countingSort sorts pieces by a key below keys, equal ones in the order they have, and tells where each key's begin.
+// countingSort returns pieces sorted by a key below keys, and the start of each key's pieces. The sort is stable.
 func countingSort(pieces []piece, keys int, key func(piece) int32) (sorted []piece, starts []int32) {
 	starts = make([]int32, keys+1)
 	for _, p := range pieces {
@@ -101,7 +102,7 @@ func countingSort(pieces []piece, keys int, key func(piece) int32) (sorted []pie
 	return sorted, starts
 }
 
-// fillEvent gives an event its records; false when it has none.
+// fillEvent adds the records of an event to it, and reports whether it has any.
 func (a *assembly) fillEvent(ev *events.Event, number int32) bool {
 	pieces := a.pieces[a.starts[number]:a.starts[number+1]]
 	if len(pieces) == 0 {
@@ -135,7 +136,7 @@ func (a *assembly) fillEvent(ev *events.Event, number int32) bool {
 	return true
 }
 
-// fillSamples gives samples of the rows of parts their exponents and absences.
+// fillSamples sets the exponents and absences of samples that consist of the rows of parts.
 func (t *table) fillSamples(s *events.Samples, parts []piece) {
 	s.Exponent = t.exponents[parts[0].lo]
 	row := 0
@@ -154,7 +155,7 @@ func (t *table) fillSamples(s *events.Samples, parts []piece) {
 	s.Canonical()
 }
 
-// splitExponents gives each reading the exponent of its row.
+// splitExponents stores one exponent per reading instead of one for all of them.
 func (t *table) splitExponents(s *events.Samples, parts []piece) {
 	if s.Exponents != nil {
 		return

@@ -4,7 +4,7 @@ import (
 	"fmt"
 )
 
-// textTable gives every text of an object one number, 0 to none, so that rows are compared by numbers.
+// textTable numbers the texts of an object, so that rows are compared by numbers. The empty text is number 0.
 type textTable struct {
 	all    []string
 	number map[string]int32
@@ -22,10 +22,10 @@ func (t *textTable) numberOf(text []byte) int32 {
 	return n
 }
 
-// change is a row from which on a column has another value than the row before.
+// change is the first row of a column with a value other than the previous row's.
 type change struct{ row, value int32 }
 
-// changes are a column as the rows where it changes.
+// changes is a run-length encoded column: the rows where its value changes.
 type changes []change
 
 func (c *changes) appendChange(row, value int32) {
@@ -34,7 +34,7 @@ func (c *changes) appendChange(row, value int32) {
 	}
 }
 
-// sinceRow is c from the change on that row has its value by.
+// sinceRow returns c without the changes that a later one supersedes at row: its first element holds the row's value.
 func (c changes) sinceRow(row int32) changes {
 	for len(c) > 1 && c[1].row <= row {
 		c = c[1:]
@@ -42,7 +42,7 @@ func (c changes) sinceRow(row int32) changes {
 	return c
 }
 
-// addPage appends a page of a column with a dictionary whose values have the given numbers; it begins at row base.
+// addPage appends a page that begins at row base. numbers are the numbers of the values in the column's dictionary.
 func (c *changes) addPage(p page, numbers []int32, base int32) error {
 	data := p.Data()
 	indexes := data.Int32()

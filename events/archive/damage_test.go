@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestScansOfDamagedObjectsEnd changes bytes of objects. A scan that reads them whole finds that; one that reads parts may
-// give anything, or an error, but must end without a panic.
+// TestScansOfDamagedObjectsEnd changes bytes of objects. A scan that reads them whole detects it; one that reads parts may
+// return anything, or an error, but must end without a panic.
 func TestScansOfDamagedObjectsEnd(t *testing.T) {
 	for name, whole := range map[string]int64{"whole": wholeBytes, "in parts": 0} {
 		t.Run(name, func(t *testing.T) { testScansOfDamage(t, whole) })

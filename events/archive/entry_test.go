@@ -47,7 +47,7 @@ func TestEntriesOfWritesSurviveJSON(t *testing.T) {
 			t.Errorf("%s entry differs (-want +got):\n%s", name, diff)
 		}
 		if n := len(collectEvents(t, s.Read(t.Context(), got, events.Revision{}))); int64(n) != want.Events {
-			t.Errorf("%s entry gives %d events, want %d", name, n, want.Events)
+			t.Errorf("%s entry has %d events, want %d", name, n, want.Events)
 		}
 	}
 }

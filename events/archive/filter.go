@@ -7,7 +7,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Filter says which records a query wants. What is empty or zero does not restrict.
+// Filter selects the records of a query. Empty and zero fields do not restrict it.
 type Filter struct {
 	Hosts   []events.HostID
 	GPUs    []events.GPUID // records of a GPU and of its parts
@@ -16,10 +16,10 @@ type Filter struct {
 	To      events.Timestamp // exclusive
 }
 
-// span is rows of a row group, from lo to before hi.
+// span is the rows [lo, hi) of a row group.
 type span struct{ lo, hi int64 }
 
-// columnFilter is a Filter as it is compared with columns: escaped texts in order, by column.
+// columnFilter is a Filter prepared for comparison with columns: by column, the escaped texts in order.
 type columnFilter struct {
 	Filter
 	columns []wantedTexts
@@ -30,7 +30,7 @@ type wantedTexts struct {
 	texts  []string
 }
 
-// forColumns readies f for an object whose columns host, gpu and metric have the given places.
+// forColumns returns f prepared for an object whose columns host, gpu and metric have the given indexes.
 func (f Filter) forColumns(host, gpu, metric int) columnFilter {
 	p := columnFilter{Filter: f}
 	p.addColumn(host, escapedTexts(f.Hosts))
@@ -45,7 +45,7 @@ func (p *columnFilter) addColumn(column int, texts []string) {
 	}
 }
 
-// escapedTexts gives texts as columns have them, in order.
+// escapedTexts returns texts as columns store them, sorted.
 func escapedTexts[T ~string](all []T) []string {
 	out := make([]string, len(all))
 	for i, text := range all {
@@ -55,12 +55,13 @@ func escapedTexts[T ~string](all []T) []string {
 	return out
 }
 
-// excludesTimes tells that times from..to are all outside of the filter's.
+// excludesTimes reports whether all times from..to are outside of the filter's range.
 func (f Filter) excludesTimes(from, to events.Timestamp) bool {
 	return f.From != 0 && to < f.From || f.To != 0 && from >= f.To
 }
 
-// matchingSpans finds the rows of a row group that match the filter but for its times. It reads only pages that can hold some.
+// matchingSpans returns the rows of a row group that match the filter except for its times. It reads only pages that can
+// hold matching rows.
 func (p *columnFilter) matchingSpans(g rowGroup, texts *textTable) ([]span, error) {
 	found := []span{{0, g.rows}}
 	for _, w := range p.columns {
@@ -84,7 +85,7 @@ func (p *columnFilter) matchingSpans(g rowGroup, texts *textTable) ([]span, erro
 	return found, nil
 }
 
-// matchingPages are the rows of the pages whose bounds have a wanted text between them.
+// matchingPages returns the rows of the pages whose bounds enclose a wanted text.
 func (w wantedTexts) matchingPages(g rowGroup) ([]span, error) {
 	index, err := g.chunks[w.column].ColumnIndex()
 	if err != nil {
@@ -113,7 +114,7 @@ func (w wantedTexts) matchingPages(g rowGroup) ([]span, error) {
 	return out, nil
 }
 
-// matchingRows are those of a column up to hi that have a wanted text.
+// matchingRows returns the rows of a column before hi that have a wanted text.
 func (w wantedTexts) matchingRows(column changes, texts *textTable, hi int64) (out []span) {
 	for i, c := range column {
 		if _, found := slices.BinarySearch(w.texts, texts.all[c.value]); !found {
@@ -132,7 +133,7 @@ func (w wantedTexts) matchingRows(column changes, texts *textTable, hi int64) (o
 	return out
 }
 
-// intersectSpans gives the rows that are in both lists, which are in order.
+// intersectSpans returns the rows that are in both of two sorted lists.
 func intersectSpans(a, b []span) (out []span) {
 	for len(a) > 0 && len(b) > 0 {
 		if s := (span{max(a[0].lo, b[0].lo), min(a[0].hi, b[0].hi)}); s.lo < s.hi {
@@ -147,8 +148,7 @@ func intersectSpans(a, b []span) (out []span) {
 	return out
 }
 
-// joinSpans makes of spans that share pages one, and of long ones several, so that few pages are read twice and memory stays
-// bounded.
+// joinSpans merges spans that share pages and splits long ones, so that few pages are read twice and memory stays bounded.
 func joinSpans(spans []span) (out []span) {
 	for _, s := range spans {
 		if n := len(out); n > 0 && s.lo-out[n-1].hi < pageRows {

@@ -17,7 +17,7 @@ var fleetLog = events.Revision{Epoch: 0x1f, Cluster: 0x2e}
 // fleetStart is the first record time of a fleet.
 var fleetStart = events.TimestampOf(time.Date(2025, 7, 18, 0, 0, 0, 0, time.UTC))
 
-// fleetMetrics are what a gpu reads, in the order of gpu.read.
+// fleetMetrics are the metrics of a gpu, in the order of gpu.nextReadings.
 var fleetMetrics = []string{
 	"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_MEM_COPY_UTIL", "DCGM_FI_DEV_ENC_UTIL", "DCGM_FI_DEV_DEC_UTIL", "DCGM_FI_DEV_FB_USED",
 	"DCGM_FI_DEV_FB_FREE", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_MEM_CLOCK",
@@ -41,7 +41,7 @@ func newGPU(host string, index int, noise *rand.Rand) *gpu {
 	}}
 }
 
-// nextReadings gives the next readings.
+// nextReadings returns the next readings.
 func (g *gpu) nextReadings() []events.Number {
 	if g.left--; g.left <= 0 {
 		g.busy, g.left, g.used = !g.busy, 60+g.noise.IntN(540), 0
@@ -66,8 +66,8 @@ func (g *gpu) nextReadings() []events.Number {
 	}
 }
 
-// fleetEvents gives the events of hosts of 8 GPUs that are read each 30 s, as a stream cut at so many rows of a host makes
-// them; a row is the readings of a GPU at one time. The same numbers give the same fleet.
+// fleetEvents yields the events of hosts of 8 GPUs that are read each 30 s, cut from a stream after the given rows of a
+// host; a row is the readings of a GPU at one time. The same arguments yield the same events.
 func fleetEvents(hosts, steps, rows int) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		noise := rand.New(rand.NewPCG(7, uint64(hosts)))

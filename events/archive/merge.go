@@ -8,12 +8,12 @@ import (
 	"slices"
 )
 
-// Merge makes one entry of several whose ranges follow each other, with rollups. Of records that are equal in identity,
-// metric, source, time and value only the first is kept; every event stays in the event table. The result depends on the
-// events alone, not on how they were spread over entries or merged before.
+// Merge merges entries with adjacent ranges into one entry, with rollups. Of records that are equal in identity, metric,
+// source, time and value it keeps only the first; every event stays in the event table. The result depends on the events
+// alone, not on their distribution over entries or on earlier merges.
 //
-// The entries together hold at most MaxRecords records. Their objects stay in the store: they can be removed when whoever
-// keeps the entries has put the result in their place, and nobody reads them any more.
+// The entries together hold at most MaxRecords records. Their objects stay in the store: they can be removed once the
+// result has replaced the entries and no reader uses them any more.
 func (s *Store) Merge(ctx context.Context, entries []Entry) (Entry, error) {
 	e, err := s.mergeEntries(ctx, entries)
 	if err != nil {
@@ -61,7 +61,7 @@ func checkAdjacent(entries []Entry) error {
 	return nil
 }
 
-// mergeOne collects what an entry has.
+// mergeOne adds the events and records of an entry to c.
 func (s *Store) mergeOne(ctx context.Context, c *entryBuilder, e *Entry) error {
 	rows, err := s.loadEvents(ctx, e)
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Store) mergeOne(ctx context.Context, c *entryBuilder, e *Entry) error {
 		return err
 	}
 	if int64(len(rows)) != e.Events || int64(len(t.times)) != e.Records {
-		return fmt.Errorf("the objects of revisions %d to %d have %d events and %d records, their entry tells %d and %d",
+		return fmt.Errorf("the objects of revisions %d to %d have %d events and %d records, their entry says %d and %d",
 			e.First.Number, e.Last.Number, len(rows), len(t.times), e.Events, e.Records)
 	}
 	before := int32(len(c.table))
@@ -86,7 +86,7 @@ func (s *Store) mergeOne(ctx context.Context, c *entryBuilder, e *Entry) error {
 	return nil
 }
 
-// addTable takes the rows of a table, whose events are before more than they say.
+// addTable adds the rows of a table, and before to their event numbers.
 func (g *recordSet) addTable(t *table, before int32) {
 	all := make([]*seriesRecords, len(t.series))
 	for i := range t.series {

@@ -92,10 +92,10 @@ func TestAnySplitAndMergeKeepsTheSet(t *testing.T) {
 			records += merged[i].Records()
 		}
 		if n := len(recordKeys(all)); records != n || whole.Records != int64(n) || whole.Events != int64(len(all)) {
-			t.Fatalf("seed %d: merged, %d events have %d records, their entry tells %d and %d; want %d records of %d events",
+			t.Fatalf("seed %d: merged, %d events have %d records, their entry says %d and %d; want %d records of %d events",
 				seed, len(merged), records, whole.Events, whole.Records, n, len(all))
 		}
-		for len(entries) > 1 { // whatever is merged first
+		for len(entries) > 1 { // in any order of merging
 			i := r.IntN(len(entries) - 1)
 			two := mustMerge(t, s, entries[i:i+2])
 			entries = slices.Replace(entries, i, i+2, two)

@@ -14,7 +14,7 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// DamagedError tells that an object does not hold what its entry says.
+// DamagedError reports an object whose content does not match its entry.
 type DamagedError struct {
 	Name   string
 	Reason string
@@ -24,7 +24,7 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("archive object %s is damaged: %s; restore it from a copy", e.Name, e.Reason)
 }
 
-// ErrMissing is an object that an entry lists and the store does not have.
+// ErrMissing reports that an entry lists an object that the store does not have.
 var ErrMissing = errors.New("the object is not in the store")
 
 func hashOf(content []byte) string {
@@ -32,14 +32,14 @@ func hashOf(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// storeObject stores content as an object of e, unless it is there, and reads back that it is.
+// storeObject stores content as an object of e, unless the object exists, and verifies it by reading it back.
 func (s *Store) storeObject(ctx context.Context, e *Entry, kind Kind, content []byte, rows int64) (Object, error) {
 	hash := hashOf(content)
 	o := Object{Kind: kind, Name: objectName(e, kind, hash), Bytes: int64(len(content)), Hash: hash, Rows: rows}
 	err := s.writeObject(ctx, o.Name, content, true)
 	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
 		_, err = s.readObject(ctx, o)
-		if _, damaged := errors.AsType[*DamagedError](err); damaged { // it has the name without the content: it never was this object
+		if _, damaged := errors.AsType[*DamagedError](err); damaged { // the name is taken by other content, which no entry can refer to
 			err = s.writeObject(ctx, o.Name, content, false)
 		}
 	}
@@ -55,7 +55,7 @@ func (s *Store) storeObject(ctx context.Context, e *Entry, kind Kind, content []
 	return o, nil
 }
 
-// writeObject writes an object whole or not at all.
+// writeObject writes an object atomically.
 func (s *Store) writeObject(ctx context.Context, name string, content []byte, ifNotExist bool) error {
 	return s.bucket.WriteAll(ctx, name, content, &blob.WriterOptions{
 		ContentType: "application/vnd.apache.parquet",
@@ -63,7 +63,7 @@ func (s *Store) writeObject(ctx context.Context, name string, content []byte, if
 	})
 }
 
-// syncObject makes a file that was written durable, and the directories that name it. Other stores are so by themselves.
+// syncObject makes a written file and the directories on its path durable. Object storage needs no sync.
 func (s *Store) syncObject(name string) error {
 	if s.dir == "" {
 		return nil
@@ -87,7 +87,7 @@ func syncFile(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// readObject reads an object whole and checks its content against its hash.
+// readObject returns the content of an object, checked against its size and hash.
 func (s *Store) readObject(ctx context.Context, o Object) ([]byte, error) {
 	content, err := s.bucket.ReadAll(ctx, o.Name)
 	switch {

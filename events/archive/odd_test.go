@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// oddTexts are what sources say and tools get wrong.
+// oddTexts are texts from sources that tools get wrong.
 var oddTexts = []string{
 	"", "a", "NVIDIA H100 80GB HBM3", "ünï", `quote " and \ back`, "comma, brace {}", "new\nline", "nul\x00", "\xff\xfebytes", "half \xe2\x82", "\uFFFD",
 	"\uFFFD\uFFFDff", "ff\uFFFD", "<&>", "\u2028", "null", "日本", string(make([]byte, 300)),
@@ -61,7 +61,7 @@ func oddValue(r *rand.Rand) events.Value {
 	return events.Value{Number: events.NumberOf(r.Int64N(100_000), -int16(r.IntN(4)))}
 }
 
-// oddEvents gives events with everything that is seldom, some damaged, in revision order.
+// oddEvents returns events with everything that is rare, some damaged, in revision order.
 func oddEvents(r *rand.Rand, n int) (all []events.Event) {
 	cutter := events.NewCutter(events.CutRules{EventRecords: 1 + r.IntN(30)}, events.UploadID(pickOne(r, oddTexts)), pickOne(r, []string{"", "Europe/Berlin"}))
 	identities := []*events.Identity{oddIdentity(r), oddIdentity(r), oddIdentity(r), {}}
@@ -113,7 +113,7 @@ func damagedEvent(r *rand.Rand, revision events.Revision, place int) events.Even
 	return ev
 }
 
-// sameDamage tells whether two damages say the same to people and to programs.
+// sameDamage reports whether two damages have equal texts, values and causes.
 func sameDamage(a, b error) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil

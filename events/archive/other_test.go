@@ -25,7 +25,7 @@ var (
 	}
 )
 
-// readingEvents gives events of one host: a power draw and a temperature each second, each tenth temperature absent.
+// readingEvents returns events of one host: a power draw and a temperature each second, each tenth temperature absent.
 func readingEvents(n int) (all []events.Event) {
 	cutter := events.NewCutter(events.CutRules{EventRecords: 100}, "upload-1", "")
 	give := func(evs []events.Event) {
@@ -89,7 +89,7 @@ func eventSeq(all []events.Event) iter.Seq2[events.Event, error] {
 	}
 }
 
-// summary is what testdata/summary.mjs tells of a records object.
+// summary is the output of testdata/summary.mjs for a records object.
 type summary struct {
 	Told, Rows int
 	Metrics    map[string]metricSummary

@@ -8,7 +8,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// storeEntry writes the objects of what was collected.
+// storeEntry writes the records and events objects and returns their entry.
 func (s *Store) storeEntry(ctx context.Context, c *entryBuilder) (Entry, error) {
 	e := c.entry
 	if len(c.table) == 0 {
@@ -26,7 +26,7 @@ func (s *Store) storeEntry(ctx context.Context, c *entryBuilder) (Entry, error) 
 	return e, s.storeEvents(ctx, &e, c.table)
 }
 
-// storeMerged is store without repeats and with rollups.
+// storeMerged is like storeEntry, but drops repeated records and adds rollups.
 func (s *Store) storeMerged(ctx context.Context, c *entryBuilder) (Entry, error) {
 	e := c.entry
 	if len(c.table) == 0 {
@@ -56,7 +56,7 @@ func (s *Store) storeMerged(ctx context.Context, c *entryBuilder) (Entry, error)
 	return e, nil
 }
 
-// rollupBuilders gives a roller for each kind of rollup that is worth its bytes.
+// rollupBuilders returns a builder for each kind of rollup that is worth its bytes.
 func (c *entryBuilder) rollupBuilders() []*rollupBuilder {
 	minutes := rollupBuilder{step: events.Timestamp(time.Minute)}
 	for r := range c.records.sortedRows(true) {
@@ -103,7 +103,7 @@ func (s *Store) storeRollup(ctx context.Context, e *Entry, r *rollupBuilder) err
 	return s.addObject(ctx, e, r.out.kind, content, r.out.rows)
 }
 
-// addObject stores an object and adds it to its entry.
+// addObject stores an object and appends it to its entry.
 func (s *Store) addObject(ctx context.Context, e *Entry, kind Kind, content []byte, rows int) error {
 	o, err := s.storeObject(ctx, e, kind, content, int64(rows))
 	if err != nil {

@@ -12,15 +12,15 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// blockBytes is the size of what is read of an object at a time: a round trip to object storage costs as much
-// as some hundred thousand bytes.
+// blockBytes is the size of one read of an object: a round trip to object storage costs as much as some hundred thousand
+// bytes.
 const blockBytes = 256 << 10
 
-// wholeBytes is the size up to which an object is read at once to be scanned: that is one round trip instead of several, and
-// its hash can be checked. Objects of MaxRecords ordinary records are below it.
+// wholeBytes is the size up to which a scan reads an object at once: that is one round trip instead of several, and allows
+// checking the hash. Objects of MaxRecords ordinary records are smaller.
 const wholeBytes = 4 << 20
 
-// rangeReader reads parts of an object and keeps them. Not safe for concurrent use.
+// rangeReader reads an object in blocks and caches them. Not safe for concurrent use.
 type rangeReader struct {
 	ctx    context.Context
 	bucket *blob.Bucket
@@ -28,7 +28,7 @@ type rangeReader struct {
 	blocks map[int64][]byte
 }
 
-// ReadAt gives what an io.ReaderAt does.
+// ReadAt implements io.ReaderAt.
 func (r *rangeReader) ReadAt(p []byte, off int64) (n int, err error) {
 	for n < len(p) {
 		if off >= r.object.Bytes {
@@ -46,7 +46,7 @@ func (r *rangeReader) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// fetchBlocks reads the blocks from first to last that follow each other and are not known, in one request.
+// fetchBlocks reads adjacent blocks from first up to last that are not cached, in one request.
 func (r *rangeReader) fetchBlocks(first, last int64) error {
 	end := first + 1
 	for end <= last && r.blocks[end] == nil {
@@ -79,7 +79,7 @@ func (r *rangeReader) readError(err error) error {
 	return fmt.Errorf("reading archive object %s: %w", r.object.Name, err)
 }
 
-// openObject opens an object with at least so many columns to read parts of it.
+// openObject opens an object for partial reads and returns its row groups. An object with fewer columns is damaged.
 func (s *Store) openObject(ctx context.Context, o Object, columns int) (groups []rowGroup, err error) {
 	var in io.ReaderAt = &rangeReader{ctx: ctx, bucket: s.bucket, object: o, blocks: make(map[int64][]byte)}
 	if o.Bytes <= s.wholeBytes {
@@ -100,8 +100,8 @@ func (s *Store) openObject(ctx context.Context, o Object, columns int) (groups [
 	return groups, err
 }
 
-// recoverToDamage calls f, which reads an object whose hash may not have been checked: the library panics on some contents that
-// are no Parquet.
+// recoverToDamage calls f and returns a panic of it as a DamagedError. f reads an object whose hash may not have been checked,
+// and the library panics on some contents that are no Parquet.
 func recoverToDamage(o Object, f func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {

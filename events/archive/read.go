@@ -8,13 +8,12 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Read gives the events of an entry after a revision, as they were written: in revision order, those of one revision by
-// key, damaged ones with an events.DamageError. The zero after is the beginning. An event of a merged entry has only the
-// records that no earlier one of the same entry has, and one whose records are all repeats is left out.
+// Read returns the events of an entry after a revision, as they were written: in order of revision, then key, damaged ones
+// with an events.DamageError. The zero after is the beginning. An event of a merged entry has only the records that no
+// earlier event of the same entry has, and an event whose records are all repeats is left out.
 //
-// The entry's objects are read whole and checked against their hashes before the first event is given; a
-// DamagedError or ErrMissing tells that they do not hold what they should. What is given shares no memory with what
-// comes later.
+// The entry's objects are read whole and checked against their hashes before the first event is returned; objects that do
+// not match are a DamagedError or ErrMissing. Returned events share no memory with later ones.
 func (s *Store) Read(ctx context.Context, e Entry, after events.Revision) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		if err := s.readEntry(ctx, &e, after, func(ev events.Event) bool { return yield(ev, nil) }); err != nil {
@@ -57,7 +56,7 @@ func (s *Store) readEntry(ctx context.Context, e *Entry, after events.Revision, 
 	return nil
 }
 
-// loadEntry reads the objects of an entry: its events without records, and the records.
+// loadEntry reads the objects of an entry and returns its events without records, and its records.
 func (s *Store) loadEntry(ctx context.Context, e *Entry) ([]events.Event, *table, error) {
 	rows, err := s.loadEvents(ctx, e)
 	if err != nil {
@@ -74,7 +73,7 @@ func (s *Store) loadEntry(ctx context.Context, e *Entry) ([]events.Event, *table
 	return all, t, err
 }
 
-// loadEvents reads the event table of an entry.
+// loadEvents returns the event table of an entry.
 func (s *Store) loadEvents(ctx context.Context, e *Entry) ([]eventRow, error) {
 	o, found := e.Object(Events)
 	if !found {
@@ -91,7 +90,7 @@ func (s *Store) loadEvents(ctx context.Context, e *Entry) ([]eventRow, error) {
 	return rows, nil
 }
 
-// loadRecords reads all records of an entry.
+// loadRecords returns all records of an entry.
 func (s *Store) loadRecords(ctx context.Context, e *Entry) (*table, error) {
 	t := newTableReader()
 	o, found := e.Object(Records)

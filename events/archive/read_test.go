@@ -15,7 +15,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// collectEvents gives all events of a sequence.
+// collectEvents returns all events of a sequence.
 func collectEvents(t testing.TB, seq iter.Seq2[events.Event, error]) (all []events.Event) {
 	t.Helper()
 	for ev, err := range seq {
@@ -27,7 +27,7 @@ func collectEvents(t testing.TB, seq iter.Seq2[events.Event, error]) (all []even
 	return all
 }
 
-// eventSeq gives events one by one.
+// eventSeq yields events one by one.
 func eventSeq(evs []events.Event) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		for _, ev := range evs {
@@ -127,7 +127,7 @@ func TestReadEnds(t *testing.T) {
 		break // leaving early must not fail
 	}
 	if got := collectEvents(t, s.Read(t.Context(), e, e.Last)); len(got) != 0 {
-		t.Errorf("after its last revision an entry gives %d events, want none", len(got))
+		t.Errorf("after its last revision an entry returned %d events, want none", len(got))
 	}
 	foreign := e.Last
 	foreign.Epoch++
@@ -170,7 +170,7 @@ func TestDamagedObjectsAreFound(t *testing.T) {
 		}
 		for ev, err := range s.Read(t.Context(), e, events.Revision{}) {
 			if _, found := errors.AsType[*DamagedError](err); !found {
-				t.Fatalf("Read of a changed object gives event %q, error %v, want a DamagedError", ev.Key, err)
+				t.Fatalf("Read of a changed object returned event %q, error %v, want a DamagedError", ev.Key, err)
 			}
 		}
 		if again := mustWrite(t, s, rangeUpto(1<<20), want); !cmp.Equal(again, e) {
@@ -189,7 +189,7 @@ func TestDamagedObjectsAreFound(t *testing.T) {
 	}
 }
 
-// roundCount gives how often to try something random: fewer times with -short.
+// roundCount returns the number of random trials: fewer with -short.
 func roundCount(n uint64) uint64 {
 	if testing.Short() {
 		return max(1, n/6)

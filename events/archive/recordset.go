@@ -9,8 +9,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// recordSet are records by series, as they come; rows gives them in the order of an object. It takes some 22 bytes a
-// record.
+// recordSet holds records by series, in order of arrival; sortedRows returns them in the order of an object. It takes about
+// 22 bytes per record.
 type recordSet struct {
 	all        []*seriesRecords
 	byKey      map[seriesKey]int32
@@ -19,14 +19,14 @@ type recordSet struct {
 	records    int64
 }
 
-// seriesKey tells series apart; the identity is its place in gathered.identities.
+// seriesKey identifies a series. identity is an index into recordSet.identities.
 type seriesKey struct {
 	host           events.HostID
 	identity       int32
 	metric, source string
 }
 
-// seriesRecords are the records of a series, in columns.
+// seriesRecords holds the records of a series, in columns.
 type seriesRecords struct {
 	series
 	gpu       events.GPUID
@@ -38,7 +38,7 @@ type seriesRecords struct {
 	cells     *seriesCells // of recordWriter
 }
 
-// row is one record of a gathered series.
+// row is one record of a series.
 type row struct {
 	series *seriesRecords
 	at     events.Timestamp
@@ -52,7 +52,7 @@ func newRecordSet() *recordSet {
 	return &recordSet{byKey: make(map[seriesKey]int32), byID: make(map[events.IdentityID][]int32)}
 }
 
-// addEvent takes the records of an event, which is event number owner.
+// addEvent adds the records of event number owner.
 func (g *recordSet) addEvent(ev *events.Event, owner int32) {
 	places := make([]int32, len(ev.Identities))
 	for i := range ev.Identities {
@@ -80,7 +80,7 @@ func (g *recordSet) addEvent(ev *events.Event, owner int32) {
 	}
 }
 
-// identityIndex gives the place of an identity.
+// identityIndex returns the index of an identity, which it adds if it is new.
 func (g *recordSet) identityIndex(id *events.Identity) int32 {
 	hash := id.ID()
 	for _, place := range g.byID[hash] {
@@ -109,8 +109,8 @@ func (g *recordSet) seriesFor(host events.HostID, identity int32, metric, source
 	return g.all[place]
 }
 
-// sortedRows gives the records by host, GPU, part, metric, time, then source, identity, value and event. With distinct, of
-// records that are equal but for the event only the first is given.
+// sortedRows returns the records by host, GPU, part, metric, time, then source, identity, value and event. With distinct, it
+// returns only the first of records that are equal except for the event.
 func (g *recordSet) sortedRows(distinct bool) iter.Seq[row] {
 	return func(yield func(row) bool) {
 		slices.SortFunc(g.all, func(a, b *seriesRecords) int {
@@ -127,7 +127,7 @@ func (g *recordSet) sortedRows(distinct bool) iter.Seq[row] {
 	}
 }
 
-// compareGroup orders series by what comes before the time.
+// compareGroup compares series by the sort columns before the time.
 func (s *seriesRecords) compareGroup(t *seriesRecords) int {
 	return cmp.Or(
 		strings.Compare(string(s.host), string(t.host)),
@@ -136,12 +136,12 @@ func (s *seriesRecords) compareGroup(t *seriesRecords) int {
 		strings.Compare(s.metric, t.metric))
 }
 
-// compareInGroup orders series that are equal in what comes before the time.
+// compareInGroup compares series that are equal in the sort columns before the time.
 func (s *series) compareInGroup(t *series) int {
 	return cmp.Or(strings.Compare(s.source, t.source), s.identity.Compare(&t.identity))
 }
 
-// groupNeighbours gives the runs of neighbours that belong together.
+// groupNeighbours returns the runs of adjacent elements for which same is true.
 func groupNeighbours[T any](all []T, same func(a, b T) bool) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for len(all) > 0 {
@@ -157,11 +157,11 @@ func groupNeighbours[T any](all []T, same func(a, b T) bool) iter.Seq[[]T] {
 	}
 }
 
-// rowPosition is a record's place in a group of series.
+// rowPosition is the position of a record in a group of series.
 type rowPosition struct{ series, row int32 }
 
-// levelExponents gives all records of s the exponent of the finest where their numbers fit it, so that the column of scales is
-// constant for a series and not one for each number. The numbers stay the same.
+// levelExponents changes all records of s to the finest exponent where their numbers fit it, so that the column of scales is
+// constant for a series and not different for each number. The numbers stay the same.
 func (s *seriesRecords) levelExponents() {
 	finest, some := int16(0), false
 	for i, m := range s.mantissas {
@@ -182,7 +182,8 @@ func (s *seriesRecords) levelExponents() {
 	}
 }
 
-// groupRows gives the records of series that differ in source and identity alone, in whose order they are.
+// groupRows yields the records of series that differ in source and identity alone and are sorted by them. It reports whether
+// to continue.
 func groupRows(group []*seriesRecords, distinct bool, yield func(row) bool) bool {
 	if len(group) == 1 && group[0].isAscending() {
 		return group[0].yieldRows(yield)
@@ -213,7 +214,7 @@ func groupRows(group []*seriesRecords, distinct bool, yield func(row) bool) bool
 	return true
 }
 
-// isAscending tells whether each record is later than the one before.
+// isAscending reports whether each record is later than the previous one.
 func (s *seriesRecords) isAscending() bool {
 	for i := 1; i < len(s.times); i++ {
 		if s.times[i-1] >= s.times[i] {
@@ -223,7 +224,7 @@ func (s *seriesRecords) isAscending() bool {
 	return true
 }
 
-// yieldRows gives the records as they are.
+// yieldRows yields the records in their present order, and reports whether to continue.
 func (s *seriesRecords) yieldRows(yield func(row) bool) bool {
 	absent := s.absent
 	for i := range s.times {
@@ -238,7 +239,7 @@ func (s *seriesRecords) yieldRows(yield func(row) bool) bool {
 	return true
 }
 
-// rowAt is record i. Its number is not normalised.
+// rowAt returns record i. Its number is not normalised.
 func (s *seriesRecords) rowAt(i int) row {
 	r := row{series: s, at: s.times[i], number: events.Number{Mantissa: s.mantissas[i], Exponent: s.exponents[i]}, event: s.owners[i]}
 	if v := s.valueAt(i); v.Absent != events.Present {
@@ -247,7 +248,7 @@ func (s *seriesRecords) rowAt(i int) row {
 	return r
 }
 
-// valueAt is that of record i, normalised.
+// valueAt returns the value of record i, normalised.
 func (s *seriesRecords) valueAt(i int) events.Value {
 	if len(s.absent) > 0 {
 		k, absent := slices.BinarySearchFunc(s.absent, i, func(a events.Absence, row int) int { return cmp.Compare(a.Row, row) })

@@ -25,7 +25,7 @@ type recordWriter struct {
 	to      events.Timestamp
 }
 
-// seriesCells are a series' cells in all text columns, by column.
+// seriesCells holds the cells of a series in all text columns, by column.
 type seriesCells [recordColumns]parquet.Value
 
 func newRecordWriter() *recordWriter {
@@ -37,13 +37,13 @@ func newRecordWriter() *recordWriter {
 	return w
 }
 
-// sortingColumns tells readers of the file how its rows are sorted.
+// sortingColumns returns the option that records the sort order of the rows in the file.
 func sortingColumns() parquet.WriterOption {
 	return parquet.SortingWriterConfig(parquet.SortingColumns(
 		parquet.Ascending("host"), parquet.Ascending("gpu"), parquet.Ascending("part"), parquet.Ascending("metric"), parquet.Ascending("time")))
 }
 
-// addRow takes the next row.
+// addRow appends a row.
 func (w *recordWriter) addRow(r row) error {
 	if r.series.cells == nil {
 		cells, err := w.cells.seriesCells(r.series)
@@ -63,7 +63,7 @@ func (w *recordWriter) addRow(r row) error {
 	return w.flushPage()
 }
 
-// close writes the rest and gives the object's content.
+// close writes the remaining rows and returns the object's content.
 func (w *recordWriter) close() ([]byte, error) {
 	if err := w.flushPage(); err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func newCellMaker(schema *parquet.Schema) (m cellMaker) {
 	return m
 }
 
-// textCell is a cell of an escaped text; NULL for none, where the column has that.
+// textCell returns the cell of an escaped text, NULL for the empty text where the column is optional.
 func (m *cellMaker) textCell(c int, text string) parquet.Value {
 	if text == "" && m.present[c].DefinitionLevel() > 0 {
 		return m.null[c]
@@ -120,7 +120,7 @@ func (m *cellMaker) textCell(c int, text string) parquet.Value {
 	return parquet.ByteArrayValue([]byte(text)).Level(0, m.present[c].DefinitionLevel(), c)
 }
 
-// seriesCells makes the cells that all records of a series share.
+// seriesCells returns the cells that all records of a series share.
 func (m *cellMaker) seriesCells(s *seriesRecords) (*seriesCells, error) {
 	texts, err := s.cellTexts()
 	if err != nil {
@@ -158,7 +158,7 @@ func (m *cellMaker) appendColumn(dst []parquet.Value, c int, page []row) []parqu
 	return dst
 }
 
-// appendCells appends the cell that f makes of each row.
+// appendCells appends the cell that f returns for each row.
 func (m *cellMaker) appendCells(dst []parquet.Value, c int, page []row, f func(*row) parquet.Value) []parquet.Value {
 	level := m.present[c].DefinitionLevel()
 	for i := range page {
@@ -178,7 +178,7 @@ func (r *row) valueCell() parquet.Value {
 	return parquet.DoubleValue(r.number.Float())
 }
 
-// exactCell is the number's text where value and scale do not tell it.
+// exactCell returns the number's text where value and scale do not determine it, and NULL otherwise.
 func (r *row) exactCell() parquet.Value {
 	if r.absent != events.Present || isExact(r.number, r.number.Float()) {
 		return parquet.NullValue()
@@ -193,7 +193,7 @@ func (r *row) reasonCell() parquet.Value {
 	return parquet.ByteArrayValue([]byte(r.absent.String()))
 }
 
-// textOrNull is a text, escaped; NULL for none.
+// textOrNull returns the cell of a text, escaped, and NULL for the empty text.
 func textOrNull(text string) parquet.Value {
 	if text == "" {
 		return parquet.NullValue()

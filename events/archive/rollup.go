@@ -10,12 +10,12 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// minuteReadings is how many readings a minute of a metric must have on average for rollups by minute to be made: of
-// fewer, reading the records themselves costs as little, and the rollups would be larger than they.
+// minuteReadings is the average number of readings per metric and minute from which on rollups by minute are made. With
+// fewer, reading the records themselves costs as little, and the rollups would be larger than the records.
 const minuteReadings = 4
 
 // rollupRow is a row of an object of minutes or hours: this struct is the object's schema. It sums up the numbers of one
-// metric of one entity from start on. Equal numbers of one time count once, whatever their sources and identities;
+// metric of one entity from start on. Equal numbers of one time count once, regardless of their sources and identities;
 // absent readings do not count.
 type rollupRow struct {
 	Host      string  `parquet:"host,dict"`
@@ -35,7 +35,7 @@ type rollupRow struct {
 	ExactLast string  `parquet:"exact_last,optional,dict"`
 }
 
-// The places of rollupRow's columns.
+// The indexes of rollupRow's columns.
 const (
 	rollHost = iota
 	rollGPU
@@ -66,7 +66,7 @@ type Bucket struct {
 	Sum    float64
 }
 
-// Add counts what c says of other records of the same minute or hour. Both must have counted some.
+// Add adds the sums of other records of the same minute or hour. Neither bucket may be empty.
 func (b *Bucket) Add(c Bucket) {
 	b.Count += c.Count
 	b.Sum += c.Sum
@@ -81,20 +81,20 @@ func (b *Bucket) Add(c Bucket) {
 	}
 }
 
-// rollupBuilder makes rollups of rows in the order of an object.
+// rollupBuilder builds rollups from rows in the order of an object.
 type rollupBuilder struct {
 	step     events.Timestamp
-	out      *rollupWriter // nil: they are only counted
-	readings int64         // summed up
-	buckets  int64         // made of them
+	out      *rollupWriter // nil: rollups are only counted
+	readings int64         // added so far
+	buckets  int64         // completed so far
 
-	series *seriesRecords // one of the entity and metric at hand
+	series *seriesRecords // a series of the current entity and metric
 	at     events.Timestamp
 	seen   []events.Number // at that time
 	bucket Bucket
 }
 
-// addRow takes the next row.
+// addRow adds the next row.
 func (r *rollupBuilder) addRow(x *row) error {
 	if x.absent != events.Present {
 		return nil
@@ -124,10 +124,10 @@ func (r *rollupBuilder) addRow(x *row) error {
 	return nil
 }
 
-// floorMod is the rest of a division, never negative.
+// floorMod returns the remainder of t divided by step, never negative.
 func floorMod(t, step events.Timestamp) events.Timestamp { return ((t % step) + step) % step }
 
-// flushBucket ends the bucket at hand.
+// flushBucket writes the current bucket.
 func (r *rollupBuilder) flushBucket() error {
 	if r.bucket.Count == 0 {
 		return nil
@@ -150,7 +150,7 @@ func (r *rollupBuilder) flushBucket() error {
 	return r.out.addRow(x)
 }
 
-// rollupCells gives the cells of a number at a scale.
+// rollupCells returns the cells of a number at a scale.
 func rollupCells(n events.Number, scale int16) (value float64, exact string) {
 	value = n.Float()
 	if m, fits := n.MantissaAt(scale); fits && isExact(events.Number{Mantissa: m, Exponent: scale}, value) {
@@ -159,7 +159,7 @@ func rollupCells(n events.Number, scale int16) (value float64, exact string) {
 	return value, exactText(n)
 }
 
-// parseRollupCells undoes rolled.
+// parseRollupCells is the inverse of rollupCells.
 func parseRollupCells(value float64, scale int16, exact string) (events.Number, error) {
 	if exact != "" {
 		return parseExact(exact)
@@ -201,7 +201,7 @@ func (w *rollupWriter) flushBatch() error {
 	return nil
 }
 
-// close writes the rest and gives the object's content.
+// close writes the remaining rows and returns the object's content.
 func (w *rollupWriter) close() ([]byte, error) {
 	if err := w.flushBatch(); err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Rollup is what an entry has of one metric of one entity by minute or hour.
+// Rollup holds the rollups of one metric of one entity by minute or hour.
 type Rollup struct {
 	Host    events.HostID
 	Entity  events.Entity
@@ -18,15 +18,15 @@ type Rollup struct {
 	Buckets []Bucket // by Start
 }
 
-// ErrNoRollup tells that an entry has no rollup of a kind.
+// ErrNoRollup reports that an entry has no rollups of a kind.
 var ErrNoRollup = errors.New("the entry has none; scan its records")
 
-// Rollup gives the rollups of an entry of a kind, Minutes or Hours, that match a filter: those whose minute or hour begins
-// within its times, by host, entity and metric. A long one may come in several parts, one after the other.
+// Rollup returns the rollups of an entry, by Minutes or Hours, that match a filter and whose minute or hour begins within
+// its times, by host, entity and metric. A long one may come in several parts, one after the other.
 //
-// An entry that was not merged has none (ErrNoRollup), and one whose metrics are read seldom has none by minute; its records
-// are few then, and Scan gives them. A minute whose records are spread over several entries has a bucket in
-// each (Bucket.Add).
+// An entry that was not merged has no rollups (ErrNoRollup), and one whose metrics are read rarely has none by minute; its
+// records are few then, and Scan returns them. A minute whose records are spread over several entries has a bucket in each
+// (Bucket.Add).
 func (s *Store) Rollup(ctx context.Context, e Entry, kind Kind, f Filter) iter.Seq2[Rollup, error] {
 	return func(yield func(Rollup, error) bool) {
 		o, found := e.Object(kind)
@@ -71,7 +71,7 @@ func (s *Store) readRollups(ctx context.Context, o Object, f Filter, yield func(
 	return nil
 }
 
-// rollupTable is rows of a rollup in columns.
+// rollupTable holds rows of rollups in columns.
 type rollupTable struct {
 	texts  *textTable
 	g      rowGroup
@@ -87,7 +87,7 @@ type rollupTable struct {
 	last   []events.Number
 }
 
-// rollupHead is where the rows of one metric of one entity begin.
+// rollupHead is the start of the rows of one metric of one entity.
 type rollupHead struct {
 	Rollup
 	row int32
@@ -124,7 +124,7 @@ func (t *rollupTable) readColumns() (err error) {
 	return err
 }
 
-// readHeads reads the columns of texts.
+// readHeads returns the heads, from the text columns.
 func (t *rollupTable) readHeads() ([]rollupHead, error) {
 	var columns [4]changes
 	var rows []int32
@@ -154,7 +154,7 @@ func (t *rollupTable) readHeads() ([]rollupHead, error) {
 	return heads, nil
 }
 
-// checkRows tells whether a column has all rows.
+// checkRows returns an error unless a column has all rows.
 func (t *rollupTable) checkRows(column, rows int) error {
 	if int64(rows) != t.hi-t.lo {
 		return &DamagedError{t.g.object, fmt.Sprintf("column %d has %d rows of %d", column, rows, t.hi-t.lo)}
@@ -180,7 +180,7 @@ func (t *rollupTable) readFloats(column int) (all []float64, err error) {
 	return all, errors.Join(err, t.checkRows(column, len(all)))
 }
 
-// readNumbers reads a column of numbers and the one of those that it cannot hold exactly.
+// readNumbers returns a column of numbers. exactColumn holds the numbers that column cannot hold exactly.
 func (t *rollupTable) readNumbers(column, exactColumn int, scales changes) ([]events.Number, error) {
 	values, err := t.readFloats(column)
 	if err != nil {
@@ -200,7 +200,7 @@ func (t *rollupTable) readNumbers(column, exactColumn int, scales changes) ([]ev
 	return numbers, nil
 }
 
-// yieldRollups gives the rows that match.
+// yieldRollups yields the matching rollups, and reports whether to continue.
 func (t *rollupTable) yieldRollups(p *columnFilter, yield func(Rollup) bool) bool {
 	for i, head := range t.heads {
 		end := int32(len(t.start))

@@ -9,10 +9,10 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// page is rows of one column as they are stored: with indexes into a dictionary, without NULLs.
+// page holds rows of one column in their stored form: with indexes into a dictionary, without NULLs.
 type page struct {
 	parquet.Page
-	base int64 // of its first row, counted from the first row asked for
+	base int64 // its first row, counted from the first requested row
 }
 
 // rowGroup is a row group of an object.
@@ -31,7 +31,7 @@ func openContent(o Object, content []byte) (*parquet.File, error) {
 	return f, nil
 }
 
-// rowGroups gives the row groups of an object that has at least so many columns.
+// rowGroups returns the row groups of an object. An object with fewer columns is damaged.
 func rowGroups(o Object, f *parquet.File, columns int) ([]rowGroup, error) {
 	var all []rowGroup
 	for _, g := range f.RowGroups() {
@@ -83,7 +83,7 @@ func (g rowGroup) readPages(column int, lo, hi int64, f func(page) error) (err e
 	return nil
 }
 
-// readTexts gives a column of texts, whose row lo is row base of the result.
+// readTexts returns rows [lo, hi) of a column of texts. Row lo is row base of the result.
 func (g rowGroup) readTexts(column int, lo, hi int64, base int32, texts *textTable) (c changes, err error) {
 	var numbers []int32
 	err = g.eachPage(column, lo, hi, func(p page) error {
@@ -99,7 +99,7 @@ func (g rowGroup) readTexts(column int, lo, hi int64, base int32, texts *textTab
 	return c, err
 }
 
-// readNumbers gives a column of numbers that change rarely, like texts.
+// readNumbers returns rows [lo, hi) of a column of numbers that change rarely, in the form of readTexts.
 func (g rowGroup) readNumbers(column int, lo, hi int64, base int32) (c changes, err error) {
 	var numbers []int32
 	err = g.eachPage(column, lo, hi, func(p page) error {

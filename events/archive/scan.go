@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Series is readings of one metric of one identity under one source name, in canonical form.
+// Series holds readings of one metric of one identity under one source name, in canonical form.
 type Series struct {
 	Host     events.HostID
 	Identity events.Identity
@@ -19,12 +19,12 @@ type Series struct {
 	events.Samples
 }
 
-// Scan gives the records of an entry that match a filter, by host, GPU, part and metric; of those by source and
-// identity. A long series may come in several parts, one after the other and in order of time. What is given shares no
-// memory with what comes later.
+// Scan returns the records of an entry that match a filter, by host, GPU, part and metric, then by source and identity. A
+// long series may come in several parts, one after the other and in order of time. Returned series share no memory with
+// later ones.
 //
 // Only pages that can hold matching records are decoded. An object of up to 4 MiB is read whole and checked against its
-// hash; of a larger one only those pages are read, unchecked. Memory is that of some hundred thousand records besides.
+// hash; of a larger one only those pages are read, unchecked. Besides, Scan takes the memory of some hundred thousand records.
 func (s *Store) Scan(ctx context.Context, e Entry, f Filter) iter.Seq2[Series, error] {
 	return func(yield func(Series, error) bool) {
 		o, found := e.Object(Records)
@@ -68,7 +68,7 @@ func (s *Store) scanObject(ctx context.Context, o Object, p *columnFilter, yield
 	return nil
 }
 
-// yieldSeries gives the table's matching rows by series.
+// yieldSeries yields the table's matching rows by series, and reports whether to continue.
 func (t *table) yieldSeries(p *columnFilter, yield func(Series) bool) bool {
 	for group := range groupNeighbours(t.runs, func(a, b run) bool { return t.sameGroup(a.series, b.series) }) {
 		if s := &t.series[group[0].series]; !p.matchesSeries(s.host, s.identity.Entity(s.host).GPU, s.metric) {
@@ -90,25 +90,25 @@ func (t *table) yieldSeries(p *columnFilter, yield func(Series) bool) bool {
 	return true
 }
 
-// sameGroup tells whether two series differ in source and identity alone.
+// sameGroup reports whether two series differ in source and identity alone.
 func (t *table) sameGroup(i, j int32) bool {
 	a, b := &t.series[i], &t.series[j]
 	return i == j || a.host == b.host && a.metric == b.metric && a.identity.Entity(a.host) == b.identity.Entity(b.host)
 }
 
-// compareInGroup orders the series of a group as an object does.
+// compareInGroup compares two series of a group in the order of an object.
 func (t *table) compareInGroup(i, j int32) int {
 	return t.series[i].compareInGroup(&t.series[j])
 }
 
-// matchesSeries tells whether a metric of a GPU is wanted.
+// matchesSeries reports whether the filter selects a metric of a GPU.
 func (p *columnFilter) matchesSeries(host events.HostID, gpu events.GPUID, metric string) bool {
 	return (len(p.Hosts) == 0 || slices.Contains(p.Hosts, host)) &&
 		(len(p.Metrics) == 0 || slices.Contains(p.Metrics, metric)) &&
 		(len(p.GPUs) == 0 || slices.Contains(p.GPUs, gpu))
 }
 
-// clampRun narrows a run, whose times ascend, to the filter's times.
+// clampRun narrows a run, whose times ascend, to the filter's times, and reports whether any rows are left.
 func (t *table) clampRun(r run, p *columnFilter) (run, bool) {
 	times := t.times[r.lo:r.hi]
 	if p.To != 0 {
@@ -120,7 +120,7 @@ func (t *table) clampRun(r run, p *columnFilter) (run, bool) {
 	return r, r.lo < r.hi
 }
 
-// joinSamples makes a series of its rows.
+// joinSamples returns the series that consists of parts.
 func (t *table) joinSamples(parts []piece) Series {
 	s := &t.series[parts[0].series]
 	out := Series{Host: s.host, Identity: s.identity, Metric: s.metric, Source: s.source}

@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// scanEvents gives what a scan finds as events of one column each, and checks order and form.
+// scanEvents returns the results of a scan as events of one column each, and checks order and form.
 func scanEvents(t *testing.T, s *Store, e Entry, f Filter) (all []events.Event) {
 	t.Helper()
 	for one, err := range s.Scan(t.Context(), e, f) {
@@ -26,7 +26,7 @@ func scanEvents(t *testing.T, s *Store, e Entry, f Filter) (all []events.Event) 
 	return all
 }
 
-// filterEvents gives the records of events that match, as scanned does.
+// filterEvents returns the records of events that match, in the form of scanEvents.
 func filterEvents(all []events.Event, f Filter) (out []events.Event) {
 	for i := range all {
 		for _, c := range all[i].Columns {

@@ -79,7 +79,7 @@ func TestObjectsAreWrittenOnce(t *testing.T) {
 	}
 }
 
-// listFiles gives all files of a directory with their modification times.
+// listFiles returns all files of a directory with their modification times.
 func listFiles(t *testing.T, s *Store) map[string]string {
 	t.Helper()
 	all := make(map[string]string)

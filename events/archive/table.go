@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// table is rows of a records object in columns, in their order.
+// table holds rows of a records object in columns, in their order.
 type table struct {
 	series    []series // in order of first appearance
 	runs      []run
@@ -20,7 +20,7 @@ type table struct {
 	absent    []events.Absence
 }
 
-// run is neighbouring rows of one series, from lo to before hi.
+// run is the adjacent rows [lo, hi) of one series.
 type run struct{ series, lo, hi int32 }
 
 // tableReader reads row groups, or parts of them, into a table.
@@ -34,10 +34,10 @@ func newTableReader() *tableReader {
 	return &tableReader{texts: newTextTable(), bySeries: make(map[[len(textColumns)]int32]int32)}
 }
 
-// reset empties the table for other rows. What it had stays as it is.
+// reset empties the table for other rows. It does not change rows returned before.
 func (t *tableReader) reset() { t.table = table{series: t.series} }
 
-// readRows appends rows lo to before hi of a row group.
+// readRows appends rows [lo, hi) of a row group.
 func (t *tableReader) readRows(g rowGroup, lo, hi int64) error {
 	base := int32(len(t.times))
 	if err := t.readSeries(g, lo, hi, base); err != nil {
@@ -132,7 +132,7 @@ func (t *tableReader) seriesOf(key [len(textColumns)]int32) (int32, error) {
 	return number, nil
 }
 
-// readNumbers appends the numbers of the rows; those of absent readings are 0.
+// readNumbers appends the numbers of the rows. The numbers of absent readings are 0.
 func (t *tableReader) readNumbers(g rowGroup, lo, hi int64, base int32) error {
 	scales, err := g.readNumbers(colScale, lo, hi, base)
 	if err != nil {
@@ -196,7 +196,7 @@ func (t *tableReader) addValues(p page) error {
 	return nil
 }
 
-// scaledMantissa is mantissa, 0 where a scale has none (then column exact has the number).
+// scaledMantissa returns mantissa(v, scale), or 0 for a scale beyond the table of powers (column exact has the number then).
 func scaledMantissa(v float64, scale int16) int64 {
 	if int(scale) >= len(tens) || -int(scale) >= len(tens) {
 		return 0
@@ -246,7 +246,7 @@ func (t *tableReader) eachText(column changes, end int32, f func(row int32, text
 	return nil
 }
 
-// parseReason undoes events.Reason.String, that of later versions too.
+// parseReason is the inverse of events.Reason.String, also for reasons of later versions.
 func parseReason(word string) (events.Reason, error) {
 	reason, err := events.ParseReason(word)
 	if err == nil {

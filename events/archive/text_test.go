@@ -36,7 +36,7 @@ func FuzzStoredTexts(f *testing.F) {
 	}
 	f.Add(`{"a":"b","a":"\uFFFDff"}`)
 	f.Add(`{"a":1}`)
-	f.Fuzz(func(t *testing.T, cell string) { // whatever a file holds, reading it must not panic
+	f.Fuzz(func(t *testing.T, cell string) { // reading must not panic, for any content of a file
 		if text, err := unescape(cell); err == nil && utf8.ValidString(cell) {
 			if again, err := unescape(escape(text)); err != nil || again != text {
 				t.Errorf("%q is read as %q, then as %q, error %v", cell, text, again, err)

@@ -9,15 +9,14 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Range is a range of one partition's revisions: those after After, up to Upto. The zero After is the beginning of the
-// log.
+// Range is the range of one partition's revisions with After < revision ≤ Upto. The zero After is the beginning of the log.
 type Range struct {
 	Partition events.Partition
 	After     events.Revision
 	Upto      events.Revision
 }
 
-// newEntry begins the entry of a range.
+// newEntry returns the entry of a range, without objects.
 func (r Range) newEntry() (Entry, error) {
 	switch {
 	case r.Upto.Number <= r.After.Number:
@@ -30,11 +29,11 @@ func (r Range) newEntry() (Entry, error) {
 	return Entry{Partition: r.Partition, First: first, Last: r.Upto}, nil
 }
 
-// Write stores the events of a range, which evs gives in revision order, those of one revision by key, and all
-// of them: the entry says that nothing else is in it. What evs gives is not kept or changed.
+// Write stores the events of a range and returns their entry. evs must yield all events of the range in order of revision,
+// then key: the entry states that the range has no others. Write does not keep or change them.
 //
-// The entry holds at most MaxRecords records and MaxEvents events; more are an error, and so is whatever
-// else is not as above. After an error nothing is listed, and calling again does no harm.
+// The entry holds at most MaxRecords records and MaxEvents events; more are an error, and so is a violation of the
+// conditions above. After an error no entry lists the objects, and calling again does no harm.
 func (s *Store) Write(ctx context.Context, r Range, evs iter.Seq2[events.Event, error]) (Entry, error) {
 	e, err := s.writeRange(ctx, r, evs)
 	if err != nil {
@@ -60,14 +59,14 @@ func (s *Store) writeRange(ctx context.Context, r Range, evs iter.Seq2[events.Ev
 	return s.storeEntry(ctx, &c)
 }
 
-// entryBuilder is what an entry will hold.
+// entryBuilder collects the contents of an entry.
 type entryBuilder struct {
 	entry   Entry
 	table   []eventRow
 	records *recordSet
 }
 
-// addEvent takes the next event.
+// addEvent adds the next event.
 func (c *entryBuilder) addEvent(ev *events.Event) error {
 	if !ev.Revision.SameLog(c.entry.Last) || ev.Revision.Number < c.entry.First.Number || ev.Revision.Number > c.entry.Last.Number {
 		return fmt.Errorf("event %s has revision %s, outside of the range", ev.Key, ev.Revision)
@@ -85,7 +84,7 @@ func (c *entryBuilder) addEvent(ev *events.Event) error {
 	return c.addRow(row)
 }
 
-// addRow takes a row of the event table, whose records are in c.records.
+// addRow adds a row of the event table, whose records are in c.records.
 func (c *entryBuilder) addRow(row eventRow) error {
 	c.table = append(c.table, row)
 	c.entry.Events++

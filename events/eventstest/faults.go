@@ -6,31 +6,30 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// KV is a client's KV that can fail on purpose: before a call takes effect, or after it did and the answer
-// was lost. Use it as client.KV = &eventstest.KV{KV: client.KV, …}. The hooks may be called from several
-// goroutines.
+// KV is a client's KV that can fail on purpose: before a call takes effect, or after it, as if the answer were lost. Use it
+// as client.KV = &eventstest.KV{KV: client.KV, …}. The hooks may be called from several goroutines.
 type KV struct {
 	clientv3.KV
-	Before func(call string) error // "put", "get", "delete", "do", "txn"; an error is the call's, which is not made
-	After  func(call string) error // an error takes the place of the answer to a call that succeeded
+	Before func(call string) error // "put", "get", "delete", "do", "txn"; an error is returned instead of making the call
+	After  func(call string) error // an error replaces the answer to a call that succeeded
 }
 
-// Put is the client's, with the hooks around it.
+// Put calls the client's Put between the hooks.
 func (k *KV) Put(ctx context.Context, key, val string, opts ...clientv3.OpOption) (*clientv3.PutResponse, error) {
 	return callWithFaults(k, "put", func() (*clientv3.PutResponse, error) { return k.KV.Put(ctx, key, val, opts...) })
 }
 
-// Get is the client's, with the hooks around it.
+// Get calls the client's Get between the hooks.
 func (k *KV) Get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
 	return callWithFaults(k, "get", func() (*clientv3.GetResponse, error) { return k.KV.Get(ctx, key, opts...) })
 }
 
-// Delete is the client's, with the hooks around it.
+// Delete calls the client's Delete between the hooks.
 func (k *KV) Delete(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.DeleteResponse, error) {
 	return callWithFaults(k, "delete", func() (*clientv3.DeleteResponse, error) { return k.KV.Delete(ctx, key, opts...) })
 }
 
-// Do is the client's, with the hooks around it.
+// Do calls the client's Do between the hooks.
 func (k *KV) Do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
 	r, err := callWithFaults(k, "do", func() (*clientv3.OpResponse, error) {
 		r, err := k.KV.Do(ctx, op)
@@ -42,10 +41,10 @@ func (k *KV) Do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error
 	return *r, nil
 }
 
-// Txn is the client's; the hooks are around its Commit.
+// Txn returns the client's transaction, with the hooks around its Commit.
 func (k *KV) Txn(ctx context.Context) clientv3.Txn { return &txn{k, k.KV.Txn(ctx)} }
 
-// txn hands every step to the real one.
+// txn forwards every step to the real transaction.
 type txn struct {
 	kv   *KV
 	real clientv3.Txn

@@ -51,7 +51,7 @@ func TestMemoryFaults(t *testing.T) {
 					reads++
 				}
 			}
-			l.Advance() // so that there is something to tell
+			l.Advance() // so that there is an event to deliver
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			for _, err := range l.Watch(ctx, p, start) {
 				if err != nil {

@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// Read gives the events that are there in a range of revisions, as they are when it gets to them.
+// Read returns the existing events in a range of revisions, as they are when the sequence starts.
 func (l *MemoryLog) Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		found, err := l.listEntries(ctx, p, after, upto)
@@ -56,7 +56,7 @@ func (l *MemoryLog) listEntries(ctx context.Context, p events.Partition, after, 
 	return found, nil
 }
 
-// decodeEntry decodes what was put, with the same damages as in etcd.
+// decodeEntry decodes a put, with the same damages as in etcd.
 func (l *MemoryLog) decodeEntry(e entry) events.Event {
 	key, err := events.ParseKey(strings.TrimPrefix(e.key, eventlog.DefaultRoot+"/"))
 	var ev events.Event
@@ -84,7 +84,7 @@ func (l *MemoryLog) sameLog(r events.Revision) error {
 	return nil
 }
 
-// checkLocked refuses a position of another log, or of a future that this one does not have.
+// checkLocked refuses a position of another log, or beyond the head.
 func (l *MemoryLog) checkLocked(after events.Revision) error {
 	if after.Number > l.head {
 		return events.ErrForeign

@@ -18,20 +18,20 @@ type watcher struct {
 
 	queue     []entry
 	bytes     int
-	upto      int64 // how far the queue tells
-	delivered int64 // how far the reader was told
-	err       error // what there is after the queue
+	upto      int64 // the queue is complete up to here
+	delivered int64 // the reader has received everything up to here
+	err       error // returned after the queue
 }
 
-// SetWatchBytes bounds the queues of watches that start from now on.
+// SetWatchBytes bounds the queues of watches that start after the call.
 func (l *MemoryLog) SetWatchBytes(bound int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bound = bound
 }
 
-// Break ends every watch under way with err (ErrOverflow, ErrCompacted, ErrSilent, what a broken connection
-// gives), after what is queued. It tells how many there were.
+// Break ends every running watch with err (ErrOverflow, ErrCompacted, ErrSilent, the error of a broken connection), after
+// its queued events. It returns the number of watches.
 func (l *MemoryLog) Break(err error) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,7 +41,7 @@ func (l *MemoryLog) Break(err error) int {
 	return len(l.watchers)
 }
 
-// Watch follows p in history, and then in what is put.
+// Watch follows p through the history, and then through new puts.
 func (l *MemoryLog) Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error] {
 	return func(yield func(eventlog.Batch, error) bool) {
 		w, err := l.startWatch(ctx, p, after)
@@ -98,7 +98,7 @@ func (l *MemoryLog) removeWatcher(w *watcher) {
 	delete(l.watchers, w)
 }
 
-// nextBatch waits until there is something to tell.
+// nextBatch waits for the next batch.
 func (l *MemoryLog) nextBatch(ctx context.Context, w *watcher) (eventlog.Batch, error) {
 	for {
 		if ctx.Err() != nil {
@@ -134,7 +134,7 @@ func (l *MemoryLog) newBatch(queue []entry, upto int64) eventlog.Batch {
 	return b
 }
 
-// pushLocked tells the watcher of a new revision.
+// pushLocked queues a new revision for the watcher.
 func (w *watcher) pushLocked(puts []entry, head int64) {
 	if w.err != nil {
 		return

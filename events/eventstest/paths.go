@@ -11,8 +11,8 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// Paths are several ways to one etcd, which a client takes for its members: each stands for the connection to one of
-// them, and can be made a hole in which everything vanishes while all connections stay open.
+// Paths are several proxies to one etcd, which a client uses as its members: each stands for the connection to one member,
+// and can become a black hole, in which data vanishes while all connections stay open.
 type Paths struct{ all []*path }
 
 type path struct {
@@ -21,7 +21,7 @@ type path struct {
 	wg sync.WaitGroup
 
 	mu   sync.Mutex
-	open chan struct{} // closed while it is no hole
+	open chan struct{} // closed while the path is not a black hole
 }
 
 // NewPaths opens n paths to the server until tb ends.
@@ -49,7 +49,7 @@ func (s *Server) NewPaths(tb testing.TB, n int) *Paths {
 	return &p
 }
 
-// Through gives cfg with the paths as etcd's members.
+// Through returns cfg with the paths as etcd's members.
 func (p *Paths) Through(cfg eventlog.Config) eventlog.Config {
 	var all []string
 	for _, one := range p.all {
@@ -59,7 +59,7 @@ func (p *Paths) Through(cfg eventlog.Config) eventlog.Config {
 	return cfg
 }
 
-// Hole makes the i-th path a hole, Heal a way again: what was sent meanwhile then arrives.
+// Hole makes the i-th path a black hole. Heal ends it: data sent meanwhile then arrives.
 func (p *Paths) Hole(i int) {
 	one := p.all[i]
 	one.mu.Lock()
@@ -85,7 +85,7 @@ func (p *path) acceptAll(ctx context.Context) {
 	}
 }
 
-// proxyConn carries bytes both ways until one end closes or ctx ends.
+// proxyConn copies bytes both ways until one end closes or ctx ends.
 func (p *path) proxyConn(ctx context.Context, from net.Conn) {
 	to, err := net.Dial("unix", p.to)
 	if err != nil {

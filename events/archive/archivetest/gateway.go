@@ -73,8 +73,8 @@ func GatewayOver(t testing.TB, root string) string {
 	return "s3://archive?" + parameters.Encode()
 }
 
-// freeAddress is a loopback address that nobody listens at, with a port below those that the system gives to whoever
-// asks for any: tests that run beside this one would take one of those before the server does.
+// freeAddress returns a free loopback address, with a port below the system's ephemeral range: tests that run beside this
+// one could take an ephemeral port before the server does.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	const from, to = 12000, 32000
@@ -90,7 +90,7 @@ func freeAddress(t testing.TB) string {
 	}
 }
 
-// awaitListener returns when somebody listens at an address.
+// awaitListener waits until a server listens at an address.
 func awaitListener(t testing.TB, address string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

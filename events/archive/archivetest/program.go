@@ -18,14 +18,14 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// program is something that tests use and that is made once: a folder in the user's cache directory.
+// program is a program that tests use and that is built once: a folder in the user's cache directory.
 type program struct {
 	name string
 	make func(ctx context.Context, dir string) error // fills the folder
 }
 
-// fetch makes a program ahead of the tests that need it, unless it is in the cache or none of them will run. It returns
-// after the budget at the latest. What was not made then is reported by the tests.
+// fetch builds a program ahead of the tests that need it, unless it is in the cache or none of them will run. It returns
+// after the budget at the latest. The tests report a program that was not built by then.
 func (p program) fetch(tests []string) {
 	if !anySelected(tests) {
 		return
@@ -106,7 +106,7 @@ func (p program) ensureDir(ctx context.Context) (string, error) {
 	}
 }
 
-// fillDir makes the folder whole or not at all.
+// fillDir builds the folder atomically.
 func (p program) fillDir(ctx context.Context, dir string) error {
 	made, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".*.tmp")
 	if err != nil {
@@ -119,8 +119,8 @@ func (p program) fillDir(ctx context.Context, dir string) error {
 	return os.Rename(made, dir)
 }
 
-// fetchedDir returns the folder of a program that was fetched. A test that needs one that was not is skipped, and where CI
-// is set it fails.
+// fetchedDir returns the folder of a program that was fetched. It skips a test whose program was not fetched, or fails it
+// where CI is set.
 func (p program) fetchedDir(t testing.TB) string {
 	t.Helper()
 	dir, err := p.cacheDir()

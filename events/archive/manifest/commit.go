@@ -15,17 +15,17 @@ import (
 )
 
 var (
-	// ErrFenced refuses a change whose guards did not hold: the writer has lost its claim and stops.
+	// ErrFenced refuses a change whose guards did not hold: the writer has lost its claim and must stop.
 	ErrFenced = errors.New("changing the archive's manifest: claim lost")
-	// ErrChanged refuses a change to what is not there any more as it was read. Load the partition again.
+	// ErrChanged refuses a change to entries that another writer has changed since they were read. Load the partition again.
 	ErrChanged = errors.New("changing the archive's manifest: it is not as it was read; load it again")
 )
 
-// MaxReplaced bounds how many entries one Replace or Drop takes away: what one transaction of etcd holds.
+// MaxReplaced bounds the entries that one Replace or Drop removes, so that it fits into one transaction of etcd.
 const MaxReplaced = 50
 
-// Add lists an entry, whose range follows the head, and moves the head to its end, if the head is as p has it and guards
-// hold. p is brought up to date.
+// Add lists an entry, whose range follows the head, and moves the head to its end, if the stored head equals p's and guards
+// hold. It updates p.
 func (m *Manifest) Add(ctx context.Context, p *Partition, e archive.Entry, guards ...clientv3.Cmp) error {
 	if e.Partition != p.ID || e.First.Number != p.Head.At.Number+1 || !e.Last.SameLog(m.revisionOf(1)) {
 		return fmt.Errorf("listing revisions %d to %d of partition %d: they do not follow revision %d of partition %d",
@@ -46,8 +46,8 @@ func (m *Manifest) Add(ctx context.Context, p *Partition, e archive.Entry, guard
 	return nil
 }
 
-// Replace lists e in the place of the entries from..to-1 of p, which cover the same range, if they are as p has them and
-// guards hold. Their objects that e does not list are noted as replaced. p is brought up to date.
+// Replace lists e in the place of the entries from..to-1 of p, which cover the same range, if the stored entries equal p's
+// and guards hold. It records their objects that e does not list as replaced, and updates p.
 func (m *Manifest) Replace(ctx context.Context, p *Partition, from, to int, e archive.Entry, guards ...clientv3.Cmp) error {
 	if from < 0 || to > len(p.Entries) || from >= to || to-from > MaxReplaced {
 		return fmt.Errorf("replacing entries %d to %d of %d: at least one, at most %d at a time", from, to, len(p.Entries), MaxReplaced)
@@ -75,8 +75,8 @@ func (m *Manifest) Replace(ctx context.Context, p *Partition, from, to int, e ar
 	return nil
 }
 
-// Drop takes the first n entries of p away, if the head is as p has it and guards hold, and notes their objects as
-// replaced: what they hold is history that is not kept any longer. p is brought up to date.
+// Drop removes the first n entries of p, if the stored head equals p's and guards hold, and records their objects as
+// replaced: their events are past the archive's retention. It updates p.
 func (m *Manifest) Drop(ctx context.Context, p *Partition, n int, guards ...clientv3.Cmp) error {
 	if n < 1 || n > len(p.Entries) || n > MaxReplaced {
 		return fmt.Errorf("dropping %d entries of %d: at least one, at most %d at a time", n, len(p.Entries), MaxReplaced)
@@ -101,7 +101,7 @@ func (m *Manifest) Drop(ctx context.Context, p *Partition, n int, guards ...clie
 	return nil
 }
 
-// Forget ends the note of replaced objects, once they are removed. p is brought up to date.
+// Forget deletes the record of replaced objects, once they are removed. It updates p.
 func (m *Manifest) Forget(ctx context.Context, p *Partition, r Replaced, guards ...clientv3.Cmp) error {
 	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return m.kv.Txn(ctx).If(guards...).Then(clientv3.OpDelete(r.key)).Commit()
@@ -116,7 +116,7 @@ func (m *Manifest) Forget(ctx context.Context, p *Partition, r Replaced, guards 
 	return nil
 }
 
-// replacedBy notes the objects of old entries that e does not list.
+// replacedBy returns the objects of old entries that e does not list.
 func (m *Manifest) replacedBy(e *archive.Entry, old []Listed) Replaced {
 	kept := map[string]bool{}
 	for _, o := range e.Objects {
@@ -160,15 +160,15 @@ func packJSON(v any) string {
 	return string(value)
 }
 
-// transaction is a transaction that compares everything it replaces. It is applied at most once, however often it is sent:
-// what it compares is not there any more after it. That it was applied before is told by key and value, which it writes.
+// transaction is a transaction that compares everything it replaces. It is applied at most once, however often it is sent,
+// because its compares do not hold after it. If key has value, which it writes, an earlier attempt was applied.
 type transaction struct {
 	guards, compares []clientv3.Cmp
 	then             []clientv3.Op
 	key, value       string
 }
 
-// withReplaced is c that also notes replaced objects.
+// withReplaced returns c with a put that records replaced objects.
 func (c transaction) withReplaced(r Replaced) transaction {
 	if len(r.Objects) > 0 {
 		c.then = append(c.then, clientv3.OpPut(r.key, packJSON(replacedValue{r.Objects, r.At})))
@@ -176,7 +176,7 @@ func (c transaction) withReplaced(r Replaced) transaction {
 	return c
 }
 
-// commitChange gives the revision that the change has made.
+// commitChange commits a transaction and returns its revision.
 func (m *Manifest) commitChange(ctx context.Context, c transaction) (int64, error) {
 	compares := slices.Concat(c.guards, c.compares)
 	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {

@@ -12,8 +12,8 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// FuzzKey reads any key and value below a manifest: what is refused is refused in words, and what is taken is the same
-// when it is written and read again.
+// FuzzKey reads any key and value below a manifest: a refusal has a text, and an accepted key is the same when it is
+// written and read again.
 func FuzzKey(f *testing.F) {
 	at := events.Revision{Epoch: 7, Cluster: 9, Number: 4}
 	entry := archive.Entry{
@@ -57,7 +57,7 @@ func FuzzKey(f *testing.F) {
 	})
 }
 
-// storedKeys gives keys and values of what a partition has.
+// storedKeys returns the keys and values of a partition.
 func (m *Manifest) storedKeys(t *testing.T, p *Partition) map[string]string {
 	all := map[string]string{}
 	if p.headRevision != 0 {

@@ -10,19 +10,19 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// Manifest reads and writes what the archive of one cluster has. Safe for concurrent use.
+// Manifest reads and writes the index of one cluster's archive. Safe for concurrent use.
 type Manifest struct {
 	kv    clientv3.KV
 	keys  keys
 	facts events.Facts
 }
 
-// New makes a manifest on a client that the caller keeps and closes. facts are the log's.
+// New returns a manifest that uses a client, which the caller closes. facts are the log's.
 func New(client *clientv3.Client, cfg eventlog.Config, facts events.Facts) *Manifest {
 	return &Manifest{kv: client, keys: keys{cfg}, facts: facts}
 }
 
-// Head reads how far a partition is archived.
+// Head returns how far a partition is archived.
 func (m *Manifest) Head(ctx context.Context, p events.Partition) (Head, error) {
 	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return m.kv.Get(ctx, m.keys.head(p)) })
 	if err != nil {
@@ -38,7 +38,7 @@ func (m *Manifest) Head(ctx context.Context, p events.Partition) (Head, error) {
 	return h, nil
 }
 
-// Load reads what there is of a partition.
+// Load returns the head, entries and replaced objects of a partition.
 func (m *Manifest) Load(ctx context.Context, p events.Partition) (Partition, error) {
 	all, err := m.loadPrefix(ctx, m.keys.partition(p))
 	if err != nil {
@@ -50,7 +50,7 @@ func (m *Manifest) Load(ctx context.Context, p events.Partition) (Partition, err
 	return Partition{ID: p}, nil
 }
 
-// LoadAll reads what there is of all partitions that are archived.
+// LoadAll returns the same as Load for every partition that has a key in the manifest.
 func (m *Manifest) LoadAll(ctx context.Context) (map[events.Partition]*Partition, error) {
 	all, err := m.loadPrefix(ctx, m.keys.all())
 	if err != nil {
@@ -59,7 +59,7 @@ func (m *Manifest) LoadAll(ctx context.Context) (map[events.Partition]*Partition
 	return all, nil
 }
 
-// loadPrefix reads the keys with a prefix, at one revision.
+// loadPrefix returns the partitions that have keys with a prefix, as of one revision.
 func (m *Manifest) loadPrefix(ctx context.Context, prefix string) (map[events.Partition]*Partition, error) {
 	resp, err := read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return m.kv.Get(ctx, prefix, clientv3.WithPrefix())

@@ -15,7 +15,7 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// checkStored compares what a writer knows with what is stored.
+// checkStored compares a writer's copy of a partition with the stored keys.
 func (r *rig) checkStored(p *Partition) {
 	r.t.Helper()
 	got := r.loadPartition()
@@ -36,7 +36,7 @@ func TestEntriesAreListedReplacedAndDropped(t *testing.T) {
 		r.checkStored(&p)
 	}
 	if p.Head.Events != 50 || p.Head.Records != 100 || len(p.Entries) != 5 {
-		t.Errorf("the head tells of %d events, %d records in %d entries, want 50, 100 in 5", p.Head.Events, p.Head.Records, len(p.Entries))
+		t.Errorf("the head counts %d events, %d records in %d entries, want 50, 100 in 5", p.Head.Events, p.Head.Records, len(p.Entries))
 	}
 	if err := r.mergeEntries(&p, 1, 4); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestEntriesAreListedReplacedAndDropped(t *testing.T) {
 	}
 }
 
-// A writer that lost its claim, or knows what was, changes nothing.
+// A writer that lost its claim, or has an outdated copy, changes nothing.
 func TestFencedAndLateChangesAreRefused(t *testing.T) {
 	r := newRig(t)
 	p := r.loadPartition()
@@ -151,7 +151,7 @@ func TestLostAnswersAreNoSecondChange(t *testing.T) {
 	r.checkStored(&p)
 }
 
-func TestDamageIsTold(t *testing.T) {
+func TestDamageIsReported(t *testing.T) {
 	r := newRig(t)
 	p := r.loadPartition()
 	r.appendEvents(0, 30)

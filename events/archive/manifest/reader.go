@@ -11,44 +11,43 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// log is what a Reader needs of the event log (eventlog.Log).
+// log is the part of the event log (eventlog.Log) that a Reader uses.
 type log interface {
 	Head(ctx context.Context) (events.Revision, error)
 	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
 	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error]
 }
 
-// Reader reads the archive and the log as if all were in the log. Head and Watch are the log's: what is near the head has
-// not left it. Safe for concurrent use.
+// Reader reads the archive and the log as if all events were in the log. Head and Watch are the log's, because events near
+// the head are still in it. Safe for concurrent use.
 type Reader struct {
 	log
-	store    *archive.Store // nil: there is none
+	store    *archive.Store // nil: none is configured
 	manifest *Manifest
 }
 
-// NewReader makes a reader. store may be nil where no archive is configured.
+// NewReader returns a reader. store may be nil where no archive is configured.
 func NewReader(log log, store *archive.Store, m *Manifest) *Reader {
 	return &Reader{log: log, store: store, manifest: m}
 }
 
-// ErrNoArchive refuses to read what has left the log, without the archive that has it.
+// ErrNoArchive refuses to read archived events where no archive is configured.
 var ErrNoArchive = errors.New("these events have left the log for the archive, and none is configured here: set -archive.url or ARCHIVE_URL as collectd has it")
 
-// A batch of the log's events is looked at together: until the head was looked at again after it, none of it counts.
+// The bounds of a batch of the log's events. No event of a batch is yielded before the head was read again after it.
 const (
 	batchEvents  = 64
 	batchRecords = 200_000
 )
 
-// maxReloads bounds how often the manifest is read anew because an object of it is not in the store.
+// maxReloads bounds how often the manifest is reloaded because one of its objects is not in the store.
 const maxReloads = 5
 
-// Read gives the events of p with after < revision ≤ upto as eventlog.Log does, whether they are in the log still or in the
-// archive. Of merged entries it gives each record once, and events whose records are all repeats are left out. What is
-// archived and deleted meanwhile is read from the archive: nothing is missed. What is older than the archive keeps
-// (Head.Since) is gone.
+// Read returns the events of p with after < revision ≤ upto as eventlog.Log does, whether they are still in the log or in
+// the archive. Of merged entries it returns each record once, and leaves out events whose records are all repeats. It reads
+// events that are archived and deleted meanwhile from the archive, and misses none. Events up to Head.Since are gone.
 //
-// Every event has its revision in the present log, also one that was archived before etcd was restored.
+// Every event has its revision in the present log, also if it was archived before etcd was restored.
 func (r *Reader) Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		at := after
@@ -72,13 +71,13 @@ func (r *Reader) Read(ctx context.Context, p events.Partition, after, upto event
 	}
 }
 
-// errStopped ends a sequence whose reader has left it.
-var errStopped = errors.New("the reader has left")
+// errStopped ends a sequence whose consumer has stopped.
+var errStopped = errors.New("the consumer has stopped")
 
-// readLog gives events from the log, until all up to upto are given or some may have left it. It tells up to where every
-// event was given.
+// readLog yields events from the log, until it has yielded all up to upto or some may have left the log. It returns the
+// position up to which it has yielded every event.
 func (r *Reader) readLog(ctx context.Context, p events.Partition, at, upto events.Revision, yield func(events.Event, error) bool) (events.Revision, error) {
-	var batch []events.Event // complete revisions, but for the last one's
+	var batch []events.Event // complete revisions, except the last one
 	records := 0
 	flush := func(n int, to events.Revision) error {
 		head, err := r.manifest.Head(ctx, p)
@@ -111,7 +110,7 @@ func (r *Reader) readLog(ctx context.Context, p events.Partition, at, upto event
 	return at, ignoreHeadMoved(err)
 }
 
-// errHeadMoved tells that events which were read may not be all: some have left the log meanwhile.
+// errHeadMoved reports that a read of the log may be incomplete, because events have left it meanwhile.
 var errHeadMoved = errors.New("the head of the archive has moved")
 
 func ignoreHeadMoved(err error) error {
@@ -121,7 +120,8 @@ func ignoreHeadMoved(err error) error {
 	return err
 }
 
-// readArchive gives what the archive has after at and up to upto, and tells up to where every event was given.
+// readArchive yields the archive's events after at and up to upto, and returns the position up to which it has yielded every
+// event.
 func (r *Reader) readArchive(ctx context.Context, p events.Partition, at, upto events.Revision, yield func(events.Event, error) bool) (events.Revision, error) {
 	for reloads := 0; ; reloads++ {
 		part, err := r.manifest.Load(ctx, p)

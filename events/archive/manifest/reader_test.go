@@ -20,7 +20,7 @@ func TestArchiveAndLogReadAsOne(t *testing.T) {
 	head := r.readHead()
 	want := r.readKeys(reader, events.Revision{}, head)
 	if len(want) != 60 {
-		t.Fatalf("the log gives %d events, want 60", len(want))
+		t.Fatalf("the log returned %d events, want 60", len(want))
 	}
 	p := r.loadPartition()
 	check := func(what string) {
@@ -101,7 +101,7 @@ func TestReadersMissNothingOfWhatMovesUnderThem(t *testing.T) {
 					return
 				}
 			}
-			for _, old := range p.Replaced { // at once, which is what a reader fears
+			for _, old := range p.Replaced { // at once: the worst case of a reader
 				for _, name := range old.Objects {
 					if err := r.store.Remove(context.Background(), name); err != nil {
 						t.Error(err)
@@ -145,8 +145,8 @@ func (l *leavingLog) Read(ctx context.Context, p events.Partition, after, upto e
 	return l.log.Read(ctx, p, after, upto)
 }
 
-// The owner of a partition archives and removes events in the instant in which a reader, who has seen that the archive
-// has none of them, turns to the log. What it does not find there it reads from the archive.
+// The owner of a partition archives and removes events at the moment when a reader, having seen that the archive has none
+// of them, turns to the log. The reader then reads the missing events from the archive.
 func TestEventsThatLeaveUnderAReaderAreReadFromTheArchive(t *testing.T) {
 	r := newRig(t)
 	r.appendEvents(0, 20)

@@ -21,13 +21,13 @@ func TestMain(m *testing.M) { eventstest.Main(m) }
 
 const partitions = 4
 
-// rig is a log, an archive and its manifest, and what was appended to a partition.
+// rig is a log, an archive and its manifest, with the events appended to a partition.
 type rig struct {
 	t        *testing.T
 	cfg      eventlog.Config
 	log      *eventlog.Log
 	store    *archive.Store
-	kv       *eventstest.KV // what the manifest talks to
+	kv       *eventstest.KV // the client of the manifest
 	manifest *Manifest
 	p        events.Partition
 	host     events.HostID
@@ -103,7 +103,7 @@ func (r *rig) loadPartition() Partition {
 	return p
 }
 
-// writeEntry writes what the log has after a partition's head as objects, at most n events.
+// writeEntry writes at most n of the log's events after a partition's head as objects.
 func (r *rig) writeEntry(p *Partition, n int) archive.Entry {
 	r.t.Helper()
 	upto := r.readHead()
@@ -168,7 +168,7 @@ func eventSeq(evs []events.Event) iter.Seq2[events.Event, error] {
 	}
 }
 
-// readKeys gives the keys of all events, and fails when they are out of order.
+// readKeys returns the keys of all events, and fails the test when they are out of order.
 func (r *rig) readKeys(reader *Reader, after, upto events.Revision) (keys []string) {
 	r.t.Helper()
 	var last events.Event

@@ -11,14 +11,14 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Client is a process, or a machine, as etcd sees it: all that its Connect opens fails and stops together.
+// Client is a process, or a machine, as etcd sees it: all connections that its Connect opens fail and stop together.
 type Client struct {
 	name string
 	etcd *Etcd
 
 	mu      sync.Mutex
 	state   state
-	changed chan struct{} // closed and replaced when something may be different
+	changed chan struct{} // closed and replaced when the state of the client or of etcd changes
 	before  func(Call) error
 	after   func(Call) error
 	late    func(Call) time.Duration
@@ -36,17 +36,17 @@ const (
 	frozen          // it does nothing at all
 	refused         // its calls fail at once
 	silent          // its calls get no answer
-	dead            // it does nothing any more
+	dead            // it does nothing for ever
 )
 
 // Call is one request of a client, for hooks.
 type Call struct {
 	Name  string // range, put, delete, txn, compact, grant, revoke, keepalive, status
 	Write bool   // it may change keys
-	Key   string // the first that it names
+	Key   string // the first key of the request
 }
 
-// Client makes a client of the cluster.
+// Client returns a new client of the cluster.
 func (e *Etcd) Client(name string) *Client {
 	c := &Client{name: name, etcd: e, changed: make(chan struct{})}
 	e.mu.Lock()
@@ -55,8 +55,8 @@ func (e *Etcd) Client(name string) *Client {
 	return c
 }
 
-// Connect opens an etcd client; it is made for eventlog.Config.Connect. Only what the model knows is there: the other parts of
-// the client are nil. As with any client without a connection of its own, its Close gives context.Canceled.
+// Connect returns an etcd client; it has the signature of eventlog.Config.Connect. The parts of the client that the model does
+// not implement are nil. As with any client without a connection of its own, its Close returns context.Canceled.
 func (c *Client) Connect(*slog.Logger) (*clientv3.Client, error) {
 	const dialTimeout = 5 * time.Second
 	client := clientv3.NewCtxClient(context.Background())
@@ -67,26 +67,26 @@ func (c *Client) Connect(*slog.Logger) (*clientv3.Client, error) {
 	return client, nil
 }
 
-// Freeze stops the process: what it asks is not sent, what it is told does not arrive, and it does not even notice that
-// time passes, until Thaw.
+// Freeze stops the process until Thaw: it sends no requests, receives no answers, and does not even notice the end of a
+// deadline.
 func (c *Client) Freeze() { c.setState(frozen) }
 
-// Thaw lets a frozen process go on where it was.
+// Thaw resumes a frozen process where it stopped.
 func (c *Client) Thaw() { c.setState(connected) }
 
-// Refuse makes calls fail at once, as when nobody listens. Watches wait.
+// Refuse makes calls fail at once, as when no server listens. Watches wait.
 func (c *Client) Refuse() { c.setState(refused) }
 
-// Silence leaves calls without an answer, as a connection into a black hole. Watches wait.
+// Silence leaves calls without an answer, as a connection into a black hole does. Watches wait.
 func (c *Client) Silence() { c.setState(silent) }
 
-// Reconnect ends Refuse and Silence. Watches go on from where they were.
+// Reconnect ends Refuse and Silence. Watches continue where they were.
 func (c *Client) Reconnect() { c.setState(connected) }
 
-// Kill ends the process: from now on nothing that it asks has an effect. Its leases live on until their time is over.
+// Kill ends the process: its requests have no effect from then on. Its leases live until they expire.
 func (c *Client) Kill() { c.setState(dead) }
 
-// setState changes the state, but nothing brings the dead back.
+// setState changes the state. A dead client stays dead.
 func (c *Client) setState(s state) {
 	c.updateState(func() {
 		if c.state != dead {
@@ -95,7 +95,7 @@ func (c *Client) setState(s state) {
 	})
 }
 
-// updateState changes something that others wait for.
+// updateState calls change under the lock and wakes the calls and watches that wait for a change.
 func (c *Client) updateState(change func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,26 +104,26 @@ func (c *Client) updateState(change func()) {
 	c.changed = make(chan struct{})
 }
 
-// Hook sets what is asked about each call, nil for nothing: before its effect (an error is the answer, and there is no effect), and
-// after it (an error takes the place of the answer).
+// Hook sets hooks that run for each call: before its effect (an error is the answer, and there is no effect), and after it (an
+// error replaces the answer). nil is no hook.
 func (c *Client) Hook(before, after func(Call) error) {
 	c.updateState(func() { c.before, c.after = before, after })
 }
 
-// SetLate says which calls lose their connection while they are on their way and yet take effect, that much later: after
-// whoever made them has asked again or has given up, and even if it is dead by then. No time is no such call.
+// SetLate sets the delay of calls that lose their connection on the way and yet take effect, after that delay: after the
+// caller has repeated the call or abandoned it, and even if the client is dead by then. A call with delay 0 is not late.
 func (c *Client) SetLate(of func(Call) time.Duration) { c.updateState(func() { c.late = of }) }
 
-// SetLatency says how long a request is on its way, and an answer. nil is no time.
+// SetLatency sets the latency of a request, and of an answer. nil is none.
 func (c *Client) SetLatency(of func() time.Duration) { c.updateState(func() { c.latency = of }) }
 
-// SetLag says how long it takes until a watch is told something. nil is no time.
+// SetLag sets the delay of deliveries to watches. nil is none.
 func (c *Client) SetLag(of func() time.Duration) { c.updateState(func() { c.lag = of }) }
 
-// Merge says whether a watch is told all that has gathered at once, or each revision apart.
+// Merge sets whether a watch receives all pending revisions in one response, or each in its own.
 func (c *Client) Merge(on bool) { c.updateState(func() { c.merge = on }) }
 
-// Repeat has the next n things that watches are told told twice.
+// Repeat makes the next n responses of watches arrive twice.
 func (c *Client) Repeat(n int) { c.updateState(func() { c.repeat = n }) }
 
 func (c *Client) currentState() (s state, changed <-chan struct{}) {
@@ -133,12 +133,13 @@ func (c *Client) currentState() (s state, changed <-chan struct{}) {
 }
 
 var (
-	errRefused = status.Error(codes.Unavailable, "connection refused (the model of etcd was told so)")
-	errBroken  = status.Error(codes.Unavailable, "error reading from server: EOF (the model of etcd was told so)")
-	errDead    = status.Error(codes.Canceled, "this process is dead (the model of etcd was told so)")
+	errRefused = status.Error(codes.Unavailable, "connection refused (a fault of the model of etcd)")
+	errBroken  = status.Error(codes.Unavailable, "error reading from server: EOF (a fault of the model of etcd)")
+	errDead    = status.Error(codes.Canceled, "this process is dead (a fault of the model of etcd)")
 )
 
-// checkLink lets a call through to etcd, or an answer back. A frozen process does not even see its context end.
+// checkLink returns nil when a request or an answer can pass the connection, and blocks while the client is frozen or silent.
+// A frozen process does not even see its context end.
 func (c *Client) checkLink(ctx context.Context) error {
 	for {
 		s, changed := c.currentState()
@@ -164,7 +165,7 @@ func (c *Client) checkLink(ctx context.Context) error {
 	}
 }
 
-// awaitLink waits until etcd can be reached, whatever is in the way; false when there is no hope or no need any more.
+// awaitLink waits until etcd can be reached. It reports false when the client is dead or the wait is no longer needed.
 func (c *Client) awaitLink(ctx context.Context, closed <-chan struct{}) bool {
 	for {
 		s, changed := c.currentState()
@@ -181,7 +182,7 @@ func (c *Client) awaitLink(ctx context.Context, closed <-chan struct{}) bool {
 	}
 }
 
-// awaitDelay takes as long as a request or an answer does.
+// awaitDelay waits for the duration that the function of returns.
 func (c *Client) awaitDelay(ctx context.Context, of func() time.Duration) error {
 	if of == nil {
 		return nil
@@ -200,7 +201,7 @@ func (c *Client) awaitDelay(ctx context.Context, of func() time.Duration) error 
 	}
 }
 
-// callEtcd makes a request: on its way there and back anything can happen to it.
+// callEtcd makes a request, subject to the client's faults on the way there and back.
 func callEtcd[R any](ctx context.Context, c *Client, what Call, do func() (R, error)) (R, error) {
 	var none R
 	if ctx.Err() != nil {
@@ -217,7 +218,7 @@ func callEtcd[R any](ctx context.Context, c *Client, what Call, do func() (R, er
 		if d := late(what); d > 0 {
 			time.AfterFunc(d, func() {
 				if up, _ := c.etcd.runState(); up {
-					do() // nobody is there to hear the answer
+					do() // the caller is gone, so the answer is dropped
 				}
 			})
 			return none, errBroken
@@ -243,7 +244,7 @@ func callEtcd[R any](ctx context.Context, c *Client, what Call, do func() (R, er
 	return resp, nil
 }
 
-// sendOneWay is one way of a call. When etcd went down since it began, the connection is broken.
+// sendOneWay passes a request or an answer through the connection, which is broken if etcd went down since the call began.
 func (c *Client) sendOneWay(ctx context.Context, boots int) error {
 	if err := c.checkLink(ctx); err != nil {
 		return err

@@ -26,7 +26,7 @@ func TestRandomRequests(t *testing.T) {
 	}
 }
 
-// TestLimits asks for what etcd refuses.
+// TestLimits makes requests that etcd refuses.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

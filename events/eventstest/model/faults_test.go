@@ -44,7 +44,7 @@ func (b *bubble) hasKey(key string) bool {
 	return len(resp.Kvs) > 0
 }
 
-// put puts a key by the harmed process and gives what it learned.
+// putKey puts a key as the faulty process and returns its error.
 func (b *bubble) putKey(ctx context.Context, key string) error {
 	_, err := b.theirs.Put(ctx, key, "1")
 	return err
@@ -71,7 +71,7 @@ func TestFrozenProcessNeitherActsNorNotices(t *testing.T) {
 		b.victim.Thaw()
 		<-done
 		if !b.hasKey("a") {
-			t.Error("what a process was about to send when it froze was not sent when it thawed")
+			t.Error("a request that a process was about to send when it froze was not sent when it thawed")
 		}
 	})
 }
@@ -98,7 +98,7 @@ func TestRefusedSilentAndDeadProcesses(t *testing.T) {
 			t.Error("a dead process got an answer")
 		}
 		if b.hasKey("a") {
-			t.Error("what got no answer had an effect")
+			t.Error("a request without an answer had an effect")
 		}
 	})
 }
@@ -247,7 +247,7 @@ func TestWatchesGoOnBreakAndAreCompacted(t *testing.T) {
 	})
 }
 
-// errorCounter takes what the model says of requests that it does not know.
+// errorCounter counts the errors that the model reports for requests it does not implement.
 type errorCounter struct {
 	testing.TB
 	errors int

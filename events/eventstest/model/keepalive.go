@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// leaser is what the lease part of etcd's client speaks to.
+// leaser serves the lease part of etcd's client.
 type leaser struct{ client *Client }
 
 func (l *leaser) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest, _ ...grpc.CallOption) (*pb.LeaseGrantResponse, error) {
@@ -21,13 +21,13 @@ func (l *leaser) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest, _ ..
 	return callEtcd(ctx, l.client, Call{Name: "revoke"}, func() (*pb.LeaseRevokeResponse, error) { return l.client.etcd.revokeLease(l.client, r) })
 }
 
-// LeaseTimeToLive is not known: nothing here uses it.
+// LeaseTimeToLive is not implemented: nothing here uses it.
 func (l *leaser) LeaseTimeToLive(context.Context, *pb.LeaseTimeToLiveRequest, ...grpc.CallOption) (*pb.LeaseTimeToLiveResponse, error) {
 	l.client.etcd.failUnknown("LeaseTimeToLive")
 	return nil, status.Error(codes.Unimplemented, "LeaseTimeToLive")
 }
 
-// LeaseLeases is not known: nothing here uses it.
+// LeaseLeases is not implemented: nothing here uses it.
 func (l *leaser) LeaseLeases(context.Context, *pb.LeaseLeasesRequest, ...grpc.CallOption) (*pb.LeaseLeasesResponse, error) {
 	l.client.etcd.failUnknown("LeaseLeases")
 	return nil, status.Error(codes.Unimplemented, "LeaseLeases")
@@ -42,22 +42,22 @@ func (l *leaser) LeaseKeepAlive(ctx context.Context, _ ...grpc.CallOption) (grpc
 	return &keepAliveStream{client: l.client, ctx: ctx, boots: boots, answers: make(chan *pb.LeaseKeepAliveResponse, 256), broken: make(chan struct{})}, nil
 }
 
-// keepAliveStream is one stream. One goroutine sends and one receives, as etcd's client does.
+// keepAliveStream is a stream of renewals. One goroutine may send and one receive, as in etcd's client.
 type keepAliveStream struct {
-	grpc.ClientStream // nil: the rest of it is not known
+	grpc.ClientStream // nil: its other methods are not implemented
 	client            *Client
 	ctx               context.Context
 	boots             int
 	answers           chan *pb.LeaseKeepAliveResponse
 	broken            chan struct{} // closed by Send
-	err               error         // why; set before broken is closed
+	err               error         // the cause; set before broken is closed
 }
 
 func (s *keepAliveStream) Context() context.Context { return s.ctx }
 
 func (s *keepAliveStream) CloseSend() error { return nil }
 
-// Send renews a lease and leaves the answer to Recv. What the client's connection does to it ends the stream.
+// Send renews a lease and leaves the answer to Recv. A fault of the client's connection ends the stream.
 func (s *keepAliveStream) Send(r *pb.LeaseKeepAliveRequest) error {
 	select {
 	case <-s.broken:

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// kv is what etcd's client speaks to instead of a connection.
+// kv serves the key-value part of etcd's client.
 type kv struct{ client *Client }
 
 func (k *kv) Range(ctx context.Context, r *pb.RangeRequest, _ ...grpc.CallOption) (*pb.RangeResponse, error) {
@@ -27,7 +27,7 @@ func (k *kv) Range(ctx context.Context, r *pb.RangeRequest, _ ...grpc.CallOption
 	})
 }
 
-// RangeStream is not known: nothing here uses it.
+// RangeStream is not implemented: nothing here uses it.
 func (k *kv) RangeStream(context.Context, *pb.RangeRequest, ...grpc.CallOption) (grpc.ServerStreamingClient[pb.RangeStreamResponse], error) {
 	k.client.etcd.failUnknown("RangeStream")
 	return nil, status.Error(codes.Unimplemented, "RangeStream")
@@ -57,7 +57,7 @@ func (k *kv) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest, _ ...grp
 	})
 }
 
-// runSingle does an operation as a transaction of its own, which is what it is.
+// runSingle runs an operation as a transaction of its own.
 func (k *kv) runSingle(op *pb.RequestOp) (*pb.TxnResponse, error) {
 	return k.client.etcd.runTxn(k.client.name, &pb.TxnRequest{Success: []*pb.RequestOp{op}})
 }
@@ -68,7 +68,7 @@ func (k *kv) Txn(ctx context.Context, r *pb.TxnRequest, _ ...grpc.CallOption) (*
 	})
 }
 
-// firstKey is the key of the first operation of a transaction.
+// firstKey returns the key of the first operation of a transaction.
 func firstKey(r *pb.TxnRequest) string {
 	for _, op := range r.Success {
 		switch o := op.Request.(type) {
@@ -101,7 +101,7 @@ func (k *kv) Compact(ctx context.Context, r *pb.CompactionRequest, _ ...grpc.Cal
 	})
 }
 
-// maintenance tells how large the store is; what else etcd has there is nil and so not known.
+// maintenance reports the size of the store. Its other methods are nil, as they are not implemented.
 type maintenance struct {
 	pb.MaintenanceClient
 	client *Client

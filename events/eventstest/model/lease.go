@@ -9,7 +9,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
-// lease is a lease and the keys that end with it.
+// lease is a lease and the keys attached to it.
 type lease struct {
 	id      int64
 	ttl     time.Duration
@@ -19,7 +19,7 @@ type lease struct {
 	timer   *time.Timer
 }
 
-// renew gives a lease its full time.
+// renew restarts the full time of a lease.
 func (l *lease) renew() {
 	l.expires = time.Now().Add(l.ttl)
 	l.timer.Reset(l.ttl)
@@ -57,7 +57,7 @@ func (e *Etcd) revokeLease(c *Client, r *pb.LeaseRevokeRequest) (*pb.LeaseRevoke
 	return &pb.LeaseRevokeResponse{Header: e.responseHeader()}, nil
 }
 
-// keepAlive renews a lease. The answer for one that is gone has no time to live.
+// keepAlive renews a lease. The answer for a lease that does not exist has TTL 0.
 func (e *Etcd) keepAlive(id int64) *pb.LeaseKeepAliveResponse {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -69,7 +69,7 @@ func (e *Etcd) keepAlive(id int64) *pb.LeaseKeepAliveResponse {
 	return resp
 }
 
-// expireLease ends a lease whose time is over, unless it was renewed meanwhile or nobody is there to end it.
+// expireLease ends a lease whose time is over, unless it was renewed meanwhile or the cluster is down.
 func (e *Etcd) expireLease(l *lease) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -78,7 +78,7 @@ func (e *Etcd) expireLease(l *lease) {
 	}
 }
 
-// ExpireLeases ends the leases of a client at once, as an etcd whose clock jumped would.
+// ExpireLeases ends the leases of a client at once, as etcd does when its clock jumps.
 func (e *Etcd) ExpireLeases(c *Client) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -100,7 +100,7 @@ func (e *Etcd) endLease(l *lease, client string) {
 	e.commitChanges(client, nil, x.changes)
 }
 
-// detachKey takes a key off a lease.
+// detachKey detaches a key from a lease.
 func (e *Etcd) detachKey(id int64, key string) {
 	if l := e.leases[id]; l != nil {
 		delete(l.keys, key)

@@ -20,23 +20,23 @@ import (
 	"telemetry-pipeline/events/eventstest/model"
 )
 
-// pair is a real etcd and a model that are asked the same. Nobody else asks them, so even revisions have to agree.
+// pair is a real etcd and a model that receive the same requests and no others, so even revisions have to agree.
 type pair struct {
 	*testing.T
 	etcd  *model.Etcd
 	sides [2]*side // the real one first
 }
 
-// side is one of the two, with what tests know of it by other names on both: leases by their number, watches by their order.
+// side is one of the two. Tests refer to leases by their number and to watches by their order, as ids differ on both sides.
 type side struct {
 	*clientv3.Client
 	watches []*history
 
-	mu     sync.Mutex // watches tell in goroutines of their own
+	mu     sync.Mutex // watches record in goroutines of their own
 	leases []clientv3.LeaseID
 }
 
-// history is what a watch told, in short form.
+// history is the output of a watch, in short form.
 type history struct {
 	mu    sync.Mutex
 	lines []string
@@ -48,7 +48,7 @@ func newPair(t *testing.T) *pair {
 	return &pair{T: t, etcd: etcd, sides: [2]*side{{Client: server.Client(t)}, {Client: connect(t, etcd.Client("test"))}}}
 }
 
-// ask puts a question to both and compares the answers; it gives them.
+// compareAnswers makes a request to both and compares the answers, which it returns.
 func (p *pair) compareAnswers(what string, question func(s *side) string) string {
 	p.Helper()
 	real, modelled := question(p.sides[0]), question(p.sides[1])
@@ -58,7 +58,7 @@ func (p *pair) compareAnswers(what string, question func(s *side) string) string
 	return real
 }
 
-// tell writes an answer.
+// formatAnswer returns the text of an answer.
 func (s *side) formatAnswer(header *pb.ResponseHeader, body string, err error) string {
 	if err != nil {
 		return "error " + err.Error()
@@ -89,7 +89,7 @@ func (s *side) formatKV(kv *mvccpb.KeyValue) string {
 	return fmt.Sprintf("%s=%s c%d m%d v%d l%d", kv.Key, kv.Value, kv.CreateRevision, kv.ModRevision, kv.Version, s.leaseNumber(kv.Lease))
 }
 
-// lease numbers a lease by its grant: the ids of both sides differ.
+// leaseNumber returns the number of a lease in order of grants: the ids of both sides differ.
 func (s *side) leaseNumber(id int64) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +156,7 @@ func (s *side) compact(rev int64) string {
 	return s.formatAnswer(resp.Header, "compacted", nil)
 }
 
-// watch begins a watch that is told until the test ends.
+// startWatch starts a watch that is recorded until the test ends.
 func (s *side) startWatch(t *testing.T, ctx context.Context, key string, opts ...clientv3.OpOption) {
 	h := &history{}
 	s.watches = append(s.watches, h)
@@ -194,7 +194,7 @@ func (h *history) recorded() []string {
 	return slices.Clone(h.lines)
 }
 
-// sameHistories waits until every watch was told the same on both sides.
+// sameHistories waits until every watch has received the same on both sides.
 func (p *pair) sameHistories() {
 	p.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -205,7 +205,7 @@ func (p *pair) sameHistories() {
 				break
 			}
 			if time.Now().After(deadline) {
-				p.Fatalf("watch %d was told other things (-etcd +model):\n%s", i, diff)
+				p.Fatalf("watch %d received other responses (-etcd +model):\n%s", i, diff)
 			}
 			time.Sleep(time.Millisecond)
 		}

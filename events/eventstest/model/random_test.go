@@ -67,7 +67,7 @@ func (r *random) step() {
 	}
 }
 
-// learn takes the newest revision from an answer.
+// noteRevision stores the newest revision from an answer.
 func (r *random) noteRevision(answer string) {
 	fmt.Sscanf(answer, "@%d", &r.rev)
 }
@@ -96,7 +96,7 @@ func (r *random) key() string { return string(rune('a'+r.IntN(3))) + fmt.Sprint(
 
 func (r *random) value() string { return fmt.Sprint(r.IntN(10)) }
 
-// span is a key, or a range of keys.
+// keyRange returns a key, or a range of keys.
 func (r *random) keyRange() (string, []clientv3.OpOption) {
 	switch r.IntN(5) {
 	case 0:
@@ -109,7 +109,7 @@ func (r *random) keyRange() (string, []clientv3.OpOption) {
 	return r.key(), nil
 }
 
-// lease gives the number of a lease, or -1.
+// anyLease returns the number of a lease, or -1.
 func (r *random) anyLease() int {
 	if n := len(r.sides[0].leases); n > 0 && r.IntN(3) == 0 {
 		return r.IntN(n)
@@ -148,7 +148,7 @@ func (r *random) rangeOptions(anyRevision bool) (opts []clientv3.OpOption) {
 			opts = append(opts, bound(max(1, r.rev-10+r.Int64N(10))))
 		}
 	}
-	if r.IntN(5) == 0 { // by what no two keys have in common, or the order is not told
+	if r.IntN(5) == 0 { // by values that no two keys share, or the order is undefined
 		target := []clientv3.SortTarget{clientv3.SortByKey, clientv3.SortByKey}[r.IntN(2)]
 		opts = append(opts, clientv3.WithSort(target, []clientv3.SortOrder{clientv3.SortNone, clientv3.SortAscend, clientv3.SortDescend}[r.IntN(3)]))
 	}

@@ -13,10 +13,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// maxSend is what etcd's client sends at most, whatever the server takes.
+// maxSend is the size limit of etcd's client for a request, regardless of the server's limit.
 const maxSend = 2 << 20
 
-// runTxn does a transaction for a client, as etcd does: all compares first, nested ones too, then what can fail, then the changes.
+// runTxn runs a client's transaction as etcd does: all compares first, including nested ones, then all checks that can fail, then
+// the changes.
 func (e *Etcd) runTxn(client string, r *pb.TxnRequest) (*pb.TxnResponse, error) {
 	if size := proto.Size(r); size > maxSend {
 		return nil, status.Errorf(codes.ResourceExhausted, "trying to send message larger than max (%d vs. %d)", size, maxSend)
@@ -53,13 +54,13 @@ func (e *Etcd) runTxn(client string, r *pb.TxnRequest) (*pb.TxnResponse, error) 
 	return resp, nil
 }
 
-// execution is a transaction under way.
+// execution is a running transaction.
 type execution struct {
 	etcd    *Etcd
 	changes []*mvccpb.Event
 }
 
-// evalCompares tells for a transaction and those nested in its branch, in order, whether their compares hold.
+// evalCompares returns, for a transaction and the ones nested in its branch, in order, whether their compares hold.
 func (x *execution) evalCompares(r *pb.TxnRequest) []bool {
 	holds := !slices.ContainsFunc(r.Compare, func(c *pb.Compare) bool { return !x.compareHolds(c) })
 	path := []bool{holds}
@@ -120,7 +121,7 @@ func (x *execution) compareOne(c *pb.Compare, v *version) bool {
 	return result < 0
 }
 
-// applyTxn makes the changes and the answer. It uses path up.
+// applyTxn applies the changes and returns the answer. It consumes the head of path and returns the rest.
 func (x *execution) applyTxn(r *pb.TxnRequest, path []bool) (resp *pb.TxnResponse, rest []bool) {
 	resp = &pb.TxnResponse{Succeeded: path[0]}
 	ops := chosenOps(r, path[0])
@@ -145,7 +146,7 @@ func (x *execution) applyTxn(r *pb.TxnRequest, path []bool) (resp *pb.TxnRespons
 	return resp, path
 }
 
-// currentRevision is the newest revision as the transaction sees it.
+// currentRevision returns the newest revision as the transaction sees it.
 func (x *execution) currentRevision() int64 {
 	if len(x.changes) > 0 {
 		return x.etcd.store.rev + 1
@@ -190,7 +191,7 @@ func (x *execution) deleteRange(d *pb.DeleteRangeRequest) *pb.DeleteRangeRespons
 	return resp
 }
 
-// deleteKey deletes a key that is there.
+// deleteKey deletes an existing key.
 func (x *execution) deleteKey(key string, old *version) {
 	s := &x.etcd.store
 	x.etcd.detachKey(old.lease, key)

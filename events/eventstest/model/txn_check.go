@@ -7,7 +7,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
-// checkTxn holds a transaction to the number of operations that etcd takes: nested ones count against what is left.
+// checkTxn refuses a transaction with more operations than etcd allows: nested operations count against the remainder.
 func checkTxn(r *pb.TxnRequest, ops int) error {
 	n := max(len(r.Compare), len(r.Success), len(r.Failure))
 	if n > ops {
@@ -97,7 +97,7 @@ func checkOverlap(ops []*pb.RequestOp) (put map[string]bool, deleted []span, err
 	return put, deleted, nil
 }
 
-// hasPut tells whether a transaction may put something, in whichever branch.
+// hasPut reports whether a transaction may put a key, in any branch.
 func hasPut(r *pb.TxnRequest) bool {
 	return slices.ContainsFunc(slices.Concat(r.Success, r.Failure), func(op *pb.RequestOp) bool {
 		nested := op.GetRequestTxn()
@@ -105,7 +105,7 @@ func hasPut(r *pb.TxnRequest) bool {
 	})
 }
 
-// hasWrite tells whether it may change something.
+// hasWrite reports whether a transaction may change a key, in any branch.
 func hasWrite(r *pb.TxnRequest) bool {
 	return slices.ContainsFunc(slices.Concat(r.Success, r.Failure), func(op *pb.RequestOp) bool {
 		nested := op.GetRequestTxn()
@@ -113,7 +113,7 @@ func hasWrite(r *pb.TxnRequest) bool {
 	})
 }
 
-// checkOps finds what would fail, before anything is changed. It uses path up.
+// checkOps returns the error of the first operation that would fail, before any is applied.
 func (x *execution) checkOps(r *pb.TxnRequest, path []bool, writing bool) error {
 	_, err := x.checkBranch(r, path, writing)
 	return err

@@ -9,7 +9,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// serveWatch tells what there is until the watch ends.
+// serveWatch delivers responses until the watch ends.
 func (w *watch) serveWatch(ctx context.Context, created clientv3.WatchResponse) {
 	e, c := w.watcher.client.etcd, w.watcher.client
 	defer close(w.out)
@@ -38,7 +38,7 @@ func (w *watch) serveWatch(ctx context.Context, created clientv3.WatchResponse) 
 	}
 }
 
-// sendPending tells everything that there is; false when the watch has ended.
+// sendPending delivers all pending responses. It reports false when the watch has ended.
 func (w *watch) sendPending(ctx context.Context) bool {
 	c := w.watcher.client
 	for {
@@ -61,7 +61,7 @@ func (w *watch) sendPending(ctx context.Context) bool {
 	}
 }
 
-// takeRepeat tells whether the answer is to be given again.
+// takeRepeat reports whether to deliver the response again, and counts it.
 func (c *Client) takeRepeat() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,7 +83,7 @@ func (w *watch) sendResponse(ctx context.Context, resp clientv3.WatchResponse) b
 	}
 }
 
-// markProgress has a watch that asked for it told its progress.
+// markProgress schedules a progress notification for an idle watch that requested them.
 func (e *Etcd) markProgress(w *watch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -92,7 +92,8 @@ func (e *Etcd) markProgress(w *watch) {
 	}
 }
 
-// nextResponse gives what a watch is to be told next: the changes of one revision, or of many (merge, or catching up), then progress.
+// nextResponse returns the next response of a watch, if any: the changes of one revision, or of many (merge, or catching up),
+// then progress.
 func (e *Etcd) nextResponse(w *watch, merge bool) (resp clientv3.WatchResponse, some bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -118,7 +119,8 @@ func (e *Etcd) nextResponse(w *watch, merge bool) (resp clientv3.WatchResponse, 
 	return resp, false
 }
 
-// dueEvents takes the changes to tell next, none past the progress that was asked for. It needs the lock.
+// dueEvents returns the changes to deliver next, none past a requested progress, and advances the watch past them. It needs the
+// lock.
 func (e *Etcd) dueEvents(w *watch, many bool) (evs []*mvccpb.Event) {
 	if !w.behind || w.progress > 0 && w.next > w.progress {
 		return nil
@@ -138,7 +140,7 @@ func (e *Etcd) dueEvents(w *watch, many bool) (evs []*mvccpb.Event) {
 		}
 		if rev >= w.next {
 			if revisions++; revisions > 1 && !many || revisions > maxRevisions {
-				return evs // there is more
+				return evs // the rest follows in the next response
 			}
 			w.next = rev + 1
 		}
@@ -151,7 +153,7 @@ func (e *Etcd) dueEvents(w *watch, many bool) (evs []*mvccpb.Event) {
 	return evs
 }
 
-// cloneEvent makes an event that its receiver may change.
+// cloneEvent returns a copy of an event that its receiver may change.
 func cloneEvent(ev *mvccpb.Event) *mvccpb.Event {
 	kv := ev.Kv
 	return &mvccpb.Event{Type: ev.Type, Kv: &mvccpb.KeyValue{

@@ -91,10 +91,10 @@ func eventSeq(all []events.Event) iter.Seq2[events.Event, error] {
 
 // summary is the output of testdata/summary.mjs for a records object.
 type summary struct {
-	Told, Rows int
-	Metrics    map[string]metricSummary
-	First      map[string]any
-	Last       map[string]any
+	Counted, Rows int
+	Metrics       map[string]metricSummary
+	First         map[string]any
+	Last          map[string]any
 }
 
 type metricSummary struct {
@@ -120,7 +120,7 @@ func TestAnotherImplementationReadsTheSame(t *testing.T) {
 	if err := json.Unmarshal(archivetest.Hyparquet(t, script, filepath.Join(dir, o.Name)), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := summary{Told: 2 * n, Rows: 2 * n, Metrics: map[string]metricSummary{
+	want := summary{Counted: 2 * n, Rows: 2 * n, Metrics: map[string]metricSummary{
 		"DCGM_FI_DEV_POWER_USAGE": {Rows: n, GPUs: 1}, "DCGM_FI_DEV_GPU_TEMP": {Rows: n, GPUs: 1, Absent: n / 10},
 	}}
 	for i := range n {

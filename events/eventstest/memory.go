@@ -61,7 +61,7 @@ type entry struct {
 func NewLog(facts events.Facts) *MemoryLog {
 	codec, err := events.NewCodec()
 	if err != nil {
-		panic(err) // it makes tables and reads nothing
+		panic(err) // it allocates tables and reads no input
 	}
 	facts.Epoch = cmp.Or(facts.Epoch, 1)
 	facts.Cluster = cmp.Or(facts.Cluster, 1)

@@ -120,7 +120,7 @@ func TestFencedAndLateChangesAreRefused(t *testing.T) {
 	}
 }
 
-// An answer that is lost is asked for again, and the change is there once.
+// A request whose answer is lost is repeated, and the change is applied once.
 func TestLostAnswersAreNoSecondChange(t *testing.T) {
 	r := newRig(t)
 	p := r.loadPartition()

@@ -45,7 +45,7 @@ type Partition struct {
 	Entries  []Listed   // in order of revisions
 	Replaced []Replaced // objects to remove
 
-	headRevision int64 // of the head's key; 0: there is none
+	headRevision int64 // of the head's key; 0: no such key
 }
 
 // DamagedError reports a key of the manifest that cannot be read.

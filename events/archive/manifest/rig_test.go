@@ -146,7 +146,7 @@ func (r *rig) mergeEntries(p *Partition, from, to int) error {
 	return r.manifest.Replace(r.t.Context(), p, from, to, e, r.guard)
 }
 
-// deleteArchived takes the events up to the head out of the log.
+// deleteArchived deletes the events up to the head from the log.
 func (r *rig) deleteArchived(p *Partition) {
 	r.t.Helper()
 	refs, _, err := r.log.List(r.t.Context(), events.Listing{Partition: r.p, HasPartition: true, Upto: p.Head.At, Limit: 10_000})

@@ -10,7 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// random makes requests. Keys are few, so that they meet.
+// random makes random requests with few keys, so that requests often share keys.
 type random struct {
 	*pair
 	*rand.Rand
@@ -60,7 +60,7 @@ func (r *random) step() {
 	case n < 94:
 		rev := r.rev - 30 + r.Int64N(35)
 		r.sameHistories()
-		time.Sleep(time.Until(r.began.Add(150 * time.Millisecond))) // etcd takes up to 100 ms to look after a watch of the past
+		time.Sleep(time.Until(r.began.Add(150 * time.Millisecond))) // etcd takes up to 100 ms to serve a watch that starts in the past
 		r.compareAnswers(fmt.Sprint("compact ", rev), func(s *side) string { return s.compact(max(rev, 1)) })
 	case n < 95 && len(r.sides[0].watches) < 25:
 		r.beginWatch()

@@ -139,9 +139,8 @@ var pure = []string{
 	"events", "events/metric", "events/wait", "events/follow", "events/filter", "projections",
 	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
 	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch",
+	"ingestd/answer", "ingestd/intake",
 	"queryd/live", "queryd/socket", "queryd/journal", "queryd/subscribe",
-	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch", "ingestd/answer", "ingestd/intake",
-	"queryd/live", "queryd/socket", "queryd/journal",
 }
 
 // goPackage is what go list tells of a package.

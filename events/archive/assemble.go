@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// assembly makes events of a table's rows again.
+// assembly reconstructs events from the rows of a table.
 type assembly struct {
 	*table
 	pieces     []piece // by event, then by the order of its columns, then by row
@@ -17,18 +17,18 @@ type assembly struct {
 	identities []int32 // of each series; equal numbers are equal identities
 }
 
-// piece is neighbouring rows of one series and one event, from lo to before hi.
+// piece is a run of adjacent rows [lo, hi) of one series and one event.
 type piece struct{ owner, series, lo, hi int32 }
 
-// assemble sorts the rows by event.
-func assemble(t *table, all []events.Event) (*assembly, error) {
+// newAssembly returns an assembly of the table's rows, sorted by event.
+func newAssembly(t *table, all []events.Event) (*assembly, error) {
 	byRow, err := t.piecesByRow(all)
 	if err != nil {
 		return nil, err
 	}
-	ranks, identities := t.ranks()
-	bySeries, _ := counted(byRow, len(t.series), func(p piece) int32 { return ranks[p.series] })
-	pieces, starts := counted(bySeries, len(all), func(p piece) int32 { return p.owner })
+	ranks, identities := t.rankSeries()
+	bySeries, _ := countingSort(byRow, len(t.series), func(p piece) int32 { return ranks[p.series] })
+	pieces, starts := countingSort(bySeries, len(all), func(p piece) int32 { return p.owner })
 	return &assembly{table: t, pieces: pieces, starts: starts, identities: identities}, nil
 }
 
@@ -61,8 +61,9 @@ func (t *table) piecesByRow(all []events.Event) ([]piece, error) {
 	return pieces, nil
 }
 
-// ranks gives the place of each series in the order of an event's columns, and a number for its identity.
-func (t *table) ranks() (ranks, identities []int32) {
+// rankSeries returns, for each series, its rank in the order of an event's columns and a number for its identity. Equal
+// identities have equal numbers.
+func (t *table) rankSeries() (ranks, identities []int32) {
 	order := make([]int32, len(t.series))
 	for i := range order {
 		order[i] = int32(i)
@@ -82,8 +83,8 @@ func (t *table) ranks() (ranks, identities []int32) {
 	return ranks, identities
 }
 
-// counted sorts pieces by a key below keys, equal ones in the order they have, and tells where each key's begin.
-func counted(pieces []piece, keys int, key func(piece) int32) (sorted []piece, starts []int32) {
+// countingSort returns pieces sorted by a key below keys, and the start of each key's pieces. The sort is stable.
+func countingSort(pieces []piece, keys int, key func(piece) int32) (sorted []piece, starts []int32) {
 	starts = make([]int32, keys+1)
 	for _, p := range pieces {
 		starts[key(p)+1]++
@@ -101,8 +102,8 @@ func counted(pieces []piece, keys int, key func(piece) int32) (sorted []piece, s
 	return sorted, starts
 }
 
-// fill gives an event its records; false when it has none.
-func (a *assembly) fill(ev *events.Event, number int32) bool {
+// fillEvent adds the records of an event to it, and reports whether it has any.
+func (a *assembly) fillEvent(ev *events.Event, number int32) bool {
 	pieces := a.pieces[a.starts[number]:a.starts[number+1]]
 	if len(pieces) == 0 {
 		return false
@@ -116,7 +117,7 @@ func (a *assembly) fill(ev *events.Event, number int32) bool {
 	ev.Columns = make([]events.Column, 0, columns)
 	times, mantissas := make([]events.Timestamp, 0, rows), make([]int64, 0, rows)
 	identity := int32(-1)
-	for parts := range chunked(pieces, func(p, q piece) bool { return p.series == q.series }) {
+	for parts := range groupNeighbours(pieces, func(p, q piece) bool { return p.series == q.series }) {
 		s := &a.table.series[parts[0].series]
 		if number := a.identities[parts[0].series]; number != identity {
 			ev.Identities = append(ev.Identities, s.identity)
@@ -129,20 +130,20 @@ func (a *assembly) fill(ev *events.Event, number int32) bool {
 		}
 		c := events.Column{Identity: len(ev.Identities) - 1, Metric: s.metric, Source: s.source}
 		c.Times, c.Mantissas = times[begin:len(times):len(times)], mantissas[begin:len(mantissas):len(mantissas)]
-		a.finish(&c.Samples, parts)
+		a.fillSamples(&c.Samples, parts)
 		ev.Columns = append(ev.Columns, c)
 	}
 	return true
 }
 
-// finish gives samples of the rows of parts their exponents and absences.
-func (t *table) finish(s *events.Samples, parts []piece) {
+// fillSamples sets the exponents and absences of samples that consist of the rows of parts.
+func (t *table) fillSamples(s *events.Samples, parts []piece) {
 	s.Exponent = t.exponents[parts[0].lo]
 	row := 0
 	for _, p := range parts {
 		for i := p.lo; i < p.hi; i++ {
 			if t.exponents[i] != s.Exponent {
-				t.split(s, parts)
+				t.splitExponents(s, parts)
 			}
 		}
 		k, _ := slices.BinarySearchFunc(t.absent, int(p.lo), func(a events.Absence, row int) int { return cmp.Compare(a.Row, row) })
@@ -154,8 +155,8 @@ func (t *table) finish(s *events.Samples, parts []piece) {
 	s.Canonical()
 }
 
-// split gives each reading the exponent of its row.
-func (t *table) split(s *events.Samples, parts []piece) {
+// splitExponents stores one exponent per reading instead of one for all of them.
+func (t *table) splitExponents(s *events.Samples, parts []piece) {
 	if s.Exponents != nil {
 		return
 	}

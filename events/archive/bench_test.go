@@ -9,7 +9,7 @@ import (
 // benchEntry is days of a host of 8 GPUs, 230,400 records each.
 func benchEntry(b *testing.B, s *Store, days, rows int) Entry {
 	b.Helper()
-	e, err := s.Write(b.Context(), upto(1<<40), fleet(1, 2880*days, rows))
+	e, err := s.Write(b.Context(), rangeUpto(1<<40), fleetEvents(1, 2880*days, rows))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -30,11 +30,11 @@ func BenchmarkWrite(b *testing.B) {
 	for _, cut := range cuts {
 		b.Run(cut.name, func(b *testing.B) {
 			s := openDir(b)
-			evs := collect(b, fleet(1, 2880*2, cut.rows))
+			evs := collectEvents(b, fleetEvents(1, 2880*2, cut.rows))
 			var e Entry
 			for b.Loop() {
 				var err error
-				if e, err = s.Write(b.Context(), upto(1<<40), sequence(evs)); err != nil {
+				if e, err = s.Write(b.Context(), rangeUpto(1<<40), eventSeq(evs)); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -60,16 +60,16 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// parted writes a day as up to 24 entries.
-func parted(b *testing.B, s *Store, rows int) (entries []Entry) {
+// writeParts writes a day as up to 24 entries.
+func writeParts(b *testing.B, s *Store, rows int) (entries []Entry) {
 	b.Helper()
-	all := collect(b, fleet(1, 2880, rows))
-	r, parts := upto(0), min(24, len(all))
+	all := collectEvents(b, fleetEvents(1, 2880, rows))
+	r, parts := rangeUpto(0), min(24, len(all))
 	for i := range parts {
 		part := all[len(all)*i/parts : len(all)*(i+1)/parts]
 		r.After.Number, r.Upto.Number = r.Upto.Number, part[len(part)-1].Revision.Number
 		r.After.Epoch, r.After.Cluster = r.Upto.Epoch, r.Upto.Cluster
-		e, err := s.Write(b.Context(), r, sequence(part))
+		e, err := s.Write(b.Context(), r, eventSeq(part))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func BenchmarkMergeHoursIntoADay(b *testing.B) {
 	for _, cut := range cuts {
 		b.Run(cut.name, func(b *testing.B) {
 			s := openDir(b)
-			entries := parted(b, s, cut.rows)
+			entries := writeParts(b, s, cut.rows)
 			var e Entry
 			for b.Loop() {
 				var err error

@@ -4,15 +4,15 @@ import (
 	"fmt"
 )
 
-// texts gives every text of an object one number, 0 to none, so that rows are compared by numbers.
-type texts struct {
+// textTable numbers the texts of an object, so that rows are compared by numbers. The empty text is number 0.
+type textTable struct {
 	all    []string
 	number map[string]int32
 }
 
-func newTexts() *texts { return &texts{all: []string{""}, number: map[string]int32{"": 0}} }
+func newTextTable() *textTable { return &textTable{all: []string{""}, number: map[string]int32{"": 0}} }
 
-func (t *texts) of(text []byte) int32 {
+func (t *textTable) numberOf(text []byte) int32 {
 	n, known := t.number[string(text)]
 	if !known {
 		n = int32(len(t.all))
@@ -22,33 +22,33 @@ func (t *texts) of(text []byte) int32 {
 	return n
 }
 
-// change is a row from which on a column has another value than the row before.
+// change is the first row of a column with a value other than the previous row's.
 type change struct{ row, value int32 }
 
-// changes are a column as the rows where it changes.
+// changes is a run-length encoded column: the rows where its value changes.
 type changes []change
 
-func (c *changes) set(row, value int32) {
+func (c *changes) appendChange(row, value int32) {
 	if n := len(*c); n == 0 || (*c)[n-1].value != value {
 		*c = append(*c, change{row, value})
 	}
 }
 
-// from is c from the change on that row has its value by.
-func (c changes) from(row int32) changes {
+// sinceRow returns c without the changes that a later one supersedes at row: its first element holds the row's value.
+func (c changes) sinceRow(row int32) changes {
 	for len(c) > 1 && c[1].row <= row {
 		c = c[1:]
 	}
 	return c
 }
 
-// addPage appends a page of a column with a dictionary whose values have the given numbers; it begins at row base.
+// addPage appends a page that begins at row base. numbers are the numbers of the values in the column's dictionary.
 func (c *changes) addPage(p page, numbers []int32, base int32) error {
 	data := p.Data()
 	indexes := data.Int32()
 	switch rows := p.NumRows(); {
 	case len(indexes) == 0 && rows > 0:
-		c.set(base, 0)
+		c.appendChange(base, 0)
 	case int64(len(indexes)) == rows:
 		last := int32(-1)
 		for i, index := range indexes {
@@ -58,19 +58,19 @@ func (c *changes) addPage(p page, numbers []int32, base int32) error {
 			if index < 0 || int(index) >= len(numbers) {
 				return fmt.Errorf("index %d of a dictionary of %d", index, len(numbers))
 			}
-			c.set(base+int32(i), numbers[index])
+			c.appendChange(base+int32(i), numbers[index])
 			last = index
 		}
 	default:
 		for i, level := range p.DefinitionLevels() {
 			if level == 0 {
-				c.set(base+int32(i), 0)
+				c.appendChange(base+int32(i), 0)
 				continue
 			}
 			if len(indexes) == 0 || indexes[0] < 0 || int(indexes[0]) >= len(numbers) {
 				return fmt.Errorf("row %d has no text in a dictionary of %d", i, len(numbers))
 			}
-			c.set(base+int32(i), numbers[indexes[0]])
+			c.appendChange(base+int32(i), numbers[indexes[0]])
 			indexes = indexes[1:]
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestScansOfDamagedObjectsEnd changes bytes of objects. A scan that reads them whole finds that; one that reads parts may
-// give anything, or an error, but must end without a panic.
+// TestScansOfDamagedObjectsEnd changes bytes of objects. A scan that reads them whole detects it; one that reads parts may
+// return anything, or an error, but must end without a panic.
 func TestScansOfDamagedObjectsEnd(t *testing.T) {
 	for name, whole := range map[string]int64{"whole": wholeBytes, "in parts": 0} {
 		t.Run(name, func(t *testing.T) { testScansOfDamage(t, whole) })
@@ -19,7 +19,7 @@ func testScansOfDamage(t *testing.T, whole int64) {
 	s := openDir(t)
 	s.wholeBytes = whole
 	r := rand.New(rand.NewPCG(1, 6))
-	e := mustMerge(t, s, []Entry{mustWrite(t, s, upto(1<<20), oddEvents(r, 100))})
+	e := mustMerge(t, s, []Entry{mustWrite(t, s, rangeUpto(1<<20), oddEvents(r, 100))})
 	failed, all := 0, 0
 	for _, kind := range []Kind{Records, Hours} {
 		o, _ := e.Object(kind)

@@ -7,17 +7,17 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// MaxRecords bounds the records of one entry, and so the memory that reading or merging takes. Whoever writes
-// ends the range before it (an event has at most some hundred thousand records).
+// MaxRecords bounds the records of one entry, and so the memory that reading or merging takes. A writer ends the range
+// before the bound is reached (an event has at most some hundred thousand records).
 const MaxRecords = 2 << 20
 
 // MaxEvents bounds the events of one entry.
 const MaxEvents = 1 << 20
 
-// entryVersion is that of the JSON form of an Entry.
+// entryVersion is the version of the JSON form of an Entry.
 const entryVersion = 1
 
-// Kind is what the rows of an object are. It is the first part of the object's name.
+// Kind is the kind of an object's rows. It is the first part of the object's name.
 type Kind string
 
 // The kinds of objects.
@@ -39,8 +39,8 @@ type Object struct {
 	Rows  int64  `json:"rows"`
 }
 
-// Entry describes what the archive has of one partition's events with First ≤ revision ≤ Last. A range
-// without events has no objects.
+// Entry describes the archived events of one partition with First ≤ revision ≤ Last. A range without events has no
+// objects.
 type Entry struct {
 	Partition   events.Partition
 	First, Last events.Revision
@@ -54,7 +54,7 @@ type Entry struct {
 	AppendedFrom, AppendedTo events.Timestamp // append times, where known
 }
 
-// Object gives the entry's object of a kind.
+// Object returns the entry's object of a kind, and whether it has one.
 func (e *Entry) Object(kind Kind) (Object, bool) {
 	for _, o := range e.Objects {
 		if o.Kind == kind {
@@ -64,7 +64,7 @@ func (e *Entry) Object(kind Kind) (Object, bool) {
 	return Object{}, false
 }
 
-// Bytes is the size of all objects.
+// Bytes returns the total size of the entry's objects.
 func (e *Entry) Bytes() int64 {
 	var n int64
 	for _, o := range e.Objects {
@@ -89,7 +89,7 @@ type entryJSON struct {
 	AppendedTo   string   `json:"appended_to,omitempty"`
 }
 
-// MarshalJSON writes the stored form, with its version.
+// MarshalJSON returns the stored form, with its version.
 func (e Entry) MarshalJSON() ([]byte, error) {
 	j := entryJSON{
 		Version: entryVersion, Partition: int(e.Partition), First: e.First.String(), Last: e.Last.String(),
@@ -109,7 +109,7 @@ func optionalTime(t events.Timestamp) string {
 	return t.String()
 }
 
-// UnmarshalJSON reads the stored form; it refuses that of a later version.
+// UnmarshalJSON parses the stored form. It refuses the form of a later version.
 func (e *Entry) UnmarshalJSON(data []byte) error {
 	var j entryJSON
 	if err := json.Unmarshal(data, &j); err != nil {

@@ -30,10 +30,10 @@ func TestEntryKeepsItsForm(t *testing.T) {
 
 func TestEntriesOfWritesSurviveJSON(t *testing.T) {
 	s := openDir(t)
-	all := collect(t, fleet(1, 20, 8))
+	all := collectEvents(t, fleetEvents(1, 20, 8))
 	for name, want := range map[string]Entry{
-		"full":  mustWrite(t, s, upto(1000), all),
-		"empty": mustWrite(t, s, upto(1000), nil),
+		"full":  mustWrite(t, s, rangeUpto(1000), all),
+		"empty": mustWrite(t, s, rangeUpto(1000), nil),
 	} {
 		data, err := json.Marshal(want)
 		if err != nil {
@@ -46,8 +46,8 @@ func TestEntriesOfWritesSurviveJSON(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s entry differs (-want +got):\n%s", name, diff)
 		}
-		if n := len(collect(t, s.Read(t.Context(), got, events.Revision{}))); int64(n) != want.Events {
-			t.Errorf("%s entry gives %d events, want %d", name, n, want.Events)
+		if n := len(collectEvents(t, s.Read(t.Context(), got, events.Revision{}))); int64(n) != want.Events {
+			t.Errorf("%s entry has %d events, want %d", name, n, want.Events)
 		}
 	}
 }

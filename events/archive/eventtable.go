@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// eventRow is a row of an events object: this struct is the object's schema. What an event does not have is NULL.
+// eventRow is a row of an events object: this struct is the object's schema. Attributes that an event lacks are NULL.
 type eventRow struct {
 	Event      int32  `parquet:"event,delta"` // from 0, in order of revision, then key
 	Revision   int64  `parquet:"revision,delta"`
@@ -25,17 +25,17 @@ type eventRow struct {
 	Sequence   string `parquet:"sequence,optional"` // where the key does not end in it
 	Records    int32  `parquet:"records,delta"`     // as appended; a merge may have dropped repeats
 	Damage     string `parquet:"damage,optional"`   // why the event has no records
-	Value      []byte `parquet:"value,optional"`    // what the log held of a damaged event
+	Value      []byte `parquet:"value,optional"`    // the stored value of a damaged event
 }
 
-// rowOf describes event number n.
+// rowOf returns the row of event number n.
 func rowOf(ev *events.Event, n int32) eventRow {
 	r := eventRow{
 		Event: n, Revision: ev.Revision.Number, Key: escape(ev.Key), AppendedAt: int64(ev.AppendedAt),
 		Upload: escape(string(ev.Upload)), Host: escape(string(ev.Host)), Zone: escape(ev.Zone), Records: int32(ev.Records()),
 	}
 	if ev.Damage != nil {
-		r.Damage = cmp.Or(escape(ev.Damage.Error()), "unknown") // it tells that there is damage
+		r.Damage = cmp.Or(escape(ev.Damage.Error()), "unknown") // not empty: it marks the row as damaged
 		if damage, found := errors.AsType[*events.DamageError](ev.Damage); found {
 			r.Value = damage.Value
 		}
@@ -47,8 +47,8 @@ func rowOf(ev *events.Event, n int32) eventRow {
 	return r
 }
 
-// event gives the event of a row, without its records.
-func (r *eventRow) event(log events.Revision) (events.Event, error) {
+// toEvent returns the event of a row, without its records.
+func (r *eventRow) toEvent(log events.Revision) (events.Event, error) {
 	log.Number = r.Revision
 	ev := events.Event{Revision: log, AppendedAt: events.Timestamp(r.AppendedAt)}
 	texts := [...]string{r.Key, r.Zone, r.Host, r.Upload}
@@ -61,7 +61,7 @@ func (r *eventRow) event(log events.Revision) (events.Event, error) {
 	ev.Key, ev.Zone, ev.Host, ev.Upload = texts[0], texts[1], events.HostID(texts[2]), events.UploadID(texts[3])
 	if r.Damage == "" {
 		var err error
-		ev.Sequence, err = r.sequence(ev.Key)
+		ev.Sequence, err = r.contentHash(ev.Key)
 		return ev, err
 	}
 	damage, err := unescape(r.Damage)
@@ -69,8 +69,8 @@ func (r *eventRow) event(log events.Revision) (events.Event, error) {
 	return ev, err
 }
 
-// sequence is that of the column, or what the key ends in.
-func (r *eventRow) sequence(key string) (events.ContentHash, error) {
+// contentHash returns the hash in column sequence, or else the one that the key ends in.
+func (r *eventRow) contentHash(key string) (events.ContentHash, error) {
 	text := r.Sequence
 	if text == "" {
 		text = key[strings.LastIndexByte(key, '_')+1:]
@@ -78,8 +78,8 @@ func (r *eventRow) sequence(key string) (events.ContentHash, error) {
 	return events.ParseSequence(text)
 }
 
-// archivedDamage is the cause of a damage as it was told when the event was archived. It still is the error that
-// it was, where a program asks for that.
+// archivedDamage is the cause of a damage, with the text it had when the event was archived. errors.Is and errors.As still
+// find the original cause.
 type archivedDamage struct {
 	text  string
 	cause error // events.ErrOverwritten, an events.UnknownEncodingError, or nil
@@ -101,7 +101,7 @@ func damageOf(text string, value []byte) error {
 	return &events.DamageError{Value: value, Cause: d}
 }
 
-// writeEvents makes the content of an events object.
+// writeEvents returns the content of an events object.
 func writeEvents(rows []eventRow) ([]byte, error) {
 	var buf bytes.Buffer
 	w := parquet.NewGenericWriter[eventRow](&buf, writerOptions(Events)...)
@@ -114,7 +114,7 @@ func writeEvents(rows []eventRow) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// readEvents gives the rows of an events object.
+// readEvents returns the rows of an events object.
 func readEvents(content []byte) ([]eventRow, error) {
 	f, err := parquet.OpenFile(bytes.NewReader(content), int64(len(content)))
 	if err != nil {
@@ -128,7 +128,7 @@ func readEvents(content []byte) ([]eventRow, error) {
 	}
 	for i := range rows {
 		if len(rows[i].Value) == 0 {
-			rows[i].Value = nil // the reader gives either, which would not be written the same again
+			rows[i].Value = nil // the reader returns nil or empty, which are written differently
 		}
 	}
 	return rows, nil

@@ -7,7 +7,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Filter says which records a query wants. What is empty or zero does not restrict.
+// Filter selects the records of a query. Empty and zero fields do not restrict it.
 type Filter struct {
 	Hosts   []events.HostID
 	GPUs    []events.GPUID // records of a GPU and of its parts
@@ -16,37 +16,37 @@ type Filter struct {
 	To      events.Timestamp // exclusive
 }
 
-// span is rows of a row group, from lo to before hi.
+// span is the rows [lo, hi) of a row group.
 type span struct{ lo, hi int64 }
 
-// prepared is a Filter as it is compared with columns: escaped texts in order, by column.
-type prepared struct {
+// columnFilter is a Filter prepared for comparison with columns: by column, the escaped texts in order.
+type columnFilter struct {
 	Filter
-	columns []wanted
+	columns []wantedTexts
 }
 
-type wanted struct {
+type wantedTexts struct {
 	column int
 	texts  []string
 }
 
-// prepare readies f for an object whose columns host, gpu and metric have the given places.
-func (f Filter) prepare(host, gpu, metric int) prepared {
-	p := prepared{Filter: f}
-	p.want(host, escaped(f.Hosts))
-	p.want(gpu, escaped(f.GPUs))
-	p.want(metric, escaped(f.Metrics))
+// forColumns returns f prepared for an object whose columns host, gpu and metric have the given indexes.
+func (f Filter) forColumns(host, gpu, metric int) columnFilter {
+	p := columnFilter{Filter: f}
+	p.addColumn(host, escapedTexts(f.Hosts))
+	p.addColumn(gpu, escapedTexts(f.GPUs))
+	p.addColumn(metric, escapedTexts(f.Metrics))
 	return p
 }
 
-func (p *prepared) want(column int, texts []string) {
+func (p *columnFilter) addColumn(column int, texts []string) {
 	if len(texts) > 0 {
-		p.columns = append(p.columns, wanted{column, texts})
+		p.columns = append(p.columns, wantedTexts{column, texts})
 	}
 }
 
-// escaped gives texts as columns have them, in order.
-func escaped[T ~string](all []T) []string {
+// escapedTexts returns texts as columns store them, sorted.
+func escapedTexts[T ~string](all []T) []string {
 	out := make([]string, len(all))
 	for i, text := range all {
 		out[i] = escape(string(text))
@@ -55,37 +55,38 @@ func escaped[T ~string](all []T) []string {
 	return out
 }
 
-// outside tells that times from..to are all outside of the filter's.
-func (f Filter) outside(from, to events.Timestamp) bool {
+// excludesTimes reports whether all times from..to are outside of the filter's range.
+func (f Filter) excludesTimes(from, to events.Timestamp) bool {
 	return f.From != 0 && to < f.From || f.To != 0 && from >= f.To
 }
 
-// spans finds the rows of a row group that match the filter but for its times. It reads only pages that can hold some.
-func (p *prepared) spans(g rowGroup, texts *texts) ([]span, error) {
+// matchingSpans returns the rows of a row group that match the filter except for its times. It reads only pages that can
+// hold matching rows.
+func (p *columnFilter) matchingSpans(g rowGroup, texts *textTable) ([]span, error) {
 	found := []span{{0, g.rows}}
 	for _, w := range p.columns {
-		pages, err := w.pages(g)
+		pages, err := w.matchingPages(g)
 		if err != nil {
 			return nil, err
 		}
-		found = intersect(found, pages)
+		found = intersectSpans(found, pages)
 	}
 	for _, w := range p.columns {
 		var matching []span
 		for _, s := range found {
-			column, err := g.texts(w.column, s.lo, s.hi, int32(s.lo), texts)
+			column, err := g.readTexts(w.column, s.lo, s.hi, int32(s.lo), texts)
 			if err != nil {
 				return nil, err
 			}
-			matching = append(matching, w.rows(column, texts, s.hi)...)
+			matching = append(matching, w.matchingRows(column, texts, s.hi)...)
 		}
 		found = matching
 	}
 	return found, nil
 }
 
-// pages are the rows of the pages whose bounds have a wanted text between them.
-func (w wanted) pages(g rowGroup) ([]span, error) {
+// matchingPages returns the rows of the pages whose bounds enclose a wanted text.
+func (w wantedTexts) matchingPages(g rowGroup) ([]span, error) {
 	index, err := g.chunks[w.column].ColumnIndex()
 	if err != nil {
 		return nil, err
@@ -113,8 +114,8 @@ func (w wanted) pages(g rowGroup) ([]span, error) {
 	return out, nil
 }
 
-// rows are those of a column up to hi that have a wanted text.
-func (w wanted) rows(column changes, texts *texts, hi int64) (out []span) {
+// matchingRows returns the rows of a column before hi that have a wanted text.
+func (w wantedTexts) matchingRows(column changes, texts *textTable, hi int64) (out []span) {
 	for i, c := range column {
 		if _, found := slices.BinarySearch(w.texts, texts.all[c.value]); !found {
 			continue
@@ -132,8 +133,8 @@ func (w wanted) rows(column changes, texts *texts, hi int64) (out []span) {
 	return out
 }
 
-// intersect gives the rows that are in both lists, which are in order.
-func intersect(a, b []span) (out []span) {
+// intersectSpans returns the rows that are in both of two sorted lists.
+func intersectSpans(a, b []span) (out []span) {
 	for len(a) > 0 && len(b) > 0 {
 		if s := (span{max(a[0].lo, b[0].lo), min(a[0].hi, b[0].hi)}); s.lo < s.hi {
 			out = append(out, s)
@@ -147,9 +148,8 @@ func intersect(a, b []span) (out []span) {
 	return out
 }
 
-// joined makes of spans that share pages one, and of long ones several, so that few pages are read twice and memory stays
-// bounded.
-func joined(spans []span) (out []span) {
+// joinSpans merges spans that share pages and splits long ones, so that few pages are read twice and memory stays bounded.
+func joinSpans(spans []span) (out []span) {
 	for _, s := range spans {
 		if n := len(out); n > 0 && s.lo-out[n-1].hi < pageRows {
 			s.lo = out[n-1].lo

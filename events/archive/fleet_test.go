@@ -17,7 +17,7 @@ var fleetLog = events.Revision{Epoch: 0x1f, Cluster: 0x2e}
 // fleetStart is the first record time of a fleet.
 var fleetStart = events.TimestampOf(time.Date(2025, 7, 18, 0, 0, 0, 0, time.UTC))
 
-// fleetMetrics are what a gpu reads, in the order of gpu.read.
+// fleetMetrics are the metrics of a gpu, in the order of gpu.nextReadings.
 var fleetMetrics = []string{
 	"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_MEM_COPY_UTIL", "DCGM_FI_DEV_ENC_UTIL", "DCGM_FI_DEV_DEC_UTIL", "DCGM_FI_DEV_FB_USED",
 	"DCGM_FI_DEV_FB_FREE", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_MEM_CLOCK",
@@ -41,8 +41,8 @@ func newGPU(host string, index int, noise *rand.Rand) *gpu {
 	}}
 }
 
-// read gives the next readings.
-func (g *gpu) read() []events.Number {
+// nextReadings returns the next readings.
+func (g *gpu) nextReadings() []events.Number {
 	if g.left--; g.left <= 0 {
 		g.busy, g.left, g.used = !g.busy, 60+g.noise.IntN(540), 0
 		if g.busy {
@@ -66,9 +66,9 @@ func (g *gpu) read() []events.Number {
 	}
 }
 
-// fleet gives the events of hosts of 8 GPUs that are read each 30 s, as a stream cut at so many rows of a host makes
-// them; a row is the readings of a GPU at one time. The same numbers give the same fleet.
-func fleet(hosts, steps, rows int) iter.Seq2[events.Event, error] {
+// fleetEvents yields the events of hosts of 8 GPUs that are read each 30 s, cut from a stream after the given rows of a
+// host; a row is the readings of a GPU at one time. The same arguments yield the same events.
+func fleetEvents(hosts, steps, rows int) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		noise := rand.New(rand.NewPCG(7, uint64(hosts)))
 		var gpus [][]*gpu
@@ -111,7 +111,7 @@ func fleetHost(h int) string { return fmt.Sprintf("mtv5-dgx1-hgpu-%03d", h) }
 
 func (g *gpu) records(at events.Timestamp) []events.Record {
 	var records []events.Record
-	for i, n := range g.read() {
+	for i, n := range g.nextReadings() {
 		records = append(records, events.Record{
 			Identity: g.id, Metric: fleetMetrics[i], Source: fleetMetrics[i], At: at, Value: events.Value{Number: n}, Text: []byte(n.String()),
 		})
@@ -134,8 +134,8 @@ func openDir(t testing.TB) *Store {
 	return s
 }
 
-// upto is the range of the fleet's log up to a revision.
-func upto(number int64) Range {
+// rangeUpto is the range of the fleet's log up to a revision.
+func rangeUpto(number int64) Range {
 	last := fleetLog
 	last.Number = number
 	return Range{Partition: 7, Upto: last}

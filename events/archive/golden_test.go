@@ -74,8 +74,8 @@ func storedEvents() (all []events.Event) {
 func storeEvents(t *testing.T, s *Store) Entry {
 	t.Helper()
 	all := storedEvents()
-	first := upto(1)
-	second := upto(int64(len(all)))
+	first := rangeUpto(1)
+	second := rangeUpto(int64(len(all)))
 	second.After = first.Upto
 	return mustMerge(t, s, []Entry{mustWrite(t, s, first, all[:1]), mustWrite(t, s, second, all[1:])})
 }
@@ -109,7 +109,7 @@ func TestStoredObjectsStayReadable(t *testing.T) {
 		if err := s.Check(t.Context(), e); err != nil {
 			t.Error(err)
 		}
-		if diff := diffEvents(collect(t, now.Read(t.Context(), fresh, events.Revision{})), collect(t, s.Read(t.Context(), e, events.Revision{}))); diff != "" {
+		if diff := diffEvents(collectEvents(t, now.Read(t.Context(), fresh, events.Revision{})), collectEvents(t, s.Read(t.Context(), e, events.Revision{}))); diff != "" {
 			t.Errorf("events of version %d differ (-want +got):\n%s", version, diff)
 		}
 		for kind, step := range map[Kind]events.Timestamp{Minutes: 60e9, Hours: 3600e9} {
@@ -146,7 +146,7 @@ func openGolden(t *testing.T, version int) (*Store, Entry) {
 // rawRows returns the rows of an object as text, with the schema before them.
 func rawRows(t *testing.T, s *Store, o Object) []string {
 	t.Helper()
-	content, err := s.get(t.Context(), o)
+	content, err := s.readObject(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

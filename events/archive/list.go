@@ -15,7 +15,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Stored is something that the store has among a partition's objects.
+// Stored is an item among a partition's objects in the store.
 type Stored struct {
 	Kind       Kind
 	Name       string
@@ -23,8 +23,8 @@ type Stored struct {
 	ModifiedAt time.Time
 }
 
-// List gives all that the store has of a partition, by kind, then by name: objects of whatever log, listed in an entry or
-// not, and what an interrupted write left (its name does not end in .parquet).
+// List returns everything that the store has of a partition, by kind, then by name: objects of any log, listed in an entry
+// or not, and remains of interrupted writes (their names do not end in .parquet).
 func (s *Store) List(ctx context.Context, p events.Partition) iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {
 		for _, kind := range kinds {
@@ -46,19 +46,19 @@ func (s *Store) List(ctx context.Context, p events.Partition) iter.Seq2[Stored, 
 	}
 }
 
-// Check reads the objects of an entry and tells which of them do not hold what they should: ErrMissing or a DamagedError
-// for each, joined.
+// Check reads the objects of an entry and returns ErrMissing or a DamagedError for each that is missing or does not match
+// the entry, joined.
 func (s *Store) Check(ctx context.Context, e Entry) error {
 	var errs []error
 	for _, o := range e.Objects {
-		errs = append(errs, s.verify(ctx, o))
+		errs = append(errs, s.verifyObject(ctx, o))
 	}
 	return errors.Join(errs...)
 }
 
-// Remove removes something by the name that List or an Entry gives. What is not there is no error.
+// Remove removes an item by its name in List or an Entry. It is no error if the item does not exist.
 func (s *Store) Remove(ctx context.Context, name string) error {
-	if !named(name) {
+	if !isObjectName(name) {
 		return fmt.Errorf("removing archive object %.200q: it is not the name of one", name)
 	}
 	if err := s.bucket.Delete(ctx, name); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
@@ -67,8 +67,8 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 	return nil
 }
 
-// named tells whether something of that name is ours.
-func named(name string) bool {
+// isObjectName reports whether a name is in a folder of the archive.
+func isObjectName(name string) bool {
 	for _, kind := range kinds {
 		if strings.HasPrefix(name, string(kind)+"/") {
 			return true

@@ -8,7 +8,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	archivetest.FetchGateway("TestArchiveOnS3", "TestOpenOfABucketThatIsNotThere", "TestDamageOnS3IsTold")
+	archivetest.FetchGateway("TestArchiveOnS3", "TestOpenOfABucketThatIsNotThere", "TestDamageOnS3IsReported")
 	archivetest.FetchHyparquet("TestAnotherImplementationReadsTheSame")
 	os.Exit(m.Run())
 }

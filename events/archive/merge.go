@@ -8,27 +8,27 @@ import (
 	"slices"
 )
 
-// Merge makes one entry of several whose ranges follow each other, with rollups. Of records that are equal in identity,
-// metric, source, time and value only the first is kept; every event stays in the event table. The result depends on the
-// events alone, not on how they were spread over entries or merged before.
+// Merge merges entries with adjacent ranges into one entry, with rollups. Of records that are equal in identity, metric,
+// source, time and value it keeps only the first; every event stays in the event table. The result depends on the events
+// alone, not on their distribution over entries or on earlier merges.
 //
-// The entries together hold at most MaxRecords records. Their objects stay in the store: they can be removed when whoever
-// keeps the entries has put the result in their place, and nobody reads them any more.
+// The entries together hold at most MaxRecords records. Their objects stay in the store: they can be removed once the
+// result has replaced the entries and no reader uses them any more.
 func (s *Store) Merge(ctx context.Context, entries []Entry) (Entry, error) {
-	e, err := s.merge(ctx, entries)
+	e, err := s.mergeEntries(ctx, entries)
 	if err != nil {
 		return Entry{}, fmt.Errorf("merging %d archive entries: %w", len(entries), err)
 	}
 	return e, nil
 }
 
-func (s *Store) merge(ctx context.Context, entries []Entry) (Entry, error) {
+func (s *Store) mergeEntries(ctx context.Context, entries []Entry) (Entry, error) {
 	entries = slices.SortedFunc(slices.Values(entries), func(a, b Entry) int { return cmp.Compare(a.First.Number, b.First.Number) })
 	if err := checkAdjacent(entries); err != nil {
 		return Entry{}, err
 	}
 	first, last := &entries[0], &entries[len(entries)-1]
-	c := collected{entry: Entry{Partition: first.Partition, First: first.First, Last: last.Last}, records: newGathered()}
+	c := entryBuilder{entry: Entry{Partition: first.Partition, First: first.First, Last: last.Last}, records: newRecordSet()}
 	for i := range entries {
 		if err := s.mergeOne(ctx, &c, &entries[i]); err != nil {
 			return Entry{}, err
@@ -61,8 +61,8 @@ func checkAdjacent(entries []Entry) error {
 	return nil
 }
 
-// mergeOne collects what an entry has.
-func (s *Store) mergeOne(ctx context.Context, c *collected, e *Entry) error {
+// mergeOne adds the events and records of an entry to c.
+func (s *Store) mergeOne(ctx context.Context, c *entryBuilder, e *Entry) error {
 	rows, err := s.loadEvents(ctx, e)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (s *Store) mergeOne(ctx context.Context, c *collected, e *Entry) error {
 		return err
 	}
 	if int64(len(rows)) != e.Events || int64(len(t.times)) != e.Records {
-		return fmt.Errorf("the objects of revisions %d to %d have %d events and %d records, their entry tells %d and %d",
+		return fmt.Errorf("the objects of revisions %d to %d have %d events and %d records, their entry says %d and %d",
 			e.First.Number, e.Last.Number, len(rows), len(t.times), e.Events, e.Records)
 	}
 	before := int32(len(c.table))
@@ -86,12 +86,12 @@ func (s *Store) mergeOne(ctx context.Context, c *collected, e *Entry) error {
 	return nil
 }
 
-// addTable takes the rows of a table, whose events are before more than they say.
-func (g *gathered) addTable(t *table, before int32) {
-	all := make([]*gatheredSeries, len(t.series))
+// addTable adds the rows of a table, and before to their event numbers.
+func (g *recordSet) addTable(t *table, before int32) {
+	all := make([]*seriesRecords, len(t.series))
 	for i := range t.series {
 		s := &t.series[i]
-		all[i] = g.series(s.host, g.identity(&s.identity), s.metric, s.source)
+		all[i] = g.seriesFor(s.host, g.identityIndex(&s.identity), s.metric, s.source)
 	}
 	absent := t.absent
 	for _, r := range t.runs {

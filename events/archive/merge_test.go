@@ -14,8 +14,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// recordSet is the set of records of events, each with the events' order out of it.
-func recordSet(all []events.Event) map[string]bool {
+// recordKeys returns the set of the records of events, each record as a text without the event it belongs to.
+func recordKeys(all []events.Event) map[string]bool {
 	set := make(map[string]bool)
 	for i := range all {
 		for _, c := range all[i].Columns {
@@ -29,16 +29,16 @@ func recordSet(all []events.Event) map[string]bool {
 
 func sameSet(t *testing.T, got, want []events.Event) {
 	t.Helper()
-	a, b := slices.Sorted(maps.Keys(recordSet(got))), slices.Sorted(maps.Keys(recordSet(want)))
+	a, b := slices.Sorted(maps.Keys(recordKeys(got))), slices.Sorted(maps.Keys(recordKeys(want)))
 	if diff := gocmp.Diff(b, a); diff != "" {
 		t.Fatalf("the set of records differs (-written +read):\n%s", diff)
 	}
 }
 
-// split writes events as entries of adjacent ranges, cut at random.
-func split(t testing.TB, s *Store, r *rand.Rand, all []events.Event) (entries []Entry) {
+// splitEntries writes events as entries of adjacent ranges, cut at random.
+func splitEntries(t testing.TB, s *Store, r *rand.Rand, all []events.Event) (entries []Entry) {
 	t.Helper()
-	part := upto(0)
+	part := rangeUpto(0)
 	for len(all) > 0 {
 		n := 1 + r.IntN(len(all))
 		for n < len(all) && all[n].Revision == all[n-1].Revision {
@@ -65,7 +65,7 @@ func mustMerge(t testing.TB, s *Store, entries []Entry) Entry {
 
 func TestAnySplitAndMergeKeepsTheSet(t *testing.T) {
 	s := openDir(t)
-	for seed := range rounds(12) {
+	for seed := range roundCount(12) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		all := oddEvents(r, 60)
 		for range 20 { // the same again, as from a file that is uploaded twice
@@ -73,16 +73,16 @@ func TestAnySplitAndMergeKeepsTheSet(t *testing.T) {
 			again.Key, again.Revision.Number = fmt.Sprintf("k%09d", len(all)), all[len(all)-1].Revision.Number+int64(r.IntN(2))
 			all = append(all, again)
 		}
-		entries := split(t, s, r, all)
+		entries := splitEntries(t, s, r, all)
 		var got []events.Event
 		for _, e := range entries {
-			got = append(got, collect(t, s.Read(t.Context(), e, events.Revision{}))...)
+			got = append(got, collectEvents(t, s.Read(t.Context(), e, events.Revision{}))...)
 		}
 		if diff := diffEvents(all, got); diff != "" {
 			t.Fatalf("seed %d: events of %d entries differ (-written +read):\n%s", seed, len(entries), diff)
 		}
 		whole := mustMerge(t, s, entries)
-		merged := collect(t, s.Read(t.Context(), whole, events.Revision{}))
+		merged := collectEvents(t, s.Read(t.Context(), whole, events.Revision{}))
 		sameSet(t, merged, all)
 		records := 0
 		for i := range merged {
@@ -91,11 +91,11 @@ func TestAnySplitAndMergeKeepsTheSet(t *testing.T) {
 			}
 			records += merged[i].Records()
 		}
-		if n := len(recordSet(all)); records != n || whole.Records != int64(n) || whole.Events != int64(len(all)) {
-			t.Fatalf("seed %d: merged, %d events have %d records, their entry tells %d and %d; want %d records of %d events",
+		if n := len(recordKeys(all)); records != n || whole.Records != int64(n) || whole.Events != int64(len(all)) {
+			t.Fatalf("seed %d: merged, %d events have %d records, their entry says %d and %d; want %d records of %d events",
 				seed, len(merged), records, whole.Events, whole.Records, n, len(all))
 		}
-		for len(entries) > 1 { // whatever is merged first
+		for len(entries) > 1 { // in any order of merging
 			i := r.IntN(len(entries) - 1)
 			two := mustMerge(t, s, entries[i:i+2])
 			entries = slices.Replace(entries, i, i+2, two)
@@ -108,9 +108,9 @@ func TestAnySplitAndMergeKeepsTheSet(t *testing.T) {
 
 func TestMergeRefusesGaps(t *testing.T) {
 	s := openDir(t)
-	all := collect(t, fleet(1, 30, 8))
-	a := mustWrite(t, s, upto(10), all[:10])
-	r := upto(30)
+	all := collectEvents(t, fleetEvents(1, 30, 8))
+	a := mustWrite(t, s, rangeUpto(10), all[:10])
+	r := rangeUpto(30)
 	r.After = all[10].Revision
 	b := mustWrite(t, s, r, all[11:])
 	other := b
@@ -133,7 +133,7 @@ func naiveBuckets(all []events.Event, step events.Timestamp) map[string]Bucket {
 		for _, c := range all[i].Columns {
 			entity := all[i].Identities[c.Identity].Entity(all[i].Host)
 			for at, v := range c.All() {
-				key := bucketKey(all[i].Host, entity, c.Metric, at-mod(at, step))
+				key := bucketKey(all[i].Host, entity, c.Metric, at-floorMod(at, step))
 				if byKey[key] == nil {
 					byKey[key] = make(map[reading]bool)
 				}
@@ -151,7 +151,7 @@ func naiveBuckets(all []events.Event, step events.Timestamp) map[string]Bucket {
 		var b Bucket
 		for _, r := range list {
 			if b.Count++; b.Count == 1 {
-				b.Start, b.Min, b.Max = r.at-mod(r.at, step), r.n, r.n
+				b.Start, b.Min, b.Max = r.at-floorMod(r.at, step), r.n, r.n
 			}
 			if r.n.Compare(b.Min) < 0 {
 				b.Min = r.n
@@ -194,10 +194,10 @@ func rolledUp(t *testing.T, s *Store, e Entry, kind Kind, f Filter) map[string]B
 
 func TestRollups(t *testing.T) {
 	s := openDir(t)
-	for seed := range rounds(10) {
+	for seed := range roundCount(10) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		all := oddEvents(r, 200)
-		e := mustMerge(t, s, split(t, s, r, all))
+		e := mustMerge(t, s, splitEntries(t, s, r, all))
 		if diff := gocmp.Diff(naiveBuckets(all, 3600e9), rolledUp(t, s, e, Hours, Filter{})); diff != "" {
 			t.Fatalf("seed %d: hours differ (-want +got):\n%s", seed, diff)
 		}
@@ -206,12 +206,12 @@ func TestRollups(t *testing.T) {
 
 func TestMinutesOnlyWhereTheyAreFewer(t *testing.T) {
 	s := openDir(t)
-	slow := mustMerge(t, s, []Entry{mustWrite(t, s, upto(1000), collect(t, fleet(1, 100, 8)))})
+	slow := mustMerge(t, s, []Entry{mustWrite(t, s, rangeUpto(1000), collectEvents(t, fleetEvents(1, 100, 8)))})
 	if o, found := slow.Object(Minutes); found {
 		t.Errorf("of two readings a minute there is %+v, want none", o)
 	}
 	wantError(t, s.Rollup(t.Context(), slow, Minutes, Filter{}), ErrNoRollup)
-	fast := collect(t, fleet(1, 100, 8))
+	fast := collectEvents(t, fleetEvents(1, 100, 8))
 	for i := range fast {
 		for c := range fast[i].Columns {
 			for k, at := range fast[i].Columns[c].Times {
@@ -219,7 +219,7 @@ func TestMinutesOnlyWhereTheyAreFewer(t *testing.T) {
 			}
 		}
 	}
-	e := mustMerge(t, s, []Entry{mustWrite(t, s, upto(1000), fast)})
+	e := mustMerge(t, s, []Entry{mustWrite(t, s, rangeUpto(1000), fast)})
 	if diff := gocmp.Diff(naiveBuckets(fast, events.Timestamp(time.Minute)), rolledUp(t, s, e, Minutes, Filter{})); diff != "" {
 		t.Fatalf("minutes differ (-want +got):\n%s", diff)
 	}
@@ -239,13 +239,13 @@ func TestMinutesOnlyWhereTheyAreFewer(t *testing.T) {
 
 func TestSums(t *testing.T) {
 	s := openDir(t)
-	all := collect(t, fleet(1, 240, 8))
-	e := mustMerge(t, s, []Entry{mustWrite(t, s, upto(1000), all)})
+	all := collectEvents(t, fleetEvents(1, 240, 8))
+	e := mustMerge(t, s, []Entry{mustWrite(t, s, rangeUpto(1000), all)})
 	want := make(map[string]float64)
 	for i := range all {
 		for _, c := range all[i].Columns {
 			for at, v := range c.All() {
-				want[bucketKey(all[i].Host, all[i].Identities[c.Identity].Entity(all[i].Host), c.Metric, at-mod(at, 3600e9))] += v.Number.Float()
+				want[bucketKey(all[i].Host, all[i].Identities[c.Identity].Entity(all[i].Host), c.Metric, at-floorMod(at, 3600e9))] += v.Number.Float()
 			}
 		}
 	}

@@ -14,8 +14,8 @@ var tens = [23]float64{
 	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 }
 
-// mantissa gives the whole number that value is at a scale (a power of ten), rounded: the one that
-// number(mantissa, scale) came from, where exactly says so.
+// mantissa returns value divided by ten to the power of scale, rounded to a whole number. If isExact is true for a number,
+// that is the number's mantissa.
 func mantissa(value float64, scale int) int64 {
 	switch {
 	case scale == 0:
@@ -26,17 +26,17 @@ func mantissa(value float64, scale int) int64 {
 	return int64(math.RoundToEven(value / tens[scale]))
 }
 
-// exactly tells whether mantissa gives n back from its nearest float64 at its exponent. Beyond 2^53 it never
-// does, and there int64(value) might not be defined.
-func exactly(n events.Number, value float64) bool {
+// isExact reports whether mantissa recovers n from its nearest float64 at its exponent. It reports false beyond 2^53, where
+// int64(value) might not be defined.
+func isExact(n events.Number, value float64) bool {
 	const whole = 1 << 53
 	return n.Mantissa == 0 || -whole <= n.Mantissa && n.Mantissa <= whole &&
 		-len(tens) < int(n.Exponent) && int(n.Exponent) < len(tens) &&
 		mantissa(value, int(n.Exponent)) == n.Mantissa
 }
 
-// exactText is the number's decimal text, by which parseExact gives it back: the shortest, or mantissa and exponent as
-// they are for a number whose shortest text has an exponent beyond those that a Number has.
+// exactText returns a decimal text of the number that parseExact parses exactly: the shortest, or the unchanged mantissa and
+// exponent for a number whose shortest text has an exponent beyond the range of Number.
 func exactText(n events.Number) string {
 	text := n.String()
 	if back, err := events.ParseNumber(text); err == nil && back == events.NumberOf(n.Mantissa, n.Exponent) {

@@ -14,7 +14,7 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// DamagedError tells that an object does not hold what its entry says.
+// DamagedError reports an object whose content does not match its entry.
 type DamagedError struct {
 	Name   string
 	Reason string
@@ -24,7 +24,7 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("archive object %s is damaged: %s; restore it from a copy", e.Name, e.Reason)
 }
 
-// ErrMissing is an object that an entry lists and the store does not have.
+// ErrMissing reports that an entry lists an object that the store does not have.
 var ErrMissing = errors.New("the object is not in the store")
 
 func hashOf(content []byte) string {
@@ -32,22 +32,22 @@ func hashOf(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// put stores content as an object of e, unless it is there, and reads back that it is.
-func (s *Store) put(ctx context.Context, e *Entry, kind Kind, content []byte, rows int64) (Object, error) {
+// storeObject stores content as an object of e, unless the object exists, and verifies it by reading it back.
+func (s *Store) storeObject(ctx context.Context, e *Entry, kind Kind, content []byte, rows int64) (Object, error) {
 	hash := hashOf(content)
 	o := Object{Kind: kind, Name: objectName(e, kind, hash), Bytes: int64(len(content)), Hash: hash, Rows: rows}
-	err := s.create(ctx, o.Name, content, true)
+	err := s.writeObject(ctx, o.Name, content, true)
 	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
-		_, err = s.get(ctx, o)
-		if _, damaged := errors.AsType[*DamagedError](err); damaged { // it has the name without the content: it never was this object
-			err = s.create(ctx, o.Name, content, false)
+		_, err = s.readObject(ctx, o)
+		if _, damaged := errors.AsType[*DamagedError](err); damaged { // the name is taken by other content, which no entry can refer to
+			err = s.writeObject(ctx, o.Name, content, false)
 		}
 	}
 	if err == nil {
-		err = s.sync(o.Name)
+		err = s.syncObject(o.Name)
 	}
 	if err == nil {
-		err = s.verify(ctx, o)
+		err = s.verifyObject(ctx, o)
 	}
 	if err != nil {
 		return Object{}, fmt.Errorf("writing archive object %s: %w", o.Name, err)
@@ -55,16 +55,16 @@ func (s *Store) put(ctx context.Context, e *Entry, kind Kind, content []byte, ro
 	return o, nil
 }
 
-// create writes an object whole or not at all.
-func (s *Store) create(ctx context.Context, name string, content []byte, ifNotExist bool) error {
+// writeObject writes an object atomically.
+func (s *Store) writeObject(ctx context.Context, name string, content []byte, ifNotExist bool) error {
 	return s.bucket.WriteAll(ctx, name, content, &blob.WriterOptions{
 		ContentType: "application/vnd.apache.parquet",
 		IfNotExist:  ifNotExist,
 	})
 }
 
-// sync makes a file that was written durable, and the directories that name it. Other stores are so by themselves.
-func (s *Store) sync(name string) error {
+// syncObject makes a written file and the directories on its path durable. Object storage needs no sync.
+func (s *Store) syncObject(name string) error {
 	if s.dir == "" {
 		return nil
 	}
@@ -87,8 +87,8 @@ func syncFile(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// get reads an object whole and checks its content against its hash.
-func (s *Store) get(ctx context.Context, o Object) ([]byte, error) {
+// readObject returns the content of an object, checked against its size and hash.
+func (s *Store) readObject(ctx context.Context, o Object) ([]byte, error) {
 	content, err := s.bucket.ReadAll(ctx, o.Name)
 	switch {
 	case gcerrors.Code(err) == gcerrors.NotFound:
@@ -104,9 +104,9 @@ func (s *Store) get(ctx context.Context, o Object) ([]byte, error) {
 	return content, nil
 }
 
-// verify reads an object and checks its hash and number of rows.
-func (s *Store) verify(ctx context.Context, o Object) error {
-	content, err := s.get(ctx, o)
+// verifyObject reads an object and checks its hash and number of rows.
+func (s *Store) verifyObject(ctx context.Context, o Object) error {
+	content, err := s.readObject(ctx, o)
 	if err != nil {
 		return err
 	}

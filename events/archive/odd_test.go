@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// oddTexts are what sources say and tools get wrong.
+// oddTexts are texts from sources that tools get wrong.
 var oddTexts = []string{
 	"", "a", "NVIDIA H100 80GB HBM3", "ünï", `quote " and \ back`, "comma, brace {}", "new\nline", "nul\x00", "\xff\xfebytes", "half \xe2\x82", "\uFFFD",
 	"\uFFFD\uFFFDff", "ff\uFFFD", "<&>", "\u2028", "null", "日本", string(make([]byte, 300)),
@@ -22,7 +22,7 @@ var oddNumbers = []events.Number{
 	events.NumberOf(5, 23), events.NumberOf(12345678901234567, -2), {Mantissa: 1, Exponent: math.MaxInt16}, {Mantissa: 1, Exponent: math.MinInt16}, events.NumberOf(1, -22), events.NumberOf(1, -23),
 }
 
-func pick[T any](r *rand.Rand, all []T) T { return all[r.IntN(len(all))] }
+func pickOne[T any](r *rand.Rand, all []T) T { return all[r.IntN(len(all))] }
 
 func oddIdentity(r *rand.Rand) *events.Identity {
 	id := &events.Identity{Index: fmt.Sprint(r.IntN(3))}
@@ -32,10 +32,10 @@ func oddIdentity(r *rand.Rand) *events.Identity {
 	case 1:
 		id.Index = ""
 	}
-	id.Part = pick(r, []string{"", "", "mig:1", "pid:4711", "nvlink:3", "\xff"})
+	id.Part = pickOne(r, []string{"", "", "mig:1", "pid:4711", "nvlink:3", "\xff"})
 	for _, field := range []*string{&id.PCI, &id.Device, &id.Model, &id.Driver, &id.MIG, &id.MIGProfile, &id.Pod, &id.Namespace, &id.Container} {
 		if r.IntN(8) == 0 {
-			*field = pick(r, oddTexts)
+			*field = pickOne(r, oddTexts)
 		}
 	}
 	name := 0
@@ -44,7 +44,7 @@ func oddIdentity(r *rand.Rand) *events.Identity {
 		id.Labels = append(id.Labels, events.Label{Name: fmt.Sprintf("label%d%s", name, "\xff\"\uFFFD"[:name%3]), Value: "0"})
 	}
 	if len(id.Labels) > 0 {
-		id.Labels[len(id.Labels)-1].Value = "9" + pick(r, oddTexts)
+		id.Labels[len(id.Labels)-1].Value = "9" + pickOne(r, oddTexts)
 	}
 	return id
 }
@@ -52,18 +52,18 @@ func oddIdentity(r *rand.Rand) *events.Identity {
 func oddValue(r *rand.Rand) events.Value {
 	switch r.IntN(6) {
 	case 0:
-		return events.Value{Absent: pick(r, []events.Reason{events.Blank, events.NotSupported, events.Implausible, 77, 255}), Raw: pick(r, oddTexts)}
+		return events.Value{Absent: pickOne(r, []events.Reason{events.Blank, events.NotSupported, events.Implausible, 77, 255}), Raw: pickOne(r, oddTexts)}
 	case 1:
-		return events.Value{Number: pick(r, oddNumbers)}
+		return events.Value{Number: pickOne(r, oddNumbers)}
 	case 2:
 		return events.Value{Number: events.NumberOf(r.Int64(), int16(r.IntN(40)-20))}
 	}
 	return events.Value{Number: events.NumberOf(r.Int64N(100_000), -int16(r.IntN(4)))}
 }
 
-// oddEvents gives events with everything that is seldom, some damaged, in revision order.
+// oddEvents returns events with everything that is rare, some damaged, in revision order.
 func oddEvents(r *rand.Rand, n int) (all []events.Event) {
-	cutter := events.NewCutter(events.CutRules{EventRecords: 1 + r.IntN(30)}, events.UploadID(pick(r, oddTexts)), pick(r, []string{"", "Europe/Berlin"}))
+	cutter := events.NewCutter(events.CutRules{EventRecords: 1 + r.IntN(30)}, events.UploadID(pickOne(r, oddTexts)), pickOne(r, []string{"", "Europe/Berlin"}))
 	identities := []*events.Identity{oddIdentity(r), oddIdentity(r), oddIdentity(r), {}}
 	revision := fleetLog
 	for len(all) < n {
@@ -74,7 +74,7 @@ func oddEvents(r *rand.Rand, n int) (all []events.Event) {
 			all = append(all, damagedEvent(r, revision, len(all)))
 			continue
 		}
-		host := events.HostID(pick(r, []string{"h1", "h2", "host \xff", "h\uFFFD"}))
+		host := events.HostID(pickOne(r, []string{"h1", "h2", "host \xff", "h\uFFFD"}))
 		var records []events.Record
 		for range 1 + r.IntN(4) {
 			at := fleetStart + events.Timestamp(r.Int64N(50))*1e9
@@ -82,7 +82,7 @@ func oddEvents(r *rand.Rand, n int) (all []events.Event) {
 				at = events.Timestamp(r.Int64N(4)-2) * 1_000_000_007
 			}
 			records = append(records, events.Record{
-				Identity: pick(r, identities), Metric: pick(r, []string{"M1", "M2", "mé"}), Source: pick(r, []string{"", "M1", "power.draw [W]"}),
+				Identity: pickOne(r, identities), Metric: pickOne(r, []string{"M1", "M2", "mé"}), Source: pickOne(r, []string{"", "M1", "power.draw [W]"}),
 				At: at, Value: oddValue(r), Text: []byte("x"),
 			})
 		}
@@ -101,7 +101,7 @@ func oddEvents(r *rand.Rand, n int) (all []events.Event) {
 
 // damagedEvent is one that the log could not use.
 func damagedEvent(r *rand.Rand, revision events.Revision, place int) events.Event {
-	ev := events.Event{Revision: revision, Key: fmt.Sprintf("k%09d", place), Host: events.HostID(pick(r, []string{"", "h1"}))}
+	ev := events.Event{Revision: revision, Key: fmt.Sprintf("k%09d", place), Host: events.HostID(pickOne(r, []string{"", "h1"}))}
 	switch r.IntN(3) {
 	case 0:
 		ev.Damage = &events.DamageError{Value: []byte{1, 2, 0xff}, Cause: fmt.Errorf("%w (at 7)", events.ErrOverwritten)}
@@ -113,7 +113,7 @@ func damagedEvent(r *rand.Rand, revision events.Revision, place int) events.Even
 	return ev
 }
 
-// sameDamage tells whether two damages say the same to people and to programs.
+// sameDamage reports whether two damages have equal texts, values and causes.
 func sameDamage(a, b error) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil

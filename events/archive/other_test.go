@@ -25,8 +25,8 @@ var (
 	}
 )
 
-// readings gives events of one host: a power draw and a temperature each second, each tenth temperature absent.
-func readings(n int) (all []events.Event) {
+// readingEvents returns events of one host: a power draw and a temperature each second, each tenth temperature absent.
+func readingEvents(n int) (all []events.Event) {
 	cutter := events.NewCutter(events.CutRules{EventRecords: 100}, "upload-1", "")
 	give := func(evs []events.Event) {
 		for _, ev := range evs {
@@ -50,15 +50,15 @@ func readings(n int) (all []events.Event) {
 	return all
 }
 
-// write writes events as two entries and merges them.
-func write(t *testing.T, s *archive.Store, all []events.Event) archive.Entry {
+// writeMerged writes events as two entries and merges them.
+func writeMerged(t *testing.T, s *archive.Store, all []events.Event) archive.Entry {
 	t.Helper()
 	half := len(all) / 2
 	r := archive.Range{Partition: 3, Upto: all[half-1].Revision}
 	var entries []archive.Entry
 	for _, part := range [][]events.Event{all[:half], all[half:]} {
 		r.Upto = part[len(part)-1].Revision
-		e, err := s.Write(t.Context(), r, given(part))
+		e, err := s.Write(t.Context(), r, eventSeq(part))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func write(t *testing.T, s *archive.Store, all []events.Event) archive.Entry {
 	return e
 }
 
-func given(all []events.Event) iter.Seq2[events.Event, error] {
+func eventSeq(all []events.Event) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		for _, ev := range all {
 			if !yield(ev, nil) {
@@ -89,12 +89,12 @@ func given(all []events.Event) iter.Seq2[events.Event, error] {
 	}
 }
 
-// summary is what testdata/summary.mjs tells of a records object.
+// summary is the output of testdata/summary.mjs for a records object.
 type summary struct {
-	Told, Rows int
-	Metrics    map[string]metricSummary
-	First      map[string]any
-	Last       map[string]any
+	Counted, Rows int
+	Metrics       map[string]metricSummary
+	First         map[string]any
+	Last          map[string]any
 }
 
 type metricSummary struct {
@@ -114,13 +114,13 @@ func TestAnotherImplementationReadsTheSame(t *testing.T) {
 	}
 	defer s.Close()
 	const n = 40_000 // of each metric: more than a page
-	e := write(t, s, readings(n))
+	e := writeMerged(t, s, readingEvents(n))
 	o, _ := e.Object(archive.Records)
 	var got summary
 	if err := json.Unmarshal(archivetest.Hyparquet(t, script, filepath.Join(dir, o.Name)), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := summary{Told: 2 * n, Rows: 2 * n, Metrics: map[string]metricSummary{
+	want := summary{Counted: 2 * n, Rows: 2 * n, Metrics: map[string]metricSummary{
 		"DCGM_FI_DEV_POWER_USAGE": {Rows: n, GPUs: 1}, "DCGM_FI_DEV_GPU_TEMP": {Rows: n, GPUs: 1, Absent: n / 10},
 	}}
 	for i := range n {
@@ -161,9 +161,9 @@ func TestArchiveOnS3(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	all := readings(3000)
-	e := write(t, s, all)
-	if again := write(t, s, all); !cmp.Equal(again, e) {
+	all := readingEvents(3000)
+	e := writeMerged(t, s, all)
+	if again := writeMerged(t, s, all); !cmp.Equal(again, e) {
 		t.Errorf("the same again: got %+v, want %+v", again, e)
 	}
 	if err := s.Check(t.Context(), e); err != nil {

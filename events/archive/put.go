@@ -8,15 +8,15 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// store writes the objects of what was collected.
-func (s *Store) store(ctx context.Context, c *collected) (Entry, error) {
+// storeEntry writes the records and events objects and returns their entry.
+func (s *Store) storeEntry(ctx context.Context, c *entryBuilder) (Entry, error) {
 	e := c.entry
 	if len(c.table) == 0 {
 		return e, nil
 	}
 	out := newRecordWriter()
-	for r := range c.records.rows(false) {
-		if err := out.add(r); err != nil {
+	for r := range c.records.sortedRows(false) {
+		if err := out.addRow(r); err != nil {
 			return Entry{}, err
 		}
 	}
@@ -26,17 +26,17 @@ func (s *Store) store(ctx context.Context, c *collected) (Entry, error) {
 	return e, s.storeEvents(ctx, &e, c.table)
 }
 
-// storeMerged is store without repeats and with rollups.
-func (s *Store) storeMerged(ctx context.Context, c *collected) (Entry, error) {
+// storeMerged is like storeEntry, but drops repeated records and adds rollups.
+func (s *Store) storeMerged(ctx context.Context, c *entryBuilder) (Entry, error) {
 	e := c.entry
 	if len(c.table) == 0 {
 		return e, nil
 	}
-	out, rollers := newRecordWriter(), c.rollers()
-	for r := range c.records.rows(true) {
-		err := out.add(r)
+	out, rollers := newRecordWriter(), c.rollupBuilders()
+	for r := range c.records.sortedRows(true) {
+		err := out.addRow(r)
 		for _, roller := range rollers {
-			err = errors.Join(err, roller.add(&r))
+			err = errors.Join(err, roller.addRow(&r))
 		}
 		if err != nil {
 			return Entry{}, err
@@ -56,18 +56,18 @@ func (s *Store) storeMerged(ctx context.Context, c *collected) (Entry, error) {
 	return e, nil
 }
 
-// rollers gives a roller for each kind of rollup that is worth its bytes.
-func (c *collected) rollers() []*roller {
-	minutes := roller{step: events.Timestamp(time.Minute)}
-	for r := range c.records.rows(true) {
-		_ = minutes.add(&r) // counting cannot fail
+// rollupBuilders returns a builder for each kind of rollup that is worth its bytes.
+func (c *entryBuilder) rollupBuilders() []*rollupBuilder {
+	minutes := rollupBuilder{step: events.Timestamp(time.Minute)}
+	for r := range c.records.sortedRows(true) {
+		_ = minutes.addRow(&r) // counting cannot fail
 	}
-	_ = minutes.flush()
-	hours := &roller{step: events.Timestamp(time.Hour), out: newRollupWriter(Hours)}
+	_ = minutes.flushBucket()
+	hours := &rollupBuilder{step: events.Timestamp(time.Hour), out: newRollupWriter(Hours)}
 	if minutes.readings < minuteReadings*minutes.buckets {
-		return []*roller{hours}
+		return []*rollupBuilder{hours}
 	}
-	return []*roller{{step: minutes.step, out: newRollupWriter(Minutes)}, hours}
+	return []*rollupBuilder{{step: minutes.step, out: newRollupWriter(Minutes)}, hours}
 }
 
 func (s *Store) storeEvents(ctx context.Context, e *Entry, table []eventRow) error {
@@ -75,7 +75,7 @@ func (s *Store) storeEvents(ctx context.Context, e *Entry, table []eventRow) err
 	if err != nil {
 		return err
 	}
-	return s.add(ctx, e, Events, content, len(table))
+	return s.addObject(ctx, e, Events, content, len(table))
 }
 
 // storeRecords writes the records object, if there are records.
@@ -88,24 +88,24 @@ func (s *Store) storeRecords(ctx context.Context, e *Entry, out *recordWriter) e
 		return err
 	}
 	e.Records, e.From, e.To = out.rows, out.from, out.to
-	return s.add(ctx, e, Records, content, int(out.rows))
+	return s.addObject(ctx, e, Records, content, int(out.rows))
 }
 
 // storeRollup writes an object of minutes or hours, if it has rows.
-func (s *Store) storeRollup(ctx context.Context, e *Entry, r *roller) error {
-	if err := r.flush(); err != nil || r.out.rows == 0 {
+func (s *Store) storeRollup(ctx context.Context, e *Entry, r *rollupBuilder) error {
+	if err := r.flushBucket(); err != nil || r.out.rows == 0 {
 		return err
 	}
 	content, err := r.out.close()
 	if err != nil {
 		return err
 	}
-	return s.add(ctx, e, r.out.kind, content, r.out.rows)
+	return s.addObject(ctx, e, r.out.kind, content, r.out.rows)
 }
 
-// add stores an object and adds it to its entry.
-func (s *Store) add(ctx context.Context, e *Entry, kind Kind, content []byte, rows int) error {
-	o, err := s.put(ctx, e, kind, content, int64(rows))
+// addObject stores an object and appends it to its entry.
+func (s *Store) addObject(ctx context.Context, e *Entry, kind Kind, content []byte, rows int) error {
+	o, err := s.storeObject(ctx, e, kind, content, int64(rows))
 	if err != nil {
 		return err
 	}

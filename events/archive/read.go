@@ -8,34 +8,33 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Read gives the events of an entry after a revision, as they were written: in revision order, those of one revision by
-// key, damaged ones with an events.DamageError. The zero after is the beginning. An event of a merged entry has only the
-// records that no earlier one of the same entry has, and one whose records are all repeats is left out.
+// Read returns the events of an entry after a revision, as they were written: in order of revision, then key, damaged ones
+// with an events.DamageError. The zero after is the beginning. An event of a merged entry has only the records that no
+// earlier event of the same entry has, and an event whose records are all repeats is left out.
 //
-// The entry's objects are read whole and checked against their hashes before the first event is given; a
-// DamagedError or ErrMissing tells that they do not hold what they should. What is given shares no memory with what
-// comes later.
+// The entry's objects are read whole and checked against their hashes before the first event is returned; objects that do
+// not match are a DamagedError or ErrMissing. Returned events share no memory with later ones.
 func (s *Store) Read(ctx context.Context, e Entry, after events.Revision) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
-		if err := s.read(ctx, &e, after, func(ev events.Event) bool { return yield(ev, nil) }); err != nil {
+		if err := s.readEntry(ctx, &e, after, func(ev events.Event) bool { return yield(ev, nil) }); err != nil {
 			yield(events.Event{}, fmt.Errorf("reading archived revisions %d to %d of partition %d: %w", e.First.Number, e.Last.Number, e.Partition, err))
 		}
 	}
 }
 
-func (s *Store) read(ctx context.Context, e *Entry, after events.Revision, yield func(events.Event) bool) error {
+func (s *Store) readEntry(ctx context.Context, e *Entry, after events.Revision, yield func(events.Event) bool) error {
 	if after != (events.Revision{}) && !after.SameLog(e.Last) {
 		return events.ErrForeign
 	}
 	if after.Number >= e.Last.Number {
 		return nil
 	}
-	all, t, err := s.load(ctx, e)
+	all, t, err := s.loadEntry(ctx, e)
 	if err != nil {
 		return err
 	}
 	o, _ := e.Object(Records)
-	a, err := assemble(t, all)
+	a, err := newAssembly(t, all)
 	if err != nil {
 		return &DamagedError{o.Name, err.Error()}
 	}
@@ -46,7 +45,7 @@ func (s *Store) read(ctx context.Context, e *Entry, after events.Revision, yield
 		if all[i].Revision.Number <= after.Number {
 			continue
 		}
-		if all[i].Damage == nil && !a.fill(&all[i], int32(i)) {
+		if all[i].Damage == nil && !a.fillEvent(&all[i], int32(i)) {
 			continue
 		}
 		if !yield(all[i]) {
@@ -57,15 +56,15 @@ func (s *Store) read(ctx context.Context, e *Entry, after events.Revision, yield
 	return nil
 }
 
-// load reads the objects of an entry: its events without records, and the records.
-func (s *Store) load(ctx context.Context, e *Entry) ([]events.Event, *table, error) {
+// loadEntry reads the objects of an entry and returns its events without records, and its records.
+func (s *Store) loadEntry(ctx context.Context, e *Entry) ([]events.Event, *table, error) {
 	rows, err := s.loadEvents(ctx, e)
 	if err != nil {
 		return nil, nil, err
 	}
 	all := make([]events.Event, len(rows))
 	for i := range rows {
-		if all[i], err = rows[i].event(e.Last); err != nil {
+		if all[i], err = rows[i].toEvent(e.Last); err != nil {
 			o, _ := e.Object(Events)
 			return nil, nil, &DamagedError{o.Name, fmt.Sprintf("event %d: %v", i, err)}
 		}
@@ -74,13 +73,13 @@ func (s *Store) load(ctx context.Context, e *Entry) ([]events.Event, *table, err
 	return all, t, err
 }
 
-// loadEvents reads the event table of an entry.
+// loadEvents returns the event table of an entry.
 func (s *Store) loadEvents(ctx context.Context, e *Entry) ([]eventRow, error) {
 	o, found := e.Object(Events)
 	if !found {
 		return nil, nil
 	}
-	content, err := s.get(ctx, o)
+	content, err := s.readObject(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -91,14 +90,14 @@ func (s *Store) loadEvents(ctx context.Context, e *Entry) ([]eventRow, error) {
 	return rows, nil
 }
 
-// loadRecords reads all records of an entry.
+// loadRecords returns all records of an entry.
 func (s *Store) loadRecords(ctx context.Context, e *Entry) (*table, error) {
 	t := newTableReader()
 	o, found := e.Object(Records)
 	if !found {
 		return &t.table, nil
 	}
-	content, err := s.get(ctx, o)
+	content, err := s.readObject(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +110,7 @@ func (s *Store) loadRecords(ctx context.Context, e *Entry) (*table, error) {
 		return nil, err
 	}
 	for _, g := range groups {
-		if err := t.read(g, 0, g.rows); err != nil {
+		if err := t.readRows(g, 0, g.rows); err != nil {
 			return nil, err
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// collect gives all events of a sequence.
-func collect(t testing.TB, seq iter.Seq2[events.Event, error]) (all []events.Event) {
+// collectEvents returns all events of a sequence.
+func collectEvents(t testing.TB, seq iter.Seq2[events.Event, error]) (all []events.Event) {
 	t.Helper()
 	for ev, err := range seq {
 		if err != nil {
@@ -27,8 +27,8 @@ func collect(t testing.TB, seq iter.Seq2[events.Event, error]) (all []events.Eve
 	return all
 }
 
-// sequence gives events one by one.
-func sequence(evs []events.Event) iter.Seq2[events.Event, error] {
+// eventSeq yields events one by one.
+func eventSeq(evs []events.Event) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		for _, ev := range evs {
 			if !yield(ev, nil) {
@@ -40,7 +40,7 @@ func sequence(evs []events.Event) iter.Seq2[events.Event, error] {
 
 func mustWrite(t testing.TB, s *Store, r Range, evs []events.Event) Entry {
 	t.Helper()
-	e, err := s.Write(t.Context(), r, sequence(evs))
+	e, err := s.Write(t.Context(), r, eventSeq(evs))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,9 +55,9 @@ func TestReadGivesWhatWasWritten(t *testing.T) {
 	for name, rows := range map[string]int{"uploads": 500, "streams": 8, "single rows": 1} {
 		t.Run(name, func(t *testing.T) {
 			s := openDir(t)
-			want := collect(t, fleet(2, 150, rows))
-			e := mustWrite(t, s, upto(int64(len(want)+5)), want)
-			got := collect(t, s.Read(t.Context(), e, events.Revision{}))
+			want := collectEvents(t, fleetEvents(2, 150, rows))
+			e := mustWrite(t, s, rangeUpto(int64(len(want)+5)), want)
+			got := collectEvents(t, s.Read(t.Context(), e, events.Revision{}))
 			if diff := diffEvents(want, got); diff != "" {
 				t.Fatalf("events differ (-written +read):\n%s", diff)
 			}
@@ -72,17 +72,17 @@ func TestReadGivesWhatWasWritten(t *testing.T) {
 
 func TestReadGivesWhatIsOdd(t *testing.T) {
 	s := openDir(t)
-	for seed := range rounds(25) {
+	for seed := range roundCount(25) {
 		want := oddEvents(rand.New(rand.NewPCG(seed, 2)), 80)
-		e := mustWrite(t, s, upto(1<<20), want)
-		if diff := diffEvents(want, collect(t, s.Read(t.Context(), e, events.Revision{}))); diff != "" {
+		e := mustWrite(t, s, rangeUpto(1<<20), want)
+		if diff := diffEvents(want, collectEvents(t, s.Read(t.Context(), e, events.Revision{}))); diff != "" {
 			t.Fatalf("seed %d: events differ (-written +read):\n%s", seed, diff)
 		}
 		after := want[len(want)/2].Revision
 		for len(want) > 0 && want[0].Revision.Number <= after.Number {
 			want = want[1:]
 		}
-		if diff := diffEvents(want, collect(t, s.Read(t.Context(), e, after))); diff != "" {
+		if diff := diffEvents(want, collectEvents(t, s.Read(t.Context(), e, after))); diff != "" {
 			t.Fatalf("seed %d: events after revision %d differ (-written +read):\n%s", seed, after.Number, diff)
 		}
 	}
@@ -91,14 +91,14 @@ func TestReadGivesWhatIsOdd(t *testing.T) {
 func TestReadOfMoreThanARowGroup(t *testing.T) {
 	s := openDir(t)
 	steps := rowGroupRows/80 + 2000
-	e, err := s.Write(t.Context(), upto(1<<40), fleet(1, steps, 2000))
+	e, err := s.Write(t.Context(), rangeUpto(1<<40), fleetEvents(1, steps, 2000))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := int64(steps * 80); e.Records != want || e.Objects[0].Rows != want {
 		t.Errorf("got %d records in %d rows, want %d", e.Records, e.Objects[0].Rows, want)
 	}
-	next, stop := iter.Pull2(fleet(1, steps, 2000))
+	next, stop := iter.Pull2(fleetEvents(1, steps, 2000))
 	defer stop()
 	for got, err := range s.Read(t.Context(), e, events.Revision{}) {
 		want, _, ok := next()
@@ -121,13 +121,13 @@ func TestReadOfMoreThanARowGroup(t *testing.T) {
 
 func TestReadEnds(t *testing.T) {
 	s := openDir(t)
-	want := collect(t, fleet(1, 20, 8))
-	e := mustWrite(t, s, upto(100), want)
+	want := collectEvents(t, fleetEvents(1, 20, 8))
+	e := mustWrite(t, s, rangeUpto(100), want)
 	for range s.Read(t.Context(), e, events.Revision{}) {
 		break // leaving early must not fail
 	}
-	if got := collect(t, s.Read(t.Context(), e, e.Last)); len(got) != 0 {
-		t.Errorf("after its last revision an entry gives %d events, want none", len(got))
+	if got := collectEvents(t, s.Read(t.Context(), e, e.Last)); len(got) != 0 {
+		t.Errorf("after its last revision an entry returned %d events, want none", len(got))
 	}
 	foreign := e.Last
 	foreign.Epoch++
@@ -151,9 +151,9 @@ func wantError[T any](t *testing.T, seq iter.Seq2[T, error], want error) {
 
 func TestDamagedObjectsAreFound(t *testing.T) {
 	s := openDir(t)
-	want := collect(t, fleet(1, 100, 8))
+	want := collectEvents(t, fleetEvents(1, 100, 8))
 	for _, kind := range []Kind{Records, Events} {
-		e := mustWrite(t, s, upto(1<<20), want)
+		e := mustWrite(t, s, rangeUpto(1<<20), want)
 		o, _ := e.Object(kind)
 		path := filepath.Join(s.dir, o.Name)
 		content, err := os.ReadFile(path)
@@ -170,10 +170,10 @@ func TestDamagedObjectsAreFound(t *testing.T) {
 		}
 		for ev, err := range s.Read(t.Context(), e, events.Revision{}) {
 			if _, found := errors.AsType[*DamagedError](err); !found {
-				t.Fatalf("Read of a changed object gives event %q, error %v, want a DamagedError", ev.Key, err)
+				t.Fatalf("Read of a changed object returned event %q, error %v, want a DamagedError", ev.Key, err)
 			}
 		}
-		if again := mustWrite(t, s, upto(1<<20), want); !cmp.Equal(again, e) {
+		if again := mustWrite(t, s, rangeUpto(1<<20), want); !cmp.Equal(again, e) {
 			t.Errorf("written again: got %+v, want %+v", again, e)
 		}
 		if err := s.Check(t.Context(), e); err != nil {
@@ -189,8 +189,8 @@ func TestDamagedObjectsAreFound(t *testing.T) {
 	}
 }
 
-// rounds gives how often to try something random: fewer times with -short.
-func rounds(n uint64) uint64 {
+// roundCount returns the number of random trials: fewer with -short.
+func roundCount(n uint64) uint64 {
 	if testing.Short() {
 		return max(1, n/6)
 	}

@@ -2,8 +2,8 @@ package archive
 
 import "telemetry-pipeline/events"
 
-// record is a row of a records object: this struct is the object's schema. A text that a source did not give is
-// NULL. Texts are escaped (escape) where they are not UTF-8.
+// record is a row of a records object: this struct is the object's schema. A text that the source does not have is NULL.
+// Texts are escaped (escape) where they are not UTF-8.
 type record struct {
 	Host       string  `parquet:"host,dict"`
 	GPU        string  `parquet:"gpu,optional,dict"`  // events.GPUID; NULL for a reading of the host itself
@@ -12,7 +12,7 @@ type record struct {
 	Time       int64   `parquet:"time,timestamp(nanosecond),delta"`
 	Value      float64 `parquet:"value,optional"`      // the nearest to the number; NULL when absent
 	Scale      int32   `parquet:"scale,dict"`          // value is round(value / 10^scale) × 10^scale exactly, where exact is NULL
-	Exact      string  `parquet:"exact,optional,dict"` // the number's decimal text, where value and scale do not tell it
+	Exact      string  `parquet:"exact,optional,dict"` // the number's decimal text, where value and scale do not determine it
 	Absent     string  `parquet:"absent,optional,dict"`
 	Raw        string  `parquet:"raw,optional,dict"`    // the source's text when absent
 	Source     string  `parquet:"source,optional,dict"` // the name the metric came under
@@ -31,7 +31,7 @@ type record struct {
 	Event      int32   `parquet:"event,delta"`          // joins to the event table
 }
 
-// The places of record's columns.
+// The indexes of record's columns.
 const (
 	colHost = iota
 	colGPU
@@ -60,25 +60,25 @@ const (
 	recordColumns
 )
 
-// textColumns are the columns that are equal for all records of a series, but GPU, which follows from them.
-// They are the order of seriesTexts. Never written.
+// textColumns lists the columns that are equal for all records of a series, except GPU, which follows from them. It is the
+// order of seriesTexts. Never written.
 var textColumns = [...]int{
 	colHost, colMetric, colSource, colUUID, colIndex, colPCI, colDevice, colModel, colDriver, colMIG,
 	colMIGProfile, colPod, colNamespace, colContainer, colPart, colLabels,
 }
 
-// seriesTexts are a series' cells in textColumns.
+// seriesTexts holds the cells of a series in textColumns.
 type seriesTexts [len(textColumns)]string
 
-// series is what the records of one metric of one identity under one source name have in common.
+// series holds the common attributes of the records of one metric of one identity under one source name.
 type series struct {
 	host           events.HostID
 	identity       events.Identity
 	metric, source string
 }
 
-// texts are the cells of s.
-func (s *series) texts() (t seriesTexts, err error) {
+// cellTexts returns the cells of s.
+func (s *series) cellTexts() (t seriesTexts, err error) {
 	id := &s.identity
 	labels, err := labelsText(id.Labels)
 	t = seriesTexts{
@@ -91,7 +91,7 @@ func (s *series) texts() (t seriesTexts, err error) {
 	return t, err
 }
 
-// seriesOf undoes texts.
+// seriesOf is the inverse of cellTexts.
 func seriesOf(t seriesTexts) (s series, err error) {
 	labels, err := parseLabels(t[len(t)-1])
 	if err != nil {

@@ -25,28 +25,28 @@ type recordWriter struct {
 	to      events.Timestamp
 }
 
-// seriesCells are a series' cells in all text columns, by column.
+// seriesCells holds the cells of a series in all text columns, by column.
 type seriesCells [recordColumns]parquet.Value
 
 func newRecordWriter() *recordWriter {
 	w := &recordWriter{}
-	w.out = parquet.NewGenericWriter[record](&w.buf, append(writerOptions(Records), sorting())...)
+	w.out = parquet.NewGenericWriter[record](&w.buf, append(writerOptions(Records), sortingColumns())...)
 	w.cells = newCellMaker(w.out.Schema())
 	w.columns = w.out.ColumnWriters()
 	w.values = make([]parquet.Value, 0, pageRows)
 	return w
 }
 
-// sorting tells readers of the file how its rows are sorted.
-func sorting() parquet.WriterOption {
+// sortingColumns returns the option that records the sort order of the rows in the file.
+func sortingColumns() parquet.WriterOption {
 	return parquet.SortingWriterConfig(parquet.SortingColumns(
 		parquet.Ascending("host"), parquet.Ascending("gpu"), parquet.Ascending("part"), parquet.Ascending("metric"), parquet.Ascending("time")))
 }
 
-// add takes the next row.
-func (w *recordWriter) add(r row) error {
+// addRow appends a row.
+func (w *recordWriter) addRow(r row) error {
 	if r.series.cells == nil {
-		cells, err := w.cells.series(r.series)
+		cells, err := w.cells.seriesCells(r.series)
 		if err != nil {
 			return err
 		}
@@ -60,12 +60,12 @@ func (w *recordWriter) add(r row) error {
 	if w.page = append(w.page, r); len(w.page) < pageRows {
 		return nil
 	}
-	return w.flush()
+	return w.flushPage()
 }
 
-// close writes the rest and gives the object's content.
+// close writes the remaining rows and returns the object's content.
 func (w *recordWriter) close() ([]byte, error) {
-	if err := w.flush(); err != nil {
+	if err := w.flushPage(); err != nil {
 		return nil, err
 	}
 	if err := w.out.Close(); err != nil {
@@ -74,13 +74,13 @@ func (w *recordWriter) close() ([]byte, error) {
 	return w.buf.Bytes(), nil
 }
 
-// flush writes a page of each column.
-func (w *recordWriter) flush() error {
+// flushPage writes a page of each column.
+func (w *recordWriter) flushPage() error {
 	if len(w.page) == 0 {
 		return nil
 	}
 	for c := range w.columns {
-		w.values = w.cells.column(w.values[:0], c, w.page)
+		w.values = w.cells.appendColumn(w.values[:0], c, w.page)
 		if _, err := w.columns[c].WriteRowValues(w.values); err != nil {
 			return fmt.Errorf("writing records: %w", err)
 		}
@@ -112,45 +112,45 @@ func newCellMaker(schema *parquet.Schema) (m cellMaker) {
 	return m
 }
 
-// text is a cell of an escaped text; NULL for none, where the column has that.
-func (m *cellMaker) text(c int, text string) parquet.Value {
+// textCell returns the cell of an escaped text, NULL for the empty text where the column is optional.
+func (m *cellMaker) textCell(c int, text string) parquet.Value {
 	if text == "" && m.present[c].DefinitionLevel() > 0 {
 		return m.null[c]
 	}
 	return parquet.ByteArrayValue([]byte(text)).Level(0, m.present[c].DefinitionLevel(), c)
 }
 
-// series makes the cells that all records of a series share.
-func (m *cellMaker) series(s *gatheredSeries) (*seriesCells, error) {
-	texts, err := s.texts()
+// seriesCells returns the cells that all records of a series share.
+func (m *cellMaker) seriesCells(s *seriesRecords) (*seriesCells, error) {
+	texts, err := s.cellTexts()
 	if err != nil {
 		return nil, err
 	}
 	var cells seriesCells
 	for i, c := range textColumns {
-		cells[c] = m.text(c, texts[i])
+		cells[c] = m.textCell(c, texts[i])
 	}
-	cells[colGPU] = m.text(colGPU, escape(string(s.gpu)))
+	cells[colGPU] = m.textCell(colGPU, escape(string(s.gpu)))
 	return &cells, nil
 }
 
-// column appends the cells of one column.
-func (m *cellMaker) column(dst []parquet.Value, c int, page []row) []parquet.Value {
+// appendColumn appends the cells of one column.
+func (m *cellMaker) appendColumn(dst []parquet.Value, c int, page []row) []parquet.Value {
 	switch c {
 	case colTime:
-		return m.each(dst, c, page, func(r *row) parquet.Value { return parquet.Int64Value(int64(r.at)) })
+		return m.appendCells(dst, c, page, func(r *row) parquet.Value { return parquet.Int64Value(int64(r.at)) })
 	case colScale:
-		return m.each(dst, c, page, func(r *row) parquet.Value { return parquet.Int32Value(int32(r.number.Exponent)) })
+		return m.appendCells(dst, c, page, func(r *row) parquet.Value { return parquet.Int32Value(int32(r.number.Exponent)) })
 	case colEvent:
-		return m.each(dst, c, page, func(r *row) parquet.Value { return parquet.Int32Value(r.event) })
+		return m.appendCells(dst, c, page, func(r *row) parquet.Value { return parquet.Int32Value(r.event) })
 	case colValue:
-		return m.each(dst, c, page, (*row).value)
+		return m.appendCells(dst, c, page, (*row).valueCell)
 	case colExact:
-		return m.each(dst, c, page, (*row).exact)
+		return m.appendCells(dst, c, page, (*row).exactCell)
 	case colAbsent:
-		return m.each(dst, c, page, (*row).reason)
+		return m.appendCells(dst, c, page, (*row).reasonCell)
 	case colRaw:
-		return m.each(dst, c, page, func(r *row) parquet.Value { return textOrNull(r.raw) })
+		return m.appendCells(dst, c, page, func(r *row) parquet.Value { return textOrNull(r.raw) })
 	}
 	for i := range page {
 		dst = append(dst, page[i].series.cells[c])
@@ -158,8 +158,8 @@ func (m *cellMaker) column(dst []parquet.Value, c int, page []row) []parquet.Val
 	return dst
 }
 
-// each appends the cell that f makes of each row.
-func (m *cellMaker) each(dst []parquet.Value, c int, page []row, f func(*row) parquet.Value) []parquet.Value {
+// appendCells appends the cell that f returns for each row.
+func (m *cellMaker) appendCells(dst []parquet.Value, c int, page []row, f func(*row) parquet.Value) []parquet.Value {
 	level := m.present[c].DefinitionLevel()
 	for i := range page {
 		if v := f(&page[i]); v.IsNull() {
@@ -171,29 +171,29 @@ func (m *cellMaker) each(dst []parquet.Value, c int, page []row, f func(*row) pa
 	return dst
 }
 
-func (r *row) value() parquet.Value {
+func (r *row) valueCell() parquet.Value {
 	if r.absent != events.Present {
 		return parquet.NullValue()
 	}
 	return parquet.DoubleValue(r.number.Float())
 }
 
-// exact is the number's text where value and scale do not tell it.
-func (r *row) exact() parquet.Value {
-	if r.absent != events.Present || exactly(r.number, r.number.Float()) {
+// exactCell returns the number's text where value and scale do not determine it, and NULL otherwise.
+func (r *row) exactCell() parquet.Value {
+	if r.absent != events.Present || isExact(r.number, r.number.Float()) {
 		return parquet.NullValue()
 	}
 	return parquet.ByteArrayValue([]byte(exactText(r.number)))
 }
 
-func (r *row) reason() parquet.Value {
+func (r *row) reasonCell() parquet.Value {
 	if r.absent == events.Present {
 		return parquet.NullValue()
 	}
 	return parquet.ByteArrayValue([]byte(r.absent.String()))
 }
 
-// textOrNull is a text, escaped; NULL for none.
+// textOrNull returns the cell of a text, escaped, and NULL for the empty text.
 func textOrNull(text string) parquet.Value {
 	if text == "" {
 		return parquet.NullValue()

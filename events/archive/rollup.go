@@ -10,12 +10,12 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// minuteReadings is how many readings a minute of a metric must have on average for rollups by minute to be made: of
-// fewer, reading the records themselves costs as little, and the rollups would be larger than they.
+// minuteReadings is the average number of readings per metric and minute from which on rollups by minute are made. With
+// fewer, reading the records themselves costs as little, and the rollups would be larger than the records.
 const minuteReadings = 4
 
 // rollupRow is a row of an object of minutes or hours: this struct is the object's schema. It sums up the numbers of one
-// metric of one entity from start on. Equal numbers of one time count once, whatever their sources and identities;
+// metric of one entity from start on. Equal numbers of one time count once, regardless of their sources and identities;
 // absent readings do not count.
 type rollupRow struct {
 	Host      string  `parquet:"host,dict"`
@@ -35,7 +35,7 @@ type rollupRow struct {
 	ExactLast string  `parquet:"exact_last,optional,dict"`
 }
 
-// The places of rollupRow's columns.
+// The indexes of rollupRow's columns.
 const (
 	rollHost = iota
 	rollGPU
@@ -66,7 +66,7 @@ type Bucket struct {
 	Sum    float64
 }
 
-// Add counts what c says of other records of the same minute or hour. Both must have counted some.
+// Add adds the sums of other records of the same minute or hour. Neither bucket may be empty.
 func (b *Bucket) Add(c Bucket) {
 	b.Count += c.Count
 	b.Sum += c.Sum
@@ -81,28 +81,28 @@ func (b *Bucket) Add(c Bucket) {
 	}
 }
 
-// roller makes rollups of rows in the order of an object.
-type roller struct {
+// rollupBuilder builds rollups from rows in the order of an object.
+type rollupBuilder struct {
 	step     events.Timestamp
-	out      *rollupWriter // nil: they are only counted
-	readings int64         // summed up
-	buckets  int64         // made of them
+	out      *rollupWriter // nil: rollups are only counted
+	readings int64         // added so far
+	buckets  int64         // completed so far
 
-	series *gatheredSeries // one of the entity and metric at hand
+	series *seriesRecords // a series of the current entity and metric
 	at     events.Timestamp
 	seen   []events.Number // at that time
 	bucket Bucket
 }
 
-// add takes the next row.
-func (r *roller) add(x *row) error {
+// addRow adds the next row.
+func (r *rollupBuilder) addRow(x *row) error {
 	if x.absent != events.Present {
 		return nil
 	}
 	n := events.NumberOf(x.number.Mantissa, x.number.Exponent)
-	start := x.at - mod(x.at, r.step)
+	start := x.at - floorMod(x.at, r.step)
 	if r.series == nil || r.series.compareGroup(x.series) != 0 || start != r.bucket.Start {
-		if err := r.flush(); err != nil {
+		if err := r.flushBucket(); err != nil {
 			return err
 		}
 		r.series, r.bucket, r.seen = x.series, Bucket{Start: start}, r.seen[:0]
@@ -124,11 +124,11 @@ func (r *roller) add(x *row) error {
 	return nil
 }
 
-// mod is the rest of a division, never negative.
-func mod(t, step events.Timestamp) events.Timestamp { return ((t % step) + step) % step }
+// floorMod returns the remainder of t divided by step, never negative.
+func floorMod(t, step events.Timestamp) events.Timestamp { return ((t % step) + step) % step }
 
-// flush ends the bucket at hand.
-func (r *roller) flush() error {
+// flushBucket writes the current bucket.
+func (r *rollupBuilder) flushBucket() error {
 	if r.bucket.Count == 0 {
 		return nil
 	}
@@ -144,23 +144,23 @@ func (r *roller) flush() error {
 	}
 	scale := min(b.Min.Exponent, b.Max.Exponent, b.Last.Exponent)
 	x.Scale = int32(scale)
-	x.Min, x.ExactMin = rolled(b.Min, scale)
-	x.Max, x.ExactMax = rolled(b.Max, scale)
-	x.Last, x.ExactLast = rolled(b.Last, scale)
-	return r.out.add(x)
+	x.Min, x.ExactMin = rollupCells(b.Min, scale)
+	x.Max, x.ExactMax = rollupCells(b.Max, scale)
+	x.Last, x.ExactLast = rollupCells(b.Last, scale)
+	return r.out.addRow(x)
 }
 
-// rolled gives the cells of a number at a scale.
-func rolled(n events.Number, scale int16) (value float64, exact string) {
+// rollupCells returns the cells of a number at a scale.
+func rollupCells(n events.Number, scale int16) (value float64, exact string) {
 	value = n.Float()
-	if m, fits := n.MantissaAt(scale); fits && exactly(events.Number{Mantissa: m, Exponent: scale}, value) {
+	if m, fits := n.MantissaAt(scale); fits && isExact(events.Number{Mantissa: m, Exponent: scale}, value) {
 		return value, ""
 	}
 	return value, exactText(n)
 }
 
-// unrolled undoes rolled.
-func unrolled(value float64, scale int16, exact string) (events.Number, error) {
+// parseRollupCells is the inverse of rollupCells.
+func parseRollupCells(value float64, scale int16, exact string) (events.Number, error) {
 	if exact != "" {
 		return parseExact(exact)
 	}
@@ -184,15 +184,15 @@ func newRollupWriter(kind Kind) *rollupWriter {
 	return w
 }
 
-func (w *rollupWriter) add(x rollupRow) error {
+func (w *rollupWriter) addRow(x rollupRow) error {
 	w.rows++
 	if w.batch = append(w.batch, x); len(w.batch) < 1024 {
 		return nil
 	}
-	return w.flush()
+	return w.flushBatch()
 }
 
-func (w *rollupWriter) flush() error {
+func (w *rollupWriter) flushBatch() error {
 	_, err := w.out.Write(w.batch)
 	w.batch = w.batch[:0]
 	if err != nil {
@@ -201,9 +201,9 @@ func (w *rollupWriter) flush() error {
 	return nil
 }
 
-// close writes the rest and gives the object's content.
+// close writes the remaining rows and returns the object's content.
 func (w *rollupWriter) close() ([]byte, error) {
-	if err := w.flush(); err != nil {
+	if err := w.flushBatch(); err != nil {
 		return nil, err
 	}
 	if err := w.out.Close(); err != nil {

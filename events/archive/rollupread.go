@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Rollup is what an entry has of one metric of one entity by minute or hour.
+// Rollup holds the rollups of one metric of one entity by minute or hour.
 type Rollup struct {
 	Host    events.HostID
 	Entity  events.Entity
@@ -18,15 +18,15 @@ type Rollup struct {
 	Buckets []Bucket // by Start
 }
 
-// ErrNoRollup tells that an entry has no rollup of a kind.
+// ErrNoRollup reports that an entry has no rollups of a kind.
 var ErrNoRollup = errors.New("the entry has none; scan its records")
 
-// Rollup gives the rollups of an entry of a kind, Minutes or Hours, that match a filter: those whose minute or hour begins
-// within its times, by host, entity and metric. A long one may come in several parts, one after the other.
+// Rollup returns the rollups of an entry, by Minutes or Hours, that match a filter and whose minute or hour begins within
+// its times, by host, entity and metric. A long one may come in several parts, one after the other.
 //
-// An entry that was not merged has none (ErrNoRollup), and one whose metrics are read seldom has none by minute; its records
-// are few then, and Scan gives them. A minute whose records are spread over several entries has a bucket in
-// each (Bucket.Add).
+// An entry that was not merged has no rollups (ErrNoRollup), and one whose metrics are read rarely has none by minute; its
+// records are few then, and Scan returns them. A minute whose records are spread over several entries has a bucket in each
+// (Bucket.Add).
 func (s *Store) Rollup(ctx context.Context, e Entry, kind Kind, f Filter) iter.Seq2[Rollup, error] {
 	return func(yield func(Rollup, error) bool) {
 		o, found := e.Object(kind)
@@ -34,36 +34,36 @@ func (s *Store) Rollup(ctx context.Context, e Entry, kind Kind, f Filter) iter.S
 			yield(Rollup{}, fmt.Errorf("reading %s of revisions %d to %d of partition %d: %w", kind, e.First.Number, e.Last.Number, e.Partition, ErrNoRollup))
 			return
 		}
-		if err := s.rollup(ctx, o, f, func(r Rollup) bool { return yield(r, nil) }); err != nil {
+		if err := s.readRollups(ctx, o, f, func(r Rollup) bool { return yield(r, nil) }); err != nil {
 			yield(Rollup{}, fmt.Errorf("reading rollups of partition %d: %w", e.Partition, err))
 		}
 	}
 }
 
-func (s *Store) rollup(ctx context.Context, o Object, f Filter, yield func(Rollup) bool) error {
-	groups, err := s.open(ctx, o, rollupColumns)
+func (s *Store) readRollups(ctx context.Context, o Object, f Filter, yield func(Rollup) bool) error {
+	groups, err := s.openObject(ctx, o, rollupColumns)
 	if err != nil {
 		return err
 	}
-	p := f.prepare(rollHost, rollGPU, rollMetric)
-	texts := newTexts()
+	p := f.forColumns(rollHost, rollGPU, rollMetric)
+	texts := newTextTable()
 	for _, g := range groups {
 		var spans []span
-		if err := guarded(o, func() (err error) {
-			spans, err = p.spans(g, texts)
+		if err := recoverToDamage(o, func() (err error) {
+			spans, err = p.matchingSpans(g, texts)
 			return err
 		}); err != nil {
 			return err
 		}
-		for _, rows := range joined(spans) {
+		for _, rows := range joinSpans(spans) {
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
 			t := rollupTable{texts: texts, g: g, lo: rows.lo, hi: rows.hi}
-			if err := guarded(o, t.read); err != nil {
+			if err := recoverToDamage(o, t.readColumns); err != nil {
 				return err
 			}
-			if !t.give(&p, yield) {
+			if !t.yieldRollups(&p, yield) {
 				return nil
 			}
 		}
@@ -71,9 +71,9 @@ func (s *Store) rollup(ctx context.Context, o Object, f Filter, yield func(Rollu
 	return nil
 }
 
-// rollupTable is rows of a rollup in columns.
+// rollupTable holds rows of rollups in columns.
 type rollupTable struct {
-	texts  *texts
+	texts  *textTable
 	g      rowGroup
 	lo, hi int64
 
@@ -87,50 +87,50 @@ type rollupTable struct {
 	last   []events.Number
 }
 
-// rollupHead is where the rows of one metric of one entity begin.
+// rollupHead is the start of the rows of one metric of one entity.
 type rollupHead struct {
 	Rollup
 	row int32
 }
 
-// read reads all columns of the rows.
-func (t *rollupTable) read() (err error) {
+// readColumns reads all columns of the rows.
+func (t *rollupTable) readColumns() (err error) {
 	if t.heads, err = t.readHeads(); err != nil {
 		return err
 	}
-	if t.start, err = t.integers(rollStart); err != nil {
+	if t.start, err = t.readInts(rollStart); err != nil {
 		return err
 	}
-	if t.lastAt, err = t.integers(rollLastAt); err != nil {
+	if t.lastAt, err = t.readInts(rollLastAt); err != nil {
 		return err
 	}
-	if t.count, err = t.integers(rollCount); err != nil {
+	if t.count, err = t.readInts(rollCount); err != nil {
 		return err
 	}
-	if t.sum, err = t.floats(rollSum); err != nil {
+	if t.sum, err = t.readFloats(rollSum); err != nil {
 		return err
 	}
-	scales, err := t.g.numbers(rollScale, t.lo, t.hi, 0)
+	scales, err := t.g.readNumbers(rollScale, t.lo, t.hi, 0)
 	if err != nil {
 		return err
 	}
-	if t.min, err = t.numbers(rollMin, rollExactMin, scales); err != nil {
+	if t.min, err = t.readNumbers(rollMin, rollExactMin, scales); err != nil {
 		return err
 	}
-	if t.max, err = t.numbers(rollMax, rollExactMax, scales); err != nil {
+	if t.max, err = t.readNumbers(rollMax, rollExactMax, scales); err != nil {
 		return err
 	}
-	t.last, err = t.numbers(rollLast, rollExactLast, scales)
+	t.last, err = t.readNumbers(rollLast, rollExactLast, scales)
 	return err
 }
 
-// readHeads reads the columns of texts.
+// readHeads returns the heads, from the text columns.
 func (t *rollupTable) readHeads() ([]rollupHead, error) {
 	var columns [4]changes
 	var rows []int32
 	for i, c := range []int{rollHost, rollGPU, rollPart, rollMetric} {
 		var err error
-		if columns[i], err = t.g.texts(c, t.lo, t.hi, 0, t.texts); err != nil {
+		if columns[i], err = t.g.readTexts(c, t.lo, t.hi, 0, t.texts); err != nil {
 			return nil, err
 		}
 		for _, change := range columns[i] {
@@ -142,7 +142,7 @@ func (t *rollupTable) readHeads() ([]rollupHead, error) {
 	for _, row := range slices.Compact(rows) {
 		var cells [4]string
 		for i := range columns {
-			columns[i] = columns[i].from(row)
+			columns[i] = columns[i].sinceRow(row)
 			var err error
 			if cells[i], err = unescape(t.texts.all[columns[i][0].value]); err != nil {
 				return nil, &DamagedError{t.g.object, err.Error()}
@@ -154,65 +154,65 @@ func (t *rollupTable) readHeads() ([]rollupHead, error) {
 	return heads, nil
 }
 
-// complete tells whether a column has all rows.
-func (t *rollupTable) complete(column, rows int) error {
+// checkRows returns an error unless a column has all rows.
+func (t *rollupTable) checkRows(column, rows int) error {
 	if int64(rows) != t.hi-t.lo {
 		return &DamagedError{t.g.object, fmt.Sprintf("column %d has %d rows of %d", column, rows, t.hi-t.lo)}
 	}
 	return nil
 }
 
-func (t *rollupTable) integers(column int) (all []int64, err error) {
-	err = t.g.pages(column, t.lo, t.hi, func(p page) error {
+func (t *rollupTable) readInts(column int) (all []int64, err error) {
+	err = t.g.eachPage(column, t.lo, t.hi, func(p page) error {
 		data := p.Data()
 		all = append(all, data.Int64()...)
 		return nil
 	})
-	return all, errors.Join(err, t.complete(column, len(all)))
+	return all, errors.Join(err, t.checkRows(column, len(all)))
 }
 
-func (t *rollupTable) floats(column int) (all []float64, err error) {
-	err = t.g.pages(column, t.lo, t.hi, func(p page) error {
+func (t *rollupTable) readFloats(column int) (all []float64, err error) {
+	err = t.g.eachPage(column, t.lo, t.hi, func(p page) error {
 		data := p.Data()
 		all = append(all, data.Double()...)
 		return nil
 	})
-	return all, errors.Join(err, t.complete(column, len(all)))
+	return all, errors.Join(err, t.checkRows(column, len(all)))
 }
 
-// numbers reads a column of numbers and the one of those that it cannot hold exactly.
-func (t *rollupTable) numbers(column, exactColumn int, scales changes) ([]events.Number, error) {
-	values, err := t.floats(column)
+// readNumbers returns a column of numbers. exactColumn holds the numbers that column cannot hold exactly.
+func (t *rollupTable) readNumbers(column, exactColumn int, scales changes) ([]events.Number, error) {
+	values, err := t.readFloats(column)
 	if err != nil {
 		return nil, err
 	}
-	exact, err := t.g.texts(exactColumn, t.lo, t.hi, 0, t.texts)
+	exact, err := t.g.readTexts(exactColumn, t.lo, t.hi, 0, t.texts)
 	if err != nil {
 		return nil, err
 	}
 	numbers := make([]events.Number, len(values))
 	for i, v := range values {
-		scales, exact = scales.from(int32(i)), exact.from(int32(i))
-		if numbers[i], err = unrolled(v, int16(scales[0].value), t.texts.all[exact[0].value]); err != nil {
+		scales, exact = scales.sinceRow(int32(i)), exact.sinceRow(int32(i))
+		if numbers[i], err = parseRollupCells(v, int16(scales[0].value), t.texts.all[exact[0].value]); err != nil {
 			return nil, &DamagedError{t.g.object, err.Error()}
 		}
 	}
 	return numbers, nil
 }
 
-// give gives the rows that match.
-func (t *rollupTable) give(p *prepared, yield func(Rollup) bool) bool {
+// yieldRollups yields the matching rollups, and reports whether to continue.
+func (t *rollupTable) yieldRollups(p *columnFilter, yield func(Rollup) bool) bool {
 	for i, head := range t.heads {
 		end := int32(len(t.start))
 		if i+1 < len(t.heads) {
 			end = t.heads[i+1].row
 		}
 		r := head.Rollup
-		if !p.matches(r.Host, r.Entity.GPU, r.Metric) {
+		if !p.matchesSeries(r.Host, r.Entity.GPU, r.Metric) {
 			continue
 		}
 		for row := head.row; row < end; row++ {
-			if b := t.bucket(row); (p.From == 0 || b.Start >= p.From) && (p.To == 0 || b.Start < p.To) {
+			if b := t.bucketAt(row); (p.From == 0 || b.Start >= p.From) && (p.To == 0 || b.Start < p.To) {
 				r.Buckets = append(r.Buckets, b)
 			}
 		}
@@ -223,7 +223,7 @@ func (t *rollupTable) give(p *prepared, yield func(Rollup) bool) bool {
 	return true
 }
 
-func (t *rollupTable) bucket(row int32) Bucket {
+func (t *rollupTable) bucketAt(row int32) Bucket {
 	return Bucket{
 		Start: events.Timestamp(t.start[row]), Count: t.count[row], Sum: t.sum[row],
 		Min: t.min[row], Max: t.max[row], Last: t.last[row], LastAt: events.Timestamp(t.lastAt[row]),

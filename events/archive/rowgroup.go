@@ -10,10 +10,10 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// page is rows of one column as they are stored: with indexes into a dictionary, without NULLs.
+// page holds rows of one column in their stored form: with indexes into a dictionary, without NULLs.
 type page struct {
 	parquet.Page
-	base int64 // of its first row, counted from the first row asked for
+	base int64 // its first row, counted from the first requested row
 }
 
 // rowGroup is a row group of an object.
@@ -32,7 +32,7 @@ func openContent(o Object, content []byte) (*parquet.File, error) {
 	return f, nil
 }
 
-// rowGroups gives the row groups of an object that has at least so many columns.
+// rowGroups returns the row groups of an object. An object with fewer columns is damaged.
 func rowGroups(o Object, f *parquet.File, columns int) ([]rowGroup, error) {
 	if err := checkColumns(o, f); err != nil {
 		return nil, err
@@ -64,8 +64,8 @@ func checkColumns(o Object, f *parquet.File) error {
 	return nil
 }
 
-// pages calls f with the pages of a column, from row lo to before hi. The page is valid during the call.
-func (g rowGroup) pages(column int, lo, hi int64, f func(page) error) error {
+// eachPage calls f with the pages of a column, from row lo to before hi. The page is valid during the call.
+func (g rowGroup) eachPage(column int, lo, hi int64, f func(page) error) error {
 	if err := g.readPages(column, lo, hi, f); err != nil {
 		return fmt.Errorf("reading archive object %s, column %d: %w", g.object, column, err)
 	}
@@ -103,26 +103,26 @@ func (g rowGroup) readPages(column int, lo, hi int64, f func(page) error) (err e
 	return nil
 }
 
-// texts gives a column of texts, whose row lo is row base of the result.
-func (g rowGroup) texts(column int, lo, hi int64, base int32, texts *texts) (c changes, err error) {
+// readTexts returns rows [lo, hi) of a column of texts. Row lo is row base of the result.
+func (g rowGroup) readTexts(column int, lo, hi int64, base int32, texts *textTable) (c changes, err error) {
 	var numbers []int32
-	err = g.pages(column, lo, hi, func(p page) error {
+	err = g.eachPage(column, lo, hi, func(p page) error {
 		dictionary := p.Dictionary()
 		if dictionary == nil {
 			return errors.New("the column has no dictionary")
 		}
 		for i := len(numbers); i < dictionary.Len(); i++ {
-			numbers = append(numbers, texts.of(dictionary.Index(int32(i)).ByteArray()))
+			numbers = append(numbers, texts.numberOf(dictionary.Index(int32(i)).ByteArray()))
 		}
 		return c.addPage(p, numbers, base+int32(p.base))
 	})
 	return c, err
 }
 
-// numbers gives a column of numbers that change rarely, like texts.
-func (g rowGroup) numbers(column int, lo, hi int64, base int32) (c changes, err error) {
+// readNumbers returns rows [lo, hi) of a column of numbers that change rarely, in the form of readTexts.
+func (g rowGroup) readNumbers(column int, lo, hi int64, base int32) (c changes, err error) {
 	var numbers []int32
-	err = g.pages(column, lo, hi, func(p page) error {
+	err = g.eachPage(column, lo, hi, func(p page) error {
 		dictionary := p.Dictionary()
 		if dictionary == nil {
 			return errors.New("the column has no dictionary")

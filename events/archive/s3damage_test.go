@@ -11,17 +11,17 @@ import (
 	"telemetry-pipeline/events/archive/archivetest"
 )
 
-// TestDamageOnS3IsTold changes a byte of an object behind the back of a store that keeps a checksum of its own: whoever reads
-// it is told that it is damaged, and writing the entry again mends it.
-func TestDamageOnS3IsTold(t *testing.T) {
+// TestDamageOnS3IsReported changes a byte of an object behind the back of a store that keeps a checksum of its own: reading
+// it reports the damage, and writing the entry again repairs it.
+func TestDamageOnS3IsReported(t *testing.T) {
 	root := t.TempDir()
 	s, err := archive.Open(t.Context(), archivetest.GatewayOver(t, root))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	all := readings(300)
-	e := write(t, s, all)
+	all := readingEvents(300)
+	e := writeMerged(t, s, all)
 	o, _ := e.Object(archive.Records)
 	path := filepath.Join(root, "archive", filepath.FromSlash(o.Name))
 	content, err := os.ReadFile(path)
@@ -34,16 +34,16 @@ func TestDamageOnS3IsTold(t *testing.T) {
 	}
 	err = s.Check(t.Context(), e)
 	if damaged, ok := errors.AsType[*archive.DamagedError](err); !ok || damaged.Name != o.Name {
-		t.Errorf("a check gives %v, want a DamagedError of %s", err, o.Name)
+		t.Errorf("a check returned %v, want a DamagedError of %s", err, o.Name)
 	}
 	var read error
 	for _, err := range s.Read(t.Context(), e, events.Revision{}) {
 		read = err
 	}
 	if _, ok := errors.AsType[*archive.DamagedError](read); !ok {
-		t.Errorf("reading gives %v, want a DamagedError", read)
+		t.Errorf("reading returned %v, want a DamagedError", read)
 	}
-	write(t, s, all)
+	writeMerged(t, s, all)
 	if err := s.Check(t.Context(), e); err != nil {
 		t.Errorf("written again: %v", err)
 	}

@@ -9,8 +9,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// scanned gives what a scan finds as events of one column each, and checks order and form.
-func scanned(t *testing.T, s *Store, e Entry, f Filter) (all []events.Event) {
+// scanEvents returns the results of a scan as events of one column each, and checks order and form.
+func scanEvents(t *testing.T, s *Store, e Entry, f Filter) (all []events.Event) {
 	t.Helper()
 	for one, err := range s.Scan(t.Context(), e, f) {
 		if err != nil {
@@ -26,8 +26,8 @@ func scanned(t *testing.T, s *Store, e Entry, f Filter) (all []events.Event) {
 	return all
 }
 
-// filtered gives the records of events that match, as scanned does.
-func filtered(all []events.Event, f Filter) (out []events.Event) {
+// filterEvents returns the records of events that match, in the form of scanEvents.
+func filterEvents(all []events.Event, f Filter) (out []events.Event) {
 	for i := range all {
 		for _, c := range all[i].Columns {
 			id := all[i].Identities[c.Identity]
@@ -49,14 +49,14 @@ func filtered(all []events.Event, f Filter) (out []events.Event) {
 
 func TestScanFindsWhatMatches(t *testing.T) {
 	s := openDir(t)
-	for seed := range rounds(10) {
+	for seed := range roundCount(10) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		all := oddEvents(r, 150)
-		written := mustWrite(t, s, upto(1<<20), all)
+		written := mustWrite(t, s, rangeUpto(1<<20), all)
 		for _, e := range []Entry{written, mustMerge(t, s, []Entry{written})} {
 			for range 10 {
 				f := oddFilter(r)
-				sameSet(t, scanned(t, s, e, f), filtered(all, f))
+				sameSet(t, scanEvents(t, s, e, f), filterEvents(all, f))
 			}
 		}
 	}
@@ -64,7 +64,7 @@ func TestScanFindsWhatMatches(t *testing.T) {
 
 func oddFilter(r *rand.Rand) (f Filter) {
 	if r.IntN(2) == 0 {
-		f.Hosts = []events.HostID{pick(r, []events.HostID{"h1", "host \xff", "nobody"}), "h2"}
+		f.Hosts = []events.HostID{pickOne(r, []events.HostID{"h1", "host \xff", "nobody"}), "h2"}
 	}
 	if r.IntN(2) == 0 {
 		f.GPUs = []events.GPUID{"h1:0", "GPU-5fd4f087-86f3-7a43-b711-4771313afc50", "h\uFFFD:1"}
@@ -83,8 +83,8 @@ func oddFilter(r *rand.Rand) (f Filter) {
 
 func TestScanOfManyPages(t *testing.T) {
 	s := openDir(t)
-	all := collect(t, fleet(3, 2880, 500))
-	e := mustWrite(t, s, upto(1<<20), all)
+	all := collectEvents(t, fleetEvents(3, 2880, 500))
+	e := mustWrite(t, s, rangeUpto(1<<20), all)
 	for name, f := range map[string]Filter{
 		"a host":            {Hosts: []events.HostID{events.HostID(fleetHost(1))}, From: fleetStart + 3600e9, To: fleetStart + 7200e9},
 		"a GPU":             {GPUs: []events.GPUID{events.GPUID(all[0].Identities[3].UUID)}},
@@ -97,7 +97,7 @@ func TestScanOfManyPages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, whole := range []int64{0, wholeBytes} {
 				s.wholeBytes = whole
-				sameSet(t, scanned(t, s, e, f), filtered(all, f))
+				sameSet(t, scanEvents(t, s, e, f), filterEvents(all, f))
 			}
 		})
 	}
@@ -105,7 +105,7 @@ func TestScanOfManyPages(t *testing.T) {
 
 func TestScanEnds(t *testing.T) {
 	s := openDir(t)
-	e := mustWrite(t, s, upto(1000), collect(t, fleet(1, 20, 8)))
+	e := mustWrite(t, s, rangeUpto(1000), collectEvents(t, fleetEvents(1, 20, 8)))
 	for range s.Scan(t.Context(), e, Filter{}) {
 		break
 	}

@@ -19,15 +19,15 @@ type Store struct {
 	dir    string // of a file:// store
 	url    string // without its parameters
 
-	wholeBytes int64 // see there
+	wholeBytes int64 // the constant wholeBytes; tests lower it
 }
 
 // Open opens the storage at a URL and checks that it can be used:
 //
 //   - file:///dir is a directory, made if missing.
-//   - s3://bucket?region=…&endpoint=https://…&use_path_style=true is S3 or what speaks its protocol; credentials are found
-//     as by every AWS tool (environment, profile, instance role). All parameters are those of
-//     [gocloud.dev/blob/s3blob.URLOpener].
+//   - s3://bucket?region=…&endpoint=https://…&use_path_style=true is S3 or a compatible service; credentials are found
+//     as by every AWS tool (environment, profile, instance role). [gocloud.dev/blob/s3blob.URLOpener] documents the
+//     parameters.
 func Open(ctx context.Context, address string) (*Store, error) {
 	s, err := openURL(ctx, address)
 	if err != nil {
@@ -36,7 +36,7 @@ func Open(ctx context.Context, address string) (*Store, error) {
 	return s, nil
 }
 
-// validation is the parameter of an s3:// URL that says whether checksums of the server's are looked at.
+// validation is the parameter of an s3:// URL that controls the validation of the server's checksums.
 const validation = "response_checksum_validation"
 
 func openURL(ctx context.Context, address string) (*Store, error) {
@@ -60,8 +60,8 @@ func openURL(ctx context.Context, address string) (*Store, error) {
 		if u.Host == "" {
 			return nil, errors.New("a bucket is written s3://bucket?region=…")
 		}
-		// Contents are checked against their SHA-256 here. A checksum of the server's would end a read of a damaged object
-		// with an error like any other, which is tried again for ever.
+		// This package checks contents against their SHA-256. Validation of the server's checksum would end a read of a
+		// damaged object with an error that looks temporary and is retried for ever.
 		if q := u.Query(); !q.Has(validation) {
 			q.Set(validation, "when_required")
 			u.RawQuery = q.Encode()
@@ -85,13 +85,13 @@ func openURL(ctx context.Context, address string) (*Store, error) {
 // Close ends the store's connections; calls under way may fail.
 func (s *Store) Close() error { return s.bucket.Close() }
 
-// String is the URL without its parameters.
+// String returns the URL without its parameters.
 func (s *Store) String() string { return s.url }
 
-// logID names the log that an object's events are of.
+// logID returns the name of the log of the entry's events.
 func (e *Entry) logID() string { return fmt.Sprintf("%x-%x", uint64(e.First.Epoch), e.First.Cluster) }
 
-// objectName is where an object of e with a content of that hash is. Names order by kind, partition, log and range.
+// objectName returns the name of an object of e whose content has the given hash. Names sort by kind, partition, log and range.
 func objectName(e *Entry, kind Kind, hash string) string {
 	return strings.Join([]string{
 		string(kind), e.Partition.String(), e.logID(),

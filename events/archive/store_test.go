@@ -49,7 +49,7 @@ func TestOpenMakesTheDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	e := mustWrite(t, s, upto(1000), collect(t, fleet(1, 10, 8)))
+	e := mustWrite(t, s, rangeUpto(1000), collectEvents(t, fleetEvents(1, 10, 8)))
 	for _, o := range e.Objects {
 		info, err := os.Stat(filepath.Join(dir, o.Name))
 		if err != nil || info.Size() != o.Bytes {
@@ -60,13 +60,13 @@ func TestOpenMakesTheDirectory(t *testing.T) {
 
 func TestObjectsAreWrittenOnce(t *testing.T) {
 	s := openDir(t)
-	all := collect(t, fleet(1, 60, 8))
-	e := mustWrite(t, s, upto(1000), all)
-	before := files(t, s)
-	if again := mustWrite(t, s, upto(1000), all); !cmp.Equal(again, e) {
+	all := collectEvents(t, fleetEvents(1, 60, 8))
+	e := mustWrite(t, s, rangeUpto(1000), all)
+	before := listFiles(t, s)
+	if again := mustWrite(t, s, rangeUpto(1000), all); !cmp.Equal(again, e) {
 		t.Errorf("the same events again: got %+v, want %+v", again, e)
 	}
-	if diff := cmp.Diff(before, files(t, s)); diff != "" {
+	if diff := cmp.Diff(before, listFiles(t, s)); diff != "" {
 		t.Errorf("the same events again changed files (-before +after):\n%s", diff)
 	}
 	if len(before) != len(e.Objects) {
@@ -79,8 +79,8 @@ func TestObjectsAreWrittenOnce(t *testing.T) {
 	}
 }
 
-// files gives all files of a directory with their modification times.
-func files(t *testing.T, s *Store) map[string]string {
+// listFiles returns all files of a directory with their modification times.
+func listFiles(t *testing.T, s *Store) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
 	err := filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
@@ -99,7 +99,7 @@ func files(t *testing.T, s *Store) map[string]string {
 
 func TestList(t *testing.T) {
 	s := openDir(t)
-	e := mustMerge(t, s, []Entry{mustWrite(t, s, upto(1000), collect(t, fleet(1, 60, 8)))})
+	e := mustMerge(t, s, []Entry{mustWrite(t, s, rangeUpto(1000), collectEvents(t, fleetEvents(1, 60, 8)))})
 	stray := "records/007/1f-2e/x.parquet.17.tmp"
 	if err := os.WriteFile(filepath.Join(s.dir, stray), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -109,10 +109,10 @@ func TestList(t *testing.T) {
 		want = append(want, o.Name)
 	}
 	want = append(want, stray)
-	if got := listed(t, s, 7); !slices.Equal(got, sorted(want)) {
-		t.Errorf("got %q, want %q", got, sorted(want))
+	if got := listNames(t, s, 7); !slices.Equal(got, sortNames(want)) {
+		t.Errorf("got %q, want %q", got, sortNames(want))
 	}
-	if got := listed(t, s, 8); len(got) != 0 {
+	if got := listNames(t, s, 8); len(got) != 0 {
 		t.Errorf("of another partition: got %q, want nothing", got)
 	}
 	for _, name := range want {
@@ -122,7 +122,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if got := listed(t, s, 7); len(got) != 0 {
+	if got := listNames(t, s, 7); len(got) != 0 {
 		t.Errorf("all removed: got %q, want nothing", got)
 	}
 	for _, name := range []string{"", "x", "../x", "records"} {
@@ -132,12 +132,12 @@ func TestList(t *testing.T) {
 	}
 }
 
-func sorted(names []string) []string {
+func sortNames(names []string) []string {
 	slices.Sort(names)
 	return names
 }
 
-func listed(t *testing.T, s *Store, p events.Partition) (names []string) {
+func listNames(t *testing.T, s *Store, p events.Partition) (names []string) {
 	t.Helper()
 	for o, err := range s.List(t.Context(), p) {
 		if err != nil {
@@ -148,12 +148,12 @@ func listed(t *testing.T, s *Store, p events.Partition) (names []string) {
 		}
 		names = append(names, o.Name)
 	}
-	return sorted(names)
+	return sortNames(names)
 }
 
 func TestWriteRefuses(t *testing.T) {
 	s := openDir(t)
-	all := collect(t, fleet(1, 3, 8))
+	all := collectEvents(t, fleetEvents(1, 3, 8))
 	foreign := slices.Clone(all)
 	foreign[1].Revision.Epoch++
 	unsound := slices.Clone(all)
@@ -164,19 +164,19 @@ func TestWriteRefuses(t *testing.T) {
 		evs  iter.Seq2[events.Event, error]
 		want string
 	}{
-		"an empty range":   {upto(0), sequence(nil), "empty"},
-		"late events":      {upto(2), sequence(all), "outside of the range"},
-		"another log":      {upto(100), sequence(foreign), "outside of the range"},
-		"disorder":         {upto(100), sequence([]events.Event{all[1], all[0]}), "out of order"},
-		"an unsound event": {upto(100), sequence(unsound), "no records"},
-		"a failing log":    {upto(100), func(yield func(events.Event, error) bool) { yield(events.Event{}, failing) }, failing.Error()},
-		"a range of two":   {Range{Partition: 7, After: foreign[1].Revision, Upto: upto(100).Upto}, sequence(nil), "another log"},
+		"an empty range":   {rangeUpto(0), eventSeq(nil), "empty"},
+		"late events":      {rangeUpto(2), eventSeq(all), "outside of the range"},
+		"another log":      {rangeUpto(100), eventSeq(foreign), "outside of the range"},
+		"disorder":         {rangeUpto(100), eventSeq([]events.Event{all[1], all[0]}), "out of order"},
+		"an unsound event": {rangeUpto(100), eventSeq(unsound), "no records"},
+		"a failing log":    {rangeUpto(100), func(yield func(events.Event, error) bool) { yield(events.Event{}, failing) }, failing.Error()},
+		"a range of two":   {Range{Partition: 7, After: foreign[1].Revision, Upto: rangeUpto(100).Upto}, eventSeq(nil), "another log"},
 	} {
 		if e, err := s.Write(t.Context(), test.r, test.evs); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %+v, error %v, want an error about %q", name, e, err, test.want)
 		}
 	}
-	if got := files(t, s); len(got) != 0 {
+	if got := listFiles(t, s); len(got) != 0 {
 		t.Errorf("what was refused left %v", got)
 	}
 }
@@ -184,7 +184,7 @@ func TestWriteRefuses(t *testing.T) {
 // TestObjectsAreSmall holds the budget of bytes for a record.
 func TestObjectsAreSmall(t *testing.T) {
 	s := openDir(t)
-	e, err := s.Write(t.Context(), upto(1<<40), fleet(2, 2000, 2000))
+	e, err := s.Write(t.Context(), rangeUpto(1<<40), fleetEvents(2, 2000, 2000))
 	if err != nil {
 		t.Fatal(err)
 	}

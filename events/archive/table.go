@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// table is rows of a records object in columns, in their order.
+// table holds rows of a records object in columns, in their order.
 type table struct {
 	series    []series // in order of first appearance
 	runs      []run
@@ -20,31 +20,31 @@ type table struct {
 	absent    []events.Absence
 }
 
-// run is neighbouring rows of one series, from lo to before hi.
+// run is the adjacent rows [lo, hi) of one series.
 type run struct{ series, lo, hi int32 }
 
 // tableReader reads row groups, or parts of them, into a table.
 type tableReader struct {
 	table
-	texts    *texts
+	texts    *textTable
 	bySeries map[[len(textColumns)]int32]int32
 }
 
 func newTableReader() *tableReader {
-	return &tableReader{texts: newTexts(), bySeries: make(map[[len(textColumns)]int32]int32)}
+	return &tableReader{texts: newTextTable(), bySeries: make(map[[len(textColumns)]int32]int32)}
 }
 
-// reset empties the table for other rows. What it had stays as it is.
+// reset empties the table for other rows. It does not change rows returned before.
 func (t *tableReader) reset() { t.table = table{series: t.series} }
 
-// read appends rows lo to before hi of a row group.
-func (t *tableReader) read(g rowGroup, lo, hi int64) error {
+// readRows appends rows [lo, hi) of a row group.
+func (t *tableReader) readRows(g rowGroup, lo, hi int64) error {
 	base := int32(len(t.times))
 	if err := t.readSeries(g, lo, hi, base); err != nil {
 		return err
 	}
 	t.times = slices.Grow(t.times, int(hi-lo))
-	if err := g.pages(colTime, lo, hi, func(p page) error {
+	if err := g.eachPage(colTime, lo, hi, func(p page) error {
 		data := p.Data()
 		for _, at := range data.Int64() {
 			t.times = append(t.times, events.Timestamp(at))
@@ -54,7 +54,7 @@ func (t *tableReader) read(g rowGroup, lo, hi int64) error {
 		return err
 	}
 	t.owners = slices.Grow(t.owners, int(hi-lo))
-	if err := g.pages(colEvent, lo, hi, func(p page) error {
+	if err := g.eachPage(colEvent, lo, hi, func(p page) error {
 		data := p.Data()
 		t.owners = append(t.owners, data.Int32()...)
 		return nil
@@ -79,7 +79,7 @@ func (t *tableReader) readSeries(g rowGroup, lo, hi int64, base int32) error {
 	var bounds []int32
 	for i, c := range textColumns {
 		var err error
-		if columns[i], err = g.texts(c, lo, hi, base, t.texts); err != nil {
+		if columns[i], err = g.readTexts(c, lo, hi, base, t.texts); err != nil {
 			return err
 		}
 		for _, change := range columns[i] {
@@ -132,9 +132,9 @@ func (t *tableReader) seriesOf(key [len(textColumns)]int32) (int32, error) {
 	return number, nil
 }
 
-// readNumbers appends the numbers of the rows; those of absent readings are 0.
+// readNumbers appends the numbers of the rows. The numbers of absent readings are 0.
 func (t *tableReader) readNumbers(g rowGroup, lo, hi int64, base int32) error {
-	scales, err := g.numbers(colScale, lo, hi, base)
+	scales, err := g.readNumbers(colScale, lo, hi, base)
 	if err != nil {
 		return err
 	}
@@ -153,14 +153,14 @@ func (t *tableReader) readNumbers(g rowGroup, lo, hi int64, base int32) error {
 		return fmt.Errorf("column scale has %d rows of %d", len(t.exponents), end)
 	}
 	t.mantissas = slices.Grow(t.mantissas, int(hi-lo))
-	if err := g.pages(colValue, lo, hi, func(p page) error { return t.addValues(p) }); err != nil {
+	if err := g.eachPage(colValue, lo, hi, func(p page) error { return t.addValues(p) }); err != nil {
 		return err
 	}
-	exact, err := g.texts(colExact, lo, hi, base, t.texts)
+	exact, err := g.readTexts(colExact, lo, hi, base, t.texts)
 	if err != nil {
 		return err
 	}
-	return t.each(exact, end, func(row int32, text string) error {
+	return t.eachText(exact, end, func(row int32, text string) error {
 		n, err := parseExact(text)
 		t.mantissas[row], t.exponents[row] = n.Mantissa, n.Exponent
 		return err
@@ -196,7 +196,7 @@ func (t *tableReader) addValues(p page) error {
 	return nil
 }
 
-// scaledMantissa is mantissa, 0 where a scale has none (then column exact has the number).
+// scaledMantissa returns mantissa(v, scale), or 0 for a scale beyond the table of powers (column exact has the number then).
 func scaledMantissa(v float64, scale int16) int64 {
 	if int(scale) >= len(tens) || -int(scale) >= len(tens) {
 		return 0
@@ -206,29 +206,29 @@ func scaledMantissa(v float64, scale int16) int64 {
 
 // readAbsent appends the absences of the rows.
 func (t *tableReader) readAbsent(g rowGroup, lo, hi int64, base int32) error {
-	reasons, err := g.texts(colAbsent, lo, hi, base, t.texts)
+	reasons, err := g.readTexts(colAbsent, lo, hi, base, t.texts)
 	if err != nil {
 		return err
 	}
-	raws, err := g.texts(colRaw, lo, hi, base, t.texts)
+	raws, err := g.readTexts(colRaw, lo, hi, base, t.texts)
 	if err != nil {
 		return err
 	}
 	end := base + int32(hi-lo)
-	return t.each(reasons, end, func(row int32, word string) error {
+	return t.eachText(reasons, end, func(row int32, word string) error {
 		reason, err := parseReason(word)
 		if err != nil {
 			return err
 		}
-		raws = raws.from(row)
+		raws = raws.sinceRow(row)
 		raw, err := unescape(t.texts.all[raws[0].value])
 		t.absent = append(t.absent, events.Absence{Row: int(row), Reason: reason, Raw: raw})
 		return err
 	})
 }
 
-// each calls f for every row up to end whose column has a text.
-func (t *tableReader) each(column changes, end int32, f func(row int32, text string) error) error {
+// eachText calls f for every row up to end whose column has a text.
+func (t *tableReader) eachText(column changes, end int32, f func(row int32, text string) error) error {
 	for i, c := range column {
 		if c.value == 0 {
 			continue
@@ -246,7 +246,7 @@ func (t *tableReader) each(column changes, end int32, f func(row int32, text str
 	return nil
 }
 
-// parseReason undoes events.Reason.String, that of later versions too.
+// parseReason is the inverse of events.Reason.String, also for reasons of later versions.
 func parseReason(word string) (events.Reason, error) {
 	reason, err := events.ParseReason(word)
 	if err == nil {

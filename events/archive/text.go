@@ -12,13 +12,13 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// mark begins what text columns cannot hold as it is: two marks are one, and a mark with two hexadecimal digits
-// is a byte that is not UTF-8. Parquet's strings must be UTF-8 and readers refuse files whose are not.
-const mark = "\uFFFD"
+// escapeMark begins an escape in a text column: two marks stand for one, and a mark with two hexadecimal digits is a byte
+// that is not UTF-8. Parquet's strings must be UTF-8, and readers refuse files with other strings.
+const escapeMark = "\uFFFD"
 
-// escape writes any text as UTF-8; unescape undoes it. Texts that are UTF-8 without a mark stay as they are.
+// escape returns any text as UTF-8; unescape is its inverse. UTF-8 texts without a mark stay as they are.
 func escape(text string) string {
-	if utf8.ValidString(text) && !strings.Contains(text, mark) {
+	if utf8.ValidString(text) && !strings.Contains(text, escapeMark) {
 		return text
 	}
 	var b strings.Builder
@@ -27,10 +27,10 @@ func escape(text string) string {
 		switch {
 		case r != utf8.RuneError:
 			b.WriteString(text[:size])
-		case size == len(mark):
-			b.WriteString(mark + mark)
+		case size == len(escapeMark):
+			b.WriteString(escapeMark + escapeMark)
 		default:
-			b.WriteString(mark + hex.EncodeToString([]byte{text[0]}))
+			b.WriteString(escapeMark + hex.EncodeToString([]byte{text[0]}))
 			size = 1
 		}
 		text = text[size:]
@@ -39,18 +39,18 @@ func escape(text string) string {
 }
 
 func unescape(text string) (string, error) {
-	if !strings.Contains(text, mark) {
+	if !strings.Contains(text, escapeMark) {
 		return text, nil
 	}
 	var b strings.Builder
 	for {
-		plain, rest, found := strings.Cut(text, mark)
+		plain, rest, found := strings.Cut(text, escapeMark)
 		b.WriteString(plain)
 		if !found {
 			return b.String(), nil
 		}
-		if after, twice := strings.CutPrefix(rest, mark); twice {
-			b.WriteString(mark)
+		if after, twice := strings.CutPrefix(rest, escapeMark); twice {
+			b.WriteString(escapeMark)
 			text = after
 			continue
 		}
@@ -66,8 +66,8 @@ func unescape(text string) (string, error) {
 	}
 }
 
-// labelsText writes labels as a JSON object in their order, "" when there are none. A name that a source gave twice is
-// in it twice.
+// labelsText returns labels as a JSON object in their order, "" when there are none. A name that a source has twice is in
+// it twice.
 func labelsText(labels []events.Label) (string, error) {
 	if len(labels) == 0 {
 		return "", nil
@@ -91,7 +91,7 @@ func labelsText(labels []events.Label) (string, error) {
 	return b.String(), nil
 }
 
-// parseLabels undoes labelsText.
+// parseLabels is the inverse of labelsText.
 func parseLabels(text string) ([]events.Label, error) {
 	if text == "" {
 		return nil, nil

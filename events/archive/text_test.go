@@ -36,7 +36,7 @@ func FuzzStoredTexts(f *testing.F) {
 	}
 	f.Add(`{"a":"b","a":"\uFFFDff"}`)
 	f.Add(`{"a":1}`)
-	f.Fuzz(func(t *testing.T, cell string) { // whatever a file holds, reading it must not panic
+	f.Fuzz(func(t *testing.T, cell string) { // reading must not panic, for any content of a file
 		if text, err := unescape(cell); err == nil && utf8.ValidString(cell) {
 			if again, err := unescape(escape(text)); err != nil || again != text {
 				t.Errorf("%q is read as %q, then as %q, error %v", cell, text, again, err)
@@ -60,11 +60,11 @@ func FuzzNumbers(f *testing.F) {
 			n = events.Number{Mantissa: m, Exponent: e}
 		}
 		value := n.Float()
-		if exactly(n, value) != (scaledMantissa(value, e) == m && math.Abs(float64(m)) <= 1<<53) {
-			t.Errorf("%v: exactly says %v, its value %v is %d at 10^%d", n, exactly(n, value), value, scaledMantissa(value, e), e)
+		if isExact(n, value) != (scaledMantissa(value, e) == m && math.Abs(float64(m)) <= 1<<53) {
+			t.Errorf("%v: exactly says %v, its value %v is %d at 10^%d", n, isExact(n, value), value, scaledMantissa(value, e), e)
 		}
-		cell, exact := rolled(n, e)
-		if got, err := unrolled(cell, e, exact); err != nil || got != events.NumberOf(m, e) {
+		cell, exact := rollupCells(n, e)
+		if got, err := parseRollupCells(cell, e, exact); err != nil || got != events.NumberOf(m, e) {
 			t.Errorf("%v is stored as %v and %q, and read as %v, error %v", n, cell, exact, got, err)
 		}
 	})
@@ -75,7 +75,7 @@ func TestNumbersOfTelemetryNeedNoText(t *testing.T) {
 		{}, events.Int(100), events.Int(-40), events.Int(81559), events.NumberOf(66781, -3), events.NumberOf(123456, -6),
 		events.Int(1 << 53), events.NumberOf(4711, 9), events.NumberOf(999999999999, -3),
 	} {
-		if cell, exact := rolled(n, n.Exponent); exact != "" || cell != n.Float() {
+		if cell, exact := rollupCells(n, n.Exponent); exact != "" || cell != n.Float() {
 			t.Errorf("%v is stored as %v and %q, want %v alone", n, cell, exact, n.Float())
 		}
 	}

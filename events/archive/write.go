@@ -9,16 +9,15 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Range is a range of one partition's revisions: those after After, up to Upto. The zero After is the beginning of the
-// log.
+// Range is the range of one partition's revisions with After < revision ≤ Upto. The zero After is the beginning of the log.
 type Range struct {
 	Partition events.Partition
 	After     events.Revision
 	Upto      events.Revision
 }
 
-// entry begins the entry of a range.
-func (r Range) entry() (Entry, error) {
+// newEntry returns the entry of a range, without objects.
+func (r Range) newEntry() (Entry, error) {
 	switch {
 	case r.Upto.Number <= r.After.Number:
 		return Entry{}, fmt.Errorf("the range after revision %d up to %d is empty", r.After.Number, r.Upto.Number)
@@ -30,45 +29,45 @@ func (r Range) entry() (Entry, error) {
 	return Entry{Partition: r.Partition, First: first, Last: r.Upto}, nil
 }
 
-// Write stores the events of a range, which evs gives in revision order, those of one revision by key, and all
-// of them: the entry says that nothing else is in it. What evs gives is not kept or changed.
+// Write stores the events of a range and returns their entry. evs must yield all events of the range in order of revision,
+// then key: the entry states that the range has no others. Write does not keep or change them.
 //
-// The entry holds at most MaxRecords records and MaxEvents events; more are an error, and so is whatever
-// else is not as above. After an error nothing is listed, and calling again does no harm.
+// The entry holds at most MaxRecords records and MaxEvents events; more are an error, and so is a violation of the
+// conditions above. After an error no entry lists the objects, and calling again does no harm.
 func (s *Store) Write(ctx context.Context, r Range, evs iter.Seq2[events.Event, error]) (Entry, error) {
-	e, err := s.write(ctx, r, evs)
+	e, err := s.writeRange(ctx, r, evs)
 	if err != nil {
 		return Entry{}, fmt.Errorf("archiving partition %d, revisions %d to %d: %w", r.Partition, r.After.Number+1, r.Upto.Number, err)
 	}
 	return e, nil
 }
 
-func (s *Store) write(ctx context.Context, r Range, evs iter.Seq2[events.Event, error]) (Entry, error) {
-	e, err := r.entry()
+func (s *Store) writeRange(ctx context.Context, r Range, evs iter.Seq2[events.Event, error]) (Entry, error) {
+	e, err := r.newEntry()
 	if err != nil {
 		return Entry{}, err
 	}
-	c := collected{entry: e, records: newGathered()}
+	c := entryBuilder{entry: e, records: newRecordSet()}
 	for ev, err := range evs {
 		if err == nil {
-			err = c.add(&ev)
+			err = c.addEvent(&ev)
 		}
 		if err != nil {
 			return Entry{}, err
 		}
 	}
-	return s.store(ctx, &c)
+	return s.storeEntry(ctx, &c)
 }
 
-// collected is what an entry will hold.
-type collected struct {
+// entryBuilder collects the contents of an entry.
+type entryBuilder struct {
 	entry   Entry
 	table   []eventRow
-	records *gathered
+	records *recordSet
 }
 
-// add takes the next event.
-func (c *collected) add(ev *events.Event) error {
+// addEvent adds the next event.
+func (c *entryBuilder) addEvent(ev *events.Event) error {
 	if !ev.Revision.SameLog(c.entry.Last) || ev.Revision.Number < c.entry.First.Number || ev.Revision.Number > c.entry.Last.Number {
 		return fmt.Errorf("event %s has revision %s, outside of the range", ev.Key, ev.Revision)
 	}
@@ -80,13 +79,13 @@ func (c *collected) add(ev *events.Event) error {
 		if err := ev.Check(); err != nil {
 			return fmt.Errorf("event %s: %w", ev.Key, err)
 		}
-		c.records.add(ev, row.Event)
+		c.records.addEvent(ev, row.Event)
 	}
 	return c.addRow(row)
 }
 
-// addRow takes a row of the event table, whose records are in c.records.
-func (c *collected) addRow(row eventRow) error {
+// addRow adds a row of the event table, whose records are in c.records.
+func (c *entryBuilder) addRow(row eventRow) error {
 	c.table = append(c.table, row)
 	c.entry.Events++
 	if row.Damage != "" {

@@ -6,33 +6,32 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// KV is a client's KV that can fail on purpose: before a call takes effect, or after it did and the answer
-// was lost. Use it as client.KV = &eventstest.KV{KV: client.KV, …}. The hooks may be called from several
-// goroutines.
+// KV is a client's KV that can fail on purpose: before a call takes effect, or after it, as if the answer were lost. Use it
+// as client.KV = &eventstest.KV{KV: client.KV, …}. The hooks may be called from several goroutines.
 type KV struct {
 	clientv3.KV
-	Before func(call string) error // "put", "get", "delete", "do", "txn"; an error is the call's, which is not made
-	After  func(call string) error // an error takes the place of the answer to a call that succeeded
+	Before func(call string) error // "put", "get", "delete", "do", "txn"; an error is returned instead of making the call
+	After  func(call string) error // an error replaces the answer to a call that succeeded
 }
 
-// Put is the client's, with the hooks around it.
+// Put calls the client's Put between the hooks.
 func (k *KV) Put(ctx context.Context, key, val string, opts ...clientv3.OpOption) (*clientv3.PutResponse, error) {
-	return faulty(k, "put", func() (*clientv3.PutResponse, error) { return k.KV.Put(ctx, key, val, opts...) })
+	return callWithFaults(k, "put", func() (*clientv3.PutResponse, error) { return k.KV.Put(ctx, key, val, opts...) })
 }
 
-// Get is the client's, with the hooks around it.
+// Get calls the client's Get between the hooks.
 func (k *KV) Get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
-	return faulty(k, "get", func() (*clientv3.GetResponse, error) { return k.KV.Get(ctx, key, opts...) })
+	return callWithFaults(k, "get", func() (*clientv3.GetResponse, error) { return k.KV.Get(ctx, key, opts...) })
 }
 
-// Delete is the client's, with the hooks around it.
+// Delete calls the client's Delete between the hooks.
 func (k *KV) Delete(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.DeleteResponse, error) {
-	return faulty(k, "delete", func() (*clientv3.DeleteResponse, error) { return k.KV.Delete(ctx, key, opts...) })
+	return callWithFaults(k, "delete", func() (*clientv3.DeleteResponse, error) { return k.KV.Delete(ctx, key, opts...) })
 }
 
-// Do is the client's, with the hooks around it.
+// Do calls the client's Do between the hooks.
 func (k *KV) Do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
-	r, err := faulty(k, "do", func() (*clientv3.OpResponse, error) {
+	r, err := callWithFaults(k, "do", func() (*clientv3.OpResponse, error) {
 		r, err := k.KV.Do(ctx, op)
 		return &r, err
 	})
@@ -42,10 +41,10 @@ func (k *KV) Do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error
 	return *r, nil
 }
 
-// Txn is the client's; the hooks are around its Commit.
+// Txn returns the client's transaction, with the hooks around its Commit.
 func (k *KV) Txn(ctx context.Context) clientv3.Txn { return &txn{k, k.KV.Txn(ctx)} }
 
-// txn hands every step to the real one.
+// txn forwards every step to the real transaction.
 type txn struct {
 	kv   *KV
 	real clientv3.Txn
@@ -55,24 +54,24 @@ func (t *txn) If(cs ...clientv3.Cmp) clientv3.Txn   { return &txn{t.kv, t.real.I
 func (t *txn) Then(ops ...clientv3.Op) clientv3.Txn { return &txn{t.kv, t.real.Then(ops...)} }
 func (t *txn) Else(ops ...clientv3.Op) clientv3.Txn { return &txn{t.kv, t.real.Else(ops...)} }
 func (t *txn) Commit() (*clientv3.TxnResponse, error) {
-	return faulty(t.kv, "txn", t.real.Commit)
+	return callWithFaults(t.kv, "txn", t.real.Commit)
 }
 
-func faulty[R any](k *KV, call string, do func() (*R, error)) (*R, error) {
-	if err := hook(k.Before, call); err != nil {
+func callWithFaults[R any](k *KV, call string, do func() (*R, error)) (*R, error) {
+	if err := callHook(k.Before, call); err != nil {
 		return nil, err
 	}
 	r, err := do()
 	if err != nil {
 		return nil, err
 	}
-	if err := hook(k.After, call); err != nil {
+	if err := callHook(k.After, call); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func hook(h func(string) error, call string) error {
+func callHook(h func(string) error, call string) error {
 	if h == nil {
 		return nil
 	}

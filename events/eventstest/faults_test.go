@@ -12,8 +12,8 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// only fails one kind of call.
-func only(call string, err error) func(string) error {
+// failOnly fails one kind of call.
+func failOnly(call string, err error) func(string) error {
 	return func(c string) error {
 		if c == call {
 			return err
@@ -33,9 +33,9 @@ func TestMemoryFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			if after {
-				l.Fail(nil, only(call, fault))
+				l.Fail(nil, failOnly(call, fault))
 			} else {
-				l.Fail(only(call, fault), nil)
+				l.Fail(failOnly(call, fault), nil)
 			}
 			failed := make(map[string]error)
 			_, failed["append"] = l.Append(t.Context(), eventstest.Events("h1", 0, 2))
@@ -51,7 +51,7 @@ func TestMemoryFaults(t *testing.T) {
 					reads++
 				}
 			}
-			l.Advance() // so that there is something to tell
+			l.Advance() // so that there is an event to deliver
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			for _, err := range l.Watch(ctx, p, start) {
 				if err != nil {

@@ -12,7 +12,7 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// Log is what the log in etcd and the one in memory have in common; *eventlog.Log says what each method promises.
+// Log is the interface common to the log in etcd and the one in memory; *eventlog.Log documents the methods.
 type Log interface {
 	Facts() events.Facts
 	Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error)
@@ -26,24 +26,24 @@ var (
 	_ Log = (*MemoryLog)(nil)
 )
 
-// What goes into one revision, as in etcd.
+// The bounds of one revision, as in etcd.
 const (
 	txnEvents = 64
 	txnBytes  = 256 << 10
 )
 
-// MemoryLog is a log in memory. It keeps encoded events, hands out copies, and has what makes etcd hard:
-// revisions that others move on, compaction, watches that end. It needs no closing and, apart from a
-// Watch's reader, no goroutine. Safe for concurrent use.
+// MemoryLog is a log in memory. It keeps encoded events, returns copies, and has the difficult properties of etcd:
+// revisions that other writers advance, compaction, watches that end. It needs no closing and, apart from a Watch's reader,
+// no goroutine. Safe for concurrent use.
 type MemoryLog struct {
 	facts events.Facts
 	codec *events.Codec
 
 	mu        sync.Mutex
 	head      int64
-	compacted int64             // history before it is forgotten
-	keys      map[string]*entry // what is there
-	history   []entry           // what was put, in order of revision
+	compacted int64             // history before this revision is gone
+	keys      map[string]*entry // the present keys
+	history   []entry           // all puts since compacted, in order of revision
 	watchers  map[*watcher]bool
 	bound     int // of a watcher's queue, in bytes
 	before    func(call string) error
@@ -57,11 +57,11 @@ type entry struct {
 	create, mod int64
 }
 
-// NewLog makes a log with the given facts; what is zero in them becomes a default.
+// NewLog returns an empty log with the given facts; zero fields become defaults.
 func NewLog(facts events.Facts) *MemoryLog {
 	codec, err := events.NewCodec()
 	if err != nil {
-		panic(err) // it makes tables and reads nothing
+		panic(err) // it allocates tables and reads no input
 	}
 	facts.Epoch = cmp.Or(facts.Epoch, 1)
 	facts.Cluster = cmp.Or(facts.Cluster, 1)
@@ -74,13 +74,12 @@ func NewLog(facts events.Facts) *MemoryLog {
 	}
 }
 
-// Facts gives what the log was made with.
+// Facts returns the log's facts.
 func (l *MemoryLog) Facts() events.Facts { return l.facts }
 
-// Fail sets hooks that make calls fail: "append", "head", "read" and "watch". before is asked when a call
-// begins: its error is the call's, and nothing was done. after is asked when an append took effect, when
-// the head is known, and after each event of a read and each batch of a watch: its error takes the place of
-// the answer, or ends the sequence. Nil never fails.
+// Fail sets hooks that make calls fail: "append", "head", "read" and "watch". before runs when a call begins: the call
+// returns its error without an effect. after runs when an append took effect, when the head is known, and after each event
+// of a read and each batch of a watch: its error replaces the answer, or ends the sequence. A nil hook never fails.
 func (l *MemoryLog) Fail(before, after func(call string) error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,33 +93,33 @@ func (l *MemoryLog) failBefore(ctx context.Context, call string) error {
 	l.mu.Lock()
 	h := l.before
 	l.mu.Unlock()
-	return hook(h, call)
+	return callHook(h, call)
 }
 
 func (l *MemoryLog) failAfter(call string) error {
 	l.mu.Lock()
 	h := l.after
 	l.mu.Unlock()
-	return hook(h, call)
+	return callHook(h, call)
 }
 
-// Head gives the newest revision.
+// Head returns the newest revision.
 func (l *MemoryLog) Head(ctx context.Context) (events.Revision, error) {
 	if err := l.failBefore(ctx, "head"); err != nil {
 		return events.Revision{}, err
 	}
 	l.mu.Lock()
-	r := l.at(l.head)
+	r := l.revisionOf(l.head)
 	l.mu.Unlock()
 	return r, l.failAfter("head")
 }
 
-// Append creates what is not there, as many events at one revision as etcd would take.
+// Append creates the events that do not exist, as many at one revision as etcd would take.
 func (l *MemoryLog) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
 	if err := l.failBefore(ctx, "append"); err != nil {
 		return nil, err
 	}
-	puts, err := l.encode(evs)
+	puts, err := l.encodeEvents(evs)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +140,7 @@ func (l *MemoryLog) Append(ctx context.Context, evs []events.Event) ([]eventlog.
 	return out, nil
 }
 
-func (l *MemoryLog) encode(evs []events.Event) ([]entry, error) {
+func (l *MemoryLog) encodeEvents(evs []events.Event) ([]entry, error) {
 	now := events.TimestampOf(time.Now())
 	puts := make([]entry, len(evs))
 	for i, e := range evs {
@@ -155,7 +154,7 @@ func (l *MemoryLog) encode(evs []events.Event) ([]entry, error) {
 	return puts, nil
 }
 
-// Key gives the key under which an event is kept.
+// Key returns the key of an event.
 func (l *MemoryLog) Key(e *events.Event) string {
 	return eventlog.DefaultRoot + "/" + events.EventKey(eventlog.DefaultClusterID, l.facts.Partitions, e).String()
 }
@@ -164,20 +163,20 @@ func (l *MemoryLog) createLocked(puts []entry, out []eventlog.Appended) {
 	var fresh []entry
 	for i, p := range puts {
 		if there := l.keys[p.key]; there != nil {
-			out[i] = eventlog.Appended{Revision: l.at(there.create), Key: p.key}
+			out[i] = eventlog.Appended{Revision: l.revisionOf(there.create), Key: p.key}
 			continue
 		}
 		p.create, p.mod = l.head+1, l.head+1
 		fresh = append(fresh, p)
 		l.keys[p.key] = &p
-		out[i] = eventlog.Appended{Created: true, Revision: l.at(p.create), Key: p.key}
+		out[i] = eventlog.Appended{Created: true, Revision: l.revisionOf(p.create), Key: p.key}
 	}
 	if len(fresh) > 0 {
 		l.advanceLocked(fresh...)
 	}
 }
 
-// Put writes a key as something other than Append would: it creates it or overwrites it.
+// Put creates or overwrites a key, as a writer other than Append would.
 func (l *MemoryLog) Put(key string, value []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -197,14 +196,14 @@ func (l *MemoryLog) Delete(key string) {
 	l.advanceLocked()
 }
 
-// Advance moves the head on without an event, as every other write to etcd does.
+// Advance advances the head without an event, as every other write to etcd does.
 func (l *MemoryLog) Advance() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.advanceLocked()
 }
 
-// advanceLocked makes a new revision with puts in it.
+// advanceLocked commits puts as a new revision.
 func (l *MemoryLog) advanceLocked(puts ...entry) {
 	l.head++
 	l.history = append(l.history, puts...)
@@ -213,8 +212,8 @@ func (l *MemoryLog) advanceLocked(puts ...entry) {
 	}
 }
 
-// Compact forgets the history before the newest revision. A Watch from before it ends with ErrCompacted;
-// those under way go on (Break ends them).
+// Compact drops the history before the newest revision. A Watch from before it ends with ErrCompacted; running watches
+// continue (Break ends them).
 func (l *MemoryLog) Compact() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -222,7 +221,7 @@ func (l *MemoryLog) Compact() {
 	l.history = slices.DeleteFunc(l.history, func(e entry) bool { return e.mod < l.compacted })
 }
 
-func (l *MemoryLog) at(number int64) events.Revision {
+func (l *MemoryLog) revisionOf(number int64) events.Revision {
 	return events.Revision{Epoch: l.facts.Epoch, Cluster: l.facts.Cluster, Number: number}
 }
 

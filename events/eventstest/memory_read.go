@@ -13,10 +13,10 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// Read gives the events that are there in a range of revisions, as they are when it gets to them.
+// Read returns the existing events in a range of revisions, as they are when the sequence starts.
 func (l *MemoryLog) Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
-		found, err := l.list(ctx, p, after, upto)
+		found, err := l.listEntries(ctx, p, after, upto)
 		if err != nil {
 			yield(events.Event{}, err)
 			return
@@ -26,7 +26,7 @@ func (l *MemoryLog) Read(ctx context.Context, p events.Partition, after, upto ev
 				yield(events.Event{}, context.Cause(ctx))
 				return
 			}
-			if !yield(l.event(e), nil) {
+			if !yield(l.decodeEntry(e), nil) {
 				return
 			}
 			if err := l.failAfter("read"); err != nil {
@@ -37,7 +37,7 @@ func (l *MemoryLog) Read(ctx context.Context, p events.Partition, after, upto ev
 	}
 }
 
-func (l *MemoryLog) list(ctx context.Context, p events.Partition, after, upto events.Revision) ([]entry, error) {
+func (l *MemoryLog) listEntries(ctx context.Context, p events.Partition, after, upto events.Revision) ([]entry, error) {
 	if err := l.failBefore(ctx, "read"); err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (l *MemoryLog) list(ctx context.Context, p events.Partition, after, upto ev
 	}
 	var found []entry
 	for _, e := range l.keys {
-		if strings.HasPrefix(e.key, prefix(p)) && e.mod > after.Number && e.mod <= upto.Number {
+		if strings.HasPrefix(e.key, partitionPrefix(p)) && e.mod > after.Number && e.mod <= upto.Number {
 			found = append(found, *e)
 		}
 	}
@@ -56,8 +56,8 @@ func (l *MemoryLog) list(ctx context.Context, p events.Partition, after, upto ev
 	return found, nil
 }
 
-// event decodes what was put, with the same damages as in etcd.
-func (l *MemoryLog) event(e entry) events.Event {
+// decodeEntry decodes a put, with the same damages as in etcd.
+func (l *MemoryLog) decodeEntry(e entry) events.Event {
 	key, err := events.ParseKey(strings.TrimPrefix(e.key, eventlog.DefaultRoot+"/"))
 	var ev events.Event
 	switch {
@@ -73,18 +73,18 @@ func (l *MemoryLog) event(e entry) events.Event {
 	if err != nil {
 		ev = events.Event{Host: key.Host, Damage: &events.DamageError{Value: e.value, Cause: err}}
 	}
-	ev.Key, ev.Revision = e.key, l.at(e.mod)
+	ev.Key, ev.Revision = e.key, l.revisionOf(e.mod)
 	return ev
 }
 
 func (l *MemoryLog) sameLog(r events.Revision) error {
-	if r != (events.Revision{}) && !r.SameLog(l.at(0)) {
+	if r != (events.Revision{}) && !r.SameLog(l.revisionOf(0)) {
 		return events.ErrForeign
 	}
 	return nil
 }
 
-// checkLocked refuses a position of another log, or of a future that this one does not have.
+// checkLocked refuses a position of another log, or beyond the head.
 func (l *MemoryLog) checkLocked(after events.Revision) error {
 	if after.Number > l.head {
 		return events.ErrForeign
@@ -92,7 +92,7 @@ func (l *MemoryLog) checkLocked(after events.Revision) error {
 	return l.sameLog(after)
 }
 
-func prefix(p events.Partition) string {
+func partitionPrefix(p events.Partition) string {
 	return eventlog.DefaultRoot + "/" + events.PartitionPrefix(eventlog.DefaultClusterID, p)
 }
 

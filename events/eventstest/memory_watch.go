@@ -16,22 +16,22 @@ type watcher struct {
 	bound  int
 	ready  chan struct{} // holds a token when something may have changed
 
-	queue []entry
-	bytes int
-	upto  int64 // how far the queue tells
-	given int64 // how far the reader was told
-	end   error // what there is after the queue
+	queue     []entry
+	bytes     int
+	upto      int64 // the queue is complete up to here
+	delivered int64 // the reader has received everything up to here
+	err       error // returned after the queue
 }
 
-// SetWatchBytes bounds the queues of watches that start from now on.
+// SetWatchBytes bounds the queues of watches that start after the call.
 func (l *MemoryLog) SetWatchBytes(bound int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bound = bound
 }
 
-// Break ends every watch under way with err (ErrOverflow, ErrCompacted, ErrSilent, what a broken connection
-// gives), after what is queued. It tells how many there were.
+// Break ends every running watch with err (ErrOverflow, ErrCompacted, ErrSilent, the error of a broken connection), after
+// its queued events. It returns the number of watches.
 func (l *MemoryLog) Break(err error) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,17 +41,17 @@ func (l *MemoryLog) Break(err error) int {
 	return len(l.watchers)
 }
 
-// Watch follows p in history, and then in what is put.
+// Watch follows p through the history, and then through new puts.
 func (l *MemoryLog) Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error] {
 	return func(yield func(eventlog.Batch, error) bool) {
-		w, err := l.watch(ctx, p, after)
+		w, err := l.startWatch(ctx, p, after)
 		if err != nil {
 			yield(eventlog.Batch{}, err)
 			return
 		}
-		defer l.leave(w)
+		defer l.removeWatcher(w)
 		for {
-			b, err := l.next(ctx, w)
+			b, err := l.nextBatch(ctx, w)
 			if err != nil {
 				yield(eventlog.Batch{}, err)
 				return
@@ -67,7 +67,7 @@ func (l *MemoryLog) Watch(ctx context.Context, p events.Partition, after events.
 	}
 }
 
-func (l *MemoryLog) watch(ctx context.Context, p events.Partition, after events.Revision) (*watcher, error) {
+func (l *MemoryLog) startWatch(ctx context.Context, p events.Partition, after events.Revision) (*watcher, error) {
 	if err := l.failBefore(ctx, "watch"); err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (l *MemoryLog) watch(ctx context.Context, p events.Partition, after events.
 	if after.Number < l.compacted {
 		return nil, events.ErrCompacted
 	}
-	w := &watcher{prefix: prefix(p), bound: l.bound, ready: make(chan struct{}, 1), upto: after.Number, given: after.Number}
+	w := &watcher{prefix: partitionPrefix(p), bound: l.bound, ready: make(chan struct{}, 1), upto: after.Number, delivered: after.Number}
 	for _, e := range l.history {
 		if e.mod > after.Number && strings.HasPrefix(e.key, w.prefix) {
 			w.queue = append(w.queue, e)
@@ -87,25 +87,25 @@ func (l *MemoryLog) watch(ctx context.Context, p events.Partition, after events.
 		}
 	}
 	w.upto = max(w.upto, l.head)
-	w.wake()
+	w.signal()
 	l.watchers[w] = true
 	return w, nil
 }
 
-func (l *MemoryLog) leave(w *watcher) {
+func (l *MemoryLog) removeWatcher(w *watcher) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.watchers, w)
 }
 
-// next waits until there is something to tell.
-func (l *MemoryLog) next(ctx context.Context, w *watcher) (eventlog.Batch, error) {
+// nextBatch waits for the next batch.
+func (l *MemoryLog) nextBatch(ctx context.Context, w *watcher) (eventlog.Batch, error) {
 	for {
 		if ctx.Err() != nil {
 			return eventlog.Batch{}, context.Cause(ctx)
 		}
-		if queue, upto, err, ok := l.takeAll(w); ok {
-			return l.batch(queue, upto), err
+		if queue, upto, err, ok := l.takeQueue(w); ok {
+			return l.newBatch(queue, upto), err
 		}
 		select {
 		case <-w.ready:
@@ -114,29 +114,29 @@ func (l *MemoryLog) next(ctx context.Context, w *watcher) (eventlog.Batch, error
 	}
 }
 
-func (l *MemoryLog) takeAll(w *watcher) (queue []entry, upto int64, err error, ok bool) {
+func (l *MemoryLog) takeQueue(w *watcher) (queue []entry, upto int64, err error, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w.upto > w.given {
+	if w.upto > w.delivered {
 		queue, w.queue, w.bytes = w.queue, nil, 0
-		w.given = w.upto
+		w.delivered = w.upto
 		return queue, w.upto, nil, true
 	}
-	return nil, 0, w.end, w.end != nil
+	return nil, 0, w.err, w.err != nil
 }
 
-func (l *MemoryLog) batch(queue []entry, upto int64) eventlog.Batch {
-	b := eventlog.Batch{Upto: l.at(upto)}
+func (l *MemoryLog) newBatch(queue []entry, upto int64) eventlog.Batch {
+	b := eventlog.Batch{Upto: l.revisionOf(upto)}
 	slices.SortStableFunc(queue, byRevision)
 	for _, e := range queue {
-		b.Events = append(b.Events, l.event(e))
+		b.Events = append(b.Events, l.decodeEntry(e))
 	}
 	return b
 }
 
-// pushLocked tells the watcher of a new revision.
+// pushLocked queues a new revision for the watcher.
 func (w *watcher) pushLocked(puts []entry, head int64) {
-	if w.end != nil {
+	if w.err != nil {
 		return
 	}
 	var mine []entry
@@ -154,17 +154,17 @@ func (w *watcher) pushLocked(puts []entry, head int64) {
 	w.queue = append(w.queue, mine...)
 	w.bytes += bytes
 	w.upto = head
-	w.wake()
+	w.signal()
 }
 
 func (w *watcher) endLocked(err error) {
-	if w.end == nil {
-		w.end = err
+	if w.err == nil {
+		w.err = err
 	}
-	w.wake()
+	w.signal()
 }
 
-func (w *watcher) wake() {
+func (w *watcher) signal() {
 	select {
 	case w.ready <- struct{}{}:
 	default:

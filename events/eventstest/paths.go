@@ -11,8 +11,8 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// Paths are several ways to one etcd, which a client takes for its members: each stands for the connection to one of
-// them, and can be made a hole in which everything vanishes while all connections stay open.
+// Paths are several proxies to one etcd, which a client uses as its members: each stands for the connection to one member,
+// and can become a black hole, in which data vanishes while all connections stay open.
 type Paths struct{ all []*path }
 
 type path struct {
@@ -21,7 +21,7 @@ type path struct {
 	wg sync.WaitGroup
 
 	mu   sync.Mutex
-	open chan struct{} // closed while it is no hole
+	open chan struct{} // closed while the path is not a black hole
 }
 
 // NewPaths opens n paths to the server until tb ends.
@@ -34,9 +34,9 @@ func (s *Server) NewPaths(tb testing.TB, n int) *Paths {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		one := &path{ln: ln, to: s.socket(), open: make(chan struct{})}
+		one := &path{ln: ln, to: s.socketPath(), open: make(chan struct{})}
 		close(one.open)
-		one.wg.Go(func() { one.accept(ctx) })
+		one.wg.Go(func() { one.acceptAll(ctx) })
 		p.all = append(p.all, one)
 	}
 	tb.Cleanup(func() {
@@ -49,7 +49,7 @@ func (s *Server) NewPaths(tb testing.TB, n int) *Paths {
 	return &p
 }
 
-// Through gives cfg with the paths as etcd's members.
+// Through returns cfg with the paths as etcd's members.
 func (p *Paths) Through(cfg eventlog.Config) eventlog.Config {
 	var all []string
 	for _, one := range p.all {
@@ -59,7 +59,7 @@ func (p *Paths) Through(cfg eventlog.Config) eventlog.Config {
 	return cfg
 }
 
-// Hole makes the i-th path a hole, Heal a way again: what was sent meanwhile then arrives.
+// Hole makes the i-th path a black hole. Heal ends it: data sent meanwhile then arrives.
 func (p *Paths) Hole(i int) {
 	one := p.all[i]
 	one.mu.Lock()
@@ -75,18 +75,18 @@ func (p *Paths) Heal(i int) {
 	close(one.open)
 }
 
-func (p *path) accept(ctx context.Context) {
+func (p *path) acceptAll(ctx context.Context) {
 	for {
 		from, err := p.ln.Accept()
 		if err != nil {
 			return
 		}
-		p.wg.Go(func() { p.connect(ctx, from) })
+		p.wg.Go(func() { p.proxyConn(ctx, from) })
 	}
 }
 
-// connect carries bytes both ways until one end closes or ctx ends.
-func (p *path) connect(ctx context.Context, from net.Conn) {
+// proxyConn copies bytes both ways until one end closes or ctx ends.
+func (p *path) proxyConn(ctx context.Context, from net.Conn) {
 	to, err := net.Dial("unix", p.to)
 	if err != nil {
 		_ = from.Close()
@@ -97,12 +97,12 @@ func (p *path) connect(ctx context.Context, from net.Conn) {
 	defer func() { _, _ = from.Close(), to.Close() }()
 	defer context.AfterFunc(ctx, func() { _, _ = from.Close(), to.Close() })()
 	var wg sync.WaitGroup
-	wg.Go(func() { defer cancel(); p.carry(ctx, to, from) })
-	wg.Go(func() { defer cancel(); p.carry(ctx, from, to) })
+	wg.Go(func() { defer cancel(); p.copyBytes(ctx, to, from) })
+	wg.Go(func() { defer cancel(); p.copyBytes(ctx, from, to) })
 	wg.Wait()
 }
 
-func (p *path) carry(ctx context.Context, to io.Writer, from io.Reader) {
+func (p *path) copyBytes(ctx context.Context, to io.Writer, from io.Reader) {
 	piece := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(piece)

@@ -25,8 +25,8 @@ import (
 const startTimeout = time.Minute
 
 // Server is an embedded etcd of one member, tuned for tests: short elections, no fsync, progress every 100
-// ms, silent. It listens on a unix socket in its own directory, so that what is tested speaks gRPC as it
-// would to any etcd.
+// ms, no log output. It listens on a unix socket in its own directory, so that the code under test speaks gRPC as it would
+// to any etcd.
 type Server struct {
 	dir    string
 	adjust func(*embed.Config)
@@ -43,7 +43,7 @@ func NewServer(tb testing.TB, adjust func(*embed.Config)) *Server {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := s.remove(); err != nil {
+		if err := s.stopAndRemove(); err != nil {
 			tb.Error(err)
 		}
 	})
@@ -56,16 +56,16 @@ func startServer(adjust func(*embed.Config)) (*Server, error) {
 		return nil, fmt.Errorf("starting a test etcd: %w", err)
 	}
 	s := &Server{dir: dir, adjust: adjust}
-	if err := s.start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("starting a test etcd: %w", err), s.remove())
+	if err := s.startEtcd(); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting a test etcd: %w", err), s.stopAndRemove())
 	}
 	return s, nil
 }
 
-func (s *Server) start() error {
+func (s *Server) startEtcd() error {
 	running, hangUp := context.WithCancel(context.Background())
 	s.hangUp = hangUp
-	etcd, err := embed.StartEtcd(s.config(running))
+	etcd, err := embed.StartEtcd(s.embedConfig(running))
 	if err != nil {
 		hangUp()
 		return err
@@ -83,19 +83,19 @@ func (s *Server) start() error {
 	}
 }
 
-// config is for a server whose streams end when running does.
-func (s *Server) config(running context.Context) *embed.Config {
+// embedConfig returns the configuration of a server whose streams end when running does.
+func (s *Server) embedConfig(running context.Context) *embed.Config {
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(s.dir, "data")
-	client := url.URL{Scheme: "unix", Path: s.socket()}
+	client := url.URL{Scheme: "unix", Path: s.socketPath()}
 	peer := url.URL{Scheme: "http", Host: "127.0.0.1:0"} // a single member never dials it
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
-	cfg.InitialClusterToken = filepath.Base(s.dir) // tells its ClusterId from that of other servers
+	cfg.InitialClusterToken = filepath.Base(s.dir) // makes its ClusterId unique
 	cfg.TickMs, cfg.ElectionMs = 10, 100
 	cfg.UnsafeNoFsync = true
-	cfg.BcryptCost = 4 // the least there is: the default takes seconds of a busy machine under the race detector
+	cfg.BcryptCost = 4 // the minimum: the default takes seconds of a busy machine under the race detector
 	cfg.WatchProgressNotifyInterval = 100 * time.Millisecond
 	cfg.SnapshotCatchUpEntries = 100
 	cfg.EnableGRPCGateway = false
@@ -128,15 +128,15 @@ type endingStream struct {
 
 func (s *endingStream) Context() context.Context { return s.ctx }
 
-func (s *Server) socket() string { return filepath.Join(s.dir, "s") }
+func (s *Server) socketPath() string { return filepath.Join(s.dir, "s") }
 
-// Endpoint is where clients reach it, while it runs.
+// Endpoint returns the address for clients. The server must be running.
 func (s *Server) Endpoint() string {
 	at := s.etcd.Config().ListenClientUrls[0]
 	return (&url.URL{Scheme: at.Scheme, Host: at.Host, Path: at.Path}).String()
 }
 
-// Stop ends the server; what is in it stays for Start. Clients see it go.
+// Stop stops the server; its data stays for Start. Clients lose their connections.
 func (s *Server) Stop() {
 	if s.etcd != nil {
 		s.hangUp()
@@ -146,20 +146,20 @@ func (s *Server) Stop() {
 	}
 }
 
-// Start starts it again after Stop, where it was.
+// Start starts the server again after Stop, at the same address and with the same data.
 func (s *Server) Start(tb testing.TB) {
 	tb.Helper()
-	if err := s.start(); err != nil {
+	if err := s.startEtcd(); err != nil {
 		tb.Fatalf("starting the test etcd again: %v", err)
 	}
 }
 
-func (s *Server) remove() error {
+func (s *Server) stopAndRemove() error {
 	s.Stop()
 	return os.RemoveAll(s.dir)
 }
 
-// Client opens a client that is closed when tb ends.
+// Client returns a client that is closed when tb ends.
 func (s *Server) Client(tb testing.TB) *clientv3.Client {
 	tb.Helper()
 	client, err := eventlog.Config{Endpoints: s.Endpoint()}.Dial(nil)
@@ -170,13 +170,13 @@ func (s *Server) Client(tb testing.TB) *clientv3.Client {
 	return client
 }
 
-// Config gives settings for a log of tb's own on this server: each call a root that no other has.
+// Config returns settings for a log of tb's own on this server: each call returns a unique root.
 func (s *Server) Config(tb testing.TB) eventlog.Config {
 	tb.Helper()
 	return eventlog.Config{Endpoints: s.Endpoint(), Root: uniqueRoot(tb.Name()), Progress: 50 * time.Millisecond, DialTimeout: startTimeout}
 }
 
-// Compact makes etcd forget all history before its newest revision, which it gives. Live keys stay.
+// Compact compacts etcd at its newest revision, which it returns. Live keys stay.
 func (s *Server) Compact(tb testing.TB) int64 {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)

@@ -13,11 +13,11 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// shared is the etcd that the tests of one binary have in common. It is the one variable of its kind here:
-// a testing.M cannot carry a value to its tests.
+// shared is the etcd that the tests of one binary share. It is a global variable because a testing.M cannot pass a value to
+// its tests.
 var shared struct {
 	mu     sync.Mutex
-	open   bool // between Main's beginning and end
+	open   bool // while Main runs
 	server *Server
 }
 
@@ -34,7 +34,7 @@ func Main(m *testing.M) {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if s := shared.server; s != nil {
-		if err := s.remove(); err != nil {
+		if err := s.stopAndRemove(); err != nil {
 			fmt.Fprintln(os.Stderr, "stopping the test etcd:", err)
 			code = max(code, 1)
 		}
@@ -42,7 +42,7 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Shared gives the etcd that this binary's tests have in common.
+// Shared returns the etcd that this binary's tests share.
 func Shared(tb testing.TB) *Server {
 	tb.Helper()
 	shared.mu.Lock()
@@ -60,19 +60,19 @@ func Shared(tb testing.TB) *Server {
 	return shared.server
 }
 
-// Config gives settings for a log of tb's own on the shared etcd: each call a root that no other has.
+// Config returns settings for a log of tb's own on the shared etcd: each call returns a unique root.
 func Config(tb testing.TB) eventlog.Config {
 	tb.Helper()
 	return Shared(tb).Config(tb)
 }
 
-// Etcd opens a client to the shared etcd that is closed when tb ends.
+// Etcd returns a client of the shared etcd that is closed when tb ends.
 func Etcd(tb testing.TB) *clientv3.Client {
 	tb.Helper()
 	return Shared(tb).Client(tb)
 }
 
-// OpenLog opens a log that is closed when tb ends.
+// OpenLog returns a log that is closed when tb ends.
 func OpenLog(tb testing.TB, cfg eventlog.Config) *eventlog.Log {
 	tb.Helper()
 	l, err := eventlog.Open(tb.Context(), cfg, nil)
@@ -85,7 +85,7 @@ func OpenLog(tb testing.TB, cfg eventlog.Config) *eventlog.Log {
 
 var roots atomic.Int64
 
-// uniqueRoot makes a prefix of a test's name, readable in a dump and taken by no other test.
+// uniqueRoot returns a prefix made of a test's name, readable in a dump and unique to the test.
 func uniqueRoot(name string) string {
 	plain := strings.Map(func(r rune) rune {
 		if r == '/' || r <= ' ' || r > '~' {

@@ -14,44 +14,44 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// Subject is a log to be tested, with what else can happen to one.
+// Subject is a log to be tested, with the operations of other writers on it.
 type Subject struct {
 	Log
-	Put        func(key string, value []byte) // writes as something other than Append would
+	Put        func(key string, value []byte) // writes a key, as a writer other than Append would
 	Delete     func(key string)               // removes an event, as retention does
-	Compact    func()                         // forgets history
-	WatchBytes int                            // what bounds a Watch's queue; small
+	Compact    func()                         // drops the history
+	WatchBytes int                            // the bound of a Watch's queue; small
 }
 
-// patience is how long a test waits for what must come.
-const patience = time.Minute
+// maxWait bounds how long a test waits for an event or error that must come.
+const maxWait = time.Minute
 
-// Run is what every log has to pass. open gives a new, empty one.
+// Run runs the suite that every log has to pass. open returns a new, empty log.
 func Run(t *testing.T, open func(t *testing.T) Subject) {
 	for name, test := range map[string]func(*testing.T, Subject){
-		"append creates once":           testCreateOnce,
-		"repeat within an append":       testRepeatWithin,
-		"results in order":              testResultsInOrder,
-		"append nothing":                testAppendNothing,
-		"read gives back what was put":  testRoundTrip,
-		"read in order":                 testReadInOrder,
-		"read bounds":                   testReadBounds,
-		"read big pages":                testReadBigPages,
-		"read left early":               testReadLeft,
-		"read after deletion":           testReadDeleted,
-		"read after compaction":         testReadCompacted,
-		"partitions apart":              testPartitions,
-		"positions of another log":      testForeign,
-		"positions of the future":       testFuture,
-		"damaged events":                testDamage,
-		"watch goes on where read ends": testSeam,
-		"watch tells progress":          testProgress,
-		"watch from a compacted start":  testWatchCompacted,
-		"watch overflows":               testOverflow,
-		"watch left early":              testWatchLeft,
-		"one revision in one batch":     testWholeRevisions,
-		"ended context":                 testEnded,
-		"concurrent appends":            testConcurrent,
+		"append creates once":          testCreateOnce,
+		"repeat within an append":      testRepeatWithin,
+		"results in order":             testResultsInOrder,
+		"append nothing":               testAppendNothing,
+		"read returns appended events": testRoundTrip,
+		"read in order":                testReadInOrder,
+		"read bounds":                  testReadBounds,
+		"read big pages":               testReadBigPages,
+		"read left early":              testReadLeft,
+		"read after deletion":          testReadDeleted,
+		"read after compaction":        testReadCompacted,
+		"partitions apart":             testPartitions,
+		"positions of another log":     testForeign,
+		"positions of the future":      testFuture,
+		"damaged events":               testDamage,
+		"watch continues after a read": testSeam,
+		"watch reports progress":       testProgress,
+		"watch from a compacted start": testWatchCompacted,
+		"watch overflows":              testOverflow,
+		"watch left early":             testWatchLeft,
+		"one revision in one batch":    testWholeRevisions,
+		"ended context":                testEnded,
+		"concurrent appends":           testConcurrent,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -64,7 +64,7 @@ func mustAppend(t *testing.T, l Log, evs ...events.Event) []eventlog.Appended {
 		t.Fatalf("Append: %v", err)
 	}
 	if len(got) != len(evs) {
-		t.Fatalf("Append gave %d results for %d events", len(got), len(evs))
+		t.Fatalf("Append returned %d results for %d events", len(got), len(evs))
 	}
 	return got
 }
@@ -81,10 +81,10 @@ func mustHead(t *testing.T, l Log) events.Revision {
 // readAll reads a partition from after to the head.
 func readAll(t *testing.T, l Log, p events.Partition, after events.Revision) []events.Event {
 	t.Helper()
-	return collect(t, l.Read(t.Context(), p, after, mustHead(t, l)))
+	return collectEvents(t, l.Read(t.Context(), p, after, mustHead(t, l)))
 }
 
-func collect(t *testing.T, seq iter.Seq2[events.Event, error]) []events.Event {
+func collectEvents(t *testing.T, seq iter.Seq2[events.Event, error]) []events.Event {
 	t.Helper()
 	var evs []events.Event
 	for e, err := range seq {
@@ -96,10 +96,10 @@ func collect(t *testing.T, seq iter.Seq2[events.Event, error]) []events.Event {
 	return evs
 }
 
-// watchUntil follows a partition until enough is true of what came, and gives that.
+// watchUntil watches a partition until enough is true of the received events, and returns them.
 func watchUntil(t *testing.T, l Log, p events.Partition, after events.Revision, enough func(evs []events.Event, upto events.Revision) bool) []events.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	defer cancel()
 	var evs []events.Event
 	upto := after
@@ -124,11 +124,11 @@ func watchUntil(t *testing.T, l Log, p events.Partition, after events.Revision, 
 	return nil
 }
 
-// follow gives n events of a partition after a position, as a reader of the log has to go about it: it
-// watches, and where a watch ends because it fell behind, it reads on to the head and watches from there.
-func follow(t *testing.T, l Log, p events.Partition, position events.Revision, n int) []events.Event {
+// followEvents returns n events of a partition after a position in the way every reader of the log has to: it watches, and
+// when a watch ends because it fell behind, it reads up to the head and watches from there.
+func followEvents(t *testing.T, l Log, p events.Partition, position events.Revision, n int) []events.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	defer cancel()
 	var evs []events.Event
 	for len(evs) < n {
@@ -138,7 +138,7 @@ func follow(t *testing.T, l Log, p events.Partition, position events.Revision, n
 					t.Fatalf("Watch after %d events: %v", len(evs), err)
 				}
 				head := mustHead(t, l)
-				evs = append(evs, collect(t, l.Read(ctx, p, position, head))...)
+				evs = append(evs, collectEvents(t, l.Read(ctx, p, position, head))...)
 				position = head
 				break
 			}
@@ -175,7 +175,7 @@ func keysOf(evs []events.Event) []string {
 	return keys
 }
 
-// sameEvents compares what was read with what was appended, less what Append adds.
+// sameEvents compares events read with events appended, without the fields that Append sets.
 func sameEvents(t *testing.T, got, want []events.Event) {
 	t.Helper()
 	plain := func(evs []events.Event) []events.Event {
@@ -190,7 +190,7 @@ func sameEvents(t *testing.T, got, want []events.Event) {
 	}
 }
 
-// inOrder tells whether events are in order of revision, then key, and none comes twice.
+// inOrder reports whether events are in order of revision, then key, without repeats.
 func inOrder(evs []events.Event) bool {
 	for i := 1; i < len(evs); i++ {
 		a, b := evs[i-1], evs[i]

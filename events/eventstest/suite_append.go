@@ -18,7 +18,7 @@ func testCreateOnce(t *testing.T, s Subject) {
 	mustAppend(t, s, Event("h1", 2))
 	again := mustAppend(t, s, Event("h1", 1))[0]
 	if want := (eventlog.Appended{Revision: first.Revision, Key: first.Key}); again != want {
-		t.Errorf("the second append gave %+v, want %+v", again, want)
+		t.Errorf("the second append returned %+v, want %+v", again, want)
 	}
 	mixed := mustAppend(t, s, Event("h1", 2), Event("h1", 3), Event("h1", 1))
 	for i, want := range []bool{false, true, false} {
@@ -48,7 +48,7 @@ func testRepeatWithin(t *testing.T, s Subject) {
 	}
 }
 
-// testResultsInOrder appends more than fits into one transaction, part of which is there before.
+// testResultsInOrder appends more events than fit into one transaction, some of which exist already.
 func testResultsInOrder(t *testing.T, s Subject) {
 	evs := Events("h1", 0, 300)
 	there := make(map[int]eventlog.Appended)

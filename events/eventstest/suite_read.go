@@ -39,7 +39,7 @@ func testReadInOrder(t *testing.T, s Subject) {
 	}
 }
 
-// testReadBounds asks for every interval of revisions.
+// testReadBounds reads every interval of revisions.
 func testReadBounds(t *testing.T, s Subject) {
 	p := events.PartitionOf("h1", s.Facts().Partitions)
 	marks := []events.Revision{{}}
@@ -48,7 +48,7 @@ func testReadBounds(t *testing.T, s Subject) {
 	}
 	for i, after := range marks {
 		for j, upto := range marks {
-			got := collect(t, s.Read(t.Context(), p, after, upto))
+			got := collectEvents(t, s.Read(t.Context(), p, after, upto))
 			if want := max(0, j-i); len(got) != want {
 				t.Errorf("after event %d up to event %d: got %d events, want %d", i, j, len(got), want)
 			}
@@ -61,7 +61,7 @@ func testReadBounds(t *testing.T, s Subject) {
 	}
 	beyond := marks[len(marks)-1]
 	beyond.Number += 1000
-	if got := collect(t, s.Read(t.Context(), p, marks[0], beyond)); len(got) != 6 {
+	if got := collectEvents(t, s.Read(t.Context(), p, marks[0], beyond)); len(got) != 6 {
 		t.Errorf("up to beyond the head: got %d events, want 6", len(got))
 	}
 }
@@ -166,7 +166,7 @@ func testPartitions(t *testing.T, s Subject) {
 		}
 		for _, e := range got {
 			if q := events.PartitionOf(e.Host, count); int(q) != p {
-				t.Errorf("partition %d gave an event of host %s, which is of partition %d", p, e.Host, q)
+				t.Errorf("partition %d returned an event of host %s, which is of partition %d", p, e.Host, q)
 			}
 		}
 	}
@@ -193,7 +193,7 @@ func testFuture(t *testing.T, s Subject) {
 	wantError(t, "Watch after the future", firstError(s.Watch(t.Context(), 0, after)), events.ErrForeign)
 }
 
-// testDamage puts what Append never would, and reads and watches past it.
+// testDamage puts values that Append never would, and reads and watches past them.
 func testDamage(t *testing.T, s Subject) {
 	count := s.Facts().Partitions
 	p := events.Partition(1 % count)
@@ -205,7 +205,7 @@ func testDamage(t *testing.T, s Subject) {
 	model := mustAppend(t, s, Event(hosts[0], 3), Event(hosts[1], 4))
 	other := readAll(t, s, p, start)
 	s.Delete(model[0].Key)
-	s.Put(model[0].Key, []byte{0xee, 1, 2, 3}) // an encoding of another time
+	s.Put(model[0].Key, []byte{0xee, 1, 2, 3}) // an unknown encoding
 	s.Delete(model[1].Key)
 	s.Put(model[1].Key, nil)
 	bad := first.Key[:len(first.Key)-1] + "/nonsense"

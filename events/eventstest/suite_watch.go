@@ -21,7 +21,7 @@ func testSeam(t *testing.T, s Subject) {
 	for _, at := range []int{0, 12, 28, 29} {
 		var wg sync.WaitGroup
 		defer wg.Wait()
-		if at == 29 { // and what comes while it runs
+		if at == 29 { // with appends while it runs
 			wg.Go(func() {
 				for i := 30; i < 60; i++ {
 					if _, err := s.Append(t.Context(), Events("h1", i, 1)); err != nil {
@@ -30,12 +30,12 @@ func testSeam(t *testing.T, s Subject) {
 				}
 			})
 		}
-		got := collect(t, s.Read(t.Context(), p, events.Revision{}, marks[at]))
+		got := collectEvents(t, s.Read(t.Context(), p, events.Revision{}, marks[at]))
 		want := 30
 		if at == 29 {
 			want = 60
 		}
-		got = append(got, follow(t, s, p, marks[at], want-at-1)...)
+		got = append(got, followEvents(t, s, p, marks[at], want-at-1)...)
 		wg.Wait()
 		if len(got) != want || !inOrder(got) {
 			t.Errorf("read up to event %d, then watch: got %d events, in order %t, want %d in order", at, len(got), inOrder(got), want)
@@ -51,7 +51,7 @@ func testProgress(t *testing.T, s Subject) {
 	want := mustAppend(t, s, Event(busy, 1))[0].Revision
 	evs := watchUntil(t, s, quiet, start, func(_ []events.Event, upto events.Revision) bool { return upto.Number >= want.Number })
 	if len(evs) != 0 {
-		t.Errorf("a partition without events gave %d", len(evs))
+		t.Errorf("a partition without events returned %d", len(evs))
 	}
 }
 
@@ -61,12 +61,12 @@ func testWatchCompacted(t *testing.T, s Subject) {
 	mustAppend(t, s, Events("h1", 0, 3)...)
 	mustAppend(t, s, Events("h1", 3, 3)...)
 	s.Compact()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	defer cancel()
 	wantError(t, "Watch after a compacted position", firstError(s.Watch(ctx, p, start)), events.ErrCompacted)
 
-	head := mustHead(t, s) // what ErrCompacted asks for: read on, then watch again
-	got := collect(t, s.Read(t.Context(), p, start, head))
+	head := mustHead(t, s) // as ErrCompacted requires: read on, then watch again
+	got := collectEvents(t, s.Read(t.Context(), p, start, head))
 	mustAppend(t, s, Event("h1", 6))
 	got = append(got, watchUntil(t, s, p, head, func(evs []events.Event, _ events.Revision) bool { return len(evs) == 1 })...)
 	if len(got) != 7 || !inOrder(got) {
@@ -74,8 +74,8 @@ func testWatchCompacted(t *testing.T, s Subject) {
 	}
 }
 
-// testOverflow appends, for each batch that it is given, more than fits into the queue, until the watch
-// gives up; then it reads on.
+// testOverflow appends, for each batch that it receives, more than fits into the queue, until the watch overflows; then it
+// reads on.
 func testOverflow(t *testing.T, s Subject) {
 	p := events.PartitionOf("h1", s.Facts().Partitions)
 	position := mustHead(t, s)
@@ -87,7 +87,7 @@ func testOverflow(t *testing.T, s Subject) {
 		}
 	}
 	more()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	defer cancel()
 	var got []events.Event
 	for b, err := range s.Watch(ctx, p, position) {
@@ -136,7 +136,7 @@ func testWholeRevisions(t *testing.T, s Subject) {
 			revisions[a.Revision.Number]++
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), maxWait)
 	defer cancel()
 	total := 0
 	for b, err := range s.Watch(ctx, p, start) {
@@ -177,8 +177,8 @@ func testEnded(t *testing.T, s Subject) {
 	wantError(t, "Read with an ended context", firstError(s.Read(ctx, 0, events.Revision{}, head)), context.Canceled)
 }
 
-// testConcurrent appends from several sides, all of it twice, while one reader follows from the start: what
-// it sees is what is in the log afterwards, once each.
+// testConcurrent appends from several goroutines, each event twice, while one reader follows from the start: the reader
+// receives exactly the events that are in the log afterwards, once each.
 func testConcurrent(t *testing.T, s Subject) {
 	p := events.Partition(0)
 	hosts := HostsOf(p, s.Facts().Partitions, 4)
@@ -209,7 +209,7 @@ func testConcurrent(t *testing.T, s Subject) {
 		}
 	}
 	total := each * len(hosts)
-	watched := follow(t, s, p, start, total)
+	watched := followEvents(t, s, p, start, total)
 	wg.Wait()
 	read := readAll(t, s, p, events.Revision{})
 	if !slices.Equal(keysOf(watched), keysOf(read)) {
@@ -219,11 +219,11 @@ func testConcurrent(t *testing.T, s Subject) {
 		t.Errorf("got %d events, in order %t, want %d in order", len(read), inOrder(read), total)
 	}
 	if len(created) != total {
-		t.Errorf("%d events were said to be created, want %d", len(created), total)
+		t.Errorf("%d events were reported as created, want %d", len(created), total)
 	}
 	for key, n := range created {
 		if n != 1 {
-			t.Errorf("%s was said to be created %d times", key, n)
+			t.Errorf("%s was reported as created %d times", key, n)
 		}
 	}
 }

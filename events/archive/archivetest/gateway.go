@@ -21,16 +21,16 @@ const (
 
 // FetchGateway builds the S3 server, once for all runs, if one of the named tests will run. They are the tests that call
 // Gateway or GatewayOver; a package calls it in its TestMain, before the tests' time begins.
-func FetchGateway(tests ...string) { gateway().fetch(tests) }
+func FetchGateway(tests ...string) { gatewayProgram().fetch(tests) }
 
-func gateway() program { return program{"versitygw-" + gatewayVersion, installGateway} }
+func gatewayProgram() program { return program{"versitygw-" + gatewayVersion, installGateway} }
 
 // installGateway builds with the settings of this build, so that both have the standard library's packages in common.
 func installGateway(ctx context.Context, dir string) error {
 	cmd := exec.CommandContext(ctx, "go", "install", gatewayModule+"@"+gatewayVersion)
 	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
 	cmd.Dir = dir // outside of any module
-	return run(cmd)
+	return runCommand(cmd)
 }
 
 // Gateway starts an S3-compatible server with an empty bucket and returns the URL by which archive.Open opens it. It
@@ -43,7 +43,7 @@ func Gateway(t testing.TB) string {
 // GatewayOver is Gateway over a directory, where each object is a file of the same name below archive.
 func GatewayOver(t testing.TB, root string) string {
 	t.Helper()
-	bin := gateway().fetched(t)
+	bin := gatewayProgram().fetchedDir(t)
 	sidecar := t.TempDir()
 	if err := os.Mkdir(filepath.Join(root, "archive"), 0o755); err != nil {
 		t.Fatal(err)
@@ -73,8 +73,8 @@ func GatewayOver(t testing.TB, root string) string {
 	return "s3://archive?" + parameters.Encode()
 }
 
-// freeAddress is a loopback address that nobody listens at, with a port below those that the system gives to whoever
-// asks for any: tests that run beside this one would take one of those before the server does.
+// freeAddress returns a free loopback address, with a port below the system's ephemeral range: tests that run beside this
+// one could take an ephemeral port before the server does.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	const from, to = 12000, 32000
@@ -90,7 +90,7 @@ func freeAddress(t testing.TB) string {
 	}
 }
 
-// awaitListener returns when somebody listens at an address.
+// awaitListener waits until a server listens at an address.
 func awaitListener(t testing.TB, address string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

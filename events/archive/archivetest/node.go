@@ -18,14 +18,14 @@ func npm(packages []string) program {
 	name := strings.ReplaceAll(strings.Join(packages, "-"), "/", "_")
 	return program{name, func(ctx context.Context, dir string) error {
 		flags := []string{"install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", dir}
-		return run(exec.CommandContext(ctx, "npm", append(flags, packages...)...))
+		return runCommand(exec.CommandContext(ctx, "npm", append(flags, packages...)...))
 	}}
 }
 
 // Node returns a command that runs a JavaScript module, which may import the npm packages that FetchNode installed.
 func Node(ctx context.Context, t testing.TB, packages []string, script []byte, arguments ...string) *exec.Cmd {
 	t.Helper()
-	installed := npm(packages).fetched(t)
+	installed := npm(packages).fetchedDir(t)
 	dir := t.TempDir()
 	if err := os.Symlink(filepath.Join(installed, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)

@@ -18,21 +18,21 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// program is something that tests use and that is made once: a folder in the user's cache directory.
+// program is a program that tests use and that is built once: a folder in the user's cache directory.
 type program struct {
 	name string
 	make func(ctx context.Context, dir string) error // fills the folder
 }
 
-// fetch makes a program ahead of the tests that need it, unless it is in the cache or none of them will run. It returns
-// after the budget at the latest. What was not made then is reported by the tests.
+// fetch builds a program ahead of the tests that need it, unless it is in the cache or none of them will run. It returns
+// after the budget at the latest. The tests report a program that was not built by then.
 func (p program) fetch(tests []string) {
 	if !anySelected(tests) {
 		return
 	}
-	ctx, cancel := context.WithTimeoutCause(context.Background(), budget(), fmt.Errorf("not done within %s, a quarter of the tests' -timeout", budget()))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), fetchBudget(), fmt.Errorf("not done within %s, a quarter of the tests' -timeout", fetchBudget()))
 	defer cancel()
-	if _, err := p.ensure(ctx); err != nil {
+	if _, err := p.ensureDir(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "%s is missing, and %s with it: %v\n", p.name, strings.Join(tests, ", "), err)
 	}
 }
@@ -53,9 +53,9 @@ func anySelected(tests []string) bool {
 // unlimited is the budget of tests that run without a time limit.
 const unlimited = 30 * time.Minute
 
-// budget returns the time that fetching may take: a quarter of the binary's -timeout. The testing package counts that from
+// fetchBudget returns the time that fetching may take: a quarter of the binary's -timeout. The testing package counts that from
 // the first test, but the go command, with a minute more, from the start of the process: the tests keep enough of it.
-func budget() time.Duration {
+func fetchBudget() time.Duration {
 	limit, err := time.ParseDuration(flag.Lookup("test.timeout").Value.String())
 	if err != nil || limit == 0 {
 		return unlimited
@@ -63,8 +63,8 @@ func budget() time.Duration {
 	return limit / 4
 }
 
-// dir returns the program's folder, which need not exist.
-func (p program) dir() (string, error) {
+// cacheDir returns the program's folder, which need not exist.
+func (p program) cacheDir() (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
@@ -72,9 +72,9 @@ func (p program) dir() (string, error) {
 	return filepath.Join(base, "telemetry-pipeline", p.name), nil
 }
 
-// ensure returns the program's folder, and fills it if no other process has done so before.
-func (p program) ensure(ctx context.Context) (string, error) {
-	dir, err := p.dir()
+// ensureDir returns the program's folder, and fills it if no other process has done so before.
+func (p program) ensureDir(ctx context.Context) (string, error) {
+	dir, err := p.cacheDir()
 	if err != nil {
 		return "", err
 	}
@@ -93,7 +93,7 @@ func (p program) ensure(ctx context.Context) (string, error) {
 		return dir, nil
 	}
 	for tries := 1; ; tries++ {
-		err := p.fill(ctx, dir)
+		err := p.fillDir(ctx, dir)
 		if err == nil {
 			return dir, nil
 		}
@@ -106,8 +106,8 @@ func (p program) ensure(ctx context.Context) (string, error) {
 	}
 }
 
-// fill makes the folder whole or not at all.
-func (p program) fill(ctx context.Context, dir string) error {
+// fillDir builds the folder atomically.
+func (p program) fillDir(ctx context.Context, dir string) error {
 	made, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".*.tmp")
 	if err != nil {
 		return err
@@ -119,11 +119,11 @@ func (p program) fill(ctx context.Context, dir string) error {
 	return os.Rename(made, dir)
 }
 
-// fetched returns the folder of a program that was fetched. A test that needs one that was not is skipped, and where CI
-// is set it fails.
-func (p program) fetched(t testing.TB) string {
+// fetchedDir returns the folder of a program that was fetched. It skips a test whose program was not fetched, or fails it
+// where CI is set.
+func (p program) fetchedDir(t testing.TB) string {
 	t.Helper()
-	dir, err := p.dir()
+	dir, err := p.cacheDir()
 	if err == nil {
 		_, err = os.Stat(dir)
 	}
@@ -138,9 +138,9 @@ func (p program) fetched(t testing.TB) string {
 	return ""
 }
 
-// run runs a command; its error has the command's output. Children of a command that was stopped may hold its output open,
+// runCommand runs a command; its error has the command's output. Children of a command that was stopped may hold its output open,
 // and are waited for only so long.
-func run(cmd *exec.Cmd) error {
+func runCommand(cmd *exec.Cmd) error {
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -16,25 +16,25 @@ import (
 )
 
 var (
-	// ErrFenced refuses a change whose guards did not hold: the writer has lost its claim and stops.
+	// ErrFenced refuses a change whose guards did not hold: the writer has lost its claim and must stop.
 	ErrFenced = errors.New("changing the archive's manifest: claim lost")
-	// ErrChanged refuses a change to what is not there any more as it was read. Load the partition again.
+	// ErrChanged refuses a change to entries that another writer has changed since they were read. Load the partition again.
 	ErrChanged = errors.New("changing the archive's manifest: it is not as it was read; load it again")
 )
 
-// MaxReplaced bounds how many entries one Replace or Drop takes away: what one transaction of etcd holds.
+// MaxReplaced bounds the entries that one Replace or Drop removes, so that it fits into one transaction of etcd.
 const MaxReplaced = 50
 
-// Add lists an entry, whose range follows the head, and moves the head to its end, if the head is as p has it and guards
-// hold. p is brought up to date.
+// Add lists an entry, whose range follows the head, and moves the head to its end, if the stored head equals p's and guards
+// hold. It updates p.
 func (m *Manifest) Add(ctx context.Context, p *Partition, e archive.Entry, guards ...clientv3.Cmp) error {
-	if e.Partition != p.ID || e.First.Number != p.Head.At.Number+1 || !e.Last.SameLog(m.at(1)) {
+	if e.Partition != p.ID || e.First.Number != p.Head.At.Number+1 || !e.Last.SameLog(m.revisionOf(1)) {
 		return fmt.Errorf("listing revisions %d to %d of partition %d: they do not follow revision %d of partition %d",
 			e.First.Number, e.Last.Number, e.Partition, p.Head.At.Number, p.ID)
 	}
 	head := p.Head
 	head.At, head.Events, head.Records = e.Last, head.Events+e.Events, head.Records+e.Records
-	rev, err := m.change(ctx, change{
+	rev, err := m.commitChange(ctx, transaction{
 		guards: guards, compares: []clientv3.Cmp{m.headIs(p)},
 		then: []clientv3.Op{clientv3.OpPut(m.keys.entry(&e), packEntry(&e)), clientv3.OpPut(m.keys.head(p.ID), packHead(head))},
 		key:  m.keys.entry(&e), value: packEntry(&e),
@@ -47,8 +47,8 @@ func (m *Manifest) Add(ctx context.Context, p *Partition, e archive.Entry, guard
 	return nil
 }
 
-// Replace lists e in the place of the entries from..to-1 of p, which cover the same range, if they are as p has them and
-// guards hold. Their objects that e does not list are noted as replaced. p is brought up to date.
+// Replace lists e in the place of the entries from..to-1 of p, which cover the same range, if the stored entries equal p's
+// and guards hold. It records their objects that e does not list as replaced, and updates p.
 func (m *Manifest) Replace(ctx context.Context, p *Partition, from, to int, e archive.Entry, guards ...clientv3.Cmp) error {
 	if from < 0 || to > len(p.Entries) || from >= to || to-from > MaxReplaced {
 		return fmt.Errorf("replacing entries %d to %d of %d: at least one, at most %d at a time", from, to, len(p.Entries), MaxReplaced)
@@ -57,52 +57,52 @@ func (m *Manifest) Replace(ctx context.Context, p *Partition, from, to int, e ar
 	if e.Partition != p.ID || e.First.Number != old[0].First.Number || e.Last.Number != old[len(old)-1].Last.Number {
 		return fmt.Errorf("replacing revisions %d to %d of partition %d by another range", old[0].First.Number, old[len(old)-1].Last.Number, p.ID)
 	}
-	c := change{guards: guards, key: m.keys.entry(&e), value: packEntry(&e)}
+	c := transaction{guards: guards, key: m.keys.entry(&e), value: packEntry(&e)}
 	for i := range old {
 		key := m.keys.entry(&old[i].Entry)
-		c.compares = append(c.compares, unchanged(key, old[i].revision))
+		c.compares = append(c.compares, keyUnchanged(key, old[i].revision))
 		if key != c.key {
 			c.then = append(c.then, clientv3.OpDelete(key))
 		}
 	}
 	c.then = append(c.then, clientv3.OpPut(c.key, c.value))
 	left := m.replacedBy(&e, old)
-	rev, err := m.change(ctx, c.leaving(left))
+	rev, err := m.commitChange(ctx, c.withReplaced(left))
 	if err != nil {
 		return fmt.Errorf("replacing %d entries of partition %d by one of revisions %d to %d: %w", len(old), p.ID, e.First.Number, e.Last.Number, err)
 	}
 	p.Entries = slices.Concat(p.Entries[:from], []Listed{{e, rev}}, p.Entries[to:])
-	p.leave(left, rev)
+	p.addReplaced(left, rev)
 	return nil
 }
 
-// Drop takes the first n entries of p away, if the head is as p has it and guards hold, and notes their objects as
-// replaced: what they hold is history that is not kept any longer. p is brought up to date.
+// Drop removes the first n entries of p, if the stored head equals p's and guards hold, and records their objects as
+// replaced: their events are past the archive's retention. It updates p.
 func (m *Manifest) Drop(ctx context.Context, p *Partition, n int, guards ...clientv3.Cmp) error {
 	if n < 1 || n > len(p.Entries) || n > MaxReplaced {
 		return fmt.Errorf("dropping %d entries of %d: at least one, at most %d at a time", n, len(p.Entries), MaxReplaced)
 	}
 	old, head := p.Entries[:n], p.Head
-	head.Since = m.at(old[n-1].Last.Number)
-	c := change{guards: guards, compares: []clientv3.Cmp{m.headIs(p)}, key: m.keys.head(p.ID), value: packHead(head)}
+	head.Since = m.revisionOf(old[n-1].Last.Number)
+	c := transaction{guards: guards, compares: []clientv3.Cmp{m.headIs(p)}, key: m.keys.head(p.ID), value: packHead(head)}
 	for i := range old {
 		key := m.keys.entry(&old[i].Entry)
-		c.compares = append(c.compares, unchanged(key, old[i].revision))
+		c.compares = append(c.compares, keyUnchanged(key, old[i].revision))
 		c.then = append(c.then, clientv3.OpDelete(key))
 	}
 	c.then = append(c.then, clientv3.OpPut(c.key, c.value))
 	left := m.replacedBy(&archive.Entry{Partition: p.ID, First: old[0].First, Last: old[n-1].Last}, old)
-	rev, err := m.change(ctx, c.leaving(left))
+	rev, err := m.commitChange(ctx, c.withReplaced(left))
 	if err != nil {
 		return fmt.Errorf("dropping %d entries of partition %d: %w", n, p.ID, err)
 	}
 	p.Head, p.headRevision = head, rev
 	p.Entries = slices.Clone(p.Entries[n:])
-	p.leave(left, rev)
+	p.addReplaced(left, rev)
 	return nil
 }
 
-// Forget ends the note of replaced objects, once they are removed. p is brought up to date.
+// Forget deletes the record of replaced objects, once they are removed. It updates p.
 func (m *Manifest) Forget(ctx context.Context, p *Partition, r Replaced, guards ...clientv3.Cmp) error {
 	resp, err := etcd.Write(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return m.kv.Txn(ctx).If(guards...).Then(clientv3.OpDelete(r.key)).Commit()
@@ -117,7 +117,7 @@ func (m *Manifest) Forget(ctx context.Context, p *Partition, r Replaced, guards 
 	return nil
 }
 
-// replacedBy notes the objects of old entries that e does not list.
+// replacedBy returns the objects of old entries that e does not list.
 func (m *Manifest) replacedBy(e *archive.Entry, old []Listed) Replaced {
 	kept := map[string]bool{}
 	for _, o := range e.Objects {
@@ -135,7 +135,7 @@ func (m *Manifest) replacedBy(e *archive.Entry, old []Listed) Replaced {
 	return r
 }
 
-func (p *Partition) leave(r Replaced, rev int64) {
+func (p *Partition) addReplaced(r Replaced, rev int64) {
 	if len(r.Objects) > 0 {
 		r.revision = rev
 		p.Replaced = append(slices.Clip(p.Replaced), r)
@@ -144,16 +144,16 @@ func (p *Partition) leave(r Replaced, rev int64) {
 }
 
 func (m *Manifest) headIs(p *Partition) clientv3.Cmp {
-	return unchanged(m.keys.head(p.ID), p.headRevision)
+	return keyUnchanged(m.keys.head(p.ID), p.headRevision)
 }
 
-func unchanged(key string, revision int64) clientv3.Cmp {
+func keyUnchanged(key string, revision int64) clientv3.Cmp {
 	return clientv3.Compare(clientv3.ModRevision(key), "=", revision)
 }
 
-func packEntry(e *archive.Entry) string { return pack(e) }
+func packEntry(e *archive.Entry) string { return packJSON(e) }
 
-func pack(v any) string {
+func packJSON(v any) string {
 	value, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // strings, numbers and times of this age always have a form
@@ -161,24 +161,24 @@ func pack(v any) string {
 	return string(value)
 }
 
-// change is a transaction that compares everything it replaces. It is applied at most once, however often it is sent:
-// what it compares is not there any more after it. That it was applied before is told by key and value, which it writes.
-type change struct {
+// transaction is a transaction that compares everything it replaces. It is applied at most once, however often it is sent,
+// because its compares do not hold after it. If key has value, which it writes, an earlier attempt was applied.
+type transaction struct {
 	guards, compares []clientv3.Cmp
 	then             []clientv3.Op
 	key, value       string
 }
 
-// leaving is c that also notes replaced objects.
-func (c change) leaving(r Replaced) change {
+// withReplaced returns c with a put that records replaced objects.
+func (c transaction) withReplaced(r Replaced) transaction {
 	if len(r.Objects) > 0 {
-		c.then = append(c.then, clientv3.OpPut(r.key, pack(replacedValue{r.Objects, r.At})))
+		c.then = append(c.then, clientv3.OpPut(r.key, packJSON(replacedValue{r.Objects, r.At})))
 	}
 	return c
 }
 
-// change gives the revision that the change has made.
-func (m *Manifest) change(ctx context.Context, c change) (int64, error) {
+// commitChange commits a transaction and returns its revision.
+func (m *Manifest) commitChange(ctx context.Context, c transaction) (int64, error) {
 	compares := slices.Concat(c.guards, c.compares)
 	resp, err := etcd.Write(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return m.kv.Txn(ctx).If(compares...).Then(c.then...).Else(clientv3.OpTxn(c.guards, nil, nil), clientv3.OpGet(c.key)).Commit()

@@ -12,8 +12,8 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// FuzzKey reads any key and value below a manifest: what is refused is refused in words, and what is taken is the same
-// when it is written and read again.
+// FuzzKey reads any key and value below a manifest: a refusal has a text, and an accepted key is the same when it is
+// written and read again.
 func FuzzKey(f *testing.F) {
 	at := events.Revision{Epoch: 7, Cluster: 9, Number: 4}
 	entry := archive.Entry{
@@ -31,34 +31,34 @@ func FuzzKey(f *testing.F) {
 	f.Add("003/-1-0", []byte(`{"version":2}`))
 	m := &Manifest{keys: keys{eventlog.Config{}}, facts: events.Facts{Epoch: 7, Cluster: 9}}
 	f.Fuzz(func(t *testing.T, key string, value []byte) {
-		partition, rest, err := m.keys.parse(m.keys.all() + key)
+		partition, rest, err := m.keys.parseKey(m.keys.all() + key)
 		if err != nil {
 			return
 		}
 		p := Partition{ID: partition}
-		if m.take(&p, rest, &mvccpb.KeyValue{Key: []byte(key), Value: value, ModRevision: 1}) != nil {
+		if m.unpackKey(&p, rest, &mvccpb.KeyValue{Key: []byte(key), Value: value, ModRevision: 1}) != nil {
 			return
 		}
 		again := Partition{ID: partition}
-		written := m.written(t, &p)
+		written := m.storedKeys(t, &p)
 		for name, value := range written {
-			id, rest, err := m.keys.parse(name)
+			id, rest, err := m.keys.parseKey(name)
 			if err != nil || id != partition {
 				t.Fatalf("key %q, written of %q, is of partition %d: %v", name, key, id, err)
 			}
-			if err := m.take(&again, rest, &mvccpb.KeyValue{Key: []byte(key), Value: []byte(value), ModRevision: 1}); err != nil {
+			if err := m.unpackKey(&again, rest, &mvccpb.KeyValue{Key: []byte(key), Value: []byte(value), ModRevision: 1}); err != nil {
 				t.Fatalf("%q was taken, and what is written of it is not: %v\n%s", key, err, value)
 			}
 		}
-		if diff := cmp.Diff(written, m.written(t, &again)); diff != "" {
+		if diff := cmp.Diff(written, m.storedKeys(t, &again)); diff != "" {
 			t.Errorf("written, read and written again (-first +second):\n%s", diff)
 		}
-		_ = m.finish(&p)
+		_ = m.checkComplete(&p)
 	})
 }
 
-// written gives keys and values of what a partition has.
-func (m *Manifest) written(t *testing.T, p *Partition) map[string]string {
+// storedKeys returns the keys and values of a partition.
+func (m *Manifest) storedKeys(t *testing.T, p *Partition) map[string]string {
 	all := map[string]string{}
 	if p.headRevision != 0 {
 		all[m.keys.head(p.ID)] = packHead(p.Head)

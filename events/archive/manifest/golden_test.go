@@ -22,8 +22,8 @@ func goldenManifest() *Manifest {
 func TestStoredHeads(t *testing.T) {
 	m := goldenManifest()
 	heads := map[string]Head{
-		"head":       {At: m.at(512), Since: m.at(128), Events: 40, Records: 80000},
-		"head-first": {At: m.at(1)},
+		"head":       {At: m.revisionOf(512), Since: m.revisionOf(128), Events: 40, Records: 80000},
+		"head-first": {At: m.revisionOf(1)},
 	}
 	for name, h := range heads {
 		goldentest.WrittenText(t, name, 1, packHead(h))
@@ -51,7 +51,7 @@ func TestStoredReplaced(t *testing.T) {
 
 func TestStoredManifestKeys(t *testing.T) {
 	m := goldenManifest()
-	e := &archive.Entry{Partition: 36, First: m.at(1), Last: m.at(512)}
+	e := &archive.Entry{Partition: 36, First: m.revisionOf(1), Last: m.revisionOf(512)}
 	goldentest.WrittenText(t, "keys", 1, strings.Join([]string{
 		m.keys.all(), m.keys.partition(36), m.keys.head(36), m.keys.entry(e), m.keys.replaced(e, []string{"records/036/a.parquet", "b"}),
 	}, "\n"))
@@ -60,7 +60,7 @@ func TestStoredManifestKeys(t *testing.T) {
 // TestLaterManifestsAreRefused reads values that a later version may write.
 func TestLaterManifestsAreRefused(t *testing.T) {
 	m := goldenManifest()
-	entry, err := json.Marshal(archive.Entry{Partition: 36, First: m.at(1), Last: m.at(512)})
+	entry, err := json.Marshal(archive.Entry{Partition: 36, First: m.revisionOf(1), Last: m.revisionOf(512)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// keys is the one place that knows the bytes of the manifest's keys:
+// keys builds and parses the manifest's keys, and is the only place that does:
 //
 //	archive/{cluster}/{partition}/head
 //	archive/{cluster}/{partition}/{first}-{last}
@@ -36,14 +36,14 @@ func (k keys) entry(e *archive.Entry) string {
 	return fmt.Sprintf("%s%019d-%019d", k.partition(e.Partition), e.First.Number, e.Last.Number)
 }
 
-// replaced names what e took the place of by what it is.
+// replaced returns the key that records objects replaced by e. It depends on the objects.
 func (k keys) replaced(e *archive.Entry, objects []string) string {
 	sum := sha256.Sum256([]byte(strings.Join(objects, "\n")))
 	return fmt.Sprintf("%s%s%019d-%019d-%s", k.partition(e.Partition), replacedName, e.First.Number, e.Last.Number, hex.EncodeToString(sum[:8]))
 }
 
-// parse tells of which partition a key is, and the rest of it.
-func (k keys) parse(key string) (events.Partition, string, error) {
+// parseKey returns the partition of a key, and the rest of the key after it.
+func (k keys) parseKey(key string) (events.Partition, string, error) {
 	name, rest, found := strings.Cut(strings.TrimPrefix(key, k.all()), "/")
 	p, err := events.ParsePartition(name)
 	if err != nil || !found {
@@ -52,7 +52,7 @@ func (k keys) parse(key string) (events.Partition, string, error) {
 	return p, rest, nil
 }
 
-// parseRange reads the name of an entry.
+// parseRange parses the name of an entry.
 func parseRange(name string) (first, last int64, err error) {
 	a, b, _ := strings.Cut(name, "-")
 	if first, err = strconv.ParseInt(a, 10, 64); err == nil {

@@ -11,19 +11,19 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// Manifest reads and writes what the archive of one cluster has. Safe for concurrent use.
+// Manifest reads and writes the index of one cluster's archive. Safe for concurrent use.
 type Manifest struct {
 	kv    clientv3.KV
 	keys  keys
 	facts events.Facts
 }
 
-// New makes a manifest on a client that the caller keeps and closes. facts are the log's.
+// New returns a manifest that uses a client, which the caller closes. facts are the log's.
 func New(client *clientv3.Client, cfg eventlog.Config, facts events.Facts) *Manifest {
 	return &Manifest{kv: client, keys: keys{cfg}, facts: facts}
 }
 
-// Head reads how far a partition is archived.
+// Head returns how far a partition is archived.
 func (m *Manifest) Head(ctx context.Context, p events.Partition) (Head, error) {
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return m.kv.Get(ctx, m.keys.head(p)) })
 	if err != nil {
@@ -39,9 +39,9 @@ func (m *Manifest) Head(ctx context.Context, p events.Partition) (Head, error) {
 	return h, nil
 }
 
-// Load reads what there is of a partition.
+// Load returns the head, entries and replaced objects of a partition.
 func (m *Manifest) Load(ctx context.Context, p events.Partition) (Partition, error) {
-	all, err := m.load(ctx, m.keys.partition(p))
+	all, err := m.loadPrefix(ctx, m.keys.partition(p))
 	if err != nil {
 		return Partition{}, fmt.Errorf("reading the archive's manifest of partition %d: %w", p, err)
 	}
@@ -51,17 +51,17 @@ func (m *Manifest) Load(ctx context.Context, p events.Partition) (Partition, err
 	return Partition{ID: p}, nil
 }
 
-// LoadAll reads what there is of all partitions that are archived.
+// LoadAll returns the same as Load for every partition that has a key in the manifest.
 func (m *Manifest) LoadAll(ctx context.Context) (map[events.Partition]*Partition, error) {
-	all, err := m.load(ctx, m.keys.all())
+	all, err := m.loadPrefix(ctx, m.keys.all())
 	if err != nil {
 		return nil, fmt.Errorf("reading the archive's manifest: %w", err)
 	}
 	return all, nil
 }
 
-// load reads the keys with a prefix, at one revision.
-func (m *Manifest) load(ctx context.Context, prefix string) (map[events.Partition]*Partition, error) {
+// loadPrefix returns the partitions that have keys with a prefix, as of one revision.
+func (m *Manifest) loadPrefix(ctx context.Context, prefix string) (map[events.Partition]*Partition, error) {
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return m.kv.Get(ctx, prefix, clientv3.WithPrefix())
 	})
@@ -70,19 +70,19 @@ func (m *Manifest) load(ctx context.Context, prefix string) (map[events.Partitio
 	}
 	all := map[events.Partition]*Partition{}
 	for _, kv := range resp.Kvs {
-		p, rest, err := m.keys.parse(string(kv.Key))
+		p, rest, err := m.keys.parseKey(string(kv.Key))
 		if err != nil {
 			return nil, err
 		}
 		if all[p] == nil {
 			all[p] = &Partition{ID: p}
 		}
-		if err := m.take(all[p], rest, kv); err != nil {
+		if err := m.unpackKey(all[p], rest, kv); err != nil {
 			return nil, err
 		}
 	}
 	for _, p := range all {
-		if err := m.finish(p); err != nil {
+		if err := m.checkComplete(p); err != nil {
 			return nil, err
 		}
 	}

@@ -15,10 +15,10 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// same compares what a writer knows with what is stored.
-func (r *rig) same(p *Partition) {
+// checkStored compares a writer's copy of a partition with the stored keys.
+func (r *rig) checkStored(p *Partition) {
 	r.t.Helper()
-	got := r.load()
+	got := r.loadPartition()
 	if diff := cmp.Diff(*p, got, cmp.AllowUnexported(Partition{}, Listed{}, Replaced{}), cmpopts.EquateEmpty()); diff != "" {
 		r.t.Errorf("what is stored differs from what the writer knows (-writer +stored):\n%s", diff)
 	}
@@ -26,33 +26,33 @@ func (r *rig) same(p *Partition) {
 
 func TestEntriesAreListedReplacedAndDropped(t *testing.T) {
 	r := newRig(t)
-	p := r.load()
+	p := r.loadPartition()
 	if p.Head.At.Number != 0 || len(p.Entries) != 0 {
 		t.Fatalf("a new manifest has %+v", p)
 	}
 	for i := range 5 {
-		r.append(10*i, 10)
-		r.add(&p, 10)
-		r.same(&p)
+		r.appendEvents(10*i, 10)
+		r.addEntry(&p, 10)
+		r.checkStored(&p)
 	}
 	if p.Head.Events != 50 || p.Head.Records != 100 || len(p.Entries) != 5 {
-		t.Errorf("the head tells of %d events, %d records in %d entries, want 50, 100 in 5", p.Head.Events, p.Head.Records, len(p.Entries))
+		t.Errorf("the head counts %d events, %d records in %d entries, want 50, 100 in 5", p.Head.Events, p.Head.Records, len(p.Entries))
 	}
-	if err := r.merge(&p, 1, 4); err != nil {
+	if err := r.mergeEntries(&p, 1, 4); err != nil {
 		t.Fatal(err)
 	}
-	r.same(&p)
+	r.checkStored(&p)
 	if len(p.Entries) != 3 || len(p.Replaced) != 1 || len(p.Replaced[0].Objects) != 6 || p.Head.Events != 50 {
 		t.Errorf("after a merge: %d entries, replaced %+v, head %+v", len(p.Entries), p.Replaced, p.Head)
 	}
-	if err := r.merge(&p, 0, 1); err != nil { // alone, for its rollups
+	if err := r.mergeEntries(&p, 0, 1); err != nil { // alone, for its rollups
 		t.Fatal(err)
 	}
-	r.same(&p)
+	r.checkStored(&p)
 	if err := r.manifest.Drop(t.Context(), &p, 2, r.guard); err != nil {
 		t.Fatal(err)
 	}
-	r.same(&p)
+	r.checkStored(&p)
 	if p.Head.Since.Number != p.Entries[0].First.Number-1 || len(p.Entries) != 1 {
 		t.Errorf("after a drop: %+v", p)
 	}
@@ -60,7 +60,7 @@ func TestEntriesAreListedReplacedAndDropped(t *testing.T) {
 		if err := r.manifest.Forget(t.Context(), &p, p.Replaced[0], r.guard); err != nil {
 			t.Fatal(err)
 		}
-		r.same(&p)
+		r.checkStored(&p)
 	}
 	from, to := p.Entries[0].From, p.Entries[0].To
 	for _, c := range []struct {
@@ -73,19 +73,19 @@ func TestEntriesAreListedReplacedAndDropped(t *testing.T) {
 	}
 }
 
-// A writer that lost its claim, or knows what was, changes nothing.
+// A writer that lost its claim, or has an outdated copy, changes nothing.
 func TestFencedAndLateChangesAreRefused(t *testing.T) {
 	r := newRig(t)
-	p := r.load()
-	r.append(0, 30)
-	r.add(&p, 7)
-	r.add(&p, 7)
+	p := r.loadPartition()
+	r.appendEvents(0, 30)
+	r.addEntry(&p, 7)
+	r.addEntry(&p, 7)
 	late := p
-	r.add(&p, 7)
-	before := r.load()
+	r.addEntry(&p, 7)
+	before := r.loadPartition()
 	changes := map[string]func(*Partition, clientv3.Cmp) error{
 		"add": func(at *Partition, guard clientv3.Cmp) error {
-			return r.manifest.Add(t.Context(), at, r.entry(at, 30), guard)
+			return r.manifest.Add(t.Context(), at, r.writeEntry(at, 30), guard)
 		},
 		"replace": func(at *Partition, guard clientv3.Cmp) error {
 			e, err := r.store.Merge(t.Context(), []archive.Entry{at.Entries[0].Entry, at.Entries[1].Entry})
@@ -111,7 +111,7 @@ func TestFencedAndLateChangesAreRefused(t *testing.T) {
 			t.Errorf("%s of what was: got %v, want ErrChanged", name, err)
 		}
 	}
-	r.same(&before)
+	r.checkStored(&before)
 	if err := r.manifest.Add(t.Context(), &late, p.Entries[2].Entry); err != nil {
 		t.Errorf("the same entry again: %v, want none: it is listed", err)
 	}
@@ -120,11 +120,11 @@ func TestFencedAndLateChangesAreRefused(t *testing.T) {
 	}
 }
 
-// An answer that is lost is asked for again, and the change is there once.
+// A request whose answer is lost is repeated, and the change is applied once.
 func TestLostAnswersAreNoSecondChange(t *testing.T) {
 	r := newRig(t)
-	p := r.load()
-	r.append(0, 40)
+	p := r.loadPartition()
+	r.appendEvents(0, 40)
 	lose := func() {
 		failed := false
 		r.kv.After = func(call string) error {
@@ -136,28 +136,28 @@ func TestLostAnswersAreNoSecondChange(t *testing.T) {
 		}
 	}
 	lose()
-	r.add(&p, 10)
-	r.same(&p)
-	r.add(&p, 10)
+	r.addEntry(&p, 10)
+	r.checkStored(&p)
+	r.addEntry(&p, 10)
 	lose()
-	if err := r.merge(&p, 0, 2); err != nil {
+	if err := r.mergeEntries(&p, 0, 2); err != nil {
 		t.Fatal(err)
 	}
-	r.same(&p)
+	r.checkStored(&p)
 	lose()
 	if err := r.manifest.Drop(t.Context(), &p, 1, r.guard); err != nil {
 		t.Fatal(err)
 	}
-	r.same(&p)
+	r.checkStored(&p)
 }
 
-func TestDamageIsTold(t *testing.T) {
+func TestDamageIsReported(t *testing.T) {
 	r := newRig(t)
-	p := r.load()
-	r.append(0, 30)
-	r.add(&p, 7)
-	r.add(&p, 7)
-	r.add(&p, 7)
+	p := r.loadPartition()
+	r.appendEvents(0, 30)
+	r.addEntry(&p, 7)
+	r.addEntry(&p, 7)
+	r.addEntry(&p, 7)
 	etcd := eventstest.Etcd(t)
 	for name, damage := range map[string]clientv3.Op{
 		"a gap":            clientv3.OpDelete(r.manifest.keys.entry(&p.Entries[1].Entry)),

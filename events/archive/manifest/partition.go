@@ -17,8 +17,8 @@ import (
 
 // Head is how far a partition is archived.
 type Head struct {
-	At      events.Revision // every event up to here is in an entry, or was removed from the archive; zero: nothing yet
-	Since   events.Revision // entries up to here were removed, because they are older than what is kept
+	At      events.Revision // every event up to here is in an entry, or was removed from the archive; zero: nothing is archived yet
+	Since   events.Revision // entries up to here were removed, because they are past the retention
 	Events  int64           // archived so far
 	Records int64           // of those events
 }
@@ -29,7 +29,7 @@ type Listed struct {
 	revision int64 // of etcd, when it was written
 }
 
-// Replaced is objects that no entry lists any more, and that readers may still be reading.
+// Replaced lists objects that no entry lists any more, and that readers may still be reading.
 type Replaced struct {
 	Objects []string
 	At      time.Time // when another entry took their place
@@ -38,17 +38,17 @@ type Replaced struct {
 	revision int64
 }
 
-// Partition is what the manifest has of one partition, as of one revision of etcd.
+// Partition is the manifest of one partition, as of one revision of etcd.
 type Partition struct {
 	ID       events.Partition
 	Head     Head
 	Entries  []Listed   // in order of revisions
 	Replaced []Replaced // objects to remove
 
-	headRevision int64 // of the head's key; 0: there is none
+	headRevision int64 // of the head's key; 0: no such key
 }
 
-// DamagedError is a key of the manifest that cannot be read.
+// DamagedError reports a key of the manifest that cannot be read.
 type DamagedError struct {
 	Key string
 	Err error
@@ -58,10 +58,10 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("manifest key %s: %v; restore it from a backup of etcd", e.Key, e.Err)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *DamagedError) Unwrap() error { return e.Err }
 
-// Overlapping gives the entries that can have records with from ≤ time < to, in order of revisions.
+// Overlapping returns the entries that can have records with from ≤ time < to, in order of revisions.
 func (p *Partition) Overlapping(from, to events.Timestamp) []archive.Entry {
 	var found []archive.Entry
 	for i := range p.Entries {
@@ -72,7 +72,7 @@ func (p *Partition) Overlapping(from, to events.Timestamp) []archive.Entry {
 	return found
 }
 
-// headValue is the stored form of Head. The numbers of positions are those of the log that etcd has.
+// headValue is the stored form of Head. Positions are revision numbers of the present log.
 type headValue struct {
 	At      string `json:"at"`
 	Since   int64  `json:"since,omitempty"`
@@ -85,8 +85,8 @@ type replacedValue struct {
 	At      time.Time `json:"at"`
 }
 
-// take takes in one key of a partition.
-func (m *Manifest) take(p *Partition, rest string, kv *mvccpb.KeyValue) error {
+// unpackKey adds the contents of one key to a partition.
+func (m *Manifest) unpackKey(p *Partition, rest string, kv *mvccpb.KeyValue) error {
 	var err error
 	switch {
 	case rest == headName:
@@ -107,8 +107,8 @@ func (m *Manifest) take(p *Partition, rest string, kv *mvccpb.KeyValue) error {
 	return nil
 }
 
-// finish checks a partition that is complete.
-func (m *Manifest) finish(p *Partition) error {
+// checkComplete sorts the entries of a loaded partition and returns an error if they have gaps or do not end at the head.
+func (m *Manifest) checkComplete(p *Partition) error {
 	slices.SortFunc(p.Entries, func(a, b Listed) int { return cmp.Compare(a.First.Number, b.First.Number) })
 	next := p.Head.Since.Number + 1
 	for i := range p.Entries {
@@ -119,7 +119,7 @@ func (m *Manifest) finish(p *Partition) error {
 		next = e.Last.Number + 1
 	}
 	if next-1 != p.Head.At.Number {
-		return &DamagedError{m.keys.head(p.ID), fmt.Errorf("it tells of revision %d, and the entries end at %d", p.Head.At.Number, next-1)}
+		return &DamagedError{m.keys.head(p.ID), fmt.Errorf("it ends at revision %d, and the entries end at %d", p.Head.At.Number, next-1)}
 	}
 	return nil
 }
@@ -152,18 +152,18 @@ func (m *Manifest) unpackHead(value []byte) (Head, error) {
 	if err != nil {
 		return Head{}, err
 	}
-	return Head{At: m.at(at.Number), Since: m.at(v.Since), Events: v.Events, Records: v.Records}, nil
+	return Head{At: m.revisionOf(at.Number), Since: m.revisionOf(v.Since), Events: v.Events, Records: v.Records}, nil
 }
 
-// at makes a position of the present log of an etcd revision.
-func (m *Manifest) at(number int64) events.Revision {
+// revisionOf returns an etcd revision as a position in the present log.
+func (m *Manifest) revisionOf(number int64) events.Revision {
 	if number == 0 {
 		return events.Revision{}
 	}
 	return events.Revision{Epoch: m.facts.Epoch, Cluster: m.facts.Cluster, Number: number}
 }
 
-// At is where entry i ends, as a position in the present log.
+// At returns the end of entry i, as a position in the present log.
 func (p *Partition) At(i int) events.Revision {
 	at := p.Head.At
 	at.Number = p.Entries[i].Last.Number

@@ -11,44 +11,43 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// log is what a Reader needs of the event log (eventlog.Log).
+// log is the part of the event log (eventlog.Log) that a Reader uses.
 type log interface {
 	Head(ctx context.Context) (events.Revision, error)
 	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
 	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error]
 }
 
-// Reader reads the archive and the log as if all were in the log. Head and Watch are the log's: what is near the head has
-// not left it. Safe for concurrent use.
+// Reader reads the archive and the log as if all events were in the log. Head and Watch are the log's, because events near
+// the head are still in it. Safe for concurrent use.
 type Reader struct {
 	log
-	store    *archive.Store // nil: there is none
+	store    *archive.Store // nil: none is configured
 	manifest *Manifest
 }
 
-// NewReader makes a reader. store may be nil where no archive is configured.
+// NewReader returns a reader. store may be nil where no archive is configured.
 func NewReader(log log, store *archive.Store, m *Manifest) *Reader {
 	return &Reader{log: log, store: store, manifest: m}
 }
 
-// ErrNoArchive refuses to read what has left the log, without the archive that has it.
+// ErrNoArchive refuses to read archived events where no archive is configured.
 var ErrNoArchive = errors.New("these events have left the log for the archive, and none is configured here: set -archive.url or ARCHIVE_URL as collectd has it")
 
-// A batch of the log's events is looked at together: until the head was looked at again after it, none of it counts.
+// The bounds of a batch of the log's events. No event of a batch is yielded before the head was read again after it.
 const (
 	batchEvents  = 64
 	batchRecords = 200_000
 )
 
-// maxReloads bounds how often the manifest is read anew because an object of it is not in the store.
+// maxReloads bounds how often the manifest is reloaded because one of its objects is not in the store.
 const maxReloads = 5
 
-// Read gives the events of p with after < revision ≤ upto as eventlog.Log does, whether they are in the log still or in the
-// archive. Of merged entries it gives each record once, and events whose records are all repeats are left out. What is
-// archived and deleted meanwhile is read from the archive: nothing is missed. What is older than the archive keeps
-// (Head.Since) is gone.
+// Read returns the events of p with after < revision ≤ upto as eventlog.Log does, whether they are still in the log or in
+// the archive. Of merged entries it returns each record once, and leaves out events whose records are all repeats. It reads
+// events that are archived and deleted meanwhile from the archive, and misses none. Events up to Head.Since are gone.
 //
-// Every event has its revision in the present log, also one that was archived before etcd was restored.
+// Every event has its revision in the present log, also if it was archived before etcd was restored.
 func (r *Reader) Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		at := after
@@ -61,7 +60,7 @@ func (r *Reader) Read(ctx context.Context, p events.Partition, after, upto event
 			default:
 				at, err = r.readLog(ctx, p, at, upto, yield)
 			}
-			if errors.Is(err, errLeft) {
+			if errors.Is(err, errStopped) {
 				return
 			}
 			if err != nil {
@@ -72,13 +71,13 @@ func (r *Reader) Read(ctx context.Context, p events.Partition, after, upto event
 	}
 }
 
-// errLeft ends a sequence whose reader has left it.
-var errLeft = errors.New("the reader has left")
+// errStopped ends a sequence whose consumer has stopped.
+var errStopped = errors.New("the consumer has stopped")
 
-// readLog gives events from the log, until all up to upto are given or some may have left it. It tells up to where every
-// event was given.
+// readLog yields events from the log, until it has yielded all up to upto or some may have left the log. It returns the
+// position up to which it has yielded every event.
 func (r *Reader) readLog(ctx context.Context, p events.Partition, at, upto events.Revision, yield func(events.Event, error) bool) (events.Revision, error) {
-	var batch []events.Event // complete revisions, but for the last one's
+	var batch []events.Event // complete revisions, except the last one
 	records := 0
 	flush := func(n int, to events.Revision) error {
 		head, err := r.manifest.Head(ctx, p)
@@ -86,11 +85,11 @@ func (r *Reader) readLog(ctx context.Context, p events.Partition, at, upto event
 			return err
 		}
 		if head.At.Number > at.Number {
-			return errMoved
+			return errHeadMoved
 		}
 		for _, ev := range batch[:n] {
 			if !yield(ev, nil) {
-				return errLeft
+				return errStopped
 			}
 		}
 		batch, records, at = append(batch[:0], batch[n:]...), 0, to
@@ -102,26 +101,27 @@ func (r *Reader) readLog(ctx context.Context, p events.Partition, at, upto event
 		}
 		if n := len(batch); n > 0 && ev.Revision.Number > batch[n-1].Revision.Number && (n >= batchEvents || records >= batchRecords) {
 			if err := flush(n, batch[n-1].Revision); err != nil {
-				return at, ifMoved(err)
+				return at, ignoreHeadMoved(err)
 			}
 		}
 		batch, records = append(batch, ev), records+ev.Records()
 	}
 	err := flush(len(batch), upto)
-	return at, ifMoved(err)
+	return at, ignoreHeadMoved(err)
 }
 
-// errMoved tells that events which were read may not be all: some have left the log meanwhile.
-var errMoved = errors.New("the head of the archive has moved")
+// errHeadMoved reports that a read of the log may be incomplete, because events have left it meanwhile.
+var errHeadMoved = errors.New("the head of the archive has moved")
 
-func ifMoved(err error) error {
-	if errors.Is(err, errMoved) {
+func ignoreHeadMoved(err error) error {
+	if errors.Is(err, errHeadMoved) {
 		return nil
 	}
 	return err
 }
 
-// readArchive gives what the archive has after at and up to upto, and tells up to where every event was given.
+// readArchive yields the archive's events after at and up to upto, and returns the position up to which it has yielded every
+// event.
 func (r *Reader) readArchive(ctx context.Context, p events.Partition, at, upto events.Revision, yield func(events.Event, error) bool) (events.Revision, error) {
 	for reloads := 0; ; reloads++ {
 		part, err := r.manifest.Load(ctx, p)
@@ -149,11 +149,11 @@ func (r *Reader) readEntries(ctx context.Context, part *Partition, at, upto even
 				return at, err
 			}
 		}
-		if at = r.manifest.at(e.Last.Number); at.Number >= upto.Number {
+		if at = r.manifest.revisionOf(e.Last.Number); at.Number >= upto.Number {
 			return upto, nil
 		}
 	}
-	return r.manifest.at(max(at.Number, part.Head.At.Number)), nil
+	return r.manifest.revisionOf(max(at.Number, part.Head.At.Number)), nil
 }
 
 func (r *Reader) readEntry(ctx context.Context, e *archive.Entry, at, upto events.Revision, yield func(events.Event, error) bool) error {
@@ -171,8 +171,8 @@ func (r *Reader) readEntry(ctx context.Context, e *archive.Entry, at, upto event
 		if ev.Revision.Number > upto.Number {
 			return nil
 		}
-		if ev.Revision = r.manifest.at(ev.Revision.Number); !yield(ev, nil) {
-			return errLeft
+		if ev.Revision = r.manifest.revisionOf(ev.Revision.Number); !yield(ev, nil) {
+			return errStopped
 		}
 	}
 	return nil

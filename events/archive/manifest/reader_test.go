@@ -15,23 +15,23 @@ import (
 
 func TestArchiveAndLogReadAsOne(t *testing.T) {
 	r := newRig(t)
-	r.append(0, 60)
+	r.appendEvents(0, 60)
 	reader := NewReader(r.log, r.store, r.manifest)
-	head := r.head()
-	want := r.read(reader, events.Revision{}, head)
+	head := r.readHead()
+	want := r.readKeys(reader, events.Revision{}, head)
 	if len(want) != 60 {
-		t.Fatalf("the log gives %d events, want 60", len(want))
+		t.Fatalf("the log returned %d events, want 60", len(want))
 	}
-	p := r.load()
+	p := r.loadPartition()
 	check := func(what string) {
 		t.Helper()
-		if got := r.read(reader, events.Revision{}, head); !slices.Equal(got, want) {
+		if got := r.readKeys(reader, events.Revision{}, head); !slices.Equal(got, want) {
 			t.Errorf("%s: got %d events, want the same %d", what, len(got), len(want))
 		}
 		for i := range p.Entries { // from every seam, and beside it
 			for _, at := range []int64{p.Entries[i].First.Number - 1, p.Entries[i].First.Number, p.Entries[i].Last.Number} {
-				after := r.manifest.at(at)
-				got := append(r.read(reader, events.Revision{}, after), r.read(reader, after, head)...)
+				after := r.manifest.revisionOf(at)
+				got := append(r.readKeys(reader, events.Revision{}, after), r.readKeys(reader, after, head)...)
 				if !slices.Equal(got, want) {
 					t.Errorf("%s, in two parts at revision %d: got %d events, want %d", what, at, len(got), len(want))
 				}
@@ -39,31 +39,31 @@ func TestArchiveAndLogReadAsOne(t *testing.T) {
 		}
 	}
 	for range 4 {
-		r.add(&p, 10)
+		r.addEntry(&p, 10)
 		check("archived")
 	}
-	r.remove(&p)
+	r.deleteArchived(&p)
 	check("removed from the log")
-	if err := r.merge(&p, 0, 3); err != nil {
+	if err := r.mergeEntries(&p, 0, 3); err != nil {
 		t.Fatal(err)
 	}
 	check("merged")
 	if err := r.manifest.Drop(t.Context(), &p, 1, r.guard); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.read(reader, events.Revision{}, head); len(got) >= len(want) || !slices.Equal(got, want[len(want)-len(got):]) {
+	if got := r.readKeys(reader, events.Revision{}, head); len(got) >= len(want) || !slices.Equal(got, want[len(want)-len(got):]) {
 		t.Errorf("after the first entries were dropped: got %d events, want the last ones of %d", len(got), len(want))
 	}
 }
 
 func TestWithoutTheArchiveNothingIsMissedSilently(t *testing.T) {
 	r := newRig(t)
-	r.append(0, 20)
-	p := r.load()
-	r.add(&p, 10)
-	r.remove(&p)
+	r.appendEvents(0, 20)
+	p := r.loadPartition()
+	r.addEntry(&p, 10)
+	r.deleteArchived(&p)
 	var err error
-	for _, err = range NewReader(r.log, nil, r.manifest).Read(t.Context(), r.p, events.Revision{}, r.head()) {
+	for _, err = range NewReader(r.log, nil, r.manifest).Read(t.Context(), r.p, events.Revision{}, r.readHead()) {
 		if err != nil {
 			break
 		}
@@ -71,7 +71,7 @@ func TestWithoutTheArchiveNothingIsMissedSilently(t *testing.T) {
 	if !errors.Is(err, ErrNoArchive) {
 		t.Errorf("got %v, want ErrNoArchive", err)
 	}
-	if got := r.read(NewReader(r.log, nil, r.manifest), p.Head.At, r.head()); len(got) == 0 {
+	if got := r.readKeys(NewReader(r.log, nil, r.manifest), p.Head.At, r.readHead()); len(got) == 0 {
 		t.Error("what is in the log is not given")
 	}
 }
@@ -84,24 +84,24 @@ func TestReadersMissNothingOfWhatMovesUnderThem(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := 0; ctx.Err() == nil && i < 3000; i += 15 {
-			r.append(i, 15)
+			r.appendEvents(i, 15)
 		}
 		cancel()
 	})
 	wg.Go(func() {
-		for p := r.load(); ctx.Err() == nil; {
-			if r.head().Number == p.Head.At.Number {
+		for p := r.loadPartition(); ctx.Err() == nil; {
+			if r.readHead().Number == p.Head.At.Number {
 				continue
 			}
-			r.add(&p, 20)
-			r.remove(&p)
+			r.addEntry(&p, 20)
+			r.deleteArchived(&p)
 			if len(p.Entries) > 4 {
-				if err := r.merge(&p, len(p.Entries)-4, len(p.Entries)); err != nil {
+				if err := r.mergeEntries(&p, len(p.Entries)-4, len(p.Entries)); err != nil {
 					t.Error(err)
 					return
 				}
 			}
-			for _, old := range p.Replaced { // at once, which is what a reader fears
+			for _, old := range p.Replaced { // at once: the worst case of a reader
 				for _, name := range old.Objects {
 					if err := r.store.Remove(context.Background(), name); err != nil {
 						t.Error(err)
@@ -119,14 +119,14 @@ func TestReadersMissNothingOfWhatMovesUnderThem(t *testing.T) {
 		r.mu.Lock()
 		least := len(r.appended)
 		r.mu.Unlock()
-		head := r.head()
-		got := r.read(reader, events.Revision{}, head)
+		head := r.readHead()
+		got := r.readKeys(reader, events.Revision{}, head)
 		if unique := slices.Compact(slices.Sorted(slices.Values(got))); len(unique) != len(got) || len(got) < least {
 			t.Errorf("read %d events, %d different ones, of at least %d", len(got), len(unique), least)
 		}
 	}
 	wg.Wait()
-	if got := r.read(reader, events.Revision{}, r.head()); len(got) != len(r.appended) || rounds < 3 {
+	if got := r.readKeys(reader, events.Revision{}, r.readHead()); len(got) != len(r.appended) || rounds < 3 {
 		t.Errorf("at last %d events of %d, after %d rounds", len(got), len(r.appended), rounds)
 	}
 }
@@ -145,17 +145,17 @@ func (l *leavingLog) Read(ctx context.Context, p events.Partition, after, upto e
 	return l.log.Read(ctx, p, after, upto)
 }
 
-// The owner of a partition archives and removes events in the instant in which a reader, who has seen that the archive
-// has none of them, turns to the log. What it does not find there it reads from the archive.
+// The owner of a partition archives and removes events at the moment when a reader, having seen that the archive has none
+// of them, turns to the log. The reader then reads the missing events from the archive.
 func TestEventsThatLeaveUnderAReaderAreReadFromTheArchive(t *testing.T) {
 	r := newRig(t)
-	r.append(0, 20)
-	p, upto := r.load(), r.head()
+	r.appendEvents(0, 20)
+	p, upto := r.loadPartition(), r.readHead()
 	moving := &leavingLog{log: r.log, leave: func() {
-		r.add(&p, 10)
-		r.remove(&p)
+		r.addEntry(&p, 10)
+		r.deleteArchived(&p)
 	}}
-	if got := r.read(NewReader(moving, r.store, r.manifest), events.Revision{}, upto); len(got) != 20 || moving.leave != nil {
+	if got := r.readKeys(NewReader(moving, r.store, r.manifest), events.Revision{}, upto); len(got) != 20 || moving.leave != nil {
 		t.Errorf("read %d events, want all 20", len(got))
 	}
 }
@@ -163,25 +163,25 @@ func TestEventsThatLeaveUnderAReaderAreReadFromTheArchive(t *testing.T) {
 // A restored etcd has the manifest of before, under the positions of the log that it is now.
 func TestEntriesOfBeforeARestoreAreRead(t *testing.T) {
 	r := newRig(t)
-	r.append(0, 20)
-	p := r.load()
-	r.add(&p, 10)
-	r.remove(&p)
-	before := r.read(NewReader(r.log, r.store, r.manifest), events.Revision{}, r.head())
+	r.appendEvents(0, 20)
+	p := r.loadPartition()
+	r.addEntry(&p, 10)
+	r.deleteArchived(&p)
+	before := r.readKeys(NewReader(r.log, r.store, r.manifest), events.Revision{}, r.readHead())
 	if _, err := eventstest.Etcd(t).Delete(t.Context(), r.cfg.Key("config")); err != nil {
 		t.Fatal(err)
 	}
 	r.log = eventstest.OpenLog(t, r.cfg) // with another epoch
 	r.manifest = New(eventstest.Etcd(t), r.cfg, r.log.Facts())
-	p = r.load()
+	p = r.loadPartition()
 	reader := NewReader(r.log, r.store, r.manifest)
-	if got := r.read(reader, events.Revision{}, r.head()); !slices.Equal(got, before) {
+	if got := r.readKeys(reader, events.Revision{}, r.readHead()); !slices.Equal(got, before) {
 		t.Errorf("got %d events, want the %d of before", len(got), len(before))
 	}
-	r.append(30, 10)
-	r.add(&p, 100)
-	r.remove(&p)
-	if got := r.read(reader, events.Revision{}, r.head()); len(got) != 30 {
+	r.appendEvents(30, 10)
+	r.addEntry(&p, 100)
+	r.deleteArchived(&p)
+	if got := r.readKeys(reader, events.Revision{}, r.readHead()); len(got) != 30 {
 		t.Errorf("got %d events, want all 30", len(got))
 	}
 }

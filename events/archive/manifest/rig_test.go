@@ -21,13 +21,13 @@ func TestMain(m *testing.M) { eventstest.Main(m) }
 
 const partitions = 4
 
-// rig is a log, an archive and its manifest, and what was appended to a partition.
+// rig is a log, an archive and its manifest, with the events appended to a partition.
 type rig struct {
 	t        *testing.T
 	cfg      eventlog.Config
 	log      *eventlog.Log
 	store    *archive.Store
-	kv       *eventstest.KV // what the manifest talks to
+	kv       *eventstest.KV // the client of the manifest
 	manifest *Manifest
 	p        events.Partition
 	host     events.HostID
@@ -70,7 +70,7 @@ func openDir(t *testing.T) *archive.Store {
 	return s
 }
 
-func (r *rig) append(from, n int) {
+func (r *rig) appendEvents(from, n int) {
 	r.t.Helper()
 	for some := range slices.Chunk(eventstest.Events(r.host, from, n), 7) {
 		all, err := r.log.Append(context.Background(), some)
@@ -85,7 +85,7 @@ func (r *rig) append(from, n int) {
 	}
 }
 
-func (r *rig) head() events.Revision {
+func (r *rig) readHead() events.Revision {
 	r.t.Helper()
 	head, err := r.log.Head(r.t.Context())
 	if err != nil {
@@ -94,7 +94,7 @@ func (r *rig) head() events.Revision {
 	return head
 }
 
-func (r *rig) load() Partition {
+func (r *rig) loadPartition() Partition {
 	r.t.Helper()
 	p, err := r.manifest.Load(r.t.Context(), r.p)
 	if err != nil {
@@ -103,10 +103,10 @@ func (r *rig) load() Partition {
 	return p
 }
 
-// entry writes what the log has after a partition's head as objects, at most n events.
-func (r *rig) entry(p *Partition, n int) archive.Entry {
+// writeEntry writes at most n of the log's events after a partition's head as objects.
+func (r *rig) writeEntry(p *Partition, n int) archive.Entry {
 	r.t.Helper()
-	upto := r.head()
+	upto := r.readHead()
 	var evs []events.Event
 	for ev, err := range r.log.Read(r.t.Context(), r.p, p.Head.At, upto) {
 		if err != nil {
@@ -118,22 +118,22 @@ func (r *rig) entry(p *Partition, n int) archive.Entry {
 		}
 		evs = append(evs, ev)
 	}
-	e, err := r.store.Write(r.t.Context(), archive.Range{Partition: r.p, After: p.Head.At, Upto: upto}, sequence(evs))
+	e, err := r.store.Write(r.t.Context(), archive.Range{Partition: r.p, After: p.Head.At, Upto: upto}, eventSeq(evs))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return e
 }
 
-func (r *rig) add(p *Partition, n int) {
+func (r *rig) addEntry(p *Partition, n int) {
 	r.t.Helper()
-	if err := r.manifest.Add(r.t.Context(), p, r.entry(p, n), r.guard); err != nil {
+	if err := r.manifest.Add(r.t.Context(), p, r.writeEntry(p, n), r.guard); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// merge replaces entries by one.
-func (r *rig) merge(p *Partition, from, to int) error {
+// mergeEntries replaces entries by one.
+func (r *rig) mergeEntries(p *Partition, from, to int) error {
 	r.t.Helper()
 	var old []archive.Entry
 	for _, e := range p.Entries[from:to] {
@@ -146,8 +146,8 @@ func (r *rig) merge(p *Partition, from, to int) error {
 	return r.manifest.Replace(r.t.Context(), p, from, to, e, r.guard)
 }
 
-// remove takes the events up to the head out of the log.
-func (r *rig) remove(p *Partition) {
+// deleteArchived deletes the events up to the head from the log.
+func (r *rig) deleteArchived(p *Partition) {
 	r.t.Helper()
 	refs, _, err := r.log.List(r.t.Context(), events.Listing{Partition: r.p, HasPartition: true, Upto: p.Head.At, Limit: 10_000})
 	if err == nil {
@@ -158,7 +158,7 @@ func (r *rig) remove(p *Partition) {
 	}
 }
 
-func sequence(evs []events.Event) iter.Seq2[events.Event, error] {
+func eventSeq(evs []events.Event) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		for _, ev := range evs {
 			if !yield(ev, nil) {
@@ -168,8 +168,8 @@ func sequence(evs []events.Event) iter.Seq2[events.Event, error] {
 	}
 }
 
-// read gives the keys of all events, and fails when they are out of order.
-func (r *rig) read(reader *Reader, after, upto events.Revision) (keys []string) {
+// readKeys returns the keys of all events, and fails the test when they are out of order.
+func (r *rig) readKeys(reader *Reader, after, upto events.Revision) (keys []string) {
 	r.t.Helper()
 	var last events.Event
 	for ev, err := range reader.Read(r.t.Context(), r.p, after, upto) {

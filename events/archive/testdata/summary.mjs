@@ -18,4 +18,4 @@ for (const m of Object.values(metrics)) m.gpus = m.gpus.size
 
 const text = row => Object.fromEntries(Object.entries(row).map(([name, v]) =>
   [name, v instanceof Date ? v.toISOString() : typeof v === 'bigint' ? v.toString() : v ?? null]))
-console.log(JSON.stringify({ told: Number(metadata.num_rows), rows: rows.length, metrics, first: text(rows[0]), last: text(rows.at(-1)) }))
+console.log(JSON.stringify({ counted: Number(metadata.num_rows), rows: rows.length, metrics, first: text(rows[0]), last: text(rows.at(-1)) }))

@@ -11,14 +11,14 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Client is a process, or a machine, as etcd sees it: all that its Connect opens fails and stops together.
+// Client is a process, or a machine, as etcd sees it: all connections that its Connect opens fail and stop together.
 type Client struct {
 	name string
 	etcd *Etcd
 
 	mu      sync.Mutex
 	state   state
-	changed chan struct{} // closed and replaced when something may be different
+	changed chan struct{} // closed and replaced when the state of the client or of etcd changes
 	before  func(Call) error
 	after   func(Call) error
 	late    func(Call) time.Duration
@@ -36,17 +36,17 @@ const (
 	frozen          // it does nothing at all
 	refused         // its calls fail at once
 	silent          // its calls get no answer
-	dead            // it does nothing any more
+	dead            // it does nothing for ever
 )
 
 // Call is one request of a client, for hooks.
 type Call struct {
 	Name  string // range, put, delete, txn, compact, grant, revoke, keepalive, status
 	Write bool   // it may change keys
-	Key   string // the first that it names
+	Key   string // the first key of the request
 }
 
-// Client makes a client of the cluster.
+// Client returns a new client of the cluster.
 func (e *Etcd) Client(name string) *Client {
 	c := &Client{name: name, etcd: e, changed: make(chan struct{})}
 	e.mu.Lock()
@@ -55,8 +55,8 @@ func (e *Etcd) Client(name string) *Client {
 	return c
 }
 
-// Connect opens an etcd client; it is made for eventlog.Config.Connect. Only what the model knows is there: the other parts of
-// the client are nil. As with any client without a connection of its own, its Close gives context.Canceled.
+// Connect returns an etcd client; it has the signature of eventlog.Config.Connect. The parts of the client that the model does
+// not implement are nil. As with any client without a connection of its own, its Close returns context.Canceled.
 func (c *Client) Connect(*slog.Logger) (*clientv3.Client, error) {
 	const dialTimeout = 5 * time.Second
 	client := clientv3.NewCtxClient(context.Background())
@@ -67,36 +67,36 @@ func (c *Client) Connect(*slog.Logger) (*clientv3.Client, error) {
 	return client, nil
 }
 
-// Freeze stops the process: what it asks is not sent, what it is told does not arrive, and it does not even notice that
-// time passes, until Thaw.
-func (c *Client) Freeze() { c.become(frozen) }
+// Freeze stops the process until Thaw: it sends no requests, receives no answers, and does not even notice the end of a
+// deadline.
+func (c *Client) Freeze() { c.setState(frozen) }
 
-// Thaw lets a frozen process go on where it was.
-func (c *Client) Thaw() { c.become(connected) }
+// Thaw resumes a frozen process where it stopped.
+func (c *Client) Thaw() { c.setState(connected) }
 
-// Refuse makes calls fail at once, as when nobody listens. Watches wait.
-func (c *Client) Refuse() { c.become(refused) }
+// Refuse makes calls fail at once, as when no server listens. Watches wait.
+func (c *Client) Refuse() { c.setState(refused) }
 
-// Silence leaves calls without an answer, as a connection into a black hole. Watches wait.
-func (c *Client) Silence() { c.become(silent) }
+// Silence leaves calls without an answer, as a connection into a black hole does. Watches wait.
+func (c *Client) Silence() { c.setState(silent) }
 
-// Reconnect ends Refuse and Silence. Watches go on from where they were.
-func (c *Client) Reconnect() { c.become(connected) }
+// Reconnect ends Refuse and Silence. Watches continue where they were.
+func (c *Client) Reconnect() { c.setState(connected) }
 
-// Kill ends the process: from now on nothing that it asks has an effect. Its leases live on until their time is over.
-func (c *Client) Kill() { c.become(dead) }
+// Kill ends the process: its requests have no effect from then on. Its leases live until they expire.
+func (c *Client) Kill() { c.setState(dead) }
 
-// become changes the state, but nothing brings the dead back.
-func (c *Client) become(s state) {
-	c.changing(func() {
+// setState changes the state. A dead client stays dead.
+func (c *Client) setState(s state) {
+	c.updateState(func() {
 		if c.state != dead {
 			c.state = s
 		}
 	})
 }
 
-// changing changes something that others wait for.
-func (c *Client) changing(change func()) {
+// updateState calls change under the lock and wakes the calls and watches that wait for a change.
+func (c *Client) updateState(change func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change()
@@ -104,47 +104,48 @@ func (c *Client) changing(change func()) {
 	c.changed = make(chan struct{})
 }
 
-// Hook sets what is asked about each call, nil for nothing: before its effect (an error is the answer, and there is no effect), and
-// after it (an error takes the place of the answer).
+// Hook sets hooks that run for each call: before its effect (an error is the answer, and there is no effect), and after it (an
+// error replaces the answer). nil is no hook.
 func (c *Client) Hook(before, after func(Call) error) {
-	c.changing(func() { c.before, c.after = before, after })
+	c.updateState(func() { c.before, c.after = before, after })
 }
 
-// SetLate says which calls lose their connection while they are on their way and yet take effect, that much later: after
-// whoever made them has asked again or has given up, and even if it is dead by then. No time is no such call.
-func (c *Client) SetLate(of func(Call) time.Duration) { c.changing(func() { c.late = of }) }
+// SetLate sets the delay of calls that lose their connection on the way and yet take effect, after that delay: after the
+// caller has repeated the call or abandoned it, and even if the client is dead by then. A call with delay 0 is not late.
+func (c *Client) SetLate(of func(Call) time.Duration) { c.updateState(func() { c.late = of }) }
 
-// SetLatency says how long a request is on its way, and an answer. nil is no time.
-func (c *Client) SetLatency(of func() time.Duration) { c.changing(func() { c.latency = of }) }
+// SetLatency sets the latency of a request, and of an answer. nil is none.
+func (c *Client) SetLatency(of func() time.Duration) { c.updateState(func() { c.latency = of }) }
 
-// SetLag says how long it takes until a watch is told something. nil is no time.
-func (c *Client) SetLag(of func() time.Duration) { c.changing(func() { c.lag = of }) }
+// SetLag sets the delay of deliveries to watches. nil is none.
+func (c *Client) SetLag(of func() time.Duration) { c.updateState(func() { c.lag = of }) }
 
-// Merge says whether a watch is told all that has gathered at once, or each revision apart.
-func (c *Client) Merge(on bool) { c.changing(func() { c.merge = on }) }
+// Merge sets whether a watch receives all pending revisions in one response, or each in its own.
+func (c *Client) Merge(on bool) { c.updateState(func() { c.merge = on }) }
 
-// Repeat has the next n things that watches are told told twice.
-func (c *Client) Repeat(n int) { c.changing(func() { c.repeat = n }) }
+// Repeat makes the next n responses of watches arrive twice.
+func (c *Client) Repeat(n int) { c.updateState(func() { c.repeat = n }) }
 
-func (c *Client) now() (s state, changed <-chan struct{}) {
+func (c *Client) currentState() (s state, changed <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state, c.changed
 }
 
 var (
-	errRefused = status.Error(codes.Unavailable, "connection refused (the model of etcd was told so)")
-	errBroken  = status.Error(codes.Unavailable, "error reading from server: EOF (the model of etcd was told so)")
-	errDead    = status.Error(codes.Canceled, "this process is dead (the model of etcd was told so)")
+	errRefused = status.Error(codes.Unavailable, "connection refused (a fault of the model of etcd)")
+	errBroken  = status.Error(codes.Unavailable, "error reading from server: EOF (a fault of the model of etcd)")
+	errDead    = status.Error(codes.Canceled, "this process is dead (a fault of the model of etcd)")
 )
 
-// pass lets a call through to etcd, or an answer back. A frozen process does not even see its context end.
-func (c *Client) pass(ctx context.Context) error {
+// checkLink returns nil when a request or an answer can pass the connection, and blocks while the client is frozen or silent.
+// A frozen process does not even see its context end.
+func (c *Client) checkLink(ctx context.Context) error {
 	for {
-		s, changed := c.now()
+		s, changed := c.currentState()
 		switch s {
 		case connected:
-			if up, _ := c.etcd.running(); !up {
+			if up, _ := c.etcd.runState(); !up {
 				return errRefused
 			}
 			return nil
@@ -164,11 +165,11 @@ func (c *Client) pass(ctx context.Context) error {
 	}
 }
 
-// reach waits until etcd can be reached, whatever is in the way; false when there is no hope or no need any more.
-func (c *Client) reach(ctx context.Context, closed <-chan struct{}) bool {
+// awaitLink waits until etcd can be reached. It reports false when the client is dead or the wait is no longer needed.
+func (c *Client) awaitLink(ctx context.Context, closed <-chan struct{}) bool {
 	for {
-		s, changed := c.now()
-		if up, _ := c.etcd.running(); s == dead || s == connected && up {
+		s, changed := c.currentState()
+		if up, _ := c.etcd.runState(); s == dead || s == connected && up {
 			return s != dead
 		}
 		select {
@@ -181,8 +182,8 @@ func (c *Client) reach(ctx context.Context, closed <-chan struct{}) bool {
 	}
 }
 
-// travel takes as long as a request or an answer does.
-func (c *Client) travel(ctx context.Context, of func() time.Duration) error {
+// awaitDelay waits for the duration that the function of returns.
+func (c *Client) awaitDelay(ctx context.Context, of func() time.Duration) error {
 	if of == nil {
 		return nil
 	}
@@ -200,14 +201,14 @@ func (c *Client) travel(ctx context.Context, of func() time.Duration) error {
 	}
 }
 
-// call makes a request: on its way there and back anything can happen to it.
-func call[R any](ctx context.Context, c *Client, what Call, do func() (R, error)) (R, error) {
+// callEtcd makes a request, subject to the client's faults on the way there and back.
+func callEtcd[R any](ctx context.Context, c *Client, what Call, do func() (R, error)) (R, error) {
 	var none R
 	if ctx.Err() != nil {
 		return none, status.FromContextError(ctx.Err()).Err()
 	}
-	_, boots := c.etcd.running()
-	if err := c.cross(ctx, boots); err != nil {
+	_, boots := c.etcd.runState()
+	if err := c.sendOneWay(ctx, boots); err != nil {
 		return none, err
 	}
 	c.mu.Lock()
@@ -216,8 +217,8 @@ func call[R any](ctx context.Context, c *Client, what Call, do func() (R, error)
 	if late != nil {
 		if d := late(what); d > 0 {
 			time.AfterFunc(d, func() {
-				if up, _ := c.etcd.running(); up {
-					do() // nobody is there to hear the answer
+				if up, _ := c.etcd.runState(); up {
+					do() // the caller is gone, so the answer is dropped
 				}
 			})
 			return none, errBroken
@@ -237,27 +238,27 @@ func call[R any](ctx context.Context, c *Client, what Call, do func() (R, error)
 			return none, err
 		}
 	}
-	if err := c.cross(ctx, boots); err != nil {
+	if err := c.sendOneWay(ctx, boots); err != nil {
 		return none, err
 	}
 	return resp, nil
 }
 
-// cross is one way of a call. When etcd went down since it began, the connection is broken.
-func (c *Client) cross(ctx context.Context, boots int) error {
-	if err := c.pass(ctx); err != nil {
+// sendOneWay passes a request or an answer through the connection, which is broken if etcd went down since the call began.
+func (c *Client) sendOneWay(ctx context.Context, boots int) error {
+	if err := c.checkLink(ctx); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	latency := c.latency
 	c.mu.Unlock()
-	if err := c.travel(ctx, latency); err != nil {
+	if err := c.awaitDelay(ctx, latency); err != nil {
 		return err
 	}
-	if err := c.pass(ctx); err != nil {
+	if err := c.checkLink(ctx); err != nil {
 		return err
 	}
-	if _, now := c.etcd.running(); now != boots {
+	if _, now := c.etcd.runState(); now != boots {
 		return errBroken
 	}
 	return nil

@@ -21,12 +21,12 @@ func TestRandomRequests(t *testing.T) {
 		r.step()
 	}
 	p.sameHistories()
-	if told := len(p.sides[0].watches[0].all()); told == 0 {
-		t.Error("the first watch was told nothing")
+	if lines := len(p.sides[0].watches[0].recorded()); lines == 0 {
+		t.Error("the first watch received nothing")
 	}
 }
 
-// TestLimits asks for what etcd refuses.
+// TestLimits makes requests that etcd refuses.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
@@ -63,19 +63,19 @@ func TestLimits(t *testing.T) {
 		"future":                     {clientv3.OpGet("a", clientv3.WithRev(1_000_000))},
 		"nested that fails as whole": {clientv3.OpPut("b", "1"), clientv3.OpTxn(nil, []clientv3.Op{clientv3.OpPut("a", "1", clientv3.WithLease(4711))}, nil)},
 	} {
-		p.ask(name, func(s *side) string { return s.txn(nil, then, nil) })
+		p.compareAnswers(name, func(s *side) string { return s.txn(nil, then, nil) })
 	}
-	p.ask("all there is", func(s *side) string { return s.get("", clientv3.WithPrefix(), clientv3.WithKeysOnly()) })
+	p.compareAnswers("all there is", func(s *side) string { return s.get("", clientv3.WithPrefix(), clientv3.WithKeysOnly()) })
 }
 
 // TestNoSpace asks while the alarm is raised.
 func TestNoSpace(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	p.ask("put", func(s *side) string {
+	p.compareAnswers("put", func(s *side) string {
 		return s.txn(nil, []clientv3.Op{clientv3.OpPut("a", "1"), clientv3.OpPut("b", "1")}, nil)
 	})
-	p.ask("grant", func(s *side) string { return s.grant(3600) })
+	p.compareAnswers("grant", func(s *side) string { return s.grant(3600) })
 	alarm := pb.NewMaintenanceClient(p.sides[0].ActiveConnection())
 	if _, err := alarm.Alarm(t.Context(), &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE, MemberID: memberOf(t, p.sides[0])}); err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestNoSpace(t *testing.T) {
 		},
 		"read only and txn": func(s *side) string { return s.txn(nil, []clientv3.Op{clientv3.OpGet("b")}, nil) },
 	} {
-		t.Run(name, func(t *testing.T) { p.ask(name, question) })
+		t.Run(name, func(t *testing.T) { p.compareAnswers(name, question) })
 	}
 }
 
@@ -113,35 +113,35 @@ func TestLeases(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	for _, ttl := range []int64{3, 1, 1} {
-		p.ask("grant", func(s *side) string { return s.grant(ttl) })
+		p.compareAnswers("grant", func(s *side) string { return s.grant(ttl) })
 	}
 	for _, s := range p.sides {
 		if _, err := s.KeepAlive(t.Context(), s.leases[2]); err != nil {
 			t.Fatal(err)
 		}
-		s.watch(t, t.Context(), "", clientv3.WithPrefix())
+		s.startWatch(t, t.Context(), "", clientv3.WithPrefix())
 	}
 	for i, key := range []string{"b", "z", "a", "kept", "moved", "alone"} {
-		p.ask("put", func(s *side) string {
+		p.compareAnswers("put", func(s *side) string {
 			return s.txn(nil, []clientv3.Op{clientv3.OpPut(key, "1", clientv3.WithLease(s.leases[[]int{0, 1, 0, 2, 1, 1}[i]]))}, nil)
 		})
 	}
-	p.ask("a key leaves its lease", func(s *side) string { return s.txn(nil, []clientv3.Op{clientv3.OpPut("alone", "2")}, nil) })
-	p.ask("a key changes its lease", func(s *side) string {
+	p.compareAnswers("a key leaves its lease", func(s *side) string { return s.txn(nil, []clientv3.Op{clientv3.OpPut("alone", "2")}, nil) })
+	p.compareAnswers("a key changes its lease", func(s *side) string {
 		return s.txn(nil, []clientv3.Op{clientv3.OpPut("moved", "2", clientv3.WithLease(s.leases[0]))}, nil)
 	})
 	deadline := time.Now().Add(time.Minute)
-	for len(p.sides[0].watches[0].all()) < 12 || len(p.sides[1].watches[0].all()) < 12 {
+	for len(p.sides[0].watches[0].recorded()) < 12 || len(p.sides[1].watches[0].recorded()) < 12 {
 		if time.Now().After(deadline) {
-			t.Fatalf("leases did not end: etcd told\n%q, the model\n%q", p.sides[0].watches[0].all(), p.sides[1].watches[0].all())
+			t.Fatalf("leases did not end: etcd reported\n%q, the model\n%q", p.sides[0].watches[0].recorded(), p.sides[1].watches[0].recorded())
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	p.sameHistories()
-	p.ask("what is left", func(s *side) string { return s.get("", clientv3.WithPrefix()) })
-	p.ask("revoke", func(s *side) string { return s.revoke(2) })
-	p.ask("revoke what is gone", func(s *side) string { return s.revoke(1) })
-	p.ask("keep what is gone", func(s *side) string { _, err := s.KeepAliveOnce(t.Context(), s.leases[1]); return fmt.Sprint(err) })
+	p.compareAnswers("what is left", func(s *side) string { return s.get("", clientv3.WithPrefix()) })
+	p.compareAnswers("revoke", func(s *side) string { return s.revoke(2) })
+	p.compareAnswers("revoke what is gone", func(s *side) string { return s.revoke(1) })
+	p.compareAnswers("keep what is gone", func(s *side) string { _, err := s.KeepAliveOnce(t.Context(), s.leases[1]); return fmt.Sprint(err) })
 	p.sameHistories()
 }
 
@@ -150,16 +150,16 @@ func TestProgress(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	put := func(key string) {
-		p.ask("put", func(s *side) string { return s.txn(nil, []clientv3.Op{clientv3.OpPut(key, "1")}, nil) })
+		p.compareAnswers("put", func(s *side) string { return s.txn(nil, []clientv3.Op{clientv3.OpPut(key, "1")}, nil) })
 	}
 	put("a")
 	put("b")
 	one, other := clientv3.WithRequireLeader(t.Context()), t.Context()
 	for _, s := range p.sides {
-		s.watch(t, one, "a", clientv3.WithRev(1))
-		s.watch(t, one, "z")
-		s.watch(t, other, "a", clientv3.WithRev(2))
-		s.watch(t, other, "a", clientv3.WithRev(10)) // the future: nobody on its stream is told anything
+		s.startWatch(t, one, "a", clientv3.WithRev(1))
+		s.startWatch(t, one, "z")
+		s.startWatch(t, other, "a", clientv3.WithRev(2))
+		s.startWatch(t, other, "a", clientv3.WithRev(10)) // the future: no watch on its stream receives anything
 	}
 	p.sameHistories()
 	request := func() {
@@ -171,35 +171,35 @@ func TestProgress(t *testing.T) {
 			}
 		}
 	}
-	told := func(i int, want string) {
+	waitForLine := func(i int, want string) {
 		t.Helper()
 		deadline := time.Now().Add(time.Minute)
 		for _, s := range p.sides {
-			for h := s.watches[i].all(); len(h) == 0 || h[len(h)-1] != want; h = s.watches[i].all() {
+			for h := s.watches[i].recorded(); len(h) == 0 || h[len(h)-1] != want; h = s.watches[i].recorded() {
 				if time.Now().After(deadline) {
-					t.Fatalf("watch %d was told %q, want %q at last", i, h, want)
+					t.Fatalf("watch %d received %q, want %q at last", i, h, want)
 				}
 				request()
 				time.Sleep(10 * time.Millisecond)
 			}
 		}
 	}
-	told(0, "progress @3")
-	told(1, "progress @3")
+	waitForLine(0, "progress @3")
+	waitForLine(1, "progress @3")
 	put("a")
-	told(0, "progress @4")
+	waitForLine(0, "progress @4")
 	for i := range 8 {
 		put(fmt.Sprint("c", i))
 	}
 	put("a")
-	told(1, "progress @13")
-	told(2, "progress @13")
-	told(3, "progress @13")
+	waitForLine(1, "progress @13")
+	waitForLine(2, "progress @13")
+	waitForLine(3, "progress @13")
 	for i := range 4 {
 		for n, s := range p.sides {
-			told := s.watches[i].all()
-			if i >= 2 && strings.Contains(strings.Join(told, " "), "progress @4") {
-				t.Errorf("side %d told watch %d its progress while one of its stream was of the future: %q", n, i, told)
+			lines := s.watches[i].recorded()
+			if i >= 2 && strings.Contains(strings.Join(lines, " "), "progress @4") {
+				t.Errorf("side %d reported progress to watch %d while one of its stream was of the future: %q", n, i, lines)
 			}
 		}
 	}

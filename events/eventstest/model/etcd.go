@@ -17,7 +17,7 @@ type Options struct {
 	MaxTxnOps       int
 	MaxRequestBytes int
 	MinLeaseTTL     time.Duration
-	Progress        time.Duration // how often quiet watches that ask for it are told their progress
+	Progress        time.Duration // interval of progress notifications to idle watches that request them
 }
 
 func (o Options) withDefaults() Options {
@@ -29,10 +29,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Commit is a transaction that changed something, as Observe tells it.
+// Commit is a transaction that changed keys, as passed to the functions of Observe.
 type Commit struct {
 	Revision int64
-	Client   string        // who asked for it; "" for the end of a lease
+	Client   string        // the name of the client; "" for the end of a lease
 	Compares []*pb.Compare // the transaction's own, which all held
 	Events   []*mvccpb.Event
 }
@@ -50,36 +50,36 @@ type Etcd struct {
 	clients []*Client
 	observe []func(Commit)
 	down    bool
-	boots   int // how often it went down
+	boots   int // number of times it went down
 	noSpace bool
 }
 
-// New makes an empty cluster. What it is asked and does not know fails tb.
+// New returns an empty cluster. A request that the model does not implement fails tb.
 func New(tb testing.TB, o Options) *Etcd {
 	return &Etcd{tb: tb, opt: o.withDefaults(), store: newStore(), leases: make(map[int64]*lease), lastID: 0x7000}
 }
 
-// unknown fails the test because of a request that the model has no answer to.
-func (e *Etcd) unknown(what string) {
+// failUnknown fails the test because of a request that the model does not implement.
+func (e *Etcd) failUnknown(what string) {
 	e.tb.Errorf("the model of etcd does not know %s", what)
 }
 
-// Observe has see called for every transaction that changes something, in order. It is called under the cluster's lock, so
-// it is quick and asks the cluster nothing.
+// Observe registers see to be called for every transaction that changes keys, in order. It is called under the cluster's
+// lock, so it must be quick and must not call the cluster.
 func (e *Etcd) Observe(see func(Commit)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.observe = append(e.observe, see)
 }
 
-// Revision is the newest one.
+// Revision returns the newest revision.
 func (e *Etcd) Revision() int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.store.rev
 }
 
-// Compact forgets all history before the newest revision, which it gives. Live keys stay.
+// Compact compacts the store at its newest revision, which it returns. Live keys stay.
 func (e *Etcd) Compact() int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -87,23 +87,23 @@ func (e *Etcd) Compact() int64 {
 	return e.store.rev
 }
 
-// SetNoSpace raises or disarms the alarm that makes etcd refuse whatever could need space.
+// SetNoSpace raises or disarms the alarm that makes etcd refuse requests that could need space.
 func (e *Etcd) SetNoSpace(raised bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.noSpace = raised
 }
 
-// Stop takes the cluster down. Requests under way fail, whether they took effect or not; watches wait.
+// Stop stops the cluster. Pending requests fail, whether they took effect or not; watches wait.
 func (e *Etcd) Stop() {
 	e.mu.Lock()
 	e.down = true
 	e.boots++
 	e.mu.Unlock()
-	e.poke()
+	e.wakeClients()
 }
 
-// Start has it back. A new leader gives every lease its full time again.
+// Start starts the cluster again. A new leader renews every lease.
 func (e *Etcd) Start() {
 	e.mu.Lock()
 	e.down = false
@@ -111,42 +111,42 @@ func (e *Etcd) Start() {
 		l.renew()
 	}
 	e.mu.Unlock()
-	e.poke()
+	e.wakeClients()
 }
 
-// poke has whoever waits for a connection look again.
-func (e *Etcd) poke() {
+// wakeClients wakes the calls and watches that wait for a connection.
+func (e *Etcd) wakeClients() {
 	e.mu.Lock()
 	clients := slices.Clone(e.clients)
 	e.mu.Unlock()
 	for _, c := range clients {
-		c.changing(func() {})
+		c.updateState(func() {})
 	}
 }
 
-// running tells whether the cluster is up, and how often it was not.
-func (e *Etcd) running() (up bool, boots int) {
+// runState reports whether the cluster is up, and returns how often it went down.
+func (e *Etcd) runState() (up bool, boots int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return !e.down, e.boots
 }
 
-// commit ends a transaction: what it changed gets its revision, and watches hear of it. It needs the lock.
-func (e *Etcd) commit(client string, compares []*pb.Compare, changes []*mvccpb.Event) {
+// commitChanges commits the changes of a transaction as a new revision and notifies the watches. It needs the lock.
+func (e *Etcd) commitChanges(client string, compares []*pb.Compare, changes []*mvccpb.Event) {
 	if len(changes) == 0 {
 		return
 	}
 	e.store.rev++
 	e.store.log = append(e.store.log, changes...)
 	for _, w := range e.watches {
-		w.committed(e.store.rev, changes)
+		w.noteCommit(e.store.rev, changes)
 	}
 	for _, see := range e.observe {
 		see(Commit{Revision: e.store.rev, Client: client, Compares: compares, Events: changes})
 	}
 }
 
-// header is what every answer begins with. It needs the lock.
-func (e *Etcd) header() *pb.ResponseHeader {
+// responseHeader returns the header of an answer. It needs the lock.
+func (e *Etcd) responseHeader() *pb.ResponseHeader {
 	return &pb.ResponseHeader{ClusterId: e.opt.ClusterID, MemberId: 1, RaftTerm: uint64(2 + e.boots), Revision: e.store.rev}
 }

@@ -35,7 +35,7 @@ func inBubble(t *testing.T, test func(b *bubble)) {
 	})
 }
 
-func (b *bubble) there(key string) bool {
+func (b *bubble) hasKey(key string) bool {
 	b.Helper()
 	resp, err := b.ours.Get(context.Background(), key)
 	if err != nil {
@@ -44,8 +44,8 @@ func (b *bubble) there(key string) bool {
 	return len(resp.Kvs) > 0
 }
 
-// put puts a key by the harmed process and gives what it learned.
-func (b *bubble) put(ctx context.Context, key string) error {
+// putKey puts a key as the faulty process and returns its error.
+func (b *bubble) putKey(ctx context.Context, key string) error {
 	_, err := b.theirs.Put(ctx, key, "1")
 	return err
 }
@@ -57,7 +57,7 @@ func TestFrozenProcessNeitherActsNorNotices(t *testing.T) {
 		go func() {
 			ctx, cancel := context.WithTimeout(b.Context(), time.Second)
 			defer cancel()
-			done <- b.put(ctx, "a")
+			done <- b.putKey(ctx, "a")
 		}()
 		time.Sleep(time.Minute)
 		select {
@@ -65,13 +65,13 @@ func TestFrozenProcessNeitherActsNorNotices(t *testing.T) {
 			t.Errorf("a frozen process got an answer: %v", err)
 		default:
 		}
-		if b.there("a") {
+		if b.hasKey("a") {
 			t.Error("a frozen process put a key")
 		}
 		b.victim.Thaw()
 		<-done
-		if !b.there("a") {
-			t.Error("what a process was about to send when it froze was not sent when it thawed")
+		if !b.hasKey("a") {
+			t.Error("a request that a process was about to send when it froze was not sent when it thawed")
 		}
 	})
 }
@@ -79,26 +79,26 @@ func TestFrozenProcessNeitherActsNorNotices(t *testing.T) {
 func TestRefusedSilentAndDeadProcesses(t *testing.T) {
 	inBubble(t, func(b *bubble) {
 		b.victim.Refuse()
-		if err := b.put(b.Context(), "a"); status.Code(err) != codes.Unavailable {
+		if err := b.putKey(b.Context(), "a"); status.Code(err) != codes.Unavailable {
 			t.Errorf("got %v while refused, want Unavailable", err)
 		}
 		b.victim.Silence()
 		ctx, cancel := context.WithTimeout(b.Context(), time.Second)
 		defer cancel()
-		if err := b.put(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
+		if err := b.putKey(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v while silent, want the deadline", err)
 		}
 		b.victim.Reconnect()
-		if err := b.put(b.Context(), "b"); err != nil {
+		if err := b.putKey(b.Context(), "b"); err != nil {
 			t.Errorf("after the connection is back: %v", err)
 		}
 		b.victim.Kill()
 		b.victim.Reconnect()
-		if err := b.put(b.Context(), "a"); err == nil {
+		if err := b.putKey(b.Context(), "a"); err == nil {
 			t.Error("a dead process got an answer")
 		}
-		if b.there("a") {
-			t.Error("what got no answer had an effect")
+		if b.hasKey("a") {
+			t.Error("a request without an answer had an effect")
 		}
 	})
 }
@@ -107,21 +107,21 @@ func TestLostAndLateEffects(t *testing.T) {
 	inBubble(t, func(b *bubble) {
 		broken := status.Error(codes.Unavailable, "broken")
 		b.victim.Hook(func(c model.Call) error { return broken }, nil)
-		if err := b.put(b.Context(), "before"); err == nil || b.there("before") {
-			t.Errorf("failed before its effect: got %v, and it is there: %t", err, b.there("before"))
+		if err := b.putKey(b.Context(), "before"); err == nil || b.hasKey("before") {
+			t.Errorf("failed before its effect: got %v, and it is there: %t", err, b.hasKey("before"))
 		}
 		b.victim.Hook(nil, func(c model.Call) error { return broken })
-		if err := b.put(b.Context(), "after"); err == nil || !b.there("after") {
-			t.Errorf("failed after its effect: got %v, and it is there: %t", err, b.there("after"))
+		if err := b.putKey(b.Context(), "after"); err == nil || !b.hasKey("after") {
+			t.Errorf("failed after its effect: got %v, and it is there: %t", err, b.hasKey("after"))
 		}
 		b.victim.Hook(nil, nil)
 		b.victim.SetLate(func(model.Call) time.Duration { return time.Minute })
-		if err := b.put(b.Context(), "late"); err == nil || b.there("late") {
-			t.Errorf("took effect late: got %v, and it is there at once: %t", err, b.there("late"))
+		if err := b.putKey(b.Context(), "late"); err == nil || b.hasKey("late") {
+			t.Errorf("took effect late: got %v, and it is there at once: %t", err, b.hasKey("late"))
 		}
 		b.victim.Kill()
 		time.Sleep(2 * time.Minute)
-		if !b.there("late") {
+		if !b.hasKey("late") {
 			t.Error("it did not take effect late")
 		}
 	})
@@ -137,12 +137,12 @@ func TestLeaseOfAFrozenProcessEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour)
-		if !b.there("member") {
+		if !b.hasKey("member") {
 			t.Fatal("a lease that is kept alive ended")
 		}
 		b.victim.Freeze()
 		time.Sleep(6 * time.Second)
-		if b.there("member") {
+		if b.hasKey("member") {
 			t.Error("the lease of a frozen process did not end")
 		}
 		b.victim.Thaw()
@@ -166,17 +166,17 @@ func TestEtcdThatIsBackKeepsLeases(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		b.etcd.Stop()
-		if err := b.put(b.Context(), "a"); status.Code(err) != codes.Unavailable {
+		if err := b.putKey(b.Context(), "a"); status.Code(err) != codes.Unavailable {
 			t.Errorf("got %v while etcd is down, want Unavailable", err)
 		}
 		time.Sleep(10 * time.Second)
 		b.etcd.Start()
 		time.Sleep(time.Minute)
-		if !b.there("member") {
+		if !b.hasKey("member") {
 			t.Error("a lease ended because etcd was away for less than its time")
 		}
 		b.etcd.ExpireLeases(b.victim)
-		if b.there("member") {
+		if b.hasKey("member") {
 			t.Error("a key outlived its lease")
 		}
 	})
@@ -199,7 +199,7 @@ func TestWatchesGoOnBreakAndAreCompacted(t *testing.T) {
 				got = append(got, string(ev.Kv.Key))
 			}
 			if len(got) != len(want) || len(got) > 0 && got[0] != want[0] {
-				t.Errorf("a watch was told of %q, want %q", got, want)
+				t.Errorf("a watch received %q, want %q", got, want)
 			}
 		}
 		w := watch()
@@ -225,7 +225,7 @@ func TestWatchesGoOnBreakAndAreCompacted(t *testing.T) {
 		b.etcd.Compact()
 		b.victim.Reconnect()
 		if resp := <-w; resp.CompactRevision != b.etcd.Revision() {
-			t.Errorf("a watch behind a compaction was told %+v", resp)
+			t.Errorf("a watch behind a compaction received %+v", resp)
 		}
 		if _, open := <-w; open {
 			t.Error("it goes on after that")
@@ -234,12 +234,12 @@ func TestWatchesGoOnBreakAndAreCompacted(t *testing.T) {
 		w = watch()
 		b.etcd.BreakWatches(b.victim)
 		if resp := <-w; !errors.Is(resp.Err(), rpctypes.ErrNoLeader) {
-			t.Errorf("a broken watch was told %v", resp.Err())
+			t.Errorf("a broken watch received %v", resp.Err())
 		}
 		w = watch()
 		b.etcd.CompactWatches(b.victim)
 		if resp := <-w; !errors.Is(resp.Err(), rpctypes.ErrCompacted) {
-			t.Errorf("a watch that was compacted was told %v", resp.Err())
+			t.Errorf("a watch that was compacted received %v", resp.Err())
 		}
 		for range w {
 			t.Error("it goes on after that")
@@ -247,16 +247,16 @@ func TestWatchesGoOnBreakAndAreCompacted(t *testing.T) {
 	})
 }
 
-// unknowing takes what the model says of requests that it does not know.
-type unknowing struct {
+// errorCounter counts the errors that the model reports for requests it does not implement.
+type errorCounter struct {
 	testing.TB
-	told int
+	errors int
 }
 
-func (u *unknowing) Errorf(string, ...any) { u.told++ }
+func (u *errorCounter) Errorf(string, ...any) { u.errors++ }
 
 func TestUnknownRequestsFailTheTest(t *testing.T) {
-	u := &unknowing{TB: t}
+	u := &errorCounter{TB: t}
 	client := connect(t, model.New(u, model.Options{}).Client("asks too much"))
 	for i, ask := range []func(){
 		func() { client.TimeToLive(t.Context(), 1) },
@@ -268,9 +268,9 @@ func TestUnknownRequestsFailTheTest(t *testing.T) {
 			client.Txn(t.Context()).Then(clientv3.OpPut("a", ""), clientv3.OpGet("b", clientv3.WithRev(1))).Commit()
 		},
 	} {
-		if ask(); u.told != i+1 {
+		if ask(); u.errors != i+1 {
 			t.Errorf("request %d did not fail the test", i)
-			u.told = i + 1
+			u.errors = i + 1
 		}
 	}
 }

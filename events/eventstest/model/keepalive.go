@@ -10,61 +10,61 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// leaser is what the lease part of etcd's client speaks to.
+// leaser serves the lease part of etcd's client.
 type leaser struct{ client *Client }
 
 func (l *leaser) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest, _ ...grpc.CallOption) (*pb.LeaseGrantResponse, error) {
-	return call(ctx, l.client, Call{Name: "grant"}, func() (*pb.LeaseGrantResponse, error) { return l.client.etcd.grant(l.client, r) })
+	return callEtcd(ctx, l.client, Call{Name: "grant"}, func() (*pb.LeaseGrantResponse, error) { return l.client.etcd.grantLease(l.client, r) })
 }
 
 func (l *leaser) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest, _ ...grpc.CallOption) (*pb.LeaseRevokeResponse, error) {
-	return call(ctx, l.client, Call{Name: "revoke"}, func() (*pb.LeaseRevokeResponse, error) { return l.client.etcd.revoke(l.client, r) })
+	return callEtcd(ctx, l.client, Call{Name: "revoke"}, func() (*pb.LeaseRevokeResponse, error) { return l.client.etcd.revokeLease(l.client, r) })
 }
 
-// LeaseTimeToLive is not known: nothing here uses it.
+// LeaseTimeToLive is not implemented: nothing here uses it.
 func (l *leaser) LeaseTimeToLive(context.Context, *pb.LeaseTimeToLiveRequest, ...grpc.CallOption) (*pb.LeaseTimeToLiveResponse, error) {
-	l.client.etcd.unknown("LeaseTimeToLive")
+	l.client.etcd.failUnknown("LeaseTimeToLive")
 	return nil, status.Error(codes.Unimplemented, "LeaseTimeToLive")
 }
 
-// LeaseLeases is not known: nothing here uses it.
+// LeaseLeases is not implemented: nothing here uses it.
 func (l *leaser) LeaseLeases(context.Context, *pb.LeaseLeasesRequest, ...grpc.CallOption) (*pb.LeaseLeasesResponse, error) {
-	l.client.etcd.unknown("LeaseLeases")
+	l.client.etcd.failUnknown("LeaseLeases")
 	return nil, status.Error(codes.Unimplemented, "LeaseLeases")
 }
 
 // LeaseKeepAlive opens a stream of renewals.
 func (l *leaser) LeaseKeepAlive(ctx context.Context, _ ...grpc.CallOption) (grpc.BidiStreamingClient[pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse], error) {
-	if err := l.client.pass(ctx); err != nil {
+	if err := l.client.checkLink(ctx); err != nil {
 		return nil, err
 	}
-	_, boots := l.client.etcd.running()
-	return &renewals{client: l.client, ctx: ctx, boots: boots, answers: make(chan *pb.LeaseKeepAliveResponse, 256), broken: make(chan struct{})}, nil
+	_, boots := l.client.etcd.runState()
+	return &keepAliveStream{client: l.client, ctx: ctx, boots: boots, answers: make(chan *pb.LeaseKeepAliveResponse, 256), broken: make(chan struct{})}, nil
 }
 
-// renewals is one stream. One goroutine sends and one receives, as etcd's client does.
-type renewals struct {
-	grpc.ClientStream // nil: the rest of it is not known
+// keepAliveStream is a stream of renewals. One goroutine may send and one receive, as in etcd's client.
+type keepAliveStream struct {
+	grpc.ClientStream // nil: its other methods are not implemented
 	client            *Client
 	ctx               context.Context
 	boots             int
 	answers           chan *pb.LeaseKeepAliveResponse
 	broken            chan struct{} // closed by Send
-	err               error         // why; set before broken is closed
+	err               error         // the cause; set before broken is closed
 }
 
-func (s *renewals) Context() context.Context { return s.ctx }
+func (s *keepAliveStream) Context() context.Context { return s.ctx }
 
-func (s *renewals) CloseSend() error { return nil }
+func (s *keepAliveStream) CloseSend() error { return nil }
 
-// Send renews a lease and leaves the answer to Recv. What the client's connection does to it ends the stream.
-func (s *renewals) Send(r *pb.LeaseKeepAliveRequest) error {
+// Send renews a lease and leaves the answer to Recv. A fault of the client's connection ends the stream.
+func (s *keepAliveStream) Send(r *pb.LeaseKeepAliveRequest) error {
 	select {
 	case <-s.broken:
 		return io.EOF
 	default:
 	}
-	resp, err := s.renew(r)
+	resp, err := s.renewLease(r)
 	if err != nil {
 		s.err = err
 		close(s.broken)
@@ -74,9 +74,9 @@ func (s *renewals) Send(r *pb.LeaseKeepAliveRequest) error {
 	return nil
 }
 
-func (s *renewals) renew(r *pb.LeaseKeepAliveRequest) (*pb.LeaseKeepAliveResponse, error) {
-	resp, err := call(s.ctx, s.client, Call{Name: "keepalive"}, func() (*pb.LeaseKeepAliveResponse, error) {
-		if _, boots := s.client.etcd.running(); boots != s.boots {
+func (s *keepAliveStream) renewLease(r *pb.LeaseKeepAliveRequest) (*pb.LeaseKeepAliveResponse, error) {
+	resp, err := callEtcd(s.ctx, s.client, Call{Name: "keepalive"}, func() (*pb.LeaseKeepAliveResponse, error) {
+		if _, boots := s.client.etcd.runState(); boots != s.boots {
 			return nil, errBroken
 		}
 		return s.client.etcd.keepAlive(r.ID), nil
@@ -84,7 +84,7 @@ func (s *renewals) renew(r *pb.LeaseKeepAliveRequest) (*pb.LeaseKeepAliveRespons
 	return resp, err
 }
 
-func (s *renewals) Recv() (*pb.LeaseKeepAliveResponse, error) {
+func (s *keepAliveStream) Recv() (*pb.LeaseKeepAliveResponse, error) {
 	select {
 	case resp := <-s.answers:
 		return resp, nil

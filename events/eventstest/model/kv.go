@@ -10,32 +10,32 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// kv is what etcd's client speaks to instead of a connection.
+// kv serves the key-value part of etcd's client.
 type kv struct{ client *Client }
 
 func (k *kv) Range(ctx context.Context, r *pb.RangeRequest, _ ...grpc.CallOption) (*pb.RangeResponse, error) {
-	return call(ctx, k.client, Call{Name: "range", Key: string(r.Key)}, func() (*pb.RangeResponse, error) {
+	return callEtcd(ctx, k.client, Call{Name: "range", Key: string(r.Key)}, func() (*pb.RangeResponse, error) {
 		e := k.client.etcd
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if err := e.store.checkRange(r); err != nil {
 			return nil, err
 		}
-		resp := e.store.read(r, e.store.rev)
-		resp.Header = e.header()
+		resp := e.store.readRange(r, e.store.rev)
+		resp.Header = e.responseHeader()
 		return resp, nil
 	})
 }
 
-// RangeStream is not known: nothing here uses it.
+// RangeStream is not implemented: nothing here uses it.
 func (k *kv) RangeStream(context.Context, *pb.RangeRequest, ...grpc.CallOption) (grpc.ServerStreamingClient[pb.RangeStreamResponse], error) {
-	k.client.etcd.unknown("RangeStream")
+	k.client.etcd.failUnknown("RangeStream")
 	return nil, status.Error(codes.Unimplemented, "RangeStream")
 }
 
 func (k *kv) Put(ctx context.Context, r *pb.PutRequest, _ ...grpc.CallOption) (*pb.PutResponse, error) {
-	return call(ctx, k.client, Call{Name: "put", Write: true, Key: string(r.Key)}, func() (*pb.PutResponse, error) {
-		resp, err := k.single(&pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: r}})
+	return callEtcd(ctx, k.client, Call{Name: "put", Write: true, Key: string(r.Key)}, func() (*pb.PutResponse, error) {
+		resp, err := k.runSingle(&pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: r}})
 		if err != nil {
 			return nil, err
 		}
@@ -46,8 +46,8 @@ func (k *kv) Put(ctx context.Context, r *pb.PutRequest, _ ...grpc.CallOption) (*
 }
 
 func (k *kv) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest, _ ...grpc.CallOption) (*pb.DeleteRangeResponse, error) {
-	return call(ctx, k.client, Call{Name: "delete", Write: true, Key: string(r.Key)}, func() (*pb.DeleteRangeResponse, error) {
-		resp, err := k.single(&pb.RequestOp{Request: &pb.RequestOp_RequestDeleteRange{RequestDeleteRange: r}})
+	return callEtcd(ctx, k.client, Call{Name: "delete", Write: true, Key: string(r.Key)}, func() (*pb.DeleteRangeResponse, error) {
+		resp, err := k.runSingle(&pb.RequestOp{Request: &pb.RequestOp_RequestDeleteRange{RequestDeleteRange: r}})
 		if err != nil {
 			return nil, err
 		}
@@ -57,18 +57,18 @@ func (k *kv) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest, _ ...grp
 	})
 }
 
-// single does an operation as a transaction of its own, which is what it is.
-func (k *kv) single(op *pb.RequestOp) (*pb.TxnResponse, error) {
-	return k.client.etcd.txn(k.client.name, &pb.TxnRequest{Success: []*pb.RequestOp{op}})
+// runSingle runs an operation as a transaction of its own.
+func (k *kv) runSingle(op *pb.RequestOp) (*pb.TxnResponse, error) {
+	return k.client.etcd.runTxn(k.client.name, &pb.TxnRequest{Success: []*pb.RequestOp{op}})
 }
 
 func (k *kv) Txn(ctx context.Context, r *pb.TxnRequest, _ ...grpc.CallOption) (*pb.TxnResponse, error) {
-	return call(ctx, k.client, Call{Name: "txn", Write: writes(r), Key: firstKey(r)}, func() (*pb.TxnResponse, error) {
-		return k.client.etcd.txn(k.client.name, r)
+	return callEtcd(ctx, k.client, Call{Name: "txn", Write: hasWrite(r), Key: firstKey(r)}, func() (*pb.TxnResponse, error) {
+		return k.client.etcd.runTxn(k.client.name, r)
 	})
 }
 
-// firstKey is the key of the first operation of a transaction.
+// firstKey returns the key of the first operation of a transaction.
 func firstKey(r *pb.TxnRequest) string {
 	for _, op := range r.Success {
 		switch o := op.Request.(type) {
@@ -86,7 +86,7 @@ func firstKey(r *pb.TxnRequest) string {
 }
 
 func (k *kv) Compact(ctx context.Context, r *pb.CompactionRequest, _ ...grpc.CallOption) (*pb.CompactionResponse, error) {
-	return call(ctx, k.client, Call{Name: "compact"}, func() (*pb.CompactionResponse, error) {
+	return callEtcd(ctx, k.client, Call{Name: "compact"}, func() (*pb.CompactionResponse, error) {
 		e := k.client.etcd
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -97,11 +97,11 @@ func (k *kv) Compact(ctx context.Context, r *pb.CompactionRequest, _ ...grpc.Cal
 			return nil, rpctypes.ErrGRPCCompacted
 		}
 		e.store.compact(r.Revision)
-		return &pb.CompactionResponse{Header: e.header()}, nil
+		return &pb.CompactionResponse{Header: e.responseHeader()}, nil
 	})
 }
 
-// maintenance tells how large the store is; what else etcd has there is nil and so not known.
+// maintenance reports the size of the store. Its other methods are nil, as they are not implemented.
 type maintenance struct {
 	pb.MaintenanceClient
 	client *Client
@@ -109,7 +109,7 @@ type maintenance struct {
 
 // Status counts 256 bytes for each version of a key beside its bytes, and nothing else; there is no quota.
 func (m *maintenance) Status(ctx context.Context, _ *pb.StatusRequest, _ ...grpc.CallOption) (*pb.StatusResponse, error) {
-	return call(ctx, m.client, Call{Name: "status"}, func() (*pb.StatusResponse, error) {
+	return callEtcd(ctx, m.client, Call{Name: "status"}, func() (*pb.StatusResponse, error) {
 		e := m.client.etcd
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -119,7 +119,7 @@ func (m *maintenance) Status(ctx context.Context, _ *pb.StatusRequest, _ ...grpc
 				size += int64(256 + len(key) + len(all[i].value))
 			}
 		}
-		resp := &pb.StatusResponse{Header: e.header(), Version: "3.7.3", Leader: 1, DbSize: size, DbSizeInUse: size}
+		resp := &pb.StatusResponse{Header: e.responseHeader(), Version: "3.7.3", Leader: 1, DbSize: size, DbSizeInUse: size}
 		if e.noSpace {
 			resp.Errors = append(resp.Errors, "memberID:1 alarm:NOSPACE ")
 		}

@@ -9,7 +9,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
-// lease is a lease and the keys that end with it.
+// lease is a lease and the keys attached to it.
 type lease struct {
 	id      int64
 	ttl     time.Duration
@@ -19,13 +19,13 @@ type lease struct {
 	timer   *time.Timer
 }
 
-// renew gives a lease its full time.
+// renew restarts the full time of a lease.
 func (l *lease) renew() {
 	l.expires = time.Now().Add(l.ttl)
 	l.timer.Reset(l.ttl)
 }
 
-func (e *Etcd) grant(c *Client, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
+func (e *Etcd) grantLease(c *Client, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.noSpace {
@@ -41,27 +41,27 @@ func (e *Etcd) grant(c *Client, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse
 	}
 	l := &lease{id: id, ttl: max(time.Duration(r.TTL)*time.Second, e.opt.MinLeaseTTL), keys: make(map[string]bool), client: c}
 	l.expires = time.Now().Add(l.ttl)
-	l.timer = time.AfterFunc(l.ttl, func() { e.expire(l) })
+	l.timer = time.AfterFunc(l.ttl, func() { e.expireLease(l) })
 	e.leases[id] = l
-	return &pb.LeaseGrantResponse{Header: e.header(), ID: id, TTL: int64(l.ttl / time.Second)}, nil
+	return &pb.LeaseGrantResponse{Header: e.responseHeader(), ID: id, TTL: int64(l.ttl / time.Second)}, nil
 }
 
-func (e *Etcd) revoke(c *Client, r *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
+func (e *Etcd) revokeLease(c *Client, r *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := e.leases[r.ID]
 	if l == nil {
 		return nil, rpctypes.ErrGRPCLeaseNotFound
 	}
-	e.end(l, c.name)
-	return &pb.LeaseRevokeResponse{Header: e.header()}, nil
+	e.endLease(l, c.name)
+	return &pb.LeaseRevokeResponse{Header: e.responseHeader()}, nil
 }
 
-// keepAlive renews a lease. The answer for one that is gone has no time to live.
+// keepAlive renews a lease. The answer for a lease that does not exist has TTL 0.
 func (e *Etcd) keepAlive(id int64) *pb.LeaseKeepAliveResponse {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	resp := &pb.LeaseKeepAliveResponse{Header: e.header(), ID: id}
+	resp := &pb.LeaseKeepAliveResponse{Header: e.responseHeader(), ID: id}
 	if l := e.leases[id]; l != nil {
 		l.renew()
 		resp.TTL = int64(l.ttl / time.Second)
@@ -69,39 +69,39 @@ func (e *Etcd) keepAlive(id int64) *pb.LeaseKeepAliveResponse {
 	return resp
 }
 
-// expire ends a lease whose time is over, unless it was renewed meanwhile or nobody is there to end it.
-func (e *Etcd) expire(l *lease) {
+// expireLease ends a lease whose time is over, unless it was renewed meanwhile or the cluster is down.
+func (e *Etcd) expireLease(l *lease) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.leases[l.id] == l && !e.down && !time.Now().Before(l.expires) {
-		e.end(l, "")
+		e.endLease(l, "")
 	}
 }
 
-// ExpireLeases ends the leases of a client at once, as an etcd whose clock jumped would.
+// ExpireLeases ends the leases of a client at once, as etcd does when its clock jumps.
 func (e *Etcd) ExpireLeases(c *Client) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(e.leases)) {
 		if l := e.leases[id]; l.client == c {
-			e.end(l, "")
+			e.endLease(l, "")
 		}
 	}
 }
 
-// end removes a lease and its keys, in one revision. It needs the lock.
-func (e *Etcd) end(l *lease, client string) {
+// endLease removes a lease and its keys, in one revision. It needs the lock.
+func (e *Etcd) endLease(l *lease, client string) {
 	l.timer.Stop()
 	delete(e.leases, l.id)
 	x := &execution{etcd: e}
 	for _, key := range slices.Sorted(maps.Keys(l.keys)) {
-		x.remove(key, e.store.at(key, e.store.rev))
+		x.deleteKey(key, e.store.versionAt(key, e.store.rev))
 	}
-	e.commit(client, nil, x.changes)
+	e.commitChanges(client, nil, x.changes)
 }
 
-// detach takes a key off a lease.
-func (e *Etcd) detach(id int64, key string) {
+// detachKey detaches a key from a lease.
+func (e *Etcd) detachKey(id int64, key string) {
 	if l := e.leases[id]; l != nil {
 		delete(l.keys, key)
 	}

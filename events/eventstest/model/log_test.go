@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
-// TestLog runs the real log on the model: it has to pass what it passes on etcd.
+// TestLog runs the suite of the real log on the model, as on etcd.
 func TestLog(t *testing.T) {
 	eventstest.Run(t, func(t *testing.T) eventstest.Subject {
 		const bound = 32 << 10

@@ -10,7 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// random makes requests. Keys are few, so that they meet.
+// random makes random requests with few keys, so that requests often share keys.
 type random struct {
 	*pair
 	*rand.Rand
@@ -22,58 +22,58 @@ type random struct {
 func (r *random) step() {
 	switch n := r.IntN(100); {
 	case n < 20:
-		key, value, lease, prev := r.key(), r.value(), r.lease(), r.IntN(3) == 0
-		r.learn(r.ask("put "+key, func(s *side) string {
+		key, value, lease, prev := r.key(), r.value(), r.anyLease(), r.IntN(3) == 0
+		r.noteRevision(r.compareAnswers("put "+key, func(s *side) string {
 			resp, err := s.Put(r.ctx, key, value, putOptions(s, lease, prev)...)
 			if err != nil {
-				return s.tell(nil, "", err)
+				return s.formatAnswer(nil, "", err)
 			}
-			return s.tell(resp.Header, s.kv(resp.PrevKv), nil)
+			return s.formatAnswer(resp.Header, s.formatKV(resp.PrevKv), nil)
 		}))
 	case n < 30:
-		key, opts := r.span()
+		key, opts := r.keyRange()
 		if r.IntN(2) == 0 {
 			opts = append(opts, clientv3.WithPrevKV())
 		}
-		r.learn(r.ask("delete "+key, func(s *side) string {
+		r.noteRevision(r.compareAnswers("delete "+key, func(s *side) string {
 			resp, err := s.Delete(r.ctx, key, opts...)
 			if err != nil {
-				return s.tell(nil, "", err)
+				return s.formatAnswer(nil, "", err)
 			}
-			return s.tell(resp.Header, s.deleted((*pb.DeleteRangeResponse)(resp)), nil)
+			return s.formatAnswer(resp.Header, s.formatDelete((*pb.DeleteRangeResponse)(resp)), nil)
 		}))
 	case n < 55:
-		key, opts := r.span()
+		key, opts := r.keyRange()
 		opts = append(opts, r.rangeOptions(true)...)
-		r.ask("get "+key, func(s *side) string { return s.get(key, opts...) })
+		r.compareAnswers("get "+key, func(s *side) string { return s.get(key, opts...) })
 	case n < 85:
 		shape := r.shape(2)
-		r.learn(r.ask("txn", func(s *side) string {
-			cmps, then, other := shape.of(s)
+		r.noteRevision(r.compareAnswers("txn", func(s *side) string {
+			cmps, then, other := shape.buildOps(s)
 			return s.txn(cmps, then, other)
 		}))
 	case n < 89:
-		r.ask("grant", func(s *side) string { return s.grant(3600) })
+		r.compareAnswers("grant", func(s *side) string { return s.grant(3600) })
 	case n < 91 && len(r.sides[0].leases) > 0:
 		lease := r.IntN(len(r.sides[0].leases))
-		r.learn(r.ask("revoke", func(s *side) string { return s.revoke(lease) }))
+		r.noteRevision(r.compareAnswers("revoke", func(s *side) string { return s.revoke(lease) }))
 	case n < 94:
 		rev := r.rev - 30 + r.Int64N(35)
 		r.sameHistories()
-		time.Sleep(time.Until(r.began.Add(150 * time.Millisecond))) // etcd takes up to 100 ms to look after a watch of the past
-		r.ask(fmt.Sprint("compact ", rev), func(s *side) string { return s.compact(max(rev, 1)) })
+		time.Sleep(time.Until(r.began.Add(150 * time.Millisecond))) // etcd takes up to 100 ms to serve a watch that starts in the past
+		r.compareAnswers(fmt.Sprint("compact ", rev), func(s *side) string { return s.compact(max(rev, 1)) })
 	case n < 95 && len(r.sides[0].watches) < 25:
 		r.beginWatch()
 	}
 }
 
-// learn takes the newest revision from an answer.
-func (r *random) learn(answer string) {
+// noteRevision stores the newest revision from an answer.
+func (r *random) noteRevision(answer string) {
 	fmt.Sscanf(answer, "@%d", &r.rev)
 }
 
 func (r *random) beginWatch() {
-	key, opts := r.span()
+	key, opts := r.keyRange()
 	if op := clientv3.OpGet(key, opts...); len(op.RangeBytes()) > 1 && string(op.RangeBytes()) <= key {
 		return // etcd's client ends every watch of the stream for one with an empty range
 	}
@@ -87,7 +87,7 @@ func (r *random) beginWatch() {
 		}
 	}
 	for _, s := range r.sides {
-		s.watch(r.T, r.ctx, key, opts...)
+		s.startWatch(r.T, r.ctx, key, opts...)
 	}
 	r.began = time.Now()
 }
@@ -96,8 +96,8 @@ func (r *random) key() string { return string(rune('a'+r.IntN(3))) + fmt.Sprint(
 
 func (r *random) value() string { return fmt.Sprint(r.IntN(10)) }
 
-// span is a key, or a range of keys.
-func (r *random) span() (string, []clientv3.OpOption) {
+// keyRange returns a key, or a range of keys.
+func (r *random) keyRange() (string, []clientv3.OpOption) {
 	switch r.IntN(5) {
 	case 0:
 		return string(rune('a' + r.IntN(3))), []clientv3.OpOption{clientv3.WithPrefix()}
@@ -109,8 +109,8 @@ func (r *random) span() (string, []clientv3.OpOption) {
 	return r.key(), nil
 }
 
-// lease gives the number of a lease, or -1.
-func (r *random) lease() int {
+// anyLease returns the number of a lease, or -1.
+func (r *random) anyLease() int {
 	if n := len(r.sides[0].leases); n > 0 && r.IntN(3) == 0 {
 		return r.IntN(n)
 	}
@@ -148,7 +148,7 @@ func (r *random) rangeOptions(anyRevision bool) (opts []clientv3.OpOption) {
 			opts = append(opts, bound(max(1, r.rev-10+r.Int64N(10))))
 		}
 	}
-	if r.IntN(5) == 0 { // by what no two keys have in common, or the order is not told
+	if r.IntN(5) == 0 { // by values that no two keys share, or the order is undefined
 		target := []clientv3.SortTarget{clientv3.SortByKey, clientv3.SortByKey}[r.IntN(2)]
 		opts = append(opts, clientv3.WithSort(target, []clientv3.SortOrder{clientv3.SortNone, clientv3.SortAscend, clientv3.SortDescend}[r.IntN(3)]))
 	}
@@ -161,7 +161,7 @@ type shape struct {
 	then, other []func(s *side) clientv3.Op
 }
 
-func (sh shape) of(s *side) (cmps []clientv3.Cmp, then, other []clientv3.Op) {
+func (sh shape) buildOps(s *side) (cmps []clientv3.Cmp, then, other []clientv3.Op) {
 	for _, op := range sh.then {
 		then = append(then, op(s))
 	}
@@ -209,20 +209,20 @@ func (r *random) compare() clientv3.Cmp {
 func (r *random) op(depth int) func(s *side) clientv3.Op {
 	switch n := r.IntN(10); {
 	case n < 4:
-		key, value, lease, prev := r.key(), r.value(), r.lease(), r.IntN(4) == 0
+		key, value, lease, prev := r.key(), r.value(), r.anyLease(), r.IntN(4) == 0
 		return func(s *side) clientv3.Op { return clientv3.OpPut(key, value, putOptions(s, lease, prev)...) }
 	case n < 6:
-		key, opts := r.span()
+		key, opts := r.keyRange()
 		op := clientv3.OpDelete(key, opts...)
 		if string(op.RangeBytes()) == "\x00" { // where etcd does not see that a put overlaps
 			op = clientv3.OpDelete(key)
 		}
 		return func(*side) clientv3.Op { return op }
 	case n < 8 || depth == 0:
-		key, opts := r.span()
+		key, opts := r.keyRange()
 		op := clientv3.OpGet(key, append(opts, r.rangeOptions(false)...)...)
 		return func(*side) clientv3.Op { return op }
 	}
 	sh := r.shape(depth - 1)
-	return func(s *side) clientv3.Op { return clientv3.OpTxn(sh.of(s)) }
+	return func(s *side) clientv3.Op { return clientv3.OpTxn(sh.buildOps(s)) }
 }

@@ -10,7 +10,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
-// checkRange tells whether a range can be read at the revision it asks for.
+// checkRange returns etcd's error for a range that cannot be read at the requested revision, or nil.
 func (s *store) checkRange(r *pb.RangeRequest) error {
 	switch {
 	case len(r.Key) == 0:
@@ -23,21 +23,21 @@ func (s *store) checkRange(r *pb.RangeRequest) error {
 	return nil
 }
 
-// read answers a range that was checked. now is the newest revision as the asker sees it.
-func (s *store) read(r *pb.RangeRequest, now int64) *pb.RangeResponse {
+// readRange returns the answer to a checked range request. now is the newest revision that the request sees.
+func (s *store) readRange(r *pb.RangeRequest, now int64) *pb.RangeResponse {
 	resp := &pb.RangeResponse{Header: &pb.ResponseHeader{Revision: now}}
 	rev := cmp.Or(r.Revision, now)
-	for _, key := range s.within(string(r.Key), string(r.RangeEnd)) {
-		v := s.at(key, rev)
+	for _, key := range s.keysInRange(string(r.Key), string(r.RangeEnd)) {
+		v := s.versionAt(key, rev)
 		if v == nil {
 			continue
 		}
 		resp.Count++
-		if !r.CountOnly && passes(r, v) {
-			resp.Kvs = append(resp.Kvs, v.kv(key))
+		if !r.CountOnly && matchesRevisions(r, v) {
+			resp.Kvs = append(resp.Kvs, v.keyValue(key))
 		}
 	}
-	order(r, resp.Kvs)
+	sortRange(r, resp.Kvs)
 	if r.Limit > 0 && int64(len(resp.Kvs)) > r.Limit {
 		resp.Kvs, resp.More = resp.Kvs[:r.Limit], true
 	}
@@ -52,14 +52,14 @@ func (s *store) read(r *pb.RangeRequest, now int64) *pb.RangeResponse {
 	return resp
 }
 
-// passes tells whether a version is among the revisions asked for.
-func passes(r *pb.RangeRequest, v *version) bool {
+// matchesRevisions reports whether a version is within the requested revisions.
+func matchesRevisions(r *pb.RangeRequest, v *version) bool {
 	return (r.MinModRevision == 0 || v.mod >= r.MinModRevision) && (r.MaxModRevision == 0 || v.mod <= r.MaxModRevision) &&
 		(r.MinCreateRevision == 0 || v.create >= r.MinCreateRevision) && (r.MaxCreateRevision == 0 || v.create <= r.MaxCreateRevision)
 }
 
-// order sorts an answer as asked; it is sorted by key already.
-func order(r *pb.RangeRequest, kvs []*mvccpb.KeyValue) {
+// sortRange sorts an answer as requested; it is sorted by key already.
+func sortRange(r *pb.RangeRequest, kvs []*mvccpb.KeyValue) {
 	by := func(a, b *mvccpb.KeyValue) int { return bytes.Compare(a.Key, b.Key) }
 	switch r.SortTarget {
 	case pb.RangeRequest_VERSION:

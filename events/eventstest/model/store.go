@@ -7,16 +7,16 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
-// store is keys with their versions, and what happened to them. It is guarded by the lock of its Etcd.
+// store holds keys with their versions, and the log of changes. It is guarded by the lock of its Etcd.
 type store struct {
 	rev       int64 // the newest
-	compacted int64 // what was before is forgotten
+	compacted int64 // earlier revisions are gone
 	keys      []string
 	versions  map[string][]version // by key, oldest first
 	log       []*mvccpb.Event      // in order of revision, from compacted on
 }
 
-// version is what a key was from a revision on.
+// version is the state of a key from a revision on.
 type version struct {
 	mod, create, version, lease int64
 	value                       []byte
@@ -25,13 +25,13 @@ type version struct {
 
 func newStore() store { return store{rev: 1, versions: make(map[string][]version)} }
 
-// kv makes an answer of a version, which the asker may change.
-func (v *version) kv(key string) *mvccpb.KeyValue {
+// keyValue returns a version as a KeyValue that the caller may change.
+func (v *version) keyValue(key string) *mvccpb.KeyValue {
 	return &mvccpb.KeyValue{Key: []byte(key), Value: v.value, CreateRevision: v.create, ModRevision: v.mod, Version: v.version, Lease: v.lease}
 }
 
-// at gives what a key was at a revision, nil when it was not there.
-func (s *store) at(key string, rev int64) *version {
+// versionAt returns the version of a key at a revision, nil when the key did not exist.
+func (s *store) versionAt(key string, rev int64) *version {
 	all := s.versions[key]
 	for i := len(all) - 1; i >= 0; i-- {
 		if all[i].mod <= rev {
@@ -44,8 +44,9 @@ func (s *store) at(key string, rev int64) *version {
 	return nil
 }
 
-// within gives the keys of a range that have versions, in order: one key without an end, all from key on for the end "\x00".
-func (s *store) within(key, end string) []string {
+// keysInRange returns the keys of a range that have versions, in order: one key for an empty end, all from key on for the end
+// "\x00".
+func (s *store) keysInRange(key, end string) []string {
 	from := sort.SearchStrings(s.keys, key)
 	to := from
 	switch {
@@ -61,7 +62,7 @@ func (s *store) within(key, end string) []string {
 	return s.keys[from:to]
 }
 
-// inRange tells whether a key is in a range as within has it.
+// inRange reports whether k is in a range as defined by keysInRange.
 func inRange(k, key, end string) bool {
 	switch end {
 	case "":
@@ -72,8 +73,8 @@ func inRange(k, key, end string) bool {
 	return k >= key && k < end
 }
 
-// add gives a key a version.
-func (s *store) add(key string, v version) {
+// addVersion appends a version to a key.
+func (s *store) addVersion(key string, v version) {
 	if _, known := s.versions[key]; !known {
 		i := sort.SearchStrings(s.keys, key)
 		s.keys = slices.Insert(s.keys, i, key)
@@ -81,7 +82,7 @@ func (s *store) add(key string, v version) {
 	s.versions[key] = append(s.versions[key], v)
 }
 
-// compact forgets what was before a revision, but not what keys were at it.
+// compact drops the history before a revision, but keeps the state of the keys at it.
 func (s *store) compact(rev int64) {
 	s.compacted = max(s.compacted, rev)
 	for key, all := range s.versions {
@@ -105,7 +106,7 @@ func (s *store) compact(rev int64) {
 	s.log = slices.Clone(s.log[s.logFrom(rev):])
 }
 
-// logFrom is where the events of a revision and later begin.
+// logFrom returns the index in log of the first event of a revision or later.
 func (s *store) logFrom(rev int64) int {
 	return sort.Search(len(s.log), func(i int) bool { return s.log[i].Kv.ModRevision >= rev })
 }

@@ -13,14 +13,15 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// maxSend is what etcd's client sends at most, whatever the server takes.
+// maxSend is the size limit of etcd's client for a request, regardless of the server's limit.
 const maxSend = 2 << 20
 
-// txn does a transaction for a client, as etcd does: all compares first, nested ones too, then what can fail, then the changes.
-func (e *Etcd) txn(client string, r *pb.TxnRequest) (*pb.TxnResponse, error) {
+// runTxn runs a client's transaction as etcd does: all compares first, including nested ones, then all checks that can fail, then
+// the changes.
+func (e *Etcd) runTxn(client string, r *pb.TxnRequest) (*pb.TxnResponse, error) {
 	if size := proto.Size(r); size > maxSend {
 		return nil, status.Errorf(codes.ResourceExhausted, "trying to send message larger than max (%d vs. %d)", size, maxSend)
-	} else if size > e.opt.MaxRequestBytes && writes(r) {
+	} else if size > e.opt.MaxRequestBytes && hasWrite(r) {
 		return nil, rpctypes.ErrGRPCRequestTooLarge
 	}
 	if err := checkTxn(r, e.opt.MaxTxnOps); err != nil {
@@ -33,56 +34,56 @@ func (e *Etcd) txn(client string, r *pb.TxnRequest) (*pb.TxnResponse, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.noSpace && puts(r) {
+	if e.noSpace && hasPut(r) {
 		return nil, rpctypes.ErrGRPCNoSpace
 	}
 	x := &execution{etcd: e}
-	path := x.path(r)
-	if err := x.check(r, slices.Clone(path), writes(r)); err != nil {
+	path := x.evalCompares(r)
+	if err := x.checkOps(r, slices.Clone(path), hasWrite(r)); err != nil {
 		return nil, err
 	}
 	succeeded := path[0]
-	resp, _ := x.run(r, path)
-	resp.Header = e.header()
+	resp, _ := x.applyTxn(r, path)
+	resp.Header = e.responseHeader()
 	if compares := r.Compare; succeeded {
-		e.commit(client, compares, x.changes)
+		e.commitChanges(client, compares, x.changes)
 	} else {
-		e.commit(client, nil, x.changes)
+		e.commitChanges(client, nil, x.changes)
 	}
 	resp.Header.Revision = e.store.rev
 	return resp, nil
 }
 
-// execution is a transaction under way.
+// execution is a running transaction.
 type execution struct {
 	etcd    *Etcd
 	changes []*mvccpb.Event
 }
 
-// path tells for a transaction and those nested in its branch, in order, whether their compares hold.
-func (x *execution) path(r *pb.TxnRequest) []bool {
-	holds := !slices.ContainsFunc(r.Compare, func(c *pb.Compare) bool { return !x.compare(c) })
+// evalCompares returns, for a transaction and the ones nested in its branch, in order, whether their compares hold.
+func (x *execution) evalCompares(r *pb.TxnRequest) []bool {
+	holds := !slices.ContainsFunc(r.Compare, func(c *pb.Compare) bool { return !x.compareHolds(c) })
 	path := []bool{holds}
-	for _, op := range branch(r, holds) {
+	for _, op := range chosenOps(r, holds) {
 		if nested := op.GetRequestTxn(); nested != nil {
-			path = append(path, x.path(nested)...)
+			path = append(path, x.evalCompares(nested)...)
 		}
 	}
 	return path
 }
 
-func branch(r *pb.TxnRequest, holds bool) []*pb.RequestOp {
+func chosenOps(r *pb.TxnRequest, holds bool) []*pb.RequestOp {
 	if holds {
 		return r.Success
 	}
 	return r.Failure
 }
 
-func (x *execution) compare(c *pb.Compare) bool {
+func (x *execution) compareHolds(c *pb.Compare) bool {
 	s := &x.etcd.store
 	there := false
-	for _, key := range s.within(string(c.Key), string(c.RangeEnd)) {
-		if v := s.at(key, s.rev); v != nil {
+	for _, key := range s.keysInRange(string(c.Key), string(c.RangeEnd)) {
+		if v := s.versionAt(key, s.rev); v != nil {
 			there = true
 			if !x.compareOne(c, v) {
 				return false
@@ -120,23 +121,23 @@ func (x *execution) compareOne(c *pb.Compare, v *version) bool {
 	return result < 0
 }
 
-// run makes the changes and the answer. It uses path up.
-func (x *execution) run(r *pb.TxnRequest, path []bool) (resp *pb.TxnResponse, rest []bool) {
+// applyTxn applies the changes and returns the answer. It consumes the head of path and returns the rest.
+func (x *execution) applyTxn(r *pb.TxnRequest, path []bool) (resp *pb.TxnResponse, rest []bool) {
 	resp = &pb.TxnResponse{Succeeded: path[0]}
-	ops := branch(r, path[0])
+	ops := chosenOps(r, path[0])
 	path = path[1:]
 	for _, op := range ops {
 		one := &pb.ResponseOp{}
 		switch o := op.Request.(type) {
 		case *pb.RequestOp_RequestRange:
-			one.Response = &pb.ResponseOp_ResponseRange{ResponseRange: x.etcd.store.read(o.RequestRange, x.now())}
+			one.Response = &pb.ResponseOp_ResponseRange{ResponseRange: x.etcd.store.readRange(o.RequestRange, x.currentRevision())}
 		case *pb.RequestOp_RequestPut:
-			one.Response = &pb.ResponseOp_ResponsePut{ResponsePut: x.put(o.RequestPut)}
+			one.Response = &pb.ResponseOp_ResponsePut{ResponsePut: x.putKey(o.RequestPut)}
 		case *pb.RequestOp_RequestDeleteRange:
-			one.Response = &pb.ResponseOp_ResponseDeleteRange{ResponseDeleteRange: x.delete(o.RequestDeleteRange)}
+			one.Response = &pb.ResponseOp_ResponseDeleteRange{ResponseDeleteRange: x.deleteRange(o.RequestDeleteRange)}
 		case *pb.RequestOp_RequestTxn:
 			var nested *pb.TxnResponse
-			nested, path = x.run(o.RequestTxn, path)
+			nested, path = x.applyTxn(o.RequestTxn, path)
 			nested.Header = &pb.ResponseHeader{}
 			one.Response = &pb.ResponseOp_ResponseTxn{ResponseTxn: nested}
 		}
@@ -145,55 +146,55 @@ func (x *execution) run(r *pb.TxnRequest, path []bool) (resp *pb.TxnResponse, re
 	return resp, path
 }
 
-// now is the newest revision as the transaction sees it.
-func (x *execution) now() int64 {
+// currentRevision returns the newest revision as the transaction sees it.
+func (x *execution) currentRevision() int64 {
 	if len(x.changes) > 0 {
 		return x.etcd.store.rev + 1
 	}
 	return x.etcd.store.rev
 }
 
-func (x *execution) put(p *pb.PutRequest) *pb.PutResponse {
+func (x *execution) putKey(p *pb.PutRequest) *pb.PutResponse {
 	s := &x.etcd.store
 	key, rev := string(p.Key), s.rev+1
 	v := version{mod: rev, create: rev, version: 1, lease: p.Lease, value: bytes.Clone(p.Value)}
 	resp := &pb.PutResponse{Header: &pb.ResponseHeader{Revision: rev}}
-	if old := s.at(key, rev); old != nil {
+	if old := s.versionAt(key, rev); old != nil {
 		v.create, v.version = old.create, old.version+1
 		if p.PrevKv {
-			resp.PrevKv = old.kv(key)
+			resp.PrevKv = old.keyValue(key)
 		}
-		x.etcd.detach(old.lease, key)
+		x.etcd.detachKey(old.lease, key)
 	}
-	s.add(key, v)
+	s.addVersion(key, v)
 	if p.Lease != 0 {
 		x.etcd.leases[p.Lease].keys[key] = true
 	}
-	x.changes = append(x.changes, &mvccpb.Event{Type: mvccpb.Event_PUT, Kv: v.kv(key)})
+	x.changes = append(x.changes, &mvccpb.Event{Type: mvccpb.Event_PUT, Kv: v.keyValue(key)})
 	return resp
 }
 
-func (x *execution) delete(d *pb.DeleteRangeRequest) *pb.DeleteRangeResponse {
+func (x *execution) deleteRange(d *pb.DeleteRangeRequest) *pb.DeleteRangeResponse {
 	s := &x.etcd.store
 	resp := &pb.DeleteRangeResponse{Header: &pb.ResponseHeader{}}
-	for _, key := range slices.Clone(s.within(string(d.Key), string(d.RangeEnd))) {
-		old := s.at(key, s.rev+1)
+	for _, key := range slices.Clone(s.keysInRange(string(d.Key), string(d.RangeEnd))) {
+		old := s.versionAt(key, s.rev+1)
 		if old == nil {
 			continue
 		}
 		if resp.Deleted++; d.PrevKv {
-			resp.PrevKvs = append(resp.PrevKvs, old.kv(key))
+			resp.PrevKvs = append(resp.PrevKvs, old.keyValue(key))
 		}
-		x.remove(key, old)
+		x.deleteKey(key, old)
 	}
-	resp.Header.Revision = x.now()
+	resp.Header.Revision = x.currentRevision()
 	return resp
 }
 
-// remove deletes a key that is there.
-func (x *execution) remove(key string, old *version) {
+// deleteKey deletes an existing key.
+func (x *execution) deleteKey(key string, old *version) {
 	s := &x.etcd.store
-	x.etcd.detach(old.lease, key)
-	s.add(key, version{mod: s.rev + 1, deleted: true})
+	x.etcd.detachKey(old.lease, key)
+	s.addVersion(key, version{mod: s.rev + 1, deleted: true})
 	x.changes = append(x.changes, &mvccpb.Event{Type: mvccpb.Event_DELETE, Kv: &mvccpb.KeyValue{Key: []byte(key), ModRevision: s.rev + 1}})
 }

@@ -7,7 +7,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
-// checkTxn holds a transaction to the number of operations that etcd takes: nested ones count against what is left.
+// checkTxn refuses a transaction with more operations than etcd allows: nested operations count against the remainder.
 func checkTxn(r *pb.TxnRequest, ops int) error {
 	n := max(len(r.Compare), len(r.Success), len(r.Failure))
 	if n > ops {
@@ -22,11 +22,11 @@ func checkTxn(r *pb.TxnRequest, ops int) error {
 		var err error
 		switch o := op.Request.(type) {
 		case *pb.RequestOp_RequestRange:
-			err = keyed(o.RequestRange.Key)
+			err = checkKey(o.RequestRange.Key)
 		case *pb.RequestOp_RequestPut:
-			err = keyed(o.RequestPut.Key)
+			err = checkKey(o.RequestPut.Key)
 		case *pb.RequestOp_RequestDeleteRange:
-			err = keyed(o.RequestDeleteRange.Key)
+			err = checkKey(o.RequestDeleteRange.Key)
 		case *pb.RequestOp_RequestTxn:
 			err = checkTxn(o.RequestTxn, ops-n)
 		}
@@ -37,7 +37,7 @@ func checkTxn(r *pb.TxnRequest, ops int) error {
 	return nil
 }
 
-func keyed(key []byte) error {
+func checkKey(key []byte) error {
 	if len(key) == 0 {
 		return rpctypes.ErrGRPCEmptyKey
 	}
@@ -97,37 +97,37 @@ func checkOverlap(ops []*pb.RequestOp) (put map[string]bool, deleted []span, err
 	return put, deleted, nil
 }
 
-// puts tells whether a transaction may put something, in whichever branch.
-func puts(r *pb.TxnRequest) bool {
+// hasPut reports whether a transaction may put a key, in any branch.
+func hasPut(r *pb.TxnRequest) bool {
 	return slices.ContainsFunc(slices.Concat(r.Success, r.Failure), func(op *pb.RequestOp) bool {
 		nested := op.GetRequestTxn()
-		return op.GetRequestPut() != nil || nested != nil && puts(nested)
+		return op.GetRequestPut() != nil || nested != nil && hasPut(nested)
 	})
 }
 
-// writes tells whether it may change something.
-func writes(r *pb.TxnRequest) bool {
+// hasWrite reports whether a transaction may change a key, in any branch.
+func hasWrite(r *pb.TxnRequest) bool {
 	return slices.ContainsFunc(slices.Concat(r.Success, r.Failure), func(op *pb.RequestOp) bool {
 		nested := op.GetRequestTxn()
-		return op.GetRequestPut() != nil || op.GetRequestDeleteRange() != nil || nested != nil && writes(nested)
+		return op.GetRequestPut() != nil || op.GetRequestDeleteRange() != nil || nested != nil && hasWrite(nested)
 	})
 }
 
-// check finds what would fail, before anything is changed. It uses path up.
-func (x *execution) check(r *pb.TxnRequest, path []bool, writing bool) error {
+// checkOps returns the error of the first operation that would fail, before any is applied.
+func (x *execution) checkOps(r *pb.TxnRequest, path []bool, writing bool) error {
 	_, err := x.checkBranch(r, path, writing)
 	return err
 }
 
 func (x *execution) checkBranch(r *pb.TxnRequest, path []bool, writing bool) (rest []bool, err error) {
-	ops := branch(r, path[0])
+	ops := chosenOps(r, path[0])
 	path = path[1:]
 	for _, op := range ops {
 		switch o := op.Request.(type) {
 		case *pb.RequestOp_RequestRange:
 			err = x.etcd.store.checkRange(o.RequestRange)
 			if writing && o.RequestRange.Revision > 0 {
-				x.etcd.unknown("a range at an old revision inside a transaction that writes (members of a cluster may differ on it, etcd issue 21432)")
+				x.etcd.failUnknown("a range at an old revision inside a transaction that writes (members of a cluster may differ on it, etcd issue 21432)")
 			}
 		case *pb.RequestOp_RequestPut:
 			err = x.etcd.checkPut(o.RequestPut)
@@ -143,7 +143,7 @@ func (x *execution) checkBranch(r *pb.TxnRequest, path []bool, writing bool) (re
 
 func (e *Etcd) checkPut(p *pb.PutRequest) error {
 	if p.IgnoreLease || p.IgnoreValue {
-		e.unknown("a put that keeps the value or the lease")
+		e.failUnknown("a put that keeps the value or the lease")
 	}
 	if p.Lease != 0 && e.leases[p.Lease] == nil {
 		return rpctypes.ErrGRPCLeaseNotFound

@@ -14,18 +14,18 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// maxRevisions is how many revisions a watch that is behind is told at a time, as in etcd.
+// maxRevisions bounds the revisions in one response to a watch that is behind, as in etcd.
 const maxRevisions = 1000
 
-// watcher is the part of an etcd client that watches. As in etcd, watches whose contexts carry the same metadata share a stream.
+// watcher is the watch part of an etcd client. As in etcd, watches whose contexts carry the same metadata share a stream.
 type watcher struct {
 	client *Client
 	once   sync.Once
 	closed chan struct{}
 }
 
-// watch is one watch. It does not keep what it is to tell but reads it from the store when it comes to telling, so one that
-// is held up is behind, and may find that compaction was faster. The cluster's lock guards what is below opt.
+// watch is one watch. It does not queue changes but reads them from the store when it delivers them, so a delayed watch is
+// behind, and may be overtaken by a compaction. The cluster's lock guards the fields from next on.
 type watch struct {
 	watcher *watcher
 	stream  string
@@ -34,13 +34,13 @@ type watch struct {
 	end     string
 	start   int64
 	out     chan clientv3.WatchResponse
-	wake    chan struct{} // holds a token when there may be something to tell
+	wake    chan struct{} // holds a token when there may be a response to deliver
 
-	next   int64 // what was before was told
-	behind bool  // there is something to tell from next on
-	synced bool  // it has caught up with where it began
-	tell   int64 // progress that was asked for
-	broken string
+	next     int64 // earlier revisions were delivered
+	behind   bool  // there are changes to deliver from next on
+	synced   bool  // it has caught up since its start
+	progress int64 // requested progress to report
+	broken   string
 }
 
 func (w *watcher) Close() error {
@@ -48,7 +48,7 @@ func (w *watcher) Close() error {
 	return nil
 }
 
-// Watch begins a watch. Like etcd's client it waits until the watch is there.
+// Watch starts a watch. Like etcd's client it waits until the watch is created.
 func (w *watcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
 	op := clientv3.OpGet(key, opts...)
 	wt := &watch{
@@ -57,9 +57,9 @@ func (w *watcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOpti
 		out: make(chan clientv3.WatchResponse, 1), wake: make(chan struct{}, 1),
 	}
 	if op.IsPrevKV() || op.IsSortSet() || op.Limit() != 0 {
-		w.client.etcd.unknown("watches with previous values, orders or limits")
+		w.client.etcd.failUnknown("watches with previous values, orders or limits")
 	}
-	if !w.client.reach(ctx, w.closed) || ctx.Err() != nil {
+	if !w.client.awaitLink(ctx, w.closed) || ctx.Err() != nil {
 		close(wt.out)
 		return wt.out
 	}
@@ -68,21 +68,21 @@ func (w *watcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOpti
 		close(wt.out)
 		return wt.out
 	}
-	created := w.client.etcd.register(wt)
-	go wt.serve(ctx, created)
+	created := w.client.etcd.registerWatch(wt)
+	go wt.serveWatch(ctx, created)
 	return wt.out
 }
 
-// streamOf tells which stream a context selects.
+// streamOf returns the name of the stream that a context selects.
 func streamOf(ctx context.Context) string {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	return fmt.Sprint(map[string][]string(md))
 }
 
-// RequestProgress has every watch of a stream told how far the store is, if all of them have caught up and none begins in the future;
-// otherwise nobody is told anything.
+// RequestProgress sends the store's revision to every watch of a stream, if all of them have caught up and none starts in the
+// future; otherwise it sends nothing.
 func (w *watcher) RequestProgress(ctx context.Context) error {
-	for s, changed := w.client.now(); s == frozen; s, changed = w.client.now() {
+	for s, changed := w.client.currentState(); s == frozen; s, changed = w.client.currentState() {
 		<-changed
 	}
 	select {
@@ -92,7 +92,7 @@ func (w *watcher) RequestProgress(ctx context.Context) error {
 		return ctx.Err()
 	default:
 	}
-	if s, _ := w.client.now(); s == connected {
+	if s, _ := w.client.currentState(); s == connected {
 		w.client.etcd.askProgress(w, streamOf(ctx))
 	}
 	return nil
@@ -115,13 +115,13 @@ func (e *Etcd) askProgress(w *watcher, stream string) {
 		return
 	}
 	for _, wt := range all {
-		wt.tell = e.store.rev
+		wt.progress = e.store.rev
 		wt.signal()
 	}
 }
 
-// register begins a watch, and gives the answer that says so.
-func (e *Etcd) register(w *watch) clientv3.WatchResponse {
+// registerWatch adds a watch to the cluster and returns the created response.
+func (e *Etcd) registerWatch(w *watch) clientv3.WatchResponse {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w.next, w.synced = w.start, w.start == 0 || w.start > e.store.rev
@@ -133,16 +133,16 @@ func (e *Etcd) register(w *watch) clientv3.WatchResponse {
 		w.signal()
 	}
 	e.watches = append(e.watches, w)
-	return clientv3.WatchResponse{Header: e.header(), Created: true}
+	return clientv3.WatchResponse{Header: e.responseHeader(), Created: true}
 }
 
-func (e *Etcd) unregister(w *watch) {
+func (e *Etcd) unregisterWatch(w *watch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.watches = slices.DeleteFunc(e.watches, func(x *watch) bool { return x == w })
 }
 
-// BreakWatches ends the watches of a client with an error, as a stream whose member lost its leader.
+// BreakWatches ends the watches of a client with an error, as when the stream's member loses its leader.
 func (e *Etcd) BreakWatches(c *Client) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -154,8 +154,8 @@ func (e *Etcd) BreakWatches(c *Client) {
 	}
 }
 
-// CompactWatches ends the watches of a client as if each were behind a compaction: all history is compacted, and what
-// they were not told yet is lost to them.
+// CompactWatches ends the watches of a client as if each were behind a compaction: it compacts all history, and the watches lose
+// the changes not yet delivered.
 func (e *Etcd) CompactWatches(c *Client) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -168,7 +168,7 @@ func (e *Etcd) CompactWatches(c *Client) {
 	}
 }
 
-// signal has a watch look for something to tell. It needs the lock.
+// signal wakes a watch to look for responses to deliver. It needs the lock.
 func (w *watch) signal() {
 	select {
 	case w.wake <- struct{}{}:
@@ -176,10 +176,10 @@ func (w *watch) signal() {
 	}
 }
 
-// committed is told of each transaction. It needs the lock.
-func (w *watch) committed(rev int64, changes []*mvccpb.Event) {
+// noteCommit updates the watch for a committed transaction. It needs the lock.
+func (w *watch) noteCommit(rev int64, changes []*mvccpb.Event) {
 	switch {
-	case rev >= w.next && slices.ContainsFunc(changes, w.matches):
+	case rev >= w.next && slices.ContainsFunc(changes, w.matchesEvent):
 		w.behind = true
 		w.signal()
 	case !w.behind:
@@ -187,8 +187,8 @@ func (w *watch) committed(rev int64, changes []*mvccpb.Event) {
 	}
 }
 
-// matches tells whether a change is of the range and not filtered out.
-func (w *watch) matches(ev *mvccpb.Event) bool {
+// matchesEvent reports whether a change is in the watch's range and not filtered out.
+func (w *watch) matchesEvent(ev *mvccpb.Event) bool {
 	if ev.Type == mvccpb.Event_PUT && w.op.IsFilterPut() || ev.Type == mvccpb.Event_DELETE && w.op.IsFilterDelete() {
 		return false
 	}

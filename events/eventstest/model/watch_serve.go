@@ -9,12 +9,12 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// serve tells what there is until the watch ends.
-func (w *watch) serve(ctx context.Context, created clientv3.WatchResponse) {
+// serveWatch delivers responses until the watch ends.
+func (w *watch) serveWatch(ctx context.Context, created clientv3.WatchResponse) {
 	e, c := w.watcher.client.etcd, w.watcher.client
 	defer close(w.out)
-	defer e.unregister(w)
-	if w.op.IsCreatedNotify() && !w.give(ctx, created) {
+	defer e.unregisterWatch(w)
+	if w.op.IsCreatedNotify() && !w.sendResponse(ctx, created) {
 		return
 	}
 	quiet := time.NewTicker(e.opt.Progress)
@@ -23,7 +23,7 @@ func (w *watch) serve(ctx context.Context, created clientv3.WatchResponse) {
 		select {
 		case <-w.wake:
 		case <-quiet.C:
-			e.remind(w)
+			e.markProgress(w)
 		case <-ctx.Done():
 			return
 		case <-w.watcher.closed:
@@ -32,37 +32,37 @@ func (w *watch) serve(ctx context.Context, created clientv3.WatchResponse) {
 		c.mu.Lock()
 		lag := c.lag
 		c.mu.Unlock()
-		if c.travel(ctx, lag) != nil || !w.tellAll(ctx) {
+		if c.awaitDelay(ctx, lag) != nil || !w.sendPending(ctx) {
 			return
 		}
 	}
 }
 
-// tellAll tells everything that there is; false when the watch has ended.
-func (w *watch) tellAll(ctx context.Context) bool {
+// sendPending delivers all pending responses. It reports false when the watch has ended.
+func (w *watch) sendPending(ctx context.Context) bool {
 	c := w.watcher.client
 	for {
-		if !c.reach(ctx, w.watcher.closed) {
+		if !c.awaitLink(ctx, w.watcher.closed) {
 			return false
 		}
 		c.mu.Lock()
 		merge := c.merge
 		c.mu.Unlock()
-		resp, some := c.etcd.collect(w, merge)
+		resp, some := c.etcd.nextResponse(w, merge)
 		if !some {
 			return true
 		}
-		if !w.give(ctx, resp) || resp.Canceled {
+		if !w.sendResponse(ctx, resp) || resp.Canceled {
 			return false
 		}
-		if c.repeats() && !w.give(ctx, resp) {
+		if c.takeRepeat() && !w.sendResponse(ctx, resp) {
 			return false
 		}
 	}
 }
 
-// repeats tells whether the answer is to be given again.
-func (c *Client) repeats() bool {
+// takeRepeat reports whether to deliver the response again, and counts it.
+func (c *Client) takeRepeat() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.repeat == 0 {
@@ -72,7 +72,7 @@ func (c *Client) repeats() bool {
 	return true
 }
 
-func (w *watch) give(ctx context.Context, resp clientv3.WatchResponse) bool {
+func (w *watch) sendResponse(ctx context.Context, resp clientv3.WatchResponse) bool {
 	select {
 	case w.out <- resp:
 		return true
@@ -83,20 +83,21 @@ func (w *watch) give(ctx context.Context, resp clientv3.WatchResponse) bool {
 	}
 }
 
-// remind has a watch that asked for it told its progress.
-func (e *Etcd) remind(w *watch) {
+// markProgress schedules a progress notification for an idle watch that requested them.
+func (e *Etcd) markProgress(w *watch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if w.op.IsProgressNotify() && w.synced && w.start <= e.store.rev && !w.behind {
-		w.tell = e.store.rev
+		w.progress = e.store.rev
 	}
 }
 
-// collect gives what a watch is to be told next: the changes of one revision, or of many (merge, or catching up), then progress.
-func (e *Etcd) collect(w *watch, merge bool) (resp clientv3.WatchResponse, some bool) {
+// nextResponse returns the next response of a watch, if any: the changes of one revision, or of many (merge, or catching up),
+// then progress.
+func (e *Etcd) nextResponse(w *watch, merge bool) (resp clientv3.WatchResponse, some bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	header := e.header()
+	header := e.responseHeader()
 	switch {
 	case w.broken != "":
 		return clientv3.WatchResponse{Header: header, Canceled: true, CancelReason: w.broken}, true
@@ -104,28 +105,29 @@ func (e *Etcd) collect(w *watch, merge bool) (resp clientv3.WatchResponse, some 
 		header.Revision = 0
 		return clientv3.WatchResponse{Header: header, Canceled: true, CompactRevision: e.store.compacted}, true
 	}
-	if evs := e.due(w, merge || !w.synced); len(evs) > 0 {
+	if evs := e.dueEvents(w, merge || !w.synced); len(evs) > 0 {
 		if !merge && w.synced {
 			header.Revision = evs[0].Kv.ModRevision
 		}
 		return clientv3.WatchResponse{Header: header, Events: evs}, true
 	}
-	if tell := w.tell; tell > 0 {
-		w.tell = 0
+	if tell := w.progress; tell > 0 {
+		w.progress = 0
 		header.Revision = tell
 		return clientv3.WatchResponse{Header: header}, true
 	}
 	return resp, false
 }
 
-// due takes the changes to tell next, none past the progress that was asked for. It needs the lock.
-func (e *Etcd) due(w *watch, many bool) (evs []*mvccpb.Event) {
-	if !w.behind || w.tell > 0 && w.next > w.tell {
+// dueEvents returns the changes to deliver next, none past a requested progress, and advances the watch past them. It needs the
+// lock.
+func (e *Etcd) dueEvents(w *watch, many bool) (evs []*mvccpb.Event) {
+	if !w.behind || w.progress > 0 && w.next > w.progress {
 		return nil
 	}
 	limit := e.store.rev
-	if w.tell > 0 {
-		limit = min(limit, w.tell)
+	if w.progress > 0 {
+		limit = min(limit, w.progress)
 	}
 	revisions := 0
 	for _, ev := range e.store.log[e.store.logFrom(w.next):] {
@@ -133,16 +135,16 @@ func (e *Etcd) due(w *watch, many bool) (evs []*mvccpb.Event) {
 		if rev > limit {
 			break
 		}
-		if !w.matches(ev) {
+		if !w.matchesEvent(ev) {
 			continue
 		}
 		if rev >= w.next {
 			if revisions++; revisions > 1 && !many || revisions > maxRevisions {
-				return evs // there is more
+				return evs // the rest follows in the next response
 			}
 			w.next = rev + 1
 		}
-		evs = append(evs, clone(ev))
+		evs = append(evs, cloneEvent(ev))
 	}
 	w.next = max(w.next, limit+1)
 	if limit == e.store.rev {
@@ -151,8 +153,8 @@ func (e *Etcd) due(w *watch, many bool) (evs []*mvccpb.Event) {
 	return evs
 }
 
-// clone makes an event that its receiver may change.
-func clone(ev *mvccpb.Event) *mvccpb.Event {
+// cloneEvent returns a copy of an event that its receiver may change.
+func cloneEvent(ev *mvccpb.Event) *mvccpb.Event {
 	kv := ev.Kv
 	return &mvccpb.Event{Type: ev.Type, Kv: &mvccpb.KeyValue{
 		Key: slices.Clone(kv.Key), Value: kv.Value, CreateRevision: kv.CreateRevision, ModRevision: kv.ModRevision, Version: kv.Version, Lease: kv.Lease}}

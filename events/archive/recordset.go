@@ -9,25 +9,25 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// gathered are records by series, as they come; rows gives them in the order of an object. It takes some 22 bytes a
-// record.
-type gathered struct {
-	all        []*gatheredSeries
-	byKey      map[gatheredKey]int32
+// recordSet holds records by series, in order of arrival; sortedRows returns them in the order of an object. It takes about
+// 22 bytes per record.
+type recordSet struct {
+	all        []*seriesRecords
+	byKey      map[seriesKey]int32
 	identities []*events.Identity
 	byID       map[events.IdentityID][]int32 // places in identities
 	records    int64
 }
 
-// gatheredKey tells series apart; the identity is its place in gathered.identities.
-type gatheredKey struct {
+// seriesKey identifies a series. identity is an index into recordSet.identities.
+type seriesKey struct {
 	host           events.HostID
 	identity       int32
 	metric, source string
 }
 
-// gatheredSeries are the records of a series, in columns.
-type gatheredSeries struct {
+// seriesRecords holds the records of a series, in columns.
+type seriesRecords struct {
 	series
 	gpu       events.GPUID
 	times     []events.Timestamp
@@ -38,9 +38,9 @@ type gatheredSeries struct {
 	cells     *seriesCells // of recordWriter
 }
 
-// row is one record of a gathered series.
+// row is one record of a series.
 type row struct {
-	series *gatheredSeries
+	series *seriesRecords
 	at     events.Timestamp
 	number events.Number
 	absent events.Reason
@@ -48,19 +48,19 @@ type row struct {
 	event  int32
 }
 
-func newGathered() *gathered {
-	return &gathered{byKey: make(map[gatheredKey]int32), byID: make(map[events.IdentityID][]int32)}
+func newRecordSet() *recordSet {
+	return &recordSet{byKey: make(map[seriesKey]int32), byID: make(map[events.IdentityID][]int32)}
 }
 
-// add takes the records of an event, which is event number owner.
-func (g *gathered) add(ev *events.Event, owner int32) {
+// addEvent adds the records of event number owner.
+func (g *recordSet) addEvent(ev *events.Event, owner int32) {
 	places := make([]int32, len(ev.Identities))
 	for i := range ev.Identities {
-		places[i] = g.identity(&ev.Identities[i])
+		places[i] = g.identityIndex(&ev.Identities[i])
 	}
 	for i := range ev.Columns {
 		c := &ev.Columns[i]
-		s := g.series(ev.Host, places[c.Identity], c.Metric, c.Source)
+		s := g.seriesFor(ev.Host, places[c.Identity], c.Metric, c.Source)
 		for _, a := range c.Absent {
 			a.Row += len(s.times)
 			s.absent = append(s.absent, a)
@@ -80,8 +80,8 @@ func (g *gathered) add(ev *events.Event, owner int32) {
 	}
 }
 
-// identity gives the place of an identity.
-func (g *gathered) identity(id *events.Identity) int32 {
+// identityIndex returns the index of an identity, which it adds if it is new.
+func (g *recordSet) identityIndex(id *events.Identity) int32 {
 	hash := id.ID()
 	for _, place := range g.byID[hash] {
 		if g.identities[place].Compare(id) == 0 {
@@ -94,14 +94,14 @@ func (g *gathered) identity(id *events.Identity) int32 {
 	return place
 }
 
-func (g *gathered) series(host events.HostID, identity int32, metric, source string) *gatheredSeries {
-	key := gatheredKey{host, identity, metric, source}
+func (g *recordSet) seriesFor(host events.HostID, identity int32, metric, source string) *seriesRecords {
+	key := seriesKey{host, identity, metric, source}
 	place, found := g.byKey[key]
 	if !found {
 		place = int32(len(g.all))
 		g.byKey[key] = place
 		id := g.identities[identity]
-		g.all = append(g.all, &gatheredSeries{
+		g.all = append(g.all, &seriesRecords{
 			series: series{host: host, identity: *id, metric: metric, source: source},
 			gpu:    id.Entity(host).GPU,
 		})
@@ -109,16 +109,16 @@ func (g *gathered) series(host events.HostID, identity int32, metric, source str
 	return g.all[place]
 }
 
-// rows gives the records by host, GPU, part, metric, time, then source, identity, value and event. With distinct, of
-// records that are equal but for the event only the first is given.
-func (g *gathered) rows(distinct bool) iter.Seq[row] {
+// sortedRows returns the records by host, GPU, part, metric, time, then source, identity, value and event. With distinct, it
+// returns only the first of records that are equal except for the event.
+func (g *recordSet) sortedRows(distinct bool) iter.Seq[row] {
 	return func(yield func(row) bool) {
-		slices.SortFunc(g.all, func(a, b *gatheredSeries) int {
+		slices.SortFunc(g.all, func(a, b *seriesRecords) int {
 			return cmp.Or(a.compareGroup(b), a.compareInGroup(&b.series))
 		})
-		for group := range chunked(g.all, func(a, b *gatheredSeries) bool { return a.compareGroup(b) == 0 }) {
+		for group := range groupNeighbours(g.all, func(a, b *seriesRecords) bool { return a.compareGroup(b) == 0 }) {
 			for _, s := range group {
-				s.level()
+				s.levelExponents()
 			}
 			if !groupRows(group, distinct, yield) {
 				return
@@ -127,8 +127,8 @@ func (g *gathered) rows(distinct bool) iter.Seq[row] {
 	}
 }
 
-// compareGroup orders series by what comes before the time.
-func (s *gatheredSeries) compareGroup(t *gatheredSeries) int {
+// compareGroup compares series by the sort columns before the time.
+func (s *seriesRecords) compareGroup(t *seriesRecords) int {
 	return cmp.Or(
 		strings.Compare(string(s.host), string(t.host)),
 		strings.Compare(string(s.gpu), string(t.gpu)),
@@ -136,13 +136,13 @@ func (s *gatheredSeries) compareGroup(t *gatheredSeries) int {
 		strings.Compare(s.metric, t.metric))
 }
 
-// compareInGroup orders series that are equal in what comes before the time.
+// compareInGroup compares series that are equal in the sort columns before the time.
 func (s *series) compareInGroup(t *series) int {
 	return cmp.Or(strings.Compare(s.source, t.source), s.identity.Compare(&t.identity))
 }
 
-// chunked gives the runs of neighbours that belong together.
-func chunked[T any](all []T, same func(a, b T) bool) iter.Seq[[]T] {
+// groupNeighbours returns the runs of adjacent elements for which same is true.
+func groupNeighbours[T any](all []T, same func(a, b T) bool) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for len(all) > 0 {
 			n := 1
@@ -157,12 +157,12 @@ func chunked[T any](all []T, same func(a, b T) bool) iter.Seq[[]T] {
 	}
 }
 
-// place is a record's place in a group of series.
-type place struct{ series, row int32 }
+// rowPosition is the position of a record in a group of series.
+type rowPosition struct{ series, row int32 }
 
-// level gives all records of s the exponent of the finest where their numbers fit it, so that the column of scales is
-// constant for a series and not one for each number. The numbers stay the same.
-func (s *gatheredSeries) level() {
+// levelExponents changes all records of s to the finest exponent where their numbers fit it, so that the column of scales is
+// constant for a series and not different for each number. The numbers stay the same.
+func (s *seriesRecords) levelExponents() {
 	finest, some := int16(0), false
 	for i, m := range s.mantissas {
 		if m != 0 && (!some || s.exponents[i] < finest) {
@@ -171,9 +171,9 @@ func (s *gatheredSeries) level() {
 	}
 	for i, m := range s.mantissas {
 		n := events.Number{Mantissa: m, Exponent: s.exponents[i]}
-		if m == 0 || n.Exponent == finest && exactly(n, n.Float()) {
+		if m == 0 || n.Exponent == finest && isExact(n, n.Float()) {
 			s.exponents[i] = finest
-		} else if m, fits := n.MantissaAt(finest); fits && exactly(events.Number{Mantissa: m, Exponent: finest}, n.Float()) {
+		} else if m, fits := n.MantissaAt(finest); fits && isExact(events.Number{Mantissa: m, Exponent: finest}, n.Float()) {
 			s.mantissas[i], s.exponents[i] = m, finest
 		} else {
 			n = events.NumberOf(n.Mantissa, n.Exponent)
@@ -182,39 +182,40 @@ func (s *gatheredSeries) level() {
 	}
 }
 
-// groupRows gives the records of series that differ in source and identity alone, in whose order they are.
-func groupRows(group []*gatheredSeries, distinct bool, yield func(row) bool) bool {
-	if len(group) == 1 && group[0].ascending() {
-		return group[0].each(yield)
+// groupRows yields the records of series that differ in source and identity alone and are sorted by them. It reports whether
+// to continue.
+func groupRows(group []*seriesRecords, distinct bool, yield func(row) bool) bool {
+	if len(group) == 1 && group[0].isAscending() {
+		return group[0].yieldRows(yield)
 	}
-	var order []place
+	var order []rowPosition
 	for i, s := range group {
 		for j := range s.times {
-			order = append(order, place{int32(i), int32(j)})
+			order = append(order, rowPosition{int32(i), int32(j)})
 		}
 	}
-	slices.SortFunc(order, func(a, b place) int {
+	slices.SortFunc(order, func(a, b rowPosition) int {
 		s, t := group[a.series], group[b.series]
 		if c := cmp.Or(cmp.Compare(s.times[a.row], t.times[b.row]), cmp.Compare(a.series, b.series)); c != 0 {
 			return c
 		}
-		return cmp.Or(s.value(int(a.row)).Compare(s.value(int(b.row))), cmp.Compare(s.owners[a.row], s.owners[b.row]))
+		return cmp.Or(s.valueAt(int(a.row)).Compare(s.valueAt(int(b.row))), cmp.Compare(s.owners[a.row], s.owners[b.row]))
 	})
 	for i, p := range order {
 		s := group[p.series]
 		if distinct && i > 0 && order[i-1].series == p.series && s.times[order[i-1].row] == s.times[p.row] &&
-			s.value(int(order[i-1].row)) == s.value(int(p.row)) {
+			s.valueAt(int(order[i-1].row)) == s.valueAt(int(p.row)) {
 			continue
 		}
-		if !yield(s.row(int(p.row))) {
+		if !yield(s.rowAt(int(p.row))) {
 			return false
 		}
 	}
 	return true
 }
 
-// ascending tells whether each record is later than the one before.
-func (s *gatheredSeries) ascending() bool {
+// isAscending reports whether each record is later than the previous one.
+func (s *seriesRecords) isAscending() bool {
 	for i := 1; i < len(s.times); i++ {
 		if s.times[i-1] >= s.times[i] {
 			return false
@@ -223,8 +224,8 @@ func (s *gatheredSeries) ascending() bool {
 	return true
 }
 
-// each gives the records as they are.
-func (s *gatheredSeries) each(yield func(row) bool) bool {
+// yieldRows yields the records in their present order, and reports whether to continue.
+func (s *seriesRecords) yieldRows(yield func(row) bool) bool {
 	absent := s.absent
 	for i := range s.times {
 		r := row{series: s, at: s.times[i], number: events.Number{Mantissa: s.mantissas[i], Exponent: s.exponents[i]}, event: s.owners[i]}
@@ -238,17 +239,17 @@ func (s *gatheredSeries) each(yield func(row) bool) bool {
 	return true
 }
 
-// row is record i. Its number is not normalised.
-func (s *gatheredSeries) row(i int) row {
+// rowAt returns record i. Its number is not normalised.
+func (s *seriesRecords) rowAt(i int) row {
 	r := row{series: s, at: s.times[i], number: events.Number{Mantissa: s.mantissas[i], Exponent: s.exponents[i]}, event: s.owners[i]}
-	if v := s.value(i); v.Absent != events.Present {
+	if v := s.valueAt(i); v.Absent != events.Present {
 		r.absent, r.raw = v.Absent, v.Raw
 	}
 	return r
 }
 
-// value is that of record i, normalised.
-func (s *gatheredSeries) value(i int) events.Value {
+// valueAt returns the value of record i, normalised.
+func (s *seriesRecords) valueAt(i int) events.Value {
 	if len(s.absent) > 0 {
 		k, absent := slices.BinarySearchFunc(s.absent, i, func(a events.Absence, row int) int { return cmp.Compare(a.Row, row) })
 		if absent {

@@ -12,31 +12,31 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// blockBytes is the size of what is read of an object at a time: a round trip to object storage costs as much
-// as some hundred thousand bytes.
+// blockBytes is the size of one read of an object: a round trip to object storage costs as much as some hundred thousand
+// bytes.
 const blockBytes = 256 << 10
 
-// wholeBytes is the size up to which an object is read at once to be scanned: that is one round trip instead of several, and
-// its hash can be checked. Objects of MaxRecords ordinary records are below it.
+// wholeBytes is the size up to which a scan reads an object at once: that is one round trip instead of several, and allows
+// checking the hash. Objects of MaxRecords ordinary records are smaller.
 const wholeBytes = 4 << 20
 
-// ranged reads parts of an object and keeps them. Not safe for concurrent use.
-type ranged struct {
+// rangeReader reads an object in blocks and caches them. Not safe for concurrent use.
+type rangeReader struct {
 	ctx    context.Context
 	bucket *blob.Bucket
 	object Object
 	blocks map[int64][]byte
 }
 
-// ReadAt gives what an io.ReaderAt does.
-func (r *ranged) ReadAt(p []byte, off int64) (n int, err error) {
+// ReadAt implements io.ReaderAt.
+func (r *rangeReader) ReadAt(p []byte, off int64) (n int, err error) {
 	for n < len(p) {
 		if off >= r.object.Bytes {
 			return n, io.EOF
 		}
 		number := off / blockBytes
 		if _, known := r.blocks[number]; !known {
-			if err := r.fetch(number, (off+int64(len(p)-n)-1)/blockBytes); err != nil {
+			if err := r.fetchBlocks(number, (off+int64(len(p)-n)-1)/blockBytes); err != nil {
 				return n, err
 			}
 		}
@@ -46,8 +46,8 @@ func (r *ranged) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// fetch reads the blocks from first to last that follow each other and are not known, in one request.
-func (r *ranged) fetch(first, last int64) error {
+// fetchBlocks reads adjacent blocks from first up to last that are not cached, in one request.
+func (r *rangeReader) fetchBlocks(first, last int64) error {
 	end := first + 1
 	for end <= last && r.blocks[end] == nil {
 		end++
@@ -56,11 +56,11 @@ func (r *ranged) fetch(first, last int64) error {
 	content := make([]byte, size)
 	in, err := r.bucket.NewRangeReader(r.ctx, r.object.Name, begin, size, nil)
 	if err != nil {
-		return r.failed(err)
+		return r.readError(err)
 	}
 	_, err = io.ReadFull(in, content)
 	if err := errors.Join(err, in.Close()); err != nil {
-		return r.failed(err)
+		return r.readError(err)
 	}
 	for number := first; number < end; number++ {
 		n := min(blockBytes, len(content))
@@ -69,7 +69,7 @@ func (r *ranged) fetch(first, last int64) error {
 	return nil
 }
 
-func (r *ranged) failed(err error) error {
+func (r *rangeReader) readError(err error) error {
 	switch {
 	case gcerrors.Code(err) == gcerrors.NotFound:
 		return fmt.Errorf("reading archive object %s: %w", r.object.Name, ErrMissing)
@@ -79,17 +79,17 @@ func (r *ranged) failed(err error) error {
 	return fmt.Errorf("reading archive object %s: %w", r.object.Name, err)
 }
 
-// open opens an object with at least so many columns to read parts of it.
-func (s *Store) open(ctx context.Context, o Object, columns int) (groups []rowGroup, err error) {
-	var in io.ReaderAt = &ranged{ctx: ctx, bucket: s.bucket, object: o, blocks: make(map[int64][]byte)}
+// openObject opens an object for partial reads and returns its row groups. An object with fewer columns is damaged.
+func (s *Store) openObject(ctx context.Context, o Object, columns int) (groups []rowGroup, err error) {
+	var in io.ReaderAt = &rangeReader{ctx: ctx, bucket: s.bucket, object: o, blocks: make(map[int64][]byte)}
 	if o.Bytes <= s.wholeBytes {
-		content, err := s.get(ctx, o)
+		content, err := s.readObject(ctx, o)
 		if err != nil {
 			return nil, err
 		}
 		in = bytes.NewReader(content)
 	}
-	err = guarded(o, func() error {
+	err = recoverToDamage(o, func() error {
 		f, err := parquet.OpenFile(in, o.Bytes, parquet.SkipBloomFilters(true))
 		if err != nil {
 			return fmt.Errorf("opening archive object %s: %w", o.Name, err)
@@ -100,9 +100,9 @@ func (s *Store) open(ctx context.Context, o Object, columns int) (groups []rowGr
 	return groups, err
 }
 
-// guarded calls f, which reads an object whose hash may not have been checked: the library panics on some contents that
-// are no Parquet.
-func guarded(o Object, f func() error) (err error) {
+// recoverToDamage calls f and returns a panic of it as a DamagedError. f reads an object whose hash may not have been checked,
+// and the library panics on some contents that are no Parquet.
+func recoverToDamage(o Object, f func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = &DamagedError{o.Name, fmt.Sprintf("reading it fails: %v", cause)}

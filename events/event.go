@@ -12,10 +12,10 @@ type Event struct {
 	Host       HostID
 	Identities []Identity // sorted by content
 	Columns    []Column
-	Sequence   ContentHash  // hash over the records as the source gave them
-	Zone       string    // the time zone assumed for times without one; "" when none was
-	Upload     UploadID  // travels along as correlation id; not part of the content
-	AppendedAt Timestamp // set by Append; not part of the content
+	Sequence   ContentHash // hash over the records as the source gave them
+	Zone       string      // the time zone assumed for times without one; "" when none was
+	Upload     UploadID    // travels along as correlation id; not part of the content
+	AppendedAt Timestamp   // set by Append; not part of the content
 
 	Revision Revision // set when read back from the log
 	Key      string   // set when read back from the log

@@ -56,9 +56,9 @@ func (c Config) check() error {
 	case c.LeaseTTL < minLeaseTTL:
 		return fmt.Errorf("partition.lease-ttl is %v: use at least %v", c.LeaseTTL, minLeaseTTL)
 	case c.JoinDebounce < 0:
-		return fmt.Errorf("JoinDebounce is %v: use a positive time", c.JoinDebounce)
+		return fmt.Errorf("join debounce is %v: use a positive time", c.JoinDebounce)
 	case c.Moves < 0:
-		return fmt.Errorf("Moves is %d: use a positive number", c.Moves)
+		return fmt.Errorf("moves is %d: use a positive number", c.Moves)
 	}
 	return nil
 }

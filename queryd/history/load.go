@@ -28,7 +28,7 @@ type part struct {
 	windows []projections.Window // asked for, in order
 	hot     map[projections.Window]projections.HostWindow
 	cold    []projections.HostWindow // records of any of the windows
-	rolled  []rolled             // instead of records
+	rolled  []rolled                 // instead of records
 }
 
 // series gives everything in as few sets as can be without copying: in order of time, no record in two, each

@@ -37,11 +37,11 @@ func TestStoredReplaced(t *testing.T) {
 		Objects: []string{"records/036/a.parquet", "events/036/b.parquet"}, At: time.Date(2025, 7, 18, 20, 42, 35, 1, time.UTC),
 	}}
 	for name, v := range values {
-		goldentest.WrittenText(t, name, 1, pack(v))
+		goldentest.WrittenText(t, name, 1, packJSON(v))
 	}
 	goldentest.Readable(t, "replaced", 1, values, func(value []byte) (replacedValue, error) {
 		var p Partition
-		err := m.take(&p, replacedName+"x", &mvccpb.KeyValue{Value: value})
+		err := m.unpackKey(&p, replacedName+"x", &mvccpb.KeyValue{Value: value})
 		if err != nil {
 			return replacedValue{}, err
 		}
@@ -70,7 +70,7 @@ func TestLaterManifestsAreRefused(t *testing.T) {
 		replacedName + "x": `{"objects":"records/036/a.parquet"}`,
 	} {
 		p := Partition{ID: 36}
-		if err := m.take(&p, name, &mvccpb.KeyValue{Key: []byte(name), Value: []byte(value)}); err == nil {
+		if err := m.unpackKey(&p, name, &mvccpb.KeyValue{Key: []byte(name), Value: []byte(value)}); err == nil {
 			t.Errorf("%s: %s is read as %+v, want an error", name, value, p)
 		}
 	}

@@ -36,7 +36,7 @@ func TestCheckFindsBrokenModels(t *testing.T) {
 		{"identities are not in order", func(h *Host) { slices.Reverse(h.Identity.Known) }},
 		{"hashes to", func(h *Host) { h.Identity.Known[0].Identity.Model = "other" }},
 		{"are no span", func(h *Host) { h.Identity.Windows[0].Last += 1 << 40 }},
-		{"touch those before", func(h *Host) {
+		{"touch the span before", func(h *Host) {
 			h.Identity.Windows = append(h.Identity.Windows, h.Identity.Windows[len(h.Identity.Windows)-1])
 		}},
 		{"but its identity first at", func(h *Host) {

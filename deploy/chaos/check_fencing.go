@@ -32,10 +32,10 @@ func checkOwners(changes []ownerChange) verdict {
 		}
 		v.checked++
 		if now[p] != 0 {
-			v.fail("partition %d was claimed at revision %d while token %d held it", p, c.rev, now[p])
+			v.addFailure("partition %d was claimed at revision %d while token %d held it", p, c.rev, now[p])
 		}
 		if c.token <= last[p] {
-			v.fail("partition %d: token %d at revision %d came after token %d", p, c.token, c.rev, last[p])
+			v.addFailure("partition %d: token %d at revision %d came after token %d", p, c.token, c.rev, last[p])
 		}
 		now[p], last[p] = c.token, c.token
 	}
@@ -52,8 +52,8 @@ func newTimeline(changes []ownerChange) *timeline {
 	return &timeline{changes, map[events.Partition]int64{}}
 }
 
-// token gives the token that holds p at a revision, 0 when none does.
-func (t *timeline) token(p events.Partition, rev int64) int64 {
+// tokenAt gives the token that holds p at a revision, 0 when none does.
+func (t *timeline) tokenAt(p events.Partition, rev int64) int64 {
 	for len(t.changes) > 0 && t.changes[0].rev <= rev {
 		t.now[t.changes[0].partition] = t.changes[0].token
 		t.changes = t.changes[1:]
@@ -67,8 +67,8 @@ func checkOwned(changes []ownerChange, writes []written) verdict {
 	owners := newTimeline(changes)
 	for _, w := range writes {
 		v.checked++
-		if owners.token(w.partition, w.rev) == 0 {
-			v.fail("partition %d: %s written at revision %d, which nobody owned", w.partition, w.kind, w.rev)
+		if owners.tokenAt(w.partition, w.rev) == 0 {
+			v.addFailure("partition %d: %s written at revision %d, which nobody owned", w.partition, w.kind, w.rev)
 		}
 	}
 	return v
@@ -83,24 +83,24 @@ func checkFencing(changes []ownerChange, saves []save) verdict {
 	for _, s := range saves {
 		v.checked++
 		if s.token == 0 || s.mixed {
-			v.fail("%s: a write of partition %d carried no guard for all of its keys (revision %d)", s.writer, s.partition, s.rev)
+			v.addFailure("%s: a write of partition %d carried no guard for all of its keys (revision %d)", s.writer, s.partition, s.rev)
 		}
 		if !s.answered || !s.accepted {
 			continue
 		}
-		if now := owners.token(s.partition, s.rev); now != s.token {
-			v.fail("%s: a write of partition %d under token %d was accepted at revision %d, when token %d held it", s.writer, s.partition, s.token, s.rev, now)
+		if now := owners.tokenAt(s.partition, s.rev); now != s.token {
+			v.addFailure("%s: a write of partition %d under token %d was accepted at revision %d, when token %d held it", s.writer, s.partition, s.token, s.rev, now)
 		}
 		if s.token < newest[s.partition] {
-			v.fail("%s: a write of partition %d under token %d was accepted at revision %d, after one under %d", s.writer, s.partition, s.token, s.rev, newest[s.partition])
+			v.addFailure("%s: a write of partition %d under token %d was accepted at revision %d, after one under %d", s.writer, s.partition, s.token, s.rev, newest[s.partition])
 		}
 		newest[s.partition] = max(newest[s.partition], s.token)
 	}
 	return v
 }
 
-// refused counts the transactions that a compare refused.
-func refused(saves []save) int {
+// countRefused counts the transactions that a compare refused.
+func countRefused(saves []save) int {
 	n := 0
 	for _, s := range saves {
 		if s.answered && !s.accepted {
@@ -110,8 +110,8 @@ func refused(saves []save) int {
 	return n
 }
 
-// unattributed counts the revisions that wrote projections and of which no answer was seen.
-func unattributed(writes []written, saves []save) int {
+// checkUnattributed counts the revisions that wrote projections and of which no answer was seen.
+func checkUnattributed(writes []written, saves []save) int {
 	known := map[int64]bool{}
 	for _, s := range saves {
 		if s.answered && s.accepted {

@@ -27,7 +27,7 @@ func (f *frames) Write(p []byte) (int, error) {
 		if len(f.rest) < size {
 			break
 		}
-		f.frame(f.rest[:size])
+		f.nextFrame(f.rest[:size])
 		f.rest = f.rest[size:]
 	}
 	if len(f.rest) == 0 {
@@ -36,15 +36,15 @@ func (f *frames) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// frame takes one whole frame.
-func (f *frames) frame(b []byte) {
+// nextFrame takes one whole frame.
+func (f *frames) nextFrame(b []byte) {
 	const data, headers, ended, padded = 0, 1, 1, 8
 	kind, flags, stream, payload := b[3], b[4], binary.BigEndian.Uint32(b[5:])&0x7fffffff, b[frameHead:]
 	if kind == data && !f.given[stream] {
 		if flags&padded != 0 && len(payload) > int(payload[0]) {
 			payload = payload[1 : len(payload)-int(payload[0])]
 		}
-		f.add(stream, payload)
+		f.addBytes(stream, payload)
 	}
 	if flags&ended != 0 && (kind == data || kind == headers) {
 		delete(f.bodies, stream)
@@ -52,7 +52,7 @@ func (f *frames) frame(b []byte) {
 	}
 }
 
-func (f *frames) add(stream uint32, payload []byte) {
+func (f *frames) addBytes(stream uint32, payload []byte) {
 	if f.bodies == nil {
 		f.bodies, f.given = map[uint32][]byte{}, map[uint32]bool{}
 	}

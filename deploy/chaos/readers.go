@@ -31,7 +31,7 @@ const (
 
 func newReaders(c *cluster) []*reader {
 	var all []*reader
-	for _, d := range c.of("queryd") {
+	for _, d := range c.processesOf("queryd") {
 		all = append(all, &reader{name: d.name, base: d.base, bad: map[string]int{}, told: map[reading]string{}})
 	}
 	return all
@@ -45,9 +45,9 @@ type newest struct {
 	Times   map[string]time.Time `json:"metric_times"`
 }
 
-// run asks until ctx ends. The time of a GPU's metric must never go back, whichever process answers: every queryd
+// readAnswers asks until ctx ends. The time of a GPU's metric must never go back, whichever process answers: every queryd
 // loads at the newest revision and only goes on from there.
-func (r *reader) run(ctx context.Context) {
+func (r *reader) readAnswers(ctx context.Context) {
 	client := &http.Client{Timeout: readTimeout}
 	times := map[cell]time.Time{}
 	for wait.Sleep(ctx, readPace) {
@@ -61,15 +61,15 @@ func (r *reader) run(ctx context.Context) {
 		} else {
 			r.good = append(r.good, time.Now())
 			for _, g := range gpus {
-				r.take(&g, times)
+				r.checkAnswer(&g, times)
 			}
 		}
 		r.mu.Unlock()
 	}
 }
 
-// take notes what a GPU's readings are.
-func (r *reader) take(g *newest, times map[cell]time.Time) {
+// checkAnswer notes what a GPU's readings are.
+func (r *reader) checkAnswer(g *newest, times map[cell]time.Time) {
 	for metric, at := range g.Times {
 		c := cell{g.ID, metric}
 		if before := times[c]; at.Before(before) {

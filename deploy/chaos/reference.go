@@ -29,8 +29,8 @@ type reference map[cell][]version
 // newestStored is the record time that each cell of the stored live models has.
 type newestStored map[cell]events.Timestamp
 
-// add takes in a live model as it was stored at a revision, and tells what of it is older than what was stored before.
-func (n newestStored) add(rev int64, live *projections.Live) (back []string) {
+// addStored takes in a live model as it was stored at a revision, and tells what of it is older than what was stored before.
+func (n newestStored) addStored(rev int64, live *projections.Live) (back []string) {
 	for _, e := range live.Entities {
 		for _, l := range e.Latest {
 			c := cell{string(e.Entity.GPU), l.Metric}
@@ -43,8 +43,8 @@ func (n newestStored) add(rev int64, live *projections.Live) (back []string) {
 	return back
 }
 
-// add takes in a host's live model as it was stored at a revision.
-func (r reference) add(rev int64, live *projections.Live) {
+// addReading takes in a host's live model as it was stored at a revision.
+func (r reference) addReading(rev int64, live *projections.Live) {
 	for _, e := range live.Entities {
 		for _, l := range e.Latest {
 			c := cell{string(e.Entity.GPU), l.Metric}
@@ -56,8 +56,8 @@ func (r reference) add(rev int64, live *projections.Live) {
 	}
 }
 
-// at gives what a cell held at a revision, "" when it was not there.
-func (r reference) at(c cell, rev int64) string {
+// readingAt gives what a cell held at a revision, "" when it was not there.
+func (r reference) readingAt(c cell, rev int64) string {
 	versions := r[c]
 	i := sort.Search(len(versions), func(i int) bool { return versions[i].rev > rev })
 	if i == 0 {
@@ -84,15 +84,15 @@ func newModelReader() (modelReader, error) {
 }
 
 func (m modelReader) live(value []byte) (projections.Live, error) {
-	body, err := m.unpack(value)
+	body, err := m.unpackModel(value)
 	if err != nil {
 		return projections.Live{}, err
 	}
 	return projections.ParseLive(body)
 }
 
-// unpack takes the envelope off: tag, revision, length of upload id, upload id.
-func (m modelReader) unpack(value []byte) ([]byte, error) {
+// unpackModel takes the envelope off: tag, revision, length of upload id, upload id.
+func (m modelReader) unpackModel(value []byte) ([]byte, error) {
 	r := bytes.NewReader(value)
 	tag, err := r.ReadByte()
 	_, err1 := binary.ReadUvarint(r)

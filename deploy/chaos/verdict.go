@@ -14,8 +14,8 @@ type verdict struct {
 // maxEvidence is how many broken things are shown.
 const maxEvidence = 8
 
-// fail notes something that breaks the promise.
-func (v *verdict) fail(format string, args ...any) {
+// addFailure notes something that breaks the promise.
+func (v *verdict) addFailure(format string, args ...any) {
 	if v.failed++; len(v.broken) < maxEvidence {
 		v.broken = append(v.broken, fmt.Sprintf(format, args...))
 	}

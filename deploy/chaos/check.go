@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// checkPromises reads what the cluster holds now and holds every promise against everything that was seen.
+// checkPromises reads the state of the cluster and checks every promise against all observations.
 func (out *outcome) checkPromises(ctx context.Context, c *cluster, head events.Revision) error {
 	slices.SortStableFunc(out.saves, func(a, b save) int { return cmp.Compare(a.rev, b.rev) })
 	log, err := c.openLog(ctx)
@@ -99,7 +99,7 @@ func (out *outcome) checkSettled(head events.Revision) verdict {
 	return v
 }
 
-// checkAnswers gathers what was wrong with answers.
+// checkAnswers collects the faults of answers.
 func (out *outcome) checkAnswers() verdict {
 	v := verdict{promise: "answers keep to the contract: receipts count every record, refusals say when to come back, an answer with ?wait= has what was acknowledged, readings only get newer",
 		how: "each answer to an upload; each poll of /api/v1/gpus by queryd and over its restarts, against what was sent"}

@@ -4,7 +4,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// ownersAt gives who owns what at a revision; a negative one means at the end.
+// ownersAt returns the owner of each partition at a revision; a negative one means at the end.
 func ownersAt(changes []ownerChange, rev int64) map[events.Partition]ownerChange {
 	owners := map[events.Partition]ownerChange{}
 	for _, c := range changes {
@@ -20,7 +20,7 @@ func ownersAt(changes []ownerChange, rev int64) map[events.Partition]ownerChange
 	return owners
 }
 
-// checkOwners holds that a partition is claimed only when nobody owns it, each time under a greater token.
+// checkOwners holds that a partition is claimed only while it has no owner, each time under a greater token.
 func checkOwners(changes []ownerChange) verdict {
 	v := verdict{promise: "a partition has one owner at a time, and tokens only grow", how: "every change of an owner key, in etcd's order"}
 	now, last := map[events.Partition]int64{}, map[events.Partition]int64{}
@@ -42,7 +42,7 @@ func checkOwners(changes []ownerChange) verdict {
 	return v
 }
 
-// timeline gives the owner of every partition revision by revision, when it is asked in order.
+// timeline returns the owner of every partition revision by revision, when it is asked in order.
 type timeline struct {
 	changes []ownerChange
 	now     map[events.Partition]int64
@@ -52,7 +52,7 @@ func newTimeline(changes []ownerChange) *timeline {
 	return &timeline{changes, map[events.Partition]int64{}}
 }
 
-// tokenAt gives the token that holds p at a revision, 0 when none does.
+// tokenAt returns the token that holds p at a revision, 0 when none does.
 func (t *timeline) tokenAt(p events.Partition, rev int64) int64 {
 	for len(t.changes) > 0 && t.changes[0].rev <= rev {
 		t.now[t.changes[0].partition] = t.changes[0].token
@@ -61,7 +61,7 @@ func (t *timeline) tokenAt(p events.Partition, rev int64) int64 {
 	return t.now[p]
 }
 
-// checkOwned holds that nothing of a partition is written while nobody owns it.
+// checkOwned holds that nothing of a partition is written while it has no owner.
 func checkOwned(changes []ownerChange, writes []written) verdict {
 	v := verdict{promise: "projections and offsets are written only while their partition has an owner", how: "every write and every change of an owner key, in etcd's order"}
 	owners := newTimeline(changes)
@@ -74,8 +74,8 @@ func checkOwned(changes []ownerChange, writes []written) verdict {
 	return v
 }
 
-// checkFencing holds every transaction that etcd accepted against who owned its partition at that revision. saves are in order of
-// revision. What was written by a transaction whose answer was not seen (its connection broke) is judged by its question: whether it
+// checkFencing holds every transaction that etcd accepted against the owner of its partition at that revision. saves are in order of
+// revision. A transaction whose answer was not seen (its connection broke) is judged by its question: whether it
 // carried the guard.
 func checkFencing(changes []ownerChange, saves []save) verdict {
 	v := verdict{promise: "no write is accepted under an older token after a newer one", how: "each collector's transactions as they passed on the wire (guard and answer) against the owner key at the revision of the answer"}

@@ -4,7 +4,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// checkOffsets holds that the positions of a partition only grow and are never ahead of what they are written at.
+// checkOffsets holds that the positions of a partition only grow and are never ahead of the revision at which they are written.
 func checkOffsets(writes []written) verdict {
 	v := verdict{promise: "offsets never go back", how: "every write of an offset, in etcd's order"}
 	live, series := map[events.Partition]int64{}, map[events.Partition]int64{}
@@ -55,7 +55,7 @@ func checkFolded(writes []written, log []appended) verdict {
 	return v
 }
 
-// checkLog holds that events are written once and stay, and that the watch told of each of them.
+// checkLog holds that events are written once and stay, and that the watch delivered each of them.
 func checkLog(log []appended, deleted, listed []string) verdict {
 	v := verdict{promise: "events are created once and never change; a watch tells of all that a list has", how: "every change below queue/ against a list of its keys at the end"}
 	seen := map[string]bool{}

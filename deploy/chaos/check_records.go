@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// entry is what history told of one GPU at one time.
+// entry is an entry of history: one GPU at one time.
 type entry struct {
 	ID        string
 	Timestamp time.Time
@@ -14,7 +14,7 @@ type entry struct {
 	Others    []any // further readings of one metric at the same time; the workload sends none
 }
 
-// entryReadings gives the readings of an entry.
+// entryReadings returns the readings of an entry.
 func (e *entry) entryReadings() map[reading]string {
 	all := map[reading]string{}
 	at := e.Timestamp.UnixNano()
@@ -27,7 +27,7 @@ func (e *entry) entryReadings() map[reading]string {
 	return all
 }
 
-// checkRecords holds a whole history against what was sent and acknowledged.
+// checkRecords compares a whole history with the readings that were sent and acknowledged.
 func checkRecords(from string, told []entry, sent map[reading]string, acked map[reading]bool) []verdict {
 	kept := verdict{promise: "every acknowledged record is queryable exactly once, with its exact value",
 		how: "all pages of " + from + " /api/v1/telemetry against the uploads that were answered 200"}
@@ -63,7 +63,7 @@ func checkRecords(from string, told []entry, sent map[reading]string, acked map[
 	return []verdict{kept, invented}
 }
 
-// checkOrder holds that pages come newest first and never give a GPU's time again.
+// checkOrder holds that pages come newest first and never repeat a GPU's time.
 func checkOrder(from string, told []entry) verdict {
 	v := verdict{promise: "history comes in order of record time, per series and over all", how: "the same pages, entry by entry"}
 	last := map[string]time.Time{}

@@ -13,7 +13,7 @@ var (
 	temp  = reading{"GPU-1", "DCGM_FI_DEV_GPU_TEMP", noon.UnixNano()}
 )
 
-// page is what history tells of one GPU at noon.
+// page is an answer of history with one GPU at noon.
 func page(watts, absent string) entry {
 	e := entry{ID: "GPU-1", Timestamp: noon, Metrics: map[string]json.Number{}, Absent: map[string]string{}}
 	if watts != "" {

@@ -16,7 +16,7 @@ import (
 // models are the models of hosts, in bytes.
 type models map[string][]byte
 
-// replayed is what the log gives when it is folded from its beginning.
+// replayed holds the models of the log, folded from its beginning.
 type replayed struct {
 	models   models
 	readings map[reading]bool // every record of the log
@@ -125,7 +125,7 @@ func windowsOf(id *projections.Identity) []projections.Window {
 	return all
 }
 
-// checkReplay holds that folding the log again gives what is stored, byte for byte.
+// checkReplay checks that folding the log again makes the stored models, byte for byte.
 func checkReplay(want, got models, damaged []string) verdict {
 	v := verdict{promise: "replay gives equal projections", how: "the log folded from its beginning by projections.Host.Apply against the stored live, identity and united series, byte for byte"}
 	for _, d := range damaged {
@@ -147,7 +147,7 @@ func checkReplay(want, got models, damaged []string) verdict {
 	return v
 }
 
-// checkInLog holds that what was acknowledged is in the log.
+// checkInLog checks that every acknowledged upload is in the log.
 func checkInLog(inLog map[reading]bool, acked map[reading]bool) verdict {
 	v := verdict{promise: "every acknowledged record is in the log", how: "all events against the uploads that were answered 200"}
 	for r := range acked {

@@ -11,13 +11,13 @@ type follower struct {
 	v     *verdict
 	view  reference
 	cells map[cell]string
-	last  int64 // the newest revision told
+	last  int64 // the newest revision received
 	whole bool  // cells are the whole state: a snapshot is complete, or the stream resumed
 }
 
-// checkStream holds at every position that a subscriber was told that what it has applied is exactly what was stored in etcd
+// checkStream checks at every position that a subscriber received that its state is exactly the state stored in etcd
 // at that revision: nothing left out, nothing of later, and no position behind an earlier one, over all connections. It
-// gives the state at the end.
+// returns the state at the end.
 func checkStream(name string, steps []step, view reference, v *verdict) map[cell]string {
 	f := follower{name: name, v: v, view: view, cells: map[cell]string{}}
 	for i := range steps {
@@ -92,11 +92,11 @@ func (f *follower) checkReported(s *step) {
 	}
 	if len(wrong) > 0 {
 		f.v.addFailure("%s, connection %d: %s at revision %d: %d readings differ, such as %s", f.name, s.conn, s.kind, s.rev, len(wrong), strings.Join(wrong[:min(2, len(wrong))], "; "))
-		f.whole = false // until the next snapshot: one gap is told once
+		f.whole = false // until the next snapshot: one gap is reported once
 	}
 }
 
-// checkEnds holds that the state of a subscriber at the end is what REST tells.
+// checkEnds holds that the state of a subscriber at the end is the state in the answers of REST.
 func checkEnds(name string, cells map[cell]string, gpus []newest, v *verdict) {
 	rest := map[cell]string{}
 	for _, g := range gpus {

@@ -11,7 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// What runs.
+// The processes.
 const (
 	members    = 3
 	ingesters  = 2
@@ -101,7 +101,7 @@ func (c *cluster) layEtcd(take func() string) {
 	}
 }
 
-// flagsOf gives the flags of a listener, and more.
+// flagsOf returns the flags of a listener, and more.
 func flagsOf(prefix, address string, more ...string) []string {
 	host, port, _ := net.SplitHostPort(address) // our own address
 	return append([]string{"-" + prefix + ".host=" + host, "-" + prefix + ".port=" + port}, more...)
@@ -131,7 +131,7 @@ func (c *cluster) addProcess(kind, name, base, admin string, flags []string) err
 	return nil
 }
 
-// processesOf gives the daemons of a kind.
+// processesOf returns the daemons of a kind.
 func (c *cluster) processesOf(kind string) []*daemon {
 	var some []*daemon
 	for _, d := range c.daemons {
@@ -142,7 +142,7 @@ func (c *cluster) processesOf(kind string) []*daemon {
 	return some
 }
 
-// baseURLs gives where the daemons of a kind serve.
+// baseURLs returns the URLs at which the daemons of a kind serve.
 func (c *cluster) baseURLs(kind string) []string {
 	var all []string
 	for _, d := range c.processesOf(kind) {

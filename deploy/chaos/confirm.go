@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// confirmer asks for what was just acknowledged, with ?wait= at the revision of the receipt. An answer may be late or an error; one that
+// confirmer asks for the readings that were just acknowledged, with ?wait= at the revision of the receipt. An answer may be late or an error; one that
 // comes must hold every record.
 type confirmer struct {
 	bases  []string // of queryd
@@ -49,7 +49,7 @@ func (c *confirmer) confirmUpload(ctx context.Context, u *upload, revision strin
 	}
 }
 
-// missingReadings gives what entries lack, or have with another value.
+// missingReadings returns the readings that entries lack, or have with another value.
 func missingReadings(want map[reading]string, told []entry) []reading {
 	got := map[reading]string{}
 	for _, e := range told {

@@ -75,7 +75,7 @@ func (out *outcome) injectFaults(ctx context.Context, c *cluster, o *observer, s
 	return ctx.Err()
 }
 
-// quiesce waits until all is well again and gives the head of the log.
+// quiesce waits until all is well again and returns the head of the log.
 func (out *outcome) quiesce(ctx context.Context, c *cluster, o *observer, say func(string, ...any)) (events.Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -105,7 +105,7 @@ func (out *outcome) quiesce(ctx context.Context, c *cluster, o *observer, say fu
 		}
 		out.settled.visible[d.name] = time.Since(out.faulty)
 	}
-	if head, err = log.Head(ctx); err != nil { // with the projections of what was just waited for
+	if head, err = log.Head(ctx); err != nil { // with the projections up to the position that was just awaited
 		return head, err
 	}
 	say("at rest; head is %d", head.Number)

@@ -14,7 +14,7 @@ type folding struct {
 	took time.Duration
 }
 
-// foldDelays pairs each event with the first offset that covers it; what nothing covers yet is in waiting.
+// foldDelays pairs each event with the first offset that covers it; an event that none covers yet is in waiting.
 func foldDelays(writes []written, log []appended) (done []folding, waiting []appended) {
 	offsets := map[events.Partition][]written{}
 	for _, w := range writes {

@@ -46,7 +46,7 @@ func listFailovers(faults []*injected, o *observed) []failover {
 	return all
 }
 
-// longestWait gives how long events of a partition that were appended in a span of time waited to be folded; 0 when there were none.
+// longestWait returns how long events of a partition that were appended in a span of time waited to be folded; 0 when there were none.
 func longestWait(done []folding, p events.Partition, from, to time.Time) time.Duration {
 	var longest time.Duration
 	for _, f := range done {
@@ -57,12 +57,12 @@ func longestWait(done []folding, p events.Partition, from, to time.Time) time.Du
 	return longest
 }
 
-// overlapsFault tells whether a claim came because of a fault: while it lasted, or just after.
+// overlapsFault reports whether a claim came because of a fault: while it lasted, or just after.
 func overlapsFault(at time.Time, f *injected) bool {
 	return at.After(f.begun) && at.Before(f.healed.Add(3*time.Second))
 }
 
-// wasDisturbed tells whether another fault that slows failover down was there between a fault and its end, or just before.
+// wasDisturbed reports whether another fault that slows failover down was there between a fault and its end, or just before.
 func wasDisturbed(f *injected, all []*injected, until time.Time) bool {
 	return slices.ContainsFunc(all, func(g *injected) bool {
 		matters := g.track == "etcd" && g.kind != "compaction forced" || g.partitions != nil
@@ -70,7 +70,7 @@ func wasDisturbed(f *injected, all []*injected, until time.Time) bool {
 	})
 }
 
-// zombie is a collector that was frozen until another owned what it had, and woke up.
+// zombie is a collector that was frozen until another collector owned its partitions, and woke up.
 type zombie struct {
 	victim   string
 	lost     int // partitions that another had claimed
@@ -118,7 +118,7 @@ func kindsOf(all []failover) map[string][]failover {
 	return by
 }
 
-// quantile gives the q-th of durations (0 to 1), 0 of none.
+// quantile returns the q-th of durations (0 to 1), 0 of none.
 func quantile(all []time.Duration, q float64) time.Duration {
 	if len(all) == 0 {
 		return 0
@@ -127,7 +127,7 @@ func quantile(all []time.Duration, q float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-// longestGap gives the longest time between two of times, begin and end included.
+// longestGap returns the longest time between two of times, begin and end included.
 func longestGap(times []time.Time, begin, end time.Time) time.Duration {
 	var longest time.Duration
 	last := begin

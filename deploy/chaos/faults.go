@@ -22,7 +22,7 @@ type injected struct {
 	begun      time.Time
 	healed     time.Time
 	member     string                     // of a collector: its member id
-	partitions map[events.Partition]int64 // of a collector: what it owned when the fault began, with its tokens
+	partitions map[events.Partition]int64 // of a collector: the partitions that it owned when the fault began, with its tokens
 	err        error
 }
 
@@ -76,14 +76,14 @@ func (in *injector) injectFault(ctx context.Context, f fault) {
 	}
 }
 
-// beginFault breaks something and gives how to mend it.
+// beginFault breaks something and returns how to mend it.
 func (in *injector) beginFault(ctx context.Context, i *injected) (heal func() error) {
 	switch track, how, _ := strings.Cut(i.kind, " "); track {
 	case "etcd":
 		p := in.c.etcd[in.pickMember(ctx, i.target)]
 		i.victim = p.name
 		heal := breakProcess(p, how)
-		return func() error { _ = heal(); return p.running() } // etcd, told to stop, ends by the signal itself
+		return func() error { _ = heal(); return p.running() } // etcd, asked to stop, ends by the signal itself
 	case "ingestd", "collectd", "queryd":
 		d := in.c.processesOf(track)[i.target]
 		i.victim = d.name
@@ -102,7 +102,7 @@ func (in *injector) beginFault(ctx context.Context, i *injected) (heal func() er
 	return breakNetwork(d, i.fault)
 }
 
-// breakProcess does to a process what the name of the fault says.
+// breakProcess applies the fault of a name to a process.
 func breakProcess(p *process, how string) (heal func() error) {
 	switch {
 	case strings.Contains(how, "killed"):
@@ -122,7 +122,7 @@ func breakProcess(p *process, how string) (heal func() error) {
 }
 
 // isolateAndKill lets a daemon go on for a while as if etcd answered, and then takes it away together with all that it
-// has sent since: who promised something meanwhile has lied.
+// has sent since: a promise made meanwhile was broken.
 func isolateAndKill(ctx context.Context, d *daemon) (heal func() error) {
 	for _, p := range d.proxies {
 		p.setMode(weather{hole: true})
@@ -162,7 +162,7 @@ func breakNetwork(d *daemon, f fault) (heal func() error) {
 	}
 }
 
-// recordFault notes what a collector owns as its fault begins.
+// recordFault records the partitions that a collector owns as its fault begins.
 func (in *injector) recordFault(i *injected, d *daemon) {
 	if d.kind != "collectd" {
 		return
@@ -181,7 +181,7 @@ func (in *injector) recordFault(i *injected, d *daemon) {
 	}
 }
 
-// pickMember gives the index of a member of etcd; for leader of the one that leads now.
+// pickMember returns the index of a member of etcd; for leader of the one that leads now.
 func (in *injector) pickMember(ctx context.Context, target int) int {
 	if target != leader {
 		return target

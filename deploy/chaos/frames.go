@@ -2,9 +2,9 @@ package main
 
 import "encoding/binary"
 
-// frames takes the bytes of one direction of an HTTP/2 connection and gives the first gRPC message of each stream, which for a
-// call that is not streamed is all of it. Other frames are skipped: no header is needed to know the messages that count. What
-// a Write completes is given before it returns.
+// frames takes the bytes of one direction of an HTTP/2 connection and returns the first gRPC message of each stream, which for a
+// call that is not streamed is all of it. Other frames are skipped: no header is needed to know the messages that count. A
+// message that a Write completes is delivered before it returns.
 type frames struct {
 	skip   int // bytes before the first frame
 	give   func(stream uint32, message []byte)
@@ -31,7 +31,7 @@ func (f *frames) Write(p []byte) (int, error) {
 		f.rest = f.rest[size:]
 	}
 	if len(f.rest) == 0 {
-		f.rest = nil // lets go of what was read
+		f.rest = nil // frees the bytes that were read
 	}
 	return len(p), nil
 }
@@ -65,7 +65,7 @@ func (f *frames) addBytes(stream uint32, payload []byte) {
 	}
 }
 
-// messageSize tells how long the gRPC message at the start of body is, once all of it is there.
+// messageSize returns the size of the gRPC message at the start of body is, once all of it is there.
 func messageSize(body []byte) (int, bool) {
 	if len(body) < 5 || body[0] != 0 {
 		return 0, false

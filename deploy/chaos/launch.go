@@ -58,7 +58,7 @@ func (c *cluster) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// stopAll ends everything in order and tells what did not end well.
+// stopAll ends everything in order and returns the errors of processes that did not end well.
 func (c *cluster) stopAll() error {
 	var all error
 	for _, d := range c.daemons {
@@ -67,7 +67,7 @@ func (c *cluster) stopAll() error {
 	return errors.Join(all, c.closeAll())
 }
 
-// closeAll ends what is left.
+// closeAll ends the processes that are left.
 func (c *cluster) closeAll() error {
 	all := c.client.Close()
 	for _, d := range c.daemons {
@@ -90,7 +90,7 @@ func awaitOK(ctx context.Context, address string) error {
 		if resp, err := client.Get(address); err != nil {
 			last = err.Error()
 		} else {
-			text, _ := io.ReadAll(resp.Body) // only told
+			text, _ := io.ReadAll(resp.Body) // only reported
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil

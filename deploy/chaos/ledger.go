@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ledger knows what was sent and what was acknowledged. Safe for concurrent use.
+// ledger holds the readings that were sent and the ones that were acknowledged. Safe for concurrent use.
 type ledger struct {
 	mu      sync.Mutex
 	sent    map[reading]string // every record of which all bytes were sent at least once, with its value
@@ -21,7 +21,7 @@ func newLedger() *ledger {
 	return &ledger{sent: map[reading]string{}, acked: map[reading]bool{}, answers: map[string]int{}, kinds: map[string]int{}}
 }
 
-// sending notes what an attempt will send: the rows that end within the first bytes.
+// sending records the rows that an attempt will send: the rows that end within the first bytes.
 func (l *ledger) sending(u *upload, bytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -73,7 +73,7 @@ func newObserver(client *clientv3.Client) (*observer, error) {
 	return &observer{client: client, model: model, seen: observed{members: map[string]bool{}, view: reference{}, newest: newestStored{}}}, err
 }
 
-// watchKeys watches until ctx ends. A watch that breaks is resumed behind what was seen; only a compaction of what was not
+// watchKeys watches until ctx ends. A watch that breaks is resumed behind the last change that was seen; only a compaction of changes that were not
 // seen could make a gap, and nothing but the schedule compacts.
 func (o *observer) watchKeys(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -119,7 +119,7 @@ func (o *observer) addResponse(resp clientv3.WatchResponse) error {
 		}
 	}
 	if n := len(resp.Events); n > 0 {
-		o.seen.rev = resp.Events[n-1].Kv.ModRevision // the header may be ahead of what it comes with
+		o.seen.rev = resp.Events[n-1].Kv.ModRevision // the header may be ahead of its changes
 	} else if resp.IsProgressNotify() {
 		o.seen.rev = max(o.seen.rev, resp.Header.GetRevision())
 	}
@@ -174,7 +174,7 @@ func (o *observer) readKeys(kv *mvccpb.KeyValue, w *written) error {
 	return nil
 }
 
-// copyState gives what was seen up to now. What it gives is not changed any more, but for view, which only grows.
+// copyState returns the changes seen up to now. The result does not change any more, but for view, which only grows.
 func (o *observer) copyState() observed {
 	o.mu.Lock()
 	defer o.mu.Unlock()

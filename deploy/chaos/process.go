@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// process is a program of the pipeline: its command line, and the process that runs it now. When a process ends that nobody ended,
+// process is a program of the pipeline: its command line, and the process that runs it now. When a process ends unasked,
 // it is started again, as a platform would, and the end is noted.
 type process struct {
 	name   string
@@ -27,7 +27,7 @@ type process struct {
 	ends   []end
 }
 
-// end is how a process ended that nobody ended.
+// end is the end of a process that was not asked to end.
 type end struct {
 	at   time.Time
 	name string
@@ -77,7 +77,7 @@ func (p *process) awaitExit(cmd *exec.Cmd, ended chan struct{}, out *os.File, pa
 	close(ended)
 }
 
-// revive starts the program again unless somebody did, or does not want it any more.
+// revive starts the program again unless it runs or is not wanted any more.
 func (p *process) revive(was *exec.Cmd) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,7 +113,7 @@ func (p *process) thaw()   { p.sendSignal(syscall.SIGCONT) }
 // kill ends the process at once and does not start it again.
 func (p *process) kill() { <-p.expectExit(os.Kill) }
 
-// stopProcess ends the process in order and tells how it ended.
+// stopProcess ends the process in order and returns its end.
 func (p *process) stopProcess() error {
 	ended := p.expectExit(syscall.SIGTERM)
 	select {
@@ -143,7 +143,7 @@ func (p *process) expectExit(sig os.Signal) <-chan struct{} {
 	return p.ended
 }
 
-// unexpected gives the ends that nobody asked for.
+// unexpected returns the ends that were not asked for.
 func (p *process) unexpected() []end {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,9 +10,9 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// weather is what a proxy does to its connections.
+// weather is the state of a proxy: its effect on its connections.
 type weather struct {
-	hole  bool          // accept, deliver nothing: what was sent arrives when the hole closes
+	hole  bool          // accept, deliver nothing: bytes that were sent arrive when the hole closes
 	cut   bool          // refuse and break
 	delay time.Duration // hold back each piece
 }
@@ -21,7 +21,7 @@ type weather struct {
 type proxy struct {
 	ln     net.Listener
 	target string
-	tap    *tap // sees what passes; nil sees nothing
+	tap    *tap // sees the bytes that pass; may be nil
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex
@@ -33,7 +33,7 @@ type proxy struct {
 // link is one connection through a proxy.
 type link struct{ from, to net.Conn }
 
-func (l *link) closeLink() { _, _ = l.from.Close(), l.to.Close() } // what the other end makes of it is the test
+func (l *link) closeLink() { _, _ = l.from.Close(), l.to.Close() } // the effect on the other end is the test
 
 func openProxy(target string, tap *tap) (*proxy, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -147,7 +147,7 @@ func (p *proxy) awaitOpen(ctx context.Context) error {
 	}
 }
 
-// setMode changes the weather; a cut breaks what is open, in a hole too.
+// setMode changes the weather; a cut breaks the open connections, in a hole too.
 func (p *proxy) setMode(w weather) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

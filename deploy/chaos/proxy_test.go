@@ -16,7 +16,7 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// echo serves lines back and gives its address.
+// echo serves lines back and returns its address.
 func echo(t *testing.T) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

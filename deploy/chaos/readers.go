@@ -37,7 +37,7 @@ func newReaders(c *cluster) []*reader {
 	return all
 }
 
-// newest is a GPU as GET /api/v1/gpus tells it.
+// newest is a GPU in an answer of GET /api/v1/gpus.
 type newest struct {
 	ID      string
 	Metrics map[string]json.Number
@@ -46,7 +46,7 @@ type newest struct {
 }
 
 // readAnswers asks until ctx ends. The time of a GPU's metric must never go back, whichever process answers: every queryd
-// loads at the newest revision and only goes on from there.
+// loads at the newest revision and only moves on from there.
 func (r *reader) readAnswers(ctx context.Context) {
 	client := &http.Client{Timeout: readTimeout}
 	times := map[cell]time.Time{}
@@ -68,7 +68,7 @@ func (r *reader) readAnswers(ctx context.Context) {
 	}
 }
 
-// checkAnswer notes what a GPU's readings are.
+// checkAnswer checks a GPU's readings.
 func (r *reader) checkAnswer(g *newest, times map[cell]time.Time) {
 	for metric, at := range g.Times {
 		c := cell{g.ID, metric}
@@ -93,7 +93,7 @@ func getGPUs(ctx context.Context, client *http.Client, base string) ([]newest, e
 	return gpus, err
 }
 
-// getData asks for a page of data and gives where the next one starts.
+// getData asks for a page of data and returns where the next one starts.
 func getData(ctx context.Context, client *http.Client, address string, data any) (next string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

@@ -16,20 +16,20 @@ import (
 // cell is a metric of a GPU in the live view.
 type cell struct{ gpu, metric string }
 
-// version is what a cell held from a revision on.
+// version is the value of a cell from a revision on.
 type version struct {
 	rev   int64
 	value string
 }
 
-// reference is the live view as it was at every revision, by what is stored in etcd. Every GPU of the workload lives on one
+// reference is the live view as it was at every revision, by the stored models in etcd. Every GPU of the workload lives on one
 // host, so nothing needs to be merged.
 type reference map[cell][]version
 
 // newestStored is the record time that each cell of the stored live models has.
 type newestStored map[cell]events.Timestamp
 
-// addStored takes in a live model as it was stored at a revision, and tells what of it is older than what was stored before.
+// addStored adds a live model as it was stored at a revision, and returns its readings that are older than the ones stored before.
 func (n newestStored) addStored(rev int64, live *projections.Live) (back []string) {
 	for _, e := range live.Entities {
 		for _, l := range e.Latest {
@@ -56,7 +56,7 @@ func (r reference) addReading(rev int64, live *projections.Live) {
 	}
 }
 
-// readingAt gives what a cell held at a revision, "" when it was not there.
+// readingAt returns the value of a cell at a revision, "" when it was not there.
 func (r reference) readingAt(c cell, rev int64) string {
 	versions := r[c]
 	i := sort.Search(len(versions), func(i int) bool { return versions[i].rev > rev })
@@ -74,7 +74,7 @@ func valueText(v events.Value) string {
 	return string(v.Number.Append(nil))
 }
 
-// modelReader reads stored models by what docs/LOG.md says of them, so that it does not share a mistake with the
+// modelReader reads stored models by their description in docs/LOG.md, so that it does not share a mistake with the
 // code that writes them.
 type modelReader struct{ dec *zstd.Decoder }
 

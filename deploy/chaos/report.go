@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// allKept tells whether every promise held.
+// allKept reports whether every promise held.
 func (out *outcome) allKept() bool {
 	return !slices.ContainsFunc(out.verdicts, func(v verdict) bool { return !v.ok() })
 }
 
-// writeReport tells of a run, in Markdown.
+// writeReport writes the report of a run, in Markdown.
 func (out *outcome) writeReport() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Chaos, seed %d, %s\n\n", out.seed, out.duration)
@@ -101,7 +101,7 @@ func (out *outcome) writeNumbers(b *strings.Builder) {
 	b.WriteByte('\n')
 }
 
-// writeFailed counts what broke the promises that start with a text.
+// writeFailed counts the breaches of the promises that start with a text.
 func (out *outcome) writeFailed(promise string) int {
 	n := 0
 	for _, v := range out.verdicts {
@@ -160,7 +160,7 @@ func (out *outcome) writeInjected(b *strings.Builder) {
 	b.WriteByte('\n')
 }
 
-// writeEndings lists what is no broken promise and yet worth a look.
+// writeEndings lists findings that break no promise and yet are worth a look.
 func (out *outcome) writeEndings(b *strings.Builder) {
 	var notes []string
 	for _, e := range out.ends {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// fault is one entry of the schedule: what happens to whom, when, and for how long.
+// fault is one entry of the schedule: the thing that happens, its target, its time and its duration.
 type fault struct {
 	at, lasts time.Duration
 	track     string // faults of one track never overlap
@@ -51,7 +51,7 @@ func faultTracks(ttl time.Duration) []track {
 		}, [2]time.Duration{ms(2500), ms(5000)}},
 		{"collectd", collectors, []kind{
 			{name: "collectd killed", lasts: [2]time.Duration{over, over + ms(1500)}},
-			{name: "collectd frozen", lasts: [2]time.Duration{over, 2*ttl + ms(2000)}}, // a new leader of etcd gives leases their whole time again
+			{name: "collectd frozen", lasts: [2]time.Duration{over, 2*ttl + ms(2000)}}, // under a new leader of etcd, leases start their whole time again
 			{name: "collectd killed, back at once", lasts: [2]time.Duration{ms(100), ms(500)}},
 			{name: "collectd isolated, then killed", lasts: [2]time.Duration{ms(500), ms(1500)}},
 			{name: "collectd stopped", lasts: [2]time.Duration{ms(1500), ms(2500)}},

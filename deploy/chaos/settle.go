@@ -62,7 +62,7 @@ func awaitVisible(ctx context.Context, base string, rev events.Revision, late fu
 	}
 }
 
-// awaitSubscribers waits until every subscriber was told that it has everything up to rev.
+// awaitSubscribers waits until every subscriber has received everything up to rev.
 func awaitSubscribers(ctx context.Context, all []*subscriber, rev int64) error {
 	for _, s := range all {
 		for s.reached() < rev {
@@ -105,7 +105,7 @@ func queueKeys(ctx context.Context, client *clientv3.Client) ([]string, error) {
 	return all, nil
 }
 
-// describeState keeps beside the logs what a daemon is doing at the moment, and tells where.
+// describeState writes the goroutines of a daemon to a file beside the logs, and returns its path.
 func (c *cluster) describeState(d *daemon) string {
 	path := filepath.Join(c.dir, "logs", d.name+"."+strconv.FormatInt(time.Now().Unix(), 10)+".goroutines")
 	var all []byte

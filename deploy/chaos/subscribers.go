@@ -24,7 +24,7 @@ type subscriber struct {
 
 	mu      sync.Mutex
 	steps   []step
-	last    int64 // the newest revision told
+	last    int64 // the newest revision received
 	tries   int
 	dials   int // tries that gave a connection
 	resumed int
@@ -85,7 +85,7 @@ type frame struct {
 	Code, Msg string
 }
 
-// connectOnce follows on one connection until it ends, and gives the token to resume from.
+// connectOnce follows on one connection until it ends, and returns the token to resume from.
 func (s *subscriber) connectOnce(ctx context.Context, base, token string) string {
 	dialer := websocket.Dialer{HandshakeTimeout: 3 * time.Second}
 	ws, _, err := dialer.DialContext(ctx, strings.Replace(base, "http", "ws", 1)+"/ws", nil)
@@ -146,7 +146,7 @@ func (s *subscriber) recordMessage(st step) {
 	}
 }
 
-// reached tells the newest position of the subscription.
+// reached returns the newest position of the subscription.
 func (s *subscriber) reached() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

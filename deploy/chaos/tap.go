@@ -35,7 +35,7 @@ type tap struct {
 	saves []*save
 }
 
-// allConnections gives what was seen.
+// allConnections returns the connections seen.
 func (t *tap) allConnections() []save {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -46,7 +46,7 @@ func (t *tap) allConnections() []save {
 	return out
 }
 
-// seen is one connection: write to it what passes in each direction, before it is passed on.
+// seen is one connection: write to it the bytes of each direction, before it is passed on.
 type seen struct{ requests, answers io.Writer }
 
 func (t *tap) connection() seen {

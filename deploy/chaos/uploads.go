@@ -36,7 +36,7 @@ func newUploader(bases, queries []string, l *ledger) *uploader {
 	return &uploader{bases: bases, ledger: l, confirm: newConfirmer(queries, l), client: &http.Client{Timeout: uploadTimeout, Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
-// uploadFiles sends new files until ctx ends; what is under way goes on until it is acknowledged or patience ends.
+// uploadFiles sends new files until ctx ends; an upload under way continues until it is acknowledged or patience ends.
 func (u *uploader) uploadFiles(ctx, patience context.Context, w *workload) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -58,7 +58,7 @@ func (u *uploader) uploadFiles(ctx, patience context.Context, w *workload) {
 	}
 }
 
-// sendUpload sends a file until it is acknowledged, and gives the revision of that.
+// sendUpload sends a file until it is acknowledged, and returns the revision of that.
 func (u *uploader) sendUpload(ctx context.Context, f upload) (revision string) {
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		base := u.bases[rand.IntN(len(u.bases))]
@@ -78,7 +78,7 @@ func (u *uploader) sendUpload(ctx context.Context, f upload) (revision string) {
 	return ""
 }
 
-// receipt is what an answer says.
+// receipt is the body of an answer.
 type receipt struct {
 	Success     bool
 	Error, Code string
@@ -87,7 +87,7 @@ type receipt struct {
 	Revision    string
 }
 
-// tryUpload sends a file once. It gives the revision at which it was acknowledged, and else says when to try again.
+// tryUpload sends a file once. It returns the revision at which it was acknowledged, or else the pause before the next try.
 func (u *uploader) tryUpload(ctx context.Context, base string, f *upload, cut bool) (revision string, again time.Duration) {
 	again = 50*time.Millisecond + rand.N(300*time.Millisecond)
 	req, bytes, err := request(ctx, base, f, cut)
@@ -110,7 +110,7 @@ func (u *uploader) tryUpload(ctx context.Context, base string, f *upload, cut bo
 	return u.checkAnswer(f, cut, resp, text, again)
 }
 
-// checkAnswer holds an answer against what ingestd promises.
+// checkAnswer checks an answer against ingestd's promises.
 func (u *uploader) checkAnswer(f *upload, cut bool, resp *http.Response, text []byte, again time.Duration) (revision string, _ time.Duration) {
 	var r receipt
 	err := json.Unmarshal(text, &r)
@@ -128,7 +128,7 @@ func (u *uploader) checkAnswer(f *upload, cut bool, resp *http.Response, text []
 		}
 		return "", max(again, time.Duration(seconds)*time.Second)
 	case resp.StatusCode == http.StatusRequestTimeout: // the server was frozen while we sent
-	case resp.StatusCode == http.StatusBadRequest && cut: // it saw the end of what we sent
+	case resp.StatusCode == http.StatusBadRequest && cut: // it saw the end of our rows
 	default:
 		u.ledger.recordFault("%s, cut off: %t, of %d records: %d %.300s", f.name, cut, f.listRecords(), resp.StatusCode, text)
 	}

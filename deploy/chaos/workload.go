@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// scrape is what some hosts told at one time, in one of the two forms.
+// scrape holds the readings of some hosts at one time, in one of the two forms.
 type scrape struct {
 	hosts []int
 	at    time.Time
 	wide  bool
 }
 
-// upload is one file and what is to be done with it.
+// upload is one file and the way to send it.
 type upload struct {
 	name    string
 	kind    string

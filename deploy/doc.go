@@ -1,3 +1,3 @@
-// Package deploy holds the tests of the whole: who imports whom, that documents say what the programs
-// do, and that the daemons work together as separate processes.
+// Package deploy holds the tests of the whole: the import rules, that documents agree with the programs,
+// the words of comments, and that the daemons work together as separate processes.
 package deploy

@@ -25,7 +25,7 @@ var link = regexp.MustCompile("\\[((?:`[^`]*`|[^\\]`])*)\\]\\(([^)\\s]+)\\)")
 
 var goName = regexp.MustCompile("^`([A-Za-z_]\\w*(?:\\.[A-Za-z_]\\w*)?)`$")
 
-// documents gives the paths of README and of all pages below docs.
+// documents returns the paths of README and of all pages below docs.
 func documents(t *testing.T) []string {
 	t.Helper()
 	all := []string{filepath.Join("..", "README.md")}
@@ -93,7 +93,7 @@ func withoutBlocks(text string) string {
 	return out.String()
 }
 
-// declarations gives the names that a file declares at top level, methods with their type and alone, all also behind the name
+// declarations returns the names that a file declares at top level, methods with their type and alone, all also behind the name
 // of the package; and that name itself.
 func declarations(t *testing.T, path string) map[string]bool {
 	t.Helper()
@@ -165,7 +165,7 @@ func TestDecisionsHaveTheirParts(t *testing.T) {
 	}
 }
 
-// block gives the content of the only fenced block of a language in a document.
+// block returns the content of the only fenced block of a language in a document.
 func block(t *testing.T, text, language string) string {
 	t.Helper()
 	parts := strings.Split(text, "```"+language+"\n")

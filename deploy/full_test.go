@@ -90,7 +90,7 @@ func (p *pipeline) collect() *collect.Collector {
 	return c
 }
 
-// address waits until a server listens and gives its URL.
+// address waits until a server listens and returns its URL.
 func (p *pipeline) address(of func() net.Addr) string {
 	p.t.Helper()
 	eventually(p.t, "listening", func() (bool, string) { return of() != nil, "" })
@@ -134,7 +134,7 @@ func send(t *testing.T, base, query string, file []byte) (status int, answer str
 	return resp.StatusCode, string(text)
 }
 
-// countHistory pages through all history and tells how many entries it has.
+// countHistory pages through all history and returns the number of its entries.
 func countHistory(t *testing.T, base string) (n int) {
 	t.Helper()
 	for cursor, first := "", true; first || cursor != ""; first = false {
@@ -151,9 +151,9 @@ func countHistory(t *testing.T, base string) (n int) {
 	return n
 }
 
-// Etcd at its quota: with nothing to slow uploads down before, they are refused with what the operator must
+// Etcd at its quota: with nothing to slow uploads down before, they are refused with the steps that the operator must
 // do, queries are answered, collectors wait and say why. Then the operator does it, touching no daemon, and
-// everything goes on by itself with nothing lost.
+// everything continues by itself with nothing lost.
 func TestFullEtcdRefusesUploadsAnswersQueriesAndGoesOnByItself(t *testing.T) {
 	server := eventstest.NewServer(t, func(cfg *embed.Config) { cfg.QuotaBackendBytes = 8 << 20 })
 	p := &pipeline{t: t, store: server.Config(t)}
@@ -212,7 +212,7 @@ func TestFullEtcdRefusesUploadsAnswersQueriesAndGoesOnByItself(t *testing.T) {
 }
 
 // fillUp uploads while something else fills etcd with versions of one key, until an upload is refused. It
-// gives the number of the first file that was not acknowledged.
+// returns the number of the first file that was not acknowledged.
 func fillUp(t *testing.T, client *clientv3.Client, uploads string) (refused int) {
 	t.Helper()
 	filler := strings.Repeat("x", 128<<10)
@@ -233,7 +233,7 @@ func fillUp(t *testing.T, client *clientv3.Client, uploads string) (refused int)
 	return 0
 }
 
-// makeRoom does what the runbook says.
+// makeRoom follows the runbook.
 func makeRoom(t *testing.T, server *eventstest.Server) {
 	t.Helper()
 	client := server.Client(t)

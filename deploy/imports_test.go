@@ -18,7 +18,7 @@ const module = "telemetry-pipeline/"
 // The packages named program are their commands apart from package main, which nothing can import: the tests of deploy
 // run as them.
 //
-//	package: what it may import
+//	package: the packages that it may import
 const arrows = `
 events:
 events/wait:
@@ -133,8 +133,8 @@ var edges = []struct {
 	{"filippo.io/age", "what was encrypted for us is opened where bounds are kept", []string{"ingestd/unpack"}},
 }
 
-// pure are the packages that must work without a store: what they import, and what that imports in turn, has no etcd
-// client and no gRPC in it.
+// pure are the packages that must work without a store: among all packages that they import, directly or not, is no etcd
+// client and no gRPC.
 var pure = []string{
 	"events", "events/metric", "events/wait", "events/follow", "events/filter", "projections",
 	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
@@ -143,7 +143,7 @@ var pure = []string{
 	"queryd/live", "queryd/socket", "queryd/journal", "queryd/subscribe",
 }
 
-// goPackage is what go list tells of a package.
+// goPackage is a package in the output of go list.
 type goPackage struct {
 	ImportPath string
 	Imports    []string

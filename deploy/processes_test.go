@@ -78,7 +78,7 @@ func (p *process) stop(sig os.Signal) {
 	}
 }
 
-// freePorts finds ports that are free now, below those that the system gives to whoever asks for any: tests that run
+// freePorts finds ports that are free now, below the ports that the system hands out to listeners on port 0: tests that run
 // beside this one would take one of those before its program does.
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
@@ -147,7 +147,7 @@ func fleetFile(hosts, second int) []byte {
 	return b.Bytes()
 }
 
-// upload sends a file, waits until it is visible and gives its last revision.
+// upload sends a file, waits until it is visible and returns its last revision.
 func upload(t *testing.T, base string, content []byte) string {
 	t.Helper()
 	var body bytes.Buffer
@@ -179,7 +179,7 @@ func upload(t *testing.T, base string, content []byte) string {
 	return answer.Revision
 }
 
-// dataOf is what the query API says of every GPU and of all history, apart from what the clock adds.
+// dataOf returns the answers of the query API about every GPU and all history, without the parts that depend on the clock.
 func dataOf(t *testing.T, base, revision string) string {
 	t.Helper()
 	var all strings.Builder

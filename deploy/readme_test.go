@@ -75,7 +75,7 @@ func (r *readmeRig) start(block string) (lines <-chan string, stop func()) {
 func (r *readmeRig) follow(cmd *exec.Cmd) (<-chan string, func()) {
 	r.t.Helper()
 	cmd.Dir, cmd.Env = r.dir, r.env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a signal reaches what the shell started, as Ctrl-C does
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a signal reaches the children of the shell, as Ctrl-C does
 	cmd.Stderr = r.t.Output()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -199,7 +199,7 @@ func TestReadmeShowsCommandsThatWork(t *testing.T) {
 	stopStandalone()
 }
 
-// uploadUntil uploads readings until they are new, which those of the same second are not, and awaits their update.
+// uploadUntil uploads readings until they are new, which readings of the same second are not, and awaits their update.
 func (r *readmeRig) uploadUntil(upload string, lines <-chan string, update string) {
 	r.t.Helper()
 	eventually(r.t, "an upload of new readings", func() (bool, string) {

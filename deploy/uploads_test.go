@@ -15,7 +15,7 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// background is what ingestd tells of an upload with async=true.
+// background is ingestd's answer about an upload with async=true.
 type background struct {
 	State    string
 	Rows     int64
@@ -66,7 +66,7 @@ func longFile(rows int) []byte {
 	return b.Bytes()
 }
 
-// What was answered 202 is finished by the next process, whatever the one before died of, and nothing of it
+// An upload that was answered 202 is finished by the next process after any death of the one before, and nothing of it
 // is there twice. etcd goes away first, so that the kill comes in the middle on any machine.
 func TestIngestdThatWasKilledFinishesItsUploadsAfterwards(t *testing.T) {
 	server := eventstest.NewServer(t, nil)

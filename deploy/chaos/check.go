@@ -10,19 +10,19 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// check reads what the cluster holds now and holds every promise against everything that was seen.
-func (out *outcome) check(ctx context.Context, c *cluster, head events.Revision) error {
+// checkPromises reads the state of the cluster and checks every promise against all observations.
+func (out *outcome) checkPromises(ctx context.Context, c *cluster, head events.Revision) error {
 	slices.SortStableFunc(out.saves, func(a, b save) int { return cmp.Compare(a.rev, b.rev) })
 	log, err := c.openLog(ctx)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	again, err := replay(ctx, log)
+	again, err := replayLog(ctx, log)
 	if err != nil {
 		return err
 	}
-	now, err := stored(ctx, c.store(log), log.Facts().Partitions)
+	now, err := loadStored(ctx, c.store(log), log.Facts().Partitions)
 	if err != nil {
 		return err
 	}
@@ -53,13 +53,13 @@ func (out *outcome) checkQueries(ctx context.Context, c *cluster) {
 	ends := verdict{promise: "what a subscriber has at the end is what REST says", how: "each subscriber's state against /api/v1/gpus of each queryd"}
 	client := &http.Client{Timeout: 10 * time.Second}
 	var fleets [][]newest
-	for _, d := range c.of("queryd") {
+	for _, d := range c.processesOf("queryd") {
 		told, err := history(ctx, d.base)
 		all := checkRecords(d.name, told, out.ledger.sent, out.ledger.acked)
 		gpus, err2 := getGPUs(ctx, client, d.base)
 		for _, err := range []error{err, err2} {
 			if err != nil {
-				all[0].fail("%s: %v", d.name, err)
+				all[0].addFailure("%s: %v", d.name, err)
 			}
 		}
 		fleets = append(fleets, gpus)
@@ -81,25 +81,25 @@ func (out *outcome) checkSettled(head events.Revision) verdict {
 		how: "owner and member keys after the last fault; ?wait= at the head of the log"}
 	v.checked = partitions
 	if out.settled.owners > limit {
-		v.fail("it took %s until every partition had an owner, more than %s", out.settled.owners, limit)
+		v.addFailure("it took %s until every partition had an owner, more than %s", out.settled.owners, limit)
 	}
 	for name, took := range out.settled.visible {
 		if took > limit {
-			v.fail("it took %s until %s told everything, more than %s", took, name, limit)
+			v.addFailure("it took %s until %s told everything, more than %s", took, name, limit)
 		}
 	}
 	if out.settled.err != nil {
-		v.fail("%v", out.settled.err)
+		v.addFailure("%v", out.settled.err)
 	}
 	if out.seen.broken != nil {
-		v.fail("the observer lost sight, so this run shows too little: %v", out.seen.broken)
+		v.addFailure("the observer lost sight, so this run shows too little: %v", out.seen.broken)
 	} else if out.seen.rev < head.Number {
-		v.fail("the observer saw everything up to %d of %d", out.seen.rev, head.Number)
+		v.addFailure("the observer saw everything up to %d of %d", out.seen.rev, head.Number)
 	}
 	return v
 }
 
-// checkAnswers gathers what was wrong with answers.
+// checkAnswers collects the faults of answers.
 func (out *outcome) checkAnswers() verdict {
 	v := verdict{promise: "answers keep to the contract: receipts count every record, refusals say when to come back, an answer with ?wait= has what was acknowledged, readings only get newer",
 		how: "each answer to an upload; each poll of /api/v1/gpus by queryd and over its restarts, against what was sent"}
@@ -107,16 +107,16 @@ func (out *outcome) checkAnswers() verdict {
 		v.checked += n
 	}
 	for _, w := range out.ledger.wrong {
-		v.fail("%s", w)
+		v.addFailure("%s", w)
 	}
 	for _, r := range out.readers {
 		v.checked += len(r.good)
 		for _, w := range r.wrong {
-			v.fail("%s", w)
+			v.addFailure("%s", w)
 		}
 		for told, value := range r.told {
 			if want, known := out.ledger.sent[told]; !known || want != value {
-				v.fail("%s told of %s: %s, sent was %q", r.name, told, value, want)
+				v.addFailure("%s told of %s: %s, sent was %q", r.name, told, value, want)
 			}
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// ownersAt gives who owns what at a revision; a negative one means at the end.
+// ownersAt returns the owner of each partition at a revision; a negative one means at the end.
 func ownersAt(changes []ownerChange, rev int64) map[events.Partition]ownerChange {
 	owners := map[events.Partition]ownerChange{}
 	for _, c := range changes {
@@ -20,7 +20,7 @@ func ownersAt(changes []ownerChange, rev int64) map[events.Partition]ownerChange
 	return owners
 }
 
-// checkOwners holds that a partition is claimed only when nobody owns it, each time under a greater token.
+// checkOwners holds that a partition is claimed only while it has no owner, each time under a greater token.
 func checkOwners(changes []ownerChange) verdict {
 	v := verdict{promise: "a partition has one owner at a time, and tokens only grow", how: "every change of an owner key, in etcd's order"}
 	now, last := map[events.Partition]int64{}, map[events.Partition]int64{}
@@ -32,17 +32,17 @@ func checkOwners(changes []ownerChange) verdict {
 		}
 		v.checked++
 		if now[p] != 0 {
-			v.fail("partition %d was claimed at revision %d while token %d held it", p, c.rev, now[p])
+			v.addFailure("partition %d was claimed at revision %d while token %d held it", p, c.rev, now[p])
 		}
 		if c.token <= last[p] {
-			v.fail("partition %d: token %d at revision %d came after token %d", p, c.token, c.rev, last[p])
+			v.addFailure("partition %d: token %d at revision %d came after token %d", p, c.token, c.rev, last[p])
 		}
 		now[p], last[p] = c.token, c.token
 	}
 	return v
 }
 
-// timeline gives the owner of every partition revision by revision, when it is asked in order.
+// timeline returns the owner of every partition revision by revision, when it is asked in order.
 type timeline struct {
 	changes []ownerChange
 	now     map[events.Partition]int64
@@ -52,8 +52,8 @@ func newTimeline(changes []ownerChange) *timeline {
 	return &timeline{changes, map[events.Partition]int64{}}
 }
 
-// token gives the token that holds p at a revision, 0 when none does.
-func (t *timeline) token(p events.Partition, rev int64) int64 {
+// tokenAt returns the token that holds p at a revision, 0 when none does.
+func (t *timeline) tokenAt(p events.Partition, rev int64) int64 {
 	for len(t.changes) > 0 && t.changes[0].rev <= rev {
 		t.now[t.changes[0].partition] = t.changes[0].token
 		t.changes = t.changes[1:]
@@ -61,21 +61,21 @@ func (t *timeline) token(p events.Partition, rev int64) int64 {
 	return t.now[p]
 }
 
-// checkOwned holds that nothing of a partition is written while nobody owns it.
+// checkOwned holds that nothing of a partition is written while it has no owner.
 func checkOwned(changes []ownerChange, writes []written) verdict {
 	v := verdict{promise: "projections and offsets are written only while their partition has an owner", how: "every write and every change of an owner key, in etcd's order"}
 	owners := newTimeline(changes)
 	for _, w := range writes {
 		v.checked++
-		if owners.token(w.partition, w.rev) == 0 {
-			v.fail("partition %d: %s written at revision %d, which nobody owned", w.partition, w.kind, w.rev)
+		if owners.tokenAt(w.partition, w.rev) == 0 {
+			v.addFailure("partition %d: %s written at revision %d, which nobody owned", w.partition, w.kind, w.rev)
 		}
 	}
 	return v
 }
 
-// checkFencing holds every transaction that etcd accepted against who owned its partition at that revision. saves are in order of
-// revision. What was written by a transaction whose answer was not seen (its connection broke) is judged by its question: whether it
+// checkFencing holds every transaction that etcd accepted against the owner of its partition at that revision. saves are in order of
+// revision. A transaction whose answer was not seen (its connection broke) is judged by its question: whether it
 // carried the guard.
 func checkFencing(changes []ownerChange, saves []save) verdict {
 	v := verdict{promise: "no write is accepted under an older token after a newer one", how: "each collector's transactions as they passed on the wire (guard and answer) against the owner key at the revision of the answer"}
@@ -83,24 +83,24 @@ func checkFencing(changes []ownerChange, saves []save) verdict {
 	for _, s := range saves {
 		v.checked++
 		if s.token == 0 || s.mixed {
-			v.fail("%s: a write of partition %d carried no guard for all of its keys (revision %d)", s.writer, s.partition, s.rev)
+			v.addFailure("%s: a write of partition %d carried no guard for all of its keys (revision %d)", s.writer, s.partition, s.rev)
 		}
 		if !s.answered || !s.accepted {
 			continue
 		}
-		if now := owners.token(s.partition, s.rev); now != s.token {
-			v.fail("%s: a write of partition %d under token %d was accepted at revision %d, when token %d held it", s.writer, s.partition, s.token, s.rev, now)
+		if now := owners.tokenAt(s.partition, s.rev); now != s.token {
+			v.addFailure("%s: a write of partition %d under token %d was accepted at revision %d, when token %d held it", s.writer, s.partition, s.token, s.rev, now)
 		}
 		if s.token < newest[s.partition] {
-			v.fail("%s: a write of partition %d under token %d was accepted at revision %d, after one under %d", s.writer, s.partition, s.token, s.rev, newest[s.partition])
+			v.addFailure("%s: a write of partition %d under token %d was accepted at revision %d, after one under %d", s.writer, s.partition, s.token, s.rev, newest[s.partition])
 		}
 		newest[s.partition] = max(newest[s.partition], s.token)
 	}
 	return v
 }
 
-// refused counts the transactions that a compare refused.
-func refused(saves []save) int {
+// countRefused counts the transactions that a compare refused.
+func countRefused(saves []save) int {
 	n := 0
 	for _, s := range saves {
 		if s.answered && !s.accepted {
@@ -110,8 +110,8 @@ func refused(saves []save) int {
 	return n
 }
 
-// unattributed counts the revisions that wrote projections and of which no answer was seen.
-func unattributed(writes []written, saves []save) int {
+// checkUnattributed counts the revisions that wrote projections and of which no answer was seen.
+func checkUnattributed(writes []written, saves []save) int {
 	known := map[int64]bool{}
 	for _, s := range saves {
 		if s.answered && s.accepted {

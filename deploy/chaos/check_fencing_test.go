@@ -62,7 +62,7 @@ func TestOffsetsThatGoBackAreNoticed(t *testing.T) {
 	expect(t, checkFolded([]written{offset(10, 9, 9)}, []appended{event}), "")
 	expect(t, checkFolded([]written{offset(10, 9, 8)}, []appended{event}), "is folded to 8, its newest event is at 9")
 	expect(t, checkFolded(nil, []appended{event}), "is folded to 0")
-	if done, waiting := foldings([]written{offset(10, 9, 8), offset(11, 9, 9)}, []appended{event, {seenAt: seenAt{rev: 12}, partition: 3}}); len(done) != 1 || len(waiting) != 1 {
+	if done, waiting := foldDelays([]written{offset(10, 9, 8), offset(11, 9, 9)}, []appended{event, {seenAt: seenAt{rev: 12}, partition: 3}}); len(done) != 1 || len(waiting) != 1 {
 		t.Errorf("%d events folded, %d waiting, want one each", len(done), len(waiting))
 	}
 }
@@ -95,17 +95,17 @@ func TestFailoversAreMeasuredByPartition(t *testing.T) {
 		writes: []written{{seenAt: at(10, -1), partition: 3, kind: liveKey}, {seenAt: at(30, 6), partition: 3, kind: offsetKey, live: 15, series: 15}},
 		log:    []appended{{seenAt: at(15, 2), partition: 3}},
 	}
-	got := failovers([]*injected{f}, &seen)
+	got := listFailovers([]*injected{f}, &seen)
 	if len(got) != 1 || got[0].claimed != ms(5000) || got[0].folded != ms(6000) || got[0].waited != ms(4000) || got[0].disturbed {
 		t.Errorf("got %+v, want partition 3 claimed after 5s and folded after 6s, its event after 4s, undisturbed", got)
 	}
 	quiet := seen
 	quiet.log = nil
-	if got := failovers([]*injected{f}, &quiet); len(got) != 0 {
+	if got := listFailovers([]*injected{f}, &quiet); len(got) != 0 {
 		t.Errorf("got %+v of a partition without events, want nothing", got)
 	}
 	other := &injected{fault: fault{kind: "etcd leader killed", track: "etcd"}, begun: noon.Add(ms(1000)), healed: noon.Add(ms(2000))}
-	if got := failovers([]*injected{f, other}, &seen); len(got) != 1 || !got[0].disturbed {
+	if got := listFailovers([]*injected{f, other}, &seen); len(got) != 1 || !got[0].disturbed {
 		t.Errorf("got %+v, want it disturbed by the loss of the leader", got)
 	}
 }

@@ -23,22 +23,22 @@ func (out *outcome) checkProcesses(dir string) verdict {
 	for _, e := range out.ends {
 		v.checked++
 		if text, err := os.ReadFile(e.log); err != nil || !strings.Contains(string(text), "gave no answer within") {
-			v.fail("%s ended by itself after %s: %s (%s)", e.name, e.ran, e.how, e.log)
+			v.addFailure("%s ended by itself after %s: %s (%s)", e.name, e.ran, e.how, e.log)
 		}
 	}
 	logs, err := os.ReadDir(dir + "/logs")
 	if err != nil {
-		v.fail("reading the logs: %v", err)
+		v.addFailure("reading the logs: %v", err)
 	}
 	for _, f := range logs {
 		v.checked++
 		text, err := os.ReadFile(dir + "/logs/" + f.Name())
 		if err != nil {
-			v.fail("reading a log: %v", err)
+			v.addFailure("reading a log: %v", err)
 		}
 		for _, sign := range []string{"panic:", "panicked", "fatal error:", "DATA RACE"} {
 			if i := strings.Index(string(text), sign); i >= 0 {
-				v.fail("%s: %.300s", f.Name(), fmt.Sprintf("%q", text[i:min(len(text), i+250)]))
+				v.addFailure("%s: %.300s", f.Name(), fmt.Sprintf("%q", text[i:min(len(text), i+250)]))
 			}
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// entry is what history told of one GPU at one time.
+// entry is an entry of history: one GPU at one time.
 type entry struct {
 	ID        string
 	Timestamp time.Time
@@ -14,8 +14,8 @@ type entry struct {
 	Others    []any // further readings of one metric at the same time; the workload sends none
 }
 
-// readings gives the readings of an entry.
-func (e *entry) readings() map[reading]string {
+// entryReadings returns the readings of an entry.
+func (e *entry) entryReadings() map[reading]string {
 	all := map[reading]string{}
 	at := e.Timestamp.UnixNano()
 	for metric, n := range e.Metrics {
@@ -27,7 +27,7 @@ func (e *entry) readings() map[reading]string {
 	return all
 }
 
-// checkRecords holds a whole history against what was sent and acknowledged.
+// checkRecords compares a whole history with the readings that were sent and acknowledged.
 func checkRecords(from string, told []entry, sent map[reading]string, acked map[reading]bool) []verdict {
 	kept := verdict{promise: "every acknowledged record is queryable exactly once, with its exact value",
 		how: "all pages of " + from + " /api/v1/telemetry against the uploads that were answered 200"}
@@ -35,45 +35,45 @@ func checkRecords(from string, told []entry, sent map[reading]string, acked map[
 	seen := map[reading]int{}
 	for _, e := range told {
 		if len(e.Others) > 0 {
-			invented.fail("%s at %s has further readings: %v", e.ID, e.Timestamp, e.Others)
+			invented.addFailure("%s at %s has further readings: %v", e.ID, e.Timestamp, e.Others)
 		}
-		for r, value := range e.readings() {
+		for r, value := range e.entryReadings() {
 			seen[r]++
 			invented.checked++
 			want, known := sent[r]
 			switch {
 			case !known:
-				invented.fail("%s: %s, %s was never sent", from, value, r)
+				invented.addFailure("%s: %s, %s was never sent", from, value, r)
 			case want != value && acked[r]:
-				kept.fail("%s: %s is %s, sent was %s", from, r, value, want)
+				kept.addFailure("%s: %s is %s, sent was %s", from, r, value, want)
 			case want != value:
-				invented.fail("%s: %s is %s, sent was %s", from, r, value, want)
+				invented.addFailure("%s: %s is %s, sent was %s", from, r, value, want)
 			}
 			if seen[r] == 2 {
-				kept.fail("%s: %s is there twice", from, r)
+				kept.addFailure("%s: %s is there twice", from, r)
 			}
 		}
 	}
 	for r := range acked {
 		kept.checked++
 		if seen[r] == 0 {
-			kept.fail("%s: %s, acknowledged, is not there", from, r)
+			kept.addFailure("%s: %s, acknowledged, is not there", from, r)
 		}
 	}
 	return []verdict{kept, invented}
 }
 
-// checkOrder holds that pages come newest first and never give a GPU's time again.
+// checkOrder holds that pages come newest first and never repeat a GPU's time.
 func checkOrder(from string, told []entry) verdict {
 	v := verdict{promise: "history comes in order of record time, per series and over all", how: "the same pages, entry by entry"}
 	last := map[string]time.Time{}
 	for i, e := range told {
 		v.checked++
 		if i > 0 && e.Timestamp.After(told[i-1].Timestamp) {
-			v.fail("%s: %s comes after %s, newest first", from, e.Timestamp, told[i-1].Timestamp)
+			v.addFailure("%s: %s comes after %s, newest first", from, e.Timestamp, told[i-1].Timestamp)
 		}
 		if at, there := last[e.ID]; there && !e.Timestamp.Before(at) {
-			v.fail("%s: %s of %s comes after %s", from, e.Timestamp, e.ID, at)
+			v.addFailure("%s: %s of %s comes after %s", from, e.Timestamp, e.ID, at)
 		}
 		last[e.ID] = e.Timestamp
 	}

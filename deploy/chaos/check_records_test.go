@@ -13,7 +13,7 @@ var (
 	temp  = reading{"GPU-1", "DCGM_FI_DEV_GPU_TEMP", noon.UnixNano()}
 )
 
-// page is what history tells of one GPU at noon.
+// page is an answer of history with one GPU at noon.
 func page(watts, absent string) entry {
 	e := entry{ID: "GPU-1", Timestamp: noon, Metrics: map[string]json.Number{}, Absent: map[string]string{}}
 	if watts != "" {
@@ -83,7 +83,7 @@ func TestOrderOfHistoryIsHeld(t *testing.T) {
 func TestFilesOfTheWorkloadSayWhatTheLedgerNotes(t *testing.T) {
 	w, kinds, values := newWorkload(7), map[string]int{}, map[reading]string{}
 	for range 300 {
-		u := w.next()
+		u := w.nextUpload()
 		kinds[u.kind]++
 		if u.cutAt >= len(u.content) || u.rows[len(u.rows)-1].end != len(u.content) {
 			t.Fatalf("%s: cut at %d of %d bytes, rows end at %d", u.name, u.cutAt, len(u.content), u.rows[len(u.rows)-1].end)
@@ -102,7 +102,7 @@ func TestFilesOfTheWorkloadSayWhatTheLedgerNotes(t *testing.T) {
 			t.Errorf("no upload of 300 is %s: %v", kind, kinds)
 		}
 	}
-	if again := newWorkload(7); string(again.next().content) != string(newWorkload(7).next().content) {
+	if again := newWorkload(7); string(again.nextUpload().content) != string(newWorkload(7).nextUpload().content) {
 		t.Error("the same seed gave another file")
 	}
 }
@@ -118,13 +118,13 @@ func TestAnUploadThatIsCutOffSendsOnlyWholeRows(t *testing.T) {
 
 func TestAnAnswerThatLacksWhatWasAcknowledgedIsNoticed(t *testing.T) {
 	want := map[reading]string{power: "66.781", temp: absentBlank}
-	if lacks := missing(want, []entry{page("66.781", "blank")}); len(lacks) != 0 {
+	if lacks := missingReadings(want, []entry{page("66.781", "blank")}); len(lacks) != 0 {
 		t.Errorf("it lacks %v, want nothing", lacks)
 	}
-	if lacks := missing(want, []entry{page("66.78", "blank")}); len(lacks) != 1 || lacks[0] != power {
+	if lacks := missingReadings(want, []entry{page("66.78", "blank")}); len(lacks) != 1 || lacks[0] != power {
 		t.Errorf("it lacks %v, want the reading that differs", lacks)
 	}
-	if lacks := missing(want, nil); len(lacks) != 2 {
+	if lacks := missingReadings(want, nil); len(lacks) != 2 {
 		t.Errorf("it lacks %v, want both", lacks)
 	}
 }

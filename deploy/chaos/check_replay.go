@@ -16,7 +16,7 @@ import (
 // models are the models of hosts, in bytes.
 type models map[string][]byte
 
-// replayed is what the log gives when it is folded from its beginning.
+// replayed holds the models of the log, folded from its beginning.
 type replayed struct {
 	models   models
 	readings map[reading]bool // every record of the log
@@ -24,8 +24,8 @@ type replayed struct {
 	damaged  []string
 }
 
-// replay folds the whole log by the pure functions alone, and makes models as a collector would have to have stored them.
-func replay(ctx context.Context, log *eventlog.Log) (replayed, error) {
+// replayLog folds the whole log by the pure functions alone, and makes models as a collector would have to have stored them.
+func replayLog(ctx context.Context, log *eventlog.Log) (replayed, error) {
 	r := replayed{models: models{}, readings: map[reading]bool{}}
 	head, err := log.Head(ctx)
 	if err != nil {
@@ -38,10 +38,10 @@ func replay(ctx context.Context, log *eventlog.Log) (replayed, error) {
 			if err != nil {
 				return r, err
 			}
-			r.take(&ev, folded, series)
+			r.addEvent(&ev, folded, series)
 		}
 		for id, host := range folded {
-			r.models.add(id, host)
+			r.models.addModel(id, host)
 		}
 		for name, s := range series {
 			r.models[name] = projections.AppendHostWindow(nil, s)
@@ -50,7 +50,7 @@ func replay(ctx context.Context, log *eventlog.Log) (replayed, error) {
 	return r, nil
 }
 
-func (r *replayed) take(ev *events.Event, folded map[events.HostID]*projections.Host, series map[string]*projections.HostWindow) {
+func (r *replayed) addEvent(ev *events.Event, folded map[events.HostID]*projections.Host, series map[string]*projections.HostWindow) {
 	if r.events++; ev.Damage != nil {
 		r.damaged = append(r.damaged, fmt.Sprintf("%s: %v", ev.Key, ev.Damage))
 		return
@@ -83,13 +83,13 @@ func seriesName(host events.HostID, w projections.Window) string {
 	return fmt.Sprintf("series of %s in window %d", host, w)
 }
 
-func (m models) add(id events.HostID, host *projections.Host) {
+func (m models) addModel(id events.HostID, host *projections.Host) {
 	m["live of "+string(id)] = projections.AppendLive(nil, &host.Live)
 	m["identity of "+string(id)] = projections.AppendIdentity(nil, &host.Identity)
 }
 
-// stored reads the models that the collectors stored.
-func stored(ctx context.Context, store *snapshot.Store, count int) (models, error) {
+// loadStored reads the models that the collectors stored.
+func loadStored(ctx context.Context, store *snapshot.Store, count int) (models, error) {
 	g, err := store.Active(ctx)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func stored(ctx context.Context, store *snapshot.Store, count int) (models, erro
 		}
 		for i := range part.Hosts {
 			host := &part.Hosts[i]
-			m.add(host.ID, host)
+			m.addModel(host.ID, host)
 			windows, err := store.Series(ctx, g, p, host.ID, windowsOf(&host.Identity))
 			if err != nil {
 				return nil, err
@@ -125,35 +125,35 @@ func windowsOf(id *projections.Identity) []projections.Window {
 	return all
 }
 
-// checkReplay holds that folding the log again gives what is stored, byte for byte.
+// checkReplay checks that folding the log again makes the stored models, byte for byte.
 func checkReplay(want, got models, damaged []string) verdict {
 	v := verdict{promise: "replay gives equal projections", how: "the log folded from its beginning by projections.Host.Apply against the stored live, identity and united series, byte for byte"}
 	for _, d := range damaged {
-		v.fail("event cannot be used: %s", d)
+		v.addFailure("event cannot be used: %s", d)
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		v.checked++
 		if have, there := got[name]; !there {
-			v.fail("%s is not stored", name)
+			v.addFailure("%s is not stored", name)
 		} else if !bytes.Equal(have, want[name]) {
-			v.fail("%s differs: %d bytes stored, %d bytes by replay", name, len(have), len(want[name]))
+			v.addFailure("%s differs: %d bytes stored, %d bytes by replay", name, len(have), len(want[name]))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
 		if _, there := want[name]; !there {
-			v.fail("%s is stored, and the log does not give it", name)
+			v.addFailure("%s is stored, and the log does not give it", name)
 		}
 	}
 	return v
 }
 
-// checkInLog holds that what was acknowledged is in the log.
+// checkInLog checks that every acknowledged upload is in the log.
 func checkInLog(inLog map[reading]bool, acked map[reading]bool) verdict {
 	v := verdict{promise: "every acknowledged record is in the log", how: "all events against the uploads that were answered 200"}
 	for r := range acked {
 		v.checked++
 		if !inLog[r] {
-			v.fail("%s, acknowledged, is in no event", r)
+			v.addFailure("%s, acknowledged, is in no event", r)
 		}
 	}
 	return v

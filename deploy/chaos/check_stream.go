@@ -11,17 +11,17 @@ type follower struct {
 	v     *verdict
 	view  reference
 	cells map[cell]string
-	last  int64 // the newest revision told
+	last  int64 // the newest revision received
 	whole bool  // cells are the whole state: a snapshot is complete, or the stream resumed
 }
 
-// checkStream holds at every position that a subscriber was told that what it has applied is exactly what was stored in etcd
+// checkStream checks at every position that a subscriber received that its state is exactly the state stored in etcd
 // at that revision: nothing left out, nothing of later, and no position behind an earlier one, over all connections. It
-// gives the state at the end.
+// returns the state at the end.
 func checkStream(name string, steps []step, view reference, v *verdict) map[cell]string {
 	f := follower{name: name, v: v, view: view, cells: map[cell]string{}}
 	for i := range steps {
-		f.apply(&steps[i])
+		f.applyMessage(&steps[i])
 	}
 	return f.cells
 }
@@ -31,14 +31,14 @@ func streamVerdict() verdict {
 		how: "at each position told, the state by its messages against the live models stored at that revision"}
 }
 
-func (f *follower) apply(s *step) {
+func (f *follower) applyMessage(s *step) {
 	switch s.kind {
 	case "hello", "lag", "bye", "pong":
 		return
 	case "ack":
 		f.whole = s.resumed
 		if s.resumed && s.rev != f.last {
-			f.v.fail("%s, connection %d: resumed at %d, not at %d", f.name, s.conn, s.rev, f.last)
+			f.v.addFailure("%s, connection %d: resumed at %d, not at %d", f.name, s.conn, s.rev, f.last)
 		}
 		return
 	case "reset":
@@ -51,7 +51,7 @@ func (f *follower) apply(s *step) {
 		f.whole = s.rev > 0
 	case "upd", "synced", "hb":
 	default:
-		f.v.fail("%s, connection %d: got %.200s", f.name, s.conn, s.kind)
+		f.v.addFailure("%s, connection %d: got %.200s", f.name, s.conn, s.kind)
 		return
 	}
 	for _, gpu := range s.removed {
@@ -61,15 +61,15 @@ func (f *follower) apply(s *step) {
 		f.cells[c.cell] = c.value
 	}
 	if s.rev > 0 {
-		f.told(s)
+		f.checkReported(s)
 	}
 }
 
-// told compares at a position.
-func (f *follower) told(s *step) {
+// checkReported compares at a position.
+func (f *follower) checkReported(s *step) {
 	f.v.checked++
 	if s.rev < f.last {
-		f.v.fail("%s, connection %d: %s at revision %d after %d", f.name, s.conn, s.kind, s.rev, f.last)
+		f.v.addFailure("%s, connection %d: %s at revision %d after %d", f.name, s.conn, s.kind, s.rev, f.last)
 	}
 	f.last = max(f.last, s.rev)
 	if !f.whole {
@@ -78,7 +78,7 @@ func (f *follower) told(s *step) {
 	var wrong []string
 	matched := 0
 	for c := range f.view {
-		want := f.view.at(c, s.rev)
+		want := f.view.readingAt(c, s.rev)
 		got, there := f.cells[c]
 		if there {
 			matched++
@@ -91,12 +91,12 @@ func (f *follower) told(s *step) {
 		wrong = append(wrong, "it has readings that were never stored")
 	}
 	if len(wrong) > 0 {
-		f.v.fail("%s, connection %d: %s at revision %d: %d readings differ, such as %s", f.name, s.conn, s.kind, s.rev, len(wrong), strings.Join(wrong[:min(2, len(wrong))], "; "))
-		f.whole = false // until the next snapshot: one gap is told once
+		f.v.addFailure("%s, connection %d: %s at revision %d: %d readings differ, such as %s", f.name, s.conn, s.kind, s.rev, len(wrong), strings.Join(wrong[:min(2, len(wrong))], "; "))
+		f.whole = false // until the next snapshot: one gap is reported once
 	}
 }
 
-// checkEnds holds that the state of a subscriber at the end is what REST tells.
+// checkEnds holds that the state of a subscriber at the end is the state in the answers of REST.
 func checkEnds(name string, cells map[cell]string, gpus []newest, v *verdict) {
 	rest := map[cell]string{}
 	for _, g := range gpus {
@@ -107,12 +107,12 @@ func checkEnds(name string, cells map[cell]string, gpus []newest, v *verdict) {
 	for c, want := range rest {
 		v.checked++
 		if cells[c] != want {
-			v.fail("%s: %s of %s is %q, REST says %s", name, c.metric, c.gpu, cells[c], want)
+			v.addFailure("%s: %s of %s is %q, REST says %s", name, c.metric, c.gpu, cells[c], want)
 		}
 	}
 	for c := range cells {
 		if _, there := rest[c]; !there {
-			v.fail("%s: %s of %s is not in REST", name, c.metric, c.gpu)
+			v.addFailure("%s: %s of %s is not in REST", name, c.metric, c.gpu)
 		}
 	}
 }

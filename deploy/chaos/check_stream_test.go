@@ -81,7 +81,7 @@ func TestAStoredReadingThatBecomesOlderIsNoticed(t *testing.T) {
 	}
 	stored := newestStored{}
 	for _, at := range []events.Timestamp{5, 5, 7} {
-		expect(t, checkNewer(stored.add(int64(at), live(at)), len(stored)), "")
+		expect(t, checkNewer(stored.addStored(int64(at), live(at)), len(stored)), "")
 	}
-	expect(t, checkNewer(stored.add(9, live(6)), len(stored)), "watts of GPU-1 went from 1970-01-01T00:00:00.000000007Z to")
+	expect(t, checkNewer(stored.addStored(9, live(6)), len(stored)), "watts of GPU-1 went from 1970-01-01T00:00:00.000000007Z to")
 }

@@ -11,7 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// What runs.
+// The processes.
 const (
 	members    = 3
 	ingesters  = 2
@@ -63,13 +63,13 @@ func openCluster(dir string, ttl time.Duration) (*cluster, error) {
 	c.layEtcd(take)
 	for i := range ingesters {
 		base, name := take(), fmt.Sprintf("ingestd-%d", i)
-		if err := c.add("ingestd", name, base, take(), flagsOf("http", base, "-ingest.append-timeout=10s", "-upload-dir="+filepath.Join(dir, "data", name))); err != nil {
+		if err := c.addProcess("ingestd", name, base, take(), flagsOf("http", base, "-ingest.append-timeout=10s", "-upload-dir="+filepath.Join(dir, "data", name))); err != nil {
 			return nil, err
 		}
 	}
 	for i := range collectors {
 		name := fmt.Sprintf("collectd-%d", i)
-		if err := c.add("collectd", name, "", take(), []string{
+		if err := c.addProcess("collectd", name, "", take(), []string{
 			"-partition.data-dir=" + filepath.Join(dir, "data", name), "-partition.lease-ttl=" + ttl.String()}); err != nil {
 			return nil, err
 		}
@@ -77,7 +77,7 @@ func openCluster(dir string, ttl time.Duration) (*cluster, error) {
 	for i := range queriers {
 		base, name := take(), fmt.Sprintf("queryd-%d", i)
 		host, port, _ := net.SplitHostPort(base)
-		if err := c.add("queryd", name, base, take(), []string{"-query.host=" + host, "-port=" + port, "-live.heartbeat=1s"}); err != nil {
+		if err := c.addProcess("queryd", name, base, take(), []string{"-query.host=" + host, "-port=" + port, "-live.heartbeat=1s"}); err != nil {
 			return nil, err
 		}
 	}
@@ -101,13 +101,13 @@ func (c *cluster) layEtcd(take func() string) {
 	}
 }
 
-// flagsOf gives the flags of a listener, and more.
+// flagsOf returns the flags of a listener, and more.
 func flagsOf(prefix, address string, more ...string) []string {
 	host, port, _ := net.SplitHostPort(address) // our own address
 	return append([]string{"-" + prefix + ".host=" + host, "-" + prefix + ".port=" + port}, more...)
 }
 
-func (c *cluster) add(kind, name, base, admin string, flags []string) error {
+func (c *cluster) addProcess(kind, name, base, admin string, flags []string) error {
 	d := &daemon{kind: kind, admin: "http://" + admin, dir: filepath.Join(c.dir, "data", name), tap: &tap{writer: name}}
 	if base != "" {
 		d.base = "http://" + base
@@ -131,8 +131,8 @@ func (c *cluster) add(kind, name, base, admin string, flags []string) error {
 	return nil
 }
 
-// of gives the daemons of a kind.
-func (c *cluster) of(kind string) []*daemon {
+// processesOf returns the daemons of a kind.
+func (c *cluster) processesOf(kind string) []*daemon {
 	var some []*daemon
 	for _, d := range c.daemons {
 		if d.kind == kind {
@@ -142,10 +142,10 @@ func (c *cluster) of(kind string) []*daemon {
 	return some
 }
 
-// bases gives where the daemons of a kind serve.
-func (c *cluster) bases(kind string) []string {
+// baseURLs returns the URLs at which the daemons of a kind serve.
+func (c *cluster) baseURLs(kind string) []string {
 	var all []string
-	for _, d := range c.of(kind) {
+	for _, d := range c.processesOf(kind) {
 		all = append(all, d.base)
 	}
 	return all

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// confirmer asks for what was just acknowledged, with ?wait= at the revision of the receipt. An answer may be late or an error; one that
+// confirmer asks for the readings that were just acknowledged, with ?wait= at the revision of the receipt. An answer may be late or an error; one that
 // comes must hold every record.
 type confirmer struct {
 	bases  []string // of queryd
@@ -21,8 +21,8 @@ func newConfirmer(bases []string, l *ledger) *confirmer {
 	return &confirmer{bases: bases, ledger: l, client: &http.Client{Timeout: 15 * time.Second}}
 }
 
-// confirm asks any queryd for one GPU of an upload at one time.
-func (c *confirmer) confirm(ctx context.Context, u *upload, revision string) {
+// confirmUpload asks any queryd for one GPU of an upload at one time.
+func (c *confirmer) confirmUpload(ctx context.Context, u *upload, revision string) {
 	base := c.bases[rand.IntN(len(c.bases))]
 	first := u.rows[0].readings[0]
 	want := map[reading]string{}
@@ -37,23 +37,23 @@ func (c *confirmer) confirm(ctx context.Context, u *upload, revision string) {
 	query := url.Values{"gpu_id": {first.gpu}, "start_time": {at}, "end_time": {at}, "wait": {revision}}
 	var told []entry
 	if _, err := getData(ctx, c.client, base+"/api/v1/telemetry?"+query.Encode(), &told); err != nil {
-		c.ledger.answered("read with ?wait=: " + err.Error())
+		c.ledger.recordAnswer("read with ?wait=: " + err.Error())
 		if strings.HasPrefix(err.Error(), "4") {
-			c.ledger.complain("%s was acknowledged at %s; %s refused ?wait= for that: %v", u.name, revision, base, err)
+			c.ledger.recordFault("%s was acknowledged at %s; %s refused ?wait= for that: %v", u.name, revision, base, err)
 		}
 		return
 	}
-	c.ledger.answered("read with ?wait=: 200")
-	for _, missing := range missing(want, told) {
-		c.ledger.complain("%s was acknowledged at %s; %s answered ?wait= for that without %s", u.name, revision, base, missing)
+	c.ledger.recordAnswer("read with ?wait=: 200")
+	for _, missing := range missingReadings(want, told) {
+		c.ledger.recordFault("%s was acknowledged at %s; %s answered ?wait= for that without %s", u.name, revision, base, missing)
 	}
 }
 
-// missing gives what entries lack, or have with another value.
-func missing(want map[reading]string, told []entry) []reading {
+// missingReadings returns the readings that entries lack, or have with another value.
+func missingReadings(want map[reading]string, told []entry) []reading {
 	got := map[reading]string{}
 	for _, e := range told {
-		for r, value := range e.readings() {
+		for r, value := range e.entryReadings() {
 			got[r] = value
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// exercise runs the workload and the faults, lets everything heal, and looks.
-func (out *outcome) exercise(ctx context.Context, c *cluster, say func(string, ...any)) error {
+// runScenario runs the workload and the faults, lets everything heal, and looks.
+func (out *outcome) runScenario(ctx context.Context, c *cluster, say func(string, ...any)) error {
 	o, err := newObserver(c.client)
 	if err != nil {
 		return err
@@ -19,34 +19,34 @@ func (out *outcome) exercise(ctx context.Context, c *cluster, say func(string, .
 	watch, unwatch := context.WithCancel(ctx)
 	defer watching.Wait()
 	defer unwatch()
-	watching.Go(func() { o.run(watch) })
-	out.subscribers, out.readers = newSubscribers(c.bases("queryd")), newReaders(c)
+	watching.Go(func() { o.watchKeys(watch) })
+	out.subscribers, out.readers = newSubscribers(c.baseURLs("queryd")), newReaders(c)
 	for _, s := range out.subscribers {
-		watching.Go(func() { s.run(watch) })
+		watching.Go(func() { s.followUpdates(watch) })
 	}
 	for _, r := range out.readers {
-		watching.Go(func() { r.run(watch) })
+		watching.Go(func() { r.readAnswers(watch) })
 	}
-	if err := out.disturb(ctx, c, o, say); err != nil {
+	if err := out.injectFaults(ctx, c, o, say); err != nil {
 		return err
 	}
-	head, err := out.settle(ctx, c, o, say)
+	head, err := out.quiesce(ctx, c, o, say)
 	if err != nil {
 		out.settled.err = err
 		say("not at rest: %v", err)
 	}
 	unwatch()
 	watching.Wait()
-	out.seen = o.snapshot()
-	for _, d := range c.of("collectd") {
-		out.saves = append(out.saves, d.tap.all()...)
+	out.seen = o.copyState()
+	for _, d := range c.processesOf("collectd") {
+		out.saves = append(out.saves, d.tap.allConnections()...)
 	}
 	say("checking")
-	return out.check(ctx, c, head)
+	return out.checkPromises(ctx, c, head)
 }
 
-// disturb sends uploads while the schedule runs, and then lets those under way come to an end.
-func (out *outcome) disturb(ctx context.Context, c *cluster, o *observer, say func(string, ...any)) error {
+// injectFaults sends uploads while the schedule runs, and then lets those under way come to an end.
+func (out *outcome) injectFaults(ctx context.Context, c *cluster, o *observer, say func(string, ...any)) error {
 	out.begun = time.Now()
 	sending, stop := context.WithCancel(ctx)
 	defer stop()
@@ -54,10 +54,10 @@ func (out *outcome) disturb(ctx context.Context, c *cluster, o *observer, say fu
 	defer give()
 	var uploads sync.WaitGroup
 	uploads.Go(func() {
-		newUploader(c.bases("ingestd"), c.bases("queryd"), out.ledger).run(sending, finishing, newWorkload(out.seed))
+		newUploader(c.baseURLs("ingestd"), c.baseURLs("queryd"), out.ledger).uploadFiles(sending, finishing, newWorkload(out.seed))
 	})
 	in := newInjector(c, o, say)
-	in.run(ctx, out.plan)
+	in.runSchedule(ctx, out.plan)
 	if !wait.Sleep(ctx, out.duration-time.Since(out.begun)) {
 		return ctx.Err()
 	}
@@ -75,8 +75,8 @@ func (out *outcome) disturb(ctx context.Context, c *cluster, o *observer, say fu
 	return ctx.Err()
 }
 
-// settle waits until all is well again and gives the head of the log.
-func (out *outcome) settle(ctx context.Context, c *cluster, o *observer, say func(string, ...any)) (events.Revision, error) {
+// quiesce waits until all is well again and returns the head of the log.
+func (out *outcome) quiesce(ctx context.Context, c *cluster, o *observer, say func(string, ...any)) (events.Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var head events.Revision
@@ -84,7 +84,7 @@ func (out *outcome) settle(ctx context.Context, c *cluster, o *observer, say fun
 	if out.settled.owners, err = awaitOwners(ctx, o, out.faulty); err != nil {
 		return head, err
 	}
-	if err := c.ready(ctx); err != nil {
+	if err := c.awaitReady(ctx); err != nil {
 		return head, err
 	}
 	log, err := c.openLog(ctx)
@@ -95,21 +95,21 @@ func (out *outcome) settle(ctx context.Context, c *cluster, o *observer, say fun
 	if head, err = log.Head(ctx); err != nil {
 		return head, err
 	}
-	for _, d := range c.of("queryd") {
+	for _, d := range c.processesOf("queryd") {
 		late := func(err error) {
-			s := o.snapshot()
-			say("%s has not everything yet: %v; %s; %s", d.name, err, lagging(&s), c.portrait(d))
+			s := o.copyState()
+			say("%s has not everything yet: %v; %s; %s", d.name, err, readDelays(&s), c.describeState(d))
 		}
 		if err := awaitVisible(ctx, d.base, head, late); err != nil {
 			return head, err
 		}
 		out.settled.visible[d.name] = time.Since(out.faulty)
 	}
-	if head, err = log.Head(ctx); err != nil { // with the projections of what was just waited for
+	if head, err = log.Head(ctx); err != nil { // with the projections up to the position that was just awaited
 		return head, err
 	}
 	say("at rest; head is %d", head.Number)
-	if err := o.await(ctx, head.Number); err != nil {
+	if err := o.awaitPosition(ctx, head.Number); err != nil {
 		return head, err
 	}
 	return head, awaitSubscribers(ctx, out.subscribers, head.Number)

@@ -14,8 +14,8 @@ type folding struct {
 	took time.Duration
 }
 
-// foldings pairs each event with the first offset that covers it; what nothing covers yet is in waiting.
-func foldings(writes []written, log []appended) (done []folding, waiting []appended) {
+// foldDelays pairs each event with the first offset that covers it; an event that none covers yet is in waiting.
+func foldDelays(writes []written, log []appended) (done []folding, waiting []appended) {
 	offsets := map[events.Partition][]written{}
 	for _, w := range writes {
 		if w.kind == offsetKey {
@@ -36,9 +36,9 @@ func foldings(writes []written, log []appended) (done []folding, waiting []appen
 	return done, waiting
 }
 
-// lagging says which partitions have events that are not folded.
-func lagging(s *observed) string {
-	_, waiting := foldings(s.writes, s.log)
+// readDelays says which partitions have events that are not folded.
+func readDelays(s *observed) string {
+	_, waiting := foldDelays(s.writes, s.log)
 	first := map[events.Partition]appended{}
 	for _, a := range waiting {
 		if _, there := first[a.partition]; !there {

@@ -19,15 +19,15 @@ type failover struct {
 	disturbed bool          // other faults of collectors or etcd were there too
 }
 
-// failovers finds how long each partition of a collector that was hit had to wait for its next owner's first fold. A partition that
+// listFailovers finds how long each partition of a collector that was hit had to wait for its next owner's first fold. A partition that
 // got no event between the fault and the claim had nothing to wait for, and is not among them.
-func failovers(faults []*injected, o *observed) []failover {
+func listFailovers(faults []*injected, o *observed) []failover {
 	var all []failover
-	done, _ := foldings(o.writes, o.log)
+	done, _ := foldDelays(o.writes, o.log)
 	for _, f := range faults {
 		for p, token := range f.partitions {
 			claim := slices.IndexFunc(o.owners, func(c ownerChange) bool { return c.partition == p && c.token > token })
-			if claim < 0 || !during(o.owners[claim].at, f) {
+			if claim < 0 || !overlapsFault(o.owners[claim].at, f) {
 				continue
 			}
 			waited := longestWait(done, p, f.begun, o.owners[claim].at)
@@ -40,13 +40,13 @@ func failovers(faults []*injected, o *observed) []failover {
 			}
 			folded := o.writes[write].at
 			all = append(all, failover{kind: f.kind, victim: f.victim, partition: p, claimed: o.owners[claim].at.Sub(f.begun),
-				folded: folded.Sub(f.begun), waited: waited, disturbed: disturbed(f, faults, folded)})
+				folded: folded.Sub(f.begun), waited: waited, disturbed: wasDisturbed(f, faults, folded)})
 		}
 	}
 	return all
 }
 
-// longestWait gives how long events of a partition that were appended in a span of time waited to be folded; 0 when there were none.
+// longestWait returns how long events of a partition that were appended in a span of time waited to be folded; 0 when there were none.
 func longestWait(done []folding, p events.Partition, from, to time.Time) time.Duration {
 	var longest time.Duration
 	for _, f := range done {
@@ -57,20 +57,20 @@ func longestWait(done []folding, p events.Partition, from, to time.Time) time.Du
 	return longest
 }
 
-// during tells whether a claim came because of a fault: while it lasted, or just after.
-func during(at time.Time, f *injected) bool {
+// overlapsFault reports whether a claim came because of a fault: while it lasted, or just after.
+func overlapsFault(at time.Time, f *injected) bool {
 	return at.After(f.begun) && at.Before(f.healed.Add(3*time.Second))
 }
 
-// disturbed tells whether another fault that slows failover down was there between a fault and its end, or just before.
-func disturbed(f *injected, all []*injected, until time.Time) bool {
+// wasDisturbed reports whether another fault that slows failover down was there between a fault and its end, or just before.
+func wasDisturbed(f *injected, all []*injected, until time.Time) bool {
 	return slices.ContainsFunc(all, func(g *injected) bool {
 		matters := g.track == "etcd" && g.kind != "compaction forced" || g.partitions != nil
 		return g != f && matters && g.begun.Before(until) && g.healed.After(f.begun.Add(-2*time.Second))
 	})
 }
 
-// zombie is a collector that was frozen until another owned what it had, and woke up.
+// zombie is a collector that was frozen until another collector owned its partitions, and woke up.
 type zombie struct {
 	victim   string
 	lost     int // partitions that another had claimed
@@ -78,7 +78,7 @@ type zombie struct {
 	accepted int // its transactions under tokens of before that were accepted after the newer claim
 }
 
-func zombies(faults []*injected, o *observed, saves []save) []zombie {
+func countZombies(faults []*injected, o *observed, saves []save) []zombie {
 	var all []zombie
 	for _, f := range faults {
 		if f.kind != "collectd frozen" {
@@ -118,7 +118,7 @@ func kindsOf(all []failover) map[string][]failover {
 	return by
 }
 
-// quantile gives the q-th of durations (0 to 1), 0 of none.
+// quantile returns the q-th of durations (0 to 1), 0 of none.
 func quantile(all []time.Duration, q float64) time.Duration {
 	if len(all) == 0 {
 		return 0
@@ -127,7 +127,7 @@ func quantile(all []time.Duration, q float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-// longestGap gives the longest time between two of times, begin and end included.
+// longestGap returns the longest time between two of times, begin and end included.
 func longestGap(times []time.Time, begin, end time.Time) time.Duration {
 	var longest time.Duration
 	last := begin

@@ -22,7 +22,7 @@ type injected struct {
 	begun      time.Time
 	healed     time.Time
 	member     string                     // of a collector: its member id
-	partitions map[events.Partition]int64 // of a collector: what it owned when the fault began, with its tokens
+	partitions map[events.Partition]int64 // of a collector: the partitions that it owned when the fault began, with its tokens
 	err        error
 }
 
@@ -40,14 +40,14 @@ type injector struct {
 
 func newInjector(c *cluster, o *observer, say func(string, ...any)) *injector {
 	in := &injector{c: c, observer: o, say: say, tracks: map[string]*sync.Mutex{}}
-	for _, t := range tracks(time.Second) {
+	for _, t := range faultTracks(time.Second) {
 		in.tracks[t.name] = new(sync.Mutex)
 	}
 	return in
 }
 
-// run injects every fault at its time and waits until all are healed.
-func (in *injector) run(ctx context.Context, plan []fault) {
+// runSchedule injects every fault at its time and waits until all are healed.
+func (in *injector) runSchedule(ctx context.Context, plan []fault) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	start := time.Now()
@@ -55,15 +55,15 @@ func (in *injector) run(ctx context.Context, plan []fault) {
 		if !wait.Sleep(ctx, f.at-time.Since(start)) {
 			return
 		}
-		wg.Go(func() { in.inject(ctx, f) })
+		wg.Go(func() { in.injectFault(ctx, f) })
 	}
 }
 
-func (in *injector) inject(ctx context.Context, f fault) {
+func (in *injector) injectFault(ctx context.Context, f fault) {
 	in.tracks[f.track].Lock()
 	defer in.tracks[f.track].Unlock()
 	i := &injected{fault: f, begun: time.Now()}
-	heal := in.begin(ctx, i)
+	heal := in.beginFault(ctx, i)
 	in.say("%s: %s for %s", f.kind, i.victim, f.lasts)
 	wait.Sleep(ctx, f.lasts) // heal in any case
 	i.err = heal()
@@ -76,45 +76,45 @@ func (in *injector) inject(ctx context.Context, f fault) {
 	}
 }
 
-// begin breaks something and gives how to mend it.
-func (in *injector) begin(ctx context.Context, i *injected) (heal func() error) {
+// beginFault breaks something and returns how to mend it.
+func (in *injector) beginFault(ctx context.Context, i *injected) (heal func() error) {
 	switch track, how, _ := strings.Cut(i.kind, " "); track {
 	case "etcd":
-		p := in.c.etcd[in.member(ctx, i.target)]
+		p := in.c.etcd[in.pickMember(ctx, i.target)]
 		i.victim = p.name
 		heal := breakProcess(p, how)
-		return func() error { _ = heal(); return p.running() } // etcd, told to stop, ends by the signal itself
+		return func() error { _ = heal(); return p.running() } // etcd, asked to stop, ends by the signal itself
 	case "ingestd", "collectd", "queryd":
-		d := in.c.of(track)[i.target]
+		d := in.c.processesOf(track)[i.target]
 		i.victim = d.name
-		in.remember(i, d)
+		in.recordFault(i, d)
 		if how == "isolated, then killed" {
 			return isolateAndKill(ctx, d)
 		}
 		return breakProcess(d.process, how)
 	case "compaction":
 		i.victim = "etcd"
-		return func() error { return in.compact(ctx) }
+		return func() error { return in.compactHistory(ctx) }
 	}
 	d := in.c.daemons[i.target]
 	i.victim = d.name
-	in.remember(i, d)
+	in.recordFault(i, d)
 	return breakNetwork(d, i.fault)
 }
 
-// breakProcess does to a process what the name of the fault says.
+// breakProcess applies the fault of a name to a process.
 func breakProcess(p *process, how string) (heal func() error) {
 	switch {
 	case strings.Contains(how, "killed"):
 		p.kill()
-		return p.start
+		return p.startProcess
 	case strings.Contains(how, "frozen"):
 		p.freeze()
 		return func() error { p.thaw(); return nil }
 	}
-	err := p.stop()
+	err := p.stopProcess()
 	return func() error {
-		if started := p.start(); started != nil {
+		if started := p.startProcess(); started != nil {
 			return started
 		}
 		return err
@@ -122,21 +122,21 @@ func breakProcess(p *process, how string) (heal func() error) {
 }
 
 // isolateAndKill lets a daemon go on for a while as if etcd answered, and then takes it away together with all that it
-// has sent since: who promised something meanwhile has lied.
+// has sent since: a promise made meanwhile was broken.
 func isolateAndKill(ctx context.Context, d *daemon) (heal func() error) {
 	for _, p := range d.proxies {
-		p.set(weather{hole: true})
+		p.setMode(weather{hole: true})
 	}
 	wait.Sleep(ctx, time.Second) // heal in any case
 	d.kill()
 	for _, p := range d.proxies {
-		p.set(weather{cut: true})
+		p.setMode(weather{cut: true})
 	}
 	return func() error {
 		for _, p := range d.proxies {
-			p.set(weather{})
+			p.setMode(weather{})
 		}
-		return d.start()
+		return d.startProcess()
 	}
 }
 
@@ -152,18 +152,18 @@ func breakNetwork(d *daemon, f fault) (heal func() error) {
 		w = weather{delay: 60 * time.Millisecond}
 	}
 	for _, p := range hit {
-		p.set(w)
+		p.setMode(w)
 	}
 	return func() error {
 		for _, p := range hit {
-			p.set(weather{})
+			p.setMode(weather{})
 		}
 		return nil
 	}
 }
 
-// remember notes what a collector owns as its fault begins.
-func (in *injector) remember(i *injected, d *daemon) {
+// recordFault records the partitions that a collector owns as its fault begins.
+func (in *injector) recordFault(i *injected, d *daemon) {
 	if d.kind != "collectd" {
 		return
 	}
@@ -174,15 +174,15 @@ func (in *injector) remember(i *injected, d *daemon) {
 	}
 	i.member = strings.TrimSpace(string(text))
 	i.partitions = map[events.Partition]int64{}
-	for p, o := range ownersAt(in.observer.snapshot().owners, -1) {
+	for p, o := range ownersAt(in.observer.copyState().owners, -1) {
 		if o.member == i.member {
 			i.partitions[p] = o.token
 		}
 	}
 }
 
-// member gives the index of a member of etcd; for leader of the one that leads now.
-func (in *injector) member(ctx context.Context, target int) int {
+// pickMember returns the index of a member of etcd; for leader of the one that leads now.
+func (in *injector) pickMember(ctx context.Context, target int) int {
 	if target != leader {
 		return target
 	}
@@ -196,11 +196,11 @@ func (in *injector) member(ctx context.Context, target int) int {
 	return 0
 }
 
-// compact makes etcd forget all history that the observer has seen.
-func (in *injector) compact(ctx context.Context) error {
+// compactHistory makes etcd forget all history that the observer has seen.
+func (in *injector) compactHistory(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if rev := in.observer.position(); rev > 1 {
+	if rev := in.observer.currentPosition(); rev > 1 {
 		if _, err := in.c.client.Compact(ctx, rev, clientv3.WithCompactPhysical()); err != nil && !strings.Contains(err.Error(), "compacted") {
 			return fmt.Errorf("compacting to %d: %w", rev, err)
 		}

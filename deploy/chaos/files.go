@@ -29,7 +29,7 @@ func file(kind string, scrapes ...scrape) upload {
 	for _, s := range scrapes {
 		for _, h := range s.hosts {
 			for g := range gpusPerHost {
-				u.add(&b, s, h, g)
+				u.addRow(&b, s, h, g)
 			}
 		}
 	}
@@ -37,8 +37,8 @@ func file(kind string, scrapes ...scrape) upload {
 	return u
 }
 
-// add writes the readings of one GPU.
-func (u *upload) add(b *bytes.Buffer, s scrape, h, g int) {
+// addRow writes the readings of one GPU.
+func (u *upload) addRow(b *bytes.Buffer, s scrape, h, g int) {
 	gpu, stamp := gpuName(h, g), s.at.Format(time.RFC3339)
 	wide := row{}
 	if s.wide {
@@ -63,8 +63,8 @@ func (u *upload) add(b *bytes.Buffer, s scrape, h, g int) {
 	}
 }
 
-// records counts the readings of a file.
-func (u *upload) records() int {
+// listRecords counts the readings of a file.
+func (u *upload) listRecords() int {
 	n := 0
 	for _, r := range u.rows {
 		n += len(r.readings)

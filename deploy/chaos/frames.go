@@ -2,9 +2,9 @@ package main
 
 import "encoding/binary"
 
-// frames takes the bytes of one direction of an HTTP/2 connection and gives the first gRPC message of each stream, which for a
-// call that is not streamed is all of it. Other frames are skipped: no header is needed to know the messages that count. What
-// a Write completes is given before it returns.
+// frames takes the bytes of one direction of an HTTP/2 connection and returns the first gRPC message of each stream, which for a
+// call that is not streamed is all of it. Other frames are skipped: no header is needed to know the messages that count. A
+// message that a Write completes is delivered before it returns.
 type frames struct {
 	skip   int // bytes before the first frame
 	give   func(stream uint32, message []byte)
@@ -27,24 +27,24 @@ func (f *frames) Write(p []byte) (int, error) {
 		if len(f.rest) < size {
 			break
 		}
-		f.frame(f.rest[:size])
+		f.nextFrame(f.rest[:size])
 		f.rest = f.rest[size:]
 	}
 	if len(f.rest) == 0 {
-		f.rest = nil // lets go of what was read
+		f.rest = nil // frees the bytes that were read
 	}
 	return len(p), nil
 }
 
-// frame takes one whole frame.
-func (f *frames) frame(b []byte) {
+// nextFrame takes one whole frame.
+func (f *frames) nextFrame(b []byte) {
 	const data, headers, ended, padded = 0, 1, 1, 8
 	kind, flags, stream, payload := b[3], b[4], binary.BigEndian.Uint32(b[5:])&0x7fffffff, b[frameHead:]
 	if kind == data && !f.given[stream] {
 		if flags&padded != 0 && len(payload) > int(payload[0]) {
 			payload = payload[1 : len(payload)-int(payload[0])]
 		}
-		f.add(stream, payload)
+		f.addBytes(stream, payload)
 	}
 	if flags&ended != 0 && (kind == data || kind == headers) {
 		delete(f.bodies, stream)
@@ -52,7 +52,7 @@ func (f *frames) frame(b []byte) {
 	}
 }
 
-func (f *frames) add(stream uint32, payload []byte) {
+func (f *frames) addBytes(stream uint32, payload []byte) {
 	if f.bodies == nil {
 		f.bodies, f.given = map[uint32][]byte{}, map[uint32]bool{}
 	}
@@ -65,7 +65,7 @@ func (f *frames) add(stream uint32, payload []byte) {
 	}
 }
 
-// messageSize tells how long the gRPC message at the start of body is, once all of it is there.
+// messageSize returns the size of the gRPC message at the start of body is, once all of it is there.
 func messageSize(body []byte) (int, bool) {
 	if len(body) < 5 || body[0] != 0 {
 		return 0, false

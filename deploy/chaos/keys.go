@@ -8,7 +8,7 @@ import (
 
 const root = "/telemetry/"
 
-// keyKind says what a key is for.
+// keyKind is the purpose of a key.
 type keyKind string
 
 const (
@@ -22,7 +22,7 @@ const (
 	otherKey    keyKind = "other"
 )
 
-// projects tells whether only the owner of a partition may write a key.
+// projects reports whether only the owner of a partition may write a key.
 func (k keyKind) projects() bool {
 	return k == offsetKey || k == liveKey || k == identityKey || k == seriesKey
 }

@@ -26,12 +26,12 @@ func buildAll(ctx context.Context, dir string) error {
 	return nil
 }
 
-// start starts etcd, then the daemons, and waits until all are ready.
-func (c *cluster) start(ctx context.Context) error {
+// startAll starts etcd, then the daemons, and waits until all are ready.
+func (c *cluster) startAll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
 	for _, p := range c.etcd {
-		if err := p.start(); err != nil {
+		if err := p.startProcess(); err != nil {
 			return err
 		}
 	}
@@ -41,15 +41,15 @@ func (c *cluster) start(ctx context.Context) error {
 		}
 	}
 	for _, d := range c.daemons {
-		if err := d.start(); err != nil {
+		if err := d.startProcess(); err != nil {
 			return err
 		}
 	}
-	return c.ready(ctx)
+	return c.awaitReady(ctx)
 }
 
-// ready waits until every daemon says that it is.
-func (c *cluster) ready(ctx context.Context) error {
+// awaitReady waits until every daemon says that it is.
+func (c *cluster) awaitReady(ctx context.Context) error {
 	for _, d := range c.daemons {
 		if err := awaitOK(ctx, d.admin+"/ready"); err != nil {
 			return fmt.Errorf("%s is not ready: %w", d.name, err)
@@ -58,22 +58,22 @@ func (c *cluster) ready(ctx context.Context) error {
 	return nil
 }
 
-// stop ends everything in order and tells what did not end well.
-func (c *cluster) stop() error {
+// stopAll ends everything in order and returns the errors of processes that did not end well.
+func (c *cluster) stopAll() error {
 	var all error
 	for _, d := range c.daemons {
-		all = errors.Join(all, d.stop())
+		all = errors.Join(all, d.stopProcess())
 	}
-	return errors.Join(all, c.close())
+	return errors.Join(all, c.closeAll())
 }
 
-// close ends what is left.
-func (c *cluster) close() error {
+// closeAll ends the processes that are left.
+func (c *cluster) closeAll() error {
 	all := c.client.Close()
 	for _, d := range c.daemons {
 		d.kill()
 		for _, p := range d.proxies {
-			p.close()
+			p.closeAll()
 		}
 	}
 	for _, p := range c.etcd {
@@ -90,7 +90,7 @@ func awaitOK(ctx context.Context, address string) error {
 		if resp, err := client.Get(address); err != nil {
 			last = err.Error()
 		} else {
-			text, _ := io.ReadAll(resp.Body) // only told
+			text, _ := io.ReadAll(resp.Body) // only reported
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ledger knows what was sent and what was acknowledged. Safe for concurrent use.
+// ledger holds the readings that were sent and the ones that were acknowledged. Safe for concurrent use.
 type ledger struct {
 	mu      sync.Mutex
 	sent    map[reading]string // every record of which all bytes were sent at least once, with its value
@@ -21,7 +21,7 @@ func newLedger() *ledger {
 	return &ledger{sent: map[reading]string{}, acked: map[reading]bool{}, answers: map[string]int{}, kinds: map[string]int{}}
 }
 
-// sending notes what an attempt will send: the rows that end within the first bytes.
+// sending records the rows that an attempt will send: the rows that end within the first bytes.
 func (l *ledger) sending(u *upload, bytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -35,8 +35,8 @@ func (l *ledger) sending(u *upload, bytes int) {
 	}
 }
 
-// acknowledged notes that all of an upload was promised to be kept.
-func (l *ledger) acknowledged(u *upload, at time.Time) {
+// listAcknowledged notes that all of an upload was promised to be kept.
+func (l *ledger) listAcknowledged(u *upload, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.at = append(l.at, at)
@@ -48,15 +48,15 @@ func (l *ledger) acknowledged(u *upload, at time.Time) {
 	}
 }
 
-// answered counts how an attempt ended.
-func (l *ledger) answered(how string) {
+// recordAnswer counts how an attempt ended.
+func (l *ledger) recordAnswer(how string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answers[how]++
 }
 
-// complain notes an answer that is against the promises.
-func (l *ledger) complain(format string, args ...any) {
+// recordFault notes an answer that is against the promises.
+func (l *ledger) recordFault(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))

@@ -19,7 +19,7 @@ func main() {
 	flag.DurationVar(&set.ttl, "lease-ttl", 5*time.Second, "lease of the collectors; short, so that it is often lost")
 	flag.Func("only", "kinds of targets, comma-separated: etcd, collectd, ingestd, queryd, network; all when not given", func(text string) error {
 		set.only = strings.Split(text, ",")
-		if len(schedule(0, time.Hour, set.ttl, set.only...)) == 0 {
+		if len(planFaults(0, time.Hour, set.ttl, set.only...)) == 0 {
 			return errors.New("names none of them")
 		}
 		return nil
@@ -50,12 +50,12 @@ func breakThings(ctx context.Context, set settings, path string, keep bool) (ok 
 	say := func(format string, args ...any) {
 		fmt.Fprintf(os.Stderr, "%7.2fs  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
 	}
-	out, err := run(ctx, dir, set, say)
+	out, err := runChaos(ctx, dir, set, say)
 	if err != nil {
 		return false, fmt.Errorf("%w (data and logs: %s)", err, dir)
 	}
-	ok = out.ok()
-	text := out.report()
+	ok = out.allKept()
+	text := out.writeReport()
 	fmt.Print(text)
 	if path != "" {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

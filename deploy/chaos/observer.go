@@ -73,23 +73,23 @@ func newObserver(client *clientv3.Client) (*observer, error) {
 	return &observer{client: client, model: model, seen: observed{members: map[string]bool{}, view: reference{}, newest: newestStored{}}}, err
 }
 
-// run watches until ctx ends. A watch that breaks is resumed behind what was seen; only a compaction of what was not
+// watchKeys watches until ctx ends. A watch that breaks is resumed behind the last change that was seen; only a compaction of changes that were not
 // seen could make a gap, and nothing but the schedule compacts.
-func (o *observer) run(ctx context.Context) {
+func (o *observer) watchKeys(ctx context.Context) {
 	for ctx.Err() == nil {
-		from := o.position() + 1
+		from := o.currentPosition() + 1
 		watch := o.client.Watch(clientv3.WithRequireLeader(ctx), root, clientv3.WithPrefix(), clientv3.WithRev(from),
 			clientv3.WithProgressNotify(), clientv3.WithFragment())
 		for resp := range watch {
 			if resp.CompactRevision >= from {
-				o.stop(fmt.Errorf("etcd was compacted up to %d before revision %d was seen", resp.CompactRevision, from))
+				o.stopAt(fmt.Errorf("etcd was compacted up to %d before revision %d was seen", resp.CompactRevision, from))
 				return
 			}
 			if resp.Err() != nil {
 				break
 			}
-			if err := o.take(resp); err != nil {
-				o.stop(err)
+			if err := o.addResponse(resp); err != nil {
+				o.stopAt(err)
 				return
 			}
 		}
@@ -97,37 +97,37 @@ func (o *observer) run(ctx context.Context) {
 	}
 }
 
-func (o *observer) position() int64 {
+func (o *observer) currentPosition() int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.seen.rev
 }
 
-func (o *observer) stop(err error) {
+func (o *observer) stopAt(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.seen.broken = err
 }
 
-func (o *observer) take(resp clientv3.WatchResponse) error {
+func (o *observer) addResponse(resp clientv3.WatchResponse) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
 	for _, ev := range resp.Events {
-		if err := o.note(ev, now); err != nil {
+		if err := o.addChange(ev, now); err != nil {
 			return err
 		}
 	}
 	if n := len(resp.Events); n > 0 {
-		o.seen.rev = resp.Events[n-1].Kv.ModRevision // the header may be ahead of what it comes with
+		o.seen.rev = resp.Events[n-1].Kv.ModRevision // the header may be ahead of its changes
 	} else if resp.IsProgressNotify() {
 		o.seen.rev = max(o.seen.rev, resp.Header.GetRevision())
 	}
 	return nil
 }
 
-// note files one change away; a value that cannot be read ends the observation.
-func (o *observer) note(ev *clientv3.Event, now time.Time) error {
+// addChange files one change away; a value that cannot be read ends the observation.
+func (o *observer) addChange(ev *clientv3.Event, now time.Time) error {
 	kv, at := ev.Kv, seenAt{ev.Kv.ModRevision, now}
 	kind, p, last := parseKey(string(kv.Key))
 	gone := ev.Type == clientv3.EventTypeDelete
@@ -146,7 +146,7 @@ func (o *observer) note(ev *clientv3.Event, now time.Time) error {
 		o.seen.log = append(o.seen.log, appended{at, p, string(kv.Key), kv.CreateRevision != kv.ModRevision})
 	case kind.projects() && !gone:
 		w := written{seenAt: at, partition: p, kind: kind}
-		if err := o.read(kv, &w); err != nil {
+		if err := o.readKeys(kv, &w); err != nil {
 			return err
 		}
 		o.seen.writes = append(o.seen.writes, w)
@@ -154,8 +154,8 @@ func (o *observer) note(ev *clientv3.Event, now time.Time) error {
 	return nil
 }
 
-// read looks into offsets and live models.
-func (o *observer) read(kv *mvccpb.KeyValue, w *written) error {
+// readKeys looks into offsets and live models.
+func (o *observer) readKeys(kv *mvccpb.KeyValue, w *written) error {
 	switch w.kind {
 	case offsetKey:
 		var v struct{ Live, Series int64 }
@@ -168,14 +168,14 @@ func (o *observer) read(kv *mvccpb.KeyValue, w *written) error {
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", kv.Key, err)
 		}
-		o.seen.view.add(w.rev, &live)
-		o.seen.back = append(o.seen.back, o.seen.newest.add(w.rev, &live)...)
+		o.seen.view.addReading(w.rev, &live)
+		o.seen.back = append(o.seen.back, o.seen.newest.addStored(w.rev, &live)...)
 	}
 	return nil
 }
 
-// snapshot gives what was seen up to now. What it gives is not changed any more, but for view, which only grows.
-func (o *observer) snapshot() observed {
+// copyState returns the changes seen up to now. The result does not change any more, but for view, which only grows.
+func (o *observer) copyState() observed {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s := o.seen
@@ -186,14 +186,14 @@ func (o *observer) snapshot() observed {
 	return s
 }
 
-// await waits until everything up to rev was seen.
-func (o *observer) await(ctx context.Context, rev int64) error {
-	for o.position() < rev {
-		if broken := o.snapshot().broken; broken != nil {
+// awaitPosition waits until everything up to rev was seen.
+func (o *observer) awaitPosition(ctx context.Context, rev int64) error {
+	for o.currentPosition() < rev {
+		if broken := o.copyState().broken; broken != nil {
 			return broken
 		}
 		if !wait.Sleep(ctx, 20*time.Millisecond) {
-			return errors.Join(fmt.Errorf("revision %d of %d was seen", o.position(), rev), ctx.Err())
+			return errors.Join(fmt.Errorf("revision %d of %d was seen", o.currentPosition(), rev), ctx.Err())
 		}
 	}
 	return nil

@@ -6,7 +6,7 @@ import (
 	"net"
 )
 
-// freePorts finds addresses that are free now, below the ports that systems give to outgoing connections: one of those
+// freePorts finds addresses that are free now, below the ports that systems use for outgoing connections: one of those
 // could take the address of a daemon while it is down.
 func freePorts(n int) ([]string, error) {
 	const from, to = 12000, 32000

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// process is a program of the pipeline: its command line, and the process that runs it now. When a process ends that nobody ended,
+// process is a program of the pipeline: its command line, and the process that runs it now. When a process ends unasked,
 // it is started again, as a platform would, and the end is noted.
 type process struct {
 	name   string
@@ -27,7 +27,7 @@ type process struct {
 	ends   []end
 }
 
-// end is how a process ended that nobody ended.
+// end is the end of a process that was not asked to end.
 type end struct {
 	at   time.Time
 	name string
@@ -39,8 +39,8 @@ type end struct {
 // stopTimeout is how long a process may take to stop in order; its own budget is smaller.
 const stopTimeout = 20 * time.Second
 
-// start runs the program, and keeps it running until stop or kill.
-func (p *process) start() error {
+// startProcess runs the program, and keeps it running until stop or kill.
+func (p *process) startProcess() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wanted = true
@@ -60,12 +60,12 @@ func (p *process) startLocked() error {
 		return errors.Join(fmt.Errorf("starting %s: %w", p.name, err), out.Close())
 	}
 	p.cmd, p.ended = cmd, make(chan struct{})
-	go p.await(cmd, p.ended, out, path, time.Now())
+	go p.awaitExit(cmd, p.ended, out, path, time.Now())
 	return nil
 }
 
-// await notes how a process ended; one that should still run is started again after a second.
-func (p *process) await(cmd *exec.Cmd, ended chan struct{}, out *os.File, path string, since time.Time) {
+// awaitExit notes how a process ended; one that should still run is started again after a second.
+func (p *process) awaitExit(cmd *exec.Cmd, ended chan struct{}, out *os.File, path string, since time.Time) {
 	err := cmd.Wait()
 	_ = out.Close()
 	p.mu.Lock()
@@ -77,7 +77,7 @@ func (p *process) await(cmd *exec.Cmd, ended chan struct{}, out *os.File, path s
 	close(ended)
 }
 
-// revive starts the program again unless somebody did, or does not want it any more.
+// revive starts the program again unless it runs or is not wanted any more.
 func (p *process) revive(was *exec.Cmd) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,8 +88,8 @@ func (p *process) revive(was *exec.Cmd) {
 	}
 }
 
-// signal sends a signal to the process that runs now.
-func (p *process) signal(sig os.Signal) {
+// sendSignal sends a signal to the process that runs now.
+func (p *process) sendSignal(sig os.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil {
@@ -107,15 +107,15 @@ func (p *process) running() error {
 	return nil
 }
 
-func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
-func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
+func (p *process) freeze() { p.sendSignal(syscall.SIGSTOP) }
+func (p *process) thaw()   { p.sendSignal(syscall.SIGCONT) }
 
 // kill ends the process at once and does not start it again.
-func (p *process) kill() { <-p.unwant(os.Kill) }
+func (p *process) kill() { <-p.expectExit(os.Kill) }
 
-// stop ends the process in order and tells how it ended.
-func (p *process) stop() error {
-	ended := p.unwant(syscall.SIGTERM)
+// stopProcess ends the process in order and returns its end.
+func (p *process) stopProcess() error {
+	ended := p.expectExit(syscall.SIGTERM)
 	select {
 	case <-ended:
 	case <-time.After(stopTimeout):
@@ -130,7 +130,7 @@ func (p *process) stop() error {
 	return nil
 }
 
-func (p *process) unwant(sig os.Signal) <-chan struct{} {
+func (p *process) expectExit(sig os.Signal) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wanted = false
@@ -143,7 +143,7 @@ func (p *process) unwant(sig os.Signal) <-chan struct{} {
 	return p.ended
 }
 
-// unexpected gives the ends that nobody asked for.
+// unexpected returns the ends that were not asked for.
 func (p *process) unexpected() []end {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,9 +10,9 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// weather is what a proxy does to its connections.
+// weather is the state of a proxy: its effect on its connections.
 type weather struct {
-	hole  bool          // accept, deliver nothing: what was sent arrives when the hole closes
+	hole  bool          // accept, deliver nothing: bytes that were sent arrive when the hole closes
 	cut   bool          // refuse and break
 	delay time.Duration // hold back each piece
 }
@@ -21,7 +21,7 @@ type weather struct {
 type proxy struct {
 	ln     net.Listener
 	target string
-	tap    *tap // sees what passes; nil sees nothing
+	tap    *tap // sees the bytes that pass; may be nil
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex
@@ -33,7 +33,7 @@ type proxy struct {
 // link is one connection through a proxy.
 type link struct{ from, to net.Conn }
 
-func (l *link) close() { _, _ = l.from.Close(), l.to.Close() } // what the other end makes of it is the test
+func (l *link) closeLink() { _, _ = l.from.Close(), l.to.Close() } // the effect on the other end is the test
 
 func openProxy(target string, tap *tap) (*proxy, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -41,33 +41,33 @@ func openProxy(target string, tap *tap) (*proxy, error) {
 		return nil, err
 	}
 	p := &proxy{ln: ln, target: target, tap: tap, changed: make(chan struct{}), conns: map[*link]bool{}}
-	p.wg.Go(p.accept)
+	p.wg.Go(p.acceptLinks)
 	return p, nil
 }
 
 func (p *proxy) address() string { return p.ln.Addr().String() }
 
-func (p *proxy) accept() {
+func (p *proxy) acceptLinks() {
 	for {
 		from, err := p.ln.Accept()
 		if err != nil {
 			return
 		}
-		p.wg.Go(func() { p.serve(from) })
+		p.wg.Go(func() { p.serveLink(from) })
 	}
 }
 
-// serve connects when the weather lets it and copies until one side ends.
-func (p *proxy) serve(from net.Conn) {
+// serveLink connects when the weather lets it and copies until one side ends.
+func (p *proxy) serveLink(from net.Conn) {
 	defer from.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	l := &link{from: from}
-	if !p.enter(l) {
+	if !p.addLink(l) {
 		return
 	}
-	defer p.leave(l)
-	if p.pass(ctx) != nil {
+	defer p.removeLink(l)
+	if p.awaitOpen(ctx) != nil {
 		return
 	}
 	to, err := net.Dial("tcp", p.target)
@@ -84,14 +84,14 @@ func (p *proxy) serve(from net.Conn) {
 		requests, answers = seen.requests, seen.answers
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { p.copy(ctx, to, from, requests); l.close() })
+	wg.Go(func() { p.copy(ctx, to, from, requests); l.closeLink() })
 	p.copy(ctx, from, to, answers)
-	l.close()
+	l.closeLink()
 	cancel()
 	wg.Wait()
 }
 
-func (p *proxy) enter(l *link) bool {
+func (p *proxy) addLink(l *link) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l.to = l.from // until there is one
@@ -102,7 +102,7 @@ func (p *proxy) enter(l *link) bool {
 	return true
 }
 
-func (p *proxy) leave(l *link) {
+func (p *proxy) removeLink(l *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, l)
@@ -115,7 +115,7 @@ func (p *proxy) copy(ctx context.Context, to io.Writer, from io.Reader, seen io.
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
-			if p.pass(ctx) != nil {
+			if p.awaitOpen(ctx) != nil {
 				return
 			}
 			_, _ = seen.Write(buf[:n]) // a tap never fails
@@ -129,8 +129,8 @@ func (p *proxy) copy(ctx context.Context, to io.Writer, from io.Reader, seen io.
 	}
 }
 
-// pass waits out a hole and a delay.
-func (p *proxy) pass(ctx context.Context) error {
+// awaitOpen waits out a hole and a delay.
+func (p *proxy) awaitOpen(ctx context.Context) error {
 	for {
 		p.mu.Lock()
 		now, changed := p.now, p.changed
@@ -147,8 +147,8 @@ func (p *proxy) pass(ctx context.Context) error {
 	}
 }
 
-// set changes the weather; a cut breaks what is open, in a hole too.
-func (p *proxy) set(w weather) {
+// setMode changes the weather; a cut breaks the open connections, in a hole too.
+func (p *proxy) setMode(w weather) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.now = w
@@ -161,12 +161,12 @@ func (p *proxy) set(w weather) {
 
 func (p *proxy) breakLocked() {
 	for l := range p.conns {
-		l.close()
+		l.closeLink()
 	}
 }
 
-func (p *proxy) close() {
+func (p *proxy) closeAll() {
 	_ = p.ln.Close()
-	p.set(weather{cut: true})
+	p.setMode(weather{cut: true})
 	p.wg.Wait()
 }

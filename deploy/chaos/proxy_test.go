@@ -16,7 +16,7 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// echo serves lines back and gives its address.
+// echo serves lines back and returns its address.
 func echo(t *testing.T) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -52,7 +52,7 @@ func TestWeatherOfAProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
+	defer p.closeAll()
 	dial := func() net.Conn {
 		c, err := net.Dial("tcp", p.address())
 		if err != nil {
@@ -65,25 +65,25 @@ func TestWeatherOfAProxy(t *testing.T) {
 	if err := line(old, time.Minute); err != nil {
 		t.Fatalf("in fair weather: %v", err)
 	}
-	p.set(weather{hole: true})
+	p.setMode(weather{hole: true})
 	fresh := dial()
 	for _, c := range []net.Conn{old, fresh} {
 		if err, ok := line(c, 200*time.Millisecond).(net.Error); !ok || !err.Timeout() {
 			t.Errorf("in a hole: got %v, want nothing at all", err)
 		}
 	}
-	p.set(weather{})
+	p.setMode(weather{})
 	for _, c := range []net.Conn{old, fresh} {
 		if err := line(c, time.Minute); err != nil {
 			t.Errorf("after the hole closed: %v", err)
 		}
 	}
-	p.set(weather{delay: 100 * time.Millisecond})
+	p.setMode(weather{delay: 100 * time.Millisecond})
 	start := time.Now()
 	if err := line(old, time.Minute); err != nil || time.Since(start) < 100*time.Millisecond {
 		t.Errorf("with a delay: %v after %s", err, time.Since(start))
 	}
-	p.set(weather{cut: true})
+	p.setMode(weather{cut: true})
 	for _, c := range []net.Conn{old, dial()} {
 		if err := line(c, time.Minute); err == nil || strings.Contains(err.Error(), "timeout") {
 			t.Errorf("cut: got %v, want a broken connection", err)
@@ -106,7 +106,7 @@ func TestTapSeesGuardsAndAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
+	defer p.closeAll()
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{p.address()}, DialTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestTapSeesGuardsAndAnswers(t *testing.T) {
 	}
 	var got []save
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if got = seen.all(); len(got) == len(want) && got[len(got)-1].answered {
+		if got = seen.allConnections(); len(got) == len(want) && got[len(got)-1].answered {
 			break
 		}
 	}

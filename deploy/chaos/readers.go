@@ -31,13 +31,13 @@ const (
 
 func newReaders(c *cluster) []*reader {
 	var all []*reader
-	for _, d := range c.of("queryd") {
+	for _, d := range c.processesOf("queryd") {
 		all = append(all, &reader{name: d.name, base: d.base, bad: map[string]int{}, told: map[reading]string{}})
 	}
 	return all
 }
 
-// newest is a GPU as GET /api/v1/gpus tells it.
+// newest is a GPU in an answer of GET /api/v1/gpus.
 type newest struct {
 	ID      string
 	Metrics map[string]json.Number
@@ -45,9 +45,9 @@ type newest struct {
 	Times   map[string]time.Time `json:"metric_times"`
 }
 
-// run asks until ctx ends. The time of a GPU's metric must never go back, whichever process answers: every queryd
-// loads at the newest revision and only goes on from there.
-func (r *reader) run(ctx context.Context) {
+// readAnswers asks until ctx ends. The time of a GPU's metric must never go back, whichever process answers: every queryd
+// loads at the newest revision and only moves on from there.
+func (r *reader) readAnswers(ctx context.Context) {
 	client := &http.Client{Timeout: readTimeout}
 	times := map[cell]time.Time{}
 	for wait.Sleep(ctx, readPace) {
@@ -61,15 +61,15 @@ func (r *reader) run(ctx context.Context) {
 		} else {
 			r.good = append(r.good, time.Now())
 			for _, g := range gpus {
-				r.take(&g, times)
+				r.checkAnswer(&g, times)
 			}
 		}
 		r.mu.Unlock()
 	}
 }
 
-// take notes what a GPU's readings are.
-func (r *reader) take(g *newest, times map[cell]time.Time) {
+// checkAnswer checks a GPU's readings.
+func (r *reader) checkAnswer(g *newest, times map[cell]time.Time) {
 	for metric, at := range g.Times {
 		c := cell{g.ID, metric}
 		if before := times[c]; at.Before(before) {
@@ -93,7 +93,7 @@ func getGPUs(ctx context.Context, client *http.Client, base string) ([]newest, e
 	return gpus, err
 }
 
-// getData asks for a page of data and gives where the next one starts.
+// getData asks for a page of data and returns where the next one starts.
 func getData(ctx context.Context, client *http.Client, address string, data any) (next string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// reading names one record: the GPU, the metric and the time. Its value follows from its name, so that whatever sends it says the
+// reading names one record: the GPU, the metric and the time. Its value follows from its name, so that every sender says the
 // same.
 type reading struct {
 	gpu    string
@@ -40,7 +40,7 @@ func gauges() []gauge {
 	}
 }
 
-// value is what a gauge of a GPU read at a time; every fiftieth reading is blank.
+// value returns the reading of a GPU's gauge at a time; every fiftieth reading is blank.
 func (g gauge) value(gpu string, at int64) string {
 	h := fnv.New64a()
 	fmt.Fprint(h, gpu, g.name, at)

@@ -16,21 +16,21 @@ import (
 // cell is a metric of a GPU in the live view.
 type cell struct{ gpu, metric string }
 
-// version is what a cell held from a revision on.
+// version is the value of a cell from a revision on.
 type version struct {
 	rev   int64
 	value string
 }
 
-// reference is the live view as it was at every revision, by what is stored in etcd. Every GPU of the workload lives on one
+// reference is the live view as it was at every revision, by the stored models in etcd. Every GPU of the workload lives on one
 // host, so nothing needs to be merged.
 type reference map[cell][]version
 
 // newestStored is the record time that each cell of the stored live models has.
 type newestStored map[cell]events.Timestamp
 
-// add takes in a live model as it was stored at a revision, and tells what of it is older than what was stored before.
-func (n newestStored) add(rev int64, live *projections.Live) (back []string) {
+// addStored adds a live model as it was stored at a revision, and returns its readings that are older than the ones stored before.
+func (n newestStored) addStored(rev int64, live *projections.Live) (back []string) {
 	for _, e := range live.Entities {
 		for _, l := range e.Latest {
 			c := cell{string(e.Entity.GPU), l.Metric}
@@ -43,8 +43,8 @@ func (n newestStored) add(rev int64, live *projections.Live) (back []string) {
 	return back
 }
 
-// add takes in a host's live model as it was stored at a revision.
-func (r reference) add(rev int64, live *projections.Live) {
+// addReading takes in a host's live model as it was stored at a revision.
+func (r reference) addReading(rev int64, live *projections.Live) {
 	for _, e := range live.Entities {
 		for _, l := range e.Latest {
 			c := cell{string(e.Entity.GPU), l.Metric}
@@ -56,8 +56,8 @@ func (r reference) add(rev int64, live *projections.Live) {
 	}
 }
 
-// at gives what a cell held at a revision, "" when it was not there.
-func (r reference) at(c cell, rev int64) string {
+// readingAt returns the value of a cell at a revision, "" when it was not there.
+func (r reference) readingAt(c cell, rev int64) string {
 	versions := r[c]
 	i := sort.Search(len(versions), func(i int) bool { return versions[i].rev > rev })
 	if i == 0 {
@@ -74,7 +74,7 @@ func valueText(v events.Value) string {
 	return string(v.Number.Append(nil))
 }
 
-// modelReader reads stored models by what docs/LOG.md says of them, so that it does not share a mistake with the
+// modelReader reads stored models by their description in docs/LOG.md, so that it does not share a mistake with the
 // code that writes them.
 type modelReader struct{ dec *zstd.Decoder }
 
@@ -84,15 +84,15 @@ func newModelReader() (modelReader, error) {
 }
 
 func (m modelReader) live(value []byte) (projections.Live, error) {
-	body, err := m.unpack(value)
+	body, err := m.unpackModel(value)
 	if err != nil {
 		return projections.Live{}, err
 	}
 	return projections.ParseLive(body)
 }
 
-// unpack takes the envelope off: tag, revision, length of upload id, upload id.
-func (m modelReader) unpack(value []byte) ([]byte, error) {
+// unpackModel takes the envelope off: tag, revision, length of upload id, upload id.
+func (m modelReader) unpackModel(value []byte) ([]byte, error) {
 	r := bytes.NewReader(value)
 	tag, err := r.ReadByte()
 	_, err1 := binary.ReadUvarint(r)

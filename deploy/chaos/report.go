@@ -9,27 +9,27 @@ import (
 	"time"
 )
 
-// ok tells whether every promise held.
-func (out *outcome) ok() bool {
+// allKept reports whether every promise held.
+func (out *outcome) allKept() bool {
 	return !slices.ContainsFunc(out.verdicts, func(v verdict) bool { return !v.ok() })
 }
 
-// report tells of a run, in Markdown.
-func (out *outcome) report() string {
+// writeReport writes the report of a run, in Markdown.
+func (out *outcome) writeReport() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Chaos, seed %d, %s\n\n", out.seed, out.duration)
 	fmt.Fprintf(&b, "`go run ./deploy/chaos %s`\n\n", out.settings)
 	fmt.Fprintf(&b, "%d members of etcd, %d ingestd, %d collectd, %d queryd; %d partitions, lease TTL %s, %d processors.\n\n",
 		members, ingesters, collectors, queriers, partitions, out.ttl, runtime.NumCPU())
-	out.promises(&b)
-	out.numbers(&b)
-	out.failovers(&b)
-	out.injected(&b)
-	out.endings(&b)
+	out.writePromises(&b)
+	out.writeNumbers(&b)
+	out.writeFailovers(&b)
+	out.writeInjected(&b)
+	out.writeEndings(&b)
 	return b.String()
 }
 
-func (out *outcome) promises(b *strings.Builder) {
+func (out *outcome) writePromises(b *strings.Builder) {
 	b.WriteString("## Promises\n\n| promise | | looked at | how |\n|---|---|---|---|\n")
 	for _, v := range out.verdicts {
 		state := "ok"
@@ -51,7 +51,7 @@ func (out *outcome) promises(b *strings.Builder) {
 	}
 }
 
-func (out *outcome) numbers(b *strings.Builder) {
+func (out *outcome) writeNumbers(b *strings.Builder) {
 	b.WriteString("## Numbers\n\n| what | |\n|---|---|\n")
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(b, "| %s | %s |\n", what, fmt.Sprintf(format, args...))
@@ -64,34 +64,34 @@ func (out *outcome) numbers(b *strings.Builder) {
 		steps, dials, resumed = steps+len(s.steps), dials+s.dials, resumed+s.resumed
 	}
 	line("faults injected", "%d", len(out.faults))
-	line("uploads acknowledged", "%d (%s)", uploads, counts(out.ledger.kinds))
-	line("answers to uploads", "%s", counts(out.ledger.answers))
+	line("uploads acknowledged", "%d (%s)", uploads, formatCounts(out.ledger.kinds))
+	line("answers to uploads", "%s", formatCounts(out.ledger.answers))
 	line("records acknowledged", "%d", len(out.ledger.acked))
 	line("records sent and not acknowledged (may be there or not)", "%d", len(out.ledger.sent)-len(out.ledger.acked))
-	line("records lost, doubled or changed", "%d", out.failed("every acknowledged record"))
-	line("records invented", "%d", out.failed("nothing is queryable"))
+	line("records lost, doubled or changed", "%d", out.writeFailed("every acknowledged record"))
+	line("records invented", "%d", out.writeFailed("nothing is queryable"))
 	line("events in the log", "%d", len(out.seen.log))
-	done, waiting := foldings(out.seen.writes, out.seen.log)
+	done, waiting := foldDelays(out.seen.writes, out.seen.log)
 	var waits []time.Duration
 	for _, f := range done {
 		waits = append(waits, f.took)
 	}
 	line("from an event in the log to its offset", "p50 %s, p99 %s, longest %s; %d never", quantile(waits, 0.5).Round(time.Millisecond),
 		quantile(waits, 0.99).Round(time.Millisecond), quantile(waits, 1).Round(time.Millisecond), len(waiting))
-	line("transactions on projections seen on the wire", "%d, of which %d were refused (by the guard of the claim, or by the chain of offsets)", len(out.saves), refused(out.saves))
-	woken := zombies(out.faults, &out.seen, out.saves)
+	line("transactions on projections seen on the wire", "%d, of which %d were refused (by the guard of the claim, or by the chain of offsets)", len(out.saves), countRefused(out.saves))
+	woken := countZombies(out.faults, &out.seen, out.saves)
 	denied, accepted := 0, 0
 	for _, z := range woken {
 		denied, accepted = denied+z.refused, accepted+z.accepted
 	}
 	line("frozen owners that woke up to newer ones", "%d; of their old claims' transactions %d were refused and %d accepted", len(woken), denied, accepted)
-	line("revisions whose writer's answer was not seen", "%d", unattributed(out.seen.writes, out.saves))
+	line("revisions whose writer's answer was not seen", "%d", checkUnattributed(out.seen.writes, out.saves))
 	line("messages to subscribers", "%d on %d connections, of which %d resumed", steps, dials, resumed)
 	line("longest time without an acknowledged upload", "%s", longestGap(out.ledger.at, out.begun, out.healed).Round(time.Millisecond))
 	var any []time.Time
 	for _, r := range out.readers {
 		any = append(any, r.good...)
-		line("longest time without an answer of "+r.name, "%s (%d good answers; else %s)", longestGap(r.good, out.begun, out.healed).Round(time.Millisecond), len(r.good), counts(r.bad))
+		line("longest time without an answer of "+r.name, "%s (%d good answers; else %s)", longestGap(r.good, out.begun, out.healed).Round(time.Millisecond), len(r.good), formatCounts(r.bad))
 	}
 	line("longest time without an answer of any queryd", "%s", longestGap(any, out.begun, out.healed).Round(time.Millisecond))
 	line("after the last fault healed: every partition owned", "%s", out.settled.owners.Round(time.Millisecond))
@@ -101,8 +101,8 @@ func (out *outcome) numbers(b *strings.Builder) {
 	b.WriteByte('\n')
 }
 
-// failed counts what broke the promises that start with a text.
-func (out *outcome) failed(promise string) int {
+// writeFailed counts the breaches of the promises that start with a text.
+func (out *outcome) writeFailed(promise string) int {
 	n := 0
 	for _, v := range out.verdicts {
 		if strings.HasPrefix(v.promise, promise) {
@@ -112,11 +112,11 @@ func (out *outcome) failed(promise string) int {
 	return n
 }
 
-func (out *outcome) failovers(b *strings.Builder) {
+func (out *outcome) writeFailovers(b *strings.Builder) {
 	b.WriteString("## Failover\n\nBy partition that got an event between the fault of its owner and the next claim: from the fault to that claim, " +
 		"from the fault to the next owner's first write, and the longest that such an event waited. Undisturbed ones had no other fault of etcd or a collector beside them.\n\n")
 	b.WriteString("| fault | partitions | claimed p50 | p99 | first fold p50 | p99 | wait p50 | p99 |\n|---|---|---|---|---|---|---|---|\n")
-	by := kindsOf(failovers(out.faults, &out.seen))
+	by := kindsOf(listFailovers(out.faults, &out.seen))
 	for _, kind := range slices.Sorted(maps.Keys(by)) {
 		calm := slices.DeleteFunc(slices.Clone(by[kind]), func(f failover) bool { return f.disturbed })
 		quantiles(b, kind, by[kind])
@@ -148,7 +148,7 @@ func quantiles(b *strings.Builder, name string, all []failover) {
 	b.WriteByte('\n')
 }
 
-func (out *outcome) injected(b *strings.Builder) {
+func (out *outcome) writeInjected(b *strings.Builder) {
 	kinds := map[string]int{}
 	for _, f := range out.faults {
 		kinds[f.kind]++
@@ -160,8 +160,8 @@ func (out *outcome) injected(b *strings.Builder) {
 	b.WriteByte('\n')
 }
 
-// endings lists what is no broken promise and yet worth a look.
-func (out *outcome) endings(b *strings.Builder) {
+// writeEndings lists findings that break no promise and yet are worth a look.
+func (out *outcome) writeEndings(b *strings.Builder) {
 	var notes []string
 	for _, e := range out.ends {
 		notes = append(notes, fmt.Sprintf("%s, at %.1fs: ended by itself after %s: %s", e.name, e.at.Sub(out.begun).Seconds(), e.ran.Round(time.Millisecond), e.how))
@@ -176,8 +176,8 @@ func (out *outcome) endings(b *strings.Builder) {
 	}
 }
 
-// counts writes a map of counts, in order of its keys.
-func counts(of map[string]int) string {
+// formatCounts writes a map of counts, in order of its keys.
+func formatCounts(of map[string]int) string {
 	var parts []string
 	for _, key := range slices.Sorted(maps.Keys(of)) {
 		parts = append(parts, fmt.Sprintf("%s: %d", key, of[key]))

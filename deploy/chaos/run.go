@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// settings are what a run is told.
+// settings are the parameters of a run.
 type settings struct {
 	duration time.Duration
 	seed     uint64
@@ -24,7 +24,7 @@ func (s settings) String() string {
 	return flags
 }
 
-// outcome is everything that a run saw, and what was made of it.
+// outcome holds all observations of a run, and the verdicts on them.
 type outcome struct {
 	settings
 	begun, faulty, healed time.Time // start of the workload; end of the faults; everything healed
@@ -43,9 +43,9 @@ type outcome struct {
 // patience is how long after the last fault uploads may take to be acknowledged, and the cluster to come to rest.
 const patience = 60 * time.Second
 
-// run carries out a whole run in dir. An error means that the run itself failed; what the cluster did is in the outcome.
-func run(ctx context.Context, dir string, set settings, say func(string, ...any)) (*outcome, error) {
-	out := &outcome{settings: set, ledger: newLedger(), plan: schedule(set.seed, set.duration, set.ttl, set.only...)}
+// runChaos carries out a whole run in dir. An error means that the run itself failed; the behaviour of the cluster is in the outcome.
+func runChaos(ctx context.Context, dir string, set settings, say func(string, ...any)) (*outcome, error) {
+	out := &outcome{settings: set, ledger: newLedger(), plan: planFaults(set.seed, set.duration, set.ttl, set.only...)}
 	out.settled.visible = map[string]time.Duration{}
 	say("building")
 	if err := buildAll(ctx, dir); err != nil {
@@ -58,21 +58,21 @@ func run(ctx context.Context, dir string, set settings, say func(string, ...any)
 	closed := false
 	defer func() {
 		if !closed {
-			_ = c.close() // there is a graver error to tell
+			_ = c.closeAll() // there is a graver error to report
 		}
 	}()
 	say("starting %d members of etcd and %d daemons in %s", members, daemons, dir)
-	if err := c.start(ctx); err != nil {
+	if err := c.startAll(ctx); err != nil {
 		return out, err
 	}
-	if err := out.exercise(ctx, c, say); err != nil {
+	if err := out.runScenario(ctx, c, say); err != nil {
 		return out, err
 	}
 	out.ends = c.unexpected()
 	stopped := verdict{promise: "every daemon that is told to stop does so in order", how: "exit codes at the end of the run", checked: daemons}
 	closed = true
-	if err := c.stop(); err != nil {
-		stopped.fail("%v", err)
+	if err := c.stopAll(); err != nil {
+		stopped.addFailure("%v", err)
 	}
 	out.verdicts = append(out.verdicts, stopped, out.checkProcesses(dir))
 	return out, nil

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// fault is one entry of the schedule: what happens to whom, when, and for how long.
+// fault is one entry of the schedule: the thing that happens, its target, its time and its duration.
 type fault struct {
 	at, lasts time.Duration
 	track     string // faults of one track never overlap
@@ -19,7 +19,7 @@ func (f fault) String() string {
 	return fmt.Sprintf("%6.2fs %-22s target %2d for %4.1fs", f.at.Seconds(), f.kind, f.target, f.lasts.Seconds())
 }
 
-func (f fault) end() time.Duration { return f.at + f.lasts }
+func (f fault) endTime() time.Duration { return f.at + f.lasts }
 
 // track is a set of targets of which at most one is broken at a time. So at most one member of etcd is away, and of three
 // collectors at most two (one by its track, one by the network's).
@@ -39,7 +39,7 @@ type kind struct {
 
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
-func tracks(ttl time.Duration) []track {
+func faultTracks(ttl time.Duration) []track {
 	over := ttl + ms(2500) // longer than any lease
 	return []track{
 		{"etcd", members, []kind{
@@ -51,7 +51,7 @@ func tracks(ttl time.Duration) []track {
 		}, [2]time.Duration{ms(2500), ms(5000)}},
 		{"collectd", collectors, []kind{
 			{name: "collectd killed", lasts: [2]time.Duration{over, over + ms(1500)}},
-			{name: "collectd frozen", lasts: [2]time.Duration{over, 2*ttl + ms(2000)}}, // a new leader of etcd gives leases their whole time again
+			{name: "collectd frozen", lasts: [2]time.Duration{over, 2*ttl + ms(2000)}}, // under a new leader of etcd, leases start their whole time again
 			{name: "collectd killed, back at once", lasts: [2]time.Duration{ms(100), ms(500)}},
 			{name: "collectd isolated, then killed", lasts: [2]time.Duration{ms(500), ms(1500)}},
 			{name: "collectd stopped", lasts: [2]time.Duration{ms(1500), ms(2500)}},
@@ -79,38 +79,38 @@ func tracks(ttl time.Duration) []track {
 // warmUp is the time before the first fault.
 const warmUp = 3 * time.Second
 
-// schedule makes the faults of a run; every one is healed when the time is over. Each track goes through its kinds in random
+// planFaults makes the faults of a run; every one is healed when the time is over. Each track goes through its kinds in random
 // order, over and over, so that none is left out by chance. only names the tracks to have; without any there are all.
-func schedule(seed uint64, duration, ttl time.Duration, only ...string) []fault {
+func planFaults(seed uint64, duration, ttl time.Duration, only ...string) []fault {
 	var all []fault
-	for i, t := range tracks(ttl) {
+	for i, t := range faultTracks(ttl) {
 		if len(only) > 0 && !slices.Contains(only, t.name) {
 			continue
 		}
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
 		var bag []kind
-		for at := warmUp + between(rng, [2]time.Duration{0, t.rest[1]}); ; {
+		for at := warmUp + randomBetween(rng, [2]time.Duration{0, t.rest[1]}); ; {
 			if len(bag) == 0 {
 				bag = slices.Clone(t.kinds)
 				rng.Shuffle(len(bag), func(i, j int) { bag[i], bag[j] = bag[j], bag[i] })
 			}
 			k := bag[0]
 			bag = bag[1:]
-			f := fault{at: at, lasts: between(rng, k.lasts), track: t.name, kind: k.name, target: rng.IntN(t.targets)}
+			f := fault{at: at, lasts: randomBetween(rng, k.lasts), track: t.name, kind: k.name, target: rng.IntN(t.targets)}
 			if k.leader {
 				f.target = leader
 			}
-			if f.end() > duration {
+			if f.endTime() > duration {
 				break
 			}
 			all = append(all, f)
-			at = f.end() + between(rng, t.rest)
+			at = f.endTime() + randomBetween(rng, t.rest)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b fault) int { return int(a.at - b.at) })
 	return all
 }
 
-func between(rng *rand.Rand, span [2]time.Duration) time.Duration {
+func randomBetween(rng *rand.Rand, span [2]time.Duration) time.Duration {
 	return span[0] + time.Duration(rng.Int64N(int64(span[1]-span[0])+1))
 }

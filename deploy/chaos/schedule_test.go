@@ -8,22 +8,22 @@ import (
 
 func TestScheduleOfASeed(t *testing.T) {
 	for seed := range uint64(200) {
-		plan := schedule(seed, time.Minute, 5*time.Second)
+		plan := planFaults(seed, time.Minute, 5*time.Second)
 		if len(plan) < 15 {
 			t.Errorf("seed %d: %d faults in a minute, want at least 15", seed, len(plan))
 		}
-		if !slices.Equal(plan, schedule(seed, time.Minute, 5*time.Second)) {
+		if !slices.Equal(plan, planFaults(seed, time.Minute, 5*time.Second)) {
 			t.Errorf("seed %d gave two schedules", seed)
 		}
 		busy, kinds := map[string]time.Duration{}, map[string]int{}
 		for _, f := range plan {
-			if f.at < busy[f.track] || f.at < warmUp || f.end() > time.Minute {
+			if f.at < busy[f.track] || f.at < warmUp || f.endTime() > time.Minute {
 				t.Errorf("seed %d: %s overlaps another of its track, or the end", seed, f)
 			}
-			busy[f.track] = f.end()
+			busy[f.track] = f.endTime()
 			kinds[f.track]++
 		}
-		for _, track := range tracks(5 * time.Second) {
+		for _, track := range faultTracks(5 * time.Second) {
 			if kinds[track.name] == 0 {
 				t.Errorf("seed %d: nothing happens to %s", seed, track.name)
 			}
@@ -33,10 +33,10 @@ func TestScheduleOfASeed(t *testing.T) {
 
 func TestALongRunHasEveryKindOfFault(t *testing.T) {
 	kinds := map[string]bool{}
-	for _, f := range schedule(1, 3*time.Minute, 5*time.Second) {
+	for _, f := range planFaults(1, 3*time.Minute, 5*time.Second) {
 		kinds[f.kind] = true
 	}
-	for _, track := range tracks(5 * time.Second) {
+	for _, track := range faultTracks(5 * time.Second) {
 		for _, k := range track.kinds {
 			if !kinds[k.name] {
 				t.Errorf("three minutes have no %q", k.name)

@@ -30,7 +30,7 @@ const debounce = 2 * time.Second
 // awaitOwners waits until every partition has an owner that is a member.
 func awaitOwners(ctx context.Context, o *observer, healed time.Time) (time.Duration, error) {
 	for {
-		s := o.snapshot()
+		s := o.copyState()
 		owned := 0
 		for _, owner := range ownersAt(s.owners, -1) {
 			if s.members[owner.member] {
@@ -62,7 +62,7 @@ func awaitVisible(ctx context.Context, base string, rev events.Revision, late fu
 	}
 }
 
-// awaitSubscribers waits until every subscriber was told that it has everything up to rev.
+// awaitSubscribers waits until every subscriber has received everything up to rev.
 func awaitSubscribers(ctx context.Context, all []*subscriber, rev int64) error {
 	for _, s := range all {
 		for s.reached() < rev {
@@ -105,8 +105,8 @@ func queueKeys(ctx context.Context, client *clientv3.Client) ([]string, error) {
 	return all, nil
 }
 
-// portrait keeps beside the logs what a daemon is doing at the moment, and tells where.
-func (c *cluster) portrait(d *daemon) string {
+// describeState writes the goroutines of a daemon to a file beside the logs, and returns its path.
+func (c *cluster) describeState(d *daemon) string {
 	path := filepath.Join(c.dir, "logs", d.name+"."+strconv.FormatInt(time.Now().Unix(), 10)+".goroutines")
 	var all []byte
 	for _, address := range []string{d.base + "/api/v1/status", d.admin + "/debug/pprof/goroutine?debug=2"} {

@@ -24,7 +24,7 @@ type subscriber struct {
 
 	mu      sync.Mutex
 	steps   []step
-	last    int64 // the newest revision told
+	last    int64 // the newest revision received
 	tries   int
 	dials   int // tries that gave a connection
 	resumed int
@@ -60,11 +60,11 @@ func newSubscribers(bases []string) []*subscriber {
 	return all
 }
 
-// run follows until ctx ends.
-func (s *subscriber) run(ctx context.Context) {
+// followUpdates follows until ctx ends.
+func (s *subscriber) followUpdates(ctx context.Context) {
 	token := ""
 	for ctx.Err() == nil {
-		token = s.connect(ctx, s.bases[s.tries%len(s.bases)], token)
+		token = s.connectOnce(ctx, s.bases[s.tries%len(s.bases)], token)
 		s.tries++
 		wait.Sleep(ctx, 50*time.Millisecond+rand.N(200*time.Millisecond)) // the loop looks at ctx
 	}
@@ -85,8 +85,8 @@ type frame struct {
 	Code, Msg string
 }
 
-// connect follows on one connection until it ends, and gives the token to resume from.
-func (s *subscriber) connect(ctx context.Context, base, token string) string {
+// connectOnce follows on one connection until it ends, and returns the token to resume from.
+func (s *subscriber) connectOnce(ctx context.Context, base, token string) string {
 	dialer := websocket.Dialer{HandshakeTimeout: 3 * time.Second}
 	ws, _, err := dialer.DialContext(ctx, strings.Replace(base, "http", "ws", 1)+"/ws", nil)
 	if err != nil {
@@ -109,10 +109,10 @@ func (s *subscriber) connect(ctx context.Context, base, token string) string {
 		}
 		var f frame
 		if err := json.Unmarshal(text, &f); err != nil {
-			s.note(step{conn: s.dials, kind: "garbled: " + string(text)})
+			s.recordMessage(step{conn: s.dials, kind: "garbled: " + string(text)})
 			return token
 		}
-		if s.note(stepOf(s.dials, &f)); f.Rev != "" && f.T != "hello" && f.T != "ack" {
+		if s.recordMessage(stepOf(s.dials, &f)); f.Rev != "" && f.T != "hello" && f.T != "ack" {
 			token = f.Rev
 		}
 	}
@@ -134,7 +134,7 @@ func stepOf(conn int, f *frame) step {
 	return st
 }
 
-func (s *subscriber) note(st step) {
+func (s *subscriber) recordMessage(st step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.steps = append(s.steps, st)
@@ -146,7 +146,7 @@ func (s *subscriber) note(st step) {
 	}
 }
 
-// reached tells the newest position of the subscription.
+// reached returns the newest position of the subscription.
 func (s *subscriber) reached() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -35,8 +35,8 @@ type tap struct {
 	saves []*save
 }
 
-// all gives what was seen.
-func (t *tap) all() []save {
+// allConnections returns the connections seen.
+func (t *tap) allConnections() []save {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var out []save
@@ -46,12 +46,12 @@ func (t *tap) all() []save {
 	return out
 }
 
-// seen is one connection: write to it what passes in each direction, before it is passed on.
+// seen is one connection: write to it the bytes of each direction, before it is passed on.
 type seen struct{ requests, answers io.Writer }
 
 func (t *tap) connection() seen {
 	c := &conversation{tap: t, open: map[uint32]*save{}}
-	return seen{&frames{skip: len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), give: c.request}, &frames{give: c.answer}}
+	return seen{&frames{skip: len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), give: c.addRequest}, &frames{give: c.addAnswer}}
 }
 
 // conversation pairs requests and answers of one connection by their HTTP/2 stream.
@@ -61,7 +61,7 @@ type conversation struct {
 	open map[uint32]*save
 }
 
-func (c *conversation) request(stream uint32, message []byte) {
+func (c *conversation) addRequest(stream uint32, message []byte) {
 	var txn pb.TxnRequest
 	if !decode(message, &txn) {
 		return
@@ -79,7 +79,7 @@ func (c *conversation) request(stream uint32, message []byte) {
 	c.mu.Unlock()
 }
 
-func (c *conversation) answer(stream uint32, message []byte) {
+func (c *conversation) addAnswer(stream uint32, message []byte) {
 	c.mu.Lock()
 	s := c.open[stream]
 	delete(c.open, stream)

@@ -36,8 +36,8 @@ func newUploader(bases, queries []string, l *ledger) *uploader {
 	return &uploader{bases: bases, ledger: l, confirm: newConfirmer(queries, l), client: &http.Client{Timeout: uploadTimeout, Transport: &http.Transport{DisableKeepAlives: true}}}
 }
 
-// run sends new files until ctx ends; what is under way goes on until it is acknowledged or patience ends.
-func (u *uploader) run(ctx, patience context.Context, w *workload) {
+// uploadFiles sends new files until ctx ends; an upload under way continues until it is acknowledged or patience ends.
+func (u *uploader) uploadFiles(ctx, patience context.Context, w *workload) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, uploadsAtOnce)
@@ -47,23 +47,23 @@ func (u *uploader) run(ctx, patience context.Context, w *workload) {
 		case <-ctx.Done():
 			return
 		}
-		next := w.next()
+		next := w.nextUpload()
 		wg.Go(func() {
-			revision := u.send(patience, next)
+			revision := u.sendUpload(patience, next)
 			<-slots
 			if revision != "" {
-				u.confirm.confirm(patience, &next, revision)
+				u.confirm.confirmUpload(patience, &next, revision)
 			}
 		})
 	}
 }
 
-// send sends a file until it is acknowledged, and gives the revision of that.
-func (u *uploader) send(ctx context.Context, f upload) (revision string) {
+// sendUpload sends a file until it is acknowledged, and returns the revision of that.
+func (u *uploader) sendUpload(ctx context.Context, f upload) (revision string) {
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		base := u.bases[rand.IntN(len(u.bases))]
 		cut := attempt == 0 && f.cutAt > 0
-		revision, again := u.attempt(ctx, base, &f, cut)
+		revision, again := u.tryUpload(ctx, base, &f, cut)
 		switch {
 		case revision != "":
 			return revision
@@ -74,11 +74,11 @@ func (u *uploader) send(ctx context.Context, f upload) (revision string) {
 			break
 		}
 	}
-	u.ledger.answered("given up at the end of the run")
+	u.ledger.recordAnswer("given up at the end of the run")
 	return ""
 }
 
-// receipt is what an answer says.
+// receipt is the body of an answer.
 type receipt struct {
 	Success     bool
 	Error, Code string
@@ -87,50 +87,50 @@ type receipt struct {
 	Revision    string
 }
 
-// attempt sends a file once. It gives the revision at which it was acknowledged, and else says when to try again.
-func (u *uploader) attempt(ctx context.Context, base string, f *upload, cut bool) (revision string, again time.Duration) {
+// tryUpload sends a file once. It returns the revision at which it was acknowledged, or else the pause before the next try.
+func (u *uploader) tryUpload(ctx context.Context, base string, f *upload, cut bool) (revision string, again time.Duration) {
 	again = 50*time.Millisecond + rand.N(300*time.Millisecond)
 	req, bytes, err := request(ctx, base, f, cut)
 	if err != nil {
-		u.ledger.complain("making a request: %v", err)
+		u.ledger.recordFault("making a request: %v", err)
 		return "", again
 	}
 	u.ledger.sending(f, bytes)
 	resp, err := u.client.Do(req)
 	if err != nil {
-		u.ledger.answered(nature(err, cut))
+		u.ledger.recordAnswer(nature(err, cut))
 		return "", again
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		u.ledger.answered("answer broken off")
+		u.ledger.recordAnswer("answer broken off")
 		return "", again
 	}
-	return u.judge(f, cut, resp, text, again)
+	return u.checkAnswer(f, cut, resp, text, again)
 }
 
-// judge holds an answer against what ingestd promises.
-func (u *uploader) judge(f *upload, cut bool, resp *http.Response, text []byte, again time.Duration) (revision string, _ time.Duration) {
+// checkAnswer checks an answer against ingestd's promises.
+func (u *uploader) checkAnswer(f *upload, cut bool, resp *http.Response, text []byte, again time.Duration) (revision string, _ time.Duration) {
 	var r receipt
 	err := json.Unmarshal(text, &r)
-	u.ledger.answered(strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", r.Code)))
+	u.ledger.recordAnswer(strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", r.Code)))
 	switch {
 	case err != nil:
-		u.ledger.complain("%s: %d with a body that is no receipt: %.200s", f.name, resp.StatusCode, text)
-	case resp.StatusCode == http.StatusOK && !cut && r.Success && r.RecordCount == f.records() && r.Rejected == 0 && r.Revision != "":
-		u.ledger.acknowledged(f, time.Now())
+		u.ledger.recordFault("%s: %d with a body that is no receipt: %.200s", f.name, resp.StatusCode, text)
+	case resp.StatusCode == http.StatusOK && !cut && r.Success && r.RecordCount == f.listRecords() && r.Rejected == 0 && r.Revision != "":
+		u.ledger.listAcknowledged(f, time.Now())
 		return r.Revision, 0
 	case resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusTooManyRequests:
 		seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 		if err != nil {
-			u.ledger.complain("%s: %d without a Retry-After: %.200s", f.name, resp.StatusCode, text)
+			u.ledger.recordFault("%s: %d without a Retry-After: %.200s", f.name, resp.StatusCode, text)
 		}
 		return "", max(again, time.Duration(seconds)*time.Second)
 	case resp.StatusCode == http.StatusRequestTimeout: // the server was frozen while we sent
-	case resp.StatusCode == http.StatusBadRequest && cut: // it saw the end of what we sent
+	case resp.StatusCode == http.StatusBadRequest && cut: // it saw the end of our rows
 	default:
-		u.ledger.complain("%s, cut off: %t, of %d records: %d %.300s", f.name, cut, f.records(), resp.StatusCode, text)
+		u.ledger.recordFault("%s, cut off: %t, of %d records: %d %.300s", f.name, cut, f.listRecords(), resp.StatusCode, text)
 	}
 	return "", again
 }

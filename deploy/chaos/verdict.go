@@ -2,10 +2,10 @@ package main
 
 import "fmt"
 
-// verdict is what became of one promise.
+// verdict is the result for one promise.
 type verdict struct {
 	promise string
-	how     string   // what was compared with what
+	how     string   // the number and kind of comparisons
 	checked int      // how many things were looked at
 	failed  int      // how many of them broke the promise
 	broken  []string // the first of those
@@ -14,12 +14,12 @@ type verdict struct {
 // maxEvidence is how many broken things are shown.
 const maxEvidence = 8
 
-// fail notes something that breaks the promise.
-func (v *verdict) fail(format string, args ...any) {
+// addFailure notes something that breaks the promise.
+func (v *verdict) addFailure(format string, args ...any) {
 	if v.failed++; len(v.broken) < maxEvidence {
 		v.broken = append(v.broken, fmt.Sprintf(format, args...))
 	}
 }
 
-// ok tells whether the promise held. One of which nothing was seen did not.
+// ok reports whether the promise held. A promise without an observation did not.
 func (v *verdict) ok() bool { return v.failed == 0 && v.checked > 0 }

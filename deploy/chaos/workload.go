@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// scrape is what some hosts told at one time, in one of the two forms.
+// scrape holds the readings of some hosts at one time, in one of the two forms.
 type scrape struct {
 	hosts []int
 	at    time.Time
 	wide  bool
 }
 
-// upload is one file and what is to be done with it.
+// upload is one file and the way to send it.
 type upload struct {
 	name    string
 	kind    string
@@ -42,8 +42,8 @@ func newWorkload(seed uint64) *workload { return &workload{rng: rand.New(rand.Ne
 
 var firstScrape = time.Date(2025, 7, 18, 20, 0, 0, 0, time.UTC)
 
-// next makes the next upload: new scrapes, old ones repeated, overlapped, late, or cut off in the middle.
-func (w *workload) next() upload {
+// nextUpload makes the next upload: new scrapes, old ones repeated, overlapped, late, or cut off in the middle.
+func (w *workload) nextUpload() upload {
 	w.n++
 	s := scrape{hosts: w.rng.Perm(hosts)[:4+w.rng.IntN(hosts-4)], at: firstScrape.Add(time.Duration(w.n) * time.Second), wide: w.rng.IntN(5) == 0}
 	var u upload
@@ -64,7 +64,7 @@ func (w *workload) next() upload {
 	}
 	u.name = fmt.Sprintf("%05d-%s.csv", w.n, u.kind)
 	u.cutAt, u.once = 0, false
-	w.past, w.when = keep(w.past, u), keep(w.when, s)
+	w.past, w.when = keepFile(w.past, u), keepFile(w.when, s)
 	if w.rng.IntN(6) == 0 {
 		u.cutAt = 1 + w.rng.IntN(len(u.content)-1)
 		u.once = w.rng.IntN(3) == 0
@@ -72,8 +72,8 @@ func (w *workload) next() upload {
 	return u
 }
 
-// keep remembers the last hundred.
-func keep[T any](all []T, v T) []T {
+// keepFile remembers the last hundred.
+func keepFile[T any](all []T, v T) []T {
 	if len(all) >= 100 {
 		all = all[1:]
 	}

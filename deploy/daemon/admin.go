@@ -34,17 +34,17 @@ func openAdmin(c config, lg *slog.Logger) (*admin, error) {
 	}
 	a := &admin{reg: prometheus.NewRegistry(), served: make(chan error, 1)}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.server = &http.Server{Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second}
+	a.server = &http.Server{Handler: a.registerRoutes(), ReadHeaderTimeout: 5 * time.Second}
 	go func() { a.served <- a.server.Serve(ln) }()
 	lg.Info("admin listener is up", "addr", ln.Addr().String())
 	return a, nil
 }
 
-func (a *admin) routes() http.Handler {
+func (a *admin) registerRoutes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", a.health)
-	mux.HandleFunc("GET /ready", a.ready)
-	mux.HandleFunc("GET /api/v1/status", a.status)
+	mux.HandleFunc("GET /health", a.serveHealth)
+	mux.HandleFunc("GET /ready", a.serveReady)
+	mux.HandleFunc("GET /api/v1/status", a.serveStatus)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -54,8 +54,8 @@ func (a *admin) routes() http.Handler {
 	return mux
 }
 
-// attach makes the built parts known to readiness and registers their metrics.
-func (a *admin) attach(parts []Part) error {
+// attachParts makes the built parts known to readiness and registers their metrics.
+func (a *admin) attachParts(parts []Part) error {
 	for _, p := range parts {
 		if p.Metrics == nil {
 			continue
@@ -68,12 +68,12 @@ func (a *admin) attach(parts []Part) error {
 	return nil
 }
 
-func (a *admin) health(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]any{"status": "alive"})
+func (a *admin) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"status": "alive"})
 }
 
-// ready tells which parts are not current, and why.
-func (a *admin) ready(w http.ResponseWriter, _ *http.Request) {
+// serveReady answers with the parts that are not current, and why.
+func (a *admin) serveReady(w http.ResponseWriter, _ *http.Request) {
 	waiting := map[string]string{}
 	parts := a.parts.Load()
 	if parts == nil {
@@ -89,17 +89,17 @@ func (a *admin) ready(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	if len(waiting) > 0 {
-		answer(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "waiting": waiting})
+		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "waiting": waiting})
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"status": "ready"})
+	writeJSON(w, http.StatusOK, map[string]any{"status": "ready"})
 }
 
 // statusTimeout bounds how long a status may take to collect.
 const statusTimeout = 10 * time.Second
 
-// status tells what there is of every part that has something to tell. One that cannot tell does not hide the others.
-func (a *admin) status(w http.ResponseWriter, r *http.Request) {
+// serveStatus answers with the status of every part that has one. A part whose status fails does not hide the others.
+func (a *admin) serveStatus(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
 	defer cancel()
 	told, code := map[string]any{}, http.StatusOK
@@ -114,17 +114,17 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	answer(w, code, map[string]any{"success": code == http.StatusOK, "data": told})
+	writeJSON(w, code, map[string]any{"success": code == http.StatusOK, "data": told})
 }
 
-func answer(w http.ResponseWriter, status int, body map[string]any) {
+func writeJSON(w http.ResponseWriter, status int, body map[string]any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// A client that hung up is nobody's error.
+	// A client that hung up is no error.
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-func (a *admin) close() error {
+func (a *admin) closeListener() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	err := a.server.Shutdown(ctx)

@@ -13,19 +13,19 @@ import (
 // upload of ingestd.
 type Command struct {
 	Name    string
-	Args    string              // what follows the flags, for the usage text, such as "FILE…"
-	Summary string              // what it does, in one line
+	Args    string              // the arguments behind the flags, for the usage text, such as "FILE…"
+	Summary string              // the purpose, in one line
 	Flags   func(*flag.FlagSet) // nil: it has none; each falls back to its environment variable
-	Prefix  string              // of the names of these variables, where a plain HOST or COLUMNS would be somebody else's
+	Prefix  string              // of the names of these variables, where a plain HOST or COLUMNS belongs to another program
 	Shared  func(*flag.FlagSet) // flags that it has in common with the daemon; their variables have no Prefix
 
-	Chatty bool // what it logs at level INFO is shown by default, else from WARN on
+	Chatty bool // logs from level INFO on are shown by default, else from WARN on
 	// Run does it until ctx ends. Flags may stand between and behind args. A UsageError ends the process with
 	// code 2, an ExitError with its own, any other error with 1.
 	Run func(ctx context.Context, t Terminal, args []string) error
 }
 
-// Terminal is where a command reads and writes. Results go to Out; Log is for what else is to be told.
+// Terminal is where a command reads and writes. Results go to Out, everything else to Log.
 type Terminal struct {
 	In       io.Reader
 	Out, Err io.Writer
@@ -37,20 +37,20 @@ type UsageError struct{ Text string }
 
 func (e *UsageError) Error() string { return e.Text }
 
-// ExitError ends a process with a code that its caller can act on. What there is to say has been said.
+// ExitError ends a process with a code that its caller can act on. The command has printed its message itself.
 type ExitError struct{ Code int }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
 
-func (c *Command) level() slog.Level {
+func (c *Command) defaultLevel() slog.Level {
 	if c.Chatty {
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn
 }
 
-// variable gives the function that names the variable of a flag.
-func (c *Command) variable() func(flagName string) string {
+// variableNames returns the function that names the variable of a flag.
+func (c *Command) variableNames() func(flagName string) string {
 	shared := flag.NewFlagSet("", flag.ContinueOnError)
 	if c.Shared != nil {
 		c.Shared(shared)
@@ -63,11 +63,11 @@ func (c *Command) variable() func(flagName string) string {
 	}
 }
 
-// runCommand runs one command of a program and gives the process's exit code.
+// runCommand runs one command of a program and returns the process's exit code.
 func runCommand(ctx context.Context, p process, c Command) int {
 	fs := flag.NewFlagSet(p.name+" "+c.Name, flag.ContinueOnError)
 	var least slog.Level
-	logLevel(fs, &least, c.level())
+	logLevel(fs, &least, c.defaultLevel())
 	if c.Flags != nil {
 		c.Flags(fs)
 	}
@@ -96,16 +96,16 @@ func exitCode(p process, c Command, err error) int {
 	}
 	fmt.Fprintf(p.stderr, "%s %s: %v\n", p.name, c.Name, err)
 	if _, ok := errors.AsType[*UsageError](err); ok {
-		fmt.Fprintf(p.stderr, "%s %s -help tells how to use it\n", p.name, c.Name)
+		fmt.Fprintf(p.stderr, "%s %s -help shows how to use it\n", p.name, c.Name)
 		return 2
 	}
 	return 1
 }
 
-// parseCommand sets flags, which may stand anywhere before "--", and gives the other arguments.
+// parseCommand sets flags, which may stand anywhere before "--", and returns the other arguments.
 func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err error) {
 	fs.SetOutput(io.Discard)
-	if err := fromEnvironment(fs, c.variable(), p.lookup); err != nil {
+	if err := fromEnvironment(fs, c.variableNames(), p.lookup); err != nil {
 		return nil, err
 	}
 	for rest := p.args[1:]; ; rest = fs.Args()[1:] {
@@ -125,5 +125,5 @@ func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err er
 
 func commandUsage(fs *flag.FlagSet, w io.Writer, c Command) {
 	fmt.Fprintf(w, "%s [flags] %s\n%s\n\n", fs.Name(), c.Args, c.Summary)
-	usage(fs.Name(), []flagGroup{{flags: allFlags(fs)}}, c.variable(), w)
+	printUsage(fs.Name(), []flagGroup{{flags: allFlags(fs)}}, c.variableNames(), w)
 }

@@ -40,7 +40,7 @@ func TestCommandTakesFlagsAnywhere(t *testing.T) {
 				v, ok := test.env[name]
 				return v, ok
 			}}
-			if code := run(t.Context(), p, func(*flag.FlagSet) {}, nil, []Command{send}); code != 0 {
+			if code := runProcess(t.Context(), p, func(*flag.FlagSet) {}, nil, []Command{send}); code != 0 {
 				t.Fatalf("exit code %d, want 0: %s", code, &out)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" || url != test.url {
@@ -71,7 +71,7 @@ func TestCommandExitCodes(t *testing.T) {
 			send := Command{Name: "send", Summary: "sends files", Run: func(context.Context, Terminal, []string) error { return test.err }}
 			var out bytes.Buffer
 			p := process{name: "p", args: test.args, stdout: &out, stderr: &out, lookup: func(string) (string, bool) { return "", false }}
-			if code := run(t.Context(), p, func(*flag.FlagSet) {}, nil, []Command{send}); code != test.code {
+			if code := runProcess(t.Context(), p, func(*flag.FlagSet) {}, nil, []Command{send}); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			if !strings.Contains(out.String(), test.says) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// config is what every process has besides its parts' settings.
+// config holds the settings that every process has besides its parts' settings.
 type config struct {
 	adminHost  string
 	adminPort  int
@@ -19,7 +19,7 @@ type config struct {
 // defaultStopBudget lets a part drain; all of them together stay below a platform's usual grace of 30 s.
 const defaultStopBudget = 10 * time.Second
 
-func (c *config) flags(fs *flag.FlagSet) {
+func (c *config) registerFlags(fs *flag.FlagSet) {
 	fs.StringVar(&c.adminHost, "admin.host", "", "address that the admin listener binds; empty means all")
 	fs.IntVar(&c.adminPort, "admin.port", 9090, "port of the admin listener: /health, /ready, /api/v1/status, /metrics, /debug/pprof; 0 takes a free one")
 	logLevel(fs, &c.logLevel, slog.LevelInfo)
@@ -38,6 +38,6 @@ func AdminPort(fs *flag.FlagSet, port int) {
 	_ = f.Value.Set(f.DefValue) // a number always parses
 }
 
-func (c *config) logger(w io.Writer) *slog.Logger {
+func (c *config) newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.logLevel}))
 }

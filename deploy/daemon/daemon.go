@@ -21,18 +21,18 @@ type Part struct {
 	Name string
 	// Run blocks until ctx ends, then drains. A Run that returns earlier stops the whole process.
 	Run func(ctx context.Context) error
-	// Ready is nil once the part is current, and else says what it waits for.
+	// Ready is nil once the part is current, and else names the thing that it waits for.
 	Ready func() error
-	// Status tells people what there is of the part, in words for JSON; the admin listener answers it. Called for each
+	// Status returns the state of the part for people, as a value for JSON; the admin listener answers it. Called for each
 	// request, by several at once.
 	Status func(ctx context.Context) (any, error)
 	// Metrics registers the part's metrics; called once, before Run.
 	Metrics func(reg prometheus.Registerer) error
-	// Close frees what the part's constructor took; called after Run returned, in the order of parts.
+	// Close frees the resources of the part's constructor; called after Run returned, in the order of parts.
 	Close func() error
 }
 
-// Build makes a process's parts once flags are parsed. When it fails, it has closed what it opened.
+// Build makes a process's parts once flags are parsed. When it fails, it has closed everything that it opened.
 type Build func(ctx context.Context, lg *slog.Logger) ([]Part, error)
 
 // Main runs a process and exits: with 0 after a clean stop, 2 for bad flags, 1 for anything else. The
@@ -41,13 +41,13 @@ type Build func(ctx context.Context, lg *slog.Logger) ([]Part, error)
 func Main(name string, flags func(*flag.FlagSet), build Build, commands ...Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	code := run(ctx, process{
+	code := runProcess(ctx, process{
 		name: name, args: os.Args[1:], lookup: os.LookupEnv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 	}, flags, build, commands)
 	os.Exit(code)
 }
 
-// process is what Main takes from the operating system, so that a test can hand it over instead.
+// process holds the inputs of Main from the operating system, so that a test can supply them.
 type process struct {
 	name           string
 	args           []string
@@ -56,7 +56,7 @@ type process struct {
 	stdout, stderr io.Writer
 }
 
-func run(ctx context.Context, p process, flags func(*flag.FlagSet), build Build, commands []Command) int {
+func runProcess(ctx context.Context, p process, flags func(*flag.FlagSet), build Build, commands []Command) int {
 	for _, c := range commands {
 		if len(p.args) > 0 && p.args[0] == c.Name {
 			return runCommand(ctx, p, c)
@@ -64,41 +64,41 @@ func run(ctx context.Context, p process, flags func(*flag.FlagSet), build Build,
 	}
 	var own config
 	fs := flag.NewFlagSet(p.name, flag.ContinueOnError)
-	own.flags(fs)
+	own.registerFlags(fs)
 	flags(fs)
-	if err := parse(fs, p, commands); errors.Is(err, errDocumented) {
+	if err := parseFlags(fs, p, commands); errors.Is(err, errDocumented) {
 		return 0
 	} else if err != nil {
 		fmt.Fprintf(p.stderr, "%s: %v\n", p.name, err)
 		return 2
 	}
-	lg := own.logger(p.stderr).With("process", p.name)
-	if err := serve(ctx, own, lg, build); err != nil {
+	lg := own.newLogger(p.stderr).With("process", p.name)
+	if err := serveParts(ctx, own, lg, build); err != nil {
 		lg.Error("stopped", "err", err)
 		return 1
 	}
 	return 0
 }
 
-// serve builds the parts and runs them behind the admin listener, which is up before them so that a
+// serveParts builds the parts and runs them behind the admin listener, which is up before them so that a
 // platform sees a process that is alive and not ready yet.
-func serve(ctx context.Context, own config, lg *slog.Logger, build Build) error {
+func serveParts(ctx context.Context, own config, lg *slog.Logger, build Build) error {
 	adm, err := openAdmin(own, lg)
 	if err != nil {
 		return err
 	}
 	parts, err := build(ctx, lg)
 	if err != nil {
-		return errors.Join(err, adm.close())
+		return errors.Join(err, adm.closeListener())
 	}
-	if err := adm.attach(parts); err != nil {
-		return errors.Join(err, closeAll(parts), adm.close())
+	if err := adm.attachParts(parts); err != nil {
+		return errors.Join(err, closeAll(parts), adm.closeListener())
 	}
-	return errors.Join(supervise(ctx, parts, own.stopBudget, lg), adm.close())
+	return errors.Join(superviseParts(ctx, parts, own.stopBudget, lg), adm.closeListener())
 }
 
 // Run runs parts as Main does, without a process around them, until ctx ends or a part does. Part.Metrics
 // is not called.
 func Run(ctx context.Context, parts []Part, lg *slog.Logger) error {
-	return supervise(ctx, parts, defaultStopBudget, lg)
+	return superviseParts(ctx, parts, defaultStopBudget, lg)
 }

@@ -37,7 +37,7 @@ func TestFlagBeatsEnvironmentBeatsDefault(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			fs := flag.NewFlagSet("ingestd", flag.ContinueOnError)
 			got := fs.Int("http.port", 8081, "port")
-			err := parse(fs, process{args: c.args, lookup: environment(c.env), stderr: io.Discard}, nil)
+			err := parseFlags(fs, process{args: c.args, lookup: environment(c.env), stderr: io.Discard}, nil)
 			if err != nil || *got != c.want {
 				t.Errorf("got %d, %v; want %d", *got, err, c.want)
 			}
@@ -60,7 +60,7 @@ func TestBadSettingsNameTheirSource(t *testing.T) {
 			var stderr bytes.Buffer
 			p := process{name: "ingestd", args: c.args, lookup: environment(c.env), stdout: io.Discard, stderr: &stderr}
 			flags := func(fs *flag.FlagSet) { fs.Int("http.port", 8081, "port") }
-			if code := run(t.Context(), p, flags, nil, nil); code != 2 {
+			if code := runProcess(t.Context(), p, flags, nil, nil); code != 2 {
 				t.Errorf("exit code %d, want 2", code)
 			}
 			if !strings.Contains(stderr.String(), c.want) {
@@ -112,7 +112,7 @@ func TestAdminListenerTellsReadinessAndMetrics(t *testing.T) {
 	build := func(context.Context, *slog.Logger) ([]Part, error) { return []Part{part}, nil }
 	p := process{name: "test", args: []string{"-admin.host=127.0.0.1", "-admin.port=0"}, lookup: environment(nil), stderr: log}
 	code := make(chan int, 1)
-	go func() { code <- run(ctx, p, func(*flag.FlagSet) {}, build, nil) }()
+	go func() { code <- runProcess(ctx, p, func(*flag.FlagSet) {}, build, nil) }()
 
 	base := "http://" + <-log.addr
 	eventually(t, base+"/ready", http.StatusServiceUnavailable, "view is loading")

@@ -2,5 +2,5 @@
 //
 // In: parts, as structs of functions, and their flags. Out: a process with configuration from flags
 // and environment, structured logs, an admin listener, and an ordered start and stop. It never knows
-// what a part does.
+// the work of a part.
 package daemon

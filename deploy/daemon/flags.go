@@ -11,11 +11,11 @@ import (
 // errDocumented says that the process was only asked to describe itself, and has.
 var errDocumented = errors.New("documented")
 
-// parse sets flags from the environment, then from the arguments: a flag beats its variable, which
+// parseFlags sets flags from the environment, then from the arguments: a flag beats its variable, which
 // beats the default. An empty variable counts as unset.
-func parse(fs *flag.FlagSet, p process, commands []Command) error {
+func parseFlags(fs *flag.FlagSet, p process, commands []Command) error {
 	fs.SetOutput(p.stderr)
-	fs.Usage = func() { usage(fs.Name(), groupFlags(fs), variableOf, p.stderr); listCommands(p, commands) }
+	fs.Usage = func() { printUsage(fs.Name(), groupFlags(fs), variableOf, p.stderr); listCommands(p, commands) }
 	document := fs.Bool("help-markdown", false, "")
 	if err := fromEnvironment(fs, variableOf, p.lookup); err != nil {
 		return err
@@ -26,16 +26,16 @@ func parse(fs *flag.FlagSet, p process, commands []Command) error {
 		return err
 	}
 	if *document {
-		markdown(fs, p.stdout)
+		printMarkdown(fs, p.stdout)
 		return errDocumented
 	}
 	if fs.NArg() > 0 {
-		return unexpected(fs.Arg(0), commands)
+		return unexpectedArgument(fs.Arg(0), commands)
 	}
 	return nil
 }
 
-func unexpected(arg string, commands []Command) error {
+func unexpectedArgument(arg string, commands []Command) error {
 	if len(commands) == 0 {
 		return fmt.Errorf("unexpected argument %q; settings are flags, see -help", arg)
 	}
@@ -52,7 +52,7 @@ func listCommands(p process, commands []Command) {
 	}
 }
 
-// fromEnvironment sets flags from variables, whose names variable gives.
+// fromEnvironment sets flags from variables; variable returns their names.
 func fromEnvironment(fs *flag.FlagSet, variable func(flagName string) string, lookup func(string) (string, bool)) error {
 	var first error
 	fs.VisitAll(func(f *flag.Flag) {
@@ -73,8 +73,8 @@ func variableOf(flagName string) string {
 	return strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(flagName))
 }
 
-// usage prints flags with the variables to which they fall back.
-func usage(name string, groups []flagGroup, variable func(flagName string) string, w io.Writer) {
+// printUsage prints flags with the variables to which they fall back.
+func printUsage(name string, groups []flagGroup, variable func(flagName string) string, w io.Writer) {
 	fmt.Fprintf(w, "usage of %s (each flag falls back to the environment variable beside it):\n", name)
 	for _, g := range groups {
 		if g.name != "" {
@@ -86,8 +86,8 @@ func usage(name string, groups []flagGroup, variable func(flagName string) strin
 	}
 }
 
-// markdown writes the flags as a section of docs/CONFIG.md, in the groups of usage.
-func markdown(fs *flag.FlagSet, w io.Writer) {
+// printMarkdown writes the flags as a section of docs/CONFIG.md, in the groups of usage.
+func printMarkdown(fs *flag.FlagSet, w io.Writer) {
 	fmt.Fprintf(w, "## %s\n", fs.Name())
 	for _, g := range groupFlags(fs) {
 		fmt.Fprintf(w, "\n### %s\n\n| flag | variable | default | what it sets |\n|---|---|---|---|\n", g.name)

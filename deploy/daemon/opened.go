@@ -2,7 +2,7 @@ package daemon
 
 import "errors"
 
-// Opened is what a Build has opened so far, the newest first: the order in which it is closed, whether
+// Opened holds everything that a Build has opened so far, the newest first: the order in which it is closed, whether
 // by the parts it ends up in or because the Build fails.
 type Opened []Part
 
@@ -11,7 +11,7 @@ func (o *Opened) Add(name string, close func() error) {
 	*o = append(Opened{{Name: name, Close: close}}, *o...)
 }
 
-// CloseOn closes everything when *err is set, and adds what that gives. Defer it with the Build's named
+// CloseOn closes everything when *err is set, and adds the errors of closing. Defer it with the Build's named
 // result.
 func (o *Opened) CloseOn(err *error) {
 	if *err != nil {

@@ -17,10 +17,10 @@ type running struct {
 	err    error // set before done is closed
 }
 
-// supervise starts the parts from the last to the first, waits for the end of ctx or of any part, stops
+// superviseParts starts the parts from the last to the first, waits for the end of ctx or of any part, stops
 // all from the first to the last and closes them. A part that ends before it was asked to is the cause;
 // every error of the stop is kept beside it.
-func supervise(ctx context.Context, parts []Part, budget time.Duration, lg *slog.Logger) error {
+func superviseParts(ctx context.Context, parts []Part, budget time.Duration, lg *slog.Logger) error {
 	ended := make(chan *running, len(parts))
 	all := make([]*running, len(parts))
 	cause := startAll(ctx, parts, all, ended, lg)
@@ -34,7 +34,7 @@ func supervise(ctx context.Context, parts []Part, budget time.Duration, lg *slog
 	}
 	for _, r := range all {
 		if r != nil {
-			stop = multierror.Append(stop, r.stop(budget, cause))
+			stop = multierror.Append(stop, r.stopParts(budget, cause))
 		}
 	}
 	stop = multierror.Append(stop, closeAll(parts))
@@ -51,7 +51,7 @@ func alone(all *multierror.Error) error {
 
 func startAll(ctx context.Context, parts []Part, all []*running, ended chan *running, lg *slog.Logger) error {
 	for i := len(parts) - 1; i >= 0; i-- {
-		all[i] = start(ctx, parts[i], ended)
+		all[i] = startParts(ctx, parts[i], ended)
 		if err := awaitReady(ctx, all[i], ended, lg); err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func startAll(ctx context.Context, parts []Part, all []*running, ended chan *run
 	return nil
 }
 
-func start(ctx context.Context, p Part, ended chan<- *running) *running {
+func startParts(ctx context.Context, p Part, ended chan<- *running) *running {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := &running{Part: p, cancel: cancel, done: make(chan struct{})}
 	if p.Run == nil {
@@ -80,7 +80,7 @@ func start(ctx context.Context, p Part, ended chan<- *running) *running {
 // readyPoll is how often a starting part is asked whether it is ready.
 const readyPoll = 5 * time.Millisecond
 
-// awaitReady holds the parts in front back until r is ready. It gives an error when a part ended first.
+// awaitReady holds the parts in front back until r is ready. It returns an error when a part ended first.
 func awaitReady(ctx context.Context, r *running, ended <-chan *running, lg *slog.Logger) error {
 	if r.Ready == nil {
 		return nil
@@ -98,7 +98,7 @@ func awaitReady(ctx context.Context, r *running, ended <-chan *running, lg *slog
 		case <-ctx.Done():
 			return nil
 		case e := <-ended:
-			return e.early()
+			return e.earlyEnd()
 		case <-tell.C:
 			lg.Warn("waiting for a part to become ready", "waiting_for", r.Name, "err", err)
 		case <-poll.C:
@@ -111,19 +111,19 @@ func waitForEnd(ctx context.Context, ended <-chan *running) error {
 	case <-ctx.Done():
 		return nil
 	case r := <-ended:
-		return r.early()
+		return r.earlyEnd()
 	}
 }
 
-// early is the error of a part that ended although nobody asked it to.
-func (r *running) early() error {
+// earlyEnd is the error of a part that ended without being asked to.
+func (r *running) earlyEnd() error {
 	if r.err == nil {
 		return fmt.Errorf("%s ended before it was asked to", r.Name)
 	}
 	return fmt.Errorf("running %s: %w", r.Name, r.err)
 }
 
-func (r *running) stop(budget time.Duration, cause error) error {
+func (r *running) stopParts(budget time.Duration, cause error) error {
 	r.cancel()
 	timer := time.NewTimer(budget)
 	defer timer.Stop()

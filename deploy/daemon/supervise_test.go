@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// journal collects what parts did, in order.
+// journal collects the steps of parts, in order.
 type journal struct {
 	mu    sync.Mutex
 	lines []string
@@ -55,7 +55,7 @@ func TestPartsStartBackwardsAndStopForwards(t *testing.T) {
 			return nil
 		}
 		parts := []Part{j.part("intake", 50*time.Millisecond), store}
-		if err := supervise(ctx, parts, time.Second, quiet()); err != nil {
+		if err := superviseParts(ctx, parts, time.Second, quiet()); err != nil {
 			t.Fatalf("supervise: %v", err)
 		}
 		want := []string{"start store", "ready store", "start intake", "stop intake", "stop store", "close intake", "close store"}
@@ -72,7 +72,7 @@ func TestFirstPartToEndStopsTheRestAndIsTheCause(t *testing.T) {
 			time.Sleep(time.Second)
 			return errors.New("disk on fire")
 		}}
-		err := supervise(t.Context(), []Part{broken, j.part("store", 0)}, time.Second, quiet())
+		err := superviseParts(t.Context(), []Part{broken, j.part("store", 0)}, time.Second, quiet())
 		if err == nil || !strings.Contains(err.Error(), "running intake: disk on fire") {
 			t.Errorf("got error %v, want the cause with its part", err)
 		}
@@ -92,7 +92,7 @@ func TestPartThatEndsBeforeOthersAreReadyIsTheCause(t *testing.T) {
 			t.Error("intake started although store never became ready")
 			return nil
 		}}
-		err := supervise(t.Context(), []Part{intake, never}, time.Second, quiet())
+		err := superviseParts(t.Context(), []Part{intake, never}, time.Second, quiet())
 		if err == nil || !strings.Contains(err.Error(), "no such cluster") {
 			t.Errorf("got %v, want the cause", err)
 		}
@@ -106,7 +106,7 @@ func TestPartThatDoesNotStopIsLeftBehindAndReported(t *testing.T) {
 		stuck := Part{Name: "intake", Run: func(context.Context) error { <-release; return nil }}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		err := supervise(ctx, []Part{stuck}, 3*time.Second, quiet())
+		err := superviseParts(ctx, []Part{stuck}, 3*time.Second, quiet())
 		if err == nil || !strings.Contains(err.Error(), "not done after 3s") {
 			t.Errorf("got %v, want a report of the stuck part", err)
 		}

@@ -11,7 +11,7 @@ import (
 // WriteLong writes a file of the DCGM long form, a row per reading: a sample of every GPU at each of times,
 // moving the fleet on before each.
 func (f *Fleet) WriteLong(w io.Writer, times []time.Time) error {
-	return f.write(w, times,
+	return f.writeRows(w, times,
 		[]string{"timestamp", "metric_name", "gpu_id", "device", "uuid", "modelName", "Hostname", "container", "pod", "namespace", "value", "labels_raw"},
 		func(out *csv.Writer, stamp string) error {
 			for _, metric := range MetricNames() {
@@ -29,18 +29,18 @@ func (g *gpu) longRow(stamp, metric string) []string {
 	index := strconv.Itoa(g.index)
 	labels := fmt.Sprintf(`DCGM_FI_DRIVER_VERSION="%s",Hostname="%s",UUID="%s",__name__="%s",device="nvidia%s",gpu="%s",instance="%s:%d",job="%s",modelName="%s"`,
 		fleetDriver, g.host, g.uuid, metric, index, index, g.host, exporterPort, fleetJob, fleetModel)
-	return []string{stamp, metric, index, "nvidia" + index, g.uuid, fleetModel, g.host, "", "", "", g.read(metric), labels}
+	return []string{stamp, metric, index, "nvidia" + index, g.uuid, fleetModel, g.host, "", "", "", g.readMetric(metric), labels}
 }
 
 // WriteWide writes the same samples in the wide form, a row per GPU and time.
 func (f *Fleet) WriteWide(w io.Writer, times []time.Time) error {
 	header := append([]string{"timestamp", "gpu_id", "uuid", "device", "model_name", "hostname", "driver_version"}, MetricNames()...)
-	return f.write(w, times, header, func(out *csv.Writer, stamp string) error {
+	return f.writeRows(w, times, header, func(out *csv.Writer, stamp string) error {
 		for _, g := range f.gpus {
 			index := strconv.Itoa(g.index)
 			row := []string{stamp, index, g.uuid, "nvidia" + index, fleetModel, g.host, fleetDriver}
 			for _, metric := range MetricNames() {
-				row = append(row, g.read(metric))
+				row = append(row, g.readMetric(metric))
 			}
 			if err := out.Write(row); err != nil {
 				return err
@@ -50,13 +50,13 @@ func (f *Fleet) WriteWide(w io.Writer, times []time.Time) error {
 	})
 }
 
-func (f *Fleet) write(w io.Writer, times []time.Time, header []string, sample func(out *csv.Writer, stamp string) error) error {
+func (f *Fleet) writeRows(w io.Writer, times []time.Time, header []string, sample func(out *csv.Writer, stamp string) error) error {
 	out := csv.NewWriter(w)
 	if err := out.Write(header); err != nil {
 		return err
 	}
 	for _, at := range times {
-		f.step()
+		f.stepAll()
 		if err := sample(out, at.UTC().Format(time.RFC3339)); err != nil {
 			return err
 		}

@@ -7,20 +7,20 @@ import (
 	"strconv"
 )
 
-// Fleet is a simulated set of GPU hosts. Each file that it writes goes on where the last one ended. Not safe
+// Fleet is a simulated set of GPU hosts. Each file that it writes continues where the last one ended. Not safe
 // for concurrent use.
 type Fleet struct {
 	rng  *rand.Rand
 	gpus []*gpu
 }
 
-// gpu is one simulated device. Its physical state moves towards what its load asks for.
+// gpu is one simulated device. Its physical state moves towards the state of its load.
 type gpu struct {
 	host    string
 	index   int
 	uuid    string
 	busy    bool
-	load    float64 // 0–1, what the job asks of it
+	load    float64 // 0–1, the load of its job
 	tempC   float64
 	usedMiB int
 	powerW  float64
@@ -48,7 +48,7 @@ func New(gpus int, seed uint64) *Fleet {
 	f := &Fleet{rng: rand.New(rand.NewPCG(seed, seed))}
 	for i := range gpus {
 		g := &gpu{
-			host: fmt.Sprintf("demo-dgx-%02d", i/GPUsPerHost+1), index: i % GPUsPerHost, uuid: f.uuid(),
+			host: fmt.Sprintf("demo-dgx-%02d", i/GPUsPerHost+1), index: i % GPUsPerHost, uuid: f.uuidOf(),
 			tempC: 30, smMHz: idleMHz, powerW: 70,
 		}
 		g.busy = f.rng.Float64() < 0.6
@@ -57,20 +57,20 @@ func New(gpus int, seed uint64) *Fleet {
 	return f
 }
 
-func (f *Fleet) uuid() string {
+func (f *Fleet) uuidOf() string {
 	return fmt.Sprintf("GPU-%08x-%04x-%04x-%04x-%012x",
 		f.rng.Uint32(), f.rng.Uint32()&0xffff, f.rng.Uint32()&0xffff, f.rng.Uint32()&0xffff, f.rng.Uint64()&0xffffffffffff)
 }
 
-// step moves every GPU on by one sample.
-func (f *Fleet) step() {
+// stepAll moves every GPU on by one sample.
+func (f *Fleet) stepAll() {
 	for _, g := range f.gpus {
-		f.schedule(g)
-		g.move(f.rng)
+		f.nextJob(g)
+		g.moveValues(f.rng)
 	}
 }
 
-func (f *Fleet) schedule(g *gpu) {
+func (f *Fleet) nextJob(g *gpu) {
 	if g.busy && f.rng.Float64() < endsPerStep {
 		g.busy, g.usedMiB = false, 4
 	} else if !g.busy && f.rng.Float64() < startsPerStep {
@@ -82,7 +82,7 @@ func (f *Fleet) schedule(g *gpu) {
 	g.usedMiB = max(g.usedMiB, 4)
 }
 
-func (g *gpu) move(rng *rand.Rand) {
+func (g *gpu) moveValues(rng *rand.Rand) {
 	g.load, g.smMHz = 0, idleMHz
 	if g.busy {
 		g.load = min(1, 0.85+0.15*math.Abs(rng.NormFloat64()))
@@ -92,7 +92,7 @@ func (g *gpu) move(rng *rand.Rand) {
 	g.tempC += (28 + 0.062*g.powerW - g.tempC) * 0.2
 }
 
-// MetricNames are those of the readings, in the order of files in the long form.
+// MetricNames are the names of the readings, in the order of files in the long form.
 func MetricNames() []string {
 	return []string{
 		"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_MEM_COPY_UTIL", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_GPU_TEMP",
@@ -101,7 +101,7 @@ func MetricNames() []string {
 	}
 }
 
-func (g *gpu) read(metric string) string {
+func (g *gpu) readMetric(metric string) string {
 	switch metric {
 	case "DCGM_FI_DEV_GPU_UTIL":
 		return strconv.Itoa(int(100 * g.load))

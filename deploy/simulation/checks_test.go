@@ -87,7 +87,7 @@ func (w *world) until(deadline time.Time, done func() bool) bool {
 	return true
 }
 
-// checkOwners counts who owns what, and who says so.
+// checkOwners counts owners and the collectors that claim to be.
 func (w *world) checkOwners() {
 	g := w.generation()
 	resp, err := w.client.Get(w.ctx, w.base.Prefix("owners", string(g)), clientv3.WithPrefix())
@@ -100,7 +100,7 @@ func (w *world) checkOwners() {
 	}
 }
 
-// checkClaims compares what collectors say that they own, when there is one generation.
+// checkClaims compares the partitions that collectors claim, when there is one generation.
 func (w *world) checkClaims() {
 	claims, who := 0, ""
 	for _, p := range w.everybody() {
@@ -114,7 +114,7 @@ func (w *world) checkClaims() {
 	}
 }
 
-// lastEvents gives the revision of the newest event of each partition that has some.
+// lastEvents returns the revision of the newest event of each partition that has some.
 func (w *world) lastEvents() map[events.Partition]int64 {
 	last := map[events.Partition]int64{}
 	head, err := w.log.Head(w.ctx)
@@ -177,7 +177,7 @@ func (w *world) check() {
 	w.checkViews(plain)
 }
 
-// checkAcked: what was acknowledged is there (P1), and nothing that nobody sent.
+// checkAcked: every acknowledged upload is there (P1), and nothing that was not sent.
 func (w *world) checkAcked(found map[string]events.ContentHash) {
 	s := w.senders
 	s.mu.Lock()
@@ -194,7 +194,7 @@ func (w *world) checkAcked(found map[string]events.ContentHash) {
 	}
 }
 
-// checkStored: what is stored is the plain fold, byte for byte (P2, P6).
+// checkStored: the stored models are the plain fold, byte for byte (P2, P6).
 func (w *world) checkStored(plain map[events.HostID]*projections.Host, past history) {
 	g := w.generation()
 	stored, err := w.store.Load(w.ctx, g)
@@ -236,7 +236,7 @@ func (w *world) checkSeries(g projections.Generation, p events.Partition, host e
 	}
 }
 
-// checkViews: every hub shows the plain fold, and every subscriber knows what its hub shows (P10).
+// checkViews: every hub shows the plain fold, and every subscriber has the view of its hub (P10).
 func (w *world) checkViews(plain map[events.HostID]*projections.Host) {
 	want := mirrorOf(gpusOf(plain))
 	for _, p := range w.hubs {
@@ -266,7 +266,7 @@ func (w *world) checkViews(plain map[events.HostID]*projections.Host) {
 // cut keeps the beginning of a long difference.
 func cut(text string) string { return text[:min(len(text), 800)] }
 
-// gpusOf merges what hosts know of their GPUs.
+// gpusOf merges the GPUs of hosts.
 func gpusOf(plain map[events.HostID]*projections.Host) []*projections.GPU {
 	fragments := map[events.GPUID][]projections.Fragment{}
 	for _, h := range plain {

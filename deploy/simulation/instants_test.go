@@ -12,7 +12,7 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// replica is what was stored after some transaction.
+// replica is the stored state after some transaction.
 type replica struct {
 	w     *world
 	kv    clientv3.KV
@@ -29,7 +29,7 @@ type share struct {
 }
 
 // checkInstants goes through everything that was stored, transaction by transaction: at no instant do offsets say of an event
-// that it is stored which is not, so that whoever had died just then would have taken nothing along (P2).
+// that it is stored which is not, so that a process that died at that moment took nothing along (P2).
 func (w *world) checkInstants() {
 	client, err := model.New(w.t, model.Options{}).Client("replica").Connect(nil)
 	if err != nil {
@@ -60,7 +60,7 @@ func (w *world) checkInstants() {
 	}
 }
 
-// apply takes over a transaction and holds the offsets in it to what is stored then.
+// apply takes over a transaction and checks its offsets against the state stored then.
 func (r *replica) apply(c model.Commit) error {
 	var ops []clientv3.Op
 	for _, ev := range c.Events {
@@ -94,7 +94,7 @@ func (r *replica) apply(c model.Commit) error {
 	return nil
 }
 
-// covered looks for what offsets cover that those before did not.
+// covered returns the events that offsets cover and the offsets before did not.
 func (r *replica) covered(g projections.Generation, p events.Partition, o offset, at int64) error {
 	of := share{g, p}
 	if _, met := r.live[of]; !met {

@@ -35,7 +35,7 @@ type process struct {
 	mu           sync.Mutex
 	failing      int // calls that fail before they have an effect
 	losing       int // writes whose answers are lost
-	ghosts       int // writes that take effect when nobody expects it any more
+	ghosts       int // writes that take effect later than anyone expects
 	haunting     time.Duration
 	latency, lag time.Duration
 }
@@ -81,7 +81,7 @@ func (p *process) late(c model.Call) time.Duration {
 	return p.haunting
 }
 
-// changes tells whether a call changes something in etcd.
+// changes reports whether a call changes something in etcd.
 func changes(c model.Call) bool { return c.Write || c.Name == "grant" || c.Name == "revoke" }
 
 func (p *process) fails(left *int, concerned bool, why string) error {
@@ -94,7 +94,7 @@ func (p *process) fails(left *int, concerned bool, why string) error {
 	return status.Error(codes.Unavailable, why)
 }
 
-// set changes what happens to the process's calls.
+// set changes the fate of the process's calls.
 func (p *process) set(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -190,7 +190,7 @@ func (p *process) claims() int {
 	return read(registry, "partition_claims_held", "")
 }
 
-// read gives the value of a metric, of those with a label's value where one is given.
+// read returns the value of a metric, of those with a label's value where one is given.
 func read(registry *prometheus.Registry, name, label string) int {
 	families, err := registry.Gather()
 	if err != nil {

@@ -21,7 +21,7 @@ func (w *world) rebuild() {
 	}
 }
 
-// giveUp gives up a generation that is being built.
+// giveUp retires a generation that is being built.
 func (w *world) giveUp() {
 	all, err := w.store.Generations(w.ctx)
 	if err != nil {
@@ -33,7 +33,7 @@ func (w *world) giveUp() {
 	}
 }
 
-// isRebuilt tells whether there is one generation, and it is active.
+// isRebuilt reports whether there is one generation, and it is active.
 func (w *world) isRebuilt() bool {
 	all, err := w.store.Generations(w.ctx)
 	if err != nil || len(all.All) != 1 {

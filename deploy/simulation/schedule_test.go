@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// step is one thing that happens, after a pause. What n and m mean depends on the kind; who is meant is found by counting through
+// step is one thing that happens, after a pause. The meaning of n and m depends on the kind; the target is found by counting through
 // those that are there.
 type step struct {
 	after time.Duration
@@ -30,7 +30,7 @@ func (s schedule) String() string {
 	return b.String()
 }
 
-// kinds are what can happen, and how often.
+// kinds are the possible steps and their frequency.
 var kinds = []struct {
 	kind   string
 	weight int

@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// subscriber follows the live view over whichever hub will have it, and goes on from its token when that ends.
+// subscriber follows the live view over whichever hub will have it, and resumes from its token when that ends.
 type subscriber struct {
 	name    string
 	options live.Options
@@ -45,7 +45,7 @@ func (m mirror) put(id events.GPUID, part string, latest []projections.Latest) {
 	}
 }
 
-// mirrorOf gives what a subscriber of everything has to know of GPUs.
+// mirrorOf returns the state that a subscriber of everything must have of GPUs.
 func mirrorOf(gpus []*projections.GPU) mirror {
 	m := mirror{}
 	for _, g := range gpus {
@@ -101,7 +101,7 @@ func (s *subscriber) follow(ctx context.Context, w *world, hub *live.Hub) {
 	}
 }
 
-// take applies a message and holds it to what was promised: positions never go back.
+// take applies a message and checks it against the promise: positions never go back.
 func (s *subscriber) take(w *world, m *live.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

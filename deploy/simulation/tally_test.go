@@ -17,7 +17,7 @@ const (
 	reset                 // those that could not
 	slow                  // subscribers that were too slow
 	rebuilt               // generations that were made and became active
-	often                 // what is above happens in any few hundred schedules
+	often                 // the steps above happen in any few hundred schedules
 	stale                 // writes refused because another came first
 	restarted             // partitions loaded again after an error
 	kindsSeen
@@ -27,7 +27,7 @@ func (k seen) String() string {
 	return [...]string{"acknowledged event", "lost claim", "fenced write", "resumed subscription", "reset", "slow subscriber", "rebuild", "", "stale write", "reload"}[k]
 }
 
-// tally counts over all schedules: that what they are for does happen.
+// tally counts over all schedules: the faults that they are meant for do happen.
 type tally [kindsSeen]atomic.Int64
 
 func (w *world) count(k seen, n int) { w.seen[k].Add(int64(n)) }

@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// senders are those who upload, and what they were told: they send a file until somebody says that it is in the log.
+// senders upload files and keep the answers: they send a file until an answer says that it is in the log.
 type senders struct {
 	wg sync.WaitGroup
 
@@ -66,7 +66,7 @@ func (w *world) sendBy(p *process, file []events.Event) bool {
 	return true
 }
 
-// again gives a file that was sent before, nil when there is none.
+// again returns a file that was sent before, nil when there is none.
 func (s *senders) again(n int) []events.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,7 +24,7 @@ const (
 	debounce   = time.Second
 )
 
-// shape is what differs between worlds: large fleets make commits of several transactions, small buffers make everything full.
+// shape is the difference between worlds: large fleets make commits of several transactions, small buffers make everything full.
 type shape struct {
 	hosts      int
 	watchBytes int // of the log and the stored projections
@@ -67,13 +67,13 @@ type world struct {
 	senders    *senders
 	appenders  []*process
 	collectors []*process // that are running
-	leaving    []*process // that were told to end
+	leaving    []*process // that were asked to end
 	hubs       []*process
 	readers    []*subscriber
 	joined     int
 	rebuilds   []projections.Generation // that were asked for
 
-	// What looks on, unharmed.
+	// Observers, which no fault touches.
 	client *clientv3.Client
 	log    *eventlog.Log
 	store  *snapshot.Store
@@ -118,7 +118,7 @@ func newWorld(t *testing.T, seed uint64, dir string, seen *tally) *world {
 	return w
 }
 
-// look opens what looks on.
+// look opens the observers.
 func (w *world) look() {
 	cfg := w.base
 	cfg.Connect = w.etcd.Client("onlooker").Connect
@@ -193,7 +193,7 @@ func (w *world) broken(format string, args ...any) {
 	}
 }
 
-// note keeps something that is told beside a failure.
+// note keeps a text that is printed beside a failure.
 func (w *world) note(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

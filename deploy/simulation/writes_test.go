@@ -19,8 +19,8 @@ type writes struct {
 	mu      sync.Mutex
 	tokens  map[string]int64 // by generation and partition: the newest token under which something was written
 	offsets map[string]offset
-	owners  map[string]string // by key: who claimed it
-	retired map[string]bool   // generations that nobody is to write any more
+	owners  map[string]string // by key: the process that claimed it
+	retired map[string]bool   // generations that must not be written any more
 	history []model.Commit    // those that wrote projections or offsets
 }
 
@@ -66,7 +66,7 @@ func (s *writes) see(c model.Commit) {
 	}
 }
 
-// retire notes which generations a transaction retires: it takes their owners away, and nobody has them after it.
+// retire notes which generations a transaction retires: it removes their owners, and none claims them after it.
 func (s *writes) retire(c model.Commit) {
 	for _, ev := range c.Events {
 		g, isRecord := strings.CutPrefix(string(ev.Kv.Key), s.w.base.Prefix("generations"))
@@ -103,10 +103,10 @@ func (s *writes) own(key, client string, ev *mvccpb.Event) {
 	delete(s.owners, key)
 }
 
-// memberOf tells which member a process is: one that was started again is the same.
+// memberOf returns which member a process is: one that was started again is the same.
 func memberOf(client string) string { return strings.TrimRight(client, "'") }
 
-// slot tells to which generation and partition a projection or an offset belongs, "g/007"; "" for other keys.
+// slot returns to which generation and partition a projection or an offset belongs, "g/007"; "" for other keys.
 func (s *writes) slot(key string) (slot string, isOffset bool) {
 	if rest, ok := strings.CutPrefix(key, s.w.base.Prefix("offsets")); ok {
 		return rest, true
@@ -119,7 +119,7 @@ func (s *writes) slot(key string) (slot string, isOffset bool) {
 	return parts[0] + "/" + parts[2], false
 }
 
-// token gives the token that a transaction proved to hold.
+// token returns the token that a transaction proved to hold.
 func (s *writes) token(slot string, compares []*pb.Compare) (int64, bool) {
 	for _, c := range compares {
 		if string(c.Key) == s.w.base.Prefix("owners")+slot && c.Target == pb.Compare_CREATE && c.Result == pb.Compare_EQUAL && c.GetCreateRevision() > 0 {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// settings say what is played.
+// settings describe the fleet and the time that is played.
 type settings struct {
 	gpus, days, perFile int
 	every               time.Duration
@@ -29,7 +29,7 @@ func main() {
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	ok, err := play(ctx, set)
+	ok, err := playWeek(ctx, set)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "week:", err)
@@ -40,17 +40,17 @@ func main() {
 	}
 }
 
-// play makes a run and prints its report. It is false when a bound was not kept.
-func play(ctx context.Context, set settings) (ok bool, err error) {
+// playWeek makes a run and prints its report. It is false when a bound was not kept.
+func playWeek(ctx context.Context, set settings) (ok bool, err error) {
 	dir, err := os.MkdirTemp("", "telemetry-week-")
 	if err != nil {
 		return false, err
 	}
-	out, err := run(ctx, dir, set)
+	out, err := runWeek(ctx, dir, set)
 	if err != nil {
 		return false, fmt.Errorf("%w (data and log: %s)", err, dir)
 	}
-	fmt.Print(out.report())
+	fmt.Print(out.writeReport())
 	if ok = out.ok(); set.keep || !ok {
 		fmt.Fprintln(os.Stderr, "data and log:", dir)
 		return ok, nil

@@ -12,14 +12,14 @@ import (
 // Each query is asked of several GPUs, once before it counts.
 const asked = 20
 
-// query measures the two queries that a budget is set for.
-func (out *outcome) query(ctx context.Context, s *server, end time.Time) error {
+// measureQueries measures the two queries that a budget is set for.
+func (out *outcome) measureQueries(ctx context.Context, s *server, end time.Time) error {
 	var list struct {
 		Data []struct {
 			ID string `json:"id"`
 		} `json:"data"`
 	}
-	if err := get(ctx, s.queries+"/api/v1/gpus", &list); err != nil {
+	if err := getJSON(ctx, s.queries+"/api/v1/gpus", &list); err != nil {
 		return err
 	}
 	if len(list.Data) != out.gpus {
@@ -28,12 +28,12 @@ func (out *outcome) query(ctx context.Context, s *server, end time.Time) error {
 	start := end.AddDate(0, 0, -out.days)
 	for i := range asked {
 		gpu := list.Data[i*len(list.Data)/asked].ID
-		week, rows, err := out.ask(ctx, s, gpu, start, end, url.Values{"step": {"1h"}, "limit": {"10000"}})
+		week, rows, err := out.askOnce(ctx, s, gpu, start, end, url.Values{"step": {"1h"}, "limit": {"10000"}})
 		if err != nil {
 			return err
 		}
 		day := start.AddDate(0, 0, i%out.days)
-		raw, rawRows, err := out.ask(ctx, s, gpu, day, day.AddDate(0, 0, 1), url.Values{"limit": {"10000"}})
+		raw, rawRows, err := out.askOnce(ctx, s, gpu, day, day.AddDate(0, 0, 1), url.Values{"limit": {"10000"}})
 		if err != nil {
 			return err
 		}
@@ -43,15 +43,15 @@ func (out *outcome) query(ctx context.Context, s *server, end time.Time) error {
 	return nil
 }
 
-// ask tells how long an answer took until all of it was there.
-func (out *outcome) ask(ctx context.Context, s *server, gpu string, from, to time.Time, q url.Values) (took time.Duration, rows int, err error) {
+// askOnce returns the time until the whole answer was there.
+func (out *outcome) askOnce(ctx context.Context, s *server, gpu string, from, to time.Time, q url.Values) (took time.Duration, rows int, err error) {
 	q.Set("start_time", from.Format(time.RFC3339))
 	q.Set("end_time", to.Add(-time.Nanosecond).Format(time.RFC3339Nano))
 	var answer struct {
 		Count int `json:"count"`
 	}
 	began := time.Now()
-	text, err := fetch(ctx, s.queries+"/api/v1/gpus/"+url.PathEscape(gpu)+"/telemetry?"+q.Encode())
+	text, err := fetchBody(ctx, s.queries+"/api/v1/gpus/"+url.PathEscape(gpu)+"/telemetry?"+q.Encode())
 	if took = time.Since(began); err != nil {
 		return took, 0, err
 	}
@@ -59,7 +59,7 @@ func (out *outcome) ask(ctx context.Context, s *server, gpu string, from, to tim
 	return took, answer.Count, err
 }
 
-// percentile gives the value below which a share of all lie.
+// percentile returns the value below which a share of all lie.
 func percentile(all []time.Duration, share float64) time.Duration {
 	if len(all) == 0 {
 		return 0

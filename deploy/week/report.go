@@ -28,7 +28,7 @@ func (out *outcome) perRecord() float64 {
 	return float64(out.archive.bytes) / float64(max(1, out.records))
 }
 
-func (out *outcome) bounds() []bound {
+func (out *outcome) checkBounds() []bound {
 	week, day := percentile(out.weekByHour, 0.5), percentile(out.rawDay, 0.5)
 	return []bound{
 		{"etcd at most", fmt.Sprintf("%d MiB", out.etcd>>20), "< 512 MiB", out.etcd < maxEtcd},
@@ -40,17 +40,17 @@ func (out *outcome) bounds() []bound {
 	}
 }
 
-// ok tells whether every bound was kept.
+// ok reports whether every bound was kept.
 func (out *outcome) ok() bool {
-	return !slices.ContainsFunc(out.bounds(), func(b bound) bool { return !b.ok })
+	return !slices.ContainsFunc(out.checkBounds(), func(b bound) bool { return !b.ok })
 }
 
-// report tells of a run, in Markdown.
-func (out *outcome) report() string {
+// writeReport writes the report of a run, in Markdown.
+func (out *outcome) writeReport() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %d days of %d GPUs, a sample every %s, %d processors\n\n", out.days, out.gpus, out.every, runtime.NumCPU())
 	b.WriteString("| bound | got | want | |\n|---|---|---|---|\n")
-	for _, x := range out.bounds() {
+	for _, x := range out.checkBounds() {
 		state := "ok"
 		if !x.ok {
 			state = "**BROKEN**"

@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/ingestd/upload"
 )
 
-// outcome is what was measured.
+// outcome holds the measurements.
 type outcome struct {
 	settings
 	records, sent  int64
@@ -30,31 +30,31 @@ type outcome struct {
 	rawDayRows     int
 }
 
-// run plays the history and measures.
-func run(ctx context.Context, dir string, set settings) (out *outcome, err error) {
-	s, err := start(ctx, dir)
+// runWeek plays the history and measures.
+func runWeek(ctx context.Context, dir string, set settings) (out *outcome, err error) {
+	s, err := startServer(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
+	defer func() { err = errors.Join(err, s.stopServer()) }()
 	out = &outcome{settings: set}
 	began := time.Now()
 	end := time.Now().UTC().Truncate(time.Hour)
-	if err := out.upload(ctx, s, end.AddDate(0, 0, -set.days), end); err != nil {
+	if err := out.uploadDay(ctx, s, end.AddDate(0, 0, -set.days), end); err != nil {
 		return nil, err
 	}
 	out.took = time.Since(began)
-	say("%d records are uploaded and visible after %s", out.records, out.took.Round(time.Second))
+	printStep("%d records are uploaded and visible after %s", out.records, out.took.Round(time.Second))
 	if err := out.settleDown(ctx, s); err != nil {
 		return nil, err
 	}
-	return out, out.query(ctx, s, end)
+	return out, out.measureQueries(ctx, s, end)
 }
 
-func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+func printStep(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// upload sends the history file by file, the last one until it is visible.
-func (out *outcome) upload(ctx context.Context, s *server, from, to time.Time) error {
+// uploadDay sends the history file by file, the last one until it is visible.
+func (out *outcome) uploadDay(ctx context.Context, s *server, from, to time.Time) error {
 	client, err := upload.New(upload.Config{URL: s.uploads})
 	if err != nil {
 		return err
@@ -72,17 +72,17 @@ func (out *outcome) upload(ctx context.Context, s *server, from, to time.Time) e
 		if !at.Before(to) {
 			client = last
 		}
-		if err := out.send(ctx, client, gpus, times); err != nil {
+		if err := out.sendFile(ctx, client, gpus, times); err != nil {
 			return err
 		}
-		if err := out.look(ctx, s); err != nil {
+		if err := out.sampleState(ctx, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (out *outcome) send(ctx context.Context, client *upload.Client, gpus *fleet.Fleet, times []time.Time) error {
+func (out *outcome) sendFile(ctx context.Context, client *upload.Client, gpus *fleet.Fleet, times []time.Time) error {
 	var text bytes.Buffer
 	if err := gpus.WriteWide(&text, times); err != nil {
 		return err
@@ -90,7 +90,9 @@ func (out *outcome) send(ctx context.Context, client *upload.Client, gpus *fleet
 	answer, err := client.Send(ctx, upload.Source{
 		Name: times[0].Format("2006-01-02T150405.csv"), Size: int64(text.Len()),
 		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text.Bytes())), nil },
-	}, nil, func(a upload.Attempt) { say("%s: %v; again in %s", times[0].Format(time.RFC3339), a.Err, a.Again) })
+	}, nil, func(a upload.Attempt) {
+		printStep("%s: %v; again in %s", times[0].Format(time.RFC3339), a.Err, a.Again)
+	})
 	if err != nil {
 		return err
 	}
@@ -102,8 +104,8 @@ func (out *outcome) send(ctx context.Context, client *upload.Client, gpus *fleet
 	return nil
 }
 
-// look notes how large things are now.
-func (out *outcome) look(ctx context.Context, s *server) error {
+// sampleState notes how large things are now.
+func (out *outcome) sampleState(ctx context.Context, s *server) error {
 	var status struct {
 		Admission struct {
 			Size struct {
@@ -112,11 +114,11 @@ func (out *outcome) look(ctx context.Context, s *server) error {
 			} `json:"size"`
 		} `json:"admission"`
 	}
-	if err := get(ctx, s.uploads+"/api/v1/status", &status); err != nil {
+	if err := getJSON(ctx, s.uploads+"/api/v1/status", &status); err != nil {
 		return err
 	}
 	out.etcd = max(out.etcd, status.Admission.Size.Bytes)
 	out.etcdInUse = status.Admission.Size.InUse
-	out.memory = max(out.memory, s.memory())
+	out.memory = max(out.memory, s.memoryBytes())
 	return nil
 }

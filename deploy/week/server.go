@@ -23,8 +23,8 @@ type server struct {
 	exited                  chan error
 }
 
-// start builds and starts the program, and waits until it is ready.
-func start(ctx context.Context, dir string) (*server, error) {
+// startServer builds and starts the program, and waits until it is ready.
+func startServer(ctx context.Context, dir string) (*server, error) {
 	binary := filepath.Join(dir, "standalone")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "telemetry-pipeline/deploy/standalone").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building standalone: %w\n%s", err, out)
@@ -49,14 +49,14 @@ func start(ctx context.Context, dir string) (*server, error) {
 		return nil, err
 	}
 	go func() { s.exited <- s.cmd.Wait() }()
-	return s, s.await(ctx)
+	return s, s.awaitReady(ctx)
 }
 
-func (s *server) await(ctx context.Context) error {
+func (s *server) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		if err := get(ctx, s.admin+"/ready", nil); err == nil {
+		if err := getJSON(ctx, s.admin+"/ready", nil); err == nil {
 			return nil
 		} else if ctx.Err() != nil {
 			return fmt.Errorf("waiting for standalone to be ready: %w", err)
@@ -69,8 +69,8 @@ func (s *server) await(ctx context.Context) error {
 	}
 }
 
-// stop ends the process in order.
-func (s *server) stop() error {
+// stopServer ends the process in order.
+func (s *server) stopServer() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -82,8 +82,8 @@ func (s *server) stop() error {
 	}
 }
 
-// memory is what the process holds, in bytes.
-func (s *server) memory() int64 {
+// memoryBytes returns the resident memory of the process, in bytes.
+func (s *server) memoryBytes() int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
 	if err != nil {
 		return 0
@@ -107,17 +107,17 @@ func freePorts(n int) (ports []int, err error) {
 	return ports, nil
 }
 
-// get asks for JSON. A nil into only wants to know that the answer is 200.
-func get(ctx context.Context, url string, into any) error {
-	text, err := fetch(ctx, url)
+// getJSON asks for JSON. A nil into only wants to know that the answer is 200.
+func getJSON(ctx context.Context, url string, into any) error {
+	text, err := fetchBody(ctx, url)
 	if err != nil || into == nil {
 		return err
 	}
 	return json.Unmarshal(text, into)
 }
 
-// fetch gives the body of an answer that is 200.
-func fetch(ctx context.Context, url string) ([]byte, error) {
+// fetchBody returns the body of an answer that is 200.
+func fetchBody(ctx context.Context, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err

@@ -12,11 +12,11 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// stored is what lies in the archive.
+// stored counts the objects of the archive.
 type stored struct {
 	objects int
 	bytes   int64
-	byKind  map[string]int64 // bytes, by the kind that an object's name tells
+	byKind  map[string]int64 // bytes, by the kind in an object's name
 }
 
 // quiet is how long the archive must not change to count as settled.
@@ -31,10 +31,10 @@ func (out *outcome) settleDown(ctx context.Context, s *server) error {
 			return err
 		}
 		if now.objects != out.archive.objects || now.bytes != out.archive.bytes {
-			say("the archive has %d objects, %d MiB, %.2f bytes per record", now.objects, now.bytes>>20, float64(now.bytes)/float64(out.records))
+			printStep("the archive has %d objects, %d MiB, %.2f bytes per record", now.objects, now.bytes>>20, float64(now.bytes)/float64(out.records))
 			out.archive, changed = now, time.Now()
 		}
-		if err := out.look(ctx, s); err != nil {
+		if err := out.sampleState(ctx, s); err != nil {
 			return err
 		}
 		if time.Since(changed) > quiet {
@@ -74,7 +74,7 @@ func lookInto(dir string) (stored, error) {
 	return all, err
 }
 
-// kindOf is the folder of an object that says what it holds.
+// kindOf returns the folder of an object, which names its kind.
 func kindOf(path string) string {
 	for _, kind := range []string{"records", "events", "minutes", "hours"} {
 		if strings.Contains(filepath.ToSlash(path), "/"+kind+"/") {

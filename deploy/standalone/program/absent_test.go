@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// absences is what an answer of REST or GraphQL says of one GPU, or of one entry of its history.
+// absences holds the absent readings in an answer of REST or GraphQL for one GPU, or of one entry of its history.
 type absences struct {
 	Temperature any
 	Metrics     map[string]any
@@ -38,7 +38,7 @@ const absentRows = `timestamp,metric_name,gpu_id,uuid,Hostname,value
 2025-07-18T20:42:35Z,DCGM_FI_DEV_MEM_COPY_UTIL,0,GPU-a,n1,0
 `
 
-// An absent reading is left out wherever its value would be, and its reason is told beside.
+// An absent reading is left out wherever its value would be, and its reason stands beside.
 func TestAbsentReadingsAreToldWithTheirReason(t *testing.T) {
 	t.Parallel()
 	s := startStack(t, t.TempDir())

@@ -10,13 +10,13 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// roomPercent of the quota is the most that the database may take for the alarm to be taken back: what the
-// start's defragmentation left above that would raise it again at once.
+// roomPercent of the quota is the most that the database may take for the alarm to be taken back: a larger
+// file after the defragmentation at the start would raise it again at once.
 const roomPercent = 95
 
-// disarm takes an alarm of an earlier run back that etcd, which keeps it over restarts, still has although
-// defragmenting at the start has made room. Elsewhere that is the operator's to do; here nobody else can.
-func disarm(ctx context.Context, log *eventlog.Log, client *clientv3.Client, lg *slog.Logger) error {
+// disarmAlarm takes an alarm of an earlier run back that etcd, which keeps it over restarts, still has although
+// defragmenting at the start has made room. Elsewhere that is the operator's task; here no operator has access.
+func disarmAlarm(ctx context.Context, log *eventlog.Log, client *clientv3.Client, lg *slog.Logger) error {
 	c, err := log.Capacity(ctx)
 	if err != nil || !c.NoSpace {
 		return err

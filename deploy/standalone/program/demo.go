@@ -33,14 +33,14 @@ func newDemo(url string, lg *slog.Logger) *demo {
 	return &demo{url: url, fleet: fleet.New(demoHosts*fleet.GPUsPerHost, demoSeed), lg: lg}
 }
 
-// run uploads until ctx ends. An upload that fails is told of and not repeated: the next sample follows.
-func (d *demo) run(ctx context.Context) error {
+// playFleet uploads until ctx ends. An upload that fails is logged and not repeated: the next sample follows.
+func (d *demo) playFleet(ctx context.Context) error {
 	now := time.Now().Truncate(time.Second)
 	var past []time.Time
 	for at := now.Add(-demoHistory); at.Before(now); at = at.Add(demoHistoryStep) {
 		past = append(past, at)
 	}
-	d.try(ctx, "history.csv", past)
+	d.tryUpload(ctx, "history.csv", past)
 	tick := time.NewTicker(demoStep)
 	defer tick.Stop()
 	for {
@@ -48,18 +48,18 @@ func (d *demo) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case at := <-tick.C:
-			d.try(ctx, "sample.csv", []time.Time{at.Truncate(time.Second)})
+			d.tryUpload(ctx, "sample.csv", []time.Time{at.Truncate(time.Second)})
 		}
 	}
 }
 
-func (d *demo) try(ctx context.Context, name string, times []time.Time) {
-	if err := d.upload(ctx, name, times); err != nil && ctx.Err() == nil {
+func (d *demo) tryUpload(ctx context.Context, name string, times []time.Time) {
+	if err := d.uploadFile(ctx, name, times); err != nil && ctx.Err() == nil {
 		d.lg.Warn("demo upload failed", "err", err)
 	}
 }
 
-func (d *demo) upload(ctx context.Context, name string, times []time.Time) error {
+func (d *demo) uploadFile(ctx context.Context, name string, times []time.Time) error {
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	part, err := form.CreateFormFile("file", name)

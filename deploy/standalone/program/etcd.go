@@ -27,12 +27,12 @@ type etcd struct {
 	endpoint string
 }
 
-// What a single member on one disk is set to, and why the default is wrong for it.
+// The settings of a single member on one disk, and why the default is wrong for it.
 const (
 	quotaBytes       = 2 << 30 // explicit, since admission is judged against it
 	catchUpEntries   = 500     // kept in memory for followers, of which there are none
 	compactionBatch  = 200     // rows per hold of the lock; values here are large
-	defragAboveMiB   = 100     // at boot, when nobody waits
+	defragAboveMiB   = 100     // at boot, when no client waits
 	startTimeout     = 2 * time.Minute
 	progressInterval = time.Second // how soon a quiet watch learns that nothing happened
 )
@@ -53,7 +53,7 @@ func openEtcd(ctx context.Context, dir string, lg *slog.Logger) (*etcd, error) {
 		return nil, errors.Join(fmt.Errorf("making a directory for etcd's sockets: %w", err), lock.Unlock())
 	}
 	e := &etcd{lock: lock, sockets: sockets, endpoint: "unix://" + filepath.Join(sockets, "client")}
-	cfg := e.config(filepath.Join(dir, "etcd"))
+	cfg := e.serverConfig(filepath.Join(dir, "etcd"))
 	if e.server, err = embed.StartEtcd(cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting etcd on %s: %w", cfg.Dir, err), e.close())
 	}
@@ -71,7 +71,7 @@ const maxSocketPath = 90
 // URLs, as etcd and its client write it.
 const notInSockets = "%#?,"
 
-// socketDir gives a directory for sockets: below dir, or in the system's temporary directory when dir's
+// socketDir returns a directory for sockets: below dir, or in the system's temporary directory when dir's
 // own path is too long for them, or none that they can have.
 func socketDir(dir string) (string, error) {
 	abs, err := filepath.Abs(filepath.Join(dir, "run"))
@@ -84,7 +84,7 @@ func socketDir(dir string) (string, error) {
 	return abs, os.MkdirAll(abs, 0o700)
 }
 
-func (e *etcd) config(dir string) *embed.Config {
+func (e *etcd) serverConfig(dir string) *embed.Config {
 	client, peer := socketURL(e.endpoint), socketURL("unix://"+filepath.Join(e.sockets, "peer"))
 	cfg := embed.NewConfig()
 	cfg.Name = "standalone"
@@ -110,7 +110,7 @@ func socketURL(text string) []url.URL {
 	return []url.URL{{Scheme: "unix", Path: text[len("unix://"):]}}
 }
 
-// quietZap shows what etcd itself calls fatal: its errors reach us through its clients, and closing it
+// quietZap shows the messages that etcd itself calls fatal: its errors reach us through its clients, and closing it
 // logs closed listeners as errors.
 func quietZap() *zap.Logger {
 	cfg := zap.NewProductionConfig()

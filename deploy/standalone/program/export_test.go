@@ -68,7 +68,7 @@ func (e export) byHost() map[string][][]string {
 	return groups
 }
 
-// readings are what every row says, as "time metric uuid" to its value and its labels.
+// readings are the readings of every row, as "time metric uuid" to its value and its labels.
 func (e export) readings(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -84,7 +84,7 @@ func (e export) readings(t *testing.T) map[string]string {
 	return all
 }
 
-// describe writes a value, exactly and in one form, and what it is labelled with.
+// describe writes a value, exactly and in one form, and its labels.
 func describe(value string, labels map[string]any) string {
 	number, ok := new(big.Rat).SetString(value)
 	if !ok {

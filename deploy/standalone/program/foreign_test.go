@@ -9,7 +9,7 @@ import (
 )
 
 // A program that follows the older layout of the queue writes its records into etcd itself. They are served like any
-// upload's, what is no record is told, and nothing is left behind of its keys.
+// upload's, values that are no records are listed with the reason, and none of its keys is left.
 func TestRecordsOfAForeignProducerAreServed(t *testing.T) {
 	t.Parallel()
 	s := startStack(t, t.TempDir())

@@ -13,31 +13,31 @@ import (
 // listener is a part that serves an address once it runs.
 type listener interface{ Addr() net.Addr }
 
-// front is the part in front of all others: it starts when they are up, tells a person where
+// frontAddresses is the part in front of all others: it starts when they are up, shows a person where
 // everything is, and plays the demo if it is asked for.
-func (s *settings) front(dir string, intake, serving listener, lg *slog.Logger) daemon.Part {
+func (s *settings) frontAddresses(dir string, intake, serving listener, lg *slog.Logger) daemon.Part {
 	return daemon.Part{Name: "front", Run: func(ctx context.Context) error {
-		uploads, queries := reachable(intake.Addr()), reachable(serving.Addr())
+		uploads, queries := reachableHost(intake.Addr()), reachableHost(serving.Addr())
 		s.announce(uploads, queries, dir)
 		if s.demo {
-			return newDemo(uploads, lg.With("part", "demo")).run(ctx)
+			return newDemo(uploads, lg.With("part", "demo")).playFleet(ctx)
 		}
 		<-ctx.Done()
 		return nil
 	}}
 }
 
-// greet tells a person where everything is, and what is off.
-func (s *settings) greet(uploads, queries, dir string) {
+// printGreeting prints where everything is, and which surfaces are off.
+func (s *settings) printGreeting(uploads, queries, dir string) {
 	upload := "off, since enable-http (ENABLE_HTTP) is false"
 	if uploads != "" {
 		upload = "curl -F file=@export.csv " + uploads + "/api/v1/csv/upload"
 	}
-	fmt.Fprintf(os.Stdout, welcome, upload, queries, queries, s.streams(queries), dir)
+	fmt.Fprintf(os.Stdout, welcome, upload, queries, queries, s.listStreams(queries), dir)
 }
 
-// streams tells where subscribers connect.
-func (s *settings) streams(queries string) string {
+// listStreams returns the addresses to which subscribers connect.
+func (s *settings) listStreams(queries string) string {
 	switch {
 	case s.serving.NoWebSocket:
 		return "off, since enable-websocket (ENABLE_WEBSOCKET) is false"
@@ -60,9 +60,9 @@ const welcome = `
   Ctrl-C stops it.
 `
 
-// reachable gives the address at which this machine reaches a listener, which may listen on all; "" when it
+// reachableHost returns the address at which this machine reaches a listener, which may listen on all; "" when it
 // does not listen.
-func reachable(addr net.Addr) string {
+func reachableHost(addr net.Addr) string {
 	if addr == nil {
 		return ""
 	}

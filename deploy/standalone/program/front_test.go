@@ -2,7 +2,7 @@ package program
 
 import "testing"
 
-// What is switched off is not shown as a place to connect to.
+// A surface that is off is not shown as a place to connect to.
 func TestTheGreetingShowsOnlyStreamsThatAreServed(t *testing.T) {
 	const queries = "http://localhost:8080"
 	var s settings
@@ -16,7 +16,7 @@ func TestTheGreetingShowsOnlyStreamsThatAreServed(t *testing.T) {
 		{true, true, "off, since enable-websocket (ENABLE_WEBSOCKET) is false"},
 	} {
 		s.serving.NoWebSocket, s.serving.NoGraphQL = c.noWebSocket, c.noGraphQL
-		if got := s.streams(queries); got != c.want {
+		if got := s.listStreams(queries); got != c.want {
 			t.Errorf("without WebSocket %v, without GraphQL %v: got %q, want %q", c.noWebSocket, c.noGraphQL, got, c.want)
 		}
 	}

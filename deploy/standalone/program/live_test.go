@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// watcher is a WebSocket client that reads what the live stream sends.
+// watcher is a WebSocket client that reads the messages of the live stream.
 type watcher struct {
 	t    *testing.T
 	conn *websocket.Conn
@@ -139,7 +139,7 @@ func TestSubscribersGetEveryChangeAndExactlyWhatTheyMissed(t *testing.T) {
 	position := w.last
 	w.close()
 
-	s.mustUpload("second.csv", second.file(t, second.rows)) // while nobody listens
+	s.mustUpload("second.csv", second.file(t, second.rows)) // while no client listens
 	back := s.subscribe(position)
 	defer back.close()
 	back.collect(second.latest()) // fails on anything of the first host

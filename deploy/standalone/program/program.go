@@ -9,6 +9,6 @@ import "telemetry-pipeline/deploy/daemon"
 // Main runs standalone and exits, as daemon.Main does.
 func Main() {
 	var s settings
-	s.announce = s.greet
-	daemon.Main("standalone", s.flags, s.build)
+	s.announce = s.printGreeting
+	daemon.Main("standalone", s.flags, s.buildParts)
 }

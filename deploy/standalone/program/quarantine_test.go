@@ -26,7 +26,7 @@ type quarantined struct {
 	RetryAsked                                bool `json:"retry_asked"`
 }
 
-// quarantine lists what could not be folded, by key.
+// quarantine returns the events that could not be folded, by key.
 func (s *stack) quarantine(filter string) map[string]quarantined {
 	s.t.Helper()
 	var list []quarantined
@@ -38,7 +38,7 @@ func (s *stack) quarantine(filter string) map[string]quarantined {
 	return all
 }
 
-// quarantineBecomes waits for what the quarantine holds, as reason and attempts by key, and that status counts it.
+// quarantineBecomes waits until the quarantine holds these entries, as reason and attempts by key, and that status counts it.
 func (s *stack) quarantineBecomes(want map[string]string) {
 	s.t.Helper()
 	var got map[string]string
@@ -84,7 +84,7 @@ func (s *stack) etcd() *clientv3.Client {
 	return client
 }
 
-// eventKeys gives the keys of the log.
+// eventKeys returns the keys of the log.
 func eventKeys(t *testing.T, client *clientv3.Client, cfg eventlog.Config) []string {
 	t.Helper()
 	resp, err := client.Get(t.Context(), cfg.Prefix("queue"), clientv3.WithPrefix(), clientv3.WithKeysOnly())
@@ -98,7 +98,7 @@ func eventKeys(t *testing.T, client *clientv3.Client, cfg eventlog.Config) []str
 	return keys
 }
 
-// Somebody writes into the log with etcdctl. What they spoil is told, the rest goes on, and nothing is lost that
+// A person writes into the log with etcdctl. The spoilt events are listed, the others are folded, and nothing is lost that
 // the sender still has.
 func TestGarbageInTheLogIsToldAndRepairedByAnotherUpload(t *testing.T) {
 	t.Parallel()
@@ -148,7 +148,7 @@ func TestGarbageInTheLogIsToldAndRepairedByAnotherUpload(t *testing.T) {
 	client = s.etcd()
 	s.quarantineBecomes(map[string]string{overwritten: "overwritten 2", garbage: "undecodable 3"})
 
-	// The repair of the runbook: remove what was spoiled, send the file again.
+	// The repair of the runbook: remove the spoilt event, send the file again.
 	if _, err := client.Delete(t.Context(), overwritten); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestGarbageInTheLogIsToldAndRepairedByAnotherUpload(t *testing.T) {
 }
 
 // An entry that an earlier version left, of an event that this one can fold, ends by itself; one that was tried
-// by this version ends when somebody asks.
+// by this version ends on request.
 func TestWhatAnEarlierVersionCouldNotFoldIsRetried(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

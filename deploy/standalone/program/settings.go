@@ -23,7 +23,7 @@ import (
 	"telemetry-pipeline/queryd/query"
 )
 
-// settings are those of all parts in one process.
+// settings are the settings of all parts in one process.
 type settings struct {
 	dataDir string
 	demo    bool
@@ -54,15 +54,15 @@ func (s *settings) flags(fs *flag.FlagSet) {
 	fs.StringVar(&s.store.ClusterID, "cluster.id", eventlog.DefaultClusterID, "name of the GPU cluster; each has a log of its own")
 }
 
-// build opens the embedded etcd and makes the parts of the three daemons on it, as their own mains do.
-// What it opened before a failure is closed again.
-func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
+// buildParts opens the embedded etcd and makes the parts of the three daemons on it, as their own mains do.
+// It closes everything that it opened before a failure.
+func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
 	if s.demo && s.intake.Off {
 		return nil, errors.New("the demo plays its fleet into the upload server, which is off: start without -demo, or with -enable-http (ENABLE_HTTP)")
 	}
-	dir, err := s.directory(&opened)
+	dir, err := s.dataDirectory(&opened)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 		return nil, err
 	}
 	opened.Add("reads", reads.Close)
-	if err := disarm(ctx, log, reads, lg); err != nil {
+	if err := disarmAlarm(ctx, log, reads, lg); err != nil {
 		return nil, err
 	}
 	served := snapshot.New(reads, s.store, log.Facts(), lg)
@@ -114,7 +114,7 @@ func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.P
 		return nil, err
 	}
 	parts = []daemon.Part{
-		s.front(dir, intake, serving, lg),
+		s.frontAddresses(dir, intake, serving, lg),
 		{Name: "ingest", Run: intake.Run, Ready: intake.Ready, Metrics: intake.Metrics},
 		{Name: "collect", Run: folding.Run, Ready: folding.Ready, Metrics: folding.Metrics, Status: folding.Status},
 		{Name: "query", Run: serving.Run, Ready: serving.Ready, Metrics: serving.Metrics},
@@ -135,8 +135,8 @@ func (s *settings) openArchive(ctx context.Context, dir string) (*archive.Store,
 	return where.Open(ctx)
 }
 
-// directory gives the data directory: the one named, a throwaway one for a demo, or ./data.
-func (s *settings) directory(opened *daemon.Opened) (string, error) {
+// dataDirectory returns the data directory: the one named, a throwaway one for a demo, or ./data.
+func (s *settings) dataDirectory(opened *daemon.Opened) (string, error) {
 	if s.dataDir != "" || !s.demo {
 		return cmp.Or(s.dataDir, defaultDataDir), nil
 	}

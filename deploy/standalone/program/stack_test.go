@@ -31,7 +31,7 @@ type stack struct {
 	stop             func()
 }
 
-// startStack starts standalone on dir and free loopback ports, set otherwise as told, and stops it with the test or before.
+// startStack starts standalone on dir and free loopback ports, with the given settings, and stops it with the test or before.
 func startStack(t *testing.T, dir string, set ...func(*settings)) *stack {
 	t.Helper()
 	up := make(chan [2]string, 1)
@@ -47,7 +47,7 @@ func startStack(t *testing.T, dir string, set ...func(*settings)) *stack {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	lg := slog.New(slog.NewJSONHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	parts, err := s.settings.build(ctx, lg)
+	parts, err := s.settings.buildParts(ctx, lg)
 	if err != nil {
 		cancel()
 		t.Fatalf("building: %v", err)
@@ -78,7 +78,7 @@ func startStack(t *testing.T, dir string, set ...func(*settings)) *stack {
 	return s
 }
 
-// upload sends a file and gives the status and the decoded answer.
+// upload sends a file and returns the status and the decoded answer.
 func (s *stack) upload(name string, content []byte, parameters string) (int, receipt) {
 	s.t.Helper()
 	var body bytes.Buffer
@@ -126,7 +126,7 @@ func (s *stack) mustUpload(name string, content []byte) receipt {
 	return r
 }
 
-// get asks the query API and decodes data; it gives the envelope's cursor.
+// get asks the query API and decodes data; it returns the envelope's cursor.
 func (s *stack) get(path string, data any) (next string) {
 	s.t.Helper()
 	status, text := s.fetch(path)
@@ -187,7 +187,7 @@ func (s *stack) graphql(document string, variables map[string]any, data any) {
 	decode(s.t, answer.Data, data)
 }
 
-// models reads every stored projection as its bytes: two stacks with equal projections give equal maps.
+// models reads every stored projection as its bytes: two stacks with equal projections have equal maps.
 func (s *stack) models() map[string]string {
 	s.t.Helper()
 	ctx := s.t.Context()
@@ -240,7 +240,7 @@ func windowsOf(id *projections.Identity) []projections.Window {
 	return all
 }
 
-// shared gives a real file that the repository does not carry.
+// shared returns a real file that the repository does not carry.
 func shared(t *testing.T, name string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "data", name))

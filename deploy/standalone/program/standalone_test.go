@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// entry is a telemetry entry as REST gives it; GraphQL's is brought to the same form.
+// entry is a telemetry entry of REST; GraphQL's is brought to the same form.
 type entry struct {
 	Timestamp     string                 `json:"timestamp"`
 	Hostname      string                 `json:"hostname"`
@@ -286,7 +286,7 @@ func TestADataDirectoryInUseIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	startStack(t, dir)
-	_, err := (&settings{dataDir: dir}).build(t.Context(), nil)
+	_, err := (&settings{dataDir: dir}).buildParts(t.Context(), nil)
 	if err == nil || !strings.Contains(err.Error(), "DATA_DIR") || !strings.Contains(err.Error(), dir) {
 		t.Errorf("got %v, want an error that names the directory and how to choose another", err)
 	}

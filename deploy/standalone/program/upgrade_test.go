@@ -39,7 +39,7 @@ type exchange struct {
 // TestUpgrade opens data directories that earlier builds wrote, and compares every answer with the one recorded when the
 // directory was made. testdata/upgrade/README.md says how a directory is made.
 //
-// Left out of the comparison is only what depends on the present moment or on the process (see atPresent).
+// The comparison leaves out only the members that depend on the present moment or on the process (see atPresent).
 func TestUpgrade(t *testing.T) {
 	if *recordUpgrade != "" {
 		recordDirectory(t, filepath.Join(upgradeDir, *recordUpgrade))
@@ -67,7 +67,7 @@ func openRecorded(t *testing.T, dir string) *stack {
 	return startStack(t, data, keepAsItIs)
 }
 
-// keepAsItIs puts off what collectd does with the age of data: nothing is archived, merged, removed or compacted. The
+// keepAsItIs puts off every action of collectd that depends on the age of data: nothing is archived, merged, removed or compacted. The
 // archive keeps everything by default.
 func keepAsItIs(s *settings) {
 	const never = 100 * 365 * 24 * time.Hour

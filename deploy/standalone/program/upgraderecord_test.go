@@ -22,7 +22,7 @@ import (
 	"telemetry-pipeline/collectd/retain"
 )
 
-// recordDirectory makes a data directory with this build, packs it, and records what this build answers on it.
+// recordDirectory makes a data directory with this build, packs it, and records this build's answers on it.
 func recordDirectory(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -57,7 +57,7 @@ func recordDirectory(t *testing.T, dir string) {
 	}
 }
 
-// recordArchived uploads what is then in the archive alone, in merged objects with rollups.
+// recordArchived uploads the files that are then in the archive alone, in merged objects with rollups.
 func recordArchived(t *testing.T, data string) {
 	t.Helper()
 	s := startStack(t, data, func(s *settings) {
@@ -80,7 +80,7 @@ func recordArchived(t *testing.T, data string) {
 	s.stop()
 }
 
-// recordHot uploads what stays in etcd, spoils some events, and returns a position before the last upload.
+// recordHot uploads the files that stay in etcd, spoils some events, and returns a position before the last upload.
 func recordHot(t *testing.T, data string) (from string) {
 	t.Helper()
 	s := startStack(t, data, keepAsItIs)

@@ -16,51 +16,52 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// merger is what merging the chunks of sealed windows needs of the stored projections (snapshot.Store).
+// merger is the part of the stored projections that merging chunks uses (snapshot.Store).
 type merger interface {
 	Chunks(ctx context.Context, g projections.Generation, p events.Partition, upto int64) ([]snapshot.StoredChunk, error)
 	Merges(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, w projections.Window) ([]snapshot.Merge, error)
 }
 
 const (
-	sealLook = 10 * time.Second // pace of looking for windows to merge
+	defaultCompactionInterval = 10 * time.Second // interval of looking for windows to merge
 
-	// lateChunks is how many late chunks of a window that was merged are merged in their turn.
+	// lateChunks is the number of late chunks of a merged window that triggers another merge.
 	lateChunks = 8
 
-	// mergeRest is how many times as long as a merge took the next one waits, in the whole collector, so that merging
-	// takes a small part of one core and of etcd whatever there is to merge.
-	mergeRest = 4
+	// mergePauseFactor times the duration of a merge is the pause before the next one, in the whole collector, so
+	// that merging takes a small part of one core and of etcd regardless of the amount to merge.
+	mergePauseFactor = 4
 )
 
-// compactChunks merges the chunks of windows that are sealed, one window at a time, for as long as ctx lasts. It finds them by what
-// is stored when it begins and what is committed since. Nothing waits for it: what it cannot do now it does later.
+// compactChunks merges the chunks of sealed windows, one window at a time, until ctx ends. It finds them from the
+// chunks stored at its start and those committed since. Nothing waits for it: a failed merge is retried later.
 func (f *follower) compactChunks(ctx context.Context) error {
 	if f.merger == nil {
 		return nil
 	}
 	for listed := false; ; {
-		if !wait.Sleep(ctx, f.cfg.sealLook) {
+		if !wait.Sleep(ctx, f.cfg.compactionInterval) {
 			return nil
 		}
 		if !listed {
 			chunks, err := f.merger.Chunks(ctx, f.gen, f.partition, math.MaxInt64)
 			if err != nil {
-				f.lg.Warn("the chunks of history to merge are not known; trying again", "err", err, "again_in", f.cfg.sealLook)
+				f.lg.Warn("listing the chunks to merge failed; trying again", "err", err, "again_in", f.cfg.compactionInterval)
 				continue
 			}
-			f.seals.begin(chunks)
+			f.compaction.countStored(chunks)
 			listed = true
 		}
-		for _, key := range f.seals.take(f.state.isSealed) {
+		for _, key := range f.compaction.dueWindows(f.state.isSealed) {
 			if err := f.mergeWindow(ctx, key); err != nil {
-				return stopped(ctx, err)
+				return unlessCanceled(ctx, err)
 			}
 		}
 	}
 }
 
-// mergeWindow makes as few chunks as it can of a window. An error is that of the claim, or of what is stored.
+// mergeWindow merges the chunks of a window into as few as possible. It returns an error only for a lost claim or
+// stale stored state.
 func (f *follower) mergeWindow(ctx context.Context, key windowKey) error {
 	select {
 	case f.merging <- struct{}{}:
@@ -75,37 +76,37 @@ func (f *follower) mergeWindow(ctx context.Context, key windowKey) error {
 			if err = f.saveMerge(ctx, &merges[i]); err != nil {
 				break
 			}
-			f.restAfter(ctx, began)
+			f.pauseAfterMerge(ctx, began)
 			began = time.Now()
 		}
 		switch {
 		case errors.Is(err, snapshot.ErrFenced), errors.Is(err, snapshot.ErrStale):
 			return fmt.Errorf("merging chunks of partition %d: %w", f.partition, err)
 		case err != nil && ctx.Err() == nil:
-			f.lg.Warn("the chunks of a window stay as they are", "host", key.host, "from", key.window.Start().Time(), "err", err)
+			f.lg.Warn("merging the chunks of a window failed; they stay as they are", "host", key.host, "from", key.window.Start().Time(), "err", err)
 		}
 		if err != nil || len(merges) == 0 {
-			f.restAfter(ctx, began)
+			f.pauseAfterMerge(ctx, began)
 			return nil
 		}
 	}
 	return nil
 }
 
-func (f *follower) restAfter(ctx context.Context, began time.Time) {
-	wait.Sleep(ctx, min(mergeRest*time.Since(began), time.Second))
+func (f *follower) pauseAfterMerge(ctx context.Context, began time.Time) {
+	wait.Sleep(ctx, min(mergePauseFactor*time.Since(began), time.Second))
 }
 
-// saveMerge writes one merge, between two commits. One that is under way when ctx ends is given time to end: the commit of
-// what is folded follows it.
+// saveMerge writes one merge, between two commits. A merge in progress when ctx ends has finalCommit to end: the last
+// commit follows it.
 func (f *follower) saveMerge(ctx context.Context, m *snapshot.Merge) error {
 	select {
-	case f.saves <- struct{}{}:
+	case f.saveSlot <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-f.saves }()
-	ctx, cancel := outlasting(ctx, finalCommit)
+	defer func() { <-f.saveSlot }()
+	ctx, cancel := withGrace(ctx, finalCommit)
 	defer cancel()
 	err := f.store.Save(ctx, f.gen, f.partition, snapshot.Commit{Merges: []snapshot.Merge{*m}}, f.guard.Guard())
 	if err == nil {
@@ -114,45 +115,47 @@ func (f *follower) saveMerge(ctx context.Context, m *snapshot.Merge) error {
 	return err
 }
 
-// isSealed tells whether a window is over: the newest record of its host is later than its end by more than LATENESS, and
-// none of its records waits for a chunk. gone means that its chunks are about to leave etcd and are not to be touched.
-func (s *state) isSealed(key windowKey) (sealed, gone bool) {
+// isSealed reports whether a window is over: its end precedes the newest record of its host by at least Lateness, and
+// none of its records waits for a chunk. leaving reports whether its chunks are about to leave etcd and must not be
+// touched.
+func (s *state) isSealed(key windowKey) (sealed, leaving bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hosts[key.host]
 	if h == nil || s.bulk {
 		return false, false
 	}
-	for _, waiting := range []*history{s.pending[key.host], s.taken[key.host]} {
+	for _, waiting := range []*pendingHistory{s.pending[key.host], s.inCommit[key.host]} {
 		if waiting != nil && waiting.windows[key.window] != nil {
 			return false, false
 		}
 	}
 	seen, ok := h.LastSeen()
 	end := (key.window + 1).Start()
-	over := ok && seen >= end && uint64(seen)-uint64(end) >= uint64(s.cfg.Lateness) // apart by more than an int64 holds, perhaps
+	over := ok && seen >= end && uint64(seen)-uint64(end) >= uint64(s.cfg.Lateness) // the difference may exceed an int64
 	return over, key.window < s.hotFrom
 }
 
-// seals knows of which windows chunks are stored that are not merged, and which windows were merged.
-type seals struct {
+// compaction tracks the windows with stored chunks that are not merged, and the windows that were merged.
+type compaction struct {
 	mu     sync.Mutex
-	chunks map[windowKey]int      // since the window was merged; of what is stored at the beginning, all
+	chunks map[windowKey]int      // chunks since the window was merged; all chunks of the windows stored at the start
 	merged map[windowBlock]uint64 // a bit for each window
 }
 
-// windowBlock is 64 windows of one host that follow each other.
+// windowBlock identifies 64 consecutive windows of one host.
 type windowBlock struct {
-	host events.HostID
-	of   projections.Window // their number divided by 64
+	host   events.HostID
+	number projections.Window // the windows' number divided by 64
 }
 
-func newSeals() *seals {
-	return &seals{chunks: map[windowKey]int{}, merged: map[windowBlock]uint64{}}
+func newCompaction() *compaction {
+	return &compaction{chunks: map[windowKey]int{}, merged: map[windowBlock]uint64{}}
 }
 
-// begin counts what is stored. A chunk that is committed at the same time may count twice, which makes no difference.
-func (s *seals) begin(stored []snapshot.StoredChunk) {
+// countStored counts the stored chunks. A chunk that is committed at the same time may count twice, which is
+// harmless.
+func (s *compaction) countStored(stored []snapshot.StoredChunk) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range stored {
@@ -160,8 +163,8 @@ func (s *seals) begin(stored []snapshot.StoredChunk) {
 	}
 }
 
-// note counts chunks that are committed.
-func (s *seals) note(chunks []snapshot.Chunk) {
+// countCommitted counts chunks of a commit.
+func (s *compaction) countCommitted(chunks []snapshot.Chunk) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range chunks {
@@ -169,9 +172,9 @@ func (s *seals) note(chunks []snapshot.Chunk) {
 	}
 }
 
-// take gives the windows to merge, the oldest first, and counts them as merged: those that are sealed and have more than one
-// chunk, and those that have many since.
-func (s *seals) take(isSealed func(windowKey) (sealed, gone bool)) []windowKey {
+// dueWindows returns the windows to merge, the oldest first, and counts them as merged: sealed windows with more than
+// one chunk, and merged windows with at least lateChunks new ones.
+func (s *compaction) dueWindows(isSealed func(windowKey) (sealed, gone bool)) []windowKey {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var due []windowKey
@@ -180,13 +183,13 @@ func (s *seals) take(isSealed func(windowKey) (sealed, gone bool)) []windowKey {
 		if s.merged[block]&bit != 0 && n < lateChunks {
 			continue
 		}
-		sealed, gone := isSealed(key)
+		sealed, leaving := isSealed(key)
 		if !sealed {
 			continue
 		}
 		delete(s.chunks, key)
 		s.merged[block] |= bit
-		if n > 1 && !gone {
+		if n > 1 && !leaving {
 			due = append(due, key)
 		}
 	}

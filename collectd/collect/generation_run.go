@@ -13,34 +13,35 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// work is a generation that this collector folds.
-type work struct {
+// generationRun is the folding of one generation by this collector.
+type generationRun struct {
 	generation projections.Generation
 	info       atomic.Pointer[snapshot.GenerationInfo]
-	active     chan struct{} // closed once it is the active generation
+	active     chan struct{} // closed once the generation is active
 	behind     atomic.Int64  // partitions owned here that have not reached the head
-	ofAnother  atomic.Bool   // what is stored of some partition was folded from another log
+	otherLog   atomic.Bool   // the stored state of some partition was folded from another log
 
 	stop context.CancelFunc
-	done chan struct{} // closed when nothing of it runs any more
+	done chan struct{} // closed when all its goroutines have ended
 }
 
-func newWork(g projections.Generation, info snapshot.GenerationInfo) *work {
-	w := &work{generation: g, active: make(chan struct{}), done: make(chan struct{}), stop: func() {}}
-	w.see(info)
+func newGenerationRun(g projections.Generation, info snapshot.GenerationInfo) *generationRun {
+	w := &generationRun{generation: g, active: make(chan struct{}), done: make(chan struct{}), stop: func() {}}
+	w.setInfo(info)
 	return w
 }
 
-// see takes in the generation's record. One goroutine calls it.
-func (w *work) see(info snapshot.GenerationInfo) {
+// setInfo stores the generation's record. One goroutine calls it.
+func (w *generationRun) setInfo(info snapshot.GenerationInfo) {
 	w.info.Store(&info)
 	if info.State == snapshot.Active && !w.isActive() {
 		close(w.active)
 	}
 }
 
-// isActive tells whether the generation is, or was, the active one. Until then it is folded in the background.
-func (w *work) isActive() bool {
+// isActive reports whether the generation is, or was, the active one. Until then it is folded under the
+// catchUpLimiter.
+func (w *generationRun) isActive() bool {
 	select {
 	case <-w.active:
 		return true
@@ -49,76 +50,76 @@ func (w *work) isActive() bool {
 	}
 }
 
-// goal is a position that is to be stored of every partition once it is folded up to there.
-func (w *work) goal() int64 { return w.info.Load().Revision }
+// goalRevision returns the revision whose offsets must be stored of every partition once it is folded up to there.
+func (w *generationRun) goalRevision() int64 { return w.info.Load().Revision }
 
-// picture is the newest that is known of all generations.
-type picture struct {
+// generationStatus is the latest known state of all generations, and the runs of this collector.
+type generationStatus struct {
 	mu      sync.Mutex
-	seen    *snapshot.Generations // nil: nothing yet
-	works   map[projections.Generation]*work
-	changed chan struct{} // closed and replaced when something changed
+	latest  *snapshot.Generations // nil: not known yet
+	runs    map[projections.Generation]*generationRun
+	changed chan struct{} // closed and replaced after each change
 }
 
-func newPicture() *picture {
-	return &picture{works: map[projections.Generation]*work{}, changed: make(chan struct{})}
+func newGenerationStatus() *generationStatus {
+	return &generationStatus{runs: map[projections.Generation]*generationRun{}, changed: make(chan struct{})}
 }
 
-// take takes in a picture after works were brought in line with it.
-func (p *picture) take(all snapshot.Generations) {
+// setGenerations stores the state of all generations after the runs were reconciled with it.
+func (p *generationStatus) setGenerations(all snapshot.Generations) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.seen = &all
+	p.latest = &all
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
 
-// now gives what is known, and a channel that closes when that changes.
-func (p *picture) now() (all snapshot.Generations, changed <-chan struct{}) {
+// currentGenerations returns the latest state, and a channel that is closed when it changes.
+func (p *generationStatus) currentGenerations() (all snapshot.Generations, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.seen != nil {
-		all = *p.seen
+	if p.latest != nil {
+		all = *p.latest
 	}
 	return all, p.changed
 }
 
-// served gives the work on the active generation, or why there is none.
-func (p *picture) served(version int) (*work, error) {
+// activeRun returns the run of the active generation, or an error that explains why there is none.
+func (p *generationStatus) activeRun(version int) (*generationRun, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.seen == nil {
-		return nil, errUnknown
+	if p.latest == nil {
+		return nil, errGenerationsUnknown
 	}
-	active := p.seen.All[p.seen.Active].ModelVersion
-	if w := p.works[p.seen.Active]; w != nil {
+	active := p.latest.All[p.latest.Active].ModelVersion
+	if w := p.runs[p.latest.Active]; w != nil {
 		return w, nil
 	}
 	if active > version {
 		return nil, fmt.Errorf("the active generation is of model version %d and this collector of version %d: it is idle; upgrade it", active, version)
 	}
-	return nil, fmt.Errorf("the active generation is of model version %d; that of version %d is folded and not active yet", active, version)
+	return nil, fmt.Errorf("the active generation is of model version %d; the one of version %d is being folded and is not active yet", active, version)
 }
 
-func (p *picture) put(g projections.Generation, w *work) {
+func (p *generationStatus) setRun(g projections.Generation, w *generationRun) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.works[g] = w; w == nil {
-		delete(p.works, g)
+	if p.runs[g] = w; w == nil {
+		delete(p.runs, g)
 	}
 }
 
-// start works on a generation until its stop is called; tasks has ended by then. A log that was replaced ends the whole
-// collector: failed is told.
-func (c *Collector) start(ctx context.Context, w *work, failed func(error)) {
+// startRun folds a generation until its stop is called; done is closed once all its goroutines have ended. A replaced
+// log ends the whole collector: its error is passed to failed.
+func (c *Collector) startRun(ctx context.Context, w *generationRun, failed func(error)) {
 	ctx, w.stop = context.WithCancel(ctx)
 	lg := c.lg.With("generation", w.generation)
 	lg.Info("folding a generation", "state", w.info.Load().State, "model_version", c.version)
-	standing := func() clientv3.Cmp { return c.gens.Standing(w.generation, *w.info.Load()) }
+	condition := func() clientv3.Cmp { return c.gens.Standing(w.generation, *w.info.Load()) }
 	go func() {
 		defer close(w.done)
-		c.owner.Share(ctx, string(w.generation), standing, func(claim *partition.Claim) {
-			if err := c.hold(claim, w); err != nil {
+		c.owner.Share(ctx, string(w.generation), condition, func(claim *partition.Claim) {
+			if err := c.foldClaim(claim, w); err != nil {
 				failed(err)
 			}
 		})

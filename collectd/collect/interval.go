@@ -2,20 +2,22 @@ package collect
 
 import "time"
 
-// slowestPace bounds how far load may stretch the pause between two writes of one host's live model.
-const slowestPace = time.Second
+// maxLiveInterval bounds the pause between two writes of one host's live model under load.
+const maxLiveInterval = time.Second
 
-// pace is the pause between two writes of one host's live model: the configured one while etcd is
-// quick, longer while commits take long, so that live writes stay a fraction of what etcd bears.
-type pace struct {
-	floor, interval time.Duration
-	commit          time.Duration // moving average of a commit's time
+// adaptiveInterval is the pause between two writes of one host's live model: the configured one while etcd is fast,
+// longer while commits are slow, so that live writes take a bounded share of etcd's time.
+type adaptiveInterval struct {
+	floor, current time.Duration
+	commit         time.Duration // moving average of a commit's duration
 }
 
-func newPace(floor time.Duration) *pace { return &pace{floor: floor, interval: floor} }
+func newAdaptiveInterval(floor time.Duration) *adaptiveInterval {
+	return &adaptiveInterval{floor: floor, current: floor}
+}
 
-// observe takes in how long a commit took.
-func (p *pace) observe(took time.Duration) {
+// observeCommit adjusts the interval to the duration of a commit.
+func (p *adaptiveInterval) observeCommit(took time.Duration) {
 	p.commit += (took - p.commit) / 8
-	p.interval = min(max(p.floor, 4*p.commit), max(p.floor, slowestPace))
+	p.current = min(max(p.floor, 4*p.commit), max(p.floor, maxLiveInterval))
 }

@@ -8,23 +8,23 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// keep archives what is folded here and removes from etcd what need not be there, once the generation is the active
-// one. It ends with ctx, or when the claim is lost, which the next commit notices.
-func (f *follower) keep(ctx context.Context) {
+// runRetention archives the folded events of this partition and removes unneeded keys from etcd, once the generation
+// is active. It ends with ctx, or when the claim is lost, which the next commit notices.
+func (f *follower) runRetention(ctx context.Context) {
 	if f.keeper == nil {
 		return
 	}
 	select {
-	case <-f.work.active:
+	case <-f.run.active:
 		f.keeper.Keep(ctx, retain.Partition{
-			ID: f.partition, Generation: f.gen, Guard: f.guard.Guard, Folded: f.state.kept, Cool: f.state.cool,
+			ID: f.partition, Generation: f.gen, Guard: f.guard.Guard, Folded: f.state.storedProgress, Cool: f.state.raiseHotFrom,
 		})
 	case <-ctx.Done():
 	}
 }
 
-// compact compacts etcd's history while this collector leads the active generation.
-func (c *Collector) compact(ctx context.Context, w *work) {
+// compactEtcd compacts etcd's history while this collector leads the active generation.
+func (c *Collector) compactEtcd(ctx context.Context, w *generationRun) {
 	if c.keeper == nil {
 		return
 	}
@@ -35,9 +35,9 @@ func (c *Collector) compact(ctx context.Context, w *work) {
 	}
 }
 
-// beginCold begins a generation with history in etcd from the hot window on alone: what is older and archived is read from
-// the archive. Without that a rebuild would bring all of it back.
-func (f *follower) beginCold(ctx context.Context) error {
+// loadRetention makes a new generation keep history in etcd from the hot window on only: older, archived history is
+// read from the archive. Otherwise a rebuild would bring all of it back.
+func (f *follower) loadRetention(ctx context.Context) error {
 	if f.keeper == nil {
 		return nil
 	}
@@ -52,32 +52,35 @@ func (f *follower) beginCold(ctx context.Context) error {
 	return nil
 }
 
-// isCold tells whether an event's records of a window need no chunk: they are archived, and queries look there.
+// isCold reports whether an event's records of a window need no chunk: they are archived, and queries read the
+// archive.
 func (f *follower) isCold(w projections.Window, ev *events.Event) bool {
 	return ev.Revision.Number <= f.archived && w < f.state.coldBefore()
 }
 
-// coldBefore is where the windows begin that are in etcd.
+// coldBefore returns the first window whose history is in etcd.
 func (s *state) coldBefore() projections.Window {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hotFrom
 }
 
-// kept tells how far the partition is folded and stored. When nothing waits to be stored that is how far it is folded,
-// though the stored offsets, which a quiet partition seldom writes, may be behind: there are no events in between.
-func (s *state) kept() retain.Folded {
+// storedProgress returns the position up to which the partition is folded and stored. When nothing waits to be stored
+// it is the folded position, although the stored offsets, which an idle partition seldom writes, may lag: there are
+// no events in between.
+func (s *state) storedProgress() retain.Folded {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	upto := older(s.offsets.Live, s.offsets.Series)
+	upto := earlierRevision(s.offsets.Live, s.offsets.Series)
 	if !s.saving && s.records == 0 && len(s.dirty) == 0 && s.folded.Number > upto.Number {
 		upto = s.folded
 	}
 	return retain.Folded{Upto: upto, Records: s.total, HotFrom: s.offsets.HotFrom}
 }
 
-// cool has the offsets say that windows from some one on are in etcd, and returns when that is stored.
-func (s *state) cool(ctx context.Context, from projections.Window) error {
+// raiseHotFrom makes the offsets declare that etcd holds the windows from the given one on, and returns when those
+// offsets are stored.
+func (s *state) raiseHotFrom(ctx context.Context, from projections.Window) error {
 	for {
 		s.mu.Lock()
 		s.hotFrom = max(s.hotFrom, from)

@@ -42,11 +42,11 @@ func newArchived(t *testing.T, address string) *archived {
 	return &archived{p, cold, m, manifest.NewReader(p.log, cold, m)}
 }
 
-func directory(t *testing.T) string {
+func archiveDir(t *testing.T) string {
 	return (&url.URL{Scheme: "file", Path: t.TempDir()}).String()
 }
 
-// collect starts a collector that archives at once, and then removes at once.
+// collect starts a collector that archives at once, and then deletes at once.
 func (p *archived) collect() *running {
 	p.t.Helper()
 	cfg := Config{
@@ -69,8 +69,8 @@ func (p *archived) collect() *running {
 	return r
 }
 
-// left counts what is below a prefix in etcd.
-func (p *archived) left(prefix string) int64 {
+// keysLeft counts the keys with a prefix in etcd.
+func (p *archived) keysLeft(prefix string) int64 {
 	p.t.Helper()
 	resp, err := p.etcd.Get(p.t.Context(), prefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
 	if err != nil {
@@ -82,12 +82,12 @@ func (p *archived) left(prefix string) int64 {
 // awaitEmpty waits until all events and all history have left etcd.
 func (p *archived) awaitEmpty() {
 	p.t.Helper()
-	until(p.t, "everything has left etcd for the archive", func() bool {
+	awaitCondition(p.t, "everything has left etcd for the archive", func() bool {
 		chunks, err := p.store.ChunkCount(p.t.Context())
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		return p.left(p.cfg.Prefix("queue")) == 0 && chunks == 0
+		return p.keysLeft(p.cfg.Prefix("queue")) == 0 && chunks == 0
 	})
 }
 
@@ -125,8 +125,8 @@ func (p *archived) events() (all []events.Event) {
 	return all
 }
 
-// history gives every record that queries find: chunks in etcd and records in the archive, by host and window. The archive
-// goes through a reader that follows it, since objects are merged away meanwhile.
+// history returns every record that queries find, by host and window: chunks in etcd and records in the archive. The
+// archive is read through a reader that follows it, since objects are merged meanwhile.
 func (p *archived) history(g projections.Generation) map[windowKey]*projections.HostWindow {
 	p.t.Helper()
 	all := map[windowKey]*projections.HostWindow{}
@@ -168,8 +168,8 @@ func (p *archived) history(g projections.Generation) map[windowKey]*projections.
 	return all
 }
 
-// same compares models and history with a plain fold of events.
-func (p *archived) same(evs []events.Event) {
+// checkSame compares models and history with a plain fold of events.
+func (p *archived) checkSame(evs []events.Event) {
 	p.t.Helper()
 	awaitHead(p.t, p.log, p.store)
 	g := p.generations().Active
@@ -193,14 +193,15 @@ func (p *archived) same(evs []events.Event) {
 	}
 }
 
-// The same file again, after its events were archived and deleted, changes no view, and merging drops the repeats.
+// The same file, uploaded again after its events were archived and deleted, changes no view, and merging drops the
+// repeats.
 func TestTheSameFileAgainAfterItWasArchivedChangesNoView(t *testing.T) {
 	for name, address := range map[string]func(*testing.T) string{
-		"file": directory,
+		"file": archiveDir,
 		"s3":   func(t *testing.T) string { return archivetest.Gateway(t) },
 	} {
 		if testing.Short() && name == "s3" {
-			continue // under the race detector one will do
+			continue // under the race detector one is enough
 		}
 		t.Run(name, func(t *testing.T) {
 			p := newArchived(t, address(t))
@@ -209,15 +210,15 @@ func TestTheSameFileAgainAfterItWasArchivedChangesNoView(t *testing.T) {
 				evs = append(evs, eventstest.Events(events.HostID(fmt.Sprint("h", h)), 0, 400)...)
 			}
 			p.collect()
-			p.append(evs...)
+			p.appendEvents(evs...)
 			p.awaitEmpty()
-			p.same(evs)
+			p.checkSame(evs)
 			before := len(p.events())
-			p.append(evs...)
+			p.appendEvents(evs...)
 			p.awaitEmpty()
-			p.same(evs)
-			until(t, "merging has dropped repeats", func() bool { return len(p.events()) < 2*before })
-			p.same(evs)
+			p.checkSame(evs)
+			awaitCondition(t, "merging has dropped repeats", func() bool { return len(p.events()) < 2*before })
+			p.checkSame(evs)
 		})
 	}
 }
@@ -225,20 +226,20 @@ func TestTheSameFileAgainAfterItWasArchivedChangesNoView(t *testing.T) {
 // A rebuild that starts while events are archived and deleted misses none.
 func TestARebuildWhileEventsLeaveForTheArchiveMissesNone(t *testing.T) {
 	t.Parallel()
-	p := newArchived(t, directory(t))
+	p := newArchived(t, archiveDir(t))
 	first, second := p.collect(), p.collect()
-	until(t, "both are ready", func() bool { return first.Ready() == nil && second.Ready() == nil })
+	awaitCondition(t, "both are ready", func() bool { return first.Ready() == nil && second.Ready() == nil })
 	var all []events.Event
 	upload := func(from, n int) {
 		for h := range 5 {
 			evs := eventstest.Events(events.HostID(fmt.Sprint("up-", h)), from, n)
-			p.append(evs...)
+			p.appendEvents(evs...)
 			all = append(all, evs...)
 		}
 	}
 	for round := range 3 {
 		upload(round*100, 50)
-		until(t, "some were archived and deleted", func() bool {
+		awaitCondition(t, "some were archived and deleted", func() bool {
 			part, err := p.manifest.LoadAll(t.Context())
 			return err == nil && len(part) > 0
 		})
@@ -249,22 +250,22 @@ func TestARebuildWhileEventsLeaveForTheArchiveMissesNone(t *testing.T) {
 			}
 			wait.Sleep(t.Context(), 5*time.Millisecond)
 		}
-		p.same(all)
+		p.checkSame(all)
 	}
 	second.kill()
 	p.awaitEmpty()
-	p.same(all)
+	p.checkSame(all)
 	p.awaitOnly(p.generations().Active)
 }
 
-// A rebuild brings back into etcd only what is hot, and what is archived and cold stays where it is, also when it is
-// interrupted.
+// A rebuild brings back only hot history into etcd; archived cold history stays in the archive, also when the rebuild
+// is interrupted.
 func TestARebuildLeavesColdHistoryInTheArchive(t *testing.T) {
 	t.Parallel()
-	p := newArchived(t, directory(t))
+	p := newArchived(t, archiveDir(t))
 	c := p.collect()
 	evs := eventstest.Events("h", 0, 300)
-	p.append(evs...)
+	p.appendEvents(evs...)
 	p.awaitEmpty()
 	c.stop()
 	next := p.rebuild(snapshot.ModelVersion)
@@ -274,9 +275,9 @@ func TestARebuildLeavesColdHistoryInTheArchive(t *testing.T) {
 		c.kill()
 	}
 	c = p.collect()
-	until(t, "the new generation is active", func() bool { return p.generations().Active == next })
-	p.same(evs)
-	if n := counted(t, c, "collect_chunks_total"); n > 0 {
+	awaitCondition(t, "the new generation is active", func() bool { return p.generations().Active == next })
+	p.checkSame(evs)
+	if n := metricSum(t, c, "collect_chunks_total"); n > 0 {
 		t.Errorf("the rebuild stored %v chunks of history that is archived", n)
 	}
 }

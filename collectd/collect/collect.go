@@ -24,15 +24,15 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// log is what a collector needs of the event log (eventlog.Log).
-type log interface {
+// eventReader is the part of the event log that a collector reads (eventlog.Log).
+type eventReader interface {
 	Head(ctx context.Context) (events.Revision, error)
 	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
 	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error]
 }
 
-// store is what a collector needs of the stored projections (snapshot.Store).
-type store interface {
+// projectionStore is the part of the stored projections that a collector uses (snapshot.Store).
+type projectionStore interface {
 	LoadPartition(ctx context.Context, g projections.Generation, p events.Partition) (snapshot.Partition, error)
 	Save(ctx context.Context, g projections.Generation, p events.Partition, c snapshot.Commit, guards ...clientv3.Cmp) error
 	Series(ctx context.Context, g projections.Generation, p events.Partition,
@@ -41,54 +41,54 @@ type store interface {
 	WatchRetries(ctx context.Context, p events.Partition) iter.Seq2[[]snapshot.Mark, error]
 }
 
-// Collector folds the partitions that it owns. Make it with Open; Run does the work.
+// Collector folds the partitions that it owns. Open makes a Collector; Run does the work.
 type Collector struct {
-	cfg        Config
-	log        log // with what has left it for the archive
-	present    log // without
-	store      store
-	merger     merger // nil in tests of folding alone: chunks stay as they are
-	gens       *snapshot.Store
-	owner      *partition.Ownership
-	keeper     *retain.Keeper // nil in tests of folding alone: everything stays in etcd
-	foreign    *foreign.Taker // nil in them too: no key is taken in
-	lg         *slog.Logger
-	workers    chan struct{} // a token per fold under way
-	limiter    *catchUpLimiter
-	merging    chan struct{} // a token for the window whose chunks are merged
-	metrics    *metrics
-	picture    *picture
-	idleBeside projections.Generation // said to be idle beside that one; of runGenerations' goroutine
+	cfg           Config
+	log           eventReader // reads the log and, for events that have left it, the archive
+	etcdLog       eventReader // reads the log alone
+	store         projectionStore
+	merger        merger // nil in tests of folding alone: chunks are never merged
+	gens          *snapshot.Store
+	owner         *partition.Ownership
+	keeper        *retain.Keeper // nil in tests of folding alone: everything stays in etcd
+	foreign       *foreign.Taker // nil in the same tests: no foreign key is imported
+	lg            *slog.Logger
+	workers       chan struct{} // a token per fold in progress
+	limiter       *catchUpLimiter
+	merging       chan struct{} // a token for the window whose chunks are merged
+	metrics       *metrics
+	status        *generationStatus
+	idleWarnedFor projections.Generation // active generation of the last idle warning; used by the goroutine of runGenerations only
 
-	writable func() error                        // why nothing can be stored at the moment
-	measured []func(prometheus.Registerer) error // metrics of what Open made
-	opened   []func() error                      // what Close closes
+	writable      func() error                        // reports why nothing can be stored at the moment
+	registrations []func(prometheus.Registerer) error // register the metrics of the parts that Open made
+	closers       []func() error                      // called by Close
 
-	// For tests: how an event is folded into its host's models (projections.Host.Apply), and the version of the
-	// models (snapshot.ModelVersion).
+	// Replaced by tests: apply folds an event into its host's models (projections.Host.Apply); version is the version
+	// of the models (snapshot.ModelVersion).
 	apply   func(*projections.Host, *events.Event) projections.Effect
 	version int
 }
 
-// newCollector makes a collector without what shares partitions and leads generations.
-func newCollector(cfg Config, log log, store store, lg *slog.Logger) *Collector {
+// newCollector returns a collector without the parts that share partitions and lead generations.
+func newCollector(cfg Config, log eventReader, store projectionStore, lg *slog.Logger) *Collector {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	cfg = cfg.withDefaults()
 	return &Collector{
-		cfg: cfg, log: log, present: log, store: store, lg: lg, metrics: newMetrics(), picture: newPicture(),
+		cfg: cfg, log: log, etcdLog: log, store: store, lg: lg, metrics: newMetrics(), status: newGenerationStatus(),
 		workers: make(chan struct{}, cfg.Workers), limiter: newCatchUpLimiter(max(1, cfg.Workers/2)),
 		merging: make(chan struct{}, 1),
 		apply:   (*projections.Host).Apply, version: snapshot.ModelVersion,
 	}
 }
 
-// Ready is nil once every partition has an owner, those owned here are folded to near the head, and what is folded can
-// be stored: all in the active generation. As long as that is of another model version a collector is not ready, so
-// that an upgrade waits until the new version is active.
+// Ready returns nil once every partition of the active generation has an owner, the partitions owned here are folded
+// to near the head, and folded events can be stored. While the active generation has another model version a
+// collector is not ready, so an upgrade waits until the new version is active.
 func (c *Collector) Ready() error {
-	w, err := c.picture.served(c.version)
+	w, err := c.status.activeRun(c.version)
 	if err != nil {
 		return err
 	}
@@ -98,8 +98,8 @@ func (c *Collector) Ready() error {
 	if err := c.writable(); err != nil {
 		return err
 	}
-	if w.ofAnother.Load() {
-		return fmt.Errorf("generation %s: %w", w.generation, errOfAnother)
+	if w.otherLog.Load() {
+		return fmt.Errorf("generation %s: %w", w.generation, errOtherLog)
 	}
 	if n := w.behind.Load(); n > 0 {
 		return fmt.Errorf("%d partitions are catching up with the log", n)
@@ -107,9 +107,9 @@ func (c *Collector) Ready() error {
 	return nil
 }
 
-// Run folds until ctx ends; then it commits what is folded, gives its claims back and returns. It works on the active
-// generation, and beside it on one that is to follow, whenever there is one. It ends by itself, with events.ErrForeign,
-// when the log has become another one than was opened: a process has to start anew on that.
+// Run folds until ctx ends; then it commits everything folded, releases its claims and returns. It works on the
+// active generation and, beside it, on a generation that is to follow. It ends by itself, with events.ErrForeign,
+// when the log was replaced since it was opened: the process has to be restarted for the new log.
 func (c *Collector) Run(ctx context.Context) error {
 	var failed error
 	err := c.owner.Run(ctx, func(ctx context.Context) { failed = c.runGenerations(ctx) })
@@ -119,28 +119,28 @@ func (c *Collector) Run(ctx context.Context) error {
 	return fmt.Errorf("collecting: %w", err)
 }
 
-// hold folds one partition for as long as its claim lives. What goes wrong on the way (etcd away, a
-// damaged snapshot) is tried again from what is stored; only a failed guard ends the claim from here, and a log
-// that was replaced the whole collector, by an error. The owner of the first partition leads the generation.
-func (c *Collector) hold(claim *partition.Claim, w *work) error {
+// foldClaim folds one partition for as long as its claim lives. After an error on the way (etcd away, a damaged
+// snapshot) it starts again from the stored state. A failed guard ends the claim, and a replaced log is returned as
+// an error, which ends the whole collector. The owner of the first partition leads the generation.
+func (c *Collector) foldClaim(claim *partition.Claim, w *generationRun) error {
 	ctx := claim.Context()
 	lg := c.lg.With("partition", claim.Partition, "generation", w.generation)
 	c.metrics.owned.Inc()
 	defer c.metrics.owned.Dec()
 	lag := &lagState{behind: &w.behind}
-	lag.set(true)
-	defer lag.set(false)
+	lag.setBehind(true)
+	defer lag.setBehind(false)
 	if claim.Partition == leadPartition {
 		var leading sync.WaitGroup
 		defer leading.Wait()
 		leading.Go(func() { c.leadGeneration(ctx, w, claim) })
-		leading.Go(func() { c.compact(ctx, w) })
+		leading.Go(func() { c.compactEtcd(ctx, w) })
 		leading.Go(func() { c.takeForeign(ctx, w, claim) })
 	}
 	for pause := (wait.Backoff{Least: c.cfg.PollInterval, Most: time.Minute}); ctx.Err() == nil; {
 		f := newFollower(c, claim.Partition, claim, w, lag, lg)
 		began := time.Now()
-		err := f.run(ctx)
+		err := f.foldPartition(ctx)
 		if time.Since(began) > steady {
 			pause.Reset()
 		}
@@ -151,17 +151,17 @@ func (c *Collector) hold(claim *partition.Claim, w *work) error {
 			return nil
 		case errors.Is(err, errReplaced):
 			return err
-		case errors.Is(err, errOfAnother):
-			lag.set(true)
-			if !w.ofAnother.Swap(true) {
-				lg.Error("nothing of this generation is folded on", "err", err)
+		case errors.Is(err, errOtherLog):
+			lag.setBehind(true)
+			if !w.otherLog.Swap(true) {
+				lg.Error("folding of this generation has stopped", "err", err)
 			}
-			<-ctx.Done() // it will not get better by trying
+			<-ctx.Done() // retrying cannot help
 			return nil
 		case err != nil && ctx.Err() == nil:
-			lag.set(true)
+			lag.setBehind(true)
 			again := pause.Next()
-			lg.Error("folding failed; starting again from what is stored", "err", err, "again_in", again)
+			lg.Error("folding failed; starting again from the stored state", "err", err, "again_in", again)
 			c.metrics.restarts.Inc()
 			wait.Sleep(ctx, again)
 		}
@@ -169,18 +169,18 @@ func (c *Collector) hold(claim *partition.Claim, w *work) error {
 	return nil
 }
 
-// lagState records whether one partition is behind the log, and counts it among those for which Ready waits. Its
-// follower's folding goroutine sets it, and hold before and after that one runs.
+// lagState records whether one partition is behind the log, and counts it among the partitions that Ready waits for.
+// The follower's folding goroutine sets it, and foldClaim sets it before and after the follower runs.
 type lagState struct {
-	behind *atomic.Int64
-	is     bool
+	behind  *atomic.Int64
+	counted bool
 }
 
-func (l *lagState) set(behind bool) {
-	if behind == l.is {
+func (l *lagState) setBehind(behind bool) {
+	if behind == l.counted {
 		return
 	}
-	l.is = behind
+	l.counted = behind
 	if behind {
 		l.behind.Add(1)
 	} else {
@@ -188,5 +188,5 @@ func (l *lagState) set(behind bool) {
 	}
 }
 
-// steady is how long a partition must have been folded for its next failure to count as the first.
+// steady is the minimum folding time after which the next failure counts as the first.
 const steady = 2 * time.Minute

@@ -11,21 +11,21 @@ import (
 // finalCommit bounds the commit that a stop or a release waits for.
 const finalCommit = 5 * time.Second
 
-// commit writes what is due, over and over: while one commit is under way folding goes on, and the
-// next takes all that arrived meanwhile. When folding has ended it writes the rest and returns.
-func (f *follower) commit(ctx context.Context, folded <-chan struct{}) error {
-	ctx, cancel := outlasting(ctx, finalCommit)
+// commitDue writes all due state in a loop. Folding continues during a commit, and the next commit takes everything
+// that arrived meanwhile. When folding has ended commitDue writes the rest and returns.
+func (f *follower) commitDue(ctx context.Context, folded <-chan struct{}) error {
+	ctx, cancel := withGrace(ctx, finalCommit)
 	defer cancel()
-	pace := newPace(f.cfg.LiveInterval)
+	interval := newAdaptiveInterval(f.cfg.LiveInterval)
 	for {
-		due, again := f.state.take(time.Now(), pace.interval, false)
+		due, again := f.state.takeDue(time.Now(), interval.current, false)
 		if !isEmpty(due) {
 			began := time.Now()
-			if err := f.save(ctx, due, pace); err != nil {
+			if err := f.saveCommit(ctx, due, interval); err != nil {
 				return err
 			}
-			if !f.work.isActive() {
-				f.limiter.rest(ctx, began)
+			if !f.run.isActive() {
+				f.limiter.pauseSlice(ctx, began)
 			}
 			continue
 		}
@@ -35,25 +35,24 @@ func (f *follower) commit(ctx context.Context, folded <-chan struct{}) error {
 		case <-timer.C:
 		case <-folded:
 			timer.Stop()
-			return f.commitRest(ctx, pace)
+			return f.commitRest(ctx, interval)
 		}
 		timer.Stop()
 	}
 }
 
-// commitRest writes everything that is folded, although the claim may be ending: its guard holds until
-// it is released.
-func (f *follower) commitRest(ctx context.Context, pace *pace) error {
-	rest, _ := f.state.take(time.Now(), 0, true)
+// commitRest writes everything folded, although the claim may be ending: its guard holds until the claim is released.
+func (f *follower) commitRest(ctx context.Context, interval *adaptiveInterval) error {
+	rest, _ := f.state.takeDue(time.Now(), 0, true)
 	if isEmpty(rest) {
 		return nil
 	}
-	return f.save(ctx, rest, pace)
+	return f.saveCommit(ctx, rest, interval)
 }
 
-// outlasting gives a context that ends grace after ctx, so that a commit under way is not cut off when
-// a collector stops.
-func outlasting(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+// withGrace returns a context that ends grace after ctx, so that a commit in progress is not cut off when a collector
+// stops.
+func withGrace(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		timer := time.AfterFunc(grace, cancel)
@@ -62,21 +61,21 @@ func outlasting(ctx context.Context, grace time.Duration) (context.Context, cont
 	return longer, func() { stop(); cancel() }
 }
 
-func (f *follower) save(ctx context.Context, c snapshot.Commit, pace *pace) error {
-	f.saves <- struct{}{} // a merge's holds it for one transaction at most
-	defer func() { <-f.saves }()
+func (f *follower) saveCommit(ctx context.Context, c snapshot.Commit, interval *adaptiveInterval) error {
+	f.saveSlot <- struct{}{} // a merge holds it for one transaction at most
+	defer func() { <-f.saveSlot }()
 	start := time.Now()
 	err := f.store.Save(ctx, f.gen, f.partition, c, f.guard.Guard())
 	took := time.Since(start)
 	if err != nil {
 		return fmt.Errorf("committing partition %d: %w", f.partition, err)
 	}
-	pace.observe(took)
+	interval.observeCommit(took)
 	f.metrics.commits.Inc()
 	f.metrics.commitSeconds.Observe(took.Seconds())
 	f.metrics.chunks.Add(float64(len(c.Chunks)))
-	f.seals.note(c.Chunks)
-	f.state.saved(c)
+	f.compaction.countCommitted(c.Chunks)
+	f.state.markSaved(c)
 	f.countEntries()
 	return nil
 }

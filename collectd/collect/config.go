@@ -9,23 +9,23 @@ import (
 	"telemetry-pipeline/events/archive"
 )
 
-// Config paces and bounds a collector. The zero value of each field means its default.
+// Config holds the intervals and bounds of a collector. The zero value of each field means its default.
 type Config struct {
-	Workers        int           // folds side by side; a partition is never on two. Default 8
+	Workers        int           // concurrent folds; a partition is folded by one of them at a time. Default 8
 	BufferSize     int           // records folded and not yet committed, per partition. Default 10,000
-	PollInterval   time.Duration // pace of lists while a watch cannot be had. Default 1s
-	LiveInterval   time.Duration // least pause between two writes of one host's live model. Default 50ms
-	SeriesInterval time.Duration // longest wait of a record for its chunk. Default 2s
-	ChunkRecords   int           // records of one host that make a chunk at once. Default 24,000, about 64 KiB
+	PollInterval   time.Duration // interval of reading the log while no watch is possible. Default 1s
+	LiveInterval   time.Duration // minimum pause between two writes of one host's live model. Default 50ms
+	SeriesInterval time.Duration // maximum wait of a record for its chunk. Default 2s
+	ChunkRecords   int           // records of one host that are written as a chunk at once. Default 24,000, about 64 KiB
 	RebuildSize    int           // BufferSize of a partition that catches up in a generation being built. Default 200,000
-	RemovalGrace   time.Duration // how long a generation stays after another took its place. Default 30s
-	Lateness       time.Duration // by record time, after the end of an hour: then the host's chunks of it are merged. Default 15m
+	RemovalGrace   time.Duration // age, since its replacement, at which a retired generation is removed. Default 30s
+	Lateness       time.Duration // record time after the end of an hour after which the host's chunks of that hour are merged. Default 15m
 
 	Sharing partition.Config // how collectors share the partitions
-	Retain  retain.Config    // what stays in etcd, and for how long
-	Archive *archive.Store   // where events go that leave the log; nil: there is none. It has no flag here
+	Retain  retain.Config    // retention of events and history in etcd
+	Archive *archive.Store   // receives the events that leave the log; nil: there is no archive. It has no flag here
 
-	sealLook time.Duration // for tests
+	compactionInterval time.Duration // for tests
 }
 
 const (
@@ -44,7 +44,7 @@ const (
 func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Workers, "workers", defaultWorkers, "partitions that are folded side by side")
 	fs.IntVar(&c.BufferSize, "buffer-size", defaultBufferSize, "records of a partition that may be folded and not yet committed")
-	fs.DurationVar(&c.PollInterval, "poll-interval", defaultPollInterval, "pace of reading the log while a watch cannot be had")
+	fs.DurationVar(&c.PollInterval, "poll-interval", defaultPollInterval, "interval of reading the log while no watch is possible")
 	fs.DurationVar(&c.LiveInterval, "collect.live-interval", defaultLiveInterval,
 		"least pause between two writes of one host's live readings; raised by itself up to 1s under load")
 	fs.DurationVar(&c.Lateness, "collect.lateness", defaultLateness,
@@ -65,7 +65,7 @@ func (c Config) withDefaults() Config {
 	c.RebuildSize = orDefault(c.RebuildSize, defaultRebuildSize)
 	c.RemovalGrace = orDefault(c.RemovalGrace, defaultRemovalGrace)
 	c.Lateness = orDefault(c.Lateness, defaultLateness)
-	c.sealLook = orDefault(c.sealLook, sealLook)
+	c.compactionInterval = orDefault(c.compactionInterval, defaultCompactionInterval)
 	return c
 }
 

@@ -9,60 +9,61 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// idle is how long a partition is quiet before its pending records are written without waiting for more.
-const idle = 50 * time.Millisecond
+// idleDelay is the time without a new event after which a partition's pending records are written without waiting for
+// more.
+const idleDelay = 50 * time.Millisecond
 
-// quietRevisions is how far the stored position of a partition without events may stay behind: saving
-// each step of it would make revisions that make steps.
-const quietRevisions = 5000
+// maxIdleLag is the maximum number of revisions by which the stored position of a partition without events may lag.
+// Saving each step would create revisions, which are steps again.
+const maxIdleLag = 5000
 
-// take gives what is due to be written at now, with hosts' live models no more often than pace, and when to
-// look again if nothing is. all takes everything. A chunk takes its host's live model along: live never
+// takeDue returns the state to write at now, with a host's live model at most once per liveInterval, and the time of
+// the next attempt if nothing is due. all takes everything. A chunk takes its host's live model along: live never
 // falls behind the chunks, so a record newer than the stored live model is in no chunk.
-func (s *state) take(now time.Time, pace time.Duration, all bool) (c snapshot.Commit, again time.Time) {
+func (s *state) takeDue(now time.Time, liveInterval time.Duration, all bool) (c snapshot.Commit, again time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c = snapshot.Commit{Live: map[events.HostID]*projections.Live{}, Identity: map[events.HostID]*projections.Identity{}, Upload: s.upload}
 	again = now.Add(time.Minute)
-	full := s.records >= s.sizeLocked()
-	s.taken = map[events.HostID]*history{}
+	full := s.records >= s.maxRecordsLocked()
+	s.inCommit = map[events.HostID]*pendingHistory{}
 	for id, h := range s.pending {
 		if at := s.dueAt(h); !all && !full && now.Before(at) {
-			again = earlier(again, at)
+			again = earlierTime(again, at)
 			continue
 		}
-		s.taken[id] = h
+		s.inCommit[id] = h
 		s.takeModels(id, &c, now)
 		c.Chunks = appendChunks(c.Chunks, id, h)
 	}
-	maps.DeleteFunc(s.pending, func(id events.HostID, _ *history) bool { return s.taken[id] != nil })
+	maps.DeleteFunc(s.pending, func(id events.HostID, _ *pendingHistory) bool { return s.inCommit[id] != nil })
 	if s.bulk {
-		pace = s.cfg.SeriesInterval
+		liveInterval = s.cfg.SeriesInterval
 	}
 	for id, h := range s.dirty {
-		if at := h.savedAt.Add(pace); !all && now.Before(at) {
-			again = earlier(again, at)
+		if at := h.savedAt.Add(liveInterval); !all && now.Before(at) {
+			again = earlierTime(again, at)
 			continue
 		}
 		s.takeModels(id, &c, now)
 	}
-	s.quarantine.take(&c, func(id events.HostID) bool { return s.dirty[id] == nil && s.pending[id] == nil })
+	s.quarantine.takeDue(&c, func(id events.HostID) bool { return s.dirty[id] == nil && s.pending[id] == nil })
 	c.Offsets = s.dueOffsets(!isEmpty(c))
 	s.saving = !isEmpty(c)
 	return c, again
 }
 
-func (s *state) dueAt(h *history) time.Time {
+func (s *state) dueAt(h *pendingHistory) time.Time {
 	if s.bulk {
 		return h.at.Add(s.cfg.SeriesInterval)
 	}
 	if h.records >= s.cfg.ChunkRecords {
 		return h.at
 	}
-	return earlier(h.at.Add(s.cfg.SeriesInterval), s.arrivedAt.Add(idle))
+	return earlierTime(h.at.Add(s.cfg.SeriesInterval), s.arrivedAt.Add(idleDelay))
 }
 
-func earlier(a, b time.Time) time.Time {
+func earlierTime(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b
 	}
@@ -86,41 +87,41 @@ func (s *state) takeModels(id events.HostID, c *snapshot.Commit, now time.Time) 
 	delete(s.dirty, id)
 }
 
-func appendChunks(chunks []snapshot.Chunk, id events.HostID, h *history) []snapshot.Chunk {
+func appendChunks(chunks []snapshot.Chunk, id events.HostID, h *pendingHistory) []snapshot.Chunk {
 	for w, series := range h.windows {
 		chunks = append(chunks, snapshot.Chunk{Host: id, Window: w, Series: *series})
 	}
 	return chunks
 }
 
-// dueOffsets gives the offsets to write, nil for none: with every commit of something, after events that
-// changed nothing, when the goal is reached, and for a quiet partition else only now and then.
+// dueOffsets returns the offsets to write, or nil. They are written with every other write, after events that changed
+// nothing, when the goal is reached, and otherwise once an idle partition lags by maxIdleLag revisions.
 func (s *state) dueOffsets(withOthers bool) *projections.Offsets {
 	next := s.offsets
 	next.HotFrom = s.hotFrom
 	next.Records = s.total
-	next.Live = s.covered(next.Live, func(yield func(int64)) {
+	next.Live = s.coveredRevision(next.Live, func(yield func(int64)) {
 		for _, h := range s.dirty {
 			yield(h.since)
 		}
 	})
-	next.Series = s.covered(next.Series, func(yield func(int64)) {
+	next.Series = s.coveredRevision(next.Series, func(yield func(int64)) {
 		for _, h := range s.pending {
 			yield(h.since)
 		}
 	})
-	was, now := older(s.offsets.Live, s.offsets.Series).Number, older(next.Live, next.Series).Number
-	settles := was < s.lastEvent && now >= s.lastEvent
-	arrives := was < s.goal() && now >= s.goal()
-	if withOthers || settles || arrives || next.HotFrom != s.offsets.HotFrom || now-was >= quietRevisions {
+	was, now := earlierRevision(s.offsets.Live, s.offsets.Series).Number, earlierRevision(next.Live, next.Series).Number
+	passesLastEvent := was < s.lastEvent && now >= s.lastEvent
+	reachesGoal := was < s.goal() && now >= s.goal()
+	if withOthers || passesLastEvent || reachesGoal || next.HotFrom != s.offsets.HotFrom || now-was >= maxIdleLag {
 		return &next
 	}
 	return nil
 }
 
-// covered is the position up to which everything is taken, given the revisions of what is left; it
-// never goes back.
-func (s *state) covered(was events.Revision, left func(func(int64))) events.Revision {
+// coveredRevision returns the revision up to which everything is taken. left yields the revisions of the remaining
+// state. The result never decreases.
+func (s *state) coveredRevision(was events.Revision, left func(func(int64))) events.Revision {
 	now := s.folded
 	left(func(since int64) { now.Number = min(now.Number, since-1) })
 	if now.Number <= was.Number {
@@ -129,22 +130,22 @@ func (s *state) covered(was events.Revision, left func(func(int64))) events.Revi
 	return now
 }
 
-// saved notes that a commit is stored.
-func (s *state) saved(c snapshot.Commit) {
+// markSaved records that commit c is stored.
+func (s *state) markSaved(c snapshot.Commit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.Offsets != nil {
 		s.offsets = *c.Offsets
 	}
 	freed := len(c.Quarantine)
-	for _, h := range s.taken {
+	for _, h := range s.inCommit {
 		freed += h.records
 	}
 	if s.records -= freed; freed > 0 {
 		close(s.room)
 		s.room = make(chan struct{})
 	}
-	s.taken, s.saving = nil, false
+	s.inCommit, s.saving = nil, false
 	close(s.stored)
 	s.stored = make(chan struct{})
 }

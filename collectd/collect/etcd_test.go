@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	eventstest.Main(m)
 }
 
-// A fold that failed by a fault that is gone: everything real but the fault. What was acknowledged is told to
-// be missing until a retry, and is there after it, exactly.
+// A fold fails by a temporary fault: everything is real but the fault. The acknowledged records are reported missing
+// until a retry, and are exactly there after it.
 func TestAnEventLostToAFaultComesBackThroughEtcd(t *testing.T) {
 	t.Parallel()
 	cfg := eventstest.Config(t)
@@ -108,7 +108,7 @@ func TestAnEventLostToAFaultComesBackThroughEtcd(t *testing.T) {
 	mended.Store(true)
 	ask()
 	until("the entry ends", func() bool { return len(list()) == 0 })
-	if got := records(); got != 2*21 { // stored before or with the end of the entry
+	if got := records(); got != 2*21 { // stored before or with the removal of the entry
 		t.Errorf("%d records in history, want all 42", got)
 	}
 	marks, err := eventstest.Etcd(t).Get(t.Context(), cfg.Prefix("quarantine"), clientv3.WithPrefix())

@@ -19,15 +19,15 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// rig is one partition's log and store, and what was appended to the log.
+// rig is one partition's log and store, and the events appended to the log.
 type rig struct {
 	t     *testing.T
 	log   *eventstest.MemoryLog
 	store *memoryStore
 	sent  []events.Event
 
-	apply   func(*projections.Host, *events.Event) projections.Effect // nil: as ever
-	version int                                                       // of the models; 0: this one
+	apply   func(*projections.Host, *events.Event) projections.Effect // nil: projections.Host.Apply
+	version int                                                       // of the models; 0: the current one
 	metrics *metrics
 }
 
@@ -36,8 +36,8 @@ func newRig(t *testing.T) *rig {
 	return &rig{t: t, log: eventstest.NewLog(facts), store: newMemoryStore(), metrics: newMetrics()}
 }
 
-// collector makes one that takes the partition from any before it.
-func (r *rig) collector(cfg Config) *Collector {
+// newCollector returns a collector that takes the partition from any earlier one.
+func (r *rig) newCollector(cfg Config) *Collector {
 	c := newCollector(cfg, r.log, nil, nil)
 	c.metrics, c.version = r.metrics, cmp.Or(r.version, snapshot.ModelVersion)
 	if r.apply != nil {
@@ -50,15 +50,14 @@ func (r *rig) collector(cfg Config) *Collector {
 	return c
 }
 
-// follow starts a follower, as hold does, that stops when the returned function is called. It gives what
-// the follower returned.
-func (r *rig) follow(cfg Config) (stop func() error) {
-	c, w := r.collector(cfg), r.work()
+// startFollower starts a follower, as foldClaim does. The returned function stops it and returns its error.
+func (r *rig) startFollower(cfg Config) (stop func() error) {
+	c, w := r.newCollector(cfg), r.newRun()
 	ctx, cancel := context.WithCancel(r.t.Context())
 	ended := make(chan error, 1)
 	go func() {
 		for {
-			err := newFollower(c, 0, noGuard{}, w, &lagState{behind: &w.behind}, c.lg).run(ctx)
+			err := newFollower(c, 0, noGuard{}, w, &lagState{behind: &w.behind}, c.lg).foldPartition(ctx)
 			if ctx.Err() != nil || errors.Is(err, snapshot.ErrFenced) {
 				ended <- err
 				return
@@ -69,10 +68,12 @@ func (r *rig) follow(cfg Config) (stop func() error) {
 	return func() error { cancel(); return <-ended }
 }
 
-// work is the generation that is followed.
-func (r *rig) work() *work { return newWork("g1", snapshot.GenerationInfo{State: snapshot.Active}) }
+// newRun returns the generation that is followed.
+func (r *rig) newRun() *generationRun {
+	return newGenerationRun("g1", snapshot.GenerationInfo{State: snapshot.Active})
+}
 
-func (r *rig) append(evs ...events.Event) {
+func (r *rig) appendEvents(evs ...events.Event) {
 	r.t.Helper()
 	for len(evs) > 0 {
 		n := min(len(evs), 20)
@@ -84,8 +85,8 @@ func (r *rig) append(evs ...events.Event) {
 	}
 }
 
-// settle waits until everything appended is stored.
-func (r *rig) settle() {
+// awaitStored waits until everything appended is stored.
+func (r *rig) awaitStored() {
 	r.t.Helper()
 	head, err := r.log.Head(r.t.Context())
 	if err != nil {
@@ -104,8 +105,8 @@ func (r *rig) settle() {
 	r.t.Fatalf("offsets never reached the head %v: %+v", head, r.store.offsets)
 }
 
-// check compares what is stored with a plain fold of everything appended.
-func (r *rig) check() {
+// checkStored compares the stored projections with a plain fold of everything appended.
+func (r *rig) checkStored() {
 	r.t.Helper()
 	hosts, series := foldAll(r.sent)
 	r.store.mu.Lock()
@@ -154,19 +155,19 @@ func foldAll(evs []events.Event) (map[events.HostID]*projections.Host, map[windo
 func TestEverythingAppendedIsStoredAndStaysAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		r.append(eventstest.Events("a", 0, 50)...) // before the follower: caught up by reading
-		stop := r.follow(Config{})
-		r.settle()
-		r.append(eventstest.Events("b", 0, 50)...) // while it watches
-		r.settle()
-		r.check()
+		r.appendEvents(eventstest.Events("a", 0, 50)...) // before the follower: caught up by reading
+		stop := r.startFollower(Config{})
+		r.awaitStored()
+		r.appendEvents(eventstest.Events("b", 0, 50)...) // while it watches
+		r.awaitStored()
+		r.checkStored()
 		if err := stop(); err != nil {
 			t.Errorf("stopping: %v", err)
 		}
-		r.append(eventstest.Events("a", 50, 10)...) // while nobody follows
-		stop = r.follow(Config{})
-		r.settle()
-		r.check()
+		r.appendEvents(eventstest.Events("a", 50, 10)...) // while no follower runs
+		stop = r.startFollower(Config{})
+		r.awaitStored()
+		r.checkStored()
 		if err := stop(); err != nil {
 			t.Errorf("stopping: %v", err)
 		}
@@ -176,32 +177,32 @@ func TestEverythingAppendedIsStoredAndStaysAfterARestart(t *testing.T) {
 func TestStopCommitsWhatIsFolded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		stop := r.follow(Config{LiveInterval: time.Minute, SeriesInterval: time.Hour})
-		r.append(eventstest.Events("a", 0, 1)...)
-		r.settle()
-		r.append(eventstest.Events("a", 1, 5)...) // folded, and not due for a minute
+		stop := r.startFollower(Config{LiveInterval: time.Minute, SeriesInterval: time.Hour})
+		r.appendEvents(eventstest.Events("a", 0, 1)...)
+		r.awaitStored()
+		r.appendEvents(eventstest.Events("a", 1, 5)...) // folded, and not due for a minute
 		synctest.Wait()
 		if err := stop(); err != nil {
 			t.Fatalf("stopping: %v", err)
 		}
-		r.check()
+		r.checkStored()
 	})
 }
 
 func TestRecordsThatAreThereAlreadyWriteOnlyTheOffset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		defer r.follow(Config{})()
+		defer r.startFollower(Config{})()
 		whole := eventstest.Events("a", 0, 40)
-		r.append(whole...)
-		r.settle()
+		r.appendEvents(whole...)
+		r.awaitStored()
 		chunks := len(r.store.chunks[windowKey{"a", firstWindow(whole)}])
-		// The same records in other events: what a file cut in another way gives.
+		// The same records in other events, as of a file cut in another way.
 		again := whole[7]
 		again.Sequence[0]++
-		r.append(again)
-		r.settle()
-		r.check()
+		r.appendEvents(again)
+		r.awaitStored()
+		r.checkStored()
 		if got := len(r.store.chunks[windowKey{"a", firstWindow(whole)}]); got != chunks {
 			t.Errorf("repeated records made %d new chunks, want none", got-chunks)
 		}
@@ -216,9 +217,9 @@ func TestSlowReaderAndCompactionLoseNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.log.SetWatchBytes(2000)
-		defer r.follow(Config{BufferSize: 10})()
+		defer r.startFollower(Config{BufferSize: 10})()
 		for i := range 20 {
-			r.append(eventstest.Events(events.HostID(fmt.Sprintf("h%d", i%3)), 100*i, 30)...)
+			r.appendEvents(eventstest.Events(events.HostID(fmt.Sprintf("h%d", i%3)), 100*i, 30)...)
 			switch i % 3 {
 			case 0:
 				r.log.Compact()
@@ -228,21 +229,21 @@ func TestSlowReaderAndCompactionLoseNothing(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 		}
-		r.settle()
-		r.check()
+		r.awaitStored()
+		r.checkStored()
 	})
 }
 
 func TestOldOwnerIsFencedAndTheNewOneGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		old := r.follow(Config{})
-		r.append(eventstest.Events("a", 0, 20)...)
-		r.settle()
-		next := r.follow(Config{}) // takes the token while the old one still runs
-		r.append(eventstest.Events("a", 20, 20)...)
-		r.settle()
-		r.check()
+		old := r.startFollower(Config{})
+		r.appendEvents(eventstest.Events("a", 0, 20)...)
+		r.awaitStored()
+		next := r.startFollower(Config{}) // takes the token while the old one still runs
+		r.appendEvents(eventstest.Events("a", 20, 20)...)
+		r.awaitStored()
+		r.checkStored()
 		if err := old(); !errors.Is(err, snapshot.ErrFenced) {
 			t.Errorf("old owner ended with %v, want ErrFenced", err)
 		}
@@ -267,7 +268,7 @@ func randomFaults(t *testing.T, seed uint64) {
 	r := newRig(t)
 	var chance float64
 	fault := errors.New("etcd is away")
-	roll := rand.New(rand.NewPCG(seed, 2)) // under the store's lock
+	roll := rand.New(rand.NewPCG(seed, 2)) // used under the store's lock
 	r.store.fail = func() (before, after error) {
 		if roll.Float64() < chance {
 			return fault, nil
@@ -285,10 +286,10 @@ func randomFaults(t *testing.T, seed uint64) {
 	}
 	rng.Shuffle(len(evs), func(i, j int) { evs[i], evs[j] = evs[j], evs[i] })
 	cfg := Config{BufferSize: 1 + rng.IntN(50), SeriesInterval: time.Duration(1+rng.IntN(3000)) * time.Millisecond}
-	stop := r.follow(cfg)
+	stop := r.startFollower(cfg)
 	for len(evs) > 0 {
 		n := min(len(evs), 1+rng.IntN(10))
-		r.append(evs[:n]...)
+		r.appendEvents(evs[:n]...)
 		evs = evs[n:]
 		r.store.mu.Lock()
 		chance = 0.3 * rng.Float64()
@@ -299,8 +300,8 @@ func randomFaults(t *testing.T, seed uint64) {
 		case 1:
 			r.log.Break(fault)
 		case 2:
-			_ = stop() // may have failed: the faults go on
-			stop = r.follow(cfg)
+			_ = stop() // it may have failed: the faults continue
+			stop = r.startFollower(cfg)
 		case 3:
 			time.Sleep(time.Duration(rng.IntN(5000)) * time.Millisecond)
 		}
@@ -308,8 +309,8 @@ func randomFaults(t *testing.T, seed uint64) {
 	r.store.mu.Lock()
 	chance = 0
 	r.store.mu.Unlock()
-	r.settle()
-	r.check()
+	r.awaitStored()
+	r.checkStored()
 	if err := stop(); err != nil {
 		t.Errorf("stopping: %v", err)
 	}

@@ -8,8 +8,8 @@ import (
 	"telemetry-pipeline/collectd/retain"
 )
 
-// takeForeign takes in the keys of foreign producers while this collector leads the active generation.
-func (c *Collector) takeForeign(ctx context.Context, w *work, claim *partition.Claim) {
+// takeForeign imports the keys of foreign producers while this collector leads the active generation.
+func (c *Collector) takeForeign(ctx context.Context, w *generationRun, claim *partition.Claim) {
 	if c.foreign == nil {
 		return
 	}
@@ -20,7 +20,7 @@ func (c *Collector) takeForeign(ctx context.Context, w *work, claim *partition.C
 	}
 }
 
-// Status tells what is kept where, and what foreign producers have written.
+// Status returns the retention status and the status of foreign producers' keys.
 func (c *Collector) Status(ctx context.Context) (any, error) {
 	kept, err := c.keeper.Status(ctx)
 	return struct {

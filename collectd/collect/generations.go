@@ -13,21 +13,21 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-var errUnknown = errors.New("generations are not known yet")
+var errGenerationsUnknown = errors.New("generations are not known yet")
 
-// runGenerations works on every generation of this collector's model version that is to be folded: the active one and
-// one that is to follow it, side by side, started and stopped as they come and go. It returns when ctx ends, or with an
-// error that no retry mends.
+// runGenerations folds every generation of this collector's model version that is to be folded: the active one and
+// its successor, concurrently, each started and stopped as it appears and disappears. It returns when ctx ends, or
+// with an error that no retry can repair.
 func (c *Collector) runGenerations(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer c.stopAll()
+	defer c.stopRuns()
 	loop := follow.Loop{
 		Watch: func(ctx context.Context, delivered func()) error {
 			return c.watchGenerations(ctx, delivered, func(err error) { cancel(err) })
 		},
 		Pause:         wait.Fixed(c.cfg.PollInterval),
-		IgnoreForeign: true, // the followers of partitions find that out, and end the collector
+		IgnoreForeign: true, // the followers of partitions notice it, and end the collector
 		Failed: func(err error, again time.Duration) {
 			c.lg.Error("generations are not followed; trying again", "err", err, "again_in", again)
 		},
@@ -48,30 +48,30 @@ func (c *Collector) watchGenerations(ctx context.Context, delivered func(), fail
 	return nil
 }
 
-// reconcile starts and stops work so that it matches the stored generations, and creates those that are missing: the
-// first generation of a cluster, and one of this collector's model version when the active one is of an earlier version.
+// reconcile starts and stops generation runs to match the stored generations, and creates missing ones: the first
+// generation of a cluster, and one of this collector's model version when the active one has an earlier version.
 func (c *Collector) reconcile(ctx context.Context, all snapshot.Generations, failed func(error)) error {
-	for g, w := range c.picture.works {
+	for g, w := range c.status.runs {
 		if info, there := all.All[g]; !there || !info.State.Folded() {
 			c.lg.Info("the generation is not folded any more", "generation", g)
 			w.stop()
 			<-w.done
-			c.picture.put(g, nil)
+			c.status.setRun(g, nil)
 		}
 	}
 	for g, info := range all.All {
 		if info.ModelVersion != c.version || !info.State.Folded() {
 			continue
 		}
-		if w := c.picture.works[g]; w != nil {
-			w.see(info)
+		if w := c.status.runs[g]; w != nil {
+			w.setInfo(info)
 			continue
 		}
-		w := newWork(g, info)
-		c.picture.put(g, w)
-		c.start(ctx, w, failed)
+		w := newGenerationRun(g, info)
+		c.status.setRun(g, w)
+		c.startRun(ctx, w, failed)
 	}
-	c.picture.take(all)
+	c.status.setGenerations(all)
 	return c.ensureGeneration(ctx, all)
 }
 
@@ -86,11 +86,11 @@ func (c *Collector) ensureGeneration(ctx context.Context, all snapshot.Generatio
 	active := all.All[all.Active].ModelVersion
 	switch {
 	case active > c.version:
-		c.idle(all.Active, active)
+		c.warnIdle(all.Active, active)
 	case active < c.version && all.Next(c.version) == "":
 		g, err := c.gens.Create(ctx, all, c.version, true)
 		if errors.Is(err, snapshot.ErrChanged) {
-			return nil // another collector was faster; the watch delivers that
+			return nil // another collector was faster; the watch delivers its generation
 		}
 		if err != nil {
 			return fmt.Errorf("making a generation of model version %d: %w", c.version, err)
@@ -101,22 +101,22 @@ func (c *Collector) ensureGeneration(ctx context.Context, all snapshot.Generatio
 	return nil
 }
 
-// idle says once that this collector has nothing to do any more.
-func (c *Collector) idle(active projections.Generation, version int) {
-	if c.idleBeside != active {
-		c.idleBeside = active
+// warnIdle logs once per active generation that this collector has nothing to do any more.
+func (c *Collector) warnIdle(active projections.Generation, version int) {
+	if c.idleWarnedFor != active {
+		c.idleWarnedFor = active
 		c.lg.Warn("the active generation is of a newer model version, which this collector cannot fold; it is idle until it is upgraded",
 			"active", active, "active_version", version, "model_version", c.version)
 	}
 }
 
-// stopAll ends the work on all generations and waits for it.
-func (c *Collector) stopAll() {
-	for _, w := range c.picture.works {
+// stopRuns stops the runs of all generations and waits for them.
+func (c *Collector) stopRuns() {
+	for _, w := range c.status.runs {
 		w.stop()
 	}
-	for g, w := range c.picture.works {
+	for g, w := range c.status.runs {
 		<-w.done
-		c.picture.put(g, nil)
+		c.status.setRun(g, nil)
 	}
 }

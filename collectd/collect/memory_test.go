@@ -16,9 +16,9 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// memoryStore keeps one partition's projections in memory the way snapshot.Store does in etcd: models
-// as their bytes, chunks appended, offsets last, each write under a fence. fail may refuse a write
-// before it is done or hide that it was done.
+// memoryStore keeps one partition's projections in memory the way snapshot.Store does in etcd: models as their bytes,
+// chunks appended, offsets last, each write under a fence. fail may refuse a write before it is done or hide that it
+// was done.
 type memoryStore struct {
 	mu       sync.Mutex
 	live     map[events.HostID][]byte
@@ -26,12 +26,12 @@ type memoryStore struct {
 	chunks   map[windowKey][]projections.HostWindow
 	offsets  projections.Offsets
 	entries  map[snapshot.EntryID]snapshot.Quarantined
-	marks    map[snapshot.EntryID]int64  // their revisions
-	marked   chan struct{}               // closed and replaced when there is a new mark
-	passed   func(events.Revision) error // says what an offset may not pass
+	marks    map[snapshot.EntryID]int64  // revisions of the retry requests
+	marked   chan struct{}               // closed and replaced with each new request
+	passed   func(events.Revision) error // returns an error for an offset that must not be passed
 	cut      func() error                // ends a commit before its offsets are written
-	seen     func(snapshot.Commit)       // told of every commit
-	token    int                         // whoever holds another one is fenced
+	seen     func(snapshot.Commit)       // called with every commit
+	token    int                         // a holder of another token is fenced
 	saves    int
 	fail     func() (before, after error)
 }
@@ -108,7 +108,7 @@ func (s heldStore) Save(_ context.Context, _ projections.Generation, _ events.Pa
 		return err
 	}
 	if c.Offsets != nil {
-		if err := s.passed(older(c.Offsets.Live, c.Offsets.Series)); err != nil {
+		if err := s.passed(earlierRevision(c.Offsets.Live, c.Offsets.Series)); err != nil {
 			return err
 		}
 		if c.Offsets.Live.Number < s.offsets.Live.Number || c.Offsets.Series.Number < s.offsets.Series.Number {
@@ -133,8 +133,8 @@ func (s *memoryStore) saveQuarantineLocked(c snapshot.Commit) {
 	}
 }
 
-// ask leaves a mark, as a query server does.
-func (s *memoryStore) ask(id snapshot.EntryID) {
+// requestRetry stores a retry request, as a query server does.
+func (s *memoryStore) requestRetry(id snapshot.EntryID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.marks[id]++

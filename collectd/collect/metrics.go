@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are what a collector counts of itself.
+// metrics are the metrics of a collector.
 type metrics struct {
 	events, records           prometheus.Counter
 	commits, chunks, restarts prometheus.Counter
@@ -45,14 +45,14 @@ func newMetrics() *metrics {
 	}
 }
 
-// Metrics registers the metrics of the collector and of what Open made for it.
+// Metrics registers the metrics of the collector and of the parts that Open made for it.
 func (c *Collector) Metrics(reg prometheus.Registerer) error {
 	m := c.metrics
 	var all []error
 	for _, one := range []prometheus.Collector{m.events, m.records, m.commits, m.chunks, m.merged, m.restarts, m.quarantined, m.owned, m.entries, m.commitSeconds, m.lag} {
 		all = append(all, reg.Register(one))
 	}
-	for _, register := range c.measured {
+	for _, register := range c.registrations {
 		all = append(all, register(reg))
 	}
 	return errors.Join(all...)

@@ -13,14 +13,13 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// Open makes a collector on a log, with etcd clients of its own: leases are kept apart from bulk
-// traffic, which would starve their keepalives. Close closes them after Run has returned; the log stays
-// the caller's.
+// Open returns a collector on a log, with etcd clients of its own: leases are kept apart from bulk traffic, which
+// would starve their keepalives. Close closes the clients after Run has returned; the log stays the caller's.
 func Open(cfg Config, store eventlog.Config, log *eventlog.Log, lg *slog.Logger) (*Collector, error) {
 	return openAs(cfg, store, log, snapshot.ModelVersion, lg)
 }
 
-// openAs opens a collector of some version of the models.
+// openAs opens a collector of the given version of the models.
 func openAs(cfg Config, store eventlog.Config, log *eventlog.Log, version int, lg *slog.Logger) (*Collector, error) {
 	leases, err := store.Dial(lg)
 	if err != nil {
@@ -41,15 +40,15 @@ func openAs(cfg Config, store eventlog.Config, log *eventlog.Log, version int, l
 	c.keeper = retain.New(cfg.Retain, store, log, saved, cfg.Archive, writes, c.lg)
 	c.foreign = foreign.New(log, c.cfg.PollInterval, c.lg)
 	c.gens, c.merger, c.owner, c.writable, c.version = saved, saved, owner, saved.Writable, version
-	c.measured = append(c.measured, owner.Metrics, saved.Metrics, c.keeper.Metrics, c.foreign.Metrics)
-	c.opened = append(c.opened, writes.Close, leases.Close)
+	c.registrations = append(c.registrations, owner.Metrics, saved.Metrics, c.keeper.Metrics, c.foreign.Metrics)
+	c.closers = append(c.closers, writes.Close, leases.Close)
 	return c, nil
 }
 
-// Close ends what Open opened.
+// Close closes the clients that Open opened.
 func (c *Collector) Close() error {
 	var all error
-	for _, end := range c.opened {
+	for _, end := range c.closers {
 		all = errors.Join(all, end())
 	}
 	return all

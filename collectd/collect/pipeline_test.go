@@ -44,7 +44,7 @@ func newPipeline(t *testing.T) *pipeline {
 	return &pipeline{t: t, cfg: cfg, log: log, etcd: eventstest.Etcd(t), store: snapshot.New(eventstest.Etcd(t), cfg, log.Facts(), nil)}
 }
 
-// running is a collector that runs.
+// running is a collector whose Run is in progress.
 type running struct {
 	*Collector
 	t      *testing.T
@@ -52,8 +52,8 @@ type running struct {
 	ended  chan error
 }
 
-// collector starts one of some version of the models.
-func (p *pipeline) collector(version int, adjust ...func(*Collector)) *running {
+// startCollector starts a collector of the given version of the models.
+func (p *pipeline) startCollector(version int, adjust ...func(*Collector)) *running {
 	p.t.Helper()
 	sharing := partition.Config{DataDir: p.t.TempDir(), LeaseTTL: 3 * time.Second, JoinDebounce: 50 * time.Millisecond}
 	c, err := openAs(Config{Sharing: sharing, PollInterval: 20 * time.Millisecond, RemovalGrace: time.Millisecond}, p.cfg, p.log, version, nil)
@@ -70,7 +70,7 @@ func (p *pipeline) collector(version int, adjust ...func(*Collector)) *running {
 	return r
 }
 
-// stop ends a collector in order; again does nothing.
+// stop ends a collector in order; a second call does nothing.
 func (r *running) stop() {
 	r.cancel()
 	if err, first := <-r.ended; first {
@@ -87,7 +87,7 @@ func (r *running) stop() {
 // kill cuts a collector off from etcd, as a killed process would be.
 func (r *running) kill() {
 	r.Close()
-	r.opened = nil
+	r.closers = nil
 	r.stop()
 }
 
@@ -110,7 +110,7 @@ func (p *pipeline) rebuild(version int) projections.Generation {
 	return g
 }
 
-func (p *pipeline) append(evs ...events.Event) {
+func (p *pipeline) appendEvents(evs ...events.Event) {
 	p.t.Helper()
 	for some := range slices.Chunk(evs, 40) {
 		if _, err := p.log.Append(p.t.Context(), some); err != nil {
@@ -119,7 +119,7 @@ func (p *pipeline) append(evs ...events.Event) {
 	}
 }
 
-// upload appends events all the time, new and old ones in turn, until the returned function is called.
+// upload appends events continually, new and old ones in turn, until the returned function is called.
 func (p *pipeline) upload() (stop func()) {
 	ctx, cancel := context.WithCancel(p.t.Context())
 	var wg sync.WaitGroup
@@ -140,8 +140,9 @@ func (p *pipeline) upload() (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
-// check waits until a generation has everything, and compares it with a plain fold of the log, byte for byte.
-func (p *pipeline) check(g projections.Generation) {
+// checkGeneration waits until a generation has everything, and compares it with a plain fold of the log, byte for
+// byte.
+func (p *pipeline) checkGeneration(g projections.Generation) {
 	p.t.Helper()
 	awaitHead(p.t, p.log, p.store)
 	if got := p.generations().Active; got != g {
@@ -194,7 +195,7 @@ func (p *pipeline) check(g projections.Generation) {
 
 func (p *pipeline) awaitOnly(g projections.Generation) {
 	p.t.Helper()
-	until(p.t, fmt.Sprintf("%s is the only generation", g), func() bool {
+	awaitCondition(p.t, fmt.Sprintf("%s is the only generation", g), func() bool {
 		all := p.generations()
 		return all.Active == g && len(all.All) == 1
 	})
@@ -210,8 +211,8 @@ func (p *pipeline) awaitOnly(g projections.Generation) {
 	}
 }
 
-// counted reads a metric of a collector.
-func counted(t *testing.T, c *running, name string) (sum float64) {
+// metricSum reads a metric of a collector.
+func metricSum(t *testing.T, c *running, name string) (sum float64) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	if err := c.Metrics(reg); err != nil {

@@ -13,25 +13,25 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// failure says why an event cannot be folded: a word for programs, a text for people, and where it was when
-// it is our own mistake.
+// failure is the reason why an event cannot be folded: a code for programs, a text for people, and the stack of a
+// panic of ours.
 type failure struct {
 	reason, text string
 	stack        []byte
 }
 
-// The reasons. They are values of a metric's label and stand in answers: never renamed.
+// The reasons are values of a metric's label and of answers: they are never renamed.
 const (
-	overwritten     = "overwritten"      // something wrote the event's key again
-	unknownEncoding = "unknown_encoding" // written by a newer version, or no event at all
-	undecodable     = "undecodable"      // its key or value is not what an event's is
+	overwritten     = "overwritten"      // the event's key was written again
+	unknownEncoding = "unknown_encoding" // written by a newer version, or not an event
+	undecodable     = "undecodable"      // its key or value is not valid for an event
 	panicked        = "unfoldable"       // folding it panicked
-	missing         = "missing"          // it was here before and is not any more
+	missing         = "missing"          // it was in the log before and is no longer there
 	oversized       = "too_large"        // its host's model would no longer fit one value of etcd
 )
 
-// damage is the failure of an event that the log itself calls unusable.
-func damage(err error) *failure {
+// damageFailure returns the failure of an event that the log itself reports as unusable.
+func damageFailure(err error) *failure {
 	reason := undecodable
 	if errors.Is(err, events.ErrOverwritten) {
 		reason = overwritten
@@ -41,12 +41,13 @@ func damage(err error) *failure {
 	return &failure{reason: reason, text: err.Error()}
 }
 
-// unfoldable is the failure of an event whose fold panicked, made where it was recovered.
-func unfoldable(cause any) *failure {
+// panicFailure returns the failure of an event whose fold panicked. It is called where the panic is recovered, for
+// its stack.
+func panicFailure(cause any) *failure {
 	return &failure{reason: panicked, text: fmt.Sprintf("folding it panicked: %v", cause), stack: debug.Stack()}
 }
 
-// entryOf is the entry of an event that is met for the first time.
+// entryOf returns the entry of an event that fails for the first time.
 func entryOf(ev *events.Event, f *failure, version int) snapshot.Quarantined {
 	now := time.Now()
 	return snapshot.Quarantined{
@@ -55,97 +56,98 @@ func entryOf(ev *events.Event, f *failure, version int) snapshot.Quarantined {
 	}
 }
 
-// quarantine is the part of a state that is about events that cannot be folded: what of it is to be written.
-// The state's lock guards it.
+// quarantine is the part of a state that tracks events that cannot be folded, and their unwritten entries. The
+// state's lock guards it.
 type quarantine struct {
-	known    map[[16]byte][]int64 // by hash of an event's key: revisions that have an entry, stored or due
-	due      map[snapshot.EntryID]snapshot.Quarantined
-	settling map[snapshot.EntryID]events.HostID // folded since: to be removed once that host's fold is stored
-	answered []snapshot.Mark                    // to be removed once nothing is settling
+	known     map[[16]byte][]int64 // by hash of an event's key: revisions that have an entry, stored or due
+	due       map[snapshot.EntryID]snapshot.Quarantined
+	resolving map[snapshot.EntryID]events.HostID // folded since: removed once the host's fold is stored
+	answered  []snapshot.Mark                    // removed once resolving is empty
 }
 
 func newQuarantine() quarantine {
 	return quarantine{
 		known: map[[16]byte][]int64{}, due: map[snapshot.EntryID]snapshot.Quarantined{},
-		settling: map[snapshot.EntryID]events.HostID{},
+		resolving: map[snapshot.EntryID]events.HostID{},
 	}
 }
 
-func (q *quarantine) knows(id snapshot.EntryID) bool {
+func (q *quarantine) hasEntry(id snapshot.EntryID) bool {
 	return slices.Contains(q.known[id.Event], id.Revision)
 }
 
-func (q *quarantine) learn(id snapshot.EntryID) {
-	if !q.knows(id) {
+func (q *quarantine) addEntry(id snapshot.EntryID) {
+	if !q.hasEntry(id) {
 		q.known[id.Event] = append(q.known[id.Event], id.Revision)
 	}
 }
 
-func (q *quarantine) forget(id snapshot.EntryID) {
+func (q *quarantine) removeEntry(id snapshot.EntryID) {
 	rest := slices.DeleteFunc(q.known[id.Event], func(r int64) bool { return r == id.Revision })
 	if q.known[id.Event] = rest; len(rest) == 0 {
 		delete(q.known, id.Event)
 	}
 }
 
-// take puts into a commit all that is due: entries at once, the end of one when stored tells that its host's
-// models and records are in this commit or an earlier one, and the marks when nothing waits for that.
-func (q *quarantine) take(c *snapshot.Commit, stored func(events.HostID) bool) {
+// takeDue adds all due changes to a commit: new entries at once; the removal of an entry once stored reports that its
+// host's models and records are in this commit or an earlier one; the removal of retry requests once no entry is
+// resolving.
+func (q *quarantine) takeDue(c *snapshot.Commit, stored func(events.HostID) bool) {
 	c.Quarantine = slices.SortedFunc(maps.Values(q.due), func(a, b snapshot.Quarantined) int {
 		return cmp.Or(cmp.Compare(a.ID.Revision, b.ID.Revision), slices.Compare(a.ID.Event[:], b.ID.Event[:]))
 	})
 	clear(q.due)
-	for id, host := range q.settling {
+	for id, host := range q.resolving {
 		if stored(host) {
 			c.Settled = append(c.Settled, id)
-			delete(q.settling, id)
+			delete(q.resolving, id)
 		}
 	}
-	if len(q.settling) == 0 {
+	if len(q.resolving) == 0 {
 		c.Retried, q.answered = q.answered, nil
 	}
 }
 
-// quarantined keeps an event that cannot be folded for the quarantine, unless it is there already. With
-// again its entry is written anyway.
-func (s *state) quarantined(entry snapshot.Quarantined, again bool) {
+// quarantineEvent adds the entry of an event that cannot be folded, unless it exists. With again the entry is written
+// anyway.
+func (s *state) quarantineEvent(entry snapshot.Quarantined, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := &s.quarantine
 	_, isDue := q.due[entry.ID]
-	if q.knows(entry.ID) && !again {
+	if q.hasEntry(entry.ID) && !again {
 		return
 	}
 	if !isDue {
 		s.records++
 	}
 	q.due[entry.ID] = entry
-	delete(q.settling, entry.ID)
-	q.learn(entry.ID)
+	delete(q.resolving, entry.ID)
+	q.addEntry(entry.ID)
 	s.changed.Set()
 }
 
-// settle ends an entry whose event is folded now.
-func (s *state) settle(id snapshot.EntryID, host events.HostID) {
+// resolveEntry removes an entry whose event is folded now.
+func (s *state) resolveEntry(id snapshot.EntryID, host events.HostID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settleLocked(id, host)
+	s.resolveEntryLocked(id, host)
 }
 
-func (s *state) settleLocked(id snapshot.EntryID, host events.HostID) {
+func (s *state) resolveEntryLocked(id snapshot.EntryID, host events.HostID) {
 	q := &s.quarantine
 	if _, isDue := q.due[id]; isDue {
 		delete(q.due, id)
 		s.records--
 	}
-	q.forget(id)
-	q.settling[id] = host
+	q.removeEntry(id)
+	q.resolving[id] = host
 	s.changed.Set()
 }
 
-// settleOlder ends the entries of an event that was folded: its own, when the fold failed before, and those
-// of what stood under its key before the event was appended anew.
-func (s *state) settleOlder(ev *events.Event) {
+// resolveOlder removes the entries of an event that was folded: its own, when the fold failed before, and the entries
+// of earlier values of its key.
+func (s *state) resolveOlder(ev *events.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.quarantine.known) == 0 {
@@ -154,28 +156,28 @@ func (s *state) settleOlder(ev *events.Event) {
 	id := snapshot.EntryIDOf(ev.Key, ev.Revision)
 	for _, revision := range slices.Clone(s.quarantine.known[id.Event]) {
 		if revision <= ev.Revision.Number {
-			s.settleLocked(snapshot.EntryID{Revision: revision, Event: id.Event}, ev.Host)
+			s.resolveEntryLocked(snapshot.EntryID{Revision: revision, Event: id.Event}, ev.Host)
 		}
 	}
 }
 
-// answered notes that what marks ask for was tried.
-func (s *state) answered(marks []snapshot.Mark) {
+// markAnswered records that the retries were attempted.
+func (s *state) markAnswered(requests []snapshot.Mark) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.quarantine.answered = append(s.quarantine.answered, marks...)
+	s.quarantine.answered = append(s.quarantine.answered, requests...)
 	s.changed.Set()
 }
 
-// unanswered leaves out the marks that are answered already and only wait to be removed.
-func (s *state) unanswered(marks []snapshot.Mark) []snapshot.Mark {
+// unansweredRetries returns the requests without those that are answered already and wait for their removal.
+func (s *state) unansweredRetries(requests []snapshot.Mark) []snapshot.Mark {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(marks, func(m snapshot.Mark) bool { return slices.Contains(s.quarantine.answered, m) })
+	return slices.DeleteFunc(requests, func(m snapshot.Mark) bool { return slices.Contains(s.quarantine.answered, m) })
 }
 
-// entries tells how many entries the partition's quarantine has.
-func (s *state) entries() int {
+// entryCount returns the number of entries in the partition's quarantine.
+func (s *state) entryCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0

@@ -20,8 +20,8 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// put writes bytes under the key that an event would have, as something else than ingestd does.
-func (r *rig) put(ev events.Event, value string) snapshot.EntryID {
+// overwriteEvent writes a value under the key that an event would have, as a foreign writer does.
+func (r *rig) overwriteEvent(ev events.Event, value string) snapshot.EntryID {
 	r.t.Helper()
 	key := r.log.Key(&ev)
 	r.log.Put(key, []byte(value))
@@ -32,8 +32,8 @@ func (r *rig) put(ev events.Event, value string) snapshot.EntryID {
 	return snapshot.EntryIDOf(key, head)
 }
 
-// id is the entry that an event of the log has when it cannot be folded.
-func (r *rig) id(ev events.Event) snapshot.EntryID {
+// entryID returns the ID of an event's entry in the quarantine.
+func (r *rig) entryID(ev events.Event) snapshot.EntryID {
 	r.t.Helper()
 	for got, err := range r.log.Read(r.t.Context(), 0, events.Revision{}, r.head()) {
 		if err != nil {
@@ -56,7 +56,7 @@ func (r *rig) head() events.Revision {
 	return head
 }
 
-// entries are what the quarantine holds, the reason and the attempts of each.
+// entries returns the reason and the attempts of each entry of the quarantine.
 func (r *rig) entries() map[snapshot.EntryID]string {
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
@@ -67,8 +67,8 @@ func (r *rig) entries() map[snapshot.EntryID]string {
 	return all
 }
 
-// becomes waits until the quarantine holds this and no mark is left.
-func (r *rig) becomes(want map[snapshot.EntryID]string) {
+// awaitEntries waits until the quarantine has exactly these entries and no retry request is left.
+func (r *rig) awaitEntries(want map[snapshot.EntryID]string) {
 	r.t.Helper()
 	for range 1000 {
 		r.store.mu.Lock()
@@ -82,7 +82,7 @@ func (r *rig) becomes(want map[snapshot.EntryID]string) {
 	r.t.Fatalf("quarantine differs after 10s (-want +got), %d marks left:\n%s", len(r.store.marks), cmp.Diff(want, r.entries()))
 }
 
-// gauge is the metric of the entries.
+// gauge returns the metric of the entries.
 func (r *rig) gauge() float64 {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(r.metrics.entries)
@@ -93,11 +93,11 @@ func (r *rig) gauge() float64 {
 	return families[0].Metric[0].GetGauge().GetValue()
 }
 
-// panicsOn makes an apply that panics on one event until it is mended.
+// panicsOn returns an apply that panics on one event until mended is set.
 func panicsOn(bad events.Event, mended *atomic.Bool) func(*projections.Host, *events.Event) projections.Effect {
 	return func(h *projections.Host, ev *events.Event) projections.Effect {
 		if !mended.Load() && ev.Sequence == bad.Sequence {
-			h.Live = projections.Live{} // what it did before it panicked must not show
+			h.Live = projections.Live{} // changes before the panic must not show
 			panic("index out of range")
 		}
 		return h.Apply(ev)
@@ -107,17 +107,17 @@ func panicsOn(bad events.Event, mended *atomic.Bool) func(*projections.Host, *ev
 func TestADamagedEventIsQuarantinedAndTheLogGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		r.append(eventstest.Events("a", 0, 5)...)
-		early := r.put(eventstest.Event("a", 100), "garbage") // found by reading
-		stop := r.follow(Config{})
-		r.settle()
-		r.append(eventstest.Events("a", 5, 5)...)
-		late := r.put(eventstest.Event("b", 0), "\x01garbage") // found by watching
-		r.append(eventstest.Events("c", 0, 5)...)
-		again := r.put(r.sent[3], "garbage")
-		r.settle() // the last event is damaged, and the offsets go past it all the same
-		r.check()
-		r.becomes(map[snapshot.EntryID]string{early: "unknown_encoding 1", late: "undecodable 1", again: "overwritten 1"})
+		r.appendEvents(eventstest.Events("a", 0, 5)...)
+		early := r.overwriteEvent(eventstest.Event("a", 100), "garbage") // found by reading
+		stop := r.startFollower(Config{})
+		r.awaitStored()
+		r.appendEvents(eventstest.Events("a", 5, 5)...)
+		late := r.overwriteEvent(eventstest.Event("b", 0), "\x01garbage") // found by watching
+		r.appendEvents(eventstest.Events("c", 0, 5)...)
+		again := r.overwriteEvent(r.sent[3], "garbage")
+		r.awaitStored() // the last event is damaged, and the offsets pass it nevertheless
+		r.checkStored()
+		r.awaitEntries(map[snapshot.EntryID]string{early: "unknown_encoding 1", late: "undecodable 1", again: "overwritten 1"})
 		r.store.mu.Lock()
 		q := r.store.entries[late]
 		r.store.mu.Unlock()
@@ -136,36 +136,36 @@ func TestADamagedEventIsQuarantinedAndTheLogGoesOn(t *testing.T) {
 	})
 }
 
-func TestAFoldThatPanicsCostsThatEventOnlyAndARetryGivesItBack(t *testing.T) {
+func TestAFoldThatPanicsCostsThatEventOnlyAndARetryFoldsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		bad := eventstest.Event("a", 10)
 		var mended atomic.Bool
 		r.apply = panicsOn(bad, &mended)
-		defer r.follow(Config{})()
-		r.append(eventstest.Events("a", 0, 10)...)
-		r.settle()
-		r.append(bad)
+		defer r.startFollower(Config{})()
+		r.appendEvents(eventstest.Events("a", 0, 10)...)
+		r.awaitStored()
+		r.appendEvents(bad)
 		r.sent = r.sent[:10]
-		r.append(eventstest.Events("a", 11, 10)...)
-		r.settle()
-		r.check() // all but the bad one
-		id := r.id(bad)
-		r.becomes(map[snapshot.EntryID]string{id: "unfoldable 1"})
+		r.appendEvents(eventstest.Events("a", 11, 10)...)
+		r.awaitStored()
+		r.checkStored() // all but the bad one
+		id := r.entryID(bad)
+		r.awaitEntries(map[snapshot.EntryID]string{id: "unfoldable 1"})
 
-		r.store.ask(id)
-		r.becomes(map[snapshot.EntryID]string{id: "unfoldable 2"})
-		r.check()
+		r.store.requestRetry(id)
+		r.awaitEntries(map[snapshot.EntryID]string{id: "unfoldable 2"})
+		r.checkStored()
 
 		mended.Store(true)
 		asked := time.Now()
-		r.store.ask(snapshot.EntryID{}) // all of the partition
-		r.becomes(map[snapshot.EntryID]string{})
+		r.store.requestRetry(snapshot.EntryID{}) // all of the partition
+		r.awaitEntries(map[snapshot.EntryID]string{})
 		if took := time.Since(asked); took > 3*time.Second {
 			t.Errorf("the retry took %s, want at most 3s", took)
 		}
 		r.sent = append(r.sent, bad)
-		r.check()
+		r.checkStored()
 	})
 }
 
@@ -185,40 +185,40 @@ func TestANewerModelRetriesOnceByItself(t *testing.T) {
 		run := func(version int, want map[snapshot.EntryID]string) {
 			t.Helper()
 			r.version = version
-			stop := r.follow(Config{})
-			r.settle()
-			r.becomes(want)
-			time.Sleep(time.Minute) // not again and again
-			r.becomes(want)
+			stop := r.startFollower(Config{})
+			r.awaitStored()
+			r.awaitEntries(want)
+			time.Sleep(time.Minute) // not repeated
+			r.awaitEntries(want)
 			if err := stop(); err != nil {
 				t.Error(err)
 			}
 		}
-		r.append(bad, worse, eventstest.Event("a", 11))
-		run(5, map[snapshot.EntryID]string{r.id(bad): "unfoldable 1", r.id(worse): "unfoldable 1"})
+		r.appendEvents(bad, worse, eventstest.Event("a", 11))
+		run(5, map[snapshot.EntryID]string{r.entryID(bad): "unfoldable 1", r.entryID(worse): "unfoldable 1"})
 		mended.Store(true)
-		run(5, map[snapshot.EntryID]string{r.id(bad): "unfoldable 1", r.id(worse): "unfoldable 1"})
-		run(6, map[snapshot.EntryID]string{r.id(worse): "unfoldable 2"})
-		run(6, map[snapshot.EntryID]string{r.id(worse): "unfoldable 2"})
+		run(5, map[snapshot.EntryID]string{r.entryID(bad): "unfoldable 1", r.entryID(worse): "unfoldable 1"})
+		run(6, map[snapshot.EntryID]string{r.entryID(worse): "unfoldable 2"})
+		run(6, map[snapshot.EntryID]string{r.entryID(worse): "unfoldable 2"})
 		r.sent = []events.Event{bad, eventstest.Event("a", 11)}
-		r.check()
+		r.checkStored()
 	})
 }
 
-func TestAnEventAppendedAnewEndsTheEntryOfWhatStoodUnderItsKey(t *testing.T) {
+func TestAnEventAppendedAgainResolvesTheEntryOfItsPredecessor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		defer r.follow(Config{})()
+		defer r.startFollower(Config{})()
 		ev := eventstest.Event("a", 0)
-		id := r.put(ev, "garbage")
-		r.settle()
-		r.becomes(map[snapshot.EntryID]string{id: "unknown_encoding 1"})
+		id := r.overwriteEvent(ev, "garbage")
+		r.awaitStored()
+		r.awaitEntries(map[snapshot.EntryID]string{id: "unknown_encoding 1"})
 		r.log.Delete(r.log.Key(&ev))
-		r.store.ask(id)
-		r.becomes(map[snapshot.EntryID]string{id: "missing 2"})
-		r.append(ev)
-		r.becomes(map[snapshot.EntryID]string{})
-		r.check()
+		r.store.requestRetry(id)
+		r.awaitEntries(map[snapshot.EntryID]string{id: "missing 2"})
+		r.appendEvents(ev)
+		r.awaitEntries(map[snapshot.EntryID]string{})
+		r.checkStored()
 	})
 }
 
@@ -227,22 +227,22 @@ func TestAFloodOfDamagedEventsIsBounded(t *testing.T) {
 		r := newRig(t)
 		want := map[snapshot.EntryID]string{}
 		for i := range 500 {
-			want[r.put(eventstest.Event("a", i), "garbage")] = "unknown_encoding 1"
+			want[r.overwriteEvent(eventstest.Event("a", i), "garbage")] = "unknown_encoding 1"
 		}
 		most := 0
 		r.store.seen = func(c snapshot.Commit) { most = max(most, len(c.Quarantine)) }
-		defer r.follow(Config{BufferSize: 20})()
-		r.settle()
-		r.becomes(want)
+		defer r.startFollower(Config{BufferSize: 20})()
+		r.awaitStored()
+		r.awaitEntries(want)
 		if most > 20 {
 			t.Errorf("a commit holds %d entries, and the buffer 20 records", most)
 		}
 	})
 }
 
-// TestRandomQuarantine: garbage and folds that fail now and then among events, commits that fail before, in
-// the middle and after, owners that come and go, retries at any time. No offset ever passes an event that is
-// neither folded nor in the quarantine, and at the end nothing is there but the garbage.
+// TestRandomQuarantine mixes garbage and random fold failures with events, commits that fail before, in the middle
+// and after, changes of owner, and retries at any time. No offset ever passes an event that is neither folded nor in
+// the quarantine, and at the end only the garbage is quarantined.
 func TestRandomQuarantine(t *testing.T) {
 	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -256,7 +256,7 @@ func randomQuarantine(t *testing.T, seed uint64) {
 	r := newRig(t)
 	var chance float64
 	fault := errors.New("etcd is away")
-	roll := rand.New(rand.NewPCG(seed, 2)) // these under the store's lock
+	roll := rand.New(rand.NewPCG(seed, 2)) // used under the store's lock
 	failing := func() error {
 		if roll.Float64() < chance {
 			return fault
@@ -277,7 +277,7 @@ func randomQuarantine(t *testing.T, seed uint64) {
 	var unlucky atomic.Uint64 // of 100 folds
 	luck := rand.New(rand.NewPCG(seed, 3))
 	var mended atomic.Bool
-	r.apply = func(h *projections.Host, ev *events.Event) projections.Effect { // under the state's lock
+	r.apply = func(h *projections.Host, ev *events.Event) projections.Effect { // called under the state's lock
 		if !mended.Load() && luck.Uint64N(100) < unlucky.Load() {
 			panic("bad luck")
 		}
@@ -286,31 +286,31 @@ func randomQuarantine(t *testing.T, seed uint64) {
 	unlucky.Store(5)
 
 	cfg := Config{BufferSize: 1 + rng.IntN(50), SeriesInterval: time.Duration(1+rng.IntN(3000)) * time.Millisecond}
-	stop := r.follow(cfg)
+	stop := r.startFollower(cfg)
 	for i := range 60 {
 		host := events.HostID(fmt.Sprintf("h%d", rng.IntN(3)))
-		r.append(eventstest.Events(host, 10*i, 1+rng.IntN(9))...)
+		r.appendEvents(eventstest.Events(host, 10*i, 1+rng.IntN(9))...)
 		r.store.mu.Lock()
 		chance = 0.3 * rng.Float64()
 		r.store.mu.Unlock()
 		switch rng.IntN(8) {
 		case 0:
 			r.store.mu.Lock()
-			garbage[r.put(eventstest.Event(host, 100_000+i), "garbage")] = ""
+			garbage[r.overwriteEvent(eventstest.Event(host, 100_000+i), "garbage")] = ""
 			r.store.mu.Unlock()
 		case 1:
 			r.log.Break(fault)
 		case 2:
 			r.log.Compact()
 		case 3:
-			_ = stop() // may have failed: the faults go on
+			_ = stop() // it may have failed: the faults continue
 			r.version++
-			stop = r.follow(cfg)
+			stop = r.startFollower(cfg)
 		case 4:
-			r.store.ask(snapshot.EntryID{})
+			r.store.requestRetry(snapshot.EntryID{})
 		case 5:
 			if ids := slices.Collect(maps.Keys(r.entries())); len(ids) > 0 {
-				r.store.ask(ids[rng.IntN(len(ids))])
+				r.store.requestRetry(ids[rng.IntN(len(ids))])
 			}
 		case 6:
 			time.Sleep(time.Duration(rng.IntN(5000)) * time.Millisecond)
@@ -320,9 +320,9 @@ func randomQuarantine(t *testing.T, seed uint64) {
 	chance = 0
 	r.store.mu.Unlock()
 	mended.Store(true)
-	r.settle()
-	r.store.ask(snapshot.EntryID{})
-	for range 3000 { // marks are answered in turn, and so is this last one
+	r.awaitStored()
+	r.store.requestRetry(snapshot.EntryID{})
+	for range 3000 { // requests are answered in turn, and so is this last one
 		r.store.mu.Lock()
 		left := len(r.store.marks)
 		r.store.mu.Unlock()
@@ -334,7 +334,7 @@ func randomQuarantine(t *testing.T, seed uint64) {
 	if got, want := slices.SortedFunc(maps.Keys(r.entries()), byRevision), slices.SortedFunc(maps.Keys(garbage), byRevision); !slices.Equal(got, want) {
 		t.Errorf("the quarantine ends with %v, want the garbage %v", got, want)
 	}
-	r.check()
+	r.checkStored()
 	if err := stop(); err != nil {
 		t.Errorf("stopping: %v", err)
 	}

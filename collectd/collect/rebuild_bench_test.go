@@ -17,7 +17,7 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// fleetRows makes what an export of a fleet gives: 8 GPUs of each host with ten metrics every 30 s, cut into events.
+// fleetRows returns the events of a fleet's export: 8 GPUs of each host with ten metrics every 30 s.
 func fleetRows(hosts, times, round int) []events.Event {
 	c := events.NewCutter(events.CutRules{}, "bench", "")
 	metrics := []string{"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_MEM_COPY_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_FREE", "DCGM_FI_DEV_GPU_TEMP",
@@ -82,12 +82,12 @@ func newBench(b *testing.B, hosts, times, rounds int) *bench {
 			b.Error(err)
 		}
 	})
-	until(b, "the active generation is folded", func() bool { return c.Ready() == nil })
+	awaitCondition(b, "the active generation is folded", func() bool { return c.Ready() == nil })
 	awaitHead(b, r.log, r.store)
 	return r
 }
 
-// rebuild makes a generation and waits until it is complete.
+// rebuild creates a generation and waits until it is complete.
 func (r *bench) rebuild() projections.Generation {
 	all, err := r.store.Generations(r.Context())
 	if err != nil {
@@ -108,7 +108,7 @@ func (r *bench) rebuild() projections.Generation {
 	return g
 }
 
-// drop takes a rebuilt generation away again.
+// drop removes a rebuilt generation.
 func (r *bench) drop(g projections.Generation) {
 	all, err := r.store.Generations(r.Context())
 	if err != nil {
@@ -117,15 +117,15 @@ func (r *bench) drop(g projections.Generation) {
 	if err := r.store.Retire(r.Context(), g, all.All[g], evictOf(r.cfg)); err != nil {
 		r.Fatal(err)
 	}
-	until(r, "the rebuilt generation is removed", func() bool {
+	awaitCondition(r, "the rebuilt generation is removed", func() bool {
 		all, err := r.store.Generations(r.Context())
 		return err == nil && len(all.All) == 1
 	})
 	r.server.Compact(r)
 }
 
-// BenchmarkRebuild folds a log of five million records into a new generation: from the making of its record until all
-// of it is stored, everything real but the disk.
+// BenchmarkRebuild folds a log of five million records into a new generation: from the creation of its record until
+// all of it is stored, everything real but the disk.
 func BenchmarkRebuild(b *testing.B) {
 	for name, fleet := range map[string]struct{ hosts, times, rounds int }{
 		"250 hosts for two hours": {250, 125, 2}, "5000 hosts for six minutes": {5000, 6, 2},
@@ -147,8 +147,8 @@ func BenchmarkRebuild(b *testing.B) {
 	}
 }
 
-// BenchmarkLiveBesideRebuild is how long it takes from the append of a host's scrape until its live model is stored,
-// alone and while a generation is built all the time.
+// BenchmarkLiveBesideRebuild measures the time from the append of a host's scrape until its live model is stored,
+// alone and while a generation is built continually.
 func BenchmarkLiveBesideRebuild(b *testing.B) {
 	for name, rebuilds := range map[string]bool{"alone": false, "beside a rebuild": true} {
 		b.Run(name, func(b *testing.B) {
@@ -243,7 +243,7 @@ func awaitHead(tb testing.TB, log *eventlog.Log, store *snapshot.Store) {
 	for p := range events.Partition(log.Facts().Partitions) {
 		all[p] = events.Revision{}
 	}
-	until(tb, "everything is folded", func() bool {
+	awaitCondition(tb, "everything is folded", func() bool {
 		g, err := store.Active(tb.Context())
 		if err != nil {
 			return false
@@ -254,14 +254,14 @@ func awaitHead(tb testing.TB, log *eventlog.Log, store *snapshot.Store) {
 		}
 		after := map[events.Partition]events.Revision{}
 		for p := range all {
-			after[p] = older(offsets[p].Live, offsets[p].Series)
+			after[p] = earlierRevision(offsets[p].Live, offsets[p].Series)
 		}
 		unread, err := log.Unread(tb.Context(), after, head)
 		return err == nil && len(unread) == 0
 	})
 }
 
-func until(tb testing.TB, what string, condition func() bool) {
+func awaitCondition(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {

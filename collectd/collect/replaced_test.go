@@ -11,8 +11,8 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// TestReplacedLogEndsTheCollector: a collector does not try for ever to fold a log that is not there any more. It
-// ends with a cause, so that its process starts anew on the log that is.
+// TestReplacedLogEndsTheCollector: a collector does not retry for ever to fold a log that is gone. It ends with a
+// cause, so that its process is restarted on the new log.
 func TestReplacedLogEndsTheCollector(t *testing.T) {
 	etcd := eventstest.NewServer(t, nil)
 	store := etcd.Config(t)
@@ -26,7 +26,7 @@ func TestReplacedLogEndsTheCollector(t *testing.T) {
 	if _, err := client.Delete(t.Context(), store.Key("config")); err != nil {
 		t.Fatal(err)
 	}
-	eventstest.OpenLog(t, store) // lays down the facts of another log
+	eventstest.OpenLog(t, store) // creates the facts of another log
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := c.Run(ctx); !errors.Is(err, events.ErrForeign) || !errors.Is(err, errReplaced) {

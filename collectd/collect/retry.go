@@ -12,36 +12,37 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// loadQuarantine learns which entries the partition has.
+// loadQuarantine loads the IDs of the partition's stored entries.
 func (f *follower) loadQuarantine(ctx context.Context) error {
 	f.outdated = false
 	for q, err := range f.store.Quarantined(ctx, f.gen, f.partition) {
 		if err != nil {
 			return fmt.Errorf("loading partition %d: %w", f.partition, err)
 		}
-		f.state.quarantine.learn(q.ID)
+		f.state.quarantine.addEntry(q.ID)
 		f.outdated = f.outdated || q.TriedVersion < f.version
 	}
 	f.countEntries()
 	return nil
 }
 
-// countEntries brings the metric up to date: entries of a generation that is not active are nobody's concern yet.
+// countEntries updates the metric of entries. A generation that is not active counts as having none: its entries
+// concern no user yet.
 func (f *follower) countEntries() {
 	n := 0
-	if f.work.isActive() {
-		n = f.state.entries()
+	if f.run.isActive() {
+		n = f.state.entryCount()
 	}
 	f.metrics.entries.Add(float64(n - f.counted))
 	f.counted = n
 }
 
-// retry folds quarantined events again: once those that an earlier version of the models could not, then
-// those that somebody asks for, until ctx ends. Folding goes on beside it, and does not suffer when it fails. Who asks
-// means the active generation, so another one waits until it is that.
-func (f *follower) retry(ctx context.Context) {
+// retryQuarantine folds quarantined events again: once all entries of an earlier version of the models, then the
+// requested entries, until ctx ends. Folding continues beside it, and is not affected by its failures. Requests
+// concern the active generation, so any other generation waits until it is active.
+func (f *follower) retryQuarantine(ctx context.Context) {
 	select {
-	case <-f.work.active:
+	case <-f.run.active:
 	case <-ctx.Done():
 		return
 	}
@@ -52,29 +53,29 @@ func (f *follower) retry(ctx context.Context) {
 		}
 	}
 	loop := follow.Loop{
-		Watch:         f.answerMarks,
+		Watch:         f.answerRetries,
 		Pause:         wait.Backoff{Least: f.cfg.PollInterval, Most: time.Minute},
-		IgnoreForeign: true, // the folding goroutine finds that out, and ends the collector
+		IgnoreForeign: true, // the folding goroutine notices it, and ends the collector
 		Failed: func(err error, again time.Duration) {
-			f.lg.Warn("retrying quarantined events failed; asked again they are tried again", "err", err, "again_in", again)
+			f.lg.Warn("retrying quarantined events failed; trying again", "err", err, "again_in", again)
 		},
 	}
-	_ = loop.Run(ctx) // nothing ends it but ctx
+	_ = loop.Run(ctx) // only ctx ends it
 }
 
-// answerMarks retries what marks ask for, as they come. Marks count as delivered once they are answered, so that pauses
-// grow while the same ones fail.
-func (f *follower) answerMarks(ctx context.Context, delivered func()) error {
-	for marks, err := range f.store.WatchRetries(ctx, f.partition) {
+// answerRetries retries the requested entries as requests arrive. A request counts as delivered once it is answered,
+// so that pauses grow while the same ones fail.
+func (f *follower) answerRetries(ctx context.Context, delivered func()) error {
+	for requests, err := range f.store.WatchRetries(ctx, f.partition) {
 		if err != nil {
 			return err
 		}
-		if marks = f.state.unanswered(marks); len(marks) == 0 {
+		if requests = f.state.unansweredRetries(requests); len(requests) == 0 {
 			delivered()
 			continue
 		}
 		all, asked := false, map[snapshot.EntryID]bool{}
-		for _, m := range marks {
+		for _, m := range requests {
 			all = all || m.All()
 			asked[m.Entry] = true
 		}
@@ -82,7 +83,7 @@ func (f *follower) answerMarks(ctx context.Context, delivered func()) error {
 		if err != nil {
 			return err
 		}
-		f.state.answered(marks)
+		f.state.markAnswered(requests)
 		delivered()
 	}
 	return nil
@@ -103,8 +104,8 @@ func (f *follower) retryEntries(ctx context.Context, wanted func(*snapshot.Quara
 	return nil
 }
 
-// retryEntry reads a quarantined event and folds it, like one that is late. What was folded of it before, or
-// is meanwhile, makes no difference: models are sets.
+// retryEntry reads a quarantined event and folds it, like a late one. Parts of it that were folded before, or are
+// folded meanwhile, make no difference: models are sets.
 func (f *follower) retryEntry(ctx context.Context, q snapshot.Quarantined) error {
 	if err := f.state.awaitRoom(ctx); err != nil {
 		return err
@@ -113,36 +114,36 @@ func (f *follower) retryEntry(ctx context.Context, q snapshot.Quarantined) error
 	if err != nil {
 		return fmt.Errorf("reading quarantined event %s: %w", q.Key, err)
 	}
-	failed := gone(&q)
+	failed := missingFailure(&q)
 	if ev != nil {
-		// Its entry stands for it until the fold is stored, so no offset has to wait for that.
-		if failed, err = f.foldOne(ctx, ev, f.state.position().Number+1); err != nil {
+		// The entry stays until the fold is stored, so no offset has to wait for it.
+		if failed, err = f.foldEvent(ctx, ev, f.state.foldedRevision().Number+1); err != nil {
 			return fmt.Errorf("folding quarantined event %s: %w", q.Key, err)
 		}
 	}
 	if failed == nil {
 		f.lg.Info("quarantined event is folded", "key", q.Key, "revision", q.Revision, "reason", q.Reason)
-		f.state.settle(q.ID, ev.Host)
+		f.state.resolveEntry(q.ID, ev.Host)
 		return nil
 	}
 	q.Reason, q.Text, q.TriedAt, q.TriedVersion = failed.reason, failed.text, time.Now(), f.version
 	q.Attempts++
-	f.report(&q, failed)
-	f.state.quarantined(q, true)
+	f.reportFailure(&q, failed)
+	f.state.quarantineEvent(q, true)
 	return nil
 }
 
-// eventOf reads the event of an entry, nil when neither log nor archive have it any more. As long as it is in the
-// quarantine of the active generation it stays in the log.
+// eventOf returns the event of an entry, or nil when neither the log nor the archive has it any more. As long as it
+// is in the quarantine of the active generation it stays in the log.
 func (f *follower) eventOf(ctx context.Context, q *snapshot.Quarantined) (*events.Event, error) {
-	ev, err := f.eventFrom(ctx, f.present, q)
+	ev, err := f.eventFrom(ctx, f.etcdLog, q)
 	if ev != nil || err != nil {
 		return ev, err
 	}
 	return f.eventFrom(ctx, f.log, q)
 }
 
-func (f *follower) eventFrom(ctx context.Context, from log, q *snapshot.Quarantined) (*events.Event, error) {
+func (f *follower) eventFrom(ctx context.Context, from eventReader, q *snapshot.Quarantined) (*events.Event, error) {
 	before := q.Revision
 	before.Number--
 	for ev, err := range from.Read(ctx, f.partition, before, q.Revision) {
@@ -158,16 +159,16 @@ func (f *follower) eventFrom(ctx context.Context, from log, q *snapshot.Quaranti
 	return nil, nil
 }
 
-// gone is the failure of an event that the log does not have any more. Why it was quarantined stays known.
-func gone(q *snapshot.Quarantined) *failure {
+// missingFailure returns the failure of an event that is no longer in the log. It keeps the reason of the quarantine.
+func missingFailure(q *snapshot.Quarantined) *failure {
 	if q.Reason == missing {
 		return &failure{reason: missing, text: q.Text}
 	}
 	return &failure{reason: missing, text: "the log does not have it any more at that revision; before that it was " + q.Reason + ": " + q.Text}
 }
 
-// report logs and counts an event that could not be folded.
-func (f *follower) report(q *snapshot.Quarantined, failed *failure) {
+// reportFailure logs and counts an event that could not be folded.
+func (f *follower) reportFailure(q *snapshot.Quarantined, failed *failure) {
 	f.metrics.quarantined.WithLabelValues(failed.reason).Inc()
 	attributes := []any{"key", q.Key, "revision", q.Revision, "reason", failed.reason, "attempts", q.Attempts, "upload", q.Upload, "err", failed.text}
 	if failed.stack != nil {

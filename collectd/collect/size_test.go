@@ -10,12 +10,12 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// TestAHostWhoseLabelsNeverRepeatHoldsNobodyElseUp: its model would outgrow what etcd takes, and every commit
-// of its partition would fail for ever.
+// TestAHostWhoseLabelsNeverRepeatHoldsNobodyElseUp: its model would outgrow etcd's limit, and every commit of its
+// partition would fail for ever.
 func TestAHostWhoseLabelsNeverRepeatHoldsNobodyElseUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		defer r.follow(Config{})()
+		defer r.startFollower(Config{})()
 		cut := events.NewCutter(events.CutRules{}, "", "")
 		var evs []events.Event
 		for i := range 8000 {
@@ -33,8 +33,8 @@ func TestAHostWhoseLabelsNeverRepeatHoldsNobodyElseUp(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		r.append(eventstest.Event("neighbour", 1))
-		r.settle()
+		r.appendEvents(eventstest.Event("neighbour", 1))
+		r.awaitStored()
 		refused := 0
 		for _, entry := range r.entries() {
 			if strings.HasPrefix(entry, oversized) {

@@ -11,48 +11,48 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// state is what a follower has folded and what of it is not stored yet. The folding goroutine adds, the
-// committing one takes; mu guards all fields below it. What take hands out is not changed any more.
+// state holds a follower's folded models and records, and tracks the unstored part. The folding goroutine adds to it,
+// the committing one takes from it; mu guards all fields below it. Values returned by takeDue are never changed.
 type state struct {
 	cfg     Config
-	goal    func() int64 // a position that is to be stored once it is reached, whatever else there is
-	changed wait.Signal  // there may be something to commit
+	goal    func() int64 // returns a revision whose offsets must be stored once it is reached
+	changed wait.Signal  // set when there may be something to commit
 
-	mu      sync.Mutex
-	hosts   map[events.HostID]*host
-	dirty   map[events.HostID]*host    // models that differ from the stored ones
-	pending map[events.HostID]*history // records that no stored chunk holds
-	records int                        // in pending, and entries for the quarantine that are not stored
-	taken   map[events.HostID]*history // being saved
-	room    chan struct{}              // closed and replaced when records gets smaller
+	mu       sync.Mutex
+	hosts    map[events.HostID]*hostState
+	dirty    map[events.HostID]*hostState      // models that differ from the stored ones
+	pending  map[events.HostID]*pendingHistory // records that are in no stored chunk
+	records  int                               // in pending, plus unstored entries of the quarantine
+	inCommit map[events.HostID]*pendingHistory // being saved
+	room     chan struct{}                     // closed and replaced when records decreases
 
-	folded    events.Revision // every event up to here is in the models, and in pending or stored
+	folded    events.Revision // every event up to this revision is in the models, and in pending or stored
 	offsets   projections.Offsets
-	hotFrom   projections.Window // what offsets are to say; never less than what they do
-	saving    bool               // a commit is under way
+	hotFrom   projections.Window // next value for the offsets; never less than their value
+	saving    bool               // a commit is in progress
 	stored    chan struct{}      // closed and replaced when a commit is stored
-	lastEvent int64              // revision of the last event met
-	arrivedAt time.Time          // when an event was folded last
+	lastEvent int64              // revision of the last event seen
+	arrivedAt time.Time          // time of the last fold of an event
 	upload    events.UploadID
 	total     int64 // records folded in this generation, for people
-	bulk      bool  // much is to be read: commits are few and large
+	bulk      bool  // there is much to read: commits are few and large
 
 	quarantine quarantine
 }
 
-// host is one host's models and how much of them is stored.
-type host struct {
+// hostState holds one host's models and tracks their unstored changes.
+type hostState struct {
 	projections.Host
-	live, identity bool // differ from what is stored
+	live, identity bool // differ from the stored ones
 	since          int64
 	savedAt        time.Time
 }
 
-// history is records of one host that wait for their chunks.
-type history struct {
+// pendingHistory holds records of one host that wait for their chunks.
+type pendingHistory struct {
 	windows map[projections.Window]*projections.HostWindow
 	records int
-	since   int64 // no offset reaches it before they are stored
+	since   int64 // no offset reaches it before the records are stored
 	at      time.Time
 }
 
@@ -61,40 +61,40 @@ func newState(cfg Config, stored snapshot.Partition, goal func() int64) *state {
 		cfg:     cfg,
 		goal:    goal,
 		changed: wait.NewSignal(),
-		hosts:   make(map[events.HostID]*host, len(stored.Hosts)),
-		dirty:   map[events.HostID]*host{},
-		pending: map[events.HostID]*history{},
+		hosts:   make(map[events.HostID]*hostState, len(stored.Hosts)),
+		dirty:   map[events.HostID]*hostState{},
+		pending: map[events.HostID]*pendingHistory{},
 		room:    make(chan struct{}),
 		stored:  make(chan struct{}),
 		offsets: stored.Offsets,
 		hotFrom: stored.Offsets.HotFrom,
-		folded:  older(stored.Offsets.Live, stored.Offsets.Series),
+		folded:  earlierRevision(stored.Offsets.Live, stored.Offsets.Series),
 		total:   stored.Offsets.Records,
 
 		quarantine: newQuarantine(),
 	}
 	for _, h := range stored.Hosts {
-		s.hosts[h.ID] = &host{Host: h}
+		s.hosts[h.ID] = &hostState{Host: h}
 	}
 	return s
 }
 
-func older(a, b events.Revision) events.Revision {
+func earlierRevision(a, b events.Revision) events.Revision {
 	if a.Number < b.Number {
 		return a
 	}
 	return b
 }
 
-// position is how far the log is folded.
-func (s *state) position() events.Revision {
+// foldedRevision returns the revision up to which the log is folded.
+func (s *state) foldedRevision() events.Revision {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.folded
 }
 
-// reached tells that every event up to r was folded.
-func (s *state) reached(r events.Revision) {
+// advanceTo records that every event up to r was folded.
+func (s *state) advanceTo(r events.Revision) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.Number > s.folded.Number {
@@ -103,16 +103,16 @@ func (s *state) reached(r events.Revision) {
 	s.changed.Set()
 }
 
-// fold applies an event to its host's models; no offset reaches since before they are stored. It gives the
-// event's effect and what was known of the host before: in which windows it had history. An apply that panics
-// has changed nothing, since models are never changed in place.
-func (s *state) fold(ev *events.Event, since int64,
+// applyEvent applies an event to its host's models; no offset reaches since before they are stored. It returns the
+// event's effect and the host's previous identity, with the windows of its history. An apply that panics has changed
+// nothing, since models are never changed in place.
+func (s *state) applyEvent(ev *events.Event, since int64,
 	apply func(*projections.Host, *events.Event) projections.Effect) (projections.Effect, projections.Identity, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hosts[ev.Host]
 	if h == nil {
-		h = &host{Host: projections.Host{ID: ev.Host}}
+		h = &hostState{Host: projections.Host{ID: ev.Host}}
 	}
 	known, next := h.Identity, h.Host
 	effect := apply(&next, ev)
@@ -132,8 +132,8 @@ func (s *state) fold(ev *events.Event, since int64,
 	return effect, known, nil
 }
 
-// markSeen records that the log's next event, at r, was folded or is kept for the quarantine. What is older than r is
-// complete, since events come in order of revision. r itself is not: several events may share it.
+// markSeen records that the log's next event, at r, was folded or is kept for the quarantine. Everything before r is
+// complete, since events arrive in order of revision. r itself is not: several events may share it.
 func (s *state) markSeen(r events.Revision) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,9 +143,9 @@ func (s *state) markSeen(r events.Revision) {
 	}
 }
 
-// remember adds records that no stored chunk holds to what waits for a chunk; no offset reaches since before
-// that is stored.
-func (s *state) remember(id events.HostID, w projections.Window, records projections.HostWindow, since int64) {
+// addPending adds records that are in no stored chunk to the host's pending history; no offset reaches since before
+// they are stored.
+func (s *state) addPending(id events.HostID, w projections.Window, records projections.HostWindow, since int64) {
 	if records.Records() == 0 {
 		return
 	}
@@ -153,7 +153,7 @@ func (s *state) remember(id events.HostID, w projections.Window, records project
 	defer s.mu.Unlock()
 	h := s.pending[id]
 	if h == nil {
-		h = &history{windows: map[projections.Window]*projections.HostWindow{}, since: since, at: time.Now()}
+		h = &pendingHistory{windows: map[projections.Window]*projections.HostWindow{}, since: since, at: time.Now()}
 		s.pending[id] = h
 	}
 	if h.windows[w] == nil {
@@ -164,18 +164,18 @@ func (s *state) remember(id events.HostID, w projections.Window, records project
 	s.records += added.Records()
 }
 
-// uniteUnstored adds to series what is folded of a window but not stored yet.
-func (s *state) uniteUnstored(id events.HostID, w projections.Window, series *projections.HostWindow) {
+// addUnstored adds a window's folded and unstored records to series.
+func (s *state) addUnstored(id events.HostID, w projections.Window, series *projections.HostWindow) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, from := range []*history{s.taken[id], s.pending[id]} {
+	for _, from := range []*pendingHistory{s.inCommit[id], s.pending[id]} {
 		if from != nil && from.windows[w] != nil {
 			series.Add(*from.windows[w])
 		}
 	}
 }
 
-// setBulk says whether much is to be read: then commits are few and large.
+// setBulk sets whether there is much to read: then commits are few and large.
 func (s *state) setBulk(bulk bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,20 +183,20 @@ func (s *state) setBulk(bulk bool) {
 	s.changed.Set()
 }
 
-// sizeLocked is how many records may wait for their chunks.
-func (s *state) sizeLocked() int {
+// maxRecordsLocked returns the maximum number of records that may wait for their chunks.
+func (s *state) maxRecordsLocked() int {
 	if s.bulk {
 		return s.cfg.RebuildSize
 	}
 	return s.cfg.BufferSize
 }
 
-// awaitRoom waits until less than BufferSize (or RebuildSize) records wait for their chunks, so that memory is bounded
-// when etcd is slower than the log. An empty buffer takes an event of any size.
+// awaitRoom waits until fewer than BufferSize (or RebuildSize) records wait for their chunks, so that memory is
+// bounded when etcd is slower than the log. An empty buffer accepts an event of any size.
 func (s *state) awaitRoom(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		full, room := s.records >= s.sizeLocked(), s.room
+		full, room := s.records >= s.maxRecordsLocked(), s.room
 		s.mu.Unlock()
 		if !full {
 			return nil

@@ -11,11 +11,11 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// assign tells for each partition who ranks first for it.
-func assign(members []string, partitions int) map[events.Partition]string {
+// assignAll returns the top member of each partition.
+func assignAll(members []string, partitions int) map[events.Partition]string {
 	ranked := make(map[events.Partition]string, partitions)
 	for p := range events.Partition(partitions) {
-		ranked[p] = first(members, p)
+		ranked[p] = topMember(members, p)
 	}
 	return ranked
 }
@@ -32,24 +32,24 @@ func TestAssignDependsOnTheSetAlone(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		members := randomMembers(rng, 1+rng.IntN(12))
-		want := assign(members, 64)
+		want := assignAll(members, 64)
 		if len(want) != 64 {
 			t.Fatalf("got %d partitions assigned, want 64", len(want))
 		}
 		shuffled := slices.Clone(members)
 		rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		if got := assign(shuffled, 64); !maps.Equal(got, want) {
+		if got := assignAll(shuffled, 64); !maps.Equal(got, want) {
 			t.Fatalf("got another assignment for the same members in another order: %v and %v", got, want)
 		}
 	}
 }
 
-func TestAssignMovesOnlyWhatMust(t *testing.T) {
+func TestAssignMovesOnlyTheNecessary(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 200 {
 		members := randomMembers(rng, 2+rng.IntN(12))
-		all, joined := assign(members, 64), members[len(members)-1]
-		without := assign(members[:len(members)-1], 64)
+		all, joined := assignAll(members, 64), members[len(members)-1]
+		without := assignAll(members[:len(members)-1], 64)
 		for p, m := range all {
 			if m != joined && without[p] != m {
 				t.Fatalf("partition %d moved from %s to %s though %s alone joined", p, without[p], m, joined)
@@ -69,7 +69,7 @@ func TestAssignIsBalanced(t *testing.T) {
 		for range rounds {
 			members := randomMembers(rng, n)
 			shares := make(map[string]int)
-			for _, m := range assign(members, partitions) {
+			for _, m := range assignAll(members, partitions) {
 				shares[m]++
 			}
 			for _, m := range members {
@@ -88,7 +88,7 @@ func TestAssignIsBalanced(t *testing.T) {
 
 // The scores are a protocol between collectors of different builds.
 func TestScoreNeverChanges(t *testing.T) {
-	got := assign([]string{"a", "b", "c"}, 8)
+	got := assignAll([]string{"a", "b", "c"}, 8)
 	want := map[events.Partition]string{0: "a", 1: "a", 2: "b", 3: "b", 4: "b", 5: "c", 6: "c", 7: "a"}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v: collectors of two builds would fight over partitions", got, want)

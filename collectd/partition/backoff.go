@@ -12,9 +12,8 @@ func newBackoff() *wait.Backoff {
 	return &wait.Backoff{Least: 50 * time.Millisecond, Most: 2 * time.Second}
 }
 
-// graceful returns a context that ends with life, or grace after stop: for giving things back while a stop
-// may be under way.
-func graceful(life, stop context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+// withStopGrace returns a context that ends with life, or grace after stop: for releases during a stop.
+func withStopGrace(life, stop context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(life)
 	unhook := context.AfterFunc(stop, func() {
 		timer := time.AfterFunc(grace, cancel)

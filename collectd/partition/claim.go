@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Claim is one partition won. Safe for concurrent use.
+// Claim is the ownership of one partition by this process. Safe for concurrent use.
 type Claim struct {
 	Partition  events.Partition
 	Generation string
@@ -21,29 +21,29 @@ type Claim struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	releasing sync.Mutex // held while giving back
+	releasing sync.Mutex // held during the release
 	released  bool       // guarded by releasing
 }
 
-func newClaim(parent context.Context, kv clientv3.KV, k keys, generation string, w won) *Claim {
+func newClaim(parent context.Context, kv clientv3.KV, k keys, generation string, w wonClaim) *Claim {
 	ctx, cancel := context.WithCancelCause(parent)
 	return &Claim{
 		Partition: w.partition, Generation: generation,
-		kv: kv, key: k.owner(w.partition), token: w.token, ctx: ctx, cancel: cancel,
+		kv: kv, key: k.ownerOf(w.partition), token: w.token, ctx: ctx, cancel: cancel,
 	}
 }
 
-// Guard is the compare that each transaction of the owner carries: it holds as long as the claim does.
+// Guard returns the compare that each transaction of the owner carries: it holds as long as the claim does.
 func (c *Claim) Guard() clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(c.key), "=", c.token)
 }
 
-// Context ends when the claim ends; context.Cause tells why. ErrMoved (another member is to have the
-// partition) and ErrStopping (the collector stops): the guard still holds, so save what is there and
-// return. ErrLost: the guard no longer holds, and saving would be fenced.
+// Context returns a context that ends with the claim; context.Cause returns the reason. With ErrMoved (another member
+// is to own the partition) and ErrStopping (the collector stops) the guard still holds, so the owner saves its state
+// and returns. With ErrLost the guard no longer holds, and a save would be fenced.
 func (c *Claim) Context() context.Context { return c.ctx }
 
-// Lost tells that a write of the owner was fenced: the claim ends at once.
+// Lost ends the claim at once because a write of the owner was fenced with err.
 func (c *Claim) Lost(err error) {
 	if err == nil {
 		c.cancel(ErrLost)
@@ -52,8 +52,8 @@ func (c *Claim) Lost(err error) {
 	c.cancel(fmt.Errorf("%w: %w", ErrLost, err))
 }
 
-// release gives the partition up after the owner's last write; an unclear answer is retried until ctx ends.
-// Again does nothing.
+// release deletes the owner key after the owner's last write; an unclear answer is retried until ctx ends. A second
+// call does nothing.
 func (c *Claim) release(ctx context.Context) error {
 	c.releasing.Lock()
 	defer c.releasing.Unlock()
@@ -64,7 +64,7 @@ func (c *Claim) release(ctx context.Context) error {
 	pause := newBackoff()
 	for {
 		_, err := c.kv.Txn(ctx).If(c.Guard()).Then(clientv3.OpDelete(c.key)).Commit()
-		if err == nil { // deleted, or another's already
+		if err == nil { // deleted, or owned by another member already
 			c.released = true
 			return nil
 		}

@@ -21,18 +21,18 @@ import (
 func TestOneCollectorTakesAllAtOnceAndStopsFast(t *testing.T) {
 	store := eventstest.Config(t)
 	c := startCollector(t, store, Config{JoinDebounce: time.Hour, LeaseTTL: time.Minute})
-	eventually(t, owns(t, store, c))
-	claim := c.held()[3]
-	if !guarded(t, store, claim) {
+	awaitNil(t, checkOwners(t, store, c))
+	claim := c.heldClaims()[3]
+	if !guardHolds(t, store, claim) {
 		t.Error("the guard of a claim that holds failed")
 	}
 	if took := c.stop(t); took > 30*time.Second {
 		t.Errorf("stopping took %v: it waited for something", took)
 	}
-	if guarded(t, store, claim) {
+	if guardHolds(t, store, claim) {
 		t.Error("the guard held after the collector had stopped")
 	}
-	for _, cause := range c.ended() {
+	for _, cause := range c.endCauses() {
 		if !errors.Is(cause, ErrStopping) {
 			t.Errorf("got cause %v, want ErrStopping", cause)
 		}
@@ -51,20 +51,20 @@ func TestOneCollectorTakesAllAtOnceAndStopsFast(t *testing.T) {
 func TestCollectorsShareJoinAndLeave(t *testing.T) {
 	store := eventstest.Config(t)
 	a := startCollector(t, store, Config{})
-	eventually(t, owns(t, store, a))
+	awaitNil(t, checkOwners(t, store, a))
 	b := startCollector(t, store, Config{Moves: 2})
 	c := startCollector(t, store, Config{})
-	eventually(t, owns(t, store, a, b, c))
-	if len(a.ended()) == 0 {
+	awaitNil(t, checkOwners(t, store, a, b, c))
+	if len(a.endCauses()) == 0 {
 		t.Fatal("nothing moved to the new collectors")
 	}
-	for _, cause := range a.ended() {
+	for _, cause := range a.endCauses() {
 		if !errors.Is(cause, ErrMoved) {
 			t.Errorf("got cause %v for a partition given away, want ErrMoved", cause)
 		}
 	}
 	a.stop(t)
-	eventually(t, owns(t, store, b, c))
+	awaitNil(t, checkOwners(t, store, b, c))
 }
 
 // A partition that moves is saved under its guard before the next owner can have it.
@@ -78,19 +78,19 @@ func TestReleaseBeforeClaim(t *testing.T) {
 			<-saved
 		}
 	})
-	eventually(t, owns(t, store, a))
+	awaitNil(t, checkOwners(t, store, a))
 	b := startCollector(t, store, Config{})
 	claim := <-saving
 	if cause := context.Cause(claim.Context()); !errors.Is(cause, ErrMoved) {
 		t.Errorf("got cause %v, want ErrMoved", cause)
 	}
-	eventually(t, func() error { return b.own.Ready(generation) })
-	if _, taken := b.held()[claim.Partition]; taken || !guarded(t, store, claim) {
+	awaitNil(t, func() error { return b.own.Ready(generation) })
+	if _, taken := b.heldClaims()[claim.Partition]; taken || !guardHolds(t, store, claim) {
 		t.Errorf("partition %d went to another collector before its owner had saved", claim.Partition)
 	}
 	close(saved)
-	eventually(t, owns(t, store, a, b))
-	if guarded(t, store, claim) {
+	awaitNil(t, checkOwners(t, store, a, b))
+	if guardHolds(t, store, claim) {
 		t.Error("the guard held after the release")
 	}
 }
@@ -98,19 +98,19 @@ func TestReleaseBeforeClaim(t *testing.T) {
 func TestKilledCollectorIsReplacedWhenItsLeaseEnds(t *testing.T) {
 	store := eventstest.Config(t)
 	a := startCollector(t, store, Config{LeaseTTL: 2 * time.Second})
-	eventually(t, owns(t, store, a))
+	awaitNil(t, checkOwners(t, store, a))
 	b := startCollector(t, store, Config{LeaseTTL: 2 * time.Second})
-	eventually(t, owns(t, store, a, b))
+	awaitNil(t, checkOwners(t, store, a, b))
 	var zombie *Claim
-	for _, zombie = range a.held() {
+	for _, zombie = range a.heldClaims() {
 		break
 	}
 	a.kill(t)
-	eventually(t, owns(t, store, b))
-	if guarded(t, store, zombie) {
+	awaitNil(t, checkOwners(t, store, b))
+	if guardHolds(t, store, zombie) {
 		t.Error("the guard of a killed collector's claim held after another had taken over")
 	}
-	if new := b.held()[zombie.Partition]; new.token <= zombie.token {
+	if new := b.heldClaims()[zombie.Partition]; new.token <= zombie.token {
 		t.Errorf("got token %d after %d, want a greater one", new.token, zombie.token)
 	}
 }
@@ -118,10 +118,10 @@ func TestKilledCollectorIsReplacedWhenItsLeaseEnds(t *testing.T) {
 func TestLostLeaseEndsClaimsAndJoinsAgain(t *testing.T) {
 	store := eventstest.Config(t)
 	c := startCollector(t, store, Config{LeaseTTL: 2 * time.Second})
-	eventually(t, owns(t, store, c))
-	old := c.held()
+	awaitNil(t, checkOwners(t, store, c))
+	old := c.heldClaims()
 	etcd := eventstest.Etcd(t)
-	resp, err := etcd.Get(t.Context(), keysOf(store, generation).owner(0))
+	resp, err := etcd.Get(t.Context(), keysOf(store, generation).ownerOf(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +138,8 @@ func TestLostLeaseEndsClaimsAndJoinsAgain(t *testing.T) {
 			t.Errorf("got cause %v, want ErrLost", cause)
 		}
 	}
-	eventually(t, owns(t, store, c))
-	for p, claim := range c.held() {
+	awaitNil(t, checkOwners(t, store, c))
+	for p, claim := range c.heldClaims() {
 		if claim == old[p] || claim.token <= old[p].token {
 			t.Errorf("partition %d: got token %d after %d, want a new claim", p, claim.token, old[p].token)
 		}
@@ -150,17 +150,17 @@ func TestRestartReplacesTheDeadProcessAtOnce(t *testing.T) {
 	store := eventstest.Config(t)
 	cfg := Config{DataDir: t.TempDir(), LeaseTTL: time.Hour, JoinDebounce: time.Hour}
 	other := startCollector(t, store, Config{LeaseTTL: time.Hour})
-	eventually(t, owns(t, store, other)) // were the next one first, it would give nothing away for an hour
+	awaitNil(t, checkOwners(t, store, other)) // the next one must not come first, since it releases nothing to others for an hour
 	dead := startCollector(t, store, cfg)
-	eventually(t, owns(t, store, other, dead))
+	awaitNil(t, checkOwners(t, store, other, dead))
 	if second, err := New(other.client, cfg, store, shares, nil); err != nil {
 		t.Fatal(err)
-	} else if err := share(t.Context(), second, func(*Claim) {}); !errors.Is(err, ErrLocked) {
+	} else if err := runShared(t.Context(), second, func(*Claim) {}); !errors.Is(err, ErrLocked) {
 		t.Errorf("running twice on one data directory: got %v, want ErrLocked", err)
 	}
 	dead.kill(t)
 	again := startCollector(t, store, cfg)
-	eventually(t, owns(t, store, other, again)) // far less than the hour of its lease
+	awaitNil(t, checkOwners(t, store, other, again)) // far less than the hour of its lease
 }
 
 func TestUnclearAnswersToClaimsAreResolved(t *testing.T) {
@@ -178,15 +178,15 @@ func TestUnclearAnswersToClaimsAreResolved(t *testing.T) {
 	c := startCollector(t, store, Config{LeaseTTL: time.Minute}, func(c *collector) {
 		c.client.KV = &eventstest.KV{KV: c.client.KV, After: lose}
 	})
-	eventually(t, owns(t, store, c))
-	for p, claim := range c.held() {
-		if !guarded(t, store, claim) {
+	awaitNil(t, checkOwners(t, store, c))
+	for p, claim := range c.heldClaims() {
+		if !guardHolds(t, store, claim) {
 			t.Errorf("the guard of partition %d does not hold", p)
 		}
 	}
 }
 
-// A hold that gives up has its partition claimed again, not at once, and not by another.
+// After a hold returns by itself its partition is claimed again, not at once, and not by another member.
 func TestHoldThatReturnsIsRunAgain(t *testing.T) {
 	store := eventstest.Config(t)
 	type run struct {
@@ -202,7 +202,7 @@ func TestHoldThatReturnsIsRunAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- share(ctx, own, func(claim *Claim) {
+		done <- runShared(ctx, own, func(claim *Claim) {
 			runs <- run{claim, time.Now()}
 			claim.Lost(errors.New("a write was fenced"))
 		})
@@ -230,9 +230,9 @@ func TestHoldThatReturnsIsRunAgain(t *testing.T) {
 func TestOwnerKeyTakenAwayEndsTheClaim(t *testing.T) {
 	store := eventstest.Config(t)
 	c := startCollector(t, store, Config{LeaseTTL: time.Minute})
-	eventually(t, owns(t, store, c))
-	claim := c.held()[5]
-	if _, err := eventstest.Etcd(t).Delete(t.Context(), keysOf(store, generation).owner(5)); err != nil {
+	awaitNil(t, checkOwners(t, store, c))
+	claim := c.heldClaims()[5]
+	if _, err := eventstest.Etcd(t).Delete(t.Context(), keysOf(store, generation).ownerOf(5)); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -240,8 +240,8 @@ func TestOwnerKeyTakenAwayEndsTheClaim(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the claim did not end though its key is gone")
 	}
-	eventually(t, owns(t, store, c))
-	if got := c.held()[5]; got == claim {
+	awaitNil(t, checkOwners(t, store, c))
+	if got := c.heldClaims()[5]; got == claim {
 		t.Error("got the old claim, want a new one")
 	}
 }
@@ -251,15 +251,15 @@ func TestEtcdAwayAndBack(t *testing.T) {
 	store := server.Config(t)
 	c := startCollector(t, store, Config{LeaseTTL: 2 * time.Second})
 	holdsAll := func() error {
-		if n := len(c.held()); n != shares {
+		if n := len(c.heldClaims()); n != shares {
 			return fmt.Errorf("got %d partitions held, want %d", n, shares)
 		}
 		return c.own.Ready(generation)
 	}
-	eventually(t, holdsAll)
+	awaitNil(t, holdsAll)
 	server.Stop()
-	eventually(t, func() error {
-		if len(c.held()) > 0 {
+	awaitNil(t, func() error {
+		if len(c.heldClaims()) > 0 {
 			return errors.New("claims go on without a lease")
 		}
 		return nil
@@ -268,7 +268,7 @@ func TestEtcdAwayAndBack(t *testing.T) {
 		t.Error("got ready without etcd")
 	}
 	server.Start(t)
-	eventually(t, holdsAll)
+	awaitNil(t, holdsAll)
 	server.Stop()
 	if took := c.stop(t); took > 30*time.Second {
 		t.Errorf("stopping without etcd took %v: it waited for etcd", took)
@@ -278,10 +278,10 @@ func TestEtcdAwayAndBack(t *testing.T) {
 func TestNothingIsLeftRunning(t *testing.T) {
 	store := eventstest.Config(t)
 	c := startCollector(t, store, Config{DataDir: t.TempDir(), LeaseTTL: time.Minute})
-	eventually(t, owns(t, store, c))
+	awaitNil(t, checkOwners(t, store, c))
 	c.stop(t)
 	c.client.Close()
-	eventually(t, func() error {
+	awaitNil(t, func() error {
 		buf := make([]byte, 1<<20)
 		stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
 		left := slices.DeleteFunc(stacks, func(s string) bool {
@@ -307,8 +307,8 @@ func TestBadSettingsAreRefused(t *testing.T) {
 	}
 }
 
-// Whoever uploads while a collector is stopped does not wait for its lease to end because etcd is slow.
-func TestAGracefulStopGivesEverythingBackAtOnceAlsoWhenEtcdIsSlow(t *testing.T) {
+// An upload during the stop of a collector does not wait for the lease to end because etcd is slow.
+func TestAGracefulStopReleasesEverythingAtOnceAlsoWhenEtcdIsSlow(t *testing.T) {
 	store := eventstest.Config(t)
 	var slow atomic.Bool
 	answer := func(string) error {
@@ -321,7 +321,7 @@ func TestAGracefulStopGivesEverythingBackAtOnceAlsoWhenEtcdIsSlow(t *testing.T) 
 		c.client.KV = &eventstest.KV{KV: c.client.KV, Before: answer}
 		c.client.Lease = slowLease{c.client.Lease, answer}
 	})
-	eventually(t, owns(t, store, c))
+	awaitNil(t, checkOwners(t, store, c))
 	slow.Store(true)
 	c.stop(t)
 	for _, prefix := range []string{store.Prefix("owners"), store.Prefix("members")} {
@@ -332,7 +332,7 @@ func TestAGracefulStopGivesEverythingBackAtOnceAlsoWhenEtcdIsSlow(t *testing.T) 
 	}
 }
 
-// slowLease is an etcd that answers what a lease is asked only after answer does.
+// slowLease is an etcd that delays its answers to Revoke until answer returns.
 type slowLease struct {
 	clientv3.Lease
 	answer func(string) error

@@ -15,23 +15,20 @@ const (
 	minLeaseTTL = 2 * time.Second // etcd's own minimum with its default election timeout
 )
 
-// Config says how a collector takes part. The zero value of each field means its default.
+// Config holds the settings of a collector's membership. The zero value of each field means its default.
 type Config struct {
-	// DataDir keeps the member id and the last lease, so that a restart replaces its own dead process at
-	// once. Empty means a new random id at each start, and a dead process's claims then last until its
-	// lease ends.
+	// DataDir keeps the member id and the last lease, so that a restart replaces its own dead process at once. Empty
+	// means a new random id at each start; a dead process's claims then last until its lease expires.
 	DataDir string
-	// LeaseTTL is how long a silent collector keeps its claims; default 20 s. A keepalive that hangs on a
-	// dead connection must be found out and sent again in time: LeaseTTL > DialKeepAliveTime +
-	// DialKeepAliveTimeout + LeaseTTL/3 of the client that is given to New, whose ping interval gRPC keeps
-	// at 10 s or more.
+	// LeaseTTL is the time for which a silent collector keeps its claims; default 20 s. A keepalive that hangs on a
+	// dead connection must be detected and sent again in time: LeaseTTL > DialKeepAliveTime + DialKeepAliveTimeout +
+	// LeaseTTL/3 of the client passed to New, whose ping interval gRPC keeps at 10 s or more.
 	LeaseTTL time.Duration
-	// JoinDebounce is how long a new member must have been there before others give partitions to it;
-	// default 2 s.
+	// JoinDebounce is the time after which other members move partitions to a new member; default 2 s.
 	JoinDebounce time.Duration
-	// Moves bounds how many partitions a member gives away at a time; default 16.
+	// Moves bounds the partitions that a member releases to others at a time; default 16.
 	Moves int
-	// ModelVersion is told in the member's key: members of one version share generations. The program sets it; it
+	// ModelVersion is stored in the member's key: members of one version share generations. The program sets it; it
 	// has no flag.
 	ModelVersion string
 }
@@ -51,7 +48,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func (c Config) check() error {
+func (c Config) validate() error {
 	switch {
 	case c.LeaseTTL < minLeaseTTL:
 		return fmt.Errorf("partition.lease-ttl is %v: use at least %v", c.LeaseTTL, minLeaseTTL)

@@ -31,7 +31,7 @@ func TestStoredMembersAndOwners(t *testing.T) {
 		return m, err
 	})
 	k := keysOf(eventlog.Config{ClusterID: "a/b_c"}, "g/1")
-	goldentest.WrittenText(t, "keys", 1, strings.Join([]string{k.members, k.owners, k.owner(36)}, "\n"))
+	goldentest.WrittenText(t, "keys", 1, strings.Join([]string{k.members, k.owners, k.ownerOf(36)}, "\n"))
 }
 
 // TestStoredIdentity pins the files of a collector's data directory.
@@ -39,10 +39,10 @@ func TestStoredIdentity(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{}
 	id := &identity{dir: dir}
-	if err := id.write("member", "60bd603f8db2c1e4\n"); err != nil {
+	if err := id.writeFile("member", "60bd603f8db2c1e4\n"); err != nil {
 		t.Fatal(err)
 	}
-	if err := id.remember(0x694d9c2f11aa0701, 7); err != nil {
+	if err := id.storeLeases(0x694d9c2f11aa0701, 7); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"member", "leases"} {
@@ -60,7 +60,7 @@ func TestStoredIdentity(t *testing.T) {
 	if opened.member != "60bd603f8db2c1e4" || len(opened.leases) != 2 || opened.leases[0] != clientv3.LeaseID(0x694d9c2f11aa0701) || opened.leases[1] != 7 {
 		t.Errorf("identity is read as member %s, leases %x", opened.member, opened.leases)
 	}
-	if err := opened.close(); err != nil {
+	if err := opened.unlockDir(); err != nil {
 		t.Fatal(err)
 	}
 }

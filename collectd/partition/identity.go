@@ -15,16 +15,17 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// identity is who a collector is: the member id in its data directory, which a lock keeps to one process,
-// and the leases that earlier processes of this member may have left behind.
+// identity is a collector's member id, stored in its data directory, which a lock keeps to one process, and the
+// leases that earlier processes of this member may have left behind.
 type identity struct {
 	member string
-	dir    string // "" when nothing is kept
+	dir    string // "" when nothing is stored
 	lock   *flock.Flock
 	leases []clientv3.LeaseID // not known to be gone, oldest first
 }
 
-// openIdentity locks dir and reads or makes the member id. An empty dir gives an id for this process alone.
+// openIdentity locks dir and reads or creates the member id. With an empty dir the id is valid for this process
+// alone.
 func openIdentity(dir string) (*identity, error) {
 	if dir == "" {
 		return &identity{member: newMember()}, nil
@@ -40,28 +41,28 @@ func openIdentity(dir string) (*identity, error) {
 	if !locked {
 		return nil, fmt.Errorf("opening %s: %w", dir, ErrLocked)
 	}
-	if err := id.load(); err != nil {
-		return nil, errors.Join(err, id.close())
+	if err := id.loadFiles(); err != nil {
+		return nil, errors.Join(err, id.unlockDir())
 	}
 	return id, nil
 }
 
-func (id *identity) load() error {
-	text, err := id.read("member")
+func (id *identity) loadFiles() error {
+	text, err := id.readFile("member")
 	if err != nil {
 		return err
 	}
 	if id.member = strings.TrimSpace(text); !validMember(id.member) { // none yet, or cut short by a crash
 		id.member = newMember()
-		if err := id.write("member", id.member+"\n"); err != nil {
+		if err := id.writeFile("member", id.member+"\n"); err != nil {
 			return err
 		}
 	}
-	if text, err = id.read("leases"); err != nil {
+	if text, err = id.readFile("leases"); err != nil {
 		return err
 	}
 	for line := range strings.Lines(text) {
-		// A line that is no lease is of no use to anybody: that lease ends by itself.
+		// A damaged line is skipped: its lease expires by itself.
 		if n, err := strconv.ParseInt(strings.TrimSpace(line), 16, 64); err == nil {
 			id.leases = append(id.leases, clientv3.LeaseID(n))
 		}
@@ -69,8 +70,8 @@ func (id *identity) load() error {
 	return nil
 }
 
-// remember keeps the leases that are not known to be gone.
-func (id *identity) remember(leases ...clientv3.LeaseID) error {
+// storeLeases stores the leases that are not known to be gone.
+func (id *identity) storeLeases(leases ...clientv3.LeaseID) error {
 	id.leases = leases
 	if id.dir == "" {
 		return nil
@@ -79,17 +80,17 @@ func (id *identity) remember(leases ...clientv3.LeaseID) error {
 	for _, lease := range leases {
 		fmt.Fprintf(&text, "%x\n", int64(lease))
 	}
-	return id.write("leases", text.String())
+	return id.writeFile("leases", text.String())
 }
 
-func (id *identity) close() error {
+func (id *identity) unlockDir() error {
 	if id.lock == nil {
 		return nil
 	}
 	return id.lock.Unlock()
 }
 
-func (id *identity) read(name string) (string, error) {
+func (id *identity) readFile(name string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(id.dir, name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("reading the collector's %s file: %w", name, err)
@@ -97,8 +98,8 @@ func (id *identity) read(name string) (string, error) {
 	return string(text), nil
 }
 
-// write replaces a file as a whole, so that a crash leaves the old or the new one.
-func (id *identity) write(name, text string) error {
+// writeFile replaces a file as a whole, so that a crash leaves the old or the new one.
+func (id *identity) writeFile(name, text string) error {
 	path := filepath.Join(id.dir, name)
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
 		return fmt.Errorf("writing the collector's %s file: %w", name, err)

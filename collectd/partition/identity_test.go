@@ -17,20 +17,20 @@ func TestIdentityIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := first.remember(7, 0x7fffffffffffffff); err != nil {
+	if err := first.storeLeases(7, 0x7fffffffffffffff); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := openIdentity(dir); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("opening a directory in use: got %v, want ErrLocked that names it", err)
 	}
-	if err := first.close(); err != nil {
+	if err := first.unlockDir(); err != nil {
 		t.Fatal(err)
 	}
 	second, err := openIdentity(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer second.close()
+	defer second.unlockDir()
 	if second.member != first.member {
 		t.Errorf("got member %q after a restart, want %q", second.member, first.member)
 	}
@@ -50,7 +50,7 @@ func TestIdentityOfDamagedFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer id.close()
+	defer id.unlockDir()
 	if !validMember(id.member) {
 		t.Errorf("got member %q, want a new id", id.member)
 	}
@@ -65,7 +65,7 @@ func TestEphemeralIdentities(t *testing.T) {
 	if errA != nil || errB != nil || a.member == b.member {
 		t.Errorf("got members %v and %v (%v, %v), want two different ones", a, b, errA, errB)
 	}
-	if err := errors.Join(a.close(), b.close()); err != nil {
+	if err := errors.Join(a.unlockDir(), b.unlockDir()); err != nil {
 		t.Error(err)
 	}
 }

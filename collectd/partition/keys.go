@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// keys knows the bytes of member and owner keys.
+// keys holds the prefixes of member and owner keys.
 type keys struct {
 	members string // ends in "/"
 	owners  string // of one generation, ends in "/"
@@ -22,13 +22,13 @@ func keysOf(store eventlog.Config, generation string) keys {
 
 func membersOf(store eventlog.Config) string { return store.Prefix("members") }
 
-// Evict is the operation that takes every owner of a generation away: in the transaction that decides that nobody
-// is to work on it any more, so that no guard of before holds after it.
+// Evict returns the operation that deletes every owner key of a generation. It belongs in the transaction that ends
+// the work on the generation, so that no earlier guard holds after it.
 func Evict(store eventlog.Config, generation string) clientv3.Op {
 	return clientv3.OpDelete(keysOf(store, generation).owners, clientv3.WithPrefix())
 }
 
-func (k keys) owner(p events.Partition) string { return k.owners + p.String() }
+func (k keys) ownerOf(p events.Partition) string { return k.owners + p.String() }
 
 func (k keys) parseMember(key string) (string, error) {
 	id, err := events.Unescape(strings.TrimPrefix(key, k.members))

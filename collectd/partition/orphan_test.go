@@ -15,8 +15,8 @@ import (
 	"telemetry-pipeline/events/eventstest/model"
 )
 
-// TestNoPartitionStandsStillWhenTheAnswerToItsClaimIsLost: a collector's claims take effect, but before it learns of that
-// another collector joins that ranks first for some of them. They are folded by somebody nevertheless.
+// TestNoPartitionStandsStillWhenTheAnswerToItsClaimIsLost: a collector's claims take effect, but before it learns of
+// that another collector joins that ranks first for some of them. They are folded by one of the two nevertheless.
 func TestNoPartitionStandsStillWhenTheAnswerToItsClaimIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const partitions = 16
@@ -37,7 +37,7 @@ func TestNoPartitionStandsStillWhenTheAnswerToItsClaimIsLost(t *testing.T) {
 			go func() {
 				defer close(done)
 				defer client.Close()
-				err := share(ctx, own, func(claim *Claim) {
+				err := runShared(ctx, own, func(claim *Claim) {
 					held.Add(1)
 					defer held.Add(-1)
 					<-claim.Context().Done()
@@ -70,8 +70,8 @@ func TestNoPartitionStandsStillWhenTheAnswerToItsClaimIsLost(t *testing.T) {
 	})
 }
 
-// TestAPartitionThatWasGivenAwayIsNotTakenBack: a collector gives partitions to one that has joined, and its own watch
-// tells it late that they are not its any more. It does not take them for claims whose answer was lost.
+// TestAPartitionThatWasGivenAwayIsNotTakenBack: a collector releases partitions to one that has joined, and its own
+// watch delivers that late. It must not take them for claims whose answer was lost.
 func TestAPartitionThatWasGivenAwayIsNotTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const partitions = 16
@@ -91,9 +91,9 @@ func TestAPartitionThatWasGivenAwayIsNotTakenBack(t *testing.T) {
 			go func() {
 				defer close(done)
 				defer client.Close()
-				err := share(ctx, own, func(claim *Claim) {
+				err := runShared(ctx, own, func(claim *Claim) {
 					if claims[i].Add(1) > 10*partitions {
-						cancel() // it would go on at the same instant for ever
+						cancel() // otherwise it would continue at the same instant for ever
 					}
 					<-claim.Context().Done()
 				})

@@ -22,11 +22,11 @@ const (
 	generation = "g1"
 	shares     = 16
 
-	// patience is how long a test waits for what must come: far more than it takes, since machines are busy.
+	// patience bounds the wait of a test: far more than needed, since machines are busy.
 	patience = 2 * time.Minute
 )
 
-// collector is a running Ownership whose holds keep their claims until they are told to stop.
+// collector is a running Ownership whose holds keep their claims until the claims end.
 type collector struct {
 	own    *Ownership
 	client *clientv3.Client
@@ -58,7 +58,7 @@ func startCollector(t *testing.T, store eventlog.Config, cfg Config, adjust ...f
 	for _, f := range adjust {
 		f(c)
 	}
-	go func() { c.done <- share(ctx, own, c.run) }()
+	go func() { c.done <- runShared(ctx, own, c.holdClaim) }()
 	t.Cleanup(func() {
 		c.stop(t)
 		client.Close()
@@ -66,12 +66,12 @@ func startCollector(t *testing.T, store eventlog.Config, cfg Config, adjust ...f
 	return c
 }
 
-// share takes part in sharing one generation.
-func share(ctx context.Context, own *Ownership, hold func(*Claim)) error {
+// runShared takes part in sharing one generation.
+func runShared(ctx context.Context, own *Ownership, hold func(*Claim)) error {
 	return own.Run(ctx, func(ctx context.Context) { own.Share(ctx, generation, nil, hold) })
 }
 
-func (c *collector) run(claim *Claim) {
+func (c *collector) holdClaim(claim *Claim) {
 	c.mu.Lock()
 	c.claims[claim.Partition] = claim
 	c.mu.Unlock()
@@ -85,13 +85,13 @@ func (c *collector) run(claim *Claim) {
 	c.causes = append(c.causes, context.Cause(claim.Context()))
 }
 
-func (c *collector) held() map[events.Partition]*Claim {
+func (c *collector) heldClaims() map[events.Partition]*Claim {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.claims)
 }
 
-// stop ends Run and tells how long that took. Again does nothing.
+// stop ends Run and returns the duration of that. A second call does nothing.
 func (c *collector) stop(t *testing.T) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -110,22 +110,22 @@ func (c *collector) stop(t *testing.T) time.Duration {
 	return time.Since(start)
 }
 
-// kill makes the collector stop talking to etcd without giving anything back, as a killed process would.
+// kill cuts the collector off from etcd without releasing anything, as a killed process would be.
 func (c *collector) kill(t *testing.T) {
 	t.Helper()
 	c.client.Close()
 	c.stop(t)
 }
 
-// ended gives why holds have ended so far.
-func (c *collector) ended() []error {
+// endCauses returns the causes of the holds that have ended so far.
+func (c *collector) endCauses() []error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.causes)
 }
 
-// eventually waits until check gives nil.
-func eventually(t *testing.T, check func() error) {
+// awaitNil waits until check returns nil.
+func awaitNil(t *testing.T, check func() error) {
 	t.Helper()
 	start := time.Now()
 	for {
@@ -140,8 +140,9 @@ func eventually(t *testing.T, check func() error) {
 	}
 }
 
-// owns is nil when the collectors hold all partitions between them, each exactly what it ranks first for.
-func owns(t *testing.T, store eventlog.Config, collectors ...*collector) func() error {
+// checkOwners returns nil when the collectors own all partitions between them, each exactly those for which it ranks
+// first.
+func checkOwners(t *testing.T, store eventlog.Config, collectors ...*collector) func() error {
 	etcd := eventstest.Etcd(t)
 	k := keysOf(store, generation)
 	return func() error {
@@ -165,12 +166,12 @@ func owns(t *testing.T, store eventlog.Config, collectors ...*collector) func() 
 		if len(members) != len(collectors) {
 			return fmt.Errorf("got %d members, want %d", len(members), len(collectors))
 		}
-		want := assign(members, shares)
+		want := assignAll(members, shares)
 		total := 0
 		for _, c := range collectors {
-			for p, claim := range c.held() {
+			for p, claim := range c.heldClaims() {
 				total++
-				owner, err := etcd.Get(t.Context(), k.owner(p))
+				owner, err := etcd.Get(t.Context(), k.ownerOf(p))
 				if err != nil || len(owner.Kvs) == 0 {
 					return fmt.Errorf("partition %d is held and not owned in etcd (%v)", p, err)
 				}
@@ -187,8 +188,8 @@ func owns(t *testing.T, store eventlog.Config, collectors ...*collector) func() 
 	}
 }
 
-// guarded tells whether a write under the claim's guard goes through.
-func guarded(t *testing.T, store eventlog.Config, claim *Claim) bool {
+// guardHolds reports whether a write under the claim's guard succeeds.
+func guardHolds(t *testing.T, store eventlog.Config, claim *Claim) bool {
 	t.Helper()
 	resp, err := eventstest.Etcd(t).Txn(t.Context()).If(claim.Guard()).Then(clientv3.OpPut(store.Key("written"), "x")).Commit()
 	if err != nil {

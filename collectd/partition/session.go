@@ -17,7 +17,7 @@ import (
 
 const (
 	joinTimeout  = 5 * time.Second
-	leaveTimeout = 2 * time.Second // of each of the two steps of leaving: a slow disk takes its time, and what is left waits for the lease
+	leaveTimeout = 2 * time.Second // for each of the two steps of leaving: a slow disk takes its time, and the lease's end removes the rest
 )
 
 // session is a lease kept alive, with this collector's member key on it.
@@ -29,8 +29,8 @@ type session struct {
 	lg     *slog.Logger
 }
 
-// memberValue is what a member tells of itself. Members of one model version share the generations of that version;
-// the rest is for people.
+// memberValue is the value of a member key. Members of one model version share the generations of that version; the
+// rest is for people.
 type memberValue struct {
 	Host         string    `json:"host"`
 	PID          int       `json:"pid"`
@@ -38,10 +38,10 @@ type memberValue struct {
 	ModelVersion string    `json:"model_version,omitempty"`
 }
 
-// join makes a new lease, kept alive until life ends, puts the member key on it, and then revokes the
-// leases that earlier processes of this member left behind: in this order the others see the member all the
-// time, and what the dead process owned is free for this one at once. Failures are retried until ctx ends.
-func (o *Ownership) join(ctx, life context.Context, id *identity, key string) (*session, error) {
+// joinMembers grants a lease, kept alive until life ends, puts the member key on it, and then revokes the leases that
+// earlier processes of this member left behind: in this order the others see the member all the time, and the
+// partitions of the dead process are free for this one at once. Failures are retried until ctx ends.
+func (o *Ownership) joinMembers(ctx, life context.Context, id *identity, key string) (*session, error) {
 	pause := newBackoff()
 	for {
 		s, err := o.tryJoin(ctx, life, id, key)
@@ -52,15 +52,15 @@ func (o *Ownership) join(ctx, life context.Context, id *identity, key string) (*
 			return nil, err
 		}
 		o.lg.Warn("joining the collectors; trying again", "member", id.member, "err", err)
-		o.notJoined(err)
+		o.setProblems(err)
 		if !pause.Wait(ctx) {
 			return nil, err
 		}
 	}
 }
 
-// notJoined tells all generations that are shared why they have no session.
-func (o *Ownership) notJoined(err error) {
+// setProblems sets the reason why no shared generation is ready: there is no session.
+func (o *Ownership) setProblems(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for g := range o.problems {
@@ -71,7 +71,7 @@ func (o *Ownership) notJoined(err error) {
 func (o *Ownership) tryJoin(ctx, life context.Context, id *identity, key string) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	value, err := json.Marshal(memberValue{hostname(), os.Getpid(), o.started, o.cfg.ModelVersion})
+	value, err := json.Marshal(memberValue{localHostname(), os.Getpid(), o.started, o.cfg.ModelVersion})
 	if err != nil {
 		return nil, fmt.Errorf("writing member key: %w", err)
 	}
@@ -80,7 +80,7 @@ func (o *Ownership) tryJoin(ctx, life context.Context, id *identity, key string)
 		return nil, fmt.Errorf("making a lease in etcd: %w", err)
 	}
 	previous := id.leases
-	if err := id.remember(append(previous[:len(previous):len(previous)], grant.ID)...); err != nil {
+	if err := id.storeLeases(append(previous[:len(previous):len(previous)], grant.ID)...); err != nil {
 		return nil, err
 	}
 	kept, err := concurrency.NewSession(o.client, concurrency.WithLease(grant.ID), concurrency.WithContext(life))
@@ -99,41 +99,41 @@ func (o *Ownership) tryJoin(ctx, life context.Context, id *identity, key string)
 	return s, nil
 }
 
-// revokeOthers revokes leases of earlier processes. What cannot be revoked now ends by itself.
+// revokeOthers revokes leases of earlier processes. A lease that cannot be revoked now expires by itself.
 func (s *session) revokeOthers(ctx context.Context, leases []clientv3.LeaseID) error {
 	for _, lease := range leases {
-		if err := revoke(ctx, s.client, lease); err != nil {
+		if err := revokeLease(ctx, s.client, lease); err != nil {
 			s.lg.Warn("revoking the lease of an earlier process; its partitions wait for the lease's end", "err", err)
 		}
 	}
-	return s.id.remember(s.Lease())
+	return s.id.storeLeases(s.Lease())
 }
 
-// hide takes the member key away, so that the others rank without this member while it still drains.
-func (s *session) hide() {
+// deleteMemberKey deletes the member key, so that the others rank without this member while it still drains.
+func (s *session) deleteMemberKey() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	mine := clientv3.Compare(clientv3.LeaseValue(s.key), "=", s.Lease())
 	if _, err := s.client.Txn(ctx).If(mine).Then(clientv3.OpDelete(s.key)).Commit(); err != nil {
-		s.lg.Debug("deleting member key; the lease's end will", "err", err)
+		s.lg.Debug("deleting member key failed; the end of the lease deletes it", "err", err)
 	}
 }
 
-// leave ends the lease and with it every key of this collector.
-func (s *session) leave() {
+// endLease revokes the lease and with it deletes every key of this collector.
+func (s *session) endLease() {
 	s.Orphan()
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	if err := revoke(ctx, s.client, s.Lease()); err != nil {
+	if err := revokeLease(ctx, s.client, s.Lease()); err != nil {
 		s.lg.Warn("revoking the lease; partitions not yet released wait for its end", "err", err)
 		return
 	}
-	if err := s.id.remember(); err != nil {
+	if err := s.id.storeLeases(); err != nil {
 		s.lg.Debug("forgetting the lease", "err", err)
 	}
 }
 
-func revoke(ctx context.Context, client *clientv3.Client, lease clientv3.LeaseID) error {
+func revokeLease(ctx context.Context, client *clientv3.Client, lease clientv3.LeaseID) error {
 	_, err := client.Revoke(ctx, lease)
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return nil
@@ -141,7 +141,7 @@ func revoke(ctx context.Context, client *clientv3.Client, lease clientv3.LeaseID
 	return err
 }
 
-func hostname() string {
+func localHostname() string {
 	name, err := os.Hostname()
 	if err != nil {
 		return "unknown"

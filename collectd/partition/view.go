@@ -15,9 +15,9 @@ import (
 	"telemetry-pipeline/events/etcd"
 )
 
-// view is who is there and who owns what of a generation. A view that was sent is never changed.
+// view is the members and owners of a generation. A view that was sent is never changed.
 type view struct {
-	members map[string]clientv3.LeaseID // those of the same model version: others cannot work on the generation
+	members map[string]clientv3.LeaseID // of the same model version: others cannot work on the generation
 	owners  map[events.Partition]ownerKey
 	rev     int64 // every change of an owner key up to this revision is in owners
 }
@@ -33,8 +33,8 @@ func (v view) clone() view {
 	return v
 }
 
-// viewer keeps a view current: it lists, then watches from there, and lists again when the watch ends, at
-// the latest after resync (so nothing that a watch may have missed misleads for longer).
+// viewer keeps a view current: it lists, then watches from there, and lists again when the watch ends, at the latest
+// after resync, which bounds the effect of an event that the watch missed.
 type viewer struct {
 	client  *clientv3.Client
 	keys    keys
@@ -46,11 +46,11 @@ type viewer struct {
 
 const listTimeout = 5 * time.Second
 
-// run sends a view whenever it changed, until ctx ends.
-func (vr viewer) run(ctx context.Context, views chan<- view) {
+// sendViews sends a view after every change, until ctx ends.
+func (vr viewer) sendViews(ctx context.Context, views chan<- view) {
 	pause := newBackoff()
 	for ctx.Err() == nil {
-		if err := vr.follow(ctx, views); err != nil && ctx.Err() == nil {
+		if err := vr.listAndWatch(ctx, views); err != nil && ctx.Err() == nil {
 			vr.lg.Warn("watching members and owners; trying again", "err", err)
 			pause.Wait(ctx)
 			continue
@@ -61,13 +61,13 @@ func (vr viewer) run(ctx context.Context, views chan<- view) {
 
 // The two ranges of a viewer.
 const (
-	fromMembers = iota
-	fromOwners
+	memberRange = iota
+	ownerRange
 )
 
-// follow lists, then watches for resync.
-func (vr viewer) follow(ctx context.Context, views chan<- view) error {
-	v, err := vr.list(ctx)
+// listAndWatch lists, then watches for resync.
+func (vr viewer) listAndWatch(ctx context.Context, views chan<- view) error {
+	v, err := vr.listKeys(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,14 +83,14 @@ func (vr viewer) follow(ctx context.Context, views chan<- view) error {
 	}
 	watch := etcd.Watch{
 		Client: vr.client, Subject: "members and owners", After: v.rev, Silence: vr.silence,
-		Ranges: []etcd.Range{fromMembers: etcd.Prefix(vr.keys.members), fromOwners: etcd.Prefix(vr.keys.owners)},
+		Ranges: []etcd.Range{memberRange: etcd.Prefix(vr.keys.members), ownerRange: etcd.Prefix(vr.keys.owners)},
 	}
 	if err = send(); err == nil {
 		err = watch.Run(ctx, func(r etcd.Response) error {
 			if len(r.Events) == 0 {
 				return nil
 			}
-			vr.apply(&v, r)
+			vr.applyEvents(&v, r)
 			return send()
 		})
 	}
@@ -100,9 +100,9 @@ func (vr viewer) follow(ctx context.Context, views chan<- view) error {
 	return err
 }
 
-func (vr viewer) apply(v *view, r etcd.Response) {
+func (vr viewer) applyEvents(v *view, r etcd.Response) {
 	apply := vr.applyMember
-	if r.Range == fromOwners {
+	if r.Range == ownerRange {
 		apply = vr.applyOwner
 	}
 	for _, ev := range r.Events {
@@ -110,8 +110,8 @@ func (vr viewer) apply(v *view, r etcd.Response) {
 	}
 }
 
-// list reads both prefixes at one revision.
-func (vr viewer) list(ctx context.Context) (view, error) {
+// listKeys reads both prefixes at one revision.
+func (vr viewer) listKeys(ctx context.Context) (view, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	resp, err := vr.client.Txn(ctx).Then(
@@ -164,7 +164,7 @@ func (vr viewer) putMember(v *view, kv *mvccpb.KeyValue) {
 	}
 	var member memberValue
 	if err := json.Unmarshal(kv.Value, &member); err != nil {
-		vr.lg.Warn("ignoring a member that tells no model version", "member", id, "err", err)
+		vr.lg.Warn("ignoring a member with an unreadable value", "member", id, "err", err)
 		return
 	}
 	if member.ModelVersion == vr.version {

@@ -10,20 +10,20 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// TestRepeatedReadingsDoNotFillMemory: one repeat per host brings its window into the cache, and all that
-// is folded after it belongs there too.
+// TestRepeatedReadingsDoNotFillMemory: one repeat per host loads its window into the cache, and all records folded
+// later belong there too.
 func TestRepeatedReadingsDoNotFillMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		c := r.collector(Config{BufferSize: 1_000_000})
-		f := newFollower(c, 0, noGuard{}, r.work(), &lagState{behind: new(atomic.Int64)}, nil)
+		c := r.newCollector(Config{BufferSize: 1_000_000})
+		f := newFollower(c, 0, noGuard{}, r.newRun(), &lagState{behind: new(atomic.Int64)}, nil)
 		stored, err := c.store.LoadPartition(t.Context(), "g1", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.state = newState(c.cfg, stored, func() int64 { return 0 })
 		fold := func(ev events.Event) {
-			if failed, err := f.foldOne(t.Context(), &ev, 1); err != nil || failed != nil {
+			if failed, err := f.foldEvent(t.Context(), &ev, 1); err != nil || failed != nil {
 				t.Fatal(failed, err)
 			}
 		}
@@ -32,7 +32,7 @@ func TestRepeatedReadingsDoNotFillMemory(t *testing.T) {
 			first := eventstest.Event(host, 0)
 			fold(first)
 			first.Sequence[0]++
-			fold(first) // all of it is there already
+			fold(first) // all of it is stored already
 			for i := 1; i < 1000; i++ {
 				fold(eventstest.Event(host, i))
 			}
@@ -40,15 +40,15 @@ func TestRepeatedReadingsDoNotFillMemory(t *testing.T) {
 				fold(first)
 			}
 		}
-		if f.late.records > maxCachedRecords {
-			t.Errorf("%d records cached, bound %d", f.late.records, maxCachedRecords)
+		if f.lateWindows.records > maxCachedRecords {
+			t.Errorf("%d records cached, bound %d", f.lateWindows.records, maxCachedRecords)
 		}
 		held := 0
-		for _, series := range f.late.series {
+		for _, series := range f.lateWindows.series {
 			held += series.Records()
 		}
-		if held != f.late.records || held == 0 {
-			t.Errorf("cache counts %d records and holds %d", f.late.records, held)
+		if held != f.lateWindows.records || held == 0 {
+			t.Errorf("cache counts %d records and holds %d", f.lateWindows.records, held)
 		}
 	})
 }

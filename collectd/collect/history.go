@@ -9,39 +9,39 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// addHistory keeps an event's records for the chunks to write. Fresh ones are in no chunk yet; late
-// ones may be, so the window's stored history is united with them and only what it lacked is kept.
+// addHistory keeps an event's records for the chunks to write. Fresh records are in no chunk yet. Late records may
+// be, so they are united with the window's stored history and only new ones are kept.
 func (f *follower) addHistory(ctx context.Context, ev *events.Event, since int64, effect projections.Effect, known projections.Identity) error {
-	defer f.late.evict()
+	defer f.lateWindows.evict()
 	for w, records := range effect.Fresh {
 		if f.isCold(w, ev) {
 			continue
 		}
-		f.late.add(windowKey{ev.Host, w}, records)
-		f.state.remember(ev.Host, w, records, since)
+		f.lateWindows.addRecords(windowKey{ev.Host, w}, records)
+		f.state.addPending(ev.Host, w, records, since)
 	}
 	for w, records := range effect.Late {
 		if f.isCold(w, ev) {
 			continue
 		}
 		key := windowKey{ev.Host, w}
-		if err := f.load(ctx, key, known); err != nil {
+		if err := f.loadWindow(ctx, key, known); err != nil {
 			return err
 		}
-		f.state.remember(ev.Host, w, f.late.add(key, records), since)
+		f.state.addPending(ev.Host, w, f.lateWindows.addRecords(key, records), since)
 	}
 	return nil
 }
 
-// load brings all records of one host's window that were folded before into the cache: what is stored
-// and what is on its way there. A window that the host had no record in needs no reading. What is on its
-// way is taken first: a chunk that arrives in between is then in both, and not in neither.
-func (f *follower) load(ctx context.Context, key windowKey, known projections.Identity) error {
-	if f.late.has(key) {
+// loadWindow loads all records of one host's window that were folded before into the cache: the stored ones and the
+// unstored ones. A window without any record of the host needs no read. The unstored records are taken first: a chunk
+// that is stored in between is then in both, and never in neither.
+func (f *follower) loadWindow(ctx context.Context, key windowKey, known projections.Identity) error {
+	if f.lateWindows.hasWindow(key) {
 		return nil
 	}
 	var series projections.HostWindow
-	f.state.uniteUnstored(key.host, key.window, &series)
+	f.state.addUnstored(key.host, key.window, &series)
 	if known.Holds(key.window) {
 		stored, err := f.store.Series(ctx, f.gen, f.partition, key.host, []projections.Window{key.window})
 		if err != nil {
@@ -51,7 +51,7 @@ func (f *follower) load(ctx context.Context, key windowKey, known projections.Id
 			series.Add(ws.Series)
 		}
 	}
-	f.late.put(key, series)
+	f.lateWindows.putWindow(key, series)
 	return nil
 }
 
@@ -63,20 +63,20 @@ type windowKey struct {
 	window projections.Window
 }
 
-// windowCache holds the windows that late records came for, the most recently used last. A file that
-// arrives newest first would otherwise read its windows once per event. Nothing depends on what it holds.
+// windowCache holds the windows that late records belong to, the most recently used last. Without it a file that
+// arrives newest first would read its windows once per event. Correctness does not depend on its content.
 type windowCache struct {
 	series  map[windowKey]*projections.HostWindow
 	order   []windowKey
-	records int // in all of them
+	records int // in all windows
 }
 
 func newWindowCache() *windowCache {
 	return &windowCache{series: map[windowKey]*projections.HostWindow{}}
 }
 
-// has tells whether a window is here, and counts that as a use of it.
-func (c *windowCache) has(key windowKey) bool {
+// hasWindow reports whether a window is cached, and counts as a use of it.
+func (c *windowCache) hasWindow(key windowKey) bool {
 	if c.series[key] == nil {
 		return false
 	}
@@ -84,14 +84,15 @@ func (c *windowCache) has(key windowKey) bool {
 	return true
 }
 
-func (c *windowCache) put(key windowKey, series projections.HostWindow) {
+func (c *windowCache) putWindow(key windowKey, series projections.HostWindow) {
 	c.series[key] = &series
 	c.records += series.Records()
 	c.touch(key)
 }
 
-// add keeps a window complete when records of it are folded, if it is here, and gives those it had not.
-func (c *windowCache) add(key windowKey, records projections.HostWindow) projections.HostWindow {
+// addRecords adds folded records to a cached window and returns the records that were new to it. It returns none if
+// the window is not cached.
+func (c *windowCache) addRecords(key windowKey, records projections.HostWindow) projections.HostWindow {
 	series := c.series[key]
 	if series == nil {
 		return projections.HostWindow{}
@@ -108,7 +109,7 @@ func (c *windowCache) touch(key windowKey) {
 	c.order = append(c.order, key)
 }
 
-// evict drops the least recently used windows while the cache is over its bound.
+// evict drops the least recently used windows while the cache exceeds maxCachedRecords.
 func (c *windowCache) evict() {
 	for c.records > maxCachedRecords {
 		c.records -= c.series[c.order[0]].Records()

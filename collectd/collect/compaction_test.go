@@ -18,13 +18,13 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// quick looks for sealed windows all the time; each event is committed in a chunk of its own.
-func quick(c *Collector) { c.cfg.sealLook, c.cfg.BufferSize = 5*time.Millisecond, 1 }
+// compactSoon looks for sealed windows all the time; each event is committed in a chunk of its own.
+func compactSoon(c *Collector) { c.cfg.compactionInterval, c.cfg.BufferSize = 5*time.Millisecond, 1 }
 
-// unmerged commits likewise and merges nothing.
-func unmerged(c *Collector) { quick(c); c.merger = nil }
+// withoutMerges commits likewise and merges nothing.
+func withoutMerges(c *Collector) { compactSoon(c); c.merger = nil }
 
-// scrapes are events of a host, one every 30 s.
+// scrapes returns events of a host, one every 30 s.
 func scrapes(host events.HostID, from, n int) []events.Event {
 	var evs []events.Event
 	for i := from; i < from+n; i++ {
@@ -49,7 +49,7 @@ func (p *pipeline) chunks() map[windowKey]int {
 	return n
 }
 
-// merged tells whether every sealed window is one chunk, and which windows are not sealed.
+// merged reports whether every window that is sealed at last has one chunk only.
 func (p *pipeline) merged(last events.Timestamp) bool {
 	for key, n := range p.chunks() {
 		if n > 1 && last-(key.window+1).Start() >= events.Timestamp(defaultLateness) {
@@ -59,7 +59,8 @@ func (p *pipeline) merged(last events.Timestamp) bool {
 	return true
 }
 
-// A steady stream makes a chunk per scrape; an hour that is over is one, and a collector that starts later makes it so.
+// A steady stream makes a chunk per scrape. The chunks of a past hour become one, also by a collector that starts
+// later.
 func TestChunksOfAnHourBecomeOne(t *testing.T) {
 	t.Parallel()
 	hosts := []events.HostID{"a", "b", "c"}
@@ -68,20 +69,20 @@ func TestChunksOfAnHourBecomeOne(t *testing.T) {
 	for _, restarted := range []bool{false, true} {
 		p := newPipeline(t)
 		for _, h := range hosts {
-			p.append(scrapes(h, 0, n)...)
+			p.appendEvents(scrapes(h, 0, n)...)
 		}
 		if restarted {
-			c := p.collector(1, unmerged)
+			c := p.startCollector(1, withoutMerges)
 			awaitHead(t, p.log, p.store)
 			if got := len(p.chunks()); got < 4*len(hosts) || p.merged(last.First()) {
 				t.Fatalf("got %v, want many chunks in each window", p.chunks())
 			}
-			p.check(p.generations().Active)
+			p.checkGeneration(p.generations().Active)
 			c.stop()
 		}
-		p.collector(1, quick)
+		p.startCollector(1, compactSoon)
 		awaitHead(t, p.log, p.store)
-		until(t, "sealed windows are merged", func() bool { return p.merged(last.First()) })
+		awaitCondition(t, "sealed windows are merged", func() bool { return p.merged(last.First()) })
 		open := 0
 		for _, n := range p.chunks() {
 			if n > 1 {
@@ -91,7 +92,7 @@ func TestChunksOfAnHourBecomeOne(t *testing.T) {
 		if open == 0 || open > 2*len(hosts) {
 			t.Errorf("restarted %v: %d windows have several chunks, want those that are not sealed, at most two of a host: %v", restarted, open, p.chunks())
 		}
-		p.check(p.generations().Active)
+		p.checkGeneration(p.generations().Active)
 	}
 }
 
@@ -99,62 +100,62 @@ func TestChunksOfAnHourBecomeOne(t *testing.T) {
 func TestLateChunksOfAMergedHour(t *testing.T) {
 	t.Parallel()
 	p := newPipeline(t)
-	p.append(scrapes("a", 0, 300)...)
-	p.collector(1, quick)
+	p.appendEvents(scrapes("a", 0, 300)...)
+	p.startCollector(1, compactSoon)
 	awaitHead(t, p.log, p.store)
 	w := windowKey{"a", projections.WindowOf(scrapeAt(0))}
-	until(t, "the first hour is one chunk", func() bool { return p.chunks()[w] == 1 })
+	awaitCondition(t, "the first hour is one chunk", func() bool { return p.chunks()[w] == 1 })
 	for i := range lateChunks - 1 {
-		p.append(eventstest.Event("a", 30*i+1))
+		p.appendEvents(eventstest.Event("a", 30*i+1))
 		awaitHead(t, p.log, p.store)
 	}
-	wait.Sleep(t.Context(), 20*5*time.Millisecond) // looked many times
+	wait.Sleep(t.Context(), 20*5*time.Millisecond) // many checks took place
 	if got := p.chunks()[w]; got != lateChunks {
 		t.Errorf("with %d late chunks there are %d, want one more", lateChunks-1, got)
 	}
-	p.check(p.generations().Active)
-	p.append(eventstest.Event("a", 7))
-	until(t, "late chunks are merged", func() bool { return p.chunks()[w] <= 2 })
-	p.check(p.generations().Active)
+	p.checkGeneration(p.generations().Active)
+	p.appendEvents(eventstest.Event("a", 7))
+	awaitCondition(t, "late chunks are merged", func() bool { return p.chunks()[w] <= 2 })
+	p.checkGeneration(p.generations().Active)
 }
 
 func scrapeAt(i int) events.Timestamp { ev := scrapes("a", i, 1)[0]; return ev.First() }
 
 // saves is a store whose Saves of merges may fail.
 type saves struct {
-	store
+	projectionStore
 	merging func() (before, after error)
 }
 
 func (s saves) Save(ctx context.Context, g projections.Generation, p events.Partition, c snapshot.Commit, guards ...clientv3.Cmp) error {
 	if len(c.Merges) == 0 {
-		return s.store.Save(ctx, g, p, c, guards...)
+		return s.projectionStore.Save(ctx, g, p, c, guards...)
 	}
 	before, after := s.merging()
 	if before != nil {
 		return before
 	}
-	if err := s.store.Save(ctx, g, p, c, guards...); err != nil {
+	if err := s.projectionStore.Save(ctx, g, p, c, guards...); err != nil {
 		return err
 	}
 	return after
 }
 
-// Collectors are killed before each merge and after it, while the stream goes on; whoever is next ends the work.
+// Collectors are killed before each merge and after it, while the stream continues; the next one finishes the work.
 func TestKilledWhileMerging(t *testing.T) {
 	t.Parallel()
 	p := newPipeline(t)
 	hosts := []events.HostID{"a", "b", "c"}
 	for _, h := range hosts {
-		p.append(scrapes(h, 0, 300)...)
+		p.appendEvents(scrapes(h, 0, 300)...)
 	}
-	first := p.collector(1, unmerged)
+	first := p.startCollector(1, withoutMerges)
 	awaitHead(t, p.log, p.store)
 	first.stop()
 	for round := range 2 {
 		killed := make(chan struct{})
 		var once atomic.Bool
-		c := p.collector(1, quick, func(of *Collector) {
+		c := p.startCollector(1, compactSoon, func(of *Collector) {
 			of.store = saves{of.store, func() (before, after error) {
 				if !once.Swap(true) {
 					close(killed)
@@ -168,23 +169,23 @@ func TestKilledWhileMerging(t *testing.T) {
 		<-killed
 		c.kill()
 		for _, h := range hosts {
-			p.append(scrapes(h, 300+round, 1)...)
+			p.appendEvents(scrapes(h, 300+round, 1)...)
 		}
 	}
-	p.collector(1, quick)
+	p.startCollector(1, compactSoon)
 	awaitHead(t, p.log, p.store)
-	until(t, "sealed windows are merged", func() bool { return p.merged(scrapeAt(301)) })
-	p.check(p.generations().Active)
+	awaitCondition(t, "sealed windows are merged", func() bool { return p.merged(scrapeAt(301)) })
+	p.checkGeneration(p.generations().Active)
 }
 
 var errKilled = errors.New("killed here")
 
-// What is sealed follows from the records alone.
-func TestSealed(t *testing.T) {
+// Only the records decide whether a window is sealed.
+func TestIsSealed(t *testing.T) {
 	s := newState(Config{}.withDefaults(), snapshot.Partition{}, func() int64 { return 0 })
 	fold := func(i int) {
 		ev := eventstest.Event("a", i)
-		if _, _, failed := s.fold(&ev, 1, (*projections.Host).Apply); failed != nil {
+		if _, _, failed := s.applyEvent(&ev, 1, (*projections.Host).Apply); failed != nil {
 			t.Fatal(failed)
 		}
 	}
@@ -201,52 +202,51 @@ func TestSealed(t *testing.T) {
 		}
 	}
 	fresh := (&projections.Host{}).Apply(&first).Fresh
-	s.remember("a", key.window, fresh[key.window], 1)
+	s.addPending("a", key.window, fresh[key.window], 1)
 	if got, _ := s.isSealed(key); got {
 		t.Error("sealed although records of it wait for their chunk")
 	}
 }
 
-func TestSealsAreTakenOnce(t *testing.T) {
-	s := newSeals()
+func TestDueWindowsAreReturnedOnce(t *testing.T) {
+	s := newCompaction()
 	yes := func(windowKey) (bool, bool) { return true, false }
 	chunk := func(host events.HostID, w projections.Window) snapshot.Chunk {
 		return snapshot.Chunk{Host: host, Window: w}
 	}
-	s.begin([]snapshot.StoredChunk{{Host: "a", Window: -1}, {Host: "a", Window: -1}, {Host: "a", Window: 63}, {Host: "b", Window: -70}})
-	s.note([]snapshot.Chunk{chunk("b", -70), chunk("b", 64)})
-	if got := s.take(func(windowKey) (bool, bool) { return false, false }); len(got) > 0 {
+	s.countStored([]snapshot.StoredChunk{{Host: "a", Window: -1}, {Host: "a", Window: -1}, {Host: "a", Window: 63}, {Host: "b", Window: -70}})
+	s.countCommitted([]snapshot.Chunk{chunk("b", -70), chunk("b", 64)})
+	if got := s.dueWindows(func(windowKey) (bool, bool) { return false, false }); len(got) > 0 {
 		t.Errorf("took %v that are not sealed", got)
 	}
-	if got, want := s.take(yes), []windowKey{{"b", -70}, {"a", -1}}; !slices.Equal(got, want) {
+	if got, want := s.dueWindows(yes), []windowKey{{"b", -70}, {"a", -1}}; !slices.Equal(got, want) {
 		t.Errorf("took %v, want %v: those with two chunks, the oldest first", got, want)
 	}
 	for i := range 2 * lateChunks {
-		s.note([]snapshot.Chunk{chunk("a", -1)})
-		got := s.take(yes)
+		s.countCommitted([]snapshot.Chunk{chunk("a", -1)})
+		got := s.dueWindows(yes)
 		if want := i%lateChunks == lateChunks-1; (len(got) == 1) != want {
 			t.Errorf("with %d late chunks took %v", i+1, got)
 		}
 	}
-	s.note([]snapshot.Chunk{chunk("c", 5), chunk("c", 5)})
-	if got := s.take(func(windowKey) (bool, bool) { return true, true }); len(got) > 0 {
+	s.countCommitted([]snapshot.Chunk{chunk("c", 5), chunk("c", 5)})
+	if got := s.dueWindows(func(windowKey) (bool, bool) { return true, true }); len(got) > 0 {
 		t.Errorf("took %v that is about to leave", got)
 	}
 }
 
-// Merged chunks are newer than the events that they hold, and of a partition that is quiet since: they leave for the archive
-// like others.
+// Merged chunks are newer than their events, also in an idle partition: they leave for the archive like others.
 func TestMergedChunksLeaveForTheArchive(t *testing.T) {
 	t.Parallel()
-	p := newArchived(t, directory(t))
-	p.append(scrapes("a", 0, 300)...)
-	c := p.collector(snapshot.ModelVersion, quick)
+	p := newArchived(t, archiveDir(t))
+	p.appendEvents(scrapes("a", 0, 300)...)
+	c := p.startCollector(snapshot.ModelVersion, compactSoon)
 	awaitHead(t, p.log, p.store)
-	until(t, "sealed windows are merged", func() bool { return p.merged(scrapeAt(299)) })
-	p.check(p.generations().Active)
+	awaitCondition(t, "sealed windows are merged", func() bool { return p.merged(scrapeAt(299)) })
+	p.checkGeneration(p.generations().Active)
 	c.stop()
 	p.collect()
-	until(t, "all history has left etcd", func() bool { return len(p.chunks()) == 0 })
+	awaitCondition(t, "all history has left etcd", func() bool { return len(p.chunks()) == 0 })
 	head, err := p.log.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)

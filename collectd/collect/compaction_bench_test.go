@@ -17,8 +17,9 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// BenchmarkSteadyStream is what a steady stream costs in etcd, with the chunks of an hour merged and without: two hosts of
-// 8 GPUs with ten metrics, a scrape every 30 s for four hours, each committed alone. Merging is paced, so the time says little.
+// BenchmarkSteadyStream measures the cost in etcd of a steady stream, with the chunks of an hour merged and without:
+// two hosts of 8 GPUs with ten metrics, a scrape every 30 s for four hours, each committed alone. Merging is
+// throttled, so the time means little.
 func BenchmarkSteadyStream(b *testing.B) {
 	const hosts, times = 2, 4 * 120
 	for name, merge := range map[string]bool{"appended": false, "merged": true} {
@@ -36,12 +37,12 @@ func BenchmarkSteadyStream(b *testing.B) {
 					}
 				}
 				awaitHead(b, r.log, r.store)
-				if merge { // four windows are sealed, and 85 scrapes are of one that is not
-					until(b, "sealed windows are merged", func() bool { n, _ := r.kept(); return n <= hosts*(4+85) })
+				if merge { // four windows are sealed, and 85 scrapes belong to one that is not
+					awaitCondition(b, "sealed windows are merged", func() bool { n, _ := r.storedChunks(); return n <= hosts*(4+85) })
 				}
-				chunks, bytes := r.kept()
+				chunks, bytes := r.storedChunks()
 				b.ReportMetric(float64(bytes)/float64(r.records), "kept-B/record")
-				b.ReportMetric(r.written()/float64(r.records), "written-B/record")
+				b.ReportMetric(r.writtenBytes()/float64(r.records), "written-B/record")
 				b.ReportMetric(float64(chunks), "chunks")
 				b.ReportMetric(float64(r.records), "records")
 			}
@@ -64,7 +65,7 @@ func newStream(b *testing.B, merge bool) *stream {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if quick(c); !merge {
+	if compactSoon(c); !merge {
 		c.merger = nil
 	}
 	if err := c.Metrics(r.registry); err != nil {
@@ -79,12 +80,12 @@ func newStream(b *testing.B, merge bool) *stream {
 			b.Error(err)
 		}
 	})
-	until(b, "the active generation is folded", func() bool { return c.Ready() == nil })
+	awaitCondition(b, "the active generation is folded", func() bool { return c.Ready() == nil })
 	return r
 }
 
-// kept gives how many chunks are stored, and their bytes with those of their keys.
-func (r *stream) kept() (chunks int, bytes int) {
+// storedChunks returns the number of stored chunks, and the bytes of the chunks with their keys.
+func (r *stream) storedChunks() (chunks int, bytes int) {
 	resp, err := r.server.Client(r).Get(r.Context(), r.cfg.Prefix("projections"), clientv3.WithPrefix())
 	if err != nil {
 		r.Fatal(err)
@@ -98,8 +99,8 @@ func (r *stream) kept() (chunks int, bytes int) {
 	return chunks, bytes
 }
 
-// written gives all bytes of projections that were written.
-func (r *stream) written() (bytes float64) {
+// writtenBytes returns all bytes of projections that were written.
+func (r *stream) writtenBytes() (bytes float64) {
 	all, err := r.registry.Gather()
 	if err != nil {
 		r.Fatal(err)
@@ -112,7 +113,7 @@ func (r *stream) written() (bytes float64) {
 	return bytes
 }
 
-// scrapeOf is scrape i of a host: numbers that wander.
+// scrapeOf returns scrape i of a host: a random walk.
 func scrapeOf(c *events.Cutter, h, i int, last *[8][10]int64) []events.Event {
 	rng := rand.New(rand.NewPCG(uint64(h), uint64(i)))
 	var evs []events.Event

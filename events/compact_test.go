@@ -106,8 +106,8 @@ func FuzzCompact(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		w := compactWriter{numbers: make(map[string]uint64), found: make(map[uint64]int)}
-		f.Add(value, w.write(&ev), seed)
+		w := compactWriter{textNumbers: make(map[string]uint64), vectorByHash: make(map[uint64]int)}
+		f.Add(value, w.appendBody(&ev), seed)
 	}
 	f.Fuzz(func(t *testing.T, value, body []byte, seed uint64) {
 		if ev, err := c.Decode(value); err == nil {

@@ -19,13 +19,13 @@ type Cutter struct {
 	upload UploadID
 	zone   string
 
-	open  int // records open in all
-	hosts map[HostID]*openHost
-	last  *openHost   // host of the row before
-	heap  fullest     // by records open at the latest cut
-	moved []*openHost // those that changed since
-	spare []*openHost
-	maker eventMaker
+	open    int // records open in all
+	hosts   map[HostID]*openHost
+	last    *openHost   // host of the row before
+	heap    hostHeap    // by records open at the latest cut
+	changed []*openHost // those that changed since
+	spare   []*openHost
+	maker   eventMaker
 }
 
 // openHost is a host with open records.
@@ -34,9 +34,9 @@ type openHost struct {
 	rows, size int
 	open       int // records
 
-	rank  int // open, as the heap knows it
-	index int // in the heap; -1 outside
-	moved bool
+	rank    int // open, as the heap knows it
+	index   int // in the heap; -1 outside
+	changed bool
 }
 
 // maxSpare bounds how much memory of cut hosts is kept for the next ones.
@@ -50,24 +50,24 @@ func NewCutter(rules CutRules, upload UploadID, zone string) *Cutter {
 // Row counts one row of host (size is its source text's length), accepted or not, with the records it gave, and
 // returns the events that it completes, if any. It keeps neither records nor their Text.
 func (c *Cutter) Row(host HostID, size int, records []Record) []Event {
-	h := c.host(host)
+	h := c.hostFor(host)
 	for i := range records {
-		h.add(&records[i])
+		h.addRecord(&records[i])
 	}
 	h.rows++
 	h.size += size
 	h.open += max(1, len(records))
 	c.open += max(1, len(records))
-	if !h.moved {
-		h.moved = true
-		c.moved = append(c.moved, h)
+	if !h.changed {
+		h.changed = true
+		c.changed = append(c.changed, h)
 	}
 	var done []Event
 	if h.rows >= c.rules.EventRecords || h.size >= c.rules.EventBytes {
-		done = c.cut(done, h)
+		done = c.cutHost(done, h)
 	}
 	for c.open >= c.rules.OpenRecords {
-		done = c.cut(done, c.fullest())
+		done = c.cutHost(done, c.fullestHost())
 	}
 	return done
 }
@@ -76,13 +76,13 @@ func (c *Cutter) Row(host HostID, size int, records []Record) []Event {
 func (c *Cutter) Flush() []Event {
 	var done []Event
 	for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
-		done = c.cut(done, c.hosts[name])
+		done = c.cutHost(done, c.hosts[name])
 	}
 	return done
 }
 
-// host finds or opens a host.
-func (c *Cutter) host(name HostID) *openHost {
+// hostFor finds or opens a host.
+func (c *Cutter) hostFor(name HostID) *openHost {
 	if c.last != nil && c.last.host == name {
 		return c.last
 	}
@@ -102,15 +102,15 @@ func (c *Cutter) newHost(name HostID) *openHost {
 		h = &openHost{openEvent: *newOpenEvent(), index: -1}
 	}
 	name = HostID(strings.Clone(string(name)))
-	h.begin(name, c.zone)
+	h.beginEvent(name, c.zone)
 	c.hosts[name] = h
 	return h
 }
 
-// cut closes a host and appends its event, if it has records.
-func (c *Cutter) cut(done []Event, h *openHost) []Event {
+// cutHost closes a host and appends its event, if it has records.
+func (c *Cutter) cutHost(done []Event, h *openHost) []Event {
 	if len(h.readings) > 0 {
-		done = append(done, c.maker.event(&h.openEvent, c.upload))
+		done = append(done, c.maker.makeEvent(&h.openEvent, c.upload))
 	}
 	c.open -= h.open
 	delete(c.hosts, h.host)
@@ -120,26 +120,26 @@ func (c *Cutter) cut(done []Event, h *openHost) []Event {
 	if c.last == h {
 		c.last = nil
 	}
-	h.reset()
+	h.resetRecords()
 	h.rows, h.size, h.open = 0, 0, 0
 	if len(c.spare) < maxSpare {
 		c.spare = append(c.spare, h)
-	} else if len(c.moved) > 2*(len(c.hosts)+maxSpare) {
-		c.rerank() // lets go of hosts that were cut
+	} else if len(c.changed) > 2*(len(c.hosts)+maxSpare) {
+		c.updateHeap() // lets go of hosts that were cut
 	}
 	return done
 }
 
-// fullest is the host to cut.
-func (c *Cutter) fullest() *openHost {
-	c.rerank()
+// fullestHost is the host to cut.
+func (c *Cutter) fullestHost() *openHost {
+	c.updateHeap()
 	return c.heap[0]
 }
 
-// rerank brings the heap up to date. It is done as rarely as possible, so that a row costs nothing there.
-func (c *Cutter) rerank() {
-	for _, h := range c.moved {
-		h.moved = false
+// updateHeap brings the heap up to date. It is done as rarely as possible, so that a row costs nothing there.
+func (c *Cutter) updateHeap() {
+	for _, h := range c.changed {
+		h.changed = false
 		h.rank = h.open
 		switch {
 		case h.open == 0: // cut since
@@ -149,34 +149,34 @@ func (c *Cutter) rerank() {
 			heap.Fix(&c.heap, h.index)
 		}
 	}
-	clear(c.moved)
-	c.moved = c.moved[:0]
+	clear(c.changed)
+	c.changed = c.changed[:0]
 }
 
-// fullest is a heap (container/heap): on top the host with the most open records, of those the one with the
+// hostHeap is a heap (container/heap): on top the host with the most open records, of those the one with the
 // smallest name.
-type fullest []*openHost
+type hostHeap []*openHost
 
-func (f fullest) Len() int { return len(f) }
+func (f hostHeap) Len() int { return len(f) }
 
-func (f fullest) Less(i, j int) bool {
+func (f hostHeap) Less(i, j int) bool {
 	return cmp.Or(cmp.Compare(f[j].rank, f[i].rank), cmp.Compare(f[i].host, f[j].host)) < 0
 }
 
-func (f fullest) Swap(i, j int) {
+func (f hostHeap) Swap(i, j int) {
 	f[i], f[j] = f[j], f[i]
 	f[i].index, f[j].index = i, j
 }
 
 // Push is called by container/heap.
-func (f *fullest) Push(x any) {
+func (f *hostHeap) Push(x any) {
 	h := x.(*openHost)
 	h.index = len(*f)
 	*f = append(*f, h)
 }
 
 // Pop is called by container/heap.
-func (f *fullest) Pop() any {
+func (f *hostHeap) Pop() any {
 	last := len(*f) - 1
 	h := (*f)[last]
 	(*f)[last] = nil

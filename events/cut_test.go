@@ -195,8 +195,8 @@ func TestCutOfManyHosts(t *testing.T) {
 		for k := range evs {
 			total += evs[k].Records()
 		}
-		if c.open >= 20000 || len(c.moved) > 3*hosts {
-			t.Fatalf("row %d: %d records open, %d hosts noted", i, c.open, len(c.moved))
+		if c.open >= 20000 || len(c.changed) > 3*hosts {
+			t.Fatalf("row %d: %d records open, %d hosts noted", i, c.open, len(c.changed))
 		}
 	}
 	for _, ev := range c.Flush() {

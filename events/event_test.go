@@ -30,7 +30,7 @@ func TestIdentityContent(t *testing.T) {
 	ids := []Identity{{}, {Labels: []Label{{"", ""}}}, {Labels: []Label{{"x", ""}}}, {Labels: []Label{{"", "x"}}}, {Labels: []Label{{"x", "y"}, {"x", "z"}}}}
 	for i := range identityFields {
 		var id Identity
-		*id.fields()[i] = "x"
+		*id.fieldPointers()[i] = "x"
 		ids = append(ids, id)
 	}
 	for i := range ids {

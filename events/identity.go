@@ -34,8 +34,8 @@ func (e Entity) Compare(f Entity) int {
 // Label is one further label of the source, kept as it came.
 type Label struct{ Name, Value string }
 
-// compare orders by name, then value.
-func (l Label) compare(m Label) int {
+// compareTo orders by name, then value.
+func (l Label) compareTo(m Label) int {
 	return cmp.Or(strings.Compare(l.Name, m.Name), strings.Compare(l.Value, m.Value))
 }
 
@@ -61,9 +61,9 @@ type Identity struct {
 // identityFields is the number of an Identity's fields besides Labels.
 const identityFields = 12
 
-// fields are all of an identity but its labels, in the order in which they are compared, hashed and
+// fieldPointers are all of an identity but its labels, in the order in which they are compared, hashed and
 // stored. The order is a fact of stored data; never change it.
-func (id *Identity) fields() [identityFields]*string {
+func (id *Identity) fieldPointers() [identityFields]*string {
 	return [identityFields]*string{
 		&id.UUID, &id.Index, &id.PCI, &id.Device, &id.Model, &id.Driver, &id.MIG, &id.MIGProfile,
 		&id.Pod, &id.Namespace, &id.Container, &id.Part,
@@ -73,10 +73,10 @@ func (id *Identity) fields() [identityFields]*string {
 // Entity tells whose readings an identity's are, on the given host. The GPU is "" when nothing names one
 // (a reading of the host itself, or of something that is no GPU).
 func (id *Identity) Entity(host HostID) Entity {
-	return Entity{GPU: id.gpu(host), Part: id.Part}
+	return Entity{GPU: id.gpuID(host), Part: id.Part}
 }
 
-func (id *Identity) gpu(host HostID) GPUID {
+func (id *Identity) gpuID(host HostID) GPUID {
 	switch {
 	case RealUUID(id.UUID):
 		return GPUID(id.UUID)
@@ -96,18 +96,18 @@ func RealUUID(uuid string) bool {
 
 // Compare orders identities by their content: field by field in the order of the struct, then Labels.
 func (id *Identity) Compare(other *Identity) int {
-	a, b := id.fields(), other.fields()
+	a, b := id.fieldPointers(), other.fieldPointers()
 	for i := range a {
 		if c := strings.Compare(*a[i], *b[i]); c != 0 {
 			return c
 		}
 	}
-	return slices.CompareFunc(id.Labels, other.Labels, Label.compare)
+	return slices.CompareFunc(id.Labels, other.Labels, Label.compareTo)
 }
 
 // appendContent writes what an identity says so that equal content, and only that, gives equal bytes.
 func (id *Identity) appendContent(dst []byte) []byte {
-	for _, f := range id.fields() {
+	for _, f := range id.fieldPointers() {
 		dst = appendText(dst, *f)
 	}
 	for _, l := range id.Labels {

@@ -24,15 +24,15 @@ func EncodeJSON(dst []byte, ev *Event) ([]byte, error) {
 			if !first {
 				w.Buf = append(w.Buf, ",\n"...)
 			}
-			w.row(ev, &r, first)
+			w.appendRow(ev, &r, first)
 			first = false
 		}
 	}
 	return append(w.Buf, ']'), nil
 }
 
-// row appends a record as a row, with the fields of the event if whole is set.
-func (w *JSONWriter) row(ev *Event, r *Record, whole bool) {
+// appendRow appends a record as a row, with the fields of the event if whole is set.
+func (w *JSONWriter) appendRow(ev *Event, r *Record, whole bool) {
 	w.Open('{')
 	w.Record(RowNames, r, FieldAt, FieldSource|Always, FieldMetric|Always)
 	w.Identity(RowNames, ev.Host, r.Identity, FieldIndex, FieldDevice, FieldUUID, FieldModel, FieldHostname, FieldContainer, FieldPod,
@@ -49,7 +49,7 @@ func (w *JSONWriter) row(ev *Event, r *Record, whole bool) {
 func (e *Event) checkTexts(c *Column) error {
 	id := &e.Identities[c.Identity]
 	texts := []string{string(e.Host), c.Metric, c.Source, e.Zone, string(e.Upload)}
-	for _, f := range id.fields() {
+	for _, f := range id.fieldPointers() {
 		texts = append(texts, *f)
 	}
 	for i, l := range id.Labels {

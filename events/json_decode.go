@@ -18,7 +18,7 @@ import (
 // number an error, as are a missing time or host. A time without a zone is UTC, which the event's Zone then says.
 func DecodeJSON(data []byte) (Event, error) {
 	d := jsonDecoder{open: newOpenEvent()}
-	ev, err := d.decode(data)
+	ev, err := d.decodeRows(data)
 	if err == nil {
 		err = ev.Check()
 	}
@@ -41,7 +41,7 @@ type parsedRow struct {
 	records []Record
 }
 
-func (d *jsonDecoder) decode(data []byte) (Event, error) {
+func (d *jsonDecoder) decodeRows(data []byte) (Event, error) {
 	if len(data) > MaxBody {
 		return Event{}, fmt.Errorf("%d bytes are more than %d", len(data), MaxBody)
 	}
@@ -54,21 +54,21 @@ func (d *jsonDecoder) decode(data []byte) (Event, error) {
 	if len(d.rows) == 0 {
 		return Event{}, errors.New("it has no rows")
 	}
-	d.open.begin(d.rows[0].host, d.meta.Zone)
+	d.open.beginEvent(d.rows[0].host, d.meta.Zone)
 	for i := range d.rows {
 		if row := &d.rows[i]; row.host != d.open.host {
 			return Event{}, fmt.Errorf("row %d is of host %.64q, those before are of %.64q; write a value for each",
 				i+1, row.host, d.open.host)
 		}
 		for k := range d.rows[i].records {
-			d.open.add(&d.rows[i].records[k])
+			d.open.addRecord(&d.rows[i].records[k])
 		}
 	}
 	if len(d.open.readings) == 0 {
 		return Event{}, errors.New("it has no readings")
 	}
 	var m eventMaker
-	ev := m.event(d.open, d.meta.Upload)
+	ev := m.makeEvent(d.open, d.meta.Upload)
 	ev.AppendedAt = d.meta.AppendedAt
 	if d.meta.Sequence != (ContentHash{}) {
 		ev.Sequence = d.meta.Sequence
@@ -106,11 +106,11 @@ func (d *jsonDecoder) readRows(dec *json.Decoder, data []byte) error {
 }
 
 func (d *jsonDecoder) addRow(fields map[string]json.RawMessage) error {
-	f, err := placeFields(fields)
+	f, err := assignFields(fields)
 	if err != nil {
 		return err
 	}
-	records, err := f.records()
+	records, err := f.toRecords()
 	if err != nil {
 		return err
 	}

@@ -25,14 +25,14 @@ type otherField struct {
 	value json.RawMessage
 }
 
-// placeFields finds the places. Of two fields for one place the first by name that is not empty counts.
-func placeFields(fields map[string]json.RawMessage) (*rowFields, error) {
+// assignFields finds the places. Of two fields for one place the first by name that is not empty counts.
+func assignFields(fields map[string]json.RawMessage) (*rowFields, error) {
 	var f rowFields
 	for name := range fields {
 		f.long = f.long || strings.EqualFold(name, "metric_name")
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if err := f.place(name, fields[name]); err != nil {
+		if err := f.assignField(name, fields[name]); err != nil {
 			return nil, fmt.Errorf("field %.64q: %w", name, err)
 		}
 	}
@@ -40,7 +40,7 @@ func placeFields(fields map[string]json.RawMessage) (*rowFields, error) {
 	return &f, nil
 }
 
-func (f *rowFields) place(name string, value json.RawMessage) error {
+func (f *rowFields) assignField(name string, value json.RawMessage) error {
 	lower := strings.ToLower(name)
 	switch {
 	case lower == "labels" && value[0] == '{':
@@ -80,10 +80,10 @@ var fieldsOfRows = sync.OnceValue(func() map[string]Field {
 	return fields
 })
 
-// identity returns the row's identity, but for labels that are not known to be such yet.
-func (f *rowFields) identity() *Identity {
+// toIdentity returns the row's identity, but for labels that are not known to be such yet.
+func (f *rowFields) toIdentity() *Identity {
 	id := &Identity{Labels: f.labels}
-	for i, text := range id.fields() {
+	for i, text := range id.fieldPointers() {
 		*text = f.texts[i]
 	}
 	return id

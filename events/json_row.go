@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// records gives the row's readings. The fields that are none become labels.
-func (f *rowFields) records() ([]Record, error) {
+// toRecords gives the row's readings. The fields that are none become labels.
+func (f *rowFields) toRecords() ([]Record, error) {
 	if f.texts[FieldHostname] == "" {
 		return nil, errors.New("it names no host: give it a hostname")
 	}
-	at, err := f.time()
+	at, err := f.parseTime()
 	if err != nil {
 		return nil, err
 	}
@@ -41,8 +41,8 @@ func (f *rowFields) records() ([]Record, error) {
 		}
 		out = append(out, Record{Metric: o.name, Source: o.name, Value: v, Text: []byte(text)})
 	}
-	slices.SortFunc(f.labels, Label.compare)
-	id := f.identity()
+	slices.SortFunc(f.labels, Label.compareTo)
+	id := f.toIdentity()
 	for i := range out {
 		out[i].Identity, out[i].At = id, at
 	}
@@ -88,8 +88,8 @@ func textValue(text string) (Value, error) {
 	return Value{Number: n}, err
 }
 
-// time reads the row's time. Without a zone it is taken as UTC, which the zone then says.
-func (f *rowFields) time() (Timestamp, error) {
+// parseTime reads the row's time. Without a zone it is taken as UTC, which the zone then says.
+func (f *rowFields) parseTime() (Timestamp, error) {
 	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006/01/02 15:04:05"} {
 		if t, err := time.Parse(layout, f.texts[FieldAt]); err == nil {
 			f.texts[FieldZone] = cmp.Or(f.texts[FieldZone], "UTC")

@@ -35,7 +35,7 @@ func EventKey(cluster string, partitions int, ev *Event) Key {
 		Partition: PartitionOf(ev.Host, partitions),
 		At:        ev.First(),
 		Host:      ev.Host,
-		GPU:       ev.gpus(),
+		GPU:       ev.gpuPart(),
 		Sequence:  ev.Sequence,
 	}
 }
@@ -121,11 +121,11 @@ func ForeignKey(text string) (cluster string, foreign bool) {
 	return cluster, err == nil && Escape(cluster) == segments[1]
 }
 
-// gpus names the GPUs of an event: the only one, or the first and the last.
-func (e *Event) gpus() string {
+// gpuPart names the GPUs of an event: the only one, or the first and the last.
+func (e *Event) gpuPart() string {
 	var names []string
 	for i := range e.Identities {
-		if name := cmp.Or(e.Identities[i].Index, string(e.Identities[i].gpu(e.Host))); name != "" {
+		if name := cmp.Or(e.Identities[i].Index, string(e.Identities[i].gpuID(e.Host))); name != "" {
 			names = append(names, name)
 		}
 	}
@@ -158,12 +158,12 @@ const upperHex = "0123456789ABCDEF"
 
 // Escape writes a text as one part of a key: '_', '/', '%' and control bytes as %XX. Unescape undoes it.
 func Escape(text string) string {
-	if !strings.ContainsFunc(text, escaped) {
+	if !strings.ContainsFunc(text, needsEscape) {
 		return text
 	}
 	var b strings.Builder
 	for i := range len(text) {
-		if c := text[i]; escaped(rune(c)) {
+		if c := text[i]; needsEscape(rune(c)) {
 			b.Write([]byte{'%', upperHex[c>>4], upperHex[c&15]})
 		} else {
 			b.WriteByte(c)
@@ -172,7 +172,7 @@ func Escape(text string) string {
 	return b.String()
 }
 
-func escaped(c rune) bool { return c < 0x20 || c == 0x7f || c == '_' || c == '/' || c == '%' }
+func needsEscape(c rune) bool { return c < 0x20 || c == 0x7f || c == '_' || c == '/' || c == '%' }
 
 // Unescape undoes Escape. It refuses what Escape would have written otherwise.
 func Unescape(part string) (string, error) {
@@ -184,11 +184,11 @@ func Unescape(part string) (string, error) {
 				return "", fmt.Errorf("%.100q ends within an escape", part)
 			}
 			hi, lo := strings.IndexByte(upperHex, part[i+1]), strings.IndexByte(upperHex, part[i+2])
-			if hi < 0 || lo < 0 || !escaped(rune(hi<<4|lo)) {
+			if hi < 0 || lo < 0 || !needsEscape(rune(hi<<4|lo)) {
 				return "", fmt.Errorf("%.100q has an unknown escape", part)
 			}
 			c, i = byte(hi<<4|lo), i+2
-		} else if escaped(rune(c)) {
+		} else if needsEscape(rune(c)) {
 			return "", fmt.Errorf("%.100q has a byte that must be escaped", part)
 		}
 		b.WriteByte(c)

@@ -40,11 +40,11 @@ func NumberOf(mantissa int64, exponent int16) Number {
 // MantissaAt gives n's mantissa at an exponent that is no greater than its own; false when an int64 does
 // not hold it.
 func (n Number) MantissaAt(exponent int16) (int64, bool) {
-	return scaled(n.Mantissa, int(n.Exponent)-int(exponent))
+	return scaleUp(n.Mantissa, int(n.Exponent)-int(exponent))
 }
 
-// scaled gives mantissa × 10^by, by ≥ 0; false when an int64 does not hold it.
-func scaled(mantissa int64, by int) (int64, bool) {
+// scaleUp gives mantissa × 10^by, by ≥ 0; false when an int64 does not hold it.
+func scaleUp(mantissa int64, by int) (int64, bool) {
 	switch {
 	case mantissa == 0 || by == 0:
 		return mantissa, true
@@ -80,8 +80,8 @@ func (n Number) Compare(m Number) int {
 	if other := cmp.Compare(m.Mantissa, 0); sign != other || sign == 0 {
 		return cmp.Compare(sign, other)
 	}
-	a, b := magnitude(n.Mantissa), magnitude(m.Mantissa)
-	da, db := digits(a), digits(b)
+	a, b := absValue(n.Mantissa), absValue(m.Mantissa)
+	da, db := countDigits(a), countDigits(b)
 	if c := cmp.Compare(da+int(n.Exponent), db+int(m.Exponent)); c != 0 {
 		return sign * c
 	}
@@ -95,16 +95,16 @@ func (n Number) Compare(m Number) int {
 	return sign * cmp.Compare(a, b)
 }
 
-// magnitude is the absolute value, of math.MinInt64 too.
-func magnitude(v int64) uint64 {
+// absValue is the absolute value, of math.MinInt64 too.
+func absValue(v int64) uint64 {
 	if v < 0 {
 		return -uint64(v)
 	}
 	return uint64(v)
 }
 
-// digits counts the decimal digits of v, 0 has none.
-func digits(v uint64) int {
+// countDigits counts the decimal digits of v, 0 has none.
+func countDigits(v uint64) int {
 	n := 0
 	for n < len(powers) && v >= uint64(powers[n]) {
 		n++
@@ -122,7 +122,7 @@ func (n Number) Append(dst []byte) []byte {
 		dst = append(dst, '-')
 	}
 	var buf [20]byte
-	text := strconv.AppendUint(buf[:0], magnitude(n.Mantissa), 10)
+	text := strconv.AppendUint(buf[:0], absValue(n.Mantissa), 10)
 	point := len(text) + int(n.Exponent) // digits before the decimal point
 	switch {
 	case n.Mantissa == 0:

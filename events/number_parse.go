@@ -66,7 +66,7 @@ type significand struct {
 	over  bool   // there were more digits than limit allows
 }
 
-func (s *significand) add(digit byte) {
+func (s *significand) addDigit(digit byte) {
 	if digit == 0 {
 		if s.value != 0 {
 			s.zeros++
@@ -100,7 +100,7 @@ func parseLong[T string | []byte](text T) (Number, error) {
 	}
 	run := func() (count int) {
 		for ; i < len(text) && text[i]-'0' <= 9; i++ {
-			s.add(text[i] - '0')
+			s.addDigit(text[i] - '0')
 			count++
 		}
 		return count

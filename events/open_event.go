@@ -67,8 +67,8 @@ func newOpenEvent() *openEvent {
 	}
 }
 
-// begin starts an event in what reset left.
-func (o *openEvent) begin(host HostID, zone string) {
+// beginEvent starts an event in what reset left.
+func (o *openEvent) beginEvent(host HostID, zone string) {
 	o.host, o.zone = host, zone
 	o.buf = appendText(appendText(o.buf[:0], string(host)), zone)
 	o.chain = xxh3.Hash128(o.buf).Bytes()
@@ -78,8 +78,8 @@ func (o *openEvent) begin(host HostID, zone string) {
 	o.readings = slices.Grow(o.readings, 16)
 }
 
-// reset forgets all records, and keeps the memory.
-func (o *openEvent) reset() {
+// resetRecords forgets all records, and keeps the memory.
+func (o *openEvent) resetRecords() {
 	clear(o.byPointer)
 	clear(o.byDigest)
 	clear(o.byName)
@@ -92,10 +92,10 @@ func (o *openEvent) reset() {
 	o.columns, o.readings, o.absent = o.columns[:0], o.readings[:0], o.absent[:0]
 }
 
-// add takes a record in. It does not keep its Text.
-func (o *openEvent) add(r *Record) {
-	column := o.column(r)
-	o.hash(r, column)
+// addRecord takes a record in. It does not keep its Text.
+func (o *openEvent) addRecord(r *Record) {
+	column := o.columnIndex(r)
+	o.hashRecord(r, column)
 	n := r.Value.Number
 	reading := reading{at: r.At, mantissa: n.Mantissa, exponent: n.Exponent, column: column}
 	if r.Value.Absent != Present {
@@ -105,8 +105,8 @@ func (o *openEvent) add(r *Record) {
 	o.readings = append(o.readings, reading)
 }
 
-// hash adds a record to the chain.
-func (o *openEvent) hash(r *Record, column int32) {
+// hashRecord adds a record to the chain.
+func (o *openEvent) hashRecord(r *Record, column int32) {
 	digest := &o.digests[o.columns[column].identity]
 	b := append(append(o.buf[:0], o.chain[:]...), digest[:]...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.At))
@@ -114,18 +114,18 @@ func (o *openEvent) hash(r *Record, column int32) {
 	o.chain, o.buf = xxh3.Hash128(b).Bytes(), b
 }
 
-// column finds the record's column. Most sources repeat themselves, so the one that came after the last column
+// columnIndex finds the record's column. Most sources repeat themselves, so the one that came after the last column
 // before is tried first.
-func (o *openEvent) column(r *Record) int32 {
+func (o *openEvent) columnIndex(r *Record) int32 {
 	if len(o.columns) > 0 {
 		next := o.columns[o.lastColumn].next
 		c := &o.columns[next]
-		if o.identities[c.identity] == r.Identity && o.names[c.name].of(r) {
+		if o.identities[c.identity] == r.Identity && o.names[c.name].isNameOf(r) {
 			o.lastColumn = next
 			return next
 		}
 	}
-	key := columnKey{o.identity(r.Identity), o.name(r)}
+	key := columnKey{o.identityIndex(r.Identity), o.nameIndex(r)}
 	n, ok := o.byColumn[key]
 	if !ok {
 		n = int32(len(o.columns))
@@ -137,17 +137,17 @@ func (o *openEvent) column(r *Record) int32 {
 	return n
 }
 
-// of tells whether it is a record's name.
-func (n *columnName) of(r *Record) bool { return n.metric == r.Metric && n.source == r.Source }
+// isNameOf tells whether it is a record's name.
+func (n *columnName) isNameOf(r *Record) bool { return n.metric == r.Metric && n.source == r.Source }
 
-// name finds a record's name: like the last one, one of the first few, or any.
-func (o *openEvent) name(r *Record) int32 {
+// nameIndex finds a record's name: like the last one, one of the first few, or any.
+func (o *openEvent) nameIndex(r *Record) int32 {
 	const few = 12
-	if len(o.names) > 0 && o.names[o.lastName].of(r) {
+	if len(o.names) > 0 && o.names[o.lastName].isNameOf(r) {
 		return o.lastName
 	}
 	for i := range min(few, len(o.names)) {
-		if o.names[i].of(r) {
+		if o.names[i].isNameOf(r) {
 			o.lastName = int32(i)
 			return o.lastName
 		}
@@ -165,8 +165,8 @@ func (o *openEvent) name(r *Record) int32 {
 	return n
 }
 
-// identity finds an identity by its pointer, else by its content.
-func (o *openEvent) identity(id *Identity) int32 {
+// identityIndex finds an identity by its pointer, else by its content.
+func (o *openEvent) identityIndex(id *Identity) int32 {
 	if n, ok := o.byPointer[id]; ok {
 		return n
 	}

@@ -33,10 +33,10 @@ func (s *Samples) Len() int { return len(s.Times) }
 
 // At gives reading i, its number normalised.
 func (s *Samples) At(i int) (Timestamp, Value) {
-	if k, absent := s.absence(i); absent {
+	if k, absent := s.findAbsence(i); absent {
 		return s.Times[i], Value{Absent: s.Absent[k].Reason, Raw: s.Absent[k].Raw}
 	}
-	return s.Times[i], Value{Number: s.number(i)}
+	return s.Times[i], Value{Number: s.numberAt(i)}
 }
 
 // All gives the readings in their order, numbers normalised.
@@ -48,7 +48,7 @@ func (s *Samples) All() iter.Seq2[Timestamp, Value] {
 			if len(absent) > 0 && absent[0].Row == i {
 				v, absent = Value{Absent: absent[0].Reason, Raw: absent[0].Raw}, absent[1:]
 			} else {
-				v.Number = s.number(i)
+				v.Number = s.numberAt(i)
 			}
 			if !yield(at, v) {
 				return
@@ -57,19 +57,19 @@ func (s *Samples) All() iter.Seq2[Timestamp, Value] {
 	}
 }
 
-// absence finds row i in Absent, or where it would be.
-func (s *Samples) absence(i int) (int, bool) {
+// findAbsence finds row i in Absent, or where it would be.
+func (s *Samples) findAbsence(i int) (int, bool) {
 	if len(s.Absent) == 0 {
 		return 0, false
 	}
 	return slices.BinarySearchFunc(s.Absent, i, func(a Absence, row int) int { return cmp.Compare(a.Row, row) })
 }
 
-// number is the normalised number of row i.
-func (s *Samples) number(i int) Number { return NumberOf(s.Mantissas[i], s.exponent(i)) }
+// numberAt is the normalised number of row i.
+func (s *Samples) numberAt(i int) Number { return NumberOf(s.Mantissas[i], s.exponentAt(i)) }
 
-// exponent is that of the mantissa of row i.
-func (s *Samples) exponent(i int) int16 {
+// exponentAt is that of the mantissa of row i.
+func (s *Samples) exponentAt(i int) int16 {
 	if s.Exponents != nil {
 		return s.Exponents[i]
 	}
@@ -101,7 +101,7 @@ func (s *Samples) Add(at Timestamp, v Value) {
 		return
 	}
 	if s.Exponents == nil {
-		s.split()
+		s.splitExponents()
 	}
 	s.Mantissas = append(s.Mantissas, n.Mantissa)
 	s.Exponents = append(s.Exponents, n.Exponent)
@@ -112,7 +112,7 @@ func (s *Samples) addShared(n Number) bool {
 	switch by := int(n.Exponent) - int(s.Exponent); {
 	case n.Mantissa == 0:
 	case by >= 0:
-		m, ok := scaled(n.Mantissa, by)
+		m, ok := scaleUp(n.Mantissa, by)
 		if ok {
 			n.Mantissa = m
 			break
@@ -122,7 +122,7 @@ func (s *Samples) addShared(n Number) bool {
 		}
 		s.Exponent = n.Exponent
 	default:
-		ms, ok := rescaled(s.Mantissas, -by)
+		ms, ok := scaleAll(s.Mantissas, -by)
 		if !ok {
 			return false
 		}
@@ -132,26 +132,26 @@ func (s *Samples) addShared(n Number) bool {
 	return true
 }
 
-// rescaled gives mantissas × 10^by in new memory; false when one does not fit.
-func rescaled(mantissas []int64, by int) ([]int64, bool) {
+// scaleAll gives mantissas × 10^by in new memory; false when one does not fit.
+func scaleAll(mantissas []int64, by int) ([]int64, bool) {
 	out := make([]int64, len(mantissas), cap(mantissas))
 	for i, m := range mantissas {
 		var ok bool
-		if out[i], ok = scaled(m, by); !ok {
+		if out[i], ok = scaleUp(m, by); !ok {
 			return nil, false
 		}
 	}
 	return out, true
 }
 
-// split gives each row an exponent of its own, in new memory.
-func (s *Samples) split() {
+// splitExponents gives each row an exponent of its own, in new memory.
+func (s *Samples) splitExponents() {
 	if s.Exponents != nil {
 		return
 	}
 	ms, es := make([]int64, len(s.Mantissas)), make([]int16, len(s.Mantissas))
 	for i := range s.Mantissas {
-		n := s.number(i)
+		n := s.numberAt(i)
 		ms[i], es[i] = n.Mantissa, n.Exponent
 	}
 	s.Mantissas, s.Exponents, s.Exponent = ms, es, 0
@@ -164,8 +164,8 @@ func (s *Samples) Slice(i, j int) Samples {
 	if s.Exponents != nil {
 		out.Exponents = s.Exponents[i:j:j]
 	}
-	from, _ := s.absence(i)
-	to, _ := s.absence(j)
+	from, _ := s.findAbsence(i)
+	to, _ := s.findAbsence(j)
 	if from == to {
 		return out
 	}

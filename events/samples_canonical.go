@@ -15,15 +15,15 @@ import (
 // none), if every mantissa fits an int64 with it; else every number normalised with its own in Exponents.
 // What is empty is nil.
 func (s *Samples) Canonical() {
-	if !s.sorted() {
-		s.sort()
+	if !s.isSorted() {
+		s.sortRows()
 	}
-	s.fit()
-	s.trim()
+	s.fitExponent()
+	s.trimEmpty()
 }
 
-// trim makes empty columns nil.
-func (s *Samples) trim() {
+// trimEmpty makes empty columns nil.
+func (s *Samples) trimEmpty() {
 	if len(s.Times) == 0 {
 		*s = Samples{}
 	}
@@ -32,8 +32,8 @@ func (s *Samples) trim() {
 	}
 }
 
-// sorted tells whether the readings ascend strictly.
-func (s *Samples) sorted() bool {
+// isSorted tells whether the readings ascend strictly.
+func (s *Samples) isSorted() bool {
 	for i := 1; i < len(s.Times); i++ {
 		if s.Times[i-1] < s.Times[i] {
 			continue
@@ -47,7 +47,7 @@ func (s *Samples) sorted() bool {
 
 // compareRows orders the values of row i of s and row j of other.
 func (s *Samples) compareRows(i int, other *Samples, j int) int {
-	if s.Mantissas[i] == other.Mantissas[j] && s.exponent(i) == other.exponent(j) &&
+	if s.Mantissas[i] == other.Mantissas[j] && s.exponentAt(i) == other.exponentAt(j) &&
 		len(s.Absent) == 0 && len(other.Absent) == 0 {
 		return 0
 	}
@@ -56,8 +56,8 @@ func (s *Samples) compareRows(i int, other *Samples, j int) int {
 	return v.Compare(w)
 }
 
-// sort brings the readings in order and drops repeats, in new memory.
-func (s *Samples) sort() {
+// sortRows brings the readings in order and drops repeats, in new memory.
+func (s *Samples) sortRows() {
 	order := make([]int, len(s.Times))
 	for i := range order {
 		order[i] = i
@@ -71,11 +71,11 @@ func (s *Samples) sort() {
 	order = slices.CompactFunc(order, func(i, j int) bool {
 		return s.Times[i] == s.Times[j] && s.compareRows(i, s, j) == 0
 	})
-	*s = s.pick(order)
+	*s = s.pickRows(order)
 }
 
-// pick gives the rows in the order of their numbers, in new memory. The form stays.
-func (s *Samples) pick(rows []int) Samples {
+// pickRows gives the rows in the order of their numbers, in new memory. The form stays.
+func (s *Samples) pickRows(rows []int) Samples {
 	out := Samples{
 		Times:     make([]Timestamp, len(rows)),
 		Mantissas: make([]int64, len(rows)),
@@ -89,29 +89,29 @@ func (s *Samples) pick(rows []int) Samples {
 		if s.Exponents != nil {
 			out.Exponents[k] = s.Exponents[i]
 		}
-		if a, absent := s.absence(i); absent {
+		if a, absent := s.findAbsence(i); absent {
 			out.Absent = append(out.Absent, Absence{Row: k, Reason: s.Absent[a].Reason, Raw: s.Absent[a].Raw})
 		}
 	}
 	return out
 }
 
-// fit picks the canonical exponent, in new memory where mantissas change.
-func (s *Samples) fit() {
+// fitExponent picks the canonical exponent, in new memory where mantissas change.
+func (s *Samples) fitExponent() {
 	if s.Exponents == nil {
-		s.coarsen()
+		s.coarsenExponent()
 		return
 	}
 	ms, es := make([]int64, len(s.Mantissas)), make([]int16, len(s.Mantissas))
 	for i := range s.Mantissas {
-		n := s.number(i)
+		n := s.numberAt(i)
 		ms[i], es[i] = n.Mantissa, n.Exponent
 	}
 	s.setRows(ms, es)
 }
 
-// coarsen makes a shared exponent the smallest of the normalised numbers.
-func (s *Samples) coarsen() {
+// coarsenExponent makes a shared exponent the smallest of the normalised numbers.
+func (s *Samples) coarsenExponent() {
 	by := math.MaxInt
 	for _, m := range s.Mantissas {
 		if m != 0 {
@@ -170,7 +170,7 @@ func sharedExponent(ms []int64, es []int16) (int16, bool) {
 		return 0, true
 	}
 	for i, m := range ms {
-		if _, ok := scaled(m, int(es[i])-int(shared)); !ok {
+		if _, ok := scaleUp(m, int(es[i])-int(shared)); !ok {
 			return shared, false
 		}
 	}
@@ -185,10 +185,10 @@ func (s *Samples) Check() error {
 	if err := s.checkAbsent(); err != nil {
 		return err
 	}
-	if !s.sorted() {
+	if !s.isSorted() {
 		return errors.New("samples are not in order, or repeat a reading")
 	}
-	if !s.fitted() {
+	if !s.isFitted() {
 		return errors.New("samples are not in their canonical exponent")
 	}
 	return nil
@@ -210,8 +210,8 @@ func (s *Samples) checkAbsent() error {
 	return nil
 }
 
-// fitted tells whether fit would change nothing.
-func (s *Samples) fitted() bool {
+// isFitted tells whether fit would change nothing.
+func (s *Samples) isFitted() bool {
 	if s.Exponents == nil {
 		for _, m := range s.Mantissas {
 			if m%10 != 0 {

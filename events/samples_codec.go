@@ -23,8 +23,8 @@ const (
 	flagsEnd
 )
 
-// flags tell which optional parts follow.
-func (s *Samples) flags() (f byte) {
+// codecFlags tell which optional parts follow.
+func (s *Samples) codecFlags() (f byte) {
 	if s.Exponents != nil {
 		f |= flagExponents
 	}
@@ -107,24 +107,24 @@ func (s *Samples) appendAbsences(dst []byte) []byte {
 	return dst
 }
 
-func (r *reader) exponent() int16 {
-	e := r.varint()
+func (r *reader) readExponent() int16 {
+	e := r.readVarint()
 	if e < math.MinInt16 || e > math.MaxInt16 {
-		r.fail(errors.New("stored exponent out of range"))
+		r.setError(errors.New("stored exponent out of range"))
 	}
 	return int16(e)
 }
 
-func (r *reader) times(times []Timestamp) {
-	code := r.byte()
+func (r *reader) readTimes(times []Timestamp) {
+	code := r.readByte()
 	if code > 3 {
-		r.fail(errors.New("stored time unit is unknown"))
+		r.setError(errors.New("stored time unit is unknown"))
 		return
 	}
 	unit := powers[3*code]
 	var last, step int64
 	for i := range times {
-		now := last + step + r.varint()
+		now := last + step + r.readVarint()
 		if i > 0 {
 			step = now - last
 		}
@@ -133,49 +133,49 @@ func (r *reader) times(times []Timestamp) {
 	}
 }
 
-func (r *reader) mantissas(mantissas []int64) {
+func (r *reader) readMantissas(mantissas []int64) {
 	last := int64(0)
 	for i := range mantissas {
-		last += r.varint()
+		last += r.readVarint()
 		mantissas[i] = last
 	}
 }
 
-// options reads the parts of s that flags tell of.
-func (r *reader) options(s *Samples, flags byte) {
+// readOptional reads the parts of s that flags tell of.
+func (r *reader) readOptional(s *Samples, flags byte) {
 	if flags&flagExponents != 0 && r.err == nil {
 		if len(s.Times) > len(r.src) {
-			r.fail(errTruncated)
+			r.setError(errTruncated)
 			return
 		}
 		s.Exponents = make([]int16, len(s.Times))
 		for i := range s.Exponents {
-			s.Exponents[i] = r.exponent()
+			s.Exponents[i] = r.readExponent()
 		}
 	}
 	if flags&flagAbsent != 0 {
-		r.absences(s)
+		r.readAbsences(s)
 	}
 }
 
-// absences reads them, and sets the mantissas of their rows to 0.
-func (r *reader) absences(s *Samples) {
-	count := r.count(2)
+// readAbsences reads them, and sets the mantissas of their rows to 0.
+func (r *reader) readAbsences(s *Samples) {
+	count := r.readCount(2)
 	if r.err != nil || count == 0 || count > len(s.Times) {
-		r.fail(errors.New("stored absences are not those of the samples"))
+		r.setError(errors.New("stored absences are not those of the samples"))
 		return
 	}
 	s.Absent = make([]Absence, count)
 	row, raw := uint64(0), ""
 	for i := range s.Absent {
-		step := r.uvarint()
+		step := r.readUvarint()
 		if row += step; step > uint64(len(s.Times)) || row >= uint64(len(s.Times)) || i > 0 && step == 0 {
-			r.fail(errors.New("stored absence is out of order or range"))
+			r.setError(errors.New("stored absence is out of order or range"))
 			return
 		}
-		reason := r.byte()
+		reason := r.readByte()
 		if reason&sameRaw == 0 {
-			raw = r.text()
+			raw = r.readText()
 		}
 		s.Absent[i] = Absence{Row: int(row), Reason: Reason(reason &^ sameRaw), Raw: raw}
 		s.Mantissas[row] = 0

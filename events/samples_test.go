@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// readings gives what samples hold.
-func readings(s Samples) (out []someReading) {
+// readingsOf gives what samples hold.
+func readingsOf(s Samples) (out []someReading) {
 	for at, v := range s.All() {
 		out = append(out, someReading{at, v})
 	}
@@ -35,7 +35,7 @@ func TestSamplesKeepReadings(t *testing.T) {
 	for seed := range uint64(2000) {
 		want := someReadings(random(seed), int(seed%40))
 		s := samplesOf(want)
-		if got := readings(s); !equalReadings(got, want) {
+		if got := readingsOf(s); !equalReadings(got, want) {
 			t.Fatalf("seed %d: got readings %v, want %v", seed, got, want)
 		}
 		for i, w := range want {
@@ -51,7 +51,7 @@ func TestCanonicalIsAFunctionOfTheSet(t *testing.T) {
 		r := random(seed)
 		list := someReadings(r, r.IntN(40))
 		want := canonicalOf(list)
-		if got := readings(want); !equalReadings(got, setOf(list)) {
+		if got := readingsOf(want); !equalReadings(got, setOf(list)) {
 			t.Fatalf("seed %d: got set %v, want %v", seed, got, setOf(list))
 		}
 		if err := want.Check(); err != nil {
@@ -139,17 +139,17 @@ func TestSlicesStay(t *testing.T) {
 		s := canonicalOf(list)
 		i := r.IntN(s.Len())
 		j := i + r.IntN(s.Len()-i+1)
-		want := readings(s)[i:j]
+		want := readingsOf(s)[i:j]
 		piece := s.Slice(i, j)
-		if got := readings(piece); !equalReadings(got, want) {
+		if got := readingsOf(piece); !equalReadings(got, want) {
 			t.Fatalf("seed %d: Slice(%d, %d) holds %v, want %v", seed, i, j, got, want)
 		}
-		whole := readings(s)
+		whole := readingsOf(s)
 		other := piece
 		other.Canonical()
 		other.Add(0, Value{Number: Number{1, -9}})
 		s.Unite(canonicalOf(someReadings(r, 5)))
-		if got := readings(piece); !equalReadings(got, want) {
+		if got := readingsOf(piece); !equalReadings(got, want) {
 			t.Fatalf("seed %d: the slice became %v, want %v", seed, got, want)
 		}
 		if d := diff(canonicalOf(list), canonicalOf(whole)); d != "" {
@@ -283,7 +283,7 @@ func appendSamples(dst []byte, s *Samples) []byte {
 	if s.Len() == 0 {
 		return dst
 	}
-	dst = append(dst, s.flags())
+	dst = append(dst, s.codecFlags())
 	dst = appendTimes(dst, s.Times)
 	if s.Exponents == nil {
 		dst = binary.AppendVarint(dst, int64(s.Exponent))
@@ -297,11 +297,11 @@ func appendSamples(dst []byte, s *Samples) []byte {
 // multiple of len(src), whatever src claims. The samples do not refer to src.
 func parseSamples(src []byte) (s Samples, rest []byte, err error) {
 	r := reader{src: src}
-	rows := r.uvarint()
+	rows := r.readUvarint()
 	if rows == 0 {
 		return Samples{}, r.src, r.err
 	}
-	flags := r.byte()
+	flags := r.readByte()
 	if r.err == nil && (flags >= flagsEnd || rows > uint64(len(r.src)/2)) {
 		r.err = errTruncated
 	}
@@ -310,12 +310,12 @@ func parseSamples(src []byte) (s Samples, rest []byte, err error) {
 	}
 	s.Times = make([]Timestamp, rows)
 	s.Mantissas = make([]int64, rows)
-	r.times(s.Times)
+	r.readTimes(s.Times)
 	if flags&flagExponents == 0 {
-		s.Exponent = r.exponent()
+		s.Exponent = r.readExponent()
 	}
-	r.mantissas(s.Mantissas)
-	r.options(&s, flags)
+	r.readMantissas(s.Mantissas)
+	r.readOptional(&s, flags)
 	if r.err != nil {
 		return Samples{}, src, fmt.Errorf("reading samples: %w", r.err)
 	}

@@ -37,11 +37,11 @@ type Connection struct {
 // Dial opens a client; keep leases, writes and bulk watches on clients of their own. It returns at once, whether or not
 // etcd answers. The client logs to lg at debug level; its errors reach the callers of its methods. The caller closes it.
 func (c Connection) Dial(lg *slog.Logger) (*clientv3.Client, error) {
-	endpoints, err := c.endpoints()
+	endpoints, err := c.parseEndpoints()
 	if err != nil {
 		return nil, err
 	}
-	secure, err := c.tls(endpoints)
+	secure, err := c.tlsConfig(endpoints)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (c Connection) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 		TLS:                  secure,
 		Username:             c.Username,
 		Password:             c.Password,
-		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnect())},
+		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnectParams())},
 		Logger:               zapTo(lg),
 	})
 	if err != nil {
@@ -62,17 +62,17 @@ func (c Connection) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 	return client, nil
 }
 
-// reconnect returns the pauses between attempts to reach an endpoint. gRPC's own grow to two minutes, in which an etcd
+// reconnectParams returns the pauses between attempts to reach an endpoint. gRPC's own grow to two minutes, in which an etcd
 // that is back would go unnoticed.
-func reconnect() grpc.ConnectParams {
+func reconnectParams() grpc.ConnectParams {
 	return grpc.ConnectParams{
 		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 		MinConnectTimeout: 5 * time.Second,
 	}
 }
 
-// endpoints returns the endpoints of the list. Blanks around an endpoint and empty ones are dropped.
-func (c Connection) endpoints() ([]string, error) {
+// parseEndpoints returns the endpoints of the list. Blanks around an endpoint and empty ones are dropped.
+func (c Connection) parseEndpoints() ([]string, error) {
 	var list []string
 	for part := range strings.SplitSeq(c.Endpoints, ",") {
 		part = strings.TrimSpace(part)
@@ -98,9 +98,9 @@ func knownScheme(scheme string) bool {
 	return false
 }
 
-// tls returns the client's side of TLS, nil where no setting asks for it. The files are read again for each
+// tlsConfig returns the client's side of TLS, nil where no setting asks for it. The files are read again for each
 // handshake, so that renewed certificates need no restart.
-func (c Connection) tls(endpoints []string) (*tls.Config, error) {
+func (c Connection) tlsConfig(endpoints []string) (*tls.Config, error) {
 	files := c.CertFile != "" || c.KeyFile != "" || c.CAFile != ""
 	secure := files
 	for _, e := range endpoints {

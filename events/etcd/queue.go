@@ -60,7 +60,7 @@ func (q *Queue) Next(ctx context.Context) (Response, error) {
 		if ctx.Err() != nil {
 			return Response{}, context.Cause(ctx)
 		}
-		if r, err, ok := q.next(); ok {
+		if r, err, ok := q.popResponse(); ok {
 			return r, err
 		}
 		select {
@@ -70,7 +70,7 @@ func (q *Queue) Next(ctx context.Context) (Response, error) {
 	}
 }
 
-func (q *Queue) next() (r Response, err error, ok bool) {
+func (q *Queue) popResponse() (r Response, err error, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {

@@ -57,7 +57,7 @@ func Retry[T any](ctx context.Context, p Patience, try func(ctx context.Context,
 	within := p.First
 	pause := wait.Backoff{Least: minPause, Most: maxPause}
 	for again := false; ; again = true {
-		v, err := attempt(ctx, within, again, try)
+		v, err := attemptOnce(ctx, within, again, try)
 		within = min(2*within, AttemptTimeout)
 		if err == nil {
 			return v, nil
@@ -71,7 +71,7 @@ func Retry[T any](ctx context.Context, p Patience, try func(ctx context.Context,
 	}
 }
 
-func attempt[T any](ctx context.Context, within time.Duration, again bool, try func(ctx context.Context, again bool) (T, error)) (T, error) {
+func attemptOnce[T any](ctx context.Context, within time.Duration, again bool, try func(ctx context.Context, again bool) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return try(ctx, again)

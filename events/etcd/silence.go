@@ -18,12 +18,12 @@ func SilenceAfter(ask time.Duration) Silence {
 	return Silence{Ask: ask, Again: 3 * ask, Lost: max(10*ask, 20*time.Second)}
 }
 
-// patience bounds the first attempt to begin a watch. Every further attempt may take twice as long, so that a slow etcd
+// beginTimeout bounds the first attempt to begin a watch. Every further attempt may take twice as long, so that a slow etcd
 // is in time too.
-func (s Silence) patience() time.Duration { return max(s.Ask, time.Second) }
+func (s Silence) beginTimeout() time.Duration { return max(s.Ask, time.Second) }
 
-// pause returns how long to wait for a response to a watch that has been quiet for a time.
-func (s Silence) pause(quiet time.Duration, progressed bool) time.Duration {
+// checkPause returns how long to wait for a response to a watch that has been quiet for a time.
+func (s Silence) checkPause(quiet time.Duration, progressed bool) time.Duration {
 	if progressed && quiet >= s.Ask && quiet < s.Again {
 		return s.Again - quiet
 	}

@@ -83,7 +83,7 @@ func (f *fakeWatcher) RequestProgress(ctx context.Context) error {
 	return nil
 }
 
-func progress(rev int64) *clientv3.WatchResponse {
+func progressResponse(rev int64) *clientv3.WatchResponse {
 	return &clientv3.WatchResponse{Header: &pb.ResponseHeader{ClusterId: 5, Revision: rev}}
 }
 
@@ -102,12 +102,12 @@ type delivery struct {
 	err error
 }
 
-// started runs a watch of key a from revision 10 against f.
-func started(t *testing.T, f *fakeWatcher) <-chan delivery {
-	return startedAs(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
+// startWatch runs a watch of key a from revision 10 against f.
+func startWatch(t *testing.T, f *fakeWatcher) <-chan delivery {
+	return startWatchOf(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
 }
 
-func startedAs(t *testing.T, w *Watch) <-chan delivery {
+func startWatchOf(t *testing.T, w *Watch) <-chan delivery {
 	out := make(chan delivery, 10_000)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -140,8 +140,8 @@ func untilError(out <-chan delivery) delivery {
 func TestWatchIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
-		f.answer = func(string) *clientv3.WatchResponse { return progress(10) }
-		out := started(t, f)
+		f.answer = func(string) *clientv3.WatchResponse { return progressResponse(10) }
+		out := startWatch(t, f)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if n := len(f.soFar().asked); n < 900 || n > 1800 || len(out) != n {
@@ -161,15 +161,15 @@ func TestWatchIdle(t *testing.T) {
 func TestWatchDeliversEachChangeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
-		out := started(t, f)
+		out := startWatch(t, f)
 		for _, c := range []struct {
 			resp clientv3.WatchResponse
 			want []int64
 			upto int64
 		}{
 			{eventsAt(9, 10, 11, 12), []int64{11, 12}, 12},
-			{*progress(20), nil, 20},
-			{*progress(15), nil, 20}, // of a member that lags
+			{*progressResponse(20), nil, 20},
+			{*progressResponse(15), nil, 20}, // of a member that lags
 			{eventsAt(12, 20, 21, 21), []int64{21, 21}, 21},
 		} {
 			f.responses["a"] <- c.resp
@@ -195,7 +195,7 @@ func TestWatchSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
 		start := time.Now()
-		d := <-started(t, f)
+		d := <-startWatch(t, f)
 		if _, silent := errors.AsType[*SilentError](d.err); !silent {
 			t.Errorf("got %v, want a SilentError", d.err)
 		}
@@ -213,8 +213,8 @@ func TestWatchSilence(t *testing.T) {
 func TestWatchSilenceAfterAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
-		f.answer = func(string) *clientv3.WatchResponse { return progress(11) }
-		out := started(t, f)
+		f.answer = func(string) *clientv3.WatchResponse { return progressResponse(11) }
+		out := startWatch(t, f)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		f.gone.Store(true)
@@ -243,7 +243,7 @@ func TestWatchSilenceAfterAnswers(t *testing.T) {
 func TestSlowCallerIsNoSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
-		f.answer = func(string) *clientv3.WatchResponse { return progress(10) }
+		f.answer = func(string) *clientv3.WatchResponse { return progressResponse(10) }
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		w := Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)}
@@ -264,12 +264,12 @@ func TestUnevenRangesAskSoon(t *testing.T) {
 		heard := false // the first answer is from before the change
 		f.answer = func(key string) *clientv3.WatchResponse {
 			if key == "b" && heard {
-				return progress(12)
+				return progressResponse(12)
 			}
 			heard = heard || key == "b"
-			return progress(11)
+			return progressResponse(11)
 		}
-		out := startedAs(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Even: true, Silence: SilenceAfter(2 * time.Second)})
+		out := startWatchOf(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Even: true, Silence: SilenceAfter(2 * time.Second)})
 		synctest.Wait()
 		f.responses["a"] <- eventsAt(12)
 		first := <-out
@@ -304,9 +304,9 @@ func TestQuietRangeBesideABusyOne(t *testing.T) {
 			if key == "b" && stuck.Load() {
 				return nil
 			}
-			return progress(10)
+			return progressResponse(10)
 		}
-		out := startedAs(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
+		out := startWatchOf(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
 		rev := int64(10)
 		busyMinute := func() {
 			for range 600 {
@@ -353,7 +353,7 @@ func TestWatchEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFakeWatcher()
-				out := startedAs(t, &Watch{
+				out := startWatchOf(t, &Watch{
 					Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second),
 					Check: func(_ context.Context, resp *clientv3.WatchResponse, upto int64) error {
 						if resp.Header.ClusterId != 5 && upto == 10 {

@@ -22,10 +22,10 @@ type Filter struct {
 // Exact returns a filter of names as programs have them: '*' and '?' stand for themselves, a GPU is not named by its index
 // alone, and a metric has its canonical name or its source's.
 func Exact(hosts []events.HostID, gpus []events.GPUID, metrics []string) *Filter {
-	return &Filter{Hosts: patterns(hosts), GPUs: patterns(gpus), Metrics: metrics, exact: true}
+	return &Filter{Hosts: patternsOf(hosts), GPUs: patternsOf(gpus), Metrics: metrics, exact: true}
 }
 
-func patterns[S ~string](names []S) Patterns {
+func patternsOf[S ~string](names []S) Patterns {
 	out := make(Patterns, len(names))
 	for i, name := range names {
 		out[i] = string(name)
@@ -41,7 +41,7 @@ func (f *Filter) Flags(fs *flag.FlagSet) {
 }
 
 // Host reports whether records of a host can match.
-func (f *Filter) Host(id events.HostID) bool { return f.match(f.Hosts, string(id)) }
+func (f *Filter) Host(id events.HostID) bool { return f.matchesList(f.Hosts, string(id)) }
 
 // Partitions returns which of count partitions can hold matching records.
 func (f *Filter) Partitions(count int) []events.Partition {
@@ -64,7 +64,7 @@ func (f *Filter) Partitions(count int) []events.Partition {
 
 // Column reports whether the records of a column match.
 func (f *Filter) Column(ev *events.Event, c *events.Column) bool {
-	return f.Host(ev.Host) && f.gpu(ev.Host, &ev.Identities[c.Identity]) && f.metric(c)
+	return f.Host(ev.Host) && f.matchesGPU(ev.Host, &ev.Identities[c.Identity]) && f.matchesMetric(c)
 }
 
 // Matches counts the columns of an event that match.
@@ -88,25 +88,25 @@ func (f *Filter) Any(ev *events.Event) bool {
 	return false
 }
 
-func (f *Filter) gpu(host events.HostID, id *events.Identity) bool {
+func (f *Filter) matchesGPU(host events.HostID, id *events.Identity) bool {
 	if len(f.GPUs) == 0 {
 		return true
 	}
-	if gpu := id.Entity(host).GPU; gpu != "" && f.match(f.GPUs, string(gpu)) {
+	if gpu := id.Entity(host).GPU; gpu != "" && f.matchesList(f.GPUs, string(gpu)) {
 		return true
 	}
-	return id.Index != "" && (f.match(f.GPUs, string(host)+":"+id.Index) || !f.exact && f.match(f.GPUs, id.Index))
+	return id.Index != "" && (f.matchesList(f.GPUs, string(host)+":"+id.Index) || !f.exact && f.matchesList(f.GPUs, id.Index))
 }
 
-func (f *Filter) metric(c *events.Column) bool {
-	return f.match(f.Metrics, c.Metric) || f.match(f.Metrics, c.Source) || !f.exact && slices.ContainsFunc(f.Metrics, func(name string) bool {
+func (f *Filter) matchesMetric(c *events.Column) bool {
+	return f.matchesList(f.Metrics, c.Metric) || f.matchesList(f.Metrics, c.Source) || !f.exact && slices.ContainsFunc(f.Metrics, func(name string) bool {
 		m, _, known := metric.Lookup(name)
 		return known && m.Name == c.Metric
 	})
 }
 
-// match reports whether a list takes a name.
-func (f *Filter) match(list Patterns, name string) bool {
+// matchesList reports whether a list takes a name.
+func (f *Filter) matchesList(list Patterns, name string) bool {
 	return len(list) == 0 || slices.ContainsFunc(list, func(pattern string) bool {
 		return pattern == name || !f.exact && Glob(pattern, name)
 	})

@@ -48,7 +48,7 @@ var ErrEnded = errors.New("the watch ended without an error")
 // End. It calls all functions from its own goroutine. A Loop runs once.
 func (l *Loop) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		err := l.round(ctx)
+		err := l.runRound(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -64,25 +64,25 @@ func (l *Loop) Run(ctx context.Context) error {
 			}
 			l.overrun = true
 		default:
-			l.fail(ctx, err)
+			l.noteFailure(ctx, err)
 		}
 	}
 	return nil
 }
 
-func (l *Loop) round(ctx context.Context) error {
+func (l *Loop) runRound(ctx context.Context) error {
 	if l.CatchUp != nil {
 		if err := l.CatchUp(ctx); err != nil {
 			return err
 		}
 	}
-	if err := l.Watch(ctx, l.delivered); err != nil {
+	if err := l.Watch(ctx, l.noteDelivery); err != nil {
 		return err
 	}
 	return ErrEnded
 }
 
-func (l *Loop) delivered() {
+func (l *Loop) noteDelivery() {
 	l.Pause.Reset()
 	l.overrun = false
 	if l.failing && l.Recovered != nil {
@@ -91,7 +91,7 @@ func (l *Loop) delivered() {
 	l.failing = false
 }
 
-func (l *Loop) fail(ctx context.Context, err error) {
+func (l *Loop) noteFailure(ctx context.Context, err error) {
 	l.failing = true
 	again := l.Pause.Next()
 	if l.Failed != nil {

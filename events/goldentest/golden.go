@@ -36,25 +36,25 @@ Never edit or remove an old golden file.`
 // content for a new file.
 func Written(t testing.TB, name string, form int, got []byte) {
 	t.Helper()
-	check(t, fmt.Sprintf("%s.form%d.hex", name, form), got)
+	compareGolden(t, fmt.Sprintf("%s.form%d.hex", name, form), got)
 }
 
 // WrittenText is Written for a form that is text.
 func WrittenText(t testing.TB, name string, form int, got string) {
 	t.Helper()
-	check(t, fmt.Sprintf("%s.form%d.txt", name, form), []byte(got))
+	compareGolden(t, fmt.Sprintf("%s.form%d.txt", name, form), []byte(got))
 }
 
-func check(t testing.TB, file string, got []byte) {
+func compareGolden(t testing.TB, file string, got []byte) {
 	t.Helper()
-	want, err := read(file)
+	want, err := readGolden(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		t.Errorf("there is no golden file %s/%s for the bytes stored now.\n%s\nContent of the new file:\n%s", dir, file, advice, format(file, got))
+		t.Errorf("there is no golden file %s/%s for the bytes stored now.\n%s\nContent of the new file:\n%s", dir, file, advice, formatGolden(file, got))
 	case err != nil:
 		t.Errorf("reading the golden file: %v", err)
 	case !bytes.Equal(got, want):
-		t.Errorf("the bytes stored now differ from golden file %s/%s.\n%s\nContent of the new file:\n%s", dir, file, advice, format(file, got))
+		t.Errorf("the bytes stored now differ from golden file %s/%s.\n%s\nContent of the new file:\n%s", dir, file, advice, formatGolden(file, got))
 	}
 }
 
@@ -80,7 +80,7 @@ func Readable[M any](t *testing.T, kind string, newest int, models map[string]M,
 			file := filepath.Base(path)
 			name, _, _ := strings.Cut(file, ".")
 			seen[name] = true
-			stored, err := read(file)
+			stored, err := readGolden(file)
 			if err != nil {
 				t.Errorf("reading the golden file: %v", err)
 				continue
@@ -101,7 +101,7 @@ func Readable[M any](t *testing.T, kind string, newest int, models map[string]M,
 	}
 }
 
-func read(file string) ([]byte, error) {
+func readGolden(file string) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {
 		return nil, err
@@ -112,8 +112,8 @@ func read(file string) ([]byte, error) {
 	return hex.DecodeString(strings.ReplaceAll(string(text), "\n", ""))
 }
 
-// format returns the content of a golden file that holds stored.
-func format(file string, stored []byte) string {
+// formatGolden returns the content of a golden file that holds stored.
+func formatGolden(file string, stored []byte) string {
 	if !strings.HasSuffix(file, ".hex") {
 		return string(stored) + "\n"
 	}

@@ -60,9 +60,9 @@ const header = "name\tid\tunit\tkind\ttype\tmin\tmax\tparts\twords\twide\twide o
 
 // table is the catalogue with the indexes that are derived from it.
 type table struct {
-	metrics []Metric
-	names   map[string]meaning // by every name that a metric has in a source, in lower case
-	named   []NamedField
+	metrics    []Metric
+	names      map[string]meaning // by every name that a metric has in a source, in lower case
+	wideFields []NamedField
 }
 
 // meaning is a metric under one of its names.
@@ -86,7 +86,7 @@ func parseTable(text string) (*table, error) {
 			return nil, fmt.Errorf("line %d has %d cells, want %d", i+2, len(cells), columns)
 		}
 		m := &t.metrics[i]
-		err := m.parse(cells)
+		err := m.parseCells(cells)
 		if err == nil && i > 0 && m.Name <= t.metrics[i-1].Name {
 			err = fmt.Errorf("it is not behind %s: the lines are sorted by name", t.metrics[i-1].Name)
 		}
@@ -105,13 +105,13 @@ func parseTable(text string) (*table, error) {
 		if !there {
 			return nil, fmt.Errorf("no field of the wide form has place %d", place)
 		}
-		t.named = append(t.named, field)
+		t.wideFields = append(t.wideFields, field)
 	}
 	return t, nil
 }
 
-// parse reads everything but the names of other sources.
-func (m *Metric) parse(cells []string) (err error) {
+// parseCells reads everything but the names of other sources.
+func (m *Metric) parseCells(cells []string) (err error) {
 	m.Name, m.Unit, m.Help = cells[colName], cells[colUnit], cells[colHelp]
 	if m.Name == "" || m.Unit == "" || m.Help == "" {
 		return errors.New("name, unit and help must not be empty")

@@ -123,11 +123,11 @@ func catalogue(t *testing.T) []row {
 				break
 			}
 		}
-		id, _ := number(t, f[0]).MantissaAt(0)
+		id, _ := parseNumber(t, f[0]).MantissaAt(0)
 		r.ID, r.Unit = int(id), strings.ReplaceAll(f[4], "_", " ")
 		r.Type = map[string]metric.Type{"i": metric.Int64, "d": metric.Double}[f[2]]
 		r.Kind = map[string]metric.Kind{"g": metric.Gauge, "c": metric.Counter, "r": metric.Rate}[f[3]]
-		r.Min, r.Max = number(t, f[5]), number(t, f[6])
+		r.Min, r.Max = parseNumber(t, f[5]), parseNumber(t, f[6])
 		rows = append(rows, r)
 	}
 	return rows
@@ -169,7 +169,7 @@ func checkNames(t *testing.T, r row) {
 			if !ok || m.Name != r.Name {
 				t.Errorf("Lookup(%q): got %q, %v; want %s", name, m.Name, ok, r.Name)
 			}
-			if got := c.Apply(events.Int(1)); converted && got != number(t, factor) || c.Exact() == converted {
+			if got := c.Apply(events.Int(1)); converted && got != parseNumber(t, factor) || c.Exact() == converted {
 				t.Errorf("Lookup(%q): a reading of 1 becomes %s, want %q", name, got, factor)
 			}
 		}

@@ -51,24 +51,24 @@ func conversionOf(source, unit string) (c Conversion, known bool) {
 // becomes MiB exactly unless that takes more than 19 digits; then it is rounded to the nearest float64.
 func (c Conversion) Apply(n events.Number) events.Number {
 	if c.mebi {
-		return mebibytes(n)
+		return toMebibytes(n)
 	}
-	return shift(n, int(c.scale))
+	return shiftExponent(n, int(c.scale))
 }
 
-// shift multiplies by a power of ten.
-func shift(n events.Number, by int) events.Number {
+// shiftExponent multiplies by a power of ten.
+func shiftExponent(n events.Number, by int) events.Number {
 	if n.Mantissa != 0 {
 		n.Exponent += int16(by)
 	}
 	return n
 }
 
-// mebibytes divides by 2^20. Behind the point, 2^-d is 5^d × 10^-d.
-func mebibytes(n events.Number) events.Number {
-	bytes, ok := whole(n)
+// toMebibytes divides by 2^20. Behind the point, 2^-d is 5^d × 10^-d.
+func toMebibytes(n events.Number) events.Number {
+	bytes, ok := wholeInt64(n)
 	if !ok {
-		return rounded(n.Float() / (1 << mebiBits))
+		return shortestDecimal(n.Float() / (1 << mebiBits))
 	}
 	if bytes == 0 {
 		return events.Number{}
@@ -78,17 +78,17 @@ func mebibytes(n events.Number) events.Number {
 	digits := mebiBits - twos
 	for range digits {
 		if bytes > maxInt/5 || bytes < -maxInt/5 {
-			return rounded(n.Float() / (1 << mebiBits))
+			return shortestDecimal(n.Float() / (1 << mebiBits))
 		}
 		bytes *= 5
 	}
-	return shift(events.Int(bytes), -digits)
+	return shiftExponent(events.Int(bytes), -digits)
 }
 
 const maxInt = 1<<63 - 1
 
-// rounded gives the shortest decimal that means f.
-func rounded(f float64) events.Number {
+// shortestDecimal gives the shortest decimal that means f.
+func shortestDecimal(f float64) events.Number {
 	n, err := events.ParseNumber(strconv.FormatFloat(f, 'g', -1, 64))
 	if err != nil { // not reached: a Number has no infinities, and dividing it makes none
 		return events.Number{}
@@ -96,8 +96,8 @@ func rounded(f float64) events.Number {
 	return n
 }
 
-// whole gives the number as an int64, if it is one.
-func whole(n events.Number) (int64, bool) {
+// wholeInt64 gives the number as an int64, if it is one.
+func wholeInt64(n events.Number) (int64, bool) {
 	v := n.Mantissa
 	if n.Exponent < 0 || n.Exponent > 18 {
 		return 0, v == 0

@@ -8,13 +8,13 @@ import "strings"
 // bracketed unit of nvidia-smi, and in the first of nvidia-smi's spellings; then ok is false.
 func Lookup(source string) (m Metric, c Conversion, ok bool) {
 	own := strings.TrimSpace(source)
-	name, bracket := unbracket(own)
-	if ofTwoTools(name) {
-		return unknown(own, name, bracket), Conversion{}, false
+	name, bracket := cutUnit(own)
+	if isAmbiguousColumn(name) {
+		return unknownMetric(own, name, bracket), Conversion{}, false
 	}
 	means, found := catalogue().names[strings.ToLower(name)]
 	if !found {
-		return unknown(own, name, bracket), Conversion{}, false
+		return unknownMetric(own, name, bracket), Conversion{}, false
 	}
 	if bracket == "" || means.metric.In(means.conversion, bracket) {
 		return *means.metric, means.conversion, true
@@ -22,18 +22,18 @@ func Lookup(source string) (m Metric, c Conversion, ok bool) {
 	return Metric{Name: own, Parts: PerAny}, Conversion{}, false
 }
 
-// ofTwoTools tells the columns of nvidia-smi dmon that dcgmi dmon has in capitals for something else: in small letters
+// isAmbiguousColumn tells the columns of nvidia-smi dmon that dcgmi dmon has in capitals for something else: in small letters
 // pviol is the share of time and tviol a yes or no, PVIOL and TVIOL are nanoseconds.
-func ofTwoTools(name string) bool { return name == "pviol" || name == "tviol" }
+func isAmbiguousColumn(name string) bool { return name == "pviol" || name == "tviol" }
 
-// unknown is a metric that the catalogue does not know. A unit is part of its name unless it is one that
+// unknownMetric is a metric that the catalogue does not know. A unit is part of its name unless it is one that
 // nvidia-smi writes there.
-func unknown(own, name, bracket string) Metric {
-	m := Metric{Name: own, Parts: PerAny, Unit: unit(bracket)}
+func unknownMetric(own, name, bracket string) Metric {
+	m := Metric{Name: own, Parts: PerAny, Unit: knownUnit(bracket)}
 	if m.Unit != "" {
 		m.Name = name
 	}
-	if first := spelling(strings.ToLower(m.Name)); first != "" {
+	if first := firstSpelling(strings.ToLower(m.Name)); first != "" {
 		m.Name = first
 	}
 	return m

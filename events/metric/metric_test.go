@@ -114,7 +114,7 @@ func TestNamed(t *testing.T) {
 	}
 }
 
-func number(t *testing.T, text string) events.Number {
+func parseNumber(t *testing.T, text string) events.Number {
 	t.Helper()
 	n, err := events.ParseNumber(text)
 	if err != nil {

@@ -16,7 +16,7 @@ type NamedField struct {
 }
 
 // Named returns the named fields in the order of the wide form. The slice is the caller's.
-func Named() []NamedField { return slices.Clone(catalogue().named) }
+func Named() []NamedField { return slices.Clone(catalogue().wideFields) }
 
 // addWide adds the metric's field of the wide form, if it has one, at its place.
 func addWide(wide map[int]NamedField, m *Metric, cells []string) error {

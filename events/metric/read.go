@@ -17,9 +17,9 @@ func (m *Metric) Read(c Conversion, text []byte) (events.Value, error) {
 	if len(text) > longest {
 		return events.Value{}, errNotNumber
 	}
-	if !numeric(text) {
-		if reason := token(text); reason != events.Present {
-			return absent(reason, text), nil
+	if !looksNumeric(text) {
+		if reason := tokenReason(text); reason != events.Present {
+			return absentValue(reason, text), nil
 		}
 		return m.readWord(text)
 	}
@@ -27,30 +27,30 @@ func (m *Metric) Read(c Conversion, text []byte) (events.Value, error) {
 	if err != nil {
 		return m.readWord(text)
 	}
-	if reason := m.sentinel(c, n); reason != events.Present {
-		return absent(reason, text), nil
+	if reason := m.sentinelReason(c, n); reason != events.Present {
+		return absentValue(reason, text), nil
 	}
 	if c.guess {
 		var reason events.Reason
 		if c, reason = ratioOrPercent(c, n, text); reason != events.Present {
-			return absent(reason, text), nil
+			return absentValue(reason, text), nil
 		}
 	}
 	n = c.Apply(n)
-	if !m.plausible(n) {
-		return absent(events.Implausible, text), nil
+	if !m.inRange(n) {
+		return absentValue(events.Implausible, text), nil
 	}
 	return events.Value{Number: n}, nil
 }
 
 // readWord reads a text that is no number but may stand for one.
 func (m *Metric) readWord(text []byte) (events.Value, error) {
-	n, ok := m.words.read(text)
+	n, ok := m.words.parseWord(text)
 	switch {
 	case !ok:
 		return events.Value{}, errNotNumber
-	case !m.plausible(n):
-		return absent(events.Implausible, text), nil
+	case !m.inRange(n):
+		return absentValue(events.Implausible, text), nil
 	}
 	return events.Value{Number: n}, nil
 }
@@ -58,12 +58,12 @@ func (m *Metric) readWord(text []byte) (events.Value, error) {
 // longest bounds the text that an absent reading carries along; no reading's is longer.
 const longest = 128
 
-func absent(reason events.Reason, text []byte) events.Value {
+func absentValue(reason events.Reason, text []byte) events.Value {
 	return events.Value{Absent: reason, Raw: string(text)}
 }
 
-// numeric tells text that must be a number from text that may be a token.
-func numeric(text []byte) bool {
+// looksNumeric tells text that must be a number from text that may be a token.
+func looksNumeric(text []byte) bool {
 	if len(text) == 0 {
 		return false
 	}
@@ -71,9 +71,9 @@ func numeric(text []byte) bool {
 	return '0' <= c && c <= '9' || c == '.' || c == '+' || c == '-' && len(text) > 1
 }
 
-// plausible tells whether n is in the metric's range. Float rounds monotonically, so what is strictly
+// inRange tells whether n is in the metric's range. Float rounds monotonically, so what is strictly
 // inside as a float64 is inside.
-func (m *Metric) plausible(n events.Number) bool {
+func (m *Metric) inRange(n events.Number) bool {
 	if m.Min == m.Max {
 		return true
 	}

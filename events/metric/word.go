@@ -28,8 +28,8 @@ func (m Metric) Spelled() Metric {
 	return m
 }
 
-// read gives the reading that a trimmed text stands for. Case does not matter.
-func (w words) read(text []byte) (events.Number, bool) {
+// parseWord gives the reading that a trimmed text stands for. Case does not matter.
+func (w words) parseWord(text []byte) (events.Number, bool) {
 	const longest = len("system reboot required")
 	if w == 0 || len(text) > longest {
 		return events.Number{}, false
@@ -38,7 +38,7 @@ func (w words) read(text []byte) (events.Number, bool) {
 	for _, kind := range [...]struct {
 		words words
 		read  func(lower string) (events.Number, bool)
-	}{{flags, flag}, {masks, mask}, {pstates, pstate}, {actions, action}, {healths, health}} {
+	}{{flags, readFlag}, {masks, readMask}, {pstates, readPstate}, {actions, readAction}, {healths, readHealth}} {
 		if w&kind.words == 0 {
 			continue
 		}
@@ -49,7 +49,7 @@ func (w words) read(text []byte) (events.Number, bool) {
 	return events.Number{}, false
 }
 
-func flag(lower string) (events.Number, bool) {
+func readFlag(lower string) (events.Number, bool) {
 	switch lower {
 	case "active", "enabled", "yes", "true":
 		return events.Int(1), true
@@ -59,8 +59,8 @@ func flag(lower string) (events.Number, bool) {
 	return events.Number{}, false
 }
 
-// mask reads up to 64 bits. Digits beyond those of a Number are rounded, which no real mask has.
-func mask(lower string) (events.Number, bool) {
+// readMask reads up to 64 bits. Digits beyond those of a Number are rounded, which no real mask has.
+func readMask(lower string) (events.Number, bool) {
 	if len(lower) < len("0x0") || lower[:2] != "0x" {
 		return events.Number{}, false
 	}
@@ -72,7 +72,7 @@ func mask(lower string) (events.Number, bool) {
 	return n, err == nil
 }
 
-func pstate(lower string) (events.Number, bool) {
+func readPstate(lower string) (events.Number, bool) {
 	if len(lower) < len("p0") || lower[0] != 'p' || lower[1] == '+' {
 		return events.Number{}, false
 	}
@@ -80,9 +80,9 @@ func pstate(lower string) (events.Number, bool) {
 	return events.Int(int64(v)), err == nil
 }
 
-// action knows the texts of nvidia-smi and of XID 154 for NVML's recovery actions. Drivers gain new ones: the range of
+// readAction knows the texts of nvidia-smi and of XID 154 for NVML's recovery actions. Drivers gain new ones: the range of
 // the metric takes numbers that have no word here, for whatever the driver asks for is a fault and no corrupt read.
-func action(lower string) (events.Number, bool) {
+func readAction(lower string) (events.Number, bool) {
 	switch lower {
 	case "none":
 		return events.Number{}, true
@@ -104,7 +104,7 @@ func action(lower string) (events.Number, bool) {
 	return events.Number{}, false
 }
 
-func health(lower string) (events.Number, bool) {
+func readHealth(lower string) (events.Number, bool) {
 	switch lower {
 	case "not supported":
 		return events.Number{}, true

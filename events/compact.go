@@ -6,24 +6,24 @@ import (
 	"slices"
 )
 
-// The compact encoding of an event, behind its tag. Numbers are varints, texts have their length before them:
+// The compact encoding of an event, after its tag. Numbers are varints, texts follow their length:
 //
 //	upload id, appended-at, zone, sequence (16 bytes); then, compressed by zstd, the body:
-//	texts: how many, the length of each, all of them
+//	texts: count, the length of each, all texts
 //	host
-//	identities: how many; each field for all of them; the labels of each
-//	time vectors: how many; for each its length and its times (samples_codec.go)
-//	columns: how many; for each its identity, metric, source (0: like the metric), time vector, flags, exponent
-//	mantissas of all columns; exponents by row and absences of those that have them (samples_codec.go)
+//	identities: count; each field for all of them; the labels of each
+//	time vectors: count; for each its length and its times (samples_codec.go)
+//	columns: count; for each its identity, metric, source (0: like the metric), time vector, flags, exponent
+//	mantissas of all columns; exponents by row and absences, for columns that have them (samples_codec.go)
 //
-// A name is written as its number among the texts, from 1; 0 is "". The columns of one scrape share their
-// times, so these are there once. What travels along (upload id, appended-at) is outside of the body, and
-// the body a function of the content alone.
+// A text is referenced by its number in the table of texts, from 1; 0 is "". The columns of one scrape share their
+// times, so these are stored once. The upload id and appended-at are outside of the body, so that the body is a
+// function of the content alone.
 
-// compactWriter is the memory that one encoding needs and the next can use again.
+// compactWriter holds the memory of one encoding, for reuse by the next.
 type compactWriter struct {
-	body   []byte // without the texts
-	output []byte // the texts, then body
+	body   []byte // without the table of texts
+	output []byte // the table of texts, then body
 
 	texts       []string
 	textNumbers map[string]uint64
@@ -58,7 +58,7 @@ func (c *Codec) encodeCompact(dst []byte, ev *Event) ([]byte, error) {
 	return c.zip.EncodeAll(body, dst), nil
 }
 
-// releaseEvent drops what refers to an event.
+// releaseEvent drops all references to an event.
 func (w *compactWriter) releaseEvent() {
 	clear(w.texts)
 	clear(w.vectors)
@@ -70,7 +70,7 @@ func (w *compactWriter) releaseEvent() {
 	}
 }
 
-// appendBody gives the body, in memory that the next one overwrites.
+// appendBody returns the body, in memory that the next call overwrites.
 func (w *compactWriter) appendBody(ev *Event) []byte {
 	w.body = w.body[:0]
 	w.writeRef(string(ev.Host))
@@ -97,7 +97,7 @@ func (w *compactWriter) appendBody(ev *Event) []byte {
 
 func (w *compactWriter) writeUint(v int) { w.body = binary.AppendUvarint(w.body, uint64(v)) }
 
-// writeRef writes a text as its number.
+// writeRef writes the number of a text.
 func (w *compactWriter) writeRef(text string) {
 	n, ok := w.textNumbers[text]
 	if !ok && text != "" {
@@ -124,7 +124,7 @@ func (w *compactWriter) writeIdentities(ids []Identity) {
 	}
 }
 
-// writeVectors writes the time vectors and notes which is whose.
+// writeVectors writes the time vectors and records the vector of each column.
 func (w *compactWriter) writeVectors(columns []Column) {
 	for i := range columns {
 		w.columnVectors = append(w.columnVectors, w.vectorIndex(columns[i].Times))
@@ -136,8 +136,8 @@ func (w *compactWriter) writeVectors(columns []Column) {
 	}
 }
 
-// vectorIndex finds a time vector that was there before, or adds it. (Should two differ and hash alike, the second
-// is written again where it is used.)
+// vectorIndex returns the index of a time vector, which it adds if it is new. If two vectors differ but have the same
+// hash, the second is written again for each use.
 func (w *compactWriter) vectorIndex(times []Timestamp) int {
 	hash := uint64(len(times))
 	for _, t := range times {
@@ -167,7 +167,7 @@ func (w *compactWriter) writeColumns(columns []Column) {
 	}
 }
 
-// writeSource writes the number of the source's name plus one, or 0 where it is the canonical one.
+// writeSource writes the number of the source's name plus one, or 0 if it equals the canonical name.
 func (w *compactWriter) writeSource(c *Column) {
 	if c.Source == c.Metric {
 		w.writeUint(0)

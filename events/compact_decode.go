@@ -16,7 +16,7 @@ func (c *Codec) decodeCompact(value []byte) (Event, error) {
 	return ev, nil
 }
 
-// readCompact reads what is behind the tag.
+// readCompact parses the value behind the tag.
 func (c *Codec) readCompact(value []byte) (Event, error) {
 	r := reader{src: value}
 	upload := UploadID(r.readText())
@@ -44,15 +44,15 @@ func (c *Codec) readCompact(value []byte) (Event, error) {
 	return ev, err
 }
 
-// bodyReader reads a body. Nothing that it makes refers to the body's memory, and before memory is made
-// for many things their number is checked against what is left of the body.
+// bodyReader parses a body. Its results do not refer to the body's memory. Before it allocates a list, it checks the
+// stored length against the remaining bytes of the body.
 type bodyReader struct {
 	reader
 	texts   []string
 	vectors [][]Timestamp
 }
 
-// readBody reads an uncompressed body. The result may break other invariants of an event.
+// readBody parses an uncompressed body. The result may violate other invariants of an event.
 func readBody(body []byte) (Event, error) {
 	r := bodyReader{reader: reader{src: body}}
 	r.readTexts()
@@ -70,7 +70,7 @@ func readBody(body []byte) (Event, error) {
 	return ev, nil
 }
 
-// readTexts reads the table of texts into one piece of memory.
+// readTexts reads the table of texts into one allocation.
 func (r *bodyReader) readTexts() {
 	lengths := make([]int, r.readCount(1))
 	total := 0
@@ -88,7 +88,7 @@ func (r *bodyReader) readTexts() {
 	}
 }
 
-// readRef reads the number of a text.
+// readRef reads the number of a text and returns the text.
 func (r *bodyReader) readRef() string { return r.textAt(r.readUvarint()) }
 
 func (r *bodyReader) textAt(n uint64) string {
@@ -170,7 +170,7 @@ func (r *bodyReader) readColumns() []Column {
 	return columns
 }
 
-// peekByte is the next byte.
+// peekByte returns the next byte without consuming it.
 func (r *bodyReader) peekByte() byte {
 	if len(r.src) == 0 {
 		return 0
@@ -178,7 +178,7 @@ func (r *bodyReader) peekByte() byte {
 	return r.src[0]
 }
 
-// readVector reads the number of a time vector. The columns that have it share its memory.
+// readVector reads the number of a time vector. The columns of one vector share its memory.
 func (r *bodyReader) readVector() []Timestamp {
 	n := r.readUvarint()
 	if n >= uint64(len(r.vectors)) {

@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// Cutter packs an upload's rows into events: an event per host for every CutRules.EventRecords rows or
-// EventBytes; when OpenRecords are open in all, the host with the most open records is cut (ties: the
-// smaller name). Rows come in file order, so the cut depends on the content alone. Not safe for concurrent use.
+// Cutter packs an upload's rows into events: one event per host for every CutRules.EventRecords rows or EventBytes;
+// when OpenRecords are open in total, it cuts the host with the most open records (ties: the smaller name). Rows come
+// in file order, so the cut depends on the content alone. A Cutter is not safe for concurrent use.
 //
-// A row that gave no records counts as one open record, so that rejected rows of ever new hosts are bounded
-// like others; of rejected rows alone no event is made.
+// A row without records counts as one open record, so that rejected rows of ever new hosts are bounded like others.
+// Rejected rows alone make no event.
 type Cutter struct {
 	rules  CutRules
 	upload UploadID
 	zone   string
 
-	open    int // records open in all
+	open    int // number of open records
 	hosts   map[HostID]*openHost
-	last    *openHost   // host of the row before
-	heap    hostHeap    // by records open at the latest cut
-	changed []*openHost // those that changed since
+	last    *openHost   // host of the previous row
+	heap    hostHeap    // by records open at the last update
+	changed []*openHost // hosts changed since then
 	spare   []*openHost
 	maker   eventMaker
 }
@@ -32,23 +32,23 @@ type Cutter struct {
 type openHost struct {
 	openEvent
 	rows, size int
-	open       int // records
+	open       int // number of open records
 
-	rank    int // open, as the heap knows it
+	rank    int // open, as of the last update of the heap
 	index   int // in the heap; -1 outside
 	changed bool
 }
 
-// maxSpare bounds how much memory of cut hosts is kept for the next ones.
+// maxSpare is the maximum number of hosts whose memory is kept for reuse.
 const maxSpare = 32
 
-// NewCutter starts the cut of one file. Zero rules mean their defaults.
+// NewCutter returns a Cutter for one file. Zero rules mean their defaults.
 func NewCutter(rules CutRules, upload UploadID, zone string) *Cutter {
 	return &Cutter{rules: rules.WithDefaults(), upload: upload, zone: zone, hosts: make(map[HostID]*openHost)}
 }
 
-// Row counts one row of host (size is its source text's length), accepted or not, with the records it gave, and
-// returns the events that it completes, if any. It keeps neither records nor their Text.
+// Row adds one row of host with its records, accepted or not, and returns the events that it completes, if any. size
+// is the length of the row's source text. Row keeps neither records nor their Text.
 func (c *Cutter) Row(host HostID, size int, records []Record) []Event {
 	h := c.hostFor(host)
 	for i := range records {
@@ -72,7 +72,7 @@ func (c *Cutter) Row(host HostID, size int, records []Record) []Event {
 	return done
 }
 
-// Flush completes what is open, in order of host name.
+// Flush completes all open events, in order of host name.
 func (c *Cutter) Flush() []Event {
 	var done []Event
 	for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
@@ -81,7 +81,7 @@ func (c *Cutter) Flush() []Event {
 	return done
 }
 
-// hostFor finds or opens a host.
+// hostFor returns the open host of a name and creates it if needed.
 func (c *Cutter) hostFor(name HostID) *openHost {
 	if c.last != nil && c.last.host == name {
 		return c.last
@@ -125,24 +125,24 @@ func (c *Cutter) cutHost(done []Event, h *openHost) []Event {
 	if len(c.spare) < maxSpare {
 		c.spare = append(c.spare, h)
 	} else if len(c.changed) > 2*(len(c.hosts)+maxSpare) {
-		c.updateHeap() // lets go of hosts that were cut
+		c.updateHeap() // releases hosts that were cut
 	}
 	return done
 }
 
-// fullestHost is the host to cut.
+// fullestHost returns the host with the most open records.
 func (c *Cutter) fullestHost() *openHost {
 	c.updateHeap()
 	return c.heap[0]
 }
 
-// updateHeap brings the heap up to date. It is done as rarely as possible, so that a row costs nothing there.
+// updateHeap brings the heap up to date. It runs as rarely as possible, so that a row has no heap cost.
 func (c *Cutter) updateHeap() {
 	for _, h := range c.changed {
 		h.changed = false
 		h.rank = h.open
 		switch {
-		case h.open == 0: // cut since
+		case h.open == 0: // cut in the meantime
 		case h.index < 0:
 			heap.Push(&c.heap, h)
 		default:
@@ -153,8 +153,8 @@ func (c *Cutter) updateHeap() {
 	c.changed = c.changed[:0]
 }
 
-// hostHeap is a heap (container/heap): on top the host with the most open records, of those the one with the
-// smallest name.
+// hostHeap is a heap (container/heap) with the host that has the most open records on top; ties go to the smaller
+// name.
 type hostHeap []*openHost
 
 func (f hostHeap) Len() int { return len(f) }
@@ -168,14 +168,14 @@ func (f hostHeap) Swap(i, j int) {
 	f[i].index, f[j].index = i, j
 }
 
-// Push is called by container/heap.
+// Push implements heap.Interface.
 func (f *hostHeap) Push(x any) {
 	h := x.(*openHost)
 	h.index = len(*f)
 	*f = append(*f, h)
 }
 
-// Pop is called by container/heap.
+// Pop implements heap.Interface.
 func (f *hostHeap) Pop() any {
 	last := len(*f) - 1
 	h := (*f)[last]

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Check tells which invariant of an event is broken; nil when none is. Events of a Cutter and of the log
-// (without Damage) keep all of them.
+// Check returns an error if an invariant of the event is violated. Events of a Cutter, and events of the log without
+// Damage, satisfy all invariants.
 func (e *Event) Check() error {
 	if err := e.checkContent(); err != nil {
 		return fmt.Errorf("checking event of host %.64q: %w", e.Host, err)
@@ -36,7 +36,7 @@ func (e *Event) checkContent() error {
 }
 
 func (e *Event) checkColumns() error {
-	next := 0 // the first identity that no column has used
+	next := 0 // the first identity without a column so far
 	for i := range e.Columns {
 		c := &e.Columns[i]
 		switch {
@@ -58,7 +58,7 @@ func (e *Event) checkColumns() error {
 	return nil
 }
 
-// compareTo orders columns of one event.
+// compareTo orders the columns of one event.
 func (c *Column) compareTo(d *Column) int {
 	return cmp.Or(
 		cmp.Compare(c.Identity, d.Identity),

@@ -6,19 +6,18 @@ import (
 	"strings"
 )
 
-// eventMaker makes events of what openEvents gathered. It is the memory that making one needs and the next
-// can use again.
+// eventMaker builds events from openEvents. It holds the memory of one build for reuse by the next.
 type eventMaker struct {
 	identities []int32 // in order
-	identity   []int32 // rank of each in that order
+	identity   []int32 // rank of each identity
 	names      []int32
 	name       []int32
 	columns    []int32
-	ranks      []int32 // of each column in their order
+	ranks      []int32 // rank of each column
 	exponents  []int16
 }
 
-// makeEvent makes the event of what o gathered, at least one record.
+// makeEvent returns the event of the records of o, of which there is at least one.
 func (m *eventMaker) makeEvent(o *openEvent, upload UploadID) Event {
 	ev := Event{Host: o.host, Sequence: o.chain, Zone: o.zone, Upload: upload}
 	m.identities, m.identity = sortIndices(m.identities, m.identity, len(o.identities), func(i, j int32) int {
@@ -46,7 +45,7 @@ func (m *eventMaker) makeEvent(o *openEvent, upload UploadID) Event {
 	return ev
 }
 
-// sortIndices gives 0 to count-1 in order, and the rank of each in it, in the given memory.
+// sortIndices returns the numbers 0 to count-1 in sorted order, and the rank of each. It reuses the given memory.
 func sortIndices(order, ranks []int32, count int, compare func(i, j int32) int) ([]int32, []int32) {
 	order, ranks = order[:0], slices.Grow(ranks[:0], count)[:count]
 	for i := range count {
@@ -59,10 +58,10 @@ func sortIndices(order, ranks []int32, count int, compare func(i, j int32) int) 
 	return order, ranks
 }
 
-// fillColumns puts the readings into the event's columns, all in one piece of memory, and makes each canonical.
-// The rank of o's column i is m.ranks[i].
+// fillColumns copies the readings into the event's columns, which share one allocation, and makes each column
+// canonical. The rank of column i of o is m.ranks[i].
 func (m *eventMaker) fillColumns(o *openEvent, columns []Column) {
-	ranks, ends := m.ranks, m.columns // the order is not needed any more
+	ranks, ends := m.ranks, m.columns // the order is no longer needed
 	clear(ends)
 	for i := range o.readings {
 		ends[ranks[o.readings[i].column]]++
@@ -83,7 +82,7 @@ func (m *eventMaker) fillColumns(o *openEvent, columns []Column) {
 	for i := range columns {
 		s := &columns[i].Samples
 		s.setRows(s.Mantissas, s.Exponents)
-		s.Exponents = slices.Clone(s.Exponents) // rare; else the memory is the next event's
+		s.Exponents = slices.Clone(s.Exponents) // rare; otherwise the next event reuses the memory
 		if !s.isSorted() {
 			s.sortRows()
 		}

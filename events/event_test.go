@@ -25,7 +25,7 @@ func TestIdentityEntity(t *testing.T) {
 	}
 }
 
-// Every field counts in Compare and ID, and none can be taken for another.
+// Compare and ID depend on every field, and no field can be mistaken for another.
 func TestIdentityContent(t *testing.T) {
 	ids := []Identity{{}, {Labels: []Label{{"", ""}}}, {Labels: []Label{{"x", ""}}}, {Labels: []Label{{"", "x"}}}, {Labels: []Label{{"x", "y"}, {"x", "z"}}}}
 	for i := range identityFields {

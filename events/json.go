@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// EncodeJSON appends an event's value as an array of long rows, one per reading, in the order of the
-// columns; the fields of the event itself are in its first row. DecodeJSON returns the same event again. Text that is
-// not UTF-8, and two labels of one name, have no form in JSON.
+// EncodeJSON appends an event's value as an array of long rows, one per reading, in the order of the columns; the
+// first row also has the fields of the event itself. DecodeJSON returns the same event. Text that is not UTF-8, and
+// two labels of the same name, cannot be represented in JSON.
 func EncodeJSON(dst []byte, ev *Event) ([]byte, error) {
 	if err := ev.Check(); err != nil {
 		return dst, fmt.Errorf("encoding event as JSON: %w", err)
@@ -45,7 +45,7 @@ func (w *JSONWriter) appendRow(ev *Event, r *Record, whole bool) {
 	w.Close('}')
 }
 
-// checkTexts returns an error if a text of a column's rows has no form in JSON.
+// checkTexts returns an error if a text of a column's rows cannot be represented in JSON.
 func (e *Event) checkTexts(c *Column) error {
 	id := &e.Identities[c.Identity]
 	texts := []string{string(e.Host), c.Metric, c.Source, e.Zone, string(e.Upload)}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Identity appends fields of an identity on a host. Fields are written in the order given.
+// Identity appends fields of an identity on a host, in the given order.
 func (w *JSONWriter) Identity(n Naming, host HostID, id *Identity, fields ...Field) {
 	texts := id.fieldPointers()
 	for _, f := range fields {
@@ -23,8 +23,8 @@ func (w *JSONWriter) Identity(n Naming, host HostID, id *Identity, fields ...Fie
 	}
 }
 
-// Record appends fields of a record, but none of its identity. An absent reading has a value, null, if that is always
-// written.
+// Record appends fields of a record, without its identity. An absent reading has the value null if the value is
+// always written.
 func (w *JSONWriter) Record(n Naming, r *Record, fields ...Field) {
 	v := r.Value
 	for _, f := range fields {
@@ -49,7 +49,7 @@ func (w *JSONWriter) Record(n Naming, r *Record, fields ...Field) {
 	}
 }
 
-// Event appends fields of an event as a whole.
+// Event appends fields of the event itself.
 func (w *JSONWriter) Event(n Naming, ev *Event, fields ...Field) {
 	for _, f := range fields {
 		f, always, name := f&^Always, f&Always != 0, fieldNames[f&^Always][n]
@@ -90,7 +90,7 @@ func (w *JSONWriter) Event(n Naming, ev *Event, fields ...Field) {
 	}
 }
 
-// textMember appends a member that is a string, an empty one too if it is always written.
+// textMember appends a member with a string value. An empty one is left out unless always is set.
 func (w *JSONWriter) textMember(name, value string, always bool) {
 	if value != "" || always {
 		w.Key(name)
@@ -111,7 +111,7 @@ func (w *JSONWriter) labelsMember(name string, labels []Label) {
 	w.Close('}')
 }
 
-// DamageText returns the cause of the event's damage, "" if it is not damaged.
+// DamageText returns the cause of the event's damage, or "" if it is not damaged.
 func (e *Event) DamageText() string {
 	if damage, ok := errors.AsType[*DamageError](e.Damage); ok {
 		return damage.Cause.Error()
@@ -137,7 +137,7 @@ func (e *Event) Span() (first, last Timestamp, any bool) {
 	return first, last, any
 }
 
-// GPUs returns the ids of the GPUs that the event has readings of, sorted.
+// GPUs returns the sorted ids of the GPUs with readings in the event.
 func (e *Event) GPUs() []string {
 	var ids []string
 	for i := range e.Identities {
@@ -149,7 +149,7 @@ func (e *Event) GPUs() []string {
 	return slices.Compact(ids)
 }
 
-// Metrics returns the canonical names of the metrics that the event has readings of, sorted.
+// Metrics returns the sorted canonical names of the metrics with readings in the event.
 func (e *Event) Metrics() []string {
 	names := make([]string, len(e.Columns))
 	for i := range e.Columns {

@@ -27,7 +27,7 @@ func TestJSONRoundTrip(t *testing.T) {
 	}
 }
 
-// wantReading is what a test wants of one column with one reading.
+// wantReading is the expected content of a column with one reading.
 type wantReading struct{ Metric, Source, Value, Raw string }
 
 func columnsOf(ev Event) (out []wantReading) {
@@ -174,7 +174,7 @@ func FuzzJSON(f *testing.F) {
 		}
 		again, err := EncodeJSON(nil, &ev)
 		if err != nil {
-			return // a label twice
+			return // a repeated label
 		}
 		got, err := DecodeJSON(again)
 		if err != nil {

@@ -32,7 +32,7 @@ func FuzzJSONString(f *testing.F) {
 	})
 }
 
-// TestFieldNames looks through the table of names.
+// TestFieldNames checks the table of names.
 func TestFieldNames(t *testing.T) {
 	var id Identity
 	for i := range id.fieldPointers() {
@@ -52,7 +52,7 @@ func TestFieldNames(t *testing.T) {
 	}
 }
 
-// TestFieldsOfAnEvent writes one event whole under both sets of names.
+// TestFieldsOfAnEvent writes all of one event under both sets of names.
 func TestFieldsOfAnEvent(t *testing.T) {
 	id := Identity{UUID: "GPU-1", Index: "0", PCI: "p", Device: "d", Model: "m", Driver: "v", MIG: "1", MIGProfile: "1g", Pod: "pod",
 		Namespace: "ns", Container: "c", Part: "mig:1", Labels: []Label{{"a", "<1>"}, {"b", ""}}}

@@ -84,7 +84,7 @@ func TestNumberText(t *testing.T) {
 	}
 }
 
-// someDecimal writes a number in one of the ways that sources do.
+// someDecimal returns a number in one of the notations of sources.
 func someDecimal(r *rand.Rand) string {
 	var b strings.Builder
 	b.WriteString([]string{"", "", "-", "+"}[r.IntN(4)])

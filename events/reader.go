@@ -5,10 +5,10 @@ import (
 	"errors"
 )
 
-// errTruncated is what is wrong with stored bytes that claim more than there is.
+// errTruncated reports stored bytes that end before the lengths in them are satisfied.
 var errTruncated = errors.New("the stored bytes end too early")
 
-// reader takes stored values off src. After an error it gives zeros.
+// reader consumes stored values from src. After an error it returns zeros.
 type reader struct {
 	src []byte
 	err error
@@ -50,7 +50,7 @@ func (r *reader) readVarint() int64 {
 	return int64(v>>1) ^ -int64(v&1)
 }
 
-// readCount reads how many things follow that have at least size bytes each.
+// readCount reads the length of a list whose items have at least size bytes each.
 func (r *reader) readCount(size int) int {
 	n := r.readUvarint()
 	if n > uint64(len(r.src)/size) {
@@ -60,7 +60,7 @@ func (r *reader) readCount(size int) int {
 	return int(n)
 }
 
-// readBytes takes off n bytes.
+// readBytes consumes n bytes.
 func (r *reader) readBytes(n uint64) []byte {
 	if n > uint64(len(r.src)) {
 		r.setError(errTruncated)
@@ -71,5 +71,5 @@ func (r *reader) readBytes(n uint64) []byte {
 	return b
 }
 
-// readText reads a text with its length.
+// readText reads a text after its length.
 func (r *reader) readText() string { return string(r.readBytes(r.readUvarint())) }

@@ -8,12 +8,12 @@ import (
 	"slices"
 )
 
-// Canonical sorts by time, then by Value.Compare, drops exact repeats and picks the one form (exponent) that
-// this set of readings has. Two equal sets are then equal field by field.
+// Canonical sorts by time, then by Value.Compare, drops exact repeats and sets the canonical exponents of this set of
+// readings. Equal sets are then equal field by field.
 //
-// The form: one Exponent for all, the smallest of the normalised numbers other than 0 (0 when there is
-// none), if every mantissa fits an int64 with it; else every number normalised with its own in Exponents.
-// What is empty is nil.
+// The canonical form has one Exponent for all rows, the smallest one of the normalised numbers other than 0 (0 if
+// there is none), if every mantissa fits an int64 with it. Otherwise every number is normalised with its own exponent
+// in Exponents. Empty columns are nil.
 func (s *Samples) Canonical() {
 	if !s.isSorted() {
 		s.sortRows()
@@ -22,7 +22,7 @@ func (s *Samples) Canonical() {
 	s.trimEmpty()
 }
 
-// trimEmpty makes empty columns nil.
+// trimEmpty sets empty columns to nil.
 func (s *Samples) trimEmpty() {
 	if len(s.Times) == 0 {
 		*s = Samples{}
@@ -32,7 +32,7 @@ func (s *Samples) trimEmpty() {
 	}
 }
 
-// isSorted tells whether the readings ascend strictly.
+// isSorted reports whether the readings ascend strictly.
 func (s *Samples) isSorted() bool {
 	for i := 1; i < len(s.Times); i++ {
 		if s.Times[i-1] < s.Times[i] {
@@ -45,7 +45,7 @@ func (s *Samples) isSorted() bool {
 	return true
 }
 
-// compareRows orders the values of row i of s and row j of other.
+// compareRows compares the values of row i of s and row j of other.
 func (s *Samples) compareRows(i int, other *Samples, j int) int {
 	if s.Mantissas[i] == other.Mantissas[j] && s.exponentAt(i) == other.exponentAt(j) &&
 		len(s.Absent) == 0 && len(other.Absent) == 0 {
@@ -56,7 +56,7 @@ func (s *Samples) compareRows(i int, other *Samples, j int) int {
 	return v.Compare(w)
 }
 
-// sortRows brings the readings in order and drops repeats, in new memory.
+// sortRows sorts the readings and drops repeats, in new memory.
 func (s *Samples) sortRows() {
 	order := make([]int, len(s.Times))
 	for i := range order {
@@ -74,7 +74,7 @@ func (s *Samples) sortRows() {
 	*s = s.pickRows(order)
 }
 
-// pickRows gives the rows in the order of their numbers, in new memory. The form stays.
+// pickRows returns the given rows in the given order, in new memory. The exponents stay as they are.
 func (s *Samples) pickRows(rows []int) Samples {
 	out := Samples{
 		Times:     make([]Timestamp, len(rows)),
@@ -96,7 +96,7 @@ func (s *Samples) pickRows(rows []int) Samples {
 	return out
 }
 
-// fitExponent picks the canonical exponent, in new memory where mantissas change.
+// fitExponent sets the canonical exponent, in new memory if mantissas change.
 func (s *Samples) fitExponent() {
 	if s.Exponents == nil {
 		s.coarsenExponent()
@@ -110,7 +110,7 @@ func (s *Samples) fitExponent() {
 	s.setRows(ms, es)
 }
 
-// coarsenExponent makes a shared exponent the smallest of the normalised numbers.
+// coarsenExponent raises a shared exponent to the smallest one of the normalised numbers.
 func (s *Samples) coarsenExponent() {
 	by := math.MaxInt
 	for _, m := range s.Mantissas {
@@ -132,7 +132,7 @@ func (s *Samples) coarsenExponent() {
 	s.Mantissas, s.Exponent = out, s.Exponent+int16(by)
 }
 
-// trailingZeros counts those of the decimal digits of m, which is not 0.
+// trailingZeros returns the number of trailing zeros in the decimal digits of m, which must not be 0.
 func trailingZeros(m int64) (n int) {
 	for m%10 == 0 {
 		m /= 10
@@ -141,8 +141,8 @@ func trailingZeros(m int64) (n int) {
 	return n
 }
 
-// setRows takes over normalised mantissas and their exponents in canonical form. It keeps and changes ms; es
-// only if they do not fit one exponent.
+// setRows sets the numbers in canonical form from normalised mantissas and their exponents. It keeps and changes ms,
+// and keeps es only if the numbers do not fit one exponent.
 func (s *Samples) setRows(ms []int64, es []int16) {
 	s.Mantissas = ms
 	shared, ok := sharedExponent(ms, es)
@@ -158,7 +158,7 @@ func (s *Samples) setRows(ms []int64, es []int16) {
 	}
 }
 
-// sharedExponent gives the smallest exponent of the numbers other than 0, and whether all fit it.
+// sharedExponent returns the smallest exponent of the numbers other than 0, and whether all mantissas fit it.
 func sharedExponent(ms []int64, es []int16) (int16, bool) {
 	shared, any := int16(math.MaxInt16), false
 	for i, m := range ms {
@@ -177,7 +177,7 @@ func sharedExponent(ms []int64, es []int16) (int16, bool) {
 	return shared, true
 }
 
-// Check tells why s is not canonical; nil when it is.
+// Check returns an error if s is not canonical.
 func (s *Samples) Check() error {
 	if len(s.Mantissas) != len(s.Times) || s.Exponents != nil && len(s.Exponents) != len(s.Times) {
 		return fmt.Errorf("samples of %d times have %d mantissas, %d exponents", len(s.Times), len(s.Mantissas), len(s.Exponents))
@@ -210,7 +210,7 @@ func (s *Samples) checkAbsent() error {
 	return nil
 }
 
-// isFitted tells whether fit would change nothing.
+// isFitted reports whether fitExponent would change nothing.
 func (s *Samples) isFitted() bool {
 	if s.Exponents == nil {
 		for _, m := range s.Mantissas {

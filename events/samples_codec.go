@@ -6,24 +6,24 @@ import (
 	"math"
 )
 
-// The parts of stored samples, of which compact.go makes a column; every number is a varint (zigzag where
-// it can be negative):
+// The parts of stored samples, from which compact.go builds a column. Every number is a varint (zigzag if it can be
+// negative):
 //
 //	flags: 1 = exponents by row, 2 = absences
 //	times: their unit, then the first, the first difference, and differences of differences
 //	exponent, unless by row
-//	mantissas: differences to the one before; an absent row repeats it
+//	mantissas: differences to the previous one; an absent row repeats it
 //	exponents by row
-//	absences: how many, then for each its distance to the row before, the reason and the text
+//	absences: count, then for each its distance to the previous row, the reason and the text
 //
-// Every row has at least two bytes, by which a claim can be checked before memory is made for it.
+// Every row has at least two bytes, so a stored length can be checked before memory is allocated for it.
 const (
 	flagExponents = 1 << iota
 	flagAbsent
 	flagsEnd
 )
 
-// codecFlags tell which optional parts follow.
+// codecFlags returns the flags of the optional parts that follow.
 func (s *Samples) codecFlags() (f byte) {
 	if s.Exponents != nil {
 		f |= flagExponents
@@ -34,8 +34,7 @@ func (s *Samples) codecFlags() (f byte) {
 	return f
 }
 
-// timeUnit gives the largest of 1 s, 1 ms, 1 µs and 1 ns, as nanoseconds in powers of 1000, that divides
-// all times.
+// timeUnit returns the largest unit of 1 s, 1 ms, 1 µs and 1 ns that divides all times, as the exponent k of 1000^k ns.
 func timeUnit(times []Timestamp) byte {
 	unit := byte(3)
 	for _, t := range times {
@@ -84,7 +83,7 @@ func (s *Samples) appendExponents(dst []byte) []byte {
 	return dst
 }
 
-// sameRaw marks an absence with the text of the one before.
+// sameRaw flags an absence with the same text as the previous one.
 const sameRaw = 0x80
 
 func (s *Samples) appendAbsences(dst []byte) []byte {
@@ -141,7 +140,7 @@ func (r *reader) readMantissas(mantissas []int64) {
 	}
 }
 
-// readOptional reads the parts of s that flags tell of.
+// readOptional reads the parts of s selected by flags.
 func (r *reader) readOptional(s *Samples, flags byte) {
 	if flags&flagExponents != 0 && r.err == nil {
 		if len(s.Times) > len(r.src) {
@@ -158,7 +157,7 @@ func (r *reader) readOptional(s *Samples, flags byte) {
 	}
 }
 
-// readAbsences reads them, and sets the mantissas of their rows to 0.
+// readAbsences reads the absences and sets the mantissas of their rows to 0.
 func (r *reader) readAbsences(s *Samples) {
 	count := r.readCount(2)
 	if r.err != nil || count == 0 || count > len(s.Times) {

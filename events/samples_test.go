@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// readingsOf gives what samples hold.
+// readingsOf returns the readings of s.
 func readingsOf(s Samples) (out []someReading) {
 	for at, v := range s.All() {
 		out = append(out, someReading{at, v})
@@ -17,7 +17,7 @@ func readingsOf(s Samples) (out []someReading) {
 	return out
 }
 
-// setOf is the set of readings in order, made without Samples.
+// setOf returns the set of readings in order, computed without Samples.
 func setOf(rs []someReading) []someReading {
 	out := slices.Clone(rs)
 	slices.SortFunc(out, func(a, b someReading) int {
@@ -69,7 +69,7 @@ func TestUnionIsSetUnion(t *testing.T) {
 	for seed := range uint64(3000) {
 		r := random(seed)
 		x, y := someReadings(r, r.IntN(30)), someReadings(r, r.IntN(30))
-		if r.IntN(3) == 0 { // wholly after
+		if r.IntN(3) == 0 { // entirely after x
 			for i := range y {
 				y[i].at += 40e9
 			}
@@ -115,7 +115,7 @@ func TestUniteInAnyBatches(t *testing.T) {
 	}
 }
 
-// Unions of one set with several others must not disturb each other, however much room is behind it.
+// Unions of one set with several others must not affect each other, even with spare room behind the set.
 func TestUnionsOfOneSetAreApart(t *testing.T) {
 	var base Samples
 	for i := range 100 {
@@ -131,7 +131,7 @@ func TestUnionsOfOneSetAreApart(t *testing.T) {
 	}
 }
 
-// What is taken from samples stays what it was when they grow or change their exponent.
+// Slices keep their content when the samples grow or change their exponent.
 func TestSlicesStay(t *testing.T) {
 	for seed := range uint64(500) {
 		r := random(seed)
@@ -244,7 +244,7 @@ func FuzzSamples(f *testing.F) {
 		}
 		s.Canonical()
 		if err := s.checkAbsent(); err != nil {
-			return // a reason that is none can be stored; Check refuses it
+			return // an undefined reason can be stored; Check rejects it
 		}
 		if err := s.Check(); err != nil {
 			t.Fatal(err)
@@ -276,8 +276,7 @@ func BenchmarkUniteNewer(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/25, "ns/record")
 }
 
-// appendSamples writes one Samples by itself, of the parts that an event is made of: rows, flags, then the
-// parts in their order.
+// appendSamples encodes one Samples from the parts of an event: rows, flags, then the other parts in order.
 func appendSamples(dst []byte, s *Samples) []byte {
 	dst = binary.AppendUvarint(dst, uint64(s.Len()))
 	if s.Len() == 0 {
@@ -293,8 +292,8 @@ func appendSamples(dst []byte, s *Samples) []byte {
 	return s.appendAbsences(dst)
 }
 
-// parseSamples undoes appendSamples and gives what is left of src. It never allocates more than a small
-// multiple of len(src), whatever src claims. The samples do not refer to src.
+// parseSamples parses the result of appendSamples and returns the remaining bytes. It never allocates more than a
+// small multiple of len(src), for any lengths in src. The samples do not refer to src.
 func parseSamples(src []byte) (s Samples, rest []byte, err error) {
 	r := reader{src: src}
 	rows := r.readUvarint()

@@ -2,17 +2,17 @@ package events
 
 import "slices"
 
-// Union gives the canonical set of readings in a or b (both canonical), and those of b that a had not. It
-// changes neither; the results may share their memory.
+// Union returns the canonical set of the readings in a or b, which must be canonical, and the readings of b that are
+// not in a. It changes neither; the results may share their memory.
 func Union(a, b Samples) (all, added Samples) {
-	all = a.clipColumns() // no spare room: whatever is added is in memory of its own
+	all = a.clipColumns() // no spare room: additions go to new memory
 	added = all.Unite(b)
 	return all, added
 }
 
-// Unite makes s the union of s and b (both canonical) and gives what s had not. Like append it may use the
-// spare room behind s, so that adding newer readings again and again costs what they cost: of several
-// copies of s, go on with one.
+// Unite makes s the union of s and b, which must be canonical, and returns the readings that s did not have. Like
+// append it may use the spare room behind s, so that the cost of repeatedly adding newer readings is proportional to
+// their number. Of several copies of s, continue with one only.
 func (s *Samples) Unite(b Samples) (added Samples) {
 	switch {
 	case b.Len() == 0:
@@ -29,7 +29,7 @@ func (s *Samples) Unite(b Samples) (added Samples) {
 	return b.clipColumns()
 }
 
-// clipColumns is s without spare room.
+// clipColumns returns s without spare room.
 func (s *Samples) clipColumns() Samples {
 	return Samples{
 		Times:     slices.Clip(s.Times),
@@ -40,8 +40,8 @@ func (s *Samples) clipColumns() Samples {
 	}
 }
 
-// alignExponents brings a and b to the exponent form that their union has: the finer of both exponents, or
-// exponents by row if that does not do.
+// alignExponents brings a and b to the exponents of their union: the finer one of both, or exponents by row if the
+// mantissas do not fit.
 func alignExponents(a, b *Samples) {
 	if a.Exponents == nil && b.Exponents == nil && commonExponent(a, b) {
 		return
@@ -70,7 +70,7 @@ func commonExponent(a, b *Samples) bool {
 	return ok
 }
 
-// appendAll appends b, which has the same form.
+// appendAll appends b, whose exponents must be aligned with s.
 func (s *Samples) appendAll(b *Samples) {
 	rows := len(s.Times)
 	s.Times = append(s.Times, b.Times...)
@@ -84,7 +84,7 @@ func (s *Samples) appendAll(b *Samples) {
 	}
 }
 
-// mergeOverlap is Unite where the times of both overlap. All of s before b is copied at once.
+// mergeOverlap is Unite for samples whose times overlap. It copies all of s before b at once.
 func (s *Samples) mergeOverlap(b Samples) (added Samples) {
 	x, y := s.clipColumns(), b
 	alignExponents(&x, &y)
@@ -99,7 +99,7 @@ func (s *Samples) mergeOverlap(b Samples) (added Samples) {
 	}
 	head := x.Slice(0, i)
 	out.appendAll(&head)
-	var fresh []int // rows of b that s has not
+	var fresh []int // rows of b that are not in s
 	for j := 0; i < x.Len() || j < y.Len(); {
 		c := x.compareAt(i, &y, j)
 		if c <= 0 {
@@ -139,7 +139,7 @@ func (s *Samples) compareAt(i int, other *Samples, j int) int {
 	return s.compareRows(i, other, j)
 }
 
-// appendRow appends row i of src, which has the same form.
+// appendRow appends row i of src, whose exponents must be aligned with s.
 func (s *Samples) appendRow(src *Samples, i int) {
 	if k, absent := src.findAbsence(i); absent {
 		s.Absent = append(s.Absent, Absence{Row: len(s.Times), Reason: src.Absent[k].Reason, Raw: src.Absent[k].Raw})

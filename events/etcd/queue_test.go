@@ -19,8 +19,8 @@ func TestQueueBound(t *testing.T) {
 		r    Response
 		fits bool
 	}{
-		{responseOf(1, 1000), true}, // an empty queue takes anything
-		{Response{Upto: 2}, true},   // progress takes no room
+		{responseOf(1, 1000), true}, // an empty queue accepts any size
+		{Response{Upto: 2}, true},   // progress needs no room
 		{responseOf(3, 1), false},
 	} {
 		if got := q.Put(c.r); got != c.fits {
@@ -49,7 +49,7 @@ func TestQueueFreesWhatNextTakes(t *testing.T) {
 	}
 }
 
-// The reader of All holds room of each range until it is released.
+// A reader of All occupies room of each range until it is released.
 func TestQueueHoldsRoomUntilRelease(t *testing.T) {
 	q := NewQueue(100)
 	second := responseOf(1, 100)

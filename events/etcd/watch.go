@@ -11,8 +11,8 @@ import (
 // maxRanges bounds the ranges of a Watch.
 const maxRanges = 2
 
-// How soon etcd is asked for its progress while one range of Watch.Even is ahead of the other; without an answer the
-// pause doubles.
+// Pauses before a progress request while one range of Watch.Even is ahead of the other. The pause doubles until etcd
+// answers.
 const (
 	minUneven = 2 * time.Millisecond
 	maxUneven = 64 * time.Millisecond
@@ -21,11 +21,11 @@ const (
 // Watcher is the part of an etcd client that a Watch uses.
 type Watcher interface {
 	Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan
-	// RequestProgress makes every watch of the stream that ctx selects send its position once it has caught up.
+	// RequestProgress makes every watch of the stream selected by ctx send its position once it has caught up.
 	RequestProgress(ctx context.Context) error
 }
 
-// Range is the keys from From to before End.
+// Range is the half-open interval of keys [From, End).
 type Range struct{ From, End string }
 
 // Prefix returns the range of keys that begin with prefix.
@@ -35,29 +35,29 @@ func Prefix(prefix string) Range { return Range{From: prefix, End: clientv3.GetP
 type Watch struct {
 	Client   Watcher
 	Subject  string  // names the keys in errors: "watching {Subject}: …"
-	Ranges   []Range // one, or two that one goroutine follows
-	After    int64   // the revision that the caller has; it must be 1 or more and not in etcd's future
-	PutsOnly bool    // leaves deletions out
+	Ranges   []Range // one, or two that are watched by one goroutine
+	After    int64   // watch after this revision, which must be 1 or more and not in etcd's future
+	PutsOnly bool    // skip deletions
 	Silence  Silence
 
-	// Even makes etcd report its progress at once when one of two ranges is ahead of the other, for a caller that
-	// needs both up to the same revision.
+	// Even requests progress at once when one of two ranges is ahead of the other, for a caller that needs both up to
+	// the same revision.
 	Even bool
-	// Check, where set, sees every response first, and the revision up to which all ranges were delivered. Its error
-	// ends the watch.
+	// Check, if set, is called first with every response and the revision up to which all ranges were delivered. Its
+	// error ends the watch.
 	Check func(ctx context.Context, resp *clientv3.WatchResponse, upto int64) error
 }
 
-// Response is what one response of etcd added. Without events it is progress, with the same Upto again while nothing is
-// written.
+// Response holds the new events of one response of etcd. Without events it is progress, which has the same Upto again
+// while nothing is written.
 type Response struct {
 	Range  int               // index in Watch.Ranges
-	Events []*clientv3.Event // in order of revision; never changed afterwards by this package
+	Events []*clientv3.Event // in order of revision; this package does not change them after delivery
 	Upto   int64             // every change of the range up to here has been delivered with this response
 	Bytes  int               // SizeOf the events
 }
 
-// SizeOf returns about the memory of events that wait.
+// SizeOf returns the approximate memory of buffered events.
 func SizeOf(events []*clientv3.Event) int {
 	size := 0
 	for _, ev := range events {
@@ -87,7 +87,7 @@ func (w *Watch) Run(ctx context.Context, deliver func(Response) error) error {
 			return context.Cause(ctx)
 		case resp, open := <-r.all[0].responses:
 			err = r.handleResponse(ctx, 0, &resp, open)
-		case resp, open := <-r.all[1].responses: // nil where there is no second range
+		case resp, open := <-r.all[1].responses: // nil without a second range
 			err = r.handleResponse(ctx, 1, &resp, open)
 		case <-timer.C:
 			err = r.checkRanges(ctx)
@@ -99,15 +99,15 @@ func (w *Watch) Run(ctx context.Context, deliver func(Response) error) error {
 	}
 }
 
-// watchRun is one Watch.Run.
+// watchRun is the state of one Watch.Run.
 type watchRun struct {
 	watch   *Watch
 	deliver func(Response) error
 	all     [maxRanges]rangeWatch
-	ranges  []rangeWatch // the part of all that is in use
+	ranges  []rangeWatch // the used part of all
 
-	unevenPause   time.Duration // pause between progress requests while one range is ahead; 0 while none is
-	unevenCheckAt time.Time     // the next of them
+	unevenPause   time.Duration // pause between progress requests while one range is ahead; otherwise 0
+	unevenCheckAt time.Time     // time of the next progress request
 }
 
 func (r *watchRun) stopAll() {
@@ -116,7 +116,7 @@ func (r *watchRun) stopAll() {
 	}
 }
 
-// untilCheck returns how long to wait for a response before the next check.
+// untilCheck returns the time until the next check.
 func (r *watchRun) untilCheck() time.Duration {
 	next := r.ranges[0].dueAt
 	if len(r.ranges) > 1 && r.ranges[1].dueAt.Before(next) {
@@ -141,7 +141,7 @@ func (r *watchRun) handleResponse(ctx context.Context, i int, resp *clientv3.Wat
 	out := Response{Range: i, Events: newEvents(resp.Events, l.upto), Upto: l.upto}
 	progress := resp.IsProgressNotify()
 	switch {
-	case len(out.Events) > 0: // the header's revision is the whole store's
+	case len(out.Events) > 0: // the header's revision belongs to the whole store
 		out.Upto, out.Bytes = out.Events[len(out.Events)-1].Kv.ModRevision, SizeOf(out.Events)
 	case progress:
 		out.Upto = max(out.Upto, resp.Header.Revision)
@@ -157,7 +157,8 @@ func (r *watchRun) handleResponse(ctx context.Context, i int, resp *clientv3.Wat
 	return nil
 }
 
-// newEvents leaves out the events up to a revision, which were delivered. etcd sends events in order of revision.
+// newEvents returns the events after a revision; the others were delivered before. etcd sends events in order of
+// revision.
 func newEvents(events []*clientv3.Event, upto int64) []*clientv3.Event {
 	for len(events) > 0 && events[0].Kv.ModRevision <= upto {
 		events = events[1:]
@@ -165,7 +166,7 @@ func newEvents(events []*clientv3.Event, upto int64) []*clientv3.Event {
 	return events
 }
 
-// extendDeadlines keeps the time of a delivery, in which nothing was read, from counting as silence.
+// extendDeadlines excludes the time of a delivery, in which nothing was read, from the silence.
 func (r *watchRun) extendDeadlines(busy time.Duration) {
 	for i := range r.ranges {
 		r.ranges[i].heardAt = r.ranges[i].heardAt.Add(busy)
@@ -173,7 +174,7 @@ func (r *watchRun) extendDeadlines(busy time.Duration) {
 	}
 }
 
-// closedError returns why the client closed a channel of responses.
+// closedError returns the reason why the client closed a channel of responses.
 func (r *watchRun) closedError(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -201,7 +202,8 @@ func (r *watchRun) checkResponse(ctx context.Context, resp *clientv3.WatchRespon
 	return r.watch.Check(ctx, resp, upto)
 }
 
-// scheduleBalance schedules a progress request soon after one range got ahead of the other, however much comes meanwhile.
+// scheduleBalance schedules a progress request soon after one range is ahead of the other, even if more responses
+// arrive meanwhile.
 func (r *watchRun) scheduleBalance(now time.Time, progress bool) {
 	switch {
 	case !r.watch.Even:
@@ -212,7 +214,7 @@ func (r *watchRun) scheduleBalance(now time.Time, progress bool) {
 	}
 }
 
-// checkRanges handles the lines that have been quiet for their time, and all of them while they are uneven.
+// checkRanges checks the ranges that are due, and all of them while they are uneven.
 func (r *watchRun) checkRanges(ctx context.Context) error {
 	if err := r.silenceError(); err != nil {
 		return err
@@ -231,7 +233,7 @@ func (r *watchRun) checkRanges(ctx context.Context) error {
 	return nil
 }
 
-// silenceError returns the error of a silence that has lasted too long.
+// silenceError returns a SilentError if the silence has lasted too long.
 func (r *watchRun) silenceError() error {
 	for i := range r.ranges {
 		if quiet := r.ranges[i].quietTime(); quiet >= r.watch.Silence.Lost {

@@ -17,18 +17,17 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// fakeWatcher is a connection whose other side the test plays. A key has one channel of responses, whichever watch of it
-// is the present one.
+// fakeWatcher is a connection with a fake etcd. Every key has one channel of responses, shared by all its watches.
 type fakeWatcher struct {
 	responses map[string]chan clientv3.WatchResponse   // by key
-	answer    func(key string) *clientv3.WatchResponse // to a progress request; nil: none
-	gone      atomic.Bool                              // nothing is answered, and no new watch is to be had
+	answer    func(key string) *clientv3.WatchResponse // to a progress request; nil for none
+	gone      atomic.Bool                              // no answers, and no new watches
 
 	mu sync.Mutex
 	calls
 }
 
-// calls are the calls of a connection so far.
+// calls are the calls of a connection.
 type calls struct {
 	asked   []string // keys whose streams were asked for progress
 	keys    []string // of the watches begun
@@ -76,7 +75,7 @@ func (f *fakeWatcher) RequestProgress(ctx context.Context) error {
 		resp = f.answer(key)
 	}
 	if resp == nil {
-		<-ctx.Done() // a connection that takes nothing any more
+		<-ctx.Done() // the connection accepts no more requests
 		return ctx.Err()
 	}
 	go func() { f.responses[key] <- *resp }()
@@ -95,7 +94,7 @@ func eventsAt(revs ...int64) clientv3.WatchResponse {
 	return resp
 }
 
-// delivery is what Run delivered or returned.
+// delivery is a delivery or the result of Run.
 type delivery struct {
 	Response
 	at  time.Time
@@ -126,7 +125,7 @@ func startWatchOf(t *testing.T, w *Watch) <-chan delivery {
 	return out
 }
 
-// untilError skips what was delivered before the error of a watch.
+// untilError skips the deliveries before the error of a watch.
 func untilError(out <-chan delivery) delivery {
 	for d := range out {
 		if d.err != nil {
@@ -136,7 +135,7 @@ func untilError(out <-chan delivery) delivery {
 	return delivery{}
 }
 
-// TestWatchIdle has an etcd in which nobody writes: it answers with the revision that the caller has, for an hour.
+// TestWatchIdle has an etcd without any writes: it answers with the caller's revision for an hour.
 func TestWatchIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
@@ -169,7 +168,7 @@ func TestWatchDeliversEachChangeOnce(t *testing.T) {
 		}{
 			{eventsAt(9, 10, 11, 12), []int64{11, 12}, 12},
 			{*progressResponse(20), nil, 20},
-			{*progressResponse(15), nil, 20}, // of a member that lags
+			{*progressResponse(15), nil, 20}, // from a member that lags
 			{eventsAt(12, 20, 21, 21), []int64{21, 21}, 21},
 		} {
 			f.responses["a"] <- c.resp
@@ -208,8 +207,8 @@ func TestWatchSilence(t *testing.T) {
 	})
 }
 
-// TestWatchSilenceAfterAnswers has an etcd that goes away from under a watch: the client begins no new one before it is
-// back, and still the caller has an error in time.
+// TestWatchSilenceAfterAnswers has an etcd that disappears during a watch: the client begins no new watch before it
+// is back, and the caller still has its error in time.
 func TestWatchSilenceAfterAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
@@ -239,7 +238,7 @@ func TestWatchSilenceAfterAnswers(t *testing.T) {
 	})
 }
 
-// The time in which the caller works on a delivery is none in which etcd was silent.
+// The time that the caller spends on a delivery does not count as silence of etcd.
 func TestSlowCallerIsNoSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
@@ -257,11 +256,11 @@ func TestSlowCallerIsNoSilence(t *testing.T) {
 	})
 }
 
-// When one of two ranges is ahead, etcd is asked at once, and less often as long as it does not answer.
+// When one of two ranges is ahead, etcd is asked at once, and less often while it does not answer.
 func TestUnevenRangesAskSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
-		heard := false // the first answer is from before the change
+		heard := false // the first answer dates from before the change
 		f.answer = func(key string) *clientv3.WatchResponse {
 			if key == "b" && heard {
 				return progressResponse(12)
@@ -295,7 +294,7 @@ func TestUnevenRangesAskSoon(t *testing.T) {
 	})
 }
 
-// A range that is quiet beside a busy one is asked for its progress, and replaced when it does not answer.
+// A range that is quiet beside a busy one is asked for its progress, and replaced if it does not answer.
 func TestQuietRangeBesideABusyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
@@ -339,7 +338,7 @@ func TestQuietRangeBesideABusyOne(t *testing.T) {
 func TestWatchEnds(t *testing.T) {
 	refused := errors.New("another etcd")
 	for name, c := range map[string]struct {
-		resp *clientv3.WatchResponse // nil: the channel closes
+		resp *clientv3.WatchResponse // nil if the channel closes
 		want func(error) bool
 	}{
 		"compacted": {&clientv3.WatchResponse{Header: &pb.ResponseHeader{ClusterId: 5}, Canceled: true, CompactRevision: 12}, func(err error) bool {

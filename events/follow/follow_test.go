@@ -15,14 +15,14 @@ import (
 
 var errAway, errDisk = errors.New("etcd is away"), errors.New("disk full")
 
-// script is a Loop whose ends are given, and a record of the calls that it makes, each with its second.
+// script is a Loop with scripted ends that records its calls, each with its second.
 type script struct {
 	Loop
 	began time.Time
 	calls []string
 }
 
-// end is how one round goes.
+// end describes one round of the loop.
 type end struct {
 	catchUp    error
 	deliveries int
@@ -109,7 +109,7 @@ func TestOverrunContinuesAtOnceWithoutFailure(t *testing.T) {
 			newScript(end{deliveries: 1, watch: err}, end{deliveries: 1, watch: err}, end{watch: err}, end{catchUp: err}).wantCalls(t, nil,
 				" 0 catch up", " 0 watch",
 				" 0 catch up", " 0 watch",
-				" 0 catch up", " 0 watch", // nothing was delivered since: a pause, so that it cannot spin
+				" 0 catch up", " 0 watch", // nothing was delivered since, so the loop pauses instead of spinning
 				" 1 catch up",
 				" 3 catch up", " 3 watch")
 		})

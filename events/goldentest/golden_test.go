@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// recorder is a test whose failures are looked at.
+// recorder is a test that records its failures.
 type recorder struct {
 	testing.TB
 	failures []string
@@ -21,7 +21,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.failures = append(r.failures, fmt.Sprintf(format, args...))
 }
 
-// failureOf returns the failure of check in a directory with one golden file, "" when there is none.
+// failureOf returns the failure of compareGolden in a directory with one golden file, or "" if there is none.
 func failureOf(t *testing.T, content, file string, got []byte) string {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -46,7 +46,7 @@ func TestWritten(t *testing.T) {
 	for _, c := range []struct {
 		name, file string
 		got        []byte
-		want       string // in the failure
+		want       string // expected in the failure
 	}{
 		{"the same bytes", "form.form1.hex", stored, ""},
 		{"changed bytes", "form.form1.hex", changed, "differ"},

@@ -35,7 +35,7 @@ func TestProves(t *testing.T) {
 	}
 }
 
-// TestRatioOfGeneration reads the one name that means two things.
+// TestRatioOfGeneration reads the only name with two meanings.
 func TestRatioOfGeneration(t *testing.T) {
 	m, c, _ := metric.Lookup("DCGM_FI_DEV_GPU_UTIL_RATIO")
 	for _, test := range []struct {

@@ -44,7 +44,7 @@ func TestLookupOfUnknownNames(t *testing.T) {
 	}
 }
 
-// TestLookupOfColumns has columns of nvidia-smi that DCGM has no field for: all spellings are one metric.
+// TestLookupOfColumns has columns of nvidia-smi without a DCGM field: all spellings are one metric.
 func TestLookupOfColumns(t *testing.T) {
 	for _, line := range []string{
 		"clocks.current.graphics MHz: clocks.current.graphics, clocks.gr [MHz]",

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// NamedField is one of the eight readings that a telemetry entry shows under a name of its own.
+// NamedField is one of the eight readings with a name of their own in a telemetry entry.
 type NamedField struct {
 	Name        string // as in wide files, REST and GraphQL, such as gpu_utilization
 	Metric      string // canonical
@@ -15,10 +15,10 @@ type NamedField struct {
 	Description string
 }
 
-// Named returns the named fields in the order of the wide form. The slice is the caller's.
+// Named returns the named fields in the order of the wide form. The caller owns the slice.
 func Named() []NamedField { return slices.Clone(catalogue().wideFields) }
 
-// addWide adds the metric's field of the wide form, if it has one, at its place.
+// addWide adds the metric's field of the wide form, if it has one, at its position.
 func addWide(wide map[int]NamedField, m *Metric, cells []string) error {
 	name, order := cells[colWide], cells[colWideOrder]
 	if name == "" && order == "" {

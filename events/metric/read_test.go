@@ -8,7 +8,7 @@ import (
 	"telemetry-pipeline/events/metric"
 )
 
-// TestRead reads texts under a source's name; what is wanted is a number, a reason's word, or "bad".
+// TestRead reads texts under a source's name. The expected result is a number, the word of a reason, or "bad".
 func TestRead(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		// numbers stay exact
@@ -186,7 +186,7 @@ func TestReadSpelled(t *testing.T) {
 	}
 }
 
-// mustParse is the number that text says, as far as a Number can hold it.
+// mustParse returns the number of a text, as far as a Number can represent it.
 func mustParse(text string) events.Number {
 	n, err := events.ParseNumber(text)
 	if err != nil {

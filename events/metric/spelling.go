@@ -2,9 +2,9 @@ package metric
 
 import "strings"
 
-// firstSpelling gives a column of nvidia-smi --query-gpu in the first of its spellings (help text of driver 590),
-// so that one metric has one name also where the catalogue has none for it. The name is in lower case;
-// "": it has no other spelling.
+// firstSpelling returns the first spelling of a column of nvidia-smi --query-gpu (help text of driver 590), so that
+// one metric has one name even outside the catalogue. name must be in lower case. It returns "" if there is no other
+// spelling.
 func firstSpelling(name string) string {
 	switch name {
 	case "gpu_name":
@@ -49,7 +49,7 @@ func firstSpelling(name string) string {
 	return ""
 }
 
-// cutUnit takes a unit in brackets off a column's name: memory.used [MiB].
+// cutUnit splits a bracketed unit off a column's name, such as memory.used [MiB].
 func cutUnit(name string) (bare, unit string) {
 	bare, unit, found := strings.Cut(name, "[")
 	unit, closed := strings.CutSuffix(unit, "]")
@@ -60,7 +60,7 @@ func cutUnit(name string) (bare, unit string) {
 	return bare, unit
 }
 
-// knownUnit gives a unit as nvidia-smi writes it, "" for any other text. Case does not matter.
+// knownUnit returns a unit in nvidia-smi's spelling, or "" for any other text. It ignores case.
 func knownUnit(text string) string {
 	for _, unit := range [...]string{"%", "W", "MHz", "MiB", "us", "ms"} {
 		if strings.EqualFold(text, unit) {
@@ -70,8 +70,8 @@ func knownUnit(text string) string {
 	return ""
 }
 
-// In tells whether readings that c converts may be stated to be in a unit, as nvidia-smi writes it: MiB, us.
-// Where no unit is known each of nvidia-smi's may be.
+// In reports whether text, in nvidia-smi's spelling (MiB, us), can be the unit of readings converted by c. A metric
+// without a known unit accepts every unit of nvidia-smi.
 func (m *Metric) In(c Conversion, text string) bool {
 	stated := knownUnit(text)
 	switch {

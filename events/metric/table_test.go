@@ -17,7 +17,7 @@ func TestCatalogueUnitsAreKnown(t *testing.T) {
 	}
 }
 
-// TestCatalogueRefuses makes one mistake at a time in the table.
+// TestCatalogueRefuses makes one mistake in the table at a time.
 func TestCatalogueRefuses(t *testing.T) {
 	text := metric.CatalogueText()
 	if err := metric.CheckTable(text); err != nil {

@@ -211,7 +211,7 @@ func TestRejectedRows(t *testing.T) {
 	c := NewCutter(CutRules{EventRecords: 3, OpenRecords: 100}, "", "")
 	for range 10 {
 		if evs := c.Row("h", 10, nil); len(evs) > 0 {
-			t.Errorf("rejected rows alone gave %d events", len(evs))
+			t.Errorf("rejected rows alone returned %d events", len(evs))
 		}
 	}
 	for i := range 1000 {

@@ -73,7 +73,7 @@ func TestEventCheck(t *testing.T) {
 		ev := event()
 		breaks(ev)
 		if err := ev.Check(); err == nil {
-			t.Errorf("%s: Check gave no error", name)
+			t.Errorf("%s: Check returned no error", name)
 		}
 	}
 }

@@ -50,8 +50,8 @@ func (f *rowFields) assignField(name string, value json.RawMessage) error {
 		f.value = value
 		return nil
 	}
-	field, there := f.rowField(lower)
-	if !there {
+	field, known := f.rowField(lower)
+	if !known {
 		f.others = append(f.others, otherField{name, value})
 		return nil
 	}
@@ -62,12 +62,12 @@ func (f *rowFields) assignField(name string, value json.RawMessage) error {
 
 // rowField returns the Field of a member's name, which is in lower case. Some fields exist in long rows only.
 func (f *rowFields) rowField(lower string) (Field, bool) {
-	field, there := fieldsOfRows()[lower]
+	field, known := fieldsOfRows()[lower]
 	switch field {
 	case FieldSource, FieldMetric, FieldAbsent, FieldRaw:
-		there = there && f.long
+		known = known && f.long
 	}
-	return field, there
+	return field, known
 }
 
 // fieldsOfRows returns the text fields of rows, by name in lower case. The map is read-only.

@@ -73,7 +73,7 @@ func TestDecodeWideRow(t *testing.T) {
 	}
 	again, err := DecodeJSON([]byte("[" + row + "," + row + "]"))
 	if err != nil || again.Records() != 3 {
-		t.Errorf("the row twice gave %d records, %v, want 3", again.Records(), err)
+		t.Errorf("the row twice returned %d records, %v, want 3", again.Records(), err)
 	}
 }
 

@@ -60,7 +60,7 @@ func TestCanonicalIsAFunctionOfTheSet(t *testing.T) {
 		again := append(slices.Clone(list), list[:r.IntN(len(list)+1)]...)
 		r.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
 		if d := diff(want, canonicalOf(again)); d != "" {
-			t.Fatalf("seed %d: another order gave another form (-want +got):\n%s", seed, d)
+			t.Fatalf("seed %d: another order has another form (-want +got):\n%s", seed, d)
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestUniteInAnyBatches(t *testing.T) {
 }
 
 // Unions of one set with several others must not affect each other, even with spare room behind the set.
-func TestUnionsOfOneSetAreApart(t *testing.T) {
+func TestUnionsOfOneSetAreIndependent(t *testing.T) {
 	var base Samples
 	for i := range 100 {
 		base.Unite(Samples{Times: []Timestamp{Timestamp(i)}, Mantissas: []int64{1}})
@@ -132,7 +132,7 @@ func TestUnionsOfOneSetAreApart(t *testing.T) {
 }
 
 // Slices keep their content when the samples grow or change their exponent.
-func TestSlicesStay(t *testing.T) {
+func TestSlicesKeepTheirContent(t *testing.T) {
 	for seed := range uint64(500) {
 		r := random(seed)
 		list := someReadings(r, 30)

@@ -35,7 +35,7 @@ func TestQueueBound(t *testing.T) {
 	}
 }
 
-func TestQueueFreesWhatNextTakes(t *testing.T) {
+func TestQueueNextFreesRoom(t *testing.T) {
 	q := NewQueue(100)
 	for i := range int64(50) {
 		if !q.Put(responseOf(2*i, 60)) || !q.Put(responseOf(2*i+1, 40)) {
@@ -101,7 +101,7 @@ func TestQueueFirstEndCounts(t *testing.T) {
 }
 
 // A reader of All starts again after an error, so waiting responses are of no use to it.
-func TestQueueDropsWhatWaitsForAllAtItsEnd(t *testing.T) {
+func TestQueueDropsWaitingResponsesAtItsEnd(t *testing.T) {
 	q := NewQueue(100)
 	end := errors.New("the end")
 	q.Put(responseOf(1, 1))

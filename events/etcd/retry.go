@@ -65,7 +65,7 @@ func Retry[T any](ctx context.Context, p Patience, try func(ctx context.Context,
 			return v, err
 		}
 		if !pause.Wait(ctx) {
-			return v, fmt.Errorf("%w (etcd's last word: %w)", context.Cause(ctx), err)
+			return v, fmt.Errorf("%w (etcd's last error: %w)", context.Cause(ctx), err)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func FuzzGlob(f *testing.F) {
 	})
 }
 
-func TestFilterTakesEveryNameOfAThing(t *testing.T) {
+func TestFilterAcceptsAllNames(t *testing.T) {
 	ev := events.Event{
 		Host:       "node-7",
 		Identities: []events.Identity{{UUID: "GPU-abc", Index: "3"}, {}},

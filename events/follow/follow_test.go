@@ -116,7 +116,7 @@ func TestOverrunContinuesAtOnceWithoutFailure(t *testing.T) {
 	}
 }
 
-func TestErrorsThatEndIt(t *testing.T) {
+func TestErrorsThatEndTheLoop(t *testing.T) {
 	foreign := fmt.Errorf("partition 3: %w", events.ErrForeign)
 	runInBubble("another log", t, func(t *testing.T) {
 		newScript(end{watch: foreign}, end{}).wantCalls(t, events.ErrForeign, " 0 catch up", " 0 watch")

@@ -101,10 +101,10 @@ func parseTable(text string) (*table, error) {
 			return nil, fmt.Errorf("line %d, %s: %w", i+2, cells[colName], err)
 		}
 	}
-	for place := 1; place <= len(wide); place++ {
-		field, there := wide[place]
-		if !there {
-			return nil, fmt.Errorf("no field of the wide form has place %d", place)
+	for position := 1; position <= len(wide); position++ {
+		field, exists := wide[position]
+		if !exists {
+			return nil, fmt.Errorf("no field of the wide form has position %d", position)
 		}
 		t.wideFields = append(t.wideFields, field)
 	}
@@ -203,7 +203,7 @@ func (t *table) addNames(m *Metric, cells []string) error {
 				if source.column == colField47 && prefix == device {
 					means.proves = Since49
 				}
-				if there, twice := names[prefix+name]; twice && there != means {
+				if previous, exists := names[prefix+name]; exists && previous != means {
 					return fmt.Errorf("%s means two things", prefix+name)
 				}
 				names[prefix+name] = means
@@ -211,8 +211,8 @@ func (t *table) addNames(m *Metric, cells []string) error {
 		}
 	}
 	for name, means := range names {
-		if there, twice := t.names[name]; twice {
-			return fmt.Errorf("%s is a name of %s too", name, there.metric.Name)
+		if previous, exists := t.names[name]; exists {
+			return fmt.Errorf("%s is a name of %s too", name, previous.metric.Name)
 		}
 		t.names[name] = means
 	}

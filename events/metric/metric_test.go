@@ -17,7 +17,7 @@ func TestCatalogueIsSound(t *testing.T) {
 	names, ids := map[string]bool{}, map[int]string{}
 	for _, m := range all {
 		if names[m.Name] || m.ID != 0 && ids[m.ID] != "" {
-			t.Errorf("%s (%d) is there twice", m.Name, m.ID)
+			t.Errorf("%s (%d) is in the catalogue twice", m.Name, m.ID)
 		}
 		names[m.Name], ids[m.ID] = true, m.Name
 		if m.Unit == "" || m.Help == "" || m.Type == metric.Untyped || m.Min.Compare(m.Max) >= 0 {

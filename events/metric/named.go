@@ -24,15 +24,15 @@ func addWide(wide map[int]NamedField, m *Metric, cells []string) error {
 	if name == "" && order == "" {
 		return nil
 	}
-	place, err := strconv.Atoi(order)
+	position, err := strconv.Atoi(order)
 	if err != nil {
-		return fmt.Errorf("the place of %s in the wide form: %w", name, err)
+		return fmt.Errorf("the position of %s in the wide form: %w", name, err)
 	}
-	if there, twice := wide[place]; twice {
-		return fmt.Errorf("%s and %s have one place in the wide form", there.Name, name)
+	if previous, exists := wide[position]; exists {
+		return fmt.Errorf("%s and %s share one position in the wide form", previous.Name, name)
 	}
 	description := strings.TrimSuffix(m.Help, ".") + ", in " + unitInWords(m.Unit) + "."
-	wide[place] = NamedField{Name: name, Metric: m.Name, Unit: m.Unit, Description: description}
+	wide[position] = NamedField{Name: name, Metric: m.Name, Unit: m.Unit, Description: description}
 	return nil
 }
 

@@ -46,7 +46,7 @@ func TestCodecRefuses(t *testing.T) {
 	}
 	for end := range good {
 		if _, err := c.Decode(good[:end]); err == nil {
-			t.Errorf("decoding the first %d of %d bytes gave no error", end, len(good))
+			t.Errorf("decoding the first %d of %d bytes returned no error", end, len(good))
 		}
 	}
 	for _, tag := range []byte{0, 2, '"', 0xff} {
@@ -58,7 +58,7 @@ func TestCodecRefuses(t *testing.T) {
 	}
 	ev.Columns[0].Times = ev.Columns[0].Times[:0]
 	if _, err := c.Encode(nil, &ev); err == nil {
-		t.Error("encoding an event that fails Check gave no error")
+		t.Error("encoding an event that fails Check returned no error")
 	}
 }
 

@@ -6,31 +6,31 @@ import (
 	"slices"
 )
 
-// The compact encoding of an event, behind its tag. Numbers are varints, texts have their length before them:
+// The compact encoding of an event, after its tag. Numbers are varints, texts follow their length:
 //
 //	upload id, appended-at, zone, sequence (16 bytes); then, compressed by zstd, the body:
-//	texts: how many, the length of each, all of them
+//	texts: count, the length of each, all texts
 //	host
-//	identities: how many; each field for all of them; the labels of each
-//	time vectors: how many; for each its length and its times (samples_codec.go)
-//	columns: how many; for each its identity, metric, source (0: like the metric), time vector, flags, exponent
-//	mantissas of all columns; exponents by row and absences of those that have them (samples_codec.go)
+//	identities: count; each field for all of them; the labels of each
+//	time vectors: count; for each its length and its times (samples_codec.go)
+//	columns: count; for each its identity, metric, source (0: like the metric), time vector, flags, exponent
+//	mantissas of all columns; exponents by row and absences, for columns that have them (samples_codec.go)
 //
-// A name is written as its number among the texts, from 1; 0 is "". The columns of one scrape share their
-// times, so these are there once. What travels along (upload id, appended-at) is outside of the body, and
-// the body a function of the content alone.
+// A text is referenced by its number in the table of texts, from 1; 0 is "". The columns of one scrape share their
+// times, so these are stored once. The upload id and appended-at are outside of the body, so that the body is a
+// function of the content alone.
 
-// compactWriter is the memory that one encoding needs and the next can use again.
+// compactWriter holds the memory of one encoding, for reuse by the next.
 type compactWriter struct {
-	body  []byte // without the texts
-	whole []byte // the texts, then body
+	body   []byte // without the table of texts
+	output []byte // the table of texts, then body
 
-	texts   []string
-	numbers map[string]uint64
+	texts       []string
+	textNumbers map[string]uint64
 
-	vectors [][]Timestamp
-	found   map[uint64]int // by hash of the vector
-	used    []int          // vector by column
+	vectors       [][]Timestamp
+	vectorByHash  map[uint64]int // by hash of the vector
+	columnVectors []int          // vector by column
 }
 
 func (c *Codec) encodeCompact(dst []byte, ev *Event) ([]byte, error) {
@@ -39,13 +39,13 @@ func (c *Codec) encodeCompact(dst []byte, ev *Event) ([]byte, error) {
 	}
 	w, _ := c.writers.Get().(*compactWriter)
 	if w == nil {
-		w = &compactWriter{numbers: make(map[string]uint64), found: make(map[uint64]int)}
+		w = &compactWriter{textNumbers: make(map[string]uint64), vectorByHash: make(map[uint64]int)}
 	}
 	defer func() {
-		w.reset()
+		w.releaseEvent()
 		c.writers.Put(w)
 	}()
-	body := w.write(ev)
+	body := w.appendBody(ev)
 	if len(body) > MaxBody {
 		return dst, fmt.Errorf("encoding event of host %.64q: its %d records take %d bytes, more than %d; cut it smaller",
 			ev.Host, ev.Records(), len(body), MaxBody)
@@ -58,25 +58,25 @@ func (c *Codec) encodeCompact(dst []byte, ev *Event) ([]byte, error) {
 	return c.zip.EncodeAll(body, dst), nil
 }
 
-// reset drops what refers to an event.
-func (w *compactWriter) reset() {
+// releaseEvent drops all references to an event.
+func (w *compactWriter) releaseEvent() {
 	clear(w.texts)
 	clear(w.vectors)
-	clear(w.numbers)
-	clear(w.found)
-	w.texts, w.vectors, w.used = w.texts[:0], w.vectors[:0], w.used[:0]
-	if cap(w.whole) > 1<<20 {
-		w.body, w.whole = nil, nil
+	clear(w.textNumbers)
+	clear(w.vectorByHash)
+	w.texts, w.vectors, w.columnVectors = w.texts[:0], w.vectors[:0], w.columnVectors[:0]
+	if cap(w.output) > 1<<20 {
+		w.body, w.output = nil, nil
 	}
 }
 
-// write gives the body, in memory that the next one overwrites.
-func (w *compactWriter) write(ev *Event) []byte {
+// appendBody returns the body, in memory that the next call overwrites.
+func (w *compactWriter) appendBody(ev *Event) []byte {
 	w.body = w.body[:0]
-	w.ref(string(ev.Host))
-	w.identities(ev.Identities)
-	w.times(ev.Columns)
-	w.columns(ev.Columns)
+	w.writeRef(string(ev.Host))
+	w.writeIdentities(ev.Identities)
+	w.writeVectors(ev.Columns)
+	w.writeColumns(ev.Columns)
 	for i := range ev.Columns {
 		w.body = ev.Columns[i].appendMantissas(w.body)
 	}
@@ -84,97 +84,97 @@ func (w *compactWriter) write(ev *Event) []byte {
 		w.body = ev.Columns[i].appendExponents(w.body)
 		w.body = ev.Columns[i].appendAbsences(w.body)
 	}
-	w.whole = binary.AppendUvarint(w.whole[:0], uint64(len(w.texts)))
+	w.output = binary.AppendUvarint(w.output[:0], uint64(len(w.texts)))
 	for _, t := range w.texts {
-		w.whole = binary.AppendUvarint(w.whole, uint64(len(t)))
+		w.output = binary.AppendUvarint(w.output, uint64(len(t)))
 	}
 	for _, t := range w.texts {
-		w.whole = append(w.whole, t...)
+		w.output = append(w.output, t...)
 	}
-	w.whole = append(w.whole, w.body...)
-	return w.whole
+	w.output = append(w.output, w.body...)
+	return w.output
 }
 
-func (w *compactWriter) number(v int) { w.body = binary.AppendUvarint(w.body, uint64(v)) }
+func (w *compactWriter) writeUint(v int) { w.body = binary.AppendUvarint(w.body, uint64(v)) }
 
-// ref writes a text as its number.
-func (w *compactWriter) ref(text string) {
-	n, ok := w.numbers[text]
+// writeRef writes the number of a text.
+func (w *compactWriter) writeRef(text string) {
+	n, ok := w.textNumbers[text]
 	if !ok && text != "" {
 		w.texts = append(w.texts, text)
 		n = uint64(len(w.texts))
-		w.numbers[text] = n
+		w.textNumbers[text] = n
 	}
 	w.body = binary.AppendUvarint(w.body, n)
 }
 
-func (w *compactWriter) identities(ids []Identity) {
-	w.number(len(ids))
+func (w *compactWriter) writeIdentities(ids []Identity) {
+	w.writeUint(len(ids))
 	for f := range identityFields {
 		for i := range ids {
-			w.ref(*ids[i].fields()[f])
+			w.writeRef(*ids[i].fieldPointers()[f])
 		}
 	}
 	for i := range ids {
-		w.number(len(ids[i].Labels))
+		w.writeUint(len(ids[i].Labels))
 		for _, l := range ids[i].Labels {
-			w.ref(l.Name)
-			w.ref(l.Value)
+			w.writeRef(l.Name)
+			w.writeRef(l.Value)
 		}
 	}
 }
 
-// times writes the time vectors and notes which is whose.
-func (w *compactWriter) times(columns []Column) {
+// writeVectors writes the time vectors and records the vector of each column.
+func (w *compactWriter) writeVectors(columns []Column) {
 	for i := range columns {
-		w.used = append(w.used, w.vector(columns[i].Times))
+		w.columnVectors = append(w.columnVectors, w.vectorIndex(columns[i].Times))
 	}
-	w.number(len(w.vectors))
+	w.writeUint(len(w.vectors))
 	for _, v := range w.vectors {
-		w.number(len(v))
+		w.writeUint(len(v))
 		w.body = appendTimes(w.body, v)
 	}
 }
 
-// vector finds a time vector that was there before, or adds it. (Should two differ and hash alike, the second
-// is written again where it is used.)
-func (w *compactWriter) vector(times []Timestamp) int {
+// vectorIndex returns the index of a time vector, which it adds if it is new. If two vectors differ but have the same
+// hash, the second is written again for each use.
+func (w *compactWriter) vectorIndex(times []Timestamp) int {
 	hash := uint64(len(times))
 	for _, t := range times {
 		hash = (hash ^ uint64(t)) * 0x9E3779B97F4A7C15
 		hash ^= hash >> 29
 	}
-	if i, ok := w.found[hash]; ok && slices.Equal(w.vectors[i], times) {
+	if i, ok := w.vectorByHash[hash]; ok && slices.Equal(w.vectors[i], times) {
 		return i
 	}
 	w.vectors = append(w.vectors, times)
-	w.found[hash] = len(w.vectors) - 1
+	w.vectorByHash[hash] = len(w.vectors) - 1
 	return len(w.vectors) - 1
 }
 
-func (w *compactWriter) columns(columns []Column) {
-	w.number(len(columns))
+func (w *compactWriter) writeColumns(columns []Column) {
+	w.writeUint(len(columns))
 	for i := range columns {
 		c := &columns[i]
-		w.number(c.Identity)
-		w.ref(c.Metric)
-		w.source(c)
-		w.number(w.used[i])
-		w.body = append(w.body, c.flags())
+		w.writeUint(c.Identity)
+		w.writeRef(c.Metric)
+		w.writeSource(c)
+		w.writeUint(w.columnVectors[i])
+		w.body = append(w.body, c.codecFlags())
 		if c.Exponents == nil {
 			w.body = binary.AppendVarint(w.body, int64(c.Exponent))
 		}
 	}
 }
 
-// source writes the number of the source's name plus one, or 0 where it is the canonical one.
-func (w *compactWriter) source(c *Column) {
+// writeSource writes the number of the source's name plus one, or 0 if it equals the canonical name.
+func (w *compactWriter) writeSource(c *Column) {
 	if c.Source == c.Metric {
-		w.number(0)
+		w.writeUint(0)
 		return
 	}
 	at := len(w.body)
-	w.ref(c.Source)
+	w.writeRef(c.Source)
 	n, _ := binary.Uvarint(w.body[at:])
 	w.body = binary.AppendUvarint(w.body[:at], n+1)
 }

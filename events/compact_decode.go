@@ -16,14 +16,14 @@ func (c *Codec) decodeCompact(value []byte) (Event, error) {
 	return ev, nil
 }
 
-// readCompact reads what is behind the tag.
+// readCompact parses the value behind the tag.
 func (c *Codec) readCompact(value []byte) (Event, error) {
 	r := reader{src: value}
-	upload := UploadID(r.text())
-	appended := Timestamp(r.varint())
-	zone := r.text()
+	upload := UploadID(r.readText())
+	appended := Timestamp(r.readVarint())
+	zone := r.readText()
 	var sequence ContentHash
-	copy(sequence[:], r.bytes(uint64(len(sequence))))
+	copy(sequence[:], r.readBytes(uint64(len(sequence))))
 	if r.err != nil {
 		return Event{}, r.err
 	}
@@ -44,25 +44,25 @@ func (c *Codec) readCompact(value []byte) (Event, error) {
 	return ev, err
 }
 
-// bodyReader reads a body. Nothing that it makes refers to the body's memory, and before memory is made
-// for many things their number is checked against what is left of the body.
+// bodyReader parses a body. Its results do not refer to the body's memory. Before it allocates a list, it checks the
+// stored length against the remaining bytes of the body.
 type bodyReader struct {
 	reader
 	texts   []string
 	vectors [][]Timestamp
 }
 
-// readBody reads an uncompressed body. The result may break other invariants of an event.
+// readBody parses an uncompressed body. The result may violate other invariants of an event.
 func readBody(body []byte) (Event, error) {
 	r := bodyReader{reader: reader{src: body}}
 	r.readTexts()
 	var ev Event
-	ev.Host = HostID(r.ref())
-	ev.Identities = r.identities()
+	ev.Host = HostID(r.readRef())
+	ev.Identities = r.readIdentities()
 	r.readVectors()
-	ev.Columns = r.columns()
+	ev.Columns = r.readColumns()
 	if r.err == nil && len(r.src) > 0 {
-		r.fail(errors.New("there is more behind the event"))
+		r.setError(errors.New("there is more behind the event"))
 	}
 	if r.err != nil {
 		return Event{}, r.err
@@ -70,15 +70,15 @@ func readBody(body []byte) (Event, error) {
 	return ev, nil
 }
 
-// readTexts reads the table of texts into one piece of memory.
+// readTexts reads the table of texts into one allocation.
 func (r *bodyReader) readTexts() {
-	lengths := make([]int, r.count(1))
+	lengths := make([]int, r.readCount(1))
 	total := 0
 	for i := range lengths {
-		lengths[i] = r.count(1)
+		lengths[i] = r.readCount(1)
 		total += lengths[i]
 	}
-	all := string(r.bytes(uint64(total)))
+	all := string(r.readBytes(uint64(total)))
 	if r.err != nil {
 		return
 	}
@@ -88,72 +88,72 @@ func (r *bodyReader) readTexts() {
 	}
 }
 
-// ref reads the number of a text.
-func (r *bodyReader) ref() string { return r.lookup(r.uvarint()) }
+// readRef reads the number of a text and returns the text.
+func (r *bodyReader) readRef() string { return r.textAt(r.readUvarint()) }
 
-func (r *bodyReader) lookup(n uint64) string {
+func (r *bodyReader) textAt(n uint64) string {
 	switch {
 	case n == 0:
 		return ""
 	case n > uint64(len(r.texts)):
-		r.fail(errors.New("it has a text of an unknown number"))
+		r.setError(errors.New("it has a text of an unknown number"))
 		return ""
 	}
 	return r.texts[n-1]
 }
 
-func (r *bodyReader) identities() []Identity {
-	ids := make([]Identity, r.count(identityFields+1))
+func (r *bodyReader) readIdentities() []Identity {
+	ids := make([]Identity, r.readCount(identityFields+1))
 	for f := range identityFields {
 		for i := range ids {
-			*ids[i].fields()[f] = r.ref()
+			*ids[i].fieldPointers()[f] = r.readRef()
 		}
 	}
 	for i := range ids {
-		n := r.count(2)
+		n := r.readCount(2)
 		if n == 0 {
 			continue
 		}
 		ids[i].Labels = make([]Label, n)
 		for k := range ids[i].Labels {
-			ids[i].Labels[k] = Label{Name: r.ref(), Value: r.ref()}
+			ids[i].Labels[k] = Label{Name: r.readRef(), Value: r.readRef()}
 		}
 	}
 	return ids
 }
 
 func (r *bodyReader) readVectors() {
-	r.vectors = make([][]Timestamp, r.count(3))
+	r.vectors = make([][]Timestamp, r.readCount(3))
 	for i := range r.vectors {
-		r.vectors[i] = make([]Timestamp, r.count(1))
-		r.times(r.vectors[i])
+		r.vectors[i] = make([]Timestamp, r.readCount(1))
+		r.readTimes(r.vectors[i])
 	}
 }
 
-func (r *bodyReader) columns() []Column {
-	columns := make([]Column, r.count(6))
+func (r *bodyReader) readColumns() []Column {
+	columns := make([]Column, r.readCount(6))
 	flags := make([]byte, len(columns))
 	rows := 0
 	for i := range columns {
 		c := &columns[i]
-		c.Identity = int(r.uvarint())
-		c.Metric = r.ref()
-		if c.Source = c.Metric; r.peek() != 0 {
-			c.Source = r.lookup(r.uvarint() - 1)
+		c.Identity = int(r.readUvarint())
+		c.Metric = r.readRef()
+		if c.Source = c.Metric; r.peekByte() != 0 {
+			c.Source = r.textAt(r.readUvarint() - 1)
 		} else {
-			r.byte()
+			r.readByte()
 		}
-		c.Times = r.vector()
-		if flags[i] = r.byte(); flags[i] >= flagsEnd {
-			r.fail(errors.New("it has a column of an unknown form"))
+		c.Times = r.readVector()
+		if flags[i] = r.readByte(); flags[i] >= flagsEnd {
+			r.setError(errors.New("it has a column of an unknown form"))
 		}
 		if flags[i]&flagExponents == 0 {
-			c.Exponent = r.exponent()
+			c.Exponent = r.readExponent()
 		}
 		rows += len(c.Times)
 	}
 	if rows > len(r.src) {
-		r.fail(errTruncated)
+		r.setError(errTruncated)
 	}
 	if r.err != nil {
 		return nil
@@ -162,27 +162,27 @@ func (r *bodyReader) columns() []Column {
 	for i := range columns {
 		n := len(columns[i].Times)
 		columns[i].Mantissas, all = all[:n:n], all[n:]
-		r.mantissas(columns[i].Mantissas)
+		r.readMantissas(columns[i].Mantissas)
 	}
 	for i := range columns {
-		r.options(&columns[i].Samples, flags[i])
+		r.readOptional(&columns[i].Samples, flags[i])
 	}
 	return columns
 }
 
-// peek is the next byte.
-func (r *bodyReader) peek() byte {
+// peekByte returns the next byte without consuming it.
+func (r *bodyReader) peekByte() byte {
 	if len(r.src) == 0 {
 		return 0
 	}
 	return r.src[0]
 }
 
-// vector reads the number of a time vector. The columns that have it share its memory.
-func (r *bodyReader) vector() []Timestamp {
-	n := r.uvarint()
+// readVector reads the number of a time vector. The columns of one vector share its memory.
+func (r *bodyReader) readVector() []Timestamp {
+	n := r.readUvarint()
 	if n >= uint64(len(r.vectors)) {
-		r.fail(errors.New("it has times of an unknown number"))
+		r.setError(errors.New("it has times of an unknown number"))
 		return nil
 	}
 	return r.vectors[n]

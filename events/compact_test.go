@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// goldenEvent is what testdata/compact.hex holds.
+// goldenEvent returns the event of testdata/compact.hex.
 func goldenEvent() Event {
 	gpu := &Identity{
 		UUID: "GPU-5fd4f087-86f3-7a43-b711-4771313afc50", Index: "0", PCI: "00000000:0f:00.0", Device: "nvidia0",
@@ -30,7 +30,7 @@ func goldenEvent() Event {
 	return ev
 }
 
-// What an earlier version wrote is read for ever.
+// Values of earlier versions stay readable for ever.
 func TestCompactStaysReadable(t *testing.T) {
 	text, err := os.ReadFile("testdata/compact.hex")
 	if err != nil {
@@ -70,7 +70,7 @@ func TestCompactIsSmall(t *testing.T) {
 	}
 }
 
-// A small value that claims much must not make much memory.
+// A small value with large lengths must not allocate much memory.
 func TestDecodeIsBounded(t *testing.T) {
 	c := newTestCodec(t)
 	ev := goldenEvent()
@@ -106,8 +106,8 @@ func FuzzCompact(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		w := compactWriter{numbers: make(map[string]uint64), found: make(map[uint64]int)}
-		f.Add(value, w.write(&ev), seed)
+		w := compactWriter{textNumbers: make(map[string]uint64), vectorByHash: make(map[uint64]int)}
+		f.Add(value, w.appendBody(&ev), seed)
 	}
 	f.Fuzz(func(t *testing.T, value, body []byte, seed uint64) {
 		if ev, err := c.Decode(value); err == nil {

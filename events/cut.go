@@ -8,81 +8,81 @@ import (
 	"strings"
 )
 
-// Cutter packs an upload's rows into events: an event per host for every CutRules.EventRecords rows or
-// EventBytes; when OpenRecords are open in all, the host with the most open records is cut (ties: the
-// smaller name). Rows come in file order, so the cut depends on the content alone. Not safe for concurrent use.
+// Cutter packs an upload's rows into events: one event per host for every CutRules.EventRecords rows or EventBytes;
+// when OpenRecords are open in total, it cuts the host with the most open records (ties: the smaller name). Rows come
+// in file order, so the cut depends on the content alone. A Cutter is not safe for concurrent use.
 //
-// A row that gave no records counts as one open record, so that rejected rows of ever new hosts are bounded
-// like others; of rejected rows alone no event is made.
+// A row without records counts as one open record, so that rejected rows of ever new hosts are bounded like others.
+// Rejected rows alone make no event.
 type Cutter struct {
 	rules  CutRules
 	upload UploadID
 	zone   string
 
-	open  int // records open in all
-	hosts map[HostID]*openHost
-	last  *openHost   // host of the row before
-	heap  fullest     // by records open at the latest cut
-	moved []*openHost // those that changed since
-	spare []*openHost
-	maker eventMaker
+	open    int // number of open records
+	hosts   map[HostID]*openHost
+	last    *openHost   // host of the previous row
+	heap    hostHeap    // by records open at the last update
+	changed []*openHost // hosts changed since then
+	spare   []*openHost
+	maker   eventMaker
 }
 
 // openHost is a host with open records.
 type openHost struct {
 	openEvent
 	rows, size int
-	open       int // records
+	open       int // number of open records
 
-	rank  int // open, as the heap knows it
-	index int // in the heap; -1 outside
-	moved bool
+	rank    int // open, as of the last update of the heap
+	index   int // in the heap; -1 outside
+	changed bool
 }
 
-// maxSpare bounds how much memory of cut hosts is kept for the next ones.
+// maxSpare is the maximum number of hosts whose memory is kept for reuse.
 const maxSpare = 32
 
-// NewCutter starts the cut of one file. Zero rules mean their defaults.
+// NewCutter returns a Cutter for one file. Zero rules mean their defaults.
 func NewCutter(rules CutRules, upload UploadID, zone string) *Cutter {
 	return &Cutter{rules: rules.WithDefaults(), upload: upload, zone: zone, hosts: make(map[HostID]*openHost)}
 }
 
-// Row counts one row of host (size is its source text's length), accepted or not, with the records it gave, and
-// returns the events that it completes, if any. It keeps neither records nor their Text.
+// Row adds one row of host with its records, accepted or not, and returns the events that it completes, if any. size
+// is the length of the row's source text. Row keeps neither records nor their Text.
 func (c *Cutter) Row(host HostID, size int, records []Record) []Event {
-	h := c.host(host)
+	h := c.hostFor(host)
 	for i := range records {
-		h.add(&records[i])
+		h.addRecord(&records[i])
 	}
 	h.rows++
 	h.size += size
 	h.open += max(1, len(records))
 	c.open += max(1, len(records))
-	if !h.moved {
-		h.moved = true
-		c.moved = append(c.moved, h)
+	if !h.changed {
+		h.changed = true
+		c.changed = append(c.changed, h)
 	}
 	var done []Event
 	if h.rows >= c.rules.EventRecords || h.size >= c.rules.EventBytes {
-		done = c.cut(done, h)
+		done = c.cutHost(done, h)
 	}
 	for c.open >= c.rules.OpenRecords {
-		done = c.cut(done, c.fullest())
+		done = c.cutHost(done, c.fullestHost())
 	}
 	return done
 }
 
-// Flush completes what is open, in order of host name.
+// Flush completes all open events, in order of host name.
 func (c *Cutter) Flush() []Event {
 	var done []Event
 	for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
-		done = c.cut(done, c.hosts[name])
+		done = c.cutHost(done, c.hosts[name])
 	}
 	return done
 }
 
-// host finds or opens a host.
-func (c *Cutter) host(name HostID) *openHost {
+// hostFor returns the open host of a name and creates it if needed.
+func (c *Cutter) hostFor(name HostID) *openHost {
 	if c.last != nil && c.last.host == name {
 		return c.last
 	}
@@ -102,15 +102,15 @@ func (c *Cutter) newHost(name HostID) *openHost {
 		h = &openHost{openEvent: *newOpenEvent(), index: -1}
 	}
 	name = HostID(strings.Clone(string(name)))
-	h.begin(name, c.zone)
+	h.beginEvent(name, c.zone)
 	c.hosts[name] = h
 	return h
 }
 
-// cut closes a host and appends its event, if it has records.
-func (c *Cutter) cut(done []Event, h *openHost) []Event {
+// cutHost closes a host and appends its event, if it has records.
+func (c *Cutter) cutHost(done []Event, h *openHost) []Event {
 	if len(h.readings) > 0 {
-		done = append(done, c.maker.event(&h.openEvent, c.upload))
+		done = append(done, c.maker.makeEvent(&h.openEvent, c.upload))
 	}
 	c.open -= h.open
 	delete(c.hosts, h.host)
@@ -120,63 +120,63 @@ func (c *Cutter) cut(done []Event, h *openHost) []Event {
 	if c.last == h {
 		c.last = nil
 	}
-	h.reset()
+	h.resetRecords()
 	h.rows, h.size, h.open = 0, 0, 0
 	if len(c.spare) < maxSpare {
 		c.spare = append(c.spare, h)
-	} else if len(c.moved) > 2*(len(c.hosts)+maxSpare) {
-		c.rerank() // lets go of hosts that were cut
+	} else if len(c.changed) > 2*(len(c.hosts)+maxSpare) {
+		c.updateHeap() // releases hosts that were cut
 	}
 	return done
 }
 
-// fullest is the host to cut.
-func (c *Cutter) fullest() *openHost {
-	c.rerank()
+// fullestHost returns the host with the most open records.
+func (c *Cutter) fullestHost() *openHost {
+	c.updateHeap()
 	return c.heap[0]
 }
 
-// rerank brings the heap up to date. It is done as rarely as possible, so that a row costs nothing there.
-func (c *Cutter) rerank() {
-	for _, h := range c.moved {
-		h.moved = false
+// updateHeap brings the heap up to date. It runs as rarely as possible, so that a row has no heap cost.
+func (c *Cutter) updateHeap() {
+	for _, h := range c.changed {
+		h.changed = false
 		h.rank = h.open
 		switch {
-		case h.open == 0: // cut since
+		case h.open == 0: // cut in the meantime
 		case h.index < 0:
 			heap.Push(&c.heap, h)
 		default:
 			heap.Fix(&c.heap, h.index)
 		}
 	}
-	clear(c.moved)
-	c.moved = c.moved[:0]
+	clear(c.changed)
+	c.changed = c.changed[:0]
 }
 
-// fullest is a heap (container/heap): on top the host with the most open records, of those the one with the
-// smallest name.
-type fullest []*openHost
+// hostHeap is a heap (container/heap) with the host that has the most open records on top; ties go to the smaller
+// name.
+type hostHeap []*openHost
 
-func (f fullest) Len() int { return len(f) }
+func (f hostHeap) Len() int { return len(f) }
 
-func (f fullest) Less(i, j int) bool {
+func (f hostHeap) Less(i, j int) bool {
 	return cmp.Or(cmp.Compare(f[j].rank, f[i].rank), cmp.Compare(f[i].host, f[j].host)) < 0
 }
 
-func (f fullest) Swap(i, j int) {
+func (f hostHeap) Swap(i, j int) {
 	f[i], f[j] = f[j], f[i]
 	f[i].index, f[j].index = i, j
 }
 
-// Push is called by container/heap.
-func (f *fullest) Push(x any) {
+// Push implements heap.Interface.
+func (f *hostHeap) Push(x any) {
 	h := x.(*openHost)
 	h.index = len(*f)
 	*f = append(*f, h)
 }
 
-// Pop is called by container/heap.
-func (f *fullest) Pop() any {
+// Pop implements heap.Interface.
+func (f *hostHeap) Pop() any {
 	last := len(*f) - 1
 	h := (*f)[last]
 	(*f)[last] = nil

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// recordKey is one record of an event, as a set member.
+// recordKey identifies one record of an event in a set.
 type recordKey struct {
 	host           HostID
 	identity       IdentityID
@@ -29,8 +29,8 @@ func recordsOf(evs ...Event) map[recordKey]bool {
 	return out
 }
 
-// randomRows are rows of a few hosts with all that sources do: rejected rows, absent readings, repeats, any
-// order, several records a row.
+// randomRows returns rows of a few hosts with all peculiarities of sources: rejected rows, absent readings, repeats,
+// any order, several records per row.
 func randomRows(seed uint64) []testRow {
 	r := random(seed)
 	rows := make([]testRow, r.IntN(400))
@@ -50,7 +50,7 @@ func randomRows(seed uint64) []testRow {
 	return rows
 }
 
-// clonedRows are the same rows in memory of their own, as another parser would hand them over.
+// clonedRows returns the same rows in memory of their own, as another parser would return them.
 func clonedRows(rows []testRow) []testRow {
 	out := slices.Clone(rows)
 	for i := range out {
@@ -114,7 +114,7 @@ func TestCutDependsOnRowsAlone(t *testing.T) {
 	}
 }
 
-// naiveCut is the rule of the cut in the fewest words: the rows of each event, in order of events.
+// naiveCut is the simplest implementation of the cut. It returns the rows of each event, in order of events.
 func naiveCut(rules CutRules, rows []testRow) (out [][]int) {
 	open := make(map[HostID][]int)
 	count := func(rows []testRow, of []int) (n int) {
@@ -195,8 +195,8 @@ func TestCutOfManyHosts(t *testing.T) {
 		for k := range evs {
 			total += evs[k].Records()
 		}
-		if c.open >= 20000 || len(c.moved) > 3*hosts {
-			t.Fatalf("row %d: %d records open, %d hosts noted", i, c.open, len(c.moved))
+		if c.open >= 20000 || len(c.changed) > 3*hosts {
+			t.Fatalf("row %d: %d records open, %d hosts noted", i, c.open, len(c.changed))
 		}
 	}
 	for _, ev := range c.Flush() {
@@ -211,7 +211,7 @@ func TestRejectedRows(t *testing.T) {
 	c := NewCutter(CutRules{EventRecords: 3, OpenRecords: 100}, "", "")
 	for range 10 {
 		if evs := c.Row("h", 10, nil); len(evs) > 0 {
-			t.Errorf("rejected rows alone gave %d events", len(evs))
+			t.Errorf("rejected rows alone returned %d events", len(evs))
 		}
 	}
 	for i := range 1000 {
@@ -273,7 +273,7 @@ func TestSequence(t *testing.T) {
 	}
 }
 
-// The sequence of given records is a fact of stored logs: this must never change.
+// The sequence of the given records is stored in logs, so it must never change.
 func TestSequenceStays(t *testing.T) {
 	id := &Identity{UUID: "GPU-1", Index: "0", PCI: "p", Device: "d", Model: "m", Driver: "r", MIG: "1", MIGProfile: "1g",
 		Pod: "o", Namespace: "n", Container: "c", Part: "mig:1", Labels: []Label{{"a", "b"}}}

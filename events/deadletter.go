@@ -14,7 +14,7 @@ import (
 // value back with tail -n +2.
 const tagDeadLetter = '#'
 
-// deadLetterLine is that line.
+// deadLetterLine is the first line of a dead letter.
 type deadLetterLine struct {
 	Key    string `json:"foreign_key"`
 	Reason string `json:"reason"`
@@ -22,7 +22,7 @@ type deadLetterLine struct {
 
 // DeadLetterError is the damage of an event that is a dead letter.
 type DeadLetterError struct {
-	Key    string // where the producer had written it
+	Key    string // the key under which the producer wrote it
 	Reason string
 }
 
@@ -30,7 +30,7 @@ func (e *DeadLetterError) Error() string {
 	return fmt.Sprintf("a foreign producer wrote it to %.300q, and it cannot be used: %s", e.Key, e.Reason)
 }
 
-// EncodeDeadLetter returns the dead letter of a value that stood under key and cannot be used for the given reason.
+// EncodeDeadLetter returns the dead letter of a value stored under key that cannot be used for the given reason.
 func EncodeDeadLetter(key, reason string, value []byte) ([]byte, error) {
 	line, err := json.Marshal(deadLetterLine{Key: key, Reason: reason})
 	if err != nil {
@@ -41,7 +41,7 @@ func EncodeDeadLetter(key, reason string, value []byte) ([]byte, error) {
 	return append(letter, value...), nil
 }
 
-// decodeDeadLetter returns the DeadLetterError that a dead letter holds.
+// decodeDeadLetter returns the DeadLetterError stored in a dead letter.
 func decodeDeadLetter(letter []byte) error {
 	line, _, _ := bytes.Cut(letter[1:], []byte("\n"))
 	var l deadLetterLine

@@ -8,19 +8,19 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The first byte of a stored event tells how the rest is encoded. JSON needs no tag of its own: it starts
-// with '[' (rows) or '{' (one row), so that a value in JSON is JSON.
+// The first byte of a stored event identifies its encoding. JSON needs no tag of its own: it starts with '[' (rows)
+// or '{' (one row), so that a value in JSON is valid JSON.
 const (
 	tagCompact = 0x01
 	tagRows    = '['
 	tagRow     = '{'
 )
 
-// MaxBody bounds an event's uncompressed body, written or read.
+// MaxBody bounds the uncompressed body of an event, in bytes, written or read.
 const MaxBody = 8 << 20
 
-// Codec writes and reads the values of events; nothing else knows their bytes. It keeps what is costly to
-// make anew. Safe for concurrent use; it needs no closing.
+// Codec encodes and decodes the values of events; no other package knows their bytes. It reuses compressors and
+// buffers. It is safe for concurrent use and needs no closing.
 type Codec struct {
 	zip     *zstd.Encoder
 	unzip   *zstd.Decoder
@@ -28,7 +28,7 @@ type Codec struct {
 	bodies  sync.Pool // of *[]byte
 }
 
-// NewCodec makes a Codec.
+// NewCodec returns a Codec.
 func NewCodec() (*Codec, error) {
 	zip, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(zstd.SpeedDefault),
@@ -50,8 +50,8 @@ func NewCodec() (*Codec, error) {
 // Encode appends an event's value in the compact encoding. Revision, Key and Damage are not part of it.
 func (c *Codec) Encode(dst []byte, ev *Event) ([]byte, error) { return c.encodeCompact(dst, ev) }
 
-// Decode reads a value in any encoding, and gives only events that pass Check. A tag that it does not know
-// is an UnknownEncodingError. Arbitrary bytes give an error; memory is bounded by MaxBody.
+// Decode parses a value in any encoding and returns only events that pass Check. For an unknown tag it returns an
+// UnknownEncodingError. Arbitrary bytes result in an error; memory is bounded by MaxBody.
 func (c *Codec) Decode(value []byte) (Event, error) {
 	if len(value) == 0 {
 		return Event{}, errors.New("decoding event: the value is empty")

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// The errors of reading the log, which its readers tell apart (errors.Is).
+// The errors of reading the log. Readers distinguish them with errors.Is.
 var (
 	// ErrCompacted ends a watch whose start the log's store no longer has; reading from the last position still works.
 	ErrCompacted = errors.New("watching the log: revision compacted; read on from the last position")

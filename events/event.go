@@ -12,28 +12,28 @@ type Event struct {
 	Host       HostID
 	Identities []Identity // sorted by content
 	Columns    []Column
-	Sequence   ContentHash // hash over the records as the source gave them
-	Zone       string      // the time zone assumed for times without one; "" when none was
-	Upload     UploadID    // travels along as correlation id; not part of the content
+	Sequence   ContentHash // hash over the records as they came from the source
+	Zone       string      // the time zone assumed for times without one; "" if none was assumed
+	Upload     UploadID    // correlation id; not part of the content
 	AppendedAt Timestamp   // set by Append; not part of the content
 
-	Revision Revision // set when read back from the log
-	Key      string   // set when read back from the log
-	// Damage tells why an event of the log cannot be used (undecodable, overwritten, of an unknown
-	// encoding); from the log it is a DamageError. Then Key and Revision hold, Host when the key could be
-	// parsed, and there are no columns.
+	Revision Revision // set when read from the log
+	Key      string   // set when read from the log
+	// Damage is the reason why an event of the log cannot be used (undecodable, overwritten, of an unknown encoding);
+	// from the log it is a DamageError. A damaged event has a Key and a Revision, a Host if the key could be parsed,
+	// and no columns.
 	Damage error
 }
 
-// Column is the readings of one metric of one identity under one source name.
+// Column holds the readings of one metric of one identity under one source name.
 type Column struct {
 	Identity int    // index in Event.Identities
 	Metric   string // canonical name (package metric)
-	Source   string // the name it came under
+	Source   string // the metric's name in the source
 	Samples
 }
 
-// Records counts the event's readings.
+// Records returns the number of the event's readings.
 func (e *Event) Records() int {
 	n := 0
 	for i := range e.Columns {
@@ -42,8 +42,8 @@ func (e *Event) Records() int {
 	return n
 }
 
-// First gives the earliest record time, by which the event's key is ordered. An event without records
-// has none: 0.
+// First returns the earliest record time, by which the event's key is ordered. It returns 0 for an event without
+// records.
 func (e *Event) First() Timestamp {
 	var first Timestamp
 	for i, found := 0, false; i < len(e.Columns); i++ {
@@ -54,14 +54,14 @@ func (e *Event) First() Timestamp {
 	return first
 }
 
-// ContentHash is 128 bits of hash that identify an event's records: the same records, cut the same way,
-// are the same event.
+// ContentHash is a 128-bit hash that identifies an event's records: the same records, cut the same way, are the same
+// event.
 type ContentHash [16]byte
 
-// String writes 32 hexadecimal digits.
+// String returns 32 hexadecimal digits.
 func (s ContentHash) String() string { return hex.EncodeToString(s[:]) }
 
-// ParseSequence undoes String.
+// ParseSequence parses the result of String.
 func ParseSequence(text string) (ContentHash, error) {
 	var s ContentHash
 	if len(text) == hex.EncodedLen(len(s)) {
@@ -72,12 +72,11 @@ func ParseSequence(text string) (ContentHash, error) {
 	return ContentHash{}, fmt.Errorf("parsing sequence %.64q: it is 32 digits of 0-9a-f", text)
 }
 
-// UploadID is the id under which an upload is known to its sender, in logs and in events.
+// UploadID is the id of an upload for its sender, in logs and in events.
 type UploadID string
 
-// Record is one reading, as a parser hands it over. Identity is shared between records and not
-// changed after it was handed over. Text is the source's own text of the value, over which the
-// Sequence is taken; it may alias a buffer and is not kept.
+// Record is one reading as returned by a parser. Records share their Identity, which must not change any more. Text
+// is the source's own text of the value and part of the Sequence; it may alias a buffer and is not kept.
 type Record struct {
 	Identity *Identity
 	Metric   string

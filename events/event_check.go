@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// Check tells which invariant of an event is broken; nil when none is. Events of a Cutter and of the log
-// (without Damage) keep all of them.
+// Check returns an error if an invariant of the event is violated. Events of a Cutter, and events of the log without
+// Damage, satisfy all invariants.
 func (e *Event) Check() error {
-	if err := e.check(); err != nil {
+	if err := e.checkContent(); err != nil {
 		return fmt.Errorf("checking event of host %.64q: %w", e.Host, err)
 	}
 	return nil
 }
 
-func (e *Event) check() error {
+func (e *Event) checkContent() error {
 	switch {
 	case e.Host == "":
 		return errors.New("no host")
@@ -28,7 +28,7 @@ func (e *Event) check() error {
 		if i > 0 && e.Identities[i-1].Compare(&e.Identities[i]) >= 0 {
 			return fmt.Errorf("identity %d is out of order", i)
 		}
-		if !slices.IsSortedFunc(e.Identities[i].Labels, Label.compare) {
+		if !slices.IsSortedFunc(e.Identities[i].Labels, Label.compareTo) {
 			return fmt.Errorf("labels of identity %d are out of order", i)
 		}
 	}
@@ -36,11 +36,11 @@ func (e *Event) check() error {
 }
 
 func (e *Event) checkColumns() error {
-	next := 0 // the first identity that no column has used
+	next := 0 // the first identity without a column so far
 	for i := range e.Columns {
 		c := &e.Columns[i]
 		switch {
-		case i > 0 && e.Columns[i-1].compare(c) >= 0:
+		case i > 0 && e.Columns[i-1].compareTo(c) >= 0:
 			return fmt.Errorf("column %d is out of order", i)
 		case c.Identity < 0 || c.Identity >= len(e.Identities) || c.Identity > next:
 			return fmt.Errorf("column %d has identity %d of %d", i, c.Identity, len(e.Identities))
@@ -58,8 +58,8 @@ func (e *Event) checkColumns() error {
 	return nil
 }
 
-// compare orders columns of one event.
-func (c *Column) compare(d *Column) int {
+// compareTo orders the columns of one event.
+func (c *Column) compareTo(d *Column) int {
 	return cmp.Or(
 		cmp.Compare(c.Identity, d.Identity),
 		strings.Compare(c.Metric, d.Metric),

@@ -6,66 +6,65 @@ import (
 	"strings"
 )
 
-// eventMaker makes events of what openEvents gathered. It is the memory that making one needs and the next
-// can use again.
+// eventMaker builds events from openEvents. It holds the memory of one build for reuse by the next.
 type eventMaker struct {
 	identities []int32 // in order
-	identity   []int32 // place of each in that order
+	identity   []int32 // rank of each identity
 	names      []int32
 	name       []int32
 	columns    []int32
-	places     []int32 // of each column in their order
+	ranks      []int32 // rank of each column
 	exponents  []int16
 }
 
-// event makes the event of what o gathered, at least one record.
-func (m *eventMaker) event(o *openEvent, upload UploadID) Event {
+// makeEvent returns the event of the records of o, of which there is at least one.
+func (m *eventMaker) makeEvent(o *openEvent, upload UploadID) Event {
 	ev := Event{Host: o.host, Sequence: o.chain, Zone: o.zone, Upload: upload}
-	m.identities, m.identity = ranked(m.identities, m.identity, len(o.identities), func(i, j int32) int {
+	m.identities, m.identity = sortIndices(m.identities, m.identity, len(o.identities), func(i, j int32) int {
 		return o.identities[i].Compare(o.identities[j])
 	})
-	m.names, m.name = ranked(m.names, m.name, len(o.names), func(i, j int32) int {
+	m.names, m.name = sortIndices(m.names, m.name, len(o.names), func(i, j int32) int {
 		a, b := &o.names[i], &o.names[j]
 		return cmp.Or(strings.Compare(a.metric, b.metric), strings.Compare(a.source, b.source))
 	})
-	m.columns, m.places = ranked(m.columns, m.places, len(o.columns), func(i, j int32) int {
+	m.columns, m.ranks = sortIndices(m.columns, m.ranks, len(o.columns), func(i, j int32) int {
 		a, b := o.columns[i], o.columns[j]
 		return cmp.Or(cmp.Compare(m.identity[a.identity], m.identity[b.identity]), cmp.Compare(m.name[a.name], m.name[b.name]))
 	})
 	ev.Identities = make([]Identity, len(o.identities))
-	for place, i := range m.identities {
-		ev.Identities[place] = *o.identities[i]
+	for rank, i := range m.identities {
+		ev.Identities[rank] = *o.identities[i]
 	}
 	ev.Columns = make([]Column, len(o.columns))
-	for place, i := range m.columns {
+	for rank, i := range m.columns {
 		c := o.columns[i]
 		name := &o.names[c.name]
-		ev.Columns[place] = Column{Identity: int(m.identity[c.identity]), Metric: name.metric, Source: name.source}
+		ev.Columns[rank] = Column{Identity: int(m.identity[c.identity]), Metric: name.metric, Source: name.source}
 	}
-	m.spread(o, ev.Columns)
+	m.fillColumns(o, ev.Columns)
 	return ev
 }
 
-// ranked gives 0 to count-1 in order, and the place of each in it, in the given memory.
-func ranked(order, places []int32, count int, compare func(i, j int32) int) ([]int32, []int32) {
-	order, places = order[:0], slices.Grow(places[:0], count)[:count]
+// sortIndices returns the numbers 0 to count-1 in sorted order, and the rank of each. It reuses the given memory.
+func sortIndices(order, ranks []int32, count int, compare func(i, j int32) int) ([]int32, []int32) {
+	order, ranks = order[:0], slices.Grow(ranks[:0], count)[:count]
 	for i := range count {
 		order = append(order, int32(i))
 	}
 	slices.SortFunc(order, compare)
-	for place, i := range order {
-		places[i] = int32(place)
+	for rank, i := range order {
+		ranks[i] = int32(rank)
 	}
-	return order, places
+	return order, ranks
 }
 
-// spread puts the readings into the event's columns, all in one piece of memory, and makes each canonical.
-// The place of o's column i is m.places[i].
-func (m *eventMaker) spread(o *openEvent, columns []Column) {
-	places, ends := m.places, m.columns // the order is not needed any more
+// fillColumns copies the readings into the event's columns, which share one allocation, and makes each column
+// canonical. The rank of column i of o is m.ranks[i].
+func (m *eventMaker) fillColumns(o *openEvent, columns []Column) {
+	ranks, ends := m.ranks, m.columns // the order is no longer needed
 	clear(ends)
 	for i := range o.readings {
-		ends[places[o.readings[i].column]]++
+		ends[ranks[o.readings[i].column]]++
 	}
 	times := make([]Timestamp, len(o.readings))
 	mantissas := make([]int64, len(o.readings))
@@ -78,20 +77,20 @@ func (m *eventMaker) spread(o *openEvent, columns []Column) {
 	}
 	for i := range o.readings {
 		r := &o.readings[i]
-		columns[places[r.column]].gather(o, r)
+		columns[ranks[r.column]].appendReading(o, r)
 	}
 	for i := range columns {
 		s := &columns[i].Samples
 		s.setRows(s.Mantissas, s.Exponents)
-		s.Exponents = slices.Clone(s.Exponents) // rare; else the memory is the next event's
-		if !s.sorted() {
-			s.sort()
+		s.Exponents = slices.Clone(s.Exponents) // rare; otherwise the next event reuses the memory
+		if !s.isSorted() {
+			s.sortRows()
 		}
 	}
 }
 
-// gather appends one reading of o, with an exponent of its own.
-func (s *Samples) gather(o *openEvent, r *reading) {
+// appendReading appends one reading of o, with an exponent of its own.
+func (s *Samples) appendReading(o *openEvent, r *reading) {
 	n := NumberOf(r.mantissa, r.exponent)
 	if r.absent {
 		v := &o.absent[r.mantissa]

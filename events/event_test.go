@@ -25,12 +25,12 @@ func TestIdentityEntity(t *testing.T) {
 	}
 }
 
-// Every field counts in Compare and ID, and none can be taken for another.
+// Compare and ID depend on every field, and no field can be mistaken for another.
 func TestIdentityContent(t *testing.T) {
 	ids := []Identity{{}, {Labels: []Label{{"", ""}}}, {Labels: []Label{{"x", ""}}}, {Labels: []Label{{"", "x"}}}, {Labels: []Label{{"x", "y"}, {"x", "z"}}}}
 	for i := range identityFields {
 		var id Identity
-		*id.fields()[i] = "x"
+		*id.fieldPointers()[i] = "x"
 		ids = append(ids, id)
 	}
 	for i := range ids {
@@ -73,7 +73,7 @@ func TestEventCheck(t *testing.T) {
 		ev := event()
 		breaks(ev)
 		if err := ev.Check(); err == nil {
-			t.Errorf("%s: Check gave no error", name)
+			t.Errorf("%s: Check returned no error", name)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// Facts are fixed when a cluster's log is first used, in config/{cluster-id}. A process whose own settings
-// disagree refuses to start.
+// Facts are settled at the first use of a cluster's log, under config/{cluster-id}. A process with conflicting
+// settings refuses to start.
 type Facts struct {
 	Epoch         Epoch
 	Cluster       uint64 // etcd's cluster id
@@ -17,15 +17,15 @@ type Facts struct {
 	Cut           CutRules
 }
 
-// CutRules say where an upload is cut into events; the cut must depend on the content alone, so they
-// are facts and not settings.
+// CutRules are the limits at which an upload is cut into events. The cut must depend on the content alone, so they
+// are facts of the log and not settings.
 type CutRules struct {
 	EventRecords int // rows of one host, default 2,000
 	EventBytes   int // bytes of source text of one host's rows, default 1 MiB
-	OpenRecords  int // records open over all hosts, default 100,000
+	OpenRecords  int // open records of all hosts, default 100,000
 }
 
-// WithDefaults gives the rules with the default in place of every zero.
+// WithDefaults returns the rules with every zero replaced by its default.
 func (r CutRules) WithDefaults() CutRules {
 	return CutRules{
 		EventRecords: cmp.Or(r.EventRecords, 2000),
@@ -34,8 +34,7 @@ func (r CutRules) WithDefaults() CutRules {
 	}
 }
 
-// storedFacts is the form of Facts in etcd. Epochs are hexadecimal, since JSON's numbers do not hold 64
-// bits everywhere.
+// storedFacts is the stored form of Facts. Epochs are hexadecimal, since not every JSON parser keeps 64-bit numbers.
 type storedFacts struct {
 	Epoch         string    `json:"epoch"`
 	Partitions    int       `json:"partitions"`
@@ -49,7 +48,7 @@ type storedCut struct {
 	OpenRecords  int `json:"open_records"`
 }
 
-// Encode returns the stored form of the facts, JSON. The etcd cluster id is no part of it.
+// Encode returns the stored form of the facts, JSON. It does not include the etcd cluster id.
 func (f Facts) Encode() ([]byte, error) {
 	return json.Marshal(storedFacts{
 		Epoch:         fmt.Sprintf("%016x", uint64(f.Epoch)),
@@ -59,7 +58,7 @@ func (f Facts) Encode() ([]byte, error) {
 	})
 }
 
-// DecodeFacts reads what Encode returned. Cluster is left zero.
+// DecodeFacts parses the result of Encode. It leaves Cluster zero.
 func DecodeFacts(value []byte) (Facts, error) {
 	var s storedFacts
 	if err := json.Unmarshal(value, &s); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// diff tells how got differs from want, "" when it does not: cmp.Diff, which is slow, only where there is
-// something to tell.
+// diff returns the difference of want and got, or "" if they are equal. It calls cmp.Diff, which is slow, only for
+// unequal values.
 func diff(want, got any) string {
 	if reflect.DeepEqual(want, got) {
 		return ""
@@ -23,20 +23,19 @@ func diff(want, got any) string {
 	return fmt.Sprintf("want %#v\ngot  %#v", want, got)
 }
 
-// random gives the same numbers in every run of a test.
+// random returns a generator with the same numbers in every run of a test.
 func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0xE7E47)) }
 
-// testStart is when the test hosts' telemetry begins.
+// testStart is the start of the test hosts' telemetry.
 var testStart = TimestampOf(time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC))
 
-// dcgmMetrics are as many as the common counters file has. The sample rates of their values differ: some
-// rest, some jump.
+// dcgmMetrics has the size of the common counters file. Some of its values stay constant, some jump.
 var dcgmMetrics = []string{
 	"DCGM_FI_DEV_DEC_UTIL", "DCGM_FI_DEV_ENC_UTIL", "DCGM_FI_DEV_FB_FREE", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP",
 	"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_MEM_CLOCK", "DCGM_FI_DEV_MEM_COPY_UTIL", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_SM_CLOCK",
 }
 
-// dcgmReading is a plausible reading of a busy GPU.
+// dcgmReading returns a plausible reading of a busy GPU.
 func dcgmReading(r *rand.Rand, metric string) string {
 	switch metric {
 	case "DCGM_FI_DEV_FB_FREE", "DCGM_FI_DEV_FB_USED":
@@ -66,14 +65,14 @@ func dcgmIdentity(r *rand.Rand, host HostID, gpu int) *Identity {
 	}
 }
 
-// testRow is one row of a source, with the records that it gave.
+// testRow is one row of a source with its records.
 type testRow struct {
 	host    HostID
 	size    int
 	records []Record
 }
 
-// dcgmRows is the telemetry of hosts with 8 GPUs, scraped every 30 s, a row per reading.
+// dcgmRows returns the telemetry of hosts with 8 GPUs, scraped every 30 s, one row per reading.
 func dcgmRows(t testing.TB, hosts, scrapes int) []testRow {
 	r := random(1)
 	identities := make(map[HostID][8]*Identity)
@@ -110,7 +109,7 @@ func dcgmRow(t testing.TB, host HostID, id *Identity, metric string, at Timestam
 	return testRow{host: host, size: 400, records: []Record{record}}
 }
 
-// cutRows gives all events of rows.
+// cutRows returns all events of rows.
 func cutRows(rules CutRules, rows []testRow) []Event {
 	c := NewCutter(rules, "upload-1", "UTC")
 	var out []Event
@@ -120,7 +119,7 @@ func cutRows(rules CutRules, rows []testRow) []Event {
 	return append(out, c.Flush()...)
 }
 
-// someNumber is a number of any kind: often small, sometimes with a far exponent.
+// someNumber returns a number of any kind: often small, sometimes with an extreme exponent.
 func someNumber(r *rand.Rand) Number {
 	switch r.IntN(8) {
 	case 0:
@@ -143,7 +142,7 @@ func someValue(r *rand.Rand) Value {
 	return Value{Number: someNumber(r)}
 }
 
-// someReading is one of few times, so that repeats and ties happen.
+// someReading is a reading at one of few times, so that repeats and ties occur.
 type someReading struct {
 	at Timestamp
 	v  Value
@@ -151,7 +150,7 @@ type someReading struct {
 
 func someReadings(r *rand.Rand, count int) []someReading {
 	out := make([]someReading, count)
-	small := r.IntN(2) == 0 // all of one exponent, as most series are
+	small := r.IntN(2) == 0 // all with one exponent, like most series
 	for i := range out {
 		v := someValue(r)
 		if small && v.Absent == Present {
@@ -175,7 +174,7 @@ func canonicalOf(readings []someReading) Samples {
 	return s
 }
 
-// someEvent is an event with everything that an event can have.
+// someEvent returns an event that uses all features of events.
 func someEvent(r *rand.Rand) Event {
 	words := []string{"", "a", "GPU-5", "0", "1", "10", "x_y/z%", "NVIDIA H100 80GB HBM3", "früh", "[N/A]"}
 	word := func() string { return words[r.IntN(len(words))] }

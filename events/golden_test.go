@@ -8,7 +8,7 @@ import (
 	"telemetry-pipeline/events/goldentest"
 )
 
-// storedEvents are the events of golden files, cut from rows that use every field of a record.
+// storedEvents returns the events of the golden files, cut from rows that use every field of a record.
 func storedEvents() map[string]Event {
 	every := &Identity{
 		UUID: "GPU-5fd4f087-86f3-7a43-b711-4771313afc50", Index: "0", PCI: "00000000:0f:00.0", Device: "nvidia0",
@@ -64,7 +64,7 @@ func TestStoredEvents(t *testing.T) {
 	goldentest.Readable(t, "event", tagCompact, storedEvents(), c.Decode)
 }
 
-// storedRows are the same events as rows in JSON.
+// storedRows returns the same events as rows in JSON.
 func storedRows() map[string]Event {
 	rows := map[string]Event{}
 	for name, ev := range storedEvents() {

@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// EncodeJSON appends an event's value as an array of long rows, one per reading, in the order of the
-// columns; the fields of the event itself are in its first row. DecodeJSON returns the same event again. Text that is
-// not UTF-8, and two labels of one name, have no form in JSON.
+// EncodeJSON appends an event's value as an array of long rows, one per reading, in the order of the columns; the
+// first row also has the fields of the event itself. DecodeJSON returns the same event. Text that is not UTF-8, and
+// two labels of the same name, cannot be represented in JSON.
 func EncodeJSON(dst []byte, ev *Event) ([]byte, error) {
 	if err := ev.Check(); err != nil {
 		return dst, fmt.Errorf("encoding event as JSON: %w", err)
@@ -24,15 +24,15 @@ func EncodeJSON(dst []byte, ev *Event) ([]byte, error) {
 			if !first {
 				w.Buf = append(w.Buf, ",\n"...)
 			}
-			w.row(ev, &r, first)
+			w.appendRow(ev, &r, first)
 			first = false
 		}
 	}
 	return append(w.Buf, ']'), nil
 }
 
-// row appends a record as a row, with the fields of the event if whole is set.
-func (w *JSONWriter) row(ev *Event, r *Record, whole bool) {
+// appendRow appends a record as a row, with the fields of the event if whole is set.
+func (w *JSONWriter) appendRow(ev *Event, r *Record, whole bool) {
 	w.Open('{')
 	w.Record(RowNames, r, FieldAt, FieldSource|Always, FieldMetric|Always)
 	w.Identity(RowNames, ev.Host, r.Identity, FieldIndex, FieldDevice, FieldUUID, FieldModel, FieldHostname, FieldContainer, FieldPod,
@@ -45,11 +45,11 @@ func (w *JSONWriter) row(ev *Event, r *Record, whole bool) {
 	w.Close('}')
 }
 
-// checkTexts returns an error if a text of a column's rows has no form in JSON.
+// checkTexts returns an error if a text of a column's rows cannot be represented in JSON.
 func (e *Event) checkTexts(c *Column) error {
 	id := &e.Identities[c.Identity]
 	texts := []string{string(e.Host), c.Metric, c.Source, e.Zone, string(e.Upload)}
-	for _, f := range id.fields() {
+	for _, f := range id.fieldPointers() {
 		texts = append(texts, *f)
 	}
 	for i, l := range id.Labels {

@@ -9,16 +9,16 @@ import (
 	"unicode/utf8"
 )
 
-// DecodeJSON reads a TelemetryRecord: one row, or an array of rows of one host. A row is long (it has
-// metric_name and value, one reading) or wide (a field per metric). Field names are those of the DCGM long
-// form and of the wide form, in any case.
+// DecodeJSON parses a TelemetryRecord: one row, or an array of rows of one host. A row is long (it has metric_name
+// and value, one reading) or wide (a field per metric). Field names are the names of the DCGM long form and of the
+// wide form, in any case.
 //
-// Names of metrics are kept as they are. The fields of a wide row that hold a number are metrics, all others
-// that have no place of their own are labels. A long row's null or "" is absent (blank), any other text that is no
-// number an error, as are a missing time or host. A time without a zone is UTC, which the event's Zone then says.
+// Metric names are kept unchanged. The fields of a wide row that hold a number are metrics; other fields without a
+// Field of their own are labels. In a long row, null or "" is absent (blank), and any other text that is not a number
+// is an error, as is a missing time or host. A time without a zone is UTC, which is then the event's Zone.
 func DecodeJSON(data []byte) (Event, error) {
 	d := jsonDecoder{open: newOpenEvent()}
-	ev, err := d.decode(data)
+	ev, err := d.decodeRows(data)
 	if err == nil {
 		err = ev.Check()
 	}
@@ -28,20 +28,20 @@ func DecodeJSON(data []byte) (Event, error) {
 	return ev, nil
 }
 
-// jsonDecoder gathers the rows of one value.
+// jsonDecoder collects the rows of one value.
 type jsonDecoder struct {
 	open *openEvent
 	rows []parsedRow
-	meta Event // Sequence, Zone, Upload, AppendedAt as a row gives them
+	meta Event // Sequence, Zone, Upload and AppendedAt, from the rows
 }
 
-// parsedRow is what a row says.
+// parsedRow holds the host and the records of a row.
 type parsedRow struct {
 	host    HostID
 	records []Record
 }
 
-func (d *jsonDecoder) decode(data []byte) (Event, error) {
+func (d *jsonDecoder) decodeRows(data []byte) (Event, error) {
 	if len(data) > MaxBody {
 		return Event{}, fmt.Errorf("%d bytes are more than %d", len(data), MaxBody)
 	}
@@ -54,21 +54,21 @@ func (d *jsonDecoder) decode(data []byte) (Event, error) {
 	if len(d.rows) == 0 {
 		return Event{}, errors.New("it has no rows")
 	}
-	d.open.begin(d.rows[0].host, d.meta.Zone)
+	d.open.beginEvent(d.rows[0].host, d.meta.Zone)
 	for i := range d.rows {
 		if row := &d.rows[i]; row.host != d.open.host {
 			return Event{}, fmt.Errorf("row %d is of host %.64q, those before are of %.64q; write a value for each",
 				i+1, row.host, d.open.host)
 		}
 		for k := range d.rows[i].records {
-			d.open.add(&d.rows[i].records[k])
+			d.open.addRecord(&d.rows[i].records[k])
 		}
 	}
 	if len(d.open.readings) == 0 {
 		return Event{}, errors.New("it has no readings")
 	}
 	var m eventMaker
-	ev := m.event(d.open, d.meta.Upload)
+	ev := m.makeEvent(d.open, d.meta.Upload)
 	ev.AppendedAt = d.meta.AppendedAt
 	if d.meta.Sequence != (ContentHash{}) {
 		ev.Sequence = d.meta.Sequence
@@ -76,7 +76,7 @@ func (d *jsonDecoder) decode(data []byte) (Event, error) {
 	return ev, nil
 }
 
-// readRows reads one row, or an array of them, and nothing behind it.
+// readRows parses one row, or an array of rows, and returns an error if anything follows.
 func (d *jsonDecoder) readRows(dec *json.Decoder, data []byte) error {
 	array := len(data) > 0 && data[0] == tagRows
 	if array {
@@ -106,11 +106,11 @@ func (d *jsonDecoder) readRows(dec *json.Decoder, data []byte) error {
 }
 
 func (d *jsonDecoder) addRow(fields map[string]json.RawMessage) error {
-	f, err := placeFields(fields)
+	f, err := assignFields(fields)
 	if err != nil {
 		return err
 	}
-	records, err := f.records()
+	records, err := f.toRecords()
 	if err != nil {
 		return err
 	}

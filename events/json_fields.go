@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// rowFields are the fields of a JSON row, put in their places.
+// rowFields holds the fields of a JSON row by their meaning.
 type rowFields struct {
 	long   bool
 	texts  [fieldCount]string
@@ -19,20 +19,21 @@ type rowFields struct {
 	others []otherField
 }
 
-// otherField is one that has no place of its own: a metric of a wide row, or a label.
+// otherField is a field without a Field of its own: a metric of a wide row, or a label.
 type otherField struct {
 	name  string
 	value json.RawMessage
 }
 
-// placeFields finds the places. Of two fields for one place the first by name that is not empty counts.
-func placeFields(fields map[string]json.RawMessage) (*rowFields, error) {
+// assignFields sorts the fields of a row by their meaning. If several names have the same meaning, the first
+// non-empty field in order of names counts.
+func assignFields(fields map[string]json.RawMessage) (*rowFields, error) {
 	var f rowFields
 	for name := range fields {
 		f.long = f.long || strings.EqualFold(name, "metric_name")
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if err := f.place(name, fields[name]); err != nil {
+		if err := f.assignField(name, fields[name]); err != nil {
 			return nil, fmt.Errorf("field %.64q: %w", name, err)
 		}
 	}
@@ -40,7 +41,7 @@ func placeFields(fields map[string]json.RawMessage) (*rowFields, error) {
 	return &f, nil
 }
 
-func (f *rowFields) place(name string, value json.RawMessage) error {
+func (f *rowFields) assignField(name string, value json.RawMessage) error {
 	lower := strings.ToLower(name)
 	switch {
 	case lower == "labels" && value[0] == '{':
@@ -49,8 +50,8 @@ func (f *rowFields) place(name string, value json.RawMessage) error {
 		f.value = value
 		return nil
 	}
-	field, there := f.rowField(lower)
-	if !there {
+	field, known := f.rowField(lower)
+	if !known {
 		f.others = append(f.others, otherField{name, value})
 		return nil
 	}
@@ -59,17 +60,17 @@ func (f *rowFields) place(name string, value json.RawMessage) error {
 	return err
 }
 
-// rowField returns the field that a member's name, in lower case, stands for in a row. Some only long rows have.
+// rowField returns the Field of a member's name, which is in lower case. Some fields exist in long rows only.
 func (f *rowFields) rowField(lower string) (Field, bool) {
-	field, there := fieldsOfRows()[lower]
+	field, known := fieldsOfRows()[lower]
 	switch field {
 	case FieldSource, FieldMetric, FieldAbsent, FieldRaw:
-		there = there && f.long
+		known = known && f.long
 	}
-	return field, there
+	return field, known
 }
 
-// fieldsOfRows returns the fields that are texts in rows, by name in lower case. Nobody writes to it.
+// fieldsOfRows returns the text fields of rows, by name in lower case. The map is read-only.
 var fieldsOfRows = sync.OnceValue(func() map[string]Field {
 	fields := map[string]Field{FieldModel.Name(QueryNames): FieldModel} // as in wide files
 	for field := range fieldCount {
@@ -80,16 +81,17 @@ var fieldsOfRows = sync.OnceValue(func() map[string]Field {
 	return fields
 })
 
-// identity returns the row's identity, but for labels that are not known to be such yet.
-func (f *rowFields) identity() *Identity {
+// toIdentity returns the row's identity. It lacks the labels that have not been recognised as such yet.
+func (f *rowFields) toIdentity() *Identity {
 	id := &Identity{Labels: f.labels}
-	for i, text := range id.fields() {
+	for i, text := range id.fieldPointers() {
 		*text = f.texts[i]
 	}
 	return id
 }
 
-// fieldText is a field's text: of a JSON string what it holds, of null nothing, of all else the JSON.
+// fieldText returns the text of a field: the content of a JSON string, "" for null, and the JSON text of any other
+// value.
 func fieldText(value json.RawMessage) (string, error) {
 	switch {
 	case string(value) == "null":
@@ -102,7 +104,7 @@ func fieldText(value json.RawMessage) (string, error) {
 	return text, err
 }
 
-// addLabels takes in an object of labels.
+// addLabels adds the members of an object as labels.
 func (f *rowFields) addLabels(value json.RawMessage) error {
 	var labels map[string]json.RawMessage
 	if err := json.Unmarshal(value, &labels); err != nil {
@@ -118,7 +120,7 @@ func (f *rowFields) addLabels(value json.RawMessage) error {
 	return nil
 }
 
-// setEvent gives ev what the row says of the whole event.
+// setEvent sets the fields of ev that apply to the whole event.
 func (f *rowFields) setEvent(ev *Event) (err error) {
 	ev.Upload = cmp.Or(ev.Upload, UploadID(f.texts[FieldUpload]))
 	ev.Zone = cmp.Or(ev.Zone, f.texts[FieldZone])

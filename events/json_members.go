@@ -5,26 +5,26 @@ import (
 	"slices"
 )
 
-// Identity appends fields of an identity on a host. Fields are written in the order given.
+// Identity appends fields of an identity on a host, in the given order.
 func (w *JSONWriter) Identity(n Naming, host HostID, id *Identity, fields ...Field) {
-	texts := id.fields()
+	texts := id.fieldPointers()
 	for _, f := range fields {
 		f, always, name := f&^Always, f&Always != 0, fieldNames[f&^Always][n]
 		switch {
 		case f < identityFields:
-			w.text(name, *texts[f], always)
+			w.textMember(name, *texts[f], always)
 		case f == FieldLabels:
-			w.labels(name, id.Labels)
+			w.labelsMember(name, id.Labels)
 		case f == FieldGPU:
-			w.text(name, string(id.gpu(host)), always)
+			w.textMember(name, string(id.gpuID(host)), always)
 		case f == FieldHost || f == FieldHostname:
-			w.text(name, string(host), always)
+			w.textMember(name, string(host), always)
 		}
 	}
 }
 
-// Record appends fields of a record, but none of its identity. An absent reading has a value, null, if that is always
-// written.
+// Record appends fields of a record, without its identity. An absent reading has the value null if the value is
+// always written.
 func (w *JSONWriter) Record(n Naming, r *Record, fields ...Field) {
 	v := r.Value
 	for _, f := range fields {
@@ -33,9 +33,9 @@ func (w *JSONWriter) Record(n Naming, r *Record, fields ...Field) {
 		case f == FieldAt:
 			w.Time(name, r.At)
 		case f == FieldMetric:
-			w.text(name, r.Metric, always)
+			w.textMember(name, r.Metric, always)
 		case f == FieldSource:
-			w.text(name, r.Source, always)
+			w.textMember(name, r.Source, always)
 		case f == FieldValue && present:
 			w.Number(name, v.Number)
 		case f == FieldValue && always:
@@ -49,17 +49,17 @@ func (w *JSONWriter) Record(n Naming, r *Record, fields ...Field) {
 	}
 }
 
-// Event appends fields of an event as a whole.
+// Event appends fields of the event itself.
 func (w *JSONWriter) Event(n Naming, ev *Event, fields ...Field) {
 	for _, f := range fields {
 		f, always, name := f&^Always, f&Always != 0, fieldNames[f&^Always][n]
 		switch f {
 		case FieldHost, FieldHostname:
-			w.text(name, string(ev.Host), always)
+			w.textMember(name, string(ev.Host), always)
 		case FieldKey:
-			w.text(name, ev.Key, always)
+			w.textMember(name, ev.Key, always)
 		case FieldRevision:
-			w.text(name, ev.Revision.String(), always)
+			w.textMember(name, ev.Revision.String(), always)
 		case FieldDamage:
 			w.Text(name, ev.DamageText())
 		case FieldAppendedAt:
@@ -67,13 +67,13 @@ func (w *JSONWriter) Event(n Naming, ev *Event, fields ...Field) {
 				w.Time(name, ev.AppendedAt)
 			}
 		case FieldUpload:
-			w.text(name, string(ev.Upload), always)
+			w.textMember(name, string(ev.Upload), always)
 		case FieldSequence:
 			if always || ev.Sequence != (ContentHash{}) {
 				w.Text(name, ev.Sequence.String())
 			}
 		case FieldZone:
-			w.text(name, ev.Zone, always)
+			w.textMember(name, ev.Zone, always)
 		case FieldFirst, FieldLast:
 			if first, last, any := ev.Span(); any && f == FieldFirst {
 				w.Time(name, first)
@@ -90,15 +90,15 @@ func (w *JSONWriter) Event(n Naming, ev *Event, fields ...Field) {
 	}
 }
 
-// text appends a member that is a string, an empty one too if it is always written.
-func (w *JSONWriter) text(name, value string, always bool) {
+// textMember appends a member with a string value. An empty one is left out unless always is set.
+func (w *JSONWriter) textMember(name, value string, always bool) {
 	if value != "" || always {
 		w.Key(name)
 		w.appendString(value)
 	}
 }
 
-func (w *JSONWriter) labels(name string, labels []Label) {
+func (w *JSONWriter) labelsMember(name string, labels []Label) {
 	if len(labels) == 0 {
 		return
 	}
@@ -111,7 +111,7 @@ func (w *JSONWriter) labels(name string, labels []Label) {
 	w.Close('}')
 }
 
-// DamageText returns the cause of the event's damage, "" if it is not damaged.
+// DamageText returns the cause of the event's damage, or "" if it is not damaged.
 func (e *Event) DamageText() string {
 	if damage, ok := errors.AsType[*DamageError](e.Damage); ok {
 		return damage.Cause.Error()
@@ -137,11 +137,11 @@ func (e *Event) Span() (first, last Timestamp, any bool) {
 	return first, last, any
 }
 
-// GPUs returns the ids of the GPUs that the event has readings of, sorted.
+// GPUs returns the sorted ids of the GPUs with readings in the event.
 func (e *Event) GPUs() []string {
 	var ids []string
 	for i := range e.Identities {
-		if gpu := e.Identities[i].gpu(e.Host); gpu != "" {
+		if gpu := e.Identities[i].gpuID(e.Host); gpu != "" {
 			ids = append(ids, string(gpu))
 		}
 	}
@@ -149,7 +149,7 @@ func (e *Event) GPUs() []string {
 	return slices.Compact(ids)
 }
 
-// Metrics returns the canonical names of the metrics that the event has readings of, sorted.
+// Metrics returns the sorted canonical names of the metrics with readings in the event.
 func (e *Event) Metrics() []string {
 	names := make([]string, len(e.Columns))
 	for i := range e.Columns {

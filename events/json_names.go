@@ -3,7 +3,7 @@ package events
 // Field is a field of an Identity, a record or an event that has a member in JSON.
 type Field uint8
 
-// The fields. The first are the texts of an Identity, in the order of Identity.fields.
+// The fields. The text fields of an Identity come first, in the order of Identity.fieldPointers.
 const (
 	FieldUUID Field = iota
 	FieldIndex
@@ -28,7 +28,7 @@ const (
 	FieldRaw
 
 	FieldHost
-	FieldHostname // the host, as a fact of the identity
+	FieldHostname // the host, as an attribute of the identity
 	FieldKey
 	FieldRevision
 	FieldDamage
@@ -43,22 +43,23 @@ const (
 	FieldMetrics
 	fieldCount
 
-	// Always has a field written that is empty; others are left out then.
+	// Always is a flag for a field that is written even if it is empty. Other empty fields are left out.
 	Always Field = 1 << 7
 )
 
 // Naming is a set of member names.
 type Naming uint8
 
-// RowNames are the names of the DCGM long form, in which events are stored, exported and imported. QueryNames are those
-// of the query API and of the lines of a tail.
+// RowNames are the names of the DCGM long form, in which events are stored, exported and imported. QueryNames are the
+// names of the query API and of the lines of a tail.
 const (
 	RowNames Naming = iota
 	QueryNames
 	namings
 )
 
-// fieldNames is the one table of member names, by Field. "": the naming has no member for the field. Never written.
+// fieldNames is the table of all member names, by Field. An empty name means that the naming has no such member.
+// Read-only.
 var fieldNames = [fieldCount][namings]string{
 	FieldUUID:       {"uuid", "uuid"},
 	FieldIndex:      {"gpu_id", "gpu_id"},
@@ -98,5 +99,5 @@ var fieldNames = [fieldCount][namings]string{
 	FieldMetrics:    {"", "metrics"},
 }
 
-// Name returns the name of the field's member, "" when the naming has none for it.
+// Name returns the name of the field's member, or "" if the naming has no such member.
 func (f Field) Name(n Naming) string { return fieldNames[f][n] }

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// records gives the row's readings. The fields that are none become labels.
-func (f *rowFields) records() ([]Record, error) {
+// toRecords returns the row's readings. All other fields become labels.
+func (f *rowFields) toRecords() ([]Record, error) {
 	if f.texts[FieldHostname] == "" {
 		return nil, errors.New("it names no host: give it a hostname")
 	}
-	at, err := f.time()
+	at, err := f.parseTime()
 	if err != nil {
 		return nil, err
 	}
@@ -41,8 +41,8 @@ func (f *rowFields) records() ([]Record, error) {
 		}
 		out = append(out, Record{Metric: o.name, Source: o.name, Value: v, Text: []byte(text)})
 	}
-	slices.SortFunc(f.labels, Label.compare)
-	id := f.identity()
+	slices.SortFunc(f.labels, Label.compareTo)
+	id := f.toIdentity()
 	for i := range out {
 		out[i].Identity, out[i].At = id, at
 	}
@@ -52,7 +52,7 @@ func (f *rowFields) records() ([]Record, error) {
 // isNumber reports whether a JSON value is a number.
 func isNumber(value []byte) bool { return value[0] == '-' || value[0]-'0' <= 9 }
 
-// longRecord is the reading of a long row.
+// longRecord returns the reading of a long row.
 func (f *rowFields) longRecord() (Record, error) {
 	r := Record{Metric: cmp.Or(f.texts[FieldMetric], f.texts[FieldSource]), Source: f.texts[FieldSource]}
 	if r.Metric == "" {
@@ -79,7 +79,7 @@ func (f *rowFields) longRecord() (Record, error) {
 	return r, err
 }
 
-// textValue reads a metric's text.
+// textValue parses the text of a metric.
 func textValue(text string) (Value, error) {
 	if text = strings.TrimSpace(text); text == "" {
 		return Value{Absent: Blank}, nil
@@ -88,8 +88,8 @@ func textValue(text string) (Value, error) {
 	return Value{Number: n}, err
 }
 
-// time reads the row's time. Without a zone it is taken as UTC, which the zone then says.
-func (f *rowFields) time() (Timestamp, error) {
+// parseTime parses the row's time. A time without a zone is taken as UTC, which is then recorded as the row's zone.
+func (f *rowFields) parseTime() (Timestamp, error) {
 	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006/01/02 15:04:05"} {
 		if t, err := time.Parse(layout, f.texts[FieldAt]); err == nil {
 			f.texts[FieldZone] = cmp.Or(f.texts[FieldZone], "UTC")
@@ -99,7 +99,7 @@ func (f *rowFields) time() (Timestamp, error) {
 	return ParseTimestamp(f.texts[FieldAt])
 }
 
-// longPCI writes a PCI address in lower case, its domain with 8 digits; what is none stays as it is.
+// longPCI returns a PCI address in lower case with a domain of 8 digits. It returns any other text unchanged.
 func longPCI(address string) string {
 	domain, rest, ok := strings.Cut(strings.ToLower(address), ":")
 	if !ok || !strings.Contains(rest, ":") || len(domain) > 8 {

@@ -27,7 +27,7 @@ func TestJSONRoundTrip(t *testing.T) {
 	}
 }
 
-// wantReading is what a test wants of one column with one reading.
+// wantReading is the expected content of a column with one reading.
 type wantReading struct{ Metric, Source, Value, Raw string }
 
 func columnsOf(ev Event) (out []wantReading) {
@@ -73,7 +73,7 @@ func TestDecodeWideRow(t *testing.T) {
 	}
 	again, err := DecodeJSON([]byte("[" + row + "," + row + "]"))
 	if err != nil || again.Records() != 3 {
-		t.Errorf("the row twice gave %d records, %v, want 3", again.Records(), err)
+		t.Errorf("the row twice returned %d records, %v, want 3", again.Records(), err)
 	}
 }
 
@@ -174,7 +174,7 @@ func FuzzJSON(f *testing.F) {
 		}
 		again, err := EncodeJSON(nil, &ev)
 		if err != nil {
-			return // a label twice
+			return // a repeated label
 		}
 		got, err := DecodeJSON(again)
 		if err != nil {

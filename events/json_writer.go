@@ -7,17 +7,17 @@ import (
 	"unicode/utf8"
 )
 
-// JSONWriter appends JSON text to Buf and sets the commas itself. Numbers are written as the decimals that they are.
-// The zero value is ready; a writer is for one goroutine.
+// JSONWriter appends JSON text to Buf, including the commas. Numbers keep their decimal digits. The zero value is
+// ready to use. A JSONWriter is not safe for concurrent use.
 type JSONWriter struct {
 	Buf        []byte
-	EscapeHTML bool // write <, > and & as encoding/json does unless told otherwise
+	EscapeHTML bool // escape <, > and &, as encoding/json does by default
 
-	lastTime Timestamp // the last time written, and its text: readings of one GPU mostly share theirs
+	lastTime Timestamp // the last time written and its text; most readings of one GPU share their time
 	lastText []byte
 }
 
-// Comma separates a value from the one before, if there is one. A value at the start of a line has none before.
+// Comma appends a comma unless the next value is the first one of its object, array or line.
 func (w *JSONWriter) Comma() {
 	if n := len(w.Buf); n > 0 {
 		switch w.Buf[n-1] {
@@ -28,7 +28,7 @@ func (w *JSONWriter) Comma() {
 	}
 }
 
-// Open starts an object or an array, Close ends it.
+// Open begins an object or an array, which Close ends.
 func (w *JSONWriter) Open(bracket byte) {
 	w.Comma()
 	w.Buf = append(w.Buf, bracket)
@@ -37,26 +37,26 @@ func (w *JSONWriter) Open(bracket byte) {
 // Close ends an object or an array.
 func (w *JSONWriter) Close(bracket byte) { w.Buf = append(w.Buf, bracket) }
 
-// Key starts a member of an object.
+// Key begins a member of an object.
 func (w *JSONWriter) Key(name string) {
 	w.Comma()
 	w.appendString(name)
 	w.Buf = append(w.Buf, ':')
 }
 
-// Raw appends a value that is JSON already.
+// Raw appends a value that is JSON text already.
 func (w *JSONWriter) Raw(text string) {
 	w.Comma()
 	w.Buf = append(w.Buf, text...)
 }
 
-// Str appends a string as a value.
+// Str appends a string value.
 func (w *JSONWriter) Str(s string) {
 	w.Comma()
 	w.appendString(s)
 }
 
-// Text appends a member that is a string, unless it is empty.
+// Text appends a member with a string value, unless the string is empty.
 func (w *JSONWriter) Text(name, value string) {
 	if value != "" {
 		w.Key(name)
@@ -64,7 +64,7 @@ func (w *JSONWriter) Text(name, value string) {
 	}
 }
 
-// Strings appends a member that is a list of strings.
+// Strings appends a member with a list of strings.
 func (w *JSONWriter) Strings(name string, list []string) {
 	w.Key(name)
 	w.Open('[')
@@ -74,19 +74,19 @@ func (w *JSONWriter) Strings(name string, list []string) {
 	w.Close(']')
 }
 
-// Whole appends a member that is a whole number.
+// Whole appends a member with an integer value.
 func (w *JSONWriter) Whole(name string, v int64) {
 	w.Key(name)
 	w.Buf = strconv.AppendInt(w.Buf, v, 10)
 }
 
-// Number appends a member that is a reading, in its own decimals.
+// Number appends a member with a reading, with its own decimal digits.
 func (w *JSONWriter) Number(name string, n Number) {
 	w.Key(name)
 	w.Buf = n.Append(w.Buf)
 }
 
-// Float appends a computed member, unless there is none.
+// Float appends a member with a computed value, unless v is nil.
 func (w *JSONWriter) Float(name string, v *float64) {
 	if v != nil {
 		w.Key(name)
@@ -94,7 +94,7 @@ func (w *JSONWriter) Float(name string, v *float64) {
 	}
 }
 
-// Time appends a member that is an instant.
+// Time appends a member with an instant.
 func (w *JSONWriter) Time(name string, at Timestamp) {
 	w.Key(name)
 	if len(w.lastText) == 0 || at != w.lastTime {
@@ -106,13 +106,13 @@ func (w *JSONWriter) Time(name string, at Timestamp) {
 	w.Buf = append(w.Buf, w.lastText...)
 }
 
-// appendString appends s in quotes. A string that is not plain ASCII, or needs an escape, is left to encoding/json.
+// appendString appends s in quotes. It leaves strings that are not plain ASCII, or need an escape, to encoding/json.
 func (w *JSONWriter) appendString(s string) {
 	for i := range len(s) {
 		c := s[i]
 		if c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' || w.EscapeHTML && (c == '<' || c == '>' || c == '&') {
 			quoted, err := json.Marshal(s)
-			if err != nil { // cannot be: a string always marshals
+			if err != nil { // cannot happen: strings always marshal
 				quoted = []byte(`""`)
 			}
 			w.Buf = append(w.Buf, quoted...)

@@ -32,10 +32,10 @@ func FuzzJSONString(f *testing.F) {
 	})
 }
 
-// TestFieldNames looks through the table of names.
+// TestFieldNames checks the table of names.
 func TestFieldNames(t *testing.T) {
 	var id Identity
-	for i := range id.fields() {
+	for i := range id.fieldPointers() {
 		if Field(i).Name(RowNames) == "" || Field(i).Name(QueryNames) == "" {
 			t.Errorf("text %d of an identity has no name in JSON", i)
 		}
@@ -52,7 +52,7 @@ func TestFieldNames(t *testing.T) {
 	}
 }
 
-// TestFieldsOfAnEvent writes one event whole under both sets of names.
+// TestFieldsOfAnEvent writes all of one event under both sets of names.
 func TestFieldsOfAnEvent(t *testing.T) {
 	id := Identity{UUID: "GPU-1", Index: "0", PCI: "p", Device: "d", Model: "m", Driver: "v", MIG: "1", MIGProfile: "1g", Pod: "pod",
 		Namespace: "ns", Container: "c", Part: "mig:1", Labels: []Label{{"a", "<1>"}, {"b", ""}}}
@@ -79,9 +79,9 @@ func TestFieldsOfAnEvent(t *testing.T) {
 	} {
 		var w JSONWriter
 		w.Open('{')
-		w.Identity(n, ev.Host, &ev.Identities[0], named(n, identity)...)
-		w.Record(n, &Record{Metric: "m", Source: "s", At: 1e9, Value: Value{Number: Int(7)}}, named(n, record)...)
-		w.Event(n, &ev, named(n, all[FieldHost:])...)
+		w.Identity(n, ev.Host, &ev.Identities[0], namedFields(n, identity)...)
+		w.Record(n, &Record{Metric: "m", Source: "s", At: 1e9, Value: Value{Number: Int(7)}}, namedFields(n, record)...)
+		w.Event(n, &ev, namedFields(n, all[FieldHost:])...)
 		w.Close('}')
 		if d := diff(want, string(w.Buf)); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
@@ -96,8 +96,8 @@ func TestFieldsOfAnEvent(t *testing.T) {
 	}
 }
 
-// named returns the fields that have a name.
-func named(n Naming, fields []Field) (out []Field) {
+// namedFields returns the fields that have a name.
+func namedFields(n Naming, fields []Field) (out []Field) {
 	for _, f := range fields {
 		if f.Name(n) != "" {
 			out = append(out, f)

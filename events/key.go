@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// Key is what the key of an event says. Below the root it reads
+// Key is the parsed key of an event. Below the root the key is
 //
 //	queue/{cluster-id}/{partition}/{timestamp}_{hostname}_{gpu_id}_{sequence}
 //
-// This file alone knows these bytes. Within a partition, key order is order of At, then Host.
+// Only this file knows these bytes. Within a partition, keys are ordered by At, then Host.
 type Key struct {
 	Cluster   string
 	Partition Partition
 	At        Timestamp // the event's first record time
 	Host      HostID
-	GPU       string // the index of the event's only GPU, else its GPUID; first-last of several; "" of none
+	GPU       string // the index of the event's only GPU, or its GPUID; "first-last" for several; "" for none
 	Sequence  ContentHash
 }
 
@@ -28,27 +28,27 @@ const (
 	keyTime  = "20060102T150405.000000000Z" // fixed width, UTC
 )
 
-// EventKey gives the key of an event in a cluster's log of that many partitions.
+// EventKey returns the key of an event in a cluster's log with that many partitions.
 func EventKey(cluster string, partitions int, ev *Event) Key {
 	return Key{
 		Cluster:   cluster,
 		Partition: PartitionOf(ev.Host, partitions),
 		At:        ev.First(),
 		Host:      ev.Host,
-		GPU:       ev.gpus(),
+		GPU:       ev.gpuPart(),
 		Sequence:  ev.Sequence,
 	}
 }
 
-// QueuePrefix is what the keys of all events of a cluster start with, foreign ones too.
+// QueuePrefix returns the prefix of all event keys of a cluster, including foreign ones.
 func QueuePrefix(cluster string) string { return queueDir + Escape(cluster) + "/" }
 
-// PartitionPrefix is what the keys of a partition's events start with.
+// PartitionPrefix returns the prefix of the event keys of a partition.
 func PartitionPrefix(cluster string, p Partition) string {
 	return QueuePrefix(cluster) + p.String() + "/"
 }
 
-// String is the key below the root; ParseKey undoes it.
+// String returns the key below the root.
 func (k Key) String() string {
 	return PartitionPrefix(k.Cluster, k.Partition) + strings.Join([]string{
 		k.At.Time().Format(keyTime),
@@ -58,7 +58,8 @@ func (k Key) String() string {
 	}, "_")
 }
 
-// ParseKey reads what String wrote, and nothing else: two texts never are one Key.
+// ParseKey parses the result of String and rejects any other text, so that two different texts never parse to the
+// same Key.
 func ParseKey(text string) (Key, error) {
 	k, err := parseKey(text)
 	if err == nil && k.String() != text {
@@ -104,10 +105,10 @@ func parseKey(text string) (k Key, err error) {
 	return k, err
 }
 
-// ForeignKey tells whether a key below the root is of a producer that follows the older layout without a
-// partition, queue/{cluster-id}/{timestamp}_…, and of which cluster. Such a key is no Key: what it holds
-// is appended as an ordinary event, then it is removed. Every key of a queue is foreign that is in no partition's
-// directory, since names of hosts may have been put there as they are, slashes included.
+// ForeignKey reports whether a key below the root belongs to a producer that follows the older layout without a
+// partition, queue/{cluster-id}/{timestamp}_…, and returns its cluster. Such a key is not a Key: its value is
+// appended as an ordinary event, then it is removed. Every key of a queue outside the partitions' directories is
+// foreign, since producers may have written host names unescaped, with slashes.
 func ForeignKey(text string) (cluster string, foreign bool) {
 	segments := strings.SplitN(text, "/", 3)
 	if len(segments) != 3 || segments[0]+"/" != queueDir || segments[2] == "" {
@@ -121,11 +122,11 @@ func ForeignKey(text string) (cluster string, foreign bool) {
 	return cluster, err == nil && Escape(cluster) == segments[1]
 }
 
-// gpus names the GPUs of an event: the only one, or the first and the last.
-func (e *Event) gpus() string {
+// gpuPart returns the GPU part of the event's key: the only GPU, or the first and the last one.
+func (e *Event) gpuPart() string {
 	var names []string
 	for i := range e.Identities {
-		if name := cmp.Or(e.Identities[i].Index, string(e.Identities[i].gpu(e.Host))); name != "" {
+		if name := cmp.Or(e.Identities[i].Index, string(e.Identities[i].gpuID(e.Host))); name != "" {
 			names = append(names, name)
 		}
 	}
@@ -139,7 +140,7 @@ func (e *Event) gpus() string {
 	return first + "-" + last
 }
 
-// compareGPUs orders indices as numbers, and before other names.
+// compareGPUs orders indices numerically, and before other names.
 func compareGPUs(a, b string) int {
 	x, errX := strconv.ParseUint(a, 10, 64)
 	y, errY := strconv.ParseUint(b, 10, 64)
@@ -156,14 +157,14 @@ func compareGPUs(a, b string) int {
 
 const upperHex = "0123456789ABCDEF"
 
-// Escape writes a text as one part of a key: '_', '/', '%' and control bytes as %XX. Unescape undoes it.
+// Escape returns text as one part of a key, with '_', '/', '%' and control bytes as %XX.
 func Escape(text string) string {
-	if !strings.ContainsFunc(text, escaped) {
+	if !strings.ContainsFunc(text, needsEscape) {
 		return text
 	}
 	var b strings.Builder
 	for i := range len(text) {
-		if c := text[i]; escaped(rune(c)) {
+		if c := text[i]; needsEscape(rune(c)) {
 			b.Write([]byte{'%', upperHex[c>>4], upperHex[c&15]})
 		} else {
 			b.WriteByte(c)
@@ -172,9 +173,9 @@ func Escape(text string) string {
 	return b.String()
 }
 
-func escaped(c rune) bool { return c < 0x20 || c == 0x7f || c == '_' || c == '/' || c == '%' }
+func needsEscape(c rune) bool { return c < 0x20 || c == 0x7f || c == '_' || c == '/' || c == '%' }
 
-// Unescape undoes Escape. It refuses what Escape would have written otherwise.
+// Unescape returns the text of an escaped part. It rejects parts that Escape would have written differently.
 func Unescape(part string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(part); i++ {
@@ -184,11 +185,11 @@ func Unescape(part string) (string, error) {
 				return "", fmt.Errorf("%.100q ends within an escape", part)
 			}
 			hi, lo := strings.IndexByte(upperHex, part[i+1]), strings.IndexByte(upperHex, part[i+2])
-			if hi < 0 || lo < 0 || !escaped(rune(hi<<4|lo)) {
+			if hi < 0 || lo < 0 || !needsEscape(rune(hi<<4|lo)) {
 				return "", fmt.Errorf("%.100q has an unknown escape", part)
 			}
 			c, i = byte(hi<<4|lo), i+2
-		} else if escaped(rune(c)) {
+		} else if needsEscape(rune(c)) {
 			return "", fmt.Errorf("%.100q has a byte that must be escaped", part)
 		}
 		b.WriteByte(c)

@@ -127,7 +127,7 @@ func TestEventKey(t *testing.T) {
 	}
 }
 
-// The partition of a host is a fact of stored logs: these must never change.
+// The partition of a host is stored in logs, so these must never change.
 func TestPartitionOfStays(t *testing.T) {
 	want := map[HostID]Partition{"": 2, "mtv5-dgx1-hgpu-031": 16, "test-host-1": 45}
 	for host := range want {

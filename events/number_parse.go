@@ -7,9 +7,9 @@ import (
 	"strconv"
 )
 
-// ParseNumber reads [+-]digits[.digits][e[+-]digits] (formats: no hex, no '_', no separators, no blanks;
-// 'E' is 'e'). More digits than an int64 holds are rounded to the nearest float64 and written as its
-// shortest decimal. The Number is normalised. It allocates only for such long numbers and for errors.
+// ParseNumber parses [+-]digits[.digits][e[+-]digits], with 'e' or 'E'; hex, '_', separators and blanks are errors. A
+// number whose digits exceed an int64 is rounded to the shortest decimal of the nearest float64. The result is
+// normalised. ParseNumber allocates only for such long numbers and for errors.
 func ParseNumber[T string | []byte](text T) (Number, error) {
 	if n, ok := parsePlain(text); ok {
 		return n, nil
@@ -17,8 +17,8 @@ func ParseNumber[T string | []byte](text T) (Number, error) {
 	return parseLong(text)
 }
 
-// parsePlain reads digits[.digits] with a sign or without, short enough that nothing overflows.
-// It is what nearly every reading looks like.
+// parsePlain parses digits[.digits] with an optional sign, if the text is short enough that nothing overflows. Nearly
+// all readings have this form.
 func parsePlain[T string | []byte](text T) (Number, bool) {
 	if len(text) == 0 || len(text) > 18 {
 		return Number{}, false
@@ -57,16 +57,16 @@ func signWidth[T string | []byte](text T) int {
 	return 0
 }
 
-// significand gathers digits: all that were seen are value × 10^zeros. Keeping trailing zeros apart
-// makes the result normalised, and lets 1000000000000000000000 stay exact.
+// significand accumulates digits: the digits so far are value × 10^zeros. Counting trailing zeros separately makes
+// the result normalised and keeps 1000000000000000000000 exact.
 type significand struct {
 	value uint64
 	zeros int
-	limit uint64 // greatest value
-	over  bool   // there were more digits than limit allows
+	limit uint64 // largest value
+	over  bool   // the digits exceeded limit
 }
 
-func (s *significand) add(digit byte) {
+func (s *significand) addDigit(digit byte) {
 	if digit == 0 {
 		if s.value != 0 {
 			s.zeros++
@@ -91,7 +91,7 @@ func (s *significand) add(digit byte) {
 	}
 }
 
-// parseLong reads any number, and tells what is wrong with other text.
+// parseLong parses any number and returns an error with advice for any other text.
 func parseLong[T string | []byte](text T) (Number, error) {
 	i := signWidth(text)
 	s := significand{limit: math.MaxInt64}
@@ -100,7 +100,7 @@ func parseLong[T string | []byte](text T) (Number, error) {
 	}
 	run := func() (count int) {
 		for ; i < len(text) && text[i]-'0' <= 9; i++ {
-			s.add(text[i] - '0')
+			s.addDigit(text[i] - '0')
 			count++
 		}
 		return count
@@ -137,7 +137,7 @@ func parseLong[T string | []byte](text T) (Number, error) {
 	return Number{mantissa, int16(exponent)}, nil
 }
 
-// parseExponent reads [+-]digits. What is past every Exponent stays so and does not overflow.
+// parseExponent parses [+-]digits. Values beyond every Exponent are clamped, so that they do not overflow.
 func parseExponent[T string | []byte](text T) (int, bool) {
 	const enough = 1 << 40
 	i, e := signWidth(text), 0
@@ -156,7 +156,7 @@ func parseExponent[T string | []byte](text T) (int, bool) {
 	return e, true
 }
 
-// roundNumber reads a number of too many digits, which is known to be well-formed.
+// roundNumber parses a well-formed number with too many digits.
 func roundNumber(text string) (Number, error) {
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || f == 0 {

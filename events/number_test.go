@@ -84,7 +84,7 @@ func TestNumberText(t *testing.T) {
 	}
 }
 
-// someDecimal writes a number in one of the ways that sources do.
+// someDecimal returns a number in one of the notations of sources.
 func someDecimal(r *rand.Rand) string {
 	var b strings.Builder
 	b.WriteString([]string{"", "", "-", "+"}[r.IntN(4)])
@@ -104,7 +104,7 @@ func someDecimal(r *rand.Rand) string {
 	return b.String()
 }
 
-func rational(t *testing.T, text string) *big.Rat {
+func parseRational(t *testing.T, text string) *big.Rat {
 	v, ok := new(big.Rat).SetString(text)
 	if !ok {
 		t.Fatalf("math/big does not read %q", text)
@@ -126,12 +126,12 @@ func TestNumberKeepsEveryDigit(t *testing.T) {
 		if n != NumberOf(n.Mantissa, n.Exponent) {
 			t.Fatalf("ParseNumber(%q) = %#v, not normalised", text, n)
 		}
-		want := rational(t, text)
+		want := parseRational(t, text)
 		nearest, _ := want.Float64()
 		if got := n.Float(); got != nearest {
 			t.Fatalf("ParseNumber(%q).Float() = %v, want %v", text, got, nearest)
 		}
-		if rational(t, n.String()).Cmp(want) == 0 {
+		if parseRational(t, n.String()).Cmp(want) == 0 {
 			continue
 		}
 		if digits := strings.Trim(strings.Replace(strings.TrimLeft(strings.Split(text, "e")[0], "+-"), ".", "", 1), "0"); len(digits) < 19 {
@@ -144,7 +144,7 @@ func TestNumberCompareIsExact(t *testing.T) {
 	r := random(3)
 	for range 20000 {
 		a, b := someNumber(r), someNumber(r)
-		want := rational(t, a.String()).Cmp(rational(t, b.String()))
+		want := parseRational(t, a.String()).Cmp(parseRational(t, b.String()))
 		if got := a.Compare(b); got != want {
 			t.Fatalf("(%v).Compare(%v) = %d, want %d", a, b, got, want)
 		}

@@ -7,13 +7,13 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// openEvent gathers the records of one host until they become an event.
+// openEvent collects the records of one host until they become an event.
 //
-// Its Sequence is a chain of 128-bit xxh3 hashes: over host and zone, then per record over the hash before
-// it, the hash of the identity's content, the record's time, the source's name of the metric and the
-// source's text, each text with its length before it. Nothing of it depends on canonical names, on how a
-// value was understood or on how events are stored, so an upgrade of those does not make old files new. It
-// is a fact of stored keys; never change it.
+// Its Sequence is a chain of 128-bit xxh3 hashes: first over host and zone, then per record over the previous hash,
+// the hash of the identity's content, the record's time, the metric's name in the source and the source's text, each
+// text after its length. It does not depend on canonical names, on the interpretation of a value or on the stored
+// form of events, so that an upgrade of these does not turn old files into new ones. Stored keys contain it; never
+// change it.
 type openEvent struct {
 	host  HostID
 	zone  string
@@ -26,7 +26,7 @@ type openEvent struct {
 	byDigest   map[[16]byte]int32
 
 	names    []columnName
-	byName   map[columnName]int32 // of names past the first few
+	byName   map[columnName]int32 // of names after the first few
 	lastName int32
 
 	columns    []openColumn
@@ -34,22 +34,23 @@ type openEvent struct {
 	lastColumn int32
 
 	readings []reading
-	absent   []Value // of readings, by their mantissa
+	absent   []Value // of absent readings, indexed by their mantissa
 }
 
-// columnName is a metric and the name it came under.
+// columnName is a canonical metric name and its name in the source.
 type columnName struct{ metric, source string }
 
-// columnKey is what makes a column: an identity and a name, by their indices.
+// columnKey identifies a column by the indices of its identity and its name.
 type columnKey struct{ identity, name int32 }
 
-// openColumn is a column, and the one that came after it last time.
+// openColumn is a column with the index of the column that followed it last time.
 type openColumn struct {
 	columnKey
 	next int32
 }
 
-// reading is a record's place, time and value. Of an absent one the mantissa is its index in openEvent.absent.
+// reading is the column, time and value of a record. For an absent reading, mantissa is the index in
+// openEvent.absent.
 type reading struct {
 	at       Timestamp
 	mantissa int64
@@ -67,8 +68,8 @@ func newOpenEvent() *openEvent {
 	}
 }
 
-// begin starts an event in what reset left.
-func (o *openEvent) begin(host HostID, zone string) {
+// beginEvent starts an event in the memory kept by resetRecords.
+func (o *openEvent) beginEvent(host HostID, zone string) {
 	o.host, o.zone = host, zone
 	o.buf = appendText(appendText(o.buf[:0], string(host)), zone)
 	o.chain = xxh3.Hash128(o.buf).Bytes()
@@ -78,8 +79,8 @@ func (o *openEvent) begin(host HostID, zone string) {
 	o.readings = slices.Grow(o.readings, 16)
 }
 
-// reset forgets all records, and keeps the memory.
-func (o *openEvent) reset() {
+// resetRecords drops all records and keeps the memory.
+func (o *openEvent) resetRecords() {
 	clear(o.byPointer)
 	clear(o.byDigest)
 	clear(o.byName)
@@ -92,10 +93,10 @@ func (o *openEvent) reset() {
 	o.columns, o.readings, o.absent = o.columns[:0], o.readings[:0], o.absent[:0]
 }
 
-// add takes a record in. It does not keep its Text.
-func (o *openEvent) add(r *Record) {
-	column := o.column(r)
-	o.hash(r, column)
+// addRecord adds a record. It does not keep its Text.
+func (o *openEvent) addRecord(r *Record) {
+	column := o.columnIndex(r)
+	o.hashRecord(r, column)
 	n := r.Value.Number
 	reading := reading{at: r.At, mantissa: n.Mantissa, exponent: n.Exponent, column: column}
 	if r.Value.Absent != Present {
@@ -105,8 +106,8 @@ func (o *openEvent) add(r *Record) {
 	o.readings = append(o.readings, reading)
 }
 
-// hash adds a record to the chain.
-func (o *openEvent) hash(r *Record, column int32) {
+// hashRecord adds a record to the chain.
+func (o *openEvent) hashRecord(r *Record, column int32) {
 	digest := &o.digests[o.columns[column].identity]
 	b := append(append(o.buf[:0], o.chain[:]...), digest[:]...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.At))
@@ -114,18 +115,18 @@ func (o *openEvent) hash(r *Record, column int32) {
 	o.chain, o.buf = xxh3.Hash128(b).Bytes(), b
 }
 
-// column finds the record's column. Most sources repeat themselves, so the one that came after the last column
-// before is tried first.
-func (o *openEvent) column(r *Record) int32 {
+// columnIndex returns the index of the record's column. Most sources repeat their order, so it first tries the column
+// that followed the current one last time.
+func (o *openEvent) columnIndex(r *Record) int32 {
 	if len(o.columns) > 0 {
 		next := o.columns[o.lastColumn].next
 		c := &o.columns[next]
-		if o.identities[c.identity] == r.Identity && o.names[c.name].of(r) {
+		if o.identities[c.identity] == r.Identity && o.names[c.name].isNameOf(r) {
 			o.lastColumn = next
 			return next
 		}
 	}
-	key := columnKey{o.identity(r.Identity), o.name(r)}
+	key := columnKey{o.identityIndex(r.Identity), o.nameIndex(r)}
 	n, ok := o.byColumn[key]
 	if !ok {
 		n = int32(len(o.columns))
@@ -137,17 +138,17 @@ func (o *openEvent) column(r *Record) int32 {
 	return n
 }
 
-// of tells whether it is a record's name.
-func (n *columnName) of(r *Record) bool { return n.metric == r.Metric && n.source == r.Source }
+// isNameOf reports whether r has this name.
+func (n *columnName) isNameOf(r *Record) bool { return n.metric == r.Metric && n.source == r.Source }
 
-// name finds a record's name: like the last one, one of the first few, or any.
-func (o *openEvent) name(r *Record) int32 {
+// nameIndex returns the index of a record's name. It tries the last name, then the first few, then the map.
+func (o *openEvent) nameIndex(r *Record) int32 {
 	const few = 12
-	if len(o.names) > 0 && o.names[o.lastName].of(r) {
+	if len(o.names) > 0 && o.names[o.lastName].isNameOf(r) {
 		return o.lastName
 	}
 	for i := range min(few, len(o.names)) {
-		if o.names[i].of(r) {
+		if o.names[i].isNameOf(r) {
 			o.lastName = int32(i)
 			return o.lastName
 		}
@@ -165,8 +166,8 @@ func (o *openEvent) name(r *Record) int32 {
 	return n
 }
 
-// identity finds an identity by its pointer, else by its content.
-func (o *openEvent) identity(id *Identity) int32 {
+// identityIndex returns the index of an identity, found by its pointer or by its content.
+func (o *openEvent) identityIndex(id *Identity) int32 {
 	if n, ok := o.byPointer[id]; ok {
 		return n
 	}

@@ -7,19 +7,19 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Partition is a fixed share of the log.
+// Partition is the number of a fixed share of the log.
 type Partition int
 
-// PartitionHash is the name of the only hash there is so far (PartitionOf), as Facts hold it.
+// PartitionHash is the name of the hash in PartitionOf, as stored in Facts. There is no other one so far.
 const PartitionHash = "xxh3"
 
-// MaxPartitions bounds the number of partitions: keys have three digits for one.
+// MaxPartitions bounds the number of partitions: keys have three digits for a partition.
 const MaxPartitions = 1000
 
-// String writes three digits, as every key has them; ParsePartition undoes it.
+// String returns three digits, as in keys.
 func (p Partition) String() string { return fmt.Sprintf("%03d", int(p)) }
 
-// ParsePartition reads what String wrote, and nothing else.
+// ParsePartition parses the result of String and rejects any other text.
 func ParsePartition(s string) (Partition, error) {
 	p, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || p >= MaxPartitions || Partition(p).String() != s {
@@ -28,8 +28,8 @@ func ParsePartition(s string) (Partition, error) {
 	return Partition(p), nil
 }
 
-// PartitionOf tells the partition of a host's events, of count in all. The hash is a fact of the log
-// (Facts.PartitionHash) and never changes for one.
+// PartitionOf returns the partition of a host's events, out of count. The hash is a fact of the log
+// (Facts.PartitionHash) and never changes within a log.
 func PartitionOf(host HostID, count int) Partition {
 	return Partition(xxh3.HashString(string(host)) % uint64(count))
 }

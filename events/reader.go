@@ -5,24 +5,24 @@ import (
 	"errors"
 )
 
-// errTruncated is what is wrong with stored bytes that claim more than there is.
+// errTruncated reports stored bytes that end before the lengths in them are satisfied.
 var errTruncated = errors.New("the stored bytes end too early")
 
-// reader takes stored values off src. After an error it gives zeros.
+// reader consumes stored values from src. After an error it returns zeros.
 type reader struct {
 	src []byte
 	err error
 }
 
-func (r *reader) fail(err error) {
+func (r *reader) setError(err error) {
 	if r.err == nil {
 		r.err, r.src = err, nil
 	}
 }
 
-func (r *reader) byte() byte {
+func (r *reader) readByte() byte {
 	if len(r.src) == 0 {
-		r.fail(errTruncated)
+		r.setError(errTruncated)
 		return 0
 	}
 	b := r.src[0]
@@ -30,7 +30,7 @@ func (r *reader) byte() byte {
 	return b
 }
 
-func (r *reader) uvarint() uint64 {
+func (r *reader) readUvarint() uint64 {
 	if len(r.src) > 0 && r.src[0] < 0x80 {
 		v := uint64(r.src[0])
 		r.src = r.src[1:]
@@ -38,32 +38,32 @@ func (r *reader) uvarint() uint64 {
 	}
 	v, n := binary.Uvarint(r.src)
 	if n <= 0 {
-		r.fail(errTruncated)
+		r.setError(errTruncated)
 		return 0
 	}
 	r.src = r.src[n:]
 	return v
 }
 
-func (r *reader) varint() int64 {
-	v := r.uvarint()
+func (r *reader) readVarint() int64 {
+	v := r.readUvarint()
 	return int64(v>>1) ^ -int64(v&1)
 }
 
-// count reads how many things follow that have at least size bytes each.
-func (r *reader) count(size int) int {
-	n := r.uvarint()
+// readCount reads the length of a list whose items have at least size bytes each.
+func (r *reader) readCount(size int) int {
+	n := r.readUvarint()
 	if n > uint64(len(r.src)/size) {
-		r.fail(errTruncated)
+		r.setError(errTruncated)
 		return 0
 	}
 	return int(n)
 }
 
-// bytes takes off n bytes.
-func (r *reader) bytes(n uint64) []byte {
+// readBytes consumes n bytes.
+func (r *reader) readBytes(n uint64) []byte {
 	if n > uint64(len(r.src)) {
-		r.fail(errTruncated)
+		r.setError(errTruncated)
 		return nil
 	}
 	b := r.src[:n]
@@ -71,5 +71,5 @@ func (r *reader) bytes(n uint64) []byte {
 	return b
 }
 
-// text reads a text with its length.
-func (r *reader) text() string { return string(r.bytes(r.uvarint())) }
+// readText reads a text after its length.
+func (r *reader) readText() string { return string(r.readBytes(r.readUvarint())) }

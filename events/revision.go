@@ -6,25 +6,24 @@ import (
 	"strings"
 )
 
-// Epoch is a random number made when a cluster's keys are first used and again at a restore; with the
-// etcd cluster id it tells one log from another whose revisions look alike.
+// Epoch is a random number made at the first use of a cluster's keys and again at a restore. With the etcd cluster id
+// it distinguishes logs whose revisions look alike.
 type Epoch uint64
 
-// Revision is a position in the log: revisions of different logs (Epoch, Cluster) cannot be compared.
-// The zero Revision is the beginning of any log.
+// Revision is a position in the log. Revisions of different logs (Epoch, Cluster) cannot be compared. The zero
+// Revision is the beginning of any log.
 type Revision struct {
 	Epoch   Epoch
 	Cluster uint64 // etcd's cluster id
 	Number  int64  // etcd's revision
 }
 
-// String writes epoch, cluster and number as one token; ParseRevision undoes it. The token needs no
-// escaping in a URL.
+// String returns epoch, cluster and number as one token, which needs no escaping in a URL.
 func (r Revision) String() string {
 	return fmt.Sprintf("%x-%x-%d", uint64(r.Epoch), r.Cluster, r.Number)
 }
 
-// ParseRevision reads what String wrote.
+// ParseRevision parses the result of String.
 func ParseRevision(s string) (Revision, error) {
 	bad := fmt.Errorf("parsing revision %.64q: pass one as an answer gave it, such as 1f-2e-42", s)
 	parts := strings.Split(s, "-")
@@ -41,5 +40,5 @@ func ParseRevision(s string) (Revision, error) {
 	return r, nil
 }
 
-// SameLog tells whether r and s can be compared.
+// SameLog reports whether r and s can be compared.
 func (r Revision) SameLog(s Revision) bool { return r.Epoch == s.Epoch && r.Cluster == s.Cluster }

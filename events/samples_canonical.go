@@ -8,22 +8,22 @@ import (
 	"slices"
 )
 
-// Canonical sorts by time, then by Value.Compare, drops exact repeats and picks the one form (exponent) that
-// this set of readings has. Two equal sets are then equal field by field.
+// Canonical sorts by time, then by Value.Compare, drops exact repeats and sets the canonical exponents of this set of
+// readings. Equal sets are then equal field by field.
 //
-// The form: one Exponent for all, the smallest of the normalised numbers other than 0 (0 when there is
-// none), if every mantissa fits an int64 with it; else every number normalised with its own in Exponents.
-// What is empty is nil.
+// The canonical form has one Exponent for all rows, the smallest one of the normalised numbers other than 0 (0 if
+// there is none), if every mantissa fits an int64 with it. Otherwise every number is normalised with its own exponent
+// in Exponents. Empty columns are nil.
 func (s *Samples) Canonical() {
-	if !s.sorted() {
-		s.sort()
+	if !s.isSorted() {
+		s.sortRows()
 	}
-	s.fit()
-	s.trim()
+	s.fitExponent()
+	s.trimEmpty()
 }
 
-// trim makes empty columns nil.
-func (s *Samples) trim() {
+// trimEmpty sets empty columns to nil.
+func (s *Samples) trimEmpty() {
 	if len(s.Times) == 0 {
 		*s = Samples{}
 	}
@@ -32,8 +32,8 @@ func (s *Samples) trim() {
 	}
 }
 
-// sorted tells whether the readings ascend strictly.
-func (s *Samples) sorted() bool {
+// isSorted reports whether the readings ascend strictly.
+func (s *Samples) isSorted() bool {
 	for i := 1; i < len(s.Times); i++ {
 		if s.Times[i-1] < s.Times[i] {
 			continue
@@ -45,9 +45,9 @@ func (s *Samples) sorted() bool {
 	return true
 }
 
-// compareRows orders the values of row i of s and row j of other.
+// compareRows compares the values of row i of s and row j of other.
 func (s *Samples) compareRows(i int, other *Samples, j int) int {
-	if s.Mantissas[i] == other.Mantissas[j] && s.exponent(i) == other.exponent(j) &&
+	if s.Mantissas[i] == other.Mantissas[j] && s.exponentAt(i) == other.exponentAt(j) &&
 		len(s.Absent) == 0 && len(other.Absent) == 0 {
 		return 0
 	}
@@ -56,8 +56,8 @@ func (s *Samples) compareRows(i int, other *Samples, j int) int {
 	return v.Compare(w)
 }
 
-// sort brings the readings in order and drops repeats, in new memory.
-func (s *Samples) sort() {
+// sortRows sorts the readings and drops repeats, in new memory.
+func (s *Samples) sortRows() {
 	order := make([]int, len(s.Times))
 	for i := range order {
 		order[i] = i
@@ -71,11 +71,11 @@ func (s *Samples) sort() {
 	order = slices.CompactFunc(order, func(i, j int) bool {
 		return s.Times[i] == s.Times[j] && s.compareRows(i, s, j) == 0
 	})
-	*s = s.pick(order)
+	*s = s.pickRows(order)
 }
 
-// pick gives the rows in the order of their numbers, in new memory. The form stays.
-func (s *Samples) pick(rows []int) Samples {
+// pickRows returns the given rows in the given order, in new memory. The exponents stay as they are.
+func (s *Samples) pickRows(rows []int) Samples {
 	out := Samples{
 		Times:     make([]Timestamp, len(rows)),
 		Mantissas: make([]int64, len(rows)),
@@ -89,29 +89,29 @@ func (s *Samples) pick(rows []int) Samples {
 		if s.Exponents != nil {
 			out.Exponents[k] = s.Exponents[i]
 		}
-		if a, absent := s.absence(i); absent {
+		if a, absent := s.findAbsence(i); absent {
 			out.Absent = append(out.Absent, Absence{Row: k, Reason: s.Absent[a].Reason, Raw: s.Absent[a].Raw})
 		}
 	}
 	return out
 }
 
-// fit picks the canonical exponent, in new memory where mantissas change.
-func (s *Samples) fit() {
+// fitExponent sets the canonical exponent, in new memory if mantissas change.
+func (s *Samples) fitExponent() {
 	if s.Exponents == nil {
-		s.coarsen()
+		s.coarsenExponent()
 		return
 	}
 	ms, es := make([]int64, len(s.Mantissas)), make([]int16, len(s.Mantissas))
 	for i := range s.Mantissas {
-		n := s.number(i)
+		n := s.numberAt(i)
 		ms[i], es[i] = n.Mantissa, n.Exponent
 	}
 	s.setRows(ms, es)
 }
 
-// coarsen makes a shared exponent the smallest of the normalised numbers.
-func (s *Samples) coarsen() {
+// coarsenExponent raises a shared exponent to the smallest one of the normalised numbers.
+func (s *Samples) coarsenExponent() {
 	by := math.MaxInt
 	for _, m := range s.Mantissas {
 		if m != 0 {
@@ -132,7 +132,7 @@ func (s *Samples) coarsen() {
 	s.Mantissas, s.Exponent = out, s.Exponent+int16(by)
 }
 
-// trailingZeros counts those of the decimal digits of m, which is not 0.
+// trailingZeros returns the number of trailing zeros in the decimal digits of m, which must not be 0.
 func trailingZeros(m int64) (n int) {
 	for m%10 == 0 {
 		m /= 10
@@ -141,8 +141,8 @@ func trailingZeros(m int64) (n int) {
 	return n
 }
 
-// setRows takes over normalised mantissas and their exponents in canonical form. It keeps and changes ms; es
-// only if they do not fit one exponent.
+// setRows sets the numbers in canonical form from normalised mantissas and their exponents. It keeps and changes ms,
+// and keeps es only if the numbers do not fit one exponent.
 func (s *Samples) setRows(ms []int64, es []int16) {
 	s.Mantissas = ms
 	shared, ok := sharedExponent(ms, es)
@@ -158,7 +158,7 @@ func (s *Samples) setRows(ms []int64, es []int16) {
 	}
 }
 
-// sharedExponent gives the smallest exponent of the numbers other than 0, and whether all fit it.
+// sharedExponent returns the smallest exponent of the numbers other than 0, and whether all mantissas fit it.
 func sharedExponent(ms []int64, es []int16) (int16, bool) {
 	shared, any := int16(math.MaxInt16), false
 	for i, m := range ms {
@@ -170,14 +170,14 @@ func sharedExponent(ms []int64, es []int16) (int16, bool) {
 		return 0, true
 	}
 	for i, m := range ms {
-		if _, ok := scaled(m, int(es[i])-int(shared)); !ok {
+		if _, ok := scaleUp(m, int(es[i])-int(shared)); !ok {
 			return shared, false
 		}
 	}
 	return shared, true
 }
 
-// Check tells why s is not canonical; nil when it is.
+// Check returns an error if s is not canonical.
 func (s *Samples) Check() error {
 	if len(s.Mantissas) != len(s.Times) || s.Exponents != nil && len(s.Exponents) != len(s.Times) {
 		return fmt.Errorf("samples of %d times have %d mantissas, %d exponents", len(s.Times), len(s.Mantissas), len(s.Exponents))
@@ -185,10 +185,10 @@ func (s *Samples) Check() error {
 	if err := s.checkAbsent(); err != nil {
 		return err
 	}
-	if !s.sorted() {
+	if !s.isSorted() {
 		return errors.New("samples are not in order, or repeat a reading")
 	}
-	if !s.fitted() {
+	if !s.isFitted() {
 		return errors.New("samples are not in their canonical exponent")
 	}
 	return nil
@@ -210,8 +210,8 @@ func (s *Samples) checkAbsent() error {
 	return nil
 }
 
-// fitted tells whether fit would change nothing.
-func (s *Samples) fitted() bool {
+// isFitted reports whether fitExponent would change nothing.
+func (s *Samples) isFitted() bool {
 	if s.Exponents == nil {
 		for _, m := range s.Mantissas {
 			if m%10 != 0 {

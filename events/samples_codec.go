@@ -6,25 +6,25 @@ import (
 	"math"
 )
 
-// The parts of stored samples, of which compact.go makes a column; every number is a varint (zigzag where
-// it can be negative):
+// The parts of stored samples, from which compact.go builds a column. Every number is a varint (zigzag if it can be
+// negative):
 //
 //	flags: 1 = exponents by row, 2 = absences
 //	times: their unit, then the first, the first difference, and differences of differences
 //	exponent, unless by row
-//	mantissas: differences to the one before; an absent row repeats it
+//	mantissas: differences to the previous one; an absent row repeats it
 //	exponents by row
-//	absences: how many, then for each its distance to the row before, the reason and the text
+//	absences: count, then for each its distance to the previous row, the reason and the text
 //
-// Every row has at least two bytes, by which a claim can be checked before memory is made for it.
+// Every row has at least two bytes, so a stored length can be checked before memory is allocated for it.
 const (
 	flagExponents = 1 << iota
 	flagAbsent
 	flagsEnd
 )
 
-// flags tell which optional parts follow.
-func (s *Samples) flags() (f byte) {
+// codecFlags returns the flags of the optional parts that follow.
+func (s *Samples) codecFlags() (f byte) {
 	if s.Exponents != nil {
 		f |= flagExponents
 	}
@@ -34,8 +34,7 @@ func (s *Samples) flags() (f byte) {
 	return f
 }
 
-// timeUnit gives the largest of 1 s, 1 ms, 1 µs and 1 ns, as nanoseconds in powers of 1000, that divides
-// all times.
+// timeUnit returns the largest unit of 1 s, 1 ms, 1 µs and 1 ns that divides all times, as the exponent k of 1000^k ns.
 func timeUnit(times []Timestamp) byte {
 	unit := byte(3)
 	for _, t := range times {
@@ -84,7 +83,7 @@ func (s *Samples) appendExponents(dst []byte) []byte {
 	return dst
 }
 
-// sameRaw marks an absence with the text of the one before.
+// sameRaw flags an absence with the same text as the previous one.
 const sameRaw = 0x80
 
 func (s *Samples) appendAbsences(dst []byte) []byte {
@@ -107,24 +106,24 @@ func (s *Samples) appendAbsences(dst []byte) []byte {
 	return dst
 }
 
-func (r *reader) exponent() int16 {
-	e := r.varint()
+func (r *reader) readExponent() int16 {
+	e := r.readVarint()
 	if e < math.MinInt16 || e > math.MaxInt16 {
-		r.fail(errors.New("stored exponent out of range"))
+		r.setError(errors.New("stored exponent out of range"))
 	}
 	return int16(e)
 }
 
-func (r *reader) times(times []Timestamp) {
-	code := r.byte()
+func (r *reader) readTimes(times []Timestamp) {
+	code := r.readByte()
 	if code > 3 {
-		r.fail(errors.New("stored time unit is unknown"))
+		r.setError(errors.New("stored time unit is unknown"))
 		return
 	}
 	unit := powers[3*code]
 	var last, step int64
 	for i := range times {
-		now := last + step + r.varint()
+		now := last + step + r.readVarint()
 		if i > 0 {
 			step = now - last
 		}
@@ -133,49 +132,49 @@ func (r *reader) times(times []Timestamp) {
 	}
 }
 
-func (r *reader) mantissas(mantissas []int64) {
+func (r *reader) readMantissas(mantissas []int64) {
 	last := int64(0)
 	for i := range mantissas {
-		last += r.varint()
+		last += r.readVarint()
 		mantissas[i] = last
 	}
 }
 
-// options reads the parts of s that flags tell of.
-func (r *reader) options(s *Samples, flags byte) {
+// readOptional reads the parts of s selected by flags.
+func (r *reader) readOptional(s *Samples, flags byte) {
 	if flags&flagExponents != 0 && r.err == nil {
 		if len(s.Times) > len(r.src) {
-			r.fail(errTruncated)
+			r.setError(errTruncated)
 			return
 		}
 		s.Exponents = make([]int16, len(s.Times))
 		for i := range s.Exponents {
-			s.Exponents[i] = r.exponent()
+			s.Exponents[i] = r.readExponent()
 		}
 	}
 	if flags&flagAbsent != 0 {
-		r.absences(s)
+		r.readAbsences(s)
 	}
 }
 
-// absences reads them, and sets the mantissas of their rows to 0.
-func (r *reader) absences(s *Samples) {
-	count := r.count(2)
+// readAbsences reads the absences and sets the mantissas of their rows to 0.
+func (r *reader) readAbsences(s *Samples) {
+	count := r.readCount(2)
 	if r.err != nil || count == 0 || count > len(s.Times) {
-		r.fail(errors.New("stored absences are not those of the samples"))
+		r.setError(errors.New("stored absences are not those of the samples"))
 		return
 	}
 	s.Absent = make([]Absence, count)
 	row, raw := uint64(0), ""
 	for i := range s.Absent {
-		step := r.uvarint()
+		step := r.readUvarint()
 		if row += step; step > uint64(len(s.Times)) || row >= uint64(len(s.Times)) || i > 0 && step == 0 {
-			r.fail(errors.New("stored absence is out of order or range"))
+			r.setError(errors.New("stored absence is out of order or range"))
 			return
 		}
-		reason := r.byte()
+		reason := r.readByte()
 		if reason&sameRaw == 0 {
-			raw = r.text()
+			raw = r.readText()
 		}
 		s.Absent[i] = Absence{Row: int(row), Reason: Reason(reason &^ sameRaw), Raw: raw}
 		s.Mantissas[row] = 0

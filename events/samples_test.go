@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// readings gives what samples hold.
-func readings(s Samples) (out []someReading) {
+// readingsOf returns the readings of s.
+func readingsOf(s Samples) (out []someReading) {
 	for at, v := range s.All() {
 		out = append(out, someReading{at, v})
 	}
 	return out
 }
 
-// setOf is the set of readings in order, made without Samples.
+// setOf returns the set of readings in order, computed without Samples.
 func setOf(rs []someReading) []someReading {
 	out := slices.Clone(rs)
 	slices.SortFunc(out, func(a, b someReading) int {
@@ -35,7 +35,7 @@ func TestSamplesKeepReadings(t *testing.T) {
 	for seed := range uint64(2000) {
 		want := someReadings(random(seed), int(seed%40))
 		s := samplesOf(want)
-		if got := readings(s); !equalReadings(got, want) {
+		if got := readingsOf(s); !equalReadings(got, want) {
 			t.Fatalf("seed %d: got readings %v, want %v", seed, got, want)
 		}
 		for i, w := range want {
@@ -51,7 +51,7 @@ func TestCanonicalIsAFunctionOfTheSet(t *testing.T) {
 		r := random(seed)
 		list := someReadings(r, r.IntN(40))
 		want := canonicalOf(list)
-		if got := readings(want); !equalReadings(got, setOf(list)) {
+		if got := readingsOf(want); !equalReadings(got, setOf(list)) {
 			t.Fatalf("seed %d: got set %v, want %v", seed, got, setOf(list))
 		}
 		if err := want.Check(); err != nil {
@@ -60,7 +60,7 @@ func TestCanonicalIsAFunctionOfTheSet(t *testing.T) {
 		again := append(slices.Clone(list), list[:r.IntN(len(list)+1)]...)
 		r.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
 		if d := diff(want, canonicalOf(again)); d != "" {
-			t.Fatalf("seed %d: another order gave another form (-want +got):\n%s", seed, d)
+			t.Fatalf("seed %d: another order has another form (-want +got):\n%s", seed, d)
 		}
 	}
 }
@@ -69,7 +69,7 @@ func TestUnionIsSetUnion(t *testing.T) {
 	for seed := range uint64(3000) {
 		r := random(seed)
 		x, y := someReadings(r, r.IntN(30)), someReadings(r, r.IntN(30))
-		if r.IntN(3) == 0 { // wholly after
+		if r.IntN(3) == 0 { // entirely after x
 			for i := range y {
 				y[i].at += 40e9
 			}
@@ -115,8 +115,8 @@ func TestUniteInAnyBatches(t *testing.T) {
 	}
 }
 
-// Unions of one set with several others must not disturb each other, however much room is behind it.
-func TestUnionsOfOneSetAreApart(t *testing.T) {
+// Unions of one set with several others must not affect each other, even with spare room behind the set.
+func TestUnionsOfOneSetAreIndependent(t *testing.T) {
 	var base Samples
 	for i := range 100 {
 		base.Unite(Samples{Times: []Timestamp{Timestamp(i)}, Mantissas: []int64{1}})
@@ -131,25 +131,25 @@ func TestUnionsOfOneSetAreApart(t *testing.T) {
 	}
 }
 
-// What is taken from samples stays what it was when they grow or change their exponent.
-func TestSlicesStay(t *testing.T) {
+// Slices keep their content when the samples grow or change their exponent.
+func TestSlicesKeepTheirContent(t *testing.T) {
 	for seed := range uint64(500) {
 		r := random(seed)
 		list := someReadings(r, 30)
 		s := canonicalOf(list)
 		i := r.IntN(s.Len())
 		j := i + r.IntN(s.Len()-i+1)
-		want := readings(s)[i:j]
+		want := readingsOf(s)[i:j]
 		piece := s.Slice(i, j)
-		if got := readings(piece); !equalReadings(got, want) {
+		if got := readingsOf(piece); !equalReadings(got, want) {
 			t.Fatalf("seed %d: Slice(%d, %d) holds %v, want %v", seed, i, j, got, want)
 		}
-		whole := readings(s)
+		whole := readingsOf(s)
 		other := piece
 		other.Canonical()
 		other.Add(0, Value{Number: Number{1, -9}})
 		s.Unite(canonicalOf(someReadings(r, 5)))
-		if got := readings(piece); !equalReadings(got, want) {
+		if got := readingsOf(piece); !equalReadings(got, want) {
 			t.Fatalf("seed %d: the slice became %v, want %v", seed, got, want)
 		}
 		if d := diff(canonicalOf(list), canonicalOf(whole)); d != "" {
@@ -244,7 +244,7 @@ func FuzzSamples(f *testing.F) {
 		}
 		s.Canonical()
 		if err := s.checkAbsent(); err != nil {
-			return // a reason that is none can be stored; Check refuses it
+			return // an undefined reason can be stored; Check rejects it
 		}
 		if err := s.Check(); err != nil {
 			t.Fatal(err)
@@ -276,14 +276,13 @@ func BenchmarkUniteNewer(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/25, "ns/record")
 }
 
-// appendSamples writes one Samples by itself, of the parts that an event is made of: rows, flags, then the
-// parts in their order.
+// appendSamples encodes one Samples from the parts of an event: rows, flags, then the other parts in order.
 func appendSamples(dst []byte, s *Samples) []byte {
 	dst = binary.AppendUvarint(dst, uint64(s.Len()))
 	if s.Len() == 0 {
 		return dst
 	}
-	dst = append(dst, s.flags())
+	dst = append(dst, s.codecFlags())
 	dst = appendTimes(dst, s.Times)
 	if s.Exponents == nil {
 		dst = binary.AppendVarint(dst, int64(s.Exponent))
@@ -293,15 +292,15 @@ func appendSamples(dst []byte, s *Samples) []byte {
 	return s.appendAbsences(dst)
 }
 
-// parseSamples undoes appendSamples and gives what is left of src. It never allocates more than a small
-// multiple of len(src), whatever src claims. The samples do not refer to src.
+// parseSamples parses the result of appendSamples and returns the remaining bytes. It never allocates more than a
+// small multiple of len(src), for any lengths in src. The samples do not refer to src.
 func parseSamples(src []byte) (s Samples, rest []byte, err error) {
 	r := reader{src: src}
-	rows := r.uvarint()
+	rows := r.readUvarint()
 	if rows == 0 {
 		return Samples{}, r.src, r.err
 	}
-	flags := r.byte()
+	flags := r.readByte()
 	if r.err == nil && (flags >= flagsEnd || rows > uint64(len(r.src)/2)) {
 		r.err = errTruncated
 	}
@@ -310,12 +309,12 @@ func parseSamples(src []byte) (s Samples, rest []byte, err error) {
 	}
 	s.Times = make([]Timestamp, rows)
 	s.Mantissas = make([]int64, rows)
-	r.times(s.Times)
+	r.readTimes(s.Times)
 	if flags&flagExponents == 0 {
-		s.Exponent = r.exponent()
+		s.Exponent = r.readExponent()
 	}
-	r.mantissas(s.Mantissas)
-	r.options(&s, flags)
+	r.readMantissas(s.Mantissas)
+	r.readOptional(&s, flags)
 	if r.err != nil {
 		return Samples{}, src, fmt.Errorf("reading samples: %w", r.err)
 	}

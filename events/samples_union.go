@@ -2,35 +2,35 @@ package events
 
 import "slices"
 
-// Union gives the canonical set of readings in a or b (both canonical), and those of b that a had not. It
-// changes neither; the results may share their memory.
+// Union returns the canonical set of the readings in a or b, which must be canonical, and the readings of b that are
+// not in a. It changes neither; the results may share their memory.
 func Union(a, b Samples) (all, added Samples) {
-	all = a.whole() // no spare room: whatever is added is in memory of its own
+	all = a.clipColumns() // no spare room: additions go to new memory
 	added = all.Unite(b)
 	return all, added
 }
 
-// Unite makes s the union of s and b (both canonical) and gives what s had not. Like append it may use the
-// spare room behind s, so that adding newer readings again and again costs what they cost: of several
-// copies of s, go on with one.
+// Unite makes s the union of s and b, which must be canonical, and returns the readings that s did not have. Like
+// append it may use the spare room behind s, so that the cost of repeatedly adding newer readings is proportional to
+// their number. Of several copies of s, continue with one only.
 func (s *Samples) Unite(b Samples) (added Samples) {
 	switch {
 	case b.Len() == 0:
 		return Samples{}
 	case s.Len() == 0:
-		*s = b.whole()
+		*s = b.clipColumns()
 	case s.Times[s.Len()-1] < b.Times[0]:
 		y := b
-		common(s, &y)
-		s.extend(&y)
+		alignExponents(s, &y)
+		s.appendAll(&y)
 	default:
-		return s.merge(b)
+		return s.mergeOverlap(b)
 	}
-	return b.whole()
+	return b.clipColumns()
 }
 
-// whole is s without spare room.
-func (s *Samples) whole() Samples {
+// clipColumns returns s without spare room.
+func (s *Samples) clipColumns() Samples {
 	return Samples{
 		Times:     slices.Clip(s.Times),
 		Mantissas: slices.Clip(s.Mantissas),
@@ -40,14 +40,14 @@ func (s *Samples) whole() Samples {
 	}
 }
 
-// common brings a and b to the exponent form that their union has: the finer of both exponents, or
-// exponents by row if that does not do.
-func common(a, b *Samples) {
+// alignExponents brings a and b to the exponents of their union: the finer one of both, or exponents by row if the
+// mantissas do not fit.
+func alignExponents(a, b *Samples) {
 	if a.Exponents == nil && b.Exponents == nil && commonExponent(a, b) {
 		return
 	}
-	a.split()
-	b.split()
+	a.splitExponents()
+	b.splitExponents()
 }
 
 func commonExponent(a, b *Samples) bool {
@@ -63,15 +63,15 @@ func commonExponent(a, b *Samples) bool {
 	case a.Exponent < b.Exponent:
 		a, b = b, a
 	}
-	ms, ok := rescaled(a.Mantissas, int(a.Exponent)-int(b.Exponent))
+	ms, ok := scaleAll(a.Mantissas, int(a.Exponent)-int(b.Exponent))
 	if ok {
 		a.Mantissas, a.Exponent = ms, b.Exponent
 	}
 	return ok
 }
 
-// extend appends b, which has the same form.
-func (s *Samples) extend(b *Samples) {
+// appendAll appends b, whose exponents must be aligned with s.
+func (s *Samples) appendAll(b *Samples) {
 	rows := len(s.Times)
 	s.Times = append(s.Times, b.Times...)
 	s.Mantissas = append(s.Mantissas, b.Mantissas...)
@@ -84,10 +84,10 @@ func (s *Samples) extend(b *Samples) {
 	}
 }
 
-// merge is Unite where the times of both overlap. All of s before b is copied at once.
-func (s *Samples) merge(b Samples) (added Samples) {
-	x, y := s.whole(), b
-	common(&x, &y)
+// mergeOverlap is Unite for samples whose times overlap. It copies all of s before b at once.
+func (s *Samples) mergeOverlap(b Samples) (added Samples) {
+	x, y := s.clipColumns(), b
+	alignExponents(&x, &y)
 	i, _ := slices.BinarySearch(x.Times, y.Times[0])
 	out := Samples{
 		Times:     make([]Timestamp, 0, x.Len()+y.Len()),
@@ -98,15 +98,15 @@ func (s *Samples) merge(b Samples) (added Samples) {
 		out.Exponents = make([]int16, 0, x.Len()+y.Len())
 	}
 	head := x.Slice(0, i)
-	out.extend(&head)
-	var fresh []int // rows of b that s has not
+	out.appendAll(&head)
+	var fresh []int // rows of b that are not in s
 	for j := 0; i < x.Len() || j < y.Len(); {
-		c := x.compare(i, &y, j)
+		c := x.compareAt(i, &y, j)
 		if c <= 0 {
-			out.take(&x, i)
+			out.appendRow(&x, i)
 			i++
 		} else {
-			out.take(&y, j)
+			out.appendRow(&y, j)
 			fresh = append(fresh, j)
 		}
 		if c >= 0 {
@@ -117,17 +117,17 @@ func (s *Samples) merge(b Samples) (added Samples) {
 	case 0:
 		return Samples{}
 	case b.Len():
-		added = b.whole()
+		added = b.clipColumns()
 	default:
-		added = b.pick(fresh)
-		added.fit()
+		added = b.pickRows(fresh)
+		added.fitExponent()
 	}
 	*s = out
 	return added
 }
 
-// compare orders row i of s and row j of other by time, then value; a row past the end is last.
-func (s *Samples) compare(i int, other *Samples, j int) int {
+// compareAt orders row i of s and row j of other by time, then value; a row past the end is last.
+func (s *Samples) compareAt(i int, other *Samples, j int) int {
 	switch {
 	case i == s.Len():
 		return 1
@@ -139,9 +139,9 @@ func (s *Samples) compare(i int, other *Samples, j int) int {
 	return s.compareRows(i, other, j)
 }
 
-// take appends row i of src, which has the same form.
-func (s *Samples) take(src *Samples, i int) {
-	if k, absent := src.absence(i); absent {
+// appendRow appends row i of src, whose exponents must be aligned with s.
+func (s *Samples) appendRow(src *Samples, i int) {
+	if k, absent := src.findAbsence(i); absent {
 		s.Absent = append(s.Absent, Absence{Row: len(s.Times), Reason: src.Absent[k].Reason, Raw: src.Absent[k].Raw})
 	}
 	s.Times = append(s.Times, src.Times[i])

@@ -7,31 +7,31 @@ import (
 	"strings"
 )
 
-// Reason says why a reading is absent. The zero Reason means that it is present.
+// Reason is the reason why a reading is absent. The zero Reason means that it is present.
 type Reason uint8
 
-// The reasons, one word each in answers (String). Their numbers are stored; never renumber.
+// The reasons. Each has one word in answers (String). Their numbers are stored; never renumber.
 const (
 	Present       Reason = iota
-	Blank                // nothing there
-	NotFound             // the source says "not found"
-	NotSupported         // the device cannot tell
-	NotPermitted         // the reader may not ask
-	Deprecated           // the source no longer tells
+	Blank                // an empty cell
+	NotFound             // the source reports "not found"
+	NotSupported         // the device does not provide it
+	NotPermitted         // the reader lacks the permission
+	Deprecated           // the source no longer provides it
 	ReadError            // the read failed
-	Lost                 // the GPU fell off the bus
-	ResetRequired        // the GPU wants a reset before it answers
+	Lost                 // the GPU has fallen off the bus
+	ResetRequired        // the GPU must be reset before it answers
 	Implausible          // outside the metric's range: a corrupt read
-	Ambiguous            // the unit cannot be known
+	Ambiguous            // the unit cannot be determined
 )
 
-// reasons holds the words, by Reason. Never written.
+// reasons holds the words, by Reason. Read-only.
 var reasons = [...]string{
 	"present", "blank", "not_found", "not_supported", "not_permitted", "deprecated",
 	"error", "lost", "reset_required", "implausible", "ambiguous",
 }
 
-// String is the reason's word; a reason of a later version is written as its number.
+// String returns the word of the reason, or its number for a reason of a later version.
 func (r Reason) String() string {
 	if int(r) < len(reasons) {
 		return reasons[r]
@@ -39,7 +39,7 @@ func (r Reason) String() string {
 	return fmt.Sprintf("reason_%d", uint8(r))
 }
 
-// ParseReason undoes String for the reasons above.
+// ParseReason parses the words of the reasons above.
 func ParseReason(word string) (Reason, error) {
 	i := slices.Index(reasons[:], word)
 	if i < 0 {
@@ -48,12 +48,12 @@ func ParseReason(word string) (Reason, error) {
 	return Reason(i), nil
 }
 
-// Value is what a reading says: a number, or a reason for having none together with the text the
-// source gave instead. An absent value is never a zero. Its Number is normalised.
+// Value is the value of a reading: a number, or a reason for its absence with the source's text. An absent value is
+// never a zero. Its Number is normalised.
 type Value struct {
 	Number Number
 	Absent Reason
-	Raw    string // the source's text when absent
+	Raw    string // the source's text if absent
 }
 
 // Compare orders values of one instant by their own content, so that ties never depend on arrival:

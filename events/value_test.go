@@ -51,6 +51,6 @@ func TestReasonWords(t *testing.T) {
 		t.Errorf("got words %q, want %q", got, want)
 	}
 	if _, err := ParseReason("nothing"); err == nil {
-		t.Error("ParseReason of an unknown word gave no error")
+		t.Error("ParseReason of an unknown word returned no error")
 	}
 }

@@ -14,15 +14,15 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// A connection that has been silent for keepAliveTime is probed and given up keepAliveTimeout later. gRPC
-// takes no shorter time. A lease that is kept over such a connection needs TTL > keepAliveTime +
-// keepAliveTimeout + TTL/3, so 20s.
+// gRPC probes a connection that has been silent for keepAliveTime, and closes it keepAliveTimeout later. It accepts
+// no shorter time. A lease that is kept alive over such a connection needs TTL > keepAliveTime + keepAliveTimeout +
+// TTL/3, so 20s.
 const (
 	keepAliveTime    = 10 * time.Second
 	keepAliveTimeout = 3 * time.Second
 )
 
-// Connection says where etcd is and how to reach it.
+// Connection holds the address of etcd and the credentials to reach it.
 type Connection struct {
 	Endpoints   string        // comma-separated: host:port, http://, https:// or unix:///path
 	DialTimeout time.Duration // of the client's first connection
@@ -30,18 +30,18 @@ type Connection struct {
 	CertFile string // client certificate; its common name may be the etcd user
 	KeyFile  string
 	CAFile   string // authorities of etcd's certificate; the system's when empty
-	Username string // only where etcd checks passwords
+	Username string // only if etcd checks passwords
 	Password string
 }
 
 // Dial opens a client; keep leases, writes and bulk watches on clients of their own. It returns at once, whether or not
 // etcd answers. The client logs to lg at debug level; its errors reach the callers of its methods. The caller closes it.
 func (c Connection) Dial(lg *slog.Logger) (*clientv3.Client, error) {
-	endpoints, err := c.endpoints()
+	endpoints, err := c.parseEndpoints()
 	if err != nil {
 		return nil, err
 	}
-	secure, err := c.tls(endpoints)
+	secure, err := c.tlsConfig(endpoints)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (c Connection) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 		TLS:                  secure,
 		Username:             c.Username,
 		Password:             c.Password,
-		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnect())},
+		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnectParams())},
 		Logger:               zapTo(lg),
 	})
 	if err != nil {
@@ -62,17 +62,17 @@ func (c Connection) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 	return client, nil
 }
 
-// reconnect returns the pauses between attempts to reach an endpoint. gRPC's own grow to two minutes, in which an etcd
-// that is back would go unnoticed.
-func reconnect() grpc.ConnectParams {
+// reconnectParams returns the pauses between attempts to reach an endpoint. gRPC's defaults grow to two minutes,
+// during which a recovered etcd would go unnoticed.
+func reconnectParams() grpc.ConnectParams {
 	return grpc.ConnectParams{
 		Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 		MinConnectTimeout: 5 * time.Second,
 	}
 }
 
-// endpoints returns the endpoints of the list. Blanks around an endpoint and empty ones are dropped.
-func (c Connection) endpoints() ([]string, error) {
+// parseEndpoints returns the endpoints of the list. It trims blanks and drops empty endpoints.
+func (c Connection) parseEndpoints() ([]string, error) {
 	var list []string
 	for part := range strings.SplitSeq(c.Endpoints, ",") {
 		part = strings.TrimSpace(part)
@@ -98,9 +98,9 @@ func knownScheme(scheme string) bool {
 	return false
 }
 
-// tls returns the client's side of TLS, nil where no setting asks for it. The files are read again for each
-// handshake, so that renewed certificates need no restart.
-func (c Connection) tls(endpoints []string) (*tls.Config, error) {
+// tlsConfig returns the TLS configuration of the client, or nil if no setting requires TLS. The files are read for
+// each handshake, so that renewed certificates need no restart.
+func (c Connection) tlsConfig(endpoints []string) (*tls.Config, error) {
 	files := c.CertFile != "" || c.KeyFile != "" || c.CAFile != ""
 	secure := files
 	for _, e := range endpoints {

@@ -1,5 +1,5 @@
-// Package etcd is the part of talking to etcd that does not depend on the stored keys: connections, repeated requests,
-// and watches that notice when they hear nothing.
+// Package etcd is the part of the etcd client that does not depend on the stored keys: connections, repeated requests,
+// and watches that detect silence.
 //
 // # Requests
 //
@@ -11,7 +11,7 @@
 // Watch.Run promises:
 //
 //   - Completeness: every change of its ranges after Watch.After is delivered once, in order of revision within a range,
-//     and a Response that reaches up to a revision comes after all changes up to it. What a new watch repeats is dropped.
+//     and a Response that reaches up to a revision comes after all changes up to it. Repeats of a new watch are dropped.
 //   - Liveness: a range that is quiet asks etcd for its progress. A watch that stops answering, or that no member of etcd
 //     begins in time, is replaced by another one, which goes to the next member. One that is still catching up is left
 //     alone. After Silence.Lost without any response Run returns a SilentError.

@@ -7,9 +7,9 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// Queue is between the goroutine of a Watch and its reader. It is bounded by the bytes that it holds, for each range by
-// itself, since a reader of two ranges may need the other one's to go on. A range that holds nothing takes one response
-// of any size. One goroutine puts, one takes.
+// Queue buffers responses between the goroutine of a Watch and its reader. Each range has its own bound in bytes,
+// since a reader of two ranges may need a response of the other range to continue. A range with an empty buffer
+// accepts one response of any size. There may be one writer and one reader.
 //
 // A reader uses either Next or All.
 type Queue struct {
@@ -19,14 +19,15 @@ type Queue struct {
 	mu      sync.Mutex
 	waiting []Response
 	held    [maxRanges]int
-	end     error // nil: the queue is open
+	end     error // nil while the queue is open
 }
 
-// NewQueue returns an empty queue of so many bytes per range.
+// NewQueue returns an empty queue with a bound in bytes per range.
 func NewQueue(bound int) *Queue { return &Queue{bound: bound, ready: wait.NewSignal()} }
 
-// Put adds a response and reports whether it fits. If not the reader was too slow: end the watch and Close the queue.
-// Mere progress needs no room, and joins the last response of its range where that is the last one.
+// Put adds a response and reports whether it fits. If it does not, the reader was too slow: end the watch and Close
+// the queue. A response without events needs no room, and is merged into the last response if that has the same
+// range.
 func (q *Queue) Put(r Response) bool {
 	defer q.ready.Set()
 	q.mu.Lock()
@@ -43,7 +44,7 @@ func (q *Queue) Put(r Response) bool {
 	return true
 }
 
-// Close ends the queue. The first error counts.
+// Close ends the queue. Only the first error counts.
 func (q *Queue) Close(err error) {
 	defer q.ready.Set()
 	q.mu.Lock()
@@ -53,14 +54,14 @@ func (q *Queue) Close(err error) {
 	}
 }
 
-// Next waits for the next response and makes its room free. The end of ctx comes before waiting responses, the error of
-// Close after them: a reader that goes on from its position need not read them again.
+// Next waits for the next response and frees its room. The end of ctx takes precedence over waiting responses. The
+// error of Close comes after them, so that a reader that continues from its position need not read them again.
 func (q *Queue) Next(ctx context.Context) (Response, error) {
 	for {
 		if ctx.Err() != nil {
 			return Response{}, context.Cause(ctx)
 		}
-		if r, err, ok := q.next(); ok {
+		if r, err, ok := q.popResponse(); ok {
 			return r, err
 		}
 		select {
@@ -70,7 +71,7 @@ func (q *Queue) Next(ctx context.Context) (Response, error) {
 	}
 }
 
-func (q *Queue) next() (r Response, err error, ok bool) {
+func (q *Queue) popResponse() (r Response, err error, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {
@@ -83,8 +84,9 @@ func (q *Queue) next() (r Response, err error, ok bool) {
 	return r, nil, true
 }
 
-// All waits for responses and returns all that wait. They hold their room until Release, for a reader that keeps them
-// until a transaction is complete. The error of Close comes before waiting responses: that reader starts again anyway.
+// All waits for responses and returns all that are waiting. They occupy their room until Release, for a reader that
+// keeps them until a transaction is complete. The error of Close takes precedence over waiting responses, since that
+// reader starts again anyway.
 func (q *Queue) All(ctx context.Context) ([]Response, error) {
 	for {
 		if ctx.Err() != nil {
@@ -107,7 +109,7 @@ func (q *Queue) All(ctx context.Context) ([]Response, error) {
 	}
 }
 
-// Release makes room of each range free: the reader of All is done with these bytes.
+// Release frees room of each range, after the reader of All has processed so many bytes.
 func (q *Queue) Release(bytes [maxRanges]int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -19,8 +19,8 @@ func TestQueueBound(t *testing.T) {
 		r    Response
 		fits bool
 	}{
-		{responseOf(1, 1000), true}, // an empty queue takes anything
-		{Response{Upto: 2}, true},   // progress takes no room
+		{responseOf(1, 1000), true}, // an empty queue accepts any size
+		{Response{Upto: 2}, true},   // progress needs no room
 		{responseOf(3, 1), false},
 	} {
 		if got := q.Put(c.r); got != c.fits {
@@ -35,7 +35,7 @@ func TestQueueBound(t *testing.T) {
 	}
 }
 
-func TestQueueFreesWhatNextTakes(t *testing.T) {
+func TestQueueNextFreesRoom(t *testing.T) {
 	q := NewQueue(100)
 	for i := range int64(50) {
 		if !q.Put(responseOf(2*i, 60)) || !q.Put(responseOf(2*i+1, 40)) {
@@ -49,7 +49,7 @@ func TestQueueFreesWhatNextTakes(t *testing.T) {
 	}
 }
 
-// The reader of All holds room of each range until it is released.
+// A reader of All occupies room of each range until it is released.
 func TestQueueHoldsRoomUntilRelease(t *testing.T) {
 	q := NewQueue(100)
 	second := responseOf(1, 100)
@@ -101,7 +101,7 @@ func TestQueueFirstEndCounts(t *testing.T) {
 }
 
 // A reader of All starts again after an error, so waiting responses are of no use to it.
-func TestQueueDropsWhatWaitsForAllAtItsEnd(t *testing.T) {
+func TestQueueDropsWaitingResponsesAtItsEnd(t *testing.T) {
 	q := NewQueue(100)
 	end := errors.New("the end")
 	q.Put(responseOf(1, 1))

@@ -41,7 +41,7 @@ func TestTemporary(t *testing.T) {
 	}
 }
 
-// TestRetryPauses fails ten times and looks at when the attempts were.
+// TestRetryPauses fails ten times and checks the times of the attempts.
 func TestRetryPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Time
@@ -67,7 +67,7 @@ func TestRetryPauses(t *testing.T) {
 	})
 }
 
-// TestRetryBoundsAttempts has a first attempt that is never answered.
+// TestRetryBoundsAttempts has a first attempt without an answer.
 func TestRetryBoundsAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, attempts := time.Now(), 0

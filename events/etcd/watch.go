@@ -11,8 +11,8 @@ import (
 // maxRanges bounds the ranges of a Watch.
 const maxRanges = 2
 
-// How soon etcd is asked for its progress while one range of Watch.Even is ahead of the other; without an answer the
-// pause doubles.
+// Pauses before a progress request while one range of Watch.Even is ahead of the other. The pause doubles until etcd
+// answers.
 const (
 	minUneven = 2 * time.Millisecond
 	maxUneven = 64 * time.Millisecond
@@ -21,11 +21,11 @@ const (
 // Watcher is the part of an etcd client that a Watch uses.
 type Watcher interface {
 	Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan
-	// RequestProgress makes every watch of the stream that ctx selects send its position once it has caught up.
+	// RequestProgress makes every watch of the stream selected by ctx send its position once it has caught up.
 	RequestProgress(ctx context.Context) error
 }
 
-// Range is the keys from From to before End.
+// Range is the half-open interval of keys [From, End).
 type Range struct{ From, End string }
 
 // Prefix returns the range of keys that begin with prefix.
@@ -35,29 +35,29 @@ func Prefix(prefix string) Range { return Range{From: prefix, End: clientv3.GetP
 type Watch struct {
 	Client   Watcher
 	Subject  string  // names the keys in errors: "watching {Subject}: …"
-	Ranges   []Range // one, or two that one goroutine follows
-	After    int64   // the revision that the caller has; it must be 1 or more and not in etcd's future
-	PutsOnly bool    // leaves deletions out
+	Ranges   []Range // one, or two that are watched by one goroutine
+	After    int64   // watch after this revision, which must be 1 or more and not in etcd's future
+	PutsOnly bool    // skip deletions
 	Silence  Silence
 
-	// Even makes etcd report its progress at once when one of two ranges is ahead of the other, for a caller that
-	// needs both up to the same revision.
+	// Even requests progress at once when one of two ranges is ahead of the other, for a caller that needs both up to
+	// the same revision.
 	Even bool
-	// Check, where set, sees every response first, and the revision up to which all ranges were delivered. Its error
-	// ends the watch.
+	// Check, if set, is called first with every response and the revision up to which all ranges were delivered. Its
+	// error ends the watch.
 	Check func(ctx context.Context, resp *clientv3.WatchResponse, upto int64) error
 }
 
-// Response is what one response of etcd added. Without events it is progress, with the same Upto again while nothing is
-// written.
+// Response holds the new events of one response of etcd. Without events it is progress, which has the same Upto again
+// while nothing is written.
 type Response struct {
 	Range  int               // index in Watch.Ranges
-	Events []*clientv3.Event // in order of revision; never changed afterwards by this package
+	Events []*clientv3.Event // in order of revision; this package does not change them after delivery
 	Upto   int64             // every change of the range up to here has been delivered with this response
 	Bytes  int               // SizeOf the events
 }
 
-// SizeOf returns about the memory of events that wait.
+// SizeOf returns the approximate memory of buffered events.
 func SizeOf(events []*clientv3.Event) int {
 	size := 0
 	for _, ev := range events {
@@ -69,16 +69,16 @@ func SizeOf(events []*clientv3.Event) int {
 // Run watches until ctx ends, the watch fails or deliver returns an error, and returns that error. It calls deliver one
 // response at a time; the time that deliver takes does not count as silence.
 func (w *Watch) Run(ctx context.Context, deliver func(Response) error) error {
-	r := &run{watch: w, deliver: deliver}
+	r := &watchRun{watch: w, deliver: deliver}
 	for i, keys := range w.Ranges {
-		r.all[i] = newLine(w, keys)
+		r.all[i] = newRangeWatch(w, keys)
 	}
-	r.lines = r.all[:len(w.Ranges)]
-	defer r.stop()
-	for i := range r.lines {
-		r.lines[i].begin(ctx)
+	r.ranges = r.all[:len(w.Ranges)]
+	defer r.stopAll()
+	for i := range r.ranges {
+		r.ranges[i].beginWatch(ctx)
 	}
-	timer := time.NewTimer(r.pause())
+	timer := time.NewTimer(r.untilCheck())
 	defer timer.Stop()
 	for {
 		var err error
@@ -86,78 +86,79 @@ func (w *Watch) Run(ctx context.Context, deliver func(Response) error) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case resp, open := <-r.all[0].responses:
-			err = r.hear(ctx, 0, &resp, open)
-		case resp, open := <-r.all[1].responses: // nil where there is no second range
-			err = r.hear(ctx, 1, &resp, open)
+			err = r.handleResponse(ctx, 0, &resp, open)
+		case resp, open := <-r.all[1].responses: // nil without a second range
+			err = r.handleResponse(ctx, 1, &resp, open)
 		case <-timer.C:
-			err = r.check(ctx)
+			err = r.checkRanges(ctx)
 		}
 		if err != nil {
 			return err
 		}
-		timer.Reset(r.pause())
+		timer.Reset(r.untilCheck())
 	}
 }
 
-// run is one Watch.Run.
-type run struct {
+// watchRun is the state of one Watch.Run.
+type watchRun struct {
 	watch   *Watch
 	deliver func(Response) error
-	all     [maxRanges]line
-	lines   []line // the part of all that is in use
+	all     [maxRanges]rangeWatch
+	ranges  []rangeWatch // the used part of all
 
-	uneven      time.Duration // pause between progress requests while one range is ahead; 0 while none is
-	unevenCheck time.Time     // the next of them
+	unevenPause   time.Duration // pause between progress requests while one range is ahead; otherwise 0
+	unevenCheckAt time.Time     // time of the next progress request
 }
 
-func (r *run) stop() {
-	for i := range r.lines {
-		r.lines[i].stop()
+func (r *watchRun) stopAll() {
+	for i := range r.ranges {
+		r.ranges[i].stop()
 	}
 }
 
-// pause returns how long to wait for a response before the next check.
-func (r *run) pause() time.Duration {
-	next := r.lines[0].due
-	if len(r.lines) > 1 && r.lines[1].due.Before(next) {
-		next = r.lines[1].due
+// untilCheck returns the time until the next check.
+func (r *watchRun) untilCheck() time.Duration {
+	next := r.ranges[0].dueAt
+	if len(r.ranges) > 1 && r.ranges[1].dueAt.Before(next) {
+		next = r.ranges[1].dueAt
 	}
-	if r.uneven > 0 && r.unevenCheck.Before(next) {
-		next = r.unevenCheck
+	if r.unevenPause > 0 && r.unevenCheckAt.Before(next) {
+		next = r.unevenCheckAt
 	}
 	return time.Until(next)
 }
 
-// hear delivers a response.
-func (r *run) hear(ctx context.Context, i int, resp *clientv3.WatchResponse, open bool) error {
+// handleResponse delivers a response.
+func (r *watchRun) handleResponse(ctx context.Context, i int, resp *clientv3.WatchResponse, open bool) error {
 	if !open {
-		return r.ended(ctx)
+		return r.closedError(ctx)
 	}
 	if err := r.checkResponse(ctx, resp); err != nil {
 		return err
 	}
-	now, l := time.Now(), &r.lines[i]
-	l.hear(now, resp)
-	news := Response{Range: i, Events: newEvents(resp.Events, l.upto), Upto: l.upto}
+	now, l := time.Now(), &r.ranges[i]
+	l.noteResponse(now, resp)
+	out := Response{Range: i, Events: newEvents(resp.Events, l.upto), Upto: l.upto}
 	progress := resp.IsProgressNotify()
 	switch {
-	case len(news.Events) > 0: // the header's revision is the whole store's
-		news.Upto, news.Bytes = news.Events[len(news.Events)-1].Kv.ModRevision, SizeOf(news.Events)
+	case len(out.Events) > 0: // the header's revision belongs to the whole store
+		out.Upto, out.Bytes = out.Events[len(out.Events)-1].Kv.ModRevision, SizeOf(out.Events)
 	case progress:
-		news.Upto = max(news.Upto, resp.Header.Revision)
+		out.Upto = max(out.Upto, resp.Header.Revision)
 	default:
 		return nil
 	}
-	l.upto = news.Upto
-	r.balance(now, progress)
-	if err := r.deliver(news); err != nil {
+	l.upto = out.Upto
+	r.scheduleBalance(now, progress)
+	if err := r.deliver(out); err != nil {
 		return err
 	}
-	r.excuse(time.Since(now))
+	r.extendDeadlines(time.Since(now))
 	return nil
 }
 
-// newEvents leaves out the events up to a revision, which were delivered. etcd sends events in order of revision.
+// newEvents returns the events after a revision; the others were delivered before. etcd sends events in order of
+// revision.
 func newEvents(events []*clientv3.Event, upto int64) []*clientv3.Event {
 	for len(events) > 0 && events[0].Kv.ModRevision <= upto {
 		events = events[1:]
@@ -165,26 +166,26 @@ func newEvents(events []*clientv3.Event, upto int64) []*clientv3.Event {
 	return events
 }
 
-// excuse keeps the time of a delivery, in which nothing was read, from counting as silence.
-func (r *run) excuse(busy time.Duration) {
-	for i := range r.lines {
-		r.lines[i].heard = r.lines[i].heard.Add(busy)
-		r.lines[i].due = r.lines[i].due.Add(busy)
+// extendDeadlines excludes the time of a delivery, in which nothing was read, from the silence.
+func (r *watchRun) extendDeadlines(busy time.Duration) {
+	for i := range r.ranges {
+		r.ranges[i].heardAt = r.ranges[i].heardAt.Add(busy)
+		r.ranges[i].dueAt = r.ranges[i].dueAt.Add(busy)
 	}
 }
 
-// ended returns why the client closed a channel of responses.
-func (r *run) ended(ctx context.Context) error {
+// closedError returns the reason why the client closed a channel of responses.
+func (r *watchRun) closedError(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := r.silent(); err != nil {
+	if err := r.silenceError(); err != nil {
 		return err
 	}
 	return fmt.Errorf("watching %s: %w", r.watch.Subject, ErrClosed)
 }
 
-func (r *run) checkResponse(ctx context.Context, resp *clientv3.WatchResponse) error {
+func (r *watchRun) checkResponse(ctx context.Context, resp *clientv3.WatchResponse) error {
 	if resp.CompactRevision != 0 {
 		return fmt.Errorf("watching %s: %w", r.watch.Subject, &CompactedError{resp.CompactRevision})
 	}
@@ -194,47 +195,48 @@ func (r *run) checkResponse(ctx context.Context, resp *clientv3.WatchResponse) e
 	if r.watch.Check == nil {
 		return nil
 	}
-	upto := r.lines[0].upto
-	if len(r.lines) > 1 {
-		upto = min(upto, r.lines[1].upto)
+	upto := r.ranges[0].upto
+	if len(r.ranges) > 1 {
+		upto = min(upto, r.ranges[1].upto)
 	}
 	return r.watch.Check(ctx, resp, upto)
 }
 
-// balance schedules a progress request soon after one range got ahead of the other, however much comes meanwhile.
-func (r *run) balance(now time.Time, progress bool) {
+// scheduleBalance schedules a progress request soon after one range is ahead of the other, even if more responses
+// arrive meanwhile.
+func (r *watchRun) scheduleBalance(now time.Time, progress bool) {
 	switch {
 	case !r.watch.Even:
-	case r.lines[0].upto == r.lines[1].upto:
-		r.uneven = 0
-	case r.uneven == 0 || progress:
-		r.unevenCheck, r.uneven = now.Add(minUneven), minUneven
+	case r.ranges[0].upto == r.ranges[1].upto:
+		r.unevenPause = 0
+	case r.unevenPause == 0 || progress:
+		r.unevenCheckAt, r.unevenPause = now.Add(minUneven), minUneven
 	}
 }
 
-// check handles the lines that have been quiet for their time, and all of them while they are uneven.
-func (r *run) check(ctx context.Context) error {
-	if err := r.silent(); err != nil {
+// checkRanges checks the ranges that are due, and all of them while they are uneven.
+func (r *watchRun) checkRanges(ctx context.Context) error {
+	if err := r.silenceError(); err != nil {
 		return err
 	}
 	now := time.Now()
-	uneven := r.uneven > 0 && !now.Before(r.unevenCheck)
-	for i := range r.lines {
-		if l := &r.lines[i]; uneven || !now.Before(l.due) {
-			l.check(ctx)
+	uneven := r.unevenPause > 0 && !now.Before(r.unevenCheckAt)
+	for i := range r.ranges {
+		if l := &r.ranges[i]; uneven || !now.Before(l.dueAt) {
+			l.checkProgress(ctx)
 		}
 	}
 	if uneven {
-		r.uneven = min(2*r.uneven, maxUneven)
-		r.unevenCheck = time.Now().Add(r.uneven)
+		r.unevenPause = min(2*r.unevenPause, maxUneven)
+		r.unevenCheckAt = time.Now().Add(r.unevenPause)
 	}
 	return nil
 }
 
-// silent returns the error of a silence that has lasted too long.
-func (r *run) silent() error {
-	for i := range r.lines {
-		if quiet := r.lines[i].quiet(); quiet >= r.watch.Silence.Lost {
+// silenceError returns a SilentError if the silence has lasted too long.
+func (r *watchRun) silenceError() error {
+	for i := range r.ranges {
+		if quiet := r.ranges[i].quietTime(); quiet >= r.watch.Silence.Lost {
 			return fmt.Errorf("watching %s: %w", r.watch.Subject, &SilentError{quiet.Round(time.Millisecond)})
 		}
 	}

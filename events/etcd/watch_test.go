@@ -17,18 +17,17 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// fakeWatcher is a connection whose other side the test plays. A key has one channel of responses, whichever watch of it
-// is the present one.
+// fakeWatcher is a connection with a fake etcd. Every key has one channel of responses, shared by all its watches.
 type fakeWatcher struct {
 	responses map[string]chan clientv3.WatchResponse   // by key
-	answer    func(key string) *clientv3.WatchResponse // to a progress request; nil: none
-	gone      atomic.Bool                              // nothing is answered, and no new watch is to be had
+	answer    func(key string) *clientv3.WatchResponse // to a progress request; nil for none
+	gone      atomic.Bool                              // no answers, and no new watches
 
 	mu sync.Mutex
 	calls
 }
 
-// calls are the calls of a connection so far.
+// calls are the calls of a connection.
 type calls struct {
 	asked   []string // keys whose streams were asked for progress
 	keys    []string // of the watches begun
@@ -76,14 +75,14 @@ func (f *fakeWatcher) RequestProgress(ctx context.Context) error {
 		resp = f.answer(key)
 	}
 	if resp == nil {
-		<-ctx.Done() // a connection that takes nothing any more
+		<-ctx.Done() // the connection accepts no more requests
 		return ctx.Err()
 	}
 	go func() { f.responses[key] <- *resp }()
 	return nil
 }
 
-func progress(rev int64) *clientv3.WatchResponse {
+func progressResponse(rev int64) *clientv3.WatchResponse {
 	return &clientv3.WatchResponse{Header: &pb.ResponseHeader{ClusterId: 5, Revision: rev}}
 }
 
@@ -95,19 +94,19 @@ func eventsAt(revs ...int64) clientv3.WatchResponse {
 	return resp
 }
 
-// delivery is what Run delivered or returned.
+// delivery is a delivery or the result of Run.
 type delivery struct {
 	Response
 	at  time.Time
 	err error
 }
 
-// started runs a watch of key a from revision 10 against f.
-func started(t *testing.T, f *fakeWatcher) <-chan delivery {
-	return startedAs(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
+// startWatch runs a watch of key a from revision 10 against f.
+func startWatch(t *testing.T, f *fakeWatcher) <-chan delivery {
+	return startWatchOf(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
 }
 
-func startedAs(t *testing.T, w *Watch) <-chan delivery {
+func startWatchOf(t *testing.T, w *Watch) <-chan delivery {
 	out := make(chan delivery, 10_000)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -126,7 +125,7 @@ func startedAs(t *testing.T, w *Watch) <-chan delivery {
 	return out
 }
 
-// untilError skips what was delivered before the error of a watch.
+// untilError skips the deliveries before the error of a watch.
 func untilError(out <-chan delivery) delivery {
 	for d := range out {
 		if d.err != nil {
@@ -136,12 +135,12 @@ func untilError(out <-chan delivery) delivery {
 	return delivery{}
 }
 
-// TestWatchIdle has an etcd in which nobody writes: it answers with the revision that the caller has, for an hour.
+// TestWatchIdle has an etcd without any writes: it answers with the caller's revision for an hour.
 func TestWatchIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
-		f.answer = func(string) *clientv3.WatchResponse { return progress(10) }
-		out := started(t, f)
+		f.answer = func(string) *clientv3.WatchResponse { return progressResponse(10) }
+		out := startWatch(t, f)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if n := len(f.soFar().asked); n < 900 || n > 1800 || len(out) != n {
@@ -161,15 +160,15 @@ func TestWatchIdle(t *testing.T) {
 func TestWatchDeliversEachChangeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
-		out := started(t, f)
+		out := startWatch(t, f)
 		for _, c := range []struct {
 			resp clientv3.WatchResponse
 			want []int64
 			upto int64
 		}{
 			{eventsAt(9, 10, 11, 12), []int64{11, 12}, 12},
-			{*progress(20), nil, 20},
-			{*progress(15), nil, 20}, // of a member that lags
+			{*progressResponse(20), nil, 20},
+			{*progressResponse(15), nil, 20}, // from a member that lags
 			{eventsAt(12, 20, 21, 21), []int64{21, 21}, 21},
 		} {
 			f.responses["a"] <- c.resp
@@ -195,7 +194,7 @@ func TestWatchSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
 		start := time.Now()
-		d := <-started(t, f)
+		d := <-startWatch(t, f)
 		if _, silent := errors.AsType[*SilentError](d.err); !silent {
 			t.Errorf("got %v, want a SilentError", d.err)
 		}
@@ -208,13 +207,13 @@ func TestWatchSilence(t *testing.T) {
 	})
 }
 
-// TestWatchSilenceAfterAnswers has an etcd that goes away from under a watch: the client begins no new one before it is
-// back, and still the caller has an error in time.
+// TestWatchSilenceAfterAnswers has an etcd that disappears during a watch: the client begins no new watch before it
+// is back, and the caller still has its error in time.
 func TestWatchSilenceAfterAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
-		f.answer = func(string) *clientv3.WatchResponse { return progress(11) }
-		out := started(t, f)
+		f.answer = func(string) *clientv3.WatchResponse { return progressResponse(11) }
+		out := startWatch(t, f)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		f.gone.Store(true)
@@ -239,11 +238,11 @@ func TestWatchSilenceAfterAnswers(t *testing.T) {
 	})
 }
 
-// The time in which the caller works on a delivery is none in which etcd was silent.
+// The time that the caller spends on a delivery does not count as silence of etcd.
 func TestSlowCallerIsNoSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
-		f.answer = func(string) *clientv3.WatchResponse { return progress(10) }
+		f.answer = func(string) *clientv3.WatchResponse { return progressResponse(10) }
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		w := Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)}
@@ -257,19 +256,19 @@ func TestSlowCallerIsNoSilence(t *testing.T) {
 	})
 }
 
-// When one of two ranges is ahead, etcd is asked at once, and less often as long as it does not answer.
+// When one of two ranges is ahead, etcd is asked at once, and less often while it does not answer.
 func TestUnevenRangesAskSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
-		heard := false // the first answer is from before the change
+		heard := false // the first answer dates from before the change
 		f.answer = func(key string) *clientv3.WatchResponse {
 			if key == "b" && heard {
-				return progress(12)
+				return progressResponse(12)
 			}
 			heard = heard || key == "b"
-			return progress(11)
+			return progressResponse(11)
 		}
-		out := startedAs(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Even: true, Silence: SilenceAfter(2 * time.Second)})
+		out := startWatchOf(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Even: true, Silence: SilenceAfter(2 * time.Second)})
 		synctest.Wait()
 		f.responses["a"] <- eventsAt(12)
 		first := <-out
@@ -295,7 +294,7 @@ func TestUnevenRangesAskSoon(t *testing.T) {
 	})
 }
 
-// A range that is quiet beside a busy one is asked for its progress, and replaced when it does not answer.
+// A range that is quiet beside a busy one is asked for its progress, and replaced if it does not answer.
 func TestQuietRangeBesideABusyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeWatcher()
@@ -304,9 +303,9 @@ func TestQuietRangeBesideABusyOne(t *testing.T) {
 			if key == "b" && stuck.Load() {
 				return nil
 			}
-			return progress(10)
+			return progressResponse(10)
 		}
-		out := startedAs(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
+		out := startWatchOf(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
 		rev := int64(10)
 		busyMinute := func() {
 			for range 600 {
@@ -339,7 +338,7 @@ func TestQuietRangeBesideABusyOne(t *testing.T) {
 func TestWatchEnds(t *testing.T) {
 	refused := errors.New("another etcd")
 	for name, c := range map[string]struct {
-		resp *clientv3.WatchResponse // nil: the channel closes
+		resp *clientv3.WatchResponse // nil if the channel closes
 		want func(error) bool
 	}{
 		"compacted": {&clientv3.WatchResponse{Header: &pb.ResponseHeader{ClusterId: 5}, Canceled: true, CompactRevision: 12}, func(err error) bool {
@@ -353,7 +352,7 @@ func TestWatchEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFakeWatcher()
-				out := startedAs(t, &Watch{
+				out := startWatchOf(t, &Watch{
 					Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second),
 					Check: func(_ context.Context, resp *clientv3.WatchResponse, upto int64) error {
 						if resp.Header.ClusterId != 5 && upto == 10 {

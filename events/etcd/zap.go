@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// zapTo returns the logger of etcd's client, which writes to lg. The client warns of failures that it retries by itself,
-// and its caller gets the error anyway: so everything becomes debug.
+// zapTo returns a logger for etcd's client that writes to lg. All entries have debug level, since the client warns of
+// failures that it retries by itself, and its caller receives the error anyway.
 func zapTo(lg *slog.Logger) *zap.Logger {
 	if lg == nil {
 		return zap.NewNop()
@@ -17,7 +17,7 @@ func zapTo(lg *slog.Logger) *zap.Logger {
 	return zap.New(&slogCore{lg: lg})
 }
 
-// slogCore hands zap's entries to slog.
+// slogCore forwards zap's entries to slog.
 type slogCore struct {
 	lg     *slog.Logger
 	fields []zapcore.Field

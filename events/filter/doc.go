@@ -1,5 +1,5 @@
-// Package filter picks records out of events, as people name them.
+// Package filter selects records of events by names that people use.
 //
-// In: patterns for hosts, GPUs and metrics, or their exact names. Out: which partitions, hosts, events and records match. It
-// never changes an event and reads none by itself.
+// In: patterns for hosts, GPUs and metrics, or their exact names. Out: the partitions, hosts, events and records that
+// match. It never changes an event and reads none by itself.
 package filter

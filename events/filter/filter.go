@@ -10,22 +10,22 @@ import (
 	"telemetry-pipeline/events/metric"
 )
 
-// Filter selects records. An empty field takes everything. Patterns are globs ('*', '?'), several between commas.
+// Filter selects records. An empty field matches everything. Patterns are globs ('*', '?').
 type Filter struct {
 	Hosts   Patterns
 	GPUs    Patterns // of UUIDs, of host:index, of an index
-	Metrics Patterns // of canonical names, of the names of sources; a plain name may be any that is known for the metric
+	Metrics Patterns // of canonical names and of source names; a name without wildcards may be any known name of the metric
 
-	exact bool // patterns are names
+	exact bool // patterns are literal names
 }
 
-// Exact returns a filter of names as programs have them: '*' and '?' stand for themselves, a GPU is not named by its index
-// alone, and a metric has its canonical name or its source's.
+// Exact returns a filter for names from programs: '*' and '?' are literal, a GPU cannot be selected by its index
+// alone, and a metric has its canonical name or its source's name.
 func Exact(hosts []events.HostID, gpus []events.GPUID, metrics []string) *Filter {
-	return &Filter{Hosts: patterns(hosts), GPUs: patterns(gpus), Metrics: metrics, exact: true}
+	return &Filter{Hosts: patternsOf(hosts), GPUs: patternsOf(gpus), Metrics: metrics, exact: true}
 }
 
-func patterns[S ~string](names []S) Patterns {
+func patternsOf[S ~string](names []S) Patterns {
 	out := make(Patterns, len(names))
 	for i, name := range names {
 		out[i] = string(name)
@@ -33,7 +33,7 @@ func patterns[S ~string](names []S) Patterns {
 	return out
 }
 
-// Flags registers host, gpu and metric.
+// Flags registers the flags host, gpu and metric.
 func (f *Filter) Flags(fs *flag.FlagSet) {
 	fs.Var(&f.Hosts, "host", "only these hosts; several between commas, * and ? stand for any text and any letter")
 	fs.Var(&f.GPUs, "gpu", "only these GPUs, as UUID, host:index or index; patterns as in -host")
@@ -41,9 +41,9 @@ func (f *Filter) Flags(fs *flag.FlagSet) {
 }
 
 // Host reports whether records of a host can match.
-func (f *Filter) Host(id events.HostID) bool { return f.match(f.Hosts, string(id)) }
+func (f *Filter) Host(id events.HostID) bool { return f.matchesList(f.Hosts, string(id)) }
 
-// Partitions returns which of count partitions can hold matching records.
+// Partitions returns the partitions, out of count, that can hold matching records.
 func (f *Filter) Partitions(count int) []events.Partition {
 	var some []events.Partition
 	plain := len(f.Hosts) > 0
@@ -64,10 +64,10 @@ func (f *Filter) Partitions(count int) []events.Partition {
 
 // Column reports whether the records of a column match.
 func (f *Filter) Column(ev *events.Event, c *events.Column) bool {
-	return f.Host(ev.Host) && f.gpu(ev.Host, &ev.Identities[c.Identity]) && f.metric(c)
+	return f.Host(ev.Host) && f.matchesGPU(ev.Host, &ev.Identities[c.Identity]) && f.matchesMetric(c)
 }
 
-// Matches counts the columns of an event that match.
+// Matches returns the number of matching columns of an event.
 func (f *Filter) Matches(ev *events.Event) int {
 	n := 0
 	for i := range ev.Columns {
@@ -78,7 +78,7 @@ func (f *Filter) Matches(ev *events.Event) int {
 	return n
 }
 
-// Any reports whether a column of an event matches.
+// Any reports whether any column of an event matches.
 func (f *Filter) Any(ev *events.Event) bool {
 	for i := range ev.Columns {
 		if f.Column(ev, &ev.Columns[i]) {
@@ -88,37 +88,37 @@ func (f *Filter) Any(ev *events.Event) bool {
 	return false
 }
 
-func (f *Filter) gpu(host events.HostID, id *events.Identity) bool {
+func (f *Filter) matchesGPU(host events.HostID, id *events.Identity) bool {
 	if len(f.GPUs) == 0 {
 		return true
 	}
-	if gpu := id.Entity(host).GPU; gpu != "" && f.match(f.GPUs, string(gpu)) {
+	if gpu := id.Entity(host).GPU; gpu != "" && f.matchesList(f.GPUs, string(gpu)) {
 		return true
 	}
-	return id.Index != "" && (f.match(f.GPUs, string(host)+":"+id.Index) || !f.exact && f.match(f.GPUs, id.Index))
+	return id.Index != "" && (f.matchesList(f.GPUs, string(host)+":"+id.Index) || !f.exact && f.matchesList(f.GPUs, id.Index))
 }
 
-func (f *Filter) metric(c *events.Column) bool {
-	return f.match(f.Metrics, c.Metric) || f.match(f.Metrics, c.Source) || !f.exact && slices.ContainsFunc(f.Metrics, func(name string) bool {
+func (f *Filter) matchesMetric(c *events.Column) bool {
+	return f.matchesList(f.Metrics, c.Metric) || f.matchesList(f.Metrics, c.Source) || !f.exact && slices.ContainsFunc(f.Metrics, func(name string) bool {
 		m, _, known := metric.Lookup(name)
 		return known && m.Name == c.Metric
 	})
 }
 
-// match reports whether a list takes a name.
-func (f *Filter) match(list Patterns, name string) bool {
+// matchesList reports whether a list is empty or matches a name.
+func (f *Filter) matchesList(list Patterns, name string) bool {
 	return len(list) == 0 || slices.ContainsFunc(list, func(pattern string) bool {
 		return pattern == name || !f.exact && Glob(pattern, name)
 	})
 }
 
-// Patterns is a list of globs, and as a flag several between commas. An empty one takes everything.
+// Patterns is a list of globs, comma-separated as a flag. An empty list matches everything.
 type Patterns []string
 
-// String writes the list as Set takes it.
+// String returns the list in the syntax of Set.
 func (p *Patterns) String() string { return strings.Join(*p, ",") }
 
-// Set adds the patterns of a text.
+// Set adds the patterns of a comma-separated list.
 func (p *Patterns) Set(text string) error {
 	for one := range strings.SplitSeq(text, ",") {
 		one = strings.TrimSpace(one)

@@ -2,7 +2,7 @@ package filter
 
 import "strings"
 
-// Glob reports whether a name matches a pattern in which '*' stands for any text and '?' for one byte. Its time is bounded
+// Glob reports whether a name matches a pattern in which '*' matches any text and '?' one byte. Its time is bounded
 // by the product of the lengths.
 func Glob(pattern, name string) bool {
 	star, retry := -1, 0

@@ -1,5 +1,5 @@
-// Package follow is the loop of every reader that stays with something stored: read up to now, then watch, and again
-// whenever the watch ends. It links no store and can be used anywhere, under testing/synctest too.
+// Package follow provides the loop of every reader that follows a store: read up to now, then watch, and repeat
+// whenever the watch ends. It imports no store and works under testing/synctest.
 package follow
 
 import (
@@ -11,44 +11,44 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// Loop calls CatchUp, then Watch, and starts over with CatchUp whenever one of them ends. Both keep the position of the
-// reader themselves, so that each round begins where the one before it stopped.
+// Loop calls CatchUp, then Watch, and starts over with CatchUp whenever one of them ends. Both keep the reader's
+// position themselves, so that each round begins where the one before it stopped.
 //
 // An end of either means one of three things:
 //
 //   - An error marked by End ends the loop, and so does events.ErrForeign unless IgnoreForeign is set.
 //   - events.ErrCompacted and events.ErrOverflow are no failure: there is more to read than a watch delivers. The loop
-//     goes on at once; where that happens twice without a delivery in between, it pauses like after a failure.
-//   - Anything else, a watch that ends without an error included, is a failure. Failed hears of each one, and the loop
-//     goes on after the next Pause.
+//     continues at once; if that happens twice without a delivery in between, it pauses as after a failure.
+//   - Anything else, a watch that ends without an error included, is a failure. The loop calls Failed and
+//     continues after the next Pause.
 //
 // A delivery of the watch is success: it resets Pause, and the first one after failures calls Recovered. Catching up is
 // not, since reading may work where watching does not.
 type Loop struct {
-	// CatchUp reads up to now. It is nil where Watch itself begins with the present state.
+	// CatchUp reads up to now. It is nil if Watch itself begins with the present state.
 	CatchUp func(ctx context.Context) error
-	// Watch follows from there until something fails, and calls delivered for each thing that arrives, progress
-	// included, before it is processed.
+	// Watch continues from there until it fails. It calls delivered for each arrival, progress included, before
+	// processing it.
 	Watch func(ctx context.Context, delivered func()) error
 
 	Pause         wait.Backoff // between attempts
-	IgnoreForeign bool         // events.ErrForeign is a failure like others: CatchUp or Watch begins with the other log
+	IgnoreForeign bool         // treat events.ErrForeign as a failure: CatchUp or Watch begins with the other log
 
-	Failed    func(err error, again time.Duration) // before the pause, which takes again; nil: nobody hears of it
-	Recovered func()                               // nil: nobody hears of it
+	Failed    func(err error, again time.Duration) // called before the pause, of length again; may be nil
+	Recovered func()                               // may be nil
 
-	failing bool // since the last delivery
-	overrun bool // the last end went on at once, and nothing was delivered since
+	failing bool // failed since the last delivery
+	overrun bool // the last end restarted at once, and nothing was delivered since
 }
 
 // ErrEnded is the failure of a watch that ended without an error.
 var ErrEnded = errors.New("the watch ended without an error")
 
-// Run follows until ctx ends, which is no error, or until an error ends the loop, which Run returns without the mark of
-// End. It calls all functions from its own goroutine. A Loop runs once.
+// Run repeats until ctx ends, which is not an error, or until an error ends the loop. It returns an error marked by
+// End without the mark. It calls all functions from its own goroutine. A Loop runs once.
 func (l *Loop) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		err := l.round(ctx)
+		err := l.runRound(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -64,25 +64,25 @@ func (l *Loop) Run(ctx context.Context) error {
 			}
 			l.overrun = true
 		default:
-			l.fail(ctx, err)
+			l.noteFailure(ctx, err)
 		}
 	}
 	return nil
 }
 
-func (l *Loop) round(ctx context.Context) error {
+func (l *Loop) runRound(ctx context.Context) error {
 	if l.CatchUp != nil {
 		if err := l.CatchUp(ctx); err != nil {
 			return err
 		}
 	}
-	if err := l.Watch(ctx, l.delivered); err != nil {
+	if err := l.Watch(ctx, l.noteDelivery); err != nil {
 		return err
 	}
 	return ErrEnded
 }
 
-func (l *Loop) delivered() {
+func (l *Loop) noteDelivery() {
 	l.Pause.Reset()
 	l.overrun = false
 	if l.failing && l.Recovered != nil {
@@ -91,7 +91,7 @@ func (l *Loop) delivered() {
 	l.failing = false
 }
 
-func (l *Loop) fail(ctx context.Context, err error) {
+func (l *Loop) noteFailure(ctx context.Context, err error) {
 	l.failing = true
 	again := l.Pause.Next()
 	if l.Failed != nil {
@@ -100,7 +100,7 @@ func (l *Loop) fail(ctx context.Context, err error) {
 	wait.Sleep(ctx, again)
 }
 
-// End marks an error that ends the loop, such as one of the reader and not of the store. It returns nil for nil.
+// End marks an error that ends the loop, such as an error of the reader and not of the store. It returns nil for nil.
 func End(err error) error {
 	if err == nil {
 		return nil

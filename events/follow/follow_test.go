@@ -15,14 +15,14 @@ import (
 
 var errAway, errDisk = errors.New("etcd is away"), errors.New("disk full")
 
-// script is a Loop whose ends are given, and a record of the calls that it makes, each with its second.
+// script is a Loop with scripted ends that records its calls, each with its second.
 type script struct {
 	Loop
 	began time.Time
 	calls []string
 }
 
-// end is how one round goes.
+// end describes one round of the loop.
 type end struct {
 	catchUp    error
 	deliveries int
@@ -40,7 +40,7 @@ func newScript(ends ...end) *script {
 	}
 	s.Loop = Loop{
 		CatchUp: func(context.Context) error {
-			s.note("catch up")
+			s.noteCall("catch up")
 			err := next().catchUp
 			if err != nil {
 				ends = ends[1:]
@@ -48,7 +48,7 @@ func newScript(ends ...end) *script {
 			return err
 		},
 		Watch: func(ctx context.Context, delivered func()) error {
-			s.note("watch")
+			s.noteCall("watch")
 			now := next()
 			for range now.deliveries {
 				delivered()
@@ -61,18 +61,18 @@ func newScript(ends ...end) *script {
 			return now.watch
 		},
 		Pause:     wait.Backoff{Least: time.Second, Most: 4 * time.Second, Steady: true},
-		Failed:    func(err error, again time.Duration) { s.note(fmt.Sprintf("failed: %v, again in %s", err, again)) },
-		Recovered: func() { s.note("recovered") },
+		Failed:    func(err error, again time.Duration) { s.noteCall(fmt.Sprintf("failed: %v, again in %s", err, again)) },
+		Recovered: func() { s.noteCall("recovered") },
 	}
 	return s
 }
 
-func (s *script) note(call string) {
+func (s *script) noteCall(call string) {
 	s.calls = append(s.calls, fmt.Sprintf("%2.0f %s", time.Since(s.began).Seconds(), call))
 }
 
-// want runs the loop for an hour and compares the calls.
-func (s *script) want(t *testing.T, wanted error, calls ...string) {
+// wantCalls runs the loop for an hour and compares the calls.
+func (s *script) wantCalls(t *testing.T, wanted error, calls ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
@@ -84,14 +84,14 @@ func (s *script) want(t *testing.T, wanted error, calls ...string) {
 	}
 }
 
-func bubble(name string, t *testing.T, test func(t *testing.T)) {
+func runInBubble(name string, t *testing.T, test func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
 func TestPauseGrowsUntilADelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		newScript(end{watch: errAway}, end{catchUp: errAway}, end{watch: errAway}, end{catchUp: errAway},
-			end{deliveries: 2, watch: errAway}, end{deliveries: 1}).want(t, nil,
+			end{deliveries: 2, watch: errAway}, end{deliveries: 1}).wantCalls(t, nil,
 			" 0 catch up", " 0 watch", " 0 failed: etcd is away, again in 1s",
 			" 1 catch up", " 1 failed: etcd is away, again in 2s",
 			" 3 catch up", " 3 watch", " 3 failed: etcd is away, again in 4s",
@@ -102,38 +102,38 @@ func TestPauseGrowsUntilADelivery(t *testing.T) {
 	})
 }
 
-func TestOverrunGoesOnAtOnceAndNobodyHearsOfIt(t *testing.T) {
+func TestOverrunContinuesAtOnceWithoutFailure(t *testing.T) {
 	for _, err := range []error{events.ErrCompacted, events.ErrOverflow} {
-		bubble(err.Error(), t, func(t *testing.T) {
+		runInBubble(err.Error(), t, func(t *testing.T) {
 			err := fmt.Errorf("partition 3: %w", err)
-			newScript(end{deliveries: 1, watch: err}, end{deliveries: 1, watch: err}, end{watch: err}, end{catchUp: err}).want(t, nil,
+			newScript(end{deliveries: 1, watch: err}, end{deliveries: 1, watch: err}, end{watch: err}, end{catchUp: err}).wantCalls(t, nil,
 				" 0 catch up", " 0 watch",
 				" 0 catch up", " 0 watch",
-				" 0 catch up", " 0 watch", // nothing was delivered since: a pause, so that it cannot spin
+				" 0 catch up", " 0 watch", // nothing was delivered since, so the loop pauses instead of spinning
 				" 1 catch up",
 				" 3 catch up", " 3 watch")
 		})
 	}
 }
 
-func TestErrorsThatEndIt(t *testing.T) {
+func TestErrorsThatEndTheLoop(t *testing.T) {
 	foreign := fmt.Errorf("partition 3: %w", events.ErrForeign)
-	bubble("another log", t, func(t *testing.T) {
-		newScript(end{watch: foreign}, end{}).want(t, events.ErrForeign, " 0 catch up", " 0 watch")
+	runInBubble("another log", t, func(t *testing.T) {
+		newScript(end{watch: foreign}, end{}).wantCalls(t, events.ErrForeign, " 0 catch up", " 0 watch")
 	})
-	bubble("another log is ignored", t, func(t *testing.T) {
+	runInBubble("another log is ignored", t, func(t *testing.T) {
 		s := newScript(end{catchUp: foreign})
 		s.IgnoreForeign = true
-		s.want(t, nil, " 0 catch up", " 0 failed: "+foreign.Error()+", again in 1s", " 1 catch up", " 1 watch")
+		s.wantCalls(t, nil, " 0 catch up", " 0 failed: "+foreign.Error()+", again in 1s", " 1 catch up", " 1 watch")
 	})
-	bubble("marked", t, func(t *testing.T) {
+	runInBubble("marked", t, func(t *testing.T) {
 		s := newScript(end{watch: fmt.Errorf("showing: %w", End(errDisk))})
 		if err := s.Run(t.Context()); err != errDisk {
 			t.Errorf("Run returned %v, want the marked error itself", err)
 		}
 	})
-	bubble("marked, of an overrun", t, func(t *testing.T) {
-		newScript(end{catchUp: End(events.ErrCompacted)}).want(t, events.ErrCompacted, " 0 catch up")
+	runInBubble("marked, of an overrun", t, func(t *testing.T) {
+		newScript(end{catchUp: End(events.ErrCompacted)}).wantCalls(t, events.ErrCompacted, " 0 catch up")
 	})
 	if End(nil) != nil {
 		t.Error("End makes an error of none")
@@ -155,6 +155,6 @@ func TestWithoutCatchingUpAndListeners(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(end{watch: errAway}, end{deliveries: 1, watch: errAway})
 		s.CatchUp, s.Failed, s.Recovered = nil, nil, nil
-		s.want(t, nil, " 0 watch", " 1 watch", " 2 watch")
+		s.wantCalls(t, nil, " 0 watch", " 1 watch", " 2 watch")
 	})
 }

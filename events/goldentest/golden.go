@@ -1,9 +1,9 @@
 // Package goldentest compares stored forms with golden files. A golden file holds bytes that some version of the
-// program stored. No test writes one: when an encoder changes, the old file stays, and the new bytes get a new file
+// program stored. No test writes one: when an encoder changes, the old file stays, and the new bytes go to a new file
 // beside it under a new form number.
 //
-// Golden files stand in testdata/golden of the package whose form they hold. A file named *.hex holds hexadecimal
-// digits in lines of 64; any other file holds the text itself and one newline behind it.
+// Golden files are in testdata/golden of the package that owns the form. A file named *.hex holds hexadecimal digits
+// in lines of 64; any other file holds the text itself and a final newline.
 package goldentest
 
 import (
@@ -31,36 +31,36 @@ const advice = `Bytes of this form are stored in data directories and must stay 
 (or snapshot.ModelVersion a new value), keep reading the old number, and add a new golden file beside the old one.
 Never edit or remove an old golden file.`
 
-// Written fails the test unless got, which an encoder made of a model written in the test, is the content of the golden
-// file of that model and form number: name.form1.hex, or name.form1.txt for a form that is text. The failure prints the
-// content for a new file.
+// Written fails the test unless got is the content of the golden file with that name and form number: name.form1.hex,
+// or name.form1.txt for a text form. got must be the encoding of a model in the test. The failure prints the content
+// for a new file.
 func Written(t testing.TB, name string, form int, got []byte) {
 	t.Helper()
-	check(t, fmt.Sprintf("%s.form%d.hex", name, form), got)
+	compareGolden(t, fmt.Sprintf("%s.form%d.hex", name, form), got)
 }
 
-// WrittenText is Written for a form that is text.
+// WrittenText is Written for a text form.
 func WrittenText(t testing.TB, name string, form int, got string) {
 	t.Helper()
-	check(t, fmt.Sprintf("%s.form%d.txt", name, form), []byte(got))
+	compareGolden(t, fmt.Sprintf("%s.form%d.txt", name, form), []byte(got))
 }
 
-func check(t testing.TB, file string, got []byte) {
+func compareGolden(t testing.TB, file string, got []byte) {
 	t.Helper()
-	want, err := read(file)
+	want, err := readGolden(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		t.Errorf("there is no golden file %s/%s for the bytes stored now.\n%s\nContent of the new file:\n%s", dir, file, advice, format(file, got))
+		t.Errorf("there is no golden file %s/%s for the bytes stored now.\n%s\nContent of the new file:\n%s", dir, file, advice, formatGolden(file, got))
 	case err != nil:
 		t.Errorf("reading the golden file: %v", err)
 	case !bytes.Equal(got, want):
-		t.Errorf("the bytes stored now differ from golden file %s/%s.\n%s\nContent of the new file:\n%s", dir, file, advice, format(file, got))
+		t.Errorf("the bytes stored now differ from golden file %s/%s.\n%s\nContent of the new file:\n%s", dir, file, advice, formatGolden(file, got))
 	}
 }
 
-// Readable fails the test unless parse makes, of every golden file of a kind, the model of that name. The files of a kind
-// are kind.form1 and kind-anything.form1, and so on up to the newest form number. Each number must have a file, and the newest
-// one a file of every model.
+// Readable fails the test unless parse returns, for every golden file of a kind, the model of the same name. The
+// files of a kind are kind.form1 and kind-anything.form1, and so on up to the newest form number. Each number must
+// have a file, and the newest one a file of every model.
 func Readable[M any](t *testing.T, kind string, newest int, models map[string]M, parse func([]byte) (M, error), opts ...cmp.Option) {
 	t.Helper()
 	for form := 1; form <= newest; form++ {
@@ -80,7 +80,7 @@ func Readable[M any](t *testing.T, kind string, newest int, models map[string]M,
 			file := filepath.Base(path)
 			name, _, _ := strings.Cut(file, ".")
 			seen[name] = true
-			stored, err := read(file)
+			stored, err := readGolden(file)
 			if err != nil {
 				t.Errorf("reading the golden file: %v", err)
 				continue
@@ -101,7 +101,7 @@ func Readable[M any](t *testing.T, kind string, newest int, models map[string]M,
 	}
 }
 
-func read(file string) ([]byte, error) {
+func readGolden(file string) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {
 		return nil, err
@@ -112,8 +112,8 @@ func read(file string) ([]byte, error) {
 	return hex.DecodeString(strings.ReplaceAll(string(text), "\n", ""))
 }
 
-// format returns the content of a golden file that holds stored.
-func format(file string, stored []byte) string {
+// formatGolden returns the content of a golden file for the stored bytes.
+func formatGolden(file string, stored []byte) string {
 	if !strings.HasSuffix(file, ".hex") {
 		return string(stored) + "\n"
 	}

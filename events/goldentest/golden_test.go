@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// recorder is a test whose failures are looked at.
+// recorder is a test that records its failures.
 type recorder struct {
 	testing.TB
 	failures []string
@@ -21,8 +21,8 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.failures = append(r.failures, fmt.Sprintf(format, args...))
 }
 
-// checked returns the failure of check in a directory with one golden file, "" when there is none.
-func checked(t *testing.T, content, file string, got []byte) string {
+// failureOf returns the failure of compareGolden in a directory with one golden file, or "" if there is none.
+func failureOf(t *testing.T, content, file string, got []byte) string {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -32,13 +32,13 @@ func checked(t *testing.T, content, file string, got []byte) string {
 		t.Fatal(err)
 	}
 	r := &recorder{TB: t}
-	check(r, file, got)
+	compareGolden(r, file, got)
 	return strings.Join(r.failures, "\n")
 }
 
 func TestWritten(t *testing.T) {
 	stored := bytes.Repeat([]byte{0xab, 1}, 20)
-	content := format("form.form1.hex", stored)
+	content := formatGolden("form.form1.hex", stored)
 	if want := strings.Repeat("ab01", 16) + "\n" + strings.Repeat("ab01", 4) + "\n"; content != want {
 		t.Errorf("content of a golden file:\n got %q\nwant %q", content, want)
 	}
@@ -46,18 +46,18 @@ func TestWritten(t *testing.T) {
 	for _, c := range []struct {
 		name, file string
 		got        []byte
-		want       string // in the failure
+		want       string // expected in the failure
 	}{
 		{"the same bytes", "form.form1.hex", stored, ""},
 		{"changed bytes", "form.form1.hex", changed, "differ"},
 		{"a new form without a file", "form.form2.hex", stored, "there is no golden file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			failure := checked(t, content, c.file, c.got)
+			failure := failureOf(t, content, c.file, c.got)
 			if c.want == "" && failure != "" || !strings.Contains(failure, c.want) {
 				t.Errorf("got failure %q, want one with %q", failure, c.want)
 			}
-			if c.want != "" && !strings.Contains(failure, format(c.file, c.got)) {
+			if c.want != "" && !strings.Contains(failure, formatGolden(c.file, c.got)) {
 				t.Errorf("failure without the new bytes: %s", failure)
 			}
 		})

@@ -8,7 +8,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// DCGM's numbers for "no reading" (dcgm_structs.h): a base, and behind it not found, not supported and not
+// DCGM's numbers for "no reading" (dcgm_structs.h): a base for blank, followed by not found, not supported and not
 // permitted.
 const (
 	int32Blank  = 2147483632
@@ -16,53 +16,52 @@ const (
 	doubleBlank = 140737488355328 // 2^47
 )
 
-// sentinel gives the reason that n stands for, Present when it is a reading. It looks at n as it came,
-// before any conversion.
+// sentinelReason returns the reason encoded by n, or Present if n is a reading. n must be the source's number before
+// any conversion.
 //
-// The int32 numbers are told by equality, since 64-bit counters pass them. From the base of the int64 and
-// the double numbers on nothing is a reading; a float64 cannot tell the four int64 numbers apart, and all
-// become 2^63.
-func (m *Metric) sentinel(c Conversion, n events.Number) events.Reason {
-	if small(n) {
+// The int32 sentinels are matched exactly, since 64-bit counters exceed them. No reading reaches the base of the
+// int64 or the double sentinels; a float64 cannot distinguish the four int64 sentinels, and all become 2^63.
+func (m *Metric) sentinelReason(c Conversion, n events.Number) events.Reason {
+	if belowSentinels(n) {
 		return events.Present
 	}
 	typ := m.Type
 	if c.scale == cent {
-		typ = Double // a ratio, whatever the field was that it replaced
+		typ = Double // a ratio, for any type of the field that it replaced
 	}
-	v, isWhole := whole(n)
+	v, isWhole := wholeInt64(n)
 	switch {
 	case typ == Double:
 		return reasonFrom(n, v, isWhole, doubleBlank)
 	case typ == Untyped && !strings.HasPrefix(strings.ToUpper(m.Name), "DCGM_"):
 		return events.Present
 	case isWhole && int32Blank <= v && v < int32Blank+4:
-		return nth(v - int32Blank)
+		return reasonAt(v - int32Blank)
 	case typ == Untyped && isWhole && doubleBlank <= v && v < doubleBlank+4:
-		return nth(v - doubleBlank)
+		return reasonAt(v - doubleBlank)
 	case m.Unit == "%" && isWhole && v >= 100*doubleBlank && v%100 == 0 && v <= 100*(doubleBlank+3):
-		return nth(v/100 - doubleBlank)
+		return reasonAt(v/100 - doubleBlank)
 	}
 	return reasonFrom(n, v, isWhole, int64Blank)
 }
 
-// small tells at a glance what nearly every reading is: below every sentinel, none of which ends in more
+// belowSentinels reports quickly, for nearly all readings, that n is below every sentinel. No sentinel ends in more
 // than two zeros.
-func small(n events.Number) bool {
+func belowSentinels(n events.Number) bool {
 	return n.Mantissa < 0 || n.Exponent <= 0 && n.Mantissa < int32Blank || n.Exponent <= 8 && n.Mantissa < 100_000
 }
 
 func reasonFrom(n events.Number, v int64, isWhole bool, base int64) events.Reason {
 	switch {
 	case isWhole && v >= base:
-		return nth(v - base)
+		return reasonAt(v - base)
 	case !isWhole && n.Compare(events.Int(base)) >= 0:
 		return events.Blank
 	}
 	return events.Present
 }
 
-func nth(i int64) events.Reason {
+func reasonAt(i int64) events.Reason {
 	switch i {
 	case 1:
 		return events.NotFound
@@ -74,10 +73,10 @@ func nth(i int64) events.Reason {
 	return events.Blank
 }
 
-// Token gives the reason that a cell's text stands for, Present when the text is no word for an absent reading.
-func Token(text []byte) events.Reason { return token(bytes.TrimSpace(text)) }
+// Token returns the reason for the text of a cell, or Present if the text is not a word for an absent reading.
+func Token(text []byte) events.Reason { return tokenReason(bytes.TrimSpace(text)) }
 
-func token(text []byte) events.Reason {
+func tokenReason(text []byte) events.Reason {
 	const words = len("[requested functionality has been deprecated]")
 	if len(text) > words {
 		return stringSentinel(text)
@@ -110,7 +109,7 @@ func token(text []byte) events.Reason {
 	return stringSentinel(text)
 }
 
-// stringSentinel knows DCGM's strings for "no reading".
+// stringSentinel returns the reason for DCGM's strings for "no reading", or Present for any other text.
 func stringSentinel(text []byte) events.Reason {
 	if !bytes.HasPrefix(text, []byte("<<<")) || !bytes.Contains(text, []byte(">>>")) || !utf8.Valid(text) {
 		return events.Present

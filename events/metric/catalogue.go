@@ -14,22 +14,23 @@ import (
 
 // catalogueText is the catalogue, a line per metric, sorted by name. Units and ranges are of dcgm-exporter up to 4.8;
 // the ranges are wide on purpose: they catch corrupt reads (DCGM has reported a utilization of 4294967295), not hot
-// GPUs. A source's name is in lower case, without the prefix that all names of its column have, and with ":unit" if the
-// source reports in another unit.
+// GPUs. A source's name is in lower case, without the prefix common to its column, and with ":unit" if the
+// source uses another unit.
 //
 //go:embed catalogue.tsv
 var catalogueText string
 
-// catalogue returns the parsed table; nobody writes to it.
+// catalogue returns the parsed table, which is read-only.
 var catalogue = sync.OnceValue(func() *table {
 	t, err := parseTable(catalogueText)
 	if err != nil {
-		panic("events/metric/catalogue.tsv: " + err.Error()) // it is part of the program, and tested
+		panic("events/metric/catalogue.tsv: " + err.Error()) // the table is embedded and tested
 	}
 	return t
 })
 
-// ProcessMemory is the metric of nvidia-smi's lists of processes. The name is our own: DCGM has no field for it.
+// ProcessMemory is the metric of nvidia-smi's lists of processes. The name is defined here, since DCGM has no such
+// field.
 const ProcessMemory = "process_used_memory_mib"
 
 // The columns of the catalogue.
@@ -43,13 +44,13 @@ const (
 	colMax
 	colParts
 	colWords
-	colWide      // the name in wide files, REST and GraphQL
-	colWideOrder // its place among them, from 1
+	colWide      // name in wide files, REST and GraphQL
+	colWideOrder // position among them, from 1
 	colQuery     // nvidia-smi --query-gpu
 	colDmon      // nvidia-smi dmon
 	colDCGMI     // dcgmi dmon
-	colField     // other field names of DCGM, older ones and those of 4.6, without DCGM_FI_DEV_
-	colField47   // field names that DCGM has since 4.7
+	colField     // other DCGM field names, from older versions and 4.6, without DCGM_FI_DEV_
+	colField47   // DCGM field names since 4.7
 	colFleet     // the agent of Fleet Intelligence
 	colExporter1 // dcgm-exporter 1.x, without dcgm_
 	colHelp
@@ -58,14 +59,14 @@ const (
 
 const header = "name\tid\tunit\tkind\ttype\tmin\tmax\tparts\twords\twide\twide order\tnvidia-smi\tnvidia-smi dmon\tdcgmi dmon\tdcgm\tdcgm 4.7\tfleetint\texporter 1\thelp"
 
-// table is the catalogue with the indexes that are derived from it.
+// table is the catalogue with its derived indexes.
 type table struct {
-	metrics []Metric
-	names   map[string]meaning // by every name that a metric has in a source, in lower case
-	named   []NamedField
+	metrics    []Metric
+	names      map[string]meaning // by every name of a metric in a source, in lower case
+	wideFields []NamedField
 }
 
-// meaning is a metric under one of its names.
+// meaning is the metric, conversion and generation of a name.
 type meaning struct {
 	metric     *Metric
 	conversion Conversion
@@ -86,7 +87,7 @@ func parseTable(text string) (*table, error) {
 			return nil, fmt.Errorf("line %d has %d cells, want %d", i+2, len(cells), columns)
 		}
 		m := &t.metrics[i]
-		err := m.parse(cells)
+		err := m.parseCells(cells)
 		if err == nil && i > 0 && m.Name <= t.metrics[i-1].Name {
 			err = fmt.Errorf("it is not behind %s: the lines are sorted by name", t.metrics[i-1].Name)
 		}
@@ -100,18 +101,18 @@ func parseTable(text string) (*table, error) {
 			return nil, fmt.Errorf("line %d, %s: %w", i+2, cells[colName], err)
 		}
 	}
-	for place := 1; place <= len(wide); place++ {
-		field, there := wide[place]
-		if !there {
-			return nil, fmt.Errorf("no field of the wide form has place %d", place)
+	for position := 1; position <= len(wide); position++ {
+		field, exists := wide[position]
+		if !exists {
+			return nil, fmt.Errorf("no field of the wide form has position %d", position)
 		}
-		t.named = append(t.named, field)
+		t.wideFields = append(t.wideFields, field)
 	}
 	return t, nil
 }
 
-// parse reads everything but the names of other sources.
-func (m *Metric) parse(cells []string) (err error) {
+// parseCells reads all cells except the names of other sources.
+func (m *Metric) parseCells(cells []string) (err error) {
 	m.Name, m.Unit, m.Help = cells[colName], cells[colUnit], cells[colHelp]
 	if m.Name == "" || m.Unit == "" || m.Help == "" {
 		return errors.New("name, unit and help must not be empty")
@@ -145,7 +146,7 @@ func (m *Metric) parse(cells []string) (err error) {
 	return err
 }
 
-// oneOf returns the place of a word in a list.
+// oneOf returns the position of a word in a list.
 func oneOf(word string, list ...string) (int, error) {
 	i := slices.Index(list, word)
 	if i < 0 {
@@ -154,7 +155,7 @@ func oneOf(word string, list ...string) (int, error) {
 	return i, nil
 }
 
-// setOf returns a bit for each word of a text, by its place in a list.
+// setOf returns a set with one bit for each word of a text, by its position in the list.
 func setOf(text string, list ...string) (set uint8, err error) {
 	for word := range strings.FieldsSeq(text) {
 		i, err := oneOf(word, list...)
@@ -171,7 +172,7 @@ const (
 	profiling = "dcgm_fi_prof_"
 )
 
-// addNames adds all names of a metric: its own, with and without the prefixes of DCGM, and those of the sources.
+// addNames adds all names of a metric: its own, with and without the prefixes of DCGM, and its names in the sources.
 func (t *table) addNames(m *Metric, cells []string) error {
 	own := strings.ToLower(m.Name)
 	names := map[string]meaning{own: {metric: m}}
@@ -202,7 +203,7 @@ func (t *table) addNames(m *Metric, cells []string) error {
 				if source.column == colField47 && prefix == device {
 					means.proves = Since49
 				}
-				if there, twice := names[prefix+name]; twice && there != means {
+				if previous, exists := names[prefix+name]; exists && previous != means {
 					return fmt.Errorf("%s means two things", prefix+name)
 				}
 				names[prefix+name] = means
@@ -210,8 +211,8 @@ func (t *table) addNames(m *Metric, cells []string) error {
 		}
 	}
 	for name, means := range names {
-		if there, twice := t.names[name]; twice {
-			return fmt.Errorf("%s is a name of %s too", name, there.metric.Name)
+		if previous, exists := t.names[name]; exists {
+			return fmt.Errorf("%s is a name of %s too", name, previous.metric.Name)
 		}
 		t.names[name] = means
 	}

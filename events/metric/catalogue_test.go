@@ -9,9 +9,9 @@ import (
 	"telemetry-pipeline/events/metric"
 )
 
-// table is the whole catalogue, written down a second time from the sources it was taken from: field id, name up to
-// 4.8 (without DCGM_FI_DEV_ where it has that), type (i, d), kind (g, c, r), unit, range, other names. A name with
-// "=" is of another unit: what a reading of 1 becomes. "_[" is " [".
+// table is the whole catalogue, written independently from its sources: field id, name up to 4.8 (without
+// DCGM_FI_DEV_ where it has that), type (i, d), kind (g, c, r), unit, range, other names. A name with "=" has another
+// unit: the value of a reading of 1 follows. "_[" stands for " [".
 const table = `
 67 MIG_MODE i g state 0 1 MGMOD mig.mode.current
 100 SM_CLOCK i g MHz 0 5000 DCGM_FI_DEV_SM_CLOCK_HERTZ=1e-6 SMCLK clocks.current.sm clocks.sm clocks.current.sm_[MHz] pclk sm_clock_mhz dcgm_sm_clock
@@ -123,11 +123,11 @@ func catalogue(t *testing.T) []row {
 				break
 			}
 		}
-		id, _ := number(t, f[0]).MantissaAt(0)
+		id, _ := parseNumber(t, f[0]).MantissaAt(0)
 		r.ID, r.Unit = int(id), strings.ReplaceAll(f[4], "_", " ")
 		r.Type = map[string]metric.Type{"i": metric.Int64, "d": metric.Double}[f[2]]
 		r.Kind = map[string]metric.Kind{"g": metric.Gauge, "c": metric.Counter, "r": metric.Rate}[f[3]]
-		r.Min, r.Max = number(t, f[5]), number(t, f[6])
+		r.Min, r.Max = parseNumber(t, f[5]), parseNumber(t, f[6])
 		rows = append(rows, r)
 	}
 	return rows
@@ -152,7 +152,7 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-// checkNames looks a metric up by all its names, in three cases and with blanks.
+// checkNames looks up a metric by all its names, in three cases and with blanks.
 func checkNames(t *testing.T, r row) {
 	t.Helper()
 	names := append([]string{r.Name, strings.TrimPrefix(r.Name, "DCGM_FI_DEV_"), strings.TrimPrefix(r.Name, "DCGM_FI_")}, r.aliases...)
@@ -160,7 +160,7 @@ func checkNames(t *testing.T, r row) {
 		name, factor, converted := strings.Cut(strings.ReplaceAll(name, "_[", " ["), "=")
 		for _, name := range []string{name, strings.ToUpper(name), strings.ToLower(name), " " + name + "\t"} {
 			m, c, ok := metric.Lookup(name)
-			if name == "pviol" || name == "tviol" { // of nvidia-smi dmon, which means something else
+			if name == "pviol" || name == "tviol" { // columns of nvidia-smi dmon with another meaning
 				if ok || m.Name != name {
 					t.Errorf("Lookup(%q): got %q, %v; want it under its own name", name, m.Name, ok)
 				}
@@ -169,7 +169,7 @@ func checkNames(t *testing.T, r row) {
 			if !ok || m.Name != r.Name {
 				t.Errorf("Lookup(%q): got %q, %v; want %s", name, m.Name, ok, r.Name)
 			}
-			if got := c.Apply(events.Int(1)); converted && got != number(t, factor) || c.Exact() == converted {
+			if got := c.Apply(events.Int(1)); converted && got != parseNumber(t, factor) || c.Exact() == converted {
 				t.Errorf("Lookup(%q): a reading of 1 becomes %s, want %q", name, got, factor)
 			}
 		}

@@ -7,18 +7,17 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Conversion turns a reading as a source gives it into the canonical unit. The zero Conversion leaves it as
-// it is.
+// Conversion converts a source's reading into the canonical unit. The zero Conversion returns readings unchanged.
 type Conversion struct {
 	scale int8 // × 10^scale
 	mebi  bool // ÷ 2^20
-	guess bool // 0–1 or 0–100: only the text tells
+	guess bool // 0–1 or 0–100, decided by the text of the reading
 }
 
-// Exact tells that readings are taken as they are.
+// Exact reports whether readings stay unchanged.
 func (c Conversion) Exact() bool { return c == Conversion{} }
 
-// The powers of ten of the catalogue's conversions, and the power of two of a MiB.
+// The powers of ten of the catalogue's conversions, and the exponent of two of a MiB.
 const (
 	mega     = 6
 	kilo     = 3
@@ -27,7 +26,7 @@ const (
 	mebiBits = 20
 )
 
-// conversionOf returns the conversion of a source's unit into a canonical one; the source's own unit "" needs none. A
+// conversionOf returns the conversion of a source's unit into a canonical one; source is "" for the canonical unit. A
 // "ratio?" is from 0 to 1 or from 0 to 100.
 func conversionOf(source, unit string) (c Conversion, known bool) {
 	switch source + " " + unit {
@@ -47,28 +46,29 @@ func conversionOf(source, unit string) (c Conversion, known bool) {
 	return Conversion{}, false
 }
 
-// Apply converts exactly where the result fits a Number, which powers of ten always do. A number of bytes
-// becomes MiB exactly unless that takes more than 19 digits; then it is rounded to the nearest float64.
+// Apply returns the converted reading. The result is exact if it fits a Number, which is always so for powers of ten.
+// A number of bytes becomes MiB exactly unless that takes more than 19 digits; then it is rounded to the nearest
+// float64.
 func (c Conversion) Apply(n events.Number) events.Number {
 	if c.mebi {
-		return mebibytes(n)
+		return toMebibytes(n)
 	}
-	return shift(n, int(c.scale))
+	return shiftExponent(n, int(c.scale))
 }
 
-// shift multiplies by a power of ten.
-func shift(n events.Number, by int) events.Number {
+// shiftExponent returns n × 10^by.
+func shiftExponent(n events.Number, by int) events.Number {
 	if n.Mantissa != 0 {
 		n.Exponent += int16(by)
 	}
 	return n
 }
 
-// mebibytes divides by 2^20. Behind the point, 2^-d is 5^d × 10^-d.
-func mebibytes(n events.Number) events.Number {
-	bytes, ok := whole(n)
+// toMebibytes returns n / 2^20. For the fraction it uses 2^-d = 5^d × 10^-d.
+func toMebibytes(n events.Number) events.Number {
+	bytes, ok := wholeInt64(n)
 	if !ok {
-		return rounded(n.Float() / (1 << mebiBits))
+		return shortestDecimal(n.Float() / (1 << mebiBits))
 	}
 	if bytes == 0 {
 		return events.Number{}
@@ -78,26 +78,26 @@ func mebibytes(n events.Number) events.Number {
 	digits := mebiBits - twos
 	for range digits {
 		if bytes > maxInt/5 || bytes < -maxInt/5 {
-			return rounded(n.Float() / (1 << mebiBits))
+			return shortestDecimal(n.Float() / (1 << mebiBits))
 		}
 		bytes *= 5
 	}
-	return shift(events.Int(bytes), -digits)
+	return shiftExponent(events.Int(bytes), -digits)
 }
 
 const maxInt = 1<<63 - 1
 
-// rounded gives the shortest decimal that means f.
-func rounded(f float64) events.Number {
+// shortestDecimal returns the shortest decimal that parses to f.
+func shortestDecimal(f float64) events.Number {
 	n, err := events.ParseNumber(strconv.FormatFloat(f, 'g', -1, 64))
-	if err != nil { // not reached: a Number has no infinities, and dividing it makes none
+	if err != nil { // not reached: a Number is finite, and so is the quotient
 		return events.Number{}
 	}
 	return n
 }
 
-// whole gives the number as an int64, if it is one.
-func whole(n events.Number) (int64, bool) {
+// wholeInt64 returns the number as an int64, or false if it is not an integer or does not fit.
+func wholeInt64(n events.Number) (int64, bool) {
 	v := n.Mantissa
 	if n.Exponent < 0 || n.Exponent > 18 {
 		return 0, v == 0

@@ -5,10 +5,10 @@ import "slices"
 // All returns the whole catalogue, sorted by name.
 func All() []Metric { return slices.Clone(catalogue().metrics) }
 
-// CatalogueText is the table that the package embeds.
+// CatalogueText returns the embedded table.
 func CatalogueText() string { return catalogueText }
 
-// CheckTable returns the error that a catalogue of this text would have.
+// CheckTable returns the error of parsing a catalogue from text.
 func CheckTable(text string) error {
 	_, err := parseTable(text)
 	return err

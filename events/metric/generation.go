@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// Generation tells which names and units a file's exporter gave, where a name alone does not say what it means.
-// There is one such name: GPU_UTIL_RATIO is an integer from 0 to 100 in DCGM 4.6 (field 203) and a fraction of 1
-// in DCGM 4.7 (field 1613), which dcgm-exporter exports from 4.9 on.
+// Generation is the version range of the exporter of a file, for names whose meaning changed between versions. There
+// is one such name: GPU_UTIL_RATIO is an integer from 0 to 100 in DCGM 4.6 (field 203) and a fraction of 1 in DCGM
+// 4.7 (field 1613), which dcgm-exporter exports from 4.9 on.
 type Generation uint8
 
 // The generations.
 const (
-	AnyGeneration Generation = iota // not known: the text of each reading decides
-	Before49                        // ratios that are percent
-	Since49                         // ratios that are ratios
+	AnyGeneration Generation = iota // unknown: the text of each reading decides
+	Before49                        // ratios are percentages
+	Since49                         // ratios are fractions of 1
 )
 
-// GenerationOf reads the version of dcgm-exporter: 4.9.0, v4.9, or the tag of an image, in which that of DCGM comes
-// first (4.5.3-4.8.2-ubi9).
+// GenerationOf parses the version of dcgm-exporter: 4.9.0, v4.9, or the tag of an image, where it follows the version
+// of DCGM (4.5.3-4.8.2-ubi9).
 func GenerationOf(version string) (Generation, error) {
 	var last []int
 	for part := range strings.SplitSeq(strings.TrimSpace(version), "-") {
@@ -36,7 +36,7 @@ func GenerationOf(version string) (Generation, error) {
 	return Before49, nil
 }
 
-// versionNumbers reads at least two numbers between points; nil: it is something else.
+// versionNumbers returns at least two numbers separated by points, or nil for any other text.
 func versionNumbers(text string) []int {
 	var numbers []int
 	for part := range strings.SplitSeq(strings.TrimPrefix(text, "v"), ".") {
@@ -52,13 +52,13 @@ func versionNumbers(text string) []int {
 	return numbers
 }
 
-// Proves returns the generation that a name proves for the file in which it is: Since49 for a name that only DCGM 4.7
-// has, else AnyGeneration. DCGM 4.6.1 has fields 1600 to 1612 already (clocks in hertz, energy in joules, fan speed).
+// Proves returns the generation proved by a name for its file: Since49 for a name that only DCGM 4.7 has, else
+// AnyGeneration. DCGM 4.6.1 has fields 1600 to 1612 already (clocks in hertz, energy in joules, fan speed).
 func Proves(source string) Generation {
 	return catalogue().names[strings.ToLower(strings.TrimSpace(source))].proves
 }
 
-// Of is the conversion within a file of a generation. It differs for GPU_UTIL_RATIO alone.
+// Of returns the conversion for a file of a generation. It differs for GPU_UTIL_RATIO only.
 func (c Conversion) Of(g Generation) Conversion {
 	switch {
 	case !c.guess || g == AnyGeneration:

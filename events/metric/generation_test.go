@@ -35,7 +35,7 @@ func TestProves(t *testing.T) {
 	}
 }
 
-// TestRatioOfGeneration reads the one name that means two things.
+// TestRatioOfGeneration reads the only name with two meanings.
 func TestRatioOfGeneration(t *testing.T) {
 	m, c, _ := metric.Lookup("DCGM_FI_DEV_GPU_UTIL_RATIO")
 	for _, test := range []struct {
@@ -47,7 +47,7 @@ func TestRatioOfGeneration(t *testing.T) {
 		{metric.AnyGeneration, "1", "ambiguous"}, {metric.AnyGeneration, "0.42", "42"}, {metric.AnyGeneration, "42", "42"},
 	} {
 		v, err := m.Read(c.Of(test.generation), []byte(test.text))
-		if got := v.Absent.String(); err != nil || got != test.want && v.Number != parsed(test.want) {
+		if got := v.Absent.String(); err != nil || got != test.want && v.Number != mustParse(test.want) {
 			t.Errorf("%s in generation %d: got %s %s, %v; want %s", test.text, test.generation, got, v.Number, err, test.want)
 		}
 	}

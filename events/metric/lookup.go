@@ -2,19 +2,20 @@ package metric
 
 import "strings"
 
-// Lookup returns the canonical metric that a source's name stands for, and how its readings are converted.
-// Blanks around the name, its case and a bracketed unit behind it do not matter, but a name with a unit that is not
-// the metric's own is not that metric's, and two words mean one thing in capitals and another in small letters. An unknown name is a metric under its own name, trimmed, without a
-// bracketed unit of nvidia-smi, and in the first of nvidia-smi's spellings; then ok is false.
+// Lookup returns the canonical metric for a source's name, and the conversion of its readings. It ignores surrounding
+// blanks, case and a bracketed unit at the end, with two exceptions: a name with a unit other than the metric's is a
+// different metric, and two names differ in meaning between capitals and small letters. An unknown name is returned
+// as a metric of its own, trimmed, without a bracketed unit of nvidia-smi, and in nvidia-smi's first spelling; then
+// ok is false.
 func Lookup(source string) (m Metric, c Conversion, ok bool) {
 	own := strings.TrimSpace(source)
-	name, bracket := unbracket(own)
-	if ofTwoTools(name) {
-		return unknown(own, name, bracket), Conversion{}, false
+	name, bracket := cutUnit(own)
+	if isAmbiguousColumn(name) {
+		return unknownMetric(own, name, bracket), Conversion{}, false
 	}
 	means, found := catalogue().names[strings.ToLower(name)]
 	if !found {
-		return unknown(own, name, bracket), Conversion{}, false
+		return unknownMetric(own, name, bracket), Conversion{}, false
 	}
 	if bracket == "" || means.metric.In(means.conversion, bracket) {
 		return *means.metric, means.conversion, true
@@ -22,18 +23,18 @@ func Lookup(source string) (m Metric, c Conversion, ok bool) {
 	return Metric{Name: own, Parts: PerAny}, Conversion{}, false
 }
 
-// ofTwoTools tells the columns of nvidia-smi dmon that dcgmi dmon has in capitals for something else: in small letters
-// pviol is the share of time and tviol a yes or no, PVIOL and TVIOL are nanoseconds.
-func ofTwoTools(name string) bool { return name == "pviol" || name == "tviol" }
+// isAmbiguousColumn reports whether a name is a column of nvidia-smi dmon that dcgmi dmon uses in capitals with
+// another meaning: pviol is a share of time and tviol a boolean, PVIOL and TVIOL are nanoseconds.
+func isAmbiguousColumn(name string) bool { return name == "pviol" || name == "tviol" }
 
-// unknown is a metric that the catalogue does not know. A unit is part of its name unless it is one that
-// nvidia-smi writes there.
-func unknown(own, name, bracket string) Metric {
-	m := Metric{Name: own, Parts: PerAny, Unit: unit(bracket)}
+// unknownMetric returns a metric that is not in the catalogue. A bracketed unit stays part of its name unless
+// nvidia-smi writes such units.
+func unknownMetric(own, name, bracket string) Metric {
+	m := Metric{Name: own, Parts: PerAny, Unit: knownUnit(bracket)}
 	if m.Unit != "" {
 		m.Name = name
 	}
-	if first := spelling(strings.ToLower(m.Name)); first != "" {
+	if first := firstSpelling(strings.ToLower(m.Name)); first != "" {
 		m.Name = first
 	}
 	return m

@@ -6,7 +6,7 @@ import (
 	"telemetry-pipeline/events/metric"
 )
 
-// BenchmarkLookup resolves names of each kind of source, and two that no source of the catalogue has.
+// BenchmarkLookup resolves names of each kind of source, and two unknown names.
 func BenchmarkLookup(b *testing.B) {
 	names := []string{
 		"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_SM_CLOCK_HERTZ", "DCGM_FI_PROF_DRAM_ACTIVE", "dcgm_gpu_temp", "gpu_utilization",

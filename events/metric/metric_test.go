@@ -17,7 +17,7 @@ func TestCatalogueIsSound(t *testing.T) {
 	names, ids := map[string]bool{}, map[int]string{}
 	for _, m := range all {
 		if names[m.Name] || m.ID != 0 && ids[m.ID] != "" {
-			t.Errorf("%s (%d) is there twice", m.Name, m.ID)
+			t.Errorf("%s (%d) is in the catalogue twice", m.Name, m.ID)
 		}
 		names[m.Name], ids[m.ID] = true, m.Name
 		if m.Unit == "" || m.Help == "" || m.Type == metric.Untyped || m.Min.Compare(m.Max) >= 0 {
@@ -44,7 +44,7 @@ func TestLookupOfUnknownNames(t *testing.T) {
 	}
 }
 
-// TestLookupOfColumns has columns of nvidia-smi that DCGM has no field for: all spellings are one metric.
+// TestLookupOfColumns has columns of nvidia-smi without a DCGM field: all spellings are one metric.
 func TestLookupOfColumns(t *testing.T) {
 	for _, line := range []string{
 		"clocks.current.graphics MHz: clocks.current.graphics, clocks.gr [MHz]",
@@ -114,7 +114,7 @@ func TestNamed(t *testing.T) {
 	}
 }
 
-func number(t *testing.T, text string) events.Number {
+func parseNumber(t *testing.T, text string) events.Number {
 	t.Helper()
 	n, err := events.ParseNumber(text)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// NamedField is one of the eight readings that a telemetry entry shows under a name of its own.
+// NamedField is one of the eight readings with a name of their own in a telemetry entry.
 type NamedField struct {
 	Name        string // as in wide files, REST and GraphQL, such as gpu_utilization
 	Metric      string // canonical
@@ -15,24 +15,24 @@ type NamedField struct {
 	Description string
 }
 
-// Named returns the named fields in the order of the wide form. The slice is the caller's.
-func Named() []NamedField { return slices.Clone(catalogue().named) }
+// Named returns the named fields in the order of the wide form. The caller owns the slice.
+func Named() []NamedField { return slices.Clone(catalogue().wideFields) }
 
-// addWide adds the metric's field of the wide form, if it has one, at its place.
+// addWide adds the metric's field of the wide form, if it has one, at its position.
 func addWide(wide map[int]NamedField, m *Metric, cells []string) error {
 	name, order := cells[colWide], cells[colWideOrder]
 	if name == "" && order == "" {
 		return nil
 	}
-	place, err := strconv.Atoi(order)
+	position, err := strconv.Atoi(order)
 	if err != nil {
-		return fmt.Errorf("the place of %s in the wide form: %w", name, err)
+		return fmt.Errorf("the position of %s in the wide form: %w", name, err)
 	}
-	if there, twice := wide[place]; twice {
-		return fmt.Errorf("%s and %s have one place in the wide form", there.Name, name)
+	if previous, exists := wide[position]; exists {
+		return fmt.Errorf("%s and %s share one position in the wide form", previous.Name, name)
 	}
 	description := strings.TrimSuffix(m.Help, ".") + ", in " + unitInWords(m.Unit) + "."
-	wide[place] = NamedField{Name: name, Metric: m.Name, Unit: m.Unit, Description: description}
+	wide[position] = NamedField{Name: name, Metric: m.Name, Unit: m.Unit, Description: description}
 	return nil
 }
 

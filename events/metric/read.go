@@ -9,17 +9,17 @@ import (
 
 var errNotNumber = errors.New("not a number; write digits such as 41 or 66.781, and leave the cell empty when there is no reading")
 
-// Read reads the text of one reading: a number in the canonical unit, or the reason for having none (an
-// empty cell, a token such as [N/A], one of DCGM's sentinel numbers, a number outside the metric's range). Of
-// some metrics words are readings too: Enabled, P0, 0x1F. Any other text is an error that says what to do.
+// Read parses the text of one reading. It returns a number in the canonical unit, or the reason for its absence (an
+// empty cell, a token such as [N/A], one of DCGM's sentinel numbers, a number outside the metric's range). For some
+// metrics it accepts words as readings: Enabled, P0, 0x1F. For any other text it returns an error with advice.
 func (m *Metric) Read(c Conversion, text []byte) (events.Value, error) {
 	text = bytes.TrimSpace(text)
 	if len(text) > longest {
 		return events.Value{}, errNotNumber
 	}
-	if !numeric(text) {
-		if reason := token(text); reason != events.Present {
-			return absent(reason, text), nil
+	if !looksNumeric(text) {
+		if reason := tokenReason(text); reason != events.Present {
+			return absentValue(reason, text), nil
 		}
 		return m.readWord(text)
 	}
@@ -27,43 +27,43 @@ func (m *Metric) Read(c Conversion, text []byte) (events.Value, error) {
 	if err != nil {
 		return m.readWord(text)
 	}
-	if reason := m.sentinel(c, n); reason != events.Present {
-		return absent(reason, text), nil
+	if reason := m.sentinelReason(c, n); reason != events.Present {
+		return absentValue(reason, text), nil
 	}
 	if c.guess {
 		var reason events.Reason
 		if c, reason = ratioOrPercent(c, n, text); reason != events.Present {
-			return absent(reason, text), nil
+			return absentValue(reason, text), nil
 		}
 	}
 	n = c.Apply(n)
-	if !m.plausible(n) {
-		return absent(events.Implausible, text), nil
+	if !m.inRange(n) {
+		return absentValue(events.Implausible, text), nil
 	}
 	return events.Value{Number: n}, nil
 }
 
-// readWord reads a text that is no number but may stand for one.
+// readWord parses a text that is not a number but may be a word for one.
 func (m *Metric) readWord(text []byte) (events.Value, error) {
-	n, ok := m.words.read(text)
+	n, ok := m.words.parseWord(text)
 	switch {
 	case !ok:
 		return events.Value{}, errNotNumber
-	case !m.plausible(n):
-		return absent(events.Implausible, text), nil
+	case !m.inRange(n):
+		return absentValue(events.Implausible, text), nil
 	}
 	return events.Value{Number: n}, nil
 }
 
-// longest bounds the text that an absent reading carries along; no reading's is longer.
+// longest bounds the text of an absent reading, in bytes; no reading is longer.
 const longest = 128
 
-func absent(reason events.Reason, text []byte) events.Value {
+func absentValue(reason events.Reason, text []byte) events.Value {
 	return events.Value{Absent: reason, Raw: string(text)}
 }
 
-// numeric tells text that must be a number from text that may be a token.
-func numeric(text []byte) bool {
+// looksNumeric reports whether text must be a number, and not a token.
+func looksNumeric(text []byte) bool {
 	if len(text) == 0 {
 		return false
 	}
@@ -71,9 +71,9 @@ func numeric(text []byte) bool {
 	return '0' <= c && c <= '9' || c == '.' || c == '+' || c == '-' && len(text) > 1
 }
 
-// plausible tells whether n is in the metric's range. Float rounds monotonically, so what is strictly
-// inside as a float64 is inside.
-func (m *Metric) plausible(n events.Number) bool {
+// inRange reports whether n is in the metric's range. Rounding to float64 is monotonic, so a value strictly inside
+// the range as a float64 is inside.
+func (m *Metric) inRange(n events.Number) bool {
 	if m.Min == m.Max {
 		return true
 	}
@@ -83,8 +83,8 @@ func (m *Metric) plausible(n events.Number) bool {
 	return n.Compare(m.Min) >= 0 && n.Compare(m.Max) <= 0
 }
 
-// ratioOrPercent decides the unit of GPU_UTIL_RATIO by the number: a fraction is a ratio, more than 1 is
-// percent, 0 is either. A lone "1" can be both; written "1.0" it comes from a field of fractions.
+// ratioOrPercent determines the unit of GPU_UTIL_RATIO by the number: a fraction is a ratio, more than 1 is percent,
+// 0 is either. A lone "1" is ambiguous; "1.0" comes from a field of fractions.
 func ratioOrPercent(c Conversion, n events.Number, text []byte) (Conversion, events.Reason) {
 	one := events.Int(1)
 	switch {

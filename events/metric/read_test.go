@@ -8,7 +8,7 @@ import (
 	"telemetry-pipeline/events/metric"
 )
 
-// TestRead reads texts under a source's name; what is wanted is a number, a reason's word, or "bad".
+// TestRead reads texts under a source's name. The expected result is a number, the word of a reason, or "bad".
 func TestRead(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		// numbers stay exact
@@ -157,7 +157,7 @@ func TestRead(t *testing.T) {
 		case v.Raw != strings.TrimSpace(test.text) || v.Number != events.Number{}:
 			t.Errorf("%s %q: got number %s, raw text %q; want none and the text", test.name, test.text, v.Number, v.Raw)
 		}
-		if want := test.want; got != want && !(v.Absent == events.Present && v.Number == parsed(want)) {
+		if want := test.want; got != want && !(v.Absent == events.Present && v.Number == mustParse(want)) {
 			t.Errorf("%s %q: got %s, want %s", test.name, test.text, got, want)
 		}
 	}
@@ -180,14 +180,14 @@ func TestReadSpelled(t *testing.T) {
 		if err != nil {
 			got = "bad"
 		}
-		if got != want && (err != nil || v.Absent != events.Present || v.Number != parsed(want)) {
+		if got != want && (err != nil || v.Absent != events.Present || v.Number != mustParse(want)) {
 			t.Errorf("%q: got %s %s, %v; want %s", text, got, v.Number, err, want)
 		}
 	}
 }
 
-// parsed is the number that text says, as far as a Number can hold it.
-func parsed(text string) events.Number {
+// mustParse returns the number of a text, as far as a Number can represent it.
+func mustParse(text string) events.Number {
 	n, err := events.ParseNumber(text)
 	if err != nil {
 		return events.Int(-999)
@@ -217,7 +217,7 @@ func FuzzRead(f *testing.F) {
 		if len(v.Raw) > 128 || v.Number.Compare(m.Min) < 0 && ok || v.Number.Compare(m.Max) > 0 && ok {
 			t.Fatalf("%s %q: got %s, which is outside %s..%s", name, text, v.Number, m.Min, m.Max)
 		}
-		if back := parsed(v.Number.String()); back != v.Number {
+		if back := mustParse(v.Number.String()); back != v.Number {
 			t.Fatalf("%s %q: got a number that is not normalised: %+v", name, text, v.Number)
 		}
 	})

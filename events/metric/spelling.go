@@ -2,10 +2,10 @@ package metric
 
 import "strings"
 
-// spelling gives a column of nvidia-smi --query-gpu in the first of its spellings (help text of driver 590),
-// so that one metric has one name also where the catalogue has none for it. The name is in lower case;
-// "": it has no other spelling.
-func spelling(name string) string {
+// firstSpelling returns the first spelling of a column of nvidia-smi --query-gpu (help text of driver 590), so that
+// one metric has one name even outside the catalogue. name must be in lower case. It returns "" if there is no other
+// spelling.
+func firstSpelling(name string) string {
 	switch name {
 	case "gpu_name":
 		return "name"
@@ -49,8 +49,8 @@ func spelling(name string) string {
 	return ""
 }
 
-// unbracket takes a unit in brackets off a column's name: memory.used [MiB].
-func unbracket(name string) (bare, unit string) {
+// cutUnit splits a bracketed unit off a column's name, such as memory.used [MiB].
+func cutUnit(name string) (bare, unit string) {
 	bare, unit, found := strings.Cut(name, "[")
 	unit, closed := strings.CutSuffix(unit, "]")
 	bare = strings.TrimSpace(bare)
@@ -60,8 +60,8 @@ func unbracket(name string) (bare, unit string) {
 	return bare, unit
 }
 
-// unit gives a unit as nvidia-smi writes it, "" for any other text. Case does not matter.
-func unit(text string) string {
+// knownUnit returns a unit in nvidia-smi's spelling, or "" for any other text. It ignores case.
+func knownUnit(text string) string {
 	for _, unit := range [...]string{"%", "W", "MHz", "MiB", "us", "ms"} {
 		if strings.EqualFold(text, unit) {
 			return unit
@@ -70,17 +70,17 @@ func unit(text string) string {
 	return ""
 }
 
-// In tells whether readings that c converts may be said to be in a unit, as nvidia-smi writes it: MiB, us.
-// Where no unit is known each of nvidia-smi's may be.
+// In reports whether text, in nvidia-smi's spelling (MiB, us), can be the unit of readings converted by c. A metric
+// without a known unit accepts every unit of nvidia-smi.
 func (m *Metric) In(c Conversion, text string) bool {
-	said := unit(text)
+	stated := knownUnit(text)
 	switch {
-	case said == "" && strings.EqualFold(text, "C"):
+	case stated == "" && strings.EqualFold(text, "C"):
 		return c.Exact() && strings.HasPrefix(m.Unit, "°C")
 	case m.Unit == "ns" && c == Conversion{scale: kilo}:
-		return said == "us"
+		return stated == "us"
 	case m.Unit == "" && !m.Known():
-		return said != ""
+		return stated != ""
 	}
-	return said != "" && c.Exact() && m.Unit == said
+	return stated != "" && c.Exact() && m.Unit == stated
 }

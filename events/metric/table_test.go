@@ -17,7 +17,7 @@ func TestCatalogueUnitsAreKnown(t *testing.T) {
 	}
 }
 
-// TestCatalogueRefuses makes one mistake at a time in the table.
+// TestCatalogueRefuses makes one mistake in the table at a time.
 func TestCatalogueRefuses(t *testing.T) {
 	text := metric.CatalogueText()
 	if err := metric.CheckTable(text); err != nil {
@@ -41,9 +41,9 @@ func TestCatalogueRefuses(t *testing.T) {
 		{"an id that is no number", "\t203\t", "\tx203\t", "x203"},
 		{"a bound that is no number", "\t203\t%\tgauge\tint64\t0\t100\t", "\t203\t%\tgauge\tint64\t0\tmuch\t", "much"},
 		{"no unit", "\t203\t%\t", "\t203\t\t", "must not be empty"},
-		{"a place in the wide form twice", "memory_utilization\t2", "memory_utilization\t1", "one place"},
-		{"a place in the wide form left out", "memory_clock_mhz\t8", "memory_clock_mhz\t9", "has place 8"},
-		{"a name in the wide form without a place", "memory_clock_mhz\t8", "memory_clock_mhz\t", "wide form"},
+		{"a position in the wide form twice", "memory_utilization\t2", "memory_utilization\t1", "one position"},
+		{"a position in the wide form left out", "memory_clock_mhz\t8", "memory_clock_mhz\t9", "has position 8"},
+		{"a name in the wide form without a position", "memory_clock_mhz\t8", "memory_clock_mhz\t", "wide form"},
 	} {
 		changed := strings.Replace(text, test.old, test.new, 1)
 		if changed == text {

@@ -7,20 +7,20 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// words are the kinds of words that stand for readings of a metric, as nvidia-smi prints them.
+// words is a set of the kinds of words that are accepted as readings of a metric, as printed by nvidia-smi.
 type words uint8
 
 const (
 	flags   words = 1 << iota // Enabled, Not Active, Yes
 	masks                     // 0x1F
 	pstates                   // P0 to P15
-	actions                   // what gpu_recovery_action asks for
+	actions                   // values of gpu_recovery_action
 	healths                   // fabric.health.summary
 )
 
-// Spelled is the metric with the words that tools write for readings of many: Enabled, Not Active and No are 1
-// or 0, and 0x1F is 31. For a metric that the catalogue does not know, Read takes them only so: of another
-// source's column they may be text.
+// Spelled returns the metric with the words that tools write for many readings: Enabled, Not Active and No are 1 or
+// 0, and 0x1F is 31. For a metric outside the catalogue Read accepts them only after Spelled, because in another
+// source's column they may be plain text.
 func (m Metric) Spelled() Metric {
 	if !m.Known() {
 		m.words |= flags | masks
@@ -28,8 +28,8 @@ func (m Metric) Spelled() Metric {
 	return m
 }
 
-// read gives the reading that a trimmed text stands for. Case does not matter.
-func (w words) read(text []byte) (events.Number, bool) {
+// parseWord returns the reading for a trimmed text. It ignores case.
+func (w words) parseWord(text []byte) (events.Number, bool) {
 	const longest = len("system reboot required")
 	if w == 0 || len(text) > longest {
 		return events.Number{}, false
@@ -38,7 +38,7 @@ func (w words) read(text []byte) (events.Number, bool) {
 	for _, kind := range [...]struct {
 		words words
 		read  func(lower string) (events.Number, bool)
-	}{{flags, flag}, {masks, mask}, {pstates, pstate}, {actions, action}, {healths, health}} {
+	}{{flags, readFlag}, {masks, readMask}, {pstates, readPstate}, {actions, readAction}, {healths, readHealth}} {
 		if w&kind.words == 0 {
 			continue
 		}
@@ -49,7 +49,7 @@ func (w words) read(text []byte) (events.Number, bool) {
 	return events.Number{}, false
 }
 
-func flag(lower string) (events.Number, bool) {
+func readFlag(lower string) (events.Number, bool) {
 	switch lower {
 	case "active", "enabled", "yes", "true":
 		return events.Int(1), true
@@ -59,8 +59,8 @@ func flag(lower string) (events.Number, bool) {
 	return events.Number{}, false
 }
 
-// mask reads up to 64 bits. Digits beyond those of a Number are rounded, which no real mask has.
-func mask(lower string) (events.Number, bool) {
+// readMask parses up to 64 bits. Digits beyond the precision of a Number are rounded; no real mask has them.
+func readMask(lower string) (events.Number, bool) {
 	if len(lower) < len("0x0") || lower[:2] != "0x" {
 		return events.Number{}, false
 	}
@@ -72,7 +72,7 @@ func mask(lower string) (events.Number, bool) {
 	return n, err == nil
 }
 
-func pstate(lower string) (events.Number, bool) {
+func readPstate(lower string) (events.Number, bool) {
 	if len(lower) < len("p0") || lower[0] != 'p' || lower[1] == '+' {
 		return events.Number{}, false
 	}
@@ -80,9 +80,10 @@ func pstate(lower string) (events.Number, bool) {
 	return events.Int(int64(v)), err == nil
 }
 
-// action knows the texts of nvidia-smi and of XID 154 for NVML's recovery actions. Drivers gain new ones: the range of
-// the metric takes numbers that have no word here, for whatever the driver asks for is a fault and no corrupt read.
-func action(lower string) (events.Number, bool) {
+// readAction returns the number of a recovery action of NVML, in the words of nvidia-smi and of XID 154. New drivers
+// add actions: the metric's range also accepts numbers without a word here, since any action that the driver requests
+// is a fault and not a corrupt read.
+func readAction(lower string) (events.Number, bool) {
 	switch lower {
 	case "none":
 		return events.Number{}, true
@@ -104,7 +105,7 @@ func action(lower string) (events.Number, bool) {
 	return events.Number{}, false
 }
 
-func health(lower string) (events.Number, bool) {
+func readHealth(lower string) (events.Number, bool) {
 	switch lower {
 	case "not supported":
 		return events.Number{}, true

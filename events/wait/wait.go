@@ -1,5 +1,5 @@
-// Package wait holds the three ways in which goroutines of the system wait: for a time, between attempts, and for a
-// signal. It links nothing of ours and can be used anywhere, under testing/synctest too.
+// Package wait provides the three ways in which goroutines of the system wait: for a time, between attempts, and for
+// a signal. It imports nothing of the module and works under testing/synctest.
 package wait
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Sleep waits for d and reports whether ctx still goes on. It does not wait once ctx has ended, nor where d is not positive.
+// Sleep waits for d and reports whether ctx has not ended. It does not wait if ctx has ended or d is not positive.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	if ctx.Err() != nil {
 		return false
@@ -26,15 +26,16 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Backoff is the pause between attempts: Least before the second one, then doubling up to Most. A random half of each
-// pause is left out, so that many that failed together do not come back together. One goroutine uses it.
+// Backoff is the pause between attempts: Least before the second one, then doubling up to Most. Each pause is
+// shortened by a random part of up to half, so that many clients that failed together do not return together. It is
+// not safe for concurrent use.
 type Backoff struct {
 	Least, Most time.Duration
 
-	AtOnce bool // the second attempt follows without a pause; Least comes before the third
-	Steady bool // nothing is left out at random
+	AtOnce bool // no pause before the second attempt; Least comes before the third
+	Steady bool // no random shortening
 
-	next time.Duration // 0: no attempt has failed since the last Reset
+	next time.Duration // 0 if no attempt has failed since the last Reset
 }
 
 // Fixed returns a Backoff whose pauses are all d.
@@ -54,20 +55,20 @@ func (b *Backoff) Next() time.Duration {
 	return pause/2 + rand.N(pause/2)
 }
 
-// Wait sleeps for Next and reports whether ctx still goes on.
+// Wait sleeps for Next and reports whether ctx has not ended.
 func (b *Backoff) Wait(ctx context.Context) bool { return Sleep(ctx, b.Next()) }
 
-// Reset makes the next pause the least again; call it after a success.
+// Reset sets the next pause back to Least; call it after a success.
 func (b *Backoff) Reset() { b.next = 0 }
 
-// Signal wakes one waiting goroutine. Signals that come before it waits are one signal; none is lost. The zero value is
+// Signal wakes one waiting goroutine. Signals before it waits are merged into one; none is lost. The zero value is
 // not usable.
 type Signal struct{ slot chan struct{} }
 
 // NewSignal returns a signal that is not set.
 func NewSignal() Signal { return Signal{slot: make(chan struct{}, 1)} }
 
-// Set wakes the goroutine that waits, or the next one that does. It never blocks.
+// Set wakes the waiting goroutine, or the next one that waits. It never blocks.
 func (s Signal) Set() {
 	select {
 	case s.slot <- struct{}{}:

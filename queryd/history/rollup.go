@@ -10,73 +10,73 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// rollup reads the archive's sums instead of its records, where they say the same.
+// rollup reads the archive's sums in place of its records, where both have the same result.
 type rollup struct {
-	step  time.Duration
-	span  span // of record times that count
-	added bool // an aggregate is asked for that counts a record again when it is in two entries
+	step     time.Duration
+	times    timeRange // of record times that count
+	additive bool      // an aggregate is requested that counts a record twice if it is in two entries
 }
 
-// rolled is a sum of a minute or hour of one metric of one entity.
-type rolled struct {
+// rolledBucket is the archive's sum of one metric of one entity in one minute or hour.
+type rolledBucket struct {
 	entity events.Entity
 	metric string
 	archive.Bucket
 }
 
-// newRollup tells what of the archive's sums a query can be answered from in a range of times; nil: nothing.
-func newRollup(q Query, s span) *rollup {
+// newRollup returns the rollup that can answer a query in a range of times; nil if records are required.
+func newRollup(q Query, s timeRange) *rollup {
 	if q.Step%time.Minute != 0 || slices.Contains(q.Aggregates, P95) {
 		return nil
 	}
-	r := &rollup{step: q.Step, span: s, added: len(q.Aggregates) == 0}
+	r := &rollup{step: q.Step, times: s, additive: len(q.Aggregates) == 0}
 	for _, a := range q.Aggregates {
-		r.added = r.added || a == Avg || a == Count
+		r.additive = r.additive || a == Avg || a == Count
 	}
 	return r
 }
 
-// read takes out of what is wanted the windows that sums answer, and gives the sums to the parts. No minute or
-// hour of such a window is cut by the range of times, nothing of it is in the stored series, and every entry
-// that may have records of it has sums. Where two entries have a sum of the same minute or hour they may share records:
-// that matters only to what is added up, and then the records are read.
-func (r *rollup) read(ctx context.Context, s *scan, entries []archive.Entry, all wanted) error {
-	sums := make(wanted, len(all))
+// readSums removes from all the windows that sums can answer, and adds the sums to the parts. For such a window, no
+// minute or hour is cut by the range of times, the stored series has nothing, and every entry that may have records
+// has sums. Two entries with a sum of the same minute or hour may share records: if an additive aggregate is
+// requested, the records of that window are read after all.
+func (r *rollup) readSums(ctx context.Context, s *scan, entries []archive.Entry, all wantedByHost) error {
+	sums := make(wantedByHost, len(all))
 	for host, w := range all {
-		take := &want{part: w.part}
+		answered := &wantedWindows{part: w.part}
 		w.windows = slices.DeleteFunc(w.windows, func(window projections.Window) bool {
-			if _, hot := w.part.hot[window]; hot || r.kind(entries, window) == "" {
+			if _, hot := w.part.hot[window]; hot || r.kindFor(entries, window) == "" {
 				return false
 			}
-			take.windows = append(take.windows, window)
+			answered.windows = append(answered.windows, window)
 			return true
 		})
-		if len(take.windows) > 0 {
-			sums[host] = take
+		if len(answered.windows) > 0 {
+			sums[host] = answered
 		}
 	}
-	for _, run := range sums.runs() {
-		if err := r.run(ctx, s, entries, sums, run); err != nil {
+	for _, run := range sums.windowRuns() {
+		if err := r.readRun(ctx, s, entries, sums, run); err != nil {
 			return err
 		}
 	}
 	for host, w := range sums {
-		all[host].windows = append(all[host].windows, w.part.settle(r.added)...)
+		all[host].windows = append(all[host].windows, w.part.dropRepeated(r.additive)...)
 		slices.Sort(all[host].windows)
 	}
 	return nil
 }
 
-// sizes are what the archive's sums are of, the greater ones first.
-var sizes = []struct { // never written
+// rollupSizes are the sizes of the archive's sums, in descending order.
+var rollupSizes = []struct { // never written
 	kind archive.Kind
 	of   time.Duration
 }{{archive.Hours, time.Hour}, {archive.Minutes, time.Minute}}
 
-// kind tells which sums say the same as the records of a window, "" when none do.
-func (r *rollup) kind(entries []archive.Entry, w projections.Window) archive.Kind {
-	from, to := max(windowStart(w), r.span.from), min(windowEnd(w), r.span.to)
-	for _, size := range sizes {
+// kindFor returns the kind of sums equivalent to the records of a window; "" if there is none.
+func (r *rollup) kindFor(entries []archive.Entry, w projections.Window) archive.Kind {
+	from, to := max(windowStart(w), r.times.from), min(windowEnd(w), r.times.to)
+	for _, size := range rollupSizes {
 		kind := size.kind
 		whole := r.step%size.of == 0 && from == slotStart(slotOf(from, size.of), size.of) && to == slotEnd(slotOf(to, size.of), size.of)
 		if whole && !slices.ContainsFunc(entries, func(e archive.Entry) bool {
@@ -89,10 +89,10 @@ func (r *rollup) kind(entries []archive.Entry, w projections.Window) archive.Kin
 	return ""
 }
 
-// run reads the sums of a run of windows.
-func (r *rollup) run(ctx context.Context, s *scan, entries []archive.Entry, sums wanted, run projections.Span) error {
-	f := s.filter(sums, run)
-	for _, size := range sizes {
+// readRun reads the sums of a run of windows.
+func (r *rollup) readRun(ctx context.Context, s *scan, entries []archive.Entry, sums wantedByHost, run projections.Span) error {
+	f := s.archiveFilter(sums, run)
+	for _, size := range rollupSizes {
 		kind := size.kind
 		for _, e := range entries {
 			if _, has := e.Object(kind); !has || e.To < windowStart(run.First) || e.From > windowEnd(run.Last) {
@@ -102,8 +102,8 @@ func (r *rollup) run(ctx context.Context, s *scan, entries []archive.Entry, sums
 				if err != nil {
 					return err
 				}
-				if w := sums[found.Host]; w != nil && s.sel.wants(found.Entity, found.Metric) {
-					r.take(w, entries, kind, &found)
+				if w := sums[found.Host]; w != nil && s.sel.coversMetric(found.Entity, found.Metric) {
+					r.addSums(w, entries, kind, &found)
 				}
 			}
 		}
@@ -111,19 +111,20 @@ func (r *rollup) run(ctx context.Context, s *scan, entries []archive.Entry, sums
 	return nil
 }
 
-// take gives a part the sums of its windows, if they are of the kind that is read for them.
-func (r *rollup) take(w *want, entries []archive.Entry, kind archive.Kind, found *archive.Rollup) {
+// addSums adds sums to the part of their host if their window is read from sums of this kind.
+func (r *rollup) addSums(w *wantedWindows, entries []archive.Entry, kind archive.Kind, found *archive.Rollup) {
 	for _, b := range found.Buckets {
 		window := projections.WindowOf(b.Start)
-		if _, wanted := slices.BinarySearch(w.windows, window); wanted && r.span.holds(b.Start) && r.kind(entries, window) == kind {
-			w.part.rolled = append(w.part.rolled, rolled{found.Entity, found.Metric, b})
+		if _, wanted := slices.BinarySearch(w.windows, window); wanted && r.times.contains(b.Start) && r.kindFor(entries, window) == kind {
+			w.part.rolled = append(w.part.rolled, rolledBucket{found.Entity, found.Metric, b})
 		}
 	}
 }
 
-// settle drops the sums of windows that have to be added up from records, and gives those windows.
-func (p *part) settle(added bool) []projections.Window {
-	if !added {
+// dropRepeated removes the sums of windows with a minute or hour in two entries, and returns these windows, if the
+// sums are additive. Their records must be read instead.
+func (p *hostPart) dropRepeated(additive bool) []projections.Window {
+	if !additive {
 		return nil
 	}
 	type key struct {
@@ -145,7 +146,7 @@ func (p *part) settle(added bool) []projections.Window {
 	}
 	slices.Sort(again)
 	again = slices.Compact(again)
-	p.rolled = slices.DeleteFunc(p.rolled, func(r rolled) bool {
+	p.rolled = slices.DeleteFunc(p.rolled, func(r rolledBucket) bool {
 		_, found := slices.BinarySearch(again, projections.WindowOf(r.Start))
 		return found
 	})

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Answer is what the server said of a file.
+// Answer is the server's response to one file.
 type Answer struct {
 	Success bool   `json:"success"`
 	Error   string `json:"error"`
@@ -20,7 +20,7 @@ type Answer struct {
 	Dialect string `json:"dialect"`
 
 	Accepted    int64   `json:"accepted"`
-	WouldAccept int64   `json:"would_accept"` // in place of Accepted where nothing is to be stored
+	WouldAccept int64   `json:"would_accept"` // replaces Accepted in a dry run
 	Duplicate   int64   `json:"duplicate"`
 	Rejected    int64   `json:"rejected"`
 	Absent      int64   `json:"absent"`
@@ -30,11 +30,11 @@ type Answer struct {
 	Warnings []string `json:"warnings"`
 
 	HTTPStatus int             `json:"-"`
-	Raw        json.RawMessage `json:"-"` // the answer as it came
+	Raw        json.RawMessage `json:"-"` // the body as received
 	retryAfter time.Duration
 }
 
-// Fault is the server's verdict on one row or cell.
+// Fault describes one rejected row or cell.
 type Fault struct {
 	Line   int    `json:"line"`
 	Column string `json:"column"`
@@ -42,7 +42,7 @@ type Fault struct {
 	Reason string `json:"reason"`
 }
 
-// String is the verdict in one line.
+// String returns the fault on one line.
 func (f Fault) String() string {
 	where := fmt.Sprintf("line %d", f.Line)
 	if f.Column != "" {
@@ -51,8 +51,8 @@ func (f Fault) String() string {
 	return fmt.Sprintf("%s: %q: %s", where, f.Text, f.Reason)
 }
 
-// final tells that sending the file again would be answered the same.
-func (a *Answer) final() bool {
+// isFinal reports whether the server would answer a second attempt the same way.
+func (a *Answer) isFinal() bool {
 	switch a.HTTPStatus {
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return false
@@ -64,14 +64,14 @@ func (a *Answer) final() bool {
 	return a.HTTPStatus < http.StatusInternalServerError
 }
 
-// codeTruncated is the server's word for a body that ended before its file did.
+// codeTruncated is the server's error code for a body that ended before its file did.
 const codeTruncated = "truncated_body"
 
-// read makes an answer of a response whose body has been read.
-func read(resp *http.Response, body []byte) *Answer {
+// parseAnswer returns the answer in a response whose body has been read.
+func parseAnswer(resp *http.Response, body []byte) *Answer {
 	a := &Answer{}
 	if err := json.Unmarshal(body, a); err != nil || !a.Success && a.Error == "" {
-		*a = Answer{Error: fmt.Sprintf("the server answered %s and nothing that an upload server says: %q", resp.Status, excerpt(body))}
+		*a = Answer{Error: fmt.Sprintf("the server answered %s, which is not a response of an upload server: %q", resp.Status, bodyExcerpt(body))}
 	}
 	a.HTTPStatus, a.Raw = resp.StatusCode, body
 	if resp.StatusCode >= http.StatusBadRequest {
@@ -83,6 +83,6 @@ func read(resp *http.Response, body []byte) *Answer {
 	return a
 }
 
-func excerpt(body []byte) string {
+func bodyExcerpt(body []byte) string {
 	return strings.ToValidUTF8(string(body[:min(len(body), 80)]), "\uFFFD")
 }

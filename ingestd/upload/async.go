@@ -12,55 +12,56 @@ import (
 
 const uploadsPath = "/api/v1/uploads"
 
-// handed is the server's answer to a file that it processes in the background, and to a question about it.
-type handed struct {
+// asyncResponse is the server's response to a file that it processes in the background, and to a request for its
+// state.
+type asyncResponse struct {
 	ID    string          `json:"id"`
-	Data  state           `json:"data"`
+	Data  asyncState      `json:"data"`
 	Error json.RawMessage `json:"error"`
 }
 
-// state is how far an upload in the background is.
-type state struct {
+// asyncState is the state of an upload in the background.
+type asyncState struct {
 	State   string          `json:"state"`
-	Waiting string          `json:"waiting"` // why it is tried again
+	Waiting string          `json:"waiting"` // reason for the next attempt
 	Error   string          `json:"error"`
 	Code    string          `json:"code"`
-	Receipt json.RawMessage `json:"receipt"` // what the answer would have been
+	Receipt json.RawMessage `json:"receipt"` // the response that a synchronous upload would have received
 }
 
-func (s *state) final() bool {
+func (s *asyncState) isFinal() bool {
 	return s.State == "done" || s.State == "failed" || s.State == "cancelled"
 }
 
 const pollPause = 500 * time.Millisecond
 
-// follow waits for the end of an upload that the server processes by itself; any other answer it gives back.
-// The file is the server's by now: a question that is not answered is asked again, and the file not sent again.
-func (c *Client) follow(ctx context.Context, answer *Answer) (*Answer, error) {
-	var h handed
+// followUpload polls an upload in the background until it ends and returns its answer. It returns any other answer
+// unchanged. The server already has the file: a failed poll is repeated, and the file is not sent again.
+func (c *Client) followUpload(ctx context.Context, answer *Answer) (*Answer, error) {
+	var h asyncResponse
 	if !c.cfg.Async || answer.HTTPStatus != http.StatusAccepted || json.Unmarshal(answer.Raw, &h) != nil || h.ID == "" {
 		return answer, nil
 	}
-	for heard := time.Now(); !h.Data.final(); {
+	for heard := time.Now(); !h.Data.isFinal(); {
 		if !c.sleep(ctx, pollPause) {
-			return nil, fmt.Errorf("upload %s goes on without being watched: %w", h.ID, context.Cause(ctx))
+			return nil, fmt.Errorf("upload %s continues on the server, and this client no longer follows it: %w", h.ID, context.Cause(ctx))
 		}
-		now, err := c.ask(ctx, h.ID)
+		now, err := c.fetchState(ctx, h.ID)
 		switch {
 		case err == nil:
 			h.Data, heard = *now, time.Now()
-		case errors.Is(err, errForgotten) || time.Since(heard) > c.cfg.RetryFor:
-			return nil, &UndeliveredError{fmt.Errorf("upload %s was taken, and what became of it cannot be told: %w", h.ID, err)}
+		case errors.Is(err, errUnknownUpload) || time.Since(heard) > c.cfg.RetryFor:
+			return nil, &UndeliveredError{fmt.Errorf("upload %s was accepted, and its result is unknown: %w", h.ID, err)}
 		}
 	}
-	return h.Data.answer(h.ID), nil
+	return h.Data.finalAnswer(h.ID), nil
 }
 
-// answer is what the server would have said, had it been waited for.
-func (s *state) answer(id string) *Answer {
+// finalAnswer returns the answer that a synchronous upload would have received.
+func (s *asyncState) finalAnswer(id string) *Answer {
 	a := &Answer{}
 	if len(s.Receipt) > 0 {
-		_ = json.Unmarshal(s.Receipt, a) // one that cannot be read leaves the state's own words
+		_ = json.Unmarshal(s.Receipt, a) // without a readable receipt, the state's own error is used
 	}
 	a.FileID, a.Raw, a.HTTPStatus = id, s.Receipt, http.StatusOK
 	a.Success = s.State == "done"
@@ -74,30 +75,30 @@ func (s *state) answer(id string) *Answer {
 	return a
 }
 
-var errForgotten = errors.New("the server does not know the upload any more")
+var errUnknownUpload = errors.New("the server no longer knows the upload")
 
-// ask asks for the state of an upload.
-func (c *Client) ask(ctx context.Context, id string) (*state, error) {
+// fetchState requests the state of an upload.
+func (c *Client) fetchState(ctx context.Context, id string) (*asyncState, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server.JoinPath(uploadsPath, id).String(), nil)
 	if err != nil {
 		return nil, err
 	}
-	c.authorize(req)
+	c.setToken(req)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, explain(err)
+		return nil, explainDial(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, explain(err)
+		return nil, explainDial(err)
 	}
 	if resp.StatusCode == http.StatusNotFound {
-		return nil, errForgotten
+		return nil, errUnknownUpload
 	}
-	var h handed
+	var h asyncResponse
 	if err := json.Unmarshal(body, &h); err != nil || resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("asking about it: %s: %q", resp.Status, excerpt(body))
+		return nil, fmt.Errorf("reading its state: %s: %q", resp.Status, bodyExcerpt(body))
 	}
 	return &h.Data, nil
 }

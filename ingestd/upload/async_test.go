@@ -11,28 +11,28 @@ import (
 	"time"
 )
 
-// background takes a file and tells each of states in turn, the last one again and again. A state "" is a
-// question that is not answered.
-func background(t *testing.T, states ...string) (url string, uploads *atomic.Int64) {
+// serveStates accepts a file and answers requests for its state with each of states in turn, repeating the last one.
+// For a state "" it sends no answer.
+func serveStates(t *testing.T, states ...string) (url string, uploads *atomic.Int64) {
 	var asked atomic.Int64
 	uploads = &atomic.Int64{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			uploads.Add(1)
 			_, _ = io.Copy(io.Discard, r.Body)
-			says(http.StatusAccepted, `{"success":true,"id":"u1","data":{"state":"queued"}}`)(w)
+			respond(http.StatusAccepted, `{"success":true,"id":"u1","data":{"state":"queued"}}`)(w)
 			return
 		}
 		state := states[min(int(asked.Add(1))-1, len(states)-1)]
 		if state == "" {
-			says(http.StatusBadGateway, "away")(w)
+			respond(http.StatusBadGateway, "away")(w)
 			return
 		}
 		if state == "gone" {
-			says(http.StatusNotFound, `{"success":false,"error":"no such upload"}`)(w)
+			respond(http.StatusNotFound, `{"success":false,"error":"no such upload"}`)(w)
 			return
 		}
-		says(http.StatusOK, fmt.Sprintf(`{"success":true,"data":%s}`, state))(w)
+		respond(http.StatusOK, fmt.Sprintf(`{"success":true,"data":%s}`, state))(w)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL, uploads
@@ -54,19 +54,19 @@ func TestUploadFollowsWhatIsProcessedInTheBackground(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			url, uploads := background(t, test.states...)
+			url, uploads := serveStates(t, test.states...)
 			client, err := New(Config{URL: url, Async: true})
 			if err != nil {
 				t.Fatal(err)
 			}
 			client.sleep = func(context.Context, time.Duration) bool { return true }
-			f, err := fileSource(write(t, t.TempDir(), "a.csv", "a\n1\n"))
+			f, err := fileSource(writeFile(t, t.TempDir(), "a.csv", "a\n1\n"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			answer, err := client.Send(t.Context(), f, nil, nil)
 			r := result{answer: answer, err: err}
-			if got := r.code(); got != test.code {
+			if got := r.exitCode(); got != test.code {
 				t.Errorf("exit code %d (%+v, %v), want %d", got, answer, err, test.code)
 			}
 			if answer != nil && answer.Accepted != test.accepted {

@@ -11,16 +11,16 @@ import (
 	"unicode"
 )
 
-// Config says where uploads go and what is said about the files. The zero value of each field means its
+// Config has the server's address and the parameters that describe the files. The zero value of each field means its
 // default.
 type Config struct {
-	URL   string // of the upload server, default http://localhost:8081
-	Token string // sent as a bearer token; "": none
+	URL   string // of the upload server; default http://localhost:8081
+	Token string // bearer token; "": none
 
-	RetryFor time.Duration // how long a file is tried again, default 5m; negative: one attempt
-	Parallel int           // files under way at a time, default 2
+	RetryFor time.Duration // how long a file is retried; default 5m; negative: one attempt
+	Parallel int           // files sent at a time; default 2
 
-	// What the server is told about every file; "" and false: nothing. See its documentation.
+	// Parameters of every upload; "" and false are not sent. The server's documentation describes them.
 	Dialect, Host, Zone, Columns, Metric, At, Start, Interval, Exporter string
 	Strict, DryRun, Wait, Async                                         bool
 }
@@ -31,29 +31,29 @@ const (
 	defaultParallel = 2
 )
 
-// Flags registers the settings that every way of uploading has.
+// Flags registers the flags of every kind of upload.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.URL, "url", defaultURL, "address of the upload server")
 	fs.StringVar(&c.Token, "token", "", "bearer token to send")
-	fs.DurationVar(&c.RetryFor, "retry-for", defaultRetryFor, "how long a file is tried again while the server cannot take it; negative means one attempt")
-	fs.StringVar(&c.Dialect, "dialect", "", "dialect of the files; found from their content when not given")
-	fs.StringVar(&c.Host, "host", "", "host of readings that name none")
-	fs.StringVar(&c.Zone, "tz", "", "time zone of times that name none: an IANA name or ±hh:mm")
-	fs.StringVar(&c.Columns, "columns", "", "header of files without one: the string that was given to nvidia-smi --query-gpu")
+	fs.DurationVar(&c.RetryFor, "retry-for", defaultRetryFor, "how long a file is retried while the server cannot accept it; negative means one attempt")
+	fs.StringVar(&c.Dialect, "dialect", "", "dialect of the files; detected from their content by default")
+	fs.StringVar(&c.Host, "host", "", "host of readings without one")
+	fs.StringVar(&c.Zone, "tz", "", "time zone of times without one: an IANA name or ±hh:mm")
+	fs.StringVar(&c.Columns, "columns", "", "header of files without one: the argument of nvidia-smi --query-gpu")
 	fs.StringVar(&c.Metric, "metric", "", "metric of readings whose file does not name it")
 	fs.StringVar(&c.Exporter, "exporter-version", "", "version of dcgm-exporter that wrote the files, where their units depend on it")
 }
 
-// fileFlags registers what can be said only about whole files.
+// fileFlags registers the flags that apply only to whole files.
 func (c *Config) fileFlags(fs *flag.FlagSet) {
-	fs.IntVar(&c.Parallel, "parallel", defaultParallel, "files under way at a time")
-	fs.StringVar(&c.At, "ts", "", "time of readings that name none, such as those of a scrape")
-	fs.StringVar(&c.Start, "start", "", "time of the first sample of files without times, such as those of dmon")
-	fs.StringVar(&c.Interval, "interval", "", "time between the samples of files without times; 1s when not given")
-	fs.BoolVar(&c.Strict, "strict", false, "have a file refused as a whole when one of its rows is bad")
-	fs.BoolVar(&c.DryRun, "dry-run", false, "have files checked and answered as if they were stored, and not stored")
+	fs.IntVar(&c.Parallel, "parallel", defaultParallel, "files sent at a time")
+	fs.StringVar(&c.At, "ts", "", "time of readings without one, such as in a scrape")
+	fs.StringVar(&c.Start, "start", "", "time of the first sample of files without times, such as the output of dmon")
+	fs.StringVar(&c.Interval, "interval", "", "time between the samples of files without times; default 1s")
+	fs.BoolVar(&c.Strict, "strict", false, "refuse a whole file if one of its rows is bad")
+	fs.BoolVar(&c.DryRun, "dry-run", false, "check files and print the same results without storing them")
 	fs.BoolVar(&c.Wait, "wait", false, "wait until everything stored is visible to queries")
-	fs.BoolVar(&c.Async, "async", false, "hand files over, and follow their processing")
+	fs.BoolVar(&c.Async, "async", false, "let the server process files in the background, and wait for the results")
 }
 
 func (c Config) withDefaults() Config {
@@ -69,28 +69,28 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// server reads the URL. One without a path gets the server's own.
-func (c Config) server() (*url.URL, error) {
+// serverURL parses the URL. A path that ends in the upload path loses it.
+func (c Config) serverURL() (*url.URL, error) {
 	text := c.URL
 	if !strings.Contains(text, "://") {
 		text = "http://" + text
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("flag url: %q is no address of a server; give one such as %s", c.URL, defaultURL)
+		return nil, fmt.Errorf("flag url: %q is not a server address; use one such as %s", c.URL, defaultURL)
 	}
 	if strings.ContainsFunc(c.Token, unicode.IsControl) {
-		return nil, errors.New("flag token: it has a line break or another control character in it or behind it; give the token alone")
+		return nil, errors.New("flag token: it contains a line break or another control character; pass the token alone")
 	}
 	u.Path = strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), uploadPath)
 	if c.Parallel < 1 {
-		return nil, errors.New("flag parallel: at least one file is under way at a time")
+		return nil, errors.New("flag parallel: at least one file is sent at a time")
 	}
 	return u, nil
 }
 
-// query is what the server is told about a file.
-func (c Config) query() url.Values {
+// queryValues returns the query parameters of an upload.
+func (c Config) queryValues() url.Values {
 	q := url.Values{}
 	for name, value := range map[string]string{
 		"dialect": c.Dialect, "host": c.Host, "tz": c.Zone, "columns": c.Columns, "metric": c.Metric, "ts": c.At,

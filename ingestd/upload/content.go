@@ -6,20 +6,20 @@ import (
 	"sync"
 )
 
-// content is a file on its way: exactly as many bytes as its size said when it was sent, whether it grows
-// meanwhile or not. The transport reads it in a goroutine of its own.
-type content struct {
+// fileBody reads exactly as many bytes as the file had when it was opened, even if it grows meanwhile. The transport
+// reads it in its own goroutine.
+type fileBody struct {
 	src  io.Reader
 	left int64
 	sent func(int64)
 
 	mu  sync.Mutex
-	err error // of reading the file
+	err error // from reading the file
 }
 
 var errShrunk = errors.New("the file got shorter while it was sent; send it again")
 
-func (c *content) Read(p []byte) (int, error) {
+func (c *fileBody) Read(p []byte) (int, error) {
 	if c.left == 0 {
 		return 0, io.EOF
 	}
@@ -39,8 +39,8 @@ func (c *content) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// failed is why the file could not be read.
-func (c *content) failed() error {
+// readError returns the error that ended the reading of the file.
+func (c *fileBody) readError() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err

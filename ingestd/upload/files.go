@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// stdinName is the argument that stands for the standard input.
+// stdinName is the argument for standard input.
 const stdinName = "-"
 
-// sources finds the files that the arguments name: paths, patterns that the shell has left as they are, and
-// "-" for in. What can be read only once is kept first. done lets go of that.
-func sources(ctx context.Context, args []string, in io.Reader) (all []Source, done func(), err error) {
+// findSources returns the files that the arguments name: paths, patterns that the shell did not expand, and "-" for
+// in. A source that can be read only once is copied to a temporary file first; done removes the copies.
+func findSources(ctx context.Context, args []string, in io.Reader) (all []Source, done func(), err error) {
 	var copies []*os.File
 	done = func() {
 		for _, file := range copies {
-			drop(file)
+			removeTemp(file)
 		}
 	}
 	for _, arg := range args {
@@ -27,17 +27,17 @@ func sources(ctx context.Context, args []string, in io.Reader) (all []Source, do
 		if arg == stdinName {
 			found = []Source{standardInput(in)}
 			in = strings.NewReader("") // a second "-" is an empty file
-		} else if found, err = expand(arg); err != nil {
+		} else if found, err = expandArgument(arg); err != nil {
 			return nil, done, err
 		}
 		for _, source := range found {
-			if source.once {
-				file, err := keep(ctx, source)
+			if source.oneShot {
+				file, err := copyToTemp(ctx, source)
 				if err != nil {
-					return nil, done, fmt.Errorf("keeping %s in a temporary file, so that it can be sent again: %w", source.Name, err)
+					return nil, done, fmt.Errorf("copying %s to a temporary file for retries: %w", source.Name, err)
 				}
 				copies = append(copies, file)
-				if source, err = copyOf(source, file); err != nil {
+				if source, err = tempSource(source, file); err != nil {
 					return nil, done, err
 				}
 			}
@@ -47,21 +47,22 @@ func sources(ctx context.Context, args []string, in io.Reader) (all []Source, do
 	return all, done, nil
 }
 
-// expand gives the files of one argument. A path that exists is itself, also when it looks like a pattern.
-func expand(arg string) ([]Source, error) {
+// expandArgument returns the files of one argument. An existing path is taken literally, even if it looks like a
+// pattern.
+func expandArgument(arg string) ([]Source, error) {
 	source, err := fileSource(arg)
 	if err == nil || !errors.Is(err, os.ErrNotExist) || !strings.ContainsAny(arg, "*?[") {
 		return []Source{source}, err
 	}
 	paths, bad := filepath.Glob(arg)
 	if bad != nil {
-		return nil, fmt.Errorf("%q is no pattern: %w", arg, bad)
+		return nil, fmt.Errorf("%q is not a pattern: %w", arg, bad)
 	}
 	var all []Source
 	for _, path := range paths {
 		source, err := fileSource(path)
 		if _, isDir := errors.AsType[*directoryError](err); isDir {
-			continue // a pattern means the files
+			continue // a pattern matches files only
 		}
 		if err != nil {
 			return nil, err
@@ -74,7 +75,7 @@ func expand(arg string) ([]Source, error) {
 	return all, nil
 }
 
-// directoryError refuses a directory where a file is wanted.
+// directoryError reports a directory in place of a file.
 type directoryError struct{ path string }
 
 func (e *directoryError) Error() string {
@@ -91,7 +92,7 @@ func fileSource(path string) (Source, error) {
 		return Source{}, &directoryError{path}
 	}
 	return Source{
-		Name: filepath.Base(path), Size: info.Size(), once: !info.Mode().IsRegular(),
+		Name: filepath.Base(path), Size: info.Size(), oneShot: !info.Mode().IsRegular(),
 		Open: func() (io.ReadCloser, error) { return os.Open(path) },
 	}, nil
 }

@@ -5,17 +5,17 @@ import (
 	"encoding/json"
 )
 
-// compact puts an answer on one line.
-func compact(answer json.RawMessage) []byte {
+// compactLine returns an answer on one line.
+func compactLine(answer json.RawMessage) []byte {
 	var line bytes.Buffer
 	if json.Compact(&line, answer) != nil {
-		return bytes.ReplaceAll(answer, []byte("\n"), []byte(" ")) // it was no JSON; Error says so
+		return bytes.ReplaceAll(answer, []byte("\n"), []byte(" ")) // not JSON; Answer.Error says so
 	}
 	return line.Bytes()
 }
 
-// failure is the line of a file that the server said nothing of.
-func failure(r result) []byte {
+// failureLine returns the output line of a file without an answer.
+func failureLine(r result) []byte {
 	line, _ := json.Marshal(struct {
 		Success  bool   `json:"success"`
 		Filename string `json:"filename"`

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows how far the files are: a bar on a terminal, lines elsewhere.
+// progress shows how much of the files is sent: as a bar on a terminal, as lines elsewhere.
 type progress struct {
 	w   io.Writer
 	bar *pb.ProgressBar // nil: lines
@@ -21,7 +21,7 @@ type progress struct {
 
 const barTemplate pb.ProgressBarTemplate = `{{counters . }} {{bar . }} {{percent . }} {{speed . "%s/s" " "}} {{rtime . "%s left" "in %s" " "}}`
 
-// newProgress begins to show the sending of so many bytes.
+// newProgress starts the display for a total number of bytes.
 func newProgress(w io.Writer, total int64, quiet bool) *progress {
 	if quiet {
 		return &progress{w: io.Discard}
@@ -38,15 +38,15 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// sent counts bytes; a failed attempt takes its own back.
-func (p *progress) sent(n int64) {
+// addBytes counts sent bytes; n is negative when a failed attempt is discounted.
+func (p *progress) addBytes(n int64) {
 	if p.bar != nil {
 		p.bar.Add64(n)
 	}
 }
 
-// say writes a line; on a terminal above the bar.
-func (p *progress) say(format string, args ...any) {
+// printLine writes a line; on a terminal it replaces the bar, which is drawn again below.
+func (p *progress) printLine(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	line := fmt.Sprintf(format, args...)
@@ -56,7 +56,7 @@ func (p *progress) say(format string, args ...any) {
 	fmt.Fprintln(p.w, line)
 }
 
-func (p *progress) end() {
+func (p *progress) finishBar() {
 	if p.bar != nil {
 		p.bar.Finish()
 	}

@@ -11,25 +11,25 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// result is what became of one file.
+// result is the outcome of one file.
 type result struct {
 	name   string
 	size   int64
-	answer *Answer // nil: there is none
+	answer *Answer // nil: none was received
 	err    error
 	took   time.Duration
 }
 
-// The exit codes; of several files the highest counts. Two is a command line that cannot be understood.
+// The exit codes; the highest one of all files is used. Code 2 means a wrong command line.
 const (
-	codeTaken       = 0 // everything is stored
-	codeFailed      = 1 // a file could not be read
-	codeRejected    = 3 // stored, but for rows or cells that were rejected
-	codeRefused     = 4 // the server refused a file, and would again
-	codeUndelivered = 5 // the server could not be reached, or could not take a file; it can be sent later
+	codeStored      = 0 // everything is stored
+	codeFailed      = 1 // a local error: the file could not be read
+	codeRejected    = 3 // stored, except for rejected rows or cells
+	codeRefused     = 4 // the server refused a file, and would refuse it again
+	codeUndelivered = 5 // the server could not be reached or could not accept a file; it can be sent later
 )
 
-func (r *result) code() int {
+func (r *result) exitCode() int {
 	if _, undelivered := errors.AsType[*UndeliveredError](r.err); undelivered {
 		return codeUndelivered
 	}
@@ -41,41 +41,41 @@ func (r *result) code() int {
 	case r.answer.Rejected > 0:
 		return codeRejected
 	}
-	return codeTaken
+	return codeStored
 }
 
-// status is the word of the table.
-func (r *result) status() string {
+// statusWord returns the status column of the table.
+func (r *result) statusWord() string {
 	switch {
 	case r.answer != nil && r.err == nil && r.answer.Status != "":
 		return r.answer.Status
-	case r.code() == codeRefused:
+	case r.exitCode() == codeRefused:
 		return "refused"
-	case r.code() == codeUndelivered:
+	case r.exitCode() == codeUndelivered:
 		return "undelivered"
 	}
 	return "failed"
 }
 
-// maxShown is how many verdicts of a file the account shows; the answer has more.
+// maxShown is the most faults printed for a file; the answer has more.
 const maxShown = 5
 
-// summarize writes the table, and below it what is worth telling about each file.
-func summarize(w io.Writer, all []result) {
+// printSummary writes the table, and below it the errors, faults and warnings of each file.
+func printSummary(w io.Writer, all []result) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "file\tstatus\tdialect\tsize\taccepted\tduplicate\trejected\tabsent\ttook\t")
 	for _, r := range all {
 		a := cmp.Or(r.answer, &Answer{})
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t\n", r.name, r.status(), cmp.Or(a.Dialect, "-"),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t\n", r.name, r.statusWord(), cmp.Or(a.Dialect, "-"),
 			humanize.IBytes(uint64(max(0, r.size))), a.Accepted+a.WouldAccept, a.Duplicate, a.Rejected, a.Absent, r.took.Round(time.Millisecond))
 	}
-	_ = table.Flush() // an error of the terminal has no other place to go
+	_ = table.Flush() // an error of the terminal cannot be reported anywhere else
 	for _, r := range all {
-		r.explain(w)
+		r.printDetails(w)
 	}
 }
 
-func (r *result) explain(w io.Writer) {
+func (r *result) printDetails(w io.Writer) {
 	switch {
 	case r.err != nil:
 		fmt.Fprintf(w, "%s: %v\n", r.name, r.err)
@@ -89,7 +89,7 @@ func (r *result) explain(w io.Writer) {
 		fmt.Fprintf(w, "%s: %s\n", r.name, f)
 	}
 	if more := r.answer.ErrorsTotal - maxShown; more > 0 {
-		fmt.Fprintf(w, "%s: %d more like these; -json gives the first 100\n", r.name, more)
+		fmt.Fprintf(w, "%s: %d more like these; -json prints the first 100\n", r.name, more)
 	}
 	for _, warning := range r.answer.Warnings {
 		fmt.Fprintf(w, "%s: warning: %s\n", r.name, warning)

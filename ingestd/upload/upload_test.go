@@ -20,8 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// server answers uploads one after the other as it is told, the last answer again and again, and keeps what
-// it was sent.
+// server answers uploads with its answers in order, repeating the last one, and records the uploads.
 type server struct {
 	t       *testing.T
 	url     string
@@ -34,15 +33,15 @@ type server struct {
 
 type sent struct{ name, query, token, text string }
 
-func serve(t *testing.T, answers ...func(http.ResponseWriter)) *server {
+func startServer(t *testing.T, answers ...func(http.ResponseWriter)) *server {
 	s := &server{t: t, answers: answers}
-	h := httptest.NewServer(http.HandlerFunc(s.upload))
+	h := httptest.NewServer(http.HandlerFunc(s.handleUpload))
 	t.Cleanup(h.Close)
 	s.url = h.URL
 	return s
 }
 
-func (s *server) upload(w http.ResponseWriter, r *http.Request) {
+func (s *server) handleUpload(w http.ResponseWriter, r *http.Request) {
 	file, header, err := r.FormFile("file")
 	if err != nil || r.URL.Path != uploadPath {
 		s.t.Errorf("a request to %s that is no upload: %v", r.URL.Path, err)
@@ -57,14 +56,14 @@ func (s *server) upload(w http.ResponseWriter, r *http.Request) {
 	answer(w)
 }
 
-func says(status int, body string) func(http.ResponseWriter) {
+func respond(status int, body string) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) {
 		w.WriteHeader(status)
 		fmt.Fprintln(w, body)
 	}
 }
 
-func later(seconds int) func(http.ResponseWriter) {
+func respondRetryLater(seconds int) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) {
 		w.Header().Set("Retry-After", fmt.Sprint(seconds))
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -74,7 +73,7 @@ func later(seconds int) func(http.ResponseWriter) {
 
 const stored = `{"success":true,"status":"processed","dialect":"wide","accepted":2,"duplicate":0,"rejected":0,"absent":1,"errors":[],"warnings":[]}`
 
-func write(t *testing.T, dir, name, text string) string {
+func writeFile(t *testing.T, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
@@ -83,11 +82,11 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-func TestUploadSendsFilesAndTellsWhatBecameOfThem(t *testing.T) {
-	s := serve(t, says(200, stored))
+func TestUploadSendsFilesAndPrintsResults(t *testing.T) {
+	s := startServer(t, respond(200, stored))
 	dir := t.TempDir()
-	write(t, dir, "a.csv", "a\n1\n")
-	write(t, dir, "b.csv", "b\n2\n")
+	writeFile(t, dir, "a.csv", "a\n1\n")
+	writeFile(t, dir, "b.csv", "b\n2\n")
 	c := Command{Config: Config{URL: s.url, Token: "secret", Host: "n1", Strict: true, Parallel: 1}}
 	var out, errs bytes.Buffer
 	code, err := c.Run(t.Context(), strings.NewReader("c\n3\n"), &out, &errs, []string{filepath.Join(dir, "*.csv"), "-"})
@@ -110,14 +109,14 @@ func TestUploadSendsFilesAndTellsWhatBecameOfThem(t *testing.T) {
 }
 
 func TestUploadTriesAgainWhatTimeCanMend(t *testing.T) {
-	s := serve(t, later(7), says(502, "<html>bad gateway</html>"), says(429, `{"success":false,"error":"too fast"}`), says(200, stored))
+	s := startServer(t, respondRetryLater(7), respond(502, "<html>bad gateway</html>"), respond(429, `{"success":false,"error":"too fast"}`), respond(200, stored))
 	client, err := New(Config{URL: s.url, RetryFor: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var pauses []time.Duration
 	client.sleep = func(_ context.Context, d time.Duration) bool { pauses = append(pauses, d); return true }
-	f, err := fileSource(write(t, t.TempDir(), "a.csv", "a\n1\n"))
+	f, err := fileSource(writeFile(t, t.TempDir(), "a.csv", "a\n1\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,10 +135,10 @@ func TestUploadTriesAgainWhatTimeCanMend(t *testing.T) {
 }
 
 func TestUploadGivesUpInTime(t *testing.T) {
-	s := serve(t, later(3600))
+	s := startServer(t, respondRetryLater(3600))
 	c := Command{Config: Config{URL: s.url, RetryFor: time.Minute}}
 	var out, errs bytes.Buffer
-	code, err := c.Run(t.Context(), nil, &out, &errs, []string{write(t, t.TempDir(), "a.csv", "a\n1\n")})
+	code, err := c.Run(t.Context(), nil, &out, &errs, []string{writeFile(t, t.TempDir(), "a.csv", "a\n1\n")})
 	if err != nil || code != codeUndelivered || len(s.got) != 1 {
 		t.Errorf("got code %d, error %v after %d attempts; want %d after one", code, err, len(s.got), codeUndelivered)
 	}
@@ -153,7 +152,7 @@ func TestUploadToNobody(t *testing.T) {
 	gone.Close()
 	c := Command{Config: Config{URL: gone.URL, RetryFor: -1}}
 	var out, progress bytes.Buffer
-	code, err := c.Run(t.Context(), nil, &out, &progress, []string{write(t, t.TempDir(), "a.csv", "a\n1\n")})
+	code, err := c.Run(t.Context(), nil, &out, &progress, []string{writeFile(t, t.TempDir(), "a.csv", "a\n1\n")})
 	if err != nil || code != codeUndelivered || !strings.Contains(out.String(), "flag url") {
 		t.Errorf("got code %d, error %v, want %d and the flag to look at:\n%s", code, err, codeUndelivered, &out)
 	}
@@ -170,18 +169,18 @@ func TestUploadExitCodes(t *testing.T) {
 		code   int
 		says   string
 	}{
-		{"rejected rows", says(200, rejected), codeRejected, `line 2, power: "x": not a number`},
-		{"the rest of them", says(200, rejected), codeRejected, "4 more"},
-		{"refused", says(422, `{"success":false,"error":"no telemetry","code":"not_telemetry"}`), codeRefused, "no telemetry"},
-		{"another server", says(404, "<html>not here</html>"), codeRefused, "nothing that an upload server says"},
-		{"in part", says(200, stored), codeTaken, "processed"},
+		{"rejected rows", respond(200, rejected), codeRejected, `line 2, power: "x": not a number`},
+		{"the rest of them", respond(200, rejected), codeRejected, "4 more"},
+		{"refused", respond(422, `{"success":false,"error":"no telemetry","code":"not_telemetry"}`), codeRefused, "no telemetry"},
+		{"another server", respond(404, "<html>not here</html>"), codeRefused, "not a response of an upload server"},
+		{"in part", respond(200, stored), codeStored, "processed"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := serve(t, test.answer)
+			s := startServer(t, test.answer)
 			c := Command{Config: Config{URL: s.url, RetryFor: -1}, Quiet: true}
 			var out bytes.Buffer
-			code, err := c.Run(t.Context(), nil, &out, io.Discard, []string{write(t, t.TempDir(), "a.csv", "a\n1\n")})
+			code, err := c.Run(t.Context(), nil, &out, io.Discard, []string{writeFile(t, t.TempDir(), "a.csv", "a\n1\n")})
 			if err != nil || code != test.code {
 				t.Errorf("got code %d, error %v; want %d", code, err, test.code)
 			}
@@ -211,17 +210,17 @@ func TestUploadRefusesBadCommandLines(t *testing.T) {
 			c := Command{Config: Config{URL: test.url}}
 			_, err := c.Run(t.Context(), nil, io.Discard, io.Discard, test.args)
 			if err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("got %v, want an error that says %q", err, test.says)
+				t.Errorf("got %v, want the error text %q", err, test.says)
 			}
 		})
 	}
 }
 
 func TestUploadPrintsAnswers(t *testing.T) {
-	s := serve(t, says(200, "{\n \"success\": true,\n \"accepted\": 2}"))
+	s := startServer(t, respond(200, "{\n \"success\": true,\n \"accepted\": 2}"))
 	c := Command{Config: Config{URL: s.url}, JSON: true, Quiet: true}
 	var out bytes.Buffer
-	if _, err := c.Run(t.Context(), nil, &out, io.Discard, []string{write(t, t.TempDir(), "a.csv", "a\n1\n")}); err != nil {
+	if _, err := c.Run(t.Context(), nil, &out, io.Discard, []string{writeFile(t, t.TempDir(), "a.csv", "a\n1\n")}); err != nil {
 		t.Fatal(err)
 	}
 	var got struct{ Accepted int }
@@ -230,14 +229,14 @@ func TestUploadPrintsAnswers(t *testing.T) {
 	}
 }
 
-func TestUploadStopsWhenToldTo(t *testing.T) {
-	s := serve(t, later(60))
+func TestUploadStopsWhenCancelled(t *testing.T) {
+	s := startServer(t, respondRetryLater(60))
 	client, err := New(Config{URL: s.url, RetryFor: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	f, err := fileSource(write(t, t.TempDir(), "a.csv", "a\n1\n"))
+	f, err := fileSource(writeFile(t, t.TempDir(), "a.csv", "a\n1\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,18 +246,19 @@ func TestUploadStopsWhenToldTo(t *testing.T) {
 	}
 }
 
-// TestUploadOfAFileThatShrinks: a file cut off while it is sent is this machine's fault and told at once.
+// TestUploadOfAFileThatShrinks checks that a file truncated while it is sent is a local error, reported without a
+// retry.
 func TestUploadOfAFileThatShrinks(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		says(400, `{"success":false,"error":"cut","code":"truncated_body"}`)(w)
+		respond(400, `{"success":false,"error":"cut","code":"truncated_body"}`)(w)
 	}))
 	defer s.Close()
 	client, err := New(Config{URL: s.URL, RetryFor: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := fileSource(write(t, t.TempDir(), "a.csv", "a\n1\n"))
+	f, err := fileSource(writeFile(t, t.TempDir(), "a.csv", "a\n1\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestUploadOfAFileThatShrinks(t *testing.T) {
 	}
 }
 
-// The bar of a terminal has no word in it that was meant for a program.
+// The bar on a terminal must not show any of its template's directives.
 func TestBarIsForPeople(t *testing.T) {
 	var seen bytes.Buffer
 	bar := barTemplate.New(0).SetTotal(100).Set(pb.Bytes, true).Set(pb.Terminal, true).SetWidth(100).SetWriter(&seen)

@@ -1,14 +1,13 @@
-// Package uploads keeps the state of uploads that outlive their request: those processed in the background,
-// and long streams.
+// Package uploads stores the state of uploads that outlive their request: those processed in the background, and long
+// streams.
 //
-// In: how the uploads of this process fare. Out: the same in etcd, under uploads/{cluster-id}/{upload-id},
-// where every ingestd can tell of it; and a wish to cancel, from whichever ingestd was asked, to the one that
-// has the upload.
+// In: the progress of this process's uploads. Out: the same state in etcd, under uploads/{cluster-id}/{upload-id},
+// where every ingestd can read it; and cancel requests, passed from the ingestd that received one to the ingestd that
+// processes the upload.
 //
-// A state is written when it changes, progress within it once a second at most; nothing waits for etcd unless
-// it asks to. While etcd is away the states of this process are known to this process. A state is gone 24 h
-// after its upload has ended, by its lease, and earlier when there are more than a thousand: the oldest of
-// those that have ended.
+// A change of State is written at once, progress at most once a second; callers do not wait for etcd unless they ask
+// to. While etcd is away, each process knows only its own uploads. A state's lease removes it 24 h after its upload
+// has ended. When there are more than a thousand states, the oldest ended ones are removed earlier.
 //
-// It never holds an upload's bytes, and never decides what becomes of one.
+// It never holds an upload's bytes, and never decides an upload's result.
 package uploads

@@ -14,30 +14,30 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// stored is what is known of an upload's key in etcd.
-type stored struct {
-	state    State // the last that was written; guarded by Registry.mu
-	revision int64 // of the key; 0: as far as is known there is none
+// keyState is the last known state of an upload's key in etcd.
+type keyState struct {
+	state    State // last written; guarded by Registry.mu
+	revision int64 // of the key; 0: no key is known
 	lease    clientv3.LeaseID
-	renewed  time.Time // the lease
+	renewed  time.Time // when the lease was last renewed
 }
 
-// put writes a state, under a compare: a wish to cancel that somebody else has written is heard, not
-// overwritten.
-func (r *Registry) put(ctx context.Context, h *Handle, u Upload) error {
+// putState writes a state in a transaction that compares the key's revision, so a cancel request written by another
+// process is adopted, not overwritten.
+func (r *Registry) putState(ctx context.Context, h *Handle, u Upload) error {
 	if r.client == nil {
 		return nil
 	}
 	fresh := h.stored.revision == 0
 	for {
-		if err := r.lease(ctx, h); err != nil {
+		if err := r.ensureLease(ctx, h); err != nil {
 			return err
 		}
-		value, err := encode(u)
+		value, err := encodeUpload(u)
 		if err != nil {
 			return err
 		}
-		key := r.key(u.ID)
+		key := r.uploadKey(u.ID)
 		answer, err := r.client.Txn(ctx).
 			If(clientv3.Compare(clientv3.ModRevision(key), "=", h.stored.revision)).
 			Then(clientv3.OpPut(key, string(value), clientv3.WithLease(h.stored.lease))).
@@ -50,50 +50,50 @@ func (r *Registry) put(ctx context.Context, h *Handle, u Upload) error {
 		case answer.Succeeded:
 			h.stored.revision = answer.Header.Revision
 			if fresh {
-				r.prune(ctx)
+				r.pruneEnded(ctx)
 			}
-			return r.renew(ctx, h, u)
+			return r.renewLease(ctx, h, u)
 		default:
-			h.adopt(answer.Responses[0].GetResponseRange().Kvs)
+			h.adoptStored(answer.Responses[0].GetResponseRange().Kvs)
 			u.CancelRequested = h.Upload().CancelRequested
 		}
 	}
 }
 
-// adopt takes over what is in etcd under an upload's key: an earlier process wrote it, or somebody who wants
-// the upload cancelled, or this process without learning that it had.
-func (h *Handle) adopt(kvs []*mvccpb.KeyValue) {
+// adoptStored takes over the value of an upload's key in etcd. It was written by an earlier process, by a process
+// that requests the cancel, or by this process in a transaction whose response was lost.
+func (h *Handle) adoptStored(kvs []*mvccpb.KeyValue) {
 	if len(kvs) == 0 {
 		h.stored.revision = 0
 		return
 	}
 	h.stored.revision, h.stored.lease = kvs[0].ModRevision, clientv3.LeaseID(kvs[0].Lease)
-	if u, err := decode(string(kvs[0].Key), kvs[0].Value); err == nil && u.CancelRequested {
-		h.wishCancelled()
+	if u, err := decodeUpload(string(kvs[0].Key), kvs[0].Value); err == nil && u.CancelRequested {
+		h.requestCancel()
 	}
 }
 
-func (h *Handle) wishCancelled() {
+func (h *Handle) requestCancel() {
 	h.Change(func(u *Upload) { u.CancelRequested = true })
 	h.cancel(ErrCancelled)
 }
 
-// lease makes the lease that takes the state away, unless there is one.
-func (r *Registry) lease(ctx context.Context, h *Handle) error {
+// ensureLease grants the lease that removes the state, unless there is one.
+func (r *Registry) ensureLease(ctx context.Context, h *Handle) error {
 	if h.stored.lease != 0 {
 		return nil
 	}
-	grant, err := r.client.Grant(ctx, int64(keptFor.Seconds()))
+	grant, err := r.client.Grant(ctx, int64(retainFor.Seconds()))
 	if err != nil {
-		return fmt.Errorf("making a lease for the state of an upload: %w", err)
+		return fmt.Errorf("granting a lease for the state of an upload: %w", err)
 	}
 	h.stored.lease, h.stored.renewed = grant.ID, time.Now()
 	return nil
 }
 
-// renew has the time of a lease start again: at the end of an upload, and before that as often as it takes.
-func (r *Registry) renew(ctx context.Context, h *Handle, u Upload) error {
-	if !u.State.Final() && time.Since(h.stored.renewed) < keptFor/4 {
+// renewLease restarts the lease's time: when the upload ends, and every quarter of the lease's time before that.
+func (r *Registry) renewLease(ctx context.Context, h *Handle, u Upload) error {
+	if !u.State.Final() && time.Since(h.stored.renewed) < retainFor/4 {
 		return nil
 	}
 	_, err := r.client.KeepAliveOnce(ctx, h.stored.lease)
@@ -104,10 +104,10 @@ func (r *Registry) renew(ctx context.Context, h *Handle, u Upload) error {
 	return nil
 }
 
-// hear finds out whether somebody wants an upload of this process cancelled, by what has changed in etcd since
-// the last time, and keeps the leases of those that wait for long.
-func (r *Registry) hear(ctx context.Context) {
-	open := r.open()
+// pollCancels looks for cancel requests of this process's uploads in the keys that changed in etcd since the last
+// poll, and renews the leases of long uploads.
+func (r *Registry) pollCancels(ctx context.Context) {
+	open := r.openUploads()
 	if r.client == nil || len(open) == 0 {
 		return
 	}
@@ -119,37 +119,37 @@ func (r *Registry) hear(ctx context.Context) {
 	}
 	answer, err := r.client.Get(ctx, r.prefix, opts...)
 	if err != nil {
-		return // the next look sees it too
+		return // the next poll sees the same changes
 	}
 	changed := map[string]int64{}
 	for _, kv := range answer.Kvs {
 		changed[string(kv.Key)] = kv.ModRevision
 	}
 	for id, h := range open {
-		if revision, ok := changed[r.key(id)]; ok && revision != h.stored.revision {
-			if err := r.reread(ctx, h, id); err != nil {
+		if revision, ok := changed[r.uploadKey(id)]; ok && revision != h.stored.revision {
+			if err := r.rereadState(ctx, h, id); err != nil {
 				return
 			}
 		}
 		if h.stored.lease != 0 {
-			if err := r.renew(ctx, h, Upload{ID: id}); err != nil {
-				h.stored.lease = 0 // the next write makes another
+			if err := r.renewLease(ctx, h, Upload{ID: id}); err != nil {
+				h.stored.lease = 0 // the next write grants another
 			}
 		}
 	}
 	r.seen = answer.Header.Revision
 }
 
-func (r *Registry) reread(ctx context.Context, h *Handle, id events.UploadID) error {
-	answer, err := r.client.Get(ctx, r.key(id))
+func (r *Registry) rereadState(ctx context.Context, h *Handle, id events.UploadID) error {
+	answer, err := r.client.Get(ctx, r.uploadKey(id))
 	if err == nil {
-		h.adopt(answer.Kvs)
+		h.adoptStored(answer.Kvs)
 	}
 	return err
 }
 
-// open are the uploads of this process that have not ended.
-func (r *Registry) open() map[events.UploadID]*Handle {
+// openUploads returns this process's uploads that have not ended.
+func (r *Registry) openUploads() map[events.UploadID]*Handle {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	open := map[events.UploadID]*Handle{}
@@ -161,16 +161,16 @@ func (r *Registry) open() map[events.UploadID]*Handle {
 	return open
 }
 
-// prune removes the oldest of those that have ended when there are too many, and some more, so that it need
-// not be done for every upload.
-func (r *Registry) prune(ctx context.Context) {
+// pruneEnded removes the oldest ended states when there are too many. It removes a tenth more than necessary, so that
+// it does not run for every upload.
+func (r *Registry) pruneEnded(ctx context.Context) {
 	count, err := r.client.Get(ctx, r.prefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
-	if err != nil || count.Count <= int64(r.keep) {
+	if err != nil || count.Count <= int64(r.maxStates) {
 		return
 	}
 	all, err := r.client.Get(ctx, r.prefix, clientv3.WithPrefix())
 	if err != nil {
-		return // the next new upload comes by here too
+		return // the next new upload prunes too
 	}
 	type ended struct {
 		upload Upload
@@ -178,20 +178,20 @@ func (r *Registry) prune(ctx context.Context) {
 	}
 	var finished []ended
 	for _, kv := range all.Kvs {
-		if u, err := decode(string(kv.Key), kv.Value); err != nil || u.State.Final() {
+		if u, err := decodeUpload(string(kv.Key), kv.Value); err != nil || u.State.Final() {
 			finished = append(finished, ended{u, kv})
 		}
 	}
-	slices.SortFunc(finished, func(a, b ended) int { return order(&a.upload, &b.upload) })
-	for _, e := range finished[:min(len(finished), len(all.Kvs)-r.keep+r.keep/10)] {
-		if err := r.remove(ctx, e.kv); err != nil {
-			r.lg.Debug("removing the state of an old upload; its lease will", "upload", e.upload.ID, "err", err)
+	slices.SortFunc(finished, func(a, b ended) int { return compareReceived(&a.upload, &b.upload) })
+	for _, e := range finished[:min(len(finished), len(all.Kvs)-r.maxStates+r.maxStates/10)] {
+		if err := r.removeState(ctx, e.kv); err != nil {
+			r.lg.Debug("cannot remove the state of an old upload; its lease will remove it", "upload", e.upload.ID, "err", err)
 			return
 		}
 	}
 }
 
-func (r *Registry) remove(ctx context.Context, kv *mvccpb.KeyValue) error {
+func (r *Registry) removeState(ctx context.Context, kv *mvccpb.KeyValue) error {
 	key := string(kv.Key)
 	_, err := r.client.Txn(ctx).
 		If(clientv3.Compare(clientv3.ModRevision(key), "=", kv.ModRevision)).

@@ -25,15 +25,15 @@ func goldenUploads() map[string]Upload {
 
 func TestStoredUploads(t *testing.T) {
 	for name, u := range goldenUploads() {
-		value, err := encode(u)
+		value, err := encodeUpload(u)
 		if err != nil {
 			t.Fatal(err)
 		}
 		goldentest.WrittenText(t, name, 1, string(value))
 	}
-	goldentest.Readable(t, "upload", 1, goldenUploads(), func(value []byte) (Upload, error) { return decode("upload", value) })
+	goldentest.Readable(t, "upload", 1, goldenUploads(), func(value []byte) (Upload, error) { return decodeUpload("upload", value) })
 	r := New(nil, eventlog.Config{ClusterID: "a/b_c"}, nil)
-	goldentest.WrittenText(t, "keys", 1, r.key("u_1"))
+	goldentest.WrittenText(t, "keys", 1, r.uploadKey("u_1"))
 	var states []string
 	for _, s := range States() {
 		states = append(states, string(s))

@@ -6,43 +6,43 @@ import (
 	"time"
 )
 
-// Handle is an upload of this process. Its methods are safe for use by several goroutines.
+// Handle is an upload of this process. It is safe for concurrent use.
 type Handle struct {
 	r      *Registry
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	stored stored // Run's, but for its state
+	stored keyState // owned by Registry.Run, except for its state
 
 	// guarded by r.mu
 	upload  Upload
 	version int           // of upload
-	written int           // the version that was written last
-	wrote   chan struct{} // closed and replaced when written moves
+	written int           // the last version in etcd
+	wrote   chan struct{} // closed and replaced when written changes
 }
 
-// ErrCancelled is why the context of a Handle ends: somebody wants the upload cancelled.
+// ErrCancelled is the cause of a Handle's ended context after a cancel request.
 var ErrCancelled = errors.New("the upload was cancelled")
 
-// Context ends with ErrCancelled when the upload is to be cancelled, and when it has ended.
+// Context returns a context that ends with ErrCancelled on a cancel request, and also ends with the upload.
 func (h *Handle) Context() context.Context { return h.ctx }
 
-// Upload is the state as this process knows it.
+// Upload returns the state as this process knows it.
 func (h *Handle) Upload() Upload {
 	h.r.mu.Lock()
 	defer h.r.mu.Unlock()
 	return h.upload
 }
 
-// Change changes the state, and returns at once: another value of State is written as soon as can be, other
-// things within a second. An upload that has ended changes no more.
+// Change changes the state and returns at once: a new State is written as soon as possible, other changes within a
+// second. An upload that has ended does not change.
 func (h *Handle) Change(change func(*Upload)) {
-	if h.change(change) {
+	if h.applyChange(change) {
 		h.r.kick.Set()
 	}
 }
 
-func (h *Handle) change(change func(*Upload)) (urgent bool) {
+func (h *Handle) applyChange(change func(*Upload)) (urgent bool) {
 	h.r.mu.Lock()
 	defer h.r.mu.Unlock()
 	was := h.upload.State
@@ -59,7 +59,7 @@ func (h *Handle) change(change func(*Upload)) (urgent bool) {
 	return h.upload.State != was
 }
 
-// Stored waits until the state is in etcd as it is now, or a newer one.
+// Stored waits until the current state, or a later one, is in etcd.
 func (h *Handle) Stored(ctx context.Context) error {
 	h.r.mu.Lock()
 	want := h.version
@@ -80,7 +80,7 @@ func (h *Handle) Stored(ctx context.Context) error {
 	}
 }
 
-func (h *Handle) snapshot() (Upload, int) {
+func (h *Handle) stateAndVersion() (Upload, int) {
 	h.r.mu.Lock()
 	defer h.r.mu.Unlock()
 	return h.upload, h.version

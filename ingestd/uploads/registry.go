@@ -16,30 +16,30 @@ import (
 )
 
 const (
-	keep         = 1000           // states in etcd, unless more have not ended
-	keptFor      = 24 * time.Hour // after the end
-	writeEvery   = time.Second    // progress, and looks for wishes to cancel
-	writeTimeout = 5 * time.Second
-	partingTime  = 2 * time.Second // for the last states, when the process stops
+	maxStates         = 1000           // states in etcd, unless more have not ended
+	retainFor         = 24 * time.Hour // after the end
+	writeEvery        = time.Second    // interval of writes of progress, and of polls for cancel requests
+	writeTimeout      = 5 * time.Second
+	finalWriteTimeout = 2 * time.Second // for the last states when the process stops
 )
 
-// Registry knows the uploads of this process, and asks etcd for those of all others. Run writes; everything
-// else is safe to call at any time, also before Run and after it.
+// Registry holds the uploads of this process, and reads all others from etcd. Run writes the states; every other
+// method is safe to call at any time, including before and after Run.
 type Registry struct {
-	client *clientv3.Client // nil: states stay in memory
-	prefix string
-	server string
-	keep   int
-	lg     *slog.Logger
-	kick   wait.Signal // set when something is to be written at once
+	client    *clientv3.Client // nil: states stay in memory
+	prefix    string
+	server    string
+	maxStates int
+	lg        *slog.Logger
+	kick      wait.Signal // set when a state must be written at once
 
-	seen int64 // Run's: the revision up to which changes in etcd were looked at
+	seen int64 // owned by Run: the revision up to which changes in etcd were read
 
 	mu  sync.Mutex
 	own map[events.UploadID]*Handle
 }
 
-// New makes a registry on etcd; with a nil client it knows only the uploads of this process. It starts nothing.
+// New returns a registry on etcd; with a nil client it knows only this process's uploads. It starts nothing.
 func New(client *clientv3.Client, store eventlog.Config, lg *slog.Logger) *Registry {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
@@ -49,12 +49,12 @@ func New(client *clientv3.Client, store eventlog.Config, lg *slog.Logger) *Regis
 		server = "unknown"
 	}
 	return &Registry{
-		client: client, prefix: store.Prefix("uploads"), server: server, keep: keep, lg: lg,
+		client: client, prefix: store.Prefix("uploads"), server: server, maxStates: maxStates, lg: lg,
 		kick: wait.NewSignal(), own: map[events.UploadID]*Handle{},
 	}
 }
 
-// Log names the log whose uploads these are, by its root and cluster id; "memory" where there is no etcd.
+// Log identifies the log of these uploads by its root and cluster id; "memory" without etcd.
 func (r *Registry) Log() string {
 	if r.client == nil {
 		return "memory"
@@ -62,9 +62,9 @@ func (r *Registry) Log() string {
 	return r.prefix
 }
 
-func (r *Registry) key(id events.UploadID) string { return r.prefix + events.Escape(string(id)) }
+func (r *Registry) uploadKey(id events.UploadID) string { return r.prefix + events.Escape(string(id)) }
 
-// Begin makes an upload known. One of an earlier process with the same id, whatever its state, is gone on with.
+// Begin registers an upload. It continues an upload of an earlier process with the same id, in any state.
 func (r *Registry) Begin(u Upload) *Handle {
 	h := &Handle{r: r, upload: u, version: 1, wrote: make(chan struct{})}
 	h.upload.Server = r.server
@@ -77,8 +77,8 @@ func (r *Registry) Begin(u Upload) *Handle {
 	return h
 }
 
-// mine gives the handle of an upload of this process; nil for any other.
-func (r *Registry) mine(id events.UploadID) *Handle {
+// ownHandle returns the handle of an upload of this process; nil for any other.
+func (r *Registry) ownHandle(id events.UploadID) *Handle {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.own[id]
@@ -92,39 +92,40 @@ func (r *Registry) Run(ctx context.Context) error {
 		look := false
 		select {
 		case <-ctx.Done():
-			parting, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
+			parting, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalWriteTimeout)
 			defer cancel()
-			r.write(parting, true)
+			r.writeStates(parting, true)
 			return nil
 		case <-tick.C:
 			look = true
 		case <-r.kick.C():
 		}
-		r.write(ctx, look)
+		r.writeStates(ctx, look)
 		if look {
-			r.hear(ctx)
+			r.pollCancels(ctx)
 		}
 	}
 }
 
-// write brings to etcd what it does not have yet: changes of State, and with all also the rest.
-func (r *Registry) write(ctx context.Context, all bool) {
-	for _, h := range r.unwritten(all) {
-		u, version := h.snapshot()
+// writeStates writes changes of State that are not in etcd yet, and with all also changes of progress.
+func (r *Registry) writeStates(ctx context.Context, all bool) {
+	for _, h := range r.unwrittenHandles(all) {
+		u, version := h.stateAndVersion()
 		within, cancel := context.WithTimeout(ctx, writeTimeout)
-		err := r.put(within, h, u)
+		err := r.putState(within, h, u)
 		cancel()
 		if err != nil {
-			// Every upload would fail alike. They are known here, and written when etcd answers again.
-			r.lg.Debug("writing the state of an upload; trying again", "upload", u.ID, "err", err)
+			// The others would fail for the same reason. Their states stay in memory and are written when etcd
+			// answers again.
+			r.lg.Debug("cannot write the state of an upload; retrying", "upload", u.ID, "err", err)
 			break
 		}
-		r.settle(h, u, version)
+		r.markWritten(h, u, version)
 	}
-	r.forget()
+	r.evictEnded()
 }
 
-func (r *Registry) unwritten(all bool) (handles []*Handle) {
+func (r *Registry) unwrittenHandles(all bool) (handles []*Handle) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, h := range r.own {
@@ -135,8 +136,8 @@ func (r *Registry) unwritten(all bool) (handles []*Handle) {
 	return handles
 }
 
-// settle notes that a version was written. What has ended and is in etcd need not be known here.
-func (r *Registry) settle(h *Handle, u Upload, version int) {
+// markWritten records that a version was written. An ended upload whose state is in etcd is dropped from memory.
+func (r *Registry) markWritten(h *Handle, u Upload, version int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h.stored.state = u.State
@@ -148,14 +149,14 @@ func (r *Registry) settle(h *Handle, u Upload, version int) {
 	}
 }
 
-// forget bounds what is known here, where etcd does not take it over.
-func (r *Registry) forget() {
+// evictEnded bounds the number of states in memory when they cannot be written to etcd.
+func (r *Registry) evictEnded() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.own) > r.keep {
+	for len(r.own) > r.maxStates {
 		var oldest *Handle
 		for _, h := range r.own {
-			if h.upload.State.Final() && (oldest == nil || order(&h.upload, &oldest.upload) < 0) {
+			if h.upload.State.Final() && (oldest == nil || compareReceived(&h.upload, &oldest.upload) < 0) {
 				oldest = h
 			}
 		}
@@ -166,7 +167,7 @@ func (r *Registry) forget() {
 	}
 }
 
-// order is that in which uploads were received.
-func order(a, b *Upload) int {
+// compareReceived orders uploads by the time at which they were received.
+func compareReceived(a, b *Upload) int {
 	return cmp.Or(a.ReceivedAt.Compare(b.ReceivedAt), cmp.Compare(a.ID, b.ID))
 }

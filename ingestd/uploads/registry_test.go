@@ -18,15 +18,15 @@ import (
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
-// start makes a registry of a process that is called name, and runs it until the test ends or stop is called.
-func start(t *testing.T, client *clientv3.Client, store eventlog.Config, name string) (r *Registry, stop func()) {
+// startRegistry returns a registry for a server called name, and runs it until the test ends or stop is called.
+func startRegistry(t *testing.T, client *clientv3.Client, store eventlog.Config, name string) (r *Registry, stop func()) {
 	t.Helper()
 	r = New(client, store, nil)
 	r.server = name
-	return r, run(t, r)
+	return r, runRegistry(t, r)
 }
 
-func run(t *testing.T, r *Registry) (stop func()) {
+func runRegistry(t *testing.T, r *Registry) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
@@ -44,18 +44,18 @@ func run(t *testing.T, r *Registry) (stop func()) {
 
 var received = time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC)
 
-// upload is one received n seconds after the others' beginning.
-func upload(n int) Upload {
+// testUpload returns an upload received n seconds after upload 0.
+func testUpload(n int) Upload {
 	return Upload{
 		ID: events.UploadID(fmt.Sprintf("id-%d", n)), Kind: Async, State: Queued, TotalBytes: 100,
 		Files: []File{{"a.csv", 100}}, ReceivedAt: received.Add(time.Duration(n) * time.Second),
 	}
 }
 
-// patience is how long a test waits for what must come: far more than it takes, since machines are busy.
+// patience bounds every wait of a test; it is long because machines are busy.
 const patience = 2 * time.Minute
 
-func settled(t *testing.T, h *Handle) {
+func waitStored(t *testing.T, h *Handle) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -82,15 +82,15 @@ func mustGet(t *testing.T, r *Registry, id events.UploadID) Upload {
 	return u
 }
 
-func all(*Upload) bool { return true }
+func anyUpload(*Upload) bool { return true }
 
 func TestOthersSeeAnUploadFromItsBeginningToItsEnd(t *testing.T) {
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
-	one, _ := start(t, client, store, "one")
-	two, _ := start(t, client, store, "two")
+	one, _ := startRegistry(t, client, store, "one")
+	two, _ := startRegistry(t, client, store, "two")
 
-	h := one.Begin(upload(1))
-	settled(t, h)
+	h := one.Begin(testUpload(1))
+	waitStored(t, h)
 	if got := mustGet(t, two, "id-1"); got.State != Queued || got.Server != "one" || got.TotalBytes != 100 {
 		t.Errorf("after the beginning others see %+v", got)
 	}
@@ -99,7 +99,7 @@ func TestOthersSeeAnUploadFromItsBeginningToItsEnd(t *testing.T) {
 	eventually(t, "progress without a change of state", func() bool { return mustGet(t, two, "id-1").Rows == 7 })
 
 	h.Change(func(u *Upload) { u.State, u.Receipt = Done, []byte(`{"accepted":7}`) })
-	settled(t, h)
+	waitStored(t, h)
 	want := h.Upload()
 	if want.EndedAt.IsZero() || h.Context().Err() == nil {
 		t.Errorf("an upload that has ended is %+v, its context %v", want, h.Context().Err())
@@ -110,12 +110,12 @@ func TestOthersSeeAnUploadFromItsBeginningToItsEnd(t *testing.T) {
 			t.Errorf("after the end (-is +seen by %s):\n%s", r.server, diff)
 		}
 	}
-	if one.mine("id-1") != nil {
+	if one.ownHandle("id-1") != nil {
 		t.Error("an upload that has ended and is in etcd is still kept in memory")
 	}
 	ttl, err := client.TimeToLive(t.Context(), leaseOf(t, one, "id-1"))
-	if err != nil || time.Duration(ttl.TTL)*time.Second < keptFor-time.Minute {
-		t.Errorf("the state is kept for %+v (%v), want %s", ttl, err, keptFor)
+	if err != nil || time.Duration(ttl.TTL)*time.Second < retainFor-time.Minute {
+		t.Errorf("the state is kept for %+v (%v), want %s", ttl, err, retainFor)
 	}
 	if _, err := two.Get(t.Context(), "id-2"); !errors.Is(err, ErrUnknown) {
 		t.Errorf("an upload that never was: %v", err)
@@ -124,7 +124,7 @@ func TestOthersSeeAnUploadFromItsBeginningToItsEnd(t *testing.T) {
 
 func leaseOf(t *testing.T, r *Registry, id events.UploadID) clientv3.LeaseID {
 	t.Helper()
-	answer, err := r.client.Get(t.Context(), r.key(id))
+	answer, err := r.client.Get(t.Context(), r.uploadKey(id))
 	if err != nil || len(answer.Kvs) != 1 {
 		t.Fatalf("reading %s: %v, %v", id, answer, err)
 	}
@@ -133,15 +133,15 @@ func leaseOf(t *testing.T, r *Registry, id events.UploadID) clientv3.LeaseID {
 
 func TestCancelReachesTheProcessThatHasTheUpload(t *testing.T) {
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
-	one, _ := start(t, client, store, "one")
-	two, _ := start(t, client, store, "two")
+	one, _ := startRegistry(t, client, store, "one")
+	two, _ := startRegistry(t, client, store, "two")
 	for name, asked := range map[string]*Registry{"the same": one, "another": two} {
 		t.Run(name, func(t *testing.T) {
-			u := upload(1)
+			u := testUpload(1)
 			u.ID = events.UploadID("cancel " + name)
 			h := one.Begin(u)
-			settled(t, h)
-			// Progress of every kind goes on meanwhile, and must not overwrite the wish.
+			waitStored(t, h)
+			// Progress of every kind continues meanwhile, and must not overwrite the cancel request.
 			going := make(chan struct{})
 			go func() {
 				defer close(going)
@@ -152,7 +152,7 @@ func TestCancelReachesTheProcessThatHasTheUpload(t *testing.T) {
 			}()
 			got, err := asked.Cancel(t.Context(), u.ID)
 			if err != nil || !got.CancelRequested || got.State != Queued {
-				t.Errorf("cancel gives %+v, %v", got, err)
+				t.Errorf("cancel returned %+v, %v", got, err)
 			}
 			select {
 			case <-h.Context().Done():
@@ -164,9 +164,9 @@ func TestCancelReachesTheProcessThatHasTheUpload(t *testing.T) {
 				t.Errorf("the context ended with %v", cause)
 			}
 			h.Change(func(u *Upload) { u.State = Cancelled })
-			settled(t, h)
+			waitStored(t, h)
 			if got, err := two.Cancel(t.Context(), u.ID); err != nil || got.State != Cancelled || !got.CancelRequested {
-				t.Errorf("cancel after the end gives %+v, %v", got, err)
+				t.Errorf("cancel after the end returned %+v, %v", got, err)
 			}
 			if ttl, err := client.TimeToLive(t.Context(), leaseOf(t, one, u.ID)); err != nil || ttl.TTL < 1 {
 				t.Errorf("a cancelled upload's state has no lease: %+v, %v", ttl, err)
@@ -174,26 +174,26 @@ func TestCancelReachesTheProcessThatHasTheUpload(t *testing.T) {
 		})
 	}
 	if _, err := two.Cancel(t.Context(), "never"); !errors.Is(err, ErrUnknown) {
-		t.Errorf("cancelling what never was: %v", err)
+		t.Errorf("cancelling an unknown upload: %v", err)
 	}
 }
 
 func TestTheNextProcessGoesOnWithAnUpload(t *testing.T) {
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
-	one, stop := start(t, client, store, "one")
-	settled(t, one.Begin(upload(1)))
+	one, stop := startRegistry(t, client, store, "one")
+	waitStored(t, one.Begin(testUpload(1)))
 	stop()
-	two, _ := start(t, client, store, "two")
+	two, _ := startRegistry(t, client, store, "two")
 	if _, err := two.Cancel(t.Context(), "id-1"); err != nil {
 		t.Fatal(err)
 	}
 	lease := leaseOf(t, two, "id-1")
-	three, _ := start(t, client, store, "three")
-	h := three.Begin(upload(1))
+	three, _ := startRegistry(t, client, store, "three")
+	h := three.Begin(testUpload(1))
 	eventually(t, "the wish of the time in between", func() bool { return h.Context().Err() != nil })
-	settled(t, h)
+	waitStored(t, h)
 	if got := mustGet(t, two, "id-1"); got.Server != "three" || !got.CancelRequested {
-		t.Errorf("gone on with as %+v", got)
+		t.Errorf("continued as %+v", got)
 	}
 	if got := leaseOf(t, two, "id-1"); got != lease {
 		t.Errorf("the lease is %x, want that of before, %x", got, lease)
@@ -202,24 +202,24 @@ func TestTheNextProcessGoesOnWithAnUpload(t *testing.T) {
 
 func TestStatesAreBoundedInNumber(t *testing.T) {
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
-	before, err := client.Leases(t.Context()) // of other tests
+	before, err := client.Leases(t.Context()) // by other tests
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, _ := start(t, client, store, "one")
-	r.keep = 20
-	open := r.Begin(upload(0)) // the oldest, but it has not ended
+	r, _ := startRegistry(t, client, store, "one")
+	r.maxStates = 20
+	open := r.Begin(testUpload(0)) // the oldest, but it has not ended
 	for i := 1; i <= 40; i++ {
-		h := r.Begin(upload(i))
+		h := r.Begin(testUpload(i))
 		h.Change(func(u *Upload) { u.State = Done })
-		settled(t, h)
+		waitStored(t, h)
 	}
-	list, err := r.List(t.Context(), all)
+	list, err := r.List(t.Context(), anyUpload)
 	if err != nil || len(list) > 20 || len(list) < 18 {
 		t.Fatalf("%d states are kept (%v), want about 20", len(list), err)
 	}
 	for i, u := range list[:len(list)-1] {
-		if want := upload(40 - i).ID; u.ID != want {
+		if want := testUpload(40 - i).ID; u.ID != want {
 			t.Errorf("place %d has %s, want %s: the newest, in order", i, u.ID, want)
 		}
 	}
@@ -239,18 +239,18 @@ func TestStatesAreBoundedInNumber(t *testing.T) {
 func TestWithoutEtcdStatesAreKnownHereAndWrittenLater(t *testing.T) {
 	server := eventstest.NewServer(t, nil)
 	client, store := server.Client(t), server.Config(t)
-	r, _ := start(t, client, store, "one")
-	first := r.Begin(upload(1))
-	settled(t, first)
+	r, _ := startRegistry(t, client, store, "one")
+	first := r.Begin(testUpload(1))
+	waitStored(t, first)
 	server.Stop()
-	second := r.Begin(upload(2)) // does not wait
+	second := r.Begin(testUpload(2)) // does not wait
 	first.Change(func(u *Upload) { u.State = Done })
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := second.Stored(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("stored without etcd: %v", err)
 	}
-	list, err := r.List(short, all)
+	list, err := r.List(short, anyUpload)
 	if err == nil || len(list) != 2 || list[0].ID != "id-2" || list[1].State != Done {
 		t.Errorf("the list without etcd is %+v, %v", list, err)
 	}
@@ -258,25 +258,25 @@ func TestWithoutEtcdStatesAreKnownHereAndWrittenLater(t *testing.T) {
 		t.Errorf("without etcd the state is %s", got.State)
 	}
 	server.Start(t)
-	settled(t, first)
-	settled(t, second)
+	waitStored(t, first)
+	waitStored(t, second)
 	other := New(client, store, nil)
 	if got := mustGet(t, other, "id-1"); got.State != Done {
 		t.Errorf("later the state is %s", got.State)
 	}
 }
 
-// A lease may be gone before its time: somebody restored etcd, or the upload waited for longer than a day.
+// A lease may expire early: etcd was restored, or the upload waited for longer than a day.
 func TestLostLeasesAndKeysAreMadeAgain(t *testing.T) {
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
-	r, _ := start(t, client, store, "one")
-	h := r.Begin(upload(1))
-	settled(t, h)
+	r, _ := startRegistry(t, client, store, "one")
+	h := r.Begin(testUpload(1))
+	waitStored(t, h)
 	if _, err := client.Revoke(t.Context(), leaseOf(t, r, "id-1")); err != nil {
 		t.Fatal(err)
 	}
 	h.Change(func(u *Upload) { u.State = Processing })
-	settled(t, h)
+	waitStored(t, h)
 	other := New(client, store, nil)
 	if got := mustGet(t, other, "id-1"); got.State != Processing {
 		t.Errorf("the state is %s", got.State)
@@ -293,11 +293,11 @@ func TestAnswersThatAreLostDoNotMatter(t *testing.T) {
 		return nil
 	}
 	client.KV = &eventstest.KV{KV: client.KV, After: fail}
-	r, stop := start(t, client, store, "one")
-	h := r.Begin(upload(1))
+	r, stop := startRegistry(t, client, store, "one")
+	h := r.Begin(testUpload(1))
 	for _, s := range []State{Processing, Queued, Processing, Done} {
 		h.Change(func(u *Upload) { u.State = s })
-		settled(t, h)
+		waitStored(t, h)
 	}
 	stop()
 	if got := mustGet(t, New(client, store, nil), "id-1"); got.State != Done {
@@ -311,7 +311,7 @@ func TestAnswersThatAreLostDoNotMatter(t *testing.T) {
 func TestTheLastStatesAreWrittenWhenTheProcessStops(t *testing.T) {
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
 	r := New(client, store, nil)
-	h := r.Begin(upload(1))
+	h := r.Begin(testUpload(1))
 	h.Change(func(u *Upload) { u.Rows = 5 })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -324,17 +324,17 @@ func TestTheLastStatesAreWrittenWhenTheProcessStops(t *testing.T) {
 }
 
 func TestWithoutClientStatesStayInMemoryAndBounded(t *testing.T) {
-	r, _ := start(t, nil, eventlog.Config{}, "one")
-	r.keep = 3
-	open := r.Begin(upload(0))
-	settled(t, open)
+	r, _ := startRegistry(t, nil, eventlog.Config{}, "one")
+	r.maxStates = 3
+	open := r.Begin(testUpload(0))
+	waitStored(t, open)
 	for i := 1; i <= 6; i++ {
-		h := r.Begin(upload(i))
+		h := r.Begin(testUpload(i))
 		h.Change(func(u *Upload) { u.State = Done })
-		settled(t, h)
+		waitStored(t, h)
 	}
 	eventually(t, "few enough", func() bool {
-		list, err := r.List(t.Context(), all)
+		list, err := r.List(t.Context(), anyUpload)
 		return err == nil && len(list) == 3
 	})
 	for _, id := range []events.UploadID{"id-0", "id-5", "id-6"} {

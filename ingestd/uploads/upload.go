@@ -8,7 +8,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// State is where an upload is on its way.
+// State is an upload's stage of processing.
 type State string
 
 // The states. An upload goes from queued to processing, perhaps back, and ends in one of the others.
@@ -20,46 +20,46 @@ const (
 	Cancelled  State = "cancelled"
 )
 
-// States are all of them.
+// States returns all states.
 func States() []State { return []State{Queued, Processing, Done, Failed, Cancelled} }
 
-// Final tells that an upload in this state changes no more.
+// Final reports whether an upload in this state has ended.
 func (s State) Final() bool { return s == Done || s == Failed || s == Cancelled }
 
-// Kind is why an upload outlives its request.
+// Kind is the reason why an upload outlives its request.
 type Kind string
 
 // The kinds.
 const (
 	Async  Kind = "async"  // processed in the background, from a spool
-	Stream Kind = "stream" // a body that goes on and on
+	Stream Kind = "stream" // a body without a known end
 )
 
-// Upload is what is known of one. Slices in it are replaced, never written to.
+// Upload is the state of one upload. Its slices are replaced, never modified.
 type Upload struct {
 	ID     events.UploadID `json:"id"`
 	Kind   Kind            `json:"kind"`
 	State  State           `json:"state"`
-	Server string          `json:"server"` // the ingestd that has it; filled in by Begin
+	Server string          `json:"server"` // the ingestd that processes it; set by Begin
 	Files  []File          `json:"files"`
 
 	Rows       int64 `json:"rows"`        // read so far, in this attempt
 	Bytes      int64 `json:"bytes"`       // of the files as sent, read so far in this attempt
-	TotalBytes int64 `json:"total_bytes"` // of the files as sent; 0 where it is not known
+	TotalBytes int64 `json:"total_bytes"` // of the files as sent; 0: unknown
 
 	ReceivedAt time.Time `json:"received_at"`
 	StartedAt  time.Time `json:"started_at,omitzero"` // of this attempt
-	UpdatedAt  time.Time `json:"updated_at"`          // filled in
-	EndedAt    time.Time `json:"ended_at,omitzero"`   // filled in with a final state
+	UpdatedAt  time.Time `json:"updated_at"`          // set by Begin and Change
+	EndedAt    time.Time `json:"ended_at,omitzero"`   // set by Change with a final state
 
 	Attempts        int       `json:"attempts"`
-	Waiting         string    `json:"waiting,omitempty"` // why the last attempt did not do, and there will be another
+	Waiting         string    `json:"waiting,omitempty"` // why the last attempt failed and another follows
 	RetryAt         time.Time `json:"retry_at,omitzero"`
 	CancelRequested bool      `json:"cancel_requested,omitempty"`
 
 	Error   string          `json:"error,omitempty"` // of a failed or cancelled upload
 	Code    string          `json:"code,omitempty"`
-	Receipt json.RawMessage `json:"receipt,omitempty"` // the answer that the sender would have got
+	Receipt json.RawMessage `json:"receipt,omitempty"` // the response that a synchronous upload would have received
 }
 
 // File is one file of an upload.
@@ -68,8 +68,7 @@ type File struct {
 	Size int64  `json:"size"`
 }
 
-// Rate is how fast an upload is read, in bytes and rows per second since its attempt began; 0 where there
-// is nothing to tell it by.
+// Rate returns the upload's bytes and rows per second since its attempt began; 0 while they are unknown.
 func (u *Upload) Rate() (bytes, rows float64) {
 	until := u.UpdatedAt
 	if !u.EndedAt.IsZero() {
@@ -82,7 +81,8 @@ func (u *Upload) Rate() (bytes, rows float64) {
 	return float64(u.Bytes) / took, float64(u.Rows) / took
 }
 
-// Left is how long an upload that is being processed needs at its rate until its end.
+// Left returns the time that an upload still needs at its current rate. It is known only while the upload is being
+// processed and its size is known.
 func (u *Upload) Left() (d time.Duration, known bool) {
 	bytes, _ := u.Rate()
 	if u.State != Processing || bytes == 0 || u.TotalBytes == 0 {
@@ -91,11 +91,11 @@ func (u *Upload) Left() (d time.Duration, known bool) {
 	return time.Duration(float64(max(u.TotalBytes-u.Bytes, 0)) / bytes * float64(time.Second)), true
 }
 
-// maxValue bounds what one upload takes in etcd.
+// maxValue bounds the size of one upload's value in etcd.
 const maxValue = 64 << 10
 
-// encode leaves out what would make the value too large: the answer in full, then the names.
-func encode(u Upload) ([]byte, error) {
+// encodeUpload returns an upload's value. Where it would be too large, it omits the receipt, then the file names.
+func encodeUpload(u Upload) ([]byte, error) {
 	text, err := json.Marshal(u)
 	if err == nil && len(text) > maxValue {
 		u.Receipt = nil
@@ -111,7 +111,7 @@ func encode(u Upload) ([]byte, error) {
 	return text, nil
 }
 
-func decode(key string, value []byte) (Upload, error) {
+func decodeUpload(key string, value []byte) (Upload, error) {
 	var u Upload
 	if err := json.Unmarshal(value, &u); err != nil {
 		return u, fmt.Errorf("reading the state of an upload at %s: %w", key, err)

@@ -7,22 +7,22 @@ import (
 )
 
 func TestValuesAreBoundedInSize(t *testing.T) {
-	u := upload(1)
+	u := testUpload(1)
 	u.Receipt = []byte(`"` + strings.Repeat("x", maxValue) + `"`)
 	for range 1000 {
 		u.Files = append(u.Files, File{strings.Repeat("n", 100), 1})
 	}
-	text, err := encode(u)
+	text, err := encodeUpload(u)
 	if err != nil || len(text) > maxValue {
 		t.Fatalf("%d bytes (%v), want at most %d", len(text), err, maxValue)
 	}
-	if got, err := decode("key", text); err != nil || got.ID != u.ID || got.TotalBytes != 100 {
+	if got, err := decodeUpload("key", text); err != nil || got.ID != u.ID || got.TotalBytes != 100 {
 		t.Errorf("read back: %+v, %v", got, err)
 	}
 }
 
 func TestRateAndTimeLeft(t *testing.T) {
-	u := upload(1)
+	u := testUpload(1)
 	if bytes, rows := u.Rate(); bytes != 0 || rows != 0 {
 		t.Errorf("an upload that waits has a rate of %v bytes, %v rows", bytes, rows)
 	}

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// Config says what is watched. The zero value of each field means its default.
+// Config selects the files to watch. The zero value of each field means its default.
 type Config struct {
-	Patterns string        // of file names, between commas; default *.csv,*.log,*.txt,*.prom
-	Interval time.Duration // between looks at the directory, and least pause between shipments of a file; default 2s
-	State    string        // file that remembers what is shipped; default .ingestd-watch.json in the directory
-	Once     bool          // ship what is there, then end
+	Patterns string        // of file names, comma-separated; default *.csv,*.log,*.txt,*.prom
+	Interval time.Duration // between scans of the directory, and least pause between shipments of a file; default 2s
+	State    string        // file with the watcher's progress; default .ingestd-watch.json in the directory
+	Once     bool          // ship the present content, then end
 }
 
 const (
@@ -22,12 +22,12 @@ const (
 	stateName       = ".ingestd-watch.json"
 )
 
-// Flags registers the settings.
+// Flags registers the watcher's flags.
 func (c *Config) Flags(fs *flag.FlagSet) {
-	fs.StringVar(&c.Patterns, "pattern", defaultPatterns, "names of the files to ship, between commas")
-	fs.DurationVar(&c.Interval, "every", defaultInterval, "how often the directory is looked at; a file's new lines go together in this time")
-	fs.StringVar(&c.State, "state", "", "file that remembers what is shipped; "+stateName+" in the directory when not given")
-	fs.BoolVar(&c.Once, "once", false, "ship what is there, then end")
+	fs.StringVar(&c.Patterns, "pattern", defaultPatterns, "names of the files to ship, comma-separated")
+	fs.DurationVar(&c.Interval, "every", defaultInterval, "how often the directory is scanned; a file's new lines are collected for this time")
+	fs.StringVar(&c.State, "state", "", "file that records the shipped part of each file; default "+stateName+" in the directory")
+	fs.BoolVar(&c.Once, "once", false, "ship the present content, then end")
 }
 
 func (c Config) withDefaults(dir string) Config {
@@ -43,8 +43,8 @@ func (c Config) withDefaults(dir string) Config {
 	return c
 }
 
-// matches tells whether a file of this name is shipped. Hidden files never are.
-func (c Config) matches(name string) bool {
+// matchesName reports whether a file of this name is shipped. Hidden files never are.
+func (c Config) matchesName(name string) bool {
 	if strings.HasPrefix(name, ".") {
 		return false
 	}
@@ -56,10 +56,10 @@ func (c Config) matches(name string) bool {
 	return false
 }
 
-func (c Config) check() error {
+func (c Config) checkPatterns() error {
 	for pattern := range strings.SplitSeq(c.Patterns, ",") {
 		if _, err := filepath.Match(strings.TrimSpace(pattern), ""); err != nil {
-			return fmt.Errorf("flag pattern: %q is no pattern of file names: %w", pattern, err)
+			return fmt.Errorf("flag pattern: %q is not a pattern of file names: %w", pattern, err)
 		}
 	}
 	return nil

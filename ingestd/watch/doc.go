@@ -1,10 +1,10 @@
-// Package watch ships what growing log files of a directory gain to the upload server.
+// Package watch ships the lines appended to the log files of a directory to the upload server.
 //
-// In: a directory. Out: uploads, each a file's header and the complete lines that came since the last one.
-// What has been shipped is remembered on disk after the server has said so, so a crash in between ships
-// lines again, which changes nothing. A file that is renamed when logs are rotated is followed under its new name;
-// one that is cut off and written anew is read from its beginning. What the server refuses is kept where it is,
-// told, and tried again now and then, while the other files go on.
+// In: a directory. Out: uploads, each with a file's header and the complete lines appended since the last one.
+// Progress is written to disk after the server has confirmed an upload, so a crash in between ships lines again,
+// which stores nothing twice. A file renamed by log rotation is followed under its new name; a file that was
+// truncated and rewritten is read from its beginning. Refused content stays in its file, is reported, and is retried
+// once a minute, while the other files continue.
 //
 // It never changes the files, never ships half a row, and never holds more than a shipment in memory.
 package watch

@@ -11,7 +11,7 @@ import (
 func goldenStates() map[string][]*progress {
 	return map[string][]*progress{
 		"state": {
-			{Name: "gpu.log", Offset: 1 << 33, Line: 12, Header: "timestamp, index, utilization.gpu [%]", MarkBytes: 16384, Mark: "00f3a1b2c3d4e5f6"},
+			{Name: "gpu.log", Offset: 1 << 33, Line: 12, Header: "timestamp, index, utilization.gpu [%]", HeadBytes: 16384, HeadHash: "00f3a1b2c3d4e5f6"},
 			{Name: "é <1>.csv"},
 		},
 		"state-none": nil,
@@ -21,7 +21,7 @@ func goldenStates() map[string][]*progress {
 func TestStoredState(t *testing.T) {
 	for name, files := range goldenStates() {
 		path := filepath.Join(t.TempDir(), "state")
-		if err := save(path, files); err != nil {
+		if err := saveState(path, files); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(path)
@@ -35,7 +35,7 @@ func TestStoredState(t *testing.T) {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			return nil, err
 		}
-		return load(path)
+		return loadState(path)
 	})
 }
 
@@ -44,7 +44,7 @@ func TestLaterStateIsRefused(t *testing.T) {
 	if err := os.WriteFile(path, []byte(`{"version":2,"files":[{"name":"gpu.log","offset":7}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if files, err := load(path); err == nil {
+	if files, err := loadState(path); err == nil {
 		t.Errorf("a state of version 2 is read as %v, want an error", files)
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// header gives the lines at the beginning of text that say what the others mean: a line sep=X, and either
-// the lines of comment that tools such as dmon begin with, or the first line. "" when they are not all there. What nvidia-smi
-// and the shell say before it is no part of it.
-func header(text []byte) string {
+// parseHeader returns the header at the beginning of text: a line sep=X, and either the comment lines that tools such
+// as dmon begin with, or the first line. It returns "" while the header is incomplete. Messages of nvidia-smi and the
+// shell before it do not belong to it.
+func parseHeader(text []byte) string {
 	start, end := 0, 0
 	line := func() (string, bool) {
 		rest := text[end:]
@@ -34,7 +34,7 @@ func header(text []byte) string {
 			return string(text[start:end])
 		}
 		end += bytes.IndexByte(text[end:], '\n') + 1
-		if isChatter(l) {
+		if isPreamble(l) {
 			start = end
 			continue
 		}
@@ -45,9 +45,9 @@ func header(text []byte) string {
 	}
 }
 
-const byteOrderMark = "\ufeff" // that a text can begin with
+const byteOrderMark = "\ufeff" // optional at the beginning of a text
 
-// isSample tells a scrape without comments, which has no header.
+// isSample reports whether text begins with a sample of a scrape without comments, which has no header.
 func isSample(text []byte) bool {
 	name := bytes.TrimLeftFunc(bytes.TrimSpace(text), func(r rune) bool {
 		return r == '_' || r == ':' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
@@ -55,8 +55,9 @@ func isSample(text []byte) bool {
 	return bytes.HasPrefix(name, []byte("{"))
 }
 
-// isChatter tells what tools that were begun before the driver was there say, and the shell that kept it.
-func isChatter(line string) bool {
+// isPreamble reports whether a line is a message of the shell, or of a tool that started before the driver was
+// loaded.
+func isPreamble(line string) bool {
 	for _, word := range [...]string{
 		"NVIDIA-SMI has failed", "Failed to initialize NVML", "NVML library version", "No devices were found",
 		"Unable to determine the device handle", "nohup: ",
@@ -68,14 +69,14 @@ func isChatter(line string) bool {
 	return false
 }
 
-// newHeader tells where text has a header of the known one's kind that is not equal to it; -1: nowhere. Its
-// first cell is a column's name, and no cell a number.
-func newHeader(text []byte, header string) int {
+// findNewHeader returns the offset of a header of the same kind as header but not equal to it; -1 if there is none. A
+// header's first cell is a column name, and no cell is a number.
+func findNewHeader(text []byte, header string) int {
 	known := []byte(strings.TrimPrefix(strings.TrimRight(lastLine(header), "\r\n"), byteOrderMark))
 	if first := strings.TrimSpace(strings.TrimPrefix(header, byteOrderMark)); strings.HasPrefix(first, "#") {
-		return newComments(text, first)
+		return findNewComments(text, first)
 	}
-	names := cells(known)
+	names := headerCells(known)
 	if len(names) < 2 {
 		return -1
 	}
@@ -92,9 +93,9 @@ func newHeader(text []byte, header string) int {
 	return -1
 }
 
-// newComments is newHeader for tools such as dmon, which say in lines of comment what the columns are.
-func newComments(text []byte, known string) int {
-	for _, word := range [...]string{"# HELP", "# TYPE", "# UNIT"} { // those of a scrape are about one metric each
+// findNewComments is findNewHeader for tools such as dmon, which name the columns in comment lines.
+func findNewComments(text []byte, known string) int {
+	for _, word := range [...]string{"# HELP", "# TYPE", "# UNIT"} { // a scrape has such lines for each metric
 		if strings.HasPrefix(known, word) {
 			return -1
 		}
@@ -115,11 +116,11 @@ func newComments(text []byte, known string) int {
 	return -1
 }
 
-// separators are those that the server finds by itself.
+// separators are the cell separators that the server detects.
 const separators = ",;\t"
 
-// cells gives the cells of a header, without their quotes.
-func cells(line []byte) (all [][]byte) {
+// headerCells returns the cells of a header, without quotes.
+func headerCells(line []byte) (all [][]byte) {
 	for len(line) > 0 {
 		end := bytes.IndexAny(line, separators)
 		if end < 0 {
@@ -131,7 +132,7 @@ func cells(line []byte) (all [][]byte) {
 	return all
 }
 
-// namesColumns tells a header from a row.
+// namesColumns reports whether a line is a header, not a row.
 func namesColumns(line []byte, names [][]byte) bool {
 	first := line
 	if end := bytes.IndexAny(line, separators); end >= 0 {
@@ -140,7 +141,7 @@ func namesColumns(line []byte, names [][]byte) bool {
 	first = bytes.Trim(first, " \r\"")
 	named := func(name []byte) bool { return len(name) > 0 && bytes.EqualFold(name, first) }
 	number := func(cell []byte) bool { return len(cell) > 0 && '0' <= cell[0] && cell[0] <= '9' }
-	return slices.ContainsFunc(names, named) && !slices.ContainsFunc(cells(line), number)
+	return slices.ContainsFunc(names, named) && !slices.ContainsFunc(headerCells(line), number)
 }
 
 func lastLine(header string) string {
@@ -148,9 +149,10 @@ func lastLine(header string) string {
 	return header[strings.LastIndexByte(header, '\n')+1:]
 }
 
-// whole leaves out a row at the end of text that has a quote open, unless the header comes again behind it: then whoever
-// wrote the row was ended in the middle of it. Only under a header of names can a quote hold a line end.
-func whole(text []byte, header string) []byte {
+// trimOpenRow removes a row with an open quote from the end of text, unless the header follows again inside it: then
+// the tool that wrote the row was ended in the middle of it. A quoted cell can contain a line break only under a
+// header of column names.
+func trimOpenRow(text []byte, header string) []byte {
 	names := lastLine(header)
 	if names == "" || strings.HasPrefix(names, "#") || text[len(text)-1] != '\n' {
 		return text
@@ -162,7 +164,7 @@ func whole(text []byte, header string) []byte {
 	return text[:end]
 }
 
-// separatorOf is what stands most often between the names of a header.
+// separatorOf returns the most frequent separator in a header.
 func separatorOf(header string) byte {
 	return slices.MaxFunc([]byte(separators), func(a, b byte) int {
 		return cmp.Compare(strings.Count(header, string(rune(a))), strings.Count(header, string(rune(b))))

@@ -7,20 +7,20 @@ import (
 	"slices"
 )
 
-// progressOf finds what is known of a file: under its name, or under the one that it had before a rotation.
+// progressOf returns the progress of a file, found under its name or under its name before a rotation.
 func (w *Watcher) progressOf(ctx context.Context, name string, file io.ReaderAt, size int64) (*progress, error) {
-	known := w.named(name)
-	if known != nil && (known.MarkBytes == 0 || known.isOf(file, size)) {
+	known := w.progressByName(name)
+	if known != nil && (known.HeadBytes == 0 || known.matchesFile(file, size)) {
 		return known, nil
 	}
 	if known != nil {
-		w.lg.Info("the file begins anew", "file", name)
-		if err := w.finish(ctx, known); err != nil {
+		w.lg.Info("the file was replaced; reading it from its beginning", "file", name)
+		if err := w.finishMoved(ctx, known); err != nil {
 			return nil, err
 		}
 	}
 	for _, p := range w.files {
-		if p.isOf(file, size) && !w.still(p) {
+		if p.matchesFile(file, size) && !w.isCurrent(p) {
 			p.Name = name
 			return p, nil
 		}
@@ -30,34 +30,34 @@ func (w *Watcher) progressOf(ctx context.Context, name string, file io.ReaderAt,
 	return p, nil
 }
 
-func (w *Watcher) named(name string) *progress {
+func (w *Watcher) progressByName(name string) *progress {
 	if i := slices.IndexFunc(w.files, func(p *progress) bool { return p.Name == name }); i >= 0 {
 		return w.files[i]
 	}
 	return nil
 }
 
-// finish finds where the content that p is about has been moved to. A name that is watched goes on under it;
-// of another, such as log.1, what is not shipped yet is shipped now.
-func (w *Watcher) finish(ctx context.Context, p *progress) error {
-	names, err := w.list()
+// finishMoved searches the directory for the content of p under its new name. If the new name is watched, p continues
+// under it; if not, such as log.1, the remaining lines are shipped now.
+func (w *Watcher) finishMoved(ctx context.Context, p *progress) error {
+	names, err := w.listFiles()
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		file, info, err := w.open(name)
+		file, info, err := w.openFile(name)
 		if err != nil {
-			continue // it may have gone meanwhile
+			continue // it may have been removed meanwhile
 		}
 		defer file.Close()
 		switch {
-		case !p.isOf(file, info.Size()) || w.named(name) != nil:
-		case w.cfg.matches(name):
+		case !p.matchesFile(file, info.Size()) || w.progressByName(name) != nil:
+		case w.cfg.matchesName(name):
 			p.Name = name
 			return nil
 		default:
-			if err := w.ship(ctx, name, file, look{size: info.Size(), settled: true}, p); err != nil {
-				return fmt.Errorf("the rest of it, moved to %s: %w", name, err)
+			if err := w.shipRest(ctx, name, file, fileState{size: info.Size(), idle: true}, p); err != nil {
+				return fmt.Errorf("its remaining lines, moved to %s: %w", name, err)
 			}
 		}
 	}
@@ -65,12 +65,12 @@ func (w *Watcher) finish(ctx context.Context, p *progress) error {
 	return nil
 }
 
-// still tells whether the file of its name is the one that p is about.
-func (w *Watcher) still(p *progress) bool {
-	file, info, err := w.open(p.Name)
+// isCurrent reports whether the file at p's name still has p's content.
+func (w *Watcher) isCurrent(p *progress) bool {
+	file, info, err := w.openFile(p.Name)
 	if err != nil {
 		return false
 	}
 	defer file.Close()
-	return p.isOf(file, info.Size())
+	return p.matchesFile(file, info.Size())
 }

@@ -6,69 +6,69 @@ import (
 	"strings"
 )
 
-// shipment is the next lines of a file, with the header that says what they mean.
+// shipment is the next lines of a file, with the header that describes them.
 type shipment struct {
 	header string
-	text   []byte // complete lines, behind the header where that is not among them
-	first  int    // the file's line that text begins with
-	end    int64  // offset behind them
-	lines  int    // lines up to there
+	text   []byte // complete lines; the header is prepended unless it is among them
+	first  int    // number of text's first line in the file
+	end    int64  // offset after text
+	lines  int    // number of lines before that offset
 }
 
-// maxShipment bounds what goes in one upload; a longer backlog goes in several. Where nothing in it can be used, as when a
-// driver was away for a day, more and more goes along, up to maxUnusable, until something can.
+// maxShipment bounds one upload; a longer backlog takes several. A shipment without a single usable line, such as one
+// from a day without a driver, is extended up to maxUnusable until it has one.
 const (
 	maxShipment = 4 << 20
 	maxUnusable = 64 << 20
 )
 
-// next reads the complete rows behind p, of at most so many bytes; nil when there are none. A line that leaves a quote open
-// waits for the rest of its row, unless the file is settled. Text that has no header (headless) is
-// shipped as it is. A line that names columns like the header and says something else is a new header, which the tool that
-// writes the log has made after an upgrade: it begins a shipment of its own.
-func next(file io.ReaderAt, now look, p *progress, headless bool, most int64) (*shipment, error) {
+// nextShipment returns the complete rows after p, of at most most bytes; nil when there are none. A row with an open
+// quote waits for its end, unless the file is idle. Text without a header (headless) is shipped unchanged. A line
+// that names columns but differs from the header is a new header, written by an upgraded tool, and begins a shipment
+// of its own.
+func nextShipment(file io.ReaderAt, now fileState, p *progress, headless bool, most int64) (*shipment, error) {
 	raw := make([]byte, min(now.size-p.Offset, most))
 	n, err := file.ReadAt(raw, p.Offset)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
 	in := charsetOf(file)
-	all := in.decode(raw[:n], p.Offset == 0)
+	all := in.decodeText(raw[:n], p.Offset == 0)
 	text := all[:bytes.LastIndexByte(all, '\n')+1]
 	if len(text) == 0 && int64(n) == most {
-		text = all // no line is as long; the server says so, line by line
+		text = all // no line is that long; the server rejects it line by line
 	}
 	if len(text) == 0 {
 		return nil, nil
 	}
 	s := &shipment{header: p.Header, first: p.Line + 1}
-	if headless = headless || s.header == "" && isSample(text); !headless && (s.header == "" || newHeader(text, s.header) == 0) {
-		if s.header = header(text); s.header == "" {
-			return nil, nil // not all of it is there yet
+	if headless = headless || s.header == "" && isSample(text); !headless && (s.header == "" || findNewHeader(text, s.header) == 0) {
+		if s.header = parseHeader(text); s.header == "" {
+			return nil, nil // the header is not complete yet
 		}
 	}
-	if i := newHeader(text, s.header); i > 0 {
+	if i := findNewHeader(text, s.header); i > 0 {
 		text = text[:i]
-	} else if !now.settled {
-		if text = whole(text, s.header); len(text) == 0 {
+	} else if !now.idle {
+		if text = trimOpenRow(text, s.header); len(text) == 0 {
 			return nil, nil
 		}
 	}
-	s.text, s.end, s.lines = text, p.Offset+in.size(text, p.Offset == 0), p.Line+bytes.Count(text, []byte("\n"))
+	s.text, s.end, s.lines = text, p.Offset+in.encodedSize(text, p.Offset == 0), p.Line+bytes.Count(text, []byte("\n"))
 	return s, nil
 }
 
-// content is what is uploaded.
-func (s *shipment) content() []byte {
+// uploadBody returns the uploaded content: the header, then the text.
+func (s *shipment) uploadBody() []byte {
 	if s.header == "" || bytes.HasPrefix(s.text, []byte(s.header)) {
 		return s.text
 	}
 	return append([]byte(s.header), s.text...)
 }
 
-// lineOf gives the file's line that a line of the content stands for; 0 when it is the header's.
+// lineOf returns the line number in the file of a line of the uploaded content; 0 for a line of the header.
 func (s *shipment) lineOf(line int) int {
-	if before := len(s.content()) - len(s.text); before > 0 {
+	if before := len(s.uploadBody()) - len(s.text); before > 0 {
 		line -= strings.Count(s.header, "\n")
 	}
 	if line < 1 {

@@ -6,16 +6,16 @@ import (
 	"unicode/utf16"
 )
 
-// charset is what a file's text is written in.
+// charset is a file's text encoding.
 type charset uint8
 
 const (
-	plain charset = iota // UTF-8, or what is taken for it
+	plain charset = iota // UTF-8, and everything that is not recognized as UTF-16
 	utf16LE
-	utf16BE // as PowerShell's > can write it
+	utf16BE // written by PowerShell's > where configured so
 )
 
-// charsetOf looks at the mark that a file begins with.
+// charsetOf returns the encoding named by the byte order mark of a file.
 func charsetOf(file io.ReaderAt) charset {
 	var mark [2]byte
 	if n, _ := file.ReadAt(mark[:], 0); n < len(mark) {
@@ -30,9 +30,10 @@ func charsetOf(file io.ReaderAt) charset {
 	return plain
 }
 
-// decode gives the whole characters of raw in UTF-8, without the mark of UTF-16 where the file begins. In UTF-16 a line's
-// end is two bytes, and the byte of one may be half of another character.
-func (c charset) decode(raw []byte, begins bool) []byte {
+// decodeText returns the complete characters of raw in UTF-8, without the byte order mark of UTF-16 if raw is the
+// beginning of the file. A line break in UTF-16 has two bytes, and the byte of a line break may be half of another
+// character.
+func (c charset) decodeText(raw []byte, begins bool) []byte {
 	if c == plain {
 		return raw
 	}
@@ -50,14 +51,15 @@ func (c charset) decode(raw []byte, begins bool) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
-// size is how many bytes of the file text is. begins tells that it is what the file begins with.
-func (c charset) size(text []byte, begins bool) int64 {
+// encodedSize returns the number of bytes that text takes in the file. begins reports whether text is at the
+// beginning of the file.
+func (c charset) encodedSize(text []byte, begins bool) int64 {
 	if c == plain {
 		return int64(len(text))
 	}
 	units := 0
 	if begins {
-		units++ // the mark
+		units++ // the byte order mark
 	}
 	for _, r := range string(text) {
 		units += utf16.RuneLen(r)

@@ -14,7 +14,7 @@ import (
 	"telemetry-pipeline/ingestd/upload"
 )
 
-// sender delivers a file, however often that takes (upload.Client).
+// sender sends a file with as many attempts as necessary (upload.Client).
 type sender interface {
 	Send(ctx context.Context, f upload.Source, sent func(int64), retry func(upload.Attempt)) (*upload.Answer, error)
 }
@@ -24,32 +24,32 @@ type Watcher struct {
 	cfg      Config
 	dir      string
 	headless bool
-	to       sender
+	client   sender
 	lg       *slog.Logger
 
 	files []*progress
-	done  map[string]look // by name: how files looked when all of them was shipped
-	held  map[string]held // by name: files that the server refuses, or that cannot be read
+	done  map[string]fileState // by name: the state of completely shipped files
+	held  map[string]heldFile  // by name: files that were refused or could not be read
 }
 
-// look is how a file looks from outside.
-type look struct {
-	size    int64
-	at      time.Time
-	settled bool // nobody writes to it any more
+// fileState is the visible state of a file.
+type fileState struct {
+	size int64
+	at   time.Time
+	idle bool // no longer written to
 }
 
-// settledAfter is how long nothing was written to a file of which nothing more is waited for.
-const settledAfter = time.Hour
+// idleAfter is the time without a write after which a file is taken for finished.
+const idleAfter = time.Hour
 
-// held is a file that is left alone until it looks different or some time has passed.
-type held struct {
-	look
+// heldFile is a file that is skipped until it changes or some time has passed.
+type heldFile struct {
+	fileState
 	until time.Time
 }
 
-// New makes a watcher; it reads what is shipped already, and ships nothing yet. headless says that the
-// files have no header, because the sender knows their columns.
+// New returns a watcher. It loads the state file, and ships nothing yet. headless means that the files have no
+// header, because the sender knows their columns.
 func New(cfg Config, dir string, headless bool, to sender, lg *slog.Logger) (*Watcher, error) {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
@@ -62,27 +62,26 @@ func New(cfg Config, dir string, headless bool, to sender, lg *slog.Logger) (*Wa
 		return nil, fmt.Errorf("%s is a file; name the directory that it is in, and the file with -pattern %s", dir, filepath.Base(dir))
 	}
 	cfg = cfg.withDefaults(dir)
-	if err := cfg.check(); err != nil {
+	if err := cfg.checkPatterns(); err != nil {
 		return nil, err
 	}
-	files, err := load(cfg.State)
+	files, err := loadState(cfg.State)
 	if err != nil {
 		return nil, err
 	}
-	return &Watcher{cfg: cfg, dir: dir, headless: headless, to: to, lg: lg, files: files, done: map[string]look{}, held: map[string]held{}}, nil
+	return &Watcher{cfg: cfg, dir: dir, headless: headless, client: to, lg: lg, files: files, done: map[string]fileState{}, held: map[string]heldFile{}}, nil
 }
 
-// Run ships until ctx ends, or with Config.Once until everything that is there was tried. Its error is that
-// shipped lines cannot be remembered, or with Config.Once that not everything could be shipped.
+// Run ships until ctx ends, or with Config.Once until every file was tried. It returns an error when the state file
+// cannot be written, or with Config.Once when not everything could be shipped.
 //
-// It looks at sizes and times now and then instead of being told of changes, because logs lie on network file
-// systems too, which do not tell.
+// It polls sizes and times instead of subscribing to changes, because network file systems do not report changes.
 func (w *Watcher) Run(ctx context.Context) error {
 	tick := time.NewTicker(w.cfg.Interval)
 	defer tick.Stop()
 	for {
-		err := w.sweep(ctx)
-		if w.cfg.Once || errors.Is(err, errForgetful) {
+		err := w.shipDirectory(ctx)
+		if w.cfg.Once || errors.Is(err, errStateNotSaved) {
 			return err
 		}
 		select {
@@ -93,35 +92,35 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 }
 
-// errForgetful ends a watch whose progress cannot be kept.
-var errForgetful = errors.New("what is shipped cannot be remembered")
+// errStateNotSaved ends a watcher whose state file cannot be written.
+var errStateNotSaved = errors.New("the state of the watch cannot be saved")
 
-// errLeft says that a sweep could not ship everything.
-var errLeft = errors.New("not everything could be shipped; the log says why")
+// errIncomplete reports that not everything could be shipped.
+var errIncomplete = errors.New("not everything could be shipped; see the log")
 
-// sweep ships what the files have gained.
-func (w *Watcher) sweep(ctx context.Context) error {
-	names, err := w.list()
+// shipDirectory ships the appended lines of all files.
+func (w *Watcher) shipDirectory(ctx context.Context) error {
+	names, err := w.listFiles()
 	if err != nil {
-		w.lg.Error("looking for files", "err", err)
+		w.lg.Error("listing files", "err", err)
 		return err
 	}
 	var left error
 	for _, name := range names {
-		if !w.cfg.matches(name) || ctx.Err() != nil {
+		if !w.cfg.matchesName(name) || ctx.Err() != nil {
 			continue
 		}
-		if err := w.visit(ctx, name); errors.Is(err, errForgetful) {
+		if err := w.shipFile(ctx, name); errors.Is(err, errStateNotSaved) {
 			return err
 		} else if err != nil {
-			left = errLeft
+			left = errIncomplete
 		}
 	}
 	return errors.Join(left, ctx.Err())
 }
 
-// list gives the names of all files of the directory.
-func (w *Watcher) list() (names []string, err error) {
+// listFiles returns the names of all files of the directory.
+func (w *Watcher) listFiles() (names []string, err error) {
 	entries, err := os.ReadDir(w.dir)
 	for _, entry := range entries {
 		if entry.Type().IsRegular() {
@@ -131,33 +130,33 @@ func (w *Watcher) list() (names []string, err error) {
 	return names, err
 }
 
-// visit ships what one file has gained, unless it looks as it did the last time.
-func (w *Watcher) visit(ctx context.Context, name string) error {
-	file, info, err := w.open(name)
+// shipFile ships the appended lines of one file, unless the file is unchanged.
+func (w *Watcher) shipFile(ctx context.Context, name string) error {
+	file, info, err := w.openFile(name)
 	if err != nil {
-		return w.hold(ctx, name, look{}, err)
+		return w.holdFile(ctx, name, fileState{}, err)
 	}
 	defer file.Close()
-	now := look{info.Size(), info.ModTime(), time.Since(info.ModTime()) > settledAfter}
-	if h, is := w.held[name]; is && h.look == now && time.Now().Before(h.until) {
-		return errLeft
+	now := fileState{info.Size(), info.ModTime(), time.Since(info.ModTime()) > idleAfter}
+	if h, is := w.held[name]; is && h.fileState == now && time.Now().Before(h.until) {
+		return errIncomplete
 	}
 	if w.done[name] == now {
 		return nil
 	}
 	p, err := w.progressOf(ctx, name, file, info.Size())
 	if err == nil {
-		err = w.ship(ctx, name, file, now, p)
+		err = w.shipRest(ctx, name, file, now, p)
 	}
 	if err != nil {
-		return w.hold(ctx, name, now, err)
+		return w.holdFile(ctx, name, now, err)
 	}
 	delete(w.held, name)
 	w.done[name] = now
 	return nil
 }
 
-func (w *Watcher) open(name string) (*os.File, os.FileInfo, error) {
+func (w *Watcher) openFile(name string) (*os.File, os.FileInfo, error) {
 	file, err := os.Open(filepath.Join(w.dir, name))
 	if err != nil {
 		return nil, nil, err
@@ -169,37 +168,37 @@ func (w *Watcher) open(name string) (*os.File, os.FileInfo, error) {
 	return file, info, nil
 }
 
-// ship uploads what is behind p, one shipment after the other.
-func (w *Watcher) ship(ctx context.Context, name string, file io.ReaderAt, now look, p *progress) error {
+// shipRest uploads everything after p, one shipment after the other.
+func (w *Watcher) shipRest(ctx context.Context, name string, file io.ReaderAt, now fileState, p *progress) error {
 	for ctx.Err() == nil {
 		s, err := w.shipNext(ctx, name, file, now, p)
 		if s == nil || err != nil {
 			return err
 		}
-		if err := p.advance(file, s); err != nil {
+		if err := p.advanceTo(file, s); err != nil {
 			return err
 		}
-		if err := save(w.cfg.State, w.files); err != nil {
-			return fmt.Errorf("%w: %w", errForgetful, err)
+		if err := saveState(w.cfg.State, w.files); err != nil {
+			return fmt.Errorf("%w: %w", errStateNotSaved, err)
 		}
 	}
 	return ctx.Err()
 }
 
-// shipNext uploads one shipment; nil: there is none. While nothing in it can be used it takes more of the file, as what comes
-// after may be all right.
-func (w *Watcher) shipNext(ctx context.Context, name string, file io.ReaderAt, now look, p *progress) (*shipment, error) {
+// shipNext uploads one shipment and returns it; nil: there is none. It extends a shipment without a usable line,
+// because later lines may be usable.
+func (w *Watcher) shipNext(ctx context.Context, name string, file io.ReaderAt, now fileState, p *progress) (*shipment, error) {
 	var end int64
 	var refused error
 	for most := int64(maxShipment); ; most *= 2 {
-		s, err := next(file, now, p, w.headless, most)
+		s, err := nextShipment(file, now, p, w.headless, most)
 		switch {
 		case err != nil:
 			return nil, err
-		case s != nil && s.end == end: // another header follows, so there is no more of it
+		case s != nil && s.end == end: // another header follows, so the shipment cannot grow
 			return s, refused
 		case s != nil:
-			end, refused = s.end, w.deliver(ctx, name, s)
+			end, refused = s.end, w.uploadShipment(ctx, name, s)
 		}
 		if more := p.Offset+most < now.size && most < maxUnusable; !more || s != nil && !errors.Is(refused, errUnusable) {
 			return s, refused
@@ -207,27 +206,27 @@ func (w *Watcher) shipNext(ctx context.Context, name string, file io.ReaderAt, n
 	}
 }
 
-// patience is how long a file that could not be shipped is left alone, unless it changes.
-const patience = time.Minute
+// heldFor is how long a file that could not be shipped is skipped, unless it changes.
+const heldFor = time.Minute
 
-func (w *Watcher) hold(ctx context.Context, name string, now look, err error) error {
-	if ctx.Err() != nil || errors.Is(err, errForgetful) {
+func (w *Watcher) holdFile(ctx context.Context, name string, now fileState, err error) error {
+	if ctx.Err() != nil || errors.Is(err, errStateNotSaved) {
 		return err
 	}
-	w.held[name] = held{now, time.Now().Add(patience)}
-	w.lg.Error("not shipped; it is kept, and tried again", "file", name, "err", err, "again_in", patience)
+	w.held[name] = heldFile{now, time.Now().Add(heldFor)}
+	w.lg.Error("not shipped; it will be retried", "file", name, "err", err, "again_in", heldFor)
 	return err
 }
 
-// deliver uploads a shipment and tells what was wrong with its lines.
-func (w *Watcher) deliver(ctx context.Context, name string, s *shipment) error {
-	content := s.content()
+// uploadShipment uploads a shipment and logs the rejected lines.
+func (w *Watcher) uploadShipment(ctx context.Context, name string, s *shipment) error {
+	content := s.uploadBody()
 	source := upload.Source{
 		Name: name, Size: int64(len(content)),
 		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
 	}
-	answer, err := w.to.Send(ctx, source, nil, func(a upload.Attempt) {
-		w.lg.Warn("the server cannot take it now", "file", name, "err", a.Err, "again_in", a.Again)
+	answer, err := w.client.Send(ctx, source, nil, func(a upload.Attempt) {
+		w.lg.Warn("the server cannot accept it now", "file", name, "err", a.Err, "again_in", a.Again)
 	})
 	if err != nil {
 		return err
@@ -248,8 +247,8 @@ func (w *Watcher) deliver(ctx context.Context, name string, s *shipment) error {
 	return nil
 }
 
-// errUnusable is the refusal of a shipment in which there are rows, and none can be used.
+// errUnusable is the refusal of a shipment whose rows are all unusable.
 var errUnusable = errors.New("no line can be used")
 
-// hasNoRows tells that a shipment was refused for being nothing but a header, which a young log may be.
+// hasNoRows reports whether a shipment was refused because it is only a header, as in a new log.
 func hasNoRows(a *upload.Answer) bool { return a.Code == "no_rows" }

@@ -18,7 +18,7 @@ import (
 	"telemetry-pipeline/ingestd/upload"
 )
 
-// recorder takes what is shipped, by file.
+// recorder records the shipped content by file.
 type recorder struct {
 	mu     sync.Mutex
 	got    map[string][]string
@@ -45,8 +45,8 @@ func (r *recorder) Send(_ context.Context, f upload.Source, _ func(int64), _ fun
 	return &upload.Answer{Success: true}, nil
 }
 
-// take gives what was shipped since the last call.
-func (r *recorder) take() map[string][]string {
+// takeShipped returns the content shipped since the last call.
+func (r *recorder) takeShipped() map[string][]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	got := r.got
@@ -54,7 +54,7 @@ func (r *recorder) take() map[string][]string {
 	return got
 }
 
-// rig is a directory with a watcher that looks when it is told to.
+// rig is a directory with a watcher that scans on request.
 type rig struct {
 	t   *testing.T
 	dir string
@@ -64,11 +64,11 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, dir: t.TempDir(), rec: &recorder{got: map[string][]string{}}}
-	r.restart()
+	r.restartWatcher()
 	return r
 }
 
-func (r *rig) restart() {
+func (r *rig) restartWatcher() {
 	r.t.Helper()
 	var err error
 	if r.w, err = New(Config{}, r.dir, false, r.rec, nil); err != nil {
@@ -76,11 +76,11 @@ func (r *rig) restart() {
 	}
 }
 
-func (r *rig) path(name string) string { return filepath.Join(r.dir, name) }
+func (r *rig) filePath(name string) string { return filepath.Join(r.dir, name) }
 
-func (r *rig) append(name, text string) {
+func (r *rig) appendText(name, text string) {
 	r.t.Helper()
-	file, err := os.OpenFile(r.path(name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	file, err := os.OpenFile(r.filePath(name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -90,13 +90,13 @@ func (r *rig) append(name, text string) {
 	}
 }
 
-// ships looks once and compares what is shipped.
-func (r *rig) ships(want map[string][]string) {
+// checkShipped scans once and compares the shipped content.
+func (r *rig) checkShipped(want map[string][]string) {
 	r.t.Helper()
-	if err := r.w.sweep(r.t.Context()); err != nil && !errors.Is(err, errLeft) {
+	if err := r.w.shipDirectory(r.t.Context()); err != nil && !errors.Is(err, errIncomplete) {
 		r.t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, r.rec.take()); diff != "" {
+	if diff := cmp.Diff(want, r.rec.takeShipped()); diff != "" {
 		r.t.Errorf("shipped (-want +got):\n%s", diff)
 	}
 }
@@ -105,21 +105,21 @@ type files = map[string][]string
 
 func TestWatchShipsNewLinesBehindTheHeader(t *testing.T) {
 	r := newRig(t)
-	r.append("a.csv", "time,temp\n1,40\n2,41\n3,")
-	r.append("other.bin", "x\n")
-	r.ships(files{"a.csv": {"time,temp\n1,40\n2,41\n"}})
-	r.ships(files{})
-	r.append("a.csv", "42\n4,43\n")
-	r.ships(files{"a.csv": {"time,temp\n3,42\n4,43\n"}})
+	r.appendText("a.csv", "time,temp\n1,40\n2,41\n3,")
+	r.appendText("other.bin", "x\n")
+	r.checkShipped(files{"a.csv": {"time,temp\n1,40\n2,41\n"}})
+	r.checkShipped(files{})
+	r.appendText("a.csv", "42\n4,43\n")
+	r.checkShipped(files{"a.csv": {"time,temp\n3,42\n4,43\n"}})
 }
 
 func TestWatchRemembersAcrossRestarts(t *testing.T) {
 	r := newRig(t)
-	r.append("a.csv", "time,temp\n1,40\n")
-	r.ships(files{"a.csv": {"time,temp\n1,40\n"}})
-	r.append("a.csv", "2,41\n")
-	r.restart()
-	r.ships(files{"a.csv": {"time,temp\n2,41\n"}})
+	r.appendText("a.csv", "time,temp\n1,40\n")
+	r.checkShipped(files{"a.csv": {"time,temp\n1,40\n"}})
+	r.appendText("a.csv", "2,41\n")
+	r.restartWatcher()
+	r.checkShipped(files{"a.csv": {"time,temp\n2,41\n"}})
 }
 
 func TestWatchFollowsRotations(t *testing.T) {
@@ -134,40 +134,40 @@ func TestWatchFollowsRotations(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)
-			r.append("a.csv", "time,temp\n1,40\n")
-			r.ships(files{"a.csv": {"time,temp\n1,40\n"}})
-			r.append("a.csv", "2,41\n") // between the last look and the rotation
-			if err := os.Rename(r.path("a.csv"), r.path(test.rotated)); err != nil {
+			r.appendText("a.csv", "time,temp\n1,40\n")
+			r.checkShipped(files{"a.csv": {"time,temp\n1,40\n"}})
+			r.appendText("a.csv", "2,41\n") // between the last scan and the rotation
+			if err := os.Rename(r.filePath("a.csv"), r.filePath(test.rotated)); err != nil {
 				t.Fatal(err)
 			}
-			r.append("a.csv", "time,temp\n3,42\n")
-			r.ships(files{test.rotated: {"time,temp\n2,41\n"}, "a.csv": {"time,temp\n3,42\n"}})
-			r.append("a.csv", "4,43\n")
-			r.ships(files{"a.csv": {"time,temp\n4,43\n"}})
+			r.appendText("a.csv", "time,temp\n3,42\n")
+			r.checkShipped(files{test.rotated: {"time,temp\n2,41\n"}, "a.csv": {"time,temp\n3,42\n"}})
+			r.appendText("a.csv", "4,43\n")
+			r.checkShipped(files{"a.csv": {"time,temp\n4,43\n"}})
 		})
 	}
 }
 
 func TestWatchReadsAFileThatWasCutOffFromItsBeginning(t *testing.T) {
 	r := newRig(t)
-	r.append("a.csv", "time,temp\n1,40\n2,41\n")
-	r.ships(files{"a.csv": {"time,temp\n1,40\n2,41\n"}})
-	if err := os.Truncate(r.path("a.csv"), 0); err != nil {
+	r.appendText("a.csv", "time,temp\n1,40\n2,41\n")
+	r.checkShipped(files{"a.csv": {"time,temp\n1,40\n2,41\n"}})
+	if err := os.Truncate(r.filePath("a.csv"), 0); err != nil {
 		t.Fatal(err)
 	}
-	r.append("a.csv", "time,temp\n9,50\n")
-	r.ships(files{"a.csv": {"time,temp\n9,50\n"}})
+	r.appendText("a.csv", "time,temp\n9,50\n")
+	r.checkShipped(files{"a.csv": {"time,temp\n9,50\n"}})
 }
 
 func TestWatchTakesANewHeaderInTheMiddle(t *testing.T) {
 	r := newRig(t)
-	r.append("a.csv", "time,temp\n1,40\ntime,temp,power\n2,41,250\n")
-	r.ships(files{"a.csv": {"time,temp\n1,40\n", "time,temp,power\n2,41,250\n"}})
-	r.append("a.csv", "3,42,260\n")
-	r.ships(files{"a.csv": {"time,temp,power\n3,42,260\n"}})
+	r.appendText("a.csv", "time,temp\n1,40\ntime,temp,power\n2,41,250\n")
+	r.checkShipped(files{"a.csv": {"time,temp\n1,40\n", "time,temp,power\n2,41,250\n"}})
+	r.appendText("a.csv", "3,42,260\n")
+	r.checkShipped(files{"a.csv": {"time,temp,power\n3,42,260\n"}})
 }
 
-// TestWatchShipsNoLineUnderColumnsThatItHasNot appends to logs whose columns change places, in lines that come later.
+// TestWatchShipsNoLineUnderColumnsThatItHasNot appends to logs whose columns change their order in later lines.
 func TestWatchShipsNoLineUnderColumnsThatItHasNot(t *testing.T) {
 	const dmon = "#Date Time gpu pwr temp\n#YYYYMMDD HH:MM:SS Idx W C\n"
 	const dmonTurned = "#Date Time gpu temp pwr\n#YYYYMMDD HH:MM:SS Idx C W\n"
@@ -181,13 +181,13 @@ func TestWatchShipsNoLineUnderColumnsThatItHasNot(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t)
-			r.append("a.log", test.before)
-			r.ships(files{"a.log": {test.before}})
-			r.append("a.log", test.turned)
-			r.ships(files{"a.log": {test.turned}})
-			r.append("a.log", test.after)
+			r.appendText("a.log", test.before)
+			r.checkShipped(files{"a.log": {test.before}})
+			r.appendText("a.log", test.turned)
+			r.checkShipped(files{"a.log": {test.turned}})
+			r.appendText("a.log", test.after)
 			header := test.turned[:strings.LastIndexByte(strings.TrimSuffix(test.turned, "\n"), '\n')+1]
-			r.ships(files{"a.log": {header + test.after}})
+			r.checkShipped(files{"a.log": {header + test.after}})
 		})
 	}
 }
@@ -196,24 +196,24 @@ func TestWatchRepeatsHeadersOfCommentsOnlyWhereTheyChange(t *testing.T) {
 	const header = "#Date Time gpu pwr\n#YYYYMMDD HH:MM:SS Idx W\n"
 	const line = " 20240501 10:00:00 0 40\n"
 	r := newRig(t)
-	r.append("a.log", header+line+header+line)
-	r.ships(files{"a.log": {header + line + header + line}})
-	r.append("a.log", header[:20]) // not all of it is there yet
-	r.ships(files{})
-	r.append("a.log", header[20:]+line)
-	r.ships(files{"a.log": {header + line}})
+	r.appendText("a.log", header+line+header+line)
+	r.checkShipped(files{"a.log": {header + line + header + line}})
+	r.appendText("a.log", header[:20]) // not yet complete
+	r.checkShipped(files{})
+	r.appendText("a.log", header[20:]+line)
+	r.checkShipped(files{"a.log": {header + line}})
 }
 
 func TestWatchRepeatsNoSampleOfAScrape(t *testing.T) {
 	const first, second = "x_temp{gpu=\"0\",host=\"a\"} 40 1714557600000\n", "x_temp{gpu=\"1\",host=\"a\"} 41 1714557601000\n"
 	r := newRig(t)
-	r.append("a.prom", first)
-	r.ships(files{"a.prom": {first}})
-	r.append("a.prom", second)
-	r.ships(files{"a.prom": {second}})
+	r.appendText("a.prom", first)
+	r.checkShipped(files{"a.prom": {first}})
+	r.appendText("a.prom", second)
+	r.checkShipped(files{"a.prom": {second}})
 }
 
-// TestWatchReadsUTF16 has a log as PowerShell writes it, and of characters whose bytes look like line ends.
+// TestWatchReadsUTF16 uses a log written by PowerShell, with characters whose bytes look like line ends.
 func TestWatchReadsUTF16(t *testing.T) {
 	for name, order := range map[string]unicode.Endianness{"little endian": unicode.LittleEndian, "big endian": unicode.BigEndian} {
 		t.Run(name, func(t *testing.T) {
@@ -225,14 +225,14 @@ func TestWatchReadsUTF16(t *testing.T) {
 				return coded
 			}
 			r := newRig(t)
-			r.append("a.csv", encode("\ufefftime,temp\r\n1,Ċ𐀊\r\n2,4"))
-			r.ships(files{"a.csv": {"time,temp\r\n1,Ċ𐀊\r\n"}})
+			r.appendText("a.csv", encode("\ufefftime,temp\r\n1,Ċ𐀊\r\n2,4"))
+			r.checkShipped(files{"a.csv": {"time,temp\r\n1,Ċ𐀊\r\n"}})
 			half := encode("1\r\n")
-			r.append("a.csv", half[:len(half)-1])
-			r.ships(files{})
-			r.append("a.csv", half[len(half)-1:])
-			r.restart()
-			r.ships(files{"a.csv": {"time,temp\r\n2,41\r\n"}})
+			r.appendText("a.csv", half[:len(half)-1])
+			r.checkShipped(files{})
+			r.appendText("a.csv", half[len(half)-1:])
+			r.restartWatcher()
+			r.checkShipped(files{"a.csv": {"time,temp\r\n2,41\r\n"}})
 		})
 	}
 }
@@ -246,38 +246,38 @@ func TestWatchKeepsWhatIsRefused(t *testing.T) {
 		}
 		return nil, nil
 	}
-	r.append("bad.csv", "x,y\n1,2\n")
-	r.append("good.csv", "time,temp\n1,40\n")
-	r.ships(files{"good.csv": {"time,temp\n1,40\n"}})
+	r.appendText("bad.csv", "x,y\n1,2\n")
+	r.appendText("good.csv", "time,temp\n1,40\n")
+	r.checkShipped(files{"good.csv": {"time,temp\n1,40\n"}})
 	refused = false
-	r.ships(files{}) // it is left alone until it changes
-	r.append("bad.csv", "3,4\n")
-	r.ships(files{"bad.csv": {"x,y\n1,2\n3,4\n"}})
+	r.checkShipped(files{}) // it is skipped until it changes
+	r.appendText("bad.csv", "3,4\n")
+	r.checkShipped(files{"bad.csv": {"x,y\n1,2\n3,4\n"}})
 }
 
-// TestWatchAfterALostAnswer: lines that are stored and not remembered go again.
+// TestWatchAfterALostAnswer checks that lines which are stored but not in the state file are sent again.
 func TestWatchAfterALostAnswer(t *testing.T) {
 	r := newRig(t)
 	r.rec.answer = func(string, string) (*upload.Answer, error) { return nil, errors.New("no answer") }
-	r.append("a.csv", "time,temp\n1,40\n")
-	r.ships(files{})
+	r.appendText("a.csv", "time,temp\n1,40\n")
+	r.checkShipped(files{})
 	r.rec.answer = nil
-	r.restart()
-	r.ships(files{"a.csv": {"time,temp\n1,40\n"}})
+	r.restartWatcher()
+	r.checkShipped(files{"a.csv": {"time,temp\n1,40\n"}})
 }
 
 func TestWatchWaitsForTheHeader(t *testing.T) {
 	r := newRig(t)
-	r.append("a.csv", "time,te")
-	r.ships(files{})
-	r.append("a.csv", "mp\n")
+	r.appendText("a.csv", "time,te")
+	r.checkShipped(files{})
+	r.appendText("a.csv", "mp\n")
 	r.rec.answer = func(string, string) (*upload.Answer, error) {
 		return &upload.Answer{Error: "no rows", Code: "no_rows"}, nil
 	}
-	r.ships(files{})
+	r.checkShipped(files{})
 	r.rec.answer = nil
-	r.append("a.csv", "1,40\n")
-	r.ships(files{"a.csv": {"time,temp\n1,40\n"}})
+	r.appendText("a.csv", "1,40\n")
+	r.checkShipped(files{"a.csv": {"time,temp\n1,40\n"}})
 }
 
 func TestHeaders(t *testing.T) {
@@ -294,17 +294,17 @@ func TestHeaders(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := header([]byte(test.text)); got != test.want {
+			if got := parseHeader([]byte(test.text)); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
 }
 
-func TestWatchTellsTheLinesOfTheFile(t *testing.T) {
+func TestWatchReportsTheLinesOfTheFile(t *testing.T) {
 	text := "time,temp\n1,40\n2,41\n3,42\n"
 	p := &progress{Name: "a.csv", Offset: int64(len("time,temp\n1,40\n2,41\n")), Line: 3, Header: "time,temp\n"}
-	s, err := next(strings.NewReader(text), look{size: int64(len(text))}, p, false, maxShipment)
+	s, err := nextShipment(strings.NewReader(text), fileState{size: int64(len(text))}, p, false, maxShipment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func TestWatchSplitsALongBacklogAtLines(t *testing.T) {
 	p := &progress{}
 	var all string
 	for file := strings.NewReader(text); ; {
-		s, err := next(file, look{size: int64(len(text))}, p, false, maxShipment)
+		s, err := nextShipment(file, fileState{size: int64(len(text))}, p, false, maxShipment)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -337,38 +337,38 @@ func TestWatchSplitsALongBacklogAtLines(t *testing.T) {
 	}
 }
 
-// TestWatchShipsNoHalfRow: messages have line ends in them, and the tool that writes them may be between two.
+// TestWatchShipsNoHalfRow covers messages that contain line ends, while the writing tool is in the middle of one.
 func TestWatchShipsNoHalfRow(t *testing.T) {
 	const header = "time,temp,message\n"
 	r := newRig(t)
-	r.append("a.csv", header+"1,40,\"fine\"\n2,41,\"XID 79:\n")
-	r.ships(files{"a.csv": {header + "1,40,\"fine\"\n"}})
-	r.append("a.csv", "GPU, lost\n")
-	r.ships(files{})
-	r.append("a.csv", "\"\n3,42,5\" disk\n")
-	r.ships(files{"a.csv": {header + "2,41,\"XID 79:\nGPU, lost\n\"\n3,42,5\" disk\n"}})
-	r.restart()
-	r.append("a.csv", "4,43,\"broken\n"+header+"5,44,ok\n") // the tool was ended, and started again
-	r.ships(files{"a.csv": {header + "4,43,\"broken\n" + header + "5,44,ok\n"}})
+	r.appendText("a.csv", header+"1,40,\"fine\"\n2,41,\"XID 79:\n")
+	r.checkShipped(files{"a.csv": {header + "1,40,\"fine\"\n"}})
+	r.appendText("a.csv", "GPU, lost\n")
+	r.checkShipped(files{})
+	r.appendText("a.csv", "\"\n3,42,5\" disk\n")
+	r.checkShipped(files{"a.csv": {header + "2,41,\"XID 79:\nGPU, lost\n\"\n3,42,5\" disk\n"}})
+	r.restartWatcher()
+	r.appendText("a.csv", "4,43,\"broken\n"+header+"5,44,ok\n") // the tool was ended, and started again
+	r.checkShipped(files{"a.csv": {header + "4,43,\"broken\n" + header + "5,44,ok\n"}})
 }
 
-// TestWatchWaitsNotForEverForAQuote: no row is lost behind one that nobody closes.
+// TestWatchWaitsNotForEverForAQuote checks that no row is lost behind a quote that is never closed.
 func TestWatchWaitsNotForEverForAQuote(t *testing.T) {
 	const header, begin, row = "time;temp\n", "0;39\n", "1;\"40\n2;41\n"
 	for name, ends := range map[string]func(r *rig){
-		"rotated":   func(r *rig) { r.move("a.csv", "a.csv.1"); r.append("a.csv", header) },
-		"settled":   func(r *rig) { r.age("a.csv", 2*settledAfter) },
-		"much came": func(r *rig) { r.append("a.csv", strings.Repeat("3;4\n", 20000)) },
+		"rotated":   func(r *rig) { r.renameFile("a.csv", "a.csv.1"); r.appendText("a.csv", header) },
+		"settled":   func(r *rig) { r.ageFile("a.csv", 2*idleAfter) },
+		"much came": func(r *rig) { r.appendText("a.csv", strings.Repeat("3;4\n", 20000)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			r.append("a.csv", header+begin+row)
-			r.ships(files{"a.csv": {header + begin}})
+			r.appendText("a.csv", header+begin+row)
+			r.checkShipped(files{"a.csv": {header + begin}})
 			ends(r)
-			if err := r.w.sweep(t.Context()); err != nil {
+			if err := r.w.shipDirectory(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			shipped := r.rec.take()
+			shipped := r.rec.takeShipped()
 			all := strings.Join(append(shipped["a.csv"], shipped["a.csv.1"]...), "")
 			if !strings.Contains(all, header+row) {
 				t.Errorf("shipped %.80q, want %q among it", all, header+row)
@@ -377,20 +377,20 @@ func TestWatchWaitsNotForEverForAQuote(t *testing.T) {
 	}
 }
 
-func (r *rig) move(from, to string) {
-	if err := os.Rename(r.path(from), r.path(to)); err != nil {
+func (r *rig) renameFile(from, to string) {
+	if err := os.Rename(r.filePath(from), r.filePath(to)); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-func (r *rig) age(name string, by time.Duration) {
+func (r *rig) ageFile(name string, by time.Duration) {
 	then := time.Now().Add(-by)
-	if err := os.Chtimes(r.path(name), then, then); err != nil {
+	if err := os.Chtimes(r.filePath(name), then, then); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// TestWatchComesOverADayWithoutDriver has more lines in a row than a shipment holds that are no readings.
+// TestWatchComesOverADayWithoutDriver has more consecutive lines without a reading than a shipment holds.
 func TestWatchComesOverADayWithoutDriver(t *testing.T) {
 	const header, good = "time,temp\n", "9,50\n"
 	r := newRig(t)
@@ -401,12 +401,12 @@ func TestWatchComesOverADayWithoutDriver(t *testing.T) {
 		return &upload.Answer{Error: "none could be used", Code: "no_usable_rows"}, nil
 	}
 	bad := strings.Repeat("NVIDIA-SMI has failed because it couldn't communicate with the driver.\n", maxShipment/50)
-	r.append("a.csv", header+bad)
-	r.ships(files{})
-	r.append("a.csv", good)
-	r.ships(files{"a.csv": {header + bad + good}})
-	r.append("a.csv", good)
-	r.ships(files{"a.csv": {header + good}})
+	r.appendText("a.csv", header+bad)
+	r.checkShipped(files{})
+	r.appendText("a.csv", good)
+	r.checkShipped(files{"a.csv": {header + bad + good}})
+	r.appendText("a.csv", good)
+	r.checkShipped(files{"a.csv": {header + good}})
 }
 
 func TestWatchRefusesADamagedState(t *testing.T) {
@@ -415,18 +415,18 @@ func TestWatchRefusesADamagedState(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := New(Config{}, dir, false, nil, nil); err == nil || !strings.Contains(err.Error(), "remove it") {
-		t.Errorf("got %v, want an error that says what to do", err)
+		t.Errorf("got %v, want an error with advice", err)
 	}
 }
 
-func TestWatchRunsUntilToldToEnd(t *testing.T) {
+func TestWatchRunsUntilCancelled(t *testing.T) {
 	r := newRig(t)
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.w.Run(ctx) }()
 		for i := range 3 {
-			r.append("a.csv", []string{"time,temp\n1,40\n", "2,41\n", "3,42\n"}[i])
+			r.appendText("a.csv", []string{"time,temp\n1,40\n", "2,41\n", "3,42\n"}[i])
 			time.Sleep(2 * defaultInterval)
 		}
 		cancel()
@@ -435,7 +435,7 @@ func TestWatchRunsUntilToldToEnd(t *testing.T) {
 		}
 	})
 	want := files{"a.csv": {"time,temp\n1,40\n", "time,temp\n2,41\n", "time,temp\n3,42\n"}}
-	if diff := cmp.Diff(want, r.rec.take()); diff != "" {
+	if diff := cmp.Diff(want, r.rec.takeShipped()); diff != "" {
 		t.Errorf("shipped (-want +got):\n%s", diff)
 	}
 }

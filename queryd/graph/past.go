@@ -28,9 +28,9 @@ func (e *Engine) explain(ctx context.Context, err error) error {
 		return badInput("cursor: %v", err)
 	case ctx.Err() != nil:
 		return e.late()
-	case history.Told(err) != nil:
+	case history.PermanentError(err) != nil:
 		e.lg.Error("reading history failed", "err", err)
-		return &unansweredError{history.Told(err).Error()}
+		return &unansweredError{history.PermanentError(err).Error()}
 	default:
 		e.lg.Error("reading history failed", "err", err)
 		return &unansweredError{"history cannot be read at the moment; try again"}

@@ -12,38 +12,40 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// AsOf gives the view as it follows from the records of s with a time up to at: what was latest then, of the hosts and
-// GPUs that had been seen by then. With only, the answer is right for these hosts and their GPUs, and may lack others.
+// AsOf returns the view that follows from the records of s with a time up to at: the latest readings at that time, of
+// the hosts and GPUs seen by then. With only, the answer is complete for these hosts and their GPUs, and may lack
+// others.
 //
-// What was seen last by then is known without reading. For the rest the windows are read backwards from at until every
-// metric is found; one that a GPU had not had yet is looked for as far as its host's history goes. Memory is that of
-// some host windows, besides the answer.
+// Entities that were last seen by then need no reading. For the others the windows are read backwards from at until
+// every metric is found; a metric that a GPU did not have yet is searched through its host's whole history. Besides
+// the answer, memory holds a bounded number of host windows.
 func (h *History) AsOf(ctx context.Context, s *live.State, at events.Timestamp, only []events.HostID) (*live.State, error) {
-	key := moment{at: at, position: s.At(), generation: s.Generation(), only: fmt.Sprint(sorted(only))}
-	if past, ok := h.moments.get(key); ok {
+	key := moment{at: at, position: s.At(), generation: s.Generation(), only: fmt.Sprint(sortedSet(only))}
+	if past, ok := h.moments.findState(key); ok {
 		return past, nil
 	}
-	if err := h.moments.enter(ctx); err != nil {
+	if err := h.moments.acquireSlot(ctx); err != nil {
 		return nil, fmt.Errorf("the state at %s: %w", at, err)
 	}
-	defer h.moments.leave()
-	if past, ok := h.moments.get(key); ok {
+	defer h.moments.releaseSlot()
+	if past, ok := h.moments.findState(key); ok {
 		return past, nil
 	}
 	hosts := s.Hosts()
 	if len(only) > 0 {
-		hosts = together(s, only)
+		hosts = withSharedGPUs(s, only)
 	}
-	past, err := h.rewind(ctx, s, hosts, at)
+	past, err := h.rewindHosts(ctx, s, hosts, at)
 	if err != nil {
 		return nil, fmt.Errorf("the state at %s: %w", at, err)
 	}
-	h.moments.put(key, past)
+	h.moments.storeState(key, past)
 	return past, nil
 }
 
-// together gives hosts and those that share a GPU with them: where its newest record was from, all of them tell.
-func together(s *live.State, only []events.HostID) []*live.Host {
+// withSharedGPUs returns the hosts in only and the hosts that share a GPU with them, because the host of a GPU's
+// newest record can be determined only from all of them.
+func withSharedGPUs(s *live.State, only []events.HostID) []*live.Host {
 	wanted := make(map[events.HostID]bool, len(only))
 	for _, id := range only {
 		wanted[id] = true
@@ -58,102 +60,103 @@ func together(s *live.State, only []events.HostID) []*live.Host {
 	return slices.DeleteFunc(slices.Clone(s.Hosts()), func(host *live.Host) bool { return !wanted[host.ID] })
 }
 
-// rewound bounds how many hosts are gone back with side by side.
-const rewound = 16
+// maxRewindHosts bounds how many hosts are read backwards together.
+const maxRewindHosts = 16
 
-// rewind gives the state of hosts at an instant, a few hosts of one partition at a time.
-func (h *History) rewind(ctx context.Context, s *live.State, hosts []*live.Host, at events.Timestamp) (*live.State, error) {
+// rewindHosts returns the state of hosts at an instant. It reads a few hosts of one partition at a time.
+func (h *History) rewindHosts(ctx context.Context, s *live.State, hosts []*live.Host, at events.Timestamp) (*live.State, error) {
 	models := make([]projections.Stored, 0, len(hosts))
-	var late []*past
+	var pending []*pastHost
 	for _, host := range hosts {
-		switch p := newPast(host, at); {
+		switch p := newPastHost(host, at); {
 		case host.FirstSeen > at:
 		case host.LastSeen <= at:
 			models = append(models, projections.Stored{Host: host.ID, Partition: host.Partition, Live: &host.Live, Identity: &host.Identity})
 		case len(p.need) == 0:
-			models = append(models, p.stored())
+			models = append(models, p.storedModels())
 		default:
-			late = append(late, p)
+			pending = append(pending, p)
 		}
 	}
-	slices.SortStableFunc(late, func(a, b *past) int { return cmp.Compare(a.host.Partition, b.host.Partition) })
-	for some := range slices.Chunk(late, rewound) {
-		r := rewinding{scan: h.scan(s, &selection{}), at: at, late: some}
-		if err := r.run(ctx); err != nil {
+	slices.SortStableFunc(pending, func(a, b *pastHost) int { return cmp.Compare(a.host.Partition, b.host.Partition) })
+	for some := range slices.Chunk(pending, maxRewindHosts) {
+		r := rewindScan{scan: h.newScan(s, &selection{}), at: at, pending: some}
+		if err := r.readBackwards(ctx); err != nil {
 			return nil, err
 		}
 		for _, p := range some {
-			models = append(models, p.stored())
+			models = append(models, p.storedModels())
 		}
 	}
 	return s.With(models), nil
 }
 
-// rewinding goes back with a few hosts.
-type rewinding struct {
+// rewindScan reads the windows of a few hosts backwards.
+type rewindScan struct {
 	scan
-	at   events.Timestamp
-	late []*past // that still need something
+	at      events.Timestamp
+	pending []*pastHost // hosts with a missing reading
 }
 
-// run reads windows backwards, each time about twice as many as before, until nothing is needed.
-func (r *rewinding) run(ctx context.Context) error {
+// readBackwards reads windows backwards, each time about twice as many as before, until every needed reading is
+// found.
+func (r *rewindScan) readBackwards(ctx context.Context) error {
 	var group []projections.Window
 	size := 1
-	for w := range windows(r.hosts(), span{from: math.MinInt64, to: r.at}, false) {
+	for w := range windowsIn(r.pendingHosts(), timeRange{from: math.MinInt64, to: r.at}, false) {
 		if group = append(group, w); len(group) < size {
 			continue
 		}
-		if err := r.group(ctx, group); err != nil {
+		if err := r.readGroup(ctx, group); err != nil {
 			return err
 		}
-		if len(r.late) == 0 {
+		if len(r.pending) == 0 {
 			return nil
 		}
 		group = group[:0]
-		size = min(2*size, max(maxPairs/len(r.late), 1))
+		size = min(2*size, max(maxPairs/len(r.pending), 1))
 	}
-	return r.group(ctx, group)
+	return r.readGroup(ctx, group)
 }
 
-func (r *rewinding) hosts() []*live.Host {
-	hosts := make([]*live.Host, len(r.late))
-	for i, p := range r.late {
+func (r *rewindScan) pendingHosts() []*live.Host {
+	hosts := make([]*live.Host, len(r.pending))
+	for i, p := range r.pending {
 		hosts[i] = p.host
 	}
 	return hosts
 }
 
-// group reads windows, and lets go of the hosts that have all they need.
-func (r *rewinding) group(ctx context.Context, group []projections.Window) error {
+// readGroup reads windows, and removes the hosts that are complete from pending.
+func (r *rewindScan) readGroup(ctx context.Context, group []projections.Window) error {
 	if len(group) == 0 {
 		return nil
 	}
 	slices.Sort(group)
-	r.sel.metrics = r.metrics()
-	parts, err := r.load(ctx, r.hosts(), group)
+	r.sel.metrics = r.neededMetrics()
+	parts, err := r.loadWindows(ctx, r.pendingHosts(), group)
 	if err != nil {
 		return err
 	}
-	byHost := make(map[events.HostID]*past, len(r.late))
-	for _, p := range r.late {
+	byHost := make(map[events.HostID]*pastHost, len(r.pending))
+	for _, p := range r.pending {
 		byHost[p.host.ID] = p
 	}
 	for _, part := range parts {
-		sets := part.series()
-		for i := range sets { // the newest windows first
-			byHost[part.host.ID].take(&sets[len(sets)-1-i])
+		sets := part.windowSets()
+		for i := range sets { // newest windows first
+			byHost[part.host.ID].foldNewest(&sets[len(sets)-1-i])
 		}
 	}
-	r.late = slices.DeleteFunc(slices.Clone(r.late), func(p *past) bool { return len(p.need) == 0 })
+	r.pending = slices.DeleteFunc(slices.Clone(r.pending), func(p *pastHost) bool { return len(p.need) == 0 })
 	return context.Cause(ctx)
 }
 
-// metrics gives those that are needed; none, which means all, while a part of a GPU is there whose newest record is not
-// found, since any metric may have that.
-func (r *rewinding) metrics() []string {
+// neededMetrics returns the needed metrics. It returns none, which selects all, while the newest record of any entity
+// is not found, because that record may have any metric.
+func (r *rewindScan) neededMetrics() []string {
 	var names []string
-	for _, p := range r.late {
+	for _, p := range r.pending {
 		if len(p.unseen) > 0 {
 			return nil
 		}
@@ -161,29 +164,29 @@ func (r *rewinding) metrics() []string {
 			names = append(names, n.metric)
 		}
 	}
-	return sorted(names)
+	return sortedSet(names)
 }
 
-// past is a host on the way back to an instant.
-type past struct {
+// pastHost is a host's state at an instant while it is collected.
+type pastHost struct {
 	host   *live.Host
 	at     events.Timestamp
-	whole  []projections.LiveEntity               // that were seen last by then: they are as they are now
-	kept   map[events.Entity][]projections.Latest // of the others, readings that were the latest then and are now
+	whole  []projections.LiveEntity               // last seen by then: unchanged since
+	kept   map[events.Entity][]projections.Latest // of the others: readings that were the latest then and still are
 	need   map[needed]bool                        // not found yet
-	unseen map[events.Entity]bool                 // of which nothing is found yet
-	then   projections.Host                       // what was found
+	unseen map[events.Entity]bool                 // entities without any reading found yet
+	then   projections.Host                       // the readings found
 }
 
-// needed is a metric of an entity.
+// needed identifies a metric of an entity.
 type needed struct {
 	entity events.Entity
 	metric string
 }
 
-// newPast tells what is known of a host without reading.
-func newPast(host *live.Host, at events.Timestamp) *past {
-	p := &past{
+// newPastHost returns the part of a host's past state that is known without reading.
+func newPastHost(host *live.Host, at events.Timestamp) *pastHost {
+	p := &pastHost{
 		host: host, at: at, then: projections.Host{ID: host.ID},
 		kept: make(map[events.Entity][]projections.Latest), need: make(map[needed]bool), unseen: make(map[events.Entity]bool),
 	}
@@ -199,14 +202,14 @@ func newPast(host *live.Host, at events.Timestamp) *past {
 		case e.SeenAt <= at:
 			p.whole = append(p.whole, e)
 		default:
-			p.miss(&e)
+			p.addNeeded(&e)
 		}
 	}
 	return p
 }
 
-// miss notes what has to be found of an entity that was seen later too.
-func (p *past) miss(e *projections.LiveEntity) {
+// addNeeded adds the readings to find for an entity that was also seen later.
+func (p *pastHost) addNeeded(e *projections.LiveEntity) {
 	p.unseen[e.Entity] = true
 	for _, l := range e.Latest {
 		if l.At <= p.at {
@@ -217,8 +220,8 @@ func (p *past) miss(e *projections.LiveEntity) {
 	}
 }
 
-// take folds the newest reading of each column up to the instant.
-func (p *past) take(s *projections.HostWindow) {
+// foldNewest folds the newest reading of each column up to the instant.
+func (p *pastHost) foldNewest(s *projections.HostWindow) {
 	ev := events.Event{Host: p.host.ID}
 	index := make(map[events.IdentityID]int)
 	for i := range s.Columns {
@@ -248,15 +251,15 @@ func (p *past) take(s *projections.HostWindow) {
 	}
 }
 
-// stored gives the models at the instant.
-func (p *past) stored() projections.Stored {
+// storedModels returns the host's models at the instant.
+func (p *pastHost) storedModels() projections.Stored {
 	now := projections.Live{Entities: slices.Clone(p.whole)}
 	found := make(map[events.Entity]bool)
 	for _, e := range p.then.Live.Entities {
 		found[e.Entity] = true
 		e.Latest = slices.Clone(e.Latest)
 		for _, l := range p.kept[e.Entity] {
-			if _, there := projections.Find(p.latest(e.Entity), l.Metric); !there {
+			if _, there := projections.Find(p.latestOf(e.Entity), l.Metric); !there {
 				e.Latest = append(e.Latest, l)
 			}
 		}
@@ -265,15 +268,15 @@ func (p *past) stored() projections.Stored {
 	}
 	for entity, kept := range p.kept {
 		if !found[entity] {
-			now.Entities = append(now.Entities, p.faded(entity, kept))
+			now.Entities = append(now.Entities, p.entityWithoutHistory(entity, kept))
 		}
 	}
 	slices.SortFunc(now.Entities, func(a, b projections.LiveEntity) int { return a.Entity.Compare(b.Entity) })
-	return projections.Stored{Host: p.host.ID, Partition: p.host.Partition, Live: &now, Identity: p.identity(&now)}
+	return projections.Stored{Host: p.host.ID, Partition: p.host.Partition, Live: &now, Identity: p.identityAt(&now)}
 }
 
-// latest gives what was found of an entity.
-func (p *past) latest(of events.Entity) []projections.Latest {
+// latestOf returns the readings found for an entity.
+func (p *pastHost) latestOf(of events.Entity) []projections.Latest {
 	i, ok := slices.BinarySearchFunc(p.then.Live.Entities, of, func(e projections.LiveEntity, of events.Entity) int { return e.Entity.Compare(of) })
 	if !ok {
 		return nil
@@ -281,9 +284,9 @@ func (p *past) latest(of events.Entity) []projections.Latest {
 	return p.then.Live.Entities[i].Latest
 }
 
-// faded is an entity whose history is not kept: there are the readings that are still its latest, and of the identities
-// it had by then it cannot be told which was the last.
-func (p *past) faded(entity events.Entity, kept []projections.Latest) projections.LiveEntity {
+// entityWithoutHistory returns an entity whose history is no longer kept: it has the readings that are still its
+// latest, and the newest of the identities it had by then, since it is unknown which of them was the last.
+func (p *pastHost) entityWithoutHistory(entity events.Entity, kept []projections.Latest) projections.LiveEntity {
 	e := projections.LiveEntity{Entity: entity, Latest: kept, SeenAt: kept[0].At}
 	for _, l := range kept {
 		e.SeenAt = max(e.SeenAt, l.At)
@@ -296,8 +299,8 @@ func (p *past) faded(entity events.Entity, kept []projections.Latest) projection
 	return e
 }
 
-// identity cuts what is known of the host to what was known at the instant.
-func (p *past) identity(now *projections.Live) *projections.Identity {
+// identityAt returns the host's identity model as it was at the instant.
+func (p *pastHost) identityAt(now *projections.Live) *projections.Identity {
 	var id projections.Identity
 	for _, k := range p.host.Identity.Known {
 		if k.FirstSeen <= p.at {

@@ -42,14 +42,14 @@ func foldUpTo(evs []events.Event, at events.Timestamp) map[events.HostID]*projec
 			h = &projections.Host{ID: ev.Host}
 		}
 		h.Apply(&part)
-		if len(h.Live.Entities) > 0 { // else all were implausible
+		if len(h.Live.Entities) > 0 { // otherwise all were implausible
 			hosts[ev.Host] = h
 		}
 	}
 	return hosts
 }
 
-// sameAsFold fails the test unless a state is what a fold of the records up to at gives.
+// sameAsFold fails the test unless a state equals a fold of the records up to at.
 func sameAsFold(t *testing.T, s, past *live.State, evs []events.Event, at events.Timestamp) {
 	t.Helper()
 	want := foldUpTo(evs, at)
@@ -80,8 +80,8 @@ func sameAsFold(t *testing.T, s, past *live.State, evs []events.Event, at events
 	}
 }
 
-// instants gives times to ask for: those of records, just before and after them, and outside of all.
-func instants(f *fleet, r *rand.Rand) []events.Timestamp {
+// testInstants returns instants to ask for: times of records, just before and after them, and outside of all.
+func testInstants(f *fleet, r *rand.Rand) []events.Timestamp {
 	at := []events.Timestamp{math.MinInt64, 0, start - 1, math.MaxInt64}
 	for range 12 {
 		ev := f.appended[r.IntN(len(f.appended))]
@@ -94,17 +94,17 @@ func instants(f *fleet, r *rand.Rand) []events.Timestamp {
 func TestAsOfIsAFoldOfTheRecordsUpToThen(t *testing.T) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 7))
-		whole := dense(r)
+		whole := denseFleet(r)
 		if seed%2 == 0 {
-			whole = random(r)
+			whole = randomFleet(r)
 		}
-		s := whole.state(t)
+		s := whole.viewState(t)
 		hot := New(whole, nil)
-		f, shelf := (archived{left: seed%4 < 2, repeated: seed%3 == 0, loose: seed%2 == 1}).archive(t, whole, r)
+		f, shelf := (archiveLayout{left: seed%4 < 2, repeated: seed%3 == 0, loose: seed%2 == 1}).splitFleet(t, whole, r)
 		cold := New(f, nil)
 		cold.ReadArchive(shelf)
-		coldState := f.state(t)
-		for _, at := range instants(whole, r) {
+		coldState := f.viewState(t)
+		for _, at := range testInstants(whole, r) {
 			past, err := hot.AsOf(t.Context(), s, at, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -120,9 +120,9 @@ func TestAsOfIsAFoldOfTheRecordsUpToThen(t *testing.T) {
 
 func TestAsOfOfOneHostIsThatOfTheFleet(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
-	f := random(r)
-	s, h := f.state(t), New(f, nil)
-	for _, at := range instants(f, r) {
+	f := randomFleet(r)
+	s, h := f.viewState(t), New(f, nil)
+	for _, at := range testInstants(f, r) {
 		all, err := h.AsOf(t.Context(), s, at, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -146,15 +146,15 @@ func TestAsOfOfOneHostIsThatOfTheFleet(t *testing.T) {
 	}
 }
 
-// What was seen last by then needs no reading, and one that is asked again is remembered.
+// Entities last seen by then need no reading, and a repeated question is answered from memory.
 func TestAsOfReadsWhatItNeeds(t *testing.T) {
 	f := newFleet()
-	id := gpu(0, 0)
+	id := gpuIdentity(0, 0)
 	for hour := range 100 {
-		f.add("a", id, start+events.Timestamp(time.Duration(hour)*time.Hour), reading(util, int64(hour)))
+		f.addRow("a", id, start+events.Timestamp(time.Duration(hour)*time.Hour), newReading(util, int64(hour)))
 	}
-	f.add("b", gpu(1, 0), start, reading(util, 1))
-	s, h := f.state(t), New(f, nil)
+	f.addRow("b", gpuIdentity(1, 0), start, newReading(util, 1))
+	s, h := f.viewState(t), New(f, nil)
 	for _, c := range []struct {
 		at    events.Timestamp
 		reads int64
@@ -183,12 +183,12 @@ func TestAsOfReadsWhatItNeeds(t *testing.T) {
 	}
 }
 
-func TestAsOfTellsWhatWentWrong(t *testing.T) {
+func TestAsOfReturnsErrors(t *testing.T) {
 	f := newFleet()
 	for hour := range 5 {
-		f.add("a", gpu(0, 0), start+events.Timestamp(time.Duration(hour)*time.Hour), reading(util, int64(hour)))
+		f.addRow("a", gpuIdentity(0, 0), start+events.Timestamp(time.Duration(hour)*time.Hour), newReading(util, int64(hour)))
 	}
-	s, h := f.state(t), New(f, nil)
+	s, h := f.viewState(t), New(f, nil)
 	f.fail = errors.New("etcd is away")
 	if _, err := h.AsOf(t.Context(), s, start, nil); !errors.Is(err, f.fail) {
 		t.Errorf("got %v, want %v", err, f.fail)
@@ -204,13 +204,13 @@ func TestAsOfTellsWhatWentWrong(t *testing.T) {
 	}
 }
 
-// History that is not kept any longer leaves out what only it could tell.
+// History that is no longer kept leaves out the readings that were only in it.
 func TestAsOfBeyondWhatIsKept(t *testing.T) {
 	f := newFleet()
-	id := gpu(0, 0)
-	f.add("a", id, start, reading(power, 7))
+	id := gpuIdentity(0, 0)
+	f.addRow("a", id, start, newReading(power, 7))
 	for hour := range 5 {
-		f.add("a", id, start+events.Timestamp(time.Duration(hour)*time.Hour), reading(util, int64(hour)))
+		f.addRow("a", id, start+events.Timestamp(time.Duration(hour)*time.Hour), newReading(util, int64(hour)))
 	}
 	f.moved = true
 	for w := range f.series["a"] {
@@ -218,10 +218,10 @@ func TestAsOfBeyondWhatIsKept(t *testing.T) {
 			delete(f.series["a"], w)
 		}
 	}
-	s := f.state(t)
+	s := f.viewState(t)
 	past, err := New(f, nil).AsOf(t.Context(), s, start+events.Timestamp(time.Hour), nil)
 	if err != nil || len(past.GPUs()) != 1 {
-		t.Fatalf("%d GPUs, %v; want the one whose power is still what it was", len(past.GPUs()), err)
+		t.Fatalf("%d GPUs, %v; want the one with unchanged power", len(past.GPUs()), err)
 	}
 	got := past.GPUs()[0].Latest
 	if !slices.ContainsFunc(got, func(l projections.Latest) bool { return l.Metric == power && l.Value.Number == events.Int(7) }) || len(got) != 1 {

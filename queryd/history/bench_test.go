@@ -8,10 +8,10 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// BenchmarkCold asks for what a host of eight GPUs with ten metrics reported every 30 seconds for a week, all of
-// which is in the archive, an entry a day: one GPU's raw day, and its week by hours and by minutes.
+// BenchmarkCold queries a week of a host of eight GPUs with ten metrics every 30 seconds, all of it in the archive
+// with one entry per day: one GPU's raw day, and its week by hours and by minutes.
 func BenchmarkCold(b *testing.B) {
-	f, shelf := newFleet(), newShelf(b)
+	f, shelf := newFleet(), newFakeArchive(b)
 	f.moved = true
 	p := events.PartitionOf("a", f.facts.Partitions)
 	number := int64(0)
@@ -21,10 +21,10 @@ func BenchmarkCold(b *testing.B) {
 		for tick := range 2880 {
 			at := start + events.Timestamp(time.Duration(day)*24*time.Hour+time.Duration(tick)*30*time.Second)
 			for g := range 8 {
-				id := gpu(1, g)
+				id := gpuIdentity(1, g)
 				var rows []events.Record
 				for m := range 10 {
-					r := reading(fmt.Sprintf("metric_%d", m), int64((tick*m+g)%1000))
+					r := newReading(fmt.Sprintf("metric_%d", m), int64((tick*m+g)%1000))
 					r.Identity, r.Source, r.At = &id, r.Metric, at
 					r.Text = r.Value.Number.Append(nil)
 					rows = append(rows, r)
@@ -35,13 +35,13 @@ func BenchmarkCold(b *testing.B) {
 		evs = append(evs, cut.Flush()...)
 		for i := range evs {
 			number++
-			evs[i] = logged(evs[i], number, f)
+			evs[i] = loggedEvent(evs[i], number, f)
 			f.foldTo(evs[i], false)
 		}
-		shelf.put(b, p, evs)
-		shelf.merge(b, p, day, day+1)
+		shelf.addEntry(b, p, evs)
+		shelf.mergeEntries(b, p, day, day+1)
 	}
-	s, h := f.state(b), New(f, nil)
+	s, h := f.viewState(b), New(f, nil)
 	h.ReadArchive(shelf)
 	day := start + events.Timestamp(3*24*time.Hour)
 	week := Query{Limit: MaxLimit, HasFrom: true, From: start, HasTo: true, To: start + events.Timestamp(7*24*time.Hour-1)}
@@ -83,16 +83,16 @@ func BenchmarkCold(b *testing.B) {
 	}
 }
 
-// BenchmarkDay reads one GPU's day, a reading of ten metrics every ten seconds, on a host of eight GPUs;
-// reading etcd is not part of it.
+// BenchmarkDay reads one GPU's day, a reading of ten metrics every ten seconds, on a host of eight GPUs; reading etcd
+// is not part of it.
 func BenchmarkDay(b *testing.B) {
 	f := newFleet()
 	for g := range 8 {
 		var rows []events.Record
-		id := gpu(1, g)
+		id := gpuIdentity(1, g)
 		for tick := range 8640 {
 			for m := range 10 {
-				r := reading(fmt.Sprintf("metric_%d", m), int64((tick*m+g)%1000))
+				r := newReading(fmt.Sprintf("metric_%d", m), int64((tick*m+g)%1000))
 				r.Identity, r.Source, r.At = &id, r.Metric, start+events.Timestamp(time.Duration(tick)*10*time.Second)
 				r.Text = r.Value.Number.Append(nil)
 				rows = append(rows, r)
@@ -100,10 +100,10 @@ func BenchmarkDay(b *testing.B) {
 		}
 		cut := events.NewCutter(f.facts.Cut, "", "")
 		for _, ev := range append(cut.Row("a", 100, rows), cut.Flush()...) {
-			f.fold(ev)
+			f.foldEvent(ev)
 		}
 	}
-	s, h := f.state(b), New(f, nil)
+	s, h := f.viewState(b), New(f, nil)
 	for name, q := range map[string]Query{
 		"one":    {Metrics: []string{"metric_3"}, Limit: MaxLimit},
 		"ten":    {Limit: MaxLimit},

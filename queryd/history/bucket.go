@@ -9,23 +9,23 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Bucket is the readings of one entity on one host in one step of time, summed up.
+// Bucket summarizes the readings of one entity on one host in one step of time.
 type Bucket struct {
-	At     events.Timestamp // where it begins
+	At     events.Timestamp // its beginning
 	Host   events.HostID
 	Entity events.Entity
-	// Identity is what is known of the entity today; what may change from one bucket to the next (pod, labels,
-	// driver) is left out.
+	// Identity is the entity's current identity, without the fields that may change between buckets (pod, labels,
+	// driver).
 	Identity events.Identity
 	Metrics  []Summary // sorted by Metric
 }
 
-// Place tells where b stands.
+// Place returns b's position in the order of a page.
 func (b *Bucket) Place() projections.Place {
 	return projections.Place{At: b.At, Host: b.Host, Entity: b.Entity}
 }
 
-// Summary sums up the numbers of one metric in a bucket; there is at least one.
+// Summary summarizes the numbers of one metric in a bucket; there is at least one.
 type Summary struct {
 	Metric         string
 	Count          int64
@@ -33,14 +33,14 @@ type Summary struct {
 	LastAt         events.Timestamp
 	Sum            float64
 
-	all []events.Number // every number, only for P95; sorted when it is read
+	all []events.Number // every number, only for P95; sorted on reading
 }
 
-// averageDigits are the significant digits of an average. Floating point sums of the same readings in
-// another order differ behind them.
+// averageDigits is the number of significant digits of an average. Floating-point sums of the same readings in
+// another order may differ after them.
 const averageDigits = 12
 
-// Number gives an aggregate; ok is false when it has no finite value.
+// Number returns the value of an aggregate; ok is false when it has no finite value.
 func (s *Summary) Number(a Aggregate) (n events.Number, ok bool) {
 	switch a {
 	case Min:
@@ -52,13 +52,13 @@ func (s *Summary) Number(a Aggregate) (n events.Number, ok bool) {
 	case Count:
 		return events.Int(s.Count), true
 	case P95:
-		return percentile(s.all, 95)
+		return nearestRank(s.all, 95)
 	default:
-		return average(s.Sum, s.Count)
+		return averageOf(s.Sum, s.Count)
 	}
 }
 
-func average(sum float64, count int64) (events.Number, bool) {
+func averageOf(sum float64, count int64) (events.Number, bool) {
 	mean := sum / float64(count)
 	if math.IsInf(mean, 0) || math.IsNaN(mean) {
 		return events.Number{}, false
@@ -67,8 +67,8 @@ func average(sum float64, count int64) (events.Number, bool) {
 	return n, err == nil
 }
 
-// percentile gives the nearest rank: one of the numbers. It sorts them.
-func percentile(all []events.Number, percent int) (events.Number, bool) {
+// nearestRank returns the percentile by nearest rank, so it is one of the numbers. It sorts them.
+func nearestRank(all []events.Number, percent int) (events.Number, bool) {
 	if len(all) == 0 {
 		return events.Number{}, false
 	}
@@ -76,8 +76,8 @@ func percentile(all []events.Number, percent int) (events.Number, bool) {
 	return all[(len(all)*percent+99)/100-1], true
 }
 
-// add counts what other says of other readings of the same metric and bucket.
-func (s *Summary) add(other *Summary) {
+// mergeSummary adds a summary of other readings of the same metric and bucket.
+func (s *Summary) mergeSummary(other *Summary) {
 	if s.Count == 0 {
 		*s = *other
 		return
@@ -90,14 +90,14 @@ func (s *Summary) add(other *Summary) {
 	if other.Max.Compare(s.Max) > 0 {
 		s.Max = other.Max
 	}
-	if newer(other, s) {
+	if isNewer(other, s) {
 		s.Last, s.LastAt = other.Last, other.LastAt
 	}
 	s.all = append(s.all, other.all...)
 }
 
-// newer tells whether a's last reading counts before b's.
-func newer(a, b *Summary) bool {
+// isNewer reports whether a's last reading comes after b's.
+func isNewer(a, b *Summary) bool {
 	if a.LastAt != b.LastAt {
 		return a.LastAt > b.LastAt
 	}

@@ -8,15 +8,15 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Cursor is an opaque place between two entries; a page that starts there goes on exactly behind the last
-// one. It also holds the range of its query, so that times relative to now do not move from page to page,
-// and a digest of the filter.
+// Cursor is an opaque position between two entries; a page that starts there continues exactly after the last one. It
+// also holds the range of its query, so that times relative to now do not move between pages, and a digest of the
+// filter.
 type Cursor string
 
-// cursor is what a Cursor says.
+// cursor is the content of a Cursor.
 type cursor struct {
 	after  projections.Place
-	span   span
+	times  timeRange
 	digest uint64
 }
 
@@ -25,12 +25,12 @@ const (
 	maxCursor     = 4 << 10
 )
 
-// token writes a cursor as text that needs no escaping in a URL.
-func (c cursor) token() Cursor {
+// encodeCursor returns a cursor as text that needs no escaping in a URL.
+func (c cursor) encodeCursor() Cursor {
 	b := []byte{cursorVersion}
 	b = binary.BigEndian.AppendUint64(b, c.digest)
-	b = binary.AppendVarint(b, int64(c.span.from))
-	b = binary.AppendVarint(b, int64(c.span.to))
+	b = binary.AppendVarint(b, int64(c.times.from))
+	b = binary.AppendVarint(b, int64(c.times.to))
 	b = binary.AppendVarint(b, int64(c.after.At))
 	for _, s := range []string{string(c.after.Host), string(c.after.Entity.GPU), c.after.Entity.Part} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
@@ -39,8 +39,8 @@ func (c cursor) token() Cursor {
 	return Cursor(base64.RawURLEncoding.EncodeToString(b))
 }
 
-// parse undoes token; whatever else it is given is ErrCursor.
-func (c Cursor) parse() (cursor, error) {
+// decodeCursor is the inverse of encodeCursor. It returns ErrCursor for any other text.
+func (c Cursor) decodeCursor() (cursor, error) {
 	if len(c) > maxCursor {
 		return cursor{}, ErrCursor
 	}
@@ -50,11 +50,11 @@ func (c Cursor) parse() (cursor, error) {
 	}
 	in := decoder{rest: raw[9:]}
 	got := cursor{digest: binary.BigEndian.Uint64(raw[1:9])}
-	got.span = span{from: in.time(), to: in.time()}
+	got.times = timeRange{from: in.readTime(), to: in.readTime()}
 	got.after = projections.Place{
-		At:     in.time(),
-		Host:   events.HostID(in.text()),
-		Entity: events.Entity{GPU: events.GPUID(in.text()), Part: in.text()},
+		At:     in.readTime(),
+		Host:   events.HostID(in.readText()),
+		Entity: events.Entity{GPU: events.GPUID(in.readText()), Part: in.readText()},
 	}
 	if in.bad || len(in.rest) != 0 {
 		return cursor{}, ErrCursor
@@ -62,13 +62,13 @@ func (c Cursor) parse() (cursor, error) {
 	return got, nil
 }
 
-// decoder reads a cursor's fields; after the first bad one everything is zero.
+// decoder reads a cursor's fields. After the first invalid field, it returns zero values.
 type decoder struct {
 	rest []byte
 	bad  bool
 }
 
-func (d *decoder) time() events.Timestamp {
+func (d *decoder) readTime() events.Timestamp {
 	v, n := binary.Varint(d.rest)
 	if n <= 0 {
 		d.bad, d.rest = true, nil
@@ -78,7 +78,7 @@ func (d *decoder) time() events.Timestamp {
 	return events.Timestamp(v)
 }
 
-func (d *decoder) text() string {
+func (d *decoder) readText() string {
 	v, n := binary.Uvarint(d.rest)
 	if n <= 0 || v > uint64(len(d.rest)-n) {
 		d.bad, d.rest = true, nil
@@ -89,18 +89,18 @@ func (d *decoder) text() string {
 	return s
 }
 
-// place tells in which range a query reads and behind which position, nil at its start.
-func place(q Query, sel *selection) (span, *projections.Place, error) {
-	asked := spanOf(q)
+// pageRange returns the range that a query reads, and the position after which its page starts, nil at the beginning.
+func pageRange(q Query, sel *selection) (timeRange, *projections.Place, error) {
+	asked := queryRange(q)
 	if q.Cursor == "" {
 		return asked, nil, nil
 	}
-	c, err := q.Cursor.parse()
+	c, err := q.Cursor.decodeCursor()
 	if err != nil {
-		return span{}, nil, err
+		return timeRange{}, nil, err
 	}
-	if c.digest != sel.digest(q) || (!q.Moving && c.span != asked) {
-		return span{}, nil, ErrCursor
+	if c.digest != sel.filterDigest(q) || (!q.Moving && c.times != asked) {
+		return timeRange{}, nil, ErrCursor
 	}
-	return c.span, &c.after, nil
+	return c.times, &c.after, nil
 }

@@ -16,17 +16,17 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// fleet is what collectors would have stored, in memory. It serves the view and history.
+// fleet is a store of the collectors' models in memory. It serves the view and history.
 type fleet struct {
 	facts  events.Facts
 	hosts  map[events.HostID]*projections.Host
 	series map[events.HostID]map[projections.Window]projections.HostWindow
 
-	appended []events.Event // all that was folded
+	appended []events.Event // all folded events
 
 	moved bool         // windows may be in the archive only
 	reads atomic.Int64 // windows read
-	fail  error        // of every Series
+	fail  error        // returned by every Series
 }
 
 func newFleet() *fleet {
@@ -37,21 +37,21 @@ func newFleet() *fleet {
 	}
 }
 
-// add folds one row of readings.
-func (f *fleet) add(host events.HostID, id events.Identity, at events.Timestamp, readings ...events.Record) {
+// addRow folds one row of readings.
+func (f *fleet) addRow(host events.HostID, id events.Identity, at events.Timestamp, readings ...events.Record) {
 	for i := range readings {
 		readings[i].Identity, readings[i].At, readings[i].Source = &id, at, readings[i].Metric
 		readings[i].Text = readings[i].Value.Number.Append(nil)
 	}
 	cut := events.NewCutter(f.facts.Cut, "", "")
 	for _, ev := range append(cut.Row(host, 100, readings), cut.Flush()...) {
-		f.fold(ev)
+		f.foldEvent(ev)
 	}
 }
 
-func (f *fleet) fold(ev events.Event) { f.foldTo(ev, true) }
+func (f *fleet) foldEvent(ev events.Event) { f.foldTo(ev, true) }
 
-// foldTo folds an event; its records go to the stored series only if they are hot.
+// foldTo folds an event; its records are added to the stored series only if they are hot.
 func (f *fleet) foldTo(ev events.Event, hot bool) {
 	f.appended = append(f.appended, ev)
 	if f.hosts[ev.Host] == nil {
@@ -71,18 +71,18 @@ func (f *fleet) foldTo(ev events.Event, hot bool) {
 	}
 }
 
-func (f *fleet) revision(n int64) events.Revision {
+func (f *fleet) revisionOf(n int64) events.Revision {
 	return events.Revision{Epoch: f.facts.Epoch, Cluster: f.facts.Cluster, Number: n}
 }
 
 func (f *fleet) Load(context.Context, projections.Generation) (projections.Batch, error) {
-	b := projections.Batch{At: f.revision(100), Offsets: make(map[events.Partition]projections.Offsets)}
+	b := projections.Batch{At: f.revisionOf(100), Offsets: make(map[events.Partition]projections.Offsets)}
 	for _, id := range slices.Sorted(maps.Keys(f.hosts)) {
 		h := f.hosts[id]
 		b.Hosts = append(b.Hosts, projections.Stored{Host: id, Partition: events.PartitionOf(id, f.facts.Partitions), Live: &h.Live, Identity: &h.Identity})
 	}
 	for p := range f.facts.Partitions {
-		b.Offsets[events.Partition(p)] = projections.Offsets{Live: f.revision(99), Series: f.revision(99)}
+		b.Offsets[events.Partition(p)] = projections.Offsets{Live: f.revisionOf(99), Series: f.revisionOf(99)}
 	}
 	return b, nil
 }
@@ -103,7 +103,7 @@ func (f *fleet) WatchActive(ctx context.Context) iter.Seq2[projections.Generatio
 	}
 }
 
-// Series gives stored windows, and complains when it is asked for what cannot be there.
+// Series returns stored windows, and an error for a window that cannot exist.
 func (f *fleet) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.HostWindow, error) {
 	if f.fail != nil {
 		return nil, f.fail
@@ -126,8 +126,8 @@ func (f *fleet) Series(ctx context.Context, g projections.Generation, p events.P
 	return out, ctx.Err()
 }
 
-// state gives the view of the fleet as the hub has it.
-func (f *fleet) state(t testing.TB) *live.State {
+// viewState returns the view of the fleet as the hub has it.
+func (f *fleet) viewState(t testing.TB) *live.State {
 	t.Helper()
 	hub, err := live.New(live.Config{}, f, nil, f.facts, nil)
 	if err != nil {
@@ -145,7 +145,7 @@ func (f *fleet) state(t testing.TB) *live.State {
 	return hub.State()
 }
 
-// reading makes a record of a metric; add fills in the rest.
-func reading(metric string, value int64) events.Record {
+// newReading returns a record of a metric; addRow sets the other fields.
+func newReading(metric string, value int64) events.Record {
 	return events.Record{Metric: metric, Value: events.Value{Number: events.Int(value)}}
 }

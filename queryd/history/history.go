@@ -11,24 +11,24 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// reader is what history needs of the stored projections (projections/snapshot.Store, adapted in query).
-// Windows without records are left out of the answer; what is in it may be shared and is not changed.
+// reader reads the stored projections (projections/snapshot.Store, adapted in query). Windows without records are
+// left out of the answer. The answer may be shared and is not modified.
 type reader interface {
-	// A window that is there is in the answer even if nothing of it is kept.
+	// A stored window is in the answer even if keep accepts none of it.
 	Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window,
 		keep func(e events.Entity, metric string) bool) (map[projections.Window]projections.HostWindow, error)
 }
 
-// History answers queries; safe for concurrent use.
+// History answers queries. It is safe for concurrent use.
 type History struct {
 	reader reader
-	cold   cold
+	cold   archiveReader
 	lg     *slog.Logger
 
-	moments moments
+	moments momentCache
 }
 
-// New makes a History of what is in the stored series.
+// New returns a History of the stored series.
 func New(r reader, lg *slog.Logger) *History {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
@@ -36,69 +36,69 @@ func New(r reader, lg *slog.Logger) *History {
 	return &History{reader: r, lg: lg}
 }
 
-// ReadArchive makes it answer from what left the stored series as well. Call it before the first query.
-func (h *History) ReadArchive(c cold) { h.cold = c }
+// ReadArchive makes h also answer from the archive. Call it before the first query.
+func (h *History) ReadArchive(c archiveReader) { h.cold = c }
 
-// scan makes a scan of the view.
-func (h *History) scan(s *live.State, sel *selection) scan {
+// newScan returns a scan of the view.
+func (h *History) newScan(s *live.State, sel *selection) scan {
 	return scan{reader: h.reader, cold: h.cold, generation: s.Generation(), sel: sel}
 }
 
-// Query asks for entries. From and To are inclusive and count only with HasFrom and HasTo. Limit is 1 to
-// MaxLimit.
+// Query asks for entries. From and To are inclusive and apply only with HasFrom and HasTo. Limit is 1 to MaxLimit.
 type Query struct {
 	Hosts    []events.HostID // empty: all
-	GPUs     []events.GPUID  // empty: all; "host:index" means the GPU that has that index there now, wherever it was before
+	GPUs     []events.GPUID  // empty: all; "host:index" selects the GPU that has that index there now, wherever it was before
 	Metrics  []string        // canonical names; empty: all
 	From, To events.Timestamp
 	HasFrom  bool
 	HasTo    bool
-	// Moving says that From or To were said relative to now. Then the range of the first page holds for all
-	// that follow it by cursor; else a cursor is refused when the range differs from its own.
+	// Moving means that From or To were relative to now. Then the range of the first page applies to all pages that
+	// follow it by cursor; otherwise a cursor is refused when the range differs from its own.
 	Moving bool
 	Oldest bool // oldest first; default newest first
 	Limit  int
 	Cursor Cursor
 
-	Step       time.Duration // of Buckets: whole seconds, MinStep to MaxStep
-	Aggregates []Aggregate   // that will be asked of the buckets; empty: see Shown. P95 takes no step over MaxP95Step
+	Step       time.Duration // for Buckets: whole seconds, MinStep to MaxStep
+	Aggregates []Aggregate   // of the buckets; empty: see Shown. P95 takes no step over MaxP95Step
 }
 
 // MaxLimit bounds a page.
 const MaxLimit = 10_000
 
-// Page is an answer. Next is "" at the end.
+// Page is an answer. Next is "" on the last page.
 type Page struct {
 	Entries []projections.Entry
 	Next    Cursor
 }
 
-// Telemetry answers q from the given view. The order is (At, Host, Entity), descending unless q.Oldest.
-// ErrCursor refuses a cursor that is not ours or of another query. Records that are folded between two
-// pages appear on the later one when they belong behind its start, and never shift what is on it.
+// Telemetry answers q from the given view. The order is (At, Host, Entity), descending unless q.Oldest. It returns
+// ErrCursor for an invalid cursor or a cursor of another query. Records folded between two pages appear on the later
+// page if they belong after its start, and never shift its entries.
 func (h *History) Telemetry(ctx context.Context, s *live.State, q Query) (Page, error) {
 	if q.Limit < 1 || q.Limit > MaxLimit {
 		return Page{}, fmt.Errorf("asking for %d entries: %w", q.Limit, ErrLimit)
 	}
-	sel := choose(s, q)
-	span, after, err := place(q, sel)
+	sel := newSelection(s, q)
+	span, after, err := pageRange(q, sel)
 	if err != nil {
 		return Page{}, err
 	}
-	pick := newPick(q.Oldest, q.Limit+1, span, after, (*projections.Entry).Place)
-	entries := entries{scan: h.scan(s, sel), pick: pick}
-	if err := entries.run(ctx); err != nil {
+	pick := newTopN(q.Oldest, q.Limit+1, span, after, (*projections.Entry).Place)
+	entries := entryScan{scan: h.newScan(s, sel), top: pick}
+	if err := entries.readEntries(ctx); err != nil {
 		return Page{}, err
 	}
-	return page(pick.sorted(), q, span, sel), nil
+	return cutPage(pick.sortedItems(), q, span, sel), nil
 }
 
-// page cuts the entries, of which there may be one more than asked for, and marks where the next page starts.
-func page(entries []projections.Entry, q Query, span span, sel *selection) Page {
+// cutPage returns the page of the entries, of which there may be one more than asked for, with the cursor of the next
+// page.
+func cutPage(entries []projections.Entry, q Query, span timeRange, sel *selection) Page {
 	if len(entries) <= q.Limit {
 		return Page{Entries: entries}
 	}
 	entries = entries[:q.Limit]
-	next := cursor{after: entries[q.Limit-1].Place(), span: span, digest: sel.digest(q)}
-	return Page{Entries: entries, Next: next.token()}
+	next := cursor{after: entries[q.Limit-1].Place(), times: span, digest: sel.filterDigest(q)}
+	return Page{Entries: entries, Next: next.encodeCursor()}
 }

@@ -22,36 +22,36 @@ const (
 	power = "DCGM_FI_DEV_POWER_USAGE"
 )
 
-// gpu names a GPU of a random fleet.
-func gpu(host, index int) events.Identity {
+// gpuIdentity returns the identity of a GPU of a random fleet.
+func gpuIdentity(host, index int) events.Identity {
 	return events.Identity{UUID: fmt.Sprintf("GPU-%02d-%d", host, index), Index: fmt.Sprint(index)}
 }
 
-// random makes a fleet of few hosts and GPUs whose records lie in runs of windows with gaps; many share
-// their instant.
-func random(r *rand.Rand) *fleet {
+// randomFleet returns a fleet of few hosts and GPUs whose records lie in runs of windows with gaps; many share their
+// instant.
+func randomFleet(r *rand.Rand) *fleet {
 	f := newFleet()
 	for h := range 4 {
 		host := events.HostID(fmt.Sprintf("host-%d", h))
 		for range 60 {
 			hour := []int{0, 1, 2, 30, 31, 500}[r.IntN(6)] + h%2
 			at := start + events.Timestamp(time.Duration(hour)*time.Hour+time.Duration(r.IntN(6))*10*time.Minute)
-			id := gpu(h, r.IntN(3))
+			id := gpuIdentity(h, r.IntN(3))
 			if r.IntN(4) == 0 {
-				id = gpu(0, 0) // moves between hosts
+				id = gpuIdentity(0, 0) // moves between hosts
 			}
 			if r.IntN(6) == 0 {
 				id.Part = "mig:1"
 			}
 			metric := []string{util, power}[r.IntN(2)]
-			f.add(host, id, at, reading(metric, int64(r.IntN(100))))
+			f.addRow(host, id, at, newReading(metric, int64(r.IntN(100))))
 		}
 	}
 	return f
 }
 
-// ask walks all pages of a query.
-func ask(t *testing.T, h *History, s *live.State, q Query) []projections.Entry {
+// walkPages returns the entries on all pages of a query.
+func walkPages(t *testing.T, h *History, s *live.State, q Query) []projections.Entry {
 	t.Helper()
 	var all []projections.Entry
 	for pages := 0; ; pages++ {
@@ -63,7 +63,7 @@ func ask(t *testing.T, h *History, s *live.State, q Query) []projections.Entry {
 			t.Fatalf("page of %d entries, limit %d", len(page.Entries), q.Limit)
 		}
 		if page.Next != "" && len(page.Entries) != q.Limit {
-			t.Fatalf("page of %d entries goes on, limit %d", len(page.Entries), q.Limit)
+			t.Fatalf("page of %d entries has a next page, limit %d", len(page.Entries), q.Limit)
 		}
 		all = append(all, page.Entries...)
 		if q.Cursor = page.Next; q.Cursor == "" {
@@ -72,8 +72,8 @@ func ask(t *testing.T, h *History, s *live.State, q Query) []projections.Entry {
 	}
 }
 
-// all gives what an answer must hold, read from the stored series without History.
-func (f *fleet) all(q Query, gpus []events.GPUID) []projections.Entry {
+// expectedEntries returns the entries of a correct answer, read from the stored series without History.
+func (f *fleet) expectedEntries(q Query, gpus []events.GPUID) []projections.Entry {
 	var all []projections.Entry
 	for host, windows := range f.series {
 		if len(q.Hosts) > 0 && !slices.Contains(q.Hosts, host) {
@@ -81,7 +81,7 @@ func (f *fleet) all(q Query, gpus []events.GPUID) []projections.Entry {
 		}
 		for _, s := range windows {
 			for _, e := range projections.Entries(host, &s, &f.hosts[host].Identity, projections.EntryFilter{Metrics: q.Metrics}) {
-				if spanOf(q).holds(e.At) && (len(gpus) == 0 || slices.Contains(gpus, e.Entity.GPU)) {
+				if queryRange(q).contains(e.At) && (len(gpus) == 0 || slices.Contains(gpus, e.Entity.GPU)) {
 					all = append(all, e)
 				}
 			}
@@ -99,8 +99,8 @@ func (f *fleet) all(q Query, gpus []events.GPUID) []projections.Entry {
 func TestPagesOfAnySizeAreOneSequence(t *testing.T) {
 	for seed := range uint64(3) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		f := random(r)
-		s, h := f.state(t), New(f, nil)
+		f := randomFleet(r)
+		s, h := f.viewState(t), New(f, nil)
 		for _, q := range []Query{
 			{},
 			{Oldest: true},
@@ -114,10 +114,10 @@ func TestPagesOfAnySizeAreOneSequence(t *testing.T) {
 			{HasFrom: true, From: start + 5, HasTo: true, To: start + 4},
 			{GPUs: []events.GPUID{"GPU-no"}},
 		} {
-			want := f.all(q, q.GPUs)
+			want := f.expectedEntries(q, q.GPUs)
 			for _, limit := range []int{1, 3, 50, 239, MaxLimit} {
 				q.Limit = limit
-				got := ask(t, h, s, q)
+				got := walkPages(t, h, s, q)
 				if diff := cmp.Diff(want, got); diff != "" && len(want)+len(got) > 0 {
 					t.Fatalf("seed %d, limit %d, query %+v: (-want +got)\n%s", seed, limit, q, diff)
 				}
@@ -129,27 +129,27 @@ func TestPagesOfAnySizeAreOneSequence(t *testing.T) {
 func TestHostIndexFollowsTheGPU(t *testing.T) {
 	f := newFleet()
 	// GPU-A is at index 0 of a, moves to b; then GPU-B comes to index 0 of a.
-	f.add("a", events.Identity{UUID: "GPU-A", Index: "0"}, start, reading(util, 1))
-	f.add("b", events.Identity{UUID: "GPU-A", Index: "3"}, start+events.Timestamp(2*time.Hour), reading(util, 2))
-	f.add("a", events.Identity{UUID: "GPU-B", Index: "0"}, start+events.Timestamp(3*time.Hour), reading(util, 3))
-	s, h := f.state(t), New(f, nil)
+	f.addRow("a", events.Identity{UUID: "GPU-A", Index: "0"}, start, newReading(util, 1))
+	f.addRow("b", events.Identity{UUID: "GPU-A", Index: "3"}, start+events.Timestamp(2*time.Hour), newReading(util, 2))
+	f.addRow("a", events.Identity{UUID: "GPU-B", Index: "0"}, start+events.Timestamp(3*time.Hour), newReading(util, 3))
+	s, h := f.viewState(t), New(f, nil)
 	for id, want := range map[events.GPUID][]events.HostID{"b:3": {"b", "a"}, "a:0": {"a"}, "GPU-A": {"b", "a"}} {
 		var got []events.HostID
-		for _, e := range ask(t, h, s, Query{GPUs: []events.GPUID{id}, Limit: 10}) {
+		for _, e := range walkPages(t, h, s, Query{GPUs: []events.GPUID{id}, Limit: 10}) {
 			got = append(got, e.Host)
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("history of %s is from %v, want %v", id, got, want)
 		}
 	}
-	if got := ask(t, h, s, Query{GPUs: []events.GPUID{"a:0"}, Limit: 1}); got[0].Entity.GPU != "GPU-B" {
+	if got := walkPages(t, h, s, Query{GPUs: []events.GPUID{"a:0"}, Limit: 1}); got[0].Entity.GPU != "GPU-B" {
 		t.Errorf("a:0 is %s, want GPU-B", got[0].Entity.GPU)
 	}
 }
 
 func TestCursorOfAnotherQueryIsRefused(t *testing.T) {
-	f := random(rand.New(rand.NewPCG(1, 2)))
-	s, h := f.state(t), New(f, nil)
+	f := randomFleet(rand.New(rand.NewPCG(1, 2)))
+	s, h := f.viewState(t), New(f, nil)
 	first := Query{Hosts: []events.HostID{"host-1", "host-2"}, Metrics: []string{util}, HasFrom: true, From: start, Limit: 1}
 	page, err := h.Telemetry(t.Context(), s, first)
 	if err != nil || page.Next == "" {
@@ -184,7 +184,7 @@ func TestCursorOfAnotherQueryIsRefused(t *testing.T) {
 	}
 	moving := first
 	moving.Cursor, moving.Moving = page.Next, true
-	moving.From += events.Timestamp(1000 * time.Hour) // what now-… means a while later
+	moving.From += events.Timestamp(1000 * time.Hour) // the value of now-… a while later
 	got, err := h.Telemetry(t.Context(), s, moving)
 	if err != nil || len(got.Entries) != 1 {
 		t.Errorf("a moving range on the second page: %d entries, %v; want 1", len(got.Entries), err)
@@ -196,11 +196,11 @@ func TestReadsOnlyWhatThePageNeeds(t *testing.T) {
 	for hour := range 200 {
 		for minute := range 60 {
 			at := start + events.Timestamp(time.Duration(hour)*time.Hour+time.Duration(minute)*time.Minute)
-			f.add("a", gpu(1, 0), at, reading(util, int64(minute)))
+			f.addRow("a", gpuIdentity(1, 0), at, newReading(util, int64(minute)))
 		}
-		f.add("b", gpu(2, 0), start+events.Timestamp(time.Duration(hour)*time.Hour), reading(util, 1))
+		f.addRow("b", gpuIdentity(2, 0), start+events.Timestamp(time.Duration(hour)*time.Hour), newReading(util, 1))
 	}
-	s, h := f.state(t), New(f, nil)
+	s, h := f.viewState(t), New(f, nil)
 	for _, c := range []struct {
 		q    Query
 		most int64
@@ -225,8 +225,8 @@ func TestReadsOnlyWhatThePageNeeds(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	f := random(rand.New(rand.NewPCG(3, 4)))
-	s, h := f.state(t), New(f, nil)
+	f := randomFleet(rand.New(rand.NewPCG(3, 4)))
+	s, h := f.viewState(t), New(f, nil)
 	for _, limit := range []int{-1, 0, MaxLimit + 1} {
 		if _, err := h.Telemetry(t.Context(), s, Query{Limit: limit}); !errors.Is(err, ErrLimit) {
 			t.Errorf("limit %d: %v, want ErrLimit", limit, err)
@@ -239,14 +239,14 @@ func TestErrors(t *testing.T) {
 }
 
 func FuzzCursor(f *testing.F) {
-	f.Add(string(cursor{after: projections.Place{At: 5, Host: "h", Entity: events.Entity{GPU: "g", Part: "p"}}, span: span{-3, 9}, digest: 1}.token()))
+	f.Add(string(cursor{after: projections.Place{At: 5, Host: "h", Entity: events.Entity{GPU: "g", Part: "p"}}, times: timeRange{-3, 9}, digest: 1}.encodeCursor()))
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := Cursor(text).parse()
+		c, err := Cursor(text).decodeCursor()
 		if err != nil {
 			return
 		}
-		if again, err := c.token().parse(); err != nil || again != c {
+		if again, err := c.encodeCursor().decodeCursor(); err != nil || again != c {
 			t.Errorf("%q is %+v, written and read again %+v, %v", text, c, again, err)
 		}
 	})

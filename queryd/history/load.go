@@ -13,27 +13,27 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// scan reads windows of what a query is about, wherever they are.
+// scan reads the windows of a query's hosts from the stored series and the archive.
 type scan struct {
 	reader     reader
-	cold       cold // nil: nothing was ever archived
+	cold       archiveReader // nil: no archive is configured
 	generation projections.Generation
 	sel        *selection
 	rollup     *rollup // nil: records only
 }
 
-// part is what there is of one host in some windows.
-type part struct {
+// hostPart is the records of one host in some windows.
+type hostPart struct {
 	host    *live.Host
-	windows []projections.Window // asked for, in order
+	windows []projections.Window // requested, ascending
 	hot     map[projections.Window]projections.HostWindow
 	cold    []projections.HostWindow // records of any of the windows
-	rolled  []rolled                 // instead of records
+	rolled  []rolledBucket           // replace records
 }
 
-// series gives everything in as few sets as can be without copying: in order of time, no record in two, each
-// set of windows of its own.
-func (p *part) series() []projections.HostWindow {
+// windowSets returns all records in as few sets as possible without copying: ascending in time, no record twice, no
+// window in two sets.
+func (p *hostPart) windowSets() []projections.HostWindow {
 	if len(p.cold) == 0 {
 		all := make([]projections.HostWindow, 0, len(p.hot))
 		for _, w := range p.windows {
@@ -46,11 +46,11 @@ func (p *part) series() []projections.HostWindow {
 	return []projections.HostWindow{projections.Merge(slices.Concat(slices.Collect(maps.Values(p.hot)), p.cold)...)}
 }
 
-// load reads windows, which are in order, of the hosts that have some of them.
-func (s *scan) load(ctx context.Context, hosts []*live.Host, windows []projections.Window) ([]*part, error) {
-	var parts []*part
+// loadWindows reads windows, in ascending order, of the hosts that have records in them.
+func (s *scan) loadWindows(ctx context.Context, hosts []*live.Host, windows []projections.Window) ([]*hostPart, error) {
+	var parts []*hostPart
 	for _, host := range hosts {
-		p := &part{host: host}
+		p := &hostPart{host: host}
 		for _, w := range windows {
 			if host.Identity.Holds(w) {
 				p.windows = append(p.windows, w)
@@ -61,31 +61,31 @@ func (s *scan) load(ctx context.Context, hosts []*live.Host, windows []projectio
 		}
 	}
 	work, workCtx := errgroup.WithContext(ctx)
-	work.SetLimit(readers)
+	work.SetLimit(maxReaders)
 	for _, p := range parts {
-		work.Go(func() error { return s.stored(workCtx, p) })
+		work.Go(func() error { return s.loadStored(workCtx, p) })
 	}
 	if err := work.Wait(); err != nil || s.cold == nil {
 		return parts, err
 	}
 	work, workCtx = errgroup.WithContext(ctx)
-	work.SetLimit(readers)
-	partitions := make(map[events.Partition][]*part)
+	work.SetLimit(maxReaders)
+	partitions := make(map[events.Partition][]*hostPart)
 	for _, p := range parts {
 		partitions[p.host.Partition] = append(partitions[p.host.Partition], p)
 	}
 	for _, some := range partitions {
-		work.Go(func() error { return s.thaw(workCtx, some) })
+		work.Go(func() error { return s.readArchived(workCtx, some) })
 	}
 	return parts, work.Wait()
 }
 
-// stored reads what is in the stored series.
-func (s *scan) stored(ctx context.Context, p *part) (err error) {
+// loadStored reads the windows from the stored series.
+func (s *scan) loadStored(ctx context.Context, p *hostPart) (err error) {
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("reading history of %s: %w", p.host.ID, err)
 	}
-	if p.hot, err = s.reader.Series(ctx, s.generation, p.host.Partition, p.host.ID, p.windows, s.sel.wants); err != nil {
+	if p.hot, err = s.reader.Series(ctx, s.generation, p.host.Partition, p.host.ID, p.windows, s.sel.coversMetric); err != nil {
 		return fmt.Errorf("reading history of %s: %w", p.host.ID, err)
 	}
 	return nil

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	maxMoments = 4 // past states kept
-	maxRewinds = 2 // and made side by side
+	maxMoments = 4 // past states in memory
+	maxRewinds = 2 // past states computed at a time
 )
 
-// moment names a past state: what was at an instant, as the view knew it at a position.
+// moment identifies a past state: the state at an instant, as known to the view at a position.
 type moment struct {
 	at         events.Timestamp
 	position   events.Revision
@@ -23,22 +23,22 @@ type moment struct {
 	only       string
 }
 
-// moments keeps the past states that were asked for last. The zero value is ready.
-type moments struct {
+// momentCache holds the most recently used past states. The zero value is ready to use.
+type momentCache struct {
 	mu     sync.Mutex
-	states []remembered // the one asked for last is at the end
+	states []cachedState // the most recently used is last
 	busy   chan struct{}
 }
 
-type remembered struct {
+type cachedState struct {
 	moment
 	state *live.State
 }
 
-func (m *moments) get(key moment) (*live.State, bool) {
+func (m *momentCache) findState(key moment) (*live.State, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i := slices.IndexFunc(m.states, func(r remembered) bool { return r.moment == key })
+	i := slices.IndexFunc(m.states, func(r cachedState) bool { return r.moment == key })
 	if i < 0 {
 		return nil, false
 	}
@@ -47,17 +47,17 @@ func (m *moments) get(key moment) (*live.State, bool) {
 	return r.state, true
 }
 
-func (m *moments) put(key moment, s *live.State) {
+func (m *momentCache) storeState(key moment, s *live.State) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.states) == maxMoments {
 		m.states = slices.Delete(m.states, 0, 1)
 	}
-	m.states = append(m.states, remembered{key, s})
+	m.states = append(m.states, cachedState{key, s})
 }
 
-// enter waits for a place among those who go back.
-func (m *moments) enter(ctx context.Context) error {
+// acquireSlot waits until a past state may be computed.
+func (m *momentCache) acquireSlot(ctx context.Context) error {
 	m.mu.Lock()
 	if m.busy == nil {
 		m.busy = make(chan struct{}, maxRewinds)
@@ -72,7 +72,7 @@ func (m *moments) enter(ctx context.Context) error {
 	}
 }
 
-func (m *moments) leave() {
+func (m *momentCache) releaseSlot() {
 	m.mu.Lock()
 	busy := m.busy
 	m.mu.Unlock()

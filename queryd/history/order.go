@@ -7,8 +7,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// before tells whether a comes before b in the wanted order.
-func before(a, b projections.Place, oldest bool) bool {
+// comesBefore reports whether a comes before b in the wanted order.
+func comesBefore(a, b projections.Place, oldest bool) bool {
 	if oldest {
 		return a.Compare(b) < 0
 	}
@@ -17,12 +17,12 @@ func before(a, b projections.Place, oldest bool) bool {
 
 const maxTime events.Timestamp = math.MaxInt64
 
-// span is a range of record time, both ends included.
-type span struct{ from, to events.Timestamp }
+// timeRange is a range of record times, both ends included.
+type timeRange struct{ from, to events.Timestamp }
 
-// spanOf gives the range that a query names, all of time when it names none.
-func spanOf(q Query) span {
-	s := span{from: math.MinInt64, to: math.MaxInt64}
+// queryRange returns the range of a query, all of time if it has none.
+func queryRange(q Query) timeRange {
+	s := timeRange{from: math.MinInt64, to: math.MaxInt64}
 	if q.HasFrom {
 		s.from = q.From
 	}
@@ -32,19 +32,19 @@ func spanOf(q Query) span {
 	return s
 }
 
-func (s span) empty() bool { return s.from > s.to }
+func (s timeRange) isEmpty() bool { return s.from > s.to }
 
-func (s span) holds(at events.Timestamp) bool { return s.from <= at && at <= s.to }
+func (s timeRange) contains(at events.Timestamp) bool { return s.from <= at && at <= s.to }
 
-// behind cuts a range to what is at an instant or behind it, in the wanted order.
-func (s span) behind(at events.Timestamp, oldest bool) span {
+// startingAt returns the part of a range at an instant or after it, in the wanted order.
+func (s timeRange) startingAt(at events.Timestamp, oldest bool) timeRange {
 	if oldest {
-		return span{from: max(s.from, at), to: s.to}
+		return timeRange{from: max(s.from, at), to: s.to}
 	}
-	return span{from: s.from, to: min(s.to, at)}
+	return timeRange{from: s.from, to: min(s.to, at)}
 }
 
-// upTo cuts a range to what is at an instant or before it, in the wanted order.
-func (s span) upTo(at events.Timestamp, oldest bool) span {
-	return s.behind(at, !oldest)
+// endingAt returns the part of a range at an instant or before it, in the wanted order.
+func (s timeRange) endingAt(at events.Timestamp, oldest bool) timeRange {
+	return s.startingAt(at, !oldest)
 }

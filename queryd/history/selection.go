@@ -9,17 +9,17 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// selection is what of the view a query is about.
+// selection is the part of the view that a query selects.
 type selection struct {
 	hosts   []*live.Host
 	gpus    []events.GPUID // resolved, sorted, unique; empty: all
 	metrics []string       // sorted, unique; empty: all
 }
 
-// choose resolves a query's filter in the view. Hosts and GPUs that the view does not know have no history.
-func choose(s *live.State, q Query) *selection {
-	sel := &selection{metrics: sorted(q.Metrics)}
-	var seen map[events.HostID]bool // hosts that a chosen GPU was seen on
+// newSelection resolves a query's filter in the view. Hosts and GPUs that the view does not know have no history.
+func newSelection(s *live.State, q Query) *selection {
+	sel := &selection{metrics: sortedSet(q.Metrics)}
+	var seen map[events.HostID]bool // hosts on which a chosen GPU was seen
 	if len(q.GPUs) > 0 {
 		seen = make(map[events.HostID]bool)
 		for _, id := range q.GPUs {
@@ -31,9 +31,9 @@ func choose(s *live.State, q Query) *selection {
 			}
 			sel.gpus = append(sel.gpus, id)
 		}
-		sel.gpus = sorted(sel.gpus)
+		sel.gpus = sortedSet(sel.gpus)
 	}
-	for _, host := range candidates(s, q.Hosts, seen) {
+	for _, host := range candidateHosts(s, q.Hosts, seen) {
 		if len(q.GPUs) == 0 || seen[host.ID] {
 			sel.hosts = append(sel.hosts, host)
 		}
@@ -41,21 +41,22 @@ func choose(s *live.State, q Query) *selection {
 	return sel
 }
 
-// wants tells whether a query is about a metric of an entity.
-func (sel *selection) wants(e events.Entity, metric string) bool {
-	return (len(sel.gpus) == 0 || among(sel.gpus, e.GPU)) && (len(sel.metrics) == 0 || among(sel.metrics, metric))
+// coversMetric reports whether a query selects a metric of an entity.
+func (sel *selection) coversMetric(e events.Entity, metric string) bool {
+	return (len(sel.gpus) == 0 || containsSorted(sel.gpus, e.GPU)) && (len(sel.metrics) == 0 || containsSorted(sel.metrics, metric))
 }
 
-func among[S ~string](sorted []S, item S) bool {
+func containsSorted[S ~string](sorted []S, item S) bool {
 	_, found := slices.BinarySearch(sorted, item)
 	return found
 }
 
-// candidates gives the hosts that a filter names, else those that the chosen GPUs were seen on, else all.
-func candidates(s *live.State, named []events.HostID, seen map[events.HostID]bool) []*live.Host {
+// candidateHosts returns the hosts named by a filter, otherwise the hosts on which the chosen GPUs were seen,
+// otherwise all.
+func candidateHosts(s *live.State, named []events.HostID, seen map[events.HostID]bool) []*live.Host {
 	switch {
 	case len(named) > 0:
-		named = sorted(named)
+		named = sortedSet(named)
 	case seen != nil:
 		for id := range seen {
 			named = append(named, id)
@@ -72,16 +73,17 @@ func candidates(s *live.State, named []events.HostID, seen map[events.HostID]boo
 	return hosts
 }
 
-// digest tells queries apart whose cursors must not be mixed up. Limit and range are no part of it.
-func (sel *selection) digest(q Query) uint64 {
+// filterDigest returns a hash that differs between queries which cannot share cursors. It ignores the limit and the
+// range.
+func (sel *selection) filterDigest(q Query) uint64 {
 	h := fnv.New64a()
 	write := func(s string) {
 		h.Write(binary.AppendUvarint(nil, uint64(len(s))))
 		h.Write([]byte(s))
 	}
-	list(write, sorted(q.Hosts))
-	list(write, sel.gpus)
-	list(write, sel.metrics)
+	writeList(write, sortedSet(q.Hosts))
+	writeList(write, sel.gpus)
+	writeList(write, sel.metrics)
 	if q.Oldest {
 		write("oldest")
 	}
@@ -92,8 +94,8 @@ func (sel *selection) digest(q Query) uint64 {
 	return h.Sum64()
 }
 
-// list writes a list so that it cannot run into the next one.
-func list[S ~string](write func(string), items []S) {
+// writeList writes a list with a terminator, so that adjacent lists cannot be confused.
+func writeList[S ~string](write func(string), items []S) {
 	for _, item := range items {
 		write("+")
 		write(string(item))
@@ -101,8 +103,8 @@ func list[S ~string](write func(string), items []S) {
 	write(".")
 }
 
-// sorted gives the distinct items in order, in memory of its own.
-func sorted[S ~string](items []S) []S {
+// sortedSet returns the distinct items in order, in a new slice.
+func sortedSet[S ~string](items []S) []S {
 	out := slices.Clone(items)
 	slices.Sort(out)
 	return slices.Compact(out)

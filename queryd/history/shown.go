@@ -2,8 +2,8 @@ package history
 
 import "telemetry-pipeline/events/metric"
 
-// Shown gives the aggregates of each metric that a query asks for. Where it names none, that is the average;
-// but the last reading of a counter, whose average means nothing, and of codes, which are no quantities.
+// Shown returns the query's aggregates by metric. Without aggregates in the query that is the average; for a counter,
+// whose average has no meaning, and for codes, which are not quantities, it is the last reading.
 func (q Query) Shown() func(metric string) []Aggregate {
 	if len(q.Aggregates) > 0 {
 		return func(string) []Aggregate { return q.Aggregates }
@@ -12,14 +12,14 @@ func (q Query) Shown() func(metric string) []Aggregate {
 	return func(name string) []Aggregate {
 		shown, ok := known[name]
 		if !ok {
-			shown = []Aggregate{usual(name)}
+			shown = []Aggregate{defaultAggregate(name)}
 			known[name] = shown
 		}
 		return shown
 	}
 }
 
-func usual(name string) Aggregate {
+func defaultAggregate(name string) Aggregate {
 	if m, _, _ := metric.Lookup(name); m.Kind == metric.Counter || m.Unit == "code" {
 		return Last
 	}

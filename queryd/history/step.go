@@ -12,11 +12,11 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Aggregate says how the readings of a bucket become one number.
+// Aggregate is a way to combine the readings of a bucket into one number.
 type Aggregate string
 
-// The aggregates. Absent readings are in none of them, and equal readings of one time count once, whatever
-// their sources. P95 is the smallest reading that at least 95 % of all are not above.
+// The aggregates. They ignore absent readings, and equal readings of one time count once, from any number of sources.
+// P95 is the smallest reading that is not exceeded by at least 95 % of all.
 const (
 	Avg   Aggregate = "avg"
 	Min   Aggregate = "min"
@@ -26,23 +26,22 @@ const (
 	Count Aggregate = "count"
 )
 
-// Aggregates gives all of them, in the order in which they are shown.
+// Aggregates returns all aggregates in the order in which they are shown.
 func Aggregates() []Aggregate { return []Aggregate{Avg, Min, Max, Last, P95, Count} }
 
-// The bounds of a step. Every reading of a bucket is kept for P95, which therefore takes no long ones.
+// The bounds of a step. P95 keeps every reading of a bucket in memory, so it does not allow long steps.
 const (
 	MinStep    = time.Second
 	MaxStep    = 366 * 24 * time.Hour
 	MaxP95Step = 24 * time.Hour
 )
 
-// StepTaken is what a step parameter takes, for error texts.
+// StepTaken describes the values of a step parameter, for error texts.
 const StepTaken = "a duration of whole seconds such as 30s, 1m, 1h30m or 1d, from 1s to 366d"
 
 var errStep = errors.New("not a step")
 
-// ParseStep reads a step as people write it: numbers with units d, h, m, s, each at most once and in this
-// order.
+// ParseStep parses a step: numbers with units d, h, m, s, each at most once and in this order.
 func ParseStep(s string) (time.Duration, error) {
 	units := []byte("dhms")
 	var sum time.Duration
@@ -68,8 +67,8 @@ func ParseStep(s string) (time.Duration, error) {
 	return sum, nil
 }
 
-// ParseAggregates reads the aggregates of a query: raw (which is none of them) goes alone and without step, the
-// others with one. The error says what there is.
+// ParseAggregates parses the aggregates of a query. The name raw stands alone and without a step; the others require
+// a step. The error lists the valid names.
 func ParseAggregates(names []string, step time.Duration) ([]Aggregate, error) {
 	var all []Aggregate
 	for _, name := range names {
@@ -92,14 +91,14 @@ func ParseAggregates(names []string, step time.Duration) ([]Aggregate, error) {
 	return all, nil
 }
 
-const raw = "raw" // what there is without aggregates
+const raw = "raw" // readings without aggregates
 
 var (
 	errRaw    = errors.New("raw goes alone and without step: raw readings are not summed up")
 	errNoStep = errors.New("an aggregate needs a step beside it, such as step 1h; without step there is only raw")
 )
 
-// AggregatesTaken is what a parameter for aggregates takes, for error texts.
+// AggregatesTaken describes the values of an aggregates parameter, for error texts.
 func AggregatesTaken() string {
 	words := []string{raw}
 	for _, a := range Aggregates() {
@@ -108,11 +107,11 @@ func AggregatesTaken() string {
 	return strings.Join(words, ", ")
 }
 
-// checkStep tells whether a query's step and aggregates can be answered.
+// checkStep returns an error if a query's step and aggregates cannot be answered.
 func checkStep(q Query) error {
 	switch {
 	case q.Step < MinStep || q.Step > MaxStep || q.Step%time.Second != 0:
-		return fmt.Errorf("asking for buckets of %s: %w: give %s", q.Step, errStep, StepTaken)
+		return fmt.Errorf("asking for buckets of %s: %w: use %s", q.Step, errStep, StepTaken)
 	case slices.Contains(q.Aggregates, P95) && q.Step > MaxP95Step:
 		return ErrP95Step
 	}
@@ -124,7 +123,7 @@ func checkStep(q Query) error {
 	return nil
 }
 
-// slotOf tells in which bucket an instant lies; buckets are counted from the Unix epoch.
+// slotOf returns the number of the bucket with an instant, counted from the Unix epoch.
 func slotOf(at events.Timestamp, step time.Duration) int64 {
 	slot := int64(at) / int64(step)
 	if int64(at)%int64(step) < 0 {
@@ -133,7 +132,7 @@ func slotOf(at events.Timestamp, step time.Duration) int64 {
 	return slot
 }
 
-// slotStart is a bucket's first instant, or the first instant of all.
+// slotStart returns a bucket's first instant, or the smallest timestamp.
 func slotStart(slot int64, step time.Duration) events.Timestamp {
 	if slot < math.MinInt64/int64(step) {
 		return math.MinInt64
@@ -141,7 +140,7 @@ func slotStart(slot int64, step time.Duration) events.Timestamp {
 	return events.Timestamp(slot * int64(step))
 }
 
-// slotEnd is a bucket's last instant, or the last instant of all.
+// slotEnd returns a bucket's last instant, or the largest timestamp.
 func slotEnd(slot int64, step time.Duration) events.Timestamp {
 	if slot >= math.MaxInt64/int64(step) {
 		return math.MaxInt64

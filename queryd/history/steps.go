@@ -13,15 +13,15 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// BucketPage is an answer by steps. Next is "" at the end.
+// BucketPage is a page of buckets. Next is "" on the last page.
 type BucketPage struct {
 	Buckets []Bucket
 	Next    Cursor
 }
 
-// Buckets answers a query with a step: a bucket per step and entity that has at least one number there. Steps
-// are counted from the Unix epoch. A bucket at an end of the range holds only the records within the range.
-// Order and pages are as with Telemetry, by the time at which a bucket begins.
+// Buckets answers a query with a step: one bucket for each step and entity with at least one number. Steps are
+// counted from the Unix epoch. A bucket at an end of the range holds only the records within the range. Order and
+// pages are as with Telemetry, by the time at which a bucket begins.
 func (h *History) Buckets(ctx context.Context, s *live.State, q Query) (BucketPage, error) {
 	if q.Limit < 1 || q.Limit > MaxLimit {
 		return BucketPage{}, fmt.Errorf("asking for %d buckets: %w", q.Limit, ErrLimit)
@@ -29,53 +29,53 @@ func (h *History) Buckets(ctx context.Context, s *live.State, q Query) (BucketPa
 	if err := checkStep(q); err != nil {
 		return BucketPage{}, err
 	}
-	sel := choose(s, q)
-	within, after, err := place(q, sel)
+	sel := newSelection(s, q)
+	within, after, err := pageRange(q, sel)
 	if err != nil {
 		return BucketPage{}, err
 	}
-	starts := span{from: slotStart(slotOf(within.from, q.Step), q.Step), to: within.to}
-	pick := newPick(q.Oldest, q.Limit+1, starts, after, (*Bucket).Place)
-	steps := steps{
-		scan: h.scan(s, sel), pick: pick, query: q, span: within,
+	starts := timeRange{from: slotStart(slotOf(within.from, q.Step), q.Step), to: within.to}
+	pick := newTopN(q.Oldest, q.Limit+1, starts, after, (*Bucket).Place)
+	steps := bucketScan{
+		scan: h.newScan(s, sel), top: pick, query: q, times: within,
 	}
-	if err := steps.run(ctx); err != nil {
+	if err := steps.readBuckets(ctx); err != nil {
 		return BucketPage{}, err
 	}
-	buckets := pick.sorted()
+	buckets := pick.sortedItems()
 	if len(buckets) <= q.Limit {
 		return BucketPage{Buckets: buckets}, nil
 	}
 	buckets = buckets[:q.Limit]
-	next := cursor{after: buckets[q.Limit-1].Place(), span: within, digest: sel.digest(q)}
-	return BucketPage{Buckets: buckets, Next: next.token()}, nil
+	next := cursor{after: buckets[q.Limit-1].Place(), times: within, digest: sel.filterDigest(q)}
+	return BucketPage{Buckets: buckets, Next: next.encodeCursor()}, nil
 }
 
-// steps reads buckets until a pick is full.
-type steps struct {
+// bucketScan reads buckets until the page is full.
+type bucketScan struct {
 	scan
-	pick  *pick[Bucket]
+	top   *topN[Bucket]
 	query Query
-	span  span // of record times
+	times timeRange // of record times
 }
 
 const (
-	maxGroup = 2048 // buckets of one group, so that memory stays bounded
+	maxGroup = 2048 // buckets of one group, to bound memory
 	maxHosts = 64   // hosts of one group of one bucket
 )
 
-// run walks the buckets from the wanted end, a group at a time, as large as the page's end seems to need.
-func (s *steps) run(ctx context.Context) error {
+// readBuckets walks the buckets from the wanted end, a group at a time, of a size estimated from the yield so far.
+func (s *bucketScan) readBuckets(ctx context.Context) error {
 	var group []int64
 	size, seen := 1, 0
-	for slot := range s.slots() {
+	for slot := range s.openSlots() {
 		if group = append(group, slot); len(group) < size {
 			continue
 		}
-		if err := s.group(ctx, group); err != nil {
+		if err := s.readGroup(ctx, group); err != nil {
 			return err
 		}
-		kept, missing := s.pick.room()
+		kept, missing := s.top.roomLeft()
 		if missing == 0 {
 			return nil
 		}
@@ -84,25 +84,25 @@ func (s *steps) run(ctx context.Context) error {
 		windows := max(maxPairs/len(s.sel.hosts), 1)
 		size = min(max(missing*seen/max(kept, 1), 1), max(windows*int(projections.WindowSpan/s.query.Step), 1), maxGroup)
 	}
-	return s.group(ctx, group)
+	return s.readGroup(ctx, group)
 }
 
-// slots gives the buckets in which at least one host may have records, from the wanted end.
-func (s *steps) slots() iter.Seq[int64] {
+// openSlots yields the buckets in which at least one host may have records, from the wanted end.
+func (s *bucketScan) openSlots() iter.Seq[int64] {
 	return func(yield func(int64) bool) {
-		open := s.pick.open()
-		times := span{from: max(s.span.from, open.from), to: min(s.span.to, slotEnd(slotOf(open.to, s.query.Step), s.query.Step))}
+		open := s.top.openRange()
+		times := timeRange{from: max(s.times.from, open.from), to: min(s.times.to, slotEnd(slotOf(open.to, s.query.Step), s.query.Step))}
 		next, begun := int64(0), false
-		for w := range windows(s.sel.hosts, times, s.pick.oldest) {
+		for w := range windowsIn(s.sel.hosts, times, s.top.oldest) {
 			first := slotOf(max(w.Start(), times.from), s.query.Step)
 			last := slotOf(min(slotEnd(int64(w), projections.WindowSpan), times.to), s.query.Step)
 			if !begun {
 				next, begun = last, true
-				if s.pick.oldest {
+				if s.top.oldest {
 					next = first
 				}
 			}
-			if s.pick.oldest {
+			if s.top.oldest {
 				for next = max(next, first); next <= last; next++ {
 					if !yield(next) {
 						return
@@ -119,49 +119,49 @@ func (s *steps) slots() iter.Seq[int64] {
 	}
 }
 
-// group reads buckets of all hosts, or one bucket of hosts in the wanted order until the pick is full.
-func (s *steps) group(ctx context.Context, slots []int64) error {
+// readGroup reads buckets of all hosts, or one bucket of hosts in the wanted order until the page is full.
+func (s *bucketScan) readGroup(ctx context.Context, slots []int64) error {
 	if len(slots) == 0 {
 		return nil
 	}
 	lo, hi := slices.Min(slots), slices.Max(slots)
-	times := span{from: max(s.span.from, slotStart(lo, s.query.Step)), to: min(s.span.to, slotEnd(hi, s.query.Step))}
+	times := timeRange{from: max(s.times.from, slotStart(lo, s.query.Step)), to: min(s.times.to, slotEnd(hi, s.query.Step))}
 	hosts := slices.Clone(s.sel.hosts)
-	if !s.pick.oldest {
+	if !s.top.oldest {
 		slices.Reverse(hosts)
 	}
 	if len(slots) > 1 {
-		return s.hosts(ctx, hosts, times)
+		return s.readHosts(ctx, hosts, times)
 	}
 	for some := range slices.Chunk(hosts, maxHosts) {
-		if err := s.hosts(ctx, some, times); err != nil {
+		if err := s.readHosts(ctx, some, times); err != nil {
 			return err
 		}
-		if _, missing := s.pick.room(); missing == 0 {
+		if _, missing := s.top.roomLeft(); missing == 0 {
 			return nil
 		}
 	}
 	return nil
 }
 
-// hosts reads a range of times of hosts, some windows at a time, and offers their buckets.
-func (s *steps) hosts(ctx context.Context, hosts []*live.Host, times span) error {
+// readHosts reads a range of times of hosts, some windows at a time, and adds their buckets.
+func (s *bucketScan) readHosts(ctx context.Context, hosts []*live.Host, times timeRange) error {
 	scan := s.scan
 	scan.rollup = newRollup(s.query, times)
-	all := make(map[events.HostID]*sums, len(hosts))
+	all := make(map[events.HostID]*bucketSums, len(hosts))
 	for _, host := range hosts {
 		all[host.ID] = newSums(s.query.Step, times, s.query.Aggregates)
 	}
-	for some := range slices.Chunk(slices.Collect(windows(hosts, times, true)), max(maxPairs/len(hosts), 1)) {
-		parts, err := scan.load(ctx, hosts, some)
+	for some := range slices.Chunk(slices.Collect(windowsIn(hosts, times, true)), max(maxPairs/len(hosts), 1)) {
+		parts, err := scan.loadWindows(ctx, hosts, some)
 		if err != nil {
 			return err
 		}
 		work, ctx := errgroup.WithContext(ctx)
-		work.SetLimit(readers)
+		work.SetLimit(maxReaders)
 		for _, p := range parts {
 			work.Go(func() error {
-				all[p.host.ID].part(p, s.sel)
+				all[p.host.ID].addPart(p, s.sel)
 				return context.Cause(ctx)
 			})
 		}
@@ -170,7 +170,7 @@ func (s *steps) hosts(ctx context.Context, hosts []*live.Host, times span) error
 		}
 	}
 	for _, host := range hosts {
-		s.pick.offer(all[host.ID].buckets(&host.Host, s.pick.oldest))
+		s.top.addItems(all[host.ID].sortedBuckets(&host.Host, s.top.oldest))
 	}
 	return nil
 }

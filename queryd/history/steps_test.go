@@ -16,17 +16,17 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// flat is a bucket as tests compare it: what Number gives of every aggregate.
-type flat struct {
+// flatBucket is a bucket in comparable form: the results of Number for every aggregate.
+type flatBucket struct {
 	Place   projections.Place
 	Metric  string
 	Numbers map[Aggregate]string
 }
 
-// walkBuckets walks all pages of a query.
-func walkBuckets(t *testing.T, h *History, s *live.State, q Query) []flat {
+// walkBuckets returns the buckets on all pages of a query.
+func walkBuckets(t *testing.T, h *History, s *live.State, q Query) []flatBucket {
 	t.Helper()
-	var all []flat
+	var all []flatBucket
 	for pages := 0; ; pages++ {
 		page, err := h.Buckets(t.Context(), s, q)
 		if err != nil {
@@ -37,7 +37,7 @@ func walkBuckets(t *testing.T, h *History, s *live.State, q Query) []flat {
 		}
 		for _, b := range page.Buckets {
 			for _, m := range b.Metrics {
-				f := flat{b.Place(), m.Metric, make(map[Aggregate]string)}
+				f := flatBucket{b.Place(), m.Metric, make(map[Aggregate]string)}
 				for _, a := range q.Aggregates {
 					if n, ok := m.Number(a); ok {
 						f.Numbers[a] = n.String()
@@ -52,19 +52,19 @@ func walkBuckets(t *testing.T, h *History, s *live.State, q Query) []flat {
 	}
 }
 
-// timed is one number at one time.
-type timed struct {
+// timedNumber is one number at one time.
+type timedNumber struct {
 	at events.Timestamp
 	n  events.Number
 }
 
-// naive sums up entries as slowly and plainly as can be.
-func naive(entries []projections.Entry, q Query) []flat {
+// naiveSums computes buckets from entries with the simplest algorithm.
+func naiveSums(entries []projections.Entry, q Query) []flatBucket {
 	type series struct {
 		place  projections.Place
 		metric string
 	}
-	sets := make(map[series]map[timed]bool)
+	sets := make(map[series]map[timedNumber]bool)
 	for _, e := range entries {
 		for _, r := range e.Readings {
 			v := r.Value()
@@ -74,16 +74,16 @@ func naive(entries []projections.Entry, q Query) []flat {
 			start := events.Timestamp(math.Floor(float64(e.At)/float64(q.Step))) * events.Timestamp(q.Step)
 			key := series{projections.Place{At: start, Host: e.Host, Entity: e.Entity}, r.Metric()}
 			if sets[key] == nil {
-				sets[key] = make(map[timed]bool)
+				sets[key] = make(map[timedNumber]bool)
 			}
-			sets[key][timed{e.At, v.Number}] = true
+			sets[key][timedNumber{e.At, v.Number}] = true
 		}
 	}
-	var all []flat
+	var all []flatBucket
 	for key, set := range sets {
-		all = append(all, flat{key.place, key.metric, numbers(set, q.Aggregates)})
+		all = append(all, flatBucket{key.place, key.metric, aggregateNumbers(set, q.Aggregates)})
 	}
-	slices.SortFunc(all, func(a, b flat) int {
+	slices.SortFunc(all, func(a, b flatBucket) int {
 		c := a.Place.Compare(b.Place)
 		if !q.Oldest {
 			c = -c
@@ -93,13 +93,13 @@ func naive(entries []projections.Entry, q Query) []flat {
 	return all
 }
 
-func numbers(set map[timed]bool, aggregates []Aggregate) map[Aggregate]string {
-	var list []timed
+func aggregateNumbers(set map[timedNumber]bool, aggregates []Aggregate) map[Aggregate]string {
+	var list []timedNumber
 	sum := 0.0
 	for r := range set {
 		list = append(list, r)
 	}
-	slices.SortFunc(list, func(a, b timed) int { return a.n.Compare(b.n) })
+	slices.SortFunc(list, func(a, b timedNumber) int { return a.n.Compare(b.n) })
 	last := list[0]
 	for _, r := range list {
 		sum += r.n.Float()
@@ -107,7 +107,7 @@ func numbers(set map[timed]bool, aggregates []Aggregate) map[Aggregate]string {
 			last = r
 		}
 	}
-	mean, _ := average(sum, int64(len(list)))
+	mean, _ := averageOf(sum, int64(len(list)))
 	out := map[Aggregate]string{}
 	for _, a := range aggregates {
 		out[a] = map[Aggregate]string{
@@ -121,10 +121,10 @@ func numbers(set map[timed]bool, aggregates []Aggregate) map[Aggregate]string {
 func TestBucketsAreTheNaiveSums(t *testing.T) {
 	for seed := range uint64(3) {
 		r := rand.New(rand.NewPCG(seed, 7))
-		f := random(r)
-		f.add("host-1", gpu(1, 1), start+1, events.Record{Metric: util, Value: events.Value{Absent: events.NotSupported, Raw: "N/A"}})
-		f.add("host-1", gpu(1, 1), start+events.Timestamp(90*time.Hour), events.Record{Metric: util, Value: events.Value{Absent: events.Blank}})
-		s, h := f.state(t), New(f, nil)
+		f := randomFleet(r)
+		f.addRow("host-1", gpuIdentity(1, 1), start+1, events.Record{Metric: util, Value: events.Value{Absent: events.NotSupported, Raw: "N/A"}})
+		f.addRow("host-1", gpuIdentity(1, 1), start+events.Timestamp(90*time.Hour), events.Record{Metric: util, Value: events.Value{Absent: events.Blank}})
+		s, h := f.viewState(t), New(f, nil)
 		for _, step := range []time.Duration{time.Second, 10 * time.Minute, 7 * time.Minute, time.Hour, 90 * time.Minute, 24 * time.Hour, 100 * 24 * time.Hour} {
 			for _, q := range []Query{
 				{},
@@ -139,7 +139,7 @@ func TestBucketsAreTheNaiveSums(t *testing.T) {
 				if step > MaxP95Step {
 					q.Aggregates = []Aggregate{Count, Last, Avg, Max, Min}
 				}
-				want := naive(f.all(q, q.GPUs), q)
+				want := naiveSums(f.expectedEntries(q, q.GPUs), q)
 				for _, limit := range []int{1, 7, 239, MaxLimit} {
 					q.Limit = limit
 					if diff := gocmp.Diff(want, walkBuckets(t, h, s, q)); diff != "" && len(want) > 0 {
@@ -170,8 +170,8 @@ func TestParseStep(t *testing.T) {
 }
 
 func TestStepsThatCannotBeAnsweredAreRefused(t *testing.T) {
-	f := random(rand.New(rand.NewPCG(3, 4)))
-	s, h := f.state(t), New(f, nil)
+	f := randomFleet(rand.New(rand.NewPCG(3, 4)))
+	s, h := f.viewState(t), New(f, nil)
 	for name, c := range map[string]struct {
 		q    Query
 		want error

@@ -10,75 +10,75 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// sums makes buckets of one host's records.
-type sums struct {
+// bucketSums adds up one host's records by bucket.
+type bucketSums struct {
 	step  time.Duration
-	span  span // of record times that count
-	p95   bool // keep what P95 needs
-	cells map[cell]*Bucket
+	times timeRange // of record times that count
+	p95   bool      // keep every number for P95
+	cells map[bucketKey]*Bucket
 }
 
-type cell struct {
+type bucketKey struct {
 	at     events.Timestamp
 	entity events.Entity
 }
 
-func newSums(step time.Duration, s span, aggregates []Aggregate) *sums {
-	return &sums{step: step, span: s, p95: slices.Contains(aggregates, P95), cells: make(map[cell]*Bucket)}
+func newSums(step time.Duration, s timeRange, aggregates []Aggregate) *bucketSums {
+	return &bucketSums{step: step, times: s, p95: slices.Contains(aggregates, P95), cells: make(map[bucketKey]*Bucket)}
 }
 
-// part takes in all that there is of the host in some windows.
-func (s *sums) part(p *part, sel *selection) {
-	for _, set := range p.series() {
-		s.add(&set, sel)
+// addPart adds all records and sums of the host in some windows.
+func (s *bucketSums) addPart(p *hostPart, sel *selection) {
+	for _, set := range p.windowSets() {
+		s.addWindow(&set, sel)
 	}
 	for _, r := range p.rolled {
 		sum := Summary{Metric: r.metric, Count: r.Count, Min: r.Min, Max: r.Max, Last: r.Last, LastAt: r.LastAt, Sum: r.Sum}
-		s.put(cell{slotStart(slotOf(r.Start, s.step), s.step), r.entity}, &sum)
+		s.addSummary(bucketKey{slotStart(slotOf(r.Start, s.step), s.step), r.entity}, &sum)
 	}
 }
 
-// add takes records in: sets of one host whose times no earlier call had.
-func (s *sums) add(series *projections.HostWindow, sel *selection) {
+// addWindow adds records of one host, none of whose times were added before.
+func (s *bucketSums) addWindow(series *projections.HostWindow, sel *selection) {
 	for rest := series.Columns; len(rest) > 0; {
 		first := &rest[0]
 		n := 1
 		for n < len(rest) && rest[n].Entity == first.Entity && rest[n].Metric == first.Metric {
 			n++
 		}
-		if sel.wants(first.Entity, first.Metric) {
+		if sel.coversMetric(first.Entity, first.Metric) {
 			samples := first.Samples
 			for i := range rest[1:n] {
 				samples, _ = events.Union(samples, rest[1+i].Samples)
 			}
-			s.samples(first.Entity, first.Metric, &samples)
+			s.addSamples(first.Entity, first.Metric, &samples)
 		}
 		rest = rest[n:]
 	}
 }
 
-// samples takes the distinct readings of one metric of one entity.
-func (s *sums) samples(entity events.Entity, metric string, all *events.Samples) {
-	lo, _ := slices.BinarySearch(all.Times, s.span.from)
-	for lo < len(all.Times) && all.Times[lo] <= s.span.to {
+// addSamples adds the distinct readings of one metric of one entity.
+func (s *bucketSums) addSamples(entity events.Entity, metric string, all *events.Samples) {
+	lo, _ := slices.BinarySearch(all.Times, s.times.from)
+	for lo < len(all.Times) && all.Times[lo] <= s.times.to {
 		slot := slotOf(all.Times[lo], s.step)
-		end := min(slotEnd(slot, s.step), s.span.to)
+		end := min(slotEnd(slot, s.step), s.times.to)
 		hi := lo + 1
 		for hi < len(all.Times) && all.Times[hi] <= end {
 			hi++
 		}
-		if sum := s.sum(all, lo, hi); sum.Count > 0 {
+		if sum := s.sumRows(all, lo, hi); sum.Count > 0 {
 			sum.Metric = metric
-			s.put(cell{slotStart(slot, s.step), entity}, &sum)
+			s.addSummary(bucketKey{slotStart(slot, s.step), entity}, &sum)
 		}
 		lo = hi
 	}
 }
 
-// sum sums up rows of canonical samples.
-func (s *sums) sum(all *events.Samples, lo, hi int) Summary {
+// sumRows returns the summary of rows of canonical samples.
+func (s *bucketSums) sumRows(all *events.Samples, lo, hi int) Summary {
 	if all.Exponents == nil {
-		if sum, fits := s.scaled(all, lo, hi); fits {
+		if sum, fits := s.sumScaled(all, lo, hi); fits {
 			return sum
 		}
 	}
@@ -93,15 +93,14 @@ func (s *sums) sum(all *events.Samples, lo, hi int) Summary {
 		if s.p95 {
 			one.all = []events.Number{n}
 		}
-		sum.add(&one)
+		sum.mergeSummary(&one)
 	}
 	return sum
 }
 
-// scaled is sum for numbers of one exponent, which are compared and added as whole numbers; it does not fit when
-// they add up to more than an int64 holds. Of readings of one time the canonical order has the one that counts
-// last.
-func (s *sums) scaled(all *events.Samples, lo, hi int) (sum Summary, fits bool) {
+// sumScaled is sumRows for numbers of one exponent, which are compared and added as integers; fits is false if the
+// sum overflows an int64. Among readings of one time, the canonical order puts the one that counts last.
+func (s *bucketSums) sumScaled(all *events.Samples, lo, hi int) (sum Summary, fits bool) {
 	at, _ := slices.BinarySearchFunc(all.Absent, lo, func(a events.Absence, row int) int { return cmp.Compare(a.Row, row) })
 	absent := all.Absent[at:]
 	var least, most, total int64
@@ -138,8 +137,8 @@ func (s *sums) scaled(all *events.Samples, lo, hi int) (sum Summary, fits bool) 
 	return sum, true
 }
 
-// put counts a summary in its bucket.
-func (s *sums) put(c cell, sum *Summary) {
+// addSummary adds a summary to its bucket.
+func (s *bucketSums) addSummary(c bucketKey, sum *Summary) {
 	b := s.cells[c]
 	if b == nil {
 		b = &Bucket{At: c.at, Entity: c.entity}
@@ -149,14 +148,14 @@ func (s *sums) put(c cell, sum *Summary) {
 	if !found {
 		b.Metrics = slices.Insert(b.Metrics, at, Summary{Metric: sum.Metric})
 	}
-	b.Metrics[at].add(sum)
+	b.Metrics[at].mergeSummary(sum)
 }
 
-// buckets gives them in the wanted order.
-func (s *sums) buckets(host *projections.Host, oldest bool) []Bucket {
+// sortedBuckets returns the buckets in the wanted order.
+func (s *bucketSums) sortedBuckets(host *projections.Host, oldest bool) []Bucket {
 	out := make([]Bucket, 0, len(s.cells))
 	for _, b := range s.cells {
-		b.Host, b.Identity = host.ID, lasting(host, b.Entity)
+		b.Host, b.Identity = host.ID, stableIdentity(host, b.Entity)
 		out = append(out, *b)
 	}
 	slices.SortFunc(out, func(a, b Bucket) int {
@@ -168,8 +167,8 @@ func (s *sums) buckets(host *projections.Host, oldest bool) []Bucket {
 	return out
 }
 
-// lasting gives what is known of an entity and does not change from one bucket to the next.
-func lasting(host *projections.Host, e events.Entity) events.Identity {
+// stableIdentity returns the fields of an entity's identity that do not change between buckets.
+func stableIdentity(host *projections.Host, e events.Entity) events.Identity {
 	at, found := slices.BinarySearchFunc(host.Live.Entities, e, func(have projections.LiveEntity, e events.Entity) int { return have.Entity.Compare(e) })
 	if !found {
 		return events.Identity{}

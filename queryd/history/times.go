@@ -10,13 +10,13 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// TimesTaken is what a time parameter takes, for error texts.
+// TimesTaken describes the values of a time parameter, for error texts.
 const TimesTaken = "an RFC 3339 time such as 2025-07-18T20:42:34Z, seconds since 1970, " +
 	"or a time relative to now such as now-5m, now-1d12h (units s, m, h, d, w)"
 
 var errTime = errors.New("not a time")
 
-// ParseTime reads a time as people write it in a query; relative tells that it moves with now.
+// ParseTime parses a time in a query; relative reports whether it is relative to now.
 func ParseTime(s string, now time.Time) (at events.Timestamp, relative bool, err error) {
 	if rest, ok := strings.CutPrefix(s, "now"); ok {
 		at, err = parseRelative(rest, now)
@@ -26,24 +26,24 @@ func ParseTime(s string, now time.Time) (at events.Timestamp, relative bool, err
 		at, err = parseEpoch(s)
 		return at, false, err
 	}
-	// A '+' that was not escaped arrives as a blank.
+	// An unescaped '+' arrives as a blank.
 	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(strings.Replace(s, " ", "+", 1)))
 	if err != nil {
 		return 0, false, errTime
 	}
-	at, err = timestamp(t)
+	at, err = timestampOf(t)
 	return at, false, err
 }
 
-// timestamp refuses what a Timestamp cannot hold.
-func timestamp(t time.Time) (events.Timestamp, error) {
+// timestampOf returns t as a Timestamp, or an error if it is out of range.
+func timestampOf(t time.Time) (events.Timestamp, error) {
 	if t.Before(time.Unix(0, math.MinInt64)) || t.After(time.Unix(0, math.MaxInt64)) {
 		return 0, errTime
 	}
 	return events.TimestampOf(t), nil
 }
 
-// parseEpoch reads seconds since 1970, with a fraction of up to nine digits.
+// parseEpoch parses seconds since 1970, with a fraction of up to nine digits.
 func parseEpoch(s string) (events.Timestamp, error) {
 	whole, fraction, dotted := strings.Cut(s, ".")
 	seconds, err := strconv.ParseInt(whole, 10, 64)
@@ -58,7 +58,7 @@ func parseEpoch(s string) (events.Timestamp, error) {
 	return events.Timestamp(seconds*int64(time.Second) + nanos), nil
 }
 
-// unitOf gives what a relative time counts in; 0 for a letter that is no unit.
+// unitOf returns the duration of a unit letter; 0 for any other letter.
 func unitOf(letter byte) time.Duration {
 	switch letter {
 	case 's':
@@ -75,10 +75,10 @@ func unitOf(letter byte) time.Duration {
 	return 0
 }
 
-// parseRelative reads what follows "now": nothing, or a sign and numbers with units.
+// parseRelative parses the text after "now": nothing, or a sign and numbers with units.
 func parseRelative(s string, now time.Time) (events.Timestamp, error) {
 	if s == "" {
-		return timestamp(now)
+		return timestampOf(now)
 	}
 	sign := time.Duration(-1)
 	switch s[0] {
@@ -104,7 +104,7 @@ func parseRelative(s string, now time.Time) (events.Timestamp, error) {
 		}
 		sum += time.Duration(n) * unit
 		if s = s[i+1:]; s == "" {
-			return timestamp(now.Add(sign * sum))
+			return timestampOf(now.Add(sign * sum))
 		}
 	}
 }

@@ -9,15 +9,15 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// windows gives the windows of a range in which at least one host has records, from the end that is wanted
-// first. It takes time by the runs of windows, not by the range.
-func windows(hosts []*live.Host, s span, oldest bool) iter.Seq[projections.Window] {
+// windowsIn yields the windows of a range in which at least one host has records, from the wanted end. Its time
+// depends on the number of runs of windows, not on the length of the range.
+func windowsIn(hosts []*live.Host, s timeRange, oldest bool) iter.Seq[projections.Window] {
 	return func(yield func(projections.Window) bool) {
-		if s.empty() {
+		if s.isEmpty() {
 			return
 		}
 		first, last := projections.WindowOf(s.from), projections.WindowOf(s.to)
-		runs := merged(hosts)
+		runs := mergedRuns(hosts)
 		if !oldest {
 			slices.Reverse(runs)
 		}
@@ -36,8 +36,8 @@ func windows(hosts []*live.Host, s span, oldest bool) iter.Seq[projections.Windo
 	}
 }
 
-// merged unites the hosts' runs of windows: ascending and disjoint.
-func merged(hosts []*live.Host) []projections.Span {
+// mergedRuns returns the union of the hosts' runs of windows, ascending and disjoint.
+func mergedRuns(hosts []*live.Host) []projections.Span {
 	var all []projections.Span
 	for _, host := range hosts {
 		all = append(all, host.Identity.Windows...)

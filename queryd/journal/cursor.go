@@ -11,12 +11,12 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// ErrCursor refuses a cursor that is not ours, or that belongs to a query with another filter or order, or to another
-// log.
+// ErrCursor refuses a cursor that the journal did not issue, or that belongs to a query with another filter or order,
+// or to another log.
 var ErrCursor = errors.New("cursor does not belong to this query; start again without it")
 
-// Cursor is an opaque place between two events. Events that are appended between two pages are on none of them when the
-// newest come first, and at the end when the oldest do.
+// Cursor is an opaque position between two events. An event appended between two pages is on neither of them in
+// descending order, and on the last page in ascending order.
 type Cursor string
 
 const (
@@ -24,23 +24,23 @@ const (
 	maxCursor     = 8 << 10
 )
 
-// cursor writes where a query goes on: behind an event that was looked at.
-func (q *Query) cursor(last events.Ref) Cursor {
+// cursorAfter returns the cursor of a page that starts after the event last.
+func (q *Query) cursorAfter(last events.Ref) Cursor {
 	b := []byte{cursorVersion}
-	b = binary.BigEndian.AppendUint64(b, q.digest())
+	b = binary.BigEndian.AppendUint64(b, q.filterDigest())
 	b = binary.AppendUvarint(b, uint64(len(last.Key)))
 	b = append(b, last.Key...)
 	b = append(b, last.Revision.String()...)
 	return Cursor(base64.RawURLEncoding.EncodeToString(b))
 }
 
-// last undoes cursor.
-func (q *Query) last() (events.Ref, error) {
+// decodeCursor is the inverse of cursorAfter.
+func (q *Query) decodeCursor() (events.Ref, error) {
 	if len(q.Cursor) > maxCursor {
 		return events.Ref{}, ErrCursor
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(string(q.Cursor))
-	if err != nil || len(raw) < 9 || raw[0] != cursorVersion || binary.BigEndian.Uint64(raw[1:9]) != q.digest() {
+	if err != nil || len(raw) < 9 || raw[0] != cursorVersion || binary.BigEndian.Uint64(raw[1:9]) != q.filterDigest() {
 		return events.Ref{}, ErrCursor
 	}
 	raw = raw[9:]
@@ -56,8 +56,8 @@ func (q *Query) last() (events.Ref, error) {
 	return events.Ref{Key: string(key), Revision: rev}, nil
 }
 
-// digest tells queries apart whose cursors must not be mixed up. Limits are no part of it.
-func (q *Query) digest() uint64 {
+// filterDigest returns a hash that differs between queries which cannot share cursors. It ignores the limits.
+func (q *Query) filterDigest() uint64 {
 	h := fnv.New64a()
 	write := func(texts ...string) {
 		h.Write(binary.AppendUvarint(nil, uint64(len(texts))))
@@ -66,17 +66,17 @@ func (q *Query) digest() uint64 {
 			h.Write([]byte(s))
 		}
 	}
-	write(strings.Fields(q.flags())...)
-	write(texts(q.Hosts)...)
-	write(texts(q.GPUs)...)
-	write(texts(q.Metrics)...)
-	write(texts(q.Uploads)...)
+	write(strings.Fields(q.flagTexts())...)
+	write(sortedTexts(q.Hosts)...)
+	write(sortedTexts(q.GPUs)...)
+	write(sortedTexts(q.Metrics)...)
+	write(sortedTexts(q.Uploads)...)
 	write(q.After.String(), q.Before.String())
 	return h.Sum64()
 }
 
-// flags writes what of a query is no list.
-func (q *Query) flags() string {
+// flagTexts returns the query's fields that are not lists, as words.
+func (q *Query) flagTexts() string {
 	var b strings.Builder
 	if q.HasPartition {
 		b.WriteString("partition " + q.Partition.String() + " ")
@@ -90,8 +90,8 @@ func (q *Query) flags() string {
 	return b.String()
 }
 
-// texts gives a list sorted, in memory of its own.
-func texts[S ~string](list []S) []string {
+// sortedTexts returns the distinct items in order, in a new slice.
+func sortedTexts[S ~string](list []S) []string {
 	out := make([]string, len(list))
 	for i, s := range list {
 		out[i] = string(s)

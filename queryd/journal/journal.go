@@ -11,9 +11,9 @@ import (
 	"telemetry-pipeline/events/filter"
 )
 
-// log is what a journal needs of the event log (eventlog.Log): its newest revision, which events there are in a range,
-// whole revisions from the wanted end, and these events.
-type log interface {
+// eventLog reads the event log (eventlog.Log): its newest revision, a list of the events in a range in whole
+// revisions from the wanted end, and the listed events.
+type eventLog interface {
 	Facts() events.Facts
 	Head(ctx context.Context) (events.Revision, error)
 	List(ctx context.Context, q events.Listing) (refs []events.Ref, more bool, err error)
@@ -21,66 +21,66 @@ type log interface {
 	Get(ctx context.Context, key string) (events.Event, bool, error)
 }
 
-// Journal answers queries; safe for concurrent use.
-type Journal struct{ log log }
+// Journal answers queries. It is safe for concurrent use.
+type Journal struct{ log eventLog }
 
-// New makes a Journal.
-func New(l log) *Journal { return &Journal{log: l} }
+// New returns a Journal of a log.
+func New(l eventLog) *Journal { return &Journal{log: l} }
 
 // ErrLimit refuses a page size.
 var ErrLimit = fmt.Errorf("limit takes 1 to %d", MaxLimit)
 
 const (
-	scanned    = 4096    // most events that are read for a page
-	scannedRec = 4 << 20 // and most records
-	fetched    = 256     // read at once, when a filter is strict
+	maxScanned        = 4096    // most events read for a page
+	maxScannedRecords = 4 << 20 // most records read for a page
+	maxFetched        = 256     // most events fetched at once, when few pass the filter
 )
 
-// Page is an answer. Next is "" at the end; where a filter lets little through, a page may have few events or none and
-// yet go on. Scanned tells how many events were read for it.
+// Page is an answer. Next is "" on the last page; if few events pass the filter, a page may have few events or none
+// and still have a Next. Scanned is the number of events read for the page.
 type Page struct {
 	Events  []events.Event
 	Next    Cursor
 	Scanned int
 }
 
-// Events answers q: events in order of revision and key, descending unless q.Oldest. What has left the log for the
-// archive, or was removed, is not among them.
+// Events answers q: events in order of revision and key, descending unless q.Oldest. Events that have left the log
+// for the archive, or were removed, are not included.
 func (j *Journal) Events(ctx context.Context, q Query) (Page, error) {
 	if q.Limit < 1 || q.Limit > MaxLimit {
 		return Page{}, fmt.Errorf("asking for %d events: %w", q.Limit, ErrLimit)
 	}
-	s := scan{log: j.log, q: q, filter: q.filter()}
-	if err := s.begin(ctx); err != nil {
+	s := scan{log: j.log, q: q, filter: q.recordFilter()}
+	if err := s.startPage(ctx); err != nil {
 		return Page{}, err
 	}
-	if err := s.run(ctx); err != nil {
+	if err := s.readPage(ctx); err != nil {
 		return Page{}, err
 	}
 	return s.page, nil
 }
 
-// scan collects a page.
+// scan reads the events of one page.
 type scan struct {
-	log     log
-	q       Query
-	filter  *filter.Filter
-	listing events.Listing
-	behind  *events.Ref // up to and with it, events were on earlier pages
-	page    Page
-	records int // on the page
-	read    int // in all events read
+	log         eventLog
+	q           Query
+	filter      *filter.Filter
+	listing     events.Listing
+	last        *events.Ref // events up to and including it were on earlier pages
+	page        Page
+	records     int // on the page
+	readRecords int // in all events read
 }
 
-// begin tells where the page starts.
-func (s *scan) begin(ctx context.Context) error {
+// startPage sets the range in which the page starts.
+func (s *scan) startPage(ctx context.Context) error {
 	head, err := s.log.Head(ctx)
 	if err != nil {
 		return err
 	}
 	q := &s.q
 	s.listing = events.Listing{Partition: q.Partition, HasPartition: q.HasPartition, After: q.After, Upto: head, Newest: !q.Oldest, Limit: 2 * q.Limit}
-	s.narrow()
+	s.narrowPartition()
 	if q.Before != (events.Revision{}) {
 		if !q.Before.SameLog(head) {
 			return fmt.Errorf("listing events before revision %d: %w", q.Before.Number, events.ErrForeign)
@@ -90,14 +90,14 @@ func (s *scan) begin(ctx context.Context) error {
 	if q.Cursor == "" {
 		return nil
 	}
-	last, err := q.last()
+	last, err := q.decodeCursor()
 	if err == nil && !last.Revision.SameLog(head) {
 		err = ErrCursor
 	}
 	if err != nil {
 		return err
 	}
-	s.behind = &last
+	s.last = &last
 	if q.Oldest {
 		s.listing.After = last.Revision
 		s.listing.After.Number--
@@ -107,8 +107,8 @@ func (s *scan) begin(ctx context.Context) error {
 	return nil
 }
 
-// narrow asks for one partition where all wanted hosts are of one.
-func (s *scan) narrow() {
+// narrowPartition limits the listing to one partition if all wanted hosts are in it.
+func (s *scan) narrowPartition() {
 	if s.q.HasPartition || len(s.q.Hosts) == 0 {
 		return
 	}
@@ -120,13 +120,13 @@ func (s *scan) narrow() {
 // errFull ends a scan whose page is complete.
 var errFull = errors.New("the page is full")
 
-func (s *scan) run(ctx context.Context) error {
+func (s *scan) readPage(ctx context.Context) error {
 	for {
 		refs, more, err := s.log.List(ctx, s.listing)
 		if err != nil {
 			return err
 		}
-		if err := s.take(ctx, refs); errors.Is(err, errFull) {
+		if err := s.readRefs(ctx, refs); errors.Is(err, errFull) {
 			return nil
 		} else if err != nil {
 			return err
@@ -143,12 +143,12 @@ func (s *scan) run(ctx context.Context) error {
 	}
 }
 
-// take looks at the events of refs, so many at a time as the page may still need.
-func (s *scan) take(ctx context.Context, refs []events.Ref) error {
-	refs = slices.DeleteFunc(refs, func(r events.Ref) bool { return s.earlier(r) || !s.matchesKey(r.Key) })
+// readRefs reads the events of refs, each time as many as the page may still need.
+func (s *scan) readRefs(ctx context.Context, refs []events.Ref) error {
+	refs = slices.DeleteFunc(refs, func(r events.Ref) bool { return s.onEarlierPage(r) || !s.matchesKey(r.Key) })
 	for len(refs) > 0 {
-		n := min(len(refs), max(s.q.Limit+1-len(s.page.Events), s.page.Scanned, 1), fetched)
-		if err := s.fetch(ctx, refs[:n]); err != nil {
+		n := min(len(refs), max(s.q.Limit+1-len(s.page.Events), s.page.Scanned, 1), maxFetched)
+		if err := s.fetchEvents(ctx, refs[:n]); err != nil {
 			return err
 		}
 		refs = refs[n:]
@@ -156,29 +156,29 @@ func (s *scan) take(ctx context.Context, refs []events.Ref) error {
 	return nil
 }
 
-// earlier tells whether an event was on an earlier page.
-func (s *scan) earlier(r events.Ref) bool {
-	if s.behind == nil {
+// onEarlierPage reports whether an event was on an earlier page.
+func (s *scan) onEarlierPage(r events.Ref) bool {
+	if s.last == nil {
 		return false
 	}
-	order := r.Compare(*s.behind)
+	order := r.Compare(*s.last)
 	return order == 0 || (order < 0) == s.q.Oldest
 }
 
-func (s *scan) fetch(ctx context.Context, refs []events.Ref) error {
+func (s *scan) fetchEvents(ctx context.Context, refs []events.Ref) error {
 	for ev, err := range s.log.Fetch(ctx, refs) {
 		if err != nil {
 			return err
 		}
-		if s.full() {
-			s.page.Next = s.q.cursor(*s.behind)
+		if s.isFull() {
+			s.page.Next = s.q.cursorAfter(*s.last)
 			return errFull
 		}
-		s.behind = &events.Ref{Key: ev.Key, Revision: ev.Revision}
+		s.last = &events.Ref{Key: ev.Key, Revision: ev.Revision}
 		records := ev.Records()
 		s.page.Scanned++
-		s.read += records
-		if s.matches(&ev) {
+		s.readRecords += records
+		if s.matchesEvent(&ev) {
 			s.page.Events = append(s.page.Events, ev)
 			s.records += records
 		}
@@ -186,13 +186,14 @@ func (s *scan) fetch(ctx context.Context, refs []events.Ref) error {
 	return nil
 }
 
-// full tells that the page takes no more, and that there is one more to look at must be known by then.
-func (s *scan) full() bool {
-	return len(s.page.Events) >= s.q.Limit || s.page.Scanned >= scanned || s.read >= scannedRec ||
+// isFull reports whether the page is complete. It is called only when a further event has been read, so that Next is
+// set only if there is one.
+func (s *scan) isFull() bool {
+	return len(s.page.Events) >= s.q.Limit || s.page.Scanned >= maxScanned || s.readRecords >= maxScannedRecords ||
 		s.q.Records > 0 && s.records >= s.q.Records
 }
 
-// Event gives one event by its key; false when the log does not have it (any more).
+// Event returns one event by its key; false when the log does not have it, or no longer has it.
 func (j *Journal) Event(ctx context.Context, key string) (events.Event, bool, error) {
 	return j.log.Get(ctx, key)
 }

@@ -14,8 +14,8 @@ import (
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
-// filled is a log with events of many hosts, two uploads and some damage, and these events, oldest first.
-func filled(t *testing.T) (*eventlog.Log, []events.Event) {
+// filledLog returns a log with events of many hosts, two uploads and some damage, and these events, oldest first.
+func filledLog(t *testing.T) (*eventlog.Log, []events.Event) {
 	t.Helper()
 	cfg := eventstest.Config(t)
 	log := eventstest.OpenLog(t, cfg)
@@ -56,8 +56,8 @@ func filled(t *testing.T) (*eventlog.Log, []events.Event) {
 	return log, all
 }
 
-// walk gives the keys on all pages of a query.
-func walk(t *testing.T, j *Journal, q Query) []string {
+// walkPages returns the keys on all pages of a query.
+func walkPages(t *testing.T, j *Journal, q Query) []string {
 	t.Helper()
 	var keys []string
 	for {
@@ -77,8 +77,8 @@ func walk(t *testing.T, j *Journal, q Query) []string {
 	}
 }
 
-func TestPagesAreTheLogWhateverTheirSize(t *testing.T) {
-	log, all := filled(t)
+func TestPagesOfAnySizeAreTheLog(t *testing.T) {
+	log, all := filledLog(t)
 	j := New(log)
 	gpu := all[0].Identities[0].Entity(all[0].Host).GPU
 	cases := map[string]struct {
@@ -115,11 +115,11 @@ func TestPagesAreTheLogWhateverTheirSize(t *testing.T) {
 					continue
 				}
 				c.query.Limit, c.query.Oldest = limit, true
-				if got := walk(t, j, c.query); !slices.Equal(got, want) {
+				if got := walkPages(t, j, c.query); !slices.Equal(got, want) {
 					t.Errorf("limit %d, oldest first: %d events, want %d in order", limit, len(got), len(want))
 				}
 				c.query.Oldest = false
-				got := walk(t, j, c.query)
+				got := walkPages(t, j, c.query)
 				slices.Reverse(got)
 				if !slices.Equal(got, want) {
 					t.Errorf("limit %d, newest first: %d events, want %d in order", limit, len(got), len(want))
@@ -130,7 +130,7 @@ func TestPagesAreTheLogWhateverTheirSize(t *testing.T) {
 }
 
 func TestAPageEndsWithItsRecords(t *testing.T) {
-	log, all := filled(t)
+	log, all := filledLog(t)
 	page, err := New(log).Events(t.Context(), Query{Limit: 100, Records: 3})
 	if err != nil || len(page.Events) != 2 || page.Next == "" {
 		t.Errorf("%d events, next %q, %v; want 2 of two records each, and more", len(page.Events), page.Next, err)
@@ -141,7 +141,7 @@ func TestAPageEndsWithItsRecords(t *testing.T) {
 }
 
 func TestCursorsOfOtherQueriesAreRefused(t *testing.T) {
-	log, _ := filled(t)
+	log, _ := filledLog(t)
 	j := New(log)
 	page, err := j.Events(t.Context(), Query{Limit: 3})
 	if err != nil || page.Next == "" {
@@ -152,7 +152,7 @@ func TestCursorsOfOtherQueriesAreRefused(t *testing.T) {
 		"another filter": {Limit: 3, Cursor: page.Next, Damaged: true},
 		"another order":  {Limit: 3, Cursor: page.Next, Oldest: true},
 		"garbage":        {Limit: 3, Cursor: "AAAA"},
-		"another log":    {Limit: 3, Cursor: foreign.cursor(events.Ref{Key: "k", Revision: events.Revision{Epoch: 1, Cluster: 1, Number: 1}})},
+		"another log":    {Limit: 3, Cursor: foreign.cursorAfter(events.Ref{Key: "k", Revision: events.Revision{Epoch: 1, Cluster: 1, Number: 1}})},
 	} {
 		if _, err := j.Events(t.Context(), q); !errors.Is(err, ErrCursor) {
 			t.Errorf("%s: %v, want ErrCursor", name, err)
@@ -170,11 +170,11 @@ func TestCursorsOfOtherQueriesAreRefused(t *testing.T) {
 
 func FuzzCursor(f *testing.F) {
 	q := Query{}
-	f.Add(string(q.cursor(events.Ref{Key: "/telemetry/queue/c/001/x", Revision: events.Revision{Epoch: 7, Cluster: 9, Number: 100}})))
+	f.Add(string(q.cursorAfter(events.Ref{Key: "/telemetry/queue/c/001/x", Revision: events.Revision{Epoch: 7, Cluster: 9, Number: 100}})))
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
 		q := Query{Cursor: Cursor(text)}
-		last, err := q.last()
+		last, err := q.decodeCursor()
 		if err == nil && last.Revision.Number < 1 {
 			t.Errorf("%q is %v", text, last)
 		}

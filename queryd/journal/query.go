@@ -8,28 +8,28 @@ import (
 	"telemetry-pipeline/events/filter"
 )
 
-// Query asks for events. What is empty does not restrict.
+// Query asks for events. An empty field does not restrict.
 type Query struct {
 	Partition    events.Partition
 	HasPartition bool
 	Hosts        []events.HostID
-	GPUs         []events.GPUID // with their parts; "host:index" is the GPU that has that index in the event
-	Metrics      []string       // canonical names or those of the source
+	GPUs         []events.GPUID // with their parts; "host:index" is the GPU with that index in the event
+	Metrics      []string       // canonical names or names of the source
 	Uploads      []events.UploadID
 	After        events.Revision // exclusive
 	Before       events.Revision // exclusive
 	Damaged      bool            // only damaged ones
 	Oldest       bool            // oldest first; default newest first
 	Limit        int             // 1 to MaxLimit
-	Records      int             // a page ends behind the event with which it has so many records; 0: no such bound
+	Records      int             // a page ends with the event that brings its records to this number; 0: no such bound
 	Cursor       Cursor
 }
 
 // MaxLimit bounds a page.
 const MaxLimit = 1000
 
-// filter returns what a query wants of the records of an event.
-func (q *Query) filter() *filter.Filter { return filter.Exact(q.Hosts, q.GPUs, q.Metrics) }
+// recordFilter returns the filter for the records of an event.
+func (q *Query) recordFilter() *filter.Filter { return filter.Exact(q.Hosts, q.GPUs, q.Metrics) }
 
 // matchesKey reports whether an event can match by its key. A key without a host can.
 func (s *scan) matchesKey(key string) bool {
@@ -41,8 +41,8 @@ func (s *scan) matchesKey(key string) bool {
 	return err != nil || s.filter.Host(k.Host)
 }
 
-// matches reports whether an event is wanted. A damaged one has only a host, if that.
-func (s *scan) matches(ev *events.Event) bool {
+// matchesEvent reports whether an event is wanted. A damaged event has a host at most.
+func (s *scan) matchesEvent(ev *events.Event) bool {
 	q := &s.q
 	switch {
 	case q.Damaged && ev.Damage == nil,

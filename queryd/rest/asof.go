@@ -77,8 +77,8 @@ func (a *API) pastAway(ctx context.Context, err error) error {
 		return &Error{http.StatusGatewayTimeout, Timeout,
 			"going back to that time took too long: some metrics of then are far before it, or were not there yet; " +
 				"ask for one host or GPU, or for the history of a metric", err}
-	case history.Told(err) != nil:
-		return &Error{http.StatusServiceUnavailable, Unavailable, history.Told(err).Error(), err}
+	case history.PermanentError(err) != nil:
+		return &Error{http.StatusServiceUnavailable, Unavailable, history.PermanentError(err).Error(), err}
 	default:
 		return &Error{http.StatusServiceUnavailable, Unavailable, "the past cannot be read at the moment; try again", err}
 	}

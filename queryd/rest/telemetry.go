@@ -133,8 +133,8 @@ func (a *API) explain(ctx context.Context, err error) error {
 			"history is read from etcd, which does not answer; the latest readings are still served, with their age", err}
 	case errors.Is(err, history.ErrCursor), ctx.Err() != nil:
 		return err
-	case history.Told(err) != nil:
-		return &Error{http.StatusServiceUnavailable, Unavailable, history.Told(err).Error(), err}
+	case history.PermanentError(err) != nil:
+		return &Error{http.StatusServiceUnavailable, Unavailable, history.PermanentError(err).Error(), err}
 	default:
 		return &Error{http.StatusServiceUnavailable, Unavailable, "history cannot be read at the moment; try again", err}
 	}

@@ -14,30 +14,30 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// cold is what history needs of what left the stored series for the archive (archive.Store, and Entries of
-// whoever keeps the manifest; joined in query).
-type cold interface {
-	// Entries gives the entries that may have records of a partition in a range of record times, both ends
-	// included. They hold everything that had left the stored series when it was called, wherever it is asked:
-	// an answer from memory must be no older than that.
+// archiveReader reads the records that left the stored series for the archive (archive.Store, and Entries of the
+// package that keeps the manifest; joined in query).
+type archiveReader interface {
+	// Entries returns the entries that may have records of a partition in a range of record times, both ends
+	// included. They cover everything that had left the stored series when it was called. An answer from memory must
+	// be no older than the call.
 	Entries(ctx context.Context, p events.Partition, from, to events.Timestamp) ([]archive.Entry, error)
 	Scan(ctx context.Context, e archive.Entry, f archive.Filter) iter.Seq2[archive.Series, error]
 	Rollup(ctx context.Context, e archive.Entry, kind archive.Kind, f archive.Filter) iter.Seq2[archive.Rollup, error]
 }
 
-// coldTries is how often a read begins anew because objects were merged away under it.
-const coldTries = 3
+// archiveTries is how often a read is restarted because objects were merged away during it.
+const archiveTries = 3
 
-// thaw adds to parts of one partition what the archive has of their windows. What is stored of them was read
-// before: a record that moves to the archive meanwhile is then found in one place at least, and a set does
-// not mind two.
-func (s *scan) thaw(ctx context.Context, parts []*part) error {
+// readArchived adds to parts of one partition the archived records of their windows. The stored series must have been
+// read before: then a record that moves to the archive meanwhile is found in at least one of them, and a record found
+// in both counts once.
+func (s *scan) readArchived(ctx context.Context, parts []*hostPart) error {
 	var err error
-	for range coldTries {
+	for range archiveTries {
 		for _, p := range parts {
 			p.cold, p.rolled = nil, nil
 		}
-		if err = s.thawOnce(ctx, parts); !errors.Is(err, archive.ErrMissing) {
+		if err = s.readArchivedOnce(ctx, parts); !errors.Is(err, archive.ErrMissing) {
 			break
 		}
 	}
@@ -50,8 +50,8 @@ func (s *scan) thaw(ctx context.Context, parts []*part) error {
 	return fmt.Errorf("reading archived history of partition %d: %w", parts[0].host.Partition, err)
 }
 
-func (s *scan) thawOnce(ctx context.Context, parts []*part) error {
-	whole := reach(parts)
+func (s *scan) readArchivedOnce(ctx context.Context, parts []*hostPart) error {
+	whole := partsRange(parts)
 	entries, err := s.cold.Entries(ctx, parts[0].host.Partition, whole.from, whole.to)
 	if err != nil {
 		return err
@@ -62,30 +62,30 @@ func (s *scan) thawOnce(ctx context.Context, parts []*part) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	wanted := make(wanted, len(parts))
+	wanted := make(wantedByHost, len(parts))
 	for _, p := range parts {
-		wanted[p.host.ID] = &want{part: p, windows: slices.Clone(p.windows)}
+		wanted[p.host.ID] = &wantedWindows{part: p, windows: slices.Clone(p.windows)}
 	}
 	if s.rollup != nil {
-		if err := s.rollup.read(ctx, s, entries, wanted); err != nil {
+		if err := s.rollup.readSums(ctx, s, entries, wanted); err != nil {
 			return err
 		}
 	}
-	for _, run := range wanted.runs() {
-		if err := s.records(ctx, entries, wanted, run); err != nil {
+	for _, run := range wanted.windowRuns() {
+		if err := s.readRecords(ctx, entries, wanted, run); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// reach is the range of times of all windows of parts.
-func reach(parts []*part) span {
+// partsRange returns the range of times of all windows of parts.
+func partsRange(parts []*hostPart) timeRange {
 	first, last := parts[0].windows[0], parts[0].windows[0]
 	for _, p := range parts {
 		first, last = min(first, p.windows[0]), max(last, p.windows[len(p.windows)-1])
 	}
-	return span{from: windowStart(first), to: windowEnd(last)}
+	return timeRange{from: windowStart(first), to: windowEnd(last)}
 }
 
 func windowStart(w projections.Window) events.Timestamp {
@@ -96,16 +96,16 @@ func windowEnd(w projections.Window) events.Timestamp {
 	return slotEnd(int64(w), projections.WindowSpan)
 }
 
-// wanted is what of the archive is asked for: windows by host.
-type wanted map[events.HostID]*want
+// wantedByHost selects the archived windows to read, by host.
+type wantedByHost map[events.HostID]*wantedWindows
 
-type want struct {
-	part    *part
-	windows []projections.Window // whose records are wanted; in order
+type wantedWindows struct {
+	part    *hostPart
+	windows []projections.Window // whose records are wanted; ascending
 }
 
-// runs gives the runs of windows whose records any host wants.
-func (all wanted) runs() []projections.Span {
+// windowRuns returns the runs of windows whose records any host wants.
+func (all wantedByHost) windowRuns() []projections.Span {
 	var windows []projections.Window
 	for _, w := range all {
 		windows = append(windows, w.windows...)
@@ -122,8 +122,8 @@ func (all wanted) runs() []projections.Span {
 	return runs
 }
 
-// filter asks the archive for a run of windows of the hosts that want some of them.
-func (s *scan) filter(all wanted, run projections.Span) archive.Filter {
+// archiveFilter returns the archive filter for a run of windows of the hosts that want some of them.
+func (s *scan) archiveFilter(all wantedByHost, run projections.Span) archive.Filter {
 	f := archive.Filter{GPUs: s.sel.gpus, Metrics: s.sel.metrics, From: windowStart(run.First)}
 	if end := windowEnd(run.Last); end < maxTime {
 		f.To = end + 1
@@ -137,9 +137,9 @@ func (s *scan) filter(all wanted, run projections.Span) archive.Filter {
 	return f
 }
 
-// records reads the records of a run of windows.
-func (s *scan) records(ctx context.Context, entries []archive.Entry, all wanted, run projections.Span) error {
-	f := s.filter(all, run)
+// readRecords reads the records of a run of windows.
+func (s *scan) readRecords(ctx context.Context, entries []archive.Entry, all wantedByHost, run projections.Span) error {
+	f := s.archiveFilter(all, run)
 	for _, e := range entries {
 		if e.To < windowStart(run.First) || e.From > windowEnd(run.Last) {
 			continue
@@ -150,25 +150,25 @@ func (s *scan) records(ctx context.Context, entries []archive.Entry, all wanted,
 				return err
 			}
 			host := all[series.Host]
-			if host == nil || !s.sel.wants(series.Identity.Entity(series.Host), series.Metric) {
+			if host == nil || !s.sel.coversMetric(series.Identity.Entity(series.Host), series.Metric) {
 				continue
 			}
-			if samples := cut(series.Samples, host.windows); samples.Len() > 0 {
+			if samples := cutToWindows(series.Samples, host.windows); samples.Len() > 0 {
 				found[series.Host] = append(found[series.Host], projections.Column{
 					Entity: series.Identity.Entity(series.Host), Metric: series.Metric, Source: series.Source, Identity: series.Identity.ID(), Samples: samples,
 				})
 			}
 		}
 		for host, columns := range found {
-			all[host].part.cold = append(all[host].part.cold, seriesOf(columns))
+			all[host].part.cold = append(all[host].part.cold, hostWindowOf(columns))
 		}
 	}
 	return nil
 }
 
-// cut gives the readings that lie in windows and are believed: an implausible one is in the archive as it is
-// in the log, and in no view.
-func cut(all events.Samples, windows []projections.Window) events.Samples {
+// cutToWindows returns the readings in the windows, without implausible ones: those are in the archive as they are in
+// the log, but in no view.
+func cutToWindows(all events.Samples, windows []projections.Window) events.Samples {
 	keep := func(at events.Timestamp) bool {
 		_, found := slices.BinarySearch(windows, projections.WindowOf(at))
 		return found
@@ -195,8 +195,8 @@ func cut(all events.Samples, windows []projections.Window) events.Samples {
 	return out
 }
 
-// seriesOf makes one canonical series of columns, of which several may have the same key.
-func seriesOf(columns []projections.Column) projections.HostWindow {
+// hostWindowOf returns the canonical union of columns, several of which may have the same key.
+func hostWindowOf(columns []projections.Column) projections.HostWindow {
 	slices.SortStableFunc(columns, compareColumns)
 	out := columns[:0]
 	for _, c := range columns {

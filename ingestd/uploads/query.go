@@ -14,24 +14,24 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// ErrUnknown is the answer for an upload that is not known, or not any more.
+// ErrUnknown is returned for an upload that is not known, or no longer known.
 var ErrUnknown = errors.New("no such upload is known; states are kept for 24 h after the end")
 
-// Get gives an upload's state: as it is now for one of this process, as it was last written for others.
+// Get returns an upload's state: the current one of this process's uploads, the last written one of others.
 func (r *Registry) Get(ctx context.Context, id events.UploadID) (Upload, error) {
-	if h := r.mine(id); h != nil {
+	if h := r.ownHandle(id); h != nil {
 		return h.Upload(), nil
 	}
-	u, _, err := r.read(ctx, id)
+	u, _, err := r.readStored(ctx, id)
 	return u, err
 }
 
-// read gives what is in etcd, and the revision at which it was written.
-func (r *Registry) read(ctx context.Context, id events.UploadID) (u Upload, revision int64, err error) {
+// readStored returns the state in etcd, and the revision at which it was written.
+func (r *Registry) readStored(ctx context.Context, id events.UploadID) (u Upload, revision int64, err error) {
 	if r.client == nil {
 		return u, 0, ErrUnknown
 	}
-	key := r.key(id)
+	key := r.uploadKey(id)
 	answer, err := r.client.Get(ctx, key)
 	if err != nil {
 		return u, 0, fmt.Errorf("reading the state of upload %s: %w", id, err)
@@ -39,12 +39,12 @@ func (r *Registry) read(ctx context.Context, id events.UploadID) (u Upload, revi
 	if len(answer.Kvs) == 0 {
 		return u, 0, ErrUnknown
 	}
-	u, err = decode(key, answer.Kvs[0].Value)
+	u, err = decodeUpload(key, answer.Kvs[0].Value)
 	return u, answer.Kvs[0].ModRevision, err
 }
 
-// List gives the states that pass, the newest first. When etcd does not answer, those of this process are
-// given, with the error.
+// List returns the states for which pass returns true, newest first. When etcd does not answer, it returns this
+// process's uploads and the error.
 func (r *Registry) List(ctx context.Context, pass func(*Upload) bool) ([]Upload, error) {
 	known := map[events.UploadID]Upload{}
 	err := r.readAll(ctx, known)
@@ -59,7 +59,7 @@ func (r *Registry) List(ctx context.Context, pass func(*Upload) bool) ([]Upload,
 			list = append(list, u)
 		}
 	}
-	slices.SortFunc(list, func(a, b Upload) int { return order(&b, &a) })
+	slices.SortFunc(list, func(a, b Upload) int { return compareReceived(&b, &a) })
 	return list, err
 }
 
@@ -72,9 +72,9 @@ func (r *Registry) readAll(ctx context.Context, into map[events.UploadID]Upload)
 		return fmt.Errorf("reading the states of uploads: %w", err)
 	}
 	for _, kv := range answer.Kvs {
-		u, err := decode(string(kv.Key), kv.Value)
+		u, err := decodeUpload(string(kv.Key), kv.Value)
 		if err != nil {
-			r.lg.Warn("the state of an upload is left out", "err", err)
+			r.lg.Warn("the state of an upload is unreadable and omitted", "err", err)
 			continue
 		}
 		into[u.ID] = u
@@ -84,28 +84,28 @@ func (r *Registry) readAll(ctx context.Context, into map[events.UploadID]Upload)
 
 const (
 	followOwn    = 200 * time.Millisecond
-	followOthers = time.Second // as often as they are written
+	followOthers = time.Second // as often as their progress is written
 )
 
-// Follow gives an upload's state, then what it changes to, until it has ended or ctx has; and again the state
-// as it was when nothing has changed for so long as quiet says. An error ends it.
+// Follow yields an upload's state and each later change until the upload or ctx ends. It repeats the state when
+// nothing has changed for the duration quiet. It ends after an error.
 func (r *Registry) Follow(ctx context.Context, id events.UploadID, quiet time.Duration) iter.Seq2[Upload, error] {
 	return func(yield func(Upload, error) bool) {
-		var last, told time.Time
+		var last, yieldedAt time.Time
 		for {
 			u, err := r.Get(ctx, id)
 			switch {
 			case err != nil:
 				yield(Upload{}, err)
 				return
-			case u.UpdatedAt.Equal(last) && time.Since(told) < quiet:
+			case u.UpdatedAt.Equal(last) && time.Since(yieldedAt) < quiet:
 			case !yield(u, nil) || u.State.Final():
 				return
 			default:
-				last, told = u.UpdatedAt, time.Now()
+				last, yieldedAt = u.UpdatedAt, time.Now()
 			}
 			pause := followOthers
-			if r.mine(id) != nil {
+			if r.ownHandle(id) != nil {
 				pause = followOwn
 			}
 			if !wait.Sleep(ctx, pause) {
@@ -115,24 +115,24 @@ func (r *Registry) Follow(ctx context.Context, id events.UploadID, quiet time.Du
 	}
 }
 
-// Cancel asks whoever has the upload to cancel it, and gives its state. One that has ended stays as it is. An
-// upload of this process begins to end at once, one of another within about a second.
+// Cancel requests the cancellation of an upload and returns its state. An upload that has ended stays unchanged. An
+// upload of this process is cancelled at once, another process's within about a second.
 func (r *Registry) Cancel(ctx context.Context, id events.UploadID) (Upload, error) {
-	if h := r.mine(id); h != nil {
-		h.wishCancelled()
+	if h := r.ownHandle(id); h != nil {
+		h.requestCancel()
 		return h.Upload(), nil
 	}
 	for {
-		u, revision, err := r.read(ctx, id)
+		u, revision, err := r.readStored(ctx, id)
 		if err != nil || u.State.Final() || u.CancelRequested {
 			return u, err
 		}
 		u.CancelRequested = true
-		value, err := encode(u)
+		value, err := encodeUpload(u)
 		if err != nil {
 			return u, err
 		}
-		key := r.key(id)
+		key := r.uploadKey(id)
 		written, err := r.client.Txn(ctx).
 			If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).
 			Then(clientv3.OpPut(key, string(value), clientv3.WithIgnoreLease())).Commit()

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestUploadOfAPipeSendsWhatComesThroughIt is about upload <(zcat a.csv.gz): a pipe has no size, and went as an empty
-// file. It comes once and is sent twice.
+// TestUploadOfAPipeSendsWhatComesThroughIt covers upload <(zcat a.csv.gz): a pipe reports no size and was once sent
+// as an empty file. It can be read once and is sent twice.
 func TestUploadOfAPipeSendsWhatComesThroughIt(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -32,7 +32,7 @@ func TestUploadOfAPipeSendsWhatComesThroughIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("TMPDIR", t.TempDir())
-	s := serve(t, says(503, `{"success":false,"error":"not now"}`), says(200, stored))
+	s := startServer(t, respond(503, `{"success":false,"error":"not now"}`), respond(200, stored))
 	c := Command{Config: Config{URL: s.url, RetryFor: time.Hour}}
 	var out, errs bytes.Buffer
 	if code, err := c.Run(t.Context(), strings.NewReader(""), &out, &errs, []string{path}); code != 0 || err != nil {
@@ -46,7 +46,8 @@ func TestUploadOfAPipeSendsWhatComesThroughIt(t *testing.T) {
 	leftNothing(t)
 }
 
-// TestUploadOfTheStandardInputEndsWithCtrlC: it went on reading, and a second one left the copy behind.
+// TestUploadOfTheStandardInputEndsWithCtrlC covers an interrupt that was ignored, and a second one that left the copy
+// behind.
 func TestUploadOfTheStandardInputEndsWithCtrlC(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	in, hold := io.Pipe()
@@ -74,7 +75,7 @@ func TestUploadOfTheStandardInputEndsWithCtrlC(t *testing.T) {
 	leftNothing(t)
 }
 
-// leftNothing wants the directory for temporary files empty.
+// leftNothing fails the test unless the directory for temporary files is empty.
 func leftNothing(t *testing.T) {
 	t.Helper()
 	left, err := os.ReadDir(os.TempDir())
@@ -83,7 +84,8 @@ func leftNothing(t *testing.T) {
 	}
 }
 
-// TestATokenWithALineEndIsRefusedAtOnce: secrets come with one behind them, and no request can carry it, however often.
+// TestATokenWithALineEndIsRefusedAtOnce covers secrets that end with a line break: no request can carry them, so
+// retries are useless.
 func TestATokenWithALineEndIsRefusedAtOnce(t *testing.T) {
 	for _, token := range []string{"secret\n", "sec\r\nret", "\x00"} {
 		if _, err := New(Config{Token: token}); err == nil || !strings.Contains(err.Error(), "flag token") {

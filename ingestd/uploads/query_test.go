@@ -12,15 +12,15 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-func TestFollowGivesChangesUntilTheEnd(t *testing.T) {
+func TestFollowYieldsChangesUntilTheEnd(t *testing.T) {
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
-	one, _ := start(t, client, store, "one")
-	two, _ := start(t, client, store, "two")
+	one, _ := startRegistry(t, client, store, "one")
+	two, _ := startRegistry(t, client, store, "two")
 	for _, r := range []*Registry{one, two} {
-		u := upload(1)
+		u := testUpload(1)
 		u.ID = events.UploadID("follow-" + r.server)
 		h := one.Begin(u)
-		settled(t, h)
+		waitStored(t, h)
 		var got []State
 		for u, err := range r.Follow(t.Context(), u.ID, time.Hour) {
 			if err != nil {
@@ -36,14 +36,14 @@ func TestFollowGivesChangesUntilTheEnd(t *testing.T) {
 	}
 	for _, err := range two.Follow(t.Context(), "never", time.Hour) {
 		if !errors.Is(err, ErrUnknown) {
-			t.Errorf("following what never was: %v", err)
+			t.Errorf("following an unknown upload: %v", err)
 		}
 	}
 }
 
-func TestFollowTellsThatNothingHasChanged(t *testing.T) {
-	r, _ := start(t, nil, eventlog.Config{}, "one")
-	h := r.Begin(upload(1))
+func TestFollowRepeatsAnUnchangedState(t *testing.T) {
+	r, _ := startRegistry(t, nil, eventlog.Config{}, "one")
+	h := r.Begin(testUpload(1))
 	seen := 0
 	for u, err := range r.Follow(t.Context(), "id-1", time.Nanosecond) {
 		if err != nil || !u.UpdatedAt.Equal(h.Upload().UpdatedAt) {
@@ -54,6 +54,6 @@ func TestFollowTellsThatNothingHasChanged(t *testing.T) {
 		}
 	}
 	if seen != 3 {
-		t.Errorf("told %d times, want 3", seen)
+		t.Errorf("yielded %d times, want 3", seen)
 	}
 }

@@ -17,17 +17,17 @@ import (
 	"telemetry-pipeline/events/archive"
 )
 
-// shelfed is an archive in a directory and its manifest in memory.
-type shelfed struct {
+// fakeArchive is an archive in a directory and its manifest in memory.
+type fakeArchive struct {
 	*archive.Store
 	entries map[events.Partition][]archive.Entry
 
 	rolled, scanned atomic.Int64             // calls
-	before          func(*shelfed)           // of every Entries
+	before          func(*fakeArchive)       // called by every Entries
 	missing         func(archive.Entry) bool // objects that were removed
 }
 
-func newShelf(t testing.TB) *shelfed {
+func newFakeArchive(t testing.TB) *fakeArchive {
 	t.Helper()
 	store, err := archive.Open(t.Context(), "file://"+t.TempDir())
 	if err != nil {
@@ -38,11 +38,11 @@ func newShelf(t testing.TB) *shelfed {
 			t.Error(err)
 		}
 	})
-	return &shelfed{Store: store, entries: make(map[events.Partition][]archive.Entry)}
+	return &fakeArchive{Store: store, entries: make(map[events.Partition][]archive.Entry)}
 }
 
-// put archives events as one entry of a partition.
-func (s *shelfed) put(t testing.TB, p events.Partition, evs []events.Event) {
+// addEntry archives events as one entry of a partition.
+func (s *fakeArchive) addEntry(t testing.TB, p events.Partition, evs []events.Event) {
 	t.Helper()
 	r := archive.Range{Partition: p, Upto: evs[len(evs)-1].Revision}
 	if had := s.entries[p]; len(had) > 0 {
@@ -61,8 +61,8 @@ func (s *shelfed) put(t testing.TB, p events.Partition, evs []events.Event) {
 	s.entries[p] = append(s.entries[p], entry)
 }
 
-// merge makes one entry of those of a partition from lo to before hi.
-func (s *shelfed) merge(t testing.TB, p events.Partition, lo, hi int) {
+// mergeEntries replaces the entries lo to hi, exclusive, of a partition with one.
+func (s *fakeArchive) mergeEntries(t testing.TB, p events.Partition, lo, hi int) {
 	t.Helper()
 	merged, err := s.Merge(t.Context(), s.entries[p][lo:hi])
 	if err != nil {
@@ -71,14 +71,14 @@ func (s *shelfed) merge(t testing.TB, p events.Partition, lo, hi int) {
 	s.entries[p] = slices.Replace(slices.Clone(s.entries[p]), lo, hi, merged)
 }
 
-func (s *shelfed) Entries(_ context.Context, p events.Partition, _, _ events.Timestamp) ([]archive.Entry, error) {
+func (s *fakeArchive) Entries(_ context.Context, p events.Partition, _, _ events.Timestamp) ([]archive.Entry, error) {
 	if s.before != nil {
 		s.before(s)
 	}
 	return s.entries[p], nil
 }
 
-func (s *shelfed) Scan(ctx context.Context, e archive.Entry, f archive.Filter) iter.Seq2[archive.Series, error] {
+func (s *fakeArchive) Scan(ctx context.Context, e archive.Entry, f archive.Filter) iter.Seq2[archive.Series, error] {
 	s.scanned.Add(1)
 	if s.missing != nil && s.missing(e) {
 		return func(yield func(archive.Series, error) bool) {
@@ -88,37 +88,37 @@ func (s *shelfed) Scan(ctx context.Context, e archive.Entry, f archive.Filter) i
 	return s.Store.Scan(ctx, e, f)
 }
 
-func (s *shelfed) Rollup(ctx context.Context, e archive.Entry, kind archive.Kind, f archive.Filter) iter.Seq2[archive.Rollup, error] {
+func (s *fakeArchive) Rollup(ctx context.Context, e archive.Entry, kind archive.Kind, f archive.Filter) iter.Seq2[archive.Rollup, error] {
 	s.rolled.Add(1)
 	return s.Store.Rollup(ctx, e, kind, f)
 }
 
-// logged gives an event what the log gives it.
-func logged(ev events.Event, number int64, f *fleet) events.Event {
-	ev.Revision = f.revision(number)
+// loggedEvent returns an event with the key and revision that the log would assign.
+func loggedEvent(ev events.Event, number int64, f *fleet) events.Event {
+	ev.Revision = f.revisionOf(number)
 	ev.AppendedAt = start + events.Timestamp(number)
 	ev.Key = "/telemetry/" + events.EventKey("default-cluster", f.facts.Partitions, &ev).String()
 	return ev
 }
 
-// archived says how a fleet's older events are archived.
-type archived struct {
-	left     bool // some are still in the stored series as well
-	repeated bool // some are in the archive again, in later entries
+// archiveLayout describes how a fleet's older events are archived.
+type archiveLayout struct {
+	left     bool // some are also still in the stored series
+	repeated bool // some are archived again, in later entries
 	loose    bool // not all entries are merged
 }
 
-// archive makes of a fleet one whose older events are in an archive.
-func (how archived) archive(t testing.TB, whole *fleet, r *rand.Rand) (*fleet, *shelfed) {
+// splitFleet returns a fleet with the newer events, and an archive of the older ones.
+func (how archiveLayout) splitFleet(t testing.TB, whole *fleet, r *rand.Rand) (*fleet, *fakeArchive) {
 	t.Helper()
-	f, s := newFleet(), newShelf(t)
+	f, s := newFleet(), newFakeArchive(t)
 	f.moved = true
 	head := len(whole.appended) * (3 + r.IntN(7)) / 10
 	byPartition := make(map[events.Partition][]events.Event)
 	number := int64(0)
 	fold := func(ev events.Event, cold, hot bool) {
 		number++
-		ev = logged(ev, number, f)
+		ev = loggedEvent(ev, number, f)
 		if p := events.PartitionOf(ev.Host, f.facts.Partitions); cold {
 			byPartition[p] = append(byPartition[p], ev)
 		}
@@ -133,27 +133,27 @@ func (how archived) archive(t testing.TB, whole *fleet, r *rand.Rand) (*fleet, *
 	for p, evs := range byPartition {
 		for len(evs) > 0 {
 			n := min(10+r.IntN(400), len(evs))
-			s.put(t, p, evs[:n])
+			s.addEntry(t, p, evs[:n])
 			evs = evs[n:]
 		}
 		for lo := 0; lo < len(s.entries[p]); lo++ {
 			if !how.loose || r.IntN(2) == 0 {
-				s.merge(t, p, lo, min(lo+1+r.IntN(3), len(s.entries[p])))
+				s.mergeEntries(t, p, lo, min(lo+1+r.IntN(3), len(s.entries[p])))
 			}
 		}
 	}
 	return f, s
 }
 
-// dense makes a fleet whose metrics are read often enough for sums by minute.
-func dense(r *rand.Rand) *fleet {
+// denseFleet returns a fleet whose metrics are read often enough for sums by minute.
+func denseFleet(r *rand.Rand) *fleet {
 	f := newFleet()
 	for h := range 3 {
 		host := events.HostID(fmt.Sprintf("host-%d", h))
 		for hour := range 5 {
 			for range 200 {
 				at := start + events.Timestamp(time.Duration(hour)*time.Hour+time.Duration(r.IntN(4*60))*time.Second)
-				id := gpu(h, r.IntN(2))
+				id := gpuIdentity(h, r.IntN(2))
 				value := events.Value{Number: events.NumberOf(int64(r.IntN(20)), int16(-r.IntN(2)))}
 				if r.IntN(10) == 0 {
 					value = events.Value{Absent: []events.Reason{events.Blank, events.Implausible}[r.IntN(2)], Raw: "?"}
@@ -161,14 +161,14 @@ func dense(r *rand.Rand) *fleet {
 				if r.IntN(9) == 0 {
 					id.Pod = "other"
 				}
-				f.add(host, id, at, events.Record{Metric: []string{util, power}[r.IntN(2)], Value: value})
+				f.addRow(host, id, at, events.Record{Metric: []string{util, power}[r.IntN(2)], Value: value})
 			}
 		}
 	}
 	return f
 }
 
-// coldQueries are asked of a fleet that is half in the archive.
+// coldQueries returns queries for a fleet that is half in the archive.
 func coldQueries() []Query {
 	return []Query{
 		{},
@@ -181,30 +181,30 @@ func coldQueries() []Query {
 
 func TestHotAndColdAreOne(t *testing.T) {
 	var rolled, scanned int64
-	for seed, how := range []archived{{}, {}, {repeated: true}, {repeated: true}, {left: true, repeated: true, loose: true}, {left: true, loose: true}} {
+	for seed, how := range []archiveLayout{{}, {}, {repeated: true}, {repeated: true}, {left: true, repeated: true, loose: true}, {left: true, loose: true}} {
 		r := rand.New(rand.NewPCG(uint64(seed), 11))
-		whole := random(r)
+		whole := randomFleet(r)
 		if seed%2 == 1 {
-			whole = dense(r)
+			whole = denseFleet(r)
 		}
-		f, shelf := how.archive(t, whole, r)
-		s, h := f.state(t), New(f, nil)
+		f, shelf := how.splitFleet(t, whole, r)
+		s, h := f.viewState(t), New(f, nil)
 		h.ReadArchive(shelf)
 		for _, q := range coldQueries() {
-			want := whole.all(q, q.GPUs)
+			want := whole.expectedEntries(q, q.GPUs)
 			for _, limit := range []int{70, MaxLimit} {
 				q.Limit = limit
-				if diff := gocmp.Diff(want, ask(t, h, s, q)); diff != "" {
+				if diff := gocmp.Diff(want, walkPages(t, h, s, q)); diff != "" {
 					t.Fatalf("seed %d, limit %d, query %+v: (-want +got)\n%s", seed, limit, q, diff)
 				}
 			}
 			for _, step := range []time.Duration{time.Second, time.Minute, 5 * time.Minute, time.Hour, 90 * time.Minute, 3 * time.Hour} {
 				for _, aggregates := range [][]Aggregate{Aggregates(), {Min, Max, Last}, {Avg, Count}} {
 					if r.IntN(4) > 0 {
-						continue // a sample of all there could be
+						continue // only a sample of the combinations
 					}
 					q.Step, q.Aggregates, q.Limit = step, aggregates, []int{130, MaxLimit}[r.IntN(2)]
-					if diff := gocmp.Diff(naive(want, q), walkBuckets(t, h, s, q)); diff != "" {
+					if diff := gocmp.Diff(naiveSums(want, q), walkBuckets(t, h, s, q)); diff != "" {
 						t.Fatalf("seed %d, query %+v: (-want +got)\n%s", seed, q, diff)
 					}
 				}
@@ -218,22 +218,22 @@ func TestHotAndColdAreOne(t *testing.T) {
 	}
 }
 
-// TestARecordThatMovesIsNeitherMissedNorDoubled archives what is hot, and takes it out of the series, between
-// the two reads of one query.
+// TestARecordThatMovesIsNeitherMissedNorDoubled archives records and removes them from the series between the two
+// reads of one query.
 func TestARecordThatMovesIsNeitherMissedNorDoubled(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
-	whole := dense(r)
-	want := whole.all(Query{Limit: MaxLimit}, nil)
+	whole := denseFleet(r)
+	want := whole.expectedEntries(Query{Limit: MaxLimit}, nil)
 	steps := Query{Limit: MaxLimit, Step: time.Hour, Aggregates: Aggregates()[:4]}
 	for name, keep := range map[string]bool{"taken out": false, "still there": true} {
-		f, shelf := newFleet(), newShelf(t)
+		f, shelf := newFleet(), newFakeArchive(t)
 		f.moved = true
 		for i, ev := range whole.appended {
-			f.fold(logged(ev, int64(i+1), f))
+			f.foldEvent(loggedEvent(ev, int64(i+1), f))
 		}
-		s, h := f.state(t), New(f, nil)
+		s, h := f.viewState(t), New(f, nil)
 		h.ReadArchive(shelf)
-		shelf.before = func(*shelfed) {
+		shelf.before = func(*fakeArchive) {
 			shelf.before = nil
 			for p := range f.facts.Partitions {
 				var evs []events.Event
@@ -245,8 +245,8 @@ func TestARecordThatMovesIsNeitherMissedNorDoubled(t *testing.T) {
 				if len(evs) == 0 {
 					continue
 				}
-				shelf.put(t, events.Partition(p), evs)
-				shelf.merge(t, events.Partition(p), 0, 1)
+				shelf.addEntry(t, events.Partition(p), evs)
+				shelf.mergeEntries(t, events.Partition(p), 0, 1)
 			}
 			if !keep {
 				for host := range f.series {
@@ -254,36 +254,36 @@ func TestARecordThatMovesIsNeitherMissedNorDoubled(t *testing.T) {
 				}
 			}
 		}
-		one := Query{Limit: MaxLimit, Hosts: []events.HostID{"host-1"}} // one host, so that nothing is read beside the move
-		if diff := gocmp.Diff(whole.all(one, nil), ask(t, h, s, one)); diff != "" {
+		one := Query{Limit: MaxLimit, Hosts: []events.HostID{"host-1"}} // one host, so that no read runs concurrently with the move
+		if diff := gocmp.Diff(whole.expectedEntries(one, nil), walkPages(t, h, s, one)); diff != "" {
 			t.Errorf("%s, meanwhile: (-want +got)\n%s", name, diff)
 		}
-		if diff := gocmp.Diff(want, ask(t, h, s, Query{Limit: MaxLimit})); diff != "" {
+		if diff := gocmp.Diff(want, walkPages(t, h, s, Query{Limit: MaxLimit})); diff != "" {
 			t.Errorf("%s, after: (-want +got)\n%s", name, diff)
 		}
-		if diff := gocmp.Diff(naive(want, steps), walkBuckets(t, h, s, steps)); diff != "" {
+		if diff := gocmp.Diff(naiveSums(want, steps), walkBuckets(t, h, s, steps)); diff != "" {
 			t.Errorf("%s, by steps: (-want +got)\n%s", name, diff)
 		}
 	}
 }
 
 func TestObjectsThatAreMergedAwayAreLookedUpAgain(t *testing.T) {
-	whole := dense(rand.New(rand.NewPCG(6, 6)))
-	f, shelf := newFleet(), newShelf(t)
+	whole := denseFleet(rand.New(rand.NewPCG(6, 6)))
+	f, shelf := newFleet(), newFakeArchive(t)
 	f.moved = true
 	for i, ev := range whole.appended {
-		f.foldTo(logged(ev, int64(i+1), f), false)
+		f.foldTo(loggedEvent(ev, int64(i+1), f), false)
 	}
 	for i, ev := range f.appended {
 		if p := events.PartitionOf(ev.Host, f.facts.Partitions); i%50 == 0 && ev.Host == "host-1" {
-			shelf.put(t, p, []events.Event{ev})
+			shelf.addEntry(t, p, []events.Event{ev})
 		}
 	}
 	p := events.PartitionOf("host-1", f.facts.Partitions)
-	s, h := f.state(t), New(f, nil)
+	s, h := f.viewState(t), New(f, nil)
 	h.ReadArchive(shelf)
 	q := Query{Hosts: []events.HostID{"host-1"}, Limit: MaxLimit}
-	want := ask(t, h, s, q)
+	want := walkPages(t, h, s, q)
 	if len(want) == 0 {
 		t.Fatal("nothing was archived")
 	}
@@ -293,11 +293,11 @@ func TestObjectsThatAreMergedAwayAreLookedUpAgain(t *testing.T) {
 			return false
 		}
 		if len(shelf.entries[p]) == old {
-			shelf.merge(t, p, 0, old)
+			shelf.mergeEntries(t, p, 0, old)
 		}
 		return true
 	}
-	if diff := gocmp.Diff(want, ask(t, h, s, q)); diff != "" {
+	if diff := gocmp.Diff(want, walkPages(t, h, s, q)); diff != "" {
 		t.Errorf("merged meanwhile: (-want +got)\n%s", diff)
 	}
 	shelf.missing = func(archive.Entry) bool { return true }

@@ -53,7 +53,7 @@ type Item struct {
 // Encoded gives enc's bytes of the message for a form called key, made once however many subscribers share
 // the message. enc must not keep the message; the bytes are shared and must not be changed.
 func (m *Message) Encoded(key string, enc func(*Message) []byte) []byte {
-	return m.encoded.get(key, func() []byte { return enc(m) })
+	return m.encoded.getOrEncode(key, func() []byte { return enc(m) })
 }
 
 // encodings memoises a message's forms.
@@ -62,8 +62,8 @@ type encodings struct {
 	forms map[string]func() []byte // by key; each makes its bytes once
 }
 
-// get gives the bytes of one form, making them outside the lock.
-func (e *encodings) get(key string, enc func() []byte) []byte {
+// getOrEncode gives the bytes of one form, making them outside the lock.
+func (e *encodings) getOrEncode(key string, enc func() []byte) []byte {
 	e.mu.Lock()
 	form, ok := e.forms[key]
 	if !ok {

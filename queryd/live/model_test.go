@@ -35,7 +35,7 @@ func TestClientsEndEqualToTheView(t *testing.T) {
 				for range 300 {
 					c.step()
 				}
-				c.settle()
+				c.quiesce()
 			})
 		})
 	}
@@ -159,8 +159,8 @@ func (c *chaos) read(cl *client, most int) (n int) {
 	return n
 }
 
-// settle lets everything arrive and compares.
-func (c *chaos) settle() {
+// quiesce lets everything arrive and compares.
+func (c *chaos) quiesce() {
 	time.Sleep(time.Minute)
 	synctest.Wait()
 	for i, cl := range c.clients {

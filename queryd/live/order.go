@@ -37,5 +37,5 @@ func indexNumber(index string) int {
 func orderEntry(a, b *entry) int { return cmp.Compare(a.gpu.ID, b.gpu.ID) }
 func orderHost(a, b *Host) int   { return cmp.Compare(a.ID, b.ID) }
 
-// before tells whether a comes before b, as positions of one log.
-func before(a, b events.Revision) bool { return a.Number < b.Number }
+// revisionBefore tells whether a comes before b, as positions of one log.
+func revisionBefore(a, b events.Revision) bool { return a.Number < b.Number }

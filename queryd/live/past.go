@@ -10,8 +10,8 @@ import (
 // its token is that of s.
 func (s *State) With(hosts []projections.Stored) *State {
 	v := newView(events.Facts{Epoch: s.at.Epoch, Cluster: s.at.Cluster}, s.generation)
-	v.apply(projections.Batch{At: s.at, Hosts: hosts}, s.asOf)
+	v.applyBatch(projections.Batch{At: s.at, Hosts: hosts}, s.asOf)
 	past := v.state
-	past.place, past.folds, past.eras = s.place, s.folds, s.eras
+	past.streamPosition, past.partitionsFolded, past.generationSwitches = s.streamPosition, s.partitionsFolded, s.generationSwitches
 	return past
 }

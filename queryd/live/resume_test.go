@@ -13,7 +13,7 @@ import (
 
 var bothModes = []live.Mode{live.LatestMode, live.EventsMode}
 
-func TestResumeGivesExactlyWhatWasMissed(t *testing.T) {
+func TestResumeDeliversExactlyTheMissedChanges(t *testing.T) {
 	inBubble(t, live.Config{Heartbeat: time.Hour}, func(r *rig) {
 		for i := range 5 {
 			r.set(events.HostID(fmt.Sprintf("h%d", i)), fmt.Sprintf("GPU-%d", i), 0, 0)

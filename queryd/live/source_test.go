@@ -83,7 +83,7 @@ func TestReloadWithoutDifferenceIsSilent(t *testing.T) {
 		}
 		r.expect(sub)
 		if r.hub.State().GPUs()[0] != before {
-			t.Error("a GPU that did not change was made anew by a reload")
+			t.Error("a GPU that did not change was replaced by a reload")
 		}
 		if r.src.Loads() != 4 {
 			t.Errorf("loaded %d times, want 4", r.src.Loads())

@@ -12,7 +12,7 @@ import (
 
 // State is the whole view at one position. Slices and pointers it gives are shared and must not be changed.
 type State struct {
-	place
+	streamPosition
 	generation projections.Generation
 	asOf       time.Time
 
@@ -20,21 +20,21 @@ type State struct {
 	entries []*entry           // the same, sorted by orderEntry
 	hosts   []*Host            // sorted by orderHost
 
-	folds []events.Revision // by partition: how far the log is folded
+	partitionsFolded []events.Revision // by partition: how far the log is folded
 
-	eras []int64 // where each generation that this process served began: what changed after that is known exactly
-	left []left  // what left a host lately, ascending by position
-	kept int64   // everything that left after this position is in left
+	generationSwitches []int64 // where each generation that this process served began: what changed after that is known exactly
+	departures []departure  // what left a host lately, ascending by position
+	departuresSince int64   // everything that left after this position is in left
 }
 
-// loaded tells whether there was a first load.
-func (s *State) loaded() bool { return len(s.eras) > 0 }
+// isLoaded tells whether there was a first load.
+func (s *State) isLoaded() bool { return len(s.generationSwitches) > 0 }
 
-// since is where the generation began.
-func (s *State) since() int64 { return s.eras[len(s.eras)-1] }
+// generationStart is where the generation began.
+func (s *State) generationStart() int64 { return s.generationSwitches[len(s.generationSwitches)-1] }
 
-// place is where in the stream something is, and how far the log is folded there.
-type place struct {
+// streamPosition is where in the stream something is, and how far the log is folded there.
+type streamPosition struct {
 	at     events.Revision
 	token  Token
 	folded events.Revision
@@ -64,7 +64,7 @@ func (s *State) Hosts() []*Host { return s.hosts }
 // GPU finds one by UUID (or other id), or as "host:index": the GPU that has that index there now. When an
 // index was held by several GPUs, that is the one with the newest record.
 func (s *State) GPU(id events.GPUID) (*projections.GPU, bool) {
-	if e := s.entry(id); e != nil {
+	if e := s.findEntry(id); e != nil {
 		return e.gpu, true
 	}
 	colon := strings.LastIndexByte(string(id), ':')
@@ -75,7 +75,7 @@ func (s *State) GPU(id events.GPUID) (*projections.GPU, bool) {
 	if !ok {
 		return nil, false
 	}
-	gpu := host.index(string(id[colon+1:]))
+	gpu := host.gpuByIndex(string(id[colon+1:]))
 	return gpu, gpu != nil
 }
 
@@ -88,8 +88,8 @@ func (s *State) Host(id events.HostID) (*Host, bool) {
 	return s.hosts[at], true
 }
 
-// entry finds a GPU by its id, nil when there is none.
-func (s *State) entry(id events.GPUID) *entry {
+// findEntry finds a GPU by its id, nil when there is none.
+func (s *State) findEntry(id events.GPUID) *entry {
 	at, ok := slices.BinarySearchFunc(s.entries, id, func(e *entry, id events.GPUID) int { return cmp.Compare(e.gpu.ID, id) })
 	if !ok {
 		return nil
@@ -108,8 +108,8 @@ type Host struct {
 	entries []*entry // beside GPUs, sorted by orderEntry
 }
 
-// index finds the GPU that has an index here now, nil when none has.
-func (h *Host) index(index string) *projections.GPU {
+// gpuByIndex finds the GPU that has an index here now, nil when none has.
+func (h *Host) gpuByIndex(index string) *projections.GPU {
 	var newest *projections.GPU
 	for _, g := range h.GPUs {
 		if g.Identity.Index == index && (newest == nil || g.LastSeen > newest.LastSeen) {

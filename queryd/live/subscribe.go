@@ -48,7 +48,7 @@ func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 		return nil, err
 	}
 	mode := cmp.Or(o.Mode, LatestMode)
-	period, err := o.period(mode)
+	period, err := o.framePeriod(mode)
 	if err != nil {
 		return nil, err
 	}
@@ -62,16 +62,16 @@ func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 		return nil, ErrClosed
 	}
 	h.metrics.subscribers.WithLabelValues(string(mode)).Inc()
-	if s := h.State(); s.loaded() && !sub.aheadOf(s) {
-		h.join(sub, s)
+	if s := h.State(); s.isLoaded() && !sub.resumesAhead(s) {
+		h.joinGroup(sub, s)
 	} else {
-		h.early[sub] = struct{}{}
+		h.waiting[sub] = struct{}{}
 	}
 	return sub, nil
 }
 
-// period is the time between two frames of a mode.
-func (o Options) period(mode Mode) (time.Duration, error) {
+// framePeriod is the time between two frames of a mode.
+func (o Options) framePeriod(mode Mode) (time.Duration, error) {
 	switch mode {
 	case EventsMode:
 		return 0, nil
@@ -85,60 +85,60 @@ func (o Options) period(mode Mode) (time.Duration, error) {
 	return 0, fmt.Errorf("subscribing: mode is %q; give %q or %q", o.Mode, LatestMode, EventsMode)
 }
 
-// join puts a subscription into its group and fixes where it starts. Nothing is published meanwhile: it
+// joinGroup puts a subscription into its group and fixes where it starts. Nothing is published meanwhile: it
 // needs the lock.
-func (h *Hub) join(sub *Subscription, s *State) {
-	g := h.groups.of(sub.filter, sub.mode, sub.period, s)
+func (h *Hub) joinGroup(sub *Subscription, s *State) {
+	g := h.groups.groupFor(sub.filter, sub.mode, sub.period, s)
 	g.members[sub] = struct{}{}
-	start := h.start(sub, s)
-	start.edition = g.joining(s)
+	start := h.resolveStart(sub, s)
+	start.base = g.snapshotForJoin(s)
 	if start.reason != "" {
 		h.metrics.resets.WithLabelValues(start.reason).Inc()
 	}
-	sub.began(g, start)
+	sub.setStart(g, start)
 }
 
-// aheadOf tells whether a reader comes from a position behind s that cannot be gone on from: what it would be given in
+// resumesAhead tells whether a reader comes from a position behind s that cannot be gone on from: what it would be given in
 // its place is older than what it knows.
-func (sub *Subscription) aheadOf(s *State) bool {
-	generation, at, ok := sub.from.parse()
+func (sub *Subscription) resumesAhead(s *State) bool {
+	generation, at, ok := sub.from.parseToken()
 	return ok && at.SameLog(s.at) && generation != s.generation && at.Number > s.at.Number
 }
 
-// start decides how a subscription begins: it goes on from its token, or says why it cannot.
-func (h *Hub) start(sub *Subscription, s *State) beginning {
+// resolveStart decides how a subscription begins: it goes on from its token, or says why it cannot.
+func (h *Hub) resolveStart(sub *Subscription, s *State) startPoint {
 	if sub.from == "" {
-		return beginning{snapshot: sub.snapshot}
+		return startPoint{snapshot: sub.snapshot}
 	}
-	generation, at, ok := sub.from.parse()
+	generation, at, ok := sub.from.parseToken()
 	switch {
 	case !ok || !at.SameLog(s.at):
-		return beginning{snapshot: true, reason: ResetEpoch}
+		return startPoint{snapshot: true, reason: ResetEpoch}
 	case generation != s.generation:
-		return beginning{snapshot: true, reason: ResetGeneration}
-	case at.Number < s.since() || at.Number < s.kept:
-		return beginning{snapshot: true, reason: ResetCompacted}
+		return startPoint{snapshot: true, reason: ResetGeneration}
+	case at.Number < s.generationStart() || at.Number < s.departuresSince:
+		return startPoint{snapshot: true, reason: ResetCompacted}
 	}
-	out := beginning{resumed: true, from: position{len(s.eras), at.Number}}
+	out := startPoint{resumed: true, from: position{len(s.generationSwitches), at.Number}}
 	if sub.mode == EventsMode {
-		if out.replay, ok = h.ring.after(at.Number); !ok {
-			return beginning{snapshot: true, reason: ResetCompacted}
+		if out.replay, ok = h.ring.changesAfter(at.Number); !ok {
+			return startPoint{snapshot: true, reason: ResetCompacted}
 		}
 	}
 	return out
 }
 
-// drop takes a subscription out. It needs the lock, and may be called again.
-func (h *Hub) drop(sub *Subscription) {
-	_, early := h.early[sub]
-	delete(h.early, sub)
+// removeSubscription takes a subscription out. It needs the lock, and may be called again.
+func (h *Hub) removeSubscription(sub *Subscription) {
+	_, early := h.waiting[sub]
+	delete(h.waiting, sub)
 	g := sub.group.Load()
 	member := false
 	if g != nil {
 		_, member = g.members[sub]
 		delete(g.members, sub)
 		if member && len(g.members) == 0 {
-			h.groups.remove(g)
+			h.groups.removeGroup(g)
 		}
 	}
 	if early || member {
@@ -146,9 +146,9 @@ func (h *Hub) drop(sub *Subscription) {
 	}
 }
 
-// leave is drop for the subscription itself.
-func (h *Hub) leave(sub *Subscription) {
+// unsubscribe is drop for the subscription itself.
+func (h *Hub) unsubscribe(sub *Subscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.drop(sub)
+	h.removeSubscription(sub)
 }

@@ -25,8 +25,8 @@ func tokenOf(g projections.Generation, at events.Revision) Token {
 	return Token(base64.RawURLEncoding.EncodeToString([]byte(at.String() + " " + string(g))))
 }
 
-// parse reads what tokenOf wrote; ok is false for anything else.
-func (t Token) parse() (g projections.Generation, at events.Revision, ok bool) {
+// parseToken reads what tokenOf wrote; ok is false for anything else.
+func (t Token) parseToken() (g projections.Generation, at events.Revision, ok bool) {
 	text, err := base64.RawURLEncoding.DecodeString(string(t))
 	if err != nil {
 		return "", at, false

@@ -69,7 +69,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Metric == nil {
 		c.Metric = func(name string) string { return name }
 	}
-	for _, o := range c.origins() {
+	for _, o := range c.allowedOrigins() {
 		if o != "*" && (!strings.Contains(o, "://") || strings.HasSuffix(o, "/")) {
 			return c, fmt.Errorf("flag socket.origins: %q is no origin; write it as https://example.org, without a path, or * for any", o)
 		}
@@ -77,8 +77,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// origins gives the allowed foreign origins.
-func (c Config) origins() []string {
+// allowedOrigins gives the allowed foreign origins.
+func (c Config) allowedOrigins() []string {
 	var out []string
 	for o := range strings.SplitSeq(c.Origins, ",") {
 		if o = strings.TrimSpace(o); o != "" {

@@ -203,7 +203,7 @@ func TestLiveShutdown(t *testing.T) {
 	for _, c := range []*client{idle, busy} {
 		bye := c.until(`{"t":"bye"}`)
 		if ms := bye["retryMs"].(float64); ms < 500 || ms > 10_000 {
-			t.Errorf("told to come back in %v ms", ms)
+			t.Errorf("retryMs is %v", ms)
 		}
 		c.expectClose(1012, "")
 	}
@@ -254,15 +254,15 @@ func TestLiveHeartbeatsTakeNobodyBack(t *testing.T) {
 			r.set("h1", "GPU-a", 1+v)
 		}
 	}()
-	var told message
+	var previous message
 	for got := 0; got < updates; {
 		m := c.next()
 		switch m["t"] {
 		case "upd":
-			got, told = got+1, m
+			got, previous = got+1, m
 		case "hb":
-			if told != nil && m["rev"] != told["rev"] {
-				t.Fatalf("after %v, a heartbeat with position %v", told, m["rev"])
+			if previous != nil && m["rev"] != previous["rev"] {
+				t.Fatalf("after %v, a heartbeat with position %v", previous, m["rev"])
 			}
 		case "lag": // on a machine with better things to do
 		default:

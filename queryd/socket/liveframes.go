@@ -21,7 +21,7 @@ func sendFrame(c *conn, id string, m *live.Message) {
 	frame = append(frame, m.Kind...)
 	frame = append(frame, `","id":`...)
 	frame = appendText(frame, id)
-	c.send(append(frame, body...))
+	c.sendText(append(frame, body...))
 }
 
 // encodeBody writes all of a message that is the same for every client.

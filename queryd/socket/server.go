@@ -59,14 +59,14 @@ func New(cfg Config, hub hub, exec executor, lg *slog.Logger) (*Server, error) {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	return &Server{
-		cfg: cfg, origins: cfg.origins(), hub: hub, exec: exec, lg: lg,
+		cfg: cfg, origins: cfg.allowedOrigins(), hub: hub, exec: exec, lg: lg,
 		metrics: newMetrics(), conns: newRegistry(cfg.Connections, cfg.PerIP),
 	}, nil
 }
 
 // Live handles GET /ws: it upgrades to gpu.live.v1. A request that is no upgrade is answered 426.
 func (s *Server) Live() fiber.Handler {
-	upgrade := s.upgrade(liveProtocol, func(c *conn) session { return newLiveSession(c) })
+	upgrade := s.upgradeHandler(liveProtocol, func(c *conn) session { return newLiveSession(c) })
 	return func(c *fiber.Ctx) error {
 		if !isUpgrade(c) {
 			c.Set(fiber.HeaderUpgrade, "websocket")
@@ -79,7 +79,7 @@ func (s *Server) Live() fiber.Handler {
 // GraphQL handles GET /graphql: it upgrades to graphql-transport-ws. A request that is no upgrade goes to
 // the next handler.
 func (s *Server) GraphQL() fiber.Handler {
-	upgrade := s.upgrade(graphqlProtocol, func(c *conn) session { return newGraphQLSession(c) })
+	upgrade := s.upgradeHandler(graphqlProtocol, func(c *conn) session { return newGraphQLSession(c) })
 	return func(c *fiber.Ctx) error {
 		if s.exec == nil || !isUpgrade(c) {
 			return c.Next()
@@ -92,13 +92,13 @@ func (s *Server) GraphQL() fiber.Handler {
 // and waits until they have ended. What is left when ctx ends is cut, and an error tells how many that
 // were.
 func (s *Server) Shutdown(ctx context.Context) error {
-	n := s.conns.stop(closeWith(codeRestart, "server restarts; resume from the last rev"))
+	n := s.conns.stopAccepting(closeWith(codeRestart, "server restarts; resume from the last rev"))
 	select {
 	case <-s.conns.idle:
 		return nil
 	case <-ctx.Done():
 	}
-	if left := s.conns.cut(); left > 0 {
+	if left := s.conns.cutAll(); left > 0 {
 		return fmt.Errorf("closing %d WebSockets: %d did not end in time and were cut: %w", n, left, context.Cause(ctx))
 	}
 	return nil
@@ -113,5 +113,5 @@ func (s *Server) Close() error {
 
 // retryAfter is when a client that is sent away should come back: the more there are, the further apart.
 func (s *Server) retryAfter() time.Duration {
-	return 500*time.Millisecond + rand.N(time.Second+time.Duration(s.conns.len())*time.Millisecond)
+	return 500*time.Millisecond + rand.N(time.Second+time.Duration(s.conns.connCount())*time.Millisecond)
 }

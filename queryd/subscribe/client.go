@@ -23,11 +23,11 @@ type Client struct {
 // New returns a client; it connects to nothing yet. Its errors are about cfg. A nil lg discards.
 func New(cfg Config, lg *slog.Logger) (*Client, error) {
 	cfg = cfg.withDefaults()
-	endpoint, err := cfg.endpoint()
+	endpoint, err := cfg.webSocketURL()
 	if err != nil {
 		return nil, err
 	}
-	variables, err := cfg.variables()
+	variables, err := cfg.parseVariables()
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func New(cfg Config, lg *slog.Logger) (*Client, error) {
 func (c *Client) Run(ctx context.Context, document string, out io.Writer) error {
 	var lost time.Time // when results stopped; zero: there were none yet
 	for {
-		results, err := c.attempt(ctx, document, out)
+		results, err := c.runOnce(ctx, document, out)
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
@@ -68,20 +68,20 @@ func (c *Client) Run(ctx context.Context, document string, out io.Writer) error 
 	}
 }
 
-// attempt executes the operation on one connection and returns the number of results written.
-func (c *Client) attempt(ctx context.Context, document string, out io.Writer) (results int, err error) {
-	conn, err := dial(ctx, c.endpoint)
+// runOnce executes the operation on one connection and returns the number of results written.
+func (c *Client) runOnce(ctx context.Context, document string, out io.Writer) (results int, err error) {
+	conn, err := dialServer(ctx, c.endpoint)
 	if err != nil {
 		return 0, err
 	}
-	defer conn.close()
-	stop := context.AfterFunc(ctx, conn.close) // ends a read
+	defer conn.closeConn()
+	stop := context.AfterFunc(ctx, conn.closeConn) // ends a read
 	defer stop()
-	if err := conn.subscribe(document, c.variables); err != nil {
+	if err := conn.startOperation(document, c.variables); err != nil {
 		return 0, err
 	}
 	for {
-		result, err := conn.next()
+		result, err := conn.nextResult()
 		if err != nil || result == nil {
 			return results, err
 		}

@@ -40,8 +40,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// endpoint returns the WebSocket address of GraphQL on the server.
-func (c Config) endpoint() (string, error) {
+// webSocketURL returns the WebSocket address of GraphQL on the server.
+func (c Config) webSocketURL() (string, error) {
 	text := c.URL
 	if !strings.Contains(text, "://") {
 		text = "http://" + text
@@ -62,8 +62,8 @@ func (c Config) endpoint() (string, error) {
 	return u.String(), nil
 }
 
-// variables returns the variables as they are sent; nil: none.
-func (c Config) variables() (json.RawMessage, error) {
+// parseVariables returns the variables as they are sent; nil: none.
+func (c Config) parseVariables() (json.RawMessage, error) {
 	if c.Variables == "" {
 		return nil, nil
 	}

@@ -21,8 +21,8 @@ func isFinal(err error) bool {
 	return final
 }
 
-// refusal returns the messages of GraphQL errors.
-func refusal(payload json.RawMessage) error {
+// refusalError returns the messages of GraphQL errors.
+func refusalError(payload json.RawMessage) error {
 	var errs []struct{ Message string }
 	if err := json.Unmarshal(payload, &errs); err != nil || len(errs) == 0 {
 		return fmt.Errorf("the server refused the operation: %s", payload)

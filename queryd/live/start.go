@@ -4,9 +4,9 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// beginning is where a subscription begins.
-type beginning struct {
-	edition  *edition
+// startPoint is where a subscription begins.
+type startPoint struct {
+	base  *groupSnapshot
 	snapshot bool
 	reason   string // of a Reset
 	resumed  bool
@@ -14,13 +14,13 @@ type beginning struct {
 	replay   []*change // resumed in EventsMode: what it has not
 }
 
-// begin prepares what a reader gets first.
-func (s *Subscription) begin(st *beginning) {
+// applyStart prepares what a reader gets first.
+func (s *Subscription) applyStart(st *startPoint) {
 	s.begun = true
-	state := st.edition.state
-	s.at, s.last, s.ahead = state.position(), state.place, never
+	state := st.base.state
+	s.at, s.last, s.heartbeatsAhead = state.readerPosition(), state.streamPosition, notAhead
 	if st.reason != "" || st.snapshot {
-		s.restart(st.edition, st.reason)
+		s.restartFrom(st.base, st.reason)
 		return
 	}
 	s.synced = &Message{Kind: Synced, Token: state.token, At: state.at, Folded: state.folded, Resumed: st.resumed}
@@ -28,37 +28,37 @@ func (s *Subscription) begin(st *beginning) {
 		return
 	}
 	s.replay = st.replay
-	if s.at.less(st.from) { // it was served by someone who is ahead of us
-		s.at, s.ahead, s.heard = st.from, 0, state.asOf
+	if s.at.isBefore(st.from) { // it was served by someone who is ahead of us
+		s.at, s.heartbeatsAhead, s.confirmedAsOf = st.from, 0, state.asOf
 		ahead := events.Revision{Epoch: state.at.Epoch, Cluster: state.at.Cluster, Number: st.from.at}
-		s.last = place{at: ahead, token: s.from, folded: state.folded}
+		s.last = streamPosition{at: ahead, token: s.from, folded: state.folded}
 		s.synced.Token, s.synced.At = s.from, ahead
 		return
 	}
 	if s.mode == LatestMode {
-		if m := st.edition.update(st.from); m != nil {
+		if m := st.base.updateSince(st.from); m != nil {
 			s.pending = append(s.pending, m)
 		}
 	}
 }
 
-// restart gives the state anew, after a Reset if there is a reason.
-func (s *Subscription) restart(e *edition, reason string) {
+// restartFrom gives the state anew, after a Reset if there is a reason.
+func (s *Subscription) restartFrom(e *groupSnapshot, reason string) {
 	if reason != "" {
 		s.pending = append(s.pending, &Message{Kind: Reset, At: e.state.at, Folded: e.state.folded, Reason: reason})
 	}
 	s.pending = append(s.pending, e.snapshot()...) // a copy: the snapshot's own list is shared
 	s.synced = &Message{Kind: Synced, Token: e.state.token, At: e.state.at, Folded: e.state.folded}
-	s.at = e.state.position()
+	s.at = e.state.readerPosition()
 }
 
-// first gives what comes before synced, and synced.
-func (s *Subscription) first() *Message {
-	if m, ok := shift(&s.pending); ok {
+// nextInitial gives what comes before synced, and synced.
+func (s *Subscription) nextInitial() *Message {
+	if m, ok := popFront(&s.pending); ok {
 		return m
 	}
-	for c, ok := shift(&s.replay); ok; c, ok = shift(&s.replay) {
-		if m := c.message(s.filter); m != nil {
+	for c, ok := popFront(&s.replay); ok; c, ok = popFront(&s.replay) {
+		if m := c.messageFor(s.filter); m != nil {
 			return m
 		}
 	}
@@ -67,8 +67,8 @@ func (s *Subscription) first() *Message {
 	return m
 }
 
-// shift takes the first of a list, and lets go of it.
-func shift[T any](list *[]*T) (first *T, ok bool) {
+// popFront takes the first of a list, and lets go of it.
+func popFront[T any](list *[]*T) (first *T, ok bool) {
 	if len(*list) == 0 {
 		*list = nil
 		return nil, false
@@ -79,8 +79,8 @@ func shift[T any](list *[]*T) (first *T, ok bool) {
 	return first, true
 }
 
-// began is called once, when it is known where the subscription starts.
-func (s *Subscription) began(g *group, st beginning) {
+// setStart is called once, when it is known where the subscription starts.
+func (s *Subscription) setStart(g *group, st startPoint) {
 	s.group.Store(g)
 	s.mu.Lock()
 	s.start = &st

@@ -6,22 +6,22 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// change is what one stored change did to the view: the GPUs some of whose readings changed at that
-// position, and those that left. It holds no change that no reader could see. Immutable.
+// change is the effect of one stored change on the view: the GPUs with readings that changed at that position, and
+// the departures. It leaves out changes that no reader could see. Immutable.
 type change struct {
-	streamPosition            // of the view after it (not the State itself: changes outlive it)
-	entries []*entry // by (host, id); their marks at the position are what changed
-	departures    []departure
-	bytes   int
+	streamPosition          // of the view after the change (not the State itself: changes outlive it)
+	entries        []*entry // by (host, id); readings whose changedAt is the position are the ones that changed
+	departures     []departure
+	bytes          int
 }
 
-// isEmpty tells that there is nothing to publish.
+// isEmpty reports whether there is nothing to publish.
 func (c *change) isEmpty() bool { return len(c.entries) == 0 && len(c.departures) == 0 }
 
-// basePosition is the position after which the change's readings changed.
+// basePosition returns the position after which the change's readings changed.
 func (c *change) basePosition() int64 { return c.at.Number - 1 }
 
-// messageFor gives what a filter selects of the change, nil when that is nothing.
+// messageFor returns the part of the change that a filter selects, nil if there is none.
 func (c *change) messageFor(f *filter) *Message {
 	var items []Item
 	for _, e := range c.entries {
@@ -32,7 +32,7 @@ func (c *change) messageFor(f *filter) *Message {
 	return newUpdate(c.streamPosition, items, removedGPUs(c.departures, f))
 }
 
-// matchesFilter tells whether message would not be nil.
+// matchesFilter reports whether messageFor returns a message.
 func (c *change) matchesFilter(f *filter) bool {
 	var room [1]Item
 	for _, e := range c.entries {
@@ -43,7 +43,7 @@ func (c *change) matchesFilter(f *filter) bool {
 	return len(removedGPUs(c.departures, f)) > 0
 }
 
-// newUpdate makes an Update at a place, nil without content.
+// newUpdate returns an Update at a position, nil if it would be empty.
 func newUpdate(p streamPosition, items []Item, gone []events.GPUID) *Message {
 	if len(items) == 0 && len(gone) == 0 {
 		return nil
@@ -51,9 +51,9 @@ func newUpdate(p streamPosition, items []Item, gone []events.GPUID) *Message {
 	return &Message{Kind: Update, Token: p.token, At: p.at, Folded: p.folded, Items: items, Removed: gone}
 }
 
-// removedGPUs gives the GPUs that a reader with filter f must forget, sorted. One that only moved stays known
-// to a reader of all hosts; to others it may have been out of sight for a while, so they begin anew with
-// it.
+// removedGPUs returns the GPUs that a reader with filter f must forget, sorted. A GPU that only moved stays known to
+// a reader of all hosts. To other readers it may have been out of sight for a while, so they start again with all of
+// its readings.
 func removedGPUs(all []departure, f *filter) []events.GPUID {
 	var out []events.GPUID
 	for _, l := range all {
@@ -65,7 +65,7 @@ func removedGPUs(all []departure, f *filter) []events.GPUID {
 	return slices.Compact(out)
 }
 
-// estimateSize estimates how many bytes a message takes on its way.
+// estimateSize returns an estimate of the message's encoded size in bytes.
 func (m *Message) estimateSize() int {
 	n := 128 + 48*len(m.Removed)
 	for _, item := range m.Items {
@@ -82,7 +82,7 @@ func itemBytes(item Item) int {
 	return n
 }
 
-// estimateSize is the size of the change for a reader of everything.
+// estimateSize returns an estimate of the change's encoded size for a reader without a filter.
 func (c *change) estimateSize() int {
 	n := 128 + 96*len(c.departures)
 	var items []Item

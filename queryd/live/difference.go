@@ -8,16 +8,16 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// difference collects what is not as it was.
+// difference collects the entries that differ from the previous State.
 type difference struct {
-	at          int64
-	removed, added []*entry // to take out of the State and to put in; sorted by orderEntry
-	changed     []*entry // of fresh, those with readings that changed; sorted by (host, id)
-	departures        []departure   // sorted by GPU
-	hosts       map[events.HostID]bool
+	at             int64
+	removed, added []*entry    // to remove from the State and to add to it; sorted by orderEntry
+	changed        []*entry    // the entries of added that have changed readings; sorted by (host, id)
+	departures     []departure // sorted by GPU
+	hosts          map[events.HostID]bool
 }
 
-// addGPU notes how a GPU follows its entry.
+// addGPU records the difference between an entry and the GPU that replaces it.
 func (d *difference) addGPU(old *entry, gpu *projections.GPU) {
 	switch {
 	case old == nil && gpu == nil:

@@ -8,24 +8,24 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// entry is a GPU of a State, and beside each of its readings the position at which it last changed. Immutable.
+// entry is a GPU of a State with the position at which each of its readings last changed. Immutable.
 type entry struct {
-	gpu     *projections.GPU
-	lastChanged int64   // the newest mark
-	changedAt   []int64 // the GPU's own readings, then those of its parts in order
+	gpu         *projections.GPU
+	lastChanged int64   // the newest of changedAt
+	changedAt   []int64 // per reading: the GPU's own, then its parts' in order
 }
 
-// departure says that a GPU is no longer where it was: it left host, or (whole) what was known of it there is void.
+// departure records that a GPU left a host, or (voided) that its earlier readings there no longer hold.
 type departure struct {
-	at    int64
-	gpu   events.GPUID
-	host  events.HostID
+	at     int64
+	gpu    events.GPUID
+	host   events.HostID
 	voided bool
 }
 
-// advanceEntry gives the entry that follows old (nil: none) when its GPU is as in gpu at a position, and old
-// itself when nothing differs. A GPU that moved or lost readings is marked as a whole, so that a reader can
-// begin anew with it.
+// advanceEntry returns the entry that follows old (nil: none) for gpu at a position, and old itself if nothing
+// differs. All readings of a GPU that moved or lost readings count as changed, so that a reader can start again with
+// it.
 func advanceEntry(old *entry, gpu *projections.GPU, at int64) (e *entry, gone *departure) {
 	if old == nil {
 		return newEntry(gpu, at), nil
@@ -40,7 +40,7 @@ func advanceEntry(old *entry, gpu *projections.GPU, at int64) (e *entry, gone *d
 	return e, nil
 }
 
-// newEntry is an entry whose readings all changed at a position.
+// newEntry returns an entry whose readings all changed at a position.
 func newEntry(gpu *projections.GPU, at int64) *entry {
 	n := len(gpu.Latest)
 	for _, p := range gpu.Parts {
@@ -49,12 +49,14 @@ func newEntry(gpu *projections.GPU, at int64) *entry {
 	return &entry{gpu: gpu, lastChanged: at, changedAt: slices.Repeat([]int64{at}, n)}
 }
 
-// entryDiff says how readings follow others: some changed (or are new), some are no longer there.
+// entryDiff is the difference between two lists of readings: some changed (or are new), some are no longer there.
 type entryDiff struct{ changed, lost bool }
 
-func (s entryDiff) mergedWith(t entryDiff) entryDiff { return entryDiff{s.changed || t.changed, s.lost || t.lost} }
+func (s entryDiff) mergedWith(t entryDiff) entryDiff {
+	return entryDiff{s.changed || t.changed, s.lost || t.lost}
+}
 
-// updateEntry returns an entry of gpu that keeps the marks of old where a reading is the same, and marks others with at.
+// updateEntry returns an entry of gpu with old's position for each equal reading, and the position at for all others.
 func updateEntry(old *entry, gpu *projections.GPU, at int64) (*entry, entryDiff) {
 	e := &entry{gpu: gpu, lastChanged: old.lastChanged, changedAt: make([]int64, 0, len(old.changedAt))}
 	marks, parts := old.changedAt, old.gpu.Parts
@@ -78,7 +80,7 @@ func updateEntry(old *entry, gpu *projections.GPU, at int64) (*entry, entryDiff)
 	return e, how
 }
 
-// appendChangedAt appends the marks of now, beside which before and its marks stand.
+// appendChangedAt appends the positions of the readings in now; marks holds the positions of the readings in before.
 func (e *entry) appendChangedAt(before, now []projections.Latest, marks []int64, at int64) (how entryDiff) {
 	i := 0
 	for _, r := range now {
@@ -99,7 +101,7 @@ func (e *entry) appendChangedAt(before, now []projections.Latest, marks []int64,
 	return how
 }
 
-// appendItems appends the readings that f takes and that changed after a position.
+// appendItems appends the readings that f selects and that changed after a position.
 func (e *entry) appendItems(dst []Item, f *filter, after int64) []Item {
 	if e.lastChanged <= after {
 		return dst
@@ -125,7 +127,7 @@ func appendItem(dst []Item, item Item, readings []projections.Latest) []Item {
 	return append(dst, item)
 }
 
-// sameGPU tells whether two GPUs with the same readings are the same in everything else.
+// sameGPU reports whether two GPUs with the same readings are equal in everything else.
 func sameGPU(a, b *projections.GPU) bool {
 	return a.LastSeen == b.LastSeen && a.FirstSeen == b.FirstSeen && slices.Equal(a.Hosts, b.Hosts) &&
 		sameIdentity(a.Identity, b.Identity) && slices.EqualFunc(a.Parts, b.Parts, samePart)

@@ -13,14 +13,14 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Filter selects what a subscription is about. An empty field takes everything. Hosts are globs ('*', '?').
+// Filter selects the readings of a subscription. An empty field selects everything. Hosts are globs ('*', '?').
 type Filter struct {
 	Hosts   []string
 	GPUs    []events.GPUID
 	Metrics []string
 }
 
-// filter is a Filter in its one form: sorted, without repeats.
+// filter is a Filter in canonical form: sorted, without repeats.
 type filter struct {
 	hosts   []string
 	gpus    []events.GPUID
@@ -28,7 +28,7 @@ type filter struct {
 	globs   bool // some of hosts are patterns
 }
 
-// compile checks a Filter and brings it in its one form.
+// compile validates a Filter and returns its canonical form.
 func (f Filter) compile() (*filter, error) {
 	if slices.Contains(f.Hosts, "") || slices.Contains(f.GPUs, "") || slices.Contains(f.Metrics, "") {
 		return nil, errors.New("subscribing: filter holds an empty name; leave the field out to take everything")
@@ -47,7 +47,7 @@ func sortedSet[T cmp.Ordered](in []T) []T {
 	return slices.Compact(out)
 }
 
-// filterKey is the same for equal filters, and for no others.
+// filterKey returns a string that is the same for equal filters only.
 func (f *filter) filterKey() string {
 	var b strings.Builder
 	for _, names := range [][]string{f.hosts, f.metrics} {
@@ -64,7 +64,7 @@ func writeNames[T ~string](b *strings.Builder, names []T) {
 	}
 }
 
-// matchesHost and gpu tell whether a host or a GPU is selected, as far as the field says.
+// matchesHost reports whether the filter's hosts include a host.
 func (f *filter) matchesHost(h events.HostID) bool {
 	return len(f.hosts) == 0 || slices.ContainsFunc(f.hosts, func(pattern string) bool { return filters.Glob(pattern, string(h)) })
 }
@@ -85,8 +85,8 @@ func (f *filter) matchesMetric(name string) bool {
 	return ok
 }
 
-// selectReadings gives the readings whose metric is selected and that changed after a position; marks stand beside
-// them. When all are picked it gives readings itself.
+// selectReadings returns the selected readings that changed after a position; marks holds their positions. If all are
+// selected it returns readings itself.
 func (f *filter) selectReadings(readings []projections.Latest, marks []int64, after int64) []projections.Latest {
 	n := 0
 	for i := range readings {
@@ -106,8 +106,8 @@ func (f *filter) selectReadings(readings []projections.Latest, marks []int64, af
 	return out
 }
 
-// selectEntries gives the selected GPUs of a State by (host, id). It looks up what the filter names, and walks only
-// where it must.
+// selectEntries returns the selected GPUs of a State by (host, id). It looks named GPUs and hosts up, and walks the
+// view only for patterns.
 func (f *filter) selectEntries(s *State) iter.Seq[*entry] {
 	switch {
 	case len(f.gpus) > 0:

@@ -12,7 +12,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// followResult is what a follower found: everything (load), or what changed since, or that it failed and tries again.
+// followResult is a follower's result: the whole generation (load), the changes since, or an error after which it
+// tries again.
 type followResult struct {
 	batch projections.Batch
 	load  bool
@@ -33,13 +34,13 @@ func (f *follower) followGeneration(ctx context.Context) {
 		CatchUp:       f.loadGeneration,
 		Watch:         f.watchGeneration,
 		Pause:         newPause(),
-		IgnoreForeign: true, // etcd was set back: the view is made again from the present state
+		IgnoreForeign: true, // etcd was set back: the view is rebuilt from the present state
 		Failed:        func(err error, _ time.Duration) { f.sendResult(ctx, followResult{err: err}) },
 	}
-	_ = loop.Run(ctx) // nothing ends it but ctx
+	_ = loop.Run(ctx) // it ends only with ctx
 }
 
-// loadGeneration reads the whole generation, unless the watch can go on from the position of the last batch.
+// loadGeneration reads the whole generation, unless the watch can resume from the position of the last batch.
 func (f *follower) loadGeneration(ctx context.Context) error {
 	if f.loaded {
 		return nil
@@ -66,7 +67,7 @@ func (f *follower) watchGeneration(ctx context.Context, delivered func()) error 
 	return fmt.Errorf("watching generation %s: %w", f.generation, follow.ErrEnded)
 }
 
-// mustReload reports whether no watch can go on from the last position after err.
+// mustReload reports whether no watch can resume from the last position after err.
 func mustReload(err error) bool {
 	return errors.Is(err, events.ErrCompacted) || errors.Is(err, events.ErrOverflow) || errors.Is(err, events.ErrForeign)
 }
@@ -85,13 +86,13 @@ func (h *Hub) followActive(ctx context.Context, out chan<- projections.Generatio
 			return h.watchActive(ctx, delivered, out)
 		},
 		Pause:         newPause(),
-		IgnoreForeign: true, // followUnread finds that out, and ends the hub
+		IgnoreForeign: true, // followUnread detects it and ends the hub
 		Failed: func(err error, _ time.Duration) {
 			h.setFailure("active", fmt.Errorf("watching the active generation: %w", err))
 		},
 		Recovered: func() { h.setFailure("active", nil) },
 	}
-	_ = loop.Run(ctx) // nothing ends it but ctx
+	_ = loop.Run(ctx) // it ends only with ctx
 }
 
 func (h *Hub) watchActive(ctx context.Context, delivered func(), out chan<- projections.Generation) error {

@@ -9,28 +9,28 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// group is the subscriptions with the same filter, mode and rate. The hub's lock guards it, but for
-// edition, which members read on their own.
+// group is the set of subscriptions with the same filter, mode and rate. The hub's lock guards it, except current,
+// which members read without it.
 type group struct {
 	key     string
 	filter  *filter
 	mode    Mode
-	period  time.Duration // LatestMode: the least time between editions
+	period  time.Duration // LatestMode: the shortest time between snapshots
 	members map[*Subscription]struct{}
 
-	current atomic.Pointer[groupSnapshot] // LatestMode: what members read. EventsMode: what they start from
-	joinSnapshot  *groupSnapshot                // of a newer State, for those who join
-	dirty   bool                    // LatestMode: something changed since the edition
-	due     time.Time               // no new edition before
+	current      atomic.Pointer[groupSnapshot] // LatestMode: the members read it. EventsMode: the members start from it
+	joinSnapshot *groupSnapshot                // of a newer State, for new members
+	dirty        bool                          // LatestMode: there are changes since current
+	due          time.Time                     // earliest time of the next snapshot
 }
 
-// groups finds the groups that a change concerns, and those whose next edition is due.
+// groups finds the groups that a change concerns, and the groups whose next snapshot is due.
 type groups struct {
 	all    map[string]*group
-	byGPU  map[events.GPUID]groupSet  // those that name GPUs
-	byHost map[events.HostID]groupSet // those that name hosts, without GPUs and patterns
+	byGPU  map[events.GPUID]groupSet  // groups that name GPUs
+	byHost map[events.HostID]groupSet // groups that name hosts, without GPUs and patterns
 	rest   groupSet
-	queue  dueQueue // dirty groups whose time has not come
+	queue  dueQueue // dirty groups that are not due yet
 }
 
 type groupSet map[*group]struct{}
@@ -39,7 +39,7 @@ func newGroups() groups {
 	return groups{all: map[string]*group{}, byGPU: map[events.GPUID]groupSet{}, byHost: map[events.HostID]groupSet{}, rest: groupSet{}}
 }
 
-// groupFor gives the group of some options, made from the State s if it is new.
+// groupFor returns the group of a filter, mode and period. It creates a new one from the State s.
 func (gs *groups) groupFor(f *filter, mode Mode, period time.Duration, s *State) *group {
 	key := fmt.Sprintf("%s %d %s", mode, period, f.filterKey())
 	g := gs.all[key]
@@ -52,7 +52,7 @@ func (gs *groups) groupFor(f *filter, mode Mode, period time.Duration, s *State)
 	return g
 }
 
-// removeGroup forgets a group without members.
+// removeGroup removes a group without members.
 func (gs *groups) removeGroup(g *group) {
 	delete(gs.all, g.key)
 	gs.editSets(g, func(set groupSet) { delete(set, g) })
@@ -93,7 +93,7 @@ func setOf[K comparable](m map[K]groupSet, k K) groupSet {
 	return set
 }
 
-// concernedGroups gives the groups for which a change holds something.
+// concernedGroups returns the groups whose filters match a change.
 func (gs *groups) concernedGroups(c *change) groupSet {
 	out := groupSet{}
 	ask := func(set groupSet, one *change) {
@@ -117,7 +117,7 @@ func (gs *groups) concernedGroups(c *change) groupSet {
 	return out
 }
 
-// scheduleSnapshot gives a group in LatestMode an edition of s, now or when its time has come.
+// scheduleSnapshot publishes s to a group in LatestMode, now or when the group is due.
 func (gs *groups) scheduleSnapshot(g *group, s *State, now time.Time) {
 	switch {
 	case g.dirty:
@@ -129,7 +129,7 @@ func (gs *groups) scheduleSnapshot(g *group, s *State, now time.Time) {
 	}
 }
 
-// publishDue publishes what is due, and tells when the next one is (zero: nothing waits).
+// publishDue publishes to the groups that are due, and returns the time of the next one (zero: no group waits).
 func (gs *groups) publishDue(s *State, now time.Time) time.Time {
 	for len(gs.queue) > 0 {
 		g := gs.queue[0]
@@ -142,7 +142,7 @@ func (gs *groups) publishDue(s *State, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// publishSnapshot gives the members an edition to read.
+// publishSnapshot replaces the snapshot that the members read, and wakes them.
 func (g *group) publishSnapshot(s *State, now time.Time) {
 	g.dirty, g.due, g.joinSnapshot = false, now.Add(g.period), nil
 	g.current.Store(newGroupSnapshot(s, g.filter))
@@ -151,7 +151,7 @@ func (g *group) publishSnapshot(s *State, now time.Time) {
 	}
 }
 
-// snapshotForJoin gives those who join at s something to read together.
+// snapshotForJoin returns the snapshot that subscriptions which join at s share.
 func (g *group) snapshotForJoin(s *State) *groupSnapshot {
 	if now := g.current.Load(); now.state == s {
 		return now

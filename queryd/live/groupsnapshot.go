@@ -7,28 +7,30 @@ import (
 	"time"
 )
 
-// snapshotItems is how many items a part of a snapshot holds.
+// snapshotItems is the largest number of items in a part of a snapshot.
 const snapshotItems = 512
 
-// position is how far a reader is: in the era-th generation that this process served, at a revision. Within
-// one process eras, and positions within an era, only grow.
+// position is a reader's position: the number of generation switches in this process so far, and a revision. Within
+// one process the number of switches, and the revisions between two switches, only grow.
 type position struct {
 	switches int
-	at  int64
+	at       int64
 }
 
-func (p position) isBefore(q position) bool { return p.switches < q.switches || p.switches == q.switches && p.at < q.at }
+func (p position) isBefore(q position) bool {
+	return p.switches < q.switches || p.switches == q.switches && p.at < q.at
+}
 
-// readerPosition gives where a reader of all of s is.
+// readerPosition returns the position of a reader of the whole State.
 func (s *State) readerPosition() position { return position{len(s.generationSwitches), s.at.Number} }
 
-// groupSnapshot is what a group reads of one State. Readers that are equally far share one Message.
+// groupSnapshot is the view of one State that a group reads. Readers at the same position share one Message.
 type groupSnapshot struct {
 	state  *State
 	filter *filter
 
 	mu       sync.Mutex
-	updates  map[position]func() *Message // each makes its Message once
+	updates  map[position]func() *Message // each builds its Message once
 	snapshot func() []*Message
 }
 
@@ -38,7 +40,7 @@ func newGroupSnapshot(s *State, f *filter) *groupSnapshot {
 	return e
 }
 
-// updateSince gives what changed after a position, nil when nothing did.
+// updateSince returns the changes after a position, nil if there are none.
 func (e *groupSnapshot) updateSince(from position) *Message {
 	e.mu.Lock()
 	get, ok := e.updates[from]
@@ -50,11 +52,13 @@ func (e *groupSnapshot) updateSince(from position) *Message {
 	return get()
 }
 
-// coversSince tells whether update can tell all that changed after a position.
-func (e *groupSnapshot) coversSince(from position) bool { return e.changedAfter(from) >= e.state.departuresSince }
+// coversSince reports whether updateSince can return all changes after a position.
+func (e *groupSnapshot) coversSince(from position) bool {
+	return e.changedAfter(from) >= e.state.departuresSince
+}
 
-// changedAfter is the position after which a reader wants the changes. One of an earlier era wants those of the
-// switches since in any case, the first of which may have been at the very position it knows.
+// changedAfter returns the revision after which readings count as changed. A reader from before a generation switch
+// needs the switch's changes in any case, and the switch may have been at the very revision that the reader knows.
 func (e *groupSnapshot) changedAfter(from position) int64 {
 	if from.switches < len(e.state.generationSwitches) {
 		return min(from.at, e.state.generationSwitches[from.switches]-1)
@@ -84,11 +88,11 @@ func (e *groupSnapshot) makeSnapshot() []*Message {
 			Items: items[:n:n], Part: part, More: n < len(items)})
 		items = items[n:]
 	}
-	parts[len(parts)-1].Token = e.state.token // who has less than all parts has no position to go on from
+	parts[len(parts)-1].Token = e.state.token // a reader without all parts has no position to resume from
 	return parts
 }
 
-// newHeartbeat says that nothing older than the State will come.
+// newHeartbeat returns a message which promises that nothing older than the State will come.
 func newHeartbeat(s *State, now time.Time) *Message {
 	return &Message{Kind: Heartbeat, Token: s.token, At: s.at, Folded: s.folded, AsOf: s.asOf, Time: now}
 }

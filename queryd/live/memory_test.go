@@ -11,8 +11,8 @@ import (
 	"telemetry-pipeline/queryd/live/livetest"
 )
 
-// Subscribers, read or not, let go of the States that they started from and passed: else ten thousand of
-// them would hold as many fleets.
+// Subscribers, read or not, release the States that they started from and passed: else ten thousand of them would
+// hold as many fleets.
 func TestOldStatesAreLetGo(t *testing.T) {
 	facts := livetest.Facts()
 	v, fleet := newView(facts, "g"), livetest.NewFleet(facts)

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are the hub's, one set per hub.
+// metrics is one hub's metrics.
 type metrics struct {
 	subscribers *prometheus.GaugeVec
 	changes     prometheus.Counter

@@ -1,10 +1,10 @@
 package live
 
-// queue is what a subscriber in EventsMode has not read, bounded by bytes. It admits one message of any size.
+// queue is a subscriber's unread messages in EventsMode, bounded by bytes. It admits one message of any size.
 type queue struct {
 	messages []queuedMessage
 	bytes    int
-	lagging  bool // told that it lags, and not recovered
+	lagging  bool // a Lag was sent, and the queue has not been empty since
 }
 
 type queuedMessage struct {
@@ -12,16 +12,16 @@ type queuedMessage struct {
 	bytes   int
 }
 
-// queueFill says what a message did to a queue.
+// queueFill is the result of queueing a message.
 type queueFill int
 
 const (
-	queueFits queueFill = iota
-	queueHalfFull      // it is half full now, and was not
-	queueFull      // the message had no room
+	queueFits     queueFill = iota
+	queueHalfFull           // the queue became half full
+	queueFull               // there was no room for the message
 )
 
-// appendMessage appends a message.
+// appendMessage appends a message unless it exceeds the limit.
 func (q *queue) appendMessage(m *Message, bytes, limit int) queueFill {
 	if len(q.messages) > 0 && q.bytes+bytes > limit {
 		return queueFull
@@ -35,7 +35,7 @@ func (q *queue) appendMessage(m *Message, bytes, limit int) queueFill {
 	return queueFits
 }
 
-// popOldest removes the oldest message, nil when there is none.
+// popOldest removes and returns the oldest message, nil if there is none.
 func (q *queue) popOldest() *Message {
 	if len(q.messages) == 0 {
 		return nil
@@ -50,12 +50,12 @@ func (q *queue) popOldest() *Message {
 	return m.message
 }
 
-// queueMessage queues a message for the reader; full ends the subscription.
+// queueMessage queues a message for the reader; queueFull ends the subscription.
 func (s *Subscription) queueMessage(m *Message, bytes, limit int) queueFill {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil || s.start.resumed && m.At.Number <= s.start.from.at {
-		return queueFits // ended, or the reader came back from further on
+		return queueFits // ended, or the reader resumed from a later position
 	}
 	how := s.queue.appendMessage(m, bytes, limit)
 	switch how {
@@ -68,7 +68,7 @@ func (s *Subscription) queueMessage(m *Message, bytes, limit int) queueFill {
 	return how
 }
 
-// nextQueued gives what waits in EventsMode: the word that it lags first.
+// nextQueued returns the next message in EventsMode: a due Lag first, then the oldest in the queue.
 func (s *Subscription) nextQueued() *Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()

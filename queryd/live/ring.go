@@ -2,8 +2,7 @@ package live
 
 import "slices"
 
-// ring keeps the newest changes, bounded by number and bytes, for readers that come back. Guarded by the
-// hub's lock.
+// ring keeps the newest changes, bounded by number and bytes, for readers that reconnect. The hub's lock guards it.
 type ring struct {
 	changes  []*change // ascending
 	bytes    int
@@ -12,13 +11,13 @@ type ring struct {
 	maxBytes int
 }
 
-// resetAt forgets everything: what happened up to a position is not known.
+// resetAt forgets all changes: those up to a position are not known.
 func (r *ring) resetAt(at int64) {
 	clear(r.changes)
 	r.changes, r.bytes, r.floor = r.changes[:0], 0, at
 }
 
-// appendChange keeps a change and forgets the oldest beyond the bounds.
+// appendChange keeps a change and forgets the oldest ones beyond the bounds.
 func (r *ring) appendChange(c *change) {
 	c.bytes = c.estimateSize()
 	r.changes = append(r.changes, c)
@@ -32,7 +31,7 @@ func (r *ring) appendChange(c *change) {
 	r.changes = slices.Delete(r.changes, 0, drop)
 }
 
-// changesAfter gives the changes after a position; ok is false when some are no longer here.
+// changesAfter returns the changes after a position; ok is false if some are no longer here.
 func (r *ring) changesAfter(at int64) (changes []*change, ok bool) {
 	if at < r.floor {
 		return nil, false

@@ -11,9 +11,9 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Run keeps the view current until ctx ends; then every subscription ends with ErrClosed. It ends by itself,
-// with events.ErrForeign, when the log has become another one: positions that were given out mean nothing in
-// it, so a process has to start anew.
+// Run keeps the view current until ctx ends; then every subscription ends with ErrClosed. It returns
+// events.ErrForeign when another log has taken the log's place: the positions that this process sent mean nothing in
+// it, so the process has to restart.
 func (h *Hub) Run(ctx context.Context) error {
 	own, cancel := context.WithCancelCause(ctx)
 	r := &runner{hub: h, served: newView(h.facts, ""), caughtUp: make(chan caughtUpPartitions), stop: func() {}}
@@ -32,15 +32,15 @@ func (h *Hub) Run(ctx context.Context) error {
 	return nil
 }
 
-// runner is the state of a Run; its goroutine alone uses it.
+// runner is the state of a Run; only its goroutine uses it.
 type runner struct {
 	hub       *Hub
 	served    *view
-	candidate *view // the next one to serve: of another generation, or loaded again; nil when there is none
+	candidate *view // the next view to serve: of another generation, or loaded again; nil if there is none
 	following projections.Generation
 	stop      context.CancelFunc // ends the follower
-	results      chan followResult
-	caughtUp     chan caughtUpPartitions
+	results   chan followResult
+	caughtUp  chan caughtUpPartitions
 	wg        sync.WaitGroup
 }
 
@@ -69,8 +69,8 @@ func (r *runner) runLoop(ctx context.Context, active <-chan projections.Generati
 	}
 }
 
-// switchFollower turns to a generation. What is served stays as it is until the new one is loaded and has reached
-// it: an inactive generation is no longer to be published, and may be taken away.
+// switchFollower starts to follow a generation. The served view stays as it is until the new one is loaded and has
+// reached it: an inactive generation must not be published any more, and may be deleted.
 func (r *runner) switchFollower(ctx context.Context, g projections.Generation) {
 	if r.results != nil && g == r.following {
 		return
@@ -85,13 +85,13 @@ func (r *runner) switchFollower(ctx context.Context, g projections.Generation) {
 
 var errBehind = errors.New("offsets behind")
 
-// applyResult folds what the follower found.
+// applyResult folds the follower's result into a view.
 func (r *runner) applyResult(n followResult) {
 	h := r.hub
 	if n.err != nil {
 		h.setFailure("watch", n.err)
 		if errors.Is(n.err, events.ErrForeign) {
-			h.checkRequested.Set() // whether the log is still the one that this process knows
+			h.checkRequested.Set() // to check whether the log is still the one that this process knows
 		}
 		return
 	}
@@ -110,7 +110,7 @@ func (r *runner) applyResult(n followResult) {
 	r.promoteCandidate(now)
 }
 
-// applyCaughtUp takes in which partitions are quiet, unless that was asked of another generation, or there is no
+// applyCaughtUp records the caught-up partitions, unless the result belongs to another generation, or there is no
 // view yet.
 func (r *runner) applyCaughtUp(q caughtUpPartitions) {
 	if r.served.state.isLoaded() && q.switches == len(r.served.state.generationSwitches) {
@@ -119,7 +119,7 @@ func (r *runner) applyCaughtUp(q caughtUpPartitions) {
 	}
 }
 
-// promoteCandidate serves the candidate once it has reached what is served, and publishes the difference.
+// promoteCandidate serves the candidate once it has reached the served view, and publishes the difference.
 func (r *runner) promoteCandidate(now time.Time) {
 	prev, next := r.served.state, r.candidate
 	begins := !prev.isLoaded() || prev.generation != next.state.generation
@@ -136,7 +136,7 @@ func (r *runner) promoteCandidate(now time.Time) {
 		"hosts", len(next.state.hosts), "gpus", len(next.state.gpus), "changed", len(c.entries))
 }
 
-// setFailure notes that an activity fails (or no longer does), and logs when that changes.
+// setFailure records an activity's error (nil: it works again), and logs a change from one to the other.
 func (h *Hub) setFailure(activity string, err error) {
 	h.mu.Lock()
 	_, was := h.failures[activity]

@@ -30,7 +30,7 @@ func (r *rig) another(facts events.Facts) *live.Hub {
 	return hub
 }
 
-// sameAsView compares what a client knows with the view.
+// sameAsView compares a client's state with the view.
 func (r *rig) sameAsView(got mirror, f live.Filter) {
 	r.Helper()
 	if diff := cmp.Diff(mirrorOf(r.hub.State(), f), got); diff != "" {
@@ -151,7 +151,7 @@ func TestGenerationSwitch(t *testing.T) {
 		if s := r.hub.State(); s.Generation() != g1 || r.hub.Degraded() == nil {
 			t.Errorf("serving %s, degraded %v; want g1, and degraded until g2 has reached it", s.Generation(), r.hub.Degraded())
 		}
-		// What becomes of a generation that is no longer active is not published.
+		// Changes of a generation that is no longer active are not published.
 		r.src.Store(g1, r.fleet.Remove("h1"))
 		r.expect(latest)
 

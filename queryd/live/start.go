@@ -4,17 +4,17 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// startPoint is where a subscription begins.
+// startPoint is the position at which a subscription starts.
 type startPoint struct {
-	base  *groupSnapshot
+	base     *groupSnapshot
 	snapshot bool
-	reason   string // of a Reset
+	reason   string // reason of a Reset
 	resumed  bool
-	from     position  // resumed: what the reader has
-	replay   []*change // resumed in EventsMode: what it has not
+	from     position  // resumed: the reader's position
+	replay   []*change // resumed in EventsMode: the changes that the reader missed
 }
 
-// applyStart prepares what a reader gets first.
+// applyStart prepares the reader's first messages.
 func (s *Subscription) applyStart(st *startPoint) {
 	s.begun = true
 	state := st.base.state
@@ -28,7 +28,7 @@ func (s *Subscription) applyStart(st *startPoint) {
 		return
 	}
 	s.replay = st.replay
-	if s.at.isBefore(st.from) { // it was served by someone who is ahead of us
+	if s.at.isBefore(st.from) { // served by another server that is ahead of this one
 		s.at, s.heartbeatsAhead, s.confirmedAsOf = st.from, 0, state.asOf
 		ahead := events.Revision{Epoch: state.at.Epoch, Cluster: state.at.Cluster, Number: st.from.at}
 		s.last = streamPosition{at: ahead, token: s.from, folded: state.folded}
@@ -42,17 +42,17 @@ func (s *Subscription) applyStart(st *startPoint) {
 	}
 }
 
-// restartFrom gives the state anew, after a Reset if there is a reason.
+// restartFrom queues the whole state again, after a Reset if there is a reason.
 func (s *Subscription) restartFrom(e *groupSnapshot, reason string) {
 	if reason != "" {
 		s.pending = append(s.pending, &Message{Kind: Reset, At: e.state.at, Folded: e.state.folded, Reason: reason})
 	}
-	s.pending = append(s.pending, e.snapshot()...) // a copy: the snapshot's own list is shared
+	s.pending = append(s.pending, e.snapshot()...) // a copy: the group's own list is shared
 	s.synced = &Message{Kind: Synced, Token: e.state.token, At: e.state.at, Folded: e.state.folded}
 	s.at = e.state.readerPosition()
 }
 
-// nextInitial gives what comes before synced, and synced.
+// nextInitial returns the next message up to and including Synced.
 func (s *Subscription) nextInitial() *Message {
 	if m, ok := popFront(&s.pending); ok {
 		return m
@@ -67,7 +67,7 @@ func (s *Subscription) nextInitial() *Message {
 	return m
 }
 
-// popFront takes the first of a list, and lets go of it.
+// popFront removes and returns the first element of a list, and drops the list's reference to it.
 func popFront[T any](list *[]*T) (first *T, ok bool) {
 	if len(*list) == 0 {
 		*list = nil
@@ -79,7 +79,7 @@ func popFront[T any](list *[]*T) (first *T, ok bool) {
 	return first, true
 }
 
-// setStart is called once, when it is known where the subscription starts.
+// setStart stores the subscription's group and start. The hub calls it once.
 func (s *Subscription) setStart(g *group, st startPoint) {
 	s.group.Store(g)
 	s.mu.Lock()

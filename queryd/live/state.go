@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// State is the whole view at one position. Slices and pointers it gives are shared and must not be changed.
+// State is the whole view at one position. Its slices and pointers are shared and must not be changed.
 type State struct {
 	streamPosition
 	generation projections.Generation
@@ -20,49 +20,49 @@ type State struct {
 	entries []*entry           // the same, sorted by orderEntry
 	hosts   []*Host            // sorted by orderHost
 
-	partitionsFolded []events.Revision // by partition: how far the log is folded
+	partitionsFolded []events.Revision // by partition: log position up to which it is folded
 
-	generationSwitches []int64 // where each generation that this process served began: what changed after that is known exactly
-	departures []departure  // what left a host lately, ascending by position
-	departuresSince int64   // everything that left after this position is in left
+	generationSwitches []int64     // position at which each generation served by this process started; later changes are known exactly
+	departures         []departure // recent departures, ascending by position
+	departuresSince    int64       // departures holds every one after this position
 }
 
-// isLoaded tells whether there was a first load.
+// isLoaded reports whether there was a first load.
 func (s *State) isLoaded() bool { return len(s.generationSwitches) > 0 }
 
-// generationStart is where the generation began.
+// generationStart returns the position at which the generation started.
 func (s *State) generationStart() int64 { return s.generationSwitches[len(s.generationSwitches)-1] }
 
-// streamPosition is where in the stream something is, and how far the log is folded there.
+// streamPosition is a position in the stream, and how far the log is folded there.
 type streamPosition struct {
 	at     events.Revision
 	token  Token
 	folded events.Revision
 }
 
-// At is the position in the projections.
+// At returns the position in the projections.
 func (s *State) At() events.Revision { return s.at }
 
-// Generation is what is served.
+// Generation returns the served generation.
 func (s *State) Generation() projections.Generation { return s.generation }
 
-// AsOf is when etcd last confirmed the view.
+// AsOf returns the time at which etcd last confirmed the view.
 func (s *State) AsOf() time.Time { return s.asOf }
 
-// Token is the position At as subscribers get it.
+// Token returns the position At in the form that subscribers receive.
 func (s *State) Token() Token { return s.token }
 
-// Folded is the log position up to which every partition is folded into the stored models.
+// Folded returns the log position up to which every partition is folded into the stored models.
 func (s *State) Folded() events.Revision { return s.folded }
 
-// GPUs are all GPUs, sorted by host, index as a number, id.
+// GPUs returns all GPUs, sorted by host, index as a number, id.
 func (s *State) GPUs() []*projections.GPU { return s.gpus }
 
-// Hosts are all hosts, sorted by name.
+// Hosts returns all hosts, sorted by name.
 func (s *State) Hosts() []*Host { return s.hosts }
 
-// GPU finds one by UUID (or other id), or as "host:index": the GPU that has that index there now. When an
-// index was held by several GPUs, that is the one with the newest record.
+// GPU returns a GPU by its UUID (or other id), or by "host:index": the GPU that has that index there now. If several
+// GPUs had an index, it returns the one with the newest record.
 func (s *State) GPU(id events.GPUID) (*projections.GPU, bool) {
 	if e := s.findEntry(id); e != nil {
 		return e.gpu, true
@@ -79,7 +79,7 @@ func (s *State) GPU(id events.GPUID) (*projections.GPU, bool) {
 	return gpu, gpu != nil
 }
 
-// Host finds one by name.
+// Host returns a host by its name.
 func (s *State) Host(id events.HostID) (*Host, bool) {
 	at, ok := slices.BinarySearchFunc(s.hosts, id, func(h *Host, id events.HostID) int { return cmp.Compare(h.ID, id) })
 	if !ok {
@@ -88,7 +88,7 @@ func (s *State) Host(id events.HostID) (*Host, bool) {
 	return s.hosts[at], true
 }
 
-// findEntry finds a GPU by its id, nil when there is none.
+// findEntry returns a GPU's entry, nil if there is none.
 func (s *State) findEntry(id events.GPUID) *entry {
 	at, ok := slices.BinarySearchFunc(s.entries, id, func(e *entry, id events.GPUID) int { return cmp.Compare(e.gpu.ID, id) })
 	if !ok {
@@ -101,14 +101,14 @@ func (s *State) findEntry(id events.GPUID) *entry {
 type Host struct {
 	projections.Host
 	Partition events.Partition
-	GPUs      []*projections.GPU // those whose newest record is from here, sorted by (index as a number, id)
+	GPUs      []*projections.GPU // GPUs whose newest record is from here, sorted by (index as a number, id)
 	LastSeen  events.Timestamp
 	FirstSeen events.Timestamp
 
 	entries []*entry // beside GPUs, sorted by orderEntry
 }
 
-// gpuByIndex finds the GPU that has an index here now, nil when none has.
+// gpuByIndex returns the GPU that has an index here now, nil if there is none.
 func (h *Host) gpuByIndex(index string) *projections.GPU {
 	var newest *projections.GPU
 	for _, g := range h.GPUs {

@@ -8,15 +8,15 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// Mode says what a subscriber gets when it is slower than the changes.
+// Mode is the delivery mode of a subscription. It decides which changes a slow subscriber loses.
 type Mode string
 
 const (
-	// LatestMode gives the newest values of what changed, at most Hz times a second; a slow reader gets
+	// LatestMode delivers the newest values of changed readings, at most Hz times a second; a slow reader receives
 	// fewer but newer ones.
 	LatestMode Mode = "latest"
-	// EventsMode gives every committed change of live, through a bounded queue; a reader that lets it fill
-	// is told and then closed.
+	// EventsMode delivers every committed change of live, through a bounded queue; a reader whose queue fills
+	// receives a Lag and is then closed.
 	EventsMode Mode = "events"
 )
 
@@ -26,22 +26,22 @@ const (
 	minHz     = 0.01
 )
 
-// Options of a subscription.
+// Options are the options of a subscription.
 type Options struct {
 	Filter   Filter
 	Mode     Mode    // default LatestMode
 	Hz       float64 // LatestMode: frames per second at most; default 4, at most 20
-	Snapshot bool    // give the matching state first
-	From     Token   // resume after this position; "" starts anew
+	Snapshot bool    // send the matching state first
+	From     Token   // resume after this position; "" starts without one
 
 	// Wake is set whenever Poll may have something. Several subscriptions of one reader may share a signal: it then
 	// calls Poll on each and never Next. The zero value stands for a signal of the subscription's own.
 	Wake wait.Signal
 }
 
-// Subscribe starts a subscription; the caller closes it. An error tells which option is bad. Before the
-// first load it waits for that, and with a position that another server gave out in a generation that this one does
-// not serve yet, until this one has got there: nobody is taken back.
+// Subscribe starts a subscription; the caller closes it. The error names the bad option. A subscription starts after
+// the first load. If its position comes from another server, in a generation that this one does not serve yet, it
+// starts when this one has reached that position: no reader goes back to an older state.
 func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 	f, err := o.Filter.compile()
 	if err != nil {
@@ -70,7 +70,7 @@ func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 	return sub, nil
 }
 
-// framePeriod is the time between two frames of a mode.
+// framePeriod returns the time between two frames of a mode.
 func (o Options) framePeriod(mode Mode) (time.Duration, error) {
 	switch mode {
 	case EventsMode:
@@ -85,8 +85,8 @@ func (o Options) framePeriod(mode Mode) (time.Duration, error) {
 	return 0, fmt.Errorf("subscribing: mode is %q; give %q or %q", o.Mode, LatestMode, EventsMode)
 }
 
-// joinGroup puts a subscription into its group and fixes where it starts. Nothing is published meanwhile: it
-// needs the lock.
+// joinGroup adds a subscription to its group and fixes where it starts. The caller holds the lock, so nothing is
+// published meanwhile.
 func (h *Hub) joinGroup(sub *Subscription, s *State) {
 	g := h.groups.groupFor(sub.filter, sub.mode, sub.period, s)
 	g.members[sub] = struct{}{}
@@ -98,14 +98,14 @@ func (h *Hub) joinGroup(sub *Subscription, s *State) {
 	sub.setStart(g, start)
 }
 
-// resumesAhead tells whether a reader comes from a position behind s that cannot be gone on from: what it would be given in
-// its place is older than what it knows.
+// resumesAhead reports whether a reader's position is later than s and of another generation. It cannot be resumed,
+// and the state at s would be older than the state that the reader knows.
 func (sub *Subscription) resumesAhead(s *State) bool {
 	generation, at, ok := sub.from.parseToken()
 	return ok && at.SameLog(s.at) && generation != s.generation && at.Number > s.at.Number
 }
 
-// resolveStart decides how a subscription begins: it goes on from its token, or says why it cannot.
+// resolveStart returns where a subscription starts: after its token, or at a snapshot with the reason for it.
 func (h *Hub) resolveStart(sub *Subscription, s *State) startPoint {
 	if sub.from == "" {
 		return startPoint{snapshot: sub.snapshot}
@@ -128,7 +128,7 @@ func (h *Hub) resolveStart(sub *Subscription, s *State) startPoint {
 	return out
 }
 
-// removeSubscription takes a subscription out. It needs the lock, and may be called again.
+// removeSubscription removes a subscription from the hub. It may be called again. The caller holds the lock.
 func (h *Hub) removeSubscription(sub *Subscription) {
 	_, early := h.waiting[sub]
 	delete(h.waiting, sub)
@@ -146,7 +146,7 @@ func (h *Hub) removeSubscription(sub *Subscription) {
 	}
 }
 
-// unsubscribe is drop for the subscription itself.
+// unsubscribe takes the lock and removes a subscription.
 func (h *Hub) unsubscribe(sub *Subscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

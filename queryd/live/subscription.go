@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// Subscription is one reader's stream. Not safe for concurrent use but for Close.
+// Subscription is one reader's stream. Only Close is safe for concurrent use.
 type Subscription struct {
 	hub      *Hub
 	filter   *filter
@@ -20,27 +20,27 @@ type Subscription struct {
 	from     Token
 	wake     wait.Signal
 
-	group atomic.Pointer[group] // set when it begins
+	group atomic.Pointer[group] // set when the subscription starts
 
-	// The reader's own.
-	begun   bool
-	pending []*Message // to give before anything else
-	replay  []*change  // EventsMode: what was missed, to give before synced
-	synced  *Message
-	at      position  // LatestMode: all up to here was given
-	last    streamPosition     // of the last message that has a token
-	heartbeatsAhead   int       // heartbeats since it came from a server that is ahead of this one, or never
-	confirmedAsOf   time.Time // AsOf of the last of them that etcd stood behind
+	// The reader's goroutine owns these fields.
+	begun           bool
+	pending         []*Message // delivered before anything else
+	replay          []*change  // EventsMode: missed changes, delivered before synced
+	synced          *Message
+	at              position       // LatestMode: everything up to here was delivered
+	last            streamPosition // position of the last message that has a token
+	heartbeatsAhead int            // heartbeats since the reader came from a server that is ahead of this one, or notAhead
+	confirmedAsOf   time.Time      // AsOf of the last of these heartbeats that etcd confirmed
 
-	mu     sync.Mutex // guards what the hub writes
-	start  *startPoint
-	queue  queue
-	heartbeat   *Message
-	lagDue bool
-	err    error
+	mu        sync.Mutex // guards the fields that the hub writes
+	start     *startPoint
+	queue     queue
+	heartbeat *Message
+	lagDue    bool
+	err       error
 }
 
-// Next gives the next message, waiting for it. After ErrSlow, ErrClosed or ctx's end there is no more.
+// Next waits for the next message and returns it. There is no more after ErrSlow, ErrClosed or the end of ctx.
 func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 	for {
 		m, err := s.Poll()
@@ -61,7 +61,7 @@ func (s *Subscription) Close() {
 	s.endWith(ErrClosed)
 }
 
-// Poll gives the next message if there is one now, else nil.
+// Poll returns the next message if there is one now, else nil.
 func (s *Subscription) Poll() (*Message, error) {
 	s.mu.Lock()
 	start, beat, err := s.start, s.heartbeat, s.err
@@ -72,7 +72,7 @@ func (s *Subscription) Poll() (*Message, error) {
 	if !s.begun {
 		s.applyStart(start)
 		s.mu.Lock()
-		s.start = &startPoint{resumed: start.resumed, from: start.from} // lets go of the State
+		s.start = &startPoint{resumed: start.resumed, from: start.from} // releases the State
 		s.mu.Unlock()
 	}
 	m := s.nextMessage(beat)
@@ -88,7 +88,8 @@ func (s *Subscription) Poll() (*Message, error) {
 	return m, nil
 }
 
-// nextMessage gives what comes next, nil when nothing does now. beat was read before anything newer could be.
+// nextMessage returns the next message, nil if there is none now. The caller read beat before it reads anything
+// newer.
 func (s *Subscription) nextMessage(beat *Message) *Message {
 	if m := s.nextInitial(); m != nil {
 		return m
@@ -103,8 +104,8 @@ func (s *Subscription) nextMessage(beat *Message) *Message {
 	if beat == nil || !s.takeHeartbeat(beat) {
 		return nil
 	}
-	if revisionBefore(beat.At, s.last.at) { // overtaken
-		if beat.AsOf.After(s.confirmedAsOf) { // a server that hears nothing of etcd cannot know what etcd lost
+	if revisionBefore(beat.At, s.last.at) { // an update was faster
+		if beat.AsOf.After(s.confirmedAsOf) { // a server cut off from etcd cannot know whether etcd lost the position
 			s.confirmedAsOf = beat.AsOf
 			if s.heartbeatsAhead++; s.heartbeatsAhead > maxHeartbeatsAhead {
 				return s.restartLost()
@@ -115,19 +116,19 @@ func (s *Subscription) nextMessage(beat *Message) *Message {
 	return beat
 }
 
-// maxHeartbeatsAhead is how many heartbeats, each with news of etcd, a reader that comes from a server ahead of this
-// one waits for it to catch up. After that its position is taken for one that etcd has lost, as it is after a restore.
+// maxHeartbeatsAhead is how many heartbeats, each with a new confirmation by etcd, a reader from a server ahead of
+// this one waits for it to catch up. After that the position counts as lost by etcd, as after a restore.
 const maxHeartbeatsAhead = 3
 
-// notAhead is the ahead of a reader that did not come from another server, or whose position was reached.
+// notAhead is the heartbeatsAhead of a reader that did not come from another server, or whose position was reached.
 const notAhead = math.MinInt
 
-// restartLost begins anew for a reader whose position is never reached here.
+// restartLost starts a reader again whose position is never reached here.
 func (s *Subscription) restartLost() *Message {
 	s.hub.mu.Lock()
 	e := s.group.Load().snapshotForJoin(s.hub.State())
 	s.mu.Lock()
-	s.queue, s.start = queue{}, &startPoint{} // older than the edition; nothing is passed over any more
+	s.queue, s.start = queue{}, &startPoint{} // the queue is older than the snapshot; nothing is skipped any more
 	s.mu.Unlock()
 	s.hub.mu.Unlock()
 	s.hub.metrics.resets.WithLabelValues(ResetEpoch).Inc()
@@ -136,7 +137,7 @@ func (s *Subscription) restartLost() *Message {
 	return s.nextInitial()
 }
 
-// nextUpdate gives what the group's edition has that the reader has not.
+// nextUpdate returns the changes in the group's snapshot since the reader's position.
 func (s *Subscription) nextUpdate() *Message {
 	e := s.group.Load().current.Load()
 	if !s.at.isBefore(e.state.readerPosition()) {
@@ -153,7 +154,7 @@ func (s *Subscription) nextUpdate() *Message {
 	return m
 }
 
-// takeHeartbeat tells whether the heartbeat was still to give.
+// takeHeartbeat removes a heartbeat and reports whether it was still undelivered.
 func (s *Subscription) takeHeartbeat(m *Message) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,7 +165,7 @@ func (s *Subscription) takeHeartbeat(m *Message) bool {
 	return false
 }
 
-// setHeartbeat leaves a heartbeat for the reader.
+// setHeartbeat replaces the reader's undelivered heartbeat.
 func (s *Subscription) setHeartbeat(m *Message) {
 	s.mu.Lock()
 	s.heartbeat = m
@@ -172,7 +173,7 @@ func (s *Subscription) setHeartbeat(m *Message) {
 	s.wake.Set()
 }
 
-// endWith ends the subscription, unless it has ended.
+// endWith ends the subscription with err, unless it has ended.
 func (s *Subscription) endWith(err error) {
 	s.mu.Lock()
 	if s.err == nil {

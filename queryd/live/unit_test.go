@@ -89,7 +89,7 @@ func TestRingIsBounded(t *testing.T) {
 	}
 }
 
-// A reader in latest mode that slept through more departures than are kept begins anew instead of missing one.
+// A reader in latest mode that slept through more departures than are kept starts again instead of missing one.
 func TestReaderBehindWhatIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		facts := livetest.Facts()
@@ -174,8 +174,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestOffsetsOfAnotherLogCoverNothing: after a restore the stored offsets are still those of the log that was
-// there before; their numbers are no positions of this one.
+// TestOffsetsOfAnotherLogCoverNothing: after a restore the stored offsets still belong to the earlier log; their
+// numbers are no positions of this one.
 func TestOffsetsOfAnotherLogCoverNothing(t *testing.T) {
 	facts := events.Facts{Epoch: 2, Cluster: 7, Partitions: 2}
 	offsets := func(epoch events.Epoch, number int64) map[events.Partition]projections.Offsets {

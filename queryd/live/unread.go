@@ -12,30 +12,30 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// unreader tells what of the log is not folded (eventlog.Log). A partition without events saves no new
-// positions, so stored offsets alone do not tell that nothing of it is missing.
+// unreader finds the partitions with events that are not folded (eventlog.Log). A partition without events saves no
+// new positions, so its stored offset alone does not show that nothing is missing.
 type unreader interface {
 	Head(ctx context.Context) (events.Revision, error)
 	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
 }
 
-// caughtUpPartitions says of partitions that they have no event up to a position that is not folded.
+// caughtUpPartitions are partitions without an unfolded event up to a position.
 type caughtUpPartitions struct {
-	switches        int // how many generations were served when it was asked
+	switches   int // number of generation switches at the time of the check
 	upto       events.Revision
 	partitions []events.Partition
 }
 
-// Asking the log costs it a walk over its keys, so it is done with each heartbeat, and for those who Wait
-// at most once in askPause and for no more than a tenth of the time. How long an answer took may tell of
-// an etcd that was away and not of the walk, so no pause is longer than the one between heartbeats.
+// A check walks over the log's keys, so it runs with each heartbeat, and for callers of Wait at most once in
+// checkPause and for no more than a tenth of the time. A check can be slow because etcd was away and not because of
+// the walk, so no pause is longer than the pause between heartbeats.
 const (
 	checkPause = 10 * time.Millisecond
 	checkShare = 10
 )
 
-// followUnread finds out which partitions are quiet, with every heartbeat and whenever somebody asks, until ctx
-// ends. It fails when the log is not the one that facts tell of any more.
+// followUnread finds the caught-up partitions, with every heartbeat and whenever a caller waits, until ctx ends. It
+// returns an error when the log is no longer the log of facts.
 func (h *Hub) followUnread(ctx context.Context, out chan<- caughtUpPartitions) error {
 	beat := time.NewTicker(h.cfg.Heartbeat)
 	defer beat.Stop()
@@ -66,7 +66,7 @@ func (h *Hub) followUnread(ctx context.Context, out chan<- caughtUpPartitions) e
 	}
 }
 
-// findCaughtUp asks for every partition whose offsets are behind the head whether it has events there.
+// findCaughtUp checks every partition whose offsets are behind the head for events there.
 func (h *Hub) findCaughtUp(ctx context.Context) (caughtUpPartitions, error) {
 	head, err := h.log.Head(ctx)
 	if err != nil {
@@ -93,8 +93,8 @@ func (h *Hub) findCaughtUp(ctx context.Context) (caughtUpPartitions, error) {
 	return found, nil
 }
 
-// applyCaughtUp takes in which partitions are quiet. What it says holds for every later State of the
-// generation too: a partition's position only grows.
+// applyCaughtUp records the caught-up partitions. The result holds for every later State of the generation too: a
+// partition's position only grows.
 func (v *view) applyCaughtUp(q caughtUpPartitions) *change {
 	for _, p := range q.partitions {
 		v.caughtUpTo[p] = max(v.caughtUpTo[p], q.upto.Number)
@@ -106,7 +106,8 @@ func (v *view) applyCaughtUp(q caughtUpPartitions) *change {
 	return &change{streamPosition: next.streamPosition}
 }
 
-// partitionsFolded gives for each partition how far it is folded: its smaller offset, or further where it is quiet.
+// partitionsFolded returns for each partition the position up to which it is folded: the smaller of its two offsets,
+// or the later position up to which it has no events.
 func (v *view) partitionsFolded() []events.Revision {
 	all := make([]events.Revision, v.facts.Partitions)
 	for p := range all {
@@ -117,7 +118,7 @@ func (v *view) partitionsFolded() []events.Revision {
 	return all
 }
 
-// lowestRevision is the position that every partition has reached, otherwise where there is none.
+// lowestRevision returns the position that every partition has reached, and otherwise if there are no partitions.
 func lowestRevision(folds []events.Revision, otherwise events.Revision) events.Revision {
 	if len(folds) == 0 {
 		return otherwise

@@ -9,44 +9,43 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// maxDepartures bounds State.left; half of it is dropped when it is full.
+// maxDepartures bounds State.departures; half of it is dropped when it is full.
 const maxDepartures = 4096
 
 // view folds stored changes into States. One goroutine uses it.
 type view struct {
-	facts   events.Facts
-	models  map[events.HostID]*hostModel
-	hostsByGPU    map[events.GPUID][]events.HostID // the hosts that know a GPU, sorted
-	offsets map[events.Partition]projections.Offsets
-	caughtUpTo   map[events.Partition]int64 // up to here a partition has no event that its offsets lack
-	state   *State
+	facts      events.Facts
+	models     map[events.HostID]*hostModel
+	hostsByGPU map[events.GPUID][]events.HostID // the hosts that know a GPU, sorted
+	offsets    map[events.Partition]projections.Offsets
+	caughtUpTo map[events.Partition]int64 // up to here a partition has no event that its offsets lack
+	state      *State
 }
 
-// hostModel is what is stored of one host, and its share of each of its GPUs.
+// hostModel is one host's stored models, and its share of each of its GPUs.
 type hostModel struct {
 	projections.Host
 	partition events.Partition
 	fragments map[events.GPUID]projections.Fragment
 }
 
-// newView is a view of nothing: at the beginning of the log, or what a generation's Load says when that is
-// applied.
+// newView returns an empty view at the beginning of the log, to which a generation's Load is applied.
 func newView(facts events.Facts, g projections.Generation) *view {
 	start := events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster}
 	v := &view{
-		facts:   facts,
-		models:  map[events.HostID]*hostModel{},
-		hostsByGPU:    map[events.GPUID][]events.HostID{},
-		offsets: map[events.Partition]projections.Offsets{},
-		caughtUpTo:   map[events.Partition]int64{},
-		state:   &State{generation: g, streamPosition: streamPosition{at: start, folded: start, token: tokenOf(g, start)}},
+		facts:      facts,
+		models:     map[events.HostID]*hostModel{},
+		hostsByGPU: map[events.GPUID][]events.HostID{},
+		offsets:    map[events.Partition]projections.Offsets{},
+		caughtUpTo: map[events.Partition]int64{},
+		state:      &State{generation: g, streamPosition: streamPosition{at: start, folded: start, token: tokenOf(g, start)}},
 	}
 	v.state.partitionsFolded = v.partitionsFolded()
 	return v
 }
 
-// applyBatch folds a batch and gives what changed. The cost is that of the changed hosts' GPUs, and one copy of
-// the sorted slices.
+// applyBatch folds a batch and returns the change. It costs a merge of the changed hosts' GPUs, and one copy of the
+// sorted slices.
 func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 	maps.Copy(v.offsets, b.Offsets)
 	touched := map[events.GPUID]bool{}
@@ -62,7 +61,7 @@ func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 	return v.advanceState(b.At, now, merged, hosts)
 }
 
-// applyHost takes in what is stored of one host now and marks the GPUs that this may change.
+// applyHost replaces a host's stored models and adds the GPUs that this may change to touched.
 func (v *view) applyHost(s *projections.Stored, touched map[events.GPUID]bool) {
 	old := v.models[s.Host]
 	if s.Removed {
@@ -85,7 +84,7 @@ func (v *view) applyHost(s *projections.Stored, touched map[events.GPUID]bool) {
 	v.updateKnownHosts(old, m, touched)
 }
 
-// updateKnownHosts brings seen up to date when a host's model changes, and marks the GPUs of both.
+// updateKnownHosts updates hostsByGPU after a host's model changed, and adds the GPUs of both models to touched.
 func (v *view) updateKnownHosts(old, now *hostModel, touched map[events.GPUID]bool) {
 	if old != nil {
 		for id := range old.fragments {
@@ -121,7 +120,7 @@ func (v *view) forgetGPU(id events.GPUID, host events.HostID) {
 	v.hostsByGPU[id] = hosts
 }
 
-// mergeGPU gives a GPU as its hosts know it, nil when none does.
+// mergeGPU returns a GPU merged from all hosts that know it, nil if there is none.
 func (v *view) mergeGPU(id events.GPUID) *projections.GPU {
 	hosts := v.hostsByGPU[id]
 	if len(hosts) == 0 {
@@ -134,7 +133,7 @@ func (v *view) mergeGPU(id events.GPUID) *projections.GPU {
 	return projections.MergeGPU(id, fragments)
 }
 
-// hasReached tells whether everything that was folded in another view is folded in this one.
+// hasReached reports whether this view has folded everything that another view's offsets cover.
 func (v *view) hasReached(with map[events.Partition]projections.Offsets) bool {
 	for p, o := range with {
 		mine := v.offsets[p]
@@ -145,8 +144,8 @@ func (v *view) hasReached(with map[events.Partition]projections.Offsets) bool {
 	return true
 }
 
-// offsetNumber is how far a stored offset reaches in this log: one of another log, which the stored models were
-// folded from before that was replaced, says nothing of it.
+// offsetNumber returns a stored offset's number in this log, and 0 for an offset of another log: the stored models
+// may be older than a replacement of the log.
 func (v *view) offsetNumber(r events.Revision) int64 {
 	if !r.SameLog(events.Revision{Epoch: v.facts.Epoch, Cluster: v.facts.Cluster}) {
 		return 0
@@ -154,9 +153,9 @@ func (v *view) offsetNumber(r events.Revision) int64 {
 	return r.Number
 }
 
-// continueFrom makes this view the one that follows prev: readers of prev are given only what differs. What prev had
-// folded, this one has, in another generation too: its offsets have reached those of prev (caughtUp), and from
-// there to where prev was quiet the log holds nothing.
+// continueFrom makes this view the successor of prev, so that readers of prev receive only the differences.
+// Everything folded in prev is folded here, in another generation too: the offsets have reached those in prev
+// (hasReached), and from there to the position up to which prev was caught up the log has no events.
 func (v *view) continueFrom(prev *State, now time.Time) *change {
 	at := v.state.at
 	merged := make(map[events.GPUID]*projections.GPU, len(v.hostsByGPU))
@@ -184,8 +183,8 @@ func (v *view) continueFrom(prev *State, now time.Time) *change {
 	return v.advanceState(at, now, merged, hosts)
 }
 
-// advanceState makes the next State from the GPUs and hosts that may have changed (a nil GPU is gone) and gives
-// what did.
+// advanceState creates the next State from the GPUs and hosts that may have changed (a nil GPU is gone) and returns
+// the change.
 func (v *view) advanceState(at events.Revision, now time.Time, merged map[events.GPUID]*projections.GPU, hosts map[events.HostID]bool) *change {
 	prev := v.state
 	if revisionBefore(at, prev.at) {
@@ -208,7 +207,7 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 	return &change{streamPosition: next.streamPosition, entries: d.changed, departures: d.departures}
 }
 
-// keepDepartures notes what left, within the bound.
+// keepDepartures appends departures, within the bound.
 func (s *State) keepDepartures(gone []departure) {
 	if len(gone) == 0 {
 		return
@@ -223,7 +222,7 @@ func (s *State) keepDepartures(gone []departure) {
 	s.departures = append(s.departures, gone...) // earlier States see no further than their own length
 }
 
-// updateHosts gives the sorted hosts with those of the difference made anew.
+// updateHosts returns the sorted hosts, with new views of the hosts in the difference.
 func (v *view) updateHosts(prev *State, d *difference) []*Host {
 	byHost := map[events.HostID][]*entry{}
 	for _, e := range d.added {
@@ -244,8 +243,7 @@ func (v *view) updateHosts(prev *State, d *difference) []*Host {
 	return spliceSorted(prev.hosts, gone, fresh, orderHost)
 }
 
-// hostView makes the view of a host that follows old (nil: none): its entries without those gone and with those
-// that are fresh.
+// hostView returns the view of a host that follows old (nil: none): its entries without gone and with fresh.
 func (m *hostModel) hostView(old *Host, gone, fresh []*entry) *Host {
 	h := &Host{Host: m.Host, Partition: m.partition, entries: slices.Clone(fresh)}
 	h.FirstSeen, _ = m.FirstSeen()

@@ -7,7 +7,7 @@ import (
 	"telemetry-pipeline/queryd/subscribe"
 )
 
-// queryCommands are the commands of queryd besides serving.
+// queryCommands returns the commands of queryd besides serving.
 func queryCommands() []daemon.Command {
 	return []daemon.Command{subscribeCommand()}
 }

@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/queryd/query"
 )
 
-// settings are those of the process.
+// settings are the flags of the process.
 type settings struct {
 	store   eventlog.Config
 	archive archive.Config
@@ -27,7 +27,7 @@ func (s *settings) registerFlags(fs *flag.FlagSet) {
 	daemon.AdminPort(fs, 9080)
 }
 
-// buildParts makes the query server on stored projections, and on an archive if there is one.
+// buildParts returns the query server on stored projections, and on an archive if there is one.
 func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)

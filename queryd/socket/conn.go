@@ -12,34 +12,34 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// linger is how long a client may take to answer our close frame.
+// linger is the time that a client has to answer the server's close frame.
 const linger = time.Second
 
-// framesPerTurn is how many frames a session writes before the writer looks at what else there is.
+// framesPerTurn is the number of frames that a session writes before the writer looks at its other work.
 const framesPerTurn = 16
 
 // session is a subprotocol on one connection.
 type session interface {
-	// startSession runs first, in the writer: it may write, or end the connection at once. within is how long the
-	// client has until ready.
+	// startSession runs first, in the writer: it may write, or end the connection at once. within is the time that
+	// the client has until isReady.
 	startSession() (within time.Duration, late *closing)
-	// handleMessage takes one message of the client, in the reader.
+	// handleMessage handles one message of the client, in the reader.
 	handleMessage(text []byte) error
-	// isReady tells whether the client has asked for something in time.
+	// isReady reports whether the client has made a request in time.
 	isReady() bool
-	// writeFrames writes up to n frames of what streams have now, in the writer; more tells whether there may be
-	// others.
+	// writeFrames writes up to n frames of the streams' present messages, in the writer. It reports whether there may
+	// be more.
 	writeFrames(n int) (more bool)
 	// sayGoodbye runs last in the writer, before the close frame.
 	sayGoodbye(why *closing)
-	// closeSession releases what the session holds; reader and writer have ended.
+	// closeSession releases the session's resources; reader and writer have ended.
 	closeSession()
-	// panicClosing is how the connection closes when we made a mistake.
+	// panicClosing returns the closing after a panic.
 	panicClosing() *closing
 }
 
-// conn is one connection. The goroutine of the handler reads, the writer's writes; ctx ends with the cause
-// why it closes.
+// conn is one connection. The handler's goroutine reads, the writer's goroutine writes; ctx ends with the cause of
+// the close.
 type conn struct {
 	server   *Server
 	ws       *websocket.Conn
@@ -51,7 +51,7 @@ type conn struct {
 	wake     wait.Signal // streams may have something
 
 	mu     sync.Mutex // guards the read deadline
-	closed bool       // the close frame is sent: only linger is left
+	closed bool       // the close frame is sent: only linger remains
 }
 
 func newConn(s *Server, ws *websocket.Conn, protocol, ip string) *conn {
@@ -91,7 +91,7 @@ func (s *Server) serveConn(c *conn, r *request, begin func(*conn) session) {
 	c.readMessages(sess)
 }
 
-// checkSubprotocol refuses a client that does not speak our subprotocol. On /ws one that names none is taken to.
+// checkSubprotocol refuses a client that does not speak our subprotocol. On /ws a client that names none speaks ours.
 func (c *conn) checkSubprotocol(r *request) *closing {
 	if len(r.offered) == 0 && c.protocol == liveProtocol {
 		return nil
@@ -104,7 +104,7 @@ func (c *conn) checkSubprotocol(r *request) *closing {
 	return closeWith(codeSubprotocol, "Subprotocol not acceptable: this endpoint speaks %s", c.protocol)
 }
 
-// closeCause names what ended a connection, for metrics.
+// closeCause returns the cause of a connection's end, for metrics.
 func closeCause(err error) string {
 	if why, ok := errors.AsType[*closing](err); ok {
 		return strconv.Itoa(why.code)
@@ -119,9 +119,9 @@ func closeCause(err error) string {
 type refusedSession struct{}
 
 func (refusedSession) startSession() (time.Duration, *closing) { return time.Hour, nil }
-func (refusedSession) handleMessage([]byte) error             { return nil }
-func (refusedSession) isReady() bool                      { return true }
+func (refusedSession) handleMessage([]byte) error              { return nil }
+func (refusedSession) isReady() bool                           { return true }
 func (refusedSession) writeFrames(int) bool                    { return false }
 func (refusedSession) sayGoodbye(*closing)                     {}
-func (refusedSession) closeSession()                             {}
-func (refusedSession) panicClosing() *closing               { return closeWith(codeCrashed, "internal error") }
+func (refusedSession) closeSession()                           {}
+func (refusedSession) panicClosing() *closing                  { return closeWith(codeCrashed, "internal error") }

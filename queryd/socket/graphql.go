@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// graphqlSession speaks graphql-transport-ws: queries, mutations and subscriptions, each an operation under
-// the client's id. Messages, order and close codes are those of the reference implementation
-// (github.com/enisdenjo/graphql-ws, PROTOCOL.md).
+// graphqlSession speaks graphql-transport-ws: queries, mutations and subscriptions, each an operation under the
+// client's id. Messages, order and close codes follow the reference implementation (github.com/enisdenjo/graphql-ws,
+// PROTOCOL.md).
 type graphqlSession struct {
 	conn *conn
 	init atomic.Bool // connection_init came; set by the reader
@@ -22,18 +22,18 @@ type graphqlSession struct {
 	ops     map[string]*operation
 }
 
-// operation is one that runs; its goroutine hands results to the writer.
+// operation is a running operation; its goroutine sends results to the writer.
 type operation struct {
 	id      string
 	cancel  context.CancelFunc
-	dropped atomic.Bool // the client completed it: nothing of it is sent any more
+	dropped atomic.Bool // the client completed it: its frames are not sent any more
 }
 
 func newGraphQLSession(c *conn) *graphqlSession {
 	return &graphqlSession{conn: c, ops: map[string]*operation{}}
 }
 
-// clientMessage is a message of the client, as far as all types share it.
+// clientMessage is the common part of all client messages.
 type clientMessage struct {
 	Type    string          `json:"type"`
 	ID      json.RawMessage `json:"id"`
@@ -163,7 +163,7 @@ func (s *graphqlSession) runOperation(ctx context.Context, op *operation, reques
 	s.postResult(op, "complete", nil)
 }
 
-// completeOperation ends an operation for the client. Unknown ids are those that ended meanwhile.
+// completeOperation ends an operation for the client. Unknown ids belong to operations that ended meanwhile.
 func (s *graphqlSession) completeOperation(id string) {
 	s.mu.Lock()
 	op := s.ops[id]
@@ -175,7 +175,7 @@ func (s *graphqlSession) completeOperation(id string) {
 	}
 }
 
-// forgetOperation frees an operation's id, unless it is another's already.
+// forgetOperation frees an operation's id, unless it belongs to another operation already.
 func (s *graphqlSession) forgetOperation(op *operation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -184,12 +184,12 @@ func (s *graphqlSession) forgetOperation(op *operation) {
 	}
 }
 
-// postFrame has the writer send a frame; false when the connection has ended.
+// postFrame sends a frame through the writer. It returns false when the connection has ended.
 func (s *graphqlSession) postFrame(frame []byte) bool {
 	return s.conn.runInWriter(func() { s.conn.sendText(frame) })
 }
 
-// postResult has the writer send a frame of an operation, unless the client has completed that by then.
+// postResult sends an operation's frame through the writer, unless the client has completed the operation by then.
 func (s *graphqlSession) postResult(op *operation, kind string, payload json.RawMessage) bool {
 	frame := frameWith(op.id, kind, payload)
 	return s.conn.runInWriter(func() {
@@ -199,7 +199,7 @@ func (s *graphqlSession) postResult(op *operation, kind string, payload json.Raw
 	})
 }
 
-// frameWith writes a message of an operation.
+// frameWith returns a message of an operation.
 func frameWith(id, kind string, payload json.RawMessage) []byte {
 	b := make([]byte, 0, 48+len(id)+len(payload))
 	b = appendText(append(b, `{"id":`...), id)
@@ -210,7 +210,7 @@ func frameWith(id, kind string, payload json.RawMessage) []byte {
 	return append(b, '}')
 }
 
-// textID gives a message's id, which must be text.
+// textID returns the message's id, which must be text.
 func (m *clientMessage) textID() (string, error) {
 	var id string
 	if err := json.Unmarshal(m.ID, &id); err != nil || id == "" {
@@ -219,7 +219,7 @@ func (m *clientMessage) textID() (string, error) {
 	return id, nil
 }
 
-// objectOrNothing refuses a payload that is no object.
+// objectOrNothing returns an error for a payload that is no object.
 func objectOrNothing(payload json.RawMessage) error {
 	if text := bytes.TrimSpace(payload); isPresent(text) && text[0] != '{' {
 		return badMessage("payload must be an object")
@@ -231,7 +231,7 @@ func isPresent(payload json.RawMessage) bool {
 	return len(payload) > 0 && !bytes.Equal(payload, []byte("null"))
 }
 
-// writeFrames has nothing to do: operations hand their results to the writer themselves.
+// writeFrames does nothing: operations send their results to the writer themselves.
 func (s *graphqlSession) writeFrames(int) bool { return false }
 
 func (s *graphqlSession) sayGoodbye(*closing) {}

@@ -11,22 +11,22 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// liveSession speaks gpu.live.v1. The writer owns it, but for ops.
+// liveSession speaks gpu.live.v1. The writer owns it, except ops.
 type liveSession struct {
-	conn    *conn
-	streams []*stream
-	turn    int  // whose turn it is
-	subscribed   bool // there was a sub
-	ops     tokenBucket
+	conn       *conn
+	streams    []*stream
+	turn       int  // index of the stream served last
+	subscribed bool // there was a sub
+	ops        tokenBucket
 }
 
 // stream is one subscription of a client.
 type stream struct {
-	id    string
-	from  live.Token
-	sub   *live.Subscription
-	acked bool
-	heartbeat  *live.Message // a heartbeat that waits for those of the other streams
+	id        string
+	from      live.Token
+	sub       *live.Subscription
+	acked     bool
+	heartbeat *live.Message // a heartbeat that waits for the other streams' heartbeats
 }
 
 func newLiveSession(c *conn) *liveSession {
@@ -50,7 +50,7 @@ type liveFilter struct {
 	Metric []string       `json:"metric"`
 }
 
-// startSession tells the client where the view is and what it may do.
+// startSession sends the view's position and the client's limits.
 func (s *liveSession) startSession() (time.Duration, *closing) {
 	c := s.conn
 	c.sendText(helloFrame(c.server.hub.State(), c.server.hub.Heartbeat(), c.server.cfg))
@@ -60,7 +60,7 @@ func (s *liveSession) startSession() (time.Duration, *closing) {
 
 func (s *liveSession) isReady() bool { return s.subscribed }
 
-// handleMessage parses a client's message and has the writer do what it says.
+// handleMessage parses a client's message and runs its request in the writer.
 func (s *liveSession) handleMessage(text []byte) error {
 	if !s.ops.takeToken(time.Now()) {
 		return closeWith(codeTooOften, "more than %d messages a second", opsPerSec)
@@ -88,7 +88,7 @@ func (s *liveSession) handleMessage(text []byte) error {
 	return nil
 }
 
-// openStream starts a stream, or says why not.
+// openStream starts a stream, or sends an error.
 func (s *liveSession) openStream(req liveRequest) {
 	c := s.conn
 	s.subscribed = true
@@ -119,7 +119,7 @@ func (s *liveSession) openStream(req liveRequest) {
 	}
 }
 
-// canonicalMetrics names metrics as the view does.
+// canonicalMetrics returns the view's names of metrics.
 func (s *liveSession) canonicalMetrics(names []string) []string {
 	out := make([]string, 0, len(names))
 	for _, n := range names {
@@ -143,7 +143,7 @@ func (s *liveSession) findStream(id string) int {
 	return slices.IndexFunc(s.streams, func(st *stream) bool { return st.id == id })
 }
 
-// writeFrames writes what the streams have, one message each in turn.
+// writeFrames writes the streams' messages, one message each in turn.
 func (s *liveSession) writeFrames(n int) (more bool) {
 	for idle := 0; idle < len(s.streams); {
 		if n == 0 {
@@ -170,7 +170,7 @@ func (s *liveSession) writeFrames(n int) (more bool) {
 	return false
 }
 
-// closeOnEnd closes the connection when a stream's hub says that it is over.
+// closeOnEnd closes the connection after a stream's hub ended the stream.
 func (s *liveSession) closeOnEnd(err error) {
 	if errors.Is(err, live.ErrSlow) {
 		s.conn.cancel(closeWith(codeSlow, "%v", live.ErrSlow))
@@ -179,7 +179,7 @@ func (s *liveSession) closeOnEnd(err error) {
 	s.conn.cancel(closeWith(codeRestart, "server restarts; resume from the last rev"))
 }
 
-// writeMessage writes one message of a stream, behind the ack if it is its first.
+// writeMessage writes one message of a stream, behind the ack if it is the first.
 func (s *liveSession) writeMessage(st *stream, m *live.Message) {
 	if !st.acked {
 		st.acked = true
@@ -193,8 +193,8 @@ func (s *liveSession) writeMessage(st *stream, m *live.Message) {
 	sendFrame(s.conn, st.id, m)
 }
 
-// advanceHeartbeat brings a heartbeat that waits to the position of a message that is sent before it: it must not take the client
-// back, nor, after a reset, ahead.
+// advanceHeartbeat moves a waiting heartbeat to the position of a message that is sent before it: it must not take
+// the client back, nor, after a reset, ahead.
 func (st *stream) advanceHeartbeat(m *live.Message) {
 	switch {
 	case st.heartbeat == nil:
@@ -225,7 +225,7 @@ func (s *liveSession) writeHeartbeat() {
 	s.conn.sendText(heartbeatFrame(oldest))
 }
 
-// sayGoodbye tells the client when to come back.
+// sayGoodbye sends the time after which the client should reconnect.
 func (s *liveSession) sayGoodbye(why *closing) {
 	if why.code == codeRestart || why.code == codeSlow {
 		s.conn.sendText(byeFrame(why.reason, s.conn.server.retryAfter()))
@@ -240,13 +240,13 @@ func (s *liveSession) closeSession() {
 
 func (s *liveSession) panicClosing() *closing { return closeWith(codeCrashed, "internal error") }
 
-// tokenBucket bounds how often something may happen: a burst, and a rate in the long run.
+// tokenBucket limits a rate: a burst, and a rate in the long run.
 type tokenBucket struct {
-	tokens float64
-	refilledAt   time.Time
+	tokens     float64
+	refilledAt time.Time
 }
 
-// takeToken tells whether it may happen once more now.
+// takeToken takes a token and reports whether there was one.
 func (b *tokenBucket) takeToken(now time.Time) bool {
 	b.tokens = min(opsBurst, b.tokens+opsPerSec*now.Sub(b.refilledAt).Seconds())
 	b.refilledAt = now

@@ -237,8 +237,8 @@ func TestLiveHeartbeatOfSeveralStreams(t *testing.T) {
 	}
 }
 
-// A heartbeat that was there before an update and is sent after it would have a client that keeps the last position go on
-// from where the update is still to come.
+// A heartbeat that was there before an update and is sent after it would make a client that keeps the last position
+// resume from before the update.
 func TestLiveHeartbeatsTakeNobodyBack(t *testing.T) {
 	r := newRig(t, nil, func(_ *socket.Config, c *live.Config) { c.Heartbeat = time.Millisecond })
 	r.set("h1", "GPU-a", 0)
@@ -264,7 +264,7 @@ func TestLiveHeartbeatsTakeNobodyBack(t *testing.T) {
 			if previous != nil && m["rev"] != previous["rev"] {
 				t.Fatalf("after %v, a heartbeat with position %v", previous, m["rev"])
 			}
-		case "lag": // on a machine with better things to do
+		case "lag": // on a machine that was busy
 		default:
 			t.Fatalf("got %v", m)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/fasthttp/websocket"
 )
 
-// readMessages takes the client's messages until the connection ends.
+// readMessages reads the client's messages until the connection ends.
 func (c *conn) readMessages(sess session) {
 	c.ws.SetReadLimit(maxFrame)
 	c.ws.SetPongHandler(func(string) error { c.extendDeadline(); return nil })
@@ -46,7 +46,7 @@ func (c *conn) readMessages(sess session) {
 	}
 }
 
-// handleMessage hands a message to the session. A panic there closes the connection, not the process.
+// handleMessage passes a message to the session. A panic there closes the connection, not the process.
 func (c *conn) handleMessage(sess session, text []byte) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -57,7 +57,7 @@ func (c *conn) handleMessage(sess session, text []byte) (err error) {
 	return sess.handleMessage(text)
 }
 
-// extendDeadline gives the client time until it must be heard of again.
+// extendDeadline restarts the time after which a silent client counts as gone.
 func (c *conn) extendDeadline() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,8 +66,8 @@ func (c *conn) extendDeadline() {
 	}
 }
 
-// drainInput reads on after the library refused a message: closing over unread bytes would reset the connection,
-// and the client would not see the close frame that says why.
+// drainInput reads on after the library refused a message: closing over unread bytes would reset the connection, and
+// the client would not see the close frame with the reason.
 func (c *conn) drainInput(err error) {
 	if _, ended := errors.AsType[*websocket.CloseError](err); ended || c.ctx.Err() != nil {
 		return
@@ -78,7 +78,7 @@ func (c *conn) drainInput(err error) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(raw, 16<<20))
 }
 
-// runInWriter has the writer run a task; false when the connection ended before.
+// runInWriter runs a task in the writer. It returns false when the connection ended before.
 func (c *conn) runInWriter(task func()) bool {
 	select {
 	case c.tasks <- task:

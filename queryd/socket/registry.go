@@ -2,7 +2,7 @@ package socket
 
 import "sync"
 
-// registry knows the connections and bounds their number.
+// registry holds the connections and bounds their number.
 type registry struct {
 	max, perIP int
 	idle       chan struct{} // closed when stopped and empty
@@ -17,7 +17,7 @@ func newRegistry(limit, perIP int) registry {
 	return registry{max: limit, perIP: perIP, idle: make(chan struct{}), conns: map[*conn]struct{}{}, byIP: map[string]int{}}
 }
 
-// refusal is why there is no room; "" when there is.
+// refusal is the reason why a connection is refused; "" if it is not.
 type refusal string
 
 const (
@@ -26,7 +26,7 @@ const (
 	tooManyIP refusal = "per_ip"
 )
 
-// checkRoom tells whether one more connection from ip may come.
+// checkRoom returns the refusal for one more connection from ip.
 func (r *registry) checkRoom(ip string) refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -45,7 +45,7 @@ func (r *registry) roomLocked(ip string) refusal {
 	return ""
 }
 
-// addConn takes a connection in; the caller removes it.
+// addConn adds a connection; the caller removes it.
 func (r *registry) addConn(c *conn) refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,7 +75,7 @@ func (r *registry) connCount() int {
 	return len(r.conns)
 }
 
-// stopAccepting takes no more connections and closes those there are. It tells how many that were. Again, it does
+// stopAccepting refuses new connections and closes the open ones. It returns their number. Another call changes
 // nothing.
 func (r *registry) stopAccepting(why *closing) int {
 	r.mu.Lock()
@@ -93,7 +93,7 @@ func (r *registry) stopAccepting(why *closing) int {
 	return len(r.conns)
 }
 
-// cutAll ends what is left without a word, and tells how many that were.
+// cutAll cuts the remaining connections without a close frame, and returns their number.
 func (r *registry) cutAll() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,7 +17,8 @@ const (
 	requestKey = "socket.request" // the fiber local that carries a request over the upgrade
 )
 
-// request is what must outlive the upgrade. Its strings are copies: the request's memory is used again.
+// request is the part of a request that must outlive the upgrade. Its strings are copies: the request's memory is
+// reused.
 type request struct {
 	ip      string
 	offered []string // subprotocols that the client speaks
@@ -25,15 +26,15 @@ type request struct {
 
 func isUpgrade(c *fiber.Ctx) bool { return websocket.IsWebSocketUpgrade(c) }
 
-// upgradeHandler makes the handler that upgrades to one subprotocol. Which origins may connect and how many is
-// decided before, in words that a person understands: the library answers every refusal with 426.
+// upgradeHandler returns the handler that upgrades to one subprotocol. Origins and limits are checked before, with
+// messages for a person: the library answers every refusal with 426.
 func (s *Server) upgradeHandler(protocol string, begin func(*conn) session) fiber.Handler {
 	accept := websocket.New(func(c *websocket.Conn) {
 		r, ok := c.Locals(requestKey).(*request)
 		if !ok {
 			return
 		}
-		// From here on nothing touches c: the library gives it to another client when this function returns.
+		// From here on nothing touches c: the library reuses it for another client when this function returns.
 		s.serveConn(newConn(s, c.Conn, protocol, r.ip), r, begin)
 	}, websocket.Config{
 		Subprotocols:    []string{protocol},
@@ -74,7 +75,7 @@ func refuseUpgrade(c *fiber.Ctx, why refusal) error {
 	}
 }
 
-// originAllowed tells whether a page of an origin may connect: any client that is no browser, pages of this host,
+// originAllowed reports whether a page of an origin may connect: any client that is no browser, pages of this host,
 // and listed ones.
 func originAllowed(origin, host string, list []string) bool {
 	if origin == "" || slices.Contains(list, "*") || slices.Contains(list, origin) {
@@ -84,7 +85,7 @@ func originAllowed(origin, host string, list []string) bool {
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, host)
 }
 
-// parseSubprotocols copies the names of a Sec-WebSocket-Protocol header.
+// parseSubprotocols returns copies of the names in a Sec-WebSocket-Protocol header.
 func parseSubprotocols(header string) []string {
 	var out []string
 	for name := range strings.SplitSeq(header, ",") {

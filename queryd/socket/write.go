@@ -22,7 +22,7 @@ func (c *conn) runWriter(sess session) {
 	c.finishClosing(sess)
 }
 
-// serveStreams writes what there is to write until the connection's context ends.
+// serveStreams writes the streams' messages until the connection's context ends.
 func (c *conn) serveStreams(sess session) {
 	ping := time.NewTicker(c.server.cfg.Ping)
 	defer ping.Stop()
@@ -55,7 +55,8 @@ func (c *conn) serveStreams(sess session) {
 	}
 }
 
-// finishClosing says goodbye, if there is someone to hear it, and gives the reader until the client has answered.
+// finishClosing sends the close frame, if the client can still receive it, and sets the reader's deadline for the
+// client's answer.
 func (c *conn) finishClosing(sess session) {
 	c.mu.Lock()
 	c.closed = true
@@ -74,7 +75,7 @@ func (c *conn) finishClosing(sess session) {
 	_ = c.ws.SetReadDeadline(time.Now().Add(linger))
 }
 
-// sendText writes a message; only the writer may. A client that does not take it in time is cut off.
+// sendText writes a message; only the writer may call it. A client that does not take the message in time is cut off.
 func (c *conn) sendText(text []byte) {
 	_ = c.ws.SetWriteDeadline(time.Now().Add(c.server.cfg.WriteTimeout))
 	if err := c.ws.WriteMessage(websocket.TextMessage, text); err != nil {
@@ -85,7 +86,7 @@ func (c *conn) sendText(text []byte) {
 	c.server.metrics.bytes.WithLabelValues(c.protocol).Add(float64(len(text)))
 }
 
-// cutOff ends the connection without a word.
+// cutOff ends the connection without a close frame.
 func (c *conn) cutOff() {
 	c.cancel(errGone)
 	c.mu.Lock()

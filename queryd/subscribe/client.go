@@ -11,7 +11,7 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// Client subscribes at one server.
+// Client runs a subscription at one server.
 type Client struct {
 	endpoint  string
 	variables json.RawMessage
@@ -20,7 +20,7 @@ type Client struct {
 	lg        *slog.Logger
 }
 
-// New returns a client; it connects to nothing yet. Its errors are about cfg. A nil lg discards.
+// New returns a client that is not connected yet. Its errors are about cfg. A nil lg discards.
 func New(cfg Config, lg *slog.Logger) (*Client, error) {
 	cfg = cfg.withDefaults()
 	endpoint, err := cfg.webSocketURL()
@@ -40,11 +40,11 @@ func New(cfg Config, lg *slog.Logger) (*Client, error) {
 	}, nil
 }
 
-// Run executes an operation and writes each of its results to out as one line of JSON, until the server completes it or
-// ctx ends; both return nil. It returns an error when the server is not reached at the start or for Config.RetryFor later,
-// when the server refuses the operation, and when out cannot be written.
+// Run executes an operation and writes each of its results to out as one line of JSON, until the server completes it
+// or ctx ends; both return nil. It returns an error if the server is not reached at the start or for Config.RetryFor
+// later, if the server refuses the operation, and if out cannot be written.
 func (c *Client) Run(ctx context.Context, document string, out io.Writer) error {
-	var lost time.Time // when results stopped; zero: there were none yet
+	var lost time.Time // time of the last result; zero: there were none yet
 	for {
 		results, err := c.runOnce(ctx, document, out)
 		if err == nil || ctx.Err() != nil {

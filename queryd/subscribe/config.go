@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Config says where and what to subscribe to. The zero value of each field means its default.
+// Config is the server and the variables of a subscription. The zero value of each field means its default.
 type Config struct {
 	URL       string        // of the query server; default http://localhost:8080
 	Variables string        // of the operation, a JSON object; "": none
-	RetryFor  time.Duration // how long to connect again after a connection broke; default 1m, negative: not at all
+	RetryFor  time.Duration // how long to reconnect after a connection broke; default 1m, negative: not at all
 }
 
 const (

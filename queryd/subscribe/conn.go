@@ -22,10 +22,10 @@ const (
 	silence        = time.Minute // without a message or a ping until the server counts as gone; it pings every 20 s
 )
 
-// conn is a connection that speaks graphql-transport-ws. One goroutine uses it; close may be called by any.
+// conn is a connection that speaks graphql-transport-ws. Only closeConn is safe for concurrent use.
 type conn struct{ ws *websocket.Conn }
 
-// message is a message of the protocol, of either side.
+// message is a message of the protocol, from either side.
 type message struct {
 	ID      string          `json:"id,omitempty"`
 	Type    string          `json:"type"`
@@ -57,7 +57,7 @@ func dialServer(ctx context.Context, endpoint string) (*conn, error) {
 	return c, nil
 }
 
-// extendDeadline postpones the end of a connection on which nothing comes. An error means that it is closed, which the next read
+// extendDeadline postpones the end of a silent connection. An error means that it is closed, which the next read
 // reports.
 func (c *conn) extendDeadline() { _ = c.ws.SetReadDeadline(time.Now().Add(silence)) }
 
@@ -140,17 +140,17 @@ func (c *conn) sendMessage(m message) error {
 	return c.ws.WriteMessage(websocket.TextMessage, text)
 }
 
-// closeConn says goodbye, as far as the server can still be reached, and frees the connection.
+// closeConn sends a close frame, if the server can still be reached, and frees the connection.
 func (c *conn) closeConn() {
 	goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
 	_ = c.ws.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(time.Second)) // it may be broken already
 	_ = c.ws.Close()
 }
 
-// maxRefusal bounds the part of a refusal of the connection that is shown.
+// maxRefusal bounds the shown part of a refused connection's response, in bytes.
 const maxRefusal = 300
 
-// explainDial adds the user's next step to an error of connecting.
+// explainDial adds the user's next step to a connection error.
 func explainDial(endpoint string, resp *http.Response, err error) error {
 	if resp == nil {
 		return fmt.Errorf("no query server answers at %s: start one, for example with go run ./deploy/standalone --demo, or name another with -url: %w", endpoint, err)

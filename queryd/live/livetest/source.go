@@ -25,25 +25,25 @@ type Source struct {
 	active      projections.Generation
 	generations map[projections.Generation]*generation
 	changed     chan struct{} // closed and replaced at every change
-	failing     error         // what every read ends with now
-	broken      error         // what watches under way end with, once
-	breaks    int64
+	failing     error         // the error of every read now
+	broken      error         // the error that ends the watches under way, once
+	breaks      int64
 	loads       int
 }
 
 type generation struct {
-	hosts     map[events.HostID]projections.Stored // whole models
+	hosts     map[events.HostID]projections.Stored // complete models
 	offsets   map[events.Partition]projections.Offsets
 	changes   []projections.Batch
 	compacted int64
 }
 
-// Facts are facts for tests: 4 partitions.
+// Facts returns facts for tests: 4 partitions.
 func Facts() events.Facts {
 	return events.Facts{Epoch: 0xe1, Cluster: 0xc1, Partitions: 4, PartitionHash: "xxh3"}
 }
 
-// New makes an empty source without an active generation.
+// New returns an empty source without an active generation.
 func New(facts events.Facts) *Source {
 	return &Source{facts: facts, generations: map[projections.Generation]*generation{}, changed: make(chan struct{})}
 }
@@ -52,7 +52,7 @@ func (s *Source) revisionAt(n int64) events.Revision {
 	return events.Revision{Epoch: s.facts.Epoch, Cluster: s.facts.Cluster, Number: n}
 }
 
-// generationLocked finds one, making it if there is none. It needs the lock.
+// generationLocked returns a generation. It creates a missing one.
 func (s *Source) generationLocked(g projections.Generation) *generation {
 	if s.generations[g] == nil {
 		s.generations[g] = &generation{hosts: map[events.HostID]projections.Stored{}, offsets: map[events.Partition]projections.Offsets{}}
@@ -60,13 +60,13 @@ func (s *Source) generationLocked(g projections.Generation) *generation {
 	return s.generations[g]
 }
 
-// notifyLocked wakes whoever waits for a change. It needs the lock.
+// notifyLocked wakes all goroutines that wait for a change.
 func (s *Source) notifyLocked() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-// Store commits one transaction in a generation and gives its position.
+// Store commits one transaction in a generation and returns its position.
 func (s *Source) Store(g projections.Generation, hosts ...projections.Stored) events.Revision {
 	return s.commitBatch(g, projections.Batch{Hosts: hosts})
 }
@@ -126,7 +126,7 @@ func (s *Source) Activate(g projections.Generation) {
 	s.notifyLocked()
 }
 
-// Break ends the watches under way with err, once: new ones work. ErrCompacted also forgets the history.
+// Break ends the watches under way with err, once: new ones work. ErrCompacted also deletes the history.
 func (s *Source) Break(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,14 +148,14 @@ func (s *Source) Fail(err error) {
 	s.notifyLocked()
 }
 
-// Loads counts the calls of Load that succeeded.
+// Loads returns the number of successful calls of Load.
 func (s *Source) Loads() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.loads
 }
 
-// Load reads a generation whole.
+// Load reads a whole generation.
 func (s *Source) Load(ctx context.Context, g projections.Generation) (projections.Batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -203,7 +203,7 @@ func (s *Source) Watch(ctx context.Context, g projections.Generation, after even
 	}
 }
 
-// nextBatch gives the first change after a position, or what to wait for.
+// nextBatch returns the first change after a position, or a channel that closes at the next change.
 func (s *Source) nextBatch(g projections.Generation, after, breaks int64) (projections.Batch, bool, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,7 +224,7 @@ func (s *Source) nextBatch(g projections.Generation, after, breaks int64) (proje
 	return projections.Batch{}, false, s.changed, nil
 }
 
-// WatchActive gives the active generation and every later one.
+// WatchActive yields the active generation and every later one.
 func (s *Source) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
 	return func(yield func(projections.Generation, error) bool) {
 		var last projections.Generation

@@ -59,19 +59,19 @@ func (s entryDiff) mergedWith(t entryDiff) entryDiff {
 // updateEntry returns an entry of gpu with old's position for each equal reading, and the position at for all others.
 func updateEntry(old *entry, gpu *projections.GPU, at int64) (*entry, entryDiff) {
 	e := &entry{gpu: gpu, lastChanged: old.lastChanged, changedAt: make([]int64, 0, len(old.changedAt))}
-	marks, parts := old.changedAt, old.gpu.Parts
-	how := e.appendChangedAt(old.gpu.Latest, gpu.Latest, marks, at)
-	marks = marks[len(old.gpu.Latest):]
+	positions, parts := old.changedAt, old.gpu.Parts
+	how := e.appendChangedAt(old.gpu.Latest, gpu.Latest, positions, at)
+	positions = positions[len(old.gpu.Latest):]
 	for _, p := range gpu.Parts {
 		for len(parts) > 0 && parts[0].Name < p.Name {
-			how.lost, marks, parts = true, marks[len(parts[0].Latest):], parts[1:]
+			how.lost, positions, parts = true, positions[len(parts[0].Latest):], parts[1:]
 		}
 		var before []projections.Latest
 		if len(parts) > 0 && parts[0].Name == p.Name {
 			before, parts = parts[0].Latest, parts[1:]
 		}
-		how = how.mergedWith(e.appendChangedAt(before, p.Latest, marks, at))
-		marks = marks[len(before):]
+		how = how.mergedWith(e.appendChangedAt(before, p.Latest, positions, at))
+		positions = positions[len(before):]
 	}
 	how.lost = how.lost || len(parts) > 0
 	if how.changed {
@@ -80,8 +80,9 @@ func updateEntry(old *entry, gpu *projections.GPU, at int64) (*entry, entryDiff)
 	return e, how
 }
 
-// appendChangedAt appends the positions of the readings in now; marks holds the positions of the readings in before.
-func (e *entry) appendChangedAt(before, now []projections.Latest, marks []int64, at int64) (how entryDiff) {
+// appendChangedAt appends the positions of the readings in now; positions holds the position of each
+// reading in before.
+func (e *entry) appendChangedAt(before, now []projections.Latest, positions []int64, at int64) (how entryDiff) {
 	i := 0
 	for _, r := range now {
 		for i < len(before) && before[i].Metric < r.Metric {
@@ -89,7 +90,7 @@ func (e *entry) appendChangedAt(before, now []projections.Latest, marks []int64,
 		}
 		same := i < len(before) && before[i] == r
 		if same {
-			e.changedAt = append(e.changedAt, marks[i])
+			e.changedAt = append(e.changedAt, positions[i])
 		} else {
 			e.changedAt, how.changed = append(e.changedAt, at), true
 		}
@@ -106,12 +107,12 @@ func (e *entry) appendItems(dst []Item, f *filter, after int64) []Item {
 	if e.lastChanged <= after {
 		return dst
 	}
-	g, marks := e.gpu, e.changedAt
-	dst = appendItem(dst, Item{GPU: g.ID, Host: g.Host}, f.selectReadings(g.Latest, marks, after))
-	marks = marks[len(g.Latest):]
+	g, positions := e.gpu, e.changedAt
+	dst = appendItem(dst, Item{GPU: g.ID, Host: g.Host}, f.selectReadings(g.Latest, positions, after))
+	positions = positions[len(g.Latest):]
 	for _, p := range g.Parts {
-		dst = appendItem(dst, Item{GPU: g.ID, Part: p.Name, Host: g.Host}, f.selectReadings(p.Latest, marks, after))
-		marks = marks[len(p.Latest):]
+		dst = appendItem(dst, Item{GPU: g.ID, Part: p.Name, Host: g.Host}, f.selectReadings(p.Latest, positions, after))
+		positions = positions[len(p.Latest):]
 	}
 	return dst
 }

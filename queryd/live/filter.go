@@ -85,12 +85,12 @@ func (f *filter) matchesMetric(name string) bool {
 	return ok
 }
 
-// selectReadings returns the selected readings that changed after a position; marks holds their positions. If all are
-// selected it returns readings itself.
-func (f *filter) selectReadings(readings []projections.Latest, marks []int64, after int64) []projections.Latest {
+// selectReadings returns the selected readings that changed after a position; positions holds the position of each
+// reading. If all are selected it returns readings itself.
+func (f *filter) selectReadings(readings []projections.Latest, positions []int64, after int64) []projections.Latest {
 	n := 0
 	for i := range readings {
-		if marks[i] > after && f.matchesMetric(readings[i].Metric) {
+		if positions[i] > after && f.matchesMetric(readings[i].Metric) {
 			n++
 		}
 	}
@@ -99,7 +99,7 @@ func (f *filter) selectReadings(readings []projections.Latest, marks []int64, af
 	}
 	out := make([]projections.Latest, 0, n)
 	for i := range readings {
-		if marks[i] > after && f.matchesMetric(readings[i].Metric) {
+		if positions[i] > after && f.matchesMetric(readings[i].Metric) {
 			out = append(out, readings[i])
 		}
 	}

@@ -95,7 +95,7 @@ func TestWaitPassesPartitionsThatHaveNoEvents(t *testing.T) {
 		}
 		time.Sleep(time.Minute) // some heartbeats
 		if got := hub.State().Folded().Number; got != 40 {
-			t.Errorf("folded up to %d after all is quiet, want the head, 40", got)
+			t.Errorf("folded up to %d after all partitions caught up, want the head, 40", got)
 		}
 		cancel()
 		if err := <-done; err != nil {

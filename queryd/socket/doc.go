@@ -30,7 +30,7 @@
 //	{"t":"upd","id":"a","rev":…,"del":[…],"items":[…]}
 //	{"t":"lag","id":"a","queued":12}
 //	{"t":"hb","rev":…,"folded":…,"ts":…,"asOf":…}     everything up to rev was delivered, for every subscription
-//	{"t":"err","id":"a","code":…,"msg":…}             the subscription was not made; the connection goes on
+//	{"t":"err","id":"a","code":…,"msg":…}             no subscription was made; the connection stays open
 //	{"t":"pong"}
 //	{"t":"bye","reason":…,"retryMs":…}                then the connection closes
 //

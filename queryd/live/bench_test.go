@@ -10,8 +10,8 @@ import (
 	"telemetry-pipeline/queryd/live/livetest"
 )
 
-// fleetOf stores a fleet of hosts with 8 GPUs and 10 metrics each, and gives what a new reading of a host's
-// 8 GPUs stores.
+// fleetOf stores a fleet of hosts with 8 GPUs and 10 metrics each. batch returns the stored change for new readings
+// of a host's 8 GPUs.
 func fleetOf(b *testing.B, hosts int) (v *view, batch func(n int) projections.Batch) {
 	b.Helper()
 	facts := livetest.Facts()
@@ -31,8 +31,8 @@ func fleetOf(b *testing.B, hosts int) (v *view, batch func(n int) projections.Ba
 	for h := range hosts {
 		load.Hosts = append(load.Hosts, report(h, 1))
 	}
-	v.apply(load, time.Now())
-	v.adopt(newView(facts, "").state, time.Now())
+	v.applyBatch(load, time.Now())
+	v.continueFrom(newView(facts, "").state, time.Now())
 	return v, func(n int) projections.Batch {
 		at := load.At
 		at.Number += int64(n) + 1
@@ -51,12 +51,12 @@ func BenchmarkApply(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		next := batches[i%len(batches)]
 		next.At.Number = v.state.at.Number + 1
-		v.apply(next, time.Now())
+		v.applyBatch(next, time.Now())
 	}
 }
 
-// BenchmarkFanOut publishes a change of 8 GPUs of 10,000 to 10,000 subscribers of everything, each of whom
-// reads it.
+// BenchmarkFanOut publishes a change of 8 GPUs of 10,000 to 10,000 subscribers without a filter, and reads each of
+// them.
 func BenchmarkFanOut(b *testing.B) {
 	v, batch := fleetOf(b, 1250)
 	facts := livetest.Facts()
@@ -64,7 +64,7 @@ func BenchmarkFanOut(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	h.publish(v.state, &change{place: v.state.place}, true)
+	h.publishState(v.state, &change{streamPosition: v.state.streamPosition}, true)
 	subs := make([]*Subscription, 10_000)
 	for i := range subs {
 		if subs[i], err = h.Subscribe(Options{Hz: 20}); err != nil {
@@ -76,9 +76,9 @@ func BenchmarkFanOut(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		c := v.apply(batch(i), time.Now())
-		h.publish(v.state, c, false)
-		h.tick(time.Now().Add(time.Duration(i+1) * time.Hour)) // whatever the pace
+		c := v.applyBatch(batch(i), time.Now())
+		h.publishState(v.state, c, false)
+		h.publishDueGroups(time.Now().Add(time.Duration(i+1) * time.Hour)) // later than any group's period
 		for _, sub := range subs {
 			if m, err := sub.Poll(); err != nil || m == nil {
 				b.Fatalf("got %v, %v; want the update", m, err)

@@ -6,58 +6,58 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// change is what one stored change did to the view: the GPUs some of whose readings changed at that
-// position, and those that left. It holds no change that no reader could see. Immutable.
+// change is the effect of one stored change on the view: the GPUs with readings that changed at that position, and
+// the departures. It leaves out changes that no reader could see. Immutable.
 type change struct {
-	place            // of the view after it (not the State itself: changes outlive it)
-	entries []*entry // by (host, id); their marks at the position are what changed
-	left    []left
-	bytes   int
+	streamPosition          // of the view after the change (not the State itself: changes outlive it)
+	entries        []*entry // by (host, id); readings whose changedAt is the position are the ones that changed
+	departures     []departure
+	bytes          int
 }
 
-// empty tells that there is nothing to publish.
-func (c *change) empty() bool { return len(c.entries) == 0 && len(c.left) == 0 }
+// isEmpty reports whether there is nothing to publish.
+func (c *change) isEmpty() bool { return len(c.entries) == 0 && len(c.departures) == 0 }
 
-// after is the position after which the change's readings changed.
-func (c *change) after() int64 { return c.at.Number - 1 }
+// basePosition returns the position after which the change's readings changed.
+func (c *change) basePosition() int64 { return c.at.Number - 1 }
 
-// message gives what a filter selects of the change, nil when that is nothing.
-func (c *change) message(f *filter) *Message {
+// messageFor returns the part of the change that a filter selects, nil if there is none.
+func (c *change) messageFor(f *filter) *Message {
 	var items []Item
 	for _, e := range c.entries {
-		if f.host(e.gpu.Host) && f.gpu(e.gpu.ID) {
-			items = e.items(items, f, c.after())
+		if f.matchesHost(e.gpu.Host) && f.matchesGPU(e.gpu.ID) {
+			items = e.appendItems(items, f, c.basePosition())
 		}
 	}
-	return update(c.place, items, removed(c.left, f))
+	return newUpdate(c.streamPosition, items, removedGPUs(c.departures, f))
 }
 
-// touches tells whether message would not be nil.
-func (c *change) touches(f *filter) bool {
+// matchesFilter reports whether messageFor returns a message.
+func (c *change) matchesFilter(f *filter) bool {
 	var room [1]Item
 	for _, e := range c.entries {
-		if f.host(e.gpu.Host) && f.gpu(e.gpu.ID) && len(e.items(room[:0], f, c.after())) > 0 {
+		if f.matchesHost(e.gpu.Host) && f.matchesGPU(e.gpu.ID) && len(e.appendItems(room[:0], f, c.basePosition())) > 0 {
 			return true
 		}
 	}
-	return len(removed(c.left, f)) > 0
+	return len(removedGPUs(c.departures, f)) > 0
 }
 
-// update makes an Update at a place, nil without content.
-func update(p place, items []Item, gone []events.GPUID) *Message {
+// newUpdate returns an Update at a position, nil if it would be empty.
+func newUpdate(p streamPosition, items []Item, gone []events.GPUID) *Message {
 	if len(items) == 0 && len(gone) == 0 {
 		return nil
 	}
 	return &Message{Kind: Update, Token: p.token, At: p.at, Folded: p.folded, Items: items, Removed: gone}
 }
 
-// removed gives the GPUs that a reader with filter f must forget, sorted. One that only moved stays known
-// to a reader of all hosts; to others it may have been out of sight for a while, so they begin anew with
-// it.
-func removed(all []left, f *filter) []events.GPUID {
+// removedGPUs returns the GPUs that a reader with filter f must forget, sorted. A GPU that only moved stays known to
+// a reader of all hosts. To other readers it may have been out of sight for a while, so they start again with all of
+// its readings.
+func removedGPUs(all []departure, f *filter) []events.GPUID {
 	var out []events.GPUID
 	for _, l := range all {
-		if (l.whole || len(f.hosts) > 0) && f.host(l.host) && f.gpu(l.gpu) {
+		if (l.voided || len(f.hosts) > 0) && f.matchesHost(l.host) && f.matchesGPU(l.gpu) {
 			out = append(out, l.gpu)
 		}
 	}
@@ -65,8 +65,8 @@ func removed(all []left, f *filter) []events.GPUID {
 	return slices.Compact(out)
 }
 
-// size estimates how many bytes a message takes on its way.
-func (m *Message) size() int {
+// estimateSize returns an estimate of the message's encoded size in bytes.
+func (m *Message) estimateSize() int {
 	n := 128 + 48*len(m.Removed)
 	for _, item := range m.Items {
 		n += itemBytes(item)
@@ -82,12 +82,12 @@ func itemBytes(item Item) int {
 	return n
 }
 
-// estimate is the size of the change for a reader of everything.
-func (c *change) estimate() int {
-	n := 128 + 96*len(c.left)
+// estimateSize returns an estimate of the change's encoded size for a reader without a filter.
+func (c *change) estimateSize() int {
+	n := 128 + 96*len(c.departures)
 	var items []Item
 	for _, e := range c.entries {
-		items = e.items(items[:0], &filter{}, c.after())
+		items = e.appendItems(items[:0], &filter{}, c.basePosition())
 		for _, item := range items {
 			n += itemBytes(item)
 		}

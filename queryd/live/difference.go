@@ -8,51 +8,51 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// difference collects what is not as it was.
+// difference collects the entries that differ from the previous State.
 type difference struct {
-	at          int64
-	gone, fresh []*entry // to take out of the State and to put in; sorted by orderEntry
-	changed     []*entry // of fresh, those with readings that changed; sorted by (host, id)
-	left        []left   // sorted by GPU
-	hosts       map[events.HostID]bool
+	at             int64
+	removed, added []*entry    // to remove from the State and to add to it; sorted by orderEntry
+	changed        []*entry    // the entries of added that have changed readings; sorted by (host, id)
+	departures     []departure // sorted by GPU
+	hosts          map[events.HostID]bool
 }
 
-// gpu notes how a GPU follows its entry.
-func (d *difference) gpu(old *entry, gpu *projections.GPU) {
+// addGPU records the difference between an entry and the GPU that replaces it.
+func (d *difference) addGPU(old *entry, gpu *projections.GPU) {
 	switch {
 	case old == nil && gpu == nil:
 		return
 	case gpu == nil:
-		d.gone = append(d.gone, old)
+		d.removed = append(d.removed, old)
 		d.hosts[old.gpu.Host] = true
-		d.left = append(d.left, left{at: d.at, gpu: old.gpu.ID, host: old.gpu.Host, whole: true})
+		d.departures = append(d.departures, departure{at: d.at, gpu: old.gpu.ID, host: old.gpu.Host, voided: true})
 		return
 	}
-	e, gone := advance(old, gpu, d.at)
+	e, gone := advanceEntry(old, gpu, d.at)
 	if e == old {
 		return
 	}
 	if old != nil {
-		d.gone = append(d.gone, old)
+		d.removed = append(d.removed, old)
 		d.hosts[old.gpu.Host] = true
 	}
 	if gone != nil {
-		d.left = append(d.left, *gone)
+		d.departures = append(d.departures, *gone)
 	}
-	d.fresh = append(d.fresh, e)
+	d.added = append(d.added, e)
 	d.hosts[gpu.Host] = true
-	if e.changed == d.at && len(e.marks) > 0 {
+	if e.lastChanged == d.at && len(e.changedAt) > 0 {
 		d.changed = append(d.changed, e)
 	}
 }
 
-func (d *difference) sort() {
-	slices.SortFunc(d.gone, orderEntry)
-	slices.SortFunc(d.fresh, orderEntry)
+func (d *difference) sortLists() {
+	slices.SortFunc(d.removed, orderEntry)
+	slices.SortFunc(d.added, orderEntry)
 	slices.SortFunc(d.changed, func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(a.gpu.Host, b.gpu.Host), orderEntry(a, b))
 	})
-	slices.SortFunc(d.left, func(a, b left) int { return cmp.Compare(a.gpu, b.gpu) })
+	slices.SortFunc(d.departures, func(a, b departure) int { return cmp.Compare(a.gpu, b.gpu) })
 }
 
 func gpusOf(entries []*entry, order func(a, b *projections.GPU) int) []*projections.GPU {

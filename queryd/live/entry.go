@@ -8,31 +8,31 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// entry is a GPU of a State, and beside each of its readings the position at which it last changed. Immutable.
+// entry is a GPU of a State with the position at which each of its readings last changed. Immutable.
 type entry struct {
-	gpu     *projections.GPU
-	changed int64   // the newest mark
-	marks   []int64 // the GPU's own readings, then those of its parts in order
+	gpu         *projections.GPU
+	lastChanged int64   // the newest of changedAt
+	changedAt   []int64 // per reading: the GPU's own, then its parts' in order
 }
 
-// left says that a GPU is no longer where it was: it left host, or (whole) what was known of it there is void.
-type left struct {
-	at    int64
-	gpu   events.GPUID
-	host  events.HostID
-	whole bool
+// departure records that a GPU left a host, or (voided) that its earlier readings there no longer hold.
+type departure struct {
+	at     int64
+	gpu    events.GPUID
+	host   events.HostID
+	voided bool
 }
 
-// advance gives the entry that follows old (nil: none) when its GPU is as in gpu at a position, and old
-// itself when nothing differs. A GPU that moved or lost readings is marked as a whole, so that a reader can
-// begin anew with it.
-func advance(old *entry, gpu *projections.GPU, at int64) (e *entry, gone *left) {
+// advanceEntry returns the entry that follows old (nil: none) for gpu at a position, and old itself if nothing
+// differs. All readings of a GPU that moved or lost readings count as changed, so that a reader can start again with
+// it.
+func advanceEntry(old *entry, gpu *projections.GPU, at int64) (e *entry, gone *departure) {
 	if old == nil {
-		return fresh(gpu, at), nil
+		return newEntry(gpu, at), nil
 	}
 	e, how := updateEntry(old, gpu, at)
 	if how.lost || old.gpu.Host != gpu.Host {
-		return fresh(gpu, at), &left{at: at, gpu: gpu.ID, host: old.gpu.Host, whole: how.lost}
+		return newEntry(gpu, at), &departure{at: at, gpu: gpu.ID, host: old.gpu.Host, voided: how.lost}
 	}
 	if !how.changed && sameGPU(old.gpu, gpu) {
 		return old, nil
@@ -40,46 +40,49 @@ func advance(old *entry, gpu *projections.GPU, at int64) (e *entry, gone *left) 
 	return e, nil
 }
 
-// fresh is an entry whose readings all changed at a position.
-func fresh(gpu *projections.GPU, at int64) *entry {
+// newEntry returns an entry whose readings all changed at a position.
+func newEntry(gpu *projections.GPU, at int64) *entry {
 	n := len(gpu.Latest)
 	for _, p := range gpu.Parts {
 		n += len(p.Latest)
 	}
-	return &entry{gpu: gpu, changed: at, marks: slices.Repeat([]int64{at}, n)}
+	return &entry{gpu: gpu, lastChanged: at, changedAt: slices.Repeat([]int64{at}, n)}
 }
 
-// step says how readings follow others: some changed (or are new), some are no longer there.
-type step struct{ changed, lost bool }
+// entryDiff is the difference between two lists of readings: some changed (or are new), some are no longer there.
+type entryDiff struct{ changed, lost bool }
 
-func (s step) and(t step) step { return step{s.changed || t.changed, s.lost || t.lost} }
+func (s entryDiff) mergedWith(t entryDiff) entryDiff {
+	return entryDiff{s.changed || t.changed, s.lost || t.lost}
+}
 
-// updateEntry returns an entry of gpu that keeps the marks of old where a reading is the same, and marks others with at.
-func updateEntry(old *entry, gpu *projections.GPU, at int64) (*entry, step) {
-	e := &entry{gpu: gpu, changed: old.changed, marks: make([]int64, 0, len(old.marks))}
-	marks, parts := old.marks, old.gpu.Parts
-	how := e.mark(old.gpu.Latest, gpu.Latest, marks, at)
-	marks = marks[len(old.gpu.Latest):]
+// updateEntry returns an entry of gpu with old's position for each equal reading, and the position at for all others.
+func updateEntry(old *entry, gpu *projections.GPU, at int64) (*entry, entryDiff) {
+	e := &entry{gpu: gpu, lastChanged: old.lastChanged, changedAt: make([]int64, 0, len(old.changedAt))}
+	positions, parts := old.changedAt, old.gpu.Parts
+	how := e.appendChangedAt(old.gpu.Latest, gpu.Latest, positions, at)
+	positions = positions[len(old.gpu.Latest):]
 	for _, p := range gpu.Parts {
 		for len(parts) > 0 && parts[0].Name < p.Name {
-			how.lost, marks, parts = true, marks[len(parts[0].Latest):], parts[1:]
+			how.lost, positions, parts = true, positions[len(parts[0].Latest):], parts[1:]
 		}
 		var before []projections.Latest
 		if len(parts) > 0 && parts[0].Name == p.Name {
 			before, parts = parts[0].Latest, parts[1:]
 		}
-		how = how.and(e.mark(before, p.Latest, marks, at))
-		marks = marks[len(before):]
+		how = how.mergedWith(e.appendChangedAt(before, p.Latest, positions, at))
+		positions = positions[len(before):]
 	}
 	how.lost = how.lost || len(parts) > 0
 	if how.changed {
-		e.changed = at
+		e.lastChanged = at
 	}
 	return e, how
 }
 
-// mark appends the marks of now, beside which before and its marks stand.
-func (e *entry) mark(before, now []projections.Latest, marks []int64, at int64) (how step) {
+// appendChangedAt appends the positions of the readings in now; positions holds the position of each
+// reading in before.
+func (e *entry) appendChangedAt(before, now []projections.Latest, positions []int64, at int64) (how entryDiff) {
 	i := 0
 	for _, r := range now {
 		for i < len(before) && before[i].Metric < r.Metric {
@@ -87,9 +90,9 @@ func (e *entry) mark(before, now []projections.Latest, marks []int64, at int64) 
 		}
 		same := i < len(before) && before[i] == r
 		if same {
-			e.marks = append(e.marks, marks[i])
+			e.changedAt = append(e.changedAt, positions[i])
 		} else {
-			e.marks, how.changed = append(e.marks, at), true
+			e.changedAt, how.changed = append(e.changedAt, at), true
 		}
 		if i < len(before) && before[i].Metric == r.Metric {
 			i++
@@ -99,17 +102,17 @@ func (e *entry) mark(before, now []projections.Latest, marks []int64, at int64) 
 	return how
 }
 
-// items appends the readings that f takes and that changed after a position.
-func (e *entry) items(dst []Item, f *filter, after int64) []Item {
-	if e.changed <= after {
+// appendItems appends the readings that f selects and that changed after a position.
+func (e *entry) appendItems(dst []Item, f *filter, after int64) []Item {
+	if e.lastChanged <= after {
 		return dst
 	}
-	g, marks := e.gpu, e.marks
-	dst = appendItem(dst, Item{GPU: g.ID, Host: g.Host}, f.pick(g.Latest, marks, after))
-	marks = marks[len(g.Latest):]
+	g, positions := e.gpu, e.changedAt
+	dst = appendItem(dst, Item{GPU: g.ID, Host: g.Host}, f.selectReadings(g.Latest, positions, after))
+	positions = positions[len(g.Latest):]
 	for _, p := range g.Parts {
-		dst = appendItem(dst, Item{GPU: g.ID, Part: p.Name, Host: g.Host}, f.pick(p.Latest, marks, after))
-		marks = marks[len(p.Latest):]
+		dst = appendItem(dst, Item{GPU: g.ID, Part: p.Name, Host: g.Host}, f.selectReadings(p.Latest, positions, after))
+		positions = positions[len(p.Latest):]
 	}
 	return dst
 }
@@ -125,7 +128,7 @@ func appendItem(dst []Item, item Item, readings []projections.Latest) []Item {
 	return append(dst, item)
 }
 
-// sameGPU tells whether two GPUs with the same readings are the same in everything else.
+// sameGPU reports whether two GPUs with the same readings are equal in everything else.
 func sameGPU(a, b *projections.GPU) bool {
 	return a.LastSeen == b.LastSeen && a.FirstSeen == b.FirstSeen && slices.Equal(a.Hosts, b.Hosts) &&
 		sameIdentity(a.Identity, b.Identity) && slices.EqualFunc(a.Parts, b.Parts, samePart)

@@ -7,6 +7,6 @@ var (
 	ErrSlow = errors.New("subscriber too slow; resume from the last token")
 	// ErrClosed ends a subscription that was closed, or whose hub stopped.
 	ErrClosed = errors.New("subscription closed")
-	// ErrLoading is Ready's answer before the first load.
+	// ErrLoading is the error of Ready before the first load.
 	ErrLoading = errors.New("loading the projections: not current yet")
 )

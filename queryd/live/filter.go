@@ -13,14 +13,14 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Filter selects what a subscription is about. An empty field takes everything. Hosts are globs ('*', '?').
+// Filter selects the readings of a subscription. An empty field selects everything. Hosts are globs ('*', '?').
 type Filter struct {
 	Hosts   []string
 	GPUs    []events.GPUID
 	Metrics []string
 }
 
-// filter is a Filter in its one form: sorted, without repeats.
+// filter is a Filter in canonical form: sorted, without repeats.
 type filter struct {
 	hosts   []string
 	gpus    []events.GPUID
@@ -28,7 +28,7 @@ type filter struct {
 	globs   bool // some of hosts are patterns
 }
 
-// compile checks a Filter and brings it in its one form.
+// compile validates a Filter and returns its canonical form.
 func (f Filter) compile() (*filter, error) {
 	if slices.Contains(f.Hosts, "") || slices.Contains(f.GPUs, "") || slices.Contains(f.Metrics, "") {
 		return nil, errors.New("subscribing: filter holds an empty name; leave the field out to take everything")
@@ -47,8 +47,8 @@ func sortedSet[T cmp.Ordered](in []T) []T {
 	return slices.Compact(out)
 }
 
-// key is the same for equal filters, and for no others.
-func (f *filter) key() string {
+// filterKey returns a string that is the same for equal filters only.
+func (f *filter) filterKey() string {
 	var b strings.Builder
 	for _, names := range [][]string{f.hosts, f.metrics} {
 		writeNames(&b, names)
@@ -64,12 +64,12 @@ func writeNames[T ~string](b *strings.Builder, names []T) {
 	}
 }
 
-// host and gpu tell whether a host or a GPU is selected, as far as the field says.
-func (f *filter) host(h events.HostID) bool {
+// matchesHost reports whether the filter's hosts include a host.
+func (f *filter) matchesHost(h events.HostID) bool {
 	return len(f.hosts) == 0 || slices.ContainsFunc(f.hosts, func(pattern string) bool { return filters.Glob(pattern, string(h)) })
 }
 
-func (f *filter) gpu(id events.GPUID) bool {
+func (f *filter) matchesGPU(id events.GPUID) bool {
 	if len(f.gpus) == 0 {
 		return true
 	}
@@ -77,7 +77,7 @@ func (f *filter) gpu(id events.GPUID) bool {
 	return ok
 }
 
-func (f *filter) metric(name string) bool {
+func (f *filter) matchesMetric(name string) bool {
 	if len(f.metrics) == 0 {
 		return true
 	}
@@ -85,12 +85,12 @@ func (f *filter) metric(name string) bool {
 	return ok
 }
 
-// pick gives the readings whose metric is selected and that changed after a position; marks stand beside
-// them. When all are picked it gives readings itself.
-func (f *filter) pick(readings []projections.Latest, marks []int64, after int64) []projections.Latest {
+// selectReadings returns the selected readings that changed after a position; positions holds the position of each
+// reading. If all are selected it returns readings itself.
+func (f *filter) selectReadings(readings []projections.Latest, positions []int64, after int64) []projections.Latest {
 	n := 0
 	for i := range readings {
-		if marks[i] > after && f.metric(readings[i].Metric) {
+		if positions[i] > after && f.matchesMetric(readings[i].Metric) {
 			n++
 		}
 	}
@@ -99,16 +99,16 @@ func (f *filter) pick(readings []projections.Latest, marks []int64, after int64)
 	}
 	out := make([]projections.Latest, 0, n)
 	for i := range readings {
-		if marks[i] > after && f.metric(readings[i].Metric) {
+		if positions[i] > after && f.matchesMetric(readings[i].Metric) {
 			out = append(out, readings[i])
 		}
 	}
 	return out
 }
 
-// of gives the selected GPUs of a State by (host, id). It looks up what the filter names, and walks only
-// where it must.
-func (f *filter) of(s *State) iter.Seq[*entry] {
+// selectEntries returns the selected GPUs of a State by (host, id). It looks named GPUs and hosts up, and walks the
+// view only for patterns.
+func (f *filter) selectEntries(s *State) iter.Seq[*entry] {
 	switch {
 	case len(f.gpus) > 0:
 		return f.namedGPUs(s)
@@ -117,7 +117,7 @@ func (f *filter) of(s *State) iter.Seq[*entry] {
 	}
 	return func(yield func(*entry) bool) {
 		for _, h := range s.hosts {
-			if f.host(h.ID) && !each(h.entries, yield) {
+			if f.matchesHost(h.ID) && !yieldAll(h.entries, yield) {
 				return
 			}
 		}
@@ -127,7 +127,7 @@ func (f *filter) of(s *State) iter.Seq[*entry] {
 func (f *filter) namedGPUs(s *State) iter.Seq[*entry] {
 	var found []*entry
 	for _, id := range f.gpus {
-		if e := s.entry(id); e != nil && f.host(e.gpu.Host) {
+		if e := s.findEntry(id); e != nil && f.matchesHost(e.gpu.Host) {
 			found = append(found, e)
 		}
 	}
@@ -138,14 +138,14 @@ func (f *filter) namedGPUs(s *State) iter.Seq[*entry] {
 func (f *filter) namedHosts(s *State) iter.Seq[*entry] {
 	return func(yield func(*entry) bool) {
 		for _, name := range f.hosts {
-			if h, ok := s.Host(events.HostID(name)); ok && !each(h.entries, yield) {
+			if h, ok := s.Host(events.HostID(name)); ok && !yieldAll(h.entries, yield) {
 				return
 			}
 		}
 	}
 }
 
-func each(entries []*entry, yield func(*entry) bool) bool {
+func yieldAll(entries []*entry, yield func(*entry) bool) bool {
 	for _, e := range entries {
 		if !yield(e) {
 			return false

@@ -12,8 +12,9 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// news is what a follower found: everything (load), or what changed since, or that it failed and tries again.
-type news struct {
+// followResult is a follower's result: the whole generation (load), the changes since, or an error after which it
+// tries again.
+type followResult struct {
 	batch projections.Batch
 	load  bool
 	err   error
@@ -23,24 +24,24 @@ type news struct {
 type follower struct {
 	src        source
 	generation projections.Generation
-	out        chan<- news
+	out        chan<- followResult
 	at         events.Revision
 	loaded     bool
 }
 
-func (f *follower) run(ctx context.Context) {
+func (f *follower) followGeneration(ctx context.Context) {
 	loop := follow.Loop{
-		CatchUp:       f.load,
-		Watch:         f.watch,
+		CatchUp:       f.loadGeneration,
+		Watch:         f.watchGeneration,
 		Pause:         newPause(),
-		IgnoreForeign: true, // etcd was set back: the view is made again from the present state
-		Failed:        func(err error, _ time.Duration) { f.send(ctx, news{err: err}) },
+		IgnoreForeign: true, // etcd was set back: the view is rebuilt from the present state
+		Failed:        func(err error, _ time.Duration) { f.sendResult(ctx, followResult{err: err}) },
 	}
-	_ = loop.Run(ctx) // nothing ends it but ctx
+	_ = loop.Run(ctx) // it ends only with ctx
 }
 
-// load reads the whole generation, unless the watch can go on from the position of the last batch.
-func (f *follower) load(ctx context.Context) error {
+// loadGeneration reads the whole generation, unless the watch can resume from the position of the last batch.
+func (f *follower) loadGeneration(ctx context.Context) error {
 	if f.loaded {
 		return nil
 	}
@@ -49,11 +50,11 @@ func (f *follower) load(ctx context.Context) error {
 		return fmt.Errorf("loading generation %s: %w", f.generation, err)
 	}
 	f.loaded, f.at = true, b.At
-	f.send(ctx, news{batch: b, load: true})
+	f.sendResult(ctx, followResult{batch: b, load: true})
 	return nil
 }
 
-func (f *follower) watch(ctx context.Context, delivered func()) error {
+func (f *follower) watchGeneration(ctx context.Context, delivered func()) error {
 	for b, err := range f.src.Watch(ctx, f.generation, f.at) {
 		if err != nil {
 			f.loaded = !mustReload(err)
@@ -61,17 +62,17 @@ func (f *follower) watch(ctx context.Context, delivered func()) error {
 		}
 		delivered()
 		f.at = b.At
-		f.send(ctx, news{batch: b})
+		f.sendResult(ctx, followResult{batch: b})
 	}
 	return fmt.Errorf("watching generation %s: %w", f.generation, follow.ErrEnded)
 }
 
-// mustReload reports whether no watch can go on from the last position after err.
+// mustReload reports whether no watch can resume from the last position after err.
 func mustReload(err error) bool {
 	return errors.Is(err, events.ErrCompacted) || errors.Is(err, events.ErrOverflow) || errors.Is(err, events.ErrForeign)
 }
 
-func (f *follower) send(ctx context.Context, n news) {
+func (f *follower) sendResult(ctx context.Context, n followResult) {
 	select {
 	case f.out <- n:
 	case <-ctx.Done():
@@ -85,13 +86,13 @@ func (h *Hub) followActive(ctx context.Context, out chan<- projections.Generatio
 			return h.watchActive(ctx, delivered, out)
 		},
 		Pause:         newPause(),
-		IgnoreForeign: true, // followUnread finds that out, and ends the hub
+		IgnoreForeign: true, // followUnread detects it and ends the hub
 		Failed: func(err error, _ time.Duration) {
-			h.troubled("active", fmt.Errorf("watching the active generation: %w", err))
+			h.setFailure("active", fmt.Errorf("watching the active generation: %w", err))
 		},
-		Recovered: func() { h.troubled("active", nil) },
+		Recovered: func() { h.setFailure("active", nil) },
 	}
-	_ = loop.Run(ctx) // nothing ends it but ctx
+	_ = loop.Run(ctx) // it ends only with ctx
 }
 
 func (h *Hub) watchActive(ctx context.Context, delivered func(), out chan<- projections.Generation) error {

@@ -23,7 +23,7 @@ func TestStoredTokens(t *testing.T) {
 		goldentest.WrittenText(t, name, 1, string(tokenOf(p.Generation, p.At)))
 	}
 	goldentest.Readable(t, "token", 1, tokens, func(text []byte) (p tokenParts, err error) {
-		p.Generation, p.At, p.OK = Token(text).parse()
+		p.Generation, p.At, p.OK = Token(text).parseToken()
 		return p, nil
 	})
 }

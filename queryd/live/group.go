@@ -9,28 +9,28 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// group is the subscriptions with the same filter, mode and rate. The hub's lock guards it, but for
-// edition, which members read on their own.
+// group is the set of subscriptions with the same filter, mode and rate. The hub's lock guards it, except current,
+// which members read without it.
 type group struct {
 	key     string
 	filter  *filter
 	mode    Mode
-	period  time.Duration // LatestMode: the least time between editions
+	period  time.Duration // LatestMode: the shortest time between snapshots
 	members map[*Subscription]struct{}
 
-	edition atomic.Pointer[edition] // LatestMode: what members read. EventsMode: what they start from
-	joined  *edition                // of a newer State, for those who join
-	dirty   bool                    // LatestMode: something changed since the edition
-	due     time.Time               // no new edition before
+	current      atomic.Pointer[groupSnapshot] // LatestMode: the members read it. EventsMode: the members start from it
+	joinSnapshot *groupSnapshot                // of a newer State, for new members
+	dirty        bool                          // LatestMode: there are changes since current
+	due          time.Time                     // earliest time of the next snapshot
 }
 
-// groups finds the groups that a change concerns, and those whose next edition is due.
+// groups finds the groups that a change concerns, and the groups whose next snapshot is due.
 type groups struct {
 	all    map[string]*group
-	byGPU  map[events.GPUID]groupSet  // those that name GPUs
-	byHost map[events.HostID]groupSet // those that name hosts, without GPUs and patterns
+	byGPU  map[events.GPUID]groupSet  // groups that name GPUs
+	byHost map[events.HostID]groupSet // groups that name hosts, without GPUs and patterns
 	rest   groupSet
-	queue  dueQueue // dirty groups whose time has not come
+	queue  dueQueue // dirty groups that are not due yet
 }
 
 type groupSet map[*group]struct{}
@@ -39,23 +39,23 @@ func newGroups() groups {
 	return groups{all: map[string]*group{}, byGPU: map[events.GPUID]groupSet{}, byHost: map[events.HostID]groupSet{}, rest: groupSet{}}
 }
 
-// of gives the group of some options, made from the State s if it is new.
-func (gs *groups) of(f *filter, mode Mode, period time.Duration, s *State) *group {
-	key := fmt.Sprintf("%s %d %s", mode, period, f.key())
+// groupFor returns the group of a filter, mode and period. It creates a new one from the State s.
+func (gs *groups) groupFor(f *filter, mode Mode, period time.Duration, s *State) *group {
+	key := fmt.Sprintf("%s %d %s", mode, period, f.filterKey())
 	g := gs.all[key]
 	if g == nil {
 		g = &group{key: key, filter: f, mode: mode, period: period, members: map[*Subscription]struct{}{}}
-		g.edition.Store(newEdition(s, f))
+		g.current.Store(newGroupSnapshot(s, f))
 		gs.all[key] = g
-		gs.index(g, func(set groupSet) { set[g] = struct{}{} })
+		gs.editSets(g, func(set groupSet) { set[g] = struct{}{} })
 	}
 	return g
 }
 
-// remove forgets a group without members.
-func (gs *groups) remove(g *group) {
+// removeGroup removes a group without members.
+func (gs *groups) removeGroup(g *group) {
 	delete(gs.all, g.key)
-	gs.index(g, func(set groupSet) { delete(set, g) })
+	gs.editSets(g, func(set groupSet) { delete(set, g) })
 	for _, id := range g.filter.gpus {
 		if len(gs.byGPU[id]) == 0 {
 			delete(gs.byGPU, id)
@@ -68,8 +68,8 @@ func (gs *groups) remove(g *group) {
 	}
 }
 
-// index calls edit for each set that g belongs to.
-func (gs *groups) index(g *group, edit func(groupSet)) {
+// editSets calls edit for each set that g belongs to.
+func (gs *groups) editSets(g *group, edit func(groupSet)) {
 	switch {
 	case len(g.filter.gpus) > 0:
 		for _, id := range g.filter.gpus {
@@ -93,23 +93,23 @@ func setOf[K comparable](m map[K]groupSet, k K) groupSet {
 	return set
 }
 
-// touched gives the groups for which a change holds something.
-func (gs *groups) touched(c *change) groupSet {
+// concernedGroups returns the groups whose filters match a change.
+func (gs *groups) concernedGroups(c *change) groupSet {
 	out := groupSet{}
 	ask := func(set groupSet, one *change) {
 		for g := range set {
-			if _, known := out[g]; !known && one.touches(g.filter) {
+			if _, known := out[g]; !known && one.matchesFilter(g.filter) {
 				out[g] = struct{}{}
 			}
 		}
 	}
 	for i, e := range c.entries {
-		one := &change{place: c.place, entries: c.entries[i : i+1]}
+		one := &change{streamPosition: c.streamPosition, entries: c.entries[i : i+1]}
 		ask(gs.byGPU[e.gpu.ID], one)
 		ask(gs.byHost[e.gpu.Host], one)
 	}
-	for i, l := range c.left {
-		one := &change{place: c.place, left: c.left[i : i+1]}
+	for i, l := range c.departures {
+		one := &change{streamPosition: c.streamPosition, departures: c.departures[i : i+1]}
 		ask(gs.byGPU[l.gpu], one)
 		ask(gs.byHost[l.host], one)
 	}
@@ -117,49 +117,49 @@ func (gs *groups) touched(c *change) groupSet {
 	return out
 }
 
-// stir gives a group in LatestMode an edition of s, now or when its time has come.
-func (gs *groups) stir(g *group, s *State, now time.Time) {
+// scheduleSnapshot publishes s to a group in LatestMode, now or when the group is due.
+func (gs *groups) scheduleSnapshot(g *group, s *State, now time.Time) {
 	switch {
 	case g.dirty:
 	case now.Before(g.due):
 		g.dirty = true
 		heap.Push(&gs.queue, g)
 	default:
-		g.publish(s, now)
+		g.publishSnapshot(s, now)
 	}
 }
 
-// tick publishes what is due, and tells when the next one is (zero: nothing waits).
-func (gs *groups) tick(s *State, now time.Time) time.Time {
+// publishDue publishes to the groups that are due, and returns the time of the next one (zero: no group waits).
+func (gs *groups) publishDue(s *State, now time.Time) time.Time {
 	for len(gs.queue) > 0 {
 		g := gs.queue[0]
 		if len(g.members) > 0 && now.Before(g.due) {
 			return g.due
 		}
 		heap.Pop(&gs.queue)
-		g.publish(s, now)
+		g.publishSnapshot(s, now)
 	}
 	return time.Time{}
 }
 
-// publish gives the members an edition to read.
-func (g *group) publish(s *State, now time.Time) {
-	g.dirty, g.due, g.joined = false, now.Add(g.period), nil
-	g.edition.Store(newEdition(s, g.filter))
+// publishSnapshot replaces the snapshot that the members read, and wakes them.
+func (g *group) publishSnapshot(s *State, now time.Time) {
+	g.dirty, g.due, g.joinSnapshot = false, now.Add(g.period), nil
+	g.current.Store(newGroupSnapshot(s, g.filter))
 	for sub := range g.members {
 		sub.wake.Set()
 	}
 }
 
-// joining gives those who join at s something to read together.
-func (g *group) joining(s *State) *edition {
-	if now := g.edition.Load(); now.state == s {
+// snapshotForJoin returns the snapshot that subscriptions which join at s share.
+func (g *group) snapshotForJoin(s *State) *groupSnapshot {
+	if now := g.current.Load(); now.state == s {
 		return now
 	}
-	if g.joined == nil || g.joined.state != s {
-		g.joined = newEdition(s, g.filter)
+	if g.joinSnapshot == nil || g.joinSnapshot.state != s {
+		g.joinSnapshot = newGroupSnapshot(s, g.filter)
 	}
-	return g.joined
+	return g.joinSnapshot
 }
 
 // dueQueue is a heap of groups by due.

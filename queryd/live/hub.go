@@ -17,15 +17,15 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// source is what the hub needs of the stored projections (projections/snapshot.Store).
+// source is the stored projections (projections/snapshot.Store).
 type source interface {
 	Load(ctx context.Context, g projections.Generation) (projections.Batch, error)
 	Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error]
 	WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error]
 }
 
-// Hub owns the watch, the current State and the subscribers. Only the goroutine of Run makes States; who
-// reads them takes no lock.
+// Hub owns the watch, the current State and the subscribers. Only the goroutine of Run creates States; readers of a
+// State take no lock.
 type Hub struct {
 	cfg     Config
 	src     source
@@ -34,26 +34,26 @@ type Hub struct {
 	lg      *slog.Logger
 	metrics metrics
 
-	current atomic.Pointer[published]
-	asked   wait.Signal   // somebody waits for a position that may be folded already
-	done    chan struct{} // closed when Run returns
+	current        atomic.Pointer[published]
+	checkRequested wait.Signal   // a caller waits for a position that may be folded already
+	done           chan struct{} // closed when Run returns
 
-	mu      sync.Mutex // held for short, never while someone is waited for; before Subscription.mu
-	groups  groups
-	ring    ring
-	early   map[*Subscription]struct{} // subscribed before the first load, or ahead of the State
-	ended   bool
-	trouble map[string]error // what does not work now, by activity
+	mu       sync.Mutex // held briefly, never during a wait; taken before Subscription.mu
+	groups   groups
+	ring     ring
+	waiting  map[*Subscription]struct{} // subscribed before the first load, or ahead of the State
+	ended    bool
+	failures map[string]error // present errors by activity
 }
 
-// published is a State and the channel that closes when the next one is there.
+// published is a State and a channel that closes when the next one is published.
 type published struct {
 	state *State
 	next  chan struct{}
 }
 
-// New makes a hub; Run starts it. log and facts are the log's; without a log, positions are those that are
-// stored, and stay behind where a partition has no events.
+// New returns a hub; Run starts it. log and facts belong to the same log. Without a log, positions are the stored
+// ones only, and stay behind where a partition has no events.
 func New(cfg Config, src source, log unreader, facts events.Facts, lg *slog.Logger) (*Hub, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -64,68 +64,69 @@ func New(cfg Config, src source, log unreader, facts events.Facts, lg *slog.Logg
 	}
 	h := &Hub{
 		cfg: cfg, src: src, log: log, facts: facts, lg: lg,
-		asked:   wait.NewSignal(),
-		done:    make(chan struct{}),
-		groups:  newGroups(),
-		ring:    ring{max: cfg.Ring, maxBytes: cfg.RingBytes},
-		early:   map[*Subscription]struct{}{},
-		trouble: map[string]error{},
+		checkRequested: wait.NewSignal(),
+		done:           make(chan struct{}),
+		groups:         newGroups(),
+		ring:           ring{max: cfg.Ring, maxBytes: cfg.RingBytes},
+		waiting:        map[*Subscription]struct{}{},
+		failures:       map[string]error{},
 	}
 	h.current.Store(&published{state: newView(facts, "").state, next: make(chan struct{})})
 	h.metrics = newMetrics(h)
 	return h, nil
 }
 
-// Ready is nil once the view is current.
+// Ready returns nil once the view is current.
 func (h *Hub) Ready() error {
-	if !h.State().loaded() {
+	if !h.State().isLoaded() {
 		return errors.Join(ErrLoading, h.Degraded())
 	}
 	return nil
 }
 
-// Degraded tells why the view may be behind etcd now, nil when it is not. The State's AsOf tells how far.
+// Degraded returns the reason why the view may be behind etcd now, nil if it is not. The State's AsOf shows how far.
 func (h *Hub) Degraded() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var all []error
-	for _, activity := range slices.Sorted(maps.Keys(h.trouble)) {
-		all = append(all, h.trouble[activity])
+	for _, activity := range slices.Sorted(maps.Keys(h.failures)) {
+		all = append(all, h.failures[activity])
 	}
 	return errors.Join(all...)
 }
 
-// Heartbeat is the pause between heartbeats.
+// Heartbeat returns the pause between heartbeats.
 func (h *Hub) Heartbeat() time.Duration { return h.cfg.Heartbeat }
 
-// State gives the current view; never nil, empty before the first load. It is immutable and may be kept.
+// State returns the current view; never nil, empty before the first load. It is immutable and may be kept.
 func (h *Hub) State() *State { return h.current.Load().state }
 
-// Wait blocks until everything up to rev is folded (live and series) and in the view, and gives that State.
-// A rev of another log is events.ErrForeign; the end of ctx its cause, and the end of the hub ErrClosed.
+// Wait blocks until everything up to rev is folded (live and series) and in the view, and returns that State. It
+// returns events.ErrForeign for a rev of another log, the cause of ctx when ctx ends, and ErrClosed when the hub
+// ends.
 func (h *Hub) Wait(ctx context.Context, rev events.Revision) (*State, error) {
-	if rev != (events.Revision{}) && !h.own(rev) {
+	if rev != (events.Revision{}) && !h.ownsRevision(rev) {
 		return nil, fmt.Errorf("waiting for revision %s: %w", rev, events.ErrForeign)
 	}
-	return h.await(ctx, func(s *State) bool {
+	return h.awaitState(ctx, func(s *State) bool {
 		if rev.Number <= s.folded.Number {
 			return true
 		}
-		h.asked.Set()
+		h.checkRequested.Set()
 		return false
 	})
 }
 
-// WaitEach is Wait with a position for each partition, and so in nobody else's way.
+// WaitEach is Wait with one position per partition, so that it depends on no other partition.
 func (h *Hub) WaitEach(ctx context.Context, upto map[events.Partition]events.Revision) error {
 	for p, rev := range upto {
-		if !h.own(rev) || int(p) >= h.facts.Partitions {
+		if !h.ownsRevision(rev) || int(p) >= h.facts.Partitions {
 			return fmt.Errorf("waiting for revision %s of partition %d: %w", rev, p, events.ErrForeign)
 		}
 	}
-	_, err := h.await(ctx, func(s *State) bool {
+	_, err := h.awaitState(ctx, func(s *State) bool {
 		for p, rev := range upto {
-			if s.folds[p].Number < rev.Number {
+			if s.partitionsFolded[p].Number < rev.Number {
 				return false
 			}
 		}
@@ -134,13 +135,13 @@ func (h *Hub) WaitEach(ctx context.Context, upto map[events.Partition]events.Rev
 	return err
 }
 
-// own tells whether a position is one of this hub's log.
-func (h *Hub) own(rev events.Revision) bool {
+// ownsRevision reports whether a position belongs to this hub's log.
+func (h *Hub) ownsRevision(rev events.Revision) bool {
 	return rev.SameLog(events.Revision{Epoch: h.facts.Epoch, Cluster: h.facts.Cluster})
 }
 
-// await gives the first State, from the current one on, for which reached is true.
-func (h *Hub) await(ctx context.Context, reached func(*State) bool) (*State, error) {
+// awaitState returns the first State, from the current one on, for which reached returns true.
+func (h *Hub) awaitState(ctx context.Context, reached func(*State) bool) (*State, error) {
 	for {
 		p := h.current.Load()
 		if reached(p.state) {
@@ -156,106 +157,106 @@ func (h *Hub) await(ctx context.Context, reached func(*State) bool) (*State, err
 	}
 }
 
-// publish makes a State the current one and tells subscribers what changed. When the State begins a
-// generation, positions of the one before can no longer be resumed.
-func (h *Hub) publish(s *State, c *change, begins bool) {
-	prev := h.replace(s, c, begins)
+// publishState makes a State the current one and publishes its changes to subscribers. If the State starts a
+// generation, positions of the previous one can no longer be resumed.
+func (h *Hub) publishState(s *State, c *change, begins bool) {
+	prev := h.replaceState(s, c, begins)
 	close(prev.next)
 }
 
-// replace does the part of publish that needs the lock, and gives what was current.
-func (h *Hub) replace(s *State, c *change, begins bool) *published {
+// replaceState is the part of publishState that needs the lock. It returns the previous State.
+func (h *Hub) replaceState(s *State, c *change, begins bool) *published {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	prev := h.current.Swap(&published{state: s, next: make(chan struct{})})
 	if begins {
-		h.ring.begin(s.at.Number)
+		h.ring.resetAt(s.at.Number)
 	}
-	if !c.empty() {
+	if !c.isEmpty() {
 		h.metrics.changes.Inc()
 		if !begins {
-			h.ring.add(c)
+			h.ring.appendChange(c)
 		}
-		h.spread(s, c)
+		h.dispatchChange(s, c)
 	}
-	for sub := range h.early {
-		if !sub.aheadOf(s) {
-			h.join(sub, s)
-			delete(h.early, sub)
+	for sub := range h.waiting {
+		if !sub.resumesAhead(s) {
+			h.joinGroup(sub, s)
+			delete(h.waiting, sub)
 		}
 	}
 	return prev
 }
 
-// spread hands a change to the groups that it concerns. It needs the lock.
-func (h *Hub) spread(s *State, c *change) {
+// dispatchChange sends a change to the groups that it concerns. The caller holds the lock.
+func (h *Hub) dispatchChange(s *State, c *change) {
 	now := time.Now()
-	for g := range h.groups.touched(c) {
+	for g := range h.groups.concernedGroups(c) {
 		if g.mode == LatestMode {
-			h.groups.stir(g, s, now)
+			h.groups.scheduleSnapshot(g, s, now)
 			continue
 		}
-		m := c.message(g.filter)
+		m := c.messageFor(g.filter)
 		if m == nil {
 			continue
 		}
-		size := m.size()
+		size := m.estimateSize()
 		for sub := range g.members {
-			h.queue(sub, m, size)
+			h.queueMessage(sub, m, size)
 		}
 	}
 }
 
-// queue hands a message to a subscriber in EventsMode, and ends it when that is too much. It needs the lock.
-func (h *Hub) queue(sub *Subscription, m *Message, size int) {
-	switch sub.push(m, size, h.cfg.QueueBytes) {
-	case half:
+// queueMessage queues a message for a subscriber in EventsMode, and ends the subscription if the queue is full. The
+// caller holds the lock.
+func (h *Hub) queueMessage(sub *Subscription, m *Message, size int) {
+	switch sub.queueMessage(m, size, h.cfg.QueueBytes) {
+	case queueHalfFull:
 		h.metrics.lags.Inc()
-	case full:
+	case queueFull:
 		h.metrics.slow.Inc()
-		h.drop(sub)
+		h.removeSubscription(sub)
 	}
 }
 
-// tick gives a new edition to the groups whose time has come, and tells when the next one's comes (zero:
-// none waits).
-func (h *Hub) tick(now time.Time) time.Time {
+// publishDueGroups publishes to the groups that are due, and returns the time of the next one (zero: no group waits).
+func (h *Hub) publishDueGroups(now time.Time) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.groups.tick(h.State(), now)
+	return h.groups.publishDue(h.State(), now)
 }
 
-// beat sends a heartbeat to every subscriber that has begun.
-func (h *Hub) beat(now time.Time) {
+// sendHeartbeats sends a heartbeat to every subscriber that has started.
+func (h *Hub) sendHeartbeats(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.State()
-	current := heartbeat(s, now)
+	current := newHeartbeat(s, now)
 	for _, g := range h.groups.all {
 		m := current
 		if g.dirty {
-			m = heartbeat(g.edition.Load().state, now)
+			m = newHeartbeat(g.current.Load().state, now)
 		} else {
-			g.edition.Store(newEdition(s, g.filter))
-			g.joined = nil
+			g.current.Store(newGroupSnapshot(s, g.filter))
+			g.joinSnapshot = nil
 		}
 		for sub := range g.members {
-			sub.beatWith(m)
+			sub.setHeartbeat(m)
 		}
 	}
 }
 
-// end ends every subscription; there are no new ones.
-func (h *Hub) end() {
+// endSubscriptions ends every subscription and refuses new ones.
+func (h *Hub) endSubscriptions() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ended = true
-	for sub := range h.early {
-		sub.fail(ErrClosed)
+	for sub := range h.waiting {
+		sub.endWith(ErrClosed)
 	}
 	for _, g := range h.groups.all {
 		for sub := range g.members {
-			sub.fail(ErrClosed)
+			sub.endWith(ErrClosed)
 		}
 	}
 	close(h.done)

@@ -55,8 +55,8 @@ func TestAPositionThatEtcdLostIsNotWaitedForForEver(t *testing.T) {
 	})
 }
 
-// TestAServerCutOffFromEtcdTakesNobodyBack: who comes from a server that is further keeps what it knows, however long this
-// one hears nothing of etcd, and gets the rest when it does.
+// TestAServerCutOffFromEtcdTakesNobodyBack: a reader from a server that is further ahead keeps its state, however
+// long this one is cut off from etcd, and receives the rest when it is not.
 func TestAServerCutOffFromEtcdTakesNobodyBack(t *testing.T) {
 	inBubble(t, live.Config{Heartbeat: 5 * time.Second}, func(r *rig) {
 		r.set("h1", "GPU-a", 0, 1)
@@ -85,7 +85,7 @@ func TestAServerCutOffFromEtcdTakesNobodyBack(t *testing.T) {
 	})
 }
 
-// setBack is a source whose etcd was set back: what it loads is at an earlier position.
+// setBack is a source whose etcd was set back: it loads an earlier position.
 type setBack struct {
 	*livetest.Source
 	by atomic.Int64
@@ -102,8 +102,8 @@ func (s *setBack) Watch(ctx context.Context, g projections.Generation, after eve
 	return s.Source.Watch(ctx, g, after)
 }
 
-// TestPositionsDoNotGoBackWithEtcd: etcd was restored from a snapshot under a server, which goes on under the same epoch
-// until it learns of that. Nobody is given a position before the one he has.
+// TestPositionsDoNotGoBackWithEtcd: etcd was restored from a snapshot under a server, which continues under the same
+// epoch until it learns of that. No reader receives a position before its last one.
 func TestPositionsDoNotGoBackWithEtcd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &setBack{Source: livetest.New(livetest.Facts())}

@@ -11,8 +11,8 @@ import (
 	"telemetry-pipeline/queryd/live/livetest"
 )
 
-// Subscribers, read or not, let go of the States that they started from and passed: else ten thousand of
-// them would hold as many fleets.
+// Subscribers, read or not, release the States that they started from and passed: else ten thousand of them would
+// hold as many fleets.
 func TestOldStatesAreLetGo(t *testing.T) {
 	facts := livetest.Facts()
 	v, fleet := newView(facts, "g"), livetest.NewFleet(facts)
@@ -25,11 +25,11 @@ func TestOldStatesAreLetGo(t *testing.T) {
 	for n := int64(1); n <= 20; n++ {
 		at := events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster, Number: n}
 		s := fleet.Report(livetest.Reading{Host: "h", UUID: "GPU-a", Metric: "m", At: events.Timestamp(n), Value: n})
-		c := v.apply(projections.Batch{At: at, Hosts: []projections.Stored{s}}, time.Now())
+		c := v.applyBatch(projections.Batch{At: at, Hosts: []projections.Stored{s}}, time.Now())
 		if n == 1 {
-			c = v.adopt(newView(facts, "").state, time.Now())
+			c = v.continueFrom(newView(facts, "").state, time.Now())
 		}
-		h.publish(v.state, c, n == 1)
+		h.publishState(v.state, c, n == 1)
 		old = append(old, weak.Make(v.state))
 		for _, o := range []Options{{Snapshot: true}, {Mode: EventsMode, Snapshot: true}, {Hz: 0.01, From: v.state.token}} {
 			sub, err := h.Subscribe(o)
@@ -42,8 +42,8 @@ func TestOldStatesAreLetGo(t *testing.T) {
 			subs = append(subs, sub)
 		}
 	}
-	h.tick(time.Now().Add(time.Hour))
-	h.beat(time.Now())
+	h.publishDueGroups(time.Now().Add(time.Hour))
+	h.sendHeartbeats(time.Now())
 	runtime.GC()
 	for i, s := range old[:len(old)-1] {
 		if s.Value() != nil {

@@ -8,16 +8,16 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Kind says what a Message is.
+// Kind is the type of a Message.
 type Kind string
 
 const (
 	Snapshot  Kind = "snap"   // state at Token; More follow while More is set, and only the last has the Token
-	Synced    Kind = "synced" // the initial state (or what was missed) is complete
+	Synced    Kind = "synced" // the initial state (or the missed changes) is complete
 	Update    Kind = "upd"    // changes since the last Snapshot or Update
 	Heartbeat Kind = "hb"     // nothing older than Token will come
 	Lag       Kind = "lag"    // EventsMode: the queue is half full
-	Reset     Kind = "reset"  // the position asked for is gone (Reason); forget everything, a Snapshot follows
+	Reset     Kind = "reset"  // the requested position is gone (Reason); forget everything, a Snapshot follows
 )
 
 // Message is one step of a subscription. It is shared between subscribers and must not be changed.
@@ -39,9 +39,8 @@ type Message struct {
 	encoded encodings
 }
 
-// Item is a GPU's changed readings (all of them in a Snapshot). Values are absolute, so applying one again
-// does no harm. A message's Removed is applied before its Items: a GPU in both is there anew, with all of
-// its readings.
+// Item is a GPU's changed readings (all of them in a Snapshot). Values are absolute, so applying one again does no
+// harm. A message's Removed is applied before its Items: a GPU in both is new, with all of its readings.
 type Item struct {
 	GPU      events.GPUID
 	Part     string
@@ -50,20 +49,20 @@ type Item struct {
 	Readings []projections.Latest
 }
 
-// Encoded gives enc's bytes of the message for a form called key, made once however many subscribers share
-// the message. enc must not keep the message; the bytes are shared and must not be changed.
+// Encoded returns the message encoded by enc in the format named key. The encoding is made once for all subscribers
+// that share the message. enc must not keep the message; the bytes are shared and must not be changed.
 func (m *Message) Encoded(key string, enc func(*Message) []byte) []byte {
-	return m.encoded.get(key, func() []byte { return enc(m) })
+	return m.encoded.getOrEncode(key, func() []byte { return enc(m) })
 }
 
-// encodings memoises a message's forms.
+// encodings memoises a message's encodings.
 type encodings struct {
 	mu    sync.Mutex
-	forms map[string]func() []byte // by key; each makes its bytes once
+	forms map[string]func() []byte // by key; each encodes once
 }
 
-// get gives the bytes of one form, making them outside the lock.
-func (e *encodings) get(key string, enc func() []byte) []byte {
+// getOrEncode returns the encoding for key. It encodes outside the lock.
+func (e *encodings) getOrEncode(key string, enc func() []byte) []byte {
 	e.mu.Lock()
 	form, ok := e.forms[key]
 	if !ok {

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are the hub's, one set per hub.
+// metrics is one hub's metrics.
 type metrics struct {
 	subscribers *prometheus.GaugeVec
 	changes     prometheus.Counter
@@ -31,11 +31,11 @@ func newMetrics(h *Hub) metrics {
 		subscribers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "live_subscribers", Help: "Subscriptions that are open."}, []string{"mode"}),
 		changes: counter("live_changes_total", "Stored changes that changed a reading."),
-		updates: counter("live_updates_total", "Updates given to subscribers."),
+		updates: counter("live_updates_total", "Updates delivered to subscribers."),
 		lags:    counter("live_lag_total", "Subscribers in events mode whose queue became half full."),
 		slow:    counter("live_slow_total", "Subscribers in events mode that were ended as too slow."),
 		resets: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "live_resets_total", Help: "Subscriptions that had to start anew."}, []string{"reason"}),
+			Name: "live_resets_total", Help: "Subscriptions that had to start again from a snapshot."}, []string{"reason"}),
 		loads:    counter("live_loads_total", "Loads of the whole view."),
 		failures: counter("live_failures_total", "Times that following the stored projections stopped working."),
 		gpus:     gauge("live_gpus", "GPUs in the view.", func(s *State) float64 { return float64(len(s.gpus)) }),
@@ -43,7 +43,7 @@ func newMetrics(h *Hub) metrics {
 		folded: gauge("live_folded_revision", "Log position up to which every partition is folded.",
 			func(s *State) float64 { return float64(s.folded.Number) }),
 		age: gauge("live_view_age_seconds", "Time since etcd last confirmed the view.", func(s *State) float64 {
-			if !s.loaded() {
+			if !s.isLoaded() {
 				return 0
 			}
 			return time.Since(s.asOf).Seconds()

@@ -17,9 +17,9 @@ import (
 	"telemetry-pipeline/queryd/live/livetest"
 )
 
-// TestClientsEndEqualToTheView lets clients with any filter, mode, pace and connection follow a fleet to
-// which anything happens. However it falls, a client that applies what it is given ends with exactly what
-// the view holds for it, and the view with what a fresh load gives.
+// TestClientsEndEqualToTheView lets clients with any filter, mode, rate and connection follow a fleet through random
+// changes. In every case a client that applies its messages ends with exactly the part of the view that its filter
+// selects, and the view equals a fresh load.
 func TestClientsEndEqualToTheView(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -35,7 +35,7 @@ func TestClientsEndEqualToTheView(t *testing.T) {
 				for range 300 {
 					c.step()
 				}
-				c.settle()
+				c.quiesce()
 			})
 		})
 	}
@@ -49,7 +49,7 @@ type chaos struct {
 	clients  []*client
 }
 
-// client follows the view, and remembers between connections.
+// client follows the view, and remembers its state between connections.
 type client struct {
 	options live.Options
 	sub     *live.Subscription
@@ -119,7 +119,7 @@ func (c *chaos) step() {
 	}
 }
 
-// switchGeneration activates another generation, in which some hosts are not, or which is the one before.
+// switchGeneration activates another generation, in which some hosts are missing, or the previous one.
 func (c *chaos) switchGeneration() {
 	c.switches++
 	next := projections.Generation(fmt.Sprintf("s%d", c.switches))
@@ -134,7 +134,7 @@ func (c *chaos) switchGeneration() {
 	c.active = next
 }
 
-// read gives a client some messages, and connects it again when it was too slow.
+// read delivers some messages to a client, and reconnects it if it was too slow.
 func (c *chaos) read(cl *client, most int) (n int) {
 	for ; n < most; n++ {
 		m, err := cl.sub.Poll()
@@ -159,8 +159,8 @@ func (c *chaos) read(cl *client, most int) (n int) {
 	return n
 }
 
-// settle lets everything arrive and compares.
-func (c *chaos) settle() {
+// quiesce lets everything arrive and compares.
+func (c *chaos) quiesce() {
 	time.Sleep(time.Minute)
 	synctest.Wait()
 	for i, cl := range c.clients {

@@ -9,8 +9,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// orderGPU is the order of State.GPUs: host, index as a number, index as text (for what is no number,
-// behind the numbers), id.
+// orderGPU compares two GPUs in the order of State.GPUs: host, index as a number, index as text (an index that is no
+// number comes after the numbers), id.
 func orderGPU(a, b *projections.GPU) int {
 	if c := cmp.Compare(a.Host, b.Host); c != 0 {
 		return c
@@ -37,5 +37,5 @@ func indexNumber(index string) int {
 func orderEntry(a, b *entry) int { return cmp.Compare(a.gpu.ID, b.gpu.ID) }
 func orderHost(a, b *Host) int   { return cmp.Compare(a.ID, b.ID) }
 
-// before tells whether a comes before b, as positions of one log.
-func before(a, b events.Revision) bool { return a.Number < b.Number }
+// revisionBefore reports whether a comes before b, as positions of one log.
+func revisionBefore(a, b events.Revision) bool { return a.Number < b.Number }

@@ -1,47 +1,47 @@
 package live
 
-// queue is what a subscriber in EventsMode has not read, bounded by bytes. It admits one message of any size.
+// queue is a subscriber's unread messages in EventsMode, bounded by bytes. It admits one message of any size.
 type queue struct {
-	messages []queued
+	messages []queuedMessage
 	bytes    int
-	lagging  bool // told that it lags, and not recovered
+	lagging  bool // a Lag was sent, and the queue has not been empty since
 }
 
-type queued struct {
+type queuedMessage struct {
 	message *Message
 	bytes   int
 }
 
-// fill says what a message did to a queue.
-type fill int
+// queueFill is the result of queueing a message.
+type queueFill int
 
 const (
-	fits fill = iota
-	half      // it is half full now, and was not
-	full      // the message had no room
+	queueFits     queueFill = iota
+	queueHalfFull           // the queue became half full
+	queueFull               // there was no room for the message
 )
 
-// add appends a message.
-func (q *queue) add(m *Message, bytes, limit int) fill {
+// appendMessage appends a message unless it exceeds the limit.
+func (q *queue) appendMessage(m *Message, bytes, limit int) queueFill {
 	if len(q.messages) > 0 && q.bytes+bytes > limit {
-		return full
+		return queueFull
 	}
-	q.messages = append(q.messages, queued{m, bytes})
+	q.messages = append(q.messages, queuedMessage{m, bytes})
 	q.bytes += bytes
 	if q.bytes > limit/2 && !q.lagging {
 		q.lagging = true
-		return half
+		return queueHalfFull
 	}
-	return fits
+	return queueFits
 }
 
-// take removes the oldest message, nil when there is none.
-func (q *queue) take() *Message {
+// popOldest removes and returns the oldest message, nil if there is none.
+func (q *queue) popOldest() *Message {
 	if len(q.messages) == 0 {
 		return nil
 	}
 	m := q.messages[0]
-	q.messages[0] = queued{}
+	q.messages[0] = queuedMessage{}
 	q.messages = q.messages[1:]
 	q.bytes -= m.bytes
 	if len(q.messages) == 0 {
@@ -50,31 +50,31 @@ func (q *queue) take() *Message {
 	return m.message
 }
 
-// push queues a message for the reader; full ends the subscription.
-func (s *Subscription) push(m *Message, bytes, limit int) fill {
+// queueMessage queues a message for the reader; queueFull ends the subscription.
+func (s *Subscription) queueMessage(m *Message, bytes, limit int) queueFill {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil || s.start.resumed && m.At.Number <= s.start.from.at {
-		return fits // ended, or the reader came back from further on
+		return queueFits // ended, or the reader resumed from a later position
 	}
-	how := s.queue.add(m, bytes, limit)
+	how := s.queue.appendMessage(m, bytes, limit)
 	switch how {
-	case half:
+	case queueHalfFull:
 		s.lagDue = true
-	case full:
+	case queueFull:
 		s.err, s.queue = ErrSlow, queue{}
 	}
 	s.wake.Set()
 	return how
 }
 
-// pop gives what waits in EventsMode: the word that it lags first.
-func (s *Subscription) pop() *Message {
+// nextQueued returns the next message in EventsMode: a due Lag first, then the oldest in the queue.
+func (s *Subscription) nextQueued() *Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lagDue {
 		s.lagDue = false
 		return &Message{Kind: Lag, At: s.last.at, Folded: s.last.folded, Queued: len(s.queue.messages)}
 	}
-	return s.queue.take()
+	return s.queue.popOldest()
 }

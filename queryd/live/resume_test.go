@@ -13,7 +13,7 @@ import (
 
 var bothModes = []live.Mode{live.LatestMode, live.EventsMode}
 
-func TestResumeGivesExactlyWhatWasMissed(t *testing.T) {
+func TestResumeDeliversExactlyTheMissedChanges(t *testing.T) {
 	inBubble(t, live.Config{Heartbeat: time.Hour}, func(r *rig) {
 		for i := range 5 {
 			r.set(events.HostID(fmt.Sprintf("h%d", i)), fmt.Sprintf("GPU-%d", i), 0, 0)
@@ -97,7 +97,7 @@ func TestTokensThatCannotBeResumed(t *testing.T) {
 	})
 }
 
-// otherLog makes a token of another log's hub.
+// otherLog returns a token of another log's hub.
 func otherLog(t *testing.T) live.Token {
 	t.Helper()
 	facts := livetest.Facts()
@@ -134,7 +134,7 @@ func TestTokenFromAheadOfThisProcess(t *testing.T) {
 	inBubble(t, live.Config{Heartbeat: 10 * time.Second}, func(r *rig) {
 		r.set("h1", "GPU-a", 0, 1)
 		r.start()
-		r.src.Fail(errDown) // this process hears nothing for a while
+		r.src.Fail(errDown) // this process is cut off from etcd for a while
 		synctest.Wait()
 		r.set("h1", "GPU-a", 0, 2)
 		r.set("h1", "GPU-a", 0, 3)
@@ -170,7 +170,7 @@ func TestTokenFromAheadOfThisProcess(t *testing.T) {
 	})
 }
 
-// A reader comes from a server that serves the next generation already. This one has not heard of that, and does not
+// A reader comes from a server that serves the next generation already. This one has not seen that yet, and does not
 // take the reader back to before it.
 func TestTokenOfAGenerationThatThisProcessDoesNotServeYet(t *testing.T) {
 	inBubble(t, live.Config{Heartbeat: 10 * time.Second}, func(r *rig) {

@@ -80,7 +80,7 @@ func (r *rig) subscribe(o live.Options) *live.Subscription {
 	return sub
 }
 
-// all gives what a subscription has now, in order.
+// all returns the present messages of a subscription, in order.
 func (r *rig) all(sub *live.Subscription) []*live.Message {
 	r.Helper()
 	synctest.Wait()
@@ -107,7 +107,7 @@ func (r *rig) begin(sub *live.Subscription) live.Token {
 	return all[len(all)-1].Token
 }
 
-// expect compares what a subscription has now with its short form.
+// expect compares the present messages of a subscription with their short form.
 func (r *rig) expect(sub *live.Subscription, want ...string) []*live.Message {
 	r.Helper()
 	all := r.all(sub)
@@ -155,7 +155,7 @@ func briefItem(i live.Item) string {
 	return name + ":" + strings.Join(values, ",")
 }
 
-// kinds gives the kinds of messages.
+// kinds returns the kinds of messages.
 func kinds(all []*live.Message) []live.Kind {
 	var out []live.Kind
 	for _, m := range all {
@@ -164,10 +164,10 @@ func kinds(all []*live.Message) []live.Kind {
 	return out
 }
 
-// mirror is what a client knows that applies what it is given.
+// mirror is the state of a client that applies its messages.
 type mirror map[events.GPUID]map[string]map[string]projections.Latest // by GPU, part, metric
 
-// apply does what the message says.
+// apply applies a message.
 func (m mirror) apply(msg *live.Message) {
 	if msg.Kind == live.Reset {
 		clear(m)
@@ -188,7 +188,7 @@ func (m mirror) apply(msg *live.Message) {
 	}
 }
 
-// mirrorOf is what a client with a filter must know of a State.
+// mirrorOf returns the state that a client with a filter must have at a State.
 func mirrorOf(s *live.State, f live.Filter) mirror {
 	out := mirror{}
 	for _, g := range s.GPUs() {
@@ -215,7 +215,7 @@ func (m mirror) add(id events.GPUID, part string, latest []projections.Latest, f
 	}
 }
 
-// matches is a glob of the forms that tests use: a name, or a prefix and '*'.
+// matches reports whether a name matches a glob of the forms in these tests: a name, or a prefix and '*'.
 func matches(pattern, name string) bool {
 	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
 		return strings.HasPrefix(name, prefix)

@@ -2,8 +2,7 @@ package live
 
 import "slices"
 
-// ring keeps the newest changes, bounded by number and bytes, for readers that come back. Guarded by the
-// hub's lock.
+// ring keeps the newest changes, bounded by number and bytes, for readers that reconnect. The hub's lock guards it.
 type ring struct {
 	changes  []*change // ascending
 	bytes    int
@@ -12,15 +11,15 @@ type ring struct {
 	maxBytes int
 }
 
-// begin forgets everything: what happened up to a position is not known.
-func (r *ring) begin(at int64) {
+// resetAt forgets all changes: those up to a position are not known.
+func (r *ring) resetAt(at int64) {
 	clear(r.changes)
 	r.changes, r.bytes, r.floor = r.changes[:0], 0, at
 }
 
-// add keeps a change and forgets the oldest beyond the bounds.
-func (r *ring) add(c *change) {
-	c.bytes = c.estimate()
+// appendChange keeps a change and forgets the oldest ones beyond the bounds.
+func (r *ring) appendChange(c *change) {
+	c.bytes = c.estimateSize()
 	r.changes = append(r.changes, c)
 	r.bytes += c.bytes
 	drop := 0
@@ -32,8 +31,8 @@ func (r *ring) add(c *change) {
 	r.changes = slices.Delete(r.changes, 0, drop)
 }
 
-// after gives the changes after a position; ok is false when some are no longer here.
-func (r *ring) after(at int64) (changes []*change, ok bool) {
+// changesAfter returns the changes after a position; ok is false if some are no longer here.
+func (r *ring) changesAfter(at int64) (changes []*change, ok bool) {
 	if at < r.floor {
 		return nil, false
 	}

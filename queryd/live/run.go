@@ -11,139 +11,139 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Run keeps the view current until ctx ends; then every subscription ends with ErrClosed. It ends by itself,
-// with events.ErrForeign, when the log has become another one: positions that were given out mean nothing in
-// it, so a process has to start anew.
+// Run keeps the view current until ctx ends; then every subscription ends with ErrClosed. It returns
+// events.ErrForeign when another log has taken the log's place: the positions that this process sent mean nothing in
+// it, so the process has to restart.
 func (h *Hub) Run(ctx context.Context) error {
 	own, cancel := context.WithCancelCause(ctx)
-	r := &runner{hub: h, served: newView(h.facts, ""), quiet: make(chan quiet), stop: func() {}}
-	defer h.end()
+	r := &runner{hub: h, served: newView(h.facts, ""), caughtUp: make(chan caughtUpPartitions), stop: func() {}}
+	defer h.endSubscriptions()
 	defer r.wg.Wait()
 	defer cancel(nil)
 	active := make(chan projections.Generation)
 	r.wg.Go(func() { h.followActive(own, active) })
 	if h.log != nil {
-		r.wg.Go(func() { cancel(h.followUnread(own, r.quiet)) })
+		r.wg.Go(func() { cancel(h.followUnread(own, r.caughtUp)) })
 	}
-	r.loop(own, active)
+	r.runLoop(own, active)
 	if ctx.Err() == nil {
 		return context.Cause(own)
 	}
 	return nil
 }
 
-// runner is the state of a Run; its goroutine alone uses it.
+// runner is the state of a Run; only its goroutine uses it.
 type runner struct {
 	hub       *Hub
 	served    *view
-	candidate *view // the next one to serve: of another generation, or loaded again; nil when there is none
+	candidate *view // the next view to serve: of another generation, or loaded again; nil if there is none
 	following projections.Generation
 	stop      context.CancelFunc // ends the follower
-	news      chan news
-	quiet     chan quiet
+	results   chan followResult
+	caughtUp  chan caughtUpPartitions
 	wg        sync.WaitGroup
 }
 
-func (r *runner) loop(ctx context.Context, active <-chan projections.Generation) {
+func (r *runner) runLoop(ctx context.Context, active <-chan projections.Generation) {
 	beat := time.NewTicker(r.hub.cfg.Heartbeat)
 	defer beat.Stop()
 	due := time.NewTimer(time.Hour)
 	defer due.Stop()
 	for {
-		if next := r.hub.tick(time.Now()); !next.IsZero() {
+		if next := r.hub.publishDueGroups(time.Now()); !next.IsZero() {
 			due.Reset(time.Until(next))
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case g := <-active:
-			r.follow(ctx, g)
-		case n := <-r.news:
-			r.take(n)
-		case q := <-r.quiet:
-			r.settle(q)
+			r.switchFollower(ctx, g)
+		case n := <-r.results:
+			r.applyResult(n)
+		case q := <-r.caughtUp:
+			r.applyCaughtUp(q)
 		case now := <-beat.C:
-			r.hub.beat(now)
+			r.hub.sendHeartbeats(now)
 		case <-due.C:
 		}
 	}
 }
 
-// follow turns to a generation. What is served stays as it is until the new one is loaded and has reached
-// it: an inactive generation is no longer to be published, and may be taken away.
-func (r *runner) follow(ctx context.Context, g projections.Generation) {
-	if r.news != nil && g == r.following {
+// switchFollower starts to follow a generation. The served view stays as it is until the new one is loaded and has
+// reached it: an inactive generation must not be published any more, and may be deleted.
+func (r *runner) switchFollower(ctx context.Context, g projections.Generation) {
+	if r.results != nil && g == r.following {
 		return
 	}
 	r.stop()
 	ctx, r.stop = context.WithCancel(ctx)
-	r.candidate, r.following, r.news = nil, g, make(chan news)
-	f := &follower{src: r.hub.src, generation: g, out: r.news}
-	r.wg.Go(func() { f.run(ctx) })
+	r.candidate, r.following, r.results = nil, g, make(chan followResult)
+	f := &follower{src: r.hub.src, generation: g, out: r.results}
+	r.wg.Go(func() { f.followGeneration(ctx) })
 	r.hub.lg.Info("following the projections", "generation", g)
 }
 
 var errBehind = errors.New("offsets behind")
 
-// take folds what the follower found.
-func (r *runner) take(n news) {
+// applyResult folds the follower's result into a view.
+func (r *runner) applyResult(n followResult) {
 	h := r.hub
 	if n.err != nil {
-		h.troubled("watch", n.err)
+		h.setFailure("watch", n.err)
 		if errors.Is(n.err, events.ErrForeign) {
-			h.asked.Set() // whether the log is still the one that this process knows
+			h.checkRequested.Set() // to check whether the log is still the one that this process knows
 		}
 		return
 	}
-	h.troubled("watch", nil)
+	h.setFailure("watch", nil)
 	now := time.Now()
 	if n.load {
 		h.metrics.loads.Inc()
 		r.candidate = newView(h.facts, r.following)
 	}
 	if r.candidate == nil {
-		c := r.served.apply(n.batch, now)
-		h.publish(r.served.state, c, false)
+		c := r.served.applyBatch(n.batch, now)
+		h.publishState(r.served.state, c, false)
 		return
 	}
-	r.candidate.apply(n.batch, now)
-	r.promote(now)
+	r.candidate.applyBatch(n.batch, now)
+	r.promoteCandidate(now)
 }
 
-// settle takes in which partitions are quiet, unless that was asked of another generation, or there is no
+// applyCaughtUp records the caught-up partitions, unless the result belongs to another generation, or there is no
 // view yet.
-func (r *runner) settle(q quiet) {
-	if r.served.state.loaded() && q.era == len(r.served.state.eras) {
-		c := r.served.settle(q)
-		r.hub.publish(r.served.state, c, false)
+func (r *runner) applyCaughtUp(q caughtUpPartitions) {
+	if r.served.state.isLoaded() && q.switches == len(r.served.state.generationSwitches) {
+		c := r.served.applyCaughtUp(q)
+		r.hub.publishState(r.served.state, c, false)
 	}
 }
 
-// promote serves the candidate once it has reached what is served, and publishes the difference.
-func (r *runner) promote(now time.Time) {
+// promoteCandidate serves the candidate once it has reached the served view, and publishes the difference.
+func (r *runner) promoteCandidate(now time.Time) {
 	prev, next := r.served.state, r.candidate
-	begins := !prev.loaded() || prev.generation != next.state.generation
-	if begins && !next.caughtUp(r.served.offsets) {
-		r.hub.troubled("switch", fmt.Errorf("generation %s is active and has not reached what is served: %w", next.state.generation, errBehind))
+	begins := !prev.isLoaded() || prev.generation != next.state.generation
+	if begins && !next.hasReached(r.served.offsets) {
+		r.hub.setFailure("switch", fmt.Errorf("generation %s is active and has not reached what is served: %w", next.state.generation, errBehind))
 		return
 	}
-	r.hub.troubled("switch", nil)
-	c := next.adopt(prev, now)
+	r.hub.setFailure("switch", nil)
+	c := next.continueFrom(prev, now)
 	r.served, r.candidate = next, nil
-	r.hub.publish(next.state, c, begins)
-	r.hub.asked.Set()
+	r.hub.publishState(next.state, c, begins)
+	r.hub.checkRequested.Set()
 	r.hub.lg.Info("view is current", "generation", next.state.generation, "revision", next.state.at.Number,
 		"hosts", len(next.state.hosts), "gpus", len(next.state.gpus), "changed", len(c.entries))
 }
 
-// troubled notes that an activity fails (or no longer does), and logs when that changes.
-func (h *Hub) troubled(activity string, err error) {
+// setFailure records an activity's error (nil: it works again), and logs a change from one to the other.
+func (h *Hub) setFailure(activity string, err error) {
 	h.mu.Lock()
-	_, was := h.trouble[activity]
+	_, was := h.failures[activity]
 	if err == nil {
-		delete(h.trouble, activity)
+		delete(h.failures, activity)
 	} else {
-		h.trouble[activity] = err
+		h.failures[activity] = err
 	}
 	h.mu.Unlock()
 	switch {

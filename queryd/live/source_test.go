@@ -30,7 +30,7 @@ func (r *rig) another(facts events.Facts) *live.Hub {
 	return hub
 }
 
-// sameAsView compares what a client knows with the view.
+// sameAsView compares a client's state with the view.
 func (r *rig) sameAsView(got mirror, f live.Filter) {
 	r.Helper()
 	if diff := cmp.Diff(mirrorOf(r.hub.State(), f), got); diff != "" {
@@ -83,7 +83,7 @@ func TestReloadWithoutDifferenceIsSilent(t *testing.T) {
 		}
 		r.expect(sub)
 		if r.hub.State().GPUs()[0] != before {
-			t.Error("a GPU that did not change was made anew by a reload")
+			t.Error("a GPU that did not change was replaced by a reload")
 		}
 		if r.src.Loads() != 4 {
 			t.Errorf("loaded %d times, want 4", r.src.Loads())
@@ -151,7 +151,7 @@ func TestGenerationSwitch(t *testing.T) {
 		if s := r.hub.State(); s.Generation() != g1 || r.hub.Degraded() == nil {
 			t.Errorf("serving %s, degraded %v; want g1, and degraded until g2 has reached it", s.Generation(), r.hub.Degraded())
 		}
-		// What becomes of a generation that is no longer active is not published.
+		// Changes of a generation that is no longer active are not published.
 		r.src.Store(g1, r.fleet.Remove("h1"))
 		r.expect(latest)
 

@@ -2,10 +2,10 @@ package live
 
 import "slices"
 
-// splice gives sorted without the elements of gone and with those of fresh. All three are sorted by order,
-// every element of gone is in sorted, and sorted stays as it is. It costs a few comparisons per edit and
-// one copy.
-func splice[T any](sorted, gone, fresh []T, order func(a, b T) int) []T {
+// spliceSorted returns sorted without the elements of gone and with the elements of fresh. All three are sorted by
+// order, every element of gone is in sorted, and sorted stays as it is. It costs a few comparisons per edit and one
+// copy.
+func spliceSorted[T any](sorted, gone, fresh []T, order func(a, b T) int) []T {
 	if len(gone) == 0 && len(fresh) == 0 {
 		return sorted
 	}

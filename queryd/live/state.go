@@ -10,9 +10,9 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// State is the whole view at one position. Slices and pointers it gives are shared and must not be changed.
+// State is the whole view at one position. Its slices and pointers are shared and must not be changed.
 type State struct {
-	place
+	streamPosition
 	generation projections.Generation
 	asOf       time.Time
 
@@ -20,51 +20,51 @@ type State struct {
 	entries []*entry           // the same, sorted by orderEntry
 	hosts   []*Host            // sorted by orderHost
 
-	folds []events.Revision // by partition: how far the log is folded
+	partitionsFolded []events.Revision // by partition: log position up to which it is folded
 
-	eras []int64 // where each generation that this process served began: what changed after that is known exactly
-	left []left  // what left a host lately, ascending by position
-	kept int64   // everything that left after this position is in left
+	generationSwitches []int64     // position at which each generation served by this process started; later changes are known exactly
+	departures         []departure // recent departures, ascending by position
+	departuresSince    int64       // departures holds every one after this position
 }
 
-// loaded tells whether there was a first load.
-func (s *State) loaded() bool { return len(s.eras) > 0 }
+// isLoaded reports whether there was a first load.
+func (s *State) isLoaded() bool { return len(s.generationSwitches) > 0 }
 
-// since is where the generation began.
-func (s *State) since() int64 { return s.eras[len(s.eras)-1] }
+// generationStart returns the position at which the generation started.
+func (s *State) generationStart() int64 { return s.generationSwitches[len(s.generationSwitches)-1] }
 
-// place is where in the stream something is, and how far the log is folded there.
-type place struct {
+// streamPosition is a position in the stream, and how far the log is folded there.
+type streamPosition struct {
 	at     events.Revision
 	token  Token
 	folded events.Revision
 }
 
-// At is the position in the projections.
+// At returns the position in the projections.
 func (s *State) At() events.Revision { return s.at }
 
-// Generation is what is served.
+// Generation returns the served generation.
 func (s *State) Generation() projections.Generation { return s.generation }
 
-// AsOf is when etcd last confirmed the view.
+// AsOf returns the time at which etcd last confirmed the view.
 func (s *State) AsOf() time.Time { return s.asOf }
 
-// Token is the position At as subscribers get it.
+// Token returns the position At in the form that subscribers receive.
 func (s *State) Token() Token { return s.token }
 
-// Folded is the log position up to which every partition is folded into the stored models.
+// Folded returns the log position up to which every partition is folded into the stored models.
 func (s *State) Folded() events.Revision { return s.folded }
 
-// GPUs are all GPUs, sorted by host, index as a number, id.
+// GPUs returns all GPUs, sorted by host, index as a number, id.
 func (s *State) GPUs() []*projections.GPU { return s.gpus }
 
-// Hosts are all hosts, sorted by name.
+// Hosts returns all hosts, sorted by name.
 func (s *State) Hosts() []*Host { return s.hosts }
 
-// GPU finds one by UUID (or other id), or as "host:index": the GPU that has that index there now. When an
-// index was held by several GPUs, that is the one with the newest record.
+// GPU returns a GPU by its UUID (or other id), or by "host:index": the GPU that has that index there now. If several
+// GPUs had an index, it returns the one with the newest record.
 func (s *State) GPU(id events.GPUID) (*projections.GPU, bool) {
-	if e := s.entry(id); e != nil {
+	if e := s.findEntry(id); e != nil {
 		return e.gpu, true
 	}
 	colon := strings.LastIndexByte(string(id), ':')
@@ -75,11 +75,11 @@ func (s *State) GPU(id events.GPUID) (*projections.GPU, bool) {
 	if !ok {
 		return nil, false
 	}
-	gpu := host.index(string(id[colon+1:]))
+	gpu := host.gpuByIndex(string(id[colon+1:]))
 	return gpu, gpu != nil
 }
 
-// Host finds one by name.
+// Host returns a host by its name.
 func (s *State) Host(id events.HostID) (*Host, bool) {
 	at, ok := slices.BinarySearchFunc(s.hosts, id, func(h *Host, id events.HostID) int { return cmp.Compare(h.ID, id) })
 	if !ok {
@@ -88,8 +88,8 @@ func (s *State) Host(id events.HostID) (*Host, bool) {
 	return s.hosts[at], true
 }
 
-// entry finds a GPU by its id, nil when there is none.
-func (s *State) entry(id events.GPUID) *entry {
+// findEntry returns a GPU's entry, nil if there is none.
+func (s *State) findEntry(id events.GPUID) *entry {
 	at, ok := slices.BinarySearchFunc(s.entries, id, func(e *entry, id events.GPUID) int { return cmp.Compare(e.gpu.ID, id) })
 	if !ok {
 		return nil
@@ -101,15 +101,15 @@ func (s *State) entry(id events.GPUID) *entry {
 type Host struct {
 	projections.Host
 	Partition events.Partition
-	GPUs      []*projections.GPU // those whose newest record is from here, sorted by (index as a number, id)
+	GPUs      []*projections.GPU // GPUs whose newest record is from here, sorted by (index as a number, id)
 	LastSeen  events.Timestamp
 	FirstSeen events.Timestamp
 
 	entries []*entry // beside GPUs, sorted by orderEntry
 }
 
-// index finds the GPU that has an index here now, nil when none has.
-func (h *Host) index(index string) *projections.GPU {
+// gpuByIndex returns the GPU that has an index here now, nil if there is none.
+func (h *Host) gpuByIndex(index string) *projections.GPU {
 	var newest *projections.GPU
 	for _, g := range h.GPUs {
 		if g.Identity.Index == index && (newest == nil || g.LastSeen > newest.LastSeen) {

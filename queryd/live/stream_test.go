@@ -99,7 +99,7 @@ func TestNothingIsPushedWhenNothingChanged(t *testing.T) {
 		r.expect(every)
 		after := r.hub.State()
 		if before.GPUs()[0] != after.GPUs()[0] {
-			t.Error("a GPU that did not change was made anew")
+			t.Error("a GPU that did not change was replaced")
 		}
 		if after.At().Number <= before.At().Number || after.Folded().Number != 7 {
 			t.Errorf("view at %d folded %d, want a later position than %d and folded 7", after.At().Number, after.Folded().Number, before.At().Number)
@@ -207,7 +207,7 @@ func TestSlowSubscriberInEventsMode(t *testing.T) {
 		slow, fast := r.subscribe(live.Options{Mode: live.EventsMode}), r.subscribe(live.Options{Mode: live.EventsMode})
 		token := r.begin(slow)
 		r.begin(fast)
-		told := false
+		lagged := false
 		n := 0
 		for ; n < 100; n++ {
 			r.set("h1", "GPU-a", 0, int64(n+1))
@@ -217,10 +217,10 @@ func TestSlowSubscriberInEventsMode(t *testing.T) {
 				if err != nil || m == nil || m.Kind != live.Lag || m.Queued == 0 {
 					t.Fatalf("got %v, %v; want a lag notice", m, err)
 				}
-				told = true
+				lagged = true
 			}
 		}
-		if _, err := slow.Poll(); !errors.Is(err, live.ErrSlow) || !told {
+		if _, err := slow.Poll(); !errors.Is(err, live.ErrSlow) || !lagged {
 			t.Errorf("after %d unread changes: %v, want ErrSlow", n, err)
 		}
 		again := r.subscribe(live.Options{Mode: live.EventsMode, From: token})
@@ -236,7 +236,7 @@ func TestSlowSubscriberInEventsMode(t *testing.T) {
 	})
 }
 
-func TestLagIsToldOncePerBacklog(t *testing.T) {
+func TestLagIsSentOncePerBacklog(t *testing.T) {
 	inBubble(t, live.Config{Heartbeat: time.Hour, QueueBytes: 4096}, func(r *rig) {
 		r.start()
 		sub := r.subscribe(live.Options{Mode: live.EventsMode})
@@ -252,7 +252,7 @@ func TestLagIsToldOncePerBacklog(t *testing.T) {
 				}
 			}
 			if lags != 1 {
-				t.Errorf("round %d: told %d times that it lags, want once", round, lags)
+				t.Errorf("round %d: received %d lags, want 1", round, lags)
 			}
 		}
 	})

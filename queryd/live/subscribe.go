@@ -8,15 +8,15 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// Mode says what a subscriber gets when it is slower than the changes.
+// Mode is the delivery mode of a subscription. It decides which changes a slow subscriber loses.
 type Mode string
 
 const (
-	// LatestMode gives the newest values of what changed, at most Hz times a second; a slow reader gets
+	// LatestMode delivers the newest values of changed readings, at most Hz times a second; a slow reader receives
 	// fewer but newer ones.
 	LatestMode Mode = "latest"
-	// EventsMode gives every committed change of live, through a bounded queue; a reader that lets it fill
-	// is told and then closed.
+	// EventsMode delivers every committed change of live, through a bounded queue; a reader whose queue fills
+	// receives a Lag and is then closed.
 	EventsMode Mode = "events"
 )
 
@@ -26,29 +26,29 @@ const (
 	minHz     = 0.01
 )
 
-// Options of a subscription.
+// Options are the options of a subscription.
 type Options struct {
 	Filter   Filter
 	Mode     Mode    // default LatestMode
 	Hz       float64 // LatestMode: frames per second at most; default 4, at most 20
-	Snapshot bool    // give the matching state first
-	From     Token   // resume after this position; "" starts anew
+	Snapshot bool    // send the matching state first
+	From     Token   // resume after this position; "" starts without one
 
 	// Wake is set whenever Poll may have something. Several subscriptions of one reader may share a signal: it then
 	// calls Poll on each and never Next. The zero value stands for a signal of the subscription's own.
 	Wake wait.Signal
 }
 
-// Subscribe starts a subscription; the caller closes it. An error tells which option is bad. Before the
-// first load it waits for that, and with a position that another server gave out in a generation that this one does
-// not serve yet, until this one has got there: nobody is taken back.
+// Subscribe starts a subscription; the caller closes it. The error names the bad option. A subscription starts after
+// the first load. If its position comes from another server, in a generation that this one does not serve yet, it
+// starts when this one has reached that position: no reader goes back to an older state.
 func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 	f, err := o.Filter.compile()
 	if err != nil {
 		return nil, err
 	}
 	mode := cmp.Or(o.Mode, LatestMode)
-	period, err := o.period(mode)
+	period, err := o.framePeriod(mode)
 	if err != nil {
 		return nil, err
 	}
@@ -62,16 +62,16 @@ func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 		return nil, ErrClosed
 	}
 	h.metrics.subscribers.WithLabelValues(string(mode)).Inc()
-	if s := h.State(); s.loaded() && !sub.aheadOf(s) {
-		h.join(sub, s)
+	if s := h.State(); s.isLoaded() && !sub.resumesAhead(s) {
+		h.joinGroup(sub, s)
 	} else {
-		h.early[sub] = struct{}{}
+		h.waiting[sub] = struct{}{}
 	}
 	return sub, nil
 }
 
-// period is the time between two frames of a mode.
-func (o Options) period(mode Mode) (time.Duration, error) {
+// framePeriod returns the time between two frames of a mode.
+func (o Options) framePeriod(mode Mode) (time.Duration, error) {
 	switch mode {
 	case EventsMode:
 		return 0, nil
@@ -85,60 +85,60 @@ func (o Options) period(mode Mode) (time.Duration, error) {
 	return 0, fmt.Errorf("subscribing: mode is %q; give %q or %q", o.Mode, LatestMode, EventsMode)
 }
 
-// join puts a subscription into its group and fixes where it starts. Nothing is published meanwhile: it
-// needs the lock.
-func (h *Hub) join(sub *Subscription, s *State) {
-	g := h.groups.of(sub.filter, sub.mode, sub.period, s)
+// joinGroup adds a subscription to its group and fixes where it starts. The caller holds the lock, so nothing is
+// published meanwhile.
+func (h *Hub) joinGroup(sub *Subscription, s *State) {
+	g := h.groups.groupFor(sub.filter, sub.mode, sub.period, s)
 	g.members[sub] = struct{}{}
-	start := h.start(sub, s)
-	start.edition = g.joining(s)
+	start := h.resolveStart(sub, s)
+	start.base = g.snapshotForJoin(s)
 	if start.reason != "" {
 		h.metrics.resets.WithLabelValues(start.reason).Inc()
 	}
-	sub.began(g, start)
+	sub.setStart(g, start)
 }
 
-// aheadOf tells whether a reader comes from a position behind s that cannot be gone on from: what it would be given in
-// its place is older than what it knows.
-func (sub *Subscription) aheadOf(s *State) bool {
-	generation, at, ok := sub.from.parse()
+// resumesAhead reports whether a reader's position is later than s and of another generation. It cannot be resumed,
+// and the state at s would be older than the state that the reader knows.
+func (sub *Subscription) resumesAhead(s *State) bool {
+	generation, at, ok := sub.from.parseToken()
 	return ok && at.SameLog(s.at) && generation != s.generation && at.Number > s.at.Number
 }
 
-// start decides how a subscription begins: it goes on from its token, or says why it cannot.
-func (h *Hub) start(sub *Subscription, s *State) beginning {
+// resolveStart returns where a subscription starts: after its token, or at a snapshot with the reason for it.
+func (h *Hub) resolveStart(sub *Subscription, s *State) startPoint {
 	if sub.from == "" {
-		return beginning{snapshot: sub.snapshot}
+		return startPoint{snapshot: sub.snapshot}
 	}
-	generation, at, ok := sub.from.parse()
+	generation, at, ok := sub.from.parseToken()
 	switch {
 	case !ok || !at.SameLog(s.at):
-		return beginning{snapshot: true, reason: ResetEpoch}
+		return startPoint{snapshot: true, reason: ResetEpoch}
 	case generation != s.generation:
-		return beginning{snapshot: true, reason: ResetGeneration}
-	case at.Number < s.since() || at.Number < s.kept:
-		return beginning{snapshot: true, reason: ResetCompacted}
+		return startPoint{snapshot: true, reason: ResetGeneration}
+	case at.Number < s.generationStart() || at.Number < s.departuresSince:
+		return startPoint{snapshot: true, reason: ResetCompacted}
 	}
-	out := beginning{resumed: true, from: position{len(s.eras), at.Number}}
+	out := startPoint{resumed: true, from: position{len(s.generationSwitches), at.Number}}
 	if sub.mode == EventsMode {
-		if out.replay, ok = h.ring.after(at.Number); !ok {
-			return beginning{snapshot: true, reason: ResetCompacted}
+		if out.replay, ok = h.ring.changesAfter(at.Number); !ok {
+			return startPoint{snapshot: true, reason: ResetCompacted}
 		}
 	}
 	return out
 }
 
-// drop takes a subscription out. It needs the lock, and may be called again.
-func (h *Hub) drop(sub *Subscription) {
-	_, early := h.early[sub]
-	delete(h.early, sub)
+// removeSubscription removes a subscription from the hub. It may be called again. The caller holds the lock.
+func (h *Hub) removeSubscription(sub *Subscription) {
+	_, early := h.waiting[sub]
+	delete(h.waiting, sub)
 	g := sub.group.Load()
 	member := false
 	if g != nil {
 		_, member = g.members[sub]
 		delete(g.members, sub)
 		if member && len(g.members) == 0 {
-			h.groups.remove(g)
+			h.groups.removeGroup(g)
 		}
 	}
 	if early || member {
@@ -146,9 +146,9 @@ func (h *Hub) drop(sub *Subscription) {
 	}
 }
 
-// leave is drop for the subscription itself.
-func (h *Hub) leave(sub *Subscription) {
+// unsubscribe takes the lock and removes a subscription.
+func (h *Hub) unsubscribe(sub *Subscription) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.drop(sub)
+	h.removeSubscription(sub)
 }

@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// Subscription is one reader's stream. Not safe for concurrent use but for Close.
+// Subscription is one reader's stream. Only Close is safe for concurrent use.
 type Subscription struct {
 	hub      *Hub
 	filter   *filter
@@ -20,27 +20,27 @@ type Subscription struct {
 	from     Token
 	wake     wait.Signal
 
-	group atomic.Pointer[group] // set when it begins
+	group atomic.Pointer[group] // set when the subscription starts
 
-	// The reader's own.
-	begun   bool
-	pending []*Message // to give before anything else
-	replay  []*change  // EventsMode: what was missed, to give before synced
-	synced  *Message
-	at      position  // LatestMode: all up to here was given
-	last    place     // of the last message that has a token
-	ahead   int       // heartbeats since it came from a server that is ahead of this one, or never
-	heard   time.Time // AsOf of the last of them that etcd stood behind
+	// The reader's goroutine owns these fields.
+	begun           bool
+	pending         []*Message // delivered before anything else
+	replay          []*change  // EventsMode: missed changes, delivered before synced
+	synced          *Message
+	at              position       // LatestMode: everything up to here was delivered
+	last            streamPosition // position of the last message that has a token
+	heartbeatsAhead int            // heartbeats since the reader came from a server that is ahead of this one, or notAhead
+	confirmedAsOf   time.Time      // AsOf of the last of these heartbeats that etcd confirmed
 
-	mu     sync.Mutex // guards what the hub writes
-	start  *beginning
-	queue  queue
-	beat   *Message
-	lagDue bool
-	err    error
+	mu        sync.Mutex // guards the fields that the hub writes
+	start     *startPoint
+	queue     queue
+	heartbeat *Message
+	lagDue    bool
+	err       error
 }
 
-// Next gives the next message, waiting for it. After ErrSlow, ErrClosed or ctx's end there is no more.
+// Next waits for the next message and returns it. There is no more after ErrSlow, ErrClosed or the end of ctx.
 func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 	for {
 		m, err := s.Poll()
@@ -57,30 +57,30 @@ func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 
 // Close ends the subscription; Next returns ErrClosed.
 func (s *Subscription) Close() {
-	s.hub.leave(s)
-	s.fail(ErrClosed)
+	s.hub.unsubscribe(s)
+	s.endWith(ErrClosed)
 }
 
-// Poll gives the next message if there is one now, else nil.
+// Poll returns the next message if there is one now, else nil.
 func (s *Subscription) Poll() (*Message, error) {
 	s.mu.Lock()
-	start, beat, err := s.start, s.beat, s.err
+	start, beat, err := s.start, s.heartbeat, s.err
 	s.mu.Unlock()
 	if err != nil || start == nil {
 		return nil, err
 	}
 	if !s.begun {
-		s.begin(start)
+		s.applyStart(start)
 		s.mu.Lock()
-		s.start = &beginning{resumed: start.resumed, from: start.from} // lets go of the State
+		s.start = &startPoint{resumed: start.resumed, from: start.from} // releases the State
 		s.mu.Unlock()
 	}
-	m := s.next(beat)
+	m := s.nextMessage(beat)
 	if m != nil && m.Token != "" {
 		if m.At.Number > s.last.at.Number {
-			s.ahead = never
+			s.heartbeatsAhead = notAhead
 		}
-		s.last = place{at: m.At, token: m.Token, folded: m.Folded}
+		s.last = streamPosition{at: m.At, token: m.Token, folded: m.Folded}
 	}
 	if m != nil && m.Kind == Update {
 		s.hub.metrics.updates.Inc()
@@ -88,26 +88,27 @@ func (s *Subscription) Poll() (*Message, error) {
 	return m, nil
 }
 
-// next gives what comes next, nil when nothing does now. beat was read before anything newer could be.
-func (s *Subscription) next(beat *Message) *Message {
-	if m := s.first(); m != nil {
+// nextMessage returns the next message, nil if there is none now. The caller read beat before it reads anything
+// newer.
+func (s *Subscription) nextMessage(beat *Message) *Message {
+	if m := s.nextInitial(); m != nil {
 		return m
 	}
 	if s.mode == EventsMode {
-		if m := s.pop(); m != nil {
+		if m := s.nextQueued(); m != nil {
 			return m
 		}
-	} else if m := s.read(); m != nil {
+	} else if m := s.nextUpdate(); m != nil {
 		return m
 	}
-	if beat == nil || !s.takeBeat(beat) {
+	if beat == nil || !s.takeHeartbeat(beat) {
 		return nil
 	}
-	if before(beat.At, s.last.at) { // overtaken
-		if beat.AsOf.After(s.heard) { // a server that hears nothing of etcd cannot know what etcd lost
-			s.heard = beat.AsOf
-			if s.ahead++; s.ahead > patience {
-				return s.lost()
+	if revisionBefore(beat.At, s.last.at) { // an update was faster
+		if beat.AsOf.After(s.confirmedAsOf) { // a server cut off from etcd cannot know whether etcd lost the position
+			s.confirmedAsOf = beat.AsOf
+			if s.heartbeatsAhead++; s.heartbeatsAhead > maxHeartbeatsAhead {
+				return s.restartLost()
 			}
 		}
 		return &Message{Kind: Heartbeat, Token: s.last.token, At: s.last.at, Folded: s.last.folded, AsOf: beat.AsOf, Time: beat.Time}
@@ -115,65 +116,65 @@ func (s *Subscription) next(beat *Message) *Message {
 	return beat
 }
 
-// patience is how many heartbeats, each with news of etcd, a reader that comes from a server ahead of this
-// one waits for it to catch up. After that its position is taken for one that etcd has lost, as it is after a restore.
-const patience = 3
+// maxHeartbeatsAhead is how many heartbeats, each with a new confirmation by etcd, a reader from a server ahead of
+// this one waits for it to catch up. After that the position counts as lost by etcd, as after a restore.
+const maxHeartbeatsAhead = 3
 
-// never is the ahead of a reader that did not come from another server, or whose position was reached.
-const never = math.MinInt
+// notAhead is the heartbeatsAhead of a reader that did not come from another server, or whose position was reached.
+const notAhead = math.MinInt
 
-// lost begins anew for a reader whose position is never reached here.
-func (s *Subscription) lost() *Message {
+// restartLost starts a reader again whose position is never reached here.
+func (s *Subscription) restartLost() *Message {
 	s.hub.mu.Lock()
-	e := s.group.Load().joining(s.hub.State())
+	e := s.group.Load().snapshotForJoin(s.hub.State())
 	s.mu.Lock()
-	s.queue, s.start = queue{}, &beginning{} // older than the edition; nothing is passed over any more
+	s.queue, s.start = queue{}, &startPoint{} // the queue is older than the snapshot; nothing is skipped any more
 	s.mu.Unlock()
 	s.hub.mu.Unlock()
 	s.hub.metrics.resets.WithLabelValues(ResetEpoch).Inc()
-	s.ahead, s.last = never, e.state.place
-	s.restart(e, ResetEpoch)
-	return s.first()
+	s.heartbeatsAhead, s.last = notAhead, e.state.streamPosition
+	s.restartFrom(e, ResetEpoch)
+	return s.nextInitial()
 }
 
-// read gives what the group's edition has that the reader has not.
-func (s *Subscription) read() *Message {
-	e := s.group.Load().edition.Load()
-	if !s.at.less(e.state.position()) {
+// nextUpdate returns the changes in the group's snapshot since the reader's position.
+func (s *Subscription) nextUpdate() *Message {
+	e := s.group.Load().current.Load()
+	if !s.at.isBefore(e.state.readerPosition()) {
 		return nil
 	}
-	if !e.follows(s.at) {
+	if !e.coversSince(s.at) {
 		s.hub.metrics.resets.WithLabelValues(ResetSlow).Inc()
-		s.restart(e, ResetSlow)
-		return s.first()
+		s.restartFrom(e, ResetSlow)
+		return s.nextInitial()
 	}
-	m := e.update(s.at)
-	s.at = e.state.position()
-	s.last = e.state.place
+	m := e.updateSince(s.at)
+	s.at = e.state.readerPosition()
+	s.last = e.state.streamPosition
 	return m
 }
 
-// takeBeat tells whether the heartbeat was still to give.
-func (s *Subscription) takeBeat(m *Message) bool {
+// takeHeartbeat removes a heartbeat and reports whether it was still undelivered.
+func (s *Subscription) takeHeartbeat(m *Message) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.beat == m {
-		s.beat = nil
+	if s.heartbeat == m {
+		s.heartbeat = nil
 		return true
 	}
 	return false
 }
 
-// beatWith leaves a heartbeat for the reader.
-func (s *Subscription) beatWith(m *Message) {
+// setHeartbeat replaces the reader's undelivered heartbeat.
+func (s *Subscription) setHeartbeat(m *Message) {
 	s.mu.Lock()
-	s.beat = m
+	s.heartbeat = m
 	s.mu.Unlock()
 	s.wake.Set()
 }
 
-// fail ends the subscription, unless it has ended.
-func (s *Subscription) fail(err error) {
+// endWith ends the subscription with err, unless it has ended.
+func (s *Subscription) endWith(err error) {
 	s.mu.Lock()
 	if s.err == nil {
 		s.err = err

@@ -8,25 +8,25 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Token is an opaque position in the stream: generation and position in the projections. A token of another
-// epoch, generation or a position that is gone gives a Reset and a snapshot, never an error.
+// Token is an opaque position in the stream: generation and position in the projections. A token of another epoch, of
+// another generation or of a position that is gone leads to a Reset and a snapshot, never to an error.
 type Token string
 
-// Why a position cannot be gone on from (Message.Reason of a Reset).
+// Reasons why a position cannot be resumed (Message.Reason of a Reset).
 const (
-	ResetCompacted  = "compacted"  // what happened since is no longer known
-	ResetSlow       = "slow"       // the reader fell behind what is kept
+	ResetCompacted  = "compacted"  // the changes since are no longer known
+	ResetSlow       = "slow"       // the reader fell behind the kept departures
 	ResetEpoch      = "epoch"      // of another log, or no token at all
 	ResetGeneration = "generation" // of another set of projections
 )
 
-// tokenOf writes a position; parse undoes it.
+// tokenOf encodes a position; parseToken undoes it.
 func tokenOf(g projections.Generation, at events.Revision) Token {
 	return Token(base64.RawURLEncoding.EncodeToString([]byte(at.String() + " " + string(g))))
 }
 
-// parse reads what tokenOf wrote; ok is false for anything else.
-func (t Token) parse() (g projections.Generation, at events.Revision, ok bool) {
+// parseToken decodes a position written by tokenOf; ok is false for anything else.
+func (t Token) parseToken() (g projections.Generation, at events.Revision, ok bool) {
 	text, err := base64.RawURLEncoding.DecodeString(string(t))
 	if err != nil {
 		return "", at, false

@@ -34,7 +34,7 @@ func TestSplice(t *testing.T) {
 			}
 		}
 		before := slices.Clone(sorted)
-		if got := splice(sorted, gone, fresh, cmp.Compare[int]); !slices.Equal(got, want) {
+		if got := spliceSorted(sorted, gone, fresh, cmp.Compare[int]); !slices.Equal(got, want) {
 			t.Fatalf("splice(%v, %v, %v) = %v, want %v", sorted, gone, fresh, got, want)
 		}
 		if !slices.Equal(sorted, before) {
@@ -49,7 +49,7 @@ func TestFilterKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.key()
+		return c.filterKey()
 	}
 	same := [][2]Filter{
 		{{Hosts: []string{"a", "b", "a"}}, {Hosts: []string{"b", "a"}}},
@@ -72,15 +72,15 @@ func TestFilterKey(t *testing.T) {
 
 func TestRingIsBounded(t *testing.T) {
 	gpu := &projections.GPU{ID: "GPU-a", Host: "h", Latest: []projections.Latest{{Metric: "m"}}}
-	for name, r := range map[string]ring{"number": {max: 3, maxBytes: 1 << 20}, "bytes": {max: 1000, maxBytes: 3 * (&change{entries: []*entry{fresh(gpu, 0)}}).estimate()}} {
-		r.begin(10)
+	for name, r := range map[string]ring{"number": {max: 3, maxBytes: 1 << 20}, "bytes": {max: 1000, maxBytes: 3 * (&change{entries: []*entry{newEntry(gpu, 0)}}).estimateSize()}} {
+		r.resetAt(10)
 		for at := int64(11); at <= 20; at++ {
-			r.add(&change{place: place{at: events.Revision{Number: at}}, entries: []*entry{fresh(gpu, at)}})
+			r.appendChange(&change{streamPosition: streamPosition{at: events.Revision{Number: at}}, entries: []*entry{newEntry(gpu, at)}})
 		}
 		for from := int64(5); from <= 22; from++ {
-			got, ok := r.after(from)
+			got, ok := r.changesAfter(from)
 			if want := max(0, 20-from); ok != (len(r.changes) > 0 && from >= 20-int64(len(r.changes))) || ok && int64(len(got)) != want {
-				t.Errorf("%s: after(%d) gives %d changes, %v", name, from, len(got), ok)
+				t.Errorf("%s: changesAfter(%d) returns %d changes, %v", name, from, len(got), ok)
 			}
 		}
 		if n := len(r.changes); n > 3 || n == 0 || r.bytes > r.maxBytes {
@@ -89,7 +89,7 @@ func TestRingIsBounded(t *testing.T) {
 	}
 }
 
-// A reader in latest mode that slept through more departures than are kept begins anew instead of missing one.
+// A reader in latest mode that slept through more departures than are kept starts again instead of missing one.
 func TestReaderBehindWhatIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		facts := livetest.Facts()
@@ -101,12 +101,12 @@ func TestReaderBehindWhatIsKept(t *testing.T) {
 		at := int64(0)
 		apply := func(s projections.Stored) {
 			at++
-			c := v.apply(projections.Batch{At: events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster, Number: at}, Hosts: []projections.Stored{s}}, time.Now())
-			if !v.state.loaded() {
-				v.state.eras = []int64{0}
+			c := v.applyBatch(projections.Batch{At: events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster, Number: at}, Hosts: []projections.Stored{s}}, time.Now())
+			if !v.state.isLoaded() {
+				v.state.generationSwitches = []int64{0}
 			}
-			h.publish(v.state, c, false)
-			h.tick(time.Now())
+			h.publishState(v.state, c, false)
+			h.publishDueGroups(time.Now())
 		}
 		report := func() projections.Stored {
 			var all []livetest.Reading
@@ -125,15 +125,15 @@ func TestReaderBehindWhatIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for range 1 + maxLeft/500 {
+		for range 1 + maxDepartures/500 {
 			apply(fleet.Remove("h1"))
 			apply(report())
 		}
-		if n := len(v.state.left); n > maxLeft {
-			t.Errorf("%d departures kept, want at most %d", n, maxLeft)
+		if n := len(v.state.departures); n > maxDepartures {
+			t.Errorf("%d departures kept, want at most %d", n, maxDepartures)
 		}
 		time.Sleep(time.Second)
-		h.tick(time.Now())
+		h.publishDueGroups(time.Now())
 		m, err := sub.Poll()
 		if err != nil || m == nil || m.Kind != Reset || m.Reason != ResetSlow {
 			t.Fatalf("got %+v, %v; want a reset for being slow", m, err)
@@ -174,8 +174,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestOffsetsOfAnotherLogCoverNothing: after a restore the stored offsets are still those of the log that was
-// there before; their numbers are no positions of this one.
+// TestOffsetsOfAnotherLogCoverNothing: after a restore the stored offsets still belong to the earlier log; their
+// numbers are no positions of this one.
 func TestOffsetsOfAnotherLogCoverNothing(t *testing.T) {
 	facts := events.Facts{Epoch: 2, Cluster: 7, Partitions: 2}
 	offsets := func(epoch events.Epoch, number int64) map[events.Partition]projections.Offsets {
@@ -185,17 +185,17 @@ func TestOffsetsOfAnotherLogCoverNothing(t *testing.T) {
 	}
 	v := newView(facts, "g1")
 	at := events.Revision{Epoch: 2, Cluster: 7, Number: 1500}
-	v.apply(projections.Batch{At: at, Offsets: offsets(1, 1000)}, time.Now())
+	v.applyBatch(projections.Batch{At: at, Offsets: offsets(1, 1000)}, time.Now())
 	if got := v.state.Folded(); got.Number != 0 {
-		t.Errorf("offsets of epoch 1 are told as position %d of epoch %d, want 0", got.Number, got.Epoch)
+		t.Errorf("offsets of epoch 1 count as position %d of epoch %d, want 0", got.Number, got.Epoch)
 	}
-	if v.caughtUp(offsets(2, 5)) {
+	if v.hasReached(offsets(2, 5)) {
 		t.Error("offsets of epoch 1 count as having reached those of epoch 2")
 	}
-	if next := newView(facts, "g2"); !next.caughtUp(v.offsets) {
+	if next := newView(facts, "g2"); !next.hasReached(v.offsets) {
 		t.Error("a generation waits to reach offsets of a log that is gone")
 	}
-	v.apply(projections.Batch{At: at, Offsets: offsets(2, 1000)}, time.Now())
+	v.applyBatch(projections.Batch{At: at, Offsets: offsets(2, 1000)}, time.Now())
 	if got := v.state.Folded().Number; got != 1000 {
 		t.Errorf("folded up to %d, want 1000", got)
 	}

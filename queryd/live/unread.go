@@ -12,31 +12,31 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// unreader tells what of the log is not folded (eventlog.Log). A partition without events saves no new
-// positions, so stored offsets alone do not tell that nothing of it is missing.
+// unreader finds the partitions with events that are not folded (eventlog.Log). A partition without events saves no
+// new positions, so its stored offset alone does not show that nothing is missing.
 type unreader interface {
 	Head(ctx context.Context) (events.Revision, error)
 	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
 }
 
-// quiet says of partitions that they have no event up to a position that is not folded.
-type quiet struct {
-	era        int // how many generations were served when it was asked
+// caughtUpPartitions are partitions without an unfolded event up to a position.
+type caughtUpPartitions struct {
+	switches   int // number of generation switches at the time of the check
 	upto       events.Revision
 	partitions []events.Partition
 }
 
-// Asking the log costs it a walk over its keys, so it is done with each heartbeat, and for those who Wait
-// at most once in askPause and for no more than a tenth of the time. How long an answer took may tell of
-// an etcd that was away and not of the walk, so no pause is longer than the one between heartbeats.
+// A check walks over the log's keys, so it runs with each heartbeat, and for callers of Wait at most once in
+// checkPause and for no more than a tenth of the time. A check can be slow because etcd was away and not because of
+// the walk, so no pause is longer than the pause between heartbeats.
 const (
-	askPause = 10 * time.Millisecond
-	askShare = 10
+	checkPause = 10 * time.Millisecond
+	checkShare = 10
 )
 
-// followUnread finds out which partitions are quiet, with every heartbeat and whenever somebody asks, until ctx
-// ends. It fails when the log is not the one that facts tell of any more.
-func (h *Hub) followUnread(ctx context.Context, out chan<- quiet) error {
+// followUnread finds the caught-up partitions, with every heartbeat and whenever a caller waits, until ctx ends. It
+// returns an error when the log is no longer the log of facts.
+func (h *Hub) followUnread(ctx context.Context, out chan<- caughtUpPartitions) error {
 	beat := time.NewTicker(h.cfg.Heartbeat)
 	defer beat.Stop()
 	for {
@@ -44,17 +44,17 @@ func (h *Hub) followUnread(ctx context.Context, out chan<- quiet) error {
 		case <-ctx.Done():
 			return nil
 		case <-beat.C:
-		case <-h.asked.C():
+		case <-h.checkRequested.C():
 		}
 		start := time.Now()
-		found, err := h.findQuiet(ctx)
+		found, err := h.findCaughtUp(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if errors.Is(err, events.ErrForeign) {
-			return fmt.Errorf("the log was replaced or set back under this process, which has to start anew: %w", err)
+			return fmt.Errorf("the log was replaced or set back under this process, which has to restart: %w", err)
 		}
-		h.troubled("unread", err)
+		h.setFailure("unread", err)
 		if err == nil && len(found.partitions) > 0 {
 			select {
 			case out <- found:
@@ -62,63 +62,64 @@ func (h *Hub) followUnread(ctx context.Context, out chan<- quiet) error {
 				return nil
 			}
 		}
-		wait.Sleep(ctx, min(max(askPause, askShare*time.Since(start)), h.cfg.Heartbeat))
+		wait.Sleep(ctx, min(max(checkPause, checkShare*time.Since(start)), h.cfg.Heartbeat))
 	}
 }
 
-// findQuiet asks for every partition whose offsets are behind the head whether it has events there.
-func (h *Hub) findQuiet(ctx context.Context) (quiet, error) {
+// findCaughtUp checks every partition whose offsets are behind the head for events there.
+func (h *Hub) findCaughtUp(ctx context.Context) (caughtUpPartitions, error) {
 	head, err := h.log.Head(ctx)
 	if err != nil {
-		return quiet{}, err
+		return caughtUpPartitions{}, err
 	}
 	behind := map[events.Partition]events.Revision{}
 	state := h.State()
-	for p, at := range state.folds {
+	for p, at := range state.partitionsFolded {
 		if at.Number < head.Number {
 			behind[events.Partition(p)] = at
 		}
 	}
 	unread, err := h.log.Unread(ctx, behind, head)
 	if err != nil {
-		return quiet{}, err
+		return caughtUpPartitions{}, err
 	}
 	for _, p := range unread {
 		delete(behind, p)
 	}
-	found := quiet{era: len(state.eras), upto: head}
+	found := caughtUpPartitions{switches: len(state.generationSwitches), upto: head}
 	for p := range behind {
 		found.partitions = append(found.partitions, p)
 	}
 	return found, nil
 }
 
-// settle takes in which partitions are quiet. What it says holds for every later State of the
-// generation too: a partition's position only grows.
-func (v *view) settle(q quiet) *change {
+// applyCaughtUp records the caught-up partitions. The result holds for every later State of the generation too: a
+// partition's position only grows.
+func (v *view) applyCaughtUp(q caughtUpPartitions) *change {
 	for _, p := range q.partitions {
-		v.quiet[p] = max(v.quiet[p], q.upto.Number)
+		v.caughtUpTo[p] = max(v.caughtUpTo[p], q.upto.Number)
 	}
 	next := *v.state
-	next.folds = v.folds()
-	next.folded = lowest(next.folds, next.folded)
+	next.partitionsFolded = v.partitionsFolded()
+	next.folded = lowestRevision(next.partitionsFolded, next.folded)
 	v.state = &next
-	return &change{place: next.place}
+	return &change{streamPosition: next.streamPosition}
 }
 
-// folds gives for each partition how far it is folded: its smaller offset, or further where it is quiet.
-func (v *view) folds() []events.Revision {
+// partitionsFolded returns for each partition the position up to which it is folded: the smaller of its two offsets,
+// or the later position up to which it has no events.
+func (v *view) partitionsFolded() []events.Revision {
 	all := make([]events.Revision, v.facts.Partitions)
 	for p := range all {
 		o := v.offsets[events.Partition(p)]
 		all[p] = events.Revision{Epoch: v.facts.Epoch, Cluster: v.facts.Cluster,
-			Number: max(min(v.number(o.Live), v.number(o.Series)), v.quiet[events.Partition(p)])}
+			Number: max(min(v.offsetNumber(o.Live), v.offsetNumber(o.Series)), v.caughtUpTo[events.Partition(p)])}
 	}
 	return all
 }
 
-// lowest is the position that every partition has reached, otherwise where there is none.
-func lowest(folds []events.Revision, otherwise events.Revision) events.Revision {
+// lowestRevision returns the position that every partition has reached, and otherwise if there are no partitions.
+func lowestRevision(folds []events.Revision, otherwise events.Revision) events.Revision {
 	if len(folds) == 0 {
 		return otherwise
 	}

@@ -21,7 +21,7 @@ type logOf struct {
 	head  int64
 	event int64         // its revision
 	away  chan struct{} // until it is closed, the log does not answer; nil: it does
-	err   error         // what Head answers
+	err   error         // the error of Head
 }
 
 // append replaces the event by one at another revision, in a log that goes up to head.
@@ -64,8 +64,8 @@ func (l *logOf) Unread(_ context.Context, after map[events.Partition]events.Revi
 	return nil, nil
 }
 
-// TestWaitPassesPartitionsThatHaveNoEvents: only the partition with an event ever saves an offset, and
-// who waits for that event's revision is not kept waiting for the others.
+// TestWaitPassesPartitionsThatHaveNoEvents: only the partition with an event ever saves an offset, and a caller that
+// waits for that event's revision does not wait for the other partitions.
 func TestWaitPassesPartitionsThatHaveNoEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logOf{head: 40, partition: 2, event: 30}
@@ -95,7 +95,7 @@ func TestWaitPassesPartitionsThatHaveNoEvents(t *testing.T) {
 		}
 		time.Sleep(time.Minute) // some heartbeats
 		if got := hub.State().Folded().Number; got != 40 {
-			t.Errorf("folded up to %d after all is quiet, want the head, 40", got)
+			t.Errorf("folded up to %d after all partitions caught up, want the head, 40", got)
 		}
 		cancel()
 		if err := <-done; err != nil {
@@ -105,7 +105,7 @@ func TestWaitPassesPartitionsThatHaveNoEvents(t *testing.T) {
 }
 
 // TestWaitIsForWhatIsFoldedAndNotForThePositionOfTheView: other hosts change all the time, so the view is at a later
-// revision than an event that nobody has folded yet. Who waits for that is not told that it is there.
+// revision than an event that is not folded yet. Wait for that event does not return early.
 func TestWaitIsForWhatIsFoldedAndNotForThePositionOfTheView(t *testing.T) {
 	inBubble(t, live.Config{}, func(r *rig) {
 		r.start()
@@ -131,8 +131,8 @@ func TestWaitIsForWhatIsFoldedAndNotForThePositionOfTheView(t *testing.T) {
 	})
 }
 
-// TestWhoWaitsForPartitionsIsNotHeldUpByOthers: an upload is visible once its own partitions are folded in the view, not
-// when they are stored, and whatever else there is to fold.
+// TestWhoWaitsForPartitionsIsNotHeldUpByOthers: an upload is visible once its own partitions are folded in the view,
+// not when they are stored, and independent of all other unfolded events.
 func TestWhoWaitsForPartitionsIsNotHeldUpByOthers(t *testing.T) {
 	inBubble(t, live.Config{}, func(r *rig) {
 		r.start()
@@ -193,8 +193,8 @@ func TestQuietLogBeforeTheFirstLoad(t *testing.T) {
 	})
 }
 
-// TestWaitersAreAnsweredSoonAfterEtcdWasAway: what is folded is known again a heartbeat after etcd is back, however long it
-// was away.
+// TestWaitersAreAnsweredSoonAfterEtcdWasAway: the folded position is known again a heartbeat after etcd is back,
+// however long it was away.
 func TestWaitersAreAnsweredSoonAfterEtcdWasAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logOf{head: 40, partition: 2, event: 30, away: make(chan struct{})}
@@ -210,7 +210,7 @@ func TestWaitersAreAnsweredSoonAfterEtcdWasAway(t *testing.T) {
 		src.Offset(g1, 2, 10, 10)
 		time.Sleep(10 * time.Minute)
 		close(log.away)
-		synctest.Wait() // the answer that came late is of before the next event
+		synctest.Wait() // the late answer is from before the next event
 		log.append(60, 50)
 		src.Offset(g1, 2, 50, 50)
 
@@ -230,8 +230,8 @@ func TestWaitersAreAnsweredSoonAfterEtcdWasAway(t *testing.T) {
 	})
 }
 
-// TestReplacedLogEndsTheHub: when etcd holds another log than at the start, the view is given up at once with a
-// cause, so that the process starts anew instead of serving a past that nobody writes any more.
+// TestReplacedLogEndsTheHub: when etcd holds another log than at the start, the hub ends at once with a cause, so
+// that the process restarts instead of serving a past that is no longer written.
 func TestReplacedLogEndsTheHub(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logOf{head: 40}
@@ -261,8 +261,8 @@ func TestReplacedLogEndsTheHub(t *testing.T) {
 	})
 }
 
-// TestFoldedStaysWhenTheGenerationSwitches: what was told to be folded is so in the generation that takes over,
-// also where only the log says that nothing is missing.
+// TestFoldedStaysWhenTheGenerationSwitches: a position reported as folded is folded in the next generation too, also
+// where only the log shows that nothing is missing.
 func TestFoldedStaysWhenTheGenerationSwitches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logOf{head: 40, partition: 2, event: 30}

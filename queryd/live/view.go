@@ -9,68 +9,67 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// maxLeft bounds State.left; half of it is dropped when it is full.
-const maxLeft = 4096
+// maxDepartures bounds State.departures; half of it is dropped when it is full.
+const maxDepartures = 4096
 
 // view folds stored changes into States. One goroutine uses it.
 type view struct {
-	facts   events.Facts
-	models  map[events.HostID]*model
-	seen    map[events.GPUID][]events.HostID // the hosts that know a GPU, sorted
-	offsets map[events.Partition]projections.Offsets
-	quiet   map[events.Partition]int64 // up to here a partition has no event that its offsets lack
-	state   *State
+	facts      events.Facts
+	models     map[events.HostID]*hostModel
+	hostsByGPU map[events.GPUID][]events.HostID // the hosts that know a GPU, sorted
+	offsets    map[events.Partition]projections.Offsets
+	caughtUpTo map[events.Partition]int64 // up to here a partition has no event that its offsets lack
+	state      *State
 }
 
-// model is what is stored of one host, and its share of each of its GPUs.
-type model struct {
+// hostModel is one host's stored models, and its share of each of its GPUs.
+type hostModel struct {
 	projections.Host
 	partition events.Partition
 	fragments map[events.GPUID]projections.Fragment
 }
 
-// newView is a view of nothing: at the beginning of the log, or what a generation's Load says when that is
-// applied.
+// newView returns an empty view at the beginning of the log, to which a generation's Load is applied.
 func newView(facts events.Facts, g projections.Generation) *view {
 	start := events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster}
 	v := &view{
-		facts:   facts,
-		models:  map[events.HostID]*model{},
-		seen:    map[events.GPUID][]events.HostID{},
-		offsets: map[events.Partition]projections.Offsets{},
-		quiet:   map[events.Partition]int64{},
-		state:   &State{generation: g, place: place{at: start, folded: start, token: tokenOf(g, start)}},
+		facts:      facts,
+		models:     map[events.HostID]*hostModel{},
+		hostsByGPU: map[events.GPUID][]events.HostID{},
+		offsets:    map[events.Partition]projections.Offsets{},
+		caughtUpTo: map[events.Partition]int64{},
+		state:      &State{generation: g, streamPosition: streamPosition{at: start, folded: start, token: tokenOf(g, start)}},
 	}
-	v.state.folds = v.folds()
+	v.state.partitionsFolded = v.partitionsFolded()
 	return v
 }
 
-// apply folds a batch and gives what changed. The cost is that of the changed hosts' GPUs, and one copy of
-// the sorted slices.
-func (v *view) apply(b projections.Batch, now time.Time) *change {
+// applyBatch folds a batch and returns the change. It costs a merge of the changed hosts' GPUs, and one copy of the
+// sorted slices.
+func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 	maps.Copy(v.offsets, b.Offsets)
 	touched := map[events.GPUID]bool{}
 	hosts := map[events.HostID]bool{}
 	for i := range b.Hosts {
-		v.host(&b.Hosts[i], touched)
+		v.applyHost(&b.Hosts[i], touched)
 		hosts[b.Hosts[i].Host] = true
 	}
 	merged := map[events.GPUID]*projections.GPU{}
 	for id := range touched {
-		merged[id] = v.merge(id)
+		merged[id] = v.mergeGPU(id)
 	}
-	return v.advance(b.At, now, merged, hosts)
+	return v.advanceState(b.At, now, merged, hosts)
 }
 
-// host takes in what is stored of one host now and marks the GPUs that this may change.
-func (v *view) host(s *projections.Stored, touched map[events.GPUID]bool) {
+// applyHost replaces a host's stored models and adds the GPUs that this may change to touched.
+func (v *view) applyHost(s *projections.Stored, touched map[events.GPUID]bool) {
 	old := v.models[s.Host]
 	if s.Removed {
 		delete(v.models, s.Host)
-		v.know(old, nil, touched)
+		v.updateKnownHosts(old, nil, touched)
 		return
 	}
-	m := &model{Host: projections.Host{ID: s.Host}, partition: s.Partition}
+	m := &hostModel{Host: projections.Host{ID: s.Host}, partition: s.Partition}
 	if old != nil {
 		m.Host = old.Host
 	}
@@ -82,16 +81,16 @@ func (v *view) host(s *projections.Stored, touched map[events.GPUID]bool) {
 	}
 	m.fragments = maps.Collect(m.Fragments())
 	v.models[s.Host] = m
-	v.know(old, m, touched)
+	v.updateKnownHosts(old, m, touched)
 }
 
-// know brings seen up to date when a host's model changes, and marks the GPUs of both.
-func (v *view) know(old, now *model, touched map[events.GPUID]bool) {
+// updateKnownHosts updates hostsByGPU after a host's model changed, and adds the GPUs of both models to touched.
+func (v *view) updateKnownHosts(old, now *hostModel, touched map[events.GPUID]bool) {
 	if old != nil {
 		for id := range old.fragments {
 			touched[id] = true
-			if now == nil || !has(now.fragments, id) {
-				v.forget(id, old.ID)
+			if now == nil || !hasKey(now.fragments, id) {
+				v.forgetGPU(id, old.ID)
 			}
 		}
 	}
@@ -100,30 +99,30 @@ func (v *view) know(old, now *model, touched map[events.GPUID]bool) {
 	}
 	for id := range now.fragments {
 		touched[id] = true
-		hosts := v.seen[id]
+		hosts := v.hostsByGPU[id]
 		if at, found := slices.BinarySearch(hosts, now.ID); !found {
-			v.seen[id] = slices.Insert(hosts, at, now.ID)
+			v.hostsByGPU[id] = slices.Insert(hosts, at, now.ID)
 		}
 	}
 }
 
-func has[K comparable, V any](m map[K]V, k K) bool {
+func hasKey[K comparable, V any](m map[K]V, k K) bool {
 	_, ok := m[k]
 	return ok
 }
 
-func (v *view) forget(id events.GPUID, host events.HostID) {
-	hosts := slices.DeleteFunc(v.seen[id], func(h events.HostID) bool { return h == host })
+func (v *view) forgetGPU(id events.GPUID, host events.HostID) {
+	hosts := slices.DeleteFunc(v.hostsByGPU[id], func(h events.HostID) bool { return h == host })
 	if len(hosts) == 0 {
-		delete(v.seen, id)
+		delete(v.hostsByGPU, id)
 		return
 	}
-	v.seen[id] = hosts
+	v.hostsByGPU[id] = hosts
 }
 
-// merge gives a GPU as its hosts know it, nil when none does.
-func (v *view) merge(id events.GPUID) *projections.GPU {
-	hosts := v.seen[id]
+// mergeGPU returns a GPU merged from all hosts that know it, nil if there is none.
+func (v *view) mergeGPU(id events.GPUID) *projections.GPU {
+	hosts := v.hostsByGPU[id]
 	if len(hosts) == 0 {
 		return nil
 	}
@@ -134,32 +133,32 @@ func (v *view) merge(id events.GPUID) *projections.GPU {
 	return projections.MergeGPU(id, fragments)
 }
 
-// caughtUp tells whether everything that was folded in another view is folded in this one.
-func (v *view) caughtUp(with map[events.Partition]projections.Offsets) bool {
+// hasReached reports whether this view has folded everything that another view's offsets cover.
+func (v *view) hasReached(with map[events.Partition]projections.Offsets) bool {
 	for p, o := range with {
 		mine := v.offsets[p]
-		if v.number(mine.Live) < v.number(o.Live) || v.number(mine.Series) < v.number(o.Series) {
+		if v.offsetNumber(mine.Live) < v.offsetNumber(o.Live) || v.offsetNumber(mine.Series) < v.offsetNumber(o.Series) {
 			return false
 		}
 	}
 	return true
 }
 
-// number is how far a stored offset reaches in this log: one of another log, which the stored models were
-// folded from before that was replaced, says nothing of it.
-func (v *view) number(r events.Revision) int64 {
+// offsetNumber returns a stored offset's number in this log, and 0 for an offset of another log: the stored models
+// may be older than a replacement of the log.
+func (v *view) offsetNumber(r events.Revision) int64 {
 	if !r.SameLog(events.Revision{Epoch: v.facts.Epoch, Cluster: v.facts.Cluster}) {
 		return 0
 	}
 	return r.Number
 }
 
-// adopt makes this view the one that follows prev: readers of prev are given only what differs. What prev had
-// folded, this one has, in another generation too: its offsets have reached those of prev (caughtUp), and from
-// there to where prev was quiet the log holds nothing.
-func (v *view) adopt(prev *State, now time.Time) *change {
+// continueFrom makes this view the successor of prev, so that readers of prev receive only the differences.
+// Everything folded in prev is folded here, in another generation too: the offsets have reached those in prev
+// (hasReached), and from there to the position up to which prev was caught up the log has no events.
+func (v *view) continueFrom(prev *State, now time.Time) *change {
 	at := v.state.at
-	merged := make(map[events.GPUID]*projections.GPU, len(v.seen))
+	merged := make(map[events.GPUID]*projections.GPU, len(v.hostsByGPU))
 	for _, e := range prev.entries {
 		merged[e.gpu.ID] = nil
 	}
@@ -174,59 +173,59 @@ func (v *view) adopt(prev *State, now time.Time) *change {
 		hosts[id] = true
 	}
 	next := *prev
-	for p, at := range prev.folds {
-		v.quiet[events.Partition(p)] = at.Number
+	for p, at := range prev.partitionsFolded {
+		v.caughtUpTo[events.Partition(p)] = at.Number
 	}
-	if prev.generation != v.state.generation || !prev.loaded() {
-		next.generation, next.eras = v.state.generation, append(slices.Clip(prev.eras), max(at.Number, prev.at.Number))
+	if prev.generation != v.state.generation || !prev.isLoaded() {
+		next.generation, next.generationSwitches = v.state.generation, append(slices.Clip(prev.generationSwitches), max(at.Number, prev.at.Number))
 	}
 	v.state = &next
-	return v.advance(at, now, merged, hosts)
+	return v.advanceState(at, now, merged, hosts)
 }
 
-// advance makes the next State from the GPUs and hosts that may have changed (a nil GPU is gone) and gives
-// what did.
-func (v *view) advance(at events.Revision, now time.Time, merged map[events.GPUID]*projections.GPU, hosts map[events.HostID]bool) *change {
+// advanceState creates the next State from the GPUs and hosts that may have changed (a nil GPU is gone) and returns
+// the change.
+func (v *view) advanceState(at events.Revision, now time.Time, merged map[events.GPUID]*projections.GPU, hosts map[events.HostID]bool) *change {
 	prev := v.state
-	if before(at, prev.at) {
+	if revisionBefore(at, prev.at) {
 		at = prev.at // a position never goes back
 	}
 	d := difference{at: at.Number, hosts: hosts}
 	for id, gpu := range merged {
-		d.gpu(prev.entry(id), gpu)
+		d.addGPU(prev.findEntry(id), gpu)
 	}
-	d.sort()
+	d.sortLists()
 	next := *prev
 	next.asOf = now
-	next.folds = v.folds()
-	next.place = place{at: at, token: tokenOf(prev.generation, at), folded: lowest(next.folds, prev.folded)}
-	next.gpus = splice(prev.gpus, gpusOf(d.gone, orderGPU), gpusOf(d.fresh, orderGPU), orderGPU)
-	next.entries = splice(prev.entries, d.gone, d.fresh, orderEntry)
-	next.hosts = v.hosts(prev, &d)
-	next.keep(d.left)
+	next.partitionsFolded = v.partitionsFolded()
+	next.streamPosition = streamPosition{at: at, token: tokenOf(prev.generation, at), folded: lowestRevision(next.partitionsFolded, prev.folded)}
+	next.gpus = spliceSorted(prev.gpus, gpusOf(d.removed, orderGPU), gpusOf(d.added, orderGPU), orderGPU)
+	next.entries = spliceSorted(prev.entries, d.removed, d.added, orderEntry)
+	next.hosts = v.updateHosts(prev, &d)
+	next.keepDepartures(d.departures)
 	v.state = &next
-	return &change{place: next.place, entries: d.changed, left: d.left}
+	return &change{streamPosition: next.streamPosition, entries: d.changed, departures: d.departures}
 }
 
-// keep notes what left, within the bound.
-func (s *State) keep(gone []left) {
+// keepDepartures appends departures, within the bound.
+func (s *State) keepDepartures(gone []departure) {
 	if len(gone) == 0 {
 		return
 	}
-	if len(s.left)+len(gone) > maxLeft {
-		drop := min(len(s.left), max(maxLeft/2, len(gone)))
+	if len(s.departures)+len(gone) > maxDepartures {
+		drop := min(len(s.departures), max(maxDepartures/2, len(gone)))
 		if drop > 0 {
-			s.kept = s.left[drop-1].at
+			s.departuresSince = s.departures[drop-1].at
 		}
-		s.left = slices.Clone(s.left[drop:])
+		s.departures = slices.Clone(s.departures[drop:])
 	}
-	s.left = append(s.left, gone...) // earlier States see no further than their own length
+	s.departures = append(s.departures, gone...) // earlier States see no further than their own length
 }
 
-// hosts gives the sorted hosts with those of the difference made anew.
-func (v *view) hosts(prev *State, d *difference) []*Host {
+// updateHosts returns the sorted hosts, with new views of the hosts in the difference.
+func (v *view) updateHosts(prev *State, d *difference) []*Host {
 	byHost := map[events.HostID][]*entry{}
-	for _, e := range d.fresh {
+	for _, e := range d.added {
 		byHost[e.gpu.Host] = append(byHost[e.gpu.Host], e)
 	}
 	var gone, fresh []*Host
@@ -236,17 +235,16 @@ func (v *view) hosts(prev *State, d *difference) []*Host {
 			gone = append(gone, old)
 		}
 		if m := v.models[id]; m != nil {
-			fresh = append(fresh, m.host(old, d.gone, byHost[id]))
+			fresh = append(fresh, m.hostView(old, d.removed, byHost[id]))
 		}
 	}
 	slices.SortFunc(gone, orderHost)
 	slices.SortFunc(fresh, orderHost)
-	return splice(prev.hosts, gone, fresh, orderHost)
+	return spliceSorted(prev.hosts, gone, fresh, orderHost)
 }
 
-// host makes the view of a host that follows old (nil: none): its entries without those gone and with those
-// that are fresh.
-func (m *model) host(old *Host, gone, fresh []*entry) *Host {
+// hostView returns the view of a host that follows old (nil: none): its entries without gone and with fresh.
+func (m *hostModel) hostView(old *Host, gone, fresh []*entry) *Host {
 	h := &Host{Host: m.Host, Partition: m.partition, entries: slices.Clone(fresh)}
 	h.FirstSeen, _ = m.FirstSeen()
 	h.LastSeen, _ = m.LastSeen()

@@ -7,8 +7,8 @@ import (
 	"telemetry-pipeline/queryd/subscribe"
 )
 
-// commands are the commands of queryd besides serving.
-func commands() []daemon.Command {
+// queryCommands returns the commands of queryd besides serving.
+func queryCommands() []daemon.Command {
 	return []daemon.Command{subscribeCommand()}
 }
 

@@ -13,22 +13,22 @@ import (
 	"telemetry-pipeline/queryd/query"
 )
 
-// settings are those of the process.
+// settings are the flags of the process.
 type settings struct {
 	store   eventlog.Config
 	archive archive.Config
 	serving query.Config
 }
 
-func (s *settings) flags(fs *flag.FlagSet) {
+func (s *settings) registerFlags(fs *flag.FlagSet) {
 	s.store.Flags(fs)
 	s.archive.Flags(fs)
 	s.serving.Flags(fs)
 	daemon.AdminPort(fs, 9080)
 }
 
-// build makes the query server on stored projections, and on an archive if there is one.
-func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
+// buildParts returns the query server on stored projections, and on an archive if there is one.
+func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
 	log, err := eventlog.Open(ctx, s.store, lg)

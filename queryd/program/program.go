@@ -9,5 +9,5 @@ import "telemetry-pipeline/deploy/daemon"
 // Main runs queryd and exits, as daemon.Main does.
 func Main() {
 	var s settings
-	daemon.Main("queryd", s.flags, s.build, commands()...)
+	daemon.Main("queryd", s.registerFlags, s.buildParts, queryCommands()...)
 }

@@ -13,16 +13,16 @@ import (
 type Config struct {
 	Origins       string // origins of other sites whose pages may connect, comma-separated and exact; "*" is any; default none
 	Connections   int    // at once; default 16,384
-	PerIP         int    // of them from one address; default 4,096
+	PerIP         int    // at once from one address; default 4,096
 	Subscriptions int    // at once on one connection; default 64
 
 	Ping         time.Duration // between pings; default 20s
-	Silence      time.Duration // after which a client that answers nothing is gone; default 60s
+	Silence      time.Duration // longest time without an answer of the client; default 60s
 	WriteTimeout time.Duration // of one frame; default 5s
 	InitTimeout  time.Duration // until connection_init (graphql-transport-ws); default 3s
 	SubTimeout   time.Duration // until the first sub (gpu.live.v1); default 10s
 
-	// Metric gives a metric's canonical name; nil takes names as they are.
+	// Metric returns a metric's canonical name; nil leaves names unchanged.
 	Metric func(name string) string
 }
 
@@ -53,7 +53,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 		"time that a client has to take one WebSocket frame")
 }
 
-// withDefaults fills the zero fields, and refuses what cannot work.
+// withDefaults returns c with its zero fields set. It returns an error for negative limits and malformed origins.
 func (c Config) withDefaults() (Config, error) {
 	if min(c.Connections, c.PerIP, c.Subscriptions) < 0 || min(c.Ping, c.Silence, c.WriteTimeout, c.InitTimeout, c.SubTimeout) < 0 {
 		return c, errors.New("configuring WebSockets: limits and times (flags socket.…) must not be negative")
@@ -69,7 +69,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Metric == nil {
 		c.Metric = func(name string) string { return name }
 	}
-	for _, o := range c.origins() {
+	for _, o := range c.allowedOrigins() {
 		if o != "*" && (!strings.Contains(o, "://") || strings.HasSuffix(o, "/")) {
 			return c, fmt.Errorf("flag socket.origins: %q is no origin; write it as https://example.org, without a path, or * for any", o)
 		}
@@ -77,8 +77,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// origins gives the allowed foreign origins.
-func (c Config) origins() []string {
+// allowedOrigins returns the allowed foreign origins.
+func (c Config) allowedOrigins() []string {
 	var out []string
 	for o := range strings.SplitSeq(c.Origins, ",") {
 		if o = strings.TrimSpace(o); o != "" {

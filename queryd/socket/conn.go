@@ -12,34 +12,34 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// linger is how long a client may take to answer our close frame.
+// linger is the time that a client has to answer the server's close frame.
 const linger = time.Second
 
-// turn is how many frames a session writes before the writer looks at what else there is.
-const turn = 16
+// framesPerTurn is the number of frames that a session writes before the writer looks at its other work.
+const framesPerTurn = 16
 
 // session is a subprotocol on one connection.
 type session interface {
-	// hello runs first, in the writer: it may write, or end the connection at once. within is how long the
-	// client has until ready.
-	hello() (within time.Duration, late *closing)
-	// receive takes one message of the client, in the reader.
-	receive(text []byte) error
-	// ready tells whether the client has asked for something in time.
-	ready() bool
-	// pull writes up to n frames of what streams have now, in the writer; more tells whether there may be
-	// others.
-	pull(n int) (more bool)
-	// bye runs last in the writer, before the close frame.
-	bye(why *closing)
-	// end releases what the session holds; reader and writer have ended.
-	end()
-	// panicked is how the connection closes when we made a mistake.
-	panicked() *closing
+	// startSession runs first, in the writer: it may write, or end the connection at once. within is the time that
+	// the client has until isReady.
+	startSession() (within time.Duration, late *closing)
+	// handleMessage handles one message of the client, in the reader.
+	handleMessage(text []byte) error
+	// isReady reports whether the client has made a request in time.
+	isReady() bool
+	// writeFrames writes up to n frames of the streams' present messages, in the writer. It reports whether there may
+	// be more.
+	writeFrames(n int) (more bool)
+	// sayGoodbye runs last in the writer, before the close frame.
+	sayGoodbye(why *closing)
+	// closeSession releases the session's resources; reader and writer have ended.
+	closeSession()
+	// panicClosing returns the closing after a panic.
+	panicClosing() *closing
 }
 
-// conn is one connection. The goroutine of the handler reads, the writer's writes; ctx ends with the cause
-// why it closes.
+// conn is one connection. The handler's goroutine reads, the writer's goroutine writes; ctx ends with the cause of
+// the close.
 type conn struct {
 	server   *Server
 	ws       *websocket.Conn
@@ -51,7 +51,7 @@ type conn struct {
 	wake     wait.Signal // streams may have something
 
 	mu     sync.Mutex // guards the read deadline
-	closed bool       // the close frame is sent: only linger is left
+	closed bool       // the close frame is sent: only linger remains
 }
 
 func newConn(s *Server, ws *websocket.Conn, protocol, ip string) *conn {
@@ -59,16 +59,16 @@ func newConn(s *Server, ws *websocket.Conn, protocol, ip string) *conn {
 	return &conn{server: s, ws: ws, protocol: protocol, ip: ip, ctx: ctx, cancel: cancel, tasks: make(chan func()), wake: wait.NewSignal()}
 }
 
-// serve runs a connection to its end.
-func (s *Server) serve(c *conn, r *request, begin func(*conn) session) {
+// serveConn runs a connection to its end.
+func (s *Server) serveConn(c *conn, r *request, begin func(*conn) session) {
 	defer c.cancel(errGone)
-	var sess session = refused{}
-	why := c.welcome(r)
+	var sess session = refusedSession{}
+	why := c.checkSubprotocol(r)
 	if why == nil {
-		if s.conns.add(c) != "" {
+		if s.conns.addConn(c) != "" {
 			why = closeWith(codeTooMany, "no room for another connection; come back later")
 		} else {
-			defer s.conns.remove(c)
+			defer s.conns.removeConn(c)
 		}
 	}
 	if why == nil {
@@ -81,18 +81,18 @@ func (s *Server) serve(c *conn, r *request, begin func(*conn) session) {
 	defer gauge.Dec()
 
 	var writer sync.WaitGroup
-	writer.Go(func() { c.write(sess) })
+	writer.Go(func() { c.runWriter(sess) })
 	defer func() {
 		c.cancel(errGone)
 		writer.Wait()
-		sess.end()
-		s.metrics.closed.WithLabelValues(c.protocol, cause(context.Cause(c.ctx))).Inc()
+		sess.closeSession()
+		s.metrics.closed.WithLabelValues(c.protocol, closeCause(context.Cause(c.ctx))).Inc()
 	}()
-	c.read(sess)
+	c.readMessages(sess)
 }
 
-// welcome refuses a client that does not speak our subprotocol. On /ws one that names none is taken to.
-func (c *conn) welcome(r *request) *closing {
+// checkSubprotocol refuses a client that does not speak our subprotocol. On /ws a client that names none speaks ours.
+func (c *conn) checkSubprotocol(r *request) *closing {
 	if len(r.offered) == 0 && c.protocol == liveProtocol {
 		return nil
 	}
@@ -104,8 +104,8 @@ func (c *conn) welcome(r *request) *closing {
 	return closeWith(codeSubprotocol, "Subprotocol not acceptable: this endpoint speaks %s", c.protocol)
 }
 
-// cause names what ended a connection, for metrics.
-func cause(err error) string {
+// closeCause returns the cause of a connection's end, for metrics.
+func closeCause(err error) string {
 	if why, ok := errors.AsType[*closing](err); ok {
 		return strconv.Itoa(why.code)
 	}
@@ -115,13 +115,13 @@ func cause(err error) string {
 	return "gone"
 }
 
-// refused is the session of a connection that is closed at once.
-type refused struct{}
+// refusedSession is the session of a connection that is closed at once.
+type refusedSession struct{}
 
-func (refused) hello() (time.Duration, *closing) { return time.Hour, nil }
-func (refused) receive([]byte) error             { return nil }
-func (refused) ready() bool                      { return true }
-func (refused) pull(int) bool                    { return false }
-func (refused) bye(*closing)                     {}
-func (refused) end()                             {}
-func (refused) panicked() *closing               { return closeWith(codeCrashed, "internal error") }
+func (refusedSession) startSession() (time.Duration, *closing) { return time.Hour, nil }
+func (refusedSession) handleMessage([]byte) error              { return nil }
+func (refusedSession) isReady() bool                           { return true }
+func (refusedSession) writeFrames(int) bool                    { return false }
+func (refusedSession) sayGoodbye(*closing)                     {}
+func (refusedSession) closeSession()                           {}
+func (refusedSession) panicClosing() *closing                  { return closeWith(codeCrashed, "internal error") }

@@ -1,15 +1,15 @@
 // Package socket serves every WebSocket: the live stream on /ws and GraphQL on /graphql.
 //
-// In: connections and subscriptions. Out: a snapshot, then changes, each with a position to resume from. It
-// never decides what a slow reader loses (live does), and never executes a document (graph does).
+// In: connections and subscriptions. Out: a snapshot, then changes, each with a position to resume from. The losses
+// of a slow reader are decided by live, and documents are executed by graph; never here.
 //
 // # A connection
 //
-// Two goroutines serve it. The reader parses what the client says. The writer owns the socket and the
-// session's streams: it alone writes messages, and it runs what the reader asks for as tasks, one by one.
-// Nothing is queued between the hub and the socket: the writer takes from the hub when the socket has taken
-// the last frame, so that a slow client gets newer values instead of more memory. Both have ended before
-// the handler returns, since the connection's memory is used again then.
+// Two goroutines serve it. The reader parses the client's messages. The writer owns the socket and the session's
+// streams: only it writes messages, and it runs the reader's requests as tasks, one by one. Nothing is queued between
+// the hub and the socket: the writer takes a message from the hub when the socket has taken the last frame, so that a
+// slow client receives newer values instead of using more memory. Both have ended before the handler returns, since
+// the connection's memory is reused then.
 //
 // # gpu.live.v1
 //
@@ -30,14 +30,14 @@
 //	{"t":"upd","id":"a","rev":…,"del":[…],"items":[…]}
 //	{"t":"lag","id":"a","queued":12}
 //	{"t":"hb","rev":…,"folded":…,"ts":…,"asOf":…}     everything up to rev was delivered, for every subscription
-//	{"t":"err","id":"a","code":…,"msg":…}             the subscription was not made; the connection goes on
+//	{"t":"err","id":"a","code":…,"msg":…}             no subscription was made; the connection stays open
 //	{"t":"pong"}
 //	{"t":"bye","reason":…,"retryMs":…}                then the connection closes
 //
-// An item is {"gpu":…,"host":…,"part":…,"ts":…,"m":{metric:number},"absent":{metric:reason}}; part and
-// absent only when there is something. A rev is a token for from; one that is "" names no position (a part
-// of a snapshot). del is applied before items. Values are absolute and come at least once, in order per
-// GPU. Clients ignore fields and types that they do not know.
+// An item is {"gpu":…,"host":…,"part":…,"ts":…,"m":{metric:number},"absent":{metric:reason}}; part and absent are
+// present only if they are not empty. A rev is a token for from; an empty rev names no position (a part of a
+// snapshot). del is applied before items. Values are absolute and come at least once, in order per GPU. Clients
+// ignore unknown fields and types.
 //
 // # graphql-transport-ws
 //

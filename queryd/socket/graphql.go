@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// graphqlSession speaks graphql-transport-ws: queries, mutations and subscriptions, each an operation under
-// the client's id. Messages, order and close codes are those of the reference implementation
-// (github.com/enisdenjo/graphql-ws, PROTOCOL.md).
+// graphqlSession speaks graphql-transport-ws: queries, mutations and subscriptions, each an operation under the
+// client's id. Messages, order and close codes follow the reference implementation (github.com/enisdenjo/graphql-ws,
+// PROTOCOL.md).
 type graphqlSession struct {
 	conn *conn
 	init atomic.Bool // connection_init came; set by the reader
@@ -22,49 +22,49 @@ type graphqlSession struct {
 	ops     map[string]*operation
 }
 
-// operation is one that runs; its goroutine hands results to the writer.
+// operation is a running operation; its goroutine sends results to the writer.
 type operation struct {
 	id      string
 	cancel  context.CancelFunc
-	dropped atomic.Bool // the client completed it: nothing of it is sent any more
+	dropped atomic.Bool // the client completed it: its frames are not sent any more
 }
 
 func newGraphQLSession(c *conn) *graphqlSession {
 	return &graphqlSession{conn: c, ops: map[string]*operation{}}
 }
 
-// clientMessage is a message of the client, as far as all types share it.
+// clientMessage is the common part of all client messages.
 type clientMessage struct {
 	Type    string          `json:"type"`
 	ID      json.RawMessage `json:"id"`
 	Payload json.RawMessage `json:"payload"`
 }
 
-func (s *graphqlSession) hello() (time.Duration, *closing) {
+func (s *graphqlSession) startSession() (time.Duration, *closing) {
 	return s.conn.server.cfg.InitTimeout, closeWith(codeTimeout, "Connection initialisation timeout")
 }
 
-func (s *graphqlSession) ready() bool { return s.init.Load() }
+func (s *graphqlSession) isReady() bool { return s.init.Load() }
 
-// receive handles one message of the client.
-func (s *graphqlSession) receive(text []byte) error {
+// handleMessage handles one message of the client.
+func (s *graphqlSession) handleMessage(text []byte) error {
 	var m clientMessage
 	if err := json.Unmarshal(text, &m); err != nil {
 		return badMessage("it is no JSON object with a type")
 	}
 	switch m.Type {
 	case "connection_init":
-		return s.connect(m)
+		return s.acknowledgeInit(m)
 	case "ping":
-		return s.pong(m)
+		return s.answerPing(m)
 	case "pong":
 		return objectOrNothing(m.Payload)
 	case "subscribe":
-		return s.subscribe(m)
+		return s.startOperation(m)
 	case "complete":
-		id, err := m.id()
+		id, err := m.textID()
 		if err == nil {
-			s.complete(id)
+			s.completeOperation(id)
 		}
 		return err
 	default:
@@ -74,37 +74,37 @@ func (s *graphqlSession) receive(text []byte) error {
 
 func badMessage(why string) *closing { return closeWith(codeBadMessage, "Invalid message: %s", why) }
 
-// connect acknowledges the one connection_init.
-func (s *graphqlSession) connect(m clientMessage) error {
+// acknowledgeInit acknowledges the one connection_init.
+func (s *graphqlSession) acknowledgeInit(m clientMessage) error {
 	if err := objectOrNothing(m.Payload); err != nil {
 		return err
 	}
 	if s.init.Swap(true) {
 		return closeWith(codeTooOften, "Too many initialisation requests")
 	}
-	s.post([]byte(`{"type":"connection_ack"}`))
+	s.postFrame([]byte(`{"type":"connection_ack"}`))
 	return nil
 }
 
-// pong answers a ping with its payload.
-func (s *graphqlSession) pong(m clientMessage) error {
+// answerPing answers a ping with its payload.
+func (s *graphqlSession) answerPing(m clientMessage) error {
 	if err := objectOrNothing(m.Payload); err != nil {
 		return err
 	}
 	frame := []byte(`{"type":"pong"`)
-	if present(m.Payload) {
+	if isPresent(m.Payload) {
 		frame = append(append(frame, `,"payload":`...), m.Payload...)
 	}
-	s.post(append(frame, '}'))
+	s.postFrame(append(frame, '}'))
 	return nil
 }
 
-// subscribe starts an operation.
-func (s *graphqlSession) subscribe(m clientMessage) error {
+// startOperation starts an operation.
+func (s *graphqlSession) startOperation(m clientMessage) error {
 	if !s.init.Load() {
 		return closeWith(codeNoInit, "Unauthorized")
 	}
-	id, err := m.id()
+	id, err := m.textID()
 	if err != nil {
 		return err
 	}
@@ -132,39 +132,39 @@ func (s *graphqlSession) subscribe(m clientMessage) error {
 		return closeWith(codeDuplicate, "Subscriber for %s already exists", id)
 	case full:
 		cancel()
-		s.post(frameWith(id, "error", []byte(`[{"message":"too many operations on this connection; complete one first"}]`)))
+		s.postFrame(frameWith(id, "error", []byte(`[{"message":"too many operations on this connection; complete one first"}]`)))
 		return nil
 	}
-	s.running.Go(func() { s.run(ctx, op, request.Operation) })
+	s.running.Go(func() { s.runOperation(ctx, op, request.Operation) })
 	return nil
 }
 
-// run executes an operation to its end.
-func (s *graphqlSession) run(ctx context.Context, op *operation, request Operation) {
+// runOperation executes an operation to its end.
+func (s *graphqlSession) runOperation(ctx context.Context, op *operation, request Operation) {
 	defer op.cancel()
 	defer func() {
 		if p := recover(); p != nil {
 			s.conn.server.lg.Error("executing a GraphQL operation panicked", "panic", p, "stack", string(debug.Stack()))
-			s.conn.cancel(s.panicked())
+			s.conn.cancel(s.panicClosing())
 		}
 	}()
 	results, errs := s.conn.server.exec.Execute(ctx, request)
 	if errs != nil {
-		s.forget(op)
-		s.postOf(op, "error", errs)
+		s.forgetOperation(op)
+		s.postResult(op, "error", errs)
 		return
 	}
 	for result := range results {
-		if ctx.Err() != nil || !s.postOf(op, "next", result) {
+		if ctx.Err() != nil || !s.postResult(op, "next", result) {
 			return
 		}
 	}
-	s.forget(op) // first: the id is free once the client reads complete
-	s.postOf(op, "complete", nil)
+	s.forgetOperation(op) // first: the id is free once the client reads complete
+	s.postResult(op, "complete", nil)
 }
 
-// complete ends an operation for the client. Unknown ids are those that ended meanwhile.
-func (s *graphqlSession) complete(id string) {
+// completeOperation ends an operation for the client. Unknown ids belong to operations that ended meanwhile.
+func (s *graphqlSession) completeOperation(id string) {
 	s.mu.Lock()
 	op := s.ops[id]
 	delete(s.ops, id)
@@ -175,8 +175,8 @@ func (s *graphqlSession) complete(id string) {
 	}
 }
 
-// forget frees an operation's id, unless it is another's already.
-func (s *graphqlSession) forget(op *operation) {
+// forgetOperation frees an operation's id, unless it belongs to another operation already.
+func (s *graphqlSession) forgetOperation(op *operation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ops[op.id] == op {
@@ -184,22 +184,22 @@ func (s *graphqlSession) forget(op *operation) {
 	}
 }
 
-// post has the writer send a frame; false when the connection has ended.
-func (s *graphqlSession) post(frame []byte) bool {
-	return s.conn.do(func() { s.conn.send(frame) })
+// postFrame sends a frame through the writer. It returns false when the connection has ended.
+func (s *graphqlSession) postFrame(frame []byte) bool {
+	return s.conn.runInWriter(func() { s.conn.sendText(frame) })
 }
 
-// postOf has the writer send a frame of an operation, unless the client has completed that by then.
-func (s *graphqlSession) postOf(op *operation, kind string, payload json.RawMessage) bool {
+// postResult sends an operation's frame through the writer, unless the client has completed the operation by then.
+func (s *graphqlSession) postResult(op *operation, kind string, payload json.RawMessage) bool {
 	frame := frameWith(op.id, kind, payload)
-	return s.conn.do(func() {
+	return s.conn.runInWriter(func() {
 		if !op.dropped.Load() {
-			s.conn.send(frame)
+			s.conn.sendText(frame)
 		}
 	})
 }
 
-// frameWith writes a message of an operation.
+// frameWith returns a message of an operation.
 func frameWith(id, kind string, payload json.RawMessage) []byte {
 	b := make([]byte, 0, 48+len(id)+len(payload))
 	b = appendText(append(b, `{"id":`...), id)
@@ -210,8 +210,8 @@ func frameWith(id, kind string, payload json.RawMessage) []byte {
 	return append(b, '}')
 }
 
-// id gives a message's id, which must be text.
-func (m *clientMessage) id() (string, error) {
+// textID returns the message's id, which must be text.
+func (m *clientMessage) textID() (string, error) {
 	var id string
 	if err := json.Unmarshal(m.ID, &id); err != nil || id == "" {
 		return "", badMessage("id must be text that is not empty")
@@ -219,26 +219,26 @@ func (m *clientMessage) id() (string, error) {
 	return id, nil
 }
 
-// objectOrNothing refuses a payload that is no object.
+// objectOrNothing returns an error for a payload that is no object.
 func objectOrNothing(payload json.RawMessage) error {
-	if text := bytes.TrimSpace(payload); present(text) && text[0] != '{' {
+	if text := bytes.TrimSpace(payload); isPresent(text) && text[0] != '{' {
 		return badMessage("payload must be an object")
 	}
 	return nil
 }
 
-func present(payload json.RawMessage) bool {
+func isPresent(payload json.RawMessage) bool {
 	return len(payload) > 0 && !bytes.Equal(payload, []byte("null"))
 }
 
-// pull has nothing to do: operations hand their results to the writer themselves.
-func (s *graphqlSession) pull(int) bool { return false }
+// writeFrames does nothing: operations send their results to the writer themselves.
+func (s *graphqlSession) writeFrames(int) bool { return false }
 
-func (s *graphqlSession) bye(*closing) {}
+func (s *graphqlSession) sayGoodbye(*closing) {}
 
-// end waits for the operations, whose contexts have ended with the connection's.
-func (s *graphqlSession) end() { s.running.Wait() }
+// closeSession waits for the operations, whose contexts have ended with the connection's.
+func (s *graphqlSession) closeSession() { s.running.Wait() }
 
-func (s *graphqlSession) panicked() *closing {
+func (s *graphqlSession) panicClosing() *closing {
 	return closeWith(codeInternal, "Internal server error")
 }

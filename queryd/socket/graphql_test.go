@@ -17,8 +17,7 @@ import (
 	"telemetry-pipeline/queryd/socket"
 )
 
-// script is an executor that does what the query says: "one", "three", "errors", "forever", "hang",
-// "panic", "echo".
+// script is an executor that obeys the query's text: "one", "three", "errors", "forever", "hang", "panic", "echo".
 type script struct {
 	running atomic.Int32
 }

@@ -11,26 +11,26 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// liveSession speaks gpu.live.v1. The writer owns it, but for ops.
+// liveSession speaks gpu.live.v1. The writer owns it, except ops.
 type liveSession struct {
-	conn    *conn
-	streams []*stream
-	next    int  // whose turn it is
-	asked   bool // there was a sub
-	ops     budget
+	conn       *conn
+	streams    []*stream
+	turn       int  // index of the stream served last
+	subscribed bool // there was a sub
+	ops        tokenBucket
 }
 
 // stream is one subscription of a client.
 type stream struct {
-	id    string
-	from  live.Token
-	sub   *live.Subscription
-	acked bool
-	beat  *live.Message // a heartbeat that waits for those of the other streams
+	id        string
+	from      live.Token
+	sub       *live.Subscription
+	acked     bool
+	heartbeat *live.Message // a heartbeat that waits for the other streams' heartbeats
 }
 
 func newLiveSession(c *conn) *liveSession {
-	return &liveSession{conn: c, ops: budget{left: opsBurst, at: time.Now()}}
+	return &liveSession{conn: c, ops: tokenBucket{tokens: opsBurst, refilledAt: time.Now()}}
 }
 
 // liveRequest is a client's message.
@@ -50,19 +50,19 @@ type liveFilter struct {
 	Metric []string       `json:"metric"`
 }
 
-// hello tells the client where the view is and what it may do.
-func (s *liveSession) hello() (time.Duration, *closing) {
+// startSession sends the view's position and the client's limits.
+func (s *liveSession) startSession() (time.Duration, *closing) {
 	c := s.conn
-	c.send(helloFrame(c.server.hub.State(), c.server.hub.Heartbeat(), c.server.cfg))
+	c.sendText(helloFrame(c.server.hub.State(), c.server.hub.Heartbeat(), c.server.cfg))
 	within := c.server.cfg.SubTimeout
 	return within, closeWith(codeTimeout, "no sub within %v", within)
 }
 
-func (s *liveSession) ready() bool { return s.asked }
+func (s *liveSession) isReady() bool { return s.subscribed }
 
-// receive parses a client's message and has the writer do what it says.
-func (s *liveSession) receive(text []byte) error {
-	if !s.ops.take(time.Now()) {
+// handleMessage parses a client's message and runs its request in the writer.
+func (s *liveSession) handleMessage(text []byte) error {
+	if !s.ops.takeToken(time.Now()) {
 		return closeWith(codeTooOften, "more than %d messages a second", opsPerSec)
 	}
 	var req liveRequest
@@ -77,31 +77,31 @@ func (s *liveSession) receive(text []byte) error {
 	}
 	switch req.Op {
 	case "sub":
-		s.conn.do(func() { s.subscribe(req) })
+		s.conn.runInWriter(func() { s.openStream(req) })
 	case "unsub":
-		s.conn.do(func() { s.unsubscribe(req.ID) })
+		s.conn.runInWriter(func() { s.closeStream(req.ID) })
 	case "ping":
-		s.conn.do(func() { s.conn.send([]byte(`{"t":"pong"}`)) })
+		s.conn.runInWriter(func() { s.conn.sendText([]byte(`{"t":"pong"}`)) })
 	default:
 		return closeWith(codeBadMessage, "Invalid message: op is %.20q; send sub, unsub or ping", req.Op)
 	}
 	return nil
 }
 
-// subscribe starts a stream, or says why not.
-func (s *liveSession) subscribe(req liveRequest) {
+// openStream starts a stream, or sends an error.
+func (s *liveSession) openStream(req liveRequest) {
 	c := s.conn
-	s.asked = true
+	s.subscribed = true
 	switch {
-	case s.find(req.ID) >= 0:
+	case s.findStream(req.ID) >= 0:
 		c.cancel(closeWith(codeDuplicate, "Subscriber for %s already exists", req.ID))
 		return
 	case len(s.streams) >= c.server.cfg.Subscriptions:
-		c.send(errFrame(req.ID, "too_many", "too many subscriptions on this connection; unsub one first"))
+		c.sendText(errFrame(req.ID, "too_many", "too many subscriptions on this connection; unsub one first"))
 		return
 	}
 	sub, err := c.server.hub.Subscribe(live.Options{
-		Filter:   live.Filter{Hosts: req.Filter.Host, GPUs: req.Filter.GPU, Metrics: s.canonical(req.Filter.Metric)},
+		Filter:   live.Filter{Hosts: req.Filter.Host, GPUs: req.Filter.GPU, Metrics: s.canonicalMetrics(req.Filter.Metric)},
 		Mode:     live.Mode(req.Mode),
 		Hz:       req.Hz,
 		Snapshot: req.Snapshot == nil || *req.Snapshot,
@@ -110,17 +110,17 @@ func (s *liveSession) subscribe(req liveRequest) {
 	})
 	switch {
 	case errors.Is(err, live.ErrClosed):
-		s.ended(err)
+		s.closeOnEnd(err)
 	case err != nil:
-		c.send(errFrame(req.ID, "bad_option", strings.TrimPrefix(err.Error(), "subscribing: ")))
+		c.sendText(errFrame(req.ID, "bad_option", strings.TrimPrefix(err.Error(), "subscribing: ")))
 	default:
 		s.streams = append(s.streams, &stream{id: req.ID, from: live.Token(req.From), sub: sub})
 		s.conn.wake.Set()
 	}
 }
 
-// canonical names metrics as the view does.
-func (s *liveSession) canonical(names []string) []string {
+// canonicalMetrics returns the view's names of metrics.
+func (s *liveSession) canonicalMetrics(names []string) []string {
 	out := make([]string, 0, len(names))
 	for _, n := range names {
 		out = append(out, s.conn.server.cfg.Metric(n))
@@ -128,10 +128,10 @@ func (s *liveSession) canonical(names []string) []string {
 	return out
 }
 
-func (s *liveSession) unsubscribe(id string) {
-	i := s.find(id)
+func (s *liveSession) closeStream(id string) {
+	i := s.findStream(id)
 	if i < 0 {
-		s.conn.send(errFrame(id, "unknown_id", "no such subscription"))
+		s.conn.sendText(errFrame(id, "unknown_id", "no such subscription"))
 		return
 	}
 	s.streams[i].sub.Close()
@@ -139,21 +139,21 @@ func (s *liveSession) unsubscribe(id string) {
 	s.conn.wake.Set()
 }
 
-func (s *liveSession) find(id string) int {
+func (s *liveSession) findStream(id string) int {
 	return slices.IndexFunc(s.streams, func(st *stream) bool { return st.id == id })
 }
 
-// pull writes what the streams have, one message each in turn.
-func (s *liveSession) pull(n int) (more bool) {
+// writeFrames writes the streams' messages, one message each in turn.
+func (s *liveSession) writeFrames(n int) (more bool) {
 	for idle := 0; idle < len(s.streams); {
 		if n == 0 {
 			return true
 		}
-		s.next = (s.next + 1) % len(s.streams)
-		st := s.streams[s.next]
+		s.turn = (s.turn + 1) % len(s.streams)
+		st := s.streams[s.turn]
 		m, err := st.sub.Poll()
 		if err != nil {
-			s.ended(err)
+			s.closeOnEnd(err)
 			return false
 		}
 		if m == nil {
@@ -162,16 +162,16 @@ func (s *liveSession) pull(n int) (more bool) {
 		}
 		idle = 0
 		n--
-		if s.give(st, m); s.conn.ctx.Err() != nil {
+		if s.writeMessage(st, m); s.conn.ctx.Err() != nil {
 			return false
 		}
 	}
-	s.beat()
+	s.writeHeartbeat()
 	return false
 }
 
-// ended closes the connection when a stream's hub says that it is over.
-func (s *liveSession) ended(err error) {
+// closeOnEnd closes the connection after a stream's hub ended the stream.
+func (s *liveSession) closeOnEnd(err error) {
 	if errors.Is(err, live.ErrSlow) {
 		s.conn.cancel(closeWith(codeSlow, "%v", live.ErrSlow))
 		return
@@ -179,80 +179,80 @@ func (s *liveSession) ended(err error) {
 	s.conn.cancel(closeWith(codeRestart, "server restarts; resume from the last rev"))
 }
 
-// give writes one message of a stream, behind the ack if it is its first.
-func (s *liveSession) give(st *stream, m *live.Message) {
+// writeMessage writes one message of a stream, behind the ack if it is the first.
+func (s *liveSession) writeMessage(st *stream, m *live.Message) {
 	if !st.acked {
 		st.acked = true
-		s.conn.send(ackFrame(st, m))
+		s.conn.sendText(ackFrame(st, m))
 	}
 	if m.Kind == live.Heartbeat {
-		st.beat = m
+		st.heartbeat = m
 		return
 	}
-	st.overtake(m)
+	st.advanceHeartbeat(m)
 	sendFrame(s.conn, st.id, m)
 }
 
-// overtake brings a heartbeat that waits to the position of a message that is sent before it: it must not take the client
-// back, nor, after a reset, ahead.
-func (st *stream) overtake(m *live.Message) {
+// advanceHeartbeat moves a waiting heartbeat to the position of a message that is sent before it: it must not take
+// the client back, nor, after a reset, ahead.
+func (st *stream) advanceHeartbeat(m *live.Message) {
 	switch {
-	case st.beat == nil:
+	case st.heartbeat == nil:
 	case m.Kind == live.Reset:
-		st.beat = nil
+		st.heartbeat = nil
 	case m.Token != "":
-		st.beat = &live.Message{Kind: live.Heartbeat, Token: m.Token, At: m.At, Folded: m.Folded, AsOf: st.beat.AsOf, Time: st.beat.Time}
+		st.heartbeat = &live.Message{Kind: live.Heartbeat, Token: m.Token, At: m.At, Folded: m.Folded, AsOf: st.heartbeat.AsOf, Time: st.heartbeat.Time}
 	}
 }
 
-// beat writes a heartbeat for the whole connection once every stream has one: the oldest position counts.
-func (s *liveSession) beat() {
+// writeHeartbeat writes a heartbeat for the whole connection once every stream has one: the oldest position counts.
+func (s *liveSession) writeHeartbeat() {
 	var oldest *live.Message
 	for _, st := range s.streams {
 		switch {
-		case st.beat == nil:
+		case st.heartbeat == nil:
 			return
-		case oldest == nil || st.beat.At.Number < oldest.At.Number:
-			oldest = st.beat
+		case oldest == nil || st.heartbeat.At.Number < oldest.At.Number:
+			oldest = st.heartbeat
 		}
 	}
 	if oldest == nil {
 		return
 	}
 	for _, st := range s.streams {
-		st.beat = nil
+		st.heartbeat = nil
 	}
-	s.conn.send(heartbeatFrame(oldest))
+	s.conn.sendText(heartbeatFrame(oldest))
 }
 
-// bye tells the client when to come back.
-func (s *liveSession) bye(why *closing) {
+// sayGoodbye sends the time after which the client should reconnect.
+func (s *liveSession) sayGoodbye(why *closing) {
 	if why.code == codeRestart || why.code == codeSlow {
-		s.conn.send(byeFrame(why.reason, s.conn.server.retryAfter()))
+		s.conn.sendText(byeFrame(why.reason, s.conn.server.retryAfter()))
 	}
 }
 
-func (s *liveSession) end() {
+func (s *liveSession) closeSession() {
 	for _, st := range s.streams {
 		st.sub.Close()
 	}
 }
 
-func (s *liveSession) panicked() *closing { return closeWith(codeCrashed, "internal error") }
+func (s *liveSession) panicClosing() *closing { return closeWith(codeCrashed, "internal error") }
 
-// budget bounds how often something may happen: a burst, and a rate in the long run.
-type budget struct {
-	left float64
-	at   time.Time
+// tokenBucket limits a rate: a burst, and a rate in the long run.
+type tokenBucket struct {
+	tokens     float64
+	refilledAt time.Time
 }
 
-// take tells whether it may happen once more now.
-func (b *budget) take(now time.Time) bool {
-	b.left = min(opsBurst, b.left+opsPerSec*now.Sub(b.at).Seconds())
-	b.at = now
-	if b.left < 1 {
+// takeToken takes a token and reports whether there was one.
+func (b *tokenBucket) takeToken(now time.Time) bool {
+	b.tokens = min(opsBurst, b.tokens+opsPerSec*now.Sub(b.refilledAt).Seconds())
+	b.refilledAt = now
+	if b.tokens < 1 {
 		return false
 	}
-	b.left--
+	b.tokens--
 	return true
 }

@@ -203,7 +203,7 @@ func TestLiveShutdown(t *testing.T) {
 	for _, c := range []*client{idle, busy} {
 		bye := c.until(`{"t":"bye"}`)
 		if ms := bye["retryMs"].(float64); ms < 500 || ms > 10_000 {
-			t.Errorf("told to come back in %v ms", ms)
+			t.Errorf("retryMs is %v", ms)
 		}
 		c.expectClose(1012, "")
 	}
@@ -237,8 +237,8 @@ func TestLiveHeartbeatOfSeveralStreams(t *testing.T) {
 	}
 }
 
-// A heartbeat that was there before an update and is sent after it would have a client that keeps the last position go on
-// from where the update is still to come.
+// A heartbeat that was there before an update and is sent after it would make a client that keeps the last position
+// resume from before the update.
 func TestLiveHeartbeatsTakeNobodyBack(t *testing.T) {
 	r := newRig(t, nil, func(_ *socket.Config, c *live.Config) { c.Heartbeat = time.Millisecond })
 	r.set("h1", "GPU-a", 0)
@@ -254,17 +254,17 @@ func TestLiveHeartbeatsTakeNobodyBack(t *testing.T) {
 			r.set("h1", "GPU-a", 1+v)
 		}
 	}()
-	var told message
+	var previous message
 	for got := 0; got < updates; {
 		m := c.next()
 		switch m["t"] {
 		case "upd":
-			got, told = got+1, m
+			got, previous = got+1, m
 		case "hb":
-			if told != nil && m["rev"] != told["rev"] {
-				t.Fatalf("after %v, a heartbeat with position %v", told, m["rev"])
+			if previous != nil && m["rev"] != previous["rev"] {
+				t.Fatalf("after %v, a heartbeat with position %v", previous, m["rev"])
 			}
-		case "lag": // on a machine with better things to do
+		case "lag": // on a machine that was busy
 		default:
 			t.Fatalf("got %v", m)
 		}

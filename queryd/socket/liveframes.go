@@ -12,8 +12,7 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// sendFrame writes a stream's message. What is behind the id is encoded once for all clients that get the
-// message.
+// sendFrame writes a stream's message. The part behind the id is encoded once for all clients of the message.
 func sendFrame(c *conn, id string, m *live.Message) {
 	body := m.Encoded(liveProtocol, encodeBody)
 	frame := make([]byte, 0, 32+len(id)+len(body))
@@ -21,10 +20,10 @@ func sendFrame(c *conn, id string, m *live.Message) {
 	frame = append(frame, m.Kind...)
 	frame = append(frame, `","id":`...)
 	frame = appendText(frame, id)
-	c.send(append(frame, body...))
+	c.sendText(append(frame, body...))
 }
 
-// encodeBody writes all of a message that is the same for every client.
+// encodeBody returns the part of a message that is the same for every client.
 func encodeBody(m *live.Message) []byte {
 	size := 256
 	for _, item := range m.Items {
@@ -69,7 +68,7 @@ func encodeBody(m *live.Message) []byte {
 	return append(b, '}')
 }
 
-// appendItem writes a GPU's readings.
+// appendItem appends a GPU's readings.
 func appendItem(b []byte, item *live.Item) []byte {
 	b = append(b, `{"gpu":`...)
 	b = appendText(b, string(item.GPU))
@@ -99,7 +98,7 @@ func appendItem(b []byte, item *live.Item) []byte {
 	return append(b, '}')
 }
 
-// appendAbsent writes why readings have no value.
+// appendAbsent appends the reasons of the readings without a value.
 func appendAbsent(b []byte, readings []projections.Latest) []byte {
 	b = append(b, `,"absent":{`...)
 	comma := false
@@ -120,7 +119,7 @@ func appendName(b []byte, name string, comma bool) []byte {
 	return append(appendText(b, name), ':')
 }
 
-// appendField writes ,"name":"text".
+// appendField appends ,"name":"text".
 func appendField(b []byte, name, text string) []byte {
 	b = append(b, `,"`...)
 	b = append(b, name...)
@@ -128,7 +127,7 @@ func appendField(b []byte, name, text string) []byte {
 	return appendText(b, text)
 }
 
-// appendText writes a JSON string.
+// appendText appends a JSON string.
 func appendText(b []byte, text string) []byte {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
@@ -144,7 +143,7 @@ func appendText(b []byte, text string) []byte {
 	return append(b, '"')
 }
 
-// limits are what a client may do, as hello tells it.
+// limits are the client's limits in the hello frame.
 type limits struct {
 	Subscriptions int `json:"subscriptions"`
 	MessageBytes  int `json:"messageBytes"`
@@ -164,7 +163,7 @@ func helloFrame(s *live.State, heartbeat time.Duration, cfg Config) []byte {
 		limits{cfg.Subscriptions, maxFrame, opsPerSec}})
 }
 
-// ackFrame tells how a stream begins, which its first message shows.
+// ackFrame returns the ack of a stream, derived from the stream's first message.
 func ackFrame(st *stream, first *live.Message) []byte {
 	resumed := st.from != "" && first.Kind != live.Reset
 	rev := first.Token
@@ -207,7 +206,7 @@ func byeFrame(reason string, retry time.Duration) []byte {
 	}{"bye", reason, retry.Milliseconds()})
 }
 
-// frameOf writes one of the small messages.
+// frameOf returns the JSON of one of the small messages.
 func frameOf(v any) []byte {
 	text, err := json.Marshal(v)
 	if err != nil { // cannot be: only text, numbers and times of this century

@@ -2,7 +2,7 @@ package socket
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are the server's.
+// metrics is one server's metrics.
 type metrics struct {
 	connections *prometheus.GaugeVec
 	messages    *prometheus.CounterVec

@@ -10,22 +10,22 @@ import (
 	"github.com/fasthttp/websocket"
 )
 
-// read takes the client's messages until the connection ends.
-func (c *conn) read(sess session) {
+// readMessages reads the client's messages until the connection ends.
+func (c *conn) readMessages(sess session) {
 	c.ws.SetReadLimit(maxFrame)
-	c.ws.SetPongHandler(func(string) error { c.alive(); return nil })
+	c.ws.SetPongHandler(func(string) error { c.extendDeadline(); return nil })
 	c.ws.SetPingHandler(func(data string) error {
-		c.alive()
+		c.extendDeadline()
 		// The writer may hold the socket; then this waits. A failed write shows there.
 		_ = c.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(c.server.cfg.WriteTimeout))
 		return nil
 	})
 	received := c.server.metrics.messages.WithLabelValues(c.protocol, "in")
 	for {
-		c.alive()
+		c.extendDeadline()
 		kind, text, err := c.ws.ReadMessage()
 		if err != nil {
-			c.drain(err)
+			c.drainInput(err)
 			return
 		}
 		if c.ctx.Err() != nil {
@@ -38,7 +38,7 @@ func (c *conn) read(sess session) {
 		case !utf8.Valid(text):
 			err = closeWith(codeInvalidText, "text is not UTF-8")
 		default:
-			err = c.receive(sess, text)
+			err = c.handleMessage(sess, text)
 		}
 		if err != nil {
 			c.cancel(err)
@@ -46,19 +46,19 @@ func (c *conn) read(sess session) {
 	}
 }
 
-// receive hands a message to the session. A panic there closes the connection, not the process.
-func (c *conn) receive(sess session, text []byte) (err error) {
+// handleMessage passes a message to the session. A panic there closes the connection, not the process.
+func (c *conn) handleMessage(sess session, text []byte) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.server.lg.Error("reading from a WebSocket panicked", "panic", p, "stack", string(debug.Stack()))
-			err = sess.panicked()
+			err = sess.panicClosing()
 		}
 	}()
-	return sess.receive(text)
+	return sess.handleMessage(text)
 }
 
-// alive gives the client time until it must be heard of again.
-func (c *conn) alive() {
+// extendDeadline restarts the time after which a silent client counts as gone.
+func (c *conn) extendDeadline() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed {
@@ -66,9 +66,9 @@ func (c *conn) alive() {
 	}
 }
 
-// drain reads on after the library refused a message: closing over unread bytes would reset the connection,
-// and the client would not see the close frame that says why.
-func (c *conn) drain(err error) {
+// drainInput reads on after the library refused a message: closing over unread bytes would reset the connection, and
+// the client would not see the close frame with the reason.
+func (c *conn) drainInput(err error) {
 	if _, ended := errors.AsType[*websocket.CloseError](err); ended || c.ctx.Err() != nil {
 		return
 	}
@@ -78,8 +78,8 @@ func (c *conn) drain(err error) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(raw, 16<<20))
 }
 
-// do has the writer run a task; false when the connection ended before.
-func (c *conn) do(task func()) bool {
+// runInWriter runs a task in the writer. It returns false when the connection ended before.
+func (c *conn) runInWriter(task func()) bool {
 	select {
 	case c.tasks <- task:
 		return true

@@ -2,7 +2,7 @@ package socket
 
 import "sync"
 
-// registry knows the connections and bounds their number.
+// registry holds the connections and bounds their number.
 type registry struct {
 	max, perIP int
 	idle       chan struct{} // closed when stopped and empty
@@ -17,7 +17,7 @@ func newRegistry(limit, perIP int) registry {
 	return registry{max: limit, perIP: perIP, idle: make(chan struct{}), conns: map[*conn]struct{}{}, byIP: map[string]int{}}
 }
 
-// refusal is why there is no room; "" when there is.
+// refusal is the reason why a connection is refused; "" if it is not.
 type refusal string
 
 const (
@@ -26,8 +26,8 @@ const (
 	tooManyIP refusal = "per_ip"
 )
 
-// room tells whether one more connection from ip may come.
-func (r *registry) room(ip string) refusal {
+// checkRoom returns the refusal for one more connection from ip.
+func (r *registry) checkRoom(ip string) refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.roomLocked(ip)
@@ -45,8 +45,8 @@ func (r *registry) roomLocked(ip string) refusal {
 	return ""
 }
 
-// add takes a connection in; the caller removes it.
-func (r *registry) add(c *conn) refusal {
+// addConn adds a connection; the caller removes it.
+func (r *registry) addConn(c *conn) refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if why := r.roomLocked(c.ip); why != "" {
@@ -57,7 +57,7 @@ func (r *registry) add(c *conn) refusal {
 	return ""
 }
 
-func (r *registry) remove(c *conn) {
+func (r *registry) removeConn(c *conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.conns, c)
@@ -69,15 +69,15 @@ func (r *registry) remove(c *conn) {
 	}
 }
 
-func (r *registry) len() int {
+func (r *registry) connCount() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.conns)
 }
 
-// stop takes no more connections and closes those there are. It tells how many that were. Again, it does
+// stopAccepting refuses new connections and closes the open ones. It returns their number. Another call changes
 // nothing.
-func (r *registry) stop(why *closing) int {
+func (r *registry) stopAccepting(why *closing) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
@@ -93,12 +93,12 @@ func (r *registry) stop(why *closing) int {
 	return len(r.conns)
 }
 
-// cut ends what is left without a word, and tells how many that were.
-func (r *registry) cut() int {
+// cutAll cuts the remaining connections without a close frame, and returns their number.
+func (r *registry) cutAll() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for c := range r.conns {
-		c.cut()
+		c.cutOff()
 	}
 	return len(r.conns)
 }

@@ -104,7 +104,7 @@ func (r *rig) set(host events.HostID, uuid string, value int64) {
 	r.src.Store(generation, r.fleet.Report(livetest.Reading{Host: host, UUID: uuid, Metric: util, At: r.clock, Value: value}))
 }
 
-// executorFunc makes a function an executor.
+// executorFunc is a function as an executor.
 type executorFunc func(ctx context.Context, op socket.Operation) (iter.Seq[json.RawMessage], json.RawMessage)
 
 func (f executorFunc) Execute(ctx context.Context, op socket.Operation) (iter.Seq[json.RawMessage], json.RawMessage) {
@@ -166,7 +166,7 @@ func (c *client) next() message {
 	return m
 }
 
-// until reads on until a message has the wanted members, and gives it. What comes before is skipped.
+// until reads until a message has the wanted members, and returns it. It skips the messages before.
 func (c *client) until(want string) message {
 	c.Helper()
 	for {
@@ -176,7 +176,7 @@ func (c *client) until(want string) message {
 	}
 }
 
-// expect reads messages, skipping heartbeats, and compares each with what must be in it.
+// expect reads messages, skipping heartbeats, and compares each with its wanted members.
 func (c *client) expect(want ...string) message {
 	c.Helper()
 	var m message
@@ -191,7 +191,7 @@ func (c *client) expect(want ...string) message {
 	return m
 }
 
-// holds tells whether a message has all members of the JSON object want, with these values.
+// holds reports whether a message has all members of the JSON object want, with these values.
 func (m message) holds(want string) bool {
 	var w message
 	if err := json.Unmarshal([]byte(want), &w); err != nil {

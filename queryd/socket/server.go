@@ -14,22 +14,21 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// hub is what sockets need of the live view (live.Hub).
+// hub is the live view (live.Hub).
 type hub interface {
 	Subscribe(o live.Options) (*live.Subscription, error)
 	State() *live.State
 	Heartbeat() time.Duration
 }
 
-// executor runs GraphQL operations. Execute gives the results one by one, each a whole response as JSON:
-// one of a query, and of a subscription one per change until ctx ends or the reader stops. When the
-// operation is refused before anything was executed, errors is the JSON array that says why, and there are
-// no results.
+// executor runs GraphQL operations. Execute returns the results one by one, each a whole response as JSON: one of a
+// query, and of a subscription one per change until ctx ends or the reader stops. If the operation is refused before
+// anything was executed, errors is the JSON array of reasons, and there are no results.
 type executor interface {
 	Execute(ctx context.Context, op Operation) (results iter.Seq[json.RawMessage], errors json.RawMessage)
 }
 
-// Operation is a GraphQL request as the client sent it.
+// Operation is a client's GraphQL request.
 type Operation struct {
 	Query         string         `json:"query"`
 	OperationName string         `json:"operationName"`
@@ -48,7 +47,7 @@ type Server struct {
 	conns   registry
 }
 
-// New makes a server. A nil exec serves no GraphQL. It starts nothing: connections live in the handlers'
+// New returns a server. A nil exec serves no GraphQL. It starts nothing: connections live in the handlers'
 // goroutines.
 func New(cfg Config, hub hub, exec executor, lg *slog.Logger) (*Server, error) {
 	cfg, err := cfg.withDefaults()
@@ -59,14 +58,14 @@ func New(cfg Config, hub hub, exec executor, lg *slog.Logger) (*Server, error) {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	return &Server{
-		cfg: cfg, origins: cfg.origins(), hub: hub, exec: exec, lg: lg,
+		cfg: cfg, origins: cfg.allowedOrigins(), hub: hub, exec: exec, lg: lg,
 		metrics: newMetrics(), conns: newRegistry(cfg.Connections, cfg.PerIP),
 	}, nil
 }
 
-// Live handles GET /ws: it upgrades to gpu.live.v1. A request that is no upgrade is answered 426.
+// Live returns the handler of GET /ws: it upgrades to gpu.live.v1. A request that is no upgrade is answered 426.
 func (s *Server) Live() fiber.Handler {
-	upgrade := s.upgrade(liveProtocol, func(c *conn) session { return newLiveSession(c) })
+	upgrade := s.upgradeHandler(liveProtocol, func(c *conn) session { return newLiveSession(c) })
 	return func(c *fiber.Ctx) error {
 		if !isUpgrade(c) {
 			c.Set(fiber.HeaderUpgrade, "websocket")
@@ -76,10 +75,10 @@ func (s *Server) Live() fiber.Handler {
 	}
 }
 
-// GraphQL handles GET /graphql: it upgrades to graphql-transport-ws. A request that is no upgrade goes to
-// the next handler.
+// GraphQL returns the handler of GET /graphql: it upgrades to graphql-transport-ws. A request that is no upgrade goes
+// to the next handler.
 func (s *Server) GraphQL() fiber.Handler {
-	upgrade := s.upgrade(graphqlProtocol, func(c *conn) session { return newGraphQLSession(c) })
+	upgrade := s.upgradeHandler(graphqlProtocol, func(c *conn) session { return newGraphQLSession(c) })
 	return func(c *fiber.Ctx) error {
 		if s.exec == nil || !isUpgrade(c) {
 			return c.Next()
@@ -88,17 +87,16 @@ func (s *Server) GraphQL() fiber.Handler {
 	}
 }
 
-// Shutdown takes no more connections, says goodbye to those there are (close code 1012: come back later)
-// and waits until they have ended. What is left when ctx ends is cut, and an error tells how many that
-// were.
+// Shutdown refuses new connections, says goodbye to the open ones (close code 1012: come back later) and waits until
+// they have ended. When ctx ends it cuts the remaining connections, and returns an error with their number.
 func (s *Server) Shutdown(ctx context.Context) error {
-	n := s.conns.stop(closeWith(codeRestart, "server restarts; resume from the last rev"))
+	n := s.conns.stopAccepting(closeWith(codeRestart, "server restarts; resume from the last rev"))
 	select {
 	case <-s.conns.idle:
 		return nil
 	case <-ctx.Done():
 	}
-	if left := s.conns.cut(); left > 0 {
+	if left := s.conns.cutAll(); left > 0 {
 		return fmt.Errorf("closing %d WebSockets: %d did not end in time and were cut: %w", n, left, context.Cause(ctx))
 	}
 	return nil
@@ -111,7 +109,8 @@ func (s *Server) Close() error {
 	return s.Shutdown(ctx)
 }
 
-// retryAfter is when a client that is sent away should come back: the more there are, the further apart.
+// retryAfter returns the time after which a closed client should reconnect: the more clients there are, the further
+// apart.
 func (s *Server) retryAfter() time.Duration {
-	return 500*time.Millisecond + rand.N(time.Second+time.Duration(s.conns.len())*time.Millisecond)
+	return 500*time.Millisecond + rand.N(time.Second+time.Duration(s.conns.connCount())*time.Millisecond)
 }

@@ -19,7 +19,7 @@ import (
 	"telemetry-pipeline/queryd/socket"
 )
 
-// get gives status and body of a plain request.
+// get returns status and body of a plain request.
 func (r *rig) get(path string) string {
 	r.Helper()
 	response, err := http.Get("http://" + r.addr + path)
@@ -140,7 +140,7 @@ func TestPingAndSilence(t *testing.T) {
 	}
 }
 
-// A client that takes nothing is cut, and holds up neither others nor the stop of the server.
+// A client that takes nothing is cut, and delays neither others nor the stop of the server.
 func TestStuckClientIsCut(t *testing.T) {
 	r := newRig(t, nil, func(c *socket.Config, _ *live.Config) { c.WriteTimeout = time.Minute })
 	for i := range 2000 {
@@ -200,7 +200,7 @@ func TestMetrics(t *testing.T) {
 	t.Errorf("metrics\n%s\nwant %q", got, want)
 }
 
-// gather writes counters and gauges as a scrape shows them.
+// gather returns counters and gauges as a scrape shows them.
 func gather(t *testing.T, reg *prometheus.Registry) string {
 	t.Helper()
 	families, err := reg.Gather()

@@ -17,7 +17,8 @@ const (
 	requestKey = "socket.request" // the fiber local that carries a request over the upgrade
 )
 
-// request is what must outlive the upgrade. Its strings are copies: the request's memory is used again.
+// request is the part of a request that must outlive the upgrade. Its strings are copies: the request's memory is
+// reused.
 type request struct {
 	ip      string
 	offered []string // subprotocols that the client speaks
@@ -25,16 +26,16 @@ type request struct {
 
 func isUpgrade(c *fiber.Ctx) bool { return websocket.IsWebSocketUpgrade(c) }
 
-// upgrade makes the handler that upgrades to one subprotocol. Which origins may connect and how many is
-// decided before, in words that a person understands: the library answers every refusal with 426.
-func (s *Server) upgrade(protocol string, begin func(*conn) session) fiber.Handler {
+// upgradeHandler returns the handler that upgrades to one subprotocol. Origins and limits are checked before, with
+// messages for a person: the library answers every refusal with 426.
+func (s *Server) upgradeHandler(protocol string, begin func(*conn) session) fiber.Handler {
 	accept := websocket.New(func(c *websocket.Conn) {
 		r, ok := c.Locals(requestKey).(*request)
 		if !ok {
 			return
 		}
-		// From here on nothing touches c: the library gives it to another client when this function returns.
-		s.serve(newConn(s, c.Conn, protocol, r.ip), r, begin)
+		// From here on nothing touches c: the library reuses it for another client when this function returns.
+		s.serveConn(newConn(s, c.Conn, protocol, r.ip), r, begin)
 	}, websocket.Config{
 		Subprotocols:    []string{protocol},
 		ReadBufferSize:  1 << 10,
@@ -47,22 +48,22 @@ func (s *Server) upgrade(protocol string, begin func(*conn) session) fiber.Handl
 		},
 	})
 	return func(c *fiber.Ctx) error {
-		if origin := c.Get(fiber.HeaderOrigin); !allowed(origin, c.Get(fiber.HeaderHost), s.origins) {
+		if origin := c.Get(fiber.HeaderOrigin); !originAllowed(origin, c.Get(fiber.HeaderHost), s.origins) {
 			s.metrics.refused.WithLabelValues("origin").Inc()
 			return fiber.NewError(fiber.StatusForbidden, "origin "+strings.Clone(origin)+" may not open WebSockets here; add it to flag socket.origins")
 		}
-		r := &request{ip: strings.Clone(c.IP()), offered: subprotocols(c.Get("Sec-WebSocket-Protocol"))}
-		if why := s.conns.room(r.ip); why != "" {
+		r := &request{ip: strings.Clone(c.IP()), offered: parseSubprotocols(c.Get("Sec-WebSocket-Protocol"))}
+		if why := s.conns.checkRoom(r.ip); why != "" {
 			s.metrics.refused.WithLabelValues(string(why)).Inc()
-			return refuse(c, why)
+			return refuseUpgrade(c, why)
 		}
 		c.Locals(requestKey, r)
 		return accept(c)
 	}
 }
 
-// refuse answers a connection for which there is no room.
-func refuse(c *fiber.Ctx, why refusal) error {
+// refuseUpgrade answers a connection for which there is no room.
+func refuseUpgrade(c *fiber.Ctx, why refusal) error {
 	c.Set(fiber.HeaderRetryAfter, "5")
 	switch why {
 	case tooManyIP:
@@ -74,9 +75,9 @@ func refuse(c *fiber.Ctx, why refusal) error {
 	}
 }
 
-// allowed tells whether a page of an origin may connect: any client that is no browser, pages of this host,
+// originAllowed reports whether a page of an origin may connect: any client that is no browser, pages of this host,
 // and listed ones.
-func allowed(origin, host string, list []string) bool {
+func originAllowed(origin, host string, list []string) bool {
 	if origin == "" || slices.Contains(list, "*") || slices.Contains(list, origin) {
 		return true
 	}
@@ -84,8 +85,8 @@ func allowed(origin, host string, list []string) bool {
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, host)
 }
 
-// subprotocols copies the names of a Sec-WebSocket-Protocol header.
-func subprotocols(header string) []string {
+// parseSubprotocols returns copies of the names in a Sec-WebSocket-Protocol header.
+func parseSubprotocols(header string) []string {
 	var out []string
 	for name := range strings.SplitSeq(header, ",") {
 		if name = strings.TrimSpace(name); name != "" {

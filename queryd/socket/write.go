@@ -9,24 +9,24 @@ import (
 	"github.com/fasthttp/websocket"
 )
 
-// write owns the socket until the connection ends.
-func (c *conn) write(sess session) {
+// runWriter owns the socket until the connection ends.
+func (c *conn) runWriter(sess session) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.server.lg.Error("writing to a WebSocket panicked", "panic", p, "stack", string(debug.Stack()))
-			c.cancel(sess.panicked())
-			c.finish(refused{})
+			c.cancel(sess.panicClosing())
+			c.finishClosing(refusedSession{})
 		}
 	}()
 	c.serveStreams(sess)
-	c.finish(sess)
+	c.finishClosing(sess)
 }
 
-// serveStreams writes what there is to write until the connection's context ends.
+// serveStreams writes the streams' messages until the connection's context ends.
 func (c *conn) serveStreams(sess session) {
 	ping := time.NewTicker(c.server.cfg.Ping)
 	defer ping.Stop()
-	within, late := sess.hello()
+	within, late := sess.startSession()
 	patience := time.NewTimer(within)
 	defer patience.Stop()
 	again := make(chan struct{})
@@ -40,7 +40,7 @@ func (c *conn) serveStreams(sess session) {
 		case <-c.wake.C():
 			more = again
 		case <-more:
-			if !sess.pull(turn) {
+			if !sess.writeFrames(framesPerTurn) {
 				more = nil
 			}
 		case <-ping.C:
@@ -48,15 +48,16 @@ func (c *conn) serveStreams(sess session) {
 				c.cancel(errStuck)
 			}
 		case <-patience.C:
-			if !sess.ready() {
+			if !sess.isReady() {
 				c.cancel(late)
 			}
 		}
 	}
 }
 
-// finish says goodbye, if there is someone to hear it, and gives the reader until the client has answered.
-func (c *conn) finish(sess session) {
+// finishClosing sends the close frame, if the client can still receive it, and sets the reader's deadline for the
+// client's answer.
+func (c *conn) finishClosing(sess session) {
 	c.mu.Lock()
 	c.closed = true
 	_ = c.ws.SetReadDeadline(time.Now().Add(linger))
@@ -68,14 +69,14 @@ func (c *conn) finish(sess session) {
 		}
 		return
 	}
-	sess.bye(why)
+	sess.sayGoodbye(why)
 	text := websocket.FormatCloseMessage(why.code, why.reason)
 	_ = c.ws.WriteControl(websocket.CloseMessage, text, time.Now().Add(linger))
 	_ = c.ws.SetReadDeadline(time.Now().Add(linger))
 }
 
-// send writes a message; only the writer may. A client that does not take it in time is cut off.
-func (c *conn) send(text []byte) {
+// sendText writes a message; only the writer may call it. A client that does not take the message in time is cut off.
+func (c *conn) sendText(text []byte) {
 	_ = c.ws.SetWriteDeadline(time.Now().Add(c.server.cfg.WriteTimeout))
 	if err := c.ws.WriteMessage(websocket.TextMessage, text); err != nil {
 		c.cancel(errStuck)
@@ -85,8 +86,8 @@ func (c *conn) send(text []byte) {
 	c.server.metrics.bytes.WithLabelValues(c.protocol).Add(float64(len(text)))
 }
 
-// cut ends the connection without a word.
-func (c *conn) cut() {
+// cutOff ends the connection without a close frame.
+func (c *conn) cutOff() {
 	c.cancel(errGone)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// Client subscribes at one server.
+// Client runs a subscription at one server.
 type Client struct {
 	endpoint  string
 	variables json.RawMessage
@@ -20,14 +20,14 @@ type Client struct {
 	lg        *slog.Logger
 }
 
-// New returns a client; it connects to nothing yet. Its errors are about cfg. A nil lg discards.
+// New returns a client that is not connected yet. Its errors are about cfg. A nil lg discards.
 func New(cfg Config, lg *slog.Logger) (*Client, error) {
 	cfg = cfg.withDefaults()
-	endpoint, err := cfg.endpoint()
+	endpoint, err := cfg.webSocketURL()
 	if err != nil {
 		return nil, err
 	}
-	variables, err := cfg.variables()
+	variables, err := cfg.parseVariables()
 	if err != nil {
 		return nil, err
 	}
@@ -40,13 +40,13 @@ func New(cfg Config, lg *slog.Logger) (*Client, error) {
 	}, nil
 }
 
-// Run executes an operation and writes each of its results to out as one line of JSON, until the server completes it or
-// ctx ends; both return nil. It returns an error when the server is not reached at the start or for Config.RetryFor later,
-// when the server refuses the operation, and when out cannot be written.
+// Run executes an operation and writes each of its results to out as one line of JSON, until the server completes it
+// or ctx ends; both return nil. It returns an error if the server is not reached at the start or for Config.RetryFor
+// later, if the server refuses the operation, and if out cannot be written.
 func (c *Client) Run(ctx context.Context, document string, out io.Writer) error {
-	var lost time.Time // when results stopped; zero: there were none yet
+	var lost time.Time // time of the last result; zero: there were none yet
 	for {
-		results, err := c.attempt(ctx, document, out)
+		results, err := c.runOnce(ctx, document, out)
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
@@ -68,20 +68,20 @@ func (c *Client) Run(ctx context.Context, document string, out io.Writer) error 
 	}
 }
 
-// attempt executes the operation on one connection and returns the number of results written.
-func (c *Client) attempt(ctx context.Context, document string, out io.Writer) (results int, err error) {
-	conn, err := dial(ctx, c.endpoint)
+// runOnce executes the operation on one connection and returns the number of results written.
+func (c *Client) runOnce(ctx context.Context, document string, out io.Writer) (results int, err error) {
+	conn, err := dialServer(ctx, c.endpoint)
 	if err != nil {
 		return 0, err
 	}
-	defer conn.close()
-	stop := context.AfterFunc(ctx, conn.close) // ends a read
+	defer conn.closeConn()
+	stop := context.AfterFunc(ctx, conn.closeConn) // ends a read
 	defer stop()
-	if err := conn.subscribe(document, c.variables); err != nil {
+	if err := conn.startOperation(document, c.variables); err != nil {
 		return 0, err
 	}
 	for {
-		result, err := conn.next()
+		result, err := conn.nextResult()
 		if err != nil || result == nil {
 			return results, err
 		}

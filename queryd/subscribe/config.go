@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Config says where and what to subscribe to. The zero value of each field means its default.
+// Config is the server and the variables of a subscription. The zero value of each field means its default.
 type Config struct {
 	URL       string        // of the query server; default http://localhost:8080
 	Variables string        // of the operation, a JSON object; "": none
-	RetryFor  time.Duration // how long to connect again after a connection broke; default 1m, negative: not at all
+	RetryFor  time.Duration // how long to reconnect after a connection broke; default 1m, negative: not at all
 }
 
 const (
@@ -40,8 +40,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// endpoint returns the WebSocket address of GraphQL on the server.
-func (c Config) endpoint() (string, error) {
+// webSocketURL returns the WebSocket address of GraphQL on the server.
+func (c Config) webSocketURL() (string, error) {
 	text := c.URL
 	if !strings.Contains(text, "://") {
 		text = "http://" + text
@@ -62,8 +62,8 @@ func (c Config) endpoint() (string, error) {
 	return u.String(), nil
 }
 
-// variables returns the variables as they are sent; nil: none.
-func (c Config) variables() (json.RawMessage, error) {
+// parseVariables returns the variables as they are sent; nil: none.
+func (c Config) parseVariables() (json.RawMessage, error) {
 	if c.Variables == "" {
 		return nil, nil
 	}

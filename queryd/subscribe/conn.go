@@ -22,18 +22,18 @@ const (
 	silence        = time.Minute // without a message or a ping until the server counts as gone; it pings every 20 s
 )
 
-// conn is a connection that speaks graphql-transport-ws. One goroutine uses it; close may be called by any.
+// conn is a connection that speaks graphql-transport-ws. Only closeConn is safe for concurrent use.
 type conn struct{ ws *websocket.Conn }
 
-// message is a message of the protocol, of either side.
+// message is a message of the protocol, from either side.
 type message struct {
 	ID      string          `json:"id,omitempty"`
 	Type    string          `json:"type"`
 	Payload json.RawMessage `json:"payload,omitempty"`
 }
 
-// dial connects to the server.
-func dial(ctx context.Context, endpoint string) (*conn, error) {
+// dialServer connects to the server.
+func dialServer(ctx context.Context, endpoint string) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, Subprotocols: []string{subprotocol}}
@@ -43,11 +43,11 @@ func dial(ctx context.Context, endpoint string) (*conn, error) {
 	}
 	c := &conn{ws: ws}
 	if ws.Subprotocol() != subprotocol {
-		c.close()
+		c.closeConn()
 		return nil, &finalError{fmt.Errorf("the server at %s does not speak %s: name a query server with -url", endpoint, subprotocol)}
 	}
 	ws.SetPingHandler(func(data string) error {
-		c.heard()
+		c.extendDeadline()
 		err := ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(writeTimeout))
 		if errors.Is(err, websocket.ErrCloseSent) {
 			return nil
@@ -57,16 +57,16 @@ func dial(ctx context.Context, endpoint string) (*conn, error) {
 	return c, nil
 }
 
-// heard postpones the end of a connection on which nothing comes. An error means that it is closed, which the next read
+// extendDeadline postpones the end of a silent connection. An error means that it is closed, which the next read
 // reports.
-func (c *conn) heard() { _ = c.ws.SetReadDeadline(time.Now().Add(silence)) }
+func (c *conn) extendDeadline() { _ = c.ws.SetReadDeadline(time.Now().Add(silence)) }
 
-// subscribe sends the operation once the server has acknowledged the connection.
-func (c *conn) subscribe(document string, variables json.RawMessage) error {
-	if err := c.send(message{Type: "connection_init"}); err != nil {
+// startOperation sends the operation once the server has acknowledged the connection.
+func (c *conn) startOperation(document string, variables json.RawMessage) error {
+	if err := c.sendMessage(message{Type: "connection_init"}); err != nil {
 		return err
 	}
-	if m, err := c.receive(); err != nil {
+	if m, err := c.receiveMessage(); err != nil {
 		return err
 	} else if m.Type != "connection_ack" {
 		return &finalError{fmt.Errorf("the server sent %q before it acknowledged the connection", m.Type)}
@@ -78,13 +78,13 @@ func (c *conn) subscribe(document string, variables json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	return c.send(message{ID: operationID, Type: "subscribe", Payload: payload})
+	return c.sendMessage(message{ID: operationID, Type: "subscribe", Payload: payload})
 }
 
-// next returns the next result as a line of JSON, nil when the server has completed the operation.
-func (c *conn) next() ([]byte, error) {
+// nextResult returns the next result as a line of JSON, nil when the server has completed the operation.
+func (c *conn) nextResult() ([]byte, error) {
 	for {
-		m, err := c.receive()
+		m, err := c.receiveMessage()
 		switch {
 		case err != nil:
 			return nil, err
@@ -93,7 +93,7 @@ func (c *conn) next() ([]byte, error) {
 		case m.Type == "complete":
 			return nil, nil
 		case m.Type == "error":
-			return nil, &finalError{refusal(m.Payload)}
+			return nil, &finalError{refusalError(m.Payload)}
 		case m.Type == "next":
 			var line bytes.Buffer
 			if err := json.Compact(&line, m.Payload); err != nil {
@@ -105,10 +105,10 @@ func (c *conn) next() ([]byte, error) {
 	}
 }
 
-// receive returns the next message that is not about the connection itself.
-func (c *conn) receive() (m message, err error) {
+// receiveMessage returns the next message that is not about the connection itself.
+func (c *conn) receiveMessage() (m message, err error) {
 	for {
-		c.heard()
+		c.extendDeadline()
 		_, text, err := c.ws.ReadMessage()
 		if err != nil {
 			return m, explainClose(err)
@@ -119,7 +119,7 @@ func (c *conn) receive() (m message, err error) {
 		}
 		switch m.Type {
 		case "ping":
-			if err := c.send(message{Type: "pong", Payload: m.Payload}); err != nil {
+			if err := c.sendMessage(message{Type: "pong", Payload: m.Payload}); err != nil {
 				return m, err
 			}
 		case "pong":
@@ -129,7 +129,7 @@ func (c *conn) receive() (m message, err error) {
 	}
 }
 
-func (c *conn) send(m message) error {
+func (c *conn) sendMessage(m message) error {
 	text, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -140,17 +140,17 @@ func (c *conn) send(m message) error {
 	return c.ws.WriteMessage(websocket.TextMessage, text)
 }
 
-// close says goodbye, as far as the server can still be reached, and frees the connection.
-func (c *conn) close() {
+// closeConn sends a close frame, if the server can still be reached, and frees the connection.
+func (c *conn) closeConn() {
 	goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
 	_ = c.ws.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(time.Second)) // it may be broken already
 	_ = c.ws.Close()
 }
 
-// maxRefusal bounds the part of a refusal of the connection that is shown.
+// maxRefusal bounds the shown part of a refused connection's response, in bytes.
 const maxRefusal = 300
 
-// explainDial adds the user's next step to an error of connecting.
+// explainDial adds the user's next step to a connection error.
 func explainDial(endpoint string, resp *http.Response, err error) error {
 	if resp == nil {
 		return fmt.Errorf("no query server answers at %s: start one, for example with go run ./deploy/standalone --demo, or name another with -url: %w", endpoint, err)

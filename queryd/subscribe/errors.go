@@ -21,8 +21,8 @@ func isFinal(err error) bool {
 	return final
 }
 
-// refusal returns the messages of GraphQL errors.
-func refusal(payload json.RawMessage) error {
+// refusalError returns the messages of GraphQL errors.
+func refusalError(payload json.RawMessage) error {
 	var errs []struct{ Message string }
 	if err := json.Unmarshal(payload, &errs); err != nil || len(errs) == 0 {
 		return fmt.Errorf("the server refused the operation: %s", payload)
@@ -34,7 +34,7 @@ func refusal(payload json.RawMessage) error {
 	return fmt.Errorf("the server refused the operation: %s", strings.Join(messages, "; "))
 }
 
-// The close codes from 4400 to 4500 are about the client and final, but for two that time helps against.
+// The close codes from 4400 to 4500 are about the client and final, except two that may succeed later.
 const (
 	codeFirstFinal = 4400
 	codeLastFinal  = 4500
@@ -42,7 +42,7 @@ const (
 	codeTimeout    = 4408
 )
 
-// explainClose makes a final error of a close that another attempt would meet again.
+// explainClose returns a finalError for a close that another attempt would meet again, and other errors unchanged.
 func explainClose(err error) error {
 	closed, ok := errors.AsType[*websocket.CloseError](err)
 	if ok && closed.Code >= codeFirstFinal && closed.Code <= codeLastFinal && closed.Code != codeForbidden && closed.Code != codeTimeout {

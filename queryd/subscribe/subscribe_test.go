@@ -21,7 +21,7 @@ import (
 
 const document = "subscription { gpuMetrics { gpus { id } } }"
 
-// peer is the server's end of one connection, after the operation was subscribed to.
+// peer is the server's end of one connection, after the subscription.
 type peer struct {
 	t       *testing.T
 	ws      *websocket.Conn
@@ -215,7 +215,7 @@ func TestTheUserEndsASubscription(t *testing.T) {
 	}
 }
 
-// full is a writer that takes nothing.
+// full is a writer that always fails.
 type full struct{}
 
 var errFull = errors.New("no space left")

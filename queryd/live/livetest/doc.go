@@ -1,5 +1,5 @@
-// Package livetest gives tests stored projections in memory, with the faults of etcd on demand.
+// Package livetest provides stored projections in memory for tests, with the faults of etcd on demand.
 //
-// In: readings of hosts, and what is to fail. Out: what live.Hub reads of a store. It is never linked into
-// a daemon.
+// In: readings of hosts, and the faults. Out: the part of a store that live.Hub reads. It is never linked into a
+// daemon.
 package livetest

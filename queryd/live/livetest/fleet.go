@@ -15,7 +15,7 @@ type Fleet struct {
 	hosts map[events.HostID]*projections.Host
 }
 
-// NewFleet makes a fleet without hosts.
+// NewFleet returns a fleet without hosts.
 func NewFleet(facts events.Facts) *Fleet {
 	return &Fleet{facts: facts, hosts: map[events.HostID]*projections.Host{}}
 }
@@ -29,11 +29,11 @@ type Reading struct {
 	Metric string
 	At     events.Timestamp
 	Value  int64
-	Absent events.Reason // set: there is no value
+	Absent events.Reason // set: the reading has no value
 	Labels []events.Label
 }
 
-// Report folds readings of one host and gives what is then stored of it.
+// Report folds readings of one host and returns its stored models.
 func (f *Fleet) Report(readings ...Reading) projections.Stored {
 	host := readings[0].Host
 	if f.hosts[host] == nil {
@@ -54,17 +54,17 @@ func (f *Fleet) Report(readings ...Reading) projections.Stored {
 	return f.Stored(host)
 }
 
-// Stored gives what is stored of a host now.
+// Stored returns the stored models of a host.
 func (f *Fleet) Stored(host events.HostID) projections.Stored {
 	h := *f.hosts[host]
 	return projections.Stored{Host: host, Partition: events.PartitionOf(host, f.facts.Partitions), Live: &h.Live, Identity: &h.Identity}
 }
 
-// Remove forgets a host and gives what says so.
+// Remove forgets a host and returns its removal as a store reports it.
 func (f *Fleet) Remove(host events.HostID) projections.Stored {
 	delete(f.hosts, host)
 	return projections.Stored{Host: host, Partition: events.PartitionOf(host, f.facts.Partitions), Removed: true}
 }
 
-// Hosts gives the names of all hosts, sorted.
+// Hosts returns the names of all hosts, sorted.
 func (f *Fleet) Hosts() []events.HostID { return slices.Sorted(maps.Keys(f.hosts)) }

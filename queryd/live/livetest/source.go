@@ -25,82 +25,82 @@ type Source struct {
 	active      projections.Generation
 	generations map[projections.Generation]*generation
 	changed     chan struct{} // closed and replaced at every change
-	failing     error         // what every read ends with now
-	broken      error         // what watches under way end with, once
-	brokenAt    int64
+	failing     error         // the error of every read now
+	broken      error         // the error that ends the watches under way, once
+	breaks      int64
 	loads       int
 }
 
 type generation struct {
-	hosts     map[events.HostID]projections.Stored // whole models
+	hosts     map[events.HostID]projections.Stored // complete models
 	offsets   map[events.Partition]projections.Offsets
 	changes   []projections.Batch
 	compacted int64
 }
 
-// Facts are facts for tests: 4 partitions.
+// Facts returns facts for tests: 4 partitions.
 func Facts() events.Facts {
 	return events.Facts{Epoch: 0xe1, Cluster: 0xc1, Partitions: 4, PartitionHash: "xxh3"}
 }
 
-// New makes an empty source without an active generation.
+// New returns an empty source without an active generation.
 func New(facts events.Facts) *Source {
 	return &Source{facts: facts, generations: map[projections.Generation]*generation{}, changed: make(chan struct{})}
 }
 
-func (s *Source) at(n int64) events.Revision {
+func (s *Source) revisionAt(n int64) events.Revision {
 	return events.Revision{Epoch: s.facts.Epoch, Cluster: s.facts.Cluster, Number: n}
 }
 
-// generation finds one, making it if there is none. It needs the lock.
-func (s *Source) generation(g projections.Generation) *generation {
+// generationLocked returns a generation. It creates a missing one.
+func (s *Source) generationLocked(g projections.Generation) *generation {
 	if s.generations[g] == nil {
 		s.generations[g] = &generation{hosts: map[events.HostID]projections.Stored{}, offsets: map[events.Partition]projections.Offsets{}}
 	}
 	return s.generations[g]
 }
 
-// tell wakes whoever waits for a change. It needs the lock.
-func (s *Source) tell() {
+// notifyLocked wakes all goroutines that wait for a change.
+func (s *Source) notifyLocked() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-// Store commits one transaction in a generation and gives its position.
+// Store commits one transaction in a generation and returns its position.
 func (s *Source) Store(g projections.Generation, hosts ...projections.Stored) events.Revision {
-	return s.commit(g, projections.Batch{Hosts: hosts})
+	return s.commitBatch(g, projections.Batch{Hosts: hosts})
 }
 
 // Fold moves the offsets of all partitions of a generation to a log position, without any other change.
 func (s *Source) Fold(g projections.Generation, upto int64) events.Revision {
 	b := projections.Batch{Offsets: map[events.Partition]projections.Offsets{}}
 	for p := range events.Partition(s.facts.Partitions) {
-		b.Offsets[p] = projections.Offsets{Live: s.at(upto), Series: s.at(upto)}
+		b.Offsets[p] = projections.Offsets{Live: s.revisionAt(upto), Series: s.revisionAt(upto)}
 	}
-	return s.commit(g, b)
+	return s.commitBatch(g, b)
 }
 
 // Offset moves the offsets of one partition.
 func (s *Source) Offset(g projections.Generation, p events.Partition, live, series int64) events.Revision {
-	return s.commit(g, projections.Batch{Offsets: map[events.Partition]projections.Offsets{p: {Live: s.at(live), Series: s.at(series)}}})
+	return s.commitBatch(g, projections.Batch{Offsets: map[events.Partition]projections.Offsets{p: {Live: s.revisionAt(live), Series: s.revisionAt(series)}}})
 }
 
-func (s *Source) commit(g projections.Generation, b projections.Batch) events.Revision {
+func (s *Source) commitBatch(g projections.Generation, b projections.Batch) events.Revision {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revision++
-	b.At = s.at(s.revision)
-	to := s.generation(g)
+	b.At = s.revisionAt(s.revision)
+	to := s.generationLocked(g)
 	for _, h := range b.Hosts {
-		to.store(h)
+		to.storeHost(h)
 	}
 	maps.Copy(to.offsets, b.Offsets)
 	to.changes = append(to.changes, b)
-	s.tell()
+	s.notifyLocked()
 	return b.At
 }
 
-func (g *generation) store(h projections.Stored) {
+func (g *generation) storeHost(h projections.Stored) {
 	if h.Removed {
 		delete(g.hosts, h.Host)
 		return
@@ -122,11 +122,11 @@ func (s *Source) Activate(g projections.Generation) {
 	defer s.mu.Unlock()
 	s.revision++
 	s.active = g
-	s.generation(g)
-	s.tell()
+	s.generationLocked(g)
+	s.notifyLocked()
 }
 
-// Break ends the watches under way with err, once: new ones work. ErrCompacted also forgets the history.
+// Break ends the watches under way with err, once: new ones work. ErrCompacted also deletes the history.
 func (s *Source) Break(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,8 +136,8 @@ func (s *Source) Break(err error) {
 		}
 	}
 	s.broken = err
-	s.brokenAt++
-	s.tell()
+	s.breaks++
+	s.notifyLocked()
 }
 
 // Fail makes every read end with err from now on, until it is nil.
@@ -145,17 +145,17 @@ func (s *Source) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failing = err
-	s.tell()
+	s.notifyLocked()
 }
 
-// Loads counts the calls of Load that succeeded.
+// Loads returns the number of successful calls of Load.
 func (s *Source) Loads() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.loads
 }
 
-// Load reads a generation whole.
+// Load reads a whole generation.
 func (s *Source) Load(ctx context.Context, g projections.Generation) (projections.Batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,7 +167,7 @@ func (s *Source) Load(ctx context.Context, g projections.Generation) (projection
 		return projections.Batch{}, fmt.Errorf("generation %q was never made: a mistake of the caller", g)
 	}
 	s.loads++
-	b := projections.Batch{At: s.at(s.revision), Offsets: maps.Clone(from.offsets)}
+	b := projections.Batch{At: s.revisionAt(s.revision), Offsets: maps.Clone(from.offsets)}
 	for _, name := range slices.Sorted(maps.Keys(from.hosts)) {
 		b.Hosts = append(b.Hosts, from.hosts[name])
 	}
@@ -178,10 +178,10 @@ func (s *Source) Load(ctx context.Context, g projections.Generation) (projection
 func (s *Source) Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error] {
 	return func(yield func(projections.Batch, error) bool) {
 		s.mu.Lock()
-		breaks := s.brokenAt
+		breaks := s.breaks
 		s.mu.Unlock()
 		for {
-			b, ok, wait, err := s.next(g, after.Number, breaks)
+			b, ok, wait, err := s.nextBatch(g, after.Number, breaks)
 			switch {
 			case err != nil:
 				yield(projections.Batch{}, err)
@@ -203,15 +203,15 @@ func (s *Source) Watch(ctx context.Context, g projections.Generation, after even
 	}
 }
 
-// next gives the first change after a position, or what to wait for.
-func (s *Source) next(g projections.Generation, after, breaks int64) (projections.Batch, bool, <-chan struct{}, error) {
+// nextBatch returns the first change after a position, or a channel that closes at the next change.
+func (s *Source) nextBatch(g projections.Generation, after, breaks int64) (projections.Batch, bool, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from := s.generation(g)
+	from := s.generationLocked(g)
 	switch {
 	case s.failing != nil:
 		return projections.Batch{}, false, nil, s.failing
-	case s.brokenAt != breaks:
+	case s.breaks != breaks:
 		return projections.Batch{}, false, nil, s.broken
 	case after < from.compacted:
 		return projections.Batch{}, false, nil, events.ErrCompacted
@@ -224,7 +224,7 @@ func (s *Source) next(g projections.Generation, after, breaks int64) (projection
 	return projections.Batch{}, false, s.changed, nil
 }
 
-// WatchActive gives the active generation and every later one.
+// WatchActive yields the active generation and every later one.
 func (s *Source) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
 	return func(yield func(projections.Generation, error) bool) {
 		var last projections.Generation

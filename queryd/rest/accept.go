@@ -60,7 +60,7 @@ func acceptedForm(accept string) form {
 	if strings.TrimSpace(accept) == "" {
 		return asJSON
 	}
-	var wishes []mediaRange
+	var ranges []mediaRange
 	for part := range strings.SplitSeq(accept, ",") {
 		media, params, err := mime.ParseMediaType(part)
 		if err != nil {
@@ -72,11 +72,11 @@ func acceptedForm(accept string) form {
 				continue
 			}
 		}
-		wishes = append(wishes, w)
+		ranges = append(ranges, w)
 	}
 	best, weight, rank := form(""), 0.0, 0
 	for _, f := range forms {
-		at, w := mediaWeight(wishes, string(f.form))
+		at, w := mediaWeight(ranges, string(f.form))
 		if w > weight || (w == weight && w > 0 && at < rank) {
 			best, weight, rank = f.form, w, at
 		}
@@ -86,11 +86,11 @@ func acceptedForm(accept string) form {
 
 // mediaWeight returns the weight of a media type, by the most specific range that matches it, and the position of
 // that range.
-func mediaWeight(wishes []mediaRange, media string) (at int, weight float64) {
+func mediaWeight(ranges []mediaRange, media string) (at int, weight float64) {
 	kind, _, _ := strings.Cut(media, "/")
 	for _, pattern := range []string{media, kind + "/*", "*/*"} {
-		if i := slices.IndexFunc(wishes, func(w mediaRange) bool { return w.media == pattern }); i >= 0 {
-			return i, wishes[i].weight
+		if i := slices.IndexFunc(ranges, func(w mediaRange) bool { return w.media == pattern }); i >= 0 {
+			return i, ranges[i].weight
 		}
 	}
 	return 0, 0

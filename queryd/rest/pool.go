@@ -10,11 +10,11 @@ const maxPooledBytes = 32 << 20
 
 // writerPool holds writers whose text was sent, for reuse: an answer may be megabytes, which cost more to allocate
 // and clear than to fill. The zero value is empty; it is safe for concurrent use.
-type writerPool struct{ pool sync.Pool }
+type writerPool struct{ writers sync.Pool }
 
 // getWriter returns a writer without text, with room for size bytes.
 func (p *writerPool) getWriter(size int) *writer {
-	w, _ := p.pool.Get().(*writer)
+	w, _ := p.writers.Get().(*writer)
 	if w == nil {
 		w = &writer{pool: p}
 	}
@@ -37,6 +37,6 @@ func (s *pooledBody) Close() error {
 		return nil
 	}
 	s.writer.lastOrigin, s.writer.unusual = origin{}, nil // drop references to a view
-	s.writer.pool.pool.Put(s.writer)
+	s.writer.pool.writers.Put(s.writer)
 	return nil
 }

@@ -44,7 +44,7 @@ type RetryFilter struct {
 	Key          string // of one event; "": all events
 }
 
-// quarantine gives access to the events that could not be folded. Both methods ask etcd and return within ctx.
+// quarantine is the store of events that could not be folded. Both methods ask etcd and return within ctx.
 // Quarantined returns the newest events first, at most Limit of them, and their total number regardless of Hosts and
 // Limit. AskRetry leaves a request for the owners and returns the number of events, without waiting for a retry; it
 // returns ErrNotQuarantined if no event there has the key.

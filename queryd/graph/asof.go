@@ -10,18 +10,18 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// maxMoments bounds how many fields of one operation may ask for the past.
-const maxMoments = 8
+// maxPastViews bounds the number of fields of one operation that may ask for the past.
+const maxPastViews = 8
 
-// moments are the views of those fields at the top that ask for the past, by the name that each has in the answer.
-// What is below such a field is answered from its view.
-type moments struct {
+// pastViews holds the views of the root fields that ask for the past, by their name in the answer. The fields below
+// such a field are resolved from its view.
+type pastViews struct {
 	mu    sync.Mutex
 	views map[any]view // guarded by mu
 }
 
-// of gives the view of what is at a path.
-func (m *moments) of(path *graphql.ResponsePath) (view, bool) {
+// viewOf returns the view for the field at a path, if it is of the past.
+func (m *pastViews) viewOf(path *graphql.ResponsePath) (view, bool) {
 	if m == nil || path == nil {
 		return view{}, false
 	}
@@ -34,7 +34,7 @@ func (m *moments) of(path *graphql.ResponsePath) (view, bool) {
 	return v, ok
 }
 
-// asOfArg is the argument of fields that can be asked for the past.
+// asOfArg returns the argument of fields that can be asked for the past.
 func asOfArg(t *types) graphql.FieldConfigArgument {
 	return graphql.FieldConfigArgument{
 		"asOf": {
@@ -45,11 +45,11 @@ func asOfArg(t *types) graphql.FieldConfigArgument {
 	}
 }
 
-// asOf makes a resolver answer from the past where its field asks for that. about tells which hosts the field is about;
-// nil and none are all.
+// asOf makes a resolver answer from the past if its field asks for that. about returns the hosts that the field
+// needs; nil, and an empty list, mean all.
 func (e *Engine) asOf(resolve resolver, about func(s *live.State, p graphql.ResolveParams) []events.HostID) resolver {
 	return func(p graphql.ResolveParams) (any, error) {
-		at, given, err := instant(p, "asOf")
+		at, given, err := timeArg(p, "asOf")
 		if err != nil {
 			return nil, err
 		}
@@ -63,22 +63,22 @@ func (e *Engine) asOf(resolve resolver, about func(s *live.State, p graphql.Reso
 }
 
 func (e *Engine) goBack(p graphql.ResolveParams, at events.Timestamp, about func(s *live.State, p graphql.ResolveParams) []events.HostID) error {
-	now := current(p)
-	m := now.moments
+	now := currentView(p)
+	m := now.pastViews
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.views) == maxMoments {
-		return badInput("asOf: an operation may ask for the past at most %d times", maxMoments)
+	if len(m.views) == maxPastViews {
+		return badInput("asOf: an operation may ask for the past at most %d times", maxPastViews)
 	}
 	var only []events.HostID
 	if about != nil {
 		only = about(now.state, p)
 	}
-	ctx, cancel := e.patience(p.Context)
+	ctx, cancel := e.historyContext(p.Context)
 	defer cancel()
 	then, err := e.past.AsOf(ctx, now.state, at, only)
 	if err != nil {
-		return e.explain(ctx, err)
+		return e.historyError(ctx, err)
 	}
 	past := now
 	past.state, past.now = then, at.Time()
@@ -86,7 +86,7 @@ func (e *Engine) goBack(p graphql.ResolveParams, at events.Timestamp, about func
 	return nil
 }
 
-// namedHost and ownGPU tell which hosts a field with such an argument is about.
+// namedHost and ownGPU return the hosts that a field with such an argument needs.
 func namedHost(arg string) func(*live.State, graphql.ResolveParams) []events.HostID {
 	return func(_ *live.State, p graphql.ResolveParams) []events.HostID {
 		if name, given := p.Args[arg].(string); given {
@@ -98,7 +98,7 @@ func namedHost(arg string) func(*live.State, graphql.ResolveParams) []events.Hos
 
 func ownGPU(s *live.State, p graphql.ResolveParams) []events.HostID {
 	id, _ := p.Args["id"].(string)
-	hosts := []events.HostID{""} // one that is not there, so that an unknown GPU is not about all
+	hosts := []events.HostID{""} // a host that does not exist, so that an unknown GPU does not mean all hosts
 	if g, ok := s.GPU(events.GPUID(id)); ok {
 		hosts = append(hosts, g.Hosts...)
 	}

@@ -24,17 +24,17 @@ func TestFieldsAnswerAsOfATime(t *testing.T) {
 			`{"a":{"active":3,"stale":0},"b":{"active":0,"stale":3}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := w.ask(t, c.query, nil); got != c.want {
+			if got := w.execute(t, c.query, nil); got != c.want {
 				t.Errorf("\n got %s\nwant %s", got, c.want)
 			}
 		})
 	}
 }
 
-func TestBadMomentsAreTold(t *testing.T) {
+func TestBadTimesOfThePastAreReported(t *testing.T) {
 	w := newWorld(t)
 	var many strings.Builder
-	for i := range maxMoments + 1 {
+	for i := range maxPastViews + 1 {
 		fmt.Fprintf(&many, `a%d:cluster(asOf:"now-%dm"){gpuCount} `, i, i)
 	}
 	for query, want := range map[string]string{

@@ -18,16 +18,16 @@ func fragmentCycle(doc *ast.Document) error {
 	}
 	done := map[string]bool{}
 	for name := range spreads {
-		if path := circle(name, spreads, done, nil); path != nil {
-			return excess("fragments spread each other in a circle: %s", strings.Join(path, " → "))
+		if path := findCycle(name, spreads, done, nil); path != nil {
+			return overLimit("fragments spread each other in a circle: %s", strings.Join(path, " → "))
 		}
 	}
 	return nil
 }
 
-// circle follows the spreads of a fragment and gives the path of a circle, nil if there is none. A path
-// has each fragment once, so the recursion is no deeper than there are fragments.
-func circle(name string, spreads map[string][]string, done map[string]bool, path []string) []string {
+// findCycle follows the spreads of a fragment and returns the path of a cycle, nil if there is none. A path has each
+// fragment once, so the recursion is no deeper than there are fragments.
+func findCycle(name string, spreads map[string][]string, done map[string]bool, path []string) []string {
 	if i := slices.Index(path, name); i >= 0 {
 		return append(slices.Clone(path[i:]), name)
 	}
@@ -36,7 +36,7 @@ func circle(name string, spreads map[string][]string, done map[string]bool, path
 	}
 	path = append(path, name)
 	for _, next := range spreads[name] {
-		if found := circle(next, spreads, done, path); found != nil {
+		if found := findCycle(next, spreads, done, path); found != nil {
 			return found
 		}
 	}
@@ -44,7 +44,7 @@ func circle(name string, spreads map[string][]string, done map[string]bool, path
 	return nil
 }
 
-// spreadsIn lists the fragments that a selection set spreads, at any depth of it.
+// spreadsIn returns the fragments that a selection set spreads, at any depth of it.
 func spreadsIn(set *ast.SelectionSet) []string {
 	if set == nil {
 		return nil

@@ -1,11 +1,10 @@
 // Package graph executes GraphQL documents against the current view and the history.
 //
-// In: GraphQL documents. Out: results, as JSON. It never opens a listener, and never lets its library
-// leak out: nobody outside sees a type of graphql-go.
+// In: GraphQL documents. Out: results, as JSON. It never opens a listener, and never exposes a type of its library,
+// graphql-go.
 //
-// Every document passes a guard first. The library's validation can be driven into a stack overflow,
-// which no recover catches, by fragments that spread each other (graphql-go issue 742) and by deep
-// nesting, and its cost grows quadratically with nesting and repeated fields. So a document is bounded
-// in bytes, tokens and nesting before it is parsed, and in fragments, depth, selections and cost before
-// it is validated.
+// Every document passes a guard first. The library's validation can be driven into a stack overflow, which no recover
+// catches, by fragments that spread each other (graphql-go issue 742) and by deep nesting, and its cost grows
+// quadratically with nesting and repeated fields. So a document is bounded in bytes, tokens and nesting before it is
+// parsed, and in fragments, depth, selections and cost before it is validated.
 package graph

@@ -8,7 +8,7 @@ import (
 	"github.com/graphql-go/graphql"
 )
 
-// appendResponse writes a GraphQL response; a refused request has no member data.
+// appendResponse appends a GraphQL response; a refused request has no member data.
 func appendResponse(out []byte, r *graphql.Result) (_ []byte, err error) {
 	members := make(map[string]any, 2)
 	if r.Data != nil {
@@ -20,8 +20,8 @@ func appendResponse(out []byte, r *graphql.Result) (_ []byte, err error) {
 	return appendObject(out, members)
 }
 
-// appendData writes what the library made of a document, as encoding/json would. Prepared JSON goes through it as it is:
-// json.Marshal would read every byte of it again, and it is most of an answer.
+// appendData appends a result of the library in the same way as encoding/json. Prepared JSON is copied: json.Marshal
+// would read every byte of it again, and it is most of an answer.
 func appendData(out []byte, data any) ([]byte, error) {
 	switch v := data.(type) {
 	case json.RawMessage:

@@ -10,29 +10,29 @@ import (
 // requestError refuses a document before it is executed. Its text is for the sender.
 type requestError struct {
 	msg       string
-	excessive bool // over a bound, or circular
+	excessive bool // over a bound, or cyclic
 }
 
 func (e *requestError) Error() string { return e.msg }
 
-// refuse is for documents that ask for nothing that there is.
-func refuse(format string, args ...any) error {
+// badRequest returns the refusal of a document that is invalid or not served here.
+func badRequest(format string, args ...any) error {
 	return &requestError{msg: fmt.Sprintf(format, args...)}
 }
 
-// excess is for documents that would take the process down, or too much of it.
-func excess(format string, args ...any) error {
+// overLimit returns the refusal of a document that would exhaust the process.
+func overLimit(format string, args ...any) error {
 	return &requestError{msg: fmt.Sprintf(format, args...), excessive: true}
 }
 
-// invalidError refuses a document that breaks rules of the specification, each with its place.
+// invalidError refuses a document that breaks rules of the specification, each with its position.
 type invalidError struct{ errors []gqlerrors.FormattedError }
 
 func (e *invalidError) Error() string { return e.errors[0].Message }
 
-func invalid(list []gqlerrors.FormattedError) error { return &invalidError{errors: list} }
+func invalidDocument(list []gqlerrors.FormattedError) error { return &invalidError{errors: list} }
 
-// inputError is a resolver's error that the sender can mend.
+// inputError is a resolver's error that the sender can correct.
 type inputError struct{ msg string }
 
 func (e *inputError) Error() string { return e.msg }
@@ -41,13 +41,14 @@ func badInput(format string, args ...any) error {
 	return &inputError{msg: fmt.Sprintf(format, args...)}
 }
 
-// unansweredError is for what cannot be had, or not in time, by no fault of the sender, who is told its text.
+// unansweredError reports data that is unavailable, or not available in time, for a reason outside the request. Its
+// text is for the sender.
 type unansweredError struct{ msg string }
 
 func (e *unansweredError) Error() string { return e.msg }
 
-// errLoading is what the sender is told before there is a view to answer from.
+// errLoading is the answer before there is a view.
 var errLoading = &unansweredError{"the view is being loaded; try again in a moment"}
 
-// errInternal is what the sender is told of an error that is ours; the log has the rest.
-var errInternal = errors.New("internal error; the server's log tells more")
+// errInternal is the text sent for a server error; the log has the cause.
+var errInternal = errors.New("internal error; see the server's log")

@@ -63,7 +63,7 @@ func (a archive) Series(_ context.Context, _ projections.Generation, _ events.Pa
 	return found, nil
 }
 
-func revision(n int64) events.Revision {
+func revisionOf(n int64) events.Revision {
 	return events.Revision{Epoch: 1, Cluster: 2, Number: n}
 }
 
@@ -76,7 +76,7 @@ type world struct {
 
 var start = events.TimestampOf(time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC))
 
-func event(t *testing.T, host events.HostID, records ...events.Record) events.Event {
+func newEvent(t *testing.T, host events.HostID, records ...events.Record) events.Event {
 	t.Helper()
 	c := events.NewCutter(events.CutRules{}, "upload", "")
 	c.Row(host, 100, records)
@@ -87,7 +87,7 @@ func event(t *testing.T, host events.HostID, records ...events.Record) events.Ev
 	return evs[0]
 }
 
-func reading(id *events.Identity, metric, text string, at events.Timestamp) events.Record {
+func newReading(id *events.Identity, metric, text string, at events.Timestamp) events.Record {
 	n, err := events.ParseNumber(text)
 	r := events.Record{Identity: id, Metric: metric, Source: metric, At: at, Value: events.Value{Number: n}, Text: []byte(text)}
 	if err != nil {
@@ -104,11 +104,11 @@ func newWorld(t *testing.T) *world {
 	w := &world{source: &stored{updates: make(chan projections.Batch)}, hosts: map[events.HostID]*projections.Host{}}
 	past := archive{}
 	for _, ev := range []events.Event{
-		event(t, "a",
-			reading(a0, "DCGM_FI_DEV_GPU_UTIL", "87", start), reading(a0, "DCGM_FI_DEV_POWER_USAGE", "66.781", start),
-			reading(a0, "DCGM_FI_DEV_MEMORY_TEMP", "[N/A]", start), reading(a0, "DCGM_FI_DEV_GPU_UTIL", "88", start+events.Timestamp(time.Second)),
-			reading(a1, "DCGM_FI_DEV_GPU_UTIL", "0", start)),
-		event(t, "b", reading(b0, "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "9007199254740993", start)),
+		newEvent(t, "a",
+			newReading(a0, "DCGM_FI_DEV_GPU_UTIL", "87", start), newReading(a0, "DCGM_FI_DEV_POWER_USAGE", "66.781", start),
+			newReading(a0, "DCGM_FI_DEV_MEMORY_TEMP", "[N/A]", start), newReading(a0, "DCGM_FI_DEV_GPU_UTIL", "88", start+events.Timestamp(time.Second)),
+			newReading(a1, "DCGM_FI_DEV_GPU_UTIL", "0", start)),
+		newEvent(t, "b", newReading(b0, "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "9007199254740993", start)),
 	} {
 		h := &projections.Host{ID: ev.Host}
 		effect := h.Apply(&ev)
@@ -120,21 +120,21 @@ func newWorld(t *testing.T) *world {
 		}
 		w.source.batch.Hosts = append(w.source.batch.Hosts, projections.Stored{Host: ev.Host, Live: &h.Live, Identity: &h.Identity})
 	}
-	w.source.batch.At = revision(10)
+	w.source.batch.At = revisionOf(10)
 	facts := events.Facts{Epoch: 1, Cluster: 2, Partitions: 1}
 	hub, err := live.New(live.Config{}, w.source, nil, facts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, hub)
+	runHub(t, hub)
 	if w.engine, err = New(Config{}, hub, history.New(past, nil), nil); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-// run runs the hub until the test ends, and waits until it has its view.
-func run(t *testing.T, hub *live.Hub) {
+// runHub runs the hub until the test ends, and waits until it has its view.
+func runHub(t *testing.T, hub *live.Hub) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -154,8 +154,8 @@ func run(t *testing.T, hub *live.Hub) {
 	}
 }
 
-// ask executes a query that must succeed, and gives its data.
-func (w *world) ask(t *testing.T, query string, variables map[string]any) string {
+// execute executes a query that must succeed, and returns its data.
+func (w *world) execute(t *testing.T, query string, variables map[string]any) string {
 	t.Helper()
 	r := w.engine.Execute(t.Context(), Request{Query: query, Variables: variables})
 	var answer struct {
@@ -171,7 +171,7 @@ func (w *world) ask(t *testing.T, query string, variables map[string]any) string
 	return string(answer.Data)
 }
 
-// refused executes a query that must be refused, and gives the answer.
+// refused executes a query that must be refused, and returns the answer.
 func (w *world) refused(t *testing.T, query string) Result {
 	t.Helper()
 	r := w.engine.Execute(t.Context(), Request{Query: query})

@@ -47,7 +47,7 @@ func TestQueriesAnswerFromViewAndHistory(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if got := w.ask(t, c.query, nil); got != c.want {
+			if got := w.execute(t, c.query, nil); got != c.want {
 				t.Errorf("\n got %s\nwant %s", got, c.want)
 			}
 		})
@@ -57,16 +57,16 @@ func TestQueriesAnswerFromViewAndHistory(t *testing.T) {
 func TestHistoryGoesOnFromACursor(t *testing.T) {
 	w := newWorld(t)
 	query := `query($c:String){telemetry(limit:1,cursor:$c){nextCursor entries{timestamp id}}}`
-	first := w.ask(t, query, nil)
+	first := w.execute(t, query, nil)
 	_, rest, _ := strings.Cut(first, `"nextCursor":"`)
 	cursor, _, _ := strings.Cut(rest, `"`)
-	second := w.ask(t, query, map[string]any{"c": cursor})
+	second := w.execute(t, query, map[string]any{"c": cursor})
 	if !strings.Contains(first, "20:42:35Z") || !strings.Contains(second, "20:42:34Z") {
 		t.Errorf("pages\n%s\n%s\nwant the newest entry, then the next", first, second)
 	}
 }
 
-func TestAFleetThatIsNotLoadedYetIsNotToldAsEmpty(t *testing.T) {
+func TestAFleetThatIsNotLoadedYetIsNotAnsweredAsEmpty(t *testing.T) {
 	hub, err := live.New(live.Config{}, &stored{}, nil, events.Facts{Epoch: 1, Cluster: 2, Partitions: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestAFleetThatIsNotLoadedYetIsNotToldAsEmpty(t *testing.T) {
 	}
 }
 
-func TestBadArgumentsAreToldAndNothingElse(t *testing.T) {
+func TestOnlyBadArgumentsAreReported(t *testing.T) {
 	w := newWorld(t)
 	cases := map[string]string{
 		`{telemetry(limit:0){count}}`:                                 "limit 0",
@@ -117,7 +117,7 @@ func TestBadArgumentsAreToldAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestSubscriptionGivesTheStateThenChanges(t *testing.T) {
+func TestSubscriptionYieldsTheStateThenChanges(t *testing.T) {
 	w := newWorld(t)
 	results, bad := w.engine.Subscribe(t.Context(), Request{Query: `subscription($m:[String!]){gpuMetrics(host:["a"],metric:$m){snapshot gpus{id gpuUtilization timestamp}}}`, Variables: map[string]any{"m": []any{"gpu_utilization"}}})
 	if bad != nil {
@@ -135,20 +135,20 @@ func TestSubscriptionGivesTheStateThenChanges(t *testing.T) {
 		if i++; i == len(want) {
 			break
 		}
-		w.update(t, event(t, "a", reading(&events.Identity{UUID: "GPU-a1", Index: "1"}, "DCGM_FI_DEV_GPU_UTIL", "12", start+60e9)))
+		w.update(t, newEvent(t, "a", newReading(&events.Identity{UUID: "GPU-a1", Index: "1"}, "DCGM_FI_DEV_GPU_UTIL", "12", start+60e9)))
 	}
 	if i != len(want) {
 		t.Errorf("stream ended after %d steps, want %d", i, len(want))
 	}
 }
 
-// update folds an event and lets the hub see the change.
+// update folds an event and waits until the hub has the change.
 func (w *world) update(t *testing.T, ev events.Event) {
 	t.Helper()
 	h := w.hosts[ev.Host]
 	h.Apply(&ev)
 	model := h.Live
-	w.source.updates <- projections.Batch{At: revision(20), Hosts: []projections.Stored{{Host: ev.Host, Live: &model}}}
+	w.source.updates <- projections.Batch{At: revisionOf(20), Hosts: []projections.Stored{{Host: ev.Host, Live: &model}}}
 }
 
 func TestBadSubscriptionIsRefused(t *testing.T) {

@@ -14,11 +14,11 @@ func TestDocumentsThatCouldTakeTheProcessDownAreRefused(t *testing.T) {
 		{"four megabytes of brackets", strings.Repeat("[", 4<<20), "bytes"},
 		{"brackets below the size limit", `{gpus(host:` + strings.Repeat("[", 60_000), "deep"},
 		{"deep nesting", strings.Repeat("{gpus", 40) + strings.Repeat("}", 40), "deep"},
-		{"fields nested deeper than any view", nested(14), "deep"},
+		{"fields nested deeper than any view", nestedQuery(14), "deep"},
 		{"thousands of repeated fields", "{hosts{" + strings.Repeat("name ", 3000) + "}}", "fields"},
 		{"thousands of repeated fields in an unused fragment", "{hosts{name}} fragment F on Host{" + strings.Repeat("name ", 3000) + "}", "fields"},
 		{"too many tokens", "{" + strings.Repeat("hosts{name}", 2000) + "}", "tokens"},
-		{"exponential expansion", exponential(20), "selects more"},
+		{"exponential expansion", exponentialQuery(20), "selects more"},
 		{"histories of everything", `{telemetry(limit:10000){count} a:telemetry(limit:10000){count} gpus{telemetry(limit:10000){entries{id}}} b:gpus{telemetry(limit:10000){entries{id}}} c:gpus{telemetry(limit:10000){entries{id}}} d:gpus{telemetry(limit:10000){entries{id}}}}`, "objects"},
 	}
 	for _, c := range cases {
@@ -31,13 +31,13 @@ func TestDocumentsThatCouldTakeTheProcessDownAreRefused(t *testing.T) {
 	}
 }
 
-// nested asks for hosts of GPUs of nothing, n fields deep, in few brackets' worth of real fields.
-func nested(n int) string {
+// nestedQuery asks for hosts of GPUs, n fields deep, in few brackets' worth of real fields.
+func nestedQuery(n int) string {
 	return "{" + strings.Repeat("cluster{", n) + "gpuCount" + strings.Repeat("}", n) + "}"
 }
 
-// exponential doubles its selections with each of n fragments.
-func exponential(n int) string {
+// exponentialQuery doubles its selections with each of n fragments.
+func exponentialQuery(n int) string {
 	var b strings.Builder
 	b.WriteString("{cluster{...F0}}")
 	for i := range n {
@@ -49,8 +49,8 @@ func exponential(n int) string {
 
 func TestIntrospectionOfToolsPassesAndCanBeSwitchedOff(t *testing.T) {
 	w := newWorld(t)
-	if got := w.ask(t, introspection, nil); !strings.Contains(got, `"GPUMetricsUpdate"`) {
-		t.Errorf("introspection does not tell of the subscription's type: %.200s", got)
+	if got := w.execute(t, introspection, nil); !strings.Contains(got, `"GPUMetricsUpdate"`) {
+		t.Errorf("introspection lacks the subscription's type: %.200s", got)
 	}
 	w.engine.guard.introspection = false
 	if r := w.refused(t, `{__schema{types{name}}}`); !strings.Contains(string(r.JSON), "switched off") {
@@ -67,7 +67,7 @@ fragment TypeRef on __Type{kind name ofType{kind name ofType{kind name ofType{ki
 func TestLimitsCountVariables(t *testing.T) {
 	w := newWorld(t)
 	query := `query($n:Int=10){gpus(limit:3){telemetry(limit:$n){entries{id}}}}`
-	w.ask(t, query, map[string]any{"n": float64(100)})
+	w.execute(t, query, map[string]any{"n": float64(100)})
 	r := w.engine.Execute(t.Context(), Request{Query: query, Variables: map[string]any{"n": float64(90_000)}})
 	if !r.Excessive {
 		t.Errorf("got %.200s, want an excess", r.JSON)
@@ -86,7 +86,7 @@ func TestVariablesWithoutATypeAreRefusedAndNotFollowed(t *testing.T) {
 }
 
 func FuzzGuard(f *testing.F) {
-	for _, seed := range []string{introspection, `{hosts{name}}`, nested(5), exponential(3), `subscription{gpuMetrics{token}}`,
+	for _, seed := range []string{introspection, `{hosts{name}}`, nestedQuery(5), exponentialQuery(3), `subscription{gpuMetrics{token}}`,
 		`fragment A on GPU{...B} fragment B on GPU{...A} {gpu(id:"x"){...A}}`, `query($n:Int=10){gpus(limit:$n){id}}`,
 		`query A($n:[Int!]!=[1],$m:In={a:"b"})@skip(if:true){a:hosts@include(if:$n){...on Host{name}}} mutation B{a}`,
 		`schema{query:A} type A implements B{a(b:[Int!]=1):C!@d} union D=A|B enum E{F} input G{a:Int=1} directive @a(b:Int) on FIELD`} {
@@ -97,7 +97,7 @@ func FuzzGuard(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, query string) {
-		doc, op, err := engine.guard.admit(Request{Query: query}, sizes{hosts: 100, gpus: 1000})
+		doc, op, err := engine.guard.admitRequest(Request{Query: query}, sizes{hosts: 100, gpus: 1000})
 		if err == nil && (doc == nil || op == nil) {
 			t.Error("admitted nothing")
 		}

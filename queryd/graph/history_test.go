@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// stuck is a history whose store does not answer; with err it says no at once.
+// stuck is a history whose store does not answer; with err it fails at once.
 type stuck struct{ err error }
 
 func (s stuck) wait(ctx context.Context) error {
@@ -36,12 +36,12 @@ func (s stuck) Buckets(ctx context.Context, _ *live.State, _ history.Query) (his
 	return history.BucketPage{}, s.wait(ctx)
 }
 
-// away is a view that etcd left behind.
+// away is a view that has lost etcd.
 type away struct{ hub }
 
 func (away) Degraded() error { return errors.New("etcd is away") }
 
-func TestHistoryThatCannotBeHadIsToldAndNotBlamedOnTheDocument(t *testing.T) {
+func TestUnavailableHistoryIsReportedAndNotBlamedOnTheDocument(t *testing.T) {
 	for name, c := range map[string]struct {
 		away, slow bool
 		store      stuck
@@ -53,7 +53,7 @@ func TestHistoryThatCannotBeHadIsToldAndNotBlamedOnTheDocument(t *testing.T) {
 		"an object is missing":     {false, false, stuck{fmt.Errorf("reading: %w", history.ErrArchive)}, "collectd archive check"},
 	} {
 		w := newWorld(t)
-		w.engine.past, w.engine.degradedPatience = c.store, time.Millisecond
+		w.engine.past, w.engine.degradedTimeout = c.store, time.Millisecond
 		if c.away {
 			w.engine.hub = away{w.engine.hub}
 		}
@@ -62,7 +62,7 @@ func TestHistoryThatCannotBeHadIsToldAndNotBlamedOnTheDocument(t *testing.T) {
 			`{gpus{telemetry(limit:1){count}}}`,
 		} {
 			ctx, cancel := context.WithCancel(t.Context())
-			if c.slow { // in all other cases it does not take the time that there is
+			if c.slow { // no other case takes all the available time
 				ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 			}
 			r := w.engine.Execute(ctx, Request{Query: query})

@@ -10,24 +10,24 @@ import (
 	"telemetry-pipeline/queryd/history"
 )
 
-// degradedPatience is how long history may take while etcd is known not to answer.
-const degradedPatience = 3 * time.Second
+// degradedTimeout bounds the time for history while etcd is known not to answer.
+const degradedTimeout = 3 * time.Second
 
-// patience bounds the time that history may take.
-func (e *Engine) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+// historyContext returns a context that bounds the time for history.
+func (e *Engine) historyContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	if e.hub.Degraded() == nil {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, e.degradedPatience)
+	return context.WithTimeout(ctx, e.degradedTimeout)
 }
 
-// explain gives an error of history, asked under ctx, the form of an answer.
-func (e *Engine) explain(ctx context.Context, err error) error {
+// historyError returns the answer for an error of history that was read under ctx.
+func (e *Engine) historyError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, history.ErrCursor):
 		return badInput("cursor: %v", err)
 	case ctx.Err() != nil:
-		return e.late()
+		return e.timeoutError()
 	case history.PermanentError(err) != nil:
 		e.lg.Error("reading history failed", "err", err)
 		return &unansweredError{history.PermanentError(err).Error()}
@@ -37,16 +37,16 @@ func (e *Engine) explain(ctx context.Context, err error) error {
 	}
 }
 
-// late tells why there is no answer in time.
-func (e *Engine) late() error {
+// timeoutError returns the error for an answer that is late.
+func (e *Engine) timeoutError() error {
 	if e.hub.Degraded() != nil {
 		return &unansweredError{"history is read from etcd, which does not answer; the latest readings are still served, with their age"}
 	}
 	return &unansweredError{"the answer took too long; ask for a shorter range, fewer GPUs or a smaller limit"}
 }
 
-// ours tells whether one of the errors is not the sender's to mend.
-func ours(list []gqlerrors.FormattedError) bool {
+// anyServerFault reports whether one of the errors is not the sender's fault.
+func anyServerFault(list []gqlerrors.FormattedError) bool {
 	for _, err := range list {
 		cause := causeOf(err)
 		if _, ok := errors.AsType[*unansweredError](cause); ok || errors.Is(cause, errInternal) {
@@ -56,7 +56,7 @@ func ours(list []gqlerrors.FormattedError) bool {
 	return false
 }
 
-// causeOf takes the library's wrappings off, which errors.As does not see through.
+// causeOf removes the library's wrappers, which errors.As does not unwrap.
 func causeOf(err error) error {
 	for {
 		switch wrapped := err.(type) {

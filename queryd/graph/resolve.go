@@ -7,16 +7,16 @@ import (
 	"github.com/graphql-go/graphql"
 )
 
-// resolver gives a field's value from the current view or from history.
+// resolver returns a field's value from the current view or from history.
 type resolver func(p graphql.ResolveParams) (any, error)
 
-// field makes a field whose resolver cannot take the process down or tell a stranger of our insides: a
-// panic and any error that the sender cannot mend are logged and masked.
-func (e *Engine) field(of graphql.Output, description string, args graphql.FieldConfigArgument, resolve resolver) *graphql.Field {
-	return &graphql.Field{Type: of, Description: description, Args: args, Resolve: e.masked(resolve)}
+// newField returns a field whose resolver can neither stop the process nor reveal internals: a panic, and any error
+// that the sender cannot correct, are logged and masked.
+func (e *Engine) newField(of graphql.Output, description string, args graphql.FieldConfigArgument, resolve resolver) *graphql.Field {
+	return &graphql.Field{Type: of, Description: description, Args: args, Resolve: e.maskErrors(resolve)}
 }
 
-func (e *Engine) masked(resolve resolver) graphql.FieldResolveFn {
+func (e *Engine) maskErrors(resolve resolver) graphql.FieldResolveFn {
 	return func(p graphql.ResolveParams) (value any, err error) {
 		defer func() {
 			if r := recover(); r != nil {
@@ -27,40 +27,40 @@ func (e *Engine) masked(resolve resolver) graphql.FieldResolveFn {
 				err = errInternal
 			}
 		}()
-		// The library does not stop at the end of a request: its caller returns and the rest runs on.
+		// The library does not stop at the end of a request: its caller returns while the rest runs on.
 		if err := p.Context.Err(); err != nil {
-			return nil, e.late()
+			return nil, e.timeoutError()
 		}
 		return resolve(p)
 	}
 }
 
-// forSender tells whether the text of an error is meant for the sender.
+// forSender reports whether the text of an error is meant for the sender.
 func forSender(err error) bool {
 	_, mendable := errors.AsType[*inputError](err)
-	_, told := errors.AsType[*unansweredError](err)
-	return mendable || told
+	_, unanswered := errors.AsType[*unansweredError](err)
+	return mendable || unanswered
 }
 
-// of adapts a resolver that needs only its object.
-func of[T any](get func(v view, source T) any) resolver {
+// fromSource adapts a resolver that needs only its object.
+func fromSource[T any](get func(v view, source T) any) resolver {
 	return func(p graphql.ResolveParams) (any, error) {
 		source, _ := p.Source.(T)
-		return get(root(p), source), nil
+		return get(fieldView(p), source), nil
 	}
 }
 
-// root gives the view that a field is answered from.
-func root(p graphql.ResolveParams) view {
-	v := current(p)
-	if past, ok := v.moments.of(p.Info.Path); ok {
+// fieldView returns the view from which a field is resolved.
+func fieldView(p graphql.ResolveParams) view {
+	v := currentView(p)
+	if past, ok := v.pastViews.viewOf(p.Info.Path); ok {
 		return past
 	}
 	return v
 }
 
-// current gives the view of now.
-func current(p graphql.ResolveParams) view {
+// currentView returns the current view.
+func currentView(p graphql.ResolveParams) view {
 	v, _ := p.Info.RootValue.(view)
 	return v
 }

@@ -9,8 +9,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// scalars are the schema's own. A reading's number is a decimal and is written as it is: the library's
-// Float would lose digits and turn what does not fit into null.
+// scalars holds the schema's own scalars. A reading's number is a decimal and is written unchanged: the library's
+// Float would lose digits and turn numbers outside its range into null.
 type scalars struct {
 	dateTime, number, prepared, revision *graphql.Scalar
 }
@@ -24,14 +24,14 @@ func newScalars() scalars {
 			ParseValue:   parseTimeValue,
 			ParseLiteral: parseTimeLiteral,
 		}),
-		number:   output("Number", "An exact decimal number."),
-		prepared: output("JSON", "JSON of any shape; what it holds is told where it is used."),
-		revision: output("Revision", "An opaque position: in the log, or in the projections."),
+		number:   outputScalar("Number", "An exact decimal number."),
+		prepared: outputScalar("JSON", "JSON of any shape, described where it is used."),
+		revision: outputScalar("Revision", "An opaque position: in the log, or in the projections."),
 	}
 }
 
-// output is a scalar that is only ever given, already in the form in which it is sent.
-func output(name, description string) *graphql.Scalar {
+// outputScalar returns a scalar that occurs only in answers and is already in its final form.
+func outputScalar(name, description string) *graphql.Scalar {
 	return graphql.NewScalar(graphql.ScalarConfig{
 		Name: name, Description: description,
 		Serialize:    func(v any) any { return v },
@@ -61,5 +61,5 @@ func parseTimeLiteral(v ast.Value) any {
 	return nil
 }
 
-// exact gives a number as JSON of its own digits.
-func exact(n events.Number) json.RawMessage { return n.Append(nil) }
+// exactJSON returns a number as JSON with its exact digits.
+func exactJSON(n events.Number) json.RawMessage { return n.Append(nil) }

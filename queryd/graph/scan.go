@@ -5,14 +5,14 @@ import (
 	"github.com/graphql-go/graphql/language/source"
 )
 
-// scan bounds tokens and nesting by the lexer alone, since the parser recurses into every bracket.
-func (g *guard) scan(src *source.Source) error {
+// scanTokens bounds tokens and nesting with the lexer alone, since the parser recurses into every bracket.
+func (g *guard) scanTokens(src *source.Source) error {
 	next := lexer.Lex(src)
 	tokens, depth := 0, 0
 	for {
 		token, err := next(0)
 		if err != nil {
-			return refuse("%s", err.Error())
+			return badRequest("%s", err.Error())
 		}
 		switch token.Kind {
 		case lexer.EOF:
@@ -23,10 +23,10 @@ func (g *guard) scan(src *source.Source) error {
 			depth--
 		}
 		if tokens++; tokens > g.limits.tokens {
-			return excess("document has more than %d tokens", g.limits.tokens)
+			return overLimit("document has more than %d tokens", g.limits.tokens)
 		}
 		if depth > g.limits.nesting {
-			return excess("document nests brackets more than %d deep", g.limits.nesting)
+			return overLimit("document nests brackets more than %d deep", g.limits.nesting)
 		}
 	}
 }

@@ -11,19 +11,19 @@ import (
 	"telemetry-pipeline/queryd/history"
 )
 
-// answer is a page of history, in entries or in buckets.
-type answer struct {
+// historyPage is a page of history, in entries or in buckets.
+type historyPage struct {
 	query   history.Query
 	entries []projections.Entry
 	buckets []history.Bucket
 	next    history.Cursor
 }
 
-func (a *answer) count() int { return len(a.entries) + len(a.buckets) }
+func (a *historyPage) entryCount() int { return len(a.entries) + len(a.buckets) }
 
 // aboutSeries describes the field series.
 const aboutSeries = `The same page by series: a list of {host, id, part, metric, timestamps, …}, where beside timestamps stands an array of equal length for ` +
-	`each aggregate, or raw without step. Where raw is null, absent tells why.`
+	`each aggregate, or raw without step. Where raw is null, absent holds the reason.`
 
 // series is one metric of one entity on one host, in parallel arrays.
 type series struct {
@@ -33,18 +33,18 @@ type series struct {
 
 	times   []events.Timestamp
 	columns []column
-	absent  []events.Reason // beside times; empty when every reading is present
+	absent  []events.Reason // parallel to times; empty if every reading is present
 }
 
-// column is what one aggregate gives, beside the times of its series.
+// column holds the values of one aggregate, parallel to the times of its series.
 type column struct {
 	name   string
 	values []events.Number
-	none   []bool // where there is no value; empty when there is one everywhere
+	none   []bool // true where there is no value; empty if there is one everywhere
 }
 
-// put adds the value of the newest time.
-func (c *column) put(n events.Number, ok bool) {
+// addValue adds the value for the last time.
+func (c *column) addValue(n events.Number, ok bool) {
 	if !ok && c.none == nil {
 		c.none = make([]bool, len(c.values), len(c.values)+1)
 	}
@@ -54,18 +54,18 @@ func (c *column) put(n events.Number, ok bool) {
 	c.values = append(c.values, n)
 }
 
-// seriesKey tells the series of a page apart.
+// seriesKey identifies a series of a page.
 type seriesKey struct {
 	host   events.HostID
 	entity events.Entity
 	metric string
 }
 
-// shelf collects the series of a page.
-type shelf map[seriesKey]*series
+// seriesSet collects the series of a page.
+type seriesSet map[seriesKey]*series
 
-// at gives the series of a metric with one more time, and its columns.
-func (s shelf) at(place projections.Place, metric string, names []string) *series {
+// addTime adds a time to the series of a metric and returns the series.
+func (s seriesSet) addTime(place projections.Place, metric string, names []string) *series {
 	key := seriesKey{place.Host, place.Entity, metric}
 	one := s[key]
 	if one == nil {
@@ -79,18 +79,18 @@ func (s shelf) at(place projections.Place, metric string, names []string) *serie
 	return one
 }
 
-// series gives the page as prepared JSON.
-func (a *answer) series() json.RawMessage {
-	all := make(shelf)
+// seriesJSON returns the page as prepared JSON.
+func (a *historyPage) seriesJSON() json.RawMessage {
+	all := make(seriesSet)
 	for i := range a.entries {
 		e := &a.entries[i]
 		for j, r := range e.Readings {
 			if j > 0 && e.Readings[j-1].Metric() == r.Metric() {
 				continue // of several at one time the first counts
 			}
-			one, v := all.at(e.Place(), r.Metric(), []string{"raw"}), r.Value()
-			one.columns[0].put(v.Number, v.Absent == events.Present)
-			one.lack(v.Absent)
+			one, v := all.addTime(e.Place(), r.Metric(), []string{"raw"}), r.Value()
+			one.columns[0].addValue(v.Number, v.Absent == events.Present)
+			one.addAbsence(v.Absent)
 		}
 	}
 	shown := a.query.Shown()
@@ -99,16 +99,16 @@ func (a *answer) series() json.RawMessage {
 		for j := range b.Metrics {
 			m := &b.Metrics[j]
 			aggregates := shown(m.Metric)
-			one := all.at(b.Place(), m.Metric, words(aggregates))
+			one := all.addTime(b.Place(), m.Metric, aggregateNames(aggregates))
 			for k, aggregate := range aggregates {
-				one.columns[k].put(m.Number(aggregate))
+				one.columns[k].addValue(m.Number(aggregate))
 			}
 		}
 	}
-	return all.json()
+	return all.encodeJSON()
 }
 
-func words(aggregates []history.Aggregate) []string {
+func aggregateNames(aggregates []history.Aggregate) []string {
 	names := make([]string, len(aggregates))
 	for i, a := range aggregates {
 		names[i] = string(a)
@@ -116,8 +116,8 @@ func words(aggregates []history.Aggregate) []string {
 	return names
 }
 
-// lack notes why the newest reading is absent, if it is.
-func (s *series) lack(why events.Reason) {
+// addAbsence records the reason if the last reading is absent.
+func (s *series) addAbsence(why events.Reason) {
 	if why != events.Present && s.absent == nil {
 		s.absent = make([]events.Reason, len(s.times)-1, len(s.times))
 	}
@@ -126,8 +126,8 @@ func (s *series) lack(why events.Reason) {
 	}
 }
 
-// json writes the series by host, entity and metric.
-func (s shelf) json() json.RawMessage {
+// encodeJSON returns the series by host, entity and metric.
+func (s seriesSet) encodeJSON() json.RawMessage {
 	keys := make([]seriesKey, 0, len(s))
 	for key := range s {
 		keys = append(keys, key)
@@ -145,12 +145,12 @@ func (s shelf) json() json.RawMessage {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = s[key].append(out, &times)
+		out = s[key].appendJSON(out, &times)
 	}
 	return append(out, ']')
 }
 
-func (s *series) append(out []byte, times *timeList) []byte {
+func (s *series) appendJSON(out []byte, times *timeList) []byte {
 	out = append(out, `{"host":`...)
 	out = appendText(out, string(s.host))
 	out = append(out, `,"id":`...)
@@ -162,7 +162,7 @@ func (s *series) append(out []byte, times *timeList) []byte {
 	out = append(out, `,"metric":`...)
 	out = appendText(out, s.metric)
 	out = append(out, `,"timestamps":`...)
-	out = times.append(out, s.times)
+	out = times.appendTimes(out, s.times)
 	for i := range s.columns {
 		c := &s.columns[i]
 		out = append(out, `,"`+c.name+`":`...)
@@ -185,15 +185,16 @@ func (s *series) append(out []byte, times *timeList) []byte {
 	return append(out, '}')
 }
 
-// timeList writes lists of times. The series of a GPU mostly have the same, so the text of the last list is kept.
+// timeList writes lists of times. The series of a GPU mostly have the same times, so the text of the last list is
+// kept.
 type timeList struct {
-	of   []events.Timestamp
-	text []byte
+	times []events.Timestamp
+	text  []byte
 }
 
-func (l *timeList) append(out []byte, times []events.Timestamp) []byte {
-	if len(l.text) == 0 || !slices.Equal(times, l.of) {
-		l.of = times
+func (l *timeList) appendTimes(out []byte, times []events.Timestamp) []byte {
+	if len(l.text) == 0 || !slices.Equal(times, l.times) {
+		l.times = times
 		l.text = appendList(l.text[:0], len(times), func(out []byte, i int) []byte {
 			out = times[i].Time().AppendFormat(append(out, '"'), time.RFC3339Nano)
 			return append(out, '"')
@@ -215,7 +216,7 @@ func appendList(out []byte, n int, item func(out []byte, i int) []byte) []byte {
 
 func appendText(out []byte, s string) []byte {
 	quoted, err := json.Marshal(s)
-	if err != nil { // cannot be: a string always marshals
+	if err != nil { // impossible: a string always marshals
 		return append(out, `""`...)
 	}
 	return append(out, quoted...)

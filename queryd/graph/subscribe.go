@@ -11,63 +11,63 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// Subscribe runs a subscription. It gives the results one by one until ctx ends, the reader stops or
-// the hub closes; an error, and nothing else, when the request is refused.
+// Subscribe runs a subscription. It yields the results one by one until ctx ends, the reader stops or the hub closes.
+// If the request is refused, it returns only the error.
 //
-// Each step executes the document once with the hub's message as the root field's value. The library's
-// own loop is not used: it leaks goroutines when a reader stops (graphql-go issues 758 to 760).
+// Each step executes the document once with the hub's message as the root field's value. The library's own loop is
+// not used: it leaks goroutines when a reader stops (graphql-go issues 758 to 760).
 func (e *Engine) Subscribe(ctx context.Context, req Request) (iter.Seq[[]byte], *Result) {
-	v := e.view()
-	doc, op, err := e.guard.admit(req, sizes{hosts: len(v.state.Hosts()), gpus: len(v.state.GPUs())})
+	v := e.newView()
+	doc, op, err := e.guard.admitRequest(req, sizes{hosts: len(v.state.Hosts()), gpus: len(v.state.GPUs())})
 	if err == nil && op.Operation != "subscription" {
-		err = refuse("not a subscription: send queries as such")
+		err = badRequest("not a subscription: send queries as such")
 	}
 	if err != nil {
-		return nil, &Result{JSON: refusal(err), Refused: true}
+		return nil, &Result{JSON: refusalJSON(err), Refused: true}
 	}
 	run := func(message *live.Message, options *live.Options) *graphql.Result {
-		root := e.view()
+		root := e.newView()
 		ctx := context.WithValue(ctx, stepKey{}, &step{message: message, options: options})
 		return graphql.Execute(graphql.ExecuteParams{
 			Schema: e.schema, AST: doc, OperationName: req.OperationName, Args: req.Variables, Root: root, Context: ctx,
 		})
 	}
-	// The first execution has no message: it resolves the arguments, and finds what is wrong with them.
+	// The first execution has no message: it resolves the arguments, and finds errors in them.
 	options := live.Options{Snapshot: true}
 	if first := run(nil, &options); first.HasErrors() {
-		return nil, &Result{JSON: e.encode(first), Refused: true}
+		return nil, &Result{JSON: e.encodeResult(first), Refused: true}
 	}
 	sub, err := e.hub.Subscribe(options)
 	if err != nil {
-		return nil, &Result{JSON: refusal(err), Refused: true}
+		return nil, &Result{JSON: refusalJSON(err), Refused: true}
 	}
-	return e.steps(ctx, sub, run), nil
+	return e.streamResults(ctx, sub, run), nil
 }
 
-// steps gives a result for each message that carries readings.
-func (e *Engine) steps(ctx context.Context, sub *live.Subscription, run func(*live.Message, *live.Options) *graphql.Result) iter.Seq[[]byte] {
+// streamResults yields a result for each message that carries readings.
+func (e *Engine) streamResults(ctx context.Context, sub *live.Subscription, run func(*live.Message, *live.Options) *graphql.Result) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		defer sub.Close()
 		for {
 			m, err := sub.Next(ctx)
 			if err != nil {
 				if ctx.Err() == nil && !errors.Is(err, live.ErrClosed) {
-					yield(refusal(err))
+					yield(refusalJSON(err))
 				}
 				return
 			}
 			if m.Kind != live.Snapshot && m.Kind != live.Update {
 				continue
 			}
-			if !yield(e.encode(run(m, nil))) {
+			if !yield(e.encodeResult(run(m, nil))) {
 				return
 			}
 		}
 	}
 }
 
-// step is what the root field of a subscription works on: first it fills options from its arguments,
-// then it gives messages.
+// step is the state of a subscription's root field: the first execution fills options from its arguments, later ones
+// return messages.
 type step struct {
 	message *live.Message
 	options *live.Options
@@ -77,17 +77,17 @@ type stepKey struct{}
 
 func (e *Engine) subscriptionFields(t *types) graphql.Fields {
 	return graphql.Fields{
-		"gpuMetrics": e.field(t.update, "The latest readings of the GPUs asked for, then what changes.", graphql.FieldConfigArgument{
-			"host":   {Type: graphql.NewList(must(graphql.String)), Description: "only of these hosts; * and ? match"},
-			"gpu":    {Type: graphql.NewList(must(graphql.ID)), Description: "only of these GPUs, by id"},
-			"metric": {Type: graphql.NewList(must(graphql.String)), Description: "only these metrics, by any name of theirs"},
+		"gpuMetrics": e.newField(t.update, "The latest readings of the GPUs asked for, then what changes.", graphql.FieldConfigArgument{
+			"host":   {Type: graphql.NewList(nonNull(graphql.String)), Description: "only of these hosts; * and ? match"},
+			"gpu":    {Type: graphql.NewList(nonNull(graphql.ID)), Description: "only of these GPUs, by id"},
+			"metric": {Type: graphql.NewList(nonNull(graphql.String)), Description: "only these metrics, by any name of theirs"},
 			"hz":     {Type: graphql.Float, Description: "updates a second at most; 4 when left out, at most 20"},
 			"from":   {Type: graphql.String, Description: "go on after this token instead of starting with everything"},
-		}, gpuMetrics),
+		}, resolveGPUMetrics),
 	}
 }
 
-func gpuMetrics(p graphql.ResolveParams) (any, error) {
+func resolveGPUMetrics(p graphql.ResolveParams) (any, error) {
 	s, _ := p.Context.Value(stepKey{}).(*step)
 	if s == nil {
 		return nil, badInput("gpuMetrics is served as a subscription")
@@ -95,12 +95,12 @@ func gpuMetrics(p graphql.ResolveParams) (any, error) {
 	if s.options == nil {
 		return s.message, nil
 	}
-	s.options.Filter.Hosts = texts(p.Args["host"])
-	for _, id := range texts(p.Args["gpu"]) {
+	s.options.Filter.Hosts = stringList(p.Args["host"])
+	for _, id := range stringList(p.Args["gpu"]) {
 		s.options.Filter.GPUs = append(s.options.Filter.GPUs, events.GPUID(id))
 	}
-	for _, name := range texts(p.Args["metric"]) {
-		s.options.Filter.Metrics = append(s.options.Filter.Metrics, canonical(name))
+	for _, name := range stringList(p.Args["metric"]) {
+		s.options.Filter.Metrics = append(s.options.Filter.Metrics, canonicalMetric(name))
 	}
 	s.options.Hz, _ = p.Args["hz"].(float64)
 	from, _ := p.Args["from"].(string)
@@ -110,13 +110,13 @@ func gpuMetrics(p graphql.ResolveParams) (any, error) {
 
 func (e *Engine) updateFields(t *types) graphql.Fields {
 	return graphql.Fields{
-		"token": e.field(must(t.revision), "Where to go on from after a break: gpuMetrics(from: …).", nil,
-			of(func(_ view, m *live.Message) any { return string(m.Token) })),
-		"snapshot": e.field(must(graphql.Boolean), "These are all readings, not only changed ones.", nil,
-			of(func(_ view, m *live.Message) any { return m.Kind == live.Snapshot })),
-		"gpus": e.field(list(t.item), "The GPUs that changed.", nil,
-			of(func(_ view, m *live.Message) any { return m.Items })),
-		"removed": e.field(list(graphql.ID), "GPUs that are no longer known.", nil, of(func(_ view, m *live.Message) any {
+		"token": e.newField(nonNull(t.revision), "Where to go on from after a break: gpuMetrics(from: …).", nil,
+			fromSource(func(_ view, m *live.Message) any { return string(m.Token) })),
+		"snapshot": e.newField(nonNull(graphql.Boolean), "These are all readings, not only changed ones.", nil,
+			fromSource(func(_ view, m *live.Message) any { return m.Kind == live.Snapshot })),
+		"gpus": e.newField(listOf(t.item), "The GPUs that changed.", nil,
+			fromSource(func(_ view, m *live.Message) any { return m.Items })),
+		"removed": e.newField(listOf(graphql.ID), "GPUs that are no longer known.", nil, fromSource(func(_ view, m *live.Message) any {
 			ids := []string{}
 			for _, id := range m.Removed {
 				ids = append(ids, string(id))
@@ -128,24 +128,24 @@ func (e *Engine) updateFields(t *types) graphql.Fields {
 
 func (e *Engine) itemFields(t *types) graphql.Fields {
 	fields := graphql.Fields{
-		"id": e.field(must(graphql.ID), "The GPU.", nil,
-			of(func(_ view, i live.Item) any { return string(i.GPU) })),
-		"host": e.field(must(graphql.String), "Its host.", nil,
-			of(func(_ view, i live.Item) any { return string(i.Host) })),
-		"part": e.field(graphql.String, "The part of the GPU, null for itself.", nil,
-			of(itemPart)),
-		"timestamp": e.field(must(t.dateTime), "Newest record time of these readings.", nil,
-			of(func(_ view, i live.Item) any { return i.At })),
-		"metrics": e.field(must(t.prepared), "The changed values, by canonical name.", nil,
-			of(func(_ view, i live.Item) any { return values(i.Readings) })),
-		"metricTimes": e.field(must(t.prepared), "The time of each, by canonical name.", nil,
-			of(func(_ view, i live.Item) any { return times(i.Readings) })),
-		"absent": e.field(must(t.prepared), "Why a metric has no value now, by canonical name.", nil,
-			of(func(_ view, i live.Item) any { return absent(i.Readings) })),
-		"absentText": e.field(must(t.prepared), aboutAbsentText, nil,
-			of(func(_ view, i live.Item) any { return absentText(i.Readings) })),
+		"id": e.newField(nonNull(graphql.ID), "The GPU.", nil,
+			fromSource(func(_ view, i live.Item) any { return string(i.GPU) })),
+		"host": e.newField(nonNull(graphql.String), "Its host.", nil,
+			fromSource(func(_ view, i live.Item) any { return string(i.Host) })),
+		"part": e.newField(graphql.String, "The part of the GPU, null for itself.", nil,
+			fromSource(itemPart)),
+		"timestamp": e.newField(nonNull(t.dateTime), "Newest record time of these readings.", nil,
+			fromSource(func(_ view, i live.Item) any { return i.At })),
+		"metrics": e.newField(nonNull(t.prepared), "The changed values, by canonical name.", nil,
+			fromSource(func(_ view, i live.Item) any { return latestValues(i.Readings) })),
+		"metricTimes": e.newField(nonNull(t.prepared), "The time of each, by canonical name.", nil,
+			fromSource(func(_ view, i live.Item) any { return latestTimes(i.Readings) })),
+		"absent": e.newField(nonNull(t.prepared), "Why a metric has no value now, by canonical name.", nil,
+			fromSource(func(_ view, i live.Item) any { return latestAbsent(i.Readings) })),
+		"absentText": e.newField(nonNull(t.prepared), aboutAbsentText, nil,
+			fromSource(func(_ view, i live.Item) any { return absentText(i.Readings) })),
 	}
-	return e.named(fields, t, func(source any, metric string) any { return value(source.(live.Item).Readings, metric) })
+	return e.namedFields(fields, t, func(source any, metric string) any { return latestValue(source.(live.Item).Readings, metric) })
 }
 
 func itemPart(_ view, i live.Item) any {

@@ -13,26 +13,26 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-func (e *Engine) telemetry(p graphql.ResolveParams) (any, error) {
+func (e *Engine) resolveTelemetry(p graphql.ResolveParams) (any, error) {
 	q, err := pageQuery(p)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range texts(p.Args["host"]) {
+	for _, name := range stringList(p.Args["host"]) {
 		q.Hosts = append(q.Hosts, events.HostID(name))
 	}
-	for _, id := range texts(p.Args["gpu"]) {
+	for _, id := range stringList(p.Args["gpu"]) {
 		if len(q.Hosts) == 0 && id != "" && strings.Trim(id, "0123456789") == "" {
 			return nil, badInput("argument gpu: %q is an index, which is of a host: name it by host, or write host:index, or the UUID", id)
 		}
-		q.GPUs = append(q.GPUs, meant(current(p).state, q.Hosts, id)...)
+		q.GPUs = append(q.GPUs, filterGPUs(currentView(p).state, q.Hosts, id)...)
 	}
-	return e.page(p, q)
+	return e.queryPage(p, q)
 }
 
-// meant gives the GPUs that a filter means: by id, by host:index, or by index on the hosts that are asked
-// for. One that is not known stays in the filter, which then lets nothing through.
-func meant(state *live.State, hosts []events.HostID, id string) []events.GPUID {
+// filterGPUs returns the GPUs that a filter names: by id, by host:index, or by index on the requested hosts. An
+// unknown GPU stays in the filter, so that the filter then matches nothing.
+func filterGPUs(state *live.State, hosts []events.HostID, id string) []events.GPUID {
 	if g, ok := state.GPU(events.GPUID(id)); ok {
 		return []events.GPUID{g.ID}
 	}
@@ -45,37 +45,37 @@ func meant(state *live.State, hosts []events.HostID, id string) []events.GPUID {
 	return found
 }
 
-func (e *Engine) gpuTelemetry(p graphql.ResolveParams) (any, error) {
+func (e *Engine) resolveGPUTelemetry(p graphql.ResolveParams) (any, error) {
 	q, err := pageQuery(p)
 	if err != nil {
 		return nil, err
 	}
 	q.GPUs = []events.GPUID{p.Source.(*projections.GPU).ID}
-	return e.page(p, q)
+	return e.queryPage(p, q)
 }
 
-// page asks history, by steps if the query has one.
-func (e *Engine) page(p graphql.ResolveParams, q history.Query) (any, error) {
-	ctx, cancel := e.patience(p.Context)
+// queryPage reads a page of history, in buckets if the query has a step.
+func (e *Engine) queryPage(p graphql.ResolveParams, q history.Query) (any, error) {
+	ctx, cancel := e.historyContext(p.Context)
 	defer cancel()
-	out := &answer{query: q}
+	out := &historyPage{query: q}
 	var err error
 	if q.Step != 0 {
 		var page history.BucketPage
-		page, err = e.past.Buckets(ctx, current(p).state, q)
+		page, err = e.past.Buckets(ctx, currentView(p).state, q)
 		out.buckets, out.next = page.Buckets, page.Next
 	} else {
 		var page history.Page
-		page, err = e.past.Telemetry(ctx, current(p).state, q)
+		page, err = e.past.Telemetry(ctx, currentView(p).state, q)
 		out.entries, out.next = page.Entries, page.Next
 	}
 	if err != nil {
-		return nil, e.explain(ctx, err)
+		return nil, e.historyError(ctx, err)
 	}
 	return out, nil
 }
 
-// pageQuery reads the arguments that every field of history has.
+// pageQuery parses the arguments that every field of history has.
 func pageQuery(p graphql.ResolveParams) (history.Query, error) {
 	var q history.Query
 	q.Limit, _ = p.Args["limit"].(int)
@@ -91,23 +91,23 @@ func pageQuery(p graphql.ResolveParams) (history.Query, error) {
 	}
 	cursor, _ := p.Args["cursor"].(string)
 	q.Cursor = history.Cursor(cursor)
-	for _, name := range texts(p.Args["metric"]) {
-		q.Metrics = append(q.Metrics, canonical(name))
+	for _, name := range stringList(p.Args["metric"]) {
+		q.Metrics = append(q.Metrics, canonicalMetric(name))
 	}
 	err := stepOf(p, &q)
 	if err != nil {
 		return q, err
 	}
-	if q.From, q.HasFrom, err = instant(p, "start"); err != nil {
+	if q.From, q.HasFrom, err = timeArg(p, "start"); err != nil {
 		return q, err
 	}
-	q.To, q.HasTo, err = instant(p, "end")
+	q.To, q.HasTo, err = timeArg(p, "end")
 	return q, err
 }
 
-// stepOf reads the arguments step and agg.
+// stepOf parses the arguments step and agg.
 func stepOf(p graphql.ResolveParams, q *history.Query) (err error) {
-	names := texts(p.Args["agg"])
+	names := stringList(p.Args["agg"])
 	text, given := p.Args["step"].(string)
 	if given {
 		if q.Step, err = history.ParseStep(text); err != nil {
@@ -120,26 +120,26 @@ func stepOf(p graphql.ResolveParams, q *history.Query) (err error) {
 	return nil
 }
 
-// canonical gives the metric that any of its names stands for; an unknown one goes under its own.
-func canonical(name string) string {
+// canonicalMetric returns the metric for any of its names; an unknown name stays as it is.
+func canonicalMetric(name string) string {
 	m, _, _ := metric.Lookup(name)
 	return m.Name
 }
 
-func instant(p graphql.ResolveParams, arg string) (events.Timestamp, bool, error) {
+func timeArg(p graphql.ResolveParams, arg string) (events.Timestamp, bool, error) {
 	text, given := p.Args[arg].(string)
 	if !given {
 		return 0, false, nil
 	}
-	at, _, err := history.ParseTime(text, current(p).now)
+	at, _, err := history.ParseTime(text, currentView(p).now)
 	if err != nil {
 		return 0, false, badInput("%s %q: give %s", arg, text, history.TimesTaken)
 	}
 	return at, true, nil
 }
 
-// texts gives a list argument's strings.
-func texts(arg any) []string {
+// stringList returns a list argument's strings.
+func stringList(arg any) []string {
 	list, _ := arg.([]any)
 	var all []string
 	for _, v := range list {
@@ -152,13 +152,13 @@ func texts(arg any) []string {
 
 func (e *Engine) pageFields(t *types) graphql.Fields {
 	return graphql.Fields{
-		"entries": e.field(list(t.entry), "The entries, in the order asked for; none with step, which has only series.", nil,
-			of(func(_ view, p *answer) any { return append([]projections.Entry{}, p.entries...) })),
-		"series": e.field(must(t.prepared), aboutSeries, nil,
-			of(func(_ view, p *answer) any { return p.series() })),
-		"count": e.field(must(graphql.Int), "How many entries they are, or buckets with step.", nil,
-			of(func(_ view, p *answer) any { return p.count() })),
-		"nextCursor": e.field(graphql.String, "Where the next page starts; null at the end.", nil, of(func(_ view, p *answer) any {
+		"entries": e.newField(listOf(t.entry), "The entries, in the order asked for; none with step, which has only series.", nil,
+			fromSource(func(_ view, p *historyPage) any { return append([]projections.Entry{}, p.entries...) })),
+		"series": e.newField(nonNull(t.prepared), aboutSeries, nil,
+			fromSource(func(_ view, p *historyPage) any { return p.seriesJSON() })),
+		"count": e.newField(nonNull(graphql.Int), "How many entries they are, or buckets with step.", nil,
+			fromSource(func(_ view, p *historyPage) any { return p.entryCount() })),
+		"nextCursor": e.newField(graphql.String, "Where the next page starts; null at the end.", nil, fromSource(func(_ view, p *historyPage) any {
 			if p.next == "" {
 				return nil
 			}
@@ -169,23 +169,23 @@ func (e *Engine) pageFields(t *types) graphql.Fields {
 
 func (e *Engine) entryFields(t *types) graphql.Fields {
 	fields := graphql.Fields{
-		"timestamp": e.field(must(t.dateTime), "The record time.", nil,
-			of(func(_ view, n projections.Entry) any { return n.At })),
-		"host": e.field(must(graphql.String), "The host.", nil,
-			of(func(_ view, n projections.Entry) any { return string(n.Host) })),
-		"id": e.field(must(graphql.ID), "The GPU.", nil,
-			of(func(_ view, n projections.Entry) any { return string(n.Entity.GPU) })),
-		"part": e.field(graphql.String, "The part of the GPU, null for itself.", nil,
-			of(entryPart)),
-		"metrics": e.field(must(t.prepared), "Every value, by canonical name.", nil,
-			of(func(_ view, n projections.Entry) any { return entryValues(n.Readings) })),
-		"absent": e.field(must(t.prepared), "Why a metric has no value, by canonical name.", nil,
-			of(func(_ view, n projections.Entry) any { return entryAbsent(n.Readings) })),
-		"absentText": e.field(must(t.prepared), aboutAbsentText, nil,
-			of(func(_ view, n projections.Entry) any { return entryAbsentText(n.Readings) })),
+		"timestamp": e.newField(nonNull(t.dateTime), "The record time.", nil,
+			fromSource(func(_ view, n projections.Entry) any { return n.At })),
+		"host": e.newField(nonNull(graphql.String), "The host.", nil,
+			fromSource(func(_ view, n projections.Entry) any { return string(n.Host) })),
+		"id": e.newField(nonNull(graphql.ID), "The GPU.", nil,
+			fromSource(func(_ view, n projections.Entry) any { return string(n.Entity.GPU) })),
+		"part": e.newField(graphql.String, "The part of the GPU, null for itself.", nil,
+			fromSource(entryPart)),
+		"metrics": e.newField(nonNull(t.prepared), "Every value, by canonical name.", nil,
+			fromSource(func(_ view, n projections.Entry) any { return entryValues(n.Readings) })),
+		"absent": e.newField(nonNull(t.prepared), "Why a metric has no value, by canonical name.", nil,
+			fromSource(func(_ view, n projections.Entry) any { return entryAbsent(n.Readings) })),
+		"absentText": e.newField(nonNull(t.prepared), aboutAbsentText, nil,
+			fromSource(func(_ view, n projections.Entry) any { return entryAbsentText(n.Readings) })),
 	}
-	e.identity(fields, t, func(source any) *events.Identity { return source.(projections.Entry).Identity })
-	return e.named(fields, t, func(source any, name string) any {
+	e.identityFields(fields, t, func(source any) *events.Identity { return source.(projections.Entry).Identity })
+	return e.namedFields(fields, t, func(source any, name string) any {
 		if v, ok := entryValues(source.(projections.Entry).Readings)[name]; ok {
 			return v
 		}
@@ -200,13 +200,13 @@ func entryPart(_ view, n projections.Entry) any {
 	return n.Entity.Part
 }
 
-// entryValues gives each metric's value; of several at one time the first counts.
+// entryValues returns each metric's value; of several at one time the first counts.
 func entryValues(readings []projections.Reading) map[string]json.RawMessage {
 	m := make(map[string]json.RawMessage, len(readings))
 	for _, r := range readings {
 		v := r.Value()
 		if _, again := m[r.Metric()]; !again && v.Absent == events.Present {
-			m[r.Metric()] = exact(v.Number)
+			m[r.Metric()] = exactJSON(v.Number)
 		}
 	}
 	return m

@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/queryd/socket"
 )
 
-// Config of the server. The zero value of each field means its default.
+// Config configures the server. The zero value of each field means its default.
 type Config struct {
 	Host string // address to bind; "" means all interfaces
 	Port Port   // default 8080
@@ -24,22 +24,22 @@ type Config struct {
 	Origins     string // origins that browsers may call from, comma-separated and exact; default "*", any
 
 	GraphQLTimeout time.Duration // of a GraphQL request; default 30s
-	DrainTimeout   time.Duration // for sockets and requests under way at a stop; default 7s
+	DrainTimeout   time.Duration // for open sockets and requests at a stop; default 7s
 
 	Live   live.Config
 	REST   rest.Config
 	Socket socket.Config
 }
 
-// Flags registers the settings, those of the surfaces too. Their environment variables are PORT for port,
+// Flags registers the settings of the server and its surfaces. Their environment variables are PORT for port,
 // ENABLE_CORS for enable-cors and so on.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	d := c.withDefaults()
 	fs.StringVar(&c.Host, "query.host", d.Host, "address that the query server binds; empty means all")
 	fs.Var(&c.Port, "port", "port of the query server; 0 takes a free one")
-	fs.Var((*enabled)(&c.NoGraphQL), "enable-graphql", "serve GraphQL on /graphql")
-	fs.Var((*enabled)(&c.NoWebSocket), "enable-websocket", "serve the live stream on /ws and GraphQL subscriptions on /graphql")
-	fs.Var((*enabled)(&c.NoCORS), "enable-cors", "let browsers read answers from pages of other origins")
+	fs.Var((*enabledFlag)(&c.NoGraphQL), "enable-graphql", "serve GraphQL on /graphql")
+	fs.Var((*enabledFlag)(&c.NoWebSocket), "enable-websocket", "serve the live stream on /ws and GraphQL subscriptions on /graphql")
+	fs.Var((*enabledFlag)(&c.NoCORS), "enable-cors", "let browsers read answers from pages of other origins")
 	fs.StringVar(&c.Origins, "query.origins", d.Origins,
 		"origins that enable-cors lets in, comma-separated and exact such as https://example.org; * is any")
 	fs.DurationVar(&c.GraphQLTimeout, "query.graphql-timeout", d.GraphQLTimeout, "longest time a GraphQL request may take")
@@ -57,13 +57,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// check refuses settings with which nothing could work, by the name of the flag.
-func (c Config) check() error {
+// validateFlags refuses unusable settings and names the flag.
+func (c Config) validateFlags() error {
 	if c.GraphQLTimeout < 0 || c.DrainTimeout < 0 {
 		return fmt.Errorf("flags query.graphql-timeout (%s) and query.drain-timeout (%s) must be positive",
 			c.GraphQLTimeout, c.DrainTimeout)
 	}
-	for _, origin := range c.origins() {
+	for _, origin := range c.allowedOrigins() {
 		if origin != "*" && (!strings.Contains(origin, "://") || strings.HasSuffix(origin, "/")) {
 			return fmt.Errorf("flag query.origins: %q is no origin; write it as https://example.org, without a path, or * for any", origin)
 		}
@@ -71,8 +71,8 @@ func (c Config) check() error {
 	return nil
 }
 
-// origins gives the origins that may read answers; none without CORS.
-func (c Config) origins() []string {
+// allowedOrigins returns the origins that may read answers; none without CORS.
+func (c Config) allowedOrigins() []string {
 	if c.NoCORS {
 		return nil
 	}
@@ -86,12 +86,12 @@ func (c Config) origins() []string {
 // Port is a TCP port to listen on. Zero means the default, 8080.
 type Port int
 
-// FreePort lets the system choose; Server.Addr tells which one it was.
+// FreePort lets the system choose; Server.Addr returns the chosen port.
 const FreePort Port = -1
 
 const defaultPort = 8080
 
-// Number is the port as a listener wants it.
+// Number returns the port for a listener.
 func (p Port) Number() int {
 	if p == FreePort {
 		return 0
@@ -99,10 +99,10 @@ func (p Port) Number() int {
 	return cmp.Or(int(p), defaultPort)
 }
 
-// String writes the port as the flag takes it: 0 is a free one.
+// String returns the port as the flag takes it: 0 is a free one.
 func (p Port) String() string { return strconv.Itoa(p.Number()) }
 
-// Set undoes String.
+// Set parses the form that String returns.
 func (p *Port) Set(s string) error {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil {
@@ -115,21 +115,21 @@ func (p *Port) Set(s string) error {
 	return nil
 }
 
-// enabled is a flag that is true by default, kept as its opposite so that a zero Config is enabled.
-type enabled bool
+// enabledFlag is a flag that is true by default, stored inverted so that a zero Config is enabled.
+type enabledFlag bool
 
-// IsBoolFlag lets the flag stand without a value.
-func (e *enabled) IsBoolFlag() bool { return true }
+// IsBoolFlag reports that the flag may stand without a value.
+func (e *enabledFlag) IsBoolFlag() bool { return true }
 
-// String writes whether it is enabled.
-func (e *enabled) String() string { return strconv.FormatBool(!bool(*e)) }
+// String returns true if the surface is enabled, else false.
+func (e *enabledFlag) String() string { return strconv.FormatBool(!bool(*e)) }
 
-// Set undoes String.
-func (e *enabled) Set(s string) error {
+// Set parses the form that String returns.
+func (e *enabledFlag) Set(s string) error {
 	on, err := strconv.ParseBool(s)
 	if err != nil {
 		return fmt.Errorf("%q is neither true nor false", s)
 	}
-	*e = enabled(!on)
+	*e = enabledFlag(!on)
 	return nil
 }

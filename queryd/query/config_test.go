@@ -21,7 +21,7 @@ func TestFlags(t *testing.T) {
 	if err := fs.Parse([]string{"-port=0", "-enable-graphql=false", "-enable-cors", "-query.origins=https://a.example"}); err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Port != FreePort || !cfg.NoGraphQL || cfg.NoWebSocket || cfg.NoCORS || !slices.Equal(cfg.origins(), []string{"https://a.example"}) {
+	if cfg.Port != FreePort || !cfg.NoGraphQL || cfg.NoWebSocket || cfg.NoCORS || !slices.Equal(cfg.allowedOrigins(), []string{"https://a.example"}) {
 		t.Errorf("parsed %+v", cfg)
 	}
 	for _, bad := range []Config{{Origins: "example.org"}, {Origins: "https://a.example/"}, {DrainTimeout: -1}, {GraphQLTimeout: -1}} {

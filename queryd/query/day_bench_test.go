@@ -13,8 +13,8 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// BenchmarkDay asks a server over HTTP for one GPU's raw day: a reading of ten metrics every ten seconds, on a
-// host of eight GPUs, all of it in etcd; for its sums by the hour, and by GraphQL for its series.
+// BenchmarkDay asks a server over HTTP for one GPU's raw day: a reading of ten metrics every ten seconds, on a host
+// of eight GPUs, all of it in etcd; for its sums by the hour, and by GraphQL for its series.
 func BenchmarkDay(b *testing.B) {
 	c := newCluster(b)
 	begin := time.Date(2025, 7, 18, 0, 0, 0, 0, time.UTC)
@@ -33,15 +33,15 @@ func BenchmarkDay(b *testing.B) {
 				})
 			}
 			for _, ev := range cut.Row("a", 100, rows) {
-				gather(series, h.Apply(&ev))
+				mergeEffect(series, h.Apply(&ev))
 			}
 		}
 	}
 	for _, ev := range cut.Flush() {
-		gather(series, h.Apply(&ev))
+		mergeEffect(series, h.Apply(&ev))
 	}
 	for w, s := range series {
-		c.commit(events.PartitionOf("a", c.log.Facts().Partitions), snapshot.Commit{
+		c.commitPartition(events.PartitionOf("a", c.log.Facts().Partitions), snapshot.Commit{
 			Live: map[events.HostID]*projections.Live{"a": &h.Live}, Identity: map[events.HostID]*projections.Identity{"a": &h.Identity},
 			Chunks: []snapshot.Chunk{{Host: "a", Window: w, Series: s}},
 		})
@@ -50,12 +50,12 @@ func BenchmarkDay(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c.fold(rev)
+	c.markFolded(rev)
 	s, err := New(Config{Host: "127.0.0.1", Port: FreePort}, c.store, c.log, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	base, stop := start(b, s)
+	base, stop := startServer(b, s)
 	for name, query := range map[string]url.Values{
 		"one metric":         {"metric": {"metric_3"}},
 		"ten metrics":        {},
@@ -92,8 +92,8 @@ func BenchmarkDay(b *testing.B) {
 	}
 }
 
-// gather adds what an event gave to the windows.
-func gather(series map[projections.Window]projections.HostWindow, effect projections.Effect) {
+// mergeEffect adds the effect of an event to the windows.
+func mergeEffect(series map[projections.Window]projections.HostWindow, effect projections.Effect) {
 	for _, part := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 		for w, s := range part {
 			stored := series[w]

@@ -27,13 +27,13 @@ func TestLinkedVersions(t *testing.T) {
 		if err != nil {
 			t.Fatalf("asking for the version of %s: %v", path, err)
 		}
-		if got := strings.TrimSpace(string(out)); slices.Compare(version3(t, got), version3(t, least)) < 0 {
+		if got := strings.TrimSpace(string(out)); slices.Compare(parseVersion(t, got), parseVersion(t, least)) < 0 {
 			t.Errorf("%s %s is linked, want %s or newer", path, got, least)
 		}
 	}
 }
 
-func version3(t *testing.T, text string) []int {
+func parseVersion(t *testing.T, text string) []int {
 	t.Helper()
 	parts := regexp.MustCompile(`^v(\d+)\.(\d+)\.(\d+)`).FindStringSubmatch(text)
 	if parts == nil {
@@ -50,7 +50,7 @@ func version3(t *testing.T, text string) []int {
 	return numbers
 }
 
-func description(t testing.TB) *openapi3.T {
+func loadDescription(t testing.TB) *openapi3.T {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromFile("../rest/openapi.yaml")
 	if err != nil {
@@ -62,7 +62,7 @@ func description(t testing.TB) *openapi3.T {
 
 func TestRoutesAreThoseOfTheDescription(t *testing.T) {
 	described := map[string]bool{}
-	for path, item := range description(t).Paths.Map() {
+	for path, item := range loadDescription(t).Paths.Map() {
 		for method := range item.Operations() {
 			described[method+" "+path] = true
 		}
@@ -80,7 +80,7 @@ func TestRoutesAreThoseOfTheDescription(t *testing.T) {
 }
 
 func TestOwnAnswersAreAsDescribed(t *testing.T) {
-	doc := description(t)
+	doc := loadDescription(t)
 	router, err := gorillamux.NewRouter(doc)
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func TestOwnAnswersAreAsDescribed(t *testing.T) {
 		}
 	}
 	idle, running := newServer(t, Config{}), newServer(t, Config{Host: "127.0.0.1", Port: FreePort})
-	start(t, running)
+	startServer(t, running)
 	json := []string{"Content-Type", "application/json"}
 	for _, s := range []*Server{idle, running} {
 		check(s, "GET", "/", "", 200)

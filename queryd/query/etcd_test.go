@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
-// cluster is a log in etcd and what a collector would make of it.
+// cluster is a log in etcd with the projections that a collector would store.
 type cluster struct {
 	t     testing.TB
 	log   *eventlog.Log
@@ -45,7 +45,7 @@ func newCluster(t testing.TB) *cluster {
 	}
 }
 
-// upload appends a row of one host, folds it and saves what that gives, and returns the revision of its event.
+// upload appends a row of one host, folds it, saves the effect, and returns the revision of its event.
 func (c *cluster) upload(host events.HostID, uuid string, at events.Timestamp, metric string, value int64) events.Revision {
 	c.t.Helper()
 	v := events.Value{Number: events.Int(value)}
@@ -60,11 +60,11 @@ func (c *cluster) upload(host events.HostID, uuid string, at events.Timestamp, m
 	for i := range evs {
 		c.save(&evs[i], rev)
 	}
-	c.fold(rev)
+	c.markFolded(rev)
 	return rev
 }
 
-// save folds an event and saves what it changed.
+// save folds an event and saves the changes.
 func (c *cluster) save(ev *events.Event, rev events.Revision) {
 	c.t.Helper()
 	h := c.hosts[ev.Host]
@@ -81,18 +81,18 @@ func (c *cluster) save(ev *events.Event, rev events.Revision) {
 			commit.Chunks = append(commit.Chunks, snapshot.Chunk{Host: h.ID, Window: w, Series: s})
 		}
 	}
-	c.commit(events.PartitionOf(h.ID, c.log.Facts().Partitions), commit)
+	c.commitPartition(events.PartitionOf(h.ID, c.log.Facts().Partitions), commit)
 }
 
-// fold says for every partition that the log is folded up to rev.
-func (c *cluster) fold(rev events.Revision) {
+// markFolded records for every partition that the log is folded up to rev.
+func (c *cluster) markFolded(rev events.Revision) {
 	c.t.Helper()
 	for p := range c.log.Facts().Partitions {
-		c.commit(events.Partition(p), snapshot.Commit{Offsets: &projections.Offsets{Live: rev, Series: rev}})
+		c.commitPartition(events.Partition(p), snapshot.Commit{Offsets: &projections.Offsets{Live: rev, Series: rev}})
 	}
 }
 
-func (c *cluster) commit(p events.Partition, commit snapshot.Commit) {
+func (c *cluster) commitPartition(p events.Partition, commit snapshot.Commit) {
 	c.t.Helper()
 	g, err := c.store.Active(c.t.Context())
 	if err != nil {
@@ -103,8 +103,8 @@ func (c *cluster) commit(p events.Partition, commit snapshot.Commit) {
 	}
 }
 
-// get asks a running server and decodes its answer.
-func get(t testing.TB, target string, into any) int {
+// getJSON sends a request to a running server and decodes its answer.
+func getJSON(t testing.TB, target string, into any) int {
 	t.Helper()
 	resp, err := http.Get(target)
 	if err != nil {
@@ -132,8 +132,8 @@ type list struct {
 	}
 }
 
-// From etcd to an answer: what is stored before the server starts and what comes while it runs is all
-// there, by every surface that asks for the revision of what was written.
+// TestServesWhatIsStored goes from etcd to an answer: data stored before the server starts, and data written while it
+// runs, are visible through every surface that asks for the revision of the write.
 func TestServesWhatIsStored(t *testing.T) {
 	c := newCluster(t)
 	at := events.TimestampOf(time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC))
@@ -144,10 +144,10 @@ func TestServesWhatIsStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, stop := start(t, s)
+	base, stop := startServer(t, s)
 
 	var gpus list
-	if status := get(t, base+"/api/v1/gpus", &gpus); status != 200 || gpus.Count != 5 {
+	if status := getJSON(t, base+"/api/v1/gpus", &gpus); status != 200 || gpus.Count != 5 {
 		t.Errorf("GPUs: %d, %+v; want 5", status, gpus)
 	}
 
@@ -155,7 +155,7 @@ func TestServesWhatIsStored(t *testing.T) {
 	rev := c.upload("host-9", "GPU-9", late, "DCGM_FI_DEV_POWER_USAGE", 300)
 	for _, path := range []string{"/api/v1/gpus?", "/api/v1/telemetry/latest?", "/api/v1/telemetry?limit=1&"} {
 		var got list
-		status := get(t, base+path+"wait="+url.QueryEscape(rev.String()), &got)
+		status := getJSON(t, base+path+"wait="+url.QueryEscape(rev.String()), &got)
 		if status != 200 || len(got.Data) == 0 {
 			t.Fatalf("%s after revision %s: %d, %+v", path, rev, status, got)
 		}
@@ -192,14 +192,14 @@ func TestServesWhatIsStored(t *testing.T) {
 func checkPages(t *testing.T, base string, want int) {
 	t.Helper()
 	var whole list
-	get(t, base+"/api/v1/telemetry?limit=10000&order=asc", &whole)
+	getJSON(t, base+"/api/v1/telemetry?limit=10000&order=asc", &whole)
 	if whole.Count != want {
 		t.Errorf("history has %d entries, want %d", whole.Count, want)
 	}
 	seen := 0
 	for cursor := ""; ; {
 		var page list
-		if status := get(t, base+"/api/v1/telemetry?limit=4&order=asc"+cursor, &page); status != 200 {
+		if status := getJSON(t, base+"/api/v1/telemetry?limit=4&order=asc"+cursor, &page); status != 200 {
 			t.Fatalf("page: %d", status)
 		}
 		for _, d := range page.Data {

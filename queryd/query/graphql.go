@@ -17,23 +17,23 @@ import (
 	"telemetry-pipeline/queryd/graph"
 )
 
-// executor is what GraphQL over HTTP needs of graph.Engine.
+// executor executes GraphQL over HTTP (graph.Engine).
 type executor interface {
 	Execute(ctx context.Context, req graph.Request) graph.Result
 }
 
-// outcome is what became of a GraphQL request over HTTP.
+// outcome is the result of a GraphQL request over HTTP.
 type outcome int
 
 const (
 	answered     outcome = iota // executed; data may hold errors beside it
 	refused                     // the document or its variables are not valid
-	malformed                   // no GraphQL request at all
+	malformed                   // not a GraphQL request
 	notJSON                     // a body in another form
 	notByGet                    // a mutation by GET
 	notOverHTTP                 // a subscription
-	excessive                   // a document over a bound, or one that goes round in circles
-	unanswered                  // what it asks for cannot be had now, or not in time
+	excessive                   // a document over a bound, or one with a cycle
+	unanswered                  // the requested data is unavailable, or not available in time
 	unacceptable                // no media type that the client takes
 )
 
@@ -43,13 +43,11 @@ const (
 
 	maxDocument = 256 << 10 // bytes of a POST body
 
-	// A client that sends more is heard out up to here, so that it gets its answer instead of a reset
-	// connection.
+	// A longer body is read up to this size, so that the client receives an answer instead of a reset connection.
 	maxGraphQLBody = 8 << 20
 )
 
-// statuses is the whole table of statuses, by outcome and media type (GraphQL over HTTP, as the audits of
-// graphql-http have it).
+// statuses holds all statuses by outcome and media type (GraphQL over HTTP, as the audits of graphql-http have it).
 var statuses = map[outcome]map[string]int{
 	answered:     {plainJSON: http.StatusOK, graphqlJSON: http.StatusOK},
 	refused:      {plainJSON: http.StatusOK, graphqlJSON: http.StatusBadRequest},
@@ -62,25 +60,25 @@ var statuses = map[outcome]map[string]int{
 	unacceptable: {plainJSON: http.StatusNotAcceptable, graphqlJSON: http.StatusNotAcceptable},
 }
 
-// graphql answers GET and POST /graphql.
-func (s *Server) graphql(c *fiber.Ctx) error {
-	media, ok := negotiate(c.Get(fiber.HeaderAccept))
+// serveGraphQL answers GET and POST /graphql.
+func (s *Server) serveGraphQL(c *fiber.Ctx) error {
+	media, ok := negotiateMedia(c.Get(fiber.HeaderAccept))
 	if !ok {
-		return respondError(c, plainJSON, unacceptable, "Accept must take "+plainJSON+" or "+graphqlJSON)
+		return sendError(c, plainJSON, unacceptable, "Accept must take "+plainJSON+" or "+graphqlJSON)
 	}
 	req, bad, text := readGraphQL(c)
 	if bad != answered {
-		return respondError(c, media, bad, text)
+		return sendError(c, media, bad, text)
 	}
 	ctx, cancel := context.WithTimeout(c.UserContext(), s.cfg.GraphQLTimeout)
 	defer cancel()
 	result := s.graph.Execute(ctx, req)
-	return respond(c, media, judge(c.Method(), result), result.JSON)
+	return sendResponse(c, media, outcomeOf(c.Method(), result), result.JSON)
 }
 
-// judge tells what became of a request. The schema has no mutation, so one by GET has done nothing when it
-// is refused here.
-func judge(method string, r graph.Result) outcome {
+// outcomeOf returns the outcome of a request. The schema has no mutation, so a mutation by GET has done nothing when
+// it is refused here.
+func outcomeOf(method string, r graph.Result) outcome {
 	switch {
 	case r.Operation == "mutation" && method != http.MethodPost:
 		return notByGet
@@ -97,7 +95,7 @@ func judge(method string, r graph.Result) outcome {
 	}
 }
 
-// bodyLimit gives /graphql the room of maxGraphQLBody; everything else keeps the app's limit.
+// bodyLimit allows maxGraphQLBody for /graphql; everything else keeps the app's limit.
 func bodyLimit(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	path, _, _ := bytes.Cut(h.RequestURI(), []byte("?"))
 	if string(path) == "/graphql" {
@@ -106,8 +104,8 @@ func bodyLimit(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	return fasthttp.RequestConfig{}
 }
 
-// respond sends a GraphQL response with the status of its outcome.
-func respond(c *fiber.Ctx, media string, o outcome, body []byte) error {
+// sendResponse sends a GraphQL response with the status of its outcome.
+func sendResponse(c *fiber.Ctx, media string, o outcome, body []byte) error {
 	if o == notByGet {
 		c.Set(fiber.HeaderAllow, http.MethodPost)
 	}
@@ -120,7 +118,7 @@ func respond(c *fiber.Ctx, media string, o outcome, body []byte) error {
 	return c.Status(status).Send(body)
 }
 
-func respondError(c *fiber.Ctx, media string, o outcome, text string) error {
+func sendError(c *fiber.Ctx, media string, o outcome, text string) error {
 	type message struct {
 		Message string `json:"message"`
 	}
@@ -128,10 +126,10 @@ func respondError(c *fiber.Ctx, media string, o outcome, text string) error {
 	if err != nil {
 		return err
 	}
-	return respond(c, media, o, body)
+	return sendResponse(c, media, o, body)
 }
 
-// readGraphQL reads the request of either method; an outcome other than answered refuses it.
+// readGraphQL parses the request of either method; an outcome other than answered refuses it.
 func readGraphQL(c *fiber.Ctx) (graph.Request, outcome, string) {
 	if c.Method() != http.MethodPost {
 		return fromQuery(c)
@@ -147,7 +145,7 @@ func readGraphQL(c *fiber.Ctx) (graph.Request, outcome, string) {
 	return fromBody(c.Request().Body())
 }
 
-// fromQuery reads the parameters of a GET.
+// fromQuery parses the parameters of a GET.
 func fromQuery(c *fiber.Ctx) (graph.Request, outcome, string) {
 	fields := map[string]json.RawMessage{}
 	for _, name := range []string{"query", "operationName"} {
@@ -167,7 +165,7 @@ func fromQuery(c *fiber.Ctx) (graph.Request, outcome, string) {
 	return fromFields(fields)
 }
 
-// fromBody reads the body of a POST.
+// fromBody parses the body of a POST.
 func fromBody(body []byte) (graph.Request, outcome, string) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
@@ -176,7 +174,7 @@ func fromBody(body []byte) (graph.Request, outcome, string) {
 	return fromFields(fields)
 }
 
-// fromFields checks the types of the parameters.
+// fromFields parses the parameters and checks their types.
 func fromFields(fields map[string]json.RawMessage) (req graph.Request, bad outcome, text string) {
 	var query, name *string
 	if text, there := fields["query"]; !there || json.Unmarshal(text, &query) != nil || query == nil || *query == "" {
@@ -198,8 +196,9 @@ func fromFields(fields map[string]json.RawMessage) (req graph.Request, bad outco
 	return req, answered, ""
 }
 
-// negotiate picks the media type of the answer: plain JSON without a wish, at equal weight the one named first.
-func negotiate(accept string) (media string, ok bool) {
+// negotiateMedia returns the media type of the answer: plain JSON without an Accept header, at equal weight the one
+// named first.
+func negotiateMedia(accept string) (media string, ok bool) {
 	if accept == "" {
 		return plainJSON, true
 	}

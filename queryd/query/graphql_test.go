@@ -9,13 +9,13 @@ import (
 	"telemetry-pipeline/queryd/graph"
 )
 
-// executes gives the same result for every request, and keeps the last request.
-type executes struct {
+// fixedExecutor returns the same result for every request, and keeps the last request.
+type fixedExecutor struct {
 	result graph.Result
 	got    graph.Request
 }
 
-func (e *executes) Execute(_ context.Context, req graph.Request) graph.Result {
+func (e *fixedExecutor) Execute(_ context.Context, req graph.Request) graph.Result {
 	e.got = req
 	return e.result
 }
@@ -65,7 +65,7 @@ func TestGraphQLOverHTTP(t *testing.T) {
 		{"extensions are no object", "POST", "/graphql", plainJSON, "", `{"query":"q","extensions":"x"}`, ok, 400, plainJSON},
 		{"all null", "POST", "/graphql", plainJSON, "", `{"query":"q","operationName":null,"variables":null,"extensions":null}`, ok, 200, plainJSON},
 	} {
-		engine := &executes{result: c.result}
+		engine := &fixedExecutor{result: c.result}
 		s.graph = engine
 		var header []string
 		if c.kind != "" {
@@ -89,7 +89,7 @@ func TestGraphQLOverHTTP(t *testing.T) {
 			t.Errorf("%s: neither data nor errors, or both: %s", c.what, got.body)
 		}
 	}
-	engine := &executes{result: ok}
+	engine := &fixedExecutor{result: ok}
 	s.graph = engine
 	ask(t, s, "GET", `/graphql?query=q&operationName=N&variables=%7B%22a%22%3A%5B1%5D%7D`, "")
 	if got := fmt.Sprint(engine.got); got != `{q N map[a:[1]]}` {

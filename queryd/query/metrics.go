@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics count requests by route, never by path, so that nobody can make up series.
+// metrics count requests by route, never by path, so that clients cannot create series.
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -35,9 +35,9 @@ func (s *Server) Metrics(reg prometheus.Registerer) error {
 	return errors.Join(reg.Register(s.metrics.requests), reg.Register(s.metrics.seconds), s.hub.Metrics(reg), s.sockets.Metrics(reg))
 }
 
-// count measures a request. It is the outermost handler, so it turns an error into its answer before it
+// measureRequest measures a request. It is the outermost handler, so it turns an error into its answer before it
 // looks at the status.
-func (s *Server) count(c *fiber.Ctx) error {
+func (s *Server) measureRequest(c *fiber.Ctx) error {
 	start := time.Now()
 	if err := c.Next(); err != nil {
 		if err := s.api.Fail(c, err); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// survive makes a panic the end of one request only, and keeps its text from the client.
-func (s *Server) survive(c *fiber.Ctx) (err error) {
+// recoverPanic limits a panic to one request, and keeps its text from the client.
+func (s *Server) recoverPanic(c *fiber.Ctx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.lg.Error("request panicked", "path", c.Path(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -21,9 +21,9 @@ func (s *Server) survive(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
-// guard refuses what no surface takes, and gives requests the server's context: a client that goes away is
-// not noticed, the server's end is.
-func (s *Server) guard(c *fiber.Ctx) error {
+// checkRequest refuses compressed bodies, which no surface accepts, and attaches the server's context to requests: it
+// ends with the server, not when a client disconnects.
+func (s *Server) checkRequest(c *fiber.Ctx) error {
 	if c.Get(fiber.HeaderContentEncoding) != "" {
 		return fiber.NewError(http.StatusUnsupportedMediaType, "request bodies must not be compressed; leave out Content-Encoding")
 	}
@@ -32,8 +32,8 @@ func (s *Server) guard(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// cors lets pages of the configured origins read answers. Credentials are never allowed: there are none.
-func (s *Server) cors(c *fiber.Ctx) error {
+// allowOrigin lets pages of the configured origins read answers. Credentials are never allowed: there are none.
+func (s *Server) allowOrigin(c *fiber.Ctx) error {
 	origin := c.Get(fiber.HeaderOrigin)
 	if origin == "" || len(s.origins) == 0 {
 		return c.Next()

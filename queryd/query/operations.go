@@ -10,19 +10,19 @@ import (
 	"telemetry-pipeline/queryd/socket"
 )
 
-// engine is what GraphQL over WebSocket needs of graph.Engine.
+// engine executes GraphQL over WebSocket (graph.Engine).
 type engine interface {
 	executor
 	Subscribe(ctx context.Context, req graph.Request) (iter.Seq[[]byte], *graph.Result)
 }
 
-// operations gives sockets a GraphQL engine, so that neither knows the other.
+// operations adapts a GraphQL engine to sockets, so that neither package imports the other.
 type operations struct {
 	engine  engine
 	timeout time.Duration // of a query
 }
 
-// Execute runs a query, which has one result, or a subscription, which has many. What is refused has errors
+// Execute runs a query, which has one result, or a subscription, which has many. A refused operation returns errors
 // instead.
 func (o operations) Execute(ctx context.Context, op socket.Operation) (results iter.Seq[json.RawMessage], errors json.RawMessage) {
 	req := graph.Request{Query: op.Query, OperationName: op.OperationName, Variables: op.Variables}
@@ -30,7 +30,7 @@ func (o operations) Execute(ctx context.Context, op socket.Operation) (results i
 	defer cancel()
 	result := o.engine.Execute(limited, req)
 	if result.Operation == "subscription" {
-		return o.subscribe(ctx, req)
+		return o.runSubscription(ctx, req)
 	}
 	if result.Refused {
 		return nil, errorsOf(result.JSON)
@@ -38,7 +38,7 @@ func (o operations) Execute(ctx context.Context, op socket.Operation) (results i
 	return func(yield func(json.RawMessage) bool) { yield(result.JSON) }, nil
 }
 
-func (o operations) subscribe(ctx context.Context, req graph.Request) (iter.Seq[json.RawMessage], json.RawMessage) {
+func (o operations) runSubscription(ctx context.Context, req graph.Request) (iter.Seq[json.RawMessage], json.RawMessage) {
 	steps, refused := o.engine.Subscribe(ctx, req)
 	if refused != nil {
 		return nil, errorsOf(refused.JSON)
@@ -52,7 +52,7 @@ func (o operations) subscribe(ctx context.Context, req graph.Request) (iter.Seq[
 	}, nil
 }
 
-// errorsOf takes the errors out of a response that has nothing else.
+// errorsOf returns the errors of a response that has nothing else.
 func errorsOf(response []byte) json.RawMessage {
 	var r struct {
 		Errors json.RawMessage `json:"errors"`

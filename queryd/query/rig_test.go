@@ -42,7 +42,7 @@ func (empty) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, 
 }
 
 func (empty) SeriesOf(context.Context, projections.Generation, events.Partition, events.HostID, []projections.Window, func(events.Entity, string) bool) ([]snapshot.WindowSeries, error) {
-	return nil, errors.New("there are no hosts, so nobody should ask")
+	return nil, errors.New("there are no hosts, so no query should come")
 }
 
 func (empty) QuarantineList(context.Context, snapshot.QuarantineFilter) ([]snapshot.Quarantined, int, error) {
@@ -92,8 +92,8 @@ func newServer(t testing.TB, cfg Config) *Server {
 	return s
 }
 
-// start runs a server until stop is called, which gives Run's error.
-func start(t testing.TB, s *Server) (base string, stop func() error) {
+// startServer runs a server until stop is called, which returns Run's error.
+func startServer(t testing.TB, s *Server) (base string, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -108,11 +108,11 @@ func start(t testing.TB, s *Server) (base string, stop func() error) {
 		return <-done
 	}
 	t.Cleanup(func() { _ = stop() })
-	until(t, "server is ready", func() bool { return s.Ready() == nil })
+	waitUntil(t, "server is ready", func() bool { return s.Ready() == nil })
 	return "http://" + s.Addr().String(), stop
 }
 
-func until(t testing.TB, what string, condition func() bool) {
+func waitUntil(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -128,7 +128,7 @@ type answer struct {
 	body   string
 }
 
-// ask sends a request through the app; header is name and value in turn.
+// ask sends a request through the app; header alternates names and values.
 func ask(t testing.TB, s *Server, method, target, body string, header ...string) answer {
 	t.Helper()
 	req := httptest.NewRequest(method, target, strings.NewReader(body))

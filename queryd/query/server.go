@@ -21,7 +21,7 @@ import (
 	"telemetry-pipeline/queryd/socket"
 )
 
-// Server is the query server. Run serves; everything else is safe to call at any time.
+// Server is the query server. Run serves; all other methods are safe to call at any time.
 type Server struct {
 	cfg     Config
 	lg      *slog.Logger
@@ -44,49 +44,49 @@ type Server struct {
 	endRequests context.CancelCauseFunc
 }
 
-// errStopping is why requests end that outlive a stop.
+// errStopping is the cause with which requests end that outlast a stop.
 var errStopping = errors.New("the server is stopping")
 
-// New makes a server on stored projections and the log that they are folded from. It starts nothing.
+// New returns a server on stored projections and their log. It starts nothing.
 func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	cfg = cfg.withDefaults()
-	if err := cfg.check(); err != nil {
+	if err := cfg.validateFlags(); err != nil {
 		return nil, fmt.Errorf("setting up the query server: %w", err)
 	}
 	hub, err := live.New(cfg.Live, store, log, log.Facts(), lg)
 	if err != nil {
 		return nil, err
 	}
-	past := history.New(windows{store}, lg)
+	past := history.New(seriesReader{store}, lg)
 	engine, err := graph.New(graph.Config{}, hub, past, lg)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, past: past, graph: engine, origins: cfg.origins(), metrics: newMetrics(), started: time.Now()}
-	s.api = rest.New(cfg.REST, log.Facts(), hub, past, quarantine{store}, lg)
+	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, past: past, graph: engine, origins: cfg.allowedOrigins(), metrics: newMetrics(), started: time.Now()}
+	s.api = rest.New(cfg.REST, log.Facts(), hub, past, quarantineReader{store}, lg)
 	s.api.ServeLog(journal.New(log))
 	if s.sockets, err = newSockets(cfg, hub, engine, lg); err != nil {
 		return nil, err
 	}
 	s.requests, s.endRequests = context.WithCancelCause(context.Background())
-	s.app = s.routes()
+	s.app = s.newApp()
 	return s, nil
 }
 
-// newSockets makes the WebSocket server. Without both GraphQL and sockets it has no GraphQL.
+// newSockets returns the WebSocket server. Unless both GraphQL and sockets are enabled, it serves no GraphQL.
 func newSockets(cfg Config, hub *live.Hub, engine *graph.Engine, lg *slog.Logger) (*socket.Server, error) {
-	cfg.Socket.Metric = rest.Metric
+	cfg.Socket.Metric = rest.CanonicalMetric
 	if cfg.NoGraphQL || cfg.NoWebSocket {
 		return socket.New(cfg.Socket, hub, nil, lg)
 	}
 	return socket.New(cfg.Socket, hub, operations{engine: engine, timeout: cfg.GraphQLTimeout}, lg)
 }
 
-// routes makes the app. What is switched off has no route and is answered 404.
-func (s *Server) routes() *fiber.App {
+// newApp returns the app. A disabled surface has no route and is answered 404.
+func (s *Server) newApp() *fiber.App {
 	app := fiber.New(fiber.Config{
 		Immutable:             true,
 		BodyLimit:             1 << 20,
@@ -99,15 +99,15 @@ func (s *Server) routes() *fiber.App {
 	})
 	app.Server().CloseOnShutdown = true
 	app.Server().HeaderReceived = bodyLimit
-	app.Use(s.count, s.survive, s.guard, s.cors)
-	app.Get("/", index)
-	app.Get("/health", s.health)
-	app.Get("/ready", s.ready)
-	app.Get("/api/v1/status", s.status)
+	app.Use(s.measureRequest, s.recoverPanic, s.checkRequest, s.allowOrigin)
+	app.Get("/", serveIndex)
+	app.Get("/health", s.serveHealth)
+	app.Get("/ready", s.serveReady)
+	app.Get("/api/v1/status", s.serveStatus)
 	s.api.Routes(app)
 	if !s.cfg.NoGraphQL {
-		app.Get("/graphql", s.sockets.GraphQL(), s.graphql)
-		app.Post("/graphql", s.graphql)
+		app.Get("/graphql", s.sockets.GraphQL(), s.serveGraphQL)
+		app.Post("/graphql", s.serveGraphQL)
 	}
 	if !s.cfg.NoWebSocket {
 		app.Get("/ws", s.sockets.Live())
@@ -115,8 +115,8 @@ func (s *Server) routes() *fiber.App {
 	return app
 }
 
-// Run follows the projections and serves until ctx ends, then drains and returns when all of it has ended.
-// A server runs once.
+// Run follows the projections and serves until ctx ends, then drains and returns when everything has ended. A server
+// runs once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.endRequests(errStopping)
 	ln, err := net.Listen("tcp", net.JoinHostPort(s.cfg.Host, s.cfg.Port.String()))
@@ -133,14 +133,14 @@ func (s *Server) Run(ctx context.Context) error {
 
 	select {
 	case err := <-followed:
-		s.drain()
+		s.drainRequests()
 		return errors.Join(fmt.Errorf("following the projections: %w", errors.Join(err, errEarly)), <-served)
 	case err := <-served:
-		s.drain()
+		s.drainRequests()
 		stopHub()
 		return errors.Join(fmt.Errorf("serving queries on %s: %w", ln.Addr(), errors.Join(err, errEarly)), <-followed)
 	case <-ctx.Done():
-		s.drain()
+		s.drainRequests()
 		err := <-served
 		stopHub()
 		return errors.Join(err, <-followed)
@@ -159,9 +159,9 @@ func (s *Server) explainListen(err error) error {
 		s.cfg.Host, port, err)
 }
 
-// drain takes no new connections, tells subscribers and those who wait for a revision to come back, lets other
-// requests finish, and cuts what does not end in time.
-func (s *Server) drain() {
+// drainRequests stops accepting connections, asks subscribers and requests that wait for a revision to come back,
+// lets other requests finish, and cuts the rest at the timeout.
+func (s *Server) drainRequests() {
 	s.stopping.Store(true)
 	s.api.EndWaits()
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
@@ -174,10 +174,10 @@ func (s *Server) drain() {
 	if err := <-stopped; err != nil {
 		s.lg.Warn("requests did not end in time and are cut", "err", err)
 	}
-	_ = (*s.ln.Load()).Close() // closed already, unless it had not been handed over when the stop came
+	_ = (*s.ln.Load()).Close() // already closed, unless the app had not received it when the stop came
 }
 
-// Addr gives the address that the server listens on; nil before it does.
+// Addr returns the address of the listener; nil before there is one.
 func (s *Server) Addr() net.Addr {
 	if ln := s.ln.Load(); ln != nil {
 		return (*ln).Addr()
@@ -185,13 +185,13 @@ func (s *Server) Addr() net.Addr {
 	return nil
 }
 
-// WaitVisible blocks until everything up to the given positions, by partition, is in what queries are answered from.
-// The end of ctx is its cause, and the end of Run an error.
+// WaitVisible blocks until everything up to the given positions, by partition, is visible to queries. If ctx ends, it
+// returns its cause; if Run ends, an error.
 func (s *Server) WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error {
 	return s.hub.WaitEach(ctx, upto)
 }
 
-// Ready is nil while queries are served from a current view.
+// Ready returns nil while queries are served from a current view.
 func (s *Server) Ready() error {
 	switch {
 	case s.stopping.Load():

@@ -88,15 +88,15 @@ func TestGuards(t *testing.T) {
 
 func TestBodyAndHeaderAreBounded(t *testing.T) {
 	s := newServer(t, Config{Host: "127.0.0.1", Port: FreePort})
-	base, _ := start(t, s)
+	base, _ := startServer(t, s)
 	for _, c := range []struct {
 		what, request string
 		status        int
 	}{
-		{"a body over the route's limit", post("/graphql", maxDocument+1) + strings.Repeat(" ", maxDocument+1), 400},
-		{"a document past what is read of one", post("/graphql", maxGraphQLBody+1), 413}, // refused before it is read
-		{"a body over the server's limit", post("/api/v1/gpus", 1<<20+1), 413},
-		{"a header over its limit", post("/graphql?query="+strings.Repeat("x", 17<<10), 0), 431},
+		{"a body over the route's limit", postHeader("/graphql", maxDocument+1) + strings.Repeat(" ", maxDocument+1), 400},
+		{"a document past what is read of one", postHeader("/graphql", maxGraphQLBody+1), 413}, // refused before it is read
+		{"a body over the server's limit", postHeader("/api/v1/gpus", 1<<20+1), 413},
+		{"a header over its limit", postHeader("/graphql?query="+strings.Repeat("x", 17<<10), 0), 431},
 	} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 		if err != nil {
@@ -117,8 +117,8 @@ func TestBodyAndHeaderAreBounded(t *testing.T) {
 	}
 }
 
-// post writes the header of a POST whose body has size bytes.
-func post(target string, size int) string {
+// postHeader returns the header of a POST whose body has size bytes.
+func postHeader(target string, size int) string {
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: example.com\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", target, size)
 }
 
@@ -133,7 +133,7 @@ func TestStopLetsRequestsFinishAndNoNewOnesIn(t *testing.T) {
 		}
 		return c.SendString("done")
 	})
-	base, stop := start(t, s)
+	base, stop := startServer(t, s)
 	type result struct {
 		body string
 		err  error
@@ -152,7 +152,7 @@ func TestStopLetsRequestsFinishAndNoNewOnesIn(t *testing.T) {
 	<-entered
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
-	until(t, "no new connections", func() bool {
+	waitUntil(t, "no new connections", func() bool {
 		conn, err := net.Dial("tcp", s.Addr().String())
 		if err == nil {
 			conn.Close()
@@ -179,7 +179,7 @@ func TestStopLetsRequestsFinishAndNoNewOnesIn(t *testing.T) {
 	}
 }
 
-// TestStopRightAtTheStart: a stop may come before the listener has been handed to whoever accepts from it.
+// TestStopRightAtTheStart stops a server before the app has received its listener.
 func TestStopRightAtTheStart(t *testing.T) {
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -198,12 +198,12 @@ func TestStopRightAtTheStart(t *testing.T) {
 	}
 }
 
-// TestWhoWaitsForARevisionIsSentElsewhereWhenTheServerStops: a client that waits for what may not come soon gets an
-// answer to act on, and does not hold up the stop, during which nobody else is served.
+// TestWhoWaitsForARevisionIsSentElsewhereWhenTheServerStops checks that a client that waits for a revision receives
+// an answer to act on, and does not hold up the stop, during which no other client is served.
 func TestWhoWaitsForARevisionIsSentElsewhereWhenTheServerStops(t *testing.T) {
-	const long = 2 * time.Minute // of waiting for the revision, or for the request at the stop
+	const long = 2 * time.Minute // of waiting, both for the revision and for the request at the stop
 	s := newServer(t, Config{Host: "127.0.0.1", Port: FreePort, DrainTimeout: long, REST: rest.Config{MaxWait: long}})
-	base, stop := start(t, s)
+	base, stop := startServer(t, s)
 	type result struct {
 		status int
 		retry  string
@@ -219,13 +219,13 @@ func TestWhoWaitsForARevisionIsSentElsewhereWhenTheServerStops(t *testing.T) {
 		resp.Body.Close()
 		answered <- result{resp.StatusCode, resp.Header.Get("Retry-After"), nil}
 	}()
-	until(t, "the request is served", func() bool { return s.app.Server().GetCurrentConcurrency() > 0 })
+	waitUntil(t, "the request is served", func() bool { return s.app.Server().GetCurrentConcurrency() > 0 })
 	began := time.Now()
 	if err := stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
 	if took := time.Since(began); took >= long {
-		t.Errorf("the stop took %s because somebody waited", took)
+		t.Errorf("the stop took %s because a client waited", took)
 	}
 	if got := <-answered; got.err != nil || got.status != http.StatusServiceUnavailable || got.retry == "" {
 		t.Errorf("who waited got %+v, want 503 with Retry-After", got)

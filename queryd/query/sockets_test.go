@@ -12,7 +12,7 @@ import (
 )
 
 // dial opens a WebSocket to a running server.
-func dial(t *testing.T, base, path, protocol string) *websocket.Conn {
+func dialSocket(t *testing.T, base, path, protocol string) *websocket.Conn {
 	t.Helper()
 	dialer := websocket.Dialer{Subprotocols: []string{protocol}, HandshakeTimeout: 10 * time.Second}
 	conn, resp, err := dialer.Dial("ws"+strings.TrimPrefix(base, "http")+path, http.Header{"Origin": {base}})
@@ -20,14 +20,14 @@ func dial(t *testing.T, base, path, protocol string) *websocket.Conn {
 		t.Fatalf("opening %s: %v, %+v", path, err, resp)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetReadDeadline(time.Now().Add(time.Minute)) // a read that fails says so itself
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute)) // a failed read reports it
 	if got := conn.Subprotocol(); got != protocol {
 		t.Fatalf("%s speaks %q, want %q", path, got, protocol)
 	}
 	return conn
 }
 
-// message is what both protocols have in a message.
+// message holds the members that both protocols have in a message.
 type message struct {
 	Kind    string          `json:"t"`
 	Type    string          `json:"type"`
@@ -35,8 +35,8 @@ type message struct {
 	Payload json.RawMessage `json:"payload"`
 }
 
-// read gives the next message.
-func read(t *testing.T, conn *websocket.Conn) message {
+// readMessage returns the next message.
+func readMessage(t *testing.T, conn *websocket.Conn) message {
 	t.Helper()
 	var m message
 	if err := conn.ReadJSON(&m); err != nil {
@@ -45,22 +45,22 @@ func read(t *testing.T, conn *websocket.Conn) message {
 	return m
 }
 
-func write(t *testing.T, conn *websocket.Conn, text string) {
+func writeText(t *testing.T, conn *websocket.Conn, text string) {
 	t.Helper()
 	if err := conn.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestSubscribersAreToldOfAStop(t *testing.T) {
-	base, stop := start(t, newServer(t, Config{Host: "127.0.0.1", Port: FreePort}))
-	live := dial(t, base, "/ws", "gpu.live.v1")
-	write(t, live, `{"op":"sub","id":"a","snapshot":true}`)
-	for read(t, live).Kind != "synced" {
+func TestSubscribersReceiveTheEndAtAStop(t *testing.T) {
+	base, stop := startServer(t, newServer(t, Config{Host: "127.0.0.1", Port: FreePort}))
+	live := dialSocket(t, base, "/ws", "gpu.live.v1")
+	writeText(t, live, `{"op":"sub","id":"a","snapshot":true}`)
+	for readMessage(t, live).Kind != "synced" {
 	}
-	graphql := dial(t, base, "/graphql", "graphql-transport-ws")
-	write(t, graphql, `{"type":"connection_init"}`)
-	if got := read(t, graphql).Type; got != "connection_ack" {
+	graphql := dialSocket(t, base, "/graphql", "graphql-transport-ws")
+	writeText(t, graphql, `{"type":"connection_init"}`)
+	if got := readMessage(t, graphql).Type; got != "connection_ack" {
 		t.Fatalf("connection_init is answered by %q", got)
 	}
 	stopped := make(chan error, 1)
@@ -90,27 +90,27 @@ func TestSubscribersAreToldOfAStop(t *testing.T) {
 }
 
 func TestGraphQLOverWebSocket(t *testing.T) {
-	base, _ := start(t, newServer(t, Config{Host: "127.0.0.1", Port: FreePort}))
-	conn := dial(t, base, "/graphql", "graphql-transport-ws")
-	write(t, conn, `{"type":"connection_init"}`)
-	read(t, conn)
+	base, _ := startServer(t, newServer(t, Config{Host: "127.0.0.1", Port: FreePort}))
+	conn := dialSocket(t, base, "/graphql", "graphql-transport-ws")
+	writeText(t, conn, `{"type":"connection_init"}`)
+	readMessage(t, conn)
 
-	write(t, conn, `{"type":"subscribe","id":"q","payload":{"query":"query A { __typename } query B { b: __typename }","operationName":"B"}}`)
-	if got := read(t, conn); got.Type != "next" || got.ID != "q" || string(got.Payload) != `{"data":{"b":"Query"}}` {
-		t.Errorf("a query gives %s %s", got.Type, got.Payload)
+	writeText(t, conn, `{"type":"subscribe","id":"q","payload":{"query":"query A { __typename } query B { b: __typename }","operationName":"B"}}`)
+	if got := readMessage(t, conn); got.Type != "next" || got.ID != "q" || string(got.Payload) != `{"data":{"b":"Query"}}` {
+		t.Errorf("a query: got %s %s", got.Type, got.Payload)
 	}
-	if got := read(t, conn); got.Type != "complete" || got.ID != "q" {
+	if got := readMessage(t, conn); got.Type != "complete" || got.ID != "q" {
 		t.Errorf("then %s, want complete", got.Type)
 	}
 	for name, query := range map[string]string{"parse": "{", "field": "{ nothing }", "arguments": "subscription { gpuMetrics(hz: -1) { token } }"} {
-		write(t, conn, `{"type":"subscribe","id":"`+name+`","payload":{"query":"`+query+`"}}`)
+		writeText(t, conn, `{"type":"subscribe","id":"`+name+`","payload":{"query":"`+query+`"}}`)
 		var list []struct{ Message string }
-		if got := read(t, conn); got.Type != "error" || json.Unmarshal(got.Payload, &list) != nil || len(list) == 0 || list[0].Message == "" {
+		if got := readMessage(t, conn); got.Type != "error" || json.Unmarshal(got.Payload, &list) != nil || len(list) == 0 || list[0].Message == "" {
 			t.Errorf("%s: %s %s, want an error with a list", name, got.Type, got.Payload)
 		}
 	}
-	write(t, conn, `{"type":"subscribe","id":"s","payload":{"query":"subscription { gpuMetrics { token gpus { id } } }"}}`)
-	got := read(t, conn)
+	writeText(t, conn, `{"type":"subscribe","id":"s","payload":{"query":"subscription { gpuMetrics { token gpus { id } } }"}}`)
+	got := readMessage(t, conn)
 	var step struct {
 		Data struct {
 			Metrics struct {
@@ -120,6 +120,6 @@ func TestGraphQLOverWebSocket(t *testing.T) {
 		}
 	}
 	if err := json.Unmarshal(got.Payload, &step); err != nil || got.Type != "next" || step.Data.Metrics.Token == "" {
-		t.Errorf("a subscription gives %s %s (%v), want the first state", got.Type, got.Payload, err)
+		t.Errorf("a subscription: got %s %s (%v), want the first state", got.Type, got.Payload, err)
 	}
 }

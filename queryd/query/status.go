@@ -19,8 +19,8 @@ type condition struct {
 	AsOf   *time.Time `json:"as_of,omitempty"` // when the view was last known to be current
 }
 
-// condition tells how the server is, in the word for good or the word for bad.
-func (s *Server) condition(good, bad string) condition {
+// currentCondition returns the state of the server, with the given words for its status.
+func (s *Server) currentCondition(good, bad string) condition {
 	err := errors.Join(s.Ready(), s.hub.Degraded())
 	if err == nil {
 		return condition{Status: good}
@@ -33,13 +33,13 @@ func (s *Server) condition(good, bad string) condition {
 	return c
 }
 
-// health answers GET /health: alive, and whether answers are current. Traffic is for readiness to decide.
-func (s *Server) health(c *fiber.Ctx) error {
-	return c.JSON(s.condition("healthy", "degraded"))
+// serveHealth answers GET /health: alive, and whether answers are current. Traffic depends on readiness only.
+func (s *Server) serveHealth(c *fiber.Ctx) error {
+	return c.JSON(s.currentCondition("healthy", "degraded"))
 }
 
-// ready answers GET /ready. A view that is behind is still served, with its age.
-func (s *Server) ready(c *fiber.Ctx) error {
+// serveReady answers GET /ready. A view that is behind is still served, with its age.
+func (s *Server) serveReady(c *fiber.Ctx) error {
 	if err := s.Ready(); err != nil {
 		return c.Status(http.StatusServiceUnavailable).JSON(condition{Status: "not_ready", Reason: err.Error()})
 	}
@@ -60,34 +60,34 @@ type serverStatus struct {
 	AsOf          *time.Time `json:"as_of,omitempty"`
 	Hosts         int        `json:"host_count"`
 	GPUs          int        `json:"gpu_count"`
-	Quarantined   *int       `json:"quarantined,omitempty"` // left out when etcd does not tell
+	Quarantined   *int       `json:"quarantined,omitempty"` // left out if etcd does not answer
 	GraphQL       bool       `json:"graphql"`
 	WebSocket     bool       `json:"websocket"`
 	CORS          bool       `json:"cors"`
 }
 
-// status answers GET /api/v1/status.
-func (s *Server) status(c *fiber.Ctx) error {
-	view, now := s.hub.State(), s.condition("ok", "degraded")
+// serveStatus answers GET /api/v1/status.
+func (s *Server) serveStatus(c *fiber.Ctx) error {
+	view, now := s.hub.State(), s.currentCondition("ok", "degraded")
 	return c.JSON(struct {
 		Success bool         `json:"success"`
 		Data    serverStatus `json:"data"`
 		Count   int          `json:"count"`
 	}{true, serverStatus{
-		Service: "queryd", Version: version(), Go: runtime.Version(), Status: now.Status, Reason: now.Reason,
+		Service: "queryd", Version: buildVersion(), Go: runtime.Version(), Status: now.Status, Reason: now.Reason,
 		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
 		Generation: string(view.Generation()), Position: view.At().String(), Folded: view.Folded().String(), AsOf: now.AsOf,
-		Hosts: len(view.Hosts()), GPUs: len(view.GPUs()), Quarantined: s.quarantined(),
+		Hosts: len(view.Hosts()), GPUs: len(view.GPUs()), Quarantined: s.countQuarantined(),
 		GraphQL: !s.cfg.NoGraphQL, WebSocket: !s.cfg.NoWebSocket, CORS: !s.cfg.NoCORS,
 	}, 1})
 }
 
-// quarantinePatience bounds what the count of the quarantine may cost the status.
-const quarantinePatience = 500 * time.Millisecond
+// quarantineTimeout bounds the time for counting the quarantine.
+const quarantineTimeout = 500 * time.Millisecond
 
-// quarantined asks how many events are in the quarantine, nil when etcd does not tell in time.
-func (s *Server) quarantined() *int {
-	ctx, cancel := context.WithTimeout(s.requests, quarantinePatience)
+// countQuarantined returns the number of events in the quarantine, nil if etcd does not answer in time.
+func (s *Server) countQuarantined() *int {
+	ctx, cancel := context.WithTimeout(s.requests, quarantineTimeout)
 	defer cancel()
 	n, err := s.store.QuarantineCount(ctx)
 	if err != nil {
@@ -96,8 +96,8 @@ func (s *Server) quarantined() *int {
 	return &n
 }
 
-// version is what the build recorded about itself.
-func version() string {
+// buildVersion returns the version that the build recorded.
+func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
@@ -110,8 +110,8 @@ func version() string {
 	return cmp.Or(info.Main.Version, "unknown")
 }
 
-// index answers GET /.
-func index(c *fiber.Ctx) error {
+// serveIndex answers GET /.
+func serveIndex(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	c.Type("html", "utf-8")
 	return c.SendString(indexPage)

@@ -11,8 +11,8 @@ import (
 	"telemetry-pipeline/queryd/rest"
 )
 
-// store is what the server needs of the stored projections (projections/snapshot.Store): what the hub
-// follows, series, and the quarantine.
+// store reads the stored projections (projections/snapshot.Store): the state that the hub follows, series, and the
+// quarantine.
 type store interface {
 	Load(ctx context.Context, g projections.Generation) (projections.Batch, error)
 	Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error]
@@ -24,7 +24,7 @@ type store interface {
 	AskRetry(ctx context.Context, f snapshot.RetryFilter) (int, error)
 }
 
-// log is what the server needs of the event log (eventlog.Log): what is not folded yet, and events to show.
+// log reads the event log (eventlog.Log): events that are not folded yet, and events to show.
 type log interface {
 	Facts() events.Facts
 	Head(ctx context.Context) (events.Revision, error)
@@ -34,11 +34,11 @@ type log interface {
 	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
 }
 
-// windows gives history the series of a store, so that it need not know where they are kept.
-type windows struct{ store store }
+// seriesReader provides history with the series of a store, so that history does not depend on their storage.
+type seriesReader struct{ store store }
 
-// Series reads windows of a host; those without records are left out.
-func (w windows) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, of []projections.Window,
+// Series reads windows of a host; windows without records are left out.
+func (w seriesReader) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, of []projections.Window,
 	keep func(e events.Entity, metric string) bool) (map[projections.Window]projections.HostWindow, error) {
 	list, err := w.store.SeriesOf(ctx, g, p, host, of, keep)
 	if err != nil {
@@ -51,11 +51,11 @@ func (w windows) Series(ctx context.Context, g projections.Generation, p events.
 	return out, nil
 }
 
-// quarantine gives rest the quarantine of a store, so that it need not know where that is kept.
-type quarantine struct{ store store }
+// quarantineReader provides rest with the quarantine of a store, so that rest does not depend on its storage.
+type quarantineReader struct{ store store }
 
 // Quarantined lists events that could not be folded.
-func (q quarantine) Quarantined(ctx context.Context, f rest.QuarantineFilter) ([]rest.Quarantined, int, error) {
+func (q quarantineReader) Quarantined(ctx context.Context, f rest.QuarantineFilter) ([]rest.Quarantined, int, error) {
 	list, total, err := q.store.QuarantineList(ctx, snapshot.QuarantineFilter(f))
 	if err != nil {
 		return nil, 0, err
@@ -71,7 +71,7 @@ func (q quarantine) Quarantined(ctx context.Context, f rest.QuarantineFilter) ([
 }
 
 // AskRetry asks the owners to fold such events again.
-func (q quarantine) AskRetry(ctx context.Context, f rest.RetryFilter) (int, error) {
+func (q quarantineReader) AskRetry(ctx context.Context, f rest.RetryFilter) (int, error) {
 	asked, err := q.store.AskRetry(ctx, snapshot.RetryFilter{Partition: f.Partition, HasPartition: f.HasPartition, Event: f.Key})
 	if errors.Is(err, snapshot.ErrNoEntry) {
 		return 0, errors.Join(rest.ErrNotQuarantined, err)

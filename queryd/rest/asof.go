@@ -14,29 +14,28 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// moment is what an answer is made from: the view, and the instant that it is told at. Both are of the past when ?as_of=
-// asks for that.
-type moment struct {
+// timedView is a view and the instant for which it is answered. With ?as_of= both are of the past.
+type timedView struct {
 	*live.State
 	now  events.Timestamp
 	past bool
 }
 
-// hosts tells which hosts an answer is about, all when there are none.
-type hosts func(s *live.State) ([]events.HostID, error)
+// hostScope returns the hosts that an answer needs; no hosts mean all.
+type hostScope func(s *live.State) ([]events.HostID, error)
 
-// moment gives what a request is answered from. Only the hosts that it is about are looked for in the past.
-func (a *API) moment(c *fiber.Ctx, p params, about hosts) (*moment, error) {
-	at, past, err := a.instant(p)
+// loadView returns the view for a request. A view of the past is restored for the hosts in scope only.
+func (a *API) loadView(c *fiber.Ctx, p params, about hostScope) (*timedView, error) {
+	at, past, err := a.parseAsOf(p)
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.state(c, p)
+	s, err := a.requestState(c, p)
 	if err != nil {
 		return nil, err
 	}
 	if !past {
-		return &moment{State: s, now: events.TimestampOf(a.now())}, nil
+		return &timedView{State: s, now: events.TimestampOf(a.now())}, nil
 	}
 	only, err := about(s)
 	if err != nil {
@@ -44,20 +43,20 @@ func (a *API) moment(c *fiber.Ctx, p params, about hosts) (*moment, error) {
 	}
 	timeout := a.cfg.Timeout
 	if a.view.Degraded() != nil {
-		timeout = min(timeout, degradedPatience)
+		timeout = min(timeout, degradedTimeout)
 	}
 	ctx, cancel := context.WithTimeout(c.UserContext(), timeout)
 	defer cancel()
 	then, err := a.past.AsOf(ctx, s, at, only)
 	if err != nil {
-		return nil, a.pastAway(ctx, err)
+		return nil, a.pastError(ctx, err)
 	}
-	return &moment{State: then, now: at, past: true}, nil
+	return &timedView{State: then, now: at, past: true}, nil
 }
 
-// instant reads as_of.
-func (a *API) instant(p params) (at events.Timestamp, given bool, err error) {
-	text, given := p.one("as_of")
+// parseAsOf parses the parameter as_of.
+func (a *API) parseAsOf(p params) (at events.Timestamp, given bool, err error) {
+	text, given := p.singleValue("as_of")
 	if !given {
 		return 0, false, nil
 	}
@@ -67,8 +66,8 @@ func (a *API) instant(p params) (at events.Timestamp, given bool, err error) {
 	return at, true, nil
 }
 
-// pastAway tells why there is no answer about the past.
-func (a *API) pastAway(ctx context.Context, err error) error {
+// pastError returns the answer for a failed read of the past.
+func (a *API) pastError(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil && a.view.Degraded() != nil:
 		return &Error{http.StatusServiceUnavailable, Unavailable,
@@ -84,20 +83,20 @@ func (a *API) pastAway(ctx context.Context, err error) error {
 	}
 }
 
-// then tells people that something is not there at that time, rather than not at all.
-func (m *moment) then() string {
+// asOfSuffix returns a suffix for error texts: something may be missing at that time and still exist at another.
+func (m *timedView) asOfSuffix() string {
 	if !m.past {
 		return ""
 	}
 	return " as of " + m.now.String()
 }
 
-// beginAt starts the envelope of a good answer, up to the data.
-func (a *API) beginAt(m *moment, size int) *writer {
+// beginAnswerAt starts the envelope of a successful answer, up to the data.
+func (a *API) beginAnswerAt(m *timedView, size int) *writer {
 	if !m.past {
-		return a.begin(m.State, size)
+		return a.beginAnswer(m.State, size)
 	}
-	w := a.writers.get(256 + size)
+	w := a.writers.getWriter(256 + size)
 	w.Open('{')
 	w.Key("success")
 	w.Raw("true")
@@ -107,32 +106,32 @@ func (a *API) beginAt(m *moment, size int) *writer {
 	return w
 }
 
-// everywhere is about all hosts.
-func everywhere(*live.State) ([]events.HostID, error) { return nil, nil }
+// allHosts is the scope of all hosts.
+func allHosts(*live.State) ([]events.HostID, error) { return nil, nil }
 
-// on is about some hosts, all when there are none.
-func on(some []events.HostID) hosts {
+// onlyHosts returns the scope of the given hosts, or of all hosts if there are none.
+func onlyHosts(some []events.HostID) hostScope {
 	return func(*live.State) ([]events.HostID, error) { return some, nil }
 }
 
-// pathHost is about the host that the path names.
-func pathHost(c *fiber.Ctx) hosts {
+// pathHost returns the scope of the host in the path.
+func pathHost(c *fiber.Ctx) hostScope {
 	return func(*live.State) ([]events.HostID, error) {
-		id, err := segment(c, "hostname")
+		id, err := pathSegment(c, "hostname")
 		return []events.HostID{events.HostID(id)}, err
 	}
 }
 
-// pathGPU is about the hosts of the GPU that the path names.
-func pathGPU(c *fiber.Ctx) hosts {
+// pathGPU returns the scope of the hosts of the GPU in the path.
+func pathGPU(c *fiber.Ctx) hostScope {
 	return func(s *live.State) ([]events.HostID, error) {
-		id, err := segment(c, "id")
+		id, err := pathSegment(c, "id")
 		return hostsOf(s, events.GPUID(id)), err
 	}
 }
 
-// having is about hosts, or about those that GPUs were seen on.
-func having(some []events.HostID, gpus []events.GPUID) hosts {
+// hostsOrGPUs returns the scope of the given hosts, else of the hosts on which the GPUs were seen.
+func hostsOrGPUs(some []events.HostID, gpus []events.GPUID) hostScope {
 	return func(s *live.State) ([]events.HostID, error) {
 		if len(some) > 0 || len(gpus) == 0 {
 			return some, nil
@@ -145,8 +144,8 @@ func having(some []events.HostID, gpus []events.GPUID) hosts {
 	}
 }
 
-// hostsOf gives the hosts that a GPU was seen on, or where one may have had its slot. There is always one, and what is
-// not there is no host's.
+// hostsOf returns the hosts on which a GPU was seen, and the host in an id host:index. It never returns an empty
+// list, because that would mean all hosts: an unknown GPU has the host "".
 func hostsOf(s *live.State, id events.GPUID) []events.HostID {
 	var all []events.HostID
 	if g, ok := s.GPU(id); ok {

@@ -14,13 +14,13 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// step reads step and agg.
-func (p params) step(q *history.Query) (err error) {
-	names, err := p.list("agg", history.AggregatesTaken())
+// parseStep parses the parameters step and agg.
+func (p params) parseStep(q *history.Query) (err error) {
+	names, err := p.listValues("agg", history.AggregatesTaken())
 	if err != nil {
 		return err
 	}
-	if text, given := p.one("step"); given {
+	if text, given := p.singleValue("step"); given {
 		if q.Step, err = history.ParseStep(text); err != nil {
 			return badParameter("step", text, history.StepTaken)
 		}
@@ -38,31 +38,31 @@ func (a *API) answerBuckets(c *fiber.Ctx, s *live.State, q history.Query, page h
 	if len(page.Buckets) > 0 {
 		size = len(page.Buckets) * (384 + 64*len(page.Buckets[0].Metrics)*(1+max(len(q.Aggregates), 1)))
 	}
-	w := a.begin(s, size)
+	w := a.beginAnswer(s, size)
 	w.Open('[')
 	out := bucketWriter{writer: w, names: a.names, shown: q.Shown()}
 	for i := range page.Buckets {
-		out.bucket(&page.Buckets[i])
+		out.writeBucket(&page.Buckets[i])
 	}
 	w.Close(']')
 	w.Text("next_cursor", string(page.Next))
-	return w.finish(c, len(page.Buckets))
+	return w.finishAnswer(c, len(page.Buckets))
 }
 
 // bucketWriter writes buckets.
 type bucketWriter struct {
 	*writer
-	names names
+	names namedFields
 	shown func(metric string) []history.Aggregate
 	buf   []projections.Latest
 }
 
-// bucket writes a bucket as an entry: metrics and the named fields hold the first aggregate that is asked for
-// of each metric, aggregates holds all.
-func (w *bucketWriter) bucket(b *history.Bucket) {
+// writeBucket writes a bucket as an entry: metrics and the named fields hold the first requested aggregate of each
+// metric, aggregates holds all of them.
+func (w *bucketWriter) writeBucket(b *history.Bucket) {
 	w.Open('{')
 	w.Time("timestamp", b.At)
-	w.entity(b.Host, b.Entity, &b.Identity)
+	w.writeEntity(b.Host, b.Entity, &b.Identity)
 	w.buf = w.buf[:0]
 	for i := range b.Metrics {
 		m := &b.Metrics[i]
@@ -70,18 +70,18 @@ func (w *bucketWriter) bucket(b *history.Bucket) {
 			w.buf = append(w.buf, projections.Latest{Metric: m.Metric, Value: events.Value{Number: n}})
 		}
 	}
-	w.readings(w.names, w.buf, false)
+	w.writeReadings(w.names, w.buf, false)
 	w.Key("aggregates")
 	w.Open('{')
 	for _, a := range history.Aggregates() {
-		w.aggregate(b, a)
+		w.writeAggregate(b, a)
 	}
 	w.Close('}')
 	w.Close('}')
 }
 
-// aggregate writes one aggregate of all metrics that it is asked for of, if there is one.
-func (w *bucketWriter) aggregate(b *history.Bucket, a history.Aggregate) {
+// writeAggregate writes one aggregate of the metrics for which it is requested, unless there is no value.
+func (w *bucketWriter) writeAggregate(b *history.Bucket, a history.Aggregate) {
 	open := false
 	for i := range b.Metrics {
 		m := &b.Metrics[i]

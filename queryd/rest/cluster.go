@@ -8,23 +8,23 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// cluster answers GET /api/v1/cluster: the fleet in one object, and how current it is.
-func (a *API) cluster(c *fiber.Ctx) error {
-	p, err := parameters(c, "as_of", "wait")
+// serveCluster answers GET /api/v1/cluster: the fleet in one object, and how current it is.
+func (a *API) serveCluster(c *fiber.Ctx) error {
+	p, err := readParams(c, "as_of", "wait")
 	if err != nil {
 		return err
 	}
-	s, err := a.moment(c, p, everywhere)
+	s, err := a.loadView(c, p, allHosts)
 	if err != nil {
 		return err
 	}
-	w := a.beginAt(s, 2048)
+	w := a.beginAnswerAt(s, 2048)
 	w.Open('{')
 	w.Whole("host_count", int64(len(s.Hosts())))
-	w.hostCounts(s.Hosts(), s.now)
-	w.totals(projections.Sum(s.GPUs(), s.hostSeen, s.now))
-	w.counts("models", "model_name", s.GPUs(), func(g *projections.GPU) string { return g.Identity.Model })
-	w.counts("drivers", "driver_version", s.GPUs(), func(g *projections.GPU) string { return g.Identity.Driver })
+	w.writeHostCounts(s.Hosts(), s.now)
+	w.writeTotals(projections.Sum(s.GPUs(), s.hostSeen, s.now))
+	w.writeCounts("models", "model_name", s.GPUs(), func(g *projections.GPU) string { return g.Identity.Model })
+	w.writeCounts("drivers", "driver_version", s.GPUs(), func(g *projections.GPU) string { return g.Identity.Driver })
 	w.Text("generation", string(s.Generation()))
 	w.Text("position", s.At().String())
 	w.Text("folded", s.Folded().String())
@@ -32,5 +32,5 @@ func (a *API) cluster(c *fiber.Ctx) error {
 	lag := max(a.now().Sub(s.AsOf()), 0).Seconds()
 	w.Float("lag_seconds", &lag)
 	w.Close('}')
-	return w.finish(c, 1)
+	return w.finishAnswer(c, 1)
 }

@@ -7,7 +7,7 @@ import (
 
 // Config bounds requests. The zero value of each field means its default.
 type Config struct {
-	Timeout time.Duration // of a request, waiting not counted; default 30s
+	Timeout time.Duration // of a request, without the time of ?wait=; default 30s
 	MaxWait time.Duration // of ?wait=; default 10s
 }
 

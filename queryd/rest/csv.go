@@ -11,32 +11,32 @@ import (
 	"telemetry-pipeline/queryd/history"
 )
 
-// table writes comma-separated values as RFC 4180 has them.
-type table struct {
+// csvTable writes comma-separated values by RFC 4180.
+type csvTable struct {
 	buf   []byte
 	start bool // the next cell is the first of its row
 
-	named map[string]string // names under which readings can be uploaded, by source
+	named map[string]string // names under which readings can be uploaded, by source name
 
-	// What rows of the entry before have in common, for the next entries are mostly of the same GPU.
+	// Cells that the rows of the last entry share: most entries follow one of the same GPU.
 	at            events.Timestamp
-	moment        []byte
+	timeText      []byte
 	host          events.HostID
 	identity      *events.Identity
 	origin, label []byte
 }
 
-// row writes a row.
-func (t *table) row(cells ...string) {
+// writeRow writes a row.
+func (t *csvTable) writeRow(cells ...string) {
 	for _, cell := range cells {
-		t.cell(cell)
+		t.writeCell(cell)
 	}
-	t.end()
+	t.endRow()
 }
 
-// cell writes the next cell of a row, in quotes where it needs them.
-func (t *table) cell(text string) {
-	t.next()
+// writeCell writes the next cell of a row, quoted if necessary.
+func (t *csvTable) writeCell(text string) {
+	t.writeComma()
 	if text == "" || !strings.ContainsAny(text, ",\"\r\n") && text[0] != ' ' && text[len(text)-1] != ' ' {
 		t.buf = append(t.buf, text...)
 		return
@@ -51,75 +51,75 @@ func (t *table) cell(text string) {
 	t.buf = append(t.buf, '"')
 }
 
-// number writes a number as the next cell.
-func (t *table) number(n events.Number) {
-	t.next()
+// writeNumber writes a number as the next cell.
+func (t *csvTable) writeNumber(n events.Number) {
+	t.writeComma()
 	t.buf = n.Append(t.buf)
 }
 
-// time writes an instant as the next cell.
-func (t *table) time(at events.Timestamp) {
-	t.next()
-	if len(t.moment) == 0 || at != t.at {
-		t.at, t.moment = at, at.Time().AppendFormat(t.moment[:0], time.RFC3339Nano)
+// writeTime writes an instant as the next cell.
+func (t *csvTable) writeTime(at events.Timestamp) {
+	t.writeComma()
+	if len(t.timeText) == 0 || at != t.at {
+		t.at, t.timeText = at, at.Time().AppendFormat(t.timeText[:0], time.RFC3339Nano)
 	}
-	t.buf = append(t.buf, t.moment...)
+	t.buf = append(t.buf, t.timeText...)
 }
 
-func (t *table) next() {
+func (t *csvTable) writeComma() {
 	if !t.start {
 		t.buf = append(t.buf, ',')
 	}
 	t.start = false
 }
 
-func (t *table) end() {
+func (t *csvTable) endRow() {
 	t.buf = append(t.buf, "\r\n"...)
 	t.start = true
 }
 
-// readingsHeader are the columns of DCGM exports in the long form, which can be uploaded.
+// readingsHeader holds the columns of DCGM exports in the long form, which can be uploaded.
 var readingsHeader = []string{ // never written
 	"timestamp", "metric_name", "gpu_id", "device", "uuid", "modelName", "Hostname", "container", "pod", "namespace", "value", "labels_raw",
 }
 
-// entry writes a row for every reading.
-func (t *table) entry(e *projections.Entry) {
-	t.remember(e)
+// writeEntry writes a row for every reading.
+func (t *csvTable) writeEntry(e *projections.Entry) {
+	t.cacheIdentity(e)
 	for i := range e.Readings {
 		r := e.Readings[i]
-		t.time(e.At)
-		t.cell(t.name(r.Metric(), r.Source()))
+		t.writeTime(e.At)
+		t.writeCell(t.uploadName(r.Metric(), r.Source()))
 		t.buf = append(t.buf, t.origin...)
 		if v := r.Value(); v.Absent == events.Present {
-			t.number(v.Number)
+			t.writeNumber(v.Number)
 		} else {
-			t.cell(v.Raw)
+			t.writeCell(v.Raw)
 		}
 		t.buf = append(t.buf, t.label...)
-		t.end()
+		t.endRow()
 	}
 }
 
-// remember writes the cells that all rows of an entry have.
-func (t *table) remember(e *projections.Entry) {
+// cacheIdentity keeps the cells that all rows of an entry share.
+func (t *csvTable) cacheIdentity(e *projections.Entry) {
 	if t.host == e.Host && t.identity == e.Identity {
 		return
 	}
 	id := e.Identity
-	var cells table
+	var cells csvTable
 	for _, text := range []string{id.Index, id.Device, id.UUID, id.Model, string(e.Host), id.Container, id.Pod, id.Namespace} {
-		cells.cell(text)
+		cells.writeCell(text)
 	}
 	t.origin = cells.buf
 	cells.buf = nil
-	cells.cell(labelsRaw(id))
+	cells.writeCell(labelsRaw(id))
 	t.host, t.identity, t.label = e.Host, e.Identity, cells.buf
 }
 
-// name gives the name under which a reading can be uploaded again: the source's, unless that stands for another
-// unit than the stored number has.
-func (t *table) name(canonical, source string) string {
+// uploadName returns the name under which a reading can be uploaded again: the source's name, unless it implies
+// another unit than the unit of the stored number.
+func (t *csvTable) uploadName(canonical, source string) string {
 	if source == canonical {
 		return canonical
 	}
@@ -137,7 +137,8 @@ func (t *table) name(canonical, source string) string {
 	return name
 }
 
-// labelsRaw writes what has no column of its own, in the syntax of Prometheus and the labels of dcgm-exporter.
+// labelsRaw returns the labels that have no column of their own, in the syntax of Prometheus and with the names of
+// dcgm-exporter.
 func labelsRaw(id *events.Identity) string {
 	all := slices.Clone(id.Labels)
 	for _, l := range []events.Label{
@@ -159,7 +160,7 @@ func labelsRaw(id *events.Identity) string {
 	return string(out)
 }
 
-// appendLabel writes name="value"; a name with other characters than letters, digits and '_' is in quotes too.
+// appendLabel appends name="value"; a name with other characters than letters, digits and '_' is quoted too.
 func appendLabel(out []byte, l events.Label) []byte {
 	plain := l.Name != "" && !strings.ContainsFunc(l.Name, func(r rune) bool {
 		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
@@ -179,7 +180,8 @@ func appendQuoted(out []byte, text string) []byte {
 // quoter escapes the value of a label.
 var quoter = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-// bucketsHeader gives the columns of buckets. Where none is asked for, there are those that Shown chooses from.
+// bucketsHeader returns the columns of buckets. If no aggregate is requested, these are the ones from which Shown
+// chooses.
 func bucketsHeader(q history.Query) (header []string, columns []history.Aggregate) {
 	columns = q.Aggregates
 	if len(columns) == 0 {
@@ -192,21 +194,21 @@ func bucketsHeader(q history.Query) (header []string, columns []history.Aggregat
 	return header, columns
 }
 
-// bucket writes a row for every metric.
-func (t *table) bucket(b *history.Bucket, columns []history.Aggregate, shown func(string) []history.Aggregate) {
+// writeBucket writes a row for every metric.
+func (t *csvTable) writeBucket(b *history.Bucket, columns []history.Aggregate, shown func(string) []history.Aggregate) {
 	for i := range b.Metrics {
 		m := &b.Metrics[i]
-		t.time(b.At)
+		t.writeTime(b.At)
 		for _, text := range []string{string(b.Host), string(b.Entity.GPU), b.Entity.Part, m.Metric} {
-			t.cell(text)
+			t.writeCell(text)
 		}
 		for _, a := range columns {
 			if n, ok := m.Number(a); ok && slices.Contains(shown(m.Metric), a) {
-				t.number(n)
+				t.writeNumber(n)
 			} else {
-				t.cell("")
+				t.writeCell("")
 			}
 		}
-		t.end()
+		t.endRow()
 	}
 }

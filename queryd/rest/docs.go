@@ -18,11 +18,11 @@ import (
 //go:embed openapi.yaml openapi.json docs/index.html docs/start.js docs/*.gz
 var assets embed.FS
 
-// docsPolicy lets the page load from here alone.
+// docsPolicy lets the page load from this server only.
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// docsTypes are the files of the page.
+// docsTypes maps the files of the page to their media types.
 var docsTypes = map[string]string{
 	"index.html":           "text/html; charset=utf-8",
 	"start.js":             "text/javascript; charset=utf-8",
@@ -58,7 +58,7 @@ func docsFile(c *fiber.Ctx) error {
 	return sendAsset(c, path.Join("docs", name), kind)
 }
 
-// sendAsset sends an embedded file; one that is kept compressed goes out so to whoever takes it.
+// sendAsset sends an embedded file. A file that is embedded compressed is sent compressed if the client accepts gzip.
 func sendAsset(c *fiber.Ctx, name, kind string) error {
 	c.Set(fiber.HeaderContentType, kind)
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")

@@ -6,47 +6,47 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// names are the readings that have a field of their own.
-type names []metric.NamedField
+// namedFields are the readings that have a field of their own.
+type namedFields []metric.NamedField
 
-func catalogue() names { return metric.Named() }
+func allNamedFields() namedFields { return metric.Named() }
 
-// identity writes what a source said about where readings come from.
-func (w *writer) identity(host events.HostID, id *events.Identity) {
+// writeIdentity writes the source's description of the origin of readings.
+func (w *writer) writeIdentity(host events.HostID, id *events.Identity) {
 	w.Identity(events.QueryNames, host, id, events.FieldUUID, events.FieldIndex, events.FieldHostname, events.FieldDevice,
 		events.FieldModel, events.FieldPCI, events.FieldDriver, events.FieldMIG, events.FieldMIGProfile, events.FieldPod,
 		events.FieldNamespace, events.FieldContainer, events.FieldLabels)
 }
 
-// entity writes an entity's names, and what a source said about it.
-func (w *writer) entity(host events.HostID, entity events.Entity, id *events.Identity) {
+// writeEntity writes an entity's names and the source's description of it.
+func (w *writer) writeEntity(host events.HostID, entity events.Entity, id *events.Identity) {
 	w.Text(events.FieldGPU.Name(events.QueryNames), string(entity.GPU))
 	w.Text(events.FieldPart.Name(events.QueryNames), entity.Part)
 	w.Text(events.FieldHost.Name(events.QueryNames), string(host))
-	w.identity(host, id)
+	w.writeIdentity(host, id)
 }
 
-// record writes what a record says but for its time.
-func (w *writer) record(r *events.Record) {
+// writeRecord writes a record without its time.
+func (w *writer) writeRecord(r *events.Record) {
 	w.Record(events.QueryNames, r, events.FieldMetric, events.FieldSource, events.FieldValue, events.FieldAbsent, events.FieldRaw)
 }
 
-// readings writes readings, sorted by metric with the one that counts first: the named fields, metrics, their
-// times if asked for, the absent ones with the source's words, and others where a metric has several readings at
-// one time.
-func (w *writer) readings(fields names, latest []projections.Latest, times bool) {
-	if w.layout.fits(fields, len(latest), func(i int) (string, events.Value) { return latest[i].Metric, latest[i].Value }) {
-		w.laidOut()
+// writeReadings writes readings, which are sorted by metric with the valid one of several first: the named fields,
+// metrics, their times if requested, the absent readings with the source's text, and others if a metric has several
+// readings at one time.
+func (w *writer) writeReadings(fields namedFields, latest []projections.Latest, times bool) {
+	if w.layout.matchReadings(fields, len(latest), func(i int) (string, events.Value) { return latest[i].Metric, latest[i].Value }) {
+		w.writeWithLayout()
 		if times {
-			w.times(latest)
+			w.writeTimes(latest)
 		}
 		return
 	}
-	w.unlike(fields, latest, times)
+	w.writeWithoutLayout(fields, latest, times)
 }
 
-// unlike writes readings without a layout.
-func (w *writer) unlike(fields names, latest []projections.Latest, times bool) {
+// writeWithoutLayout writes readings without a layout.
+func (w *writer) writeWithoutLayout(fields namedFields, latest []projections.Latest, times bool) {
 	for _, f := range fields {
 		if l, ok := projections.Find(latest, f.Metric); ok && l.Value.Absent == events.Present {
 			w.Number(f.Name, l.Value.Number)
@@ -57,7 +57,7 @@ func (w *writer) unlike(fields names, latest []projections.Latest, times bool) {
 	absent, worded, others := 0, 0, 0
 	for i := range latest {
 		switch l := &latest[i]; {
-		case again(latest, i):
+		case repeatsMetric(latest, i):
 			others++
 		case l.Value.Absent != events.Present:
 			absent++
@@ -68,63 +68,63 @@ func (w *writer) unlike(fields names, latest []projections.Latest, times bool) {
 	}
 	w.Close('}')
 	if times {
-		w.times(latest)
+		w.writeTimes(latest)
 	}
 	if absent > 0 {
-		w.absent("absent", latest, func(v *events.Value) string { return v.Absent.String() })
+		w.writeAbsent("absent", latest, func(v *events.Value) string { return v.Absent.String() })
 	}
 	if worded > 0 {
-		w.absent("absent_text", latest, func(v *events.Value) string { return v.Raw })
+		w.writeAbsent("absent_text", latest, func(v *events.Value) string { return v.Raw })
 	}
 	if others > 0 {
-		w.others(latest)
+		w.writeOthers(latest)
 	}
 }
 
-// again tells whether reading i is of the same metric as the one before.
-func again(latest []projections.Latest, i int) bool {
+// repeatsMetric reports whether reading i has the same metric as the one before.
+func repeatsMetric(latest []projections.Latest, i int) bool {
 	return i > 0 && latest[i].Metric == latest[i-1].Metric
 }
 
-// times writes the exact time of each reading, absent ones too, unless there is none.
-func (w *writer) times(latest []projections.Latest) {
+// writeTimes writes the exact time of each reading, also of absent ones, unless there are no readings.
+func (w *writer) writeTimes(latest []projections.Latest) {
 	if len(latest) == 0 {
 		return
 	}
 	w.Key("metric_times")
 	w.Open('{')
 	for i := range latest {
-		if !again(latest, i) {
+		if !repeatsMetric(latest, i) {
 			w.Time(latest[i].Metric, latest[i].At)
 		}
 	}
 	w.Close('}')
 }
 
-// absent writes what is told of absent readings: why they are, or what the source wrote in their place, which
-// may be nothing.
-func (w *writer) absent(key string, latest []projections.Latest, tell func(*events.Value) string) {
+// writeAbsent writes a member with a text for each absent reading: the reason, or the source's text, which may be
+// empty.
+func (w *writer) writeAbsent(key string, latest []projections.Latest, textOf func(*events.Value) string) {
 	w.Key(key)
 	w.Open('{')
 	for i := range latest {
-		if v := &latest[i].Value; v.Absent != events.Present && !again(latest, i) {
-			w.Text(latest[i].Metric, tell(v))
+		if v := &latest[i].Value; v.Absent != events.Present && !repeatsMetric(latest, i) {
+			w.Text(latest[i].Metric, textOf(v))
 		}
 	}
 	w.Close('}')
 }
 
-// others writes the readings that do not count because another of the same metric and time does.
-func (w *writer) others(latest []projections.Latest) {
+// writeOthers writes the readings that do not count because another of the same metric and time does.
+func (w *writer) writeOthers(latest []projections.Latest) {
 	w.Key("others")
 	w.Open('[')
 	for i := range latest {
-		if !again(latest, i) {
+		if !repeatsMetric(latest, i) {
 			continue
 		}
 		l := &latest[i]
 		w.Open('{')
-		w.record(&events.Record{Metric: l.Metric, Source: l.Source, Value: l.Value})
+		w.writeRecord(&events.Record{Metric: l.Metric, Source: l.Source, Value: l.Value})
 		w.Close('}')
 	}
 	w.Close(']')

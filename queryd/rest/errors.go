@@ -11,10 +11,10 @@ import (
 	"telemetry-pipeline/queryd/history"
 )
 
-// Code says what went wrong in one word for programs; the text beside it is for people.
+// Code is an error's kind as one word for programs; the text beside it is for people.
 type Code string
 
-// The codes of error answers.
+// Codes of error answers.
 const (
 	BadParameter     Code = "bad_parameter"
 	UnknownGPU       Code = "unknown_gpu"
@@ -41,7 +41,7 @@ type Error struct {
 	Cause  error
 }
 
-// Error gives text and cause.
+// Error returns text and cause.
 func (e *Error) Error() string {
 	if e.Cause != nil {
 		return fmt.Sprintf("%s: %v", e.Text, e.Cause)
@@ -49,16 +49,16 @@ func (e *Error) Error() string {
 	return e.Text
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// badParameter refuses a parameter and tells what it takes.
+// badParameter returns an error that names the parameter and the values it takes.
 func badParameter(name, value, takes string) error {
 	return &Error{Status: http.StatusBadRequest, Code: BadParameter, Text: fmt.Sprintf("parameter %s=%q: takes %s", name, value, takes)}
 }
 
-// classify turns any error into an Error; one that is not known is internal and its text stays inside.
-func classify(err error) *Error {
+// classifyError turns any error into an Error. An unknown error becomes an internal one, whose text is not sent.
+func classifyError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
@@ -75,7 +75,7 @@ func classify(err error) *Error {
 	}
 }
 
-// fromFiber gives the errors of the HTTP library our form.
+// fromFiber converts an error of the HTTP library.
 func fromFiber(e *fiber.Error) *Error {
 	codes := map[int]Code{
 		http.StatusNotFound:                    NotFound,
@@ -99,15 +99,14 @@ func fromFiber(e *fiber.Error) *Error {
 	case http.StatusNotFound:
 		text = "no such path; see /docs for what there is"
 	case http.StatusMethodNotAllowed:
-		text = "this path does not take that method; the Allow header tells which"
+		text = "this path does not take that method; see the Allow header"
 	}
 	return &Error{Status: e.Code, Code: code, Text: text}
 }
 
-// Fail answers a request with an error in the envelope, and logs it when it is ours. It is the ErrorHandler
-// of the app.
+// Fail answers a request with an error in the envelope, and logs server errors. It is the ErrorHandler of the app.
 func (a *API) Fail(c *fiber.Ctx, err error) error {
-	e := classify(err)
+	e := classifyError(err)
 	if e.Status >= http.StatusInternalServerError {
 		a.lg.Error("request failed", "method", c.Method(), "path", c.Path(), "status", e.Status, "code", e.Code, "err", err)
 	}
@@ -122,5 +121,5 @@ func (a *API) Fail(c *fiber.Ctx, err error) error {
 	w.Text("code", string(e.Code))
 	w.Close('}')
 	c.Status(e.Status)
-	return w.send(c)
+	return w.sendBody(c)
 }

@@ -13,8 +13,8 @@ import (
 	"telemetry-pipeline/queryd/journal"
 )
 
-// journalist tells the events of the log itself (journal.Journal).
-type journalist interface {
+// eventReader reads the events of the log itself (journal.Journal).
+type eventReader interface {
 	Events(ctx context.Context, q journal.Query) (journal.Page, error)
 	Event(ctx context.Context, key string) (events.Event, bool, error)
 }
@@ -22,28 +22,28 @@ type journalist interface {
 const (
 	eventsDefault  = 100
 	wholeDefault   = 10      // with records
-	recordsPerPage = 100_000 // an answer ends behind the event with which it has so many
-	eventSize      = 1024    // about how many bytes the JSON of an event takes without its records
+	recordsPerPage = 100_000 // an answer ends with the event that reaches this number of records
+	eventSize      = 1024    // approximate JSON bytes of an event without its records
 	recordSize     = 160
 )
 
-// ServeLog has /api/v1/events answered from the log. Call it before Routes.
-func (a *API) ServeLog(j journalist) { a.journal = j }
+// ServeLog makes the API serve /api/v1/events from the log. Call it before Routes.
+func (a *API) ServeLog(j eventReader) { a.journal = j }
 
-// events answers GET /api/v1/events.
-func (a *API) events(c *fiber.Ctx) error {
-	p, err := parameters(c, "key", "host_id", "gpu_id", "metric", "partition", "upload_id", "after", "before", "damaged", "records", "order", "limit", "cursor")
+// serveEvents answers GET /api/v1/events.
+func (a *API) serveEvents(c *fiber.Ctx) error {
+	p, err := readParams(c, "key", "host_id", "gpu_id", "metric", "partition", "upload_id", "after", "before", "damaged", "records", "order", "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	whole, err := p.truth("records")
+	whole, err := p.parseBool("records")
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.UserContext(), a.cfg.Timeout)
 	defer cancel()
-	if key, given := p.one("key"); given {
-		return a.event(ctx, c, p, key, whole)
+	if key, given := p.singleValue("key"); given {
+		return a.serveEvent(ctx, c, p, key, whole)
 	}
 	q, err := a.eventQuery(p, whole)
 	if err != nil {
@@ -51,13 +51,13 @@ func (a *API) events(c *fiber.Ctx) error {
 	}
 	page, err := a.journal.Events(ctx, q)
 	if err != nil {
-		return logAway(err)
+		return logError(err)
 	}
 	return a.answerEvents(c, page, whole)
 }
 
-// event answers with the one event of a key, which no filter goes with.
-func (a *API) event(ctx context.Context, c *fiber.Ctx, p params, key string, whole bool) error {
+// serveEvent answers with the event of a key. A key cannot be combined with a filter.
+func (a *API) serveEvent(ctx context.Context, c *fiber.Ctx, p params, key string, whole bool) error {
 	for name := range p {
 		if name != "key" && name != "records" {
 			return badParameter("key", key, "the key of one event, and goes with records only, not with "+name)
@@ -65,7 +65,7 @@ func (a *API) event(ctx context.Context, c *fiber.Ctx, p params, key string, who
 	}
 	ev, found, err := a.journal.Event(ctx, key)
 	if err != nil {
-		return logAway(err)
+		return logError(err)
 	}
 	if !found {
 		text := fmt.Sprintf("no event of key %q is in the log; it may have left for the archive", key)
@@ -74,34 +74,34 @@ func (a *API) event(ctx context.Context, c *fiber.Ctx, p params, key string, who
 	return a.answerEvents(c, journal.Page{Events: []events.Event{ev}}, whole)
 }
 
-// eventQuery reads the parameters of a list.
+// eventQuery parses the parameters of a list.
 func (a *API) eventQuery(p params, whole bool) (q journal.Query, err error) {
 	most, otherwise := journal.MaxLimit, eventsDefault
 	if whole {
 		most, otherwise, q.Records = eventsDefault, wholeDefault, recordsPerPage
 	}
-	if q.Limit, err = p.limit(most, otherwise); err != nil {
+	if q.Limit, err = p.parseLimit(most, otherwise); err != nil {
 		return q, err
 	}
-	if q.Oldest, err = p.oldest(); err != nil {
+	if q.Oldest, err = p.parseOrder(); err != nil {
 		return q, err
 	}
-	if q.Damaged, err = p.truth("damaged"); err != nil {
+	if q.Damaged, err = p.parseBool("damaged"); err != nil {
 		return q, err
 	}
-	if q.Hosts, err = p.hosts(); err != nil {
+	if q.Hosts, err = p.parseHosts(); err != nil {
 		return q, err
 	}
-	if q.GPUs, err = p.gpus(q.Hosts); err != nil {
+	if q.GPUs, err = p.parseGPUs(q.Hosts); err != nil {
 		return q, err
 	}
-	if q.Metrics, err = p.metrics(); err != nil {
+	if q.Metrics, err = p.parseMetrics(); err != nil {
 		return q, err
 	}
-	if q.Partition, q.HasPartition, err = a.partition(p); err != nil {
+	if q.Partition, q.HasPartition, err = a.parsePartition(p); err != nil {
 		return q, err
 	}
-	uploads, err := p.list("upload_id", "ids of uploads")
+	uploads, err := p.listValues("upload_id", "ids of uploads")
 	if err != nil {
 		return q, err
 	}
@@ -109,20 +109,20 @@ func (a *API) eventQuery(p params, whole bool) (q journal.Query, err error) {
 		q.Uploads = append(q.Uploads, events.UploadID(id))
 	}
 	for name, to := range map[string]*events.Revision{"after": &q.After, "before": &q.Before} {
-		if text, given := p.one(name); given {
+		if text, given := p.singleValue(name); given {
 			if *to, err = a.revisionOf(name, text); err != nil {
 				return q, err
 			}
 		}
 	}
-	cursor, _ := p.one("cursor")
+	cursor, _ := p.singleValue("cursor")
 	q.Cursor = journal.Cursor(cursor)
 	return q, nil
 }
 
-// truth reads a parameter that is true or false; left out it is false.
-func (p params) truth(name string) (bool, error) {
-	switch text, given := p.one(name); {
+// parseBool parses a parameter that is true or false; the default is false.
+func (p params) parseBool(name string) (bool, error) {
+	switch text, given := p.singleValue(name); {
 	case !given || text == "false":
 		return false, nil
 	case text == "true":
@@ -132,8 +132,8 @@ func (p params) truth(name string) (bool, error) {
 	}
 }
 
-// logAway tells what became of a question to the log.
-func logAway(err error) error {
+// logError returns the answer for a failed read of the log.
+func logError(err error) error {
 	switch {
 	case errors.Is(err, journal.ErrCursor):
 		return &Error{http.StatusBadRequest, BadParameter, "parameter cursor: " + journal.ErrCursor.Error(), err}
@@ -151,14 +151,14 @@ func (a *API) answerEvents(c *fiber.Ctx, page journal.Page, whole bool) error {
 			size += recordSize * page.Events[i].Records()
 		}
 	}
-	w := good(size)
+	w := beginStoredAnswer(size)
 	w.Open('[')
 	for i := range page.Events {
 		a.writeEvent(w, &page.Events[i], whole)
 	}
 	w.Close(']')
 	w.Text("next_cursor", string(page.Next))
-	return w.finish(c, len(page.Events))
+	return w.finishAnswer(c, len(page.Events))
 }
 
 // writeEvent writes one event.
@@ -182,7 +182,7 @@ func (a *API) writeEvent(w *writer, ev *events.Event, whole bool) {
 	w.Close('}')
 }
 
-// eventRecords writes an event's identities, and its records with the place of theirs among these.
+// eventRecords writes an event's identities, and its records with the index of their identity.
 func (w *writer) eventRecords(ev *events.Event) {
 	w.Key("identities")
 	w.Open('[')
@@ -190,7 +190,7 @@ func (w *writer) eventRecords(ev *events.Event) {
 		id := &ev.Identities[i]
 		w.Open('{')
 		w.Identity(events.QueryNames, ev.Host, id, events.FieldGPU, events.FieldPart)
-		w.identity(ev.Host, id)
+		w.writeIdentity(ev.Host, id)
 		w.Close('}')
 	}
 	w.Close(']')
@@ -203,21 +203,21 @@ func (w *writer) eventRecords(ev *events.Event) {
 			w.Open('{')
 			w.Record(events.QueryNames, &r, events.FieldAt)
 			w.Whole("identity", int64(col.Identity))
-			w.record(&r)
+			w.writeRecord(&r)
 			w.Close('}')
 		}
 	}
 	w.Close(']')
 }
 
-// revisionOf reads a position in the log: a token as answers give it, or its number alone.
+// revisionOf parses a position in the log: a token from an answer, or its number alone.
 func (a *API) revisionOf(name, text string) (events.Revision, error) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
 		return events.Revision{Epoch: a.facts.Epoch, Cluster: a.facts.Cluster, Number: n}, nil
 	}
 	rev, err := events.ParseRevision(text)
 	if err != nil {
-		return events.Revision{}, badParameter(name, text, "a revision as an answer gives it, or its number")
+		return events.Revision{}, badParameter(name, text, "a revision from an answer, or its number")
 	}
 	return rev, nil
 }

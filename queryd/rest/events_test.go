@@ -14,12 +14,12 @@ import (
 	"telemetry-pipeline/queryd/journal"
 )
 
-// appended is the log of a fleet: its events are of revisions 10, 11 and so on, and behind them is a damaged one.
-type appended struct{ *fleet }
+// appendedLog is the log of a fleet: its events have the revisions 10, 11 and so on, and a damaged event is the last.
+type appendedLog struct{ *fleet }
 
 var errEtcdAway = errors.New("etcd is away")
 
-func (l appended) all() []events.Event {
+func (l appendedLog) events() []events.Event {
 	all := slices.Clone(l.appended)
 	for i := range all {
 		all[i].Upload = "upload-1"
@@ -31,9 +31,9 @@ func (l appended) all() []events.Event {
 	return append(all, events.Event{Key: "/telemetry/queue/c/001/x", Revision: l.revision(int64(10 + len(all))), Damage: damage})
 }
 
-func (l appended) Facts() events.Facts { return l.facts }
+func (l appendedLog) Facts() events.Facts { return l.facts }
 
-func (l appended) Head(context.Context) (events.Revision, error) {
+func (l appendedLog) Head(context.Context) (events.Revision, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fail != nil {
@@ -42,8 +42,8 @@ func (l appended) Head(context.Context) (events.Revision, error) {
 	return l.revision(100), nil
 }
 
-func (l appended) List(_ context.Context, q events.Listing) (refs []events.Ref, more bool, err error) {
-	for _, ev := range l.all() {
+func (l appendedLog) List(_ context.Context, q events.Listing) (refs []events.Ref, more bool, err error) {
+	for _, ev := range l.events() {
 		if ev.Revision.Number <= q.After.Number || ev.Revision.Number > q.Upto.Number ||
 			q.HasPartition && !strings.Contains(ev.Key, "/"+q.Partition.String()+"/") {
 			continue
@@ -56,7 +56,7 @@ func (l appended) List(_ context.Context, q events.Listing) (refs []events.Ref, 
 	return refs, false, nil
 }
 
-func (l appended) Fetch(ctx context.Context, refs []events.Ref) iter.Seq2[events.Event, error] {
+func (l appendedLog) Fetch(ctx context.Context, refs []events.Ref) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		for _, ref := range refs {
 			if ev, found, err := l.Get(ctx, ref.Key); found && !yield(ev, err) {
@@ -66,8 +66,8 @@ func (l appended) Fetch(ctx context.Context, refs []events.Ref) iter.Seq2[events
 	}
 }
 
-func (l appended) Get(_ context.Context, key string) (events.Event, bool, error) {
-	for _, ev := range l.all() {
+func (l appendedLog) Get(_ context.Context, key string) (events.Event, bool, error) {
+	for _, ev := range l.events() {
 		if ev.Key == key {
 			return ev, true, nil
 		}
@@ -78,10 +78,10 @@ func (l appended) Get(_ context.Context, key string) (events.Event, bool, error)
 func TestEventsWithoutEtcd(t *testing.T) {
 	f := newFleet()
 	f.fail = errEtcdAway
-	api := New(Config{}, f.facts, f.hub(t), history.New(f, nil), f, nil)
-	api.ServeLog(journal.New(appended{f}))
-	got := request(t, appOf(api), http.MethodGet, "/api/v1/events")
+	api := New(Config{}, f.facts, f.runHub(t), history.New(f, nil), f, nil)
+	api.ServeLog(journal.New(appendedLog{f}))
+	got := getAnswer(t, appOf(api), http.MethodGet, "/api/v1/events")
 	if got.status != 503 || got.code() != Unavailable || got.header.Get("Retry-After") == "" || strings.Contains(string(got.body), errEtcdAway.Error()) {
-		t.Errorf("events without etcd: %s, want 503 %s to come back for", got.text(), Unavailable)
+		t.Errorf("events without etcd: %s, want 503 %s to come back for", got.scriptText(), Unavailable)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// fleet is what collectors would have stored, in memory. It serves the view and history.
+// fleet holds in memory the projections that collectors would have stored. It serves the view and history.
 type fleet struct {
 	facts  events.Facts
 	hosts  map[events.HostID]*projections.Host
@@ -37,8 +37,8 @@ func newFleet() *fleet {
 	}
 }
 
-// row folds one row of readings, given as names and texts.
-func (f *fleet) row(host events.HostID, id events.Identity, at events.Timestamp, readings [][2]string) error {
+// addRow folds one row of readings, as pairs of name and text.
+func (f *fleet) addRow(host events.HostID, id events.Identity, at events.Timestamp, readings [][2]string) error {
 	var records []events.Record
 	for _, r := range readings {
 		m, c, _ := metric.Lookup(r[0])
@@ -50,12 +50,12 @@ func (f *fleet) row(host events.HostID, id events.Identity, at events.Timestamp,
 	}
 	cut := events.NewCutter(f.facts.Cut, "", "")
 	for _, ev := range append(cut.Row(host, 100, records), cut.Flush()...) {
-		f.fold(ev)
+		f.foldEvent(ev)
 	}
 	return nil
 }
 
-func (f *fleet) fold(ev events.Event) {
+func (f *fleet) foldEvent(ev events.Event) {
 	if f.hosts[ev.Host] == nil {
 		f.hosts[ev.Host] = &projections.Host{ID: ev.Host}
 		f.series[ev.Host] = make(map[projections.Window]projections.HostWindow)
@@ -71,8 +71,8 @@ func (f *fleet) fold(ev events.Event) {
 	}
 }
 
-// script folds rows written one a line: time, host, key=value of the identity, "|", metric=text.
-func (f *fleet) script(t *testing.T, text string) {
+// addRows folds rows written one a line: time, host, key=value of the identity, "|", metric=text.
+func (f *fleet) addRows(t *testing.T, text string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
@@ -87,7 +87,7 @@ func (f *fleet) script(t *testing.T, text string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id, err := identity(words[2:])
+		id, err := parseIdentity(words[2:])
 		if err != nil {
 			t.Fatalf("row %q: %v", line, err)
 		}
@@ -96,14 +96,14 @@ func (f *fleet) script(t *testing.T, text string) {
 			name, value, _ := strings.Cut(word, "=")
 			readings = append(readings, [2]string{name, value})
 		}
-		if err := f.row(events.HostID(words[1]), id, at, readings); err != nil {
+		if err := f.addRow(events.HostID(words[1]), id, at, readings); err != nil {
 			t.Fatalf("row %q: %v", line, err)
 		}
 	}
 }
 
-// identity reads key=value; '+' stands for a blank, and an unknown key is a label.
-func identity(words []string) (id events.Identity, err error) {
+// parseIdentity parses key=value; '+' stands for a blank, and an unknown key is a label.
+func parseIdentity(words []string) (id events.Identity, err error) {
 	fields := map[string]*string{
 		"uuid": &id.UUID, "index": &id.Index, "pci": &id.PCI, "device": &id.Device, "model": &id.Model, "driver": &id.Driver, "mig": &id.MIG,
 		"mig_profile": &id.MIGProfile, "pod": &id.Pod, "namespace": &id.Namespace, "container": &id.Container, "part": &id.Part,
@@ -174,8 +174,8 @@ func (f *fleet) Series(_ context.Context, _ projections.Generation, _ events.Par
 	return out, f.failing()
 }
 
-// hub runs a hub on the fleet until the test ends.
-func (f *fleet) hub(t testing.TB) *live.Hub {
+// runHub runs a hub on the fleet until the test ends.
+func (f *fleet) runHub(t testing.TB) *live.Hub {
 	t.Helper()
 	hub, err := live.New(live.Config{}, f, nil, f.facts, nil)
 	if err != nil {
@@ -185,12 +185,12 @@ func (f *fleet) hub(t testing.TB) *live.Hub {
 	done := make(chan error, 1)
 	go func() { done <- hub.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	until(t, "view is current", func() bool { return hub.Ready() == nil })
+	waitUntil(t, "view is current", func() bool { return hub.Ready() == nil })
 	return hub
 }
 
-// until polls a condition.
-func until(t testing.TB, what string, condition func() bool) {
+// waitUntil polls a condition.
+func waitUntil(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -199,7 +199,7 @@ func until(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// Quarantined gives three entries, as a store would; the last is one that somebody spoiled.
+// Quarantined returns three entries, as a store would; the value of the last one is not readable.
 func (f *fleet) Quarantined(_ context.Context, filter QuarantineFilter) (list []Quarantined, total int, err error) {
 	at := time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC)
 	all := []Quarantined{

@@ -14,20 +14,20 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// gpuSize is about how many bytes the JSON of a GPU takes.
+// gpuSize is the approximate number of JSON bytes of a GPU.
 const gpuSize = 2048
 
-// gpus answers GET /api/v1/gpus.
-func (a *API) gpus(c *fiber.Ctx) error {
-	p, err := parameters(c, "host_id", "status", "limit", "as_of", "wait")
+// serveGPUs answers GET /api/v1/gpus.
+func (a *API) serveGPUs(c *fiber.Ctx) error {
+	p, err := readParams(c, "host_id", "status", "limit", "as_of", "wait")
 	if err != nil {
 		return err
 	}
-	hosts, err := p.hosts()
+	hosts, err := p.parseHosts()
 	if err != nil {
 		return err
 	}
-	s, err := a.moment(c, p, on(hosts))
+	s, err := a.loadView(c, p, onlyHosts(hosts))
 	if err != nil {
 		return err
 	}
@@ -38,13 +38,13 @@ func (a *API) gpus(c *fiber.Ctx) error {
 	return a.answerGPUs(c, p, s, gpus)
 }
 
-// hostGPUs answers GET /api/v1/hosts/{hostname}/gpus.
-func (a *API) hostGPUs(c *fiber.Ctx) error {
-	p, err := parameters(c, "status", "limit", "as_of", "wait")
+// serveHostGPUs answers GET /api/v1/hosts/{hostname}/gpus.
+func (a *API) serveHostGPUs(c *fiber.Ctx) error {
+	p, err := readParams(c, "status", "limit", "as_of", "wait")
 	if err != nil {
 		return err
 	}
-	s, err := a.moment(c, p, pathHost(c))
+	s, err := a.loadView(c, p, pathHost(c))
 	if err != nil {
 		return err
 	}
@@ -55,13 +55,13 @@ func (a *API) hostGPUs(c *fiber.Ctx) error {
 	return a.answerGPUs(c, p, s, host.GPUs)
 }
 
-// gpu answers GET /api/v1/gpus/{id}.
-func (a *API) gpu(c *fiber.Ctx) error {
-	p, err := parameters(c, "as_of", "wait")
+// serveGPU answers GET /api/v1/gpus/{id}.
+func (a *API) serveGPU(c *fiber.Ctx) error {
+	p, err := readParams(c, "as_of", "wait")
 	if err != nil {
 		return err
 	}
-	s, err := a.moment(c, p, pathGPU(c))
+	s, err := a.loadView(c, p, pathGPU(c))
 	if err != nil {
 		return err
 	}
@@ -69,22 +69,22 @@ func (a *API) gpu(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	w := a.beginAt(s, gpuSize)
+	w := a.beginAnswerAt(s, gpuSize)
 	a.writeGPU(w, g, s.gpuStatus(g))
-	return w.finish(c, 1)
+	return w.finishAnswer(c, 1)
 }
 
 // answerGPUs filters by status, cuts to the limit and answers.
-func (a *API) answerGPUs(c *fiber.Ctx, p params, s *moment, gpus []*projections.GPU) error {
-	limit, err := p.limit(history.MaxLimit, whole)
+func (a *API) answerGPUs(c *fiber.Ctx, p params, s *timedView, gpus []*projections.GPU) error {
+	limit, err := p.parseLimit(history.MaxLimit, whole)
 	if err != nil {
 		return err
 	}
-	wanted, err := p.statuses()
+	wanted, err := p.parseStatuses()
 	if err != nil {
 		return err
 	}
-	w := a.beginAt(s, gpuSize*min(limit, len(gpus)))
+	w := a.beginAnswerAt(s, gpuSize*min(limit, len(gpus)))
 	w.Open('[')
 	count, total := 0, 0
 	for _, g := range gpus {
@@ -105,7 +105,7 @@ func (a *API) answerGPUs(c *fiber.Ctx, p params, s *moment, gpus []*projections.
 func (a *API) writeGPU(w *writer, g *projections.GPU, status projections.Status) {
 	w.Open('{')
 	w.Text("id", string(g.ID))
-	w.identity(g.Host, &g.Identity)
+	w.writeIdentity(g.Host, &g.Identity)
 	if len(g.Hosts) > 1 {
 		w.Key("hosts")
 		w.Open('[')
@@ -117,7 +117,7 @@ func (a *API) writeGPU(w *writer, g *projections.GPU, status projections.Status)
 	w.Text("status", string(status))
 	w.Time("first_seen", g.FirstSeen)
 	w.Time("last_seen", g.LastSeen)
-	w.readings(a.names, g.Latest, true)
+	w.writeReadings(a.names, g.Latest, true)
 	if len(g.Parts) > 0 {
 		w.Key("parts")
 		w.Open('[')
@@ -133,28 +133,28 @@ func (a *API) writeGPU(w *writer, g *projections.GPU, status projections.Status)
 func (a *API) writePart(w *writer, g *projections.GPU, part *projections.Part) {
 	w.Open('{')
 	w.Text("part", part.Name)
-	w.identity(g.Host, &part.Identity)
+	w.writeIdentity(g.Host, &part.Identity)
 	w.Time("last_seen", part.LastSeen)
-	w.readings(a.names, part.Latest, true)
+	w.writeReadings(a.names, part.Latest, true)
 	w.Close('}')
 }
 
-// gpuStatus tells a GPU's status.
-func (m *moment) gpuStatus(g *projections.GPU) projections.Status {
+// gpuStatus returns a GPU's status.
+func (m *timedView) gpuStatus(g *projections.GPU) projections.Status {
 	return projections.StatusOf(g.LastSeen, m.hostSeen(g.Host), m.now)
 }
 
-// hostSeen tells when a host was last seen, by record time.
-func (m *moment) hostSeen(id events.HostID) events.Timestamp {
+// hostSeen returns the record time at which a host was last seen, or 0.
+func (m *timedView) hostSeen(id events.HostID) events.Timestamp {
 	if host, ok := m.Host(id); ok {
 		return host.LastSeen
 	}
 	return 0
 }
 
-// statuses reads the wanted statuses.
-func (p params) statuses() ([]projections.Status, error) {
-	items, err := p.list("status", "active, stale or missing")
+// parseStatuses parses the parameter status.
+func (p params) parseStatuses() ([]projections.Status, error) {
+	items, err := p.listValues("status", "active, stale or missing")
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ func (p params) statuses() ([]projections.Status, error) {
 	return wanted, nil
 }
 
-// onHosts gives the GPUs whose newest record is from one of the hosts.
+// onHosts returns the GPUs whose newest record is from one of the hosts.
 func onHosts(gpus []*projections.GPU, hosts []events.HostID) []*projections.GPU {
 	var out []*projections.GPU
 	for _, g := range gpus {
@@ -181,9 +181,9 @@ func onHosts(gpus []*projections.GPU, hosts []events.HostID) []*projections.GPU 
 	return out
 }
 
-// findGPU finds the GPU that the path names.
+// findGPU returns the GPU in the path.
 func findGPU(c *fiber.Ctx, s *live.State) (*projections.GPU, error) {
-	id, err := segment(c, "id")
+	id, err := pathSegment(c, "id")
 	if err != nil {
 		return nil, err
 	}

@@ -16,29 +16,29 @@ import (
 )
 
 const (
-	whole    = math.MaxInt // what a list's limit is without one
-	hostSize = 640         // about how many bytes the JSON of a host takes
+	whole    = math.MaxInt // limit of a list without a limit
+	hostSize = 640         // approximate JSON bytes of a host
 )
 
-// hosts answers GET /api/v1/hosts.
-func (a *API) hosts(c *fiber.Ctx) error {
-	p, err := parameters(c, "status", "limit", "as_of", "wait")
+// serveHosts answers GET /api/v1/hosts.
+func (a *API) serveHosts(c *fiber.Ctx) error {
+	p, err := readParams(c, "status", "limit", "as_of", "wait")
 	if err != nil {
 		return err
 	}
-	limit, err := p.limit(history.MaxLimit, whole)
+	limit, err := p.parseLimit(history.MaxLimit, whole)
 	if err != nil {
 		return err
 	}
-	wanted, err := p.statuses()
+	wanted, err := p.parseStatuses()
 	if err != nil {
 		return err
 	}
-	s, err := a.moment(c, p, everywhere)
+	s, err := a.loadView(c, p, allHosts)
 	if err != nil {
 		return err
 	}
-	w := a.beginAt(s, hostSize*len(s.Hosts()))
+	w := a.beginAnswerAt(s, hostSize*len(s.Hosts()))
 	w.Open('[')
 	count, total, now := 0, 0, s.now
 	for _, host := range s.Hosts() {
@@ -48,7 +48,7 @@ func (a *API) hosts(c *fiber.Ctx) error {
 		if total++; count < limit {
 			count++
 			w.Open('{')
-			w.host(host, now)
+			w.writeHost(host, now)
 			w.Close('}')
 		}
 	}
@@ -56,13 +56,13 @@ func (a *API) hosts(c *fiber.Ctx) error {
 	return w.finishList(c, count, total)
 }
 
-// host answers GET /api/v1/hosts/{hostname}.
-func (a *API) host(c *fiber.Ctx) error {
-	p, err := parameters(c, "as_of", "wait")
+// serveHost answers GET /api/v1/hosts/{hostname}.
+func (a *API) serveHost(c *fiber.Ctx) error {
+	p, err := readParams(c, "as_of", "wait")
 	if err != nil {
 		return err
 	}
-	s, err := a.moment(c, p, pathHost(c))
+	s, err := a.loadView(c, p, pathHost(c))
 	if err != nil {
 		return err
 	}
@@ -70,9 +70,9 @@ func (a *API) host(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	w := a.beginAt(s, hostSize)
+	w := a.beginAnswerAt(s, hostSize)
 	w.Open('{')
-	w.host(host, s.now)
+	w.writeHost(host, s.now)
 	w.Key("gpu_ids")
 	w.Open('[')
 	for _, g := range host.GPUs {
@@ -80,35 +80,35 @@ func (a *API) host(c *fiber.Ctx) error {
 	}
 	w.Close(']')
 	w.Close('}')
-	return w.finish(c, 1)
+	return w.finishAnswer(c, 1)
 }
 
-// finishList ends a list that a limit may have cut, in which case it tells how long the whole is.
+// finishList ends a list. If a limit has cut it, the answer has the total too.
 func (w *writer) finishList(c *fiber.Ctx, count, total int) error {
 	if total > count {
 		w.Whole("total", int64(total))
 	}
-	return w.finish(c, count)
+	return w.finishAnswer(c, count)
 }
 
 func hostStatus(host *live.Host, now events.Timestamp) projections.Status {
 	return projections.StatusOf(host.LastSeen, host.LastSeen, now)
 }
 
-// host writes the members of one host.
-func (w *writer) host(host *live.Host, now events.Timestamp) {
+// writeHost writes the members of one host.
+func (w *writer) writeHost(host *live.Host, now events.Timestamp) {
 	w.Text("hostname", string(host.ID))
 	w.Text("host_id", string(host.ID))
 	w.Text("status", string(hostStatus(host, now)))
 	w.Time("first_seen", host.FirstSeen)
 	w.Time("last_seen", host.LastSeen)
-	w.totals(projections.Sum(host.GPUs, func(events.HostID) events.Timestamp { return host.LastSeen }, now))
-	w.counts("models", "model_name", host.GPUs, func(g *projections.GPU) string { return g.Identity.Model })
-	w.counts("drivers", "driver_version", host.GPUs, func(g *projections.GPU) string { return g.Identity.Driver })
+	w.writeTotals(projections.Sum(host.GPUs, func(events.HostID) events.Timestamp { return host.LastSeen }, now))
+	w.writeCounts("models", "model_name", host.GPUs, func(g *projections.GPU) string { return g.Identity.Model })
+	w.writeCounts("drivers", "driver_version", host.GPUs, func(g *projections.GPU) string { return g.Identity.Driver })
 }
 
-// totals writes the members that sum up a set of GPUs.
-func (w *writer) totals(t projections.Totals) {
+// writeTotals writes the members that sum up a set of GPUs.
+func (w *writer) writeTotals(t projections.Totals) {
 	w.Whole("gpu_count", int64(t.GPUs))
 	w.Key("gpu_status")
 	w.Open('{')
@@ -126,9 +126,9 @@ func (w *writer) totals(t projections.Totals) {
 	w.Close('}')
 }
 
-// counts writes how many GPUs have which value of something, sorted by value; those that said nothing are
-// left out.
-func (w *writer) counts(list, member string, gpus []*projections.GPU, of func(*projections.GPU) string) {
+// writeCounts writes the number of GPUs for each value of a property, sorted by value, without GPUs that lack the
+// property.
+func (w *writer) writeCounts(list, member string, gpus []*projections.GPU, of func(*projections.GPU) string) {
 	count := make(map[string]int)
 	for _, g := range gpus {
 		if v := of(g); v != "" {
@@ -146,20 +146,20 @@ func (w *writer) counts(list, member string, gpus []*projections.GPU, of func(*p
 	w.Close(']')
 }
 
-// findHost finds the host that the path names.
-func findHost(c *fiber.Ctx, s *moment) (*live.Host, error) {
-	id, err := segment(c, "hostname")
+// findHost returns the host in the path.
+func findHost(c *fiber.Ctx, s *timedView) (*live.Host, error) {
+	id, err := pathSegment(c, "hostname")
 	if err != nil {
 		return nil, err
 	}
 	if host, ok := s.Host(events.HostID(id)); ok {
 		return host, nil
 	}
-	return nil, &Error{Status: http.StatusNotFound, Code: UnknownHost, Text: fmt.Sprintf("no host %q%s; see /api/v1/hosts", id, s.then())}
+	return nil, &Error{Status: http.StatusNotFound, Code: UnknownHost, Text: fmt.Sprintf("no host %q%s; see /api/v1/hosts", id, s.asOfSuffix())}
 }
 
-// hostCounts writes how many hosts have which status.
-func (w *writer) hostCounts(hosts []*live.Host, now events.Timestamp) {
+// writeHostCounts writes the number of hosts for each status.
+func (w *writer) writeHostCounts(hosts []*live.Host, now events.Timestamp) {
 	count := make(map[projections.Status]int64)
 	for _, host := range hosts {
 		count[hostStatus(host, now)]++

@@ -7,11 +7,11 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// writer appends an answer's JSON text. It is used instead of encoding/json because a fleet's readings are
-// megabytes, and because numbers pass through it as the decimals they are.
+// writer appends an answer's JSON text. It replaces encoding/json because a fleet's readings are megabytes, and
+// because numbers pass through it as the decimals they are.
 type writer struct {
 	events.JSONWriter
-	home *writers // where it goes when its text is sent; nil: nowhere
+	pool *writerPool // pool to which the writer returns when its text is sent; nil: none
 
 	lastOrigin origin // of the last entry, and its text
 	originText []byte
@@ -20,21 +20,21 @@ type writer struct {
 	unusual []projections.Latest // readings of an entry without a layout
 }
 
-// origin is where an entry is from.
+// origin is the source of an entry.
 type origin struct {
 	host     events.HostID
 	entity   events.Entity
 	identity *events.Identity
 }
 
-// send makes the text the body of an answer; the writer must not be used after.
-func (w *writer) send(c *fiber.Ctx) error {
+// sendBody makes the text the body of an answer; the writer must not be used afterwards.
+func (w *writer) sendBody(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, "application/json; charset=utf-8")
-	if w.home == nil {
+	if w.pool == nil {
 		c.Response().SetBodyRaw(w.Buf)
 		return nil
 	}
-	out := &sending{writer: w}
+	out := &pooledBody{writer: w}
 	out.Reset(w.Buf)
 	c.Context().SetBodyStream(out, len(w.Buf))
 	return nil

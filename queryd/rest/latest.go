@@ -11,47 +11,47 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// latest answers GET /api/v1/telemetry/latest: an entry per GPU, and per part that has readings of its own.
-func (a *API) latest(c *fiber.Ctx) error {
-	p, err := parameters(c, "host_id", "gpu_id", "metric", "limit", "as_of", "wait")
+// serveLatest answers GET /api/v1/telemetry/latest: an entry per GPU, and per part that has readings of its own.
+func (a *API) serveLatest(c *fiber.Ctx) error {
+	p, err := readParams(c, "host_id", "gpu_id", "metric", "limit", "as_of", "wait")
 	if err != nil {
 		return err
 	}
-	limit, err := p.limit(history.MaxLimit, whole)
+	limit, err := p.parseLimit(history.MaxLimit, whole)
 	if err != nil {
 		return err
 	}
-	metrics, err := p.metrics()
+	metrics, err := p.parseMetrics()
 	if err != nil {
 		return err
 	}
-	hosts, err := p.hosts()
+	hosts, err := p.parseHosts()
 	if err != nil {
 		return err
 	}
-	ids, err := p.gpus(hosts)
+	ids, err := p.parseGPUs(hosts)
 	if err != nil {
 		return err
 	}
-	s, err := a.moment(c, p, having(hosts, ids))
+	s, err := a.loadView(c, p, hostsOrGPUs(hosts, ids))
 	if err != nil {
 		return err
 	}
-	gpus := chosen(s.State, hosts, ids)
-	w := a.beginAt(s, min(limit, len(gpus))*latestSize(len(metrics)))
+	gpus := filterGPUs(s.State, hosts, ids)
+	w := a.beginAnswerAt(s, min(limit, len(gpus))*latestSize(len(metrics)))
 	w.Open('[')
 	out := latestList{api: a, w: w, limit: limit, metrics: metrics}
 	for _, g := range gpus {
-		out.add(g, "", &g.Identity, g.Latest)
+		out.addEntry(g, "", &g.Identity, g.Latest)
 		for i := range g.Parts {
-			out.add(g, g.Parts[i].Name, &g.Parts[i].Identity, g.Parts[i].Latest)
+			out.addEntry(g, g.Parts[i].Name, &g.Parts[i].Identity, g.Parts[i].Latest)
 		}
 	}
 	w.Close(']')
 	return w.finishList(c, out.count, out.total)
 }
 
-// latestSize is about how many bytes an entry takes.
+// latestSize returns the approximate number of JSON bytes of an entry.
 func latestSize(metrics int) int {
 	if metrics == 0 {
 		return gpuSize
@@ -59,8 +59,8 @@ func latestSize(metrics int) int {
 	return 512 + 128*metrics
 }
 
-// chosen gives the GPUs that a filter takes, in the order of the view.
-func chosen(s *live.State, hosts []events.HostID, ids []events.GPUID) []*projections.GPU {
+// filterGPUs returns the GPUs that pass a filter, in the order of the view.
+func filterGPUs(s *live.State, hosts []events.HostID, ids []events.GPUID) []*projections.GPU {
 	gpus := s.GPUs()
 	if len(ids) > 0 {
 		wanted := make(map[events.GPUID]bool, len(ids))
@@ -77,7 +77,7 @@ func chosen(s *live.State, hosts []events.HostID, ids []events.GPUID) []*project
 	return gpus
 }
 
-// latestList writes entries until the limit and counts all.
+// latestList writes entries up to the limit and counts all of them.
 type latestList struct {
 	api          *API
 	w            *writer
@@ -87,9 +87,9 @@ type latestList struct {
 	buf          []projections.Latest
 }
 
-// add writes an entity's entry, if it has one.
-func (l *latestList) add(g *projections.GPU, part string, id *events.Identity, latest []projections.Latest) {
-	l.buf = join(l.buf[:0], latest, l.metrics)
+// addEntry writes an entity's entry, if it has one.
+func (l *latestList) addEntry(g *projections.GPU, part string, id *events.Identity, latest []projections.Latest) {
+	l.buf = joinLatest(l.buf[:0], latest, l.metrics)
 	if len(l.buf) == 0 {
 		return
 	}
@@ -105,14 +105,14 @@ func (l *latestList) add(g *projections.GPU, part string, id *events.Identity, l
 	w.Open('{')
 	w.Time("timestamp", newest)
 	w.Time("oldest_timestamp", oldest)
-	w.entity(g.Host, events.Entity{GPU: g.ID, Part: part}, id)
-	w.readings(l.api.names, l.buf, true)
+	w.writeEntity(g.Host, events.Entity{GPU: g.ID, Part: part}, id)
+	w.writeReadings(l.api.names, l.buf, true)
 	w.Close('}')
 }
 
-// join appends the readings of the wanted metrics that are at most projections.JoinTolerance older than the
+// joinLatest appends the readings of the wanted metrics that are at most projections.JoinTolerance older than the
 // newest of them.
-func join(dst, latest []projections.Latest, metrics []string) []projections.Latest {
+func joinLatest(dst, latest []projections.Latest, metrics []string) []projections.Latest {
 	var newest events.Timestamp
 	for i := range latest {
 		if len(metrics) == 0 || slices.Contains(metrics, latest[i].Metric) {

@@ -6,15 +6,15 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// layout is what lists of readings of the same metrics have in common: where each number goes, under which
-// key. Lists that follow each other mostly are of the same metrics, so a writer has the layout of the last ones.
+// layout is the text that lists of readings of the same metrics share: the keys, and the reading whose number follows
+// each. Consecutive lists mostly have the same metrics, so a writer keeps the layout of the last list.
 type layout struct {
-	metrics []string        // of the list before
-	made    bool            // what follows is for these metrics
+	metrics []string        // of the last list
+	built   bool            // the fields below are for these metrics
 	named   []slot          // fields of their own
-	all     []slot          // metrics
-	numbers []events.Number // of the list to write
-	texts   []text          // by reading: its number as a field of its own; most are written twice
+	all     []slot          // members of metrics
+	numbers []events.Number // of the current list
+	texts   []textRange     // by reading: the position of its number as a named field, because most numbers are written twice
 }
 
 // slot is a key, with the comma before it, and the reading whose number follows.
@@ -23,12 +23,12 @@ type slot struct {
 	reading int
 }
 
-// text is a part of what was written.
-type text struct{ from, to int }
+// textRange is a part of the written text.
+type textRange struct{ from, to int }
 
-// fits tells whether the layout is that of a list of n readings, and takes its numbers. It is if all readings are
-// numbers, no two of one metric, and the list before was of the same metrics.
-func (l *layout) fits(fields names, n int, at func(i int) (metric string, v events.Value)) bool {
+// matchReadings reports whether the layout fits a list of n readings, and takes their numbers. It fits if all
+// readings are numbers, no two have the same metric, and the last list had the same metrics.
+func (l *layout) matchReadings(fields namedFields, n int, at func(i int) (metric string, v events.Value)) bool {
 	same := n == len(l.metrics)
 	l.numbers = l.numbers[:0]
 	for i, last := 0, ""; i < n; i++ {
@@ -40,26 +40,26 @@ func (l *layout) fits(fields names, n int, at func(i int) (metric string, v even
 		l.numbers, last = append(l.numbers, v.Number), metric
 	}
 	if !same {
-		l.made, l.metrics = false, l.metrics[:0]
+		l.built, l.metrics = false, l.metrics[:0]
 		for i := range n {
 			metric, _ := at(i)
 			l.metrics = append(l.metrics, metric)
 		}
 		return false
 	}
-	if !l.made {
-		l.make(fields)
+	if !l.built {
+		l.buildSlots(fields)
 	}
 	return true
 }
 
-// make fills in what follows from the metrics.
-func (l *layout) make(fields names) {
-	l.made, l.named, l.all = true, nil, nil
-	l.texts = make([]text, len(l.metrics))
+// buildSlots builds the slots for the metrics.
+func (l *layout) buildSlots(fields namedFields) {
+	l.built, l.named, l.all = true, nil, nil
+	l.texts = make([]textRange, len(l.metrics))
 	for _, f := range fields {
 		if i, ok := slices.BinarySearch(l.metrics, f.Metric); ok {
-			l.named = append(l.named, slot{"," + key(f.Name), i})
+			l.named = append(l.named, slot{"," + memberKey(f.Name), i})
 		}
 	}
 	for i, metric := range l.metrics {
@@ -67,25 +67,25 @@ func (l *layout) make(fields names) {
 		if i == 0 {
 			comma = ""
 		}
-		l.all = append(l.all, slot{comma + key(metric), i})
+		l.all = append(l.all, slot{comma + memberKey(metric), i})
 	}
 }
 
-// key gives the text that starts a member of an object.
-func key(name string) string {
+// memberKey returns the text that starts a member of an object.
+func memberKey(name string) string {
 	var w events.JSONWriter
 	w.Key(name)
 	return string(w.Buf)
 }
 
-// laidOut writes the readings that just fit the layout, behind other members.
-func (w *writer) laidOut() {
+// writeWithLayout writes the readings that were just matched, behind other members.
+func (w *writer) writeWithLayout() {
 	l, buf := &w.layout, w.Buf
 	for _, s := range l.named {
 		buf = append(buf, s.key...)
 		from := len(buf)
 		buf = l.numbers[s.reading].Append(buf)
-		l.texts[s.reading] = text{from, len(buf)}
+		l.texts[s.reading] = textRange{from, len(buf)}
 	}
 	buf = append(buf, `,"metrics":{`...)
 	for _, s := range l.all {

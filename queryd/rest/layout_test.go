@@ -12,8 +12,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// someReadings makes a list of readings as an entry has them: sorted by metric, some absent, some several times,
-// seldom none at all.
+// someReadings returns a list of readings as an entry has them: sorted by metric, some absent, some several times,
+// rarely none at all.
 func someReadings(r *rand.Rand) []projections.Latest {
 	metrics := []string{"DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_GPU_UTIL", "other \"one\"", "zero"}
 	var list []projections.Latest
@@ -32,24 +32,24 @@ func someReadings(r *rand.Rand) []projections.Latest {
 	return list
 }
 
-// TestReadingsAreWrittenTheSameWithALayout writes lists behind each other, of which many have the layout of the
-// one before, and each alone without one.
+// TestReadingsAreWrittenTheSameWithALayout writes lists one after another, many of them with the layout of the last,
+// and each alone without a layout.
 func TestReadingsAreWrittenTheSameWithALayout(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 90))
-	fields := catalogue()
+	fields := allNamedFields()
 	var together writer
 	laidOut := 0
 	for i := range 3000 {
 		list := someReadings(r)
 		for range 1 + r.IntN(3) {
 			alone := writer{JSONWriter: events.JSONWriter{Buf: []byte(`{"timestamp":""`)}}
-			alone.unlike(fields, list, i%2 == 0)
+			alone.writeWithoutLayout(fields, list, i%2 == 0)
 			together.Buf = append(together.Buf[:0], `{"timestamp":""`...)
-			together.readings(fields, list, i%2 == 0)
+			together.writeReadings(fields, list, i%2 == 0)
 			if got, want := string(together.Buf), string(alone.Buf); got != want {
 				t.Fatalf("list %d\ngot  %s\nwant %s", i, got, want)
 			}
-			if together.layout.made {
+			if together.layout.built {
 				laidOut++
 			}
 			for k := range list {
@@ -62,38 +62,38 @@ func TestReadingsAreWrittenTheSameWithALayout(t *testing.T) {
 	}
 }
 
-// TestAGPUOfWhichOnlyProcessesAreKnownIsToldTheSameWhateverWasToldBefore asks for one first of all, and again.
-func TestAGPUOfWhichOnlyProcessesAreKnownIsToldTheSameWhateverWasToldBefore(t *testing.T) {
+// TestAGPUWithOnlyProcessesIsWrittenTheSameAfterOtherEntries asks for one first of all, and again.
+func TestAGPUWithOnlyProcessesIsWrittenTheSameAfterOtherEntries(t *testing.T) {
 	f := newFleet()
-	f.script(t, "2025-07-18T20:42:34Z a uuid=GPU-a0 part=pid:7 | process_used_memory_mib=5\n"+
+	f.addRows(t, "2025-07-18T20:42:34Z a uuid=GPU-a0 part=pid:7 | process_used_memory_mib=5\n"+
 		"2025-07-18T20:42:34Z a uuid=GPU-a1 index=1 | temperature=41\n")
-	app := serve(t, f, time.Now)
-	first := request(t, app, "GET", "/api/v1/gpus/GPU-a0").text()
+	app := serveFleet(t, f, time.Now)
+	first := getAnswer(t, app, "GET", "/api/v1/gpus/GPU-a0").scriptText()
 	if !strings.Contains(first, `"pid:7"`) {
-		t.Fatalf("no part of it is told: %s", first)
+		t.Fatalf("its part is missing: %s", first)
 	}
-	request(t, app, "GET", "/api/v1/gpus/GPU-a1")
+	getAnswer(t, app, "GET", "/api/v1/gpus/GPU-a1")
 	for range 3 {
-		if again := request(t, app, "GET", "/api/v1/gpus/GPU-a0").text(); again != first {
+		if again := getAnswer(t, app, "GET", "/api/v1/gpus/GPU-a0").scriptText(); again != first {
 			t.Fatalf("asked again it is\n%s\nfirst it was\n%s", again, first)
 		}
 	}
 }
 
-// TestWritersOfOthersAreNotTouched fills writers side by side and gives each back when its text was looked at.
+// TestWritersOfOthersAreNotTouched fills writers side by side and returns each to the pool after a look at its text.
 func TestWritersOfOthersAreNotTouched(t *testing.T) {
-	var pool writers
+	var pool writerPool
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 200 {
 				text := fmt.Sprintf("%d of %d", i, g)
-				w := pool.get(i)
+				w := pool.getWriter(i)
 				w.Str(text)
 				if got, want := string(w.Buf), `"`+text+`"`; got != want {
 					t.Errorf("got %s, want %s", got, want)
 				}
-				out := sending{writer: w}
+				out := pooledBody{writer: w}
 				if err := out.Close(); err != nil {
 					t.Error(err)
 				}
@@ -103,15 +103,15 @@ func TestWritersOfOthersAreNotTouched(t *testing.T) {
 	wg.Wait()
 }
 
-// TestAHugeAnswerIsNotKeptInMemoryByPolls sends one, and then small ones that could be written where it was.
+// TestAHugeAnswerIsNotKeptInMemoryByPolls sends one, and then small ones that could reuse its buffer.
 func TestAHugeAnswerIsNotKeptInMemoryByPolls(t *testing.T) {
-	var pool writers
-	for _, size := range []int{mostKept + 1, 100, 100} {
-		w := pool.get(size)
-		if size == 100 && cap(w.Buf) > mostKept {
+	var pool writerPool
+	for _, size := range []int{maxPooledBytes + 1, 100, 100} {
+		w := pool.getWriter(size)
+		if size == 100 && cap(w.Buf) > maxPooledBytes {
 			t.Fatalf("an answer of %d bytes has room for %d", size, cap(w.Buf))
 		}
-		out := sending{writer: w}
+		out := pooledBody{writer: w}
 		if err := out.Close(); err != nil {
 			t.Error(err)
 		}

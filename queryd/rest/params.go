@@ -18,16 +18,16 @@ import (
 // params are a request's query parameters.
 type params map[string][]string
 
-// maxItems bounds how many values a repeated parameter may have.
+// maxItems bounds the number of values of a repeated parameter.
 const maxItems = 1000
 
-// repeated tells which parameters may be given more than once, or several values with commas.
-func repeated(name string) bool {
+// isRepeatable reports whether a parameter may occur more than once, or hold several values with commas.
+func isRepeatable(name string) bool {
 	return slices.Contains([]string{"host_id", "gpu_id", "metric", "status", "agg", "upload_id"}, name)
 }
 
-// parameters reads the query string; a name that is not among the known ones is refused.
-func parameters(c *fiber.Ctx, known ...string) (params, error) {
+// readParams reads the query string and refuses unknown names.
+func readParams(c *fiber.Ctx, known ...string) (params, error) {
 	p := make(params)
 	for key, value := range c.Context().QueryArgs().All() {
 		name := string(key)
@@ -35,7 +35,7 @@ func parameters(c *fiber.Ctx, known ...string) (params, error) {
 			text := fmt.Sprintf("unknown parameter %q; there are: %s", name, strings.Join(known, ", "))
 			return nil, &Error{Status: http.StatusBadRequest, Code: BadParameter, Text: text}
 		}
-		if len(p[name]) > 0 && !repeated(name) {
+		if len(p[name]) > 0 && !isRepeatable(name) {
 			return nil, badParameter(name, string(value), "one value only, and was given twice")
 		}
 		p[name] = append(p[name], string(value))
@@ -43,16 +43,16 @@ func parameters(c *fiber.Ctx, known ...string) (params, error) {
 	return p, nil
 }
 
-// one gives the value of a parameter that can be given once.
-func (p params) one(name string) (value string, given bool) {
+// singleValue returns the value of a parameter that may occur once.
+func (p params) singleValue(name string) (value string, given bool) {
 	if len(p[name]) == 0 {
 		return "", false
 	}
 	return p[name][0], true
 }
 
-// list gives all values of a repeated parameter; takes says what one is.
-func (p params) list(name, takes string) ([]string, error) {
+// listValues returns all values of a repeated parameter; takes describes a valid value.
+func (p params) listValues(name, takes string) ([]string, error) {
 	var items []string
 	for _, value := range p[name] {
 		for item := range strings.SplitSeq(value, ",") {
@@ -68,9 +68,9 @@ func (p params) list(name, takes string) ([]string, error) {
 	return items, nil
 }
 
-// limit gives the limit, or otherwise when there is none.
-func (p params) limit(most, otherwise int) (int, error) {
-	text, given := p.one("limit")
+// parseLimit returns the limit, or otherwise if there is none.
+func (p params) parseLimit(most, otherwise int) (int, error) {
+	text, given := p.singleValue("limit")
 	if !given {
 		return otherwise, nil
 	}
@@ -81,9 +81,9 @@ func (p params) limit(most, otherwise int) (int, error) {
 	return n, nil
 }
 
-// hosts gives the hosts of host_id.
-func (p params) hosts() ([]events.HostID, error) {
-	items, err := p.list("host_id", "host names")
+// parseHosts returns the hosts of host_id.
+func (p params) parseHosts() ([]events.HostID, error) {
+	items, err := p.listValues("host_id", "host names")
 	if err != nil {
 		return nil, err
 	}
@@ -94,10 +94,10 @@ func (p params) hosts() ([]events.HostID, error) {
 	return hosts, nil
 }
 
-// gpus gives the GPUs of gpu_id. An index alone is one of the given hosts.
-func (p params) gpus(hosts []events.HostID) ([]events.GPUID, error) {
+// parseGPUs returns the GPUs of gpu_id. An index alone belongs to the given hosts.
+func (p params) parseGPUs(hosts []events.HostID) ([]events.GPUID, error) {
 	const takes = "a UUID, host:index, or an index together with host_id"
-	items, err := p.list("gpu_id", takes)
+	items, err := p.listValues("gpu_id", takes)
 	if err != nil {
 		return nil, err
 	}
@@ -117,32 +117,32 @@ func (p params) gpus(hosts []events.HostID) ([]events.GPUID, error) {
 	return gpus, nil
 }
 
-// metrics gives the canonical names of metric; every name that a source may use for a metric is taken.
-func (p params) metrics() ([]string, error) {
-	items, err := p.list("metric", "metric names such as DCGM_FI_DEV_GPU_UTIL or gpu_utilization")
+// parseMetrics returns the canonical names of metric; it accepts every name that a source may use for a metric.
+func (p params) parseMetrics() ([]string, error) {
+	items, err := p.listValues("metric", "metric names such as DCGM_FI_DEV_GPU_UTIL or gpu_utilization")
 	if err != nil {
 		return nil, err
 	}
 	for i, item := range items {
-		items[i] = Metric(item)
+		items[i] = CanonicalMetric(item)
 	}
 	return items, nil
 }
 
-// Metric gives the canonical name of a metric; one that the catalogue does not know keeps its own.
-func Metric(name string) string {
+// CanonicalMetric returns the canonical name of a metric; a metric outside the catalogue keeps its name.
+func CanonicalMetric(name string) string {
 	m, _, _ := metric.Lookup(name)
 	return m.Name
 }
 
-// span sets the range of a history query.
-func (a *API) span(p params, q *history.Query) error {
+// parseRange sets the time range of a history query.
+func (a *API) parseRange(p params, q *history.Query) error {
 	now := a.now()
 	for name, to := range map[string]struct {
 		at  *events.Timestamp
 		has *bool
 	}{"start_time": {&q.From, &q.HasFrom}, "end_time": {&q.To, &q.HasTo}} {
-		text, given := p.one(name)
+		text, given := p.singleValue(name)
 		if !given {
 			continue
 		}
@@ -153,15 +153,15 @@ func (a *API) span(p params, q *history.Query) error {
 		*to.at, *to.has, q.Moving = at, true, q.Moving || relative
 	}
 	if q.HasFrom && q.HasTo && q.From > q.To {
-		start, _ := p.one("start_time")
+		start, _ := p.singleValue("start_time")
 		return badParameter("start_time", start, "a time that is not after end_time")
 	}
 	return nil
 }
 
-// oldest reads the order.
-func (p params) oldest() (bool, error) {
-	switch order, given := p.one("order"); {
+// parseOrder reports whether the oldest entries come first.
+func (p params) parseOrder() (bool, error) {
+	switch order, given := p.singleValue("order"); {
 	case !given || order == "desc":
 		return false, nil
 	case order == "asc":
@@ -171,8 +171,8 @@ func (p params) oldest() (bool, error) {
 	}
 }
 
-// segment gives a part of the path as it was before it was escaped.
-func segment(c *fiber.Ctx, name string) (string, error) {
+// pathSegment returns a part of the path, unescaped.
+func pathSegment(c *fiber.Ctx, name string) (string, error) {
 	raw := c.Params(name)
 	text, err := url.PathUnescape(raw)
 	if err != nil {

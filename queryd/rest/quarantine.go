@@ -18,12 +18,12 @@ type Quarantined struct {
 	Partition    events.Partition
 	Key          string
 	Revision     events.Revision
-	Host         events.HostID // "" when the event's key does not tell
-	Reason       string        // a word
+	Host         events.HostID // "" if the event's key has no host
+	Reason       string        // one word
 	Text         string
 	Upload       events.UploadID
-	At           time.Time // when it was found
-	ModelVersion int       // of who found it
+	At           time.Time // time of the quarantine
+	ModelVersion int       // of the collector that quarantined it
 	Attempts     int
 	TriedAt      time.Time
 	RetryAsked   bool
@@ -32,22 +32,22 @@ type Quarantined struct {
 // QuarantineFilter selects events of the quarantine.
 type QuarantineFilter struct {
 	Partition    events.Partition
-	HasPartition bool // else of all
+	HasPartition bool // else all partitions
 	Hosts        []events.HostID
 	Limit        int
 }
 
-// RetryFilter says which events to retry.
+// RetryFilter selects the events to retry.
 type RetryFilter struct {
 	Partition    events.Partition
-	HasPartition bool   // else of all
-	Key          string // of one event; "": all
+	HasPartition bool   // else all partitions
+	Key          string // of one event; "": all events
 }
 
-// quarantine is what rest needs of the events that could not be folded. Both calls ask etcd and answer within
-// ctx. Quarantined gives the newest first, at most Limit of them, and how many there are without Hosts and
-// Limit. AskRetry leaves a request to the owners, tells for how many events, and waits for none of them;
-// ErrNotQuarantined: the key is of no event there.
+// quarantine is the store of events that could not be folded. Both methods ask etcd and return within ctx.
+// Quarantined returns the newest events first, at most Limit of them, and their total number regardless of Hosts and
+// Limit. AskRetry leaves a request for the owners and returns the number of events, without waiting for a retry; it
+// returns ErrNotQuarantined if no event there has the key.
 type quarantine interface {
 	Quarantined(ctx context.Context, f QuarantineFilter) (list []Quarantined, total int, err error)
 	AskRetry(ctx context.Context, f RetryFilter) (int, error)
@@ -57,59 +57,59 @@ type quarantine interface {
 var ErrNotQuarantined = errors.New("no event of that key is in the quarantine")
 
 const (
-	quarantineLimit   = 1000 // most that one answer lists
+	quarantineLimit   = 1000 // maximum of one answer
 	quarantineDefault = 100
 	quarantineTimeout = 5 * time.Second // for etcd to answer
 )
 
-// quarantined answers GET /api/v1/quarantine.
-func (a *API) quarantined(c *fiber.Ctx) error {
-	p, err := parameters(c, "partition", "host_id", "limit")
+// serveQuarantine answers GET /api/v1/quarantine.
+func (a *API) serveQuarantine(c *fiber.Ctx) error {
+	p, err := readParams(c, "partition", "host_id", "limit")
 	if err != nil {
 		return err
 	}
 	var f QuarantineFilter
-	if f.Limit, err = p.limit(quarantineLimit, quarantineDefault); err != nil {
+	if f.Limit, err = p.parseLimit(quarantineLimit, quarantineDefault); err != nil {
 		return err
 	}
-	if f.Hosts, err = p.hosts(); err != nil {
+	if f.Hosts, err = p.parseHosts(); err != nil {
 		return err
 	}
-	if f.Partition, f.HasPartition, err = a.partition(p); err != nil {
+	if f.Partition, f.HasPartition, err = a.parsePartition(p); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.UserContext(), quarantineTimeout)
 	defer cancel()
 	list, total, err := a.quarantine.Quarantined(ctx, f)
 	if err != nil {
-		return quarantineAway(err)
+		return quarantineError(err)
 	}
-	w := good(512 * len(list))
+	w := beginStoredAnswer(512 * len(list))
 	w.Open('[')
 	for i := range list {
-		w.quarantined(&list[i])
+		w.writeQuarantined(&list[i])
 	}
 	w.Close(']')
 	if len(f.Hosts) > 0 {
-		return w.finish(c, len(list))
+		return w.finishAnswer(c, len(list))
 	}
 	return w.finishList(c, len(list), total)
 }
 
-// retryQuarantined answers POST /api/v1/quarantine/retry: the owners of the partitions are asked, and nobody
-// is waited for.
+// retryQuarantined answers POST /api/v1/quarantine/retry: it asks the owners of the partitions and does not wait for
+// them.
 func (a *API) retryQuarantined(c *fiber.Ctx) error {
-	p, err := parameters(c, "partition", "key")
+	p, err := readParams(c, "partition", "key")
 	if err != nil {
 		return err
 	}
 	var f RetryFilter
-	if f.Partition, f.HasPartition, err = a.partition(p); err != nil {
+	if f.Partition, f.HasPartition, err = a.parsePartition(p); err != nil {
 		return err
 	}
-	key, given := p.one("key")
+	key, given := p.singleValue("key")
 	if given && key == "" {
-		return badParameter("key", key, "the key of an event as the list gives it; leave it out to retry all")
+		return badParameter("key", key, "the key of an event from the list; leave it out to retry all")
 	}
 	f.Key = key
 	ctx, cancel := context.WithTimeout(c.UserContext(), quarantineTimeout)
@@ -119,19 +119,19 @@ func (a *API) retryQuarantined(c *fiber.Ctx) error {
 		return &Error{http.StatusNotFound, NotFound, fmt.Sprintf("no event of key %q is in the quarantine; see /api/v1/quarantine", key), err}
 	}
 	if err != nil {
-		return quarantineAway(err)
+		return quarantineError(err)
 	}
-	w := good(64)
+	w := beginStoredAnswer(64)
 	w.Open('{')
 	w.Whole("asked", int64(asked))
 	w.Close('}')
 	c.Status(http.StatusAccepted)
-	return w.finish(c, 1)
+	return w.finishAnswer(c, 1)
 }
 
-// partition reads the partition.
-func (a *API) partition(p params) (events.Partition, bool, error) {
-	text, given := p.one("partition")
+// parsePartition parses the parameter partition.
+func (a *API) parsePartition(p params) (events.Partition, bool, error) {
+	text, given := p.singleValue("partition")
 	if !given {
 		return 0, false, nil
 	}
@@ -142,12 +142,12 @@ func (a *API) partition(p params) (events.Partition, bool, error) {
 	return events.Partition(n), true, nil
 }
 
-// quarantineAway tells that the quarantine, unlike the view, is not there without etcd.
-func quarantineAway(err error) error {
+// quarantineError returns the answer for a failed call: unlike the view, the quarantine is unavailable without etcd.
+func quarantineError(err error) error {
 	return &Error{http.StatusServiceUnavailable, Unavailable, "the quarantine cannot be reached in etcd; try again in a moment", err}
 }
 
-func (w *writer) quarantined(q *Quarantined) {
+func (w *writer) writeQuarantined(q *Quarantined) {
 	w.Open('{')
 	w.Whole("partition", int64(q.Partition))
 	w.Key("key")
@@ -159,24 +159,24 @@ func (w *writer) quarantined(q *Quarantined) {
 	w.Key("text")
 	w.Str(q.Text)
 	w.Text("upload_id", string(q.Upload))
-	w.instant("at", q.At)
+	w.writeInstant("at", q.At)
 	w.Whole("model_version", int64(q.ModelVersion))
 	w.Whole("attempts", int64(q.Attempts))
-	w.instant("tried_at", q.TriedAt)
+	w.writeInstant("tried_at", q.TriedAt)
 	w.Key("retry_asked")
 	w.Raw(strconv.FormatBool(q.RetryAsked))
 	w.Close('}')
 }
 
-// instant appends a member that is a time of ours, unless there is none.
-func (w *writer) instant(name string, at time.Time) {
+// writeInstant appends a member with a server time, unless the time is zero.
+func (w *writer) writeInstant(name string, at time.Time) {
 	if !at.IsZero() {
 		w.Text(name, at.UTC().Format(time.RFC3339Nano))
 	}
 }
 
-// good starts the envelope of a good answer that comes from etcd itself and not from the view.
-func good(size int) *writer {
+// beginStoredAnswer starts the envelope of a successful answer that comes from etcd instead of the view.
+func beginStoredAnswer(size int) *writer {
 	w := &writer{JSONWriter: events.JSONWriter{Buf: make([]byte, 0, 256+size)}}
 	w.Open('{')
 	w.Key("success")

@@ -12,8 +12,8 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// viewer is what rest needs of the view (live.Hub): the current State, one that holds everything up to a
-// revision, whether there is any yet, and why it may be behind, nil when it is not.
+// viewer returns the current view (live.Hub). Wait returns a State that holds everything up to a revision. Ready is
+// nil once there is a view, and Degraded returns the reason why the view may be behind, nil if it is current.
 type viewer interface {
 	State() *live.State
 	Wait(ctx context.Context, rev events.Revision) (*live.State, error)
@@ -21,65 +21,65 @@ type viewer interface {
 	Degraded() error
 }
 
-// teller is what rest needs of history (history.History).
-type teller interface {
+// historyReader reads history (history.History).
+type historyReader interface {
 	Telemetry(ctx context.Context, s *live.State, q history.Query) (history.Page, error)
 	AsOf(ctx context.Context, s *live.State, at events.Timestamp, only []events.HostID) (*live.State, error)
 	Buckets(ctx context.Context, s *live.State, q history.Query) (history.BucketPage, error)
 }
 
-// API answers requests; safe for concurrent use.
+// API answers requests. It is safe for concurrent use.
 type API struct {
 	cfg   Config
 	facts events.Facts
 	view  viewer
-	past  teller
+	past  historyReader
 	lg    *slog.Logger
-	names names
+	names namedFields
 
-	writers writers
+	writers writerPool
 
-	now func() time.Time // for tests; time.Now
+	now func() time.Time // time.Now, except in tests
 
 	quarantine quarantine
-	journal    journalist
+	journal    eventReader
 
-	waits    context.Context // of all who wait for a revision
-	endWaits context.CancelFunc
+	waitContext context.Context // of all requests that wait for a revision
+	endWaits    context.CancelFunc
 }
 
-// New makes an API. facts are the log's.
-func New(cfg Config, facts events.Facts, view viewer, past teller, quarantine quarantine, lg *slog.Logger) *API {
+// New returns an API; facts are the facts of the log.
+func New(cfg Config, facts events.Facts, view viewer, past historyReader, quarantine quarantine, lg *slog.Logger) *API {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	a := &API{
 		cfg: cfg.withDefaults(), facts: facts, view: view, past: past, quarantine: quarantine,
-		lg: lg, names: catalogue(), now: time.Now,
+		lg: lg, names: allNamedFields(), now: time.Now,
 	}
-	a.waits, a.endWaits = context.WithCancel(context.Background())
+	a.waitContext, a.endWaits = context.WithCancel(context.Background())
 	return a
 }
 
-// EndWaits answers all who wait for a revision, now and from now on: the server stops, and somebody else can
-// wait with them.
+// EndWaits answers all requests that wait for a revision, now and later: the server stops, and another can wait for
+// them.
 func (a *API) EndWaits() { a.endWaits() }
 
 // Routes registers every path of this package.
 func (a *API) Routes(r fiber.Router) {
-	r.Get("/api/v1/gpus", a.gpus)
-	r.Get("/api/v1/gpus/:id", a.gpu)
-	r.Get("/api/v1/gpus/:id/telemetry", a.gpuTelemetry)
-	r.Get("/api/v1/hosts", a.hosts)
-	r.Get("/api/v1/hosts/:hostname", a.host)
-	r.Get("/api/v1/hosts/:hostname/gpus", a.hostGPUs)
-	r.Get("/api/v1/telemetry", a.telemetry)
-	r.Get("/api/v1/telemetry/latest", a.latest)
-	r.Get("/api/v1/cluster", a.cluster)
-	r.Get("/api/v1/quarantine", a.quarantined)
+	r.Get("/api/v1/gpus", a.serveGPUs)
+	r.Get("/api/v1/gpus/:id", a.serveGPU)
+	r.Get("/api/v1/gpus/:id/telemetry", a.serveGPUTelemetry)
+	r.Get("/api/v1/hosts", a.serveHosts)
+	r.Get("/api/v1/hosts/:hostname", a.serveHost)
+	r.Get("/api/v1/hosts/:hostname/gpus", a.serveHostGPUs)
+	r.Get("/api/v1/telemetry", a.serveTelemetry)
+	r.Get("/api/v1/telemetry/latest", a.serveLatest)
+	r.Get("/api/v1/cluster", a.serveCluster)
+	r.Get("/api/v1/quarantine", a.serveQuarantine)
 	r.Post("/api/v1/quarantine/retry", a.retryQuarantined)
 	if a.journal != nil {
-		r.Get("/api/v1/events", a.events)
+		r.Get("/api/v1/events", a.serveEvents)
 	}
 	r.Get("/openapi.json", openapiJSON)
 	r.Get("/openapi.yaml", openapiYAML)

@@ -27,7 +27,7 @@ var noon = time.Date(2025, 7, 18, 12, 0, 0, 0, time.UTC)
 
 func TestWait(t *testing.T) {
 	f := newFleet()
-	app := serve(t, f, time.Now)
+	app := serveFleet(t, f, time.Now)
 	foreign := events.Revision{Epoch: 1, Cluster: 2, Number: 3}
 	for _, c := range []struct {
 		wait   string
@@ -43,7 +43,7 @@ func TestWait(t *testing.T) {
 		{"", 400, BadParameter},
 		{"99999999999999999999", 400, BadParameter},
 	} {
-		got := request(t, app, http.MethodGet, "/api/v1/hosts?wait="+url.QueryEscape(c.wait))
+		got := getAnswer(t, app, http.MethodGet, "/api/v1/hosts?wait="+url.QueryEscape(c.wait))
 		if got.status != c.status || got.code() != c.code {
 			t.Errorf("wait=%q: %d %s, want %d %s", c.wait, got.status, got.code(), c.status, c.code)
 		}
@@ -52,7 +52,7 @@ func TestWait(t *testing.T) {
 
 func (a answered) code() Code {
 	var e struct{ Code Code }
-	_ = json.Unmarshal(a.body, &e) // what is no error has no code
+	_ = json.Unmarshal(a.body, &e) // an answer that is not an error has no code
 	return e.Code
 }
 
@@ -64,39 +64,39 @@ func TestNotReadyBeforeTheFirstLoad(t *testing.T) {
 	}
 	app := appOf(New(Config{}, f.facts, hub, history.New(f, nil), f, nil))
 	for _, path := range []string{"/api/v1/gpus", "/api/v1/cluster", "/api/v1/telemetry", "/api/v1/telemetry/latest", "/api/v1/hosts/a"} {
-		if got := request(t, app, http.MethodGet, path); got.status != 503 || got.code() != NotReady || got.header.Get("Retry-After") == "" {
-			t.Errorf("%s before the view is loaded: %s, Retry-After %q; want 503 %s", path, got.text(), got.header.Get("Retry-After"), NotReady)
+		if got := getAnswer(t, app, http.MethodGet, path); got.status != 503 || got.code() != NotReady || got.header.Get("Retry-After") == "" {
+			t.Errorf("%s before the view is loaded: %s, Retry-After %q; want 503 %s", path, got.scriptText(), got.header.Get("Retry-After"), NotReady)
 		}
 	}
 }
 
 func TestDegradedAnswersTellTheirAge(t *testing.T) {
 	f := newFleet()
-	f.script(t, "2025-07-18T12:00:00Z a uuid=GPU-a0 index=0 | gpu_utilization=2")
+	f.addRows(t, "2025-07-18T12:00:00Z a uuid=GPU-a0 index=0 | gpu_utilization=2")
 	f.fail = errors.New("etcd is away")
-	hub := f.hub(t)
+	hub := f.runHub(t)
 	app := appOf(New(Config{}, f.facts, hub, history.New(f, nil), f, nil))
-	until(t, "view is degraded", func() bool { return hub.Degraded() != nil })
+	waitUntil(t, "view is degraded", func() bool { return hub.Degraded() != nil })
 	var page struct {
 		Success bool
 		AsOf    time.Time `json:"as_of"`
 		Count   int
 	}
-	got := request(t, app, http.MethodGet, "/api/v1/gpus")
+	got := getAnswer(t, app, http.MethodGet, "/api/v1/gpus")
 	if err := json.Unmarshal(got.body, &page); err != nil || got.status != 200 || page.Count != 1 {
-		t.Fatalf("%s: %v", got.text(), err)
+		t.Fatalf("%s: %v", got.scriptText(), err)
 	}
 	if age := time.Since(page.AsOf); age < 0 || age > time.Minute {
 		t.Errorf("as_of is %s, %s ago", page.AsOf, age)
 	}
-	newChecker(t).answer(t, got)
-	if got := request(t, app, http.MethodGet, "/api/v1/telemetry"); got.status != 503 || got.code() != Unavailable || strings.Contains(string(got.body), "etcd is away") {
-		t.Errorf("history without a store: %s, want 503 %s and no inner text", got.text(), Unavailable)
+	newChecker(t).checkAnswer(t, got)
+	if got := getAnswer(t, app, http.MethodGet, "/api/v1/telemetry"); got.status != 503 || got.code() != Unavailable || strings.Contains(string(got.body), "etcd is away") {
+		t.Errorf("history without a store: %s, want 503 %s and no inner text", got.scriptText(), Unavailable)
 	}
 	for _, ask := range [][2]string{{http.MethodGet, "/api/v1/quarantine"}, {http.MethodPost, "/api/v1/quarantine/retry"}} {
-		got := request(t, app, ask[0], ask[1])
+		got := getAnswer(t, app, ask[0], ask[1])
 		if got.status != 503 || got.code() != Unavailable || got.header.Get("Retry-After") == "" || strings.Contains(string(got.body), "etcd is away") {
-			t.Errorf("%s without etcd: %s, want 503 %s to come back for", ask[1], got.text(), Unavailable)
+			t.Errorf("%s without etcd: %s, want 503 %s to come back for", ask[1], got.scriptText(), Unavailable)
 		}
 	}
 }
@@ -119,23 +119,23 @@ func (stuck) Buckets(ctx context.Context, _ *live.State, _ history.Query) (histo
 	return history.BucketPage{}, ctx.Err()
 }
 
-// away is a view that etcd left behind.
+// away is a view that has lost etcd.
 type away struct{ *live.Hub }
 
 func (away) Degraded() error { return errors.New("etcd is away") }
 
 func TestHistoryThatEtcdDoesNotAnswerIsNotBlamedOnTheRange(t *testing.T) {
 	f := newFleet()
-	app := appOf(New(Config{Timeout: 20 * time.Millisecond}, f.facts, away{f.hub(t)}, stuck{}, f, nil))
+	app := appOf(New(Config{Timeout: 20 * time.Millisecond}, f.facts, away{f.runHub(t)}, stuck{}, f, nil))
 	for _, path := range []string{"/api/v1/telemetry?limit=1", "/api/v1/telemetry?step=1h"} {
-		got := request(t, app, http.MethodGet, path)
+		got := getAnswer(t, app, http.MethodGet, path)
 		if got.status != 503 || got.code() != Unavailable || got.header.Get("Retry-After") == "" || !strings.Contains(string(got.body), "etcd") {
-			t.Errorf("%s without etcd: %s, want 503 %s that names etcd", path, got.text(), Unavailable)
+			t.Errorf("%s without etcd: %s, want 503 %s that names etcd", path, got.scriptText(), Unavailable)
 		}
 	}
 }
 
-func TestGoingBackTooFarIsTold(t *testing.T) {
+func TestGoingBackTooFarIsReported(t *testing.T) {
 	f := newFleet()
 	for name, c := range map[string]struct {
 		view   viewer
@@ -143,19 +143,19 @@ func TestGoingBackTooFarIsTold(t *testing.T) {
 		code   Code
 		says   string
 	}{
-		"long":    {f.hub(t), 504, Timeout, "one host or GPU"},
-		"no etcd": {away{f.hub(t)}, 503, Unavailable, "etcd"},
+		"long":    {f.runHub(t), 504, Timeout, "one host or GPU"},
+		"no etcd": {away{f.runHub(t)}, 503, Unavailable, "etcd"},
 	} {
 		app := appOf(New(Config{Timeout: 20 * time.Millisecond}, f.facts, c.view, stuck{}, f, nil))
-		got := request(t, app, http.MethodGet, "/api/v1/cluster?as_of=now-1h")
+		got := getAnswer(t, app, http.MethodGet, "/api/v1/cluster?as_of=now-1h")
 		if got.status != c.status || got.code() != c.code || !strings.Contains(string(got.body), c.says) {
-			t.Errorf("%s: %s, want %d %s that says %q", name, got.text(), c.status, c.code, c.says)
+			t.Errorf("%s: %s, want %d %s that says %q", name, got.scriptText(), c.status, c.code, c.says)
 		}
 	}
 }
 
 func TestBadEscapeInPath(t *testing.T) {
-	app := serve(t, newFleet(), time.Now)
+	app := serveFleet(t, newFleet(), time.Now)
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.SetHost("example.com")
 	ctx.Request.SetRequestURI("/api/v1/hosts/%zz")
@@ -166,12 +166,12 @@ func TestBadEscapeInPath(t *testing.T) {
 }
 
 func TestDocsAreServedWhole(t *testing.T) {
-	app := serve(t, newFleet(), time.Now)
+	app := serveFleet(t, newFleet(), time.Now)
 	for path, kind := range map[string]string{
 		"/docs": "text/html", "/docs/index.html": "text/html", "/docs/start.js": "text/javascript", "/docs/swagger-ui-bundle.js": "text/javascript",
 		"/docs/swagger-ui.css": "text/css", "/docs/LICENSE.txt": "text/plain", "/openapi.yaml": "application/yaml", "/openapi.json": "application/json",
 	} {
-		got := request(t, app, http.MethodGet, path)
+		got := getAnswer(t, app, http.MethodGet, path)
 		if got.status != 200 || !strings.HasPrefix(got.header.Get("Content-Type"), kind) || len(got.body) < 100 {
 			t.Errorf("%s: %d %s, %d bytes", path, got.status, got.header.Get("Content-Type"), len(got.body))
 		}
@@ -195,12 +195,12 @@ func TestDocsAreServedWhole(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-	if got := request(t, app, http.MethodGet, "/docs/vendor.sh"); got.status != 404 {
+	if got := getAnswer(t, app, http.MethodGet, "/docs/vendor.sh"); got.status != 404 {
 		t.Errorf("/docs/vendor.sh: %d, want 404", got.status)
 	}
 }
 
-// appOf makes an app of an API.
+// appOf returns an app that serves an API.
 func appOf(api *API) *fiber.App {
 	app := fiber.New(fiber.Config{Immutable: true, ReadBufferSize: 16 << 10, DisableStartupMessage: true, ErrorHandler: api.Fail})
 	api.Routes(app)
@@ -221,18 +221,18 @@ func BenchmarkFleet(b *testing.B) {
 		for i, m := range metrics {
 			readings = append(readings, [2]string{m, fmt.Sprintf("%d.%03d", (g+i)%90, g%1000)})
 		}
-		if err := f.row(events.HostID(fmt.Sprintf("host-%04d", g/8)), id, events.TimestampOf(noon), readings); err != nil {
+		if err := f.addRow(events.HostID(fmt.Sprintf("host-%04d", g/8)), id, events.TimestampOf(noon), readings); err != nil {
 			b.Fatal(err)
 		}
 	}
-	app := serve(b, f, func() time.Time { return noon })
+	app := serveFleet(b, f, func() time.Time { return noon })
 	for _, path := range []string{"/api/v1/gpus", "/api/v1/telemetry/latest", "/api/v1/telemetry/latest?metric=gpu_utilization", "/api/v1/telemetry?limit=10000", "/api/v1/cluster"} {
 		b.Run(strings.ReplaceAll(path, "/", "_"), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				got := request(b, app, http.MethodGet, path)
+				got := getAnswer(b, app, http.MethodGet, path)
 				if got.status != 200 {
-					b.Fatal(got.text())
+					b.Fatal(got.scriptText())
 				}
 				b.SetBytes(int64(len(got.body)))
 			}

@@ -25,10 +25,9 @@ import (
 	"telemetry-pipeline/queryd/journal"
 )
 
-// TestScripts runs testdata/*.txtar: "rows" are folded, "now" is the clock, and each other file is named by
-// a request and holds the status and the JSON that is expected. $next_cursor in a request is the one of the
-// answer before. An answer is compared as text, so numbers must have their very digits. -update writes the
-// answers anew: read the diff.
+// TestScripts runs testdata/*.txtar: "rows" are folded, "now" is the clock, and each other file is named by a request
+// and holds the expected status and JSON. $next_cursor in a request is the one of the answer before. An answer is
+// compared as text, so numbers must have the exact digits. -update rewrites the answers: read the diff.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -58,7 +57,7 @@ func runScript(t *testing.T, archive *txtar.Archive, check *checker) {
 		part := &archive.Files[i]
 		switch part.Name {
 		case "rows":
-			f.script(t, string(part.Data))
+			f.addRows(t, string(part.Data))
 			continue
 		case "now":
 			at, err := events.ParseTimestamp(strings.TrimSpace(string(part.Data)))
@@ -69,26 +68,26 @@ func runScript(t *testing.T, archive *txtar.Archive, check *checker) {
 			continue
 		}
 		if app == nil {
-			app = serve(t, f, func() time.Time { return now })
+			app = serveFleet(t, f, func() time.Time { return now })
 		}
 		method, target, _ := strings.Cut(part.Name, " ")
-		got := request(t, app, method, strings.ReplaceAll(target, "$next_cursor", cursor))
-		check.answer(t, got)
+		got := getAnswer(t, app, method, strings.ReplaceAll(target, "$next_cursor", cursor))
+		check.checkAnswer(t, got)
 		cursor = got.cursor()
 		if *update {
-			part.Data = []byte(got.text())
-		} else if want := string(part.Data); got.text() != want {
-			t.Errorf("%s\ngot  %s\nwant %s", part.Name, got.text(), want)
+			part.Data = []byte(got.scriptText())
+		} else if want := string(part.Data); got.scriptText() != want {
+			t.Errorf("%s\ngot  %s\nwant %s", part.Name, got.scriptText(), want)
 		}
 	}
 }
 
-// serve makes an app of the API alone.
-func serve(t testing.TB, f *fleet, now func() time.Time) *fiber.App {
+// serveFleet returns an app of the API alone.
+func serveFleet(t testing.TB, f *fleet, now func() time.Time) *fiber.App {
 	t.Helper()
-	api := New(Config{MaxWait: 50 * time.Millisecond}, f.facts, f.hub(t), history.New(f, nil), f, nil)
+	api := New(Config{MaxWait: 50 * time.Millisecond}, f.facts, f.runHub(t), history.New(f, nil), f, nil)
 	api.now = now
-	api.ServeLog(journal.New(appended{f}))
+	api.ServeLog(journal.New(appendedLog{f}))
 	return appOf(api)
 }
 
@@ -100,7 +99,7 @@ type answered struct {
 	body    []byte
 }
 
-func request(t testing.TB, app *fiber.App, method, target string) answered {
+func getAnswer(t testing.TB, app *fiber.App, method, target string) answered {
 	t.Helper()
 	req := httptest.NewRequest(method, target, nil)
 	resp, err := app.Test(req, -1)
@@ -115,9 +114,9 @@ func request(t testing.TB, app *fiber.App, method, target string) answered {
 	return answered{request: httptest.NewRequest(method, target, nil), status: resp.StatusCode, header: resp.Header, body: body}
 }
 
-// text writes status and body as scripts have them: a member a line down to the third level. What no two
-// runs share is replaced.
-func (a answered) text() string {
+// scriptText returns status and body in the form of the scripts: a member a line down to the third level. Values that
+// differ between runs are replaced.
+func (a answered) scriptText() string {
 	if !strings.HasPrefix(a.header.Get("Content-Type"), "application/json") {
 		return fmt.Sprintf("%d %s, %d bytes\n", a.status, a.header.Get("Content-Type"), len(a.body))
 	}
@@ -131,13 +130,13 @@ func (a answered) text() string {
 		text = strings.ReplaceAll(text, cursor, "$next_cursor")
 	}
 	for _, name := range []string{"as_of", "lag_seconds"} {
-		text = mask(text, name)
+		text = maskMember(text, name)
 	}
 	return text + "\n"
 }
 
-// mask replaces the value of a member.
-func mask(text, name string) string {
+// maskMember replaces the value of a member.
+func maskMember(text, name string) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {
 		if at := strings.Index(line, `"`+name+`": `); at >= 0 {
@@ -156,11 +155,11 @@ func (a answered) cursor() string {
 	var page struct {
 		Next string `json:"next_cursor"`
 	}
-	_ = json.Unmarshal(a.body, &page) // what is no page has no cursor
+	_ = json.Unmarshal(a.body, &page) // an answer that is not a page has no cursor
 	return page.Next
 }
 
-// checker holds answers against the description.
+// checker validates answers against the description.
 type checker struct {
 	doc    *openapi3.T
 	router routers.Router
@@ -177,9 +176,9 @@ func newChecker(t testing.TB) *checker {
 	return &checker{doc: doc, router: router}
 }
 
-// answer fails the test when an answer is not as described, or when a good answer was given to a request
-// that is not.
-func (c *checker) answer(t testing.TB, a answered) {
+// checkAnswer fails the test if an answer does not match the description, or if a request that the description does
+// not allow was answered.
+func (c *checker) checkAnswer(t testing.TB, a answered) {
 	t.Helper()
 	route, params, err := c.router.FindRoute(a.request)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	streamPage = 2000 // entries that are read at a time while an answer is streamed
+	streamPage = 2000 // entries per page of a streamed answer
 
 	nextCursorHeader = "X-Next-Cursor"
 	asOfHeader       = "X-As-Of"
@@ -22,24 +22,24 @@ const (
 
 // pages reads history page by page, all from one view.
 type pages struct {
-	api   *API
-	state *live.State
-	query history.Query
-	rest  int // entries that may come still; 0: all
-	done  bool
+	api       *API
+	state     *live.State
+	query     history.Query
+	remaining int // maximum number of further entries; 0: all
+	done      bool
 }
 
-// page is entries, or buckets.
+// page holds entries or buckets.
 type page struct {
 	entries []projections.Entry
 	buckets []history.Bucket
 }
 
-// read gives the next page. done tells that it was the last one.
-func (p *pages) read(ctx context.Context) (page, error) {
+// readPage returns the next page. done is true after the last one.
+func (p *pages) readPage(ctx context.Context) (page, error) {
 	q := p.query
-	if q.Limit = streamPage; p.rest > 0 {
-		q.Limit = p.rest
+	if q.Limit = streamPage; p.remaining > 0 {
+		q.Limit = p.remaining
 	}
 	var out page
 	var next history.Cursor
@@ -56,35 +56,35 @@ func (p *pages) read(ctx context.Context) (page, error) {
 		}
 		out.entries, next = got.Entries, got.Next
 	}
-	p.query.Cursor, p.done = next, next == "" || p.rest > 0
+	p.query.Cursor, p.done = next, next == "" || p.remaining > 0
 	return out, nil
 }
 
 // encoder writes pages in a form that can be streamed.
 type encoder interface {
-	begin()
-	page(p page)
-	take() []byte // what was written since; holds until the next page
+	beginStream()
+	writePage(p page)
+	takeText() []byte // text written since the last call; valid until the next page
 }
 
-// body is an answer that is made while it is sent: a page at a time, so that memory does not grow with it. An
-// error after the first page cuts the connection, and the client can tell that it has not all.
-type body struct {
+// streamBody is an answer that is made while it is sent, a page at a time, so that memory does not grow with it. An
+// error after the first page cuts the connection, so that the client notices the missing rest.
+type streamBody struct {
 	pages   *pages
 	encoder encoder
 	ready   []byte
 	conn    net.Conn
 	base    context.Context
-	timeout time.Duration // for every page: to be read, and to be sent
+	timeout time.Duration // for every page: to read it, and to send it
 }
 
-// Read gives what is ready, or makes the next page.
-func (b *body) Read(p []byte) (int, error) {
+// Read returns the rest of the current page, or reads the next page.
+func (b *streamBody) Read(p []byte) (int, error) {
 	for len(b.ready) == 0 {
 		if b.pages.done {
 			return 0, io.EOF
 		}
-		if err := b.make(); err != nil {
+		if err := b.nextPage(); err != nil {
 			return 0, err
 		}
 	}
@@ -93,61 +93,61 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo sends what is ready, and every page as it is made, in one piece each: reading would cut them into pieces of
-// four kilobytes, each sent by itself.
-func (b *body) WriteTo(w io.Writer) (sent int64, err error) {
+// WriteTo sends the current page and all later ones, each in one piece: reading would cut them into pieces of four
+// kilobytes, each sent separately.
+func (b *streamBody) WriteTo(w io.Writer) (sent int64, err error) {
 	for {
 		n, err := w.Write(b.ready)
 		if sent += int64(n); err != nil || b.pages.done {
 			return sent, err
 		}
-		if err := b.make(); err != nil {
+		if err := b.nextPage(); err != nil {
 			return sent, err
 		}
 	}
 }
 
-// SupportsBodyWriteTo tells fasthttp that WriteTo does what reading does.
-func (b *body) SupportsBodyWriteTo() bool { return true }
+// SupportsBodyWriteTo reports to fasthttp that WriteTo is equivalent to reading.
+func (b *streamBody) SupportsBodyWriteTo() bool { return true }
 
-// make makes the next page; an error is told, as the client only sees the connection end.
-func (b *body) make() error {
-	err := b.next()
+// nextPage reads and encodes the next page. It logs an error, because the client only sees the connection end.
+func (b *streamBody) nextPage() error {
+	err := b.encodePage()
 	if err != nil {
 		b.pages.api.lg.Warn("a streamed answer is cut off", "err", err)
 	}
 	return err
 }
 
-func (b *body) next() error {
+func (b *streamBody) encodePage() error {
 	ctx, cancel := context.WithTimeout(b.base, b.timeout)
 	defer cancel()
-	page, err := b.pages.read(ctx)
+	page, err := b.pages.readPage(ctx)
 	if err != nil {
 		return err
 	}
-	b.encoder.page(page)
-	b.ready = b.encoder.take()
-	// The server's own deadline is for a whole answer; a stream may take as long as its client goes on reading.
+	b.encoder.writePage(page)
+	b.ready = b.encoder.takeText()
+	// The server's own deadline is for a whole answer; a stream may take as long as its client reads.
 	return b.conn.SetWriteDeadline(time.Now().Add(b.timeout))
 }
 
-// stream answers with all pages, or one when there is a limit. The first one is read before the answer begins,
-// so that what cannot be answered has its status.
-func (a *API) stream(c *fiber.Ctx, s *live.State, q history.Query, f form, limited bool) error {
+// streamPages answers with all pages, or with one if there is a limit. It reads the first page before the answer
+// begins, so that a failure still has its status.
+func (a *API) streamPages(c *fiber.Ctx, s *live.State, q history.Query, f form, limited bool) error {
 	p := &pages{api: a, state: s, query: q}
 	if limited {
-		p.rest = q.Limit
+		p.remaining = q.Limit
 	}
-	ctx, cancel := a.patience(c)
+	ctx, cancel := a.historyContext(c)
 	defer cancel()
-	first, err := p.read(ctx)
+	first, err := p.readPage(ctx)
 	if err != nil {
-		return a.explain(ctx, err)
+		return a.historyError(ctx, err)
 	}
-	e := a.encoder(q, f)
-	e.begin()
-	e.page(first)
+	e := a.newEncoder(q, f)
+	e.beginStream()
+	e.writePage(first)
 	c.Set(fiber.HeaderContentType, string(f)+"; charset=utf-8")
 	if f == asCSV {
 		c.Set(fiber.HeaderContentType, string(f)+"; charset=utf-8; header=present")
@@ -159,14 +159,14 @@ func (a *API) stream(c *fiber.Ctx, s *live.State, q history.Query, f form, limit
 	if a.view.Degraded() != nil {
 		c.Set(asOfHeader, s.AsOf().UTC().Format(time.RFC3339Nano))
 	}
-	out := &body{pages: p, encoder: e, ready: e.take(), conn: c.Context().Conn(), base: c.UserContext(), timeout: a.cfg.Timeout}
+	out := &streamBody{pages: p, encoder: e, ready: e.takeText(), conn: c.Context().Conn(), base: c.UserContext(), timeout: a.cfg.Timeout}
 	c.Context().SetBodyStream(out, -1)
 	return nil
 }
 
-func (a *API) encoder(q history.Query, f form) encoder {
+func (a *API) newEncoder(q history.Query, f form) encoder {
 	if f == asCSV {
-		return &csvEncoder{query: q, table: table{start: true}, shown: q.Shown()}
+		return &csvEncoder{query: q, table: csvTable{start: true}, shown: q.Shown()}
 	}
 	w := new(writer)
 	return &linesEncoder{api: a, writer: w, buckets: bucketWriter{writer: w, names: a.names, shown: q.Shown()}}
@@ -175,55 +175,55 @@ func (a *API) encoder(q history.Query, f form) encoder {
 // csvEncoder writes a row for each reading, or for each metric of a bucket.
 type csvEncoder struct {
 	query   history.Query
-	table   table
+	table   csvTable
 	columns []history.Aggregate
 	shown   func(metric string) []history.Aggregate
 }
 
-func (e *csvEncoder) begin() {
+func (e *csvEncoder) beginStream() {
 	header := readingsHeader
 	if e.query.Step != 0 {
 		header, e.columns = bucketsHeader(e.query)
 	}
-	e.table.row(header...)
+	e.table.writeRow(header...)
 }
 
-func (e *csvEncoder) page(p page) {
+func (e *csvEncoder) writePage(p page) {
 	for i := range p.entries {
-		e.table.entry(&p.entries[i])
+		e.table.writeEntry(&p.entries[i])
 	}
 	for i := range p.buckets {
-		e.table.bucket(&p.buckets[i], e.columns, e.shown)
+		e.table.writeBucket(&p.buckets[i], e.columns, e.shown)
 	}
 }
 
-func (e *csvEncoder) take() []byte {
+func (e *csvEncoder) takeText() []byte {
 	out := e.table.buf
 	e.table.buf = e.table.buf[:0]
 	return out
 }
 
-// linesEncoder writes an entry a line, as it is in data.
+// linesEncoder writes one entry per line, in the form of the items of data.
 type linesEncoder struct {
 	api     *API
 	writer  *writer
 	buckets bucketWriter
 }
 
-func (e *linesEncoder) begin() {}
+func (e *linesEncoder) beginStream() {}
 
-func (e *linesEncoder) page(p page) {
+func (e *linesEncoder) writePage(p page) {
 	for i := range p.entries {
-		e.writer.entry(e.api.names, &p.entries[i])
+		e.writer.writeEntry(e.api.names, &p.entries[i])
 		e.writer.Buf = append(e.writer.Buf, '\n')
 	}
 	for i := range p.buckets {
-		e.buckets.bucket(&p.buckets[i])
+		e.buckets.writeBucket(&p.buckets[i])
 		e.writer.Buf = append(e.writer.Buf, '\n')
 	}
 }
 
-func (e *linesEncoder) take() []byte {
+func (e *linesEncoder) takeText() []byte {
 	out := e.writer.Buf
 	e.writer.Buf = e.writer.Buf[:0]
 	return out

@@ -28,16 +28,16 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// odd has everything that a cell may need quotes for.
-const odd = `
+// oddCells has every character that requires quotes.
+const oddCells = `
 2025-07-18T18:00:00Z a uuid=GPU-a0 index=0 device=nvidia0 model=NVIDIA+H100,+"80GB" pod=p namespace=n container=c driver=535.1 job=x,y="z" | gpu_utilization=1 DCGM_FI_DEV_FB_USED=7.25
 2025-07-18T18:20:00.5Z a uuid=GPU-a0 index=0 mig=3 mig_profile=1g.10gb part=mig:3 pci=00000000:3b:00.0 instance=a:9400 | DCGM_FI_PROF_GR_ENGINE_ACTIVE=0.5
 2025-07-18T18:30:00Z a uuid=GPU-a0 index=0 | gpu_utilization=N/A temperature=
 2025-07-18T20:42:00Z b uuid=GPU-b0 index=0 | gpu_utilization=3 own_metric=12345678901234567
 `
 
-// accept asks with an Accept header.
-func accept(t testing.TB, app *fiber.App, target, accept string) answered {
+// getAccepting sends a request with an Accept header.
+func getAccepting(t testing.TB, app *fiber.App, target, accept string) answered {
 	t.Helper()
 	req := httptest.NewRequest(http.MethodGet, target, nil)
 	if accept != "" {
@@ -57,8 +57,8 @@ func accept(t testing.TB, app *fiber.App, target, accept string) answered {
 
 func TestReadingsAsCSVCanBeUploadedAgain(t *testing.T) {
 	f := newFleet()
-	f.script(t, odd)
-	got := accept(t, serve(t, f, time.Now), "/api/v1/telemetry", "text/csv")
+	f.addRows(t, oddCells)
+	got := getAccepting(t, serveFleet(t, f, time.Now), "/api/v1/telemetry", "text/csv")
 	if got.status != 200 || got.header.Get("Content-Type") != "text/csv; charset=utf-8; header=present" {
 		t.Fatalf("%d %s", got.status, got.header.Get("Content-Type"))
 	}
@@ -71,13 +71,13 @@ func TestReadingsAsCSVCanBeUploadedAgain(t *testing.T) {
 	}
 	var have, want []string
 	for _, r := range read.Records {
-		have = append(have, tell(r.Host, &r.Record))
+		have = append(have, recordText(r.Host, &r.Record))
 	}
 	for _, ev := range f.appended {
 		for i := range ev.Columns {
 			c := &ev.Columns[i]
 			for at, v := range c.All() {
-				want = append(want, tell(ev.Host, &events.Record{Identity: &ev.Identities[c.Identity], Metric: c.Metric, At: at, Value: v}))
+				want = append(want, recordText(ev.Host, &events.Record{Identity: &ev.Identities[c.Identity], Metric: c.Metric, At: at, Value: v}))
 			}
 		}
 	}
@@ -88,17 +88,17 @@ func TestReadingsAsCSVCanBeUploadedAgain(t *testing.T) {
 	}
 }
 
-// tell writes a record but for its source name and the text of its value.
-func tell(host events.HostID, r *events.Record) string {
+// recordText writes a record without its source name and the text of its value.
+func recordText(host events.HostID, r *events.Record) string {
 	return fmt.Sprintf("%s %s %s %+v %+v", r.At, host, r.Metric, *r.Identity, r.Value)
 }
 
 func TestLinesAreTheItemsOfTheList(t *testing.T) {
 	f := newFleet()
-	f.script(t, odd)
-	app := serve(t, f, time.Now)
+	f.addRows(t, oddCells)
+	app := serveFleet(t, f, time.Now)
 	for _, target := range []string{"/api/v1/telemetry", "/api/v1/gpus/GPU-a0/telemetry?step=1h&agg=avg,p95", "/api/v1/telemetry?step=1d&order=asc", "/api/v1/telemetry?limit=2"} {
-		list, lines := accept(t, app, target, ""), accept(t, app, target, "application/x-ndjson")
+		list, lines := getAccepting(t, app, target, ""), getAccepting(t, app, target, "application/x-ndjson")
 		var page struct {
 			Data []json.RawMessage
 			Next string `json:"next_cursor"`
@@ -118,9 +118,9 @@ func TestLinesAreTheItemsOfTheList(t *testing.T) {
 
 func TestBucketsAsCSV(t *testing.T) {
 	f := newFleet()
-	f.script(t, odd)
-	f.script(t, "2025-07-18T20:43:00Z b uuid=GPU-b0 index=0 | gpu_utilization=4 DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION=9")
-	app := serve(t, f, time.Now)
+	f.addRows(t, oddCells)
+	f.addRows(t, "2025-07-18T20:43:00Z b uuid=GPU-b0 index=0 | gpu_utilization=4 DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION=9")
+	app := serveFleet(t, f, time.Now)
 	for target, want := range map[string]string{
 		"/api/v1/gpus/GPU-b0/telemetry?format=csv&step=1h&metric=gpu_utilization&agg=max,count": "timestamp,host_id,id,part,metric_name,max,count\r\n" +
 			"2025-07-18T20:00:00Z,b,GPU-b0,,DCGM_FI_DEV_GPU_UTIL,4,2\r\n",
@@ -128,7 +128,7 @@ func TestBucketsAsCSV(t *testing.T) {
 			"2025-07-18T00:00:00Z,b,GPU-b0,,DCGM_FI_DEV_GPU_UTIL,3.5,\r\n2025-07-18T00:00:00Z,b,GPU-b0,,DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION,,9\r\n",
 		"/api/v1/gpus/GPU-b0/telemetry?format=csv&step=1h&end_time=2020-01-01T00:00:00Z": "timestamp,host_id,id,part,metric_name,avg,last\r\n",
 	} {
-		if got := accept(t, app, target, ""); got.status != 200 || string(got.body) != want {
+		if got := getAccepting(t, app, target, ""); got.status != 200 || string(got.body) != want {
 			t.Errorf("%s: %d\ngot  %q\nwant %q", target, got.status, got.body, want)
 		}
 	}
@@ -152,34 +152,34 @@ func TestFormIsChosenByWeight(t *testing.T) {
 		"nonsense":                 "",
 		"TEXT/CSV; header=present": asCSV,
 	} {
-		if got := accepted(header); got != want {
-			t.Errorf("Accept: %q gives %q, want %q", header, got, want)
+		if got := acceptedForm(header); got != want {
+			t.Errorf("Accept: %q: got %q, want %q", header, got, want)
 		}
 	}
 	f := newFleet()
-	f.script(t, odd)
-	app := serve(t, f, time.Now)
+	f.addRows(t, oddCells)
+	app := serveFleet(t, f, time.Now)
 	for target, header := range map[string]string{"/api/v1/telemetry": "text/html", "/api/v1/gpus/GPU-a0/telemetry": "image/png, text/csv;q=0"} {
-		got := accept(t, app, target, header)
+		got := getAccepting(t, app, target, header)
 		if got.status != 406 || got.code() != NotAcceptable || !strings.Contains(string(got.body), "application/json, application/x-ndjson, text/csv") {
-			t.Errorf("%s: %s", target, got.text())
+			t.Errorf("%s: %s", target, got.scriptText())
 		}
 	}
-	if got := accept(t, app, "/api/v1/telemetry?format=xml", ""); got.status != 400 || !strings.Contains(string(got.body), formsTaken) {
-		t.Errorf("format=xml: %s", got.text())
+	if got := getAccepting(t, app, "/api/v1/telemetry?format=xml", ""); got.status != 400 || !strings.Contains(string(got.body), formsTaken) {
+		t.Errorf("format=xml: %s", got.scriptText())
 	}
-	if got := accept(t, app, "/api/v1/telemetry?cursor=nonsense", "text/csv"); got.status != 400 || got.code() != BadParameter {
-		t.Errorf("a bad cursor, streamed: %s", got.text())
+	if got := getAccepting(t, app, "/api/v1/telemetry?cursor=nonsense", "text/csv"); got.status != 400 || got.code() != BadParameter {
+		t.Errorf("a bad cursor, streamed: %s", got.scriptText())
 	}
 }
 
-// many makes a fleet whose history has more than two pages of a stream.
-func many(t testing.TB) *fleet {
+// manyEntries returns a fleet whose history has more than two pages of a stream.
+func manyEntries(t testing.TB) *fleet {
 	t.Helper()
 	f := newFleet()
 	for i := range 2*streamPage + 7 {
 		at := events.TimestampOf(noon.Add(time.Duration(i) * time.Second))
-		if err := f.row("a", events.Identity{UUID: "GPU-a0", Index: "0"}, at, [][2]string{{"gpu_utilization", fmt.Sprint(i % 100)}}); err != nil {
+		if err := f.addRow("a", events.Identity{UUID: "GPU-a0", Index: "0"}, at, [][2]string{{"gpu_utilization", fmt.Sprint(i % 100)}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -187,7 +187,7 @@ func many(t testing.TB) *fleet {
 }
 
 func TestAStreamHasAllPages(t *testing.T) {
-	app := serve(t, many(t), time.Now)
+	app := serveFleet(t, manyEntries(t), time.Now)
 	for target, want := range map[string]int{
 		"/api/v1/telemetry?format=csv":                      2*streamPage + 7 + 1,
 		"/api/v1/telemetry?format=ndjson":                   2*streamPage + 7,
@@ -196,14 +196,14 @@ func TestAStreamHasAllPages(t *testing.T) {
 		"/api/v1/telemetry?format=csv&limit=3000":           3001,
 		"/api/v1/telemetry?format=csv&limit=10000":          2*streamPage + 7 + 1,
 	} {
-		got := accept(t, app, target, "")
+		got := getAccepting(t, app, target, "")
 		if n := bytes.Count(got.body, []byte("\n")); got.status != 200 || n != want {
 			t.Errorf("%s: %d, %d lines, want %d", target, got.status, n, want)
 		}
 	}
 }
 
-// failing is a history that fails behind the first page.
+// failing is a history that fails after the first page.
 type failing struct{ *history.History }
 
 func (h failing) Telemetry(ctx context.Context, s *live.State, q history.Query) (history.Page, error) {
@@ -214,8 +214,8 @@ func (h failing) Telemetry(ctx context.Context, s *live.State, q history.Query) 
 }
 
 func TestAStreamThatFailsIsCutOff(t *testing.T) {
-	f := many(t)
-	api := New(Config{}, f.facts, f.hub(t), failing{history.New(f, nil)}, f, nil)
+	f := manyEntries(t)
+	api := New(Config{}, f.facts, f.runHub(t), failing{history.New(f, nil)}, f, nil)
 	app := appOf(api)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -240,15 +240,15 @@ func TestAStreamThatFailsIsCutOff(t *testing.T) {
 	}
 }
 
-// TestAStreamedBodyIsReadAndWrittenTheSame is for the two ways in which a server may take a body.
+// TestAStreamedBodyIsReadAndWrittenTheSame covers the two ways in which a server may consume a body.
 func TestAStreamedBodyIsReadAndWrittenTheSame(t *testing.T) {
 	text := strings.Repeat("one page\n", 5000)
-	if err := iotest.TestReader(&body{pages: &pages{done: true}, ready: []byte(text)}, []byte(text)); err != nil {
+	if err := iotest.TestReader(&streamBody{pages: &pages{done: true}, ready: []byte(text)}, []byte(text)); err != nil {
 		t.Error(err)
 	}
 	var out strings.Builder
-	n, err := (&body{pages: &pages{done: true}, ready: []byte(text)}).WriteTo(&out)
+	n, err := (&streamBody{pages: &pages{done: true}, ready: []byte(text)}).WriteTo(&out)
 	if out.String() != text || n != int64(len(text)) || err != nil {
-		t.Errorf("wrote %d of %d bytes, said %d, %v", out.Len(), len(text), n, err)
+		t.Errorf("wrote %d of %d bytes, reported %d, %v", out.Len(), len(text), n, err)
 	}
 }

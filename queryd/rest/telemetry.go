@@ -16,40 +16,40 @@ import (
 
 const defaultLimit = 100
 
-// telemetry answers GET /api/v1/telemetry.
-func (a *API) telemetry(c *fiber.Ctx) error {
-	p, err := parameters(c, "host_id", "gpu_id", "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "format", "wait")
+// serveTelemetry answers GET /api/v1/telemetry.
+func (a *API) serveTelemetry(c *fiber.Ctx) error {
+	p, err := readParams(c, "host_id", "gpu_id", "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "format", "wait")
 	if err != nil {
 		return err
 	}
-	q, err := a.query(p)
+	q, err := a.parseQuery(p)
 	if err != nil {
 		return err
 	}
-	if q.Hosts, err = p.hosts(); err != nil {
+	if q.Hosts, err = p.parseHosts(); err != nil {
 		return err
 	}
-	if q.GPUs, err = p.gpus(q.Hosts); err != nil {
+	if q.GPUs, err = p.parseGPUs(q.Hosts); err != nil {
 		return err
 	}
-	s, err := a.state(c, p)
+	s, err := a.requestState(c, p)
 	if err != nil {
 		return err
 	}
 	return a.answerPage(c, p, s, q)
 }
 
-// gpuTelemetry answers GET /api/v1/gpus/{id}/telemetry.
-func (a *API) gpuTelemetry(c *fiber.Ctx) error {
-	p, err := parameters(c, "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "format", "wait")
+// serveGPUTelemetry answers GET /api/v1/gpus/{id}/telemetry.
+func (a *API) serveGPUTelemetry(c *fiber.Ctx) error {
+	p, err := readParams(c, "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "format", "wait")
 	if err != nil {
 		return err
 	}
-	q, err := a.query(p)
+	q, err := a.parseQuery(p)
 	if err != nil {
 		return err
 	}
-	s, err := a.state(c, p)
+	s, err := a.requestState(c, p)
 	if err != nil {
 		return err
 	}
@@ -61,72 +61,72 @@ func (a *API) gpuTelemetry(c *fiber.Ctx) error {
 	return a.answerPage(c, p, s, q)
 }
 
-// query reads the parameters that every history query takes.
-func (a *API) query(p params) (q history.Query, err error) {
-	if q.Limit, err = p.limit(history.MaxLimit, defaultLimit); err != nil {
+// parseQuery parses the parameters of every history query.
+func (a *API) parseQuery(p params) (q history.Query, err error) {
+	if q.Limit, err = p.parseLimit(history.MaxLimit, defaultLimit); err != nil {
 		return q, err
 	}
-	if q.Oldest, err = p.oldest(); err != nil {
+	if q.Oldest, err = p.parseOrder(); err != nil {
 		return q, err
 	}
-	if q.Metrics, err = p.metrics(); err != nil {
+	if q.Metrics, err = p.parseMetrics(); err != nil {
 		return q, err
 	}
-	if err = p.step(&q); err != nil {
+	if err = p.parseStep(&q); err != nil {
 		return q, err
 	}
-	cursor, _ := p.one("cursor")
+	cursor, _ := p.singleValue("cursor")
 	q.Cursor = history.Cursor(cursor)
-	return q, a.span(p, &q)
+	return q, a.parseRange(p, &q)
 }
 
-// degradedPatience is how long history may take while etcd is known not to answer.
-const degradedPatience = 3 * time.Second
+// degradedTimeout bounds the time for history while etcd is known not to answer.
+const degradedTimeout = 3 * time.Second
 
-// answerPage asks history and answers with a page, or in a form that can be streamed with all of them.
+// answerPage answers with a page of history, or, in a form that can be streamed, with all pages.
 func (a *API) answerPage(c *fiber.Ctx, p params, s *live.State, q history.Query) error {
 	form, err := formOf(c, p)
 	if err != nil {
 		return err
 	}
 	if form != asJSON {
-		_, limited := p.one("limit")
-		return a.stream(c, s, q, form, limited)
+		_, limited := p.singleValue("limit")
+		return a.streamPages(c, s, q, form, limited)
 	}
-	ctx, cancel := a.patience(c)
+	ctx, cancel := a.historyContext(c)
 	defer cancel()
 	if q.Step != 0 {
 		page, err := a.past.Buckets(ctx, s, q)
 		if err != nil {
-			return a.explain(ctx, err)
+			return a.historyError(ctx, err)
 		}
 		return a.answerBuckets(c, s, q, page)
 	}
 	page, err := a.past.Telemetry(ctx, s, q)
 	if err != nil {
-		return a.explain(ctx, err)
+		return a.historyError(ctx, err)
 	}
-	w := a.begin(s, entriesSize(page.Entries))
+	w := a.beginAnswer(s, entriesSize(page.Entries))
 	w.Open('[')
 	for i := range page.Entries {
-		w.entry(a.names, &page.Entries[i])
+		w.writeEntry(a.names, &page.Entries[i])
 	}
 	w.Close(']')
 	w.Text("next_cursor", string(page.Next))
-	return w.finish(c, len(page.Entries))
+	return w.finishAnswer(c, len(page.Entries))
 }
 
-// patience bounds the time that history may take.
-func (a *API) patience(c *fiber.Ctx) (context.Context, context.CancelFunc) {
+// historyContext returns a context that bounds the time for history.
+func (a *API) historyContext(c *fiber.Ctx) (context.Context, context.CancelFunc) {
 	timeout := a.cfg.Timeout
 	if a.view.Degraded() != nil {
-		timeout = min(timeout, degradedPatience)
+		timeout = min(timeout, degradedTimeout)
 	}
 	return context.WithTimeout(c.UserContext(), timeout)
 }
 
-// explain gives an error of history the form of an answer.
-func (a *API) explain(ctx context.Context, err error) error {
+// historyError returns the answer for an error of history.
+func (a *API) historyError(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil && a.view.Degraded() != nil:
 		return &Error{http.StatusServiceUnavailable, Unavailable,
@@ -140,7 +140,7 @@ func (a *API) explain(ctx context.Context, err error) error {
 	}
 }
 
-// entriesSize is about how many bytes the JSON of entries takes, judged by the first.
+// entriesSize returns the approximate number of JSON bytes of entries, judged by the first.
 func entriesSize(entries []projections.Entry) int {
 	if len(entries) == 0 {
 		return 0
@@ -149,12 +149,12 @@ func entriesSize(entries []projections.Entry) int {
 	return len(entries) * (384 + 32*len(first.Identity.Labels) + 64*len(first.Readings))
 }
 
-// origin writes where an entry is from. Entries that follow each other mostly are from the same GPU, so the text
-// of the last one is kept.
-func (w *writer) origin(e *projections.Entry) {
+// writeOrigin writes the origin of an entry. Consecutive entries are mostly from the same GPU, so the last text is
+// kept.
+func (w *writer) writeOrigin(e *projections.Entry) {
 	if of := (origin{e.Host, e.Entity, e.Identity}); w.lastOrigin != of {
 		var text writer
-		text.entity(e.Host, e.Entity, e.Identity)
+		text.writeEntity(e.Host, e.Entity, e.Identity)
 		w.lastOrigin, w.originText = of, text.Buf
 	}
 	if len(w.originText) > 0 {
@@ -163,19 +163,19 @@ func (w *writer) origin(e *projections.Entry) {
 	}
 }
 
-// entry writes one entry.
-func (w *writer) entry(fields names, e *projections.Entry) {
+// writeEntry writes one entry.
+func (w *writer) writeEntry(fields namedFields, e *projections.Entry) {
 	w.Open('{')
 	w.Time("timestamp", e.At)
-	w.origin(e)
-	if w.layout.fits(fields, len(e.Readings), func(i int) (string, events.Value) { return e.Readings[i].Metric(), e.Readings[i].Value() }) {
-		w.laidOut()
+	w.writeOrigin(e)
+	if w.layout.matchReadings(fields, len(e.Readings), func(i int) (string, events.Value) { return e.Readings[i].Metric(), e.Readings[i].Value() }) {
+		w.writeWithLayout()
 	} else {
 		w.unusual = w.unusual[:0]
 		for _, r := range e.Readings {
 			w.unusual = append(w.unusual, projections.Latest{Metric: r.Metric(), Source: r.Source(), At: e.At, Value: r.Value()})
 		}
-		w.unlike(fields, w.unusual, false)
+		w.writeWithoutLayout(fields, w.unusual, false)
 	}
 	w.Close('}')
 }

@@ -14,15 +14,15 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// state gives the view that a request is answered from: the current one, or with ?wait=<revision> one that
-// holds everything up to there.
-func (a *API) state(c *fiber.Ctx, p params) (*live.State, error) {
-	if text, given := p.one("wait"); given {
-		rev, err := a.revision(text)
+// requestState returns the view for a request: the current one, or with ?wait=<revision> one that holds everything up
+// to that revision.
+func (a *API) requestState(c *fiber.Ctx, p params) (*live.State, error) {
+	if text, given := p.singleValue("wait"); given {
+		rev, err := a.parseRevision(text)
 		if err != nil {
 			return nil, err
 		}
-		return a.wait(c.UserContext(), rev)
+		return a.waitForRevision(c.UserContext(), rev)
 	}
 	if err := a.view.Ready(); err != nil {
 		return nil, &Error{http.StatusServiceUnavailable, NotReady, "the view is being loaded; try again in a moment", err}
@@ -30,23 +30,23 @@ func (a *API) state(c *fiber.Ctx, p params) (*live.State, error) {
 	return a.view.State(), nil
 }
 
-// revision reads a position in the log: a token as the upload's answer gives it, or its number alone.
-func (a *API) revision(text string) (events.Revision, error) {
+// parseRevision parses a position in the log: a token from the answer to an upload, or its number alone.
+func (a *API) parseRevision(text string) (events.Revision, error) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
 		return events.Revision{Epoch: a.facts.Epoch, Cluster: a.facts.Cluster, Number: n}, nil
 	}
 	rev, err := events.ParseRevision(text)
 	if err != nil {
-		return events.Revision{}, badParameter("wait", text, "a revision as an upload's answer gives it")
+		return events.Revision{}, badParameter("wait", text, "a revision from the answer to an upload")
 	}
 	return rev, nil
 }
 
-// wait waits for a revision, as long as the configuration and a server that may stop let it.
-func (a *API) wait(ctx context.Context, rev events.Revision) (*live.State, error) {
+// waitForRevision waits for a revision, until the configured limit or until the server stops.
+func (a *API) waitForRevision(ctx context.Context, rev events.Revision) (*live.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.MaxWait)
 	defer cancel()
-	defer context.AfterFunc(a.waits, cancel)()
+	defer context.AfterFunc(a.waitContext, cancel)()
 	s, err := a.view.Wait(ctx, rev)
 	switch {
 	case err == nil:
@@ -61,9 +61,9 @@ func (a *API) wait(ctx context.Context, rev events.Revision) (*live.State, error
 	}
 }
 
-// begin starts the envelope of a good answer, up to the data.
-func (a *API) begin(s *live.State, size int) *writer {
-	w := a.writers.get(256 + size)
+// beginAnswer starts the envelope of a successful answer, up to the data.
+func (a *API) beginAnswer(s *live.State, size int) *writer {
+	w := a.writers.getWriter(256 + size)
 	w.Open('{')
 	w.Key("success")
 	w.Raw("true")
@@ -75,9 +75,9 @@ func (a *API) begin(s *live.State, size int) *writer {
 	return w
 }
 
-// finish ends the envelope and answers.
-func (w *writer) finish(c *fiber.Ctx, count int) error {
+// finishAnswer ends the envelope and sends the answer.
+func (w *writer) finishAnswer(c *fiber.Ctx, count int) error {
 	w.Whole("count", int64(count))
 	w.Close('}')
-	return w.send(c)
+	return w.sendBody(c)
 }

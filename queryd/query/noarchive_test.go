@@ -15,8 +15,8 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// TestHistoryIsNotCutShortWithoutTheArchive: a server that was started without the archive that the collectors have says
-// so, where it would have to leave readings out; what is in etcd it answers.
+// TestHistoryIsNotCutShortWithoutTheArchive starts a server without the archive of the collectors: it reports an
+// error instead of leaving out readings, and answers from etcd as before.
 func TestHistoryIsNotCutShortWithoutTheArchive(t *testing.T) {
 	c := newCluster(t)
 	old := events.TimestampOf(time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC))
@@ -42,7 +42,7 @@ func TestHistoryIsNotCutShortWithoutTheArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.LackArchive(c.store, m)
-	base, stop := start(t, s)
+	base, stop := startServer(t, s)
 	defer stop()
 	ask := func(query string, want int) {
 		t.Helper()
@@ -50,14 +50,14 @@ func TestHistoryIsNotCutShortWithoutTheArchive(t *testing.T) {
 			Count int
 			Error string
 		}
-		status := get(t, base+query, &got)
-		if told := strings.Contains(got.Error, "ARCHIVE_URL"); want < 0 && (status != 503 || !told) || want >= 0 && (status != 200 || got.Count != want) {
-			t.Errorf("%s: %d %+v, want %d entries, or to be told what is missing if that is below 0", query, status, got, want)
+		status := getJSON(t, base+query, &got)
+		if reported := strings.Contains(got.Error, "ARCHIVE_URL"); want < 0 && (status != 503 || !reported) || want >= 0 && (status != 200 || got.Count != want) {
+			t.Errorf("%s: %d %+v, want %d entries, or an error that names the missing archive if that is below 0", query, status, got, want)
 		}
 	}
 	const newer = "start_time=2025-07-19T00:00:00Z"
 	ask("/api/v1/telemetry", 2) // archived, and still in etcd too
-	c.commit(p, snapshot.Commit{Offsets: &projections.Offsets{Live: rev, Series: rev, HotFrom: projections.WindowOf(old) + 1}})
+	c.commitPartition(p, snapshot.Commit{Offsets: &projections.Offsets{Live: rev, Series: rev, HotFrom: projections.WindowOf(old) + 1}})
 	ask("/api/v1/telemetry?limit=1", -1) // looks for whether there is another page
 	ask("/api/v1/telemetry?"+newer, 1)
 	ask("/api/v1/telemetry?step=1h&"+newer, 1)

@@ -22,7 +22,7 @@ import (
 type Rates struct {
 	PerSecond float64 // uploads of one client, on average; default 100. Negative: no bound
 	Burst     int     // uploads at once; default 500
-	Clients   int     // remembered at a time; default 10,000
+	Clients   int     // remembered at a time, the latest ones; default 10,000. It has no flag
 }
 
 func (r *Rates) flags(fs *flag.FlagSet) {
@@ -30,7 +30,6 @@ func (r *Rates) flags(fs *flag.FlagSet) {
 	fs.Float64Var(&r.PerSecond, "ingest.client-rate", d.PerSecond,
 		"uploads per second of one client (its bearer token, else its address) on average; more are answered 429; a negative number means no bound")
 	fs.IntVar(&r.Burst, "ingest.client-burst", d.Burst, "uploads that one client may begin at once")
-	fs.IntVar(&r.Clients, "ingest.client-memory", d.Clients, "clients whose rate is remembered, the latest ones")
 }
 
 func (r Rates) withDefaults() Rates {
@@ -45,7 +44,7 @@ func (r Rates) check() error {
 	case r.Burst < 0:
 		return fmt.Errorf("flag ingest.client-burst is %d; it must be positive", r.Burst)
 	case r.Clients < 0:
-		return fmt.Errorf("flag ingest.client-memory is %d; it must be positive", r.Clients)
+		return fmt.Errorf("Rates.Clients is %d; it must be positive", r.Clients)
 	}
 	return nil
 }

@@ -29,18 +29,18 @@ type AbsentReadings struct {
 	Implausible      []Implausible    `json:"implausible,omitempty"` // by where they are first found, maxAbsences at most
 }
 
-// Count counts n absent readings of a reason.
-func (a *AbsentReadings) Count(reason string, n int64) {
+// CountReason counts n absent readings of a reason.
+func (a *AbsentReadings) CountReason(reason string, n int64) {
 	if a.AbsencesByReason == nil {
 		a.AbsencesByReason = map[string]int64{}
 	}
 	a.AbsencesByReason[reason] += n
 }
 
-// Add adds the counts of another file. The lists of both stay as they are.
-func (a *AbsentReadings) Add(other *AbsentReadings) {
+// AddCounts adds the counts of another file. The lists of both stay as they are.
+func (a *AbsentReadings) AddCounts(other *AbsentReadings) {
 	a.AbsencesTotal += other.AbsencesTotal
 	for reason, n := range other.AbsencesByReason {
-		a.Count(reason, n)
+		a.CountReason(reason, n)
 	}
 }

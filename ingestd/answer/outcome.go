@@ -44,8 +44,8 @@ func (o *Outcome) BeginFile(name string) *FileOutcome {
 	return t
 }
 
-// Finish sums up, once no more files come.
-func (o *Outcome) Finish(trouble string) {
+// SumUp sums up, once no more files come.
+func (o *Outcome) SumUp(trouble string) {
 	now := time.Now().UTC()
 	for _, t := range o.Files {
 		t.setStatus()
@@ -54,7 +54,7 @@ func (o *Outcome) Finish(trouble string) {
 		}
 	}
 	if len(o.Files) > 1 {
-		o.Whole = o.sum()
+		o.Whole = o.sumReceipts()
 	}
 	if trouble != "" && o.Ended == nil && o.Err() == nil {
 		o.Whole.Warnings = append(o.Whole.Warnings, trouble)
@@ -73,14 +73,14 @@ func (t *FileOutcome) setStatus() {
 	}
 }
 
-// sum is the receipt of several files together.
-func (o *Outcome) sum() *Receipt {
+// sumReceipts is the receipt of several files together.
+func (o *Outcome) sumReceipts() *Receipt {
 	all := NewReceipt()
 	all.FileID, all.UploadedAt = o.ID, o.BeganAt
 	refused, span := 0, AppendStats{}
 	for _, t := range o.Files {
-		all.add(t.Receipt)
-		span.Extend(&t.Stats)
+		all.addSums(t.Receipt)
+		span.ExtendBy(&t.Stats)
 		if t.Err != nil {
 			refused++
 		}
@@ -97,12 +97,12 @@ func (o *Outcome) sum() *Receipt {
 	return all
 }
 
-// Reached is how far the files that were taken got in the log.
-func (o *Outcome) Reached() map[events.Partition]events.Revision {
+// ReachedRevisions is how far the files that were taken got in the log.
+func (o *Outcome) ReachedRevisions() map[events.Partition]events.Revision {
 	all := AppendStats{}
 	for _, t := range o.Files {
 		if t.Err == nil {
-			all.Extend(&t.Stats)
+			all.ExtendBy(&t.Stats)
 		}
 	}
 	return all.Reached

@@ -34,7 +34,7 @@ func (o *Outcome) ErrorResponse(r *Refusal) Failure {
 	}
 	text := r.Text
 	if r.Code != CodeSomeRefused {
-		text += "; " + o.Whole.stored()
+		text += "; " + o.Whole.storedText()
 	}
 	return Failure{Error: text, Code: r.Code, Receipt: o.Whole, Files: o.fileAnswers()}
 }

@@ -24,10 +24,10 @@ func BenchmarkStream(b *testing.B) {
 	for _, way := range []string{"raw", "form", "chunks"} {
 		b.Run(way, func(b *testing.B) {
 			log := pipelinetest.NewRecorderOf(events.CutRules{})
-			s := serve(b, Config{MaxUploadSize: 3_000_000_000}, pipelinetest.Forgetful{Recorder: log}, log)
+			s := startServer(b, Config{MaxUploadSize: 3_000_000_000}, pipelinetest.DiscardingLog{Recorder: log}, log)
 			b.SetBytes(size)
 			for b.Loop() {
-				content, kind := io.Reader(&pipelinetest.Endless{Block: block, Left: size}), "text/csv"
+				content, kind := io.Reader(&pipelinetest.EndlessFile{Block: block, Left: size}), "text/csv"
 				if way == "form" {
 					content, kind = form(content)
 				}
@@ -40,7 +40,7 @@ func BenchmarkStream(b *testing.B) {
 					req.ContentLength = size
 				}
 				runtime.GC()
-				idle := heap()
+				idle := heapBytes()
 				var got response
 				peak := pipelinetest.PeakHeap(func() {
 					resp, err := http.DefaultClient.Do(req)

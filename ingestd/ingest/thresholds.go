@@ -21,7 +21,7 @@ type Thresholds struct {
 	SoftRate, HardRate       int           // records appended per second by this process; default: no bound
 }
 
-func (m *Thresholds) flags(fs *flag.FlagSet) {
+func (m *Thresholds) registerFlags(fs *flag.FlagSet) {
 	d := m.withDefaults()
 	fs.IntVar(&m.SoftSize, "ingest.soft-size", d.SoftSize, "percent of etcd's quota in use from which uploads are slowed down")
 	fs.IntVar(&m.HardSize, "ingest.hard-size", d.HardSize, "percent of etcd's quota in use from which uploads are refused")
@@ -45,8 +45,8 @@ func (m Thresholds) withDefaults() Thresholds {
 	return m
 }
 
-// check refuses thresholds that make no sense, by the name of the flag.
-func (m Thresholds) check() error {
+// checkFlags refuses thresholds that make no sense, by the name of the flag.
+func (m Thresholds) checkFlags() error {
 	for _, pair := range []struct {
 		name       string
 		soft, hard int64
@@ -70,9 +70,9 @@ func (m Thresholds) check() error {
 // threshold is a soft and a hard bound of one reading; a bound of 0 is not there.
 type threshold struct{ soft, hard float64 }
 
-// pressure returns how far a reading is on the way from the soft threshold, 0, to the hard one, 1. Without a hard
+// pressureOf returns how far a reading is on the way from the soft threshold, 0, to the hard one, 1. Without a hard
 // threshold it comes to 1 at twice the soft one.
-func (s threshold) pressure(v float64) float64 {
+func (s threshold) pressureOf(v float64) float64 {
 	soft, hard := s.soft, s.hard
 	if soft == 0 {
 		soft = hard
@@ -89,5 +89,5 @@ func (s threshold) pressure(v float64) float64 {
 	return (v - soft) / (hard - soft)
 }
 
-// over reports whether a reading has reached the hard threshold.
-func (s threshold) over(v float64) bool { return s.hard > 0 && v >= s.hard }
+// isReached reports whether a reading has reached the hard threshold.
+func (s threshold) isReached(v float64) bool { return s.hard > 0 && v >= s.hard }

@@ -46,8 +46,8 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// Check refuses limits with which nothing could work, by the name of the flag.
-func (l Limits) Check() error {
+// CheckFlags refuses limits with which nothing could work, by the name of the flag.
+func (l Limits) CheckFlags() error {
 	for _, p := range []struct {
 		name  string
 		value int64

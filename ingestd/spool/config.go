@@ -33,8 +33,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Check refuses bounds that are none, by the name of the flag.
-func (c Config) Check() error {
+// CheckFlags refuses bounds that are none, by the name of the flag.
+func (c Config) CheckFlags() error {
 	switch {
 	case c.MaxBytes < 0:
 		return fmt.Errorf("flag ingest.spool-bytes is %d; it must be positive", c.MaxBytes)

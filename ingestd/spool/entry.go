@@ -27,25 +27,25 @@ const (
 	runsName     = "runs" // how many processes have begun with the upload since one last ended its work on it
 )
 
-// load reads an upload back.
-func (s *Spool) load(dir string) (*Entry, error) {
+// loadEntry reads an upload back.
+func (s *Spool) loadEntry(dir string) (*Entry, error) {
 	text, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil {
 		return nil, fmt.Errorf("reading a spooled upload: %w", err)
 	}
-	return s.entry(dir, text), nil
+	return s.newEntry(dir, text), nil
 }
 
-// entry is the upload of a manifest. One whose files are not those of its manifest is damaged.
-func (s *Spool) entry(dir string, manifest []byte) *Entry {
+// newEntry is the upload of a manifest. One whose files are not those of its manifest is damaged.
+func (s *Spool) newEntry(dir string, manifest []byte) *Entry {
 	e := &Entry{spool: s, dir: dir}
-	if e.Damage = e.parse(manifest); e.Damage != nil {
+	if e.Damage = e.parseManifest(manifest); e.Damage != nil {
 		e.Manifest = Manifest{ID: events.UploadID(strings.TrimPrefix(filepath.Base(dir), prefix))}
 	}
 	return e
 }
 
-func (e *Entry) parse(manifest []byte) error {
+func (e *Entry) parseManifest(manifest []byte) error {
 	if err := json.Unmarshal(manifest, &e.Manifest); err != nil {
 		return fmt.Errorf("its manifest is damaged: %w", err)
 	}
@@ -53,16 +53,16 @@ func (e *Entry) parse(manifest []byte) error {
 		return fmt.Errorf("its manifest is that of upload %q", e.ID)
 	}
 	for i, f := range e.Files {
-		if info, err := os.Stat(e.path(i)); err != nil || info.Size() != f.Size {
+		if info, err := os.Stat(e.filePath(i)); err != nil || info.Size() != f.Size {
 			return fmt.Errorf("its file %d (%q) does not have the %d bytes that were received", i, f.Name, f.Size)
 		}
 	}
 	return nil
 }
 
-func (e *Entry) path(i int) string { return filepath.Join(e.dir, strconv.Itoa(i)) }
+func (e *Entry) filePath(i int) string { return filepath.Join(e.dir, strconv.Itoa(i)) }
 
-func (e *Entry) size() (bytes int64) {
+func (e *Entry) totalBytes() (bytes int64) {
 	for _, f := range e.Files {
 		bytes += f.Size
 	}
@@ -70,20 +70,20 @@ func (e *Entry) size() (bytes int64) {
 }
 
 // Size is how many bytes the upload's files have.
-func (e *Entry) Size() int64 { return e.size() }
+func (e *Entry) Size() int64 { return e.totalBytes() }
 
-// Open opens one of the upload's files for reading.
-func (e *Entry) Open(i int) (*os.File, error) {
-	f, err := os.Open(e.path(i))
+// OpenFile opens one of the upload's files for reading.
+func (e *Entry) OpenFile(i int) (*os.File, error) {
+	f, err := os.Open(e.filePath(i))
 	if err != nil {
 		return nil, fmt.Errorf("opening file %d of upload %s: %w", i, e.ID, err)
 	}
 	return f, nil
 }
 
-// Start notes that a process begins to work on the upload, and tells how many before it began and ended
+// BeginRun notes that a process begins to work on the upload, and tells how many before it began and ended
 // without Pause: they died of it, or while they were at it.
-func (e *Entry) Start() (died int, err error) {
+func (e *Entry) BeginRun() (died int, err error) {
 	path := filepath.Join(e.dir, runsName)
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -93,8 +93,8 @@ func (e *Entry) Start() (died int, err error) {
 	return died, writeError(os.WriteFile(path, []byte(strconv.Itoa(died+1)), 0o600))
 }
 
-// Pause notes that the work on the upload has ended in an orderly way, and may begin again.
-func (e *Entry) Pause() error {
+// EndRun notes that the work on the upload has ended in an orderly way, and may begin again.
+func (e *Entry) EndRun() error {
 	if err := os.Remove(filepath.Join(e.dir, runsName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return writeError(err)
 	}
@@ -111,7 +111,7 @@ func (e *Entry) Remove() error {
 		return fmt.Errorf("removing spooled upload %s: %w", e.ID, err)
 	}
 	if e.spool != nil {
-		e.spool.free(1, e.size())
+		e.spool.releaseRoom(1, e.totalBytes())
 		e.spool = nil
 	}
 	return nil

@@ -23,12 +23,12 @@ func FuzzManifest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, manifest []byte) {
-		e := (&Spool{}).entry(dir, manifest)
+		e := (&Spool{}).newEntry(dir, manifest)
 		if e.ID != id || e.Damage != nil && len(e.Files) > 0 {
 			t.Fatalf("got upload %q with %d files, damage %v; want %q, and of a damaged one nothing else", e.ID, len(e.Files), e.Damage, id)
 		}
 		for i, want := range e.Files {
-			file, err := e.Open(i)
+			file, err := e.OpenFile(i)
 			if err != nil {
 				t.Fatalf("file %d of an upload without damage: %v", i, err)
 			}

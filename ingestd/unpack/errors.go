@@ -25,10 +25,10 @@ func (e *Error) Error() string { return e.text }
 
 func (e *Error) Unwrap() error { return e.cause }
 
-func failed(kind Kind, cause error, format string, args ...any) *Error {
+func newError(kind Kind, cause error, format string, args ...any) *Error {
 	return &Error{kind, fmt.Sprintf(format, args...), cause}
 }
 
-func damaged(name string, err error) *Error {
-	return failed(Damaged, err, "the %s file is damaged or breaks off: %v; check it, and send it again", name, err)
+func damagedError(name string, err error) *Error {
+	return newError(Damaged, err, "the %s file is damaged or breaks off: %v; check it, and send it again", name, err)
 }

@@ -25,8 +25,8 @@ const (
 	nameAge  = "age"
 )
 
-// packings lists what is recognised.
-func packings() []packing {
+// knownPackings lists what is recognised.
+func knownPackings() []packing {
 	all := []packing{
 		{name: nameGzip, magic: "\x1f\x8b", open: openGzip},
 		{name: nameZstd, magic: "\x28\xb5\x2f\xfd", open: openZstd, close: closeZstd},
@@ -44,18 +44,18 @@ func packings() []packing {
 	return all
 }
 
-// recognise finds how r is packed. It waits for no more bytes than it takes to tell.
-func recognise(r *bufio.Reader) (packing, bool) {
-	for _, p := range packings() {
-		if begins(r, p.magic) {
+// recognizePacking finds how r is packed. It waits for no more bytes than it takes to tell.
+func recognizePacking(r *bufio.Reader) (packing, bool) {
+	for _, p := range knownPackings() {
+		if hasMagic(r, p.magic) {
 			return p, true
 		}
 	}
 	return packing{}, false
 }
 
-// begins waits for a byte only when all before it are right.
-func begins(r *bufio.Reader, magic string) bool {
+// hasMagic waits for a byte only when all before it are right.
+func hasMagic(r *bufio.Reader, magic string) bool {
 	for n := 1; n <= len(magic); n++ {
 		head, err := r.Peek(n)
 		if err != nil || head[n-1] != magic[n-1] {
@@ -83,7 +83,7 @@ type zstdText struct{ *zstd.Decoder }
 func (z zstdText) Read(p []byte) (int, error) {
 	n, err := z.Decoder.Read(p)
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
-		err = failed(Unsupported, err, "the zstd file needs a window of more than %d MiB to be unpacked; pack it with zstd -19 or less and without --long",
+		err = newError(Unsupported, err, "the zstd file needs a window of more than %d MiB to be unpacked; pack it with zstd -19 or less and without --long",
 			maxWindow>>20)
 	}
 	return n, err
@@ -96,29 +96,29 @@ func openArmored(r *bufio.Reader, opt Options) (io.Reader, error) {
 // openAge decrypts. Whatever it gives has been authenticated.
 func openAge(r *bufio.Reader, opt Options) (io.Reader, error) {
 	if len(opt.Identities) == 0 {
-		return nil, failed(Locked, nil, "the file is encrypted with age, and this server has no identity to open it with; "+
+		return nil, newError(Locked, nil, "the file is encrypted with age, and this server has no identity to open it with; "+
 			"send it decrypted, or have the server's flag ingest.age-identity name a file with one")
 	}
-	header := &fuse{src: r, left: maxHeader}
+	header := &headerLimiter{src: r, left: maxHeader}
 	text, err := age.Decrypt(header, opt.Identities...)
 	if _, locked := errors.AsType[*age.NoIdentityMatchError](err); locked {
-		return nil, failed(Locked, err, "the file is encrypted with age, but not to this server; "+
+		return nil, newError(Locked, err, "the file is encrypted with age, but not to this server; "+
 			"encrypt it to the recipient of one of its identities (age-keygen -y)")
 	}
 	header.left = -1
 	return text, err
 }
 
-// fuse lets so many bytes through, and any number while left is negative. The library reads a header of any
+// headerLimiter lets so many bytes through, and any number while left is negative. The library reads a header of any
 // length into memory.
-type fuse struct {
+type headerLimiter struct {
 	src  io.Reader
 	left int
 }
 
 var errHeader = errors.New("its header has no end")
 
-func (f *fuse) Read(p []byte) (int, error) {
+func (f *headerLimiter) Read(p []byte) (int, error) {
 	if f.left == 0 {
 		return 0, errHeader
 	}

@@ -14,9 +14,9 @@ type Options struct {
 	Identities []age.Identity // that open encrypted files; without one they are refused
 }
 
-// unjudged is how much may come out before the ratio counts: small files of little content are honest, and
+// ratioFreeBytes is how much may come out before the ratio counts: small files of little content are honest, and
 // unpacking this much costs next to nothing.
-const unjudged = 8 << 20
+const ratioFreeBytes = 8 << 20
 
 // What else is bounded, by what packing programs do unless they are asked for more.
 const (

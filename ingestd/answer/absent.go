@@ -10,8 +10,8 @@ type Absence struct {
 	Reason string `json:"reason"`
 }
 
-// Implausible counts the readings of one metric of one GPU that nobody can believe: a GPU, a driver or a converter is
-// broken, and which one shows in how many GPUs and metrics are concerned.
+// Implausible counts the impossible readings of one metric of one GPU: a GPU, a driver or a converter is broken, and
+// the number of GPUs and metrics concerned shows which.
 type Implausible struct {
 	Host    events.HostID `json:"host"`
 	GPU     events.GPUID  `json:"gpu,omitempty"`

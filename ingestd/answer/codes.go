@@ -83,7 +83,7 @@ func statusOf(code string) int {
 		return http.StatusUnsupportedMediaType
 	case CodeCancelled:
 		return statusClosedRequest
-	default: // codeDeadly, codeInternal
+	default: // CodeServerDied, CodeInternal
 		return http.StatusInternalServerError
 	}
 }

@@ -15,7 +15,7 @@ type Receipt struct {
 	FileID      events.UploadID `json:"file_id"`
 	Filename    string          `json:"filename"`
 	Size        int64           `json:"size"`
-	Packing     []string        `json:"packing,omitempty"`      // what was taken off to come to the text, from the outside in
+	Packing     []string        `json:"packing,omitempty"`      // the packings removed to reach the text, outermost first
 	ContentHash string          `json:"content_hash,omitempty"` // named by its algorithm, over the file as sent; only of a whole file
 	RecordCount int64           `json:"record_count"`           // accepted + duplicate
 	Headers     []string        `json:"headers"`
@@ -91,7 +91,7 @@ func (r *Receipt) SetReached(t *AppendStats) {
 	}
 }
 
-// MarkDryRun turns the receipt of a dry run, filled like any other, into one that says so.
+// MarkDryRun turns the receipt of a dry run, filled like any other, into one marked as such.
 func (r *Receipt) MarkDryRun() {
 	r.DryRun, r.WouldAccept = true, r.Accepted
 	r.RecordCount, r.Accepted, r.Events = 0, 0, EventCount{}
@@ -133,7 +133,7 @@ func (r *Receipt) CheckUsable(bare bool) error {
 	return nil
 }
 
-// storedText says what a failed upload left in the log.
+// storedText returns a sentence about the records that a failed upload left in the log.
 func (r *Receipt) storedText() string {
 	if r.RecordCount == 0 {
 		return "nothing of it was stored"

@@ -33,9 +33,9 @@ type foldWatcher interface {
 	WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error]
 }
 
-// admission keeps a verdict on uploads current: it looks at etcd, at what is folded and at how appends fare,
-// and has judge say what follows. Uploads ask it when they begin and with each event. run does the looking;
-// everything else is safe to call at any time.
+// admission keeps the decision on uploads current. It reads etcd's capacity, the folded positions and the course of
+// this process's appends, and decideUploads decides. Uploads ask when they begin and with each event. runRefreshes
+// reads; every other method is safe to call at any time.
 type admission struct {
 	thresholds Thresholds
 	log        capacityReader
@@ -45,9 +45,9 @@ type admission struct {
 	state      atomic.Pointer[admissionState]
 	refreshNow wait.Signal // set when a look is wanted at once
 
-	refreshing sync.Mutex // held during a look, so that an older one never comes last
+	refreshing sync.Mutex // held during a refresh, so that an older one never stores last
 
-	mu          sync.Mutex // guards what follows
+	mu          sync.Mutex // guards the fields below
 	meter       appendMeter
 	backlog     *backlog
 	lagErr      error // why it is not known how far the log is folded; nil when it is
@@ -91,8 +91,8 @@ func (a *admission) runRefreshes(ctx context.Context) {
 	}
 }
 
-// refreshState renews the standing. When etcd does not say how full it is, what it said last stands: nothing can be
-// written meanwhile by anybody who cannot reach it either.
+// refreshState reads everything again and decides. While etcd does not report its capacity, the last reported one
+// stands: a process that cannot reach etcd writes nothing meanwhile either.
 func (a *admission) refreshState(ctx context.Context) {
 	a.refreshing.Lock()
 	defer a.refreshing.Unlock()
@@ -161,7 +161,7 @@ func (a *admission) noteFolded(changed map[events.Partition]events.Revision, los
 	}
 }
 
-// admitUpload is nil when a new upload may come in.
+// admitUpload returns the refusal of a new upload; nil lets it in.
 func (a *admission) admitUpload() error {
 	if r := a.state.Load().refusal; r != nil {
 		return r
@@ -169,8 +169,8 @@ func (a *admission) admitUpload() error {
 	return nil
 }
 
-// The pace is kept where events come out of the parsers (pass) and where they go into the log (rest): the
-// one bounds an upload that reading and parsing hold up, the other one that the log holds up.
+// Uploads are slowed where events leave the parsers (AwaitPass) and where they enter the log (RestAfter): the first
+// bounds an upload held up by reading and parsing, the second one held up by the log.
 
 // AwaitPass lets an event of an upload under way go on to the log: when its time in the pace has come, and unless
 // uploads are stopped.

@@ -88,7 +88,7 @@ func (a *admission) statusView() admissionStatus {
 	return out
 }
 
-// roundThousandths leaves of a number what a person reads.
+// roundThousandths rounds to three digits after the point.
 func roundThousandths(v float64) float64 { return math.Round(1000*v) / 1000 }
 
 // stateGauges are the gauges of admission.

@@ -54,7 +54,7 @@ Retry-After: 60
 {"admission": {"verdict": "open", "share": 1}}`)
 }
 
-// What an upload has stored when it is stopped stays, its sender is told, and sending it again adds the rest.
+// The stored records of a stopped upload stay, its sender is answered so, and sending it again adds the rest.
 func TestUploadUnderWayIsStoppedAtTheHardThreshold(t *testing.T) {
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{}, log, log)
@@ -73,7 +73,7 @@ Retry-After: 60
 {"success": true, "record_count": 12000, "events": {"existing": %d}}`, stored))
 }
 
-// NOSPACE is seen by the append that it hits, and told at once to all that come after.
+// NOSPACE is seen by the append that it hits, and reported at once to all later uploads.
 func TestFullEtcdIsReportedEverywhere(t *testing.T) {
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{Thresholds: Thresholds{SoftSize: 1000, HardSize: 1000, HardFile: 1000}}, log, log)
@@ -88,7 +88,7 @@ Retry-After: 60
 {"success": false, "code": "log_full", "error": "/compact.*defragment every member.*disarm.*etcd-full.md/"}`
 	compareResponse(t, "the one it hits", postFile(t, s, "", pipelinetest.DCGMFile(10, 2)), want)
 	waitFor(t, "noticed", func() bool { return s.admission.admitUpload() != nil })
-	log.Fail(nil, nil) // whoever asks the log now would be taken in
+	log.Fail(nil, nil) // an upload that reads the log now would be taken in
 	compareResponse(t, "the next one", postFile(t, s, "", pipelinetest.DCGMFile(10, 2)), want)
 	if err := s.Ready(); err != nil {
 		t.Errorf("a full etcd makes the server not ready, so that nobody is told why: %v", err)
@@ -98,7 +98,7 @@ Retry-After: 60
 {"success": true, "accepted": 10}`)
 }
 
-// Not knowing how full etcd is changes no verdict by itself: it is told, and the last word stands.
+// An unknown capacity of etcd changes no decision by itself: it is reported, and the last capacity stands.
 func TestEtcdWithoutReportedCapacity(t *testing.T) {
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{}, log, log)
@@ -117,7 +117,8 @@ func TestEtcdWithoutReportedCapacity(t *testing.T) {
 	}
 }
 
-// When nobody folds, uploads are refused once what was appended is old, and taken again when it is folded.
+// While no collector folds, uploads are refused once the appended events are old, and taken again when they are
+// folded.
 func TestUploadsAreRefusedWhileTheCollectorsAreBehind(t *testing.T) {
 	log := pipelinetest.NewRecorder()
 	log.SetStalled(true)
@@ -147,8 +148,8 @@ func TestTooManyRecordsAreAnswered429(t *testing.T) {
 	})
 }
 
-// As the size goes from the soft to the hard threshold the rate goes down to a half. On the bubble's clock only
-// the log takes time, so the rate is known exactly but for what an upload holds when a pause begins.
+// As the size goes from the soft to the hard threshold the rate goes down to a half. On the bubble's clock only the
+// log takes time, so the rate is known exactly except for the records that an upload holds when a pause begins.
 func TestRateHalvesFromTheSoftToTheHardThreshold(t *testing.T) {
 	file := pipelinetest.DCGMFile(30_000, 5)
 	took := func(inUse int64) (d time.Duration) {
@@ -184,7 +185,7 @@ func TestRateHalvesFromTheSoftToTheHardThreshold(t *testing.T) {
 	}
 }
 
-// slowLog is a log that takes one append of a single event at a time, each so long.
+// slowLog is a log that takes a fixed time for each event of an append.
 type slowLog struct {
 	*pipelinetest.Recorder
 	each time.Duration
@@ -195,14 +196,14 @@ func (u slowLog) Append(ctx context.Context, evs []events.Event) ([]eventlog.App
 	return u.Recorder.Append(ctx, evs)
 }
 
-// A log that takes nothing makes the uploads wait, not the memory grow: of files without an end the server
-// reads what fits and no more, and ten times as many uploads make it no more.
+// A log that accepts nothing makes the uploads wait, and the memory does not grow: the server reads as much of files
+// without an end as fits and no more, and ten times as many uploads do not change that.
 func TestSlowEtcdNeverGrowsTheMemory(t *testing.T) {
-	const most, waiting = 16 << 20, 4 << 20 // and what waits to be cut, which comes on top
+	const most, waiting = 16 << 20, 4 << 20 // and the records that wait to be cut, which come on top
 	block := pipelinetest.DCGMFile(20_000, 2)
 	held := func(uploads int) (heap int64, read int64) {
 		synctest.Test(t, func(t *testing.T) {
-			log := pipelinetest.NewRecorderOf(events.CutRules{}) // of two hosts few records wait to be cut
+			log := pipelinetest.NewRecorderOf(events.CutRules{}) // with two hosts few records wait to be cut
 			release := log.HoldAppends()
 			s, err := New(Config{MaxMemory: most, Uploads: 4, Workers: 2, QueueTimeout: time.Hour, AppendTimeout: 2 * time.Hour}, log, log, nil)
 			if err != nil {
@@ -227,7 +228,7 @@ func TestSlowEtcdNeverGrowsTheMemory(t *testing.T) {
 					_, _ = s.runner.ProcessFile(ctx, intake.NewFile("", text, b.StopReading), p, answer.NewReceipt())
 				})
 			}
-			synctest.Wait() // nobody reads on: that alone says that there is a bound
+			synctest.Wait() // no goroutine reads on: that alone shows that there is a bound
 			heap, read = liveHeap()-before, consumed.Load()
 			cancel(errors.New("enough"))
 			_ = s.slots.closeSlots()
@@ -248,7 +249,7 @@ func TestSlowEtcdNeverGrowsTheMemory(t *testing.T) {
 	}
 }
 
-// countedReader counts what is read.
+// countedReader counts the bytes read.
 type countedReader struct {
 	io.Reader
 	n *atomic.Int64

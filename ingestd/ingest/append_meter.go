@@ -2,7 +2,7 @@ package ingest
 
 import "time"
 
-// appendMeter averages how long appends take and how many records they bring. One step of it is one look.
+// appendMeter averages how long appends take and how many records they bring. One step of it is one refresh.
 type appendMeter struct {
 	// since the last step
 	appends, records int64
@@ -13,8 +13,7 @@ type appendMeter struct {
 	rate       float64 // records per second
 }
 
-// stepWeight is how much of the newest step an average takes over: what happened counts half after about two
-// and a half steps.
+// stepWeight is the weight of the newest step in an average: an event counts half after about two and a half steps.
 const stepWeight = 0.25
 
 func (m *appendMeter) beginAppend() { m.underWay++ }
@@ -26,8 +25,8 @@ func (m *appendMeter) endAppend(took time.Duration, records int64) {
 	m.records += records
 }
 
-// closeStep takes in what happened in a time. When no append ended but some are under way, nothing is known of how
-// long they take; when there are none, the average fades, so that it refuses nobody for ever.
+// closeStep adds a step of some length to the averages. While appends are under way and none has ended, their time is
+// unknown and the average stays. Without any append it fades, so that an old average never refuses uploads for ever.
 func (m *appendMeter) closeStep(elapsed time.Duration) {
 	if elapsed <= 0 {
 		return

@@ -19,7 +19,7 @@ import (
 	"telemetry-pipeline/ingestd/uploads"
 )
 
-// postAsync sends a file to be processed in the background, and gives the upload's path.
+// postAsync sends a file to be processed in the background, and returns the upload's path.
 func postAsync(t *testing.T, s *Server, query string, file []byte) (path string) {
 	t.Helper()
 	got := postFile(t, s, "?async=true"+query, file)
@@ -31,7 +31,7 @@ X-Request-ID: `+strings.TrimPrefix(path, uploadsPath)+`
 	return path
 }
 
-// stateOf asks for an upload.
+// stateOf returns the state of an upload.
 func stateOf(t *testing.T, s *Server, path string) uploadView {
 	t.Helper()
 	r := getPath(t, s, path)
@@ -69,7 +69,7 @@ func expectEmpty(t *testing.T, dir string) {
 	})
 }
 
-// storedBy is what the log has of files that were sent without any parameter.
+// storedBy returns the events in the log after files were sent without any parameter.
 func storedBy(t *testing.T, files ...[]byte) map[string]events.Event {
 	t.Helper()
 	log := pipelinetest.NewRecorder()

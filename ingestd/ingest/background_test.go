@@ -50,8 +50,8 @@ func TestTheNextServerGoesOn(t *testing.T) {
 	}
 }
 
-// awaitKnown waits until a server knows of an upload of an earlier one, which it does shortly after it has begun
-// to listen: these servers have no etcd, where they would find its state before that.
+// awaitKnown waits until a server knows of an upload of an earlier one, which it does shortly after it has begun to
+// listen: these servers have no etcd, where they would find its state before that.
 func awaitKnown(t *testing.T, s *Server, path string) {
 	t.Helper()
 	waitFor(t, path+" is known", func() bool { return getPath(t, s, path).status == http.StatusOK })
@@ -96,7 +96,7 @@ func TestTemporaryFailureIsRetried(t *testing.T) {
 	expectEmpty(t, dir)
 }
 
-// spoolUpload spools an upload as a server of a log with that name would have.
+// spoolUpload spools an upload as a server of the log with that name would.
 func spoolUpload(t *testing.T, dir string, id events.UploadID, log string, file []byte) {
 	t.Helper()
 	room, err := spool.Open(spool.Config{Dir: dir})

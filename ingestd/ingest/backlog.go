@@ -6,16 +6,15 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// backlog is what this process has appended and the collectors have not folded yet, as far as its age is
-// concerned. It costs the log nothing: what was appended when is known here, and how far each partition is
-// folded is watched. It is bounded by forgetting when exactly things were appended, never that they were or how
-// old the oldest is.
+// backlog holds the appends of this process that the collectors have not folded yet, to know the age of the oldest.
+// It adds no reads of the log: the times of appends are known here, and folded positions are watched. It is bounded
+// by forgetting exact append times, never that an append happened or how old the oldest is.
 type backlog struct {
 	pending map[events.Partition][]pendingAppends
 	folded  map[events.Partition]int64
 }
 
-// pendingAppends says that events up to a revision were appended, the first of them at an instant.
+// pendingAppends are appends up to a revision; the first of them began at an instant.
 type pendingAppends struct {
 	revision int64
 	at       time.Time

@@ -35,8 +35,8 @@ func TestBacklogIsAsOldAsTheOldestUnfoldedAppend(t *testing.T) {
 	expect("an old event again", 20, 0)
 }
 
-// However many appends there are, the backlog stays small, and is never younger than what is not folded, nor
-// older than anything ever appended.
+// For any number of appends the backlog stays small, and is never younger than the oldest unfolded append, nor older
+// than any append ever made.
 func TestBacklogIsBoundedAndNeverTooYoung(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	type one struct {

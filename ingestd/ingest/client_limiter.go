@@ -49,7 +49,7 @@ func (r Rates) checkFlags() error {
 	return nil
 }
 
-// clientLimiter knows how often clients have come. It is safe for concurrent use.
+// clientLimiter counts the uploads of clients. It is safe for concurrent use.
 type clientLimiter struct {
 	rates   Rates
 	clients *lru.Cache[string, *rate.Limiter] // nil: no bound
@@ -72,7 +72,7 @@ func (l *clientLimiter) allowUpload(client string, now time.Time) (left int, res
 	fresh := rate.NewLimiter(rate.Limit(l.rates.PerSecond), l.rates.Burst)
 	bucket, known, _ := l.clients.PeekOrAdd(client, fresh)
 	if known {
-		l.clients.Get(client) // it came lately
+		l.clients.Get(client) // moves it to the front
 	} else {
 		bucket = fresh
 	}
@@ -83,7 +83,7 @@ func (l *clientLimiter) allowUpload(client string, now time.Time) (left int, res
 	return int(tokens), l.refillTime(float64(l.rates.Burst) - tokens), wait
 }
 
-// waitTime returns how long a client has to wait that comes now, without counting it; 0: it need not.
+// waitTime returns how long a client that comes now has to wait, without counting it; 0: it need not.
 func (l *clientLimiter) waitTime(client string, now time.Time) time.Duration {
 	if l.clients == nil {
 		return 0
@@ -94,7 +94,7 @@ func (l *clientLimiter) waitTime(client string, now time.Time) time.Duration {
 	return 0
 }
 
-// refillTime is how long so many uploads take to be allowed.
+// refillTime returns the time until a number of uploads is allowed.
 func (l *clientLimiter) refillTime(tokens float64) time.Duration {
 	return time.Duration(tokens / l.rates.PerSecond * float64(time.Second))
 }
@@ -116,7 +116,7 @@ func (s *Server) limitClient(c *fiber.Ctx) error {
 	return s.limiter.refuseClient(wait)
 }
 
-// refuseClient refuses an upload of a client that has to wait.
+// refuseClient returns the refusal of an upload of a client that has to wait.
 func (l *clientLimiter) refuseClient(wait time.Duration) *answer.Refusal {
 	return answer.Refuse(answer.CodeTooManyRequests,
 		"this client begins more than %g uploads per second (flag ingest.client-rate); send several files in one upload, or the file again later",

@@ -177,7 +177,7 @@ const FreePort Port = -1
 
 const defaultPort = 8081
 
-// Number is the port as a listener wants it.
+// Number returns the port to listen on; 0 lets the system choose.
 func (p Port) Number() int {
 	if p == FreePort {
 		return 0
@@ -185,7 +185,7 @@ func (p Port) Number() int {
 	return cmp.Or(int(p), defaultPort)
 }
 
-// String writes the port as the flag takes it: 0 is a free one.
+// String returns the port as the flag takes it: 0 is a free one.
 func (p Port) String() string { return strconv.Itoa(p.Number()) }
 
 // Set undoes String.
@@ -207,7 +207,7 @@ type enabledFlag bool
 // IsBoolFlag lets the flag stand without a value.
 func (e *enabledFlag) IsBoolFlag() bool { return true }
 
-// String writes whether it is enabled.
+// String returns "true" while it is enabled.
 func (e *enabledFlag) String() string { return strconv.FormatBool(!bool(*e)) }
 
 // Set undoes String.

@@ -8,7 +8,7 @@ import (
 	"telemetry-pipeline/ingestd/answer"
 )
 
-// readings are what admission is judged by. What could not be learned does not count.
+// readings are the input of admission. Unknown ones do not count.
 type readings struct {
 	capacity   eventlog.Capacity
 	sizeKnown  bool
@@ -29,16 +29,17 @@ func (r readings) quotaShare(bytes int64) float64 {
 	return float64(bytes) / float64(r.capacity.Quota)
 }
 
-// decision is what becomes of uploads.
+// decision is the treatment of uploads.
 type decision struct {
 	share   float64         // of the time, in which events may pass to the log: from 1 down to a half
-	cause   string          // the code of what slows or refuses; "" when nothing does
+	cause   string          // the code of the reason to slow down or refuse; "" without one
 	refusal *answer.Refusal // of new uploads; nil while they are let in. Shared: not to be changed
 	stops   bool            // the refusal is for uploads under way too
 }
 
-// decideUploads is the whole of admission: readings in, verdict out. Uploads under way are stopped only by what gets
-// worse with each of their records and not better by itself; slow appends and a high rate slow them down.
+// decideUploads is the whole of admission: readings in, decision out. Uploads under way are stopped only for readings
+// that get worse with each of their records and never better by themselves; slow appends and a high rate slow them
+// down.
 func decideUploads(m Thresholds, r readings) decision {
 	v := decision{share: 1}
 	worst := 0.0
@@ -67,7 +68,7 @@ type criterion struct {
 	refusal   func() *answer.Refusal
 }
 
-// criteria come in order of importance: the first that is over its hard threshold is the reason.
+// criteria returns the criteria in order of importance: the first above its hard threshold is the reason.
 func criteria(m Thresholds, r readings) []criterion {
 	alarm := 0.0
 	if r.capacity.NoSpace {
@@ -122,9 +123,9 @@ func rateRefusal(m Thresholds) *answer.Refusal {
 
 func formatMiB(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
-// passPeriod is the cycle of the pace: in the first part of each, a verdict's share of it, events pass to the
-// log; in the rest they wait, and with them, stage by stage, the client. It is long against what the stages
-// hold, so that the rate follows the share, and short against every timeout.
+// passPeriod is the cycle in which uploads are slowed: events pass to the log in the first part of each, as long as
+// the decision's share of it. In the rest they wait, and with them, stage by stage, the client. It is long compared
+// with the contents of the stages, so that the rate follows the share, and short compared with every timeout.
 const passPeriod = time.Second
 
 // restTime returns the pause after a busy time that makes it a share of the whole.
@@ -132,7 +133,7 @@ func restTime(busy time.Duration, share float64) time.Duration {
 	return time.Duration(float64(busy) * (1/share - 1))
 }
 
-// passWait returns how long an event waits that comes so long after the first period began.
+// passWait returns the wait of an event that comes at a time after the first period began.
 func passWait(elapsed time.Duration, share float64) time.Duration {
 	in := elapsed % passPeriod
 	if in < time.Duration(share*float64(passPeriod)) {

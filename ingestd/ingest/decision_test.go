@@ -11,7 +11,7 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// capacityOf is an etcd with so many percent of its quota in use, and a file of so many.
+// capacityOf returns the capacity of an etcd with inUse percent of its quota in use, and a file of file percent.
 func capacityOf(inUse, file int64) eventlog.Capacity {
 	return eventlog.Capacity{Endpoint: "etcd-1", Bytes: file << 20, InUse: inUse << 20, Quota: 100 << 20}
 }
@@ -72,7 +72,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Each refusal tells its reader what to do, and a program when to come back.
+// Each refusal has the next step for its reader, and a time to retry for a program.
 func TestRefusalsOfAdmissionSayWhatToDo(t *testing.T) {
 	m := Thresholds{HardRate: 5000}.withDefaults()
 	cases := []struct {

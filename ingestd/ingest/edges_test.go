@@ -22,9 +22,8 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// A client whose connection is cut anywhere — in the header, in the file, after its last byte, before the
-// answer — and who then sends the file again ends with exactly the file's records. Now and then the log
-// loses answers, too.
+// A client whose connection is cut anywhere (in the header, in the file, after its last byte, before the answer) and
+// that then sends the file again ends with exactly the file's records. Now and then the log loses answers, too.
 func TestUploadCutAnywhereAndSentAgainLeavesExactlyTheFile(t *testing.T) {
 	file := pipelinetest.DCGMFile(4000, 7)
 	form := multipartOf(file)
@@ -57,7 +56,7 @@ func cutAnywhere(t *testing.T, file, request []byte, head int) {
 			_ = c.SetLinger(0) // an unclean end
 		}
 		c.Close()
-		if i%5 > 0 { // else the repeat overtakes what is left of the first
+		if i%5 > 0 { // else the repeat overtakes the rest of the first
 			waitFor(t, "the server is done with it", func() bool { return s.totals.inFlight.Load() == 0 })
 		}
 		answer := postFile(t, s, "", file)
@@ -101,7 +100,7 @@ func TestBodiesThatEndTooEarlyAreErrors(t *testing.T) {
 	}
 }
 
-// answerLosingLog is a log that takes events and then, now and then, says that it did not.
+// answerLosingLog is a log that takes events and now and then reports a failure all the same.
 type answerLosingLog struct {
 	*pipelinetest.Recorder
 	often int // of eight appends
@@ -142,8 +141,7 @@ func TestHeaderThatNeverEndsIsLetGo(t *testing.T) {
 	}
 }
 
-// However many connect, so many are served, the others are told at once, and when the crowd has gone all is
-// as before.
+// A bounded number of connections is served, the others are answered at once, and after the flood all is as before.
 func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 	cases := []struct {
 		name   string
@@ -169,7 +167,7 @@ func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 			}
 			var told atomic.Int64
 			for _, conn := range crowd {
-				go func() { // those that are let in are told nothing, until the crowd hangs up
+				go func() { // the accepted ones are not answered until the flood ends
 					if line, err := bufio.NewReader(conn).ReadString('\n'); err == nil && strings.Contains(line, fmt.Sprint(c.status)) {
 						told.Add(1)
 					}

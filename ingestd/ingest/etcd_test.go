@@ -10,8 +10,8 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// Against a real etcd: what is answered 200 is in the log, a repeat finds it there, and while etcd is away
-// uploads are told to come back, which then works.
+// Against a real etcd: uploads answered 200 are in the log, a repeat finds them there, and while etcd is away uploads
+// are answered Retry-After, which then works.
 func TestEtcdKeepsWhatWasAnswered(t *testing.T) {
 	server := eventstest.NewServer(t, nil)
 	log := eventstest.OpenLog(t, server.Config(t))

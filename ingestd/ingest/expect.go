@@ -14,8 +14,8 @@ import (
 	"telemetry-pipeline/ingestd/pipeline"
 )
 
-// answerExpect answers Expect: 100-continue: 100, so that the client sends the body, or what the upload would be
-// refused with for its header alone, so that it need not.
+// answerExpect answers Expect: 100-continue: with 100, so that the client sends the body, or with the refusal that
+// the header alone causes, so that it need not.
 func (s *Server) answerExpect(ctx *fasthttp.RequestCtx) int {
 	r := s.refusalByHeader(ctx)
 	if r == nil {

@@ -22,9 +22,9 @@ const (
 	followTimeout     = 10 * time.Second // for a follower to receive an event
 )
 
-// followUpload answers GET /api/v1/uploads/{id}/events with a stream of server-sent events: "progress" with the
-// state as it is, then as it changes, and at last an event named after the final state. A browser that comes
-// back after that gets 204, so that it stays away.
+// followUpload answers GET /api/v1/uploads/{id}/events with a stream of server-sent events: "progress" with the state
+// as it is, then with each change, and at last an event named after the final state. A browser that reconnects after
+// that is answered 204, so that it stays away.
 func (s *Server) followUpload(c *fiber.Ctx) error {
 	if !s.followers.TryAcquire(1) {
 		return answer.Refuse(answer.CodeFollowers,

@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// The page about formats has an example of every dialect and an upload that takes it; this sends each.
+// The page about formats has an example of every dialect with its upload; this sends each.
 func TestEveryDialectHasAnExampleThatIsTaken(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "FORMATS.md"))
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// A server that answers while its client still sends, and then closes, makes the client's kernel throw the
-// answer away: unread bytes turn the close into a reset. So after a refusal in the middle of a body the
-// connection says that it has nothing more to say, reads on for a moment, and only then closes.
+// A server that answers while its client still sends, and then closes, makes the client's kernel discard the answer:
+// unread bytes turn the close into a reset. So after a refusal in the middle of a body the connection closes its own
+// side, reads on for a moment, and only then closes.
 const lingerTime = 2 * time.Second
 
 // listener knows the connections that it handed out.
@@ -99,7 +99,7 @@ func (c *conn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// closeOwnSide ends our side of the connection and discards what the client still sends, for a while.
+// closeOwnSide ends our side of the connection and discards the client's bytes for a while.
 func (c *conn) closeOwnSide() {
 	if c.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return

@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/ingestd/answer"
 )
 
-// totals are what the server has done since it started; status and metrics read the same numbers.
+// totals count the server's work since it started; status and metrics read the same numbers.
 type totals struct {
 	uploads                               atomic.Int64
 	inFlight                              atomic.Int64

@@ -168,7 +168,7 @@ func TestBombCostsLittleMemory(t *testing.T) {
 	}
 }
 
-// chunkedBody hides how long a body is, so that it is sent in chunks.
+// chunkedBody hides the length of a body, so that it is sent in chunks.
 func chunkedBody(body []byte) io.Reader { return io.MultiReader(bytes.NewReader(body)) }
 
 func heapBytes() uint64 {
@@ -177,7 +177,7 @@ func heapBytes() uint64 {
 	return m.HeapAlloc
 }
 
-// gzipZeros packs so many zeros, without ever having them: of gzip files one behind the other come their texts.
+// gzipZeros packs n zeros without ever holding them: gzip files one behind the other unpack to their texts in a row.
 func gzipZeros(t testing.TB, n int) []byte {
 	t.Helper()
 	const part = 32 << 20

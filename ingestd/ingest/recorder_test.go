@@ -46,7 +46,7 @@ func startLogged(t testing.TB, cfg Config, log eventLog, folded projector, lg *s
 	return s
 }
 
-// testTimeout is how long a test waits for what must come: far more than it takes, since machines are busy.
+// testTimeout bounds the wait of a test for an expected state: far more than it takes, since machines are busy.
 const testTimeout = 2 * time.Minute
 
 func waitFor(t testing.TB, what string, is func() bool) {
@@ -70,13 +70,13 @@ func dialServer(t testing.TB, s *Server) net.Conn {
 	return c
 }
 
-// setCapacity makes a log say that it is so full, or that it cannot say, and has a server notice.
+// setCapacity sets the capacity of a log, or its error, and refreshes the server's admission.
 func setCapacity(s *Server, log *pipelinetest.Recorder, c eventlog.Capacity, unheard error) {
 	log.SetCapacity(c, unheard)
 	s.admission.refreshState(context.Background())
 }
 
-// ingestFile has a server that is not listening take a file in.
+// ingestFile processes a file with a server that is not listening.
 func ingestFile(t *testing.T, log *pipelinetest.Recorder, file []byte) {
 	t.Helper()
 	s, err := New(Config{}, log, log, nil)

@@ -21,7 +21,8 @@ type responder struct {
 	ln     *atomic.Pointer[listener]
 }
 
-// answerUpload sends the receipts of an upload, or its error with what was stored all the same, and counts and logs the upload.
+// answerUpload sends the receipts of an upload, or its error with the receipts of stored records, and counts and logs
+// the upload.
 func (r *responder) answerUpload(c *fiber.Ctx, o *answer.Outcome) error {
 	if err := r.sendOutcome(c, o); err != nil {
 		return err

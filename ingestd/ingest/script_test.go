@@ -20,8 +20,8 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// A script in testdata/scripts is a txtar archive: its comment says what it shows; each file "request" is
-// sent and its answer compared with the file "answer" after it; other files are what requests send.
+// A script in testdata/scripts is a txtar archive: its comment states its purpose; each file "request" is
+// sent and its answer compared with the file "answer" after it; other files are the contents of requests.
 //
 // The first line of a request is method and path. Then, one per line:
 //

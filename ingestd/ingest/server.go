@@ -58,7 +58,7 @@ type Server struct {
 	responder  *responder
 	states     *uploads.Registry
 	background *jobs.Background
-	followers  *semaphore.Weighted // who may read progress at a time
+	followers  *semaphore.Weighted // bounds the readers of progress
 
 	slots       *slots
 	streamSlots *slots // of live streams
@@ -127,7 +127,7 @@ func (s *Server) newApp() *fiber.App {
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true,
 		Immutable:                    true,
-		BodyLimit:                    int(s.cfg.MaxUploadSize), // not enforced on streams; body is what bounds
+		BodyLimit:                    int(s.cfg.MaxUploadSize), // not enforced on streams; intake.Body bounds them
 		Concurrency:                  s.cfg.Connections,
 		ReadTimeout:                  s.cfg.HeaderTimeout,
 		WriteTimeout:                 30 * time.Second,
@@ -200,8 +200,8 @@ func explainListen(err error, cfg Config) error {
 		cfg.Host, port, err)
 }
 
-// watchAdmission looks once and keeps looking, uploads that finish after ctx has ended included, until end
-// is called.
+// watchAdmission refreshes admission once and keeps refreshing it until end is called, for uploads that finish after ctx
+// has ended too.
 func (s *Server) watchAdmission(ctx context.Context) (end func()) {
 	s.admission.refreshState(ctx)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -222,7 +222,8 @@ func (s *Server) publishStates(ctx context.Context) (end func()) {
 	return func() { cancel(); publishing.Wait() }
 }
 
-// drainUploads refuses new uploads, ends live streams, waits for what is under way, then closes. Uploads that do not end in time are cut.
+// drainUploads refuses new uploads, ends live streams, waits for uploads under way, then closes. Uploads that do not
+// end in time are cut.
 func (s *Server) drainUploads(ln *listener) {
 	s.endWaits()
 	s.endStreams(answer.ServerStopping())
@@ -242,7 +243,7 @@ func (s *Server) drainUploads(ln *listener) {
 	ln.closeConns(ctx) // those that still linger over a refusal
 }
 
-// waitAll waits until all have ended; false when the deadline comes first.
+// waitAll waits until all have ended. It returns false when the deadline comes first.
 func waitAll(deadline <-chan time.Time, all ...<-chan struct{}) bool {
 	for _, ended := range all {
 		select {

@@ -19,7 +19,7 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// multipartOf makes the body of an upload.
+// multipartOf returns the body of an upload.
 func multipartOf(file []byte) []byte {
 	head := fmt.Sprintf("--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.csv\"\r\n\r\n", boundary)
 	return append(append([]byte(head), file...), "\r\n--"+boundary+"--\r\n"...)
@@ -36,7 +36,7 @@ func beginUpload(t *testing.T, s *Server, sent []byte) net.Conn {
 	return c
 }
 
-// endUpload sends the rest of a body that begin started, and gives the answer.
+// endUpload sends the rest of a body that beginUpload started, and returns the answer.
 func endUpload(t *testing.T, c net.Conn, rest []byte) response {
 	t.Helper()
 	fmt.Fprintf(c, "%x\r\n%s\r\n0\r\n\r\n", len(rest), rest)
@@ -232,7 +232,7 @@ func TestMetricsAndStatusAgree(t *testing.T) {
 	}
 }
 
-// gatherMetrics gives the metrics by name and label values: of a histogram, how many were observed.
+// gatherMetrics returns the metrics by name and label values: of a histogram, the number of observations.
 func gatherMetrics(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := reg.Gather()
@@ -252,7 +252,7 @@ func gatherMetrics(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 	return all
 }
 
-// metricValue gives one of a server's metrics.
+// metricValue returns one of a server's metrics.
 func metricValue(t *testing.T, s *Server, name string) float64 {
 	t.Helper()
 	reg := prometheus.NewRegistry()

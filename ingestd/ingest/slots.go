@@ -11,7 +11,7 @@ import (
 )
 
 // slots lets a bounded number of uploads in, in the order in which they come, and none once it is closed. An
-// upload that finds all places taken waits for a while: its body waits in the sender's socket, which costs
+// upload that finds all slots taken waits for a while: its body waits in the sender's socket, which costs
 // nothing here.
 type slots struct {
 	sem          *semaphore.Weighted
@@ -24,7 +24,7 @@ type slots struct {
 	mu     sync.Mutex
 	used   int
 	closed bool
-	empty  chan struct{} // closed once the slots are closed and nobody is inside
+	empty  chan struct{} // closed once the slots are closed and none is used
 }
 
 func newSlots(what string, places int, patience time.Duration) *slots {
@@ -49,7 +49,7 @@ func (g *slots) acquireSlot(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return answer.ServerStopping() // a place taken meanwhile is of no more use to anybody
+		return answer.ServerStopping() // the slot acquired meanwhile is of no use
 	}
 	g.used++
 	return nil
@@ -63,8 +63,8 @@ func (g *slots) releaseSlot() {
 	g.closeIfEmpty()
 }
 
-// closeSlots lets nobody in any more, not even those who wait, and returns a channel that is closed when all have left. Calling
-// it again changes nothing.
+// closeSlots lets no upload in any more, not even a waiting one, and returns a channel that is closed when all slots
+// are released. Calling it again changes nothing.
 func (g *slots) closeSlots() <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()

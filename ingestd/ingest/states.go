@@ -27,7 +27,7 @@ type uploadView struct {
 	EstimatedEnd   time.Time `json:"estimated_end,omitzero"`
 }
 
-// newUploadView is an upload with its answer, or without it as in a list.
+// newUploadView returns an upload with its answer, or without it as in a list.
 func newUploadView(u uploads.Upload, whole bool) uploadView {
 	v := uploadView{Upload: u}
 	if !whole {

@@ -107,7 +107,7 @@ func TestStopEndsStreamsOfProgress(t *testing.T) {
 	}
 }
 
-// Two servers with a spool each share what they tell of uploads: who asks the wrong one gets the same answer.
+// Two servers with a spool each share the states of uploads: a request to either has the same answer.
 func TestEveryServerReportsEveryUpload(t *testing.T) {
 	server := eventstest.NewServer(t, nil)
 	store := server.Config(t)

@@ -79,7 +79,7 @@ type serverLimits struct {
 	ClientBurst         int     `json:"client_burst"`
 }
 
-// limitsOf returns the limits of a configuration; encrypted says that encrypted files can be opened.
+// limitsOf returns the limits of a configuration; encrypted reports whether encrypted files can be opened.
 func limitsOf(c Config, encrypted bool) serverLimits {
 	l, live := c.Limits, c.Streams
 	size := live.MaxBytes(c.MaxUploadSize)
@@ -95,7 +95,7 @@ func limitsOf(c Config, encrypted bool) serverLimits {
 	}
 }
 
-// answerStatus answers GET /api/v1/status: what this process has done since it started, and whether it can go on.
+// answerStatus answers GET /api/v1/status: the work of this process since it started, and its condition.
 func (s *Server) answerStatus(c *fiber.Ctx) error {
 	t, etcd := s.totals, etcdStatusOf(s.log)
 	condition := "ok"
@@ -128,7 +128,7 @@ func etcdStatusOf(log eventLog) etcdStatus {
 	return etcdStatus{Reachable: true, Revision: head.String()}
 }
 
-// buildVersion is what the build recorded about itself.
+// buildVersion returns the version recorded in the build.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -68,7 +68,7 @@ Retry-After: 5
 	}
 }
 
-// An upload that waits to be visible keeps no other out, and a stop answers it.
+// An upload that waits to be visible occupies no slot, and a stop answers it.
 func TestWaitingUploadIsInNobodysWay(t *testing.T) {
 	log := pipelinetest.NewRecorder()
 	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Spool: spool.Config{Dir: t.TempDir()}, Uploads: 1, WaitTimeout: time.Minute}, log, log, nil)
@@ -95,7 +95,7 @@ func TestWaitingUploadIsInNobodysWay(t *testing.T) {
 	}
 }
 
-// A stop may come before the listener has been handed to whoever accepts from it.
+// A stop may come before the goroutine that accepts has the listener.
 func TestStopRightAtTheStart(t *testing.T) {
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -12,8 +12,8 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// BenchmarkStream measures the peak of the heap while 2 GB come in over HTTP, over what it is before, in each of the ways
-// to send a file; more than 64 MiB fail it.
+// BenchmarkStream measures the growth of the heap's peak while 2 GB come in over HTTP, in each of the ways to send a
+// file; more than 64 MiB fail it.
 func BenchmarkStream(b *testing.B) {
 	const size, most = 2_000_000_000, 64 << 20
 	block := pipelinetest.DCGMFile(20_000, 31)

@@ -59,7 +59,7 @@ func awaitRecords(t *testing.T, log *pipelinetest.Recorder, want int) {
 	})
 }
 
-// fileRows are rows from one to another of the file that pipelinetest.DCGMFile makes.
+// fileRows returns the rows from one number to another of the file that pipelinetest.DCGMFile makes.
 func fileRows(from, to int) string {
 	all := strings.SplitAfter(string(pipelinetest.DCGMFile(to, 1)), "\n")
 	return strings.Join(all[1+from:1+to], "")
@@ -110,7 +110,7 @@ func awaitUnderWay(t *testing.T, s *Server) {
 	waitFor(t, "the upload is under way", func() bool { return s.totals.inFlight.Load() == 1 })
 }
 
-// What ends a stream early leaves all its complete rows in the log, and an answer that says so.
+// An early end of a stream leaves all its complete rows in the log, and an answer that says so.
 func TestEndsOfALiveStream(t *testing.T) {
 	cases := []struct {
 		name string
@@ -173,7 +173,7 @@ Retry-After: 5
 	}
 }
 
-// Streams have places of their own: however many are open, files are taken.
+// Streams have slots of their own: with any number of them open, files are taken.
 func TestLiveStreamsKeepNoPlaceOfAnUpload(t *testing.T) {
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{Uploads: 1, QueueTimeout: 50 * time.Millisecond, Streams: intake.Streams{MaxStreams: 2}}, log, log)

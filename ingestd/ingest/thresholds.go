@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// Thresholds say when uploads are slowed down (soft) and refused (hard). The zero value of each field means its
-// default. A threshold that can never be reached switches its judgement off: 1000 percent, a year.
+// Thresholds are the readings at which uploads are slowed down (soft) and refused (hard). The zero value of each
+// field means its default. A threshold that can never be reached disables its criterion: 1000 percent, a year.
 //
-// Size is what etcd has in use of its quota. Space that compaction freed does not count, since etcd fills it
-// again; so that the file itself, which is what etcd compares with its quota, cannot get there either, it
-// has a hard threshold of its own.
+// Size is the part of the quota that etcd has in use. Space that compaction freed does not count, since etcd fills it
+// again. But etcd compares the file itself with its quota, so the file has a hard threshold of its own.
 type Thresholds struct {
 	SoftSize, HardSize       int           // percent of etcd's quota in use; default 60 and 80
 	HardFile                 int           // percent of the quota that the database file may take; default 95

@@ -80,7 +80,7 @@ func openBody(c *fiber.Ctx, p pipeline.Parameters, cfg intake.Config) (*intake.B
 	}, cfg)
 }
 
-// isLive reports whether a body may still be being written: it comes in chunks, and is no form.
+// isLive reports whether a body may still be being written: it is sent in chunks, and is no form.
 func isLive(c *fiber.Ctx, p pipeline.Parameters) bool {
 	const chunked = -1
 	kind, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))

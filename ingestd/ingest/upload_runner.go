@@ -21,12 +21,12 @@ type uploadRunner struct {
 	waitTimeout time.Duration
 }
 
-// AcquireSlot takes one of the places for uploads, when the log can take more. The caller leaves it.
+// AcquireSlot takes one of the slots for uploads if the log can take more. The caller releases it by leave.
 func (u *uploadRunner) AcquireSlot(ctx context.Context, p pipeline.Parameters) (leave func(), err error) {
 	return u.acquireFrom(ctx, u.slots, p)
 }
 
-// acquireFrom takes a place among some. A dry run needs no more than the place.
+// acquireFrom takes one of some slots. A dry run needs no more than the slot.
 func (u *uploadRunner) acquireFrom(ctx context.Context, among *slots, p pipeline.Parameters) (leave func(), err error) {
 	admit := u.admission.admitUpload
 	if p.DryRun {
@@ -46,7 +46,7 @@ func (u *uploadRunner) acquireFrom(ctx context.Context, among *slots, p pipeline
 	return func() { u.totals.inFlight.Add(-1); among.releaseSlot() }, nil
 }
 
-// AwaitVisible waits until the records of an upload are visible. The upload has left its place by then. When that takes
+// AwaitVisible waits until the records of an upload are visible. The upload has released its slot by then. When that takes
 // too long, or the server stops, the files are stored all the same, and the receipts say so.
 func (u *uploadRunner) AwaitVisible(o *answer.Outcome) {
 	reached := o.ReachedRevisions()

@@ -11,9 +11,9 @@ import (
 	"telemetry-pipeline/ingestd/answer"
 )
 
-// Body is a request's body as it comes from the socket. It bounds the bytes, gives the client a time for each
-// read and a least rate, and can be stopped from another goroutine. The rate counts only time spent
-// waiting for the client, so that a slow log is not held against it.
+// Body is a request's body as it comes from the socket. It bounds the bytes, the time of each read and the average
+// rate, and can be stopped from another goroutine. The rate counts only time spent waiting for the client, so that a
+// slow log is not held against it.
 type Body struct {
 	src         io.Reader
 	declared    int64                 // bytes, by the request's header; negative: it does not say

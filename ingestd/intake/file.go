@@ -16,12 +16,12 @@ import (
 type File struct {
 	Name      string
 	Text      io.Reader
-	onlyFile  bool        // no file comes behind it
+	onlyFile  bool        // no file follows it
 	interrupt func(error) // ends a read of src that waits, and all of the upload; nil where no read waits
 
 	Reopen   func() (io.ReadCloser, error) // reads the file from its beginning; nil where that cannot be
-	Live     *Body                         // where the file comes from, if it may still be being written
-	bodyText *Packed                       // what the body's Content-Encoding was taken off by, if the body is the file
+	Live     *Body                         // the body of the file, if it may still be being written
+	bodyText *Packed                       // the decoder of the body's Content-Encoding, if the body is the file
 	Progress func(rows int64)              // is called with the number of rows read so far; may be nil
 
 	Size int64
@@ -29,7 +29,7 @@ type File struct {
 
 	mu        sync.Mutex
 	stopCause error // why it is not to be read any more
-	readErr   error // what src ended with, when not io.EOF
+	readErr   error // the error of src, when not io.EOF
 }
 
 // NewFile returns a file that reads its content from src. interrupt ends a read that waits; nil where none does.
@@ -53,8 +53,8 @@ func (f *File) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// StopReading ends the reading with cause, from another goroutine. What concerns this file alone spares the files
-// behind it: then the read under way is waited for.
+// StopReading ends the reading with cause, from another goroutine. A cause that concerns this file alone spares the
+// files behind it: then the read under way is waited for.
 func (f *File) StopReading(cause error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

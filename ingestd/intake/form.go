@@ -26,7 +26,7 @@ type form struct {
 	brokenOff   bool     // off, behind a whole file
 }
 
-// newForm reads a form's text, which is b's or what b's unpacks to.
+// newForm reads a form's text: b itself, or b without its Content-Encoding.
 func newForm(b *Body, text io.Reader, boundary string, most int, limit int64) (*form, error) {
 	if boundary == "" {
 		return nil, answer.Refuse(answer.CodeBadRequest, "the Content-Type multipart/form-data names no boundary")
@@ -60,7 +60,7 @@ func (f *form) openPart(part *multipart.Part) (*File, error) {
 	return NewFile(BaseName(part.FileName()), formText{part, f}, f.b.StopReading), nil
 }
 
-// endError is what a form that came to its end means.
+// endError returns the error at the form's end: io.EOF, or a refusal when no file was in it.
 func (f *form) endError() error {
 	if f.files > 0 {
 		return io.EOF
@@ -72,8 +72,8 @@ func (f *form) endError() error {
 	return answer.Refuse(answer.CodeMissingFile, "%s; send the file in the field \"file\": curl -F file=@export.csv", came)
 }
 
-// partError is what it means that no next part can be had. One that merely does not come is worth no more
-// than a warning when a file was there: that one is whole.
+// partError returns the error of a missing next part. If it merely did not arrive and a file was there, the error is
+// only a warning, since that file is whole.
 func (f *form) partError(err error) error {
 	if r, ok := errors.AsType[*answer.Refusal](err); f.files > 0 && ok && r.Code == answer.CodeTruncated {
 		f.brokenOff = true

@@ -8,7 +8,7 @@ import (
 	"telemetry-pipeline/ingestd/unpack"
 )
 
-// Limits bound what one upload may be, besides its size. The zero value of each field means its default.
+// Limits bound one upload, besides its size. The zero value of each field means its default.
 type Limits struct {
 	Files       int   // in one upload; default 100
 	Rows        int64 // of one file; default 100,000,000

@@ -24,7 +24,7 @@ type Config struct {
 
 // processor takes uploads in, for a request or a job.
 type processor interface {
-	// AcquireSlot takes one of the places for uploads when the log can take more. The caller leaves it.
+	// AcquireSlot takes one of the slots for uploads if the log can take more. The caller releases it by leave.
 	AcquireSlot(ctx context.Context, p pipeline.Parameters) (leave func(), err error)
 	// ProcessUpload takes in the files of a source and completes the outcome.
 	ProcessUpload(ctx context.Context, src intake.Source, p pipeline.Parameters, o *answer.Outcome)
@@ -43,11 +43,11 @@ type Background struct {
 	uploads processor
 	lg      *slog.Logger
 
-	slots  *semaphore.Weighted // among the jobs; each takes a place for uploads besides
+	slots  *semaphore.Weighted // among the jobs; each takes a slot for uploads besides
 	ctx    context.Context     // ends when jobs are to stop
 	cancel context.CancelCauseFunc
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	spool   *spool.Spool
 	openErr error // why there is no spool
 	closed  bool
@@ -107,7 +107,7 @@ func (b *Background) StartJob(j *Job) {
 	}
 }
 
-// resumeEntry goes on with an upload of an earlier process, unless that had only not come to remove it.
+// resumeEntry resumes an upload of an earlier process, or only removes it if its state is final.
 func (b *Background) resumeEntry(e *spool.Entry) {
 	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Second)
 	last, err := b.states.Get(ctx, e.ID)

@@ -20,7 +20,7 @@ type Job struct {
 	handle *uploads.Handle
 }
 
-// maxCrashes is how many processes may end in the middle of an upload before it counts as the reason.
+// maxCrashes is the number of processes that may end in the middle of an upload before it counts as the reason.
 const maxCrashes = 5
 
 // newJob publishes an upload, with the state known of it besides its manifest.
@@ -46,8 +46,8 @@ func (j *Job) Manifest() spool.Manifest { return j.entry.Manifest }
 // Size returns the bytes of the upload's files.
 func (j *Job) Size() int64 { return j.entry.Size() }
 
-// runJob tries until the upload is in the log, refused for good or cancelled, or the server stops. What another
-// time may help against is tried again.
+// runJob repeats attempts until the upload is in the log, refused for good or cancelled, or the server stops. An
+// error that another attempt may not meet is followed by another attempt.
 func (b *Background) runJob(j *Job) {
 	ctx, cancel := context.WithCancelCause(b.ctx)
 	defer cancel(nil)
@@ -74,7 +74,7 @@ func (b *Background) runJob(j *Job) {
 	}
 }
 
-// attemptJob is one attempt, once it is the upload's turn.
+// attemptJob is one attempt, once a worker is free.
 func (b *Background) attemptJob(ctx context.Context, j *Job) *answer.Outcome {
 	o := j.newOutcome()
 	if b.slots.Acquire(ctx, 1) != nil {

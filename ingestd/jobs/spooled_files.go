@@ -15,7 +15,7 @@ type spooledFiles struct {
 	report func(rows, bytes int64)
 
 	next        int          // of the next file
-	current     *os.File     // the last that was given
+	current     *os.File     // the file returned last
 	bytesBefore int64        // bytes of the files before that
 	bytesRead   atomic.Int64 // bytes read of it
 	rowsBefore  int64        // of the files before it
@@ -59,7 +59,7 @@ func (s *spooledFiles) countBytes(text io.Reader) io.Reader {
 
 func (s *spooledFiles) Warning() string { return s.entry.Warning }
 
-// closeCurrent lets go of the file that was given last.
+// closeCurrent closes the file that was returned last.
 func (s *spooledFiles) closeCurrent() {
 	if s.current == nil {
 		return

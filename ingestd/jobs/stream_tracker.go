@@ -17,7 +17,7 @@ import (
 // over by then.
 const publishAfter = 2 * time.Second
 
-// StreamTracker publishes the state of a live stream while it goes on, and lets it be cancelled like an upload in the
+// StreamTracker publishes the state of a live stream while it lasts, and lets it be cancelled like an upload in the
 // background. It is the stream's source, watched.
 type StreamTracker struct {
 	intake.Source
@@ -32,7 +32,7 @@ type StreamTracker struct {
 	done        sync.WaitGroup
 }
 
-// TrackStream begins to watch a stream. End has to be called when all of it was taken.
+// TrackStream begins to watch a stream. The caller calls PublishEnd when all of it was processed.
 func TrackStream(states *uploads.Registry, b *intake.Body, src intake.Source, o *answer.Outcome) *StreamTracker {
 	ctx, cancel := context.WithCancel(context.Background())
 	k := &StreamTracker{Source: src, states: states, body: b, outcome: o, cancel: cancel}
@@ -53,7 +53,7 @@ func (k *StreamTracker) NextFile() (*intake.File, error) {
 	return f, nil
 }
 
-// publishProgress makes the stream known once it has lasted, and keeps that current until ctx ends.
+// publishProgress publishes the stream's state once it has lasted for publishAfter, and updates it until ctx ends.
 func (k *StreamTracker) publishProgress(ctx context.Context) {
 	if !wait.Sleep(ctx, publishAfter) {
 		return

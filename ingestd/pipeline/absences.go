@@ -6,7 +6,7 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// maxAbsences is how many absent readings an answer lists; the rest is counted.
+// maxAbsences is the number of absent readings that an answer lists; the rest is counted.
 const maxAbsences = 1000
 
 // absenceCollector lists the absent readings of a file as its rows come in order.

@@ -20,7 +20,7 @@ const (
 	maxGroup        = 64 // events in one append
 )
 
-// appendStage is the stage that makes events durable: it takes them in bounded bytes, groups what has
+// appendStage is the stage that makes events durable: it accepts them in bounded bytes, groups the events that
 // gathered while earlier appends were under way, and counts the results.
 type appendStage struct {
 	log        appender
@@ -34,7 +34,7 @@ type appendStage struct {
 	room     *semaphore.Weighted // the unused part of capacity
 
 	mu    sync.Mutex
-	stats answer.AppendStats // guarded by mu while run is under way
+	stats answer.AppendStats // guarded by mu while runStage is under way
 }
 
 func newAppendStage(log appender, t throttle, capacity int64, timeout time.Duration, observe func(seconds float64)) *appendStage {
@@ -45,7 +45,7 @@ func newAppendStage(log appender, t throttle, capacity int64, timeout time.Durat
 	}
 }
 
-// putEvent hands over an event, once admission lets it pass and there is room for it. An event larger than all
+// putEvent passes an event on, once admission lets it pass and there is room for it. An event larger than all
 // room is let in alone.
 func (a *appendStage) putEvent(ctx context.Context, e events.Event) error {
 	if err := a.throttle.AwaitPass(ctx); err != nil {
@@ -64,10 +64,10 @@ func (a *appendStage) putEvent(ctx context.Context, e events.Event) error {
 
 func (a *appendStage) appendStats() *answer.AppendStats { return &a.stats }
 
-// closeInput says that no more events come.
+// closeInput ends the input.
 func (a *appendStage) closeInput() { close(a.in) }
 
-// eventCost is about what an event occupies.
+// eventCost returns roughly the memory of an event in bytes.
 func (a *appendStage) eventCost(e *events.Event) int64 {
 	const perEvent, perIdentity, perColumn, perReading, perAbsence = 256, 512, 128, 16, 64
 	n := int64(perEvent + perIdentity*len(e.Identities) + perColumn*len(e.Columns))
@@ -77,7 +77,7 @@ func (a *appendStage) eventCost(e *events.Event) int64 {
 	return min(n, a.capacity)
 }
 
-// runStage appends until finish was called and all is durable, or the first append fails.
+// runStage appends until closeInput was called and all is durable, or the first append fails.
 func (a *appendStage) runStage(outer context.Context) error {
 	appends, ctx := errgroup.WithContext(outer)
 	slots := semaphore.NewWeighted(appendsInFlight)
@@ -116,7 +116,7 @@ func (a *appendStage) nextEvent(ctx context.Context) (events.Event, bool) {
 	}
 }
 
-// gatherGroup takes what else is there, up to a fair share of the room, without waiting.
+// gatherGroup collects further events that are ready, up to a fair share of the room, without waiting.
 func (a *appendStage) gatherGroup(first events.Event) []events.Event {
 	group, bytes := []events.Event{first}, a.eventCost(&first)
 	for len(group) < maxGroup && bytes < a.capacity/appendsInFlight {

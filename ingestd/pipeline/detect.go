@@ -129,7 +129,7 @@ func isHeadless(first string) bool {
 	return false
 }
 
-// headerRefusal turns what the scanner says of a file's beginning into a refusal; errors of the body pass.
+// headerRefusal turns the scanner's error at a file's beginning into a refusal; errors of the body stay as they are.
 func headerRefusal(first string, err error) error {
 	if bad, ok := errors.AsType[*rows.Rejection](err); ok {
 		return answer.Refuse(answer.CodeNotTelemetry,
@@ -138,7 +138,7 @@ func headerRefusal(first string, err error) error {
 	return err
 }
 
-// magics are beginnings of files that people send by mistake, named so that the answer can say what it was.
+// magics are beginnings of files that people send by mistake, named for the answer.
 var magics = []struct{ magic, name string }{
 	{"\x89PNG", "a PNG image"},
 	{"\x1f\x8b", "gzip-compressed; unpack it first"},

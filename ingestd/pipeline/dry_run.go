@@ -12,10 +12,10 @@ type sink interface {
 	putEvent(ctx context.Context, e events.Event) error
 	closeInput()
 	runStage(ctx context.Context) error
-	appendStats() *answer.AppendStats // once run has ended
+	appendStats() *answer.AppendStats // once runStage has ended
 }
 
-// dryRunSink takes the place of appending in a dry run. It counts every event as created, except repeats within the file;
+// dryRunSink is the sink of a dry run. It counts every event as created, except repeats within the file;
 // the log is not asked which of them it has.
 type dryRunSink struct {
 	seen  map[eventName]struct{}
@@ -48,7 +48,7 @@ func (r *dryRunSink) putEvent(_ context.Context, e events.Event) error {
 func (r *dryRunSink) closeInput() { close(r.ended) }
 
 func (r *dryRunSink) runStage(context.Context) error {
-	<-r.ended // finish is called in every case
+	<-r.ended // closeInput is called in every case
 	return nil
 }
 

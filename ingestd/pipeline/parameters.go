@@ -31,10 +31,10 @@ type Parameters struct {
 type parameter struct {
 	name      string
 	read      func(p *Parameters, text string) error
-	bareValue string // what the name alone stands for; empty: as if it were not there
+	bareValue string // the value of the name alone; empty: as if it were not there
 }
 
-// knownParameters come in the order in which they are read: what times mean depends on tz.
+// knownParameters returns the parameters in the order in which they are read: the meaning of times depends on tz.
 func knownParameters() []parameter {
 	return []parameter{
 		boolParameter("wait", func(p *Parameters) *bool { return &p.Wait }),
@@ -101,7 +101,7 @@ func parameterNames(all []parameter) string {
 	return strings.Join(names, ", ")
 }
 
-// boolParameter is a parameter that is true or false; ?name is ?name=true, which somebody who writes it expects.
+// boolParameter is a parameter that is true or false; ?name means ?name=true, as its writer expects.
 func boolParameter(name string, of func(*Parameters) *bool) parameter {
 	return parameter{name, func(p *Parameters, text string) error {
 		on, err := strconv.ParseBool(text)
@@ -155,7 +155,7 @@ func (p *Parameters) readMetric(name string) error {
 	return nil
 }
 
-// readTime reads an instant that needs no zone from elsewhere: what it is for has no other.
+// readTime reads an instant that names its own zone: the parameters with times have no other.
 func readTime(opt dialect.Options, text string) (time.Time, error) {
 	at, err := dialect.NewClock(opt).Read([]byte(text))
 	switch {

@@ -14,8 +14,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// batch is rows on their way through the pipeline, with what a worker made of them. Its memory is
-// used again.
+// batch is rows on their way through the pipeline, with their records once a worker has parsed them. Its memory is
+// reused.
 type batch struct {
 	text   rows.Batch
 	parsed dialect.Parsed
@@ -23,8 +23,8 @@ type batch struct {
 	done   wait.Signal // set once the worker has finished
 }
 
-// rowResult is the result of one row for one host: the records up to records in parsed, from those of the result
-// before.
+// rowResult is the result of one row for one host: the records in parsed up to records, starting behind the records
+// of the result before.
 type rowResult struct {
 	host        events.HostID
 	size        int
@@ -61,9 +61,10 @@ func newPipeline(workers int) *pipeline {
 	return p
 }
 
-// runStages reads the file to its end and appends its events. An error of the file itself is no error of a stage:
-// what was complete before it goes through, and only the events still open are not cut, so that the same
-// file sent again in full is cut at the same places; a live stream is not sent again, so all of it goes through. An error of a stage also stops the reading of it.
+// runStages reads the file to its end and appends its events. An error of the file itself is no error of a stage: the
+// part before it goes through, and only the events still open are not cut, so that the same file sent again in full
+// is cut at the same places; a live stream is not sent again, so all of it goes through. An error of a stage also
+// stops the reading of the file.
 func (p *pipeline) runStages(ctx context.Context, stop func(error), t *detectedFile, seq *sequencer, out sink) error {
 	stages, ctx := errgroup.WithContext(ctx)
 	var failed sync.Once

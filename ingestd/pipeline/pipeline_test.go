@@ -32,8 +32,8 @@ func (s stuckReader) Read(p []byte) (int, error) {
 	return 0, errors.New("connection deadline")
 }
 
-// However an upload ends, its goroutines have ended when it returns, and the error is the first cause. A
-// bubble fails the test when one of them is left.
+// Whichever way an upload ends, its goroutines have ended when it returns, and the error is the first cause. A bubble
+// fails the test when one of them is left.
 func TestNoStageOutlivesItsUpload(t *testing.T) {
 	cause := errors.New("the server stops")
 	file := pipelinetest.DCGMFile(20_000, 5)

@@ -142,7 +142,7 @@ func TestChunksAndWorkersDoNotChangeTheEvents(t *testing.T) {
 	}
 }
 
-// comparableReceipt is a receipt without what differs between two uploads of one file.
+// comparableReceipt returns a receipt without the fields that differ between two uploads of one file.
 func comparableReceipt(r *answer.Receipt) answer.Receipt {
 	c := *r
 	c.FileID, c.UploadedAt, c.ProcessedAt, c.Revision = "", time.Time{}, time.Time{}, ""

@@ -14,7 +14,7 @@ const (
 	maxWarnings = 20
 )
 
-// sequencer cuts rows, given in file order, into events and hands these on. It collects the receipt's
+// sequencer cuts rows, in file order, into events and passes these on. It collects the receipt's
 // figures of the rows. Only the pipeline's sequencing stage uses it, until that has ended.
 //
 // An event says which zone was assumed for its times. So rows whose time named a zone and rows whose time

@@ -9,12 +9,12 @@ import (
 	"telemetry-pipeline/ingestd/watch"
 )
 
-// allCommands are what ingestd does for people who have files.
+// allCommands returns the commands of ingestd for people who have files.
 func allCommands() []daemon.Command {
 	return []daemon.Command{uploadCommand(), watchCommand()}
 }
 
-// variablePrefix is what the environment variables of their flags begin with.
+// variablePrefix is the prefix of the environment variables of the commands' flags.
 const variablePrefix = "UPLOAD_"
 
 func uploadCommand() daemon.Command {

@@ -14,14 +14,14 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Manifest is what an upload is processed by: beside its files all that its sender said, so that doing it
-// again gives the same result.
+// Manifest describes an upload: its files and everything else its sender sent, so that processing it again has the
+// same result.
 type Manifest struct {
 	ID         events.UploadID   `json:"id"`
 	Log        string            `json:"log"` // which log it is for
 	ReceivedAt time.Time         `json:"received_at"`
 	Query      map[string]string `json:"query,omitempty"`   // parameters of the request
-	Warning    string            `json:"trouble,omitempty"` // what its sender is to be told although all files are whole
+	Warning    string            `json:"trouble,omitempty"` // a warning for its sender although all files are whole
 	Files      []File            `json:"files"`
 }
 
@@ -40,8 +40,8 @@ type Draft struct {
 	ended bool
 }
 
-// BeginDraft starts an upload, when there is room for one more and for the bytes that it is expected to bring; 0
-// when that is not known.
+// BeginDraft starts an upload if there is room for one more and for the bytes that it is expected to bring; 0 means
+// unknown.
 func (s *Spool) BeginDraft(id events.UploadID, expected int64) (*Draft, error) {
 	if id == "" || strings.ContainsFunc(string(id), isForbidden) {
 		return nil, fmt.Errorf("upload id %q: it makes no file name", id)
@@ -74,7 +74,7 @@ func (s *Spool) reserveUpload(expected int64) error {
 	return nil
 }
 
-// AddFile writes one file of the upload and gives its size. An error of src is returned as it is, one of the
+// AddFile writes one file of the upload and returns its size. An error of src is returned as it is, an error of the
 // disk as a WriteError.
 func (d *Draft) AddFile(f File, src io.Reader) (size int64, err error) {
 	file, err := os.OpenFile(filepath.Join(d.dir, strconv.Itoa(len(d.files))), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -98,11 +98,11 @@ func (d *Draft) AddFile(f File, src io.Reader) (size int64, err error) {
 	return w.size, nil
 }
 
-// Files are those added so far.
+// Files returns the files added so far.
 func (d *Draft) Files() []File { return d.files }
 
-// Commit gives the upload its manifest and its name. When it returns, the upload outlives a crash, of the
-// machine too. On an error nothing of it is left.
+// Commit writes the upload's manifest and renames it to its own name. When it returns, the upload outlives a crash,
+// of the machine too. On an error nothing of it is left.
 func (d *Draft) Commit(m Manifest) (*Entry, error) {
 	m.Files = d.files
 	path := strings.TrimSuffix(d.dir, unfinished)

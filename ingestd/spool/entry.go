@@ -24,7 +24,7 @@ type Entry struct {
 
 const (
 	manifestName = "manifest.json"
-	runsName     = "runs" // how many processes have begun with the upload since one last ended its work on it
+	runsName     = "runs" // holds how many processes began a run of the upload since a run last ended in an orderly way
 )
 
 // loadEntry reads an upload back.
@@ -36,7 +36,7 @@ func (s *Spool) loadEntry(dir string) (*Entry, error) {
 	return s.newEntry(dir, text), nil
 }
 
-// newEntry is the upload of a manifest. One whose files are not those of its manifest is damaged.
+// newEntry returns the upload of a manifest. It is damaged if its files differ from the manifest.
 func (s *Spool) newEntry(dir string, manifest []byte) *Entry {
 	e := &Entry{spool: s, dir: dir}
 	if e.Damage = e.parseManifest(manifest); e.Damage != nil {
@@ -69,7 +69,7 @@ func (e *Entry) totalBytes() (bytes int64) {
 	return bytes
 }
 
-// Size is how many bytes the upload's files have.
+// Size returns the bytes of the upload's files.
 func (e *Entry) Size() int64 { return e.totalBytes() }
 
 // OpenFile opens one of the upload's files for reading.
@@ -81,15 +81,15 @@ func (e *Entry) OpenFile(i int) (*os.File, error) {
 	return f, nil
 }
 
-// BeginRun notes that a process begins to work on the upload, and tells how many before it began and ended
-// without Pause: they died of it, or while they were at it.
+// BeginRun notes that a process begins to work on the upload, and returns how many began before it and ended without
+// EndRun: they died of it, or during it.
 func (e *Entry) BeginRun() (died int, err error) {
 	path := filepath.Join(e.dir, runsName)
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("reading how often upload %s was begun: %w", e.ID, err)
 	}
-	died, _ = strconv.Atoi(strings.TrimSpace(string(text))) // none, or cut short by a crash: counted from here
+	died, _ = strconv.Atoi(strings.TrimSpace(string(text))) // 0, or cut short by a crash: counted from here
 	return died, writeError(os.WriteFile(path, []byte(strconv.Itoa(died+1)), 0o600))
 }
 
@@ -101,8 +101,7 @@ func (e *Entry) EndRun() error {
 	return nil
 }
 
-// Remove takes the upload off the disk: its manifest first, so that what a crash leaves of it is known to be
-// of no use.
+// Remove removes the upload from the disk: its manifest first, so that the rest is known to be useless after a crash.
 func (e *Entry) Remove() error {
 	if err := os.Remove(filepath.Join(e.dir, manifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing spooled upload %s: %w", e.ID, err)

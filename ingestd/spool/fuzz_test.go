@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzManifest finds any bytes in the place of a manifest, as a disk that lost some leaves them: the upload is damaged and
-// says so, or its files are there in full.
+// FuzzManifest reads any bytes in the place of a manifest, as a damaged disk leaves them: the upload is damaged with
+// a reason, or its files are there in full.
 func FuzzManifest(f *testing.F) {
 	const id, content = "a1", "time,temp\n"
 	for _, seed := range []string{

@@ -8,11 +8,10 @@ import (
 	"os"
 )
 
-// Scratch is a file to be read more than once by whoever wrote it. It is gone when it is closed, and when the
-// process ends.
+// Scratch is a file that its writer reads more than once. It is gone when it is closed, and when the process ends.
 type Scratch struct{ boundedWriter }
 
-// CreateScratch makes one, when there is room for the bytes that are expected; 0 when that is not known.
+// CreateScratch creates a scratch file if there is room for the expected bytes; 0 means unknown.
 func (s *Spool) CreateScratch(expected int64) (*Scratch, error) {
 	if err := s.checkRoom(expected); err != nil {
 		return nil, err
@@ -30,7 +29,7 @@ func (s *Scratch) Fill(src io.Reader) (size int64, err error) {
 	return io.CopyBuffer(&s.boundedWriter, src, make([]byte, 128<<10))
 }
 
-// Reader reads the file from its beginning.
+// Reader returns a reader of the file from its beginning.
 func (s *Scratch) Reader() (io.Reader, error) {
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("reading the spooled file again: %w", err)

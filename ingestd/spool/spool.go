@@ -32,8 +32,8 @@ const (
 	scratchPrefix = "scratch-"
 )
 
-// Open makes the directory where there is none, takes it for this process, removes what an earlier one left
-// half made and finds the uploads that it left whole.
+// Open creates the directory where there is none, locks it for this process, removes incomplete uploads of an earlier
+// process and finds its complete ones.
 func Open(cfg Config) (*Spool, error) {
 	cfg = cfg.WithDefaults()
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
@@ -54,10 +54,10 @@ func Open(cfg Config) (*Spool, error) {
 	return s, nil
 }
 
-// Close lets another process have the directory. What is in it stays.
+// Close unlocks the directory for another process. Its contents stay.
 func (s *Spool) Close() error { return s.lock.Unlock() }
 
-// tryWriting finds out now, and not with the first upload, that the directory takes no files.
+// tryWriting finds out now, and not with the first upload, whether the directory takes files.
 func (s *Spool) tryWriting() error {
 	probe, err := s.CreateScratch(0)
 	if err != nil {
@@ -81,7 +81,8 @@ func (s *Spool) scanDir() error {
 	return failed
 }
 
-// adoptName takes over what an earlier process left under a name, or removes it when it is of no use.
+// adoptName takes over the file or directory that an earlier process left under a name, or removes it if it is
+// useless.
 func (s *Spool) adoptName(name string) error {
 	path := filepath.Join(s.cfg.Dir, name)
 	switch {
@@ -103,17 +104,17 @@ func (s *Spool) adoptName(name string) error {
 	return nil
 }
 
-// Entries gives the uploads that an earlier process left, the oldest first.
+// Entries returns the uploads that an earlier process left, the oldest first.
 func (s *Spool) Entries() []*Entry { return s.entries }
 
-// Usage tells how much is in the spool.
+// Usage returns the number of uploads and the bytes in the spool.
 func (s *Spool) Usage() (uploads int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.uploads, s.bytes
 }
 
-// checkRoom refuses early what there will be no room for.
+// checkRoom refuses bytes early for which there will be no room.
 func (s *Spool) checkRoom(bytes int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,7 +142,7 @@ func (s *Spool) releaseRoom(uploads int, bytes int64) {
 	s.bytes -= bytes
 }
 
-// boundedWriter writes to a file of the spool, as far as there is room.
+// boundedWriter writes to a file of the spool as long as there is room.
 type boundedWriter struct {
 	spool *Spool
 	file  *os.File

@@ -11,11 +11,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// packing is a way to pack a file, and how such a file begins.
+// packing is a way to pack a file, recognized by its first bytes.
 type packing struct {
 	name  string
 	magic string
-	open  func(r *bufio.Reader, opt Options) (io.Reader, error) // nil: known, but not taken
+	open  func(r *bufio.Reader, opt Options) (io.Reader, error) // nil: known, but not supported
 	close func(io.Reader)                                       // may be nil
 }
 
@@ -25,7 +25,7 @@ const (
 	nameAge  = "age"
 )
 
-// knownPackings lists what is recognised.
+// knownPackings returns the packings that are recognized.
 func knownPackings() []packing {
 	all := []packing{
 		{name: nameGzip, magic: "\x1f\x8b", open: openGzip},
@@ -38,13 +38,13 @@ func knownPackings() []packing {
 		{name: "7z", magic: "7z\xbc\xaf\x27\x1c"},
 		{name: "zip", magic: "PK\x03\x04"},
 	}
-	for low := byte(0x50); low < 0x60; low++ { // a frame to be skipped, with which some programs begin
+	for low := byte(0x50); low < 0x60; low++ { // a skippable frame, with which some programs begin
 		all = append(all, packing{name: nameZstd, magic: string([]byte{low, 0x2a, 0x4d, 0x18}), open: openZstd, close: closeZstd})
 	}
 	return all
 }
 
-// recognizePacking finds how r is packed. It waits for no more bytes than it takes to tell.
+// recognizePacking returns the packing of r. It waits for no more bytes than it needs.
 func recognizePacking(r *bufio.Reader) (packing, bool) {
 	for _, p := range knownPackings() {
 		if hasMagic(r, p.magic) {
@@ -54,7 +54,7 @@ func recognizePacking(r *bufio.Reader) (packing, bool) {
 	return packing{}, false
 }
 
-// hasMagic waits for a byte only when all before it are right.
+// hasMagic reports whether r begins with magic. It waits for a byte only when all before it match.
 func hasMagic(r *bufio.Reader, magic string) bool {
 	for n := 1; n <= len(magic); n++ {
 		head, err := r.Peek(n)
@@ -77,7 +77,7 @@ func openZstd(r *bufio.Reader, _ Options) (io.Reader, error) {
 
 func closeZstd(r io.Reader) { r.(zstdText).Close() }
 
-// zstdText says what may be done about a window that is too large.
+// zstdText adds advice to the error of a window that is too large.
 type zstdText struct{ *zstd.Decoder }
 
 func (z zstdText) Read(p []byte) (int, error) {
@@ -93,7 +93,7 @@ func openArmored(r *bufio.Reader, opt Options) (io.Reader, error) {
 	return openAge(bufio.NewReader(armor.NewReader(r)), opt)
 }
 
-// openAge decrypts. Whatever it gives has been authenticated.
+// openAge decrypts. The text it returns has been authenticated.
 func openAge(r *bufio.Reader, opt Options) (io.Reader, error) {
 	if len(opt.Identities) == 0 {
 		return nil, newError(Locked, nil, "the file is encrypted with age, and this server has no identity to open it with; "+
@@ -109,7 +109,7 @@ func openAge(r *bufio.Reader, opt Options) (io.Reader, error) {
 	return text, err
 }
 
-// headerLimiter lets so many bytes through, and any number while left is negative. The library reads a header of any
+// headerLimiter lets left bytes through, and any number while left is negative. The library reads a header of any
 // length into memory.
 type headerLimiter struct {
 	src  io.Reader

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// packedInput is what a file is packed in, as it was sent: counted, and bounded once it is known to be packed.
-// It remembers the error of whoever sends it, which decoders would make one of their own.
+// packedInput is the packed file as it was sent: counted, and bounded once it is known to be packed. It remembers the
+// sender's error, which decoders would replace by one of their own.
 type packedInput struct {
 	src      io.Reader
 	n        int64
@@ -30,15 +30,15 @@ func (i *packedInput) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// layer is what comes out of one decoder, bounded.
+// layer is the bounded output of one decoder.
 type layer struct {
 	name  string
 	src   io.Reader
 	in    *packedInput
 	opt   *Options
-	outer *layer // the one around this one; nil for the outermost
+	outer *layer // the layer around this one; nil for the outermost
 	n     int64
-	err   error // it gave too much, or failed
+	err   error // its bound was exceeded, or its decoder failed
 }
 
 func (l *layer) Read(p []byte) (int, error) {
@@ -70,7 +70,7 @@ func (l *layer) checkBounds() error {
 	return nil
 }
 
-// findCause finds the reason of a decoder's error: the sender's own if there is one, else that of a layer
+// findCause returns the reason of a decoder's error: the sender's error if there is one, else the error of a layer
 // around this one.
 func (l *layer) findCause(err error) error {
 	if l.in.err != nil {
@@ -85,7 +85,7 @@ func (l *layer) findCause(err error) error {
 	return damagedError(l.name, explainEOF(err))
 }
 
-// explainEOF is an error without the abrupt words of readers.
+// explainEOF returns an error without the abrupt words of readers.
 func explainEOF(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return fmt.Errorf("its end is missing: %w", err)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Reader is the text of a file that was packed, or not. Its errors are those of the reader below, io.EOF, or an
+// Reader reads the text of a file, packed or not. Its errors are the errors of the reader below, io.EOF, or an
 // *Error. It is not safe for concurrent use.
 type Reader struct {
 	text    io.Reader
@@ -19,14 +19,14 @@ type Reader struct {
 	closers []func()
 }
 
-// Open looks at the beginning of r and takes off what it finds there. It waits only for the bytes that it takes
-// to tell. Whoever got a Reader closes it.
+// Open looks at the beginning of r and removes the packings found there. It waits only for the bytes that it needs
+// for that. The caller closes the Reader.
 func Open(r io.Reader, opt Options) (*Reader, error) {
 	return openLayers(r, opt, nil)
 }
 
-// Decode takes off the codings of an HTTP header Content-Encoding, and nothing else. A coding that is not
-// known is Unsupported, and a body that has not the coding it claims is Damaged.
+// Decode removes the codings of an HTTP header Content-Encoding, and nothing else. An unknown coding is Unsupported,
+// and a body without the coding it claims is Damaged.
 func Decode(r io.Reader, encoding string, opt Options) (*Reader, error) {
 	codings := codingsOf(encoding)
 	for _, c := range codings {
@@ -37,7 +37,7 @@ func Decode(r io.Reader, encoding string, opt Options) (*Reader, error) {
 	return openLayers(r, opt, codings)
 }
 
-// codingsOf gives the codings in the order in which they come off.
+// codingsOf returns the codings, outermost first.
 func codingsOf(encoding string) []string {
 	codings := []string{}
 	for c := range strings.SplitSeq(encoding, ",") {
@@ -53,7 +53,7 @@ func codingsOf(encoding string) []string {
 	return codings
 }
 
-// openLayers takes off the codings, or, when these are nil, whatever is there.
+// openLayers removes the codings, or, when these are nil, every known packing.
 func openLayers(src io.Reader, opt Options, codings []string) (*Reader, error) {
 	r := &Reader{in: &packedInput{src: src}, opt: opt.withDefaults()}
 	text := bufio.NewReader(r.in)
@@ -105,7 +105,7 @@ func (r *Reader) openLayer(p packing, packed *bufio.Reader) (*bufio.Reader, erro
 	return bufio.NewReader(l), nil
 }
 
-// findCause is the error of what is below, if there is one, else err.
+// findCause returns the error of the reader or layer below, if there is one, else err.
 func (r *Reader) findCause(err error) error {
 	switch {
 	case r.in.err != nil:
@@ -116,13 +116,13 @@ func (r *Reader) findCause(err error) error {
 	return err
 }
 
-// Read gives the text as it comes.
+// Read returns text as it arrives.
 func (r *Reader) Read(p []byte) (int, error) { return r.text.Read(p) }
 
-// Layers names what was taken off, from the outside in; none when the file was not packed.
+// Layers returns the names of the removed packings, outermost first; none when the file was not packed.
 func (r *Reader) Layers() []string { return r.layers }
 
-// Close lets go of what the decoders hold. The reader below is not touched.
+// Close releases the decoders. The reader below is not touched.
 func (r *Reader) Close() {
 	for _, c := range slices.Backward(r.closers) {
 		c()
@@ -130,7 +130,7 @@ func (r *Reader) Close() {
 	r.closers = nil
 }
 
-// ProbeRatio reads text until it is known whether the file's ratio is too high, so that what is refused for its
+// ProbeRatio reads text until it is known whether the file's ratio is too high, so that a file refused for its
 // content is called a bomb when it is one.
 func (r *Reader) ProbeRatio() error {
 	if len(r.layers) == 0 {

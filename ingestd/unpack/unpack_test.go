@@ -75,7 +75,7 @@ func newIdentity(t testing.TB) *age.X25519Identity {
 	return id
 }
 
-// csvRows makes text that packs as telemetry does.
+// csvRows returns text that packs as telemetry does.
 func csvRows(lines int) []byte {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var b bytes.Buffer
@@ -185,7 +185,7 @@ func TestRefusalsSayWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Little that unpacks to a bit more is honest, whatever its ratio.
+// A small file that unpacks to a bit more is honest at any ratio.
 func TestSmallFilesOfLittleContentPass(t *testing.T) {
 	text := bytes.Repeat([]byte("0,0,0,0,0,0,0,0\n"), ratioFreeBytes/16)
 	packed := gzipText(t, text)
@@ -198,7 +198,7 @@ func TestSmallFilesOfLittleContentPass(t *testing.T) {
 	}
 }
 
-// What came before an archive breaks off is given: all of it that could be unpacked.
+// The text before an archive breaks off is returned: all of it that could be unpacked.
 func TestTextBeforeTheBreakIsReturned(t *testing.T) {
 	text := csvRows(50000)
 	for name, packed := range map[string][]byte{"gzip": gzipText(t, text), "zstd": zstdCompress(t, text), "age": encryptText(t, text, newIdentity(t))[:0]} {
@@ -212,7 +212,7 @@ func TestTextBeforeTheBreakIsReturned(t *testing.T) {
 	}
 }
 
-// The sender's own error is what is told, not what a decoder makes of it.
+// The sender's own error is returned, not the error that a decoder makes of it.
 func TestErrorOfTheSenderPasses(t *testing.T) {
 	cause := errors.New("the line went dead")
 	id := newIdentity(t)

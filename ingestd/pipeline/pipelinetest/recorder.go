@@ -34,7 +34,7 @@ type Recorder struct {
 	changed     chan struct{} // closed and replaced when stalled is changed
 }
 
-// NewRecorder returns a recorder that cuts early, so that small files give many events.
+// NewRecorder returns a recorder that cuts early, so that small files make many events.
 func NewRecorder() *Recorder {
 	return NewRecorderOf(events.CutRules{EventRecords: 50, OpenRecords: 300})
 }
@@ -44,7 +44,7 @@ func NewRecorderOf(rules events.CutRules) *Recorder {
 	return &Recorder{MemoryLog: eventstest.NewLog(events.Facts{Cut: rules}), changed: make(chan struct{})}
 }
 
-// Append appends, or waits or fails as the test says.
+// Append appends, or waits or fails as the test demands.
 func (r *Recorder) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
 	r.mu.Lock()
 	hold := r.held
@@ -85,14 +85,14 @@ func (r *Recorder) WatchFolded(ctx context.Context) iter.Seq2[map[events.Partiti
 	}
 }
 
-// Capacity returns what SetCapacity set.
+// Capacity returns the values of SetCapacity.
 func (r *Recorder) Capacity(context.Context) (eventlog.Capacity, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.capacity, r.capacityErr
 }
 
-// SetCapacity makes the log say that it is so full, or that it cannot say.
+// SetCapacity sets the result of Capacity.
 func (r *Recorder) SetCapacity(c eventlog.Capacity, unheard error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,7 +114,7 @@ func (r *Recorder) StoredEvents(t testing.TB) map[string]events.Event {
 	return StoredIn(t, r.MemoryLog)
 }
 
-// StoredIn returns the events of any log as Stored does.
+// StoredIn returns the events of any log as StoredEvents does.
 func StoredIn(t testing.TB, log eventstest.Log) map[string]events.Event {
 	t.Helper()
 	head, err := log.Head(t.Context())
@@ -173,7 +173,7 @@ func (r *Recorder) SetStalled(stalled bool) {
 // DCGMHeader is the header of a DCGM long file.
 const DCGMHeader = "timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw\n"
 
-// DCGMFile makes a DCGM long file of so many rows, spread over hosts.
+// DCGMFile returns a DCGM long file of a number of rows, spread over hosts.
 func DCGMFile(rows, hosts int) []byte {
 	var b bytes.Buffer
 	b.WriteString(DCGMHeader)

@@ -98,7 +98,7 @@ func (r *Receipt) MarkDryRun() {
 	r.Status = StatusValid
 }
 
-// addSums takes over the sums of another receipt.
+// addSums adds the sums of another receipt.
 func (r *Receipt) addSums(other *Receipt) {
 	r.DryRun = r.DryRun || other.DryRun
 	r.WouldAccept += other.WouldAccept

@@ -73,7 +73,7 @@ func newAdmission(t Thresholds, log capacityReader, folded foldWatcher, lg *slog
 	return a
 }
 
-// runRefreshes looks until ctx ends.
+// runRefreshes refreshes the state until ctx ends.
 func (a *admission) runRefreshes(ctx context.Context) {
 	var following sync.WaitGroup
 	defer following.Wait()
@@ -125,7 +125,7 @@ func (a *admission) readLocal(r *readings, now time.Time) error {
 	return a.lagErr
 }
 
-// logChange logs how the verdict has changed.
+// logChange logs how the decision has changed.
 func (a *admission) logChange(was, is *admissionState) {
 	if is.cause != was.cause || (is.refusal == nil) != (was.refusal == nil) {
 		switch {
@@ -138,7 +138,7 @@ func (a *admission) logChange(was, is *admissionState) {
 		}
 	}
 	if is.readingErr != nil && (was.readingErr == nil || was.readingErr == errNotRefreshed) {
-		a.lg.Warn("admission does not know all it judges by", "err", is.readingErr)
+		a.lg.Warn("admission lacks a reading", "err", is.readingErr)
 	}
 }
 
@@ -172,8 +172,7 @@ func (a *admission) admitUpload() error {
 // Uploads are slowed where events leave the parsers (AwaitPass) and where they enter the log (RestAfter): the first
 // bounds an upload held up by reading and parsing, the second one held up by the log.
 
-// AwaitPass lets an event of an upload under way go on to the log: when its time in the pace has come, and unless
-// uploads are stopped.
+// AwaitPass returns when an event of an upload under way may go on to the log, or an error when uploads are stopped.
 func (a *admission) AwaitPass(ctx context.Context) error {
 	for {
 		v := a.state.Load()
@@ -190,7 +189,7 @@ func (a *admission) AwaitPass(ctx context.Context) error {
 	}
 }
 
-// RestAfter makes an append's place idle for as long as its share asks, after an append that took so long.
+// RestAfter pauses after an append that took some time, as long as the share demands.
 func (a *admission) RestAfter(ctx context.Context, took time.Duration) error {
 	pause := restTime(took, a.state.Load().share)
 	if pause > 0 && !wait.Sleep(ctx, pause) {

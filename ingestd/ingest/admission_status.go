@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// admissionStatus is the part of GET /api/v1/status about admission: the verdict, and beside each threshold the
+// admissionStatus is the part of GET /api/v1/status about admission: the decision, and beside each threshold the
 // reading that is held against it. Absent readings are not known.
 type admissionStatus struct {
 	Verdict           string             `json:"verdict"` // open, slowed or refusing
@@ -25,17 +25,17 @@ type admissionStatus struct {
 }
 
 type sizeThresholds struct {
-	Endpoint     string   `json:"endpoint,omitempty"` // of the fullest member
-	Bytes        int64    `json:"bytes"`
-	InUse        int64    `json:"in_use_bytes"`
-	Quota        int64    `json:"quota_bytes"`
-	NoSpace      bool     `json:"no_space"`
-	Unheard      int      `json:"unheard_endpoints"`
-	Percent      *float64 `json:"percent,omitempty"` // in use
-	SoftPercent  int      `json:"soft_percent"`
-	HardPercent  int      `json:"hard_percent"`
-	FilePercent  *float64 `json:"file_percent,omitempty"`
-	FileHardMark int      `json:"file_hard_percent"`
+	Endpoint        string   `json:"endpoint,omitempty"` // of the fullest member
+	Bytes           int64    `json:"bytes"`
+	InUse           int64    `json:"in_use_bytes"`
+	Quota           int64    `json:"quota_bytes"`
+	NoSpace         bool     `json:"no_space"`
+	Unheard         int      `json:"unheard_endpoints"`
+	Percent         *float64 `json:"percent,omitempty"` // in use
+	SoftPercent     int      `json:"soft_percent"`
+	HardPercent     int      `json:"hard_percent"`
+	FilePercent     *float64 `json:"file_percent,omitempty"`
+	FileHardPercent int      `json:"file_hard_percent"`
 }
 
 type durationThresholds struct {
@@ -57,7 +57,7 @@ func (a *admission) statusView() admissionStatus {
 		Verdict: "open", Code: now.cause, Share: roundThousandths(now.share), StopsUnderWay: now.stops,
 		Size: sizeThresholds{
 			Endpoint: c.Endpoint, Bytes: c.Bytes, InUse: c.InUse, Quota: c.Quota, NoSpace: c.NoSpace, Unheard: c.Unheard,
-			SoftPercent: m.SoftSize, HardPercent: m.HardSize, FileHardMark: m.HardFile,
+			SoftPercent: m.SoftSize, HardPercent: m.HardSize, FileHardPercent: m.HardFile,
 		},
 		Lag:     durationThresholds{SoftSeconds: m.SoftLag.Seconds(), HardSeconds: m.HardLag.Seconds()},
 		Latency: durationThresholds{Seconds: &took, SoftSeconds: m.SoftLatency.Seconds(), HardSeconds: m.HardLatency.Seconds()},
@@ -91,7 +91,7 @@ func (a *admission) statusView() admissionStatus {
 // roundThousandths rounds to three digits after the point.
 func roundThousandths(v float64) float64 { return math.Round(1000*v) / 1000 }
 
-// stateGauges are the gauges of admission.
+// stateGauges returns the gauges of admission.
 func (a *admission) stateGauges() []prometheus.Collector {
 	var all []prometheus.Collector
 	for _, g := range []struct {

@@ -28,7 +28,7 @@ func TestUploadsAreRefusedWhileEtcdIsNearlyFullAndTakenAfter(t *testing.T) {
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{}, log, log)
 	setCapacity(s, log, capacityOf(80, 85), nil)
-	compareResponse(t, "at the hard mark", postFile(t, s, "", pipelinetest.DCGMFile(10, 2)), `503
+	compareResponse(t, "at the hard threshold", postFile(t, s, "", pipelinetest.DCGMFile(10, 2)), `503
 Retry-After: 60
 {"success": false, "code": "log_nearly_full", "error": "/80.0 MiB.*100.0 MiB.*etcd-full.md/"}`)
 	compareResponse(t, "status", getPath(t, s, "/api/v1/status"), `200
@@ -45,9 +45,9 @@ Retry-After: 60
 		t.Errorf("the size is %v, want 0.8", got)
 	}
 	setCapacity(s, log, capacityOf(70, 85), nil)
-	compareResponse(t, "between the marks", getPath(t, s, "/api/v1/status"), `200
+	compareResponse(t, "between the thresholds", getPath(t, s, "/api/v1/status"), `200
 {"admission": {"verdict": "slowed", "code": "log_nearly_full", "share": 0.75, "stops_uploads_under_way": false}}`)
-	compareResponse(t, "upload between the marks", postFile(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
+	compareResponse(t, "upload between the thresholds", postFile(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
 {"success": true, "accepted": 10}`)
 	setCapacity(s, log, capacityOf(20, 85), nil)
 	compareResponse(t, "room again", getPath(t, s, "/api/v1/status"), `200
@@ -91,7 +91,7 @@ Retry-After: 60
 	log.Fail(nil, nil) // an upload that reads the log now would be taken in
 	compareResponse(t, "the next one", postFile(t, s, "", pipelinetest.DCGMFile(10, 2)), want)
 	if err := s.Ready(); err != nil {
-		t.Errorf("a full etcd makes the server not ready, so that nobody is told why: %v", err)
+		t.Errorf("a full etcd makes the server not ready, so that clients get no reason: %v", err)
 	}
 	setCapacity(s, log, capacityOf(20, 30), nil)
 	compareResponse(t, "after it was freed", postFile(t, s, "", pipelinetest.DCGMFile(10, 2)), `200

@@ -204,7 +204,7 @@ func (p *Port) Set(s string) error {
 // enabledFlag is a flag that is true by default, kept as its opposite so that a zero Config is enabled.
 type enabledFlag bool
 
-// IsBoolFlag lets the flag stand without a value.
+// IsBoolFlag returns true, so that the flag may stand without a value.
 func (e *enabledFlag) IsBoolFlag() bool { return true }
 
 // String returns "true" while it is enabled.

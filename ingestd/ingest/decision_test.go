@@ -22,48 +22,48 @@ func TestJudge(t *testing.T) {
 	alarmed.NoSpace = true
 	rated := Thresholds{SoftRate: 1000, HardRate: 2000}
 	cases := []struct {
-		name     string
-		marks    Thresholds
-		readings readings
-		share    float64
-		cause    string
-		refused  bool
-		stops    bool
+		name       string
+		thresholds Thresholds
+		readings   readings
+		share      float64
+		cause      string
+		refused    bool
+		stops      bool
 	}{
 		{name: "nothing known", readings: readings{}, share: 1},
-		{name: "below the soft mark", readings: known(capacityOf(59, 59)), share: 1},
-		{name: "at the soft mark", readings: known(capacityOf(60, 60)), share: 1},
+		{name: "below the soft threshold", readings: known(capacityOf(59, 59)), share: 1},
+		{name: "at the soft threshold", readings: known(capacityOf(60, 60)), share: 1},
 		{name: "half the way", readings: known(capacityOf(70, 70)), share: 0.75, cause: answer.CodeLogNearlyFull},
-		{name: "just below the hard mark", readings: known(capacityOf(79, 79)), share: 0.525, cause: answer.CodeLogNearlyFull},
-		{name: "at the hard mark", readings: known(capacityOf(80, 80)), share: 0.5, cause: answer.CodeLogNearlyFull, refused: true, stops: true},
+		{name: "just below the hard threshold", readings: known(capacityOf(79, 79)), share: 0.525, cause: answer.CodeLogNearlyFull},
+		{name: "at the hard threshold", readings: known(capacityOf(80, 80)), share: 0.5, cause: answer.CodeLogNearlyFull, refused: true, stops: true},
 		{name: "far above it", readings: known(capacityOf(300, 300)), share: 0.5, cause: answer.CodeLogNearlyFull, refused: true, stops: true},
 		{name: "a file with much free space", readings: known(capacityOf(40, 94)), share: 1},
 		{name: "a file that cannot grow any more", readings: known(capacityOf(40, 95)), share: 0.5, cause: answer.CodeLogNearlyFull, refused: true, stops: true},
 		{name: "no quota", readings: known(eventlog.Capacity{Bytes: 1 << 50, InUse: 1 << 50}), share: 1},
 		{name: "size unknown", readings: readings{capacity: capacityOf(99, 99), lagKnown: true}, share: 1},
 		{name: "alarm", readings: known(alarmed), share: 0.5, cause: answer.CodeLogFull, refused: true, stops: true},
-		{name: "alarm, marks off", marks: Thresholds{SoftSize: 1000, HardSize: 1000, HardFile: 1000}, readings: known(alarmed),
+		{name: "alarm, thresholds off", thresholds: Thresholds{SoftSize: 1000, HardSize: 1000, HardFile: 1000}, readings: known(alarmed),
 			share: 0.5, cause: answer.CodeLogFull, refused: true, stops: true},
-		{name: "marks off", marks: Thresholds{SoftSize: 1000, HardSize: 1000, HardFile: 1000}, readings: known(capacityOf(120, 130)), share: 1},
+		{name: "thresholds off", thresholds: Thresholds{SoftSize: 1000, HardSize: 1000, HardFile: 1000}, readings: known(capacityOf(120, 130)), share: 1},
 		{name: "behind a little", readings: readings{lagKnown: true, lag: 59 * time.Second}, share: 1},
 		{name: "behind half the way", readings: readings{lagKnown: true, lag: 330 * time.Second}, share: 0.75, cause: answer.CodeCollectorsBehind},
 		{name: "behind", readings: readings{lagKnown: true, lag: 10 * time.Minute}, share: 0.5, cause: answer.CodeCollectorsBehind, refused: true, stops: true},
 		{name: "lag unknown", readings: readings{lag: time.Hour}, share: 1},
 		{name: "slow appends", readings: readings{appendTime: 6 * time.Second}, share: 0.75, cause: answer.CodeLogSlow},
 		{name: "very slow appends", readings: readings{appendTime: 11 * time.Second}, share: 0.5, cause: answer.CodeLogSlow, refused: true},
-		{name: "any rate without marks", readings: readings{rate: 1e12}, share: 1},
-		{name: "rate between", marks: rated, readings: readings{rate: 1500}, share: 0.75, cause: answer.CodeTooManyRecords},
-		{name: "rate over", marks: rated, readings: readings{rate: 2000}, share: 0.5, cause: answer.CodeTooManyRecords, refused: true},
-		{name: "soft rate alone never refuses", marks: Thresholds{SoftRate: 1000}, readings: readings{rate: 5000}, share: 0.5, cause: answer.CodeTooManyRecords},
-		{name: "hard rate alone never slows", marks: Thresholds{HardRate: 1000}, readings: readings{rate: 999}, share: 1},
+		{name: "any rate without thresholds", readings: readings{rate: 1e12}, share: 1},
+		{name: "rate between", thresholds: rated, readings: readings{rate: 1500}, share: 0.75, cause: answer.CodeTooManyRecords},
+		{name: "rate over", thresholds: rated, readings: readings{rate: 2000}, share: 0.5, cause: answer.CodeTooManyRecords, refused: true},
+		{name: "soft rate alone never refuses", thresholds: Thresholds{SoftRate: 1000}, readings: readings{rate: 5000}, share: 0.5, cause: answer.CodeTooManyRecords},
+		{name: "hard rate alone never slows", thresholds: Thresholds{HardRate: 1000}, readings: readings{rate: 999}, share: 1},
 		{name: "the worst slows", readings: readings{capacity: capacityOf(62, 62), sizeKnown: true, lagKnown: true, lag: 9 * time.Minute},
 			share: 0.556, cause: answer.CodeCollectorsBehind},
-		{name: "a refusal goes before what only slows", marks: rated,
+		{name: "a refusal goes before what only slows", thresholds: rated,
 			readings: readings{capacity: capacityOf(79, 79), sizeKnown: true, rate: 5000}, share: 0.5, cause: answer.CodeTooManyRecords, refused: true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got := decideUploads(c.marks.withDefaults(), c.readings)
+			got := decideUploads(c.thresholds.withDefaults(), c.readings)
 			if math.Abs(got.share-c.share) > 0.005 || got.cause != c.cause || (got.refusal != nil) != c.refused || got.stops != c.stops {
 				t.Errorf("got share %.3f, cause %q, refusal %v, stops %v; want %.3f, %q, %v, %v",
 					got.share, got.cause, got.refusal, got.stops, c.share, c.cause, c.refused, c.stops)
@@ -136,6 +136,6 @@ func TestMarksThatAreNoneAreRefusedByName(t *testing.T) {
 		}
 	}
 	if _, err := New(Config{Thresholds: Thresholds{SoftRate: 10}}, pipelinetest.NewRecorder(), pipelinetest.NewRecorder(), nil); err != nil {
-		t.Errorf("a soft mark alone: %v", err)
+		t.Errorf("a soft threshold alone: %v", err)
 	}
 }

@@ -165,15 +165,15 @@ func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 			for range 100 {
 				crowd = append(crowd, dialServer(t, s))
 			}
-			var told atomic.Int64
+			var answered atomic.Int64
 			for _, conn := range crowd {
 				go func() { // the accepted ones are not answered until the flood ends
 					if line, err := bufio.NewReader(conn).ReadString('\n'); err == nil && strings.Contains(line, fmt.Sprint(c.status)) {
-						told.Add(1)
+						answered.Add(1)
 					}
 				}()
 			}
-			waitFor(t, "all but 8 of 100 are told to go", func() bool { return told.Load() >= 92 })
+			waitFor(t, "all but 8 of 100 are refused", func() bool { return answered.Load() >= 92 })
 			fmt.Fprint(served, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
 			if got := readResponse(t, answers); got.status != http.StatusOK {
 				t.Errorf("who was there before the crowd: %+v", got)

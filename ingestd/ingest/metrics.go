@@ -28,7 +28,7 @@ func newTotals() *totals {
 			Name: "ingest_uploads_total", Help: "Uploads answered, by HTTP status.",
 		}, []string{"status"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "ingest_refused_total", Help: "Uploads told to come back later, by the code of the answer.",
+			Name: "ingest_refused_total", Help: "Uploads refused with a time to retry, by the code of the answer.",
 		}, []string{"reason"}),
 		appendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ingest_append_seconds", Help: "Time of one append of a group of events to the log.",

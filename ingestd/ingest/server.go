@@ -153,7 +153,7 @@ func (s *Server) newApp() *fiber.App {
 	return app
 }
 
-// recoverPanic makes a panic the end of one request only.
+// recoverPanic turns a panic into the error of one request.
 func (s *Server) recoverPanic(c *fiber.Ctx) error { return pipeline.RecoverToError(c.Next) }
 
 // Run listens, serves until ctx ends, lets uploads under way finish for DrainTimeout, and returns when
@@ -216,7 +216,7 @@ func (s *Server) publishStates(ctx context.Context) (end func()) {
 	var publishing sync.WaitGroup
 	publishing.Go(func() {
 		if err := s.states.Run(ctx); err != nil {
-			s.lg.Warn("telling the states of uploads", "err", err)
+			s.lg.Warn("publishing the states of uploads", "err", err)
 		}
 	})
 	return func() { cancel(); publishing.Wait() }
@@ -263,7 +263,7 @@ func (s *Server) Addr() net.Addr {
 	return nil
 }
 
-// Ready is nil while uploads are served and the log answers.
+// Ready returns nil while uploads are served and the log answers.
 func (s *Server) Ready() error {
 	switch {
 	case s.cfg.Off:

@@ -33,7 +33,7 @@ func newSlots(what string, places int, patience time.Duration) *slots {
 	return g
 }
 
-// acquireSlot takes a place, waiting for one, but not when ctx has ended. The caller leaves it.
+// acquireSlot takes a slot and waits for one, until ctx ends. The caller releases it.
 func (g *slots) acquireSlot(ctx context.Context) error {
 	patient, cancel := context.WithTimeout(ctx, g.queueTimeout)
 	defer cancel()

@@ -57,7 +57,7 @@ func (m Thresholds) checkFlags() error {
 		{"rate", int64(m.SoftRate), int64(m.HardRate)},
 	} {
 		if pair.soft < 0 || pair.hard < 0 {
-			return fmt.Errorf("flags ingest.soft-%s and ingest.hard-%s: a mark must be positive", pair.name, pair.name)
+			return fmt.Errorf("flags ingest.soft-%s and ingest.hard-%s: a threshold must be positive", pair.name, pair.name)
 		}
 		if pair.hard > 0 && pair.soft > pair.hard {
 			return fmt.Errorf("flag ingest.soft-%s is above ingest.hard-%s; uploads are slowed down before they are refused", pair.name, pair.name)

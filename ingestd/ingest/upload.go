@@ -36,7 +36,7 @@ func (s *Server) answerUpload(c *fiber.Ctx) error {
 	return s.responder.answerUpload(c, o)
 }
 
-// receiveUpload takes an upload in, one of a bounded number, and is done with its body when it returns. An error
+// receiveUpload processes an upload, one of a bounded number, and does not read its body after it returns. An error
 // means that no file was looked at.
 func (s *Server) receiveUpload(c *fiber.Ctx, o *answer.Outcome, p pipeline.Parameters) error {
 	live := isLive(c, p)
@@ -67,7 +67,7 @@ func (s *Server) receiveUpload(c *fiber.Ctx, o *answer.Outcome, p pipeline.Param
 	return nil
 }
 
-// openBody finds the files in a request's body.
+// openBody returns the files in a request's body.
 func openBody(c *fiber.Ctx, p pipeline.Parameters, cfg intake.Config) (*intake.Body, intake.Source, error) {
 	var text io.Reader = c.Context().RequestBodyStream()
 	if text == nil {

@@ -49,7 +49,7 @@ type Request struct {
 	SetReadDeadline              func(time.Time) error // on the connection
 }
 
-// Open finds the files in a request's body. It refuses by the request's header everything that needs no look at the body.
+// Open returns the files in a request's body. It refuses by the request's header everything that needs no look at the body.
 func Open(r Request, cfg Config) (*Body, Source, error) {
 	kind, attrs, err := mime.ParseMediaType(r.ContentType)
 	if err != nil && r.ContentType != "" {

@@ -125,7 +125,7 @@ func (b *Background) resumeEntry(e *spool.Entry) {
 		b.storeFinalState(j)
 		return
 	}
-	b.lg.Info("going on with an upload of an earlier process", "upload", e.ID, "attempts", last.Attempts)
+	b.lg.Info("resuming an upload of an earlier process", "upload", e.ID, "attempts", last.Attempts)
 	b.runJob(j)
 }
 
@@ -159,7 +159,7 @@ func (b *Background) Close() {
 		return
 	}
 	if err := opened.Close(); err != nil {
-		b.lg.Warn("giving the upload directory back", "err", err)
+		b.lg.Warn("closing the upload directory", "err", err)
 	}
 }
 

@@ -74,7 +74,7 @@ func (b *Background) runJob(j *Job) {
 	}
 }
 
-// attemptJob is one attempt, once a worker is free.
+// attemptJob makes one attempt, once a worker is free, and returns its outcome.
 func (b *Background) attemptJob(ctx context.Context, j *Job) *answer.Outcome {
 	o := j.newOutcome()
 	if b.slots.Acquire(ctx, 1) != nil {
@@ -115,7 +115,7 @@ func (b *Background) processEntry(ctx context.Context, j *Job, o *answer.Outcome
 	}
 	defer func() {
 		if err := j.entry.EndRun(); err != nil {
-			b.lg.Warn("noting that the work on an upload was paused", "upload", j.entry.ID, "err", err)
+			b.lg.Warn("recording the end of a run of an upload", "upload", j.entry.ID, "err", err)
 		}
 	}()
 	if died >= maxCrashes {

@@ -26,7 +26,7 @@ func (b *Background) StoreUpload(o *answer.Outcome, query map[string]string, len
 	}
 	defer func() {
 		if err := draft.Discard(); err != nil { // nothing, once it is committed
-			b.lg.Warn("removing an upload that did not become whole", "upload", o.ID, "err", err)
+			b.lg.Warn("removing an incomplete upload", "upload", o.ID, "err", err)
 		}
 	}()
 	src, release, err := open()

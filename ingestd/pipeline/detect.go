@@ -58,7 +58,7 @@ type detectedFile struct {
 	worker  func() dialect.Worker
 }
 
-// detectDialect looks at the beginning of a file. Its refusals mean that nothing of the file was used.
+// detectDialect returns a file ready to be read, by its beginning. Its refusals mean that nothing of the file was used.
 func detectDialect(file io.Reader, opt rows.Options, p Parameters) (*detectedFile, error) {
 	sc := rows.NewScanner(file, opt)
 	head, err := sc.Peek(dialect.HeadBytes)

@@ -12,7 +12,7 @@ type nonTelemetry struct {
 	advice  string
 }
 
-// knownNonTelemetry are asked in order.
+// knownNonTelemetry returns the kinds in the order in which they are tried.
 func knownNonTelemetry() []nonTelemetry {
 	const query = "nvidia-smi --query-gpu=timestamp,index,uuid,utilization.gpu,memory.used,temperature.gpu,power.draw --format=csv -l 1"
 	return []nonTelemetry{
@@ -62,7 +62,7 @@ func hasPrefixFold(prefix string) func(string) bool {
 	}
 }
 
-// isCounters looks at the first line that is no comment: DCGM_FI_DEV_SM_CLOCK, gauge, SM clock frequency (in MHz).
+// isCounters matches the first line that is no comment: DCGM_FI_DEV_SM_CLOCK, gauge, SM clock frequency (in MHz).
 func isCounters(head string) bool {
 	for line := range strings.Lines(head) {
 		line = strings.TrimSpace(line)

@@ -101,7 +101,7 @@ func parameterNames(all []parameter) string {
 	return strings.Join(names, ", ")
 }
 
-// boolParameter is a parameter that is true or false; ?name means ?name=true, as its writer expects.
+// boolParameter returns a parameter that is true or false; ?name means ?name=true, as its writer expects.
 func boolParameter(name string, of func(*Parameters) *bool) parameter {
 	return parameter{name, func(p *Parameters, text string) error {
 		on, err := strconv.ParseBool(text)

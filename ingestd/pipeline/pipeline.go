@@ -155,7 +155,7 @@ func (b *batch) parseRows(w dialect.Worker) {
 	}
 }
 
-// splitResult makes a result for each host of a row whose records begin at from; each has its share of the text.
+// splitResult appends a result for each host of a row whose records begin at from; each has its share of the text.
 func (b *batch) splitResult(whole rowResult, from int) {
 	at, all := from, whole.records-from
 	for _, run := range b.parsed.Runs {
@@ -164,7 +164,7 @@ func (b *batch) splitResult(whole rowResult, from int) {
 	}
 }
 
-// sequenceBatches takes the batches in file order.
+// sequenceBatches passes the batches to the sequencer in file order.
 func (p *pipeline) sequenceBatches(ctx context.Context, seq *sequencer) error {
 	for {
 		select {

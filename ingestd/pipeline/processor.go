@@ -55,7 +55,7 @@ func New(cfg Config, log appender, t throttle, observe func(seconds float64), ke
 	return &Processor{cfg: cfg, log: log, throttle: t, observe: observe, keepFile: keep}
 }
 
-// ProcessUpload takes in one file after another, each with a receipt of its own. A refused file costs the others nothing. An
+// ProcessUpload processes one file after another, each with a receipt of its own. A refused file costs the others nothing. An
 // early end of the source, or of the log, ends the upload.
 func (c *Processor) ProcessUpload(ctx context.Context, src intake.Source, p Parameters, o *answer.Outcome) {
 	for {
@@ -93,7 +93,7 @@ func uploadError(f *intake.File, err error) error {
 	return err
 }
 
-// ProcessFile takes in one file and fills its receipt, with or without an error. It returns the counts of the file's
+// ProcessFile processes one file and fills its receipt, with or without an error. It returns the counts of the file's
 // events.
 func (c *Processor) ProcessFile(ctx context.Context, f *intake.File, p Parameters, rec *answer.Receipt) (answer.AppendStats, error) {
 	defer func() { rec.Size = f.Size }()

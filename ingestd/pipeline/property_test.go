@@ -67,7 +67,7 @@ func (s splitReader) Read(p []byte) (int, error) {
 	return s.r.Read(p[:min(len(p), 1+s.rng.IntN(s.max))])
 }
 
-// wildFile makes a file with everything that a row can be: good, short, quoted over lines, blank, a header
+// wildFile returns a file with everything that a row can be: good, short, quoted over lines, blank, a header
 // again, with a bad cell, of many hosts or few, with and without a zone.
 func wildFile(rng *rand.Rand, rows int) []byte {
 	var b bytes.Buffer

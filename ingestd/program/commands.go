@@ -21,7 +21,7 @@ func uploadCommand() daemon.Command {
 	var c upload.Command
 	return daemon.Command{
 		Name: "upload", Args: "FILE…",
-		Summary: "uploads files (patterns too, - for the standard input) and tells what became of each; " +
+		Summary: "uploads files (patterns too, - for the standard input) and prints the result of each; " +
 			"exit code 0: all stored, 1: a file cannot be read, 3: rows were rejected, 4: a file was refused, 5: not delivered, try later",
 		Flags: c.Flags, Prefix: variablePrefix,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {

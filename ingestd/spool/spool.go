@@ -57,7 +57,7 @@ func Open(cfg Config) (*Spool, error) {
 // Close unlocks the directory for another process. Its contents stay.
 func (s *Spool) Close() error { return s.lock.Unlock() }
 
-// tryWriting finds out now, and not with the first upload, whether the directory takes files.
+// tryWriting returns an error now, and not with the first upload, if the directory takes no files.
 func (s *Spool) tryWriting() error {
 	probe, err := s.CreateScratch(0)
 	if err != nil {

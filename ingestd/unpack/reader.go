@@ -19,7 +19,7 @@ type Reader struct {
 	closers []func()
 }
 
-// Open looks at the beginning of r and removes the packings found there. It waits only for the bytes that it needs
+// Open returns a reader of the text of r, without the packings that its beginning shows. It waits only for the bytes that it needs
 // for that. The caller closes the Reader.
 func Open(r io.Reader, opt Options) (*Reader, error) {
 	return openLayers(r, opt, nil)

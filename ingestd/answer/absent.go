@@ -10,8 +10,8 @@ type Absence struct {
 	Reason string `json:"reason"`
 }
 
-// Implausible counts the readings of one metric of one GPU that nobody can believe: a GPU, a driver or a converter is
-// broken, and which one shows in how many GPUs and metrics are concerned.
+// Implausible counts the impossible readings of one metric of one GPU: a GPU, a driver or a converter is broken, and
+// the number of GPUs and metrics concerned shows which.
 type Implausible struct {
 	Host    events.HostID `json:"host"`
 	GPU     events.GPUID  `json:"gpu,omitempty"`
@@ -29,18 +29,18 @@ type AbsentReadings struct {
 	Implausible      []Implausible    `json:"implausible,omitempty"` // by where they are first found, maxAbsences at most
 }
 
-// Count counts n absent readings of a reason.
-func (a *AbsentReadings) Count(reason string, n int64) {
+// CountReason counts n absent readings of a reason.
+func (a *AbsentReadings) CountReason(reason string, n int64) {
 	if a.AbsencesByReason == nil {
 		a.AbsencesByReason = map[string]int64{}
 	}
 	a.AbsencesByReason[reason] += n
 }
 
-// Add adds the counts of another file. The lists of both stay as they are.
-func (a *AbsentReadings) Add(other *AbsentReadings) {
+// AddCounts adds the counts of another file. The lists of both stay as they are.
+func (a *AbsentReadings) AddCounts(other *AbsentReadings) {
 	a.AbsencesTotal += other.AbsencesTotal
 	for reason, n := range other.AbsencesByReason {
-		a.Count(reason, n)
+		a.CountReason(reason, n)
 	}
 }

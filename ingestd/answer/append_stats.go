@@ -11,8 +11,8 @@ type AppendStats struct {
 	Reached                     map[events.Partition]events.Revision
 }
 
-// Add counts an event that was appended, or was in the log already, at a revision of a partition.
-func (t *AppendStats) Add(e *events.Event, created bool, p events.Partition, at events.Revision) {
+// CountEvent counts an event that was appended, or was in the log already, at a revision of a partition.
+func (t *AppendStats) CountEvent(e *events.Event, created bool, p events.Partition, at events.Revision) {
 	records := int64(e.Records())
 	if created {
 		t.Accepted += records
@@ -32,10 +32,10 @@ func (t *AppendStats) Add(e *events.Event, created bool, p events.Partition, at 
 		}
 		t.Last = max(t.Last, c.Times[c.Len()-1])
 	}
-	t.reach(p, at)
+	t.noteReached(p, at)
 }
 
-func (t *AppendStats) reach(p events.Partition, r events.Revision) {
+func (t *AppendStats) noteReached(p events.Partition, r events.Revision) {
 	if r.Number > t.Revision.Number {
 		t.Revision = r
 	}
@@ -44,8 +44,8 @@ func (t *AppendStats) reach(p events.Partition, r events.Revision) {
 	}
 }
 
-// Extend adds the positions that other events reached and the span of their times.
-func (t *AppendStats) Extend(other *AppendStats) {
+// ExtendBy adds the positions that other events reached and the span of their times.
+func (t *AppendStats) ExtendBy(other *AppendStats) {
 	if t.Reached == nil {
 		t.Reached = map[events.Partition]events.Revision{}
 	}
@@ -54,6 +54,6 @@ func (t *AppendStats) Extend(other *AppendStats) {
 	}
 	t.Last = max(t.Last, other.Last)
 	for p, r := range other.Reached {
-		t.reach(p, r)
+		t.noteReached(p, r)
 	}
 }

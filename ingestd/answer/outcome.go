@@ -9,16 +9,16 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Outcome is what became of an upload: of each of its files, and of it as a whole.
+// Outcome is the result of an upload: of each of its files, and of the upload as a whole.
 type Outcome struct {
 	ID      events.UploadID
 	BeganAt time.Time
 	Files   []*FileOutcome
 	Whole   *Receipt // the only file's own, or the sums over several; of no file when none came
-	Ended   error    // what ended the upload before its last file, or in it; nil when all of it was read
+	Ended   error    // the error that ended the upload before its last file, or in it; nil when all of it was read
 }
 
-// FileOutcome is one file with what became of it.
+// FileOutcome is one file with its result.
 type FileOutcome struct {
 	*Receipt
 	Err   error
@@ -44,8 +44,8 @@ func (o *Outcome) BeginFile(name string) *FileOutcome {
 	return t
 }
 
-// Finish sums up, once no more files come.
-func (o *Outcome) Finish(trouble string) {
+// SumUp completes the outcome once no more files come.
+func (o *Outcome) SumUp(trouble string) {
 	now := time.Now().UTC()
 	for _, t := range o.Files {
 		t.setStatus()
@@ -54,7 +54,7 @@ func (o *Outcome) Finish(trouble string) {
 		}
 	}
 	if len(o.Files) > 1 {
-		o.Whole = o.sum()
+		o.Whole = o.sumReceipts()
 	}
 	if trouble != "" && o.Ended == nil && o.Err() == nil {
 		o.Whole.Warnings = append(o.Whole.Warnings, trouble)
@@ -73,14 +73,14 @@ func (t *FileOutcome) setStatus() {
 	}
 }
 
-// sum is the receipt of several files together.
-func (o *Outcome) sum() *Receipt {
+// sumReceipts returns the receipt of several files together.
+func (o *Outcome) sumReceipts() *Receipt {
 	all := NewReceipt()
 	all.FileID, all.UploadedAt = o.ID, o.BeganAt
 	refused, span := 0, AppendStats{}
 	for _, t := range o.Files {
-		all.add(t.Receipt)
-		span.Extend(&t.Stats)
+		all.addSums(t.Receipt)
+		span.ExtendBy(&t.Stats)
 		if t.Err != nil {
 			refused++
 		}
@@ -97,18 +97,18 @@ func (o *Outcome) sum() *Receipt {
 	return all
 }
 
-// Reached is how far the files that were taken got in the log.
-func (o *Outcome) Reached() map[events.Partition]events.Revision {
+// ReachedRevisions returns the newest position of each partition that the accepted files reached.
+func (o *Outcome) ReachedRevisions() map[events.Partition]events.Revision {
 	all := AppendStats{}
 	for _, t := range o.Files {
 		if t.Err == nil {
-			all.Extend(&t.Stats)
+			all.ExtendBy(&t.Stats)
 		}
 	}
 	return all.Reached
 }
 
-// MarkNotVisible says that everything is stored, and not seen to be visible in time.
+// MarkNotVisible notes that everything is stored, but was not seen to be visible in time.
 func (o *Outcome) MarkNotVisible() {
 	const note = "everything is stored, but is not visible yet; it will be, and sending it again is not needed"
 	o.Whole.Warnings = append(o.Whole.Warnings, note)
@@ -122,7 +122,7 @@ func (o *Outcome) MarkNotVisible() {
 	}
 }
 
-// Status is what the outcome is answered with.
+// Status returns the HTTP status of the answer.
 func (o *Outcome) Status() int {
 	switch err := o.Err(); {
 	case err != nil:
@@ -133,7 +133,8 @@ func (o *Outcome) Status() int {
 	return http.StatusOK
 }
 
-// Err is the answer's error: what ended the upload, the only file's own, or how many of several were refused.
+// Err returns the answer's error: the one that ended the upload, the only file's own, or a summary of several refused
+// files.
 func (o *Outcome) Err() error {
 	if o.Ended != nil {
 		return o.Ended
@@ -156,7 +157,7 @@ func (o *Outcome) Err() error {
 	return all
 }
 
-// commonStatus is the status that all the errors have, else 422.
+// commonStatus returns the status that all the errors have, else 422.
 func commonStatus(refused []*FileOutcome) int {
 	status := RefusalOf(refused[0].Err).Status
 	for _, t := range refused[1:] {
@@ -167,7 +168,7 @@ func commonStatus(refused []*FileOutcome) int {
 	return status
 }
 
-// Receipts returns the receipt of the upload as a whole, then those of its files.
+// Receipts returns the receipt of the upload as a whole, then the receipts of its files.
 func (o *Outcome) Receipts() []*Receipt {
 	all := []*Receipt{o.Whole}
 	for _, t := range o.Files {

@@ -15,7 +15,7 @@ type Receipt struct {
 	FileID      events.UploadID `json:"file_id"`
 	Filename    string          `json:"filename"`
 	Size        int64           `json:"size"`
-	Packing     []string        `json:"packing,omitempty"`      // what was taken off to come to the text, from the outside in
+	Packing     []string        `json:"packing,omitempty"`      // the packings removed to reach the text, outermost first
 	ContentHash string          `json:"content_hash,omitempty"` // named by its algorithm, over the file as sent; only of a whole file
 	RecordCount int64           `json:"record_count"`           // accepted + duplicate
 	Headers     []string        `json:"headers"`
@@ -91,15 +91,15 @@ func (r *Receipt) SetReached(t *AppendStats) {
 	}
 }
 
-// MarkDryRun turns the receipt of a dry run, filled like any other, into one that says so.
+// MarkDryRun turns the receipt of a dry run, filled like any other, into one marked as such.
 func (r *Receipt) MarkDryRun() {
 	r.DryRun, r.WouldAccept = true, r.Accepted
 	r.RecordCount, r.Accepted, r.Events = 0, 0, EventCount{}
 	r.Status = StatusValid
 }
 
-// add takes over the sums of another receipt.
-func (r *Receipt) add(other *Receipt) {
+// addSums adds the sums of another receipt.
+func (r *Receipt) addSums(other *Receipt) {
 	r.DryRun = r.DryRun || other.DryRun
 	r.WouldAccept += other.WouldAccept
 	r.Size += other.Size
@@ -109,7 +109,7 @@ func (r *Receipt) add(other *Receipt) {
 	r.Rejected += other.Rejected
 	r.Absent += other.Absent
 	r.Skipped += other.Skipped
-	r.AbsentReadings.Add(&other.AbsentReadings)
+	r.AbsentReadings.AddCounts(&other.AbsentReadings)
 	r.ErrorsTotal += other.ErrorsTotal
 	r.Events.Appended += other.Events.Appended
 	r.Events.Existing += other.Events.Existing
@@ -124,17 +124,17 @@ func (r *Receipt) CheckUsable(bare bool) error {
 	case r.Metadata.Rows == 0:
 		return Refuse(CodeNoRows, "the file has a header but no rows")
 	case r.RecordCount == 0 && r.Rejected == 0:
-		return Refuse(CodeNothingUsable,
+		return Refuse(CodeNoUsableRows,
 			"none of the file's %d rows is a reading of a GPU: they are comments or the figures of other software", r.Metadata.Rows)
 	case r.RecordCount == 0:
-		return Refuse(CodeNothingUsable,
+		return Refuse(CodeNoUsableRows,
 			"none of the file's %d rows could be used; \"errors\" says why, line by line", r.Metadata.Rows)
 	}
 	return nil
 }
 
-// stored says what a failed upload left in the log.
-func (r *Receipt) stored() string {
+// storedText returns a sentence about the records that a failed upload left in the log.
+func (r *Receipt) storedText() string {
 	if r.RecordCount == 0 {
 		return "nothing of it was stored"
 	}

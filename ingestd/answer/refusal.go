@@ -28,14 +28,14 @@ func Refuse(code, format string, args ...any) *Refusal {
 	return &Refusal{Status: statusOf(code), Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
-// After sets the time after which another attempt may succeed.
-func (r *Refusal) After(d time.Duration) *Refusal {
+// WithRetryAfter sets the time after which another attempt may succeed.
+func (r *Refusal) WithRetryAfter(d time.Duration) *Refusal {
 	r.RetryAfter = d
 	return r
 }
 
-// Because sets the cause, which is logged and not shown.
-func (r *Refusal) Because(err error) *Refusal {
+// WithCause sets the cause, which is logged and not shown.
+func (r *Refusal) WithCause(err error) *Refusal {
 	r.Cause = err
 	return r
 }
@@ -46,16 +46,16 @@ func TooLarge(limit int64) *Refusal {
 		"the upload is larger than %d bytes, the most this server takes; split it, or raise MAX_UPLOAD_SIZE (flag max-upload-size)", limit)
 }
 
-// Truncated refuses a body that ended early.
-func Truncated(err error) *Refusal {
+// TruncatedBody refuses a body that ended early.
+func TruncatedBody(err error) *Refusal {
 	return Refuse(CodeTruncated,
-		"the body ended before the file did, so its last rows are missing; send the file again").Because(err)
+		"the body ended before the file did, so its last rows are missing; send the file again").WithCause(err)
 }
 
-// Stopping refuses an upload because the server stops.
-func Stopping() *Refusal {
+// ServerStopping refuses an upload because the server stops.
+func ServerStopping() *Refusal {
 	return Refuse(CodeStopping,
-		"the server is stopping; send the file again in a few seconds").After(5 * time.Second)
+		"the server is stopping; send the file again in a few seconds").WithRetryAfter(5 * time.Second)
 }
 
 // Runbook is the page that says how to make room in etcd.
@@ -65,7 +65,7 @@ const Runbook = "docs/runbooks/etcd-full.md"
 func LogFull() *Refusal {
 	return Refuse(CodeLogFull,
 		"etcd is out of space (alarm NOSPACE) and takes no events; its operator has to compact it, defragment every member, "+
-			"then disarm the alarm, as %s says; uploads go on by themselves after that, so send the file again later", Runbook).After(time.Minute)
+			"then disarm the alarm, as %s says; uploads go on by themselves after that, so send the file again later", Runbook).WithRetryAfter(time.Minute)
 }
 
 // BadParameter refuses a parameter of the query string by its name.
@@ -88,8 +88,8 @@ func CostsOneFile(err error) bool {
 	return !refused || r.RetryAfter == 0 && r.Status < http.StatusInternalServerError
 }
 
-// WithCause returns an error for the log, which names the cause of a refusal too.
-func WithCause(err error) error {
+// ErrorForLog returns an error for the log, which names the cause of a refusal too.
+func ErrorForLog(err error) error {
 	if r, ok := errors.AsType[*Refusal](err); ok && r.Cause != nil {
 		return fmt.Errorf("%w: %w", err, r.Cause)
 	}

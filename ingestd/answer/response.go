@@ -1,6 +1,6 @@
 package answer
 
-// Success is the answer of an upload of which everything was taken in.
+// Success is the answer of an upload of which everything was accepted.
 type Success struct {
 	Success bool `json:"success"` // always true
 	*Receipt
@@ -16,7 +16,7 @@ type Failure struct {
 	Files    []FileAnswer `json:"files,omitempty"`
 }
 
-// FileAnswer is what became of one of several files.
+// FileAnswer is the result of one of several files.
 type FileAnswer struct {
 	Success bool   `json:"success"`
 	Error   string `json:"error,omitempty"`
@@ -24,22 +24,22 @@ type FileAnswer struct {
 	*Receipt
 }
 
-// Response is the answer of an upload of which everything was taken.
+// Response returns the answer of an upload of which everything was accepted.
 func (o *Outcome) Response() Success { return Success{true, o.Whole, o.fileAnswers()} }
 
-// ErrorResponse is the answer of an upload that has an error, with what was stored all the same.
+// ErrorResponse returns the answer of an upload that has an error, with the receipts of stored records.
 func (o *Outcome) ErrorResponse(r *Refusal) Failure {
 	if o.Whole.Size == 0 && len(o.Files) < 2 {
 		return Failure{Error: r.Text, Code: r.Code}
 	}
 	text := r.Text
 	if r.Code != CodeSomeRefused {
-		text += "; " + o.Whole.stored()
+		text += "; " + o.Whole.storedText()
 	}
 	return Failure{Error: text, Code: r.Code, Receipt: o.Whole, Files: o.fileAnswers()}
 }
 
-// fileAnswers are the receipts of several files; nil for one.
+// fileAnswers returns the receipts of several files; nil for one.
 func (o *Outcome) fileAnswers() []FileAnswer {
 	if len(o.Files) < 2 {
 		return nil

@@ -5,8 +5,8 @@ import "encoding/json"
 // maxReceipt bounds the answer that is kept of an upload in the background.
 const maxReceipt = 32 << 10
 
-// TruncatedReceipt is an answer that is small enough to be kept. What its receipts list is shortened as far as it
-// takes, and the counts stay; of very many files only the sums are left.
+// TruncatedReceipt returns an answer that is small enough to be kept. The lists of its receipts are shortened as far
+// as needed, and the counts stay; of very many files only the sums are left.
 func TruncatedReceipt(body any, receipts []*Receipt) json.RawMessage {
 	text, err := json.Marshal(body)
 	for most := 200; err == nil && len(text) > maxReceipt && most > 0; most /= 4 {

@@ -19,7 +19,7 @@ func TestReceiptsThatAreKeptAreBounded(t *testing.T) {
 			}
 			rec.Accepted = 10
 		}
-		o.Finish("")
+		o.SumUp("")
 		text := TruncatedReceipt(o.Response(), o.Receipts())
 		var back struct {
 			Receipt

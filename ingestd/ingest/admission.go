@@ -15,117 +15,117 @@ import (
 )
 
 const (
-	lookInterval = time.Second            // between two looks at how things are
-	lookTimeout  = 900 * time.Millisecond // of one
-	watchPause   = 5 * time.Second        // before how far the log is folded is watched again, after an error
+	refreshInterval = time.Second            // between two looks at how things are
+	refreshTimeout  = 900 * time.Millisecond // of one
+	rewatchPause    = 5 * time.Second        // before how far the log is folded is watched again, after an error
 )
 
-// gauge is the part of the log that admission needs.
-type gauge interface {
+// capacityReader is the part of the log that admission needs.
+type capacityReader interface {
 	// Capacity returns how full etcd is.
 	Capacity(ctx context.Context) (eventlog.Capacity, error)
 }
 
-// folder is the part of the projections that admission needs.
-type folder interface {
+// foldWatcher is the part of the projections that admission needs.
+type foldWatcher interface {
 	// WatchFolded yields how far partitions are folded in the active generation, then the changes, until ctx ends or the
 	// positions cannot be known.
 	WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error]
 }
 
-// admission keeps a verdict on uploads current: it looks at etcd, at what is folded and at how appends fare,
-// and has judge say what follows. Uploads ask it when they begin and with each event. run does the looking;
-// everything else is safe to call at any time.
+// admission keeps the decision on uploads current. It reads etcd's capacity, the folded positions and the course of
+// this process's appends, and decideUploads decides. Uploads ask when they begin and with each event. runRefreshes
+// reads; every other method is safe to call at any time.
 type admission struct {
 	thresholds Thresholds
-	log        gauge
-	folded     folder
+	log        capacityReader
+	folded     foldWatcher
 	lg         *slog.Logger
-	began      time.Time
-	now        atomic.Pointer[admissionState]
-	again      wait.Signal // set when a look is wanted at once
+	startedAt  time.Time
+	state      atomic.Pointer[admissionState]
+	refreshNow wait.Signal // set when a look is wanted at once
 
-	looking sync.Mutex // held during a look, so that an older one never comes last
+	refreshing sync.Mutex // held during a refresh, so that an older one never stores last
 
-	mu      sync.Mutex // guards what follows
-	meter   appendMeter
-	backlog *backlog
-	lost    error // why it is not known how far the log is folded; nil when it is
-	looked  time.Time
+	mu          sync.Mutex // guards the fields below
+	meter       appendMeter
+	backlog     *backlog
+	lagErr      error // why it is not known how far the log is folded; nil when it is
+	refreshedAt time.Time
 }
 
 // admissionState is how things were when last looked at. It is not changed any more.
 type admissionState struct {
 	readings
-	verdict
-	at      time.Time
-	trouble error // why some of it is not known, or is of an earlier look
+	decision
+	at         time.Time
+	readingErr error // why some of it is not known, or is of an earlier look
 }
 
-var errNotLooked = errors.New("not looked yet")
+var errNotRefreshed = errors.New("not looked yet")
 
-func newAdmission(t Thresholds, log gauge, folded folder, lg *slog.Logger) *admission {
+func newAdmission(t Thresholds, log capacityReader, folded foldWatcher, lg *slog.Logger) *admission {
 	a := &admission{
-		thresholds: t, log: log, folded: folded, lg: lg, began: time.Now(), again: wait.NewSignal(),
-		backlog: newBacklog(), looked: time.Now(),
+		thresholds: t, log: log, folded: folded, lg: lg, startedAt: time.Now(), refreshNow: wait.NewSignal(),
+		backlog: newBacklog(), refreshedAt: time.Now(),
 	}
-	a.now.Store(&admissionState{verdict: judgeUploads(t, readings{}), trouble: errNotLooked})
+	a.state.Store(&admissionState{decision: decideUploads(t, readings{}), readingErr: errNotRefreshed})
 	return a
 }
 
-// run looks until ctx ends.
-func (a *admission) run(ctx context.Context) {
+// runRefreshes refreshes the state until ctx ends.
+func (a *admission) runRefreshes(ctx context.Context) {
 	var following sync.WaitGroup
 	defer following.Wait()
 	following.Go(func() { a.watchFolded(ctx) })
-	tick := time.NewTicker(lookInterval)
+	tick := time.NewTicker(refreshInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-a.again.C():
+		case <-a.refreshNow.C():
 		}
-		a.look(ctx)
+		a.refreshState(ctx)
 	}
 }
 
-// look renews the standing. When etcd does not say how full it is, what it said last stands: nothing can be
-// written meanwhile by anybody who cannot reach it either.
-func (a *admission) look(ctx context.Context) {
-	a.looking.Lock()
-	defer a.looking.Unlock()
-	within, cancel := context.WithTimeout(ctx, lookTimeout)
+// refreshState reads everything again and decides. While etcd does not report its capacity, the last reported one
+// stands: a process that cannot reach etcd writes nothing meanwhile either.
+func (a *admission) refreshState(ctx context.Context) {
+	a.refreshing.Lock()
+	defer a.refreshing.Unlock()
+	within, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	capacity, err := a.log.Capacity(within)
 	if ctx.Err() != nil {
 		return
 	}
-	last := a.now.Load()
+	last := a.state.Load()
 	next := &admissionState{readings: last.readings, at: time.Now()}
 	if err == nil {
 		next.capacity, next.sizeKnown = capacity, true
 	}
-	lost := a.measure(&next.readings, next.at)
-	next.trouble = errors.Join(err, lost)
-	next.verdict = judgeUploads(a.thresholds, next.readings)
-	a.now.Store(next)
+	lost := a.readLocal(&next.readings, next.at)
+	next.readingErr = errors.Join(err, lost)
+	next.decision = decideUploads(a.thresholds, next.readings)
+	a.state.Store(next)
 	a.logChange(last, next)
 }
 
-// measure enters the readings of this process. Its error is the reason why the lag is not known.
-func (a *admission) measure(r *readings, now time.Time) error {
+// readLocal enters the readings of this process. Its error is the reason why the lag is not known.
+func (a *admission) readLocal(r *readings, now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.meter.step(now.Sub(a.looked))
-	a.looked = now
+	a.meter.closeStep(now.Sub(a.refreshedAt))
+	a.refreshedAt = now
 	r.appendTime, r.rate = a.meter.appendTime, a.meter.rate
-	r.lag, r.lagKnown = a.backlog.age(now), a.lost == nil
-	return a.lost
+	r.lag, r.lagKnown = a.backlog.oldestAge(now), a.lagErr == nil
+	return a.lagErr
 }
 
-// logChange logs how the verdict has changed.
+// logChange logs how the decision has changed.
 func (a *admission) logChange(was, is *admissionState) {
 	if is.cause != was.cause || (is.refusal == nil) != (was.refusal == nil) {
 		switch {
@@ -137,8 +137,8 @@ func (a *admission) logChange(was, is *admissionState) {
 			a.lg.Info("uploads are let in unhindered again", "code", was.cause)
 		}
 	}
-	if is.trouble != nil && (was.trouble == nil || was.trouble == errNotLooked) {
-		a.lg.Warn("admission does not know all it judges by", "err", is.trouble)
+	if is.readingErr != nil && (was.readingErr == nil || was.readingErr == errNotRefreshed) {
+		a.lg.Warn("admission lacks a reading", "err", is.readingErr)
 	}
 }
 
@@ -148,39 +148,38 @@ func (a *admission) watchFolded(ctx context.Context) {
 		for changed, err := range a.folded.WatchFolded(ctx) {
 			a.noteFolded(changed, err)
 		}
-		wait.Sleep(ctx, watchPause)
+		wait.Sleep(ctx, rewatchPause)
 	}
 }
 
 func (a *admission) noteFolded(changed map[events.Partition]events.Revision, lost error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.lost = lost
+	a.lagErr = lost
 	for p, r := range changed {
-		a.backlog.reached(p, r)
+		a.backlog.setFolded(p, r)
 	}
 }
 
-// admit is nil when a new upload may come in.
-func (a *admission) admit() error {
-	if r := a.now.Load().refusal; r != nil {
+// admitUpload returns the refusal of a new upload; nil lets it in.
+func (a *admission) admitUpload() error {
+	if r := a.state.Load().refusal; r != nil {
 		return r
 	}
 	return nil
 }
 
-// The pace is kept where events come out of the parsers (pass) and where they go into the log (rest): the
-// one bounds an upload that reading and parsing hold up, the other one that the log holds up.
+// Uploads are slowed where events leave the parsers (AwaitPass) and where they enter the log (RestAfter): the first
+// bounds an upload held up by reading and parsing, the second one held up by the log.
 
-// Pass lets an event of an upload under way go on to the log: when its time in the pace has come, and unless
-// uploads are stopped.
-func (a *admission) Pass(ctx context.Context) error {
+// AwaitPass returns when an event of an upload under way may go on to the log, or an error when uploads are stopped.
+func (a *admission) AwaitPass(ctx context.Context) error {
 	for {
-		v := a.now.Load()
+		v := a.state.Load()
 		if v.stops {
 			return v.refusal
 		}
-		pause := untilOpen(time.Since(a.began), v.share)
+		pause := passWait(time.Since(a.startedAt), v.share)
 		if pause == 0 {
 			return nil
 		}
@@ -190,20 +189,20 @@ func (a *admission) Pass(ctx context.Context) error {
 	}
 }
 
-// RestAfter makes an append's place idle for as long as its share asks, after an append that took so long.
+// RestAfter pauses after an append that took some time, as long as the share demands.
 func (a *admission) RestAfter(ctx context.Context, took time.Duration) error {
-	pause := idle(took, a.now.Load().share)
+	pause := restTime(took, a.state.Load().share)
 	if pause > 0 && !wait.Sleep(ctx, pause) {
 		return context.Cause(ctx)
 	}
 	return nil
 }
 
-// Measure carries out an append and takes in how it went.
-func (a *admission) Measure(group []events.Event, partitions int, do func() ([]eventlog.Appended, error)) ([]eventlog.Appended, error) {
+// MeasureAppend carries out an append and takes in how it went.
+func (a *admission) MeasureAppend(group []events.Event, partitions int, do func() ([]eventlog.Appended, error)) ([]eventlog.Appended, error) {
 	began := time.Now()
 	a.mu.Lock()
-	a.meter.begin()
+	a.meter.beginAppend()
 	a.mu.Unlock()
 	results, err := do()
 	took := time.Since(began)
@@ -212,11 +211,11 @@ func (a *admission) Measure(group []events.Event, partitions int, do func() ([]e
 	records := int64(0)
 	for i, r := range results {
 		records += int64(group[i].Records())
-		a.backlog.add(events.PartitionOf(group[i].Host, partitions), r.Revision, began)
+		a.backlog.addAppend(events.PartitionOf(group[i].Host, partitions), r.Revision, began)
 	}
-	a.meter.end(took, records)
+	a.meter.endAppend(took, records)
 	if errors.Is(err, eventlog.ErrNoSpace) {
-		a.again.Set()
+		a.refreshNow.Set()
 	}
 	return results, err
 }

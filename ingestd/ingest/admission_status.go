@@ -7,76 +7,76 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// admissionStatus is the part of GET /api/v1/status about admission: the verdict, and beside each threshold the
+// admissionStatus is the part of GET /api/v1/status about admission: the decision, and beside each threshold the
 // reading that is held against it. Absent readings are not known.
 type admissionStatus struct {
-	Verdict           string       `json:"verdict"` // open, slowed or refusing
-	Code              string       `json:"code,omitempty"`
-	Reason            string       `json:"reason,omitempty"`
-	RetryAfterSeconds int64        `json:"retry_after_seconds,omitempty"`
-	StopsUnderWay     bool         `json:"stops_uploads_under_way"`
-	Share             float64      `json:"share"` // of the time, in which events may pass to the log
-	CheckedAt         *time.Time   `json:"checked_at,omitempty"`
-	Trouble           string       `json:"trouble,omitempty"` // why some reading is missing or old
-	Size              sizeMarks    `json:"size"`
-	Lag               secondsMarks `json:"lag"`
-	Latency           secondsMarks `json:"latency"`
-	Rate              rateMarks    `json:"rate"`
+	Verdict           string             `json:"verdict"` // open, slowed or refusing
+	Code              string             `json:"code,omitempty"`
+	Reason            string             `json:"reason,omitempty"`
+	RetryAfterSeconds int64              `json:"retry_after_seconds,omitempty"`
+	StopsUnderWay     bool               `json:"stops_uploads_under_way"`
+	Share             float64            `json:"share"` // of the time, in which events may pass to the log
+	CheckedAt         *time.Time         `json:"checked_at,omitempty"`
+	Trouble           string             `json:"trouble,omitempty"` // why some reading is missing or old
+	Size              sizeThresholds     `json:"size"`
+	Lag               durationThresholds `json:"lag"`
+	Latency           durationThresholds `json:"latency"`
+	Rate              rateThresholds     `json:"rate"`
 }
 
-type sizeMarks struct {
-	Endpoint     string   `json:"endpoint,omitempty"` // of the fullest member
-	Bytes        int64    `json:"bytes"`
-	InUse        int64    `json:"in_use_bytes"`
-	Quota        int64    `json:"quota_bytes"`
-	NoSpace      bool     `json:"no_space"`
-	Unheard      int      `json:"unheard_endpoints"`
-	Percent      *float64 `json:"percent,omitempty"` // in use
-	SoftPercent  int      `json:"soft_percent"`
-	HardPercent  int      `json:"hard_percent"`
-	FilePercent  *float64 `json:"file_percent,omitempty"`
-	FileHardMark int      `json:"file_hard_percent"`
+type sizeThresholds struct {
+	Endpoint        string   `json:"endpoint,omitempty"` // of the fullest member
+	Bytes           int64    `json:"bytes"`
+	InUse           int64    `json:"in_use_bytes"`
+	Quota           int64    `json:"quota_bytes"`
+	NoSpace         bool     `json:"no_space"`
+	Unheard         int      `json:"unheard_endpoints"`
+	Percent         *float64 `json:"percent,omitempty"` // in use
+	SoftPercent     int      `json:"soft_percent"`
+	HardPercent     int      `json:"hard_percent"`
+	FilePercent     *float64 `json:"file_percent,omitempty"`
+	FileHardPercent int      `json:"file_hard_percent"`
 }
 
-type secondsMarks struct {
+type durationThresholds struct {
 	Seconds     *float64 `json:"seconds,omitempty"`
 	SoftSeconds float64  `json:"soft_seconds"`
 	HardSeconds float64  `json:"hard_seconds"`
 }
 
-type rateMarks struct {
+type rateThresholds struct {
 	PerSecond     float64 `json:"records_per_second"`
 	SoftPerSecond int     `json:"soft_records_per_second,omitempty"`
 	HardPerSecond int     `json:"hard_records_per_second,omitempty"`
 }
 
-func (a *admission) status() admissionStatus {
-	now, m := a.now.Load(), a.thresholds
-	c, took := now.capacity, rounded(now.appendTime.Seconds())
+func (a *admission) statusView() admissionStatus {
+	now, m := a.state.Load(), a.thresholds
+	c, took := now.capacity, roundThousandths(now.appendTime.Seconds())
 	out := admissionStatus{
-		Verdict: "open", Code: now.cause, Share: rounded(now.share), StopsUnderWay: now.stops,
-		Size: sizeMarks{
+		Verdict: "open", Code: now.cause, Share: roundThousandths(now.share), StopsUnderWay: now.stops,
+		Size: sizeThresholds{
 			Endpoint: c.Endpoint, Bytes: c.Bytes, InUse: c.InUse, Quota: c.Quota, NoSpace: c.NoSpace, Unheard: c.Unheard,
-			SoftPercent: m.SoftSize, HardPercent: m.HardSize, FileHardMark: m.HardFile,
+			SoftPercent: m.SoftSize, HardPercent: m.HardSize, FileHardPercent: m.HardFile,
 		},
-		Lag:     secondsMarks{SoftSeconds: m.SoftLag.Seconds(), HardSeconds: m.HardLag.Seconds()},
-		Latency: secondsMarks{Seconds: &took, SoftSeconds: m.SoftLatency.Seconds(), HardSeconds: m.HardLatency.Seconds()},
-		Rate:    rateMarks{math.Round(now.rate), m.SoftRate, m.HardRate},
+		Lag:     durationThresholds{SoftSeconds: m.SoftLag.Seconds(), HardSeconds: m.HardLag.Seconds()},
+		Latency: durationThresholds{Seconds: &took, SoftSeconds: m.SoftLatency.Seconds(), HardSeconds: m.HardLatency.Seconds()},
+		Rate:    rateThresholds{math.Round(now.rate), m.SoftRate, m.HardRate},
 	}
 	if now.sizeKnown {
-		size, file := rounded(100*now.size()), rounded(100*now.file())
+		size, file := roundThousandths(100*now.sizeShare()), roundThousandths(100*now.fileShare())
 		out.Size.Percent, out.Size.FilePercent = &size, &file
 	}
 	if now.lagKnown {
-		lag := rounded(now.lag.Seconds())
+		lag := roundThousandths(now.lag.Seconds())
 		out.Lag.Seconds = &lag
 	}
 	if !now.at.IsZero() {
 		at := now.at.UTC()
 		out.CheckedAt = &at
 	}
-	if now.trouble != nil {
-		out.Trouble = now.trouble.Error()
+	if now.readingErr != nil {
+		out.Trouble = now.readingErr.Error()
 	}
 	switch {
 	case now.refusal != nil:
@@ -88,35 +88,35 @@ func (a *admission) status() admissionStatus {
 	return out
 }
 
-// rounded leaves of a number what a person reads.
-func rounded(v float64) float64 { return math.Round(1000*v) / 1000 }
+// roundThousandths rounds to three digits after the point.
+func roundThousandths(v float64) float64 { return math.Round(1000*v) / 1000 }
 
-// collectors are the gauges of admission.
-func (a *admission) collectors() []prometheus.Collector {
+// stateGauges returns the gauges of admission.
+func (a *admission) stateGauges() []prometheus.Collector {
 	var all []prometheus.Collector
 	for _, g := range []struct {
 		name, help string
 		value      func(*admissionState) float64
 	}{
-		{"size_ratio", "Share of etcd's quota that is in use on its fullest member.", func(s *admissionState) float64 { return s.size() }},
-		{"file_ratio", "Share of etcd's quota that the database file of its fullest member takes.", func(s *admissionState) float64 { return s.file() }},
-		{"no_space", "Whether etcd has raised the NOSPACE alarm: 1 or 0.", func(s *admissionState) float64 { return flagged(s.capacity.NoSpace) }},
+		{"size_ratio", "Share of etcd's quota that is in use on its fullest member.", func(s *admissionState) float64 { return s.sizeShare() }},
+		{"file_ratio", "Share of etcd's quota that the database file of its fullest member takes.", func(s *admissionState) float64 { return s.fileShare() }},
+		{"no_space", "Whether etcd has raised the NOSPACE alarm: 1 or 0.", func(s *admissionState) float64 { return boolValue(s.capacity.NoSpace) }},
 		{"lag_seconds", "Age of the oldest append of this process that is not folded.", func(s *admissionState) float64 { return s.lag.Seconds() }},
 		{"append_seconds", "Time of an append, averaged over seconds.", func(s *admissionState) float64 { return s.appendTime.Seconds() }},
 		{"rate_records", "Records appended per second, averaged over seconds.", func(s *admissionState) float64 { return s.rate }},
 		{"share_ratio", "Share of the time in which events may pass to the log; 1 when uploads are not slowed down.",
 			func(s *admissionState) float64 { return s.share }},
-		{"refusing", "Whether new uploads are refused: 1 or 0.", func(s *admissionState) float64 { return flagged(s.refusal != nil) }},
+		{"refusing", "Whether new uploads are refused: 1 or 0.", func(s *admissionState) float64 { return boolValue(s.refusal != nil) }},
 		{"blind", "Whether some of what admission judges by is not known, or old: 1 or 0.",
-			func(s *admissionState) float64 { return flagged(s.trouble != nil) }},
+			func(s *admissionState) float64 { return boolValue(s.readingErr != nil) }},
 	} {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ingest_admission_" + g.name, Help: g.help},
-			func() float64 { return g.value(a.now.Load()) }))
+			func() float64 { return g.value(a.state.Load()) }))
 	}
 	return all
 }
 
-func flagged(b bool) float64 {
+func boolValue(b bool) float64 {
 	if b {
 		return 1
 	}

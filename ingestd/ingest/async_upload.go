@@ -13,8 +13,8 @@ import (
 	"telemetry-pipeline/ingestd/pipeline"
 )
 
-// postponed answers an upload with ?async=true.
-type postponed struct {
+// asyncResponse answers an upload with ?async=true.
+type asyncResponse struct {
 	Success bool       `json:"success"` // always true
 	ID      string     `json:"id"`
 	Data    uploadView `json:"data"`
@@ -24,7 +24,7 @@ type postponed struct {
 func (s *Server) uploadAsync(c *fiber.Ctx, o *answer.Outcome, p pipeline.Parameters) error {
 	var j *jobs.Job
 	err := pipeline.RecoverToError(func() (err error) {
-		j, err = s.background.Store(o, cloneQueries(c), int64(max(c.Request().Header.ContentLength(), 0)), func() (intake.Source, func(), error) {
+		j, err = s.background.StoreUpload(o, cloneQueries(c), int64(max(c.Request().Header.ContentLength(), 0)), func() (intake.Source, func(), error) {
 			b, src, err := openBody(c, p, s.intake)
 			if err != nil {
 				return nil, nil, err
@@ -35,23 +35,23 @@ func (s *Server) uploadAsync(c *fiber.Ctx, o *answer.Outcome, p pipeline.Paramet
 	})
 	if err != nil {
 		o.Ended = err
-		o.Finish("")
-		return s.responder.answer(c, o)
+		o.SumUp("")
+		return s.responder.answerUpload(c, o)
 	}
-	s.background.Start(j)
+	s.background.StartJob(j)
 	// Another server can report the upload as well when etcd is quick; when it is not, this one can.
 	ctx, cancel := context.WithTimeout(s.waits, time.Second)
 	defer cancel()
-	if err := j.Stored(ctx); err != nil {
+	if err := j.AwaitStored(ctx); err != nil {
 		s.lg.Debug("an upload is answered before its state is in etcd", "upload", o.ID, "err", err)
 	}
 	stored := j.Manifest()
-	if stored.Trouble != "" {
+	if stored.Warning != "" {
 		s.responder.closeGently(c)
 	}
 	c.Set(fiber.HeaderLocation, uploadsPath+string(o.ID))
 	s.lg.Info("upload is to be processed in the background", "upload", o.ID, "files", len(stored.Files), "bytes", j.Size())
-	return c.Status(fiber.StatusAccepted).JSON(postponed{true, string(o.ID), view(j.Upload(), true)})
+	return c.Status(fiber.StatusAccepted).JSON(asyncResponse{true, string(o.ID), newUploadView(j.Upload(), true)})
 }
 
 // cloneQueries copies the parameters of a request, since the server uses its memory again once it has been answered.

@@ -6,33 +6,32 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// backlog is what this process has appended and the collectors have not folded yet, as far as its age is
-// concerned. It costs the log nothing: what was appended when is known here, and how far each partition is
-// folded is watched. It is bounded by forgetting when exactly things were appended, never that they were or how
-// old the oldest is.
+// backlog holds the appends of this process that the collectors have not folded yet, to know the age of the oldest.
+// It adds no reads of the log: the times of appends are known here, and folded positions are watched. It is bounded
+// by forgetting exact append times, never that an append happened or how old the oldest is.
 type backlog struct {
-	waiting map[events.Partition][]appended
+	pending map[events.Partition][]pendingAppends
 	folded  map[events.Partition]int64
 }
 
-// appended says that events up to a revision were appended, the first of them at an instant.
-type appended struct {
+// pendingAppends are appends up to a revision; the first of them began at an instant.
+type pendingAppends struct {
 	revision int64
 	at       time.Time
 }
 
 const (
-	backlogStep = 500 * time.Millisecond // appends within it are one entry
-	backlogMost = 64                     // entries of a partition
+	backlogStep       = 500 * time.Millisecond // appends within it are one entry
+	maxBacklogEntries = 64                     // entries of a partition
 )
 
 func newBacklog() *backlog {
-	return &backlog{waiting: map[events.Partition][]appended{}, folded: map[events.Partition]int64{}}
+	return &backlog{pending: map[events.Partition][]pendingAppends{}, folded: map[events.Partition]int64{}}
 }
 
-// add notes an append that began at an instant.
-func (b *backlog) add(p events.Partition, r events.Revision, at time.Time) {
-	all := b.waiting[p]
+// addAppend notes an append that began at an instant.
+func (b *backlog) addAppend(p events.Partition, r events.Revision, at time.Time) {
+	all := b.pending[p]
 	if r.Number <= b.folded[p] {
 		return
 	}
@@ -40,39 +39,39 @@ func (b *backlog) add(p events.Partition, r events.Revision, at time.Time) {
 		all[n-1].revision = max(all[n-1].revision, r.Number)
 		return
 	}
-	if len(all) == backlogMost {
-		all = halved(all)
+	if len(all) == maxBacklogEntries {
+		all = joinNeighbours(all)
 	}
-	b.waiting[p] = append(all, appended{r.Number, at})
+	b.pending[p] = append(all, pendingAppends{r.Number, at})
 }
 
-// halved joins neighbours: the age of the older, the revision of the newer.
-func halved(all []appended) []appended {
-	var out []appended
+// joinNeighbours joins neighbours: the age of the older, the revision of the newer.
+func joinNeighbours(all []pendingAppends) []pendingAppends {
+	var out []pendingAppends
 	for i := 0; i+1 < len(all); i += 2 {
-		out = append(out, appended{all[i+1].revision, all[i].at})
+		out = append(out, pendingAppends{all[i+1].revision, all[i].at})
 	}
 	return out
 }
 
-// reached notes how far a partition is folded.
-func (b *backlog) reached(p events.Partition, r events.Revision) {
+// setFolded notes how far a partition is folded.
+func (b *backlog) setFolded(p events.Partition, r events.Revision) {
 	b.folded[p] = r.Number
-	all := b.waiting[p]
+	all := b.pending[p]
 	for len(all) > 0 && all[0].revision <= r.Number {
 		all = all[1:]
 	}
 	if len(all) == 0 {
-		delete(b.waiting, p)
+		delete(b.pending, p)
 		return
 	}
-	b.waiting[p] = all
+	b.pending[p] = all
 }
 
-// age returns the age of the oldest append that is not folded.
-func (b *backlog) age(now time.Time) time.Duration {
+// oldestAge returns the age of the oldest append that is not folded.
+func (b *backlog) oldestAge(now time.Time) time.Duration {
 	oldest := now
-	for _, all := range b.waiting {
+	for _, all := range b.pending {
 		if all[0].at.Before(oldest) {
 			oldest = all[0].at
 		}

@@ -15,28 +15,28 @@ func TestBacklogIsAsOldAsTheOldestUnfoldedAppend(t *testing.T) {
 	b := newBacklog()
 	expect := func(what string, now, want int) {
 		t.Helper()
-		if got := b.age(at(now)); got != time.Duration(want)*time.Second {
+		if got := b.oldestAge(at(now)); got != time.Duration(want)*time.Second {
 			t.Errorf("%s: age %s, want %d s", what, got, want)
 		}
 	}
 	expect("nothing appended", 5, 0)
-	b.add(1, rev(10), at(5))
-	b.add(2, rev(11), at(7))
+	b.addAppend(1, rev(10), at(5))
+	b.addAppend(2, rev(11), at(7))
 	expect("two partitions", 10, 5)
-	b.add(1, rev(20), at(9))
-	b.reached(1, rev(10))
+	b.addAppend(1, rev(20), at(9))
+	b.setFolded(1, rev(10))
 	expect("one step folded", 10, 3)
-	b.reached(2, rev(15))
+	b.setFolded(2, rev(15))
 	expect("one partition folded", 10, 1)
-	b.add(1, rev(18), at(10))
-	b.reached(1, rev(20))
+	b.addAppend(1, rev(18), at(10))
+	b.setFolded(1, rev(20))
 	expect("all folded", 10, 0)
-	b.add(1, rev(12), at(11))
+	b.addAppend(1, rev(12), at(11))
 	expect("an old event again", 20, 0)
 }
 
-// However many appends there are, the backlog stays small, and is never younger than what is not folded, nor
-// older than anything ever appended.
+// For any number of appends the backlog stays small, and is never younger than the oldest unfolded append, nor older
+// than any append ever made.
 func TestBacklogIsBoundedAndNeverTooYoung(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	type one struct {
@@ -51,10 +51,10 @@ func TestBacklogIsBoundedAndNeverTooYoung(t *testing.T) {
 			now = now.Add(time.Duration(rng.IntN(3000)) * time.Millisecond)
 			if rng.IntN(50) == 0 {
 				folded = max(folded, revision-int64(rng.IntN(200)))
-				b.reached(0, events.Revision{Number: folded})
+				b.setFolded(0, events.Revision{Number: folded})
 			} else {
 				revision += 1 + int64(rng.IntN(3))
-				b.add(0, events.Revision{Number: revision}, now)
+				b.addAppend(0, events.Revision{Number: revision}, now)
 				all = append(all, one{revision, now})
 			}
 			want := time.Duration(0)
@@ -64,11 +64,11 @@ func TestBacklogIsBoundedAndNeverTooYoung(t *testing.T) {
 					break
 				}
 			}
-			got := b.age(now)
+			got := b.oldestAge(now)
 			if got < want-backlogStep || got > now.Sub(start) || want == 0 && got != 0 {
 				t.Fatalf("age %s, want at least %s", got, want)
 			}
-			if n := len(b.waiting[0]); n > backlogMost {
+			if n := len(b.pending[0]); n > maxBacklogEntries {
 				t.Fatalf("%d entries", n)
 			}
 		}

@@ -20,7 +20,7 @@ func TestAnswerListsTheAbsentCellsOfCaptures(t *testing.T) {
 		"[Requested functionality has been deprecated]": "deprecated",
 	}
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
+	s := startServer(t, Config{}, log, log)
 	for name, absent := range map[string]int{
 		"h100-idle": 74, "h100-load": 74, "h200-idle": 74, "h200-load": 74, "rtx2080-windows-idle": 127, "rtx2080-windows-load": 127,
 	} {
@@ -31,7 +31,7 @@ func TestAnswerListsTheAbsentCellsOfCaptures(t *testing.T) {
 			AbsencesTotal int `json:"absences_total"`
 			Absences      []answer.Absence
 		}
-		reply := post(t, s, "?host="+name, text)
+		reply := postFile(t, s, "?host="+name, text)
 		if err := json.Unmarshal([]byte(reply.body), &got); err != nil || reply.status != 200 || got.Dialect != "nvidia-smi" {
 			t.Fatalf("%s: got %d %s, %v", name, reply.status, reply.body, err)
 		}

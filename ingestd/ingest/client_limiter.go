@@ -22,15 +22,14 @@ import (
 type Rates struct {
 	PerSecond float64 // uploads of one client, on average; default 100. Negative: no bound
 	Burst     int     // uploads at once; default 500
-	Clients   int     // remembered at a time; default 10,000
+	Clients   int     // remembered at a time, the latest ones; default 10,000. It has no flag
 }
 
-func (r *Rates) flags(fs *flag.FlagSet) {
+func (r *Rates) registerFlags(fs *flag.FlagSet) {
 	d := r.withDefaults()
 	fs.Float64Var(&r.PerSecond, "ingest.client-rate", d.PerSecond,
 		"uploads per second of one client (its bearer token, else its address) on average; more are answered 429; a negative number means no bound")
 	fs.IntVar(&r.Burst, "ingest.client-burst", d.Burst, "uploads that one client may begin at once")
-	fs.IntVar(&r.Clients, "ingest.client-memory", d.Clients, "clients whose rate is remembered, the latest ones")
 }
 
 func (r Rates) withDefaults() Rates {
@@ -40,17 +39,17 @@ func (r Rates) withDefaults() Rates {
 	return r
 }
 
-func (r Rates) check() error {
+func (r Rates) checkFlags() error {
 	switch {
 	case r.Burst < 0:
 		return fmt.Errorf("flag ingest.client-burst is %d; it must be positive", r.Burst)
 	case r.Clients < 0:
-		return fmt.Errorf("flag ingest.client-memory is %d; it must be positive", r.Clients)
+		return fmt.Errorf("Rates.Clients is %d; it must be positive", r.Clients)
 	}
 	return nil
 }
 
-// clientLimiter knows how often clients have come. It is safe for concurrent use.
+// clientLimiter counts the uploads of clients. It is safe for concurrent use.
 type clientLimiter struct {
 	rates   Rates
 	clients *lru.Cache[string, *rate.Limiter] // nil: no bound
@@ -67,65 +66,65 @@ func newClientLimiter(r Rates) *clientLimiter {
 	return &clientLimiter{rates: r, clients: clients}
 }
 
-// allow counts an upload of a client. It returns how many more may follow at once, when all may again, and, when
+// allowUpload counts an upload of a client. It returns how many more may follow at once, when all may again, and, when
 // this one may not, how long to wait; 0: it may.
-func (l *clientLimiter) allow(client string, now time.Time) (left int, reset, wait time.Duration) {
+func (l *clientLimiter) allowUpload(client string, now time.Time) (left int, reset, wait time.Duration) {
 	fresh := rate.NewLimiter(rate.Limit(l.rates.PerSecond), l.rates.Burst)
 	bucket, known, _ := l.clients.PeekOrAdd(client, fresh)
 	if known {
-		l.clients.Get(client) // it came lately
+		l.clients.Get(client) // moves it to the front
 	} else {
 		bucket = fresh
 	}
 	if !bucket.AllowN(now, 1) {
-		wait = l.seconds(1 - bucket.TokensAt(now))
+		wait = l.refillTime(1 - bucket.TokensAt(now))
 	}
 	tokens := max(bucket.TokensAt(now), 0)
-	return int(tokens), l.seconds(float64(l.rates.Burst) - tokens), wait
+	return int(tokens), l.refillTime(float64(l.rates.Burst) - tokens), wait
 }
 
-// exceeded returns how long a client has to wait that comes now, without counting it; 0: it need not.
-func (l *clientLimiter) exceeded(client string, now time.Time) time.Duration {
+// waitTime returns how long a client that comes now has to wait, without counting it; 0: it need not.
+func (l *clientLimiter) waitTime(client string, now time.Time) time.Duration {
 	if l.clients == nil {
 		return 0
 	}
 	if bucket, known := l.clients.Peek(client); known {
-		return max(0, l.seconds(1-bucket.TokensAt(now)))
+		return max(0, l.refillTime(1-bucket.TokensAt(now)))
 	}
 	return 0
 }
 
-// seconds is how long so many uploads take to be allowed.
-func (l *clientLimiter) seconds(tokens float64) time.Duration {
+// refillTime returns the time until a number of uploads is allowed.
+func (l *clientLimiter) refillTime(tokens float64) time.Duration {
 	return time.Duration(tokens / l.rates.PerSecond * float64(time.Second))
 }
 
-// limit lets an upload through unless its client sends too many, and reports the client's state in the
+// limitClient lets an upload through unless its client sends too many, and reports the client's state in the
 // header fields of draft-ietf-httpapi-ratelimit-headers.
-func (s *Server) limit(c *fiber.Ctx) error {
+func (s *Server) limitClient(c *fiber.Ctx) error {
 	if s.limiter.clients == nil {
 		return c.Next()
 	}
-	left, reset, wait := s.limiter.allow(client(c.Get(fiber.HeaderAuthorization), c.Context().RemoteIP()), time.Now())
+	left, reset, wait := s.limiter.allowUpload(clientID(c.Get(fiber.HeaderAuthorization), c.Context().RemoteIP()), time.Now())
 	c.Set("RateLimit-Limit", strconv.Itoa(s.limiter.rates.Burst))
 	c.Set("RateLimit-Remaining", strconv.Itoa(left))
 	c.Set("RateLimit-Reset", strconv.Itoa(int(math.Ceil(reset.Seconds()))))
 	if wait == 0 {
 		return c.Next()
 	}
-	s.totals.refused.WithLabelValues(answer.CodeTooOften).Inc()
-	return s.limiter.tooOften(wait)
+	s.totals.refused.WithLabelValues(answer.CodeTooManyRequests).Inc()
+	return s.limiter.refuseClient(wait)
 }
 
-// tooOften refuses an upload of a client that has to wait.
-func (l *clientLimiter) tooOften(wait time.Duration) *answer.Refusal {
-	return answer.Refuse(answer.CodeTooOften,
+// refuseClient returns the refusal of an upload of a client that has to wait.
+func (l *clientLimiter) refuseClient(wait time.Duration) *answer.Refusal {
+	return answer.Refuse(answer.CodeTooManyRequests,
 		"this client begins more than %g uploads per second (flag ingest.client-rate); send several files in one upload, or the file again later",
-		l.rates.PerSecond).After(max(wait, time.Second))
+		l.rates.PerSecond).WithRetryAfter(max(wait, time.Second))
 }
 
-// client returns the identity of a client: the hash of its token, else its address.
-func client(authorization string, address net.IP) string {
+// clientID returns the identity of a client: the hash of its token, else its address.
+func clientID(authorization string, address net.IP) string {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	if strings.EqualFold(scheme, "Bearer") && token != "" {
 		sum := xxh3.HashString128(token).Bytes()

@@ -59,7 +59,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	d := c.withDefaults()
 	fs.StringVar(&c.Host, "http.host", d.Host, "address that the upload server binds; empty means all")
 	fs.Var(&c.Port, "http.port", "port of the upload server; 0 takes a free one")
-	fs.Var((*enabled)(&c.Off), "enable-http", "serve uploads over HTTP")
+	fs.Var((*enabledFlag)(&c.Off), "enable-http", "serve uploads over HTTP")
 	fs.IntVar(&c.Workers, "ingest.workers", c.Workers, "parsers that share the work of one upload; 0 means one per processor")
 	fs.Int64Var(&c.MaxUploadSize, "max-upload-size", d.MaxUploadSize, "largest upload that is accepted, in bytes as sent, all its files together")
 
@@ -85,8 +85,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	c.Spool.Flags(fs)
 	fs.IntVar(&c.Background, "ingest.background", d.Background, "uploads with async=true that are processed at a time, among those of ingest.uploads")
 	c.Streams.Flags(fs)
-	c.Rates.flags(fs)
-	c.Thresholds.flags(fs)
+	c.Rates.registerFlags(fs)
+	c.Thresholds.registerFlags(fs)
 	fs.StringVar(&c.Zone, "ingest.tz", d.Zone, "time zone of times that name none: an IANA name or ±hh:mm")
 }
 
@@ -114,16 +114,16 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// processing returns the bounds of the processing of one upload.
-func (c Config) processing(in intake.Config) pipeline.Config {
+// pipelineConfig returns the bounds of the processing of one upload.
+func (c Config) pipelineConfig(in intake.Config) pipeline.Config {
 	return pipeline.Config{
 		Workers: c.Workers, MemoryBytes: c.MaxMemory / int64(c.Uploads), AppendTimeout: c.AppendTimeout,
 		Limits: c.Limits, Streams: c.Streams, Unpacking: in.Unpacking,
 	}
 }
 
-// check refuses settings with which nothing could work, by the name of the flag.
-func (c Config) check() error {
+// checkFlags refuses settings with which nothing could work, by the name of the flag.
+func (c Config) checkFlags() error {
 	positive := []struct {
 		name  string
 		value int64
@@ -148,19 +148,19 @@ func (c Config) check() error {
 			return fmt.Errorf("flag %s is %d; it must be positive", p.name, p.value)
 		}
 	}
-	if err := c.Limits.Check(); err != nil {
+	if err := c.Limits.CheckFlags(); err != nil {
 		return err
 	}
-	if err := c.Spool.Check(); err != nil {
+	if err := c.Spool.CheckFlags(); err != nil {
 		return err
 	}
-	if err := c.Streams.Check(); err != nil {
+	if err := c.Streams.CheckFlags(); err != nil {
 		return err
 	}
-	if err := c.Rates.check(); err != nil {
+	if err := c.Rates.checkFlags(); err != nil {
 		return err
 	}
-	if err := c.Thresholds.check(); err != nil {
+	if err := c.Thresholds.checkFlags(); err != nil {
 		return err
 	}
 	if _, err := pipeline.ParseZone(c.Zone); err != nil {
@@ -177,7 +177,7 @@ const FreePort Port = -1
 
 const defaultPort = 8081
 
-// Number is the port as a listener wants it.
+// Number returns the port to listen on; 0 lets the system choose.
 func (p Port) Number() int {
 	if p == FreePort {
 		return 0
@@ -185,7 +185,7 @@ func (p Port) Number() int {
 	return cmp.Or(int(p), defaultPort)
 }
 
-// String writes the port as the flag takes it: 0 is a free one.
+// String returns the port as the flag takes it: 0 is a free one.
 func (p Port) String() string { return strconv.Itoa(p.Number()) }
 
 // Set undoes String.
@@ -201,21 +201,21 @@ func (p *Port) Set(s string) error {
 	return nil
 }
 
-// enabled is a flag that is true by default, kept as its opposite so that a zero Config is enabled.
-type enabled bool
+// enabledFlag is a flag that is true by default, kept as its opposite so that a zero Config is enabled.
+type enabledFlag bool
 
-// IsBoolFlag lets the flag stand without a value.
-func (e *enabled) IsBoolFlag() bool { return true }
+// IsBoolFlag returns true, so that the flag may stand without a value.
+func (e *enabledFlag) IsBoolFlag() bool { return true }
 
-// String writes whether it is enabled.
-func (e *enabled) String() string { return strconv.FormatBool(!bool(*e)) }
+// String returns "true" while it is enabled.
+func (e *enabledFlag) String() string { return strconv.FormatBool(!bool(*e)) }
 
 // Set undoes String.
-func (e *enabled) Set(s string) error {
+func (e *enabledFlag) Set(s string) error {
 	on, err := strconv.ParseBool(s)
 	if err != nil {
 		return fmt.Errorf("%q is neither true nor false", s)
 	}
-	*e = enabled(!on)
+	*e = enabledFlag(!on)
 	return nil
 }

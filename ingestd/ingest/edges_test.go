@@ -22,9 +22,8 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// A client whose connection is cut anywhere — in the header, in the file, after its last byte, before the
-// answer — and who then sends the file again ends with exactly the file's records. Now and then the log
-// loses answers, too.
+// A client whose connection is cut anywhere (in the header, in the file, after its last byte, before the answer) and
+// that then sends the file again ends with exactly the file's records. Now and then the log loses answers, too.
 func TestUploadCutAnywhereAndSentAgainLeavesExactlyTheFile(t *testing.T) {
 	file := pipelinetest.DCGMFile(4000, 7)
 	form := multipartOf(file)
@@ -38,8 +37,8 @@ func TestUploadCutAnywhereAndSentAgainLeavesExactlyTheFile(t *testing.T) {
 // request's body begins.
 func cutAnywhere(t *testing.T, file, request []byte, head int) {
 	whole := pipelinetest.NewRecorder()
-	takeWhole(t, whole, file)
-	want := whole.Stored(t)
+	ingestFile(t, whole, file)
+	want := whole.StoredEvents(t)
 	rng := rand.New(rand.NewPCG(3, 14))
 	cuts := []int{0, 1, head - 1, head, head + 50, len(request) - 1, len(request)}
 	for range 12 {
@@ -47,9 +46,9 @@ func cutAnywhere(t *testing.T, file, request []byte, head int) {
 	}
 	for i, at := range cuts {
 		log := pipelinetest.NewRecorder()
-		flaky := &forgetting{Recorder: log, rng: rand.New(rand.NewPCG(uint64(i), 1)), often: i % 3}
-		s := serve(t, Config{}, flaky, log)
-		c := dial(t, s).(*net.TCPConn)
+		flaky := &answerLosingLog{Recorder: log, rng: rand.New(rand.NewPCG(uint64(i), 1)), often: i % 3}
+		s := startServer(t, Config{}, flaky, log)
+		c := dialServer(t, s).(*net.TCPConn)
 		if _, err := c.Write(request[:at]); err != nil {
 			t.Fatalf("cut at %d: %v", at, err)
 		}
@@ -57,17 +56,17 @@ func cutAnywhere(t *testing.T, file, request []byte, head int) {
 			_ = c.SetLinger(0) // an unclean end
 		}
 		c.Close()
-		if i%5 > 0 { // else the repeat overtakes what is left of the first
-			eventually(t, "the server is done with it", func() bool { return s.totals.inFlight.Load() == 0 })
+		if i%5 > 0 { // else the repeat overtakes the rest of the first
+			waitFor(t, "the server is done with it", func() bool { return s.totals.inFlight.Load() == 0 })
 		}
-		answer := post(t, s, "", file)
+		answer := postFile(t, s, "", file)
 		for tries := 0; answer.status == http.StatusServiceUnavailable && tries < 50; tries++ {
-			answer = post(t, s, "", file)
+			answer = postFile(t, s, "", file)
 		}
 		if answer.status != http.StatusOK || !strings.Contains(answer.body, `"record_count":4000`) {
 			t.Fatalf("cut at %d, sent again: %d %s", at, answer.status, answer.body)
 		}
-		if diff := cmp.Diff(want, log.Stored(t)); diff != "" {
+		if diff := cmp.Diff(want, log.StoredEvents(t)); diff != "" {
 			t.Fatalf("cut at %d of %d, sent again: the log is not the file (-want +got):\n%s", at, len(request), diff)
 		}
 	}
@@ -83,11 +82,11 @@ func TestBodiesThatEndTooEarlyAreErrors(t *testing.T) {
 		for _, cut := range []int{1, 2, len(file) / 2} { // behind the last row, in its reading, anywhere
 			for _, chunked := range []bool{false, true} {
 				log := pipelinetest.NewRecorder()
-				s := serve(t, Config{}, log, log)
+				s := startServer(t, Config{}, log, log)
 				r := request{head: "PUT /api/v1/csv/upload", headers: []string{"Content-Type: text/csv"}, body: file, cut: cut, chunked: chunked}
-				compare(t, fmt.Sprintf("%d rows without %d bytes, chunked %v", rows, cut, chunked), r.send(t, s.Addr().String()), `400
+				compareResponse(t, fmt.Sprintf("%d rows without %d bytes, chunked %v", rows, cut, chunked), r.sendRequest(t, s.Addr().String()), `400
 {"success": false, "code": "truncated_body"}`)
-				for _, e := range log.Stored(t) {
+				for _, e := range log.StoredEvents(t) {
 					for _, c := range e.Columns {
 						for _, v := range c.All() {
 							if v.Number.Mantissa != 41 {
@@ -101,8 +100,8 @@ func TestBodiesThatEndTooEarlyAreErrors(t *testing.T) {
 	}
 }
 
-// forgetting is a log that takes events and then, now and then, says that it did not.
-type forgetting struct {
+// answerLosingLog is a log that takes events and now and then reports a failure all the same.
+type answerLosingLog struct {
 	*pipelinetest.Recorder
 	often int // of eight appends
 
@@ -110,7 +109,7 @@ type forgetting struct {
 	rng *rand.Rand
 }
 
-func (f *forgetting) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
+func (f *answerLosingLog) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
 	results, err := f.Recorder.Append(ctx, evs)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -123,8 +122,8 @@ func (f *forgetting) Append(ctx context.Context, evs []events.Event) ([]eventlog
 // A client that sends its header a byte at a time costs one connection, and that only for a while.
 func TestHeaderThatNeverEndsIsLetGo(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{HeaderTimeout: 2 * time.Second}, log, log)
-	c := dial(t, s)
+	s := startServer(t, Config{HeaderTimeout: 2 * time.Second}, log, log)
+	c := dialServer(t, s)
 	began := time.Now()
 	go func() {
 		for {
@@ -134,7 +133,7 @@ func TestHeaderThatNeverEndsIsLetGo(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}()
-	compare(t, "another client meanwhile", post(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
+	compareResponse(t, "another client meanwhile", postFile(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
 {"success": true}`)
 	_, err := io.Copy(io.Discard, c)
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
@@ -142,8 +141,7 @@ func TestHeaderThatNeverEndsIsLetGo(t *testing.T) {
 	}
 }
 
-// However many connect, so many are served, the others are told at once, and when the crowd has gone all is
-// as before.
+// A bounded number of connections is served, the others are answered at once, and after the flood all is as before.
 func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 	cases := []struct {
 		name   string
@@ -156,8 +154,8 @@ func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			log := pipelinetest.NewRecorder()
-			s := serve(t, c.cfg, log, log)
-			served := dial(t, s)
+			s := startServer(t, c.cfg, log, log)
+			served := dialServer(t, s)
 			fmt.Fprint(served, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
 			answers := bufio.NewReader(served)
 			if got := readResponse(t, answers); got.status != http.StatusOK {
@@ -165,17 +163,17 @@ func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 			}
 			var crowd []net.Conn
 			for range 100 {
-				crowd = append(crowd, dial(t, s))
+				crowd = append(crowd, dialServer(t, s))
 			}
-			var told atomic.Int64
+			var answered atomic.Int64
 			for _, conn := range crowd {
-				go func() { // those that are let in are told nothing, until the crowd hangs up
+				go func() { // the accepted ones are not answered until the flood ends
 					if line, err := bufio.NewReader(conn).ReadString('\n'); err == nil && strings.Contains(line, fmt.Sprint(c.status)) {
-						told.Add(1)
+						answered.Add(1)
 					}
 				}()
 			}
-			eventually(t, "all but 8 of 100 are told to go", func() bool { return told.Load() >= 92 })
+			waitFor(t, "all but 8 of 100 are refused", func() bool { return answered.Load() >= 92 })
 			fmt.Fprint(served, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
 			if got := readResponse(t, answers); got.status != http.StatusOK {
 				t.Errorf("who was there before the crowd: %+v", got)
@@ -183,18 +181,18 @@ func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 			for _, conn := range crowd {
 				conn.Close()
 			}
-			eventually(t, "uploads are taken as before", func() bool {
+			waitFor(t, "uploads are taken as before", func() bool {
 				conn, err := net.Dial("tcp", s.Addr().String())
 				if err != nil {
 					return false
 				}
 				defer conn.Close()
-				_ = conn.SetDeadline(time.Now().Add(patience))
+				_ = conn.SetDeadline(time.Now().Add(testTimeout))
 				fmt.Fprint(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				return err == nil && resp.StatusCode == http.StatusOK
 			})
-			compare(t, "an upload after the crowd", post(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
+			compareResponse(t, "an upload after the crowd", postFile(t, s, "", pipelinetest.DCGMFile(10, 2)), `200
 {"success": true, "accepted": 10}`)
 		})
 	}

@@ -10,22 +10,22 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// Against a real etcd: what is answered 200 is in the log, a repeat finds it there, and while etcd is away
-// uploads are told to come back, which then works.
+// Against a real etcd: uploads answered 200 are in the log, a repeat finds them there, and while etcd is away uploads
+// are answered Retry-After, which then works.
 func TestEtcdKeepsWhatWasAnswered(t *testing.T) {
 	server := eventstest.NewServer(t, nil)
 	log := eventstest.OpenLog(t, server.Config(t))
-	s, hasty := serve(t, Config{}, log, pipelinetest.NewRecorder()), serve(t, Config{AppendTimeout: 500 * time.Millisecond}, log, pipelinetest.NewRecorder())
+	s, hasty := startServer(t, Config{}, log, pipelinetest.NewRecorder()), startServer(t, Config{AppendTimeout: 500 * time.Millisecond}, log, pipelinetest.NewRecorder())
 	file := pipelinetest.DCGMFile(500, 20)
 
-	compare(t, "first upload", post(t, s, "", file), `200
+	compareResponse(t, "first upload", postFile(t, s, "", file), `200
 {"success": true, "accepted": 500, "duplicate": 0, "events": {"appended": 20, "existing": 0}, "revision": "*"}`)
 	stored := pipelinetest.StoredIn(t, log)
-	compare(t, "the same again", post(t, s, "?wait=true", file), `200
+	compareResponse(t, "the same again", postFile(t, s, "?wait=true", file), `200
 {"success": true, "accepted": 0, "duplicate": 500, "events": {"appended": 0, "existing": 20}}`)
 	memory := pipelinetest.NewRecorderOf(log.Facts().Cut)
-	takeWhole(t, memory, file)
-	if got, want := len(stored), len(memory.Stored(t)); got != want {
+	ingestFile(t, memory, file)
+	if got, want := len(stored), len(memory.StoredEvents(t)); got != want {
 		t.Errorf("etcd has %d events, want %d", got, want)
 	}
 	if diff := cmp.Diff(stored, pipelinetest.StoredIn(t, log)); diff != "" {
@@ -34,14 +34,14 @@ func TestEtcdKeepsWhatWasAnswered(t *testing.T) {
 
 	server.Stop()
 	more := pipelinetest.DCGMFile(600, 30)
-	compare(t, "without etcd", post(t, hasty, "", more), `503
+	compareResponse(t, "without etcd", postFile(t, hasty, "", more), `503
 Retry-After: 5
 {"success": false, "code": "log_unavailable", "error": "*"}`)
 	if err := s.Ready(); err == nil {
 		t.Error("ready although etcd is away")
 	}
 	server.Start(t)
-	eventually(t, "ready again", func() bool { return s.Ready() == nil })
-	compare(t, "with etcd again", post(t, s, "", more), `200
+	waitFor(t, "ready again", func() bool { return s.Ready() == nil })
+	compareResponse(t, "with etcd again", postFile(t, s, "", more), `200
 {"success": true, "record_count": 600}`)
 }

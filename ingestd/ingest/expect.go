@@ -14,9 +14,9 @@ import (
 	"telemetry-pipeline/ingestd/pipeline"
 )
 
-// expect answers Expect: 100-continue: 100, so that the client sends the body, or what the upload would be
-// refused with for its header alone, so that it need not.
-func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
+// answerExpect answers Expect: 100-continue: with 100, so that the client sends the body, or with the refusal that
+// the header alone causes, so that it need not.
+func (s *Server) answerExpect(ctx *fasthttp.RequestCtx) int {
 	r := s.refusalByHeader(ctx)
 	if r == nil {
 		return fasthttp.StatusContinue
@@ -42,20 +42,20 @@ func (s *Server) refusalByHeader(ctx *fasthttp.RequestCtx) *answer.Refusal {
 	} else {
 		err = nil
 	}
-	p, wrong := pipeline.ParseParameters(queries(ctx), s.cfg.Zone, time.Now())
-	wait := s.limiter.exceeded(client(string(h.Peek(fiber.HeaderAuthorization)), ctx.RemoteIP()), time.Now())
+	p, wrong := pipeline.ParseParameters(queryParameters(ctx), s.cfg.Zone, time.Now())
+	wait := s.limiter.waitTime(clientID(string(h.Peek(fiber.HeaderAuthorization)), ctx.RemoteIP()), time.Now())
 	switch {
 	case err != nil:
 	case wait > 0:
-		err = s.limiter.tooOften(wait)
+		err = s.limiter.refuseClient(wait)
 	case wrong != nil:
 		err = wrong
 	case int64(h.ContentLength()) > s.intake.BodyLimit(kind):
 		err = answer.TooLarge(s.cfg.MaxUploadSize)
 	case s.slots.isClosed():
-		err = answer.Stopping()
+		err = answer.ServerStopping()
 	case !p.DryRun && !p.Async: // those two need no room in etcd now
-		err = s.admission.admit()
+		err = s.admission.admitUpload()
 	}
 	if err == nil {
 		return nil
@@ -63,8 +63,8 @@ func (s *Server) refusalByHeader(ctx *fasthttp.RequestCtx) *answer.Refusal {
 	return answer.RefusalOf(err)
 }
 
-// queries returns the parameters of a request as fiber does.
-func queries(ctx *fasthttp.RequestCtx) map[string]string {
+// queryParameters returns the parameters of a request as fiber does.
+func queryParameters(ctx *fasthttp.RequestCtx) map[string]string {
 	all := map[string]string{}
 	for name, text := range ctx.QueryArgs().All() {
 		all[string(name)] = string(text)

@@ -17,18 +17,18 @@ import (
 )
 
 const (
-	maxFollowers  = 256              // of uploads' progress at a time
-	heartbeat     = 15 * time.Second // of a stream in which nothing happens
-	followTimeout = 10 * time.Second // for a follower to receive an event
+	maxFollowers      = 256              // of uploads' progress at a time
+	heartbeatInterval = 15 * time.Second // of a stream in which nothing happens
+	followTimeout     = 10 * time.Second // for a follower to receive an event
 )
 
-// followUpload answers GET /api/v1/uploads/{id}/events with a stream of server-sent events: "progress" with the
-// state as it is, then as it changes, and at last an event named after the final state. A browser that comes
-// back after that gets 204, so that it stays away.
+// followUpload answers GET /api/v1/uploads/{id}/events with a stream of server-sent events: "progress" with the state
+// as it is, then with each change, and at last an event named after the final state. A browser that reconnects after
+// that is answered 204, so that it stays away.
 func (s *Server) followUpload(c *fiber.Ctx) error {
 	if !s.followers.TryAcquire(1) {
 		return answer.Refuse(answer.CodeFollowers,
-			"as many as %d follow uploads of this server already; ask for %s{id} from time to time instead", maxFollowers, uploadsPath).After(30 * time.Second)
+			"as many as %d follow uploads of this server already; ask for %s{id} from time to time instead", maxFollowers, uploadsPath).WithRetryAfter(30 * time.Second)
 	}
 	leave := func() { s.followers.Release(1) }
 	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
@@ -50,7 +50,7 @@ func (s *Server) followUpload(c *fiber.Ctx) error {
 	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer leave()
 		last := ""
-		for u, err := range s.states.Follow(s.waits, id, heartbeat) {
+		for u, err := range s.states.Follow(s.waits, id, heartbeatInterval) {
 			_ = conn.SetWriteDeadline(time.Now().Add(followTimeout)) // fails only on a closed connection, to which the write below fails
 			if id := eventID(&u); err != nil || id != last {
 				last = id
@@ -80,7 +80,7 @@ func writeState(w io.Writer, u *uploads.Upload, err error) error {
 	if u.State.Final() {
 		name = string(u.State)
 	}
-	text, err := json.Marshal(view(*u, true))
+	text, err := json.Marshal(newUploadView(*u, true))
 	if err != nil {
 		return err
 	}

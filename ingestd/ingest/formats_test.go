@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// The page about formats has an example of every dialect and an upload that takes it; this sends each.
+// The page about formats has an example of every dialect with its upload; this sends each.
 func TestEveryDialectHasAnExampleThatIsTaken(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "FORMATS.md"))
 	if err != nil {
@@ -22,7 +22,7 @@ func TestEveryDialectHasAnExampleThatIsTaken(t *testing.T) {
 	example := regexp.MustCompile("(?s)^`([a-z-]+)`\n.*?\n    POST (\\S+)\n\n```[a-z]+\n(.*?)```\n")
 	shown := map[string]bool{}
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
+	s := startServer(t, Config{}, log, log)
 	for _, section := range strings.Split(string(page), "\n### ")[1:] {
 		found := example.FindStringSubmatch(section)
 		if found == nil {

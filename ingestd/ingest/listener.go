@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// A server that answers while its client still sends, and then closes, makes the client's kernel throw the
-// answer away: unread bytes turn the close into a reset. So after a refusal in the middle of a body the
-// connection says that it has nothing more to say, reads on for a moment, and only then closes.
+// A server that answers while its client still sends, and then closes, makes the client's kernel discard the answer:
+// unread bytes turn the close into a reset. So after a refusal in the middle of a body the connection closes its own
+// side, reads on for a moment, and only then closes.
 const lingerTime = 2 * time.Second
 
 // listener knows the connections that it handed out.
@@ -21,7 +21,7 @@ type listener struct {
 	open map[string]*conn // by remote address
 }
 
-func listen(address string) (*listener, error) {
+func listenTCP(address string) (*listener, error) {
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
@@ -34,15 +34,15 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := &conn{TCPConn: c.(*net.TCPConn), from: l, gone: make(chan struct{})}
+	own := &conn{TCPConn: c.(*net.TCPConn), owner: l, gone: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open[c.RemoteAddr().String()] = own
 	return own, nil
 }
 
-// linger lets the connection from a remote address close gently when its time comes.
-func (l *listener) linger(remote net.Addr) {
+// markGentle lets the connection from a remote address close gently when its time comes.
+func (l *listener) markGentle(remote net.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c, ok := l.open[remote.String()]; ok {
@@ -50,7 +50,7 @@ func (l *listener) linger(remote net.Addr) {
 	}
 }
 
-func (l *listener) forget(c *conn) {
+func (l *listener) removeConn(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if remote := c.RemoteAddr().String(); l.open[remote] == c {
@@ -58,7 +58,7 @@ func (l *listener) forget(c *conn) {
 	}
 }
 
-func (l *listener) connections() []*conn {
+func (l *listener) openConns() []*conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := make([]*conn, 0, len(l.open))
@@ -68,9 +68,9 @@ func (l *listener) connections() []*conn {
 	return all
 }
 
-// closeAll waits until the connections are closed, and cuts those that are not when ctx ends.
-func (l *listener) closeAll(ctx context.Context) {
-	for _, c := range l.connections() {
+// closeConns waits until the connections are closed, and cuts those that are not when ctx ends.
+func (l *listener) closeConns(ctx context.Context) {
+	for _, c := range l.openConns() {
 		select {
 		case <-c.gone:
 		case <-ctx.Done():
@@ -81,7 +81,7 @@ func (l *listener) closeAll(ctx context.Context) {
 
 type conn struct {
 	*net.TCPConn
-	from   *listener
+	owner  *listener
 	gentle atomic.Bool
 	closed atomic.Bool
 	gone   chan struct{}
@@ -92,14 +92,14 @@ func (c *conn) Close() error {
 		return net.ErrClosed
 	}
 	defer close(c.gone)
-	defer c.from.forget(c)
+	defer c.owner.removeConn(c)
 	if c.gentle.Load() {
 		c.closeOwnSide()
 	}
 	return c.TCPConn.Close()
 }
 
-// closeOwnSide ends our side of the connection and discards what the client still sends, for a while.
+// closeOwnSide ends our side of the connection and discards the client's bytes for a while.
 func (c *conn) closeOwnSide() {
 	if c.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return

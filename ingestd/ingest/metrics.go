@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/ingestd/answer"
 )
 
-// totals are what the server has done since it started; status and metrics read the same numbers.
+// totals count the server's work since it started; status and metrics read the same numbers.
 type totals struct {
 	uploads                               atomic.Int64
 	inFlight                              atomic.Int64
@@ -28,7 +28,7 @@ func newTotals() *totals {
 			Name: "ingest_uploads_total", Help: "Uploads answered, by HTTP status.",
 		}, []string{"status"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "ingest_refused_total", Help: "Uploads told to come back later, by the code of the answer.",
+			Name: "ingest_refused_total", Help: "Uploads refused with a time to retry, by the code of the answer.",
 		}, []string{"reason"}),
 		appendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ingest_append_seconds", Help: "Time of one append of a group of events to the log.",
@@ -54,24 +54,24 @@ func (t *totals) countUpload(status int, rec *answer.Receipt) {
 func (s *Server) Metrics(reg prometheus.Registerer) error {
 	t := s.totals
 	var failed *multierror.Error
-	for _, c := range append(s.admission.collectors(),
+	for _, c := range append(s.admission.stateGauges(),
 		t.byStatus,
 		t.refused,
 		t.appendSeconds,
-		counter("ingest_bytes_total", "Bytes of uploaded files.", nil, &t.bytes),
-		records("accepted", &t.accepted),
-		records("duplicate", &t.duplicate),
-		records("rejected", &t.rejected),
-		records("absent", &t.absent),
+		newCounter("ingest_bytes_total", "Bytes of uploaded files.", nil, &t.bytes),
+		recordCounter("accepted", &t.accepted),
+		recordCounter("duplicate", &t.duplicate),
+		recordCounter("rejected", &t.rejected),
+		recordCounter("absent", &t.absent),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ingest_uploads_in_flight", Help: "Uploads being read or appended now.",
 		}, func() float64 { return float64(t.inFlight.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ingest_background_uploads", Help: "Uploads with async=true that wait or are being processed.",
-		}, func() float64 { return float64(s.background.Condition().Uploads) }),
+		}, func() float64 { return float64(s.background.SpoolStatus().Uploads) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ingest_spool_bytes", Help: "Bytes of files in the upload directory.",
-		}, func() float64 { return float64(s.background.Condition().Bytes) }),
+		}, func() float64 { return float64(s.background.SpoolStatus().Bytes) }),
 	) {
 		if err := reg.Register(c); err != nil {
 			failed = multierror.Append(failed, err)
@@ -80,14 +80,14 @@ func (s *Server) Metrics(reg prometheus.Registerer) error {
 	return failed.ErrorOrNil()
 }
 
-func records(result string, n *atomic.Int64) prometheus.Collector {
-	return counter("ingest_records_total",
+func recordCounter(result string, n *atomic.Int64) prometheus.Collector {
+	return newCounter("ingest_records_total",
 		"Records of uploaded files: accepted, duplicate (in the log before), rejected (rows and cells that gave none), "+
 			"absent (stored with a reason instead of a number).",
 		prometheus.Labels{"result": result}, n)
 }
 
-func counter(name, help string, labels prometheus.Labels, n *atomic.Int64) prometheus.Collector {
+func newCounter(name, help string, labels prometheus.Labels, n *atomic.Int64) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels},
 		func() float64 { return float64(n.Load()) })
 }

@@ -17,7 +17,7 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-func gzipped(t testing.TB, text []byte) []byte {
+func gzipText(t testing.TB, text []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -30,8 +30,8 @@ func gzipped(t testing.TB, text []byte) []byte {
 	return b.Bytes()
 }
 
-// put sends a body as it is.
-func put(t testing.TB, s *Server, query string, body io.Reader, header ...string) response {
+// putBody sends a body as it is.
+func putBody(t testing.TB, s *Server, query string, body io.Reader, header ...string) response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+s.Addr().String()+"/api/v1/csv/upload"+query, body)
 	if err != nil {
@@ -48,35 +48,35 @@ func put(t testing.TB, s *Server, query string, body io.Reader, header ...string
 	return responseOf(t, resp)
 }
 
-func TestPackedFilesAreTakenInWhateverWayTheyAreSent(t *testing.T) {
+func TestPackedFilesAreAcceptedHoweverTheyAreSent(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
+	s := startServer(t, Config{}, log, log)
 	file := pipelinetest.DCGMFile(1000, 3)
-	packed := gzipped(t, file)
+	packed := gzipText(t, file)
 	const gz = `200
 {"success": true, "record_count": 1000, "packing": ["gzip"], "dialect": "dcgm-long"}`
-	compare(t, "in a form", post(t, s, "", packed), gz)
-	compare(t, "as the body", put(t, s, "", bytes.NewReader(packed), "Content-Type: application/gzip"), gz)
-	compare(t, "as the body without a type", put(t, s, "?filename=x.csv.gz", bytes.NewReader(packed)), `200
+	compareResponse(t, "in a form", postFile(t, s, "", packed), gz)
+	compareResponse(t, "as the body", putBody(t, s, "", bytes.NewReader(packed), "Content-Type: application/gzip"), gz)
+	compareResponse(t, "as the body without a type", putBody(t, s, "?filename=x.csv.gz", bytes.NewReader(packed)), `200
 {"success": true, "record_count": 1000, "packing": ["gzip"], "filename": "x.csv.gz"}`)
-	compare(t, "encoded", put(t, s, "", bytes.NewReader(packed), "Content-Type: text/csv", "Content-Encoding: gzip"), `200
+	compareResponse(t, "encoded", putBody(t, s, "", bytes.NewReader(packed), "Content-Type: text/csv", "Content-Encoding: gzip"), `200
 {"success": true, "record_count": 1000, "packing": null}`)
-	compare(t, "packed and encoded", put(t, s, "", bytes.NewReader(gzipped(t, packed)), "Content-Encoding: gzip"), gz)
-	compare(t, "a form, encoded", put(t, s, "", bytes.NewReader(gzipped(t, multipartOf(file))),
+	compareResponse(t, "packed and encoded", putBody(t, s, "", bytes.NewReader(gzipText(t, packed)), "Content-Encoding: gzip"), gz)
+	compareResponse(t, "a form, encoded", putBody(t, s, "", bytes.NewReader(gzipText(t, multipartOf(file))),
 		"Content-Encoding: gzip", "Content-Type: multipart/form-data; boundary="+boundary), `200
 {"success": true, "record_count": 1000, "filename": "f.csv"}`)
-	for name, e := range log.Stored(t) {
+	for name, e := range log.StoredEvents(t) {
 		if e.Records() == 0 {
 			t.Errorf("event %s has no records", name)
 		}
 	}
 }
 
-func TestPackedFilesThatCannotBeOpenedAreToldApart(t *testing.T) {
+func TestPackedFilesThatCannotBeOpenedAreDistinguished(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{Limits: intake.Limits{PackedSize: 1 << 20, UnpackedSize: 16 << 20}}, log, log)
+	s := startServer(t, Config{Limits: intake.Limits{PackedSize: 1 << 20, UnpackedSize: 16 << 20}}, log, log)
 	file := pipelinetest.DCGMFile(1000, 3)
-	packed := gzipped(t, file)
+	packed := gzipText(t, file)
 	cases := []struct {
 		name   string
 		body   []byte
@@ -93,29 +93,29 @@ func TestPackedFilesThatCannotBeOpenedAreToldApart(t *testing.T) {
 {"code": "encrypted", "error": "/ingest.age-identity/"}`},
 		{"bzip2", []byte("BZh91AY&SY"), nil, `415
 {"code": "unsupported_packing", "error": "/bzip2/"}`},
-		{"bomb of zeros", gzipped(t, make([]byte, 32<<20)), nil, `413
+		{"bomb of zeros", gzipText(t, make([]byte, 32<<20)), nil, `413
 {"code": "unpack_ratio_too_high", "error": "/200 times.*nothing of it was stored/", "status": "refused"}`},
-		{"bomb of lines", gzipped(t, append(pipelinetest.DCGMFile(1, 1), bytes.Repeat([]byte(strings.Repeat("x", 63)+"\n"), 512<<10)...)), nil, `413
+		{"bomb of lines", gzipText(t, append(pipelinetest.DCGMFile(1, 1), bytes.Repeat([]byte(strings.Repeat("x", 63)+"\n"), 512<<10)...)), nil, `413
 {"code": "unpack_ratio_too_high"}`},
-		{"rubbish", gzipped(t, []byte("buy milk\n")), nil, `422
+		{"rubbish", gzipText(t, []byte("buy milk\n")), nil, `422
 {"code": "not_telemetry"}`},
 	}
 	for _, c := range cases {
-		compare(t, c.name, put(t, s, "", bytes.NewReader(c.body), c.header...), c.want)
+		compareResponse(t, c.name, putBody(t, s, "", bytes.NewReader(c.body), c.header...), c.want)
 	}
-	bomb := gzipped(t, make([]byte, 32<<20))
+	bomb := gzipText(t, make([]byte, 32<<20))
 	for name, got := range map[string]response{
-		"a bomb under a Content-Encoding": put(t, s, "", bytes.NewReader(bomb), "Content-Encoding: gzip"),
-		"a bomb in chunks":                put(t, s, "", chunked(bomb)),
-		"a coded bomb in chunks":          put(t, s, "", chunked(bomb), "Content-Encoding: gzip"),
+		"a bomb under a Content-Encoding": putBody(t, s, "", bytes.NewReader(bomb), "Content-Encoding: gzip"),
+		"a bomb in chunks":                putBody(t, s, "", chunkedBody(bomb)),
+		"a coded bomb in chunks":          putBody(t, s, "", chunkedBody(bomb), "Content-Encoding: gzip"),
 	} {
-		compare(t, name, got, `413
+		compareResponse(t, name, got, `413
 {"code": "unpack_ratio_too_high"}`)
 	}
-	small := serve(t, Config{Limits: intake.Limits{UnpackedSize: 1 << 20}}, log, log)
-	compare(t, "unpacks to too much", put(t, small, "", bytes.NewReader(gzipped(t, pipelinetest.DCGMFile(15_000, 3)))), `413
+	small := startServer(t, Config{Limits: intake.Limits{UnpackedSize: 1 << 20}}, log, log)
+	compareResponse(t, "unpacks to too much", putBody(t, small, "", bytes.NewReader(gzipText(t, pipelinetest.DCGMFile(15_000, 3)))), `413
 {"code": "file_too_large", "error": "/ingest.max-unpacked-size/", "status": "partial"}`)
-	compare(t, "a bomb among files", post(t, s, "", append(gzipped(t, make([]byte, 32<<20)), []byte("\r\n--"+boundary+
+	compareResponse(t, "a bomb among files", postFile(t, s, "", append(gzipText(t, make([]byte, 32<<20)), []byte("\r\n--"+boundary+
 		"\r\nContent-Disposition: form-data; name=\"file\"; filename=\"good.csv\"\r\n\r\n"+string(file))...)), `207
 {"success": false, "files": [{"success": false, "code": "unpack_ratio_too_high"}, {"success": true, "record_count": 1000}]}`)
 }
@@ -134,15 +134,15 @@ func TestIdentityFileMustBeOne(t *testing.T) {
 // A small body that unpacks to a gigabyte costs little memory and is refused.
 func TestBombCostsLittleMemory(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
+	s := startServer(t, Config{}, log, log)
 	bombs := map[string][]byte{
-		"gzip of zeros":              zeros(t, 1<<30),
-		"gzip in gzip":               gzipped(t, zeros(t, 1<<30)),
-		"a good file and then zeros": append(gzipped(t, pipelinetest.DCGMFile(1000, 3)), zeros(t, 1<<30)...),
+		"gzip of zeros":              gzipZeros(t, 1<<30),
+		"gzip in gzip":               gzipText(t, gzipZeros(t, 1<<30)),
+		"a good file and then zeros": append(gzipText(t, pipelinetest.DCGMFile(1000, 3)), gzipZeros(t, 1<<30)...),
 	}
 	for name, bomb := range bombs {
 		runtime.GC()
-		before := heap()
+		before := heapBytes()
 		var most atomic.Uint64
 		stop := make(chan struct{})
 		watched := make(chan struct{})
@@ -153,14 +153,14 @@ func TestBombCostsLittleMemory(t *testing.T) {
 				case <-stop:
 					return
 				case <-time.After(time.Millisecond):
-					most.Store(max(most.Load(), heap()))
+					most.Store(max(most.Load(), heapBytes()))
 				}
 			}
 		}()
-		got := put(t, s, "", bytes.NewReader(bomb))
+		got := putBody(t, s, "", bytes.NewReader(bomb))
 		close(stop)
 		<-watched
-		compare(t, name, got, `413
+		compareResponse(t, name, got, `413
 {"success": false, "code": "unpack_ratio_too_high"}`)
 		if used := int64(most.Load()) - int64(before); used > 64<<20 {
 			t.Errorf("%s of %d bytes took %d MiB of memory, want less than 64", name, len(bomb), used>>20)
@@ -168,28 +168,28 @@ func TestBombCostsLittleMemory(t *testing.T) {
 	}
 }
 
-// chunked hides how long a body is, so that it is sent in chunks.
-func chunked(body []byte) io.Reader { return io.MultiReader(bytes.NewReader(body)) }
+// chunkedBody hides the length of a body, so that it is sent in chunks.
+func chunkedBody(body []byte) io.Reader { return io.MultiReader(bytes.NewReader(body)) }
 
-func heap() uint64 {
+func heapBytes() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
 
-// zeros packs so many zeros, without ever having them: of gzip files one behind the other come their texts.
-func zeros(t testing.TB, n int) []byte {
+// gzipZeros packs n zeros without ever holding them: gzip files one behind the other unpack to their texts in a row.
+func gzipZeros(t testing.TB, n int) []byte {
 	t.Helper()
 	const part = 32 << 20
-	return bytes.Repeat(gzipped(t, make([]byte, part)), n/part)
+	return bytes.Repeat(gzipText(t, make([]byte, part)), n/part)
 }
 
 func BenchmarkBomb(b *testing.B) {
 	log := pipelinetest.NewRecorder()
-	s := serve(b, Config{}, log, log)
-	bomb := zeros(b, 1<<30)
+	s := startServer(b, Config{}, log, log)
+	bomb := gzipZeros(b, 1<<30)
 	for b.Loop() {
-		if got := put(b, s, "", bytes.NewReader(bomb)); got.status != http.StatusRequestEntityTooLarge {
+		if got := putBody(b, s, "", bytes.NewReader(bomb)); got.status != http.StatusRequestEntityTooLarge {
 			b.Fatal(got)
 		}
 	}

@@ -19,13 +19,13 @@ import (
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
-// serve runs a server on a free loopback port for the length of the test.
-func serve(t testing.TB, cfg Config, log eventLog, folded projector) *Server {
+// startServer runs a server on a free loopback port for the length of the test.
+func startServer(t testing.TB, cfg Config, log eventLog, folded projector) *Server {
 	t.Helper()
-	return serveLogged(t, cfg, log, folded, nil)
+	return startLogged(t, cfg, log, folded, nil)
 }
 
-func serveLogged(t testing.TB, cfg Config, log eventLog, folded projector, lg *slog.Logger) *Server {
+func startLogged(t testing.TB, cfg Config, log eventLog, folded projector, lg *slog.Logger) *Server {
 	t.Helper()
 	cfg.Host, cfg.Port = "127.0.0.1", FreePort
 	cfg.Spool.Dir = cmp.Or(cfg.Spool.Dir, t.TempDir())
@@ -42,42 +42,42 @@ func serveLogged(t testing.TB, cfg Config, log eventLog, folded projector, lg *s
 			t.Errorf("Run: %v", err)
 		}
 	})
-	eventually(t, "listening", func() bool { return s.Addr() != nil })
+	waitFor(t, "listening", func() bool { return s.Addr() != nil })
 	return s
 }
 
-// patience is how long a test waits for what must come: far more than it takes, since machines are busy.
-const patience = 2 * time.Minute
+// testTimeout bounds the wait of a test for an expected state: far more than it takes, since machines are busy.
+const testTimeout = 2 * time.Minute
 
-func eventually(t testing.TB, what string, is func() bool) {
+func waitFor(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); {
+	for deadline := time.Now().Add(testTimeout); !is(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, what)
+			t.Fatalf("not within %s: %s", testTimeout, what)
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-func dial(t testing.TB, s *Server) net.Conn {
+func dialServer(t testing.TB, s *Server) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	return c
 }
 
-// setCapacity makes a log say that it is so full, or that it cannot say, and has a server notice.
+// setCapacity sets the capacity of a log, or its error, and refreshes the server's admission.
 func setCapacity(s *Server, log *pipelinetest.Recorder, c eventlog.Capacity, unheard error) {
 	log.SetCapacity(c, unheard)
-	s.admission.look(context.Background())
+	s.admission.refreshState(context.Background())
 }
 
-// takeWhole has a server that is not listening take a file in.
-func takeWhole(t *testing.T, log *pipelinetest.Recorder, file []byte) {
+// ingestFile processes a file with a server that is not listening.
+func ingestFile(t *testing.T, log *pipelinetest.Recorder, file []byte) {
 	t.Helper()
 	s, err := New(Config{}, log, log, nil)
 	if err != nil {

@@ -21,12 +21,13 @@ type responder struct {
 	ln     *atomic.Pointer[listener]
 }
 
-// answer sends the receipts of an upload, or its error with what was stored all the same, and counts and logs the upload.
-func (r *responder) answer(c *fiber.Ctx, o *answer.Outcome) error {
+// answerUpload sends the receipts of an upload, or its error with the receipts of stored records, and counts and logs
+// the upload.
+func (r *responder) answerUpload(c *fiber.Ctx, o *answer.Outcome) error {
 	if err := r.sendOutcome(c, o); err != nil {
 		return err
 	}
-	r.runner.Record(o, c.Response().StatusCode())
+	r.runner.RecordUpload(o, c.Response().StatusCode())
 	return nil
 }
 
@@ -35,16 +36,16 @@ func (r *responder) sendOutcome(c *fiber.Ctx, o *answer.Outcome) error {
 	if err == nil {
 		return c.Status(o.Status()).JSON(o.Response())
 	}
-	refused := classify(c, err)
+	refused := refusalFor(c, err)
 	if refused.RetryAfter > 0 {
 		r.totals.refused.WithLabelValues(refused.Code).Inc()
 	}
 	return r.sendFailure(c, refused, o.ErrorResponse(refused))
 }
 
-// fail answers the errors of every other request.
-func (r *responder) fail(c *fiber.Ctx, err error) error {
-	refused := classify(c, err)
+// answerError answers the errors of every other request.
+func (r *responder) answerError(c *fiber.Ctx, err error) error {
+	refused := refusalFor(c, err)
 	if refused.Code == answer.CodeInternal {
 		r.lg.Error("request failed", "path", c.Path(), "err", err)
 	}
@@ -62,8 +63,8 @@ func (r *responder) sendFailure(c *fiber.Ctx, refused *answer.Refusal, body answ
 // wholeSeconds returns a time in whole seconds, at least one.
 func wholeSeconds(d time.Duration) int { return max(1, int(d.Round(time.Second).Seconds())) }
 
-// classify returns the refusal for an error of a request. Fiber's own errors are read by their status.
-func classify(c *fiber.Ctx, err error) *answer.Refusal {
+// refusalFor returns the refusal for an error of a request. Fiber's own errors are read by their status.
+func refusalFor(c *fiber.Ctx, err error) *answer.Refusal {
 	if f, ok := errors.AsType[*fiber.Error](err); ok {
 		switch {
 		case f.Code == fiber.StatusNotFound:
@@ -73,7 +74,7 @@ func classify(c *fiber.Ctx, err error) *answer.Refusal {
 		case f.Code == fiber.StatusRequestTimeout:
 			return answer.Refuse(answer.CodeStalled, "the request did not arrive in time; send it again")
 		case strings.Contains(f.Message, "EOF"):
-			return answer.Truncated(err)
+			return answer.TruncatedBody(err)
 		case f.Code < fiber.StatusInternalServerError:
 			r := answer.Refuse(answer.CodeBadRequest, "the request could not be read: %s", strings.TrimPrefix(f.Message, "fasthttp: "))
 			r.Status = f.Code // such as 431
@@ -91,6 +92,6 @@ func (r *responder) closeGently(c *fiber.Ctx) {
 	}
 	c.Set(fiber.HeaderConnection, "close")
 	if ln := r.ln.Load(); ln != nil {
-		ln.linger(c.Context().RemoteAddr())
+		ln.markGentle(c.Context().RemoteAddr())
 	}
 }

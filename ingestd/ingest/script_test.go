@@ -20,8 +20,8 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// A script in testdata/scripts is a txtar archive: its comment says what it shows; each file "request" is
-// sent and its answer compared with the file "answer" after it; other files are what requests send.
+// A script in testdata/scripts is a txtar archive: its comment states its purpose; each file "request" is
+// sent and its answer compared with the file "answer" after it; other files are the contents of requests.
 //
 // The first line of a request is method and path. Then, one per line:
 //
@@ -48,13 +48,13 @@ func TestScripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			log := pipelinetest.NewRecorder()
-			s := serve(t, Config{MaxUploadSize: 8 << 10, WaitTimeout: 50 * time.Millisecond}, log, log)
-			play(t, archive, s.Addr().String(), log)
+			s := startServer(t, Config{MaxUploadSize: 8 << 10, WaitTimeout: 50 * time.Millisecond}, log, log)
+			playScript(t, archive, s.Addr().String(), log)
 		})
 	}
 }
 
-func play(t *testing.T, archive *txtar.Archive, addr string, log *pipelinetest.Recorder) {
+func playScript(t *testing.T, archive *txtar.Archive, addr string, log *pipelinetest.Recorder) {
 	content := map[string][]byte{}
 	for _, f := range archive.Files {
 		content[f.Name] = f.Data
@@ -67,10 +67,10 @@ func play(t *testing.T, archive *txtar.Archive, addr string, log *pipelinetest.R
 			asked++
 			r := parseRequest(t, string(f.Data), content)
 			log.SetDown(r.logDown)
-			got = r.send(t, addr)
+			got = r.sendRequest(t, addr)
 			log.SetDown(false)
 		case "answer":
-			compare(t, fmt.Sprintf("request %d", asked), got, string(f.Data))
+			compareResponse(t, fmt.Sprintf("request %d", asked), got, string(f.Data))
 		}
 	}
 	if asked == 0 {
@@ -128,7 +128,7 @@ func parseRequest(t *testing.T, text string, content map[string][]byte) request 
 		case "body":
 			r.body = load(arg)
 		case "cut":
-			r.cut = number(t, arg)
+			r.cut = parseNumber(t, arg)
 		case "chunked":
 			r.chunked = true
 		case "log":
@@ -144,7 +144,7 @@ func parseRequest(t *testing.T, text string, content map[string][]byte) request 
 	return r
 }
 
-func number(t *testing.T, s string) int {
+func parseNumber(t *testing.T, s string) int {
 	t.Helper()
 	n, err := strconv.Atoi(s)
 	if err != nil {
@@ -159,15 +159,15 @@ type response struct {
 	body   string
 }
 
-// send writes the request to a connection of its own, as a client that sends all before it reads.
-func (r request) send(t *testing.T, addr string) response {
+// sendRequest writes the request to a connection of its own, as a client that sends all before it reads.
+func (r request) sendRequest(t *testing.T, addr string) response {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%s HTTP/1.1\r\nHost: test\r\n", r.head)
 	for _, h := range r.headers {
@@ -223,14 +223,14 @@ func responseOf(t testing.TB, resp *http.Response) response {
 	return response{resp.StatusCode, resp.Header, string(body)}
 }
 
-func compare(t *testing.T, which string, got response, want string) {
+func compareResponse(t *testing.T, which string, got response, want string) {
 	t.Helper()
 	head, body, _ := strings.Cut(want, "\n{")
 	lines := strings.Split(strings.TrimSpace(head), "\n")
-	ok := got.status == number(t, lines[0])
+	ok := got.status == parseNumber(t, lines[0])
 	for _, line := range lines[1:] {
 		name, value, _ := strings.Cut(line, ": ")
-		ok = ok && same(got.header.Get(name), value)
+		ok = ok && matchesJSON(got.header.Get(name), value)
 	}
 	if body != "" {
 		var g, w any
@@ -240,14 +240,14 @@ func compare(t *testing.T, which string, got response, want string) {
 		if err := json.Unmarshal([]byte(got.body), &g); err != nil {
 			t.Errorf("%s: answer is no JSON: %v", which, err)
 		}
-		ok = ok && same(g, w)
+		ok = ok && matchesJSON(g, w)
 	}
 	if !ok {
 		t.Errorf("%s:\ngot %d %v\n%s\nwant\n%s", which, got.status, got.header, got.body, want)
 	}
 }
 
-func same(got, want any) bool {
+func matchesJSON(got, want any) bool {
 	switch w := want.(type) {
 	case string:
 		text, isText := got.(string)
@@ -261,14 +261,14 @@ func same(got, want any) bool {
 	case map[string]any:
 		g, ok := got.(map[string]any)
 		for name := range w {
-			ok = ok && same(g[name], w[name])
+			ok = ok && matchesJSON(g[name], w[name])
 		}
 		return ok
 	case []any:
 		g, ok := got.([]any)
 		ok = ok && len(g) == len(w)
 		for i := 0; ok && i < len(w); i++ {
-			ok = same(g[i], w[i])
+			ok = matchesJSON(g[i], w[i])
 		}
 		return ok
 	default:

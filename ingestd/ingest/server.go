@@ -58,7 +58,7 @@ type Server struct {
 	responder  *responder
 	states     *uploads.Registry
 	background *jobs.Background
-	followers  *semaphore.Weighted // who may read progress at a time
+	followers  *semaphore.Weighted // bounds the readers of progress
 
 	slots       *slots
 	streamSlots *slots // of live streams
@@ -85,14 +85,14 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 		lg = slog.New(slog.DiscardHandler)
 	}
 	cfg = cfg.withDefaults()
-	if err := cfg.check(); err != nil {
+	if err := cfg.checkFlags(); err != nil {
 		return nil, fmt.Errorf("setting up the upload server: %w", err)
 	}
 	s := &Server{
 		cfg: cfg, log: log, lg: lg, totals: newTotals(), started: time.Now(), limiter: newClientLimiter(cfg.Rates),
 		followers:   semaphore.NewWeighted(maxFollowers),
 		slots:       newSlots("uploads", cfg.Uploads, cfg.QueueTimeout),
-		streamSlots: newSlots("live streams", cfg.Streams.Most, cfg.QueueTimeout),
+		streamSlots: newSlots("live streams", cfg.Streams.MaxStreams, cfg.QueueTimeout),
 		admission:   newAdmission(cfg.Thresholds, log, folded, lg),
 		intake: intake.Config{
 			MaxUploadSize: cfg.MaxUploadSize, ReadTimeout: cfg.ReadTimeout, MinRate: cfg.MinRate,
@@ -111,67 +111,67 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 	if s.states = cfg.States; s.states == nil {
 		s.states = uploads.New(nil, eventlog.Config{}, lg)
 	}
-	keep := func(f *intake.File) (func(), error) { return s.background.Keep(f) }
+	keep := func(f *intake.File) (func(), error) { return s.background.KeepFile(f) }
 	s.runner = &uploadRunner{
-		Processor: pipeline.New(cfg.processing(s.intake), log, s.admission, s.totals.appendSeconds.Observe, keep),
+		Processor: pipeline.New(cfg.pipelineConfig(s.intake), log, s.admission, s.totals.appendSeconds.Observe, keep),
 		slots:     s.slots, admission: s.admission, folded: folded, totals: s.totals, lg: lg, waits: s.waits, waitTimeout: cfg.WaitTimeout,
 	}
 	s.responder = &responder{runner: s.runner, totals: s.totals, lg: lg, ln: &s.ln}
 	s.background = jobs.New(jobs.Config{Spool: cfg.Spool, Workers: cfg.Background, Zone: cfg.Zone}, s.states, s.runner, lg)
-	s.app = s.routes()
+	s.app = s.newApp()
 	return s, nil
 }
 
-func (s *Server) routes() *fiber.App {
+func (s *Server) newApp() *fiber.App {
 	app := fiber.New(fiber.Config{
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true,
 		Immutable:                    true,
-		BodyLimit:                    int(s.cfg.MaxUploadSize), // not enforced on streams; body is what bounds
+		BodyLimit:                    int(s.cfg.MaxUploadSize), // not enforced on streams; intake.Body bounds them
 		Concurrency:                  s.cfg.Connections,
 		ReadTimeout:                  s.cfg.HeaderTimeout,
 		WriteTimeout:                 30 * time.Second,
 		IdleTimeout:                  2 * time.Minute,
 		ReadBufferSize:               s.cfg.Limits.HeaderBytes, // also the bound of a request's header
-		ErrorHandler:                 s.responder.fail,
+		ErrorHandler:                 s.responder.answerError,
 		DisableStartupMessage:        true,
 	})
 	app.Server().MaxConnsPerIP = s.cfg.ConnectionsPerIP
 	app.Server().CloseOnShutdown = true
-	app.Server().ExpectHandler = s.expect
-	app.Use(s.survive)
+	app.Server().ExpectHandler = s.answerExpect
+	app.Use(s.recoverPanic)
 	for _, path := range []string{"/api/v1/csv/upload", "/api/v1/csv/upload/:name"} {
-		app.Post(path, s.limit, s.upload)
-		app.Put(path, s.limit, s.upload)
+		app.Post(path, s.limitClient, s.answerUpload)
+		app.Put(path, s.limitClient, s.answerUpload)
 	}
 	app.Get("/api/v1/uploads", s.listUploads)
-	app.Get("/api/v1/uploads/:id", s.oneUpload)
+	app.Get("/api/v1/uploads/:id", s.getUpload)
 	app.Delete("/api/v1/uploads/:id", s.cancelUpload)
 	app.Get("/api/v1/uploads/:id/events", s.followUpload)
-	app.Get("/api/v1/status", s.status)
-	app.Get("/health", s.health)
+	app.Get("/api/v1/status", s.answerStatus)
+	app.Get("/health", s.answerHealth)
 	return app
 }
 
-// survive makes a panic the end of one request only.
-func (s *Server) survive(c *fiber.Ctx) error { return pipeline.RecoverToError(c.Next) }
+// recoverPanic turns a panic into the error of one request.
+func (s *Server) recoverPanic(c *fiber.Ctx) error { return pipeline.RecoverToError(c.Next) }
 
 // Run listens, serves until ctx ends, lets uploads under way finish for DrainTimeout, and returns when
 // all of it has ended. A server runs once.
 func (s *Server) Run(ctx context.Context) error {
-	defer s.endUploads(answer.Stopping())
+	defer s.endUploads(answer.ServerStopping())
 	if s.cfg.Off {
 		<-ctx.Done()
 		return nil
 	}
-	ln, err := listen(net.JoinHostPort(s.cfg.Host, s.cfg.Port.String()))
+	ln, err := listenTCP(net.JoinHostPort(s.cfg.Host, s.cfg.Port.String()))
 	if err != nil {
 		return explainListen(err, s.cfg)
 	}
 	defer s.publishStates(ctx)()
 	defer s.watchAdmission(ctx)()
-	defer s.background.End()
-	if err := s.background.Open(); err != nil {
+	defer s.background.Close()
+	if err := s.background.OpenSpool(); err != nil {
 		s.lg.Warn("uploads with async=true and strict=true are refused until the upload directory can be used", "err", err)
 	}
 	s.ln.Store(ln) // earlier connections wait to be accepted
@@ -180,14 +180,14 @@ func (s *Server) Run(ctx context.Context) error {
 	s.lg.Info("upload server is up", "addr", ln.Addr().String())
 	select {
 	case err := <-served:
-		return fmt.Errorf("serving uploads on %s: %w", ln.Addr(), errors.Join(err, errEarly))
+		return fmt.Errorf("serving uploads on %s: %w", ln.Addr(), errors.Join(err, errListenerEnded))
 	case <-ctx.Done():
-		s.drain(ln)
+		s.drainUploads(ln)
 		return <-served
 	}
 }
 
-var errEarly = errors.New("the listener ended before it was asked to")
+var errListenerEnded = errors.New("the listener ended before it was asked to")
 
 // explainListen names the settings that an error of listening concerns.
 func explainListen(err error, cfg Config) error {
@@ -200,13 +200,13 @@ func explainListen(err error, cfg Config) error {
 		cfg.Host, port, err)
 }
 
-// watchAdmission looks once and keeps looking, uploads that finish after ctx has ended included, until end
-// is called.
+// watchAdmission refreshes admission once and keeps refreshing it until end is called, for uploads that finish after ctx
+// has ended too.
 func (s *Server) watchAdmission(ctx context.Context) (end func()) {
-	s.admission.look(ctx)
+	s.admission.refreshState(ctx)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var looking sync.WaitGroup
-	looking.Go(func() { s.admission.run(ctx) })
+	looking.Go(func() { s.admission.runRefreshes(ctx) })
 	return func() { cancel(); looking.Wait() }
 }
 
@@ -216,21 +216,22 @@ func (s *Server) publishStates(ctx context.Context) (end func()) {
 	var publishing sync.WaitGroup
 	publishing.Go(func() {
 		if err := s.states.Run(ctx); err != nil {
-			s.lg.Warn("telling the states of uploads", "err", err)
+			s.lg.Warn("publishing the states of uploads", "err", err)
 		}
 	})
 	return func() { cancel(); publishing.Wait() }
 }
 
-// drain refuses new uploads, ends live streams, waits for what is under way, then closes. Uploads that do not end in time are cut.
-func (s *Server) drain(ln *listener) {
+// drainUploads refuses new uploads, ends live streams, waits for uploads under way, then closes. Uploads that do not
+// end in time are cut.
+func (s *Server) drainUploads(ln *listener) {
 	s.endWaits()
-	s.endStreams(answer.Stopping())
-	empty, noStreams := s.slots.close(), s.streamSlots.close()
-	s.background.End()
+	s.endStreams(answer.ServerStopping())
+	empty, noStreams := s.slots.closeSlots(), s.streamSlots.closeSlots()
+	s.background.Close()
 	if !waitAll(time.After(s.cfg.DrainTimeout), empty, noStreams) {
 		s.lg.Warn("uploads did not finish in time and are cut", "after", s.cfg.DrainTimeout)
-		s.endUploads(answer.Stopping())
+		s.endUploads(answer.ServerStopping())
 		waitAll(time.After(time.Second), empty, noStreams)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -238,11 +239,11 @@ func (s *Server) drain(ln *listener) {
 	if err := s.app.ShutdownWithContext(ctx); err != nil {
 		s.lg.Warn("connections did not end in time and are cut", "err", err)
 	}
-	_ = ln.Close()   // closed already, unless it had not been handed over when the stop came
-	ln.closeAll(ctx) // those that still linger over a refusal
+	_ = ln.Close()     // closed already, unless it had not been handed over when the stop came
+	ln.closeConns(ctx) // those that still linger over a refusal
 }
 
-// waitAll waits until all have ended; false when the deadline comes first.
+// waitAll waits until all have ended. It returns false when the deadline comes first.
 func waitAll(deadline <-chan time.Time, all ...<-chan struct{}) bool {
 	for _, ended := range all {
 		select {
@@ -262,7 +263,7 @@ func (s *Server) Addr() net.Addr {
 	return nil
 }
 
-// Ready is nil while uploads are served and the log answers.
+// Ready returns nil while uploads are served and the log answers.
 func (s *Server) Ready() error {
 	switch {
 	case s.cfg.Off:

@@ -19,31 +19,31 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// multipartOf makes the body of an upload.
+// multipartOf returns the body of an upload.
 func multipartOf(file []byte) []byte {
 	head := fmt.Sprintf("--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.csv\"\r\n\r\n", boundary)
 	return append(append([]byte(head), file...), "\r\n--"+boundary+"--\r\n"...)
 }
 
-// begin starts an upload whose body does not end yet, and waits until it is being served.
-func begin(t *testing.T, s *Server, sent []byte) net.Conn {
+// beginUpload starts an upload whose body does not end yet, and waits until it is being served.
+func beginUpload(t *testing.T, s *Server, sent []byte) net.Conn {
 	t.Helper()
 	before := s.totals.inFlight.Load()
-	c := dial(t, s)
+	c := dialServer(t, s)
 	fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nTransfer-Encoding: chunked\r\n\r\n", boundary)
 	fmt.Fprintf(c, "%x\r\n%s\r\n", len(sent), sent)
-	eventually(t, "upload under way", func() bool { return s.totals.inFlight.Load() > before })
+	waitFor(t, "upload under way", func() bool { return s.totals.inFlight.Load() > before })
 	return c
 }
 
-// end sends the rest of a body that begin started, and gives the answer.
-func end(t *testing.T, c net.Conn, rest []byte) response {
+// endUpload sends the rest of a body that beginUpload started, and returns the answer.
+func endUpload(t *testing.T, c net.Conn, rest []byte) response {
 	t.Helper()
 	fmt.Fprintf(c, "%x\r\n%s\r\n0\r\n\r\n", len(rest), rest)
 	return readResponse(t, bufio.NewReader(c))
 }
 
-func post(t testing.TB, s *Server, query string, file []byte) response {
+func postFile(t testing.TB, s *Server, query string, file []byte) response {
 	t.Helper()
 	resp, err := http.Post("http://"+s.Addr().String()+"/api/v1/csv/upload"+query, "multipart/form-data; boundary="+boundary, bytes.NewReader(multipartOf(file)))
 	if err != nil {
@@ -52,7 +52,7 @@ func post(t testing.TB, s *Server, query string, file []byte) response {
 	return responseOf(t, resp)
 }
 
-func get(t *testing.T, s *Server, path string) response {
+func getPath(t *testing.T, s *Server, path string) response {
 	t.Helper()
 	resp, err := http.Get("http://" + s.Addr().String() + path)
 	if err != nil {
@@ -61,35 +61,35 @@ func get(t *testing.T, s *Server, path string) response {
 	return responseOf(t, resp)
 }
 
-func TestUploadsBeyondTheBoundAreToldToComeBack(t *testing.T) {
+func TestUploadsBeyondTheBoundAreAnsweredBusy(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{Uploads: 1, QueueTimeout: time.Second}, log, log)
+	s := startServer(t, Config{Uploads: 1, QueueTimeout: time.Second}, log, log)
 	body := multipartOf(pipelinetest.DCGMFile(10, 2))
-	c := begin(t, s, body[:100])
-	compare(t, "second upload", post(t, s, "", pipelinetest.DCGMFile(1, 1)), `503
+	c := beginUpload(t, s, body[:100])
+	compareResponse(t, "second upload", postFile(t, s, "", pipelinetest.DCGMFile(1, 1)), `503
 Retry-After: 1
 {"success": false, "code": "too_many_uploads", "error": "*"}`)
-	compare(t, "first upload", end(t, c, body[100:]), `200
+	compareResponse(t, "first upload", endUpload(t, c, body[100:]), `200
 {"success": true, "accepted": 10}`)
-	compare(t, "third upload", post(t, s, "", pipelinetest.DCGMFile(1, 1)), `200
+	compareResponse(t, "third upload", postFile(t, s, "", pipelinetest.DCGMFile(1, 1)), `200
 {"success": true}`)
 }
 
 func TestUploadsBeyondTheBoundWaitForTheirTurn(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{Uploads: 1}, log, log)
+	s := startServer(t, Config{Uploads: 1}, log, log)
 	body := multipartOf(pipelinetest.DCGMFile(10, 2))
-	first := begin(t, s, body[:100])
+	first := beginUpload(t, s, body[:100])
 	second := make(chan response, 1)
-	go func() { second <- post(t, s, "", pipelinetest.DCGMFile(1, 1)) }()
+	go func() { second <- postFile(t, s, "", pipelinetest.DCGMFile(1, 1)) }()
 	select {
 	case r := <-second:
 		t.Fatalf("answered %+v while another upload had the only place", r)
 	case <-time.After(100 * time.Millisecond):
 	}
-	compare(t, "first upload", end(t, first, body[100:]), `200
+	compareResponse(t, "first upload", endUpload(t, first, body[100:]), `200
 {"success": true, "accepted": 10}`)
-	compare(t, "second upload", <-second, `200
+	compareResponse(t, "second upload", <-second, `200
 {"success": true}`)
 }
 
@@ -115,15 +115,15 @@ func TestTakenPortSaysHowToChangeIt(t *testing.T) {
 // A client that writes all of its body before it reads must still get the answer that came in the middle of it.
 func TestRefusalInTheMiddleOfABodyReachesTheClient(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{MaxUploadSize: 1 << 20}, log, log)
+	s := startServer(t, Config{MaxUploadSize: 1 << 20}, log, log)
 	for range 5 {
-		c := dial(t, s)
+		c := dialServer(t, s)
 		body := multipartOf(bytes.Repeat([]byte("x"), 12<<20))
 		fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n", boundary, len(body))
 		if _, err := c.Write(body); err != nil {
 			t.Fatalf("sending the body: %v", err)
 		}
-		compare(t, "too large", readResponse(t, bufio.NewReader(c)), `413
+		compareResponse(t, "too large", readResponse(t, bufio.NewReader(c)), `413
 Connection: close
 {"success": false, "code": "file_too_large"}`)
 	}
@@ -136,14 +136,14 @@ func TestPanicEndsOneRequestAndKeepsItsSecret(t *testing.T) {
 		server *Server
 		query  string
 	}{
-		{"in a stage", serve(t, Config{}, pipelinetest.Broken{Recorder: log}, log), ""},
-		{"in the handler", serve(t, Config{}, log, pipelinetest.Broken{Recorder: log}), "?wait=true"},
+		{"in a stage", startServer(t, Config{}, pipelinetest.PanickingLog{Recorder: log}, log), ""},
+		{"in the handler", startServer(t, Config{}, log, pipelinetest.PanickingLog{Recorder: log}), "?wait=true"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			for range 2 {
-				got := post(t, c.server, c.query, pipelinetest.DCGMFile(10, 2))
-				compare(t, "panic", got, `500
+				got := postFile(t, c.server, c.query, pipelinetest.DCGMFile(10, 2))
+				compareResponse(t, "panic", got, `500
 {"success": false, "code": "internal", "error": "/^the server failed on this request; its log says why/"}`)
 				if strings.Contains(got.body, "secret") {
 					t.Errorf("the answer tells %s", got.body)
@@ -156,19 +156,19 @@ func TestPanicEndsOneRequestAndKeepsItsSecret(t *testing.T) {
 	}
 }
 
-func TestSilentClientIsToldAndLetGo(t *testing.T) {
+func TestSilentClientIsAnsweredAndLetGo(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{ReadTimeout: 30 * time.Millisecond}, log, log)
-	c := begin(t, s, multipartOf(pipelinetest.DCGMFile(10, 2))[:300])
-	compare(t, "silent client", readResponse(t, bufio.NewReader(c)), `408
+	s := startServer(t, Config{ReadTimeout: 30 * time.Millisecond}, log, log)
+	c := beginUpload(t, s, multipartOf(pipelinetest.DCGMFile(10, 2))[:300])
+	compareResponse(t, "silent client", readResponse(t, bufio.NewReader(c)), `408
 Connection: close
 {"success": false, "code": "upload_stalled", "error": "/30ms.*nothing of it was stored/"}`)
 }
 
-func TestSlowClientIsToldAndLetGo(t *testing.T) {
+func TestSlowClientIsAnsweredAndLetGo(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{ReadTimeout: time.Second, MinRate: 1 << 20}, log, log)
-	c := begin(t, s, multipartOf(pipelinetest.DCGMFile(1000, 2))[:300])
+	s := startServer(t, Config{ReadTimeout: time.Second, MinRate: 1 << 20}, log, log)
+	c := beginUpload(t, s, multipartOf(pipelinetest.DCGMFile(1000, 2))[:300])
 	go func() { // a byte at a time, never silent for long
 		for {
 			if _, err := fmt.Fprint(c, "1\r\nx\r\n"); err != nil {
@@ -177,43 +177,43 @@ func TestSlowClientIsToldAndLetGo(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}()
-	compare(t, "slow client", readResponse(t, bufio.NewReader(c)), `408
+	compareResponse(t, "slow client", readResponse(t, bufio.NewReader(c)), `408
 {"success": false, "code": "upload_stalled", "error": "/slower than 1048576 bytes per second/"}`)
 }
 
 func TestLongHeaderAndGarbageAreAnsweredInTheEnvelope(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
-	c := dial(t, s)
+	s := startServer(t, Config{}, log, log)
+	c := dialServer(t, s)
 	fmt.Fprintf(c, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: %s\r\n\r\n", strings.Repeat("x", 20<<10))
-	compare(t, "long header", readResponse(t, bufio.NewReader(c)), `431
+	compareResponse(t, "long header", readResponse(t, bufio.NewReader(c)), `431
 {"success": false, "code": "bad_request", "error": "*"}`)
 }
 
 func TestKeepAliveServesUploadAfterUpload(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
-	c := dial(t, s)
+	s := startServer(t, Config{}, log, log)
+	c := dialServer(t, s)
 	r := bufio.NewReader(c)
 	for i := range 3 {
 		body := multipartOf(pipelinetest.DCGMFile(1+i, 1))
 		fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n%s", boundary, len(body), body)
-		compare(t, fmt.Sprintf("upload %d", i+1), readResponse(t, r), `200
+		compareResponse(t, fmt.Sprintf("upload %d", i+1), readResponse(t, r), `200
 {"success": true}`)
 	}
 }
 
-func TestMetricsAndStatusTellTheSame(t *testing.T) {
+func TestMetricsAndStatusAgree(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
+	s := startServer(t, Config{}, log, log)
 	reg := prometheus.NewRegistry()
 	if err := s.Metrics(reg); err != nil {
 		t.Fatal(err)
 	}
-	post(t, s, "", pipelinetest.DCGMFile(10, 2))
-	post(t, s, "", pipelinetest.DCGMFile(10, 2))
-	post(t, s, "", []byte("name,age\n"))
-	got := gathered(t, reg)
+	postFile(t, s, "", pipelinetest.DCGMFile(10, 2))
+	postFile(t, s, "", pipelinetest.DCGMFile(10, 2))
+	postFile(t, s, "", []byte("name,age\n"))
+	got := gatherMetrics(t, reg)
 	want := map[string]float64{
 		"ingest_uploads_total 200": 2, "ingest_uploads_total 422": 1, "ingest_uploads_in_flight": 0,
 		"ingest_records_total accepted": 10, "ingest_records_total duplicate": 10, "ingest_records_total rejected": 0, "ingest_records_total absent": 0,
@@ -232,8 +232,8 @@ func TestMetricsAndStatusTellTheSame(t *testing.T) {
 	}
 }
 
-// gathered gives the metrics by name and label values: of a histogram, how many were observed.
-func gathered(t *testing.T, reg *prometheus.Registry) map[string]float64 {
+// gatherMetrics returns the metrics by name and label values: of a histogram, the number of observations.
+func gatherMetrics(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := reg.Gather()
 	if err != nil {
@@ -252,14 +252,14 @@ func gathered(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 	return all
 }
 
-// metric gives one of a server's metrics.
-func metric(t *testing.T, s *Server, name string) float64 {
+// metricValue returns one of a server's metrics.
+func metricValue(t *testing.T, s *Server, name string) float64 {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	if err := s.Metrics(reg); err != nil {
 		t.Fatal(err)
 	}
-	v, there := gathered(t, reg)[name]
+	v, there := gatherMetrics(t, reg)[name]
 	if !there {
 		t.Errorf("there is no metric %s", name)
 	}
@@ -279,30 +279,30 @@ func TestFasthttpIsNewEnough(t *testing.T) {
 	}
 }
 
-// journal is a log handler's output that tests read while it is written.
-type journal struct {
+// lockedBuffer is a log handler's output that tests read while it is written.
+type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (j *journal) Write(p []byte) (int, error) {
+func (j *lockedBuffer) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.buf.Write(p)
 }
 
-func (j *journal) String() string {
+func (j *lockedBuffer) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.buf.String()
 }
 
 func TestLogLineCarriesTheUploadAndTheCause(t *testing.T) {
-	var out journal
+	var out lockedBuffer
 	log := pipelinetest.NewRecorder()
-	s := serveLogged(t, Config{}, log, log, slog.New(slog.NewTextHandler(&out, nil)))
+	s := startLogged(t, Config{}, log, log, slog.New(slog.NewTextHandler(&out, nil)))
 	log.SetDown(true)
-	got := post(t, s, "", pipelinetest.DCGMFile(1, 1))
+	got := postFile(t, s, "", pipelinetest.DCGMFile(1, 1))
 	for _, want := range []string{"upload=" + got.header.Get("X-Request-Id"), pipelinetest.ErrDown.Error(), "status=503"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, &out)
@@ -315,7 +315,7 @@ func TestLogLineCarriesTheUploadAndTheCause(t *testing.T) {
 
 func TestHeadWithoutAnswerIsNotReady(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
+	s := startServer(t, Config{}, log, log)
 	log.SetDown(true)
 	if err := s.Ready(); !errors.Is(err, pipelinetest.ErrDown) {
 		t.Errorf("Ready gave %v, want %v", err, pipelinetest.ErrDown)

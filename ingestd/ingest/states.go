@@ -27,8 +27,8 @@ type uploadView struct {
 	EstimatedEnd   time.Time `json:"estimated_end,omitzero"`
 }
 
-// view is an upload with its answer, or without it as in a list.
-func view(u uploads.Upload, whole bool) uploadView {
+// newUploadView returns an upload with its answer, or without it as in a list.
+func newUploadView(u uploads.Upload, whole bool) uploadView {
 	v := uploadView{Upload: u}
 	if !whole {
 		v.Receipt = nil
@@ -41,7 +41,7 @@ func view(u uploads.Upload, whole bool) uploadView {
 	return v
 }
 
-type uploadAnswer struct {
+type uploadResponse struct {
 	Success bool       `json:"success"` // always true
 	Data    uploadView `json:"data"`
 	Message string     `json:"message,omitempty"`
@@ -58,7 +58,7 @@ type uploadList struct {
 // The bounds of a list.
 const (
 	defaultUploads = 100
-	mostUploads    = 1000
+	maxUploads     = 1000
 	statesTimeout  = 5 * time.Second // for etcd to answer
 )
 
@@ -79,7 +79,7 @@ func (s *Server) listUploads(c *fiber.Ctx) error {
 		list.Warnings = []string{"etcd does not answer, so only uploads of this server are known"}
 	}
 	for _, u := range all[:min(len(all), limit)] {
-		list.Data = append(list.Data, view(u, false))
+		list.Data = append(list.Data, newUploadView(u, false))
 	}
 	list.Count = len(list.Data)
 	return c.JSON(list)
@@ -91,8 +91,8 @@ func listParameters(queries map[string]string) (limit int, states []uploads.Stat
 		switch name {
 		case "limit":
 			limit, err = strconv.Atoi(text)
-			if err != nil || limit < 1 || limit > mostUploads {
-				return 0, nil, answer.BadParameter(name, "%q is no number from 1 to %d", text, mostUploads)
+			if err != nil || limit < 1 || limit > maxUploads {
+				return 0, nil, answer.BadParameter(name, "%q is no number from 1 to %d", text, maxUploads)
 			}
 		case "state":
 			for state := range strings.SplitSeq(text, ",") {
@@ -108,15 +108,15 @@ func listParameters(queries map[string]string) (limit int, states []uploads.Stat
 	return limit, states, nil
 }
 
-// oneUpload answers GET /api/v1/uploads/{id}.
-func (s *Server) oneUpload(c *fiber.Ctx) error {
+// getUpload answers GET /api/v1/uploads/{id}.
+func (s *Server) getUpload(c *fiber.Ctx) error {
 	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
 	defer cancel()
 	u, err := s.states.Get(ctx, uploadID(c))
 	if err != nil {
 		return statesRefusal(err)
 	}
-	return c.JSON(uploadAnswer{Success: true, Data: view(u, true)})
+	return c.JSON(uploadResponse{Success: true, Data: newUploadView(u, true)})
 }
 
 func uploadID(c *fiber.Ctx) events.UploadID { return events.UploadID(strings.Clone(c.Params("id"))) }
@@ -126,7 +126,7 @@ func statesRefusal(err error) error {
 		return answer.Refuse(answer.CodeUnknownUpload, "%v", err)
 	}
 	return answer.Refuse(answer.CodeLogUnavailable,
-		"etcd does not answer, which knows of the uploads of other servers; ask again in a few seconds").After(5 * time.Second).Because(err)
+		"etcd does not answer, which knows of the uploads of other servers; ask again in a few seconds").WithRetryAfter(5 * time.Second).WithCause(err)
 }
 
 // cancelUpload answers DELETE /api/v1/uploads/{id}: when the upload has ended, or, if that takes too long or is
@@ -140,7 +140,7 @@ func (s *Server) cancelUpload(c *fiber.Ctx) error {
 		return statesRefusal(err)
 	}
 	if u.State.Final() && u.State != uploads.Cancelled {
-		return answer.Refuse(answer.CodeEnded, "the upload has ended (%s), and there is nothing left to cancel; what it stored stays", u.State)
+		return answer.Refuse(answer.CodeUploadEnded, "the upload has ended (%s), and there is nothing left to cancel; what it stored stays", u.State)
 	}
 	for now, err := range s.states.Follow(ctx, id, time.Hour) {
 		if err != nil {
@@ -150,10 +150,10 @@ func (s *Server) cancelUpload(c *fiber.Ctx) error {
 	}
 	switch {
 	case u.State == uploads.Cancelled:
-		return c.JSON(uploadAnswer{true, view(u, true), "the upload was cancelled; what it had stored until then stays, and its files are removed"})
+		return c.JSON(uploadResponse{true, newUploadView(u, true), "the upload was cancelled; what it had stored until then stays, and its files are removed"})
 	case u.State.Final():
-		return answer.Refuse(answer.CodeEnded, "the upload ended (%s) before it could be cancelled; what it stored stays", u.State)
+		return answer.Refuse(answer.CodeUploadEnded, "the upload ended (%s) before it could be cancelled; what it stored stays", u.State)
 	}
-	return c.Status(fiber.StatusAccepted).JSON(uploadAnswer{true, view(u, true),
+	return c.Status(fiber.StatusAccepted).JSON(uploadResponse{true, newUploadView(u, true),
 		fmt.Sprintf("the server %s, which has the upload, has been told to cancel it; what it has stored stays", u.Server)})
 }

@@ -17,26 +17,26 @@ import (
 
 func TestUploadsAreListedAndFiltered(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
+	s := startServer(t, Config{}, log, log)
 	var paths []string
 	for _, file := range [][]byte{pipelinetest.DCGMFile(1, 1), []byte("buy milk\n"), pipelinetest.DCGMFile(2, 1)} {
 		paths = append(paths, postAsync(t, s, "", file))
-		final(t, s, paths[len(paths)-1])
+		awaitFinal(t, s, paths[len(paths)-1])
 	}
 	id := func(i int) string { return strings.TrimPrefix(paths[i], uploadsPath) }
-	compare(t, "all", get(t, s, "/api/v1/uploads"), fmt.Sprintf(`200
+	compareResponse(t, "all", getPath(t, s, "/api/v1/uploads"), fmt.Sprintf(`200
 {"success": true, "count": 3, "total": 3, "data": [{"id": %q, "state": "done", "receipt": null}, {"id": %q, "state": "failed", "error": "*"}, {"id": %q}]}`, id(2), id(1), id(0)))
-	compare(t, "some", get(t, s, "/api/v1/uploads?state=done,queued&limit=1"), fmt.Sprintf(`200
+	compareResponse(t, "some", getPath(t, s, "/api/v1/uploads?state=done,queued&limit=1"), fmt.Sprintf(`200
 {"success": true, "count": 1, "total": 2, "data": [{"id": %q}]}`, id(2)))
 	for _, query := range []string{"?state=gone", "?limit=0", "?limit=x", "?page=2"} {
-		compare(t, query, get(t, s, "/api/v1/uploads"+query), `400
+		compareResponse(t, query, getPath(t, s, "/api/v1/uploads"+query), `400
 {"success": false, "code": "bad_parameter"}`)
 	}
 }
 
 func TestProgressIsStreamedUntilTheEnd(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
+	s := startServer(t, Config{}, log, log)
 	release := log.HoldAppends()
 	path := postAsync(t, s, "", pipelinetest.DCGMFile(3000, 20))
 	resp, err := http.Get("http://" + s.Addr().String() + path + "/events")
@@ -83,7 +83,7 @@ func TestProgressIsStreamedUntilTheEnd(t *testing.T) {
 			t.Errorf("again after %q: %d %s", lastID, r.status, r.body)
 		}
 	}
-	compare(t, "stream of nothing", get(t, s, uploadsPath+"nothing/events"), `404
+	compareResponse(t, "stream of nothing", getPath(t, s, uploadsPath+"nothing/events"), `404
 {"success": false, "code": "unknown_upload"}`)
 }
 
@@ -107,27 +107,27 @@ func TestStopEndsStreamsOfProgress(t *testing.T) {
 	}
 }
 
-// Two servers with a spool each share what they tell of uploads: who asks the wrong one gets the same answer.
-func TestEveryServerTellsOfEveryUpload(t *testing.T) {
+// Two servers with a spool each share the states of uploads: a request to either has the same answer.
+func TestEveryServerReportsEveryUpload(t *testing.T) {
 	server := eventstest.NewServer(t, nil)
 	store := server.Config(t)
 	log := eventstest.OpenLog(t, store)
 	folded := pipelinetest.NewRecorder()
-	one := serve(t, Config{AppendTimeout: 500 * time.Millisecond, States: uploads.New(server.Client(t), store, nil)}, log, folded)
-	two := serve(t, Config{AppendTimeout: 500 * time.Millisecond, States: uploads.New(server.Client(t), store, nil)}, log, folded)
+	one := startServer(t, Config{AppendTimeout: 500 * time.Millisecond, States: uploads.New(server.Client(t), store, nil)}, log, folded)
+	two := startServer(t, Config{AppendTimeout: 500 * time.Millisecond, States: uploads.New(server.Client(t), store, nil)}, log, folded)
 	path := postAsync(t, one, "", pipelinetest.DCGMFile(500, 5))
-	if u := final(t, two, path); u.State != uploads.Done || receiptOf(t, u).Accepted != 500 {
+	if u := awaitFinal(t, two, path); u.State != uploads.Done || receiptOf(t, u).Accepted != 500 {
 		t.Errorf("the other server tells of %+v", u)
 	}
-	compare(t, "the other server's list", get(t, two, "/api/v1/uploads"), `200
+	compareResponse(t, "the other server's list", getPath(t, two, "/api/v1/uploads"), `200
 {"success": true, "count": 1}`)
 
 	server.Stop()
 	held := postAsync(t, one, "", pipelinetest.DCGMFile(600, 5))
-	eventually(t, "it waits for etcd", func() bool { return stateOf(t, one, held).Waiting != "" })
+	waitFor(t, "it waits for etcd", func() bool { return stateOf(t, one, held).Waiting != "" })
 	server.Start(t)
-	eventually(t, "the other server knows of it", func() bool { return get(t, two, held).status == http.StatusOK })
-	compare(t, "cancelled by way of the other server", del(t, two, held), `200
+	waitFor(t, "the other server knows of it", func() bool { return getPath(t, two, held).status == http.StatusOK })
+	compareResponse(t, "cancelled by way of the other server", deleteUpload(t, two, held), `200
 {"success": true, "data": {"state": "cancelled"}}`)
 	if u := stateOf(t, one, held); u.State != uploads.Cancelled {
 		t.Errorf("its own server tells of %+v", u)

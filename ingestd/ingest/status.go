@@ -12,8 +12,8 @@ import (
 	"telemetry-pipeline/ingestd/jobs"
 )
 
-// health answers GET /health: the process is alive. Whether it should get traffic is for readiness.
-func (s *Server) health(c *fiber.Ctx) error {
+// answerHealth answers GET /health: the process is alive. Whether it should get traffic is for readiness.
+func (s *Server) answerHealth(c *fiber.Ctx) error {
 	return c.JSON(struct {
 		Status string `json:"status"`
 	}{"healthy"})
@@ -79,7 +79,7 @@ type serverLimits struct {
 	ClientBurst         int     `json:"client_burst"`
 }
 
-// limitsOf returns the limits of a configuration; encrypted says that encrypted files can be opened.
+// limitsOf returns the limits of a configuration; encrypted reports whether encrypted files can be opened.
 func limitsOf(c Config, encrypted bool) serverLimits {
 	l, live := c.Limits, c.Streams
 	size := live.MaxBytes(c.MaxUploadSize)
@@ -90,13 +90,13 @@ func limitsOf(c Config, encrypted bool) serverLimits {
 		MaxUploadSize: c.MaxUploadSize, MaxMemory: c.MaxMemory, Uploads: c.Uploads, Workers: c.Workers,
 		Files: l.Files, Rows: l.Rows, Columns: l.Columns, LineBytes: l.LineBytes, HeaderBytes: l.HeaderBytes,
 		PackedSize: l.PackedSize, UnpackedSize: l.UnpackedSize, UnpackRatio: l.UnpackRatio, Encrypted: encrypted,
-		Streams: live.Most, StreamSize: size, StreamIdleSeconds: live.Idle.Seconds(), BatchSize: live.BatchSize,
+		Streams: live.MaxStreams, StreamSize: size, StreamIdleSeconds: live.Idle.Seconds(), BatchSize: live.BatchSize,
 		IntervalSeconds: live.Interval.Seconds(), ClientRatePerSecond: c.Rates.PerSecond, ClientBurst: c.Rates.Burst,
 	}
 }
 
-// status answers GET /api/v1/status: what this process has done since it started, and whether it can go on.
-func (s *Server) status(c *fiber.Ctx) error {
+// answerStatus answers GET /api/v1/status: the work of this process since it started, and its condition.
+func (s *Server) answerStatus(c *fiber.Ctx) error {
 	t, etcd := s.totals, etcdStatusOf(s.log)
 	condition := "ok"
 	switch {
@@ -106,12 +106,12 @@ func (s *Server) status(c *fiber.Ctx) error {
 		condition = "degraded"
 	}
 	return c.JSON(serverStatus{
-		Success: true, Service: "ingestd", Version: version(), Status: condition,
+		Success: true, Service: "ingestd", Version: buildVersion(), Status: condition,
 		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
 		Etcd:       etcd,
-		Admission:  s.admission.status(),
+		Admission:  s.admission.statusView(),
 		Uploads:    uploadCount{t.inFlight.Load(), t.uploads.Load()},
-		Background: s.background.Condition(),
+		Background: s.background.SpoolStatus(),
 		Records:    recordCount{t.accepted.Load(), t.duplicate.Load(), t.rejected.Load(), t.absent.Load()},
 		Events:     answer.EventCount{Appended: t.eventsAppended.Load(), Existing: t.eventsExisting.Load()},
 		Bytes:      t.bytes.Load(),
@@ -128,8 +128,8 @@ func etcdStatusOf(log eventLog) etcdStatus {
 	return etcdStatus{Reachable: true, Revision: head.String()}
 }
 
-// version is what the build recorded about itself.
-func version() string {
+// buildVersion returns the version recorded in the build.
+func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -22,16 +22,16 @@ func TestStopLetsUploadsFinishAndRefusesNewOnes(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	eventually(t, "ready", func() bool { return s.Ready() == nil })
+	waitFor(t, "ready", func() bool { return s.Ready() == nil })
 
 	body := multipartOf(pipelinetest.DCGMFile(10, 2))
-	c := begin(t, s, body[:100])
+	c := beginUpload(t, s, body[:100])
 	cancel()
-	eventually(t, "stopping", func() bool { return s.Ready() != nil })
-	compare(t, "new upload", post(t, s, "", pipelinetest.DCGMFile(1, 1)), `503
+	waitFor(t, "stopping", func() bool { return s.Ready() != nil })
+	compareResponse(t, "new upload", postFile(t, s, "", pipelinetest.DCGMFile(1, 1)), `503
 Retry-After: 5
 {"success": false, "code": "stopping", "error": "*"}`)
-	compare(t, "upload under way", end(t, c, body[100:]), `200
+	compareResponse(t, "upload under way", endUpload(t, c, body[100:]), `200
 {"success": true, "accepted": 10}`)
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
@@ -53,13 +53,13 @@ func TestStopCutsWhatDoesNotFinish(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	eventually(t, "listening", func() bool { return s.Addr() != nil })
+	waitFor(t, "listening", func() bool { return s.Addr() != nil })
 	body := multipartOf(pipelinetest.DCGMFile(10, 2))
-	silent, held := begin(t, s, body[:100]), begin(t, s, body)
+	silent, held := beginUpload(t, s, body[:100]), beginUpload(t, s, body)
 	fmt.Fprint(held, "0\r\n\r\n")
 	cancel()
 	for _, c := range []net.Conn{silent, held} {
-		compare(t, "upload that was cut", readResponse(t, bufio.NewReader(c)), `503
+		compareResponse(t, "upload that was cut", readResponse(t, bufio.NewReader(c)), `503
 Retry-After: 5
 {"success": false, "code": "stopping"}`)
 	}
@@ -68,7 +68,7 @@ Retry-After: 5
 	}
 }
 
-// An upload that waits to be visible keeps no other out, and a stop answers it.
+// An upload that waits to be visible occupies no slot, and a stop answers it.
 func TestWaitingUploadIsInNobodysWay(t *testing.T) {
 	log := pipelinetest.NewRecorder()
 	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, Spool: spool.Config{Dir: t.TempDir()}, Uploads: 1, WaitTimeout: time.Minute}, log, log, nil)
@@ -78,24 +78,24 @@ func TestWaitingUploadIsInNobodysWay(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	eventually(t, "ready", func() bool { return s.Ready() == nil })
+	waitFor(t, "ready", func() bool { return s.Ready() == nil })
 
 	answer := make(chan response, 1)
 	go func() {
-		answer <- post(t, s, "?wait=true", bytes.ReplaceAll(pipelinetest.DCGMFile(1, 1), []byte("host-0"), []byte("never-folded")))
+		answer <- postFile(t, s, "?wait=true", bytes.ReplaceAll(pipelinetest.DCGMFile(1, 1), []byte("host-0"), []byte("never-folded")))
 	}()
-	eventually(t, "stored", func() bool { return len(log.Stored(t)) == 1 && s.totals.inFlight.Load() == 0 })
-	compare(t, "other upload", post(t, s, "", pipelinetest.DCGMFile(3, 1)), `200
+	waitFor(t, "stored", func() bool { return len(log.StoredEvents(t)) == 1 && s.totals.inFlight.Load() == 0 })
+	compareResponse(t, "other upload", postFile(t, s, "", pipelinetest.DCGMFile(3, 1)), `200
 {"success": true, "accepted": 3}`)
 	cancel()
-	compare(t, "waiting upload", <-answer, `202
+	compareResponse(t, "waiting upload", <-answer, `202
 {"success": true, "status": "stored", "accepted": 1}`)
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
 	}
 }
 
-// A stop may come before the listener has been handed to whoever accepts from it.
+// A stop may come before the goroutine that accepts has the listener.
 func TestStopRightAtTheStart(t *testing.T) {
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -112,7 +112,7 @@ func TestStopRightAtTheStart(t *testing.T) {
 			if err != nil {
 				t.Fatalf("Run: %v", err)
 			}
-		case <-time.After(patience):
+		case <-time.After(testTimeout):
 			t.Fatal("Run does not return")
 		}
 		if c, err := net.Dial("tcp", s.Addr().String()); err == nil {

@@ -13,9 +13,9 @@ import (
 // onlyUpload waits until exactly one upload is known.
 func onlyUpload(t *testing.T, s *Server) (u uploadView) {
 	t.Helper()
-	eventually(t, "an upload is known", func() bool {
+	waitFor(t, "an upload is known", func() bool {
 		var list uploadList
-		r := get(t, s, "/api/v1/uploads")
+		r := getPath(t, s, "/api/v1/uploads")
 		if err := json.Unmarshal([]byte(r.body), &list); err != nil || r.status != http.StatusOK || list.Count > 1 {
 			t.Fatalf("uploads: %d %s (%v)", r.status, r.body, err)
 		}
@@ -30,34 +30,34 @@ func onlyUpload(t *testing.T, s *Server) (u uploadView) {
 
 func TestLiveStreamsThatLastAreKnown(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
-	short := stream(t, s)
-	short.send(t, pipelinetest.DCGMHeader+lines(0, 1))
-	compare(t, "a stream that is soon over", short.end(t), "200")
+	s := startServer(t, Config{}, log, log)
+	short := openStream(t, s)
+	short.sendText(t, pipelinetest.DCGMHeader+fileRows(0, 1))
+	compareResponse(t, "a stream that is soon over", short.endStream(t), "200")
 
-	l := stream(t, s)
-	l.send(t, pipelinetest.DCGMHeader+lines(1, 4))
+	l := openStream(t, s)
+	l.sendText(t, pipelinetest.DCGMHeader+fileRows(1, 4))
 	u := onlyUpload(t, s)
 	if u.Kind != uploads.Stream || u.State != uploads.Processing || u.Rows != 3 || u.Bytes == 0 || u.SecondsLeft != nil {
 		t.Errorf("the stream is told as %+v", u)
 	}
-	l.send(t, lines(4, 6))
-	eventually(t, "progress", func() bool { return stateOf(t, s, uploadsPath+string(u.ID)).Rows == 5 })
-	compare(t, "the end", l.end(t), `200
+	l.sendText(t, fileRows(4, 6))
+	waitFor(t, "progress", func() bool { return stateOf(t, s, uploadsPath+string(u.ID)).Rows == 5 })
+	compareResponse(t, "the end", l.endStream(t), `200
 {"success": true, "accepted": 5, "file_id": "`+string(u.ID)+`"}`)
-	if u := final(t, s, uploadsPath+string(u.ID)); u.State != uploads.Done || receiptOf(t, u).Accepted != 5 {
+	if u := awaitFinal(t, s, uploadsPath+string(u.ID)); u.State != uploads.Done || receiptOf(t, u).Accepted != 5 {
 		t.Errorf("at the end it is told as %+v", u)
 	}
 }
 
 func TestLiveStreamsCanBeCancelled(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
-	l := stream(t, s)
-	l.send(t, pipelinetest.DCGMHeader+lines(0, 3))
+	s := startServer(t, Config{}, log, log)
+	l := openStream(t, s)
+	l.sendText(t, pipelinetest.DCGMHeader+fileRows(0, 3))
 	u := onlyUpload(t, s)
-	compare(t, "cancel", del(t, s, uploadsPath+string(u.ID)), `200
+	compareResponse(t, "cancel", deleteUpload(t, s, uploadsPath+string(u.ID)), `200
 {"success": true, "data": {"kind": "stream", "state": "cancelled", "code": "cancelled"}}`)
-	compare(t, "the stream's answer", readResponse(t, bufio.NewReader(l)), `499
+	compareResponse(t, "the stream's answer", readResponse(t, bufio.NewReader(l)), `499
 {"success": false, "code": "cancelled", "error": "/3 of its records are stored/"}`)
 }

@@ -17,24 +17,24 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// stream begins a live stream, as curl -T - does.
-func stream(t *testing.T, s *Server) *liveStream {
+// openStream begins a live stream, as curl -T - does.
+func openStream(t *testing.T, s *Server) *liveStream {
 	t.Helper()
-	c := dial(t, s)
+	c := dialServer(t, s)
 	fmt.Fprint(c, "PUT /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
 	return &liveStream{c}
 }
 
 type liveStream struct{ net.Conn }
 
-func (l *liveStream) send(t *testing.T, text string) {
+func (l *liveStream) sendText(t *testing.T, text string) {
 	t.Helper()
 	if _, err := fmt.Fprintf(l, "%x\r\n%s\r\n", len(text), text); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (l *liveStream) end(t *testing.T) response {
+func (l *liveStream) endStream(t *testing.T) response {
 	t.Helper()
 	if _, err := fmt.Fprint(l, "0\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -44,50 +44,50 @@ func (l *liveStream) end(t *testing.T) response {
 
 func recordsIn(t *testing.T, log *pipelinetest.Recorder) (n, evs int) {
 	t.Helper()
-	for _, e := range log.Stored(t) {
+	for _, e := range log.StoredEvents(t) {
 		n += e.Records()
 		evs++
 	}
 	return n, evs
 }
 
-func stored(t *testing.T, log *pipelinetest.Recorder, want int) {
+func awaitRecords(t *testing.T, log *pipelinetest.Recorder, want int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d records in the log", want), func() bool {
+	waitFor(t, fmt.Sprintf("%d records in the log", want), func() bool {
 		n, _ := recordsIn(t, log)
 		return n >= want
 	})
 }
 
-// lines are rows from one to another of the file that pipelinetest.DCGMFile makes.
-func lines(from, to int) string {
+// fileRows returns the rows from one number to another of the file that pipelinetest.DCGMFile makes.
+func fileRows(from, to int) string {
 	all := strings.SplitAfter(string(pipelinetest.DCGMFile(to, 1)), "\n")
 	return strings.Join(all[1+from:1+to], "")
 }
 
 func TestRowsOfALiveStreamAreInTheLogWhileItGoesOn(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{Streams: intake.Streams{Interval: 50 * time.Millisecond}}, log, log)
-	l := stream(t, s)
-	l.send(t, pipelinetest.DCGMHeader+lines(0, 3))
-	stored(t, log, 3)
-	half := lines(3, 4)
-	l.send(t, half[:20])
-	l.send(t, half[20:]+lines(4, 5))
-	stored(t, log, 5)
-	l.send(t, lines(5, 6))
-	compare(t, "the end", l.end(t), `200
+	s := startServer(t, Config{Streams: intake.Streams{Interval: 50 * time.Millisecond}}, log, log)
+	l := openStream(t, s)
+	l.sendText(t, pipelinetest.DCGMHeader+fileRows(0, 3))
+	awaitRecords(t, log, 3)
+	half := fileRows(3, 4)
+	l.sendText(t, half[:20])
+	l.sendText(t, half[20:]+fileRows(4, 5))
+	awaitRecords(t, log, 5)
+	l.sendText(t, fileRows(5, 6))
+	compareResponse(t, "the end", l.endStream(t), `200
 {"success": true, "accepted": 6, "record_count": 6, "dialect": "dcgm-long", "content_hash": "*"}`)
 }
 
 func TestALiveStreamIsCutWhenItsSenderPausesBehindABatch(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{Streams: intake.Streams{Interval: time.Hour, BatchSize: 10}}, log, log)
-	l := stream(t, s)
-	l.send(t, pipelinetest.DCGMHeader+lines(0, 10))
-	stored(t, log, 10)
-	l.send(t, lines(10, 19))
-	compare(t, "the end", l.end(t), `200
+	s := startServer(t, Config{Streams: intake.Streams{Interval: time.Hour, BatchSize: 10}}, log, log)
+	l := openStream(t, s)
+	l.sendText(t, pipelinetest.DCGMHeader+fileRows(0, 10))
+	awaitRecords(t, log, 10)
+	l.sendText(t, fileRows(10, 19))
+	compareResponse(t, "the end", l.endStream(t), `200
 {"success": true, "accepted": 19, "events": {"appended": 2}}`)
 }
 
@@ -95,22 +95,22 @@ func TestALiveStreamIsCutWhenItsSenderPausesBehindABatch(t *testing.T) {
 func TestAFileThatComesAsAStreamIsNotCutSmall(t *testing.T) {
 	file := pipelinetest.DCGMFile(200_000, 4)
 	log := pipelinetest.NewRecorderOf(events.CutRules{})
-	s := serve(t, Config{Streams: intake.Streams{Interval: 100 * time.Millisecond}}, log, log)
-	answer := put(t, s, "", io.MultiReader(bytes.NewReader(file))) // no length
-	compare(t, "the stream", answer, `200
+	s := startServer(t, Config{Streams: intake.Streams{Interval: 100 * time.Millisecond}}, log, log)
+	answer := putBody(t, s, "", io.MultiReader(bytes.NewReader(file))) // no length
+	compareResponse(t, "the stream", answer, `200
 {"success": true, "accepted": 200000}`)
 	if _, n := recordsIn(t, log); n > 110 {
 		t.Errorf("200,000 rows gave %d events, want about the 100 of any file", n)
 	}
 }
 
-// underWay waits until the server has one upload.
-func underWay(t *testing.T, s *Server) {
+// awaitUnderWay waits until the server has one upload.
+func awaitUnderWay(t *testing.T, s *Server) {
 	t.Helper()
-	eventually(t, "the upload is under way", func() bool { return s.totals.inFlight.Load() == 1 })
+	waitFor(t, "the upload is under way", func() bool { return s.totals.inFlight.Load() == 1 })
 }
 
-// What ends a stream early leaves all its complete rows in the log, and an answer that says so.
+// An early end of a stream leaves all its complete rows in the log, and an answer that says so.
 func TestEndsOfALiveStream(t *testing.T) {
 	cases := []struct {
 		name string
@@ -121,12 +121,12 @@ func TestEndsOfALiveStream(t *testing.T) {
 		{"silence", Config{Streams: intake.Streams{Idle: 100 * time.Millisecond}}, func(*testing.T, *Server, *liveStream) {}, `408
 {"code": "upload_stalled", "error": "/nothing of the stream.*3 of its records are stored/", "status": "partial", "accepted": 3}`},
 		{"too long", Config{Streams: intake.Streams{Size: 1000}}, func(t *testing.T, s *Server, l *liveStream) {
-			underWay(t, s)
-			l.send(t, strings.Repeat("x", 1000))
+			awaitUnderWay(t, s)
+			l.sendText(t, strings.Repeat("x", 1000))
 		}, `413
 {"code": "file_too_large", "error": "/ingest.stream-size/", "accepted": 3}`},
 		{"the connection half closed", Config{}, func(t *testing.T, s *Server, l *liveStream) {
-			underWay(t, s)
+			awaitUnderWay(t, s)
 			if err := l.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
@@ -136,11 +136,11 @@ func TestEndsOfALiveStream(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			log := pipelinetest.NewRecorder()
-			s := serve(t, c.cfg, log, log)
-			l := stream(t, s)
-			l.send(t, pipelinetest.DCGMHeader+lines(0, 3)+"half a line")
+			s := startServer(t, c.cfg, log, log)
+			l := openStream(t, s)
+			l.sendText(t, pipelinetest.DCGMHeader+fileRows(0, 3)+"half a line")
 			c.end(t, s, l)
-			compare(t, "answer", readResponse(t, bufio.NewReader(l)), c.want)
+			compareResponse(t, "answer", readResponse(t, bufio.NewReader(l)), c.want)
 			if n, _ := recordsIn(t, log); n != 3 {
 				t.Errorf("%d records are stored, want 3", n)
 			}
@@ -158,14 +158,14 @@ func TestStopEndsLiveStreamsWithWhatWasStored(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	eventually(t, "ready", func() bool { return s.Ready() == nil })
-	l := stream(t, s)
-	l.send(t, pipelinetest.DCGMHeader+lines(0, 3))
-	stored(t, log, 3)
-	l.send(t, lines(3, 5))
+	waitFor(t, "ready", func() bool { return s.Ready() == nil })
+	l := openStream(t, s)
+	l.sendText(t, pipelinetest.DCGMHeader+fileRows(0, 3))
+	awaitRecords(t, log, 3)
+	l.sendText(t, fileRows(3, 5))
 	cancel()
 	got := readResponse(t, bufio.NewReader(l))
-	compare(t, "the stream", got, `503
+	compareResponse(t, "the stream", got, `503
 Retry-After: 5
 {"code": "stopping", "status": "partial", "error": "/are stored already/"}`)
 	if err := <-ended; err != nil {
@@ -173,26 +173,26 @@ Retry-After: 5
 	}
 }
 
-// Streams have places of their own: however many are open, files are taken.
+// Streams have slots of their own: with any number of them open, files are taken.
 func TestLiveStreamsKeepNoPlaceOfAnUpload(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{Uploads: 1, QueueTimeout: 50 * time.Millisecond, Streams: intake.Streams{Most: 2}}, log, log)
+	s := startServer(t, Config{Uploads: 1, QueueTimeout: 50 * time.Millisecond, Streams: intake.Streams{MaxStreams: 2}}, log, log)
 	var open []*liveStream
 	for range 2 {
-		l := stream(t, s)
-		l.send(t, pipelinetest.DCGMHeader)
+		l := openStream(t, s)
+		l.sendText(t, pipelinetest.DCGMHeader)
 		open = append(open, l)
 	}
-	eventually(t, "both are served", func() bool { return s.totals.inFlight.Load() == 2 })
-	compare(t, "a file", post(t, s, "", pipelinetest.DCGMFile(3, 1)), `200
+	waitFor(t, "both are served", func() bool { return s.totals.inFlight.Load() == 2 })
+	compareResponse(t, "a file", postFile(t, s, "", pipelinetest.DCGMFile(3, 1)), `200
 {"success": true}`)
-	third := stream(t, s)
-	compare(t, "a third stream", readResponse(t, bufio.NewReader(third)), `503
+	third := openStream(t, s)
+	compareResponse(t, "a third stream", readResponse(t, bufio.NewReader(third)), `503
 Retry-After: 1
 {"code": "too_many_uploads", "error": "/live streams/"}`)
 	for _, l := range open {
-		l.send(t, lines(0, 1))
-		compare(t, "the end", l.end(t), `200
+		l.sendText(t, fileRows(0, 1))
+		compareResponse(t, "the end", l.endStream(t), `200
 {"success": true}`)
 	}
 }
@@ -200,48 +200,48 @@ Retry-After: 1
 // A stage that fails ends the stream, though its sender says nothing.
 func TestRefusedLiveStreamIsAnsweredAtOnce(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
-	l := stream(t, s)
-	l.send(t, "buy milk\n")
-	compare(t, "no telemetry", readResponse(t, bufio.NewReader(l)), `422
+	s := startServer(t, Config{}, log, log)
+	l := openStream(t, s)
+	l.sendText(t, "buy milk\n")
+	compareResponse(t, "no telemetry", readResponse(t, bufio.NewReader(l)), `422
 Connection: close
 {"code": "not_telemetry"}`)
 	log.SetDown(true)
-	l = stream(t, s)
-	l.send(t, pipelinetest.DCGMHeader+lines(0, 200))
-	compare(t, "log down", readResponse(t, bufio.NewReader(l)), `503
+	l = openStream(t, s)
+	l.sendText(t, pipelinetest.DCGMHeader+fileRows(0, 200))
+	compareResponse(t, "log down", readResponse(t, bufio.NewReader(l)), `503
 Retry-After: 5
 {"code": "log_unavailable"}`)
 }
 
-func TestClientsThatComeTooOftenAreToldWhenToComeAgain(t *testing.T) {
+func TestClientsAboveTheirRateAreAnsweredRetryAfter(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{Rates: Rates{PerSecond: 0.01, Burst: 2}}, log, log)
+	s := startServer(t, Config{Rates: Rates{PerSecond: 0.01, Burst: 2}}, log, log)
 	send := func(token string) response {
-		return put(t, s, "", bytes.NewReader(pipelinetest.DCGMFile(1, 1)), "Authorization: "+token)
+		return putBody(t, s, "", bytes.NewReader(pipelinetest.DCGMFile(1, 1)), "Authorization: "+token)
 	}
-	compare(t, "first", send(""), `200
+	compareResponse(t, "first", send(""), `200
 RateLimit-Limit: 2
 RateLimit-Remaining: 1
 RateLimit-Reset: 100
 {"success": true}`)
-	compare(t, "second", send(""), `200
+	compareResponse(t, "second", send(""), `200
 RateLimit-Remaining: 0
 {"success": true}`)
-	compare(t, "third", send(""), `429
+	compareResponse(t, "third", send(""), `429
 Retry-After: /^(99|100)$/
 RateLimit-Limit: 2
 RateLimit-Remaining: 0
 RateLimit-Reset: /^(199|200)$/
 {"success": false, "code": "too_many_requests", "error": "/0.01 uploads per second/"}`)
-	compare(t, "another token", send("Bearer one"), `200
+	compareResponse(t, "another token", send("Bearer one"), `200
 RateLimit-Remaining: 1
 {"success": true}`)
-	compare(t, "the same token, spelled otherwise", send("bearer one"), `200
+	compareResponse(t, "the same token, spelled otherwise", send("bearer one"), `200
 RateLimit-Remaining: 0
 {"success": true}`)
-	unbound := serve(t, Config{Rates: Rates{PerSecond: -1}}, log, log)
-	compare(t, "no bound", put(t, unbound, "", bytes.NewReader(pipelinetest.DCGMFile(1, 1))), `200
+	unbound := startServer(t, Config{Rates: Rates{PerSecond: -1}}, log, log)
+	compareResponse(t, "no bound", putBody(t, unbound, "", bytes.NewReader(pipelinetest.DCGMFile(1, 1))), `200
 RateLimit-Limit:
 {"success": true}`)
 }
@@ -253,7 +253,7 @@ func TestLimiterForgetsTheOldestClients(t *testing.T) {
 		client string
 		passes bool
 	}{{"a", true}, {"a", false}, {"b", true}, {"a", false}, {"c", true}, {"a", false}, {"b", true}} {
-		if _, _, wait := l.allow(step.client, now); (wait == 0) != step.passes {
+		if _, _, wait := l.allowUpload(step.client, now); (wait == 0) != step.passes {
 			t.Errorf("client %s: waits %s, want that it passes: %t", step.client, wait, step.passes)
 		}
 	}
@@ -261,29 +261,29 @@ func TestLimiterForgetsTheOldestClients(t *testing.T) {
 
 func TestExpectIsAnsweredBeforeTheBody(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{MaxUploadSize: 1000}, log, log)
+	s := startServer(t, Config{MaxUploadSize: 1000}, log, log)
 	asking := func(s *Server, header string) response {
-		c := dial(t, s)
+		c := dialServer(t, s)
 		fmt.Fprintf(c, "PUT /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%s\r\n\r\n", header)
 		return readResponse(t, bufio.NewReader(c))
 	}
 	ask := func(header string) response { return asking(s, header) }
-	seldom := serve(t, Config{Rates: Rates{PerSecond: 0.01, Burst: 1}}, log, log)
+	seldom := startServer(t, Config{Rates: Rates{PerSecond: 0.01, Burst: 1}}, log, log)
 	for _, want := range []int{http.StatusContinue, http.StatusContinue} { // asking alone does not count
 		if got := asking(seldom, "Content-Length: 10"); got.status != want {
 			t.Errorf("a client that may: got %d, want %d", got.status, want)
 		}
 	}
-	compare(t, "the one that may come", put(t, seldom, "", bytes.NewReader(pipelinetest.DCGMFile(1, 1))), `200
+	compareResponse(t, "the one that may come", putBody(t, seldom, "", bytes.NewReader(pipelinetest.DCGMFile(1, 1))), `200
 {"success": true}`)
-	compare(t, "too often", asking(seldom, "Content-Length: 10"), `429
+	compareResponse(t, "too often", asking(seldom, "Content-Length: 10"), `429
 Retry-After: /^(99|100)$/
 {"code": "too_many_requests"}`)
-	compare(t, "too large", ask("Content-Length: 100000"), `413
+	compareResponse(t, "too large", ask("Content-Length: 100000"), `413
 Connection: close
 Content-Type: application/json
 {"success": false, "code": "file_too_large"}`)
-	compare(t, "an image", ask("Content-Type: image/png\r\nContent-Length: 10"), `415
+	compareResponse(t, "an image", ask("Content-Type: image/png\r\nContent-Length: 10"), `415
 {"code": "unsupported_content_type"}`)
 	if got := ask("Content-Length: 10"); got.status != http.StatusContinue {
 		t.Errorf("got %d, want 100", got.status)
@@ -294,13 +294,13 @@ Content-Type: application/json
 // etcd is full, which those that do not ask were not; and sent whole files for a parameter that is wrong.
 func TestExpectIsAnsweredAsTheUploadWouldBe(t *testing.T) {
 	log := pipelinetest.NewRecorder()
-	s := serve(t, Config{}, log, log)
-	setCapacity(s, log, filled(80, 85), nil)
+	s := startServer(t, Config{}, log, log)
+	setCapacity(s, log, capacityOf(80, 85), nil)
 	for query, want := range map[string]int{
 		"": http.StatusServiceUnavailable, "?dry_run=true": http.StatusContinue, "?async=true": http.StatusContinue,
 		"?tz=Mars": http.StatusBadRequest, "?dry_run=true&colour=red": http.StatusBadRequest,
 	} {
-		c := dial(t, s)
+		c := dialServer(t, s)
 		fmt.Fprintf(c, "PUT /api/v1/csv/upload%s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n", query)
 		if got := readResponse(t, bufio.NewReader(c)); got.status != want {
 			t.Errorf("%q: got %d, want %d", query, got.status, want)

@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// Thresholds say when uploads are slowed down (soft) and refused (hard). The zero value of each field means its
-// default. A threshold that can never be reached switches its judgement off: 1000 percent, a year.
+// Thresholds are the readings at which uploads are slowed down (soft) and refused (hard). The zero value of each
+// field means its default. A threshold that can never be reached disables its criterion: 1000 percent, a year.
 //
-// Size is what etcd has in use of its quota. Space that compaction freed does not count, since etcd fills it
-// again; so that the file itself, which is what etcd compares with its quota, cannot get there either, it
-// has a hard threshold of its own.
+// Size is the part of the quota that etcd has in use. Space that compaction freed does not count, since etcd fills it
+// again. But etcd compares the file itself with its quota, so the file has a hard threshold of its own.
 type Thresholds struct {
 	SoftSize, HardSize       int           // percent of etcd's quota in use; default 60 and 80
 	HardFile                 int           // percent of the quota that the database file may take; default 95
@@ -21,7 +20,7 @@ type Thresholds struct {
 	SoftRate, HardRate       int           // records appended per second by this process; default: no bound
 }
 
-func (m *Thresholds) flags(fs *flag.FlagSet) {
+func (m *Thresholds) registerFlags(fs *flag.FlagSet) {
 	d := m.withDefaults()
 	fs.IntVar(&m.SoftSize, "ingest.soft-size", d.SoftSize, "percent of etcd's quota in use from which uploads are slowed down")
 	fs.IntVar(&m.HardSize, "ingest.hard-size", d.HardSize, "percent of etcd's quota in use from which uploads are refused")
@@ -45,8 +44,8 @@ func (m Thresholds) withDefaults() Thresholds {
 	return m
 }
 
-// check refuses thresholds that make no sense, by the name of the flag.
-func (m Thresholds) check() error {
+// checkFlags refuses thresholds that make no sense, by the name of the flag.
+func (m Thresholds) checkFlags() error {
 	for _, pair := range []struct {
 		name       string
 		soft, hard int64
@@ -58,7 +57,7 @@ func (m Thresholds) check() error {
 		{"rate", int64(m.SoftRate), int64(m.HardRate)},
 	} {
 		if pair.soft < 0 || pair.hard < 0 {
-			return fmt.Errorf("flags ingest.soft-%s and ingest.hard-%s: a mark must be positive", pair.name, pair.name)
+			return fmt.Errorf("flags ingest.soft-%s and ingest.hard-%s: a threshold must be positive", pair.name, pair.name)
 		}
 		if pair.hard > 0 && pair.soft > pair.hard {
 			return fmt.Errorf("flag ingest.soft-%s is above ingest.hard-%s; uploads are slowed down before they are refused", pair.name, pair.name)
@@ -70,9 +69,9 @@ func (m Thresholds) check() error {
 // threshold is a soft and a hard bound of one reading; a bound of 0 is not there.
 type threshold struct{ soft, hard float64 }
 
-// pressure returns how far a reading is on the way from the soft threshold, 0, to the hard one, 1. Without a hard
+// pressureOf returns how far a reading is on the way from the soft threshold, 0, to the hard one, 1. Without a hard
 // threshold it comes to 1 at twice the soft one.
-func (s threshold) pressure(v float64) float64 {
+func (s threshold) pressureOf(v float64) float64 {
 	soft, hard := s.soft, s.hard
 	if soft == 0 {
 		soft = hard
@@ -89,5 +88,5 @@ func (s threshold) pressure(v float64) float64 {
 	return (v - soft) / (hard - soft)
 }
 
-// over reports whether a reading has reached the hard threshold.
-func (s threshold) over(v float64) bool { return s.hard > 0 && v >= s.hard }
+// isReached reports whether a reading has reached the hard threshold.
+func (s threshold) isReached(v float64) bool { return s.hard > 0 && v >= s.hard }

@@ -15,8 +15,8 @@ import (
 	"telemetry-pipeline/ingestd/pipeline"
 )
 
-// upload answers POST and PUT /api/v1/csv/upload.
-func (s *Server) upload(c *fiber.Ctx) error {
+// answerUpload answers POST and PUT /api/v1/csv/upload.
+func (s *Server) answerUpload(c *fiber.Ctx) error {
 	o := answer.NewOutcome()
 	c.Set(fiber.HeaderXRequestID, string(o.ID))
 	p, err := pipeline.ParseParameters(c.Queries(), s.cfg.Zone, o.BeganAt)
@@ -24,27 +24,27 @@ func (s *Server) upload(c *fiber.Ctx) error {
 		return s.uploadAsync(c, o, p)
 	}
 	if err == nil {
-		err = pipeline.RecoverToError(func() error { return s.receive(c, o, p) })
+		err = pipeline.RecoverToError(func() error { return s.receiveUpload(c, o, p) })
 	}
 	if err != nil {
 		o.Ended = err
-		o.Finish("")
+		o.SumUp("")
 	}
 	if p.Wait && o.Ended == nil {
 		o.Ended = pipeline.RecoverToError(func() error { s.runner.AwaitVisible(o); return nil })
 	}
-	return s.responder.answer(c, o)
+	return s.responder.answerUpload(c, o)
 }
 
-// receive takes an upload in, one of a bounded number, and is done with its body when it returns. An error
+// receiveUpload processes an upload, one of a bounded number, and does not read its body after it returns. An error
 // means that no file was looked at.
-func (s *Server) receive(c *fiber.Ctx, o *answer.Outcome, p pipeline.Parameters) error {
+func (s *Server) receiveUpload(c *fiber.Ctx, o *answer.Outcome, p pipeline.Parameters) error {
 	live := isLive(c, p)
 	among, until := s.slots, s.uploads
 	if live {
 		among, until = s.streamSlots, s.streams
 	}
-	leave, err := s.runner.enter(s.uploads, among, p)
+	leave, err := s.runner.acquireFrom(s.uploads, among, p)
 	if err != nil {
 		return err
 	}
@@ -57,17 +57,17 @@ func (s *Server) receive(c *fiber.Ctx, o *answer.Outcome, p pipeline.Parameters)
 	defer release()
 	if live {
 		tracker := jobs.TrackStream(s.states, b, src, o)
-		defer tracker.End()
+		defer tracker.PublishEnd()
 		src = tracker
 	}
-	s.runner.Process(s.uploads, src, p, o)
-	if src.Trouble() != "" {
+	s.runner.ProcessUpload(s.uploads, src, p, o)
+	if src.Warning() != "" {
 		s.responder.closeGently(c)
 	}
 	return nil
 }
 
-// openBody finds the files in a request's body.
+// openBody returns the files in a request's body.
 func openBody(c *fiber.Ctx, p pipeline.Parameters, cfg intake.Config) (*intake.Body, intake.Source, error) {
 	var text io.Reader = c.Context().RequestBodyStream()
 	if text == nil {
@@ -80,7 +80,7 @@ func openBody(c *fiber.Ctx, p pipeline.Parameters, cfg intake.Config) (*intake.B
 	}, cfg)
 }
 
-// isLive reports whether a body may still be being written: it comes in chunks, and is no form.
+// isLive reports whether a body may still be being written: it is sent in chunks, and is no form.
 func isLive(c *fiber.Ctx, p pipeline.Parameters) bool {
 	const chunked = -1
 	kind, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))

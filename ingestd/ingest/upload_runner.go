@@ -21,35 +21,35 @@ type uploadRunner struct {
 	waitTimeout time.Duration
 }
 
-// Enter takes one of the places for uploads, when the log can take more. The caller leaves it.
-func (u *uploadRunner) Enter(ctx context.Context, p pipeline.Parameters) (leave func(), err error) {
-	return u.enter(ctx, u.slots, p)
+// AcquireSlot takes one of the slots for uploads if the log can take more. The caller releases it by leave.
+func (u *uploadRunner) AcquireSlot(ctx context.Context, p pipeline.Parameters) (leave func(), err error) {
+	return u.acquireFrom(ctx, u.slots, p)
 }
 
-// enter takes a place among some. A dry run needs no more than the place.
-func (u *uploadRunner) enter(ctx context.Context, among *slots, p pipeline.Parameters) (leave func(), err error) {
-	admit := u.admission.admit
+// acquireFrom takes one of some slots. A dry run needs no more than the slot.
+func (u *uploadRunner) acquireFrom(ctx context.Context, among *slots, p pipeline.Parameters) (leave func(), err error) {
+	admit := u.admission.admitUpload
 	if p.DryRun {
 		admit = func() error { return nil }
 	}
 	if err := admit(); err != nil {
 		return nil, err
 	}
-	if err := among.enter(ctx); err != nil {
+	if err := among.acquireSlot(ctx); err != nil {
 		return nil, err
 	}
 	if err := admit(); err != nil { // it may have waited for its turn
-		among.leave()
+		among.releaseSlot()
 		return nil, err
 	}
 	u.totals.inFlight.Add(1)
-	return func() { u.totals.inFlight.Add(-1); among.leave() }, nil
+	return func() { u.totals.inFlight.Add(-1); among.releaseSlot() }, nil
 }
 
-// AwaitVisible waits until the records of an upload are visible. The upload has left its place by then. When that takes
+// AwaitVisible waits until the records of an upload are visible. The upload has released its slot by then. When that takes
 // too long, or the server stops, the files are stored all the same, and the receipts say so.
 func (u *uploadRunner) AwaitVisible(o *answer.Outcome) {
-	reached := o.Reached()
+	reached := o.ReachedRevisions()
 	if len(reached) == 0 {
 		return
 	}
@@ -62,11 +62,11 @@ func (u *uploadRunner) AwaitVisible(o *answer.Outcome) {
 	o.Whole.ProcessedAt = time.Now().UTC()
 }
 
-// Record counts an upload that ended with a status, and writes the log's line of each of its files.
-func (u *uploadRunner) Record(o *answer.Outcome, status int) {
+// RecordUpload counts an upload that ended with a status, and writes the log's line of each of its files.
+func (u *uploadRunner) RecordUpload(o *answer.Outcome, status int) {
 	u.totals.countUpload(status, o.Whole)
 	if len(o.Files) == 0 {
-		u.lg.Warn("upload", "upload", o.ID, "status", status, "err", answer.WithCause(o.Err()))
+		u.lg.Warn("upload", "upload", o.ID, "status", status, "err", answer.ErrorForLog(o.Err()))
 	}
 	for _, t := range o.Files {
 		level := slog.LevelInfo
@@ -75,11 +75,11 @@ func (u *uploadRunner) Record(o *answer.Outcome, status int) {
 			"duplicate", t.Duplicate, "rejected", t.Rejected, "took", t.ProcessedAt.Sub(t.UploadedAt).String(),
 		}
 		if t.Err != nil {
-			level, attrs = slog.LevelWarn, append(attrs, "err", answer.WithCause(t.Err))
+			level, attrs = slog.LevelWarn, append(attrs, "err", answer.ErrorForLog(t.Err))
 		}
 		u.lg.Log(u.waits, level, "upload", attrs...)
 	}
 	if o.Ended != nil && len(o.Files) > 0 && o.Files[len(o.Files)-1].Err == nil {
-		u.lg.Warn("upload ended before its last file", "upload", o.ID, "files", len(o.Files), "err", answer.WithCause(o.Ended))
+		u.lg.Warn("upload ended before its last file", "upload", o.ID, "files", len(o.Files), "err", answer.ErrorForLog(o.Ended))
 	}
 }

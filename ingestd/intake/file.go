@@ -16,20 +16,20 @@ import (
 type File struct {
 	Name      string
 	Text      io.Reader
-	alone     bool        // no file comes behind it
+	onlyFile  bool        // no file follows it
 	interrupt func(error) // ends a read of src that waits, and all of the upload; nil where no read waits
 
 	Reopen   func() (io.ReadCloser, error) // reads the file from its beginning; nil where that cannot be
-	Live     *Body                         // where the file comes from, if it may still be being written
-	coded    *Packed                       // what the body's Content-Encoding was taken off by, if the body is the file
+	Live     *Body                         // the body of the file, if it may still be being written
+	bodyText *Packed                       // the decoder of the body's Content-Encoding, if the body is the file
 	Progress func(rows int64)              // is called with the number of rows read so far; may be nil
 
 	Size int64
 	hash *xxh3.Hasher128
 
-	mu      sync.Mutex
-	stopped error // why it is not to be read any more
-	failed  error // what src ended with, when not io.EOF
+	mu        sync.Mutex
+	stopCause error // why it is not to be read any more
+	readErr   error // the error of src, when not io.EOF
 }
 
 // NewFile returns a file that reads its content from src. interrupt ends a read that waits; nil where none does.
@@ -39,7 +39,7 @@ func NewFile(name string, src io.Reader, interrupt func(error)) *File {
 
 // Read reads the content.
 func (f *File) Read(p []byte) (int, error) {
-	if err := f.isStopped(); err != nil {
+	if err := f.stopError(); err != nil {
 		return 0, err
 	}
 	n, err := f.Text.Read(p)
@@ -48,39 +48,39 @@ func (f *File) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.failed = err
+		f.readErr = err
 	}
 	return n, err
 }
 
-// Stop ends the reading with cause, from another goroutine. What concerns this file alone spares the files
-// behind it: then the read under way is waited for.
-func (f *File) Stop(cause error) {
+// StopReading ends the reading with cause, from another goroutine. A cause that concerns this file alone spares the
+// files behind it: then the read under way is waited for.
+func (f *File) StopReading(cause error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.stopped == nil {
-		f.stopped = cause
+	if f.stopCause == nil {
+		f.stopCause = cause
 	}
-	if f.interrupt != nil && (f.alone || !answer.CostsOneFile(cause)) {
+	if f.interrupt != nil && (f.onlyFile || !answer.CostsOneFile(cause)) {
 		f.interrupt(cause)
 	}
 }
 
-func (f *File) isStopped() error {
+func (f *File) stopError() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.stopped
+	return f.stopCause
 }
 
-// Broken returns the error after which the upload has no more files: its source failed, or was stopped.
-func (f *File) Broken() error {
+// SourceError returns the error after which the upload has no more files: its source failed, or was stopped.
+func (f *File) SourceError() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.failed != nil {
-		return f.failed
+	if f.readErr != nil {
+		return f.readErr
 	}
-	if f.stopped != nil && !answer.CostsOneFile(f.stopped) {
-		return f.stopped
+	if f.stopCause != nil && !answer.CostsOneFile(f.stopCause) {
+		return f.stopCause
 	}
 	return nil
 }

@@ -8,13 +8,13 @@ import (
 	"telemetry-pipeline/ingestd/unpack"
 )
 
-// Limits bound what one upload may be, besides its size. The zero value of each field means its default.
+// Limits bound one upload, besides its size. The zero value of each field means its default.
 type Limits struct {
 	Files       int   // in one upload; default 100
 	Rows        int64 // of one file; default 100,000,000
 	Columns     int   // of one file; default 4,096
 	LineBytes   int   // of one row; default 64 KiB. A longer one costs itself
-	HeaderBytes int   // of a request's header; default 16 KiB
+	HeaderBytes int   // of a request's header, a longer one is answered 431; default 16 KiB. It has no flag
 
 	PackedSize   int64 // bytes of a packed file as it is sent; default 100 MiB
 	UnpackedSize int64 // bytes that come out of it; default 1 GiB
@@ -28,7 +28,6 @@ func (l *Limits) Flags(fs *flag.FlagSet) {
 	fs.Int64Var(&l.Rows, "ingest.max-rows", d.Rows, "most rows in one file")
 	fs.IntVar(&l.Columns, "ingest.max-columns", d.Columns, "most columns in one file")
 	fs.IntVar(&l.LineBytes, "ingest.max-line", d.LineBytes, "longest row, in bytes; a longer one is rejected, the file goes on")
-	fs.IntVar(&l.HeaderBytes, "ingest.max-header", d.HeaderBytes, "longest header of a request, in bytes; a longer one is answered 431")
 	fs.Int64Var(&l.PackedSize, "ingest.max-packed-size", d.PackedSize, "largest gzip, zstd or age file that is unpacked, in bytes as sent")
 	fs.Int64Var(&l.UnpackedSize, "ingest.max-unpacked-size", d.UnpackedSize, "most bytes that a file may unpack to")
 	fs.Int64Var(&l.UnpackRatio, "ingest.max-unpack-ratio", d.UnpackRatio, "most bytes that may come out of a packed file for each that went in, once 8 MiB have come")
@@ -47,8 +46,8 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// Check refuses limits with which nothing could work, by the name of the flag.
-func (l Limits) Check() error {
+// CheckFlags refuses limits with which nothing could work, by the name of the flag.
+func (l Limits) CheckFlags() error {
 	for _, p := range []struct {
 		name  string
 		value int64
@@ -57,7 +56,6 @@ func (l Limits) Check() error {
 		{"ingest.max-rows", l.Rows},
 		{"ingest.max-columns", int64(l.Columns)},
 		{"ingest.max-line", int64(l.LineBytes)},
-		{"ingest.max-header", int64(l.HeaderBytes)},
 		{"ingest.max-packed-size", l.PackedSize},
 		{"ingest.max-unpacked-size", l.UnpackedSize},
 		{"ingest.max-unpack-ratio", l.UnpackRatio},
@@ -65,6 +63,9 @@ func (l Limits) Check() error {
 		if p.value < 0 {
 			return fmt.Errorf("flag %s is %d; it must be positive", p.name, p.value)
 		}
+	}
+	if l.HeaderBytes < 0 {
+		return fmt.Errorf("Limits.HeaderBytes is %d; it must be positive", l.HeaderBytes)
 	}
 	return nil
 }

@@ -22,8 +22,8 @@ func Unpack(src io.Reader, bounds unpack.Options) *Packed {
 	return &Packed{src: src, open: func(r io.Reader) (*unpack.Reader, error) { return unpack.Open(r, bounds) }}
 }
 
-// decode returns a reader of a body without its Content-Encoding.
-func decode(src io.Reader, encoding string, bounds unpack.Options) *Packed {
+// decodeBody returns a reader of a body without its Content-Encoding.
+func decodeBody(src io.Reader, encoding string, bounds unpack.Options) *Packed {
 	return &Packed{src: src, open: func(r io.Reader) (*unpack.Reader, error) { return unpack.Decode(r, encoding, bounds) }}
 }
 
@@ -51,20 +51,20 @@ func (p *Packed) Layers() []string {
 // bombPatience is how long more of a live stream is waited for to find out whether it is a bomb.
 const bombPatience = 2 * time.Second
 
-// Blame returns the error to answer for a file whose text begins like no telemetry: if the text unpacks without end,
+// DetectBomb returns the error to answer for a file whose text begins like no telemetry: if the text unpacks without end,
 // that is the reason.
-func (f *File) Blame(text *Packed, err error) error {
+func (f *File) DetectBomb(text *Packed, err error) error {
 	if !answer.CostsOneFile(err) {
 		return err
 	}
 	if f.Live != nil {
-		f.Live.patience = min(f.Live.patience, bombPatience)
+		f.Live.readTimeout = min(f.Live.readTimeout, bombPatience)
 	}
-	for _, p := range []*Packed{text, f.coded} {
+	for _, p := range []*Packed{text, f.bodyText} {
 		if p == nil || p.text == nil {
 			continue
 		}
-		if bomb := p.text.Probe(); bomb != nil {
+		if bomb := p.text.ProbeRatio(); bomb != nil {
 			return refuseUnpack(bomb)
 		}
 	}
@@ -86,14 +86,14 @@ func refuseUnpack(err error) error {
 	}
 	switch e.Kind {
 	case unpack.TooLarge:
-		return answer.Refuse(answer.CodeTooLarge, "%s", e.Error()).Because(e)
+		return answer.Refuse(answer.CodeTooLarge, "%s", e.Error()).WithCause(e)
 	case unpack.Bomb:
-		return answer.Refuse(answer.CodeBomb, "%s", e.Error()).Because(e)
+		return answer.Refuse(answer.CodeUnpackRatio, "%s", e.Error()).WithCause(e)
 	case unpack.Locked:
-		return answer.Refuse(answer.CodeLocked, "%s", e.Error()).Because(e)
+		return answer.Refuse(answer.CodeEncrypted, "%s", e.Error()).WithCause(e)
 	case unpack.Unsupported:
-		return answer.Refuse(answer.CodePacking, "%s", e.Error()).Because(e)
+		return answer.Refuse(answer.CodePacking, "%s", e.Error()).WithCause(e)
 	default:
-		return answer.Refuse(answer.CodeDamaged, "%s", e.Error()).Because(e)
+		return answer.Refuse(answer.CodeDamaged, "%s", e.Error()).WithCause(e)
 	}
 }

@@ -8,29 +8,29 @@ import (
 	"telemetry-pipeline/ingestd/answer"
 )
 
-// raw is a body that is a file itself.
-type raw struct {
-	text  io.Reader
-	coded *Packed // the text, when that is the body without its Content-Encoding
-	body  *Body
-	name  string
-	given bool
+// rawBody is a body that is a file itself.
+type rawBody struct {
+	text     io.Reader
+	decoded  *Packed // the text, when that is the body without its Content-Encoding
+	body     *Body
+	name     string
+	returned bool
 }
 
-func (r *raw) Next() (*File, error) {
-	if r.given {
+func (r *rawBody) NextFile() (*File, error) {
+	if r.returned {
 		return nil, io.EOF
 	}
-	r.given = true
-	f := NewFile(r.name, r.text, r.body.Stop)
-	f.alone, f.coded = true, r.coded
+	r.returned = true
+	f := NewFile(r.name, r.text, r.body.StopReading)
+	f.onlyFile, f.bodyText = true, r.decoded
 	if r.body.live {
 		f.Live = r.body
 	}
 	return f, nil
 }
 
-func (r *raw) Trouble() string { return "" }
+func (r *rawBody) Warning() string { return "" }
 
 // rawTypes are the types under which a file may come as the body itself. Without a type, or as a mere run of
 // bytes, its content alone decides.

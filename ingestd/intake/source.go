@@ -11,11 +11,11 @@ import (
 
 // Source yields the files of an upload, one after another.
 type Source interface {
-	// Next returns the next file, or io.EOF behind the last. It may be called when the file before was not read to its
+	// NextFile returns the next file, or io.EOF behind the last. It may be called when the file before was not read to its
 	// end. Any other error ends the upload; the files returned before are not affected.
-	Next() (*File, error)
-	// Trouble returns a warning about an upload whose files are whole; "" is none.
-	Trouble() string
+	NextFile() (*File, error)
+	// Warning returns a warning about an upload whose files are whole; "" is none.
+	Warning() string
 }
 
 // Config bounds uploads on their way from the socket.
@@ -49,7 +49,7 @@ type Request struct {
 	SetReadDeadline              func(time.Time) error // on the connection
 }
 
-// Open finds the files in a request's body. It refuses by the request's header everything that needs no look at the body.
+// Open returns the files in a request's body. It refuses by the request's header everything that needs no look at the body.
 func Open(r Request, cfg Config) (*Body, Source, error) {
 	kind, attrs, err := mime.ParseMediaType(r.ContentType)
 	if err != nil && r.ContentType != "" {
@@ -62,17 +62,17 @@ func Open(r Request, cfg Config) (*Body, Source, error) {
 	b := NewBody(r.Text, r.ContentLength, r.SetReadDeadline, cfg)
 	b.limit = limit
 	if r.Live {
-		cfg.Streams.apply(b, cfg.MaxUploadSize)
+		cfg.Streams.applyTo(b, cfg.MaxUploadSize)
 	}
 	text, most := io.Reader(b), cfg.MaxUploadSize
 	var coded *Packed
 	if r.ContentEncoding != "" {
-		coded = decode(b, r.ContentEncoding, cfg.Unpacking)
+		coded = decodeBody(b, r.ContentEncoding, cfg.Unpacking)
 		text, most = coded, cfg.Limits.UnpackedSize
 	}
 	if kind == FormType {
 		src, err := newForm(b, text, attrs["boundary"], cfg.Limits.Files, most)
 		return b, src, err
 	}
-	return b, &raw{text: text, coded: coded, body: b, name: r.Name}, CheckRawType(kind)
+	return b, &rawBody{text: text, decoded: coded, body: b, name: r.Name}, CheckRawType(kind)
 }

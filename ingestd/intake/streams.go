@@ -13,17 +13,17 @@ import (
 // Streams bound live streams: bodies that are a file themselves and come in chunks without a length, such as
 // the body of curl -T -. Their rows are appended as they arrive. The zero value of each field means its default.
 type Streams struct {
-	Most      int           // served at a time, besides uploads of known length; default 16
-	Size      int64         // bytes of one stream; default: as of an upload. Negative: no bound
-	Idle      time.Duration // for which a stream may be silent; default 1h
-	BatchSize int           // records that wait no longer once the sender pauses; default 100
-	Interval  time.Duration // for which a record waits at most while the sender does; default 1s
+	MaxStreams int           // served at a time, besides uploads of known length; default 16
+	Size       int64         // bytes of one stream; default: as of an upload. Negative: no bound
+	Idle       time.Duration // for which a stream may be silent; default 1h
+	BatchSize  int           // records that wait no longer once the sender pauses; default 100
+	Interval   time.Duration // for which a record waits at most while the sender does; default 1s
 }
 
 // Flags registers the settings.
 func (l *Streams) Flags(fs *flag.FlagSet) {
 	d := l.WithDefaults()
-	fs.IntVar(&l.Most, "ingest.streams", d.Most, "live streams (bodies in chunks without a length) served at a time, besides ingest.uploads; "+
+	fs.IntVar(&l.MaxStreams, "ingest.streams", d.MaxStreams, "live streams (bodies in chunks without a length) served at a time, besides ingest.uploads; "+
 		"each takes up to max-memory / ingest.uploads on top of max-memory")
 	fs.Int64Var(&l.Size, "ingest.stream-size", d.Size, "most bytes of a live stream; 0 means max-upload-size, a negative number no bound")
 	fs.DurationVar(&l.Idle, "ingest.stream-idle", d.Idle, "how long a live stream may stay silent")
@@ -33,20 +33,20 @@ func (l *Streams) Flags(fs *flag.FlagSet) {
 
 // WithDefaults returns the settings with defaults in place of zeros.
 func (l Streams) WithDefaults() Streams {
-	l.Most = cmp.Or(l.Most, 16)
+	l.MaxStreams = cmp.Or(l.MaxStreams, 16)
 	l.Idle = cmp.Or(l.Idle, time.Hour)
 	l.BatchSize = cmp.Or(l.BatchSize, 100)
 	l.Interval = cmp.Or(l.Interval, time.Second)
 	return l
 }
 
-// Check refuses settings with which nothing could work, by the name of the flag.
-func (l Streams) Check() error {
+// CheckFlags refuses settings with which nothing could work, by the name of the flag.
+func (l Streams) CheckFlags() error {
 	for _, p := range []struct {
 		name  string
 		value int64
 	}{
-		{"ingest.streams", int64(l.Most)},
+		{"ingest.streams", int64(l.MaxStreams)},
 		{"ingest.stream-idle", int64(l.Idle)},
 		{"batch-size", int64(l.BatchSize)},
 		{"stream-interval", int64(l.Interval)},
@@ -66,10 +66,10 @@ func (l Streams) MaxBytes(upload int64) int64 {
 	return cmp.Or(l.Size, upload)
 }
 
-// apply lets a body be silent for long and as slow as it likes. upload is the bound of an upload in bytes.
-func (l Streams) apply(b *Body, upload int64) {
+// applyTo lets a body be silent for long and as slow as it likes. upload is the bound of an upload in bytes.
+func (l Streams) applyTo(b *Body, upload int64) {
 	b.live = true
-	b.patience, b.minRate, b.limit = l.Idle, 0, l.MaxBytes(upload)
+	b.readTimeout, b.minRate, b.limit = l.Idle, 0, l.MaxBytes(upload)
 	b.tooLarge = answer.Refuse(answer.CodeTooLarge,
 		"the stream has brought %d bytes, the most that this server takes of one; send what follows in another, "+
 			"or raise the flag ingest.stream-size", b.limit)

@@ -7,7 +7,7 @@ import (
 	"telemetry-pipeline/ingestd/unpack"
 )
 
-// Every kind of unpack has an answer of its own.
+// Every kind of unpack error has an answer of its own.
 func TestEveryKindOfUnpackErrorIsARefusal(t *testing.T) {
 	for kind := unpack.Damaged; kind <= unpack.Unsupported; kind++ {
 		if r := answer.RefusalOf(refuseUnpack(&unpack.Error{Kind: kind})); r.Status < 400 || r.Status > 499 {

@@ -24,14 +24,14 @@ type Config struct {
 
 // processor takes uploads in, for a request or a job.
 type processor interface {
-	// Enter takes one of the places for uploads when the log can take more. The caller leaves it.
-	Enter(ctx context.Context, p pipeline.Parameters) (leave func(), err error)
-	// Process takes in the files of a source and completes the outcome.
-	Process(ctx context.Context, src intake.Source, p pipeline.Parameters, o *answer.Outcome)
+	// AcquireSlot takes one of the slots for uploads if the log can take more. The caller releases it by leave.
+	AcquireSlot(ctx context.Context, p pipeline.Parameters) (leave func(), err error)
+	// ProcessUpload takes in the files of a source and completes the outcome.
+	ProcessUpload(ctx context.Context, src intake.Source, p pipeline.Parameters, o *answer.Outcome)
 	// AwaitVisible waits until the records of an upload are visible, and notes it in the outcome if they are not in time.
 	AwaitVisible(o *answer.Outcome)
-	// Record counts and logs an upload that ended with a status.
-	Record(o *answer.Outcome, status int)
+	// RecordUpload counts and logs an upload that ended with a status.
+	RecordUpload(o *answer.Outcome, status int)
 }
 
 // Background processes uploads that are in the spool, a bounded number at a time, each in a goroutine of its
@@ -43,77 +43,77 @@ type Background struct {
 	uploads processor
 	lg      *slog.Logger
 
-	slots *semaphore.Weighted // among the jobs; each takes a place for uploads besides
-	ctx   context.Context     // ends when jobs are to stop
-	stop  context.CancelCauseFunc
+	slots  *semaphore.Weighted // among the jobs; each takes a slot for uploads besides
+	ctx    context.Context     // ends when jobs are to stop
+	cancel context.CancelCauseFunc
 
-	mu      sync.Mutex // guards what follows
-	opened  *spool.Spool
-	trouble error // why there is no spool
-	ended   bool
+	mu      sync.Mutex // guards the fields below
+	spool   *spool.Spool
+	openErr error // why there is no spool
+	closed  bool
 	jobs    sync.WaitGroup
 }
 
 // New returns a Background that has uploads processed by up and publishes their states.
 func New(cfg Config, states *uploads.Registry, up processor, lg *slog.Logger) *Background {
 	b := &Background{cfg: cfg, states: states, uploads: up, lg: lg, slots: semaphore.NewWeighted(int64(cfg.Workers))}
-	b.ctx, b.stop = context.WithCancelCause(context.Background())
+	b.ctx, b.cancel = context.WithCancelCause(context.Background())
 	return b
 }
 
-// openSpool returns the spool. The first call that opens it resumes the uploads in it.
-func (b *Background) openSpool() (*spool.Spool, error) {
+// ensureSpool returns the spool. The first call that opens it resumes the uploads in it.
+func (b *Background) ensureSpool() (*spool.Spool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.ended:
-		return nil, answer.Stopping()
-	case b.opened != nil:
-		return b.opened, nil
+	case b.closed:
+		return nil, answer.ServerStopping()
+	case b.spool != nil:
+		return b.spool, nil
 	}
 	opened, err := spool.Open(b.cfg.Spool)
-	if b.trouble = err; err != nil {
+	if b.openErr = err; err != nil {
 		return nil, spoolUnusable(err)
 	}
-	b.opened = opened
-	for _, e := range opened.Found() {
-		b.adopt(e)
+	b.spool = opened
+	for _, e := range opened.Entries() {
+		b.adoptEntry(e)
 	}
 	return opened, nil
 }
 
-// Open opens the upload directory, unless it is open, and resumes the uploads in it.
-func (b *Background) Open() error {
-	_, err := b.openSpool()
+// OpenSpool opens the upload directory, unless it is open, and resumes the uploads in it.
+func (b *Background) OpenSpool() error {
+	_, err := b.ensureSpool()
 	return err
 }
 
-// adopt takes over an upload that an earlier process left.
-func (b *Background) adopt(e *spool.Entry) {
+// adoptEntry takes over an upload that an earlier process left.
+func (b *Background) adoptEntry(e *spool.Entry) {
 	if log := b.states.Log(); e.Damage == nil && e.Log != log {
 		b.lg.Warn("an upload in the upload directory is for another log and stays there; a server of that log with this "+
 			"directory takes it up, and removing it by hand drops it", "upload", e.ID, "dir", b.cfg.Spool.Dir, "log", e.Log, "ours", log)
 		return
 	}
-	b.jobs.Go(func() { b.resume(e) })
+	b.jobs.Go(func() { b.resumeEntry(e) })
 }
 
-// Start processes an upload that has just come. When the server is stopping, the next process finds it.
-func (b *Background) Start(j *Job) {
+// StartJob processes an upload that has just come. When the server is stopping, the next process finds it.
+func (b *Background) StartJob(j *Job) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.ended {
-		b.jobs.Go(func() { b.run(j) })
+	if !b.closed {
+		b.jobs.Go(func() { b.runJob(j) })
 	}
 }
 
-// resume goes on with an upload of an earlier process, unless that had only not come to remove it.
-func (b *Background) resume(e *spool.Entry) {
+// resumeEntry resumes an upload of an earlier process, or only removes it if its state is final.
+func (b *Background) resumeEntry(e *spool.Entry) {
 	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Second)
 	last, err := b.states.Get(ctx, e.ID)
 	cancel()
 	if err == nil && last.State.Final() {
-		b.remove(e)
+		b.removeEntry(e)
 		return
 	}
 	j := b.newJob(e, uploads.Upload{Attempts: last.Attempts})
@@ -125,8 +125,8 @@ func (b *Background) resume(e *spool.Entry) {
 		b.storeFinalState(j)
 		return
 	}
-	b.lg.Info("going on with an upload of an earlier process", "upload", e.ID, "attempts", last.Attempts)
-	b.run(j)
+	b.lg.Info("resuming an upload of an earlier process", "upload", e.ID, "attempts", last.Attempts)
+	b.runJob(j)
 }
 
 // storeFinalState brings a final state to etcd, then takes the upload off the disk: in this order, since an upload
@@ -137,29 +137,29 @@ func (b *Background) storeFinalState(j *Job) {
 	if err := j.handle.Stored(ctx); err != nil {
 		b.lg.Warn("the state of an upload is not in etcd yet", "upload", j.entry.ID, "err", err)
 	}
-	b.remove(j.entry)
+	b.removeEntry(j.entry)
 }
 
-func (b *Background) remove(e *spool.Entry) {
+func (b *Background) removeEntry(e *spool.Entry) {
 	if err := e.Remove(); err != nil {
 		b.lg.Error("removing an upload from the upload directory; remove it by hand", "upload", e.ID, "err", err)
 	}
 }
 
-// End stops the jobs, which the next process resumes, and closes the spool.
-func (b *Background) End() {
+// Close stops the jobs, which the next process resumes, and closes the spool.
+func (b *Background) Close() {
 	b.mu.Lock()
-	b.ended = true
-	opened := b.opened
-	b.opened = nil
+	b.closed = true
+	opened := b.spool
+	b.spool = nil
 	b.mu.Unlock()
-	b.stop(answer.Stopping())
+	b.cancel(answer.ServerStopping())
 	b.jobs.Wait()
 	if opened == nil {
 		return
 	}
 	if err := opened.Close(); err != nil {
-		b.lg.Warn("giving the upload directory back", "err", err)
+		b.lg.Warn("closing the upload directory", "err", err)
 	}
 }
 
@@ -173,16 +173,16 @@ type SpoolStatus struct {
 	Error      string `json:"error,omitempty"` // why the directory cannot be used
 }
 
-// Condition returns the status of the spool.
-func (b *Background) Condition() SpoolStatus {
+// SpoolStatus returns the status of the spool.
+func (b *Background) SpoolStatus() SpoolStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st := SpoolStatus{Dir: b.cfg.Spool.Dir, MaxBytes: b.cfg.Spool.MaxBytes, MaxUploads: b.cfg.Spool.Uploads}
-	if b.trouble != nil {
-		st.Error = b.trouble.Error()
+	if b.openErr != nil {
+		st.Error = b.openErr.Error()
 	}
-	if b.opened != nil {
-		st.Uploads, st.Bytes = b.opened.Usage()
+	if b.spool != nil {
+		st.Uploads, st.Bytes = b.spool.Usage()
 	}
 	return st
 }

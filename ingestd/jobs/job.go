@@ -20,8 +20,8 @@ type Job struct {
 	handle *uploads.Handle
 }
 
-// maxDeaths is how many processes may end in the middle of an upload before it counts as the reason.
-const maxDeaths = 5
+// maxCrashes is the number of processes that may end in the middle of an upload before it counts as the reason.
+const maxCrashes = 5
 
 // newJob publishes an upload, with the state known of it besides its manifest.
 func (b *Background) newJob(e *spool.Entry, known uploads.Upload) *Job {
@@ -37,8 +37,8 @@ func (b *Background) newJob(e *spool.Entry, known uploads.Upload) *Job {
 // Upload returns the state of the upload.
 func (j *Job) Upload() uploads.Upload { return j.handle.Upload() }
 
-// Stored waits until the state of the upload is in etcd.
-func (j *Job) Stored(ctx context.Context) error { return j.handle.Stored(ctx) }
+// AwaitStored waits until the state of the upload is in etcd.
+func (j *Job) AwaitStored(ctx context.Context) error { return j.handle.Stored(ctx) }
 
 // Manifest returns the description of the upload in the spool.
 func (j *Job) Manifest() spool.Manifest { return j.entry.Manifest }
@@ -46,80 +46,80 @@ func (j *Job) Manifest() spool.Manifest { return j.entry.Manifest }
 // Size returns the bytes of the upload's files.
 func (j *Job) Size() int64 { return j.entry.Size() }
 
-// run tries until the upload is in the log, refused for good or cancelled, or the server stops. What another
-// time may help against is tried again.
-func (b *Background) run(j *Job) {
+// runJob repeats attempts until the upload is in the log, refused for good or cancelled, or the server stops. An
+// error that another attempt may not meet is followed by another attempt.
+func (b *Background) runJob(j *Job) {
 	ctx, cancel := context.WithCancelCause(b.ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(j.handle.Context(), func() { cancel(context.Cause(j.handle.Context())) })()
 	backoff := wait.Backoff{Least: 2 * time.Second, Most: time.Minute}
 	for {
-		o := b.turn(ctx, j)
+		o := b.attemptJob(ctx, j)
 		switch r := answer.RefusalOf(o.Err()); {
 		case o.Err() == nil && len(o.Files) == len(j.entry.Files):
-			b.finish(j, o, uploads.Done)
+			b.finishJob(j, o, uploads.Done)
 			return
 		case ctx.Err() != nil:
-			b.interrupted(ctx, j, o)
+			b.endInterrupted(ctx, j, o)
 			return
 		case r.RetryAfter == 0 && r.Code == answer.CodeSomeRefused:
-			b.finish(j, o, uploads.Done)
+			b.finishJob(j, o, uploads.Done)
 			return
 		case r.RetryAfter == 0:
-			b.finish(j, o, uploads.Failed)
+			b.finishJob(j, o, uploads.Failed)
 			return
 		default:
-			b.pause(ctx, j, r, backoff.Next())
+			b.awaitRetry(ctx, j, r, backoff.Next())
 		}
 	}
 }
 
-// turn is one attempt, once it is the upload's turn.
-func (b *Background) turn(ctx context.Context, j *Job) *answer.Outcome {
-	o := j.outcome()
+// attemptJob makes one attempt, once a worker is free, and returns its outcome.
+func (b *Background) attemptJob(ctx context.Context, j *Job) *answer.Outcome {
+	o := j.newOutcome()
 	if b.slots.Acquire(ctx, 1) != nil {
 		return o // of no file
 	}
 	defer b.slots.Release(1)
-	err := pipeline.RecoverToError(func() error { return b.try(ctx, j, o) })
+	err := pipeline.RecoverToError(func() error { return b.processEntry(ctx, j, o) })
 	if err != nil {
 		o.Ended = err
-		o.Finish("")
+		o.SumUp("")
 	}
-	b.uploads.Record(o, o.Status())
+	b.uploads.RecordUpload(o, o.Status())
 	return o
 }
 
-// outcome returns an empty outcome of the upload's request.
-func (j *Job) outcome() *answer.Outcome {
+// newOutcome returns an empty outcome of the upload's request.
+func (j *Job) newOutcome() *answer.Outcome {
 	o := answer.NewOutcome()
 	o.ID, o.BeganAt = j.entry.ID, j.entry.ReceivedAt
 	o.Whole.FileID, o.Whole.UploadedAt = o.ID, o.BeganAt
 	return o
 }
 
-func (b *Background) try(ctx context.Context, j *Job, o *answer.Outcome) error {
+func (b *Background) processEntry(ctx context.Context, j *Job, o *answer.Outcome) error {
 	p, err := pipeline.ParseParameters(j.entry.Query, b.cfg.Zone, j.entry.ReceivedAt)
 	if err != nil {
 		return err
 	}
-	leave, err := b.uploads.Enter(ctx, p)
+	leave, err := b.uploads.AcquireSlot(ctx, p)
 	if err != nil {
 		return err
 	}
 	leave = sync.OnceFunc(leave)
 	defer leave()
-	died, err := j.entry.Start()
+	died, err := j.entry.BeginRun()
 	if err != nil {
 		return refuseSpool(err)
 	}
 	defer func() {
-		if err := j.entry.Pause(); err != nil {
-			b.lg.Warn("noting that the work on an upload was paused", "upload", j.entry.ID, "err", err)
+		if err := j.entry.EndRun(); err != nil {
+			b.lg.Warn("recording the end of a run of an upload", "upload", j.entry.ID, "err", err)
 		}
 	}()
-	if died >= maxDeaths {
-		return answer.Refuse(answer.CodeDeadly,
+	if died >= maxCrashes {
+		return answer.Refuse(answer.CodeServerDied,
 			"%d processes of the server ended in the middle of this upload, so it is not tried again; the server's log and its "+
 				"memory limit may say why, and without async=true the file can be tried alone", died)
 	}
@@ -130,8 +130,8 @@ func (b *Background) try(ctx context.Context, j *Job, o *answer.Outcome) error {
 	src := &spooledFiles{entry: j.entry, report: func(rows, bytes int64) {
 		j.handle.Change(func(u *uploads.Upload) { u.Rows, u.Bytes = rows, bytes })
 	}}
-	defer src.close()
-	b.uploads.Process(ctx, src, p, o)
+	defer src.closeCurrent()
+	b.uploads.ProcessUpload(ctx, src, p, o)
 	if n := j.handle.Upload().Attempts; n > 1 {
 		o.Whole.Warnings = append(o.Whole.Warnings, fmt.Sprintf(
 			"this was attempt %d: what the ones before it had appended counts as duplicate", n))
@@ -143,8 +143,8 @@ func (b *Background) try(ctx context.Context, j *Job, o *answer.Outcome) error {
 	return nil
 }
 
-// pause waits before another attempt: the time that the refusal names, or the backoff if that is longer.
-func (b *Background) pause(ctx context.Context, j *Job, why *answer.Refusal, backoff time.Duration) {
+// awaitRetry waits before another attempt: the time that the refusal names, or the backoff if that is longer.
+func (b *Background) awaitRetry(ctx context.Context, j *Job, why *answer.Refusal, backoff time.Duration) {
 	pause := min(max(why.RetryAfter, backoff), time.Minute)
 	j.handle.Change(func(u *uploads.Upload) {
 		u.State, u.Waiting, u.RetryAt = uploads.Queued, why.Text, time.Now().Add(pause).UTC()
@@ -152,8 +152,8 @@ func (b *Background) pause(ctx context.Context, j *Job, why *answer.Refusal, bac
 	wait.Sleep(ctx, pause)
 }
 
-// interrupted leaves an upload to the next process, or ends one that was cancelled.
-func (b *Background) interrupted(ctx context.Context, j *Job, o *answer.Outcome) {
+// endInterrupted leaves an upload to the next process, or ends one that was cancelled.
+func (b *Background) endInterrupted(ctx context.Context, j *Job, o *answer.Outcome) {
 	if !errors.Is(context.Cause(ctx), uploads.ErrCancelled) {
 		j.handle.Change(func(u *uploads.Upload) {
 			u.State, u.Waiting = uploads.Queued, "the server was stopped; it goes on when it is started again"
@@ -166,11 +166,11 @@ func (b *Background) interrupted(ctx context.Context, j *Job, o *answer.Outcome)
 			t.Err = o.Ended
 		}
 	}
-	o.Finish("")
-	b.finish(j, o, uploads.Cancelled)
+	o.SumUp("")
+	b.finishJob(j, o, uploads.Cancelled)
 }
 
-func (b *Background) finish(j *Job, o *answer.Outcome, state uploads.State) {
+func (b *Background) finishJob(j *Job, o *answer.Outcome, state uploads.State) {
 	var body any = o.Response()
 	var failed answer.Failure
 	if err := o.Err(); err != nil {

@@ -14,58 +14,58 @@ type spooledFiles struct {
 	entry  *spool.Entry
 	report func(rows, bytes int64)
 
-	at     int          // of the next file
-	open   *os.File     // the last that was given
-	before int64        // bytes of the files before that
-	within atomic.Int64 // bytes read of it
-	rows   int64        // of the files before it
-	last   atomic.Int64 // rows of it
+	next        int          // of the next file
+	current     *os.File     // the file returned last
+	bytesBefore int64        // bytes of the files before that
+	bytesRead   atomic.Int64 // bytes read of it
+	rowsBefore  int64        // of the files before it
+	rowsRead    atomic.Int64 // rows of it
 }
 
-func (s *spooledFiles) Next() (*intake.File, error) {
-	s.close()
-	if s.at == len(s.entry.Files) {
+func (s *spooledFiles) NextFile() (*intake.File, error) {
+	s.closeCurrent()
+	if s.next == len(s.entry.Files) {
 		return nil, io.EOF
 	}
-	at := s.at
-	text, err := s.entry.Open(at)
+	at := s.next
+	text, err := s.entry.OpenFile(at)
 	if err != nil {
 		return nil, err
 	}
-	s.at, s.open = at+1, text
-	f := intake.NewFile(s.entry.Files[at].Name, s.count(text), nil)
+	s.next, s.current = at+1, text
+	f := intake.NewFile(s.entry.Files[at].Name, s.countBytes(text), nil)
 	f.Reopen = func() (io.ReadCloser, error) {
-		text, err := s.entry.Open(at)
+		text, err := s.entry.OpenFile(at)
 		if err != nil {
 			return nil, err
 		}
 		return struct {
 			io.Reader
 			io.Closer
-		}{s.count(text), text}, nil
+		}{s.countBytes(text), text}, nil
 	}
 	f.Progress = func(rows int64) {
-		s.last.Store(rows)
-		s.report(s.rows+rows, s.before+s.within.Load())
+		s.rowsRead.Store(rows)
+		s.report(s.rowsBefore+rows, s.bytesBefore+s.bytesRead.Load())
 	}
 	return f, nil
 }
 
-// count counts the bytes of a file, from its beginning.
-func (s *spooledFiles) count(text io.Reader) io.Reader {
-	s.within.Store(0)
-	return &countingReader{text, &s.within}
+// countBytes counts the bytes of a file, from its beginning.
+func (s *spooledFiles) countBytes(text io.Reader) io.Reader {
+	s.bytesRead.Store(0)
+	return &countingReader{text, &s.bytesRead}
 }
 
-func (s *spooledFiles) Trouble() string { return s.entry.Trouble }
+func (s *spooledFiles) Warning() string { return s.entry.Warning }
 
-// close lets go of the file that was given last.
-func (s *spooledFiles) close() {
-	if s.open == nil {
+// closeCurrent closes the file that was returned last.
+func (s *spooledFiles) closeCurrent() {
+	if s.current == nil {
 		return
 	}
-	_ = s.open.Close() // it was only read
-	s.open = nil
-	s.before += s.entry.Files[s.at-1].Size
-	s.rows += s.last.Swap(0)
+	_ = s.current.Close() // it was only read
+	s.current = nil
+	s.bytesBefore += s.entry.Files[s.next-1].Size
+	s.rowsBefore += s.rowsRead.Swap(0)
 }

@@ -12,21 +12,21 @@ import (
 	"telemetry-pipeline/ingestd/uploads"
 )
 
-// Store brings all files of a request to the disk, with everything that is needed to process them there as they would
+// StoreUpload brings all files of a request to the disk, with everything that is needed to process them there as they would
 // have been now. query is kept, and must not be used again by the caller. open is called once there is room for an upload
 // of that length; release ends its use of the source.
-func (b *Background) Store(o *answer.Outcome, query map[string]string, length int64, open func() (src intake.Source, release func(), err error)) (*Job, error) {
-	room, err := b.openSpool()
+func (b *Background) StoreUpload(o *answer.Outcome, query map[string]string, length int64, open func() (src intake.Source, release func(), err error)) (*Job, error) {
+	room, err := b.ensureSpool()
 	if err != nil {
 		return nil, err
 	}
-	draft, err := room.Begin(o.ID, length)
+	draft, err := room.BeginDraft(o.ID, length)
 	if err != nil {
 		return nil, refuseSpool(err)
 	}
 	defer func() {
 		if err := draft.Discard(); err != nil { // nothing, once it is committed
-			b.lg.Warn("removing an upload that did not become whole", "upload", o.ID, "err", err)
+			b.lg.Warn("removing an incomplete upload", "upload", o.ID, "err", err)
 		}
 	}()
 	src, release, err := open()
@@ -41,7 +41,7 @@ func (b *Background) Store(o *answer.Outcome, query map[string]string, length in
 		query["tz"] = b.cfg.Zone // the next process may have another default
 	}
 	entry, err := draft.Commit(spool.Manifest{
-		ID: o.ID, Log: b.states.Log(), ReceivedAt: o.BeganAt, Query: query, Trouble: src.Trouble(),
+		ID: o.ID, Log: b.states.Log(), ReceivedAt: o.BeganAt, Query: query, Warning: src.Warning(),
 	})
 	if err != nil {
 		return nil, refuseSpool(err)
@@ -51,26 +51,26 @@ func (b *Background) Store(o *answer.Outcome, query map[string]string, length in
 
 func fillDraft(draft *spool.Draft, src intake.Source) error {
 	for {
-		f, err := src.Next()
+		f, err := src.NextFile()
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if _, err := draft.Add(spool.File{Name: f.Name}, f); err != nil {
+		if _, err := draft.AddFile(spool.File{Name: f.Name}, f); err != nil {
 			return err
 		}
 	}
 }
 
-// Keep copies a file from the socket to the disk, where it can be read again. drop removes it there.
-func (b *Background) Keep(f *intake.File) (drop func(), err error) {
-	room, err := b.openSpool()
+// KeepFile copies a file from the socket to the disk, where it can be read again. drop removes it there.
+func (b *Background) KeepFile(f *intake.File) (drop func(), err error) {
+	room, err := b.ensureSpool()
 	if err != nil {
 		return nil, err
 	}
-	scratch, err := room.Scratch(0)
+	scratch, err := room.CreateScratch(0)
 	if err != nil {
 		return nil, refuseSpool(err)
 	}
@@ -96,15 +96,15 @@ func refuseSpool(err error) error {
 	switch {
 	case errors.Is(err, spool.ErrUploads):
 		return answer.Refuse(answer.CodeSpoolBusy,
-			"as many uploads as this server keeps are waiting to be processed; send it again later, or without async=true").After(10 * time.Second).Because(err)
+			"as many uploads as this server keeps are waiting to be processed; send it again later, or without async=true").WithRetryAfter(10 * time.Second).WithCause(err)
 	case errors.Is(err, spool.ErrBytes):
 		return answer.Refuse(answer.CodeSpoolFull,
 			"the uploads that are waiting to be processed leave no room for this one; send it again later, or without async=true and strict=true").
-			After(30 * time.Second).Because(err)
+			WithRetryAfter(30 * time.Second).WithCause(err)
 	case errors.Is(err, spool.ErrDiskFull):
 		return answer.Refuse(answer.CodeDiskFull,
 			"the disk of the server's upload directory is full; its operator has to make room there, or point UPLOAD_DIR elsewhere; "+
-				"uploads without async=true and strict=true do not need it").After(time.Minute).Because(err)
+				"uploads without async=true and strict=true do not need it").WithRetryAfter(time.Minute).WithCause(err)
 	case disk:
 		return spoolUnusable(err)
 	}
@@ -112,7 +112,7 @@ func refuseSpool(err error) error {
 }
 
 func spoolUnusable(err error) error {
-	return answer.Refuse(answer.CodeNoSpool,
+	return answer.Refuse(answer.CodeSpoolUnusable,
 		"the server's upload directory cannot be used (%v); uploads without async=true and strict=true do not need it", err).
-		After(time.Minute).Because(fmt.Errorf("upload directory: %w", err))
+		WithRetryAfter(time.Minute).WithCause(fmt.Errorf("upload directory: %w", err))
 }

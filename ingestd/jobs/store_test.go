@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/ingestd/spool"
 )
 
-func TestSpoolErrorsAreToldApart(t *testing.T) {
+func TestSpoolErrorsAreDistinguished(t *testing.T) {
 	other := errors.New("of the sender")
 	if got := refuseSpool(other); got != other {
 		t.Errorf("an error of the sender became %v", got)
@@ -17,7 +17,7 @@ func TestSpoolErrorsAreToldApart(t *testing.T) {
 	if r := answer.RefusalOf(refuseSpool(&spool.WriteError{Err: spool.ErrDiskFull})); r.Status != 507 || r.Code != answer.CodeDiskFull || r.RetryAfter == 0 {
 		t.Errorf("a full disk is %+v", r)
 	}
-	if r := answer.RefusalOf(refuseSpool(&spool.WriteError{Err: os.ErrPermission})); r.Status != 503 || r.Code != answer.CodeNoSpool {
+	if r := answer.RefusalOf(refuseSpool(&spool.WriteError{Err: os.ErrPermission})); r.Status != 503 || r.Code != answer.CodeSpoolUnusable {
 		t.Errorf("a disk that takes no writes is %+v", r)
 	}
 }

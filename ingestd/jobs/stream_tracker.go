@@ -17,13 +17,13 @@ import (
 // over by then.
 const publishAfter = 2 * time.Second
 
-// StreamTracker publishes the state of a live stream while it goes on, and lets it be cancelled like an upload in the
+// StreamTracker publishes the state of a live stream while it lasts, and lets it be cancelled like an upload in the
 // background. It is the stream's source, watched.
 type StreamTracker struct {
 	intake.Source
-	states *uploads.Registry
-	body   *intake.Body
-	o      *answer.Outcome
+	states  *uploads.Registry
+	body    *intake.Body
+	outcome *answer.Outcome
 
 	rows, bytes atomic.Int64
 	name        atomic.Pointer[string]
@@ -32,18 +32,18 @@ type StreamTracker struct {
 	done        sync.WaitGroup
 }
 
-// TrackStream begins to watch a stream. End has to be called when all of it was taken.
+// TrackStream begins to watch a stream. The caller calls PublishEnd when all of it was processed.
 func TrackStream(states *uploads.Registry, b *intake.Body, src intake.Source, o *answer.Outcome) *StreamTracker {
 	ctx, cancel := context.WithCancel(context.Background())
-	k := &StreamTracker{Source: src, states: states, body: b, o: o, cancel: cancel}
+	k := &StreamTracker{Source: src, states: states, body: b, outcome: o, cancel: cancel}
 	k.name.Store(new(string))
 	k.done.Go(func() { k.publishProgress(ctx) })
 	return k
 }
 
-// Next returns the next file of the stream, watched.
-func (k *StreamTracker) Next() (*intake.File, error) {
-	f, err := k.Source.Next()
+// NextFile returns the next file of the stream, watched.
+func (k *StreamTracker) NextFile() (*intake.File, error) {
+	f, err := k.Source.NextFile()
 	if err != nil {
 		return nil, err
 	}
@@ -53,14 +53,14 @@ func (k *StreamTracker) Next() (*intake.File, error) {
 	return f, nil
 }
 
-// publishProgress makes the stream known once it has lasted, and keeps that current until ctx ends.
+// publishProgress publishes the stream's state once it has lasted for publishAfter, and updates it until ctx ends.
 func (k *StreamTracker) publishProgress(ctx context.Context) {
 	if !wait.Sleep(ctx, publishAfter) {
 		return
 	}
 	k.handle = k.states.Begin(uploads.Upload{
-		ID: k.o.ID, Kind: uploads.Stream, State: uploads.Processing, Files: []uploads.File{{Name: *k.name.Load()}},
-		ReceivedAt: k.o.BeganAt, StartedAt: k.o.BeganAt, Attempts: 1, Rows: k.rows.Load(), Bytes: k.bytes.Load(),
+		ID: k.outcome.ID, Kind: uploads.Stream, State: uploads.Processing, Files: []uploads.File{{Name: *k.name.Load()}},
+		ReceivedAt: k.outcome.BeganAt, StartedAt: k.outcome.BeganAt, Attempts: 1, Rows: k.rows.Load(), Bytes: k.bytes.Load(),
 	})
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -73,24 +73,24 @@ func (k *StreamTracker) publishProgress(ctx context.Context) {
 			}
 		case <-wished:
 			wished = nil
-			k.body.Stop(answer.Refuse(answer.CodeCancelled, "the stream was cancelled"))
+			k.body.StopReading(answer.Refuse(answer.CodeCancelled, "the stream was cancelled"))
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// End publishes how the stream ended, if its state was published before.
-func (k *StreamTracker) End() {
+// PublishEnd publishes how the stream ended, if its state was published before.
+func (k *StreamTracker) PublishEnd() {
 	k.cancel()
 	k.done.Wait()
 	if k.handle == nil {
 		return
 	}
-	shown, rec := *k.o, *k.o.Whole // the kept copy is truncated, the answer is not
+	shown, rec := *k.outcome, *k.outcome.Whole // the kept copy is truncated, the answer is not
 	shown.Whole = &rec
 	state, body, failed := uploads.Done, any(shown.Response()), answer.Failure{}
-	if err := k.o.Err(); err != nil {
+	if err := k.outcome.Err(); err != nil {
 		failed = shown.ErrorResponse(answer.RefusalOf(err))
 		state, body = uploads.Failed, failed
 		if errors.Is(context.Cause(k.handle.Context()), uploads.ErrCancelled) && failed.Code == answer.CodeCancelled {

@@ -17,7 +17,7 @@ func TestAbsencesAreListedInFileOrder(t *testing.T) {
 	for i := range lines {
 		fmt.Fprintf(&text, "2025-07-18T20:42:34Z,n%d,0,[N/A],%d\n", i, i%700)
 	}
-	rec, err := takeFile(t, pipelinetest.NewRecorder(), 4, nil, strings.NewReader(text.String()))
+	rec, err := processFile(t, pipelinetest.NewRecorder(), 4, nil, strings.NewReader(text.String()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,9 +20,9 @@ const (
 	maxGroup        = 64 // events in one append
 )
 
-// appending is the stage that makes events durable: it takes them in bounded bytes, groups what has
+// appendStage is the stage that makes events durable: it accepts them in bounded bytes, groups the events that
 // gathered while earlier appends were under way, and counts the results.
-type appending struct {
+type appendStage struct {
 	log        appender
 	partitions int
 	timeout    time.Duration // of one append
@@ -34,24 +34,24 @@ type appending struct {
 	room     *semaphore.Weighted // the unused part of capacity
 
 	mu    sync.Mutex
-	stats answer.AppendStats // guarded by mu while run is under way
+	stats answer.AppendStats // guarded by mu while runStage is under way
 }
 
-func newAppending(log appender, t throttle, capacity int64, timeout time.Duration, observe func(seconds float64)) *appending {
-	return &appending{
+func newAppendStage(log appender, t throttle, capacity int64, timeout time.Duration, observe func(seconds float64)) *appendStage {
+	return &appendStage{
 		log: log, partitions: log.Facts().Partitions, timeout: timeout, throttle: t, observe: observe,
 		in: make(chan events.Event, maxGroup), capacity: capacity, room: semaphore.NewWeighted(capacity),
 		stats: answer.AppendStats{Reached: map[events.Partition]events.Revision{}},
 	}
 }
 
-// put hands over an event, once admission lets it pass and there is room for it. An event larger than all
+// putEvent passes an event on, once admission lets it pass and there is room for it. An event larger than all
 // room is let in alone.
-func (a *appending) put(ctx context.Context, e events.Event) error {
-	if err := a.throttle.Pass(ctx); err != nil {
+func (a *appendStage) putEvent(ctx context.Context, e events.Event) error {
+	if err := a.throttle.AwaitPass(ctx); err != nil {
 		return err
 	}
-	if err := a.room.Acquire(ctx, a.cost(&e)); err != nil {
+	if err := a.room.Acquire(ctx, a.eventCost(&e)); err != nil {
 		return context.Cause(ctx)
 	}
 	select {
@@ -62,13 +62,13 @@ func (a *appending) put(ctx context.Context, e events.Event) error {
 	}
 }
 
-func (a *appending) result() *answer.AppendStats { return &a.stats }
+func (a *appendStage) appendStats() *answer.AppendStats { return &a.stats }
 
-// finish says that no more events come.
-func (a *appending) finish() { close(a.in) }
+// closeInput ends the input.
+func (a *appendStage) closeInput() { close(a.in) }
 
-// cost is about what an event occupies.
-func (a *appending) cost(e *events.Event) int64 {
+// eventCost returns roughly the memory of an event in bytes.
+func (a *appendStage) eventCost(e *events.Event) int64 {
 	const perEvent, perIdentity, perColumn, perReading, perAbsence = 256, 512, 128, 16, 64
 	n := int64(perEvent + perIdentity*len(e.Identities) + perColumn*len(e.Columns))
 	for i := range e.Columns {
@@ -77,24 +77,24 @@ func (a *appending) cost(e *events.Event) int64 {
 	return min(n, a.capacity)
 }
 
-// run appends until finish was called and all is durable, or the first append fails.
-func (a *appending) run(outer context.Context) error {
+// runStage appends until closeInput was called and all is durable, or the first append fails.
+func (a *appendStage) runStage(outer context.Context) error {
 	appends, ctx := errgroup.WithContext(outer)
 	slots := semaphore.NewWeighted(appendsInFlight)
 	for {
-		first, ok := a.next(ctx)
+		first, ok := a.nextEvent(ctx)
 		if !ok {
 			break
 		}
 		if slots.Acquire(ctx, 1) != nil {
 			break
 		}
-		group := a.gather(first)
+		group := a.gatherGroup(first)
 		appends.Go(func() error {
 			defer slots.Release(1)
 			return RecoverToError(func() error {
 				began := time.Now()
-				if err := a.append(ctx, group); err != nil {
+				if err := a.appendGroup(ctx, group); err != nil {
 					return err
 				}
 				return a.throttle.RestAfter(ctx, time.Since(began))
@@ -107,7 +107,7 @@ func (a *appending) run(outer context.Context) error {
 	return context.Cause(outer)
 }
 
-func (a *appending) next(ctx context.Context) (events.Event, bool) {
+func (a *appendStage) nextEvent(ctx context.Context) (events.Event, bool) {
 	select {
 	case e, ok := <-a.in:
 		return e, ok && ctx.Err() == nil
@@ -116,9 +116,9 @@ func (a *appending) next(ctx context.Context) (events.Event, bool) {
 	}
 }
 
-// gather takes what else is there, up to a fair share of the room, without waiting.
-func (a *appending) gather(first events.Event) []events.Event {
-	group, bytes := []events.Event{first}, a.cost(&first)
+// gatherGroup collects further events that are ready, up to a fair share of the room, without waiting.
+func (a *appendStage) gatherGroup(first events.Event) []events.Event {
+	group, bytes := []events.Event{first}, a.eventCost(&first)
 	for len(group) < maxGroup && bytes < a.capacity/appendsInFlight {
 		select {
 		case e, ok := <-a.in:
@@ -126,7 +126,7 @@ func (a *appending) gather(first events.Event) []events.Event {
 				return group
 			}
 			group = append(group, e)
-			bytes += a.cost(&e)
+			bytes += a.eventCost(&e)
 		default:
 			return group
 		}
@@ -134,11 +134,11 @@ func (a *appending) gather(first events.Event) []events.Event {
 	return group
 }
 
-func (a *appending) append(ctx context.Context, group []events.Event) error {
+func (a *appendStage) appendGroup(ctx context.Context, group []events.Event) error {
 	within, cancel := context.WithTimeoutCause(ctx, a.timeout, errSlowLog)
 	defer cancel()
 	began := time.Now()
-	results, err := a.throttle.Measure(group, a.partitions, func() ([]eventlog.Appended, error) { return a.log.Append(within, group) })
+	results, err := a.throttle.MeasureAppend(group, a.partitions, func() ([]eventlog.Appended, error) { return a.log.Append(within, group) })
 	a.observe(time.Since(began).Seconds())
 	if err != nil {
 		if ctx.Err() != nil {
@@ -146,18 +146,18 @@ func (a *appending) append(ctx context.Context, group []events.Event) error {
 		}
 		return logRefusal(err)
 	}
-	a.count(group, results)
+	a.countResults(group, results)
 	for i := range group {
-		a.room.Release(a.cost(&group[i]))
+		a.room.Release(a.eventCost(&group[i]))
 	}
 	return nil
 }
 
-func (a *appending) count(group []events.Event, results []eventlog.Appended) {
+func (a *appendStage) countResults(group []events.Event, results []eventlog.Appended) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i, r := range results {
-		a.stats.Add(&group[i], r.Created, events.PartitionOf(group[i].Host, a.partitions), r.Revision)
+		a.stats.CountEvent(&group[i], r.Created, events.PartitionOf(group[i].Host, a.partitions), r.Revision)
 	}
 }
 
@@ -166,13 +166,13 @@ var errSlowLog = errors.New("etcd did not accept an append in time")
 // logRefusal returns the refusal for a failed append.
 func logRefusal(err error) *answer.Refusal {
 	if large, ok := errors.AsType[*eventlog.TooLargeError](err); ok {
-		return answer.Refuse(answer.CodeTooDense,
-			"the rows of host %s make an event of %d bytes, more than the log takes; shorten their labels and texts", large.Host, large.Bytes).Because(err)
+		return answer.Refuse(answer.CodeEventTooLarge,
+			"the rows of host %s make an event of %d bytes, more than the log takes; shorten their labels and texts", large.Host, large.Bytes).WithCause(err)
 	}
 	if errors.Is(err, eventlog.ErrNoSpace) {
-		return answer.LogFull().Because(err)
+		return answer.LogFull().WithCause(err)
 	}
 	return answer.Refuse(answer.CodeLogUnavailable,
-		"etcd does not accept events at the moment; send the file again in a few seconds").After(5 * time.Second).Because(
+		"etcd does not accept events at the moment; send the file again in a few seconds").WithRetryAfter(5 * time.Second).WithCause(
 		fmt.Errorf("appending events: %w", err))
 }

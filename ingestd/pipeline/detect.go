@@ -48,8 +48,8 @@ func grammarNames(all []dialect.Grammar) string {
 	return strings.Join(names, ", ")
 }
 
-// telemetry is a file whose dialect is known, ready to be read row by row.
-type telemetry struct {
+// detectedFile is a file whose dialect is known, ready to be read row by row.
+type detectedFile struct {
 	dialect string
 	headers []string
 	scanner *rows.Scanner
@@ -58,28 +58,28 @@ type telemetry struct {
 	worker  func() dialect.Worker
 }
 
-// detect looks at the beginning of a file. Its refusals mean that nothing of the file was used.
-func detect(file io.Reader, opt rows.Options, p Parameters) (*telemetry, error) {
+// detectDialect returns a file ready to be read, by its beginning. Its refusals mean that nothing of the file was used.
+func detectDialect(file io.Reader, opt rows.Options, p Parameters) (*detectedFile, error) {
 	sc := rows.NewScanner(file, opt)
 	head, err := sc.Peek(dialect.HeadBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, unreadable("", err)
+		return nil, headerRefusal("", err)
 	}
 	if err := checkText(head); err != nil {
 		return nil, err
 	}
 	first := firstLine(head) // head does not outlive the next call of the scanner
-	g, f, ok, err := p.find(sc)
+	g, f, ok, err := p.findGrammar(sc)
 	if s := recognizeNonTelemetry(f.Head); s != nil && !ok {
-		return nil, answer.Refuse(answer.CodeNotTelemetry, "the file is no telemetry, but %s; %s", s.what, s.instead)
+		return nil, answer.Refuse(answer.CodeNotTelemetry, "the file is no telemetry, but %s; %s", s.kind, s.advice)
 	}
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, answer.Refuse(answer.CodeEmpty, "the file is empty; a telemetry file starts with a header line")
 	case err != nil:
-		return nil, unreadable(first, err)
+		return nil, headerRefusal(first, err)
 	case !ok && p.Grammar == nil:
-		return nil, notTelemetry(first, p.Options.Columns)
+		return nil, notTelemetryRefusal(first, p.Options.Columns)
 	}
 	workers, err := g.Open(f, p.Options) // also if not ok: its own complaint about the header is the better answer
 	if err != nil {
@@ -89,11 +89,11 @@ func detect(file io.Reader, opt rows.Options, p Parameters) (*telemetry, error) 
 		return nil, answer.Refuse(answer.CodeNotTelemetry,
 			"the header %q is not that of dialect %s; leave ?dialect= out to have the dialect found", first, g.Name)
 	}
-	return &telemetry{dialect: g.Name, headers: texts(f.Header), scanner: sc, serial: g.Serial, bare: g.Bare, worker: workers}, nil
+	return &detectedFile{dialect: g.Name, headers: cellTexts(f.Header), scanner: sc, serial: g.Serial, bare: g.Bare, worker: workers}, nil
 }
 
-// find returns the dialect that the sender names, or else the detected one.
-func (p Parameters) find(sc *rows.Scanner) (dialect.Grammar, dialect.File, bool, error) {
+// findGrammar returns the dialect that the sender names, or else the detected one.
+func (p Parameters) findGrammar(sc *rows.Scanner) (dialect.Grammar, dialect.File, bool, error) {
 	if p.Grammar == nil {
 		return dialect.Detect(sc, Grammars(), p.Options)
 	}
@@ -106,21 +106,21 @@ func firstLine(head []byte) string {
 	return rows.Excerpt(bytes.TrimRight(first, "\r"))
 }
 
-func notTelemetry(first string, columns []string) error {
+func notTelemetryRefusal(first string, columns []string) error {
 	if len(columns) > 0 {
 		return answer.Refuse(answer.CodeNotTelemetry,
 			"no known telemetry dialect starts like %q, nor has the columns that ?columns= names; known are %s", first, grammarNames(Grammars()))
 	}
 	hint := ""
-	if headless(first) {
+	if isHeadless(first) {
 		hint = "; if it is of nvidia-smi without a header, give ?columns=, the string that --query-gpu was given"
 	}
 	return answer.Refuse(answer.CodeNotTelemetry,
 		"no known telemetry dialect starts like %q; known are %s (name one with ?dialect=)%s", first, grammarNames(Grammars()), hint)
 }
 
-// headless reports whether a line is a row and no header: one of its cells begins with a digit.
-func headless(first string) bool {
+// isHeadless reports whether a line is a row and no header: one of its cells begins with a digit.
+func isHeadless(first string) bool {
 	for cell := range strings.SplitSeq(first, ",") {
 		if cell = strings.TrimLeft(cell, " "); cell != "" && cell != first && '0' <= cell[0] && cell[0] <= '9' {
 			return true
@@ -129,8 +129,8 @@ func headless(first string) bool {
 	return false
 }
 
-// unreadable turns what the scanner says of a file's beginning into a refusal; errors of the body pass.
-func unreadable(first string, err error) error {
+// headerRefusal turns the scanner's error at a file's beginning into a refusal; errors of the body stay as they are.
+func headerRefusal(first string, err error) error {
 	if bad, ok := errors.AsType[*rows.Rejection](err); ok {
 		return answer.Refuse(answer.CodeNotTelemetry,
 			"the file's first line %q is no header: %s; known dialects are %s", cmp.Or(first, bad.Text), bad.Reason, grammarNames(Grammars()))
@@ -138,7 +138,7 @@ func unreadable(first string, err error) error {
 	return err
 }
 
-// magics are beginnings of files that people send by mistake, named so that the answer can say what it was.
+// magics are beginnings of files that people send by mistake, named for the answer.
 var magics = []struct{ magic, name string }{
 	{"\x89PNG", "a PNG image"},
 	{"\x1f\x8b", "gzip-compressed; unpack it first"},
@@ -161,7 +161,7 @@ func checkText(head []byte) error {
 	return nil
 }
 
-func texts(cells [][]byte) []string {
+func cellTexts(cells [][]byte) []string {
 	out := make([]string, len(cells))
 	for i, c := range cells {
 		out[i] = strings.ToValidUTF8(string(bytes.TrimSpace(c)), "\uFFFD")

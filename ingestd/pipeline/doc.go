@@ -1,9 +1,9 @@
-// Package pipeline takes files in: their rows become records, their records events, and the events go to the log.
+// Package pipeline processes files: their rows become records, their records events, and the events go to the log.
 //
 // In come intake.Files and Parameters; out go appended events and, for each file, an answer.Receipt. The stages of a file
 // are: detection of its dialect → rows (cut at line ends) → workers (rows to records, side by side) → sequencer (back in
 // file order, cut into events per host) → log (several appends under way) → receipt. Each stage waits for the next, so the
-// bytes in flight are bounded by Config whatever the file's size, and a slow log slows the client down.
+// bytes in flight are bounded by Config for files of any size, and a slow log slows the client down.
 //
 // Promises: the events depend on the file's content alone, not on network chunks or the number of workers, so a repeated
 // upload finds them in the log. A bad cell costs that cell and a bad row that row. A panic of a stage ends one file. A

@@ -9,13 +9,13 @@ import (
 
 // sink is where the events of a file go: a stage of its pipeline.
 type sink interface {
-	put(ctx context.Context, e events.Event) error
-	finish()
-	run(ctx context.Context) error
-	result() *answer.AppendStats // once run has ended
+	putEvent(ctx context.Context, e events.Event) error
+	closeInput()
+	runStage(ctx context.Context) error
+	appendStats() *answer.AppendStats // once runStage has ended
 }
 
-// dryRunSink takes the place of appending in a dry run. It counts every event as created, except repeats within the file;
+// dryRunSink is the sink of a dry run. It counts every event as created, except repeats within the file;
 // the log is not asked which of them it has.
 type dryRunSink struct {
 	seen  map[eventName]struct{}
@@ -37,19 +37,19 @@ func newDryRunSink() *dryRunSink {
 	}
 }
 
-func (r *dryRunSink) put(_ context.Context, e events.Event) error {
+func (r *dryRunSink) putEvent(_ context.Context, e events.Event) error {
 	key := eventName{e.Host, e.First(), e.Sequence}
 	_, repeat := r.seen[key]
 	r.seen[key] = struct{}{}
-	r.stats.Add(&e, !repeat, 0, events.Revision{})
+	r.stats.CountEvent(&e, !repeat, 0, events.Revision{})
 	return nil
 }
 
-func (r *dryRunSink) finish() { close(r.ended) }
+func (r *dryRunSink) closeInput() { close(r.ended) }
 
-func (r *dryRunSink) run(context.Context) error {
-	<-r.ended // finish is called in every case
+func (r *dryRunSink) runStage(context.Context) error {
+	<-r.ended // closeInput is called in every case
 	return nil
 }
 
-func (r *dryRunSink) result() *answer.AppendStats { return &r.stats }
+func (r *dryRunSink) appendStats() *answer.AppendStats { return &r.stats }

@@ -38,14 +38,14 @@ func BenchmarkExport(b *testing.B) {
 	var records int64
 	for b.Loop() {
 		log := pipelinetest.NewRecorderOf(events.CutRules{})
-		processor := processorOf(pipelinetest.Forgetful{Recorder: log}, runtime.GOMAXPROCS(0), 30*time.Second)
+		processor := processorOf(pipelinetest.DiscardingLog{Recorder: log}, runtime.GOMAXPROCS(0), 30*time.Second)
 		p, err := ParseParameters(nil, "UTC", time.Now())
 		if err != nil {
 			b.Fatal(err)
 		}
 		rec := answer.NewReceipt()
 		body := intake.NewBody(nil, 0, func(time.Time) error { return nil }, intake.Config{})
-		if _, err := processor.ProcessFile(b.Context(), intake.NewFile("", bytes.NewReader(text), body.Stop), p, rec); err != nil {
+		if _, err := processor.ProcessFile(b.Context(), intake.NewFile("", bytes.NewReader(text), body.StopReading), p, rec); err != nil {
 			b.Fatal(err)
 		}
 		records += rec.RecordCount

@@ -10,13 +10,13 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// TestRealStrangers refuses by name files of the collection of real inputs that are no telemetry.
-func TestRealStrangers(t *testing.T) {
+// TestRealNonTelemetry refuses by name files of the collection of real inputs that are no telemetry.
+func TestRealNonTelemetry(t *testing.T) {
 	for name, want := range map[string]string{
 		"dcgm-default-counters.csv":            "a counters file of dcgm-exporter",
 		"grafana/dcgm-exporter-dashboard.json": "a Grafana dashboard",
 	} {
-		_, err := detect(bytes.NewReader(dialecttest.Sample(t, name)), rows.Options{}, Parameters{})
+		_, err := detectDialect(bytes.NewReader(dialecttest.Sample(t, name)), rows.Options{}, Parameters{})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want a refusal that names %s", name, err, want)
 		}
@@ -36,7 +36,7 @@ func TestRealFilesAreKnown(t *testing.T) {
 		"nvidia-smi/rtx2080-windows-idle-query-gpu.csv": "nvidia-smi",
 		"nvidia-smi/h100-idle-dmon.txt":                 "nvidia-smi-dmon",
 	} {
-		got, err := detect(bytes.NewReader(dialecttest.Sample(t, name)), rows.Options{}, p)
+		got, err := detectDialect(bytes.NewReader(dialecttest.Sample(t, name)), rows.Options{}, p)
 		if err != nil || got.dialect != want {
 			t.Errorf("%s: got %+v, error %v, want dialect %s", name, got, err, want)
 		}

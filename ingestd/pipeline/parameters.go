@@ -29,18 +29,18 @@ type Parameters struct {
 // parameter is one that the query string may have. read takes its text, which is not empty; its error names
 // the fault.
 type parameter struct {
-	name string
-	read func(p *Parameters, text string) error
-	bare string // what the name alone stands for; empty: as if it were not there
+	name      string
+	read      func(p *Parameters, text string) error
+	bareValue string // the value of the name alone; empty: as if it were not there
 }
 
-// knownParameters come in the order in which they are read: what times mean depends on tz.
+// knownParameters returns the parameters in the order in which they are read: the meaning of times depends on tz.
 func knownParameters() []parameter {
 	return []parameter{
-		toggle("wait", func(p *Parameters) *bool { return &p.Wait }),
-		toggle("async", func(p *Parameters) *bool { return &p.Async }),
-		toggle("strict", func(p *Parameters) *bool { return &p.Strict }),
-		toggle("dry_run", func(p *Parameters) *bool { return &p.DryRun }),
+		boolParameter("wait", func(p *Parameters) *bool { return &p.Wait }),
+		boolParameter("async", func(p *Parameters) *bool { return &p.Async }),
+		boolParameter("strict", func(p *Parameters) *bool { return &p.Strict }),
+		boolParameter("dry_run", func(p *Parameters) *bool { return &p.DryRun }),
 		{name: "filename", read: func(p *Parameters, text string) error { p.Name = intake.BaseName(text); return nil }},
 		{name: "dialect", read: (*Parameters).readDialect},
 		{name: "host", read: (*Parameters).readHost},
@@ -81,7 +81,7 @@ func ParseParameters(queries map[string]string, defaultZone string, now time.Tim
 	for _, k := range known {
 		text, given := queries[k.name]
 		if given && text == "" {
-			text = k.bare
+			text = k.bareValue
 		}
 		if text != "" {
 			if err := k.read(&p, strings.Clone(text)); err != nil { // the server uses a request's memory again
@@ -101,8 +101,8 @@ func parameterNames(all []parameter) string {
 	return strings.Join(names, ", ")
 }
 
-// toggle is a parameter that is true or false; ?name is ?name=true, which somebody who writes it expects.
-func toggle(name string, of func(*Parameters) *bool) parameter {
+// boolParameter returns a parameter that is true or false; ?name means ?name=true, as its writer expects.
+func boolParameter(name string, of func(*Parameters) *bool) parameter {
 	return parameter{name, func(p *Parameters, text string) error {
 		on, err := strconv.ParseBool(text)
 		if err != nil {
@@ -155,7 +155,7 @@ func (p *Parameters) readMetric(name string) error {
 	return nil
 }
 
-// readTime reads an instant that needs no zone from elsewhere: what it is for has no other.
+// readTime reads an instant that names its own zone: the parameters with times have no other.
 func readTime(opt dialect.Options, text string) (time.Time, error) {
 	at, err := dialect.NewClock(opt).Read([]byte(text))
 	switch {

@@ -14,8 +14,8 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// batch is rows on their way through the pipeline, with what a worker made of them. Its memory is
-// used again.
+// batch is rows on their way through the pipeline, with their records once a worker has parsed them. Its memory is
+// reused.
 type batch struct {
 	text   rows.Batch
 	parsed dialect.Parsed
@@ -23,8 +23,8 @@ type batch struct {
 	done   wait.Signal // set once the worker has finished
 }
 
-// rowResult is the result of one row for one host: the records up to records in parsed, from those of the result
-// before.
+// rowResult is the result of one row for one host: the records in parsed up to records, starting behind the records
+// of the result before.
 type rowResult struct {
 	host        events.HostID
 	size        int
@@ -44,11 +44,11 @@ type pipeline struct {
 	readErr error         // how the file ended when that was not clean; set before ordered is closed
 }
 
-// batchesOf returns the number of batches of a pipeline: one per worker, one being read, one being sequenced.
-func batchesOf(workers int) int { return workers + 2 }
+// batchCount returns the number of batches of a pipeline: one per worker, one being read, one being sequenced.
+func batchCount(workers int) int { return workers + 2 }
 
 func newPipeline(workers int) *pipeline {
-	n := batchesOf(workers)
+	n := batchCount(workers)
 	p := &pipeline{
 		workers: workers,
 		free:    make(chan *batch, n),
@@ -61,10 +61,11 @@ func newPipeline(workers int) *pipeline {
 	return p
 }
 
-// run reads the file to its end and appends its events. An error of the file itself is no error of a stage:
-// what was complete before it goes through, and only the events still open are not cut, so that the same
-// file sent again in full is cut at the same places; a live stream is not sent again, so all of it goes through. An error of a stage also stops the reading of it.
-func (p *pipeline) run(ctx context.Context, stop func(error), t *telemetry, seq *sequencer, out sink) error {
+// runStages reads the file to its end and appends its events. An error of the file itself is no error of a stage: the
+// part before it goes through, and only the events still open are not cut, so that the same file sent again in full
+// is cut at the same places; a live stream is not sent again, so all of it goes through. An error of a stage also
+// stops the reading of the file.
+func (p *pipeline) runStages(ctx context.Context, stop func(error), t *detectedFile, seq *sequencer, out sink) error {
 	stages, ctx := errgroup.WithContext(ctx)
 	var failed sync.Once
 	start := func(stage func(ctx context.Context) error) {
@@ -76,32 +77,32 @@ func (p *pipeline) run(ctx context.Context, stop func(error), t *telemetry, seq 
 			return err
 		})
 	}
-	start(func(ctx context.Context) error { return p.read(ctx, t.scanner) })
+	start(func(ctx context.Context) error { return p.readBatches(ctx, t.scanner) })
 	workers := p.workers
 	if t.serial {
 		workers = 1
 	}
 	for range workers {
 		w := t.worker()
-		start(func(ctx context.Context) error { return p.parse(ctx, w) })
+		start(func(ctx context.Context) error { return p.parseBatches(ctx, w) })
 	}
 	start(func(ctx context.Context) error {
-		defer out.finish()
-		defer p.cutter.stop()
-		if err := p.sequence(ctx, seq); err != nil || p.readErr != nil && p.cutter == nil {
+		defer out.closeInput()
+		defer p.cutter.stopTimer()
+		if err := p.sequenceBatches(ctx, seq); err != nil || p.readErr != nil && p.cutter == nil {
 			return err
 		}
-		return seq.flush(ctx)
+		return seq.flushEvents(ctx)
 	})
-	start(out.run)
+	start(out.runStage)
 	if err := stages.Wait(); err != nil {
 		return err
 	}
 	return p.readErr
 }
 
-// read fills batches until the file ends.
-func (p *pipeline) read(ctx context.Context, sc *rows.Scanner) error {
+// readBatches fills batches until the file ends.
+func (p *pipeline) readBatches(ctx context.Context, sc *rows.Scanner) error {
 	defer close(p.work)
 	defer close(p.ordered)
 	for {
@@ -123,15 +124,15 @@ func (p *pipeline) read(ctx context.Context, sc *rows.Scanner) error {
 	}
 }
 
-// parse turns rows into records until there are no more.
-func (p *pipeline) parse(ctx context.Context, w dialect.Worker) error {
+// parseBatches turns rows into records until there are no more.
+func (p *pipeline) parseBatches(ctx context.Context, w dialect.Worker) error {
 	for {
 		select {
 		case b, ok := <-p.work:
 			if !ok {
 				return nil
 			}
-			b.parse(w)
+			b.parseRows(w)
 			b.done.Set()
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -139,7 +140,7 @@ func (p *pipeline) parse(ctx context.Context, w dialect.Worker) error {
 	}
 }
 
-func (b *batch) parse(w dialect.Worker) {
+func (b *batch) parseRows(w dialect.Worker) {
 	b.parsed.Reset()
 	b.rows = b.rows[:0]
 	for row := range b.text.Rows() {
@@ -147,15 +148,15 @@ func (b *batch) parse(w dialect.Worker) {
 		w.Parse(row, &b.parsed)
 		result := rowResult{b.parsed.Host, row.Size, len(b.parsed.Records), b.parsed.ZoneAssumed, false, row.Line}
 		if len(b.parsed.Runs) > 1 {
-			b.share(result, from)
+			b.splitResult(result, from)
 			continue
 		}
 		b.rows = append(b.rows, result)
 	}
 }
 
-// share makes a result for each host of a row whose records begin at from; each has its share of the text.
-func (b *batch) share(whole rowResult, from int) {
+// splitResult appends a result for each host of a row whose records begin at from; each has its share of the text.
+func (b *batch) splitResult(whole rowResult, from int) {
 	at, all := from, whole.records-from
 	for _, run := range b.parsed.Runs {
 		at += run.Records
@@ -163,8 +164,8 @@ func (b *batch) share(whole rowResult, from int) {
 	}
 }
 
-// sequence takes the batches in file order.
-func (p *pipeline) sequence(ctx context.Context, seq *sequencer) error {
+// sequenceBatches passes the batches to the sequencer in file order.
+func (p *pipeline) sequenceBatches(ctx context.Context, seq *sequencer) error {
 	for {
 		select {
 		case b, ok := <-p.ordered:
@@ -177,20 +178,20 @@ func (p *pipeline) sequence(ctx context.Context, seq *sequencer) error {
 				return context.Cause(ctx)
 			}
 			before := seq.records
-			if err := seq.take(ctx, b); err != nil {
+			if err := seq.takeBatch(ctx, b); err != nil {
 				return err
 			}
-			p.cutter.add(seq.records - before)
+			p.cutter.addRecords(seq.records - before)
 			p.free <- b
-		case <-p.cutter.due():
+		case <-p.cutter.dueTimes():
 			if len(p.ordered) > 0 {
-				p.cutter.rearm()
+				p.cutter.resetTimer()
 				continue
 			}
 			if !p.cutter.shouldCut() {
 				continue
 			}
-			if err := seq.flush(ctx); err != nil {
+			if err := seq.flushEvents(ctx); err != nil {
 				return err
 			}
 		case <-ctx.Done():

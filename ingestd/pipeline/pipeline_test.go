@@ -18,13 +18,13 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-// stuck yields a text and then blocks, as a silent client does, until the body is stopped.
-type stuck struct {
+// stuckReader yields a text and then blocks, as a silent client does, until the body is stopped.
+type stuckReader struct {
 	text    io.Reader
 	stopped chan struct{}
 }
 
-func (s stuck) Read(p []byte) (int, error) {
+func (s stuckReader) Read(p []byte) (int, error) {
 	if n, _ := s.text.Read(p); n > 0 {
 		return n, nil
 	}
@@ -32,8 +32,8 @@ func (s stuck) Read(p []byte) (int, error) {
 	return 0, errors.New("connection deadline")
 }
 
-// However an upload ends, its goroutines have ended when it returns, and the error is the first cause. A
-// bubble fails the test when one of them is left.
+// Whichever way an upload ends, its goroutines have ended when it returns, and the error is the first cause. A bubble
+// fails the test when one of them is left.
 func TestNoStageOutlivesItsUpload(t *testing.T) {
 	cause := errors.New("the server stops")
 	file := pipelinetest.DCGMFile(20_000, 5)
@@ -58,7 +58,7 @@ func TestNoStageOutlivesItsUpload(t *testing.T) {
 		{name: "all goes well", log: up, whole: true},
 		{name: "log down", log: down, want: "etcd does not accept events"},
 		{name: "log silent", log: silent, want: "etcd does not accept events"},
-		{name: "log panics", log: func() appender { return pipelinetest.Broken{Recorder: pipelinetest.NewRecorder()} }, want: "secret of the log"},
+		{name: "log panics", log: func() appender { return pipelinetest.PanickingLog{Recorder: pipelinetest.NewRecorder()} }, want: "secret of the log"},
 		{name: "server stops while the client is silent", log: up, end: cause, want: cause.Error()},
 		{name: "server stops while the log is silent", log: silent, whole: true, end: cause, want: cause.Error()},
 	}
@@ -79,11 +79,11 @@ func TestNoStageOutlivesItsUpload(t *testing.T) {
 				if c.end != nil {
 					time.AfterFunc(time.Minute, func() { cancel(c.end) })
 				}
-				var text io.Reader = stuck{bytes.NewReader(file), stopped}
+				var text io.Reader = stuckReader{bytes.NewReader(file), stopped}
 				if c.whole {
 					text = bytes.NewReader(file)
 				}
-				_, err = processor.ProcessFile(ctx, intake.NewFile("", text, b.Stop), p, answer.NewReceipt())
+				_, err = processor.ProcessFile(ctx, intake.NewFile("", text, b.StopReading), p, answer.NewReceipt())
 				if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 					t.Errorf("got error %v, want %q", err, c.want)
 				}
@@ -97,7 +97,7 @@ func TestAppendingHoldsBackWhatDoesNotFit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := pipelinetest.NewRecorder()
 		release := log.HoldAppends()
-		out := newAppending(log, openThrottle{}, 1, time.Hour, func(float64) {})
+		out := newAppendStage(log, openThrottle{}, 1, time.Hour, func(float64) {})
 		var evs []events.Event
 		for _, host := range []events.HostID{"a", "b"} {
 			cutter := events.NewCutter(events.CutRules{}, "u", "")
@@ -105,12 +105,12 @@ func TestAppendingHoldsBackWhatDoesNotFit(t *testing.T) {
 			evs = append(evs, cutter.Flush()...)
 		}
 		stages, ctx := errgroup.WithContext(t.Context())
-		stages.Go(func() error { return out.run(ctx) })
+		stages.Go(func() error { return out.runStage(ctx) })
 		put := make(chan int, len(evs))
 		stages.Go(func() error {
-			defer out.finish()
+			defer out.closeInput()
 			for i, e := range evs {
-				if err := out.put(ctx, e); err != nil {
+				if err := out.putEvent(ctx, e); err != nil {
 					return err
 				}
 				put <- i

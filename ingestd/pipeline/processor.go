@@ -33,10 +33,10 @@ type appender interface {
 
 // throttle slows uploads down and stops them when the log cannot take more.
 type throttle interface {
-	// Pass returns when an event may go on to the log, or an error when its upload has to end.
-	Pass(ctx context.Context) error
-	// Measure carries out an append and takes note of its course.
-	Measure(group []events.Event, partitions int, do func() ([]eventlog.Appended, error)) ([]eventlog.Appended, error)
+	// AwaitPass returns when an event may go on to the log, or an error when its upload has to end.
+	AwaitPass(ctx context.Context) error
+	// MeasureAppend carries out an append and takes note of its course.
+	MeasureAppend(group []events.Event, partitions int, do func() ([]eventlog.Appended, error)) ([]eventlog.Appended, error)
 	// RestAfter pauses between appends, after one that took so long.
 	RestAfter(ctx context.Context, took time.Duration) error
 }
@@ -47,19 +47,19 @@ type Processor struct {
 	log      appender
 	throttle throttle
 	observe  func(seconds float64) // is called with the time of each append
-	keep     func(*intake.File) (drop func(), err error)
+	keepFile func(*intake.File) (drop func(), err error)
 }
 
 // New returns a processor that appends to a log. keep makes a file rereadable that is not, until drop is called.
 func New(cfg Config, log appender, t throttle, observe func(seconds float64), keep func(*intake.File) (drop func(), err error)) *Processor {
-	return &Processor{cfg: cfg, log: log, throttle: t, observe: observe, keep: keep}
+	return &Processor{cfg: cfg, log: log, throttle: t, observe: observe, keepFile: keep}
 }
 
-// Process takes in one file after another, each with a receipt of its own. A refused file costs the others nothing. An
+// ProcessUpload processes one file after another, each with a receipt of its own. A refused file costs the others nothing. An
 // early end of the source, or of the log, ends the upload.
-func (c *Processor) Process(ctx context.Context, src intake.Source, p Parameters, o *answer.Outcome) {
+func (c *Processor) ProcessUpload(ctx context.Context, src intake.Source, p Parameters, o *answer.Outcome) {
 	for {
-		f, err := src.Next()
+		f, err := src.NextFile()
 		if err == io.EOF { // a wrapped one is no end
 			break
 		}
@@ -79,7 +79,7 @@ func (c *Processor) Process(ctx context.Context, src intake.Source, p Parameters
 			break
 		}
 	}
-	o.Finish(src.Trouble())
+	o.SumUp(src.Warning())
 }
 
 // uploadError returns the error of a file if no other file can be read or stored after it.
@@ -87,13 +87,13 @@ func uploadError(f *intake.File, err error) error {
 	if err == nil {
 		return nil
 	}
-	if broken := f.Broken(); broken != nil || answer.CostsOneFile(err) {
+	if broken := f.SourceError(); broken != nil || answer.CostsOneFile(err) {
 		return broken
 	}
 	return err
 }
 
-// ProcessFile takes in one file and fills its receipt, with or without an error. It returns the counts of the file's
+// ProcessFile processes one file and fills its receipt, with or without an error. It returns the counts of the file's
 // events.
 func (c *Processor) ProcessFile(ctx context.Context, f *intake.File, p Parameters, rec *answer.Receipt) (answer.AppendStats, error) {
 	defer func() { rec.Size = f.Size }()
@@ -110,10 +110,10 @@ func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameter
 	}
 	text := intake.Unpack(f, c.cfg.Unpacking)
 	defer text.Close()
-	t, err := detect(text, rows.Options{BlockBytes: blockBytes(c.cfg.MemoryBytes/2, c.cfg.Workers), MaxLine: c.cfg.Limits.LineBytes, Live: f.Live != nil}, p)
+	t, err := detectDialect(text, rows.Options{BlockBytes: blockBytes(c.cfg.MemoryBytes/2, c.cfg.Workers), MaxLine: c.cfg.Limits.LineBytes, Live: f.Live != nil}, p)
 	rec.Packing = text.Layers()
 	if err != nil {
-		return answer.AppendStats{}, f.Blame(text, err)
+		return answer.AppendStats{}, f.DetectBomb(text, err)
 	}
 	if len(t.headers) > c.cfg.Limits.Columns {
 		return answer.AppendStats{}, tooManyColumns(len(t.headers), c.cfg.Limits.Columns)
@@ -122,7 +122,7 @@ func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameter
 
 	var out sink = newDryRunSink()
 	if !p.DryRun {
-		out = newAppending(c.log, c.throttle, max(c.cfg.MemoryBytes/2, 1<<20), c.cfg.AppendTimeout, c.observe)
+		out = newAppendStage(c.log, c.throttle, max(c.cfg.MemoryBytes/2, 1<<20), c.cfg.AppendTimeout, c.observe)
 	}
 	seq := newSequencer(c.log.Facts().Cut, rec.FileID, p.Zone, out)
 	seq.strict, seq.progress = p.Strict, f.Progress
@@ -132,20 +132,20 @@ func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameter
 	} else {
 		seq.maxRows = c.cfg.Limits.Rows
 	}
-	err = line.run(ctx, f.Stop, t, seq, out)
-	fillReceipt(rec, seq, out.result(), p.Zone)
+	err = line.runStages(ctx, f.StopReading, t, seq, out)
+	fillReceipt(rec, seq, out.appendStats(), p.Zone)
 	if err != nil {
-		return *out.result(), err
+		return *out.appendStats(), err
 	}
 	completeReceipt(rec, f, seq)
-	return *out.result(), rec.CheckUsable(t.bare)
+	return *out.appendStats(), rec.CheckUsable(t.bare)
 }
 
 // blockBytes shares bytes between the batches of a pipeline. A batch occupies about four times its text: that
 // itself twice, its rows and their records.
 func blockBytes(share int64, workers int) int {
 	const least, most, times = 32 << 10, 256 << 10, 4
-	return int(min(max(share/int64(batchesOf(workers))/times, least), most))
+	return int(min(max(share/int64(batchCount(workers))/times, least), most))
 }
 
 func tooManyRows(most int64) error {

@@ -25,9 +25,9 @@ import (
 // openThrottle lets everything pass.
 type openThrottle struct{}
 
-func (openThrottle) Pass(context.Context) error { return nil }
+func (openThrottle) AwaitPass(context.Context) error { return nil }
 
-func (openThrottle) Measure(_ []events.Event, _ int, do func() ([]eventlog.Appended, error)) ([]eventlog.Appended, error) {
+func (openThrottle) MeasureAppend(_ []events.Event, _ int, do func() ([]eventlog.Appended, error)) ([]eventlog.Appended, error) {
 	return do()
 }
 
@@ -43,8 +43,8 @@ func processorOf(log appender, workers int, appendTimeout time.Duration) *Proces
 	return New(cfg, log, openThrottle{}, func(float64) {}, nil)
 }
 
-// takeFile sends text through the pipeline as if it had come from a socket in the reader's chunks.
-func takeFile(t testing.TB, log *pipelinetest.Recorder, workers int, query map[string]string, text io.Reader) (*answer.Receipt, error) {
+// processFile sends text through the pipeline as if it had come from a socket in the reader's chunks.
+func processFile(t testing.TB, log *pipelinetest.Recorder, workers int, query map[string]string, text io.Reader) (*answer.Receipt, error) {
 	t.Helper()
 	p, err := ParseParameters(query, "UTC", time.Now())
 	if err != nil {
@@ -52,22 +52,22 @@ func takeFile(t testing.TB, log *pipelinetest.Recorder, workers int, query map[s
 	}
 	rec := answer.NewReceipt()
 	b := intake.NewBody(nil, 0, func(time.Time) error { return nil }, intake.Config{})
-	_, err = processorOf(log, workers, 30*time.Second).ProcessFile(t.Context(), intake.NewFile("", text, b.Stop), p, rec)
+	_, err = processorOf(log, workers, 30*time.Second).ProcessFile(t.Context(), intake.NewFile("", text, b.StopReading), p, rec)
 	return rec, err
 }
 
-// splits reads in chunks of random size.
-type splits struct {
+// splitReader reads in chunks of random size.
+type splitReader struct {
 	r   io.Reader
 	rng *rand.Rand
 	max int
 }
 
-func (s splits) Read(p []byte) (int, error) {
+func (s splitReader) Read(p []byte) (int, error) {
 	return s.r.Read(p[:min(len(p), 1+s.rng.IntN(s.max))])
 }
 
-// wildFile makes a file with everything that a row can be: good, short, quoted over lines, blank, a header
+// wildFile returns a file with everything that a row can be: good, short, quoted over lines, blank, a header
 // again, with a bad cell, of many hosts or few, with and without a zone.
 func wildFile(rng *rand.Rand, rows int) []byte {
 	var b bytes.Buffer
@@ -110,40 +110,40 @@ func TestChunksAndWorkersDoNotChangeTheEvents(t *testing.T) {
 	for round := range 6 {
 		text := wildFile(rng, 200+rng.IntN(3000))
 		log := pipelinetest.NewRecorder()
-		wantReceipt, err := takeFile(t, log, 1, nil, bytes.NewReader(text))
+		wantReceipt, err := processFile(t, log, 1, nil, bytes.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := log.Stored(t)
+		want := log.StoredEvents(t)
 		if len(want) < 10 || wantReceipt.Rejected == 0 || wantReceipt.Absent == 0 || wantReceipt.Metadata.Zone == "" {
 			t.Fatalf("round %d tests too little: %d events, %+v", round, len(want), wantReceipt)
 		}
 		readers := map[string]func() io.Reader{
 			"whole":       func() io.Reader { return bytes.NewReader(text) },
-			"small":       func() io.Reader { return splits{bytes.NewReader(text), rng, 50} },
-			"large":       func() io.Reader { return splits{bytes.NewReader(text), rng, 100_000} },
+			"small":       func() io.Reader { return splitReader{bytes.NewReader(text), rng, 50} },
+			"large":       func() io.Reader { return splitReader{bytes.NewReader(text), rng, 100_000} },
 			"single byte": func() io.Reader { return iotest.OneByteReader(bytes.NewReader(text)) },
 			"data at EOF": func() io.Reader { return iotest.DataErrReader(bytes.NewReader(text)) },
 		}
 		for name, reader := range readers {
 			workers := 1 + rng.IntN(8)
 			got := pipelinetest.NewRecorder()
-			rec, err := takeFile(t, got, workers, nil, reader())
+			rec, err := processFile(t, got, workers, nil, reader())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, got.Stored(t)); diff != "" {
+			if diff := cmp.Diff(want, got.StoredEvents(t)); diff != "" {
 				t.Fatalf("round %d, %s reads, %d workers: events differ (-want +got):\n%s", round, name, workers, diff)
 			}
-			if diff := cmp.Diff(comparable(wantReceipt), comparable(rec), cmp.AllowUnexported(answer.Receipt{})); diff != "" {
+			if diff := cmp.Diff(comparableReceipt(wantReceipt), comparableReceipt(rec), cmp.AllowUnexported(answer.Receipt{})); diff != "" {
 				t.Fatalf("round %d, %s reads, %d workers: receipts differ (-want +got):\n%s", round, name, workers, diff)
 			}
 		}
 	}
 }
 
-// comparable is a receipt without what differs between two uploads of one file.
-func comparable(r *answer.Receipt) answer.Receipt {
+// comparableReceipt returns a receipt without the fields that differ between two uploads of one file.
+func comparableReceipt(r *answer.Receipt) answer.Receipt {
 	c := *r
 	c.FileID, c.UploadedAt, c.ProcessedAt, c.Revision = "", time.Time{}, time.Time{}, ""
 	return c
@@ -153,18 +153,18 @@ func comparable(r *answer.Receipt) answer.Receipt {
 func TestBrokenUploadIsCompletedBySendingItAgain(t *testing.T) {
 	text := pipelinetest.DCGMFile(2000, 3)
 	log := pipelinetest.NewRecorder()
-	if _, err := takeFile(t, log, 2, nil, bytes.NewReader(text)); err != nil {
+	if _, err := processFile(t, log, 2, nil, bytes.NewReader(text)); err != nil {
 		t.Fatal(err)
 	}
-	whole := log.Stored(t)
+	whole := log.StoredEvents(t)
 	for _, at := range []int{len(text) / 3, len(text) / 2, len(text) - 1} {
 		log := pipelinetest.NewRecorder()
 		broken := io.MultiReader(bytes.NewReader(text[:at]), iotest.ErrReader(io.ErrUnexpectedEOF))
-		rec, err := takeFile(t, log, 2, nil, broken)
+		rec, err := processFile(t, log, 2, nil, broken)
 		if err == nil {
 			t.Fatal("a broken file gave no error")
 		}
-		for key, e := range log.Stored(t) {
+		for key, e := range log.StoredEvents(t) {
 			if diff := cmp.Diff(whole[key], e); diff != "" {
 				t.Fatalf("broken at %d: an event is not of the whole file:\n%s", at, diff)
 			}
@@ -173,14 +173,14 @@ func TestBrokenUploadIsCompletedBySendingItAgain(t *testing.T) {
 		if stored == 0 {
 			t.Errorf("broken at %d: nothing was stored", at)
 		}
-		again, err := takeFile(t, log, 2, nil, bytes.NewReader(text))
+		again, err := processFile(t, log, 2, nil, bytes.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if again.Duplicate != stored || again.Accepted != 2000-stored {
 			t.Errorf("broken at %d after %d records: again gave %d accepted, %d duplicate", at, stored, again.Accepted, again.Duplicate)
 		}
-		if diff := cmp.Diff(whole, log.Stored(t)); diff != "" {
+		if diff := cmp.Diff(whole, log.StoredEvents(t)); diff != "" {
 			t.Errorf("broken at %d and sent again: events differ (-want +got):\n%s", at, diff)
 		}
 	}
@@ -188,7 +188,7 @@ func TestBrokenUploadIsCompletedBySendingItAgain(t *testing.T) {
 
 func TestRepeatsWithinAFileAreDuplicates(t *testing.T) {
 	text := []byte(pipelinetest.DCGMHeader + strings.Repeat(`"2025-07-18T20:00:00Z","DCGM_FI_DEV_GPU_UTIL","0","nvidia0","GPU-1","H100","host-1","","","","7",""`+"\n", 3))
-	rec, err := takeFile(t, pipelinetest.NewRecorder(), 2, nil, bytes.NewReader(text))
+	rec, err := processFile(t, pipelinetest.NewRecorder(), 2, nil, bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestRepeatsWithinAFileAreDuplicates(t *testing.T) {
 func TestLongLineCostsItselfOnly(t *testing.T) {
 	text := string(pipelinetest.DCGMFile(1, 1)) + strings.Repeat("x", 300<<10) + "\n" +
 		strings.TrimPrefix(string(pipelinetest.DCGMFile(2, 2)), pipelinetest.DCGMHeader)
-	rec, err := takeFile(t, pipelinetest.NewRecorder(), 2, nil, strings.NewReader(text))
+	rec, err := processFile(t, pipelinetest.NewRecorder(), 2, nil, strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestErrorsAreListedUpToABound(t *testing.T) {
 	for range 5000 {
 		text = append(text, "short,row\n"...)
 	}
-	rec, err := takeFile(t, pipelinetest.NewRecorder(), 3, nil, bytes.NewReader(text))
+	rec, err := processFile(t, pipelinetest.NewRecorder(), 3, nil, bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestRealSample(t *testing.T) {
 	text := dialecttest.Sample(t, "dcgm_metrics_20250718_134233.csv")
 	log := pipelinetest.NewRecorderOf(events.CutRules{})
 	for _, want := range []struct{ accepted, duplicate int64 }{{2470, 0}, {0, 2470}} {
-		rec, err := takeFile(t, log, 2, nil, bytes.NewReader(text))
+		rec, err := processFile(t, log, 2, nil, bytes.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,13 +236,13 @@ func TestRealSample(t *testing.T) {
 				rec.Accepted, rec.Duplicate, rec.Rejected, rec.Absent, rec.Warnings, want.accepted, want.duplicate)
 		}
 	}
-	if got := len(log.Stored(t)); got != 31 {
+	if got := len(log.StoredEvents(t)); got != 31 {
 		t.Errorf("got %d events, want one for each of 31 hosts", got)
 	}
 }
 
 func TestRealWideSample(t *testing.T) {
-	rec, err := takeFile(t, pipelinetest.NewRecorder(), 2, nil, bytes.NewReader(dialecttest.Sample(t, "wide_minimal.csv")))
+	rec, err := processFile(t, pipelinetest.NewRecorder(), 2, nil, bytes.NewReader(dialecttest.Sample(t, "wide_minimal.csv")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestRealWideSample(t *testing.T) {
 
 func TestOtherRealFilesAreRefused(t *testing.T) {
 	for _, name := range []string{"dcgm-default-counters.csv", "grafana/dcgm-exporter-dashboard.json"} {
-		rec, err := takeFile(t, pipelinetest.NewRecorder(), 2, nil, bytes.NewReader(dialecttest.Sample(t, name)))
+		rec, err := processFile(t, pipelinetest.NewRecorder(), 2, nil, bytes.NewReader(dialecttest.Sample(t, name)))
 		if r, ok := err.(*answer.Refusal); !ok || r.Code != answer.CodeNotTelemetry {
 			t.Errorf("%s: got %v, %+v; want it refused as no telemetry", name, err, rec)
 		}
@@ -270,13 +270,13 @@ func BenchmarkUpload(b *testing.B) {
 			for b.Loop() {
 				peak := pipelinetest.PeakHeap(func() {
 					log := pipelinetest.NewRecorderOf(events.CutRules{})
-					processor := processorOf(pipelinetest.Forgetful{Recorder: log}, runtime.GOMAXPROCS(0), 30*time.Second)
+					processor := processorOf(pipelinetest.DiscardingLog{Recorder: log}, runtime.GOMAXPROCS(0), 30*time.Second)
 					p, err := ParseParameters(nil, "UTC", time.Now())
 					if err != nil {
 						b.Fatal(err)
 					}
 					body := intake.NewBody(nil, 0, func(time.Time) error { return nil }, intake.Config{})
-					if _, err := processor.ProcessFile(b.Context(), intake.NewFile("", &pipelinetest.Endless{Block: block, Left: size}, body.Stop), p, answer.NewReceipt()); err != nil {
+					if _, err := processor.ProcessFile(b.Context(), intake.NewFile("", &pipelinetest.EndlessFile{Block: block, Left: size}, body.StopReading), p, answer.NewReceipt()); err != nil {
 						b.Fatal(err)
 					}
 				})

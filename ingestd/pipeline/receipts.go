@@ -16,7 +16,7 @@ func fillReceipt(r *answer.Receipt, seq *sequencer, t *answer.AppendStats, zone 
 	r.Skipped = seq.skipped
 	r.Absences = append(r.Absences, seq.absences.Absences...)
 	r.Implausible = seq.absences.Implausible
-	r.AbsentReadings.Add(&seq.absences.AbsentReadings)
+	r.AbsentReadings.AddCounts(&seq.absences.AbsentReadings)
 	r.Metadata.Rows = seq.rows
 	if seq.zoneAssumed {
 		r.Metadata.Zone = zone

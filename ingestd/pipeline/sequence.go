@@ -14,7 +14,7 @@ const (
 	maxWarnings = 20
 )
 
-// sequencer cuts rows, given in file order, into events and hands these on. It collects the receipt's
+// sequencer cuts rows, in file order, into events and passes these on. It collects the receipt's
 // figures of the rows. Only the pipeline's sequencing stage uses it, until that has ended.
 //
 // An event says which zone was assumed for its times. So rows whose time named a zone and rows whose time
@@ -41,12 +41,12 @@ type sequencer struct {
 
 func newSequencer(rules events.CutRules, upload events.UploadID, zone string, out sink) *sequencer {
 	return &sequencer{
-		named: events.NewCutter(rules, upload, ""), assumed: events.NewCutter(rules, upload, zone), out: out, absences: absenceCollector{places: map[answer.Implausible]int{}},
+		named: events.NewCutter(rules, upload, ""), assumed: events.NewCutter(rules, upload, zone), out: out, absences: absenceCollector{index: map[answer.Implausible]int{}},
 	}
 }
 
-func (s *sequencer) take(ctx context.Context, b *batch) error {
-	s.count(b)
+func (s *sequencer) takeBatch(ctx context.Context, b *batch) error {
+	s.countBatch(b)
 	if s.progress != nil {
 		s.progress(s.rows)
 	}
@@ -67,28 +67,28 @@ func (s *sequencer) take(ctx context.Context, b *batch) error {
 		if row.zoneAssumed {
 			cutter, s.zoneAssumed = s.assumed, true
 		}
-		if err := s.put(ctx, cutter.Row(row.host, row.size, records)); err != nil {
+		if err := s.putEvents(ctx, cutter.Row(row.host, row.size, records)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *sequencer) flush(ctx context.Context) error {
-	return s.put(ctx, append(s.named.Flush(), s.assumed.Flush()...))
+func (s *sequencer) flushEvents(ctx context.Context) error {
+	return s.putEvents(ctx, append(s.named.Flush(), s.assumed.Flush()...))
 }
 
-func (s *sequencer) put(ctx context.Context, evs []events.Event) error {
+func (s *sequencer) putEvents(ctx context.Context, evs []events.Event) error {
 	for _, e := range evs {
-		if err := s.out.put(ctx, e); err != nil {
+		if err := s.out.putEvent(ctx, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// count adds the figures of a batch.
-func (s *sequencer) count(b *batch) {
+// countBatch adds the figures of a batch.
+func (s *sequencer) countBatch(b *batch) {
 	for _, row := range b.rows {
 		if !row.more {
 			s.rows++

@@ -11,8 +11,8 @@ const senderPause = 10 * time.Millisecond
 
 // sender is the other end of a live stream.
 type sender interface {
-	// Waited returns how long the sender has been waited for now, and in all.
-	Waited() (now, all time.Duration)
+	// WaitTimes returns how long the sender has been waited for now, and in all.
+	WaitTimes() (now, all time.Duration)
 }
 
 // streamCutter cuts the events of a live stream while its sender is waited for. While there is more to read, records
@@ -32,28 +32,28 @@ func newStreamCutter(limits intake.Streams, from sender) *streamCutter {
 	return p
 }
 
-// due returns the channel that delivers the times at which a cut may be due.
-func (p *streamCutter) due() <-chan time.Time {
+// dueTimes returns the channel that delivers the times at which a cut may be due.
+func (p *streamCutter) dueTimes() <-chan time.Time {
 	if p == nil {
 		return nil
 	}
 	return p.timer.C
 }
 
-// add counts records that wait to be cut into events.
-func (p *streamCutter) add(records int64) {
+// addRecords counts records that wait to be cut into events.
+func (p *streamCutter) addRecords(records int64) {
 	if p == nil || records == 0 {
 		return
 	}
 	if p.pending == 0 {
 		p.since = time.Now()
-		_, p.waited = p.sender.Waited()
+		_, p.waited = p.sender.WaitTimes()
 	}
 	p.pending += records
-	p.rearm()
+	p.resetTimer()
 }
 
-func (p *streamCutter) rearm() {
+func (p *streamCutter) resetTimer() {
 	if wait := p.limits.Interval - time.Since(p.since); p.pending < int64(p.limits.BatchSize) && wait > senderPause {
 		p.timer.Reset(wait)
 		return
@@ -64,20 +64,20 @@ func (p *streamCutter) rearm() {
 // shouldCut reports whether to cut now. An interval that has passed does it only when at least half of it was spent
 // waiting for the sender, so that a whole file that comes as a stream is not cut into many small events.
 func (p *streamCutter) shouldCut() bool {
-	pause, waited := p.sender.Waited()
+	pause, waited := p.sender.WaitTimes()
 	wait := time.Since(p.since)
 	enough := p.pending >= int64(p.limits.BatchSize) && pause >= senderPause
 	overdue := wait >= p.limits.Interval && (pause >= senderPause || waited-p.waited >= wait/2)
 	if !enough && !overdue {
-		p.rearm()
+		p.resetTimer()
 		return false
 	}
 	p.pending = 0
 	return true
 }
 
-// stop stops the timer.
-func (p *streamCutter) stop() {
+// stopTimer stops the timer.
+func (p *streamCutter) stopTimer() {
 	if p != nil {
 		p.timer.Stop()
 	}

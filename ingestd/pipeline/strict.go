@@ -12,7 +12,7 @@ import (
 // A body can be read only once, so it is kept on the disk meanwhile.
 func (c *Processor) processStrictly(ctx context.Context, f *intake.File, p Parameters, rec *answer.Receipt) (answer.AppendStats, error) {
 	if f.Reopen == nil {
-		drop, err := c.keep(f)
+		drop, err := c.keepFile(f)
 		if err != nil {
 			return answer.AppendStats{}, err
 		}
@@ -51,6 +51,6 @@ func (s *sequencer) refuseFirstRejection() error {
 	if first.Column != "" {
 		where += fmt.Sprintf(", column %s", first.Column)
 	}
-	return answer.Refuse(answer.CodeNotStrict,
+	return answer.Refuse(answer.CodeBadRow,
 		"%s: %q: %s; with strict=true one such row refuses the whole file, and without it costs only what is bad", where, first.Text, first.Reason)
 }

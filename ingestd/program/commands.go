@@ -9,21 +9,21 @@ import (
 	"telemetry-pipeline/ingestd/watch"
 )
 
-// commands are what ingestd does for people who have files.
-func commands() []daemon.Command {
-	return []daemon.Command{uploading(), watching()}
+// allCommands returns the commands of ingestd for people who have files.
+func allCommands() []daemon.Command {
+	return []daemon.Command{uploadCommand(), watchCommand()}
 }
 
-// variables is what the environment variables of their flags begin with.
-const variables = "UPLOAD_"
+// variablePrefix is the prefix of the environment variables of the commands' flags.
+const variablePrefix = "UPLOAD_"
 
-func uploading() daemon.Command {
+func uploadCommand() daemon.Command {
 	var c upload.Command
 	return daemon.Command{
 		Name: "upload", Args: "FILE…",
-		Summary: "uploads files (patterns too, - for the standard input) and tells what became of each; " +
+		Summary: "uploads files (patterns too, - for the standard input) and prints the result of each; " +
 			"exit code 0: all stored, 1: a file cannot be read, 3: rows were rejected, 4: a file was refused, 5: not delivered, try later",
-		Flags: c.Flags, Prefix: variables,
+		Flags: c.Flags, Prefix: variablePrefix,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			code, err := c.Run(ctx, t.In, t.Out, t.Err, args)
 			if err != nil {
@@ -37,13 +37,13 @@ func uploading() daemon.Command {
 	}
 }
 
-func watching() daemon.Command {
+func watchCommand() daemon.Command {
 	var to upload.Config
 	var what watch.Config
 	return daemon.Command{
 		Name: "watch", Args: "DIR",
 		Summary: "ships new lines of a directory's growing log files, and remembers on disk where it was",
-		Chatty:  true, Prefix: variables,
+		Chatty:  true, Prefix: variablePrefix,
 		Flags: func(fs *flag.FlagSet) { to.Flags(fs); what.Flags(fs) },
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			if len(args) != 1 {

@@ -40,5 +40,5 @@ func Main() {
 			return nil, err
 		}
 		return append([]daemon.Part{{Name: "ingest", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}}, opened...), nil
-	}, commands()...)
+	}, allCommands()...)
 }

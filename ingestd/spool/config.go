@@ -25,7 +25,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Uploads, "ingest.spool-uploads", d.Uploads, "uploads with async=true that may wait or be under way")
 }
 
-// WithDefaults fills in what is zero.
+// WithDefaults returns the configuration with defaults in place of zeros.
 func (c Config) WithDefaults() Config {
 	c.Dir = cmp.Or(c.Dir, filepath.Join(os.TempDir(), "telemetry-uploads"))
 	c.MaxBytes = cmp.Or(c.MaxBytes, 10<<30)
@@ -33,8 +33,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Check refuses bounds that are none, by the name of the flag.
-func (c Config) Check() error {
+// CheckFlags refuses negative bounds, by the name of the flag.
+func (c Config) CheckFlags() error {
 	switch {
 	case c.MaxBytes < 0:
 		return fmt.Errorf("flag ingest.spool-bytes is %d; it must be positive", c.MaxBytes)

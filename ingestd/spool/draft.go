@@ -14,14 +14,14 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Manifest is what an upload is processed by: beside its files all that its sender said, so that doing it
-// again gives the same result.
+// Manifest describes an upload: its files and everything else its sender sent, so that processing it again has the
+// same result.
 type Manifest struct {
 	ID         events.UploadID   `json:"id"`
 	Log        string            `json:"log"` // which log it is for
 	ReceivedAt time.Time         `json:"received_at"`
 	Query      map[string]string `json:"query,omitempty"`   // parameters of the request
-	Trouble    string            `json:"trouble,omitempty"` // what its sender is to be told although all files are whole
+	Warning    string            `json:"trouble,omitempty"` // a warning for its sender although all files are whole
 	Files      []File            `json:"files"`
 }
 
@@ -40,29 +40,29 @@ type Draft struct {
 	ended bool
 }
 
-// Begin starts an upload, when there is room for one more and for the bytes that it is expected to bring; 0
-// when that is not known.
-func (s *Spool) Begin(id events.UploadID, expected int64) (*Draft, error) {
-	if id == "" || strings.ContainsFunc(string(id), notInName) {
+// BeginDraft starts an upload if there is room for one more and for the bytes that it is expected to bring; 0 means
+// unknown.
+func (s *Spool) BeginDraft(id events.UploadID, expected int64) (*Draft, error) {
+	if id == "" || strings.ContainsFunc(string(id), isForbidden) {
 		return nil, fmt.Errorf("upload id %q: it makes no file name", id)
 	}
-	if err := s.enter(expected); err != nil {
+	if err := s.reserveUpload(expected); err != nil {
 		return nil, err
 	}
 	d := &Draft{spool: s, dir: filepath.Join(s.cfg.Dir, prefix+string(id)+unfinished)}
 	if err := os.Mkdir(d.dir, 0o700); err != nil {
-		s.free(1, 0)
+		s.releaseRoom(1, 0)
 		return nil, writeError(err)
 	}
 	return d, nil
 }
 
-func notInName(r rune) bool {
+func isForbidden(r rune) bool {
 	return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 }
 
-func (s *Spool) enter(expected int64) error {
-	if err := s.expect(expected); err != nil {
+func (s *Spool) reserveUpload(expected int64) error {
+	if err := s.checkRoom(expected); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -74,14 +74,14 @@ func (s *Spool) enter(expected int64) error {
 	return nil
 }
 
-// Add writes one file of the upload and gives its size. An error of src is returned as it is, one of the
+// AddFile writes one file of the upload and returns its size. An error of src is returned as it is, an error of the
 // disk as a WriteError.
-func (d *Draft) Add(f File, src io.Reader) (size int64, err error) {
+func (d *Draft) AddFile(f File, src io.Reader) (size int64, err error) {
 	file, err := os.OpenFile(filepath.Join(d.dir, strconv.Itoa(len(d.files))), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return 0, writeError(err)
 	}
-	w := &bounded{spool: d.spool, file: file}
+	w := &boundedWriter{spool: d.spool, file: file}
 	_, err = io.CopyBuffer(w, src, make([]byte, 128<<10))
 	if err == nil {
 		err = writeError(file.Sync())
@@ -98,11 +98,11 @@ func (d *Draft) Add(f File, src io.Reader) (size int64, err error) {
 	return w.size, nil
 }
 
-// Files are those added so far.
+// Files returns the files added so far.
 func (d *Draft) Files() []File { return d.files }
 
-// Commit gives the upload its manifest and its name. When it returns, the upload outlives a crash, of the
-// machine too. On an error nothing of it is left.
+// Commit writes the upload's manifest and renames it to its own name. When it returns, the upload outlives a crash,
+// of the machine too. On an error nothing of it is left.
 func (d *Draft) Commit(m Manifest) (*Entry, error) {
 	m.Files = d.files
 	path := strings.TrimSuffix(d.dir, unfinished)
@@ -133,7 +133,7 @@ func (d *Draft) Discard() error {
 		return nil
 	}
 	d.ended = true
-	d.spool.free(1, d.size)
+	d.spool.releaseRoom(1, d.size)
 	return os.RemoveAll(d.dir)
 }
 

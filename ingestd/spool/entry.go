@@ -24,28 +24,28 @@ type Entry struct {
 
 const (
 	manifestName = "manifest.json"
-	runsName     = "runs" // how many processes have begun with the upload since one last ended its work on it
+	runsName     = "runs" // holds how many processes began a run of the upload since a run last ended in an orderly way
 )
 
-// load reads an upload back.
-func (s *Spool) load(dir string) (*Entry, error) {
+// loadEntry reads an upload back.
+func (s *Spool) loadEntry(dir string) (*Entry, error) {
 	text, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil {
 		return nil, fmt.Errorf("reading a spooled upload: %w", err)
 	}
-	return s.entry(dir, text), nil
+	return s.newEntry(dir, text), nil
 }
 
-// entry is the upload of a manifest. One whose files are not those of its manifest is damaged.
-func (s *Spool) entry(dir string, manifest []byte) *Entry {
+// newEntry returns the upload of a manifest. It is damaged if its files differ from the manifest.
+func (s *Spool) newEntry(dir string, manifest []byte) *Entry {
 	e := &Entry{spool: s, dir: dir}
-	if e.Damage = e.parse(manifest); e.Damage != nil {
+	if e.Damage = e.parseManifest(manifest); e.Damage != nil {
 		e.Manifest = Manifest{ID: events.UploadID(strings.TrimPrefix(filepath.Base(dir), prefix))}
 	}
 	return e
 }
 
-func (e *Entry) parse(manifest []byte) error {
+func (e *Entry) parseManifest(manifest []byte) error {
 	if err := json.Unmarshal(manifest, &e.Manifest); err != nil {
 		return fmt.Errorf("its manifest is damaged: %w", err)
 	}
@@ -53,56 +53,55 @@ func (e *Entry) parse(manifest []byte) error {
 		return fmt.Errorf("its manifest is that of upload %q", e.ID)
 	}
 	for i, f := range e.Files {
-		if info, err := os.Stat(e.path(i)); err != nil || info.Size() != f.Size {
+		if info, err := os.Stat(e.filePath(i)); err != nil || info.Size() != f.Size {
 			return fmt.Errorf("its file %d (%q) does not have the %d bytes that were received", i, f.Name, f.Size)
 		}
 	}
 	return nil
 }
 
-func (e *Entry) path(i int) string { return filepath.Join(e.dir, strconv.Itoa(i)) }
+func (e *Entry) filePath(i int) string { return filepath.Join(e.dir, strconv.Itoa(i)) }
 
-func (e *Entry) size() (bytes int64) {
+func (e *Entry) totalBytes() (bytes int64) {
 	for _, f := range e.Files {
 		bytes += f.Size
 	}
 	return bytes
 }
 
-// Size is how many bytes the upload's files have.
-func (e *Entry) Size() int64 { return e.size() }
+// Size returns the bytes of the upload's files.
+func (e *Entry) Size() int64 { return e.totalBytes() }
 
-// Open opens one of the upload's files for reading.
-func (e *Entry) Open(i int) (*os.File, error) {
-	f, err := os.Open(e.path(i))
+// OpenFile opens one of the upload's files for reading.
+func (e *Entry) OpenFile(i int) (*os.File, error) {
+	f, err := os.Open(e.filePath(i))
 	if err != nil {
 		return nil, fmt.Errorf("opening file %d of upload %s: %w", i, e.ID, err)
 	}
 	return f, nil
 }
 
-// Start notes that a process begins to work on the upload, and tells how many before it began and ended
-// without Pause: they died of it, or while they were at it.
-func (e *Entry) Start() (died int, err error) {
+// BeginRun notes that a process begins to work on the upload, and returns how many began before it and ended without
+// EndRun: they died of it, or during it.
+func (e *Entry) BeginRun() (died int, err error) {
 	path := filepath.Join(e.dir, runsName)
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("reading how often upload %s was begun: %w", e.ID, err)
 	}
-	died, _ = strconv.Atoi(strings.TrimSpace(string(text))) // none, or cut short by a crash: counted from here
+	died, _ = strconv.Atoi(strings.TrimSpace(string(text))) // 0, or cut short by a crash: counted from here
 	return died, writeError(os.WriteFile(path, []byte(strconv.Itoa(died+1)), 0o600))
 }
 
-// Pause notes that the work on the upload has ended in an orderly way, and may begin again.
-func (e *Entry) Pause() error {
+// EndRun notes that the work on the upload has ended in an orderly way, and may begin again.
+func (e *Entry) EndRun() error {
 	if err := os.Remove(filepath.Join(e.dir, runsName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return writeError(err)
 	}
 	return nil
 }
 
-// Remove takes the upload off the disk: its manifest first, so that what a crash leaves of it is known to be
-// of no use.
+// Remove removes the upload from the disk: its manifest first, so that the rest is known to be useless after a crash.
 func (e *Entry) Remove() error {
 	if err := os.Remove(filepath.Join(e.dir, manifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing spooled upload %s: %w", e.ID, err)
@@ -111,7 +110,7 @@ func (e *Entry) Remove() error {
 		return fmt.Errorf("removing spooled upload %s: %w", e.ID, err)
 	}
 	if e.spool != nil {
-		e.spool.free(1, e.size())
+		e.spool.releaseRoom(1, e.totalBytes())
 		e.spool = nil
 	}
 	return nil

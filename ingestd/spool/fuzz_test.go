@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzManifest finds any bytes in the place of a manifest, as a disk that lost some leaves them: the upload is damaged and
-// says so, or its files are there in full.
+// FuzzManifest reads any bytes in the place of a manifest, as a damaged disk leaves them: the upload is damaged with
+// a reason, or its files are there in full.
 func FuzzManifest(f *testing.F) {
 	const id, content = "a1", "time,temp\n"
 	for _, seed := range []string{
@@ -23,12 +23,12 @@ func FuzzManifest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, manifest []byte) {
-		e := (&Spool{}).entry(dir, manifest)
+		e := (&Spool{}).newEntry(dir, manifest)
 		if e.ID != id || e.Damage != nil && len(e.Files) > 0 {
 			t.Fatalf("got upload %q with %d files, damage %v; want %q, and of a damaged one nothing else", e.ID, len(e.Files), e.Damage, id)
 		}
 		for i, want := range e.Files {
-			file, err := e.Open(i)
+			file, err := e.OpenFile(i)
 			if err != nil {
 				t.Fatalf("file %d of an upload without damage: %v", i, err)
 			}

@@ -15,7 +15,7 @@ func goldenManifests() map[string]Manifest {
 	return map[string]Manifest{
 		"manifest": {
 			ID: "6ba7b810-9dad-11d1-80b4-00c04fd430c8", Log: "/telemetry/uploads/default-cluster/", ReceivedAt: at,
-			Query: map[string]string{"tz": "Europe/Berlin", "host": "a<b"}, Trouble: "part 3 was cut off", Files: []File{{"a.csv", 3}, {"", 0}},
+			Query: map[string]string{"tz": "Europe/Berlin", "host": "a<b"}, Warning: "part 3 was cut off", Files: []File{{"a.csv", 3}, {"", 0}},
 		},
 		"manifest-bare": {ID: "u", ReceivedAt: at},
 	}
@@ -30,12 +30,12 @@ func TestStoredManifests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := s.Begin(m.ID, 0)
+		d, err := s.BeginDraft(m.ID, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range m.Files {
-			if _, err := d.Add(File{Name: f.Name}, bytes.NewReader(make([]byte, f.Size))); err != nil {
+			if _, err := d.AddFile(File{Name: f.Name}, bytes.NewReader(make([]byte, f.Size))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -63,7 +63,7 @@ func TestStoredManifests(t *testing.T) {
 					return Manifest{}, err
 				}
 			}
-			if e := s.entry(dir, text); e.Damage == nil {
+			if e := s.newEntry(dir, text); e.Damage == nil {
 				return e.Manifest, nil
 			}
 		}

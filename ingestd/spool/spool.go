@@ -23,7 +23,7 @@ type Spool struct {
 	mu      sync.Mutex
 	bytes   int64 // of all files, scratch files included
 	uploads int   // drafts and entries
-	found   []*Entry
+	entries []*Entry
 }
 
 const (
@@ -32,8 +32,8 @@ const (
 	scratchPrefix = "scratch-"
 )
 
-// Open makes the directory where there is none, takes it for this process, removes what an earlier one left
-// half made and finds the uploads that it left whole.
+// Open creates the directory where there is none, locks it for this process, removes incomplete uploads of an earlier
+// process and finds its complete ones.
 func Open(cfg Config) (*Spool, error) {
 	cfg = cfg.WithDefaults()
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
@@ -48,41 +48,42 @@ func Open(cfg Config) (*Spool, error) {
 	case !held:
 		return nil, fmt.Errorf("opening %s: %w", cfg.Dir, ErrLocked)
 	}
-	if err := errors.Join(s.tryWriting(), s.scan()); err != nil {
+	if err := errors.Join(s.tryWriting(), s.scanDir()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// Close lets another process have the directory. What is in it stays.
+// Close unlocks the directory for another process. Its contents stay.
 func (s *Spool) Close() error { return s.lock.Unlock() }
 
-// tryWriting finds out now, and not with the first upload, that the directory takes no files.
+// tryWriting returns an error now, and not with the first upload, if the directory takes no files.
 func (s *Spool) tryWriting() error {
-	probe, err := s.Scratch(0)
+	probe, err := s.CreateScratch(0)
 	if err != nil {
 		return err
 	}
 	return probe.Close()
 }
 
-func (s *Spool) scan() error {
+func (s *Spool) scanDir() error {
 	names, err := os.ReadDir(s.cfg.Dir)
 	if err != nil {
 		return fmt.Errorf("reading the upload directory: %w", err)
 	}
 	var failed error
 	for _, name := range names {
-		failed = errors.Join(failed, s.adopt(name.Name()))
+		failed = errors.Join(failed, s.adoptName(name.Name()))
 	}
-	slices.SortFunc(s.found, func(a, b *Entry) int {
+	slices.SortFunc(s.entries, func(a, b *Entry) int {
 		return cmp.Or(a.ReceivedAt.Compare(b.ReceivedAt), strings.Compare(string(a.ID), string(b.ID)))
 	})
 	return failed
 }
 
-// adopt takes over what an earlier process left under a name, or removes it when it is of no use.
-func (s *Spool) adopt(name string) error {
+// adoptName takes over the file or directory that an earlier process left under a name, or removes it if it is
+// useless.
+func (s *Spool) adoptName(name string) error {
 	path := filepath.Join(s.cfg.Dir, name)
 	switch {
 	case strings.HasPrefix(name, scratchPrefix), strings.HasPrefix(name, prefix) && strings.HasSuffix(name, unfinished):
@@ -90,31 +91,31 @@ func (s *Spool) adopt(name string) error {
 	case !strings.HasPrefix(name, prefix):
 		return nil // not ours
 	}
-	e, err := s.load(path)
+	e, err := s.loadEntry(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return os.RemoveAll(path) // it was being removed
 	}
 	if err != nil {
 		return err
 	}
-	s.found = append(s.found, e)
-	s.bytes += e.size()
+	s.entries = append(s.entries, e)
+	s.bytes += e.totalBytes()
 	s.uploads++
 	return nil
 }
 
-// Found gives the uploads that an earlier process left, the oldest first.
-func (s *Spool) Found() []*Entry { return s.found }
+// Entries returns the uploads that an earlier process left, the oldest first.
+func (s *Spool) Entries() []*Entry { return s.entries }
 
-// Usage tells how much is in the spool.
+// Usage returns the number of uploads and the bytes in the spool.
 func (s *Spool) Usage() (uploads int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.uploads, s.bytes
 }
 
-// expect refuses early what there will be no room for.
-func (s *Spool) expect(bytes int64) error {
+// checkRoom refuses bytes early for which there will be no room.
+func (s *Spool) checkRoom(bytes int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.bytes+bytes > s.cfg.MaxBytes {
@@ -123,8 +124,8 @@ func (s *Spool) expect(bytes int64) error {
 	return nil
 }
 
-// take reserves room for bytes that are about to be written.
-func (s *Spool) take(bytes int64) error {
+// reserveBytes reserves room for bytes that are about to be written.
+func (s *Spool) reserveBytes(bytes int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.bytes+bytes > s.cfg.MaxBytes {
@@ -134,22 +135,22 @@ func (s *Spool) take(bytes int64) error {
 	return nil
 }
 
-func (s *Spool) free(uploads int, bytes int64) {
+func (s *Spool) releaseRoom(uploads int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.uploads -= uploads
 	s.bytes -= bytes
 }
 
-// bounded writes to a file of the spool, as far as there is room.
-type bounded struct {
+// boundedWriter writes to a file of the spool as long as there is room.
+type boundedWriter struct {
 	spool *Spool
 	file  *os.File
 	size  int64
 }
 
-func (b *bounded) Write(p []byte) (int, error) {
-	if err := b.spool.take(int64(len(p))); err != nil {
+func (b *boundedWriter) Write(p []byte) (int, error) {
+	if err := b.spool.reserveBytes(int64(len(p))); err != nil {
 		return 0, err
 	}
 	b.size += int64(len(p))

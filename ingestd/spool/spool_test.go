@@ -18,7 +18,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-func open(t *testing.T, cfg Config) *Spool {
+func openSpool(t *testing.T, cfg Config) *Spool {
 	t.Helper()
 	s, err := Open(cfg)
 	if err != nil {
@@ -30,16 +30,16 @@ func open(t *testing.T, cfg Config) *Spool {
 
 var received = time.Date(2025, 7, 18, 20, 42, 34, 5, time.UTC)
 
-// commit spools an upload of files with the given contents.
-func commit(t *testing.T, s *Spool, id events.UploadID, contents ...string) *Entry {
+// commitUpload spools an upload of files with the given contents.
+func commitUpload(t *testing.T, s *Spool, id events.UploadID, contents ...string) *Entry {
 	t.Helper()
-	d, err := s.Begin(id, 0)
+	d, err := s.BeginDraft(id, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, content := range contents {
 		f := File{Name: fmt.Sprint(i, ".csv")}
-		if size, err := d.Add(f, strings.NewReader(content)); err != nil || size != int64(len(content)) {
+		if size, err := d.AddFile(f, strings.NewReader(content)); err != nil || size != int64(len(content)) {
 			t.Fatalf("adding %q: %d, %v", content, size, err)
 		}
 	}
@@ -50,10 +50,10 @@ func commit(t *testing.T, s *Spool, id events.UploadID, contents ...string) *Ent
 	return e
 }
 
-func contents(t *testing.T, e *Entry) (all []string) {
+func fileContents(t *testing.T, e *Entry) (all []string) {
 	t.Helper()
 	for i := range e.Files {
-		f, err := e.Open(i)
+		f, err := e.OpenFile(i)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func contents(t *testing.T, e *Entry) (all []string) {
 	return all
 }
 
-func names(t *testing.T, dir string) (all []string) {
+func fileNames(t *testing.T, dir string) (all []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -80,17 +80,17 @@ func names(t *testing.T, dir string) (all []string) {
 
 func TestUploadsAreThereAgainAfterARestart(t *testing.T) {
 	cfg := Config{Dir: filepath.Join(t.TempDir(), "made", "here")}
-	s := open(t, cfg)
-	later := commit(t, s, "b", "two", "")
-	first := commit(t, s, "a", "one")
-	if got := contents(t, later); !cmp.Equal(got, []string{"two", ""}) {
+	s := openSpool(t, cfg)
+	later := commitUpload(t, s, "b", "two", "")
+	first := commitUpload(t, s, "a", "one")
+	if got := fileContents(t, later); !cmp.Equal(got, []string{"two", ""}) {
 		t.Errorf("files are %q", got)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, cfg)
-	found := s.Found()
+	s = openSpool(t, cfg)
+	found := s.Entries()
 	if len(found) != 2 {
 		t.Fatalf("found %d uploads, want 2", len(found))
 	}
@@ -99,7 +99,7 @@ func TestUploadsAreThereAgainAfterARestart(t *testing.T) {
 			t.Errorf("upload %d changed (-was +is):\n%s%v", i, diff, found[i].Damage)
 		}
 	}
-	if got := contents(t, found[1]); !cmp.Equal(got, []string{"two", ""}) {
+	if got := fileContents(t, found[1]); !cmp.Equal(got, []string{"two", ""}) {
 		t.Errorf("files after a restart are %q", got)
 	}
 	if n, size := s.Usage(); n != 2 || size != 6 {
@@ -110,7 +110,7 @@ func TestUploadsAreThereAgainAfterARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if left := names(t, cfg.Dir); len(left) != 0 {
+	if left := fileNames(t, cfg.Dir); len(left) != 0 {
 		t.Errorf("left in the directory: %v", left)
 	}
 	if n, size := s.Usage(); n != 0 || size != 0 {
@@ -120,16 +120,16 @@ func TestUploadsAreThereAgainAfterARestart(t *testing.T) {
 
 func TestOpenRemovesWhatIsHalfMadeAndNothingElse(t *testing.T) {
 	cfg := Config{Dir: t.TempDir()}
-	s := open(t, cfg)
-	half, err := s.Begin("half", 0)
+	s := openSpool(t, cfg)
+	half, err := s.BeginDraft("half", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := half.Add(File{}, strings.NewReader("half a file")); err != nil {
+	if _, err := half.AddFile(File{}, strings.NewReader("half a file")); err != nil {
 		t.Fatal(err)
 	}
-	commit(t, s, "whole", "one")
-	going := commit(t, s, "going", "one")
+	commitUpload(t, s, "whole", "one")
+	going := commitUpload(t, s, "going", "one")
 	if err := os.Remove(filepath.Join(going.dir, manifestName)); err != nil { // as far as a Remove came
 		t.Fatal(err)
 	}
@@ -141,18 +141,18 @@ func TestOpenRemovesWhatIsHalfMadeAndNothingElse(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	open(t, cfg)
-	if got, want := names(t, cfg.Dir), []string{"theirs.csv", "upload-whole", "uploads"}; !cmp.Equal(got, want) {
+	openSpool(t, cfg)
+	if got, want := fileNames(t, cfg.Dir), []string{"theirs.csv", "upload-whole", "uploads"}; !cmp.Equal(got, want) {
 		t.Errorf("directory holds %v, want %v", got, want)
 	}
 }
 
 func TestDamagedUploadsAreFoundWithTheirID(t *testing.T) {
 	cfg := Config{Dir: t.TempDir()}
-	s := open(t, cfg)
-	short, torn, moved := commit(t, s, "short", "0123456789"), commit(t, s, "torn", "x"), commit(t, s, "moved", "x")
+	s := openSpool(t, cfg)
+	short, torn, moved := commitUpload(t, s, "short", "0123456789"), commitUpload(t, s, "torn", "x"), commitUpload(t, s, "moved", "x")
 	errs := errors.Join(
-		os.Truncate(short.path(0), 3),
+		os.Truncate(short.filePath(0), 3),
 		os.WriteFile(filepath.Join(torn.dir, manifestName), []byte(`{"id":"to`), 0o600),
 		os.Rename(moved.dir, moved.dir+"2"),
 		s.Close())
@@ -160,7 +160,7 @@ func TestDamagedUploadsAreFoundWithTheirID(t *testing.T) {
 		t.Fatal(errs)
 	}
 	got := map[events.UploadID]string{}
-	for _, e := range open(t, cfg).Found() {
+	for _, e := range openSpool(t, cfg).Entries() {
 		got[e.ID] = fmt.Sprint(e.Damage)
 		if err := e.Remove(); err != nil {
 			t.Error(err)
@@ -171,38 +171,38 @@ func TestDamagedUploadsAreFoundWithTheirID(t *testing.T) {
 			t.Errorf("damage of %s is %q, want one that says %s", id, got[id], want)
 		}
 	}
-	if left := names(t, cfg.Dir); len(got) != 3 || len(left) != 0 {
+	if left := fileNames(t, cfg.Dir); len(got) != 3 || len(left) != 0 {
 		t.Errorf("found %v; left %v", got, left)
 	}
 }
 
 func TestBounds(t *testing.T) {
-	s := open(t, Config{Dir: t.TempDir(), MaxBytes: 100, Uploads: 2})
-	one := commit(t, s, "one", strings.Repeat("x", 60))
-	if _, err := s.Begin("known", 41); !errors.Is(err, ErrBytes) {
+	s := openSpool(t, Config{Dir: t.TempDir(), MaxBytes: 100, Uploads: 2})
+	one := commitUpload(t, s, "one", strings.Repeat("x", 60))
+	if _, err := s.BeginDraft("known", 41); !errors.Is(err, ErrBytes) {
 		t.Errorf("an upload known to be too large: %v, want %v", err, ErrBytes)
 	}
-	d, err := s.Begin("unknown", 0)
+	d, err := s.BeginDraft("unknown", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Begin("third", 0); !errors.Is(err, ErrUploads) {
+	if _, err := s.BeginDraft("third", 0); !errors.Is(err, ErrUploads) {
 		t.Errorf("an upload too many: %v, want %v", err, ErrUploads)
 	}
-	if _, err := d.Add(File{}, iotest.OneByteReader(strings.NewReader(strings.Repeat("x", 41)))); !errors.Is(err, ErrBytes) {
+	if _, err := d.AddFile(File{}, iotest.OneByteReader(strings.NewReader(strings.Repeat("x", 41)))); !errors.Is(err, ErrBytes) {
 		t.Errorf("a file too large: %v, want %v", err, ErrBytes)
 	}
 	if err := errors.Join(d.Discard(), d.Discard()); err != nil {
 		t.Fatal(err)
 	}
-	scratch, err := s.Scratch(40)
+	scratch, err := s.CreateScratch(40)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := scratch.Fill(strings.NewReader(strings.Repeat("x", 40))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Begin("none", 1); !errors.Is(err, ErrBytes) {
+	if _, err := s.BeginDraft("none", 1); !errors.Is(err, ErrBytes) {
 		t.Errorf("an upload beside a scratch file: %v, want %v", err, ErrBytes)
 	}
 	if err := errors.Join(scratch.Close(), one.Remove(), one.Remove()); err != nil {
@@ -213,21 +213,21 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-func TestAddTellsSourceFromDisk(t *testing.T) {
-	s := open(t, Config{Dir: t.TempDir()})
-	d, err := s.Begin("a", 0)
+func TestAddFileDistinguishesSourceFromDisk(t *testing.T) {
+	s := openSpool(t, Config{Dir: t.TempDir()})
+	d, err := s.BeginDraft("a", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	broken := errors.New("the line broke")
-	_, err = d.Add(File{}, io.MultiReader(strings.NewReader("some"), iotest.ErrReader(broken)))
+	_, err = d.AddFile(File{}, io.MultiReader(strings.NewReader("some"), iotest.ErrReader(broken)))
 	if _, disk := errors.AsType[*WriteError](err); disk || !errors.Is(err, broken) {
 		t.Errorf("error of the source: %v", err)
 	}
 	if err := os.RemoveAll(d.dir); err != nil {
 		t.Fatal(err)
 	}
-	_, err = d.Add(File{}, strings.NewReader("some"))
+	_, err = d.AddFile(File{}, strings.NewReader("some"))
 	if _, disk := errors.AsType[*WriteError](err); !disk {
 		t.Errorf("error of the disk: %v", err)
 	}
@@ -241,8 +241,8 @@ func TestAddTellsSourceFromDisk(t *testing.T) {
 
 func TestScratchIsReadAgainAndGone(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, Config{Dir: dir})
-	scratch, err := s.Scratch(0)
+	s := openSpool(t, Config{Dir: dir})
+	scratch, err := s.CreateScratch(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,44 +262,44 @@ func TestScratchIsReadAgainAndGone(t *testing.T) {
 	if err := scratch.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if left := names(t, dir); len(left) != 0 {
+	if left := fileNames(t, dir); len(left) != 0 {
 		t.Errorf("left in the directory: %v", left)
 	}
 }
 
 func TestStartCountsProcessesThatDied(t *testing.T) {
 	cfg := Config{Dir: t.TempDir()}
-	s := open(t, cfg)
-	e := commit(t, s, "a", "x")
+	s := openSpool(t, cfg)
+	e := commitUpload(t, s, "a", "x")
 	for want := range 3 { // none of which pauses
-		died, err := e.Start()
+		died, err := e.BeginRun()
 		if err != nil || died != want {
 			t.Errorf("start tells of %d deaths (%v), want %d", died, err, want)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		s = open(t, cfg)
-		e = s.Found()[0]
+		s = openSpool(t, cfg)
+		e = s.Entries()[0]
 	}
-	if err := errors.Join(e.Pause(), e.Pause()); err != nil {
+	if err := errors.Join(e.EndRun(), e.EndRun()); err != nil {
 		t.Fatal(err)
 	}
-	if died, err := e.Start(); err != nil || died != 0 {
+	if died, err := e.BeginRun(); err != nil || died != 0 {
 		t.Errorf("start after a pause tells of %d deaths (%v), want none", died, err)
 	}
 }
 
 func TestOneProcessAtATime(t *testing.T) {
 	cfg := Config{Dir: t.TempDir()}
-	s := open(t, cfg)
+	s := openSpool(t, cfg)
 	if _, err := Open(cfg); !errors.Is(err, ErrLocked) {
 		t.Errorf("opened twice: %v, want %v", err, ErrLocked)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	open(t, cfg)
+	openSpool(t, cfg)
 }
 
 func TestDirectoriesThatTakeNoFilesAreRefused(t *testing.T) {
@@ -318,9 +318,9 @@ func TestDirectoriesThatTakeNoFilesAreRefused(t *testing.T) {
 }
 
 func TestNamesThatLeadElsewhereAreRefused(t *testing.T) {
-	s := open(t, Config{Dir: t.TempDir()})
+	s := openSpool(t, Config{Dir: t.TempDir()})
 	for _, id := range []events.UploadID{"", "../x", "a/b", "a.part", "ä"} {
-		if _, err := s.Begin(id, 0); err == nil {
+		if _, err := s.BeginDraft(id, 0); err == nil {
 			t.Errorf("upload id %q was taken", id)
 		}
 	}

@@ -11,11 +11,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// packing is a way to pack a file, and how such a file begins.
+// packing is a way to pack a file, recognized by its first bytes.
 type packing struct {
 	name  string
 	magic string
-	open  func(r *bufio.Reader, opt Options) (io.Reader, error) // nil: known, but not taken
+	open  func(r *bufio.Reader, opt Options) (io.Reader, error) // nil: known, but not supported
 	close func(io.Reader)                                       // may be nil
 }
 
@@ -25,8 +25,8 @@ const (
 	nameAge  = "age"
 )
 
-// packings lists what is recognised.
-func packings() []packing {
+// knownPackings returns the packings that are recognized.
+func knownPackings() []packing {
 	all := []packing{
 		{name: nameGzip, magic: "\x1f\x8b", open: openGzip},
 		{name: nameZstd, magic: "\x28\xb5\x2f\xfd", open: openZstd, close: closeZstd},
@@ -38,24 +38,24 @@ func packings() []packing {
 		{name: "7z", magic: "7z\xbc\xaf\x27\x1c"},
 		{name: "zip", magic: "PK\x03\x04"},
 	}
-	for low := byte(0x50); low < 0x60; low++ { // a frame to be skipped, with which some programs begin
+	for low := byte(0x50); low < 0x60; low++ { // a skippable frame, with which some programs begin
 		all = append(all, packing{name: nameZstd, magic: string([]byte{low, 0x2a, 0x4d, 0x18}), open: openZstd, close: closeZstd})
 	}
 	return all
 }
 
-// recognise finds how r is packed. It waits for no more bytes than it takes to tell.
-func recognise(r *bufio.Reader) (packing, bool) {
-	for _, p := range packings() {
-		if begins(r, p.magic) {
+// recognizePacking returns the packing of r. It waits for no more bytes than it needs.
+func recognizePacking(r *bufio.Reader) (packing, bool) {
+	for _, p := range knownPackings() {
+		if hasMagic(r, p.magic) {
 			return p, true
 		}
 	}
 	return packing{}, false
 }
 
-// begins waits for a byte only when all before it are right.
-func begins(r *bufio.Reader, magic string) bool {
+// hasMagic reports whether r begins with magic. It waits for a byte only when all before it match.
+func hasMagic(r *bufio.Reader, magic string) bool {
 	for n := 1; n <= len(magic); n++ {
 		head, err := r.Peek(n)
 		if err != nil || head[n-1] != magic[n-1] {
@@ -77,13 +77,13 @@ func openZstd(r *bufio.Reader, _ Options) (io.Reader, error) {
 
 func closeZstd(r io.Reader) { r.(zstdText).Close() }
 
-// zstdText says what may be done about a window that is too large.
+// zstdText adds advice to the error of a window that is too large.
 type zstdText struct{ *zstd.Decoder }
 
 func (z zstdText) Read(p []byte) (int, error) {
 	n, err := z.Decoder.Read(p)
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
-		err = failed(Unsupported, err, "the zstd file needs a window of more than %d MiB to be unpacked; pack it with zstd -19 or less and without --long",
+		err = newError(Unsupported, err, "the zstd file needs a window of more than %d MiB to be unpacked; pack it with zstd -19 or less and without --long",
 			maxWindow>>20)
 	}
 	return n, err
@@ -93,32 +93,32 @@ func openArmored(r *bufio.Reader, opt Options) (io.Reader, error) {
 	return openAge(bufio.NewReader(armor.NewReader(r)), opt)
 }
 
-// openAge decrypts. Whatever it gives has been authenticated.
+// openAge decrypts. The text it returns has been authenticated.
 func openAge(r *bufio.Reader, opt Options) (io.Reader, error) {
 	if len(opt.Identities) == 0 {
-		return nil, failed(Locked, nil, "the file is encrypted with age, and this server has no identity to open it with; "+
+		return nil, newError(Locked, nil, "the file is encrypted with age, and this server has no identity to open it with; "+
 			"send it decrypted, or have the server's flag ingest.age-identity name a file with one")
 	}
-	header := &fuse{src: r, left: maxHeader}
+	header := &headerLimiter{src: r, left: maxHeader}
 	text, err := age.Decrypt(header, opt.Identities...)
 	if _, locked := errors.AsType[*age.NoIdentityMatchError](err); locked {
-		return nil, failed(Locked, err, "the file is encrypted with age, but not to this server; "+
+		return nil, newError(Locked, err, "the file is encrypted with age, but not to this server; "+
 			"encrypt it to the recipient of one of its identities (age-keygen -y)")
 	}
 	header.left = -1
 	return text, err
 }
 
-// fuse lets so many bytes through, and any number while left is negative. The library reads a header of any
+// headerLimiter lets left bytes through, and any number while left is negative. The library reads a header of any
 // length into memory.
-type fuse struct {
+type headerLimiter struct {
 	src  io.Reader
 	left int
 }
 
 var errHeader = errors.New("its header has no end")
 
-func (f *fuse) Read(p []byte) (int, error) {
+func (f *headerLimiter) Read(p []byte) (int, error) {
 	if f.left == 0 {
 		return 0, errHeader
 	}

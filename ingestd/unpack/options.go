@@ -6,7 +6,7 @@ import (
 	"filippo.io/age"
 )
 
-// Options bound what is unpacked. The zero value of each field means its default.
+// Options bound unpacking. The zero value of each field means its default.
 type Options struct {
 	MaxPacked  int64          // bytes of a packed file; default 100 MiB
 	MaxText    int64          // bytes that come out of it; default 1 GiB
@@ -14,11 +14,11 @@ type Options struct {
 	Identities []age.Identity // that open encrypted files; without one they are refused
 }
 
-// unjudged is how much may come out before the ratio counts: small files of little content are honest, and
+// ratioFreeBytes is how much may come out before the ratio counts: small files of little content are honest, and
 // unpacking this much costs next to nothing.
-const unjudged = 8 << 20
+const ratioFreeBytes = 8 << 20
 
-// What else is bounded, by what packing programs do unless they are asked for more.
+// Further bounds, at the defaults of packing programs.
 const (
 	maxLayers = 4
 	maxWindow = 8 << 20  // of zstd: all levels up to 19, without --long

@@ -8,36 +8,36 @@ import (
 	"strings"
 )
 
-// Reader is the text of a file that was packed, or not. Its errors are those of the reader below, io.EOF, or an
+// Reader reads the text of a file, packed or not. Its errors are the errors of the reader below, io.EOF, or an
 // *Error. It is not safe for concurrent use.
 type Reader struct {
-	text   io.Reader
-	in     *intake
-	inner  *layer // the innermost; nil when there is none
-	opt    Options
-	layers []string
-	closes []func()
+	text    io.Reader
+	in      *packedInput
+	inner   *layer // the innermost; nil when there is none
+	opt     Options
+	layers  []string
+	closers []func()
 }
 
-// Open looks at the beginning of r and takes off what it finds there. It waits only for the bytes that it takes
-// to tell. Whoever got a Reader closes it.
+// Open returns a reader of the text of r, without the packings that its beginning shows. It waits only for the bytes that it needs
+// for that. The caller closes the Reader.
 func Open(r io.Reader, opt Options) (*Reader, error) {
-	return open(r, opt, nil)
+	return openLayers(r, opt, nil)
 }
 
-// Decode takes off the codings of an HTTP header Content-Encoding, and nothing else. A coding that is not
-// known is Unsupported, and a body that has not the coding it claims is Damaged.
+// Decode removes the codings of an HTTP header Content-Encoding, and nothing else. An unknown coding is Unsupported,
+// and a body without the coding it claims is Damaged.
 func Decode(r io.Reader, encoding string, opt Options) (*Reader, error) {
 	codings := codingsOf(encoding)
 	for _, c := range codings {
 		if c != nameGzip && c != nameZstd {
-			return nil, failed(Unsupported, nil, "the Content-Encoding %q is not known; send the body as it is, or with gzip or zstd", c)
+			return nil, newError(Unsupported, nil, "the Content-Encoding %q is not known; send the body as it is, or with gzip or zstd", c)
 		}
 	}
-	return open(r, opt, codings)
+	return openLayers(r, opt, codings)
 }
 
-// codingsOf gives the codings in the order in which they come off.
+// codingsOf returns the codings, outermost first.
 func codingsOf(encoding string) []string {
 	codings := []string{}
 	for c := range strings.SplitSeq(encoding, ",") {
@@ -53,24 +53,24 @@ func codingsOf(encoding string) []string {
 	return codings
 }
 
-// open takes off the codings, or, when these are nil, whatever is there.
-func open(src io.Reader, opt Options, codings []string) (*Reader, error) {
-	r := &Reader{in: &intake{src: src}, opt: opt.withDefaults()}
+// openLayers removes the codings, or, when these are nil, every known packing.
+func openLayers(src io.Reader, opt Options, codings []string) (*Reader, error) {
+	r := &Reader{in: &packedInput{src: src}, opt: opt.withDefaults()}
 	text := bufio.NewReader(r.in)
 	for codings == nil || len(r.layers) < len(codings) {
-		p, packed := recognise(text)
+		p, packed := recognizePacking(text)
 		if codings != nil && p.name != codings[len(r.layers)] {
 			if _, err := text.Peek(1); err == io.EOF {
 				break // an empty body in any coding is empty
 			}
-			return r.refuse(r.cause(failed(Damaged, nil, "the body is not %s, as its Content-Encoding says; leave that header out", codings[len(r.layers)])))
+			return r.closeWith(r.findCause(newError(Damaged, nil, "the body is not %s, as its Content-Encoding says; leave that header out", codings[len(r.layers)])))
 		}
 		if !packed {
 			break
 		}
-		next, err := r.takeOff(p, text)
+		next, err := r.openLayer(p, text)
 		if err != nil {
-			return r.refuse(err)
+			return r.closeWith(err)
 		}
 		text = next
 	}
@@ -78,65 +78,65 @@ func open(src io.Reader, opt Options, codings []string) (*Reader, error) {
 	return r, nil
 }
 
-func (r *Reader) refuse(err error) (*Reader, error) {
+func (r *Reader) closeWith(err error) (*Reader, error) {
 	r.Close()
 	return nil, err
 }
 
-// takeOff opens one layer.
-func (r *Reader) takeOff(p packing, packed *bufio.Reader) (*bufio.Reader, error) {
+// openLayer opens one layer.
+func (r *Reader) openLayer(p packing, packed *bufio.Reader) (*bufio.Reader, error) {
 	switch {
 	case p.open == nil:
-		return nil, failed(Unsupported, nil, "the file is packed with %s; unpack it first, or pack it with gzip or zstd", p.name)
+		return nil, newError(Unsupported, nil, "the file is packed with %s; unpack it first, or pack it with gzip or zstd", p.name)
 	case len(r.layers) == maxLayers:
-		return nil, failed(Unsupported, nil, "the file is packed %d times and more (%s); unpack it first", maxLayers, strings.Join(r.layers, ", "))
+		return nil, newError(Unsupported, nil, "the file is packed %d times and more (%s); unpack it first", maxLayers, strings.Join(r.layers, ", "))
 	}
-	r.in.most = r.opt.MaxPacked
-	l := &layer{name: p.name, in: r.in, opt: &r.opt, out: r.inner}
+	r.in.maxBytes = r.opt.MaxPacked
+	l := &layer{name: p.name, in: r.in, opt: &r.opt, outer: r.inner}
 	text, err := p.open(packed, r.opt)
 	if err != nil {
-		return nil, l.explain(err)
+		return nil, l.findCause(err)
 	}
 	if p.close != nil {
-		r.closes = append(r.closes, func() { p.close(text) })
+		r.closers = append(r.closers, func() { p.close(text) })
 	}
 	l.src, r.inner = text, l
 	r.layers = append(r.layers, p.name)
 	return bufio.NewReader(l), nil
 }
 
-// cause is the error of what is below, if there is one, else err.
-func (r *Reader) cause(err error) error {
+// findCause returns the error of the reader or layer below, if there is one, else err.
+func (r *Reader) findCause(err error) error {
 	switch {
-	case r.in.failed != nil:
-		return r.in.failed
-	case r.inner != nil && r.inner.over != nil:
-		return r.inner.over
+	case r.in.err != nil:
+		return r.in.err
+	case r.inner != nil && r.inner.err != nil:
+		return r.inner.err
 	}
 	return err
 }
 
-// Read gives the text as it comes.
+// Read returns text as it arrives.
 func (r *Reader) Read(p []byte) (int, error) { return r.text.Read(p) }
 
-// Layers names what was taken off, from the outside in; none when the file was not packed.
+// Layers returns the names of the removed packings, outermost first; none when the file was not packed.
 func (r *Reader) Layers() []string { return r.layers }
 
-// Close lets go of what the decoders hold. The reader below is not touched.
+// Close releases the decoders. The reader below is not touched.
 func (r *Reader) Close() {
-	for _, c := range slices.Backward(r.closes) {
+	for _, c := range slices.Backward(r.closers) {
 		c()
 	}
-	r.closes = nil
+	r.closers = nil
 }
 
-// Probe reads text until it is known whether the file's ratio is too high, so that what is refused for its
+// ProbeRatio reads text until it is known whether the file's ratio is too high, so that a file refused for its
 // content is called a bomb when it is one.
-func (r *Reader) Probe() error {
+func (r *Reader) ProbeRatio() error {
 	if len(r.layers) == 0 {
 		return nil
 	}
-	_, err := io.CopyN(io.Discard, r, unjudged+1)
+	_, err := io.CopyN(io.Discard, r, ratioFreeBytes+1)
 	if e, ok := asError(err); ok && (e.Kind == Bomb || e.Kind == TooLarge) {
 		return e
 	}

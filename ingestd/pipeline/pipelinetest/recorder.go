@@ -26,15 +26,15 @@ type Recorder struct {
 	*eventstest.MemoryLog
 
 	mu   sync.Mutex
-	hold chan struct{} // while not nil, appends wait for it to be closed
+	held chan struct{} // while not nil, appends wait for it to be closed
 
-	capacity eventlog.Capacity
-	unheard  error         // the error of Capacity
-	stalled  bool          // nothing is folded
-	changed  chan struct{} // closed and replaced when stalled is changed
+	capacity    eventlog.Capacity
+	capacityErr error         // the error of Capacity
+	stalled     bool          // nothing is folded
+	changed     chan struct{} // closed and replaced when stalled is changed
 }
 
-// NewRecorder returns a recorder that cuts early, so that small files give many events.
+// NewRecorder returns a recorder that cuts early, so that small files make many events.
 func NewRecorder() *Recorder {
 	return NewRecorderOf(events.CutRules{EventRecords: 50, OpenRecords: 300})
 }
@@ -44,10 +44,10 @@ func NewRecorderOf(rules events.CutRules) *Recorder {
 	return &Recorder{MemoryLog: eventstest.NewLog(events.Facts{Cut: rules}), changed: make(chan struct{})}
 }
 
-// Append appends, or waits or fails as the test says.
+// Append appends, or waits or fails as the test demands.
 func (r *Recorder) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
 	r.mu.Lock()
-	hold := r.hold
+	hold := r.held
 	r.mu.Unlock()
 	if hold != nil {
 		select {
@@ -85,18 +85,18 @@ func (r *Recorder) WatchFolded(ctx context.Context) iter.Seq2[map[events.Partiti
 	}
 }
 
-// Capacity returns what SetCapacity set.
+// Capacity returns the values of SetCapacity.
 func (r *Recorder) Capacity(context.Context) (eventlog.Capacity, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.capacity, r.unheard
+	return r.capacity, r.capacityErr
 }
 
-// SetCapacity makes the log say that it is so full, or that it cannot say.
+// SetCapacity sets the result of Capacity.
 func (r *Recorder) SetCapacity(c eventlog.Capacity, unheard error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.capacity, r.unheard = c, unheard
+	r.capacity, r.capacityErr = c, unheard
 }
 
 // WaitVisible returns at once, but for the host never-folded.
@@ -108,13 +108,13 @@ func (r *Recorder) WaitVisible(ctx context.Context, upto map[events.Partition]ev
 	return nil
 }
 
-// Stored returns the events of the log by key, without everything that is not content.
-func (r *Recorder) Stored(t testing.TB) map[string]events.Event {
+// StoredEvents returns the events of the log by key, without everything that is not content.
+func (r *Recorder) StoredEvents(t testing.TB) map[string]events.Event {
 	t.Helper()
 	return StoredIn(t, r.MemoryLog)
 }
 
-// StoredIn returns the events of any log as Stored does.
+// StoredIn returns the events of any log as StoredEvents does.
 func StoredIn(t testing.TB, log eventstest.Log) map[string]events.Event {
 	t.Helper()
 	head, err := log.Head(t.Context())
@@ -152,17 +152,17 @@ func (r *Recorder) HoldAppends() (release func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	hold := make(chan struct{})
-	r.hold = hold
+	r.held = hold
 	return sync.OnceFunc(func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.hold = nil
+		r.held = nil
 		close(hold)
 	})
 }
 
-// Stall makes the recorder report, or not, that everything is folded.
-func (r *Recorder) Stall(stalled bool) {
+// SetStalled makes the recorder report, or not, that everything is folded.
+func (r *Recorder) SetStalled(stalled bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stalled = stalled
@@ -173,7 +173,7 @@ func (r *Recorder) Stall(stalled bool) {
 // DCGMHeader is the header of a DCGM long file.
 const DCGMHeader = "timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw\n"
 
-// DCGMFile makes a DCGM long file of so many rows, spread over hosts.
+// DCGMFile returns a DCGM long file of a number of rows, spread over hosts.
 func DCGMFile(rows, hosts int) []byte {
 	var b bytes.Buffer
 	b.WriteString(DCGMHeader)
@@ -185,28 +185,28 @@ func DCGMFile(rows, hosts int) []byte {
 	return b.Bytes()
 }
 
-// Broken panics where it is called: Append in a goroutine of the pipeline, WaitVisible in the handler's.
-type Broken struct{ *Recorder }
+// PanickingLog panics where it is called: Append in a goroutine of the pipeline, WaitVisible in the handler's.
+type PanickingLog struct{ *Recorder }
 
 // Append panics.
-func (Broken) Append(context.Context, []events.Event) ([]eventlog.Appended, error) {
+func (PanickingLog) Append(context.Context, []events.Event) ([]eventlog.Appended, error) {
 	panic("secret of the log")
 }
 
 // WaitVisible panics.
-func (Broken) WaitVisible(context.Context, map[events.Partition]events.Revision) error {
+func (PanickingLog) WaitVisible(context.Context, map[events.Partition]events.Revision) error {
 	panic("secret of the projections")
 }
 
-// Endless yields a header and then rows until so many bytes were read.
-type Endless struct {
+// EndlessFile yields a header and then rows until so many bytes were read.
+type EndlessFile struct {
 	Block []byte
 	Left  int64
 	at    int
 }
 
 // Read yields rows.
-func (e *Endless) Read(p []byte) (int, error) {
+func (e *EndlessFile) Read(p []byte) (int, error) {
 	if e.Left <= 0 {
 		return 0, io.EOF
 	}
@@ -218,11 +218,11 @@ func (e *Endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Forgetful is a log that keeps nothing.
-type Forgetful struct{ *Recorder }
+// DiscardingLog is a log that keeps nothing.
+type DiscardingLog struct{ *Recorder }
 
 // Append keeps nothing.
-func (f Forgetful) Append(_ context.Context, evs []events.Event) ([]eventlog.Appended, error) {
+func (f DiscardingLog) Append(_ context.Context, evs []events.Event) ([]eventlog.Appended, error) {
 	return make([]eventlog.Appended, len(evs)), nil
 }
 

@@ -3,7 +3,7 @@ package program
 import (
 	"context"
 
-	"telemetry-pipeline/collectd/restored"
+	"telemetry-pipeline/collectd/rebase"
 	"telemetry-pipeline/collectd/tail"
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events/eventlog"
@@ -32,7 +32,7 @@ func tailing() daemon.Command {
 
 func restoring() daemon.Command {
 	var store eventlog.Config
-	var how restored.Config
+	var how rebase.Config
 	return daemon.Command{
 		Name:    "restored",
 		Summary: "Makes the log go on after etcd was restored from a snapshot (docs/runbooks/backup.md), before any daemon is started.",
@@ -41,7 +41,7 @@ func restoring() daemon.Command {
 			if len(args) > 0 {
 				return &daemon.UsageError{Text: "restored takes flags only"}
 			}
-			return restored.Run(ctx, how, store, t.Out, t.Log)
+			return rebase.Run(ctx, how, store, t.Out, t.Log)
 		},
 	}
 }

@@ -4,4 +4,4 @@
 // that anybody was told before is known to be of another log; offsets of the new epoch, so that what the snapshot has
 // folded need not be folded again; lines that tell what else is to be done. It never restores anything itself: etcd's own
 // tool does.
-package restored
+package rebase

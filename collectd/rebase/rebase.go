@@ -1,4 +1,4 @@
-package restored
+package rebase
 
 import (
 	"context"

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"flag"
 
-	"telemetry-pipeline/collectd/carry"
+	"telemetry-pipeline/collectd/transfer"
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
@@ -73,7 +73,7 @@ func (p *place) with(ctx context.Context, t daemon.Terminal, do func(*opened) er
 
 func exporting() daemon.Command {
 	var from place
-	var what carry.Config
+	var what transfer.Config
 	return daemon.Command{
 		Name:    "export",
 		Summary: "Writes the events of the archive and the log, up to the newest of now: lines that import gives back exactly, or CSV that can be uploaded.",
@@ -82,7 +82,7 @@ func exporting() daemon.Command {
 			if len(args) > 0 {
 				return &daemon.UsageError{Text: "export takes flags only"}
 			}
-			return from.with(ctx, t, func(o *opened) error { return carry.Export(ctx, what, o, t.Out, t.Err) })
+			return from.with(ctx, t, func(o *opened) error { return transfer.Export(ctx, what, o, t.Out, t.Err) })
 		},
 	}
 }
@@ -98,14 +98,14 @@ func importing() daemon.Command {
 				return &daemon.UsageError{Text: "name the files to import, or - for the standard input"}
 			}
 			err := to.with(ctx, t, func(o *opened) error {
-				im := carry.Importer{Root: to.store, To: o.log}
+				im := transfer.Importer{Root: to.store, To: o.log}
 				if o.objects != nil {
-					im.Archive = carry.NewArchive(o.entries, o.objects)
+					im.Archive = transfer.NewArchive(o.entries, o.objects)
 				}
 				_, err := im.Files(ctx, args, t.In, t.Err)
 				return err
 			})
-			if errors.Is(err, carry.ErrBadLines) {
+			if errors.Is(err, transfer.ErrBadLines) {
 				t.Log.Warn("import", "err", err)
 				return &daemon.ExitError{Code: 3}
 			}

@@ -18,4 +18,4 @@
 // events: a sequence is a hash over the source's texts in the order of the source's rows, and the log keeps the meaning
 // of the texts (87.0 is 87) and their set. Of one upload's rows the cut into events stays the same as long as each row
 // had given a record.
-package carry
+package transfer

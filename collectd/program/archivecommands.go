@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// archiveCommands are those about the archive.
+// archiveCommands returns the commands about the archive.
 func archiveCommands() []daemon.Command {
 	var store eventlog.Config
 	var where archive.Config
@@ -18,7 +18,7 @@ func archiveCommands() []daemon.Command {
 	return []daemon.Command{{
 		Name:    "archive",
 		Args:    "check",
-		Summary: "Compares the archive with its manifest: tells of objects that no entry lists, and of entries whose objects are missing or damaged.",
+		Summary: "Compares the archive with its manifest: reports objects that no entry lists, and entries whose objects are missing or damaged.",
 		Flags:   func(fs *flag.FlagSet) { store.Flags(fs); where.Flags(fs); how.Flags(fs) },
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			if len(args) != 1 || args[0] != "check" {

@@ -9,12 +9,12 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// logCommands are those about the log itself: they show it, carry it elsewhere and back, or have it go on after a restore.
+// logCommands returns the commands about the log itself: tail, export, import and restored.
 func logCommands() []daemon.Command {
-	return []daemon.Command{tailing(), exporting(), importing(), restoring()}
+	return []daemon.Command{tailCommand(), exportCommand(), importCommand(), restoredCommand()}
 }
 
-func tailing() daemon.Command {
+func tailCommand() daemon.Command {
 	var store eventlog.Config
 	var what tail.Config
 	return daemon.Command{
@@ -30,7 +30,7 @@ func tailing() daemon.Command {
 	}
 }
 
-func restoring() daemon.Command {
+func restoredCommand() daemon.Command {
 	var store eventlog.Config
 	var how rebase.Config
 	return daemon.Command{

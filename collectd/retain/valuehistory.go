@@ -6,34 +6,34 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// aged is a value that others learn of with some delay. It only grows.
-type aged[T int64 | projections.Window] struct {
-	known []dated[T] // in order of time
+// valueHistory is the recent past of a value that readers see with some delay. The value only grows.
+type valueHistory[T int64 | projections.Window] struct {
+	values []datedValue[T] // in order of time
 }
 
-type dated[T any] struct {
+type datedValue[T any] struct {
 	value T
 	at    time.Time
 }
 
-// forgetAfter is how far back a value is known.
+// forgetAfter is the age up to which values are known.
 const forgetAfter = 10 * time.Minute
 
-// set notes the value of now.
-func (a *aged[T]) set(v T, now time.Time) {
-	if n := len(a.known); n == 0 || a.known[n-1].value != v {
-		a.known = append(a.known, dated[T]{v, now})
+// record adds the value at now.
+func (a *valueHistory[T]) record(v T, now time.Time) {
+	if n := len(a.values); n == 0 || a.values[n-1].value != v {
+		a.values = append(a.values, datedValue[T]{v, now})
 	}
-	for len(a.known) > 1 && now.Sub(a.known[1].at) > forgetAfter {
-		a.known = a.known[1:]
+	for len(a.values) > 1 && now.Sub(a.values[1].at) > forgetAfter {
+		a.values = a.values[1:]
 	}
 }
 
-// before gives the value that was there at some time already; false when none was.
-func (a *aged[T]) before(at time.Time) (v T, known bool) {
-	for i := len(a.known) - 1; i >= 0; i-- {
-		if !a.known[i].at.After(at) {
-			return a.known[i].value, true
+// valueAt returns the value at an instant, and false when none is known.
+func (a *valueHistory[T]) valueAt(at time.Time) (v T, known bool) {
+	for i := len(a.values) - 1; i >= 0; i-- {
+		if !a.values[i].at.After(at) {
+			return a.values[i].value, true
 		}
 	}
 	return v, false

@@ -7,13 +7,14 @@ import (
 	"io"
 )
 
-var gzipBegins = []byte{0x1f, 0x8b} // never written
+var gzipMagic = []byte{0x1f, 0x8b} // never written
 
-// unpacked gives the text of in, which may be packed by gzip: no line of an export begins like that.
-func unpacked(in io.Reader) (io.Reader, error) {
+// decompress returns the text of in, which may be compressed by gzip: no line of an export begins with its magic
+// bytes.
+func decompress(in io.Reader) (io.Reader, error) {
 	begun := bufio.NewReader(in)
-	if start, _ := begun.Peek(len(gzipBegins)); !bytes.Equal(start, gzipBegins) {
-		return begun, nil // an error of Peek comes again when it is read
+	if start, _ := begun.Peek(len(gzipMagic)); !bytes.Equal(start, gzipMagic) {
+		return begun, nil // Read returns an error of Peek again
 	}
 	return gzip.NewReader(begun)
 }

@@ -20,16 +20,16 @@ type target interface {
 	Get(ctx context.Context, key string) (events.Event, bool, error)
 }
 
-// archived tells whether an event has left the log for the archive (Archive).
-type archived interface {
+// archiveIndex reports whether an event has left the log for the archive (Archive).
+type archiveIndex interface {
 	Has(ctx context.Context, key events.Key) (bool, error)
 }
 
-// Import tells what came of imported lines.
+// Import counts the results of an import.
 type Import struct {
 	Created  int // events that the log did not have
-	Existing int // events that it, or the archive, had
-	Records  int // of all of them
+	Existing int // events that the log or the archive had
+	Records  int // of all events
 	Damaged  int // lines of events that were damaged where they were exported
 	Bad      int // lines that are not of an export
 }
@@ -38,35 +38,35 @@ type Import struct {
 type Importer struct {
 	Root    eventlog.Config // of the log, for its keys
 	To      target
-	Archive archived // nil: there is none
+	Archive archiveIndex // nil without an archive
 }
 
 const (
-	maxLine    = 32 << 20 // bytes of a line
-	toldBad    = 10       // bad lines that are told one by one
-	packEvents = 256      // appended at a time
-	packBytes  = 8 << 20
+	maxLine        = 32 << 20 // bytes of a line
+	maxReportedBad = 10       // bad lines that are reported one by one
+	batchEvents    = 256      // appended at a time
+	batchBytes     = 8 << 20
 )
 
-// ErrBadLines ends an import of which some lines could not be used; the others are imported.
+// ErrBadLines ends an import in which some lines could not be used; the others are imported.
 var ErrBadLines = errors.New("some lines could not be imported")
 
-// Files imports files, "-" being in, and tells on progress how far it is and which lines are bad. Importing the same
-// again does no harm: what is there stays as it is.
+// Files imports files, where "-" stands for in, and reports on progress the counts and the bad lines. Importing the
+// same again does no harm: existing events stay as they are.
 func (im *Importer) Files(ctx context.Context, names []string, in io.Reader, progress io.Writer) (Import, error) {
 	codec, err := events.NewCodec()
 	if err != nil {
 		return Import{}, err
 	}
-	i := importing{Importer: im, codec: codec, told: newTold(progress)}
+	i := importRun{Importer: im, codec: codec, progress: newProgress(progress)}
 	for _, name := range names {
-		if err := i.file(ctx, name, in); err != nil {
+		if err := i.importFile(ctx, name, in); err != nil {
 			return i.Import, fmt.Errorf("importing %s (what was imported stays; import it again): %w", name, err)
 		}
 	}
-	i.told.end("imported %d events: %d created, %d there already, with %d records", i.Created+i.Existing, i.Created, i.Existing, i.Records)
+	i.progress.printLine("imported %d events: %d created, %d there already, with %d records", i.Created+i.Existing, i.Created, i.Existing, i.Records)
 	if i.Damaged > 0 {
-		i.told.end("%d events were damaged where they were exported, and left out", i.Damaged)
+		i.progress.printLine("%d events were damaged where they were exported, and left out", i.Damaged)
 	}
 	if i.Bad > 0 {
 		return i.Import, fmt.Errorf("%d lines: %w", i.Bad, ErrBadLines)
@@ -74,18 +74,18 @@ func (im *Importer) Files(ctx context.Context, names []string, in io.Reader, pro
 	return i.Import, nil
 }
 
-// importing is an import under way.
-type importing struct {
+// importRun is an import under way.
+type importRun struct {
 	*Importer
 	Import
-	codec *events.Codec
-	told  *told
+	codec    *events.Codec
+	progress *progress
 
-	pack  []events.Event
-	bytes int
+	pending []events.Event
+	bytes   int
 }
 
-func (i *importing) file(ctx context.Context, name string, in io.Reader) error {
+func (i *importRun) importFile(ctx context.Context, name string, in io.Reader) error {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
@@ -94,7 +94,7 @@ func (i *importing) file(ctx context.Context, name string, in io.Reader) error {
 		defer f.Close()
 		in = f
 	}
-	text, err := unpacked(in)
+	text, err := decompress(in)
 	if err != nil {
 		return err
 	}
@@ -104,31 +104,31 @@ func (i *importing) file(ctx context.Context, name string, in io.Reader) error {
 		if len(lines.Bytes()) == 0 {
 			continue
 		}
-		if err := i.line(ctx, name, n, lines.Bytes()); err != nil {
+		if err := i.importLine(ctx, name, n, lines.Bytes()); err != nil {
 			return err
 		}
-		i.told.now("imported %d events: %d created, %d there already; line %d of %s", i.Created+i.Existing, i.Created, i.Existing, n, name)
+		i.progress.reportSometimes("imported %d events: %d created, %d there already; line %d of %s", i.Created+i.Existing, i.Created, i.Existing, n, name)
 	}
 	if err := lines.Err(); err != nil {
 		return err
 	}
-	return i.append(ctx)
+	return i.appendPending(ctx)
 }
 
-func (i *importing) line(ctx context.Context, name string, n int, text []byte) error {
-	ev, key, err := parse(i.codec, text)
+func (i *importRun) importLine(ctx context.Context, name string, n int, text []byte) error {
+	ev, key, err := parseLine(i.codec, text)
 	switch {
 	case errors.Is(err, errDamaged):
 		i.Damaged++
 		return nil
 	case err != nil:
-		if i.Bad++; i.Bad <= toldBad {
-			i.told.end("%s, line %d: %v", name, n, err)
+		if i.Bad++; i.Bad <= maxReportedBad {
+			i.progress.printLine("%s, line %d: %v", name, n, err)
 		}
 		return nil
 	}
 	i.Records += ev.Records()
-	there, err := i.there(ctx, &ev, key)
+	there, err := i.alreadyStored(ctx, &ev, key)
 	if err != nil {
 		return err
 	}
@@ -136,20 +136,20 @@ func (i *importing) line(ctx context.Context, name string, n int, text []byte) e
 		i.Existing++
 		return nil
 	}
-	i.pack = append(i.pack, ev)
-	if i.bytes += len(text); len(i.pack) >= packEvents || i.bytes >= packBytes {
-		return i.append(ctx)
+	i.pending = append(i.pending, ev)
+	if i.bytes += len(text); len(i.pending) >= batchEvents || i.bytes >= batchBytes {
+		return i.appendPending(ctx)
 	}
 	return nil
 }
 
-// there tells whether an event is where appending would not find it: in the archive, or in the log whole, of which the
-// line has a part under the same key (the archive drops repeats when it merges).
-func (i *importing) there(ctx context.Context, ev *events.Event, key string) (bool, error) {
+// alreadyStored reports whether an event is where appending would not find it: in the archive, or whole in the log
+// while the line has a part of it under the same key (the archive drops repeats when it merges).
+func (i *importRun) alreadyStored(ctx context.Context, ev *events.Event, key string) (bool, error) {
 	own := events.EventKey(cmp.Or(i.Root.ClusterID, eventlog.DefaultClusterID), i.To.Facts().Partitions, ev)
 	had := own
 	if k, err := events.ParseKey("queue/" + events.Escape(own.Cluster) + "/" + key); err == nil {
-		k.Partition = own.Partition // which is of the log's number of partitions
+		k.Partition = own.Partition // the log has its own number of partitions
 		had = k
 	}
 	if i.Archive != nil {
@@ -164,11 +164,11 @@ func (i *importing) there(ctx context.Context, ev *events.Event, key string) (bo
 	return there, err
 }
 
-func (i *importing) append(ctx context.Context) error {
-	if len(i.pack) == 0 {
+func (i *importRun) appendPending(ctx context.Context) error {
+	if len(i.pending) == 0 {
 		return nil
 	}
-	results, err := i.To.Append(ctx, i.pack)
+	results, err := i.To.Append(ctx, i.pending)
 	if err != nil {
 		return err
 	}
@@ -179,6 +179,6 @@ func (i *importing) append(ctx context.Context) error {
 			i.Existing++
 		}
 	}
-	i.pack, i.bytes = i.pack[:0], 0
+	i.pending, i.bytes = i.pending[:0], 0
 	return nil
 }

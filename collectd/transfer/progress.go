@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// tellEvery is how often progress is told.
-const tellEvery = 2 * time.Second
+// progressEvery is the interval of progress lines.
+const progressEvery = 2 * time.Second
 
-// told tells people how far it is.
-type told struct {
-	w     io.Writer
-	last  time.Time
-	where string
+// progress writes progress lines.
+type progress struct {
+	w        io.Writer
+	last     time.Time
+	position string
 }
 
-func newTold(w io.Writer) *told { return &told{w: w, last: time.Now()} }
+func newProgress(w io.Writer) *progress { return &progress{w: w, last: time.Now()} }
 
-// now tells how far it is, from time to time.
-func (t *told) now(format string, args ...any) {
-	if time.Since(t.last) >= tellEvery {
+// reportSometimes writes a progress line if the last one is progressEvery old.
+func (t *progress) reportSometimes(format string, args ...any) {
+	if time.Since(t.last) >= progressEvery {
 		t.last = time.Now()
-		t.end(format, args...)
+		t.printLine(format, args...)
 	}
 }
 
-// end tells what is to be told in any case.
-func (t *told) end(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
+// printLine writes a line in any case.
+func (t *progress) printLine(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }

@@ -90,15 +90,15 @@ func withFaults[T any](f *faults, do func() (T, error)) (v T, err error) {
 }
 
 func (o faultyObjects) Write(ctx context.Context, r archive.Range, evs iter.Seq2[events.Event, error]) (archive.Entry, error) {
-	return withFaults(o.faults, func() (archive.Entry, error) { return o.objects.Write(ctx, r, evs) })
+	return withFaults(o.faults, func() (archive.Entry, error) { return o.objectStore.Write(ctx, r, evs) })
 }
 
 func (o faultyObjects) Merge(ctx context.Context, entries []archive.Entry) (archive.Entry, error) {
-	return withFaults(o.faults, func() (archive.Entry, error) { return o.objects.Merge(ctx, entries) })
+	return withFaults(o.faults, func() (archive.Entry, error) { return o.objectStore.Merge(ctx, entries) })
 }
 
 func (o faultyObjects) Remove(ctx context.Context, name string) error {
-	_, err := withFaults(o.faults, func() (struct{}, error) { return struct{}{}, o.objects.Remove(ctx, name) })
+	_, err := withFaults(o.faults, func() (struct{}, error) { return struct{}{}, o.objectStore.Remove(ctx, name) })
 	return err
 }
 

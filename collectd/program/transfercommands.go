@@ -73,16 +73,16 @@ func (p *location) withOpen(ctx context.Context, t daemon.Terminal, do func(*ope
 
 func exportCommand() daemon.Command {
 	var from location
-	var what transfer.Config
+	var cfg transfer.Config
 	return daemon.Command{
 		Name:    "export",
 		Summary: "Writes the events of the archive and the log, up to the newest of now: lines that import reads back exactly, or CSV that can be uploaded.",
-		Flags:   what.Flags, Prefix: "EXPORT_", Shared: from.registerFlags,
+		Flags:   cfg.Flags, Prefix: "EXPORT_", Shared: from.registerFlags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			if len(args) > 0 {
 				return &daemon.UsageError{Text: "export takes flags only"}
 			}
-			return from.withOpen(ctx, t, func(o *openLocation) error { return transfer.Export(ctx, what, o, t.Out, t.Err) })
+			return from.withOpen(ctx, t, func(o *openLocation) error { return transfer.Export(ctx, cfg, o, t.Out, t.Err) })
 		},
 	}
 }

@@ -19,12 +19,12 @@ type progress struct {
 func newProgress(w io.Writer) *progress { return &progress{w: w, last: time.Now()} }
 
 // reportSometimes writes a progress line if the last one is progressEvery old.
-func (t *progress) reportSometimes(format string, args ...any) {
-	if time.Since(t.last) >= progressEvery {
-		t.last = time.Now()
-		t.printLine(format, args...)
+func (p *progress) reportSometimes(format string, args ...any) {
+	if time.Since(p.last) >= progressEvery {
+		p.last = time.Now()
+		p.printLine(format, args...)
 	}
 }
 
 // printLine writes a line in any case.
-func (t *progress) printLine(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
+func (p *progress) printLine(format string, args ...any) { fmt.Fprintf(p.w, format+"\n", args...) }

@@ -1,4 +1,4 @@
-// Collectd folds the event log into projections, and keeps what the log has had.
+// Collectd folds the event log into projections, and retains and archives its events.
 package main
 
 import "telemetry-pipeline/collectd/program"

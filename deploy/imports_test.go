@@ -73,11 +73,11 @@ collectd/collect:     events events/eventlog events/archive events/archive/manif
 
 collectd/rebuild:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition
 collectd/tail:        events events/eventlog events/follow events/wait events/filter
-collectd/restored:    events/eventlog projections/snapshot
-collectd/carry:       events events/eventlog events/archive events/metric events/filter
+collectd/rebase:      events/eventlog projections/snapshot
+collectd/transfer:    events events/eventlog events/archive events/metric events/filter
 collectd:             collectd/program
 
-collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/carry collectd/restored events/eventlog
+collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/transfer collectd/rebase events/eventlog
 
 queryd/live:          events events/follow events/wait projections events/filter
 

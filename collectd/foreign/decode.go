@@ -17,28 +17,28 @@ import (
 	"telemetry-pipeline/ingestd/wide"
 )
 
-// decoded is what a value holds.
+// decoded is the content of a value.
 type decoded struct {
-	events []events.Event
-	rows   int
-	faults int      // readings and rows that cannot be used
-	told   []string // the first of them
-	stack  []byte   // where decoding it panicked
+	events      []events.Event
+	rows        int
+	faults      int      // readings and rows that cannot be used
+	firstFaults []string // the first of them
+	stack       []byte   // where decoding it panicked
 }
 
-// maxTold bounds how many faults of a value are told.
-const maxTold = 3
+// maxListedFaults bounds the faults of a value that are listed one by one.
+const maxListedFaults = 3
 
-func (d *decoded) fault(text string) {
-	if d.faults++; len(d.told) < maxTold {
-		d.told = append(d.told, text)
+func (d *decoded) addFault(text string) {
+	if d.faults++; len(d.firstFaults) < maxListedFaults {
+		d.firstFaults = append(d.firstFaults, text)
 	}
 }
 
-// reason tells a person what is wrong with a value.
-func (d *decoded) reason() string {
-	text := strings.Join(d.told, "; ")
-	if more := d.faults - len(d.told); more > 0 {
+// faultText returns the faults of a value as one text.
+func (d *decoded) faultText() string {
+	text := strings.Join(d.firstFaults, "; ")
+	if more := d.faults - len(d.firstFaults); more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
 	if n := len(d.events); n > 0 {
@@ -47,12 +47,12 @@ func (d *decoded) reason() string {
 	return text
 }
 
-// decode makes events of a value, the same ones whenever it is called with it. now bounds the times that are believed.
-// A panic costs the value: it is our mistake, and would meet every collector in turn.
-func decode(f eventlog.Foreign, rules events.CutRules, now time.Time) (d decoded) {
+// decodeValue returns the events of a value, the same ones at each call with the value. now bounds the times that are
+// believed. A panic costs the value: it is a defect of ours, and would meet every collector in turn.
+func decodeValue(f eventlog.Foreign, rules events.CutRules, now time.Time) (d decoded) {
 	defer func() {
 		if p := recover(); p != nil {
-			d = decoded{faults: 1, told: []string{fmt.Sprintf("reading it panicked: %v", p)}, stack: debug.Stack()}
+			d = decoded{faults: 1, firstFaults: []string{fmt.Sprintf("reading it panicked: %v", p)}, stack: debug.Stack()}
 		}
 	}()
 	n := parseName(f.Name, now)
@@ -60,37 +60,37 @@ func decode(f eventlog.Foreign, rules events.CutRules, now time.Time) (d decoded
 	for r, err := range rowsOf(f.Value) {
 		d.rows++
 		if err == nil {
-			err = p.row(&d, r)
+			err = p.parseRow(&d, r)
 		}
 		switch {
 		case errors.Is(err, errNotUTF8), errors.Is(err, errNotJSON):
-			d.fault(err.Error())
+			d.addFault(err.Error())
 		case err != nil:
-			d.fault(fmt.Sprintf("row %d: %v", d.rows, err))
+			d.addFault(fmt.Sprintf("row %d: %v", d.rows, err))
 		}
 	}
 	d.events = append(append(d.events, p.named.Flush()...), p.assumed.Flush()...)
 	if d.faults == 0 && len(d.events) == 0 {
-		d.fault("it has no rows")
+		d.addFault("it has no rows")
 	}
 	return d
 }
 
-// parser reads the rows of one value.
+// parser parses the rows of one value.
 type parser struct {
-	name    name
+	key     keyName
 	opt     dialect.Options
 	head    []byte
 	workers map[string]dialect.Worker // by header
 	parsed  dialect.Parsed
 
-	named, assumed *events.Cutter // as uploads have them: of rows whose time named its zone, and of others
+	named, assumed *events.Cutter // as for uploads: for rows with a zone in their time, and for others
 }
 
-func newParser(f eventlog.Foreign, n name, rules events.CutRules, now time.Time) *parser {
+func newParser(f eventlog.Foreign, n keyName, rules events.CutRules, now time.Time) *parser {
 	upload := events.UploadID(strings.ToValidUTF8(f.Name[:min(len(f.Name), maxUpload)], "\uFFFD"))
 	return &parser{
-		name: n, opt: dialect.Options{Host: n.host, At: n.at, Now: now}, head: f.Value[:min(len(f.Value), maxHead)],
+		key: n, opt: dialect.Options{Host: n.host, At: n.at, Now: now}, head: f.Value[:min(len(f.Value), maxHead)],
 		workers: map[string]dialect.Worker{},
 		named:   events.NewCutter(rules, upload, ""), assumed: events.NewCutter(rules, upload, "UTC"),
 	}
@@ -98,14 +98,14 @@ func newParser(f eventlog.Foreign, n name, rules events.CutRules, now time.Time)
 
 const (
 	maxUpload  = 200      // bytes of a key that an event carries along
-	maxHead    = 64 << 10 // bytes in which the generation of metric names is looked for
+	maxHead    = 64 << 10 // bytes that are searched for the generation of metric names
 	maxWorkers = 256      // headers that are remembered
 )
 
-// row parses a row and cuts events. Its error is of the whole row.
-func (p *parser) row(d *decoded, r row) error {
-	p.complete(&r)
-	worker, err := p.worker(r.header)
+// parseRow parses a row and cuts events. It returns an error when the whole row cannot be used.
+func (p *parser) parseRow(d *decoded, r row) error {
+	p.completeRow(&r)
+	worker, err := p.workerFor(r.header)
 	if err != nil {
 		return err
 	}
@@ -114,10 +114,10 @@ func (p *parser) row(d *decoded, r row) error {
 	for i := range p.parsed.Rejections {
 		rejection := &p.parsed.Rejections[i]
 		if rejection.Column == "" {
-			d.fault(fmt.Sprintf("row %d: %s", d.rows, rejection.Reason))
+			d.addFault(fmt.Sprintf("row %d: %s", d.rows, rejection.Reason))
 			continue
 		}
-		d.fault(fmt.Sprintf("row %d, field %.64s, %q: %s", d.rows, rejection.Column, rejection.Text, rejection.Reason))
+		d.addFault(fmt.Sprintf("row %d, field %.64s, %q: %s", d.rows, rejection.Column, rejection.Text, rejection.Reason))
 	}
 	if p.parsed.Host == "" {
 		return nil // rejected
@@ -130,31 +130,31 @@ func (p *parser) row(d *decoded, r row) error {
 	return nil
 }
 
-// complete leaves the time, host and GPU to the key where a row has a field for them and nothing in it, and adds the GPU
-// that the key names to a row that names none.
-func (p *parser) complete(r *row) {
+// completeRow removes blank time, host and GPU fields, so that the key supplies them, and adds the GPU of the key to
+// a row that names none.
+func (p *parser) completeRow(r *row) {
 	kept := 0
 	for i, column := range r.header {
 		blank := len(bytes.TrimSpace(r.cells[i])) == 0
-		if blank && (says([][]byte{column}, dialect.Time, dialect.Host) || namesGPU([][]byte{column})) {
+		if blank && (hasField([][]byte{column}, dialect.Time, dialect.Host) || namesGPU([][]byte{column})) {
 			continue
 		}
 		r.header[kept], r.cells[kept] = column, r.cells[i]
 		kept++
 	}
 	r.header, r.cells = r.header[:kept], r.cells[:kept]
-	if p.name.gpu == "" || namesGPU(r.header) || r.labelled() {
+	if p.key.gpu == "" || namesGPU(r.header) || r.hasEntityLabel() {
 		return
 	}
 	column := "gpu_id"
-	if strings.HasPrefix(p.name.gpu, "GPU-") || strings.HasPrefix(p.name.gpu, "MIG-") {
+	if strings.HasPrefix(p.key.gpu, "GPU-") || strings.HasPrefix(p.key.gpu, "MIG-") {
 		column = "uuid"
 	}
-	r.header, r.cells = append(r.header, []byte(column)), append(r.cells, []byte(p.name.gpu))
+	r.header, r.cells = append(r.header, []byte(column)), append(r.cells, []byte(p.key.gpu))
 }
 
-// worker finds or makes the parser for rows of a header.
-func (p *parser) worker(header [][]byte) (dialect.Worker, error) {
+// workerFor returns the parser for rows of a header.
+func (p *parser) workerFor(header [][]byte) (dialect.Worker, error) {
 	var key []byte
 	for _, name := range header {
 		key = append(append(key, name...), 0)
@@ -162,7 +162,7 @@ func (p *parser) worker(header [][]byte) (dialect.Worker, error) {
 	if w := p.workers[string(key)]; w != nil {
 		return w, nil
 	}
-	w, err := open(dialect.File{Header: header, Head: p.head}, p.opt)
+	w, err := openWorker(dialect.File{Header: header, Head: p.head}, p.opt)
 	if err != nil {
 		return nil, err
 	}
@@ -173,9 +173,9 @@ func (p *parser) worker(header [][]byte) (dialect.Worker, error) {
 	return w, nil
 }
 
-// open takes a row for a long one when it names a metric and has a value, else for a wide one.
-func open(f dialect.File, opt dialect.Options) (dialect.Worker, error) {
-	if says(f.Header, dialect.Metric) && says(f.Header, dialect.Value) || dcgmlong.Match(f.Header) {
+// openWorker returns a long parser for a row that names a metric and has a value, else a wide one.
+func openWorker(f dialect.File, opt dialect.Options) (dialect.Worker, error) {
+	if hasField(f.Header, dialect.Metric) && hasField(f.Header, dialect.Value) || dcgmlong.Match(f.Header) {
 		p, err := dcgmlong.New(f, opt)
 		if err != nil {
 			return nil, err
@@ -190,16 +190,16 @@ func open(f dialect.File, opt dialect.Options) (dialect.Worker, error) {
 }
 
 func namesGPU(header [][]byte) bool {
-	return says(header, dialect.UUID, dialect.Index, dialect.PCI, dialect.Device)
+	return hasField(header, dialect.UUID, dialect.Index, dialect.PCI, dialect.Device)
 }
 
-// labelled tells whether the labels of a row name a GPU, or a part of the host beside its GPUs.
-func (r *row) labelled() bool {
+// hasEntityLabel reports whether the labels of a row name a GPU, or a part of the host beside its GPUs.
+func (r *row) hasEntityLabel() bool {
 	for i, column := range r.header {
-		if !says([][]byte{column}, dialect.LabelsRaw) {
+		if !hasField([][]byte{column}, dialect.LabelsRaw) {
 			continue
 		}
-		labels, _ := dialect.ParseLabels(string(r.cells[i])) // what is wrong with them the dialect tells
+		labels, _ := dialect.ParseLabels(string(r.cells[i])) // the dialect reports faults of labels
 		if slices.ContainsFunc(labels, func(l events.Label) bool {
 			return namesGPU([][]byte{[]byte(l.Name)}) || slices.Contains([]string{"nvswitch", "cpu", "cpucore"}, l.Name)
 		}) {
@@ -209,8 +209,8 @@ func (r *row) labelled() bool {
 	return false
 }
 
-// says tells whether a header has a column about one of some fields.
-func says(header [][]byte, fields ...dialect.Field) bool {
+// hasField reports whether a header has a column for any of the fields.
+func hasField(header [][]byte, fields ...dialect.Field) bool {
 	return slices.ContainsFunc(header, func(name []byte) bool {
 		f, _ := dialect.FieldOf(string(name))
 		return slices.Contains(fields, f)

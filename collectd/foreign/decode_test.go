@@ -15,8 +15,8 @@ import (
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// texts writes an event's records, one a line.
-func texts(evs []events.Event) []string {
+// recordTexts returns the records of events as sorted texts.
+func recordTexts(evs []events.Event) []string {
 	var all []string
 	for i := range evs {
 		for c := range evs[i].Columns {
@@ -38,7 +38,7 @@ func texts(evs []events.Event) []string {
 }
 
 func decodeText(name, value string) decoded {
-	return decode(eventlog.Foreign{Name: name, Value: []byte(value)}, events.CutRules{}, noon)
+	return decodeValue(eventlog.Foreign{Name: name, Value: []byte(value)}, events.CutRules{}, noon)
 }
 
 func TestValuesMeanWhatFilesMean(t *testing.T) {
@@ -110,9 +110,9 @@ func TestValuesMeanWhatFilesMean(t *testing.T) {
 	for _, tt := range tests {
 		d := decodeText(tt.name, tt.value)
 		if d.faults > 0 {
-			t.Errorf("%s: %s", tt.what, d.reason())
+			t.Errorf("%s: %s", tt.what, d.faultText())
 		}
-		if got := texts(d.events); !slices.Equal(got, tt.want) {
+		if got := recordTexts(d.events); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got records\n%s\nwant\n%s", tt.what, strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 		}
 		for _, ev := range d.events {
@@ -161,8 +161,8 @@ func TestWhatCannotBeUsedCostsNoMoreThanItself(t *testing.T) {
 		for i := range d.events {
 			n += d.events[i].Records()
 		}
-		if d.faults == 0 || !strings.Contains(d.reason(), tt.reason) || n != tt.records {
-			t.Errorf("%s: %d faults %q and %d records, want %d and %q", tt.what, d.faults, d.reason(), n, tt.records, tt.reason)
+		if d.faults == 0 || !strings.Contains(d.faultText(), tt.reason) || n != tt.records {
+			t.Errorf("%s: %d faults %q and %d records, want %d and %q", tt.what, d.faults, d.faultText(), n, tt.records, tt.reason)
 		}
 		if d.stack != nil {
 			t.Errorf("%s: %s", tt.what, d.stack)
@@ -184,14 +184,14 @@ func TestLargeArraysAreCutByTheRulesOfTheLog(t *testing.T) {
 	for i := range 25 {
 		rows = append(rows, fmt.Sprintf(`{"timestamp":%d,"hostname":"h","gpu_id":1,"gpu_utilization":5}`, 1752871354+i))
 	}
-	d := decode(eventlog.Foreign{Name: "x", Value: []byte("[" + strings.Join(rows, ",") + "]")}, events.CutRules{EventRecords: 10}, noon)
+	d := decodeValue(eventlog.Foreign{Name: "x", Value: []byte("[" + strings.Join(rows, ",") + "]")}, events.CutRules{EventRecords: 10}, noon)
 	if len(d.events) != 3 || d.events[0].Records() != 10 || d.events[2].Records() != 5 || d.faults > 0 {
-		t.Errorf("%d events (%s), want 3 of 10, 10 and 5 records", len(d.events), d.reason())
+		t.Errorf("%d events (%s), want 3 of 10, 10 and 5 records", len(d.events), d.faultText())
 	}
 }
 
-// Times with a zone and times without are of different events, since an event says which zone was assumed.
-func TestAnAssumedZoneIsTold(t *testing.T) {
+// Times with a zone and times without are of different events, since an event records the assumed zone.
+func TestAnAssumedZoneIsNoted(t *testing.T) {
 	d := decodeText("x", `[{"timestamp":"2025-07-18 20:42:34","hostname":"h","gpu_id":1,"gpu_utilization":5},
 		{"timestamp":"2025-07-18T20:42:35Z","hostname":"h","gpu_id":1,"gpu_utilization":6}]`)
 	if len(d.events) != 2 || d.events[0].Zone != "" || d.events[1].Zone != "UTC" {
@@ -199,7 +199,8 @@ func TestAnAssumedZoneIsTold(t *testing.T) {
 	}
 }
 
-// Any value gives the same events whenever it is met, since a crash between its append and its removal must not double it.
+// Any value decodes to the same events each time, since a crash between its append and its removal must not double
+// it.
 func FuzzDecode(f *testing.F) {
 	f.Add("1752871354_h_0_1", `{"timestamp":"2025-07-18T20:42:34Z","hostname":"h","gpu_id":1,"gpu_utilization":5,"labels":{"a":1}}`)
 	f.Add("x", `[{"ts":1752871354,"metric_name":"temp","value":"4","hostname":"h","uuid":"GPU-1","labels_raw":"a=\"b\""},{}]`)
@@ -207,7 +208,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, value string) {
 		d := decodeText(name, value)
 		if d.stack != nil {
-			t.Fatalf("it panicked: %s\n%s", d.reason(), d.stack)
+			t.Fatalf("it panicked: %s\n%s", d.faultText(), d.stack)
 		}
 		if again := decodeText(name, value); !reflect.DeepEqual(d, again) {
 			t.Fatalf("got %+v, then %+v", d, again)

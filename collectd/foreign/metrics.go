@@ -8,44 +8,44 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Status is what a process knows of foreign keys. The numbers but Waiting and Left are since it was started.
+// Status is a process's view of foreign keys. The numbers except Waiting and Left count from its start.
 type Status struct {
 	Leading  bool       `json:"leading"` // this process takes them in
-	Waiting  int64      `json:"waiting"` // when they were listed last
-	Left     int64      `json:"left"`    // keys that stay where they are, too large to be moved
+	Waiting  int64      `json:"waiting"` // at the last listing
+	Left     int64      `json:"left"`    // keys that stay in place, too large to be moved
 	Taken    int64      `json:"taken"`
 	SetAside int64      `json:"set_aside"` // of Taken: wholly or in part in the quarantine
 	Records  int64      `json:"records"`
-	Repeated int64      `json:"repeated_events"` // that were in the log already
+	Repeated int64      `json:"repeated_events"` // already in the log
 	Failures int64      `json:"failures"`
 	Error    string     `json:"error,omitempty"` // the last one, until something is taken again
 	ErrorAt  *time.Time `json:"error_at,omitempty"`
 }
 
-// counts are a Status that is kept.
-type counts struct {
+// statusCounter is a Status that is updated. Safe for concurrent use.
+type statusCounter struct {
 	mu     sync.Mutex
 	status Status
 	leads  int
 }
 
-func (c *counts) change(how func(s *Status)) {
+func (c *statusCounter) updateStatus(how func(s *Status)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	how(&c.status)
 }
 
-func (c *counts) lead(by int) {
+func (c *statusCounter) addLeader(by int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.leads += by
 	c.status.Leading = c.leads > 0
-	if !c.status.Leading { // somebody else knows now
+	if !c.status.Leading { // another process knows now
 		c.status.Waiting, c.status.Left, c.status.Error, c.status.ErrorAt = 0, 0, "", nil
 	}
 }
 
-func (c *counts) get() Status {
+func (c *statusCounter) currentStatus() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.status
@@ -55,7 +55,7 @@ func (c *counts) get() Status {
 func (t *Taker) Metrics(reg prometheus.Registerer) error {
 	var all []error
 	number := func(name, help string, of func(s Status) int64, count bool) {
-		value := func() float64 { return float64(of(t.counts.get())) }
+		value := func() float64 { return float64(of(t.counts.currentStatus())) }
 		if count {
 			all = append(all, reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value)))
 			return
@@ -72,5 +72,5 @@ func (t *Taker) Metrics(reg prometheus.Registerer) error {
 	return errors.Join(all...)
 }
 
-// Status tells what this process knows.
-func (t *Taker) Status() Status { return t.counts.get() }
+// Status returns the status of this process.
+func (t *Taker) Status() Status { return t.counts.currentStatus() }

@@ -54,24 +54,24 @@ func newRigOn(t *testing.T, server *eventstest.Server) *rig {
 	return r
 }
 
-// put writes what a foreign producer would, as the third segment of a key and further.
-func (r *rig) put(name, value string) {
+// putKey writes a key as a foreign producer would; name is its third segment and the rest.
+func (r *rig) putKey(name, value string) {
 	r.t.Helper()
 	if _, err := r.etcd.Put(r.t.Context(), r.cfg.Prefix("queue")+name, value); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// wideRow is a value of one reading.
+// wideRow returns a value of one reading.
 func wideRow(host string, second, util int) string {
 	return fmt.Sprintf(`{"timestamp":%d,"hostname":%q,"gpu_id":0,"gpu_utilization":%d}`, 1752871354+second, host, util)
 }
 
-// foreign gives what is left below the queue in no partition, by name.
-func (r *rig) foreign() []string {
+// foreignKeys returns the keys below the queue in no partition, by name.
+func (r *rig) foreignKeys() []string {
 	r.t.Helper()
 	var names []string
-	for _, kv := range r.below() {
+	for _, kv := range r.queueKeys() {
 		name := strings.TrimPrefix(string(kv), r.cfg.Prefix("queue"))
 		if directory, _, inside := strings.Cut(name, "/"); name == "" || inside && len(directory) == 3 {
 			continue
@@ -81,7 +81,7 @@ func (r *rig) foreign() []string {
 	return names
 }
 
-func (r *rig) below() []string {
+func (r *rig) queueKeys() []string {
 	r.t.Helper()
 	resp, err := r.etcd.Get(r.t.Context(), r.cfg.Prefix("queue"), clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
@@ -94,8 +94,8 @@ func (r *rig) below() []string {
 	return keys
 }
 
-// held is what the log has: records as texts of events that can be used with how many events have them, and the others.
-func (r *rig) held() (records map[string]int, damaged []events.Event) {
+// logContent returns the content of the log: the number of events per record text, and the damaged events.
+func (r *rig) logContent() (records map[string]int, damaged []events.Event) {
 	r.t.Helper()
 	head, err := r.log.Head(r.t.Context())
 	if err != nil {
@@ -111,7 +111,7 @@ func (r *rig) held() (records map[string]int, damaged []events.Event) {
 				damaged = append(damaged, ev)
 				continue
 			}
-			for _, text := range texts([]events.Event{ev}) {
+			for _, text := range recordTexts([]events.Event{ev}) {
 				records[text]++
 			}
 		}
@@ -119,12 +119,12 @@ func (r *rig) held() (records map[string]int, damaged []events.Event) {
 	return records, damaged
 }
 
-// until waits for a condition.
-func (r *rig) until(what string, condition func() bool) {
+// waitUntil waits for a condition.
+func (r *rig) waitUntil(what string, condition func() bool) {
 	r.t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			r.t.Fatalf("not in time: %s; left: %.300v", what, r.foreign())
+			r.t.Fatalf("not in time: %s; left: %.300v", what, r.foreignKeys())
 		}
 	}
 }
@@ -132,7 +132,7 @@ func (r *rig) until(what string, condition func() bool) {
 // wantRecords checks that the log has these records, each in one event.
 func (r *rig) wantRecords(want ...string) {
 	r.t.Helper()
-	got, _ := r.held()
+	got, _ := r.logContent()
 	all := map[string]int{}
 	for _, text := range want {
 		all[text] = 1
@@ -147,8 +147,8 @@ func utilOf(host string, second, util int) string {
 	return fmt.Sprintf("%s %s:0 %s GPU_UTIL=%d", host, host, at, util)
 }
 
-// run takes in the background until the test ends or the returned function is called.
-func (r *rig) run(taker *Taker) (stop func()) {
+// runTaker runs a taker in the background until the test ends or the returned function is called.
+func (r *rig) runTaker(taker *Taker) (stop func()) {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -163,7 +163,7 @@ func (r *rig) run(taker *Taker) (stop func()) {
 	return stop
 }
 
-func (r *rig) taker(log *eventlog.Log) *Taker {
+func (r *rig) newTaker(log *eventlog.Log) *Taker {
 	return New(log, 50*time.Millisecond, slog.New(slog.NewTextHandler(r.t.Output(), nil)))
 }
 
@@ -173,12 +173,12 @@ type faults struct {
 	calls  int
 	at     int // 0: never
 	after  bool
-	once   bool // the answer is lost, and asking again is answered
+	once   bool // the answer is lost, and the repeated request is answered
 	killed bool
 	meet   func(call int) // called before a request that reaches etcd
 }
 
-func (f *faults) before(string) error {
+func (f *faults) beforeCall(string) error {
 	f.mu.Lock()
 	f.calls++
 	call := f.calls
@@ -196,7 +196,7 @@ func (f *faults) before(string) error {
 	return nil
 }
 
-func (f *faults) done(string) error {
+func (f *faults) afterCall(string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.calls == f.at && f.after {
@@ -211,14 +211,14 @@ func (f *faults) done(string) error {
 	return nil
 }
 
-// faulty opens another log of the rig's, whose requests are counted from now on.
-func (r *rig) faulty(f *faults) *eventlog.Log {
+// faultyLog opens another log of the rig's, whose requests are counted from now on.
+func (r *rig) faultyLog(f *faults) *eventlog.Log {
 	r.t.Helper()
 	cfg := r.cfg
 	cfg.Connect = func(lg *slog.Logger) (*clientv3.Client, error) {
 		client, err := r.cfg.Dial(lg)
 		if err == nil {
-			client.KV = &eventstest.KV{KV: client.KV, Before: f.before, After: f.done}
+			client.KV = &eventstest.KV{KV: client.KV, Before: f.beforeCall, After: f.afterCall}
 		}
 		return client, err
 	}

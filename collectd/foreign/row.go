@@ -15,7 +15,7 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// row is a row of JSON as a file would have it.
+// row is a JSON row in the form of a file's row.
 type row struct {
 	header, cells [][]byte
 	size          int // bytes of its text
@@ -28,8 +28,8 @@ var (
 	errNUL     = errors.New("it has NUL bytes; is it damaged?")
 )
 
-// rowsOf gives the rows of a value. A value that is no JSON as a whole gives one error and nothing else, a row that is
-// none an error in its place.
+// rowsOf returns the rows of a value. A value that is no JSON as a whole yields one error and nothing else, a row
+// that is none an error in its place.
 func rowsOf(value []byte) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
 		value = bytes.TrimSpace(value)
@@ -66,7 +66,7 @@ func rowOf(text []byte) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	own(fields)
+	canonicalizeFields(fields)
 	r := row{size: len(text)}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		column, cell, err := cellOf(name, fields[name])
@@ -84,11 +84,12 @@ func rowOf(text []byte) (row, error) {
 	return r, nil
 }
 
-// maxFields bounds the fields of a row and the labels of one, as intake bounds the columns of a file: each may become a
-// series, which is folded, kept and served for good.
+// maxFields bounds the fields of a row and the labels of one, as intake bounds the columns of a file: each may become
+// a series, which is folded, kept and served for good.
 const maxFields = 4096
 
-// fieldsOf takes an object apart. One that has a field twice is refused, since nobody can tell which one is meant.
+// fieldsOf returns the fields of an object. An object with a field twice is refused, since the intended one is
+// unknown.
 func fieldsOf(object []byte) (map[string]json.RawMessage, error) {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	if _, err := dec.Token(); err != nil {
@@ -116,8 +117,8 @@ func fieldsOf(object []byte) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
-// cellOf gives a field as a cell: a text without its quotes, null as nothing, an object of labels as labels, all else as
-// it is written.
+// cellOf returns a field as a cell: a text without its quotes, null as nothing, an object of labels as labels, all
+// else as it is written.
 func cellOf(name string, value json.RawMessage) (column string, cell []byte, err error) {
 	switch {
 	case string(value) == "null":
@@ -133,7 +134,7 @@ func cellOf(name string, value json.RawMessage) (column string, cell []byte, err
 	return name, value, nil
 }
 
-// labelsOf writes an object of labels as files have them.
+// labelsOf returns an object of labels in the syntax of files.
 func labelsOf(value json.RawMessage) ([]byte, error) {
 	fields, err := fieldsOf(value)
 	if err != nil {
@@ -150,9 +151,10 @@ func labelsOf(value json.RawMessage) ([]byte, error) {
 	return dialect.AppendLabels(nil, labels), nil
 }
 
-// own takes out what only events in JSON have (events.EncodeJSON), should somebody write one back: its readings are of
-// the canonical metric, whatever their source called it, and what it says of the event it was in is not of this one.
-func own(fields map[string]json.RawMessage) {
+// canonicalizeFields removes fields that only events in JSON have (events.EncodeJSON), in case one is written back:
+// its readings are of the canonical metric, however their source named it, and fields about the former event do not
+// apply to this one.
+func canonicalizeFields(fields map[string]json.RawMessage) {
 	name := func(f events.Field) string { return f.Name(events.RowNames) }
 	for _, f := range []events.Field{events.FieldSequence, events.FieldZone, events.FieldUpload, events.FieldAppendedAt} {
 		delete(fields, name(f))

@@ -10,21 +10,21 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// archiveCommands are those about the archive.
+// archiveCommands returns the commands about the archive.
 func archiveCommands() []daemon.Command {
 	var store eventlog.Config
 	var where archive.Config
-	var how retain.Check
+	var cfg retain.Check
 	return []daemon.Command{{
 		Name:    "archive",
 		Args:    "check",
-		Summary: "Compares the archive with its manifest: tells of objects that no entry lists, and of entries whose objects are missing or damaged.",
-		Flags:   func(fs *flag.FlagSet) { store.Flags(fs); where.Flags(fs); how.Flags(fs) },
+		Summary: "Compares the archive with its manifest: reports objects that no entry lists, and entries whose objects are missing or damaged.",
+		Flags:   func(fs *flag.FlagSet) { store.Flags(fs); where.Flags(fs); cfg.Flags(fs) },
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			if len(args) != 1 || args[0] != "check" {
 				return &daemon.UsageError{Text: "say what to do with the archive: check"}
 			}
-			return how.Run(ctx, store, where, t.Out, t.Log)
+			return cfg.Run(ctx, store, where, t.Out, t.Log)
 		},
 	}}
 }

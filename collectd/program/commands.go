@@ -11,26 +11,26 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// commands are what collectd does once besides collecting.
-func commands() []daemon.Command {
+// allCommands returns the one-shot commands of collectd besides collecting.
+func allCommands() []daemon.Command {
 	return slices.Concat(generationCommands(), logCommands(), archiveCommands())
 }
 
-// generationCommands are those about generations of projections.
+// generationCommands returns the commands about generations of projections.
 func generationCommands() []daemon.Command {
 	var store eventlog.Config
 	var cold archive.Config
-	var how rebuild.Config
+	var cfg rebuild.Config
 	return []daemon.Command{
 		{
 			Name:    "rebuild",
-			Summary: "Folds the log anew into another generation of projections, beside the one that is served, and tells how far that is.",
-			Flags:   func(fs *flag.FlagSet) { store.Flags(fs); cold.Flags(fs); how.Flags(fs) },
+			Summary: "Folds the log again into another generation of projections, beside the one that is served, and reports its progress.",
+			Flags:   func(fs *flag.FlagSet) { store.Flags(fs); cold.Flags(fs); cfg.Flags(fs) },
 			Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 				if len(args) > 0 {
 					return &daemon.UsageError{Text: "rebuild takes flags only"}
 				}
-				return rebuild.Run(ctx, how, store, cold, t.Out, t.Log)
+				return rebuild.Run(ctx, cfg, store, cold, t.Out, t.Log)
 			},
 		},
 		{

@@ -3,45 +3,45 @@ package program
 import (
 	"context"
 
-	"telemetry-pipeline/collectd/restored"
+	"telemetry-pipeline/collectd/rebase"
 	"telemetry-pipeline/collectd/tail"
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events/eventlog"
 )
 
-// logCommands are those about the log itself: they show it, carry it elsewhere and back, or have it go on after a restore.
+// logCommands returns the commands about the log itself: tail, export, import and restored.
 func logCommands() []daemon.Command {
-	return []daemon.Command{tailing(), exporting(), importing(), restoring()}
+	return []daemon.Command{tailCommand(), exportCommand(), importCommand(), restoredCommand()}
 }
 
-func tailing() daemon.Command {
+func tailCommand() daemon.Command {
 	var store eventlog.Config
-	var what tail.Config
+	var cfg tail.Config
 	return daemon.Command{
 		Name:    "tail",
 		Summary: "Shows the log as it grows, a line per record, until Ctrl-C.",
-		Flags:   what.Flags, Prefix: "TAIL_", Shared: store.Flags,
+		Flags:   cfg.Flags, Prefix: "TAIL_", Shared: store.Flags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			if len(args) > 0 {
 				return &daemon.UsageError{Text: "tail takes flags only"}
 			}
-			return tail.Run(ctx, what, store, t.Out, t.Log)
+			return tail.Run(ctx, cfg, store, t.Out, t.Log)
 		},
 	}
 }
 
-func restoring() daemon.Command {
+func restoredCommand() daemon.Command {
 	var store eventlog.Config
-	var how restored.Config
+	var cfg rebase.Config
 	return daemon.Command{
 		Name:    "restored",
 		Summary: "Makes the log go on after etcd was restored from a snapshot (docs/runbooks/backup.md), before any daemon is started.",
-		Flags:   how.Flags, Prefix: "RESTORED_", Shared: store.Flags,
+		Flags:   cfg.Flags, Prefix: "RESTORED_", Shared: store.Flags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			if len(args) > 0 {
 				return &daemon.UsageError{Text: "restored takes flags only"}
 			}
-			return restored.Run(ctx, how, store, t.Out, t.Log)
+			return rebase.Run(ctx, cfg, store, t.Out, t.Log)
 		},
 	}
 }

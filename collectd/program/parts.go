@@ -11,22 +11,22 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// settings are those of the process.
+// settings are the settings of the process.
 type settings struct {
 	store   eventlog.Config
 	archive archive.Config
 	folding collect.Config
 }
 
-func (s *settings) flags(fs *flag.FlagSet) {
+func (s *settings) registerFlags(fs *flag.FlagSet) {
 	s.store.Flags(fs)
 	s.archive.Flags(fs)
 	s.folding.Flags(fs)
 	daemon.AdminPort(fs, 9082)
 }
 
-// build makes the collector on a log, and on an archive if there is one.
-func (s *settings) build(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
+// buildParts returns the collector on a log, and on an archive if there is one.
+func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
 	log, err := eventlog.Open(ctx, s.store, lg)

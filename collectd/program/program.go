@@ -9,5 +9,5 @@ import "telemetry-pipeline/deploy/daemon"
 // Main runs collectd and exits, as daemon.Main does.
 func Main() {
 	var s settings
-	daemon.Main("collectd", s.flags, s.build, commands()...)
+	daemon.Main("collectd", s.registerFlags, s.buildParts, allCommands()...)
 }

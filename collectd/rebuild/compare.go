@@ -12,27 +12,27 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// ErrDiffers is the end of a comparison that found something.
+// ErrDiffers ends a comparison that found differences.
 var ErrDiffers = errors.New("the generations differ")
 
-var errOfAnother = errors.New("the active generation was folded from another log, so there is nothing to compare with; " +
+var errOtherLog = errors.New("the active generation was folded from another log, so there is nothing to compare with; " +
 	"-activate without -compare takes its place")
 
-// maxAttempts bounds how often a partition is read anew because etcd compacted what was being read.
+// maxAttempts bounds the attempts to read a partition whose revision etcd compacted meanwhile.
 const maxAttempts = 5
 
-// compare tells every difference between two generations. Each partition is compared at one revision of the log: both
-// are read as they were then, and what either had not folded by then is folded here. So nothing has to stand still, and
-// what is found is no matter of timing.
-func (r *rebuild) compare(ctx context.Context, active, rebuilt projections.Generation) error {
-	d := &differences{tell: r.out.tell}
+// compareGenerations reports every difference between two generations. Each partition is compared at one revision of
+// the log: both generations are read at that revision, and events that either had not folded by then are folded here.
+// So nothing has to stand still, and no difference is an effect of timing.
+func (r *rebuild) compareGenerations(ctx context.Context, active, rebuilt projections.Generation) error {
+	d := &differences{printf: r.out.printf}
 	for p := range events.Partition(r.partitions) {
 		if err := r.comparePartition(ctx, p, active, rebuilt, d); err != nil {
 			return err
 		}
-		r.out.progress("comparing %s with the active %s: %d of %d partitions", rebuilt, active, p+1, r.partitions)
+		r.out.printProgress("comparing %s with the active %s: %d of %d partitions", rebuilt, active, p+1, r.partitions)
 	}
-	r.out.tell("compared %s with the active %s: %d hosts, %d hours of their history, %d differences", rebuilt, active, d.hosts, d.windows, d.found)
+	r.out.printf("compared %s with the active %s: %d hosts, %d hours of their history, %d differences", rebuilt, active, d.hosts, d.windows, d.found)
 	if d.found > 0 {
 		return fmt.Errorf("%w in %d places", ErrDiffers, d.found)
 	}
@@ -50,49 +50,49 @@ func (r *rebuild) comparePartition(ctx context.Context, p events.Partition, acti
 	}
 }
 
-// side is one generation's share of a partition at a revision, with what it had not folded by then.
-type side struct {
+// partitionState is one generation's state of a partition at a revision, completed by the events not folded by then.
+type partitionState struct {
 	hosts   map[events.HostID]*projections.Host
 	history iter.Seq2[snapshot.HostSeries, error]
 	offsets projections.Offsets
 }
 
-func (r *rebuild) side(ctx context.Context, g projections.Generation, p events.Partition, head events.Revision) (side, error) {
+func (r *rebuild) loadState(ctx context.Context, g projections.Generation, p events.Partition, head events.Revision) (partitionState, error) {
 	part, err := r.store.PartitionAt(ctx, g, p, head.Number)
 	if err != nil {
-		return side{}, err
+		return partitionState{}, err
 	}
-	s := side{hosts: map[events.HostID]*projections.Host{}, history: r.store.HistoryAt(ctx, g, p, head.Number), offsets: part.Offsets}
+	s := partitionState{hosts: map[events.HostID]*projections.Host{}, history: r.store.HistoryAt(ctx, g, p, head.Number), offsets: part.Offsets}
 	for i := range part.Hosts {
 		s.hosts[part.Hosts[i].ID] = &part.Hosts[i]
 	}
-	if at := older(s.offsets); at.Number > 0 && !at.SameLog(head) {
-		return side{}, fmt.Errorf("partition %d of generation %s: %w", p, g, errOfAnother)
+	if at := foldedUpto(s.offsets); at.Number > 0 && !at.SameLog(head) {
+		return partitionState{}, fmt.Errorf("partition %d of generation %s: %w", p, g, errOtherLog)
 	}
 	return s, nil
 }
 
-// compareOnce compares a partition at the revision that is the head now.
+// compareOnce compares a partition at the current head revision.
 func (r *rebuild) compareOnce(ctx context.Context, p events.Partition, active, rebuilt projections.Generation, d *differences) error {
 	head, err := r.log.Head(ctx)
 	if err != nil {
 		return err
 	}
-	a, err := r.side(ctx, active, p, head)
+	a, err := r.loadState(ctx, active, p, head)
 	if err != nil {
 		return err
 	}
-	b, err := r.side(ctx, rebuilt, p, head)
+	b, err := r.loadState(ctx, rebuilt, p, head)
 	if err != nil {
 		return err
 	}
-	unfoldable, err := r.quarantined(ctx, p, active, rebuilt)
+	unfoldable, err := r.quarantinedEvents(ctx, p, active, rebuilt)
 	if err != nil {
 		return err
 	}
-	rest := history{}
-	from := older(a.offsets)
-	if at := older(b.offsets); at.Number < from.Number {
+	rest := windowRecords{}
+	from := foldedUpto(a.offsets)
+	if at := foldedUpto(b.offsets); at.Number < from.Number {
 		from = at
 	}
 	for ev, err := range r.reader.Read(ctx, p, from, head) {
@@ -100,29 +100,29 @@ func (r *rebuild) compareOnce(ctx context.Context, p events.Partition, active, r
 			return err
 		}
 		if ev.Damage == nil && !unfoldable[snapshot.EntryIDOf(ev.Key, ev.Revision)] {
-			fold(&ev, a.hosts, b.hosts, rest)
+			foldEvent(&ev, a.hosts, b.hosts, rest)
 		}
 	}
-	d.models(a.hosts, b.hosts)
-	return d.histories(a.history, b.history, rest, max(a.offsets.HotFrom, b.offsets.HotFrom))
+	d.compareModels(a.hosts, b.hosts)
+	return d.compareHistories(a.history, b.history, rest, max(a.offsets.HotFrom, b.offsets.HotFrom))
 }
 
-// history is records by window and host.
-type history map[place]*projections.HostWindow
+// windowRecords is records by window and host.
+type windowRecords map[windowKey]*projections.HostWindow
 
-type place struct {
+type windowKey struct {
 	window projections.Window
 	host   events.HostID
 }
 
-// compare orders places as they are stored.
-func (p place) compare(q place) int {
+// compareTo orders keys as they are stored.
+func (p windowKey) compareTo(q windowKey) int {
 	return cmp.Or(cmp.Compare(p.window, q.window), cmp.Compare(events.Escape(string(p.host)), events.Escape(string(q.host))))
 }
 
-// quarantined returns the events of a partition that either generation could not fold. Their folds may panic; a panic of
+// quarantinedEvents returns the events of a partition that either generation could not fold. Their folds may panic; a panic of
 // any other event's fold is a defect and surfaces.
-func (r *rebuild) quarantined(ctx context.Context, p events.Partition, generations ...projections.Generation) (map[snapshot.EntryID]bool, error) {
+func (r *rebuild) quarantinedEvents(ctx context.Context, p events.Partition, generations ...projections.Generation) (map[snapshot.EntryID]bool, error) {
 	all := map[snapshot.EntryID]bool{}
 	for _, g := range generations {
 		for entry, err := range r.store.Quarantined(ctx, g, p) {
@@ -135,8 +135,8 @@ func (r *rebuild) quarantined(ctx context.Context, p events.Partition, generatio
 	return all, nil
 }
 
-// fold folds an event that may be folded on some side already, which makes no difference there.
-func fold(ev *events.Event, a, b map[events.HostID]*projections.Host, rest history) {
+// foldEvent folds an event that may be folded in either generation already, which makes no difference there.
+func foldEvent(ev *events.Event, a, b map[events.HostID]*projections.Host, rest windowRecords) {
 	blank := projections.Host{ID: ev.Host}
 	effect := blank.Apply(ev)
 	for _, hosts := range []map[events.HostID]*projections.Host{a, b} {
@@ -147,7 +147,7 @@ func fold(ev *events.Event, a, b map[events.HostID]*projections.Host, rest histo
 	}
 	for _, part := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 		for w, series := range part {
-			at := place{w, ev.Host}
+			at := windowKey{w, ev.Host}
 			if rest[at] == nil {
 				rest[at] = &projections.HostWindow{}
 			}

@@ -14,28 +14,28 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// differences finds what differs between the active generation and a rebuilt one, and tells it to a person.
+// differences compares the active generation with a rebuilt one, and reports what differs.
 type differences struct {
-	tell           func(format string, args ...any)
+	printf         func(format string, args ...any)
 	hosts, windows int
 	found          int
 }
 
-// maxTold bounds how many differences are told one by one; all are counted.
-const maxTold = 100
+// maxReported bounds the differences that are reported one by one; all are counted.
+const maxReported = 100
 
-func (d *differences) say(format string, args ...any) {
+func (d *differences) report(format string, args ...any) {
 	d.found++
 	switch {
-	case d.found <= maxTold:
-		d.tell(format, args...)
-	case d.found == maxTold+1:
-		d.tell("… and more, which are only counted")
+	case d.found <= maxReported:
+		d.printf(format, args...)
+	case d.found == maxReported+1:
+		d.printf("… and more, which are only counted")
 	}
 }
 
-// models compares live and identity of a partition's hosts.
-func (d *differences) models(active, rebuilt map[events.HostID]*projections.Host) {
+// compareModels compares live and identity of a partition's hosts.
+func (d *differences) compareModels(active, rebuilt map[events.HostID]*projections.Host) {
 	all := maps.Clone(active)
 	maps.Copy(all, rebuilt)
 	for _, id := range slices.Sorted(maps.Keys(all)) {
@@ -43,55 +43,55 @@ func (d *differences) models(active, rebuilt map[events.HostID]*projections.Host
 		a, b := active[id], rebuilt[id]
 		switch {
 		case a == nil:
-			d.say("host %s: only in the rebuilt generation", id)
+			d.report("host %s: only in the rebuilt generation", id)
 		case b == nil:
-			d.say("host %s: only in the active generation", id)
+			d.report("host %s: only in the active generation", id)
 		default:
-			d.live(id, &a.Live, &b.Live)
-			d.identity(id, &a.Identity, &b.Identity)
+			d.compareLive(id, &a.Live, &b.Live)
+			d.compareIdentity(id, &a.Identity, &b.Identity)
 		}
 	}
 }
 
-func (d *differences) live(id events.HostID, a, b *projections.Live) {
+func (d *differences) compareLive(id events.HostID, a, b *projections.Live) {
 	if bytes.Equal(projections.AppendLive(nil, a), projections.AppendLive(nil, b)) {
 		return
 	}
-	before, now := readings(a), readings(b)
+	before, now := latestReadings(a), latestReadings(b)
 	all := maps.Clone(before)
 	maps.Copy(all, now)
-	told := 0
+	reported := 0
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		if before[key] != now[key] {
-			d.say("host %s: live: %s: active %s, rebuilt %s", id, key, orNothing(before[key]), orNothing(now[key]))
-			told++
+			d.report("host %s: live: %s: active %s, rebuilt %s", id, key, orNothing(before[key]), orNothing(now[key]))
+			reported++
 		}
 	}
-	if told == 0 {
-		d.say("host %s: live: the same readings under other identities, or last seen at other times", id)
+	if reported == 0 {
+		d.report("host %s: live: the same readings under other identities, or last seen at other times", id)
 	}
 }
 
-// readings gives for each entity and metric what is known of it, in words.
-func readings(l *projections.Live) map[string]string {
+// latestReadings returns the latest reading of each entity and metric as text.
+func latestReadings(l *projections.Live) map[string]string {
 	all := map[string]string{}
 	for i := range l.Entities {
 		e := &l.Entities[i]
 		for _, r := range e.Latest {
-			all[name(e.Entity)+" "+r.Metric] = fmt.Sprintf("%s at %s (as %s)", words(r.Value), r.At, r.Source)
+			all[entityName(e.Entity)+" "+r.Metric] = fmt.Sprintf("%s at %s (as %s)", valueText(r.Value), r.At, r.Source)
 		}
 	}
 	return all
 }
 
-func name(e events.Entity) string {
+func entityName(e events.Entity) string {
 	if e.Part == "" {
 		return string(e.GPU)
 	}
 	return string(e.GPU) + "/" + e.Part
 }
 
-func words(v events.Value) string {
+func valueText(v events.Value) string {
 	if v.Absent != events.Present {
 		return fmt.Sprintf("absent (%v %q)", v.Absent, v.Raw)
 	}
@@ -105,11 +105,11 @@ func orNothing(text string) string {
 	return text
 }
 
-func (d *differences) identity(id events.HostID, a, b *projections.Identity) {
+func (d *differences) compareIdentity(id events.HostID, a, b *projections.Identity) {
 	if bytes.Equal(projections.AppendIdentity(nil, a), projections.AppendIdentity(nil, b)) {
 		return
 	}
-	told := 0
+	reported := 0
 	for _, one := range []struct {
 		here, there *projections.Identity
 		only        string
@@ -118,25 +118,25 @@ func (d *differences) identity(id events.HostID, a, b *projections.Identity) {
 			k := &one.here.Known[i]
 			other, known := one.there.Find(k.ID)
 			if !known {
-				d.say("host %s: identity: %s %s: only in the %s generation", id, k.Identity.Index, k.Identity.UUID, one.only)
-				told++
+				d.report("host %s: identity: %s %s: only in the %s generation", id, k.Identity.Index, k.Identity.UUID, one.only)
+				reported++
 			} else if one.only == "active" && other.FirstSeen != k.FirstSeen {
-				d.say("host %s: identity: %s %s: first seen at %s, rebuilt at %s", id, k.Identity.Index, k.Identity.UUID, k.FirstSeen, other.FirstSeen)
-				told++
+				d.report("host %s: identity: %s %s: first seen at %s, rebuilt at %s", id, k.Identity.Index, k.Identity.UUID, k.FirstSeen, other.FirstSeen)
+				reported++
 			}
 		}
 	}
 	if !slices.Equal(a.Windows, b.Windows) {
-		d.say("host %s: identity: hours that hold records: active %v, rebuilt %v", id, a.Windows, b.Windows)
-	} else if told == 0 {
-		d.say("host %s: identity: differs in what identities say", id)
+		d.report("host %s: identity: hours that hold records: active %v, rebuilt %v", id, a.Windows, b.Windows)
+	} else if reported == 0 {
+		d.report("host %s: identity: differs in what identities say", id)
 	}
 }
 
-// histories compares what is stored of each host and window, with rest, which neither need have stored yet. Windows
-// before from have left one of the two.
-func (d *differences) histories(active, rebuilt iter.Seq2[snapshot.HostSeries, error], rest history, from projections.Window) error {
-	a, b := newStream(active), newStream(rebuilt)
+// compareHistories compares the stored history of each host and window. rest are records that neither need have
+// stored yet. Windows before from have left one of the two.
+func (d *differences) compareHistories(active, rebuilt iter.Seq2[snapshot.HostSeries, error], rest windowRecords, from projections.Window) error {
+	a, b := newHistoryStream(active), newHistoryStream(rebuilt)
 	defer a.stop()
 	defer b.stop()
 	for {
@@ -147,17 +147,17 @@ func (d *differences) histories(active, rebuilt iter.Seq2[snapshot.HostSeries, e
 			return nil
 		}
 		at := a.at
-		if !a.more || b.more && b.at.compare(a.at) < 0 {
+		if !a.more || b.more && b.at.compareTo(a.at) < 0 {
 			at = b.at
 		}
 		var before, now projections.HostWindow
 		if a.more && a.at == at {
 			before = a.series
-			a.next()
+			a.advance()
 		}
 		if b.more && b.at == at {
 			now = b.series
-			b.next()
+			b.advance()
 		}
 		if from != 0 && at.window < from {
 			continue
@@ -166,11 +166,11 @@ func (d *differences) histories(active, rebuilt iter.Seq2[snapshot.HostSeries, e
 			before.Add(*more)
 			now.Add(*more)
 		}
-		d.series(at, &before, &now)
+		d.compareWindow(at, &before, &now)
 	}
 }
 
-func (d *differences) series(at place, a, b *projections.HostWindow) {
+func (d *differences) compareWindow(at windowKey, a, b *projections.HostWindow) {
 	d.windows++
 	if bytes.Equal(projections.AppendHostWindow(nil, a), projections.AppendHostWindow(nil, b)) {
 		return
@@ -179,12 +179,12 @@ func (d *differences) series(at place, a, b *projections.HostWindow) {
 	onlyNow := both.Add(*b)
 	both = projections.Merge(*b)
 	onlyBefore := both.Add(*a)
-	d.say("host %s: history of the hour from %s: %d records active, %d rebuilt; only active: %s; only rebuilt: %s", at.host, at.window.Start(),
-		a.Records(), b.Records(), sample(&onlyBefore), sample(&onlyNow))
+	d.report("host %s: history of the hour from %s: %d records active, %d rebuilt; only active: %s; only rebuilt: %s", at.host, at.window.Start(),
+		a.Records(), b.Records(), sampleText(&onlyBefore), sampleText(&onlyNow))
 }
 
-// sample tells how many records there are, and some of them.
-func sample(s *projections.HostWindow) string {
+// sampleText returns the number of records and some of them as text.
+func sampleText(s *projections.HostWindow) string {
 	n := s.Records()
 	if n == 0 {
 		return "none"
@@ -195,14 +195,14 @@ func sample(s *projections.HostWindow) string {
 			break
 		}
 		at, v := s.Columns[i].At(0)
-		some = append(some, fmt.Sprintf("%s %s %s at %s", name(s.Columns[i].Entity), s.Columns[i].Metric, words(v), at))
+		some = append(some, fmt.Sprintf("%s %s %s at %s", entityName(s.Columns[i].Entity), s.Columns[i].Metric, valueText(v), at))
 	}
 	return fmt.Sprintf("%d, such as %s", n, strings.Join(some, ", "))
 }
 
-// stream is a history read entry by entry.
-type stream struct {
-	at     place
+// historyStream is a history read entry by entry.
+type historyStream struct {
+	at     windowKey
 	series projections.HostWindow
 	more   bool
 	err    error
@@ -210,15 +210,15 @@ type stream struct {
 	stop   func()
 }
 
-func newStream(of iter.Seq2[snapshot.HostSeries, error]) *stream {
-	s := &stream{}
+func newHistoryStream(of iter.Seq2[snapshot.HostSeries, error]) *historyStream {
+	s := &historyStream{}
 	s.pull, s.stop = iter.Pull2(of)
-	s.next()
+	s.advance()
 	return s
 }
 
-func (s *stream) next() {
+func (s *historyStream) advance() {
 	var h snapshot.HostSeries
 	h, s.err, s.more = s.pull()
-	s.at, s.series = place{h.Window, h.Host}, h.Series
+	s.at, s.series = windowKey{h.Window, h.Host}, h.Series
 }

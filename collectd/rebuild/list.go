@@ -17,12 +17,12 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// List writes a table of all generations: how far each is behind the head of the log, in revisions, and what it takes.
+// List writes a table of all generations: the revisions that each is behind the head of the log, and its size.
 func List(ctx context.Context, root eventlog.Config, out io.Writer, lg *slog.Logger) error {
-	return open(ctx, root, nil, out, lg, func(r *rebuild) error { return r.list(ctx) })
+	return withRebuild(ctx, root, nil, out, lg, func(r *rebuild) error { return r.listGenerations(ctx) })
 }
 
-func (r *rebuild) list(ctx context.Context) error {
+func (r *rebuild) listGenerations(ctx context.Context) error {
 	all, err := r.store.Generations(ctx)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (r *rebuild) list(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		lag, err := r.lag(ctx, offsets, head)
+		lag, err := r.lagText(ctx, offsets, head)
 		if err != nil {
 			return err
 		}
@@ -63,12 +63,12 @@ func byAge(all snapshot.Generations) []projections.Generation {
 	})
 }
 
-// lag tells how many revisions the head is ahead of the partition that is furthest behind, of those that have events
-// to fold.
-func (r *rebuild) lag(ctx context.Context, offsets map[events.Partition]projections.Offsets, head events.Revision) (string, error) {
+// lagText returns the number of revisions that the partition furthest behind is behind the head, among those that
+// have events to fold.
+func (r *rebuild) lagText(ctx context.Context, offsets map[events.Partition]projections.Offsets, head events.Revision) (string, error) {
 	after := map[events.Partition]events.Revision{}
 	for p := range events.Partition(r.partitions) {
-		at := older(offsets[p])
+		at := foldedUpto(offsets[p])
 		if at.Number > 0 && !at.SameLog(head) {
 			return "of another log", nil
 		}
@@ -82,8 +82,8 @@ func (r *rebuild) lag(ctx context.Context, offsets map[events.Partition]projecti
 	return fmt.Sprint(most), err
 }
 
-// older is how far a partition is folded.
-func older(o projections.Offsets) events.Revision {
+// foldedUpto returns the position up to which a partition is folded.
+func foldedUpto(o projections.Offsets) events.Revision {
 	if o.Series.Number < o.Live.Number {
 		return o.Series
 	}

@@ -12,12 +12,12 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// await looks on, and tells how far it is, until a generation is in a state or behind it.
-func (r *rebuild) await(ctx context.Context, g projections.Generation, state snapshot.State) error {
-	tick := time.NewTicker(lookEvery)
+// awaitState reports progress until a generation is in a state or behind it.
+func (r *rebuild) awaitState(ctx context.Context, g projections.Generation, state snapshot.State) error {
+	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	defer r.out.close()
-	look := newLook(time.Now())
+	defer r.out.endLine()
+	p := newProgress(time.Now())
 	for {
 		all, err := r.store.Generations(ctx)
 		if err != nil {
@@ -28,7 +28,7 @@ func (r *rebuild) await(ctx context.Context, g projections.Generation, state sna
 		case !there || info.State == snapshot.Retired:
 			return fmt.Errorf("generation %s: %w", g, errGivenUp)
 		case info.State == state || info.State == snapshot.Active:
-			return r.last(ctx, g, state, look)
+			return r.reportEnd(ctx, g, state, p)
 		}
 		offsets, err := r.store.Offsets(ctx, g)
 		if err != nil {
@@ -38,10 +38,10 @@ func (r *rebuild) await(ctx context.Context, g projections.Generation, state sna
 		if err != nil {
 			return err
 		}
-		look.see(time.Now(), offsets, recordsOf(beside), info.Revision, r.partitions)
-		r.out.progress("%s", look)
-		if look.stalled(time.Now()) {
-			r.out.tell("nothing was folded for %s: is a collectd of model version %d running?", stallTime, r.version)
+		p.update(time.Now(), offsets, recordsOf(beside), info.Revision, r.partitions)
+		r.out.printProgress("%s", p)
+		if p.isStalled(time.Now()) {
+			r.out.printf("nothing was folded for %s: is a collectd of model version %d running?", stallTime, r.version)
 		}
 		select {
 		case <-tick.C:
@@ -51,26 +51,26 @@ func (r *rebuild) await(ctx context.Context, g projections.Generation, state sna
 	}
 }
 
-// last tells what became of it.
-func (r *rebuild) last(ctx context.Context, g projections.Generation, state snapshot.State, l *look) error {
+// reportEnd reports the end of a wait.
+func (r *rebuild) reportEnd(ctx context.Context, g projections.Generation, state snapshot.State, p *progress) error {
 	if state == snapshot.Active {
-		r.out.tell("generation %s is active", g)
+		r.out.printf("generation %s is active", g)
 		return nil
 	}
 	offsets, err := r.store.Offsets(ctx, g)
 	if err != nil {
 		return err
 	}
-	took := time.Since(l.began)
-	r.out.tell("all %d partitions are folded: %s records, looked at for %s", r.partitions, humanize.Comma(recordsOf(offsets)), took.Round(time.Millisecond))
+	took := time.Since(p.startedAt)
+	r.out.printf("all %d partitions are folded: %s records, looked at for %s", r.partitions, humanize.Comma(recordsOf(offsets)), took.Round(time.Millisecond))
 	return nil
 }
 
 // awaitRemovals waits until no retired generation is left.
 func (r *rebuild) awaitRemovals(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	defer r.out.close()
+	defer r.out.endLine()
 	for {
 		all, err := r.store.Generations(ctx)
 		if err != nil {
@@ -87,10 +87,10 @@ func (r *rebuild) awaitRemovals(ctx context.Context) error {
 			}
 		}
 		if left == 0 {
-			r.out.tell("the old generation is removed")
+			r.out.printf("the old generation is removed")
 			return nil
 		}
-		r.out.progress("the old generation is removed by a collector once query servers had time to turn: %s keys are left", humanize.Comma(int64(keys)))
+		r.out.printProgress("the old generation is removed by a collector once query servers had time to turn: %s keys are left", humanize.Comma(int64(keys)))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -106,23 +106,25 @@ func recordsOf(offsets map[events.Partition]projections.Offsets) (n int64) {
 	return n
 }
 
-// look is how far a generation is, and how fast it gets on.
-type look struct {
-	began, at, moved time.Time
-	records          int64   // now
-	expected         int64   // about how many there are in all; 0: not known
-	rate             float64 // records/s, lately
-	share            float64 // of the way
-	firstShare       float64
-	done, partitions int
-	seen             bool
+// progress is a generation's progress and its rate.
+type progress struct {
+	startedAt, updatedAt, advancedAt time.Time
+	records                          int64   // now
+	expected                         int64   // about the total; 0: not known
+	rate                             float64 // records/s, recently
+	share                            float64 // of the whole
+	firstShare                       float64
+	done, partitions                 int
+	seen                             bool
 }
 
-func newLook(now time.Time) *look { return &look{began: now, at: now, moved: now} }
+func newProgress(now time.Time) *progress {
+	return &progress{startedAt: now, updatedAt: now, advancedAt: now}
+}
 
-// see takes in the offsets of the generation; expected is how many records the active one has folded, and goal what
-// every partition is to reach.
-func (l *look) see(now time.Time, offsets map[events.Partition]projections.Offsets, expected, goal int64, partitions int) {
+// update applies the offsets of the generation. expected is the number of records that the active one has folded, and
+// goal the revision that every partition is to reach.
+func (p *progress) update(now time.Time, offsets map[events.Partition]projections.Offsets, expected, goal int64, partitions int) {
 	records, done, way := recordsOf(offsets), 0, 0.0
 	for _, o := range offsets {
 		at := min(o.Live.Number, o.Series.Number)
@@ -134,48 +136,48 @@ func (l *look) see(now time.Time, offsets map[events.Partition]projections.Offse
 	if expected > 0 {
 		way = min(1, float64(records)/float64(expected))
 	}
-	if !l.seen {
-		l.firstShare, l.records = way, records
+	if !p.seen {
+		p.firstShare, p.records = way, records
 	}
-	if span := now.Sub(l.at).Seconds(); l.seen && span > 0 {
-		lately := float64(records-l.records) / span
-		if l.rate == 0 {
-			l.rate = lately
+	if span := now.Sub(p.updatedAt).Seconds(); p.seen && span > 0 {
+		lately := float64(records-p.records) / span
+		if p.rate == 0 {
+			p.rate = lately
 		}
-		l.rate += (lately - l.rate) / 4
+		p.rate += (lately - p.rate) / 4
 	}
-	if records > l.records || done > l.done {
-		l.moved = now
+	if records > p.records || done > p.done {
+		p.advancedAt = now
 	}
-	l.seen, l.at, l.records, l.expected, l.share, l.done, l.partitions = true, now, records, expected, way, done, partitions
+	p.seen, p.updatedAt, p.records, p.expected, p.share, p.done, p.partitions = true, now, records, expected, way, done, partitions
 }
 
-// stalled tells, once in a while, that nothing gets on.
-func (l *look) stalled(now time.Time) bool {
-	if now.Sub(l.moved) < stallTime {
+// isStalled reports, once per stallTime, that nothing advances.
+func (p *progress) isStalled(now time.Time) bool {
+	if now.Sub(p.advancedAt) < stallTime {
 		return false
 	}
-	l.moved = now
+	p.advancedAt = now
 	return true
 }
 
-// left estimates how long it will take; false: nothing is known of that.
-func (l *look) left() (time.Duration, bool) {
-	gone, way := l.at.Sub(l.began), l.share-l.firstShare
-	if way <= 0 || l.share >= 1 || gone <= 0 {
+// remaining estimates the remaining time, and returns false when it is unknown.
+func (p *progress) remaining() (time.Duration, bool) {
+	gone, way := p.updatedAt.Sub(p.startedAt), p.share-p.firstShare
+	if way <= 0 || p.share >= 1 || gone <= 0 {
 		return 0, false
 	}
-	return time.Duration(float64(gone) / way * (1 - l.share)), true
+	return time.Duration(float64(gone) / way * (1 - p.share)), true
 }
 
-func (l *look) String() string {
+func (p *progress) String() string {
 	of := ""
-	if l.expected > 0 {
-		of = " of about " + humanize.Comma(l.expected)
+	if p.expected > 0 {
+		of = " of about " + humanize.Comma(p.expected)
 	}
-	text := fmt.Sprintf("%s%s records, %s records/s, %.0f %%, %d of %d partitions", humanize.Comma(l.records), of,
-		humanize.Comma(int64(l.rate)), 100*l.share, l.done, l.partitions)
-	if left, known := l.left(); known {
+	text := fmt.Sprintf("%s%s records, %s records/s, %.0f %%, %d of %d partitions", humanize.Comma(p.records), of,
+		humanize.Comma(int64(p.rate)), 100*p.share, p.done, p.partitions)
+	if left, known := p.remaining(); known {
 		text += ", about " + left.Round(time.Second).String() + " left"
 	}
 	return text

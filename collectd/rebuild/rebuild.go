@@ -19,13 +19,13 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// log is what the commands need of the event log (eventlog.Log).
+// log is the part of the event log that the commands need (eventlog.Log).
 type log interface {
 	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
 	Head(ctx context.Context) (events.Revision, error)
 }
 
-// reader reads events of the log, and what has left it for the archive (manifest.Reader).
+// reader reads events of the log, and those that have left it for the archive (manifest.Reader).
 type reader interface {
 	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
 }
@@ -39,13 +39,14 @@ type rebuild struct {
 	store      *snapshot.Store
 	partitions int
 	version    int // of the models
-	out        *lines
+	out        *output
 }
 
-// Run does what cfg says, with the archive if there is one, and writes to out how it goes. It returns when that is done, when ctx ends, or with an error,
-// such as ErrDiffers. The generation is there, and goes on, however this ends.
+// Run does the steps of cfg, with the archive if there is one, and writes its progress to out. It returns when they
+// are done, when ctx ends, or with an error, such as ErrDiffers. The generation remains, and collectors continue it,
+// however Run ends.
 func Run(ctx context.Context, cfg Config, root eventlog.Config, cold archive.Config, out io.Writer, lg *slog.Logger) error {
-	if err := cfg.check(); err != nil {
+	if err := cfg.validate(); err != nil {
 		return err
 	}
 	store, err := cold.Open(ctx)
@@ -55,14 +56,14 @@ func Run(ctx context.Context, cfg Config, root eventlog.Config, cold archive.Con
 	if store != nil {
 		defer store.Close()
 	}
-	return open(ctx, root, store, out, lg, func(r *rebuild) error {
+	return withRebuild(ctx, root, store, out, lg, func(r *rebuild) error {
 		r.cfg = cfg
-		return r.run(ctx)
+		return r.runCommand(ctx)
 	})
 }
 
-// open connects for as long as do takes.
-func open(ctx context.Context, root eventlog.Config, cold *archive.Store, out io.Writer, lg *slog.Logger, do func(*rebuild) error) error {
+// withRebuild connects for the duration of do.
+func withRebuild(ctx context.Context, root eventlog.Config, cold *archive.Store, out io.Writer, lg *slog.Logger, do func(*rebuild) error) error {
 	log, err := eventlog.Open(ctx, root, lg)
 	if err != nil {
 		return err
@@ -75,21 +76,21 @@ func open(ctx context.Context, root eventlog.Config, cold *archive.Store, out io
 	defer client.Close()
 	return do(&rebuild{
 		root: root, log: log, reader: manifest.NewReader(log, cold, manifest.New(client, root, log.Facts())), store: snapshot.New(client, root, log.Facts(), lg),
-		partitions: log.Facts().Partitions, version: snapshot.ModelVersion, out: newLines(out),
+		partitions: log.Facts().Partitions, version: snapshot.ModelVersion, out: newOutput(out),
 	})
 }
 
 var errNone = errors.New("there is no generation yet: start a collectd, which makes the first one")
 
-// errGivenUp ends the look at a generation that somebody else retired or removed.
+// errGivenUp ends the wait for a generation that another command retired or removed.
 var errGivenUp = errors.New("it was given up meanwhile, by -abandon or -new elsewhere")
 
-func (r *rebuild) run(ctx context.Context) error {
-	g, err := r.find(ctx)
+func (r *rebuild) runCommand(ctx context.Context) error {
+	g, err := r.findGeneration(ctx)
 	if err != nil || g == "" || r.cfg.Detach {
 		return err
 	}
-	if err := r.await(ctx, g, snapshot.Complete); err != nil {
+	if err := r.awaitState(ctx, g, snapshot.Complete); err != nil {
 		return err
 	}
 	if r.cfg.Compare {
@@ -97,25 +98,26 @@ func (r *rebuild) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.compare(ctx, all.Active, g); err != nil {
+		if err := r.compareGenerations(ctx, all.Active, g); err != nil {
 			return err
 		}
 	}
 	if !r.cfg.Activate {
-		r.out.tell("generation %s is complete, and kept up with the log; -activate makes it the active one, -abandon removes it", g)
+		r.out.printf("generation %s is complete, and kept up with the log; -activate makes it the active one, -abandon removes it", g)
 		return nil
 	}
-	if err := r.want(ctx, g); err != nil {
+	if err := r.requestActivation(ctx, g); err != nil {
 		return err
 	}
-	if err := r.await(ctx, g, snapshot.Active); err != nil {
+	if err := r.awaitState(ctx, g, snapshot.Active); err != nil {
 		return err
 	}
 	return r.awaitRemovals(ctx)
 }
 
-// find gives the generation that is to be looked at: one that is being built, or a new one. With -abandon it gives none.
-func (r *rebuild) find(ctx context.Context) (projections.Generation, error) {
+// findGeneration returns the generation to follow: one that is being built, or a new one. With -abandon it returns
+// "".
+func (r *rebuild) findGeneration(ctx context.Context) (projections.Generation, error) {
 	for {
 		all, err := r.store.Generations(ctx)
 		if err != nil {
@@ -124,48 +126,48 @@ func (r *rebuild) find(ctx context.Context) (projections.Generation, error) {
 		if all.Active == "" {
 			return "", errNone
 		}
-		g, err := r.findAmong(ctx, all)
+		g, err := r.chooseGeneration(ctx, all)
 		if !errors.Is(err, snapshot.ErrChanged) {
 			return g, err
 		}
 	}
 }
 
-func (r *rebuild) findAmong(ctx context.Context, all snapshot.Generations) (projections.Generation, error) {
+func (r *rebuild) chooseGeneration(ctx context.Context, all snapshot.Generations) (projections.Generation, error) {
 	g := all.Next(r.version)
 	switch {
 	case g != "" && (r.cfg.Abandon || r.cfg.New):
-		if err := r.store.Retire(ctx, g, all.All[g], r.evict); err != nil {
+		if err := r.store.Retire(ctx, g, all.All[g], r.evictOp); err != nil {
 			return "", err
 		}
-		r.out.tell("generation %s is given up; a collector removes it", g)
+		r.out.printf("generation %s is given up; a collector removes it", g)
 		if r.cfg.New {
-			return "", snapshot.ErrChanged // look again, and make another
+			return "", snapshot.ErrChanged // read again, and make another
 		}
 		return "", nil
 	case r.cfg.Abandon:
-		r.out.tell("no generation is being built")
+		r.out.printf("no generation is being built")
 		return "", nil
 	case g != "":
-		r.out.tell("generation %s is being built already; looking on", g)
-		if r.atOnce() {
-			return g, r.want(ctx, g)
+		r.out.printf("generation %s is being built already; looking on", g)
+		if r.activatesAtOnce() {
+			return g, r.requestActivation(ctx, g)
 		}
 		return g, nil
 	}
 	r.cfg.New = false
-	g, err := r.store.Create(ctx, all, r.version, r.atOnce())
+	g, err := r.store.Create(ctx, all, r.version, r.activatesAtOnce())
 	if err == nil {
-		r.out.tell("generation %s is made, of model version %d; collectors of that version fold it", g, r.version)
+		r.out.printf("generation %s is made, of model version %d; collectors of that version fold it", g, r.version)
 	}
 	return g, err
 }
 
-// atOnce tells whether collectors may activate the generation as soon as it is complete.
-func (r *rebuild) atOnce() bool { return r.cfg.Activate && !r.cfg.Compare }
+// activatesAtOnce reports whether collectors may activate the generation as soon as it is complete.
+func (r *rebuild) activatesAtOnce() bool { return r.cfg.Activate && !r.cfg.Compare }
 
-// want says in the generation's record that it is to become active.
-func (r *rebuild) want(ctx context.Context, g projections.Generation) error {
+// requestActivation notes in the generation's record that it is to become active.
+func (r *rebuild) requestActivation(ctx context.Context, g projections.Generation) error {
 	for {
 		all, err := r.store.Generations(ctx)
 		if err != nil {
@@ -185,6 +187,6 @@ func (r *rebuild) want(ctx context.Context, g projections.Generation) error {
 	}
 }
 
-func (r *rebuild) evict(g projections.Generation) clientv3.Op {
+func (r *rebuild) evictOp(g projections.Generation) clientv3.Op {
 	return partition.Evict(r.root, string(g))
 }

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
-// pipeline is a log with events, and what is stored of it.
+// pipeline is a log with events, and its stored projections.
 type pipeline struct {
 	t     *testing.T
 	cfg   eventlog.Config
@@ -39,20 +39,20 @@ func newPipeline(t *testing.T) *pipeline {
 	p := &pipeline{t: t, cfg: cfg, log: eventstest.OpenLog(t, cfg), etcd: eventstest.Etcd(t)}
 	p.store = snapshot.New(p.etcd, cfg, p.log.Facts(), nil)
 	for h := range 8 {
-		p.append(eventstest.Events(events.HostID(fmt.Sprint("h", h)), 3500, 30)...)
+		p.appendEvents(eventstest.Events(events.HostID(fmt.Sprint("h", h)), 3500, 30)...)
 	}
 	return p
 }
 
-func (p *pipeline) append(evs ...events.Event) {
+func (p *pipeline) appendEvents(evs ...events.Event) {
 	p.t.Helper()
 	if _, err := p.log.Append(p.t.Context(), evs); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// collect runs a collector until the test ends, or the returned function is called.
-func (p *pipeline) collect() (stop func()) {
+// startCollector runs a collector until the test ends, or the returned function is called.
+func (p *pipeline) startCollector() (stop func()) {
 	p.t.Helper()
 	c, err := collect.Open(collect.Config{RemovalGrace: 10 * time.Millisecond, PollInterval: 20 * time.Millisecond,
 		Sharing: partition.Config{DataDir: p.t.TempDir(), LeaseTTL: 3 * time.Second}}, p.cfg, p.log, nil)
@@ -79,8 +79,8 @@ func (p *pipeline) collect() (stop func()) {
 	return stop
 }
 
-// command runs a rebuild to its end and gives what it wrote.
-func (p *pipeline) command(cfg Config) (string, error) {
+// runCommand runs a rebuild to its end and returns its output.
+func (p *pipeline) runCommand(cfg Config) (string, error) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
 	defer cancel()
@@ -99,7 +99,7 @@ func (p *pipeline) generations() snapshot.Generations {
 	return all
 }
 
-func holds(t *testing.T, text string, all ...string) {
+func wantTexts(t *testing.T, text string, all ...string) {
 	t.Helper()
 	for _, want := range all {
 		if !strings.Contains(text, want) {
@@ -110,7 +110,7 @@ func holds(t *testing.T, text string, all ...string) {
 
 func TestRebuildUnderUploadsFindsNoDifferenceAndTakesOver(t *testing.T) {
 	p := newPipeline(t)
-	p.collect()
+	p.startCollector()
 	before := p.generations().Active
 	ctx, stop := context.WithCancel(t.Context())
 	var uploads sync.WaitGroup
@@ -119,21 +119,21 @@ func TestRebuildUnderUploadsFindsNoDifferenceAndTakesOver(t *testing.T) {
 			_, _ = p.log.Append(ctx, eventstest.Events(events.HostID(fmt.Sprint("h", i%9)), 3600+i-i%3*500, 2))
 		}
 	})
-	text, err := p.command(Config{Compare: true, Activate: true})
+	text, err := p.runCommand(Config{Compare: true, Activate: true})
 	stop()
 	uploads.Wait()
 	if err != nil {
 		t.Fatal(err)
 	}
-	holds(t, text, "is made", "all 4 partitions are folded", " 0 differences", "is active", "the old generation is removed")
+	wantTexts(t, text, "is made", "all 4 partitions are folded", " 0 differences", "is active", "the old generation is removed")
 	if all := p.generations(); all.Active == before || len(all.All) != 1 {
 		t.Errorf("generations are %+v, want a new one alone", all)
 	}
 }
 
-func TestComparisonTellsEveryDifference(t *testing.T) {
+func TestComparisonReportsEveryDifference(t *testing.T) {
 	p := newPipeline(t)
-	stop := p.collect()
+	stop := p.startCollector()
 	all := p.generations()
 	g, at := all.Active, events.PartitionOf("h3", 4)
 	stop()
@@ -172,25 +172,25 @@ func TestComparisonTellsEveryDifference(t *testing.T) {
 		t.Fatalf("no chunk to delete: %v", err)
 	}
 
-	p.collect()
-	text, err := p.command(Config{Compare: true, Activate: true})
+	p.startCollector()
+	text, err := p.runCommand(Config{Compare: true, Activate: true})
 	if !errors.Is(err, ErrDiffers) || p.generations().Active != g {
 		t.Errorf("got %v and %s active, want ErrDiffers, and nothing activated", err, p.generations().Active)
 	}
-	holds(t, text, "host h3: live: ", "active 4711 at", "host h3: identity: ", "first seen at", "host h3: history of the hour from", "only rebuilt: ", "8 hosts", "3 differences")
-	text, err = p.command(Config{Activate: true}) // the same generation, trusted
+	wantTexts(t, text, "host h3: live: ", "active 4711 at", "host h3: identity: ", "first seen at", "host h3: history of the hour from", "only rebuilt: ", "8 hosts", "3 differences")
+	text, err = p.runCommand(Config{Activate: true}) // the same generation, trusted
 	if err != nil {
 		t.Fatal(err)
 	}
-	holds(t, text, "is being built already", "is active")
+	wantTexts(t, text, "is being built already", "is active")
 }
 
 // An event that a generation has in its quarantine is not folded by the comparison either.
 func TestComparisonFoldsNothingFromTheQuarantine(t *testing.T) {
 	p := newPipeline(t)
-	p.collect()()
+	p.startCollector()()
 	g, at := p.generations().Active, events.PartitionOf("odd", 4)
-	p.append(eventstest.Events("odd", 10, 10)...)
+	p.appendEvents(eventstest.Events("odd", 10, 10)...)
 	head, err := p.log.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +198,7 @@ func TestComparisonFoldsNothingFromTheQuarantine(t *testing.T) {
 	r := &rebuild{log: p.log, reader: p.log, store: p.store}
 	compared := func() int {
 		t.Helper()
-		d := &differences{tell: func(string, ...any) {}}
+		d := &differences{printf: func(string, ...any) {}}
 		if err := r.compareOnce(t.Context(), at, g, g, d); err != nil {
 			t.Fatal(err)
 		}
@@ -222,14 +222,14 @@ func TestComparisonFoldsNothingFromTheQuarantine(t *testing.T) {
 	}
 }
 
-// killing kills a command once it has written some text.
-type killing struct {
+// killingWriter kills a command once it has written some text.
+type killingWriter struct {
 	bytes.Buffer
 	at   string
 	kill func()
 }
 
-func (k *killing) Write(text []byte) (int, error) {
+func (k *killingWriter) Write(text []byte) (int, error) {
 	n, err := k.Buffer.Write(text)
 	if strings.Contains(k.String(), k.at) {
 		k.kill()
@@ -239,20 +239,20 @@ func (k *killing) Write(text []byte) (int, error) {
 
 func TestACommandThatWasKilledIsTakenUpAgain(t *testing.T) {
 	p := newPipeline(t)
-	stop := p.collect()
-	stop() // nobody folds
+	stop := p.startCollector()
+	stop() // no collector folds
 	ctx, kill := context.WithCancel(t.Context())
 	defer kill()
-	out := killing{at: "0 of 4 partitions", kill: kill}
+	out := killingWriter{at: "0 of 4 partitions", kill: kill}
 	if err := Run(ctx, Config{Activate: true}, p.cfg, archive.Config{}, &out, nil); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v, want the end of its context", err)
 	}
-	holds(t, out.String(), "is made", "0 of 4 partitions")
+	wantTexts(t, out.String(), "is made", "0 of 4 partitions")
 	made := p.generations().Next(snapshot.ModelVersion)
-	if text, err := p.command(Config{Detach: true}); err != nil || !strings.Contains(text, "generation "+string(made)+" is being built already") {
+	if text, err := p.runCommand(Config{Detach: true}); err != nil || !strings.Contains(text, "generation "+string(made)+" is being built already") {
 		t.Errorf("got %q, %v; want the same generation", text, err)
 	}
-	p.collect()
+	p.startCollector()
 	deadline := time.Now().Add(time.Minute)
 	for p.generations().Active != made { // although no command runs
 		if time.Now().After(deadline) {
@@ -264,29 +264,29 @@ func TestACommandThatWasKilledIsTakenUpAgain(t *testing.T) {
 
 func TestAGenerationIsGivenUp(t *testing.T) {
 	p := newPipeline(t)
-	if _, err := p.command(Config{}); !errors.Is(err, errNone) {
+	if _, err := p.runCommand(Config{}); !errors.Is(err, errNone) {
 		t.Errorf("without any generation: got %v, want what to do", err)
 	}
-	p.collect()
-	text, err := p.command(Config{})
+	p.startCollector()
+	text, err := p.runCommand(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	holds(t, text, "is complete")
+	wantTexts(t, text, "is complete")
 	first := p.generations().Next(snapshot.ModelVersion)
-	text, err = p.command(Config{New: true})
+	text, err = p.runCommand(Config{New: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	second := p.generations().Next(snapshot.ModelVersion)
-	holds(t, text, string(first)+" is given up", string(second)+" is made", string(second)+" is complete")
-	text, err = p.command(Config{Abandon: true})
+	wantTexts(t, text, string(first)+" is given up", string(second)+" is made", string(second)+" is complete")
+	text, err = p.runCommand(Config{Abandon: true})
 	if err != nil || p.generations().Next(snapshot.ModelVersion) != "" {
 		t.Errorf("got %v, %+v; want none being built", err, p.generations())
 	}
-	holds(t, text, string(second)+" is given up")
+	wantTexts(t, text, string(second)+" is given up")
 	for cfg, want := range map[Config]string{{Abandon: true, New: true}: "-abandon", {Detach: true, Compare: true}: "-detach"} {
-		if _, err := p.command(cfg); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := p.runCommand(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, want it refused", cfg, err)
 		}
 	}
@@ -294,8 +294,8 @@ func TestAGenerationIsGivenUp(t *testing.T) {
 
 func TestGenerationsAreListed(t *testing.T) {
 	p := newPipeline(t)
-	p.collect()
-	if _, err := p.command(Config{}); err != nil {
+	p.startCollector()
+	if _, err := p.runCommand(Config{}); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
@@ -317,24 +317,24 @@ func TestGenerationsAreListed(t *testing.T) {
 	}
 }
 
-func TestProgressIsTold(t *testing.T) {
+func TestProgressText(t *testing.T) {
 	start := time.Now()
 	at := func(n, records int64) projections.Offsets {
 		r := events.Revision{Number: n}
 		return projections.Offsets{Live: r, Series: r, Records: records}
 	}
-	l := newLook(start)
-	l.see(start, nil, 3_000_000, 1000, 4)
-	l.see(start.Add(time.Second), map[events.Partition]projections.Offsets{0: at(1000, 500_000), 1: at(400, 500_000)}, 3_000_000, 1000, 4)
+	l := newProgress(start)
+	l.update(start, nil, 3_000_000, 1000, 4)
+	l.update(start.Add(time.Second), map[events.Partition]projections.Offsets{0: at(1000, 500_000), 1: at(400, 500_000)}, 3_000_000, 1000, 4)
 	if got, want := l.String(), "1,000,000 of about 3,000,000 records, 1,000,000 records/s, 33 %, 1 of 4 partitions, about 2s left"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if l.stalled(start.Add(stallTime)) || !l.stalled(start.Add(stallTime+time.Second)) || l.stalled(start.Add(stallTime+2*time.Second)) {
-		t.Error("a stall is told too early, never or too often")
+	if l.isStalled(start.Add(stallTime)) || !l.isStalled(start.Add(stallTime+time.Second)) || l.isStalled(start.Add(stallTime+2*time.Second)) {
+		t.Error("a stall is reported too early, never or too often")
 	}
-	l = newLook(start) // an active generation of an earlier program, which counted no records
-	l.see(start, nil, 0, 1000, 4)
-	l.see(start.Add(time.Second), map[events.Partition]projections.Offsets{0: at(1000, 0), 1: at(1200, 0)}, 0, 1000, 4)
+	l = newProgress(start) // an active generation of an earlier program, which counted no records
+	l.update(start, nil, 0, 1000, 4)
+	l.update(start.Add(time.Second), map[events.Partition]projections.Offsets{0: at(1000, 0), 1: at(1200, 0)}, 0, 1000, 4)
 	if got, want := l.String(), "0 records, 0 records/s, 50 %, 2 of 4 partitions, about 1s left"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -8,8 +8,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Begin tells how a generation begins that is folded from the beginning: up to where events are archived, and from which
-// window on it needs them in etcd nevertheless.
+// Begin returns the start of a generation that is folded from the beginning: the position up to which events are
+// archived, and the first window whose events it needs in etcd nevertheless.
 func (k *Keeper) Begin(ctx context.Context, p events.Partition) (archived events.Revision, hotFrom projections.Window, err error) {
 	if k.store == nil {
 		return archived, 0, nil

@@ -19,20 +19,20 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// ErrAstray is the end of a check that found an entry without what it lists, or with something else.
-var ErrAstray = errors.New("the archive does not have what its manifest lists: restore these objects from a copy, or see docs/runbooks/archive.md")
+// ErrIncomplete ends a check that found an entry with a missing or damaged object.
+var ErrIncomplete = errors.New("the archive does not have what its manifest lists: restore these objects from a copy, or see docs/runbooks/archive.md")
 
-// ErrSafeAge refuses to remove what a collector may be about to list.
-var ErrSafeAge = fmt.Errorf("what is younger than %s may be listed yet by a collector that is at it: give an age of at least that", safeAge)
+// ErrSafeAge refuses to remove objects that a collector may be about to list.
+var ErrSafeAge = fmt.Errorf("objects younger than %s may be listed yet by the collector that wrote them: give an age of at least that", safeAge)
 
 // safeAge is longer than an owner can take from writing an object to listing it: its claim ends before.
 const safeAge = 10 * time.Minute
 
-// Check says how an archive is compared with its manifest. The zero value of each field means its default.
+// Check configures the comparison of an archive with its manifest. The zero value of each field means its default.
 type Check struct {
 	Deep           bool          // read every object and compare its content
 	RemoveUnlisted bool          // remove objects that no entry lists
-	OlderThan      time.Duration // only those; default 1h
+	OlderThan      time.Duration // removes only older objects; default 1h
 }
 
 const defaultOlderThan = time.Hour
@@ -44,9 +44,10 @@ func (c *Check) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.OlderThan, "older-than", defaultOlderThan, "remove only those that are older")
 }
 
-// Run compares and writes to out what it finds: objects without an entry, and entries without their objects. The manifest is
-// read before and after the objects, so that what a collector does meanwhile is not taken for a finding. It gives
-// ErrAstray when something is missing or damaged; objects without an entry harm nothing.
+// Run compares the archive with the manifest and writes its findings to out: objects without an entry, and entries
+// without their objects. The manifest is read before and after the objects, so that a change by a collector meanwhile
+// does not become a finding. Run returns ErrIncomplete when an object is missing or damaged; objects without an entry
+// harm nothing.
 func (c Check) Run(ctx context.Context, root eventlog.Config, where archive.Config, out io.Writer, lg *slog.Logger) error {
 	if c.OlderThan == 0 {
 		c.OlderThan = defaultOlderThan
@@ -75,36 +76,36 @@ func (c Check) Run(ctx context.Context, root eventlog.Config, where archive.Conf
 	m := manifest.New(client, root, log.Facts())
 	total := findings{}
 	for p := range events.Partition(log.Facts().Partitions) {
-		found, err := c.partition(ctx, p, m, store, out)
+		found, err := c.checkPartition(ctx, p, m, store, out)
 		if err != nil {
 			return err
 		}
-		total.add(found)
+		total.addFindings(found)
 	}
 	fmt.Fprintf(out, "%d entries list %d objects of %s; %d more wait for their removal\n",
 		total.entries, total.listed, humanize.IBytes(uint64(total.bytes)), total.replaced)
 	fmt.Fprintf(out, "%d objects of %s have no entry, %d of them older than %s; removed %d\n",
 		total.unlisted, humanize.IBytes(uint64(total.unlistedBytes)), total.old, c.OlderThan, total.removed)
-	if total.astray > 0 {
-		return fmt.Errorf("%d objects: %w", total.astray, ErrAstray)
+	if total.faulty > 0 {
+		return fmt.Errorf("%d objects: %w", total.faulty, ErrIncomplete)
 	}
 	return nil
 }
 
-// findings is what was found.
+// findings are the counts of a check.
 type findings struct {
-	entries, listed, replaced, unlisted, old, removed, astray int
+	entries, listed, replaced, unlisted, old, removed, faulty int
 	bytes, unlistedBytes                                      int64
 }
 
-func (f *findings) add(o findings) {
+func (f *findings) addFindings(o findings) {
 	f.entries, f.listed, f.replaced, f.bytes = f.entries+o.entries, f.listed+o.listed, f.replaced+o.replaced, f.bytes+o.bytes
 	f.unlisted, f.old, f.removed, f.unlistedBytes = f.unlisted+o.unlisted, f.old+o.old, f.removed+o.removed, f.unlistedBytes+o.unlistedBytes
-	f.astray += o.astray
+	f.faulty += o.faulty
 }
 
-// partition compares one partition.
-func (c Check) partition(ctx context.Context, p events.Partition, m *manifest.Manifest, store *archive.Store, out io.Writer) (findings, error) {
+// checkPartition compares one partition and returns its findings.
+func (c Check) checkPartition(ctx context.Context, p events.Partition, m *manifest.Manifest, store *archive.Store, out io.Writer) (findings, error) {
 	var found findings
 	before, err := m.Load(ctx, p)
 	if err != nil {
@@ -121,26 +122,26 @@ func (c Check) partition(ctx context.Context, p events.Partition, m *manifest.Ma
 	if err != nil {
 		return found, err
 	}
-	known := names(&before)
-	for name := range names(&after) {
+	known := objectNames(&before)
+	for name := range objectNames(&after) {
 		known[name] = true
 	}
-	found.count(&after)
-	if err := c.astray(ctx, &before, &after, there, store, out, &found); err != nil {
+	found.countManifest(&after)
+	if err := c.checkListed(ctx, &before, &after, there, store, out, &found); err != nil {
 		return found, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(there)) {
 		if known[name] {
 			continue
 		}
-		if err := c.unlisted(ctx, there[name], store, out, &found); err != nil {
+		if err := c.reportUnlisted(ctx, there[name], store, out, &found); err != nil {
 			return found, err
 		}
 	}
 	return found, nil
 }
 
-func (f *findings) count(p *manifest.Partition) {
+func (f *findings) countManifest(p *manifest.Partition) {
 	f.entries = len(p.Entries)
 	for i := range p.Entries {
 		f.listed, f.bytes = f.listed+len(p.Entries[i].Objects), f.bytes+p.Entries[i].Bytes()
@@ -150,9 +151,10 @@ func (f *findings) count(p *manifest.Partition) {
 	}
 }
 
-// astray tells of entries that were there all the time and whose objects are not.
-func (c Check) astray(ctx context.Context, before, after *manifest.Partition, there map[string]archive.Stored, store *archive.Store, out io.Writer, found *findings) error {
-	still := names(after)
+// checkListed reports the missing and damaged objects of entries that were in the manifest before and after the
+// listing.
+func (c Check) checkListed(ctx context.Context, before, after *manifest.Partition, there map[string]archive.Stored, store *archive.Store, out io.Writer, found *findings) error {
+	still := objectNames(after)
 	for i := range before.Entries {
 		e := &before.Entries[i].Entry
 		for _, o := range e.Objects {
@@ -175,7 +177,7 @@ func (c Check) astray(ctx context.Context, before, after *manifest.Partition, th
 				}
 			}
 			if problem != "" {
-				found.astray++
+				found.faulty++
 				fmt.Fprintf(out, "%s: %s (revisions %d to %d of partition %d)\n", o.Name, problem, e.First.Number, e.Last.Number, e.Partition)
 			}
 		}
@@ -183,8 +185,8 @@ func (c Check) astray(ctx context.Context, before, after *manifest.Partition, th
 	return nil
 }
 
-// unlisted tells of an object that no entry lists, and removes it if that is wanted.
-func (c Check) unlisted(ctx context.Context, o archive.Stored, store *archive.Store, out io.Writer, found *findings) error {
+// reportUnlisted reports an object that no entry lists, and removes it if requested.
+func (c Check) reportUnlisted(ctx context.Context, o archive.Stored, store *archive.Store, out io.Writer, found *findings) error {
 	age := time.Since(o.ModifiedAt)
 	found.unlisted, found.unlistedBytes = found.unlisted+1, found.unlistedBytes+o.Bytes
 	what := "no entry lists it"
@@ -201,8 +203,8 @@ func (c Check) unlisted(ctx context.Context, o archive.Stored, store *archive.St
 	return nil
 }
 
-// names gives all that a partition's manifest names: what entries list and what is to be removed.
-func names(p *manifest.Partition) map[string]bool {
+// objectNames returns the objects that a partition's manifest names: those listed by entries and those to be removed.
+func objectNames(p *manifest.Partition) map[string]bool {
 	all := map[string]bool{}
 	for i := range p.Entries {
 		for _, o := range p.Entries[i].Objects {

@@ -5,26 +5,27 @@ import (
 	"time"
 )
 
-// Config says what is kept where, and for how long. The zero value of each field means its default.
+// Config sets which data is kept in etcd and in the archive, and for how long. The zero value of each field means its
+// default.
 type Config struct {
 	RetentionDays int // of events and history without an archive, from their append on. Default 7
 	ArchiveDays   int // of the archive, from the append on. Default 0: for ever
 
 	ArchiveInterval time.Duration // oldest append that waits for the archive. Default 1h
 	ArchiveRecords  int           // records that are archived at once, however young. Default 400,000
-	MergeEntries    int           // entries of the archive that are merged although they are small. Default 12
+	MergeEntries    int           // small entries of the archive that are merged nevertheless. Default 12
 
-	KeepReplaced time.Duration // how long objects stay that others took the place of. Default 24h
+	KeepReplaced time.Duration // lifetime of replaced objects. Default 24h
 
-	HotWindow time.Duration // how long what is archived stays in etcd. Default 6h
-	HotShare  int           // percent of etcd's quota in use from which what is archived leaves earlier. Default 10
+	HotWindow time.Duration // time that archived events stay in etcd too. Default 6h
+	HotShare  int           // percent of etcd's quota in use from which archived events leave earlier. Default 10
 
 	CompactInterval time.Duration // default 5m; negative: never
 	CompactBytes    int64         // growth of etcd that is compacted at once. Default 128 MiB
 
-	Grace time.Duration // how long readers may be behind the manifest. Default 15s
+	Grace time.Duration // delay of readers behind the manifest. Default 15s
 	Pace  time.Duration // pause between two transactions of deletes. Default 5ms
-	Look  time.Duration // how often a partition is looked at; ten times that for what may leave etcd. Default 1s
+	Look  time.Duration // interval between two looks at a partition; removal from etcd is checked at ten times that. Default 1s
 }
 
 const (
@@ -45,7 +46,7 @@ const (
 // Flags registers the flags.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.RetentionDays, "retention-days", defaultRetentionDays,
-		"days that events and history are kept without an archive, counted from the upload, whatever the times of their readings")
+		"days that events and history are kept without an archive, counted from the upload, independent of the times of their readings")
 	fs.IntVar(&c.ArchiveDays, "archive-days", 0, "days that the archive keeps, counted from the upload; 0 keeps it for ever")
 	fs.DurationVar(&c.ArchiveInterval, "archive.interval", defaultArchiveInterval, "how long an event waits at most until it is archived")
 	fs.IntVar(&c.ArchiveRecords, "archive.records", defaultArchiveRecords, "records of a partition that are archived as soon as there are so many")

@@ -10,15 +10,15 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// expireList is how many events are looked at at a time, for their time of append.
+// expireList is the number of events whose append times are checked at a time.
 const expireList = 256
 
 // heldDays bounds how long a generation being built keeps events in the log that have expired, in days of retention.
 const heldDays = 2
 
-// expire gives the position up to which events have expired where there is no archive: all up to there were appended
-// before RETENTION_DAYS, and folded. An event whose value does not tell when is as old as the one before it.
-func (t *tenure) expire(ctx context.Context, now time.Time) (events.Revision, error) {
+// expiredUpto returns the position up to which events have expired where there is no archive: all up to it were
+// appended before RETENTION_DAYS, and folded. An event whose value has no append time is as old as the one before it.
+func (t *partitionKeeper) expiredUpto(ctx context.Context, now time.Time) (events.Revision, error) {
 	if kept, err := t.archivedElsewhere(ctx); kept || err != nil {
 		return t.removed, err
 	}
@@ -30,7 +30,7 @@ func (t *tenure) expire(ctx context.Context, now time.Time) (events.Revision, er
 	if err != nil {
 		return t.removed, err
 	}
-	if t.tellHeld(some && held.Number < reached.Number); !t.held {
+	if t.reportHeld(some && held.Number < reached.Number); !t.held {
 		return reached, nil
 	}
 	past, err := t.expiredBefore(ctx, now.AddDate(0, 0, -heldDays*t.cfg.RetentionDays))
@@ -40,23 +40,24 @@ func (t *tenure) expire(ctx context.Context, now time.Time) (events.Revision, er
 	return past, err
 }
 
-// archivedElsewhere tells whether another collector has archived the partition. Then this one is set up wrongly, and
+// archivedElsewhere reports whether another collector has archived the partition. Then this one is misconfigured and
 // removes nothing.
-func (t *tenure) archivedElsewhere(ctx context.Context) (bool, error) {
+func (t *partitionKeeper) archivedElsewhere(ctx context.Context) (bool, error) {
 	head, err := t.manifest.Head(ctx, t.ID)
 	if err != nil || head.At.Number == 0 {
 		return false, err
 	}
-	if !t.told {
-		t.told = true
+	if !t.reportedArchive {
+		t.reportedArchive = true
 		t.lg.Error("this partition has an archive, and none is configured here: nothing leaves etcd; set -archive.url or ARCHIVE_URL as on the other collectors",
 			"archived_upto", head.At.Number)
 	}
 	return true, nil
 }
 
-// expiredBefore walks the log from what has expired, to the first event that was appended after some time.
-func (t *tenure) expiredBefore(ctx context.Context, before time.Time) (events.Revision, error) {
+// expiredBefore returns the position before the first event that was appended after an instant. It walks the log from
+// the events that were removed last.
+func (t *partitionKeeper) expiredBefore(ctx context.Context, before time.Time) (events.Revision, error) {
 	at, upto := t.removed, t.Folded().Upto
 	for at.Number < upto.Number {
 		q := events.Listing{Partition: t.ID, HasPartition: true, After: at, Upto: upto, Limit: expireList}
@@ -97,9 +98,9 @@ func growing(refs []events.Ref) iter.Seq[[]events.Ref] {
 	}
 }
 
-// heldFrom is the least position of generations that are being built: without an archive, what they have not read yet is
-// nowhere else. It is false when there are none.
-func (t *tenure) heldFrom(ctx context.Context) (least events.Revision, some bool, err error) {
+// heldFrom returns the least position of generations that are being built: without an archive, events they have not
+// read yet are nowhere else. some is false when there is no such generation.
+func (t *partitionKeeper) heldFrom(ctx context.Context) (least events.Revision, some bool, err error) {
 	all, err := t.saved.Generations(ctx)
 	if err != nil {
 		return least, false, err
@@ -112,22 +113,23 @@ func (t *tenure) heldFrom(ctx context.Context) (least events.Revision, some bool
 		if err != nil {
 			return least, false, err
 		}
-		if at := older(offsets[t.ID]); !some || at.Number < least.Number {
+		if at := foldedUpto(offsets[t.ID]); !some || at.Number < least.Number {
 			least, some = at, true
 		}
 	}
 	return least, some, nil
 }
 
-func older(o projections.Offsets) events.Revision {
+func foldedUpto(o projections.Offsets) events.Revision {
 	if o.Live.Number < o.Series.Number {
 		return o.Live
 	}
 	return o.Series
 }
 
-// tellHeld says when events begin to stay for a generation being built, and when they do not any more.
-func (t *tenure) tellHeld(held bool) {
+// reportHeld logs when events begin to stay for a generation being built, and updates the gauge when that begins and
+// ends.
+func (t *partitionKeeper) reportHeld(held bool) {
 	if held == t.held {
 		return
 	}
@@ -141,11 +143,11 @@ func (t *tenure) tellHeld(held bool) {
 }
 
 // removeExpiredChunks removes chunks that hold records of expired events alone.
-func (t *tenure) removeExpiredChunks(ctx context.Context, upto events.Revision) error {
-	if upto.Number == 0 || time.Since(t.chunksAt) < 10*t.cfg.Look {
+func (t *partitionKeeper) removeExpiredChunks(ctx context.Context, upto events.Revision) error {
+	if upto.Number == 0 || time.Since(t.chunksCheckedAt) < 10*t.cfg.Look {
 		return nil
 	}
-	t.chunksAt = time.Now()
+	t.chunksCheckedAt = time.Now()
 	chunks, err := t.saved.Chunks(ctx, t.Generation, t.ID, upto.Number)
 	if err != nil || len(chunks) == 0 {
 		return err

@@ -18,7 +18,7 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// log is what is needed of the event log (eventlog.Log).
+// log is the part of the event log that a Keeper needs (eventlog.Log).
 type log interface {
 	Head(ctx context.Context) (events.Revision, error)
 	Capacity(ctx context.Context) (eventlog.Capacity, error)
@@ -28,32 +28,32 @@ type log interface {
 	Remove(ctx context.Context, refs []events.Ref, pace func(ctx context.Context) bool, guards ...clientv3.Cmp) (int, error)
 }
 
-// Keeper keeps what collectors of one process own within bounds. Safe for concurrent use.
+// Keeper keeps the partitions that collectors of one process own within bounds. Safe for concurrent use.
 type Keeper struct {
 	cfg        Config
 	log        log
 	saved      *snapshot.Store
 	manifest   *manifest.Manifest
-	store      objects // nil: there is no archive
-	url        string  // of the archive
+	store      objectStore // nil without an archive
+	url        string      // of the archive
 	etcd       *clientv3.Client
 	root       eventlog.Config
 	lg         *slog.Logger
 	partitions int
 	metrics    *metrics
 	pressure   pressure
-	writing    chan struct{} // a token per object that is being made, which takes memory
+	writing    chan struct{} // a token per object under construction, which takes memory
 }
 
-// objects is where archive objects are written (archive.Store).
-type objects interface {
+// objectStore stores archive objects (archive.Store).
+type objectStore interface {
 	Write(ctx context.Context, r archive.Range, evs iter.Seq2[events.Event, error]) (archive.Entry, error)
 	Merge(ctx context.Context, entries []archive.Entry) (archive.Entry, error)
 	Remove(ctx context.Context, name string) error
 }
 
-// New makes a keeper; it starts nothing. store is nil where there is no archive. etcd is a client that the caller keeps
-// and closes.
+// New returns a keeper and starts nothing. store is nil where there is no archive. etcd is a client that the caller
+// keeps and closes.
 func New(cfg Config, root eventlog.Config, log *eventlog.Log, saved *snapshot.Store, store *archive.Store, etcd *clientv3.Client, lg *slog.Logger) *Keeper {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
@@ -66,35 +66,35 @@ func New(cfg Config, root eventlog.Config, log *eventlog.Log, saved *snapshot.St
 	if store != nil {
 		k.store, k.url = store, store.String()
 	}
-	k.pressure = pressure{share: k.cfg.HotShare, ask: log.Capacity, step: k.cfg.Grace}
+	k.pressure = pressure{share: k.cfg.HotShare, measure: log.Capacity, step: k.cfg.Grace}
 	return k
 }
 
-// Partition is one that is folded here in the active generation.
+// Partition is a partition that is folded here in the active generation.
 type Partition struct {
 	ID         events.Partition
 	Generation projections.Generation
 	Guard      func() clientv3.Cmp
-	// Folded tells how far the partition is folded and stored, and how many records were folded.
+	// Folded returns the position up to which the partition is folded and stored, and the number of folded records.
 	Folded func() Folded
-	// Cool stores that windows from hotFrom on are in etcd, and those before perhaps not.
+	// Cool stores that windows from hotFrom on are in etcd, and earlier ones perhaps not.
 	Cool func(ctx context.Context, hotFrom projections.Window) error
 }
 
-// Folded is how far a partition is folded.
+// Folded is the progress of folding a partition.
 type Folded struct {
 	Upto    events.Revision // every event up to here is in stored projections
-	Records int64           // folded so far; what matters is by how much it grows
+	Records int64           // folded so far; only its growth matters
 	HotFrom projections.Window
 }
 
-// Keep archives, merges and removes what is due of a partition until ctx ends, or its claim is lost. What goes wrong is
-// told and tried again: folding does not depend on it.
+// Keep archives, merges and removes due data of a partition until ctx ends, or its claim is lost. Failures are logged
+// and tried again: folding does not depend on them.
 func (k *Keeper) Keep(ctx context.Context, p Partition) {
-	t := newTenure(k, p)
-	defer t.end()
+	t := newPartitionKeeper(k, p)
+	defer t.dropMetrics()
 	for pause := (wait.Backoff{Least: 2 * k.cfg.Look, Most: time.Minute}); ctx.Err() == nil; {
-		again, err := t.work(ctx)
+		again, err := t.runOnce(ctx)
 		switch {
 		case errors.Is(err, manifest.ErrFenced), errors.Is(err, eventlog.ErrFenced), errors.Is(err, snapshot.ErrFenced):
 			return
@@ -116,75 +116,76 @@ func (k *Keeper) Keep(ctx context.Context, p Partition) {
 	}
 }
 
-// tenure is the time that a partition is kept by one owner. One goroutine uses it.
-type tenure struct {
+// partitionKeeper keeps one partition for as long as one owner holds its claim. One goroutine uses it.
+type partitionKeeper struct {
 	*Keeper
 	Partition
 	lg *slog.Logger
 
-	loaded bool // manifest and waiting are known
+	loaded bool // manifest and pending are known
 	part   manifest.Partition
 
-	waiting waiting
-	heads   aged[int64]              // heads of the archive
-	hot     aged[projections.Window] // Offsets.HotFrom as stored
+	pending pendingRecords
+	heads   valueHistory[int64]              // heads of the archive
+	hot     valueHistory[projections.Window] // Offsets.HotFrom as stored
 
-	seen     int64           // Folded.Records
-	seenAt   time.Time       // when that grew last
-	removed  events.Revision // events up to here have left the log, but for those in the quarantine
-	lookedAt time.Time       // for events that may leave
-	allAt    time.Time       // removed was last reset, so that what has left the quarantine leaves too
-	chunksAt time.Time
-	held     bool // a generation being built holds events back
-	told     bool // that there should be an archive
+	lastRecords      int64           // Folded.Records
+	grownAt          time.Time       // time of the last growth
+	removed          events.Revision // events up to here have left the log, except quarantined ones
+	removalCheckedAt time.Time       // last check for events that may leave
+	removedResetAt   time.Time       // last reset of removed, so that events that have left the quarantine leave too
+	chunksCheckedAt  time.Time
+	held             bool // a generation being built holds events back
+	reportedArchive  bool // the missing archive setting was logged
 }
 
-func newTenure(k *Keeper, p Partition) *tenure {
-	return &tenure{Keeper: k, Partition: p, lg: k.lg.With("partition", p.ID)}
+func newPartitionKeeper(k *Keeper, p Partition) *partitionKeeper {
+	return &partitionKeeper{Keeper: k, Partition: p, lg: k.lg.With("partition", p.ID)}
 }
 
-// end takes back what the metrics tell of the partition.
-func (t *tenure) end() {
-	t.metrics.hide(t.ID)
+// dropMetrics removes the partition from the metrics.
+func (t *partitionKeeper) dropMetrics() {
+	t.metrics.deleteGauges(t.ID)
 	if t.held {
 		t.metrics.held.Dec()
 	}
 }
 
-// work does once what is due, and tells whether there is more to be done at once. One object is made at most, so that
-// what it allows to leave etcd does so before the next one has its turn; merging waits until all is archived.
-func (t *tenure) work(ctx context.Context) (again bool, err error) {
-	t.watchQuiet(time.Now())
+// runOnce does all due work once, and reports whether there is more to be done at once. It makes at most one object,
+// so that events leave etcd before the next object is made; merging waits until all is archived.
+func (t *partitionKeeper) runOnce(ctx context.Context) (again bool, err error) {
+	t.trackQuiet(time.Now())
 	if t.store != nil {
-		if err := t.load(ctx); err != nil {
+		if err := t.loadManifest(ctx); err != nil {
 			return false, err
 		}
-		if again, err = t.archive(ctx); err == nil && !again {
-			again, err = t.merge(ctx)
+		if again, err = t.archivePending(ctx); err == nil && !again {
+			again, err = t.mergeDue(ctx)
 		}
 		if err == nil {
-			err = t.clear(ctx)
+			err = t.removeReplaced(ctx)
 		}
 	}
-	// What is archived may leave although nothing can be archived, such as when etcd has no space for an entry.
-	err = errors.Join(err, t.remove(ctx))
+	// Archived events may leave although nothing can be archived, such as when etcd has no space for an entry.
+	err = errors.Join(err, t.removeFromEtcd(ctx))
 	return again && err == nil, err
 }
 
-// quietAfter is how long nothing must have come for what waits to be moved on: an upload is over then.
+// quietAfter is the time without new records after which an upload is taken to be over, and pending records are
+// archived.
 const quietAfter = 5 * time.Second
 
-func (t *tenure) watchQuiet(now time.Time) {
-	if n := t.Folded().Records; n != t.seen || t.seenAt.IsZero() {
-		t.seen, t.seenAt = n, now
+func (t *partitionKeeper) trackQuiet(now time.Time) {
+	if n := t.Folded().Records; n != t.lastRecords || t.grownAt.IsZero() {
+		t.lastRecords, t.grownAt = n, now
 	}
 }
 
-// quiet tells whether nothing has come for a while.
-func (t *tenure) quiet() bool { return time.Since(t.seenAt) >= quietAfter }
+// isQuiet reports whether nothing has come for a while.
+func (t *partitionKeeper) isQuiet() bool { return time.Since(t.grownAt) >= quietAfter }
 
-// load reads what the manifest has.
-func (t *tenure) load(ctx context.Context) error {
+// loadManifest loads the partition's manifest.
+func (t *partitionKeeper) loadManifest(ctx context.Context) error {
 	if t.loaded {
 		return nil
 	}
@@ -193,17 +194,17 @@ func (t *tenure) load(ctx context.Context) error {
 		return err
 	}
 	t.part, t.loaded = part, true
-	t.waiting = waiting{}
-	t.heads.set(part.Head.At.Number, time.Now())
-	t.metrics.show(&t.part)
+	t.pending = pendingRecords{}
+	t.heads.record(part.Head.At.Number, time.Now())
+	t.metrics.setGauges(&t.part)
 	return nil
 }
 
-// paced waits between two transactions of deletes, and reports whether ctx still goes on.
-func (k *Keeper) paced(ctx context.Context) bool { return wait.Sleep(ctx, k.cfg.Pace) }
+// waitPace waits between two transactions of deletes, and reports whether ctx is still alive.
+func (k *Keeper) waitPace(ctx context.Context) bool { return wait.Sleep(ctx, k.cfg.Pace) }
 
-// alone waits until nobody else makes objects; the returned function ends that.
-func (k *Keeper) alone(ctx context.Context) (done func(), err error) {
+// acquireWriter waits until no other partition makes objects; the returned function releases the turn.
+func (k *Keeper) acquireWriter(ctx context.Context) (done func(), err error) {
 	select {
 	case k.writing <- struct{}{}:
 		return func() { <-k.writing }, nil

@@ -11,11 +11,11 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// small archives as few records as there are in a few events, at once, and lets everything leave etcd.
+// small archives the records of a few events at once, and lets everything leave etcd.
 var small = Config{ArchiveRecords: 24, ArchiveInterval: time.Nanosecond, HotWindow: time.Nanosecond, MergeEntries: 3, KeepReplaced: time.Nanosecond}
 
-// The archiver is killed before and after everything that it changes, in the archive and in etcd: nothing is lost, the next
-// one ends what it began, and what is left over is reported.
+// The archiver is killed before and after each of its changes, in the archive and in etcd: nothing is lost, the next
+// one completes its work, and leftovers are reported.
 func TestKillingTheArchiverBetweenAnyTwoStepsLosesNothing(t *testing.T) {
 	stride := 1
 	if testing.Short() {
@@ -35,37 +35,37 @@ func TestKillingTheArchiverBetweenAnyTwoStepsLosesNothing(t *testing.T) {
 	}
 }
 
-// killAt kills at one step; it is true when there are no more.
+// killAt kills the archiver at one step, and reports whether there are no more steps.
 func killAt(t *testing.T, at int, after bool) (ended bool) {
 	r := newRig(t, small, true)
-	r.append(eventstest.Events(r.host, 0, 60)...)
-	want := r.all()
-	r.faults.reset(at, after)
-	r.life()
-	ended = !r.faults.dead()
-	if got := r.all(); !maps.Equal(got, want) {
+	r.appendEvents(eventstest.Events(r.host, 0, 60)...)
+	want := r.allRecords()
+	r.faults.arm(at, after)
+	r.runToIdle()
+	ended = !r.faults.isKilled()
+	if got := r.allRecords(); !maps.Equal(got, want) {
 		t.Errorf("killed at step %d: %d records are left of %d", at, len(got), len(want))
 	}
-	r.check(t, at, true)
-	r.faults.reset(0, false)
-	r.life()
-	p := r.listed()
-	switch got := r.all(); {
+	r.checkArchive(t, at, true)
+	r.faults.arm(0, false)
+	r.runToIdle()
+	p := r.loadManifest()
+	switch got := r.allRecords(); {
 	case !maps.Equal(got, want):
 		t.Errorf("after step %d: %d records are left of %d", at, len(got), len(want))
 	case len(r.inLog()) > 0:
 		t.Errorf("after step %d: %d records are left in the log", at, len(r.inLog()))
-	case r.chunks() > 0:
-		t.Errorf("after step %d: %d chunks are left in etcd", at, r.chunks())
+	case r.chunkCount() > 0:
+		t.Errorf("after step %d: %d chunks are left in etcd", at, r.chunkCount())
 	case len(p.Replaced) > 0 || p.Head.Events != 60 || p.Head.Records != int64(len(want)) || len(p.Entries) > 3:
-		t.Errorf("after step %d: the head tells %+v in %d entries, %d notes of replaced objects", at, p.Head, len(p.Entries), len(p.Replaced))
+		t.Errorf("after step %d: the head has %+v in %d entries, %d notes of replaced objects", at, p.Head, len(p.Entries), len(p.Replaced))
 	}
-	r.check(t, at, false)
+	r.checkArchive(t, at, false)
 	return ended
 }
 
-// check compares the archive with the manifest: nothing that is listed may be astray.
-func (r *rig) check(t *testing.T, at int, killed bool) {
+// checkArchive compares the archive with the manifest: no listed object may be missing or damaged.
+func (r *rig) checkArchive(t *testing.T, at int, killed bool) {
 	t.Helper()
 	var out strings.Builder
 	err := Check{Deep: true}.Run(t.Context(), r.cfg, archive.Config{URL: r.url}, &out, nil)
@@ -81,7 +81,7 @@ func (r *rig) check(t *testing.T, at int, killed bool) {
 			there++ // it is listed, or waits for its removal
 		}
 	}
-	p := r.listed()
+	p := r.loadManifest()
 	want := 0
 	for _, e := range p.Entries {
 		want += len(e.Objects)
@@ -106,7 +106,7 @@ func (r *rig) check(t *testing.T, at int, killed bool) {
 // Another owner takes over while one still writes: it can list and delete nothing.
 func TestAnOwnerThatLostItsClaimChangesNothing(t *testing.T) {
 	r := newRig(t, small, true)
-	r.append(eventstest.Events(r.host, 0, 60)...)
+	r.appendEvents(eventstest.Events(r.host, 0, 60)...)
 	if _, err := eventstest.Etcd(t).Delete(t.Context(), r.cfg.Key("owners", "g", "001")); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestAnOwnerThatLostItsClaimChangesNothing(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("it goes on without its claim")
 	}
-	if p := r.listed(); len(p.Entries) != 0 || p.Head.At != (events.Revision{}) || len(r.inLog()) != 120 {
+	if p := r.loadManifest(); len(p.Entries) != 0 || p.Head.At != (events.Revision{}) || len(r.inLog()) != 120 {
 		t.Errorf("it listed %d entries and left %d records in the log", len(p.Entries), len(r.inLog()))
 	}
 }

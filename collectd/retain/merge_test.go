@@ -73,7 +73,7 @@ func TestPlanOfMerges(t *testing.T) {
 	}
 }
 
-// Whatever comes, merging ends, keeps the order, and leaves few entries; a record is merged a few times at most.
+// With any sizes merging ends, keeps the order, and leaves few entries; a record is merged a few times at most.
 func TestPlansEnd(t *testing.T) {
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	for _, thousands := range []int{0, 1, 7, 45, 130, 400, 900} {

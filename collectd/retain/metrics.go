@@ -12,12 +12,12 @@ import (
 	"telemetry-pipeline/events/archive/manifest"
 )
 
-// metrics are what a keeper counts of itself.
+// metrics are the metrics of a keeper.
 type metrics struct {
 	objects, bytes                               prometheus.Counter // archived
-	events, records                              *counted
+	events, records                              *readableCounter
 	merges, mergedBytes, repeats, objectsRemoved prometheus.Counter
-	eventsRemoved, chunksRemoved                 *counted
+	eventsRemoved, chunksRemoved                 *readableCounter
 	failures, compactions                        prometheus.Counter
 	head                                         *prometheus.GaugeVec
 	entries                                      *prometheus.GaugeVec
@@ -25,14 +25,14 @@ type metrics struct {
 	seconds                                      *prometheus.HistogramVec
 }
 
-// counted is a counter that can be read.
-type counted struct {
+// readableCounter is a counter that can be read.
+type readableCounter struct {
 	prometheus.CounterFunc
 	n atomic.Int64
 }
 
-func newCounted(name, help string) *counted {
-	c := &counted{}
+func newReadableCounter(name, help string) *readableCounter {
+	c := &readableCounter{}
 	c.CounterFunc = prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(c.n.Load()) })
 	return c
 }
@@ -46,15 +46,15 @@ func newMetrics() *metrics {
 	}
 	return &metrics{
 		objects:        counter("retain_archived_objects_total", "Objects written to the archive, merged ones not counted."),
-		events:         newCounted("retain_archived_events_total", "Events archived."),
-		records:        newCounted("retain_archived_records_total", "Records of the events archived."),
+		events:         newReadableCounter("retain_archived_events_total", "Events archived."),
+		records:        newReadableCounter("retain_archived_records_total", "Records of the events archived."),
 		bytes:          counter("retain_archived_bytes_total", "Bytes of the objects written to the archive, merged ones not counted."),
 		merges:         counter("retain_merges_total", "Merges of archive entries."),
 		mergedBytes:    counter("retain_merged_bytes_total", "Bytes of the objects that merges wrote."),
 		repeats:        counter("retain_repeated_records_total", "Records that merges dropped because they were exact repeats."),
 		objectsRemoved: counter("retain_removed_objects_total", "Objects removed from the archive after others took their place, or because they are not kept any longer."),
-		eventsRemoved:  newCounted("retain_removed_events_total", "Events removed from the log."),
-		chunksRemoved:  newCounted("retain_removed_chunks_total", "Chunks of history removed from etcd."),
+		eventsRemoved:  newReadableCounter("retain_removed_events_total", "Events removed from the log."),
+		chunksRemoved:  newReadableCounter("retain_removed_chunks_total", "Chunks of history removed from etcd."),
 		failures:       counter("retain_failures_total", "Times that archiving or retention of a partition failed and was tried again."),
 		compactions:    counter("retain_compactions_total", "Compactions of etcd's history."),
 		head:           perPartition("retain_archive_head_revision", "Revision up to which a partition owned here is archived."),
@@ -81,7 +81,7 @@ func (k *Keeper) Metrics(reg prometheus.Registerer) error {
 	return errors.Join(all...)
 }
 
-func (m *metrics) archived(e *archive.Entry, took time.Duration) {
+func (m *metrics) countArchived(e *archive.Entry, took time.Duration) {
 	m.objects.Add(float64(len(e.Objects)))
 	m.events.n.Add(e.Events)
 	m.records.n.Add(e.Records)
@@ -89,7 +89,7 @@ func (m *metrics) archived(e *archive.Entry, took time.Duration) {
 	m.seconds.WithLabelValues("write").Observe(took.Seconds())
 }
 
-func (m *metrics) merged(old []archive.Entry, e *archive.Entry, took time.Duration) {
+func (m *metrics) countMerged(old []archive.Entry, e *archive.Entry, took time.Duration) {
 	before := int64(0)
 	for i := range old {
 		before += old[i].Records
@@ -100,22 +100,22 @@ func (m *metrics) merged(old []archive.Entry, e *archive.Entry, took time.Durati
 	m.seconds.WithLabelValues("merge").Observe(took.Seconds())
 }
 
-// counted reads what was counted.
-func (m *metrics) counted() CountedStatus {
+// countedStatus returns the counts since the start of the process.
+func (m *metrics) countedStatus() CountedStatus {
 	return CountedStatus{
 		ArchivedEvents: m.events.n.Load(), ArchivedRecords: m.records.n.Load(),
 		DeletedEvents: m.eventsRemoved.n.Load(), DeletedChunks: m.chunksRemoved.n.Load(),
 	}
 }
 
-// show brings the gauges of a partition up to date.
-func (m *metrics) show(p *manifest.Partition) {
+// setGauges sets the gauges of a partition.
+func (m *metrics) setGauges(p *manifest.Partition) {
 	m.head.WithLabelValues(p.ID.String()).Set(float64(p.Head.At.Number))
 	m.entries.WithLabelValues(p.ID.String()).Set(float64(len(p.Entries)))
 }
 
-// hide ends the gauges of a partition that is not owned here any more.
-func (m *metrics) hide(p events.Partition) {
+// deleteGauges deletes the gauges of a partition that is not owned here any more.
+func (m *metrics) deleteGauges(p events.Partition) {
 	m.head.DeleteLabelValues(p.String())
 	m.entries.DeleteLabelValues(p.String())
 }

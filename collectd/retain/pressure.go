@@ -8,64 +8,64 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// maxLevel is where nothing stays in etcd but what has to.
+// maxLevel is the level at which nothing stays in etcd that may leave it.
 const maxLevel = 5
 
-// pressure is how much fuller etcd is than its share. Safe for concurrent use.
+// pressure measures how much etcd exceeds its share. Safe for concurrent use.
 type pressure struct {
-	share int // percent of the quota
-	step  time.Duration
-	ask   func(ctx context.Context) (eventlog.Capacity, error)
+	share   int // percent of the quota
+	step    time.Duration
+	measure func(ctx context.Context) (eventlog.Capacity, error)
 
-	mu      sync.Mutex
-	last    eventlog.Capacity
-	askedAt time.Time
-	raised  int
-	movedAt time.Time
+	mu             sync.Mutex
+	capacity       eventlog.Capacity
+	measuredAt     time.Time
+	level          int
+	levelChangedAt time.Time
 }
 
-// fresh is how long a measurement counts.
-const fresh = 2 * time.Second
+// measurementTTL is how long a measurement counts.
+const measurementTTL = 2 * time.Second
 
-// level is 0 while etcd is within its share, and grows step by step, up to maxLevel, while it is not: each step takes
-// effect only with the next compaction, and is waited for.
-func (p *pressure) level(ctx context.Context) int {
+// currentLevel returns 0 while etcd is within its share. While it is not, the level grows step by step, up to
+// maxLevel: each step takes effect only with the next compaction, and is waited for.
+func (p *pressure) currentLevel(ctx context.Context) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := time.Now(); now.Sub(p.askedAt) >= fresh {
-		p.askedAt = now
-		if c, err := p.ask(ctx); err == nil {
-			p.last = c
-			p.move(now)
+	if now := time.Now(); now.Sub(p.measuredAt) >= measurementTTL {
+		p.measuredAt = now
+		if c, err := p.measure(ctx); err == nil {
+			p.capacity = c
+			p.adjustLevel(now)
 		}
 	}
-	return p.raised
+	return p.level
 }
 
-// move takes in a measurement.
-func (p *pressure) move(now time.Time) {
-	budget := p.budget()
+// adjustLevel applies a new measurement.
+func (p *pressure) adjustLevel(now time.Time) {
+	budget := p.inUseBudget()
 	if budget == 0 {
-		p.raised = 0
+		p.level = 0
 		return
 	}
 	switch {
-	case p.last.InUse > budget && p.raised == 0:
-		p.raised, p.movedAt = 1, now
-	case now.Sub(p.movedAt) < p.step:
-	case p.last.InUse > budget:
-		p.raised, p.movedAt = min(p.raised+1, maxLevel), now
-	case p.last.InUse < budget/10*7:
-		p.raised, p.movedAt = max(p.raised-1, 0), now
+	case p.capacity.InUse > budget && p.level == 0:
+		p.level, p.levelChangedAt = 1, now
+	case now.Sub(p.levelChangedAt) < p.step:
+	case p.capacity.InUse > budget:
+		p.level, p.levelChangedAt = min(p.level+1, maxLevel), now
+	case p.capacity.InUse < budget/10*7:
+		p.level, p.levelChangedAt = max(p.level-1, 0), now
 	}
 }
 
-// budget is what may be in use; 0 where etcd has no quota.
-func (p *pressure) budget() int64 { return p.last.Quota / 100 * int64(p.share) }
+// inUseBudget returns the bytes that may be in use, or 0 where etcd has no quota.
+func (p *pressure) inUseBudget() int64 { return p.capacity.Quota / 100 * int64(p.share) }
 
-// seen gives the last measurement and what follows from it.
-func (p *pressure) seen() (c eventlog.Capacity, budget int64, level int) {
+// lastMeasurement returns the last measurement with its budget and level.
+func (p *pressure) lastMeasurement() (c eventlog.Capacity, budget int64, level int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.last, p.budget(), p.raised
+	return p.capacity, p.inUseBudget(), p.level
 }

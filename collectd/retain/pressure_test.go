@@ -19,7 +19,7 @@ import (
 func TestPressureGrowsStepByStepAndEases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := eventlog.Capacity{Quota: 1000, InUse: 90}
-		p := pressure{share: 10, step: 15 * time.Second, ask: func(context.Context) (eventlog.Capacity, error) { return c, nil }}
+		p := pressure{share: 10, step: 15 * time.Second, measure: func(context.Context) (eventlog.Capacity, error) { return c, nil }}
 		for _, s := range []struct {
 			inUse int64
 			wait  time.Duration
@@ -31,33 +31,33 @@ func TestPressureGrowsStepByStepAndEases(t *testing.T) {
 		} {
 			c.InUse = s.inUse
 			time.Sleep(s.wait)
-			if got := p.level(t.Context()); got != s.want {
+			if got := p.currentLevel(t.Context()); got != s.want {
 				t.Errorf("%d in use, %s later: level %d, want %d", s.inUse, s.wait, got, s.want)
 			}
 		}
 		c.Quota = 0
 		time.Sleep(time.Minute)
-		if got := p.level(t.Context()); got != 0 {
+		if got := p.currentLevel(t.Context()); got != 0 {
 			t.Errorf("without a quota: level %d, want 0", got)
 		}
 	})
 }
 
-// Under pressure what is archived leaves etcd at once, however young; without, it stays for the hot window.
+// Under pressure archived events leave etcd at once, however young; without, they stay for the hot window.
 func TestPressureShortensTheHotWindow(t *testing.T) {
 	r := newRig(t, Config{ArchiveRecords: 24, ArchiveInterval: time.Nanosecond, HotWindow: 100 * 365 * 24 * time.Hour}, true)
-	r.append(eventstest.Events(r.host, 0, 60)...)
-	want, chunks := len(r.all()), r.chunks()
-	r.life()
-	if len(r.inLog()) != want || r.chunks() != chunks || r.hotFrom != 0 {
-		t.Fatalf("%d records of %d and %d chunks of %d stay, hot from %d", len(r.inLog()), want, r.chunks(), chunks, r.hotFrom)
+	r.appendEvents(eventstest.Events(r.host, 0, 60)...)
+	want, chunks := len(r.allRecords()), r.chunkCount()
+	r.runToIdle()
+	if len(r.inLog()) != want || r.chunkCount() != chunks || r.hotFrom != 0 {
+		t.Fatalf("%d records of %d and %d chunks of %d stay, hot from %d", len(r.inLog()), want, r.chunkCount(), chunks, r.hotFrom)
 	}
-	r.keeper.pressure.ask = func(context.Context) (eventlog.Capacity, error) { return eventlog.Capacity{Quota: 100, InUse: 90}, nil }
-	r.keeper.pressure.raised, r.keeper.pressure.askedAt = maxLevel, time.Now().Add(-time.Hour)
-	r.life()
-	if len(r.inLog()) != 0 || r.chunks() != 0 || r.hotFrom == 0 || len(r.all()) != want {
+	r.keeper.pressure.measure = func(context.Context) (eventlog.Capacity, error) { return eventlog.Capacity{Quota: 100, InUse: 90}, nil }
+	r.keeper.pressure.level, r.keeper.pressure.measuredAt = maxLevel, time.Now().Add(-time.Hour)
+	r.runToIdle()
+	if len(r.inLog()) != 0 || r.chunkCount() != 0 || r.hotFrom == 0 || len(r.allRecords()) != want {
 		t.Errorf("under pressure %d records and %d chunks stay in etcd, hot from %d; archive and log have %d of %d",
-			len(r.inLog()), r.chunks(), r.hotFrom, len(r.all()), want)
+			len(r.inLog()), r.chunkCount(), r.hotFrom, len(r.allRecords()), want)
 	}
 	if now := projections.WindowOf(events.TimestampOf(time.Now())); r.hotFrom > now+1 {
 		t.Errorf("hot from %d, which is after now", r.hotFrom)
@@ -70,9 +70,9 @@ func TestCompactionAtThePaceAndWhenEtcdGrows(t *testing.T) {
 	log, client := eventstest.OpenLog(t, cfg), server.Client(t)
 	k := New(Config{}, cfg, log, nil, nil, client, nil)
 	inUse := int64(100 << 20)
-	k.pressure.ask = func(context.Context) (eventlog.Capacity, error) { return eventlog.Capacity{InUse: inUse}, nil }
+	k.pressure.measure = func(context.Context) (eventlog.Capacity, error) { return eventlog.Capacity{InUse: inUse}, nil }
 	start := time.Now()
-	c := compactor{Keeper: k, at: start}
+	c := compactor{Keeper: k, compactedAt: start}
 	var revisions []int64
 	at := func(after time.Duration) {
 		t.Helper()
@@ -81,8 +81,8 @@ func TestCompactionAtThePaceAndWhenEtcdGrows(t *testing.T) {
 			t.Fatal(err)
 		}
 		revisions = append(revisions, put.Header.Revision)
-		k.pressure.askedAt = time.Time{}
-		if err := c.step(t.Context(), start.Add(after)); err != nil {
+		k.pressure.measuredAt = time.Time{}
+		if err := c.compactDue(t.Context(), start.Add(after)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,7 +113,7 @@ func TestCompactionAtThePaceAndWhenEtcdGrows(t *testing.T) {
 		t.Fatal(err)
 	}
 	inUse += 130 << 20
-	at(330 * time.Second) // somebody else did already, which is no error
+	at(330 * time.Second) // another process compacted already, which is no error
 	if compacted(revisions[len(revisions)-1]) {
 		t.Error("the newest revision is gone")
 	}

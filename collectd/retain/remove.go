@@ -9,25 +9,25 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// removeList is how many events are listed at a time.
+// removeList is the number of events listed at a time.
 const removeList = 3000
 
-// revisitEvery is how often events are looked at that were in the quarantine when the others left.
+// revisitEvery is the interval between two looks at events that were quarantined when the others left.
 const revisitEvery = time.Hour
 
-// remove takes out of etcd what need not be there any more.
-func (t *tenure) remove(ctx context.Context) error {
+// removeFromEtcd removes events and chunks that need not stay in etcd.
+func (t *partitionKeeper) removeFromEtcd(ctx context.Context) error {
 	now := time.Now()
-	if now.Sub(t.lookedAt) < 10*t.cfg.Look && (t.store == nil || t.pressure.level(ctx) == 0) {
+	if now.Sub(t.removalCheckedAt) < 10*t.cfg.Look && (t.store == nil || t.pressure.currentLevel(ctx) == 0) {
 		return nil
 	}
-	t.lookedAt = now
-	upto, err := t.mayLeave(ctx, now)
+	t.removalCheckedAt = now
+	upto, err := t.removableUpto(ctx, now)
 	if err != nil {
 		return err
 	}
-	if now.Sub(t.allAt) > revisitEvery {
-		t.removed, t.allAt = events.Revision{}, now
+	if now.Sub(t.removedResetAt) > revisitEvery {
+		t.removed, t.removedResetAt = events.Revision{}, now
 	}
 	if upto.Number > t.removed.Number {
 		if err := t.removeEvents(ctx, upto); err != nil {
@@ -37,24 +37,25 @@ func (t *tenure) remove(ctx context.Context) error {
 	if t.store == nil {
 		return t.removeExpiredChunks(ctx, upto)
 	}
-	if err := t.dropOld(ctx, now); err != nil {
+	if err := t.dropOldEntries(ctx, now); err != nil {
 		return err
 	}
-	return t.removeCold(ctx, now)
+	return t.removeColdChunks(ctx, now)
 }
 
-// mayLeave gives the position up to which events may leave the log.
-func (t *tenure) mayLeave(ctx context.Context, now time.Time) (events.Revision, error) {
+// removableUpto returns the position up to which events may leave the log.
+func (t *partitionKeeper) removableUpto(ctx context.Context, now time.Time) (events.Revision, error) {
 	if t.store == nil {
-		return t.expire(ctx, now)
+		return t.expiredUpto(ctx, now)
 	}
 	return t.archivedBefore(ctx, now.Add(-t.cfg.HotWindow)), nil
 }
 
-// archivedBefore is the end of the last entry whose events were appended before some time; under pressure of the last one.
-func (t *tenure) archivedBefore(ctx context.Context, before time.Time) events.Revision {
+// archivedBefore returns the end of the last entry whose events were appended before an instant; under pressure, of
+// the last entry.
+func (t *partitionKeeper) archivedBefore(ctx context.Context, before time.Time) events.Revision {
 	upto := t.part.Head.At
-	if t.pressure.level(ctx) > 0 {
+	if t.pressure.currentLevel(ctx) > 0 {
 		return upto
 	}
 	upto = t.part.Head.Since
@@ -68,9 +69,9 @@ func (t *tenure) archivedBefore(ctx context.Context, before time.Time) events.Re
 	return upto
 }
 
-// removeEvents takes the events up to a position out of the log, but for those in the quarantine: they are not folded.
-func (t *tenure) removeEvents(ctx context.Context, upto events.Revision) error {
-	kept, err := t.quarantined(ctx)
+// removeEvents removes the events up to a position from the log, except quarantined ones: they are not folded.
+func (t *partitionKeeper) removeEvents(ctx context.Context, upto events.Revision) error {
+	kept, err := t.quarantinedEvents(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (t *tenure) removeEvents(ctx context.Context, upto events.Revision) error {
 			break
 		}
 		after = refs[len(refs)-1].Revision
-		n, err := t.log.Remove(ctx, without(refs, kept), t.paced, t.Guard())
+		n, err := t.log.Remove(ctx, withoutEntries(refs, kept), t.waitPace, t.Guard())
 		t.metrics.eventsRemoved.n.Add(int64(n))
 		if err != nil {
 			return err
@@ -95,7 +96,7 @@ func (t *tenure) removeEvents(ctx context.Context, upto events.Revision) error {
 	return nil
 }
 
-func (t *tenure) quarantined(ctx context.Context) (map[snapshot.EntryID]bool, error) {
+func (t *partitionKeeper) quarantinedEvents(ctx context.Context) (map[snapshot.EntryID]bool, error) {
 	kept := map[snapshot.EntryID]bool{}
 	for q, err := range t.saved.Quarantined(ctx, t.Generation, t.ID) {
 		if err != nil {
@@ -106,7 +107,7 @@ func (t *tenure) quarantined(ctx context.Context) (map[snapshot.EntryID]bool, er
 	return kept, nil
 }
 
-func without(refs []events.Ref, kept map[snapshot.EntryID]bool) []events.Ref {
+func withoutEntries(refs []events.Ref, kept map[snapshot.EntryID]bool) []events.Ref {
 	if len(kept) == 0 {
 		return refs
 	}
@@ -119,8 +120,8 @@ func without(refs []events.Ref, kept map[snapshot.EntryID]bool) []events.Ref {
 	return rest
 }
 
-// dropOld takes entries out of the archive that are older than it keeps.
-func (t *tenure) dropOld(ctx context.Context, now time.Time) error {
+// dropOldEntries drops entries that are older than ArchiveDays from the archive.
+func (t *partitionKeeper) dropOldEntries(ctx context.Context, now time.Time) error {
 	if t.cfg.ArchiveDays <= 0 {
 		return nil
 	}
@@ -135,6 +136,6 @@ func (t *tenure) dropOld(ctx context.Context, now time.Time) error {
 		return err
 	}
 	t.lg.Info("the archive does not keep these entries any longer", "entries", n, "upto", t.part.Head.Since.Number)
-	t.metrics.show(&t.part)
+	t.metrics.setGauges(&t.part)
 	return nil
 }

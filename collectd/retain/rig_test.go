@@ -30,13 +30,13 @@ var errKilled = errors.New("killed")
 type faults struct {
 	mu     sync.Mutex
 	calls  int
-	at     int  // of which call; 0: never
+	at     int  // number of the call; 0: never
 	after  bool // the call takes effect, its answer is lost
 	killed bool
 }
 
-// before is asked when a call begins, after when it has taken effect.
-func (f *faults) before() error {
+// beforeCall runs at the start of a call, afterCall once it has taken effect.
+func (f *faults) beforeCall() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.killed {
@@ -49,7 +49,7 @@ func (f *faults) before() error {
 	return nil
 }
 
-func (f *faults) done() error {
+func (f *faults) afterCall() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.calls == f.at && f.after {
@@ -61,48 +61,48 @@ func (f *faults) done() error {
 	return nil
 }
 
-func (f *faults) reset(at int, after bool) {
+func (f *faults) arm(at int, after bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls, f.at, f.after, f.killed = 0, at, after, false
 }
 
-func (f *faults) dead() bool {
+func (f *faults) isKilled() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.killed
 }
 
-// faultyObjects is an archive that fails as its faults say.
+// faultyObjects is an archive with injected faults.
 type faultyObjects struct {
-	objects
+	objectStore
 	faults *faults
 }
 
-func faulty[T any](f *faults, do func() (T, error)) (v T, err error) {
-	if err := f.before(); err != nil {
+func withFaults[T any](f *faults, do func() (T, error)) (v T, err error) {
+	if err := f.beforeCall(); err != nil {
 		return v, err
 	}
 	if v, err = do(); err == nil {
-		err = f.done()
+		err = f.afterCall()
 	}
 	return v, err
 }
 
 func (o faultyObjects) Write(ctx context.Context, r archive.Range, evs iter.Seq2[events.Event, error]) (archive.Entry, error) {
-	return faulty(o.faults, func() (archive.Entry, error) { return o.objects.Write(ctx, r, evs) })
+	return withFaults(o.faults, func() (archive.Entry, error) { return o.objectStore.Write(ctx, r, evs) })
 }
 
 func (o faultyObjects) Merge(ctx context.Context, entries []archive.Entry) (archive.Entry, error) {
-	return faulty(o.faults, func() (archive.Entry, error) { return o.objects.Merge(ctx, entries) })
+	return withFaults(o.faults, func() (archive.Entry, error) { return o.objectStore.Merge(ctx, entries) })
 }
 
 func (o faultyObjects) Remove(ctx context.Context, name string) error {
-	_, err := faulty(o.faults, func() (struct{}, error) { return struct{}{}, o.objects.Remove(ctx, name) })
+	_, err := withFaults(o.faults, func() (struct{}, error) { return struct{}{}, o.objectStore.Remove(ctx, name) })
 	return err
 }
 
-// rig is a log, an archive and a keeper of one partition that something else folds.
+// rig is a log, an archive and a keeper of one partition; the test folds.
 type rig struct {
 	t      *testing.T
 	cfg    eventlog.Config
@@ -155,8 +155,8 @@ func newRig(t *testing.T, settings Config, archived bool) *rig {
 		client, err := cfg.Dial(lg)
 		if err == nil {
 			kv := &eventstest.KV{KV: client.KV}
-			kv.Before = func(call string) error { return r.change(call, r.faults.before) }
-			kv.After = func(call string) error { return r.change(call, r.faults.done) }
+			kv.Before = func(call string) error { return r.hookChange(call, r.faults.beforeCall) }
+			kv.After = func(call string) error { return r.hookChange(call, r.faults.afterCall) }
 			client.KV = kv
 		}
 		return client, err
@@ -183,16 +183,16 @@ func newRig(t *testing.T, settings Config, archived bool) *rig {
 		return Folded{Upto: head, Records: r.records, HotFrom: r.hotFrom}
 	}
 	r.part.Cool = func(_ context.Context, w projections.Window) error {
-		_, err := faulty(&r.faults, func() (struct{}, error) { r.hotFrom = max(r.hotFrom, w); return struct{}{}, nil })
+		_, err := withFaults(&r.faults, func() (struct{}, error) { r.hotFrom = max(r.hotFrom, w); return struct{}{}, nil })
 		return err
 	}
 	return r
 }
 
-// change lets reads alone: a lost answer of one changes nothing.
-func (r *rig) change(call string, hook func() error) error {
+// hookChange runs hook for changes only: a lost answer of a read changes nothing.
+func (r *rig) hookChange(call string, hook func() error) error {
 	if call == "get" {
-		if r.faults.dead() {
+		if r.faults.isKilled() {
 			return errKilled
 		}
 		return nil
@@ -200,8 +200,8 @@ func (r *rig) change(call string, hook func() error) error {
 	return hook()
 }
 
-// append appends events, folds them, and stores their history.
-func (r *rig) append(evs ...events.Event) {
+// appendEvents appends events, folds them, and stores their history.
+func (r *rig) appendEvents(evs ...events.Event) {
 	r.t.Helper()
 	for some := range slices.Chunk(evs, 7) {
 		if _, err := r.log.Append(r.t.Context(), some); err != nil {
@@ -221,27 +221,27 @@ func (r *rig) append(evs ...events.Event) {
 	}
 }
 
-// all gives what archive and log have: every record, as a set.
-func (r *rig) all() map[string]bool {
+// allRecords returns every record of archive and log, as a set.
+func (r *rig) allRecords() map[string]bool {
 	r.t.Helper()
 	head, err := r.log.Head(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return r.set(r.read.Read(r.t.Context(), r.part.ID, events.Revision{}, head))
+	return r.recordSet(r.read.Read(r.t.Context(), r.part.ID, events.Revision{}, head))
 }
 
-// inLog gives what the log has.
+// inLog returns every record of the log.
 func (r *rig) inLog() map[string]bool {
 	r.t.Helper()
 	head, err := r.log.Head(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return r.set(r.log.Read(r.t.Context(), r.part.ID, events.Revision{}, head))
+	return r.recordSet(r.log.Read(r.t.Context(), r.part.ID, events.Revision{}, head))
 }
 
-func (r *rig) set(evs iter.Seq2[events.Event, error]) map[string]bool {
+func (r *rig) recordSet(evs iter.Seq2[events.Event, error]) map[string]bool {
 	r.t.Helper()
 	set := map[string]bool{}
 	for ev, err := range evs {
@@ -258,7 +258,7 @@ func (r *rig) set(evs iter.Seq2[events.Event, error]) map[string]bool {
 	return set
 }
 
-func (r *rig) chunks() int {
+func (r *rig) chunkCount() int {
 	r.t.Helper()
 	list, err := r.saved.Chunks(r.t.Context(), r.part.Generation, r.part.ID, 1<<60)
 	if err != nil {
@@ -267,7 +267,7 @@ func (r *rig) chunks() int {
 	return len(list)
 }
 
-func (r *rig) listed() manifest.Partition {
+func (r *rig) loadManifest() manifest.Partition {
 	r.t.Helper()
 	p, err := r.look.Load(r.t.Context(), r.part.ID)
 	if err != nil {
@@ -276,13 +276,13 @@ func (r *rig) listed() manifest.Partition {
 	return p
 }
 
-// life works as a new owner until nothing is left to do, or it is killed.
-func (r *rig) life() {
+// runToIdle works as a new owner until nothing is left to do, or it is killed.
+func (r *rig) runToIdle() {
 	r.t.Helper()
-	t := newTenure(r.keeper, r.part)
+	t := newPartitionKeeper(r.keeper, r.part)
 	for rest := 6; rest > 0; {
-		again, err := t.work(r.t.Context())
-		if r.faults.dead() {
+		again, err := t.runOnce(r.t.Context())
+		if r.faults.isKilled() {
 			return
 		}
 		if err != nil {

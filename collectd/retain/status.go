@@ -10,32 +10,32 @@ import (
 	"telemetry-pipeline/events/archive/manifest"
 )
 
-// Status is what is kept where.
+// Status is the distribution of data between etcd and the archive.
 type Status struct {
 	Etcd       EtcdStatus        `json:"etcd"`
 	Log        LogStatus         `json:"log"`
-	Archive    *ArchiveStatus    `json:"archive,omitempty"` // nil: there is none
-	Here       CountedStatus     `json:"since_start"`       // what this process did since it was started
+	Archive    *ArchiveStatus    `json:"archive,omitempty"` // nil without an archive
+	Here       CountedStatus     `json:"since_start"`       // counts of this process since its start
 	Partitions []PartitionStatus `json:"partitions,omitempty"`
 }
 
-// EtcdStatus is how full etcd is.
+// EtcdStatus is etcd's use of space.
 type EtcdStatus struct {
 	Bytes    int64 `json:"bytes"`
 	InUse    int64 `json:"in_use_bytes"`
 	Quota    int64 `json:"quota_bytes,omitempty"`
-	Budget   int64 `json:"hot_bytes,omitempty"` // in use above which what is archived leaves earlier
+	Budget   int64 `json:"hot_bytes,omitempty"` // in use above which archived events leave earlier
 	Pressure int   `json:"pressure"`            // how much earlier: 0 not at all, 5 at once
 }
 
-// LogStatus is what etcd has of events and history.
+// LogStatus counts the events and history in etcd.
 type LogStatus struct {
 	Events int64      `json:"events"`
 	Chunks int64      `json:"chunks"`
 	Oldest *time.Time `json:"oldest_appended_at,omitempty"` // append of the oldest event in etcd
 }
 
-// ArchiveStatus is what the archive has.
+// ArchiveStatus summarizes the archive.
 type ArchiveStatus struct {
 	URL      string     `json:"url"`
 	Entries  int        `json:"entries"`
@@ -48,7 +48,7 @@ type ArchiveStatus struct {
 	Newest   *time.Time `json:"newest_record,omitempty"`
 }
 
-// CountedStatus is what a process did.
+// CountedStatus counts the work of a process.
 type CountedStatus struct {
 	ArchivedEvents  int64 `json:"archived_events"`
 	ArchivedRecords int64 `json:"archived_records"`
@@ -56,7 +56,7 @@ type CountedStatus struct {
 	DeletedChunks   int64 `json:"deleted_chunks"`
 }
 
-// PartitionStatus is what the archive has of one partition.
+// PartitionStatus summarizes the archive of one partition.
 type PartitionStatus struct {
 	Partition events.Partition `json:"partition"`
 	Upto      string           `json:"archived_upto"`
@@ -65,13 +65,13 @@ type PartitionStatus struct {
 	Records   int64            `json:"records"`
 }
 
-// Status asks etcd what is kept where, of the whole cluster.
+// Status returns the distribution of data of the whole cluster, as etcd has it now.
 func (k *Keeper) Status(ctx context.Context) (Status, error) {
 	var s Status
-	k.pressure.level(ctx)
-	c, budget, level := k.pressure.seen()
+	k.pressure.currentLevel(ctx)
+	c, budget, level := k.pressure.lastMeasurement()
 	s.Etcd = EtcdStatus{Bytes: c.Bytes, InUse: c.InUse, Quota: c.Quota, Budget: budget, Pressure: level}
-	s.Here = k.metrics.counted()
+	s.Here = k.metrics.countedStatus()
 	var err error
 	if s.Log, err = k.logStatus(ctx); err != nil || k.store == nil {
 		return s, err
@@ -83,7 +83,7 @@ func (k *Keeper) Status(ctx context.Context) (Status, error) {
 	s.Archive = &ArchiveStatus{URL: k.url}
 	for p := range events.Partition(k.partitions) {
 		if one := all[p]; one != nil {
-			s.Archive.add(one)
+			s.Archive.addPartition(one)
 			s.Partitions = append(s.Partitions, partitionStatus(one))
 		}
 	}
@@ -112,12 +112,12 @@ func (k *Keeper) logStatus(ctx context.Context) (LogStatus, error) {
 		if err != nil {
 			return s, err
 		}
-		s.Oldest = instant(ev.AppendedAt)
+		s.Oldest = timeOrNil(ev.AppendedAt)
 	}
 	return s, nil
 }
 
-func (a *ArchiveStatus) add(p *manifest.Partition) {
+func (a *ArchiveStatus) addPartition(p *manifest.Partition) {
 	a.Entries += len(p.Entries)
 	for _, r := range p.Replaced {
 		a.Replaced += len(r.Objects)
@@ -146,8 +146,8 @@ func partitionStatus(p *manifest.Partition) PartitionStatus {
 	return s
 }
 
-// instant is a time for JSON, nil for one that is not known.
-func instant(at events.Timestamp) *time.Time {
+// timeOrNil returns a time for JSON, or nil for an unknown one.
+func timeOrNil(at events.Timestamp) *time.Time {
 	if at == 0 {
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// stream is what following needs of the event log (eventlog.Log).
+// stream is the part of the event log that following needs (eventlog.Log).
 type stream interface {
 	Head(ctx context.Context) (events.Revision, error)
 	Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error]
@@ -28,7 +28,7 @@ const (
 	mostPause  = 2 * time.Second
 )
 
-// follower shows the events of one partition after a position, each once, for as long as ctx goes on.
+// follower shows the events of one partition after a position, each once, until ctx ends.
 type follower struct {
 	log       stream
 	partition events.Partition
@@ -37,15 +37,16 @@ type follower struct {
 	lost      *outage
 }
 
-// run reads up to the head, watches from there, and reads again whenever the watch ends. It ends with ctx, without an
-// error, or with one that no waiting mends: of another log, or of writing lines.
-func (f *follower) run(ctx context.Context) error {
+// followPartition reads up to the head, watches from there, and reads again whenever the watch ends. It ends with
+// ctx, without an error, or with an error that waiting cannot mend: the log is another one, or lines cannot be
+// written.
+func (f *follower) followPartition(ctx context.Context) error {
 	loop := follow.Loop{
 		CatchUp:   f.catchUp,
-		Watch:     f.watch,
+		Watch:     f.watchOnce,
 		Pause:     wait.Backoff{Least: leastPause, Most: mostPause},
-		Failed:    func(err error, _ time.Duration) { f.lost.begin(f.partition, err) },
-		Recovered: func() { f.lost.end(f.partition) },
+		Failed:    func(err error, _ time.Duration) { f.lost.reportLost(f.partition, err) },
+		Recovered: func() { f.lost.reportRecovered(f.partition) },
 	}
 	err := loop.Run(ctx)
 	if errors.Is(err, events.ErrForeign) {
@@ -86,7 +87,7 @@ func (f *follower) catchUp(ctx context.Context) error {
 	return f.showEvents(same, head)
 }
 
-func (f *follower) watch(ctx context.Context, delivered func()) error {
+func (f *follower) watchOnce(ctx context.Context, delivered func()) error {
 	for batch, err := range f.log.Watch(ctx, f.partition, f.after) {
 		if err != nil {
 			return err
@@ -101,25 +102,25 @@ func (f *follower) watch(ctx context.Context, delivered func()) error {
 
 // outage logs a lost connection once for all partitions, and once more when all are back.
 type outage struct {
-	lg  *slog.Logger
-	mu  sync.Mutex
-	out map[events.Partition]bool // guarded by mu
+	lg   *slog.Logger
+	mu   sync.Mutex
+	lost map[events.Partition]bool // guarded by mu
 }
 
-func (o *outage) begin(p events.Partition, err error) {
+func (o *outage) reportLost(p events.Partition, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.out) == 0 {
+	if len(o.lost) == 0 {
 		o.lg.Warn("the log cannot be followed at the moment; going on when it can", "err", err)
 	}
-	o.out[p] = true
+	o.lost[p] = true
 }
 
-func (o *outage) end(p events.Partition) {
+func (o *outage) reportRecovered(p events.Partition) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.out[p] {
-		if delete(o.out, p); len(o.out) == 0 {
+	if o.lost[p] {
+		if delete(o.lost, p); len(o.lost) == 0 {
 			o.lg.Warn("the log is followed again; nothing was left out")
 		}
 	}

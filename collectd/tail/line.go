@@ -8,18 +8,18 @@ import (
 	"telemetry-pipeline/events/filter"
 )
 
-// lines writes events as lines.
-type lines struct {
+// lineFormat writes events as lines.
+type lineFormat struct {
 	filter *filter.Filter
 	events bool
 	json   bool
 }
 
-// count tells how many lines an event takes.
-func (l *lines) count(ev *events.Event) int {
+// lineCount returns the number of lines of an event.
+func (l *lineFormat) lineCount(ev *events.Event) int {
 	switch {
 	case ev.Damage != nil:
-		if l.shown(ev) {
+		if l.showsDamaged(ev) {
 			return 1
 		}
 		return 0
@@ -35,15 +35,15 @@ func (l *lines) count(ev *events.Event) int {
 	return n
 }
 
-// shown tells whether a damaged event is shown, of which nothing but the host may be known.
-func (l *lines) shown(ev *events.Event) bool {
+// showsDamaged reports whether a damaged event is shown, of which only the host may be known.
+func (l *lineFormat) showsDamaged(ev *events.Event) bool {
 	return len(l.filter.GPUs)+len(l.filter.Metrics) == 0 && (l.filter.Host(ev.Host) || ev.Host == "")
 }
 
-// append writes the lines of an event but for the first skip.
-func (l *lines) append(dst []byte, ev *events.Event, skip int) []byte {
+// appendLines appends the lines of an event except the first skip.
+func (l *lineFormat) appendLines(dst []byte, ev *events.Event, skip int) []byte {
 	switch {
-	case skip >= l.count(ev):
+	case skip >= l.lineCount(ev):
 		return dst
 	case ev.Damage != nil || l.events:
 		return l.appendEvent(dst, ev)
@@ -63,8 +63,8 @@ func (l *lines) append(dst []byte, ev *events.Event, skip int) []byte {
 	return dst
 }
 
-// appendRecord writes a record's line; as JSON with the members that the query API has for one.
-func (l *lines) appendRecord(dst []byte, ev *events.Event, r *events.Record) []byte {
+// appendRecord appends a record's line; as JSON with the members of the query API.
+func (l *lineFormat) appendRecord(dst []byte, ev *events.Event, r *events.Record) []byte {
 	if l.json {
 		w := events.JSONWriter{Buf: dst, EscapeHTML: true}
 		w.Open('{')
@@ -80,15 +80,15 @@ func (l *lines) appendRecord(dst []byte, ev *events.Event, r *events.Record) []b
 	if r.Value.Absent != events.Present {
 		value = "- (" + r.Value.Absent.String()
 		if r.Value.Raw != "" {
-			value += " " + plain(r.Value.Raw)
+			value += " " + quoteUnprintable(r.Value.Raw)
 		}
 		value += ")"
 	}
 	gpu := gpuName(r.Identity, r.Identity.Entity(ev.Host))
-	return fmt.Appendf(dst, "%s  %s  %s  %s  %s\n", r.At, plain(string(ev.Host)), plain(gpu), plain(r.Metric), value)
+	return fmt.Appendf(dst, "%s  %s  %s  %s  %s\n", r.At, quoteUnprintable(string(ev.Host)), quoteUnprintable(gpu), quoteUnprintable(r.Metric), value)
 }
 
-// gpuName names a GPU within its host, shortly, and a part of it.
+// gpuName returns a short name of a GPU within its host, with its part.
 func gpuName(id *events.Identity, entity events.Entity) string {
 	name := string(entity.GPU)
 	switch {
@@ -103,8 +103,8 @@ func gpuName(id *events.Identity, entity events.Entity) string {
 	return name
 }
 
-// appendEvent writes an event's line; as JSON with the members that the query API has for one.
-func (l *lines) appendEvent(dst []byte, ev *events.Event) []byte {
+// appendEvent appends an event's line; as JSON with the members of the query API.
+func (l *lineFormat) appendEvent(dst []byte, ev *events.Event) []byte {
 	if l.json {
 		w := events.JSONWriter{Buf: dst, EscapeHTML: true}
 		w.Open('{')
@@ -115,23 +115,23 @@ func (l *lines) appendEvent(dst []byte, ev *events.Event) []byte {
 		return append(w.Buf, '\n')
 	}
 	if ev.Damage != nil {
-		return fmt.Appendf(dst, "%s  %s  damaged: %s\n", ev.Revision, plain(ev.Key), plain(ev.DamageText()))
+		return fmt.Appendf(dst, "%s  %s  damaged: %s\n", ev.Revision, quoteUnprintable(ev.Key), quoteUnprintable(ev.DamageText()))
 	}
 	appended := ""
 	if ev.AppendedAt != 0 {
 		appended = ev.AppendedAt.String()
 	}
 	first, last, _ := ev.Span()
-	dst = fmt.Appendf(dst, "%s  %s  %s  %d records of %d GPUs and %d metrics from %s to %s", ev.Revision, appended, plain(string(ev.Host)),
+	dst = fmt.Appendf(dst, "%s  %s  %s  %d records of %d GPUs and %d metrics from %s to %s", ev.Revision, appended, quoteUnprintable(string(ev.Host)),
 		ev.Records(), len(ev.GPUs()), len(ev.Metrics()), first, last)
 	if ev.Upload != "" {
-		dst = append(append(dst, "  upload "...), plain(string(ev.Upload))...)
+		dst = append(append(dst, "  upload "...), quoteUnprintable(string(ev.Upload))...)
 	}
 	return append(dst, '\n')
 }
 
-// plain quotes a text that would break a line apart or write to the terminal.
-func plain(s string) string {
+// quoteUnprintable quotes a text that would break a line apart or control the terminal.
+func quoteUnprintable(s string) string {
 	for _, r := range s {
 		if !strconv.IsPrint(r) {
 			return strconv.Quote(s)

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
-// screen is what a person sees.
+// screen collects the output.
 type screen struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -37,8 +37,8 @@ func (s *screen) lines() []string {
 	return strings.Split(strings.TrimSuffix(s.text.String(), "\n"), "\n")
 }
 
-// keys gives the keys of the events that were shown as JSON, and how often each.
-func (s *screen) keys(t *testing.T) map[string]int {
+// eventKeys returns the keys of the events that were shown as JSON, and how often each.
+func (s *screen) eventKeys(t *testing.T) map[string]int {
 	t.Helper()
 	keys := make(map[string]int)
 	for _, line := range s.lines() {
@@ -54,19 +54,19 @@ func (s *screen) keys(t *testing.T) map[string]int {
 	return keys
 }
 
-// start runs a tail until stop is called, which gives its error.
-func start(t *testing.T, cfg Config, log log) (s *screen, stop func() error) {
+// startTail runs a tail until stop is called, which returns its error.
+func startTail(t *testing.T, cfg Config, log log) (s *screen, stop func() error) {
 	t.Helper()
 	s = &screen{}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- newTail(cfg, log, s, slog.New(slog.DiscardHandler)).run(ctx) }()
+	go func() { done <- newTail(cfg, log, s, slog.New(slog.DiscardHandler)).showLog(ctx) }()
 	stop = sync.OnceValue(func() error { cancel(); return <-done })
 	t.Cleanup(func() { stop() })
 	return s, stop
 }
 
-func until(t *testing.T, what string, ok func() bool) {
+func waitUntil(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -75,7 +75,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func add(t *testing.T, log interface {
+func appendEvents(t *testing.T, log interface {
 	Append(context.Context, []events.Event) ([]eventlog.Appended, error)
 }, evs ...events.Event) []eventlog.Appended {
 	t.Helper()
@@ -94,26 +94,26 @@ func TestShowsEveryEventOnceThroughCompactionAndLossOfEtcd(t *testing.T) {
 	want := make(map[string]int)
 	upload := func(from int) {
 		for i := range 10 {
-			for _, a := range add(t, log, eventstest.Event(events.HostID(fmt.Sprintf("host-%d", i)), from), eventstest.Event("host-x", from+i+1000)) {
+			for _, a := range appendEvents(t, log, eventstest.Event(events.HostID(fmt.Sprintf("host-%d", i)), from), eventstest.Event("host-x", from+i+1000)) {
 				want[a.Key]++
 			}
 		}
 	}
 	upload(0)
-	s, stop := start(t, Config{From: "0", Events: true, JSON: true}, log)
-	until(t, "the beginning is shown", func() bool { return len(s.keys(t)) == len(want) })
+	s, stop := startTail(t, Config{From: "0", Events: true, JSON: true}, log)
+	waitUntil(t, "the beginning is shown", func() bool { return len(s.eventKeys(t)) == len(want) })
 	for round := range 3 {
 		upload(100 * (round + 1))
 		server.Compact(t)
 		server.Stop()
 		server.Start(t)
 		upload(100*(round+1) + 50)
-		until(t, "all is shown", func() bool { return len(s.keys(t)) >= len(want) })
+		waitUntil(t, "all is shown", func() bool { return len(s.eventKeys(t)) >= len(want) })
 	}
 	if err := stop(); err != nil {
-		t.Errorf("Ctrl-C gives %v", err)
+		t.Errorf("Ctrl-C returns %v", err)
 	}
-	got := s.keys(t)
+	got := s.eventKeys(t)
 	for key := range want {
 		if got[key] != 1 {
 			t.Errorf("event %s was shown %d times, want once", key, got[key])
@@ -129,7 +129,7 @@ func TestFollowsThroughEveryEndOfAWatch(t *testing.T) {
 	var mu sync.Mutex
 	shown := make(map[string]int)
 	f := &follower{
-		log: log, lost: &outage{lg: slog.New(slog.DiscardHandler), out: make(map[events.Partition]bool)},
+		log: log, lost: &outage{lg: slog.New(slog.DiscardHandler), lost: make(map[events.Partition]bool)},
 		show: func(evs []events.Event) error {
 			mu.Lock()
 			defer mu.Unlock()
@@ -141,15 +141,15 @@ func TestFollowsThroughEveryEndOfAWatch(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- f.run(ctx) }()
+	go func() { done <- f.followPartition(ctx) }()
 	want := 0
 	for i, end := range []error{events.ErrOverflow, events.ErrCompacted, events.ErrSilent, fmt.Errorf("the connection broke")} {
-		want += len(add(t, log, eventstest.Events("a", 10*i, 5)...))
-		until(t, "a watch was broken", func() bool { return log.Break(end) > 0 })
+		want += len(appendEvents(t, log, eventstest.Events("a", 10*i, 5)...))
+		waitUntil(t, "a watch was broken", func() bool { return log.Break(end) > 0 })
 		log.Compact()
-		want += len(add(t, log, eventstest.Events("a", 10*i+5, 5)...))
+		want += len(appendEvents(t, log, eventstest.Events("a", 10*i+5, 5)...))
 	}
-	until(t, "all is shown", func() bool { mu.Lock(); defer mu.Unlock(); return len(shown) == want })
+	waitUntil(t, "all is shown", func() bool { mu.Lock(); defer mu.Unlock(); return len(shown) == want })
 	log.Break(events.ErrForeign)
 	if err := <-done; err == nil || !strings.Contains(err.Error(), "start again") {
 		t.Errorf("a log that was replaced ends the tail with %v", err)
@@ -162,11 +162,11 @@ func TestFollowsThroughEveryEndOfAWatch(t *testing.T) {
 	}
 }
 
-func TestBeginsWhereItIsTold(t *testing.T) {
+func TestBeginsAtTheConfiguredPosition(t *testing.T) {
 	log := eventstest.OpenLog(t, eventstest.Config(t))
 	var all []eventlog.Appended
 	for i := range 20 {
-		all = append(all, add(t, log, eventstest.Event("a", i), eventstest.Event("b", i))...)
+		all = append(all, appendEvents(t, log, eventstest.Event("a", i), eventstest.Event("b", i))...)
 	}
 	perEvent := func() int { ev := eventstest.Event("a", 0); return ev.Records() }()
 	for name, c := range map[string]struct {
@@ -189,7 +189,7 @@ func TestBeginsWhereItIsTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.cfg.Once = true
 			var out bytes.Buffer
-			if err := newTail(c.cfg, log, &out, slog.New(slog.DiscardHandler)).run(t.Context()); err != nil {
+			if err := newTail(c.cfg, log, &out, slog.New(slog.DiscardHandler)).showLog(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Count(out.String(), "\n"); got != c.want {
@@ -204,9 +204,9 @@ func TestBeginsWhereItIsTold(t *testing.T) {
 		"the future":    {Since: -time.Second},
 		"too many":      {Last: maxLast + 1},
 	} {
-		err := cfg.check()
+		err := cfg.validate()
 		if err == nil {
-			err = newTail(cfg, log, &bytes.Buffer{}, nil).run(t.Context())
+			err = newTail(cfg, log, &bytes.Buffer{}, nil).showLog(t.Context())
 		}
 		if err == nil {
 			t.Errorf("%s: %+v is taken", name, cfg)
@@ -227,28 +227,28 @@ func TestLines(t *testing.T) {
 	ev.Key, ev.Revision, ev.AppendedAt = "/k", events.Revision{Epoch: 7, Cluster: 9, Number: 5}, at
 	damaged := events.Event{Key: "/k2", Revision: ev.Revision, Damage: &events.DamageError{Cause: events.ErrOverwritten}}
 	for _, c := range []struct {
-		lines lines
+		lines lineFormat
 		want  string
 	}{
-		{lines{}, `2025-07-18T20:42:34Z  "node\x1b"  3  DCGM_FI_DEV_POWER_USAGE  66.781
+		{lineFormat{}, `2025-07-18T20:42:34Z  "node\x1b"  3  DCGM_FI_DEV_POWER_USAGE  66.781
 2025-07-18T20:42:34Z  "node\x1b"  3/mig:1  DCGM_FI_DEV_GPU_UTIL  - (not_supported [N/A])
 7-9-5  /k2  damaged: the event's key was written again after it was created; its content cannot be trusted
 `},
-		{lines{events: true}, `7-9-5  2025-07-18T20:42:34Z  "node\x1b"  2 records of 1 GPUs and 2 metrics from 2025-07-18T20:42:34Z to 2025-07-18T20:42:34Z  upload upload-1
+		{lineFormat{events: true}, `7-9-5  2025-07-18T20:42:34Z  "node\x1b"  2 records of 1 GPUs and 2 metrics from 2025-07-18T20:42:34Z to 2025-07-18T20:42:34Z  upload upload-1
 7-9-5  /k2  damaged: the event's key was written again after it was created; its content cannot be trusted
 `},
-		{lines{json: true}, `{"timestamp":"2025-07-18T20:42:34Z","host_id":"node\u001b","id":"GPU-abc","gpu_id":"3","metric":"DCGM_FI_DEV_POWER_USAGE","source":"power.draw [W]","value":66.781,"revision":"7-9-5"}
+		{lineFormat{json: true}, `{"timestamp":"2025-07-18T20:42:34Z","host_id":"node\u001b","id":"GPU-abc","gpu_id":"3","metric":"DCGM_FI_DEV_POWER_USAGE","source":"power.draw [W]","value":66.781,"revision":"7-9-5"}
 {"timestamp":"2025-07-18T20:42:34Z","host_id":"node\u001b","id":"GPU-abc","gpu_id":"3","part":"mig:1","metric":"DCGM_FI_DEV_GPU_UTIL","source":"x\u003cy","absent":"not_supported","absent_text":"[N/A]","revision":"7-9-5"}
 {"key":"/k2","revision":"7-9-5","damage":"the event's key was written again after it was created; its content cannot be trusted","record_count":0,"gpu_ids":[],"metrics":[]}
 `},
-		{lines{json: true, events: true}, `{"key":"/k","revision":"7-9-5","host_id":"node\u001b","appended_at":"2025-07-18T20:42:34Z","upload_id":"upload-1","first_timestamp":"2025-07-18T20:42:34Z","last_timestamp":"2025-07-18T20:42:34Z","record_count":2,"gpu_ids":["GPU-abc"],"metrics":["DCGM_FI_DEV_GPU_UTIL","DCGM_FI_DEV_POWER_USAGE"]}
+		{lineFormat{json: true, events: true}, `{"key":"/k","revision":"7-9-5","host_id":"node\u001b","appended_at":"2025-07-18T20:42:34Z","upload_id":"upload-1","first_timestamp":"2025-07-18T20:42:34Z","last_timestamp":"2025-07-18T20:42:34Z","record_count":2,"gpu_ids":["GPU-abc"],"metrics":["DCGM_FI_DEV_GPU_UTIL","DCGM_FI_DEV_POWER_USAGE"]}
 {"key":"/k2","revision":"7-9-5","damage":"the event's key was written again after it was created; its content cannot be trusted","record_count":0,"gpu_ids":[],"metrics":[]}
 `},
 	} {
 		c.lines.filter = &filter.Filter{}
 		var out bytes.Buffer
 		o := output{w: &out, lines: c.lines}
-		if err := o.show([]events.Event{ev, damaged}, 0); err != nil {
+		if err := o.writeEvents([]events.Event{ev, damaged}, 0); err != nil {
 			t.Fatal(err)
 		}
 		if got := out.String(); got != c.want {

@@ -1,4 +1,4 @@
-package carry
+package transfer
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/events/filter"
 )
 
-// Config says what is exported, and how. The zero value is everything, as lines.
+// Config selects the exported records and their format. The zero value exports everything, as lines.
 type Config struct {
 	Filter filter.Filter
 	From   string // record times from then on; RFC 3339
@@ -24,7 +24,7 @@ const (
 	csv    = "csv"
 )
 
-// Flags registers the settings and those of the filter.
+// Flags registers the settings and the flags of the filter.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	c.Filter.Flags(fs)
 	fs.StringVar(&c.From, "from", "", "only records of this time or later, such as 2025-07-18T20:00:00Z")
@@ -33,11 +33,11 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.Out, "out", "", "directory for a file per upload; without it all goes to the standard output")
 }
 
-// span is a range of record times, the end excluded.
-type span struct{ from, to events.Timestamp }
+// timeRange is a range of record times, the end excluded.
+type timeRange struct{ from, to events.Timestamp }
 
-func (c *Config) check() (span, error) {
-	s := span{from: -1 << 63, to: 1<<63 - 1}
+func (c *Config) validate() (timeRange, error) {
+	s := timeRange{from: -1 << 63, to: 1<<63 - 1}
 	for _, end := range []struct {
 		flag, text string
 		at         *events.Timestamp

@@ -1,4 +1,4 @@
-package carry
+package transfer
 
 import (
 	"errors"
@@ -14,16 +14,16 @@ import (
 // format writes events as text.
 type format interface {
 	header() []byte
-	append(dst []byte, ev *events.Event) ([]byte, error)
+	appendEvent(dst []byte, ev *events.Event) ([]byte, error)
 }
 
-// sink is where exported events go.
+// sink is a destination of exported events.
 type sink interface {
-	write(ev *events.Event) (bytes int, err error)
-	close() error
+	writeEvent(ev *events.Event) (bytes int, err error)
+	Close() error
 }
 
-// stream writes all events one behind the other.
+// stream writes all events to one writer.
 type stream struct {
 	w      io.Writer
 	format format
@@ -31,20 +31,20 @@ type stream struct {
 	buf    []byte
 }
 
-func (s *stream) write(ev *events.Event) (int, error) {
+func (s *stream) writeEvent(ev *events.Event) (int, error) {
 	s.buf = s.buf[:0]
 	if !s.begun {
 		s.begun, s.buf = true, append(s.buf, s.format.header()...)
 	}
 	var err error
-	if s.buf, err = s.format.append(s.buf, ev); err != nil {
+	if s.buf, err = s.format.appendEvent(s.buf, ev); err != nil {
 		return 0, err
 	}
 	return s.w.Write(s.buf)
 }
 
-// close leaves a header where there is nothing else, so that an empty table is one.
-func (s *stream) close() error {
+// Close writes a header if there is nothing else, so that an empty table is one.
+func (s *stream) Close() error {
 	if s.begun {
 		return nil
 	}
@@ -52,7 +52,7 @@ func (s *stream) close() error {
 	return err
 }
 
-// maxOpen bounds how many files are open at a time.
+// maxOpen bounds the number of open files.
 const maxOpen = 64
 
 // files writes a file per upload. It never touches a file that it has not made itself.
@@ -62,7 +62,7 @@ type files struct {
 	format format
 	made   map[string]bool
 	open   map[string]*os.File
-	order  []string // of open, the one opened first at the beginning
+	order  []string // of open, in order of opening
 }
 
 func newFiles(dir, suffix string, f format) (*files, error) {
@@ -72,8 +72,8 @@ func newFiles(dir, suffix string, f format) (*files, error) {
 	return &files{dir: dir, suffix: suffix, format: f, made: make(map[string]bool), open: make(map[string]*os.File)}, nil
 }
 
-func (f *files) write(ev *events.Event) (int, error) {
-	file, fresh, err := f.file(fileName(ev.Upload) + f.suffix)
+func (f *files) writeEvent(ev *events.Event) (int, error) {
+	file, fresh, err := f.openFile(fileName(ev.Upload) + f.suffix)
 	if err != nil {
 		return 0, err
 	}
@@ -81,14 +81,14 @@ func (f *files) write(ev *events.Event) (int, error) {
 	if fresh {
 		text = f.format.header()
 	}
-	if text, err = f.format.append(text, ev); err != nil {
+	if text, err = f.format.appendEvent(text, ev); err != nil {
 		return 0, err
 	}
 	return file.Write(text)
 }
 
-// file opens a file at its end; a new one must not be there.
-func (f *files) file(name string) (file *os.File, fresh bool, err error) {
+// openFile opens a file at its end; a new one must not exist.
+func (f *files) openFile(name string) (file *os.File, fresh bool, err error) {
 	if file = f.open[name]; file != nil {
 		return file, false, nil
 	}
@@ -117,7 +117,7 @@ func (f *files) file(name string) (file *os.File, fresh bool, err error) {
 	return file, fresh, nil
 }
 
-func (f *files) close() error {
+func (f *files) Close() error {
 	var errs []error
 	for _, name := range f.order {
 		errs = append(errs, f.open[name].Close())
@@ -125,7 +125,7 @@ func (f *files) close() error {
 	return errors.Join(errs...)
 }
 
-// fileName makes a name of an upload's id that is a file of the directory on every system; two ids never have one.
+// fileName returns a file name for an upload's id that is valid on every system; two ids never share one.
 func fileName(id events.UploadID) string {
 	if id == "" {
 		return "no-upload"

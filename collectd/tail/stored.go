@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// log is what the command needs of the event log (eventlog.Log).
+// log is the part of the event log that the command needs (eventlog.Log).
 type log interface {
 	stream
 	Facts() events.Facts
@@ -17,49 +17,50 @@ type log interface {
 	Fetch(ctx context.Context, refs []events.Ref) iter.Seq2[events.Event, error]
 }
 
-// page is how many events are listed at a time.
-const page = 2000
+// listPage is the number of events listed at a time.
+const listPage = 2000
 
-// skew is how far the clocks of those who append may be apart: events do not come in order of their append times.
-const skew = time.Minute
+// maxClockSkew bounds the difference between the clocks of writers: events do not come in order of their append
+// times.
+const maxClockSkew = time.Minute
 
-// whatIsThere shows what Config asks to begin with, of the log up to head.
-func (t *tail) whatIsThere(ctx context.Context, head events.Revision) error {
+// showStored shows the stored events that Config selects, up to head.
+func (t *tail) showStored(ctx context.Context, head events.Revision) error {
 	switch {
 	case t.cfg.Last > 0:
-		return t.last(ctx, head)
+		return t.showLast(ctx, head)
 	case t.cfg.From != "":
-		from, err := t.cfg.from(head)
+		from, err := t.cfg.fromRevision(head)
 		if err != nil {
 			return err
 		}
 		from.Number = max(from.Number-1, 0)
-		return t.between(ctx, from, head, 0)
+		return t.showBetween(ctx, from, head, 0)
 	case t.cfg.Since > 0:
 		least := time.Now().Add(-t.cfg.Since)
-		from, err := t.before(ctx, head, events.TimestampOf(least.Add(-skew)))
+		from, err := t.positionBefore(ctx, head, events.TimestampOf(least.Add(-maxClockSkew)))
 		if err != nil {
 			return err
 		}
-		return t.between(ctx, from, head, events.TimestampOf(least))
+		return t.showBetween(ctx, from, head, events.TimestampOf(least))
 	default:
 		return nil
 	}
 }
 
-// listing is of the partition that the filter leaves, if it is one.
-func (t *tail) listing(head events.Revision, newest bool) events.Listing {
-	q := events.Listing{Upto: head, Newest: newest, Limit: page}
+// newListing returns a listing, of one partition if the filter leaves only one.
+func (t *tail) newListing(head events.Revision, newest bool) events.Listing {
+	q := events.Listing{Upto: head, Newest: newest, Limit: listPage}
 	if len(t.partitions) == 1 {
 		q.Partition, q.HasPartition = t.partitions[0], true
 	}
 	return q
 }
 
-// before gives a position before all events that were appended after an instant, give or take skew: it looks at one
-// event of each page, from the newest on.
-func (t *tail) before(ctx context.Context, head events.Revision, least events.Timestamp) (events.Revision, error) {
-	for q := t.listing(head, true); ; {
+// positionBefore returns a position before all events that were appended after an instant, within maxClockSkew: it
+// reads one event of each page, from the newest on.
+func (t *tail) positionBefore(ctx context.Context, head events.Revision, least events.Timestamp) (events.Revision, error) {
+	for q := t.newListing(head, true); ; {
 		refs, more, err := t.log.List(ctx, q)
 		if err != nil || len(refs) == 0 {
 			return events.Revision{}, err
@@ -81,10 +82,10 @@ func (t *tail) before(ctx context.Context, head events.Revision, least events.Ti
 	}
 }
 
-// between shows the events after a position and up to head that were appended at an instant or later, as far as they
-// tell.
-func (t *tail) between(ctx context.Context, after, head events.Revision, least events.Timestamp) error {
-	for q := t.listing(head, false); ; {
+// showBetween shows the events after a position and up to head that were appended at an instant or later, and all
+// damaged ones.
+func (t *tail) showBetween(ctx context.Context, after, head events.Revision, least events.Timestamp) error {
+	for q := t.newListing(head, false); ; {
 		q.After = after
 		refs, more, err := t.log.List(ctx, q)
 		if err != nil || len(refs) == 0 {
@@ -97,7 +98,7 @@ func (t *tail) between(ctx context.Context, after, head events.Revision, least e
 			if ev.Damage == nil && ev.AppendedAt < least {
 				continue
 			}
-			if err := t.out.show([]events.Event{ev}, 0); err != nil {
+			if err := t.out.writeEvents([]events.Event{ev}, 0); err != nil {
 				return err
 			}
 		}
@@ -108,11 +109,11 @@ func (t *tail) between(ctx context.Context, after, head events.Revision, least e
 	}
 }
 
-// last shows the newest lines.
-func (t *tail) last(ctx context.Context, head events.Revision) error {
+// showLast shows the newest lines.
+func (t *tail) showLast(ctx context.Context, head events.Revision) error {
 	var found []events.Event // newest first
 	have := 0
-	for q := t.listing(head, true); have < t.cfg.Last; {
+	for q := t.newListing(head, true); have < t.cfg.Last; {
 		refs, more, err := t.log.List(ctx, q)
 		if err != nil {
 			return err
@@ -122,7 +123,7 @@ func (t *tail) last(ctx context.Context, head events.Revision) error {
 				if err != nil {
 					return err
 				}
-				if n := t.out.lines.count(&ev); n > 0 && have < t.cfg.Last {
+				if n := t.out.lines.lineCount(&ev); n > 0 && have < t.cfg.Last {
 					found = append(found, ev)
 					have += n
 				}
@@ -138,5 +139,5 @@ func (t *tail) last(ctx context.Context, head events.Revision) error {
 		q.Upto.Number--
 	}
 	slices.Reverse(found)
-	return t.out.show(found, max(have-t.cfg.Last, 0))
+	return t.out.writeEvents(found, max(have-t.cfg.Last, 0))
 }

@@ -1,4 +1,4 @@
-package carry
+package transfer
 
 import (
 	"fmt"
@@ -15,8 +15,8 @@ func (rowWriter) header() []byte {
 	return []byte("timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw\n")
 }
 
-// append writes the rows of an event. A damaged one has none.
-func (rowWriter) append(dst []byte, ev *events.Event) ([]byte, error) {
+// appendEvent appends the rows of an event. A damaged one has none.
+func (rowWriter) appendEvent(dst []byte, ev *events.Event) ([]byte, error) {
 	if ev.Damage != nil {
 		return dst, nil
 	}
@@ -43,8 +43,8 @@ func (rowWriter) append(dst []byte, ev *events.Event) ([]byte, error) {
 	return dst, nil
 }
 
-// sourceOf gives a name under which readings mean what they are stored as: the source's, unless that stands for another
-// unit, or for something else in another file.
+// sourceOf returns a name under which readings keep their stored meaning: the source's name, unless it stands for
+// another unit, or for another metric in another file.
 func sourceOf(c *events.Column) string {
 	m, conversion, _ := metric.Lookup(c.Source)
 	if m.Name == c.Metric && conversion.Exact() {
@@ -53,7 +53,7 @@ func sourceOf(c *events.Column) string {
 	return c.Metric
 }
 
-// labelsOf writes what the other columns do not have, in the syntax of Prometheus.
+// labelsOf returns the labels without a column of their own, in the syntax of Prometheus.
 func labelsOf(id *events.Identity) string {
 	var b strings.Builder
 	add := func(name, value string) {
@@ -63,7 +63,7 @@ func labelsOf(id *events.Identity) string {
 		if b.Len() > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(labelName(name) + `="` + escaped(value) + `"`)
+		b.WriteString(labelName(name) + `="` + escapeLabel(value) + `"`)
 	}
 	add("DCGM_FI_DRIVER_VERSION", id.Driver)
 	add("pci_bus_id", id.PCI)
@@ -75,17 +75,17 @@ func labelsOf(id *events.Identity) string {
 	return b.String()
 }
 
-// labelName puts a name in quotes that is not made of letters, digits and '_'.
+// labelName returns a name, quoted unless it consists of letters, digits and '_'.
 func labelName(name string) string {
 	if name != "" && !strings.ContainsFunc(name, func(r rune) bool {
 		return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	}) {
 		return name
 	}
-	return `"` + escaped(name) + `"`
+	return `"` + escapeLabel(name) + `"`
 }
 
-func escaped(text string) string {
+func escapeLabel(text string) string {
 	if !strings.ContainsAny(text, "\\\"\n") {
 		return text
 	}

@@ -10,17 +10,17 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
-// name is what the key of a value says. Any part may be missing.
-type name struct {
-	at   time.Time // zero: it says none that can be read
+// keyName is the parsed key of a value. Any part may be missing.
+type keyName struct {
+	at   time.Time // zero: none that can be read
 	host string
 	gpu  string
 }
 
-// parseName reads {time}_{host}_{gpu}_{number}. A host may have a '_' of its own. What cannot name a host is none: keys of
-// etcd are any bytes, and nobody looked at these before.
-func parseName(text string, now time.Time) name {
-	var n name
+// parseName parses {time}_{host}_{gpu}_{number}. A host may contain '_'. A text that cannot name a host counts as
+// none: keys of etcd are any bytes, and these were not validated before.
+func parseName(text string, now time.Time) keyName {
+	var n keyName
 	parts := strings.Split(text, "_")
 	clock := dialect.NewClock(dialect.Options{Now: now})
 	if at, err := clock.Read([]byte(parts[0])); err == nil {
@@ -35,13 +35,14 @@ func parseName(text string, now time.Time) name {
 	return n
 }
 
-// isName tells whether intake would take a text for the name of a host.
+// isName reports whether intake would accept a text as the name of a host.
 func isName(text string) bool {
 	return len(text) <= maxHost && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
-// place is where the value goes when it cannot be used: the first time and the host that its key says.
-func (n *name) place() (events.Timestamp, events.HostID) {
+// deadLetterKey returns the first time and the host of an unusable value, from its key. They place it among the dead
+// letters.
+func (n *keyName) deadLetterKey() (events.Timestamp, events.HostID) {
 	if n.at.IsZero() {
 		return 0, events.HostID(n.host)
 	}

@@ -1,4 +1,4 @@
-package carry
+package transfer
 
 import (
 	"math"
@@ -7,10 +7,10 @@ import (
 	"telemetry-pipeline/events/filter"
 )
 
-// selected gives what of an event is wanted: the event itself when that is all of it, else an event of the part, with a
-// sequence and a key of its own; false when nothing is.
-func selected(ev *events.Event, f *filter.Filter, s span) (events.Event, bool) {
-	if f.Matches(ev) == len(ev.Columns) && within(ev, s) {
+// selectPart returns the selected part of an event: the event itself when all of it is selected, else an event of the
+// part, with a content hash and a key of its own. It returns false when nothing is selected.
+func selectPart(ev *events.Event, f *filter.Filter, s timeRange) (events.Event, bool) {
+	if f.Matches(ev) == len(ev.Columns) && inRange(ev, s) {
 		return *ev, true
 	}
 	var records []events.Record
@@ -43,8 +43,8 @@ func selected(ev *events.Event, f *filter.Filter, s span) (events.Event, bool) {
 	return part, true
 }
 
-// within tells whether all records of an event are of a range.
-func within(ev *events.Event, s span) bool {
+// inRange reports whether all records of an event are in a range.
+func inRange(ev *events.Event, s timeRange) bool {
 	for i := range ev.Columns {
 		if t := ev.Columns[i].Times; len(t) > 0 && (t[0] < s.from || t[len(t)-1] >= s.to) {
 			return false

@@ -1,4 +1,4 @@
-package restored
+package rebase
 
 import (
 	"bytes"
@@ -26,26 +26,26 @@ import (
 
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
-// The bump of the runbook.
+// bump is the bump of the runbook.
 const bump = 1_000_000_000
 
-// past is a log with folded events of which a snapshot was taken, and what came after it.
-type past struct {
-	cfg      eventlog.Config // of the log; of the etcd that is gone
+// backup is a snapshot of a log with folded events, and the events after it.
+type backup struct {
+	cfg      eventlog.Config // of the log in the etcd that is gone
 	facts    events.Facts
 	snapshot string
-	kept     []eventlog.Appended // are in the snapshot
-	lost     []eventlog.Appended // came after it
+	kept     []eventlog.Appended // in the snapshot
+	lost     []eventlog.Appended // after the snapshot
 }
 
-func newPast(t *testing.T) *past {
+func newBackup(t *testing.T) *backup {
 	t.Helper()
 	server := eventstest.NewServer(t, nil)
 	cfg := server.Config(t)
 	cfg.Partitions = 4
 	log := eventstest.OpenLog(t, cfg)
 	client := server.Client(t)
-	p := &past{cfg: cfg, facts: log.Facts(), snapshot: filepath.Join(t.TempDir(), "snapshot.db")}
+	p := &backup{cfg: cfg, facts: log.Facts(), snapshot: filepath.Join(t.TempDir(), "snapshot.db")}
 	add := func(from int) []eventlog.Appended {
 		got, err := log.Append(t.Context(), eventstest.Events("a", from, 10))
 		if err != nil {
@@ -54,7 +54,7 @@ func newPast(t *testing.T) *past {
 		return got
 	}
 	p.kept = add(0)
-	fold(t, snapshot.New(client, cfg, log.Facts(), nil), client, cfg, p.kept[9].Revision)
+	saveOffsets(t, snapshot.New(client, cfg, log.Facts(), nil), client, cfg, p.kept[9].Revision)
 	stream, err := client.Snapshot(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -74,8 +74,8 @@ func newPast(t *testing.T) *past {
 	return p
 }
 
-// fold says in the offsets that all is folded up to a revision.
-func fold(t *testing.T, store *snapshot.Store, client *clientv3.Client, cfg eventlog.Config, at events.Revision) {
+// saveOffsets stores offsets as if all events up to a revision were folded.
+func saveOffsets(t *testing.T, store *snapshot.Store, client *clientv3.Client, cfg eventlog.Config, at events.Revision) {
 	t.Helper()
 	g, err := store.Active(t.Context())
 	if err != nil {
@@ -93,8 +93,8 @@ func fold(t *testing.T, store *snapshot.Store, client *clientv3.Client, cfg even
 	}
 }
 
-// restore starts an etcd of the snapshot, as the runbook says, and gives the settings of the log in it.
-func (p *past) restore(t *testing.T, bump uint64) (*eventstest.Server, eventlog.Config) {
+// startRestored starts an etcd from the snapshot, as the runbook does, and returns the settings of the log in it.
+func (p *backup) startRestored(t *testing.T, bump uint64) (*eventstest.Server, eventlog.Config) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "restored")
 	server := eventstest.NewServer(t, func(cfg *embed.Config) {
@@ -116,18 +116,18 @@ func (p *past) restore(t *testing.T, bump uint64) (*eventstest.Server, eventlog.
 }
 
 func TestARestoredLogIsAnotherOneAndGoesOn(t *testing.T) {
-	p := newPast(t)
-	server, cfg := p.restore(t, bump)
+	p := newBackup(t)
+	server, cfg := p.startRestored(t, bump)
 	running := eventstest.OpenLog(t, cfg) // a daemon that was started too early
-	var told bytes.Buffer
-	if err := Run(t.Context(), Config{}, cfg, &told, nil); err != nil {
+	var output bytes.Buffer
+	if err := Run(t.Context(), Config{}, cfg, &output, nil); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(told.String(), "4 offsets") || !strings.Contains(told.String(), "collectd generations") {
-		t.Errorf("told %q", told.String())
+	if !strings.Contains(output.String(), "4 offsets") || !strings.Contains(output.String(), "collectd generations") {
+		t.Errorf("output %q", output.String())
 	}
 	if _, err := running.Head(t.Context()); !errors.Is(err, events.ErrForeign) {
-		t.Errorf("a process that runs on the log is told %v, want ErrForeign", err)
+		t.Errorf("a process that runs on the log has %v, want ErrForeign", err)
 	}
 	log := eventstest.OpenLog(t, cfg)
 	facts := log.Facts()
@@ -141,16 +141,16 @@ func TestARestoredLogIsAnotherOneAndGoesOn(t *testing.T) {
 	for _, old := range []events.Revision{p.kept[0].Revision, p.lost[0].Revision} {
 		for _, err := range log.Read(t.Context(), 0, old, head) {
 			if !errors.Is(err, events.ErrForeign) {
-				t.Errorf("a position from before gives %v, want ErrForeign", err)
+				t.Errorf("a position from before has error %v, want ErrForeign", err)
 			}
 			break
 		}
 	}
-	p.goesOn(t, server, cfg, log)
+	p.wantResumed(t, server, cfg, log)
 }
 
-// goesOn folds on where the snapshot was, and sends again what was lost.
-func (p *past) goesOn(t *testing.T, server *eventstest.Server, cfg eventlog.Config, log *eventlog.Log) {
+// wantResumed checks that folding resumes where the snapshot was, and that lost events can be sent again.
+func (p *backup) wantResumed(t *testing.T, server *eventstest.Server, cfg eventlog.Config, log *eventlog.Log) {
 	t.Helper()
 	store := snapshot.New(server.Client(t), cfg, log.Facts(), nil)
 	g, err := store.Active(t.Context())
@@ -197,8 +197,8 @@ func (p *past) goesOn(t *testing.T, server *eventstest.Server, cfg eventlog.Conf
 }
 
 func TestItIsDoneOnceAndOnlyToARestoredLog(t *testing.T) {
-	p := newPast(t)
-	_, plain := p.restore(t, 0)
+	p := newBackup(t)
+	_, plain := p.startRestored(t, 0)
 	if err := Run(t.Context(), Config{}, plain, io.Discard, nil); !errors.Is(err, ErrNotRestored) {
 		t.Errorf("restored without a bump: %v, want ErrNotRestored", err)
 	}
@@ -208,7 +208,7 @@ func TestItIsDoneOnceAndOnlyToARestoredLog(t *testing.T) {
 	if err := Run(t.Context(), Config{}, eventstest.Config(t), io.Discard, nil); !errors.Is(err, ErrNotRestored) {
 		t.Errorf("a log that was never restored: %v, want ErrNotRestored", err)
 	}
-	_, cfg := p.restore(t, bump)
+	_, cfg := p.startRestored(t, bump)
 	if err := Run(t.Context(), Config{}, cfg, io.Discard, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -223,11 +223,11 @@ func TestItIsDoneOnceAndOnlyToARestoredLog(t *testing.T) {
 	}
 }
 
-// What a crash leaves after any write is gone on with.
+// A run after a crash between any two writes completes the work.
 func TestItCanBeInterruptedAnywhere(t *testing.T) {
-	p := newPast(t)
+	p := newBackup(t)
 	for writes := 1; ; writes++ {
-		server, cfg := p.restore(t, bump)
+		server, cfg := p.startRestored(t, bump)
 		left, dead := writes, errors.New("killed")
 		killed := cfg
 		killed.Connect = func(lg *slog.Logger) (*clientv3.Client, error) {
@@ -262,6 +262,6 @@ func TestItCanBeInterruptedAnywhere(t *testing.T) {
 		if log.Facts().Epoch == p.facts.Epoch {
 			t.Fatal("the epoch is the old one")
 		}
-		t.Run(fmt.Sprint(writes), func(t *testing.T) { p.goesOn(t, server, cfg, log) })
+		t.Run(fmt.Sprint(writes), func(t *testing.T) { p.wantResumed(t, server, cfg, log) })
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"flag"
 
-	"telemetry-pipeline/collectd/carry"
+	"telemetry-pipeline/collectd/transfer"
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
@@ -13,30 +13,30 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// place is where events are carried from or to.
-type place struct {
+// location configures the log and the archive that events are exported from or imported into.
+type location struct {
 	store   eventlog.Config
 	archive archive.Config
 }
 
-func (p *place) flags(fs *flag.FlagSet) {
+func (p *location) registerFlags(fs *flag.FlagSet) {
 	p.store.Flags(fs)
 	p.archive.Flags(fs)
 }
 
-// opened is a place that is open: the log, and the archive with its manifest.
-type opened struct {
+// openLocation is an open location: the log, and the archive with its manifest.
+type openLocation struct {
 	*manifest.Reader
 	log      *eventlog.Log
 	manifest *manifest.Manifest
-	objects  *archive.Store // nil: there is none
+	objects  *archive.Store // nil without an archive
 }
 
-// Facts gives those of the log.
-func (o *opened) Facts() events.Facts { return o.log.Facts() }
+// Facts returns the facts of the log.
+func (o *openLocation) Facts() events.Facts { return o.log.Facts() }
 
-// entries gives what the manifest lists of a partition.
-func (o *opened) entries(ctx context.Context, p events.Partition) ([]archive.Entry, error) {
+// listEntries returns the entries that the manifest lists for a partition.
+func (o *openLocation) listEntries(ctx context.Context, p events.Partition) ([]archive.Entry, error) {
 	part, err := o.manifest.Load(ctx, p)
 	if err != nil {
 		return nil, err
@@ -48,8 +48,8 @@ func (o *opened) entries(ctx context.Context, p events.Partition) ([]archive.Ent
 	return all, nil
 }
 
-// with opens a place for as long as do takes.
-func (p *place) with(ctx context.Context, t daemon.Terminal, do func(*opened) error) error {
+// withOpen opens a location for the duration of do.
+func (p *location) withOpen(ctx context.Context, t daemon.Terminal, do func(*openLocation) error) error {
 	log, err := eventlog.Open(ctx, p.store, t.Log)
 	if err != nil {
 		return err
@@ -68,44 +68,44 @@ func (p *place) with(ctx context.Context, t daemon.Terminal, do func(*opened) er
 		defer objects.Close()
 	}
 	m := manifest.New(client, p.store, log.Facts())
-	return do(&opened{Reader: manifest.NewReader(log, objects, m), log: log, manifest: m, objects: objects})
+	return do(&openLocation{Reader: manifest.NewReader(log, objects, m), log: log, manifest: m, objects: objects})
 }
 
-func exporting() daemon.Command {
-	var from place
-	var what carry.Config
+func exportCommand() daemon.Command {
+	var from location
+	var cfg transfer.Config
 	return daemon.Command{
 		Name:    "export",
-		Summary: "Writes the events of the archive and the log, up to the newest of now: lines that import gives back exactly, or CSV that can be uploaded.",
-		Flags:   what.Flags, Prefix: "EXPORT_", Shared: from.flags,
+		Summary: "Writes the events of the archive and the log, up to the newest of now: lines that import reads back exactly, or CSV that can be uploaded.",
+		Flags:   cfg.Flags, Prefix: "EXPORT_", Shared: from.registerFlags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			if len(args) > 0 {
 				return &daemon.UsageError{Text: "export takes flags only"}
 			}
-			return from.with(ctx, t, func(o *opened) error { return carry.Export(ctx, what, o, t.Out, t.Err) })
+			return from.withOpen(ctx, t, func(o *openLocation) error { return transfer.Export(ctx, cfg, o, t.Out, t.Err) })
 		},
 	}
 }
 
-func importing() daemon.Command {
-	var to place
+func importCommand() daemon.Command {
+	var to location
 	return daemon.Command{
 		Name: "import", Args: "FILE…",
 		Summary: "Appends the events of exported lines (packed by gzip or not; - for the standard input) that the log and the archive do not have; exit code 3: some lines are of no export.",
-		Prefix:  "IMPORT_", Shared: to.flags,
+		Prefix:  "IMPORT_", Shared: to.registerFlags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			if len(args) == 0 {
 				return &daemon.UsageError{Text: "name the files to import, or - for the standard input"}
 			}
-			err := to.with(ctx, t, func(o *opened) error {
-				im := carry.Importer{Root: to.store, To: o.log}
+			err := to.withOpen(ctx, t, func(o *openLocation) error {
+				im := transfer.Importer{Root: to.store, To: o.log}
 				if o.objects != nil {
-					im.Archive = carry.NewArchive(o.entries, o.objects)
+					im.Archive = transfer.NewArchive(o.listEntries, o.objects)
 				}
 				_, err := im.Files(ctx, args, t.In, t.Err)
 				return err
 			})
-			if errors.Is(err, carry.ErrBadLines) {
+			if errors.Is(err, transfer.ErrBadLines) {
 				t.Log.Warn("import", "err", err)
 				return &daemon.ExitError{Code: 3}
 			}

@@ -1,4 +1,4 @@
-package carry
+package transfer
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func packed(t *testing.T, text string) []byte {
+func compress(t *testing.T, text string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
@@ -24,16 +24,16 @@ func packed(t *testing.T, text string) []byte {
 
 func TestPackedExportsAreImported(t *testing.T) {
 	c := newCluster(t, "here", 4)
-	c.fill(t)
+	c.appendSample(t)
 	lines := strings.SplitAfter(c.export(t, Config{}), "\n")
-	all := c.all(t)
+	all := c.allEvents(t)
 	half := len(lines) / 2
-	whole := append(packed(t, strings.Join(lines[:half], "")), packed(t, strings.Join(lines[half:], ""))...) // as cat joins files
+	whole := append(compress(t, strings.Join(lines[:half], "")), compress(t, strings.Join(lines[half:], ""))...) // as cat joins files
 	other := newCluster(t, "there", 4)
-	if got := other.take(t, string(whole)); got.Created != len(all) || got.Bad != 0 {
+	if got := other.importText(t, string(whole)); got.Created != len(all) || got.Bad != 0 {
 		t.Errorf("got %+v, want %d created", got, len(all))
 	}
-	sameEvents(t, all, other.all(t))
+	sameEvents(t, all, other.allEvents(t))
 	_, err := newCluster(t, "third", 4).importer().Files(t.Context(), []string{"-"}, bytes.NewReader(whole[:len(whole)-100]), io.Discard)
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("half a file: %v, want %v", err, io.ErrUnexpectedEOF)

@@ -1,4 +1,4 @@
-package carry
+package transfer
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ type line struct {
 	Revision string          `json:"revision,omitempty"`
 	Event    json.RawMessage `json:"event,omitempty"`   // its rows
 	Compact  []byte          `json:"compact,omitempty"` // or its stored form
-	Damage   string          `json:"damage,omitempty"`  // or why it cannot be used, and what is stored
+	Damage   string          `json:"damage,omitempty"`  // or why it cannot be used, and the stored value
 	Value    []byte          `json:"value,omitempty"`
 }
 
@@ -29,8 +29,8 @@ type lineWriter struct {
 
 func (w *lineWriter) header() []byte { return nil }
 
-// append writes an event's line. A key that the event had goes along; an event of a part gets the one it would have.
-func (w *lineWriter) append(dst []byte, ev *events.Event) ([]byte, error) {
+// appendEvent appends an event's line. A line has the event's key; an event of a part has the key it would have.
+func (w *lineWriter) appendEvent(dst []byte, ev *events.Event) ([]byte, error) {
 	l := line{Key: tailOf(ev.Key), Revision: ev.Revision.String()}
 	if damage, ok := errors.AsType[*events.DamageError](ev.Damage); ok {
 		l.Damage, l.Value = damage.Cause.Error(), damage.Value
@@ -58,7 +58,7 @@ func appendLine(dst []byte, l *line) ([]byte, error) {
 	return append(append(dst, text...), '\n'), nil
 }
 
-// tailOf gives a key from its partition on: what comes before is the cluster's.
+// tailOf returns a key from its partition on: the segments before belong to the cluster.
 func tailOf(key string) string {
 	parts := strings.Split(key, "/")
 	if len(parts) < 2 {
@@ -67,11 +67,11 @@ func tailOf(key string) string {
 	return strings.Join(parts[len(parts)-2:], "/")
 }
 
-// errDamaged tells that a line holds an event that was damaged where it was exported.
+// errDamaged reports a line whose event was damaged where it was exported.
 var errDamaged = errors.New("the event was damaged where it was exported")
 
-// parse undoes append.
-func parse(codec *events.Codec, text []byte) (ev events.Event, key string, err error) {
+// parseLine parses a line that lineWriter.appendEvent wrote.
+func parseLine(codec *events.Codec, text []byte) (ev events.Event, key string, err error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	var l line
 	if err := dec.Decode(&l); err != nil {

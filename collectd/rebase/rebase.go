@@ -1,4 +1,4 @@
-package restored
+package rebase
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// Config of the command. The zero value is right after a restore that bumped revisions.
+// Config configures the command. The zero value is right after a restore that bumped revisions.
 type Config struct {
-	Force bool // although nothing shows that etcd was restored
+	Force bool // even if nothing shows that etcd was restored
 }
 
 // Flags registers the flag force.
@@ -22,7 +22,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.BoolVar(&c.Force, "force", false, "do it although etcd's revisions do not show that it was restored, or it was done before")
 }
 
-// leastJump is the least gap of revisions by which a restore is recognised. What removed keys leave is far smaller.
+// leastJump is the least gap of revisions by which a restore is recognised. Removed keys leave far smaller gaps.
 const leastJump = 1_000_000
 
 var (
@@ -30,18 +30,19 @@ var (
 	ErrNotRestored = errors.New("etcd's revisions do not show that it was restored with --bump-revision 1000000000 --mark-compacted: restore it so, " +
 		"since processes and clients hold revisions from after the snapshot, which would mean something else; " +
 		"-force does it nevertheless, and stops every daemon that runs on this log")
-	// ErrDone refuses to do it twice.
-	ErrDone = errors.New("the log has had another epoch since etcd was restored: there is nothing to do; -force gives it one more")
+	// ErrDone refuses a second run.
+	ErrDone = errors.New("the log has had another epoch since etcd was restored: there is nothing to do; -force sets another one")
 )
 
-// Run gives the log of root another epoch, and tells on out what came of it. Interrupted, it can be run again.
+// Run moves the log of root to another epoch, and writes the result to out. After an interruption it can be run
+// again.
 func Run(ctx context.Context, cfg Config, root eventlog.Config, out io.Writer, lg *slog.Logger) error {
 	log, err := eventlog.Open(ctx, root, lg)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	if err := check(ctx, cfg, log); err != nil {
+	if err := checkRestored(ctx, cfg, log); err != nil {
 		return err
 	}
 	client, err := root.Dial(lg)
@@ -62,12 +63,12 @@ func Run(ctx context.Context, cfg Config, root eventlog.Config, out io.Writer, l
 		return err
 	}
 	fmt.Fprintf(out, "the log has epoch %016x now, and had %016x; %d offsets go on in it\n", uint64(facts.Epoch), uint64(before.Epoch), adopted)
-	fmt.Fprint(out, next)
+	fmt.Fprint(out, nextSteps)
 	return nil
 }
 
-// next is what else is to be done.
-const next = `what is left to do:
+// nextSteps lists the remaining steps.
+const nextSteps = `remaining steps:
 1. start the daemons; those that ran meanwhile end by themselves, or are restarted, since their positions are of another log
 2. collectd generations: every partition is folded up to the head, without a rebuild;
    collectd rebuild -compare makes sure of it, and collectd rebuild -activate mends what differs
@@ -75,7 +76,7 @@ const next = `what is left to do:
 4. with an archive: collectd archive check lists the objects that were written after the snapshot; the manifest does not have them
 `
 
-func check(ctx context.Context, cfg Config, log *eventlog.Log) error {
+func checkRestored(ctx context.Context, cfg Config, log *eventlog.Log) error {
 	if cfg.Force {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package carry
+package transfer
 
 import (
 	"bytes"
@@ -43,26 +43,26 @@ func newCluster(t *testing.T, id string, partitions int) *cluster {
 	return c
 }
 
-// whole is the archive and the log for an export.
-type whole struct {
+// wholeLog is the archive and the log for an export.
+type wholeLog struct {
 	*manifest.Reader
 	facts events.Facts
 }
 
-func (w whole) Facts() events.Facts { return w.facts }
+func (w wholeLog) Facts() events.Facts { return w.facts }
 
-func (c *cluster) source() whole { return whole{c.reader, c.Facts()} }
+func (c *cluster) exportSource() wholeLog { return wholeLog{c.reader, c.Facts()} }
 
 func (c *cluster) export(t *testing.T, cfg Config) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := Export(t.Context(), cfg, c.source(), &out, io.Discard); err != nil {
+	if err := Export(t.Context(), cfg, c.exportSource(), &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
 }
 
-// importer imports into the cluster, and knows its archive.
+// importer returns an importer into the cluster, which knows its archive.
 func (c *cluster) importer() *Importer {
 	listed := func(ctx context.Context, p events.Partition) ([]archive.Entry, error) {
 		part, err := c.manifest.Load(ctx, p)
@@ -75,7 +75,7 @@ func (c *cluster) importer() *Importer {
 	return &Importer{Root: c.cfg, To: c.Log, Archive: NewArchive(listed, c.store)}
 }
 
-func (c *cluster) take(t *testing.T, text string) Import {
+func (c *cluster) importText(t *testing.T, text string) Import {
 	t.Helper()
 	got, err := c.importer().Files(t.Context(), []string{"-"}, bytes.NewReader([]byte(text)), io.Discard)
 	if err != nil {
@@ -84,8 +84,8 @@ func (c *cluster) take(t *testing.T, text string) Import {
 	return got
 }
 
-// all gives every event, by the last part of its key.
-func (c *cluster) all(t *testing.T) map[string]events.Event {
+// allEvents returns every event, by the last part of its key.
+func (c *cluster) allEvents(t *testing.T) map[string]events.Event {
 	t.Helper()
 	head, err := c.Head(t.Context())
 	if err != nil {
@@ -103,15 +103,15 @@ func (c *cluster) all(t *testing.T) map[string]events.Event {
 	return all
 }
 
-// fill appends events of several hosts and uploads, with everything in them that an event can have.
-func (c *cluster) fill(t *testing.T) {
+// appendSample appends events of several hosts and uploads that use every member of an event.
+func (c *cluster) appendSample(t *testing.T) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(4, 4))
 	for upload := range 4 {
 		cut := events.NewCutter(events.CutRules{EventRecords: 50}, events.UploadID(fmt.Sprintf("upload/%d", upload)), []string{"", "UTC"}[upload%2])
 		var evs []events.Event
 		for range 400 {
-			evs = append(evs, cut.Row(events.HostID(fmt.Sprintf("node_%d", r.IntN(5))), 20, []events.Record{random(r)})...)
+			evs = append(evs, cut.Row(events.HostID(fmt.Sprintf("node_%d", r.IntN(5))), 20, []events.Record{randomRecord(r)})...)
 		}
 		if _, err := c.Append(t.Context(), append(evs, cut.Flush()...)); err != nil {
 			t.Fatal(err)
@@ -119,8 +119,8 @@ func (c *cluster) fill(t *testing.T) {
 	}
 }
 
-// random makes a record; some have text that JSON cannot write.
-func random(r *rand.Rand) events.Record {
+// randomRecord returns a record; some have text that JSON cannot write.
+func randomRecord(r *rand.Rand) events.Record {
 	id := &events.Identity{UUID: fmt.Sprintf("GPU-%d", r.IntN(3)), Index: fmt.Sprint(r.IntN(3)), Model: `H100 "x", 80GB`}
 	switch r.IntN(40) {
 	case 0:
@@ -147,8 +147,8 @@ func random(r *rand.Rand) events.Record {
 	return events.Record{Identity: id, Metric: name[0], Source: name[1], At: events.Timestamp(1752870000e9 + r.Int64N(1e12)), Value: v, Text: []byte(text)}
 }
 
-// archive moves all events up to now to the archive, merged, and deletes them from the log.
-func (c *cluster) archive(t *testing.T) {
+// archiveAll moves all events up to now to the archive, merged, and deletes them from the log.
+func (c *cluster) archiveAll(t *testing.T) {
 	t.Helper()
 	head, err := c.Head(t.Context())
 	if err != nil {
@@ -194,7 +194,7 @@ func (c *cluster) archive(t *testing.T) {
 	}
 }
 
-// sameEvents fails the test unless two clusters have the same events, but for what is not of their content.
+// sameEvents fails the test unless two clusters have the same events, by content.
 func sameEvents(t *testing.T, want, got map[string]events.Event) {
 	t.Helper()
 	for key, w := range want {

@@ -1,4 +1,4 @@
-package carry
+package transfer
 
 import (
 	"bytes"
@@ -26,56 +26,56 @@ import (
 
 func TestAnExportIsTheVerySameEvents(t *testing.T) {
 	c := newCluster(t, "here", 8)
-	c.fill(t)
+	c.appendSample(t)
 	text := c.export(t, Config{})
-	all := c.all(t)
-	if got := c.take(t, text); got.Created != 0 || got.Existing != len(all) {
+	all := c.allEvents(t)
+	if got := c.importText(t, text); got.Created != 0 || got.Existing != len(all) {
 		t.Errorf("imported where it is from: %+v, want 0 created of %d", got, len(all))
 	}
 	other := newCluster(t, "there", 5)
-	if got := other.take(t, text); got.Created != len(all) || got.Existing != 0 {
+	if got := other.importText(t, text); got.Created != len(all) || got.Existing != 0 {
 		t.Errorf("imported elsewhere: %+v, want %d created", got, len(all))
 	}
-	sameEvents(t, all, other.all(t))
-	if got := other.take(t, text+text); got.Created != 0 || got.Existing != 2*len(all) {
+	sameEvents(t, all, other.allEvents(t))
+	if got := other.importText(t, text+text); got.Created != 0 || got.Existing != 2*len(all) {
 		t.Errorf("imported again: %+v, want 0 created", got)
 	}
 	back := other.export(t, Config{})
-	if got := c.take(t, back); got.Created != 0 || got.Existing != len(all) {
+	if got := c.importText(t, back); got.Created != 0 || got.Existing != len(all) {
 		t.Errorf("imported back: %+v, want 0 created of %d", got, len(all))
 	}
 }
 
 func TestAnExportOfWhatIsArchivedIsTheVerySameEvents(t *testing.T) {
 	c := newCluster(t, "", 4)
-	c.fill(t)
+	c.appendSample(t)
 	before := c.export(t, Config{})
-	all := c.all(t)
-	c.archive(t)
+	all := c.allEvents(t)
+	c.archiveAll(t)
 	after := c.export(t, Config{})
 	if a, b := strings.Count(before, "\n"), strings.Count(after, "\n"); a != b {
 		t.Fatalf("%d events were exported before, %d after they were archived", a, b)
 	}
 	for name, text := range map[string]string{"exported before": before, "exported after": after} {
-		if got := c.take(t, text); got.Created != 0 || got.Existing != len(all) {
+		if got := c.importText(t, text); got.Created != 0 || got.Existing != len(all) {
 			t.Errorf("%s, imported when all is archived: %+v, want 0 created of %d", name, got, len(all))
 		}
 	}
 	other := newCluster(t, "", 4)
-	if got := other.take(t, before); got.Created != len(all) {
+	if got := other.importText(t, before); got.Created != len(all) {
 		t.Errorf("imported elsewhere: %+v, want %d created", got, len(all))
 	}
-	if got := other.take(t, after); got.Created != 0 {
+	if got := other.importText(t, after); got.Created != 0 {
 		t.Errorf("imported elsewhere once more, from the archive: %+v, want 0 created", got)
 	}
-	c.fill(t) // the same again: new in the log, which it left
-	if got := c.take(t, before); got.Created != 0 {
+	c.appendSample(t) // the same events again: new in the log, from which they were removed
+	if got := c.importText(t, before); got.Created != 0 {
 		t.Errorf("imported when all is in both: %+v, want 0 created", got)
 	}
 }
 
-// records gives readings as text, sorted: host, GPU, metric, time, value and, if the source counts, its name.
-func records(evs map[string]events.Event, source bool) []string {
+// recordTexts returns readings as sorted texts: host, GPU, metric, time, value and, if source is set, its name.
+func recordTexts(evs map[string]events.Event, source bool) []string {
 	var all []string
 	for _, ev := range evs {
 		for i := range ev.Columns {
@@ -93,8 +93,8 @@ func records(evs map[string]events.Event, source bool) []string {
 	return slices.Compact(all)
 }
 
-// upload reads CSV as the server would.
-func upload(t *testing.T, csv string, cut *events.Cutter) map[string]events.Event {
+// readUpload reads CSV as the server would.
+func readUpload(t *testing.T, csv string, cut *events.Cutter) map[string]events.Event {
 	t.Helper()
 	d := dialecttest.Dialect{Grammar: dcgmlong.Grammar()}
 	read, err := d.Read(strings.NewReader(csv), dialect.Options{}, rows.Options{}, 1)
@@ -115,7 +115,7 @@ func upload(t *testing.T, csv string, cut *events.Cutter) map[string]events.Even
 	return all
 }
 
-func TestCSVGivesTheSameRecords(t *testing.T) {
+func TestCSVHasTheSameRecords(t *testing.T) {
 	header := "timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw\n"
 	own := header + `"2025-07-18T20:42:34Z","DCGM_FI_DEV_GPU_UTIL","0","nvidia0","GPU-a","H100 ""SXM"", 80","node-1","c","p","n","12.50","GPU_I_ID=""3"",GPU_I_PROFILE=""1g.10gb"",job=""x\\y\""z\n"",instance=""node-1:9400"",DCGM_FI_DRIVER_VERSION=""550"""` + "\n" +
 		`"2025-07-18T20:42:34.000000001Z","DCGM_FI_DEV_NVLINK_BANDWIDTH_L0","0","","GPU-a","","node-1","","","","","nvlink=""3"""` + "\n" +
@@ -125,13 +125,13 @@ func TestCSVGivesTheSameRecords(t *testing.T) {
 	sample := string(dialecttest.Sample(t, "dcgm_metrics_20250718_134233.csv"))
 	for name, csv := range map[string]string{"own": own, "sample": sample} {
 		t.Run(name, func(t *testing.T) {
-			want := upload(t, csv, events.NewCutter(events.CutRules{}, "u", ""))
+			want := readUpload(t, csv, events.NewCutter(events.CutRules{}, "u", ""))
 			c := newCluster(t, "", 4)
 			if _, err := c.Append(t.Context(), slices.Collect(valuesOf(want))); err != nil {
 				t.Fatal(err)
 			}
-			got := upload(t, c.export(t, Config{Format: "csv"}), events.NewCutter(events.CutRules{}, "u", ""))
-			if diff := gocmp.Diff(records(want, true), records(got, true)); diff != "" {
+			got := readUpload(t, c.export(t, Config{Format: "csv"}), events.NewCutter(events.CutRules{}, "u", ""))
+			if diff := gocmp.Diff(recordTexts(want, true), recordTexts(got, true)); diff != "" {
 				t.Errorf("records (-original +exported):\n%s", diff)
 			}
 		})
@@ -192,17 +192,17 @@ func TestFilesPerUploadAreCutAlike(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		once := upload(t, string(text), events.NewCutter(rules, id, ""))
-		if again := upload(t, string(text), events.NewCutter(rules, "other", "")); len(once) != n || !gocmp.Equal(keys(once), keys(again)) {
+		once := readUpload(t, string(text), events.NewCutter(rules, id, ""))
+		if again := readUpload(t, string(text), events.NewCutter(rules, "other", "")); len(once) != n || !gocmp.Equal(sortedKeys(once), sortedKeys(again)) {
 			t.Errorf("%s is cut into %d events, then %d; want %d, the same", id, len(once), len(again), n)
 		}
 	}
-	if err := Export(t.Context(), Config{Format: "csv", Out: dir}, c.source(), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "empty directory") {
-		t.Errorf("exporting over files gives %v", err)
+	if err := Export(t.Context(), Config{Format: "csv", Out: dir}, c.exportSource(), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "empty directory") {
+		t.Errorf("exporting over files returns %v", err)
 	}
 }
 
-func keys(m map[string]events.Event) []string {
+func sortedKeys(m map[string]events.Event) []string {
 	var all []string
 	for k := range m {
 		all = append(all, k)
@@ -213,8 +213,8 @@ func keys(m map[string]events.Event) []string {
 
 func TestFiltersTakePartsThatAreEventsOfTheirOwn(t *testing.T) {
 	c := newCluster(t, "", 4)
-	c.fill(t)
-	all := c.all(t)
+	c.appendSample(t)
+	all := c.allEvents(t)
 	middle := events.Timestamp(1752870000e9 + 5e11)
 	for name, cfg := range map[string]Config{
 		"host":   {Filter: filter.Filter{Hosts: filter.Patterns{"node_1"}}},
@@ -226,12 +226,12 @@ func TestFiltersTakePartsThatAreEventsOfTheirOwn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text := c.export(t, cfg)
 			other := newCluster(t, "", 4)
-			first := other.take(t, text)
-			if again := other.take(t, text); again.Created != 0 || first.Created == 0 {
+			first := other.importText(t, text)
+			if again := other.importText(t, text); again.Created != 0 || first.Created == 0 {
 				t.Errorf("imported %+v, and again %+v", first, again)
 			}
 			var want []string
-			within, err := cfg.check()
+			within, err := cfg.validate()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -250,44 +250,44 @@ func TestFiltersTakePartsThatAreEventsOfTheirOwn(t *testing.T) {
 				ev.Columns = columns
 				parts[key] = ev
 			}
-			want = records(parts, true)
-			if diff := gocmp.Diff(want, records(other.all(t), true)); diff != "" {
+			want = recordTexts(parts, true)
+			if diff := gocmp.Diff(want, recordTexts(other.allEvents(t), true)); diff != "" {
 				t.Errorf("records (-want +got):\n%s", diff)
 			}
-			// What was imported in part keeps nothing of the whole out.
-			other.take(t, c.export(t, Config{}))
-			if !gocmp.Equal(records(all, true), records(other.all(t), true)) {
+			// A partial import does not keep the rest of its events out.
+			other.importText(t, c.export(t, Config{}))
+			if !gocmp.Equal(recordTexts(all, true), recordTexts(other.allEvents(t), true)) {
 				t.Error("records are missing after the whole was imported as well")
 			}
 		})
 	}
 }
 
-func TestDamageAndBadLinesAreTold(t *testing.T) {
+func TestDamageAndBadLinesAreReported(t *testing.T) {
 	c := newCluster(t, "", 4)
-	c.fill(t)
+	c.appendSample(t)
 	key := c.cfg.Key("queue", "002", "garbage")
 	if _, err := eventstest.Etcd(t).Put(t.Context(), key, "\xff"); err != nil {
 		t.Fatal(err)
 	}
-	var told bytes.Buffer
+	var progress bytes.Buffer
 	var out bytes.Buffer
-	if err := Export(t.Context(), Config{}, c.source(), &out, &told); err != nil || !strings.Contains(told.String(), "1 events are damaged") {
-		t.Errorf("%v, told %q", err, told.String())
+	if err := Export(t.Context(), Config{}, c.exportSource(), &out, &progress); err != nil || !strings.Contains(progress.String(), "1 events are damaged") {
+		t.Errorf("%v, progress %q", err, progress.String())
 	}
 	text := "{}\nnot JSON\n" + out.String() + `{"key":"x","event":[{"timestamp":"2025-07-18T20:42:34Z"}]}` + "\n" + strings.Repeat("x", 100)
-	told.Reset()
+	progress.Reset()
 	other := newCluster(t, "", 4)
-	got, err := other.importer().Files(t.Context(), []string{"-"}, strings.NewReader(text), &told)
-	if !errors.Is(err, ErrBadLines) || got.Bad != 4 || got.Damaged != 1 || got.Created != len(c.all(t))-1 || !strings.Contains(told.String(), "line 2") {
-		t.Errorf("%+v, %v, told %q", got, err, told.String())
+	got, err := other.importer().Files(t.Context(), []string{"-"}, strings.NewReader(text), &progress)
+	if !errors.Is(err, ErrBadLines) || got.Bad != 4 || got.Damaged != 1 || got.Created != len(c.allEvents(t))-1 || !strings.Contains(progress.String(), "line 2") {
+		t.Errorf("%+v, %v, progress %q", got, err, progress.String())
 	}
 	if _, err := other.importer().Files(t.Context(), []string{filepath.Join(t.TempDir(), "none")}, nil, io.Discard); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 	var csv bytes.Buffer
-	if err := Export(t.Context(), Config{Format: "csv"}, newCluster(t, "", 4).source(), &csv, io.Discard); err != nil || strings.Count(csv.String(), "\n") != 1 {
-		t.Errorf("an empty log gives %q, %v; want the header", csv.String(), err)
+	if err := Export(t.Context(), Config{Format: "csv"}, newCluster(t, "", 4).exportSource(), &csv, io.Discard); err != nil || strings.Count(csv.String(), "\n") != 1 {
+		t.Errorf("an empty log has %q, %v; want the header", csv.String(), err)
 	}
 }
 
@@ -295,7 +295,7 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 	for _, cfg := range []Config{
 		{From: "yesterday"}, {To: "2025-07-18"}, {From: "2025-07-18T20:00:00Z", To: "2025-07-18T20:00:00Z"}, {Format: "xml"}, {From: "1500-01-01T00:00:00Z"},
 	} {
-		if _, err := cfg.check(); err == nil {
+		if _, err := cfg.validate(); err == nil {
 			t.Errorf("%+v is taken", cfg)
 		}
 	}
@@ -306,7 +306,7 @@ func TestFileNamesOfUploadsDiffer(t *testing.T) {
 	for _, id := range []events.UploadID{"", "no-upload", "a", "A", "a/b", "a_b", "a%2Fb", "..", ".", "../x", "ü", "a b"} {
 		name := fileName(id)
 		if other, there := names[name]; there || strings.ContainsAny(name, `/\ `) || strings.HasPrefix(name, ".") || cmp.Compare(name, "") == 0 {
-			t.Errorf("%q gives file name %q, as %q does", id, name, other)
+			t.Errorf("%q has file name %q, as %q does", id, name, other)
 		}
 		names[name] = id
 	}

@@ -82,5 +82,5 @@ func (f *follower) save(ctx context.Context, c snapshot.Commit, pace *pace) erro
 }
 
 func isEmpty(c snapshot.Commit) bool {
-	return len(c.Live)+len(c.Identity)+len(c.Chunks)+len(c.Quarantine)+len(c.Settled)+len(c.Retried) == 0 && c.Offsets == nil
+	return len(c.Live)+len(c.Identity)+len(c.Chunks)+len(c.Quarantine)+len(c.Resolved)+len(c.Retried) == 0 && c.Offsets == nil
 }

@@ -61,7 +61,7 @@ type quarantine struct {
 	known    map[[16]byte][]int64 // by hash of an event's key: revisions that have an entry, stored or due
 	due      map[snapshot.EntryID]snapshot.Quarantined
 	settling map[snapshot.EntryID]events.HostID // folded since: to be removed once that host's fold is stored
-	answered []snapshot.Mark                    // to be removed once nothing is settling
+	answered []snapshot.RetryRequest            // to be removed once nothing is settling
 }
 
 func newQuarantine() quarantine {
@@ -97,7 +97,7 @@ func (q *quarantine) take(c *snapshot.Commit, stored func(events.HostID) bool) {
 	clear(q.due)
 	for id, host := range q.settling {
 		if stored(host) {
-			c.Settled = append(c.Settled, id)
+			c.Resolved = append(c.Resolved, id)
 			delete(q.settling, id)
 		}
 	}
@@ -160,7 +160,7 @@ func (s *state) settleOlder(ev *events.Event) {
 }
 
 // answered notes that what marks ask for was tried.
-func (s *state) answered(marks []snapshot.Mark) {
+func (s *state) answered(marks []snapshot.RetryRequest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.quarantine.answered = append(s.quarantine.answered, marks...)
@@ -168,10 +168,10 @@ func (s *state) answered(marks []snapshot.Mark) {
 }
 
 // unanswered leaves out the marks that are answered already and only wait to be removed.
-func (s *state) unanswered(marks []snapshot.Mark) []snapshot.Mark {
+func (s *state) unanswered(marks []snapshot.RetryRequest) []snapshot.RetryRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(marks, func(m snapshot.Mark) bool { return slices.Contains(s.quarantine.answered, m) })
+	return slices.DeleteFunc(marks, func(m snapshot.RetryRequest) bool { return slices.Contains(s.quarantine.answered, m) })
 }
 
 // entries tells how many entries the partition's quarantine has.

@@ -38,7 +38,7 @@ type projectionStore interface {
 	Series(ctx context.Context, g projections.Generation, p events.Partition,
 		host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error)
 	Quarantined(ctx context.Context, g projections.Generation, p events.Partition) iter.Seq2[snapshot.Quarantined, error]
-	WatchRetries(ctx context.Context, p events.Partition) iter.Seq2[[]snapshot.Mark, error]
+	WatchRetries(ctx context.Context, p events.Partition) iter.Seq2[[]snapshot.RetryRequest, error]
 }
 
 // Collector folds the partitions that it owns. Open makes a Collector; Run does the work.

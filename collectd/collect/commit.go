@@ -81,5 +81,5 @@ func (f *follower) saveCommit(ctx context.Context, c snapshot.Commit, interval *
 }
 
 func isEmpty(c snapshot.Commit) bool {
-	return len(c.Live)+len(c.Identity)+len(c.Chunks)+len(c.Quarantine)+len(c.Settled)+len(c.Retried) == 0 && c.Offsets == nil
+	return len(c.Live)+len(c.Identity)+len(c.Chunks)+len(c.Quarantine)+len(c.Resolved)+len(c.Retried) == 0 && c.Offsets == nil
 }

@@ -123,7 +123,7 @@ func (s *memoryStore) saveQuarantineLocked(c snapshot.Commit) {
 	for _, q := range c.Quarantine {
 		s.entries[q.ID] = q
 	}
-	for _, id := range c.Settled {
+	for _, id := range c.Resolved {
 		delete(s.entries, id)
 	}
 	for _, m := range c.Retried {
@@ -156,13 +156,13 @@ func (s *memoryStore) Quarantined(context.Context, projections.Generation, event
 	}
 }
 
-func (s *memoryStore) WatchRetries(ctx context.Context, _ events.Partition) iter.Seq2[[]snapshot.Mark, error] {
-	return func(yield func([]snapshot.Mark, error) bool) {
+func (s *memoryStore) WatchRetries(ctx context.Context, _ events.Partition) iter.Seq2[[]snapshot.RetryRequest, error] {
+	return func(yield func([]snapshot.RetryRequest, error) bool) {
 		for ctx.Err() == nil {
 			s.mu.Lock()
-			var marks []snapshot.Mark
+			var marks []snapshot.RetryRequest
 			for id, revision := range s.marks {
-				marks = append(marks, snapshot.Mark{Entry: id, Revision: revision})
+				marks = append(marks, snapshot.RetryRequest{Entry: id, Revision: revision})
 			}
 			marked := s.marked
 			s.mu.Unlock()

@@ -62,7 +62,7 @@ type quarantine struct {
 	known     map[[16]byte][]int64 // by hash of an event's key: revisions that have an entry, stored or due
 	due       map[snapshot.EntryID]snapshot.Quarantined
 	resolving map[snapshot.EntryID]events.HostID // folded since: removed once the host's fold is stored
-	answered  []snapshot.Mark                    // removed once resolving is empty
+	answered  []snapshot.RetryRequest            // removed once resolving is empty
 }
 
 func newQuarantine() quarantine {
@@ -99,7 +99,7 @@ func (q *quarantine) takeDue(c *snapshot.Commit, stored func(events.HostID) bool
 	clear(q.due)
 	for id, host := range q.resolving {
 		if stored(host) {
-			c.Settled = append(c.Settled, id)
+			c.Resolved = append(c.Resolved, id)
 			delete(q.resolving, id)
 		}
 	}
@@ -162,7 +162,7 @@ func (s *state) resolveOlder(ev *events.Event) {
 }
 
 // markAnswered records that the retries were attempted.
-func (s *state) markAnswered(requests []snapshot.Mark) {
+func (s *state) markAnswered(requests []snapshot.RetryRequest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.quarantine.answered = append(s.quarantine.answered, requests...)
@@ -170,10 +170,10 @@ func (s *state) markAnswered(requests []snapshot.Mark) {
 }
 
 // unansweredRetries returns the requests without those that are answered already and wait for their removal.
-func (s *state) unansweredRetries(requests []snapshot.Mark) []snapshot.Mark {
+func (s *state) unansweredRetries(requests []snapshot.RetryRequest) []snapshot.RetryRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(requests, func(m snapshot.Mark) bool { return slices.Contains(s.quarantine.answered, m) })
+	return slices.DeleteFunc(requests, func(m snapshot.RetryRequest) bool { return slices.Contains(s.quarantine.answered, m) })
 }
 
 // entryCount returns the number of entries in the partition's quarantine.

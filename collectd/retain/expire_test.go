@@ -131,7 +131,7 @@ func TestQuarantinedEventsStayInTheLog(t *testing.T) {
 		if left := r.inLog(); len(left) != 2 {
 			t.Errorf("archived %t: %d records are left in the log, want the two of the quarantined event", archived, len(left))
 		}
-		if err := r.saved.Save(t.Context(), r.part.Generation, r.part.ID, snapshot.Commit{Settled: []snapshot.EntryID{entry.ID}}); err != nil {
+		if err := r.saved.Save(t.Context(), r.part.Generation, r.part.ID, snapshot.Commit{Resolved: []snapshot.EntryID{entry.ID}}); err != nil {
 			t.Fatal(err)
 		}
 		work.removed = events.Revision{} // an hour later

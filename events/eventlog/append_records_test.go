@@ -8,8 +8,8 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// Readings that do not change take next to no bytes. A transaction holds a bounded number of them all the same, since
-// all that is of one revision is read, archived and folded together.
+// Constant readings take almost no bytes. A transaction holds a bounded number of records all the same, since all
+// records of one revision are read, archived and folded together.
 func TestATransactionHoldsABoundedNumberOfRecords(t *testing.T) {
 	const each = 100_000
 	log := eventstest.OpenLog(t, eventstest.Config(t))

@@ -17,7 +17,7 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// meter measures the transactions that pass: operations, bytes, how many at a time.
+// meter measures the transactions that pass: operations, bytes, and how many are in flight at once.
 type meter struct {
 	clientv3.KV
 	mu                sync.Mutex
@@ -126,7 +126,7 @@ func TestAppendTooLarge(t *testing.T) {
 	}
 }
 
-// TestAppendToSmallEtcd appends to servers that take less than usual.
+// TestAppendToSmallEtcd appends to servers with smaller limits than usual.
 func TestAppendToSmallEtcd(t *testing.T) {
 	s := eventstest.NewServer(t, func(c *embed.Config) { c.MaxTxnOps, c.MaxRequestBytes = 16, 32<<10 })
 	l := eventstest.OpenLog(t, s.Config(t))
@@ -167,8 +167,7 @@ func TestAppendNoSpace(t *testing.T) {
 	t.Error("20 MB went into a quota of 2 MiB")
 }
 
-// TestAppendUnclear loses requests and answers, several times in a row, and asks whether the counts are
-// still true.
+// TestAppendUnclear loses requests and answers, several times in a row, and checks that the counts are still true.
 func TestAppendUnclear(t *testing.T) {
 	for name, lost := range map[string]error{
 		"unavailable":    rpctypes.ErrTimeout,
@@ -214,7 +213,7 @@ func TestAppendUnclear(t *testing.T) {
 	}
 }
 
-// TestAppendUnclearBetweenTwo loses every sender's first answer while two append the same: each event is
+// TestAppendUnclearBetweenTwo loses every sender's first answer while two append the same events: each event is
 // created by one of them.
 func TestAppendUnclearBetweenTwo(t *testing.T) {
 	cfg := eventstest.Config(t)
@@ -249,12 +248,12 @@ func TestAppendUnclearBetweenTwo(t *testing.T) {
 	wg.Wait()
 	for i := range created {
 		if n := created[i].Load(); n != 1 {
-			t.Errorf("event %d was said to be created %d times, want once", i, n)
+			t.Errorf("event %d counted as created %d times, want once", i, n)
 		}
 	}
 }
 
-func TestAppendGivesUpWithContext(t *testing.T) {
+func TestAppendEndsWithItsContext(t *testing.T) {
 	l := eventstest.OpenLog(t, eventstest.Config(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

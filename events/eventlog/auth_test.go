@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// TestRights opens and reads a log as a user who may only read it.
+// TestRights opens and reads a log as a user with read permission only.
 func TestRights(t *testing.T) {
 	s := eventstest.NewServer(t, nil)
 	cfg := s.Config(t)

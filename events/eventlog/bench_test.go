@@ -8,8 +8,8 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// hostEvents makes events as an upload of n hosts gives them: rows of records of 8 GPUs and 5 metrics, each
-// cut into an event.
+// hostEvents returns the events of an upload of n hosts: rows of records of 8 GPUs and 5 metrics, each cut into an
+// event.
 func hostEvents(hosts, rows, round int) []events.Event {
 	c := events.NewCutter(events.CutRules{EventRecords: rows}, "bench", "")
 	gpus := make([]*events.Identity, 8)

@@ -11,8 +11,8 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// One of etcd's members takes everything and answers nothing, as a frozen process or a cut cable do: the log is followed
-// over another one, long before gRPC finds the connection dead (after 13 s).
+// One of etcd's members accepts everything and answers nothing, like a frozen process or a cut cable: the log is
+// followed over another member, long before gRPC finds the connection dead (after 13 s).
 func TestBlackHoledMemberDoesNotHoldUpTheLog(t *testing.T) {
 	server := eventstest.Shared(t)
 	cfg := server.Config(t)
@@ -56,14 +56,14 @@ func TestBlackHoledMemberDoesNotHoldUpTheLog(t *testing.T) {
 		}
 	}
 	await(0)
-	for i := range 3 { // whichever the watch is on
+	for i := range 3 { // any of them may serve the watch
 		paths.Hole(i)
 		await(i + 1)
 		paths.Heal(i)
 	}
 }
 
-// The same for foreign keys, whose watch has nothing else by which it would notice.
+// The same for foreign keys, whose watch has no other sign of a dead member.
 func TestBlackHoledMemberDoesNotHoldUpForeignKeys(t *testing.T) {
 	server := eventstest.Shared(t)
 	cfg := server.Config(t)
@@ -89,7 +89,7 @@ func TestBlackHoledMemberDoesNotHoldUpForeignKeys(t *testing.T) {
 		}
 	}
 	await("the start")
-	for i, name := range []string{"1752871354_host_0_1", "1752871354_host_0_2", "1752871354_host_0_3"} { // whichever the watch is on
+	for i, name := range []string{"1752871354_host_0_1", "1752871354_host_0_2", "1752871354_host_0_3"} { // any of them may serve the watch
 		paths.Hole(i)
 		if _, err := client.Put(t.Context(), cfg.Root+"/"+events.QueuePrefix(eventlog.DefaultClusterID)+name, "v"); err != nil {
 			t.Fatal(err)

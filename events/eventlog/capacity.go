@@ -11,21 +11,21 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Capacity is how full etcd is: its fullest member, since one member at its quota stops all writes.
+// Capacity is the fill level of etcd's fullest member, since one member at its quota stops all writes.
 //
-// Bytes and InUse differ by what deleted and compacted values left behind. etcd fills that again, but gives
-// it back to the disk only when the member is defragmented, and it is Bytes that the quota is compared with.
+// Bytes exceeds InUse by the pages that deleted and compacted values left behind. etcd fills these pages again, but
+// returns them to the disk only when the member is defragmented, and it compares Bytes with the quota.
 type Capacity struct {
-	Endpoint string // of that member
-	Bytes    int64  // of its database
-	InUse    int64  // of these hold something
-	Quota    int64  // what the database may grow to; 0: without bound
-	NoSpace  bool   // some member has raised the alarm: nothing can be written until it is disarmed
-	Unheard  int    // endpoints that did not answer; they are not in the above
+	Endpoint string // address of the fullest member
+	Bytes    int64  // size of its database
+	InUse    int64  // bytes of the database that hold values
+	Quota    int64  // limit of the database's size; 0: unlimited
+	NoSpace  bool   // some member has raised the alarm: no write succeeds until the alarm is disarmed
+	Unheard  int    // endpoints that did not answer; the other fields do not cover them
 }
 
-// Capacity asks each configured endpoint how full it is. It fails when none answers before ctx ends. Every
-// etcd user may ask.
+// Capacity returns the fill level of the fullest configured endpoint. It fails when no endpoint answers before ctx
+// ends. Every etcd user may ask.
 func (l *Log) Capacity(ctx context.Context) (Capacity, error) {
 	client := l.clients[0]
 	endpoints := client.Endpoints()
@@ -33,22 +33,22 @@ func (l *Log) Capacity(ctx context.Context) (Capacity, error) {
 		endpoints = []string{""} // a client that was connected otherwise knows one etcd
 	}
 	statuses, errs := make([]*clientv3.StatusResponse, len(endpoints)), make([]error, len(endpoints))
-	var asked sync.WaitGroup
+	var pending sync.WaitGroup
 	for i, endpoint := range endpoints {
-		asked.Go(func() { statuses[i], errs[i] = client.Status(ctx, endpoint) })
+		pending.Go(func() { statuses[i], errs[i] = client.Status(ctx, endpoint) })
 	}
-	asked.Wait()
+	pending.Wait()
 	var fullest Capacity
-	heard := false
+	answered := false
 	for i, s := range statuses {
 		if errs[i] != nil {
 			fullest.Unheard++
 			continue
 		}
-		heard = true
-		fullest = fuller(fullest, capacityOf(endpoints[i], s))
+		answered = true
+		fullest = fullerMember(fullest, capacityOf(endpoints[i], s))
 	}
-	if !heard {
+	if !answered {
 		return Capacity{}, fmt.Errorf("asking etcd how full it is: %w", errors.Join(errs...))
 	}
 	return fullest, nil
@@ -57,23 +57,24 @@ func (l *Log) Capacity(ctx context.Context) (Capacity, error) {
 func capacityOf(endpoint string, s *clientv3.StatusResponse) Capacity {
 	raised := pb.AlarmType_NOSPACE.String()
 	c := Capacity{Endpoint: endpoint, Bytes: s.DbSize, InUse: s.DbSizeInUse, Quota: max(s.DbSizeQuota, 0)}
-	for _, told := range s.Errors { // each alarm as text: "memberID:… alarm:NOSPACE"
-		c.NoSpace = c.NoSpace || strings.Contains(told, raised)
+	for _, alarm := range s.Errors { // each alarm as text: "memberID:… alarm:NOSPACE"
+		c.NoSpace = c.NoSpace || strings.Contains(alarm, raised)
 	}
 	return c
 }
 
-// fuller gives the member whose database is the larger part of its quota, with what is known of both.
-func fuller(a, b Capacity) Capacity {
+// fullerMember returns the member whose database uses the larger share of its quota, with NoSpace and Unheard of
+// both.
+func fullerMember(a, b Capacity) Capacity {
 	worst := a
-	if a.Endpoint == "" && a.Bytes == 0 || b.share() > a.share() {
+	if a.Endpoint == "" && a.Bytes == 0 || b.usedShare() > a.usedShare() {
 		worst = b
 	}
 	worst.NoSpace, worst.Unheard = a.NoSpace || b.NoSpace, a.Unheard+b.Unheard
 	return worst
 }
 
-func (c Capacity) share() float64 {
+func (c Capacity) usedShare() float64 {
 	if c.Quota == 0 {
 		return 0
 	}

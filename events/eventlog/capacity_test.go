@@ -24,11 +24,11 @@ func smallServer(t *testing.T) *eventstest.Server {
 	return eventstest.NewServer(t, func(cfg *embed.Config) { cfg.QuotaBackendBytes = smallQuota })
 }
 
-func capacity(t *testing.T, log *eventlog.Log) eventlog.Capacity {
+func capacityOf(t *testing.T, log *eventlog.Log) eventlog.Capacity {
 	t.Helper()
 	var c eventlog.Capacity
 	err := errors.New("not asked")
-	for limit := time.Second; err != nil && limit < time.Minute; limit *= 2 { // the missing member takes all the time there is
+	for limit := time.Second; err != nil && limit < time.Minute; limit *= 2 { // the missing member uses all the time there is
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		c, err = log.Capacity(ctx)
 		cancel()
@@ -39,14 +39,14 @@ func capacity(t *testing.T, log *eventlog.Log) eventlog.Capacity {
 	return c
 }
 
-// The whole way down and up again: etcd fills until it refuses, compaction alone does not help, deleting,
-// compacting, defragmenting and disarming does, and each step shows.
+// The whole way down and up again: etcd fills until it refuses; compaction alone does not help; deleting, compacting,
+// defragmenting and disarming does, and each step shows.
 func TestCapacityFollowsEtcdIntoItsQuotaAndBack(t *testing.T) {
 	server := smallServer(t)
 	log := eventstest.OpenLog(t, server.Config(t))
-	before := capacity(t, log)
+	before := capacityOf(t, log)
 	if before.Quota != smallQuota || before.NoSpace || before.Bytes <= 0 || before.InUse > before.Bytes || before.Endpoint != server.Endpoint() {
-		t.Fatalf("an empty etcd gave %+v", before)
+		t.Fatalf("an empty etcd returned %+v", before)
 	}
 	client := server.Client(t)
 	const spare = 200
@@ -64,20 +64,20 @@ func TestCapacityFollowsEtcdIntoItsQuotaAndBack(t *testing.T) {
 			t.Fatal("a small quota took 25 MiB")
 		}
 	}
-	full := capacity(t, log)
+	full := capacityOf(t, log)
 	if !full.NoSpace || full.Bytes <= before.Bytes || full.Bytes < smallQuota*9/10 {
-		t.Fatalf("a full etcd gave %+v", full)
+		t.Fatalf("a full etcd returned %+v", full)
 	}
 	_, err := log.Append(t.Context(), []events.Event{eventstest.Event("host-1", 1)})
 	if !errors.Is(err, eventlog.ErrNoSpace) {
-		t.Errorf("appending gave %v, want ErrNoSpace", err)
+		t.Errorf("appending returned %v, want ErrNoSpace", err)
 	}
 
 	server.Compact(t)
 	var compacted eventlog.Capacity
-	// etcd counts pages as free one commit later, and a commit needs a write: of those it still takes deletions.
+	// etcd counts pages as free one commit later, and a commit needs a write: it still accepts deletions.
 	for i := 0; ; i++ {
-		if compacted = capacity(t, log); compacted.InUse < full.InUse/2 {
+		if compacted = capacityOf(t, log); compacted.InUse < full.InUse/2 {
 			break
 		}
 		if i == spare {
@@ -94,9 +94,9 @@ func TestCapacityFollowsEtcdIntoItsQuotaAndBack(t *testing.T) {
 	if _, err := client.Defragment(t.Context(), server.Endpoint()); err != nil {
 		t.Fatal(err)
 	}
-	defragmented := capacity(t, log)
+	defragmented := capacityOf(t, log)
 	if !defragmented.NoSpace || defragmented.Bytes >= full.Bytes {
-		t.Errorf("defragmenting made %+v of %+v; it gives back what is free and keeps the alarm", defragmented, compacted)
+		t.Errorf("defragmenting made %+v of %+v; it frees the unused space and keeps the alarm", defragmented, compacted)
 	}
 	alarms, err := client.AlarmList(t.Context())
 	if err != nil || len(alarms.Alarms) != 1 || alarms.Alarms[0].Alarm != pb.AlarmType_NOSPACE {
@@ -105,7 +105,7 @@ func TestCapacityFollowsEtcdIntoItsQuotaAndBack(t *testing.T) {
 	if _, err := client.AlarmDisarm(t.Context(), (*clientv3.AlarmMember)(alarms.Alarms[0])); err != nil {
 		t.Fatal(err)
 	}
-	if after := capacity(t, log); after.NoSpace {
+	if after := capacityOf(t, log); after.NoSpace {
 		t.Errorf("disarmed, and still %+v", after)
 	}
 	if _, err := log.Append(t.Context(), []events.Event{eventstest.Event("host-1", 1)}); err != nil {
@@ -113,15 +113,15 @@ func TestCapacityFollowsEtcdIntoItsQuotaAndBack(t *testing.T) {
 	}
 }
 
-// A member that is gone is counted; those that answer are enough.
-func TestCapacityIsThatOfTheMembersThatAnswer(t *testing.T) {
+// A member that is gone is counted; the answers of the others are enough.
+func TestCapacityCountsTheMembersThatAnswer(t *testing.T) {
 	server := smallServer(t)
 	cfg := server.Config(t)
 	cfg.Endpoints += ",unix:///nowhere/at-all"
 	log := eventstest.OpenLog(t, cfg)
 	var c eventlog.Capacity
 	err := errors.New("not asked")
-	for limit := time.Second; err != nil && limit < time.Minute; limit *= 2 { // the missing member takes all the time there is
+	for limit := time.Second; err != nil && limit < time.Minute; limit *= 2 { // the missing member uses all the time there is
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		c, err = log.Capacity(ctx)
 		cancel()

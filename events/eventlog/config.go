@@ -24,32 +24,32 @@ const (
 	DefaultProgress    = 2 * time.Second
 )
 
-// Config says where the log is. The zero value of each field means its default.
+// Config locates the log. The zero value of each field means its default.
 type Config struct {
 	Endpoints   string        // comma-separated; flag etcd.endpoints, env ETCD_ENDPOINTS
 	Root        string        // default /telemetry
 	ClusterID   string        // default default-cluster; env CLUSTER_ID
-	Partitions  int           // zero: what the log has, 64 for a new one; another number must agree with the log's Facts
+	Partitions  int           // zero: the log's own number, 64 for a new log; another number must agree with the log's Facts
 	DialTimeout time.Duration // how long Open tries, default 5s
 	WatchBytes  int           // bound of a Watch's queue, default 4 MiB
-	Progress    time.Duration // a Watch quiet for so long asks etcd how far the log is, default 2s
+	Progress    time.Duration // a Watch that is quiet for this long asks etcd for its progress, default 2s
 
 	CertFile string // client certificate; its common name may be the etcd user
 	KeyFile  string
-	CAFile   string // who signed etcd's certificate; the system's authorities when empty
+	CAFile   string // authorities that sign etcd's certificate; the system's when empty
 	Username string // only where etcd checks passwords
 	Password string
 
-	// Connect, where set, opens every client in place of dialling Endpoints, TLS and user included: for tests that put
-	// something between a process and its etcd, or have no etcd at all. It has no flag.
+	// Connect, if set, opens every client in place of dialling Endpoints with TLS and user. Tests use it to put
+	// something between a process and its etcd, or to run without etcd. It has no flag.
 	Connect func(*slog.Logger) (*clientv3.Client, error)
 
-	// Cut, where set, are the rules a new log is created with and an existing one must have. They are facts
-	// of a log and so have no flags.
+	// Cut, if set, holds the rules that a new log is created with and an existing one must have. They are facts of a
+	// log and so have no flags.
 	Cut events.CutRules
 }
 
-// Flags registers the flags. WatchBytes and Progress have none: no deployment needs other values than the defaults.
+// Flags registers the flags. WatchBytes and Progress have none: no deployment needs values other than the defaults.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	d := c.withDefaults()
 	fs.StringVar(&c.Endpoints, "etcd.endpoints", d.Endpoints,
@@ -67,15 +67,15 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.Password, "etcd.password", c.Password, "password of the etcd user; better set in the environment")
 }
 
-// Key is the key of a part of the cluster's data: {root}/{kind}/{cluster-id}, and below it the further
-// segments. The cluster id is escaped; segments are taken as they are, so whoever puts a name into one
-// escapes it (Escape).
+// Key returns the key of a part of the cluster's data: {root}/{kind}/{cluster-id}, followed by the segments. The
+// cluster id is escaped; segments are used as they are, so a caller that puts a name into one must escape it
+// (Escape).
 func (c Config) Key(kind string, segments ...string) string {
 	c = c.withDefaults()
 	return strings.Join(append([]string{c.Root, kind, events.Escape(c.ClusterID)}, segments...), "/")
 }
 
-// Prefix is Key with a closing slash: the common beginning of all keys below it.
+// Prefix returns Key with a closing slash, the common prefix of all keys below it.
 func (c Config) Prefix(kind string, segments ...string) string {
 	return c.Key(kind, segments...) + "/"
 }
@@ -90,8 +90,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Dial opens a client of its own to the configured etcd, as etcd.Connection does; with Config.Connect it is that
-// function's client.
+// Dial opens a new client for the configured etcd, as etcd.Connection does; with Config.Connect it calls that
+// function instead.
 func (c Config) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 	if c.Connect != nil {
 		return c.Connect(lg)
@@ -103,11 +103,11 @@ func (c Config) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 	}.Dial(lg)
 }
 
-// Silence returns how long a watch on this etcd may hear nothing.
+// Silence returns the longest time that a watch on this etcd may hear nothing.
 func (c Config) Silence() etcd.Silence { return etcd.SilenceAfter(c.withDefaults().Progress) }
 
-// check refuses settings that cannot work; it is given a Config with defaults.
-func (c Config) check() error {
+// checkSettings refuses settings that cannot work. It expects a Config with defaults.
+func (c Config) checkSettings() error {
 	switch {
 	case !strings.HasPrefix(c.Root, "/") || strings.HasSuffix(c.Root, "/"):
 		return fmt.Errorf("root %q of the keys in etcd: it starts with a slash and does not end in one, such as %s",

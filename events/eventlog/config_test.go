@@ -42,7 +42,7 @@ func TestConfigKey(t *testing.T) {
 	}
 }
 
-// TestDialEndpoints opens clients, which connect to nothing yet.
+// TestDialEndpoints opens clients, which do not connect yet.
 func TestDialEndpoints(t *testing.T) {
 	for _, c := range []struct {
 		endpoints string

@@ -11,13 +11,13 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// MoveToDeadLetters moves what a foreign producer wrote, as it is, to where the events of host are, in one transaction under guards.
-// It is found there as an event that cannot be used, for the reason given, and is kept like any other. at and host
-// name its key, and may be zero.
+// MoveToDeadLetters moves a foreign producer's value, unchanged, to the events of host, in one transaction under
+// guards. There it is an unusable event with the given reason as its cause, and is kept like any other event. at and
+// host name its key, and may be zero.
 //
-// The key depends on what was written and where alone, so doing it again does no harm. What was written again or is gone is
-// left alone. Guards that do not hold are ErrFenced, and a value that does not fit into a request with its line is
-// a TooLargeError.
+// The key depends on the foreign key and value alone, so a repeated call does no harm. A foreign key that was written
+// again or is gone is left alone. Guards that do not hold return ErrFenced; a value that does not fit into a request
+// with its line returns a TooLargeError.
 func (l *Log) MoveToDeadLetters(ctx context.Context, f Foreign, at events.Timestamp, host events.HostID, reason string, guards ...clientv3.Cmp) error {
 	if err := l.checkPosition(f.Revision); err != nil {
 		return err
@@ -49,7 +49,7 @@ func (l *Log) MoveToDeadLetters(ctx context.Context, f Foreign, at events.Timest
 	if one.GetSucceeded() || len(one.Responses) == 0 || len(one.Responses[0].GetResponseRange().GetKvs()) == 0 {
 		return nil
 	}
-	// It is there already: an answer was lost, or the producer wrote the same again.
+	// It is there already: an answer was lost, or the producer wrote the same value again.
 	_, err = l.Remove(ctx, []events.Ref{f.Ref}, func(context.Context) bool { return true }, guards...)
 	return err
 }

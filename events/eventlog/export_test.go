@@ -6,8 +6,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// WrapKV puts something between the log and etcd.
+// WrapKV puts a wrapper between the log and etcd.
 func (l *Log) WrapKV(wrap func(clientv3.KV) clientv3.KV) { l.kv = wrap(l.kv) }
 
-// SetLost sets how long a watch may hear nothing.
+// SetLost sets the longest time that a watch may hear nothing.
 func (l *Log) SetLost(d time.Duration) { l.silence.Lost = d }

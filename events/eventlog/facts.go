@@ -13,8 +13,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// loadFacts reads the facts of the configured log, or lays them down when it has none. It gives the stored
-// bytes beside them, by which a change is seen.
+// loadFacts reads the facts of the configured log, or creates them if there are none. It also returns the stored
+// bytes, which later show a change.
 func loadFacts(ctx context.Context, kv clientv3.KV, cfg Config) (events.Facts, []byte, error) {
 	key := cfg.Key("config")
 	stored, cluster, err := storedValue(ctx, kv, key, cfg)
@@ -29,7 +29,7 @@ func loadFacts(ctx context.Context, kv clientv3.KV, cfg Config) (events.Facts, [
 	return facts, stored, checkFacts(facts, cfg, key)
 }
 
-// storedValue asks before it writes: those who only read the log need no right to write its facts.
+// storedValue reads before it writes: a process that only reads the log needs no right to write its facts.
 func storedValue(ctx context.Context, kv clientv3.KV, key string, cfg Config) (value []byte, cluster uint64, err error) {
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return kv.Get(ctx, key) })
 	if err != nil {
@@ -41,8 +41,8 @@ func storedValue(ctx context.Context, kv clientv3.KV, key string, cfg Config) (v
 	return createFacts(ctx, kv, key, cfg)
 }
 
-// createFacts lays the facts down by a create-only transaction: of many that start at once one wins and all
-// read the same.
+// createFacts writes the facts in a create-only transaction: of several processes that start at once one wins, and
+// all read the same facts.
 func createFacts(ctx context.Context, kv clientv3.KV, key string, cfg Config) (value []byte, cluster uint64, err error) {
 	fresh, err := newFacts(cfg).Encode()
 	if err != nil {
@@ -67,7 +67,7 @@ func createFacts(ctx context.Context, kv clientv3.KV, key string, cfg Config) (v
 	return kvs[0].Value, resp.Header.ClusterId, nil
 }
 
-// newFacts are the facts that cfg gives a new log.
+// newFacts returns the facts of a new log with settings cfg.
 func newFacts(cfg Config) events.Facts {
 	return events.Facts{
 		Epoch:         newEpoch(),
@@ -77,7 +77,7 @@ func newFacts(cfg Config) events.Facts {
 	}
 }
 
-// newEpoch is random and never zero.
+// newEpoch returns a random epoch, never zero.
 func newEpoch() events.Epoch {
 	for {
 		var b [8]byte
@@ -88,7 +88,7 @@ func newEpoch() events.Epoch {
 	}
 }
 
-// checkFacts refuses settings that contradict what the log was created with.
+// checkFacts refuses settings that contradict the log's facts.
 func checkFacts(f events.Facts, cfg Config, key string) error {
 	if f.PartitionHash != events.PartitionHash {
 		return &FactsError{Key: key, Fact: "partition hash", Log: f.PartitionHash, Setting: events.PartitionHash}

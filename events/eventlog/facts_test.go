@@ -25,8 +25,8 @@ func TestFactsOfANewLog(t *testing.T) {
 	}
 }
 
-// TestFactsAreLaidDownOnce opens a log from many sides at once.
-func TestFactsAreLaidDownOnce(t *testing.T) {
+// TestFactsAreCreatedOnce opens a log from many sides at once.
+func TestFactsAreCreatedOnce(t *testing.T) {
 	cfg := eventstest.Config(t)
 	var mu sync.Mutex
 	seen := make(map[events.Facts]int)
@@ -108,7 +108,7 @@ func TestFactsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestEpochChanges does what the restore of a backup does: from then on positions are of another log.
+// TestEpochChanges changes the epoch as the restore of a backup does: from then on positions belong to another log.
 func TestEpochChanges(t *testing.T) {
 	cfg := eventstest.Config(t)
 	l := eventstest.OpenLog(t, cfg)

@@ -11,23 +11,23 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Foreign is what a producer wrote that follows the older layout: a value below the log's queue, but in no partition
+// Foreign is a value by a producer that follows the older layout: its key is in the log's queue, but in no partition
 // (ForeignKey).
 type Foreign struct {
 	events.Ref
-	Name  string // what of the key is behind the queue's prefix, such as 1752871354_host_0_1
+	Name  string // the key behind the queue's prefix, such as 1752871354_host_0_1
 	Value []byte
 }
 
-// Foreign lists at least one of the foreign keys behind after ("" is the beginning), in order of key, if there are any,
-// and about limit at most. more tells that there may be others behind them; waiting is how many keys there are behind
-// after, as far as etcd was asked.
+// Foreign lists foreign keys after the key after ("" is the beginning) in order of key: at least one if there are
+// any, and at most about limit. more reports whether there may be others behind them; waiting is the number of keys
+// behind that key, as far as etcd was asked.
 //
-// It reads keys only, linearizably, and looks only where foreign keys are: between the partitions and behind them. So
-// its cost does not follow the number of events.
+// It reads keys only, linearizably, and only where foreign keys are: between the partitions and behind them. So its
+// cost does not grow with the number of events.
 func (l *Log) Foreign(ctx context.Context, after string, limit int) (refs []events.Ref, waiting int64, more bool, err error) {
 	for {
-		kvs, n, cut, err := l.outside(ctx, after, limit)
+		kvs, n, cut, err := l.listOutside(ctx, after, limit)
 		if err != nil {
 			return nil, 0, false, fmt.Errorf("listing foreign keys: %w", err)
 		}
@@ -44,9 +44,10 @@ func (l *Log) Foreign(ctx context.Context, after string, limit int) (refs []even
 	}
 }
 
-// outside lists keys of the queue that are in no partition's directory, in order, and tells whether a limit cut them off.
-func (l *Log) outside(ctx context.Context, after string, limit int) (refs []events.Ref, waiting int64, more bool, err error) {
-	gaps := l.gaps(after)
+// listOutside lists keys of the queue that are in no partition's directory, in order, and reports whether the limit
+// cut them off.
+func (l *Log) listOutside(ctx context.Context, after string, limit int) (refs []events.Ref, waiting int64, more bool, err error) {
+	gaps := l.gapsAfter(after)
 	for len(gaps) > 0 {
 		n := min(len(gaps), maxUnreadRanges)
 		ops := make([]clientv3.Op, n)
@@ -72,7 +73,7 @@ func (l *Log) outside(ctx context.Context, after string, limit int) (refs []even
 				if len(refs) == limit {
 					return refs, waiting, true, nil
 				}
-				refs = append(refs, events.Ref{Key: string(kv.Key), Revision: l.at(kv.ModRevision)})
+				refs = append(refs, events.Ref{Key: string(kv.Key), Revision: l.revisionAt(kv.ModRevision)})
 			}
 			if found.GetMore() {
 				return refs, waiting, true, nil
@@ -82,14 +83,14 @@ func (l *Log) outside(ctx context.Context, after string, limit int) (refs []even
 	return refs, waiting, false, nil
 }
 
-// gap is a range of keys, without its end.
-type gap struct{ from, to string }
+// keyRange is a range of keys, without its end.
+type keyRange struct{ from, to string }
 
-// gaps are the ranges of the queue behind a key that are no partition's.
-func (l *Log) gaps(after string) []gap {
+// gapsAfter returns the ranges of the queue behind a key that belong to no partition.
+func (l *Log) gapsAfter(after string) []keyRange {
 	queue := l.cfg.Root + "/" + events.QueuePrefix(l.cfg.ClusterID)
-	var all []gap
-	add := func(g gap) {
+	var all []keyRange
+	add := func(g keyRange) {
 		if g.from <= after {
 			g.from = after + "\x00"
 		}
@@ -99,16 +100,17 @@ func (l *Log) gaps(after string) []gap {
 	}
 	from := queue + "\x00"
 	for p := range l.facts.Partitions {
-		prefix := l.prefix(events.Partition(p))
-		add(gap{from, prefix})
+		prefix := l.partitionPrefix(events.Partition(p))
+		add(keyRange{from, prefix})
 		from = clientv3.GetPrefixRangeEnd(prefix)
 	}
-	add(gap{from, clientv3.GetPrefixRangeEnd(queue)})
+	add(keyRange{from, clientv3.GetPrefixRangeEnd(queue)})
 	return all
 }
 
-// FetchForeign gives what refs name, in their order and in bounded pages. What is gone is left out; what was written again
-// since is given as it is now under the revision of its ref, so that nobody removes what was not read.
+// FetchForeign returns the values of refs, in their order and in bounded pages. A key that is gone is left out. A key
+// that was written again is returned with its new value under the revision of its ref, so that no caller removes a
+// value that it has not read.
 func (l *Log) FetchForeign(ctx context.Context, refs []events.Ref) iter.Seq2[[]Foreign, error] {
 	return func(yield func([]Foreign, error) bool) {
 		own := make([]ref, len(refs))
@@ -116,14 +118,14 @@ func (l *Log) FetchForeign(ctx context.Context, refs []events.Ref) iter.Seq2[[]F
 			own[i] = ref{key: r.Key, revision: r.Revision.Number}
 		}
 		queue := l.cfg.Root + "/" + events.QueuePrefix(l.cfg.ClusterID)
-		for page, err := range l.pages(ctx, own) {
+		for page, err := range l.fetchPages(ctx, own) {
 			if err != nil {
 				yield(nil, fmt.Errorf("fetching %d foreign keys: %w", len(refs), err))
 				return
 			}
 			all := make([]Foreign, len(page))
 			for i, kv := range page {
-				all[i] = Foreign{Ref: events.Ref{Key: string(kv.Key), Revision: l.at(kv.ModRevision)}, Name: strings.TrimPrefix(string(kv.Key), queue), Value: kv.Value}
+				all[i] = Foreign{Ref: events.Ref{Key: string(kv.Key), Revision: l.revisionAt(kv.ModRevision)}, Name: strings.TrimPrefix(string(kv.Key), queue), Value: kv.Value}
 			}
 			if !yield(all, nil) {
 				return
@@ -132,18 +134,18 @@ func (l *Log) FetchForeign(ctx context.Context, refs []events.Ref) iter.Seq2[[]F
 	}
 }
 
-// WatchForeign calls changed at its start, and whenever something was written behind the last partition, which is where
-// keys are that begin with a date or a time since 1970. A call means that there may be something to list. WatchForeign
-// does not see keys between partitions. It ends with an error.
+// WatchForeign calls changed at its start, and after each write behind the last partition, where keys are that begin
+// with a date or a time since 1970. A call means that there may be something to list. WatchForeign does not see keys
+// between partitions. It always returns an error.
 func (l *Log) WatchForeign(ctx context.Context, changed func()) error {
 	head, err := l.Head(ctx)
 	if err != nil {
 		return err
 	}
 	changed()
-	all := l.gaps("")
+	all := l.gapsAfter("")
 	last := all[len(all)-1]
-	err = l.watchOf(etcd.Range{From: last.from, End: last.to}, head.Number).Run(ctx, func(r etcd.Response) error {
+	err = l.newWatch(etcd.Range{From: last.from, End: last.to}, head.Number).Run(ctx, func(r etcd.Response) error {
 		if len(r.Events) > 0 {
 			changed()
 		}

@@ -12,16 +12,16 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// leastListed is the least that etcd is asked for: more than one transaction can have created, so that the refs of
-// a revision that a limit cut in the middle can be left out and some remain.
-const leastListed = 256
+// minListed is the smallest limit of a request to etcd. It is more than one transaction can create, so that the refs
+// of a revision that the limit cuts in the middle can be left out and some remain.
+const minListed = 256
 
-// List gives at least one of the refs that a listing is about, in its order, if there are any, and tells whether
-// there may be more. Whether about Limit or more are given is for List to say: a revision is never cut in the
-// middle, so that its last ref is a place to go on from. Keys of no partition (ForeignKey) are left out.
+// List returns the refs that a listing selects, in its order, at least one if there are any, and reports whether
+// there may be more. It may return more or fewer than Limit: it never cuts a revision in the middle, so that the last
+// ref is a position to continue from. Keys of no partition (ForeignKey) are left out.
 //
-// It reads keys only, linearizably. What etcd does follows the number of events in the partition or the log, what it
-// sends the limit.
+// It reads keys only, linearizably. etcd's work grows with the number of events in the partition or the log, its
+// answer with the limit.
 func (l *Log) List(ctx context.Context, q events.Listing) (refs []events.Ref, more bool, err error) {
 	for _, at := range []events.Revision{q.After, q.Upto} {
 		if err := l.checkPosition(at); err != nil {
@@ -33,7 +33,7 @@ func (l *Log) List(ctx context.Context, q events.Listing) (refs []events.Ref, mo
 	}
 	upto, after := q.Upto.Number, q.After.Number
 	for {
-		found, revision, more, err := l.listed(ctx, q, after, upto)
+		found, revision, more, err := l.listOnce(ctx, q, after, upto)
 		if err != nil {
 			return nil, false, fmt.Errorf("listing events up to revision %d: %w", q.Upto.Number, err)
 		}
@@ -48,11 +48,11 @@ func (l *Log) List(ctx context.Context, q events.Listing) (refs []events.Ref, mo
 	}
 }
 
-// listed asks etcd once. It also tells the last revision of those that it looked at in full.
-func (l *Log) listed(ctx context.Context, q events.Listing, after, upto int64) (refs []events.Ref, last int64, more bool, err error) {
-	prefix, order, limit := l.cfg.Root+"/"+events.QueuePrefix(l.cfg.ClusterID), clientv3.SortAscend, max(q.Limit, leastListed)
+// listOnce sends etcd one request. It also returns the last revision that it covers completely.
+func (l *Log) listOnce(ctx context.Context, q events.Listing, after, upto int64) (refs []events.Ref, last int64, more bool, err error) {
+	prefix, order, limit := l.cfg.Root+"/"+events.QueuePrefix(l.cfg.ClusterID), clientv3.SortAscend, max(q.Limit, minListed)
 	if q.HasPartition {
-		prefix = l.prefix(q.Partition)
+		prefix = l.partitionPrefix(q.Partition)
 	}
 	if q.Newest {
 		order = clientv3.SortDescend
@@ -80,7 +80,7 @@ func (l *Log) listed(ctx context.Context, q events.Listing, after, upto int64) (
 	for _, kv := range kvs {
 		last = kv.ModRevision
 		if _, foreign := events.ForeignKey(strings.TrimPrefix(string(kv.Key), l.cfg.Root+"/")); !foreign {
-			refs = append(refs, events.Ref{Key: string(kv.Key), Revision: l.at(kv.ModRevision)})
+			refs = append(refs, events.Ref{Key: string(kv.Key), Revision: l.revisionAt(kv.ModRevision)})
 		}
 	}
 	slices.SortFunc(refs, events.Ref.Compare)
@@ -90,21 +90,21 @@ func (l *Log) listed(ctx context.Context, q events.Listing, after, upto int64) (
 	return refs, last, resp.More, nil
 }
 
-// Fetch gives the events that refs name, in the order of refs. One that is gone, or is another by now, is left out; a
-// damaged one is given with its Damage set. Values are read in bounded pages.
+// Fetch returns the events of refs, in the order of refs. A ref whose event is gone or was replaced is left out; a
+// damaged event is returned with its Damage set. Values are read in bounded pages.
 func (l *Log) Fetch(ctx context.Context, refs []events.Ref) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		own := make([]ref, len(refs))
 		for i, r := range refs {
 			own[i] = ref{key: r.Key, revision: r.Revision.Number}
 		}
-		for page, err := range l.pages(ctx, own) {
+		for page, err := range l.fetchPages(ctx, own) {
 			if err != nil {
 				yield(events.Event{}, fmt.Errorf("fetching %d events: %w", len(refs), err))
 				return
 			}
 			for _, kv := range page {
-				if !yield(l.event(kv), nil) {
+				if !yield(l.eventOf(kv), nil) {
 					return
 				}
 			}
@@ -112,7 +112,7 @@ func (l *Log) Fetch(ctx context.Context, refs []events.Ref) iter.Seq2[events.Eve
 	}
 }
 
-// Get gives the event of a key as List and Read give them; false when the log does not have it (any more).
+// Get returns the event of a key as List and Read return it, or false if the log does not have it (any more).
 func (l *Log) Get(ctx context.Context, key string) (events.Event, bool, error) {
 	if !strings.HasPrefix(key, l.cfg.Root+"/"+events.QueuePrefix(l.cfg.ClusterID)) {
 		return events.Event{}, false, nil
@@ -127,5 +127,5 @@ func (l *Log) Get(ctx context.Context, key string) (events.Event, bool, error) {
 	if len(resp.Kvs) == 0 {
 		return events.Event{}, false, nil
 	}
-	return l.event(resp.Kvs[0]), true, nil
+	return l.eventOf(resp.Kvs[0]), true, nil
 }

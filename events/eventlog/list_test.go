@@ -11,7 +11,8 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// listedLog is a log of 700 events in revisions of up to 20, with two foreign keys and a damaged event among them.
+// listedLog returns a log of 700 events in revisions of up to 20, with two foreign keys and a damaged event among
+// them.
 func listedLog(t *testing.T) (*eventlog.Log, []events.Ref) {
 	t.Helper()
 	cfg := eventstest.Config(t)
@@ -101,7 +102,7 @@ func TestListOfAPartitionAndARange(t *testing.T) {
 		t.Fatalf("more %v, %v", more, err)
 	}
 	expected := slices.DeleteFunc(slices.Clone(want), func(r events.Ref) bool {
-		ev := slices.Collect(fetched(t, log, r))[0]
+		ev := slices.Collect(fetchAll(t, log, r))[0]
 		return ev.Host == "" || events.PartitionOf(ev.Host, log.Facts().Partitions) != p || r.Revision.Number <= from.Number || r.Revision.Number > to.Number
 	})
 	if !slices.Equal(got, expected) || len(got) == 0 {
@@ -112,7 +113,7 @@ func TestListOfAPartitionAndARange(t *testing.T) {
 	}
 }
 
-func fetched(t *testing.T, log *eventlog.Log, refs ...events.Ref) func(func(events.Event) bool) {
+func fetchAll(t *testing.T, log *eventlog.Log, refs ...events.Ref) func(func(events.Event) bool) {
 	return func(yield func(events.Event) bool) {
 		for ev, err := range log.Fetch(t.Context(), refs) {
 			if err != nil {
@@ -125,12 +126,12 @@ func fetched(t *testing.T, log *eventlog.Log, refs ...events.Ref) func(func(even
 	}
 }
 
-func TestFetchGivesEventsInTheOrderOfTheirRefs(t *testing.T) {
+func TestFetchReturnsEventsInTheOrderOfTheirRefs(t *testing.T) {
 	log, want := listedLog(t)
 	slices.Reverse(want)
 	gone := events.Ref{Key: want[3].Key + "x", Revision: want[3].Revision}
 	i, damaged := 0, 0
-	for ev := range fetched(t, log, slices.Insert(slices.Clone(want), 4, gone)...) {
+	for ev := range fetchAll(t, log, slices.Insert(slices.Clone(want), 4, gone)...) {
 		if got := (events.Ref{Key: ev.Key, Revision: ev.Revision}); got != want[i] {
 			t.Fatalf("event %d is %v, want %v", i, got, want[i])
 		}
@@ -144,7 +145,7 @@ func TestFetchGivesEventsInTheOrderOfTheirRefs(t *testing.T) {
 	}
 }
 
-func TestGetGivesWhatIsInTheLogAndNothingElse(t *testing.T) {
+func TestGetReturnsEventsOfTheLogOnly(t *testing.T) {
 	log, want := listedLog(t)
 	ev, found, err := log.Get(t.Context(), want[5].Key)
 	if err != nil || !found || ev.Key != want[5].Key || ev.Revision != want[5].Revision || ev.Damage != nil || ev.Records() == 0 {
@@ -153,7 +154,7 @@ func TestGetGivesWhatIsInTheLogAndNothingElse(t *testing.T) {
 	root, _, _ := strings.Cut(want[5].Key, "/queue/")
 	for _, key := range []string{want[5].Key + "0", "", root + "/config/" + eventlog.DefaultClusterID} {
 		if ev, found, err := log.Get(t.Context(), key); found || err != nil {
-			t.Errorf("key %q gives %+v, %v", key, ev, err)
+			t.Errorf("key %q returns %+v, %v", key, ev, err)
 		}
 	}
 }

@@ -15,24 +15,24 @@ import (
 
 // Log is the event log of one cluster in etcd. Safe for concurrent use.
 type Log struct {
-	cfg    Config // with defaults
-	facts  events.Facts
-	stored []byte // the facts as they are in etcd, to see a change
+	cfg         Config // with defaults
+	facts       events.Facts
+	storedFacts []byte // the facts as they are in etcd, to see a change
 
 	kv      clientv3.KV      // appends and reads
-	watcher clientv3.Watcher // on a connection of its own, so that bulk never waits behind an append
+	watcher clientv3.Watcher // on its own connection, so that watched events never wait behind an append
 	clients []*clientv3.Client
 
-	codec   *events.Codec
-	sending chan struct{} // as many appending requests as may be under way
-	silence etcd.Silence
+	codec    *events.Codec
+	requests chan struct{} // holds one value for each appending request in flight
+	silence  etcd.Silence
 }
 
-// Open connects, and creates or checks the cluster's Facts. It tries for Config.DialTimeout, and refuses
+// Open connects to etcd, and creates or checks the cluster's Facts. It tries for Config.DialTimeout, and refuses
 // settings that contradict the facts (FactsError).
 func Open(ctx context.Context, cfg Config, lg *slog.Logger) (*Log, error) {
 	cfg = cfg.withDefaults()
-	if err := cfg.check(); err != nil {
+	if err := cfg.checkSettings(); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	if lg == nil {
@@ -42,8 +42,8 @@ func Open(ctx context.Context, cfg Config, lg *slog.Logger) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	l := &Log{cfg: cfg, codec: codec, sending: make(chan struct{}, maxSending), silence: cfg.Silence()}
-	if err := l.open(ctx, lg); err != nil {
+	l := &Log{cfg: cfg, codec: codec, requests: make(chan struct{}, maxRequests), silence: cfg.Silence()}
+	if err := l.connect(ctx, lg); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the log of %s: %w", cfg.ClusterID, err), l.Close())
 	}
 	lg.Info("log open", "cluster", cfg.ClusterID, "endpoints", cfg.Endpoints, "epoch", fmt.Sprintf("%016x", uint64(l.facts.Epoch)),
@@ -51,7 +51,7 @@ func Open(ctx context.Context, cfg Config, lg *slog.Logger) (*Log, error) {
 	return l, nil
 }
 
-func (l *Log) open(ctx context.Context, lg *slog.Logger) error {
+func (l *Log) connect(ctx context.Context, lg *slog.Logger) error {
 	for range 2 {
 		client, err := l.cfg.Dial(lg)
 		if err != nil {
@@ -66,14 +66,14 @@ func (l *Log) open(ctx context.Context, lg *slog.Logger) error {
 			l.cfg.Endpoints, l.cfg.DialTimeout))
 	defer cancel()
 	var err error
-	l.facts, l.stored, err = loadFacts(ctx, l.kv, l.cfg)
+	l.facts, l.storedFacts, err = loadFacts(ctx, l.kv, l.cfg)
 	return err
 }
 
-// Facts gives what was fixed at first use.
+// Facts returns the settings that were fixed at first use.
 func (l *Log) Facts() events.Facts { return l.facts }
 
-// Close ends the log's clients; calls under way fail.
+// Close closes the log's clients; calls in flight fail.
 func (l *Log) Close() error {
 	var errs []error
 	for _, c := range l.clients {
@@ -82,8 +82,8 @@ func (l *Log) Close() error {
 	return errors.Join(errs...)
 }
 
-// Head gives the log's newest revision, linearizably. It fails with ErrForeign when etcd holds another log
-// than the one that was opened, as after a restore.
+// Head returns the log's newest revision, linearizably. It fails with ErrForeign when etcd holds another log than the
+// one that was opened, as after a restore.
 func (l *Log) Head(ctx context.Context) (events.Revision, error) {
 	key := l.cfg.Key("config")
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return l.kv.Get(ctx, key) })
@@ -96,24 +96,24 @@ func (l *Log) Head(ctx context.Context) (events.Revision, error) {
 	if len(resp.Kvs) == 0 {
 		return events.Revision{}, fmt.Errorf("asking etcd for the head of the log: %s: %w", key, errNoFacts)
 	}
-	if !bytes.Equal(resp.Kvs[0].Value, l.stored) {
+	if !bytes.Equal(resp.Kvs[0].Value, l.storedFacts) {
 		return events.Revision{}, fmt.Errorf("the facts in %s are %s now and were %s when this process started; restart it: %w",
-			key, resp.Kvs[0].Value, l.stored, events.ErrForeign)
+			key, resp.Kvs[0].Value, l.storedFacts, events.ErrForeign)
 	}
-	return l.at(resp.Header.Revision), nil
+	return l.revisionAt(resp.Header.Revision), nil
 }
 
-// prefix is what the keys of a partition's events start with.
-func (l *Log) prefix(p events.Partition) string {
+// partitionPrefix returns the prefix of the keys of a partition's events.
+func (l *Log) partitionPrefix(p events.Partition) string {
 	return l.cfg.Root + "/" + events.PartitionPrefix(l.cfg.ClusterID, p)
 }
 
-// at is a revision of this log.
-func (l *Log) at(number int64) events.Revision {
+// revisionAt returns a revision of this log.
+func (l *Log) revisionAt(number int64) events.Revision {
 	return events.Revision{Epoch: l.facts.Epoch, Cluster: l.facts.Cluster, Number: number}
 }
 
-// checkHeader notices that another etcd answers than the one that was opened.
+// checkHeader returns ErrForeign if another etcd answers than the one that was opened.
 func (l *Log) checkHeader(h *pb.ResponseHeader) error {
 	if h.GetClusterId() != l.facts.Cluster {
 		return fmt.Errorf("etcd at %s is cluster %x now and was %x when this process started; restart it: %w",
@@ -122,9 +122,9 @@ func (l *Log) checkHeader(h *pb.ResponseHeader) error {
 	return nil
 }
 
-// checkPosition refuses a position that another log gave out. The zero one is the beginning of any log.
+// checkPosition refuses a position of another log. The zero position is the beginning of any log.
 func (l *Log) checkPosition(r events.Revision) error {
-	if r != (events.Revision{}) && !r.SameLog(l.at(0)) {
+	if r != (events.Revision{}) && !r.SameLog(l.revisionAt(0)) {
 		return fmt.Errorf("position %d of epoch %016x, etcd cluster %x; the log is epoch %016x, etcd cluster %x: %w",
 			r.Number, uint64(r.Epoch), r.Cluster, uint64(l.facts.Epoch), l.facts.Cluster, events.ErrForeign)
 	}

@@ -10,10 +10,11 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// pump moves the events of p after a revision into q until the watch ends, and does nothing else: etcd's client buffers
-// without bound for a slow reader, so this never is one. When q is full it ends, and the watch with it.
-func (l *Log) pump(ctx context.Context, p events.Partition, after int64, q *etcd.Queue) {
-	watch := l.watchOf(etcd.Prefix(l.prefix(p)), after)
+// pumpEvents moves the events of p after a revision into q until the watch ends, and does nothing else: etcd's client
+// buffers without bound for a slow reader, so this reader must never be slow. When q is full, the pump ends, and the
+// watch with it.
+func (l *Log) pumpEvents(ctx context.Context, p events.Partition, after int64, q *etcd.Queue) {
+	watch := l.newWatch(etcd.Prefix(l.partitionPrefix(p)), after)
 	err := watch.Run(ctx, func(r etcd.Response) error {
 		if r.Upto == after { // no progress
 			return nil
@@ -26,8 +27,8 @@ func (l *Log) pump(ctx context.Context, p events.Partition, after int64, q *etcd
 	q.Close(watchError(err))
 }
 
-// watchOf returns a watch of keys of this log that follows the writes after a revision.
-func (l *Log) watchOf(keys etcd.Range, after int64) *etcd.Watch {
+// newWatch returns a watch of keys of this log that follows the writes after a revision.
+func (l *Log) newWatch(keys etcd.Range, after int64) *etcd.Watch {
 	return &etcd.Watch{
 		Client: l.watcher, Subject: "the log", Ranges: []etcd.Range{keys}, After: after, PutsOnly: true, Silence: l.silence,
 		Check: func(_ context.Context, resp *clientv3.WatchResponse, _ int64) error {
@@ -36,7 +37,7 @@ func (l *Log) watchOf(keys etcd.Range, after int64) *etcd.Watch {
 	}
 }
 
-// watchError returns the error of a watch as readers of the log know it.
+// watchError returns the error of a watch in the log's own terms.
 func watchError(err error) error {
 	if e, compacted := errors.AsType[*etcd.CompactedError](err); compacted {
 		return fmt.Errorf("%w (etcd has it from %d on)", events.ErrCompacted, e.Revision)

@@ -16,35 +16,34 @@ import (
 
 // A page of values is at most maxPageKeys keys and, as far as their sizes can be foreseen, pageBytes.
 const (
-	maxPageKeys   = 64
-	pageBytes     = 512 << 10
-	guessedBytes  = 16 << 10 // of a value, before the first page
-	smallestValue = 256
+	maxPageKeys       = 64
+	pageBytes         = 512 << 10
+	initialValueBytes = 16 << 10 // assumed size of a value before the first page
+	minValueBytes     = 256
 )
 
-// Read gives the events of p with after < revision ≤ upto, in revision order, events of one revision by
-// key. When the sequence ends without an error, all of them were given; an upto beyond the head is read up
-// to the head. A damaged event is given with its Damage set. The zero after is the beginning; an after of
-// another log is ErrForeign. Failures that may pass are retried until ctx ends.
+// Read returns the events of p with after < revision ≤ upto, in order of revision, and of key within a revision. When
+// the sequence ends without an error, it is complete; an upto beyond the head reads up to the head. A damaged event
+// is returned with its Damage set. The zero after is the beginning; an after of another log returns ErrForeign.
+// Transient failures are retried until ctx ends.
 //
-// It reads keys first, then values in bounded pages, always at the newest revision, so that no compaction
-// can cut it off; in exchange an event that retention removes meanwhile may be missing. Memory is two
-// pages, and for every event of the range its key and revision: etcd cannot limit a list that is filtered
-// by revision.
+// It reads keys first, then values in bounded pages, always at the newest revision, so that no compaction can cut it
+// off; in exchange an event that retention removes meanwhile may be missing. It holds two pages in memory, and the
+// key and revision of every event of the range: etcd cannot limit a list that is filtered by revision.
 func (l *Log) Read(ctx context.Context, p events.Partition, after, upto events.Revision) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
-		refs, err := l.list(ctx, p, after, upto)
+		refs, err := l.listRefs(ctx, p, after, upto)
 		if err != nil {
 			yield(events.Event{}, fmt.Errorf("reading partition %d after revision %d: %w", p, after.Number, err))
 			return
 		}
-		for page, err := range ahead(ctx, func(ctx context.Context) iter.Seq2[[]*mvccpb.KeyValue, error] { return l.pages(ctx, refs) }) {
+		for page, err := range readAhead(ctx, func(ctx context.Context) iter.Seq2[[]*mvccpb.KeyValue, error] { return l.fetchPages(ctx, refs) }) {
 			if err != nil {
 				yield(events.Event{}, fmt.Errorf("reading partition %d after revision %d: %w", p, after.Number, err))
 				return
 			}
 			for _, kv := range page {
-				if !yield(l.event(kv), nil) {
+				if !yield(l.eventOf(kv), nil) {
 					return
 				}
 			}
@@ -52,14 +51,14 @@ func (l *Log) Read(ctx context.Context, p events.Partition, after, upto events.R
 	}
 }
 
-// ref is where an event is: enough to fetch it and to notice that it is another one by then.
+// ref is the position of an event: enough to fetch it and to notice that another one has replaced it.
 type ref struct {
 	key      string
 	revision int64
 }
 
-// list gives the events of p in a range of revisions, in their order.
-func (l *Log) list(ctx context.Context, p events.Partition, after, upto events.Revision) ([]ref, error) {
+// listRefs returns the refs of p in a range of revisions, in their order.
+func (l *Log) listRefs(ctx context.Context, p events.Partition, after, upto events.Revision) ([]ref, error) {
 	if err := l.checkPosition(after); err != nil {
 		return nil, err
 	}
@@ -70,7 +69,7 @@ func (l *Log) list(ctx context.Context, p events.Partition, after, upto events.R
 		return nil, nil
 	}
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return l.kv.Get(ctx, l.prefix(p), clientv3.WithPrefix(), clientv3.WithKeysOnly(),
+		return l.kv.Get(ctx, l.partitionPrefix(p), clientv3.WithPrefix(), clientv3.WithKeysOnly(),
 			clientv3.WithMinModRev(after.Number+1), clientv3.WithMaxModRev(upto.Number))
 	})
 	if err != nil {
@@ -92,18 +91,18 @@ func (l *Log) list(ctx context.Context, p events.Partition, after, upto events.R
 	return refs, nil
 }
 
-// pages fetches the events of refs, as many at a time as the last ones' sizes suggest.
-func (l *Log) pages(ctx context.Context, refs []ref) iter.Seq2[[]*mvccpb.KeyValue, error] {
+// fetchPages fetches the events of refs in pages, sized by the values of the page before.
+func (l *Log) fetchPages(ctx context.Context, refs []ref) iter.Seq2[[]*mvccpb.KeyValue, error] {
 	return func(yield func([]*mvccpb.KeyValue, error) bool) {
-		size := guessedBytes
+		size := initialValueBytes
 		for len(refs) > 0 {
 			n := min(max(1, pageBytes/size), maxPageKeys, len(refs))
-			page, err := l.fetch(ctx, refs[:n])
+			page, err := l.fetchValues(ctx, refs[:n])
 			if !yield(page, err) || err != nil {
 				return
 			}
 			refs = refs[n:]
-			size = max(averageSize(page), size/2, smallestValue)
+			size = max(averageSize(page), size/2, minValueBytes)
 		}
 	}
 }
@@ -116,10 +115,10 @@ func averageSize(page []*mvccpb.KeyValue) int {
 	return total / max(1, len(page))
 }
 
-// fetch gives the values of refs in one read-only transaction. A key that is gone is left out, and so is
-// one that was removed and created again: it is found at its new revision. One that was overwritten stays,
-// under the revision it was listed with, and is found damaged.
-func (l *Log) fetch(ctx context.Context, refs []ref) ([]*mvccpb.KeyValue, error) {
+// fetchValues returns the values of refs in one read-only transaction. A key that is gone is left out, and so is one
+// that was removed and created again: a later list finds it at its new revision. An overwritten key stays, under the
+// revision it was listed with, and is found damaged.
+func (l *Log) fetchValues(ctx context.Context, refs []ref) ([]*mvccpb.KeyValue, error) {
 	ops := make([]clientv3.Op, len(refs))
 	for i, r := range refs {
 		ops[i] = clientv3.OpGet(r.key)
@@ -139,7 +138,7 @@ func (l *Log) fetch(ctx context.Context, refs []ref) ([]*mvccpb.KeyValue, error)
 		if len(kvs) == 0 || kvs[0].CreateRevision > refs[i].revision {
 			continue
 		}
-		if overwritten(kvs[0]) {
+		if isOverwritten(kvs[0]) {
 			kvs[0].ModRevision = refs[i].revision
 		}
 		page = append(page, kvs[0])
@@ -147,9 +146,9 @@ func (l *Log) fetch(ctx context.Context, refs []ref) ([]*mvccpb.KeyValue, error)
 	return page, nil
 }
 
-// ahead runs a sequence in a goroutine of its own, one element ahead of its reader. The goroutine has ended
-// when the sequence has.
-func ahead[T any](ctx context.Context, of func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
+// readAhead runs a sequence in its own goroutine, one element ahead of its reader. The goroutine has ended when the
+// sequence has.
+func readAhead[T any](ctx context.Context, of func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	type element struct {
 		v   T
 		err error

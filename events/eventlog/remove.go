@@ -10,26 +10,26 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// ErrFenced refuses a Remove whose guards did not hold: whoever calls it has lost its claim and stops.
+// ErrFenced refuses a Remove whose guards did not hold: the caller has lost its claim and must stop.
 var ErrFenced = errors.New("removing events from the log: claim lost")
 
-// maxRemoved bounds the events of one transaction: many at once would hold up everybody else's writes.
+// maxRemoved bounds the events of one transaction: a large one would delay other clients' writes.
 const maxRemoved = 60
 
-// Remove takes events out of the log, key by key, in transactions of at most 60 under guards; pace is called between
-// two of them and ends it by false. One that is gone, or is another by now, is left alone, so doing it again does no harm.
-// It gives how many were there.
+// Remove deletes events from the log, key by key, in transactions of at most 60 under guards. It calls throttle
+// between two transactions and stops when that returns false. An event that is gone or was replaced is left alone, so
+// a repeated call does no harm. It returns the number of events that it deleted.
 //
-// Nothing else deletes an event. Who calls it has made sure that nobody needs the event any more, or that it is kept
-// elsewhere; Read leaves out what is gone, and does not tell.
-func (l *Log) Remove(ctx context.Context, refs []events.Ref, pace func(ctx context.Context) bool, guards ...clientv3.Cmp) (int, error) {
+// Nothing else deletes an event. The caller has made sure that no reader needs the event any more, or that it is kept
+// elsewhere; Read leaves out removed events without an error.
+func (l *Log) Remove(ctx context.Context, refs []events.Ref, throttle func(ctx context.Context) bool, guards ...clientv3.Cmp) (int, error) {
 	removed := 0
 	for len(refs) > 0 {
 		n, err := l.removeSome(ctx, refs[:min(len(refs), maxRemoved)], guards)
 		if removed += n; err != nil {
 			return removed, fmt.Errorf("removing %d events of the log: %w", len(refs), err)
 		}
-		if refs = refs[min(len(refs), maxRemoved):]; len(refs) > 0 && !pace(ctx) {
+		if refs = refs[min(len(refs), maxRemoved):]; len(refs) > 0 && !throttle(ctx) {
 			return removed, context.Cause(ctx)
 		}
 	}

@@ -11,18 +11,18 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Restoration is what can be told of whether etcd was restored from a snapshot.
+// Restoration holds the signs that etcd was restored from a snapshot.
 type Restoration struct {
-	// Jump is how far the last compaction is ahead of the newest key of ours that is as old as it. A restore that was
-	// told to bump revisions, and to mark those before as compacted, leaves a gap as large as the bump; without it, and
-	// in an etcd that was not restored, there are only some that removed keys left.
+	// Jump is the distance of the last compaction from the newest key of ours that is not younger. A restore that
+	// bumps revisions and marks the earlier ones as compacted leaves a gap as large as the bump; without it, and in
+	// an etcd that was not restored, the gap holds only the revisions of a few removed keys.
 	Jump    int64
-	Renewed bool // the epoch was written after that
+	Renewed bool // the epoch was written after the compaction
 }
 
-// Restoration looks at how etcd's revisions lie.
+// Restoration looks for a gap in etcd's revisions.
 func (l *Log) Restoration(ctx context.Context) (Restoration, error) {
-	compacted, err := l.compacted(ctx)
+	compacted, err := l.compactedRevision(ctx)
 	if err != nil || compacted == 0 {
 		return Restoration{}, err
 	}
@@ -47,8 +47,9 @@ func (l *Log) Restoration(ctx context.Context) (Restoration, error) {
 	return r, nil
 }
 
-// compacted gives the revision of the last compaction, 0 when there was none: a watch from the beginning is told.
-func (l *Log) compacted(ctx context.Context) (int64, error) {
+// compactedRevision returns the revision of the last compaction, 0 when there was none: a watch from the beginning
+// fails with it.
+func (l *Log) compactedRevision(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, etcd.AttemptTimeout, errors.New("etcd gave no answer"))
 	defer cancel()
 	answers := l.watcher.Watch(clientv3.WithRequireLeader(ctx), l.cfg.Key("config"), clientv3.WithRev(1))
@@ -63,8 +64,8 @@ func (l *Log) compacted(ctx context.Context) (int64, error) {
 	}
 }
 
-// Renewal gives the facts that the log is to have, with another epoch, until Renew lays them down: the same whoever asks,
-// so that what was interrupted can be gone on with.
+// Renewal returns the facts of the log with another epoch, for Renew to write. Until then every caller gets the same
+// facts, so that an interrupted renewal can continue.
 func (l *Log) Renewal(ctx context.Context) (events.Facts, error) {
 	f := l.facts
 	f.Epoch = newEpoch()
@@ -96,23 +97,23 @@ func (l *Log) Renewal(ctx context.Context) (events.Facts, error) {
 // renewalKey holds the facts of a Renewal until Renew.
 func (l *Log) renewalKey() string { return l.cfg.Key("config", "renewal") }
 
-// Renew gives the log the epoch of its Renewal, after a restore: positions from before, which may name revisions that were never
-// restored, are of another log from then on (ErrForeign). So is this Log, which has to be opened anew, and so is every
-// process that runs on it.
+// Renew sets the epoch of the log to the epoch of its Renewal, after a restore. Positions from before, which may name
+// revisions that were never restored, belong to another log from then on (ErrForeign). This Log, too, is then another
+// log and must be opened again, and so must every process that runs on it.
 func (l *Log) Renew(ctx context.Context, f events.Facts) error {
 	key := l.cfg.Key("config")
 	value, err := f.Encode()
 	if err != nil {
-		return fmt.Errorf("giving the log another epoch: %w", err)
+		return fmt.Errorf("setting the log's epoch: %w", err)
 	}
 	resp, err := etcd.Write(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return l.kv.Txn(ctx).
-			If(clientv3.Compare(clientv3.Value(key), "=", string(l.stored))).
+			If(clientv3.Compare(clientv3.Value(key), "=", string(l.storedFacts))).
 			Then(clientv3.OpPut(key, string(value)), clientv3.OpDelete(l.renewalKey())).
 			Else(clientv3.OpGet(key)).Commit()
 	})
 	if err != nil {
-		return fmt.Errorf("giving the log another epoch (it may have it; ask again): %w", err)
+		return fmt.Errorf("setting the log's epoch (it may be set; try again): %w", err)
 	}
 	if resp.Succeeded {
 		return nil
@@ -120,5 +121,5 @@ func (l *Log) Renew(ctx context.Context, f events.Facts) error {
 	if kvs := resp.Responses[0].GetResponseRange().GetKvs(); len(kvs) == 1 && bytes.Equal(kvs[0].Value, value) {
 		return nil // by an attempt whose answer was lost
 	}
-	return fmt.Errorf("giving the log another epoch: somebody has changed %s meanwhile: %w", key, events.ErrForeign)
+	return fmt.Errorf("setting the log's epoch: %s has changed meanwhile: %w", key, events.ErrForeign)
 }

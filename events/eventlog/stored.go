@@ -11,25 +11,25 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// event makes an Event of what etcd holds. What cannot be used comes back as Damage, so that one bad key
-// never holds up the log.
-func (l *Log) event(kv *mvccpb.KeyValue) events.Event {
-	key, e, err := l.decode(kv)
+// eventOf returns the Event of a stored key. An unusable value becomes an event with Damage, so that one bad key
+// never blocks the log.
+func (l *Log) eventOf(kv *mvccpb.KeyValue) events.Event {
+	key, e, err := l.decodeEvent(kv)
 	if err != nil {
 		e = events.Event{Host: key.Host, Damage: &events.DamageError{Value: kv.Value, Cause: err}}
 	}
-	e.Key, e.Revision = string(kv.Key), l.at(kv.ModRevision)
+	e.Key, e.Revision = string(kv.Key), l.revisionAt(kv.ModRevision)
 	return e
 }
 
-// decode reads a stored event and checks it against its key: a value under the key of another host would be
-// folded by somebody who does not own that host.
-func (l *Log) decode(kv *mvccpb.KeyValue) (events.Key, events.Event, error) {
+// decodeEvent reads a stored event and checks it against its key: a value under the key of another host would be
+// folded by a collector that does not own that host.
+func (l *Log) decodeEvent(kv *mvccpb.KeyValue) (events.Key, events.Event, error) {
 	key, err := events.ParseKey(strings.TrimPrefix(string(kv.Key), l.cfg.Root+"/"))
 	if err != nil {
 		return events.Key{}, events.Event{}, err
 	}
-	if overwritten(kv) {
+	if isOverwritten(kv) {
 		return key, events.Event{}, fmt.Errorf("%w (it was created at revision %d)", events.ErrOverwritten, kv.CreateRevision)
 	}
 	e, err := l.codec.Decode(kv.Value)
@@ -45,8 +45,8 @@ func (l *Log) decode(kv *mvccpb.KeyValue) (events.Key, events.Event, error) {
 	return key, e, nil
 }
 
-// overwritten tells that a key was written after it was created, which Append never does.
-func overwritten(kv *mvccpb.KeyValue) bool {
+// isOverwritten reports whether a key was written after it was created, which Append never does.
+func isOverwritten(kv *mvccpb.KeyValue) bool {
 	return kv.CreateRevision != kv.ModRevision || kv.Version > 1
 }
 

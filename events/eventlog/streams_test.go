@@ -13,8 +13,8 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// Watches begin and ask etcd for its progress while events are appended, all on one client. What etcd answered before a
-// watch began tells nothing of that one: no watch takes an event for told that it has yet to be told.
+// Watches begin and ask etcd for its progress while events are appended, all on one client. An answer from before a
+// watch began says nothing about that watch: no watch counts an event as delivered before it has delivered it.
 func TestAWatchThatBeginsAmongOthersMissesNothing(t *testing.T) {
 	cfg := eventstest.Config(t)
 	cfg.Partitions, cfg.Progress = 8, time.Millisecond
@@ -23,7 +23,7 @@ func TestAWatchThatBeginsAmongOthersMissesNothing(t *testing.T) {
 	var asking, watching sync.WaitGroup
 	defer asking.Wait()
 	defer cancel()
-	for range 8 { // quiet ones, which ask all the time
+	for range 8 { // quiet watches, which ask all the time
 		asking.Go(func() {
 			for range log.Watch(ctx, 0, events.Revision{}) {
 			}
@@ -33,7 +33,7 @@ func TestAWatchThatBeginsAmongOthersMissesNothing(t *testing.T) {
 		watching.Go(func() {
 			host := eventstest.HostsOf(p, 8, 1)[0]
 			for i := 0; i < 60 && ctx.Err() == nil; i++ {
-				if err := missing(ctx, log, p, eventstest.Event(host, i)); err != nil {
+				if err := findMissed(ctx, log, p, eventstest.Event(host, i)); err != nil {
 					t.Error(err)
 					return
 				}
@@ -43,9 +43,9 @@ func TestAWatchThatBeginsAmongOthersMissesNothing(t *testing.T) {
 	watching.Wait()
 }
 
-// missing appends an event behind the head, watches from that head, and tells when it was told that there is nothing
-// more up to the event and had not been given it.
-func missing(ctx context.Context, log *eventlog.Log, p events.Partition, ev events.Event) error {
+// findMissed appends an event behind the head, watches from that head, and returns an error if the watch reports
+// progress past the event before it has delivered the event.
+func findMissed(ctx context.Context, log *eventlog.Log, p events.Partition, ev events.Event) error {
 	head, err := log.Head(ctx)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func missing(ctx context.Context, log *eventlog.Log, p events.Partition, ev even
 		}
 	}
 	if given != known {
-		return fmt.Errorf("watching partition %d from %d: told that there is nothing more up to %d, and never given the event of %d", p, head.Number, upto.Number, known.Number)
+		return fmt.Errorf("watching partition %d from %d: progress passed %d, and never given the event of %d", p, head.Number, upto.Number, known.Number)
 	}
 	return nil
 }

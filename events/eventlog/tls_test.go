@@ -26,8 +26,8 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// pair writes a certificate and its key to files. It signs itself when it is given no authority.
-func pair(t *testing.T, dir, name string, authority *x509.Certificate, authorityKey *ecdsa.PrivateKey) (cert *x509.Certificate, key *ecdsa.PrivateKey) {
+// writeKeyPair writes a certificate and its key to files. Without an authority the certificate signs itself.
+func writeKeyPair(t *testing.T, dir, name string, authority *x509.Certificate, authorityKey *ecdsa.PrivateKey) (cert *x509.Certificate, key *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -60,13 +60,13 @@ func pair(t *testing.T, dir, name string, authority *x509.Certificate, authority
 	return cert, key
 }
 
-// TestEncryptedEtcd talks to an etcd that wants a certificate of its clients.
+// TestEncryptedEtcd talks to an etcd that demands a certificate of its clients.
 func TestEncryptedEtcd(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
-	authority, key := pair(t, dir, "authority", nil, nil)
-	pair(t, dir, "etcd", authority, key)
-	pair(t, dir, "ingestd", authority, key)
+	authority, key := writeKeyPair(t, dir, "authority", nil, nil)
+	writeKeyPair(t, dir, "etcd", authority, key)
+	writeKeyPair(t, dir, "ingestd", authority, key)
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestEncryptedEtcd(t *testing.T) {
 	}
 }
 
-// TestClientLogsQuietly looks at what a client that reaches nobody writes: nothing above debug.
+// TestClientLogsQuietly checks that a client that reaches no server logs nothing above debug.
 func TestClientLogsQuietly(t *testing.T) {
 	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelDebug} {
 		var out bytes.Buffer

@@ -11,12 +11,12 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// maxUnreadRanges bounds the ranges that one request asks for, below etcd's 128 operations.
+// maxUnreadRanges bounds the ranges of one request, below etcd's 128 operations.
 const maxUnreadRanges = 100
 
-// Unread tells, in order, which of the partitions have events after the given positions and up to upto.
-// A partition without events does not save new positions, so this is how to know that nothing of it is
-// missing. It reads keys only; its cost follows the number of events in the log.
+// Unread returns, in order, the partitions that have events after the given positions and up to upto. A partition
+// without events does not save new positions, so Unread is the way to find out that a partition misses nothing. It
+// reads keys only; its cost grows with the number of events in the log.
 func (l *Log) Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
 	var unread []events.Partition
 	for group := range slices.Chunk(slices.Sorted(maps.Keys(after)), maxUnreadRanges) {
@@ -25,7 +25,7 @@ func (l *Log) Unread(ctx context.Context, after map[events.Partition]events.Revi
 			if err := l.checkPosition(after[p]); err != nil {
 				return nil, err
 			}
-			ops[i] = clientv3.OpGet(l.prefix(p), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1),
+			ops[i] = clientv3.OpGet(l.partitionPrefix(p), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1),
 				clientv3.WithMinModRev(after[p].Number+1), clientv3.WithMaxModRev(max(upto.Number, 1)))
 		}
 		resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {

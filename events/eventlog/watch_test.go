@@ -31,7 +31,7 @@ func noGoroutines(t *testing.T) {
 	t.Errorf("goroutines are left:\n%s", stacks)
 }
 
-// TestNoGoroutinesLeft leaves reads and watches in every way.
+// TestNoGoroutinesLeft leaves reads and watches in every possible way.
 func TestNoGoroutinesLeft(t *testing.T) {
 	cfg := eventstest.Config(t)
 	cfg.WatchBytes = 8 << 10
@@ -105,7 +105,7 @@ func TestWatchOfAClosedLog(t *testing.T) {
 	noGoroutines(t)
 }
 
-// TestEtcdRestarts stops etcd under an append, a read and a watch, and starts it again: all three go on.
+// TestEtcdRestarts stops etcd under an append, a read and a watch, and starts it again: all three continue.
 func TestEtcdRestarts(t *testing.T) {
 	s := eventstest.NewServer(t, nil)
 	l := eventstest.OpenLog(t, s.Config(t))
@@ -142,7 +142,7 @@ func TestEtcdRestarts(t *testing.T) {
 		t.Error(err)
 	}
 	if seen != 6 {
-		t.Errorf("the watch gave %d events, want 6", seen)
+		t.Errorf("the watch returned %d events, want 6", seen)
 	}
 	n := 0
 	for _, err := range l.Read(ctx, p, events.Revision{}, events.Revision{Epoch: l.Facts().Epoch, Cluster: l.Facts().Cluster, Number: 1 << 40}) {
@@ -187,7 +187,8 @@ func TestReadRetries(t *testing.T) {
 	}
 }
 
-// TestReadFails tells of an error in the middle, so that nobody takes a part for the whole.
+// TestReadFails checks that an error in the middle of a read is returned, so that no reader mistakes a part for the
+// whole.
 func TestReadFails(t *testing.T) {
 	l := eventstest.OpenLog(t, eventstest.Config(t))
 	if _, err := l.Append(t.Context(), eventstest.Events("h1", 0, 200)); err != nil {
@@ -251,8 +252,8 @@ func TestWatchBatchesAreBounded(t *testing.T) {
 	}
 }
 
-// TestQuietLogIsHeardSoonAfterARestart: the watches of a log that nobody writes to hear of etcd soon after it is
-// back, all of them, although they share a connection.
+// TestQuietLogIsHeardSoonAfterARestart checks that all watches of a log without writes hear of etcd soon after it is
+// back, although they share a connection.
 func TestQuietLogIsHeardSoonAfterARestart(t *testing.T) {
 	s := eventstest.NewServer(t, nil)
 	cfg := s.Config(t)
@@ -271,7 +272,7 @@ func TestQuietLogIsHeardSoonAfterARestart(t *testing.T) {
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	defer cancel()
-	told := make(chan int64, watches)
+	progress := make(chan int64, watches)
 	for p := range events.Partition(watches) {
 		reading.Go(func() {
 			for b, err := range l.Watch(ctx, p, start) {
@@ -282,7 +283,7 @@ func TestQuietLogIsHeardSoonAfterARestart(t *testing.T) {
 					}
 					return
 				}
-				told <- b.Upto.Number
+				progress <- b.Upto.Number
 			}
 		})
 	}
@@ -294,12 +295,12 @@ func TestQuietLogIsHeardSoonAfterARestart(t *testing.T) {
 		}
 		for n := 0; n < watches; {
 			select {
-			case at := <-told:
+			case at := <-progress:
 				if at >= resp.Header.Revision {
 					n++
 				}
 			case <-ctx.Done():
-				t.Fatalf("%d of %d watches were told of progress", n, watches)
+				t.Fatalf("%d of %d watches reported progress", n, watches)
 			}
 		}
 	}

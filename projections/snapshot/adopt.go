@@ -13,13 +13,13 @@ import (
 	"telemetry-pipeline/events/etcd"
 )
 
-// Adopt makes offsets that were stored in an epoch offsets of this store's log, in all generations, and tells how many.
-// It is for etcd restored from a snapshot, which has events, models and offsets of one instant, each under its own
-// revision: what the offsets say stays true, only the log goes by another epoch and perhaps another cluster. Nobody else
-// may write them meanwhile. Doing it again does no harm.
+// Adopt turns offsets that were stored in the epoch was into offsets of this store's log, in all generations, and
+// returns their number. It is for etcd restored from a snapshot, which has events, models and offsets of one instant,
+// each under its own revision: the offsets stay true, only the log has another epoch and perhaps another cluster. No
+// other process may write offsets meanwhile. A repeated call does no harm.
 func (s *Store) Adopt(ctx context.Context, was events.Epoch) (int, error) {
 	all, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return s.kv.Get(ctx, s.keys.allOffsets(), clientv3.WithPrefix())
+		return s.kv.Get(ctx, s.keys.allOffsetsPrefix(), clientv3.WithPrefix())
 	})
 	if err != nil {
 		return 0, fmt.Errorf("reading offsets of all generations: %w", err)
@@ -31,7 +31,7 @@ func (s *Store) Adopt(ctx context.Context, was events.Epoch) (int, error) {
 			return adopted, &DamagedError{Key: string(kv.Key), Err: err}
 		}
 		if v.Epoch != strconv.FormatUint(uint64(was), 16) {
-			continue // of another log before: nothing of it can be folded on
+			continue // of an older log: no fold can continue from it
 		}
 		v.Epoch, v.Cluster = strconv.FormatUint(uint64(s.facts.Epoch), 16), strconv.FormatUint(s.facts.Cluster, 16)
 		value, err := json.Marshal(v)
@@ -46,9 +46,9 @@ func (s *Store) Adopt(ctx context.Context, was events.Epoch) (int, error) {
 	return adopted, nil
 }
 
-// replaceOffset writes an offset that is as it was seen.
+// replaceOffset writes an offset if it was not changed since it was read.
 func (s *Store) replaceOffset(ctx context.Context, key string, seen int64, value string) error {
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	resp, err := retryWrite(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return s.kv.Txn(ctx).
 			If(clientv3.Compare(clientv3.ModRevision(key), "=", seen)).
 			Then(clientv3.OpPut(key, value)).
@@ -63,11 +63,11 @@ func (s *Store) replaceOffset(ctx context.Context, key string, seen int64, value
 	if kvs := resp.Responses[0].GetResponseRange().GetKvs(); len(kvs) == 1 && string(kvs[0].Value) == value {
 		return nil // by an attempt whose answer was lost
 	}
-	return fmt.Errorf("adopting %s: %w", key, errWritten)
+	return fmt.Errorf("adopting %s: %w", key, errOffsetChanged)
 }
 
-// errWritten tells that an offset was written by a collector while it was being adopted.
-var errWritten = errors.New("somebody has written it meanwhile: stop every collectd, and do this again")
+// errOffsetChanged means that a collector wrote an offset while it was being adopted.
+var errOffsetChanged = errors.New("it was written meanwhile: stop every collectd, and try again")
 
-// allOffsets is what the keys of all generations' offsets start with.
-func (k keys) allOffsets() string { return k.cfg.Prefix("offsets") }
+// allOffsetsPrefix returns the common prefix of the offset keys of all generations.
+func (k keys) allOffsetsPrefix() string { return k.cfg.Prefix("offsets") }

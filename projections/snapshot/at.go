@@ -22,19 +22,19 @@ type HostSeries struct {
 	Series projections.HostWindow
 }
 
-// PartitionAt reads a partition as it was at a revision of etcd. It is for looking on: who owns the partition
-// loads it with LoadPartition. events.ErrCompacted means that etcd has forgotten how it was.
+// PartitionAt returns a partition at a revision of etcd. It is for read-only use: the partition's owner loads it with
+// LoadPartition. events.ErrCompacted means that etcd has discarded that revision.
 func (s *Store) PartitionAt(ctx context.Context, g projections.Generation, p events.Partition, rev int64) (Partition, error) {
 	part, err := s.partitionAt(ctx, g, p, rev)
 	if err != nil {
-		return part, fmt.Errorf("reading partition %d of generation %s at %d: %w", p, g, rev, forgotten(err))
+		return part, fmt.Errorf("reading partition %d of generation %s at %d: %w", p, g, rev, compactedError(err))
 	}
 	return part, nil
 }
 
 func (s *Store) partitionAt(ctx context.Context, g projections.Generation, p events.Partition, rev int64) (part Partition, err error) {
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return s.kv.Get(ctx, s.keys.offset(g, p), clientv3.WithRev(rev))
+		return s.kv.Get(ctx, s.keys.offsetKey(g, p), clientv3.WithRev(rev))
 	})
 	if err != nil {
 		return part, err
@@ -52,12 +52,12 @@ func (s *Store) partitionAt(ctx context.Context, g projections.Generation, p eve
 	return part, nil
 }
 
-// HistoryAt gives the history of a partition as it was at a revision of etcd, by window and host, the chunks of
-// each united. events.ErrCompacted is as in PartitionAt.
+// HistoryAt returns the history of a partition at a revision of etcd, by window and host, with the chunks of each
+// merged. It returns events.ErrCompacted as PartitionAt does.
 func (s *Store) HistoryAt(ctx context.Context, g projections.Generation, p events.Partition, rev int64) iter.Seq2[HostSeries, error] {
 	return func(yield func(HostSeries, error) bool) {
 		fail := func(err error) {
-			yield(HostSeries{}, fmt.Errorf("reading the history of partition %d of generation %s at %d: %w", p, g, rev, forgotten(err)))
+			yield(HostSeries{}, fmt.Errorf("reading the history of partition %d of generation %s at %d: %w", p, g, rev, compactedError(err)))
 		}
 		var now HostSeries
 		var chunks []*mvccpb.KeyValue
@@ -65,14 +65,14 @@ func (s *Store) HistoryAt(ctx context.Context, g projections.Generation, p event
 			if len(chunks) == 0 {
 				return true, nil
 			}
-			series, err := s.unite(chunks, all)
+			series, err := s.uniteChunks(chunks, keepAll)
 			if err != nil {
 				return false, err
 			}
 			now.Series, chunks = series, nil
 			return yield(now, nil), nil
 		}
-		for kv, err := range s.rangeAt(ctx, s.keys.partition(g, kindSeries, p), rev) {
+		for kv, err := range s.rangeAt(ctx, s.keys.partitionPrefix(g, kindSeries, p), rev) {
 			if err != nil {
 				fail(err)
 				return
@@ -99,13 +99,13 @@ func (s *Store) HistoryAt(ctx context.Context, g projections.Generation, p event
 	}
 }
 
-// pageChunks is how many chunks one read gives: some of 64 KiB.
+// pageChunks is the number of chunks in one read; some have 64 KiB.
 const pageChunks = 64
 
 // rangeAt reads all keys with a prefix at a revision, in pages.
 func (s *Store) rangeAt(ctx context.Context, prefix string, rev int64) iter.Seq2[*mvccpb.KeyValue, error] {
 	return func(yield func(*mvccpb.KeyValue, error) bool) {
-		end := endOf(prefix)
+		end := prefixEnd(prefix)
 		for from := prefix; from != ""; {
 			resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 				return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageChunks), clientv3.WithRev(rev))
@@ -126,8 +126,8 @@ func (s *Store) rangeAt(ctx context.Context, prefix string, rev int64) iter.Seq2
 	}
 }
 
-// forgotten says in the words of events that a revision is compacted.
-func forgotten(err error) error {
+// compactedError returns events.ErrCompacted for etcd's error of a compacted revision, and any other error as it is.
+func compactedError(err error) error {
 	if errors.Is(err, rpctypes.ErrCompacted) {
 		return fmt.Errorf("%w: %w", events.ErrCompacted, err)
 	}

@@ -8,13 +8,13 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// BenchmarkSaveToWatch is the way of a change from Save to a reader of Watch: with its offsets, as
-// collectors save, and alone, when the reader has to learn from etcd that no offsets are coming.
+// BenchmarkSaveToWatch measures the way of a change from Save to a reader of Watch: with its offsets, as collectors
+// save, and alone, when the reader has to learn from etcd that no offsets are coming.
 func BenchmarkSaveToWatch(b *testing.B) {
 	for name, with := range map[string]bool{"with offsets": true, "live alone": false} {
 		b.Run(name, func(b *testing.B) {
 			f := newFixture(b)
-			guard := f.claim(0)
+			guard := f.claimPartition(0)
 			host := hostsOf(0, 1)[0]
 			start, err := f.Load(b.Context(), generation)
 			if err != nil {
@@ -32,12 +32,12 @@ func BenchmarkSaveToWatch(b *testing.B) {
 				}
 			}()
 			for n := int64(1); b.Loop(); n++ {
-				c := f.fold(n, eventstest.Event(host, int(n)))
+				c := f.foldEvents(n, eventstest.Event(host, int(n)))
 				c.Chunks, c.Identity = nil, nil
 				if !with {
 					c.Offsets = nil
 				}
-				f.save(0, c, guard)
+				f.saveCommit(0, c, guard)
 				select {
 				case <-seen:
 				case <-time.After(10 * time.Second):

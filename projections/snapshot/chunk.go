@@ -9,24 +9,24 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Chunk is a piece of one window's history of one host, appended and never rewritten; merging (merge.go) makes one of
-// several.
+// Chunk is a piece of one window's history of one host, appended and never rewritten; a merge (merge.go) replaces
+// several chunks by one.
 type Chunk struct {
 	Host   events.HostID
 	Window projections.Window
 	Series projections.HostWindow
 }
 
-// maxPiece is how much of a series goes into one value, before it is compressed.
+// maxPiece bounds the bytes of a series in one value, before compression.
 const maxPiece = maxBytes / 2
 
-// piece is a chunk, or a part of one, in the bytes that are stored.
+// piece is a chunk, or a part of one, with its stored bytes.
 type piece struct {
 	series projections.HostWindow
 	model  []byte
 }
 
-// chunkPuts lists the keys of chunks, each once: the same records come under the same key.
+// chunkPuts returns the puts of chunks, each key once: the same records have the same key.
 func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks []Chunk, env envelope) ([]put, error) {
 	var puts []put
 	seen := make(map[string]bool)
@@ -34,17 +34,17 @@ func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks [
 		if err := s.checkHost(p, chunk.Host); err != nil {
 			return nil, err
 		}
-		for _, piece := range pieces(chunk.Series) {
+		for _, piece := range splitSeries(chunk.Series) {
 			first := firstRecord(piece.series)
 			if projections.WindowOf(first) != chunk.Window {
 				return nil, fmt.Errorf("chunk of host %q for window %d holds a record of %v", chunk.Host, chunk.Window, first)
 			}
-			key := s.keys.chunk(g, p, chunk, first, xxh3.Hash128(piece.model).Bytes())
+			key := s.keys.chunkKey(g, p, chunk, first, xxh3.Hash128(piece.model).Bytes())
 			if seen[key] {
 				continue
 			}
 			seen[key] = true
-			value := s.codec.pack(env, piece.model, true)
+			value := s.codec.packValue(env, piece.model, true)
 			if err := checkSize("chunk", chunk.Host, value); err != nil {
 				return nil, err
 			}
@@ -54,9 +54,9 @@ func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks [
 	return puts, nil
 }
 
-// pieces splits a series that is too large for one value; which records are together does not matter. An
+// splitSeries splits a series that is too large for one value; it does not matter which records stay together. An
 // empty series has no pieces.
-func pieces(series projections.HostWindow) []piece {
+func splitSeries(series projections.HostWindow) []piece {
 	if series.Records() == 0 {
 		return nil
 	}
@@ -64,15 +64,15 @@ func pieces(series projections.HostWindow) []piece {
 	if len(model) <= maxPiece {
 		return []piece{{series, model}}
 	}
-	a, b, cut := halves(series)
+	a, b, cut := halveSeries(series)
 	if !cut {
 		return []piece{{series, model}}
 	}
-	return append(pieces(a), pieces(b)...)
+	return append(splitSeries(a), splitSeries(b)...)
 }
 
-// halves cuts a series between two columns, or its only column between two readings.
-func halves(series projections.HostWindow) (a, b projections.HostWindow, cut bool) {
+// halveSeries cuts a series between two columns, or its only column between two readings.
+func halveSeries(series projections.HostWindow) (a, b projections.HostWindow, cut bool) {
 	cols := series.Columns
 	if n := len(cols); n > 1 {
 		return projections.HostWindow{Columns: cols[: n/2 : n/2]}, projections.HostWindow{Columns: cols[n/2:]}, true

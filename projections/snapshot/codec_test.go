@@ -20,23 +20,23 @@ func FuzzKeys(f *testing.F) {
 		p = max(p, 0) % 4096
 		gen, part, name := projections.Generation(g), events.Partition(p), events.HostID(host)
 		for _, kind := range []string{kindLive, kindIdentity} {
-			key := k.model(gen, kind, part, name)
+			key := k.modelKey(gen, kind, part, name)
 			gotKind, gotPart, gotName, err := k.parseModel(gen, key)
 			if err != nil || gotKind != kind || gotPart != part || gotName != name {
 				t.Errorf("key %q: got %s, %d, %q (%v), want %s, %d, %q", key, gotKind, gotPart, gotName, err, kind, part, name)
 			}
-			if from, to := k.models(gen); key < from || key >= to {
+			if from, to := k.modelsRange(gen); key < from || key >= to {
 				t.Errorf("key %q is outside the models' range [%q, %q)", key, from, to)
 			}
 		}
-		if got, err := k.parseOffset(gen, k.offset(gen, part)); err != nil || got != part {
+		if got, err := k.parseOffset(gen, k.offsetKey(gen, part)); err != nil || got != part {
 			t.Errorf("got offset key of partition %d (%v), want %d", got, err, part)
 		}
-		if got, err := k.parseGeneration(k.generation(gen)); err != nil || got != gen {
+		if got, err := k.parseGeneration(k.generationKey(gen)); err != nil || got != gen {
 			t.Errorf("got generation %q (%v), want %q", got, err, gen)
 		}
 		w := projections.WindowOf(events.Timestamp(hour))
-		if from, to := k.models(gen); k.window(gen, part, w, name) >= from && k.window(gen, part, w, name) < to {
+		if from, to := k.modelsRange(gen); k.windowPrefix(gen, part, w, name) >= from && k.windowPrefix(gen, part, w, name) < to {
 			t.Error("series are in the models' range")
 		}
 		if len(windowName(w)) != len(windowLayout) || windowName(w) >= windowName(w+1) {
@@ -77,11 +77,11 @@ func TestPack(t *testing.T) {
 		"short":          {text[:100], true, tagPlain},
 		"long":           {text, true, tagZstd},
 		"not compressed": {text, false, tagPlain},
-		"no gain":        {noise(2000), true, tagPlain},
+		"no gain":        {randomBytes(2000), true, tagPlain},
 	} {
 		env := envelope{revision: 1 << 40, upload: "upload-7"}
-		value := c.pack(env, test.model, test.compress)
-		got, model, err := c.unpack(value)
+		value := c.packValue(env, test.model, test.compress)
+		got, model, err := c.unpackValue(value)
 		if err != nil || got != env || !bytes.Equal(model, test.model) {
 			t.Errorf("%s: got %v and %d bytes (%v), want %v and %d", name, got, len(model), err, env, len(test.model))
 		}
@@ -89,34 +89,34 @@ func TestPack(t *testing.T) {
 			t.Errorf("%s: got tag %d, want %d", name, value[0], test.tag)
 		}
 		for n := range value[:min(len(value), 12)] {
-			if got, _, err := c.unpack(value[:n]); err == nil && got == env && n < 10 {
-				t.Errorf("%s: the first %d bytes give the whole envelope", name, n)
+			if got, _, err := c.unpackValue(value[:n]); err == nil && got == env && n < 10 {
+				t.Errorf("%s: the first %d bytes yield the whole envelope", name, n)
 			}
 		}
 	}
-	if _, _, err := c.unpack([]byte{9, 0, 0}); err == nil || !strings.Contains(err.Error(), "unknown encoding 9") {
+	if _, _, err := c.unpackValue([]byte{9, 0, 0}); err == nil || !strings.Contains(err.Error(), "unknown encoding 9") {
 		t.Errorf("got %v, want an error that names the unknown encoding", err)
 	}
 }
 
 func FuzzUnpack(f *testing.F) {
 	c := newCodec()
-	f.Add(c.pack(envelope{revision: 5, upload: "u"}, []byte("model"), true))
-	f.Add(c.pack(envelope{}, bytes.Repeat([]byte("model"), 500), true))
+	f.Add(c.packValue(envelope{revision: 5, upload: "u"}, []byte("model"), true))
+	f.Add(c.packValue(envelope{}, bytes.Repeat([]byte("model"), 500), true))
 	f.Fuzz(func(t *testing.T, value []byte) {
-		env, model, err := c.unpack(value)
+		env, model, err := c.unpackValue(value)
 		if err != nil {
 			return
 		}
-		again, same, err := c.unpack(c.pack(env, model, true))
+		again, same, err := c.unpackValue(c.packValue(env, model, true))
 		if len(env.upload) <= maxUpload && (err != nil || again != env || !bytes.Equal(same, model)) {
 			t.Errorf("got %v and %d bytes (%v) the second time, want %v and %d", again, len(same), err, env, len(model))
 		}
 	})
 }
 
-// noise does not compress.
-func noise(n int) []byte {
+// randomBytes returns bytes that do not compress.
+func randomBytes(n int) []byte {
 	b := make([]byte, n)
 	x := uint64(88172645463325252)
 	for i := range b {
@@ -133,7 +133,7 @@ func TestPiecesOfALargeSeries(t *testing.T) {
 	for _, metric := range []string{"A", "B", "C"} {
 		col := projections.Column{Entity: events.Entity{GPU: "g"}, Metric: metric}
 		for i := range 400 {
-			raw := string(noise(2000 + i))
+			raw := string(randomBytes(2000 + i))
 			col.Add(events.Timestamp(i/2), events.Value{Absent: events.ReadError, Raw: raw}) // two at each time
 		}
 		col.Canonical()
@@ -141,7 +141,7 @@ func TestPiecesOfALargeSeries(t *testing.T) {
 	}
 	before := projections.AppendHostWindow(nil, &series)
 	var parts []projections.HostWindow
-	for _, p := range pieces(series) {
+	for _, p := range splitSeries(series) {
 		if len(p.model) > maxPiece {
 			t.Errorf("got a piece of %d bytes, want at most %d", len(p.model), maxPiece)
 		}
@@ -161,7 +161,7 @@ func TestPiecesOfALargeSeries(t *testing.T) {
 	if !bytes.Equal(projections.AppendHostWindow(nil, &series), before) {
 		t.Error("cutting changed the series")
 	}
-	if got := pieces(projections.HostWindow{}); got != nil {
+	if got := splitSeries(projections.HostWindow{}); got != nil {
 		t.Errorf("got %d pieces of nothing", len(got))
 	}
 }

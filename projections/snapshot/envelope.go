@@ -14,9 +14,9 @@ import (
 //
 //	tag (1 byte: plain or compressed) · revision (uvarint) · length of upload id (uvarint) · upload id · model
 //
-// Models are equal when their own bytes are, whatever the envelopes say.
+// Models are equal when their own bytes are, independent of their envelopes.
 type envelope struct {
-	revision int64 // of the log; what the writer had folded
+	revision int64 // position in the log up to which the writer had folded
 	upload   events.UploadID
 }
 
@@ -24,8 +24,8 @@ const (
 	tagPlain = 1
 	tagZstd  = 2
 
-	worthCompressing = 512      // bytes; less gains nothing that etcd's own 256 bytes per key would notice
-	maxModel         = 64 << 20 // bytes a compressed model may claim to unpack to
+	worthCompressing = 512      // bytes; compressing less gains nothing, since etcd itself needs 256 bytes per key
+	maxModel         = 64 << 20 // bytes that a compressed model may claim to unpack to
 	maxUpload        = 256      // bytes of an upload id that are kept
 )
 
@@ -51,9 +51,9 @@ func newCodec() codec {
 	return codec{enc, dec}
 }
 
-// pack makes a stored value. Compressing is for what is read seldom; what does not shrink by an eighth
-// stays plain.
-func (c codec) pack(e envelope, model []byte, compress bool) []byte {
+// packValue returns the stored form of a model. Compression is for values that are read rarely; a model that does not
+// shrink by an eighth stays plain.
+func (c codec) packValue(e envelope, model []byte, compress bool) []byte {
 	if len(e.upload) > maxUpload {
 		e.upload = e.upload[:maxUpload]
 	}
@@ -73,8 +73,8 @@ func (c codec) pack(e envelope, model []byte, compress bool) []byte {
 	return append(value, model...)
 }
 
-// unpack undoes pack. The model may alias value.
-func (c codec) unpack(value []byte) (e envelope, model []byte, err error) {
+// unpackValue reverses packValue. The model may alias value.
+func (c codec) unpackValue(value []byte) (e envelope, model []byte, err error) {
 	if len(value) == 0 {
 		return e, nil, errShort
 	}

@@ -14,11 +14,11 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// lateKV is a path to etcd that holds some transactions back: their sender gets no answer in time, and etcd
-// gets them when arrive says so. It is used by one goroutine.
+// lateKV is a path to etcd that holds some transactions back: their sender gets no answer in time, and etcd gets them
+// when deliverHeld is called. It is used by one goroutine.
 type lateKV struct {
 	clientv3.KV
-	hold func() bool // asked for every transaction that writes
+	hold func() bool // called for every transaction that writes
 	held []func() (*clientv3.TxnResponse, error)
 }
 
@@ -48,8 +48,8 @@ func (k *lateKV) holdNext(n int) {
 	k.hold = func() bool { n--; return n >= 0 }
 }
 
-// arrive lets etcd have a transaction that was held back, and tells whether it wrote.
-func (k *lateKV) arrive(t *testing.T, i int) bool {
+// deliverHeld sends a held transaction to etcd, and reports whether it wrote.
+func (k *lateKV) deliverHeld(t *testing.T, i int) bool {
 	t.Helper()
 	resp, err := k.held[i]()
 	if err != nil {
@@ -66,17 +66,17 @@ func newLateFixture(t *testing.T) (*fixture, *lateKV) {
 	return f, late
 }
 
-// commitOf is one event for each of the first n hosts of partition 0, the i-th one of each.
+// commitOf returns a commit of one event for each of the first n hosts of partition 0, the i-th event of each.
 func (f *fixture) commitOf(n int, i int, offset int64) Commit {
 	var evs []events.Event
 	for _, h := range hostsOf(0, n) {
 		evs = append(evs, eventstest.Event(h, i))
 	}
-	return f.fold(offset, evs...)
+	return f.foldEvents(offset, evs...)
 }
 
-// An attempt that etcd applies after newer commits of the same claim takes no reading and no offset back,
-// whichever part of a commit it is.
+// An attempt that etcd applies after newer commits of the same claim takes no reading and no offset back, for every
+// part of a commit.
 func TestLateAttemptTakesNothingBack(t *testing.T) {
 	cases := []struct {
 		name   string
@@ -92,32 +92,32 @@ func TestLateAttemptTakesNothingBack(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			f, late := newLateFixture(t)
-			guard := f.claim(0)
+			guard := f.claimPartition(0)
 			first := f.commitOf(c.hosts, 0, 10)
 			c.change(&first)
 			late.holdNext(1)
-			f.save(0, first, guard) // one attempt is under way, the next is stored
-			f.save(0, f.commitOf(c.hosts, 5000, 20), guard)
-			before := f.dump()
-			if late.arrive(t, 0) {
+			f.saveCommit(0, first, guard) // one attempt is under way, the next is stored
+			f.saveCommit(0, f.commitOf(c.hosts, 5000, 20), guard)
+			before := f.dumpKeys()
+			if late.deliverHeld(t, 0) {
 				t.Error("the late attempt wrote")
 			}
-			if d := diff(f.dump(), before); d != "" {
-				t.Errorf("the late attempt changed what is stored (-before +after):\n%s", d)
+			if d := diffOf(f.dumpKeys(), before); d != "" {
+				t.Errorf("the late attempt changed the stored state (-before +after):\n%s", d)
 			}
 		})
 	}
 }
 
-// What a run of a follower left under way when it was given up either is there when the next run of the
-// same claim first saves, and then that has to load it, or it never comes.
-func TestLeftoverOfAGivenUpCommit(t *testing.T) {
+// A transaction that an abandoned run of a follower left in flight is either applied before the next run of the same
+// claim first saves, and then that run has to load it, or it is never applied.
+func TestLeftoverOfAnAbandonedCommit(t *testing.T) {
 	for name, hosts := range map[string]int{"in one transaction": 1, "in several": 70} {
 		for _, arrives := range []string{"before", "after"} {
 			t.Run(name+" "+arrives, func(t *testing.T) {
 				f, late := newLateFixture(t)
-				guard := f.claim(0)
-				f.save(0, f.commitOf(hosts, 0, 10), guard)
+				guard := f.claimPartition(0)
+				f.saveCommit(0, f.commitOf(hosts, 0, 10), guard)
 				ctx, giveUp := context.WithCancel(t.Context())
 				late.hold = func() bool { giveUp(); return true }
 				if err := f.Save(ctx, generation, 0, f.commitOf(hosts, 100, 20), guard); !errors.Is(err, context.Canceled) {
@@ -127,7 +127,7 @@ func TestLeftoverOfAGivenUpCommit(t *testing.T) {
 				if _, err := f.LoadPartition(t.Context(), generation, 0); err != nil {
 					t.Fatal(err)
 				}
-				if arrives == "before" && !late.arrive(t, 0) {
+				if arrives == "before" && !late.deliverHeld(t, 0) {
 					t.Fatal("the leftover came first and did not write")
 				}
 				next := f.commitOf(hosts, 5000, 30)
@@ -142,13 +142,13 @@ func TestLeftoverOfAGivenUpCommit(t *testing.T) {
 					if _, err := f.LoadPartition(t.Context(), generation, 0); err != nil {
 						t.Fatal(err)
 					}
-					f.save(0, next, guard)
+					f.saveCommit(0, next, guard)
 					return
 				}
 				if err != nil {
 					t.Fatal(err)
 				}
-				if late.arrive(t, 0) {
+				if late.deliverHeld(t, 0) {
 					t.Error("the leftover wrote after a newer commit")
 				}
 			})
@@ -156,12 +156,12 @@ func TestLeftoverOfAGivenUpCommit(t *testing.T) {
 	}
 }
 
-// Who lost the claim is told so, although what the new owner stored has moved the offsets too.
+// A collector that lost its claim gets ErrFenced, although the new owner's writes have moved the offsets too.
 func TestLostClaimIsFencedNotStale(t *testing.T) {
 	f := newFixture(t)
-	old := f.claim(0)
-	f.save(0, f.commitOf(1, 0, 10), old)
-	current, owner := f.claim(0), New(f.client, f.cfg, f.facts, nil)
+	old := f.claimPartition(0)
+	f.saveCommit(0, f.commitOf(1, 0, 10), old)
+	current, owner := f.claimPartition(0), New(f.client, f.cfg, f.facts, nil)
 	if _, err := owner.LoadPartition(t.Context(), generation, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -173,22 +173,20 @@ func TestLostClaimIsFencedNotStale(t *testing.T) {
 	}
 }
 
-// A path to etcd that loses answers and holds attempts back for any time, and a follower that starts again
-// from what is stored whenever it is told to: what is stored never lacks what it had, or what its offset
-// covers.
+// The path to etcd loses answers and holds attempts back for any time, and a follower restarts from the stored state
+// at random: the stored state never loses anything, and never lacks a record that its offset covers.
 func TestAnyLateArrivalsLeaveAFold(t *testing.T) {
 	for seed := range uint64(10) {
 		f, late := newLateFixture(t)
-		run := &lateRun{fixture: f, late: late, rng: rand.New(rand.NewPCG(seed, 1)), hosts: hostsOf(0, 40), guard: f.claim(0)}
-		run.run(t)
+		run := &lateRun{fixture: f, late: late, rng: rand.New(rand.NewPCG(seed, 1)), hosts: hostsOf(0, 40), guard: f.claimPartition(0)}
+		run.runSteps(t)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
 	}
 }
 
-// lateRun is a follower of a log whose n-th event is the n-th of its host, in turn, and the check of what it
-// stores.
+// lateRun is a follower of a log whose n-th event is the n-th of its host, in turn, with a check of its stored state.
 type lateRun struct {
 	*fixture
 	late   *lateKV
@@ -197,37 +195,37 @@ type lateRun struct {
 	guard  clientv3.Cmp
 	offset int64 // as known to the follower
 	stored map[events.HostID]events.Timestamp
-	wrote  int64 // offset stored when last looked at
+	wrote  int64 // last offset read from etcd
 }
 
 const lateEvents = 400
 
-func (r *lateRun) event(n int64) events.Event {
+func (r *lateRun) nthEvent(n int64) events.Event {
 	return eventstest.Event(r.hosts[n%int64(len(r.hosts))], int(n))
 }
 
-func (r *lateRun) run(t *testing.T) {
+func (r *lateRun) runSteps(t *testing.T) {
 	r.stored = make(map[events.HostID]events.Timestamp)
 	r.late.hold = func() bool { return r.rng.IntN(4) == 0 }
-	r.load(t)
+	r.loadStored(t)
 	for r.offset < lateEvents && !t.Failed() {
-		r.commit(t)
+		r.commitSome(t)
 		for len(r.late.held) > 0 && r.rng.IntN(3) == 0 {
-			r.late.arrive(t, r.rng.IntN(len(r.late.held)))
+			r.late.deliverHeld(t, r.rng.IntN(len(r.late.held)))
 		}
-		r.check(t)
+		r.checkStored(t)
 	}
 	for len(r.late.held) > 0 {
-		r.late.arrive(t, r.rng.IntN(len(r.late.held)))
+		r.late.deliverHeld(t, r.rng.IntN(len(r.late.held)))
 	}
-	r.check(t)
+	r.checkStored(t)
 	if r.wrote != lateEvents {
 		t.Errorf("got an offset of %d at the end, want %d", r.wrote, lateEvents)
 	}
 }
 
-// load makes the follower begin with what is stored.
-func (r *lateRun) load(t *testing.T) {
+// loadStored makes the follower start from the stored state.
+func (r *lateRun) loadStored(t *testing.T) {
 	part, err := r.LoadPartition(t.Context(), generation, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -240,17 +238,17 @@ func (r *lateRun) load(t *testing.T) {
 	}
 }
 
-// commit folds some events and saves them, sometimes giving up on the way.
-func (r *lateRun) commit(t *testing.T) {
+// commitSome folds some events and saves them, and sometimes abandons the commit.
+func (r *lateRun) commitSome(t *testing.T) {
 	upto := min(lateEvents, r.offset+1+r.rng.Int64N(50))
 	var evs []events.Event
 	for n := r.offset + 1; n <= upto; n++ {
-		evs = append(evs, r.event(n))
+		evs = append(evs, r.nthEvent(n))
 	}
-	c := r.fold(upto, evs...)
+	c := r.foldEvents(upto, evs...)
 	if r.rng.IntN(5) == 0 {
 		if err := r.Save(t.Context(), generation, 0, Commit{Live: c.Live, Identity: c.Identity}, r.guard); err != nil {
-			r.restart(t, err)
+			r.restartAfter(t, err)
 			return
 		}
 	}
@@ -268,21 +266,21 @@ func (r *lateRun) commit(t *testing.T) {
 		defer func() { r.late.hold = hold }()
 	}
 	if err := r.Save(ctx, generation, 0, c, r.guard); err != nil {
-		r.restart(t, err)
+		r.restartAfter(t, err)
 		return
 	}
 	r.offset = upto
 }
 
-func (r *lateRun) restart(t *testing.T, err error) {
+func (r *lateRun) restartAfter(t *testing.T, err error) {
 	if !errors.Is(err, ErrStale) && !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v, want ErrStale or the end of the context", err)
 	}
-	r.load(t)
+	r.loadStored(t)
 }
 
-// check reads what is stored, as another process would.
-func (r *lateRun) check(t *testing.T) {
+// checkStored reads the stored state, as another process would.
+func (r *lateRun) checkStored(t *testing.T) {
 	part, err := New(r.client, r.cfg, r.facts, nil).LoadPartition(t.Context(), generation, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -303,8 +301,8 @@ func (r *lateRun) check(t *testing.T) {
 	}
 	r.stored = seen
 	for n := max(1, now-int64(len(r.hosts))+1); n <= now; n++ {
-		if ev := r.event(n); seen[ev.Host] < ev.First() {
-			t.Errorf("offset %d covers an event of host %s at %v; what is stored ends at %v", now, ev.Host, ev.First(), seen[ev.Host])
+		if ev := r.nthEvent(n); seen[ev.Host] < ev.First() {
+			t.Errorf("offset %d covers an event of host %s at %v; the stored state ends at %v", now, ev.Host, ev.First(), seen[ev.Host])
 		}
 	}
 }

@@ -24,7 +24,7 @@ const (
 	generation = projections.Generation("g_1/x") // a name that must be escaped
 )
 
-// fixture is a store of a test's own, and what a collector would know.
+// fixture is a test's own store, with the state that a collector would have.
 type fixture struct {
 	*Store
 	t      testing.TB
@@ -56,8 +56,8 @@ func factsOf(t testing.TB, client *clientv3.Client) events.Facts {
 	return events.Facts{Epoch: 0xe0c, Cluster: resp.Header.ClusterId, Partitions: partitions}
 }
 
-// claim makes an owner key, as a collector would, and gives its guard.
-func (f *fixture) claim(p events.Partition) clientv3.Cmp {
+// claimPartition creates an owner key, as a collector would, and returns its guard.
+func (f *fixture) claimPartition(p events.Partition) clientv3.Cmp {
 	f.t.Helper()
 	key := f.cfg.Key("owners", fmt.Sprint(p))
 	if _, err := f.client.Delete(f.t.Context(), key); err != nil {
@@ -70,19 +70,19 @@ func (f *fixture) claim(p events.Partition) clientv3.Cmp {
 	return clientv3.Compare(clientv3.CreateRevision(key), "=", resp.Header.Revision)
 }
 
-// activate makes a generation the active one, as nobody would.
-func (f *fixture) activate(g projections.Generation) {
+// activateGeneration makes a generation the active one, as no part of the product would.
+func (f *fixture) activateGeneration(g projections.Generation) {
 	f.t.Helper()
-	if _, err := f.client.Put(f.t.Context(), f.keys.active(), string(g)); err != nil {
+	if _, err := f.client.Put(f.t.Context(), f.keys.activeKey(), string(g)); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
-// fold applies events and gives the commit that they make. Offsets are at number.
-func (f *fixture) fold(number int64, evs ...events.Event) Commit {
+// foldEvents applies events and returns their commit. Offsets are at number.
+func (f *fixture) foldEvents(number int64, evs ...events.Event) Commit {
 	c := Commit{
 		Live: make(map[events.HostID]*projections.Live), Identity: make(map[events.HostID]*projections.Identity),
-		Offsets: &projections.Offsets{Live: f.at(number), Series: f.at(number), HotFrom: 7}, Upload: "upload-1",
+		Offsets: &projections.Offsets{Live: f.revisionAt(number), Series: f.revisionAt(number), HotFrom: 7}, Upload: "upload-1",
 	}
 	for _, ev := range evs {
 		host := f.hosts[ev.Host]
@@ -91,7 +91,7 @@ func (f *fixture) fold(number int64, evs ...events.Event) Commit {
 			f.hosts[ev.Host], f.all[ev.Host] = host, make(map[projections.Window]projections.HostWindow)
 		}
 		effect := host.Apply(&ev)
-		live, identity := clone(host)
+		live, identity := cloneHost(host)
 		c.Live[ev.Host], c.Identity[ev.Host] = live, identity
 		for _, series := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
 			for _, w := range slices.Sorted(maps.Keys(series)) {
@@ -103,8 +103,8 @@ func (f *fixture) fold(number int64, evs ...events.Event) Commit {
 	return c
 }
 
-// clone copies what a later fold may change, by the stored bytes.
-func clone(h *projections.Host) (*projections.Live, *projections.Identity) {
+// cloneHost copies the parts that a later fold may change, by their stored bytes.
+func cloneHost(h *projections.Host) (*projections.Live, *projections.Identity) {
 	live, err := projections.ParseLive(projections.AppendLive(nil, &h.Live))
 	identity, err2 := projections.ParseIdentity(projections.AppendIdentity(nil, &h.Identity))
 	if err != nil || err2 != nil {
@@ -113,14 +113,14 @@ func clone(h *projections.Host) (*projections.Live, *projections.Identity) {
 	return &live, &identity
 }
 
-func (f *fixture) save(p events.Partition, c Commit, guards ...clientv3.Cmp) {
+func (f *fixture) saveCommit(p events.Partition, c Commit, guards ...clientv3.Cmp) {
 	f.t.Helper()
 	if err := f.Save(f.t.Context(), generation, p, c, guards...); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
-// hostsOf gives host names of a partition, among them some that need escaping.
+// hostsOf returns host names of a partition, among them some that need escaping.
 func hostsOf(p events.Partition, n int) []events.HostID {
 	var hosts []events.HostID
 	for i := 0; len(hosts) < n; i++ {
@@ -133,7 +133,7 @@ func hostsOf(p events.Partition, n int) []events.HostID {
 	return hosts
 }
 
-// state is what a reader of batches knows.
+// state is the state of a reader of batches.
 type state struct {
 	hosts   map[events.HostID]projections.Stored
 	offsets map[events.Partition]projections.Offsets
@@ -143,7 +143,7 @@ func newState() state {
 	return state{make(map[events.HostID]projections.Stored), make(map[events.Partition]projections.Offsets)}
 }
 
-func (s state) apply(b projections.Batch) {
+func (s state) applyBatch(b projections.Batch) {
 	for _, h := range b.Hosts {
 		known := s.hosts[h.Host]
 		if h.Removed {
@@ -161,8 +161,8 @@ func (s state) apply(b projections.Batch) {
 	maps.Copy(s.offsets, b.Offsets)
 }
 
-// want is the state after everything that the fixture folded.
-func (f *fixture) want() map[events.HostID]projections.Stored {
+// wantHosts returns the state after everything that the fixture folded.
+func (f *fixture) wantHosts() map[events.HostID]projections.Stored {
 	want := make(map[events.HostID]projections.Stored)
 	for id, h := range f.hosts {
 		want[id] = projections.Stored{
@@ -172,10 +172,10 @@ func (f *fixture) want() map[events.HostID]projections.Stored {
 	return want
 }
 
-func diff(got, want any) string { return gocmp.Diff(want, got) }
+func diffOf(got, want any) string { return gocmp.Diff(want, got) }
 
-// within gives a context that ends the test's patience.
-func within(t *testing.T, d time.Duration) context.Context {
+// timeoutContext returns a context that ends after d, or with the test.
+func timeoutContext(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx

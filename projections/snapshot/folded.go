@@ -9,12 +9,12 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// WatchFolded gives how far the partitions of the active generation are folded: first those that have been
-// folded at all, then those that change. When another generation becomes active its positions follow, and
-// they may be behind those given before. It survives what WatchOffsets survives, and ends as that does.
+// WatchFolded returns the folded positions of the partitions of the active generation: first of all partitions that
+// have been folded, then of each that changes. When another generation becomes active its positions follow, and they
+// may be behind the earlier ones. It survives and ends like WatchOffsets.
 func (s *Store) WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error] {
 	return func(yield func(map[events.Partition]events.Revision, error) bool) {
-		for g, err := range s.turns(ctx) {
+		for g, err := range s.activeGenerations(ctx) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -26,7 +26,7 @@ func (s *Store) WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]
 	}
 }
 
-// foldedWhileActive follows the positions of g and tells whether another generation took its place.
+// foldedWhileActive yields the positions of g and reports whether it ended because another generation became active.
 func (s *Store) foldedWhileActive(ctx context.Context, g projections.Generation,
 	yield func(map[events.Partition]events.Revision, error) bool) (switched bool) {
 	ctx, end := s.whileActive(ctx, g)

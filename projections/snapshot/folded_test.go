@@ -10,33 +10,32 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Who watches how far things are folded is told of each step, and of the other generation's positions when
-// that becomes active.
+// A reader of WatchFolded gets each step, and the other generation's positions when that becomes active.
 func TestWatchFoldedFollowsTheActiveGeneration(t *testing.T) {
 	f := newFixture(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	activate := func(g projections.Generation) {
 		t.Helper()
-		if _, err := f.client.Put(ctx, f.keys.active(), string(g)); err != nil {
+		if _, err := f.client.Put(ctx, f.keys.activeKey(), string(g)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	position := func(g projections.Generation, p events.Partition, live, series int64) {
 		t.Helper()
-		c := Commit{Offsets: &projections.Offsets{Live: f.at(live), Series: f.at(series)}}
-		if err := f.Save(ctx, g, p, c, f.claim(p)); err != nil {
+		c := Commit{Offsets: &projections.Offsets{Live: f.revisionAt(live), Series: f.revisionAt(series)}}
+		if err := f.Save(ctx, g, p, c, f.claimPartition(p)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	told, ended := make(chan map[events.Partition]events.Revision), make(chan error, 1)
+	reported, ended := make(chan map[events.Partition]events.Revision), make(chan error, 1)
 	go func() {
 		for folded, err := range f.WatchFolded(ctx) {
 			if err != nil {
 				ended <- err
 				return
 			}
-			told <- folded
+			reported <- folded
 		}
 		ended <- nil
 	}()
@@ -44,14 +43,14 @@ func TestWatchFoldedFollowsTheActiveGeneration(t *testing.T) {
 		t.Helper()
 		for {
 			select {
-			case folded := <-told:
+			case folded := <-reported:
 				if r, there := folded[p]; there && r.Number == want {
 					return
 				}
 			case err := <-ended:
 				t.Fatalf("%s: the watch ended: %v", what, err)
-			case <-within(t, time.Minute).Done():
-				t.Fatalf("%s: partition %d was not told to be at %d", what, p, want)
+			case <-timeoutContext(t, time.Minute).Done():
+				t.Fatalf("%s: partition %d was not reported at %d", what, p, want)
 			}
 		}
 	}
@@ -68,6 +67,6 @@ func TestWatchFoldedFollowsTheActiveGeneration(t *testing.T) {
 	expect("a step of it", 2, 9)
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("ending the context gave %v, want its error", err)
+		t.Errorf("ending the context returned %v, want its error", err)
 	}
 }

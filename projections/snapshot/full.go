@@ -11,29 +11,29 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// fullness is what a store knows of etcd's space, from what became of its writes. The zero value knows of
-// no trouble.
-type fullness struct {
-	refusedAt atomic.Int64 // when etcd last refused a write for want of space, in Unix nanoseconds; 0 after one that it took
+// spaceState is a store's knowledge of etcd's free space, from the outcomes of its writes. The zero value knows of no
+// shortage.
+type spaceState struct {
+	refusedAt atomic.Int64 // when etcd last refused a write for lack of space, in Unix nanoseconds; 0 after a successful write
 }
 
-// refusalHolds is how long one refusal tells of etcd. A write that waits for space asks more often than that.
-const refusalHolds = 5 * time.Second
+// refusalTTL is the time that one refusal stays valid. A write that waits for space retries more often.
+const refusalTTL = 5 * time.Second
 
-// Writable is nil unless etcd refuses this store's writes because it is out of space. They wait, and go on by
-// themselves when there is space again.
+// Writable returns nil unless etcd refuses this store's writes because it is out of space. The writes wait, and
+// continue by themselves when there is space again.
 func (s *Store) Writable() error {
 	at := s.space.refusedAt.Load()
-	if at == 0 || time.Since(time.Unix(0, at)) > refusalHolds {
+	if at == 0 || time.Since(time.Unix(0, at)) > refusalTTL {
 		return nil
 	}
-	return errFull
+	return errNoSpace
 }
 
-var errFull = fmt.Errorf("projections are not written: %w", eventlog.ErrNoSpace)
+var errNoSpace = fmt.Errorf("projections are not written: %w", eventlog.ErrNoSpace)
 
-// note takes in what became of a write, and says once when etcd fills up and once when it takes writes again.
-func (s *Store) note(err error) {
+// noteWrite records the outcome of a write. It logs once when etcd fills up and once when it accepts writes again.
+func (s *Store) noteWrite(err error) {
 	switch {
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		if s.space.refusedAt.Swap(time.Now().UnixNano()) == 0 {

@@ -14,48 +14,48 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-func TestFullEtcdIsToldOnceAndForgottenOnceItTakesWrites(t *testing.T) {
-	var out lines
+func TestFullEtcdIsLoggedOnceAndForgottenOnceItTakesWrites(t *testing.T) {
+	var out logLines
 	s := &Store{lg: slog.New(slog.NewTextHandler(&out, nil))}
 	if err := s.Writable(); err != nil {
 		t.Errorf("before any write: %v", err)
 	}
 	for range 3 {
-		s.note(rpctypes.ErrNoSpace)
-		s.note(errors.New("some other trouble"))
+		s.noteWrite(rpctypes.ErrNoSpace)
+		s.noteWrite(errors.New("some other trouble"))
 	}
 	if err := s.Writable(); !errors.Is(err, eventlog.ErrNoSpace) {
 		t.Errorf("got %v, want that etcd is out of space", err)
 	}
-	s.space.refusedAt.Add(-int64(refusalHolds + time.Second))
+	s.space.refusedAt.Add(-int64(refusalTTL + time.Second))
 	if err := s.Writable(); err != nil {
 		t.Errorf("nothing has asked etcd for a while, and still: %v", err)
 	}
-	s.note(nil)
-	s.note(nil)
+	s.noteWrite(nil)
+	s.noteWrite(nil)
 	if err := s.Writable(); err != nil {
 		t.Errorf("etcd took a write, and still: %v", err)
 	}
-	for _, said := range []string{"out of space", "takes projections again"} {
-		if n := strings.Count(out.String(), said); n != 1 {
-			t.Errorf("%q was said %d times, want once:\n%s", said, n, &out)
+	for _, text := range []string{"out of space", "takes projections again"} {
+		if n := strings.Count(out.String(), text); n != 1 {
+			t.Errorf("%q was logged %d times, want once:\n%s", text, n, &out)
 		}
 	}
 }
 
-// lines is a log that is read while it is written.
-type lines struct {
+// logLines is a log that is read while it is written.
+type logLines struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *logLines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.Write(p)
 }
 
-func (l *lines) String() string {
+func (l *logLines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()

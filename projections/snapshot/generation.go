@@ -18,16 +18,15 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// ModelVersion counts up whenever the stored bytes of the models, or what they mean, change: another
-// version folds into a generation of its own.
+// ModelVersion increases whenever the stored bytes of the models, or their meaning, change: another version folds
+// into its own generation.
 const ModelVersion = 1
 
-// State says what a generation is for.
+// State is the stage of a generation's life.
 type State string
 
-// A generation goes from building (folded from the beginning) to complete (it has reached what was the head
-// when it was made) to active (what queryd serves) to retired (to be removed); the first one of a cluster
-// begins as active.
+// A generation goes from building (folded from the beginning) to complete (it has reached the head of its creation
+// time) to active (queryd serves it) to retired (to be removed); the first generation of a cluster starts as active.
 const (
 	Building State = "building"
 	Complete State = "complete"
@@ -35,29 +34,29 @@ const (
 	Retired  State = "retired"
 )
 
-// Folded tells whether owners fold generations in this state.
+// Folded reports whether owners fold generations in this state.
 func (s State) Folded() bool { return s == Building || s == Complete || s == Active }
 
-// GenerationInfo is what is stored of a generation: its record.
+// GenerationInfo is the stored record of a generation.
 type GenerationInfo struct {
 	ModelVersion int       `json:"model_version"`
 	State        State     `json:"state"`
 	CreatedAt    time.Time `json:"created_at"`
-	Activate     bool      `json:"activate,omitempty"` // it is to become active once it is complete
+	Activate     bool      `json:"activate,omitempty"` // becomes active once it is complete
 
-	// Revision at which the record was written last. Every owner of a partition stores an offset once it has
-	// folded up to here, although its partition be quiet: so writing a record is how to ask how far all are.
+	// Revision of the last write of the record. Every owner of a partition stores an offset once it has folded up to
+	// this revision, even if its partition is quiet: so writing a record asks all owners for their positions.
 	Revision int64 `json:"-"`
 }
 
-// Generations is what is stored of all generations at one revision of etcd.
+// Generations holds the records of all generations at one revision of etcd.
 type Generations struct {
 	Active   projections.Generation // "" when there is none yet
 	All      map[projections.Generation]GenerationInfo
 	Revision int64
 }
 
-// Next gives the generation of a version that is to take the active one's place, "" when there is none.
+// Next returns the generation of a version that is to replace the active one, "" when there is none.
 func (all Generations) Next(version int) projections.Generation {
 	for g, info := range all.All {
 		if info.ModelVersion == version && (info.State == Building || info.State == Complete) {
@@ -67,31 +66,31 @@ func (all Generations) Next(version int) projections.Generation {
 	return ""
 }
 
-// Active gives the active generation, creating the first one if there is none: all that try at once get the
-// same. WatchActive follows it.
+// Active returns the active generation. If there is none it creates the first one; concurrent callers get the same.
+// WatchActive follows it.
 func (s *Store) Active(ctx context.Context) (projections.Generation, error) {
 	return s.Begin(ctx, ModelVersion)
 }
 
-// Begin is Active for a writer of some version of the models, which the first generation is then of.
+// Begin is Active for a writer with some version of the models, which becomes the version of the first generation.
 func (s *Store) Begin(ctx context.Context, version int) (projections.Generation, error) {
 	name := newGeneration()
 	record, err := packRecord(GenerationInfo{ModelVersion: version, State: Active, CreatedAt: time.Now().UTC()})
 	if err != nil {
 		return "", fmt.Errorf("writing the first generation: %w", err)
 	}
-	kv, _, err := s.get(ctx, s.keys.active())
+	kv, _, err := s.getKey(ctx, s.keys.activeKey())
 	if err != nil {
 		return "", fmt.Errorf("reading the active generation: %w", err)
 	}
 	if kv != nil {
 		return projections.Generation(kv.Value), nil
 	}
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	resp, err := retryWrite(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return s.kv.Txn(ctx).
-			If(clientv3.Compare(clientv3.CreateRevision(s.keys.active()), "=", 0)).
-			Then(clientv3.OpPut(s.keys.active(), string(name)), clientv3.OpPut(s.keys.generation(name), record)).
-			Else(clientv3.OpGet(s.keys.active())).
+			If(clientv3.Compare(clientv3.CreateRevision(s.keys.activeKey()), "=", 0)).
+			Then(clientv3.OpPut(s.keys.activeKey(), string(name)), clientv3.OpPut(s.keys.generationKey(name), record)).
+			Else(clientv3.OpGet(s.keys.activeKey())).
 			Commit()
 	})
 	if err != nil {
@@ -104,7 +103,7 @@ func (s *Store) Begin(ctx context.Context, version int) (projections.Generation,
 	return name, nil
 }
 
-// newGeneration makes a name that was never used before.
+// newGeneration returns a random name for a new generation.
 func newGeneration() projections.Generation {
 	var b [4]byte
 	rand.Read(b[:])
@@ -116,12 +115,12 @@ func packRecord(info GenerationInfo) (string, error) {
 	return string(record), err
 }
 
-// Generations reads what is stored of all generations.
+// Generations returns the records of all generations.
 func (s *Store) Generations(ctx context.Context) (Generations, error) {
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	resp, err := retryWrite(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return s.kv.Txn(ctx).Then(
-			clientv3.OpGet(s.keys.active()),
-			clientv3.OpGet(s.keys.generations(), clientv3.WithPrefix()),
+			clientv3.OpGet(s.keys.activeKey()),
+			clientv3.OpGet(s.keys.generationsPrefix(), clientv3.WithPrefix()),
 		).Commit()
 	})
 	if err != nil {
@@ -150,13 +149,13 @@ func (s *Store) unpackRecord(kv *mvccpb.KeyValue) (projections.Generation, Gener
 	return g, info, nil
 }
 
-// WatchGenerations gives what is stored of all generations, now and after every change; several changes may be
-// given as one. It survives compaction and the loss of etcd, and ends when ctx does, or with an error that
-// waiting does not mend.
+// WatchGenerations returns the records of all generations, now and after every change; it may combine several
+// changes. It survives compaction and the loss of etcd, and ends when ctx does, or with an error that waiting does
+// not mend.
 func (s *Store) WatchGenerations(ctx context.Context) iter.Seq2[Generations, error] {
 	return func(yield func(Generations, error) bool) {
-		from, given := s.keys.generations(), Generations{}
-		err := s.reflect(ctx, etcd.Range{From: from, End: endOf(from)}, func([]*clientv3.Event) (bool, error) {
+		from, given := s.keys.generationsPrefix(), Generations{}
+		err := s.followRange(ctx, etcd.Range{From: from, End: prefixEnd(from)}, func([]*clientv3.Event) (bool, error) {
 			all, err := s.Generations(ctx)
 			if err != nil {
 				return false, err
@@ -173,18 +172,17 @@ func (s *Store) WatchGenerations(ctx context.Context) iter.Seq2[Generations, err
 	}
 }
 
-// WatchActive gives the active generation, now and whenever it changes; as long as there is none, it waits.
-// It survives compaction and the loss of etcd, and ends when ctx does, or with an error that waiting does
-// not mend.
+// WatchActive returns the active generation, now and after every change; as long as there is none, it waits. It
+// survives compaction and the loss of etcd, and ends when ctx does, or with an error that waiting does not mend.
 func (s *Store) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
 	return func(yield func(projections.Generation, error) bool) {
 		var last projections.Generation
-		err := s.reflect(ctx, etcd.Range{From: s.keys.active(), End: s.keys.active() + "\x00"}, func(changes []*clientv3.Event) (bool, error) {
+		err := s.followRange(ctx, etcd.Range{From: s.keys.activeKey(), End: s.keys.activeKey() + "\x00"}, func(changes []*clientv3.Event) (bool, error) {
 			if len(changes) == 0 {
 				return true, nil
 			}
 			now := projections.Generation(changes[len(changes)-1].Kv.Value)
-			if now == "" || now == last { // deleted, or known
+			if now == "" || now == last { // deleted, or unchanged
 				return true, nil
 			}
 			last = now

@@ -43,7 +43,7 @@ func TestFirstGenerationIsMadeOnce(t *testing.T) {
 
 func TestWatchActive(t *testing.T) {
 	f := newFixture(t)
-	ctx, cancel := context.WithCancel(within(t, time.Minute))
+	ctx, cancel := context.WithCancel(timeoutContext(t, time.Minute))
 	defer cancel()
 	got := make(chan projections.Generation)
 	ended := make(chan error, 1)
@@ -64,8 +64,8 @@ func TestWatchActive(t *testing.T) {
 		t.Errorf("got generation %s, want %s", g, first)
 	}
 	eventstest.Shared(t).Compact(t)
-	for _, next := range []string{string(first), "g2", "g2", "g3"} { // repeats are not told
-		if _, err := f.client.Put(t.Context(), f.keys.active(), next); err != nil {
+	for _, next := range []string{string(first), "g2", "g2", "g3"} { // repeats are not reported
+		if _, err := f.client.Put(t.Context(), f.keys.activeKey(), next); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,16 +83,16 @@ func TestWatchActive(t *testing.T) {
 func TestWaitFolded(t *testing.T) {
 	f := newFixture(t)
 	at := func(live, series int64) Commit {
-		return Commit{Offsets: &projections.Offsets{Live: f.at(live), Series: f.at(series)}}
+		return Commit{Offsets: &projections.Offsets{Live: f.revisionAt(live), Series: f.revisionAt(series)}}
 	}
 	wait := func(d time.Duration, number int64) error {
-		return f.WaitFolded(within(t, d), generation, f.at(number), []events.Partition{0, 2})
+		return f.WaitFolded(timeoutContext(t, d), generation, f.revisionAt(number), []events.Partition{0, 2})
 	}
-	f.save(0, at(10, 10))
+	f.saveCommit(0, at(10, 10))
 	if err := wait(50*time.Millisecond, 10); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("partition 2 is not there: got %v, want the end of the context", err)
 	}
-	f.save(2, at(12, 9))
+	f.saveCommit(2, at(12, 9))
 	if err := wait(50*time.Millisecond, 10); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("series are behind: got %v, want the end of the context", err)
 	}
@@ -101,23 +101,23 @@ func TestWaitFolded(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- wait(time.Minute, 30) }()
-	f.save(2, at(30, 30))
+	f.saveCommit(2, at(30, 30))
 	eventstest.Shared(t).Compact(t)
-	f.save(0, at(31, 29))
-	f.save(1, at(99, 99))
+	f.saveCommit(0, at(31, 29))
+	f.saveCommit(1, at(99, 99))
 	select {
 	case err := <-done:
 		t.Fatalf("got %v before everything was folded", err)
 	case <-time.After(50 * time.Millisecond):
 	}
-	f.save(0, at(32, 32))
+	f.saveCommit(0, at(32, 32))
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
 	if err := f.WaitFolded(t.Context(), generation, events.Revision{}, []events.Partition{3}); err != nil {
 		t.Errorf("waiting for nothing: got %v", err)
 	}
-	foreign := f.at(5)
+	foreign := f.revisionAt(5)
 	foreign.Epoch++
 	if err := f.WaitFolded(t.Context(), generation, foreign, []events.Partition{0}); !errors.Is(err, events.ErrForeign) {
 		t.Errorf("got %v, want ErrForeign", err)
@@ -126,9 +126,9 @@ func TestWaitFolded(t *testing.T) {
 
 func TestWaitVisible(t *testing.T) {
 	f := newFixture(t)
-	f.save(1, f.fold(10))
-	upto := map[events.Partition]events.Revision{1: f.at(10)}
-	wait := func(d time.Duration) error { return f.WaitVisible(within(t, d), upto) }
+	f.saveCommit(1, f.foldEvents(10))
+	upto := map[events.Partition]events.Revision{1: f.revisionAt(10)}
+	wait := func(d time.Duration) error { return f.WaitVisible(timeoutContext(t, d), upto) }
 	if err := wait(50 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("no generation is active: got %v, want the end of the context", err)
 	}
@@ -140,7 +140,7 @@ func TestWaitVisible(t *testing.T) {
 			t.Fatalf("got %v before the generation was active", err)
 		case <-time.After(50 * time.Millisecond):
 		}
-		if _, err := f.client.Put(t.Context(), f.keys.active(), string(active)); err != nil {
+		if _, err := f.client.Put(t.Context(), f.keys.activeKey(), string(active)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -152,7 +152,7 @@ func TestWaitVisible(t *testing.T) {
 	}
 }
 
-// busyWatcher does something before each watch of a key begins.
+// busyWatcher runs a function before each watch of a key begins.
 type busyWatcher struct {
 	etcd.Watcher
 	key    string
@@ -167,16 +167,16 @@ func (w *busyWatcher) Watch(ctx context.Context, key string, opts ...clientv3.Op
 	return w.Watcher.Watch(ctx, key, opts...)
 }
 
-// Who waits while the active generation goes to another one and back is answered by the one that came back,
-// although etcd tells of both switches at once.
+// A wait returns although the active generation goes to another one and back meanwhile, and etcd reports both
+// switches at once.
 func TestWaitSurvivesAGenerationThatComesBack(t *testing.T) {
 	waits := map[string]func(ctx context.Context, f *fixture) error{
 		"WaitVisible": func(ctx context.Context, f *fixture) error {
-			return f.WaitVisible(ctx, map[events.Partition]events.Revision{1: f.at(10)})
+			return f.WaitVisible(ctx, map[events.Partition]events.Revision{1: f.revisionAt(10)})
 		},
 		"WatchFolded": func(ctx context.Context, f *fixture) error {
 			for at, err := range f.WatchFolded(ctx) {
-				if err != nil || at[1] == f.at(10) {
+				if err != nil || at[1] == f.revisionAt(10) {
 					return err
 				}
 			}
@@ -187,27 +187,27 @@ func TestWaitSurvivesAGenerationThatComesBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			activate := func(g projections.Generation) {
-				if _, err := f.client.Put(t.Context(), f.keys.active(), string(g)); err != nil {
+				if _, err := f.client.Put(t.Context(), f.keys.activeKey(), string(g)); err != nil {
 					t.Error(err)
 				}
 			}
 			activate(generation)
 			waiting, back := make(chan struct{}), make(chan struct{})
-			f.watcher = &busyWatcher{Watcher: f.client, key: f.keys.active(), begins: func(n int64) {
+			f.watcher = &busyWatcher{Watcher: f.client, key: f.keys.activeKey(), begins: func(n int64) {
 				switch n {
 				case 1:
 					close(waiting)
-				case 2: // the one that ended the first wait goes again before anybody looks
+				case 2: // the one that ended the first wait is replaced again before the wait looks
 					activate(generation)
 					close(back)
 				}
 			}}
 			done := make(chan error, 1)
-			go func() { done <- wait(within(t, time.Minute), f) }()
+			go func() { done <- wait(timeoutContext(t, time.Minute), f) }()
 			<-waiting
 			activate("another")
 			<-back
-			f.save(1, Commit{Offsets: &projections.Offsets{Live: f.at(10), Series: f.at(10)}})
+			f.saveCommit(1, Commit{Offsets: &projections.Offsets{Live: f.revisionAt(10), Series: f.revisionAt(10)}})
 			if err := <-done; err != nil {
 				t.Error(err)
 			}

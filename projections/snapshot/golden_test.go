@@ -14,7 +14,7 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// stored is a value as it is read back, with the key that it stands under.
+// stored returns a value as it is read back, with its key.
 func stored(key string, value []byte) *mvccpb.KeyValue {
 	return &mvccpb.KeyValue{Key: []byte(key), Value: value, ModRevision: 7}
 }
@@ -29,7 +29,7 @@ func goldenStore() *Store {
 	return newStore(nil, nil, eventlog.Config{}, events.Facts{Epoch: 0x0538c7441940ea1a, Cluster: 0x8926787b21c748d9, Partitions: 64}, nil)
 }
 
-// packed is a stored value in its parts.
+// packed holds the parts of a stored value.
 type packed struct {
 	Revision int64
 	Upload   events.UploadID
@@ -45,15 +45,15 @@ func goldenEnvelopes() map[string]packed {
 }
 
 func (p packed) pack(c codec) []byte {
-	return c.pack(envelope{p.Revision, p.Upload}, p.Model, true)
+	return c.packValue(envelope{p.Revision, p.Upload}, p.Model, true)
 }
 
 func unpackEnvelope(value []byte) (packed, error) {
-	e, model, err := newCodec().unpack(value)
+	e, model, err := newCodec().unpackValue(value)
 	return packed{e.revision, e.upload, model}, err
 }
 
-// The bytes of a zstd frame depend on the library's version, so of a compressed value the envelope alone is compared.
+// The bytes of a zstd frame depend on the library's version, so only the envelope of a compressed value is compared.
 func TestStoredEnvelopes(t *testing.T) {
 	c := newCodec()
 	for name, p := range goldenEnvelopes() {
@@ -103,7 +103,7 @@ func TestStoredGenerations(t *testing.T) {
 		goldentest.WrittenText(t, name, ModelVersion, value)
 	}
 	goldentest.Readable(t, "generation", ModelVersion, goldenGenerations(), func(value []byte) (GenerationInfo, error) {
-		_, info, err := s.unpackRecord(stored(s.keys.generation("g1"), value))
+		_, info, err := s.unpackRecord(stored(s.keys.generationKey("g1"), value))
 		return info, err
 	})
 }
@@ -133,13 +133,13 @@ func TestStoredQuarantine(t *testing.T) {
 		goldentest.WrittenText(t, name, ModelVersion, string(value))
 	}
 	goldentest.Readable(t, "quarantine", ModelVersion, goldenEntries(), func(value []byte) (Quarantined, error) {
-		return s.unpackEntry(stored(s.keys.entry("g1", 36, id), value))
+		return s.unpackEntry(stored(s.keys.entryKey("g1", 36, id), value))
 	})
-	mark, err := packMark(goldenAt)
+	request, err := packRetryRequest(goldenAt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	goldentest.WrittenText(t, "retry", ModelVersion, string(mark))
+	goldentest.WrittenText(t, "retry", ModelVersion, string(request))
 }
 
 // TestStoredKeys pins the keys of every family, with names that need escapes.
@@ -148,11 +148,11 @@ func TestStoredKeys(t *testing.T) {
 	const g, host = projections.Generation("ga98a564c"), events.HostID("rack7_node/02")
 	chunk := Chunk{Host: host, Window: 486908}
 	id := EntryIDOf("/telemetry/queue/default-cluster/036/x", goldenRevision(17))
-	from, to := k.models(g)
+	from, to := k.modelsRange(g)
 	goldentest.WrittenText(t, "keys", ModelVersion, strings.Join([]string{
-		k.active(), k.generations(), k.generation(g), k.offset(g, 7),
-		k.model(g, kindIdentity, 7, host), k.model(g, kindLive, 7, host), from, to,
-		k.chunk(g, 7, chunk, chunk.Window.Start()+3599_999_999_999, [16]byte{0xab, 15: 1}),
-		k.window(g, 7, -1, host), k.entry(g, 7, id), k.mark(7, id), k.mark(7, EntryID{}),
+		k.activeKey(), k.generationsPrefix(), k.generationKey(g), k.offsetKey(g, 7),
+		k.modelKey(g, kindIdentity, 7, host), k.modelKey(g, kindLive, 7, host), from, to,
+		k.chunkKey(g, 7, chunk, chunk.Window.Start()+3599_999_999_999, [16]byte{0xab, 15: 1}),
+		k.windowPrefix(g, 7, -1, host), k.entryKey(g, 7, id), k.retryKey(7, id), k.retryKey(7, EntryID{}),
 	}, "\n"))
 }

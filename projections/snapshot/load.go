@@ -18,23 +18,23 @@ import (
 )
 
 const (
-	pageHosts = 256 // hosts that one read gives at most
-	loaders   = 4   // reads of a Load side by side
+	pageHosts = 256 // hosts in one read
+	loaders   = 4   // parallel reads of a Load
 )
 
-// Partition is what is stored of one partition.
+// Partition is the stored state of one partition.
 type Partition struct {
 	Hosts   []projections.Host
 	Offsets projections.Offsets
 }
 
-// LoadPartition reads live, identity and offsets of a partition; hosts come by name. Read it after
-// claiming: from then on nobody else writes it. A value that cannot be read is a *DamagedError, since
-// folding on from half a host would lose the rest.
+// LoadPartition reads live, identity and offsets of a partition; hosts come by name. Call it after claiming: from
+// then on no other owner writes the partition. A value that cannot be read returns a *DamagedError, since folding on
+// from half a host would lose the rest.
 func (s *Store) LoadPartition(ctx context.Context, g projections.Generation, p events.Partition) (Partition, error) {
 	var part Partition
-	var last link // read before the models: a transaction applied meanwhile is noticed by the next Save
-	kv, rev, err := s.get(ctx, s.keys.offset(g, p))
+	var last link // read before the models: the next Save notices a transaction that was applied meanwhile
+	kv, rev, err := s.getKey(ctx, s.keys.offsetKey(g, p))
 	if err != nil {
 		return part, fmt.Errorf("loading partition %d: %w", p, err)
 	}
@@ -52,7 +52,7 @@ func (s *Store) LoadPartition(ctx context.Context, g projections.Generation, p e
 		return part, fmt.Errorf("loading partition %d: %w", p, err)
 	}
 	part.Hosts = hostsOfStored(stored)
-	s.remember(slot{g, p}, last)
+	s.rememberLink(partitionID{g, p}, last)
 	s.lg.Debug("loaded partition", "partition", p, "hosts", len(part.Hosts), "folded", part.Offsets.Live.Number, "revision", rev)
 	return part, nil
 }
@@ -72,9 +72,9 @@ func hostsOfStored(stored []projections.Stored) []projections.Host {
 	return hosts
 }
 
-// Load reads all live, identity models and offsets of a generation and the position that they reflect:
-// exactly that one, so a Watch after it gives what follows and nothing else. Hosts come by partition and
-// name. A value that cannot be read is reported and left out.
+// Load returns all live and identity models and offsets of a generation and the position that they reflect: exactly
+// that one, so a Watch after it returns all later changes and nothing else. Hosts come by partition and name. A value
+// that cannot be read is logged and left out.
 func (s *Store) Load(ctx context.Context, g projections.Generation) (projections.Batch, error) {
 	for {
 		b, err := s.loadOnce(ctx, g)
@@ -89,7 +89,7 @@ func (s *Store) Load(ctx context.Context, g projections.Generation) (projections
 	}
 }
 
-// loadOnce reads a generation at the newest revision; it fails when etcd compacts that meanwhile.
+// loadOnce reads a generation at the newest revision; it fails when etcd compacts that revision meanwhile.
 func (s *Store) loadOnce(ctx context.Context, g projections.Generation) (projections.Batch, error) {
 	offsets, rev, err := s.offsetsAt(ctx, g, 0)
 	if err != nil {
@@ -111,17 +111,17 @@ func (s *Store) loadOnce(ctx context.Context, g projections.Generation) (project
 	if err := group.Wait(); err != nil {
 		return projections.Batch{}, err
 	}
-	return projections.Batch{At: s.at(rev), Hosts: slices.Concat(parts...), Offsets: offsets}, nil
+	return projections.Batch{At: s.revisionAt(rev), Hosts: slices.Concat(parts...), Offsets: offsets}, nil
 }
 
-// readHosts reads the models of a partition, in pages, at rev or (0) as they are when each page is read.
-// Hosts come by name. Values that cannot be read are left out and listed.
+// readHosts reads the models of a partition, in pages, at rev or (0) at the newest revision of each page. Hosts come
+// by name. Values that cannot be read are left out and listed.
 func (s *Store) readHosts(ctx context.Context, g projections.Generation, p events.Partition,
 	rev int64) (stored []projections.Stored, damaged []error, err error) {
 	hosts := make(map[events.HostID]*projections.Stored)
 	for _, kind := range []string{kindIdentity, kindLive} {
-		from := s.keys.partition(g, kind, p)
-		for end := endOf(from); from != ""; {
+		from := s.keys.partitionPrefix(g, kind, p)
+		for end := prefixEnd(from); from != ""; {
 			resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 				return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageHosts), clientv3.WithRev(rev))
 			})
@@ -138,10 +138,10 @@ func (s *Store) readHosts(ctx context.Context, g projections.Generation, p event
 			}
 		}
 	}
-	return sorted(hosts), damaged, nil
+	return sortHosts(hosts), damaged, nil
 }
 
-// putModel adds what a live or identity key says to hosts.
+// putModel adds the model of a live or identity key to hosts.
 func (s *Store) putModel(hosts map[events.HostID]*projections.Stored, g projections.Generation, kv *mvccpb.KeyValue) error {
 	kind, p, id, err := s.keys.parseModel(g, string(kv.Key))
 	if err != nil {
@@ -150,9 +150,9 @@ func (s *Store) putModel(hosts map[events.HostID]*projections.Stored, g projecti
 	var live *projections.Live
 	var identity *projections.Identity
 	if kind == kindLive {
-		live, err = unpack(s, kv, projections.ParseLive)
+		live, err = unpackModel(s, kv, projections.ParseLive)
 	} else {
-		identity, err = unpack(s, kv, projections.ParseIdentity)
+		identity, err = unpackModel(s, kv, projections.ParseIdentity)
 	}
 	if err != nil {
 		return err
@@ -173,9 +173,9 @@ func storedOf(hosts map[events.HostID]*projections.Stored, p events.Partition, i
 	return hosts[id]
 }
 
-// unpack makes a model of a stored value.
-func unpack[M any](s *Store, kv *mvccpb.KeyValue, parse func([]byte) (M, error)) (*M, error) {
-	_, bytes, err := s.codec.unpack(kv.Value)
+// unpackModel returns the model of a stored value.
+func unpackModel[M any](s *Store, kv *mvccpb.KeyValue, parse func([]byte) (M, error)) (*M, error) {
+	_, bytes, err := s.codec.unpackValue(kv.Value)
 	if err == nil {
 		var model M
 		if model, err = parse(bytes); err == nil {
@@ -186,8 +186,8 @@ func unpack[M any](s *Store, kv *mvccpb.KeyValue, parse func([]byte) (M, error))
 	return nil, &DamagedError{Key: string(kv.Key), Err: err}
 }
 
-// get reads one key, nil when it is not there, and the revision at which that was so.
-func (s *Store) get(ctx context.Context, key string) (*mvccpb.KeyValue, int64, error) {
+// getKey returns a key, nil when it does not exist, and the revision of the read.
+func (s *Store) getKey(ctx context.Context, key string) (*mvccpb.KeyValue, int64, error) {
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return s.kv.Get(ctx, key) })
 	if err != nil {
 		return nil, 0, err
@@ -198,8 +198,8 @@ func (s *Store) get(ctx context.Context, key string) (*mvccpb.KeyValue, int64, e
 	return resp.Kvs[0], resp.Header.Revision, nil
 }
 
-// sorted lists hosts by partition and name.
-func sorted(hosts map[events.HostID]*projections.Stored) []projections.Stored {
+// sortHosts returns hosts sorted by partition and name.
+func sortHosts(hosts map[events.HostID]*projections.Stored) []projections.Stored {
 	list := make([]projections.Stored, 0, len(hosts))
 	for _, h := range hosts {
 		list = append(list, *h)

@@ -30,7 +30,7 @@ func TestLoadSurvivesCompaction(t *testing.T) {
 		}}
 	})
 	direct := New(f.client, f.cfg, f.facts, nil)
-	if err := direct.Save(t.Context(), generation, 0, f.fold(3, eventstest.Event(hostsOf(0, 1)[0], 1)), f.claim(0)); err != nil {
+	if err := direct.Save(t.Context(), generation, 0, f.foldEvents(3, eventstest.Event(hostsOf(0, 1)[0], 1)), f.claimPartition(0)); err != nil {
 		t.Fatal(err)
 	}
 	b, err := f.Load(t.Context(), generation)
@@ -41,27 +41,27 @@ func TestLoadSurvivesCompaction(t *testing.T) {
 		t.Errorf("got %d reads, want a load that started again", gets)
 	}
 	s := newState()
-	s.apply(b)
-	if d := diff(s.hosts, f.want()); d != "" {
+	s.applyBatch(b)
+	if d := diffOf(s.hosts, f.wantHosts()); d != "" {
 		t.Errorf("loaded state differs (-want +got):\n%s", d)
 	}
 }
 
 func TestLoadIsPaged(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(1)
+	guard := f.claimPartition(1)
 	var evs []events.Event
 	for _, h := range hostsOf(1, 2*pageHosts+3) {
 		evs = append(evs, eventstest.Event(h, 1))
 	}
-	f.save(1, f.fold(3, evs...), guard)
+	f.saveCommit(1, f.foldEvents(3, evs...), guard)
 	b, err := f.Load(t.Context(), generation)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := newState()
-	s.apply(b)
-	if len(b.Hosts) != len(evs) || diff(s.hosts, f.want()) != "" {
+	s.applyBatch(b)
+	if len(b.Hosts) != len(evs) || diffOf(s.hosts, f.wantHosts()) != "" {
 		t.Errorf("got %d hosts, want %d", len(b.Hosts), len(evs))
 	}
 }

@@ -2,7 +2,7 @@ package snapshot
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics exist from New on and are exported once registered.
+// metrics count from New on and are exported once registered.
 type metrics struct {
 	transactions *prometheus.CounterVec
 	bytes        prometheus.Counter

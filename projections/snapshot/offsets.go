@@ -23,31 +23,30 @@ type offsetsValue struct {
 	Series  int64              `json:"series"`
 	HotFrom projections.Window `json:"hot_from"`
 	Records int64              `json:"records,omitempty"`
-	Mark    string             `json:"mark"` // of the transaction that wrote it
+	TxnID   string             `json:"mark"` // identifies the transaction that wrote the value
 }
 
-// packOffsets keeps the epoch and cluster of o, which are another log's when they are left as they were.
-func (s *Store) packOffsets(o projections.Offsets, mark string) string {
+// packOffsets keeps the epoch and cluster of o, which belong to another log if the commit did not change them.
+func (s *Store) packOffsets(o projections.Offsets, txnID string) string {
 	log := o.Live
 	switch {
 	case log.Number == 0 && o.Series.Number == 0:
-		log = s.at(0)
+		log = s.revisionAt(0)
 	case log.Number == 0:
 		log = o.Series
 	}
 	value, err := json.Marshal(offsetsValue{
 		Epoch:   strconv.FormatUint(uint64(log.Epoch), 16),
 		Cluster: strconv.FormatUint(log.Cluster, 16),
-		Live:    o.Live.Number, Series: o.Series.Number, HotFrom: o.HotFrom, Records: o.Records, Mark: mark,
+		Live:    o.Live.Number, Series: o.Series.Number, HotFrom: o.HotFrom, Records: o.Records, TxnID: txnID,
 	})
 	if err != nil {
-		panic(err) // strings and numbers always have a form
+		panic(err) // strings and numbers can always be encoded
 	}
 	return string(value)
 }
 
-// unpackOffsets keeps the epoch and cluster that are stored, so that whoever reads on from them notices
-// another log.
+// unpackOffsets keeps the stored epoch and cluster, so that a reader that continues from them notices another log.
 func unpackOffsets(kv *mvccpb.KeyValue) (projections.Offsets, error) {
 	var v offsetsValue
 	err := json.Unmarshal(kv.Value, &v)
@@ -67,16 +66,16 @@ func unpackOffsets(kv *mvccpb.KeyValue) (projections.Offsets, error) {
 	return projections.Offsets{Live: at(v.Live), Series: at(v.Series), HotFrom: v.HotFrom, Records: v.Records}, nil
 }
 
-// Offsets reads the offsets of all partitions of a generation, and WatchOffsets follows them.
+// Offsets returns the offsets of all partitions of a generation. WatchOffsets follows them.
 func (s *Store) Offsets(ctx context.Context, g projections.Generation) (map[events.Partition]projections.Offsets, error) {
 	all, _, err := s.offsetsAt(ctx, g, 0)
 	return all, err
 }
 
-// offsetsAt reads them at a revision (0: the newest one), and tells which that was.
+// offsetsAt returns the offsets at a revision (0: the newest), and that revision.
 func (s *Store) offsetsAt(ctx context.Context, g projections.Generation, rev int64) (map[events.Partition]projections.Offsets, int64, error) {
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return s.kv.Get(ctx, s.keys.offsets(g), clientv3.WithPrefix(), clientv3.WithRev(rev))
+		return s.kv.Get(ctx, s.keys.offsetsPrefix(g), clientv3.WithPrefix(), clientv3.WithRev(rev))
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading offsets of generation %s: %w", g, err)

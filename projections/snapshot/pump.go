@@ -15,33 +15,33 @@ import (
 
 const headTimeout = 5 * time.Second
 
-// The two ranges that a Watch unites.
+// The two ranges that a Watch combines.
 const (
 	fromModels = iota
 	fromOffsets
 	sources
 )
 
-// changes are the changes of one revision, by the range that they are in.
+// changes holds the changes of one revision, by range.
 type changes [sources][]*clientv3.Event
 
-// sizes returns the room that changes take in the queue.
-func (c changes) sizes() (bytes [sources]int) {
+// queuedBytes returns the room that changes take in the queue.
+func (c changes) queuedBytes() (bytes [sources]int) {
 	for i := range c {
 		bytes[i] = etcd.SizeOf(c[i])
 	}
 	return bytes
 }
 
-// pump moves the changes of a generation after a revision into q until the watch ends, and does nothing else: etcd's
-// client buffers without bound for a slow reader, so this never is one. Progress goes into the queue also when it
-// repeats a position: it shows the reader that etcd is there.
-func (s *Store) pump(ctx context.Context, g projections.Generation, after int64, q *etcd.Queue) {
-	models, end := s.keys.models(g)
-	offsets := s.keys.offsets(g)
+// pumpChanges moves the changes of a generation after a revision into q until the watch ends, and does nothing else:
+// etcd's client buffers without bound for a slow reader, so this reader must never be slow. Progress enters the queue
+// even if it repeats a position: it shows the reader that etcd is there.
+func (s *Store) pumpChanges(ctx context.Context, g projections.Generation, after int64, q *etcd.Queue) {
+	models, end := s.keys.modelsRange(g)
+	offsets := s.keys.offsetsPrefix(g)
 	watch := etcd.Watch{
 		Client: s.watcher, Subject: "projections", After: after, Silence: s.cfg.Silence(), Even: true, Check: s.checkResponse,
-		Ranges: []etcd.Range{fromModels: {From: models, End: end}, fromOffsets: {From: offsets, End: endOf(offsets)}},
+		Ranges: []etcd.Range{fromModels: {From: models, End: end}, fromOffsets: {From: offsets, End: prefixEnd(offsets)}},
 	}
 	err := watch.Run(ctx, func(r etcd.Response) error {
 		if !q.Put(r) {
@@ -53,7 +53,7 @@ func (s *Store) pump(ctx context.Context, g projections.Generation, after int64,
 	q.Close(watchError(err))
 }
 
-// watchError returns the error of a watch as readers of projections know it.
+// watchError returns the error of a watch in the terms of this package.
 func watchError(err error) error {
 	if e, compacted := errors.AsType[*etcd.CompactedError](err); compacted {
 		return fmt.Errorf("%w (etcd has it from %d on)", events.ErrCompacted, e.Revision)
@@ -64,7 +64,7 @@ func watchError(err error) error {
 	return err
 }
 
-// checkResponse notices that another etcd answers than the one of this store, or one that was set back.
+// checkResponse returns events.ErrForeign if another etcd answers than the store's, or one that was set back.
 func (s *Store) checkResponse(ctx context.Context, resp *clientv3.WatchResponse, upto int64) error {
 	if h := resp.Header; h != nil && s.facts.Cluster != h.ClusterId {
 		return fmt.Errorf("watching projections: etcd cluster is now %x: %w", h.ClusterId, events.ErrForeign)
@@ -75,11 +75,11 @@ func (s *Store) checkResponse(ctx context.Context, resp *clientv3.WatchResponse,
 	return nil
 }
 
-// checkHead distinguishes an etcd that was set back from a member of it that lags and will get there.
+// checkHead distinguishes an etcd that was set back from a member that lags and will catch up.
 func (s *Store) checkHead(ctx context.Context, upto int64) error {
 	ctx, cancel := context.WithTimeout(ctx, headTimeout)
 	defer cancel()
-	_, head, err := s.get(ctx, s.keys.active())
+	_, head, err := s.getKey(ctx, s.keys.activeKey())
 	if err != nil {
 		return fmt.Errorf("watching projections: asking for etcd's revision: %w", err)
 	}

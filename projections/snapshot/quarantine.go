@@ -14,19 +14,19 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// EntryID names an entry of the quarantine within its partition. The same event found again has the same
-// one, so it has one entry however often it is met. The zero EntryID names none.
+// EntryID names an entry of the quarantine within its partition. An event that is found again has the same id, so it
+// has one entry however often it is found. The zero EntryID names no entry.
 type EntryID struct {
 	Revision int64    // of the event
 	Event    [16]byte // hash of the event's key
 }
 
-// EntryIDOf gives the name of an event's entry.
+// EntryIDOf returns the id of an event's entry.
 func EntryIDOf(event string, at events.Revision) EntryID {
 	return EntryID{Revision: at.Number, Event: xxh3.HashString128(event).Bytes()}
 }
 
-// String is of fixed width, so that names sort by revision; parseEntryID undoes it.
+// String returns a name of fixed width, so that names sort by revision; parseEntryID reverses it.
 func (id EntryID) String() string { return fmt.Sprintf("%019d-%x", id.Revision, id.Event) }
 
 func parseEntryID(name string) (EntryID, error) {
@@ -41,24 +41,23 @@ func parseEntryID(name string) (EntryID, error) {
 	return EntryID{}, fmt.Errorf("parsing the name of a quarantine entry %.80q: it is 19 digits, a dash and 32 hexadecimal digits", name)
 }
 
-// Quarantined is an entry of the quarantine: an event that could not be folded. The event itself stays in the
-// log.
+// Quarantined is an entry of the quarantine: an event that could not be folded. The event itself stays in the log.
 type Quarantined struct {
 	ID        EntryID
 	Partition events.Partition // set when read back
 	Key       string           // of the event; a very long one is cut
 	Revision  events.Revision
-	Host      events.HostID // "" when the key does not tell
+	Host      events.HostID // "" when the key does not contain it
 	Reason    string        // a word for programs and metrics
-	Text      string        // the cause, for a person
+	Text      string        // the cause, for people
 	Upload    events.UploadID
 	At        time.Time // when it was found
-	Version   int       // ModelVersion of who found it
+	Version   int       // ModelVersion of the collector that found it
 
-	Attempts     int       // folds tried, the first one counted
-	TriedAt      time.Time // the last of them
-	TriedVersion int       // ModelVersion of who tried it last
-	Asked        bool      // a mark asks for a retry; set by List only
+	Attempts     int       // folds tried, including the first
+	TriedAt      time.Time // time of the last attempt
+	TriedVersion int       // ModelVersion of the last attempt
+	Asked        bool      // a retry is requested; set by QuarantineList only
 }
 
 // entryValue is the stored form of an entry.
@@ -76,7 +75,7 @@ type entryValue struct {
 	TriedVersion int       `json:"tried_version"`
 }
 
-// What an entry keeps of texts that others write, so that no event is too bad for an entry.
+// Bounds of foreign texts in an entry, so that every event fits into one.
 const (
 	maxEntryKey  = 2 << 10
 	maxEntryText = 1 << 10
@@ -84,27 +83,27 @@ const (
 
 func packEntry(q *Quarantined) ([]byte, error) {
 	return json.Marshal(entryValue{
-		Key: shorten(q.Key, maxEntryKey), Revision: q.Revision.String(), Host: shorten(string(q.Host), maxEntryText),
-		Reason: q.Reason, Text: shorten(q.Text, maxEntryText), Upload: shorten(string(q.Upload), maxUpload),
+		Key: truncateText(q.Key, maxEntryKey), Revision: q.Revision.String(), Host: truncateText(string(q.Host), maxEntryText),
+		Reason: q.Reason, Text: truncateText(q.Text, maxEntryText), Upload: truncateText(string(q.Upload), maxUpload),
 		At: q.At.UTC(), Version: q.Version, Attempts: q.Attempts, TriedAt: q.TriedAt.UTC(), TriedVersion: q.TriedVersion,
 	})
 }
 
-func shorten(text string, most int) string {
+func truncateText(text string, most int) string {
 	if len(text) <= most {
 		return text
 	}
 	return text[:most] + "…"
 }
 
-// unpackEntry reads an entry. Of one whose value cannot be read, what its key says is left: the entry is
-// there, and so is its event.
+// unpackEntry returns an entry. If its value cannot be read, the entry holds the facts of its key alone: the entry
+// exists, and so does its event.
 func (s *Store) unpackEntry(kv *mvccpb.KeyValue) (Quarantined, error) {
 	p, id, err := s.keys.parseEntry(string(kv.Key))
 	if err != nil {
 		return Quarantined{}, &DamagedError{Key: string(kv.Key), Err: err}
 	}
-	q := Quarantined{ID: id, Partition: p, Revision: s.at(id.Revision)}
+	q := Quarantined{ID: id, Partition: p, Revision: s.revisionAt(id.Revision)}
 	var v entryValue
 	if err := json.Unmarshal(kv.Value, &v); err != nil {
 		q.Reason, q.Text = "unknown", fmt.Sprintf("the entry cannot be read: %v", err)
@@ -118,7 +117,8 @@ func (s *Store) unpackEntry(kv *mvccpb.KeyValue) (Quarantined, error) {
 	return q, nil
 }
 
-// quarantinePuts lists what a commit does to the quarantine: entries written, entries and marks removed.
+// quarantinePuts returns a commit's changes to the quarantine: entries to write, entries and retry requests to
+// remove.
 func (s *Store) quarantinePuts(g projections.Generation, p events.Partition, c Commit) ([]put, error) {
 	var puts []put
 	for i := range c.Quarantine {
@@ -126,13 +126,13 @@ func (s *Store) quarantinePuts(g projections.Generation, p events.Partition, c C
 		if err != nil {
 			return nil, fmt.Errorf("writing a quarantine entry: %w", err)
 		}
-		puts = append(puts, put{key: s.keys.entry(g, p, c.Quarantine[i].ID), value: value})
+		puts = append(puts, put{key: s.keys.entryKey(g, p, c.Quarantine[i].ID), value: value})
 	}
-	for _, id := range c.Settled {
-		puts = append(puts, put{key: s.keys.entry(g, p, id), remove: true})
+	for _, id := range c.Resolved {
+		puts = append(puts, put{key: s.keys.entryKey(g, p, id), remove: true})
 	}
 	for _, m := range c.Retried {
-		puts = append(puts, put{key: s.keys.mark(p, m.Entry), remove: true, seen: m.Revision})
+		puts = append(puts, put{key: s.keys.retryKey(p, m.Entry), remove: true, seen: m.Revision})
 	}
 	return puts, nil
 }

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	pageEntries   = 64     // entries that one read gives at most
-	searchEntries = 10_000 // entries that a list looks through for those of some hosts
+	pageEntries   = 64     // entries in one read
+	searchEntries = 10_000 // entries that a list searches for entries of some hosts
 )
 
-// Quarantined gives the entries that a generation has of a partition, in order of their events' revisions. It
-// reads in pages, so an entry that is written or removed meanwhile may be given or not.
+// Quarantined returns the entries of a generation in a partition, in order of their events' revisions. It reads in
+// pages, so an entry that is written or removed meanwhile may be included or not.
 func (s *Store) Quarantined(ctx context.Context, g projections.Generation, p events.Partition) iter.Seq2[Quarantined, error] {
 	return func(yield func(Quarantined, error) bool) {
-		from := s.keys.entriesOf(g, p)
-		for end := endOf(from); from != ""; {
+		from := s.keys.partitionEntriesPrefix(g, p)
+		for end := prefixEnd(from); from != ""; {
 			resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 				return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageEntries))
 			})
@@ -52,24 +52,24 @@ func (s *Store) Quarantined(ctx context.Context, g projections.Generation, p eve
 // QuarantineFilter selects entries of the active generation's quarantine.
 type QuarantineFilter struct {
 	Partition    events.Partition
-	HasPartition bool            // else those of all
-	Hosts        []events.HostID // nil: of all, and those whose key tells none
+	HasPartition bool            // false: all partitions
+	Hosts        []events.HostID // nil: all hosts, and entries whose key contains none
 	Limit        int             // at least 1
 }
 
-// QuarantineList gives the selected entries that were written last, sorted by the revision of their events,
-// the newest first, and how many there are of all hosts. What it reads is bounded: keys of all, values of
-// those it gives, or with Hosts of the 10,000 written last.
+// QuarantineList returns the selected entries that were written last, sorted by the revision of their events, the
+// newest first, and the number of entries of all hosts. Its reads are bounded: all keys, and the values of the
+// returned entries or, with Hosts, of the 10,000 written last.
 func (s *Store) QuarantineList(ctx context.Context, f QuarantineFilter) (list []Quarantined, total int, err error) {
 	g, err := s.activeNow(ctx)
 	if g == "" {
 		return nil, 0, err
 	}
-	from := s.keys.entries(g)
+	from := s.keys.entriesPrefix(g)
 	if f.HasPartition {
-		from = s.keys.entriesOf(g, f.Partition)
+		from = s.keys.partitionEntriesPrefix(g, f.Partition)
 	}
-	end := endOf(from)
+	end := prefixEnd(from)
 	most := f.Limit
 	if len(f.Hosts) > 0 {
 		most = searchEntries
@@ -102,7 +102,7 @@ func (s *Store) QuarantineList(ctx context.Context, f QuarantineFilter) (list []
 	return list, int(resp.Count), nil
 }
 
-// entriesAt reads entries by key, and whether their retry is asked for. Those that are gone are left out.
+// entriesAt returns entries by key, and whether their retry is requested. Removed entries are left out.
 func (s *Store) entriesAt(ctx context.Context, keys []string) ([]Quarantined, error) {
 	ops := make([]clientv3.Op, 0, 3*len(keys))
 	for _, key := range keys {
@@ -112,7 +112,7 @@ func (s *Store) entriesAt(ctx context.Context, keys []string) ([]Quarantined, er
 			continue
 		}
 		ops = append(ops, clientv3.OpGet(key),
-			clientv3.OpGet(s.keys.mark(p, id), clientv3.WithCountOnly()), clientv3.OpGet(s.keys.mark(p, EntryID{}), clientv3.WithCountOnly()))
+			clientv3.OpGet(s.keys.retryKey(p, id), clientv3.WithCountOnly()), clientv3.OpGet(s.keys.retryKey(p, EntryID{}), clientv3.WithCountOnly()))
 	}
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() })
 	if err != nil {
@@ -132,9 +132,9 @@ func (s *Store) entriesAt(ctx context.Context, keys []string) ([]Quarantined, er
 	return found, nil
 }
 
-// activeNow gives the active generation, "" when there is none.
+// activeNow returns the active generation, "" when there is none.
 func (s *Store) activeNow(ctx context.Context) (projections.Generation, error) {
-	kv, _, err := s.get(ctx, s.keys.active())
+	kv, _, err := s.getKey(ctx, s.keys.activeKey())
 	if err != nil {
 		return "", fmt.Errorf("reading the active generation: %w", err)
 	}
@@ -144,13 +144,13 @@ func (s *Store) activeNow(ctx context.Context) (projections.Generation, error) {
 	return projections.Generation(kv.Value), nil
 }
 
-// QuarantineCount tells how many entries the active generation has.
+// QuarantineCount returns the number of entries of the active generation.
 func (s *Store) QuarantineCount(ctx context.Context) (int, error) {
 	g, err := s.activeNow(ctx)
 	if g == "" {
 		return 0, err
 	}
-	from := s.keys.entries(g)
+	from := s.keys.entriesPrefix(g)
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, from, clientv3.WithPrefix(), clientv3.WithCountOnly())
 	})

@@ -16,17 +16,17 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// entry makes an entry of an event of a partition.
-func (f *fixture) entry(p events.Partition, number int64, host events.HostID) Quarantined {
+// newEntry returns an entry of an event of a partition.
+func (f *fixture) newEntry(p events.Partition, number int64, host events.HostID) Quarantined {
 	key := fmt.Sprintf("%s%s/%d_%s", f.cfg.Prefix("queue"), p, number, events.Escape(string(host)))
 	at := time.Date(2025, 7, 18, 20, 42, 34, 5, time.UTC)
 	return Quarantined{
-		ID: EntryIDOf(key, f.at(number)), Partition: p, Key: key, Revision: f.at(number), Host: host, Reason: "undecodable",
+		ID: EntryIDOf(key, f.revisionAt(number)), Partition: p, Key: key, Revision: f.revisionAt(number), Host: host, Reason: "undecodable",
 		Text: "it is \"garbage\"", Upload: "upload-1", At: at, Version: 3, Attempts: 2, TriedAt: at.Add(time.Hour), TriedVersion: 4,
 	}
 }
 
-func collect(t *testing.T, seq iter.Seq2[Quarantined, error]) (all []Quarantined) {
+func collectAll(t *testing.T, seq iter.Seq2[Quarantined, error]) (all []Quarantined) {
 	t.Helper()
 	for q, err := range seq {
 		if err != nil {
@@ -39,59 +39,59 @@ func collect(t *testing.T, seq iter.Seq2[Quarantined, error]) (all []Quarantined
 
 func TestAnEntryIsWrittenWithTheOffsetThatPassesItsEvent(t *testing.T) {
 	f := newFixture(t)
-	old := f.claim(0)
-	c := f.fold(9, eventstest.Event(hostsOf(0, 1)[0], 1))
-	want := []Quarantined{f.entry(0, 7, "h_1"), f.entry(0, 8, "")}
+	old := f.claimPartition(0)
+	c := f.foldEvents(9, eventstest.Event(hostsOf(0, 1)[0], 1))
+	want := []Quarantined{f.newEntry(0, 7, "h_1"), f.newEntry(0, 8, "")}
 	c.Quarantine = []Quarantined{want[1], want[0]}
 
-	current := f.claim(0)
-	before := f.dump()
+	current := f.claimPartition(0)
+	before := f.dumpKeys()
 	if err := f.Save(t.Context(), generation, 0, c, old); !errors.Is(err, ErrFenced) {
 		t.Errorf("got %v, want ErrFenced", err)
 	}
-	if d := diff(f.dump(), before); d != "" {
+	if d := diffOf(f.dumpKeys(), before); d != "" {
 		t.Errorf("a fenced owner wrote (-before +after):\n%s", d)
 	}
-	f.save(0, c, current)
-	if d := diff(collect(t, f.Quarantined(t.Context(), generation, 0)), want); d != "" {
+	f.saveCommit(0, c, current)
+	if d := diffOf(collectAll(t, f.Quarantined(t.Context(), generation, 0)), want); d != "" {
 		t.Errorf("the quarantine differs (-want +got):\n%s", d)
 	}
-	all := f.dump()
-	offset, entry := all[f.keys.offset(generation, 0)], all[f.keys.entry(generation, 0, want[0].ID)]
+	all := f.dumpKeys()
+	offset, entry := all[f.keys.offsetKey(generation, 0)], all[f.keys.entryKey(generation, 0, want[0].ID)]
 	if entry != offset {
 		t.Errorf("the entry is of revision %d, the offset of %d; want one transaction", entry, offset)
 	}
-	f.save(0, c, current) // a repeat is the same entry
-	if got := collect(t, f.Quarantined(t.Context(), generation, 0)); len(got) != 2 {
+	f.saveCommit(0, c, current) // a repeat is the same entry
+	if got := collectAll(t, f.Quarantined(t.Context(), generation, 0)); len(got) != 2 {
 		t.Errorf("%d entries after a repeat, want 2", len(got))
 	}
-	if got := collect(t, f.Quarantined(t.Context(), generation, 1)); len(got) != 0 {
+	if got := collectAll(t, f.Quarantined(t.Context(), generation, 1)); len(got) != 0 {
 		t.Errorf("got %v of another partition, want nothing", got)
 	}
 }
 
-// However much is written, entries come before the offset, and end after what was folded.
+// In a commit of any size, entries come before the offset, and are removed after the fold is stored.
 func TestABigCommitKeepsTheOrderOfQuarantineAndOffsets(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(2)
-	f.save(2, Commit{Quarantine: []Quarantined{f.entry(2, 5, "h")}}, guard)
-	settled := f.entry(2, 5, "h").ID
+	guard := f.claimPartition(2)
+	f.saveCommit(2, Commit{Quarantine: []Quarantined{f.newEntry(2, 5, "h")}}, guard)
+	settled := f.newEntry(2, 5, "h").ID
 	var evs []events.Event
 	for i, h := range hostsOf(2, 20) {
 		evs = append(evs, eventstest.BigEvent(h, i, 9000), eventstest.BigEvent(h, 100+i, 9000))
 	}
-	c := f.fold(700, evs...)
+	c := f.foldEvents(700, evs...)
 	for i := range int64(200) {
-		c.Quarantine = append(c.Quarantine, f.entry(2, 100+i, "h"))
+		c.Quarantine = append(c.Quarantine, f.newEntry(2, 100+i, "h"))
 	}
-	c.Settled = []EntryID{settled}
+	c.Resolved = []EntryID{settled}
 	before, err := f.client.Get(t.Context(), f.cfg.Root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.save(2, c, guard)
+	f.saveCommit(2, c, guard)
 	changed := map[string][]int64{}
-	resp := f.client.Watch(within(t, time.Minute), f.cfg.Root+"/", clientv3.WithPrefix(), clientv3.WithRev(before.Header.Revision+1))
+	resp := f.client.Watch(timeoutContext(t, time.Minute), f.cfg.Root+"/", clientv3.WithPrefix(), clientv3.WithRev(before.Header.Revision+1))
 	for r := range resp {
 		if err := r.Err(); err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func TestABigCommitKeepsTheOrderOfQuarantineAndOffsets(t *testing.T) {
 				kind = "end"
 			case kind == "offsets" && !strings.Contains(string(ev.Kv.Value), `"live":700`): // each transaction writes it
 				kind = "links"
-			case string(ev.Kv.Key) == f.keys.entry(generation, 2, settled):
+			case string(ev.Kv.Key) == f.keys.entryKey(generation, 2, settled):
 				continue
 			}
 			changed[kind] = append(changed[kind], ev.Kv.ModRevision)
@@ -119,25 +119,25 @@ func TestABigCommitKeepsTheOrderOfQuarantineAndOffsets(t *testing.T) {
 	if last := slices.Max(changed["quarantine"]); last > changed["offsets"][0] || end > changed["offsets"][0] {
 		t.Errorf("the offset was written at revision %d, entries until %d", changed["offsets"][0], max(last, end))
 	}
-	if got := collect(t, f.Quarantined(t.Context(), generation, 2)); len(got) != 200 {
+	if got := collectAll(t, f.Quarantined(t.Context(), generation, 2)); len(got) != 200 {
 		t.Errorf("%d entries, want 200 in pages", len(got))
 	}
 }
 
 func TestARetryIsAskedForOnceAnsweredAndAskedForAgain(t *testing.T) {
 	f := newFixture(t)
-	f.activate(generation)
-	guard := f.claim(1)
-	entries := []Quarantined{f.entry(1, 5, "h"), f.entry(1, 6, "i")}
-	f.save(1, Commit{Quarantine: entries}, guard)
-	given := make(chan []Mark)
-	ctx := within(t, time.Minute)
+	f.activateGeneration(generation)
+	guard := f.claimPartition(1)
+	entries := []Quarantined{f.newEntry(1, 5, "h"), f.newEntry(1, 6, "i")}
+	f.saveCommit(1, Commit{Quarantine: entries}, guard)
+	given := make(chan []RetryRequest)
+	ctx := timeoutContext(t, time.Minute)
 	go func() {
-		for marks, err := range f.WatchRetries(ctx, 1) {
+		for requests, err := range f.WatchRetries(ctx, 1) {
 			if err != nil {
 				return
 			}
-			given <- marks
+			given <- requests
 		}
 	}()
 	ask := func(filter RetryFilter, want int) {
@@ -146,34 +146,34 @@ func TestARetryIsAskedForOnceAnsweredAndAskedForAgain(t *testing.T) {
 			t.Errorf("asking for %+v: %d entries (%v), want %d", filter, n, err, want)
 		}
 	}
-	next := func(want EntryID) Mark {
+	next := func(want EntryID) RetryRequest {
 		t.Helper()
 		select {
-		case marks := <-given:
-			if len(marks) != 1 || marks[0].Entry != want {
-				t.Fatalf("got marks %v, want one of %v", marks, want)
+		case requests := <-given:
+			if len(requests) != 1 || requests[0].Entry != want {
+				t.Fatalf("got requests %v, want one of %v", requests, want)
 			}
-			return marks[0]
+			return requests[0]
 		case <-ctx.Done():
-			t.Fatal("no mark")
-			return Mark{}
+			t.Fatal("no request")
+			return RetryRequest{}
 		}
 	}
 	ask(RetryFilter{Event: entries[1].Key}, 1)
 	first := next(entries[1].ID)
 	ask(RetryFilter{Event: entries[1].Key}, 1)
 	second := next(entries[1].ID)
-	f.save(1, Commit{Retried: []Mark{first}}, guard) // what was asked meanwhile stays
+	f.saveCommit(1, Commit{Retried: []RetryRequest{first}}, guard) // a request that was repeated meanwhile stays
 	if list, _, err := f.QuarantineList(t.Context(), QuarantineFilter{Limit: 9}); err != nil || !list[0].Asked || list[1].Asked {
 		t.Errorf("got %+v (%v), want the newer one asked for", list, err)
 	}
-	f.save(1, Commit{Retried: []Mark{second}, Settled: []EntryID{entries[1].ID}}, guard)
+	f.saveCommit(1, Commit{Retried: []RetryRequest{second}, Resolved: []EntryID{entries[1].ID}}, guard)
 	ask(RetryFilter{HasPartition: true, Partition: 1}, 1)
 	all := next(EntryID{})
 	if !all.All() {
-		t.Errorf("mark %v is not for all", all)
+		t.Errorf("request %v is not for all", all)
 	}
-	f.save(1, Commit{Retried: []Mark{all}}, guard)
+	f.saveCommit(1, Commit{Retried: []RetryRequest{all}}, guard)
 	ask(RetryFilter{}, 1)
 	next(EntryID{})
 	ask(RetryFilter{HasPartition: true, Partition: 3}, 0)
@@ -185,17 +185,17 @@ func TestARetryIsAskedForOnceAnsweredAndAskedForAgain(t *testing.T) {
 		}
 	}
 	if n, err := f.QuarantineCount(t.Context()); n != 1 || err != nil {
-		t.Errorf("%d entries (%v), want 1: marks do not count", n, err)
+		t.Errorf("%d entries (%v), want 1: requests do not count", n, err)
 	}
 }
 
 func TestTheListIsNewestFirstAndBounded(t *testing.T) {
 	f := newFixture(t)
-	f.activate(generation)
+	f.activateGeneration(generation)
 	for p := range events.Partition(partitions) {
-		guard := f.claim(p)
+		guard := f.claimPartition(p)
 		for i := range int64(50) {
-			f.save(p, Commit{Quarantine: []Quarantined{f.entry(p, 4*i+int64(p)+1, events.HostID(fmt.Sprint("h", i%5)))}}, guard)
+			f.saveCommit(p, Commit{Quarantine: []Quarantined{f.newEntry(p, 4*i+int64(p)+1, events.HostID(fmt.Sprint("h", i%5)))}}, guard)
 		}
 	}
 	list := func(filter QuarantineFilter) []Quarantined {
@@ -227,27 +227,27 @@ func TestTheListIsNewestFirstAndBounded(t *testing.T) {
 	}
 }
 
-// Nobody's bytes are too bad for an entry, and an entry that somebody spoiled is still one.
+// Every event fits into an entry, and an entry with a damaged value is still an entry.
 func TestEntriesBearAnything(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(0)
-	f.activate(generation)
-	q := f.entry(0, 5, events.HostID(strings.Repeat("\x00\xff", 1<<20)))
+	guard := f.claimPartition(0)
+	f.activateGeneration(generation)
+	q := f.newEntry(0, 5, events.HostID(strings.Repeat("\x00\xff", 1<<20)))
 	q.Key, q.Text = strings.Repeat("\xff/_", 1<<19), strings.Repeat("\x01", 1<<20)
 	q.ID = EntryIDOf(q.Key, q.Revision)
-	f.save(0, Commit{Quarantine: []Quarantined{q}, Offsets: &projections.Offsets{Live: f.at(5), Series: f.at(5)}}, guard)
-	if got := collect(t, f.Quarantined(t.Context(), generation, 0)); len(got) != 1 || got[0].ID != q.ID || len(got[0].Key) > 4*maxEntryKey {
+	f.saveCommit(0, Commit{Quarantine: []Quarantined{q}, Offsets: &projections.Offsets{Live: f.revisionAt(5), Series: f.revisionAt(5)}}, guard)
+	if got := collectAll(t, f.Quarantined(t.Context(), generation, 0)); len(got) != 1 || got[0].ID != q.ID || len(got[0].Key) > 4*maxEntryKey {
 		t.Errorf("got %d entries, want the one, cut", len(got))
 	}
 	for key, value := range map[string]string{
-		f.keys.entry(generation, 0, q.ID): "not JSON", f.keys.entriesOf(generation, 0) + "nonsense": "{}", f.keys.marksOf(0) + "nonsense": "{}",
+		f.keys.entryKey(generation, 0, q.ID): "not JSON", f.keys.partitionEntriesPrefix(generation, 0) + "nonsense": "{}", f.keys.retryPrefix(0) + "nonsense": "{}",
 	} {
 		if _, err := f.client.Put(t.Context(), key, value); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got := collect(t, f.Quarantined(t.Context(), generation, 0))
-	if len(got) != 1 || got[0].ID != q.ID || got[0].Revision != f.at(5) || got[0].Text == "" {
+	got := collectAll(t, f.Quarantined(t.Context(), generation, 0))
+	if len(got) != 1 || got[0].ID != q.ID || got[0].Revision != f.revisionAt(5) || got[0].Text == "" {
 		t.Errorf("got %+v, want what the key says", got)
 	}
 	if list, _, err := f.QuarantineList(t.Context(), QuarantineFilter{Limit: 10}); err != nil || len(list) != 1 {
@@ -256,9 +256,9 @@ func TestEntriesBearAnything(t *testing.T) {
 	if _, err := f.AskRetry(t.Context(), RetryFilter{}); err != nil {
 		t.Error(err)
 	}
-	for marks, err := range f.WatchRetries(within(t, time.Minute), 0) {
-		if err != nil || len(marks) != 1 || !marks[0].All() {
-			t.Errorf("got %v (%v), want the mark for all", marks, err)
+	for requests, err := range f.WatchRetries(timeoutContext(t, time.Minute), 0) {
+		if err != nil || len(requests) != 1 || !requests[0].All() {
+			t.Errorf("got %v (%v), want the request for all", requests, err)
 		}
 		break
 	}

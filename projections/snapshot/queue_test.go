@@ -17,9 +17,9 @@ func TestQueueTakesOneOfAnySize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := f.fold(1, eventstest.Event(hostsOf(0, 1)[0], 1))
-	f.save(0, Commit{Live: c.Live, Identity: c.Identity}, f.claim(0))
-	for b, err := range f.Watch(within(t, time.Minute), generation, start.At) {
+	c := f.foldEvents(1, eventstest.Event(hostsOf(0, 1)[0], 1))
+	f.saveCommit(0, Commit{Live: c.Live, Identity: c.Identity}, f.claimPartition(0))
+	for b, err := range f.Watch(timeoutContext(t, time.Minute), generation, start.At) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,18 +14,18 @@ import (
 
 const (
 	removeKeys  = 100                   // deletes of one transaction
-	removePause = 10 * time.Millisecond // between two of them, so that folds and queries go on
+	removePause = 10 * time.Millisecond // between two transactions, so that folds and queries continue
 )
 
-// Remove deletes everything of a retired generation, page by page with pauses, and its record at last: what a
-// crash interrupts, another Remove ends. It refuses one that is active or whose record is not as it was seen
-// (ErrChanged). progress is told how many keys are gone.
+// Remove deletes all keys of a retired generation, page by page with pauses, and its record last: after a crash,
+// another Remove finishes the work. It refuses a generation that is active or whose record has changed (ErrChanged).
+// It reports the number of removed keys to progress.
 func (s *Store) Remove(ctx context.Context, g projections.Generation, info GenerationInfo, progress func(keys int)) error {
 	if info.State != Retired {
 		return fmt.Errorf("removing generation %s: it is %s, and has to be retired first", g, info.State)
 	}
 	gone := 0
-	for _, prefix := range s.keys.below(g) {
+	for _, prefix := range s.keys.generationPrefixes(g) {
 		for {
 			n, err := s.removePage(ctx, g, info, prefix)
 			if err != nil {
@@ -41,15 +41,15 @@ func (s *Store) Remove(ctx context.Context, g projections.Generation, info Gener
 			}
 		}
 	}
-	guards := []clientv3.Cmp{s.unmoved(g, info), s.inactive(g)}
-	if err := s.guarded(ctx, guards, clientv3.OpDelete(s.keys.generation(g))); err != nil {
+	guards := []clientv3.Cmp{s.recordUnchanged(g, info), s.notActive(g)}
+	if err := s.commitGuarded(ctx, guards, clientv3.OpDelete(s.keys.generationKey(g))); err != nil {
 		return fmt.Errorf("removing the record of generation %s: %w", g, err)
 	}
 	s.lg.Info("removed a generation of projections", "generation", g, "keys", gone)
 	return nil
 }
 
-// removePage deletes the first keys with a prefix, and tells how many there were.
+// removePage deletes the first keys with a prefix, and returns their number.
 func (s *Store) removePage(ctx context.Context, g projections.Generation, info GenerationInfo, prefix string) (int, error) {
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(removeKeys))
@@ -61,13 +61,13 @@ func (s *Store) removePage(ctx context.Context, g projections.Generation, info G
 	for i, kv := range resp.Kvs {
 		ops[i] = clientv3.OpDelete(string(kv.Key))
 	}
-	return len(ops), s.guarded(ctx, []clientv3.Cmp{s.unmoved(g, info), s.inactive(g)}, ops...)
+	return len(ops), s.commitGuarded(ctx, []clientv3.Cmp{s.recordUnchanged(g, info), s.notActive(g)}, ops...)
 }
 
-// guarded does ops, which may be done again, if compares hold.
-func (s *Store) guarded(ctx context.Context, compares []clientv3.Cmp, ops ...clientv3.Op) error {
+// commitGuarded runs ops, which may be repeated, if compares hold.
+func (s *Store) commitGuarded(ctx context.Context, compares []clientv3.Cmp, ops ...clientv3.Op) error {
 	tries := 0
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	resp, err := retryWrite(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		tries++
 		return s.kv.Txn(ctx).If(compares...).Then(ops...).Commit()
 	})
@@ -80,13 +80,13 @@ func (s *Store) guarded(ctx context.Context, compares []clientv3.Cmp, ops ...cli
 	return nil
 }
 
-// Keys counts what is stored of a generation.
+// Keys returns the number of keys of a generation.
 func (s *Store) Keys(ctx context.Context, g projections.Generation) (int, error) {
 	var ops []clientv3.Op
-	for _, prefix := range s.keys.below(g) {
+	for _, prefix := range s.keys.generationPrefixes(g) {
 		ops = append(ops, clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()))
 	}
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() })
+	resp, err := retryWrite(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() })
 	if err != nil {
 		return 0, fmt.Errorf("counting the keys of generation %s: %w", g, err)
 	}

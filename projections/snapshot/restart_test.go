@@ -17,7 +17,7 @@ import (
 	"telemetry-pipeline/events/eventstest"
 )
 
-// A view knows soon after etcd is back that it is current, although nobody writes.
+// A view knows soon after etcd is back that it is current, even without writes.
 func TestQuietEtcdIsHeardSoonAfterARestart(t *testing.T) {
 	s := eventstest.NewServer(t, nil)
 	cfg := s.Config(t)
@@ -30,7 +30,7 @@ func TestQuietEtcdIsHeardSoonAfterARestart(t *testing.T) {
 	}
 	heard := 0
 	var back time.Time
-	for _, err := range store.Watch(within(t, time.Minute), generation, start.At) {
+	for _, err := range store.Watch(timeoutContext(t, time.Minute), generation, start.At) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,11 +48,10 @@ func TestQuietEtcdIsHeardSoonAfterARestart(t *testing.T) {
 	}
 }
 
-// stuckWatcher is a connection that answers until it breaks: then nothing comes, and a new watch is not to be
-// had.
+// stuckWatcher is a connection that answers until it breaks: then nothing comes, and new watches get no answer.
 type stuckWatcher struct {
 	broken  atomic.Bool
-	stalled atomic.Int64 // a watch that is not answered any more, counted from 1
+	stalled atomic.Int64 // first watch that is no longer answered, counted from 1
 	begun   int
 	all     []chan clientv3.WatchResponse
 }
@@ -76,8 +75,7 @@ func (w *stuckWatcher) RequestProgress(context.Context) error {
 	return nil
 }
 
-// An etcd that is gone is told to the reader in time, although the client lets nobody begin a new watch before
-// it is back.
+// The reader learns in time that etcd is gone, although the client lets no new watch begin before it is back.
 func TestEtcdThatIsGoneEndsTheWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &stuckWatcher{}
@@ -85,7 +83,7 @@ func TestEtcdThatIsGoneEndsTheWatch(t *testing.T) {
 		store := newStore(nil, w, eventlog.Config{}, facts, nil)
 		var broke time.Time
 		heard := 0
-		for _, err := range store.Watch(t.Context(), generation, store.at(10)) {
+		for _, err := range store.Watch(t.Context(), generation, store.revisionAt(10)) {
 			if err != nil {
 				silence := store.cfg.Silence()
 				if took := time.Since(broke); !errors.Is(err, ErrSilent) || took > silence.Lost+2*silence.Ask {
@@ -104,8 +102,8 @@ func TestEtcdThatIsGoneEndsTheWatch(t *testing.T) {
 	})
 }
 
-// A member of etcd that answers one of both watches no more is left for another one, although the other watch hears
-// of etcd all the time.
+// When a member of etcd stops answering one of both watches, the watch moves to another member, although the other
+// watch still hears of etcd.
 func TestOneStalledWatchDoesNotFreezeTheView(t *testing.T) {
 	for stalled := range int64(sources) {
 		synctest.Test(t, func(t *testing.T) {
@@ -113,7 +111,7 @@ func TestOneStalledWatchDoesNotFreezeTheView(t *testing.T) {
 			facts := events.Facts{Epoch: 1, Cluster: 5, Partitions: partitions}
 			store := newStore(nil, w, eventlog.Config{}, facts, nil)
 			last, longest, heard := time.Now(), time.Duration(0), 0
-			for _, err := range store.Watch(t.Context(), generation, store.at(10)) {
+			for _, err := range store.Watch(t.Context(), generation, store.revisionAt(10)) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -135,11 +133,11 @@ func TestOneStalledWatchDoesNotFreezeTheView(t *testing.T) {
 	}
 }
 
-// One of etcd's members takes everything and answers nothing, as a frozen process or a cut cable do: the view goes on
-// over another one, long before gRPC finds the connection dead (after 13 s).
+// One of etcd's members accepts everything and answers nothing, like a frozen process or a cut cable: the view
+// continues over another member, long before gRPC finds the connection dead (after 13 s).
 func TestBlackHoledMemberDoesNotFreezeTheView(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(0)
+	guard := f.claimPartition(0)
 	paths := eventstest.Shared(t).NewPaths(t, 3)
 	client, err := paths.Through(f.cfg).Dial(nil)
 	if err != nil {
@@ -151,7 +149,7 @@ func TestBlackHoledMemberDoesNotFreezeTheView(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(within(t, time.Minute))
+	ctx, cancel := context.WithCancel(timeoutContext(t, time.Minute))
 	defer cancel()
 	reached := make(chan int64)
 	go func() {
@@ -160,7 +158,7 @@ func TestBlackHoledMemberDoesNotFreezeTheView(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if o, told := b.Offsets[0]; told {
+			if o, known := b.Offsets[0]; known {
 				select {
 				case reached <- o.Live.Number:
 				case <-ctx.Done():
@@ -168,38 +166,38 @@ func TestBlackHoledMemberDoesNotFreezeTheView(t *testing.T) {
 			}
 		}
 	}()
-	f.save(0, f.fold(1), guard)
+	f.saveCommit(0, f.foldEvents(1), guard)
 	await := func(n int64) {
 		limit := time.After(10 * time.Second)
 		for {
 			select {
 			case got, open := <-reached:
 				if !open {
-					t.Fatalf("the watch ended before it told of %d", n)
+					t.Fatalf("the watch ended before it reported %d", n)
 				}
 				if got == n {
 					return
 				}
 			case <-limit:
-				t.Fatalf("what was stored at %d was not told within 10 s", n)
+				t.Fatalf("what was stored at %d was not reported within 10 s", n)
 			}
 		}
 	}
 	await(1)
-	for i := range 3 { // wherever the watches are
+	for i := range 3 { // any of them may serve the watches
 		paths.Hole(i)
 		n := int64(i + 2)
-		f.save(0, f.fold(n), guard)
+		f.saveCommit(0, f.foldEvents(n), guard)
 		await(n)
 		paths.Heal(i)
 	}
 }
 
-// A reader whose question goes to a member of etcd that answers nothing has its answer from another one, before gRPC
-// finds that connection dead (after 13 s) and before it would be sure what etcd has to say (after 8 s).
+// A reader whose request goes to a silent member of etcd gets its answer from another one, before gRPC finds that
+// connection dead (after 13 s) and before a watch would report etcd as silent (after 8 s).
 func TestBlackHoledMemberDoesNotHoldUpReaders(t *testing.T) {
 	f := newFixture(t)
-	f.save(0, f.fold(1), f.claim(0))
+	f.saveCommit(0, f.foldEvents(1), f.claimPartition(0))
 	paths := eventstest.Shared(t).NewPaths(t, 3)
 	client, err := paths.Through(f.cfg).Dial(nil)
 	if err != nil {
@@ -224,7 +222,7 @@ func TestBlackHoledMemberDoesNotHoldUpReaders(t *testing.T) {
 	}
 }
 
-// laggingWatcher is on a member of etcd that has not applied yet what others have.
+// laggingWatcher is connected to a member of etcd that has not yet applied the writes of the others.
 type laggingWatcher struct{ etcd.Watcher }
 
 func (w laggingWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
@@ -245,26 +243,26 @@ func (w laggingWatcher) Watch(ctx context.Context, key string, opts ...clientv3.
 	return answers
 }
 
-// A watch on a member that lags behind the reader begins, and gives what comes.
+// A watch on a member that lags behind the reader begins, and returns later changes.
 func TestMemberThatLagsIsNoOtherLog(t *testing.T) {
 	f := newFixture(t, func(cfg *eventlog.Config, _ *clientv3.Client) { cfg.Progress = 50 * time.Millisecond })
-	guard := f.claim(0)
+	guard := f.claimPartition(0)
 	f.watcher = laggingWatcher{f.client}
-	f.save(0, f.fold(10), guard)
+	f.saveCommit(0, f.foldEvents(10), guard)
 	start, err := f.Load(t.Context(), generation)
 	if err != nil {
 		t.Fatal(err)
 	}
 	saved := false
-	for b, err := range f.Watch(within(t, time.Minute), generation, start.At) {
+	for b, err := range f.Watch(timeoutContext(t, time.Minute), generation, start.At) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !saved {
-			f.save(0, f.fold(11), guard)
+			f.saveCommit(0, f.foldEvents(11), guard)
 			saved = true
 		}
-		if b.Offsets[0].Live == f.at(11) {
+		if b.Offsets[0].Live == f.revisionAt(11) {
 			return
 		}
 	}

@@ -12,19 +12,19 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// StoredChunk is where a chunk of history is.
+// StoredChunk is the position of a chunk of history.
 type StoredChunk struct {
 	Window   projections.Window
 	Host     events.HostID
-	Revision int64 // of etcd, when it was written; it holds records of events before that alone
+	Revision int64 // etcd's revision of its write; the chunk holds only records of earlier events
 
 	key string
 }
 
-// Chunks lists the chunks of a partition that were written up to a revision of etcd, by window and host. It reads keys
-// only; what etcd does follows the number of chunks in the partition.
+// Chunks lists the chunks of a partition that were written up to a revision of etcd, by window and host. It reads
+// keys only; etcd's work grows with the number of chunks in the partition.
 func (s *Store) Chunks(ctx context.Context, g projections.Generation, p events.Partition, upto int64) ([]StoredChunk, error) {
-	prefix := s.keys.partition(g, kindSeries, p)
+	prefix := s.keys.partitionPrefix(g, kindSeries, p)
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxModRev(upto))
 	})
@@ -42,16 +42,16 @@ func (s *Store) Chunks(ctx context.Context, g projections.Generation, p events.P
 	return list, nil
 }
 
-// ChunkCount counts the chunks of the active generation.
+// ChunkCount returns the number of chunks of the active generation.
 func (s *Store) ChunkCount(ctx context.Context) (int64, error) {
-	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return s.kv.Get(ctx, s.keys.active()) })
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) { return s.kv.Get(ctx, s.keys.activeKey()) })
 	if err != nil {
 		return 0, fmt.Errorf("reading the active generation: %w", err)
 	}
 	if len(resp.Kvs) == 0 {
 		return 0, nil
 	}
-	prefix := s.keys.kind(projections.Generation(resp.Kvs[0].Value), kindSeries)
+	prefix := s.keys.kindPrefix(projections.Generation(resp.Kvs[0].Value), kindSeries)
 	resp, err = etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
 	})
@@ -61,22 +61,23 @@ func (s *Store) ChunkCount(ctx context.Context) (int64, error) {
 	return resp.Count, nil
 }
 
-// RemoveChunks deletes chunks, key by key in small transactions under guards; pace is called between two of them and ends
-// it by false. One that was written again meanwhile stays. It gives how many were there.
+// RemoveChunks deletes chunks, key by key in small transactions under guards. It calls throttle between two
+// transactions and stops when that returns false. A chunk that was written again meanwhile stays. It returns the
+// number of chunks that it deleted.
 //
-// Whoever calls it has made sure that their records are kept elsewhere, or are not kept any longer, and has said so in
+// The caller has made sure that their records are kept elsewhere, or are not kept any longer, and has stored that in
 // Offsets.HotFrom.
-func (s *Store) RemoveChunks(ctx context.Context, chunks []StoredChunk, pace func(ctx context.Context) bool, guards ...clientv3.Cmp) (int, error) {
+func (s *Store) RemoveChunks(ctx context.Context, chunks []StoredChunk, throttle func(ctx context.Context) bool, guards ...clientv3.Cmp) (int, error) {
 	removed := 0
 	for some := range slices.Chunk(chunks, maxPuts) {
-		if removed > 0 && !pace(ctx) {
+		if removed > 0 && !throttle(ctx) {
 			return removed, context.Cause(ctx)
 		}
 		ops := make([]clientv3.Op, len(some))
 		for i, c := range some {
-			ops[i] = put{key: c.key, remove: true, seen: c.Revision}.op()
+			ops[i] = put{key: c.key, remove: true, seen: c.Revision}.txnOp()
 		}
-		resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		resp, err := retryWrite(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 			return s.kv.Txn(ctx).If(guards...).Then(ops...).Commit()
 		})
 		if err != nil {

@@ -9,10 +9,10 @@ import (
 	"telemetry-pipeline/events/etcd"
 )
 
-// retry repeats a write until an answer comes that another attempt would not change, or ctx ends. That is safe for all
-// writes of this package: creations, and writes of a partition's chain (fence.go). A store that is full is asked again:
-// retention makes room.
-func retry[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
+// retryWrite repeats a write until it gets an answer that another attempt would not change, or ctx ends. That is safe
+// for all writes of this package: creations, and writes of a partition's chain (fence.go). It also retries when etcd
+// is full: retention makes room.
+func retryWrite[T any](ctx context.Context, try func(ctx context.Context) (T, error)) (T, error) {
 	p := etcd.Writing()
 	p.Temporary = func(err error) bool { return etcd.Temporary(err) || errors.Is(err, rpctypes.ErrNoSpace) }
 	return etcd.Retry(ctx, p, func(ctx context.Context, _ bool) (T, error) { return try(ctx) })

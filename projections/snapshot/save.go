@@ -14,34 +14,34 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Commit is what one Save writes. It may span several transactions; identities go first, then live, then
-// chunks, then merges of chunks, then the quarantine, and Offsets in the last one, so that an offset never runs ahead of what it
-// covers and no entry of the quarantine ends before the fold of its event is stored. Each transaction carries
-// the guards and follows the one before it.
+// Commit is the content of one Save. It may span several transactions; identities go first, then live, then chunks,
+// then merges of chunks, then the quarantine, and Offsets in the last one. So an offset never runs ahead of the
+// models that it covers, and no quarantine entry is removed before the fold of its event is stored. Each transaction
+// carries the guards and follows the one before it.
 type Commit struct {
 	Live     map[events.HostID]*projections.Live
 	Identity map[events.HostID]*projections.Identity
 	Chunks   []Chunk
-	Merges   []Merge // as Merges made them; each is in one transaction
+	Merges   []Merge // as returned by Merges; each is in one transaction
 	Offsets  *projections.Offsets
 	Upload   events.UploadID // correlation id kept in the envelope
 
-	Quarantine []Quarantined // entries to write, new or again
-	Settled    []EntryID     // entries to remove, because what they stand for is folded
-	Retried    []Mark        // marks to remove, because they are answered; one written again meanwhile stays
+	Quarantine []Quarantined  // entries to write, new or changed
+	Resolved   []EntryID      // entries to remove, because their events are folded
+	Retried    []RetryRequest // requests to remove, because they are answered; a request that was repeated meanwhile stays
 }
 
-// Bounds of one transaction, far below etcd's own (128 operations, 1.5 MiB); a single larger value goes alone.
+// Bounds of one transaction, far below etcd's own (128 operations, 1.5 MiB); a single larger value is written alone.
 const (
 	maxPuts  = 64
 	maxBytes = 256 << 10
 	maxValue = 1400 << 10
 
-	linkBytes = 512 // more than key and value of the offsets take, which are in every transaction
+	linkBytes = 512 // more than the key and value of the offsets, which are in every transaction
 )
 
-// put is one key to write, or with remove one to delete, if it has not changed since that revision (0: whatever
-// it is); or with merge all that belongs to that.
+// put is one key to write, or with remove one to delete, if it has not changed since revision seen (0: in any case);
+// or with merge all operations of that merge.
 type put struct {
 	key    string
 	value  []byte
@@ -50,10 +50,10 @@ type put struct {
 	merge  *Merge
 }
 
-func (p put) op() clientv3.Op {
+func (p put) txnOp() clientv3.Op {
 	switch {
 	case p.merge != nil:
-		return p.merge.op()
+		return p.merge.txnOp()
 	case !p.remove:
 		return clientv3.OpPut(p.key, string(p.value))
 	case p.seen == 0:
@@ -63,31 +63,29 @@ func (p put) op() clientv3.Op {
 	return clientv3.OpTxn([]clientv3.Cmp{unchanged}, []clientv3.Op{clientv3.OpDelete(p.key)}, nil)
 }
 
-func (p put) size() int {
+func (p put) byteSize() int {
 	if p.merge != nil {
-		return p.merge.size()
+		return p.merge.byteSize()
 	}
 	return len(p.key) + len(p.value)
 }
 
-// Save writes a commit under guards, one Save of a partition at a time. An unclear answer is asked again
-// until ctx ends, and an attempt that etcd applies later than that changes nothing that was saved since
-// (fence.go).
+// Save writes a commit under guards, one Save of a partition at a time. An unclear answer is retried until ctx ends,
+// and an attempt that etcd applies later than that changes nothing that was saved since (fence.go).
 //
-// ErrFenced means that the guards do not hold (any more): what earlier transactions of the commit wrote
-// stays, the failing one and those after it write nothing. ErrStale means that they hold, and that the
-// partition has to be loaded again. After any other error some of the commit may be there, and saving it
-// again does no harm, though it may be ErrStale. Offsets that are behind those written before are
-// ErrBackwards.
+// ErrFenced means that the guards do not hold (any more): the commit's earlier transactions stay written, the failing
+// one and all later ones write nothing. ErrStale means that they hold, and that the partition must be loaded again.
+// After any other error some of the commit may be stored, and saving it again does no harm, though it may return
+// ErrStale. Offsets that are behind the stored ones return ErrBackwards.
 func (s *Store) Save(ctx context.Context, g projections.Generation, p events.Partition, c Commit, guards ...clientv3.Cmp) error {
-	if err := s.save(ctx, slot{g, p}, c, guards); err != nil {
+	if err := s.saveCommit(ctx, partitionID{g, p}, c, guards); err != nil {
 		return fmt.Errorf("saving partition %d: %w", p, err)
 	}
 	return nil
 }
 
-func (s *Store) save(ctx context.Context, at slot, c Commit, guards []clientv3.Cmp) error {
-	puts, err := s.puts(at.generation, at.partition, c)
+func (s *Store) saveCommit(ctx context.Context, at partitionID, c Commit, guards []clientv3.Cmp) error {
+	puts, err := s.commitPuts(at.generation, at.partition, c)
 	if err != nil || len(puts) == 0 && c.Offsets == nil {
 		return err
 	}
@@ -99,12 +97,12 @@ func (s *Store) save(ctx context.Context, at slot, c Commit, guards []clientv3.C
 		return err
 	}
 	for done := false; !done; {
-		n := fitting(puts)
+		n := countFitting(puts)
 		next := last.offsets
 		if done = n == len(puts); done && c.Offsets != nil {
 			next = *c.Offsets
 		}
-		if last, err = s.write(ctx, at, last, next, puts[:n], guards); err != nil {
+		if last, err = s.writeTxn(ctx, at, last, next, puts[:n], guards); err != nil {
 			return err
 		}
 		puts = puts[n:]
@@ -112,8 +110,8 @@ func (s *Store) save(ctx context.Context, at slot, c Commit, guards []clientv3.C
 	return nil
 }
 
-// puts lists what a commit writes beside the offsets, in order.
-func (s *Store) puts(g projections.Generation, p events.Partition, c Commit) ([]put, error) {
+// commitPuts returns the puts of a commit without the offsets, in order.
+func (s *Store) commitPuts(g projections.Generation, p events.Partition, c Commit) ([]put, error) {
 	env := envelope{upload: c.Upload}
 	if c.Offsets != nil {
 		env.revision = c.Offsets.Live.Number
@@ -123,11 +121,11 @@ func (s *Store) puts(g projections.Generation, p events.Partition, c Commit) ([]
 		if err := s.checkHost(p, host); err != nil {
 			return err
 		}
-		value := s.codec.pack(env, model, kind != kindLive || len(model) > 4*worthCompressing)
+		value := s.codec.packValue(env, model, kind != kindLive || len(model) > 4*worthCompressing)
 		if err := checkSize(kind, host, value); err != nil {
 			return err
 		}
-		puts = append(puts, put{key: s.keys.model(g, kind, p, host), value: value})
+		puts = append(puts, put{key: s.keys.modelKey(g, kind, p, host), value: value})
 		return nil
 	}
 	for _, host := range slices.Sorted(maps.Keys(c.Identity)) {
@@ -155,7 +153,7 @@ func (s *Store) puts(g projections.Generation, p events.Partition, c Commit) ([]
 	return append(puts, quarantine...), nil
 }
 
-// checkHost refuses hosts of other partitions: no key is ever written by two.
+// checkHost refuses hosts of other partitions: no two partitions ever write one key.
 func (s *Store) checkHost(p events.Partition, host events.HostID) error {
 	if home := events.PartitionOf(host, s.facts.Partitions); home != p {
 		return fmt.Errorf("host %q belongs to partition %d, not to %d", host, home, p)
@@ -163,7 +161,7 @@ func (s *Store) checkHost(p events.Partition, host events.HostID) error {
 	return nil
 }
 
-// checkSize refuses what etcd would refuse.
+// checkSize refuses values that etcd would refuse.
 func checkSize(kind string, host events.HostID, value []byte) error {
 	if len(value) > maxValue {
 		return fmt.Errorf("%s of host %q takes %d bytes, more than the %d that etcd is given", kind, host, len(value), maxValue)
@@ -171,11 +169,11 @@ func checkSize(kind string, host events.HostID, value []byte) error {
 	return nil
 }
 
-// fitting tells how many of puts, at least one if there are any, go into one transaction beside the offsets.
-func fitting(puts []put) int {
+// countFitting returns how many of puts, at least one if there are any, fit into one transaction beside the offsets.
+func countFitting(puts []put) int {
 	bytes := linkBytes
 	for n, p := range puts {
-		bytes += p.size()
+		bytes += p.byteSize()
 		if n == maxPuts-1 || n > 0 && bytes > maxBytes {
 			return n
 		}
@@ -183,20 +181,19 @@ func fitting(puts []put) int {
 	return len(puts)
 }
 
-// write makes one transaction of puts and of next, the offsets after it. It follows last, and gives the link
-// that it is itself.
-func (s *Store) write(ctx context.Context, at slot, last link, next projections.Offsets, puts []put, guards []clientv3.Cmp) (link, error) {
+// writeTxn writes puts and next, the offsets after them, in one transaction that follows last, and returns its link.
+func (s *Store) writeTxn(ctx context.Context, at partitionID, last link, next projections.Offsets, puts []put, guards []clientv3.Cmp) (link, error) {
 	ops := make([]clientv3.Op, len(puts))
 	bytes := 0
 	for i, p := range puts {
-		ops[i] = p.op()
-		bytes += p.size()
+		ops[i] = p.txnOp()
+		bytes += p.byteSize()
 	}
-	txn := s.chained(at, last, next, ops, guards)
+	txn := s.chainTxn(at, last, next, ops, guards)
 	attempts := 0
-	resp, err := retry(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
-		resp, err := txn.commit(ctx, s.kv)
-		s.note(err)
+	resp, err := retryWrite(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		resp, err := txn.commitTo(ctx, s.kv)
+		s.noteWrite(err)
 		if attempts++; err != nil && attempts == 5 && !errors.Is(err, rpctypes.ErrNoSpace) {
 			s.lg.Warn("writing projections fails; going on trying", "partition", at.partition, "err", err)
 		}
@@ -206,12 +203,12 @@ func (s *Store) write(ctx context.Context, at slot, last link, next projections.
 		s.metrics.transactions.WithLabelValues("failed").Inc()
 		return link{}, fmt.Errorf("writing %d keys: %w", len(puts), err)
 	}
-	made, err := txn.link(resp)
+	made, err := txn.linkAfter(resp)
 	s.metrics.transactions.WithLabelValues(resultOf(err)).Inc()
 	if err != nil {
 		return link{}, err
 	}
-	s.remember(at, made)
+	s.rememberLink(at, made)
 	s.metrics.bytes.Add(float64(bytes + len(txn.value)))
 	return made, nil
 }
@@ -226,18 +223,18 @@ func resultOf(err error) string {
 	return "stale"
 }
 
-// checkForward refuses offsets behind those known to be stored, and those of another log. Stored ones of
+// checkForward refuses offsets that are behind the known stored ones, and offsets of another log. Stored offsets of
 // another log cannot be compared.
 func (s *Store) checkForward(last projections.Offsets, o *projections.Offsets) error {
 	if o == nil {
 		return nil
 	}
-	if !s.ours(o.Live) || !s.ours(o.Series) {
+	if !s.isOwnRevision(o.Live) || !s.isOwnRevision(o.Series) {
 		return fmt.Errorf("offsets at %v and %v: %w", o.Live, o.Series, events.ErrForeign)
 	}
 	for _, r := range [][2]events.Revision{{last.Live, o.Live}, {last.Series, o.Series}} {
 		behind := r[1].Number < r[0].Number
-		if behind && s.ours(r[0]) {
+		if behind && s.isOwnRevision(r[0]) {
 			return fmt.Errorf("from %d to %d: %w", r[0].Number, r[1].Number, ErrBackwards)
 		}
 	}

@@ -22,22 +22,22 @@ import (
 
 func TestSavedIsLoaded(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(1)
+	guard := f.claimPartition(1)
 	hosts := hostsOf(1, 5)
 	for i, h := range hosts {
-		f.save(1, f.fold(int64(10+i), eventstest.Events(h, i, 3)...), guard)
+		f.saveCommit(1, f.foldEvents(int64(10+i), eventstest.Events(h, i, 3)...), guard)
 	}
 	part, err := f.LoadPartition(t.Context(), generation, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := diff(part.Offsets, projections.Offsets{Live: f.at(14), Series: f.at(14), HotFrom: 7}); d != "" {
+	if d := diffOf(part.Offsets, projections.Offsets{Live: f.revisionAt(14), Series: f.revisionAt(14), HotFrom: 7}); d != "" {
 		t.Errorf("offsets differ (-want +got):\n%s", d)
 	}
 	var names []events.HostID
 	for _, got := range part.Hosts {
 		names = append(names, got.ID)
-		if d := diff(got, *f.hosts[got.ID]); d != "" {
+		if d := diffOf(got, *f.hosts[got.ID]); d != "" {
 			t.Errorf("host %q differs (-want +got):\n%s", got.ID, d)
 		}
 	}
@@ -57,22 +57,22 @@ func TestSavedIsLoaded(t *testing.T) {
 func TestFencedSaveWritesNothing(t *testing.T) {
 	f := newFixture(t)
 	host := hostsOf(0, 1)[0]
-	old := f.claim(0)
-	f.save(0, f.fold(5, eventstest.Event(host, 1)), old)
-	current := f.claim(0) // the key is another's now
-	before := f.dump()
-	late := f.fold(9, eventstest.Event(host, 2))
+	old := f.claimPartition(0)
+	f.saveCommit(0, f.foldEvents(5, eventstest.Event(host, 1)), old)
+	current := f.claimPartition(0) // the key is another's now
+	before := f.dumpKeys()
+	late := f.foldEvents(9, eventstest.Event(host, 2))
 	if err := f.Save(t.Context(), generation, 0, late, old); !errors.Is(err, ErrFenced) {
 		t.Errorf("got %v, want ErrFenced", err)
 	}
-	if d := diff(f.dump(), before); d != "" {
+	if d := diffOf(f.dumpKeys(), before); d != "" {
 		t.Errorf("the fenced save wrote (-before +after):\n%s", d)
 	}
-	f.save(0, late, current) // the fenced offsets were not counted as written
+	f.saveCommit(0, late, current) // the fenced offsets were not counted as written
 }
 
-// dump gives all keys below the root but the owners', with their revisions.
-func (f *fixture) dump() map[string]int64 {
+// dumpKeys returns all keys below the root except the owners', with their revisions.
+func (f *fixture) dumpKeys() map[string]int64 {
 	f.t.Helper()
 	resp, err := f.client.Get(f.t.Context(), f.cfg.Root+"/", clientv3.WithPrefix())
 	if err != nil {
@@ -90,12 +90,12 @@ func (f *fixture) dump() map[string]int64 {
 // A big commit is cut into transactions: small ones, identities first, offsets in the last.
 func TestBigCommitIsCut(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(2)
+	guard := f.claimPartition(2)
 	var evs []events.Event
 	for i, h := range hostsOf(2, 100) {
 		evs = append(evs, eventstest.BigEvent(h, i, 5000), eventstest.Event(h, i))
 	}
-	f.save(2, f.fold(77, evs...), guard)
+	f.saveCommit(2, f.foldEvents(77, evs...), guard)
 	resp, err := f.client.Get(t.Context(), f.cfg.Root+"/", clientv3.WithPrefix())
 	if err != nil {
 		t.Fatal(err)
@@ -136,10 +136,10 @@ func TestBigCommitIsCut(t *testing.T) {
 
 func TestOffsetsNeverGoBack(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(3)
-	f.save(3, f.fold(50), guard)
+	guard := f.claimPartition(3)
+	f.saveCommit(3, f.foldEvents(50), guard)
 	behind := []projections.Offsets{
-		{Live: f.at(49), Series: f.at(50)}, {Live: f.at(50), Series: f.at(49)}, {Live: f.at(60)}, {},
+		{Live: f.revisionAt(49), Series: f.revisionAt(50)}, {Live: f.revisionAt(50), Series: f.revisionAt(49)}, {Live: f.revisionAt(60)}, {},
 	}
 	for _, o := range behind {
 		if err := f.Save(t.Context(), generation, 3, Commit{Offsets: &o}, guard); !errors.Is(err, ErrBackwards) {
@@ -153,9 +153,9 @@ func TestOffsetsNeverGoBack(t *testing.T) {
 	if err := again.Save(t.Context(), generation, 3, Commit{Offsets: &behind[0]}, guard); !errors.Is(err, ErrBackwards) {
 		t.Errorf("after a restart: got %v, want ErrBackwards", err)
 	}
-	f.save(3, f.fold(50), guard)
-	f.save(3, f.fold(51), guard)
-	foreign := projections.Offsets{Live: events.Revision{Epoch: 1, Cluster: 2, Number: 99}, Series: f.at(99)}
+	f.saveCommit(3, f.foldEvents(50), guard)
+	f.saveCommit(3, f.foldEvents(51), guard)
+	foreign := projections.Offsets{Live: events.Revision{Epoch: 1, Cluster: 2, Number: 99}, Series: f.revisionAt(99)}
 	if err := f.Save(t.Context(), generation, 3, Commit{Offsets: &foreign}, guard); !errors.Is(err, events.ErrForeign) {
 		t.Errorf("saving offsets of another log: got %v, want ErrForeign", err)
 	}
@@ -163,8 +163,8 @@ func TestOffsetsNeverGoBack(t *testing.T) {
 
 func TestOnlyItsOwnHosts(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(1)
-	c := f.fold(1, eventstest.Event(hostsOf(0, 1)[0], 1))
+	guard := f.claimPartition(1)
+	c := f.foldEvents(1, eventstest.Event(hostsOf(0, 1)[0], 1))
 	only := []Commit{{Live: c.Live}, {Identity: c.Identity}, {Chunks: c.Chunks}}
 	for _, c := range only {
 		if err := f.Save(t.Context(), generation, 1, c, guard); err == nil || !strings.Contains(err.Error(), "belongs to partition 0") {
@@ -175,13 +175,13 @@ func TestOnlyItsOwnHosts(t *testing.T) {
 
 func TestSeriesUniteChunks(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(0)
+	guard := f.claimPartition(0)
 	host, other := hostsOf(0, 2)[0], hostsOf(0, 2)[1]
 	number := int64(1)
 	for _, i := range []int{0, 3600, 10, 7300, 20, 30} { // three windows, three of the events late in the first
 		number++
-		f.save(0, f.fold(number, eventstest.Event(host, i), eventstest.Event(other, i+1)), guard)
-		f.save(0, f.fold(number, eventstest.Event(host, i)), guard) // again: the same records, Late now
+		f.saveCommit(0, f.foldEvents(number, eventstest.Event(host, i), eventstest.Event(other, i+1)), guard)
+		f.saveCommit(0, f.foldEvents(number, eventstest.Event(host, i)), guard) // again: the same records, Late now
 	}
 	w := slices.Sorted(maps.Keys(f.all[host]))
 	if len(w) != 3 {
@@ -193,7 +193,7 @@ func TestSeriesUniteChunks(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []WindowSeries{{w[2], f.all[host][w[2]]}, {w[0], f.all[host][w[0]]}, {w[1], f.all[host][w[1]]}}
-	if d := diff(got, want); d != "" {
+	if d := diffOf(got, want); d != "" {
 		t.Errorf("series differ (-want +got):\n%s", d)
 	}
 	var many []projections.Window
@@ -205,23 +205,23 @@ func TestSeriesUniteChunks(t *testing.T) {
 	}
 }
 
-// The same records are the same key, whoever writes them.
+// Equal records have the same key, independent of the writer.
 func TestChunksAreWrittenOnce(t *testing.T) {
 	f := newFixture(t)
 	host := hostsOf(0, 1)[0]
-	c := f.fold(3, eventstest.Events(host, 0, 20)...)
-	f.save(0, Commit{Chunks: c.Chunks}, f.claim(0))
-	before := len(f.dump())
+	c := f.foldEvents(3, eventstest.Events(host, 0, 20)...)
+	f.saveCommit(0, Commit{Chunks: c.Chunks}, f.claimPartition(0))
+	before := len(f.dumpKeys())
 	again := New(f.client, f.cfg, f.facts, nil)
-	if err := again.Save(t.Context(), generation, 0, Commit{Chunks: append(c.Chunks, c.Chunks...), Upload: "another"}, f.claim(0)); err != nil {
+	if err := again.Save(t.Context(), generation, 0, Commit{Chunks: append(c.Chunks, c.Chunks...), Upload: "another"}, f.claimPartition(0)); err != nil {
 		t.Fatal(err)
 	}
-	if got := len(f.dump()); got != before {
+	if got := len(f.dumpKeys()); got != before {
 		t.Errorf("got %d keys after the same chunks came again, want %d", got, before)
 	}
 }
 
-// Answers that are lost, before or after the transaction took effect, change nothing but the time it takes.
+// Answers that are lost, before or after the transaction took effect, change only the duration.
 func TestUnclearAnswersToSaves(t *testing.T) {
 	var calls atomic.Int64
 	fail := func(which int64) func(string) error {
@@ -235,27 +235,27 @@ func TestUnclearAnswersToSaves(t *testing.T) {
 	f := newFixture(t, func(_ *eventlog.Config, c *clientv3.Client) {
 		c.KV = &eventstest.KV{KV: c.KV, Before: fail(1), After: fail(2)}
 	})
-	guard := f.claim(0)
+	guard := f.claimPartition(0)
 	hosts := hostsOf(0, 3)
 	for i := range 10 {
-		f.save(0, f.fold(int64(10+i), eventstest.Event(hosts[i%3], i)), guard)
+		f.saveCommit(0, f.foldEvents(int64(10+i), eventstest.Event(hosts[i%3], i)), guard)
 	}
 	got, err := f.Load(t.Context(), generation)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := newState()
-	s.apply(got)
-	if d := diff(s.hosts, f.want()); d != "" {
+	s.applyBatch(got)
+	if d := diffOf(s.hosts, f.wantHosts()); d != "" {
 		t.Errorf("stored models differ (-want +got):\n%s", d)
 	}
-	if got := s.offsets[0].Live; got != f.at(19) {
-		t.Errorf("got offsets at %v, want %v", got, f.at(19))
+	if got := s.offsets[0].Live; got != f.revisionAt(19) {
+		t.Errorf("got offsets at %v, want %v", got, f.revisionAt(19))
 	}
 	for _, h := range hosts {
 		for w, want := range f.all[h] {
 			series, err := f.Series(t.Context(), generation, 0, h, []projections.Window{w})
-			if err != nil || len(series) != 1 || diff(series[0].Series, want) != "" {
+			if err != nil || len(series) != 1 || diffOf(series[0].Series, want) != "" {
 				t.Errorf("host %q, window %d: got %v (%v), want %v", h, w, series, err, want)
 			}
 		}
@@ -266,7 +266,7 @@ func TestSaveEndsWithItsContext(t *testing.T) {
 	f := newFixture(t, func(_ *eventlog.Config, c *clientv3.Client) {
 		c.KV = &eventstest.KV{KV: c.KV, Before: func(string) error { return status.Error(codes.Unavailable, "etcd away") }}
 	})
-	err := f.Save(within(t, time.Second), generation, 0, f.fold(1))
+	err := f.Save(timeoutContext(t, time.Second), generation, 0, f.foldEvents(1))
 	if err == nil || !strings.Contains(err.Error(), "etcd away") || !strings.Contains(err.Error(), "deadline") {
 		t.Errorf("got %v, want the end of the context and etcd's last word", err)
 	}
@@ -276,20 +276,20 @@ func TestErrorsThatStay(t *testing.T) {
 	f := newFixture(t, func(_ *eventlog.Config, c *clientv3.Client) {
 		c.KV = &eventstest.KV{KV: c.KV, Before: func(string) error { return status.Error(codes.PermissionDenied, "not yours") }}
 	})
-	if err := f.Save(within(t, time.Minute), generation, 0, f.fold(1)); err == nil || !strings.Contains(err.Error(), "not yours") {
+	if err := f.Save(timeoutContext(t, time.Minute), generation, 0, f.foldEvents(1)); err == nil || !strings.Contains(err.Error(), "not yours") {
 		t.Errorf("got %v, want etcd's refusal", err)
 	}
-	if _, err := f.Load(within(t, time.Minute), generation); err == nil || !strings.Contains(err.Error(), "not yours") {
+	if _, err := f.Load(timeoutContext(t, time.Minute), generation); err == nil || !strings.Contains(err.Error(), "not yours") {
 		t.Errorf("got %v, want etcd's refusal", err)
 	}
 }
 
 func TestDamagedValues(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(0)
+	guard := f.claimPartition(0)
 	hosts := hostsOf(0, 2)
-	f.save(0, f.fold(3, eventstest.Event(hosts[0], 1), eventstest.Event(hosts[1], 1)), guard)
-	key := f.keys.model(generation, kindLive, 0, hosts[0])
+	f.saveCommit(0, f.foldEvents(3, eventstest.Event(hosts[0], 1), eventstest.Event(hosts[1], 1)), guard)
+	key := f.keys.modelKey(generation, kindLive, 0, hosts[0])
 	if _, err := f.client.Put(t.Context(), key, "\x01\x00\x00garbage"); err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +302,7 @@ func TestDamagedValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newState()
-	s.apply(got)
+	s.applyBatch(got)
 	if len(s.hosts) != 2 || s.hosts[hosts[0]].Live != nil || s.hosts[hosts[0]].Identity == nil || s.hosts[hosts[1]].Live == nil {
 		t.Errorf("got %v, want all but the damaged model", fmt.Sprint(s.hosts))
 	}

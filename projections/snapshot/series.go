@@ -13,7 +13,7 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// maxRanges is how many windows one read takes.
+// maxRanges is the number of windows in one read.
 const maxRanges = 100
 
 // WindowSeries is the history of one host in one window.
@@ -22,20 +22,20 @@ type WindowSeries struct {
 	Series projections.HostWindow
 }
 
-// Series reads and unites the chunks of windows of one host, linearizably; in the order of the argument.
-// Windows without chunks are left out.
+// Series reads and merges the chunks of windows of one host, linearizably, in the order of windows. Windows without
+// chunks are left out.
 func (s *Store) Series(ctx context.Context, g projections.Generation, p events.Partition,
 	host events.HostID, windows []projections.Window) ([]WindowSeries, error) {
-	return s.SeriesOf(ctx, g, p, host, windows, all)
+	return s.SeriesOf(ctx, g, p, host, windows, keepAll)
 }
 
-// SeriesOf is Series for the columns that keep tells to keep; a window that has chunks is in the answer even if
-// nothing of it is kept. The others cost a small part of reading them.
+// SeriesOf is Series for the columns that keep selects; a window that has chunks is in the answer even if none of its
+// columns is kept. Skipping a column costs a small part of reading it.
 func (s *Store) SeriesOf(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID,
 	windows []projections.Window, keep func(e events.Entity, metric string) bool) ([]WindowSeries, error) {
 	var list []WindowSeries
 	for some := range slices.Chunk(windows, maxRanges) {
-		found, err := s.windows(ctx, g, p, host, some, keep)
+		found, err := s.readWindows(ctx, g, p, host, some, keep)
 		if err != nil {
 			return nil, fmt.Errorf("reading history of host %q: %w", host, err)
 		}
@@ -44,15 +44,15 @@ func (s *Store) SeriesOf(ctx context.Context, g projections.Generation, p events
 	return list, nil
 }
 
-// all keeps every column.
-func all(events.Entity, string) bool { return true }
+// keepAll keeps every column.
+func keepAll(events.Entity, string) bool { return true }
 
-// windows reads up to maxRanges windows at one revision.
-func (s *Store) windows(ctx context.Context, g projections.Generation, p events.Partition,
+// readWindows reads up to maxRanges windows at one revision.
+func (s *Store) readWindows(ctx context.Context, g projections.Generation, p events.Partition,
 	host events.HostID, windows []projections.Window, keep func(e events.Entity, metric string) bool) ([]WindowSeries, error) {
 	ops := make([]clientv3.Op, len(windows))
 	for i, w := range windows {
-		ops[i] = clientv3.OpGet(s.keys.window(g, p, w, host), clientv3.WithPrefix())
+		ops[i] = clientv3.OpGet(s.keys.windowPrefix(g, p, w, host), clientv3.WithPrefix())
 	}
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return s.kv.Txn(ctx).Then(ops...).Commit()
@@ -66,7 +66,7 @@ func (s *Store) windows(ctx context.Context, g projections.Generation, p events.
 		if len(kvs) == 0 {
 			continue
 		}
-		series, err := s.unite(kvs, keep)
+		series, err := s.uniteChunks(kvs, keep)
 		if err != nil {
 			return nil, err
 		}
@@ -75,12 +75,12 @@ func (s *Store) windows(ctx context.Context, g projections.Generation, p events.
 	return found, nil
 }
 
-// unite makes one series of a window's chunks.
-func (s *Store) unite(kvs []*mvccpb.KeyValue, keep func(e events.Entity, metric string) bool) (projections.HostWindow, error) {
+// uniteChunks merges a window's chunks into one series.
+func (s *Store) uniteChunks(kvs []*mvccpb.KeyValue, keep func(e events.Entity, metric string) bool) (projections.HostWindow, error) {
 	parse := func(src []byte) (projections.HostWindow, error) { return projections.ParseHostWindowOf(src, keep) }
 	chunks := make([]projections.HostWindow, len(kvs))
 	for i, kv := range kvs {
-		series, err := unpack(s, kv, parse)
+		series, err := unpackModel(s, kv, parse)
 		if err != nil {
 			return projections.HostWindow{}, err
 		}

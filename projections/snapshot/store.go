@@ -22,21 +22,21 @@ type Store struct {
 	codec   codec
 	lg      *slog.Logger
 	metrics *metrics
-	space   fullness
+	space   spaceState
 
-	marks *marks
+	txnIDs *txnIDs
 
 	mu    sync.Mutex
-	links map[slot]link // what is known to be stored
+	links map[partitionID]link // the stored links, as far as this store knows them
 }
 
-// slot is a partition in a generation.
-type slot struct {
+// partitionID is a partition in a generation.
+type partitionID struct {
 	generation projections.Generation
 	partition  events.Partition
 }
 
-// New makes a store on a client that the caller keeps and closes. facts are the log's.
+// New returns a store on a client that the caller keeps and closes. facts are the log's.
 func New(client *clientv3.Client, cfg eventlog.Config, facts events.Facts, lg *slog.Logger) *Store {
 	return newStore(client, client, cfg, facts, lg)
 }
@@ -47,16 +47,16 @@ func newStore(kv clientv3.KV, w etcd.Watcher, cfg eventlog.Config, facts events.
 	}
 	return &Store{
 		kv: kv, watcher: w, keys: keys{cfg}, cfg: cfg, facts: facts, codec: newCodec(), lg: lg,
-		metrics: newMetrics(), marks: newMarks(), links: make(map[slot]link),
+		metrics: newMetrics(), txnIDs: newTxnIDs(), links: make(map[partitionID]link),
 	}
 }
 
-// at makes a position of an etcd revision.
-func (s *Store) at(number int64) events.Revision {
+// revisionAt returns the position of an etcd revision.
+func (s *Store) revisionAt(number int64) events.Revision {
 	return events.Revision{Epoch: s.facts.Epoch, Cluster: s.facts.Cluster, Number: number}
 }
 
-// ours tells whether r is a position of this store's log, or the beginning of any.
-func (s *Store) ours(r events.Revision) bool {
-	return r == events.Revision{} || r.SameLog(s.at(0))
+// isOwnRevision reports whether r is a position of this store's log, or the beginning of any log.
+func (s *Store) isOwnRevision(r events.Revision) bool {
+	return r == events.Revision{} || r.SameLog(s.revisionAt(0))
 }

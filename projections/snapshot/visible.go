@@ -10,13 +10,13 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// errSwitched ends a wait in a generation that is not the active one any more.
+// errSwitched ends a wait in a generation that is no longer the active one.
 var errSwitched = errors.New("another generation is active")
 
-// WaitVisible is WaitEach in the active generation: when another one becomes active meanwhile, in that. As
-// long as there is none, it waits for one.
+// WaitVisible is WaitEach in the active generation; when another one becomes active meanwhile, it continues in that
+// one. As long as there is none, it waits for one.
 func (s *Store) WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error {
-	for g, err := range s.turns(ctx) {
+	for g, err := range s.activeGenerations(ctx) {
 		if err != nil {
 			return err
 		}
@@ -33,10 +33,10 @@ func (s *Store) waitWhileActive(ctx context.Context, g projections.Generation, u
 	return s.WaitEach(ctx, g, upto)
 }
 
-// turns gives the generation that is active now, again each time that its reader comes back for more; as long
-// as there is none, it waits for one. Unlike WatchActive it cannot leave out that a generation came back: a
-// reader that was busy, and stopped because another became active, gets the same one again.
-func (s *Store) turns(ctx context.Context) iter.Seq2[projections.Generation, error] {
+// activeGenerations yields the generation that is active now, again each time that its reader asks for the next one;
+// as long as there is none, it waits for one. Unlike WatchActive it does not skip a generation that became active
+// again: a reader that stopped because another became active, and was busy meanwhile, gets the same one again.
+func (s *Store) activeGenerations(ctx context.Context) iter.Seq2[projections.Generation, error] {
 	return func(yield func(projections.Generation, error) bool) {
 		for goOn := true; goOn; {
 			for g, err := range s.WatchActive(ctx) {
@@ -47,8 +47,8 @@ func (s *Store) turns(ctx context.Context) iter.Seq2[projections.Generation, err
 	}
 }
 
-// whileActive gives a context that ends with errSwitched when g is not the active generation any more, or with
-// the error that keeps it from knowing. end ends it too, and has to be called.
+// whileActive returns a context that ends with errSwitched when g is not the active generation any more, or with the
+// error that keeps it from knowing. end ends it too, and must be called.
 func (s *Store) whileActive(ctx context.Context, g projections.Generation) (active context.Context, end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup

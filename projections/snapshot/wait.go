@@ -13,13 +13,12 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// WatchOffsets gives the offsets of all partitions of a generation that have some, then those that change.
-// It survives compaction and the loss of etcd, and ends when ctx does, or with an error that waiting does
-// not mend.
+// WatchOffsets returns the offsets of all partitions of a generation that have offsets, then those that change. It
+// survives compaction and the loss of etcd, and ends when ctx does, or with an error that waiting does not mend.
 func (s *Store) WatchOffsets(ctx context.Context, g projections.Generation) iter.Seq2[map[events.Partition]projections.Offsets, error] {
 	return func(yield func(map[events.Partition]projections.Offsets, error) bool) {
-		from := s.keys.offsets(g)
-		err := s.reflect(ctx, etcd.Range{From: from, End: endOf(from)}, func(changes []*clientv3.Event) (bool, error) {
+		from := s.keys.offsetsPrefix(g)
+		err := s.followRange(ctx, etcd.Range{From: from, End: prefixEnd(from)}, func(changes []*clientv3.Event) (bool, error) {
 			changed := make(map[events.Partition]projections.Offsets, len(changes))
 			for _, ev := range changes {
 				if ev.Type != clientv3.EventTypePut {
@@ -59,7 +58,7 @@ func (s *Store) WaitAll(ctx context.Context, g projections.Generation, upto even
 func (s *Store) WaitEach(ctx context.Context, g projections.Generation, upto map[events.Partition]events.Revision) error {
 	missing := maps.Clone(upto)
 	for p, r := range upto {
-		if !s.ours(r) {
+		if !s.isOwnRevision(r) {
 			return fmt.Errorf("waiting for %v to be folded: %w", r, events.ErrForeign)
 		}
 		if r.Number == 0 {
@@ -74,7 +73,7 @@ func (s *Store) WaitEach(ctx context.Context, g projections.Generation, upto map
 			return fmt.Errorf("waiting for %d partitions to be folded: %w", len(missing), err)
 		}
 		for p, o := range changed {
-			if r, waiting := missing[p]; waiting && reached(o.Live, r) && reached(o.Series, r) {
+			if r, waiting := missing[p]; waiting && hasReached(o.Live, r) && hasReached(o.Series, r) {
 				delete(missing, p)
 			}
 		}
@@ -85,4 +84,4 @@ func (s *Store) WaitEach(ctx context.Context, g projections.Generation, upto map
 	return context.Cause(ctx)
 }
 
-func reached(at, want events.Revision) bool { return at.SameLog(want) && at.Number >= want.Number }
+func hasReached(at, want events.Revision) bool { return at.SameLog(want) && at.Number >= want.Number }

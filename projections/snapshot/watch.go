@@ -16,29 +16,28 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Watch follows live, identity and offsets of a generation after a position, such as that of a Load.
-// Batches are whole transactions, one each, in order of their position; one without changes is progress:
-// nothing up to its position will come any more. So a reader may always go on from the last position that
-// it was given. Progress comes every few Config.Progress at least, with the same position again while
-// nothing is written: etcd is there, and there is no more.
+// Watch follows live, identity and offsets of a generation after a position, such as the position of a Load. Batches
+// are whole transactions, one each, in order of their position; a batch without changes is progress: no change up to
+// its position will follow. So a reader may always continue from its last position. Progress comes at least every few
+// Config.Progress, with the same position again while nothing is written: etcd is there, and there are no more
+// changes.
 //
-// The sequence ends with an error; events.ErrCompacted, events.ErrOverflow (the reader was too slow for
-// Config.WatchBytes) and events.ErrForeign (etcd is another one, or was set back) mean Load again; after
-// others, Watch on from the last position. A host is Removed when one of its keys was deleted and none
-// written. A value that cannot be read is reported and left out. Leaving the sequence ends the watch, and
-// its goroutine has ended by then.
+// The sequence ends with an error. After events.ErrCompacted, events.ErrOverflow (the reader was too slow for
+// Config.WatchBytes) and events.ErrForeign (etcd is another one, or was set back) call Load again; after others,
+// Watch from the last position. A host is Removed when one of its keys was deleted and none written. A value that
+// cannot be read is logged and left out. Leaving the sequence ends the watch, and its goroutine has ended by then.
 func (s *Store) Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error] {
 	return func(yield func(projections.Batch, error) bool) {
-		give := func(b projections.Batch) bool { return yield(b, nil) }
-		if err := s.watch(ctx, g, after, give); err != nil {
+		deliver := func(b projections.Batch) bool { return yield(b, nil) }
+		if err := s.watchGeneration(ctx, g, after, deliver); err != nil {
 			yield(projections.Batch{}, fmt.Errorf("generation %s: %w", g, err))
 		}
 	}
 }
 
-// watch ends with an error, or without one when give returned false.
-func (s *Store) watch(ctx context.Context, g projections.Generation, after events.Revision, give func(projections.Batch) bool) error {
-	if !s.ours(after) {
+// watchGeneration ends with an error, or without one when deliver returned false.
+func (s *Store) watchGeneration(ctx context.Context, g projections.Generation, after events.Revision, deliver func(projections.Batch) bool) error {
+	if !s.isOwnRevision(after) {
 		return fmt.Errorf("watching projections after %v: %w", after, events.ErrForeign)
 	}
 	q := etcd.NewQueue(cmp.Or(s.cfg.WatchBytes, eventlog.DefaultWatchBytes))
@@ -46,28 +45,28 @@ func (s *Store) watch(ctx context.Context, g projections.Generation, after event
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	wg.Go(func() { s.pump(ctx, g, after.Number, q) })
-	m := merger{upto: [sources]int64{after.Number, after.Number}, given: after.Number}
+	wg.Go(func() { s.pumpChanges(ctx, g, after.Number, q) })
+	m := rangeMerger{upto: [sources]int64{after.Number, after.Number}, delivered: after.Number}
 	for {
 		arrived, err := q.All(ctx)
 		if err != nil {
 			return err
 		}
 		for _, r := range arrived {
-			m.add(r)
+			m.addResponse(r)
 		}
-		for rev, changes := range m.complete() {
-			if !give(s.batch(g, rev, changes)) {
+		for rev, changes := range m.completeRevisions() {
+			if !deliver(s.decodeBatch(g, rev, changes)) {
 				return nil
 			}
-			q.Release(changes.sizes())
+			q.Release(changes.queuedBytes())
 		}
 	}
 }
 
-// batch decodes the changes of one revision.
-func (s *Store) batch(g projections.Generation, rev int64, c changes) projections.Batch {
-	b := projections.Batch{At: s.at(rev)}
+// decodeBatch returns the batch of one revision.
+func (s *Store) decodeBatch(g projections.Generation, rev int64, c changes) projections.Batch {
+	b := projections.Batch{At: s.revisionAt(rev)}
 	hosts := make(map[events.HostID]*projections.Stored)
 	for _, ev := range slices.Concat(c[:]...) {
 		if err := s.putChange(&b, hosts, g, ev); err != nil {
@@ -75,7 +74,7 @@ func (s *Store) batch(g projections.Generation, rev int64, c changes) projection
 		}
 	}
 	if len(hosts) > 0 {
-		b.Hosts = sorted(hosts)
+		b.Hosts = sortHosts(hosts)
 	}
 	for i := range b.Hosts {
 		h := &b.Hosts[i]
@@ -106,43 +105,44 @@ func (s *Store) putChange(b *projections.Batch, hosts map[events.HostID]*project
 	return nil
 }
 
-// merger unites the two ranges of a Watch in order of revision. A revision is given out only once both ranges have been
-// watched up to it: then a batch is a whole transaction, and everything up to its position has been given.
-type merger struct {
-	waiting [sources][]*clientv3.Event
-	upto    [sources]int64
-	given   int64
-	alive   bool // something came since the last batch
+// rangeMerger merges the two ranges of a Watch in order of revision. It delivers a revision only once both ranges
+// have been watched up to it: then a batch is a whole transaction, and everything up to its position has been
+// delivered.
+type rangeMerger struct {
+	waiting   [sources][]*clientv3.Event
+	upto      [sources]int64
+	delivered int64
+	received  bool // something arrived since the last batch
 }
 
-func (m *merger) add(r etcd.Response) {
+func (m *rangeMerger) addResponse(r etcd.Response) {
 	m.waiting[r.Range] = append(m.waiting[r.Range], r.Events...)
-	m.upto[r.Range], m.alive = r.Upto, true
+	m.upto[r.Range], m.received = r.Upto, true
 }
 
-// complete returns the changes of each revision that both ranges have been watched up to, and at last, without changes,
-// the position that both have reached, when that is further, or when there was nothing else.
-func (m *merger) complete() iter.Seq2[int64, changes] {
+// completeRevisions returns the changes of each revision that both ranges have been watched up to, and last, without
+// changes, the position that both have reached, if it is further, or if there was nothing else.
+func (m *rangeMerger) completeRevisions() iter.Seq2[int64, changes] {
 	reached := min(m.upto[fromModels], m.upto[fromOffsets])
 	return func(yield func(int64, changes) bool) {
-		for rev := m.next(); rev <= reached; rev = m.next() {
-			m.given, m.alive = rev, false
-			if !yield(rev, m.take(rev)) {
+		for rev := m.lowestWaiting(); rev <= reached; rev = m.lowestWaiting() {
+			m.delivered, m.received = rev, false
+			if !yield(rev, m.takeRevision(rev)) {
 				return
 			}
 		}
-		if m.given < reached || m.alive && m.even() {
-			m.given, m.alive = reached, false
+		if m.delivered < reached || m.received && m.rangesEven() {
+			m.delivered, m.received = reached, false
 			yield(reached, changes{})
 		}
 	}
 }
 
-// even reports whether neither range is ahead of the other.
-func (m *merger) even() bool { return m.upto[fromModels] == m.upto[fromOffsets] }
+// rangesEven reports whether neither range is ahead of the other.
+func (m *rangeMerger) rangesEven() bool { return m.upto[fromModels] == m.upto[fromOffsets] }
 
-// next is the lowest revision that waits, or one that is never reached.
-func (m *merger) next() int64 {
+// lowestWaiting returns the lowest waiting revision, or one that is never reached.
+func (m *rangeMerger) lowestWaiting() int64 {
 	lowest := int64(1<<63 - 1)
 	for _, waiting := range m.waiting {
 		if len(waiting) > 0 {
@@ -152,8 +152,8 @@ func (m *merger) next() int64 {
 	return lowest
 }
 
-// take removes the changes of a revision.
-func (m *merger) take(rev int64) (c changes) {
+// takeRevision removes and returns the changes of a revision.
+func (m *rangeMerger) takeRevision(rev int64) (c changes) {
 	for i := range m.waiting {
 		n := 0
 		for n < len(m.waiting[i]) && m.waiting[i][n].Kv.ModRevision == rev {

@@ -20,15 +20,15 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// reader loads and follows, loading again whenever it has to, and checks what it is given on the way.
+// reader loads and follows, loading again whenever it has to, and checks each batch on the way.
 type reader struct {
 	state
 	at    events.Revision
 	loads int
 }
 
-// follow reads until done says so of the state.
-func (r *reader) follow(ctx context.Context, s *Store, done func(*reader) bool) error {
+// followUntil reads until done returns true for the state.
+func (r *reader) followUntil(ctx context.Context, s *Store, done func(*reader) bool) error {
 	for {
 		b, err := s.Load(ctx, generation)
 		if err != nil {
@@ -39,15 +39,15 @@ func (r *reader) follow(ctx context.Context, s *Store, done func(*reader) bool) 
 		}
 		r.loads++
 		r.state, r.at = newState(), b.At
-		r.apply(b)
-		err = r.watch(ctx, s, done)
+		r.applyBatch(b)
+		err = r.watchUntil(ctx, s, done)
 		if !errors.Is(err, events.ErrCompacted) && !errors.Is(err, events.ErrOverflow) {
 			return err
 		}
 	}
 }
 
-func (r *reader) watch(ctx context.Context, s *Store, done func(*reader) bool) error {
+func (r *reader) watchUntil(ctx context.Context, s *Store, done func(*reader) bool) error {
 	if done(r) {
 		return nil
 	}
@@ -59,7 +59,7 @@ func (r *reader) watch(ctx context.Context, s *Store, done func(*reader) bool) e
 			return fmt.Errorf("got position %d after %d", b.At.Number, r.at.Number)
 		}
 		r.at = b.At
-		r.apply(b)
+		r.applyBatch(b)
 		if done(r) {
 			return nil
 		}
@@ -67,7 +67,7 @@ func (r *reader) watch(ctx context.Context, s *Store, done func(*reader) bool) e
 	return errors.New("the watch ended without an error")
 }
 
-// Whatever is saved, and whenever etcd compacts, a reader ends with all of it.
+// In spite of saves and compactions at any time, a reader ends with the complete state.
 func TestLoadAndWatchMissNothing(t *testing.T) {
 	f := newFixture(t)
 	const rounds = 60
@@ -84,7 +84,7 @@ func TestLoadAndWatchMissNothing(t *testing.T) {
 	}
 	for i := range readers {
 		wg.Go(func() {
-			if err := readers[i].follow(within(t, time.Minute), f.Store, finished); err != nil {
+			if err := readers[i].followUntil(timeoutContext(t, time.Minute), f.Store, finished); err != nil {
 				t.Errorf("reader %d: %v", i, err)
 			}
 		})
@@ -93,7 +93,7 @@ func TestLoadAndWatchMissNothing(t *testing.T) {
 	guards := make([]clientv3.Cmp, partitions)
 	hosts := make([][]events.HostID, partitions)
 	for p := range events.Partition(partitions) {
-		guards[p], hosts[p] = f.claim(p), hostsOf(p, 6)
+		guards[p], hosts[p] = f.claimPartition(p), hostsOf(p, 6)
 	}
 	for n := range int64(rounds) {
 		for p := range events.Partition(partitions) {
@@ -101,7 +101,7 @@ func TestLoadAndWatchMissNothing(t *testing.T) {
 			for range rng.IntN(3) {
 				evs = append(evs, eventstest.Event(hosts[p][rng.IntN(6)], rng.IntN(5000)))
 			}
-			f.save(p, f.fold(n+1, evs...), guards[p])
+			f.saveCommit(p, f.foldEvents(n+1, evs...), guards[p])
 		}
 		if n%7 == 0 {
 			eventstest.Shared(t).Compact(t)
@@ -109,7 +109,7 @@ func TestLoadAndWatchMissNothing(t *testing.T) {
 	}
 	wg.Wait()
 	for i, r := range readers {
-		if d := diff(r.hosts, f.want()); d != "" {
+		if d := diffOf(r.hosts, f.wantHosts()); d != "" {
 			t.Errorf("reader %d, after %d loads, differs (-want +got):\n%s", i, r.loads, d)
 		}
 	}
@@ -118,7 +118,7 @@ func TestLoadAndWatchMissNothing(t *testing.T) {
 // A batch is a whole transaction: offsets never come before the models that they cover.
 func TestBatchesAreWholeTransactions(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(0)
+	guard := f.claimPartition(0)
 	start, err := f.Load(t.Context(), generation)
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestBatchesAreWholeTransactions(t *testing.T) {
 	const rounds = 200
 	go func() {
 		for n := range int64(rounds) {
-			c := f.fold(n+1, eventstest.Event(hosts[n%4], int(n)))
+			c := f.foldEvents(n+1, eventstest.Event(hosts[n%4], int(n)))
 			switch n % 5 {
 			case 0: // in a transaction each, the offsets behind
 				_ = f.Save(t.Context(), generation, 0, Commit{Live: c.Live}, guard)
@@ -139,7 +139,7 @@ func TestBatchesAreWholeTransactions(t *testing.T) {
 	}()
 	seen := make(map[events.HostID]events.Timestamp)
 	last := start.At.Number
-	for b, err := range f.Watch(within(t, time.Minute), generation, start.At) {
+	for b, err := range f.Watch(timeoutContext(t, time.Minute), generation, start.At) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,38 +167,38 @@ func TestBatchesAreWholeTransactions(t *testing.T) {
 	}
 }
 
-// A watch may be taken up again after any position that it gave.
+// A watch may continue after any of its positions.
 func TestWatchResumesAnywhere(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(0)
+	guard := f.claimPartition(0)
 	start, err := f.Load(t.Context(), generation)
 	if err != nil {
 		t.Fatal(err)
 	}
 	hosts := hostsOf(0, 3)
 	for n := range int64(20) {
-		c := f.fold(n+1, eventstest.Event(hosts[n%3], int(n)))
-		f.save(0, Commit{Live: c.Live, Identity: c.Identity}, guard)
-		f.save(0, Commit{Offsets: c.Offsets}, guard)
+		c := f.foldEvents(n+1, eventstest.Event(hosts[n%3], int(n)))
+		f.saveCommit(0, Commit{Live: c.Live, Identity: c.Identity}, guard)
+		f.saveCommit(0, Commit{Offsets: c.Offsets}, guard)
 	}
 	s, at, resumed := newState(), start.At, 0
 	for s.offsets[0].Live.Number < 20 {
-		for b, err := range f.Watch(within(t, time.Minute), generation, at) {
+		for b, err := range f.Watch(timeoutContext(t, time.Minute), generation, at) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.apply(b)
+			s.applyBatch(b)
 			at = b.At
 			break
 		}
 		resumed++
 	}
-	if d := diff(s.hosts, f.want()); d != "" {
+	if d := diffOf(s.hosts, f.wantHosts()); d != "" {
 		t.Errorf("after %d resumes the state differs (-want +got):\n%s", resumed, d)
 	}
 }
 
-func TestQuietWatchTellsProgress(t *testing.T) {
+func TestQuietWatchReportsProgress(t *testing.T) {
 	f := newFixture(t)
 	start, err := f.Load(t.Context(), generation)
 	if err != nil {
@@ -209,7 +209,7 @@ func TestQuietWatchTellsProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	quiet := 0
-	for b, err := range f.Watch(within(t, time.Minute), generation, start.At) {
+	for b, err := range f.Watch(timeoutContext(t, time.Minute), generation, start.At) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +219,7 @@ func TestQuietWatchTellsProgress(t *testing.T) {
 		if b.At.Number >= put.Header.Revision {
 			quiet++
 		}
-		if quiet == 3 { // it goes on coming though nothing is written
+		if quiet == 3 { // it keeps coming though nothing is written
 			return
 		}
 	}
@@ -227,27 +227,27 @@ func TestQuietWatchTellsProgress(t *testing.T) {
 
 func TestRemovedHosts(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(0)
+	guard := f.claimPartition(0)
 	hosts := hostsOf(0, 2)
-	f.save(0, f.fold(1, eventstest.Event(hosts[0], 1), eventstest.Event(hosts[1], 1)), guard)
+	f.saveCommit(0, f.foldEvents(1, eventstest.Event(hosts[0], 1), eventstest.Event(hosts[1], 1)), guard)
 	start, err := f.Load(t.Context(), generation)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.client.Txn(t.Context()).Then(
-		clientv3.OpDelete(f.keys.model(generation, kindLive, 0, hosts[0])),
-		clientv3.OpDelete(f.keys.model(generation, kindIdentity, 0, hosts[0])),
+		clientv3.OpDelete(f.keys.modelKey(generation, kindLive, 0, hosts[0])),
+		clientv3.OpDelete(f.keys.modelKey(generation, kindIdentity, 0, hosts[0])),
 	).Commit(); err != nil {
 		t.Fatal(err)
 	}
-	for b, err := range f.Watch(within(t, time.Minute), generation, start.At) {
+	for b, err := range f.Watch(timeoutContext(t, time.Minute), generation, start.At) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(b.Hosts) == 0 {
 			continue
 		}
-		if d := diff(b.Hosts, []projections.Stored{{Host: hosts[0], Removed: true}}); d != "" {
+		if d := diffOf(b.Hosts, []projections.Stored{{Host: hosts[0], Removed: true}}); d != "" {
 			t.Errorf("batch differs (-want +got):\n%s", d)
 		}
 		return
@@ -256,15 +256,15 @@ func TestRemovedHosts(t *testing.T) {
 
 func TestWatchOfCompactedHistory(t *testing.T) {
 	f := newFixture(t)
-	guard := f.claim(0)
+	guard := f.claimPartition(0)
 	start, err := f.Load(t.Context(), generation)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.save(0, f.fold(1, eventstest.Event(hostsOf(0, 1)[0], 1)), guard)
-	f.save(0, f.fold(2, eventstest.Event(hostsOf(0, 1)[0], 2)), guard)
+	f.saveCommit(0, f.foldEvents(1, eventstest.Event(hostsOf(0, 1)[0], 1)), guard)
+	f.saveCommit(0, f.foldEvents(2, eventstest.Event(hostsOf(0, 1)[0], 2)), guard)
 	eventstest.Shared(t).Compact(t)
-	for _, err := range f.Watch(within(t, time.Minute), generation, start.At) {
+	for _, err := range f.Watch(timeoutContext(t, time.Minute), generation, start.At) {
 		if !errors.Is(err, events.ErrCompacted) {
 			t.Errorf("got %v, want ErrCompacted", err)
 		}
@@ -274,21 +274,21 @@ func TestWatchOfCompactedHistory(t *testing.T) {
 
 func TestSlowReaderOverflows(t *testing.T) {
 	f := newFixture(t, func(cfg *eventlog.Config, _ *clientv3.Client) { cfg.WatchBytes = 2000 })
-	guard := f.claim(0)
+	guard := f.claimPartition(0)
 	start, err := f.Load(t.Context(), generation)
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := int64(1)
-	f.save(0, f.fold(n, eventstest.Event(hostsOf(0, 1)[0], 1)), guard)
+	f.saveCommit(0, f.foldEvents(n, eventstest.Event(hostsOf(0, 1)[0], 1)), guard)
 	var last error
-	for _, err := range f.Watch(within(t, time.Minute), generation, start.At) {
+	for _, err := range f.Watch(timeoutContext(t, time.Minute), generation, start.At) {
 		if last = err; err != nil {
 			break
 		}
 		for range 20 { // while the reader is busy
 			n++
-			f.save(0, f.fold(n, eventstest.Event(hostsOf(0, 1)[0], int(n))), guard)
+			f.saveCommit(0, f.foldEvents(n, eventstest.Event(hostsOf(0, 1)[0], int(n))), guard)
 		}
 	}
 	if !errors.Is(last, events.ErrOverflow) {
@@ -306,7 +306,7 @@ func TestPositionsOfAnotherLog(t *testing.T) {
 	ahead.Number += 1000
 	epoch.Epoch++
 	for name, after := range map[string]events.Revision{"ahead of etcd": ahead, "another epoch": epoch} {
-		for _, err := range f.Watch(within(t, time.Minute), generation, after) {
+		for _, err := range f.Watch(timeoutContext(t, time.Minute), generation, after) {
 			if !errors.Is(err, events.ErrForeign) {
 				t.Errorf("%s: got %v, want ErrForeign", name, err)
 			}
@@ -322,24 +322,24 @@ func TestWatchSurvivesARestartOfEtcd(t *testing.T) {
 		Store: New(client, cfg, factsOf(t, client), nil), t: t, client: client,
 		hosts: make(map[events.HostID]*projections.Host), all: make(map[events.HostID]map[projections.Window]projections.HostWindow),
 	}
-	guard := f.claim(0)
+	guard := f.claimPartition(0)
 	host := hostsOf(0, 1)[0]
-	f.save(0, f.fold(1, eventstest.Event(host, 1)), guard)
+	f.saveCommit(0, f.foldEvents(1, eventstest.Event(host, 1)), guard)
 	r := reader{}
 	restarted := false
-	err := r.follow(within(t, time.Minute), f.Store, func(r *reader) bool {
+	err := r.followUntil(timeoutContext(t, time.Minute), f.Store, func(r *reader) bool {
 		if !restarted {
 			restarted = true
 			server.Stop()
 			server.Start(t)
-			f.save(0, f.fold(2, eventstest.Event(host, 2)), guard)
+			f.saveCommit(0, f.foldEvents(2, eventstest.Event(host, 2)), guard)
 		}
 		return r.offsets[0].Live.Number == 2
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := diff(r.hosts, f.want()); d != "" {
+	if d := diffOf(r.hosts, f.wantHosts()); d != "" {
 		t.Errorf("state differs (-want +got):\n%s", d)
 	}
 }

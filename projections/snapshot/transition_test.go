@@ -22,7 +22,7 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-func (f *fixture) generations() Generations {
+func (f *fixture) readGenerations() Generations {
 	f.t.Helper()
 	all, err := f.Generations(f.t.Context())
 	if err != nil {
@@ -31,19 +31,19 @@ func (f *fixture) generations() Generations {
 	return all
 }
 
-// evict stands for partition.Evict: it takes every owner of a generation away.
-func (f *fixture) evict(g projections.Generation) clientv3.Op {
+// evictOwners stands in for partition.Evict: it removes every owner of a generation.
+func (f *fixture) evictOwners(g projections.Generation) clientv3.Op {
 	return clientv3.OpDelete(f.cfg.Prefix("owners", events.Escape(string(g))), clientv3.WithPrefix())
 }
 
-// first makes the first generation and a second one that is to follow it.
-func (f *fixture) first() (old, next projections.Generation) {
+// firstGenerations creates the first generation and a second one that is to follow it.
+func (f *fixture) firstGenerations() (old, next projections.Generation) {
 	f.t.Helper()
 	old, err := f.Begin(f.t.Context(), 1)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if next, err = f.Create(f.t.Context(), f.generations(), 2, true); err != nil {
+	if next, err = f.Create(f.t.Context(), f.readGenerations(), 2, true); err != nil {
 		f.t.Fatal(err)
 	}
 	return old, next
@@ -54,7 +54,7 @@ func TestOfManyThatCreateAGenerationOneDoes(t *testing.T) {
 	if _, err := f.Active(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	seen := f.generations()
+	seen := f.readGenerations()
 	made := make(chan projections.Generation, 8)
 	var wg sync.WaitGroup
 	for range cap(made) {
@@ -69,7 +69,7 @@ func TestOfManyThatCreateAGenerationOneDoes(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	all := f.generations()
+	all := f.readGenerations()
 	if len(made) != 1 || len(all.All) != 2 {
 		t.Fatalf("%d of 8 made a generation and there are %v, want one more", len(made), all.All)
 	}
@@ -81,39 +81,39 @@ func TestOfManyThatCreateAGenerationOneDoes(t *testing.T) {
 
 func TestActivationIsOneTransaction(t *testing.T) {
 	f := newFixture(t)
-	old, next := f.first()
+	old, next := f.firstGenerations()
 	owner := f.cfg.Key("owners", string(old), "001")
 	if _, err := f.client.Put(t.Context(), owner, "me"); err != nil {
 		t.Fatal(err)
 	}
-	before := f.generations()
+	before := f.readGenerations()
 	if err := f.Move(t.Context(), next, GenerationInfo{ModelVersion: 2, State: Complete, Revision: before.All[next].Revision}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Activate(t.Context(), before, next, f.evict); !errors.Is(err, ErrChanged) {
+	if err := f.Activate(t.Context(), before, next, f.evictOwners); !errors.Is(err, ErrChanged) {
 		t.Errorf("activating what was seen before it was complete: got %v, want ErrChanged", err)
 	}
-	seen := f.generations()
-	if err := f.Activate(t.Context(), seen, next, f.evict); err != nil {
+	seen := f.readGenerations()
+	if err := f.Activate(t.Context(), seen, next, f.evictOwners); err != nil {
 		t.Fatal(err)
 	}
-	now := f.generations()
+	now := f.readGenerations()
 	if now.Active != next || now.All[next].State != Active || now.All[old].State != Retired || now.All[next].Revision != now.All[old].Revision {
 		t.Errorf("got %+v, want %s active and %s retired at one revision", now, next, old)
 	}
 	if resp, err := f.client.Get(t.Context(), owner); err != nil || len(resp.Kvs) != 0 {
 		t.Errorf("owners of the retired generation are left: %v (%v)", resp.Kvs, err)
 	}
-	if err := f.Activate(t.Context(), seen, next, f.evict); !errors.Is(err, ErrChanged) {
+	if err := f.Activate(t.Context(), seen, next, f.evictOwners); !errors.Is(err, ErrChanged) {
 		t.Errorf("activating twice: got %v, want ErrChanged", err)
 	}
-	if err := f.Retire(t.Context(), next, now.All[next], f.evict); !errors.Is(err, ErrChanged) {
+	if err := f.Retire(t.Context(), next, now.All[next], f.evictOwners); !errors.Is(err, ErrChanged) {
 		t.Errorf("retiring the active generation: got %v, want ErrChanged", err)
 	}
 }
 
-// A turn whose answer was lost took effect, and is not told to have failed.
-func TestATurnWhoseAnswerWasLostIsMade(t *testing.T) {
+// A transition whose answer was lost took effect, and is not reported as failed.
+func TestATransitionWhoseAnswerWasLostIsMade(t *testing.T) {
 	f := newFixture(t)
 	lose := true // the next transaction's answer
 	store := newStore(&eventstest.KV{KV: f.client, After: func(call string) error {
@@ -126,27 +126,27 @@ func TestATurnWhoseAnswerWasLostIsMade(t *testing.T) {
 	if _, err := f.Begin(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	g, err := store.Create(t.Context(), f.generations(), 2, true)
+	g, err := store.Create(t.Context(), f.readGenerations(), 2, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all := f.generations(); all.Next(2) != g {
-		t.Errorf("got %v, want the generation %s that Create told of", all.All, g)
+	if all := f.readGenerations(); all.Next(2) != g {
+		t.Errorf("got %v, want the generation %s that Create made", all.All, g)
 	}
 	lose = true
-	if err := store.Activate(t.Context(), f.generations(), g, f.evict); err != nil || f.generations().Active != g {
+	if err := store.Activate(t.Context(), f.readGenerations(), g, f.evictOwners); err != nil || f.readGenerations().Active != g {
 		t.Errorf("activating: %v", err)
 	}
 }
 
 func TestRemovalTakesEverythingOfARetiredGenerationOnly(t *testing.T) {
 	f := newFixture(t)
-	old, next := f.first()
+	old, next := f.firstGenerations()
 	for _, g := range []projections.Generation{old, next} {
 		for i := range 30 {
 			host := hostsOf(0, 30)[i]
-			c := f.fold(int64(i+1), eventstest.Events(host, 0, 4)...)
-			c.Quarantine = []Quarantined{f.entry(0, int64(i+1), host)}
+			c := f.foldEvents(int64(i+1), eventstest.Events(host, 0, 4)...)
+			c.Quarantine = []Quarantined{f.newEntry(0, int64(i+1), host)}
 			if err := f.Save(t.Context(), g, 0, c); err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +164,7 @@ func TestRemovalTakesEverythingOfARetiredGenerationOnly(t *testing.T) {
 	if was == 0 || was != count(old) {
 		t.Fatalf("%d keys of one generation and %d of the other, want as many", was, count(old))
 	}
-	info := f.generations().All[old]
+	info := f.readGenerations().All[old]
 	if err := f.Remove(t.Context(), old, info, func(int) {}); err == nil || count(old) != was {
 		t.Errorf("removing the active generation: got %v and %d keys left of %d", err, count(old), was)
 	}
@@ -172,26 +172,26 @@ func TestRemovalTakesEverythingOfARetiredGenerationOnly(t *testing.T) {
 	if err := f.Remove(t.Context(), old, info, func(int) {}); !errors.Is(err, ErrChanged) || count(old) != was {
 		t.Errorf("removing the active generation as if it were retired: got %v and %d keys left of %d, want ErrChanged", err, count(old), was)
 	}
-	if err := f.Activate(t.Context(), f.generations(), next, f.evict); err != nil {
+	if err := f.Activate(t.Context(), f.readGenerations(), next, f.evictOwners); err != nil {
 		t.Fatal(err)
 	}
-	told := 0
-	if err := f.Remove(t.Context(), old, f.generations().All[old], func(n int) { told = n }); err != nil {
+	progress := 0
+	if err := f.Remove(t.Context(), old, f.readGenerations().All[old], func(n int) { progress = n }); err != nil {
 		t.Fatal(err)
 	}
-	if count(old) != 0 || count(next) != was || told != was {
-		t.Errorf("%d keys of the removed generation are left, %d of %d of the active one; %d told to be gone", count(old), count(next), was, told)
+	if count(old) != 0 || count(next) != was || progress != was {
+		t.Errorf("%d keys of the removed generation are left, %d of %d of the active one; %d reported as gone", count(old), count(next), was, progress)
 	}
-	for key := range f.dump() {
+	for key := range f.dumpKeys() {
 		if strings.Contains(key, string(old)) {
 			t.Errorf("%s is left", key)
 		}
 	}
 }
 
-func TestWatchGenerationsTellsOfEveryTurn(t *testing.T) {
+func TestWatchGenerationsReportsEveryTransition(t *testing.T) {
 	f := newFixture(t)
-	ctx := within(t, time.Minute)
+	ctx := timeoutContext(t, time.Minute)
 	got := make(chan Generations)
 	go func() {
 		defer close(got)
@@ -205,7 +205,7 @@ func TestWatchGenerationsTellsOfEveryTurn(t *testing.T) {
 	if all := <-got; all.Active != "" || len(all.All) != 0 {
 		t.Errorf("got %+v, want nothing", all)
 	}
-	old, next := f.first()
+	old, next := f.firstGenerations()
 	until := func(what string, is func(Generations) bool) {
 		t.Helper()
 		for all := range got {
@@ -213,15 +213,15 @@ func TestWatchGenerationsTellsOfEveryTurn(t *testing.T) {
 				return
 			}
 		}
-		t.Errorf("never told: %s", what)
+		t.Errorf("never progress: %s", what)
 	}
 	until("the second generation is made", func(all Generations) bool { return all.Active == old && all.All[next].State == Building })
 	eventstest.Shared(t).Compact(t)
-	if err := f.Activate(t.Context(), f.generations(), next, f.evict); err != nil {
+	if err := f.Activate(t.Context(), f.readGenerations(), next, f.evictOwners); err != nil {
 		t.Fatal(err)
 	}
 	until("it is active", func(all Generations) bool { return all.Active == next && all.All[old].State == Retired })
-	if err := f.Remove(t.Context(), old, f.generations().All[old], func(int) {}); err != nil {
+	if err := f.Remove(t.Context(), old, f.readGenerations().All[old], func(int) {}); err != nil {
 		t.Fatal(err)
 	}
 	until("the first one is gone", func(all Generations) bool { return len(all.All) == 1 })
@@ -230,7 +230,7 @@ func TestWatchGenerationsTellsOfEveryTurn(t *testing.T) {
 func TestAPartitionIsReadAsItWas(t *testing.T) {
 	f := newFixture(t)
 	host := hostsOf(1, 3)
-	f.save(1, f.fold(5, append(eventstest.Events(host[0], 0, 3), eventstest.Events(host[1], 3590, 20)...)...))
+	f.saveCommit(1, f.foldEvents(5, append(eventstest.Events(host[0], 0, 3), eventstest.Events(host[1], 3590, 20)...)...))
 	then, err := f.client.Get(t.Context(), "x")
 	if err != nil {
 		t.Fatal(err)
@@ -242,12 +242,12 @@ func TestAPartitionIsReadAsItWas(t *testing.T) {
 			want[fmt.Sprint(id, w)] = string(projections.AppendHostWindow(nil, &series))
 		}
 	}
-	models := f.want()
+	models := f.wantHosts()
 	live := string(projections.AppendLive(nil, models[host[0]].Live))
-	f.save(1, f.fold(9, append(eventstest.Events(host[0], 3, 5000), eventstest.Event(host[2], 1))...))
+	f.saveCommit(1, f.foldEvents(9, append(eventstest.Events(host[0], 3, 5000), eventstest.Event(host[2], 1))...))
 
 	part, err := f.PartitionAt(t.Context(), generation, 1, rev)
-	if err != nil || len(part.Hosts) != 2 || part.Offsets.Live != f.at(5) {
+	if err != nil || len(part.Hosts) != 2 || part.Offsets.Live != f.revisionAt(5) {
 		t.Fatalf("got %d hosts, offsets %+v (%v), want 2 at 5", len(part.Hosts), part.Offsets, err)
 	}
 	at := slices.IndexFunc(part.Hosts, func(h projections.Host) bool { return h.ID == host[0] })
@@ -270,14 +270,14 @@ func TestAPartitionIsReadAsItWas(t *testing.T) {
 	}
 }
 
-// A turn that etcd could not tell of, because a watch was lost just then, is found by the next look: although nothing
-// else was written, and although the generation's name stands before those that are known.
-func TestWatchGenerationsFindsWhatItWasNotToldOf(t *testing.T) {
+// A transition that etcd could not report, because a watch was lost just then, is found by the next list: although
+// nothing else was written, and although the generation's name sorts before the known ones.
+func TestWatchGenerationsFindsMissedTransitions(t *testing.T) {
 	f := newFixture(t)
 	if _, err := f.Begin(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	ctx := within(t, time.Minute)
+	ctx := timeoutContext(t, time.Minute)
 	broken := make(chan clientv3.WatchResponse)
 	f.watcher = &stalledWatcher{Watcher: f.client, first: broken}
 	got := make(chan Generations)
@@ -291,7 +291,7 @@ func TestWatchGenerationsFindsWhatItWasNotToldOf(t *testing.T) {
 		}
 	}()
 	<-got
-	if _, err := f.client.Put(t.Context(), f.keys.generation("a first one"), `{"state":"building"}`); err != nil {
+	if _, err := f.client.Put(t.Context(), f.keys.generationKey("a first one"), `{"state":"building"}`); err != nil {
 		t.Fatal(err)
 	}
 	close(broken)

@@ -61,8 +61,8 @@ type ContentHash [16]byte
 // String returns 32 hexadecimal digits.
 func (s ContentHash) String() string { return hex.EncodeToString(s[:]) }
 
-// ParseSequence parses the result of String.
-func ParseSequence(text string) (ContentHash, error) {
+// ParseContentHash parses the result of String.
+func ParseContentHash(text string) (ContentHash, error) {
 	var s ContentHash
 	if len(text) == hex.EncodedLen(len(s)) {
 		if _, err := hex.Decode(s[:], []byte(text)); err == nil && s.String() == text {

@@ -16,9 +16,9 @@ func TestStoredFacts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.WrittenText(t, name, 1, string(value))
+		goldentest.CheckWrittenText(t, name, 1, string(value))
 	}
-	goldentest.Readable(t, "facts", 1, facts, DecodeFacts)
+	goldentest.CheckReadable(t, "facts", 1, facts, DecodeFacts)
 }
 
 func TestStoredDeadLetter(t *testing.T) {
@@ -28,10 +28,10 @@ func TestStoredDeadLetter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.Written(t, name, 1, value)
+		goldentest.CheckWritten(t, name, 1, value)
 	}
 	c := newTestCodec(t)
-	goldentest.Readable(t, "deadletter", 1, reasons, func(value []byte) (DeadLetterError, error) {
+	goldentest.CheckReadable(t, "deadletter", 1, reasons, func(value []byte) (DeadLetterError, error) {
 		_, err := c.Decode(value)
 		if a, found := errors.AsType[*DeadLetterError](err); found {
 			return *a, nil
@@ -39,5 +39,5 @@ func TestStoredDeadLetter(t *testing.T) {
 		return DeadLetterError{}, err
 	})
 	at, host := Timestamp(1752871354_000000000), HostID("node-7")
-	goldentest.WrittenText(t, "keys-deadletter", 1, DeadLetterKey("default-cluster", 64, "1752871354_node-7_0_1", []byte("what it was"), at, host).String())
+	goldentest.CheckWrittenText(t, "keys-deadletter", 1, DeadLetterKey("default-cluster", 64, "1752871354_node-7_0_1", []byte("what it was"), at, host).String())
 }

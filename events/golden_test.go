@@ -59,9 +59,9 @@ func TestStoredEvents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.Written(t, "unpacked-"+name, tagCompact, rawFrame(t, c, value))
+		goldentest.CheckWritten(t, "unpacked-"+name, tagCompact, rawFrame(t, c, value))
 	}
-	goldentest.Readable(t, "event", tagCompact, storedEvents(), c.Decode)
+	goldentest.CheckReadable(t, "event", tagCompact, storedEvents(), c.Decode)
 }
 
 // storedRows returns the same events as rows in JSON.
@@ -80,9 +80,9 @@ func TestStoredRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.WrittenText(t, name, 1, string(value))
+		goldentest.CheckWrittenText(t, name, 1, string(value))
 	}
-	goldentest.Readable(t, "rows", 1, storedRows(), c.Decode)
+	goldentest.CheckReadable(t, "rows", 1, storedRows(), c.Decode)
 }
 
 // TestStoredEventKeys pins the keys of events, with names that need escapes.
@@ -94,8 +94,8 @@ func TestStoredEventKeys(t *testing.T) {
 		"key-odd":  {Cluster: "default-cluster", Partition: 511, At: -1 << 63, Host: "50%_\x7f/é", GPU: "0-7", Sequence: ContentHash{15: 1}},
 	}
 	for name, k := range keys {
-		goldentest.WrittenText(t, name, 1, k.String())
+		goldentest.CheckWrittenText(t, name, 1, k.String())
 	}
-	goldentest.Readable(t, "key", 1, keys, func(text []byte) (Key, error) { return ParseKey(string(text)) })
-	goldentest.WrittenText(t, "prefixes", 1, QueuePrefix("a/b_c")+"\n"+PartitionPrefix("a/b_c", 7))
+	goldentest.CheckReadable(t, "key", 1, keys, func(text []byte) (Key, error) { return ParseKey(string(text)) })
+	goldentest.CheckWrittenText(t, "prefixes", 1, QueuePrefix("a/b_c")+"\n"+PartitionPrefix("a/b_c", 7))
 }

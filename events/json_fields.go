@@ -125,7 +125,7 @@ func (f *rowFields) setEvent(ev *Event) (err error) {
 	ev.Upload = cmp.Or(ev.Upload, UploadID(f.texts[FieldUpload]))
 	ev.Zone = cmp.Or(ev.Zone, f.texts[FieldZone])
 	if text := f.texts[FieldSequence]; text != "" {
-		if ev.Sequence, err = ParseSequence(text); err != nil {
+		if ev.Sequence, err = ParseContentHash(text); err != nil {
 			return err
 		}
 	}

@@ -106,7 +106,7 @@ func (w *JSONWriter) labelsMember(name string, labels []Label) {
 	w.Open('{')
 	for _, l := range labels {
 		w.Key(l.Name)
-		w.Str(l.Value)
+		w.StringValue(l.Value)
 	}
 	w.Close('}')
 }

@@ -50,8 +50,8 @@ func (w *JSONWriter) Raw(text string) {
 	w.Buf = append(w.Buf, text...)
 }
 
-// Str appends a string value.
-func (w *JSONWriter) Str(s string) {
+// StringValue appends a string value.
+func (w *JSONWriter) StringValue(s string) {
 	w.Comma()
 	w.appendString(s)
 }
@@ -69,7 +69,7 @@ func (w *JSONWriter) Strings(name string, list []string) {
 	w.Key(name)
 	w.Open('[')
 	for _, s := range list {
-		w.Str(s)
+		w.StringValue(s)
 	}
 	w.Close(']')
 }

@@ -13,7 +13,7 @@ func FuzzJSONString(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		var w JSONWriter
-		w.Str(text)
+		w.StringValue(text)
 		var got string
 		if err := json.Unmarshal(w.Buf, &got); err != nil {
 			t.Fatalf("%q is written as %s: %v", text, w.Buf, err)
@@ -25,7 +25,7 @@ func FuzzJSONString(f *testing.F) {
 			t.Errorf("%q is read back as %q", text, got)
 		}
 		escaping := JSONWriter{EscapeHTML: true}
-		escaping.Str(text)
+		escaping.StringValue(text)
 		if want, err := json.Marshal(text); err != nil || !bytes.Equal(escaping.Buf, want) {
 			t.Errorf("%q is written as %s, encoding/json writes %s, %v", text, escaping.Buf, want, err)
 		}

@@ -101,7 +101,7 @@ func parseKey(text string) (k Key, err error) {
 	if k.GPU, err = Unescape(parts[2]); err != nil {
 		return Key{}, err
 	}
-	k.Sequence, err = ParseSequence(parts[3])
+	k.Sequence, err = ParseContentHash(parts[3])
 	return k, err
 }
 

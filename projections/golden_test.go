@@ -130,21 +130,21 @@ func goldenSeries() map[string]HostWindow {
 // TestStoredBytes compares what the encoders write with golden files of the present form numbers.
 func TestStoredBytes(t *testing.T) {
 	for name, l := range goldenLives() {
-		goldentest.Written(t, name, liveForm, AppendLive(nil, &l))
+		goldentest.CheckWritten(t, name, liveForm, AppendLive(nil, &l))
 	}
 	for name, id := range goldenIdentities() {
-		goldentest.Written(t, name, identityForm, AppendIdentity(nil, &id))
+		goldentest.CheckWritten(t, name, identityForm, AppendIdentity(nil, &id))
 	}
 	for name, s := range goldenSeries() {
-		goldentest.Written(t, name, seriesForm, AppendHostWindow(nil, &s))
+		goldentest.CheckWritten(t, name, seriesForm, AppendHostWindow(nil, &s))
 	}
 }
 
 // TestStoredBytesStayReadable reads golden files of every form number there was.
 func TestStoredBytesStayReadable(t *testing.T) {
-	goldentest.Readable(t, "live", liveForm, goldenLives(), ParseLive)
-	goldentest.Readable(t, "identity", identityForm, goldenIdentities(), ParseIdentity)
-	goldentest.Readable(t, "series", seriesForm, goldenSeries(), ParseHostWindow)
+	goldentest.CheckReadable(t, "live", liveForm, goldenLives(), ParseLive)
+	goldentest.CheckReadable(t, "identity", identityForm, goldenIdentities(), ParseIdentity)
+	goldentest.CheckReadable(t, "series", seriesForm, goldenSeries(), ParseHostWindow)
 }
 
 // TestLaterFormsAreRefused changes the form number of each model.

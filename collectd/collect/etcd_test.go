@@ -99,12 +99,12 @@ func TestAnEventLostToAFaultComesBackThroughEtcd(t *testing.T) {
 	}
 	ask := func() {
 		t.Helper()
-		if n, err := store.AskRetry(t.Context(), snapshot.RetryFilter{}); n != 1 || err != nil {
+		if n, err := store.RequestRetry(t.Context(), snapshot.RetryFilter{}); n != 1 || err != nil {
 			t.Fatalf("asking for a retry: %d (%v)", n, err)
 		}
 	}
 	ask()
-	until("second attempt", func() bool { l := list(); return l[0].Attempts == 2 && !l[0].Asked })
+	until("second attempt", func() bool { l := list(); return l[0].Attempts == 2 && !l[0].RetryRequested })
 	mended.Store(true)
 	ask()
 	until("the entry ends", func() bool { return len(list()) == 0 })

@@ -92,7 +92,7 @@ func (f *follower) foldLog(ctx context.Context) error {
 		CatchUp: func(ctx context.Context) error {
 			f.lag.setBehind(true)
 			if err := f.catchUp(ctx); err != nil {
-				return follow.End(err)
+				return follow.Permanent(err)
 			}
 			f.lag.setBehind(false)
 			return nil

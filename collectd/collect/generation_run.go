@@ -115,7 +115,7 @@ func (c *Collector) startRun(ctx context.Context, w *generationRun, failed func(
 	ctx, w.stop = context.WithCancel(ctx)
 	lg := c.lg.With("generation", w.generation)
 	lg.Info("folding a generation", "state", w.info.Load().State, "model_version", c.version)
-	condition := func() clientv3.Cmp { return c.gens.Standing(w.generation, *w.info.Load()) }
+	condition := func() clientv3.Cmp { return c.gens.Unchanged(w.generation, *w.info.Load()) }
 	go func() {
 		defer close(w.done)
 		c.owner.Share(ctx, string(w.generation), condition, func(claim *partition.Claim) {

@@ -87,7 +87,7 @@ func (c *Collector) ensureGeneration(ctx context.Context, all snapshot.Generatio
 	switch {
 	case active > c.version:
 		c.warnIdle(all.Active, active)
-	case active < c.version && all.Next(c.version) == "":
+	case active < c.version && all.Successor(c.version) == "":
 		g, err := c.gens.Create(ctx, all, c.version, true)
 		if errors.Is(err, snapshot.ErrChanged) {
 			return nil // another collector was faster; the watch delivers its generation

@@ -70,8 +70,8 @@ func TestANewerModelVersionTakesOverByItself(t *testing.T) {
 			}
 		}))
 	}
-	awaitCondition(t, "a generation of the new version is made", func() bool { return p.generations().Next(2) != "" })
-	next := p.generations().Next(2)
+	awaitCondition(t, "a generation of the new version is made", func() bool { return p.generations().Successor(2) != "" })
+	next := p.generations().Successor(2)
 	awaitHead(t, p.log, p.store) // the old ones continue
 	if all := p.generations(); all.Active != before || len(all.All) != 2 || old.Ready() != nil || newer[0].Ready() == nil {
 		t.Errorf("before the new version has folded: %+v, old collector: %v, new one: %v; want the old one served, by the old one", all, old.Ready(), newer[0].Ready())
@@ -158,12 +158,12 @@ func TestEntriesOfTheQuarantineBelongToAGeneration(t *testing.T) {
 	if got := list(); got != "b" {
 		t.Errorf("the quarantine lists %q, want what the new version cannot fold", got)
 	}
-	if n, err := p.store.AskRetry(t.Context(), snapshot.RetryFilter{}); n != 1 || err != nil {
+	if n, err := p.store.RequestRetry(t.Context(), snapshot.RetryFilter{}); n != 1 || err != nil {
 		t.Fatalf("asked for %d retries (%v)", n, err)
 	}
 	awaitCondition(t, "a retry is answered", func() bool {
 		entries, _, err := p.store.QuarantineList(t.Context(), snapshot.QuarantineFilter{Limit: 9})
-		return err == nil && len(entries) == 1 && entries[0].Attempts == 2 && !entries[0].Asked
+		return err == nil && len(entries) == 1 && entries[0].Attempts == 2 && !entries[0].RetryRequested
 	})
 	awaitCondition(t, "the metric counts it", func() bool { return metricSum(t, newer, "collect_quarantine_entries") == 1 })
 }

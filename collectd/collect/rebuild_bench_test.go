@@ -256,7 +256,7 @@ func awaitHead(tb testing.TB, log *eventlog.Log, store *snapshot.Store) {
 		for p := range all {
 			after[p] = earlierRevision(offsets[p].Live, offsets[p].Series)
 		}
-		unread, err := log.Unread(tb.Context(), after, head)
+		unread, err := log.UnreadPartitions(tb.Context(), after, head)
 		return err == nil && len(unread) == 0
 	})
 }

@@ -41,7 +41,7 @@ func (f *follower) loadRetention(ctx context.Context) error {
 	if f.keeper == nil {
 		return nil
 	}
-	archived, hotFrom, err := f.keeper.Begin(ctx, f.partition)
+	archived, hotFrom, err := f.keeper.GenerationStart(ctx, f.partition)
 	if err != nil {
 		return err
 	}

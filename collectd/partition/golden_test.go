@@ -24,14 +24,14 @@ func TestStoredMembersAndOwners(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.WrittenText(t, name, 1, string(value))
+		goldentest.CheckWrittenText(t, name, 1, string(value))
 	}
-	goldentest.Readable(t, "member", 1, members, func(value []byte) (m memberValue, err error) {
+	goldentest.CheckReadable(t, "member", 1, members, func(value []byte) (m memberValue, err error) {
 		err = json.Unmarshal(value, &m)
 		return m, err
 	})
 	k := keysOf(eventlog.Config{ClusterID: "a/b_c"}, "g/1")
-	goldentest.WrittenText(t, "keys", 1, strings.Join([]string{k.members, k.owners, k.ownerOf(36)}, "\n"))
+	goldentest.CheckWrittenText(t, "keys", 1, strings.Join([]string{k.members, k.owners, k.ownerOf(36)}, "\n"))
 }
 
 // TestStoredIdentity pins the files of a collector's data directory.
@@ -52,7 +52,7 @@ func TestStoredIdentity(t *testing.T) {
 		}
 		files[name] = string(text)
 	}
-	goldentest.WrittenText(t, "file-leases", 1, strings.TrimSuffix(files["leases"], "\n"))
+	goldentest.CheckWrittenText(t, "file-leases", 1, strings.TrimSuffix(files["leases"], "\n"))
 	opened, err := openIdentity(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -51,11 +51,11 @@ func Run(ctx context.Context, cfg Config, root eventlog.Config, out io.Writer, l
 	}
 	defer client.Close()
 	before := log.Facts()
-	facts, err := log.Renewal(ctx)
+	facts, err := log.PrepareRenewal(ctx)
 	if err != nil {
 		return err
 	}
-	adopted, err := snapshot.New(client, root, facts, lg).Adopt(ctx, before.Epoch)
+	adopted, err := snapshot.New(client, root, facts, lg).AdoptOffsets(ctx, before.Epoch)
 	if err != nil {
 		return err
 	}

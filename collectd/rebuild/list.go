@@ -74,7 +74,7 @@ func (r *rebuild) lagText(ctx context.Context, offsets map[events.Partition]proj
 		}
 		after[p] = at
 	}
-	unread, err := r.log.Unread(ctx, after, head)
+	unread, err := r.log.UnreadPartitions(ctx, after, head)
 	most := int64(0)
 	for _, p := range unread {
 		most = max(most, head.Number-after[p].Number)

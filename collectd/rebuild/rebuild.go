@@ -21,7 +21,7 @@ import (
 
 // log is the part of the event log that the commands need (eventlog.Log).
 type log interface {
-	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
+	UnreadPartitions(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
 	Head(ctx context.Context) (events.Revision, error)
 }
 
@@ -134,7 +134,7 @@ func (r *rebuild) findGeneration(ctx context.Context) (projections.Generation, e
 }
 
 func (r *rebuild) chooseGeneration(ctx context.Context, all snapshot.Generations) (projections.Generation, error) {
-	g := all.Next(r.version)
+	g := all.Successor(r.version)
 	switch {
 	case g != "" && (r.cfg.Abandon || r.cfg.New):
 		if err := r.store.Retire(ctx, g, all.All[g], r.evictOp); err != nil {

@@ -248,7 +248,7 @@ func TestACommandThatWasKilledIsTakenUpAgain(t *testing.T) {
 		t.Fatalf("got %v, want the end of its context", err)
 	}
 	wantTexts(t, out.String(), "is made", "0 of 4 partitions")
-	made := p.generations().Next(snapshot.ModelVersion)
+	made := p.generations().Successor(snapshot.ModelVersion)
 	if text, err := p.runCommand(Config{Detach: true}); err != nil || !strings.Contains(text, "generation "+string(made)+" is being built already") {
 		t.Errorf("got %q, %v; want the same generation", text, err)
 	}
@@ -273,15 +273,15 @@ func TestAGenerationIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantTexts(t, text, "is complete")
-	first := p.generations().Next(snapshot.ModelVersion)
+	first := p.generations().Successor(snapshot.ModelVersion)
 	text, err = p.runCommand(Config{New: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := p.generations().Next(snapshot.ModelVersion)
+	second := p.generations().Successor(snapshot.ModelVersion)
 	wantTexts(t, text, string(first)+" is given up", string(second)+" is made", string(second)+" is complete")
 	text, err = p.runCommand(Config{Abandon: true})
-	if err != nil || p.generations().Next(snapshot.ModelVersion) != "" {
+	if err != nil || p.generations().Successor(snapshot.ModelVersion) != "" {
 		t.Errorf("got %v, %+v; want none being built", err, p.generations())
 	}
 	wantTexts(t, text, string(second)+" is given up")
@@ -307,7 +307,7 @@ func TestGenerationsAreListed(t *testing.T) {
 		t.Fatalf("got %q, want a head and two generations", out.String())
 	}
 	all := p.generations()
-	for i, want := range [][]string{{string(all.Active), "active", "4 of 4", "480"}, {string(all.Next(snapshot.ModelVersion)), "complete", "4 of 4", "480"}} {
+	for i, want := range [][]string{{string(all.Active), "active", "4 of 4", "480"}, {string(all.Successor(snapshot.ModelVersion)), "complete", "4 of 4", "480"}} {
 		fields := strings.Join(strings.Fields(lines[i+1]), " ")
 		for _, w := range want {
 			if !strings.Contains(fields, w) {

@@ -8,9 +8,9 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Begin returns the start of a generation that is folded from the beginning: the position up to which events are
+// GenerationStart returns the start of a generation that is folded from the beginning: the position up to which events are
 // archived, and the first window whose events it needs in etcd nevertheless.
-func (k *Keeper) Begin(ctx context.Context, p events.Partition) (archived events.Revision, hotFrom projections.Window, err error) {
+func (k *Keeper) GenerationStart(ctx context.Context, p events.Partition) (archived events.Revision, hotFrom projections.Window, err error) {
 	if k.store == nil {
 		return archived, 0, nil
 	}

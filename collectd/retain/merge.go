@@ -142,7 +142,7 @@ func (t *partitionKeeper) removeReplaced(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := t.manifest.Forget(ctx, &t.part, r, t.Guard()); err != nil {
+		if err := t.manifest.DeleteReplaced(ctx, &t.part, r, t.Guard()); err != nil {
 			return err
 		}
 		t.metrics.objectsRemoved.Add(float64(len(r.Objects)))

@@ -58,7 +58,7 @@ func (f *follower) followPartition(ctx context.Context) error {
 // showEvents shows the events up to a position and moves there. An error of showing them ends the loop.
 func (f *follower) showEvents(evs []events.Event, upto events.Revision) error {
 	if err := f.show(evs); err != nil {
-		return follow.End(err)
+		return follow.Permanent(err)
 	}
 	f.after = upto
 	return nil

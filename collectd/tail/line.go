@@ -24,7 +24,7 @@ func (l *lineFormat) lineCount(ev *events.Event) int {
 		}
 		return 0
 	case l.events:
-		return min(l.filter.Matches(ev), 1)
+		return min(l.filter.CountColumns(ev), 1)
 	}
 	n := 0
 	for i := range ev.Columns {

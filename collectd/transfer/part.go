@@ -10,7 +10,7 @@ import (
 // selectPart returns the selected part of an event: the event itself when all of it is selected, else an event of the
 // part, with a content hash and a key of its own. It returns false when nothing is selected.
 func selectPart(ev *events.Event, f *filter.Filter, s timeRange) (events.Event, bool) {
-	if f.Matches(ev) == len(ev.Columns) && inRange(ev, s) {
+	if f.CountColumns(ev) == len(ev.Columns) && inRange(ev, s) {
 		return *ev, true
 	}
 	var records []events.Record

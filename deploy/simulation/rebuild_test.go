@@ -12,7 +12,7 @@ import (
 // enough.
 func (w *world) rebuild() {
 	all, err := w.store.Generations(w.ctx)
-	if err != nil || all.Active == "" || all.Next(snapshot.ModelVersion) != "" {
+	if err != nil || all.Active == "" || all.Successor(snapshot.ModelVersion) != "" {
 		return
 	}
 	if g, err := w.store.Create(w.ctx, all, snapshot.ModelVersion, true); err == nil {
@@ -27,7 +27,7 @@ func (w *world) giveUp() {
 	if err != nil {
 		return
 	}
-	if g := all.Next(snapshot.ModelVersion); g != "" {
+	if g := all.Successor(snapshot.ModelVersion); g != "" {
 		err := w.store.Retire(w.ctx, g, all.All[g], func(g projections.Generation) clientv3.Op { return partition.Evict(w.base, string(g)) })
 		w.note("… giving up generation %s: %v", g, err)
 	}

@@ -91,7 +91,7 @@ func (out *outcome) sendFile(ctx context.Context, client *upload.Client, gpus *f
 		Name: times[0].Format("2006-01-02T150405.csv"), Size: int64(text.Len()),
 		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text.Bytes())), nil },
 	}, nil, func(a upload.Attempt) {
-		printStep("%s: %v; again in %s", times[0].Format(time.RFC3339), a.Err, a.Again)
+		printStep("%s: %v; again in %s", times[0].Format(time.RFC3339), a.Err, a.RetryIn)
 	})
 	if err != nil {
 		return err

@@ -75,7 +75,7 @@ func (r *eventRow) contentHash(key string) (events.ContentHash, error) {
 	if text == "" {
 		text = key[strings.LastIndexByte(key, '_')+1:]
 	}
-	return events.ParseSequence(text)
+	return events.ParseContentHash(text)
 }
 
 // archivedDamage is the cause of a damage, with the text it had when the event was archived. errors.Is and errors.As still

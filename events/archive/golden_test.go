@@ -27,7 +27,7 @@ func storedSchemas() map[string]*parquet.Schema {
 
 func TestStoredSchemas(t *testing.T) {
 	for name, schema := range storedSchemas() {
-		goldentest.WrittenText(t, name, entryVersion, schema.String())
+		goldentest.CheckWrittenText(t, name, entryVersion, schema.String())
 	}
 }
 
@@ -82,7 +82,7 @@ func storeEvents(t *testing.T, s *Store) Entry {
 
 const goldenObjects = "testdata/golden/objects.form%d"
 
-// TestStoredObjects compares the rows of objects written now with those of golden objects, cell by cell. The bytes of
+// TestStoredObjects compares the rows of objects written now with the rows of golden objects, cell by cell. The bytes of
 // objects depend on the versions of libraries; their rows and schemas do not.
 func TestStoredObjects(t *testing.T) {
 	now := openDir(t)
@@ -184,10 +184,10 @@ func TestStoredEntries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.WrittenText(t, name, entryVersion, string(value))
-		goldentest.WrittenText(t, "object-name-of-"+name, entryVersion, objectName(&e, Minutes, fmt.Sprintf("%064x", 10)))
+		goldentest.CheckWrittenText(t, name, entryVersion, string(value))
+		goldentest.CheckWrittenText(t, "object-name-of-"+name, entryVersion, objectName(&e, Minutes, fmt.Sprintf("%064x", 10)))
 	}
-	goldentest.Readable(t, "entry", entryVersion, entries, func(value []byte) (e Entry, err error) {
+	goldentest.CheckReadable(t, "entry", entryVersion, entries, func(value []byte) (e Entry, err error) {
 		err = json.Unmarshal(value, &e)
 		return e, err
 	})

@@ -40,9 +40,9 @@ type Watch struct {
 	PutsOnly bool    // skip deletions
 	Silence  Silence
 
-	// Even requests progress at once when one of two ranges is ahead of the other, for a caller that needs both up to
+	// BalanceProgress requests progress at once when one of two ranges is ahead of the other, for a caller that needs both up to
 	// the same revision.
-	Even bool
+	BalanceProgress bool
 	// Check, if set, is called first with every response and the revision up to which all ranges were delivered. Its
 	// error ends the watch.
 	Check func(ctx context.Context, resp *clientv3.WatchResponse, upto int64) error
@@ -206,7 +206,7 @@ func (r *watchRun) checkResponse(ctx context.Context, resp *clientv3.WatchRespon
 // arrive meanwhile.
 func (r *watchRun) scheduleBalance(now time.Time, progress bool) {
 	switch {
-	case !r.watch.Even:
+	case !r.watch.BalanceProgress:
 	case r.ranges[0].upto == r.ranges[1].upto:
 		r.unevenPause = 0
 	case r.unevenPause == 0 || progress:

@@ -268,7 +268,7 @@ func TestUnevenRangesAskSoon(t *testing.T) {
 			heard = heard || key == "b"
 			return progressResponse(11)
 		}
-		out := startWatchOf(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Even: true, Silence: SilenceAfter(2 * time.Second)})
+		out := startWatchOf(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, BalanceProgress: true, Silence: SilenceAfter(2 * time.Second)})
 		synctest.Wait()
 		f.responses["a"] <- eventsAt(12)
 		first := <-out

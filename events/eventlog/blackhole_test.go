@@ -18,7 +18,7 @@ func TestBlackHoledMemberDoesNotHoldUpTheLog(t *testing.T) {
 	cfg := server.Config(t)
 	log := eventstest.OpenLog(t, cfg)
 	paths := server.NewPaths(t, 3)
-	far := eventstest.OpenLog(t, paths.Through(cfg))
+	far := eventstest.OpenLog(t, paths.Config(cfg))
 	head, err := far.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -57,9 +57,9 @@ func TestBlackHoledMemberDoesNotHoldUpTheLog(t *testing.T) {
 	}
 	await(0)
 	for i := range 3 { // any of them may serve the watch
-		paths.Hole(i)
+		paths.Block(i)
 		await(i + 1)
-		paths.Heal(i)
+		paths.Unblock(i)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestBlackHoledMemberDoesNotHoldUpForeignKeys(t *testing.T) {
 	cfg := server.Config(t)
 	client := server.Client(t)
 	paths := server.NewPaths(t, 3)
-	far := eventstest.OpenLog(t, paths.Through(cfg))
+	far := eventstest.OpenLog(t, paths.Config(cfg))
 	changed := make(chan struct{}, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -90,12 +90,12 @@ func TestBlackHoledMemberDoesNotHoldUpForeignKeys(t *testing.T) {
 	}
 	await("the start")
 	for i, name := range []string{"1752871354_host_0_1", "1752871354_host_0_2", "1752871354_host_0_3"} { // any of them may serve the watch
-		paths.Hole(i)
+		paths.Block(i)
 		if _, err := client.Put(t.Context(), cfg.Root+"/"+events.QueuePrefix(eventlog.DefaultClusterID)+name, "v"); err != nil {
 			t.Fatal(err)
 		}
 		await(name)
-		paths.Heal(i)
+		paths.Unblock(i)
 	}
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {

@@ -16,12 +16,12 @@ import (
 // Bytes exceeds InUse by the pages that deleted and compacted values left behind. etcd fills these pages again, but
 // returns them to the disk only when the member is defragmented, and it compares Bytes with the quota.
 type Capacity struct {
-	Endpoint string // address of the fullest member
-	Bytes    int64  // size of its database
-	InUse    int64  // bytes of the database that hold values
-	Quota    int64  // limit of the database's size; 0: unlimited
-	NoSpace  bool   // some member has raised the alarm: no write succeeds until the alarm is disarmed
-	Unheard  int    // endpoints that did not answer; the other fields do not cover them
+	Endpoint    string // address of the fullest member
+	Bytes       int64  // size of its database
+	InUse       int64  // bytes of the database that hold values
+	Quota       int64  // limit of the database's size; 0: unlimited
+	NoSpace     bool   // some member has raised the alarm: no write succeeds until the alarm is disarmed
+	Unreachable int    // endpoints that did not answer; the other fields do not cover them
 }
 
 // Capacity returns the fill level of the fullest configured endpoint. It fails when no endpoint answers before ctx
@@ -42,7 +42,7 @@ func (l *Log) Capacity(ctx context.Context) (Capacity, error) {
 	answered := false
 	for i, s := range statuses {
 		if errs[i] != nil {
-			fullest.Unheard++
+			fullest.Unreachable++
 			continue
 		}
 		answered = true
@@ -70,7 +70,7 @@ func fullerMember(a, b Capacity) Capacity {
 	if a.Endpoint == "" && a.Bytes == 0 || b.usedShare() > a.usedShare() {
 		worst = b
 	}
-	worst.NoSpace, worst.Unheard = a.NoSpace || b.NoSpace, a.Unheard+b.Unheard
+	worst.NoSpace, worst.Unreachable = a.NoSpace || b.NoSpace, a.Unreachable+b.Unreachable
 	return worst
 }
 

@@ -126,7 +126,7 @@ func TestCapacityCountsTheMembersThatAnswer(t *testing.T) {
 		c, err = log.Capacity(ctx)
 		cancel()
 	}
-	if err != nil || c.Unheard != 1 || c.Quota != smallQuota || c.Endpoint != server.Endpoint() {
+	if err != nil || c.Unreachable != 1 || c.Quota != smallQuota || c.Endpoint != server.Endpoint() {
 		t.Errorf("got %+v, %v; want the member that is there, and one unheard", c, err)
 	}
 	server.Stop()

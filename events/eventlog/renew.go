@@ -64,9 +64,9 @@ func (l *Log) compactedRevision(ctx context.Context) (int64, error) {
 	}
 }
 
-// Renewal returns the facts of the log with another epoch, for Renew to write. Until then every caller gets the same
+// PrepareRenewal returns the facts of the log with another epoch, for Renew to write. Until then every caller gets the same
 // facts, so that an interrupted renewal can continue.
-func (l *Log) Renewal(ctx context.Context) (events.Facts, error) {
+func (l *Log) PrepareRenewal(ctx context.Context) (events.Facts, error) {
 	f := l.facts
 	f.Epoch = newEpoch()
 	value, err := f.Encode()

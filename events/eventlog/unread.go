@@ -14,10 +14,10 @@ import (
 // maxUnreadRanges bounds the ranges of one request, below etcd's 128 operations.
 const maxUnreadRanges = 100
 
-// Unread returns, in order, the partitions that have events after the given positions and up to upto. A partition
+// UnreadPartitions returns, in order, the partitions that have events after the given positions and up to upto. A partition
 // without events does not save new positions, so Unread is the way to find out that a partition misses nothing. It
 // reads keys only; its cost grows with the number of events in the log.
-func (l *Log) Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
+func (l *Log) UnreadPartitions(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
 	var unread []events.Partition
 	for group := range slices.Chunk(slices.Sorted(maps.Keys(after)), maxUnreadRanges) {
 		ops := make([]clientv3.Op, len(group))

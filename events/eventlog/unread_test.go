@@ -32,7 +32,7 @@ func TestUnreadNamesThePartitionsWithEventsBehindAPosition(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := log.Unread(t.Context(), c.after, c.upto)
+			got, err := log.UnreadPartitions(t.Context(), c.after, c.upto)
 			if err != nil || !slices.Equal(got, c.want) {
 				t.Errorf("got %v, %v; want %v", got, err, c.want)
 			}

@@ -49,8 +49,8 @@ func (s *Server) NewPaths(tb testing.TB, n int) *Paths {
 	return &p
 }
 
-// Through returns cfg with the paths as etcd's members.
-func (p *Paths) Through(cfg eventlog.Config) eventlog.Config {
+// Config returns cfg with the paths as etcd's members.
+func (p *Paths) Config(cfg eventlog.Config) eventlog.Config {
 	var all []string
 	for _, one := range p.all {
 		all = append(all, "http://"+one.ln.Addr().String())
@@ -59,16 +59,16 @@ func (p *Paths) Through(cfg eventlog.Config) eventlog.Config {
 	return cfg
 }
 
-// Hole makes the i-th path a black hole. Heal ends it: data sent meanwhile then arrives.
-func (p *Paths) Hole(i int) {
+// Block makes the i-th path a black hole. Heal ends it: data sent meanwhile then arrives.
+func (p *Paths) Block(i int) {
 	one := p.all[i]
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	one.open = make(chan struct{})
 }
 
-// Heal ends a Hole.
-func (p *Paths) Heal(i int) {
+// Unblock ends a Hole.
+func (p *Paths) Unblock(i int) {
 	one := p.all[i]
 	one.mu.Lock()
 	defer one.mu.Unlock()

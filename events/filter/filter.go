@@ -67,8 +67,8 @@ func (f *Filter) Column(ev *events.Event, c *events.Column) bool {
 	return f.Host(ev.Host) && f.matchesGPU(ev.Host, &ev.Identities[c.Identity]) && f.matchesMetric(c)
 }
 
-// Matches returns the number of matching columns of an event.
-func (f *Filter) Matches(ev *events.Event) int {
+// CountColumns returns the number of matching columns of an event.
+func (f *Filter) CountColumns(ev *events.Event) int {
 	n := 0
 	for i := range ev.Columns {
 		if f.Column(ev, &ev.Columns[i]) {

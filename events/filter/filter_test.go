@@ -86,7 +86,7 @@ func TestFilterAcceptsAllNames(t *testing.T) {
 				got = append(got, i)
 			}
 		}
-		if !slices.Equal(got, want) || f.Matches(&ev) != len(want) {
+		if !slices.Equal(got, want) || f.CountColumns(&ev) != len(want) {
 			t.Errorf("%q takes columns %v, want %v", text, got, want)
 		}
 	}
@@ -130,7 +130,7 @@ func TestExactNamesAreNoPatterns(t *testing.T) {
 		{"the source's name", Exact(nil, nil, []string{"utilization.gpu [%]"}), true},
 		{"a name of another source", Exact(nil, nil, []string{"gpu_utilization"}), false},
 	} {
-		if got := c.f.Any(&ev); got != c.takes || c.f.Matches(&ev) > 0 != got {
+		if got := c.f.Any(&ev); got != c.takes || c.f.CountColumns(&ev) > 0 != got {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.takes)
 		}
 	}

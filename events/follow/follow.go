@@ -100,8 +100,8 @@ func (l *Loop) noteFailure(ctx context.Context, err error) {
 	wait.Sleep(ctx, again)
 }
 
-// End marks an error that ends the loop, such as an error of the reader and not of the store. It returns nil for nil.
-func End(err error) error {
+// Permanent marks an error that ends the loop, such as an error of the reader and not of the store. It returns nil for nil.
+func Permanent(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -127,15 +127,15 @@ func TestErrorsThatEndTheLoop(t *testing.T) {
 		s.wantCalls(t, nil, " 0 catch up", " 0 failed: "+foreign.Error()+", again in 1s", " 1 catch up", " 1 watch")
 	})
 	runInBubble("marked", t, func(t *testing.T) {
-		s := newScript(end{watch: fmt.Errorf("showing: %w", End(errDisk))})
+		s := newScript(end{watch: fmt.Errorf("showing: %w", Permanent(errDisk))})
 		if err := s.Run(t.Context()); err != errDisk {
 			t.Errorf("Run returned %v, want the marked error itself", err)
 		}
 	})
 	runInBubble("marked, of an overrun", t, func(t *testing.T) {
-		newScript(end{catchUp: End(events.ErrCompacted)}).wantCalls(t, events.ErrCompacted, " 0 catch up")
+		newScript(end{catchUp: Permanent(events.ErrCompacted)}).wantCalls(t, events.ErrCompacted, " 0 catch up")
 	})
-	if End(nil) != nil {
+	if Permanent(nil) != nil {
 		t.Error("End makes an error of none")
 	}
 }
@@ -144,7 +144,7 @@ func TestEndOfContextIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := newScript()
-		s.CatchUp = func(context.Context) error { cancel(); return End(errAway) }
+		s.CatchUp = func(context.Context) error { cancel(); return Permanent(errAway) }
 		if err := s.Run(ctx); err != nil || len(s.calls) > 0 {
 			t.Errorf("Run returned %v and called %q after the end of its context", err, s.calls)
 		}

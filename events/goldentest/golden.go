@@ -31,16 +31,16 @@ const advice = `Bytes of this form are stored in data directories and must stay 
 (or snapshot.ModelVersion a new value), keep reading the old number, and add a new golden file beside the old one.
 Never edit or remove an old golden file.`
 
-// Written fails the test unless got is the content of the golden file with that name and form number: name.form1.hex,
+// CheckWritten fails the test unless got is the content of the golden file with that name and form number: name.form1.hex,
 // or name.form1.txt for a text form. got must be the encoding of a model in the test. The failure prints the content
 // for a new file.
-func Written(t testing.TB, name string, form int, got []byte) {
+func CheckWritten(t testing.TB, name string, form int, got []byte) {
 	t.Helper()
 	compareGolden(t, fmt.Sprintf("%s.form%d.hex", name, form), got)
 }
 
-// WrittenText is Written for a text form.
-func WrittenText(t testing.TB, name string, form int, got string) {
+// CheckWrittenText is Written for a text form.
+func CheckWrittenText(t testing.TB, name string, form int, got string) {
 	t.Helper()
 	compareGolden(t, fmt.Sprintf("%s.form%d.txt", name, form), []byte(got))
 }
@@ -58,10 +58,10 @@ func compareGolden(t testing.TB, file string, got []byte) {
 	}
 }
 
-// Readable fails the test unless parse returns, for every golden file of a kind, the model of the same name. The
+// CheckReadable fails the test unless parse returns, for every golden file of a kind, the model of the same name. The
 // files of a kind are kind.form1 and kind-anything.form1, and so on up to the newest form number. Each number must
 // have a file, and the newest one a file of every model.
-func Readable[M any](t *testing.T, kind string, newest int, models map[string]M, parse func([]byte) (M, error), opts ...cmp.Option) {
+func CheckReadable[M any](t *testing.T, kind string, newest int, models map[string]M, parse func([]byte) (M, error), opts ...cmp.Option) {
 	t.Helper()
 	for form := 1; form <= newest; form++ {
 		var files []string

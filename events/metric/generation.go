@@ -52,9 +52,9 @@ func versionNumbers(text string) []int {
 	return numbers
 }
 
-// Proves returns the generation proved by a name for its file: Since49 for a name that only DCGM 4.7 has, else
+// GenerationOfName returns the generation proved by a name for its file: Since49 for a name that only DCGM 4.7 has, else
 // AnyGeneration. DCGM 4.6.1 has fields 1600 to 1612 already (clocks in hertz, energy in joules, fan speed).
-func Proves(source string) Generation {
+func GenerationOfName(source string) Generation {
 	return catalogue().names[strings.ToLower(strings.TrimSpace(source))].proves
 }
 

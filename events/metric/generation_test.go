@@ -29,7 +29,7 @@ func TestProves(t *testing.T) {
 		"DCGM_FI_DEV_GPU_UTIL_RATIO": metric.AnyGeneration, "DCGM_FI_DEV_FB_USED_RATIO": metric.AnyGeneration,
 		"DCGM_FI_DEV_GPU_UTIL": metric.AnyGeneration, "fb_used_bytes": metric.AnyGeneration,
 	} {
-		if got := metric.Proves(name); got != want {
+		if got := metric.GenerationOfName(name); got != want {
 			t.Errorf("%q: got %d, want %d", name, got, want)
 		}
 	}

@@ -13,7 +13,7 @@ func Generation(f File, opt Options) metric.Generation {
 		return g
 	}
 	for _, name := range f.Header {
-		if g := metric.Proves(string(name)); g != metric.AnyGeneration {
+		if g := metric.GenerationOfName(string(name)); g != metric.AnyGeneration {
 			return g
 		}
 	}
@@ -21,7 +21,7 @@ func Generation(f File, opt Options) metric.Generation {
 		if len(word) < 5 || !bytes.EqualFold(word[:5], []byte("dcgm_")) {
 			continue
 		}
-		if g := metric.Proves(string(word)); g != metric.AnyGeneration {
+		if g := metric.GenerationOfName(string(word)); g != metric.AnyGeneration {
 			return g
 		}
 	}

@@ -56,7 +56,7 @@ func (a *admission) statusView() admissionStatus {
 	out := admissionStatus{
 		Verdict: "open", Code: now.cause, Share: roundThousandths(now.share), StopsUnderWay: now.stops,
 		Size: sizeThresholds{
-			Endpoint: c.Endpoint, Bytes: c.Bytes, InUse: c.InUse, Quota: c.Quota, NoSpace: c.NoSpace, Unheard: c.Unheard,
+			Endpoint: c.Endpoint, Bytes: c.Bytes, InUse: c.InUse, Quota: c.Quota, NoSpace: c.NoSpace, Unheard: c.Unreachable,
 			SoftPercent: m.SoftSize, HardPercent: m.HardSize, FileHardPercent: m.HardFile,
 		},
 		Lag:     durationThresholds{SoftSeconds: m.SoftLag.Seconds(), HardSeconds: m.HardLag.Seconds()},

@@ -34,7 +34,7 @@ func newUploadView(u uploads.Upload, whole bool) uploadView {
 		v.Receipt = nil
 	}
 	v.BytesPerSecond, v.RowsPerSecond = u.Rate()
-	if left, known := u.Left(); known {
+	if left, known := u.TimeLeft(); known {
 		seconds := left.Seconds()
 		v.SecondsLeft, v.EstimatedEnd = &seconds, u.UpdatedAt.Add(left)
 	}

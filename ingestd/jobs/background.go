@@ -134,7 +134,7 @@ func (b *Background) resumeEntry(e *spool.Entry) {
 func (b *Background) storeFinalState(j *Job) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), 5*time.Second)
 	defer cancel()
-	if err := j.handle.Stored(ctx); err != nil {
+	if err := j.handle.WaitStored(ctx); err != nil {
 		b.lg.Warn("the state of an upload is not in etcd yet", "upload", j.entry.ID, "err", err)
 	}
 	b.removeEntry(j.entry)

@@ -38,7 +38,7 @@ func (b *Background) newJob(e *spool.Entry, known uploads.Upload) *Job {
 func (j *Job) Upload() uploads.Upload { return j.handle.Upload() }
 
 // AwaitStored waits until the state of the upload is in etcd.
-func (j *Job) AwaitStored(ctx context.Context) error { return j.handle.Stored(ctx) }
+func (j *Job) AwaitStored(ctx context.Context) error { return j.handle.WaitStored(ctx) }
 
 // Manifest returns the description of the upload in the spool.
 func (j *Job) Manifest() spool.Manifest { return j.entry.Manifest }

@@ -77,7 +77,7 @@ func (h *head) addSample(s *sample, line []byte) {
 	}
 	h.samples++
 	if h.generation == metric.AnyGeneration {
-		h.generation = metric.Proves(name)
+		h.generation = metric.GenerationOfName(name)
 	}
 	set.Range(func(l labels.Label) {
 		if f, _ := dialect.FieldOf(l.Name); f == dialect.Host || l.Name == "instance" {

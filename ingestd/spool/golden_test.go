@@ -46,12 +46,12 @@ func TestStoredManifests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.WrittenText(t, name, 1, string(text))
+		goldentest.CheckWrittenText(t, name, 1, string(text))
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	goldentest.Readable(t, "manifest", 1, goldenManifests(), func(text []byte) (Manifest, error) {
+	goldentest.CheckReadable(t, "manifest", 1, goldenManifests(), func(text []byte) (Manifest, error) {
 		s := &Spool{}
 		for _, m := range goldenManifests() {
 			dir := filepath.Join(t.TempDir(), "upload-"+string(m.ID))

@@ -49,8 +49,8 @@ func New(cfg Config) (*Client, error) {
 
 // Attempt describes a failed attempt that will be repeated.
 type Attempt struct {
-	Err   error
-	Again time.Duration // pause before the next attempt
+	Err     error
+	RetryIn time.Duration // pause before the next attempt
 }
 
 // UndeliveredError reports that a file was given up after Config.RetryFor: the server could not be reached, or could

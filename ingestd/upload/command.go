@@ -96,7 +96,7 @@ func sendFile(ctx context.Context, client *Client, f Source, shown *progress) re
 		defer mu.Unlock()
 		shown.addBytes(-counted)
 		counted = 0
-		shown.printLine("%s: %v; again in %s", f.Name, a.Err, a.Again.Round(100*time.Millisecond))
+		shown.printLine("%s: %v; again in %s", f.Name, a.Err, a.RetryIn.Round(100*time.Millisecond))
 	})
 	r := result{name: f.Name, size: f.Size, answer: answer, err: err, took: time.Since(began)}
 	if answer == nil {

@@ -29,14 +29,14 @@ func TestStoredUploads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.WrittenText(t, name, 1, string(value))
+		goldentest.CheckWrittenText(t, name, 1, string(value))
 	}
-	goldentest.Readable(t, "upload", 1, goldenUploads(), func(value []byte) (Upload, error) { return decodeUpload("upload", value) })
+	goldentest.CheckReadable(t, "upload", 1, goldenUploads(), func(value []byte) (Upload, error) { return decodeUpload("upload", value) })
 	r := New(nil, eventlog.Config{ClusterID: "a/b_c"}, nil)
-	goldentest.WrittenText(t, "keys", 1, r.uploadKey("u_1"))
+	goldentest.CheckWrittenText(t, "keys", 1, r.uploadKey("u_1"))
 	var states []string
 	for _, s := range States() {
 		states = append(states, string(s))
 	}
-	goldentest.WrittenText(t, "states", 1, strings.Join(states, "\n"))
+	goldentest.CheckWrittenText(t, "states", 1, strings.Join(states, "\n"))
 }

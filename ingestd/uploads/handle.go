@@ -59,8 +59,8 @@ func (h *Handle) applyChange(change func(*Upload)) (urgent bool) {
 	return h.upload.State != was
 }
 
-// Stored waits until the current state, or a later one, is in etcd.
-func (h *Handle) Stored(ctx context.Context) error {
+// WaitStored waits until the current state, or a later one, is in etcd.
+func (h *Handle) WaitStored(ctx context.Context) error {
 	h.r.mu.Lock()
 	want := h.version
 	h.r.mu.Unlock()

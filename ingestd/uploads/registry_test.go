@@ -59,7 +59,7 @@ func waitStored(t *testing.T, h *Handle) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := h.Stored(ctx); err != nil {
+	if err := h.WaitStored(ctx); err != nil {
 		t.Fatalf("storing: %v", err)
 	}
 }
@@ -247,7 +247,7 @@ func TestWithoutEtcdStatesAreKnownHereAndWrittenLater(t *testing.T) {
 	first.Change(func(u *Upload) { u.State = Done })
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if err := second.Stored(short); !errors.Is(err, context.DeadlineExceeded) {
+	if err := second.WaitStored(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("stored without etcd: %v", err)
 	}
 	list, err := r.List(short, anyUpload)

@@ -81,9 +81,9 @@ func (u *Upload) Rate() (bytes, rows float64) {
 	return float64(u.Bytes) / took, float64(u.Rows) / took
 }
 
-// Left returns the time that an upload still needs at its current rate. It is known only while the upload is being
+// TimeLeft returns the time that an upload still needs at its current rate. It is known only while the upload is being
 // processed and its size is known.
-func (u *Upload) Left() (d time.Duration, known bool) {
+func (u *Upload) TimeLeft() (d time.Duration, known bool) {
 	bytes, _ := u.Rate()
 	if u.State != Processing || bytes == 0 || u.TotalBytes == 0 {
 		return 0, false

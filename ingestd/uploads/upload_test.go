@@ -31,11 +31,11 @@ func TestRateAndTimeLeft(t *testing.T) {
 	if bytes, rows := u.Rate(); bytes != 10 || rows != 5 {
 		t.Errorf("rate is %v bytes, %v rows; want 10 and 5", bytes, rows)
 	}
-	if left, known := u.Left(); left != 8*time.Second || !known {
+	if left, known := u.TimeLeft(); left != 8*time.Second || !known {
 		t.Errorf("left is %s, %t; want 8s", left, known)
 	}
 	u.TotalBytes = 0
-	if left, known := u.Left(); known {
+	if left, known := u.TimeLeft(); known {
 		t.Errorf("left of an upload of unknown size is %s", left)
 	}
 }

@@ -28,9 +28,9 @@ func TestStoredState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.WrittenText(t, name, stateVersion, string(text))
+		goldentest.CheckWrittenText(t, name, stateVersion, string(text))
 	}
-	goldentest.Readable(t, "state", stateVersion, goldenStates(), func(text []byte) ([]*progress, error) {
+	goldentest.CheckReadable(t, "state", stateVersion, goldenStates(), func(text []byte) ([]*progress, error) {
 		path := filepath.Join(t.TempDir(), "state")
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			return nil, err

@@ -226,7 +226,7 @@ func (w *Watcher) uploadShipment(ctx context.Context, name string, s *shipment) 
 		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
 	}
 	answer, err := w.client.Send(ctx, source, nil, func(a upload.Attempt) {
-		w.lg.Warn("the server cannot accept it now", "file", name, "err", a.Err, "again_in", a.Again)
+		w.lg.Warn("the server cannot accept it now", "file", name, "err", a.Err, "again_in", a.RetryIn)
 	})
 	if err != nil {
 		return err

@@ -13,11 +13,11 @@ import (
 	"telemetry-pipeline/events/etcd"
 )
 
-// Adopt turns offsets that were stored in the epoch was into offsets of this store's log, in all generations, and
+// AdoptOffsets turns offsets that were stored in the epoch was into offsets of this store's log, in all generations, and
 // returns their number. It is for etcd restored from a snapshot, which has events, models and offsets of one instant,
 // each under its own revision: the offsets stay true, only the log has another epoch and perhaps another cluster. No
 // other process may write offsets meanwhile. A repeated call does no harm.
-func (s *Store) Adopt(ctx context.Context, was events.Epoch) (int, error) {
+func (s *Store) AdoptOffsets(ctx context.Context, was events.Epoch) (int, error) {
 	all, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, s.keys.allOffsetsPrefix(), clientv3.WithPrefix())
 	})

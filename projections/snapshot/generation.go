@@ -56,8 +56,8 @@ type Generations struct {
 	Revision int64
 }
 
-// Next returns the generation of a version that is to replace the active one, "" when there is none.
-func (all Generations) Next(version int) projections.Generation {
+// Successor returns the generation of a version that is to replace the active one, "" when there is none.
+func (all Generations) Successor(version int) projections.Generation {
 	for g, info := range all.All {
 		if info.ModelVersion == version && (info.State == Building || info.State == Complete) {
 			return g

@@ -61,9 +61,9 @@ func TestStoredEnvelopes(t *testing.T) {
 		if value[0] == tagZstd {
 			name, value = "head-of-"+name, value[:bytes.Index(value, []byte{0x28, 0xb5, 0x2f, 0xfd})]
 		}
-		goldentest.Written(t, name, 1, value)
+		goldentest.CheckWritten(t, name, 1, value)
 	}
-	goldentest.Readable(t, "envelope", 1, goldenEnvelopes(), unpackEnvelope)
+	goldentest.CheckReadable(t, "envelope", 1, goldenEnvelopes(), unpackEnvelope)
 }
 
 func goldenOffsets() map[string]projections.Offsets {
@@ -77,9 +77,9 @@ func goldenOffsets() map[string]projections.Offsets {
 func TestStoredOffsets(t *testing.T) {
 	s := goldenStore()
 	for name, o := range goldenOffsets() {
-		goldentest.WrittenText(t, name, ModelVersion, s.packOffsets(o, "5b0e6c1f9a27d384-2"))
+		goldentest.CheckWrittenText(t, name, ModelVersion, s.packOffsets(o, "5b0e6c1f9a27d384-2"))
 	}
-	goldentest.Readable(t, "offsets", ModelVersion, goldenOffsets(), func(value []byte) (projections.Offsets, error) {
+	goldentest.CheckReadable(t, "offsets", ModelVersion, goldenOffsets(), func(value []byte) (projections.Offsets, error) {
 		return unpackOffsets(stored("offsets", value))
 	})
 }
@@ -100,9 +100,9 @@ func TestStoredGenerations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.WrittenText(t, name, ModelVersion, value)
+		goldentest.CheckWrittenText(t, name, ModelVersion, value)
 	}
-	goldentest.Readable(t, "generation", ModelVersion, goldenGenerations(), func(value []byte) (GenerationInfo, error) {
+	goldentest.CheckReadable(t, "generation", ModelVersion, goldenGenerations(), func(value []byte) (GenerationInfo, error) {
 		_, info, err := s.unpackRecord(stored(s.keys.generationKey("g1"), value))
 		return info, err
 	})
@@ -130,16 +130,16 @@ func TestStoredQuarantine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.WrittenText(t, name, ModelVersion, string(value))
+		goldentest.CheckWrittenText(t, name, ModelVersion, string(value))
 	}
-	goldentest.Readable(t, "quarantine", ModelVersion, goldenEntries(), func(value []byte) (Quarantined, error) {
+	goldentest.CheckReadable(t, "quarantine", ModelVersion, goldenEntries(), func(value []byte) (Quarantined, error) {
 		return s.unpackEntry(stored(s.keys.entryKey("g1", 36, id), value))
 	})
 	request, err := packRetryRequest(goldenAt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	goldentest.WrittenText(t, "retry", ModelVersion, string(request))
+	goldentest.CheckWrittenText(t, "retry", ModelVersion, string(request))
 }
 
 // TestStoredKeys pins the keys of every family, with names that need escapes.
@@ -149,7 +149,7 @@ func TestStoredKeys(t *testing.T) {
 	chunk := Chunk{Host: host, Window: 486908}
 	id := EntryIDOf("/telemetry/queue/default-cluster/036/x", goldenRevision(17))
 	from, to := k.modelsRange(g)
-	goldentest.WrittenText(t, "keys", ModelVersion, strings.Join([]string{
+	goldentest.CheckWrittenText(t, "keys", ModelVersion, strings.Join([]string{
 		k.activeKey(), k.generationsPrefix(), k.generationKey(g), k.offsetKey(g, 7),
 		k.modelKey(g, kindIdentity, 7, host), k.modelKey(g, kindLive, 7, host), from, to,
 		k.chunkKey(g, 7, chunk, chunk.Window.Start()+3599_999_999_999, [16]byte{0xab, 15: 1}),

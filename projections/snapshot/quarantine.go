@@ -54,10 +54,10 @@ type Quarantined struct {
 	At        time.Time // when it was found
 	Version   int       // ModelVersion of the collector that found it
 
-	Attempts     int       // folds tried, including the first
-	TriedAt      time.Time // time of the last attempt
-	TriedVersion int       // ModelVersion of the last attempt
-	Asked        bool      // a retry is requested; set by QuarantineList only
+	Attempts       int       // folds tried, including the first
+	TriedAt        time.Time // time of the last attempt
+	TriedVersion   int       // ModelVersion of the last attempt
+	RetryRequested bool      // a retry is requested; set by QuarantineList only
 }
 
 // entryValue is the stored form of an entry.

@@ -125,7 +125,7 @@ func (s *Store) entriesAt(ctx context.Context, keys []string) ([]Quarantined, er
 			if err != nil {
 				return nil, err
 			}
-			q.Asked = r[1].GetResponseRange().Count+r[2].GetResponseRange().Count > 0
+			q.RetryRequested = r[1].GetResponseRange().Count+r[2].GetResponseRange().Count > 0
 			found = append(found, q)
 		}
 	}

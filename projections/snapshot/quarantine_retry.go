@@ -37,9 +37,9 @@ type RetryFilter struct {
 	Event        string // key of an event, as in its entry; "": all
 }
 
-// AskRetry writes requests to the owners to retry entries of the active generation, and returns the number of
+// RequestRetry writes requests to the owners to retry entries of the active generation, and returns the number of
 // entries. It waits for no owner. ErrNoEntry: the named event has no entry.
-func (s *Store) AskRetry(ctx context.Context, f RetryFilter) (int, error) {
+func (s *Store) RequestRetry(ctx context.Context, f RetryFilter) (int, error) {
 	entries := 0
 	var keys []string
 	g, err := s.activeNow(ctx)

@@ -142,7 +142,7 @@ func TestARetryIsAskedForOnceAnsweredAndAskedForAgain(t *testing.T) {
 	}()
 	ask := func(filter RetryFilter, want int) {
 		t.Helper()
-		if n, err := f.AskRetry(t.Context(), filter); n != want || err != nil {
+		if n, err := f.RequestRetry(t.Context(), filter); n != want || err != nil {
 			t.Errorf("asking for %+v: %d entries (%v), want %d", filter, n, err, want)
 		}
 	}
@@ -164,7 +164,7 @@ func TestARetryIsAskedForOnceAnsweredAndAskedForAgain(t *testing.T) {
 	ask(RetryFilter{Event: entries[1].Key}, 1)
 	second := next(entries[1].ID)
 	f.saveCommit(1, Commit{Retried: []RetryRequest{first}}, guard) // a request that was repeated meanwhile stays
-	if list, _, err := f.QuarantineList(t.Context(), QuarantineFilter{Limit: 9}); err != nil || !list[0].Asked || list[1].Asked {
+	if list, _, err := f.QuarantineList(t.Context(), QuarantineFilter{Limit: 9}); err != nil || !list[0].RetryRequested || list[1].RetryRequested {
 		t.Errorf("got %+v (%v), want the newer one asked for", list, err)
 	}
 	f.saveCommit(1, Commit{Retried: []RetryRequest{second}, Resolved: []EntryID{entries[1].ID}}, guard)
@@ -180,7 +180,7 @@ func TestARetryIsAskedForOnceAnsweredAndAskedForAgain(t *testing.T) {
 	for _, filter := range []RetryFilter{
 		{Event: entries[1].Key}, {Event: "nonsense"}, {Event: entries[0].Key, HasPartition: true, Partition: 2},
 	} {
-		if _, err := f.AskRetry(t.Context(), filter); !errors.Is(err, ErrNoEntry) {
+		if _, err := f.RequestRetry(t.Context(), filter); !errors.Is(err, ErrNoEntry) {
 			t.Errorf("asking for %+v: %v, want ErrNoEntry", filter, err)
 		}
 	}
@@ -253,7 +253,7 @@ func TestEntriesBearAnything(t *testing.T) {
 	if list, _, err := f.QuarantineList(t.Context(), QuarantineFilter{Limit: 10}); err != nil || len(list) != 1 {
 		t.Errorf("listed %+v (%v), want the one", list, err)
 	}
-	if _, err := f.AskRetry(t.Context(), RetryFilter{}); err != nil {
+	if _, err := f.RequestRetry(t.Context(), RetryFilter{}); err != nil {
 		t.Error(err)
 	}
 	for requests, err := range f.WatchRetries(timeoutContext(t, time.Minute), 0) {

@@ -139,7 +139,7 @@ func TestBlackHoledMemberDoesNotFreezeTheView(t *testing.T) {
 	f := newFixture(t)
 	guard := f.claimPartition(0)
 	paths := eventstest.Shared(t).NewPaths(t, 3)
-	client, err := paths.Through(f.cfg).Dial(nil)
+	client, err := paths.Config(f.cfg).Dial(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,11 +185,11 @@ func TestBlackHoledMemberDoesNotFreezeTheView(t *testing.T) {
 	}
 	await(1)
 	for i := range 3 { // any of them may serve the watches
-		paths.Hole(i)
+		paths.Block(i)
 		n := int64(i + 2)
 		f.saveCommit(0, f.foldEvents(n), guard)
 		await(n)
-		paths.Heal(i)
+		paths.Unblock(i)
 	}
 }
 
@@ -199,7 +199,7 @@ func TestBlackHoledMemberDoesNotHoldUpReaders(t *testing.T) {
 	f := newFixture(t)
 	f.saveCommit(0, f.foldEvents(1), f.claimPartition(0))
 	paths := eventstest.Shared(t).NewPaths(t, 3)
-	client, err := paths.Through(f.cfg).Dial(nil)
+	client, err := paths.Config(f.cfg).Dial(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,8 +215,8 @@ func TestBlackHoledMemberDoesNotHoldUpReaders(t *testing.T) {
 	for range 100 { // until every connection is there
 		ask(time.Minute)
 	}
-	paths.Hole(1)
-	defer paths.Heal(1)
+	paths.Block(1)
+	defer paths.Unblock(1)
 	for range 3 { // they take turns
 		ask(7 * time.Second)
 	}

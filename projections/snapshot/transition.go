@@ -72,8 +72,8 @@ func (s *Store) Retire(ctx context.Context, g projections.Generation, info Gener
 	return nil
 }
 
-// Standing returns the compare that holds as long as the record of a generation is unchanged since info was read.
-func (s *Store) Standing(g projections.Generation, info GenerationInfo) clientv3.Cmp {
+// Unchanged returns the compare that holds as long as the record of a generation is unchanged since info was read.
+func (s *Store) Unchanged(g projections.Generation, info GenerationInfo) clientv3.Cmp {
 	return s.recordUnchanged(g, info)
 }
 

@@ -74,7 +74,7 @@ func TestOfManyThatCreateAGenerationOneDoes(t *testing.T) {
 		t.Fatalf("%d of 8 made a generation and there are %v, want one more", len(made), all.All)
 	}
 	g := <-made
-	if got := all.Next(7); got != g || all.Next(6) != "" || all.All[g].State != Building {
+	if got := all.Successor(7); got != g || all.Successor(6) != "" || all.All[g].State != Building {
 		t.Errorf("next of version 7 is %q, want %q, building: %+v", got, g, all.All)
 	}
 }
@@ -130,7 +130,7 @@ func TestATransitionWhoseAnswerWasLostIsMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if all := f.readGenerations(); all.Next(2) != g {
+	if all := f.readGenerations(); all.Successor(2) != g {
 		t.Errorf("got %v, want the generation %s that Create made", all.All, g)
 	}
 	lose = true

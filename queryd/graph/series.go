@@ -93,7 +93,7 @@ func (a *historyPage) seriesJSON() json.RawMessage {
 			one.addAbsence(v.Absent)
 		}
 	}
-	shown := a.query.Shown()
+	shown := a.query.ShownAggregates()
 	for i := range a.buckets {
 		b := &a.buckets[i]
 		for j := range b.Metrics {

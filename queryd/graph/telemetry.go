@@ -111,7 +111,7 @@ func stepOf(p graphql.ResolveParams, q *history.Query) (err error) {
 	text, given := p.Args["step"].(string)
 	if given {
 		if q.Step, err = history.ParseStep(text); err != nil {
-			return badInput("step %q: give %s", text, history.StepTaken)
+			return badInput("step %q: give %s", text, history.StepSyntax)
 		}
 	}
 	if q.Aggregates, err = history.ParseAggregates(names, q.Step); err != nil {
@@ -133,7 +133,7 @@ func timeArg(p graphql.ResolveParams, arg string) (events.Timestamp, bool, error
 	}
 	at, _, err := history.ParseTime(text, currentView(p).now)
 	if err != nil {
-		return 0, false, badInput("%s %q: give %s", arg, text, history.TimesTaken)
+		return 0, false, badInput("%s %q: give %s", arg, text, history.TimeSyntax)
 	}
 	return at, true, nil
 }

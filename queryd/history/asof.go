@@ -88,7 +88,7 @@ func (h *History) rewindHosts(ctx context.Context, s *live.State, hosts []*live.
 			models = append(models, p.storedModels())
 		}
 	}
-	return s.With(models), nil
+	return s.WithHosts(models), nil
 }
 
 // rewindScan reads the windows of a few hosts backwards.

@@ -75,7 +75,7 @@ func sameAsFold(t *testing.T, s, past *live.State, evs []events.Event, at events
 			t.Errorf("at %s: identity of %s (-want +got):\n%s", at, host.ID, cmp.Diff(w.Identity, got.Identity))
 		}
 	}
-	if diff := cmp.Diff(s.With(models).GPUs(), past.GPUs()); diff != "" {
+	if diff := cmp.Diff(s.WithHosts(models).GPUs(), past.GPUs()); diff != "" {
 		t.Errorf("at %s: GPUs (-want +got):\n%s", at, diff)
 	}
 }

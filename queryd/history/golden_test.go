@@ -21,10 +21,10 @@ func TestStoredCursors(t *testing.T) {
 		"cursor-bare": {},
 	}
 	for name, c := range cursors {
-		goldentest.WrittenText(t, name, cursorVersion, string(c.encodeCursor()))
+		goldentest.CheckWrittenText(t, name, cursorVersion, string(c.encodeCursor()))
 	}
 	equal := cmp.AllowUnexported(cursor{}, timeRange{})
-	goldentest.Readable(t, "cursor", cursorVersion, cursors, func(text []byte) (cursor, error) { return Cursor(text).decodeCursor() }, equal)
+	goldentest.CheckReadable(t, "cursor", cursorVersion, cursors, func(text []byte) (cursor, error) { return Cursor(text).decodeCursor() }, equal)
 	q := Query{Hosts: []events.HostID{"b", "a"}, Oldest: true, Step: 60e9}
 	sel := &selection{gpus: []events.GPUID{"g"}, metrics: []string{"m"}}
 	if got, want := sel.filterDigest(q), uint64(0xb672c6faa1fb5df); got != want {

@@ -2,9 +2,9 @@ package history
 
 import "telemetry-pipeline/events/metric"
 
-// Shown returns the query's aggregates by metric. Without aggregates in the query that is the average; for a counter,
+// ShownAggregates returns the query's aggregates by metric. Without aggregates in the query that is the average; for a counter,
 // whose average has no meaning, and for codes, which are not quantities, it is the last reading.
-func (q Query) Shown() func(metric string) []Aggregate {
+func (q Query) ShownAggregates() func(metric string) []Aggregate {
 	if len(q.Aggregates) > 0 {
 		return func(string) []Aggregate { return q.Aggregates }
 	}

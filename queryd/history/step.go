@@ -36,8 +36,8 @@ const (
 	MaxP95Step = 24 * time.Hour
 )
 
-// StepTaken describes the values of a step parameter, for error texts.
-const StepTaken = "a duration of whole seconds such as 30s, 1m, 1h30m or 1d, from 1s to 366d"
+// StepSyntax describes the values of a step parameter, for error texts.
+const StepSyntax = "a duration of whole seconds such as 30s, 1m, 1h30m or 1d, from 1s to 366d"
 
 var errStep = errors.New("not a step")
 
@@ -79,7 +79,7 @@ func ParseAggregates(names []string, step time.Duration) ([]Aggregate, error) {
 		case name == raw:
 			return nil, errRaw
 		case !slices.Contains(Aggregates(), a):
-			return nil, fmt.Errorf("%q is none of %s", name, AggregatesTaken())
+			return nil, fmt.Errorf("%q is none of %s", name, AggregatesSyntax())
 		case step == 0:
 			return nil, errNoStep
 		case a == P95 && step > MaxP95Step:
@@ -98,8 +98,8 @@ var (
 	errNoStep = errors.New("an aggregate needs a step beside it, such as step 1h; without step there is only raw")
 )
 
-// AggregatesTaken describes the values of an aggregates parameter, for error texts.
-func AggregatesTaken() string {
+// AggregatesSyntax describes the values of an aggregates parameter, for error texts.
+func AggregatesSyntax() string {
 	words := []string{raw}
 	for _, a := range Aggregates() {
 		words = append(words, string(a))
@@ -111,7 +111,7 @@ func AggregatesTaken() string {
 func checkStep(q Query) error {
 	switch {
 	case q.Step < MinStep || q.Step > MaxStep || q.Step%time.Second != 0:
-		return fmt.Errorf("asking for buckets of %s: %w: use %s", q.Step, errStep, StepTaken)
+		return fmt.Errorf("asking for buckets of %s: %w: use %s", q.Step, errStep, StepSyntax)
 	case slices.Contains(q.Aggregates, P95) && q.Step > MaxP95Step:
 		return ErrP95Step
 	}

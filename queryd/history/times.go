@@ -10,8 +10,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// TimesTaken describes the values of a time parameter, for error texts.
-const TimesTaken = "an RFC 3339 time such as 2025-07-18T20:42:34Z, seconds since 1970, " +
+// TimeSyntax describes the values of a time parameter, for error texts.
+const TimeSyntax = "an RFC 3339 time such as 2025-07-18T20:42:34Z, seconds since 1970, " +
 	"or a time relative to now such as now-5m, now-1d12h (units s, m, h, d, w)"
 
 var errTime = errors.New("not a time")

@@ -17,9 +17,9 @@ func TestStoredCursors(t *testing.T) {
 	}
 	refs := map[string]events.Ref{"cursor": {Key: "/telemetry/queue/default-cluster/036/x", Revision: rev}}
 	for name, ref := range refs {
-		goldentest.WrittenText(t, name, cursorVersion, string(query.cursorAfter(ref)))
+		goldentest.CheckWrittenText(t, name, cursorVersion, string(query.cursorAfter(ref)))
 	}
-	goldentest.Readable(t, "cursor", cursorVersion, refs, func(text []byte) (events.Ref, error) {
+	goldentest.CheckReadable(t, "cursor", cursorVersion, refs, func(text []byte) (events.Ref, error) {
 		q := query
 		q.Cursor = Cursor(text)
 		return q.decodeCursor()

@@ -20,9 +20,9 @@ func TestStoredTokens(t *testing.T) {
 		"token": {"ga98a564c", events.Revision{Epoch: 0x0538c7441940ea1a, Cluster: 0x8926787b21c748d9, Number: 512}, true},
 	}
 	for name, p := range tokens {
-		goldentest.WrittenText(t, name, 1, string(tokenOf(p.Generation, p.At)))
+		goldentest.CheckWrittenText(t, name, 1, string(tokenOf(p.Generation, p.At)))
 	}
-	goldentest.Readable(t, "token", 1, tokens, func(text []byte) (p tokenParts, err error) {
+	goldentest.CheckReadable(t, "token", 1, tokens, func(text []byte) (p tokenParts, err error) {
 		p.Generation, p.At, p.OK = Token(text).parseToken()
 		return p, nil
 	})

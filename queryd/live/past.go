@@ -5,9 +5,9 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// With returns a State of other models at the position of s, for answers about the past in the same form as answers
+// WithHosts returns a State of other models at the position of s, for answers about the past in the same form as answers
 // about the present. No reader can resume from it: its token names the position of s.
-func (s *State) With(hosts []projections.Stored) *State {
+func (s *State) WithHosts(hosts []projections.Stored) *State {
 	v := newView(events.Facts{Epoch: s.at.Epoch, Cluster: s.at.Cluster}, s.generation)
 	v.applyBatch(projections.Batch{At: s.at, Hosts: hosts}, s.asOf)
 	past := v.state

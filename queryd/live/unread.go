@@ -16,7 +16,7 @@ import (
 // new positions, so its stored offset alone does not show that nothing is missing.
 type unreader interface {
 	Head(ctx context.Context) (events.Revision, error)
-	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
+	UnreadPartitions(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
 }
 
 // caughtUpPartitions are partitions without an unfolded event up to a position.
@@ -79,7 +79,7 @@ func (h *Hub) findCaughtUp(ctx context.Context) (caughtUpPartitions, error) {
 			behind[events.Partition(p)] = at
 		}
 	}
-	unread, err := h.log.Unread(ctx, behind, head)
+	unread, err := h.log.UnreadPartitions(ctx, behind, head)
 	if err != nil {
 		return caughtUpPartitions{}, err
 	}

@@ -55,7 +55,7 @@ func (l *logOf) Head(context.Context) (events.Revision, error) {
 	return l.revision(l.head), err
 }
 
-func (l *logOf) Unread(_ context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
+func (l *logOf) UnreadPartitions(_ context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if at, asked := after[l.partition]; asked && at.Number < l.event && l.event <= upto.Number {

@@ -51,7 +51,7 @@ func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []dae
 		return nil, err
 	}
 	if archived := manifest.New(reads, s.store, log.Facts()); cold == nil {
-		srv.LackArchive(served, archived)
+		srv.RefuseArchived(served, archived)
 	} else {
 		opened.Add("archive", cold.Close)
 		srv.ReadArchive(cold, archived)

@@ -19,9 +19,9 @@ type noArchive struct {
 	offsets       func(ctx context.Context) (map[events.Partition]projections.Offsets, error)
 }
 
-// LackArchive makes the server refuse to answer from history that left the stored series for an archive, since it has
+// RefuseArchived makes the server refuse to answer from history that left the stored series for an archive, since it has
 // none to read. Call it before Run.
-func (s *Server) LackArchive(saved *snapshot.Store, m *manifest.Manifest) {
+func (s *Server) RefuseArchived(saved *snapshot.Store, m *manifest.Manifest) {
 	s.past.ReadArchive(noArchive{archiveReader{manifest: m}, func(ctx context.Context) (map[events.Partition]projections.Offsets, error) {
 		return saved.Offsets(ctx, s.hub.State().Generation())
 	}})

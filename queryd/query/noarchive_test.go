@@ -41,7 +41,7 @@ func TestHistoryIsNotCutShortWithoutTheArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.LackArchive(c.store, m)
+	s.RefuseArchived(c.store, m)
 	base, stop := startServer(t, s)
 	defer stop()
 	ask := func(query string, want int) {

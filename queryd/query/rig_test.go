@@ -51,7 +51,7 @@ func (empty) QuarantineList(context.Context, snapshot.QuarantineFilter) ([]snaps
 
 func (empty) QuarantineCount(context.Context) (int, error) { return 0, nil }
 
-func (empty) AskRetry(_ context.Context, f snapshot.RetryFilter) (int, error) {
+func (empty) RequestRetry(_ context.Context, f snapshot.RetryFilter) (int, error) {
 	if f.Event != "" {
 		return 0, snapshot.ErrNoEntry
 	}
@@ -79,7 +79,7 @@ func (eventless) Get(context.Context, string) (events.Event, bool, error) {
 	return events.Event{}, false, nil
 }
 
-func (eventless) Unread(context.Context, map[events.Partition]events.Revision, events.Revision) ([]events.Partition, error) {
+func (eventless) UnreadPartitions(context.Context, map[events.Partition]events.Revision, events.Revision) ([]events.Partition, error) {
 	return nil, nil
 }
 

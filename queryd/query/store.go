@@ -21,7 +21,7 @@ type store interface {
 		keep func(e events.Entity, metric string) bool) ([]snapshot.WindowSeries, error)
 	QuarantineList(ctx context.Context, f snapshot.QuarantineFilter) ([]snapshot.Quarantined, int, error)
 	QuarantineCount(ctx context.Context) (int, error)
-	AskRetry(ctx context.Context, f snapshot.RetryFilter) (int, error)
+	RequestRetry(ctx context.Context, f snapshot.RetryFilter) (int, error)
 }
 
 // log reads the event log (eventlog.Log): events that are not folded yet, and events to show.
@@ -31,7 +31,7 @@ type log interface {
 	List(ctx context.Context, q events.Listing) (refs []events.Ref, more bool, err error)
 	Fetch(ctx context.Context, refs []events.Ref) iter.Seq2[events.Event, error]
 	Get(ctx context.Context, key string) (events.Event, bool, error)
-	Unread(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
+	UnreadPartitions(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error)
 }
 
 // seriesReader provides history with the series of a store, so that history does not depend on their storage.
@@ -64,15 +64,15 @@ func (q quarantineReader) Quarantined(ctx context.Context, f rest.QuarantineFilt
 	for i, e := range list {
 		out[i] = rest.Quarantined{
 			Partition: e.Partition, Key: e.Key, Revision: e.Revision, Host: e.Host, Reason: e.Reason, Text: e.Text, Upload: e.Upload,
-			At: e.At, ModelVersion: e.Version, Attempts: e.Attempts, TriedAt: e.TriedAt, RetryAsked: e.Asked,
+			At: e.At, ModelVersion: e.Version, Attempts: e.Attempts, TriedAt: e.TriedAt, RetryAsked: e.RetryRequested,
 		}
 	}
 	return out, total, nil
 }
 
 // AskRetry asks the owners to fold such events again.
-func (q quarantineReader) AskRetry(ctx context.Context, f rest.RetryFilter) (int, error) {
-	asked, err := q.store.AskRetry(ctx, snapshot.RetryFilter{Partition: f.Partition, HasPartition: f.HasPartition, Event: f.Key})
+func (q quarantineReader) RequestRetry(ctx context.Context, f rest.RetryFilter) (int, error) {
+	asked, err := q.store.RequestRetry(ctx, snapshot.RetryFilter{Partition: f.Partition, HasPartition: f.HasPartition, Event: f.Key})
 	if errors.Is(err, snapshot.ErrNoEntry) {
 		return 0, errors.Join(rest.ErrNotQuarantined, err)
 	}

@@ -61,7 +61,7 @@ func (a *API) parseAsOf(p params) (at events.Timestamp, given bool, err error) {
 		return 0, false, nil
 	}
 	if at, _, err = history.ParseTime(text, a.now()); err != nil {
-		return 0, true, badParameter("as_of", text, history.TimesTaken)
+		return 0, true, badParameter("as_of", text, history.TimeSyntax)
 	}
 	return at, true, nil
 }
@@ -101,7 +101,7 @@ func (a *API) beginAnswerAt(m *timedView, size int) *writer {
 	w.Key("success")
 	w.Raw("true")
 	w.Key("as_of")
-	w.Str(m.now.Time().Format(time.RFC3339Nano))
+	w.StringValue(m.now.Time().Format(time.RFC3339Nano))
 	w.Key("data")
 	return w
 }

@@ -16,13 +16,13 @@ import (
 
 // parseStep parses the parameters step and agg.
 func (p params) parseStep(q *history.Query) (err error) {
-	names, err := p.listValues("agg", history.AggregatesTaken())
+	names, err := p.listValues("agg", history.AggregatesSyntax())
 	if err != nil {
 		return err
 	}
 	if text, given := p.singleValue("step"); given {
 		if q.Step, err = history.ParseStep(text); err != nil {
-			return badParameter("step", text, history.StepTaken)
+			return badParameter("step", text, history.StepSyntax)
 		}
 	}
 	if q.Aggregates, err = history.ParseAggregates(names, q.Step); err != nil {
@@ -40,7 +40,7 @@ func (a *API) answerBuckets(c *fiber.Ctx, s *live.State, q history.Query, page h
 	}
 	w := a.beginAnswer(s, size)
 	w.Open('[')
-	out := bucketWriter{writer: w, names: a.names, shown: q.Shown()}
+	out := bucketWriter{writer: w, names: a.names, shown: q.ShownAggregates()}
 	for i := range page.Buckets {
 		out.writeBucket(&page.Buckets[i])
 	}

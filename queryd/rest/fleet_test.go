@@ -220,7 +220,7 @@ func (f *fleet) Quarantined(_ context.Context, filter QuarantineFilter) (list []
 	return list, total, f.failing()
 }
 
-func (f *fleet) AskRetry(ctx context.Context, filter RetryFilter) (int, error) {
+func (f *fleet) RequestRetry(ctx context.Context, filter RetryFilter) (int, error) {
 	list, _, err := f.Quarantined(ctx, QuarantineFilter{Partition: filter.Partition, HasPartition: filter.HasPartition, Limit: 10})
 	list = slices.DeleteFunc(list, func(q Quarantined) bool { return filter.Key != "" && q.Key != filter.Key })
 	if err == nil && filter.Key != "" && len(list) == 0 {

@@ -110,7 +110,7 @@ func (a *API) writeGPU(w *writer, g *projections.GPU, status projections.Status)
 		w.Key("hosts")
 		w.Open('[')
 		for _, h := range g.Hosts {
-			w.Str(string(h))
+			w.StringValue(string(h))
 		}
 		w.Close(']')
 	}

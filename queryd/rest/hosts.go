@@ -76,7 +76,7 @@ func (a *API) serveHost(c *fiber.Ctx) error {
 	w.Key("gpu_ids")
 	w.Open('[')
 	for _, g := range host.GPUs {
-		w.Str(string(g.ID))
+		w.StringValue(string(g.ID))
 	}
 	w.Close(']')
 	w.Close('}')

@@ -89,7 +89,7 @@ func TestWritersOfOthersAreNotTouched(t *testing.T) {
 			for i := range 200 {
 				text := fmt.Sprintf("%d of %d", i, g)
 				w := pool.getWriter(i)
-				w.Str(text)
+				w.StringValue(text)
 				if got, want := string(w.Buf), `"`+text+`"`; got != want {
 					t.Errorf("got %s, want %s", got, want)
 				}

@@ -148,7 +148,7 @@ func (a *API) parseRange(p params, q *history.Query) error {
 		}
 		at, relative, err := history.ParseTime(text, now)
 		if err != nil {
-			return badParameter(name, text, history.TimesTaken)
+			return badParameter(name, text, history.TimeSyntax)
 		}
 		*to.at, *to.has, q.Moving = at, true, q.Moving || relative
 	}

@@ -50,7 +50,7 @@ type RetryFilter struct {
 // returns ErrNotQuarantined if no event there has the key.
 type quarantine interface {
 	Quarantined(ctx context.Context, f QuarantineFilter) (list []Quarantined, total int, err error)
-	AskRetry(ctx context.Context, f RetryFilter) (int, error)
+	RequestRetry(ctx context.Context, f RetryFilter) (int, error)
 }
 
 // ErrNotQuarantined refuses to retry an event that is not in the quarantine.
@@ -114,7 +114,7 @@ func (a *API) retryQuarantined(c *fiber.Ctx) error {
 	f.Key = key
 	ctx, cancel := context.WithTimeout(c.UserContext(), quarantineTimeout)
 	defer cancel()
-	asked, err := a.quarantine.AskRetry(ctx, f)
+	asked, err := a.quarantine.RequestRetry(ctx, f)
 	if errors.Is(err, ErrNotQuarantined) {
 		return &Error{http.StatusNotFound, NotFound, fmt.Sprintf("no event of key %q is in the quarantine; see /api/v1/quarantine", key), err}
 	}
@@ -151,13 +151,13 @@ func (w *writer) writeQuarantined(q *Quarantined) {
 	w.Open('{')
 	w.Whole("partition", int64(q.Partition))
 	w.Key("key")
-	w.Str(q.Key)
+	w.StringValue(q.Key)
 	w.Text("revision", q.Revision.String())
 	w.Text("hostname", string(q.Host))
 	w.Key("reason")
-	w.Str(q.Reason)
+	w.StringValue(q.Reason)
 	w.Key("text")
-	w.Str(q.Text)
+	w.StringValue(q.Text)
 	w.Text("upload_id", string(q.Upload))
 	w.writeInstant("at", q.At)
 	w.Whole("model_version", int64(q.ModelVersion))

@@ -166,10 +166,10 @@ func (a *API) streamPages(c *fiber.Ctx, s *live.State, q history.Query, f form, 
 
 func (a *API) newEncoder(q history.Query, f form) encoder {
 	if f == asCSV {
-		return &csvEncoder{query: q, table: csvTable{start: true}, shown: q.Shown()}
+		return &csvEncoder{query: q, table: csvTable{start: true}, shown: q.ShownAggregates()}
 	}
 	w := new(writer)
-	return &linesEncoder{api: a, writer: w, buckets: bucketWriter{writer: w, names: a.names, shown: q.Shown()}}
+	return &linesEncoder{api: a, writer: w, buckets: bucketWriter{writer: w, names: a.names, shown: q.ShownAggregates()}}
 }
 
 // csvEncoder writes a row for each reading, or for each metric of a bucket.

@@ -69,7 +69,7 @@ func (a *API) beginAnswer(s *live.State, size int) *writer {
 	w.Raw("true")
 	if a.view.Degraded() != nil {
 		w.Key("as_of")
-		w.Str(s.AsOf().UTC().Format(time.RFC3339Nano))
+		w.StringValue(s.AsOf().UTC().Format(time.RFC3339Nano))
 	}
 	w.Key("data")
 	return w

@@ -102,8 +102,8 @@ func (m *Manifest) Drop(ctx context.Context, p *Partition, n int, guards ...clie
 	return nil
 }
 
-// Forget deletes the record of replaced objects, once they are removed. It updates p.
-func (m *Manifest) Forget(ctx context.Context, p *Partition, r Replaced, guards ...clientv3.Cmp) error {
+// DeleteReplaced deletes the record of replaced objects, once they are removed. It updates p.
+func (m *Manifest) DeleteReplaced(ctx context.Context, p *Partition, r Replaced, guards ...clientv3.Cmp) error {
 	resp, err := etcd.Write(ctx, func(ctx context.Context, _ bool) (*clientv3.TxnResponse, error) {
 		return m.kv.Txn(ctx).If(guards...).Then(clientv3.OpDelete(r.key)).Commit()
 	})

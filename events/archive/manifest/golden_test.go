@@ -26,9 +26,9 @@ func TestStoredHeads(t *testing.T) {
 		"head-first": {At: m.revisionOf(1)},
 	}
 	for name, h := range heads {
-		goldentest.WrittenText(t, name, 1, packHead(h))
+		goldentest.CheckWrittenText(t, name, 1, packHead(h))
 	}
-	goldentest.Readable(t, "head", 1, heads, m.unpackHead)
+	goldentest.CheckReadable(t, "head", 1, heads, m.unpackHead)
 }
 
 func TestStoredReplaced(t *testing.T) {
@@ -37,9 +37,9 @@ func TestStoredReplaced(t *testing.T) {
 		Objects: []string{"records/036/a.parquet", "events/036/b.parquet"}, At: time.Date(2025, 7, 18, 20, 42, 35, 1, time.UTC),
 	}}
 	for name, v := range values {
-		goldentest.WrittenText(t, name, 1, packJSON(v))
+		goldentest.CheckWrittenText(t, name, 1, packJSON(v))
 	}
-	goldentest.Readable(t, "replaced", 1, values, func(value []byte) (replacedValue, error) {
+	goldentest.CheckReadable(t, "replaced", 1, values, func(value []byte) (replacedValue, error) {
 		var p Partition
 		err := m.unpackKey(&p, replacedName+"x", &mvccpb.KeyValue{Value: value})
 		if err != nil {
@@ -52,7 +52,7 @@ func TestStoredReplaced(t *testing.T) {
 func TestStoredManifestKeys(t *testing.T) {
 	m := goldenManifest()
 	e := &archive.Entry{Partition: 36, First: m.revisionOf(1), Last: m.revisionOf(512)}
-	goldentest.WrittenText(t, "keys", 1, strings.Join([]string{
+	goldentest.CheckWrittenText(t, "keys", 1, strings.Join([]string{
 		m.keys.all(), m.keys.partition(36), m.keys.head(36), m.keys.entry(e), m.keys.replaced(e, []string{"records/036/a.parquet", "b"}),
 	}, "\n"))
 }

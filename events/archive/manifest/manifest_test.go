@@ -57,7 +57,7 @@ func TestEntriesAreListedReplacedAndDropped(t *testing.T) {
 		t.Errorf("after a drop: %+v", p)
 	}
 	for len(p.Replaced) > 0 {
-		if err := r.manifest.Forget(t.Context(), &p, p.Replaced[0], r.guard); err != nil {
+		if err := r.manifest.DeleteReplaced(t.Context(), &p, p.Replaced[0], r.guard); err != nil {
 			t.Fatal(err)
 		}
 		r.checkStored(&p)

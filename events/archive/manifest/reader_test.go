@@ -107,7 +107,7 @@ func TestReadersMissNothingOfWhatMovesUnderThem(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				if err := r.manifest.Forget(context.Background(), &p, old, r.guard); err != nil {
+				if err := r.manifest.DeleteReplaced(context.Background(), &p, old, r.guard); err != nil {
 					t.Error(err)
 				}
 			}

@@ -46,7 +46,7 @@ func storedSeries(chunks []HostWindow) (stored []string) {
 	return stored
 }
 
-func TestAddTellsWhatIsNew(t *testing.T) {
+func TestAddReturnsNewRecords(t *testing.T) {
 	id := &events.Identity{Index: "0"}
 	series := func(metric string, times ...events.Timestamp) HostWindow {
 		var records []record

@@ -7,12 +7,12 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// ParseHostWindow undoes AppendSeries. Bytes behind the model are an error. Columns may share Times.
+// ParseHostWindow undoes AppendHostWindow. Bytes behind the model are an error. Columns may share Times.
 func ParseHostWindow(src []byte) (HostWindow, error) {
 	return ParseHostWindowOf(src, func(events.Entity, string) bool { return true })
 }
 
-// ParseHostWindowOf is ParseSeries for the columns for which keep returns true. The others are skipped, which
+// ParseHostWindowOf is ParseHostWindow for the columns for which keep returns true. The others are skipped, which
 // costs a small part of reading them.
 func ParseHostWindowOf(src []byte, keep func(e events.Entity, metric string) bool) (HostWindow, error) {
 	r := reader{src: src}

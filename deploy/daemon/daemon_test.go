@@ -81,7 +81,7 @@ func (l listening) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func TestAdminListenerTellsReadinessAndMetrics(t *testing.T) {
+func TestAdminListenerServesReadinessAndMetrics(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	log := listening{addr: make(chan string, 1)}

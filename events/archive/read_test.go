@@ -51,7 +51,7 @@ func diffEvents(want, got []events.Event) string {
 	return cmp.Diff(want, got, cmp.Comparer(sameDamage))
 }
 
-func TestReadGivesWhatWasWritten(t *testing.T) {
+func TestReadReturnsTheWrittenEvents(t *testing.T) {
 	for name, rows := range map[string]int{"uploads": 500, "streams": 8, "single rows": 1} {
 		t.Run(name, func(t *testing.T) {
 			s := openDir(t)
@@ -70,7 +70,7 @@ func TestReadGivesWhatWasWritten(t *testing.T) {
 	}
 }
 
-func TestReadGivesWhatIsOdd(t *testing.T) {
+func TestReadReturnsOddEvents(t *testing.T) {
 	s := openDir(t)
 	for seed := range roundCount(25) {
 		want := oddEvents(rand.New(rand.NewPCG(seed, 2)), 80)

@@ -15,7 +15,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-func TestOpenTellsWhatIsWrong(t *testing.T) {
+func TestOpenNamesTheFault(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -11,8 +11,8 @@ import (
 // maxRanges bounds the ranges of a Watch.
 const maxRanges = 2
 
-// Pauses before a progress request while one range of Watch.Even is ahead of the other. The pause doubles until etcd
-// answers.
+// Pauses before a progress request while one range of a Watch with BalanceProgress is ahead of the other. The pause
+// doubles until etcd answers.
 const (
 	minUneven = 2 * time.Millisecond
 	maxUneven = 64 * time.Millisecond

@@ -63,7 +63,7 @@ func capacityOf(endpoint string, s *clientv3.StatusResponse) Capacity {
 	return c
 }
 
-// fullerMember returns the member whose database uses the larger share of its quota, with NoSpace and Unheard of
+// fullerMember returns the member whose database uses the larger share of its quota, with NoSpace and Unreachable of
 // both.
 func fullerMember(a, b Capacity) Capacity {
 	worst := a

@@ -94,10 +94,10 @@ func (l *Log) PrepareRenewal(ctx context.Context) (events.Facts, error) {
 	return f, nil
 }
 
-// renewalKey holds the facts of a Renewal until Renew.
+// renewalKey holds the facts of PrepareRenewal until Renew.
 func (l *Log) renewalKey() string { return l.cfg.Key("config", "renewal") }
 
-// Renew sets the epoch of the log to the epoch of its Renewal, after a restore. Positions from before, which may name
+// Renew stores the epoch of the facts that PrepareRenewal returned, after a restore. Positions from before, which may name
 // revisions that were never restored, belong to another log from then on (ErrForeign). This Log, too, is then another
 // log and must be opened again, and so must every process that runs on it.
 func (l *Log) Renew(ctx context.Context, f events.Facts) error {

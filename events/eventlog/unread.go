@@ -15,7 +15,7 @@ import (
 const maxUnreadRanges = 100
 
 // UnreadPartitions returns, in order, the partitions that have events after the given positions and up to upto. A partition
-// without events does not save new positions, so Unread is the way to find out that a partition misses nothing. It
+// without events does not save new positions, so UnreadPartitions is the way to find out that a partition misses nothing. It
 // reads keys only; its cost grows with the number of events in the log.
 func (l *Log) UnreadPartitions(ctx context.Context, after map[events.Partition]events.Revision, upto events.Revision) ([]events.Partition, error) {
 	var unread []events.Partition

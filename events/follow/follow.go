@@ -16,7 +16,7 @@ import (
 //
 // An end of either means one of three things:
 //
-//   - An error marked by End ends the loop, and so does events.ErrForeign unless IgnoreForeign is set.
+//   - An error marked by Permanent ends the loop, and so does events.ErrForeign unless IgnoreForeign is set.
 //   - events.ErrCompacted and events.ErrOverflow are no failure: there is more to read than a watch delivers. The loop
 //     continues at once; if that happens twice without a delivery in between, it pauses as after a failure.
 //   - Anything else, a watch that ends without an error included, is a failure. The loop calls Failed and
@@ -45,7 +45,7 @@ type Loop struct {
 var ErrEnded = errors.New("the watch ended without an error")
 
 // Run repeats until ctx ends, which is not an error, or until an error ends the loop. It returns an error marked by
-// End without the mark. It calls all functions from its own goroutine. A Loop runs once.
+// Permanent without the mark. It calls all functions from its own goroutine. A Loop runs once.
 func (l *Loop) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := l.runRound(ctx)

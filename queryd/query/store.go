@@ -70,7 +70,7 @@ func (q quarantineReader) Quarantined(ctx context.Context, f rest.QuarantineFilt
 	return out, total, nil
 }
 
-// AskRetry asks the owners to fold such events again.
+// RequestRetry asks the owners to fold such events again.
 func (q quarantineReader) RequestRetry(ctx context.Context, f rest.RetryFilter) (int, error) {
 	asked, err := q.store.RequestRetry(ctx, snapshot.RetryFilter{Partition: f.Partition, HasPartition: f.HasPartition, Event: f.Key})
 	if errors.Is(err, snapshot.ErrNoEntry) {

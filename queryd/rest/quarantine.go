@@ -46,7 +46,7 @@ type RetryFilter struct {
 
 // quarantine is the store of events that could not be folded. Both methods ask etcd and return within ctx.
 // Quarantined returns the newest events first, at most Limit of them, and their total number regardless of Hosts and
-// Limit. AskRetry leaves a request for the owners and returns the number of events, without waiting for a retry; it
+// Limit. RequestRetry leaves a request for the owners and returns the number of events, without waiting for a retry; it
 // returns ErrNotQuarantined if no event there has the key.
 type quarantine interface {
 	Quarantined(ctx context.Context, f QuarantineFilter) (list []Quarantined, total int, err error)

@@ -39,7 +39,7 @@ const absentRows = `timestamp,metric_name,gpu_id,uuid,Hostname,value
 `
 
 // An absent reading is left out wherever its value would be, and its reason stands beside.
-func TestAbsentReadingsAreToldWithTheirReason(t *testing.T) {
+func TestAbsentReadingsAreReportedWithTheirReason(t *testing.T) {
 	t.Parallel()
 	s := startStack(t, t.TempDir())
 	if r := s.mustUpload("absent.csv", []byte(absentRows)); r.Accepted != 8 || r.Absent != 6 {

@@ -100,7 +100,7 @@ func eventKeys(t *testing.T, client *clientv3.Client, cfg eventlog.Config) []str
 
 // A person writes into the log with etcdctl. The spoilt events are listed, the others are folded, and nothing is lost that
 // the sender still has.
-func TestGarbageInTheLogIsToldAndRepairedByAnotherUpload(t *testing.T) {
+func TestGarbageInTheLogIsListedAndRepairedByAnotherUpload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := startStack(t, dir)

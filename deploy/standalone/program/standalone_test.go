@@ -216,7 +216,7 @@ func (s *stack) uploadPatiently(name string, content []byte) {
 	s.t.Errorf("uploading %s: busy 200 times", name)
 }
 
-func TestWideFormGivesEveryReading(t *testing.T) {
+func TestWideFormHasEveryReading(t *testing.T) {
 	t.Parallel()
 	content := []byte("timestamp,gpu_id,uuid,device,model_name,hostname,gpu_utilization,memory_utilization,memory_used_mb,memory_free_mb,temperature,power_draw,sm_clock_mhz,memory_clock_mhz\n" +
 		"2024-01-01 12:00:01,0,GPU-w0,nvidia0,Tesla V100,wide-host,75.5,60.2,8192,8192,65,250,1400,1000\n" +
@@ -240,7 +240,7 @@ func TestWideFormGivesEveryReading(t *testing.T) {
 	}
 }
 
-func TestARealWideFileGivesEveryReading(t *testing.T) {
+func TestARealWideFileHasEveryReading(t *testing.T) {
 	t.Parallel()
 	s := startStack(t, t.TempDir())
 	if r := s.mustUpload("wide.csv", shared(t, "wide_minimal.csv")); r.Accepted != 16 {

@@ -77,7 +77,7 @@ func (out *outcome) checkQueries(ctx context.Context, c *cluster) {
 // checkSettled holds how soon everything was well again.
 func (out *outcome) checkSettled(head events.Revision) verdict {
 	limit := 2*out.ttl + debounce
-	v := verdict{promise: "every partition has one owner within 2 × TTL + debounce after the faults heal, and every queryd tells everything within the same time",
+	v := verdict{promise: "every partition has one owner within 2 × TTL + debounce after the faults heal, and every queryd shows everything within the same time",
 		how: "owner and member keys after the last fault; ?wait= at the head of the log"}
 	v.checked = partitions
 	if out.settled.owners > limit {
@@ -85,7 +85,7 @@ func (out *outcome) checkSettled(head events.Revision) verdict {
 	}
 	for name, took := range out.settled.visible {
 		if took > limit {
-			v.addFailure("it took %s until %s told everything, more than %s", took, name, limit)
+			v.addFailure("it took %s until %s showed everything, more than %s", took, name, limit)
 		}
 	}
 	if out.settled.err != nil {
@@ -116,7 +116,7 @@ func (out *outcome) checkAnswers() verdict {
 		}
 		for told, value := range r.told {
 			if want, known := out.ledger.sent[told]; !known || want != value {
-				v.addFailure("%s told of %s: %s, sent was %q", r.name, told, value, want)
+				v.addFailure("%s answered %s: %s, sent was %q", r.name, told, value, want)
 			}
 		}
 	}

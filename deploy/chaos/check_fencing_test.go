@@ -71,8 +71,8 @@ func TestALogThatChangesIsNoticed(t *testing.T) {
 	a, b := appended{key: "a"}, appended{key: "b", again: true}
 	expect(t, checkLog([]appended{a}, nil, []string{"a"}), "")
 	expect(t, checkLog([]appended{a, b}, nil, []string{"a", "b"}), "event b was overwritten")
-	expect(t, checkLog([]appended{a}, nil, []string{"a", "b"}), "event b is there and was never told of")
-	expect(t, checkLog([]appended{a}, nil, nil), "event a was told of and is not there")
+	expect(t, checkLog([]appended{a}, nil, []string{"a", "b"}), "event b is there and was never delivered")
+	expect(t, checkLog([]appended{a}, nil, nil), "event a was delivered and is not there")
 	expect(t, checkLog([]appended{a}, []string{"a"}, nil), "event a was deleted")
 }
 

@@ -57,7 +57,7 @@ func checkFolded(writes []written, log []appended) verdict {
 
 // checkLog holds that events are written once and stay, and that the watch delivered each of them.
 func checkLog(log []appended, deleted, listed []string) verdict {
-	v := verdict{promise: "events are created once and never change; a watch tells of all that a list has", how: "every change below queue/ against a list of its keys at the end"}
+	v := verdict{promise: "events are created once and never change; a watch delivers all that a list has", how: "every change below queue/ against a list of its keys at the end"}
 	seen := map[string]bool{}
 	for _, a := range log {
 		v.checked++
@@ -71,12 +71,12 @@ func checkLog(log []appended, deleted, listed []string) verdict {
 	}
 	for _, key := range listed {
 		if !seen[key] {
-			v.addFailure("event %s is there and was never told of", key)
+			v.addFailure("event %s is there and was never delivered", key)
 		}
 		delete(seen, key)
 	}
 	for key := range seen {
-		v.addFailure("event %s was told of and is not there", key)
+		v.addFailure("event %s was delivered and is not there", key)
 	}
 	return v
 }

@@ -127,7 +127,7 @@ func windowsOf(id *projections.Identity) []projections.Window {
 
 // checkReplay checks that folding the log again makes the stored models, byte for byte.
 func checkReplay(want, got models, damaged []string) verdict {
-	v := verdict{promise: "replay gives equal projections", how: "the log folded from its beginning by projections.Host.Apply against the stored live, identity and united series, byte for byte"}
+	v := verdict{promise: "replay makes equal projections", how: "the log folded from its beginning by projections.Host.Apply against the stored live, identity and united series, byte for byte"}
 	for _, d := range damaged {
 		v.addFailure("event cannot be used: %s", d)
 	}

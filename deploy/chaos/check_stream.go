@@ -28,7 +28,7 @@ func checkStream(name string, steps []step, view reference, v *verdict) map[cell
 
 func streamVerdict() verdict {
 	return verdict{promise: "a subscriber never sees a gap, and no revision goes back, over all of its connections",
-		how: "at each position told, the state by its messages against the live models stored at that revision"}
+		how: "at each delivered position, the state by its messages against the live models stored at that revision"}
 }
 
 func (f *follower) applyMessage(s *step) {

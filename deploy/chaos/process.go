@@ -125,7 +125,7 @@ func (p *process) stopProcess() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd != nil && !p.cmd.ProcessState.Success() {
-		return fmt.Errorf("%s, told to stop, ended with %s", p.name, p.cmd.ProcessState)
+		return fmt.Errorf("%s, asked to stop, ended with %s", p.name, p.cmd.ProcessState)
 	}
 	return nil
 }

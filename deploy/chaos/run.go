@@ -69,7 +69,7 @@ func runChaos(ctx context.Context, dir string, set settings, say func(string, ..
 		return out, err
 	}
 	out.ends = c.unexpected()
-	stopped := verdict{promise: "every daemon that is told to stop does so in order", how: "exit codes at the end of the run", checked: daemons}
+	stopped := verdict{promise: "every daemon that is asked to stop does so in order", how: "exit codes at the end of the run", checked: daemons}
 	closed = true
 	if err := c.stopAll(); err != nil {
 		stopped.addFailure("%v", err)

@@ -67,7 +67,7 @@ func awaitSubscribers(ctx context.Context, all []*subscriber, rev int64) error {
 	for _, s := range all {
 		for s.reached() < rev {
 			if !wait.Sleep(ctx, 20*time.Millisecond) {
-				return fmt.Errorf("subscriber %s was told of everything up to %d, not up to %d", s.name, s.reached(), rev)
+				return fmt.Errorf("subscriber %s has received everything up to %d, not up to %d", s.name, s.reached(), rev)
 			}
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/CONFIG.md anew")
+var update = flag.Bool("update", false, "write docs/CONFIG.md again")
 
 const configHead = `# Configuration
 

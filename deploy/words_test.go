@@ -141,6 +141,40 @@ func TestFunctionsHaveTellingNames(t *testing.T) {
 	}
 }
 
+// TestTextsAreInPlainWords holds the texts that people read, which are documents and the strings of programs, to the words
+// that have no place in them. Decisions are left as they were written.
+func TestTextsAreInPlainWords(t *testing.T) {
+	barred := regexp.MustCompile(`(?i)\b(tells|told|gives|anew|whoever|whatever|those of|that of|gone on with)\b`)
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runbooks, err := filepath.Glob("../docs/runbooks/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range slices.Concat([]string{"../README.md"}, pages, runbooks) {
+		for i, line := range strings.Split(readText(t, path), "\n") {
+			if found := barred.FindString(line); found != "" {
+				t.Errorf("%s:%d says %q: write the plain word (barredWords names them)", path, i+1, found)
+			}
+		}
+	}
+	for _, s := range parseSources(t) {
+		if s.test {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if lit, isLiteral := n.(*ast.BasicLit); isLiteral && lit.Kind == token.STRING {
+				if found := barred.FindString(lit.Value); found != "" {
+					t.Errorf("%s has a text with %q: %s", s.path, found, lit.Value)
+				}
+			}
+			return true
+		})
+	}
+}
+
 // isOneWord reports whether a name has no capital letter inside.
 func isOneWord(name string) bool {
 	for i, r := range name {

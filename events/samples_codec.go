@@ -161,7 +161,7 @@ func (r *reader) readOptional(s *Samples, flags byte) {
 func (r *reader) readAbsences(s *Samples) {
 	count := r.readCount(2)
 	if r.err != nil || count == 0 || count > len(s.Times) {
-		r.setError(errors.New("stored absences are not those of the samples"))
+		r.setError(errors.New("stored absences differ from the absences of the samples"))
 		return
 	}
 	s.Absent = make([]Absence, count)

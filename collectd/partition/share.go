@@ -39,9 +39,9 @@ type generationShare struct {
 	wg    sync.WaitGroup
 }
 
-func newGenerationShare(o *Ownership, self, generation string, standing func() clientv3.Cmp, hold func(*Claim)) *generationShare {
+func newGenerationShare(o *Ownership, self, generation string, condition func() clientv3.Cmp, hold func(*Claim)) *generationShare {
 	return &generationShare{
-		o: o, self: self, generation: generation, keys: keysOf(o.store, generation), condition: standing, hold: hold,
+		o: o, self: self, generation: generation, keys: keysOf(o.store, generation), condition: condition, hold: hold,
 		holds:       make(map[events.Partition]*heldClaim),
 		retries:     make(map[events.Partition]*claimRetry),
 		endedTokens: make(map[events.Partition]int64),

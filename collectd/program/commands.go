@@ -35,7 +35,7 @@ func generationCommands() []daemon.Command {
 		},
 		{
 			Name:    "generations",
-			Summary: "Lists the generations of projections: what each is for, and how far it is.",
+			Summary: "Lists the generations of projections: their purpose and their progress.",
 			Flags:   store.Flags,
 			Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 				if len(args) > 0 {

@@ -52,8 +52,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.ArchiveRecords, "archive.records", defaultArchiveRecords, "records of a partition that are archived as soon as there are so many")
 	fs.DurationVar(&c.KeepReplaced, "archive.keep-replaced", orDefault(c.KeepReplaced, defaultKeepReplaced),
 		"how long archive objects stay after merged ones took their place: longer than the pace of etcd's backups, as a restored etcd lists them again")
-	fs.DurationVar(&c.HotWindow, "hot.window", defaultHotWindow, "how long what is archived stays in etcd too, for queries and rebuilds that need no archive")
-	fs.IntVar(&c.HotShare, "hot.share", defaultHotShare, "percent of etcd's quota in use from which what is archived leaves etcd earlier")
+	fs.DurationVar(&c.HotWindow, "hot.window", defaultHotWindow, "how long archived events stay in etcd too, for queries and rebuilds that need no archive")
+	fs.IntVar(&c.HotShare, "hot.share", defaultHotShare, "percent of etcd's quota in use from which archived events leave etcd earlier")
 	fs.DurationVar(&c.CompactInterval, "compact.interval", defaultCompactInterval,
 		"pace at which etcd's history is compacted, by one collector, unless etcd does so itself; a negative one never does")
 }

@@ -8,7 +8,7 @@
 // (cluster.go, process.go), each daemon reaching each member through a proxy of its own (proxy.go). A workload runs
 // throughout: uploads (workload.go, uploads.go), subscribers (subscribers.go), readers (readers.go), and an observer
 // that watches every key (observer.go). A schedule made of the seed (schedule.go) injects faults (faults.go). Then
-// everything heals and comes to rest (settle.go). At last all observations are checked (check_*.go, which are pure) and reported
+// everything heals and comes to rest (quiesce.go). At last all observations are checked (check_*.go, which are pure) and reported
 // (report.go).
 //
 // The same seed makes the same schedule and the same files in the same order; how the processes interleave is up to the machine, so a

@@ -65,7 +65,7 @@ func (f *frames) addBytes(stream uint32, payload []byte) {
 	}
 }
 
-// messageSize returns the size of the gRPC message at the start of body is, once all of it is there.
+// messageSize returns the size of the gRPC message at the start of body, and whether all of it is there.
 func messageSize(body []byte) (int, bool) {
 	if len(body) < 5 || body[0] != 0 {
 		return 0, false

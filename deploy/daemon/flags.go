@@ -90,7 +90,7 @@ func printUsage(name string, groups []flagGroup, variable func(flagName string) 
 func printMarkdown(fs *flag.FlagSet, w io.Writer) {
 	fmt.Fprintf(w, "## %s\n", fs.Name())
 	for _, g := range groupFlags(fs) {
-		fmt.Fprintf(w, "\n### %s\n\n| flag | variable | default | what it sets |\n|---|---|---|---|\n", g.name)
+		fmt.Fprintf(w, "\n### %s\n\n| flag | variable | default | meaning |\n|---|---|---|---|\n", g.name)
 		for _, f := range g.flags {
 			value := "–"
 			if f.DefValue != "" {

@@ -50,8 +50,8 @@ func (h history) each(see func(events.HostID, projections.Window, *projections.H
 	return nil
 }
 
-// settle waits until everything has come to rest after faults have healed, and checks that it does so in time (P8).
-func (w *world) settle() {
+// awaitQuiet waits until everything has come to rest after faults have healed, and checks that it does so in time (P8).
+func (w *world) awaitQuiet() {
 	healed := time.Now()
 	time.Sleep(2*leaseTTL + debounce)
 	w.checkOwners()

@@ -59,7 +59,7 @@ func simulate(t *testing.T, seed uint64, seen *tally) {
 		all := plan(seed)
 		w.run(all)
 		w.heal()
-		w.settle()
+		w.awaitQuiet()
 		w.checkInstants()
 		if len(w.failures) == 0 {
 			w.check()

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"telemetry-pipeline/events"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"telemetry-pipeline/events"
 )
 
 // Sizes of appending requests. etcd accepts 128 operations and 1.5 MiB; small requests keep its write-ahead log, its

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // The defaults of Config.

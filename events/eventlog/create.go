@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -14,6 +12,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // outgoingEvent is an encoded event that is about to be appended.

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // MoveToDeadLetters moves a foreign producer's value, unchanged, to the events of host, in one transaction under

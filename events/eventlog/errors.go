@@ -3,6 +3,7 @@ package eventlog
 import (
 	"errors"
 	"fmt"
+
 	"telemetry-pipeline/events"
 )
 

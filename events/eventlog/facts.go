@@ -7,10 +7,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
-	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // loadFacts reads the facts of the configured log, or creates them if there are none. It also returns the stored

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"iter"
 	"strings"
-	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // Foreign is a value by a producer that follows the older layout: its key is in the log's queue, but in no partition

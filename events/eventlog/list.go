@@ -6,10 +6,11 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // minListed is the smallest limit of a request to etcd. It is more than one transaction can create, so that the refs

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // pumpEvents moves the events of p after a revision into q until the watch ends, and does nothing else: etcd's client

@@ -7,11 +7,12 @@ import (
 	"iter"
 	"slices"
 	"sync"
-	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // A page of values is at most maxPageKeys keys and, as far as their sizes can be foreseen, pageBytes.

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // ErrFenced refuses a Remove whose guards did not hold: the caller has lost its claim and must stop.

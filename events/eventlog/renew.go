@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/etcd"
 )
 
 // Restoration holds the signs that etcd was restored from a snapshot.

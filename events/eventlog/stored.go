@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"telemetry-pipeline/events"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"telemetry-pipeline/events"
 )
 
 // eventOf returns the Event of a stored key. An unusable value becomes an event with Damage, so that one bad key

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/etcd"
 )
@@ -70,20 +71,24 @@ func (l *Log) watchPartition(ctx context.Context, p events.Partition, after even
 // decodeBatches decodes a response in batches of about batchBytes, and never splits a revision. The last batch
 // reaches the response's position.
 func (l *Log) decodeBatches(r etcd.Response) iter.Seq[Batch] {
-	slices.SortStableFunc(r.Events, byRevisionAndKey)
+	sorted := r.Events
+	if !slices.IsSortedFunc(sorted, byRevisionAndKey) {
+		sorted = slices.Clone(sorted) // the client may hold the slice, and deliver it again
+		slices.SortStableFunc(sorted, byRevisionAndKey)
+	}
 	return func(yield func(Batch) bool) {
 		var b Batch
 		bytes := 0
-		for i, ev := range r.Events {
-			if bytes >= batchBytes && ev.Kv.ModRevision > r.Events[i-1].Kv.ModRevision {
-				b.Upto = l.revisionAt(r.Events[i-1].Kv.ModRevision)
+		for i, ev := range sorted {
+			if bytes >= batchBytes && ev.Kv.ModRevision > sorted[i-1].Kv.ModRevision {
+				b.Upto = l.revisionAt(sorted[i-1].Kv.ModRevision)
 				if !yield(b) {
 					return
 				}
 				b, bytes = Batch{}, 0
 			}
 			b.Events = append(b.Events, l.eventOf(ev.Kv))
-			bytes += etcd.SizeOf(r.Events[i : i+1])
+			bytes += etcd.SizeOf(sorted[i : i+1])
 		}
 		b.Upto = l.revisionAt(r.Upto)
 		yield(b)

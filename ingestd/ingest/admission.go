@@ -134,7 +134,7 @@ func (a *admission) logChange(was, is *admissionState) {
 		case is.cause != "":
 			a.lg.Warn("uploads are slowed down", "code", is.cause, "share", is.share)
 		default:
-			a.lg.Info("uploads are let in unhindered again", "code", was.cause)
+			a.lg.Info("uploads are accepted without limits again", "code", was.cause)
 		}
 	}
 	if is.readingErr != nil && (was.readingErr == nil || was.readingErr == errNotRefreshed) {

@@ -279,7 +279,7 @@ func TestAdmissionLogsEachChangeOnce(t *testing.T) {
 	for range 3 {
 		setCapacity(s, log, capacityOf(10, 90), nil)
 	}
-	for _, want := range []string{`msg="uploads are refused"`, `msg="uploads are let in unhindered again"`} {
+	for _, want := range []string{`msg="uploads are refused"`, `msg="uploads are accepted without limits again"`} {
 		if n := strings.Count(out.String(), want); n != 1 {
 			t.Errorf("%q is logged %d times, want once:\n%s", want, n, &out)
 		}

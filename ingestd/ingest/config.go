@@ -83,7 +83,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.AgeIdentity, "ingest.age-identity", d.AgeIdentity,
 		"file with the identities that open age-encrypted files, as age-keygen writes it; empty refuses such files")
 	c.Spool.Flags(fs)
-	fs.IntVar(&c.Background, "ingest.background", d.Background, "uploads with async=true that are processed at a time, among those of ingest.uploads")
+	fs.IntVar(&c.Background, "ingest.background", d.Background, "uploads with async=true that are processed at a time; they count towards ingest.uploads")
 	c.Streams.Flags(fs)
 	c.Rates.registerFlags(fs)
 	c.Thresholds.registerFlags(fs)

@@ -155,5 +155,5 @@ func (s *Server) cancelUpload(c *fiber.Ctx) error {
 		return answer.Refuse(answer.CodeUploadEnded, "the upload ended (%s) before it could be cancelled; what it stored stays", u.State)
 	}
 	return c.Status(fiber.StatusAccepted).JSON(uploadResponse{true, newUploadView(u, true),
-		fmt.Sprintf("the server %s, which has the upload, has been told to cancel it; what it has stored stays", u.Server)})
+		fmt.Sprintf("the server %s, which has the upload, was asked to cancel it; the records that it has stored stay", u.Server)})
 }

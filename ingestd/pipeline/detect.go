@@ -87,7 +87,7 @@ func detectDialect(file io.Reader, opt rows.Options, p Parameters) (*detectedFil
 	}
 	if !ok {
 		return nil, answer.Refuse(answer.CodeNotTelemetry,
-			"the header %q is not that of dialect %s; leave ?dialect= out to have the dialect found", first, g.Name)
+			"the header %q is none of dialect %s; leave ?dialect= out to have the dialect found", first, g.Name)
 	}
 	return &detectedFile{dialect: g.Name, headers: cellTexts(f.Header), scanner: sc, serial: g.Serial, bare: g.Bare, worker: workers}, nil
 }

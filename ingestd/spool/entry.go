@@ -50,7 +50,7 @@ func (e *Entry) parseManifest(manifest []byte) error {
 		return fmt.Errorf("its manifest is damaged: %w", err)
 	}
 	if prefix+string(e.ID) != filepath.Base(e.dir) {
-		return fmt.Errorf("its manifest is that of upload %q", e.ID)
+		return fmt.Errorf("its manifest belongs to upload %q", e.ID)
 	}
 	for i, f := range e.Files {
 		if info, err := os.Stat(e.filePath(i)); err != nil || info.Size() != f.Size {

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"encoding/json"
+
 	"github.com/graphql-go/graphql"
 
 	"telemetry-pipeline/events"

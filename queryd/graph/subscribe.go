@@ -77,7 +77,7 @@ type stepKey struct{}
 
 func (e *Engine) subscriptionFields(t *types) graphql.Fields {
 	return graphql.Fields{
-		"gpuMetrics": e.newField(t.update, "The latest readings of the GPUs asked for, then what changes.", graphql.FieldConfigArgument{
+		"gpuMetrics": e.newField(t.update, "The latest readings of the GPUs asked for, then the changes.", graphql.FieldConfigArgument{
 			"host":   {Type: graphql.NewList(nonNull(graphql.String)), Description: "only of these hosts; * and ? match"},
 			"gpu":    {Type: graphql.NewList(nonNull(graphql.ID)), Description: "only of these GPUs, by id"},
 			"metric": {Type: graphql.NewList(nonNull(graphql.String)), Description: "only these metrics, by any name of theirs"},

@@ -97,7 +97,7 @@ func fromFiber(e *fiber.Error) *Error {
 	text := e.Message
 	switch e.Code {
 	case http.StatusNotFound:
-		text = "no such path; see /docs for what there is"
+		text = "no such path; see /docs for the paths"
 	case http.StatusMethodNotAllowed:
 		text = "this path does not take that method; see the Allow header"
 	}

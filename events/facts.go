@@ -61,7 +61,7 @@ func (f Facts) Encode() ([]byte, error) {
 // DecodeFacts parses the result of Encode. It leaves Cluster zero.
 func DecodeFacts(value []byte) (Facts, error) {
 	var s storedFacts
-	if err := json.Unmarshal(value, &s); err != nil {
+	if err := DecodeStoredJSON(value, &s); err != nil {
 		return Facts{}, fmt.Errorf("decoding %q: %w", value, err)
 	}
 	epoch, err := strconv.ParseUint(s.Epoch, 16, 64)

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,7 +45,7 @@ func (s *Spool) newEntry(dir string, manifest []byte) *Entry {
 }
 
 func (e *Entry) parseManifest(manifest []byte) error {
-	if err := json.Unmarshal(manifest, &e.Manifest); err != nil {
+	if err := events.DecodeStoredJSON(manifest, &e.Manifest); err != nil {
 		return fmt.Errorf("its manifest is damaged: %w", err)
 	}
 	if prefix+string(e.ID) != filepath.Base(e.dir) {

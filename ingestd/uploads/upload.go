@@ -113,7 +113,7 @@ func encodeUpload(u Upload) ([]byte, error) {
 
 func decodeUpload(key string, value []byte) (Upload, error) {
 	var u Upload
-	if err := json.Unmarshal(value, &u); err != nil {
+	if err := events.DecodeStoredJSON(value, &u); err != nil {
 		return u, fmt.Errorf("reading the state of an upload at %s: %w", key, err)
 	}
 	return u, nil

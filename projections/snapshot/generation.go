@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/projections"
 )
@@ -143,7 +144,7 @@ func (s *Store) Generations(ctx context.Context) (Generations, error) {
 func (s *Store) unpackRecord(kv *mvccpb.KeyValue) (projections.Generation, GenerationInfo, error) {
 	g, err := s.keys.parseGeneration(string(kv.Key))
 	info := GenerationInfo{Revision: kv.ModRevision}
-	if err := errors.Join(err, json.Unmarshal(kv.Value, &info)); err != nil {
+	if err := errors.Join(err, events.DecodeStoredJSON(kv.Value, &info)); err != nil {
 		return "", info, &DamagedError{Key: string(kv.Key), Err: err}
 	}
 	return g, info, nil

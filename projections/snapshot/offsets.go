@@ -49,7 +49,7 @@ func (s *Store) packOffsets(o projections.Offsets, txnID string) string {
 // unpackOffsets keeps the stored epoch and cluster, so that a reader that continues from them notices another log.
 func unpackOffsets(kv *mvccpb.KeyValue) (projections.Offsets, error) {
 	var v offsetsValue
-	err := json.Unmarshal(kv.Value, &v)
+	err := events.DecodeStoredJSON(kv.Value, &v)
 	epoch, err2 := strconv.ParseUint(v.Epoch, 16, 64)
 	cluster, err3 := strconv.ParseUint(v.Cluster, 16, 64)
 	for _, err := range []error{err, err2, err3} {

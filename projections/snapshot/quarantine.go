@@ -105,7 +105,7 @@ func (s *Store) unpackEntry(kv *mvccpb.KeyValue) (Quarantined, error) {
 	}
 	q := Quarantined{ID: id, Partition: p, Revision: s.revisionAt(id.Revision)}
 	var v entryValue
-	if err := json.Unmarshal(kv.Value, &v); err != nil {
+	if err := events.DecodeStoredJSON(kv.Value, &v); err != nil {
 		q.Reason, q.Text = "unknown", fmt.Sprintf("the entry cannot be read: %v", err)
 		return q, nil
 	}

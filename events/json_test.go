@@ -185,3 +185,12 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+// Stored rows escape the special characters of HTML; without that the bytes of stored JSON would be others.
+func TestStoredRowsEscapeHTML(t *testing.T) {
+	ev := cutRows(CutRules{}, []testRow{dcgmRow(t, "host", &Identity{Index: "0", Labels: []Label{{Name: "job", Value: "a<b>&c"}}}, "DCGM_FI_DEV_GPU_TEMP", testStart, "41")})
+	rows, err := EncodeJSON(nil, &ev[0])
+	if err != nil || !strings.Contains(string(rows), `a\u003cb\u003e\u0026c`) {
+		t.Errorf("got %s (%v), want the label escaped as it is stored", rows, err)
+	}
+}

@@ -3,6 +3,7 @@ package watch
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"telemetry-pipeline/events/goldentest"
@@ -46,5 +47,13 @@ func TestLaterStateIsRefused(t *testing.T) {
 	}
 	if files, err := loadState(path); err == nil {
 		t.Errorf("a state of version 2 is read as %v, want an error", files)
+	}
+}
+
+// The hash of a file's head is stored: with another one every watched file would be new, and shipped again.
+func TestHashOfAHeadStays(t *testing.T) {
+	got, err := hashHead(strings.NewReader("timestamp,value\n"), 9)
+	if want := "19b486fce0c34b26"; err != nil || got != want {
+		t.Errorf("the head has the hash %s (%v), want %s: states that are stored have the old one", got, err, want)
 	}
 }

@@ -39,7 +39,7 @@ func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks [
 			if projections.WindowOf(first) != chunk.Window {
 				return nil, fmt.Errorf("chunk of host %q for window %d holds a record of %v", chunk.Host, chunk.Window, first)
 			}
-			key := s.keys.chunkKey(g, p, chunk, first, xxh3.Hash128(piece.model).Bytes())
+			key := s.keys.chunkKey(g, p, chunk, first, modelHash(piece.model))
 			if seen[key] {
 				continue
 			}
@@ -53,6 +53,9 @@ func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks [
 	}
 	return puts, nil
 }
+
+// modelHash returns the hash that ends the key of a chunk: the same records always have the same key.
+func modelHash(model []byte) [16]byte { return xxh3.Hash128(model).Bytes() }
 
 // splitSeries splits a series that is too large for one value; it does not matter which records stay together. An
 // empty series has no pieces.

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -155,4 +156,18 @@ func TestStoredKeys(t *testing.T) {
 		k.chunkKey(g, 7, chunk, chunk.Window.Start()+3599_999_999_999, [16]byte{0xab, 15: 1}),
 		k.windowPrefix(g, 7, -1, host), k.entryKey(g, 7, id), k.retryKey(7, id), k.retryKey(7, EntryID{}),
 	}, "\n"))
+}
+
+// Another hash would store every chunk a second time, under another key.
+func TestHashOfAModelStays(t *testing.T) {
+	const want = "04ee436e0ebbb533bcfba3fcf40ae9bd"
+	if got := fmt.Sprintf("%x", modelHash([]byte("model"))); got != want {
+		t.Errorf("the hash in a chunk's key is %s, want %s, as in the keys that are stored", got, want)
+	}
+}
+
+func TestLaterValuesAreRefused(t *testing.T) {
+	if o, err := unpackOffsets(stored("offsets", []byte(`{"version":2,"position":{"live":7}}`))); err == nil {
+		t.Errorf("offsets of a later form were read as %+v", o)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/zeebo/xxh3"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
@@ -142,7 +141,7 @@ func (s *Store) planMerges(g projections.Generation, p events.Partition, of Chun
 	}
 	bytes := 0
 	for _, piece := range splitSeries(projections.Merge(series...)) {
-		key := s.keys.chunkKey(g, p, of, firstRecord(piece.series), xxh3.Hash128(piece.model).Bytes())
+		key := s.keys.chunkKey(g, p, of, firstRecord(piece.series), modelHash(piece.model))
 		value := s.codec.packValue(env, piece.model, true)
 		if err := checkSize("chunk", of.Host, value); err != nil {
 			return nil, err

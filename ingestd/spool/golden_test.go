@@ -70,3 +70,25 @@ func TestStoredManifests(t *testing.T) {
 		return Manifest{}, os.ErrInvalid
 	})
 }
+
+// TestStoredRuns compares the file that counts the runs of an upload that ended without EndRun.
+func TestStoredRuns(t *testing.T) {
+	e := &Entry{dir: t.TempDir()}
+	for range 12 {
+		if _, err := e.BeginRun(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(e.dir, "runs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	goldentest.CheckWrittenText(t, "runs", 1, string(text))
+	goldentest.CheckReadable(t, "runs", 1, map[string]int{"runs": 12}, func(text []byte) (int, error) {
+		e := &Entry{dir: t.TempDir()}
+		if err := os.WriteFile(filepath.Join(e.dir, "runs"), text, 0o600); err != nil {
+			return 0, err
+		}
+		return e.BeginRun()
+	})
+}

@@ -23,6 +23,7 @@ func compilers() map[string]string {
 }
 
 func TestNoTestCompilesAProgram(t *testing.T) {
+	t.Parallel()
 	allowed, used := compilers(), map[string]bool{}
 	for _, path := range testSources(t) {
 		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", path), nil, parser.SkipObjectResolution)

@@ -18,6 +18,7 @@ from the flags: run ` + "`go test ./deploy -run TestConfigDocument -update`" + `
 `
 
 func TestConfigDocumentSaysWhatTheFlagsAre(t *testing.T) {
+	t.Parallel()
 	got := bytes.NewBufferString(configHead)
 	for _, name := range []string{"ingestd", "collectd", "queryd", "standalone"} {
 		out, err := programCommand(t.Context(), t, name, nil, "-help-markdown").Output()

@@ -155,6 +155,7 @@ func countHistory(t *testing.T, base string) (n int) {
 // do, queries are answered, collectors wait and say why. Then the operator does it, touching no daemon, and
 // everything continues by itself with nothing lost.
 func TestFullEtcdRefusesUploadsAnswersQueriesAndGoesOnByItself(t *testing.T) {
+	t.Parallel()
 	server := eventstest.NewServer(t, func(cfg *embed.Config) { cfg.QuotaBackendBytes = 8 << 20 })
 	p := &pipeline{t: t, store: server.Config(t)}
 	p.store.Partitions = 4

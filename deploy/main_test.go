@@ -11,6 +11,7 @@ import (
 	collectd "telemetry-pipeline/collectd/program"
 	standalone "telemetry-pipeline/deploy/standalone/program"
 	"telemetry-pipeline/events/archive/archivetest"
+	"telemetry-pipeline/events/eventstest"
 	ingestd "telemetry-pipeline/ingestd/program"
 	queryd "telemetry-pipeline/queryd/program"
 )
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) {
 	name := os.Getenv(programVariable)
 	if name == "" {
 		archivetest.FetchNode(graphqlWS(), "TestReadmeShowsCommandsThatWork")
+		eventstest.OverlapTests()
 		os.Exit(m.Run())
 	}
 	main, known := programs()[name]

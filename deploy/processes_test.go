@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -78,6 +79,9 @@ func (p *process) stop(sig os.Signal) {
 	}
 }
 
+// takenPorts are the ports that freePorts has returned: tests run side by side.
+var takenPorts sync.Map
+
 // freePorts finds ports that are free now, below the ports that the system hands out to listeners on port 0: tests that run
 // beside this one would take one of those before its program does.
 func freePorts(t *testing.T, n int) []string {
@@ -85,10 +89,13 @@ func freePorts(t *testing.T, n int) []string {
 	const from, to = 12000, 32000
 	var ports []string
 	for tries := 0; len(ports) < n; tries++ {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", from+rand.IntN(to-from)))
+		port := strconv.Itoa(from + rand.IntN(to-from))
+		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
 		if err == nil {
 			defer ln.Close()
-			ports = append(ports, strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
+			if _, taken := takenPorts.LoadOrStore(port, t.Name()); !taken {
+				ports = append(ports, port)
+			}
 		} else if tries > 100*n {
 			t.Fatalf("finding %d free ports between %d and %d: %v", n, from, to, err)
 		}
@@ -212,6 +219,7 @@ func owned(admin string) int {
 // TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult runs the three daemons as processes against a
 // real etcd server, with two collectors, and standalone beside them on the same files.
 func TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult(t *testing.T) {
+	t.Parallel()
 	port := freePorts(t, 11)
 	loopback := func(i int) string { return "http://127.0.0.1:" + port[i] }
 	admin := func(i int) []string { return []string{"ADMIN_HOST=127.0.0.1", "ADMIN_PORT=" + port[i]} }
@@ -260,6 +268,7 @@ func TestDaemonsAsProcessesShareTheWorkAndGiveTheSameResult(t *testing.T) {
 // TestStandaloneThatWasKilledFoldsAgainWithoutWaitingForItsLease: the dead process's lease lives for ten minutes, and an
 // upload that waits is answered 202 after one.
 func TestStandaloneThatWasKilledFoldsAgainWithoutWaitingForItsLease(t *testing.T) {
+	t.Parallel()
 	port, dir := freePorts(t, 3), t.TempDir()
 	start := func() *process {
 		p := launch(t, "standalone", "standalone", []string{"DATA_DIR=" + dir, "INGEST_WAIT_TIMEOUT=1m", "PARTITION_LEASE_TTL=10m",
@@ -276,6 +285,7 @@ func TestStandaloneThatWasKilledFoldsAgainWithoutWaitingForItsLease(t *testing.T
 }
 
 func TestATakenPortIsAClearError(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

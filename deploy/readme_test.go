@@ -159,6 +159,7 @@ func graphqlWS() []string { return []string{"graphql-ws@6.4.2", "ws@8.23.0"} }
 
 // TestReadmeShowsCommandsThatWork runs the commands of README's three uses in its order.
 func TestReadmeShowsCommandsThatWork(t *testing.T) {
+	t.Parallel()
 	blocks := usesOfReadme(t)
 	if len(blocks["sh"]) != 4 || len(blocks["js"]) != 1 {
 		t.Fatalf("README shows %d blocks of commands and %d of JavaScript for its uses; this test knows 4 and 1", len(blocks["sh"]), len(blocks["js"]))

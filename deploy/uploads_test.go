@@ -69,6 +69,7 @@ func longFile(rows int) []byte {
 // An upload that was answered 202 is finished by the next process after any death of the one before, and nothing of it
 // is there twice. etcd goes away first, so that the kill comes in the middle on any machine.
 func TestIngestdThatWasKilledFinishesItsUploadsAfterwards(t *testing.T) {
+	t.Parallel()
 	server := eventstest.NewServer(t, nil)
 	store := server.Config(t)
 	port, dir := freePorts(t, 2), t.TempDir()

@@ -96,6 +96,7 @@ func TestReleaseBeforeClaim(t *testing.T) {
 }
 
 func TestKilledCollectorIsReplacedWhenItsLeaseEnds(t *testing.T) {
+	t.Parallel()
 	store := eventstest.Config(t)
 	a := startCollector(t, store, Config{LeaseTTL: 2 * time.Second})
 	awaitNil(t, checkOwners(t, store, a))
@@ -247,6 +248,7 @@ func TestOwnerKeyTakenAwayEndsTheClaim(t *testing.T) {
 }
 
 func TestEtcdAwayAndBack(t *testing.T) {
+	t.Parallel()
 	server := eventstest.NewServer(t, nil)
 	store := server.Config(t)
 	c := startCollector(t, store, Config{LeaseTTL: 2 * time.Second})

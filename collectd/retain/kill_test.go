@@ -24,6 +24,7 @@ func TestKillingTheArchiverBetweenAnyTwoStepsLosesNothing(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		name := map[bool]string{false: "before", true: "after"}[after]
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ended := false
 			for at := 1; !ended; at += stride {
 				if at > 100 {

@@ -48,6 +48,9 @@ func mustWrite(t testing.TB, s *Store, r Range, evs []events.Event) Entry {
 }
 
 func diffEvents(want, got []events.Event) string {
+	if reflect.DeepEqual(want, got) {
+		return "" // at a tenth of cmp's cost
+	}
 	return cmp.Diff(want, got, cmp.Comparer(sameDamage))
 }
 

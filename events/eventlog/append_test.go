@@ -169,6 +169,7 @@ func TestAppendNoSpace(t *testing.T) {
 
 // TestAppendUnclear loses requests and answers, several times in a row, and checks that the counts are still true.
 func TestAppendUnclear(t *testing.T) {
+	t.Parallel()
 	for name, lost := range map[string]error{
 		"unavailable":    rpctypes.ErrTimeout,
 		"leader changed": rpctypes.ErrLeaderChanged,

@@ -14,6 +14,7 @@ import (
 // One of etcd's members accepts everything and answers nothing, like a frozen process or a cut cable: the log is
 // followed over another member, long before gRPC finds the connection dead (after 13 s).
 func TestBlackHoledMemberDoesNotHoldUpTheLog(t *testing.T) {
+	t.Parallel()
 	server := eventstest.Shared(t)
 	cfg := server.Config(t)
 	log := eventstest.OpenLog(t, cfg)

@@ -115,6 +115,7 @@ func TestCapacityFollowsEtcdIntoItsQuotaAndBack(t *testing.T) {
 
 // A member that is gone is counted; the answers of the others are enough.
 func TestCapacityCountsTheMembersThatAnswer(t *testing.T) {
+	t.Parallel()
 	server := smallServer(t)
 	cfg := server.Config(t)
 	cfg.Endpoints += ",unix:///nowhere/at-all"

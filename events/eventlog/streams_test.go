@@ -16,6 +16,7 @@ import (
 // Watches begin and ask etcd for its progress while events are appended, all on one client. An answer from before a
 // watch began says nothing about that watch: no watch counts an event as delivered before it has delivered it.
 func TestAWatchThatBeginsAmongOthersMissesNothing(t *testing.T) {
+	t.Parallel()
 	cfg := eventstest.Config(t)
 	cfg.Partitions, cfg.Progress = 8, time.Millisecond
 	log := eventstest.OpenLog(t, cfg)

@@ -62,6 +62,7 @@ func writeKeyPair(t *testing.T, dir, name string, authority *x509.Certificate, a
 
 // TestEncryptedEtcd talks to an etcd that demands a certificate of its clients.
 func TestEncryptedEtcd(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
 	authority, key := writeKeyPair(t, dir, "authority", nil, nil)

@@ -255,6 +255,7 @@ func TestWatchBatchesAreBounded(t *testing.T) {
 // TestQuietLogIsHeardSoonAfterARestart checks that all watches of a log without writes hear of etcd soon after it is
 // back, although they share a connection.
 func TestQuietLogIsHeardSoonAfterARestart(t *testing.T) {
+	t.Parallel()
 	s := eventstest.NewServer(t, nil)
 	cfg := s.Config(t)
 	cfg.Progress = 50 * time.Millisecond

@@ -1,8 +1,11 @@
 package eventstest
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,8 +28,9 @@ var shared struct {
 //
 //	func TestMain(m *testing.M) { eventstest.Main(m) }
 //
-// The server starts with the first test that asks for it.
+// The server starts with the first test that asks for it. Tests overlap as OverlapTests says.
 func Main(m *testing.M) {
+	OverlapTests()
 	shared.mu.Lock()
 	shared.open = true
 	shared.mu.Unlock()
@@ -40,6 +44,12 @@ func Main(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// OverlapTests has twice as many parallel tests run at once as the Go runtime has processors, unless -parallel says
+// otherwise: tests of servers and collectors mostly wait. It is for TestMain.
+func OverlapTests() {
+	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // the flag takes any number above 0
 }
 
 // Shared returns the etcd that this binary's tests share.

@@ -164,6 +164,7 @@ func TestAsyncRefusalsBeforeTheBodyIsThere(t *testing.T) {
 }
 
 func TestCancelStopsAnUploadAndSaysWhatStays(t *testing.T) {
+	t.Parallel()
 	log, dir := pipelinetest.NewRecorder(), t.TempDir()
 	s := startServer(t, Config{Spool: spool.Config{Dir: dir}, Background: 1, MaxMemory: 1 << 20}, log, log)
 	release := log.HoldAppends()

@@ -78,6 +78,7 @@ func serveUntil(t *testing.T, cfg Config, log *pipelinetest.Recorder) (s *Server
 }
 
 func TestTemporaryFailureIsRetried(t *testing.T) {
+	t.Parallel()
 	log, dir := pipelinetest.NewRecorder(), t.TempDir()
 	s := startServer(t, Config{Spool: spool.Config{Dir: dir}}, log, log)
 	log.SetDown(true)

@@ -25,6 +25,7 @@ import (
 // A client whose connection is cut anywhere (in the header, in the file, after its last byte, before the answer) and
 // that then sends the file again ends with exactly the file's records. Now and then the log loses answers, too.
 func TestUploadCutAnywhereAndSentAgainLeavesExactlyTheFile(t *testing.T) {
+	t.Parallel()
 	file := pipelinetest.DCGMFile(4000, 7)
 	form := multipartOf(file)
 	for kind, body := range map[string][]byte{"multipart/form-data; boundary=" + boundary: form, "text/csv": file} {
@@ -121,6 +122,7 @@ func (f *answerLosingLog) Append(ctx context.Context, evs []events.Event) ([]eve
 
 // A client that sends its header a byte at a time costs one connection, and that only for a while.
 func TestHeaderThatNeverEndsIsLetGo(t *testing.T) {
+	t.Parallel()
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{HeaderTimeout: 2 * time.Second}, log, log)
 	c := dialServer(t, s)

@@ -13,6 +13,7 @@ import (
 // Against a real etcd: uploads answered 200 are in the log, a repeat finds them there, and while etcd is away uploads
 // are answered Retry-After, which then works.
 func TestEtcdKeepsWhatWasAnswered(t *testing.T) {
+	t.Parallel()
 	server := eventstest.NewServer(t, nil)
 	log := eventstest.OpenLog(t, server.Config(t))
 	s, hasty := startServer(t, Config{}, log, pipelinetest.NewRecorder()), startServer(t, Config{AppendTimeout: 500 * time.Millisecond}, log, pipelinetest.NewRecorder())

@@ -37,6 +37,7 @@ import (
 // with the same value; others may be there too; "*" stands for any value and "/…/" for text that matches. A
 // text in place of JSON is anything.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/scripts/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("scripts: %v, %v", files, err)

@@ -62,6 +62,7 @@ func getPath(t *testing.T, s *Server, path string) response {
 }
 
 func TestUploadsBeyondTheBoundAreAnsweredBusy(t *testing.T) {
+	t.Parallel()
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{Uploads: 1, QueueTimeout: time.Second}, log, log)
 	body := multipartOf(pipelinetest.DCGMFile(10, 2))
@@ -114,6 +115,7 @@ func TestTakenPortSaysHowToChangeIt(t *testing.T) {
 
 // A client that writes all of its body before it reads must still get the answer that came in the middle of it.
 func TestRefusalInTheMiddleOfABodyReachesTheClient(t *testing.T) {
+	t.Parallel()
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{MaxUploadSize: 1 << 20}, log, log)
 	for range 5 {
@@ -166,6 +168,7 @@ Connection: close
 }
 
 func TestSlowClientIsAnsweredAndLetGo(t *testing.T) {
+	t.Parallel()
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{ReadTimeout: time.Second, MinRate: 1 << 20}, log, log)
 	c := beginUpload(t, s, multipartOf(pipelinetest.DCGMFile(1000, 2))[:300])

@@ -35,6 +35,7 @@ func TestUploadsAreListedAndFiltered(t *testing.T) {
 }
 
 func TestProgressIsStreamedUntilTheEnd(t *testing.T) {
+	t.Parallel()
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{}, log, log)
 	release := log.HoldAppends()
@@ -109,6 +110,7 @@ func TestStopEndsStreamsOfProgress(t *testing.T) {
 
 // Two servers with a spool each share the states of uploads: a request to either has the same answer.
 func TestEveryServerReportsEveryUpload(t *testing.T) {
+	t.Parallel()
 	server := eventstest.NewServer(t, nil)
 	store := server.Config(t)
 	log := eventstest.OpenLog(t, store)

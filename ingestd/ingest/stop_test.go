@@ -43,6 +43,7 @@ Retry-After: 5
 }
 
 func TestStopCutsWhatDoesNotFinish(t *testing.T) {
+	t.Parallel()
 	log := pipelinetest.NewRecorder()
 	release := log.HoldAppends()
 	defer release()

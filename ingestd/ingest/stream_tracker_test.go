@@ -29,6 +29,7 @@ func onlyUpload(t *testing.T, s *Server) (u uploadView) {
 }
 
 func TestLiveStreamsThatLastAreKnown(t *testing.T) {
+	t.Parallel()
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{}, log, log)
 	short := openStream(t, s)
@@ -51,6 +52,7 @@ func TestLiveStreamsThatLastAreKnown(t *testing.T) {
 }
 
 func TestLiveStreamsCanBeCancelled(t *testing.T) {
+	t.Parallel()
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{}, log, log)
 	l := openStream(t, s)

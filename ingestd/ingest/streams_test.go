@@ -93,6 +93,7 @@ func TestALiveStreamIsCutWhenItsSenderPausesBehindABatch(t *testing.T) {
 
 // A whole file that comes in chunks is cut as any file.
 func TestAFileThatComesAsAStreamIsNotCutSmall(t *testing.T) {
+	t.Parallel()
 	file := pipelinetest.DCGMFile(200_000, 4)
 	log := pipelinetest.NewRecorderOf(events.CutRules{})
 	s := startServer(t, Config{Streams: intake.Streams{Interval: 100 * time.Millisecond}}, log, log)
@@ -150,6 +151,7 @@ func TestEndsOfALiveStream(t *testing.T) {
 
 // A stop does not wait for streams, which would never end by themselves.
 func TestStopEndsLiveStreamsWithWhatWasStored(t *testing.T) {
+	t.Parallel()
 	log := pipelinetest.NewRecorder()
 	s, err := New(Config{Host: "127.0.0.1", Port: FreePort, DrainTimeout: time.Minute}, log, log, nil)
 	if err != nil {

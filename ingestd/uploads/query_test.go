@@ -13,6 +13,7 @@ import (
 )
 
 func TestFollowYieldsChangesUntilTheEnd(t *testing.T) {
+	t.Parallel()
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
 	one, _ := startRegistry(t, client, store, "one")
 	two, _ := startRegistry(t, client, store, "two")

@@ -132,6 +132,7 @@ func leaseOf(t *testing.T, r *Registry, id events.UploadID) clientv3.LeaseID {
 }
 
 func TestCancelReachesTheProcessThatHasTheUpload(t *testing.T) {
+	t.Parallel()
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
 	one, _ := startRegistry(t, client, store, "one")
 	two, _ := startRegistry(t, client, store, "two")
@@ -179,6 +180,7 @@ func TestCancelReachesTheProcessThatHasTheUpload(t *testing.T) {
 }
 
 func TestTheNextProcessGoesOnWithAnUpload(t *testing.T) {
+	t.Parallel()
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
 	one, stop := startRegistry(t, client, store, "one")
 	waitStored(t, one.Begin(testUpload(1)))
@@ -237,6 +239,7 @@ func TestStatesAreBoundedInNumber(t *testing.T) {
 }
 
 func TestWithoutEtcdStatesAreKnownHereAndWrittenLater(t *testing.T) {
+	t.Parallel()
 	server := eventstest.NewServer(t, nil)
 	client, store := server.Client(t), server.Config(t)
 	r, _ := startRegistry(t, client, store, "one")
@@ -284,6 +287,7 @@ func TestLostLeasesAndKeysAreMadeAgain(t *testing.T) {
 }
 
 func TestAnswersThatAreLostDoNotMatter(t *testing.T) {
+	t.Parallel()
 	client, store := eventstest.Etcd(t), eventstest.Config(t)
 	var faults atomic.Int32
 	fail := func(call string) error {

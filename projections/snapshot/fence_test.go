@@ -176,6 +176,7 @@ func TestLostClaimIsFencedNotStale(t *testing.T) {
 // The path to etcd loses answers and holds attempts back for any time, and a follower restarts from the stored state
 // at random: the stored state never loses anything, and never lacks a record that its offset covers.
 func TestAnyLateArrivalsLeaveAFold(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(10) {
 		f, late := newLateFixture(t)
 		run := &lateRun{fixture: f, late: late, rng: rand.New(rand.NewPCG(seed, 1)), hosts: hostsOf(0, 40), guard: f.claimPartition(0)}

@@ -17,6 +17,7 @@ import (
 	"telemetry-pipeline/projections"
 )
 
+// The tests share an etcd, so a test that compacts it must not be parallel: it would compact the history that others read.
 func TestMain(m *testing.M) { eventstest.Main(m) }
 
 const (

@@ -19,6 +19,7 @@ import (
 
 // A view knows soon after etcd is back that it is current, even without writes.
 func TestQuietEtcdIsHeardSoonAfterARestart(t *testing.T) {
+	t.Parallel()
 	s := eventstest.NewServer(t, nil)
 	cfg := s.Config(t)
 	cfg.Progress = 50 * time.Millisecond
@@ -136,6 +137,7 @@ func TestOneStalledWatchDoesNotFreezeTheView(t *testing.T) {
 // One of etcd's members accepts everything and answers nothing, like a frozen process or a cut cable: the view
 // continues over another member, long before gRPC finds the connection dead (after 13 s).
 func TestBlackHoledMemberDoesNotFreezeTheView(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	guard := f.claimPartition(0)
 	paths := eventstest.Shared(t).NewPaths(t, 3)
@@ -196,6 +198,7 @@ func TestBlackHoledMemberDoesNotFreezeTheView(t *testing.T) {
 // A reader whose request goes to a silent member of etcd gets its answer from another one, before gRPC finds that
 // connection dead (after 13 s) and before a watch would report etcd as silent (after 8 s).
 func TestBlackHoledMemberDoesNotHoldUpReaders(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.saveCommit(0, f.foldEvents(1), f.claimPartition(0))
 	paths := eventstest.Shared(t).NewPaths(t, 3)

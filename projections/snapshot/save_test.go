@@ -263,6 +263,7 @@ func TestUnclearAnswersToSaves(t *testing.T) {
 }
 
 func TestSaveEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, func(_ *eventlog.Config, c *clientv3.Client) {
 		c.KV = &eventstest.KV{KV: c.KV, Before: func(string) error { return status.Error(codes.Unavailable, "etcd away") }}
 	})

@@ -169,6 +169,7 @@ func TestBatchesAreWholeTransactions(t *testing.T) {
 
 // A watch may continue after any of its positions.
 func TestWatchResumesAnywhere(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	guard := f.claimPartition(0)
 	start, err := f.Load(t.Context(), generation)

@@ -207,6 +207,7 @@ func TestGraphQLLimitAndShutdown(t *testing.T) {
 }
 
 func TestGraphQLSlowReaderHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	r, s := newGraphQL(t, func(c *socket.Config, _ *live.Config) { c.WriteTimeout = time.Second })
 	c := r.graphql()
 	c.send(subscribe("1", "forever")) // and never read again

@@ -93,6 +93,7 @@ func TestConnectionLimits(t *testing.T) {
 }
 
 func TestPingAndSilence(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil, func(c *socket.Config, _ *live.Config) {
 		c.Ping, c.Silence, c.SubTimeout = 100*time.Millisecond, 3*time.Second, time.Hour
 	})
@@ -142,6 +143,7 @@ func TestPingAndSilence(t *testing.T) {
 
 // A client that takes nothing is cut, and delays neither others nor the stop of the server.
 func TestStuckClientIsCut(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil, func(c *socket.Config, _ *live.Config) { c.WriteTimeout = time.Minute })
 	for i := range 2000 {
 		r.set("h1", "GPU-"+strconv.Itoa(i), 1)

@@ -92,6 +92,7 @@ func TestEveryReadingOfAnExportComesBackExactly(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			content := c.content(t)
 			s := startStack(t, t.TempDir())
 			r := s.mustUpload("export.csv", content)
@@ -149,6 +150,7 @@ func difference(a, b map[string]string) string {
 }
 
 func TestTheSameRecordsInAnyFormGiveEqualProjections(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		content func(*testing.T) []byte
@@ -156,7 +158,10 @@ func TestTheSameRecordsInAnyFormGiveEqualProjections(t *testing.T) {
 		{"a simulated fleet", func(t *testing.T) []byte { return simulated(t, 4, 3) }},
 		{"a real export", func(t *testing.T) []byte { return shared(t, "dcgm_metrics_20250718_134233.csv") }},
 	} {
-		t.Run(c.name, func(t *testing.T) { formsGiveEqualProjections(t, c.content(t)) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			formsGiveEqualProjections(t, c.content(t))
+		})
 	}
 }
 

@@ -164,7 +164,7 @@ func FuzzParseIdentity(f *testing.F) {
 	})
 }
 
-func FuzzParseSeries(f *testing.F) {
+func FuzzParseHostWindow(f *testing.F) {
 	seedModels(f, func(_ *Host, ev *events.Event) []byte {
 		for _, s := range seriesOf(ev) {
 			return AppendHostWindow(nil, &s)

@@ -143,9 +143,9 @@ func TestAddWindow(t *testing.T) {
 	}
 }
 
-// TestParseSeriesOfIsTheFilteredSeries reads random subsets of columns, short and odd ones and long and
+// TestParseHostWindowOfIsTheFilteredWindow reads random subsets of columns, short and odd ones and long and
 // plain ones.
-func TestParseSeriesOfIsTheFilteredSeries(t *testing.T) {
+func TestParseHostWindowOfIsTheFilteredWindow(t *testing.T) {
 	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 80))
 		ev := event("node-1", randomRecords(rng, 1+rng.IntN(150)))

@@ -80,16 +80,16 @@ func (out *outcome) checkSettled(head events.Revision) verdict {
 	v := verdict{promise: "every partition has one owner within 2 × TTL + debounce after the faults heal, and every queryd shows everything within the same time",
 		how: "owner and member keys after the last fault; ?wait= at the head of the log"}
 	v.checked = partitions
-	if out.settled.owners > limit {
-		v.addFailure("it took %s until every partition had an owner, more than %s", out.settled.owners, limit)
+	if out.recovery.owners > limit {
+		v.addFailure("it took %s until every partition had an owner, more than %s", out.recovery.owners, limit)
 	}
-	for name, took := range out.settled.visible {
+	for name, took := range out.recovery.visible {
 		if took > limit {
 			v.addFailure("it took %s until %s showed everything, more than %s", took, name, limit)
 		}
 	}
-	if out.settled.err != nil {
-		v.addFailure("%v", out.settled.err)
+	if out.recovery.err != nil {
+		v.addFailure("%v", out.recovery.err)
 	}
 	if out.seen.broken != nil {
 		v.addFailure("the observer lost sight, so this run shows too little: %v", out.seen.broken)

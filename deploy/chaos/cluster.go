@@ -76,7 +76,7 @@ func openCluster(dir string, ttl time.Duration) (*cluster, error) {
 	}
 	for i := range queriers {
 		base, name := take(), fmt.Sprintf("queryd-%d", i)
-		host, port, _ := net.SplitHostPort(base)
+		host, port, _ := net.SplitHostPort(base) // take returns host:port
 		if err := c.addProcess("queryd", name, base, take(), []string{"-query.host=" + host, "-port=" + port, "-live.heartbeat=1s"}); err != nil {
 			return nil, err
 		}

@@ -91,7 +91,7 @@ func awaitOK(ctx context.Context, address string) error {
 			last = err.Error()
 		} else {
 			text, _ := io.ReadAll(resp.Body) // only reported
-			_ = resp.Body.Close()
+			_ = resp.Body.Close()            // it was only read
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}

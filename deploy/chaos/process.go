@@ -67,7 +67,7 @@ func (p *process) startLocked() error {
 // awaitExit notes how a process ended; one that should still run is started again after a second.
 func (p *process) awaitExit(cmd *exec.Cmd, ended chan struct{}, out *os.File, path string, since time.Time) {
 	err := cmd.Wait()
-	_ = out.Close()
+	_ = out.Close() // a log that is short shows it
 	p.mu.Lock()
 	if p.wanted && p.cmd == cmd {
 		p.ends = append(p.ends, end{at: time.Now(), name: p.name, how: fmt.Sprint(err), log: path, ran: time.Since(since)})

@@ -166,7 +166,7 @@ func (p *proxy) breakLocked() {
 }
 
 func (p *proxy) closeAll() {
-	_ = p.ln.Close()
+	_ = p.ln.Close() // it may be closed already
 	p.setMode(weather{cut: true})
 	p.wg.Wait()
 }

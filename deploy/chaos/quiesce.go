@@ -17,14 +17,14 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
-// settled is how the cluster came to rest after the last fault.
-type settled struct {
+// recovery is how the cluster came to rest after the last fault.
+type recovery struct {
 	owners  time.Duration // until every partition had an owner that is alive
 	visible map[string]time.Duration
 	err     error
 }
 
-// debounce is collectd's own (partition.join-debounce).
+// debounce is collectd's: partition.Config.JoinDebounce by default.
 const debounce = 2 * time.Second
 
 // awaitOwners waits until every partition has an owner that is a member.
@@ -116,7 +116,7 @@ func (c *cluster) describeState(d *daemon) string {
 			return err.Error()
 		}
 		text, _ := io.ReadAll(resp.Body) // as much as there is
-		_ = resp.Body.Close()
+		_ = resp.Body.Close()            // it was only read
 		all = append(append(all, text...), '\n')
 	}
 	if err := os.WriteFile(path, all, 0o600); err != nil {

@@ -94,9 +94,9 @@ func (out *outcome) writeNumbers(b *strings.Builder) {
 		line("longest time without an answer of "+r.name, "%s (%d good answers; else %s)", longestGap(r.good, out.begun, out.healed).Round(time.Millisecond), len(r.good), formatCounts(r.bad))
 	}
 	line("longest time without an answer of any queryd", "%s", longestGap(any, out.begun, out.healed).Round(time.Millisecond))
-	line("after the last fault healed: every partition owned", "%s", out.settled.owners.Round(time.Millisecond))
-	for _, name := range slices.Sorted(maps.Keys(out.settled.visible)) {
-		line("after the last fault healed: everything visible in "+name, "%s", out.settled.visible[name].Round(time.Millisecond))
+	line("after the last fault healed: every partition owned", "%s", out.recovery.owners.Round(time.Millisecond))
+	for _, name := range slices.Sorted(maps.Keys(out.recovery.visible)) {
+		line("after the last fault healed: everything visible in "+name, "%s", out.recovery.visible[name].Round(time.Millisecond))
 	}
 	b.WriteByte('\n')
 }

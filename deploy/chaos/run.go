@@ -36,7 +36,7 @@ type outcome struct {
 	seen                  observed
 	saves                 []save
 	ends                  []end
-	settled               settled
+	recovery              recovery
 	verdicts              []verdict
 }
 
@@ -46,7 +46,7 @@ const patience = 60 * time.Second
 // runChaos carries out a whole run in dir. An error means that the run itself failed; the behaviour of the cluster is in the outcome.
 func runChaos(ctx context.Context, dir string, set settings, say func(string, ...any)) (*outcome, error) {
 	out := &outcome{settings: set, ledger: newLedger(), plan: planFaults(set.seed, set.duration, set.ttl, set.only...)}
-	out.settled.visible = map[string]time.Duration{}
+	out.recovery.visible = map[string]time.Duration{}
 	say("building")
 	if err := buildAll(ctx, dir); err != nil {
 		return out, err

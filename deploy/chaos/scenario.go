@@ -32,7 +32,7 @@ func (out *outcome) runScenario(ctx context.Context, c *cluster, say func(string
 	}
 	head, err := out.quiesce(ctx, c, o, say)
 	if err != nil {
-		out.settled.err = err
+		out.recovery.err = err
 		say("not at rest: %v", err)
 	}
 	unwatch()
@@ -81,7 +81,7 @@ func (out *outcome) quiesce(ctx context.Context, c *cluster, o *observer, say fu
 	defer cancel()
 	var head events.Revision
 	var err error
-	if out.settled.owners, err = awaitOwners(ctx, o, out.faulty); err != nil {
+	if out.recovery.owners, err = awaitOwners(ctx, o, out.faulty); err != nil {
 		return head, err
 	}
 	if err := c.awaitReady(ctx); err != nil {
@@ -103,7 +103,7 @@ func (out *outcome) quiesce(ctx context.Context, c *cluster, o *observer, say fu
 		if err := awaitVisible(ctx, d.base, head, late); err != nil {
 			return head, err
 		}
-		out.settled.visible[d.name] = time.Since(out.faulty)
+		out.recovery.visible[d.name] = time.Since(out.faulty)
 	}
 	if head, err = log.Head(ctx); err != nil { // with the projections up to the position that was just awaited
 		return head, err

@@ -25,7 +25,7 @@ func TestSchedules(t *testing.T) {
 		number = 50
 	}
 	var next, done atomic.Uint64
-	var seen tally
+	var seen eventCounts
 	more := func() (seed uint64, ok bool) {
 		n := next.Add(1) - 1
 		return *firstSeed + n, !t.Failed() && (n < uint64(number) || number == 0 && time.Since(began) < *within)
@@ -52,7 +52,7 @@ func TestSchedules(t *testing.T) {
 }
 
 // simulate runs the schedule of a seed in a bubble.
-func simulate(t *testing.T, seed uint64, seen *tally) {
+func simulate(t *testing.T, seed uint64, seen *eventCounts) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, seed, dir, seen)

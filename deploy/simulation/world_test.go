@@ -61,7 +61,7 @@ type world struct {
 	end    context.CancelFunc
 	began  time.Time
 	writes *writes
-	seen   *tally
+	seen   *eventCounts
 
 	sources    *sources
 	senders    *senders
@@ -85,7 +85,7 @@ type world struct {
 }
 
 // newWorld starts a pipeline of two appenders, two collectors, two hubs and four subscribers.
-func newWorld(t *testing.T, seed uint64, dir string, seen *tally) *world {
+func newWorld(t *testing.T, seed uint64, dir string, seen *eventCounts) *world {
 	sh := shapeOf(seed)
 	w := &world{
 		t: t, dir: dir, began: time.Now(), shape: sh, seen: seen,

@@ -62,7 +62,7 @@ func (c *entryBuilder) rollupBuilders() []*rollupBuilder {
 	for r := range c.records.sortedRows(true) {
 		_ = minutes.addRow(&r) // counting cannot fail
 	}
-	_ = minutes.flushBucket()
+	_ = minutes.flushBucket() // as above
 	hours := &rollupBuilder{step: events.Timestamp(time.Hour), out: newRollupWriter(Hours)}
 	if minutes.readings < minuteReadings*minutes.buckets {
 		return []*rollupBuilder{hours}

@@ -74,8 +74,8 @@ func (c *conn) drainInput(err error) {
 	}
 	c.cancel(errGone)
 	raw := c.ws.NetConn()
-	_ = raw.SetReadDeadline(time.Now().Add(linger))
-	_, _ = io.Copy(io.Discard, io.LimitReader(raw, 16<<20))
+	_ = raw.SetReadDeadline(time.Now().Add(linger))         // the copy shows a connection that has ended
+	_, _ = io.Copy(io.Discard, io.LimitReader(raw, 16<<20)) // ends by linger or with the connection
 }
 
 // runInWriter runs a task in the writer. It returns false when the connection ended before.

@@ -60,24 +60,24 @@ func (c *conn) serveStreams(sess session) {
 func (c *conn) finishClosing(sess session) {
 	c.mu.Lock()
 	c.closed = true
-	_ = c.ws.SetReadDeadline(time.Now().Add(linger))
+	_ = c.ws.SetReadDeadline(time.Now().Add(linger)) // a broken connection ends the reader anyway
 	c.mu.Unlock()
 	why, ok := errors.AsType[*closing](context.Cause(c.ctx))
 	if !ok {
 		if errors.Is(context.Cause(c.ctx), errStuck) {
-			_ = c.ws.SetReadDeadline(time.Now())
+			_ = c.ws.SetReadDeadline(time.Now()) // a broken connection ends the reader anyway
 		}
 		return
 	}
 	sess.sayGoodbye(why)
 	text := websocket.FormatCloseMessage(why.code, why.reason)
-	_ = c.ws.WriteControl(websocket.CloseMessage, text, time.Now().Add(linger))
-	_ = c.ws.SetReadDeadline(time.Now().Add(linger))
+	_ = c.ws.WriteControl(websocket.CloseMessage, text, time.Now().Add(linger)) // the client may be gone
+	_ = c.ws.SetReadDeadline(time.Now().Add(linger))                            // a broken connection ends the reader anyway
 }
 
 // sendText writes a message; only the writer may call it. A client that does not take the message in time is cut off.
 func (c *conn) sendText(text []byte) {
-	_ = c.ws.SetWriteDeadline(time.Now().Add(c.server.cfg.WriteTimeout))
+	_ = c.ws.SetWriteDeadline(time.Now().Add(c.server.cfg.WriteTimeout)) // always nil
 	if err := c.ws.WriteMessage(websocket.TextMessage, text); err != nil {
 		c.cancel(errStuck)
 		return
@@ -92,5 +92,5 @@ func (c *conn) cutOff() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	_ = c.ws.NetConn().SetDeadline(time.Unix(1, 0))
+	_ = c.ws.NetConn().SetDeadline(time.Unix(1, 0)) // it fails where the connection has ended already
 }

@@ -144,7 +144,7 @@ func (c *conn) sendMessage(m message) error {
 func (c *conn) closeConn() {
 	goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
 	_ = c.ws.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(time.Second)) // it may be broken already
-	_ = c.ws.Close()
+	_ = c.ws.Close()                                                                    // nothing is left to be done with it
 }
 
 // maxRefusal bounds the shown part of a refused connection's response, in bytes.

@@ -27,12 +27,12 @@ func (k seen) String() string {
 	return [...]string{"acknowledged event", "lost claim", "fenced write", "resumed subscription", "reset", "slow subscriber", "rebuild", "", "stale write", "reload"}[k]
 }
 
-// tally counts over all schedules: the faults that they are meant for do happen.
-type tally [kindsSeen]atomic.Int64
+// eventCounts are the numbers of events of each kind in all schedules. They show that the faults do happen.
+type eventCounts [kindsSeen]atomic.Int64
 
 func (w *world) count(k seen, n int) { w.seen[k].Add(int64(n)) }
 
-func (t *tally) String() string {
+func (t *eventCounts) String() string {
 	var all []string
 	for k := range kindsSeen {
 		if k == often {

@@ -18,6 +18,7 @@ func (f *follower) commitDue(ctx context.Context, folded <-chan struct{}) error 
 	defer cancel()
 	interval := newAdaptiveInterval(f.cfg.LiveInterval)
 	for {
+		replaced := f.run.info.Load().replaced // before takeDue, which reads the goal
 		due, again := f.state.takeDue(time.Now(), interval.current, false)
 		if !isEmpty(due) {
 			began := time.Now()
@@ -32,6 +33,7 @@ func (f *follower) commitDue(ctx context.Context, folded <-chan struct{}) error 
 		timer := time.NewTimer(time.Until(again))
 		select {
 		case <-f.state.changed.C():
+		case <-replaced: // the log may be folded up to the new goal already, and silent
 		case <-timer.C:
 		case <-folded:
 			timer.Stop()

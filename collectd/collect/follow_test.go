@@ -52,7 +52,11 @@ func (r *rig) newCollector(cfg Config) *Collector {
 
 // startFollower starts a follower, as foldClaim does. The returned function stops it and returns its error.
 func (r *rig) startFollower(cfg Config) (stop func() error) {
-	c, w := r.newCollector(cfg), r.newRun()
+	return r.startFollowerOf(r.newRun(), cfg)
+}
+
+func (r *rig) startFollowerOf(w *generationRun, cfg Config) (stop func() error) {
+	c := r.newCollector(cfg)
 	ctx, cancel := context.WithCancel(r.t.Context())
 	ended := make(chan error, 1)
 	go func() {
@@ -128,6 +132,43 @@ func (r *rig) checkStored() {
 	if len(r.store.live) != len(hosts) || len(r.store.chunks) != len(series) {
 		r.t.Errorf("stored %d hosts and %d windows, want %d and %d", len(r.store.live), len(r.store.chunks), len(hosts), len(series))
 	}
+}
+
+// storedOffset returns the revision up to which the stored projections are folded.
+func (r *rig) storedOffset() int64 {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	return earlierRevision(r.store.offsets.Live, r.store.offsets.Series).Number
+}
+
+// A leader waits for offsets at its generation's goal, and on a quiet log nothing but the goal itself changes.
+func TestAGoalBehindTheFoldedPositionIsStoredAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		w := r.newRun()
+		stop := r.startFollowerOf(w, Config{})
+		r.appendEvents(eventstest.Event("a", 10))
+		r.awaitStored()
+		for range 3 {
+			r.log.Advance()
+		}
+		time.Sleep(5 * time.Second)
+		head, err := r.log.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := r.storedOffset(); at >= head.Number {
+			t.Fatalf("the offset is stored at %d, the head, without a reason", at)
+		}
+		w.setInfo(snapshot.GenerationInfo{State: snapshot.Active, Revision: head.Number})
+		time.Sleep(time.Second)
+		if at := r.storedOffset(); at < head.Number {
+			t.Errorf("a second after the goal became %d the offset is %d", head.Number, at)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func foldAll(evs []events.Event) (map[events.HostID]*projections.Host, map[windowKey]*projections.HostWindow) {

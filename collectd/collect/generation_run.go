@@ -16,13 +16,19 @@ import (
 // generationRun is the folding of one generation by this collector.
 type generationRun struct {
 	generation projections.Generation
-	info       atomic.Pointer[snapshot.GenerationInfo]
+	info       atomic.Pointer[runInfo]
 	active     chan struct{} // closed once the generation is active
 	behind     atomic.Int64  // partitions owned here that have not reached the head
 	otherLog   atomic.Bool   // the stored state of some partition was folded from another log
 
 	stop context.CancelFunc
 	done chan struct{} // closed when all its goroutines have ended
+}
+
+// runInfo is the record of a generation, with a channel that is closed when another record replaces it.
+type runInfo struct {
+	snapshot.GenerationInfo
+	replaced chan struct{}
 }
 
 func newGenerationRun(g projections.Generation, info snapshot.GenerationInfo) *generationRun {
@@ -33,7 +39,9 @@ func newGenerationRun(g projections.Generation, info snapshot.GenerationInfo) *g
 
 // setInfo stores the generation's record. One goroutine calls it.
 func (w *generationRun) setInfo(info snapshot.GenerationInfo) {
-	w.info.Store(&info)
+	if was := w.info.Swap(&runInfo{info, make(chan struct{})}); was != nil {
+		close(was.replaced)
+	}
 	if info.State == snapshot.Active && !w.isActive() {
 		close(w.active)
 	}
@@ -115,7 +123,7 @@ func (c *Collector) startRun(ctx context.Context, w *generationRun, failed func(
 	ctx, w.stop = context.WithCancel(ctx)
 	lg := c.lg.With("generation", w.generation)
 	lg.Info("folding a generation", "state", w.info.Load().State, "model_version", c.version)
-	condition := func() clientv3.Cmp { return c.gens.Unchanged(w.generation, *w.info.Load()) }
+	condition := func() clientv3.Cmp { return c.gens.Unchanged(w.generation, w.info.Load().GenerationInfo) }
 	go func() {
 		defer close(w.done)
 		c.owner.Share(ctx, string(w.generation), condition, func(claim *partition.Claim) {

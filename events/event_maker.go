@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// eventMaker builds events from openEvents. It holds the memory of one build for reuse by the next.
+// eventMaker builds events from the readings of a Cutter. It holds the memory of one build for reuse by the next.
 type eventMaker struct {
 	identities []int32 // in order
 	identity   []int32 // rank of each identity

@@ -6,7 +6,7 @@ import (
 )
 
 // jsonVersion is the newest form of the JSON values that processes store: facts, offsets, generations, entries of the
-// quarantine, states of uploads, manifests of the spool. It is not written; a later form says "version": 2.
+// quarantine, states of uploads, manifests of the spool, heads of the archive. It is not written; a later form says "version": 2.
 const jsonVersion = 1
 
 // DecodeStoredJSON decodes a stored JSON value into v. It refuses a value of a later form, whose members may mean

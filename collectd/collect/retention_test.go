@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// storedProgress bounds the events that may leave the log. An event that is folded and waits, or is just being saved,
+// The stored progress bounds the events that may leave the log. An event that is folded and waits, or is just being saved,
 // must stay: a new follower that starts from the stored state would never see it again.
 func TestEventsThatAreNotStoredYetDoNotLeaveTheLog(t *testing.T) {
 	at := func(n int64) events.Revision { return events.Revision{Epoch: 1, Cluster: 1, Number: n} }

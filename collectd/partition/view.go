@@ -2,7 +2,6 @@ package partition
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -163,7 +162,7 @@ func (vr viewer) putMember(v *view, kv *mvccpb.KeyValue) {
 		return
 	}
 	var member memberValue
-	if err := json.Unmarshal(kv.Value, &member); err != nil {
+	if err := events.DecodeStoredJSON(kv.Value, &member); err != nil {
 		vr.lg.Warn("ignoring a member with an unreadable value", "member", id, "err", err)
 		return
 	}

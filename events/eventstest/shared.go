@@ -49,7 +49,11 @@ func Main(m *testing.M) {
 // OverlapTests has twice as many parallel tests run at once as the Go runtime has processors, unless -parallel says
 // otherwise: tests of servers and collectors mostly wait. It is for TestMain.
 func OverlapTests() {
-	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // the flag takes any number above 0
+	set := false
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" }) // if flags are parsed already
+	if !set {
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) // the flag takes any number above 0
+	}
 }
 
 // Shared returns the etcd that this binary's tests share.

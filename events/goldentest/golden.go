@@ -39,7 +39,7 @@ func CheckWritten(t testing.TB, name string, form int, got []byte) {
 	compareGolden(t, fmt.Sprintf("%s.form%d.hex", name, form), got)
 }
 
-// CheckWrittenText is Written for a text form.
+// CheckWrittenText is CheckWritten for a text form.
 func CheckWrittenText(t testing.TB, name string, form int, got string) {
 	t.Helper()
 	compareGolden(t, fmt.Sprintf("%s.form%d.txt", name, form), []byte(got))

@@ -27,7 +27,7 @@ func (s *Store) AdoptOffsets(ctx context.Context, was events.Epoch) (int, error)
 	adopted := 0
 	for _, kv := range all.Kvs {
 		var v offsetsValue
-		if err := json.Unmarshal(kv.Value, &v); err != nil {
+		if err := events.DecodeStoredJSON(kv.Value, &v); err != nil {
 			return adopted, &DamagedError{Key: string(kv.Key), Err: err}
 		}
 		if v.Epoch != strconv.FormatUint(uint64(was), 16) {

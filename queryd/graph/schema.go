@@ -53,7 +53,7 @@ func (e *Engine) queryFields(t *types) graphql.Fields {
 			"name": {Type: nonNull(graphql.String)},
 		}), e.asOf(e.resolveHost, namedHost("name"))),
 		"gpus": e.newField(listOf(t.gpu), "Every GPU, by host and index.", withArgs(asOfArg(t), graphql.FieldConfigArgument{
-			"host":  {Type: graphql.String, Description: "only events of this host"},
+			"host":  {Type: graphql.String, Description: "only GPUs of this host"},
 			"limit": limit,
 		}), e.asOf(e.resolveGPUs, namedHost("host"))),
 		"gpu": e.newField(t.gpu, "One GPU, null if it is not known.", withArgs(asOfArg(t), graphql.FieldConfigArgument{

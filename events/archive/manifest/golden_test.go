@@ -64,14 +64,17 @@ func TestLaterManifestsAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range map[string]string{
-		"0000000000000000001-0000000000000000512": strings.Replace(string(entry), `"version":1`, `"version":2`, 1),
-		headName:           `{"at":512,"events":40}`,
-		replacedName + "x": `{"objects":"records/036/a.parquet"}`,
+	head := packHead(Head{At: m.revisionOf(512), Events: 40})
+	for _, later := range []struct{ name, value string }{
+		{"0000000000000000001-0000000000000000512", strings.Replace(string(entry), `"version":1`, `"version":2`, 1)},
+		{headName, `{"at":512,"events":40}`},
+		{headName, strings.Replace(head, "{", `{"version":2,`, 1)},
+		{replacedName + "x", `{"objects":"records/036/a.parquet"}`},
+		{replacedName + "x", `{"version":2,"names":["records/036/a.parquet"],"at":"2025-07-18T20:42:35Z"}`},
 	} {
 		p := Partition{ID: 36}
-		if err := m.unpackKey(&p, name, &mvccpb.KeyValue{Key: []byte(name), Value: []byte(value)}); err == nil {
-			t.Errorf("%s: %s is read as %+v, want an error", name, value, p)
+		if err := m.unpackKey(&p, later.name, &mvccpb.KeyValue{Key: []byte(later.name), Value: []byte(later.value)}); err == nil {
+			t.Errorf("%s: %s is read as %+v, want an error", later.name, later.value, p)
 		}
 	}
 }

@@ -94,7 +94,7 @@ func (m *Manifest) unpackKey(p *Partition, rest string, kv *mvccpb.KeyValue) err
 		p.Head, err = m.unpackHead(kv.Value)
 	case strings.HasPrefix(rest, replacedName):
 		var v replacedValue
-		err = json.Unmarshal(kv.Value, &v)
+		err = events.DecodeStoredJSON(kv.Value, &v)
 		p.Replaced = append(p.Replaced, Replaced{Objects: v.Objects, At: v.At, key: string(kv.Key), revision: kv.ModRevision})
 	default:
 		one := Listed{revision: kv.ModRevision}
@@ -145,7 +145,7 @@ func packHead(h Head) string {
 
 func (m *Manifest) unpackHead(value []byte) (Head, error) {
 	var v headValue
-	if err := json.Unmarshal(value, &v); err != nil {
+	if err := events.DecodeStoredJSON(value, &v); err != nil {
 		return Head{}, err
 	}
 	at, err := events.ParseRevision(v.At)

@@ -28,9 +28,8 @@ var shared struct {
 //
 //	func TestMain(m *testing.M) { eventstest.Main(m) }
 //
-// The server starts with the first test that asks for it. Tests overlap as OverlapTests says.
+// The server starts with the first test that asks for it.
 func Main(m *testing.M) {
-	OverlapTests()
 	shared.mu.Lock()
 	shared.open = true
 	shared.mu.Unlock()
@@ -47,7 +46,7 @@ func Main(m *testing.M) {
 }
 
 // OverlapTests has twice as many parallel tests run at once as the Go runtime has processors, unless -parallel says
-// otherwise: tests of servers and collectors mostly wait. It is for TestMain.
+// otherwise. It is for the TestMain of a package whose parallel tests mostly wait.
 func OverlapTests() {
 	set := false
 	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" }) // if flags are parsed already

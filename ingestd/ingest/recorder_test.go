@@ -17,7 +17,10 @@ import (
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
 
-func TestMain(m *testing.M) { eventstest.Main(m) }
+func TestMain(m *testing.M) {
+	eventstest.OverlapTests()
+	eventstest.Main(m)
+}
 
 // startServer runs a server on a free loopback port for the length of the test.
 func startServer(t testing.TB, cfg Config, log eventLog, folded projector) *Server {

@@ -54,8 +54,8 @@ func (out *outcome) checkQueries(ctx context.Context, c *cluster) {
 	client := &http.Client{Timeout: 10 * time.Second}
 	var fleets [][]newest
 	for _, d := range c.processesOf("queryd") {
-		told, err := history(ctx, d.base)
-		all := checkRecords(d.name, told, out.ledger.sent, out.ledger.acked)
+		answered, err := history(ctx, d.base)
+		all := checkRecords(d.name, answered, out.ledger.sent, out.ledger.acked)
 		gpus, err2 := getGPUs(ctx, client, d.base)
 		for _, err := range []error{err, err2} {
 			if err != nil {
@@ -63,7 +63,7 @@ func (out *outcome) checkQueries(ctx context.Context, c *cluster) {
 			}
 		}
 		fleets = append(fleets, gpus)
-		out.verdicts = append(out.verdicts, append(all, checkOrder(d.name, told))...)
+		out.verdicts = append(out.verdicts, append(all, checkOrder(d.name, answered))...)
 	}
 	for _, s := range out.subscribers {
 		cells := checkStream(s.name, s.steps, out.seen.view, &stream)
@@ -114,9 +114,9 @@ func (out *outcome) checkAnswers() verdict {
 		for _, w := range r.wrong {
 			v.addFailure("%s", w)
 		}
-		for told, value := range r.told {
-			if want, known := out.ledger.sent[told]; !known || want != value {
-				v.addFailure("%s answered %s: %s, sent was %q", r.name, told, value, want)
+		for answered, value := range r.answered {
+			if want, known := out.ledger.sent[answered]; !known || want != value {
+				v.addFailure("%s answered %s: %s, sent was %q", r.name, answered, value, want)
 			}
 		}
 	}

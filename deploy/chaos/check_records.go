@@ -28,12 +28,12 @@ func (e *entry) entryReadings() map[reading]string {
 }
 
 // checkRecords compares a whole history with the readings that were sent and acknowledged.
-func checkRecords(from string, told []entry, sent map[reading]string, acked map[reading]bool) []verdict {
+func checkRecords(from string, answered []entry, sent map[reading]string, acked map[reading]bool) []verdict {
 	kept := verdict{promise: "every acknowledged record is queryable exactly once, with its exact value",
 		how: "all pages of " + from + " /api/v1/telemetry against the uploads that were answered 200"}
 	invented := verdict{promise: "nothing is queryable that was not sent", how: "the same pages against every byte that was sent"}
 	seen := map[reading]int{}
-	for _, e := range told {
+	for _, e := range answered {
 		if len(e.Others) > 0 {
 			invented.addFailure("%s at %s has further readings: %v", e.ID, e.Timestamp, e.Others)
 		}
@@ -64,13 +64,13 @@ func checkRecords(from string, told []entry, sent map[reading]string, acked map[
 }
 
 // checkOrder holds that pages come newest first and never repeat a GPU's time.
-func checkOrder(from string, told []entry) verdict {
+func checkOrder(from string, answered []entry) verdict {
 	v := verdict{promise: "history comes in order of record time, per series and over all", how: "the same pages, entry by entry"}
 	last := map[string]time.Time{}
-	for i, e := range told {
+	for i, e := range answered {
 		v.checked++
-		if i > 0 && e.Timestamp.After(told[i-1].Timestamp) {
-			v.addFailure("%s: %s comes after %s, newest first", from, e.Timestamp, told[i-1].Timestamp)
+		if i > 0 && e.Timestamp.After(answered[i-1].Timestamp) {
+			v.addFailure("%s: %s comes after %s, newest first", from, e.Timestamp, answered[i-1].Timestamp)
 		}
 		if at, there := last[e.ID]; there && !e.Timestamp.Before(at) {
 			v.addFailure("%s: %s of %s comes after %s", from, e.Timestamp, e.ID, at)

@@ -28,9 +28,9 @@ func page(watts, absent string) entry {
 // expect holds that a verdict failed and said why, or held where why is empty.
 func expect(t *testing.T, v verdict, why string) {
 	t.Helper()
-	told := strings.Join(v.broken, "; ")
-	if why == "" && !v.ok() || why != "" && !strings.Contains(told, why) {
-		t.Errorf("%q: looked at %d things, %d broken: %s; want %q", v.promise, v.checked, v.failed, told, why)
+	answered := strings.Join(v.broken, "; ")
+	if why == "" && !v.ok() || why != "" && !strings.Contains(answered, why) {
+		t.Errorf("%q: looked at %d things, %d broken: %s; want %q", v.promise, v.checked, v.failed, answered, why)
 	}
 }
 
@@ -41,24 +41,24 @@ func TestRecordsAreHeldAgainstWhatWasAcknowledged(t *testing.T) {
 	further := page("66.781", "")
 	further.Others = []any{"another value"}
 	for name, c := range map[string]struct {
-		told           []entry
+		answered       []entry
 		acked          map[reading]bool
 		kept, invented string
 	}{
-		"all there":                    {told: []entry{good}, acked: both},
-		"one that was not promised":    {told: []entry{page("66.781", "")}, acked: one},
-		"lost":                         {told: []entry{page("66.781", "")}, acked: both, kept: "acknowledged, is not there"},
+		"all there":                    {answered: []entry{good}, acked: both},
+		"one that was not promised":    {answered: []entry{page("66.781", "")}, acked: one},
+		"lost":                         {answered: []entry{page("66.781", "")}, acked: both, kept: "acknowledged, is not there"},
 		"all lost":                     {acked: both, kept: "acknowledged, is not there", invented: "none"},
-		"twice":                        {told: []entry{good, good}, acked: both, kept: "is there twice"},
-		"changed":                      {told: []entry{page("66.78", "blank")}, acked: both, kept: "is 66.78, sent was 66.781"},
-		"another reason":               {told: []entry{page("66.781", "lost")}, acked: both, kept: "is absent:lost, sent was absent:blank"},
-		"never sent":                   {told: []entry{good, {ID: "GPU-2", Timestamp: noon, Metrics: map[string]json.Number{"x": "1"}}}, acked: both, invented: "was never sent"},
-		"not promised, and changed":    {told: []entry{page("66.781", "lost")}, acked: one, invented: "is absent:lost"},
-		"a second value, at one time":  {told: []entry{further}, acked: one, invented: "has further readings"},
-		"a number in place of a blank": {told: []entry{{ID: "GPU-1", Timestamp: noon, Metrics: map[string]json.Number{temp.metric: "0"}}}, acked: map[reading]bool{temp: true}, kept: "is 0, sent was absent:blank"},
+		"twice":                        {answered: []entry{good, good}, acked: both, kept: "is there twice"},
+		"changed":                      {answered: []entry{page("66.78", "blank")}, acked: both, kept: "is 66.78, sent was 66.781"},
+		"another reason":               {answered: []entry{page("66.781", "lost")}, acked: both, kept: "is absent:lost, sent was absent:blank"},
+		"never sent":                   {answered: []entry{good, {ID: "GPU-2", Timestamp: noon, Metrics: map[string]json.Number{"x": "1"}}}, acked: both, invented: "was never sent"},
+		"not promised, and changed":    {answered: []entry{page("66.781", "lost")}, acked: one, invented: "is absent:lost"},
+		"a second value, at one time":  {answered: []entry{further}, acked: one, invented: "has further readings"},
+		"a number in place of a blank": {answered: []entry{{ID: "GPU-1", Timestamp: noon, Metrics: map[string]json.Number{temp.metric: "0"}}}, acked: map[reading]bool{temp: true}, kept: "is 0, sent was absent:blank"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all := checkRecords("queryd-0", c.told, sent, c.acked)
+			all := checkRecords("queryd-0", c.answered, sent, c.acked)
 			expect(t, all[0], c.kept)
 			if c.invented == "none" {
 				if all[1].ok() {

@@ -35,8 +35,8 @@ func (c *confirmer) confirmUpload(ctx context.Context, u *upload, revision strin
 	}
 	at := time.Unix(0, first.at).UTC().Format(time.RFC3339Nano)
 	query := url.Values{"gpu_id": {first.gpu}, "start_time": {at}, "end_time": {at}, "wait": {revision}}
-	var told []entry
-	if _, err := getData(ctx, c.client, base+"/api/v1/telemetry?"+query.Encode(), &told); err != nil {
+	var answered []entry
+	if _, err := getData(ctx, c.client, base+"/api/v1/telemetry?"+query.Encode(), &answered); err != nil {
 		c.ledger.recordAnswer("read with ?wait=: " + err.Error())
 		if strings.HasPrefix(err.Error(), "4") {
 			c.ledger.recordFault("%s was acknowledged at %s; %s refused ?wait= for that: %v", u.name, revision, base, err)
@@ -44,15 +44,15 @@ func (c *confirmer) confirmUpload(ctx context.Context, u *upload, revision strin
 		return
 	}
 	c.ledger.recordAnswer("read with ?wait=: 200")
-	for _, missing := range missingReadings(want, told) {
+	for _, missing := range missingReadings(want, answered) {
 		c.ledger.recordFault("%s was acknowledged at %s; %s answered ?wait= for that without %s", u.name, revision, base, missing)
 	}
 }
 
 // missingReadings returns the readings that entries lack, or have with another value.
-func missingReadings(want map[reading]string, told []entry) []reading {
+func missingReadings(want map[reading]string, answered []entry) []reading {
 	got := map[reading]string{}
-	for _, e := range told {
+	for _, e := range answered {
 		for r, value := range e.entryReadings() {
 			got[r] = value
 		}

@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"strings"
@@ -35,16 +37,20 @@ func echo(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// line sends a line and waits for it to come back.
-func line(c net.Conn, within time.Duration) error {
+// echoLine sends a line of its own and waits for it to come back, after those that a hole had held up.
+func echoLine(c net.Conn, within time.Duration) error {
 	if err := c.SetDeadline(time.Now().Add(within)); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(c, "hello\n"); err != nil {
+	sent := fmt.Sprintln("hello", rand.Uint64())
+	if _, err := io.WriteString(c, sent); err != nil {
 		return err
 	}
-	_, err := bufio.NewReader(c).ReadString('\n')
-	return err
+	for answers := bufio.NewReader(c); ; {
+		if got, err := answers.ReadString('\n'); err != nil || got == sent {
+			return err
+		}
+	}
 }
 
 func TestWeatherOfAProxy(t *testing.T) {
@@ -62,30 +68,30 @@ func TestWeatherOfAProxy(t *testing.T) {
 		return c
 	}
 	old := dial()
-	if err := line(old, time.Minute); err != nil {
+	if err := echoLine(old, time.Minute); err != nil {
 		t.Fatalf("in fair weather: %v", err)
 	}
 	p.setMode(weather{hole: true})
 	fresh := dial()
 	for _, c := range []net.Conn{old, fresh} {
-		if err, ok := line(c, 200*time.Millisecond).(net.Error); !ok || !err.Timeout() {
+		if err, ok := echoLine(c, 200*time.Millisecond).(net.Error); !ok || !err.Timeout() {
 			t.Errorf("in a hole: got %v, want nothing at all", err)
 		}
 	}
 	p.setMode(weather{})
 	for _, c := range []net.Conn{old, fresh} {
-		if err := line(c, time.Minute); err != nil {
+		if err := echoLine(c, time.Minute); err != nil {
 			t.Errorf("after the hole closed: %v", err)
 		}
 	}
 	p.setMode(weather{delay: 100 * time.Millisecond})
 	start := time.Now()
-	if err := line(old, time.Minute); err != nil || time.Since(start) < 100*time.Millisecond {
+	if err := echoLine(old, time.Minute); err != nil || time.Since(start) < 100*time.Millisecond {
 		t.Errorf("with a delay: %v after %s", err, time.Since(start))
 	}
 	p.setMode(weather{cut: true})
 	for _, c := range []net.Conn{old, dial()} {
-		if err := line(c, time.Minute); err == nil || strings.Contains(err.Error(), "timeout") {
+		if err := echoLine(c, time.Minute); err == nil || strings.Contains(err.Error(), "timeout") {
 			t.Errorf("cut: got %v, want a broken connection", err)
 		}
 	}

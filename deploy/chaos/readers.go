@@ -17,11 +17,11 @@ import (
 type reader struct {
 	name, base string
 
-	mu    sync.Mutex
-	good  []time.Time // of good answers
-	bad   map[string]int
-	wrong []string
-	told  map[reading]string // everything that was ever answered
+	mu       sync.Mutex
+	good     []time.Time // of good answers
+	bad      map[string]int
+	wrong    []string
+	answered map[reading]string // everything that was ever answered
 }
 
 const (
@@ -32,7 +32,7 @@ const (
 func newReaders(c *cluster) []*reader {
 	var all []*reader
 	for _, d := range c.processesOf("queryd") {
-		all = append(all, &reader{name: d.name, base: d.base, bad: map[string]int{}, told: map[reading]string{}})
+		all = append(all, &reader{name: d.name, base: d.base, bad: map[string]int{}, answered: map[reading]string{}})
 	}
 	return all
 }
@@ -76,7 +76,7 @@ func (r *reader) checkAnswer(g *newest, times map[cell]time.Time) {
 			r.wrong = append(r.wrong, fmt.Sprintf("%s: %s of %s was of %s and then of %s", r.name, metric, g.ID, before.Format(time.RFC3339), at.Format(time.RFC3339)))
 		}
 		times[c] = at
-		r.told[reading{g.ID, metric, at.UnixNano()}] = g.value(metric)
+		r.answered[reading{g.ID, metric, at.UnixNano()}] = g.value(metric)
 	}
 }
 

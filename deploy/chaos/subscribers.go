@@ -94,7 +94,7 @@ func (s *subscriber) connectOnce(ctx context.Context, base, token string) string
 	}
 	s.dials++
 	defer ws.Close()
-	defer context.AfterFunc(ctx, func() { _ = ws.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = ws.Close() })() // its reader sees the end
 	sub, err := json.Marshal(map[string]any{"op": "sub", "id": "s", "mode": s.mode, "hz": 10, "from": token})
 	if err != nil || ws.WriteMessage(websocket.TextMessage, sub) != nil {
 		return token

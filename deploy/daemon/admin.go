@@ -102,19 +102,19 @@ const statusTimeout = 10 * time.Second
 func (a *admin) serveStatus(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
 	defer cancel()
-	told, code := map[string]any{}, http.StatusOK
+	statuses, code := map[string]any{}, http.StatusOK
 	if parts := a.parts.Load(); parts != nil {
 		for _, p := range *parts {
 			if p.Status == nil {
 				continue
 			}
 			status, err := p.Status(ctx)
-			if told[p.Name] = status; err != nil {
-				told[p.Name], code = map[string]any{"error": err.Error()}, http.StatusServiceUnavailable
+			if statuses[p.Name] = status; err != nil {
+				statuses[p.Name], code = map[string]any{"error": err.Error()}, http.StatusServiceUnavailable
 			}
 		}
 	}
-	writeJSON(w, code, map[string]any{"success": code == http.StatusOK, "data": told})
+	writeJSON(w, code, map[string]any{"success": code == http.StatusOK, "data": statuses})
 }
 
 func writeJSON(w http.ResponseWriter, status int, body map[string]any) {

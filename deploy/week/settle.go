@@ -19,8 +19,8 @@ type stored struct {
 	byKind  map[string]int64 // bytes, by the kind in an object's name
 }
 
-// quiet is how long the archive must not change to count as settled.
-const quiet = 30 * time.Second
+// quietTime is how long the archive must not change to count as settled.
+const quietTime = 30 * time.Second
 
 // settleDown waits until everything is archived and merged: until the archive has not changed for a while.
 func (out *outcome) settleDown(ctx context.Context, s *server) error {
@@ -37,7 +37,7 @@ func (out *outcome) settleDown(ctx context.Context, s *server) error {
 		if err := out.sampleState(ctx, s); err != nil {
 			return err
 		}
-		if time.Since(changed) > quiet {
+		if time.Since(changed) > quietTime {
 			out.settled, out.settling = true, changed.Sub(began)
 			return nil
 		}

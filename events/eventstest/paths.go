@@ -89,7 +89,7 @@ func (p *path) acceptAll(ctx context.Context) {
 func (p *path) proxyConn(ctx context.Context, from net.Conn) {
 	to, err := net.Dial("unix", p.to)
 	if err != nil {
-		_ = from.Close()
+		_ = from.Close() // the caller sees the end
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -100,7 +100,7 @@ func awaitListener(t testing.TB, address string) {
 	for {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 		if err == nil {
-			_ = conn.Close()
+			_ = conn.Close() // it was only opened
 			return
 		}
 		select {

@@ -81,7 +81,7 @@ func TestExtremesRoundTrip(t *testing.T) {
 			{ID: 0, Identity: events.Identity{UUID: "MIG-5fd4f087-86f3-7a43-b711-4771313afc50", Part: "mig:3", Labels: []events.Label{{Name: "pod", Value: ""}, {Name: "pod", Value: "x"}}}, FirstSeen: minTime},
 			{ID: math.MaxUint64, FirstSeen: maxTime},
 		},
-		Windows: []Span{{WindowOf(minTime), WindowOf(minTime)}, {-1, 5}, {7, WindowOf(maxTime)}},
+		Windows: []WindowRange{{WindowOf(minTime), WindowOf(minTime)}, {-1, 5}, {7, WindowOf(maxTime)}},
 	}
 	gotID, err := ParseIdentity(AppendIdentity(nil, &id))
 	if diff := gocmp.Diff(id, gotID); err != nil || diff != "" {

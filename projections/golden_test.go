@@ -90,7 +90,7 @@ func goldenIdentities() map[string]Identity {
 				{ID: 6, Identity: events.Identity{}, FirstSeen: goldenAt + goldenTick},
 				{ID: 0xfffefdfcfbfaf9f8, Identity: events.Identity{UUID: string(goldenOther), Part: strings.Repeat("p", 130)}, FirstSeen: goldenAt},
 			},
-			Windows: []Span{{First: -12, Last: -12}, {First: 486908, Last: 486910}, {First: 487000, Last: 487000}},
+			Windows: []WindowRange{{First: -12, Last: -12}, {First: 486908, Last: 486910}, {First: 487000, Last: 487000}},
 		},
 	}
 }

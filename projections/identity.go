@@ -11,8 +11,8 @@ import (
 // and is written only then. Its slices are never changed in place (see Host). Implausible readings count
 // for nothing here, as in the other models.
 type Identity struct {
-	Known   []Known // sorted by ID
-	Windows []Span  // windows that hold records: disjoint, ascending, not adjacent
+	Known   []Known       // sorted by ID
+	Windows []WindowRange // windows that hold records: disjoint, ascending, not adjacent
 }
 
 // Known is one identity (UUID, model, labels …) and when it was first seen, by record time.
@@ -22,8 +22,8 @@ type Known struct {
 	FirstSeen events.Timestamp
 }
 
-// Span is a run of windows, both ends included.
-type Span struct{ First, Last Window }
+// WindowRange is a run of windows, both ends included.
+type WindowRange struct{ First, Last Window }
 
 // Find returns the known identity with an id; false when there is none.
 func (id *Identity) Find(of events.IdentityID) (*Known, bool) {

@@ -97,7 +97,7 @@ func appendKnown(dst []byte, k *Known, table *names, times *ticks) []byte {
 	return dst
 }
 
-func appendWindows(dst []byte, spans []Span) []byte {
+func appendWindows(dst []byte, spans []WindowRange) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(spans)))
 	last := Window(0)
 	for _, s := range spans {
@@ -157,17 +157,17 @@ func (r *reader) readKnown(k *Known, table []string, times *ticks) {
 	}
 }
 
-func (r *reader) readWindows() []Span {
+func (r *reader) readWindows() []WindowRange {
 	n := r.readCount(2)
 	if n == 0 {
 		return nil
 	}
-	spans := make([]Span, n)
+	spans := make([]WindowRange, n)
 	last := Window(0)
 	for i := range spans {
 		first := last + Window(r.readVarint())
 		last = first + Window(r.readUvarint())
-		spans[i] = Span{First: first, Last: last}
+		spans[i] = WindowRange{First: first, Last: last}
 	}
 	if err := checkWindows(spans); err != nil {
 		r.fail(err)

@@ -82,9 +82,9 @@ func oracleOf(host events.HostID, records []record) oracle {
 		o.see(r)
 	}
 	for w := range windows {
-		o.host.Identity.Windows = append(o.host.Identity.Windows, Span{First: w, Last: w})
+		o.host.Identity.Windows = append(o.host.Identity.Windows, WindowRange{First: w, Last: w})
 	}
-	slices.SortFunc(o.host.Identity.Windows, func(a, b Span) int { return cmp.Compare(a.First, b.First) })
+	slices.SortFunc(o.host.Identity.Windows, func(a, b WindowRange) int { return cmp.Compare(a.First, b.First) })
 	o.host.Identity.Windows = joinSpans(o.host.Identity.Windows)
 	slices.SortFunc(o.host.Identity.Known, func(a, b Known) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(o.host.Live.Entities, func(a, b LiveEntity) int { return a.Entity.Compare(b.Entity) })
@@ -94,7 +94,7 @@ func oracleOf(host events.HostID, records []record) oracle {
 	return o
 }
 
-func joinSpans(spans []Span) (joined []Span) {
+func joinSpans(spans []WindowRange) (joined []WindowRange) {
 	for _, s := range spans {
 		if n := len(joined); n > 0 && joined[n-1].Last+1 == s.First {
 			joined[n-1].Last = s.Last

@@ -117,7 +117,7 @@ func TestAddWindow(t *testing.T) {
 	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 70))
 		set := make(map[Window]bool)
-		var spans []Span
+		var spans []WindowRange
 		for range 30 {
 			w := Window(rng.IntN(25) - 12)
 			before := slices.Clone(spans)

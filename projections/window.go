@@ -29,8 +29,8 @@ func (w Window) Start() events.Timestamp { return events.Timestamp(int64(w) * in
 
 // findWindow returns the index of the span that holds w, or the index where such a span belongs, and reports whether it is
 // there.
-func findWindow(spans []Span, w Window) (int, bool) {
-	return slices.BinarySearchFunc(spans, w, func(s Span, w Window) int {
+func findWindow(spans []WindowRange, w Window) (int, bool) {
+	return slices.BinarySearchFunc(spans, w, func(s WindowRange, w Window) int {
 		switch {
 		case s.Last < w:
 			return -1
@@ -43,14 +43,14 @@ func findWindow(spans []Span, w Window) (int, bool) {
 
 // addWindow returns the spans with w added; the argument is not changed. changed is false when it
 // was there.
-func addWindow(spans []Span, w Window) (all []Span, changed bool) {
+func addWindow(spans []WindowRange, w Window) (all []WindowRange, changed bool) {
 	i, found := findWindow(spans, w)
 	if found {
 		return spans, false
 	}
 	before := i > 0 && spans[i-1].Last+1 == w
 	after := i < len(spans) && spans[i].First-1 == w
-	all = make([]Span, 0, len(spans)+1)
+	all = make([]WindowRange, 0, len(spans)+1)
 	all = append(all, spans[:i]...)
 	switch {
 	case before && after:
@@ -59,17 +59,17 @@ func addWindow(spans []Span, w Window) (all []Span, changed bool) {
 	case before:
 		all[i-1].Last = w
 	case after:
-		all = append(all, Span{First: w, Last: spans[i].Last})
+		all = append(all, WindowRange{First: w, Last: spans[i].Last})
 		i++
 	default:
-		all = append(all, Span{First: w, Last: w})
+		all = append(all, WindowRange{First: w, Last: w})
 	}
 	return append(all, spans[i:]...), true
 }
 
 // checkWindows returns an error unless spans are disjoint, ascending and not adjacent, and contain instants of a
 // Timestamp only.
-func checkWindows(spans []Span) error {
+func checkWindows(spans []WindowRange) error {
 	first, last := WindowOf(minTime), WindowOf(maxTime)
 	for i, s := range spans {
 		switch {

@@ -11,7 +11,7 @@ import (
 )
 
 // checkPromises reads the state of the cluster and checks every promise against all observations.
-func (out *outcome) checkPromises(ctx context.Context, c *cluster, head events.Revision) error {
+func (out *observations) checkPromises(ctx context.Context, c *cluster, head events.Revision) error {
 	slices.SortStableFunc(out.saves, func(a, b save) int { return cmp.Compare(a.rev, b.rev) })
 	log, err := c.openLog(ctx)
 	if err != nil {
@@ -48,7 +48,7 @@ func (out *outcome) checkPromises(ctx context.Context, c *cluster, head events.R
 }
 
 // checkQueries asks every queryd for everything.
-func (out *outcome) checkQueries(ctx context.Context, c *cluster) {
+func (out *observations) checkQueries(ctx context.Context, c *cluster) {
 	stream := streamVerdict()
 	ends := verdict{promise: "what a subscriber has at the end is what REST says", how: "each subscriber's state against /api/v1/gpus of each queryd"}
 	client := &http.Client{Timeout: 10 * time.Second}
@@ -75,7 +75,7 @@ func (out *outcome) checkQueries(ctx context.Context, c *cluster) {
 }
 
 // checkSettled holds how soon everything was well again.
-func (out *outcome) checkSettled(head events.Revision) verdict {
+func (out *observations) checkSettled(head events.Revision) verdict {
 	limit := 2*out.ttl + debounce
 	v := verdict{promise: "every partition has one owner within 2 × TTL + debounce after the faults heal, and every queryd shows everything within the same time",
 		how: "owner and member keys after the last fault; ?wait= at the head of the log"}
@@ -100,7 +100,7 @@ func (out *outcome) checkSettled(head events.Revision) verdict {
 }
 
 // checkAnswers collects the faults of answers.
-func (out *outcome) checkAnswers() verdict {
+func (out *observations) checkAnswers() verdict {
 	v := verdict{promise: "answers keep to the contract: receipts count every record, refusals say when to come back, an answer with ?wait= has what was acknowledged, readings only get newer",
 		how: "each answer to an upload; each poll of /api/v1/gpus by queryd and over its restarts, against what was sent"}
 	for _, n := range out.ledger.answers {

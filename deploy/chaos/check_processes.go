@@ -18,7 +18,7 @@ func (c *cluster) unexpected() []end {
 }
 
 // checkProcesses holds that no process crashed.
-func (out *outcome) checkProcesses(dir string) verdict {
+func (out *observations) checkProcesses(dir string) verdict {
 	v := verdict{promise: "no process panics, and none ends by itself once it has found etcd", how: "exits that nobody asked for, and the logs of all processes"}
 	for _, e := range out.ends {
 		v.checked++

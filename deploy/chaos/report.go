@@ -10,12 +10,12 @@ import (
 )
 
 // allKept reports whether every promise held.
-func (out *outcome) allKept() bool {
+func (out *observations) allKept() bool {
 	return !slices.ContainsFunc(out.verdicts, func(v verdict) bool { return !v.ok() })
 }
 
 // writeReport writes the report of a run, in Markdown.
-func (out *outcome) writeReport() string {
+func (out *observations) writeReport() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Chaos, seed %d, %s\n\n", out.seed, out.duration)
 	fmt.Fprintf(&b, "`go run ./deploy/chaos %s`\n\n", out.settings)
@@ -29,7 +29,7 @@ func (out *outcome) writeReport() string {
 	return b.String()
 }
 
-func (out *outcome) writePromises(b *strings.Builder) {
+func (out *observations) writePromises(b *strings.Builder) {
 	b.WriteString("## Promises\n\n| promise | | looked at | how |\n|---|---|---|---|\n")
 	for _, v := range out.verdicts {
 		state := "ok"
@@ -51,7 +51,7 @@ func (out *outcome) writePromises(b *strings.Builder) {
 	}
 }
 
-func (out *outcome) writeNumbers(b *strings.Builder) {
+func (out *observations) writeNumbers(b *strings.Builder) {
 	b.WriteString("## Numbers\n\n| what | |\n|---|---|\n")
 	line := func(what, format string, args ...any) {
 		fmt.Fprintf(b, "| %s | %s |\n", what, fmt.Sprintf(format, args...))
@@ -102,7 +102,7 @@ func (out *outcome) writeNumbers(b *strings.Builder) {
 }
 
 // writeFailed counts the breaches of the promises that start with a text.
-func (out *outcome) writeFailed(promise string) int {
+func (out *observations) writeFailed(promise string) int {
 	n := 0
 	for _, v := range out.verdicts {
 		if strings.HasPrefix(v.promise, promise) {
@@ -112,7 +112,7 @@ func (out *outcome) writeFailed(promise string) int {
 	return n
 }
 
-func (out *outcome) writeFailovers(b *strings.Builder) {
+func (out *observations) writeFailovers(b *strings.Builder) {
 	b.WriteString("## Failover\n\nBy partition that got an event between the fault of its owner and the next claim: from the fault to that claim, " +
 		"from the fault to the next owner's first write, and the longest that such an event waited. Undisturbed ones had no other fault of etcd or a collector beside them.\n\n")
 	b.WriteString("| fault | partitions | claimed p50 | p99 | first fold p50 | p99 | wait p50 | p99 |\n|---|---|---|---|---|---|---|---|\n")
@@ -148,7 +148,7 @@ func quantiles(b *strings.Builder, name string, all []failover) {
 	b.WriteByte('\n')
 }
 
-func (out *outcome) writeInjected(b *strings.Builder) {
+func (out *observations) writeInjected(b *strings.Builder) {
 	kinds := map[string]int{}
 	for _, f := range out.faults {
 		kinds[f.kind]++
@@ -161,7 +161,7 @@ func (out *outcome) writeInjected(b *strings.Builder) {
 }
 
 // writeEndings lists findings that break no promise and yet are worth a look.
-func (out *outcome) writeEndings(b *strings.Builder) {
+func (out *observations) writeEndings(b *strings.Builder) {
 	var notes []string
 	for _, e := range out.ends {
 		notes = append(notes, fmt.Sprintf("%s, at %.1fs: ended by itself after %s: %s", e.name, e.at.Sub(out.begun).Seconds(), e.ran.Round(time.Millisecond), e.how))

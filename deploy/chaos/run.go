@@ -24,8 +24,8 @@ func (s settings) String() string {
 	return flags
 }
 
-// outcome holds all observations of a run, and the verdicts on them.
-type outcome struct {
+// observations holds everything observed in a run, and the verdicts.
+type observations struct {
 	settings
 	begun, faulty, healed time.Time // start of the workload; end of the faults; everything healed
 	plan                  []fault
@@ -44,8 +44,8 @@ type outcome struct {
 const patience = 60 * time.Second
 
 // runChaos carries out a whole run in dir. An error means that the run itself failed; the behaviour of the cluster is in the outcome.
-func runChaos(ctx context.Context, dir string, set settings, say func(string, ...any)) (*outcome, error) {
-	out := &outcome{settings: set, ledger: newLedger(), plan: planFaults(set.seed, set.duration, set.ttl, set.only...)}
+func runChaos(ctx context.Context, dir string, set settings, say func(string, ...any)) (*observations, error) {
+	out := &observations{settings: set, ledger: newLedger(), plan: planFaults(set.seed, set.duration, set.ttl, set.only...)}
 	out.recovery.visible = map[string]time.Duration{}
 	say("building")
 	if err := buildAll(ctx, dir); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // runScenario runs the workload and the faults, lets everything heal, and looks.
-func (out *outcome) runScenario(ctx context.Context, c *cluster, say func(string, ...any)) error {
+func (out *observations) runScenario(ctx context.Context, c *cluster, say func(string, ...any)) error {
 	o, err := newObserver(c.client)
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (out *outcome) runScenario(ctx context.Context, c *cluster, say func(string
 }
 
 // injectFaults sends uploads while the schedule runs, and then lets those under way come to an end.
-func (out *outcome) injectFaults(ctx context.Context, c *cluster, o *observer, say func(string, ...any)) error {
+func (out *observations) injectFaults(ctx context.Context, c *cluster, o *observer, say func(string, ...any)) error {
 	out.begun = time.Now()
 	sending, stop := context.WithCancel(ctx)
 	defer stop()
@@ -76,7 +76,7 @@ func (out *outcome) injectFaults(ctx context.Context, c *cluster, o *observer, s
 }
 
 // quiesce waits until all is well again and returns the head of the log.
-func (out *outcome) quiesce(ctx context.Context, c *cluster, o *observer, say func(string, ...any)) (events.Revision, error) {
+func (out *observations) quiesce(ctx context.Context, c *cluster, o *observer, say func(string, ...any)) (events.Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var head events.Revision

@@ -13,7 +13,7 @@ import (
 const asked = 20
 
 // measureQueries measures the two queries that a budget is set for.
-func (out *outcome) measureQueries(ctx context.Context, s *server, end time.Time) error {
+func (out *measurements) measureQueries(ctx context.Context, s *server, end time.Time) error {
 	var list struct {
 		Data []struct {
 			ID string `json:"id"`
@@ -44,7 +44,7 @@ func (out *outcome) measureQueries(ctx context.Context, s *server, end time.Time
 }
 
 // askOnce returns the time until the whole answer was there.
-func (out *outcome) askOnce(ctx context.Context, s *server, gpu string, from, to time.Time, q url.Values) (took time.Duration, rows int, err error) {
+func (out *measurements) askOnce(ctx context.Context, s *server, gpu string, from, to time.Time, q url.Values) (took time.Duration, rows int, err error) {
 	q.Set("start_time", from.Format(time.RFC3339))
 	q.Set("end_time", to.Add(-time.Nanosecond).Format(time.RFC3339Nano))
 	var answer struct {

@@ -24,11 +24,11 @@ type bound struct {
 	ok              bool
 }
 
-func (out *outcome) perRecord() float64 {
+func (out *measurements) perRecord() float64 {
 	return float64(out.archive.bytes) / float64(max(1, out.records))
 }
 
-func (out *outcome) checkBounds() []bound {
+func (out *measurements) checkBounds() []bound {
 	week, day := percentile(out.weekByHour, 0.5), percentile(out.rawDay, 0.5)
 	return []bound{
 		{"etcd at most", fmt.Sprintf("%d MiB", out.etcd>>20), "< 512 MiB", out.etcd < maxEtcd},
@@ -41,12 +41,12 @@ func (out *outcome) checkBounds() []bound {
 }
 
 // ok reports whether every bound was kept.
-func (out *outcome) ok() bool {
+func (out *measurements) ok() bool {
 	return !slices.ContainsFunc(out.checkBounds(), func(b bound) bool { return !b.ok })
 }
 
 // writeReport writes the report of a run, in Markdown.
-func (out *outcome) writeReport() string {
+func (out *measurements) writeReport() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %d days of %d GPUs, a sample every %s, %d processors\n\n", out.days, out.gpus, out.every, runtime.NumCPU())
 	b.WriteString("| bound | got | want | |\n|---|---|---|---|\n")

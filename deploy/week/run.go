@@ -13,8 +13,8 @@ import (
 	"telemetry-pipeline/ingestd/upload"
 )
 
-// outcome holds the measurements.
-type outcome struct {
+// measurements holds the results of a run.
+type measurements struct {
 	settings
 	records, sent  int64
 	took           time.Duration // of all uploads, until the last one was visible
@@ -31,13 +31,13 @@ type outcome struct {
 }
 
 // runWeek plays the history and measures.
-func runWeek(ctx context.Context, dir string, set settings) (out *outcome, err error) {
+func runWeek(ctx context.Context, dir string, set settings) (out *measurements, err error) {
 	s, err := startServer(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.stopServer()) }()
-	out = &outcome{settings: set}
+	out = &measurements{settings: set}
 	began := time.Now()
 	end := time.Now().UTC().Truncate(time.Hour)
 	if err := out.uploadDay(ctx, s, end.AddDate(0, 0, -set.days), end); err != nil {
@@ -54,7 +54,7 @@ func runWeek(ctx context.Context, dir string, set settings) (out *outcome, err e
 func printStep(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 // uploadDay sends the history file by file, the last one until it is visible.
-func (out *outcome) uploadDay(ctx context.Context, s *server, from, to time.Time) error {
+func (out *measurements) uploadDay(ctx context.Context, s *server, from, to time.Time) error {
 	client, err := upload.New(upload.Config{URL: s.uploads})
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (out *outcome) uploadDay(ctx context.Context, s *server, from, to time.Time
 	return nil
 }
 
-func (out *outcome) sendFile(ctx context.Context, client *upload.Client, gpus *fleet.Fleet, times []time.Time) error {
+func (out *measurements) sendFile(ctx context.Context, client *upload.Client, gpus *fleet.Fleet, times []time.Time) error {
 	var text bytes.Buffer
 	if err := gpus.WriteWide(&text, times); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (out *outcome) sendFile(ctx context.Context, client *upload.Client, gpus *f
 }
 
 // sampleState notes how large things are now.
-func (out *outcome) sampleState(ctx context.Context, s *server) error {
+func (out *measurements) sampleState(ctx context.Context, s *server) error {
 	var status struct {
 		Admission struct {
 			Size struct {

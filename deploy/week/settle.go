@@ -23,7 +23,7 @@ type stored struct {
 const quietTime = 30 * time.Second
 
 // settleDown waits until everything is archived and merged: until the archive has not changed for a while.
-func (out *outcome) settleDown(ctx context.Context, s *server) error {
+func (out *measurements) settleDown(ctx context.Context, s *server) error {
 	began, changed := time.Now(), time.Now()
 	for time.Since(began) < out.settle {
 		now, err := lookInto(filepath.Join(s.data, "archive"))

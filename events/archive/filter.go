@@ -16,8 +16,8 @@ type Filter struct {
 	To      events.Timestamp // exclusive
 }
 
-// span is the rows [lo, hi) of a row group.
-type span struct{ lo, hi int64 }
+// rowRange is the rows [lo, hi) of a row group.
+type rowRange struct{ lo, hi int64 }
 
 // columnFilter is a Filter prepared for comparison with columns: by column, the escaped texts in order.
 type columnFilter struct {
@@ -62,8 +62,8 @@ func (f Filter) excludesTimes(from, to events.Timestamp) bool {
 
 // matchingSpans returns the rows of a row group that match the filter except for its times. It reads only pages that can
 // hold matching rows.
-func (p *columnFilter) matchingSpans(g rowGroup, texts *textTable) ([]span, error) {
-	found := []span{{0, g.rows}}
+func (p *columnFilter) matchingSpans(g rowGroup, texts *textTable) ([]rowRange, error) {
+	found := []rowRange{{0, g.rows}}
 	for _, w := range p.columns {
 		pages, err := w.matchingPages(g)
 		if err != nil {
@@ -72,7 +72,7 @@ func (p *columnFilter) matchingSpans(g rowGroup, texts *textTable) ([]span, erro
 		found = intersectSpans(found, pages)
 	}
 	for _, w := range p.columns {
-		var matching []span
+		var matching []rowRange
 		for _, s := range found {
 			column, err := g.readTexts(w.column, s.lo, s.hi, int32(s.lo), texts)
 			if err != nil {
@@ -86,7 +86,7 @@ func (p *columnFilter) matchingSpans(g rowGroup, texts *textTable) ([]span, erro
 }
 
 // matchingPages returns the rows of the pages whose bounds enclose a wanted text.
-func (w wantedTexts) matchingPages(g rowGroup) ([]span, error) {
+func (w wantedTexts) matchingPages(g rowGroup) ([]rowRange, error) {
 	index, err := g.chunks[w.column].ColumnIndex()
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (w wantedTexts) matchingPages(g rowGroup) ([]span, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []span
+	var out []rowRange
 	for i := range index.NumPages() {
 		if index.NullPage(i) {
 			continue
@@ -105,7 +105,7 @@ func (w wantedTexts) matchingPages(g rowGroup) ([]span, error) {
 		if at == len(w.texts) || strings.Compare(w.texts[at], string(index.MaxValue(i).ByteArray())) > 0 {
 			continue
 		}
-		s := span{offsets.FirstRowIndex(i), g.rows}
+		s := rowRange{offsets.FirstRowIndex(i), g.rows}
 		if i+1 < offsets.NumPages() {
 			s.hi = offsets.FirstRowIndex(i + 1)
 		}
@@ -115,12 +115,12 @@ func (w wantedTexts) matchingPages(g rowGroup) ([]span, error) {
 }
 
 // matchingRows returns the rows of a column before hi that have a wanted text.
-func (w wantedTexts) matchingRows(column changes, texts *textTable, hi int64) (out []span) {
+func (w wantedTexts) matchingRows(column changes, texts *textTable, hi int64) (out []rowRange) {
 	for i, c := range column {
 		if _, found := slices.BinarySearch(w.texts, texts.all[c.value]); !found {
 			continue
 		}
-		s := span{int64(c.row), hi}
+		s := rowRange{int64(c.row), hi}
 		if i+1 < len(column) {
 			s.hi = int64(column[i+1].row)
 		}
@@ -134,9 +134,9 @@ func (w wantedTexts) matchingRows(column changes, texts *textTable, hi int64) (o
 }
 
 // intersectSpans returns the rows that are in both of two sorted lists.
-func intersectSpans(a, b []span) (out []span) {
+func intersectSpans(a, b []rowRange) (out []rowRange) {
 	for len(a) > 0 && len(b) > 0 {
-		if s := (span{max(a[0].lo, b[0].lo), min(a[0].hi, b[0].hi)}); s.lo < s.hi {
+		if s := (rowRange{max(a[0].lo, b[0].lo), min(a[0].hi, b[0].hi)}); s.lo < s.hi {
 			out = append(out, s)
 		}
 		if a[0].hi < b[0].hi {
@@ -149,14 +149,14 @@ func intersectSpans(a, b []span) (out []span) {
 }
 
 // joinSpans merges spans that share pages and splits long ones, so that few pages are read twice and memory stays bounded.
-func joinSpans(spans []span) (out []span) {
+func joinSpans(spans []rowRange) (out []rowRange) {
 	for _, s := range spans {
 		if n := len(out); n > 0 && s.lo-out[n-1].hi < pageRows {
 			s.lo = out[n-1].lo
 			out = out[:n-1]
 		}
 		for s.hi-s.lo > scanRows {
-			out = append(out, span{s.lo, s.lo + scanRows})
+			out = append(out, rowRange{s.lo, s.lo + scanRows})
 			s.lo += scanRows
 		}
 		out = append(out, s)

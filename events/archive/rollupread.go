@@ -48,7 +48,7 @@ func (s *Store) readRollups(ctx context.Context, o Object, f Filter, yield func(
 	p := f.forColumns(rollHost, rollGPU, rollMetric)
 	texts := newTextTable()
 	for _, g := range groups {
-		var spans []span
+		var spans []rowRange
 		if err := recoverToDamage(o, func() (err error) {
 			spans, err = p.matchingSpans(g, texts)
 			return err

@@ -45,7 +45,7 @@ func (s *Store) scanObject(ctx context.Context, o Object, p *columnFilter, yield
 	}
 	t := newTableReader()
 	for _, g := range groups {
-		var spans []span
+		var spans []rowRange
 		if err := recoverToDamage(o, func() (err error) {
 			spans, err = p.matchingSpans(g, t.texts)
 			return err

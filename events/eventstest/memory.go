@@ -41,17 +41,17 @@ type MemoryLog struct {
 
 	mu        sync.Mutex
 	head      int64
-	compacted int64             // history before this revision is gone
-	keys      map[string]*entry // the present keys
-	history   []entry           // all puts since compacted, in order of revision
+	compacted int64                 // history before this revision is gone
+	keys      map[string]*storedPut // the present keys
+	history   []storedPut           // all puts since compacted, in order of revision
 	watchers  map[*watcher]bool
 	bound     int // of a watcher's queue, in bytes
 	before    func(call string) error
 	after     func(call string) error
 }
 
-// entry is one put.
-type entry struct {
+// storedPut is one put.
+type storedPut struct {
 	key         string
 	value       []byte
 	create, mod int64
@@ -70,7 +70,7 @@ func NewLog(facts events.Facts) *MemoryLog {
 	facts.Cut = facts.Cut.WithDefaults()
 	return &MemoryLog{
 		facts: facts, codec: codec, head: 1, bound: eventlog.DefaultWatchBytes,
-		keys: make(map[string]*entry), watchers: make(map[*watcher]bool),
+		keys: make(map[string]*storedPut), watchers: make(map[*watcher]bool),
 	}
 }
 
@@ -140,16 +140,16 @@ func (l *MemoryLog) Append(ctx context.Context, evs []events.Event) ([]eventlog.
 	return out, nil
 }
 
-func (l *MemoryLog) encodeEvents(evs []events.Event) ([]entry, error) {
+func (l *MemoryLog) encodeEvents(evs []events.Event) ([]storedPut, error) {
 	now := events.TimestampOf(time.Now())
-	puts := make([]entry, len(evs))
+	puts := make([]storedPut, len(evs))
 	for i, e := range evs {
 		e.AppendedAt = now
 		value, err := l.codec.Encode(nil, &e)
 		if err != nil {
 			return nil, err
 		}
-		puts[i] = entry{key: l.Key(&e), value: value}
+		puts[i] = storedPut{key: l.Key(&e), value: value}
 	}
 	return puts, nil
 }
@@ -159,8 +159,8 @@ func (l *MemoryLog) Key(e *events.Event) string {
 	return eventlog.DefaultRoot + "/" + events.EventKey(eventlog.DefaultClusterID, l.facts.Partitions, e).String()
 }
 
-func (l *MemoryLog) createLocked(puts []entry, out []eventlog.Appended) {
-	var fresh []entry
+func (l *MemoryLog) createLocked(puts []storedPut, out []eventlog.Appended) {
+	var fresh []storedPut
 	for i, p := range puts {
 		if there := l.keys[p.key]; there != nil {
 			out[i] = eventlog.Appended{Revision: l.revisionOf(there.create), Key: p.key}
@@ -180,7 +180,7 @@ func (l *MemoryLog) createLocked(puts []entry, out []eventlog.Appended) {
 func (l *MemoryLog) Put(key string, value []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := entry{key: key, value: slices.Clone(value), create: l.head + 1, mod: l.head + 1}
+	e := storedPut{key: key, value: slices.Clone(value), create: l.head + 1, mod: l.head + 1}
 	if there := l.keys[key]; there != nil {
 		e.create = there.create
 	}
@@ -204,7 +204,7 @@ func (l *MemoryLog) Advance() {
 }
 
 // advanceLocked commits puts as a new revision.
-func (l *MemoryLog) advanceLocked(puts ...entry) {
+func (l *MemoryLog) advanceLocked(puts ...storedPut) {
 	l.head++
 	l.history = append(l.history, puts...)
 	for w := range l.watchers {
@@ -218,11 +218,11 @@ func (l *MemoryLog) Compact() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.compacted = l.head
-	l.history = slices.DeleteFunc(l.history, func(e entry) bool { return e.mod < l.compacted })
+	l.history = slices.DeleteFunc(l.history, func(e storedPut) bool { return e.mod < l.compacted })
 }
 
 func (l *MemoryLog) revisionOf(number int64) events.Revision {
 	return events.Revision{Epoch: l.facts.Epoch, Cluster: l.facts.Cluster, Number: number}
 }
 
-func (e entry) size() int { return len(e.key) + len(e.value) }
+func (e storedPut) size() int { return len(e.key) + len(e.value) }

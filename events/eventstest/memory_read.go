@@ -37,7 +37,7 @@ func (l *MemoryLog) Read(ctx context.Context, p events.Partition, after, upto ev
 	}
 }
 
-func (l *MemoryLog) listEntries(ctx context.Context, p events.Partition, after, upto events.Revision) ([]entry, error) {
+func (l *MemoryLog) listEntries(ctx context.Context, p events.Partition, after, upto events.Revision) ([]storedPut, error) {
 	if err := l.failBefore(ctx, "read"); err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (l *MemoryLog) listEntries(ctx context.Context, p events.Partition, after, 
 	if err := errors.Join(l.checkLocked(after), l.sameLog(upto)); err != nil {
 		return nil, err
 	}
-	var found []entry
+	var found []storedPut
 	for _, e := range l.keys {
 		if strings.HasPrefix(e.key, partitionPrefix(p)) && e.mod > after.Number && e.mod <= upto.Number {
 			found = append(found, *e)
@@ -57,7 +57,7 @@ func (l *MemoryLog) listEntries(ctx context.Context, p events.Partition, after, 
 }
 
 // decodeEntry decodes a put, with the same damages as in etcd.
-func (l *MemoryLog) decodeEntry(e entry) events.Event {
+func (l *MemoryLog) decodeEntry(e storedPut) events.Event {
 	key, err := events.ParseKey(strings.TrimPrefix(e.key, eventlog.DefaultRoot+"/"))
 	var ev events.Event
 	switch {
@@ -96,6 +96,6 @@ func partitionPrefix(p events.Partition) string {
 	return eventlog.DefaultRoot + "/" + events.PartitionPrefix(eventlog.DefaultClusterID, p)
 }
 
-func byRevision(a, b entry) int {
+func byRevision(a, b storedPut) int {
 	return cmp.Or(cmp.Compare(a.mod, b.mod), cmp.Compare(a.key, b.key))
 }

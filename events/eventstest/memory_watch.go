@@ -16,7 +16,7 @@ type watcher struct {
 	bound  int
 	ready  chan struct{} // holds a token when something may have changed
 
-	queue     []entry
+	queue     []storedPut
 	bytes     int
 	upto      int64 // the queue is complete up to here
 	delivered int64 // the reader has received everything up to here
@@ -114,7 +114,7 @@ func (l *MemoryLog) nextBatch(ctx context.Context, w *watcher) (eventlog.Batch, 
 	}
 }
 
-func (l *MemoryLog) takeQueue(w *watcher) (queue []entry, upto int64, err error, ok bool) {
+func (l *MemoryLog) takeQueue(w *watcher) (queue []storedPut, upto int64, err error, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.upto > w.delivered {
@@ -125,7 +125,7 @@ func (l *MemoryLog) takeQueue(w *watcher) (queue []entry, upto int64, err error,
 	return nil, 0, w.err, w.err != nil
 }
 
-func (l *MemoryLog) newBatch(queue []entry, upto int64) eventlog.Batch {
+func (l *MemoryLog) newBatch(queue []storedPut, upto int64) eventlog.Batch {
 	b := eventlog.Batch{Upto: l.revisionOf(upto)}
 	slices.SortStableFunc(queue, byRevision)
 	for _, e := range queue {
@@ -135,11 +135,11 @@ func (l *MemoryLog) newBatch(queue []entry, upto int64) eventlog.Batch {
 }
 
 // pushLocked queues a new revision for the watcher.
-func (w *watcher) pushLocked(puts []entry, head int64) {
+func (w *watcher) pushLocked(puts []storedPut, head int64) {
 	if w.err != nil {
 		return
 	}
-	var mine []entry
+	var mine []storedPut
 	bytes := 0
 	for _, e := range puts {
 		if strings.HasPrefix(e.key, w.prefix) {

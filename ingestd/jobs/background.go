@@ -89,7 +89,7 @@ func (b *Background) OpenSpool() error {
 }
 
 // adoptEntry takes over an upload that an earlier process left.
-func (b *Background) adoptEntry(e *spool.Entry) {
+func (b *Background) adoptEntry(e *spool.Upload) {
 	if log := b.states.Log(); e.Damage == nil && e.Log != log {
 		b.lg.Warn("an upload in the upload directory is for another log and stays there; a server of that log with this "+
 			"directory takes it up, and removing it by hand drops it", "upload", e.ID, "dir", b.cfg.Spool.Dir, "log", e.Log, "ours", log)
@@ -108,7 +108,7 @@ func (b *Background) StartJob(j *Job) {
 }
 
 // resumeEntry resumes an upload of an earlier process, or only removes it if its state is final.
-func (b *Background) resumeEntry(e *spool.Entry) {
+func (b *Background) resumeEntry(e *spool.Upload) {
 	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Second)
 	last, err := b.states.Get(ctx, e.ID)
 	cancel()
@@ -140,7 +140,7 @@ func (b *Background) storeFinalState(j *Job) {
 	b.removeEntry(j.entry)
 }
 
-func (b *Background) removeEntry(e *spool.Entry) {
+func (b *Background) removeEntry(e *spool.Upload) {
 	if err := e.Remove(); err != nil {
 		b.lg.Error("removing an upload from the upload directory; remove it by hand", "upload", e.ID, "err", err)
 	}

@@ -16,7 +16,7 @@ import (
 
 // Job is an upload in the spool that is processed in the background.
 type Job struct {
-	entry  *spool.Entry
+	entry  *spool.Upload
 	handle *uploads.Handle
 }
 
@@ -24,7 +24,7 @@ type Job struct {
 const maxCrashes = 5
 
 // newJob publishes an upload, with the state known of it besides its manifest.
-func (b *Background) newJob(e *spool.Entry, known uploads.Upload) *Job {
+func (b *Background) newJob(e *spool.Upload, known uploads.Upload) *Job {
 	u := known
 	u.ID, u.Kind, u.State, u.ReceivedAt, u.TotalBytes = e.ID, uploads.Async, uploads.Queued, e.ReceivedAt, e.Size()
 	u.Files = make([]uploads.File, len(e.Files))

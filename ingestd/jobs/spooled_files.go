@@ -11,7 +11,7 @@ import (
 
 // spooledFiles yields the files of an upload in the spool, and reports the progress of reading them.
 type spooledFiles struct {
-	entry  *spool.Entry
+	entry  *spool.Upload
 	report func(rows, bytes int64)
 
 	next        int          // of the next file

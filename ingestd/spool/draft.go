@@ -103,7 +103,7 @@ func (d *Draft) Files() []File { return d.files }
 
 // Commit writes the upload's manifest and renames it to its own name. When it returns, the upload outlives a crash,
 // of the machine too. On an error nothing of it is left.
-func (d *Draft) Commit(m Manifest) (*Entry, error) {
+func (d *Draft) Commit(m Manifest) (*Upload, error) {
 	m.Files = d.files
 	path := strings.TrimSuffix(d.dir, unfinished)
 	text, err := json.Marshal(m)
@@ -124,7 +124,7 @@ func (d *Draft) Commit(m Manifest) (*Entry, error) {
 		return nil, errors.Join(writeError(err), d.Discard())
 	}
 	d.ended = true
-	return &Entry{Manifest: m, spool: d.spool, dir: path}, nil
+	return &Upload{Manifest: m, spool: d.spool, dir: path}, nil
 }
 
 // Discard removes the upload. After Commit, and when called again, it does nothing.

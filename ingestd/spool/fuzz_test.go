@@ -23,7 +23,7 @@ func FuzzManifest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, manifest []byte) {
-		e := (&Spool{}).newEntry(dir, manifest)
+		e := (&Spool{}).newUpload(dir, manifest)
 		if e.ID != id || e.Damage != nil && len(e.Files) > 0 {
 			t.Fatalf("got upload %q with %d files, damage %v; want %q, and of a damaged one nothing else", e.ID, len(e.Files), e.Damage, id)
 		}

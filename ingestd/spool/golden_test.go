@@ -63,7 +63,7 @@ func TestStoredManifests(t *testing.T) {
 					return Manifest{}, err
 				}
 			}
-			if e := s.newEntry(dir, text); e.Damage == nil {
+			if e := s.newUpload(dir, text); e.Damage == nil {
 				return e.Manifest, nil
 			}
 		}
@@ -73,7 +73,7 @@ func TestStoredManifests(t *testing.T) {
 
 // TestStoredRuns compares the file that counts the runs of an upload that ended without EndRun.
 func TestStoredRuns(t *testing.T) {
-	e := &Entry{dir: t.TempDir()}
+	e := &Upload{dir: t.TempDir()}
 	for range 12 {
 		if _, err := e.BeginRun(); err != nil {
 			t.Fatal(err)
@@ -85,7 +85,7 @@ func TestStoredRuns(t *testing.T) {
 	}
 	goldentest.CheckWrittenText(t, "runs", 1, string(text))
 	goldentest.CheckReadable(t, "runs", 1, map[string]int{"runs": 12}, func(text []byte) (int, error) {
-		e := &Entry{dir: t.TempDir()}
+		e := &Upload{dir: t.TempDir()}
 		if err := os.WriteFile(filepath.Join(e.dir, "runs"), text, 0o600); err != nil {
 			return 0, err
 		}

@@ -23,7 +23,7 @@ type Spool struct {
 	mu      sync.Mutex
 	bytes   int64 // of all files, scratch files included
 	uploads int   // drafts and entries
-	entries []*Entry
+	entries []*Upload
 }
 
 const (
@@ -75,7 +75,7 @@ func (s *Spool) scanDir() error {
 	for _, name := range names {
 		failed = errors.Join(failed, s.adoptName(name.Name()))
 	}
-	slices.SortFunc(s.entries, func(a, b *Entry) int {
+	slices.SortFunc(s.entries, func(a, b *Upload) int {
 		return cmp.Or(a.ReceivedAt.Compare(b.ReceivedAt), strings.Compare(string(a.ID), string(b.ID)))
 	})
 	return failed
@@ -91,7 +91,7 @@ func (s *Spool) adoptName(name string) error {
 	case !strings.HasPrefix(name, prefix):
 		return nil // not ours
 	}
-	e, err := s.loadEntry(path)
+	e, err := s.loadUpload(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return os.RemoveAll(path) // it was being removed
 	}
@@ -105,7 +105,7 @@ func (s *Spool) adoptName(name string) error {
 }
 
 // Entries returns the uploads that an earlier process left, the oldest first.
-func (s *Spool) Entries() []*Entry { return s.entries }
+func (s *Spool) Entries() []*Upload { return s.entries }
 
 // Usage returns the number of uploads and the bytes in the spool.
 func (s *Spool) Usage() (uploads int, bytes int64) {

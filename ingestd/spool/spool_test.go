@@ -31,7 +31,7 @@ func openSpool(t *testing.T, cfg Config) *Spool {
 var received = time.Date(2025, 7, 18, 20, 42, 34, 5, time.UTC)
 
 // commitUpload spools an upload of files with the given contents.
-func commitUpload(t *testing.T, s *Spool, id events.UploadID, contents ...string) *Entry {
+func commitUpload(t *testing.T, s *Spool, id events.UploadID, contents ...string) *Upload {
 	t.Helper()
 	d, err := s.BeginDraft(id, 0)
 	if err != nil {
@@ -50,7 +50,7 @@ func commitUpload(t *testing.T, s *Spool, id events.UploadID, contents ...string
 	return e
 }
 
-func fileContents(t *testing.T, e *Entry) (all []string) {
+func fileContents(t *testing.T, e *Upload) (all []string) {
 	t.Helper()
 	for i := range e.Files {
 		f, err := e.OpenFile(i)
@@ -94,7 +94,7 @@ func TestUploadsAreThereAgainAfterARestart(t *testing.T) {
 	if len(found) != 2 {
 		t.Fatalf("found %d uploads, want 2", len(found))
 	}
-	for i, want := range []*Entry{first, later} { // of one time: by id
+	for i, want := range []*Upload{first, later} { // of one time: by id
 		if diff := cmp.Diff(want.Manifest, found[i].Manifest); diff != "" || found[i].Damage != nil {
 			t.Errorf("upload %d changed (-was +is):\n%s%v", i, diff, found[i].Damage)
 		}

@@ -105,25 +105,25 @@ type wantedWindows struct {
 }
 
 // windowRuns returns the runs of windows whose records any host wants.
-func (all wantedByHost) windowRuns() []projections.Span {
+func (all wantedByHost) windowRuns() []projections.WindowRange {
 	var windows []projections.Window
 	for _, w := range all {
 		windows = append(windows, w.windows...)
 	}
 	slices.Sort(windows)
-	var runs []projections.Span
+	var runs []projections.WindowRange
 	for _, w := range windows {
 		if n := len(runs); n > 0 && w <= runs[n-1].Last+1 {
 			runs[n-1].Last = w
 			continue
 		}
-		runs = append(runs, projections.Span{First: w, Last: w})
+		runs = append(runs, projections.WindowRange{First: w, Last: w})
 	}
 	return runs
 }
 
 // archiveFilter returns the archive filter for a run of windows of the hosts that want some of them.
-func (s *scan) archiveFilter(all wantedByHost, run projections.Span) archive.Filter {
+func (s *scan) archiveFilter(all wantedByHost, run projections.WindowRange) archive.Filter {
 	f := archive.Filter{GPUs: s.sel.gpus, Metrics: s.sel.metrics, From: windowStart(run.First)}
 	if end := windowEnd(run.Last); end < maxTime {
 		f.To = end + 1
@@ -138,7 +138,7 @@ func (s *scan) archiveFilter(all wantedByHost, run projections.Span) archive.Fil
 }
 
 // readRecords reads the records of a run of windows.
-func (s *scan) readRecords(ctx context.Context, entries []archive.Entry, all wantedByHost, run projections.Span) error {
+func (s *scan) readRecords(ctx context.Context, entries []archive.Entry, all wantedByHost, run projections.WindowRange) error {
 	f := s.archiveFilter(all, run)
 	for _, e := range entries {
 		if e.To < windowStart(run.First) || e.From > windowEnd(run.Last) {

@@ -90,7 +90,7 @@ func (r *rollup) kindFor(entries []archive.Entry, w projections.Window) archive.
 }
 
 // readRun reads the sums of a run of windows.
-func (r *rollup) readRun(ctx context.Context, s *scan, entries []archive.Entry, sums wantedByHost, run projections.Span) error {
+func (r *rollup) readRun(ctx context.Context, s *scan, entries []archive.Entry, sums wantedByHost, run projections.WindowRange) error {
 	f := s.archiveFilter(sums, run)
 	for _, size := range rollupSizes {
 		kind := size.kind

@@ -37,13 +37,13 @@ func windowsIn(hosts []*live.Host, s timeRange, oldest bool) iter.Seq[projection
 }
 
 // mergedRuns returns the union of the hosts' runs of windows, ascending and disjoint.
-func mergedRuns(hosts []*live.Host) []projections.Span {
-	var all []projections.Span
+func mergedRuns(hosts []*live.Host) []projections.WindowRange {
+	var all []projections.WindowRange
 	for _, host := range hosts {
 		all = append(all, host.Identity.Windows...)
 	}
-	slices.SortFunc(all, func(a, b projections.Span) int { return cmp.Compare(a.First, b.First) })
-	var out []projections.Span
+	slices.SortFunc(all, func(a, b projections.WindowRange) int { return cmp.Compare(a.First, b.First) })
+	var out []projections.WindowRange
 	for _, run := range all {
 		if n := len(out); n > 0 && run.First <= out[n-1].Last {
 			out[n-1].Last = max(out[n-1].Last, run.Last)

@@ -9,8 +9,8 @@ import (
 // change is the effect of one stored change on the view: the GPUs with readings that changed at that position, and
 // the departures. It leaves out changes that no reader could see. Immutable.
 type change struct {
-	streamPosition          // of the view after the change (not the State itself: changes outlive it)
-	entries        []*entry // by (host, id); readings whose changedAt is the position are the ones that changed
+	streamPosition               // of the view after the change (not the State itself: changes outlive it)
+	entries        []*trackedGPU // by (host, id); readings whose changedAt is the position are the ones that changed
 	departures     []departure
 	bytes          int
 }

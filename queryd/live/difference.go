@@ -11,14 +11,14 @@ import (
 // difference collects the entries that differ from the previous State.
 type difference struct {
 	at             int64
-	removed, added []*entry    // to remove from the State and to add to it; sorted by orderEntry
-	changed        []*entry    // the entries of added that have changed readings; sorted by (host, id)
-	departures     []departure // sorted by GPU
+	removed, added []*trackedGPU // to remove from the State and to add to it; sorted by orderTracked
+	changed        []*trackedGPU // the entries of added that have changed readings; sorted by (host, id)
+	departures     []departure   // sorted by GPU
 	hosts          map[events.HostID]bool
 }
 
 // addGPU records the difference between an entry and the GPU that replaces it.
-func (d *difference) addGPU(old *entry, gpu *projections.GPU) {
+func (d *difference) addGPU(old *trackedGPU, gpu *projections.GPU) {
 	switch {
 	case old == nil && gpu == nil:
 		return
@@ -28,7 +28,7 @@ func (d *difference) addGPU(old *entry, gpu *projections.GPU) {
 		d.departures = append(d.departures, departure{at: d.at, gpu: old.gpu.ID, host: old.gpu.Host, voided: true})
 		return
 	}
-	e, gone := advanceEntry(old, gpu, d.at)
+	e, gone := advanceTracked(old, gpu, d.at)
 	if e == old {
 		return
 	}
@@ -47,15 +47,15 @@ func (d *difference) addGPU(old *entry, gpu *projections.GPU) {
 }
 
 func (d *difference) sortLists() {
-	slices.SortFunc(d.removed, orderEntry)
-	slices.SortFunc(d.added, orderEntry)
-	slices.SortFunc(d.changed, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(a.gpu.Host, b.gpu.Host), orderEntry(a, b))
+	slices.SortFunc(d.removed, orderTracked)
+	slices.SortFunc(d.added, orderTracked)
+	slices.SortFunc(d.changed, func(a, b *trackedGPU) int {
+		return cmp.Or(cmp.Compare(a.gpu.Host, b.gpu.Host), orderTracked(a, b))
 	})
 	slices.SortFunc(d.departures, func(a, b departure) int { return cmp.Compare(a.gpu, b.gpu) })
 }
 
-func gpusOf(entries []*entry, order func(a, b *projections.GPU) int) []*projections.GPU {
+func gpusOf(entries []*trackedGPU, order func(a, b *projections.GPU) int) []*projections.GPU {
 	out := make([]*projections.GPU, len(entries))
 	for i, e := range entries {
 		out[i] = e.gpu

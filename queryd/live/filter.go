@@ -108,14 +108,14 @@ func (f *filter) selectReadings(readings []projections.Latest, positions []int64
 
 // selectEntries returns the selected GPUs of a State by (host, id). It looks named GPUs and hosts up, and walks the
 // view only for patterns.
-func (f *filter) selectEntries(s *State) iter.Seq[*entry] {
+func (f *filter) selectEntries(s *State) iter.Seq[*trackedGPU] {
 	switch {
 	case len(f.gpus) > 0:
 		return f.namedGPUs(s)
 	case len(f.hosts) > 0 && !f.globs:
 		return f.namedHosts(s)
 	}
-	return func(yield func(*entry) bool) {
+	return func(yield func(*trackedGPU) bool) {
 		for _, h := range s.hosts {
 			if f.matchesHost(h.ID) && !yieldAll(h.entries, yield) {
 				return
@@ -124,19 +124,19 @@ func (f *filter) selectEntries(s *State) iter.Seq[*entry] {
 	}
 }
 
-func (f *filter) namedGPUs(s *State) iter.Seq[*entry] {
-	var found []*entry
+func (f *filter) namedGPUs(s *State) iter.Seq[*trackedGPU] {
+	var found []*trackedGPU
 	for _, id := range f.gpus {
-		if e := s.findEntry(id); e != nil && f.matchesHost(e.gpu.Host) {
+		if e := s.findTracked(id); e != nil && f.matchesHost(e.gpu.Host) {
 			found = append(found, e)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *entry) int { return cmp.Compare(a.gpu.Host, b.gpu.Host) })
+	slices.SortStableFunc(found, func(a, b *trackedGPU) int { return cmp.Compare(a.gpu.Host, b.gpu.Host) })
 	return slices.Values(found)
 }
 
-func (f *filter) namedHosts(s *State) iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
+func (f *filter) namedHosts(s *State) iter.Seq[*trackedGPU] {
+	return func(yield func(*trackedGPU) bool) {
 		for _, name := range f.hosts {
 			if h, ok := s.Host(events.HostID(name)); ok && !yieldAll(h.entries, yield) {
 				return
@@ -145,7 +145,7 @@ func (f *filter) namedHosts(s *State) iter.Seq[*entry] {
 	}
 }
 
-func yieldAll(entries []*entry, yield func(*entry) bool) bool {
+func yieldAll(entries []*trackedGPU, yield func(*trackedGPU) bool) bool {
 	for _, e := range entries {
 		if !yield(e) {
 			return false

@@ -34,8 +34,8 @@ func indexNumber(index string) int {
 	return n
 }
 
-func orderEntry(a, b *entry) int { return cmp.Compare(a.gpu.ID, b.gpu.ID) }
-func orderHost(a, b *Host) int   { return cmp.Compare(a.ID, b.ID) }
+func orderTracked(a, b *trackedGPU) int { return cmp.Compare(a.gpu.ID, b.gpu.ID) }
+func orderHost(a, b *Host) int          { return cmp.Compare(a.ID, b.ID) }
 
 // revisionBefore reports whether a comes before b, as positions of one log.
 func revisionBefore(a, b events.Revision) bool { return a.Number < b.Number }

@@ -17,7 +17,7 @@ type State struct {
 	asOf       time.Time
 
 	gpus    []*projections.GPU // sorted by orderGPU
-	entries []*entry           // the same, sorted by orderEntry
+	entries []*trackedGPU      // the same, sorted by orderTracked
 	hosts   []*Host            // sorted by orderHost
 
 	partitionsFolded []events.Revision // by partition: log position up to which it is folded
@@ -64,7 +64,7 @@ func (s *State) Hosts() []*Host { return s.hosts }
 // GPU returns a GPU by its UUID (or other id), or by "host:index": the GPU that has that index there now. If several
 // GPUs had an index, it returns the one with the newest record.
 func (s *State) GPU(id events.GPUID) (*projections.GPU, bool) {
-	if e := s.findEntry(id); e != nil {
+	if e := s.findTracked(id); e != nil {
 		return e.gpu, true
 	}
 	colon := strings.LastIndexByte(string(id), ':')
@@ -88,9 +88,9 @@ func (s *State) Host(id events.HostID) (*Host, bool) {
 	return s.hosts[at], true
 }
 
-// findEntry returns a GPU's entry, nil if there is none.
-func (s *State) findEntry(id events.GPUID) *entry {
-	at, ok := slices.BinarySearchFunc(s.entries, id, func(e *entry, id events.GPUID) int { return cmp.Compare(e.gpu.ID, id) })
+// findTracked returns a GPU's entry, nil if there is none.
+func (s *State) findTracked(id events.GPUID) *trackedGPU {
+	at, ok := slices.BinarySearchFunc(s.entries, id, func(e *trackedGPU, id events.GPUID) int { return cmp.Compare(e.gpu.ID, id) })
 	if !ok {
 		return nil
 	}
@@ -105,7 +105,7 @@ type Host struct {
 	LastSeen  events.Timestamp
 	FirstSeen events.Timestamp
 
-	entries []*entry // beside GPUs, sorted by orderEntry
+	entries []*trackedGPU // beside GPUs, sorted by orderTracked
 }
 
 // gpuByIndex returns the GPU that has an index here now, nil if there is none.

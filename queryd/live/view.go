@@ -192,7 +192,7 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 	}
 	d := difference{at: at.Number, hosts: hosts}
 	for id, gpu := range merged {
-		d.addGPU(prev.findEntry(id), gpu)
+		d.addGPU(prev.findTracked(id), gpu)
 	}
 	d.sortLists()
 	next := *prev
@@ -200,7 +200,7 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 	next.partitionsFolded = v.partitionsFolded()
 	next.streamPosition = streamPosition{at: at, token: tokenOf(prev.generation, at), folded: lowestRevision(next.partitionsFolded, prev.folded)}
 	next.gpus = spliceSorted(prev.gpus, gpusOf(d.removed, orderGPU), gpusOf(d.added, orderGPU), orderGPU)
-	next.entries = spliceSorted(prev.entries, d.removed, d.added, orderEntry)
+	next.entries = spliceSorted(prev.entries, d.removed, d.added, orderTracked)
 	next.hosts = v.updateHosts(prev, &d)
 	next.keepDepartures(d.departures)
 	v.state = &next
@@ -224,7 +224,7 @@ func (s *State) keepDepartures(gone []departure) {
 
 // updateHosts returns the sorted hosts, with new views of the hosts in the difference.
 func (v *view) updateHosts(prev *State, d *difference) []*Host {
-	byHost := map[events.HostID][]*entry{}
+	byHost := map[events.HostID][]*trackedGPU{}
 	for _, e := range d.added {
 		byHost[e.gpu.Host] = append(byHost[e.gpu.Host], e)
 	}
@@ -244,18 +244,18 @@ func (v *view) updateHosts(prev *State, d *difference) []*Host {
 }
 
 // hostView returns the view of a host that follows old (nil: none): its entries without gone and with fresh.
-func (m *hostModel) hostView(old *Host, gone, fresh []*entry) *Host {
+func (m *hostModel) hostView(old *Host, gone, fresh []*trackedGPU) *Host {
 	h := &Host{Host: m.Host, Partition: m.partition, entries: slices.Clone(fresh)}
 	h.FirstSeen, _ = m.FirstSeen()
 	h.LastSeen, _ = m.LastSeen()
 	if old != nil {
 		for _, e := range old.entries {
-			if _, replaced := slices.BinarySearchFunc(gone, e, orderEntry); !replaced {
+			if _, replaced := slices.BinarySearchFunc(gone, e, orderTracked); !replaced {
 				h.entries = append(h.entries, e)
 			}
 		}
 	}
-	slices.SortFunc(h.entries, orderEntry)
+	slices.SortFunc(h.entries, orderTracked)
 	h.GPUs = gpusOf(h.entries, orderGPU)
 	return h
 }

@@ -22,19 +22,19 @@ type executor interface {
 	Execute(ctx context.Context, req graph.Request) graph.Result
 }
 
-// outcome is the result of a GraphQL request over HTTP.
-type outcome int
+// requestStatus is the result of a GraphQL request over HTTP.
+type requestStatus int
 
 const (
-	answered     outcome = iota // executed; data may hold errors beside it
-	refused                     // the document or its variables are not valid
-	malformed                   // not a GraphQL request
-	notJSON                     // a body in another form
-	notByGet                    // a mutation by GET
-	notOverHTTP                 // a subscription
-	excessive                   // a document over a bound, or one with a cycle
-	unanswered                  // the requested data is unavailable, or not available in time
-	unacceptable                // no media type that the client takes
+	answered     requestStatus = iota // executed; data may hold errors beside it
+	refused                           // the document or its variables are not valid
+	malformed                         // not a GraphQL request
+	notJSON                           // a body in another form
+	notByGet                          // a mutation by GET
+	notOverHTTP                       // a subscription
+	excessive                         // a document over a bound, or one with a cycle
+	unanswered                        // the requested data is unavailable, or not available in time
+	unacceptable                      // no media type that the client takes
 )
 
 const (
@@ -48,7 +48,7 @@ const (
 )
 
 // statuses holds all statuses by outcome and media type (GraphQL over HTTP, as the audits of graphql-http have it).
-var statuses = map[outcome]map[string]int{
+var statuses = map[requestStatus]map[string]int{
 	answered:     {plainJSON: http.StatusOK, graphqlJSON: http.StatusOK},
 	refused:      {plainJSON: http.StatusOK, graphqlJSON: http.StatusBadRequest},
 	malformed:    {plainJSON: http.StatusBadRequest, graphqlJSON: http.StatusBadRequest},
@@ -78,7 +78,7 @@ func (s *Server) serveGraphQL(c *fiber.Ctx) error {
 
 // outcomeOf returns the outcome of a request. The schema has no mutation, so a mutation by GET has done nothing when
 // it is refused here.
-func outcomeOf(method string, r graph.Result) outcome {
+func outcomeOf(method string, r graph.Result) requestStatus {
 	switch {
 	case r.Operation == "mutation" && method != http.MethodPost:
 		return notByGet
@@ -105,7 +105,7 @@ func bodyLimit(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 }
 
 // sendResponse sends a GraphQL response with the status of its outcome.
-func sendResponse(c *fiber.Ctx, media string, o outcome, body []byte) error {
+func sendResponse(c *fiber.Ctx, media string, o requestStatus, body []byte) error {
 	if o == notByGet {
 		c.Set(fiber.HeaderAllow, http.MethodPost)
 	}
@@ -118,7 +118,7 @@ func sendResponse(c *fiber.Ctx, media string, o outcome, body []byte) error {
 	return c.Status(status).Send(body)
 }
 
-func sendError(c *fiber.Ctx, media string, o outcome, text string) error {
+func sendError(c *fiber.Ctx, media string, o requestStatus, text string) error {
 	type message struct {
 		Message string `json:"message"`
 	}
@@ -130,7 +130,7 @@ func sendError(c *fiber.Ctx, media string, o outcome, text string) error {
 }
 
 // readGraphQL parses the request of either method; an outcome other than answered refuses it.
-func readGraphQL(c *fiber.Ctx) (graph.Request, outcome, string) {
+func readGraphQL(c *fiber.Ctx) (graph.Request, requestStatus, string) {
 	if c.Method() != http.MethodPost {
 		return fromQuery(c)
 	}
@@ -146,7 +146,7 @@ func readGraphQL(c *fiber.Ctx) (graph.Request, outcome, string) {
 }
 
 // fromQuery parses the parameters of a GET.
-func fromQuery(c *fiber.Ctx) (graph.Request, outcome, string) {
+func fromQuery(c *fiber.Ctx) (graph.Request, requestStatus, string) {
 	fields := map[string]json.RawMessage{}
 	for _, name := range []string{"query", "operationName"} {
 		if c.Context().QueryArgs().Has(name) {
@@ -166,7 +166,7 @@ func fromQuery(c *fiber.Ctx) (graph.Request, outcome, string) {
 }
 
 // fromBody parses the body of a POST.
-func fromBody(body []byte) (graph.Request, outcome, string) {
+func fromBody(body []byte) (graph.Request, requestStatus, string) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
 		return graph.Request{}, malformed, `the body must be a JSON object such as {"query":"{ cluster { gpuCount } }"}`
@@ -175,7 +175,7 @@ func fromBody(body []byte) (graph.Request, outcome, string) {
 }
 
 // fromFields parses the parameters and checks their types.
-func fromFields(fields map[string]json.RawMessage) (req graph.Request, bad outcome, text string) {
+func fromFields(fields map[string]json.RawMessage) (req graph.Request, bad requestStatus, text string) {
 	var query, name *string
 	if text, there := fields["query"]; !there || json.Unmarshal(text, &query) != nil || query == nil || *query == "" {
 		return req, malformed, "query must be the document, as text"

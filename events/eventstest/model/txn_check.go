@@ -44,14 +44,14 @@ func checkKey(key []byte) error {
 	return nil
 }
 
-// span is a range of keys that is deleted.
-type span struct{ key, end string }
+// keyRange is a range of keys that is deleted.
+type keyRange struct{ key, end string }
 
 // checkOverlap refuses operations that put a key twice, or put and delete it. Both branches of a nested transaction may put one key.
-func checkOverlap(ops []*pb.RequestOp) (put map[string]bool, deleted []span, err error) {
+func checkOverlap(ops []*pb.RequestOp) (put map[string]bool, deleted []keyRange, err error) {
 	put = make(map[string]bool)
 	add := func(key string, known bool) error {
-		if put[key] && !known || slices.ContainsFunc(deleted, func(d span) bool { return inRange(key, d.key, d.end) }) {
+		if put[key] && !known || slices.ContainsFunc(deleted, func(d keyRange) bool { return inRange(key, d.key, d.end) }) {
 			return rpctypes.ErrGRPCDuplicateKey
 		}
 		put[key] = true
@@ -59,7 +59,7 @@ func checkOverlap(ops []*pb.RequestOp) (put map[string]bool, deleted []span, err
 	}
 	for _, op := range ops {
 		if d := op.GetRequestDeleteRange(); d != nil {
-			deleted = append(deleted, span{string(d.Key), string(d.RangeEnd)})
+			deleted = append(deleted, keyRange{string(d.Key), string(d.RangeEnd)})
 		}
 	}
 	for _, op := range ops {

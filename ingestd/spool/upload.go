@@ -12,8 +12,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Entry is an upload that is whole on the disk.
-type Entry struct {
+// Upload is an upload that is whole on the disk.
+type Upload struct {
 	Manifest
 	Damage error // why it cannot be processed; then only its ID is known. Nil as a rule
 
@@ -26,25 +26,25 @@ const (
 	runsName     = "runs" // holds how many processes began a run of the upload since a run last ended in an orderly way
 )
 
-// loadEntry reads an upload back.
-func (s *Spool) loadEntry(dir string) (*Entry, error) {
+// loadUpload reads an upload back.
+func (s *Spool) loadUpload(dir string) (*Upload, error) {
 	text, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil {
 		return nil, fmt.Errorf("reading a spooled upload: %w", err)
 	}
-	return s.newEntry(dir, text), nil
+	return s.newUpload(dir, text), nil
 }
 
-// newEntry returns the upload of a manifest. It is damaged if its files differ from the manifest.
-func (s *Spool) newEntry(dir string, manifest []byte) *Entry {
-	e := &Entry{spool: s, dir: dir}
+// newUpload returns the upload of a manifest. It is damaged if its files differ from the manifest.
+func (s *Spool) newUpload(dir string, manifest []byte) *Upload {
+	e := &Upload{spool: s, dir: dir}
 	if e.Damage = e.parseManifest(manifest); e.Damage != nil {
 		e.Manifest = Manifest{ID: events.UploadID(strings.TrimPrefix(filepath.Base(dir), prefix))}
 	}
 	return e
 }
 
-func (e *Entry) parseManifest(manifest []byte) error {
+func (e *Upload) parseManifest(manifest []byte) error {
 	if err := events.DecodeStoredJSON(manifest, &e.Manifest); err != nil {
 		return fmt.Errorf("its manifest is damaged: %w", err)
 	}
@@ -59,9 +59,9 @@ func (e *Entry) parseManifest(manifest []byte) error {
 	return nil
 }
 
-func (e *Entry) filePath(i int) string { return filepath.Join(e.dir, strconv.Itoa(i)) }
+func (e *Upload) filePath(i int) string { return filepath.Join(e.dir, strconv.Itoa(i)) }
 
-func (e *Entry) totalBytes() (bytes int64) {
+func (e *Upload) totalBytes() (bytes int64) {
 	for _, f := range e.Files {
 		bytes += f.Size
 	}
@@ -69,10 +69,10 @@ func (e *Entry) totalBytes() (bytes int64) {
 }
 
 // Size returns the bytes of the upload's files.
-func (e *Entry) Size() int64 { return e.totalBytes() }
+func (e *Upload) Size() int64 { return e.totalBytes() }
 
 // OpenFile opens one of the upload's files for reading.
-func (e *Entry) OpenFile(i int) (*os.File, error) {
+func (e *Upload) OpenFile(i int) (*os.File, error) {
 	f, err := os.Open(e.filePath(i))
 	if err != nil {
 		return nil, fmt.Errorf("opening file %d of upload %s: %w", i, e.ID, err)
@@ -82,7 +82,7 @@ func (e *Entry) OpenFile(i int) (*os.File, error) {
 
 // BeginRun notes that a process begins to work on the upload, and returns how many began before it and ended without
 // EndRun: they died of it, or during it.
-func (e *Entry) BeginRun() (died int, err error) {
+func (e *Upload) BeginRun() (died int, err error) {
 	path := filepath.Join(e.dir, runsName)
 	text, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -93,7 +93,7 @@ func (e *Entry) BeginRun() (died int, err error) {
 }
 
 // EndRun notes that the work on the upload has ended in an orderly way, and may begin again.
-func (e *Entry) EndRun() error {
+func (e *Upload) EndRun() error {
 	if err := os.Remove(filepath.Join(e.dir, runsName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return writeError(err)
 	}
@@ -101,7 +101,7 @@ func (e *Entry) EndRun() error {
 }
 
 // Remove removes the upload from the disk: its manifest first, so that the rest is known to be useless after a crash.
-func (e *Entry) Remove() error {
+func (e *Upload) Remove() error {
 	if err := os.Remove(filepath.Join(e.dir, manifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing spooled upload %s: %w", e.ID, err)
 	}

@@ -8,8 +8,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// entry is a GPU of a State with the position at which each of its readings last changed. Immutable.
-type entry struct {
+// trackedGPU is a GPU of a State with the position at which each of its readings last changed. Immutable.
+type trackedGPU struct {
 	gpu         *projections.GPU
 	lastChanged int64   // the newest of changedAt
 	changedAt   []int64 // per reading: the GPU's own, then its parts' in order
@@ -23,16 +23,16 @@ type departure struct {
 	voided bool
 }
 
-// advanceEntry returns the entry that follows old (nil: none) for gpu at a position, and old itself if nothing
+// advanceTracked returns the entry that follows old (nil: none) for gpu at a position, and old itself if nothing
 // differs. All readings of a GPU that moved or lost readings count as changed, so that a reader can start again with
 // it.
-func advanceEntry(old *entry, gpu *projections.GPU, at int64) (e *entry, gone *departure) {
+func advanceTracked(old *trackedGPU, gpu *projections.GPU, at int64) (e *trackedGPU, gone *departure) {
 	if old == nil {
-		return newEntry(gpu, at), nil
+		return newTracked(gpu, at), nil
 	}
-	e, how := updateEntry(old, gpu, at)
+	e, how := updateTracked(old, gpu, at)
 	if how.lost || old.gpu.Host != gpu.Host {
-		return newEntry(gpu, at), &departure{at: at, gpu: gpu.ID, host: old.gpu.Host, voided: how.lost}
+		return newTracked(gpu, at), &departure{at: at, gpu: gpu.ID, host: old.gpu.Host, voided: how.lost}
 	}
 	if !how.changed && sameGPU(old.gpu, gpu) {
 		return old, nil
@@ -40,25 +40,25 @@ func advanceEntry(old *entry, gpu *projections.GPU, at int64) (e *entry, gone *d
 	return e, nil
 }
 
-// newEntry returns an entry whose readings all changed at a position.
-func newEntry(gpu *projections.GPU, at int64) *entry {
+// newTracked returns an entry whose readings all changed at a position.
+func newTracked(gpu *projections.GPU, at int64) *trackedGPU {
 	n := len(gpu.Latest)
 	for _, p := range gpu.Parts {
 		n += len(p.Latest)
 	}
-	return &entry{gpu: gpu, lastChanged: at, changedAt: slices.Repeat([]int64{at}, n)}
+	return &trackedGPU{gpu: gpu, lastChanged: at, changedAt: slices.Repeat([]int64{at}, n)}
 }
 
-// entryDiff is the difference between two lists of readings: some changed (or are new), some are no longer there.
-type entryDiff struct{ changed, lost bool }
+// trackedDiff is the difference between two lists of readings: some changed (or are new), some are no longer there.
+type trackedDiff struct{ changed, lost bool }
 
-func (s entryDiff) mergedWith(t entryDiff) entryDiff {
-	return entryDiff{s.changed || t.changed, s.lost || t.lost}
+func (s trackedDiff) mergedWith(t trackedDiff) trackedDiff {
+	return trackedDiff{s.changed || t.changed, s.lost || t.lost}
 }
 
-// updateEntry returns an entry of gpu with old's position for each equal reading, and the position at for all others.
-func updateEntry(old *entry, gpu *projections.GPU, at int64) (*entry, entryDiff) {
-	e := &entry{gpu: gpu, lastChanged: old.lastChanged, changedAt: make([]int64, 0, len(old.changedAt))}
+// updateTracked returns an entry of gpu with old's position for each equal reading, and the position at for all others.
+func updateTracked(old *trackedGPU, gpu *projections.GPU, at int64) (*trackedGPU, trackedDiff) {
+	e := &trackedGPU{gpu: gpu, lastChanged: old.lastChanged, changedAt: make([]int64, 0, len(old.changedAt))}
 	positions, parts := old.changedAt, old.gpu.Parts
 	how := e.appendChangedAt(old.gpu.Latest, gpu.Latest, positions, at)
 	positions = positions[len(old.gpu.Latest):]
@@ -82,7 +82,7 @@ func updateEntry(old *entry, gpu *projections.GPU, at int64) (*entry, entryDiff)
 
 // appendChangedAt appends the positions of the readings in now; positions holds the position of each
 // reading in before.
-func (e *entry) appendChangedAt(before, now []projections.Latest, positions []int64, at int64) (how entryDiff) {
+func (e *trackedGPU) appendChangedAt(before, now []projections.Latest, positions []int64, at int64) (how trackedDiff) {
 	i := 0
 	for _, r := range now {
 		for i < len(before) && before[i].Metric < r.Metric {
@@ -103,7 +103,7 @@ func (e *entry) appendChangedAt(before, now []projections.Latest, positions []in
 }
 
 // appendItems appends the readings that f selects and that changed after a position.
-func (e *entry) appendItems(dst []Item, f *filter, after int64) []Item {
+func (e *trackedGPU) appendItems(dst []Item, f *filter, after int64) []Item {
 	if e.lastChanged <= after {
 		return dst
 	}

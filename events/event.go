@@ -54,6 +54,17 @@ func (e *Event) First() Timestamp {
 	return first
 }
 
+// Last returns the latest record time, or 0 for an event without records.
+func (e *Event) Last() Timestamp {
+	var last Timestamp
+	for i, found := 0, false; i < len(e.Columns); i++ {
+		if times := e.Columns[i].Times; len(times) > 0 && (!found || times[len(times)-1] > last) {
+			last, found = times[len(times)-1], true
+		}
+	}
+	return last
+}
+
 // ContentHash is a 128-bit hash that identifies an event's records: the same records, cut the same way, are the same
 // event.
 type ContentHash [16]byte

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"slices"
+	"strings"
 
 	"telemetry-pipeline/events"
 )
@@ -16,13 +17,18 @@ type Effect struct {
 	// hold already; a record as old as the newest one is Late. Neither holds implausible readings. They may
 	// share memory with the event.
 	Fresh, Late map[Window]HostWindow
+	Refused     Refusal // the records that were not folded, because the host has no room for them
 }
 
 // Apply folds an event of this host. Folding an event again changes nothing (all its records are then
-// Late). An event of another host is a mistake of the caller, and panics.
+// Late). An event of another host is a mistake of the caller, and panics. Records beyond the bounds of a host are not
+// folded, and are counted in the effect's Refused.
 //
 // Its cost is a lookup of entity and metric per column; readings are passed on as whole slices.
-func (h *Host) Apply(ev *events.Event) Effect {
+func (h *Host) Apply(ev *events.Event) Effect { return h.ApplyWithin(ev, Bounds{}) }
+
+// ApplyWithin is Apply for the bounds given.
+func (h *Host) ApplyWithin(ev *events.Event, b Bounds) Effect {
 	if h.ID == "" {
 		h.ID = ev.Host
 	}
@@ -31,101 +37,222 @@ func (h *Host) Apply(ev *events.Event) Effect {
 	}
 	f := fold{
 		host:     h,
+		bounds:   b.withDefaults(),
+		ev:       ev,
+		due:      lastDue(ev.AppendedAt),
 		subjects: make([]subject, len(ev.Identities)),
 		byEntity: make(map[events.Entity]*slot, len(ev.Identities)),
-		fresh:    pieces{columns: len(ev.Columns)},
-		late:     pieces{columns: len(ev.Columns)},
+		contents: make(identitySet, len(ev.Identities)),
 	}
+	f.fresh = pieces{columns: len(ev.Columns), contents: f.contents}
+	f.late = pieces{columns: len(ev.Columns), contents: f.contents}
 	for i := range ev.Columns {
-		f.foldColumn(ev, &ev.Columns[i])
+		f.foldColumn(&ev.Columns[i])
 	}
-	return Effect{
-		Live:     f.replaceEntities(),
+	effect := Effect{
 		Identity: f.replaceIdentity(),
+		Live:     f.replaceEntities(),
 		Fresh:    f.fresh.canonicalSeries(),
 		Late:     f.late.canonicalSeries(),
+		Refused:  f.refused,
 	}
+	if ev.Damage == nil && ev.AppendedAt > h.Live.Appended { // also without records: a merge in the archive drops repeats
+		h.Live.Appended, effect.Live = ev.AppendedAt, true
+	}
+	return effect
 }
 
 // fold is one Apply under way. It reads the host's models as they were before the event, and replaces them
 // at the end.
 type fold struct {
 	host        *Host
-	subjects    []subject // by index of the event's identity
+	bounds      Bounds
+	ev          *events.Event
+	due         events.Timestamp // readings behind it are ahead of their time
+	subjects    []subject        // by index of the event's identity
 	slots       []*slot
 	byEntity    map[events.Entity]*slot
+	processes   bool // the event has readings of processes
+	contents    identitySet
 	fresh, late pieces
+	refused     Refusal
+	newGPUs     int
+	newParts    map[events.GPUID]int
 }
 
 // subject is an identity of the event. It is filled in when its first plausible reading comes.
 type subject struct {
-	slot      *slot
-	id        events.IdentityID
-	identity  *events.Identity
-	firstSeen events.Timestamp
+	slot     *slot
+	id       events.IdentityID
+	refused  string
+	windows  []events.Timestamp // the earliest record of each window, ascending
+	workload Workload           // of the newest record that is not ahead of its time
+	said     events.Timestamp   // the time of that record; hasSaid
+	hasSaid  bool
 }
 
 // slot is an entity of the event: as it was, and as it becomes.
 type slot struct {
 	index   int // in Host.Live; -1 when it is new
-	before  []Latest
+	known   *KnownGPU
+	before  *LiveEntity
 	now     LiveEntity
 	changed bool
 	owned   bool // now.Latest is the fold's own copy
 }
 
-func (f *fold) foldColumn(ev *events.Event, c *events.Column) {
+func (f *fold) foldColumn(c *events.Column) {
 	s := plausibleSamples(&c.Samples)
 	n := s.Len()
 	if n == 0 {
 		return
 	}
-	sub := f.subjectAt(ev, c.Identity)
-	sub.firstSeen = min(sub.firstSeen, s.Times[0])
-	column := Column{Entity: sub.slot.now.Entity, Metric: c.Metric, Source: c.Source, Identity: sub.id, Samples: s}
-	old := 0
-	if i, ok := findMetric(sub.slot.before, c.Metric); ok {
-		old = countUpTo(s.Times, sub.slot.before[i].At)
+	sub := f.subjectAt(c.Identity)
+	reason := sub.refused
+	if reason == "" {
+		reason = f.admitMetric(sub.slot, c.Metric)
 	}
+	if reason != "" {
+		f.refused.add(n, reason)
+		return
+	}
+	column := Column{Entity: sub.slot.now.Entity, Metric: c.Metric, Source: c.Source, Identity: sub.id, Samples: s}
+	old := countUpTo(s.Times, sub.slot.newestFolded(c.Metric, f.host))
 	f.late.addRows(&column, 0, old)
 	f.fresh.addRows(&column, old, n)
-	sub.slot.noteNewest(&column, n-1)
+	sub.noteWindows(s.Times)
+	ready := countUpTo(s.Times, f.due)
+	if ready > 0 {
+		sub.slot.noteNewest(&column, ready-1, f.ev.AppendedAt)
+		sub.noteStatement(&f.ev.Identities[c.Identity], &column, ready-1)
+	}
+	if ready < n {
+		sub.slot.noteAhead(&column, ready, f.ev.AppendedAt)
+	}
 }
 
 // subjectAt returns the event's identity i with its entity's slot.
-func (f *fold) subjectAt(ev *events.Event, i int) *subject {
+func (f *fold) subjectAt(i int) *subject {
 	sub := &f.subjects[i]
-	if sub.slot != nil {
+	if sub.slot != nil || sub.refused != "" {
 		return sub
 	}
-	id := &ev.Identities[i]
-	*sub = subject{id: id.ID(), identity: id, firstSeen: maxTime, slot: f.slotOf(id.Entity(f.host.ID))}
+	id := &f.ev.Identities[i]
+	entity := id.Entity(f.host.ID)
+	*sub = subject{id: id.ID()}
+	if sub.slot, sub.refused = f.slotOf(entity); sub.refused != "" {
+		return sub
+	}
+	if sub.refused = f.admitFields(id, sub.slot.known); sub.refused != "" {
+		return sub
+	}
+	f.processes = f.processes || IsProcess(entity.Part)
+	f.contents[sub.id] = id
 	return sub
 }
 
-// slotOf returns the slot of an entity, which it makes for the event's first reading of it. Several identities of one
-// entity share a slot.
-func (f *fold) slotOf(e events.Entity) *slot {
+// slotOf returns the slot of an entity, which it makes for the event's first reading of it, or the reason why the host
+// has no room for it. Several identities of one entity share a slot.
+func (f *fold) slotOf(e events.Entity) (*slot, string) {
 	if s, ok := f.byEntity[e]; ok {
-		return s
+		return s, ""
 	}
 	s := &slot{index: -1, now: LiveEntity{Entity: e}}
+	s.known, _ = f.host.Identity.Find(e.GPU)
 	if i, ok := f.host.Live.findEntity(e); ok {
-		s.index, s.now = i, f.host.Live.Entities[i]
-		s.before = s.now.Latest
+		s.index, s.before = i, &f.host.Live.Entities[i]
+		s.now = *s.before
+	} else if reason := f.admit(e, s.known); reason != "" {
+		return nil, reason
 	}
 	f.slots = append(f.slots, s)
 	f.byEntity[e] = s
-	return s
+	return s, ""
 }
 
-// noteNewest updates the entity's latest readings from a column's newest reading, which is its last: samples of one time
-// are in order of their values.
-func (s *slot) noteNewest(c *Column, last int) {
-	at, fresh := c.Times[last], len(s.now.Latest) == 0
-	if fresh || at > s.now.SeenAt || at == s.now.SeenAt && c.Identity > s.now.Identity {
-		s.now.SeenAt, s.now.Identity = at, c.Identity
-		s.changed = true
+// newestFolded returns the time of the newest record folded before in a series, or a later one up to which the host has
+// records of its GPU: an entity may have left the live model.
+func (s *slot) newestFolded(metric string, h *Host) events.Timestamp {
+	part := s.now.Entity.Part
+	switch {
+	case s.before != nil:
+		return s.before.newestOf(metric)
+	case s.known == nil:
+		return minTime
+	case IsProcess(part):
+		if newest, ok := h.Live.NewestList(); ok {
+			return newest
+		}
+		return endOf(s.known.Listed)
+	case part != "" && !s.known.hasPart(part):
+		return minTime
+	}
+	return endOf(s.known.Windows)
+}
+
+// newestOf returns the time of the newest folded record of a metric.
+func (e *LiveEntity) newestOf(metric string) events.Timestamp {
+	at := minTime
+	if i, ok := findMetric(e.Latest, metric); ok {
+		at = e.Latest[i].At
+	} else if IsProcess(e.Entity.Part) {
+		at = e.newestFolded() // other metrics are kept of the newest list alone
+	}
+	for i := range e.Ahead {
+		if a := &e.Ahead[i]; a.Metric == metric {
+			at = max(at, a.At)
+		}
+	}
+	return at
+}
+
+// endOf returns the last instant of the last of windows, minTime without any.
+func endOf(spans []WindowRange) events.Timestamp {
+	if len(spans) == 0 {
+		return minTime
+	}
+	return (spans[len(spans)-1].Last + 1).Start() - 1
+}
+
+// noteWindows notes the earliest record of each window.
+func (sub *subject) noteWindows(times []events.Timestamp) {
+	for len(times) > 0 {
+		w := WindowOf(times[0])
+		i, found := slices.BinarySearchFunc(sub.windows, w, func(at events.Timestamp, w Window) int { return int(WindowOf(at) - w) })
+		switch {
+		case !found:
+			sub.windows = slices.Insert(sub.windows, i, times[0])
+		case times[0] < sub.windows[i]:
+			sub.windows[i] = times[0]
+		}
+		if w == WindowOf(times[len(times)-1]) {
+			return
+		}
+		times = times[countBefore(times, (w+1).Start()):]
+	}
+}
+
+// noteStatement notes a column's row as the newest record of its identity.
+func (sub *subject) noteStatement(id *events.Identity, c *Column, row int) {
+	at := c.Times[row]
+	if sub.hasSaid && at < sub.said {
+		return
+	}
+	sub.said, sub.hasSaid = at, true
+	if w, ok := workloadOf(id, at, c.Metric, c.Source); ok {
+		sub.workload = sub.workload.merge(w)
+	}
+}
+
+// noteNewest updates the entity's latest readings from a column's newest reading whose time has come, which is the last
+// of these: samples of one time are in order of their values.
+func (s *slot) noteNewest(c *Column, last int, appended events.Timestamp) {
+	at, first := c.Times[last], len(s.now.Latest) == 0
+	switch {
+	case first || at > s.now.SeenAt:
+		s.now.SeenAt, s.now.Appended, s.changed = at, appended, true
+	case at == s.now.SeenAt && appended < s.now.Appended: // the record was there before
+		s.now.Appended, s.changed = appended, true
 	}
 	i, ok := findMetric(s.now.Latest, c.Metric)
 	if ok && at < s.now.Latest[i].At {
@@ -143,6 +270,11 @@ func (s *slot) noteNewest(c *Column, last int) {
 		if l.Source != c.Source {
 			l.Source = c.Source
 		}
+	default:
+		return
+	}
+	if len(s.now.Ahead) > 0 {
+		s.now.Ahead = dropPassed(s.now.Ahead, c.Metric, at)
 	}
 }
 
@@ -155,8 +287,26 @@ func (s *slot) ownReadings() {
 	}
 }
 
+// noteSaid adds what the event's identities say of their entities.
+func (f *fold) noteSaid() {
+	for i := range f.subjects {
+		sub := &f.subjects[i]
+		if sub.slot == nil || !sub.hasSaid {
+			continue
+		}
+		said, changed := mergeSaid(sub.slot.now.Said, saidBy(&f.ev.Identities[i], sub.said))
+		sub.slot.now.Said = said
+		workload := sub.slot.now.Workload.merge(sub.workload)
+		if changed || !workload.equals(&sub.slot.now.Workload) {
+			sub.slot.changed = true
+		}
+		sub.slot.now.Workload = workload
+	}
+}
+
 // replaceEntities puts the changed entities into a new list and reports whether there are any.
 func (f *fold) replaceEntities() bool {
+	f.noteSaid()
 	changed := slices.DeleteFunc(f.slots, func(s *slot) bool { return !s.changed })
 	if len(changed) == 0 {
 		return false
@@ -165,6 +315,9 @@ func (f *fold) replaceEntities() bool {
 	all := make([]LiveEntity, len(old), len(old)+len(changed))
 	copy(all, old)
 	for _, s := range changed {
+		if IsProcess(s.now.Entity.Part) {
+			s.now.keepNewestList()
+		}
 		if s.index >= 0 {
 			all[s.index] = s.now
 		} else {
@@ -174,14 +327,24 @@ func (f *fold) replaceEntities() bool {
 	if len(all) > len(old) {
 		slices.SortFunc(all, func(a, b LiveEntity) int { return a.Entity.Compare(b.Entity) })
 	}
+	if f.processes {
+		if all = dropEnded(all); slices.EqualFunc(old, all, sameEntity) {
+			return false // what is new had ended before
+		}
+	}
 	f.host.Live.Entities = all
 	return true
 }
 
-// replaceIdentity adds identities and windows that are new or were seen earlier than known, and reports whether there
-// are any.
+func sameEntity(a, b LiveEntity) bool {
+	return a.Entity == b.Entity && a.SeenAt == b.SeenAt && a.Appended == b.Appended && a.Workload.equals(&b.Workload) &&
+		slices.Equal(a.Said, b.Said) && slices.Equal(a.Latest, b.Latest) && slices.Equal(a.Ahead, b.Ahead)
+}
+
+// replaceIdentity adds GPUs, their fields and windows that are new or were seen earlier than known, and reports whether
+// there are any.
 func (f *fold) replaceIdentity() bool {
-	known, changed := f.mergeKnown()
+	gpus, changed := f.mergeKnown()
 	windows := f.host.Identity.Windows
 	for _, p := range [...]*pieces{&f.fresh, &f.late} {
 		for w := range p.windows {
@@ -190,29 +353,84 @@ func (f *fold) replaceIdentity() bool {
 			changed = changed || added
 		}
 	}
-	f.host.Identity = Identity{Known: known, Windows: windows}
+	f.host.Identity = Identity{GPUs: gpus, Windows: windows}
 	return changed
 }
 
-func (f *fold) mergeKnown() (known []Known, changed bool) {
-	known = f.host.Identity.Known
+func (f *fold) mergeKnown() (gpus []KnownGPU, changed bool) {
+	gpus = f.host.Identity.GPUs
+	var fresh []KnownGPU
 	for i := range f.subjects {
 		sub := &f.subjects[i]
 		if sub.slot == nil {
 			continue
 		}
-		at, ok := (&Identity{Known: known}).findKnown(sub.id)
-		if ok && known[at].FirstSeen <= sub.firstSeen {
+		entity := sub.slot.now.Entity
+		if at, ok := findKnown(gpus, entity.GPU); ok {
+			if k, differs := gpus[at].withRecords(&f.ev.Identities[i], entity.Part, sub.windows); differs {
+				if !changed {
+					gpus, changed = slices.Clone(gpus), true
+				}
+				gpus[at] = k
+			}
 			continue
 		}
-		if !changed {
-			known, changed = slices.Clone(known), true
+		at, ok := findKnown(fresh, entity.GPU)
+		if !ok {
+			fresh = slices.Insert(fresh, at, KnownGPU{Name: entity.GPU, FirstSeen: sub.windows[0]})
 		}
-		if ok {
-			known[at].FirstSeen = sub.firstSeen
-		} else {
-			known = slices.Insert(known, at, Known{ID: sub.id, Identity: *sub.identity, FirstSeen: sub.firstSeen})
-		}
+		fresh[at], _ = fresh[at].withRecords(&f.ev.Identities[i], entity.Part, sub.windows)
 	}
-	return known, changed
+	if len(fresh) == 0 {
+		return gpus, changed
+	}
+	all := slices.Concat(gpus, fresh)
+	slices.SortFunc(all, func(a, b KnownGPU) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return all, true
+}
+
+// withRecords returns k with an identity's records, of which the earliest of each window are given.
+func (k KnownGPU) withRecords(id *events.Identity, part string, windows []events.Timestamp) (_ KnownGPU, changed bool) {
+	note := func(differs bool) { changed = changed || differs }
+	if windows[0] < k.FirstSeen {
+		k.FirstSeen, changed = windows[0], true
+	}
+	var differs bool
+	for _, first := range windows {
+		k.Windows, differs = addWindow(k.Windows, WindowOf(first))
+		note(differs)
+		if IsProcess(part) {
+			k.Listed, differs = addWindow(k.Listed, WindowOf(first))
+			note(differs)
+		}
+		if NamesWorkload(id) {
+			k.Stated, differs = addWindow(k.Stated, WindowOf(first))
+			note(differs)
+		}
+		eachField(id, func(f Field, text string) {
+			if part == "" || f != FieldMIG && f != FieldMIGProfile {
+				k.Runs, differs = addRun(k.Runs, f, text, first)
+				note(differs)
+			}
+		})
+	}
+	if !IsProcess(part) {
+		k.Parts, differs = addPart(k.Parts, part, windows[0])
+		note(differs)
+	}
+	return k, changed
+}
+
+// addPart adds a part that was seen at an instant. The argument is not changed; changed is false when that was known.
+func addPart(parts []KnownPart, name string, at events.Timestamp) (all []KnownPart, changed bool) {
+	i, found := slices.BinarySearchFunc(parts, name, func(p KnownPart, name string) int { return strings.Compare(p.Name, name) })
+	if found && parts[i].FirstSeen <= at {
+		return parts, false
+	}
+	all = slices.Clone(parts)
+	if found {
+		all[i].FirstSeen = at
+		return all, true
+	}
+	return slices.Insert(all, i, KnownPart{Name: name, FirstSeen: at}), true
 }

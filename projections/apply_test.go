@@ -2,7 +2,6 @@ package projections
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -89,35 +88,57 @@ func (r *run) apply(ev *events.Event) Effect {
 // before was.
 func (r *run) wantSplit(ev *events.Event, effect Effect, before *oracle) {
 	r.Helper()
-	fresh, late := make(map[string]bool), make(map[string]bool)
+	fresh, late, all := make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	for _, rec := range recordsOf(ev) {
-		if rec.value.Absent == events.Implausible {
-			continue
-		}
-		set := fresh
-		if i, ok := before.host.Live.findEntity(rec.identity.Entity(r.host.ID)); ok {
-			l, ok := Find(before.host.Live.Entities[i].Latest, rec.metric)
-			if ok && rec.at <= l.At {
-				set = late
+		if rec.value.Absent != events.Implausible {
+			all[rec.key()] = true
+			switch newest, sure := before.newestOf(rec); {
+			case sure && rec.at > newest:
+				fresh[rec.key()] = true
+			case rec.at <= newest:
+				late[rec.key()] = true
 			}
 		}
-		set[rec.key()] = true
 	}
+	got := make(map[string]bool)
 	for name, part := range map[string]struct {
-		got  map[Window]HostWindow
-		want map[string]bool
-	}{"Fresh": {effect.Fresh, fresh}, "Late": {effect.Late, late}} {
-		got := make(map[string]bool)
+		got   map[Window]HostWindow
+		never map[string]bool
+	}{"Fresh": {effect.Fresh, late}, "Late": {effect.Late, fresh}} {
 		for w, s := range part.got {
 			if err := s.Check(w); err != nil {
 				r.Fatalf("%s: %v", name, err)
 			}
-			maps.Copy(got, keys(r.T, &s, &r.host.Identity))
-		}
-		if diff := gocmp.Diff(part.want, got); diff != "" {
-			r.Fatalf("%s differs (-want +got):\n%s", name, diff)
+			for key := range keys(r.T, &s) {
+				if part.never[key] || got[key] {
+					r.Fatalf("%s has %s, which is another's", name, key)
+				}
+				got[key] = true
+			}
 		}
 	}
+	if diff := gocmp.Diff(all, got); diff != "" {
+		r.Fatalf("Fresh and Late differ from the event (-want +got):\n%s", diff)
+	}
+}
+
+// newestOf returns the newest time of a record's series in the live model. It is sure that records behind it are in no
+// chunk where the entity has not left the model since.
+func (o *oracle) newestOf(rec record) (at events.Timestamp, sure bool) {
+	at = minTime
+	entity := rec.identity.Entity(o.host.ID)
+	i, ok := o.host.Live.findEntity(entity)
+	if !ok {
+		_, known := o.host.Identity.Find(entity.GPU)
+		return at, !known
+	}
+	e := &o.host.Live.Entities[i]
+	for _, l := range slices.Concat(e.Latest, e.Ahead) {
+		if l.Metric == rec.metric {
+			at = max(at, l.At)
+		}
+	}
+	return at, !IsProcess(entity.Part)
 }
 
 // wantHistory adds the effect to the history and compares it with the set of all records. Fresh records
@@ -141,7 +162,7 @@ func (r *run) wantHistory(effect Effect, after *oracle) {
 		if err := s.Check(w); err != nil {
 			r.Fatal(err)
 		}
-		got[w] = keys(r.T, &s, &r.host.Identity)
+		got[w] = keys(r.T, &s)
 	}
 	if diff := gocmp.Diff(after.series, got); diff != "" {
 		r.Fatalf("history differs (-want +got):\n%s", diff)
@@ -153,7 +174,7 @@ func recordsOf(ev *events.Event) (records []record) {
 	for i := range ev.Columns {
 		c := &ev.Columns[i]
 		for at, v := range c.All() {
-			records = append(records, record{&ev.Identities[c.Identity], c.Metric, c.Source, at, v})
+			records = append(records, record{&ev.Identities[c.Identity], c.Metric, c.Source, at, v, ev.AppendedAt})
 		}
 	}
 	return records
@@ -203,7 +224,7 @@ func TestApplyTwiceChangesNothing(t *testing.T) {
 func TestApplyWithoutPlausibleReadings(t *testing.T) {
 	id := &events.Identity{Index: "0"}
 	h := Host{ID: "node-1"}
-	e := h.Apply(event("node-1", []record{{id, "m", "m", 1, events.Value{Absent: events.Implausible, Raw: "1e99"}}}))
+	e := h.Apply(event("node-1", []record{{id, "m", "m", 1, events.Value{Absent: events.Implausible, Raw: "1e99"}, 0}}))
 	if e.Live || e.Identity || e.Fresh != nil || e.Late != nil {
 		t.Errorf("got %+v, want no effect", e)
 	}
@@ -220,7 +241,7 @@ func TestApplyRefusesAnotherHost(t *testing.T) {
 		}
 	}()
 	h := Host{ID: "node-2"}
-	h.Apply(event("node-1", []record{{&events.Identity{Index: "0"}, "m", "m", 1, events.Value{}}}))
+	h.Apply(event("node-1", []record{{&events.Identity{Index: "0"}, "m", "m", 1, events.Value{}, 0}}))
 }
 
 func TestSeriesOfIsEverythingPlausible(t *testing.T) {
@@ -232,7 +253,7 @@ func TestSeriesOfIsEverythingPlausible(t *testing.T) {
 		if err := s.Check(w); err != nil {
 			t.Error(err)
 		}
-		got[w] = keys(t, &s, &want.host.Identity)
+		got[w] = keys(t, &s)
 	}
 	if diff := gocmp.Diff(want.series, got); diff != "" {
 		t.Errorf("series differ (-want +got):\n%s", diff)

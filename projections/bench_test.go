@@ -96,19 +96,17 @@ func BenchmarkMerge(b *testing.B) {
 	perSecond(b, n)
 }
 
-func benchSeries(b *testing.B) (events.HostID, HostWindow, Identity) {
+func benchSeries(b *testing.B) (events.HostID, HostWindow) {
 	b.Helper()
 	ev := benchEvents(b, 1, 600)[0]
-	var h Host
-	h.Apply(ev)
 	for _, s := range seriesOf(ev) {
-		return h.ID, s, h.Identity
+		return ev.Host, s
 	}
-	return "", HostWindow{}, Identity{}
+	return "", HostWindow{}
 }
 
 func BenchmarkSeriesCode(b *testing.B) {
-	_, s, _ := benchSeries(b)
+	_, s := benchSeries(b)
 	stored := AppendHostWindow(nil, &s)
 	b.Run("append", func(b *testing.B) {
 		for b.Loop() {
@@ -148,22 +146,22 @@ func BenchmarkLiveCode(b *testing.B) {
 
 // BenchmarkEntries joins a window whole, and only the end that a page of 100 needs.
 func BenchmarkEntries(b *testing.B) {
-	host, s, identity := benchSeries(b)
+	host, s := benchSeries(b)
 	b.Run("all", func(b *testing.B) {
 		for b.Loop() {
-			Entries(host, &s, &identity, EntryFilter{})
+			Entries(host, &s, EntryFilter{})
 		}
 		perSecond(b, s.Records())
 	})
 	b.Run("newest100", func(b *testing.B) {
 		for b.Loop() {
-			Entries(host, &s, &identity, EntryFilter{Newest: true, Limit: 100})
+			Entries(host, &s, EntryFilter{Newest: true, Limit: 100})
 		}
 	})
 	b.Run("oneGPU", func(b *testing.B) {
 		f := EntryFilter{GPUs: []events.GPUID{s.Columns[0].Entity.GPU}}
 		for b.Loop() {
-			Entries(host, &s, &identity, f)
+			Entries(host, &s, f)
 		}
 	})
 }
@@ -173,7 +171,7 @@ func BenchmarkMergeGPU(b *testing.B) {
 	h.Apply(benchEvents(b, 1, 1)[0])
 	b.ReportAllocs()
 	for b.Loop() {
-		for id, f := range h.Fragments() {
+		for id, f := range h.Fragments(h.Identity.Names(h.ID)) {
 			MergeGPU(id, []Fragment{f})
 		}
 	}

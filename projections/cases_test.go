@@ -3,6 +3,7 @@ package projections
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -23,12 +24,14 @@ var update = flag.Bool("update", false, "write what the cases in testdata give i
 // file has:
 //
 //	identities      name, then field=value (uuid, index, pci, device, model, mig, part, pod; any other is a label)
-//	event <host>    records: time, identity, metric, value (or !reason:raw), and "as <source>" if that is another name
+//	event <host> [<time of append>]
+//	                records: time, identity, metric, value (or !reason:raw), and "as <source>" if that is another name
 //
 // in order, and then any of these, which the test writes itself with -update:
 //
 //	effects         for each event the Effect of Apply
 //	live <host>, identity <host>, series <host>, gpu <id>
+//	totals          of the GPUs of all hosts
 //	entries <host> [newest] [limit=n] [metric=m] [gpu=g] [from=t] [to=t]
 //
 // All of them but effects must also come from the same events in any order, repeated.
@@ -76,6 +79,7 @@ func shuffled(rng *rand.Rand, evs []*events.Event) []*events.Event {
 // testCase is a file's input.
 type testCase struct {
 	identities map[string]*events.Identity
+	appended   events.Timestamp // of the event that is read
 	events     []*events.Event
 }
 
@@ -84,6 +88,14 @@ func readCase(t *testing.T, a *txtar.Archive) testCase {
 	c := testCase{identities: make(map[string]*events.Identity)}
 	for _, f := range a.Files {
 		what, host, _ := strings.Cut(f.Name, " ")
+		host, appended, _ := strings.Cut(host, " ")
+		c.appended = 0
+		if what == "event" && appended != "" {
+			var err error
+			if c.appended, err = events.ParseTimestamp(appended); err != nil {
+				t.Fatal(err)
+			}
+		}
 		var records []record
 		for line := range strings.Lines(string(f.Data)) {
 			words := strings.Fields(line)
@@ -106,7 +118,7 @@ func readIdentity(words []string) *events.Identity {
 	id := &events.Identity{}
 	fields := map[string]*string{
 		"uuid": &id.UUID, "index": &id.Index, "pci": &id.PCI, "device": &id.Device, "model": &id.Model,
-		"mig": &id.MIG, "part": &id.Part, "pod": &id.Pod,
+		"mig": &id.MIG, "part": &id.Part, "pod": &id.Pod, "driver": &id.Driver, "namespace": &id.Namespace,
 	}
 	for _, w := range words {
 		name, value, _ := strings.Cut(w, "=")
@@ -132,7 +144,7 @@ func (c *testCase) readRecord(t *testing.T, words []string) record {
 	if !ok {
 		t.Fatalf("identity %q is not in the file", words[1])
 	}
-	r := record{identity: id, metric: words[2], source: words[2], at: at}
+	r := record{identity: id, metric: words[2], source: words[2], at: at, appended: c.appended}
 	if len(words) == 6 {
 		r.source = words[5]
 	}
@@ -227,6 +239,8 @@ func (w *world) render(section string) (text string, ok bool) {
 		w.renderSeries(&b, w.host(words[1]))
 	case "gpu":
 		w.renderGPU(&b, events.GPUID(words[1]))
+	case "totals":
+		w.renderTotals(&b)
 	case "entries":
 		w.renderEntries(&b, w.host(words[1]), words[2:])
 	default:
@@ -244,15 +258,31 @@ func (w *world) host(name string) *run {
 	return r
 }
 
-// name returns an identity's name in the file.
-func (w *world) name(id events.Identity) string {
-	for name, known := range w.identities {
-		if known.Compare(&id) == 0 {
+// nameOf returns an identity's name in the file.
+func (w *world) nameOf(id *events.Identity) string {
+	for _, name := range slices.Sorted(maps.Keys(w.identities)) {
+		if id != nil && w.identities[name].Compare(id) == 0 {
 			return name
 		}
 	}
-	return "?"
+	return identityText(id)
 }
+
+// identityText renders an identity as it is written in a file.
+func identityText(id *events.Identity) string {
+	var words []string
+	for f, text := range identityFields(id) {
+		if *text != "" {
+			words = append(words, fieldNames[f]+"="+*text)
+		}
+	}
+	for _, l := range id.Labels {
+		words = append(words, l.Name+"="+l.Value)
+	}
+	return strings.Join(words, " ")
+}
+
+var fieldNames = [...]string{"uuid", "index", "pci", "device", "model", "driver", "mig", "migprofile", "pod", "namespace", "container", "part"}
 
 func entityText(e events.Entity) string {
 	if e.Part == "" {
@@ -282,19 +312,37 @@ func renderLatest(b *strings.Builder, latest []Latest) {
 
 func (w *world) renderLive(b *strings.Builder, h *Host) {
 	for _, e := range h.Live.Entities {
-		k, _ := h.Identity.Find(e.Identity)
-		fmt.Fprintf(b, "%s seen %s as %s\n", entityText(e.Entity), e.SeenAt, w.name(k.Identity))
+		fmt.Fprintf(b, "%s seen %s\n", entityText(e.Entity), e.SeenAt)
+		for _, s := range e.Said {
+			fmt.Fprintf(b, "  %s %s=%s\n", s.At, fieldNames[s.Field], s.Value)
+		}
+		if u := e.Workload; !u.isZero() {
+			id := events.Identity{Pod: u.Pod, Namespace: u.Namespace, Container: u.Container, Labels: u.Labels}
+			fmt.Fprintf(b, "  %s %s by %s, current %t\n", u.At, identityText(&id), u.Metric, u.isCurrent(e.Latest))
+		}
 		renderLatest(b, e.Latest)
+		for _, l := range e.Ahead {
+			fmt.Fprintf(b, "  %s ahead %s\n", l.At, readingText(l.Metric, l.Source, l.Value))
+		}
 	}
 }
 
 func (w *world) renderIdentity(b *strings.Builder, id *Identity) {
-	var lines []string
-	for _, k := range id.Known {
-		lines = append(lines, fmt.Sprintf("%s first seen %s\n", w.name(k.Identity), k.FirstSeen))
+	for _, k := range id.GPUs {
+		fmt.Fprintf(b, "%q first seen %s\n", k.Name, k.FirstSeen)
+		for _, r := range k.Runs {
+			fmt.Fprintf(b, "  %s=%s from %s to %s\n", fieldNames[r.Field], r.Value, r.First, r.Last.Start())
+		}
+		for _, p := range k.Parts {
+			fmt.Fprintf(b, "  %s first seen %s\n", p.Name, p.FirstSeen)
+		}
+		for _, s := range k.Listed {
+			fmt.Fprintf(b, "  processes %s to %s\n", s.First.Start(), s.Last.Start())
+		}
+		for _, s := range k.Stated {
+			fmt.Fprintf(b, "  workloads %s to %s\n", s.First.Start(), s.Last.Start())
+		}
 	}
-	slices.Sort(lines) // by name; the ids' own order says nothing to a reader
-	b.WriteString(strings.Join(lines, ""))
 	for _, s := range id.Windows {
 		fmt.Fprintf(b, "windows %s to %s\n", s.First.Start(), s.Last.Start())
 	}
@@ -304,10 +352,11 @@ func (w *world) renderSeries(b *strings.Builder, r *run) {
 	for _, win := range sortedWindows(r.history) {
 		fmt.Fprintf(b, "window %s\n", win.Start())
 		var lines []string
-		for _, c := range r.history[win].Columns {
-			k, _ := r.host.Identity.Find(c.Identity)
+		s := r.history[win]
+		for _, c := range s.Columns {
+			id := s.Find(c.Identity)
 			for at, v := range c.All() {
-				lines = append(lines, fmt.Sprintf("  %s %s %s\n", at, w.name(k.Identity), readingText(c.Metric, c.Source, v)))
+				lines = append(lines, fmt.Sprintf("  %s %s %s\n", at, w.nameOf(id), readingText(c.Metric, c.Source, v)))
 			}
 		}
 		slices.Sort(lines)
@@ -315,32 +364,58 @@ func (w *world) renderSeries(b *strings.Builder, r *run) {
 	}
 }
 
-func (w *world) renderGPU(b *strings.Builder, id events.GPUID) {
-	var fragments []Fragment
+// gpus merges the GPUs of all hosts, by their id.
+func (w *world) gpus() map[events.GPUID][]*GPU {
+	fragments := make(map[events.GPUID][]Fragment)
 	for _, r := range w.hosts {
-		for gpu, f := range r.host.Fragments() {
-			if gpu == id {
-				fragments = append(fragments, f)
-			}
+		for gpu, f := range r.host.Fragments(r.host.Identity.Names(r.host.ID)) {
+			fragments[gpu] = append(fragments[gpu], f)
 		}
 	}
-	g := MergeGPU(id, fragments)
-	fmt.Fprintf(b, "on %s of %v as %s, seen %s to %s\n", g.Host, g.Hosts, w.name(g.Identity), g.FirstSeen, g.LastSeen)
-	renderLatest(b, g.Latest)
-	for _, p := range g.Parts {
-		fmt.Fprintf(b, "%s as %s, seen %s\n", p.Name, w.name(p.Identity), p.LastSeen)
-		renderLatest(b, p.Latest)
+	merged := make(map[events.GPUID][]*GPU)
+	for id, some := range fragments {
+		merged[id] = MergeGPU(id, some)
 	}
-	joined, oldest := g.Joined(0)
-	fmt.Fprintf(b, "joined %d of %d, oldest %s\n", len(joined), len(g.Latest), oldest)
+	return merged
+}
+
+func (w *world) renderGPU(b *strings.Builder, id events.GPUID) {
+	for _, g := range w.gpus()[id] {
+		fmt.Fprintf(b, "%s on %s of %v", g.ID, g.Host, g.Hosts)
+		if len(g.Conflict) > 0 {
+			fmt.Fprintf(b, ", also on %v", g.Conflict)
+		}
+		fmt.Fprintf(b, ", %s, seen %s to %s\n", identityText(&g.Identity), g.FirstSeen, g.LastSeen)
+		renderLatest(b, g.Latest)
+		for _, p := range g.Parts {
+			fmt.Fprintf(b, "%s, %s, seen %s\n", p.Name, identityText(&p.Identity), p.LastSeen)
+			renderLatest(b, p.Latest)
+		}
+		joined, oldest := g.Joined(0)
+		fmt.Fprintf(b, "joined %d of %d, oldest %s\n", len(joined), len(g.Latest), oldest)
+	}
+}
+
+func (w *world) renderTotals(b *strings.Builder) {
+	var all []*GPU
+	for _, some := range w.gpus() {
+		all = append(all, some[0]) // the others are the same GPU on other hosts
+	}
+	t := Sum(all, func(h events.HostID) events.Timestamp { at, _ := w.host(string(h)).host.LastSeen(); return at }, 0)
+	fmt.Fprintf(b, "%d GPUs", t.GPUs)
+	if t.PowerWatts != nil {
+		fmt.Fprintf(b, ", %g W", *t.PowerWatts)
+	}
+	b.WriteString("\n")
 }
 
 func (w *world) renderEntries(b *strings.Builder, r *run, options []string) {
 	f := w.readFilter(options)
 	for _, win := range sortedWindows(r.history) {
 		s := r.history[win]
-		for _, e := range Entries(r.host.ID, &s, &r.host.Identity, f) {
-			fmt.Fprintf(b, "%s %s as %s\n", e.At, entityText(e.Entity), w.name(*e.Identity))
+		s = r.host.Resolve(r.host.Identity.Names(r.host.ID), &s)
+		for _, e := range Entries(r.host.ID, &s, f) {
+			fmt.Fprintf(b, "%s %s as %s\n", e.At, entityText(e.Entity), identityText(e.Identity))
 			for _, reading := range e.Readings {
 				fmt.Fprintf(b, "  %s\n", readingText(reading.Metric(), reading.Source(), reading.Value()))
 			}

@@ -10,8 +10,8 @@ import (
 )
 
 // Check returns an error that names the first broken invariant of the models, nil when all hold: lists are sorted and
-// without repeats, readings are plausible and no newer than their entity, identities resolve and hash to their id,
-// windows are disjoint and contain every time of the models.
+// without repeats, readings are plausible and no newer than their entity, each entity's GPU is known, runs and windows are
+// disjoint, and windows contain every time of the models.
 func (h *Host) Check() error {
 	if err := h.Identity.checkKnown(); err != nil {
 		return fmt.Errorf("checking host %q: %w", h.ID, err)
@@ -28,24 +28,43 @@ func (h *Host) Check() error {
 }
 
 func (h *Host) checkEntity(e *LiveEntity) error {
-	k, ok := h.Identity.Find(e.Identity)
+	k, ok := h.Identity.Find(e.Entity.GPU)
 	switch {
-	case len(e.Latest) == 0:
+	case len(e.Latest)+len(e.Ahead) == 0:
 		return errors.New("has no readings")
 	case !isStrictlyAscending(e.Latest, func(a, b *Latest) int { return strings.Compare(a.Metric, b.Metric) }):
 		return errors.New("metrics are not in order")
-	case newestLatest(e.Latest) != e.SeenAt:
-		return fmt.Errorf("seen at %v, but the newest reading is of %v", e.SeenAt, newestLatest(e.Latest))
+	case len(e.Latest) > 0 && newestLatest(e.Latest) != e.SeenAt || len(e.Latest) == 0 && e.SeenAt != 0:
+		return fmt.Errorf("seen at %v, but that is not the time of the newest reading", e.SeenAt)
+	case !isStrictlyAscending(e.Said, func(a, b *Said) int { return cmp.Compare(a.Field, b.Field) }):
+		return errors.New("fields are not in order")
 	case !ok:
-		return fmt.Errorf("identity %016x is not known", e.Identity)
-	case k.Identity.Entity(h.ID) != e.Entity:
-		return fmt.Errorf("identity %016x is of %v", e.Identity, k.Identity.Entity(h.ID))
-	case k.FirstSeen > e.SeenAt:
-		return fmt.Errorf("seen at %v, but its identity first at %v", e.SeenAt, k.FirstSeen)
+		return errors.New("its GPU is not known")
+	case e.SeenAt != 0 && k.FirstSeen > e.SeenAt:
+		return fmt.Errorf("seen at %v, but its GPU first at %v", e.SeenAt, k.FirstSeen)
+	}
+	if err := h.checkAhead(e); err != nil {
+		return err
 	}
 	for i := range e.Latest {
 		if err := h.checkLatest(&e.Latest[i]); err != nil {
 			return fmt.Errorf("metric %s: %w", e.Latest[i].Metric, err)
+		}
+	}
+	return nil
+}
+
+func (h *Host) checkAhead(e *LiveEntity) error {
+	if !isStrictlyAscending(e.Ahead, func(a, b *Latest) int { return cmp.Or(strings.Compare(a.Metric, b.Metric), cmp.Compare(a.At, b.At)) }) {
+		return errors.New("readings ahead are not in order")
+	}
+	for i := range e.Ahead {
+		a := &e.Ahead[i]
+		if err := h.checkLatest(a); err != nil {
+			return fmt.Errorf("metric %s, ahead: %w", a.Metric, err)
+		}
+		if l, ok := Find(e.Latest, a.Metric); ok && l.At >= a.At {
+			return fmt.Errorf("metric %s: the reading of %v is not ahead of the latest of %v", a.Metric, a.At, l.At)
 		}
 	}
 	return nil
@@ -69,19 +88,43 @@ func (h *Host) checkLatest(l *Latest) error {
 }
 
 func (id *Identity) checkKnown() error {
-	if !isStrictlyAscending(id.Known, func(a, b *Known) int { return cmp.Compare(a.ID, b.ID) }) {
-		return errors.New("identities are not in order")
+	if !isStrictlyAscending(id.GPUs, func(a, b *KnownGPU) int { return strings.Compare(string(a.Name), string(b.Name)) }) {
+		return errors.New("GPUs are not in order")
 	}
-	for i := range id.Known {
-		k := &id.Known[i]
-		switch {
-		case k.Identity.ID() != k.ID:
-			return fmt.Errorf("identity %016x hashes to %016x", k.ID, k.Identity.ID())
-		case !id.Holds(WindowOf(k.FirstSeen)):
-			return fmt.Errorf("identity %016x was first seen at %v, in no known window", k.ID, k.FirstSeen)
+	for i := range id.GPUs {
+		k := &id.GPUs[i]
+		if err := k.checkLists(); err != nil {
+			return fmt.Errorf("GPU %q: %w", k.Name, err)
+		}
+		if !holds(k.Windows, WindowOf(k.FirstSeen)) {
+			return fmt.Errorf("GPU %q was first seen at %v, in no window of it", k.Name, k.FirstSeen)
+		}
+		for _, s := range k.Windows {
+			if !id.Holds(s.First) || !id.Holds(s.Last) {
+				return fmt.Errorf("GPU %q has records in windows %d to %d, its host has none", k.Name, s.First, s.Last)
+			}
 		}
 	}
 	return checkWindows(id.Windows)
+}
+
+// checkLists returns an error unless runs and parts are in order, runs of one value apart, and all windows valid.
+func (k *KnownGPU) checkLists() error {
+	switch {
+	case !isStrictlyAscending(k.Runs, compareRun):
+		return errors.New("runs are not in order")
+	case !isStrictlyAscending(k.Parts, func(a, b *KnownPart) int { return strings.Compare(a.Name, b.Name) }):
+		return errors.New("parts are not in order")
+	}
+	for i, r := range k.Runs {
+		switch {
+		case r.Last < WindowOf(r.First) || r.Last > WindowOf(maxTime):
+			return fmt.Errorf("a run from %v ends in window %d", r.First, r.Last)
+		case i > 0 && compareRunValue(k.Runs[i-1], r) == 0 && WindowOf(r.First) <= k.Runs[i-1].Last+1:
+			return fmt.Errorf("a run from %v touches the one before", r.First)
+		}
+	}
+	return cmp.Or(checkWindows(k.Windows), checkWindows(k.Listed), checkWindows(k.Stated))
 }
 
 // Check returns an error that names the first broken invariant of a host's window w, nil when all hold: columns are in
@@ -90,8 +133,19 @@ func (s *HostWindow) Check(w Window) error {
 	if !isStrictlyAscending(s.Columns, compareKey) {
 		return errors.New("checking series: columns are not in order")
 	}
+	if !isStrictlyAscending(s.Identities, func(a, b *WindowIdentity) int { return cmp.Compare(a.ID, b.ID) }) {
+		return errors.New("checking series: identities are not in order")
+	}
+	for _, e := range s.Identities {
+		if e.Identity.ID() != e.ID {
+			return fmt.Errorf("checking series: identity %016x hashes to %016x", e.ID, e.Identity.ID())
+		}
+	}
 	for i := range s.Columns {
 		c := &s.Columns[i]
+		if s.Find(c.Identity) == nil {
+			return fmt.Errorf("checking series: identity %016x of %v %s is not there", c.Identity, c.Entity, c.Metric)
+		}
 		if err := c.checkRows(w); err != nil {
 			return fmt.Errorf("checking series: %v %s: %w", c.Entity, c.Metric, err)
 		}

@@ -99,8 +99,11 @@ func (r *reader) narrowExponent(e int64) int16 {
 
 // checkForm reads the first byte, which names the form of the model, and refuses another form than want.
 func (r *reader) checkForm(want byte) {
-	if b := r.readBytes(1); b != nil && b[0] != want {
+	switch b := r.readBytes(1); {
+	case b != nil && b[0] > want:
 		r.fail(fmt.Errorf("unknown form %d (this program reads form %d; a newer one may have written it)", b[0], want))
+	case b != nil && b[0] < want:
+		r.fail(fmt.Errorf("form %d of an older program (this one reads form %d, and makes its models again from the log)", b[0], want))
 	}
 }
 

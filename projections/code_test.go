@@ -41,7 +41,7 @@ func TestEmptyModelsRoundTrip(t *testing.T) {
 	if l, err := ParseLive(AppendLive(nil, &Live{})); err != nil || len(l.Entities) != 0 {
 		t.Errorf("live: got %v, %v", l, err)
 	}
-	if id, err := ParseIdentity(AppendIdentity(nil, &Identity{})); err != nil || len(id.Known)+len(id.Windows) != 0 {
+	if id, err := ParseIdentity(AppendIdentity(nil, &Identity{})); err != nil || len(id.GPUs)+len(id.Windows) != 0 {
 		t.Errorf("identity: got %v, %v", id, err)
 	}
 	if s, err := ParseHostWindow(AppendHostWindow(nil, &HostWindow{})); err != nil || len(s.Columns) != 0 {
@@ -66,22 +66,38 @@ func TestExtremesRoundTrip(t *testing.T) {
 		{Metric: "b", Source: "", At: 1, Value: number(7, -7)},
 		{Metric: "c", Source: "c", At: 2},
 	}
-	live := Live{Entities: []LiveEntity{
-		{Entity: events.Entity{GPU: ""}, Identity: math.MaxUint64, SeenAt: minTime, Latest: nil},
-		{Entity: events.Entity{GPU: "GPU-5fd4f087-86f3-7a43-b711-4771313afc50"}, SeenAt: maxTime, Latest: latest},
-		{Entity: events.Entity{GPU: "GPU-5fd4f087-86f3-7a43-b711-4771313afc50", Part: "nvlink:3"}, SeenAt: maxTime, Latest: other},
-		{Entity: events.Entity{GPU: "MIG-5fd4f087-86f3-7a43-b711-4771313afc5F"}, SeenAt: 5, Latest: latest},
+	long := strings.Repeat("label", 50)
+	live := Live{Appended: minTime, Entities: []LiveEntity{
+		{Entity: events.Entity{GPU: ""}, SeenAt: minTime, Appended: maxTime, Latest: nil},
+		{
+			Entity: events.Entity{GPU: "GPU-5fd4f087-86f3-7a43-b711-4771313afc50"}, SeenAt: maxTime, Latest: latest,
+			Said:  []Said{{"", maxTime, FieldUUID}, {long, minTime, FieldMIGProfile}},
+			Ahead: []Latest{{Metric: "z", Source: "y", At: maxTime, Value: number(1, 1)}, {Metric: "z", Source: "z", At: minTime}},
+		},
+		{
+			Entity: events.Entity{GPU: "GPU-5fd4f087-86f3-7a43-b711-4771313afc50", Part: "nvlink:3"}, SeenAt: maxTime, Latest: other,
+			Workload: Workload{At: minTime, Metric: "m", Labels: []events.Label{{Name: "", Value: long}}},
+		},
+		{
+			Entity: events.Entity{GPU: "MIG-5fd4f087-86f3-7a43-b711-4771313afc5F"}, SeenAt: 5, Latest: latest,
+			Workload: Workload{At: 5, Metric: "m", Source: "m", Pod: "p", Namespace: "n", Container: "c"},
+		},
 	}}
 	got, err := ParseLive(AppendLive(nil, &live))
 	if diff := gocmp.Diff(live, got); err != nil || diff != "" {
 		t.Errorf("live: %v, differs (-want +got):\n%s", err, diff)
 	}
+	ends := []WindowRange{{WindowOf(minTime), WindowOf(minTime)}, {-1, 5}, {7, WindowOf(maxTime)}}
 	id := Identity{
-		Known: []Known{
-			{ID: 0, Identity: events.Identity{UUID: "MIG-5fd4f087-86f3-7a43-b711-4771313afc50", Part: "mig:3", Labels: []events.Label{{Name: "pod", Value: ""}, {Name: "pod", Value: "x"}}}, FirstSeen: minTime},
-			{ID: math.MaxUint64, FirstSeen: maxTime},
+		GPUs: []KnownGPU{
+			{Name: "", FirstSeen: maxTime},
+			{
+				Name: "MIG-5fd4f087-86f3-7a43-b711-4771313afc50", FirstSeen: minTime, Windows: ends, Listed: ends[:1],
+				Runs:  []Run{{Field: FieldUUID, First: minTime, Last: WindowOf(maxTime)}, {Field: FieldMIGProfile, Value: long, First: maxTime, Last: WindowOf(maxTime)}},
+				Parts: []KnownPart{{Name: "mig:3", FirstSeen: maxTime}, {Name: "nvlink:0", FirstSeen: minTime}},
+			},
 		},
-		Windows: []WindowRange{{WindowOf(minTime), WindowOf(minTime)}, {-1, 5}, {7, WindowOf(maxTime)}},
+		Windows: ends,
 	}
 	gotID, err := ParseIdentity(AppendIdentity(nil, &id))
 	if diff := gocmp.Diff(id, gotID); err != nil || diff != "" {
@@ -92,7 +108,9 @@ func TestExtremesRoundTrip(t *testing.T) {
 		c.Add(l.At, l.Value)
 	}
 	c.Canonical()
-	s := HostWindow{Columns: []Column{c}}
+	whole := &events.Identity{UUID: long, Part: "p", Labels: []events.Label{{Name: "pod", Value: ""}, {Name: "pod", Value: "x"}}}
+	c.Identity = whole.ID()
+	s := NewHostWindow([]Column{c}, map[events.IdentityID]*events.Identity{c.Identity: whole})
 	gotSeries, err := ParseHostWindow(AppendHostWindow(nil, &s))
 	if diff := gocmp.Diff(s, gotSeries); err != nil || diff != "" {
 		t.Errorf("series: %v, differs (-want +got):\n%s", err, diff)
@@ -188,7 +206,7 @@ func FuzzParseHostWindow(f *testing.F) {
 			t.Errorf("%v: second round trip differs (-first +second):\n%s", err, gocmp.Diff(s, again))
 		}
 		Merge(s, again, HostWindow{})
-		Entries("node-1", &s, &Identity{}, EntryFilter{Limit: 10})
+		Entries("node-1", &s, EntryFilter{Limit: 10})
 	})
 }
 
@@ -218,7 +236,7 @@ func TestParsersAreModest(t *testing.T) {
 				src[i] = 1
 			}
 		}
-		src[0], src[1] = 1, byte(rng.IntN(3))
+		src[0], src[1] = 2, byte(rng.IntN(3))
 		for name, parse := range map[string]func(){
 			"live":     func() { _, _ = ParseLive(src) },
 			"identity": func() { _, _ = ParseIdentity(src) },

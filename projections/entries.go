@@ -9,10 +9,10 @@ import (
 )
 
 // Entries joins a host's records of one window into entries, ascending by Place, or descending with Newest.
-// identity resolves the columns' identities. Its cost follows the filtered columns and the entries that Limit lets
+// Its cost follows the filtered columns and the entries that Limit lets
 // through, not the window's size. A reading that several identities share at one time is returned once. Entries refer to
 // s, which must not be changed while they are used.
-func Entries(host events.HostID, s *HostWindow, identity *Identity, f EntryFilter) []Entry {
+func Entries(host events.HostID, s *HostWindow, f EntryFilter) []Entry {
 	j := newJoin(s, &f)
 	unknown := new(events.Identity)
 	entries := make([]Entry, 0, j.expectedEntries(f.Limit))
@@ -25,8 +25,8 @@ func Entries(host events.HostID, s *HostWindow, identity *Identity, f EntryFilte
 			var id events.IdentityID
 			id, e.Readings = j.nextReadings(lane)
 			e.Identity = unknown
-			if k, ok := identity.Find(id); ok {
-				e.Identity = &k.Identity
+			if known := s.Find(id); known != nil {
+				e.Identity = known
 			}
 			entries = append(entries, e)
 		}

@@ -76,11 +76,10 @@ func TestEntriesAreTheJoin(t *testing.T) {
 	for seed := range uint64(150) {
 		rng := rand.New(rand.NewPCG(seed, 30))
 		ev := event("node-1", randomRecords(rng, 1+rng.IntN(120)))
-		known := oracleOf("node-1", recordsOf(ev)).host.Identity
 		for w, s := range seriesOf(ev) {
 			inWindow := slices.DeleteFunc(recordsOf(ev), func(r record) bool { return WindowOf(r.at) != w })
 			f := randomFilter(rng, inWindow)
-			got, want := Entries("node-1", &s, &known, f), naiveEntries("node-1", inWindow, f)
+			got, want := Entries("node-1", &s, f), naiveEntries("node-1", inWindow, f)
 			if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Fatalf("seed %d, filter %+v: entries differ (-want +got):\n%s", seed, f, diff)
 			}
@@ -117,14 +116,13 @@ func randomFilter(rng *rand.Rand, records []record) (f EntryFilter) {
 func TestEntriesPageByPage(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 31))
 	ev := event("node-1", randomRecords(rng, 200))
-	known := oracleOf("node-1", recordsOf(ev)).host.Identity
 	for _, s := range seriesOf(ev) {
 		for _, newest := range []bool{false, true} {
-			want := Entries("node-1", &s, &known, EntryFilter{Newest: newest})
+			want := Entries("node-1", &s, EntryFilter{Newest: newest})
 			var got []Entry
 			f := EntryFilter{Newest: newest, Limit: 3}
 			for {
-				page := Entries("node-1", &s, &known, f)
+				page := Entries("node-1", &s, f)
 				if len(page) == 0 {
 					break
 				}
@@ -144,12 +142,12 @@ func TestEntriesDoNotShareRoom(t *testing.T) {
 	id := &events.Identity{Index: "0"}
 	for i := range 300 {
 		for m := range 7 {
-			records = append(records, record{id, fmt.Sprint("m", m), "s", events.Timestamp(i), events.Value{Number: events.Int(int64(i))}})
+			records = append(records, record{id, fmt.Sprint("m", m), "s", events.Timestamp(i), events.Value{Number: events.Int(int64(i))}, 0})
 		}
 	}
 	ev := event("node-1", records)
 	s := seriesOf(ev)[0]
-	entries := Entries("node-1", &s, &Identity{}, EntryFilter{})
+	entries := Entries("node-1", &s, EntryFilter{})
 	for i := range entries {
 		entries[i].Readings = append(entries[i].Readings, readingOf(record{metric: "appended"}))
 	}

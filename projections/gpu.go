@@ -9,9 +9,10 @@ import (
 // GPU is one GPU as its newest records show it, merged over every host that it was seen on.
 type GPU struct {
 	ID        events.GPUID
-	Host      events.HostID   // where its newest record is from
+	Host      events.HostID   // where it is: see MergeGPU
 	Hosts     []events.HostID // every host it was seen on, sorted
-	Identity  events.Identity // of its newest record; without a part's fields, if only parts have records there
+	Conflict  []events.HostID // other hosts that report it at the same time, sorted
+	Identity  events.Identity // the newest value of each field, and its current workload
 	FirstSeen events.Timestamp
 	LastSeen  events.Timestamp // of its own records and its parts' records
 	Latest    []Latest         // its own metrics, sorted by Metric

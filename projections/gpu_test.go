@@ -2,11 +2,11 @@ package projections
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"telemetry-pipeline/events"
 )
@@ -15,7 +15,7 @@ const gpuA = events.GPUID("GPU-5fd4f087-86f3-7a43-b711-4771313afc50")
 
 func fragmentsOf(id events.GPUID, hosts ...*Host) (fragments []Fragment) {
 	for _, h := range hosts {
-		for gpu, f := range h.Fragments() {
+		for gpu, f := range h.Fragments(h.Identity.Names(h.ID)) {
 			if gpu == id {
 				fragments = append(fragments, f)
 			}
@@ -47,66 +47,82 @@ func TestMergeGPUIgnoresOrder(t *testing.T) {
 	}
 }
 
-// wantMerged checks a merged GPU against every host's models.
-func wantMerged(t *testing.T, g *GPU, hosts []*Host) {
+// wantMerged checks merged GPUs against every host's fragments.
+func wantMerged(t *testing.T, all []*GPU, hosts []*Host) {
 	t.Helper()
-	for _, h := range hosts {
-		for _, e := range h.Live.Entities {
-			if e.Entity.GPU != g.ID {
+	for i, g := range all {
+		if got := ConflictID(g.Host, gpuA); i == 0 && g.ID != gpuA || i > 0 && g.ID != got {
+			t.Errorf("GPU %d of %d on %s is called %s", i, len(all), g.Host, g.ID)
+		}
+		if len(g.Conflict) != len(all)-1 {
+			t.Errorf("GPU %s is in conflict with %v, there are %d GPUs", g.ID, g.Conflict, len(all))
+		}
+		for _, f := range fragmentsOf(gpuA, hosts...) {
+			if !slices.Contains(g.Hosts, f.Host.ID) {
 				continue
 			}
-			if e.SeenAt > g.LastSeen {
-				t.Errorf("LastSeen %v, but %s saw it at %v", g.LastSeen, h.ID, e.SeenAt)
-			}
-			latest := g.Latest
-			for _, p := range g.Parts {
-				if p.Name == e.Entity.Part {
-					latest = p.Latest
-				}
-			}
-			for _, l := range e.Latest {
-				if merged, ok := Find(latest, l.Metric); !ok || merged.At < l.At {
-					t.Errorf("%v %s: got %v of %v, but %s has %v", e.Entity, l.Metric, ok, merged.At, h.ID, l.At)
-				}
-			}
-		}
-		for _, k := range h.Identity.Known {
-			if k.Identity.Entity(h.ID).GPU == g.ID && k.FirstSeen < g.FirstSeen {
-				t.Errorf("FirstSeen %v, but %s saw it at %v", g.FirstSeen, h.ID, k.FirstSeen)
+			for _, e := range f.Entities {
+				wantMergedEntity(t, g, f.Host.ID, e)
 			}
 		}
 	}
 }
 
-func TestMergeGPUTiesGoToTheSmallerHost(t *testing.T) {
+func wantMergedEntity(t *testing.T, g *GPU, host events.HostID, e *LiveEntity) {
+	t.Helper()
+	if e.SeenAt > g.LastSeen || e.SeenAt < g.FirstSeen {
+		t.Errorf("seen from %v to %v, but %s saw it at %v", g.FirstSeen, g.LastSeen, host, e.SeenAt)
+	}
+	latest := g.Latest
+	for _, p := range g.Parts {
+		if p.Name == e.Entity.Part {
+			latest = p.Latest
+		}
+	}
+	for _, l := range e.Latest {
+		if merged, ok := Find(latest, l.Metric); (e.Entity.Part == "" || len(g.Parts) > 0) && (!ok || merged.At < l.At) {
+			t.Errorf("%v %s: got %v of %v, but %s has %v", e.Entity, l.Metric, ok, merged.At, host, l.At)
+		}
+	}
+}
+
+func TestAGPUOnTwoHostsAtOnceIsKeptByBoth(t *testing.T) {
 	one := func(name events.HostID, index string, v int64) *Host {
 		h := &Host{}
 		id := &events.Identity{UUID: string(gpuA), Index: index}
-		h.Apply(event(name, []record{{id, "m", "m", 5, events.Value{Number: events.Int(v)}}}))
+		h.Apply(event(name, []record{{id, "m", "m", 5, events.Value{Number: events.Int(v)}, 0}}))
 		return h
 	}
-	g := MergeGPU(gpuA, fragmentsOf(gpuA, one("node-2", "2", 99), one("node-1", "1", 11)))
-	want := &GPU{
-		ID: gpuA, Host: "node-1", Hosts: []events.HostID{"node-1", "node-2"},
-		Identity: events.Identity{UUID: string(gpuA), Index: "1"}, FirstSeen: 5, LastSeen: 5,
-		Latest: []Latest{{Metric: "m", Source: "m", At: 5, Value: events.Value{Number: events.Int(11)}}},
+	latest := func(v int64) []Latest {
+		return []Latest{{Metric: "m", Source: "m", At: 5, Value: events.Value{Number: events.Int(v)}}}
 	}
-	if diff := gocmp.Diff(want, g); diff != "" {
-		t.Errorf("merged GPU differs (-want +got):\n%s", diff)
+	want := []*GPU{
+		{
+			ID: gpuA, Host: "node-1", Hosts: []events.HostID{"node-1"}, Conflict: []events.HostID{"node-2"},
+			Identity: events.Identity{UUID: string(gpuA), Index: "1"}, FirstSeen: 5, LastSeen: 5, Latest: latest(11),
+		},
+		{
+			ID: "node-2:" + gpuA, Host: "node-2", Hosts: []events.HostID{"node-2"}, Conflict: []events.HostID{"node-1"},
+			Identity: events.Identity{UUID: string(gpuA), Index: "2"}, FirstSeen: 5, LastSeen: 5, Latest: latest(99),
+		},
 	}
-	if diff := gocmp.Diff(&GPU{ID: gpuA}, MergeGPU(gpuA, nil), cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("GPU without fragments differs (-want +got):\n%s", diff)
+	got := MergeGPU(gpuA, fragmentsOf(gpuA, one("node-2", "2", 99), one("node-1", "1", 11)))
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("merged GPUs differ (-want +got):\n%s", diff)
+	}
+	if got := MergeGPU(gpuA, nil); len(got) != 0 {
+		t.Errorf("GPU without fragments: got %v", got)
 	}
 }
 
 func TestFragmentsLeaveOutTheHostItself(t *testing.T) {
 	var h Host
 	h.Apply(event("node-1", []record{
-		{&events.Identity{Part: "cpu:0"}, "m", "m", 5, events.Value{}},
-		{&events.Identity{Index: "0"}, "m", "m", 7, events.Value{}},
+		{&events.Identity{Part: "cpu:0"}, "m", "m", 5, events.Value{}, 0},
+		{&events.Identity{Index: "0"}, "m", "m", 7, events.Value{}, 0},
 	}))
 	var got []events.GPUID
-	for gpu := range h.Fragments() {
+	for gpu := range h.Fragments(h.Identity.Names(h.ID)) {
 		got = append(got, gpu)
 	}
 	if diff := gocmp.Diff([]events.GPUID{"node-1:0"}, got); diff != "" {

@@ -1,98 +1,120 @@
 package projections
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
+	"strings"
 
 	"telemetry-pipeline/events"
 )
 
 // The form of an identity model:
 //
-//	names · ticks (base: the earliest FirstSeen)
-//	known: id (8 bytes), distance of FirstSeen from the base, a bit for each field that is set (in the order of
-//	    identityFields, then one for labels), a name for each of them; with labels their count, then name and value of each
-//	windows: distance of First from the Last before, Last less First
-const identityForm = 1
-
-// identityFields are an identity's texts. Their order is stored: add at the end.
-func identityFields(id *events.Identity) [12]*string {
-	return [...]*string{
-		&id.UUID, &id.Index, &id.PCI, &id.Device, &id.Model, &id.Driver,
-		&id.MIG, &id.MIGProfile, &id.Pod, &id.Namespace, &id.Container, &id.Part,
-	}
-}
-
-// labelsBit says that labels follow the fields.
-const labelsBit = 1 << len([12]*string{})
+//	names · ticks (base: the earliest first time)
+//	windows: lists of window ranges, each once: for each its ranges (appendWindows); the first list is the host's
+//	GPUs: name, distance of FirstSeen from the base, list of Windows, list of Listed, list of Stated
+//	    runs: field, value, distance of First from the base, Last less the window of First
+//	    parts: name, distance of FirstSeen from the base
+//
+// Form 1 held every identity of the host, labels and pods included. The models of that time are made again from the log.
+const identityForm = 2
 
 // AppendIdentity writes id behind dst.
 func AppendIdentity(dst []byte, id *Identity) []byte {
-	var table names
-	times := identityTicks(id.Known)
-	for i := range id.Known {
-		known := &id.Known[i].Identity
-		for _, text := range identityFields(known) {
-			table.addOptional(*text, "")
-		}
-		for _, l := range known.Labels {
-			table.addName(l.Name)
-			table.addName(l.Value)
-		}
-	}
-	table.sortNames()
+	c := identityCoder{id: id}
+	c.collectTables()
 	dst = append(dst, identityForm)
-	dst = table.appendTable(dst)
-	dst = times.appendTicks(dst)
-	dst = binary.AppendUvarint(dst, uint64(len(id.Known)))
-	for i := range id.Known {
-		dst = appendKnown(dst, &id.Known[i], &table, &times)
+	dst = c.names.appendTable(dst)
+	dst = c.ticks.appendTicks(dst)
+	dst = binary.AppendUvarint(dst, uint64(len(c.lists)))
+	for _, spans := range c.lists {
+		dst = appendWindows(dst, spans)
 	}
-	return appendWindows(dst, id.Windows)
+	dst = binary.AppendUvarint(dst, uint64(len(id.GPUs)))
+	for i := range id.GPUs {
+		dst = c.appendGPU(dst, &id.GPUs[i])
+	}
+	return dst
 }
 
-// identityTicks finds the earliest time and the unit of all.
-func identityTicks(known []Known) ticks {
-	if len(known) == 0 {
-		return ticksFrom(0)
-	}
-	base := known[0].FirstSeen
-	for i := range known {
-		base = min(base, known[i].FirstSeen)
-	}
-	times := ticksFrom(base)
-	for i := range known {
-		times.fitUnit(base, known[i].FirstSeen)
-	}
-	return times
+type identityCoder struct {
+	id    *Identity
+	names names
+	ticks ticks
+	lists [][]WindowRange
+	index map[string]int // of lists, by their bytes
+	key   []byte
 }
 
-func appendKnown(dst []byte, k *Known, table *names, times *ticks) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(k.ID))
-	dst = binary.AppendUvarint(dst, times.ticksBetween(times.base, k.FirstSeen))
-	fields, set := identityFields(&k.Identity), uint64(0)
-	for i, text := range fields {
-		if *text != "" {
-			set |= 1 << i
+// collectTables notes strings, times and lists of windows.
+func (c *identityCoder) collectTables() {
+	c.index = make(map[string]int, 2)
+	c.listOf(c.id.Windows)
+	base, some := events.Timestamp(0), false
+	eachTime := func(f func(events.Timestamp)) {
+		for i := range c.id.GPUs {
+			k := &c.id.GPUs[i]
+			f(k.FirstSeen)
+			for _, r := range k.Runs {
+				f(r.First)
+			}
+			for _, p := range k.Parts {
+				f(p.FirstSeen)
+			}
 		}
 	}
-	if len(k.Identity.Labels) > 0 {
-		set |= labelsBit
-	}
-	dst = binary.AppendUvarint(dst, set)
-	for _, text := range fields {
-		if *text != "" {
-			dst = binary.AppendUvarint(dst, table.refOf(*text))
+	eachTime(func(at events.Timestamp) {
+		if !some || at < base {
+			base, some = at, true
 		}
+	})
+	c.ticks = ticksFrom(base)
+	eachTime(func(at events.Timestamp) { c.ticks.fitUnit(base, at) })
+	for i := range c.id.GPUs {
+		k := &c.id.GPUs[i]
+		c.names.addName(string(k.Name))
+		for _, r := range k.Runs {
+			c.names.addName(r.Value)
+		}
+		for _, p := range k.Parts {
+			c.names.addName(p.Name)
+		}
+		c.listOf(k.Windows)
+		c.listOf(k.Listed)
+		c.listOf(k.Stated)
 	}
-	if set&labelsBit == 0 {
-		return dst
+	c.names.sortNames()
+}
+
+// listOf returns the index of a list of windows, which it adds when it is not there.
+func (c *identityCoder) listOf(spans []WindowRange) int {
+	c.key = appendWindows(c.key[:0], spans)
+	i, ok := c.index[string(c.key)]
+	if !ok {
+		i = len(c.lists)
+		c.index[string(c.key)] = i
+		c.lists = append(c.lists, spans)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(k.Identity.Labels)))
-	for _, l := range k.Identity.Labels {
-		dst = binary.AppendUvarint(dst, table.refOf(l.Name))
-		dst = binary.AppendUvarint(dst, table.refOf(l.Value))
+	return i
+}
+
+func (c *identityCoder) appendGPU(dst []byte, k *KnownGPU) []byte {
+	dst = binary.AppendUvarint(dst, c.names.refOf(string(k.Name)))
+	dst = binary.AppendUvarint(dst, c.ticks.ticksBetween(c.ticks.base, k.FirstSeen))
+	dst = binary.AppendUvarint(dst, uint64(c.listOf(k.Windows)))
+	dst = binary.AppendUvarint(dst, uint64(c.listOf(k.Listed)))
+	dst = binary.AppendUvarint(dst, uint64(c.listOf(k.Stated)))
+	dst = binary.AppendUvarint(dst, uint64(len(k.Runs)))
+	for _, r := range k.Runs {
+		dst = append(dst, byte(r.Field))
+		dst = binary.AppendUvarint(dst, c.names.refOf(r.Value))
+		dst = binary.AppendUvarint(dst, c.ticks.ticksBetween(c.ticks.base, r.First))
+		dst = binary.AppendUvarint(dst, uint64(r.Last-WindowOf(r.First)))
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(k.Parts)))
+	for _, p := range k.Parts {
+		dst = binary.AppendUvarint(dst, c.names.refOf(p.Name))
+		dst = binary.AppendUvarint(dst, c.ticks.ticksBetween(c.ticks.base, p.FirstSeen))
 	}
 	return dst
 }
@@ -110,51 +132,78 @@ func appendWindows(dst []byte, spans []WindowRange) []byte {
 
 // ParseIdentity undoes AppendIdentity. Bytes behind the model are an error.
 func ParseIdentity(src []byte) (Identity, error) {
-	r := reader{src: src}
-	r.checkForm(identityForm)
-	table, times := r.readNames(), r.readTicks()
-	const size = 10
+	p := identityParser{reader: &reader{src: src}}
+	p.checkForm(identityForm)
+	p.names, p.ticks = p.readNames(), p.readTicks()
+	p.lists = make([][]WindowRange, p.readCount(1))
+	for i := range p.lists {
+		p.lists[i] = p.readWindows()
+	}
+	if len(p.lists) == 0 {
+		p.fail(errors.New("no windows"))
+	}
+	const size = 7
 	var id Identity
-	if n := r.readCount(size); n > 0 {
-		id.Known = make([]Known, n)
+	if n := p.readCount(size); n > 0 {
+		id.GPUs = make([]KnownGPU, n)
 	}
-	for i := range id.Known {
-		r.readKnown(&id.Known[i], table, &times)
+	for i := range id.GPUs {
+		p.readGPU(&id.GPUs[i])
 	}
-	if !isStrictlyAscending(id.Known, func(a, b *Known) int { return cmp.Compare(a.ID, b.ID) }) {
-		r.fail(errors.New("identities not in order"))
+	if !isStrictlyAscending(id.GPUs, func(a, b *KnownGPU) int { return strings.Compare(string(a.Name), string(b.Name)) }) {
+		p.fail(errors.New("GPUs not in order"))
 	}
-	id.Windows = r.readWindows()
-	if err := r.finishModel("identity"); err != nil {
+	if err := p.finishModel("identity"); err != nil {
 		return Identity{}, err
 	}
+	id.Windows = p.lists[0]
 	return id, nil
 }
 
-func (r *reader) readKnown(k *Known, table []string, times *ticks) {
-	k.ID = events.IdentityID(r.readFixed64())
-	k.FirstSeen = times.timeAfter(times.base, r.readUvarint())
-	set := r.readUvarint()
-	if set >= 2*labelsBit {
-		r.fail(errors.New("unknown identity field (a newer program may have written it)"))
+type identityParser struct {
+	*reader
+	names []string
+	ticks ticks
+	lists [][]WindowRange
+}
+
+func (p *identityParser) readGPU(k *KnownGPU) {
+	const runSize, partSize = 4, 2
+	k.Name = events.GPUID(p.readRef(p.names))
+	k.FirstSeen = p.readTime()
+	k.Windows, k.Listed, k.Stated = p.readList(), p.readList(), p.readList()
+	if n := p.readCount(runSize); n > 0 {
+		k.Runs = make([]Run, n)
 	}
-	for i, text := range identityFields(&k.Identity) {
-		if set&(1<<i) != 0 {
-			*text = r.readRef(table)
+	for i := range k.Runs {
+		r := &k.Runs[i]
+		r.Field = Field(p.readIndex(int(fieldCount)))
+		r.Value = p.readRef(p.names)
+		r.First = p.readTime()
+		r.Last = WindowOf(r.First) + Window(p.readUvarint())
+	}
+	if n := p.readCount(partSize); n > 0 {
+		k.Parts = make([]KnownPart, n)
+	}
+	for i := range k.Parts {
+		k.Parts[i] = KnownPart{Name: p.readRef(p.names), FirstSeen: p.readTime()}
+	}
+	if p.err == nil {
+		if err := k.checkLists(); err != nil {
+			p.fail(err)
 		}
 	}
-	if set&labelsBit == 0 {
-		return
+}
+
+func (p *identityParser) readTime() events.Timestamp {
+	return p.ticks.timeAfter(p.ticks.base, p.readUvarint())
+}
+
+func (p *identityParser) readList() []WindowRange {
+	if i := p.readIndex(len(p.lists)); p.err == nil {
+		return p.lists[i]
 	}
-	n := r.readCount(2)
-	if n == 0 {
-		r.fail(errors.New("labels of none"))
-		return
-	}
-	k.Identity.Labels = make([]events.Label, n)
-	for i := range k.Identity.Labels {
-		k.Identity.Labels[i] = events.Label{Name: r.readRef(table), Value: r.readRef(table)}
-	}
+	return nil
 }
 
 func (r *reader) readWindows() []WindowRange {

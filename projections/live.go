@@ -11,14 +11,19 @@ import (
 // Its slices are never changed in place (see Host).
 type Live struct {
 	Entities []LiveEntity
+	Appended events.Timestamp // newest time at which an event of the host was appended
 }
 
-// LiveEntity is one entity's newest readings.
+// LiveEntity is one entity's newest readings. An entity all of whose readings are ahead of their time has no Latest yet,
+// and was not seen (SeenAt is 0).
 type LiveEntity struct {
-	Entity   events.Entity
-	Identity events.IdentityID // of the newest record; ties: the greater id
-	SeenAt   events.Timestamp  // newest record time of any metric
-	Latest   []Latest          // sorted by Metric
+	Entity   events.Entity    // under the name that its records give it (see Names)
+	SeenAt   events.Timestamp // newest time of Latest
+	Appended events.Timestamp // when the newest reading was appended; of several records of it, the first
+	Said     []Said           // sorted by Field
+	Workload Workload
+	Latest   []Latest // sorted by Metric
+	Ahead    []Latest // see Ahead; sorted by Metric, then time; all newer than the metric's Latest
 }
 
 // Latest is the newest reading of one metric. Of several at one time the greatest Value (events.Value.Compare),
@@ -47,6 +52,18 @@ func findMetric(latest []Latest, metric string) (int, bool) {
 // findEntity returns the index of an entity, or the index where it belongs, and reports whether it is there.
 func (l *Live) findEntity(e events.Entity) (int, bool) {
 	return sort.Find(len(l.Entities), func(i int) int { return e.Compare(l.Entities[i].Entity) })
+}
+
+// countParts returns the number of parts of a GPU.
+func (l *Live) countParts(gpu events.GPUID) int {
+	from, _ := l.findEntity(events.Entity{GPU: gpu})
+	n := 0
+	for i := from; i < len(l.Entities) && l.Entities[i].Entity.GPU == gpu; i++ {
+		if l.Entities[i].Entity.Part != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // winsOver reports whether l stays the latest beside another reading of its metric.

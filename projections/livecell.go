@@ -27,6 +27,11 @@ func (c *liveCoder) appendCells(dst []byte, sh *liveShape, m int) []byte {
 	for _, i := range sh.entities {
 		c.cells = append(c.cells, &c.live.Entities[i].Latest[m])
 	}
+	return c.appendCellColumn(dst)
+}
+
+// appendCellColumn writes c.cells.
+func (c *liveCoder) appendCellColumn(dst []byte) []byte {
 	flags, exponent := cellForm(c.cells)
 	dst = binary.AppendUvarint(dst, zigzag(int64(exponent))<<flagBits|flags)
 	dst = c.appendCellTimes(dst, flags)
@@ -104,31 +109,31 @@ func appendCellNumbers(dst []byte, cells []*Latest, flags uint64, exponent int16
 	return dst
 }
 
-// readCells reads one column into the readings of metric m of the entities given.
-func (r *reader) readCells(names []string, t *ticks, entities []*LiveEntity, m int) {
+// readCells reads one column into the readings given.
+func (r *reader) readCells(names []string, t *ticks, cells []*Latest) {
 	head := r.readUvarint()
 	exponent := r.narrowExponent(unzigzag(head >> flagBits))
 	var at events.Timestamp
-	for i, e := range entities {
+	for i, l := range cells {
 		if i == 0 || head&flagSameTime == 0 {
 			at = t.timeBefore(t.base, r.readUvarint())
 		}
-		e.Latest[m].At = at
+		l.At = at
 	}
 	if head&flagAbsent != 0 {
-		for _, e := range entities {
-			r.readAbsence(names, &e.Latest[m].Value)
+		for _, l := range cells {
+			r.readAbsence(names, &l.Value)
 		}
 	}
 	last := int64(0)
-	for _, e := range entities {
-		if v := &e.Latest[m].Value; v.Absent == events.Present {
+	for _, l := range cells {
+		if v := &l.Value; v.Absent == events.Present {
 			last += r.readVarint()
 			v.Number.Mantissa = last
 		}
 	}
-	for _, e := range entities {
-		if v := &e.Latest[m].Value; v.Absent == events.Present {
+	for _, l := range cells {
+		if v := &l.Value; v.Absent == events.Present {
 			if head&flagExponents != 0 {
 				exponent = r.readExponent()
 			}

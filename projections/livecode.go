@@ -9,11 +9,16 @@ import (
 // The form of a live model, in columns: entities of one host mostly have the same metrics (their shape),
 // and a metric's times and values are alike over the entities.
 //
-//	names · ticks (base: the newest time)
+//	names · ticks (base: the newest time) · Appended
 //	shapes: for each its metrics: metric, source (0: same name)
-//	entities: GPU, part (0: none), identity (8 bytes), shape × 2 + (1 if its SeenAt follows)
+//	entities: GPU, part (0: none), shape × 2 + (1 if its SeenAt follows), Appended less the model's,
+//	    said: for each field × 2 + (1 if its time is not SeenAt and follows), value
+//	    workload: flags; if hasWorkload: metric, source (0: same name), pod, namespace, container (0: none), labels
 //	for each shape and each of its metrics, over the entities of that shape: a cell column (livecell.go)
-const liveForm = 1
+//	entities with readings ahead: index, and for each reading metric, source, a cell column of one
+//
+// Form 1 had the identity of the newest record instead. The models of that time are made again from the log.
+const liveForm = 2
 
 // liveShape is a list of metrics with their source names, and the entities that have just these.
 type liveShape struct {
@@ -30,6 +35,7 @@ func AppendLive(dst []byte, l *Live) []byte {
 	dst = append(dst, liveForm)
 	dst = c.names.appendTable(dst)
 	dst = c.ticks.appendTicks(dst)
+	dst = appendVarint(dst, int64(l.Appended))
 	dst = c.appendShapes(dst)
 	dst = c.appendEntities(dst)
 	for _, sh := range c.shapes {
@@ -37,7 +43,7 @@ func AppendLive(dst []byte, l *Live) []byte {
 			dst = c.appendCells(dst, sh, m)
 		}
 	}
-	return dst
+	return c.appendAhead(dst)
 }
 
 type liveCoder struct {
@@ -45,45 +51,85 @@ type liveCoder struct {
 	names   names
 	ticks   ticks
 	shapes  []*liveShape
+	byShape map[string]int
 	shapeOf []int // by entity
+	key     []byte
 	cells   []*Latest
 }
 
 // collectTables notes strings and times, and sorts entities by shape.
 func (c *liveCoder) collectTables() {
 	c.ticks = ticksFrom(newestTime(c.live.Entities))
+	c.byShape = make(map[string]int, 2)
 	for i := range c.live.Entities {
 		e := &c.live.Entities[i]
 		c.names.addName(string(e.Entity.GPU))
 		c.names.addOptional(e.Entity.Part, "")
-		c.ticks.fitUnit(e.SeenAt, c.ticks.base)
-		for j := range e.Latest {
-			l := &e.Latest[j]
-			c.names.addName(l.Metric)
-			c.names.addOptional(l.Source, l.Metric)
-			c.names.addOptional(l.Value.Raw, "")
-			c.ticks.fitUnit(l.At, c.ticks.base)
+		c.noteTime(e.SeenAt)
+		for _, s := range e.Said {
+			c.names.addName(s.Value)
+			c.noteTime(s.At)
 		}
+		if !e.Workload.isZero() {
+			c.collectWorkload(&e.Workload)
+		}
+		c.collectReadings(e.Latest)
+		c.collectReadings(e.Ahead)
 		c.addToShape(i, e)
 	}
 	c.names.sortNames()
 }
 
+func (c *liveCoder) noteTime(at events.Timestamp) { c.ticks.fitUnit(at, c.ticks.base) }
+
+func (c *liveCoder) collectWorkload(w *Workload) {
+	c.names.addName(w.Metric)
+	c.names.addOptional(w.Source, w.Metric)
+	for _, text := range [...]string{w.Pod, w.Namespace, w.Container} {
+		c.names.addOptional(text, "")
+	}
+	for _, l := range w.Labels {
+		c.names.addName(l.Name)
+		c.names.addName(l.Value)
+	}
+	c.noteTime(w.At)
+}
+
+func (c *liveCoder) collectReadings(latest []Latest) {
+	for j := range latest {
+		l := &latest[j]
+		c.names.addName(l.Metric)
+		c.names.addOptional(l.Source, l.Metric)
+		c.names.addOptional(l.Value.Raw, "")
+		c.noteTime(l.At)
+	}
+}
+
 // addToShape finds or makes the shape of entity i.
 func (c *liveCoder) addToShape(i int, e *LiveEntity) {
-	for n, sh := range c.shapes {
-		if sh.fitsEntity(e) {
-			sh.entities = append(sh.entities, i)
-			c.shapeOf = append(c.shapeOf, n)
-			return
+	if n := len(c.shapes) - 1; n >= 0 && c.shapes[n].fitsEntity(e) {
+		c.shapes[n].entities = append(c.shapes[n].entities, i)
+		c.shapeOf = append(c.shapeOf, n)
+		return
+	}
+	c.key = c.key[:0]
+	for j := range e.Latest {
+		for _, text := range [...]string{e.Latest[j].Metric, e.Latest[j].Source} {
+			c.key = append(binary.AppendUvarint(c.key, uint64(len(text))), text...)
 		}
 	}
-	sh := &liveShape{entities: []int{i}}
-	for _, l := range e.Latest {
-		sh.metrics = append(sh.metrics, shapeMetric{name: l.Metric, source: l.Source})
+	n, ok := c.byShape[string(c.key)]
+	if !ok {
+		n = len(c.shapes)
+		c.byShape[string(c.key)] = n
+		sh := &liveShape{}
+		for _, l := range e.Latest {
+			sh.metrics = append(sh.metrics, shapeMetric{name: l.Metric, source: l.Source})
+		}
+		c.shapes = append(c.shapes, sh)
 	}
-	c.shapeOf = append(c.shapeOf, len(c.shapes))
-	c.shapes = append(c.shapes, sh)
+	c.shapes[n].entities = append(c.shapes[n].entities, i)
+	c.shapeOf = append(c.shapeOf, n)
 }
 
 func (sh *liveShape) fitsEntity(e *LiveEntity) bool {
@@ -116,31 +162,121 @@ func (c *liveCoder) appendEntities(dst []byte) []byte {
 		e := &c.live.Entities[i]
 		dst = binary.AppendUvarint(dst, c.names.refOf(string(e.Entity.GPU)))
 		dst = binary.AppendUvarint(dst, c.names.optionalRef(e.Entity.Part, ""))
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(e.Identity))
 		shape := uint64(c.shapeOf[i]) << 1
-		if len(e.Latest) > 0 && e.SeenAt == newestLatest(e.Latest) {
+		if e.SeenAt == e.newestLatest() {
 			dst = binary.AppendUvarint(dst, shape)
-			continue
+		} else {
+			dst = binary.AppendUvarint(dst, shape|1)
+			dst = c.appendTime(dst, e.SeenAt)
 		}
-		dst = binary.AppendUvarint(dst, shape|1)
-		dst = binary.AppendUvarint(dst, c.ticks.ticksBetween(e.SeenAt, c.ticks.base))
+		dst = appendVarint(dst, int64(e.Appended-c.live.Appended))
+		dst = c.appendSaid(dst, e)
+		dst = c.appendWorkload(dst, e)
 	}
 	return dst
 }
 
-// newestTime returns the newest time of any entity; 0 when there is none.
+func (c *liveCoder) appendTime(dst []byte, at events.Timestamp) []byte {
+	return binary.AppendUvarint(dst, c.ticks.ticksBetween(at, c.ticks.base))
+}
+
+func (c *liveCoder) appendSaid(dst []byte, e *LiveEntity) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(e.Said)))
+	for _, s := range e.Said {
+		other := s.At != e.SeenAt
+		head := byte(s.Field) << 1
+		if other {
+			head |= 1
+		}
+		dst = append(dst, head)
+		dst = binary.AppendUvarint(dst, c.names.refOf(s.Value))
+		if other {
+			dst = c.appendTime(dst, s.At)
+		}
+	}
+	return dst
+}
+
+// The flags of a workload.
+const (
+	hasWorkload  = 1 << iota
+	workloadTime // it is not of SeenAt; its time follows
+)
+
+func (c *liveCoder) appendWorkload(dst []byte, e *LiveEntity) []byte {
+	w := &e.Workload
+	if w.isZero() {
+		return append(dst, 0)
+	}
+	if w.At == e.SeenAt {
+		dst = append(dst, hasWorkload)
+	} else {
+		dst = c.appendTime(append(dst, hasWorkload|workloadTime), w.At)
+	}
+	dst = binary.AppendUvarint(dst, c.names.refOf(w.Metric))
+	dst = binary.AppendUvarint(dst, c.names.optionalRef(w.Source, w.Metric))
+	for _, text := range [...]string{w.Pod, w.Namespace, w.Container} {
+		dst = binary.AppendUvarint(dst, c.names.optionalRef(text, ""))
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(w.Labels)))
+	for _, l := range w.Labels {
+		dst = binary.AppendUvarint(dst, c.names.refOf(l.Name))
+		dst = binary.AppendUvarint(dst, c.names.refOf(l.Value))
+	}
+	return dst
+}
+
+// appendAhead writes the readings ahead, of which there are mostly none.
+func (c *liveCoder) appendAhead(dst []byte) []byte {
+	count := 0
+	for i := range c.live.Entities {
+		if len(c.live.Entities[i].Ahead) > 0 {
+			count++
+		}
+	}
+	dst = binary.AppendUvarint(dst, uint64(count))
+	for i := range c.live.Entities {
+		ahead := c.live.Entities[i].Ahead
+		if len(ahead) == 0 {
+			continue
+		}
+		dst = binary.AppendUvarint(dst, uint64(i))
+		dst = binary.AppendUvarint(dst, uint64(len(ahead)))
+		for j := range ahead {
+			dst = binary.AppendUvarint(dst, c.names.refOf(ahead[j].Metric))
+			dst = binary.AppendUvarint(dst, c.names.optionalRef(ahead[j].Source, ahead[j].Metric))
+			c.cells = append(c.cells[:0], &ahead[j])
+			dst = c.appendCellColumn(dst)
+		}
+	}
+	return dst
+}
+
+// newestTime returns the newest time of any entity or reading; 0 when there is none.
 func newestTime(entities []LiveEntity) events.Timestamp {
 	var at events.Timestamp
 	for i := range entities {
 		e := &entities[i]
-		if i == 0 || e.SeenAt > at {
+		if i == 0 {
 			at = e.SeenAt
 		}
-		if len(e.Latest) > 0 {
-			at = max(at, newestLatest(e.Latest))
+		at = max(at, e.SeenAt, e.newestFolded())
+		for _, s := range e.Said {
+			at = max(at, s.At)
+		}
+		if !e.Workload.isZero() {
+			at = max(at, e.Workload.At)
 		}
 	}
 	return at
+}
+
+// newestLatest returns the newest time of the entity's latest readings, 0 without any.
+func (e *LiveEntity) newestLatest() events.Timestamp {
+	if len(e.Latest) == 0 {
+		return 0
+	}
+	return newestLatest(e.Latest)
 }
 
 // newestLatest returns the newest time of readings, at least one.

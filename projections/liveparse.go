@@ -12,26 +12,37 @@ func ParseLive(src []byte) (Live, error) {
 	r := reader{src: src}
 	r.checkForm(liveForm)
 	p := liveParser{reader: &r, names: r.readNames(), ticks: r.readTicks()}
+	p.appended = events.Timestamp(r.readVarint())
 	p.parseShapes()
 	entities := p.parseEntities()
 	p.parseCells()
+	p.parseAhead(entities)
 	for i := range entities {
-		if e := &entities[i]; r.err == nil && !p.explicit[i] && len(e.Latest) > 0 {
-			e.SeenAt = newestLatest(e.Latest)
+		if e := &entities[i]; r.err == nil {
+			p.finishTimes(e, &p.times[i])
 		}
 	}
 	if err := r.finishModel("live"); err != nil {
 		return Live{}, err
 	}
-	return Live{Entities: entities}, nil
+	return Live{Entities: entities, Appended: p.appended}, nil
 }
 
 type liveParser struct {
 	*reader
 	names    []string
 	ticks    ticks
+	appended events.Timestamp
 	shapes   []parsedShape
-	explicit []bool // by entity: its SeenAt is written
+	times    []entityTimes // by entity
+	cells    []*Latest
+}
+
+// entityTimes says which times of an entity are written. The others are its SeenAt.
+type entityTimes struct {
+	seen     bool
+	said     uint8 // a bit for each of Said
+	workload bool
 }
 
 type parsedShape struct {
@@ -57,9 +68,9 @@ func (p *liveParser) parseShapes() {
 // parseEntities reads the entities, and makes room for their readings once it is sure that they can follow:
 // each takes a byte.
 func (p *liveParser) parseEntities() []LiveEntity {
-	const size = 11
+	const size = 6
 	entities := make([]LiveEntity, p.readCount(size))
-	p.explicit = make([]bool, len(entities))
+	p.times = make([]entityTimes, len(entities))
 	for i := range entities {
 		p.parseEntity(i, &entities[i])
 	}
@@ -94,24 +105,114 @@ func (p *liveParser) parseEntities() []LiveEntity {
 
 func (p *liveParser) parseEntity(i int, e *LiveEntity) {
 	e.Entity = events.Entity{GPU: events.GPUID(p.readRef(p.names)), Part: p.readOptional(p.names, "")}
-	e.Identity = events.IdentityID(p.readFixed64())
 	shape := p.readIndex(2 * len(p.shapes))
 	if p.err != nil {
 		return
 	}
 	sh := &p.shapes[shape>>1]
 	sh.entities = append(sh.entities, e)
-	if p.explicit[i] = shape&1 != 0; p.explicit[i] {
-		e.SeenAt = p.ticks.timeBefore(p.ticks.base, p.readUvarint())
+	if p.times[i].seen = shape&1 != 0; p.times[i].seen {
+		e.SeenAt = p.parseTime()
+	}
+	e.Appended = p.appended + events.Timestamp(p.readVarint())
+	p.parseSaid(e, &p.times[i])
+	p.parseWorkload(e, &p.times[i])
+}
+
+func (p *liveParser) parseTime() events.Timestamp {
+	return p.ticks.timeBefore(p.ticks.base, p.readUvarint())
+}
+
+func (p *liveParser) parseSaid(e *LiveEntity, times *entityTimes) {
+	n := p.readCount(2)
+	if n > int(fieldCount) {
+		p.fail(errors.New("more fields than there are"))
+	}
+	if n == 0 || p.err != nil {
+		return
+	}
+	e.Said = make([]Said, n)
+	for i := range e.Said {
+		head := p.readIndex(2 * int(fieldCount))
+		s := &e.Said[i]
+		s.Field, s.Value = Field(head>>1), p.readRef(p.names)
+		if head&1 != 0 {
+			times.said |= 1 << i
+			s.At = p.parseTime()
+		}
+	}
+}
+
+func (p *liveParser) parseWorkload(e *LiveEntity, times *entityTimes) {
+	flags := p.readIndex(2 * workloadTime)
+	if flags&hasWorkload == 0 {
+		return
+	}
+	w := &e.Workload
+	if times.workload = flags&workloadTime != 0; times.workload {
+		w.At = p.parseTime()
+	}
+	w.Metric = p.readRef(p.names)
+	w.Source = p.readOptional(p.names, w.Metric)
+	for _, text := range [...]*string{&w.Pod, &w.Namespace, &w.Container} {
+		*text = p.readOptional(p.names, "")
+	}
+	if n := p.readCount(2); n > 0 {
+		w.Labels = make([]events.Label, n)
+	}
+	for i := range w.Labels {
+		w.Labels[i] = events.Label{Name: p.readRef(p.names), Value: p.readRef(p.names)}
+	}
+}
+
+// finishTimes sets the times that are not written.
+func (p *liveParser) finishTimes(e *LiveEntity, times *entityTimes) {
+	if !times.seen {
+		e.SeenAt = e.newestLatest()
+	}
+	for i := range e.Said {
+		if times.said&(1<<i) == 0 {
+			e.Said[i].At = e.SeenAt
+		}
+	}
+	if !times.workload && !e.Workload.isZero() {
+		e.Workload.At = e.SeenAt
 	}
 }
 
 func (p *liveParser) parseCells() {
 	for _, sh := range p.shapes {
 		for m := range sh.metrics {
-			if p.err == nil && len(sh.entities) > 0 {
-				p.readCells(p.names, &p.ticks, sh.entities, m)
+			if p.err != nil || len(sh.entities) == 0 {
+				continue
 			}
+			p.cells = p.cells[:0]
+			for _, e := range sh.entities {
+				p.cells = append(p.cells, &e.Latest[m])
+			}
+			p.readCells(p.names, &p.ticks, p.cells)
 		}
+	}
+}
+
+func (p *liveParser) parseAhead(entities []LiveEntity) {
+	const entitySize, readingSize = 2, 4
+	last := -1
+	for range p.readCount(entitySize) {
+		i, n := p.readIndex(len(entities)), p.readCount(readingSize)
+		if p.err == nil && (i <= last || n == 0) {
+			p.fail(errors.New("readings ahead not in order"))
+		}
+		if p.err != nil {
+			return
+		}
+		last = i
+		ahead := make([]Latest, n)
+		for j := range ahead {
+			ahead[j].Metric = p.readRef(p.names)
+			ahead[j].Source = p.readOptional(p.names, ahead[j].Metric)
+			p.readCells(p.names, &p.ticks, []*Latest{&ahead[j]})
+		}
+		entities[i].Ahead = ahead
 	}
 }

@@ -12,49 +12,141 @@ import (
 // Fragment is one host's share of one GPU: its entities there.
 type Fragment struct {
 	Host     *Host
-	Entities []*LiveEntity // the GPU itself and its parts, sorted by Part
+	Entities []*LiveEntity // the GPU itself and its parts, sorted by Part; several of one part under different names
+	names    *Names
 }
 
-// MergeGPU returns one GPU merged from the fragments of its hosts, by record time; ties: the smaller host name. It does not
-// keep or change its arguments. The fragments' order does not matter.
-func MergeGPU(id events.GPUID, fragments []Fragment) *GPU {
+// MergeGPU returns one GPU merged from the fragments of its hosts: the newest reading of each metric; ties: the smaller
+// host name. It does not keep or change its arguments. The fragments' order does not matter.
+//
+// A host has the GPU as long as its newest record of it is at most StaleAfter older than that of any host. Mostly one host
+// has it, and the others had it before. Where several have it, each keeps its own: the first GPU is that of the host where
+// it was seen first, which has its id and all earlier records, and the others have the id "host:uuid" (ConflictID). All of
+// them list the others under Conflict.
+func MergeGPU(id events.GPUID, fragments []Fragment) []*GPU {
 	fragments = slices.DeleteFunc(slices.Clone(fragments), func(f Fragment) bool { return len(f.Entities) == 0 })
+	if len(fragments) == 0 {
+		return nil
+	}
 	slices.SortFunc(fragments, func(a, b Fragment) int { return cmp.Compare(a.Host.ID, b.Host.ID) })
-	g := &GPU{ID: id}
+	if len(fragments) == 1 {
+		return []*GPU{mergeFragments(id, &fragments[0], fragments)}
+	}
+	holders, before := splitHolders(id, fragments)
+	slices.SortStableFunc(holders, func(a, b Fragment) int { return cmp.Compare(a.firstSeen(id), b.firstSeen(id)) })
+	all := make([]*GPU, len(holders))
+	for i := range holders {
+		f := &holders[i]
+		if i == 0 {
+			share := append(before, *f)
+			slices.SortFunc(share, func(a, b Fragment) int { return cmp.Compare(a.Host.ID, b.Host.ID) })
+			all[i] = mergeFragments(id, f, share)
+		} else {
+			all[i] = mergeFragments(id, f, []Fragment{*f})
+			all[i].ID = ConflictID(f.Host.ID, id)
+		}
+		for _, other := range holders {
+			if other.Host != f.Host {
+				all[i].Conflict = append(all[i].Conflict, other.Host.ID)
+			}
+		}
+		slices.Sort(all[i].Conflict)
+	}
+	return all
+}
+
+// ConflictID returns the id of a GPU on a host while another host, which had it first, reports it too.
+func ConflictID(host events.HostID, id events.GPUID) events.GPUID {
+	return events.GPUID(string(host) + ":" + string(id))
+}
+
+// splitHolders divides fragments into those of the hosts that have the GPU and those of hosts that had it before.
+func splitHolders(id events.GPUID, fragments []Fragment) (holders, before []Fragment) {
+	newest := minTime
+	for i := range fragments {
+		newest = max(newest, fragments[i].lastSeen())
+	}
+	for _, f := range fragments {
+		if elapsed(f.lastSeen(), newest) <= StaleAfter {
+			holders = append(holders, f)
+		} else {
+			before = append(before, f)
+		}
+	}
+	return holders, before
+}
+
+// mergeFragments returns the GPU of the fragment at, with the readings of all fragments.
+func mergeFragments(id events.GPUID, at *Fragment, fragments []Fragment) *GPU {
+	g := &GPU{ID: id, Host: at.Host.ID, Identity: at.identity(id), FirstSeen: maxTime, LastSeen: minTime}
 	for i := range fragments {
 		f := &fragments[i]
 		g.Hosts = append(g.Hosts, f.Host.ID)
-		g.firstSeen(f, i == 0)
-		for _, e := range f.Entities {
+		g.FirstSeen = min(g.FirstSeen, f.firstSeen(id))
+		g.LastSeen = max(g.LastSeen, f.lastSeen())
+		for entities := f.Entities; len(entities) > 0; {
+			n := 1
+			for n < len(entities) && entities[n].Entity.Part == entities[0].Entity.Part {
+				n++
+			}
+			e := joinNames(entities[:n])
 			if e.Entity.Part == "" {
 				g.Latest = mergeLatest(g.Latest, e.Latest)
 			} else {
-				g.mergePart(f.Host, e)
+				g.mergePart(e)
 			}
-		}
-		if seen := f.lastSeen(); i == 0 || seen > g.LastSeen {
-			g.LastSeen, g.Host, g.Identity = seen, f.Host.ID, f.gpuIdentity()
+			entities = entities[n:]
 		}
 	}
 	return g
 }
 
-// firstSeen takes the earliest record time of all the GPU's identities on the fragment's host.
-func (g *GPU) firstSeen(f *Fragment, first bool) {
-	if first {
-		g.FirstSeen = maxTime
+// joinNames returns an entity's readings under all of its names on one host.
+func joinNames(entities []*LiveEntity) *LiveEntity {
+	if len(entities) == 1 {
+		return entities[0]
 	}
-	for i := range f.Host.Identity.Known {
-		k := &f.Host.Identity.Known[i]
-		if k.FirstSeen < g.FirstSeen && k.Identity.Entity(f.Host.ID).GPU == g.ID {
-			g.FirstSeen = k.FirstSeen
+	all := *entities[0]
+	all.Latest = slices.Clone(all.Latest)
+	for _, e := range entities[1:] {
+		all.SeenAt = max(all.SeenAt, e.SeenAt)
+		all.Said, _ = mergeSaid(all.Said, e.Said)
+		all.Workload = currentWorkload(&all, e)
+		for _, l := range e.Latest {
+			if i, ok := findMetric(all.Latest, l.Metric); !ok {
+				all.Latest = slices.Insert(all.Latest, i, l)
+			} else if !all.Latest[i].winsOver(l.At, l.Value, l.Source) {
+				all.Latest[i] = l
+			}
 		}
 	}
-	if g.FirstSeen == maxTime { // its identity is not there; nothing older is known than the readings
-		for _, e := range f.Entities {
-			g.FirstSeen = min(g.FirstSeen, e.SeenAt)
+	return &all
+}
+
+// currentWorkload returns the newer of the workloads of two entities that are current.
+func currentWorkload(a, b *LiveEntity) (w Workload) {
+	for _, e := range [...]*LiveEntity{a, b} {
+		if e.Workload.isCurrent(e.Latest) {
+			w = w.merge(e.Workload)
 		}
 	}
+	return w
+}
+
+// firstSeen returns the earliest record time of the GPU on the fragment's host.
+func (f *Fragment) firstSeen(id events.GPUID) events.Timestamp {
+	first, last := maxTime, events.GPUID("")
+	for i, e := range f.Entities {
+		first = min(first, e.SeenAt)
+		if i > 0 && e.Entity.GPU == last {
+			continue
+		}
+		last = e.Entity.GPU
+		if k, ok := f.Host.Identity.Find(last); ok && (last == id || f.names.Resolve(last, k.FirstSeen) == id) {
+			first = min(first, k.FirstSeen)
+		}
+	}
+	return first
 }
 
 // lastSeen returns the newest record time of a fragment, which has an entity at least.
@@ -66,42 +158,52 @@ func (f *Fragment) lastSeen() events.Timestamp {
 	return at
 }
 
-// gpuIdentity returns the identity of the GPU itself, or else of its newest part (ties: the first) without the part's
-// own fields.
-func (f *Fragment) gpuIdentity() events.Identity {
-	newest := f.Entities[0]
-	if newest.Entity.Part == "" {
-		return f.Host.identityOf(newest)
-	}
+// identity returns the newest value of each field of the GPU, and its current workload. Fields of the GPU that only its
+// parts' records have count; the parts' own do not.
+func (f *Fragment) identity(id events.GPUID) events.Identity {
+	var own, parts []Said
+	var workload Workload
 	for _, e := range f.Entities {
-		if e.SeenAt > newest.SeenAt {
-			newest = e
+		if e.Entity.Part != "" {
+			parts, _ = mergeSaid(parts, e.Said)
+			continue
+		}
+		own, _ = mergeSaid(own, e.Said)
+		if e.Workload.isCurrent(e.Latest) {
+			workload = workload.merge(e.Workload)
 		}
 	}
-	id := f.Host.identityOf(newest)
-	id.Part, id.MIG, id.MIGProfile = "", "", ""
-	id.Pod, id.Namespace, id.Container = "", "", ""
+	all, _ := mergeSaid(own, slices.DeleteFunc(slices.Clone(parts), func(s Said) bool {
+		return s.Field == FieldMIG || s.Field == FieldMIGProfile
+	}))
+	out := identityOf(all, &workload)
+	if k, ok := f.Host.Identity.Find(id); ok {
+		fillFields(&out, k.FieldsAt(maxTime))
+	}
+	return out
+}
+
+// identityOf returns the identity with these fields and workload.
+func identityOf(said []Said, w *Workload) events.Identity {
+	id := events.Identity{Pod: w.Pod, Namespace: w.Namespace, Container: w.Container, Labels: w.Labels}
+	fillFields(&id, said)
 	return id
 }
 
-// identityOf returns the identity of an entity's newest record.
-func (h *Host) identityOf(e *LiveEntity) events.Identity {
-	k, ok := h.Identity.Find(e.Identity)
-	if !ok {
-		return events.Identity{}
-	}
-	return k.Identity
-}
-
 // mergePart takes a part's readings from one more host; hosts come in order of their names.
-func (g *GPU) mergePart(h *Host, e *LiveEntity) {
+func (g *GPU) mergePart(e *LiveEntity) {
 	i, ok := sort.Find(len(g.Parts), func(i int) int { return strings.Compare(e.Entity.Part, g.Parts[i].Name) })
 	if !ok {
 		g.Parts = slices.Insert(g.Parts, i, Part{Name: e.Entity.Part})
 	}
 	p := &g.Parts[i]
 	if !ok || e.SeenAt > p.LastSeen {
-		p.LastSeen, p.Identity = e.SeenAt, h.identityOf(e)
+		w := e.Workload
+		if !w.isCurrent(e.Latest) {
+			w = Workload{}
+		}
+		p.LastSeen, p.Identity = e.SeenAt, identityOf(e.Said, &w)
+		p.Identity.Part = e.Entity.Part
 	}
 	p.Latest = mergeLatest(p.Latest, e.Latest)
 }

@@ -10,7 +10,71 @@ import (
 // HostWindow is the set of records of one host in one window. Columns are sorted by (Entity, Metric, Source,
 // Identity), their samples canonical: two equal sets of records are equal byte for byte.
 type HostWindow struct {
-	Columns []Column
+	Columns    []Column
+	Identities []WindowIdentity // of the columns, sorted by ID
+}
+
+// WindowIdentity is an identity by its ID. The identity may be shared, and must not be changed.
+type WindowIdentity struct {
+	ID       events.IdentityID
+	Identity *events.Identity
+}
+
+// Find returns the identity of a column; nil when the window has no such column.
+func (s *HostWindow) Find(id events.IdentityID) *events.Identity {
+	i, ok := slices.BinarySearchFunc(s.Identities, id, func(e WindowIdentity, id events.IdentityID) int { return cmp.Compare(e.ID, id) })
+	if !ok {
+		return nil
+	}
+	return s.Identities[i].Identity
+}
+
+// With returns a window of some of the columns of s, with their identities.
+func (s *HostWindow) With(columns []Column) HostWindow {
+	switch len(columns) {
+	case 0:
+		return HostWindow{}
+	case len(s.Columns):
+		return HostWindow{Columns: columns, Identities: s.Identities}
+	}
+	used := make(map[events.IdentityID]bool, len(s.Identities))
+	for i := range columns {
+		used[columns[i].Identity] = true
+	}
+	part := HostWindow{Columns: columns}
+	if len(used) == len(s.Identities) {
+		part.Identities = s.Identities
+		return part
+	}
+	for _, e := range s.Identities {
+		if used[e.ID] {
+			part.Identities = append(part.Identities, e)
+		}
+	}
+	return part
+}
+
+// identitySet is a set of identities by their ID.
+type identitySet map[events.IdentityID]*events.Identity
+
+// windowOf returns the window of columns whose identities are in the set.
+func (all identitySet) windowOf(columns []Column) HostWindow {
+	s := HostWindow{Columns: columns}
+	for i := range columns {
+		id := columns[i].Identity
+		if i > 0 && columns[i-1].Identity == id {
+			continue
+		}
+		if at, found := slices.BinarySearchFunc(s.Identities, id, func(e WindowIdentity, id events.IdentityID) int { return cmp.Compare(e.ID, id) }); !found {
+			s.Identities = slices.Insert(s.Identities, at, WindowIdentity{id, all[id]})
+		}
+	}
+	return s
+}
+
+// NewHostWindow returns the window of canonical columns in order, with the identities given for their IDs.
+func NewHostWindow(columns []Column, identities map[events.IdentityID]*events.Identity) HostWindow {
+	return identitySet(identities).windowOf(columns)
 }
 
 // Column is the records of one series under one source name and one identity.
@@ -54,7 +118,30 @@ func (s *HostWindow) Add(other HostWindow) (added HostWindow) {
 		}
 	}
 	s.insertColumns(fresh)
-	return added
+	if len(added.Columns) == 0 {
+		return added
+	}
+	s.Identities = uniteIdentities(s.Identities, other.Identities)
+	return other.With(added.Columns)
+}
+
+// uniteIdentities returns the union of two lists in order, the first itself where it holds the second.
+func uniteIdentities(have, more []WindowIdentity) []WindowIdentity {
+	missing := 0
+	for i, j := 0, 0; j < len(more); j++ {
+		for i < len(have) && have[i].ID < more[j].ID {
+			i++
+		}
+		if i == len(have) || have[i].ID != more[j].ID {
+			missing++
+		}
+	}
+	if missing == 0 {
+		return have
+	}
+	all := slices.Concat(have, more)
+	slices.SortFunc(all, func(a, b WindowIdentity) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(all, func(a, b WindowIdentity) bool { return a.ID == b.ID })
 }
 
 // insertColumns inserts sorted columns with new keys into s.

@@ -14,9 +14,16 @@ import (
 //	names · ticks (base: the earliest time)
 //	vectors: count of times; the first's distance from the base, then from one to the next
 //	shapes: for each its columns: metric, source (0: same name), vector
-//	groups, sorted by (entity, identity): GPU, part (0: none), identity (8 bytes), shape
+//	identities, sorted by ID: a bit for each field that is set (in the order of identityFields, then one for labels), a
+//	    name for each of them; with labels their count, then name and value of each
+//	groups, sorted by (entity, identity): GPU, part (0: none), identity, shape
 //	for each group and each column of its shape: a sample column (seriescell.go)
-const seriesForm = 1
+//
+// Form 1 had the IDs of identities alone, and their content was in the host's identity model.
+const seriesForm = 2
+
+// labelsBit says that labels follow the fields.
+const labelsBit = 1 << len([12]*string{})
 
 // AppendHostWindow writes s behind dst.
 func AppendHostWindow(dst []byte, s *HostWindow) []byte {
@@ -27,6 +34,7 @@ func AppendHostWindow(dst []byte, s *HostWindow) []byte {
 	dst = c.ticks.appendTicks(dst)
 	dst = c.appendVectors(dst)
 	dst = c.appendShapes(dst)
+	dst = c.appendIdentities(dst)
 	dst = c.appendGroups(dst)
 	for _, g := range c.groups {
 		for _, col := range g.columns {
@@ -63,6 +71,15 @@ func (c *seriesCoder) collectTables() {
 		c.names.addOptional(col.Source, col.Metric)
 		for _, a := range col.Absent {
 			c.names.addOptional(a.Raw, "")
+		}
+	}
+	for _, e := range c.series.Identities {
+		for _, text := range identityFields(e.Identity) {
+			c.names.addOptional(*text, "")
+		}
+		for _, l := range e.Identity.Labels {
+			c.names.addName(l.Name)
+			c.names.addName(l.Value)
 		}
 	}
 	c.names.sortNames()
@@ -190,8 +207,49 @@ func (c *seriesCoder) appendGroups(dst []byte) []byte {
 		col := &c.series.Columns[g.columns[0]]
 		dst = binary.AppendUvarint(dst, c.names.refOf(string(col.Entity.GPU)))
 		dst = binary.AppendUvarint(dst, c.names.optionalRef(col.Entity.Part, ""))
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(col.Identity))
+		dst = binary.AppendUvarint(dst, c.identityIndex(col.Identity))
 		dst = binary.AppendUvarint(dst, uint64(g.shape))
+	}
+	return dst
+}
+
+// identityIndex returns the index of an identity in the window's list.
+func (c *seriesCoder) identityIndex(id events.IdentityID) uint64 {
+	i, _ := slices.BinarySearchFunc(c.series.Identities, id, func(e WindowIdentity, id events.IdentityID) int { return cmp.Compare(e.ID, id) })
+	return uint64(i)
+}
+
+func (c *seriesCoder) appendIdentities(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(c.series.Identities)))
+	for _, e := range c.series.Identities {
+		dst = c.appendIdentity(dst, e.Identity)
+	}
+	return dst
+}
+
+func (c *seriesCoder) appendIdentity(dst []byte, id *events.Identity) []byte {
+	set := uint64(0)
+	for i, text := range identityFields(id) {
+		if *text != "" {
+			set |= 1 << i
+		}
+	}
+	if len(id.Labels) > 0 {
+		set |= labelsBit
+	}
+	dst = binary.AppendUvarint(dst, set)
+	for _, text := range identityFields(id) {
+		if *text != "" {
+			dst = binary.AppendUvarint(dst, c.names.refOf(*text))
+		}
+	}
+	if len(id.Labels) == 0 {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(id.Labels)))
+	for _, l := range id.Labels {
+		dst = binary.AppendUvarint(dst, c.names.refOf(l.Name))
+		dst = binary.AppendUvarint(dst, c.names.refOf(l.Value))
 	}
 	return dst
 }

@@ -20,12 +20,18 @@ func ParseHostWindowOf(src []byte, keep func(e events.Entity, metric string) boo
 	p := seriesParser{reader: &r, keep: keep, names: r.readNames(), ticks: r.readTicks()}
 	p.parseVectors()
 	p.parseShapes()
+	p.parseIdentities()
 	p.parseGroups()
 	columns := p.parseColumns()
 	if err := r.finishModel("series"); err != nil {
 		return HostWindow{}, err
 	}
-	return HostWindow{Columns: columns}, nil
+	s := HostWindow{Columns: columns, Identities: p.identities}
+	if len(columns) < p.columns {
+		whole := HostWindow{Identities: p.identities}
+		s = whole.With(columns)
+	}
+	return s, nil
 }
 
 type seriesParser struct {
@@ -36,6 +42,9 @@ type seriesParser struct {
 	vectors [][]events.Timestamp
 	shapes  [][]shapeColumn
 	groups  []parsedGroup
+
+	identities []WindowIdentity
+	columns    int // in all
 }
 
 type shapeColumn struct {
@@ -84,13 +93,51 @@ func (p *seriesParser) parseShapes() {
 	}
 }
 
+func (p *seriesParser) parseIdentities() {
+	p.identities = make([]WindowIdentity, p.readCount(2))
+	all := make([]events.Identity, len(p.identities))
+	for i := range p.identities {
+		p.parseIdentity(&all[i])
+		p.identities[i] = WindowIdentity{ID: all[i].ID(), Identity: &all[i]}
+		if i > 0 && p.err == nil && p.identities[i-1].ID >= p.identities[i].ID {
+			p.fail(errors.New("identities not in order"))
+		}
+	}
+}
+
+func (p *seriesParser) parseIdentity(id *events.Identity) {
+	set := p.readUvarint()
+	if set >= 2*labelsBit {
+		p.fail(errors.New("unknown identity field (a newer program may have written it)"))
+	}
+	for i, text := range identityFields(id) {
+		if set&(1<<i) != 0 {
+			*text = p.readRef(p.names)
+		}
+	}
+	if set&labelsBit == 0 {
+		return
+	}
+	n := p.readCount(2)
+	if n == 0 {
+		p.fail(errors.New("labels of none"))
+		return
+	}
+	id.Labels = make([]events.Label, n)
+	for i := range id.Labels {
+		id.Labels[i] = events.Label{Name: p.readRef(p.names), Value: p.readRef(p.names)}
+	}
+}
+
 func (p *seriesParser) parseGroups() {
-	const size = 11
+	const size = 4
 	p.groups = make([]parsedGroup, p.readCount(size))
 	for i := range p.groups {
 		g := &p.groups[i]
 		g.entity = events.Entity{GPU: events.GPUID(p.readRef(p.names)), Part: p.readOptional(p.names, "")}
-		g.identity = events.IdentityID(p.readFixed64())
+		if i := p.readIndex(len(p.identities)); p.err == nil {
+			g.identity = p.identities[i].ID
+		}
 		if s := p.readIndex(len(p.shapes)); p.err == nil {
 			g.columns = p.shapes[s]
 		}
@@ -115,6 +162,7 @@ func (p *seriesParser) parseColumns() []Column {
 			}
 		}
 	}
+	p.columns = all.columns
 	columns := make([]Column, 0, kept.columns)
 	room := make([]int64, kept.rows)
 	for _, g := range p.groups {

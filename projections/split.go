@@ -10,10 +10,11 @@ import (
 // pieces collects columns cut into windows. Pieces share the memory of their columns; only a piece whose canonical
 // exponent differs from the whole column's gets numbers of its own.
 type pieces struct {
-	columns int // about how many columns each window gets
-	windows map[Window]*[]Column
-	last    Window // the window of list
-	list    *[]Column
+	columns  int         // about how many columns each window gets
+	contents identitySet // of the columns' identities
+	windows  map[Window]*[]Column
+	last     Window // the window of list
+	list     *[]Column
 }
 
 // addRows adds rows from..to-1 of a canonical column.
@@ -59,7 +60,7 @@ func (p *pieces) canonicalSeries() map[Window]HostWindow {
 	}
 	all := make(map[Window]HostWindow, len(p.windows))
 	for w, list := range p.windows {
-		all[w] = HostWindow{Columns: canonicalColumns(*list)}
+		all[w] = p.contents.windowOf(canonicalColumns(*list))
 	}
 	return all
 }

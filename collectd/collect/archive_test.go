@@ -20,6 +20,7 @@ import (
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/events/wait"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/projections/projectionstest"
 	"telemetry-pipeline/projections/snapshot"
 )
 
@@ -101,7 +102,7 @@ func (p *archived) models(g projections.Generation) map[events.HostID]string {
 			p.t.Fatal(err)
 		}
 		for _, h := range stored.Hosts {
-			all[h.ID] = string(projections.AppendLive(nil, &h.Live)) + string(projections.AppendIdentity(nil, &h.Identity))
+			all[h.ID] = string(projectionstest.LiveBytes(&h.Live)) + string(projections.AppendIdentity(nil, &h.Identity))
 		}
 	}
 	return all
@@ -176,7 +177,7 @@ func (p *archived) checkSame(evs []events.Event) {
 	hosts, series := foldAll(evs)
 	want := map[events.HostID]string{}
 	for id, h := range hosts {
-		want[id] = string(projections.AppendLive(nil, &h.Live)) + string(projections.AppendIdentity(nil, &h.Identity))
+		want[id] = string(projectionstest.LiveBytes(&h.Live)) + string(projections.AppendIdentity(nil, &h.Identity))
 	}
 	if got := p.models(g); !maps.Equal(got, want) {
 		p.t.Errorf("models of %d hosts differ from a plain fold, which gives %d", len(got), len(want))

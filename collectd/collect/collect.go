@@ -64,11 +64,14 @@ type Collector struct {
 	registrations []func(prometheus.Registerer) error // register the metrics of the parts that Open made
 	closers       []func() error                      // called by Close
 
-	// Replaced by tests: apply folds an event into its host's models (projections.Host.Apply); version is the version
+	// Replaced by tests: apply folds an event into its host's models (projections.Host.ApplyWithin); version is the version
 	// of the models (snapshot.ModelVersion).
-	apply   func(*projections.Host, *events.Event) projections.Effect
+	apply   applyEvent
 	version int
 }
+
+// applyEvent folds an event into its host's models within bounds (projections.Host.ApplyWithin).
+type applyEvent func(*projections.Host, *events.Event, projections.Bounds) projections.Effect
 
 // newCollector returns a collector without the parts that share partitions and lead generations.
 func newCollector(cfg Config, log eventReader, store projectionStore, lg *slog.Logger) *Collector {
@@ -80,7 +83,7 @@ func newCollector(cfg Config, log eventReader, store projectionStore, lg *slog.L
 		cfg: cfg, log: log, etcdLog: log, store: store, lg: lg, metrics: newMetrics(), status: newGenerationStatus(),
 		workers: make(chan struct{}, cfg.Workers), limiter: newCatchUpLimiter(max(1, cfg.Workers/2)),
 		merging: make(chan struct{}, 1),
-		apply:   (*projections.Host).Apply, version: snapshot.ModelVersion,
+		apply:   (*projections.Host).ApplyWithin, version: snapshot.ModelVersion,
 	}
 }
 

@@ -185,7 +185,7 @@ func TestIsSealed(t *testing.T) {
 	s := newState(Config{}.withDefaults(), snapshot.Partition{}, func() int64 { return 0 })
 	fold := func(i int) {
 		ev := eventstest.Event("a", i)
-		if _, _, failed := s.applyEvent(&ev, 1, (*projections.Host).Apply); failed != nil {
+		if _, _, failed := s.applyEvent(&ev, 1, (*projections.Host).ApplyWithin); failed != nil {
 			t.Fatal(failed)
 		}
 	}

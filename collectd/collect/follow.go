@@ -236,15 +236,15 @@ func (f *follower) foldEvent(ctx context.Context, ev *events.Event, since int64)
 		}
 	}()
 	effect, known, failed, err := f.foldModels(ctx, ev, since)
-	if failed != nil || err != nil {
+	if failed != nil && !failed.partial || err != nil {
 		return failed, err
 	}
 	if err := f.addHistory(ctx, ev, since, effect, known); err != nil {
 		return nil, err
 	}
 	f.metrics.events.Inc()
-	f.metrics.records.Add(float64(ev.Records()))
-	return nil, nil
+	f.metrics.records.Add(float64(ev.Records() - effect.Refused.Records))
+	return failed, nil
 }
 
 // foldModels folds an event into its host's models while holding a worker token.

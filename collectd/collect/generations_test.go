@@ -63,10 +63,10 @@ func TestANewerModelVersionTakesOverByItself(t *testing.T) {
 	newer := []*running{}
 	for range 2 {
 		newer = append(newer, p.startCollector(2, func(c *Collector) {
-			c.apply = func(h *projections.Host, ev *events.Event) projections.Effect {
+			c.apply = func(h *projections.Host, ev *events.Event, b projections.Bounds) projections.Effect {
 				slow.Lock()
 				defer slow.Unlock()
-				return h.Apply(ev)
+				return h.ApplyWithin(ev, b)
 			}
 		}))
 	}
@@ -127,11 +127,11 @@ func TestEntriesOfTheQuarantineBelongToAGeneration(t *testing.T) {
 	bad, worse := eventstest.Event("a", 10), eventstest.Event("b", 10)
 	fails := func(on ...events.Event) func(*Collector) {
 		return func(c *Collector) {
-			c.apply = func(h *projections.Host, ev *events.Event) projections.Effect {
+			c.apply = func(h *projections.Host, ev *events.Event, b projections.Bounds) projections.Effect {
 				if slices.ContainsFunc(on, func(e events.Event) bool { return e.Sequence == ev.Sequence }) {
 					panic("no")
 				}
-				return h.Apply(ev)
+				return h.ApplyWithin(ev, b)
 			}
 		}
 	}

@@ -14,10 +14,18 @@ import (
 )
 
 // failure is the reason why an event cannot be folded: a code for programs, a text for people, and the stack of a
-// panic of ours.
+// panic of ours. A partial failure concerns some records of the event; the others are folded.
 type failure struct {
 	reason, text string
 	stack        []byte
+	partial      bool
+	records      int // of a partial failure: records that are not folded
+}
+
+// partialFailure returns the failure of an event of which records could not be folded, and the others are. Its entry
+// says so, and a retry folds the whole event again, which makes no difference to records that are folded already.
+func partialFailure(reason, text string, records int) *failure {
+	return &failure{reason: reason, text: text, partial: true, records: records}
 }
 
 // The reasons are values of a metric's label and of answers: they are never renamed.

@@ -94,13 +94,13 @@ func (r *rig) gauge() float64 {
 }
 
 // panicsOn returns an apply that panics on one event until mended is set.
-func panicsOn(bad events.Event, mended *atomic.Bool) func(*projections.Host, *events.Event) projections.Effect {
-	return func(h *projections.Host, ev *events.Event) projections.Effect {
+func panicsOn(bad events.Event, mended *atomic.Bool) applyEvent {
+	return func(h *projections.Host, ev *events.Event, b projections.Bounds) projections.Effect {
 		if !mended.Load() && ev.Sequence == bad.Sequence {
 			h.Live = projections.Live{} // changes before the panic must not show
 			panic("index out of range")
 		}
-		return h.Apply(ev)
+		return h.ApplyWithin(ev, b)
 	}
 }
 
@@ -176,11 +176,11 @@ func TestANewerModelRetriesOnceByItself(t *testing.T) {
 		var mended, never atomic.Bool
 		r.apply = panicsOn(bad, &mended)
 		first := r.apply
-		r.apply = func(h *projections.Host, ev *events.Event) projections.Effect {
+		r.apply = func(h *projections.Host, ev *events.Event, b projections.Bounds) projections.Effect {
 			if ev.Host == worse.Host {
-				return panicsOn(worse, &never)(h, ev)
+				return panicsOn(worse, &never)(h, ev, b)
 			}
-			return first(h, ev)
+			return first(h, ev, b)
 		}
 		run := func(version int, want map[snapshot.EntryID]string) {
 			t.Helper()
@@ -277,11 +277,11 @@ func randomQuarantine(t *testing.T, seed uint64) {
 	var unlucky atomic.Uint64 // of 100 folds
 	luck := rand.New(rand.NewPCG(seed, 3))
 	var mended atomic.Bool
-	r.apply = func(h *projections.Host, ev *events.Event) projections.Effect { // called under the state's lock
+	r.apply = func(h *projections.Host, ev *events.Event, b projections.Bounds) projections.Effect { // called under the state's lock
 		if !mended.Load() && luck.Uint64N(100) < unlucky.Load() {
 			panic("bad luck")
 		}
-		return h.Apply(ev)
+		return h.ApplyWithin(ev, b)
 	}
 	unlucky.Store(5)
 

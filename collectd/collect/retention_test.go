@@ -21,7 +21,7 @@ func TestEventsThatAreNotStoredYetDoNotLeaveTheLog(t *testing.T) {
 	}
 	ev := eventstest.Event("h", 1)
 	ev.Revision = at(7)
-	effect, _, failed := s.applyEvent(&ev, 7, (*projections.Host).Apply)
+	effect, _, failed := s.applyEvent(&ev, 7, (*projections.Host).ApplyWithin)
 	if failed != nil {
 		t.Fatal(failed)
 	}

@@ -1,35 +1,32 @@
 package collect
 
 import (
-	"fmt"
-
+	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 )
 
-// A host's model is one value in etcd, which accepts a megabyte and a half. A host whose labels never repeat would
-// outgrow that and block its whole partition, so an event that would make the model too large is not folded.
-const (
-	maxModelBytes = 1 << 20
-	fewIdentities = 500  // a smaller number is never too large, and is not measured
-	fewEntities   = 2000 // likewise
-)
+// maxModelBytes bounds the models of a host. Each is one value in etcd, which accepts a megabyte and a half; a host whose
+// GPUs or labels never repeat would outgrow that and block its whole partition.
+const maxModelBytes = 1 << 20
 
-// tooLarge returns the failure of an event that would make this host too large, or nil.
-func tooLarge(h *projections.Host, effect projections.Effect) *failure {
-	if n := len(h.Identity.Known); effect.Identity && n > fewIdentities {
-		if size := len(projections.AppendIdentity(nil, &h.Identity)); size > maxModelBytes {
-			return oversizeFailure("labels (pods, for instance) that differ", n, size)
+// foldWithin folds an event into its host's models as far as they have room for it. The returned failure is partial if
+// some of the event's records are folded.
+func foldWithin(h *projections.Host, ev *events.Event, apply applyEvent) (projections.Host, projections.Effect, *failure) {
+	next := *h
+	effect := apply(&next, ev, projections.Bounds{})
+	if isTooLarge(&next, effect) {
+		next = *h
+		effect = apply(&next, ev, projections.Bounds{Closed: true})
+		if isTooLarge(&next, effect) {
+			return *h, projections.Effect{}, &failure{reason: oversized, text: projections.ClosedReason}
 		}
 	}
-	if n := len(h.Live.Entities); effect.Live && n > fewEntities {
-		if size := len(projections.AppendLive(nil, &h.Live)); size > maxModelBytes {
-			return oversizeFailure("GPUs and parts of GPUs", n, size)
-		}
+	if r := effect.Refused; r.Records > 0 {
+		return next, effect, partialFailure(oversized, r.Reason, r.Records)
 	}
-	return nil
+	return next, effect, nil
 }
 
-func oversizeFailure(of string, n, size int) *failure {
-	return &failure{reason: oversized, text: fmt.Sprintf(
-		"folding it would give its host %d sets of %s, %d bytes where at most %d fit: is a label different in every row?", n, of, size, maxModelBytes)}
+func isTooLarge(h *projections.Host, effect projections.Effect) bool {
+	return effect.Identity && h.Identity.IsLarger(maxModelBytes) || effect.Live && h.Live.IsLarger(maxModelBytes)
 }

@@ -106,22 +106,21 @@ func (s *state) advanceTo(r events.Revision) {
 // applyEvent applies an event to its host's models; no offset reaches since before they are stored. It returns the
 // event's effect and the host's previous identity, with the windows of its history. An apply that panics has changed
 // nothing, since models are never changed in place.
-func (s *state) applyEvent(ev *events.Event, since int64,
-	apply func(*projections.Host, *events.Event) projections.Effect) (projections.Effect, projections.Identity, *failure) {
+func (s *state) applyEvent(ev *events.Event, since int64, apply applyEvent) (projections.Effect, projections.Identity, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hosts[ev.Host]
 	if h == nil {
 		h = &hostState{Host: projections.Host{ID: ev.Host}}
 	}
-	known, next := h.Identity, h.Host
-	effect := apply(&next, ev)
-	if failed := tooLarge(&next, effect); failed != nil {
+	known := h.Identity
+	next, effect, failed := foldWithin(&h.Host, ev, apply)
+	if failed != nil && !failed.partial {
 		return effect, known, failed
 	}
 	h.Host, s.hosts[ev.Host] = next, h
 	s.arrivedAt, s.upload = time.Now(), ev.Upload
-	s.total += int64(ev.Records())
+	s.total += int64(ev.Records() - effect.Refused.Records)
 	if effect.Live || effect.Identity {
 		if s.dirty[ev.Host] == nil {
 			s.dirty[ev.Host], h.since = h, since
@@ -129,7 +128,7 @@ func (s *state) applyEvent(ev *events.Event, since int64,
 		h.live = h.live || effect.Live
 		h.identity = h.identity || effect.Identity
 	}
-	return effect, known, nil
+	return effect, known, failed
 }
 
 // markSeen records that the log's next event, at r, was folded or is kept for the quarantine. Everything before r is

@@ -68,7 +68,7 @@ func (d *differences) compareLive(id events.HostID, a, b *projections.Live) {
 		}
 	}
 	if reported == 0 {
-		d.report("host %s: live: the same readings under other identities, or last seen at other times", id)
+		d.report("host %s: live: the same readings, but other fields or labels, or other times of append", id)
 	}
 }
 
@@ -114,14 +114,17 @@ func (d *differences) compareIdentity(id events.HostID, a, b *projections.Identi
 		here, there *projections.Identity
 		only        string
 	}{{a, b, "active"}, {b, a, "rebuilt"}} {
-		for i := range one.here.Known {
-			k := &one.here.Known[i]
-			other, known := one.there.Find(k.ID)
+		for i := range one.here.GPUs {
+			k := &one.here.GPUs[i]
+			other, known := one.there.Find(k.Name)
 			if !known {
-				d.report("host %s: identity: %s %s: only in the %s generation", id, k.Identity.Index, k.Identity.UUID, one.only)
+				d.report("host %s: identity: %s: only in the %s generation", id, nameOfGPU(k.Name), one.only)
 				reported++
 			} else if one.only == "active" && other.FirstSeen != k.FirstSeen {
-				d.report("host %s: identity: %s %s: first seen at %s, rebuilt at %s", id, k.Identity.Index, k.Identity.UUID, k.FirstSeen, other.FirstSeen)
+				d.report("host %s: identity: %s: first seen at %s, rebuilt at %s", id, nameOfGPU(k.Name), k.FirstSeen, other.FirstSeen)
+				reported++
+			} else if one.only == "active" && !slices.Equal(k.Runs, other.Runs) {
+				d.report("host %s: identity: %s: had %v, rebuilt %v", id, nameOfGPU(k.Name), k.Runs, other.Runs)
 				reported++
 			}
 		}
@@ -129,9 +132,12 @@ func (d *differences) compareIdentity(id events.HostID, a, b *projections.Identi
 	if !slices.Equal(a.Windows, b.Windows) {
 		d.report("host %s: identity: hours that hold records: active %v, rebuilt %v", id, a.Windows, b.Windows)
 	} else if reported == 0 {
-		d.report("host %s: identity: differs in what identities say", id)
+		d.report("host %s: identity: differs in the parts of GPUs, or in the hours that hold their records", id)
 	}
 }
+
+// nameOfGPU returns a GPU's name for people. The host itself has none.
+func nameOfGPU(name events.GPUID) string { return cmp.Or(string(name), "the host itself") }
 
 // compareHistories compares the stored history of each host and window. rest are records that neither need have
 // stored yet. Windows before from have left one of the two.

@@ -150,7 +150,7 @@ func TestComparisonReportsEveryDifference(t *testing.T) {
 		if h.ID == "h3" {
 			h.Live.Entities[0].Latest[0].Value = events.Value{Number: events.Int(4711)}
 			c.Live[h.ID] = &h.Live
-			h.Identity.Known[0].FirstSeen -= 5
+			h.Identity.GPUs[0].FirstSeen -= 5
 			c.Identity[h.ID] = &h.Identity
 		}
 	}

@@ -270,14 +270,14 @@ func cut(text string) string { return text[:min(len(text), 800)] }
 func gpusOf(plain map[events.HostID]*projections.Host) []*projections.GPU {
 	fragments := map[events.GPUID][]projections.Fragment{}
 	for _, h := range plain {
-		for id, f := range h.Fragments() {
+		for id, f := range h.Fragments(h.Identity.Names(h.ID)) {
 			fragments[id] = append(fragments[id], f)
 		}
 	}
 	var all []*projections.GPU
 	for id, fs := range fragments {
 		slices.SortFunc(fs, func(a, b projections.Fragment) int { return cmp.Compare(a.Host.ID, b.Host.ID) })
-		all = append(all, projections.MergeGPU(id, fs))
+		all = append(all, projections.MergeGPU(id, fs)...)
 	}
 	return all
 }

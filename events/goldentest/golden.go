@@ -63,7 +63,14 @@ func compareGolden(t testing.TB, file string, got []byte) {
 // have a file, and the newest one a file of every model.
 func CheckReadable[M any](t *testing.T, kind string, newest int, models map[string]M, parse func([]byte) (M, error), opts ...cmp.Option) {
 	t.Helper()
-	for form := 1; form <= newest; form++ {
+	CheckReadableFrom(t, kind, 1, newest, models, parse, opts...)
+}
+
+// CheckReadableFrom is CheckReadable for a kind whose forms before oldest are of earlier versions of the models, and are
+// not read any more.
+func CheckReadableFrom[M any](t *testing.T, kind string, oldest, newest int, models map[string]M, parse func([]byte) (M, error), opts ...cmp.Option) {
+	t.Helper()
+	for form := oldest; form <= newest; form++ {
 		var files []string
 		for _, pattern := range []string{"%s.form%d.*", "%s-*.form%d.*"} {
 			found, err := filepath.Glob(filepath.Join(dir, fmt.Sprintf(pattern, kind, form)))
@@ -99,6 +106,16 @@ func CheckReadable[M any](t *testing.T, kind string, newest int, models map[stri
 			}
 		}
 	}
+}
+
+// Read returns the bytes of a golden file.
+func Read(t testing.TB, name string, form int) []byte {
+	t.Helper()
+	stored, err := readGolden(fmt.Sprintf("%s.form%d.hex", name, form))
+	if err != nil {
+		t.Fatalf("reading the golden file: %v", err)
+	}
+	return stored
 }
 
 func readGolden(file string) ([]byte, error) {

@@ -78,7 +78,7 @@ func splitSeries(series projections.HostWindow) []piece {
 func halveSeries(series projections.HostWindow) (a, b projections.HostWindow, cut bool) {
 	cols := series.Columns
 	if n := len(cols); n > 1 {
-		return projections.HostWindow{Columns: cols[: n/2 : n/2]}, projections.HostWindow{Columns: cols[n/2:]}, true
+		return series.With(cols[: n/2 : n/2]), series.With(cols[n/2:]), true
 	}
 	n := cols[0].Len()
 	if n < 2 {
@@ -91,7 +91,7 @@ func halveSeries(series projections.HostWindow) (a, b projections.HostWindow, cu
 			col.Add(cols[0].At(i))
 		}
 		col.Canonical()
-		return projections.HostWindow{Columns: []projections.Column{col}}
+		return projections.HostWindow{Columns: []projections.Column{col}, Identities: series.Identities}
 	}
 	return part(0, n/2), part(n/2, n), true
 }

@@ -124,16 +124,18 @@ func (all wantedByHost) windowRuns() []projections.WindowRange {
 
 // archiveFilter returns the archive filter for a run of windows of the hosts that want some of them.
 func (s *scan) archiveFilter(all wantedByHost, run projections.WindowRange) archive.Filter {
-	f := archive.Filter{GPUs: s.sel.gpus, Metrics: s.sel.metrics, From: windowStart(run.First)}
+	f := archive.Filter{Metrics: s.sel.metrics, From: windowStart(run.First)}
 	if end := windowEnd(run.Last); end < maxTime {
 		f.To = end + 1
 	}
-	for host, w := range all {
-		if slices.ContainsFunc(w.windows, func(w projections.Window) bool { return run.First <= w && w <= run.Last }) {
+	for host, wanted := range all {
+		if slices.ContainsFunc(wanted.windows, func(w projections.Window) bool { return run.First <= w && w <= run.Last }) {
 			f.Hosts = append(f.Hosts, host)
+			f.GPUs = append(f.GPUs, wanted.part.names...)
 		}
 	}
 	slices.Sort(f.Hosts)
+	f.GPUs = sortedSet(f.GPUs)
 	return f
 }
 
@@ -144,26 +146,44 @@ func (s *scan) readRecords(ctx context.Context, entries []archive.Entry, all wan
 		if e.To < windowStart(run.First) || e.From > windowEnd(run.Last) {
 			continue
 		}
-		found := make(map[events.HostID][]projections.Column)
+		found := make(map[events.HostID]*archivedRecords)
 		for series, err := range s.cold.Scan(ctx, e, f) {
 			if err != nil {
 				return err
 			}
 			host := all[series.Host]
-			if host == nil || !s.sel.coversMetric(series.Identity.Entity(series.Host), series.Metric) {
+			if host == nil || !host.part.covers(s.sel, series.Identity.Entity(series.Host), series.Metric) {
 				continue
 			}
 			if samples := cutToWindows(series.Samples, host.windows); samples.Len() > 0 {
-				found[series.Host] = append(found[series.Host], projections.Column{
-					Entity: series.Identity.Entity(series.Host), Metric: series.Metric, Source: series.Source, Identity: series.Identity.ID(), Samples: samples,
-				})
+				if found[series.Host] == nil {
+					found[series.Host] = &archivedRecords{identities: make(map[events.IdentityID]*events.Identity)}
+				}
+				found[series.Host].addSeries(&series, samples)
 			}
 		}
-		for host, columns := range found {
-			all[host].part.cold = append(all[host].part.cold, hostWindowOf(columns))
+		for host, records := range found {
+			all[host].part.cold = append(all[host].part.cold, records.hostWindow())
 		}
 	}
 	return nil
+}
+
+// archivedRecords collects records of one host.
+type archivedRecords struct {
+	columns    []projections.Column
+	identities map[events.IdentityID]*events.Identity
+}
+
+func (r *archivedRecords) addSeries(series *archive.Series, samples events.Samples) {
+	id := series.Identity.ID()
+	if r.identities[id] == nil {
+		identity := series.Identity
+		r.identities[id] = &identity
+	}
+	r.columns = append(r.columns, projections.Column{
+		Entity: series.Identity.Entity(series.Host), Metric: series.Metric, Source: series.Source, Identity: id, Samples: samples,
+	})
 }
 
 // cutToWindows returns the readings in the windows, without implausible ones: those are in the archive as they are in
@@ -195,18 +215,18 @@ func cutToWindows(all events.Samples, windows []projections.Window) events.Sampl
 	return out
 }
 
-// hostWindowOf returns the canonical union of columns, several of which may have the same key.
-func hostWindowOf(columns []projections.Column) projections.HostWindow {
-	slices.SortStableFunc(columns, compareColumns)
-	out := columns[:0]
-	for _, c := range columns {
+// hostWindow returns the canonical union of the columns, several of which may have the same key.
+func (r *archivedRecords) hostWindow() projections.HostWindow {
+	slices.SortStableFunc(r.columns, compareColumns)
+	out := r.columns[:0]
+	for _, c := range r.columns {
 		if n := len(out); n > 0 && compareColumns(out[n-1], c) == 0 {
 			out[n-1].Samples, _ = events.Union(out[n-1].Samples, c.Samples)
 			continue
 		}
 		out = append(out, c)
 	}
-	return projections.HostWindow{Columns: out}
+	return projections.NewHostWindow(out, r.identities)
 }
 
 func compareColumns(a, b projections.Column) int {

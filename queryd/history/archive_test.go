@@ -96,7 +96,7 @@ func (s *fakeArchive) Rollup(ctx context.Context, e archive.Entry, kind archive.
 // loggedEvent returns an event with the key and revision that the log would assign.
 func loggedEvent(ev events.Event, number int64, f *fleet) events.Event {
 	ev.Revision = f.revisionOf(number)
-	ev.AppendedAt = start + events.Timestamp(number)
+	ev.AppendedAt = ev.Last()
 	ev.Key = "/telemetry/" + events.EventKey("default-cluster", f.facts.Partitions, &ev).String()
 	return ev
 }

@@ -70,9 +70,9 @@ func (h *History) rewindHosts(ctx context.Context, s *live.State, hosts []*live.
 	for _, host := range hosts {
 		switch p := newPastHost(host, at); {
 		case host.FirstSeen > at:
-		case host.LastSeen <= at:
+		case host.LastSeen <= at && len(host.Live.Entities) > 0:
 			models = append(models, projections.Stored{Host: host.ID, Partition: host.Partition, Live: &host.Live, Identity: &host.Identity})
-		case len(p.need) == 0:
+		case p.isComplete():
 			models = append(models, p.storedModels())
 		default:
 			pending = append(pending, p)
@@ -143,21 +143,22 @@ func (r *rewindScan) readGroup(ctx context.Context, group []projections.Window) 
 		byHost[p.host.ID] = p
 	}
 	for _, part := range parts {
-		sets := part.windowSets()
+		sets := part.storedSets()
 		for i := range sets { // newest windows first
 			byHost[part.host.ID].foldNewest(&sets[len(sets)-1-i])
 		}
+		byHost[part.host.ID].noteRead(part.windows[0])
 	}
-	r.pending = slices.DeleteFunc(slices.Clone(r.pending), func(p *pastHost) bool { return len(p.need) == 0 })
+	r.pending = slices.DeleteFunc(slices.Clone(r.pending), (*pastHost).isComplete)
 	return context.Cause(ctx)
 }
 
 // neededMetrics returns the needed metrics. It returns none, which selects all, while the newest record of any entity
-// is not found, because that record may have any metric.
+// the newest list of processes or a workload is not found, because those records may have any metric.
 func (r *rewindScan) neededMetrics() []string {
 	var names []string
 	for _, p := range r.pending {
-		if len(p.unseen) > 0 {
+		if len(p.unseen)+len(p.silent) > 0 || p.lists {
 			return nil
 		}
 		for n := range p.need {
@@ -167,7 +168,7 @@ func (r *rewindScan) neededMetrics() []string {
 	return sortedSet(names)
 }
 
-// pastHost is a host's state at an instant while it is collected.
+// pastHost is a host's state at an instant while it is collected. Its entities have the names that records give them.
 type pastHost struct {
 	host   *live.Host
 	at     events.Timestamp
@@ -175,6 +176,8 @@ type pastHost struct {
 	kept   map[events.Entity][]projections.Latest // of the others: readings that were the latest then and still are
 	need   map[needed]bool                        // not found yet
 	unseen map[events.Entity]bool                 // entities without any reading found yet
+	silent map[events.Entity]bool                 // entities whose newest workload is not found yet
+	lists  bool                                   // the newest list of processes by then is not found yet
 	then   projections.Host                       // the readings found
 }
 
@@ -188,24 +191,47 @@ type needed struct {
 func newPastHost(host *live.Host, at events.Timestamp) *pastHost {
 	p := &pastHost{
 		host: host, at: at, then: projections.Host{ID: host.ID},
-		kept: make(map[events.Entity][]projections.Latest), need: make(map[needed]bool), unseen: make(map[events.Entity]bool),
+		kept: make(map[events.Entity][]projections.Latest), need: make(map[needed]bool),
+		unseen: make(map[events.Entity]bool), silent: make(map[events.Entity]bool),
 	}
-	there := make(map[events.Entity]bool)
-	for i := range host.Identity.Known {
-		if k := &host.Identity.Known[i]; k.FirstSeen <= at {
-			there[k.Identity.Entity(host.ID)] = true
+	there := host.Identity.EntitiesBy(at)
+	newestList, listed := host.Live.NewestList()
+	p.lists = (!listed || newestList > at) && host.Identity.ListedBy(at)
+	for i := range host.Live.Entities {
+		e := &host.Live.Entities[i]
+		switch process := e.IsProcess(); {
+		case process && newestList > at || !process && !there[e.Entity]:
+		case e.SeenAt <= at:
+			p.whole = append(p.whole, *e)
+		default:
+			p.addNeeded(e)
+		}
+		delete(there, e.Entity)
+	}
+	for gone := range there { // from the live model
+		if host.Identity.SeenWithin(gone.GPU, at, projections.GoneAfter) {
+			p.unseen[gone] = true
 		}
 	}
-	for _, e := range host.Live.Entities {
-		switch {
-		case !there[e.Entity]:
-		case e.SeenAt <= at:
-			p.whole = append(p.whole, e)
-		default:
-			p.addNeeded(&e)
+	for e := range p.unseen {
+		if host.Identity.StatedBy(e.GPU, at) {
+			p.silent[e] = true
 		}
 	}
 	return p
+}
+
+// isComplete reports whether nothing is left to find.
+func (p *pastHost) isComplete() bool { return len(p.need)+len(p.unseen)+len(p.silent) == 0 && !p.lists }
+
+// noteRead notes that every window from w to the instant was read. Lists and workloads before w may still be found.
+func (p *pastHost) noteRead(w projections.Window) {
+	p.lists = p.lists && p.host.Identity.ListedBy(w.Start()-1)
+	for e := range p.silent {
+		if !p.host.Identity.StatedBy(e.GPU, w.Start()-1) {
+			delete(p.silent, e)
+		}
+	}
 }
 
 // addNeeded adds the readings to find for an entity that was also seen later.
@@ -230,13 +256,13 @@ func (p *pastHost) foldNewest(s *projections.HostWindow) {
 		if p.at == maxTime {
 			n = len(c.Times)
 		}
-		known, ok := p.host.Identity.Find(c.Identity)
-		if n == 0 || !ok || !p.need[needed{c.Entity, c.Metric}] && !p.unseen[c.Entity] {
+		identity := s.Find(c.Identity)
+		if n == 0 || identity == nil || !p.wants(c, identity) {
 			continue
 		}
 		if _, ok := index[c.Identity]; !ok {
 			index[c.Identity] = len(ev.Identities)
-			ev.Identities = append(ev.Identities, known.Identity)
+			ev.Identities = append(ev.Identities, *identity)
 		}
 		column := events.Column{Identity: index[c.Identity], Metric: c.Metric, Source: c.Source}
 		column.Add(c.At(n - 1))
@@ -248,7 +274,21 @@ func (p *pastHost) foldNewest(s *projections.HostWindow) {
 		entity := ev.Identities[c.Identity].Entity(p.host.ID)
 		delete(p.need, needed{entity, c.Metric})
 		delete(p.unseen, entity)
+		if projections.NamesWorkload(&ev.Identities[c.Identity]) {
+			delete(p.silent, entity)
+		}
+		if projections.IsProcess(entity.Part) {
+			p.lists = false
+		}
 	}
+}
+
+// wants reports whether a column's newest reading belongs to the past state.
+func (p *pastHost) wants(c *projections.Column, id *events.Identity) bool {
+	if projections.IsProcess(c.Entity.Part) {
+		return p.lists
+	}
+	return p.need[needed{c.Entity, c.Metric}] || p.unseen[c.Entity] || p.silent[c.Entity] && projections.NamesWorkload(id)
 }
 
 // storedModels returns the host's models at the instant.
@@ -284,37 +324,22 @@ func (p *pastHost) latestOf(of events.Entity) []projections.Latest {
 	return p.then.Live.Entities[i].Latest
 }
 
-// entityWithoutHistory returns an entity whose history is no longer kept: it has the readings that are still its
-// latest, and the newest of the identities it had by then, since it is unknown which of them was the last.
+// entityWithoutHistory returns an entity whose history is no longer kept: it has the readings that are still its latest.
 func (p *pastHost) entityWithoutHistory(entity events.Entity, kept []projections.Latest) projections.LiveEntity {
 	e := projections.LiveEntity{Entity: entity, Latest: kept, SeenAt: kept[0].At}
 	for _, l := range kept {
 		e.SeenAt = max(e.SeenAt, l.At)
 	}
-	for _, k := range p.host.Identity.Known {
-		if k.FirstSeen <= p.at && k.Identity.Entity(p.host.ID) == entity {
-			e.Identity = max(e.Identity, k.ID)
-		}
-	}
 	return e
 }
 
-// identityAt returns the host's identity model as it was at the instant.
+// identityAt returns the host's identity model as it was at the instant. In the hour of the instant it may know more.
 func (p *pastHost) identityAt(now *projections.Live) *projections.Identity {
-	var id projections.Identity
-	for _, k := range p.host.Identity.Known {
-		if k.FirstSeen <= p.at {
-			id.Known = append(id.Known, k)
-		}
-	}
 	then := projections.Host{Live: *now}
 	newest, any := then.LastSeen()
-	for _, run := range p.host.Identity.Windows {
-		if !any || run.First > projections.WindowOf(newest) {
-			break
-		}
-		run.Last = min(run.Last, projections.WindowOf(newest))
-		id.Windows = append(id.Windows, run)
+	if !any {
+		newest = p.at
 	}
+	id := p.host.Identity.Until(min(p.at, newest))
 	return &id
 }

@@ -80,7 +80,9 @@ func (f *fleet) expectedEntries(q Query, gpus []events.GPUID) []projections.Entr
 			continue
 		}
 		for _, s := range windows {
-			for _, e := range projections.Entries(host, &s, &f.hosts[host].Identity, projections.EntryFilter{Metrics: q.Metrics}) {
+			h := f.hosts[host]
+			s = h.Resolve(h.Identity.Names(host), &s)
+			for _, e := range projections.Entries(host, &s, projections.EntryFilter{Metrics: q.Metrics}) {
 				if queryRange(q).contains(e.At) && (len(gpus) == 0 || slices.Contains(gpus, e.Entity.GPU)) {
 					all = append(all, e)
 				}

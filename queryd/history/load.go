@@ -25,15 +25,30 @@ type scan struct {
 // hostPart is the records of one host in some windows.
 type hostPart struct {
 	host    *live.Host
+	names   []events.GPUID       // under which its records may have the selected GPUs, sorted; empty: all
 	windows []projections.Window // requested, ascending
 	hot     map[projections.Window]projections.HostWindow
 	cold    []projections.HostWindow // records of any of the windows
 	rolled  []rolledBucket           // replace records
 }
 
-// windowSets returns all records in as few sets as possible without copying: ascending in time, no record twice, no
+// covers reports whether a record under a name may be selected.
+func (p *hostPart) covers(sel *selection, name events.Entity, metric string) bool {
+	return (len(p.names) == 0 || containsSorted(p.names, name.GPU)) && sel.coversMetric(metric)
+}
+
+// windowSets returns all records, each under its GPU, in as few sets as possible: ascending in time, no record twice, no
 // window in two sets.
 func (p *hostPart) windowSets() []projections.HostWindow {
+	all := p.storedSets()
+	for i := range all {
+		all[i] = p.host.Resolve(p.host.Names, &all[i])
+	}
+	return all
+}
+
+// storedSets is windowSets with each record under the name that it has.
+func (p *hostPart) storedSets() []projections.HostWindow {
 	if len(p.cold) == 0 {
 		all := make([]projections.HostWindow, 0, len(p.hot))
 		for _, w := range p.windows {
@@ -50,7 +65,7 @@ func (p *hostPart) windowSets() []projections.HostWindow {
 func (s *scan) loadWindows(ctx context.Context, hosts []*live.Host, windows []projections.Window) ([]*hostPart, error) {
 	var parts []*hostPart
 	for _, host := range hosts {
-		p := &hostPart{host: host}
+		p := &hostPart{host: host, names: s.sel.namesOn(host)}
 		for _, w := range windows {
 			if host.Identity.Holds(w) {
 				p.windows = append(p.windows, w)
@@ -85,7 +100,8 @@ func (s *scan) loadStored(ctx context.Context, p *hostPart) (err error) {
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("reading history of %s: %w", p.host.ID, err)
 	}
-	if p.hot, err = s.reader.Series(ctx, s.generation, p.host.Partition, p.host.ID, p.windows, s.sel.coversMetric); err != nil {
+	keep := func(name events.Entity, metric string) bool { return p.covers(s.sel, name, metric) }
+	if p.hot, err = s.reader.Series(ctx, s.generation, p.host.Partition, p.host.ID, p.windows, keep); err != nil {
 		return fmt.Errorf("reading history of %s: %w", p.host.ID, err)
 	}
 	return nil

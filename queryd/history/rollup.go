@@ -37,15 +37,16 @@ func newRollup(q Query, s timeRange) *rollup {
 }
 
 // readSums removes from all the windows that sums can answer, and adds the sums to the parts. For such a window, no
-// minute or hour is cut by the range of times, the stored series has nothing, and every entry that may have records
-// has sums. Two entries with a sum of the same minute or hour may share records: if an additive aggregate is
-// requested, the records of that window are read after all.
+// minute or hour is cut by the range of times, the stored series has nothing, every entry that may have records
+// has sums, and no name goes over from one GPU to another. Two entries with a sum of the same minute or hour may share
+// records, and so may two names of one GPU: if an additive aggregate is requested, the records of that window are read
+// after all.
 func (r *rollup) readSums(ctx context.Context, s *scan, entries []archive.Entry, all wantedByHost) error {
 	sums := make(wantedByHost, len(all))
 	for host, w := range all {
 		answered := &wantedWindows{part: w.part}
 		w.windows = slices.DeleteFunc(w.windows, func(window projections.Window) bool {
-			if _, hot := w.part.hot[window]; hot || r.kindFor(entries, window) == "" {
+			if _, hot := w.part.hot[window]; hot || r.kindFor(entries, window) == "" || !w.part.keepsNames(window) {
 				return false
 			}
 			answered.windows = append(answered.windows, window)
@@ -102,7 +103,7 @@ func (r *rollup) readRun(ctx context.Context, s *scan, entries []archive.Entry, 
 				if err != nil {
 					return err
 				}
-				if w := sums[found.Host]; w != nil && s.sel.coversMetric(found.Entity, found.Metric) {
+				if w := sums[found.Host]; w != nil && w.part.covers(s.sel, found.Entity, found.Metric) {
 					r.addSums(w, entries, kind, &found)
 				}
 			}
@@ -116,12 +117,27 @@ func (r *rollup) addSums(w *wantedWindows, entries []archive.Entry, kind archive
 	for _, b := range found.Buckets {
 		window := projections.WindowOf(b.Start)
 		if _, wanted := slices.BinarySearch(w.windows, window); wanted && r.times.contains(b.Start) && r.kindFor(entries, window) == kind {
-			w.part.rolled = append(w.part.rolled, rolledBucket{found.Entity, found.Metric, b})
+			entity := found.Entity
+			entity.GPU = w.part.host.Names.Resolve(entity.GPU, b.Start)
+			w.part.rolled = append(w.part.rolled, rolledBucket{entity, found.Metric, b})
 		}
 	}
 }
 
-// dropRepeated removes the sums of windows with a minute or hour in two entries, and returns these windows, if the
+// keepsNames reports whether each name of a GPU is of the same one through a window.
+func (p *hostPart) keepsNames(w projections.Window) bool {
+	if p.host.Names == nil {
+		return true
+	}
+	for i := range p.host.Identity.GPUs {
+		if !p.host.Names.Keeps(p.host.Identity.GPUs[i].Name, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// dropRepeated removes the sums of windows with a minute or hour in two entries or under two names, and returns these windows, if the
 // sums are additive. Their records must be read instead.
 func (p *hostPart) dropRepeated(additive bool) []projections.Window {
 	if !additive {

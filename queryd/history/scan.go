@@ -72,7 +72,7 @@ func (s *entryScan) addEntries(p *hostPart) {
 	}
 	for i := range sets {
 		open := s.top.openRange()
-		s.top.addItems(projections.Entries(p.host.ID, &sets[i], &p.host.Identity, projections.EntryFilter{
+		s.top.addItems(projections.Entries(p.host.ID, &sets[i], projections.EntryFilter{
 			From: open.from, To: open.to, GPUs: s.sel.gpus, Metrics: s.sel.metrics,
 			Newest: !s.top.oldest, Limit: s.top.n, Behind: s.top.after,
 		}))

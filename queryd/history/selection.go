@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live"
 )
 
@@ -24,7 +25,7 @@ func newSelection(s *live.State, q Query) *selection {
 		seen = make(map[events.HostID]bool)
 		for _, id := range q.GPUs {
 			if g, ok := s.GPU(id); ok {
-				id = g.ID
+				id = nameInRecords(g)
 				for _, host := range g.Hosts {
 					seen[host] = true
 				}
@@ -41,14 +42,39 @@ func newSelection(s *live.State, q Query) *selection {
 	return sel
 }
 
-// coversMetric reports whether a query selects a metric of an entity.
-func (sel *selection) coversMetric(e events.Entity, metric string) bool {
-	return (len(sel.gpus) == 0 || containsSorted(sel.gpus, e.GPU)) && (len(sel.metrics) == 0 || containsSorted(sel.metrics, metric))
+// coversMetric reports whether a query selects a metric.
+func (sel *selection) coversMetric(metric string) bool {
+	return len(sel.metrics) == 0 || containsSorted(sel.metrics, metric)
+}
+
+// coversReading reports whether a query selects a metric of an entity.
+func (sel *selection) coversReading(e events.Entity, metric string) bool {
+	return (len(sel.gpus) == 0 || containsSorted(sel.gpus, e.GPU)) && sel.coversMetric(metric)
+}
+
+// namesOn returns the names under which a host's records may have the selected GPUs, sorted; none where all are selected.
+func (sel *selection) namesOn(host *live.Host) []events.GPUID {
+	if host.Names == nil || len(sel.gpus) == 0 {
+		return sel.gpus
+	}
+	var names []events.GPUID
+	for _, id := range sel.gpus {
+		names = append(names, host.Names.MayBe(id, &host.Identity)...)
+	}
+	return sortedSet(names)
 }
 
 func containsSorted[S ~string](sorted []S, item S) bool {
 	_, found := slices.BinarySearch(sorted, item)
 	return found
+}
+
+// nameInRecords returns the name that records have for a GPU. Of a GPU that two hosts have at once, one has another id.
+func nameInRecords(g *projections.GPU) events.GPUID {
+	if uuid := g.Identity.UUID; len(g.Conflict) > 0 && g.ID == projections.ConflictID(g.Host, events.GPUID(uuid)) {
+		return events.GPUID(uuid)
+	}
+	return g.ID
 }
 
 // candidateHosts returns the hosts named by a filter, otherwise the hosts on which the chosen GPUs were seen,

@@ -33,6 +33,9 @@ func (s *bucketSums) addPart(p *hostPart, sel *selection) {
 		s.addWindow(&set, sel)
 	}
 	for _, r := range p.rolled {
+		if !sel.coversReading(r.entity, r.metric) {
+			continue
+		}
 		sum := Summary{Metric: r.metric, Count: r.Count, Min: r.Min, Max: r.Max, Last: r.Last, LastAt: r.LastAt, Sum: r.Sum}
 		s.addSummary(bucketKey{slotStart(slotOf(r.Start, s.step), s.step), r.entity}, &sum)
 	}
@@ -46,7 +49,7 @@ func (s *bucketSums) addWindow(series *projections.HostWindow, sel *selection) {
 		for n < len(rest) && rest[n].Entity == first.Entity && rest[n].Metric == first.Metric {
 			n++
 		}
-		if sel.coversMetric(first.Entity, first.Metric) {
+		if sel.coversReading(first.Entity, first.Metric) {
 			samples := first.Samples
 			for i := range rest[1:n] {
 				samples, _ = events.Union(samples, rest[1+i].Samples)
@@ -169,15 +172,7 @@ func (s *bucketSums) sortedBuckets(host *projections.Host, oldest bool) []Bucket
 
 // stableIdentity returns the fields of an entity's identity that do not change between buckets.
 func stableIdentity(host *projections.Host, e events.Entity) events.Identity {
-	at, found := slices.BinarySearchFunc(host.Live.Entities, e, func(have projections.LiveEntity, e events.Entity) int { return have.Entity.Compare(e) })
-	if !found {
-		return events.Identity{}
-	}
-	known, ok := host.Identity.Find(host.Live.Entities[at].Identity)
-	if !ok {
-		return events.Identity{}
-	}
-	id := known.Identity
+	id := host.CurrentIdentity(e)
 	return events.Identity{
 		UUID: id.UUID, Index: id.Index, PCI: id.PCI, Device: id.Device, Model: id.Model,
 		MIG: id.MIG, MIGProfile: id.MIGProfile, Part: id.Part,

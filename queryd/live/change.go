@@ -25,7 +25,7 @@ func (c *change) basePosition() int64 { return c.at.Number - 1 }
 func (c *change) messageFor(f *filter) *Message {
 	var items []Item
 	for _, e := range c.entries {
-		if f.matchesHost(e.gpu.Host) && f.matchesGPU(e.gpu.ID) {
+		if f.matchesHost(e.gpu.Host) && f.matchesGPU(e.gpu) {
 			items = e.appendItems(items, f, c.basePosition())
 		}
 	}
@@ -36,7 +36,7 @@ func (c *change) messageFor(f *filter) *Message {
 func (c *change) matchesFilter(f *filter) bool {
 	var room [1]Item
 	for _, e := range c.entries {
-		if f.matchesHost(e.gpu.Host) && f.matchesGPU(e.gpu.ID) && len(e.appendItems(room[:0], f, c.basePosition())) > 0 {
+		if f.matchesHost(e.gpu.Host) && f.matchesGPU(e.gpu) && len(e.appendItems(room[:0], f, c.basePosition())) > 0 {
 			return true
 		}
 	}
@@ -51,14 +51,14 @@ func newUpdate(p streamPosition, items []Item, gone []events.GPUID) *Message {
 	return &Message{Kind: Update, Token: p.token, At: p.at, Folded: p.folded, Items: items, Removed: gone}
 }
 
-// removedGPUs returns the GPUs that a reader with filter f must forget, sorted. A GPU that only moved stays known to
-// a reader of all hosts. To other readers it may have been out of sight for a while, so they start again with all of
-// its readings.
+// removedGPUs returns the GPUs that a reader with filter f must forget, sorted. A GPU that only moved, or has other names
+// now, stays known to a reader of all hosts. To readers by host or name it may have been out of sight for a while, so they
+// start again with all of its readings.
 func removedGPUs(all []departure, f *filter) []events.GPUID {
 	var out []events.GPUID
 	for _, l := range all {
-		if (l.voided || len(f.hosts) > 0) && f.matchesHost(l.host) && f.matchesGPU(l.gpu) {
-			out = append(out, l.gpu)
+		if (l.voided || len(f.hosts) > 0 || f.aliases) && f.matchesHost(l.gpu.Host) && f.matchesGPU(l.gpu) {
+			out = append(out, l.gpu.ID)
 		}
 	}
 	slices.Sort(out)

@@ -25,7 +25,7 @@ func (d *difference) addGPU(old *trackedGPU, gpu *projections.GPU) {
 	case gpu == nil:
 		d.removed = append(d.removed, old)
 		d.hosts[old.gpu.Host] = true
-		d.departures = append(d.departures, departure{at: d.at, gpu: old.gpu.ID, host: old.gpu.Host, voided: true})
+		d.departures = append(d.departures, departure{at: d.at, gpu: old.gpu, voided: true})
 		return
 	}
 	e, gone := advanceTracked(old, gpu, d.at)
@@ -52,7 +52,7 @@ func (d *difference) sortLists() {
 	slices.SortFunc(d.changed, func(a, b *trackedGPU) int {
 		return cmp.Or(cmp.Compare(a.gpu.Host, b.gpu.Host), orderTracked(a, b))
 	})
-	slices.SortFunc(d.departures, func(a, b departure) int { return cmp.Compare(a.gpu, b.gpu) })
+	slices.SortFunc(d.departures, func(a, b departure) int { return cmp.Compare(a.gpu.ID, b.gpu.ID) })
 }
 
 func gpusOf(entries []*trackedGPU, order func(a, b *projections.GPU) int) []*projections.GPU {

@@ -13,7 +13,8 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Filter selects the readings of a subscription. An empty field selects everything. Hosts are globs ('*', '?').
+// Filter selects the readings of a subscription. An empty field selects everything. Hosts are globs ('*', '?'). GPUs
+// are ids or other names (State.GPU): a name selects the GPU that has it at the time.
 type Filter struct {
 	Hosts   []string
 	GPUs    []events.GPUID
@@ -26,6 +27,7 @@ type filter struct {
 	gpus    []events.GPUID
 	metrics []string
 	globs   bool // some of hosts are patterns
+	aliases bool // some of gpus may be names that another GPU can get
 }
 
 // compile validates a Filter and returns its canonical form.
@@ -33,7 +35,12 @@ func (f Filter) compile() (*filter, error) {
 	if slices.Contains(f.Hosts, "") || slices.Contains(f.GPUs, "") || slices.Contains(f.Metrics, "") {
 		return nil, errors.New("subscribing: filter holds an empty name; leave the field out to take everything")
 	}
-	out := &filter{hosts: sortedSet(f.Hosts), gpus: sortedSet(f.GPUs), metrics: sortedSet(f.Metrics)}
+	out := &filter{hosts: sortedSet(f.Hosts), metrics: sortedSet(f.Metrics)}
+	for _, id := range f.GPUs {
+		out.gpus = append(out.gpus, canonicalName(id))
+	}
+	out.gpus = sortedSet(out.gpus)
+	out.aliases = slices.ContainsFunc(out.gpus, isAlias)
 	out.globs = slices.ContainsFunc(out.hosts, func(h string) bool { return strings.ContainsAny(h, "*?") })
 	if slices.Contains(out.hosts, "*") {
 		out.hosts, out.globs = nil, false
@@ -69,10 +76,32 @@ func (f *filter) matchesHost(h events.HostID) bool {
 	return len(f.hosts) == 0 || slices.ContainsFunc(f.hosts, func(pattern string) bool { return filters.Glob(pattern, string(h)) })
 }
 
-func (f *filter) matchesGPU(id events.GPUID) bool {
-	if len(f.gpus) == 0 {
+// isAlias reports whether a name is of a host and what it calls a GPU.
+func isAlias(id events.GPUID) bool { return strings.Contains(string(id), ":") }
+
+// canonicalName returns a name with its PCI address, if it has one, as identities have it.
+func canonicalName(id events.GPUID) events.GPUID {
+	text := string(id)
+	for i := range len(text) {
+		if text[i] != ':' || strings.IndexByte(text[i+1:], '.') < 0 {
+			continue
+		}
+		if address := pciAddress(text[i+1:]); address != "" && len(address) == len("00000000:00:00.0") {
+			return events.GPUID(text[:i+1] + address)
+		}
+	}
+	return id
+}
+
+// matchesGPU reports whether the filter's GPUs include a GPU, under any of its names.
+func (f *filter) matchesGPU(g *projections.GPU) bool {
+	if len(f.gpus) == 0 || f.hasName(g.ID) {
 		return true
 	}
+	return f.aliases && slices.ContainsFunc(namesOf(g), f.hasName)
+}
+
+func (f *filter) hasName(id events.GPUID) bool {
 	_, ok := slices.BinarySearch(f.gpus, id)
 	return ok
 }
@@ -127,12 +156,12 @@ func (f *filter) selectEntries(s *State) iter.Seq[*trackedGPU] {
 func (f *filter) namedGPUs(s *State) iter.Seq[*trackedGPU] {
 	var found []*trackedGPU
 	for _, id := range f.gpus {
-		if e := s.findTracked(id); e != nil && f.matchesHost(e.gpu.Host) {
+		if e := s.findNamed(id); e != nil && f.matchesHost(e.gpu.Host) {
 			found = append(found, e)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *trackedGPU) int { return cmp.Compare(a.gpu.Host, b.gpu.Host) })
-	return slices.Values(found)
+	slices.SortFunc(found, func(a, b *trackedGPU) int { return cmp.Or(cmp.Compare(a.gpu.Host, b.gpu.Host), orderTracked(a, b)) })
+	return slices.Values(slices.Compact(found)) // two names may be of one GPU
 }
 
 func (f *filter) namedHosts(s *State) iter.Seq[*trackedGPU] {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
 )
 
 // group is the set of subscriptions with the same filter, mode and rate. The hub's lock guards it, except current,
@@ -27,7 +28,8 @@ type group struct {
 // groups finds the groups that a change concerns, and the groups whose next snapshot is due.
 type groups struct {
 	all    map[string]*group
-	byGPU  map[events.GPUID]groupSet  // groups that name GPUs
+	byGPU  map[events.GPUID]groupSet  // groups that name GPUs, by any name
+	named  int                        // groups of byGPU that have names which another GPU can get
 	byHost map[events.HostID]groupSet // groups that name hosts, without GPUs and patterns
 	rest   groupSet
 	queue  dueQueue // dirty groups that are not due yet
@@ -48,6 +50,9 @@ func (gs *groups) groupFor(f *filter, mode Mode, period time.Duration, s *State)
 		g.current.Store(newGroupSnapshot(s, f))
 		gs.all[key] = g
 		gs.editSets(g, func(set groupSet) { set[g] = struct{}{} })
+		if f.aliases {
+			gs.named++
+		}
 	}
 	return g
 }
@@ -55,6 +60,9 @@ func (gs *groups) groupFor(f *filter, mode Mode, period time.Duration, s *State)
 // removeGroup removes a group without members.
 func (gs *groups) removeGroup(g *group) {
 	delete(gs.all, g.key)
+	if g.filter.aliases {
+		gs.named--
+	}
 	gs.editSets(g, func(set groupSet) { delete(set, g) })
 	for _, id := range g.filter.gpus {
 		if len(gs.byGPU[id]) == 0 {
@@ -105,16 +113,27 @@ func (gs *groups) concernedGroups(c *change) groupSet {
 	}
 	for i, e := range c.entries {
 		one := &change{streamPosition: c.streamPosition, entries: c.entries[i : i+1]}
-		ask(gs.byGPU[e.gpu.ID], one)
+		gs.eachNamed(e.gpu, func(set groupSet) { ask(set, one) })
 		ask(gs.byHost[e.gpu.Host], one)
 	}
 	for i, l := range c.departures {
 		one := &change{streamPosition: c.streamPosition, departures: c.departures[i : i+1]}
-		ask(gs.byGPU[l.gpu], one)
-		ask(gs.byHost[l.host], one)
+		gs.eachNamed(l.gpu, func(set groupSet) { ask(set, one) })
+		ask(gs.byHost[l.gpu.Host], one)
 	}
 	ask(gs.rest, c)
 	return out
+}
+
+// eachNamed calls f with the groups that name a GPU.
+func (gs *groups) eachNamed(g *projections.GPU, f func(groupSet)) {
+	if gs.named == 0 {
+		f(gs.byGPU[g.ID])
+		return
+	}
+	for _, name := range namesOf(g) {
+		f(gs.byGPU[name])
+	}
 }
 
 // scheduleSnapshot publishes s to a group in LatestMode, now or when the group is due.

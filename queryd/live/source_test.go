@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live"
 	"telemetry-pipeline/queryd/live/livetest"
 )
@@ -296,7 +297,7 @@ func TestGPUThatMovesBetweenHosts(t *testing.T) {
 		r.begin(all)
 		token := r.begin(from)
 		r.begin(to)
-		r.clock += 5
+		r.clock += events.Timestamp(projections.StaleAfter) + 1
 		r.src.Store(g1, r.fleet.Report(livetest.Reading{Host: "h2", UUID: "GPU-a", Index: 3, Metric: temp, At: r.clock, Value: 40}))
 		r.expect(all, "upd h2/GPU-a:TEMP=40,UTIL=1") // all of it: a reader of h2 alone knew nothing
 		r.expect(from, "upd -GPU-a")

@@ -61,22 +61,32 @@ func (s *State) GPUs() []*projections.GPU { return s.gpus }
 // Hosts returns all hosts, sorted by name.
 func (s *State) Hosts() []*Host { return s.hosts }
 
-// GPU returns a GPU by its UUID (or other id), or by "host:index": the GPU that has that index there now. If several
-// GPUs had an index, it returns the one with the newest record.
+// GPU returns a GPU by its UUID (or other id), or by "host:index", "host:pci-address" or "host:uuid": the GPU that has
+// that name there now. If several GPUs had it, it returns the one with the newest record.
 func (s *State) GPU(id events.GPUID) (*projections.GPU, bool) {
-	if e := s.findTracked(id); e != nil {
+	if e := s.findNamed(id); e != nil {
 		return e.gpu, true
 	}
-	colon := strings.LastIndexByte(string(id), ':')
-	if colon < 0 {
-		return nil, false
+	return nil, false
+}
+
+// findNamed is GPU for the tracked GPU, nil if there is none.
+func (s *State) findNamed(id events.GPUID) *trackedGPU {
+	if e := s.findTracked(id); e != nil {
+		return e
 	}
-	host, ok := s.Host(events.HostID(id[:colon]))
-	if !ok {
-		return nil, false
+	text := string(id)
+	for i := range len(text) { // addresses hold colons, and so may the names of hosts
+		if text[i] != ':' {
+			continue
+		}
+		if host, ok := s.Host(events.HostID(text[:i])); ok {
+			if e := host.findNamed(text[i+1:]); e != nil {
+				return e
+			}
+		}
 	}
-	gpu := host.gpuByIndex(string(id[colon+1:]))
-	return gpu, gpu != nil
+	return nil
 }
 
 // Host returns a host by its name.
@@ -100,6 +110,7 @@ func (s *State) findTracked(id events.GPUID) *trackedGPU {
 // Host is a host of the view.
 type Host struct {
 	projections.Host
+	Names     *projections.Names // resolves the names of its GPUs
 	Partition events.Partition
 	GPUs      []*projections.GPU // GPUs whose newest record is from here, sorted by (index as a number, id)
 	LastSeen  events.Timestamp
@@ -108,13 +119,48 @@ type Host struct {
 	entries []*trackedGPU // beside GPUs, sorted by orderTracked
 }
 
-// gpuByIndex returns the GPU that has an index here now, nil if there is none.
-func (h *Host) gpuByIndex(index string) *projections.GPU {
-	var newest *projections.GPU
-	for _, g := range h.GPUs {
-		if g.Identity.Index == index && (newest == nil || g.LastSeen > newest.LastSeen) {
-			newest = g
+// findNamed returns the GPU that has an index, PCI address or UUID here now, nil if there is none.
+func (h *Host) findNamed(name string) *trackedGPU {
+	var newest *trackedGPU
+	address := pciAddress(name)
+	for _, e := range h.entries {
+		g := e.gpu
+		if g.Identity.Index != name && (address == "" || g.Identity.PCI != address) && g.Identity.UUID != name {
+			continue
+		}
+		if newest == nil || g.LastSeen > newest.gpu.LastSeen {
+			newest = e
 		}
 	}
 	return newest
+}
+
+// pciAddress returns the address that a text names, as identities have it: lower case, with a domain of eight digits. It
+// returns "" for other texts.
+func pciAddress(text string) string {
+	text = strings.ToLower(text)
+	switch strings.Count(text, ":") {
+	case 1:
+		return "00000000:" + text
+	case 2:
+		return strings.Repeat("0", max(0, 8-strings.IndexByte(text, ':'))) + text
+	}
+	return ""
+}
+
+// namesOf returns every name by which a GPU is found now: its id, and its index and PCI address on its host.
+func namesOf(g *projections.GPU) []events.GPUID {
+	names := []events.GPUID{g.ID}
+	for _, text := range [...]string{g.Identity.Index, g.Identity.PCI, g.Identity.UUID} {
+		name := events.GPUID(string(g.Host) + ":" + text)
+		if text != "" && name != g.ID {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// sameNames reports whether two GPUs are found by the same names.
+func sameNames(a, b *projections.GPU) bool {
+	return a.ID == b.ID && a.Host == b.Host && a.Identity.Index == b.Identity.Index && a.Identity.PCI == b.Identity.PCI && a.Identity.UUID == b.Identity.UUID
 }

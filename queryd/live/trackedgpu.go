@@ -15,24 +15,23 @@ type trackedGPU struct {
 	changedAt   []int64 // per reading: the GPU's own, then its parts' in order
 }
 
-// departure records that a GPU left a host, or (voided) that its earlier readings there no longer hold.
+// departure records that a GPU left a host or lost a name, or (voided) that its earlier readings no longer hold.
 type departure struct {
 	at     int64
-	gpu    events.GPUID
-	host   events.HostID
+	gpu    *projections.GPU // as it was
 	voided bool
 }
 
 // advanceTracked returns the entry that follows old (nil: none) for gpu at a position, and old itself if nothing
-// differs. All readings of a GPU that moved or lost readings count as changed, so that a reader can start again with
-// it.
+// differs. All readings of a GPU that moved, has other names or lost readings count as changed, so that a reader can start
+// again with it.
 func advanceTracked(old *trackedGPU, gpu *projections.GPU, at int64) (e *trackedGPU, gone *departure) {
 	if old == nil {
 		return newTracked(gpu, at), nil
 	}
 	e, how := updateTracked(old, gpu, at)
-	if how.lost || old.gpu.Host != gpu.Host {
-		return newTracked(gpu, at), &departure{at: at, gpu: gpu.ID, host: old.gpu.Host, voided: how.lost}
+	if how.lost || !sameNames(old.gpu, gpu) {
+		return newTracked(gpu, at), &departure{at: at, gpu: old.gpu, voided: how.lost}
 	}
 	if !how.changed && sameGPU(old.gpu, gpu) {
 		return old, nil
@@ -131,7 +130,7 @@ func appendItem(dst []Item, item Item, readings []projections.Latest) []Item {
 // sameGPU reports whether two GPUs with the same readings are equal in everything else.
 func sameGPU(a, b *projections.GPU) bool {
 	return a.LastSeen == b.LastSeen && a.FirstSeen == b.FirstSeen && slices.Equal(a.Hosts, b.Hosts) &&
-		sameIdentity(a.Identity, b.Identity) && slices.EqualFunc(a.Parts, b.Parts, samePart)
+		slices.Equal(a.Conflict, b.Conflict) && sameIdentity(a.Identity, b.Identity) && slices.EqualFunc(a.Parts, b.Parts, samePart)
 }
 
 func samePart(a, b projections.Part) bool {

@@ -111,7 +111,7 @@ func TestReaderBehindWhatIsKept(t *testing.T) {
 		report := func() projections.Stored {
 			var all []livetest.Reading
 			for i := range 500 {
-				all = append(all, livetest.Reading{Host: "h1", UUID: fmt.Sprintf("GPU-%03d", i), Metric: "m", At: 1, Value: 1})
+				all = append(all, livetest.Reading{Host: "h1", UUID: fmt.Sprintf("GPU-%03d", 1+i), Metric: "m", At: 1, Value: 1})
 			}
 			return fleet.Report(all...)
 		}

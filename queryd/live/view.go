@@ -16,16 +16,20 @@ const maxDepartures = 4096
 type view struct {
 	facts      events.Facts
 	models     map[events.HostID]*hostModel
-	hostsByGPU map[events.GPUID][]events.HostID // the hosts that know a GPU, sorted
+	hostsByGPU map[events.GPUID][]events.HostID   // the hosts that know a GPU, sorted
+	conflicts  map[events.GPUID][]events.GPUID    // by GPU: the ids under which other hosts have it too
+	releases   map[events.HostID]events.Timestamp // when the next readings ahead of their time come
 	offsets    map[events.Partition]projections.Offsets
 	caughtUpTo map[events.Partition]int64 // up to here a partition has no event that its offsets lack
 	state      *State
 }
 
-// hostModel is one host's stored models, and its share of each of its GPUs.
+// hostModel is one host's models, and its share of each of its GPUs. Its Live has the readings whose time has come.
 type hostModel struct {
 	projections.Host
+	stored    projections.Live
 	partition events.Partition
+	names     *projections.Names
 	fragments map[events.GPUID]projections.Fragment
 }
 
@@ -36,6 +40,8 @@ func newView(facts events.Facts, g projections.Generation) *view {
 		facts:      facts,
 		models:     map[events.HostID]*hostModel{},
 		hostsByGPU: map[events.GPUID][]events.HostID{},
+		conflicts:  map[events.GPUID][]events.GPUID{},
+		releases:   map[events.HostID]events.Timestamp{},
 		offsets:    map[events.Partition]projections.Offsets{},
 		caughtUpTo: map[events.Partition]int64{},
 		state:      &State{generation: g, streamPosition: streamPosition{at: start, folded: start, token: tokenOf(g, start)}},
@@ -51,37 +57,68 @@ func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 	touched := map[events.GPUID]bool{}
 	hosts := map[events.HostID]bool{}
 	for i := range b.Hosts {
-		v.applyHost(&b.Hosts[i], touched)
+		v.applyHost(&b.Hosts[i], now, touched)
 		hosts[b.Hosts[i].Host] = true
+	}
+	if b.At.Number > v.state.at.Number { // else there is no position for it
+		v.releaseReadings(now, touched, hosts)
 	}
 	merged := map[events.GPUID]*projections.GPU{}
 	for id := range touched {
-		merged[id] = v.mergeGPU(id)
+		v.mergeGPU(id, merged)
 	}
 	return v.advanceState(b.At, now, merged, hosts)
 }
 
 // applyHost replaces a host's stored models and adds the GPUs that this may change to touched.
-func (v *view) applyHost(s *projections.Stored, touched map[events.GPUID]bool) {
+func (v *view) applyHost(s *projections.Stored, now time.Time, touched map[events.GPUID]bool) {
 	old := v.models[s.Host]
 	if s.Removed {
 		delete(v.models, s.Host)
+		delete(v.releases, s.Host)
 		v.updateKnownHosts(old, nil, touched)
 		return
 	}
 	m := &hostModel{Host: projections.Host{ID: s.Host}, partition: s.Partition}
 	if old != nil {
-		m.Host = old.Host
+		m.Host, m.stored, m.names = old.Host, old.stored, old.names
 	}
 	if s.Live != nil {
-		m.Live = *s.Live
+		m.stored = *s.Live
 	}
 	if s.Identity != nil {
 		m.Identity = *s.Identity
+		m.names = m.Identity.Names(s.Host)
 	}
-	m.fragments = maps.Collect(m.Fragments())
-	v.models[s.Host] = m
+	v.showReadings(m, now)
 	v.updateKnownHosts(old, m, touched)
+}
+
+// showReadings sets the readings of a host that are shown from now on.
+func (v *view) showReadings(m *hostModel, now time.Time) {
+	var next events.Timestamp
+	var more bool
+	if m.Live, next, more = m.stored.Release(events.TimestampOf(now)); more {
+		v.releases[m.ID] = next
+	} else {
+		delete(v.releases, m.ID)
+	}
+	m.fragments = maps.Collect(m.Fragments(m.names))
+	v.models[m.ID] = m
+}
+
+// releaseReadings shows readings whose time has come since.
+func (v *view) releaseReadings(now time.Time, touched map[events.GPUID]bool, hosts map[events.HostID]bool) {
+	for id, at := range v.releases {
+		if at > events.TimestampOf(now) {
+			continue
+		}
+		old := v.models[id]
+		m := *old
+		v.showReadings(&m, now)
+		v.updateKnownHosts(old, &m, touched)
+		hosts[id] = true
+	}
 }
 
 // updateKnownHosts updates hostsByGPU after a host's model changed, and adds the GPUs of both models to touched.
@@ -120,17 +157,25 @@ func (v *view) forgetGPU(id events.GPUID, host events.HostID) {
 	v.hostsByGPU[id] = hosts
 }
 
-// mergeGPU returns a GPU merged from all hosts that know it, nil if there is none.
-func (v *view) mergeGPU(id events.GPUID) *projections.GPU {
-	hosts := v.hostsByGPU[id]
-	if len(hosts) == 0 {
-		return nil
+// mergeGPU adds a GPU, merged from all hosts that know it, to merged, under each id that it has or had; nil where there is
+// none any more.
+func (v *view) mergeGPU(id events.GPUID, merged map[events.GPUID]*projections.GPU) {
+	merged[id] = nil
+	for _, other := range v.conflicts[id] {
+		merged[other] = nil
 	}
+	delete(v.conflicts, id)
+	hosts := v.hostsByGPU[id]
 	fragments := make([]projections.Fragment, len(hosts))
 	for i, h := range hosts {
 		fragments[i] = v.models[h].fragments[id]
 	}
-	return projections.MergeGPU(id, fragments)
+	for _, g := range projections.MergeGPU(id, fragments) {
+		merged[g.ID] = g
+		if g.ID != id {
+			v.conflicts[id] = append(v.conflicts[id], g.ID)
+		}
+	}
 }
 
 // hasReached reports whether this view has folded everything that another view's offsets cover.
@@ -245,7 +290,7 @@ func (v *view) updateHosts(prev *State, d *difference) []*Host {
 
 // hostView returns the view of a host that follows old (nil: none): its entries without gone and with fresh.
 func (m *hostModel) hostView(old *Host, gone, fresh []*trackedGPU) *Host {
-	h := &Host{Host: m.Host, Partition: m.partition, entries: slices.Clone(fresh)}
+	h := &Host{Host: m.Host, Names: m.names, Partition: m.partition, entries: slices.Clone(fresh)}
 	h.FirstSeen, _ = m.FirstSeen()
 	h.LastSeen, _ = m.LastSeen()
 	if old != nil {

@@ -73,11 +73,14 @@ func TestReadingsAsCSVCanBeUploadedAgain(t *testing.T) {
 	for _, r := range read.Records {
 		have = append(have, recordText(r.Host, &r.Record))
 	}
-	for _, ev := range f.appended {
-		for i := range ev.Columns {
-			c := &ev.Columns[i]
-			for at, v := range c.All() {
-				want = append(want, recordText(ev.Host, &events.Record{Identity: &ev.Identities[c.Identity], Metric: c.Metric, At: at, Value: v}))
+	for id, h := range f.hosts {
+		for _, s := range f.series[id] {
+			shown := h.Resolve(nil, &s) // with what other records say of their GPUs
+			for i := range shown.Columns {
+				c := &shown.Columns[i]
+				for at, v := range c.All() {
+					want = append(want, recordText(id, &events.Record{Identity: shown.Find(c.Identity), Metric: c.Metric, At: at, Value: v}))
+				}
 			}
 		}
 	}

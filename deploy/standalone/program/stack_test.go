@@ -19,6 +19,7 @@ import (
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/ingestd/ingest"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/projections/projectionstest"
 	"telemetry-pipeline/projections/snapshot"
 	"telemetry-pipeline/queryd/query"
 )
@@ -217,7 +218,7 @@ func readModels(t *testing.T, ctx context.Context, client *clientv3.Client, cfg 
 	}
 	models := map[string]string{}
 	for _, h := range all.Hosts {
-		models["live "+string(h.Host)] = string(projections.AppendLive(nil, h.Live))
+		models["live "+string(h.Host)] = string(projectionstest.LiveBytes(h.Live))
 		models["identity "+string(h.Host)] = string(projections.AppendIdentity(nil, h.Identity))
 		series, err := store.Series(ctx, g, h.Partition, h.Host, windowsOf(h.Identity))
 		if err != nil {

@@ -1,0 +1,139 @@
+package projections
+
+import (
+	"cmp"
+	"fmt"
+
+	"telemetry-pipeline/events"
+)
+
+// Bounds are the sizes that a host may have, far above real ones. A zero field means its default. Records beyond them are
+// refused: a host whose labels or ids never repeat would else grow until its models fit no value of etcd.
+type Bounds struct {
+	GPUs    int  // names of GPUs in all, default 16,384
+	Parts   int  // parts of one GPU at a time, default 4,096
+	Metrics int  // metrics of one GPU or part, default 4,096
+	Runs    int  // values of all fields of one GPU, default 1,024
+	Closed  bool // nothing new is accepted: the models are as large as they may be
+}
+
+func (b Bounds) withDefaults() Bounds {
+	return Bounds{
+		GPUs: cmp.Or(b.GPUs, 16_384), Parts: cmp.Or(b.Parts, 4096), Metrics: cmp.Or(b.Metrics, 4096), Runs: cmp.Or(b.Runs, 1024), Closed: b.Closed,
+	}
+}
+
+// IsLarger reports whether the stored form of the model may take more than a number of bytes. It encodes the model only
+// where an estimate is near that number.
+func (l *Live) IsLarger(most int) bool {
+	size := 0
+	for i := range l.Entities {
+		e := &l.Entities[i]
+		size += 32 + len(e.Entity.Part) + len(e.Workload.Pod) + len(e.Workload.Namespace) + len(e.Workload.Container) + 12*(len(e.Latest)+2*len(e.Ahead))
+		for _, s := range e.Said {
+			size += 8 + len(s.Value)
+		}
+		for _, label := range e.Workload.Labels {
+			size += 4 + len(label.Name) + len(label.Value)
+		}
+		for _, r := range e.Latest {
+			size += len(r.Value.Raw)
+		}
+	}
+	return size > most/2 && len(AppendLive(nil, l)) > most
+}
+
+// IsLarger reports whether the stored form of the model may take more than a number of bytes. It encodes the model only
+// where an estimate is near that number.
+func (id *Identity) IsLarger(most int) bool {
+	size := 0
+	for i := range id.GPUs {
+		k := &id.GPUs[i]
+		size += 40 + 8*(len(k.Windows)+len(k.Listed)+len(k.Stated)) + 16*len(k.Parts)
+		for _, r := range k.Runs {
+			size += 16 + len(r.Value)
+		}
+	}
+	return size > most/2 && len(AppendIdentity(nil, id)) > most
+}
+
+// Refusal counts records that a host has no room for.
+type Refusal struct {
+	Records int
+	Reason  string // of the first of them
+}
+
+func (r *Refusal) add(records int, reason string) {
+	if r.Records == 0 {
+		r.Reason = reason
+	}
+	r.Records += records
+}
+
+// admit returns the reason why a new entity cannot be added, "" when it can.
+func (f *fold) admit(e events.Entity, known *KnownGPU) string {
+	if f.bounds.Closed {
+		return ClosedReason
+	}
+	if known == nil && !f.countsAsNew(e.GPU) {
+		return fmt.Sprintf("its host would have more than %d GPUs: is the GPU's name different in every row?", f.bounds.GPUs)
+	}
+	if e.Part == "" {
+		return ""
+	}
+	if f.newParts == nil {
+		f.newParts = map[events.GPUID]int{}
+	}
+	if _, counted := f.newParts[e.GPU]; !counted {
+		f.newParts[e.GPU] = f.host.Live.countParts(e.GPU)
+	}
+	if f.newParts[e.GPU] >= f.bounds.Parts {
+		return fmt.Sprintf("its GPU would have more than %d parts (instances, links, processes) at a time", f.bounds.Parts)
+	}
+	f.newParts[e.GPU]++
+	return ""
+}
+
+// countsAsNew counts a GPU that the host does not know, and reports whether there is room for it.
+func (f *fold) countsAsNew(gpu events.GPUID) bool {
+	for _, s := range f.slots {
+		if s.known == nil && s.now.Entity.GPU == gpu {
+			return true
+		}
+	}
+	if len(f.host.Identity.GPUs)+f.newGPUs >= f.bounds.GPUs {
+		return false
+	}
+	f.newGPUs++
+	return true
+}
+
+// admitMetric returns the reason why an entity cannot have one more metric, "" when it can.
+func (f *fold) admitMetric(s *slot, metric string) string {
+	n := len(s.now.Latest)
+	if n < f.bounds.Metrics && !f.bounds.Closed {
+		return ""
+	}
+	if _, there := findMetric(s.now.Latest, metric); there {
+		return ""
+	}
+	if f.bounds.Closed {
+		return ClosedReason
+	}
+	return fmt.Sprintf("%s would have more than %d metrics: is the metric's name different in every row?", cmp.Or(string(s.now.Entity.GPU), "its host"), f.bounds.Metrics)
+}
+
+// admitFields returns the reason why a GPU cannot have the fields of an identity, "" when it can.
+func (f *fold) admitFields(id *events.Identity, known *KnownGPU) string {
+	if known == nil || len(known.Runs) < f.bounds.Runs && !f.bounds.Closed || known.hasFields(id) {
+		return ""
+	}
+	if f.bounds.Closed {
+		return ClosedReason
+	}
+	return fmt.Sprintf("%s would have had more than %d different indices, addresses, models or drivers: is one of them different in every row?",
+		cmp.Or(string(known.Name), "its host"), f.bounds.Runs)
+}
+
+// ClosedReason is the reason of a refusal by closed Bounds.
+const ClosedReason = "the models of its host are as large as a value of etcd may be: is a GPU's name, a part or a label different in every row?"

@@ -1,0 +1,96 @@
+package projections
+
+import (
+	"time"
+
+	"telemetry-pipeline/events"
+)
+
+// GoneAfter is how long a GPU that has left the live model is shown in states of the past after its last record.
+const GoneAfter = 30 * 24 * time.Hour
+
+// EntitiesBy returns the GPUs and parts of which there is a record up to an instant, without processes, which come and go.
+func (id *Identity) EntitiesBy(at events.Timestamp) map[events.Entity]bool {
+	there := make(map[events.Entity]bool, len(id.GPUs))
+	for i := range id.GPUs {
+		k := &id.GPUs[i]
+		for _, p := range k.Parts {
+			if p.FirstSeen <= at {
+				there[events.Entity{GPU: k.Name, Part: p.Name}] = true
+			}
+		}
+	}
+	return there
+}
+
+// ListedBy reports whether a window up to that of an instant holds a list of processes.
+func (id *Identity) ListedBy(at events.Timestamp) bool {
+	for i := range id.GPUs {
+		if listed := id.GPUs[i].Listed; len(listed) > 0 && listed[0].First <= WindowOf(at) {
+			return true
+		}
+	}
+	return false
+}
+
+// StatedBy reports whether a record of a GPU or its parts named a workload in a window up to that of an instant.
+func (id *Identity) StatedBy(gpu events.GPUID, at events.Timestamp) bool {
+	k, ok := id.Find(gpu)
+	return ok && len(k.Stated) > 0 && k.Stated[0].First <= WindowOf(at)
+}
+
+// SeenWithin reports whether a GPU has a record in the time before an instant, to the hour.
+func (id *Identity) SeenWithin(gpu events.GPUID, at events.Timestamp, span time.Duration) bool {
+	k, ok := id.Find(gpu)
+	if !ok {
+		return false
+	}
+	last := minTime
+	for _, s := range k.Windows {
+		if s.First <= WindowOf(at) {
+			last = (min(s.Last, WindowOf(at)) + 1).Start()
+		}
+	}
+	return last > minTime && elapsed(last, at) <= span
+}
+
+// Until returns the identity of the records up to an instant. It may have fields that records of the same hour said after it.
+func (id *Identity) Until(at events.Timestamp) Identity {
+	out := Identity{Windows: cutWindows(id.Windows, at)}
+	for i := range id.GPUs {
+		k := id.GPUs[i]
+		if k.FirstSeen > at {
+			continue
+		}
+		k.Windows, k.Listed, k.Stated = cutWindows(k.Windows, at), cutWindows(k.Listed, at), cutWindows(k.Stated, at)
+		runs, parts := k.Runs, k.Parts
+		k.Runs, k.Parts = nil, nil
+		for _, r := range runs {
+			if r.First <= at {
+				r.Last = min(r.Last, WindowOf(at))
+				k.Runs = append(k.Runs, r)
+			}
+		}
+		for _, p := range parts {
+			if p.FirstSeen <= at {
+				k.Parts = append(k.Parts, p)
+			}
+		}
+		out.GPUs = append(out.GPUs, k)
+	}
+	return out
+}
+
+// cutWindows returns the windows up to that of an instant.
+func cutWindows(spans []WindowRange, at events.Timestamp) []WindowRange {
+	w := WindowOf(at)
+	for i, s := range spans {
+		if s.First > w {
+			return spans[:i:i]
+		}
+		if s.Last > w {
+			return append(spans[:i:i], WindowRange{First: s.First, Last: w})
+		}
+	}
+	return spans
+}

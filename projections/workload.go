@@ -1,0 +1,82 @@
+package projections
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/events"
+)
+
+// Workload is what the newest record that names one says about the use of an entity, and its labels. It holds until
+// the series that said it goes on without it (see isCurrent).
+type Workload struct {
+	At        events.Timestamp
+	Metric    string // the series of the record: of several at one time the first by metric, then source
+	Source    string
+	Pod       string
+	Namespace string
+	Container string
+	Labels    []events.Label // sorted
+}
+
+// NamesWorkload reports whether an identity names a workload or has labels.
+func NamesWorkload(id *events.Identity) bool {
+	return id.Pod != "" || id.Namespace != "" || id.Container != "" || len(id.Labels) > 0
+}
+
+// workloadOf returns the workload that an identity names, in a record of a series at an instant.
+func workloadOf(id *events.Identity, at events.Timestamp, metric, source string) (w Workload, ok bool) {
+	if !NamesWorkload(id) {
+		return Workload{}, false
+	}
+	return Workload{At: at, Metric: metric, Source: source, Pod: id.Pod, Namespace: id.Namespace, Container: id.Container, Labels: id.Labels}, true
+}
+
+// isZero reports whether no record named a workload.
+func (w *Workload) isZero() bool { return w.Metric == "" }
+
+// merge returns the newer of two workloads. Records of one time complete each other: of two values of a text the greater
+// one counts, and each label name has one value.
+func (w Workload) merge(v Workload) Workload {
+	switch {
+	case v.isZero() || !w.isZero() && v.At < w.At:
+		return w
+	case w.isZero() || v.At > w.At:
+		return v
+	}
+	if c := cmp.Or(strings.Compare(v.Metric, w.Metric), strings.Compare(v.Source, w.Source)); c < 0 {
+		w.Metric, w.Source = v.Metric, v.Source
+	}
+	w.Pod, w.Namespace, w.Container = max(w.Pod, v.Pod), max(w.Namespace, v.Namespace), max(w.Container, v.Container)
+	w.Labels = mergeLabels(w.Labels, v.Labels)
+	return w
+}
+
+// mergeLabels returns each name of two lists once, with its greatest value. The lists stay as they are.
+func mergeLabels(a, b []events.Label) []events.Label {
+	if slices.Equal(a, b) {
+		return a
+	}
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, func(x, y events.Label) int {
+		return cmp.Or(strings.Compare(x.Name, y.Name), strings.Compare(y.Value, x.Value))
+	})
+	return slices.CompactFunc(all, func(x, y events.Label) bool { return x.Name == y.Name })
+}
+
+// equals reports whether two workloads are equal.
+func (w *Workload) equals(v *Workload) bool {
+	return w.At == v.At && w.Metric == v.Metric && w.Source == v.Source && w.Pod == v.Pod && w.Namespace == v.Namespace &&
+		w.Container == v.Container && slices.Equal(w.Labels, v.Labels)
+}
+
+// isCurrent reports whether a workload still holds beside the newest readings: it ended when the series that said it
+// has a newer reading, since that one says nothing of it.
+func (w *Workload) isCurrent(latest []Latest) bool {
+	if w.isZero() {
+		return false
+	}
+	l, ok := Find(latest, w.Metric)
+	return !ok || l.Source != w.Source || l.At <= w.At
+}

@@ -18,6 +18,6 @@
 //
 // # Bounds
 //
-// It keeps one batch of events and the sequences of some events in memory, whatever their number. It appends a batch when
+// It keeps one batch of events and the sequences of some events in memory, of any number. It appends a batch when
 // the one before is folded and etcd has room.
 package join

@@ -75,9 +75,10 @@ collectd/rebuild:     events events/eventlog events/archive events/archive/manif
 collectd/tail:        events events/eventlog events/follow events/wait events/filter
 collectd/rebase:      events/eventlog projections/snapshot
 collectd/transfer:    events events/eventlog events/archive events/metric events/filter
+collectd/join:        events events/eventlog events/filter events/wait
 collectd:             collectd/program
 
-collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/transfer collectd/rebase events/eventlog
+collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/transfer collectd/join collectd/rebase events/eventlog projections/snapshot
 
 queryd/live:          events events/follow events/wait projections events/filter
 

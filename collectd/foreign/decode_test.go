@@ -106,6 +106,12 @@ func TestValuesMeanWhatFilesMean(t *testing.T) {
 			  {"timestamp":"2025-07-18T20:42:35Z","metric_name":"fb_used_bytes","canonical_name":"DCGM_FI_DEV_FB_USED","gpu_id":"3","Hostname":"h","value":null,"absent":"not_supported","raw":"[N/A]"}]`,
 			[]string{"h h:3 " + at + " FB_USED=66", `h h:3 2025-07-18T20:42:35Z FB_USED=not_supported "[N/A]"`},
 		},
+		{
+			"a record that would join hosts", "x",
+			`[{"timestamp":"2025-07-18T20:42:34Z","metric_name":"host_joined","gpu_id":"1","hostname":"h","value":1,"labels":{"joined_to":"n"}},
+			  {"timestamp":"2025-07-18T20:42:34Z","metric_name":"x","canonical_name":"host_joined","gpu_id":"2","hostname":"h","value":1}]`,
+			[]string{"h h:1 " + at + " host_joined_uploaded=1", "h h:2 " + at + " host_joined_uploaded=1"},
+		},
 	}
 	for _, tt := range tests {
 		d := decodeText(tt.name, tt.value)

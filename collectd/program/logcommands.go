@@ -9,9 +9,9 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// logCommands returns the commands about the log itself: tail, export, import and restored.
+// logCommands returns the commands about the log itself: tail, export, import, join and restored.
 func logCommands() []daemon.Command {
-	return []daemon.Command{tailCommand(), exportCommand(), importCommand(), restoredCommand()}
+	return []daemon.Command{tailCommand(), exportCommand(), importCommand(), joinCommand(), restoredCommand()}
 }
 
 func tailCommand() daemon.Command {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"flag"
 
+	"telemetry-pipeline/collectd/join"
 	"telemetry-pipeline/collectd/transfer"
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/projections/snapshot"
 )
 
 // location configures the log and the archive that events are exported from or imported into.
@@ -30,6 +32,7 @@ type openLocation struct {
 	log      *eventlog.Log
 	manifest *manifest.Manifest
 	objects  *archive.Store // nil without an archive
+	views    *snapshot.Store
 }
 
 // Facts returns the facts of the log.
@@ -68,7 +71,8 @@ func (p *location) withOpen(ctx context.Context, t daemon.Terminal, do func(*ope
 		defer objects.Close()
 	}
 	m := manifest.New(client, p.store, log.Facts())
-	return do(&openLocation{Reader: manifest.NewReader(log, objects, m), log: log, manifest: m, objects: objects})
+	views := snapshot.New(client, p.store, log.Facts(), t.Log)
+	return do(&openLocation{Reader: manifest.NewReader(log, objects, m), log: log, manifest: m, objects: objects, views: views})
 }
 
 func exportCommand() daemon.Command {
@@ -110,6 +114,28 @@ func importCommand() daemon.Command {
 				return &daemon.ExitError{Code: 3}
 			}
 			return err
+		},
+	}
+}
+
+func joinCommand() daemon.Command {
+	var of location
+	var cfg join.Config
+	return daemon.Command{
+		Name:    "join",
+		Summary: "Joins hosts that are pods of an exporter to their node (docs/runbooks/joining-hosts.md): the node has their records then, and they leave the views.",
+		Flags:   cfg.Flags, Prefix: "JOIN_", Shared: of.registerFlags,
+		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+			if len(args) > 0 {
+				return &daemon.UsageError{Text: "join takes flags only"}
+			}
+			if err := cfg.Check(); err != nil {
+				return &daemon.UsageError{Text: err.Error()}
+			}
+			return of.withOpen(ctx, t, func(o *openLocation) error {
+				_, err := join.Run(ctx, cfg, join.Cluster{All: o, Log: o.log, Views: o.views}, t.Out, t.Err)
+				return err
+			})
 		},
 	}
 }

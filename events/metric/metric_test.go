@@ -45,6 +45,19 @@ func TestLookupOfUnknownNames(t *testing.T) {
 }
 
 // TestLookupOfColumns has columns of nvidia-smi without a DCGM field: all spellings are one metric.
+// A record of this metric hides a host, so no name in a file may become it.
+func TestNoNameOfASourceJoinsHosts(t *testing.T) {
+	for _, name := range []string{"host_joined", " host_joined\t", "host_joined [%]", "host_joined [MiB]"} {
+		m, _, known := metric.Lookup(name)
+		if m.Name != "host_joined_uploaded" || known {
+			t.Errorf("Lookup(%q): got %q, known %v; want another name", name, m.Name, known)
+		}
+		if again, _, _ := metric.Lookup(m.Name); again.Name != m.Name {
+			t.Errorf("Lookup(%q): got %q; an export uploaded again would be another metric", m.Name, again.Name)
+		}
+	}
+}
+
 func TestLookupOfColumns(t *testing.T) {
 	for _, line := range []string{
 		"clocks.current.graphics MHz: clocks.current.graphics, clocks.gr [MHz]",

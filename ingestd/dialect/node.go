@@ -136,7 +136,7 @@ func isExporterPod(host string) bool {
 }
 
 // ownObservations returns a predicate of the observations that describe the pod with the host's name: host and pod,
-// and the namespace and container of the same spelling (those of pod_name are pod_namespace and container_name) unless
+// and the namespace and container of the same spelling (pod_namespace and container_name with pod_name) unless
 // another pod is named in that spelling too.
 func (s *Source) ownObservations(host string) func(observation) bool {
 	type spelling struct {

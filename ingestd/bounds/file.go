@@ -11,12 +11,13 @@ type File struct {
 	id     uint32
 
 	// A cache of admitted records, so that the ledger is asked once for each identity and each metric of a host.
-	hosts  map[events.HostID]*hostCheck
-	last   *hostCheck
-	names  []metricName
-	byName map[string]int32
-	name   int32 // the last one
-	cached int
+	hosts   map[events.HostID]*hostCheck
+	origins []origin
+	origin  int32 // the last one
+	names   []metricName
+	byName  map[string]int32
+	name    int32 // the last one
+	cached  int
 
 	newHosts, newMetrics []uint64
 	added                []*hostMembers
@@ -26,11 +27,17 @@ type File struct {
 // hostCheck is a host with its admitted records.
 type hostCheck struct {
 	host       events.HostID
-	identities map[*events.Identity]*period // of the part; nil for a GPU itself
-	identity   *events.Identity             // the last one
-	period     *period
-	metrics    []uint64 // a bit for each index in File.names
+	identities map[*events.Identity]int32 // index in File.origins
+	metrics    []uint64                   // a bit for each index in File.names
 	gpus       map[events.GPUID]*gpuParts
+}
+
+// origin is an identity of a host that was admitted, with the index of the one that followed it last time.
+type origin struct {
+	host     *hostCheck
+	identity *events.Identity
+	period   *period // of the part; nil for a GPU itself
+	next     int32
 }
 
 // metricName is a metric with the index of the one that followed it last time.
@@ -42,36 +49,46 @@ type metricName struct {
 // Admit returns the reason to refuse a record, or the zero Refusal, and then the record counts. It does not keep the
 // record.
 func (f *File) Admit(host events.HostID, r *events.Record) Refusal {
-	h := f.last
-	if h == nil || h.host != host {
-		h = f.hostCheckOf(host)
-	}
-	if h.knowsIdentity(r.Identity) && h.hasMetric(f.nameIndex(r.Metric)) && (h.period == nil || h.period.extend(r.At)) {
+	if o := f.findOrigin(host, r.Identity); o != nil && o.host.hasMetric(f.nameIndex(r.Metric)) && (o.period == nil || o.period.extend(r.At)) {
 		return Refusal{}
 	}
-	return f.admitFirst(h, r)
+	return f.admitFirst(host, r)
+}
+
+// findOrigin returns an admitted identity of a host, or nil. Most files repeat their order.
+func (f *File) findOrigin(host events.HostID, id *events.Identity) *origin {
+	if len(f.origins) == 0 {
+		return nil
+	}
+	last := &f.origins[f.origin]
+	next := &f.origins[last.next]
+	if next.identity == id && next.host.host == host {
+		f.origin = last.next
+		return next
+	}
+	if last.identity == id && last.host.host == host {
+		return last
+	}
+	h := f.hosts[host]
+	if h == nil {
+		return nil
+	}
+	i, known := h.identities[id]
+	if !known {
+		return nil
+	}
+	last.next, f.origin = i, i
+	return &f.origins[i]
 }
 
 func (f *File) hostCheckOf(host events.HostID) *hostCheck {
 	h := f.hosts[host]
 	if h == nil {
-		h = &hostCheck{host: host, identities: map[*events.Identity]*period{}}
+		h = &hostCheck{host: host, identities: map[*events.Identity]int32{}}
 		f.hosts[host] = h
 		f.cached += 4
 	}
-	f.last = h
 	return h
-}
-
-func (h *hostCheck) knowsIdentity(id *events.Identity) bool {
-	if h.identity == id {
-		return true
-	}
-	p, known := h.identities[id]
-	if known {
-		h.identity, h.period = id, p
-	}
-	return known
 }
 
 func (h *hostCheck) hasMetric(i int32) bool {
@@ -100,17 +117,17 @@ func (f *File) nameIndex(name string) int32 {
 }
 
 // admitFirst checks a record whose identity or metric is new to its host, or whose part was forgotten.
-func (f *File) admitFirst(h *hostCheck, r *events.Record) Refusal {
+func (f *File) admitFirst(host events.HostID, r *events.Record) Refusal {
 	cfg := &f.ledger.cfg
 	if refusal := cfg.labelsFault(r.Identity); refusal != (Refusal{}) {
 		return refusal
 	}
 	if f.cached > mostCached {
 		f.forgetRecords()
-		h = f.hostCheckOf(h.host)
 	}
-	entity := r.Identity.Entity(h.host)
-	s := subject{h.host, entity.GPU, r.Metric}
+	h := f.hostCheckOf(host)
+	entity := r.Identity.Entity(host)
+	s := subject{host, entity.GPU, r.Metric}
 	parts := h.gpus[entity.GPU]
 	if entity.Part != "" && parts != nil && !parts.hasRoom(entity.Part, r.At, cfg.Parts) {
 		return cfg.tooManyParts(s, entity.Part)
@@ -118,14 +135,25 @@ func (f *File) admitFirst(h *hostCheck, r *events.Record) Refusal {
 	if refusal := f.ledger.admit(f, s); refusal != (Refusal{}) {
 		return refusal
 	}
-	h.identity, h.period = r.Identity, nil
+	var p *period
 	if entity.Part != "" {
-		h.period = h.partsOf(entity.GPU).addRecord(entity.Part, r.At)
+		p = h.partsOf(entity.GPU).addRecord(entity.Part, r.At)
 	}
-	h.identities[r.Identity] = h.period
+	f.addOrigin(h, r.Identity, p)
 	f.addMetric(h, r.Metric)
-	f.cached += 2
 	return Refusal{}
+}
+
+// addOrigin enters an identity of a host, with the period of its part.
+func (f *File) addOrigin(h *hostCheck, id *events.Identity, p *period) {
+	i, known := h.identities[id]
+	if !known {
+		i = int32(len(f.origins))
+		f.origins = append(f.origins, origin{host: h, identity: id, next: i})
+		h.identities[id] = i
+		f.cached += 2
+	}
+	f.origins[i].period = p
 }
 
 func (h *hostCheck) partsOf(gpu events.GPUID) *gpuParts {
@@ -159,7 +187,10 @@ func (f *File) addMetric(h *hostCheck, name string) {
 func (f *File) forgetRecords() {
 	clear(f.hosts)
 	clear(f.byName)
-	f.names, f.name, f.last, f.cached = f.names[:0], 0, nil, 0
+	clear(f.origins)
+	clear(f.names)
+	f.origins, f.names = f.origins[:0], f.names[:0]
+	f.origin, f.name, f.cached = 0, 0, 0
 }
 
 // claim counts a name for the file, and reports whether it is new.

@@ -34,9 +34,10 @@ func (s *Source) preferNode() (own []observation) {
 	}
 	node, pod := s.observations[i], host
 	if strings.EqualFold(node.value, host) {
-		pod = s.podHost()
-	}
-	if pod == "" && host != "" || pod == host && !s.isReplaceable(host) {
+		if pod = s.podHost(); pod == "" {
+			return nil
+		}
+	} else if !s.isReplaceable(host) {
 		return nil
 	}
 	node.field, node.value = Host, strings.TrimSpace(node.value)

@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"bufio"
+	"net"
 	"strings"
 	"testing"
 
@@ -24,4 +26,22 @@ func TestReceiptNamesRecordsBeyondABound(t *testing.T) {
 {"success": true, "accepted": 1, "duplicate": 1, "rejected": 2, "errors": [{"line": 2, "text": "n1:3"}, {"line": 4, "text": "n1:2"}]}`)
 	compareResponse(t, "status", getPath(t, s, "/api/v1/status"), `200
 {"limits": {"hosts": 1000000, "host_gpus": 2, "gpu_parts": 4096, "host_metrics": 4096, "metrics": 65536, "labels": 128, "label_bytes": 16384}}`)
+}
+
+// The rows of a live stream stay when it breaks off, so they count.
+func TestBrokenStreamCounts(t *testing.T) {
+	log := pipelinetest.NewRecorder()
+	s := startServer(t, Config{Bounds: bounds.Config{GPUs: 1}}, log, log)
+	row := func(gpu string) string { return "2025-07-18T20:42:34Z,DCGM_FI_DEV_GPU_TEMP," + gpu + ",n1,41\n" }
+	const header = "timestamp,metric_name,gpu_id,Hostname,value\n"
+	l := openStream(t, s)
+	l.sendText(t, header+row("0"))
+	awaitUnderWay(t, s)
+	if err := l.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	compareResponse(t, "the stream", readResponse(t, bufio.NewReader(l)), `400
+{"code": "truncated_body", "accepted": 1}`)
+	compareResponse(t, "another GPU", putBody(t, s, "", strings.NewReader(header+row("1"))), `422
+{"code": "no_usable_rows", "errors": [{"line": 2, "text": "n1:1"}]}`)
 }

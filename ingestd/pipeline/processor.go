@@ -139,8 +139,8 @@ func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameter
 		seq.maxRows = c.cfg.Limits.Rows
 	}
 	err = line.runStages(ctx, f.StopReading, t, seq, out)
-	stored = err == nil || f.Live != nil // a stream's rows stay, however it ends
 	fillReceipt(rec, seq, out.appendStats(), p.Zone)
+	stored = err == nil || f.Live != nil && rec.RecordCount > 0 // a stream's rows stay, however it ends
 	if err != nil {
 		return *out.appendStats(), err
 	}

@@ -52,11 +52,12 @@ ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events events/eventlog events/wait
-ingestd/ingest:       events events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/intake ingestd/jobs ingestd/pipeline
+ingestd/ingest:       events events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/jobs ingestd/pipeline
 
 ingestd/answer:       events
+ingestd/bounds:       events
 ingestd/intake:       ingestd/answer ingestd/unpack
-ingestd/pipeline:     events events/eventlog events/wait ingestd/answer ingestd/intake ingestd/unpack ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint
+ingestd/pipeline:     events events/eventlog events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/unpack ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint
 ingestd/pipeline/pipelinetest: events events/eventlog events/eventstest
 ingestd/jobs:         events/wait ingestd/answer ingestd/intake ingestd/pipeline ingestd/spool ingestd/uploads
 ingestd/unpack:
@@ -140,7 +141,7 @@ var pure = []string{
 	"events", "events/metric", "events/wait", "events/follow", "events/filter", "projections",
 	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
 	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch",
-	"ingestd/answer", "ingestd/intake",
+	"ingestd/answer", "ingestd/bounds", "ingestd/intake",
 	"queryd/live", "queryd/socket", "queryd/journal", "queryd/subscribe",
 }
 

@@ -89,7 +89,7 @@ func (c *columns) checkComplete(opt dialect.Options) error {
 		return errors.New("no column has the value; name it value")
 	case c.labels >= 0: // the labels may hold the rest
 		return nil
-	case opt.Host == "" && !c.hasField(dialect.Host) && !c.hasInstance():
+	case opt.Host == "" && !slices.ContainsFunc(c.originColumns, func(col dialect.Column) bool { return dialect.NamesHost(col.Name) }):
 		return errors.New("no column names the host; add one named Hostname, or give the host of all rows with ?host=")
 	case !c.hasField(dialect.UUID, dialect.Index, dialect.Device, dialect.PCI):
 		return errors.New("no column names the GPU; add one named uuid or gpu_id")
@@ -107,8 +107,4 @@ func (c *columns) nameOf(i int) string {
 
 func (c *columns) hasField(fields ...dialect.Field) bool {
 	return slices.ContainsFunc(c.originColumns, func(col dialect.Column) bool { return slices.Contains(fields, col.Field) })
-}
-
-func (c *columns) hasInstance() bool {
-	return slices.ContainsFunc(c.originColumns, func(col dialect.Column) bool { return strings.EqualFold(col.Name, "instance") })
 }

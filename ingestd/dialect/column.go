@@ -26,16 +26,17 @@ func Columns(header [][]byte) []Column {
 }
 
 // CheckColumns refuses a header in which two columns have the same field or the same name. A pair such as pod and
-// exported_pod is allowed.
+// exported_pod is allowed, as is a node beside a Hostname, which may be a pod.
 func CheckColumns(columns []Column) error {
 	type subject struct {
 		field    Field
 		exported bool
+		node     bool
 		name     string
 	}
 	seen := map[subject]string{}
 	for _, c := range columns {
-		s := subject{field: c.Field, exported: c.Rank == Exported}
+		s := subject{field: c.Field, exported: c.Rank == Exported, node: c.Field == Host && namesNode(c.Name)}
 		if c.Field == Label {
 			s.name = strings.ToLower(c.Name)
 		}

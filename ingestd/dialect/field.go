@@ -164,6 +164,6 @@ func KnownLabel(name string) bool {
 		"cpu", "cpucore", "pid", "dcgm_fi_dev_serial", "dcgm_fi_dev_brand", "serial", "gpu_serial":
 		return true
 	}
-	return strings.HasPrefix(name, "dra_") || strings.HasPrefix(name, "exported_") ||
+	return namesNode(name) || strings.HasPrefix(name, "dra_") || strings.HasPrefix(name, "exported_") ||
 		strings.HasPrefix(name, "dcgm_fi_") && (strings.HasSuffix(name, "_version") || strings.HasSuffix(name, "_ver"))
 }

@@ -181,7 +181,11 @@ func (s *Source) buildOrigin(opt Options, table *Identities) *Origin {
 	s.resolveInstances()
 	slices.SortStableFunc(s.observations, observation.compareTo)
 	var id events.Identity
+	exporter := s.preferNode()
 	s.fillIdentity(&id)
+	for _, v := range exporter {
+		s.addConflict(&id, v, true)
+	}
 	o.Metric = s.firstValue(Metric)
 	o.Host = s.resolveHost(opt)
 	s.normalizeGPU(&id)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"telemetry-pipeline/ingestd/bounds"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/pipeline"
 	"telemetry-pipeline/ingestd/spool"
@@ -37,6 +38,7 @@ type Config struct {
 	DrainTimeout  time.Duration // for uploads under way at a stop; default 7s
 
 	Limits      intake.Limits // of one upload
+	Bounds      bounds.Config // of the fleet that uploads describe
 	AgeIdentity string        // file with identities that open encrypted files; "" refuses these
 
 	Spool      spool.Config // where uploads with ?async=true and ?strict=true are kept
@@ -80,6 +82,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.DurationVar(&c.DrainTimeout, "ingest.drain-timeout", d.DrainTimeout,
 		"how long uploads under way may go on when the process stops")
 	c.Limits.Flags(fs)
+	c.Bounds.Flags(fs)
 	fs.StringVar(&c.AgeIdentity, "ingest.age-identity", d.AgeIdentity,
 		"file with the identities that open age-encrypted files, as age-keygen writes it; empty refuses such files")
 	c.Spool.Flags(fs)
@@ -105,6 +108,7 @@ func (c Config) withDefaults() Config {
 	c.WaitTimeout = cmp.Or(c.WaitTimeout, 30*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 7*time.Second)
 	c.Limits = c.Limits.WithDefaults()
+	c.Bounds = c.Bounds.WithDefaults()
 	c.Spool = c.Spool.WithDefaults()
 	c.Background = cmp.Or(c.Background, 2)
 	c.Streams = c.Streams.WithDefaults()
@@ -118,7 +122,7 @@ func (c Config) withDefaults() Config {
 func (c Config) pipelineConfig(in intake.Config) pipeline.Config {
 	return pipeline.Config{
 		Workers: c.Workers, MemoryBytes: c.MaxMemory / int64(c.Uploads), AppendTimeout: c.AppendTimeout,
-		Limits: c.Limits, Streams: c.Streams, Unpacking: in.Unpacking,
+		Limits: c.Limits, Streams: c.Streams, Unpacking: in.Unpacking, Bounds: c.Bounds,
 	}
 }
 
@@ -149,6 +153,9 @@ func (c Config) checkFlags() error {
 		}
 	}
 	if err := c.Limits.CheckFlags(); err != nil {
+		return err
+	}
+	if err := c.Bounds.CheckFlags(); err != nil {
 		return err
 	}
 	if err := c.Spool.CheckFlags(); err != nil {

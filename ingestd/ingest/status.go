@@ -70,6 +70,14 @@ type serverLimits struct {
 	UnpackRatio  int64 `json:"unpack_ratio"`
 	Encrypted    bool  `json:"encrypted"` // age files can be opened
 
+	Hosts       int `json:"hosts"`        // in all
+	HostGPUs    int `json:"host_gpus"`    // of one host
+	GPUParts    int `json:"gpu_parts"`    // of one GPU within a minute
+	HostMetrics int `json:"host_metrics"` // names
+	Metrics     int `json:"metrics"`      // names in all
+	Labels      int `json:"labels"`       // of one record
+	LabelBytes  int `json:"label_bytes"`
+
 	Streams             int     `json:"streams"`     // live ones at a time
 	StreamSize          int64   `json:"stream_size"` // -1: no bound
 	StreamIdleSeconds   float64 `json:"stream_idle_seconds"`
@@ -81,7 +89,7 @@ type serverLimits struct {
 
 // limitsOf returns the limits of a configuration; encrypted reports whether encrypted files can be opened.
 func limitsOf(c Config, encrypted bool) serverLimits {
-	l, live := c.Limits, c.Streams
+	l, fleet, live := c.Limits, c.Bounds, c.Streams
 	size := live.MaxBytes(c.MaxUploadSize)
 	if live.Size < 0 {
 		size = -1
@@ -90,6 +98,8 @@ func limitsOf(c Config, encrypted bool) serverLimits {
 		MaxUploadSize: c.MaxUploadSize, MaxMemory: c.MaxMemory, Uploads: c.Uploads, Workers: c.Workers,
 		Files: l.Files, Rows: l.Rows, Columns: l.Columns, LineBytes: l.LineBytes, HeaderBytes: l.HeaderBytes,
 		PackedSize: l.PackedSize, UnpackedSize: l.UnpackedSize, UnpackRatio: l.UnpackRatio, Encrypted: encrypted,
+		Hosts: fleet.Hosts, HostGPUs: fleet.GPUs, GPUParts: fleet.Parts, HostMetrics: fleet.HostMetrics, Metrics: fleet.Metrics,
+		Labels: fleet.Labels, LabelBytes: fleet.LabelBytes,
 		Streams: live.MaxStreams, StreamSize: size, StreamIdleSeconds: live.Idle.Seconds(), BatchSize: live.BatchSize,
 		IntervalSeconds: live.Interval.Seconds(), ClientRatePerSecond: c.Rates.PerSecond, ClientBurst: c.Rates.Burst,
 	}

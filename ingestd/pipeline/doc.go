@@ -6,7 +6,8 @@
 // bytes in flight are bounded by Config for files of any size, and a slow log slows the client down.
 //
 // Promises: the events depend on the file's content alone, not on network chunks or the number of workers, so a repeated
-// upload finds them in the log. A bad cell costs that cell and a bad row that row. A panic of a stage ends one file. A
+// upload finds them in the log. Only records beyond a bound of the fleet (package bounds) depend on other uploads as well:
+// they are rejected before the events are cut. A bad cell costs that cell and a bad row that row. A panic of a stage ends one file. A
 // strict upload is processed twice, the first time without appending.
 //
 // It never holds a whole file in memory, never knows a column's name, and knows no HTTP.

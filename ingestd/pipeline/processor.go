@@ -8,6 +8,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/bounds"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/rows"
 	"telemetry-pipeline/ingestd/unpack"
@@ -21,6 +22,7 @@ type Config struct {
 	Limits        intake.Limits
 	Streams       intake.Streams
 	Unpacking     unpack.Options
+	Bounds        bounds.Config // of the fleet that the uploads describe
 }
 
 // appender is the part of the log that the pipeline needs. A nil error of Append means that every event is durable; the
@@ -46,13 +48,14 @@ type Processor struct {
 	cfg      Config
 	log      appender
 	throttle throttle
+	ledger   *bounds.Ledger
 	observe  func(seconds float64) // is called with the time of each append
 	keepFile func(*intake.File) (drop func(), err error)
 }
 
 // New returns a processor that appends to a log. keep makes a file rereadable that is not, until drop is called.
 func New(cfg Config, log appender, t throttle, observe func(seconds float64), keep func(*intake.File) (drop func(), err error)) *Processor {
-	return &Processor{cfg: cfg, log: log, throttle: t, observe: observe, keepFile: keep}
+	return &Processor{cfg: cfg, log: log, throttle: t, ledger: bounds.NewLedger(cfg.Bounds), observe: observe, keepFile: keep}
 }
 
 // ProcessUpload processes one file after another, each with a receipt of its own. A refused file costs the others nothing. An
@@ -124,7 +127,10 @@ func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameter
 	if !p.DryRun {
 		out = newAppendStage(c.log, c.throttle, max(c.cfg.MemoryBytes/2, 1<<20), c.cfg.AppendTimeout, c.observe)
 	}
-	seq := newSequencer(c.log.Facts().Cut, rec.FileID, p.Zone, out)
+	stored := false
+	bound := c.ledger.Begin()
+	defer func() { bound.Close(stored && !p.DryRun) }()
+	seq := newSequencer(c.log.Facts().Cut, rec.FileID, p.Zone, out, bound)
 	seq.strict, seq.progress = p.Strict, f.Progress
 	line := newPipeline(c.cfg.Workers)
 	if f.Live != nil {
@@ -134,6 +140,7 @@ func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameter
 	}
 	err = line.runStages(ctx, f.StopReading, t, seq, out)
 	fillReceipt(rec, seq, out.appendStats(), p.Zone)
+	stored = err == nil || f.Live != nil && rec.RecordCount > 0 // a stream's rows stay, however it ends
 	if err != nil {
 		return *out.appendStats(), err
 	}

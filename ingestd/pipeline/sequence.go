@@ -6,6 +6,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/ingestd/answer"
+	"telemetry-pipeline/ingestd/bounds"
 )
 
 // The bounds of the lists in an answer; entries beyond them are counted.
@@ -23,6 +24,7 @@ type sequencer struct {
 	named   *events.Cutter // rows whose time named its zone, or that were rejected before that was known
 	assumed *events.Cutter // rows whose time did not
 	out     sink
+	bound   *bounds.File
 	maxRows int64 // 0: no bound
 
 	strict   bool             // the first rejection ends the file
@@ -39,13 +41,15 @@ type sequencer struct {
 	absences      absenceCollector
 }
 
-func newSequencer(rules events.CutRules, upload events.UploadID, zone string, out sink) *sequencer {
+func newSequencer(rules events.CutRules, upload events.UploadID, zone string, out sink, bound *bounds.File) *sequencer {
 	return &sequencer{
-		named: events.NewCutter(rules, upload, ""), assumed: events.NewCutter(rules, upload, zone), out: out, absences: absenceCollector{index: map[answer.Implausible]int{}},
+		named: events.NewCutter(rules, upload, ""), assumed: events.NewCutter(rules, upload, zone), out: out, bound: bound,
+		absences: absenceCollector{index: map[answer.Implausible]int{}},
 	}
 }
 
 func (s *sequencer) takeBatch(ctx context.Context, b *batch) error {
+	b.refuseExcess(s.bound)
 	s.countBatch(b)
 	if s.progress != nil {
 		s.progress(s.rows)

@@ -123,7 +123,7 @@ func readColumns(header [][]byte, opt dialect.Options) (all []column, time int, 
 		return slices.ContainsFunc(all, func(c column) bool { return c.role == origin && slices.Contains(fields, c.Field) })
 	}
 	is := func(r role) func(column) bool { return func(c column) bool { return c.role == r } }
-	isInstance := func(c column) bool { return strings.EqualFold(c.Name, "instance") }
+	namesHost := func(c column) bool { return dialect.NamesHost(c.Name) }
 	hasLabels := slices.ContainsFunc(all, is(labels))
 	time = slices.IndexFunc(all, is(timestamp))
 	switch {
@@ -131,7 +131,7 @@ func readColumns(header [][]byte, opt dialect.Options) (all []column, time int, 
 		err = errors.New("no column has the time; name it timestamp, or give the time of all rows with ?ts=")
 	case !slices.ContainsFunc(all, is(reading)) && !slices.ContainsFunc(all, is(unknown)):
 		err = errors.New("no column has readings; name them like gpu_utilization, temperature or DCGM_FI_DEV_POWER_USAGE")
-	case !hasLabels && opt.Host == "" && !has(dialect.Host) && !slices.ContainsFunc(all, isInstance):
+	case !hasLabels && opt.Host == "" && !slices.ContainsFunc(all, namesHost):
 		err = errors.New("no column names the host; add one named hostname, or give the host of all rows with ?host=")
 	case !hasLabels && !has(dialect.UUID, dialect.Index, dialect.Device, dialect.PCI):
 		err = errors.New("no column names the GPU; add one named uuid or gpu_id")

@@ -1,0 +1,214 @@
+package bounds
+
+import "telemetry-pipeline/events"
+
+// mostCached bounds what a file remembers of its records: some 25 MB.
+const mostCached = 1 << 18
+
+// File checks the records of one file. It is not safe for concurrent use.
+type File struct {
+	ledger *Ledger
+	id     uint32
+
+	// A cache of admitted records, so that the ledger is asked once for each identity and each metric of a host.
+	hosts   map[events.HostID]*hostCheck
+	origins []origin
+	origin  int32 // the last one
+	names   []metricName
+	byName  map[string]int32
+	name    int32 // the last one
+	cached  int
+
+	newHosts, newMetrics []uint64
+	added                []*hostMembers
+	shared               []claim
+}
+
+// hostCheck is a host with its admitted records.
+type hostCheck struct {
+	host       events.HostID
+	identities map[*events.Identity]int32 // index in File.origins
+	metrics    []uint64                   // a bit for each index in File.names
+	gpus       map[events.GPUID]*gpuParts
+}
+
+// origin is an identity of a host that was admitted, with the index of the one that followed it last time.
+type origin struct {
+	host     *hostCheck
+	identity *events.Identity
+	period   *period // of the part; nil for a GPU itself
+	next     int32
+}
+
+// metricName is a metric with the index of the one that followed it last time.
+type metricName struct {
+	name string
+	next int32
+}
+
+// Admit returns the reason to refuse a record, or the zero Refusal, and then the record counts. It does not keep the
+// record.
+func (f *File) Admit(host events.HostID, r *events.Record) Refusal {
+	if o := f.findOrigin(host, r.Identity); o != nil && o.host.hasMetric(f.nameIndex(r.Metric)) && (o.period == nil || o.period.extend(r.At)) {
+		return Refusal{}
+	}
+	return f.admitFirst(host, r)
+}
+
+// findOrigin returns an admitted identity of a host, or nil. Most files repeat their order.
+func (f *File) findOrigin(host events.HostID, id *events.Identity) *origin {
+	if len(f.origins) == 0 {
+		return nil
+	}
+	last := &f.origins[f.origin]
+	next := &f.origins[last.next]
+	if next.identity == id && next.host.host == host {
+		f.origin = last.next
+		return next
+	}
+	if last.identity == id && last.host.host == host {
+		return last
+	}
+	h := f.hosts[host]
+	if h == nil {
+		return nil
+	}
+	i, known := h.identities[id]
+	if !known {
+		return nil
+	}
+	last.next, f.origin = i, i
+	return &f.origins[i]
+}
+
+func (f *File) hostCheckOf(host events.HostID) *hostCheck {
+	h := f.hosts[host]
+	if h == nil {
+		h = &hostCheck{host: host, identities: map[*events.Identity]int32{}}
+		f.hosts[host] = h
+		f.cached += 4
+	}
+	return h
+}
+
+func (h *hostCheck) hasMetric(i int32) bool {
+	return i >= 0 && int(i/64) < len(h.metrics) && h.metrics[i/64]&(1<<(i%64)) != 0
+}
+
+// nameIndex returns the index of a metric, or -1 for one that no host has yet. Most files repeat their order.
+func (f *File) nameIndex(name string) int32 {
+	if len(f.names) == 0 {
+		return -1
+	}
+	last := &f.names[f.name]
+	if last.name == name {
+		return f.name
+	}
+	if f.names[last.next].name == name {
+		f.name = last.next
+		return f.name
+	}
+	i, known := f.byName[name]
+	if !known {
+		return -1
+	}
+	last.next, f.name = i, i
+	return i
+}
+
+// admitFirst checks a record whose identity or metric is new to its host, or whose part was forgotten.
+func (f *File) admitFirst(host events.HostID, r *events.Record) Refusal {
+	cfg := &f.ledger.cfg
+	if refusal := cfg.labelsFault(r.Identity); refusal != (Refusal{}) {
+		return refusal
+	}
+	if f.cached > mostCached {
+		f.forgetRecords()
+	}
+	h := f.hostCheckOf(host)
+	entity := r.Identity.Entity(host)
+	s := subject{host, entity.GPU, r.Metric}
+	parts := h.gpus[entity.GPU]
+	if entity.Part != "" && parts != nil && !parts.hasRoom(entity.Part, r.At, cfg.Parts) {
+		return cfg.tooManyParts(s, entity.Part)
+	}
+	if refusal := f.ledger.admit(f, s); refusal != (Refusal{}) {
+		return refusal
+	}
+	var p *period
+	if entity.Part != "" {
+		p = h.partsOf(entity.GPU).addRecord(entity.Part, r.At)
+	}
+	f.addOrigin(h, r.Identity, p)
+	f.addMetric(h, r.Metric)
+	return Refusal{}
+}
+
+// addOrigin enters an identity of a host, with the period of its part.
+func (f *File) addOrigin(h *hostCheck, id *events.Identity, p *period) {
+	i, known := h.identities[id]
+	if !known {
+		i = int32(len(f.origins))
+		f.origins = append(f.origins, origin{host: h, identity: id, next: i})
+		h.identities[id] = i
+		f.cached += 2
+	}
+	f.origins[i].period = p
+}
+
+func (h *hostCheck) partsOf(gpu events.GPUID) *gpuParts {
+	parts := h.gpus[gpu]
+	if parts == nil {
+		if h.gpus == nil {
+			h.gpus = map[events.GPUID]*gpuParts{}
+		}
+		parts = &gpuParts{periods: map[string]*period{}}
+		h.gpus[gpu] = parts
+	}
+	return parts
+}
+
+// addMetric enters a metric of a host.
+func (f *File) addMetric(h *hostCheck, name string) {
+	i := f.nameIndex(name)
+	if i < 0 {
+		i = int32(len(f.names))
+		f.names = append(f.names, metricName{name: name, next: i})
+		f.byName[name] = i
+	}
+	for int(i/64) >= len(h.metrics) {
+		h.metrics = append(h.metrics, 0)
+		f.cached++
+	}
+	h.metrics[i/64] |= 1 << (i % 64)
+}
+
+// forgetRecords empties the cache.
+func (f *File) forgetRecords() {
+	clear(f.hosts)
+	clear(f.byName)
+	clear(f.origins)
+	clear(f.names)
+	f.origins, f.names = f.origins[:0], f.names[:0]
+	f.origin, f.name, f.cached = 0, 0, 0
+}
+
+// claim counts a name for the file, and reports whether it is new.
+func (f *File) claim(of *population, host *hostMembers, name uint64, today int32) bool {
+	was, found := of.claimName(name, f.id, today)
+	if found && was.owner != 0 && was.owner != f.id {
+		f.shared = append(f.shared, claim{of, host, name, today})
+	}
+	return !found
+}
+
+// noteAddition notes that the file brought a name of a host.
+func (f *File) noteAddition(h *hostMembers) {
+	if h.adder != f.id {
+		h.adder = f.id
+		f.added = append(f.added, h)
+	}
+}
+
+// Close ends the check. If keep is true the file's hosts, GPUs and metrics count from now on, else they do no longer.
+func (f *File) Close(keep bool) { f.ledger.closeFile(f, keep) }

@@ -277,3 +277,42 @@ func TestNamesOfEntriesAreReadBack(t *testing.T) {
 		}
 	}
 }
+
+// A summary counts as all its events, is listed after the entries, and is asked for by the key of its first event.
+func TestASummaryCountsAsItsEvents(t *testing.T) {
+	f := newFixture(t)
+	f.activateGeneration(generation)
+	guard := f.claimPartition(1)
+	summary := f.newEntry(1, 20, "")
+	summary.ID, summary.Events, summary.Records = SummaryID(summary.Reason), 70, 9000
+	summary.LastKey, summary.LastRevision = "last", f.revisionAt(300)
+	entries := []Quarantined{f.newEntry(1, 5, "h1"), summary}
+	f.saveCommit(1, Commit{Quarantine: entries}, guard)
+	f.saveCommit(2, Commit{Quarantine: []Quarantined{f.newEntry(2, 6, "h2")}}, f.claimPartition(2))
+
+	if n, err := f.QuarantineCount(t.Context()); n != 72 || err != nil {
+		t.Errorf("%d events (%v), want 72", n, err)
+	}
+	list, total, err := f.QuarantineList(t.Context(), QuarantineFilter{Limit: 10})
+	if err != nil || total != 72 || len(list) != 3 {
+		t.Fatalf("%d entries of %d events (%v), want 3 of 72", len(list), total, err)
+	}
+	last := list[2]
+	if !last.ID.IsSummary() || last.Events != 70 || last.Records != 9000 || last.LastKey != "last" || last.LastRevision.Number != 300 || last.Revision.Number != 20 {
+		t.Errorf("got %+v, want the summary", last)
+	}
+	if _, total, err = f.QuarantineList(t.Context(), QuarantineFilter{Limit: 10, HasPartition: true, Partition: 2}); total != 1 || err != nil {
+		t.Errorf("partition 2 has %d events (%v), want 1", total, err)
+	}
+	for filter, want := range map[RetryFilter]int{
+		{}: 72, {Partition: 1, HasPartition: true}: 71, {Event: summary.Key}: 70, {Event: entries[0].Key}: 1,
+	} {
+		if n, err := f.RequestRetry(t.Context(), filter); n != want || err != nil {
+			t.Errorf("retry of %+v: %d events (%v), want %d", filter, n, err, want)
+		}
+	}
+	f.saveCommit(1, Commit{Resolved: []EntryID{summary.ID}}, guard)
+	if n, err := f.QuarantineCount(t.Context()); n != 2 || err != nil {
+		t.Errorf("%d events (%v), want 2", n, err)
+	}
+}

@@ -31,6 +31,11 @@ type eventReader interface {
 	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error]
 }
 
+// archiveReader reads archived events by their revisions (manifest.Reader).
+type archiveReader interface {
+	ReadAt(ctx context.Context, p events.Partition, revisions []int64) iter.Seq2[events.Event, error]
+}
+
 // projectionStore is the part of the stored projections that a collector uses (snapshot.Store).
 type projectionStore interface {
 	LoadPartition(ctx context.Context, g projections.Generation, p events.Partition) (snapshot.Partition, error)
@@ -44,8 +49,9 @@ type projectionStore interface {
 // Collector folds the partitions that it owns. Open makes a Collector; Run does the work.
 type Collector struct {
 	cfg           Config
-	log           eventReader // reads the log and, for events that have left it, the archive
-	etcdLog       eventReader // reads the log alone
+	log           eventReader   // reads the log and, for events that have left it, the archive
+	etcdLog       eventReader   // reads the log alone
+	archive       archiveReader // nil in tests of folding alone: the log has every event
 	store         projectionStore
 	merger        merger // nil in tests of folding alone: chunks are never merged
 	gens          *snapshot.Store

@@ -87,6 +87,7 @@ type quarantine struct {
 	known     map[[16]byte][]knownEntry                 // by hash of an event's key: entries that are stored or due
 	entries   int                                       // in known
 	bytes     int                                       // of them, as stored
+	records   int                                       // of their events
 	summaries map[snapshot.EntryID]snapshot.Quarantined // stored or due
 	due       map[snapshot.EntryID]snapshot.Quarantined
 	inCommit  int                              // due entries taken for the commit in progress
@@ -131,6 +132,7 @@ func (q *quarantine) addEntry(entry *snapshot.Quarantined) {
 	q.known[entry.ID.Event] = append(q.known[entry.ID.Event], k)
 	q.entries++
 	q.bytes += k.bytes
+	q.records += k.records
 }
 
 func (q *quarantine) removeEntry(id snapshot.EntryID) {
@@ -140,6 +142,7 @@ func (q *quarantine) removeEntry(id snapshot.EntryID) {
 		}
 		q.entries--
 		q.bytes -= k.bytes
+		q.records -= k.records
 		return true
 	})
 	if q.known[id.Event] = rest; len(rest) == 0 {
@@ -156,12 +159,7 @@ func (q *quarantine) hasRoom(entry *snapshot.Quarantined) bool {
 type quarantineSize struct{ entries, events, records int }
 
 func (q *quarantine) size() quarantineSize {
-	n := quarantineSize{entries: q.entries + len(q.summaries), events: q.entries}
-	for _, known := range q.known {
-		for _, k := range known {
-			n.records += k.records
-		}
-	}
+	n := quarantineSize{entries: q.entries + len(q.summaries), events: q.entries, records: q.records}
 	for _, sum := range q.summaries {
 		n.events += sum.EventCount()
 		n.records += sum.Records

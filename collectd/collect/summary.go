@@ -26,7 +26,7 @@ type summaryRetry struct {
 func summaryOf(entry snapshot.Quarantined) snapshot.Quarantined {
 	entry.ID = snapshot.SummaryID(entry.Reason)
 	entry.Events, entry.LastKey, entry.LastRevision = 1, entry.Key, entry.Revision
-	entry.Host, entry.Upload, entry.Partial = "", "", false
+	entry.Host, entry.Partial = "", false
 	return entry
 }
 
@@ -46,7 +46,7 @@ func mergeSummaries(a, b snapshot.Quarantined) snapshot.Quarantined {
 	if b.LastRevision.Number >= a.LastRevision.Number {
 		a.LastRevision, a.LastKey = b.LastRevision, b.LastKey
 	}
-	a.Reason, a.Text = b.Reason, b.Text
+	a.Reason, a.Text, a.Upload = b.Reason, b.Text, b.Upload
 	return a
 }
 

@@ -22,14 +22,28 @@ const (
 // Quarantined returns the entries of a generation in a partition, in order of their events' revisions. It reads in
 // pages, so an entry that is written or removed meanwhile may be included or not.
 func (s *Store) Quarantined(ctx context.Context, g projections.Generation, p events.Partition) iter.Seq2[Quarantined, error] {
+	from := s.keys.partitionEntriesPrefix(g, p)
 	return func(yield func(Quarantined, error) bool) {
-		from := s.keys.partitionEntriesPrefix(g, p)
-		for end := prefixEnd(from); from != ""; {
+		for q, err := range s.entriesBetween(ctx, from, prefixEnd(from)) {
+			if err != nil {
+				err = fmt.Errorf("reading the quarantine of partition %d: %w", p, err)
+			}
+			if !yield(q, err) {
+				return
+			}
+		}
+	}
+}
+
+// entriesBetween returns the entries in a range of keys, read in pages.
+func (s *Store) entriesBetween(ctx context.Context, from, end string) iter.Seq2[Quarantined, error] {
+	return func(yield func(Quarantined, error) bool) {
+		for from := from; from != ""; {
 			resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 				return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageEntries))
 			})
 			if err != nil {
-				yield(Quarantined{}, fmt.Errorf("reading the quarantine of partition %d: %w", p, err))
+				yield(Quarantined{}, err)
 				return
 			}
 			for _, kv := range resp.Kvs {

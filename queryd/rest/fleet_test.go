@@ -203,7 +203,7 @@ func waitUntil(t testing.TB, what string, condition func() bool) {
 func (f *fleet) Quarantined(_ context.Context, filter QuarantineFilter) (list []Quarantined, total int, err error) {
 	at := time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC)
 	all := []Quarantined{
-		{Partition: 3, Entry: "0000000000000000040-00", Key: "/telemetry/queue/c/003/b", Revision: f.revision(40), Host: "node-b", Reason: "unfoldable", Text: `folding it panicked: "x"`,
+		{Partition: 3, Key: "/telemetry/queue/c/003/b", Revision: f.revision(40), Host: "node-b", Reason: "unfoldable", Text: `folding it panicked: "x"`,
 			Upload: "u-1", At: at, ModelVersion: 1, Attempts: 2, TriedAt: at.Add(time.Hour), RetryAsked: true,
 			Records: 12, Partial: true},
 		{Partition: 1, Key: "/telemetry/queue/c/001/a", Revision: f.revision(30), Host: "node-a", Reason: "overwritten", Text: "written again",

@@ -17,7 +17,6 @@ import (
 // events stay in the log or the archive.
 type Quarantined struct {
 	Partition    events.Partition
-	Entry        string // name of the entry in the partition's quarantine
 	Key          string
 	Revision     events.Revision
 	Host         events.HostID // "" if the event's key has no host
@@ -33,7 +32,8 @@ type Quarantined struct {
 	Partial      bool // the event's other records are folded
 
 	// Of a summary, whose Key and Revision are the first event's.
-	Events       int // 0: it is no summary
+	Events       int    // 0: it is no summary
+	Entry        string // name of the entry in the partition's quarantine
 	LastKey      string
 	LastRevision events.Revision
 }
@@ -159,7 +159,6 @@ func quarantineError(err error) error {
 func (w *writer) writeQuarantined(q *Quarantined) {
 	w.Open('{')
 	w.Whole("partition", int64(q.Partition))
-	w.Text("entry", q.Entry)
 	w.Key("key")
 	w.StringValue(q.Key)
 	w.Text("revision", q.Revision.String())
@@ -184,6 +183,7 @@ func (w *writer) writeQuarantined(q *Quarantined) {
 	}
 	if q.Events > 0 {
 		w.Whole("events", int64(q.Events))
+		w.Text("entry", q.Entry)
 		w.Text("last_key", q.LastKey)
 		w.Text("last_revision", q.LastRevision.String())
 	}

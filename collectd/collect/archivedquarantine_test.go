@@ -74,11 +74,15 @@ func TestQuarantinedEventsLeaveForTheArchiveAndAreRetriedFromThere(t *testing.T)
 	p.put(undecodable, "\x07garbage")
 	p.put(overwritten, "\x07garbage")
 	p.put(overwritten, "oops") // several values, of which the log has the last
-	p.collect(func(c *Collector) { c.apply = panicsOn(bad, &mended) })
+	c := p.collect(func(c *Collector) { c.apply = panicsOn(bad, &mended) })
 	want := map[string]string{unfoldable: "unfoldable 1", undecodable: "undecodable 1", overwritten: "overwritten 1"}
 	p.awaitListed(want)
 	p.awaitEmpty()
 	p.awaitListed(want)
+	awaitCondition(t, "the collector is degraded", func() bool {
+		err := c.Degraded()
+		return err != nil && strings.HasPrefix(err.Error(), "quarantined events: 3; their records, besides those of damaged events: 2;")
+	})
 
 	p.requestRetry(3)
 	p.awaitListed(map[string]string{unfoldable: "unfoldable 2", undecodable: "undecodable 2", overwritten: "overwritten 2"})
@@ -96,6 +100,14 @@ func TestQuarantinedEventsLeaveForTheArchiveAndAreRetriedFromThere(t *testing.T)
 	p.awaitListed(map[string]string{undecodable: "undecodable 1"})
 	p.awaitEmpty()
 	p.checkSame(append(good, bad))
+	awaitCondition(t, "one event is left", func() bool {
+		err := c.Degraded()
+		return err != nil && strings.HasPrefix(err.Error(), "quarantined events: 1; their records, besides those of damaged events: 0;")
+	})
+	c.stop()
+	if err := c.Degraded(); err != nil {
+		t.Errorf("a collector without partitions is degraded: %v", err)
+	}
 }
 
 // The same file, uploaded again after its event has left etcd, cannot be folded either. A merge of the archive finds the

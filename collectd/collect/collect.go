@@ -63,6 +63,7 @@ type Collector struct {
 	limiter       *catchUpLimiter
 	merging       chan struct{} // a token for the window whose chunks are merged
 	metrics       *metrics
+	quarantined   quarantinedTotal // in the partitions owned here
 	status        *generationStatus
 	idleWarnedFor projections.Generation // active generation of the last idle warning; used by the goroutine of runGenerations only
 
@@ -75,6 +76,9 @@ type Collector struct {
 	apply   func(*projections.Host, *events.Event) projections.Effect
 	version int
 }
+
+// quarantinedTotal is the content of the quarantines of several partitions.
+type quarantinedTotal struct{ events, records atomic.Int64 }
 
 // newCollector returns a collector without the parts that share partitions and lead generations.
 func newCollector(cfg Config, log eventReader, store projectionStore, lg *slog.Logger) *Collector {
@@ -111,6 +115,16 @@ func (c *Collector) Ready() error {
 		return fmt.Errorf("%d partitions are catching up with the log", n)
 	}
 	return nil
+}
+
+// Degraded returns an error that says how many events are in the quarantine of the partitions owned here, or nil.
+func (c *Collector) Degraded() error {
+	n, records := c.quarantined.events.Load(), c.quarantined.records.Load()
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("quarantined events: %d; their records, besides those of damaged events: %d; they are in no view: "+
+		"GET /api/v1/quarantine of queryd lists them, and docs/runbooks/quarantine.md says what to do", n, records)
 }
 
 // Run folds until ctx ends; then it commits everything folded, releases its claims and returns. It works on the

@@ -45,6 +45,8 @@ func (f *follower) setCounted(n quarantineSize) {
 	f.metrics.entries.Add(float64(n.entries - f.counted.entries))
 	f.metrics.held.Add(float64(n.events - f.counted.events))
 	f.metrics.heldRecords.Add(float64(n.records - f.counted.records))
+	f.quarantined.events.Add(int64(n.events - f.counted.events))
+	f.quarantined.records.Add(int64(n.records - f.counted.records))
 	f.counted = n
 }
 

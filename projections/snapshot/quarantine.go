@@ -107,6 +107,9 @@ const (
 	maxEntryText = 1 << 10
 )
 
+// UnknownReason is the reason of an entry whose value cannot be read.
+const UnknownReason = "unknown"
+
 // StoredSize returns the number of bytes that an entry takes in etcd, without the prefix of its key.
 func (q *Quarantined) StoredSize() int {
 	value, err := packEntry(q)
@@ -149,7 +152,7 @@ func (s *Store) unpackEntry(kv *mvccpb.KeyValue) (Quarantined, error) {
 	}
 	var v entryValue
 	if err := events.DecodeStoredJSON(kv.Value, &v); err != nil {
-		q.Reason, q.Text = "unknown", fmt.Sprintf("the entry cannot be read: %v", err)
+		q.Reason, q.Text = UnknownReason, fmt.Sprintf("the entry cannot be read: %v", err)
 		return q, nil
 	}
 	if r, err := events.ParseRevision(v.Revision); err == nil {

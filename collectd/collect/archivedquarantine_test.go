@@ -81,7 +81,7 @@ func TestQuarantinedEventsLeaveForTheArchiveAndAreRetriedFromThere(t *testing.T)
 	p.awaitListed(want)
 	awaitCondition(t, "the collector is degraded", func() bool {
 		err := c.Degraded()
-		return err != nil && strings.HasPrefix(err.Error(), "quarantined events: 3; their records, besides those of damaged events: 2;")
+		return err != nil && strings.HasPrefix(err.Error(), "quarantined events: 3; their records, as far as they are known: 2;")
 	})
 
 	p.requestRetry(3)
@@ -102,7 +102,7 @@ func TestQuarantinedEventsLeaveForTheArchiveAndAreRetriedFromThere(t *testing.T)
 	p.checkSame(append(good, bad))
 	awaitCondition(t, "one event is left", func() bool {
 		err := c.Degraded()
-		return err != nil && strings.HasPrefix(err.Error(), "quarantined events: 1; their records, besides those of damaged events: 0;")
+		return err != nil && strings.HasPrefix(err.Error(), "quarantined events: 1; their records, as far as they are known: 0;")
 	})
 	c.stop()
 	if err := c.Degraded(); err != nil {

@@ -123,7 +123,7 @@ func (c *Collector) Degraded() error {
 	if n == 0 {
 		return nil
 	}
-	return fmt.Errorf("quarantined events: %d; their records, besides those of damaged events: %d; they are in no view: "+
+	return fmt.Errorf("quarantined events: %d; their records, as far as they are known: %d; they are in no view: "+
 		"GET /api/v1/quarantine of queryd lists them, and docs/runbooks/quarantine.md says what to do", n, records)
 }
 

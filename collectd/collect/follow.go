@@ -219,7 +219,7 @@ func (f *follower) foldNext(ctx context.Context, ev *events.Event) error {
 }
 
 // foldEvent folds one event, after waiting while too many folded records are not committed. failed is the reason why
-// this event cannot be folded. No offset reaches since before the fold is stored.
+// this event cannot be folded, or not as a whole. No offset reaches since before the fold is stored.
 func (f *follower) foldEvent(ctx context.Context, ev *events.Event, since int64) (failed *failure, err error) {
 	f.folding.Lock()
 	defer f.folding.Unlock()
@@ -236,7 +236,7 @@ func (f *follower) foldEvent(ctx context.Context, ev *events.Event, since int64)
 		}
 	}()
 	effect, known, failed, err := f.foldModels(ctx, ev, since)
-	if failed != nil || err != nil {
+	if err != nil || failed != nil && !failed.partial {
 		return failed, err
 	}
 	if err := f.addHistory(ctx, ev, since, effect, known); err != nil {
@@ -244,7 +244,7 @@ func (f *follower) foldEvent(ctx context.Context, ev *events.Event, since int64)
 	}
 	f.metrics.events.Inc()
 	f.metrics.records.Add(float64(ev.Records()))
-	return nil, nil
+	return failed, nil
 }
 
 // foldModels folds an event into its host's models while holding a worker token.

@@ -317,7 +317,7 @@ func TestEntriesBeyondTheBoundAreSummarisedAndRetried(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		stop = r.startFollower(cfg) // what is stored counts
+		stop = r.startFollower(cfg) // the stored entries count
 		r.awaitCounts(5, 55)
 		mended.Store(true)
 		r.store.requestRetry(snapshot.EntryID{})
@@ -330,7 +330,7 @@ func TestEntriesBeyondTheBoundAreSummarisedAndRetried(t *testing.T) {
 			r.log.Delete(r.log.Key(&ev))
 		}
 		r.store.requestRetry(snapshot.EntryID{})
-		r.awaitCounts(5, 0) // what is gone is not counted any longer, and the listed ones are missing
+		r.awaitCounts(5, 0) // removed events are not counted any longer, and the listed ones are missing
 		if err := stop(); err != nil {
 			t.Error(err)
 		}

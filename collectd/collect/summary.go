@@ -10,7 +10,7 @@ import (
 // Events that find no room among a partition's entries are counted in summaries: how many, how many records, and the
 // first and the last of them. A summary lists no event, so a retry reads the log and the archive between the first and
 // the last and folds every event again; those that are folded already make no difference. It then replaces the counts
-// with those of the events that still fail, so it also corrects counts that are too high: a collector that starts again
+// with the counts of the events that still fail, so it also corrects counts that are too high: a collector that starts again
 // counts the events once more that it had counted and that its stored offset had not passed.
 
 // summaryRetry is a retry of a partition's summaries.

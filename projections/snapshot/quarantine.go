@@ -71,8 +71,8 @@ type Quarantined struct {
 	Records int  // records that are not folded; 0: not known, such as of a damaged event
 	Partial bool // the other records of the event are folded
 
-	// Of a summary (ID.IsSummary). Its Key and Revision are the first event's, its Upload and Text those of the event that
-	// was counted last; it has no host. Each of its events is in the range, and so may other events be.
+	// Of a summary (ID.IsSummary). Its Key and Revision are the first event's, its Upload and Text of the event that was
+	// counted last; it has no host. Each of its events is in the range, and so may other events be.
 	Events       int // at least 1
 	LastKey      string
 	LastRevision events.Revision

@@ -52,13 +52,13 @@ ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events events/eventlog events/wait
-ingestd/ingest:       events events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/jobs ingestd/pipeline
+ingestd/ingest:       events events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/jobs ingestd/pipeline projections/snapshot
 
 ingestd/answer:       events
 ingestd/bounds:       events
 ingestd/intake:       ingestd/answer ingestd/unpack
 ingestd/pipeline:     events events/eventlog events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/unpack ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint
-ingestd/pipeline/pipelinetest: events events/eventlog events/eventstest
+ingestd/pipeline/pipelinetest: events events/eventlog events/eventstest projections/snapshot
 ingestd/jobs:         events/wait ingestd/answer ingestd/intake ingestd/pipeline ingestd/spool ingestd/uploads
 ingestd/unpack:
 ingestd/upload:       events/wait

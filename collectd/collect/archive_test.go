@@ -48,7 +48,7 @@ func archiveDir(t *testing.T) string {
 }
 
 // collect starts a collector that archives at once, and then deletes at once.
-func (p *archived) collect() *running {
+func (p *archived) collect(adjust ...func(*Collector)) *running {
 	p.t.Helper()
 	cfg := Config{
 		Sharing:      partition.Config{DataDir: p.t.TempDir(), LeaseTTL: 3 * time.Second, JoinDebounce: 50 * time.Millisecond},
@@ -62,6 +62,9 @@ func (p *archived) collect() *running {
 	c, err := openAs(cfg, p.cfg, p.log, snapshot.ModelVersion, nil)
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	for _, a := range adjust {
+		a(c)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{Collector: c, t: p.t, cancel: cancel, ended: make(chan error, 1)}

@@ -31,6 +31,11 @@ type eventReader interface {
 	Watch(ctx context.Context, p events.Partition, after events.Revision) iter.Seq2[eventlog.Batch, error]
 }
 
+// archiveReader reads archived events by their revisions (manifest.Reader).
+type archiveReader interface {
+	ReadAt(ctx context.Context, p events.Partition, revisions []int64) iter.Seq2[events.Event, error]
+}
+
 // projectionStore is the part of the stored projections that a collector uses (snapshot.Store).
 type projectionStore interface {
 	LoadPartition(ctx context.Context, g projections.Generation, p events.Partition) (snapshot.Partition, error)
@@ -44,8 +49,9 @@ type projectionStore interface {
 // Collector folds the partitions that it owns. Open makes a Collector; Run does the work.
 type Collector struct {
 	cfg           Config
-	log           eventReader // reads the log and, for events that have left it, the archive
-	etcdLog       eventReader // reads the log alone
+	log           eventReader   // reads the log and, for events that have left it, the archive
+	etcdLog       eventReader   // reads the log alone
+	archive       archiveReader // nil in tests of folding alone: the log has every event
 	store         projectionStore
 	merger        merger // nil in tests of folding alone: chunks are never merged
 	gens          *snapshot.Store
@@ -57,6 +63,7 @@ type Collector struct {
 	limiter       *catchUpLimiter
 	merging       chan struct{} // a token for the window whose chunks are merged
 	metrics       *metrics
+	quarantined   quarantinedTotal // in the partitions owned here
 	status        *generationStatus
 	idleWarnedFor projections.Generation // active generation of the last idle warning; used by the goroutine of runGenerations only
 
@@ -72,6 +79,9 @@ type Collector struct {
 
 // applyEvent folds an event into its host's models within bounds (projections.Host.ApplyWithin).
 type applyEvent func(*projections.Host, *events.Event, projections.Bounds) projections.Effect
+
+// quarantinedTotal is the content of the quarantines of several partitions.
+type quarantinedTotal struct{ events, records atomic.Int64 }
 
 // newCollector returns a collector without the parts that share partitions and lead generations.
 func newCollector(cfg Config, log eventReader, store projectionStore, lg *slog.Logger) *Collector {
@@ -108,6 +118,16 @@ func (c *Collector) Ready() error {
 		return fmt.Errorf("%d partitions are catching up with the log", n)
 	}
 	return nil
+}
+
+// Degraded returns an error that says how many events are in the quarantine of the partitions owned here, or nil.
+func (c *Collector) Degraded() error {
+	n, records := c.quarantined.events.Load(), c.quarantined.records.Load()
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("quarantined events: %d; their records, as far as they are known: %d; they are in no view: "+
+		"GET /api/v1/quarantine of queryd lists them, and docs/runbooks/quarantine.md says what to do", n, records)
 }
 
 // Run folds until ctx ends; then it commits everything folded, releases its claims and returns. It works on the

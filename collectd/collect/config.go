@@ -25,7 +25,8 @@ type Config struct {
 	Retain  retain.Config    // retention of events and history in etcd
 	Archive *archive.Store   // receives the events that leave the log; nil: there is no archive. It has no flag here
 
-	compactionInterval time.Duration // for tests
+	compactionInterval                 time.Duration // for tests
+	quarantineEntries, quarantineBytes int           // bounds of a partition's quarantine, for tests
 }
 
 const (
@@ -66,6 +67,8 @@ func (c Config) withDefaults() Config {
 	c.RemovalGrace = orDefault(c.RemovalGrace, defaultRemovalGrace)
 	c.Lateness = orDefault(c.Lateness, defaultLateness)
 	c.compactionInterval = orDefault(c.compactionInterval, defaultCompactionInterval)
+	c.quarantineEntries = orDefault(c.quarantineEntries, maxQuarantineEntries)
+	c.quarantineBytes = orDefault(c.quarantineBytes, maxQuarantineBytes)
 	return c
 }
 

@@ -137,7 +137,7 @@ func (s *state) markSaved(c snapshot.Commit) {
 	if c.Offsets != nil {
 		s.offsets = *c.Offsets
 	}
-	freed := len(c.Quarantine)
+	freed := s.quarantine.inCommit
 	for _, h := range s.inCommit {
 		freed += h.records
 	}

@@ -40,8 +40,8 @@ type follower struct {
 
 	archived int64 // events up to this revision were archived when this run began
 
-	outdated bool // an earlier version of the models left entries in the quarantine
-	counted  int  // entries counted in the metric; used by the committing goroutine only, once it runs
+	outdated bool           // an earlier version of the models left entries in the quarantine
+	counted  quarantineSize // counted in the metrics; used by the committing goroutine only, once it runs
 }
 
 // guard proves ownership of the partition (partition.Claim); every commit carries it.
@@ -66,7 +66,7 @@ func (f *follower) foldPartition(ctx context.Context) error {
 	if err := f.loadQuarantine(ctx); err != nil {
 		return err
 	}
-	defer func() { f.metrics.entries.Sub(float64(f.counted)) }()
+	defer f.uncountEntries()
 
 	group, ctx := errgroup.WithContext(ctx)
 	folded := make(chan struct{})
@@ -219,7 +219,7 @@ func (f *follower) foldNext(ctx context.Context, ev *events.Event) error {
 }
 
 // foldEvent folds one event, after waiting while too many folded records are not committed. failed is the reason why
-// this event cannot be folded. No offset reaches since before the fold is stored.
+// this event cannot be folded, or not as a whole. No offset reaches since before the fold is stored.
 func (f *follower) foldEvent(ctx context.Context, ev *events.Event, since int64) (failed *failure, err error) {
 	f.folding.Lock()
 	defer f.folding.Unlock()

@@ -12,7 +12,9 @@ type metrics struct {
 	commits, chunks, restarts prometheus.Counter
 	merged                    prometheus.Counter
 	quarantined               *prometheus.CounterVec
-	owned, entries            prometheus.Gauge
+	owned                     prometheus.Gauge
+	entries                   prometheus.Gauge // of the quarantine, as the next two
+	held, heldRecords         prometheus.Gauge
 	commitSeconds             prometheus.Histogram
 	lag                       prometheus.Histogram
 }
@@ -36,6 +38,12 @@ func newMetrics() *metrics {
 		entries: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "collect_quarantine_entries", Help: "Entries in the quarantine of the partitions owned here.",
 		}),
+		held: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "collect_quarantine_events", Help: "Events in the quarantine of the partitions owned here, with those that only summaries count.",
+		}),
+		heldRecords: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "collect_quarantine_records", Help: "Records of these events that are in no view; of damaged events they are not known.",
+		}),
 		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "collect_commit_seconds", Help: "Time of one commit.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 12),
 		}),
@@ -49,7 +57,7 @@ func newMetrics() *metrics {
 func (c *Collector) Metrics(reg prometheus.Registerer) error {
 	m := c.metrics
 	var all []error
-	for _, one := range []prometheus.Collector{m.events, m.records, m.commits, m.chunks, m.merged, m.restarts, m.quarantined, m.owned, m.entries, m.commitSeconds, m.lag} {
+	for _, one := range []prometheus.Collector{m.events, m.records, m.commits, m.chunks, m.merged, m.restarts, m.quarantined, m.owned, m.entries, m.held, m.heldRecords, m.commitSeconds, m.lag} {
 		all = append(all, reg.Register(one))
 	}
 	for _, register := range c.registrations {

@@ -36,7 +36,8 @@ func openAs(cfg Config, store eventlog.Config, log *eventlog.Log, version int, l
 	}
 	saved := snapshot.New(writes, store, log.Facts(), lg)
 	c := newCollector(cfg, log, saved, lg)
-	c.log = manifest.NewReader(log, cfg.Archive, manifest.New(writes, store, log.Facts()))
+	reader := manifest.NewReader(log, cfg.Archive, manifest.New(writes, store, log.Facts()))
+	c.log, c.archive = reader, reader
 	c.keeper = retain.New(cfg.Retain, store, log, saved, cfg.Archive, writes, c.lg)
 	c.foreign = foreign.New(log, c.cfg.PollInterval, c.lg)
 	c.gens, c.merger, c.owner, c.writable, c.version = saved, saved, owner, saved.Writable, version

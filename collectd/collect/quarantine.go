@@ -28,6 +28,14 @@ func partialFailure(reason, text string, records int) *failure {
 	return &failure{reason: reason, text: text, partial: true, records: records}
 }
 
+// recordsOf returns the number of records of an event that a failure concerns; 0 for a damaged event.
+func (f *failure) recordsOf(ev *events.Event) int {
+	if f.partial {
+		return f.records
+	}
+	return ev.Records()
+}
+
 // The reasons are values of a metric's label and of answers: they are never renamed.
 const (
 	overwritten     = "overwritten"      // the event's key was written again
@@ -61,77 +69,164 @@ func entryOf(ev *events.Event, f *failure, version int) snapshot.Quarantined {
 	return snapshot.Quarantined{
 		ID: snapshot.EntryIDOf(ev.Key, ev.Revision), Key: ev.Key, Revision: ev.Revision, Host: ev.Host, Upload: ev.Upload,
 		Reason: f.reason, Text: f.text, At: now, Version: version, Attempts: 1, TriedAt: now, TriedVersion: version,
+		Records: f.recordsOf(ev), Partial: f.partial,
 	}
 }
+
+// The bounds of a partition's entries. Events beyond them are counted in summaries, one for each reason.
+const (
+	maxQuarantineEntries = 4096
+	maxQuarantineBytes   = 4 << 20
+)
 
 // quarantine is the part of a state that tracks events that cannot be folded, and their unwritten entries. The
 // state's lock guards it.
 type quarantine struct {
-	known     map[[16]byte][]int64 // by hash of an event's key: revisions that have an entry, stored or due
+	maxEntries, maxBytes int
+
+	known     map[[16]byte][]knownEntry                 // by hash of an event's key: entries that are stored or due
+	entries   int                                       // in known
+	bytes     int                                       // of them, as stored
+	records   int                                       // of their events
+	summaries map[snapshot.EntryID]snapshot.Quarantined // stored or due
 	due       map[snapshot.EntryID]snapshot.Quarantined
-	resolving map[snapshot.EntryID]events.HostID // folded since: removed once the host's fold is stored
-	answered  []snapshot.RetryRequest            // removed once resolving is empty
+	inCommit  int                              // due entries taken for the commit in progress
+	folded    map[snapshot.EntryID]foldedEntry // folded since: changed once the host's fold is stored
+	answered  []snapshot.RetryRequest          // removed once folded is empty and no summaries are retried
+	retry     *summaryRetry                    // of the summaries; nil: none is in progress
 }
 
-func newQuarantine() quarantine {
+// knownEntry is an entry of one event.
+type knownEntry struct {
+	revision int64
+	bytes    int
+	records  int
+}
+
+// foldedEntry is a change of an entry that waits for the fold of its event to be stored.
+type foldedEntry struct {
+	host events.HostID
+	rest *snapshot.Quarantined // the entry of an event that is folded in part; nil: the entry is removed
+}
+
+func newQuarantine(cfg Config) quarantine {
 	return quarantine{
-		known: map[[16]byte][]int64{}, due: map[snapshot.EntryID]snapshot.Quarantined{},
-		resolving: map[snapshot.EntryID]events.HostID{},
+		maxEntries: cfg.quarantineEntries, maxBytes: cfg.quarantineBytes,
+		known: map[[16]byte][]knownEntry{}, summaries: map[snapshot.EntryID]snapshot.Quarantined{},
+		due: map[snapshot.EntryID]snapshot.Quarantined{}, folded: map[snapshot.EntryID]foldedEntry{},
 	}
 }
 
 func (q *quarantine) hasEntry(id snapshot.EntryID) bool {
-	return slices.Contains(q.known[id.Event], id.Revision)
+	return slices.ContainsFunc(q.known[id.Event], func(k knownEntry) bool { return k.revision == id.Revision })
 }
 
-func (q *quarantine) addEntry(id snapshot.EntryID) {
-	if !q.hasEntry(id) {
-		q.known[id.Event] = append(q.known[id.Event], id.Revision)
+// addEntry tracks an entry that is stored or due, in place of an earlier form of the same entry.
+func (q *quarantine) addEntry(entry *snapshot.Quarantined) {
+	if entry.ID.IsSummary() {
+		q.summaries[entry.ID] = *entry
+		return
 	}
+	q.removeEntry(entry.ID)
+	k := knownEntry{revision: entry.ID.Revision, bytes: entry.StoredSize(), records: entry.Records}
+	q.known[entry.ID.Event] = append(q.known[entry.ID.Event], k)
+	q.entries++
+	q.bytes += k.bytes
+	q.records += k.records
 }
 
 func (q *quarantine) removeEntry(id snapshot.EntryID) {
-	rest := slices.DeleteFunc(q.known[id.Event], func(r int64) bool { return r == id.Revision })
+	rest := slices.DeleteFunc(q.known[id.Event], func(k knownEntry) bool {
+		if k.revision != id.Revision {
+			return false
+		}
+		q.entries--
+		q.bytes -= k.bytes
+		q.records -= k.records
+		return true
+	})
 	if q.known[id.Event] = rest; len(rest) == 0 {
 		delete(q.known, id.Event)
 	}
 }
 
-// takeDue adds all due changes to a commit: new entries at once; the removal of an entry once stored reports that its
-// host's models and records are in this commit or an earlier one; the removal of retry requests once no entry is
-// resolving.
+// hasRoom reports whether another event may have an entry of its own.
+func (q *quarantine) hasRoom(entry *snapshot.Quarantined) bool {
+	return q.entries < q.maxEntries && q.bytes+entry.StoredSize() <= q.maxBytes
+}
+
+// quarantineSize is the content of a partition's quarantine.
+type quarantineSize struct{ entries, events, records int }
+
+func (q *quarantine) size() quarantineSize {
+	n := quarantineSize{entries: q.entries + len(q.summaries), events: q.entries, records: q.records}
+	for _, sum := range q.summaries {
+		n.events += sum.EventCount()
+		n.records += sum.Records
+	}
+	return n
+}
+
+// takeDue adds all due changes to a commit: new entries at once; the change of an entry once stored reports that its
+// host's models and records are in this commit or an earlier one, and the change of retried summaries likewise; the
+// removal of retry requests once no such change is left.
 func (q *quarantine) takeDue(c *snapshot.Commit, stored func(events.HostID) bool) {
-	c.Quarantine = slices.SortedFunc(maps.Values(q.due), func(a, b snapshot.Quarantined) int {
-		return cmp.Or(cmp.Compare(a.ID.Revision, b.ID.Revision), slices.Compare(a.ID.Event[:], b.ID.Event[:]))
-	})
-	clear(q.due)
-	for id, host := range q.resolving {
-		if stored(host) {
+	q.inCommit = len(q.due)
+	for id, f := range q.folded {
+		if !stored(f.host) {
+			continue
+		}
+		if delete(q.folded, id); f.rest == nil {
 			c.Resolved = append(c.Resolved, id)
-			delete(q.resolving, id)
+		} else {
+			c.Quarantine = append(c.Quarantine, *f.rest)
 		}
 	}
-	if len(q.resolving) == 0 {
+	q.endRetry(c, stored)
+	c.Quarantine = slices.AppendSeq(c.Quarantine, maps.Values(q.due))
+	clear(q.due)
+	slices.SortFunc(c.Quarantine, func(a, b snapshot.Quarantined) int {
+		return cmp.Or(cmp.Compare(a.ID.Revision, b.ID.Revision), slices.Compare(a.ID.Event[:], b.ID.Event[:]))
+	})
+	if len(q.folded) == 0 && q.retry == nil {
 		c.Retried, q.answered = q.answered, nil
 	}
 }
 
 // quarantineEvent adds the entry of an event that cannot be folded, unless it exists. With again the entry is written
-// anyway.
+// anyway. Without room for an entry the event is counted in the summary of its reason.
 func (s *state) quarantineEvent(entry snapshot.Quarantined, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := &s.quarantine
-	_, isDue := q.due[entry.ID]
-	if q.hasEntry(entry.ID) && !again {
+	switch known := q.hasEntry(entry.ID); {
+	case known && !again:
+		return
+	case !known && !q.hasRoom(&entry):
+		s.summariseLocked(entry)
 		return
 	}
-	if !isDue {
+	s.putEntryLocked(entry)
+}
+
+func (s *state) putEntryLocked(entry snapshot.Quarantined) {
+	q := &s.quarantine
+	if _, isDue := q.due[entry.ID]; !isDue {
 		s.records++
 	}
 	q.due[entry.ID] = entry
-	delete(q.resolving, entry.ID)
-	q.addEntry(entry.ID)
+	delete(q.folded, entry.ID)
+	q.addEntry(&entry)
+	s.changed.Set()
+}
+
+// replaceEntry rewrites the entry of an event that a retry has folded in part, once that part is stored.
+func (s *state) replaceEntry(entry snapshot.Quarantined, host events.HostID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropDueLocked(entry.ID)
+	s.quarantine.addEntry(&entry)
+	s.quarantine.folded[entry.ID] = foldedEntry{host: host, rest: &entry}
 	s.changed.Set()
 }
 
@@ -143,14 +238,17 @@ func (s *state) resolveEntry(id snapshot.EntryID, host events.HostID) {
 }
 
 func (s *state) resolveEntryLocked(id snapshot.EntryID, host events.HostID) {
-	q := &s.quarantine
-	if _, isDue := q.due[id]; isDue {
-		delete(q.due, id)
+	s.dropDueLocked(id)
+	s.quarantine.removeEntry(id)
+	s.quarantine.folded[id] = foldedEntry{host: host}
+	s.changed.Set()
+}
+
+func (s *state) dropDueLocked(id snapshot.EntryID) {
+	if _, isDue := s.quarantine.due[id]; isDue {
+		delete(s.quarantine.due, id)
 		s.records--
 	}
-	q.removeEntry(id)
-	q.resolving[id] = host
-	s.changed.Set()
 }
 
 // resolveOlder removes the entries of an event that was folded: its own, when the fold failed before, and the entries
@@ -162,9 +260,9 @@ func (s *state) resolveOlder(ev *events.Event) {
 		return
 	}
 	id := snapshot.EntryIDOf(ev.Key, ev.Revision)
-	for _, revision := range slices.Clone(s.quarantine.known[id.Event]) {
-		if revision <= ev.Revision.Number {
-			s.resolveEntryLocked(snapshot.EntryID{Revision: revision, Event: id.Event}, ev.Host)
+	for _, k := range slices.Clone(s.quarantine.known[id.Event]) {
+		if k.revision <= ev.Revision.Number {
+			s.resolveEntryLocked(snapshot.EntryID{Revision: k.revision, Event: id.Event}, ev.Host)
 		}
 	}
 }
@@ -184,13 +282,9 @@ func (s *state) unansweredRetries(requests []snapshot.RetryRequest) []snapshot.R
 	return slices.DeleteFunc(requests, func(m snapshot.RetryRequest) bool { return slices.Contains(s.quarantine.answered, m) })
 }
 
-// entryCount returns the number of entries in the partition's quarantine.
-func (s *state) entryCount() int {
+// quarantineSize returns the size of the partition's quarantine.
+func (s *state) quarantineSize() quarantineSize {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := 0
-	for _, revisions := range s.quarantine.known {
-		n += len(revisions)
-	}
-	return n
+	return s.quarantine.size()
 }

@@ -240,6 +240,195 @@ func TestAFloodOfDamagedEventsIsBounded(t *testing.T) {
 	})
 }
 
+// quarantineCount returns the numbers of listed events and of summarised ones, and the summaries.
+func (r *rig) quarantineCount() (listed, summarised int, summaries []snapshot.Quarantined) {
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	for id, q := range r.store.entries {
+		if id.IsSummary() {
+			summarised += q.Events
+			summaries = append(summaries, q)
+		} else {
+			listed++
+		}
+	}
+	return listed, summarised, summaries
+}
+
+// awaitCounts waits until that many events are listed and summarised, and no retry request is left.
+func (r *rig) awaitCounts(listed, summarised int) {
+	r.t.Helper()
+	var l, s int
+	for range 3000 {
+		r.store.mu.Lock()
+		marks := len(r.store.marks)
+		r.store.mu.Unlock()
+		if l, s, _ = r.quarantineCount(); marks == 0 && l == listed && s == summarised {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	r.t.Fatalf("%d events are listed and %d summarised, want %d and %d", l, s, listed, summarised)
+}
+
+// Entries are bounded in number, and events beyond the bound are counted by reason, with the first and the last of them.
+// A retry tries them all, across restarts, and corrects the counts.
+func TestEntriesBeyondTheBoundAreSummarisedAndRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		var mended atomic.Bool
+		good := eventstest.Events("good", 0, 30)
+		r.apply = func(h *projections.Host, ev *events.Event) projections.Effect {
+			if !mended.Load() && ev.Host == "bad" {
+				panic("index out of range")
+			}
+			return h.Apply(ev)
+		}
+		cfg := Config{quarantineEntries: 5}
+		stop := r.startFollower(cfg)
+		var garbage []snapshot.EntryID
+		bad := eventstest.Events("bad", 0, 30)
+		for i := range 30 {
+			r.appendEvents(good[i], bad[i])
+			garbage = append(garbage, r.overwriteEvent(eventstest.Event("g", i), "garbage"))
+		}
+		r.awaitStored()
+		r.awaitCounts(5, 55)
+		_, _, summaries := r.quarantineCount()
+		for _, sum := range summaries {
+			want := map[string]int{panicked: 0, unknownEncoding: 0}
+			switch sum.Reason {
+			case panicked:
+				want[panicked] = 2 * sum.Events // records of each
+			case unknownEncoding:
+				if last := garbage[len(garbage)-1]; sum.LastRevision.Number != last.Revision {
+					t.Errorf("the summary ends at revision %d, want %d", sum.LastRevision.Number, last.Revision)
+				}
+			default:
+				t.Errorf("a summary of %q", sum.Reason)
+			}
+			if sum.Records != want[sum.Reason] || sum.Key == "" || sum.LastKey == "" || sum.Revision.Number == 0 || sum.Text == "" {
+				t.Errorf("summary %+v, want %d records and where its events are", sum, want[sum.Reason])
+			}
+		}
+		if got := r.gauge(); got != 7 {
+			t.Errorf("metric counts %v entries, want 5 and 2 summaries", got)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		stop = r.startFollower(cfg) // the stored entries count
+		r.awaitCounts(5, 55)
+		mended.Store(true)
+		r.store.requestRetry(snapshot.EntryID{})
+		r.awaitCounts(5, 25) // the garbage
+		r.checkStored()
+		r.store.requestRetry(snapshot.SummaryID(unknownEncoding))
+		r.awaitCounts(5, 25)
+		for i := range garbage {
+			ev := eventstest.Event("g", i)
+			r.log.Delete(r.log.Key(&ev))
+		}
+		r.store.requestRetry(snapshot.EntryID{})
+		r.awaitCounts(5, 0) // removed events are not counted any longer, and the listed ones are missing
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTheBytesOfEntriesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.startFollower(Config{quarantineBytes: 4000})()
+		for i := range 40 {
+			r.overwriteEvent(eventstest.Event("g", i), "garbage")
+		}
+		r.awaitStored()
+		listed, summarised, _ := r.quarantineCount()
+		size := 0
+		r.store.mu.Lock()
+		for id, q := range r.store.entries {
+			if !id.IsSummary() {
+				size += q.StoredSize()
+			}
+		}
+		r.store.mu.Unlock()
+		if listed+summarised != 40 || size > 4000 || size < 3000 {
+			t.Errorf("%d events are listed, in %d bytes, and %d summarised; want 40 in all and at most 4000 bytes", listed, size, summarised)
+		}
+	})
+}
+
+// Events that fail while the summaries are retried are counted beside the result of the retry, which waits until the
+// folds of the events are stored.
+func TestARetryOfSummariesKeepsWhatComesMeanwhile(t *testing.T) {
+	s := newState(Config{quarantineEntries: 1}.withDefaults(), snapshot.Partition{}, func() int64 { return 0 })
+	failing := func(number int64) snapshot.Quarantined {
+		ev := eventstest.Event("a", int(number))
+		ev.Key, ev.Revision.Number = fmt.Sprint("k", number), number
+		return entryOf(&ev, &failure{reason: panicked, text: "no"}, 1)
+	}
+	s.advanceTo(events.Revision{Number: 9})
+	for number := range int64(5) {
+		s.quarantineEvent(failing(number+1), false) // 1 is listed, 2 to 5 are counted
+	}
+	s.takeDue(time.Now(), 0, false)
+	if after, upto, some := s.beginSummaryRetry(7); after.Number != 1 || upto.Number != 5 || !some {
+		t.Errorf("the retry is of events after %d up to %d, want those of 2 to 5", after.Number, upto.Number)
+	}
+	again := failing(3)
+	s.addRetried("a", &again)
+	s.addRetried("a", nil)
+	s.quarantineEvent(failing(9), false)
+	s.finishSummaryRetry()
+	s.dirty["a"] = &hostState{savedAt: time.Now()}
+	if c, _ := s.takeDue(time.Now(), time.Hour, false); len(c.Quarantine) != 1 || c.Quarantine[0].Events != 5 {
+		t.Errorf("before the fold is stored the summaries become %+v, want the five events", c.Quarantine)
+	}
+	delete(s.dirty, "a")
+	c, _ := s.takeDue(time.Now(), 0, false)
+	if len(c.Quarantine) != 1 {
+		t.Fatalf("the commit has %d entries, want the summary", len(c.Quarantine))
+	}
+	sum := c.Quarantine[0]
+	if sum.Events != 2 || sum.Records != 4 || sum.Revision.Number != 3 || sum.LastRevision.Number != 9 || sum.LastKey != "k9" || sum.Attempts != 2 || sum.TriedVersion != 7 {
+		t.Errorf("the summary is %+v, want events 3 and 9", sum)
+	}
+	if n := s.quarantineSize(); n != (quarantineSize{entries: 2, events: 3, records: 6}) {
+		t.Errorf("the quarantine has %+v, want the listed event and two more", n)
+	}
+}
+
+// An event that is folded in part has an entry that says so, until a retry folds all of it.
+func TestAnEventFoldedInPartHasAnEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.appendEvents(eventstest.Event("a", 1))
+		s := newState(Config{}.withDefaults(), snapshot.Partition{}, func() int64 { return 0 })
+		var got events.Event
+		for got = range r.log.Read(t.Context(), 0, events.Revision{}, r.head()) {
+		}
+		entry := entryOf(&got, partialFailure(oversized, "two GPUs too many", 1), snapshot.ModelVersion)
+		s.quarantineEvent(entry, false)
+		if entry.Records != 1 || !entry.Partial || entry.Host != "a" {
+			t.Errorf("entry %+v, want one record of the event", entry)
+		}
+		if n := s.quarantineSize(); n != (quarantineSize{1, 1, 1}) {
+			t.Errorf("the quarantine has %+v, want one record", n)
+		}
+		s.replaceEntry(entry, "a") // a retry, again in part
+		c, _ := s.takeDue(time.Now(), 0, false)
+		if len(c.Quarantine) != 1 || c.Quarantine[0].ID != entry.ID || len(c.Resolved) != 0 {
+			t.Errorf("the commit has entries %+v, want the same one", c.Quarantine)
+		}
+		s.resolveEntry(entry.ID, "a")
+		if c, _ = s.takeDue(time.Now(), 0, false); len(c.Resolved) != 1 || s.quarantineSize() != (quarantineSize{}) {
+			t.Errorf("the commit resolves %v, want the entry", c.Resolved)
+		}
+	})
+}
+
 // TestRandomQuarantine mixes garbage and random fold failures with events, commits that fail before, in the middle
 // and after, changes of owner, and retries at any time. No offset ever passes an event that is neither folded nor in
 // the quarantine, and at the end only the garbage is quarantined.
@@ -268,7 +457,7 @@ func randomQuarantine(t *testing.T, seed uint64) {
 	r.store.cut = failing
 	r.store.passed = func(to events.Revision) error {
 		for id := range garbage {
-			if _, there := r.store.entries[id]; id.Revision <= to.Number && !there {
+			if id.Revision <= to.Number && !r.store.accountsForLocked(id) {
 				t.Errorf("an offset passes revision %d, which has no entry", id.Revision)
 			}
 		}
@@ -285,7 +474,7 @@ func randomQuarantine(t *testing.T, seed uint64) {
 	}
 	unlucky.Store(5)
 
-	cfg := Config{BufferSize: 1 + rng.IntN(50), SeriesInterval: time.Duration(1+rng.IntN(3000)) * time.Millisecond}
+	cfg := Config{quarantineEntries: 1 + rng.IntN(30), BufferSize: 1 + rng.IntN(50), SeriesInterval: time.Duration(1+rng.IntN(3000)) * time.Millisecond}
 	stop := r.startFollower(cfg)
 	for i := range 60 {
 		host := events.HostID(fmt.Sprintf("h%d", rng.IntN(3)))
@@ -331,13 +520,32 @@ func randomQuarantine(t *testing.T, seed uint64) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if got, want := slices.SortedFunc(maps.Keys(r.entries()), byRevision), slices.SortedFunc(maps.Keys(garbage), byRevision); !slices.Equal(got, want) {
-		t.Errorf("the quarantine ends with %v, want the garbage %v", got, want)
+	listed, summarised, _ := r.quarantineCount()
+	if listed+summarised != len(garbage) {
+		t.Errorf("the quarantine ends with %d listed events and %d summarised ones, want the %d of the garbage", listed, summarised, len(garbage))
 	}
+	r.store.mu.Lock()
+	for id := range r.store.entries {
+		if _, wanted := garbage[id]; !wanted && !id.IsSummary() {
+			t.Errorf("the quarantine ends with %v, which is no garbage", id)
+		}
+	}
+	r.store.mu.Unlock()
 	r.checkStored()
 	if err := stop(); err != nil {
 		t.Errorf("stopping: %v", err)
 	}
 }
 
-func byRevision(a, b snapshot.EntryID) int { return int(a.Revision - b.Revision) }
+// accountsForLocked reports whether an event has an entry, or is in the range of a summary.
+func (s *memoryStore) accountsForLocked(id snapshot.EntryID) bool {
+	if _, there := s.entries[id]; there {
+		return true
+	}
+	for other, sum := range s.entries {
+		if other.IsSummary() && sum.Revision.Number <= id.Revision && id.Revision <= sum.LastRevision.Number {
+			return true
+		}
+	}
+	return false
+}

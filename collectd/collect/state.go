@@ -71,7 +71,7 @@ func newState(cfg Config, stored snapshot.Partition, goal func() int64) *state {
 		folded:  earlierRevision(stored.Offsets.Live, stored.Offsets.Series),
 		total:   stored.Offsets.Records,
 
-		quarantine: newQuarantine(),
+		quarantine: newQuarantine(cfg),
 	}
 	for _, h := range stored.Hosts {
 		s.hosts[h.ID] = &hostState{Host: h}

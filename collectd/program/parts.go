@@ -45,6 +45,6 @@ func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []dae
 		return nil, err
 	}
 	return append([]daemon.Part{
-		{Name: "collect", Run: c.Run, Ready: c.Ready, Metrics: c.Metrics, Status: c.Status, Close: c.Close},
+		{Name: "collect", Run: c.Run, Ready: c.Ready, Degraded: c.Degraded, Metrics: c.Metrics, Status: c.Status, Close: c.Close},
 	}, opened...), nil
 }

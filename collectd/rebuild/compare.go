@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
@@ -99,7 +100,7 @@ func (r *rebuild) compareOnce(ctx context.Context, p events.Partition, active, r
 		if err != nil {
 			return err
 		}
-		if ev.Damage == nil && !unfoldable[snapshot.EntryIDOf(ev.Key, ev.Revision)] {
+		if ev.Damage == nil && !unfoldable.contains(&ev) {
 			foldEvent(&ev, a.hosts, b.hosts, rest)
 		}
 	}
@@ -120,16 +121,31 @@ func (p windowKey) compareTo(q windowKey) int {
 	return cmp.Or(cmp.Compare(p.window, q.window), cmp.Compare(events.Escape(string(p.host)), events.Escape(string(q.host))))
 }
 
+// quarantined are events that some generation could not fold.
+type quarantined struct {
+	entries   map[snapshot.EntryID]bool
+	summaries []snapshot.Quarantined
+}
+
+// contains reports whether an event is quarantined, or may be, because it is in the range of a summary.
+func (q *quarantined) contains(ev *events.Event) bool {
+	return q.entries[snapshot.EntryIDOf(ev.Key, ev.Revision)] || slices.ContainsFunc(q.summaries, func(sum snapshot.Quarantined) bool {
+		return sum.Revision.Number <= ev.Revision.Number && ev.Revision.Number <= sum.LastRevision.Number
+	})
+}
+
 // quarantinedEvents returns the events of a partition that either generation could not fold. Their folds may panic; a panic of
 // any other event's fold is a defect and surfaces.
-func (r *rebuild) quarantinedEvents(ctx context.Context, p events.Partition, generations ...projections.Generation) (map[snapshot.EntryID]bool, error) {
-	all := map[snapshot.EntryID]bool{}
+func (r *rebuild) quarantinedEvents(ctx context.Context, p events.Partition, generations ...projections.Generation) (quarantined, error) {
+	all := quarantined{entries: map[snapshot.EntryID]bool{}}
 	for _, g := range generations {
 		for entry, err := range r.store.Quarantined(ctx, g, p) {
 			if err != nil {
-				return nil, err
+				return all, err
 			}
-			all[entry.ID] = true
+			if all.entries[entry.ID] = true; entry.ID.IsSummary() {
+				all.summaries = append(all.summaries, entry)
+			}
 		}
 	}
 	return all, nil

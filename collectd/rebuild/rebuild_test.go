@@ -220,6 +220,18 @@ func TestComparisonFoldsNothingFromTheQuarantine(t *testing.T) {
 	if after := compared(); len(c.Quarantine) == 0 || after != before-1 {
 		t.Errorf("with %d events in quarantine %d hosts are compared, and %d without", len(c.Quarantine), after, before)
 	}
+	first, last := c.Quarantine[0], c.Quarantine[len(c.Quarantine)-1]
+	sum := snapshot.Quarantined{ID: snapshot.SummaryID("unfoldable"), Reason: "unfoldable", Events: 2, Revision: first.Revision, LastRevision: last.Revision}
+	counted := snapshot.Commit{Quarantine: []snapshot.Quarantined{sum}}
+	for _, q := range c.Quarantine {
+		counted.Resolved = append(counted.Resolved, q.ID)
+	}
+	if err := p.store.Save(t.Context(), g, at, counted); err != nil {
+		t.Fatal(err)
+	}
+	if after := compared(); after != before-1 {
+		t.Errorf("with a summary of the events %d hosts are compared, and %d without", after, before)
+	}
 }
 
 // killingWriter kills a command once it has written some text.

@@ -101,43 +101,80 @@ func TestAGenerationBeingBuiltHoldsExpiredEventsBack(t *testing.T) {
 	}
 }
 
-// Events that could not be folded stay in the log, archived or not, until they are.
-func TestQuarantinedEventsStayInTheLog(t *testing.T) {
-	for _, archived := range []bool{false, true} {
-		r := newRig(t, small, archived)
-		r.appendEvents(eventstest.Events(r.host, 0, 40)...)
-		refs, _, err := r.log.List(t.Context(), events.Listing{Partition: r.part.ID, HasPartition: true, Upto: r.part.Folded().Upto, Limit: 100})
-		if err != nil {
-			t.Fatal(err)
+// quarantineEvent writes the entry of an event, and returns it.
+func (r *rig) quarantineEvent(ref events.Ref) snapshot.Quarantined {
+	r.t.Helper()
+	entry := snapshot.Quarantined{ID: snapshot.EntryIDOf(ref.Key, ref.Revision), Key: ref.Key, Revision: ref.Revision, Reason: "unfoldable"}
+	r.save(snapshot.Commit{Quarantine: []snapshot.Quarantined{entry}})
+	return entry
+}
+
+func (r *rig) save(c snapshot.Commit) {
+	r.t.Helper()
+	if err := r.saved.Save(r.t.Context(), r.part.Generation, r.part.ID, c); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) refs() []events.Ref {
+	r.t.Helper()
+	refs, _, err := r.log.List(r.t.Context(), events.Listing{Partition: r.part.ID, HasPartition: true, Upto: r.part.Folded().Upto, Limit: 100})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return refs
+}
+
+// Without an archive events that could not be folded stay in the log until they are, and so do all events between the
+// first and the last of a summary, which lists none.
+func TestWithoutAnArchiveQuarantinedEventsStayInTheLog(t *testing.T) {
+	r := newRig(t, small, false)
+	r.appendEvents(eventstest.Events(r.host, 0, 40)...)
+	refs := r.refs()
+	entry := r.quarantineEvent(refs[0])
+	sum := snapshot.Quarantined{
+		ID: snapshot.SummaryID("unfoldable"), Reason: "unfoldable", Events: 2, Revision: refs[20].Revision, LastRevision: refs[30].Revision,
+	}
+	r.save(snapshot.Commit{Quarantine: []snapshot.Quarantined{sum}})
+	work := newPartitionKeeper(r.keeper, r.part)
+	r.expireAfter(work, 30)
+	in := 0 // of the summary's range
+	for _, ref := range refs {
+		if ref.Revision.Number >= refs[20].Revision.Number && ref.Revision.Number <= refs[30].Revision.Number {
+			in++
 		}
-		entry := snapshot.Quarantined{ID: snapshot.EntryIDOf(refs[7].Key, refs[7].Revision), Key: refs[7].Key, Revision: refs[7].Revision, Reason: "unfoldable"}
-		if err := r.saved.Save(t.Context(), r.part.Generation, r.part.ID, snapshot.Commit{Quarantine: []snapshot.Quarantined{entry}}); err != nil {
-			t.Fatal(err)
+	}
+	if left := r.refs(); len(left) != 1+in || left[0] != refs[0] {
+		t.Errorf("%d events are left in the log, want the quarantined one and the %d of the summary's range", len(left), in)
+	}
+	r.save(snapshot.Commit{Resolved: []snapshot.EntryID{entry.ID, sum.ID}})
+	work.removed = events.Revision{} // an hour later
+	r.expireAfter(work, 30)
+	if left := r.refs(); len(left) != 0 {
+		t.Errorf("%d events are left in the log after they left the quarantine", len(left))
+	}
+}
+
+// With an archive they leave the log like the others, and their entries stay.
+func TestArchivedQuarantinedEventsLeaveTheLog(t *testing.T) {
+	r := newRig(t, small, true)
+	r.appendEvents(eventstest.Events(r.host, 0, 40)...)
+	entry := r.quarantineEvent(r.refs()[7])
+	want := r.allRecords()
+	r.runToIdle()
+	if left := r.refs(); len(left) != 0 {
+		t.Errorf("%d events are left in the log, want none", len(left))
+	}
+	if got := r.allRecords(); !maps.Equal(got, want) {
+		t.Errorf("log and archive have %d records, want %d", len(got), len(want))
+	}
+	n := 0
+	for q, err := range r.saved.Quarantined(t.Context(), r.part.Generation, r.part.ID) {
+		if n++; err != nil || q.ID != entry.ID {
+			t.Errorf("the quarantine has %+v (%v), want the entry", q, err)
 		}
-		work := newPartitionKeeper(r.keeper, r.part)
-		leave := func() {
-			t.Helper()
-			if archived {
-				for range 30 {
-					if _, err := work.runOnce(t.Context()); err != nil {
-						t.Fatal(err)
-					}
-				}
-				return
-			}
-			r.expireAfter(work, 30)
-		}
-		leave()
-		if left := r.inLog(); len(left) != 2 {
-			t.Errorf("archived %t: %d records are left in the log, want the two of the quarantined event", archived, len(left))
-		}
-		if err := r.saved.Save(t.Context(), r.part.Generation, r.part.ID, snapshot.Commit{Resolved: []snapshot.EntryID{entry.ID}}); err != nil {
-			t.Fatal(err)
-		}
-		work.removed = events.Revision{} // an hour later
-		leave()
-		if left := r.inLog(); len(left) != 0 {
-			t.Errorf("archived %t: %d records are left in the log after the event left the quarantine", archived, len(left))
-		}
+	}
+	if n != 1 {
+		t.Errorf("the quarantine has %d entries, want 1", n)
 	}
 }

@@ -131,7 +131,7 @@ type partitionKeeper struct {
 
 	lastRecords      int64           // Folded.Records
 	grownAt          time.Time       // time of the last growth
-	removed          events.Revision // events up to here have left the log, except quarantined ones
+	removed          events.Revision // events up to here have left the log; without an archive except quarantined ones
 	removalCheckedAt time.Time       // last check for events that may leave
 	removedResetAt   time.Time       // last reset of removed, so that events that have left the quarantine leave too
 	chunksCheckedAt  time.Time

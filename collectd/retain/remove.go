@@ -3,6 +3,7 @@ package retain
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"telemetry-pipeline/events"
@@ -12,7 +13,7 @@ import (
 // removeList is the number of events listed at a time.
 const removeList = 3000
 
-// revisitEvery is the interval between two looks at events that were quarantined when the others left.
+// revisitEvery is the interval between two looks at events that were quarantined when the others expired.
 const revisitEvery = time.Hour
 
 // removeFromEtcd removes events and chunks that need not stay in etcd.
@@ -69,7 +70,8 @@ func (t *partitionKeeper) archivedBefore(ctx context.Context, before time.Time) 
 	return upto
 }
 
-// removeEvents removes the events up to a position from the log, except quarantined ones: they are not folded.
+// removeEvents removes the events up to a position from the log. Quarantined events leave it as well where there is an
+// archive, from which they are retried; without one they stay.
 func (t *partitionKeeper) removeEvents(ctx context.Context, upto events.Revision) error {
 	kept, err := t.quarantinedEvents(ctx)
 	if err != nil {
@@ -86,7 +88,7 @@ func (t *partitionKeeper) removeEvents(ctx context.Context, upto events.Revision
 			break
 		}
 		after = refs[len(refs)-1].Revision
-		n, err := t.log.Remove(ctx, withoutEntries(refs, kept), t.waitPace, t.Guard())
+		n, err := t.log.Remove(ctx, kept.withoutKept(refs), t.waitPace, t.Guard())
 		t.metrics.eventsRemoved.n.Add(int64(n))
 		if err != nil {
 			return err
@@ -96,28 +98,40 @@ func (t *partitionKeeper) removeEvents(ctx context.Context, upto events.Revision
 	return nil
 }
 
-func (t *partitionKeeper) quarantinedEvents(ctx context.Context) (map[snapshot.EntryID]bool, error) {
-	kept := map[snapshot.EntryID]bool{}
+// keptEvents are events that stay in the log because they are not folded.
+type keptEvents struct {
+	entries map[snapshot.EntryID]bool
+	ranges  [][2]int64 // first and last revision of each summary, which lists none of its events
+}
+
+// quarantinedEvents returns the events that stay in the log: none where there is an archive.
+func (t *partitionKeeper) quarantinedEvents(ctx context.Context) (keptEvents, error) {
+	kept := keptEvents{entries: map[snapshot.EntryID]bool{}}
+	if t.store != nil {
+		return kept, nil
+	}
 	for q, err := range t.saved.Quarantined(ctx, t.Generation, t.ID) {
-		if err != nil {
-			return nil, fmt.Errorf("listing the quarantine: %w", err)
+		switch {
+		case err != nil:
+			return kept, fmt.Errorf("listing the quarantine: %w", err)
+		case q.ID.IsSummary():
+			kept.ranges = append(kept.ranges, [2]int64{q.Revision.Number, q.LastRevision.Number})
+		default:
+			kept.entries[q.ID] = true
 		}
-		kept[q.ID] = true
 	}
 	return kept, nil
 }
 
-func withoutEntries(refs []events.Ref, kept map[snapshot.EntryID]bool) []events.Ref {
-	if len(kept) == 0 {
+// withoutKept returns the refs of events that may leave the log.
+func (k *keptEvents) withoutKept(refs []events.Ref) []events.Ref {
+	if len(k.entries)+len(k.ranges) == 0 {
 		return refs
 	}
-	var rest []events.Ref
-	for _, r := range refs {
-		if !kept[snapshot.EntryIDOf(r.Key, r.Revision)] {
-			rest = append(rest, r)
-		}
-	}
-	return rest
+	return slices.DeleteFunc(slices.Clone(refs), func(r events.Ref) bool {
+		within := func(span [2]int64) bool { return span[0] <= r.Revision.Number && r.Revision.Number <= span[1] }
+		return k.entries[snapshot.EntryIDOf(r.Key, r.Revision)] || slices.ContainsFunc(k.ranges, within)
+	})
 }
 
 // dropOldEntries drops entries that are older than ArchiveDays from the archive.

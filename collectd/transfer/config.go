@@ -17,6 +17,8 @@ type Config struct {
 	To     string // record times before then
 	Format string // "ndjson" or "csv"; default ndjson
 	Out    string // directory for a file per upload; "": all on the standard output
+
+	Revision string // only the events at this position of the log; "": all
 }
 
 const (
@@ -29,12 +31,30 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	c.Filter.Flags(fs)
 	fs.StringVar(&c.From, "from", "", "only records of this time or later, such as 2025-07-18T20:00:00Z")
 	fs.StringVar(&c.To, "to", "", "only records before this time")
+	fs.StringVar(&c.Revision, "revision", "", "only the events at this position of the log, as the quarantine lists it; damaged ones with their value")
 	fs.StringVar(&c.Format, "format", ndjson, "ndjson (a line per event, for import) or csv (a row per record, for an upload)")
 	fs.StringVar(&c.Out, "out", "", "directory for a file per upload; without it all goes to the standard output")
 }
 
 // timeRange is a range of record times, the end excluded.
 type timeRange struct{ from, to events.Timestamp }
+
+// positions returns the range of the log that is exported, up to its head: after, and upto.
+func (c *Config) positions(head events.Revision) (after, upto events.Revision, err error) {
+	if c.Revision == "" {
+		return events.Revision{}, head, nil
+	}
+	at, err := events.ParseRevision(c.Revision)
+	if err == nil && at.Number < 1 {
+		err = errors.New("there is no event before revision 1")
+	}
+	if err != nil {
+		return after, upto, fmt.Errorf("-revision: %w", err)
+	}
+	after, upto = head, head // of a log of before a restore only the number counts
+	after.Number, upto.Number = at.Number-1, at.Number
+	return after, upto, nil
+}
 
 func (c *Config) validate() (timeRange, error) {
 	s := timeRange{from: -1 << 63, to: 1<<63 - 1}

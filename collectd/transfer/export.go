@@ -37,11 +37,15 @@ func Export(ctx context.Context, cfg Config, from source, out, progress io.Write
 	if err != nil {
 		return err
 	}
+	after, upto, err := cfg.positions(head)
+	if err != nil {
+		return err
+	}
 	e := exportRun{cfg: cfg, within: within, to: to, progress: newProgress(progress)}
 	partitions := cfg.Filter.Partitions(from.Facts().Partitions)
 	for i, p := range partitions {
 		e.progress.position = fmt.Sprintf("partition %d of %d", i+1, len(partitions))
-		for ev, err := range from.Read(ctx, p, events.Revision{}, head) {
+		for ev, err := range from.Read(ctx, p, after, upto) {
 			if err != nil {
 				return fmt.Errorf("exporting partition %d: %w", p, err)
 			}
@@ -50,7 +54,7 @@ func Export(ctx context.Context, cfg Config, from source, out, progress io.Write
 			}
 		}
 	}
-	e.progress.printLine("exported %d events with %d records up to revision %s", e.events, e.records, head)
+	e.progress.printLine("exported %d events with %d records up to revision %s", e.events, e.records, upto)
 	if e.damaged > 0 {
 		e.progress.printLine("%d events are damaged: %s", e.damaged, e.damagedNote())
 	}

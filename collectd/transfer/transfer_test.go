@@ -3,6 +3,7 @@ package transfer
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -288,6 +289,35 @@ func TestDamageAndBadLinesAreReported(t *testing.T) {
 	var csv bytes.Buffer
 	if err := Export(t.Context(), Config{Format: "csv"}, newCluster(t, "", 4).exportSource(), &csv, io.Discard); err != nil || strings.Count(csv.String(), "\n") != 1 {
 		t.Errorf("an empty log has %q, %v; want the header", csv.String(), err)
+	}
+}
+
+// The events at one position are exported from the log or the archive, a damaged one with its value.
+func TestEventsAtAPositionAreExported(t *testing.T) {
+	c := newCluster(t, "", 4)
+	c.appendSample(t)
+	put, err := eventstest.Etcd(t).Put(t.Context(), c.cfg.Key("queue", "002", "garbage"), "\xffgarbage")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := events.Revision{Epoch: c.Facts().Epoch, Cluster: c.Facts().Cluster, Number: put.Header.Revision}
+	var one line
+	for _, where := range []string{"log", "archive"} {
+		text := c.export(t, Config{Revision: at.String()})
+		if err := json.Unmarshal([]byte(text), &one); err != nil || one.Key != "002/garbage" || string(one.Value) != "\xffgarbage" || one.Damage == "" {
+			t.Errorf("exported from the %s: %s (%v)", where, text, err)
+		}
+		c.archiveAll(t)
+	}
+	before := at
+	before.Epoch++ // of a snapshot that was restored
+	if text := c.export(t, Config{Revision: before.String()}); !strings.Contains(text, "002/garbage") {
+		t.Errorf("exported by a position from before a restore: %q", text)
+	}
+	for _, bad := range []string{"17", "1-1-0"} {
+		if err := Export(t.Context(), Config{Revision: bad}, c.exportSource(), io.Discard, io.Discard); err == nil {
+			t.Errorf("position %q is taken", bad)
+		}
 	}
 }
 

@@ -68,7 +68,24 @@ func (a *admin) attachParts(parts []Part) error {
 	return nil
 }
 
+// serveHealth answers that the process is alive, and with the parts that people have to look after. Its status is always
+// 200: a restart would not help.
 func (a *admin) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	degraded := map[string]string{}
+	if parts := a.parts.Load(); parts != nil {
+		for _, p := range *parts {
+			if p.Degraded == nil {
+				continue
+			}
+			if err := p.Degraded(); err != nil {
+				degraded[p.Name] = err.Error()
+			}
+		}
+	}
+	if len(degraded) > 0 {
+		writeJSON(w, http.StatusOK, map[string]any{"status": "degraded", "degraded": degraded})
+		return
+	}
 	writeJSON(w, http.StatusOK, map[string]any{"status": "alive"})
 }
 

@@ -23,6 +23,9 @@ type Part struct {
 	Run func(ctx context.Context) error
 	// Ready is nil once the part is current, and else names the thing that it waits for.
 	Ready func() error
+	// Degraded is nil while the part's work is complete, and else names the thing that people have to look after. The process
+	// is alive and ready all the same.
+	Degraded func() error
 	// Status returns the state of the part for people, as a value for JSON; the admin listener answers it. Called for each
 	// request, by several at once.
 	Status func(ctx context.Context) (any, error)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,6 +110,13 @@ func TestAdminListenerServesReadinessAndMetrics(t *testing.T) {
 			}
 		},
 	}
+	var spoiled atomic.Bool
+	part.Degraded = func() error {
+		if spoiled.Load() {
+			return errors.New("7 rows are spoiled")
+		}
+		return nil
+	}
 	build := func(context.Context, *slog.Logger) ([]Part, error) { return []Part{part}, nil }
 	p := process{name: "test", args: []string{"-admin.host=127.0.0.1", "-admin.port=0"}, lookup: environment(nil), stderr: log}
 	code := make(chan int, 1)
@@ -121,6 +129,10 @@ func TestAdminListenerServesReadinessAndMetrics(t *testing.T) {
 	eventually(t, base+"/api/v1/status", http.StatusOK, `{"data":{"intake":{"rows":7}},"success":true}`)
 	eventually(t, base+"/ready", http.StatusOK, "ready")
 	eventually(t, base+"/health", http.StatusOK, "alive")
+	spoiled.Store(true)
+	eventually(t, base+"/health", http.StatusOK, `{"degraded":{"intake":"7 rows are spoiled"},"status":"degraded"}`)
+	spoiled.Store(false)
+	eventually(t, base+"/health", http.StatusOK, `{"status":"alive"}`)
 	eventually(t, base+"/metrics", http.StatusOK, "intake_rows_total 0")
 	eventually(t, base+"/debug/pprof/cmdline", http.StatusOK, "")
 	cancel()

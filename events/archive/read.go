@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"telemetry-pipeline/events"
 )
@@ -16,19 +17,37 @@ import (
 // not match are a DamagedError or ErrMissing. Returned events share no memory with later ones.
 func (s *Store) Read(ctx context.Context, e Entry, after events.Revision) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
-		if err := s.readEntry(ctx, &e, after, func(ev events.Event) bool { return yield(ev, nil) }); err != nil {
+		if err := s.readAfter(ctx, &e, after, func(ev events.Event) bool { return yield(ev, nil) }); err != nil {
 			yield(events.Event{}, fmt.Errorf("reading archived revisions %d to %d of partition %d: %w", e.First.Number, e.Last.Number, e.Partition, err))
 		}
 	}
 }
 
-func (s *Store) readEntry(ctx context.Context, e *Entry, after events.Revision, yield func(events.Event) bool) error {
+// ReadAt returns the events of an entry at some revisions of its log, in ascending order, as Read does, except that an
+// event whose records are all repeats is returned without records. The entry's objects are read once.
+func (s *Store) ReadAt(ctx context.Context, e Entry, revisions []int64) iter.Seq2[events.Event, error] {
+	return func(yield func(events.Event, error) bool) {
+		selected := func(revision int64) bool { _, found := slices.BinarySearch(revisions, revision); return found }
+		if err := s.readEntry(ctx, &e, selected, true, func(ev events.Event) bool { return yield(ev, nil) }); err != nil {
+			yield(events.Event{}, fmt.Errorf("reading %d archived revisions from %d to %d of partition %d: %w",
+				len(revisions), e.First.Number, e.Last.Number, e.Partition, err))
+		}
+	}
+}
+
+func (s *Store) readAfter(ctx context.Context, e *Entry, after events.Revision, yield func(events.Event) bool) error {
 	if after != (events.Revision{}) && !after.SameLog(e.Last) {
 		return events.ErrForeign
 	}
 	if after.Number >= e.Last.Number {
 		return nil
 	}
+	return s.readEntry(ctx, e, func(revision int64) bool { return revision > after.Number }, false, yield)
+}
+
+// readEntry yields the selected events of an entry; with repeats also those whose records are all repeats, without
+// records.
+func (s *Store) readEntry(ctx context.Context, e *Entry, selected func(revision int64) bool, repeats bool, yield func(events.Event) bool) error {
 	all, t, err := s.loadEntry(ctx, e)
 	if err != nil {
 		return err
@@ -42,10 +61,10 @@ func (s *Store) readEntry(ctx context.Context, e *Entry, after events.Revision, 
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		if all[i].Revision.Number <= after.Number {
+		if !selected(all[i].Revision.Number) {
 			continue
 		}
-		if all[i].Damage == nil && !a.fillEvent(&all[i], int32(i)) {
+		if all[i].Damage == nil && !a.fillEvent(&all[i], int32(i)) && !repeats {
 			continue
 		}
 		if !yield(all[i]) {

@@ -9,10 +9,15 @@ type AppendStats struct {
 	First, Last                 events.Timestamp // of all records, when any
 	Revision                    events.Revision  // newest
 	Reached                     map[events.Partition]events.Revision
+	Spans                       map[events.Partition][2]int64 // first and last revision
+	Existing                    []events.Ref                  // events that the log had already, the first maxExisting of them
 }
 
-// CountEvent counts an event that was appended, or was in the log already, at a revision of a partition.
-func (t *AppendStats) CountEvent(e *events.Event, created bool, p events.Partition, at events.Revision) {
+// maxExisting bounds the memory for events that the log had already.
+const maxExisting = 10_000
+
+// CountEvent counts an event that was appended, or was in the log already, at a position of a partition.
+func (t *AppendStats) CountEvent(e *events.Event, created bool, p events.Partition, at events.Ref) {
 	records := int64(e.Records())
 	if created {
 		t.Accepted += records
@@ -20,6 +25,7 @@ func (t *AppendStats) CountEvent(e *events.Event, created bool, p events.Partiti
 	} else {
 		t.Duplicate += records
 		t.Events.Existing++
+		t.addExisting(at)
 	}
 	for i := range e.Columns {
 		c := &e.Columns[i]
@@ -32,7 +38,22 @@ func (t *AppendStats) CountEvent(e *events.Event, created bool, p events.Partiti
 		}
 		t.Last = max(t.Last, c.Times[c.Len()-1])
 	}
-	t.noteReached(p, at)
+	t.noteReached(p, at.Revision)
+	t.extendSpan(p, [2]int64{at.Revision.Number, at.Revision.Number})
+}
+
+func (t *AppendStats) addExisting(refs ...events.Ref) {
+	t.Existing = append(t.Existing, refs[:min(len(refs), maxExisting-len(t.Existing))]...)
+}
+
+func (t *AppendStats) extendSpan(p events.Partition, span [2]int64) {
+	if t.Spans == nil {
+		t.Spans = map[events.Partition][2]int64{}
+	}
+	if was, known := t.Spans[p]; known {
+		span = [2]int64{min(was[0], span[0]), max(was[1], span[1])}
+	}
+	t.Spans[p] = span
 }
 
 func (t *AppendStats) noteReached(p events.Partition, r events.Revision) {
@@ -56,4 +77,8 @@ func (t *AppendStats) ExtendBy(other *AppendStats) {
 	for p, r := range other.Reached {
 		t.noteReached(p, r)
 	}
+	for p, span := range other.Spans {
+		t.extendSpan(p, span)
+	}
+	t.addExisting(other.Existing...)
 }

@@ -97,15 +97,38 @@ func (o *Outcome) sumReceipts() *Receipt {
 	return all
 }
 
-// ReachedRevisions returns the newest position of each partition that the accepted files reached.
-func (o *Outcome) ReachedRevisions() map[events.Partition]events.Revision {
+// AcceptedStats returns the positions that the accepted files reached.
+func (o *Outcome) AcceptedStats() AppendStats {
 	all := AppendStats{}
 	for _, t := range o.Files {
 		if t.Err == nil {
 			all.ExtendBy(&t.Stats)
 		}
 	}
-	return all.Reached
+	return all
+}
+
+// Spans returns the first and the last revision of the stored events of each partition, also of refused files.
+func (o *Outcome) Spans() map[events.Partition][2]int64 {
+	all := AppendStats{}
+	for _, t := range o.Files {
+		if !t.DryRun {
+			all.ExtendBy(&t.Stats)
+		}
+	}
+	return all.Spans
+}
+
+// MarkQuarantined notes that some of the upload's events could not be folded.
+func (o *Outcome) MarkQuarantined(q Quarantine) {
+	if q.isEmpty() {
+		return
+	}
+	o.Whole.Quarantine = q
+	o.Whole.Warnings = append(o.Whole.Warnings, q.warning())
+	if o.Whole.Status == StatusProcessed {
+		o.Whole.Status = StatusQuarantined
+	}
 }
 
 // MarkNotVisible notes that everything is stored, but was not seen to be visible in time.

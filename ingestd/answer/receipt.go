@@ -40,6 +40,8 @@ type Receipt struct {
 	Events      EventCount `json:"events"`
 	Revision    string     `json:"revision,omitempty"` // the newest position in the log that the file reached
 	Warnings    []string   `json:"warnings"`
+
+	Quarantine
 }
 
 // Metadata describes the rows of a file.
@@ -66,11 +68,12 @@ type EventCount struct {
 
 // The words of the "status" field.
 const (
-	StatusProcessed = "processed" // everything usable is in the log, and visible if that was asked for
-	StatusStored    = "stored"    // the same, but not seen to be visible in time
-	StatusPartial   = "partial"   // the upload failed after something was stored
-	StatusRefused   = "refused"   // nothing was stored
-	StatusValid     = "valid"     // it was a dry run, and found nothing to refuse the file for
+	StatusProcessed   = "processed"   // everything usable is in the log, and visible if that was asked for
+	StatusStored      = "stored"      // the same, but not seen to be visible in time
+	StatusQuarantined = "quarantined" // the same, but some of it could not be folded, and is in no view until that is mended
+	StatusPartial     = "partial"     // the upload failed after something was stored
+	StatusRefused     = "refused"     // nothing was stored
+	StatusValid       = "valid"       // it was a dry run, and found nothing to refuse the file for
 )
 
 // NewReceipt returns an empty receipt with a fresh id.

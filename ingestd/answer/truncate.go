@@ -30,5 +30,6 @@ func (r *Receipt) truncateLists(most int) {
 	r.Errors = r.Errors[:min(len(r.Errors), most)]
 	r.Absences = r.Absences[:min(len(r.Absences), most)]
 	r.Implausible = r.Implausible[:min(len(r.Implausible), most)]
+	r.Quarantined = r.Quarantined[:min(len(r.Quarantined), most)]
 	r.Warnings = r.Warnings[:min(len(r.Warnings), most)]
 }

@@ -54,7 +54,7 @@ func (s *Server) followUpload(c *fiber.Ctx) error {
 			_ = conn.SetWriteDeadline(time.Now().Add(followTimeout)) // fails only on a closed connection, to which the write below fails
 			if id := eventID(&u); err != nil || id != last {
 				last = id
-				err = writeState(w, &u, err)
+				err = s.writeState(w, &u, err)
 			} else {
 				_, err = io.WriteString(w, ": nothing new\n\n")
 			}
@@ -69,7 +69,7 @@ func (s *Server) followUpload(c *fiber.Ctx) error {
 var errStreamEnds = errors.New("the stream ends with an error")
 
 // writeState writes one event. An event of an error ends the stream.
-func writeState(w io.Writer, u *uploads.Upload, err error) error {
+func (s *Server) writeState(w io.Writer, u *uploads.Upload, err error) error {
 	if err != nil {
 		r := answer.RefusalOf(statesRefusal(err))
 		text, _ := json.Marshal(answer.Failure{Error: r.Text, Code: r.Code}) // two texts always have a form
@@ -80,7 +80,9 @@ func writeState(w io.Writer, u *uploads.Upload, err error) error {
 	if u.State.Final() {
 		name = string(u.State)
 	}
-	text, err := json.Marshal(newUploadView(*u, true))
+	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
+	defer cancel()
+	text, err := json.Marshal(s.endedView(ctx, *u))
 	if err != nil {
 		return err
 	}

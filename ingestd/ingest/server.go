@@ -23,6 +23,7 @@ import (
 	"telemetry-pipeline/ingestd/pipeline"
 	"telemetry-pipeline/ingestd/unpack"
 	"telemetry-pipeline/ingestd/uploads"
+	"telemetry-pipeline/projections/snapshot"
 )
 
 // eventLog is the part of the log that the server needs. A nil error of Append means that every event is durable; the
@@ -41,6 +42,8 @@ type projector interface {
 	// WaitVisible returns nil once everything up to the given positions, by partition, is visible in the active
 	// generation.
 	WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error
+	// QuarantinedOf returns the events of an upload that could not be folded, of those that are folded or passed.
+	QuarantinedOf(ctx context.Context, f snapshot.UploadFilter) (snapshot.UploadQuarantine, error)
 	// WatchFolded yields how far partitions are folded in the active generation, then the changes, until ctx ends or the
 	// positions cannot be known.
 	WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error]

@@ -21,15 +21,17 @@ const uploadsPath = "/api/v1/uploads/"
 // uploadView is an upload as people see it, with figures that follow from its state.
 type uploadView struct {
 	uploads.Upload
-	BytesPerSecond float64   `json:"bytes_per_second,omitempty"`
-	RowsPerSecond  float64   `json:"rows_per_second,omitempty"`
-	SecondsLeft    *float64  `json:"seconds_left,omitempty"` // of this attempt, at its rate
-	EstimatedEnd   time.Time `json:"estimated_end,omitzero"`
+	BytesPerSecond    float64   `json:"bytes_per_second,omitempty"`
+	RowsPerSecond     float64   `json:"rows_per_second,omitempty"`
+	SecondsLeft       *float64  `json:"seconds_left,omitempty"` // of this attempt, at its rate
+	EstimatedEnd      time.Time `json:"estimated_end,omitzero"`
+	answer.Quarantine           // as it is now, of an upload that has ended
 }
 
 // newUploadView returns an upload with its answer, or without it as in a list.
 func newUploadView(u uploads.Upload, whole bool) uploadView {
 	v := uploadView{Upload: u}
+	v.Spans = nil // for the server alone
 	if !whole {
 		v.Receipt = nil
 	}
@@ -116,7 +118,21 @@ func (s *Server) getUpload(c *fiber.Ctx) error {
 	if err != nil {
 		return statesRefusal(err)
 	}
-	return c.JSON(uploadResponse{Success: true, Data: newUploadView(u, true)})
+	return c.JSON(uploadResponse{Success: true, Data: s.endedView(ctx, u)})
+}
+
+// endedView returns an upload with its answer and, once it has ended, its events that could not be folded until now.
+func (s *Server) endedView(ctx context.Context, u uploads.Upload) uploadView {
+	v := newUploadView(u, true)
+	if !u.State.Final() || len(u.Spans) == 0 {
+		return v
+	}
+	found, err := s.runner.quarantineOf(ctx, u.ID, u.Spans, nil)
+	if err != nil {
+		s.lg.Warn("looking for an upload in the quarantine", "upload", u.ID, "err", err)
+	}
+	v.Quarantine = found
+	return v
 }
 
 func uploadID(c *fiber.Ctx) events.UploadID { return events.UploadID(strings.Clone(c.Params("id"))) }

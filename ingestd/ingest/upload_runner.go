@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"time"
 
+	"telemetry-pipeline/events"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/pipeline"
+	"telemetry-pipeline/projections/snapshot"
 )
 
 // uploadRunner takes uploads in, for requests and for jobs in the background. It is safe for concurrent use.
@@ -49,17 +51,52 @@ func (u *uploadRunner) acquireFrom(ctx context.Context, among *slots, p pipeline
 // AwaitVisible waits until the records of an upload are visible. The upload has released its slot by then. When that takes
 // too long, or the server stops, the files are stored all the same, and the receipts say so.
 func (u *uploadRunner) AwaitVisible(o *answer.Outcome) {
-	reached := o.ReachedRevisions()
-	if len(reached) == 0 {
+	stats := o.AcceptedStats()
+	if len(stats.Reached) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(u.waits, u.waitTimeout)
 	defer cancel()
-	if err := u.folded.WaitVisible(ctx, reached); err != nil {
+	if err := u.folded.WaitVisible(ctx, stats.Reached); err != nil {
 		o.MarkNotVisible()
 		u.lg.Warn("waiting for an upload to be visible", "upload", o.ID, "err", err)
+	} else {
+		u.lookInQuarantine(ctx, o, &stats)
 	}
 	o.Whole.ProcessedAt = time.Now().UTC()
+}
+
+// lookInQuarantine notes in the outcome which events of the upload could not be folded.
+func (u *uploadRunner) lookInQuarantine(ctx context.Context, o *answer.Outcome, stats *answer.AppendStats) {
+	found, err := u.quarantineOf(ctx, o.ID, stats.Spans, stats.Existing)
+	if err != nil {
+		o.Whole.Warnings = append(o.Whole.Warnings, "everything is stored, but it is not known whether all of it could be folded; see /api/v1/quarantine of the query server")
+		u.lg.Warn("looking for an upload in the quarantine", "upload", o.ID, "err", err)
+	}
+	o.MarkQuarantined(found)
+}
+
+// shownEntries is the maximum number of quarantine entries in an answer.
+const shownEntries = 10
+
+// quarantineOf returns the quarantined events of an upload that was folded up to the end of spans.
+func (u *uploadRunner) quarantineOf(ctx context.Context, id events.UploadID, spans map[events.Partition][2]int64, existing []events.Ref) (answer.Quarantine, error) {
+	filter := snapshot.UploadFilter{ID: id, Spans: spans, Existing: map[[16]byte]bool{}, Shown: shownEntries}
+	for _, ref := range existing {
+		filter.Existing[snapshot.EntryIDOf(ref.Key, ref.Revision).Event] = true
+	}
+	found, err := u.folded.QuarantinedOf(ctx, filter)
+	if err != nil {
+		return answer.Quarantine{}, err
+	}
+	q := answer.Quarantine{QuarantinedEvents: found.Events, QuarantinedRecords: found.Records}
+	for _, e := range append(found.Shown, found.Summaries...) {
+		q.Quarantined = append(q.Quarantined, answer.QuarantinedEntry{
+			Partition: int(e.Partition), Entry: e.ID.String(), Key: e.Key, Reason: e.Reason, Text: e.Text, Records: e.Records, Partial: e.Partial, Events: e.Events,
+		})
+	}
+	q.Quarantined = q.Quarantined[:min(len(q.Quarantined), 2*shownEntries)]
+	return q, nil
 }
 
 // RecordUpload counts an upload that ended with a status, and writes the log's line of each of its files.

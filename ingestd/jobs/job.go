@@ -183,7 +183,7 @@ func (b *Background) finishJob(j *Job, o *answer.Outcome, state uploads.State) {
 			u.Rows, u.Bytes = o.Whole.Metadata.Rows, u.TotalBytes
 		}
 		u.Error, u.Code = failed.Error, failed.Code
-		u.Receipt = answer.TruncatedReceipt(body, o.Receipts())
+		u.Receipt, u.Spans = answer.TruncatedReceipt(body, o.Receipts()), o.Spans()
 	})
 	b.storeFinalState(j)
 }

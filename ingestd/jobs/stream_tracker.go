@@ -101,6 +101,6 @@ func (k *StreamTracker) PublishEnd() {
 		u.State, u.Error, u.Code = state, failed.Error, failed.Code
 		u.Rows, u.Bytes = k.rows.Load(), k.bytes.Load()
 		u.Files = []uploads.File{{Name: *k.name.Load(), Size: u.Bytes}}
-		u.Receipt = answer.TruncatedReceipt(body, []*answer.Receipt{&rec})
+		u.Receipt, u.Spans = answer.TruncatedReceipt(body, []*answer.Receipt{&rec}), k.outcome.Spans()
 	})
 }

@@ -157,7 +157,7 @@ func (a *appendStage) countResults(group []events.Event, results []eventlog.Appe
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i, r := range results {
-		a.stats.CountEvent(&group[i], r.Created, events.PartitionOf(group[i].Host, a.partitions), r.Revision)
+		a.stats.CountEvent(&group[i], r.Created, events.PartitionOf(group[i].Host, a.partitions), events.Ref{Key: r.Key, Revision: r.Revision})
 	}
 }
 

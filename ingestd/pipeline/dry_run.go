@@ -41,7 +41,7 @@ func (r *dryRunSink) putEvent(_ context.Context, e events.Event) error {
 	key := eventName{e.Host, e.First(), e.Sequence}
 	_, repeat := r.seen[key]
 	r.seen[key] = struct{}{}
-	r.stats.CountEvent(&e, !repeat, 0, events.Revision{})
+	r.stats.CountEvent(&e, !repeat, 0, events.Ref{})
 	return nil
 }
 

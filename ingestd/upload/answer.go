@@ -64,6 +64,10 @@ func (a *Answer) isFinal() bool {
 	return a.HTTPStatus < http.StatusInternalServerError
 }
 
+// statusQuarantined is the server's status of an upload that is stored and could not be folded as a whole. A warning has
+// the reason.
+const statusQuarantined = "quarantined"
+
 // codeTruncated is the server's error code for a body that ended before its file did.
 const codeTruncated = "truncated_body"
 

@@ -24,7 +24,7 @@ type result struct {
 const (
 	codeStored      = 0 // everything is stored
 	codeFailed      = 1 // a local error: the file could not be read
-	codeRejected    = 3 // stored, except for rejected rows or cells
+	codeRejected    = 3 // stored, except for rejected rows or cells, or not foldable as a whole
 	codeRefused     = 4 // the server refused a file, and would refuse it again
 	codeUndelivered = 5 // the server could not be reached or could not accept a file; it can be sent later
 )
@@ -38,7 +38,7 @@ func (r *result) exitCode() int {
 		return codeFailed
 	case !r.answer.Success:
 		return codeRefused
-	case r.answer.Rejected > 0:
+	case r.answer.Rejected > 0, r.answer.Status == statusQuarantined:
 		return codeRejected
 	}
 	return codeStored

@@ -173,6 +173,7 @@ func TestUploadExitCodes(t *testing.T) {
 		{"the rest of them", respond(200, rejected), codeRejected, "4 more"},
 		{"refused", respond(422, `{"success":false,"error":"no telemetry","code":"not_telemetry"}`), codeRefused, "no telemetry"},
 		{"another server", respond(404, "<html>not here</html>"), codeRefused, "not a response of an upload server"},
+		{"not foldable", respond(200, `{"success":true,"status":"quarantined","accepted":1,"warnings":["could not be folded"]}`), codeRejected, "could not be folded"},
 		{"in part", respond(200, stored), codeStored, "processed"},
 	}
 	for _, test := range tests {

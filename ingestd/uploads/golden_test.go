@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/goldentest"
 )
@@ -18,6 +19,9 @@ func goldenUploads() map[string]Upload {
 			Rows: 3, Bytes: 5, TotalBytes: 12, ReceivedAt: at, StartedAt: at.Add(1), UpdatedAt: at.Add(2), EndedAt: at.Add(3),
 			Attempts: 2, Waiting: "etcd is full", RetryAt: at.Add(4), CancelRequested: true, Error: "no host", Code: "bad_file",
 			Receipt: json.RawMessage(`{"success":false}`),
+		},
+		"upload-spans": {
+			ID: "u", Kind: Async, State: Done, ReceivedAt: at, UpdatedAt: at, Spans: map[events.Partition][2]int64{7: {12, 1 << 40}, 0: {3, 3}},
 		},
 		"upload-begun": {ID: "u", Kind: Stream, State: Processing, ReceivedAt: at, UpdatedAt: at},
 	}

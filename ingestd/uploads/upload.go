@@ -60,6 +60,9 @@ type Upload struct {
 	Error   string          `json:"error,omitempty"` // of a failed or cancelled upload
 	Code    string          `json:"code,omitempty"`
 	Receipt json.RawMessage `json:"receipt,omitempty"` // the response that a synchronous upload would have received
+
+	// First and last revision of its stored events, by partition: where to look for those that could not be folded.
+	Spans map[events.Partition][2]int64 `json:"spans,omitempty"`
 }
 
 // File is one file of an upload.
@@ -94,7 +97,7 @@ func (u *Upload) TimeLeft() (d time.Duration, known bool) {
 // maxValue bounds the size of one upload's value in etcd.
 const maxValue = 64 << 10
 
-// encodeUpload returns an upload's value. Where it would be too large, it omits the receipt, then the file names.
+// encodeUpload returns an upload's value. Where it would be too large, it omits the receipt, then the file names and the spans.
 func encodeUpload(u Upload) ([]byte, error) {
 	text, err := json.Marshal(u)
 	if err == nil && len(text) > maxValue {
@@ -102,7 +105,7 @@ func encodeUpload(u Upload) ([]byte, error) {
 		text, err = json.Marshal(u)
 	}
 	if err == nil && len(text) > maxValue {
-		u.Files = nil
+		u.Files, u.Spans = nil, nil
 		text, err = json.Marshal(u)
 	}
 	if err != nil {

@@ -120,6 +120,19 @@ func goldenEntries() map[string]Quarantined {
 		"quarantine-bare": {
 			ID: id, Partition: 36, Key: "k", Revision: goldenRevision(18), Reason: "undecodable", Text: "", At: goldenAt, Version: 1, Attempts: 1, TriedAt: goldenAt,
 		},
+		"quarantine-partial": {
+			ID: id, Partition: 36, Key: "k", Revision: goldenRevision(19), Reason: "too_large", Text: "t", At: goldenAt, Version: 1, Attempts: 1, TriedAt: goldenAt,
+			Records: 12, Partial: true,
+		},
+	}
+}
+
+func goldenSummaries() map[string]Quarantined {
+	return map[string]Quarantined{
+		"summary": {
+			ID: SummaryID("too_large"), Partition: 36, Key: "a", Revision: goldenRevision(17), Reason: "too_large", Text: "full", At: goldenAt, Version: 1,
+			Attempts: 2, TriedAt: goldenAt, TriedVersion: 1, Records: 80_000, Events: 40, LastKey: "b", LastRevision: goldenRevision(1017),
+		},
 	}
 }
 
@@ -135,6 +148,16 @@ func TestStoredQuarantine(t *testing.T) {
 	}
 	goldentest.CheckReadable(t, "quarantine", ModelVersion, goldenEntries(), func(value []byte) (Quarantined, error) {
 		return s.unpackEntry(stored(s.keys.entryKey("g1", 36, id), value))
+	})
+	for name, q := range goldenSummaries() {
+		value, err := packEntry(&q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		goldentest.CheckWrittenText(t, name, ModelVersion, string(value))
+	}
+	goldentest.CheckReadable(t, "summary", ModelVersion, goldenSummaries(), func(value []byte) (Quarantined, error) {
+		return s.unpackEntry(stored(s.keys.entryKey("g1", 36, SummaryID("too_large")), value))
 	})
 	request, err := packRetryRequest(goldenAt)
 	if err != nil {

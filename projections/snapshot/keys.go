@@ -142,6 +142,12 @@ func (k keys) entryKey(g projections.Generation, p events.Partition, id EntryID)
 	return k.partitionEntriesPrefix(g, p) + id.String()
 }
 
+// summariesRange returns the range of keys of a partition's summaries, which come before its other entries.
+func (k keys) summariesRange(g projections.Generation, p events.Partition) (from, to string) {
+	from = k.partitionEntriesPrefix(g, p)
+	return from, k.entryKey(g, p, EntryID{Revision: 1})
+}
+
 func (k keys) parseEntry(key string) (events.Partition, EntryID, error) {
 	parts := strings.Split(strings.TrimPrefix(key, k.cfg.Prefix("quarantine")), "/")
 	if len(parts) != 3 {

@@ -41,7 +41,16 @@ func parseEntryID(name string) (EntryID, error) {
 	return EntryID{}, fmt.Errorf("parsing the name of a quarantine entry %.80q: it is 19 digits, a dash and 32 hexadecimal digits", name)
 }
 
-// Quarantined is an entry of the quarantine: an event that could not be folded. The event itself stays in the log.
+// SummaryID returns the id of a partition's summary of events with a reason. No event has revision 0.
+func SummaryID(reason string) EntryID {
+	return EntryID{Event: xxh3.HashString128(reason).Bytes()}
+}
+
+// IsSummary reports whether the id is the id of a summary.
+func (id EntryID) IsSummary() bool { return id.Revision == 0 && id != EntryID{} }
+
+// Quarantined is an entry of the quarantine: an event that could not be folded, or not as a whole, or a summary of such
+// events. The events themselves are in the log or the archive.
 type Quarantined struct {
 	ID        EntryID
 	Partition events.Partition // set when read back
@@ -58,7 +67,19 @@ type Quarantined struct {
 	TriedAt        time.Time // time of the last attempt
 	TriedVersion   int       // ModelVersion of the last attempt
 	RetryRequested bool      // a retry is requested; set by QuarantineList only
+
+	Records int  // records that are not folded; 0: not known, such as of a damaged event
+	Partial bool // the other records of the event are folded
+
+	// Of a summary (ID.IsSummary). Its Key and Revision are the first event's, its Upload and Text of the event that was
+	// counted last; it has no host. Each of its events is in the range, and so may other events be.
+	Events       int // at least 1
+	LastKey      string
+	LastRevision events.Revision
 }
+
+// EventCount returns the number of events that the entry stands for.
+func (q *Quarantined) EventCount() int { return max(1, q.Events) }
 
 // entryValue is the stored form of an entry.
 type entryValue struct {
@@ -73,6 +94,11 @@ type entryValue struct {
 	Attempts     int       `json:"attempts"`
 	TriedAt      time.Time `json:"tried_at"`
 	TriedVersion int       `json:"tried_version"`
+	Records      int       `json:"records,omitempty"`
+	Partial      bool      `json:"partial,omitempty"`
+	Events       int       `json:"events,omitempty"` // of a summary, as the next two
+	LastKey      string    `json:"last_key,omitempty"`
+	LastRevision string    `json:"last_revision,omitempty"`
 }
 
 // Bounds of foreign texts in an entry, so that every event fits into one.
@@ -81,12 +107,29 @@ const (
 	maxEntryText = 1 << 10
 )
 
+// UnknownReason is the reason of an entry whose value cannot be read.
+const UnknownReason = "unknown"
+
+// StoredSize returns the number of bytes that an entry takes in etcd, without the prefix of its key.
+func (q *Quarantined) StoredSize() int {
+	value, err := packEntry(q)
+	if err != nil {
+		return 0 // Save returns the error
+	}
+	return len(q.ID.String()) + len(value)
+}
+
 func packEntry(q *Quarantined) ([]byte, error) {
-	return json.Marshal(entryValue{
+	v := entryValue{
 		Key: truncateText(q.Key, maxEntryKey), Revision: q.Revision.String(), Host: truncateText(string(q.Host), maxEntryText),
 		Reason: q.Reason, Text: truncateText(q.Text, maxEntryText), Upload: truncateText(string(q.Upload), maxUpload),
 		At: q.At.UTC(), Version: q.Version, Attempts: q.Attempts, TriedAt: q.TriedAt.UTC(), TriedVersion: q.TriedVersion,
-	})
+		Records: q.Records, Partial: q.Partial,
+	}
+	if q.ID.IsSummary() {
+		v.Events, v.LastKey, v.LastRevision = q.Events, truncateText(q.LastKey, maxEntryKey), q.LastRevision.String()
+	}
+	return json.Marshal(v)
 }
 
 func truncateText(text string, most int) string {
@@ -104,9 +147,12 @@ func (s *Store) unpackEntry(kv *mvccpb.KeyValue) (Quarantined, error) {
 		return Quarantined{}, &DamagedError{Key: string(kv.Key), Err: err}
 	}
 	q := Quarantined{ID: id, Partition: p, Revision: s.revisionAt(id.Revision)}
+	if id.IsSummary() {
+		q.Events = 1
+	}
 	var v entryValue
 	if err := events.DecodeStoredJSON(kv.Value, &v); err != nil {
-		q.Reason, q.Text = "unknown", fmt.Sprintf("the entry cannot be read: %v", err)
+		q.Reason, q.Text = UnknownReason, fmt.Sprintf("the entry cannot be read: %v", err)
 		return q, nil
 	}
 	if r, err := events.ParseRevision(v.Revision); err == nil {
@@ -114,6 +160,13 @@ func (s *Store) unpackEntry(kv *mvccpb.KeyValue) (Quarantined, error) {
 	}
 	q.Key, q.Host, q.Reason, q.Text, q.Upload = v.Key, events.HostID(v.Host), v.Reason, v.Text, events.UploadID(v.Upload)
 	q.At, q.Version, q.Attempts, q.TriedAt, q.TriedVersion = v.At, v.Version, v.Attempts, v.TriedAt, v.TriedVersion
+	q.Records, q.Partial = v.Records, v.Partial
+	if id.IsSummary() {
+		q.Events, q.LastKey = max(1, v.Events), v.LastKey
+		if r, err := events.ParseRevision(v.LastRevision); err == nil {
+			q.LastRevision = r
+		}
+	}
 	return q, nil
 }
 

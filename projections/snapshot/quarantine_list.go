@@ -22,14 +22,28 @@ const (
 // Quarantined returns the entries of a generation in a partition, in order of their events' revisions. It reads in
 // pages, so an entry that is written or removed meanwhile may be included or not.
 func (s *Store) Quarantined(ctx context.Context, g projections.Generation, p events.Partition) iter.Seq2[Quarantined, error] {
+	from := s.keys.partitionEntriesPrefix(g, p)
 	return func(yield func(Quarantined, error) bool) {
-		from := s.keys.partitionEntriesPrefix(g, p)
-		for end := prefixEnd(from); from != ""; {
+		for q, err := range s.entriesBetween(ctx, from, prefixEnd(from)) {
+			if err != nil {
+				err = fmt.Errorf("reading the quarantine of partition %d: %w", p, err)
+			}
+			if !yield(q, err) {
+				return
+			}
+		}
+	}
+}
+
+// entriesBetween returns the entries in a range of keys, read in pages.
+func (s *Store) entriesBetween(ctx context.Context, from, end string) iter.Seq2[Quarantined, error] {
+	return func(yield func(Quarantined, error) bool) {
+		for from := from; from != ""; {
 			resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 				return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageEntries))
 			})
 			if err != nil {
-				yield(Quarantined{}, fmt.Errorf("reading the quarantine of partition %d: %w", p, err))
+				yield(Quarantined{}, err)
 				return
 			}
 			for _, kv := range resp.Kvs {
@@ -58,7 +72,7 @@ type QuarantineFilter struct {
 }
 
 // QuarantineList returns the selected entries that were written last, sorted by the revision of their events, the
-// newest first, and the number of entries of all hosts. Its reads are bounded: all keys, and the values of the
+// newest first and summaries last, and the number of events of all hosts. Its reads are bounded: all keys, and the values of the
 // returned entries or, with Hosts, of the 10,000 written last.
 func (s *Store) QuarantineList(ctx context.Context, f QuarantineFilter) (list []Quarantined, total int, err error) {
 	g, err := s.activeNow(ctx)
@@ -99,7 +113,50 @@ func (s *Store) QuarantineList(ctx context.Context, f QuarantineFilter) (list []
 	slices.SortFunc(list, func(a, b Quarantined) int {
 		return cmp.Or(cmp.Compare(b.ID.Revision, a.ID.Revision), cmp.Compare(a.Key, b.Key))
 	})
-	return list, int(resp.Count), nil
+	more, err := s.summarised(ctx, g, f.partitions(s.facts.Partitions))
+	if err != nil {
+		return nil, 0, err
+	}
+	return list, int(resp.Count) + more, nil
+}
+
+// partitions returns the selected partitions.
+func (f *QuarantineFilter) partitions(all int) (list []events.Partition) {
+	if f.HasPartition {
+		return []events.Partition{f.Partition}
+	}
+	return allPartitions(all)
+}
+
+func allPartitions(n int) []events.Partition {
+	list := make([]events.Partition, n)
+	for i := range list {
+		list[i] = events.Partition(i)
+	}
+	return list
+}
+
+// summarised returns the number of events that the entries of partitions stand for beyond one for each entry.
+func (s *Store) summarised(ctx context.Context, g projections.Generation, partitions []events.Partition) (more int, err error) {
+	for some := range slices.Chunk(partitions, maxPuts) {
+		ops := make([]clientv3.Op, len(some))
+		for i, p := range some {
+			from, to := s.keys.summariesRange(g, p)
+			ops[i] = clientv3.OpGet(from, clientv3.WithRange(to))
+		}
+		resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() })
+		if err != nil {
+			return 0, fmt.Errorf("reading the summaries of the quarantine: %w", err)
+		}
+		for _, r := range resp.Responses {
+			for _, kv := range r.GetResponseRange().Kvs {
+				if q, err := s.unpackEntry(kv); err == nil {
+					more += q.EventCount() - 1
+				}
+			}
+		}
+	}
+	return more, nil
 }
 
 // entriesAt returns entries by key, and whether their retry is requested. Removed entries are left out.
@@ -144,7 +201,7 @@ func (s *Store) activeNow(ctx context.Context) (projections.Generation, error) {
 	return projections.Generation(kv.Value), nil
 }
 
-// QuarantineCount returns the number of entries of the active generation.
+// QuarantineCount returns the number of quarantined events of the active generation.
 func (s *Store) QuarantineCount(ctx context.Context) (int, error) {
 	g, err := s.activeNow(ctx)
 	if g == "" {
@@ -157,5 +214,9 @@ func (s *Store) QuarantineCount(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("counting the quarantine: %w", err)
 	}
-	return int(resp.Count), nil
+	if resp.Count == 0 {
+		return 0, nil
+	}
+	more, err := s.summarised(ctx, g, allPartitions(s.facts.Partitions))
+	return int(resp.Count) + more, err
 }

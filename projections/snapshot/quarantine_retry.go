@@ -38,18 +38,17 @@ type RetryFilter struct {
 }
 
 // RequestRetry writes requests to the owners to retry entries of the active generation, and returns the number of
-// entries. It waits for no owner. ErrNoEntry: the named event has no entry.
+// events that they stand for. It waits for no owner. ErrNoEntry: the named event has no entry.
 func (s *Store) RequestRetry(ctx context.Context, f RetryFilter) (int, error) {
-	entries := 0
+	asked := 0
 	var keys []string
 	g, err := s.activeNow(ctx)
 	switch {
 	case err != nil:
 	case f.Event != "":
-		keys, err = s.retryKeysOfEvent(ctx, g, f)
-		entries = len(keys)
+		asked, keys, err = s.retryKeysOfEvent(ctx, g, f)
 	default:
-		entries, keys, err = s.retryKeysOfPartitions(ctx, g, f)
+		asked, keys, err = s.retryKeysOfPartitions(ctx, g, f)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("asking for a retry: %w", err)
@@ -67,7 +66,7 @@ func (s *Store) RequestRetry(ctx context.Context, f RetryFilter) (int, error) {
 			return 0, fmt.Errorf("asking for a retry: %w", err)
 		}
 	}
-	return entries, nil
+	return asked, nil
 }
 
 // packRetryRequest returns the stored form of a request. Owners read the key alone; the value is for people.
@@ -77,30 +76,30 @@ func packRetryRequest(at time.Time) ([]byte, error) {
 	}{at.UTC()})
 }
 
-// retryKeysOfEvent returns a request's key for each entry of an event. There are several when it was overwritten
-// several times.
-func (s *Store) retryKeysOfEvent(ctx context.Context, g projections.Generation, f RetryFilter) ([]string, error) {
+// retryKeysOfEvent returns a request's key for each entry of an event, and the number of events. There are several
+// entries when it was overwritten several times; a summary is found by the key of its first event.
+func (s *Store) retryKeysOfEvent(ctx context.Context, g projections.Generation, f RetryFilter) (asked int, keys []string, err error) {
 	partition, _, _ := strings.Cut(strings.TrimPrefix(f.Event, s.cfg.Prefix("queue")), "/")
 	p, err := events.ParsePartition(partition)
 	if err != nil || f.HasPartition && p != f.Partition {
-		return nil, ErrNoEntry
+		return 0, nil, ErrNoEntry
 	}
-	var keys []string
 	for q, err := range s.Quarantined(ctx, g, p) {
 		if err != nil {
-			return nil, err
+			return 0, nil, err
 		}
 		if q.Key == f.Event {
+			asked += q.EventCount()
 			keys = append(keys, s.keys.retryKey(p, q.ID))
 		}
 	}
 	if len(keys) == 0 {
-		return nil, ErrNoEntry
+		return 0, nil, ErrNoEntry
 	}
-	return keys, nil
+	return asked, keys, nil
 }
 
-// retryKeysOfPartitions returns a request's key for each partition that has entries, and the number of these entries.
+// retryKeysOfPartitions returns a request's key for each partition that has entries, and the number of their events.
 func (s *Store) retryKeysOfPartitions(ctx context.Context, g projections.Generation, f RetryFilter) (entries int, keys []string, err error) {
 	first, last := events.Partition(0), events.Partition(s.facts.Partitions-1)
 	if f.HasPartition {
@@ -122,7 +121,12 @@ func (s *Store) retryKeysOfPartitions(ctx context.Context, g projections.Generat
 			}
 		}
 	}
-	return entries, keys, nil
+	if entries == 0 {
+		return 0, nil, nil
+	}
+	filter := QuarantineFilter{Partition: f.Partition, HasPartition: f.HasPartition}
+	more, err := s.summarised(ctx, g, filter.partitions(s.facts.Partitions))
+	return entries + more, keys, err
 }
 
 // WatchRetries returns the requests of a partition, first the existing ones and then each new one. From time to time

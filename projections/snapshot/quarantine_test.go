@@ -277,3 +277,87 @@ func TestNamesOfEntriesAreReadBack(t *testing.T) {
 		}
 	}
 }
+
+// A summary counts as all its events, is listed after the entries, and is asked for by the key of its first event.
+func TestASummaryCountsAsItsEvents(t *testing.T) {
+	f := newFixture(t)
+	f.activateGeneration(generation)
+	guard := f.claimPartition(1)
+	summary := f.newEntry(1, 20, "")
+	summary.ID, summary.Events, summary.Records = SummaryID(summary.Reason), 70, 9000
+	summary.LastKey, summary.LastRevision = "last", f.revisionAt(300)
+	entries := []Quarantined{f.newEntry(1, 5, "h1"), summary}
+	f.saveCommit(1, Commit{Quarantine: entries}, guard)
+	f.saveCommit(2, Commit{Quarantine: []Quarantined{f.newEntry(2, 6, "h2")}}, f.claimPartition(2))
+
+	if n, err := f.QuarantineCount(t.Context()); n != 72 || err != nil {
+		t.Errorf("%d events (%v), want 72", n, err)
+	}
+	list, total, err := f.QuarantineList(t.Context(), QuarantineFilter{Limit: 10})
+	if err != nil || total != 72 || len(list) != 3 {
+		t.Fatalf("%d entries of %d events (%v), want 3 of 72", len(list), total, err)
+	}
+	last := list[2]
+	if !last.ID.IsSummary() || last.Events != 70 || last.Records != 9000 || last.LastKey != "last" || last.LastRevision.Number != 300 || last.Revision.Number != 20 {
+		t.Errorf("got %+v, want the summary", last)
+	}
+	if _, total, err = f.QuarantineList(t.Context(), QuarantineFilter{Limit: 10, HasPartition: true, Partition: 2}); total != 1 || err != nil {
+		t.Errorf("partition 2 has %d events (%v), want 1", total, err)
+	}
+	for filter, want := range map[RetryFilter]int{
+		{}: 72, {Partition: 1, HasPartition: true}: 71, {Event: summary.Key}: 70, {Event: entries[0].Key}: 1,
+	} {
+		if n, err := f.RequestRetry(t.Context(), filter); n != want || err != nil {
+			t.Errorf("retry of %+v: %d events (%v), want %d", filter, n, err, want)
+		}
+	}
+	f.saveCommit(1, Commit{Resolved: []EntryID{summary.ID}}, guard)
+	if n, err := f.QuarantineCount(t.Context()); n != 2 || err != nil {
+		t.Errorf("%d events (%v), want 2", n, err)
+	}
+}
+
+// The entries of an upload's events are found by its id, also of its other files, and events that it had in common with
+// an earlier upload by their own.
+func TestTheQuarantinedEventsOfAnUpload(t *testing.T) {
+	f := newFixture(t)
+	f.activateGeneration(generation)
+	entry := func(p events.Partition, number int64, upload events.UploadID) Quarantined {
+		q := f.newEntry(p, number, "h")
+		q.Upload, q.Records = upload, 10
+		return q
+	}
+	early, other, existing := entry(1, 5, "u"), entry(1, 12, "v"), entry(1, 13, "w")
+	mine, second, far := entry(1, 11, "u"), entry(1, 14, "u-2"), entry(2, 30, "u")
+	damaged := entry(1, 15, "u-3")
+	damaged.Records = 0
+	overwritten := entry(1, 90, "w")
+	summary := func(first, last int64) Quarantined {
+		q := f.newEntry(1, first, "")
+		q.Reason, q.Events, q.LastRevision = fmt.Sprint("r", first), 4, f.revisionAt(last)
+		q.ID = SummaryID(q.Reason)
+		return q
+	}
+	before, within := summary(1, 9), summary(3, 10)
+	f.saveCommit(1, Commit{Quarantine: []Quarantined{early, other, existing, mine, second, damaged, overwritten, before, within}}, f.claimPartition(1))
+	f.saveCommit(2, Commit{Quarantine: []Quarantined{far}}, f.claimPartition(2))
+
+	filter := UploadFilter{
+		ID: "u", Spans: map[events.Partition][2]int64{0: {1, 100}, 1: {10, 20}, 2: {30, 30}}, Existing: map[[16]byte]bool{existing.ID.Event: true, overwritten.ID.Event: true}, Shown: 4,
+	}
+	got, err := f.QuarantinedOf(t.Context(), filter)
+	if err != nil || got.Events != 6 || got.Records != 50 || len(got.Shown) != 4 || len(got.Summaries) != 1 {
+		t.Fatalf("got %+v (%v), want 6 events with 50 records, and a summary", got, err)
+	}
+	for i, want := range []Quarantined{mine, existing, second, damaged} {
+		if got.Shown[i].ID != want.ID {
+			t.Errorf("entry %d is of revision %d, want %d", i, got.Shown[i].ID.Revision, want.ID.Revision)
+		}
+	}
+	if got.Summaries[0].ID != within.ID {
+		t.Errorf("the summary is of %q, want %q", got.Summaries[0].Reason, within.Reason)
+	}
+	if got, err := f.QuarantinedOf(t.Context(), UploadFilter{ID: "u", Spans: map[events.Partition][2]int64{3: {1, 100}}}); err != nil || got.Events != 0 {
+		t.Errorf("got %+v (%v) of a partition without entries", got, err)
+	}
+}

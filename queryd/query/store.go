@@ -63,8 +63,9 @@ func (q quarantineReader) Quarantined(ctx context.Context, f rest.QuarantineFilt
 	out := make([]rest.Quarantined, len(list))
 	for i, e := range list {
 		out[i] = rest.Quarantined{
-			Partition: e.Partition, Key: e.Key, Revision: e.Revision, Host: e.Host, Reason: e.Reason, Text: e.Text, Upload: e.Upload,
+			Partition: e.Partition, Entry: e.ID.String(), Key: e.Key, Revision: e.Revision, Host: e.Host, Reason: e.Reason, Text: e.Text, Upload: e.Upload,
 			At: e.At, ModelVersion: e.Version, Attempts: e.Attempts, TriedAt: e.TriedAt, RetryAsked: e.RetryRequested,
+			Records: e.Records, Partial: e.Partial, Events: e.Events, LastKey: e.LastKey, LastRevision: e.LastRevision,
 		}
 	}
 	return out, total, nil

@@ -199,21 +199,24 @@ func waitUntil(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// Quarantined returns three entries, as a store would; the value of the last one is not readable.
+// Quarantined returns four entries, as a store would: the value of the third is not readable, and the last is a summary.
 func (f *fleet) Quarantined(_ context.Context, filter QuarantineFilter) (list []Quarantined, total int, err error) {
 	at := time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC)
 	all := []Quarantined{
 		{Partition: 3, Key: "/telemetry/queue/c/003/b", Revision: f.revision(40), Host: "node-b", Reason: "unfoldable", Text: `folding it panicked: "x"`,
-			Upload: "u-1", At: at, ModelVersion: 1, Attempts: 2, TriedAt: at.Add(time.Hour), RetryAsked: true},
+			Upload: "u-1", At: at, ModelVersion: 1, Attempts: 2, TriedAt: at.Add(time.Hour), RetryAsked: true,
+			Records: 12, Partial: true},
 		{Partition: 1, Key: "/telemetry/queue/c/001/a", Revision: f.revision(30), Host: "node-a", Reason: "overwritten", Text: "written again",
 			At: at, ModelVersion: 1, Attempts: 1, TriedAt: at},
 		{Partition: 1, Revision: f.revision(20), Reason: "unknown", Text: "the entry cannot be read"},
+		{Partition: 0, Entry: "0000000000000000000-01", Key: "/telemetry/queue/c/000/c", Revision: f.revision(10), Reason: "too_large", Text: "full", At: at,
+			ModelVersion: 1, Attempts: 1, TriedAt: at, Records: 4000, Events: 2, LastKey: "/telemetry/queue/c/000/d", LastRevision: f.revision(19)},
 	}
 	for _, q := range all {
 		if filter.HasPartition && q.Partition != filter.Partition || len(filter.Hosts) > 0 && !slices.Contains(filter.Hosts, q.Host) {
 			continue
 		}
-		if total++; len(list) < filter.Limit {
+		if total += max(1, q.Events); len(list) < filter.Limit {
 			list = append(list, q)
 		}
 	}

@@ -13,7 +13,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Quarantined is an event that could not be folded into the models. It stays in the log.
+// Quarantined is an event that could not be folded into the models, or not as a whole, or a summary of such events. The
+// events stay in the log or the archive.
 type Quarantined struct {
 	Partition    events.Partition
 	Key          string
@@ -27,6 +28,14 @@ type Quarantined struct {
 	Attempts     int
 	TriedAt      time.Time
 	RetryAsked   bool
+	Records      int  // that are not folded; 0: not known
+	Partial      bool // the event's other records are folded
+
+	// Of a summary, whose Key and Revision are the first event's.
+	Events       int    // 0: it is no summary
+	Entry        string // name of the entry in the partition's quarantine
+	LastKey      string
+	LastRevision events.Revision
 }
 
 // QuarantineFilter selects events of the quarantine.
@@ -45,7 +54,7 @@ type RetryFilter struct {
 }
 
 // quarantine is the store of events that could not be folded. Both methods ask etcd and return within ctx.
-// Quarantined returns the newest events first, at most Limit of them, and their total number regardless of Hosts and
+// Quarantined returns the newest entries first, at most Limit of them, and the number of events regardless of Hosts and
 // Limit. RequestRetry leaves a request for the owners and returns the number of events, without waiting for a retry; it
 // returns ErrNotQuarantined if no event there has the key.
 type quarantine interface {
@@ -165,6 +174,19 @@ func (w *writer) writeQuarantined(q *Quarantined) {
 	w.writeInstant("tried_at", q.TriedAt)
 	w.Key("retry_asked")
 	w.Raw(strconv.FormatBool(q.RetryAsked))
+	if q.Records > 0 {
+		w.Whole("records", int64(q.Records))
+	}
+	if q.Partial {
+		w.Key("partial")
+		w.Raw("true")
+	}
+	if q.Events > 0 {
+		w.Whole("events", int64(q.Events))
+		w.Text("entry", q.Entry)
+		w.Text("last_key", q.LastKey)
+		w.Text("last_revision", q.LastRevision.String())
+	}
 	w.Close('}')
 }
 

@@ -123,6 +123,13 @@ func TestGarbageInTheLogIsListedAndRepairedByAnotherUpload(t *testing.T) {
 	want := map[string]string{overwritten: "overwritten 1", garbage: "undecodable 1"}
 	s.quarantineBecomes(want)
 
+	// An upload that has an event in the quarantine says so, although all of it is stored.
+	status, again := s.upload("first.csv", content, "?wait=true")
+	if status != http.StatusOK || !again.Success || again.Status != "quarantined" || again.QuarantinedEvents != 1 || len(again.Quarantined) != 1 ||
+		again.Quarantined[0].Key != overwritten || again.Quarantined[0].Reason != "overwritten" || len(again.Warnings) == 0 {
+		t.Errorf("the upload whose event is in the quarantine: %d %+v", status, again)
+	}
+
 	more := simulated(t, 3, 4) // the partitions go on
 	s.mustUpload("second.csv", more)
 	readings, models := s.restReadings(), s.models()

@@ -116,7 +116,7 @@ func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []dae
 	parts = []daemon.Part{
 		s.frontAddresses(dir, intake, serving, lg),
 		{Name: "ingest", Run: intake.Run, Ready: intake.Ready, Metrics: intake.Metrics},
-		{Name: "collect", Run: folding.Run, Ready: folding.Ready, Metrics: folding.Metrics, Status: folding.Status},
+		{Name: "collect", Run: folding.Run, Ready: folding.Ready, Degraded: folding.Degraded, Metrics: folding.Metrics, Status: folding.Status},
 		{Name: "query", Run: serving.Run, Ready: serving.Ready, Metrics: serving.Metrics},
 	}
 	return append(parts, opened...), nil

@@ -115,6 +115,10 @@ type receipt struct {
 		Line                 int
 		Column, Text, Reason string
 	}
+	Status            string
+	Warnings          []string
+	QuarantinedEvents int `json:"quarantined_events"`
+	Quarantined       []struct{ Key, Reason string }
 }
 
 // mustUpload uploads a file whose rows are all good and waits until they are visible.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
@@ -170,6 +171,60 @@ func (r *Reader) readEntry(ctx context.Context, e *archive.Entry, at, upto event
 		}
 		if ev.Revision.Number > upto.Number {
 			return nil
+		}
+		if ev.Revision = r.manifest.revisionOf(ev.Revision.Number); !yield(ev, nil) {
+			return errStopped
+		}
+	}
+	return nil
+}
+
+// ReadAt returns the archived events of p at some revisions, in ascending order, and reads each object once. An event
+// whose records are all repeats of archived ones is returned without records. Events that are in the log alone, and
+// those that the archive does not keep any longer, are left out.
+func (r *Reader) ReadAt(ctx context.Context, p events.Partition, revisions []int64) iter.Seq2[events.Event, error] {
+	return func(yield func(events.Event, error) bool) {
+		for reloads := 0; len(revisions) > 0; reloads++ {
+			part, err := r.manifest.Load(ctx, p)
+			if err == nil {
+				revisions, err = r.readSelected(ctx, &part, revisions, yield)
+			}
+			switch {
+			case err == nil, errors.Is(err, errStopped):
+				return
+			case errors.Is(err, archive.ErrMissing) && reloads < maxReloads: // a merge has replaced the object
+			default:
+				yield(events.Event{}, err)
+				return
+			}
+		}
+	}
+}
+
+// readSelected yields the events of the entries that hold some of the revisions, and returns the revisions that it has
+// not read.
+func (r *Reader) readSelected(ctx context.Context, part *Partition, revisions []int64, yield func(events.Event, error) bool) ([]int64, error) {
+	for i := range part.Entries {
+		e := &part.Entries[i].Entry
+		from, _ := slices.BinarySearch(revisions, e.First.Number)
+		to, _ := slices.BinarySearch(revisions, e.Last.Number+1)
+		if from < to && e.Events > 0 {
+			if err := r.readEntryAt(ctx, e, revisions[from:to], yield); err != nil {
+				return revisions[from:], err
+			}
+		}
+		revisions = revisions[to:]
+	}
+	return nil, nil
+}
+
+func (r *Reader) readEntryAt(ctx context.Context, e *archive.Entry, revisions []int64, yield func(events.Event, error) bool) error {
+	if r.store == nil {
+		return fmt.Errorf("reading partition %d at revision %d: %w", e.Partition, revisions[0], ErrNoArchive)
+	}
+	for ev, err := range r.store.ReadAt(ctx, *e, revisions) {
+		if err != nil {
+			return err
 		}
 		if ev.Revision = r.manifest.revisionOf(ev.Revision.Number); !yield(ev, nil) {
 			return errStopped

@@ -185,3 +185,63 @@ func TestEntriesOfBeforeARestoreAreRead(t *testing.T) {
 		t.Errorf("got %d events, want all 30", len(got))
 	}
 }
+
+// ReadAt returns exactly the selected events that the archive has: damaged ones with their value, and one whose records
+// a merge has dropped as repeats.
+func TestSelectedRevisionsAreReadFromTheArchive(t *testing.T) {
+	r := newRig(t)
+	r.appendEvents(0, 5)
+	key := r.cfg.Prefix("queue", r.p.String()) + "garbage"
+	client := eventstest.Etcd(t)
+	garbage, err := client.Put(t.Context(), key, "\x07garbage")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := r.loadPartition()
+	r.addEntry(&p, 100)
+	r.deleteArchived(&p)
+	r.appendEvents(0, 5) // the same file again, since its events have left the log
+	again := r.readHead().Number
+	r.addEntry(&p, 100)
+	r.deleteArchived(&p)
+	r.appendEvents(10, 1) // in the log alone
+	reader := NewReader(r.log, r.store, r.manifest)
+	read := func(revisions ...int64) (got []events.Event) {
+		t.Helper()
+		for ev, err := range reader.ReadAt(t.Context(), r.p, revisions) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, ev)
+		}
+		return got
+	}
+	selected := []int64{1, garbage.Header.Revision, again, r.readHead().Number}
+	check := func(records bool) {
+		t.Helper()
+		got := read(selected...)
+		if len(got) < 2 || got[0].Key != key || got[0].Revision.Number != garbage.Header.Revision || !got[0].Revision.SameLog(r.readHead()) {
+			t.Fatalf("got %+v, want the damaged event and what came again", got)
+		}
+		damage, found := errors.AsType[*events.DamageError](got[0].Damage)
+		if !found || string(damage.Value) != "\x07garbage" {
+			t.Errorf("the damaged event is %v, want its value", got[0].Damage)
+		}
+		for _, ev := range got[1:] {
+			if ev.Revision.Number != again || (ev.Records() > 0) != records {
+				t.Errorf("got an event of revision %d with %d records, want revision %d; records: %t", ev.Revision.Number, ev.Records(), again, records)
+			}
+		}
+	}
+	check(true)
+	if err := r.mergeEntries(&p, 0, 2); err != nil {
+		t.Fatal(err)
+	}
+	check(false)
+	if err := r.manifest.Drop(t.Context(), &p, 1, r.guard); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(selected...); len(got) != 0 {
+		t.Errorf("got %d events that the archive does not keep any longer", len(got))
+	}
+}

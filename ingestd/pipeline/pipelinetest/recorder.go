@@ -18,6 +18,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/projections/snapshot"
 )
 
 // Recorder is a log in memory that can be down, hold appends back and be full. As the projector it sees
@@ -29,7 +30,8 @@ type Recorder struct {
 	held chan struct{} // while not nil, appends wait for it to be closed
 
 	capacity    eventlog.Capacity
-	capacityErr error         // the error of Capacity
+	capacityErr error // the error of Capacity
+	quarantine  []snapshot.Quarantined
 	stalled     bool          // nothing is folded
 	changed     chan struct{} // closed and replaced when stalled is changed
 }
@@ -106,6 +108,31 @@ func (r *Recorder) WaitVisible(ctx context.Context, upto map[events.Partition]ev
 		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// Quarantine puts entries into the quarantine.
+func (r *Recorder) Quarantine(entries ...snapshot.Quarantined) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.quarantine = append(r.quarantine, entries...)
+}
+
+// QuarantinedOf returns the entries that Quarantine has put into partitions of the filter, regardless of their upload.
+func (r *Recorder) QuarantinedOf(_ context.Context, f snapshot.UploadFilter) (found snapshot.UploadQuarantine, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, q := range r.quarantine {
+		switch _, there := f.Spans[q.Partition]; {
+		case !there:
+		case q.ID.IsSummary():
+			found.Summaries = append(found.Summaries, q)
+		default:
+			found.Events++
+			found.Records += q.Records
+			found.Shown = append(found.Shown, q)
+		}
+	}
+	return found, nil
 }
 
 // StoredEvents returns the events of the log by key, without everything that is not content.
@@ -191,6 +218,11 @@ type PanickingLog struct{ *Recorder }
 // Append panics.
 func (PanickingLog) Append(context.Context, []events.Event) ([]eventlog.Appended, error) {
 	panic("secret of the log")
+}
+
+// QuarantinedOf returns nothing.
+func (PanickingLog) QuarantinedOf(context.Context, snapshot.UploadFilter) (snapshot.UploadQuarantine, error) {
+	return snapshot.UploadQuarantine{}, nil
 }
 
 // WaitVisible panics.

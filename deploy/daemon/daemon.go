@@ -23,6 +23,8 @@ type Part struct {
 	Run func(ctx context.Context) error
 	// Ready is nil once the part is current, and else names the thing that it waits for.
 	Ready func() error
+	// Started is nil once the parts in front may start; without it, they start once the part is ready.
+	Started func() error
 	// Status returns the state of the part for people, as a value for JSON; the admin listener answers it. Called for each
 	// request, by several at once.
 	Status func(ctx context.Context) (any, error)

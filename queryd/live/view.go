@@ -18,7 +18,8 @@ type view struct {
 	models     map[events.HostID]*hostModel
 	hostsByGPU map[events.GPUID][]events.HostID // the hosts that know a GPU, sorted
 	offsets    map[events.Partition]projections.Offsets
-	caughtUpTo map[events.Partition]int64 // up to here a partition has no event that its offsets lack
+	unreadable map[string]projections.Unreadable // stored values that are missing in the view, by key
+	caughtUpTo map[events.Partition]int64        // up to here a partition has no event that its offsets lack
 	state      *State
 }
 
@@ -37,6 +38,7 @@ func newView(facts events.Facts, g projections.Generation) *view {
 		models:     map[events.HostID]*hostModel{},
 		hostsByGPU: map[events.GPUID][]events.HostID{},
 		offsets:    map[events.Partition]projections.Offsets{},
+		unreadable: map[string]projections.Unreadable{},
 		caughtUpTo: map[events.Partition]int64{},
 		state:      &State{generation: g, streamPosition: streamPosition{at: start, folded: start, token: tokenOf(g, start)}},
 	}
@@ -48,6 +50,7 @@ func newView(facts events.Facts, g projections.Generation) *view {
 // sorted slices.
 func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 	maps.Copy(v.offsets, b.Offsets)
+	v.noteUnreadable(&b)
 	touched := map[events.GPUID]bool{}
 	hosts := map[events.HostID]bool{}
 	for i := range b.Hosts {
@@ -196,7 +199,7 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 	}
 	d.sortLists()
 	next := *prev
-	next.asOf = now
+	next.asOf, next.unreadable = now, v.listUnreadable()
 	next.partitionsFolded = v.partitionsFolded()
 	next.streamPosition = streamPosition{at: at, token: tokenOf(prev.generation, at), folded: lowestRevision(next.partitionsFolded, prev.folded)}
 	next.gpus = spliceSorted(prev.gpus, gpusOf(d.removed, orderGPU), gpusOf(d.added, orderGPU), orderGPU)

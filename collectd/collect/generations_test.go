@@ -71,7 +71,7 @@ func TestANewerModelVersionTakesOverByItself(t *testing.T) {
 		}))
 	}
 	awaitCondition(t, "a generation of the new version is made", func() bool { return p.generations().Successor(snapshot.ModelVersion+1) != "" })
-	next := p.generations().Successor(snapshot.ModelVersion+1)
+	next := p.generations().Successor(snapshot.ModelVersion + 1)
 	awaitHead(t, p.log, p.store) // the old ones continue
 	if all := p.generations(); all.Active != before || len(all.All) != 2 || old.Ready() != nil || newer[0].Ready() == nil {
 		t.Errorf("before the new version has folded: %+v, old collector: %v, new one: %v; want the old one served, by the old one", all, old.Ready(), newer[0].Ready())
@@ -166,6 +166,32 @@ func TestEntriesOfTheQuarantineBelongToAGeneration(t *testing.T) {
 		return err == nil && len(entries) == 1 && entries[0].Attempts == 2 && !entries[0].RetryRequested
 	})
 	awaitCondition(t, "the metric counts it", func() bool { return metricSum(t, newer, "collect_quarantine_entries") == 1 })
+}
+
+// Query servers of another model version cannot go over to the active generation: what they serve and read stays for
+// longer than a retired generation of the same version.
+func TestAGenerationOfAnotherModelVersionStaysForLonger(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.appendEvents(eventstest.Events("a", 0, 40)...)
+	old := p.startCollector(snapshot.ModelVersion)
+	awaitCondition(t, "the old one is ready", func() bool { return old.Ready() == nil })
+	before := p.generations().Active
+	newer := p.startCollector(snapshot.ModelVersion+1, func(c *Collector) { c.cfg.UpgradeGrace = time.Hour })
+	awaitCondition(t, "the new version is active", func() bool { return newer.Ready() == nil })
+	first := p.generations().Active
+	g := p.rebuild(snapshot.ModelVersion + 1)
+	awaitCondition(t, "the first generation of the new version is removed", func() bool {
+		_, there := p.generations().All[first]
+		return p.generations().Active == g && !there
+	})
+	keys, err := p.store.Keys(t.Context(), before)
+	if all := p.generations(); err != nil || all.All[before].State != snapshot.Retired || keys == 0 {
+		t.Errorf("the generation of the old version is %+v with %d keys (%v), want it retired and whole", all.All[before], keys, err)
+	}
+	newer.stop()
+	p.startCollector(snapshot.ModelVersion + 1) // with a grace of a millisecond
+	p.awaitOnly(g)
 }
 
 // A generation that is given up while it is built leaves nothing, and does not change the active one.

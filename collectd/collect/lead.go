@@ -90,8 +90,8 @@ func (c *Collector) awaitGoal(ctx context.Context, w *generationRun, info snapsh
 	return c.gens.WaitAll(ctx, w.generation, goal)
 }
 
-// removeRetired removes retired generations: those of this model version after RemovalGrace, which is the time for query
-// servers to go over to the active one, then those of other versions after UpgradeGrace. Query servers of another version
+// removeRetired removes retired generations: of this model version after RemovalGrace, which is the time for query servers
+// to go over to the active one, then of other versions after UpgradeGrace. Query servers of another version
 // cannot go over. They serve the generation that they have, and read its history in etcd, until they are exchanged.
 func (c *Collector) removeRetired(ctx context.Context, all snapshot.Generations) error {
 	isOwn := func(info snapshot.GenerationInfo) bool { return info.ModelVersion == c.version }

@@ -66,7 +66,7 @@ func (r *rebuild) reportEnd(ctx context.Context, g projections.Generation, state
 	return nil
 }
 
-// awaitRemovals waits until no retired generation of this model version is left. Those of another version stay for longer,
+// awaitRemovals waits until no retired generation of this model version is left. Generations of another version stay for longer,
 // since query servers of that version cannot go over.
 func (r *rebuild) awaitRemovals(ctx context.Context) error {
 	tick := time.NewTicker(pollEvery)

@@ -15,7 +15,7 @@ var (
 	// ErrReplaced reports that the generation of projections that is served was removed: another one is active, and this
 	// query server cannot read it, or has not gone over to it yet.
 	ErrReplaced = errors.New("the history behind this view was replaced by another generation of projections, to which this query server has not gone over: " +
-		"/health gives the reason; the latest readings are still served, with their age")
+		"/health has the reason; the latest readings are still served, with their age")
 	// ErrLimit refuses a page size.
 	ErrLimit = errors.New("limit takes 1 to 10000")
 	// ErrP95Step refuses P95 of long steps, which would hold too many readings in memory.

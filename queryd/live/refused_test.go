@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -54,6 +55,35 @@ func TestAGenerationThatCannotBeReadIsWaitedOut(t *testing.T) {
 			if m.Kind != live.Heartbeat && brief([]*live.Message{m}) != "upd -GPU-a h2/GPU-b:UTIL=2" {
 				t.Errorf("got %s, want heartbeats and the difference", brief([]*live.Message{m}))
 			}
+		}
+	})
+}
+
+// An event of the time after the switch may have left the log for the archive before this process sees it again: that there
+// is no unread event does not mean that the view has it.
+func TestAViewWithoutAGenerationToFollowDoesNotAdvance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &logOf{head: 40}
+		src := livetest.New(livetest.Facts())
+		hub, err := live.New(live.Config{}, src, log, livetest.Facts(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- hub.Run(ctx) }()
+		src.Activate(g1)
+		time.Sleep(time.Minute) // some heartbeats
+		src.Refuse("other", errVersion)
+		synctest.Wait()
+		log.append(50, 0)
+		time.Sleep(time.Minute)
+		if got := hub.State().Folded().Number; got != 40 {
+			t.Errorf("folded up to %d, want 40, the head at the switch", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
 		}
 	})
 }

@@ -97,19 +97,25 @@ func (s *Source) commitBatch(g projections.Generation, b projections.Batch) even
 		to.storeHost(h)
 	}
 	for _, u := range b.Unreadable {
-		to.spoil(u)
+		to.spoilValue(u)
 	}
 	maps.Copy(to.offsets, b.Offsets)
+	maps.DeleteFunc(to.unreadable, func(_ string, u projections.Unreadable) bool {
+		_, written := b.Offsets[u.Partition]
+		return u.Kind == "offsets" && written
+	})
 	to.changes = append(to.changes, b)
 	s.notifyLocked()
 	return b.At
 }
 
-func (g *generation) spoil(u projections.Unreadable) {
+func (g *generation) spoilValue(u projections.Unreadable) {
 	g.unreadable[u.Key] = u
 	h := g.hosts[u.Host]
-	if h.Live, h.Host = nil, u.Host; u.Kind == "identity" {
-		h = g.hosts[u.Host]
+	switch u.Kind {
+	case "live":
+		h.Live = nil
+	case "identity":
 		h.Identity = nil
 	}
 	if g.hosts[u.Host] = h; h.Live == nil && h.Identity == nil {

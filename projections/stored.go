@@ -28,4 +28,6 @@ type Batch struct {
 	At      events.Revision // position in the projections (an etcd revision; its log is the same)
 	Hosts   []Stored
 	Offsets map[events.Partition]Offsets
+
+	Unreadable []Unreadable // values that are missing above
 }

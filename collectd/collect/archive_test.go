@@ -52,7 +52,7 @@ func (p *archived) collect(adjust ...func(*Collector)) *running {
 	p.t.Helper()
 	cfg := Config{
 		Sharing:      partition.Config{DataDir: p.t.TempDir(), LeaseTTL: 3 * time.Second, JoinDebounce: 50 * time.Millisecond},
-		PollInterval: 20 * time.Millisecond, RemovalGrace: time.Millisecond,
+		PollInterval: 20 * time.Millisecond, RemovalGrace: time.Millisecond, UpgradeGrace: time.Millisecond,
 		Archive: p.cold,
 		Retain: retain.Config{
 			ArchiveRecords: 60, ArchiveInterval: 100 * time.Millisecond, HotWindow: time.Millisecond, KeepReplaced: 50 * time.Millisecond,

@@ -151,7 +151,7 @@ func TestALostObjectCostsItsOwnEventsOnly(t *testing.T) {
 	first, second := eventstest.Event("a", 10), eventstest.Event("a", 500)
 	var mended atomic.Bool
 	c := p.collect(func(c *Collector) {
-		c.apply = func(h *projections.Host, ev *events.Event) projections.Effect {
+		c.apply = func(h *projections.Host, ev *events.Event, b projections.Bounds) projections.Effect {
 			if ev.Sequence == second.Sequence {
 				return panicsOn(second, &mended)(h, ev)
 			}

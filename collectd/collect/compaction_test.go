@@ -72,7 +72,7 @@ func TestChunksOfAnHourBecomeOne(t *testing.T) {
 			p.appendEvents(scrapes(h, 0, n)...)
 		}
 		if restarted {
-			c := p.startCollector(1, withoutMerges)
+			c := p.startCollector(snapshot.ModelVersion, withoutMerges)
 			awaitHead(t, p.log, p.store)
 			if got := len(p.chunks()); got < 4*len(hosts) || p.merged(last.First()) {
 				t.Fatalf("got %v, want many chunks in each window", p.chunks())
@@ -80,7 +80,7 @@ func TestChunksOfAnHourBecomeOne(t *testing.T) {
 			p.checkGeneration(p.generations().Active)
 			c.stop()
 		}
-		p.startCollector(1, compactSoon)
+		p.startCollector(snapshot.ModelVersion, compactSoon)
 		awaitHead(t, p.log, p.store)
 		awaitCondition(t, "sealed windows are merged", func() bool { return p.merged(last.First()) })
 		open := 0
@@ -101,7 +101,7 @@ func TestLateChunksOfAMergedHour(t *testing.T) {
 	t.Parallel()
 	p := newPipeline(t)
 	p.appendEvents(scrapes("a", 0, 300)...)
-	p.startCollector(1, compactSoon)
+	p.startCollector(snapshot.ModelVersion, compactSoon)
 	awaitHead(t, p.log, p.store)
 	w := windowKey{"a", projections.WindowOf(scrapeAt(0))}
 	awaitCondition(t, "the first hour is one chunk", func() bool { return p.chunks()[w] == 1 })
@@ -149,13 +149,13 @@ func TestKilledWhileMerging(t *testing.T) {
 	for _, h := range hosts {
 		p.appendEvents(scrapes(h, 0, 300)...)
 	}
-	first := p.startCollector(1, withoutMerges)
+	first := p.startCollector(snapshot.ModelVersion, withoutMerges)
 	awaitHead(t, p.log, p.store)
 	first.stop()
 	for round := range 2 {
 		killed := make(chan struct{})
 		var once atomic.Bool
-		c := p.startCollector(1, compactSoon, func(of *Collector) {
+		c := p.startCollector(snapshot.ModelVersion, compactSoon, func(of *Collector) {
 			of.store = saves{of.store, func() (before, after error) {
 				if !once.Swap(true) {
 					close(killed)
@@ -172,7 +172,7 @@ func TestKilledWhileMerging(t *testing.T) {
 			p.appendEvents(scrapes(h, 300+round, 1)...)
 		}
 	}
-	p.startCollector(1, compactSoon)
+	p.startCollector(snapshot.ModelVersion, compactSoon)
 	awaitHead(t, p.log, p.store)
 	awaitCondition(t, "sealed windows are merged", func() bool { return p.merged(scrapeAt(301)) })
 	p.checkGeneration(p.generations().Active)

@@ -19,6 +19,7 @@ type Config struct {
 	ChunkRecords   int           // records of one host that are written as a chunk at once. Default 24,000, about 64 KiB
 	RebuildSize    int           // BufferSize of a partition that catches up in a generation being built. Default 200,000
 	RemovalGrace   time.Duration // age, since its replacement, at which a retired generation is removed. Default 30s
+	UpgradeGrace   time.Duration // the same of a generation of another model version. Default 1h
 	Lateness       time.Duration // record time after the end of an hour after which the host's chunks of that hour are merged. Default 15m
 
 	Sharing partition.Config // how collectors share the partitions
@@ -38,6 +39,7 @@ const (
 	defaultChunkRecords   = 24_000
 	defaultRebuildSize    = 200_000
 	defaultRemovalGrace   = 30 * time.Second
+	defaultUpgradeGrace   = time.Hour
 	defaultLateness       = 15 * time.Minute
 )
 
@@ -65,6 +67,7 @@ func (c Config) withDefaults() Config {
 	c.ChunkRecords = orDefault(c.ChunkRecords, defaultChunkRecords)
 	c.RebuildSize = orDefault(c.RebuildSize, defaultRebuildSize)
 	c.RemovalGrace = orDefault(c.RemovalGrace, defaultRemovalGrace)
+	c.UpgradeGrace = orDefault(c.UpgradeGrace, defaultUpgradeGrace)
 	c.Lateness = orDefault(c.Lateness, defaultLateness)
 	c.compactionInterval = orDefault(c.compactionInterval, defaultCompactionInterval)
 	c.quarantineEntries = orDefault(c.quarantineEntries, maxQuarantineEntries)

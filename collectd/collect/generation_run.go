@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -92,6 +93,10 @@ func (p *generationStatus) currentGenerations() (all snapshot.Generations, chang
 	return all, p.changed
 }
 
+// ErrBuilding is the error of Ready while the collector folds the first generation of its model version beside an active
+// one of an earlier version.
+var ErrBuilding = errors.New("the generation of this model version is not active yet")
+
 // activeRun returns the run of the active generation, or an error that explains why there is none.
 func (p *generationStatus) activeRun(version int) (*generationRun, error) {
 	p.mu.Lock()
@@ -106,7 +111,7 @@ func (p *generationStatus) activeRun(version int) (*generationRun, error) {
 	if active > version {
 		return nil, fmt.Errorf("the active generation is of model version %d and this collector of version %d: it is idle; upgrade it", active, version)
 	}
-	return nil, fmt.Errorf("the active generation is of model version %d; the one of version %d is being folded and is not active yet", active, version)
+	return nil, fmt.Errorf("%w: the active generation is of model version %d, and the one of version %d is being folded", ErrBuilding, active, version)
 }
 
 func (p *generationStatus) setRun(g projections.Generation, w *generationRun) {

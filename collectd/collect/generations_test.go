@@ -25,8 +25,8 @@ func TestProjectionsDeletedUnderUploadsAreRebuilt(t *testing.T) {
 	for h := range 20 {
 		p.appendEvents(eventstest.Events(events.HostID(fmt.Sprint("h", h)), 0, 40)...)
 	}
-	first := p.startCollector(1)
-	second := p.startCollector(1)
+	first := p.startCollector(snapshot.ModelVersion)
+	second := p.startCollector(snapshot.ModelVersion)
 	awaitCondition(t, "both are ready", func() bool { return first.Ready() == nil && second.Ready() == nil })
 	old := p.generations().Active
 	stop := p.upload()
@@ -35,9 +35,9 @@ func TestProjectionsDeletedUnderUploadsAreRebuilt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	next := p.rebuild(1)
+	next := p.rebuild(snapshot.ModelVersion)
 	first.kill()
-	third := p.startCollector(1)
+	third := p.startCollector(snapshot.ModelVersion)
 	awaitCondition(t, "the new generation is active", func() bool { return p.generations().Active == next })
 	stop()
 	awaitCondition(t, "all is folded", func() bool { return second.Ready() == nil && third.Ready() == nil })
@@ -54,7 +54,7 @@ func TestANewerModelVersionTakesOverByItself(t *testing.T) {
 	for h := range 10 {
 		p.appendEvents(eventstest.Events(events.HostID(fmt.Sprint("h", h)), 0, 40)...)
 	}
-	old := p.startCollector(1)
+	old := p.startCollector(snapshot.ModelVersion)
 	awaitCondition(t, "the old one is ready", func() bool { return old.Ready() == nil })
 	before := p.generations().Active
 	stop := p.upload()
@@ -62,7 +62,7 @@ func TestANewerModelVersionTakesOverByItself(t *testing.T) {
 	slow.Lock()
 	newer := []*running{}
 	for range 2 {
-		newer = append(newer, p.startCollector(2, func(c *Collector) {
+		newer = append(newer, p.startCollector(snapshot.ModelVersion+1, func(c *Collector) {
 			c.apply = func(h *projections.Host, ev *events.Event, b projections.Bounds) projections.Effect {
 				slow.Lock()
 				defer slow.Unlock()
@@ -70,8 +70,8 @@ func TestANewerModelVersionTakesOverByItself(t *testing.T) {
 			}
 		}))
 	}
-	awaitCondition(t, "a generation of the new version is made", func() bool { return p.generations().Successor(2) != "" })
-	next := p.generations().Successor(2)
+	awaitCondition(t, "a generation of the new version is made", func() bool { return p.generations().Successor(snapshot.ModelVersion+1) != "" })
+	next := p.generations().Successor(snapshot.ModelVersion + 1)
 	awaitHead(t, p.log, p.store) // the old ones continue
 	if all := p.generations(); all.Active != before || len(all.All) != 2 || old.Ready() != nil || newer[0].Ready() == nil {
 		t.Errorf("before the new version has folded: %+v, old collector: %v, new one: %v; want the old one served, by the old one", all, old.Ready(), newer[0].Ready())
@@ -86,7 +86,7 @@ func TestANewerModelVersionTakesOverByItself(t *testing.T) {
 		awaitCondition(t, "the new ones are ready", func() bool { return c.Ready() == nil })
 	}
 	old.stop()
-	p.startCollector(1) // an old one that is started again creates nothing
+	p.startCollector(snapshot.ModelVersion) // an old one that is started again creates nothing
 	p.appendEvents(eventstest.Events("h1", 500, 5)...)
 	p.checkGeneration(next)
 	if all := p.generations(); len(all.All) != 1 {
@@ -99,7 +99,7 @@ func TestANewerModelVersionTakesOverByItself(t *testing.T) {
 func TestProjectionsOfAnotherLogAreReportedAndARebuildReplacesThem(t *testing.T) {
 	p := newPipeline(t)
 	p.appendEvents(eventstest.Events("a", 0, 40)...)
-	c := p.startCollector(1)
+	c := p.startCollector(snapshot.ModelVersion)
 	awaitCondition(t, "it is folded", func() bool { return c.Ready() == nil })
 	awaitHead(t, p.log, p.store)
 	c.stop()
@@ -108,12 +108,12 @@ func TestProjectionsOfAnotherLogAreReportedAndARebuildReplacesThem(t *testing.T)
 	}
 	p.log = eventstest.OpenLog(t, p.cfg) // with another epoch
 	p.store = snapshot.New(p.etcd, p.cfg, p.log.Facts(), nil)
-	c = p.startCollector(1)
+	c = p.startCollector(snapshot.ModelVersion)
 	awaitCondition(t, "the cause is told", func() bool { return errors.Is(c.Ready(), errOtherLog) })
 	if restarts := metricSum(t, c, "collect_restarts_total"); restarts > 0 {
 		t.Errorf("tried again %v times, which cannot help", restarts)
 	}
-	next := p.rebuild(1)
+	next := p.rebuild(snapshot.ModelVersion)
 	awaitCondition(t, "the new generation is active", func() bool { return p.generations().Active == next && c.Ready() == nil })
 	p.appendEvents(eventstest.Events("b", 0, 4)...)
 	p.checkGeneration(next)
@@ -136,7 +136,7 @@ func TestEntriesOfTheQuarantineBelongToAGeneration(t *testing.T) {
 		}
 	}
 	p.appendEvents(append(eventstest.Events("a", 0, 20), eventstest.Events("b", 0, 20)...)...)
-	c := p.startCollector(1, fails(bad))
+	c := p.startCollector(snapshot.ModelVersion, fails(bad))
 	awaitCondition(t, "the old version is ready", func() bool { return c.Ready() == nil })
 	list := func() string {
 		t.Helper()
@@ -151,9 +151,9 @@ func TestEntriesOfTheQuarantineBelongToAGeneration(t *testing.T) {
 		return strings.Join(hosts, " ")
 	}
 	awaitCondition(t, "what the old version cannot fold is listed", func() bool { return list() == "a" })
-	newer := p.startCollector(2, fails(worse), func(c *Collector) { c.cfg.RemovalGrace = time.Hour })
+	newer := p.startCollector(snapshot.ModelVersion+1, fails(worse), func(c *Collector) { c.cfg.UpgradeGrace = time.Hour })
 	awaitCondition(t, "the new version is active", func() bool {
-		return newer.Ready() == nil && p.generations().All[p.generations().Active].ModelVersion == 2
+		return newer.Ready() == nil && p.generations().All[p.generations().Active].ModelVersion == snapshot.ModelVersion+1
 	})
 	if got := list(); got != "b" {
 		t.Errorf("the quarantine lists %q, want what the new version cannot fold", got)
@@ -168,14 +168,40 @@ func TestEntriesOfTheQuarantineBelongToAGeneration(t *testing.T) {
 	awaitCondition(t, "the metric counts it", func() bool { return metricSum(t, newer, "collect_quarantine_entries") == 1 })
 }
 
+// Query servers of another model version cannot go over to the active generation: what they serve and read stays for
+// longer than a retired generation of the same version.
+func TestAGenerationOfAnotherModelVersionStaysForLonger(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.appendEvents(eventstest.Events("a", 0, 40)...)
+	old := p.startCollector(snapshot.ModelVersion)
+	awaitCondition(t, "the old one is ready", func() bool { return old.Ready() == nil })
+	before := p.generations().Active
+	newer := p.startCollector(snapshot.ModelVersion+1, func(c *Collector) { c.cfg.UpgradeGrace = time.Hour })
+	awaitCondition(t, "the new version is active", func() bool { return newer.Ready() == nil })
+	first := p.generations().Active
+	g := p.rebuild(snapshot.ModelVersion + 1)
+	awaitCondition(t, "the first generation of the new version is removed", func() bool {
+		_, there := p.generations().All[first]
+		return p.generations().Active == g && !there
+	})
+	keys, err := p.store.Keys(t.Context(), before)
+	if all := p.generations(); err != nil || all.All[before].State != snapshot.Retired || keys == 0 {
+		t.Errorf("the generation of the old version is %+v with %d keys (%v), want it retired and whole", all.All[before], keys, err)
+	}
+	newer.stop()
+	p.startCollector(snapshot.ModelVersion + 1) // with a grace of a millisecond
+	p.awaitOnly(g)
+}
+
 // A generation that is given up while it is built leaves nothing, and does not change the active one.
 func TestAGenerationThatIsGivenUpIsRemoved(t *testing.T) {
 	p := newPipeline(t)
 	p.appendEvents(eventstest.Events("a", 0, 100)...)
-	c := p.startCollector(1)
+	c := p.startCollector(snapshot.ModelVersion)
 	awaitCondition(t, "it is ready", func() bool { return c.Ready() == nil })
 	active := p.generations().Active
-	g := p.rebuild(1)
+	g := p.rebuild(snapshot.ModelVersion)
 	for {
 		all := p.generations()
 		if all.Active == g {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -89,17 +90,30 @@ func (c *Collector) awaitGoal(ctx context.Context, w *generationRun, info snapsh
 	return c.gens.WaitAll(ctx, w.generation, goal)
 }
 
-// removeRetired removes retired generations after RemovalGrace, which is the time for query servers to switch to the
-// active one.
+// removeRetired removes retired generations: of this model version after RemovalGrace, which is the time for query servers
+// to go over to the active one, then of other versions after UpgradeGrace. Query servers of another version
+// cannot go over. They serve the generation that they have, and read its history in etcd, until they are exchanged.
 func (c *Collector) removeRetired(ctx context.Context, all snapshot.Generations) error {
+	isOwn := func(info snapshot.GenerationInfo) bool { return info.ModelVersion == c.version }
+	if err := c.removeAfter(ctx, all, c.cfg.RemovalGrace, isOwn); err != nil {
+		return err
+	}
+	isForeign := func(info snapshot.GenerationInfo) bool { return info.ModelVersion != c.version }
+	return c.removeAfter(ctx, all, c.cfg.UpgradeGrace, isForeign)
+}
+
+// removeAfter removes the retired generations that match, after a wait.
+func (c *Collector) removeAfter(ctx context.Context, all snapshot.Generations, grace time.Duration, match func(snapshot.GenerationInfo) bool) error {
+	waited := false
 	for g, info := range all.All {
-		if info.State != snapshot.Retired {
+		if info.State != snapshot.Retired || !match(info) {
 			continue
 		}
-		if !wait.Sleep(ctx, c.cfg.RemovalGrace) {
+		if !waited && !wait.Sleep(ctx, grace) {
 			return ctx.Err()
 		}
-		c.lg.Info("removing a retired generation", "generation", g)
+		waited = true
+		c.lg.Info("removing a retired generation", "generation", g, "model_version", info.ModelVersion)
 		if err := c.gens.Remove(ctx, g, info, func(int) {}); err != nil {
 			return err
 		}

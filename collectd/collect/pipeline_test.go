@@ -57,7 +57,7 @@ type running struct {
 func (p *pipeline) startCollector(version int, adjust ...func(*Collector)) *running {
 	p.t.Helper()
 	sharing := partition.Config{DataDir: p.t.TempDir(), LeaseTTL: 3 * time.Second, JoinDebounce: 50 * time.Millisecond}
-	c, err := openAs(Config{Sharing: sharing, PollInterval: 20 * time.Millisecond, RemovalGrace: time.Millisecond}, p.cfg, p.log, version, nil)
+	c, err := openAs(Config{Sharing: sharing, PollInterval: 20 * time.Millisecond, RemovalGrace: time.Millisecond, UpgradeGrace: time.Millisecond}, p.cfg, p.log, version, nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -66,7 +66,8 @@ func (r *rebuild) reportEnd(ctx context.Context, g projections.Generation, state
 	return nil
 }
 
-// awaitRemovals waits until no retired generation is left.
+// awaitRemovals waits until no retired generation of this model version is left. Generations of another version stay for longer,
+// since query servers of that version cannot go over.
 func (r *rebuild) awaitRemovals(ctx context.Context) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -76,9 +77,13 @@ func (r *rebuild) awaitRemovals(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		left, keys := 0, 0
+		left, keys, foreign := 0, 0, false
 		for g, info := range all.All {
-			if info.State == snapshot.Retired {
+			switch {
+			case info.State != snapshot.Retired:
+			case info.ModelVersion != r.version:
+				foreign = true
+			default:
 				n, err := r.store.Keys(ctx, g)
 				if err != nil {
 					return err
@@ -86,7 +91,11 @@ func (r *rebuild) awaitRemovals(ctx context.Context) error {
 				left, keys = left+1, keys+n
 			}
 		}
-		if left == 0 {
+		switch {
+		case left == 0 && foreign:
+			r.out.printf("a generation of another model version is removed later, when query servers of that version have been exchanged")
+			return nil
+		case left == 0:
 			r.out.printf("the old generation is removed")
 			return nil
 		}

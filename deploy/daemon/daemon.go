@@ -23,6 +23,8 @@ type Part struct {
 	Run func(ctx context.Context) error
 	// Ready is nil once the part is current, and else names the thing that it waits for.
 	Ready func() error
+	// Started is nil once the parts in front may start; without it, they start once the part is ready.
+	Started func() error
 	// Degraded is nil while the part's work is complete, and else names the thing that people have to look after. The process
 	// is alive and ready all the same.
 	Degraded func() error

@@ -52,7 +52,7 @@ func alone(all *multierror.Error) error {
 func startAll(ctx context.Context, parts []Part, all []*running, ended chan *running, lg *slog.Logger) error {
 	for i := len(parts) - 1; i >= 0; i-- {
 		all[i] = startParts(ctx, parts[i], ended)
-		if err := awaitReady(ctx, all[i], ended, lg); err != nil {
+		if err := awaitStarted(ctx, all[i], ended, lg); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -80,9 +80,13 @@ func startParts(ctx context.Context, p Part, ended chan<- *running) *running {
 // readyPoll is how often a starting part is asked whether it is ready.
 const readyPoll = 5 * time.Millisecond
 
-// awaitReady holds the parts in front back until r is ready. It returns an error when a part ended first.
-func awaitReady(ctx context.Context, r *running, ended <-chan *running, lg *slog.Logger) error {
-	if r.Ready == nil {
+// awaitStarted holds the parts in front back until r has started. It returns an error when a part ended first.
+func awaitStarted(ctx context.Context, r *running, ended <-chan *running, lg *slog.Logger) error {
+	started := r.Started
+	if started == nil {
+		started = r.Ready
+	}
+	if started == nil {
 		return nil
 	}
 	poll := time.NewTicker(readyPoll)
@@ -90,7 +94,7 @@ func awaitReady(ctx context.Context, r *running, ended <-chan *running, lg *slog
 	tell := time.NewTicker(10 * time.Second)
 	defer tell.Stop()
 	for {
-		err := r.Ready()
+		err := started()
 		if err == nil {
 			return nil
 		}

@@ -65,6 +65,31 @@ func TestPartsStartBackwardsAndStopForwards(t *testing.T) {
 	})
 }
 
+// A part that has started and is not ready lets the parts in front start.
+func TestAStartedPartNeedNotBeReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		store := j.part("store", 0)
+		store.Ready = func() error { return errors.New("loading") }
+		isUp := time.Now().Add(100 * time.Millisecond)
+		store.Started = func() error {
+			if time.Now().Before(isUp) {
+				return errors.New("starting")
+			}
+			j.add("started store")
+			return nil
+		}
+		if err := superviseParts(ctx, []Part{j.part("intake", 0), store}, time.Second, quiet()); err != nil {
+			t.Fatalf("supervise: %v", err)
+		}
+		if want := []string{"start store", "started store", "start intake"}; !slices.Equal(j.lines[:len(want)], want) {
+			t.Errorf("order\n got %q\nwant %q first", j.lines, want)
+		}
+	})
+}
+
 func TestFirstPartToEndStopsTheRestAndIsTheCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var j journal

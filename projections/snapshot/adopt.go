@@ -2,10 +2,8 @@ package snapshot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -26,19 +24,15 @@ func (s *Store) AdoptOffsets(ctx context.Context, was events.Epoch) (int, error)
 	}
 	adopted := 0
 	for _, kv := range all.Kvs {
-		var v offsetsValue
-		if err := events.DecodeStoredJSON(kv.Value, &v); err != nil {
+		v, err := parseOffsets(kv.Value)
+		if err != nil {
 			return adopted, &DamagedError{Key: string(kv.Key), Err: err}
 		}
-		if v.Epoch != strconv.FormatUint(uint64(was), 16) {
+		if v.epoch != uint64(was) {
 			continue // of an older log: no fold can continue from it
 		}
-		v.Epoch, v.Cluster = strconv.FormatUint(uint64(s.facts.Epoch), 16), strconv.FormatUint(s.facts.Cluster, 16)
-		value, err := json.Marshal(v)
-		if err != nil {
-			return adopted, fmt.Errorf("adopting %s: %w", kv.Key, err)
-		}
-		if err := s.replaceOffset(ctx, string(kv.Key), kv.ModRevision, string(value)); err != nil {
+		v.epoch, v.cluster = uint64(s.facts.Epoch), s.facts.Cluster // in its form: programs of its generation read it
+		if err := s.replaceOffset(ctx, string(kv.Key), kv.ModRevision, v.pack()); err != nil {
 			return adopted, err
 		}
 		adopted++

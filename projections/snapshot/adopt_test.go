@@ -17,7 +17,7 @@ func TestOffsetsOfALaterFormAreNotAdopted(t *testing.T) {
 	if err != nil || len(all.Kvs) != 1 {
 		t.Fatalf("%d offsets are stored (%v), want 1", len(all.Kvs), err)
 	}
-	key, later := string(all.Kvs[0].Key), strings.Replace(string(all.Kvs[0].Value), "{", `{"version":2,`, 1)
+	key, later := string(all.Kvs[0].Key), strings.Replace(string(all.Kvs[0].Value), `{"version":2,`, `{"version":3,`, 1)
 	if _, err := f.client.Put(t.Context(), key, later); err != nil {
 		t.Fatal(err)
 	}

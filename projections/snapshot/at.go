@@ -45,8 +45,11 @@ func (s *Store) partitionAt(ctx context.Context, g projections.Generation, p eve
 		}
 	}
 	stored, damaged, err := s.readHosts(ctx, g, p, rev)
-	if err != nil || len(damaged) > 0 {
-		return part, errors.Join(append(damaged, err)...)
+	if err == nil && len(damaged) > 0 {
+		err = damaged[0].Err
+	}
+	if err != nil {
+		return part, err
 	}
 	part.Hosts = hostsOfStored(stored)
 	return part, nil

@@ -3,6 +3,8 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+
+	"telemetry-pipeline/projections"
 )
 
 var (
@@ -28,3 +30,25 @@ func (e *DamagedError) Error() string {
 }
 
 func (e *DamagedError) Unwrap() error { return e.Err }
+
+// VersionError refuses a generation whose models are of another version than this program's. A collector folds a
+// generation of its own version, or is idle beside a later one; a query server waits until one of its own version is
+// active.
+type VersionError struct {
+	Generation projections.Generation
+	Version    int // of the models of the generation; 0 if there is no record of it
+}
+
+func (e *VersionError) Error() string {
+	switch {
+	case e.Version == 0:
+		return fmt.Sprintf("generation %s is active without a record of its model version, and this program serves version %d: `collectd rebuild -activate` replaces it",
+			e.Generation, ModelVersion)
+	case e.Version > ModelVersion:
+		return fmt.Sprintf("generation %s is active with models of version %d, and this program serves version %d: upgrade it", e.Generation, e.Version, ModelVersion)
+	default:
+		return fmt.Sprintf("generation %s is active with models of version %d, and this program serves version %d: "+
+			"it goes over once a collectd of version %d has folded and activated its generation; start one if none runs",
+			e.Generation, e.Version, ModelVersion, ModelVersion)
+	}
+}

@@ -21,7 +21,9 @@ import (
 
 // ModelVersion increases whenever the stored bytes of the models, or their meaning, change: another version folds
 // into its own generation.
-const ModelVersion = 1
+//
+// Version 1 is the one of the first programs. Version 2 has offsets that those refuse.
+const ModelVersion = 2
 
 // State is the stage of a generation's life.
 type State string
@@ -173,9 +175,43 @@ func (s *Store) WatchGenerations(ctx context.Context) iter.Seq2[Generations, err
 	}
 }
 
-// WatchActive returns the active generation, now and after every change; as long as there is none, it waits. It
-// survives compaction and the loss of etcd, and ends when ctx does, or with an error that waiting does not mend.
-func (s *Store) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
+// WatchActive returns the active generation, now and after every change, with a *VersionError as its Refusal if its
+// models are of another version than ModelVersion. As long as there is none, it waits. It survives compaction and the
+// loss of etcd, and ends when ctx does, or with an error that waiting does not mend.
+func (s *Store) WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGeneration, error] {
+	return func(yield func(projections.ActiveGeneration, error) bool) {
+		for g, err := range s.watchActiveName(ctx) {
+			active := projections.ActiveGeneration{Generation: g}
+			if err == nil {
+				active.Refusal, err = s.checkVersion(ctx, g)
+			}
+			if !yield(active, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// checkVersion returns a refusal of a generation whose models are of another version.
+func (s *Store) checkVersion(ctx context.Context, g projections.Generation) (refusal, err error) {
+	kv, _, err := s.getKey(ctx, s.keys.generationKey(g))
+	if err != nil {
+		return nil, fmt.Errorf("reading the record of generation %s: %w", g, err)
+	}
+	var info GenerationInfo
+	if kv != nil {
+		if _, info, err = s.unpackRecord(kv); err != nil {
+			return nil, err
+		}
+	}
+	if info.ModelVersion != ModelVersion {
+		return &VersionError{Generation: g, Version: info.ModelVersion}, nil
+	}
+	return nil, nil
+}
+
+// watchActiveName is WatchActive for the name alone.
+func (s *Store) watchActiveName(ctx context.Context) iter.Seq2[projections.Generation, error] {
 	return func(yield func(projections.Generation, error) bool) {
 		var last projections.Generation
 		err := s.followRange(ctx, etcd.Range{From: s.keys.activeKey(), End: s.keys.activeKey() + "\x00"}, func(changes []*clientv3.Event) (bool, error) {

@@ -53,7 +53,7 @@ func TestWatchActive(t *testing.T) {
 				ended <- err
 				return
 			}
-			got <- g
+			got <- g.Generation
 		}
 	}()
 	first, err := f.Active(t.Context())

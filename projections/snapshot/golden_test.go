@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -78,9 +79,9 @@ func goldenOffsets() map[string]projections.Offsets {
 func TestStoredOffsets(t *testing.T) {
 	s := goldenStore()
 	for name, o := range goldenOffsets() {
-		goldentest.CheckWrittenText(t, name, ModelVersion, s.packOffsets(o, "5b0e6c1f9a27d384-2"))
+		goldentest.CheckWrittenText(t, name, offsetsForm, s.packOffsets(o, "5b0e6c1f9a27d384-2"))
 	}
-	goldentest.CheckReadable(t, "offsets", ModelVersion, goldenOffsets(), func(value []byte) (projections.Offsets, error) {
+	goldentest.CheckReadable(t, "offsets", offsetsForm, goldenOffsets(), func(value []byte) (projections.Offsets, error) {
 		return unpackOffsets(stored("offsets", value))
 	})
 }
@@ -101,9 +102,9 @@ func TestStoredGenerations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.CheckWrittenText(t, name, ModelVersion, value)
+		goldentest.CheckWrittenText(t, name, 1, value)
 	}
-	goldentest.CheckReadable(t, "generation", ModelVersion, goldenGenerations(), func(value []byte) (GenerationInfo, error) {
+	goldentest.CheckReadable(t, "generation", 1, goldenGenerations(), func(value []byte) (GenerationInfo, error) {
 		_, info, err := s.unpackRecord(stored(s.keys.generationKey("g1"), value))
 		return info, err
 	})
@@ -144,9 +145,9 @@ func TestStoredQuarantine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.CheckWrittenText(t, name, ModelVersion, string(value))
+		goldentest.CheckWrittenText(t, name, 1, string(value))
 	}
-	goldentest.CheckReadable(t, "quarantine", ModelVersion, goldenEntries(), func(value []byte) (Quarantined, error) {
+	goldentest.CheckReadable(t, "quarantine", 1, goldenEntries(), func(value []byte) (Quarantined, error) {
 		return s.unpackEntry(stored(s.keys.entryKey("g1", 36, id), value))
 	})
 	for name, q := range goldenSummaries() {
@@ -163,7 +164,7 @@ func TestStoredQuarantine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	goldentest.CheckWrittenText(t, "retry", ModelVersion, string(request))
+	goldentest.CheckWrittenText(t, "retry", 1, string(request))
 }
 
 // TestStoredKeys pins the keys of every family, with names that need escapes.
@@ -173,7 +174,7 @@ func TestStoredKeys(t *testing.T) {
 	chunk := Chunk{Host: host, Window: 486908}
 	id := EntryIDOf("/telemetry/queue/default-cluster/036/x", goldenRevision(17))
 	from, to := k.modelsRange(g)
-	goldentest.CheckWrittenText(t, "keys", ModelVersion, strings.Join([]string{
+	goldentest.CheckWrittenText(t, "keys", 1, strings.Join([]string{
 		k.activeKey(), k.generationsPrefix(), k.generationKey(g), k.offsetKey(g, 7),
 		k.modelKey(g, kindIdentity, 7, host), k.modelKey(g, kindLive, 7, host), from, to,
 		k.chunkKey(g, 7, chunk, chunk.Window.Start()+3599_999_999_999, [16]byte{0xab, 15: 1}),
@@ -190,7 +191,22 @@ func TestHashOfAModelStays(t *testing.T) {
 }
 
 func TestLaterValuesAreRefused(t *testing.T) {
-	if o, err := unpackOffsets(stored("offsets", []byte(`{"version":2,"position":{"live":7}}`))); err == nil {
-		t.Errorf("offsets of a later form were read as %+v", o)
+	o, err := unpackOffsets(stored("offsets", []byte(`{"version":3,"position":{"live":7}}`)))
+	if err == nil || !strings.Contains(err.Error(), "a newer one has written it") {
+		t.Errorf("offsets of a later form were read as %+v (%v), want an error that names the newer program", o, err)
+	}
+}
+
+// The first programs decode offsets as here, without a look at the version, and serve the models that they can read
+// under offsets that they can decode.
+func TestTheFirstProgramsRefuseTheOffsets(t *testing.T) {
+	for name, o := range goldenOffsets() {
+		var first struct {
+			Epoch   string `json:"epoch"`
+			Cluster string `json:"cluster"`
+		}
+		if err := json.Unmarshal([]byte(goldenStore().packOffsets(o, "5b0e6c1f9a27d384-2")), &first); err == nil {
+			t.Errorf("%s can be decoded by the first programs: %+v", name, first)
+		}
 	}
 }

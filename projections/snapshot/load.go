@@ -46,7 +46,7 @@ func (s *Store) LoadPartition(ctx context.Context, g projections.Generation, p e
 	}
 	stored, damaged, err := s.readHosts(ctx, g, p, 0)
 	if err == nil && len(damaged) > 0 {
-		err = damaged[0]
+		err = damaged[0].Err
 	}
 	if err != nil {
 		return part, fmt.Errorf("loading partition %d: %w", p, err)
@@ -73,8 +73,9 @@ func hostsOfStored(stored []projections.Stored) []projections.Host {
 }
 
 // Load returns all live and identity models and offsets of a generation and the position that they reflect: exactly
-// that one, so a Watch after it returns all later changes and nothing else. Hosts come by partition and name. A value
-// that cannot be read is logged and left out.
+// that one, so a Watch after it returns all later changes and nothing else. Hosts come by partition and name. A live or
+// identity value that cannot be read is logged and listed as Unreadable; offsets that cannot be read are an error, since
+// without them nothing shows how far the models are folded. A generation under removal is projections.ErrRemoved.
 func (s *Store) Load(ctx context.Context, g projections.Generation) (projections.Batch, error) {
 	for {
 		b, err := s.loadOnce(ctx, g)
@@ -95,29 +96,61 @@ func (s *Store) loadOnce(ctx context.Context, g projections.Generation) (project
 	if err != nil {
 		return projections.Batch{}, err
 	}
-	parts := make([][]projections.Stored, s.facts.Partitions)
+	if len(offsets) < s.facts.Partitions {
+		if err := s.checkNotRemoved(ctx, g, rev); err != nil {
+			return projections.Batch{}, err
+		}
+	}
+	parts, unreadable := make([][]projections.Stored, s.facts.Partitions), make([][]projections.Unreadable, s.facts.Partitions)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(loaders)
 	for p := range events.Partition(s.facts.Partitions) {
 		group.Go(func() (err error) {
-			var damaged []error
-			parts[p], damaged, err = s.readHosts(ctx, g, p, rev)
-			for _, d := range damaged {
-				s.lg.Error("leaving out a damaged projection", "err", d)
-			}
+			parts[p], unreadable[p], err = s.readHosts(ctx, g, p, rev)
+			s.logUnreadable(unreadable[p])
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return projections.Batch{}, err
 	}
-	return projections.Batch{At: s.revisionAt(rev), Hosts: slices.Concat(parts...), Offsets: offsets}, nil
+	return projections.Batch{At: s.revisionAt(rev), Hosts: slices.Concat(parts...), Offsets: offsets, Unreadable: slices.Concat(unreadable...)}, nil
+}
+
+// checkNotRemoved returns projections.ErrRemoved if a generation was replaced by a revision. Its offsets are removed first, so where
+// they are all there, so is everything else.
+func (s *Store) checkNotRemoved(ctx context.Context, g projections.Generation, rev int64) error {
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return s.kv.Txn(ctx).Then(
+			clientv3.OpGet(s.keys.activeKey(), clientv3.WithRev(rev)),
+			clientv3.OpGet(s.keys.generationKey(g), clientv3.WithRev(rev)),
+		).Commit()
+	})
+	if err != nil {
+		return err
+	}
+	if record := resp.Responses[1].GetResponseRange().Kvs; len(record) > 0 {
+		if _, info, err := s.unpackRecord(record[0]); err != nil || info.State != Retired {
+			return err
+		}
+		return projections.ErrRemoved
+	}
+	if active := resp.Responses[0].GetResponseRange().Kvs; len(active) > 0 && string(active[0].Value) != string(g) {
+		return projections.ErrRemoved
+	}
+	return nil
+}
+
+func (s *Store) logUnreadable(list []projections.Unreadable) {
+	for _, u := range list {
+		s.lg.Error("leaving out a damaged projection", "err", u.Err)
+	}
 }
 
 // readHosts reads the models of a partition, in pages, at rev or (0) at the newest revision of each page. Hosts come
 // by name. Values that cannot be read are left out and listed.
 func (s *Store) readHosts(ctx context.Context, g projections.Generation, p events.Partition,
-	rev int64) (stored []projections.Stored, damaged []error, err error) {
+	rev int64) (stored []projections.Stored, damaged []projections.Unreadable, err error) {
 	hosts := make(map[events.HostID]*projections.Stored)
 	for _, kind := range []string{kindIdentity, kindLive} {
 		from := s.keys.partitionPrefix(g, kind, p)
@@ -129,8 +162,8 @@ func (s *Store) readHosts(ctx context.Context, g projections.Generation, p event
 				return nil, nil, err
 			}
 			for _, kv := range resp.Kvs {
-				if err := s.putModel(hosts, g, kv); err != nil {
-					damaged = append(damaged, err)
+				if u := s.putModel(hosts, g, kv); u != nil {
+					damaged = append(damaged, *u)
 				}
 			}
 			if from = ""; resp.More {
@@ -141,11 +174,11 @@ func (s *Store) readHosts(ctx context.Context, g projections.Generation, p event
 	return sortHosts(hosts), damaged, nil
 }
 
-// putModel adds the model of a live or identity key to hosts.
-func (s *Store) putModel(hosts map[events.HostID]*projections.Stored, g projections.Generation, kv *mvccpb.KeyValue) error {
+// putModel adds the model of a live or identity key to hosts. It returns a value that cannot be read.
+func (s *Store) putModel(hosts map[events.HostID]*projections.Stored, g projections.Generation, kv *mvccpb.KeyValue) *projections.Unreadable {
 	kind, p, id, err := s.keys.parseModel(g, string(kv.Key))
 	if err != nil {
-		return &DamagedError{Key: string(kv.Key), Err: err}
+		return &projections.Unreadable{Key: string(kv.Key), Err: &DamagedError{Key: string(kv.Key), Err: err}}
 	}
 	var live *projections.Live
 	var identity *projections.Identity
@@ -155,7 +188,7 @@ func (s *Store) putModel(hosts map[events.HostID]*projections.Stored, g projecti
 		identity, err = unpackModel(s, kv, projections.ParseIdentity)
 	}
 	if err != nil {
-		return err
+		return &projections.Unreadable{Key: string(kv.Key), Kind: kind, Partition: p, Host: id, Err: err}
 	}
 	host := storedOf(hosts, p, id)
 	if live != nil {

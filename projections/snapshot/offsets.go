@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,16 +15,79 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// offsetsValue is the stored form of Offsets. Epoch and cluster are hexadecimal text, since JSON numbers
-// lose digits.
-type offsetsValue struct {
-	Epoch   string             `json:"epoch"`
-	Cluster string             `json:"cluster"`
+// offsetsForm is the form in which offsets are written. Form 1 is still read.
+const offsetsForm = 2
+
+// offsetsMembers are the members that every form has.
+type offsetsMembers struct {
 	Live    int64              `json:"live"`
 	Series  int64              `json:"series"`
 	HotFrom projections.Window `json:"hot_from"`
 	Records int64              `json:"records,omitempty"`
 	TxnID   string             `json:"mark"` // identifies the transaction that wrote the value
+}
+
+// offsetsForm1 was written up to model version 1. Epoch and cluster are hexadecimal text, since JSON numbers lose
+// digits.
+type offsetsForm1 struct {
+	Epoch   string `json:"epoch"`
+	Cluster string `json:"cluster"`
+	offsetsMembers
+}
+
+// offsetsForm2 has an object where form 1 has the text of the epoch. The first programs do not look at the version:
+// they leave out the models that they cannot read and serve the rest, even if the rest is nothing. They cannot decode
+// the object, so they refuse to serve, fold or rewrite a generation with these offsets.
+type offsetsForm2 struct {
+	Version int     `json:"version"`
+	Log     logName `json:"epoch"`
+	offsetsMembers
+}
+
+// logName names the log to which offsets belong, in hexadecimal text.
+type logName struct {
+	ID      string `json:"id"`
+	Cluster string `json:"cluster"`
+}
+
+// offsetsValue is a stored value of either form.
+type offsetsValue struct {
+	form           int
+	epoch, cluster uint64
+	offsetsMembers
+}
+
+func parseOffsets(value []byte) (v offsetsValue, err error) {
+	if v.form, err = events.StoredJSONForm(value, offsetsForm); err != nil {
+		return v, err
+	}
+	var name logName
+	if v.form == 1 {
+		var stored offsetsForm1
+		err = json.Unmarshal(value, &stored)
+		name, v.offsetsMembers = logName{stored.Epoch, stored.Cluster}, stored.offsetsMembers
+	} else {
+		var stored offsetsForm2
+		err = json.Unmarshal(value, &stored)
+		name, v.offsetsMembers = stored.Log, stored.offsetsMembers
+	}
+	var err2, err3 error
+	v.epoch, err2 = strconv.ParseUint(name.ID, 16, 64)
+	v.cluster, err3 = strconv.ParseUint(name.Cluster, 16, 64)
+	return v, cmp.Or(err, err2, err3)
+}
+
+func (v offsetsValue) pack() string {
+	name := logName{strconv.FormatUint(v.epoch, 16), strconv.FormatUint(v.cluster, 16)}
+	var stored any = offsetsForm2{v.form, name, v.offsetsMembers}
+	if v.form == 1 {
+		stored = offsetsForm1{name.ID, name.Cluster, v.offsetsMembers}
+	}
+	value, err := json.Marshal(stored)
+	if err != nil {
+		panic(err) // strings and numbers can always be encoded
+	}
+	return string(value)
 }
 
 // packOffsets keeps the epoch and cluster of o, which belong to another log if the commit did not change them.
@@ -35,33 +99,21 @@ func (s *Store) packOffsets(o projections.Offsets, txnID string) string {
 	case log.Number == 0:
 		log = o.Series
 	}
-	value, err := json.Marshal(offsetsValue{
-		Epoch:   strconv.FormatUint(uint64(log.Epoch), 16),
-		Cluster: strconv.FormatUint(log.Cluster, 16),
-		Live:    o.Live.Number, Series: o.Series.Number, HotFrom: o.HotFrom, Records: o.Records, TxnID: txnID,
-	})
-	if err != nil {
-		panic(err) // strings and numbers can always be encoded
-	}
-	return string(value)
+	return offsetsValue{offsetsForm, uint64(log.Epoch), log.Cluster,
+		offsetsMembers{Live: o.Live.Number, Series: o.Series.Number, HotFrom: o.HotFrom, Records: o.Records, TxnID: txnID}}.pack()
 }
 
 // unpackOffsets keeps the stored epoch and cluster, so that a reader that continues from them notices another log.
 func unpackOffsets(kv *mvccpb.KeyValue) (projections.Offsets, error) {
-	var v offsetsValue
-	err := events.DecodeStoredJSON(kv.Value, &v)
-	epoch, err2 := strconv.ParseUint(v.Epoch, 16, 64)
-	cluster, err3 := strconv.ParseUint(v.Cluster, 16, 64)
-	for _, err := range []error{err, err2, err3} {
-		if err != nil {
-			return projections.Offsets{}, &DamagedError{Key: string(kv.Key), Err: err}
-		}
+	v, err := parseOffsets(kv.Value)
+	if err != nil {
+		return projections.Offsets{}, &DamagedError{Key: string(kv.Key), Err: err}
 	}
 	at := func(number int64) events.Revision {
 		if number == 0 {
 			return events.Revision{}
 		}
-		return events.Revision{Epoch: events.Epoch(epoch), Cluster: cluster, Number: number}
+		return events.Revision{Epoch: events.Epoch(v.epoch), Cluster: v.cluster, Number: number}
 	}
 	return projections.Offsets{Live: at(v.Live), Series: at(v.Series), HotFrom: v.HotFrom, Records: v.Records}, nil
 }
@@ -94,6 +146,10 @@ func (s *Store) putOffsets(all map[events.Partition]projections.Offsets, g proje
 	if err != nil {
 		return &DamagedError{Key: string(kv.Key), Err: err}
 	}
-	all[p], err = unpackOffsets(kv)
-	return err
+	o, err := unpackOffsets(kv)
+	if err != nil {
+		return err
+	}
+	all[p] = o
+	return nil
 }

@@ -30,7 +30,8 @@ func (s *Store) Series(ctx context.Context, g projections.Generation, p events.P
 }
 
 // SeriesOf is Series for the columns that keep selects; a window that has chunks is in the answer even if none of its
-// columns is kept. Skipping a column costs a small part of reading it.
+// columns is kept. Skipping a column costs a small part of reading it. A generation under removal is projections.ErrRemoved, since
+// windows that are gone would look like windows without records.
 func (s *Store) SeriesOf(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID,
 	windows []projections.Window, keep func(e events.Entity, metric string) bool) ([]WindowSeries, error) {
 	var list []WindowSeries
@@ -50,15 +51,21 @@ func keepAll(events.Entity, string) bool { return true }
 // readWindows reads up to maxRanges windows at one revision.
 func (s *Store) readWindows(ctx context.Context, g projections.Generation, p events.Partition,
 	host events.HostID, windows []projections.Window, keep func(e events.Entity, metric string) bool) ([]WindowSeries, error) {
-	ops := make([]clientv3.Op, len(windows))
+	ops := make([]clientv3.Op, len(windows), len(windows)+1)
 	for i, w := range windows {
 		ops[i] = clientv3.OpGet(s.keys.windowPrefix(g, p, w, host), clientv3.WithPrefix())
 	}
+	ops = append(ops, clientv3.OpGet(s.keys.offsetKey(g, p), clientv3.WithCountOnly()))
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return s.kv.Txn(ctx).Then(ops...).Commit()
 	})
 	if err != nil {
 		return nil, err
+	}
+	if resp.Responses[len(windows)].GetResponseRange().Count == 0 {
+		if err := s.checkNotRemoved(ctx, g, 0); err != nil {
+			return nil, err
+		}
 	}
 	var found []WindowSeries
 	for i, w := range windows {

@@ -34,12 +34,12 @@ func (s *Store) waitWhileActive(ctx context.Context, g projections.Generation, u
 }
 
 // activeGenerations yields the generation that is active now, again each time that its reader asks for the next one;
-// as long as there is none, it waits for one. Unlike WatchActive it does not skip a generation that became active
+// as long as there is none, it waits for one. Unlike watchActiveName it does not skip a generation that became active
 // again: a reader that stopped because another became active, and was busy meanwhile, gets the same one again.
 func (s *Store) activeGenerations(ctx context.Context) iter.Seq2[projections.Generation, error] {
 	return func(yield func(projections.Generation, error) bool) {
 		for goOn := true; goOn; {
-			for g, err := range s.WatchActive(ctx) {
+			for g, err := range s.watchActiveName(ctx) {
 				goOn = yield(g, err) && err == nil
 				break
 			}
@@ -53,7 +53,7 @@ func (s *Store) whileActive(ctx context.Context, g projections.Generation) (acti
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for active, err := range s.WatchActive(ctx) {
+		for active, err := range s.watchActiveName(ctx) {
 			if err != nil {
 				cancel(err)
 				return

@@ -24,8 +24,9 @@ import (
 //
 // The sequence ends with an error. After events.ErrCompacted, events.ErrOverflow (the reader was too slow for
 // Config.WatchBytes) and events.ErrForeign (etcd is another one, or was set back) call Load again; after others,
-// Watch from the last position. A host is Removed when one of its keys was deleted and none written. A value that
-// cannot be read is logged and left out. Leaving the sequence ends the watch, and its goroutine has ended by then.
+// Watch from the last position. projections.ErrRemoved means that the generation was replaced and that nothing more can be read of it.
+// A host is Removed when one of its keys was deleted and none written. A value that cannot be read is logged and listed
+// as Unreadable. Leaving the sequence ends the watch, and its goroutine has ended by then.
 func (s *Store) Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error] {
 	return func(yield func(projections.Batch, error) bool) {
 		deliver := func(b projections.Batch) bool { return yield(b, nil) }
@@ -56,7 +57,11 @@ func (s *Store) watchGeneration(ctx context.Context, g projections.Generation, a
 			m.addResponse(r)
 		}
 		for rev, changes := range m.completeRevisions() {
-			if !deliver(s.decodeBatch(g, rev, changes)) {
+			b, err := s.decodeBatch(g, rev, changes)
+			if err != nil {
+				return err
+			}
+			if !deliver(b) {
 				return nil
 			}
 			q.Release(changes.queuedBytes())
@@ -64,15 +69,16 @@ func (s *Store) watchGeneration(ctx context.Context, g projections.Generation, a
 	}
 }
 
-// decodeBatch returns the batch of one revision.
-func (s *Store) decodeBatch(g projections.Generation, rev int64, c changes) projections.Batch {
+// decodeBatch returns the batch of one revision, or projections.ErrRemoved if the removal of the generation began there.
+func (s *Store) decodeBatch(g projections.Generation, rev int64, c changes) (projections.Batch, error) {
 	b := projections.Batch{At: s.revisionAt(rev)}
 	hosts := make(map[events.HostID]*projections.Stored)
 	for _, ev := range slices.Concat(c[:]...) {
 		if err := s.putChange(&b, hosts, g, ev); err != nil {
-			s.lg.Error("leaving out a damaged projection", "err", err)
+			return b, err
 		}
 	}
+	s.logUnreadable(b.Unreadable)
 	if len(hosts) > 0 {
 		b.Hosts = sortHosts(hosts)
 	}
@@ -80,26 +86,33 @@ func (s *Store) decodeBatch(g projections.Generation, rev int64, c changes) proj
 		h := &b.Hosts[i]
 		h.Removed = h.Removed && h.Live == nil && h.Identity == nil
 	}
-	return b
+	return b, nil
 }
 
+// putChange adds a change to a batch and its hosts. Only a removal deletes offsets.
 func (s *Store) putChange(b *projections.Batch, hosts map[events.HostID]*projections.Stored, g projections.Generation, ev *clientv3.Event) error {
-	deleted := ev.Type == clientv3.EventTypeDelete
-	if _, err := s.keys.parseOffset(g, string(ev.Kv.Key)); err == nil {
+	key, deleted := string(ev.Kv.Key), ev.Type == clientv3.EventTypeDelete
+	if p, err := s.keys.parseOffset(g, key); err == nil {
 		if deleted {
-			return nil
+			return projections.ErrRemoved
 		}
 		if b.Offsets == nil {
 			b.Offsets = make(map[events.Partition]projections.Offsets)
 		}
-		return s.putOffsets(b.Offsets, g, ev.Kv)
+		if err := s.putOffsets(b.Offsets, g, ev.Kv); err != nil {
+			b.Unreadable = append(b.Unreadable, projections.Unreadable{Key: key, Kind: "offsets", Partition: p, Err: err})
+		}
+		return nil
 	}
 	if !deleted {
-		return s.putModel(hosts, g, ev.Kv)
+		if u := s.putModel(hosts, g, ev.Kv); u != nil {
+			b.Unreadable = append(b.Unreadable, *u)
+		}
+		return nil
 	}
-	_, p, host, err := s.keys.parseModel(g, string(ev.Kv.Key))
+	_, p, host, err := s.keys.parseModel(g, key)
 	if err != nil {
-		return &DamagedError{Key: string(ev.Kv.Key), Err: err}
+		return nil // the key was not in the view
 	}
 	storedOf(hosts, p, host).Removed = true
 	return nil

@@ -41,11 +41,11 @@ func (s *stored) Watch(ctx context.Context, _ projections.Generation, _ events.R
 	}
 }
 
-func (s *stored) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
-	return func(yield func(projections.Generation, error) bool) {
-		if yield("g1", nil) {
+func (s *stored) WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGeneration, error] {
+	return func(yield func(projections.ActiveGeneration, error) bool) {
+		if yield(projections.ActiveGeneration{Generation: "g1"}, nil) {
 			<-ctx.Done()
-			yield("", ctx.Err())
+			yield(projections.ActiveGeneration{}, ctx.Err())
 		}
 	}
 }

@@ -12,6 +12,10 @@ var (
 	// ErrNoArchive reports that the history has left the stored series for an archive that is not configured here.
 	ErrNoArchive = errors.New("this part of history has left etcd for the archive, and this query server has none configured: " +
 		"start it with the -archive.url (ARCHIVE_URL) that the collectors have; newer history is answered")
+	// ErrReplaced reports that the generation of projections that is served was removed: another one is active, and this
+	// query server cannot read it, or has not gone over to it yet.
+	ErrReplaced = errors.New("the history behind this view was replaced by another generation of projections, to which this query server has not gone over: " +
+		"/health has the reason; the latest readings are still served, with their age")
 	// ErrLimit refuses a page size.
 	ErrLimit = errors.New("limit takes 1 to 10000")
 	// ErrP95Step refuses P95 of long steps, which would hold too many readings in memory.
@@ -20,7 +24,7 @@ var (
 
 // PermanentError returns the error to show to the user for a failure that a retry does not mend; nil for any other.
 func PermanentError(err error) error {
-	for _, known := range []error{ErrArchive, ErrNoArchive} {
+	for _, known := range []error{ErrArchive, ErrNoArchive, ErrReplaced} {
 		if errors.Is(err, known) {
 			return known
 		}

@@ -69,7 +69,12 @@ func (f *follower) watchGeneration(ctx context.Context, delivered func()) error 
 
 // mustReload reports whether no watch can resume from the last position after err.
 func mustReload(err error) bool {
-	return errors.Is(err, events.ErrCompacted) || errors.Is(err, events.ErrOverflow) || errors.Is(err, events.ErrForeign)
+	for _, known := range []error{events.ErrCompacted, events.ErrOverflow, events.ErrForeign, projections.ErrRemoved} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *follower) sendResult(ctx context.Context, n followResult) {
@@ -80,7 +85,7 @@ func (f *follower) sendResult(ctx context.Context, n followResult) {
 }
 
 // followActive sends the active generation and every later one to out until ctx ends.
-func (h *Hub) followActive(ctx context.Context, out chan<- projections.Generation) {
+func (h *Hub) followActive(ctx context.Context, out chan<- projections.ActiveGeneration) {
 	loop := follow.Loop{
 		Watch: func(ctx context.Context, delivered func()) error {
 			return h.watchActive(ctx, delivered, out)
@@ -95,7 +100,7 @@ func (h *Hub) followActive(ctx context.Context, out chan<- projections.Generatio
 	_ = loop.Run(ctx) // it ends only with ctx
 }
 
-func (h *Hub) watchActive(ctx context.Context, delivered func(), out chan<- projections.Generation) error {
+func (h *Hub) watchActive(ctx context.Context, delivered func(), out chan<- projections.ActiveGeneration) error {
 	for g, err := range h.src.WatchActive(ctx) {
 		if err != nil {
 			return err

@@ -21,7 +21,7 @@ import (
 type source interface {
 	Load(ctx context.Context, g projections.Generation) (projections.Batch, error)
 	Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error]
-	WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error]
+	WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGeneration, error]
 }
 
 // Hub owns the watch, the current State and the subscribers. Only the goroutine of Run creates States; readers of a
@@ -76,13 +76,18 @@ func New(cfg Config, src source, log unreader, facts events.Facts, lg *slog.Logg
 	return h, nil
 }
 
-// Ready returns nil once the view is current.
+// Ready returns nil once there was a view to serve. While the active generation is one that this program cannot read
+// there is none, or it stays as it was.
 func (h *Hub) Ready() error {
 	if !h.State().isLoaded() {
 		return errors.Join(ErrLoading, h.Degraded())
 	}
 	return nil
 }
+
+// Incomplete returns an error that names the stored values that could not be read and are missing in the view, nil if
+// there are none.
+func (h *Hub) Incomplete() error { return describeUnreadable(h.State().unreadable) }
 
 // Degraded returns the reason why the view may be behind etcd now, nil if it is not. The State's AsOf shows how far.
 func (h *Hub) Degraded() error {

@@ -17,6 +17,7 @@ type metrics struct {
 	loads       prometheus.Counter
 	failures    prometheus.Counter
 	gpus, hosts prometheus.GaugeFunc
+	unreadable  prometheus.GaugeFunc
 	folded, age prometheus.GaugeFunc
 }
 
@@ -40,6 +41,8 @@ func newMetrics(h *Hub) metrics {
 		failures: counter("live_failures_total", "Times that following the stored projections stopped working."),
 		gpus:     gauge("live_gpus", "GPUs in the view.", func(s *State) float64 { return float64(len(s.gpus)) }),
 		hosts:    gauge("live_hosts", "Hosts in the view.", func(s *State) float64 { return float64(len(s.hosts)) }),
+		unreadable: gauge("live_unreadable_values", "Stored values that could not be read and are missing in the view.",
+			func(s *State) float64 { return float64(len(s.unreadable)) }),
 		folded: gauge("live_folded_revision", "Log position up to which every partition is folded.",
 			func(s *State) float64 { return float64(s.folded.Number) }),
 		age: gauge("live_view_age_seconds", "Time since etcd last confirmed the view.", func(s *State) float64 {
@@ -55,7 +58,7 @@ func newMetrics(h *Hub) metrics {
 func (h *Hub) Metrics(reg prometheus.Registerer) error {
 	m := h.metrics
 	for _, c := range []prometheus.Collector{
-		m.subscribers, m.changes, m.updates, m.lags, m.slow, m.resets, m.loads, m.failures, m.gpus, m.hosts, m.folded, m.age,
+		m.subscribers, m.changes, m.updates, m.lags, m.slow, m.resets, m.loads, m.failures, m.gpus, m.hosts, m.unreadable, m.folded, m.age,
 	} {
 		if err := reg.Register(c); err != nil {
 			return err

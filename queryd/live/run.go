@@ -20,7 +20,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer h.endSubscriptions()
 	defer r.wg.Wait()
 	defer cancel(nil)
-	active := make(chan projections.Generation)
+	active := make(chan projections.ActiveGeneration)
 	r.wg.Go(func() { h.followActive(own, active) })
 	if h.log != nil {
 		r.wg.Go(func() { cancel(h.followUnread(own, r.caughtUp)) })
@@ -44,7 +44,7 @@ type runner struct {
 	wg        sync.WaitGroup
 }
 
-func (r *runner) runLoop(ctx context.Context, active <-chan projections.Generation) {
+func (r *runner) runLoop(ctx context.Context, active <-chan projections.ActiveGeneration) {
 	beat := time.NewTicker(r.hub.cfg.Heartbeat)
 	defer beat.Stop()
 	due := time.NewTimer(time.Hour)
@@ -57,7 +57,7 @@ func (r *runner) runLoop(ctx context.Context, active <-chan projections.Generati
 		case <-ctx.Done():
 			return
 		case g := <-active:
-			r.switchFollower(ctx, g)
+			r.applyActive(ctx, g)
 		case n := <-r.results:
 			r.applyResult(n)
 		case q := <-r.caughtUp:
@@ -67,6 +67,20 @@ func (r *runner) runLoop(ctx context.Context, active <-chan projections.Generati
 		case <-due.C:
 		}
 	}
+}
+
+// applyActive follows the active generation. One that this program cannot read is not followed; neither is the one before
+// it any longer, since it is removed next: the served view stays as it is.
+func (r *runner) applyActive(ctx context.Context, active projections.ActiveGeneration) {
+	r.hub.setFailure("generation", active.Refusal)
+	if active.Refusal == nil {
+		r.switchFollower(ctx, active.Generation)
+		return
+	}
+	r.stop()
+	r.candidate, r.following, r.results = nil, "", nil
+	r.hub.setFailure("watch", nil)
+	r.hub.setFailure("switch", nil)
 }
 
 // switchFollower starts to follow a generation. The served view stays as it is until the new one is loaded and has
@@ -111,9 +125,9 @@ func (r *runner) applyResult(n followResult) {
 }
 
 // applyCaughtUp records the caught-up partitions, unless the result belongs to another generation, or there is no
-// view yet.
+// view yet, or nothing is followed: an event that the view lacks may have left the log by then.
 func (r *runner) applyCaughtUp(q caughtUpPartitions) {
-	if r.served.state.isLoaded() && q.switches == len(r.served.state.generationSwitches) {
+	if r.results != nil && r.served.state.isLoaded() && q.switches == len(r.served.state.generationSwitches) {
 		c := r.served.applyCaughtUp(q)
 		r.hub.publishState(r.served.state, c, false)
 	}
@@ -122,6 +136,10 @@ func (r *runner) applyCaughtUp(q caughtUpPartitions) {
 // promoteCandidate serves the candidate once it has reached the served view, and publishes the difference.
 func (r *runner) promoteCandidate(now time.Time) {
 	prev, next := r.served.state, r.candidate
+	if len(next.models) == 0 && len(next.unreadable) > 0 {
+		r.hub.setFailure("switch", fmt.Errorf("nothing of generation %s can be read: %w", next.state.generation, describeUnreadable(next.state.unreadable)))
+		return
+	}
 	begins := !prev.isLoaded() || prev.generation != next.state.generation
 	if begins && !next.hasReached(r.served.offsets) {
 		r.hub.setFailure("switch", fmt.Errorf("generation %s is active and has not reached what is served: %w", next.state.generation, errBehind))
@@ -149,7 +167,7 @@ func (h *Hub) setFailure(activity string, err error) {
 	switch {
 	case err != nil && !was:
 		h.metrics.failures.Inc()
-		h.lg.Warn("view may fall behind; trying again", "err", err)
+		h.lg.Warn("view may fall behind until this is over", "err", err)
 	case err == nil && was:
 		h.lg.Info("view follows again", "activity", activity)
 	}

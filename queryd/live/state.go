@@ -20,6 +20,8 @@ type State struct {
 	entries []*trackedGPU      // the same, sorted by orderTracked
 	hosts   []*Host            // sorted by orderHost
 
+	unreadable []projections.Unreadable // stored values that are missing above, sorted by key
+
 	partitionsFolded []events.Revision // by partition: log position up to which it is folded
 
 	generationSwitches []int64     // position at which each generation served by this process started; later changes are known exactly

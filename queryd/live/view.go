@@ -20,7 +20,8 @@ type view struct {
 	conflicts  map[events.GPUID][]events.GPUID    // by GPU: the ids under which other hosts have it too
 	releases   map[events.HostID]events.Timestamp // when the next readings ahead of their time come
 	offsets    map[events.Partition]projections.Offsets
-	caughtUpTo map[events.Partition]int64 // up to here a partition has no event that its offsets lack
+	unreadable map[string]projections.Unreadable // stored values that are missing in the view, by key
+	caughtUpTo map[events.Partition]int64        // up to here a partition has no event that its offsets lack
 	state      *State
 }
 
@@ -43,6 +44,7 @@ func newView(facts events.Facts, g projections.Generation) *view {
 		conflicts:  map[events.GPUID][]events.GPUID{},
 		releases:   map[events.HostID]events.Timestamp{},
 		offsets:    map[events.Partition]projections.Offsets{},
+		unreadable: map[string]projections.Unreadable{},
 		caughtUpTo: map[events.Partition]int64{},
 		state:      &State{generation: g, streamPosition: streamPosition{at: start, folded: start, token: tokenOf(g, start)}},
 	}
@@ -54,6 +56,7 @@ func newView(facts events.Facts, g projections.Generation) *view {
 // sorted slices.
 func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 	maps.Copy(v.offsets, b.Offsets)
+	v.noteUnreadable(&b)
 	touched := map[events.GPUID]bool{}
 	hosts := map[events.HostID]bool{}
 	for i := range b.Hosts {
@@ -241,7 +244,7 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 	}
 	d.sortLists()
 	next := *prev
-	next.asOf = now
+	next.asOf, next.unreadable = now, v.listUnreadable()
 	next.partitionsFolded = v.partitionsFolded()
 	next.streamPosition = streamPosition{at: at, token: tokenOf(prev.generation, at), folded: lowestRevision(next.partitionsFolded, prev.folded)}
 	next.gpus = spliceSorted(prev.gpus, gpusOf(d.removed, orderGPU), gpusOf(d.added, orderGPU), orderGPU)

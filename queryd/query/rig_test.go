@@ -32,11 +32,11 @@ func (empty) Watch(ctx context.Context, _ projections.Generation, _ events.Revis
 	}
 }
 
-func (empty) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
-	return func(yield func(projections.Generation, error) bool) {
-		if yield("1", nil) {
+func (empty) WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGeneration, error] {
+	return func(yield func(projections.ActiveGeneration, error) bool) {
+		if yield(projections.ActiveGeneration{Generation: "1"}, nil) {
 			<-ctx.Done()
-			yield("", ctx.Err())
+			yield(projections.ActiveGeneration{}, ctx.Err())
 		}
 	}
 }

@@ -21,7 +21,7 @@ type condition struct {
 
 // currentCondition returns the state of the server, with the given words for its status.
 func (s *Server) currentCondition(good, bad string) condition {
-	err := errors.Join(s.Ready(), s.hub.Degraded())
+	err := errors.Join(s.Ready(), s.hub.Degraded(), s.hub.Incomplete())
 	if err == nil {
 		return condition{Status: good}
 	}
@@ -38,12 +38,12 @@ func (s *Server) serveHealth(c *fiber.Ctx) error {
 	return c.JSON(s.currentCondition("healthy", "degraded"))
 }
 
-// serveReady answers GET /ready. A view that is behind is still served, with its age.
+// serveReady answers GET /ready. A view that is behind or incomplete is still served, with the reason and its age.
 func (s *Server) serveReady(c *fiber.Ctx) error {
 	if err := s.Ready(); err != nil {
 		return c.Status(http.StatusServiceUnavailable).JSON(condition{Status: "not_ready", Reason: err.Error()})
 	}
-	return c.JSON(condition{Status: "ready"})
+	return c.JSON(s.currentCondition("ready", "ready"))
 }
 
 type serverStatus struct {

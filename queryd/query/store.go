@@ -8,6 +8,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
+	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/rest"
 )
 
@@ -16,7 +17,7 @@ import (
 type store interface {
 	Load(ctx context.Context, g projections.Generation) (projections.Batch, error)
 	Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error]
-	WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error]
+	WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGeneration, error]
 	SeriesOf(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window,
 		keep func(e events.Entity, metric string) bool) ([]snapshot.WindowSeries, error)
 	QuarantineList(ctx context.Context, f snapshot.QuarantineFilter) ([]snapshot.Quarantined, int, error)
@@ -41,6 +42,9 @@ type seriesReader struct{ store store }
 func (w seriesReader) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, of []projections.Window,
 	keep func(e events.Entity, metric string) bool) (map[projections.Window]projections.HostWindow, error) {
 	list, err := w.store.SeriesOf(ctx, g, p, host, of, keep)
+	if errors.Is(err, projections.ErrRemoved) {
+		return nil, errors.Join(history.ErrReplaced, err)
+	}
 	if err != nil {
 		return nil, err
 	}

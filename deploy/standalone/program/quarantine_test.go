@@ -206,8 +206,8 @@ func TestWhatAnEarlierVersionCouldNotFoldIsRetried(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	left(keys[0], 0)
-	left(keys[1], 1)
+	left(keys[0], snapshot.ModelVersion-1)
+	left(keys[1], snapshot.ModelVersion)
 	s.quarantineBecomes(map[string]string{keys[0]: "unknown_encoding 1", keys[1]: "unknown_encoding 1"})
 	before := s.models()
 	s.stop()

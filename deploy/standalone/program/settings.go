@@ -116,10 +116,23 @@ func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []dae
 	parts = []daemon.Part{
 		s.frontAddresses(dir, intake, serving, lg),
 		{Name: "ingest", Run: intake.Run, Ready: intake.Ready, Metrics: intake.Metrics},
-		{Name: "collect", Run: folding.Run, Ready: folding.Ready, Degraded: folding.Degraded, Metrics: folding.Metrics, Status: folding.Status},
-		{Name: "query", Run: serving.Run, Ready: serving.Ready, Metrics: serving.Metrics},
+		{Name: "collect", Run: folding.Run, Ready: folding.Ready, Degraded: folding.Degraded, Started: startedWhileBuilding(folding.Ready), Metrics: folding.Metrics, Status: folding.Status},
+		{Name: "query", Run: serving.Run, Ready: serving.Ready, Started: startedWhileBuilding(serving.Ready), Metrics: serving.Metrics},
 	}
 	return append(parts, opened...), nil
+}
+
+// startedWhileBuilding returns the function Started of a part. The part has started when it is ready, and also while it
+// waits for the first generation of this program's model version: the collector builds that one, and uploads are accepted
+// meanwhile.
+func startedWhileBuilding(ready func() error) func() error {
+	return func() error {
+		err := ready()
+		if _, other := errors.AsType[*snapshot.VersionError](err); other || errors.Is(err, collect.ErrBuilding) {
+			return nil
+		}
+		return err
+	}
 }
 
 // openArchive opens the archive that is named, or the one below the data directory.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/tools/txtar"
@@ -44,6 +45,25 @@ func recordDirectory(t *testing.T, dir string) {
 		}
 	}
 	s.stop()
+	writeExchanges(t, filepath.Join(dir, upgradeAnswers), list)
+}
+
+// recordChangedAnswers writes the answers of this build on a recorded directory that differ from the recorded ones.
+func recordChangedAnswers(t *testing.T, dir string) {
+	t.Helper()
+	s := openRecorded(t, dir)
+	var changed []exchange
+	for _, x := range readExchanges(t, filepath.Join(dir, upgradeAnswers)) {
+		if now := s.exchange(x.Method, x.Path, x.Body); !cmp.Equal(atPresent(x.Answer), atPresent(now.Answer)) {
+			changed = append(changed, now)
+		}
+	}
+	s.stop()
+	writeExchanges(t, filepath.Join(dir, upgradeChanged), changed)
+}
+
+func writeExchanges(t *testing.T, path string, list []exchange) {
+	t.Helper()
 	packed, err := json.Marshal(list)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +72,7 @@ func recordDirectory(t *testing.T, dir string) {
 	if err := json.Indent(&text, packed, "", ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, upgradeAnswers), text.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -22,7 +22,7 @@ type Source struct {
 
 	mu          sync.Mutex
 	revision    int64
-	active      projections.Generation
+	active      projections.ActiveGeneration
 	generations map[projections.Generation]*generation
 	changed     chan struct{} // closed and replaced at every change
 	failing     error         // the error of every read now
@@ -32,10 +32,11 @@ type Source struct {
 }
 
 type generation struct {
-	hosts     map[events.HostID]projections.Stored // complete models
-	offsets   map[events.Partition]projections.Offsets
-	changes   []projections.Batch
-	compacted int64
+	hosts      map[events.HostID]projections.Stored // complete models
+	offsets    map[events.Partition]projections.Offsets
+	unreadable map[string]projections.Unreadable
+	changes    []projections.Batch
+	compacted  int64
 }
 
 // Facts returns facts for tests: 4 partitions.
@@ -55,7 +56,8 @@ func (s *Source) revisionAt(n int64) events.Revision {
 // generationLocked returns a generation. It creates a missing one.
 func (s *Source) generationLocked(g projections.Generation) *generation {
 	if s.generations[g] == nil {
-		s.generations[g] = &generation{hosts: map[events.HostID]projections.Stored{}, offsets: map[events.Partition]projections.Offsets{}}
+		s.generations[g] = &generation{hosts: map[events.HostID]projections.Stored{}, offsets: map[events.Partition]projections.Offsets{},
+			unreadable: map[string]projections.Unreadable{}}
 	}
 	return s.generations[g]
 }
@@ -94,13 +96,35 @@ func (s *Source) commitBatch(g projections.Generation, b projections.Batch) even
 	for _, h := range b.Hosts {
 		to.storeHost(h)
 	}
+	for _, u := range b.Unreadable {
+		to.spoilValue(u)
+	}
 	maps.Copy(to.offsets, b.Offsets)
+	maps.DeleteFunc(to.unreadable, func(_ string, u projections.Unreadable) bool {
+		_, written := b.Offsets[u.Partition]
+		return u.Kind == "offsets" && written
+	})
 	to.changes = append(to.changes, b)
 	s.notifyLocked()
 	return b.At
 }
 
+func (g *generation) spoilValue(u projections.Unreadable) {
+	g.unreadable[u.Key] = u
+	h := g.hosts[u.Host]
+	switch u.Kind {
+	case "live":
+		h.Live = nil
+	case "identity":
+		h.Identity = nil
+	}
+	if g.hosts[u.Host] = h; h.Live == nil && h.Identity == nil {
+		delete(g.hosts, u.Host)
+	}
+}
+
 func (g *generation) storeHost(h projections.Stored) {
+	maps.DeleteFunc(g.unreadable, func(_ string, u projections.Unreadable) bool { return u.Host == h.Host })
 	if h.Removed {
 		delete(g.hosts, h.Host)
 		return
@@ -121,9 +145,24 @@ func (s *Source) Activate(g projections.Generation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revision++
-	s.active = g
+	s.active = projections.ActiveGeneration{Generation: g}
 	s.generationLocked(g)
 	s.notifyLocked()
+}
+
+// Refuse makes a generation the active one that the program cannot read.
+func (s *Source) Refuse(g projections.Generation, refusal error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revision++
+	s.active = projections.ActiveGeneration{Generation: g, Refusal: refusal}
+	s.notifyLocked()
+}
+
+// Spoil makes a value of a host unreadable: a later Load and Watch list it and leave out its model. A later change of the
+// host mends it.
+func (s *Source) Spoil(g projections.Generation, u projections.Unreadable) events.Revision {
+	return s.commitBatch(g, projections.Batch{Unreadable: []projections.Unreadable{u}})
 }
 
 // Break ends the watches under way with err, once: new ones work. ErrCompacted also deletes the history.
@@ -170,6 +209,9 @@ func (s *Source) Load(ctx context.Context, g projections.Generation) (projection
 	b := projections.Batch{At: s.revisionAt(s.revision), Offsets: maps.Clone(from.offsets)}
 	for _, name := range slices.Sorted(maps.Keys(from.hosts)) {
 		b.Hosts = append(b.Hosts, from.hosts[name])
+	}
+	for _, key := range slices.Sorted(maps.Keys(from.unreadable)) {
+		b.Unreadable = append(b.Unreadable, from.unreadable[key])
 	}
 	return b, nil
 }
@@ -225,19 +267,19 @@ func (s *Source) nextBatch(g projections.Generation, after, breaks int64) (proje
 }
 
 // WatchActive yields the active generation and every later one.
-func (s *Source) WatchActive(ctx context.Context) iter.Seq2[projections.Generation, error] {
-	return func(yield func(projections.Generation, error) bool) {
+func (s *Source) WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGeneration, error] {
+	return func(yield func(projections.ActiveGeneration, error) bool) {
 		var last projections.Generation
 		for {
 			s.mu.Lock()
 			g, wait, err := s.active, s.changed, s.failing
 			s.mu.Unlock()
 			if err != nil {
-				yield("", err)
+				yield(projections.ActiveGeneration{}, err)
 				return
 			}
-			if g != last {
-				last = g
+			if g.Generation != last {
+				last = g.Generation
 				if !yield(g, nil) {
 					return
 				}
@@ -246,7 +288,7 @@ func (s *Source) WatchActive(ctx context.Context) iter.Seq2[projections.Generati
 			select {
 			case <-wait:
 			case <-ctx.Done():
-				yield("", context.Cause(ctx))
+				yield(projections.ActiveGeneration{}, context.Cause(ctx))
 				return
 			}
 		}

@@ -36,6 +36,7 @@ events/eventstest:    events events/eventlog
 events/goldentest:
 events/eventstest/model:
 projections:          events
+projections/projectionstest: events projections
 projections/snapshot: events events/eventlog projections events/etcd events/wait
 
 ingestd/rows:

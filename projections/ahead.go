@@ -58,7 +58,7 @@ func (s *slot) addAhead(l Latest) {
 	}
 }
 
-// dropPassed returns the readings ahead without those of a metric up to an instant, in a new list if any goes.
+// dropPassed returns the readings ahead without the ones of a metric up to an instant, in a new list if any goes.
 func dropPassed(ahead []Latest, metric string, at events.Timestamp) []Latest {
 	passed := func(l Latest) bool { return l.Metric == metric && l.At <= at }
 	if !slices.ContainsFunc(ahead, passed) {

@@ -329,7 +329,7 @@ func (f *fold) replaceEntities() bool {
 	}
 	if f.processes {
 		if all = dropEnded(all); slices.EqualFunc(old, all, sameEntity) {
-			return false // what is new had ended before
+			return false // the new ones had ended before
 		}
 	}
 	f.host.Live.Entities = all

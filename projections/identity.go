@@ -46,7 +46,7 @@ type KnownPart struct {
 // WindowRange is a run of windows, both ends included.
 type WindowRange struct{ First, Last Window }
 
-// Find returns what is known of a name; false when there is nothing.
+// Find returns the GPU of a name; false when the host has none.
 func (id *Identity) Find(name events.GPUID) (*KnownGPU, bool) {
 	i, ok := findKnown(id.GPUs, name)
 	if !ok {

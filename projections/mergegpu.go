@@ -19,10 +19,10 @@ type Fragment struct {
 // MergeGPU returns one GPU merged from the fragments of its hosts: the newest reading of each metric; ties: the smaller
 // host name. It does not keep or change its arguments. The fragments' order does not matter.
 //
-// A host has the GPU as long as its newest record of it is at most StaleAfter older than that of any host. Mostly one host
-// has it, and the others had it before. Where several have it, each keeps its own: the first GPU is that of the host where
-// it was seen first, which has its id and all earlier records, and the others have the id "host:uuid" (ConflictID). All of
-// them list the others under Conflict.
+// A host has the GPU as long as its newest record of it is at most StaleAfter older than the newest of any host. Mostly one
+// host has it, and the others had it before. Where several have it, each keeps its own: the host where it was seen first
+// comes first, with the GPU's id and all earlier records, and the GPUs of the others have the id "host:uuid" (ConflictID).
+// All of them list the others under Conflict.
 func MergeGPU(id events.GPUID, fragments []Fragment) []*GPU {
 	fragments = slices.DeleteFunc(slices.Clone(fragments), func(f Fragment) bool { return len(f.Entities) == 0 })
 	if len(fragments) == 0 {
@@ -60,7 +60,7 @@ func ConflictID(host events.HostID, id events.GPUID) events.GPUID {
 	return events.GPUID(string(host) + ":" + string(id))
 }
 
-// splitHolders divides fragments into those of the hosts that have the GPU and those of hosts that had it before.
+// splitHolders divides fragments into the ones of hosts that have the GPU, and of hosts that had it before.
 func splitHolders(id events.GPUID, fragments []Fragment) (holders, before []Fragment) {
 	newest := minTime
 	for i := range fragments {

@@ -23,7 +23,7 @@ func (id *Identity) EntitiesBy(at events.Timestamp) map[events.Entity]bool {
 	return there
 }
 
-// ListedBy reports whether a window up to that of an instant holds a list of processes.
+// ListedBy reports whether the window of an instant, or one before it, holds a list of processes.
 func (id *Identity) ListedBy(at events.Timestamp) bool {
 	for i := range id.GPUs {
 		if listed := id.GPUs[i].Listed; len(listed) > 0 && listed[0].First <= WindowOf(at) {
@@ -33,7 +33,7 @@ func (id *Identity) ListedBy(at events.Timestamp) bool {
 	return false
 }
 
-// StatedBy reports whether a record of a GPU or its parts named a workload in a window up to that of an instant.
+// StatedBy reports whether a record of a GPU or its parts named a workload in the window of an instant or before.
 func (id *Identity) StatedBy(gpu events.GPUID, at events.Timestamp) bool {
 	k, ok := id.Find(gpu)
 	return ok && len(k.Stated) > 0 && k.Stated[0].First <= WindowOf(at)
@@ -81,7 +81,7 @@ func (id *Identity) Until(at events.Timestamp) Identity {
 	return out
 }
 
-// cutWindows returns the windows up to that of an instant.
+// cutWindows returns the windows up to the one that holds an instant.
 func cutWindows(spans []WindowRange, at events.Timestamp) []WindowRange {
 	w := WindowOf(at)
 	for i, s := range spans {

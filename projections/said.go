@@ -22,7 +22,7 @@ const (
 	fieldCount
 )
 
-// identityFields returns the texts of an identity: the lasting fields in their order, then those of its workload, then
+// identityFields returns the texts of an identity: the lasting fields in their order, then the workload's, then
 // Part. Stored data depends on the order.
 func identityFields(id *events.Identity) [12]*string {
 	return [...]*string{

@@ -153,9 +153,9 @@ func TestALostObjectCostsItsOwnEventsOnly(t *testing.T) {
 	c := p.collect(func(c *Collector) {
 		c.apply = func(h *projections.Host, ev *events.Event, b projections.Bounds) projections.Effect {
 			if ev.Sequence == second.Sequence {
-				return panicsOn(second, &mended)(h, ev)
+				return panicsOn(second, &mended)(h, ev, b)
 			}
-			return panicsOn(first, &mended)(h, ev)
+			return panicsOn(first, &mended)(h, ev, b)
 		}
 	})
 	one, two := p.keyOf(first), p.keyOf(second)

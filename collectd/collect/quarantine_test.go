@@ -278,11 +278,11 @@ func TestEntriesBeyondTheBoundAreSummarisedAndRetried(t *testing.T) {
 		r := newRig(t)
 		var mended atomic.Bool
 		good := eventstest.Events("good", 0, 30)
-		r.apply = func(h *projections.Host, ev *events.Event) projections.Effect {
+		r.apply = func(h *projections.Host, ev *events.Event, b projections.Bounds) projections.Effect {
 			if !mended.Load() && ev.Host == "bad" {
 				panic("index out of range")
 			}
-			return h.Apply(ev)
+			return h.ApplyWithin(ev, b)
 		}
 		cfg := Config{quarantineEntries: 5}
 		stop := r.startFollower(cfg)

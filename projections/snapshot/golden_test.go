@@ -155,9 +155,9 @@ func TestStoredQuarantine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.CheckWrittenText(t, name, ModelVersion, string(value))
+		goldentest.CheckWrittenText(t, name, 1, string(value))
 	}
-	goldentest.CheckReadable(t, "summary", ModelVersion, goldenSummaries(), func(value []byte) (Quarantined, error) {
+	goldentest.CheckReadable(t, "summary", 1, goldenSummaries(), func(value []byte) (Quarantined, error) {
 		return s.unpackEntry(stored(s.keys.entryKey("g1", 36, SummaryID("too_large")), value))
 	})
 	request, err := packRetryRequest(goldenAt)

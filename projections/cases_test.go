@@ -399,7 +399,7 @@ func (w *world) renderGPU(b *strings.Builder, id events.GPUID) {
 func (w *world) renderTotals(b *strings.Builder) {
 	var all []*GPU
 	for _, some := range w.gpus() {
-		all = append(all, some[0]) // the others are the same GPU on other hosts
+		all = append(all, some...)
 	}
 	t := Sum(all, func(h events.HostID) events.Timestamp { at, _ := w.host(string(h)).host.LastSeen(); return at }, 0)
 	fmt.Fprintf(b, "%d GPUs", t.GPUs)

@@ -204,6 +204,37 @@ func TestSum(t *testing.T) {
 	}
 }
 
+// A GPU that several hosts report at once counts once, with the readings of the host that had it first, wherever that is in
+// the list. A list of one host has that host's GPU.
+func TestSumCountsAGPUOfSeveralHostsOnce(t *testing.T) {
+	gpu := func(id events.GPUID, host events.HostID, watts int64, others ...events.HostID) *GPU {
+		return &GPU{ID: id, Host: host, Conflict: others, Identity: events.Identity{UUID: "GPU-a"},
+			Latest: []Latest{{Metric: "DCGM_FI_DEV_POWER_USAGE", Value: events.Value{Number: events.Int(watts)}}}}
+	}
+	one, first, two := gpu("a:GPU-a", "a", 1, "b", "c"), gpu("GPU-a", "b", 600, "a", "c"), gpu("c:GPU-a", "c", 2, "a", "b")
+	other := &GPU{ID: "GPU-b", Host: "b", Latest: []Latest{{Metric: "DCGM_FI_DEV_POWER_USAGE", Value: events.Value{Number: events.Int(10)}}}}
+	for name, c := range map[string]struct {
+		list  []*GPU
+		gpus  int
+		watts float64
+	}{
+		"fleet":                    {[]*GPU{one, first, other, two}, 2, 610},
+		"other order":              {[]*GPU{two, other, one, first}, 2, 610},
+		"one host":                 {[]*GPU{one}, 1, 1},
+		"without the first of all": {[]*GPU{one, two}, 1, 1},
+	} {
+		got := Sum(c.list, func(events.HostID) events.Timestamp { return 0 }, 0)
+		if got.GPUs != c.gpus || got.Active != c.gpus || *got.PowerWatts != c.watts {
+			t.Errorf("%s: %d GPUs, %d active, %v W; want %d and %v W", name, got.GPUs, got.Active, *got.PowerWatts, c.gpus, c.watts)
+		}
+	}
+	for g, want := range map[*GPU]events.GPUID{one: "a:GPU-a", first: "b:GPU-a", other: "GPU-b"} {
+		if got := g.OwnName(); got != want {
+			t.Errorf("the name of %s on %s alone is %s, want %s", g.ID, g.Host, got, want)
+		}
+	}
+}
+
 // TestSumIgnoresOrder adds values that naive addition would round differently in each order.
 func TestSumIgnoresOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 50))

@@ -60,6 +60,14 @@ func ConflictID(host events.HostID, id events.GPUID) events.GPUID {
 	return events.GPUID(string(host) + ":" + string(id))
 }
 
+// OwnName returns a name that only this GPU has, also while other hosts report its UUID.
+func (g *GPU) OwnName() events.GPUID {
+	if len(g.Conflict) == 0 {
+		return g.ID
+	}
+	return ConflictID(g.Host, events.GPUID(g.Identity.UUID))
+}
+
 // splitHolders divides fragments into the ones of hosts that have the GPU, and of hosts that had it before.
 func splitHolders(id events.GPUID, fragments []Fragment) (holders, before []Fragment) {
 	newest := minTime
@@ -159,16 +167,20 @@ func (f *Fragment) lastSeen() events.Timestamp {
 }
 
 // identity returns the newest value of each field of the GPU, and its current workload. Fields of the GPU that only its
-// parts' records have count; the parts' own do not.
+// parts' records have count; the parts' own do not, nor does a masked UUID of records under another name of the GPU.
 func (f *Fragment) identity(id events.GPUID) events.Identity {
 	var own, parts []Said
 	var workload Workload
 	for _, e := range f.Entities {
+		said := e.Said
+		if e.Entity.GPU != id {
+			said = withoutField(said, FieldUUID)
+		}
 		if e.Entity.Part != "" {
-			parts, _ = mergeSaid(parts, e.Said)
+			parts, _ = mergeSaid(parts, said)
 			continue
 		}
-		own, _ = mergeSaid(own, e.Said)
+		own, _ = mergeSaid(own, said)
 		if e.Workload.isCurrent(e.Latest) {
 			workload = workload.merge(e.Workload)
 		}
@@ -181,6 +193,15 @@ func (f *Fragment) identity(id events.GPUID) events.Identity {
 		fillFields(&out, k.FieldsAt(maxTime))
 	}
 	return out
+}
+
+// withoutField returns said without a field. It does not change said.
+func withoutField(said []Said, f Field) []Said {
+	is := func(s Said) bool { return s.Field == f }
+	if !slices.ContainsFunc(said, is) {
+		return said
+	}
+	return slices.DeleteFunc(slices.Clone(said), is)
 }
 
 // identityOf returns the identity with these fields and workload.

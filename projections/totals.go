@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"iter"
 	"math"
 
 	"telemetry-pipeline/events"
@@ -17,12 +18,13 @@ type Totals struct {
 	TemperatureMax               *float64 // °C, DCGM_FI_DEV_GPU_TEMP
 }
 
-// Sum returns the totals of gpus at now. hostSeen returns the newest record time of a host. Readings
-// of parts are never summed: a device's value repeats in them.
+// Sum returns the totals of gpus at now, each GPU counted once (Distinct). hostSeen returns the newest record time of a
+// host. Readings of parts are never summed: a device's value repeats in them.
 func Sum(gpus []*GPU, hostSeen func(events.HostID) events.Timestamp, now events.Timestamp) Totals {
-	t := Totals{GPUs: len(gpus)}
+	var t Totals
 	var util, used, free, power, temperature gpuSum
-	for _, g := range gpus {
+	for g := range Distinct(gpus) {
+		t.GPUs++
 		switch StatusOf(g.LastSeen, hostSeen(g.Host), now) {
 		case Active:
 			t.Active++
@@ -43,6 +45,30 @@ func Sum(gpus []*GPU, hostSeen func(events.HostID) events.Timestamp, now events.
 	t.PowerWatts = power.totalValue()
 	t.TemperatureMax = temperature.maxValue()
 	return t
+}
+
+// Distinct yields gpus without repeats: a GPU that another host reports too (ConflictID) only if the GPU with the UUID as its
+// id is not in the list, nor another of them before.
+func Distinct(gpus []*GPU) iter.Seq[*GPU] {
+	return func(yield func(*GPU) bool) {
+		var counted map[events.GPUID]*GPU // by UUID: of the GPUs that several hosts report, the one that counts
+		for _, g := range gpus {
+			if len(g.Conflict) == 0 {
+				continue
+			}
+			if counted == nil {
+				counted = make(map[events.GPUID]*GPU)
+			}
+			if uuid := events.GPUID(g.Identity.UUID); counted[uuid] == nil || g.ID == uuid {
+				counted[uuid] = g
+			}
+		}
+		for _, g := range gpus {
+			if (len(g.Conflict) == 0 || counted[events.GPUID(g.Identity.UUID)] == g) && !yield(g) {
+				return
+			}
+		}
+	}
 }
 
 // gpuSum sums up readings. The sum carries its rounding error along (Neumaier), so that it is the sum of the

@@ -25,7 +25,7 @@ func (c *change) basePosition() int64 { return c.at.Number - 1 }
 func (c *change) messageFor(f *filter) *Message {
 	var items []Item
 	for _, e := range c.entries {
-		if f.matchesHost(e.gpu.Host) && f.matchesGPU(e.gpu) {
+		if f.matchesHost(e.gpu.Host) && f.matchesGPU(e.namedGPU) {
 			items = e.appendItems(items, f, c.basePosition())
 		}
 	}
@@ -36,7 +36,7 @@ func (c *change) messageFor(f *filter) *Message {
 func (c *change) matchesFilter(f *filter) bool {
 	var room [1]Item
 	for _, e := range c.entries {
-		if f.matchesHost(e.gpu.Host) && f.matchesGPU(e.gpu) && len(e.appendItems(room[:0], f, c.basePosition())) > 0 {
+		if f.matchesHost(e.gpu.Host) && f.matchesGPU(e.namedGPU) && len(e.appendItems(room[:0], f, c.basePosition())) > 0 {
 			return true
 		}
 	}
@@ -57,7 +57,7 @@ func newUpdate(p streamPosition, items []Item, gone []events.GPUID) *Message {
 func removedGPUs(all []departure, f *filter) []events.GPUID {
 	var out []events.GPUID
 	for _, l := range all {
-		if (l.voided || len(f.hosts) > 0 || f.aliases) && f.matchesHost(l.gpu.Host) && f.matchesGPU(l.gpu) {
+		if (l.voided || len(f.hosts) > 0 || f.aliases) && f.matchesHost(l.gpu.Host) && f.matchesGPU(l.namedGPU) {
 			out = append(out, l.gpu.ID)
 		}
 	}

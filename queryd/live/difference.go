@@ -18,14 +18,14 @@ type difference struct {
 }
 
 // addGPU records the difference between an entry and the GPU that replaces it.
-func (d *difference) addGPU(old *trackedGPU, gpu *projections.GPU) {
+func (d *difference) addGPU(old *trackedGPU, gpu namedGPU) {
 	switch {
-	case old == nil && gpu == nil:
+	case old == nil && gpu.gpu == nil:
 		return
-	case gpu == nil:
+	case gpu.gpu == nil:
 		d.removed = append(d.removed, old)
 		d.hosts[old.gpu.Host] = true
-		d.departures = append(d.departures, departure{at: d.at, gpu: old.gpu, voided: true})
+		d.departures = append(d.departures, departure{at: d.at, namedGPU: old.namedGPU, voided: true})
 		return
 	}
 	e, gone := advanceTracked(old, gpu, d.at)
@@ -40,7 +40,7 @@ func (d *difference) addGPU(old *trackedGPU, gpu *projections.GPU) {
 		d.departures = append(d.departures, *gone)
 	}
 	d.added = append(d.added, e)
-	d.hosts[gpu.Host] = true
+	d.hosts[gpu.gpu.Host] = true
 	if e.lastChanged == d.at && len(e.changedAt) > 0 {
 		d.changed = append(d.changed, e)
 	}

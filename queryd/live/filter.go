@@ -14,7 +14,7 @@ import (
 )
 
 // Filter selects the readings of a subscription. An empty field selects everything. Hosts are globs ('*', '?'). GPUs
-// are ids or other names (State.GPU): a name selects the GPU that has it at the time.
+// are ids or other names (State.NamedGPUs): a name selects the GPU that has it at the time.
 type Filter struct {
 	Hosts   []string
 	GPUs    []events.GPUID
@@ -37,7 +37,7 @@ func (f Filter) compile() (*filter, error) {
 	}
 	out := &filter{hosts: sortedSet(f.Hosts), metrics: sortedSet(f.Metrics)}
 	for _, id := range f.GPUs {
-		out.gpus = append(out.gpus, canonicalName(id))
+		out.gpus = append(out.gpus, id.Canonical())
 	}
 	out.gpus = sortedSet(out.gpus)
 	out.aliases = slices.ContainsFunc(out.gpus, isAlias)
@@ -79,26 +79,12 @@ func (f *filter) matchesHost(h events.HostID) bool {
 // isAlias reports whether a name is of a host and what it calls a GPU.
 func isAlias(id events.GPUID) bool { return strings.Contains(string(id), ":") }
 
-// canonicalName returns a name with its PCI address, if it has one, as identities have it.
-func canonicalName(id events.GPUID) events.GPUID {
-	text := string(id)
-	for i := range len(text) {
-		if text[i] != ':' || strings.IndexByte(text[i+1:], '.') < 0 {
-			continue
-		}
-		if address := pciAddress(text[i+1:]); address != "" && len(address) == len("00000000:00:00.0") {
-			return events.GPUID(text[:i+1] + address)
-		}
-	}
-	return id
-}
-
 // matchesGPU reports whether the filter's GPUs include a GPU, under any of its names.
-func (f *filter) matchesGPU(g *projections.GPU) bool {
-	if len(f.gpus) == 0 || f.hasName(g.ID) {
+func (f *filter) matchesGPU(n namedGPU) bool {
+	if len(f.gpus) == 0 || f.hasName(n.gpu.ID) {
 		return true
 	}
-	return f.aliases && slices.ContainsFunc(namesOf(g), f.hasName)
+	return (f.aliases || len(n.gpu.Conflict) > 0) && slices.ContainsFunc(n.names(), f.hasName)
 }
 
 func (f *filter) hasName(id events.GPUID) bool {
@@ -156,8 +142,10 @@ func (f *filter) selectEntries(s *State) iter.Seq[*trackedGPU] {
 func (f *filter) namedGPUs(s *State) iter.Seq[*trackedGPU] {
 	var found []*trackedGPU
 	for _, id := range f.gpus {
-		if e := s.findNamed(id); e != nil && f.matchesHost(e.gpu.Host) {
-			found = append(found, e)
+		for _, e := range s.findAllNamed(id) {
+			if f.matchesHost(e.gpu.Host) {
+				found = append(found, e)
+			}
 		}
 	}
 	slices.SortFunc(found, func(a, b *trackedGPU) int { return cmp.Or(cmp.Compare(a.gpu.Host, b.gpu.Host), orderTracked(a, b)) })

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
-	"telemetry-pipeline/projections"
 )
 
 // group is the set of subscriptions with the same filter, mode and rate. The hub's lock guards it, except current,
@@ -113,12 +112,12 @@ func (gs *groups) concernedGroups(c *change) groupSet {
 	}
 	for i, e := range c.entries {
 		one := &change{streamPosition: c.streamPosition, entries: c.entries[i : i+1]}
-		gs.eachNamed(e.gpu, func(set groupSet) { ask(set, one) })
+		gs.eachNamed(e.namedGPU, func(set groupSet) { ask(set, one) })
 		ask(gs.byHost[e.gpu.Host], one)
 	}
 	for i, l := range c.departures {
 		one := &change{streamPosition: c.streamPosition, departures: c.departures[i : i+1]}
-		gs.eachNamed(l.gpu, func(set groupSet) { ask(set, one) })
+		gs.eachNamed(l.namedGPU, func(set groupSet) { ask(set, one) })
 		ask(gs.byHost[l.gpu.Host], one)
 	}
 	ask(gs.rest, c)
@@ -126,12 +125,12 @@ func (gs *groups) concernedGroups(c *change) groupSet {
 }
 
 // eachNamed calls f with the groups that name a GPU.
-func (gs *groups) eachNamed(g *projections.GPU, f func(groupSet)) {
-	if gs.named == 0 {
-		f(gs.byGPU[g.ID])
+func (gs *groups) eachNamed(n namedGPU, f func(groupSet)) {
+	if gs.named == 0 && len(n.gpu.Conflict) == 0 {
+		f(gs.byGPU[n.gpu.ID])
 		return
 	}
-	for _, name := range namesOf(g) {
+	for _, name := range n.names() {
 		f(gs.byGPU[name])
 	}
 }

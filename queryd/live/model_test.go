@@ -61,7 +61,8 @@ func (c *chaos) newClient() *client {
 	f := [...]live.Filter{
 		{}, {Hosts: []string{"h1"}}, {Hosts: []string{"h*"}}, {Hosts: []string{"h1", "g2"}}, {GPUs: []events.GPUID{"GPU-1", "GPU-4", "GPU-none"}},
 		{Metrics: []string{temp}}, {Hosts: []string{"g*"}, Metrics: []string{util}}, {GPUs: []events.GPUID{"GPU-2"}, Hosts: []string{"h*"}},
-	}[c.rand.IntN(8)]
+		{GPUs: []events.GPUID{"h1:2"}}, {GPUs: []events.GPUID{"h1:0", "h1:1", "g2:3", "GPU-3"}}, {GPUs: []events.GPUID{"h2:1"}, Metrics: []string{util}},
+	}[c.rand.IntN(11)]
 	mode := bothModes[c.rand.IntN(2)]
 	return c.connect(&client{options: live.Options{Filter: f, Mode: mode, Hz: []float64{0.5, 4, 20}[c.rand.IntN(3)], Snapshot: true}, knows: mirror{}})
 }
@@ -80,6 +81,9 @@ func (c *chaos) report() {
 		n := c.rand.IntN(6)
 		reading := livetest.Reading{Host: host, UUID: fmt.Sprintf("GPU-%d", n), Index: n, Metric: []string{util, temp}[c.rand.IntN(2)],
 			At: c.clock - events.Timestamp(c.rand.IntN(2)*c.rand.IntN(50)), Value: c.rand.Int64N(3)}
+		if c.rand.IntN(5) == 0 {
+			reading.Index = c.rand.IntN(6) // moved to another slot
+		}
 		if c.rand.IntN(4) == 0 {
 			reading.Part = fmt.Sprintf("mig:%d", c.rand.IntN(3))
 		}

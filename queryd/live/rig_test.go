@@ -192,7 +192,7 @@ func (m mirror) apply(msg *live.Message) {
 func mirrorOf(s *live.State, f live.Filter) mirror {
 	out := mirror{}
 	for _, g := range s.GPUs() {
-		if len(f.GPUs) > 0 && !slices.Contains(f.GPUs, g.ID) || len(f.Hosts) > 0 && !slices.ContainsFunc(f.Hosts, func(p string) bool { return matches(p, string(g.Host)) }) {
+		if len(f.GPUs) > 0 && !slices.ContainsFunc(f.GPUs, func(id events.GPUID) bool { return slices.Contains(s.NamedGPUs(id), g) }) || len(f.Hosts) > 0 && !slices.ContainsFunc(f.Hosts, func(p string) bool { return matches(p, string(g.Host)) }) {
 			continue
 		}
 		out.add(g.ID, "", g.Latest, f)

@@ -2,8 +2,8 @@ package live
 
 import (
 	"cmp"
+	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"telemetry-pipeline/events"
@@ -64,7 +64,8 @@ func (s *State) GPUs() []*projections.GPU { return s.gpus }
 func (s *State) Hosts() []*Host { return s.hosts }
 
 // GPU returns a GPU by its UUID (or other id), or by "host:index", "host:pci-address" or "host:uuid": the GPU that has
-// that name there now. If several GPUs had it, it returns the one with the newest record.
+// that name there now. If several GPUs had it, it returns the one with the newest record. If several hosts report a UUID at
+// the same time, it returns the GPU whose id the UUID is (projections.MergeGPU).
 func (s *State) GPU(id events.GPUID) (*projections.GPU, bool) {
 	if e := s.findNamed(id); e != nil {
 		return e.gpu, true
@@ -77,18 +78,28 @@ func (s *State) findNamed(id events.GPUID) *trackedGPU {
 	if e := s.findTracked(id); e != nil {
 		return e
 	}
-	text := string(id)
-	for i := range len(text) { // addresses hold colons, and so may the names of hosts
-		if text[i] != ':' {
-			continue
-		}
-		if host, ok := s.Host(events.HostID(text[:i])); ok {
-			if e := host.findNamed(text[i+1:]); e != nil {
-				return e
-			}
+	for host, name := range s.hostsInName(id) {
+		if e := host.findNamed(name); e != nil {
+			return e
 		}
 	}
 	return nil
+}
+
+// hostsInName yields the known hosts that a name may begin with, each with the rest of the name: the names of hosts may hold
+// colons, as addresses do.
+func (s *State) hostsInName(id events.GPUID) iter.Seq2[*Host, string] {
+	return func(yield func(*Host, string) bool) {
+		text := string(id)
+		for i := range len(text) {
+			if text[i] != ':' {
+				continue
+			}
+			if host, ok := s.Host(events.HostID(text[:i])); ok && !yield(host, text[i+1:]) {
+				return
+			}
+		}
+	}
 }
 
 // Host returns a host by its name.
@@ -123,46 +134,13 @@ type Host struct {
 
 // findNamed returns the GPU that has an index, PCI address or UUID here now, nil if there is none.
 func (h *Host) findNamed(name string) *trackedGPU {
-	var newest *trackedGPU
-	address := pciAddress(name)
+	address, _ := events.CanonicalPCI(name)
 	for _, e := range h.entries {
-		g := e.gpu
-		if g.Identity.Index != name && (address == "" || g.Identity.PCI != address) && g.Identity.UUID != name {
-			continue
-		}
-		if newest == nil || g.LastSeen > newest.gpu.LastSeen {
-			newest = e
+		id := &e.gpu.Identity
+		switch {
+		case e.has&hasIndex != 0 && id.Index == name, e.has&hasPCI != 0 && (id.PCI == name || id.PCI == address), id.UUID == name && name != "":
+			return e
 		}
 	}
-	return newest
-}
-
-// pciAddress returns the address that a text names, as identities have it: lower case, with a domain of eight digits. It
-// returns "" for other texts.
-func pciAddress(text string) string {
-	text = strings.ToLower(text)
-	switch strings.Count(text, ":") {
-	case 1:
-		return "00000000:" + text
-	case 2:
-		return strings.Repeat("0", max(0, 8-strings.IndexByte(text, ':'))) + text
-	}
-	return ""
-}
-
-// namesOf returns every name by which a GPU is found now: its id, and its index and PCI address on its host.
-func namesOf(g *projections.GPU) []events.GPUID {
-	names := []events.GPUID{g.ID}
-	for _, text := range [...]string{g.Identity.Index, g.Identity.PCI, g.Identity.UUID} {
-		name := events.GPUID(string(g.Host) + ":" + text)
-		if text != "" && name != g.ID {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// sameNames reports whether two GPUs are found by the same names.
-func sameNames(a, b *projections.GPU) bool {
-	return a.ID == b.ID && a.Host == b.Host && a.Identity.Index == b.Identity.Index && a.Identity.PCI == b.Identity.PCI && a.Identity.UUID == b.Identity.UUID
+	return nil
 }

@@ -10,42 +10,42 @@ import (
 
 // trackedGPU is a GPU of a State with the position at which each of its readings last changed. Immutable.
 type trackedGPU struct {
-	gpu         *projections.GPU
+	namedGPU
 	lastChanged int64   // the newest of changedAt
 	changedAt   []int64 // per reading: the GPU's own, then its parts' in order
 }
 
 // departure records that a GPU left a host or lost a name, or (voided) that its earlier readings no longer hold.
 type departure struct {
-	at     int64
-	gpu    *projections.GPU // as it was
-	voided bool
+	at       int64
+	namedGPU // as it was
+	voided   bool
 }
 
 // advanceTracked returns the entry that follows old (nil: none) for gpu at a position, and old itself if nothing
 // differs. All readings of a GPU that moved, has other names or lost readings count as changed, so that a reader can start
 // again with it.
-func advanceTracked(old *trackedGPU, gpu *projections.GPU, at int64) (e *trackedGPU, gone *departure) {
+func advanceTracked(old *trackedGPU, gpu namedGPU, at int64) (e *trackedGPU, gone *departure) {
 	if old == nil {
 		return newTracked(gpu, at), nil
 	}
 	e, how := updateTracked(old, gpu, at)
-	if how.lost || !sameNames(old.gpu, gpu) {
-		return newTracked(gpu, at), &departure{at: at, gpu: old.gpu, voided: how.lost}
+	if how.lost || !old.hasSameNames(gpu) {
+		return newTracked(gpu, at), &departure{at: at, namedGPU: old.namedGPU, voided: how.lost}
 	}
-	if !how.changed && sameGPU(old.gpu, gpu) {
+	if !how.changed && sameGPU(old.gpu, gpu.gpu) {
 		return old, nil
 	}
 	return e, nil
 }
 
 // newTracked returns an entry whose readings all changed at a position.
-func newTracked(gpu *projections.GPU, at int64) *trackedGPU {
-	n := len(gpu.Latest)
-	for _, p := range gpu.Parts {
+func newTracked(gpu namedGPU, at int64) *trackedGPU {
+	n := len(gpu.gpu.Latest)
+	for _, p := range gpu.gpu.Parts {
 		n += len(p.Latest)
 	}
-	return &trackedGPU{gpu: gpu, lastChanged: at, changedAt: slices.Repeat([]int64{at}, n)}
+	return &trackedGPU{namedGPU: gpu, lastChanged: at, changedAt: slices.Repeat([]int64{at}, n)}
 }
 
 // trackedDiff is the difference between two lists of readings: some changed (or are new), some are no longer there.
@@ -56,8 +56,9 @@ func (s trackedDiff) mergedWith(t trackedDiff) trackedDiff {
 }
 
 // updateTracked returns an entry of gpu with old's position for each equal reading, and the position at for all others.
-func updateTracked(old *trackedGPU, gpu *projections.GPU, at int64) (*trackedGPU, trackedDiff) {
-	e := &trackedGPU{gpu: gpu, lastChanged: old.lastChanged, changedAt: make([]int64, 0, len(old.changedAt))}
+func updateTracked(old *trackedGPU, named namedGPU, at int64) (*trackedGPU, trackedDiff) {
+	gpu := named.gpu
+	e := &trackedGPU{namedGPU: named, lastChanged: old.lastChanged, changedAt: make([]int64, 0, len(old.changedAt))}
 	positions, parts := old.changedAt, old.gpu.Parts
 	how := e.appendChangedAt(old.gpu.Latest, gpu.Latest, positions, at)
 	positions = positions[len(old.gpu.Latest):]

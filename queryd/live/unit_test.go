@@ -72,10 +72,10 @@ func TestFilterKey(t *testing.T) {
 
 func TestRingIsBounded(t *testing.T) {
 	gpu := &projections.GPU{ID: "GPU-a", Host: "h", Latest: []projections.Latest{{Metric: "m"}}}
-	for name, r := range map[string]ring{"number": {max: 3, maxBytes: 1 << 20}, "bytes": {max: 1000, maxBytes: 3 * (&change{entries: []*trackedGPU{newTracked(gpu, 0)}}).estimateSize()}} {
+	for name, r := range map[string]ring{"number": {max: 3, maxBytes: 1 << 20}, "bytes": {max: 1000, maxBytes: 3 * (&change{entries: []*trackedGPU{newTracked(namedGPU{gpu: gpu}, 0)}}).estimateSize()}} {
 		r.resetAt(10)
 		for at := int64(11); at <= 20; at++ {
-			r.appendChange(&change{streamPosition: streamPosition{at: events.Revision{Number: at}}, entries: []*trackedGPU{newTracked(gpu, at)}})
+			r.appendChange(&change{streamPosition: streamPosition{at: events.Revision{Number: at}}, entries: []*trackedGPU{newTracked(namedGPU{gpu: gpu}, at)}})
 		}
 		for from := int64(5); from <= 22; from++ {
 			got, ok := r.changesAfter(from)

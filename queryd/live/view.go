@@ -239,8 +239,9 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 		at = prev.at // a position never goes back
 	}
 	d := difference{at: at.Number, hosts: hosts}
+	has := assignSlots(prev, merged)
 	for id, gpu := range merged {
-		d.addGPU(prev.findTracked(id), gpu)
+		d.addGPU(prev.findTracked(id), namedGPU{gpu, has[gpu]})
 	}
 	d.sortLists()
 	next := *prev

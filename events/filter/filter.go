@@ -13,7 +13,7 @@ import (
 // Filter selects records. An empty field matches everything. Patterns are globs ('*', '?').
 type Filter struct {
 	Hosts   Patterns
-	GPUs    Patterns // of UUIDs, of host:index, of an index
+	GPUs    Patterns // of UUIDs, of host:index, of host:pci-address, of an index
 	Metrics Patterns // of canonical names and of source names; a name without wildcards may be any known name of the metric
 
 	exact bool // patterns are literal names
@@ -21,6 +21,9 @@ type Filter struct {
 
 // Exact returns a filter for names from programs: '*' and '?' are literal, a GPU cannot be selected by its index
 // alone, and a metric has its canonical name or its source's name.
+//
+// A GPU's names are the ones that the records of the event give it: a record without a UUID is not found by the UUID that other
+// records give its GPU.
 func Exact(hosts []events.HostID, gpus []events.GPUID, metrics []string) *Filter {
 	return &Filter{Hosts: patternsOf(hosts), GPUs: patternsOf(gpus), Metrics: metrics, exact: true}
 }
@@ -36,7 +39,7 @@ func patternsOf[S ~string](names []S) Patterns {
 // Flags registers the flags host, gpu and metric.
 func (f *Filter) Flags(fs *flag.FlagSet) {
 	fs.Var(&f.Hosts, "host", "only these hosts; several between commas, * and ? stand for any text and any letter")
-	fs.Var(&f.GPUs, "gpu", "only these GPUs, as UUID, host:index or index; patterns as in -host")
+	fs.Var(&f.GPUs, "gpu", "only these GPUs, as UUID, host:index, host:pci-address or index; patterns as in -host")
 	fs.Var(&f.Metrics, "metric", "only these metrics, such as DCGM_FI_DEV_GPU_UTIL, gpu_utilization or *POWER*; patterns as in -host")
 }
 
@@ -95,7 +98,13 @@ func (f *Filter) matchesGPU(host events.HostID, id *events.Identity) bool {
 	if gpu := id.Entity(host).GPU; gpu != "" && f.matchesList(f.GPUs, string(gpu)) {
 		return true
 	}
-	return id.Index != "" && (f.matchesList(f.GPUs, string(host)+":"+id.Index) || !f.exact && f.matchesList(f.GPUs, id.Index))
+	return id.Index != "" && (f.matchesList(f.GPUs, string(host)+":"+id.Index) || !f.exact && f.matchesList(f.GPUs, id.Index)) ||
+		id.PCI != "" && f.matchesAddress(events.GPUID(string(host)+":"+id.PCI)) || id.UUID != "" && f.matchesList(f.GPUs, string(host)+":"+id.UUID)
+}
+
+// matchesAddress reports whether a name is host:pci-address, in any spelling of the address.
+func (f *Filter) matchesAddress(name events.GPUID) bool {
+	return f.matchesList(f.GPUs, string(name)) || slices.ContainsFunc(f.GPUs, func(p string) bool { return events.GPUID(p).Canonical() == name })
 }
 
 func (f *Filter) matchesMetric(c *events.Column) bool {

@@ -48,7 +48,7 @@ func FuzzGlob(f *testing.F) {
 func TestFilterAcceptsAllNames(t *testing.T) {
 	ev := events.Event{
 		Host:       "node-7",
-		Identities: []events.Identity{{UUID: "GPU-abc", Index: "3"}, {}},
+		Identities: []events.Identity{{UUID: "GPU-abc", Index: "3", PCI: "00000000:1b:00.0"}, {}},
 		Columns: []events.Column{
 			{Identity: 0, Metric: "DCGM_FI_DEV_GPU_UTIL", Source: "utilization.gpu [%]"},
 			{Identity: 0, Metric: "DCGM_FI_DEV_POWER_USAGE", Source: "power.draw [W]"},
@@ -64,6 +64,12 @@ func TestFilterAcceptsAllNames(t *testing.T) {
 		"gpu=node-7:3":                        {0, 1},
 		"gpu=3":                               {0, 1},
 		"gpu=4":                               nil,
+		"gpu=node-7:00000000:1b:00.0":         {0, 1},
+		"gpu=node-7:0000:1B:00.0":             {0, 1},
+		"gpu=node-7:*:1b:00.*":                {0, 1},
+		"gpu=node-7:0000:1c:00.0":             nil,
+		"gpu=node-8:0000:1b:00.0":             nil,
+		"gpu=node-7:GPU-abc":                  {0, 1},
 		"metric=gpu_utilization":              {0},
 		"metric=utilization.gpu*":             {0},
 		"metric=*POWER*":                      {1},
@@ -111,7 +117,7 @@ func TestPlainHostsNameTheirPartitions(t *testing.T) {
 
 func TestExactNamesAreNoPatterns(t *testing.T) {
 	ev := events.Event{
-		Host: "node-*", Identities: []events.Identity{{UUID: "GPU-abc", Index: "3"}},
+		Host: "node-*", Identities: []events.Identity{{UUID: "GPU-abc", Index: "3", PCI: "00000000:1b:00.0"}},
 		Columns: []events.Column{{Metric: "DCGM_FI_DEV_GPU_UTIL", Source: "utilization.gpu [%]"}},
 	}
 	for _, c := range []struct {
@@ -124,6 +130,9 @@ func TestExactNamesAreNoPatterns(t *testing.T) {
 		{"a pattern of the host", Exact([]events.HostID{"node-?"}, nil, nil), false},
 		{"the UUID", Exact(nil, []events.GPUID{"GPU-abc"}, nil), true},
 		{"the slot", Exact(nil, []events.GPUID{"node-*:3"}, nil), true},
+		{"the address", Exact(nil, []events.GPUID{"node-*:1B:00.0"}, nil), true},
+		{"another address", Exact(nil, []events.GPUID{"node-*:1c:00.0"}, nil), false},
+		{"host and UUID", Exact(nil, []events.GPUID{"node-*:GPU-abc"}, nil), true},
 		{"the index alone", Exact(nil, []events.GPUID{"3"}, nil), false},
 		{"a pattern of the GPU", Exact(nil, []events.GPUID{"*"}, nil), false},
 		{"the canonical name", Exact(nil, nil, []string{"DCGM_FI_DEV_GPU_UTIL"}), true},

@@ -43,16 +43,16 @@ func (h *History) AsOf(ctx context.Context, s *live.State, at events.Timestamp, 
 	return past, nil
 }
 
-// withSharedGPUs returns the hosts in only and the hosts that share a GPU with them, because the host of a GPU's
-// newest record can be determined only from all of them.
+// withSharedGPUs returns the hosts in only and the hosts that share a GPU with them, because the host of a GPU can be
+// determined only from all of them.
 func withSharedGPUs(s *live.State, only []events.HostID) []*live.Host {
 	wanted := make(map[events.HostID]bool, len(only))
 	for _, id := range only {
 		wanted[id] = true
 	}
 	for _, g := range s.GPUs() {
-		if slices.ContainsFunc(only, func(id events.HostID) bool { return slices.Contains(g.Hosts, id) }) {
-			for _, id := range g.Hosts {
+		if len(g.Hosts)+len(g.Conflict) > 1 && slices.ContainsFunc(only, func(id events.HostID) bool { return slices.Contains(g.Hosts, id) || slices.Contains(g.Conflict, id) }) {
+			for _, id := range slices.Concat(g.Hosts, g.Conflict) {
 				wanted[id] = true
 			}
 		}

@@ -23,14 +23,12 @@ func newSelection(s *live.State, q Query) *selection {
 	var seen map[events.HostID]bool // hosts on which a chosen GPU was seen
 	if len(q.GPUs) > 0 {
 		seen = make(map[events.HostID]bool)
+		var known []events.GPUID
 		for _, id := range q.GPUs {
-			if g, ok := s.GPU(id); ok {
-				id = nameInRecords(g)
-				for _, host := range g.Hosts {
-					seen[host] = true
-				}
-			}
-			sel.gpus = append(sel.gpus, id)
+			known = append(known, sel.addGPU(s, id, seen)...)
+		}
+		for _, host := range s.KnownOn(known...) {
+			seen[host] = true
 		}
 		sel.gpus = sortedSet(sel.gpus)
 	}
@@ -40,6 +38,33 @@ func newSelection(s *live.State, q Query) *selection {
 		}
 	}
 	return sel
+}
+
+// addGPU adds the GPUs of a name, and adds the hosts that they were seen on to seen. It returns the names in records by which
+// further hosts may have them: also a GPU that has left the view is found by the name that its records have.
+func (sel *selection) addGPU(s *live.State, id events.GPUID, seen map[events.HostID]bool) (known []events.GPUID) {
+	found := s.NamedGPUs(id)
+	known = append(known, id.Canonical())
+	for _, g := range found {
+		name := nameInRecords(g)
+		sel.gpus = append(sel.gpus, name)
+		for _, host := range g.Hosts {
+			seen[host] = true
+		}
+		if len(g.Conflict) == 0 || id == name { // not the GPU of one of several hosts
+			known = append(known, name)
+		}
+	}
+	if len(found) == 0 {
+		sel.gpus = append(sel.gpus, known[0])
+		for host, rest := range s.HostsInName(id) { // host:uuid
+			if _, there := host.Identity.Find(events.GPUID(rest)); there {
+				sel.gpus = append(sel.gpus, events.GPUID(rest))
+				seen[host.ID] = true
+			}
+		}
+	}
+	return known
 }
 
 // coversMetric reports whether a query selects a metric.

@@ -13,7 +13,7 @@ type Query struct {
 	Partition    events.Partition
 	HasPartition bool
 	Hosts        []events.HostID
-	GPUs         []events.GPUID // with their parts; "host:index" is the GPU with that index in the event
+	GPUs         []events.GPUID // with their parts, by a name that the event's records have (filter.Exact)
 	Metrics      []string       // canonical names or names of the source
 	Uploads      []events.UploadID
 	After        events.Revision // exclusive

@@ -162,19 +162,37 @@ func (s *State) HostsNaming(id events.GPUID) []events.HostID {
 	for _, host := range s.KnownOn(id.Canonical()) {
 		hosts[host] = true
 	}
-	for host := range s.hostsInName(id) {
+	for host := range s.HostsInName(id) {
 		hosts[host.ID] = true
 	}
 	return slices.Sorted(maps.Keys(hosts))
 }
 
-// KnownOn returns the hosts whose records have exactly this name for a GPU, also of GPUs that have left the view.
-func (s *State) KnownOn(name events.GPUID) []events.HostID {
+// KnownOn returns the hosts whose records have one of these very names for a GPU, also of GPUs that have left the view.
+func (s *State) KnownOn(names ...events.GPUID) []events.HostID {
+	wanted := make(map[events.GPUID]bool, len(names))
+	for _, name := range names {
+		wanted[name] = true
+	}
 	var hosts []events.HostID
 	for _, host := range s.hosts {
-		if _, known := host.Identity.Find(name); known {
+		if host.knowsAny(wanted) {
 			hosts = append(hosts, host.ID)
 		}
 	}
 	return hosts
+}
+
+// knowsAny reports whether records of the host have one of the names. It looks up the names or the host's GPUs, whichever are
+// fewer.
+func (h *Host) knowsAny(names map[events.GPUID]bool) bool {
+	if len(names) > len(h.Identity.GPUs) {
+		return slices.ContainsFunc(h.Identity.GPUs, func(k projections.KnownGPU) bool { return names[k.Name] })
+	}
+	for name := range names {
+		if _, known := h.Identity.Find(name); known {
+			return true
+		}
+	}
+	return false
 }

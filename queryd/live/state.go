@@ -78,7 +78,7 @@ func (s *State) findNamed(id events.GPUID) *trackedGPU {
 	if e := s.findTracked(id); e != nil {
 		return e
 	}
-	for host, name := range s.hostsInName(id) {
+	for host, name := range s.HostsInName(id) {
 		if e := host.findNamed(name); e != nil {
 			return e
 		}
@@ -86,9 +86,9 @@ func (s *State) findNamed(id events.GPUID) *trackedGPU {
 	return nil
 }
 
-// hostsInName yields the known hosts that a name may begin with, each with the rest of the name: the names of hosts may hold
+// HostsInName yields the known hosts that a name may begin with, each with the rest of the name: the names of hosts may hold
 // colons, as addresses do.
-func (s *State) hostsInName(id events.GPUID) iter.Seq2[*Host, string] {
+func (s *State) HostsInName(id events.GPUID) iter.Seq2[*Host, string] {
 	return func(yield func(*Host, string) bool) {
 		text := string(id)
 		for i := range len(text) {

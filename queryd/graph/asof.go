@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"strings"
 	"sync"
 
 	"github.com/graphql-go/graphql"
@@ -98,12 +97,8 @@ func namedHost(arg string) func(*live.State, graphql.ResolveParams) []events.Hos
 
 func ownGPU(s *live.State, p graphql.ResolveParams) []events.HostID {
 	id, _ := p.Args["id"].(string)
-	hosts := []events.HostID{""} // a host that does not exist, so that an unknown GPU does not mean all hosts
-	if g, ok := s.GPU(events.GPUID(id)); ok {
-		hosts = append(hosts, g.Hosts...)
+	if hosts := s.HostsNaming(events.GPUID(id)); len(hosts) > 0 {
+		return hosts
 	}
-	if colon := strings.LastIndexByte(id, ':'); colon > 0 {
-		hosts = append(hosts, events.HostID(id[:colon]))
-	}
-	return hosts
+	return []events.HostID{""} // a host that does not exist: an unknown GPU does not mean all hosts
 }

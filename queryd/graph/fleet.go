@@ -58,7 +58,7 @@ func (e *Engine) clusterFields(t *types) graphql.Fields {
 	fields := graphql.Fields{
 		"hostCount": e.newField(nonNull(graphql.Int), "Hosts known.", nil,
 			fromSource(func(v view, _ *fleet) any { return len(v.state.Hosts()) })),
-		"gpuCount": count("GPUs known.", func(t projections.Totals) int { return t.GPUs }),
+		"gpuCount": count("GPUs known. One that several hosts report at once counts once, here and in all sums.", func(t projections.Totals) int { return t.GPUs }),
 		"active":   count("GPUs with a record in the last five minutes.", func(t projections.Totals) int { return t.Active }),
 		"stale":    count("GPUs without one.", func(t projections.Totals) int { return t.Stale }),
 		"missing":  count("GPUs that are silent while their host is not.", func(t projections.Totals) int { return t.Missing }),

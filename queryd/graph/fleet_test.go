@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,24 +103,37 @@ func newWorld(t *testing.T) *world {
 	a0 := &events.Identity{UUID: "GPU-a0", Index: "0", Model: "NVIDIA H100 80GB HBM3", Driver: "535.129.03", Labels: []events.Label{{Name: "instance", Value: "a:9400"}, {Name: "job", Value: "dcgm"}}}
 	a1 := &events.Identity{UUID: "GPU-a1", Index: "1"}
 	b0 := &events.Identity{UUID: "GPU-b0", Index: "0"}
-	w := &world{source: &stored{updates: make(chan projections.Batch)}, hosts: map[events.HostID]*projections.Host{}}
-	past := archive{}
-	for _, ev := range []events.Event{
+	return newWorldOf(t, []events.Event{
 		newEvent(t, "a",
 			newReading(a0, "DCGM_FI_DEV_GPU_UTIL", "87", start), newReading(a0, "DCGM_FI_DEV_POWER_USAGE", "66.781", start),
 			newReading(a0, "DCGM_FI_DEV_MEMORY_TEMP", "[N/A]", start), newReading(a0, "DCGM_FI_DEV_GPU_UTIL", "88", start+events.Timestamp(time.Second)),
 			newReading(a1, "DCGM_FI_DEV_GPU_UTIL", "0", start)),
 		newEvent(t, "b", newReading(b0, "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "9007199254740993", start)),
-	} {
-		h := &projections.Host{ID: ev.Host}
-		effect := h.Apply(&ev)
-		w.hosts[ev.Host], past[ev.Host] = h, effect.Fresh
-		for window, late := range effect.Late {
-			s := past[ev.Host][window]
-			s.Add(late)
-			past[ev.Host][window] = s
+	})
+}
+
+// newWorldOf returns an engine over the fleet of some events.
+func newWorldOf(t *testing.T, evs []events.Event) *world {
+	t.Helper()
+	w := &world{source: &stored{updates: make(chan projections.Batch)}, hosts: map[events.HostID]*projections.Host{}}
+	past := archive{}
+	for i := range evs {
+		host := evs[i].Host
+		if w.hosts[host] == nil {
+			w.hosts[host], past[host] = &projections.Host{ID: host}, map[projections.Window]projections.HostWindow{}
 		}
-		w.source.batch.Hosts = append(w.source.batch.Hosts, projections.Stored{Host: ev.Host, Live: &h.Live, Identity: &h.Identity})
+		effect := w.hosts[host].Apply(&evs[i])
+		for _, part := range []map[projections.Window]projections.HostWindow{effect.Fresh, effect.Late} {
+			for window, series := range part {
+				s := past[host][window]
+				s.Add(series)
+				past[host][window] = s
+			}
+		}
+	}
+	for _, host := range slices.Sorted(maps.Keys(w.hosts)) {
+		h := w.hosts[host]
+		w.source.batch.Hosts = append(w.source.batch.Hosts, projections.Stored{Host: host, Live: &h.Live, Identity: &h.Identity})
 	}
 	w.source.batch.At = revisionOf(10)
 	facts := events.Facts{Epoch: 1, Cluster: 2, Partitions: 1}

@@ -31,12 +31,14 @@ func (e *Engine) resolveGPU(p graphql.ResolveParams) (any, error) {
 
 func (e *Engine) gpuFields(t *types) graphql.Fields {
 	fields := graphql.Fields{
-		"id": e.newField(nonNull(graphql.ID), "Its UUID, or host:index when it has none.", nil,
+		"id": e.newField(nonNull(graphql.ID), "Its UUID, else host:index or host:pci-address; host:uuid while another host, which had it first, reports it too.", nil,
 			fromSource(func(_ view, g *projections.GPU) any { return string(g.ID) })),
-		"host": e.newField(nonNull(graphql.String), "The host that its newest record is from.", nil,
+		"host": e.newField(nonNull(graphql.String), "The host that it is on.", nil,
 			fromSource(func(_ view, g *projections.GPU) any { return string(g.Host) })),
 		"hosts": e.newField(listOf(graphql.String), "Every host that it was seen on.", nil,
 			fromSource(func(_ view, g *projections.GPU) any { return g.Hosts })),
+		"conflictHosts": e.newField(listOf(graphql.String), "Other hosts that report its UUID at the same time, sorted.", nil,
+			fromSource(func(_ view, g *projections.GPU) any { return append([]events.HostID{}, g.Conflict...) })),
 		"status": e.newField(nonNull(graphql.String), "active, stale or missing.", nil,
 			fromSource(func(v view, g *projections.GPU) any { return v.gpuStatus(g) })),
 		"firstSeen": e.newField(nonNull(t.dateTime), "Its earliest record time.", nil,

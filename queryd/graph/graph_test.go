@@ -169,3 +169,71 @@ func TestBadSubscriptionIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// Host a reports a GPU with all of its names, then by index and by address alone. GPU-s is reported by a and by c at once.
+func TestEveryNameFindsAGPU(t *testing.T) {
+	whole := &events.Identity{UUID: "GPU-x", Index: "0", PCI: "00000000:1b:00.0"}
+	index, address := &events.Identity{Index: "0"}, &events.Identity{PCI: "00000000:1b:00.0"}
+	first, second := &events.Identity{UUID: "GPU-s", Index: "1"}, &events.Identity{UUID: "GPU-s", Index: "5"}
+	const power, util = "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_GPU_UTIL"
+	w := newWorldOf(t, []events.Event{
+		newEvent(t, "a", newReading(whole, power, "600", start)),
+		newEvent(t, "a", newReading(index, power, "601", start+1)),
+		newEvent(t, "a", newReading(address, util, "7", start+2)),
+		newEvent(t, "a", newReading(first, power, "300", start)),
+		newEvent(t, "c", newReading(second, power, "7", start+1)),
+	})
+	const x = `{"id":"GPU-x","metrics":{"DCGM_FI_DEV_GPU_UTIL":7,"DCGM_FI_DEV_POWER_USAGE":601},"telemetry":{"count":3}}`
+	for query, want := range map[string]string{
+		`{gpu(id:"GPU-x"){id metrics telemetry{count}}}`:                 `{"gpu":` + x + `}`,
+		`{gpu(id:"a:0"){id metrics telemetry{count}}}`:                   `{"gpu":` + x + `}`,
+		`{gpu(id:"a:00000000:1b:00.0"){id metrics telemetry{count}}}`:    `{"gpu":` + x + `}`,
+		`{gpu(id:"a:0000:1B:00.0"){id metrics telemetry{count}}}`:        `{"gpu":` + x + `}`,
+		`{gpu(id:"a:1B:00.0",asOf:"2025-07-18T20:42:34Z"){id metrics}}`:  `{"gpu":{"id":"GPU-x","metrics":{"DCGM_FI_DEV_POWER_USAGE":600}}}`,
+		`{gpu(id:"a:0",asOf:"2025-07-18T20:42:34.000000001Z"){metrics}}`: `{"gpu":{"metrics":{"DCGM_FI_DEV_POWER_USAGE":601}}}`,
+		`{telemetry(gpu:["a:0000:1B:00.0"]){count}}`:                     `{"telemetry":{"count":3}}`,
+		`{telemetry(gpu:["a:0"]){count}}`:                                `{"telemetry":{"count":3}}`,
+		`{telemetry(host:["a"],gpu:["1B:00.0"]){count}}`:                 `{"telemetry":{"count":3}}`,
+		`{cluster{gpuCount powerDraw}}`:                                  `{"cluster":{"gpuCount":2,"powerDraw":901}}`,
+		`{gpus{id host conflictHosts}}`: `{"gpus":[{"conflictHosts":[],"host":"a","id":"GPU-x"},{"conflictHosts":["c"],"host":"a","id":"GPU-s"},` +
+			`{"conflictHosts":["a"],"host":"c","id":"c:GPU-s"}]}`,
+		`{gpu(id:"GPU-s"){host telemetry{entries{host powerDraw}}}}`:   `{"gpu":{"host":"a","telemetry":{"entries":[{"host":"a","powerDraw":300}]}}}`,
+		`{gpu(id:"c:5"){host telemetry{entries{host powerDraw}}}}`:     `{"gpu":{"host":"c","telemetry":{"entries":[{"host":"c","powerDraw":7}]}}}`,
+		`{gpu(id:"c:GPU-s"){id uuid}}`:                                 `{"gpu":{"id":"c:GPU-s","uuid":"GPU-s"}}`,
+		`{telemetry(gpu:["GPU-s"],order:"asc"){entries{host}}}`:        `{"telemetry":{"entries":[{"host":"a"},{"host":"c"}]}}`,
+		`{telemetry(gpu:["GPU-s"],host:["c"]){entries{host}}}`:         `{"telemetry":{"entries":[{"host":"c"}]}}`,
+		`{telemetry(gpu:["1"],host:["a"]){entries{host}}}`:             `{"telemetry":{"entries":[{"host":"a"}]}}`,
+		`{host(name:"c"){gpuCount gpus{id powerDraw}}}`:                `{"host":{"gpuCount":1,"gpus":[{"id":"c:GPU-s","powerDraw":7}]}}`,
+		`{gpu(id:"GPU-s",asOf:"2025-07-18T20:42:34Z"){conflictHosts}}`: `{"gpu":{"conflictHosts":[]}}`,
+	} {
+		if got := w.execute(t, query, nil); got != want {
+			t.Errorf("%s\n got %s\nwant %s", query, got, want)
+		}
+	}
+}
+
+// A subscription by a name follows it: the GPU that lost the index is removed, the GPU that has it comes whole.
+func TestASubscriptionByIndexFollowsTheSlot(t *testing.T) {
+	w := newWorld(t)
+	results, bad := w.engine.Subscribe(t.Context(), Request{Query: `subscription{gpuMetrics(gpu:["a:1"],hz:20){snapshot removed gpus{id metrics}}}`})
+	if bad != nil {
+		t.Fatalf("refused: %s", bad.JSON)
+	}
+	want := []string{
+		`{"data":{"gpuMetrics":{"gpus":[{"id":"GPU-a1","metrics":{"DCGM_FI_DEV_GPU_UTIL":0}}],"removed":[],"snapshot":true}}}`,
+		`{"data":{"gpuMetrics":{"gpus":[{"id":"GPU-new","metrics":{"DCGM_FI_DEV_GPU_UTIL":12}}],"removed":["GPU-a1"],"snapshot":false}}}`,
+	}
+	i := 0
+	for text := range results {
+		if string(text) != want[i] {
+			t.Fatalf("step %d\n got %s\nwant %s", i, text, want[i])
+		}
+		if i++; i == len(want) {
+			break
+		}
+		w.update(t, newEvent(t, "a", newReading(&events.Identity{UUID: "GPU-new", Index: "1"}, "DCGM_FI_DEV_GPU_UTIL", "12", start+60e9)))
+	}
+	if i != len(want) {
+		t.Errorf("stream ended after %d steps, want %d", i, len(want))
+	}
+}

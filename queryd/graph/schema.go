@@ -57,11 +57,11 @@ func (e *Engine) queryFields(t *types) graphql.Fields {
 			"limit": limit,
 		}), e.asOf(e.resolveGPUs, namedHost("host"))),
 		"gpu": e.newField(t.gpu, "One GPU, null if it is not known.", withArgs(asOfArg(t), graphql.FieldConfigArgument{
-			"id": {Type: nonNull(graphql.ID), Description: "its UUID, or host:index"},
+			"id": {Type: nonNull(graphql.ID), Description: "its UUID, host:index or host:pci-address"},
 		}), e.asOf(e.resolveGPU, ownGPU)),
 		"telemetry": e.newField(nonNull(t.page), "History, newest first.", withArgs(telemetryArgs(t), graphql.FieldConfigArgument{
 			"host": {Type: graphql.NewList(nonNull(graphql.String)), Description: "only of these hosts"},
-			"gpu":  {Type: graphql.NewList(nonNull(graphql.ID)), Description: "only of these GPUs: UUIDs, host:index, or an index together with host"},
+			"gpu":  {Type: graphql.NewList(nonNull(graphql.ID)), Description: "only of these GPUs: UUIDs, host:index, host:pci-address, or an index or address together with host"},
 		}), e.resolveTelemetry),
 	}
 }

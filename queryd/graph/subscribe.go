@@ -79,7 +79,7 @@ func (e *Engine) subscriptionFields(t *types) graphql.Fields {
 	return graphql.Fields{
 		"gpuMetrics": e.newField(t.update, "The latest readings of the GPUs asked for, then the changes.", graphql.FieldConfigArgument{
 			"host":   {Type: graphql.NewList(nonNull(graphql.String)), Description: "only of these hosts; * and ? match"},
-			"gpu":    {Type: graphql.NewList(nonNull(graphql.ID)), Description: "only of these GPUs, by id"},
+			"gpu":    {Type: graphql.NewList(nonNull(graphql.ID)), Description: "only of these GPUs: UUIDs, host:index or host:pci-address; a name that another GPU gets follows it"},
 			"metric": {Type: graphql.NewList(nonNull(graphql.String)), Description: "only these metrics, by any name of theirs"},
 			"hz":     {Type: graphql.Float, Description: "updates a second at most; 4 when left out, at most 20"},
 			"from":   {Type: graphql.String, Description: "go on after this token instead of starting with everything"},
@@ -116,7 +116,7 @@ func (e *Engine) updateFields(t *types) graphql.Fields {
 			fromSource(func(_ view, m *live.Message) any { return m.Kind == live.Snapshot })),
 		"gpus": e.newField(listOf(t.item), "The GPUs that changed.", nil,
 			fromSource(func(_ view, m *live.Message) any { return m.Items })),
-		"removed": e.newField(listOf(graphql.ID), "GPUs that are no longer known.", nil, fromSource(func(_ view, m *live.Message) any {
+		"removed": e.newField(listOf(graphql.ID), "GPUs to forget: they are no longer known, or no longer the ones asked for; what is in gpus comes after.", nil, fromSource(func(_ view, m *live.Message) any {
 			ids := []string{}
 			for _, id := range m.Removed {
 				ids = append(ids, string(id))

@@ -30,16 +30,16 @@ func (e *Engine) resolveTelemetry(p graphql.ResolveParams) (any, error) {
 	return e.queryPage(p, q)
 }
 
-// filterGPUs returns the GPUs that a filter names: by id, by host:index, or by index on the requested hosts. An
-// unknown GPU stays in the filter, so that the filter then matches nothing.
+// filterGPUs returns the names of the GPUs that a filter names: by id, host:index or host:pci-address, or by index or address
+// on the requested hosts. An unknown GPU stays in the filter, so that the filter then matches nothing.
 func filterGPUs(state *live.State, hosts []events.HostID, id string) []events.GPUID {
-	if g, ok := state.GPU(events.GPUID(id)); ok {
-		return []events.GPUID{g.ID}
+	if _, ok := state.GPU(events.GPUID(id)); ok {
+		return []events.GPUID{events.GPUID(id)}
 	}
 	found := []events.GPUID{events.GPUID(id)}
 	for _, host := range hosts {
 		if g, ok := state.GPU(events.GPUID(string(host) + ":" + id)); ok {
-			found = append(found, g.ID)
+			found = append(found, g.OwnName())
 		}
 	}
 	return found
@@ -50,7 +50,7 @@ func (e *Engine) resolveGPUTelemetry(p graphql.ResolveParams) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.GPUs = []events.GPUID{p.Source.(*projections.GPU).ID}
+	q.GPUs = []events.GPUID{p.Source.(*projections.GPU).OwnName()}
 	return e.queryPage(p, q)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -144,18 +143,11 @@ func hostsOrGPUs(some []events.HostID, gpus []events.GPUID) hostScope {
 	}
 }
 
-// hostsOf returns the hosts on which a GPU was seen, and the host in an id host:index. It never returns an empty
-// list, because that would mean all hosts: an unknown GPU has the host "".
+// hostsOf returns the hosts that may have records of a GPU. It never returns an empty list, because that would mean all
+// hosts: an unknown GPU has the host "".
 func hostsOf(s *live.State, id events.GPUID) []events.HostID {
-	var all []events.HostID
-	if g, ok := s.GPU(id); ok {
-		all = append(all, g.Hosts...)
+	if all := s.HostsNaming(id); len(all) > 0 {
+		return all
 	}
-	if colon := strings.LastIndexByte(string(id), ':'); colon > 0 {
-		all = append(all, events.HostID(id[:colon]))
-	}
-	if len(all) == 0 {
-		all = []events.HostID{""}
-	}
-	return all
+	return []events.HostID{""}
 }

@@ -107,12 +107,10 @@ func (a *API) writeGPU(w *writer, g *projections.GPU, status projections.Status)
 	w.Text("id", string(g.ID))
 	w.writeIdentity(g.Host, &g.Identity)
 	if len(g.Hosts) > 1 {
-		w.Key("hosts")
-		w.Open('[')
-		for _, h := range g.Hosts {
-			w.StringValue(string(h))
-		}
-		w.Close(']')
+		w.writeHostNames("hosts", g.Hosts)
+	}
+	if len(g.Conflict) > 0 {
+		w.writeHostNames("conflict_hosts", g.Conflict)
 	}
 	w.Text("status", string(status))
 	w.Time("first_seen", g.FirstSeen)
@@ -127,6 +125,15 @@ func (a *API) writeGPU(w *writer, g *projections.GPU, status projections.Status)
 		w.Close(']')
 	}
 	w.Close('}')
+}
+
+func (w *writer) writeHostNames(key string, hosts []events.HostID) {
+	w.Key(key)
+	w.Open('[')
+	for _, h := range hosts {
+		w.StringValue(string(h))
+	}
+	w.Close(']')
 }
 
 // writePart writes a part of a GPU that has readings of its own.
@@ -190,7 +197,7 @@ func findGPU(c *fiber.Ctx, s *live.State) (*projections.GPU, error) {
 	if g, ok := s.GPU(events.GPUID(id)); ok {
 		return g, nil
 	}
-	text := fmt.Sprintf("no GPU %q; give a UUID or host:index, see /api/v1/gpus", id)
+	text := fmt.Sprintf("no GPU %q; give a UUID, host:index or host:pci-address, see /api/v1/gpus", id)
 	if strings.Trim(id, "0123456789") == "" {
 		text = fmt.Sprintf("no GPU %q; an index alone does not name one: give a UUID or host:%s", id, id)
 	}

@@ -127,10 +127,10 @@ func (w *writer) writeTotals(t projections.Totals) {
 }
 
 // writeCounts writes the number of GPUs for each value of a property, sorted by value, without GPUs that lack the
-// property.
+// property. Each GPU counts once, as in projections.Sum.
 func (w *writer) writeCounts(list, member string, gpus []*projections.GPU, of func(*projections.GPU) string) {
 	count := make(map[string]int)
-	for _, g := range gpus {
+	for g := range projections.Distinct(gpus) {
 		if v := of(g); v != "" {
 			count[v]++
 		}

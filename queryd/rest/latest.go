@@ -65,7 +65,7 @@ func filterGPUs(s *live.State, hosts []events.HostID, ids []events.GPUID) []*pro
 	if len(ids) > 0 {
 		wanted := make(map[events.GPUID]bool, len(ids))
 		for _, id := range ids {
-			if g, ok := s.GPU(id); ok {
+			for _, g := range s.NamedGPUs(id) {
 				wanted[g.ID] = true
 			}
 		}

@@ -94,16 +94,17 @@ func (p params) parseHosts() ([]events.HostID, error) {
 	return hosts, nil
 }
 
-// parseGPUs returns the GPUs of gpu_id. An index alone belongs to the given hosts.
+// parseGPUs returns the GPUs of gpu_id. An index or PCI address alone belongs to the given hosts.
 func (p params) parseGPUs(hosts []events.HostID) ([]events.GPUID, error) {
-	const takes = "a UUID, host:index, or an index together with host_id"
+	const takes = "a UUID, host:index, host:pci-address, or an index or address together with host_id"
 	items, err := p.listValues("gpu_id", takes)
 	if err != nil {
 		return nil, err
 	}
 	var gpus []events.GPUID
 	for _, item := range items {
-		if strings.Trim(item, "0123456789") != "" {
+		_, address := events.CanonicalPCI(item)
+		if strings.Trim(item, "0123456789") != "" && !(address && len(hosts) > 0) {
 			gpus = append(gpus, events.GPUID(item))
 			continue
 		}

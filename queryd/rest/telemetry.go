@@ -57,7 +57,7 @@ func (a *API) serveGPUTelemetry(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	q.GPUs = []events.GPUID{g.ID}
+	q.GPUs = []events.GPUID{g.OwnName()}
 	return a.answerPage(c, p, s, q)
 }
 

@@ -20,7 +20,10 @@
 //	{"op":"unsub","id":"a"}
 //	{"op":"ping"}
 //
-// and all fields but op and id may be left out. The server sends
+// and all fields but op and id may be left out. gpu takes the names of a GPU: its id or UUID, "host:index" and
+// "host:pci-address". A name selects the GPU that has it at the time; when another gets it, the one before comes under
+// del and the new one whole. A UUID that several hosts report selects the GPU of each; their ids are the UUID and
+// "host:uuid". The server sends
 //
 //	{"t":"hello","server":…,"epoch":…,"rev":…,"folded":…,"heartbeatMs":…,"limits":{…}}
 //	{"t":"ack","id":"a","rev":…,"resumed":false,"reason":…}

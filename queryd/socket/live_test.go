@@ -115,6 +115,25 @@ func TestLiveFiltersByCanonicalMetric(t *testing.T) {
 	}
 }
 
+// A filter takes every name of a GPU. By index it follows the slot: the GPU that lost it comes under del.
+func TestLiveFilterByIndexFollowsTheSlot(t *testing.T) {
+	r := newRig(t, nil)
+	r.set("h1", "GPU-a", 1)
+	r.ready()
+	c := r.dial("/ws")
+	c.send(`{"op":"sub","id":"a","mode":"events","filter":{"gpu":["h1:0"]}}`)
+	c.until(`{"t":"snap","id":"a","items":[{"gpu":"GPU-a","host":"h1","ts":"2025-07-18T20:42:35Z","m":{"DCGM_FI_DEV_GPU_UTIL":1}}]}`)
+	rev := c.until(`{"t":"synced"}`)["rev"].(string)
+	r.set("h1", "GPU-b", 2)
+	const swapped = `"del":["GPU-a"],"items":[{"gpu":"GPU-b","host":"h1","ts":"2025-07-18T20:42:36Z","m":{"DCGM_FI_DEV_GPU_UTIL":2}}]}`
+	c.until(`{"t":"upd","id":"a",` + swapped)
+	for _, mode := range []string{"events", "latest"} {
+		again := r.dial("/ws")
+		again.send(`{"op":"sub","id":"b","mode":"` + mode + `","from":"` + rev + `","filter":{"gpu":["h1:0"]}}`)
+		again.until(`{"t":"upd","id":"b",` + swapped)
+	}
+}
+
 func TestLiveErrorsThatLeaveTheConnection(t *testing.T) {
 	r := newRig(t, nil, func(c *socket.Config, _ *live.Config) { c.Subscriptions = 2 }).ready()
 	c := r.dial("/ws")

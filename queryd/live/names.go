@@ -88,7 +88,7 @@ func (o slotOwners) slotsOf(g *projections.GPU) (has slots) {
 }
 
 // assignSlots returns the slots of each GPU in merged that is not nil, and adds the GPUs to merged that lost or got a slot
-// with that. The GPUs in merged replace those of prev.
+// with that. A GPU in merged replaces the GPU of prev with its id.
 func assignSlots(prev *State, merged map[events.GPUID]*projections.GPU) map[*projections.GPU]slots {
 	gpus := map[events.HostID][]*projections.GPU{}
 	for id, g := range merged {

@@ -29,6 +29,8 @@ func newSelection(s *live.State, q Query) *selection {
 				for _, host := range g.Hosts {
 					seen[host] = true
 				}
+			} else {
+				id = findPast(s, id, seen)
 			}
 			sel.gpus = append(sel.gpus, id)
 		}
@@ -69,6 +71,27 @@ func containsSorted[S ~string](sorted []S, item S) bool {
 	return found
 }
 
+// findPast returns the name in records of a GPU that is in no live view any more, and adds the hosts that had it to seen.
+func findPast(s *live.State, id events.GPUID, seen map[events.HostID]bool) events.GPUID {
+	for i := range len(id) {
+		if id[i] != ':' {
+			continue
+		}
+		if host, ok := s.AnyHost(events.HostID(id[:i])); ok {
+			if name, ok := host.Identity.FindPast(string(id[i+1:])); ok {
+				seen[host.ID] = true
+				return name
+			}
+		}
+	}
+	for _, host := range s.AllHosts() {
+		if _, ok := host.Identity.Find(id); ok {
+			seen[host.ID] = true
+		}
+	}
+	return id
+}
+
 // nameInRecords returns the name that records have for a GPU. Of a GPU that two hosts have at once, one has another id.
 func nameInRecords(g *projections.GPU) events.GPUID {
 	if uuid := g.Identity.UUID; len(g.Conflict) > 0 && g.ID == projections.ConflictID(g.Host, events.GPUID(uuid)) {
@@ -88,11 +111,11 @@ func candidateHosts(s *live.State, named []events.HostID, seen map[events.HostID
 			named = append(named, id)
 		}
 	default:
-		return s.Hosts()
+		return s.AllHosts()
 	}
 	hosts := make([]*live.Host, 0, len(named))
 	for _, id := range named {
-		if host, ok := s.Host(id); ok {
+		if host, ok := s.AnyHost(id); ok {
 			hosts = append(hosts, host)
 		}
 	}

@@ -143,8 +143,8 @@ type Host struct {
 	entries []*trackedGPU // beside GPUs, sorted by orderTracked
 }
 
-// isShown reports whether the host has readings.
-func (h *Host) isShown() bool { return len(h.Live.Entities) > 0 }
+// isShown reports whether the host has readings, or its live model could not be read.
+func (h *Host) isShown() bool { return len(h.Live.Entities) > 0 || h.Live.Appended == 0 }
 
 // findNamed returns the GPU that has an index, PCI address or UUID here now, nil if there is none.
 func (h *Host) findNamed(name string) *trackedGPU {

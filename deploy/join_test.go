@@ -37,14 +37,18 @@ func TestPodsAreJoinedToTheirNode(t *testing.T) {
 	}{
 		{nil, []string{"join", "-host", "host-00?"}, 2, ""},
 		{nil, []string{"join", "-host", "host-009", "-node", "node-1"}, 1, ""},
-		{nil, []string{"join", "-host", "host-000,host-001", "-host", "host-002,host-003", "-node", "node-1", "-dry-run"}, 0, "would " + strings.NewReplacer("joined", "join", "appended", "to append").Replace(joined)},
-		{nil, []string{"join", "-host", "host-000,host-001", "-host", "host-002,host-003", "-node", "node-1"}, 0, joined},
-		{[]string{"JOIN_HOST=host-000,host-00[?],host-001", "JOIN_NODE=node-1"}, []string{"join"}, 0, "joined 2 hosts to node-1: 0 events with 0 records appended, 2 there already\n"},
+		{nil, []string{"join", "-host", "host-001,host-002", "-host", "host-003,host-004", "-node", "node-1", "-dry-run"}, 0, "would " + strings.NewReplacer("joined", "join", "appended", "to append").Replace(joined)},
+		{nil, []string{"join", "-host", "host-001,host-002", "-host", "host-003,host-004", "-node", "node-1"}, 0, joined},
+		{[]string{"JOIN_HOST=host-001,host-00[?],host-002", "JOIN_NODE=node-1"}, []string{"join"}, 0, "joined 2 hosts to node-1: 0 events with 0 records appended, 2 there already\n"},
 	} {
 		if code, out := collectd(append(env, test.env...), test.args...); code != test.code || !strings.HasSuffix(out, test.want) {
 			t.Errorf("collectd %q ended with %d and wrote %q, want %d and %q at its end", test.args, code, out, test.code, test.want)
 		}
 	}
+	eventually(t, "the hosts that are left", func() (bool, string) {
+		_, text := get("http://127.0.0.1:" + port[1] + "/api/v1/hosts")
+		return strings.Count(text, `"hostname"`) == 2 && strings.Contains(text, `"host-000"`) && strings.Contains(text, `"node-1"`), text
+	})
 	eventually(t, "history of the node", func() (bool, string) {
 		_, text := get("http://127.0.0.1:" + port[1] + "/api/v1/telemetry?host_id=node-1")
 		return strings.Count(text, `"power_draw"`) == 8, text // of each GPU of four hosts

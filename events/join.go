@@ -30,13 +30,18 @@ type Join struct {
 
 // Event returns the event that joins host.
 func (j Join) Event(host HostID) Event {
-	one := Record{
+	return controlEvent(host, Record{
 		Identity: &Identity{Labels: []Label{{JoinedToLabel, string(j.Node)}, {JoinedUptoLabel, j.Upto.String()}}},
-		Metric:   HostJoined, Source: HostJoined, At: j.At, Value: Value{Number: Int(1)}, Text: []byte("1"),
-	}
+		Metric:   HostJoined, At: j.At,
+	})
+}
+
+// controlEvent returns the event of one record of the pipeline itself. Its value is 1.
+func controlEvent(host HostID, r Record) Event {
+	r.Source, r.Value, r.Text = r.Metric, Value{Number: Int(1)}, []byte("1")
 	uncut := CutRules{EventRecords: math.MaxInt, EventBytes: math.MaxInt, OpenRecords: math.MaxInt}
 	c := NewCutter(uncut, "", "")
-	c.Row(host, 0, []Record{one})
+	c.Row(host, 0, []Record{r})
 	return c.Flush()[0]
 }
 

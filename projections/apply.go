@@ -46,6 +46,7 @@ func (h *Host) ApplyWithin(ev *events.Event, b Bounds) Effect {
 	}
 	f.fresh = pieces{columns: len(ev.Columns), contents: f.contents}
 	f.late = pieces{columns: len(ev.Columns), contents: f.contents}
+	left := f.foldControl()
 	for i := range ev.Columns {
 		f.foldColumn(&ev.Columns[i])
 	}
@@ -56,9 +57,7 @@ func (h *Host) ApplyWithin(ev *events.Event, b Bounds) Effect {
 		Late:     f.late.canonicalSeries(),
 		Refused:  f.refused,
 	}
-	if ev.Damage == nil && ev.AppendedAt > h.Live.Appended { // also without records: a merge in the archive drops repeats
-		h.Live.Appended, effect.Live = ev.AppendedAt, true
-	}
+	effect.Live = f.noteAppend(left) || effect.Live || f.joined
 	return effect
 }
 
@@ -73,6 +72,7 @@ type fold struct {
 	slots       []*slot
 	byEntity    map[events.Entity]*slot
 	processes   bool // the event has readings of processes
+	joined      bool // the event joined the host to another one
 	contents    identitySet
 	fresh, late pieces
 	refused     Refusal
@@ -102,7 +102,10 @@ type slot struct {
 }
 
 func (f *fold) foldColumn(c *events.Column) {
-	s := plausibleSamples(&c.Samples)
+	if events.IsControl(c.Metric) {
+		return
+	}
+	s := f.host.Identity.Joined.ownSamples(plausibleSamples(&c.Samples))
 	n := s.Len()
 	if n == 0 {
 		return
@@ -353,8 +356,8 @@ func (f *fold) replaceIdentity() bool {
 			changed = changed || added
 		}
 	}
-	f.host.Identity = Identity{GPUs: gpus, Windows: windows}
-	return changed
+	f.host.Identity = Identity{GPUs: gpus, Windows: windows, Joined: f.host.Identity.Joined}
+	return changed || f.joined
 }
 
 func (f *fold) mergeKnown() (gpus []KnownGPU, changed bool) {

@@ -3,6 +3,7 @@ package projections
 import (
 	"cmp"
 	"fmt"
+	"time"
 
 	"telemetry-pipeline/events"
 )
@@ -15,11 +16,14 @@ type Bounds struct {
 	Metrics int  // metrics of one GPU or part, default 4,096
 	Runs    int  // values of all fields of one GPU, default 1,024
 	Closed  bool // nothing new is accepted: the models are as large as they may be
+
+	GoneAfter time.Duration // a GPU leaves the live model when nothing of it was appended for so long, while its host goes on; default GoneAfter
 }
 
 func (b Bounds) withDefaults() Bounds {
 	return Bounds{
 		GPUs: cmp.Or(b.GPUs, 16_384), Parts: cmp.Or(b.Parts, 4096), Metrics: cmp.Or(b.Metrics, 4096), Runs: cmp.Or(b.Runs, 1024), Closed: b.Closed,
+		GoneAfter: cmp.Or(b.GoneAfter, GoneAfter),
 	}
 }
 

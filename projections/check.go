@@ -105,6 +105,9 @@ func (id *Identity) checkKnown() error {
 			}
 		}
 	}
+	if (id.Joined.Node == "") != (id.Joined.At == 0) {
+		return fmt.Errorf("joined to %q at %v", id.Joined.Node, id.Joined.At)
+	}
 	return checkWindows(id.Windows)
 }
 

@@ -104,6 +104,7 @@ func goldenIdentities() map[string]Identity {
 			},
 			Windows: windows,
 		},
+		"identity-joined": {Joined: Joined{Node: "node-1", At: goldenAt}},
 	}
 }
 

@@ -15,6 +15,14 @@ import (
 type Identity struct {
 	GPUs    []KnownGPU    // sorted by name
 	Windows []WindowRange // windows that hold records of the host: disjoint, ascending, not adjacent
+	Joined  Joined
+}
+
+// Joined says that a host is joined to another one, its node: its records up to an instant are the node's, and count for
+// nothing here. Node is "" for a host that is not.
+type Joined struct {
+	Node events.HostID
+	At   events.Timestamp
 }
 
 // KnownGPU is a GPU, or the host itself (""), under the name that its records give it: its UUID, else "host:index", else

@@ -11,6 +11,7 @@ import (
 // The form of an identity model:
 //
 //	names · ticks (base: the earliest first time)
+//	the node that the host is joined to (0: none); if there is one, the time
 //	windows: lists of window ranges, each once: for each its ranges (appendWindows); the first list is the host's
 //	GPUs: name, distance of FirstSeen from the base, list of Windows, list of Listed, list of Stated
 //	    runs: field, value, distance of First from the base, Last less the window of First
@@ -26,6 +27,10 @@ func AppendIdentity(dst []byte, id *Identity) []byte {
 	dst = append(dst, identityForm)
 	dst = c.names.appendTable(dst)
 	dst = c.ticks.appendTicks(dst)
+	dst = binary.AppendUvarint(dst, c.names.optionalRef(string(id.Joined.Node), ""))
+	if id.Joined.Node != "" {
+		dst = appendVarint(dst, int64(id.Joined.At))
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(c.lists)))
 	for _, spans := range c.lists {
 		dst = appendWindows(dst, spans)
@@ -83,6 +88,7 @@ func (c *identityCoder) collectTables() {
 		c.listOf(k.Listed)
 		c.listOf(k.Stated)
 	}
+	c.names.addOptional(string(c.id.Joined.Node), "")
 	c.names.sortNames()
 }
 
@@ -135,6 +141,10 @@ func ParseIdentity(src []byte) (Identity, error) {
 	p := identityParser{reader: &reader{src: src}}
 	p.checkForm(identityForm)
 	p.names, p.ticks = p.readNames(), p.readTicks()
+	var id Identity
+	if id.Joined.Node = events.HostID(p.readOptional(p.names, "")); id.Joined.Node != "" {
+		id.Joined.At = events.Timestamp(p.readVarint())
+	}
 	p.lists = make([][]WindowRange, p.readCount(1))
 	for i := range p.lists {
 		p.lists[i] = p.readWindows()
@@ -143,7 +153,6 @@ func ParseIdentity(src []byte) (Identity, error) {
 		p.fail(errors.New("no windows"))
 	}
 	const size = 7
-	var id Identity
 	if n := p.readCount(size); n > 0 {
 		id.GPUs = make([]KnownGPU, n)
 	}

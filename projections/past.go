@@ -1,13 +1,11 @@
 package projections
 
 import (
+	"cmp"
 	"time"
 
 	"telemetry-pipeline/events"
 )
-
-// GoneAfter is how long a GPU that has left the live model is shown in states of the past after its last record.
-const GoneAfter = 30 * 24 * time.Hour
 
 // EntitiesBy returns the GPUs and parts of which there is a record up to an instant, without processes, which come and go.
 func (id *Identity) EntitiesBy(at events.Timestamp) map[events.Entity]bool {
@@ -21,6 +19,20 @@ func (id *Identity) EntitiesBy(at events.Timestamp) map[events.Entity]bool {
 		}
 	}
 	return there
+}
+
+// FindPast returns the name of the GPU that had an index, PCI address or UUID last.
+func (id *Identity) FindPast(value string) (name events.GPUID, ok bool) {
+	last := Run{Last: WindowOf(minTime) - 1}
+	for i := range id.GPUs {
+		for _, r := range id.GPUs[i].Runs {
+			fits := r.Value == value && (r.Field == FieldIndex || r.Field == FieldPCI || r.Field == FieldUUID)
+			if fits && cmp.Or(cmp.Compare(r.Last, last.Last), cmp.Compare(r.First, last.First)) > 0 {
+				name, ok, last = id.GPUs[i].Name, true, r
+			}
+		}
+	}
+	return name, ok
 }
 
 // ListedBy reports whether the window of an instant, or one before it, holds a list of processes.
@@ -56,7 +68,7 @@ func (id *Identity) SeenWithin(gpu events.GPUID, at events.Timestamp, span time.
 
 // Until returns the identity of the records up to an instant. It may have fields that records of the same hour said after it.
 func (id *Identity) Until(at events.Timestamp) Identity {
-	out := Identity{Windows: cutWindows(id.Windows, at)}
+	out := Identity{Windows: cutWindows(id.Windows, at), Joined: id.Joined}
 	for i := range id.GPUs {
 		k := id.GPUs[i]
 		if k.FirstSeen > at {

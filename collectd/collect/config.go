@@ -7,6 +7,7 @@ import (
 	"telemetry-pipeline/collectd/partition"
 	"telemetry-pipeline/collectd/retain"
 	"telemetry-pipeline/events/archive"
+	"telemetry-pipeline/projections"
 )
 
 // Config holds the intervals and bounds of a collector. The zero value of each field means its default.
@@ -20,6 +21,7 @@ type Config struct {
 	RebuildSize    int           // BufferSize of a partition that catches up in a generation being built. Default 200,000
 	RemovalGrace   time.Duration // age, since its replacement, at which a retired generation is removed. Default 30s
 	UpgradeGrace   time.Duration // the same of a generation of another model version. Default 1h
+	GoneAfter      time.Duration // time after its last append at which a host or GPU leaves the live views. Default 30 days; the same in all collectors
 	Lateness       time.Duration // record time after the end of an hour after which the host's chunks of that hour are merged. Default 15m
 
 	Sharing partition.Config // how collectors share the partitions
@@ -52,6 +54,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 		"least pause between two writes of one host's live readings; raised by itself up to 1s under load")
 	fs.DurationVar(&c.Lateness, "collect.lateness", defaultLateness,
 		"how much later than the end of an hour a host's newest record is when the chunks of its history of that hour are merged; records that come later still are kept as well")
+	fs.DurationVar(&c.GoneAfter, "collect.gone-after", projections.GoneAfter,
+		"time since anything of a host or GPU was appended after which it leaves the live views; its history stays, and it is back with its next record. Give all collectors the same")
 	c.Sharing.Flags(fs)
 	c.Retain.Flags(fs)
 	fs.DurationVar(&c.SeriesInterval, "collect.series-interval", defaultSeriesInterval,
@@ -68,6 +72,7 @@ func (c Config) withDefaults() Config {
 	c.RebuildSize = orDefault(c.RebuildSize, defaultRebuildSize)
 	c.RemovalGrace = orDefault(c.RemovalGrace, defaultRemovalGrace)
 	c.UpgradeGrace = orDefault(c.UpgradeGrace, defaultUpgradeGrace)
+	c.GoneAfter = orDefault(c.GoneAfter, projections.GoneAfter)
 	c.Lateness = orDefault(c.Lateness, defaultLateness)
 	c.compactionInterval = orDefault(c.compactionInterval, defaultCompactionInterval)
 	c.quarantineEntries = orDefault(c.quarantineEntries, maxQuarantineEntries)

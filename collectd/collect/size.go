@@ -11,12 +11,13 @@ const maxModelBytes = 1 << 20
 
 // foldWithin folds an event into its host's models as far as they have room for it. The returned failure is partial if
 // some of the event's records are folded.
-func foldWithin(h *projections.Host, ev *events.Event, apply applyEvent) (projections.Host, projections.Effect, *failure) {
+func foldWithin(h *projections.Host, ev *events.Event, bounds projections.Bounds, apply applyEvent) (projections.Host, projections.Effect, *failure) {
 	next := *h
-	effect := apply(&next, ev, projections.Bounds{})
+	effect := apply(&next, ev, bounds)
 	if isTooLarge(&next, effect) {
 		next = *h
-		effect = apply(&next, ev, projections.Bounds{Closed: true})
+		bounds.Closed = true
+		effect = apply(&next, ev, bounds)
 		if isTooLarge(&next, effect) {
 			return *h, projections.Effect{}, &failure{reason: oversized, text: projections.ClosedReason}
 		}

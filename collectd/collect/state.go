@@ -114,7 +114,7 @@ func (s *state) applyEvent(ev *events.Event, since int64, apply applyEvent) (pro
 		h = &hostState{Host: projections.Host{ID: ev.Host}}
 	}
 	known := h.Identity
-	next, effect, failed := foldWithin(&h.Host, ev, apply)
+	next, effect, failed := foldWithin(&h.Host, ev, projections.Bounds{GoneAfter: s.cfg.GoneAfter}, apply)
 	if failed != nil && !failed.partial {
 		return effect, known, failed
 	}

@@ -16,6 +16,7 @@ const (
 	resumed               // subscriptions that went on from a token
 	reset                 // those that could not
 	slow                  // subscribers that were too slow
+	updated               // updates that subscribers received
 	rebuilt               // generations that were made and became active
 	often                 // the steps above happen in any few hundred schedules
 	stale                 // writes refused because another came first
@@ -24,7 +25,7 @@ const (
 )
 
 func (k seen) String() string {
-	return [...]string{"acknowledged event", "lost claim", "fenced write", "resumed subscription", "reset", "slow subscriber", "rebuild", "", "stale write", "reload"}[k]
+	return [...]string{"acknowledged event", "lost claim", "fenced write", "resumed subscription", "reset", "slow subscriber", "update", "rebuild", "", "stale write", "reload"}[k]
 }
 
 // eventCounts are the numbers of events of each kind in all schedules. They show that the faults do happen.

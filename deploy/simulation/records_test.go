@@ -16,7 +16,9 @@ type sources struct {
 	made  int
 }
 
-var beginning = events.TimestampOf(time.Date(2025, 7, 18, 20, 12, 0, 0, time.UTC))
+// beginning is the time of the first record: half a day before a bubble's clock begins, so that no reading is ahead of its
+// time but the ones that are meant to be.
+var beginning = events.TimestampOf(time.Date(1999, 12, 31, 12, 12, 0, 0, time.UTC))
 
 var metrics = []string{"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_XID_ERRORS"}
 
@@ -55,14 +57,17 @@ func (s *sources) cutter() *events.Cutter {
 	return events.NewCutter(events.CutRules{EventRecords: 6, OpenRecords: 1000}, events.UploadID(fmt.Sprintf("upload-%d", s.made)), "")
 }
 
-// row is some readings of one GPU at one time; now and then of an earlier hour, or of one that was there before.
+// row is some readings of one GPU at one time; now and then of an earlier hour, of one that was there before, or of one that
+// does not come before the world ends.
 func (s *sources) row(host events.HostID) []events.Record {
 	s.clock += events.Timestamp(s.rand.Int64N(int64(40 * time.Second)))
 	at := s.clock
-	switch s.rand.IntN(8) {
-	case 0:
+	switch s.rand.IntN(16) {
+	case 0, 1:
 		at -= events.Timestamp(s.rand.Int64N(int64(2 * time.Hour)))
-	case 1:
+	case 2:
+		at = events.TimestampOf(time.Now().Add(time.Hour + time.Duration(s.rand.Int64N(int64(2*time.Hour)))))
+	case 3, 4:
 		at = beginning + events.Timestamp(s.rand.IntN(5))*events.Timestamp(20*time.Minute)
 	}
 	id := s.identity(host)

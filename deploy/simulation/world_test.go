@@ -151,6 +151,7 @@ func (w *world) close() {
 		w.count(resumed, r.resumed)
 		w.count(reset, r.resets)
 		w.count(slow, r.slow)
+		w.count(updated, r.updates)
 	}
 	w.count(acked, len(w.senders.acked))
 	w.log.Close()

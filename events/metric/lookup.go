@@ -10,7 +10,7 @@ import (
 // blanks, case and a bracketed unit at the end, with two exceptions: a name with a unit other than the metric's is a
 // different metric, and two names differ in meaning between capitals and small letters. An unknown name is returned
 // as a metric of its own, trimmed, without a bracketed unit of nvidia-smi, and in nvidia-smi's first spelling; then
-// ok is false. No source's name is events.HostJoined, which hides a host.
+// ok is false. No source has the name of a metric of the pipeline itself (events.IsControl), which hides a host.
 func Lookup(source string) (m Metric, c Conversion, ok bool) {
 	own := strings.TrimSpace(source)
 	name, bracket := cutUnit(own)
@@ -41,7 +41,7 @@ func unknownMetric(own, name, bracket string) Metric {
 	if first := firstSpelling(strings.ToLower(m.Name)); first != "" {
 		m.Name = first
 	}
-	if m.Name == events.HostJoined {
+	if events.IsControl(m.Name) {
 		m.Name += "_uploaded"
 	}
 	return m

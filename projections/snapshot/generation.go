@@ -176,8 +176,8 @@ func (s *Store) WatchGenerations(ctx context.Context) iter.Seq2[Generations, err
 }
 
 // WatchActive returns the active generation, now and after every change, with a *VersionError as its Refusal if its
-// models are of another version than ModelVersion. As long as there is none, it waits. It survives compaction and the
-// loss of etcd, and ends when ctx does, or with an error that waiting does not mend.
+// models are of another version than ModelVersion; of changes that come together only the newest. As long as there is none,
+// it waits. It survives compaction and the loss of etcd, and ends when ctx does, or with an error that waiting does not mend.
 func (s *Store) WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGeneration, error] {
 	return func(yield func(projections.ActiveGeneration, error) bool) {
 		for g, err := range s.watchActiveName(ctx) {

@@ -31,7 +31,7 @@ func (h *History) AsOf(ctx context.Context, s *live.State, at events.Timestamp, 
 	if past, ok := h.moments.findState(key); ok {
 		return past, nil
 	}
-	hosts := s.Hosts()
+	hosts := s.AllHosts()
 	if len(only) > 0 {
 		hosts = withSharedGPUs(s, only)
 	}
@@ -57,7 +57,7 @@ func withSharedGPUs(s *live.State, only []events.HostID) []*live.Host {
 			}
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(s.Hosts()), func(host *live.Host) bool { return !wanted[host.ID] })
+	return slices.DeleteFunc(slices.Clone(s.AllHosts()), func(host *live.Host) bool { return !wanted[host.ID] })
 }
 
 // maxRewindHosts bounds how many hosts are read backwards together.

@@ -154,21 +154,22 @@ func TestHistoryStaysWhenAGPUHasLeftTheLiveModel(t *testing.T) {
 	f := newFleet()
 	f.addRow("a", events.Identity{UUID: "GPU-moved", Index: "0"}, start, newReading(util, 1))
 	f.addRow("a", events.Identity{UUID: "GPU-gone", Index: "1"}, start, newReading(util, 2))
+	f.addRow("a", events.Identity{Index: "1"}, start+events.Timestamp(time.Second), newReading(util, 2))
 	f.addRow("a", events.Identity{PCI: "00000000:1b:00.0"}, start, newReading(util, 3))
 	f.addRow("b", events.Identity{UUID: "GPU-moved", Index: "0"}, start+events.Timestamp(time.Hour), newReading(util, 4))
 	f.hosts["a"].Live.Entities = nil
 	s, h := f.viewState(t), New(f, nil)
-	for name, want := range map[events.GPUID]int{"GPU-moved": 2, "b:0": 2, "GPU-gone": 1, "a:GPU-gone": 1, "a:1B:00.0": 1, "b:1b:00.0": 0, "GPU-none": 0} {
+	for name, want := range map[events.GPUID]int{"GPU-moved": 2, "b:0": 2, "GPU-gone": 2, "a:GPU-gone": 2, "a:1": 2, "a:0": 2, "a:1B:00.0": 1, "b:1b:00.0": 0, "GPU-none": 0} {
 		if got := walkPages(t, h, s, Query{GPUs: []events.GPUID{name}, Limit: 10}); len(got) != want {
 			t.Errorf("history of %s has %d entries, want %d", name, len(got), want)
 		}
 	}
-	past, err := h.AsOf(t.Context(), s, start, s.HostsNaming("GPU-gone"))
+	past, err := h.AsOf(t.Context(), s, start, s.HostsNaming("a:1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g, ok := past.GPU("GPU-gone"); !ok || g.Host != "a" {
-		t.Errorf("GPU-gone as of its record is %v, want it on a", g)
+	if g, ok := past.GPU("a:1"); !ok || g.ID != "GPU-gone" {
+		t.Errorf("a:1 as of its record is %v, want GPU-gone", g)
 	}
 }
 

@@ -32,9 +32,9 @@ type hostPart struct {
 	rolled  []rolledBucket           // replace records
 }
 
-// covers reports whether a record under a name may be selected.
+// covers reports whether a record under a name may be selected. Records of the pipeline itself are no readings.
 func (p *hostPart) covers(sel *selection, name events.Entity, metric string) bool {
-	return (len(p.names) == 0 || containsSorted(p.names, name.GPU)) && sel.coversMetric(metric)
+	return !events.IsControl(metric) && (len(p.names) == 0 || containsSorted(p.names, name.GPU)) && sel.coversMetric(metric)
 }
 
 // windowSets returns all records, each under its GPU, in as few sets as possible: ascending in time, no record twice, no

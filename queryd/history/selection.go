@@ -57,14 +57,27 @@ func (sel *selection) addGPU(s *live.State, id events.GPUID, seen map[events.Hos
 	}
 	if len(found) == 0 {
 		sel.gpus = append(sel.gpus, known[0])
-		for host, rest := range s.HostsInName(id) { // host:uuid
-			if _, there := host.Identity.Find(events.GPUID(rest)); there {
-				sel.gpus = append(sel.gpus, events.GPUID(rest))
+		for host, rest := range s.HostsInName(id) {
+			if name, had := pastName(host, rest); had {
+				sel.gpus = append(sel.gpus, name)
+				known = append(known, name)
 				seen[host.ID] = true
 			}
 		}
 	}
 	return known
+}
+
+// pastName returns the id of the GPU that had an index, PCI address or UUID last on a host.
+func pastName(host *live.Host, text string) (events.GPUID, bool) {
+	if address, ok := events.CanonicalPCI(text); ok {
+		text = address
+	}
+	name, had := host.Identity.FindPast(text)
+	if !had {
+		return "", false
+	}
+	return host.Names.Resolve(name, maxTime), true
 }
 
 // coversMetric reports whether a query selects a metric.
@@ -113,11 +126,11 @@ func candidateHosts(s *live.State, named []events.HostID, seen map[events.HostID
 			named = append(named, id)
 		}
 	default:
-		return s.Hosts()
+		return s.AllHosts()
 	}
 	hosts := make([]*live.Host, 0, len(named))
 	for _, id := range named {
-		if host, ok := s.Host(id); ok {
+		if host, ok := s.AnyHost(id); ok {
 			hosts = append(hosts, host)
 		}
 	}

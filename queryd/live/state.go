@@ -19,6 +19,7 @@ type State struct {
 	gpus    []*projections.GPU // sorted by orderGPU
 	entries []*trackedGPU      // the same, sorted by orderTracked
 	hosts   []*Host            // sorted by orderHost
+	shown   []*Host            // the same, without the ones that left
 
 	unreadable []projections.Unreadable // stored values that are missing above, sorted by key
 
@@ -60,8 +61,11 @@ func (s *State) Folded() events.Revision { return s.folded }
 // GPUs returns all GPUs, sorted by host, index as a number, id.
 func (s *State) GPUs() []*projections.GPU { return s.gpus }
 
-// Hosts returns all hosts, sorted by name.
-func (s *State) Hosts() []*Host { return s.hosts }
+// Hosts returns the hosts with readings, sorted by name. Hosts that left the live view are not among them.
+func (s *State) Hosts() []*Host { return s.shown }
+
+// AllHosts returns the hosts with readings or history, sorted by name.
+func (s *State) AllHosts() []*Host { return s.hosts }
 
 // GPU returns a GPU by its UUID (or other id), or by "host:index", "host:pci-address" or "host:uuid": the GPU that has
 // that name there now. If several GPUs had it, it returns the one with the newest record. If several hosts report a UUID at
@@ -86,7 +90,7 @@ func (s *State) findNamed(id events.GPUID) *trackedGPU {
 	return nil
 }
 
-// HostsInName yields the known hosts that a name may begin with, each with the rest of the name: the names of hosts may hold
+// HostsInName yields the hosts (AnyHost) that a name may begin with, each with the rest of the name: the names of hosts may hold
 // colons, as addresses do.
 func (s *State) HostsInName(id events.GPUID) iter.Seq2[*Host, string] {
 	return func(yield func(*Host, string) bool) {
@@ -95,15 +99,33 @@ func (s *State) HostsInName(id events.GPUID) iter.Seq2[*Host, string] {
 			if text[i] != ':' {
 				continue
 			}
-			if host, ok := s.Host(events.HostID(text[:i])); ok && !yield(host, text[i+1:]) {
+			if host, ok := s.AnyHost(events.HostID(text[:i])); ok && !yield(host, text[i+1:]) {
 				return
 			}
 		}
 	}
 }
 
-// Host returns a host by its name.
+// Host returns a host with readings by its name.
 func (s *State) Host(id events.HostID) (*Host, bool) {
+	h, ok := s.AnyHost(id)
+	if !ok || !h.isShown() {
+		return nil, false
+	}
+	return h, true
+}
+
+// AnyHost returns a host by its name, also one that left the live view. The name of a host that is joined to another one,
+// and has no records of its own, is the other's.
+func (s *State) AnyHost(id events.HostID) (*Host, bool) {
+	h, ok := s.findHost(id)
+	if ok && h.Identity.Joined.Node != "" && len(h.Identity.GPUs) == 0 {
+		return s.findHost(h.Identity.Joined.Node)
+	}
+	return h, ok
+}
+
+func (s *State) findHost(id events.HostID) (*Host, bool) {
 	at, ok := slices.BinarySearchFunc(s.hosts, id, func(h *Host, id events.HostID) int { return cmp.Compare(h.ID, id) })
 	if !ok {
 		return nil, false
@@ -131,6 +153,9 @@ type Host struct {
 
 	entries []*trackedGPU // beside GPUs, sorted by orderTracked
 }
+
+// isShown reports whether the host has readings, or its live model could not be read.
+func (h *Host) isShown() bool { return len(h.Live.Entities) > 0 || h.Live.Appended == 0 }
 
 // findNamed returns the GPU that has an index, PCI address or UUID here now, nil if there is none.
 func (h *Host) findNamed(name string) *trackedGPU {

@@ -250,7 +250,7 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 	next.streamPosition = streamPosition{at: at, token: tokenOf(prev.generation, at), folded: lowestRevision(next.partitionsFolded, prev.folded)}
 	next.gpus = spliceSorted(prev.gpus, gpusOf(d.removed, orderGPU), gpusOf(d.added, orderGPU), orderGPU)
 	next.entries = spliceSorted(prev.entries, d.removed, d.added, orderTracked)
-	next.hosts = v.updateHosts(prev, &d)
+	v.updateHosts(prev, &d, &next)
 	next.keepDepartures(d.departures)
 	v.state = &next
 	return &change{streamPosition: next.streamPosition, entries: d.changed, departures: d.departures}
@@ -271,15 +271,15 @@ func (s *State) keepDepartures(gone []departure) {
 	s.departures = append(s.departures, gone...) // earlier States see no further than their own length
 }
 
-// updateHosts returns the sorted hosts, with new views of the hosts in the difference.
-func (v *view) updateHosts(prev *State, d *difference) []*Host {
+// updateHosts sets the sorted hosts of next, with new views of the hosts in the difference.
+func (v *view) updateHosts(prev *State, d *difference, next *State) {
 	byHost := map[events.HostID][]*trackedGPU{}
 	for _, e := range d.added {
 		byHost[e.gpu.Host] = append(byHost[e.gpu.Host], e)
 	}
 	var gone, fresh []*Host
 	for id := range d.hosts {
-		old, _ := prev.Host(id)
+		old, _ := prev.findHost(id)
 		if old != nil {
 			gone = append(gone, old)
 		}
@@ -289,7 +289,9 @@ func (v *view) updateHosts(prev *State, d *difference) []*Host {
 	}
 	slices.SortFunc(gone, orderHost)
 	slices.SortFunc(fresh, orderHost)
-	return spliceSorted(prev.hosts, gone, fresh, orderHost)
+	next.hosts = spliceSorted(prev.hosts, gone, fresh, orderHost)
+	left := func(h *Host) bool { return !h.isShown() }
+	next.shown = spliceSorted(prev.shown, slices.DeleteFunc(gone, left), slices.DeleteFunc(fresh, left), orderHost)
 }
 
 // hostView returns the view of a host that follows old (nil: none): its entries without gone and with fresh.

@@ -92,13 +92,14 @@ func TestARecordThatSaysLessForgetsNothing(t *testing.T) {
 func TestALogByIndexIsOfTheGPUThatHasTheIndex(t *testing.T) {
 	t.Parallel()
 	files := map[string][2]string{"named.csv": {namedFile, "host=n1"}, "dmon.txt": {dmonFile, "host=n1&start=2026-05-11T09:14:05Z"}}
+	watched := map[string]string{"named.csv": "n1:0", "dmon.txt": "n1:0000:1B:00.0"}
 	for _, order := range [][]string{{"named.csv", "dmon.txt"}, {"dmon.txt", "named.csv"}} {
 		t.Run(order[0]+" first", func(t *testing.T) {
 			t.Parallel()
 			s := startStack(t, t.TempDir(), archiveAtOnce)
 			w := s.dial("/ws", "gpu.live.v1")
 			defer w.close()
-			w.send(map[string]any{"op": "sub", "id": "slot", "mode": "latest", "hz": 20, "snapshot": true, "filter": map[string]any{"gpu": []string{"n1:0"}}})
+			w.send(map[string]any{"op": "sub", "id": "slot", "mode": "latest", "hz": 20, "snapshot": true, "filter": map[string]any{"gpu": []string{watched[order[0]]}}})
 			w.until("synced")
 			for _, name := range order {
 				s.mustSend(name, files[name][0], files[name][1])

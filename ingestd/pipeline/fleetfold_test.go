@@ -23,7 +23,7 @@ var (
 )
 
 // The files of four monitors of one fleet, folded in any order and any batches, make the same models, byte for byte; and each
-// GPU has in them exactly its own readings, under whatever name a monitor gave them.
+// GPU has in them exactly its own readings, under every name that a monitor gave them.
 func TestFleetFolds(t *testing.T) {
 	for n := range *fleets {
 		seed := *fleetSeed + uint64(n)

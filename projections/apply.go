@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -76,7 +77,7 @@ type fold struct {
 	contents    identitySet
 	fresh, late pieces
 	refused     Refusal
-	newGPUs     int
+	newGPUs     map[events.GPUID]bool
 	newParts    map[events.GPUID]int
 }
 
@@ -86,7 +87,7 @@ type subject struct {
 	id       events.IdentityID
 	refused  string
 	windows  []events.Timestamp // the earliest record of each window, ascending
-	workload Workload           // of the newest record that is not ahead of its time
+	workload *Workload          // of the newest record that is not ahead of its time
 	said     events.Timestamp   // the time of that record; hasSaid
 	hasSaid  bool
 }
@@ -239,8 +240,11 @@ func (sub *subject) noteStatement(id *events.Identity, c *Column, row int) {
 		return
 	}
 	sub.said, sub.hasSaid = at, true
-	if w, ok := workloadOf(id, at, c.Metric, c.Source); ok {
-		sub.workload = sub.workload.merge(w)
+	switch w := sub.workload; {
+	case w == nil:
+		sub.workload = workloadOf(id, at, c.Metric, c.Source)
+	case at > w.At || cmp.Or(strings.Compare(c.Metric, w.Metric), strings.Compare(c.Source, w.Source)) < 0:
+		w.At, w.Metric, w.Source = at, c.Metric, c.Source
 	}
 }
 
@@ -297,7 +301,7 @@ func (f *fold) noteSaid() {
 		said, changed := mergeSaid(sub.slot.now.Said, saidBy(&f.ev.Identities[i], sub.said))
 		sub.slot.now.Said = said
 		workload := sub.slot.now.Workload.merge(sub.workload)
-		if changed || !workload.equals(&sub.slot.now.Workload) {
+		if changed || !workload.equals(sub.slot.now.Workload) {
 			sub.slot.changed = true
 		}
 		sub.slot.now.Workload = workload
@@ -337,7 +341,7 @@ func (f *fold) replaceEntities() bool {
 }
 
 func sameEntity(a, b LiveEntity) bool {
-	return a.Entity == b.Entity && a.SeenAt == b.SeenAt && a.Appended == b.Appended && a.Workload.equals(&b.Workload) &&
+	return a.Entity == b.Entity && a.SeenAt == b.SeenAt && a.Appended == b.Appended && a.Workload.equals(b.Workload) &&
 		slices.Equal(a.Said, b.Said) && slices.Equal(a.Latest, b.Latest) && slices.Equal(a.Ahead, b.Ahead)
 }
 

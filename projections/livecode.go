@@ -70,8 +70,8 @@ func (c *liveCoder) collectTables() {
 			c.names.addName(s.Value)
 			c.noteTime(s.At)
 		}
-		if !e.Workload.isZero() {
-			c.collectWorkload(&e.Workload)
+		if e.Workload != nil {
+			c.collectWorkload(e.Workload)
 		}
 		c.collectReadings(e.Latest)
 		c.collectReadings(e.Ahead)
@@ -204,8 +204,8 @@ const (
 )
 
 func (c *liveCoder) appendWorkload(dst []byte, e *LiveEntity) []byte {
-	w := &e.Workload
-	if w.isZero() {
+	w := e.Workload
+	if w == nil {
 		return append(dst, 0)
 	}
 	if w.At == e.SeenAt {
@@ -264,7 +264,7 @@ func newestTime(entities []LiveEntity) events.Timestamp {
 		for _, s := range e.Said {
 			at = max(at, s.At)
 		}
-		if !e.Workload.isZero() {
+		if e.Workload != nil {
 			at = max(at, e.Workload.At)
 		}
 	}

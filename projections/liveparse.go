@@ -148,7 +148,8 @@ func (p *liveParser) parseWorkload(e *LiveEntity, times *entityTimes) {
 	if flags&hasWorkload == 0 {
 		return
 	}
-	w := &e.Workload
+	w := new(Workload)
+	e.Workload = w
 	if times.workload = flags&workloadTime != 0; times.workload {
 		w.At = p.parseTime()
 	}
@@ -175,7 +176,7 @@ func (p *liveParser) finishTimes(e *LiveEntity, times *entityTimes) {
 			e.Said[i].At = e.SeenAt
 		}
 	}
-	if !times.workload && !e.Workload.isZero() {
+	if !times.workload && e.Workload != nil {
 		e.Workload.At = e.SeenAt
 	}
 }

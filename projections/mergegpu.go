@@ -124,7 +124,7 @@ func joinNames(entities []*LiveEntity) *LiveEntity {
 }
 
 // currentWorkload returns the newer of the workloads of two entities that are current.
-func currentWorkload(a, b *LiveEntity) (w Workload) {
+func currentWorkload(a, b *LiveEntity) (w *Workload) {
 	for _, e := range [...]*LiveEntity{a, b} {
 		if e.Workload.isCurrent(e.Latest) {
 			w = w.merge(e.Workload)
@@ -162,7 +162,7 @@ func (f *Fragment) lastSeen() events.Timestamp {
 // parts' records have count; the parts' own do not.
 func (f *Fragment) identity(id events.GPUID) events.Identity {
 	var own, parts []Said
-	var workload Workload
+	var workload *Workload
 	for _, e := range f.Entities {
 		if e.Entity.Part != "" {
 			parts, _ = mergeSaid(parts, e.Said)
@@ -176,16 +176,19 @@ func (f *Fragment) identity(id events.GPUID) events.Identity {
 	all, _ := mergeSaid(own, slices.DeleteFunc(slices.Clone(parts), func(s Said) bool {
 		return s.Field == FieldMIG || s.Field == FieldMIGProfile
 	}))
-	out := identityOf(all, &workload)
+	out := identityOf(all, workload)
 	if k, ok := f.Host.Identity.Find(id); ok {
 		fillFields(&out, k.FieldsAt(maxTime))
 	}
 	return out
 }
 
-// identityOf returns the identity with these fields and workload.
+// identityOf returns the identity with these fields and workload (nil: none).
 func identityOf(said []Said, w *Workload) events.Identity {
-	id := events.Identity{Pod: w.Pod, Namespace: w.Namespace, Container: w.Container, Labels: w.Labels}
+	var id events.Identity
+	if w != nil {
+		id = events.Identity{Pod: w.Pod, Namespace: w.Namespace, Container: w.Container, Labels: w.Labels}
+	}
 	fillFields(&id, said)
 	return id
 }
@@ -200,9 +203,9 @@ func (g *GPU) mergePart(e *LiveEntity) {
 	if !ok || e.SeenAt > p.LastSeen {
 		w := e.Workload
 		if !w.isCurrent(e.Latest) {
-			w = Workload{}
+			w = nil
 		}
-		p.LastSeen, p.Identity = e.SeenAt, identityOf(e.Said, &w)
+		p.LastSeen, p.Identity = e.SeenAt, identityOf(e.Said, w)
 		p.Identity.Part = e.Entity.Part
 	}
 	p.Latest = mergeLatest(p.Latest, e.Latest)

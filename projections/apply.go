@@ -42,6 +42,8 @@ func (h *Host) ApplyWithin(ev *events.Event, b Bounds) Effect {
 		ev:       ev,
 		due:      lastDue(ev.AppendedAt),
 		subjects: make([]subject, len(ev.Identities)),
+		room:     make([]slot, 0, len(ev.Identities)),
+		firsts:   make([]events.Timestamp, len(ev.Identities)),
 		byEntity: make(map[events.Entity]*slot, len(ev.Identities)),
 		contents: make(identitySet, len(ev.Identities)),
 	}
@@ -72,6 +74,8 @@ type fold struct {
 	due         events.Timestamp // readings behind it are ahead of their time
 	subjects    []subject        // by index of the event's identity
 	slots       []*slot
+	room        []slot             // of the slots, so that they are one allocation
+	firsts      []events.Timestamp // room for the first of each subject's windows
 	byEntity    map[events.Entity]*slot
 	processes   bool // the event has readings of processes
 	contents    identitySet
@@ -140,7 +144,7 @@ func (f *fold) subjectAt(i int) *subject {
 	}
 	id := &f.ev.Identities[i]
 	entity := id.Entity(f.host.ID)
-	*sub = subject{id: id.ID()}
+	*sub = subject{id: id.ID(), windows: f.firsts[i:i:i+1]}
 	if sub.slot, sub.refused = f.slotOf(entity); sub.refused != "" {
 		return sub
 	}
@@ -158,7 +162,8 @@ func (f *fold) slotOf(e events.Entity) (*slot, string) {
 	if s, ok := f.byEntity[e]; ok {
 		return s, ""
 	}
-	s := &slot{index: -1, now: LiveEntity{Entity: e}}
+	f.room = append(f.room, slot{index: -1, now: LiveEntity{Entity: e}}) // never more than the event's identities
+	s := &f.room[len(f.room)-1]
 	s.known, _ = f.host.Identity.Find(e.GPU)
 	if i, ok := f.host.Live.findEntity(e); ok {
 		s.index, s.before = i, &f.host.Live.Entities[i]
@@ -363,7 +368,7 @@ func (f *fold) replaceIdentity() bool {
 
 func (f *fold) mergeKnown() (gpus []KnownGPU, changed bool) {
 	gpus = f.host.Identity.GPUs
-	var fresh []KnownGPU
+	fresh := map[events.GPUID]*KnownGPU{}
 	for i := range f.subjects {
 		sub := &f.subjects[i]
 		if sub.slot == nil {
@@ -379,16 +384,21 @@ func (f *fold) mergeKnown() (gpus []KnownGPU, changed bool) {
 			}
 			continue
 		}
-		at, ok := findKnown(fresh, entity.GPU)
-		if !ok {
-			fresh = slices.Insert(fresh, at, KnownGPU{Name: entity.GPU, FirstSeen: sub.windows[0]})
+		k := fresh[entity.GPU]
+		if k == nil {
+			k = &KnownGPU{Name: entity.GPU, FirstSeen: sub.windows[0]}
+			fresh[entity.GPU] = k
 		}
-		fresh[at], _ = fresh[at].withRecords(&f.ev.Identities[i], entity.Part, sub.windows)
+		*k, _ = k.withRecords(&f.ev.Identities[i], entity.Part, sub.windows)
 	}
 	if len(fresh) == 0 {
 		return gpus, changed
 	}
-	all := slices.Concat(gpus, fresh)
+	all := make([]KnownGPU, len(gpus), len(gpus)+len(fresh))
+	copy(all, gpus)
+	for _, k := range fresh {
+		all = append(all, *k)
+	}
 	slices.SortFunc(all, func(a, b KnownGPU) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	return all, true
 }

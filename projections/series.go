@@ -59,16 +59,15 @@ type identitySet map[events.IdentityID]*events.Identity
 
 // windowOf returns the window of columns whose identities are in the set.
 func (all identitySet) windowOf(columns []Column) HostWindow {
-	s := HostWindow{Columns: columns}
+	used := make(map[events.IdentityID]bool, len(all))
 	for i := range columns {
-		id := columns[i].Identity
-		if i > 0 && columns[i-1].Identity == id {
-			continue
-		}
-		if at, found := slices.BinarySearchFunc(s.Identities, id, func(e WindowIdentity, id events.IdentityID) int { return cmp.Compare(e.ID, id) }); !found {
-			s.Identities = slices.Insert(s.Identities, at, WindowIdentity{id, all[id]})
-		}
+		used[columns[i].Identity] = true
 	}
+	s := HostWindow{Columns: columns, Identities: make([]WindowIdentity, 0, len(used))}
+	for id := range used {
+		s.Identities = append(s.Identities, WindowIdentity{id, all[id]})
+	}
+	slices.SortFunc(s.Identities, func(a, b WindowIdentity) int { return cmp.Compare(a.ID, b.ID) })
 	return s
 }
 

@@ -144,7 +144,7 @@ func (f *fold) subjectAt(i int) *subject {
 	}
 	id := &f.ev.Identities[i]
 	entity := id.Entity(f.host.ID)
-	*sub = subject{id: id.ID(), windows: f.firsts[i:i:i+1]}
+	*sub = subject{id: id.ID(), windows: f.firsts[i : i : i+1]}
 	if sub.slot, sub.refused = f.slotOf(entity); sub.refused != "" {
 		return sub
 	}

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -98,7 +99,7 @@ type subject struct {
 
 // slot is an entity of the event: as it was, and as it becomes.
 type slot struct {
-	index   int // in Host.Live; -1 when it is new
+	at      int // in Host.Live, where it is or belongs
 	known   *KnownGPU
 	before  *LiveEntity
 	now     LiveEntity
@@ -162,11 +163,12 @@ func (f *fold) slotOf(e events.Entity) (*slot, string) {
 	if s, ok := f.byEntity[e]; ok {
 		return s, ""
 	}
-	f.room = append(f.room, slot{index: -1, now: LiveEntity{Entity: e}}) // never more than the event's identities
+	f.room = append(f.room, slot{now: LiveEntity{Entity: e}}) // never more than the event's identities
 	s := &f.room[len(f.room)-1]
 	s.known, _ = f.host.Identity.Find(e.GPU)
-	if i, ok := f.host.Live.findEntity(e); ok {
-		s.index, s.before = i, &f.host.Live.Entities[i]
+	var there bool
+	if s.at, there = f.host.Live.findEntity(e); there {
+		s.before = &f.host.Live.Entities[s.at]
 		s.now = *s.before
 	} else if reason := f.admit(e, s.known); reason != "" {
 		return nil, reason
@@ -321,21 +323,19 @@ func (f *fold) replaceEntities() bool {
 		return false
 	}
 	old := f.host.Live.Entities
-	all := make([]LiveEntity, len(old), len(old)+len(changed))
-	copy(all, old)
+	slices.SortFunc(changed, func(a, b *slot) int { return a.now.Entity.Compare(b.now.Entity) })
+	all := make([]LiveEntity, 0, len(old)+len(changed))
+	copied := 0
 	for _, s := range changed {
 		if IsProcess(s.now.Entity.Part) {
 			s.now.keepNewestList()
 		}
-		if s.index >= 0 {
-			all[s.index] = s.now
-		} else {
-			all = append(all, s.now)
+		all = append(append(all, old[copied:s.at]...), s.now)
+		if copied = s.at; s.before != nil {
+			copied++
 		}
 	}
-	if len(all) > len(old) {
-		slices.SortFunc(all, func(a, b LiveEntity) int { return a.Entity.Compare(b.Entity) })
-	}
+	all = append(all, old[copied:]...)
 	if f.processes {
 		if all = dropEnded(all); slices.EqualFunc(old, all, sameEntity) {
 			return false // the new ones had ended before
@@ -394,13 +394,13 @@ func (f *fold) mergeKnown() (gpus []KnownGPU, changed bool) {
 	if len(fresh) == 0 {
 		return gpus, changed
 	}
-	all := make([]KnownGPU, len(gpus), len(gpus)+len(fresh))
-	copy(all, gpus)
-	for _, k := range fresh {
-		all = append(all, *k)
+	all := make([]KnownGPU, 0, len(gpus)+len(fresh))
+	for _, name := range slices.Sorted(maps.Keys(fresh)) {
+		at, _ := findKnown(gpus, name)
+		all = append(append(all, gpus[:at]...), *fresh[name])
+		gpus = gpus[at:]
 	}
-	slices.SortFunc(all, func(a, b KnownGPU) int { return strings.Compare(string(a.Name), string(b.Name)) })
-	return all, true
+	return append(all, gpus...), true
 }
 
 // withRecords returns k with an identity's records, of which the earliest of each window are given.

@@ -44,7 +44,6 @@ func (h *Host) ApplyWithin(ev *events.Event, b Bounds) Effect {
 		due:      lastDue(ev.AppendedAt),
 		subjects: make([]subject, len(ev.Identities)),
 		room:     make([]slot, 0, len(ev.Identities)),
-		firsts:   make([]events.Timestamp, len(ev.Identities)),
 		byEntity: make(map[events.Entity]*slot, len(ev.Identities)),
 		contents: make(identitySet, len(ev.Identities)),
 	}
@@ -75,8 +74,9 @@ type fold struct {
 	due         events.Timestamp // readings behind it are ahead of their time
 	subjects    []subject        // by index of the event's identity
 	slots       []*slot
-	room        []slot             // of the slots, so that they are one allocation
-	firsts      []events.Timestamp // room for the first of each subject's windows
+	room        []slot // of the slots, so that they are one allocation
+	said        room[Said]
+	workloads   room[Workload]
 	byEntity    map[events.Entity]*slot
 	processes   bool // the event has readings of processes
 	contents    identitySet
@@ -91,9 +91,10 @@ type subject struct {
 	slot     *slot
 	id       events.IdentityID
 	refused  string
-	windows  []events.Timestamp // the earliest record of each window, ascending
-	workload *Workload          // of the newest record that is not ahead of its time
-	said     events.Timestamp   // the time of that record; hasSaid
+	windows  []events.Timestamp  // the earliest record of each window, ascending
+	first    [1]events.Timestamp // room for windows
+	workload *Workload           // of the newest record that is not ahead of its time
+	said     events.Timestamp    // the time of that record; hasSaid
 	hasSaid  bool
 }
 
@@ -130,7 +131,7 @@ func (f *fold) foldColumn(c *events.Column) {
 	ready := countUpTo(s.Times, f.due)
 	if ready > 0 {
 		sub.slot.noteNewest(&column, ready-1, f.ev.AppendedAt)
-		sub.noteStatement(&f.ev.Identities[c.Identity], &column, ready-1)
+		f.noteStatement(sub, &f.ev.Identities[c.Identity], &column, ready-1)
 	}
 	if ready < n {
 		sub.slot.noteAhead(&column, ready, f.ev.AppendedAt)
@@ -145,7 +146,8 @@ func (f *fold) subjectAt(i int) *subject {
 	}
 	id := &f.ev.Identities[i]
 	entity := id.Entity(f.host.ID)
-	*sub = subject{id: id.ID(), windows: f.firsts[i : i : i+1]}
+	*sub = subject{id: id.ID()}
+	sub.windows = sub.first[:0]
 	if sub.slot, sub.refused = f.slotOf(entity); sub.refused != "" {
 		return sub
 	}
@@ -241,15 +243,17 @@ func (sub *subject) noteWindows(times []events.Timestamp) {
 }
 
 // noteStatement notes a column's row as the newest record of its identity.
-func (sub *subject) noteStatement(id *events.Identity, c *Column, row int) {
+func (f *fold) noteStatement(sub *subject, id *events.Identity, c *Column, row int) {
 	at := c.Times[row]
 	if sub.hasSaid && at < sub.said {
 		return
 	}
 	sub.said, sub.hasSaid = at, true
 	switch w := sub.workload; {
+	case w == nil && NamesWorkload(id):
+		sub.workload = &f.workloads.take(1)[0]
+		*sub.workload = Workload{At: at, Metric: c.Metric, Source: c.Source, Pod: id.Pod, Namespace: id.Namespace, Container: id.Container, Labels: id.Labels}
 	case w == nil:
-		sub.workload = workloadOf(id, at, c.Metric, c.Source)
 	case at > w.At || cmp.Or(strings.Compare(c.Metric, w.Metric), strings.Compare(c.Source, w.Source)) < 0:
 		w.At, w.Metric, w.Source = at, c.Metric, c.Source
 	}
@@ -305,7 +309,7 @@ func (f *fold) noteSaid() {
 		if sub.slot == nil || !sub.hasSaid {
 			continue
 		}
-		said, changed := mergeSaid(sub.slot.now.Said, saidBy(&f.ev.Identities[i], sub.said))
+		said, changed := mergeSaid(sub.slot.now.Said, saidBy(f.said.take(int(fieldCount))[:0], &f.ev.Identities[i], sub.said))
 		sub.slot.now.Said = said
 		workload := sub.slot.now.Workload.merge(sub.workload)
 		if changed || !workload.equals(sub.slot.now.Workload) {

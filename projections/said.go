@@ -87,9 +87,8 @@ func eachField(id *events.Identity, f func(Field, string)) {
 	}
 }
 
-// saidBy returns the fields that an identity sets, as said at an instant.
-func saidBy(id *events.Identity, at events.Timestamp) []Said {
-	said := make([]Said, 0, fieldCount)
+// saidBy appends the fields that an identity sets, as said at an instant.
+func saidBy(said []Said, id *events.Identity, at events.Timestamp) []Said {
 	eachField(id, func(f Field, text string) { said = append(said, Said{Field: f, Value: text, At: at}) })
 	return said
 }

@@ -59,15 +59,14 @@ type identitySet map[events.IdentityID]*events.Identity
 
 // windowOf returns the window of columns whose identities are in the set.
 func (all identitySet) windowOf(columns []Column) HostWindow {
-	used := make(map[events.IdentityID]bool, len(all))
+	s := HostWindow{Columns: columns, Identities: make([]WindowIdentity, 0, min(len(all), len(columns)))}
 	for i := range columns {
-		used[columns[i].Identity] = true
-	}
-	s := HostWindow{Columns: columns, Identities: make([]WindowIdentity, 0, len(used))}
-	for id := range used {
-		s.Identities = append(s.Identities, WindowIdentity{id, all[id]})
+		if id := columns[i].Identity; i == 0 || columns[i-1].Identity != id {
+			s.Identities = append(s.Identities, WindowIdentity{id, all[id]})
+		}
 	}
 	slices.SortFunc(s.Identities, func(a, b WindowIdentity) int { return cmp.Compare(a.ID, b.ID) })
+	s.Identities = slices.CompactFunc(s.Identities, func(a, b WindowIdentity) bool { return a.ID == b.ID })
 	return s
 }
 

@@ -25,14 +25,6 @@ func NamesWorkload(id *events.Identity) bool {
 	return id.Pod != "" || id.Namespace != "" || id.Container != "" || len(id.Labels) > 0
 }
 
-// workloadOf returns the workload that an identity names, in a record of a series at an instant; nil when it names none.
-func workloadOf(id *events.Identity, at events.Timestamp, metric, source string) *Workload {
-	if !NamesWorkload(id) {
-		return nil
-	}
-	return &Workload{At: at, Metric: metric, Source: source, Pod: id.Pod, Namespace: id.Namespace, Container: id.Container, Labels: id.Labels}
-}
-
 // merge returns the newer of two workloads, each of which may be nil. Records of one time complete each other: of two
 // values of a text the greater one counts, and each label name has one value. The result is w where v adds nothing.
 func (w *Workload) merge(v *Workload) *Workload {

@@ -1,6 +1,8 @@
 package projections
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,6 +43,7 @@ func (h *Host) ApplyWithin(ev *events.Event, b Bounds) Effect {
 		ev:       ev,
 		due:      lastDue(ev.AppendedAt),
 		subjects: make([]subject, len(ev.Identities)),
+		room:     make([]slot, 0, len(ev.Identities)),
 		byEntity: make(map[events.Entity]*slot, len(ev.Identities)),
 		contents: make(identitySet, len(ev.Identities)),
 	}
@@ -70,13 +73,16 @@ type fold struct {
 	due         events.Timestamp // readings behind it are ahead of their time
 	subjects    []subject        // by index of the event's identity
 	slots       []*slot
+	room        []slot // of the slots, so that they are one allocation
+	said        room[Said]
+	workloads   room[Workload]
 	byEntity    map[events.Entity]*slot
 	processes   bool // the event has readings of processes
 	joined      bool // the event joined the host to another one
 	contents    identitySet
 	fresh, late pieces
 	refused     Refusal
-	newGPUs     int
+	newGPUs     map[events.GPUID]bool
 	newParts    map[events.GPUID]int
 }
 
@@ -85,15 +91,16 @@ type subject struct {
 	slot     *slot
 	id       events.IdentityID
 	refused  string
-	windows  []events.Timestamp // the earliest record of each window, ascending
-	workload Workload           // of the newest record that is not ahead of its time
-	said     events.Timestamp   // the time of that record; hasSaid
+	windows  []events.Timestamp  // the earliest record of each window, ascending
+	first    [1]events.Timestamp // room for windows
+	workload *Workload           // of the newest record that is not ahead of its time
+	said     events.Timestamp    // the time of that record; hasSaid
 	hasSaid  bool
 }
 
 // slot is an entity of the event: as it was, and as it becomes.
 type slot struct {
-	index   int // in Host.Live; -1 when it is new
+	at      int // in Host.Live, where it is or belongs
 	known   *KnownGPU
 	before  *LiveEntity
 	now     LiveEntity
@@ -127,7 +134,7 @@ func (f *fold) foldColumn(c *events.Column) {
 	ready := countUpTo(s.Times, f.due)
 	if ready > 0 {
 		sub.slot.noteNewest(&column, ready-1, f.ev.AppendedAt)
-		sub.noteStatement(&f.ev.Identities[c.Identity], &column, ready-1)
+		f.noteStatement(sub, &f.ev.Identities[c.Identity], &column, ready-1)
 	}
 	if ready < n {
 		sub.slot.noteAhead(&column, ready, f.ev.AppendedAt)
@@ -143,6 +150,7 @@ func (f *fold) subjectAt(i int) *subject {
 	id := &f.ev.Identities[i]
 	entity := id.Entity(f.host.ID)
 	*sub = subject{id: id.ID()}
+	sub.windows = sub.first[:0]
 	if sub.slot, sub.refused = f.slotOf(entity); sub.refused != "" {
 		return sub
 	}
@@ -160,10 +168,12 @@ func (f *fold) slotOf(e events.Entity) (*slot, string) {
 	if s, ok := f.byEntity[e]; ok {
 		return s, ""
 	}
-	s := &slot{index: -1, now: LiveEntity{Entity: e}}
+	f.room = append(f.room, slot{now: LiveEntity{Entity: e}}) // never more than the event's identities
+	s := &f.room[len(f.room)-1]
 	s.known, _ = f.host.Identity.Find(e.GPU)
-	if i, ok := f.host.Live.findEntity(e); ok {
-		s.index, s.before = i, &f.host.Live.Entities[i]
+	var there bool
+	if s.at, there = f.host.Live.findEntity(e); there {
+		s.before = &f.host.Live.Entities[s.at]
 		s.now = *s.before
 	} else if reason := f.admit(e, s.known); reason != "" {
 		return nil, reason
@@ -236,14 +246,19 @@ func (sub *subject) noteWindows(times []events.Timestamp) {
 }
 
 // noteStatement notes a column's row as the newest record of its identity.
-func (sub *subject) noteStatement(id *events.Identity, c *Column, row int) {
+func (f *fold) noteStatement(sub *subject, id *events.Identity, c *Column, row int) {
 	at := c.Times[row]
 	if sub.hasSaid && at < sub.said {
 		return
 	}
 	sub.said, sub.hasSaid = at, true
-	if w, ok := workloadOf(id, at, c.Metric, c.Source); ok {
-		sub.workload = sub.workload.merge(w)
+	switch w := sub.workload; {
+	case w == nil && NamesWorkload(id):
+		sub.workload = &f.workloads.take(1)[0]
+		*sub.workload = Workload{At: at, Metric: c.Metric, Source: c.Source, Pod: id.Pod, Namespace: id.Namespace, Container: id.Container, Labels: id.Labels}
+	case w == nil:
+	case at > w.At || cmp.Or(strings.Compare(c.Metric, w.Metric), strings.Compare(c.Source, w.Source)) < 0:
+		w.At, w.Metric, w.Source = at, c.Metric, c.Source
 	}
 }
 
@@ -297,10 +312,10 @@ func (f *fold) noteSaid() {
 		if sub.slot == nil || !sub.hasSaid {
 			continue
 		}
-		said, changed := mergeSaid(sub.slot.now.Said, saidBy(&f.ev.Identities[i], sub.said))
+		said, changed := mergeSaid(sub.slot.now.Said, saidBy(f.said.take(int(fieldCount))[:0], &f.ev.Identities[i], sub.said))
 		sub.slot.now.Said = said
 		workload := sub.slot.now.Workload.merge(sub.workload)
-		if changed || !workload.equals(&sub.slot.now.Workload) {
+		if changed || !workload.equals(sub.slot.now.Workload) {
 			sub.slot.changed = true
 		}
 		sub.slot.now.Workload = workload
@@ -315,21 +330,19 @@ func (f *fold) replaceEntities() bool {
 		return false
 	}
 	old := f.host.Live.Entities
-	all := make([]LiveEntity, len(old), len(old)+len(changed))
-	copy(all, old)
+	slices.SortFunc(changed, func(a, b *slot) int { return a.now.Entity.Compare(b.now.Entity) })
+	all := make([]LiveEntity, 0, len(old)+len(changed))
+	copied := 0
 	for _, s := range changed {
 		if IsProcess(s.now.Entity.Part) {
 			s.now.keepNewestList()
 		}
-		if s.index >= 0 {
-			all[s.index] = s.now
-		} else {
-			all = append(all, s.now)
+		all = append(append(all, old[copied:s.at]...), s.now)
+		if copied = s.at; s.before != nil {
+			copied++
 		}
 	}
-	if len(all) > len(old) {
-		slices.SortFunc(all, func(a, b LiveEntity) int { return a.Entity.Compare(b.Entity) })
-	}
+	all = append(all, old[copied:]...)
 	if f.processes {
 		if all = dropEnded(all); slices.EqualFunc(old, all, sameEntity) {
 			return false // the new ones had ended before
@@ -340,7 +353,7 @@ func (f *fold) replaceEntities() bool {
 }
 
 func sameEntity(a, b LiveEntity) bool {
-	return a.Entity == b.Entity && a.SeenAt == b.SeenAt && a.Appended == b.Appended && a.Workload.equals(&b.Workload) &&
+	return a.Entity == b.Entity && a.SeenAt == b.SeenAt && a.Appended == b.Appended && a.Workload.equals(b.Workload) &&
 		slices.Equal(a.Said, b.Said) && slices.Equal(a.Latest, b.Latest) && slices.Equal(a.Ahead, b.Ahead)
 }
 
@@ -362,7 +375,7 @@ func (f *fold) replaceIdentity() bool {
 
 func (f *fold) mergeKnown() (gpus []KnownGPU, changed bool) {
 	gpus = f.host.Identity.GPUs
-	var fresh []KnownGPU
+	fresh := map[events.GPUID]*KnownGPU{}
 	for i := range f.subjects {
 		sub := &f.subjects[i]
 		if sub.slot == nil {
@@ -378,18 +391,23 @@ func (f *fold) mergeKnown() (gpus []KnownGPU, changed bool) {
 			}
 			continue
 		}
-		at, ok := findKnown(fresh, entity.GPU)
-		if !ok {
-			fresh = slices.Insert(fresh, at, KnownGPU{Name: entity.GPU, FirstSeen: sub.windows[0]})
+		k := fresh[entity.GPU]
+		if k == nil {
+			k = &KnownGPU{Name: entity.GPU, FirstSeen: sub.windows[0]}
+			fresh[entity.GPU] = k
 		}
-		fresh[at], _ = fresh[at].withRecords(&f.ev.Identities[i], entity.Part, sub.windows)
+		*k, _ = k.withRecords(&f.ev.Identities[i], entity.Part, sub.windows)
 	}
 	if len(fresh) == 0 {
 		return gpus, changed
 	}
-	all := slices.Concat(gpus, fresh)
-	slices.SortFunc(all, func(a, b KnownGPU) int { return strings.Compare(string(a.Name), string(b.Name)) })
-	return all, true
+	all := make([]KnownGPU, 0, len(gpus)+len(fresh))
+	for _, name := range slices.Sorted(maps.Keys(fresh)) {
+		at, _ := findKnown(gpus, name)
+		all = append(append(all, gpus[:at]...), *fresh[name])
+		gpus = gpus[at:]
+	}
+	return append(all, gpus...), true
 }
 
 // withRecords returns k with an identity's records, of which the earliest of each window are given.

@@ -33,18 +33,27 @@ func (l *Live) IsLarger(most int) bool {
 	size := 0
 	for i := range l.Entities {
 		e := &l.Entities[i]
-		size += 32 + len(e.Entity.Part) + len(e.Workload.Pod) + len(e.Workload.Namespace) + len(e.Workload.Container) + 12*(len(e.Latest)+2*len(e.Ahead))
+		size += 32 + len(e.Entity.Part) + e.Workload.estimateSize() + 12*(len(e.Latest)+2*len(e.Ahead))
 		for _, s := range e.Said {
 			size += 8 + len(s.Value)
-		}
-		for _, label := range e.Workload.Labels {
-			size += 4 + len(label.Name) + len(label.Value)
 		}
 		for _, r := range e.Latest {
 			size += len(r.Value.Raw)
 		}
 	}
 	return size > most/2 && len(AppendLive(nil, l)) > most
+}
+
+// estimateSize returns an estimate of the workload's stored size.
+func (w *Workload) estimateSize() int {
+	if w == nil {
+		return 0
+	}
+	size := len(w.Pod) + len(w.Namespace) + len(w.Container)
+	for _, label := range w.Labels {
+		size += 4 + len(label.Name) + len(label.Value)
+	}
+	return size
 }
 
 // IsLarger reports whether the stored form of the model may take more than a number of bytes. It encodes the model only
@@ -100,15 +109,16 @@ func (f *fold) admit(e events.Entity, known *KnownGPU) string {
 
 // countsAsNew counts a GPU that the host does not know, and reports whether there is room for it.
 func (f *fold) countsAsNew(gpu events.GPUID) bool {
-	for _, s := range f.slots {
-		if s.known == nil && s.now.Entity.GPU == gpu {
-			return true
-		}
+	if f.newGPUs[gpu] {
+		return true
 	}
-	if len(f.host.Identity.GPUs)+f.newGPUs >= f.bounds.GPUs {
+	if len(f.host.Identity.GPUs)+len(f.newGPUs) >= f.bounds.GPUs {
 		return false
 	}
-	f.newGPUs++
+	if f.newGPUs == nil {
+		f.newGPUs = make(map[events.GPUID]bool)
+	}
+	f.newGPUs[gpu] = true
 	return true
 }
 

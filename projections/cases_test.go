@@ -316,7 +316,7 @@ func (w *world) renderLive(b *strings.Builder, h *Host) {
 		for _, s := range e.Said {
 			fmt.Fprintf(b, "  %s %s=%s\n", s.At, fieldNames[s.Field], s.Value)
 		}
-		if u := e.Workload; !u.isZero() {
+		if u := e.Workload; u != nil {
 			id := events.Identity{Pod: u.Pod, Namespace: u.Namespace, Container: u.Container, Labels: u.Labels}
 			fmt.Fprintf(b, "  %s %s by %s, current %t\n", u.At, identityText(&id), u.Metric, u.isCurrent(e.Latest))
 		}

@@ -76,11 +76,11 @@ func TestExtremesRoundTrip(t *testing.T) {
 		},
 		{
 			Entity: events.Entity{GPU: "GPU-5fd4f087-86f3-7a43-b711-4771313afc50", Part: "nvlink:3"}, SeenAt: maxTime, Latest: other,
-			Workload: Workload{At: minTime, Metric: "m", Labels: []events.Label{{Name: "", Value: long}}},
+			Workload: &Workload{At: minTime, Metric: "m", Labels: []events.Label{{Name: "", Value: long}}},
 		},
 		{
 			Entity: events.Entity{GPU: "MIG-5fd4f087-86f3-7a43-b711-4771313afc5F"}, SeenAt: 5, Latest: latest,
-			Workload: Workload{At: 5, Metric: "m", Source: "m", Pod: "p", Namespace: "n", Container: "c"},
+			Workload: &Workload{At: 5, Metric: "m", Source: "m", Pod: "p", Namespace: "n", Container: "c"},
 		},
 	}}
 	got, err := ParseLive(AppendLive(nil, &live))

@@ -38,7 +38,7 @@ func goldenLives() map[string]Live {
 		"live": {Appended: goldenAt + 17, Entities: []LiveEntity{
 			{ // of the host itself; its readings are older than it was seen
 				Entity: events.Entity{}, SeenAt: goldenAt - goldenTick, Appended: goldenAt + 17,
-				Workload: Workload{At: late, Metric: "DCGM_FI_DEV_GPU_TEMP", Source: "t", Labels: []events.Label{{Name: "instance", Value: "node-1:9400"}, {Name: "job", Value: ""}}},
+				Workload: &Workload{At: late, Metric: "DCGM_FI_DEV_GPU_TEMP", Source: "t", Labels: []events.Label{{Name: "instance", Value: "node-1:9400"}, {Name: "job", Value: ""}}},
 				Latest:   []Latest{temp(late, goldenNumber(-5, 0))},
 			},
 			{
@@ -47,7 +47,7 @@ func goldenLives() map[string]Live {
 					{string(goldenGPU), goldenAt, FieldUUID}, {"3", goldenAt, FieldIndex}, {"00000000:1b:00.0", late, FieldPCI}, {"nvidia3", goldenAt, FieldDevice},
 					{"NVIDIA H100 80GB HBM3", goldenAt, FieldModel}, {"535.129.03", late, FieldDriver},
 				},
-				Workload: Workload{At: goldenAt, Metric: "DCGM_FI_DEV_GPU_TEMP", Source: "DCGM_FI_DEV_GPU_TEMP", Pod: "train-0", Namespace: "ml", Container: "main"},
+				Workload: &Workload{At: goldenAt, Metric: "DCGM_FI_DEV_GPU_TEMP", Source: "DCGM_FI_DEV_GPU_TEMP", Pod: "train-0", Namespace: "ml", Container: "main"},
 				Latest:   []Latest{temp(goldenAt, goldenNumber(41, 0)), power(goldenAt, goldenNumber(66781, -3))},
 				Ahead:    []Latest{power(goldenAt+3600*goldenTick, goldenNumber(7, 1)), power(goldenAt+7200*goldenTick, goldenAbsent(events.Blank, " "))},
 			},

@@ -53,11 +53,13 @@ func (h *Host) namedFragments() iter.Seq2[events.GPUID, Fragment] {
 	return func(yield func(events.GPUID, Fragment) bool) {
 		all := h.Live.Entities
 		for i := 0; i < len(all); {
-			gpu := all[i].Entity.GPU
-			f := Fragment{Host: h}
+			gpu, from := all[i].Entity.GPU, i
 			for ; i < len(all) && all[i].Entity.GPU == gpu; i++ {
-				if len(all[i].Latest) > 0 {
-					f.Entities = append(f.Entities, &all[i])
+			}
+			f := Fragment{Host: h, Entities: make([]*LiveEntity, 0, i-from)}
+			for j := range all[from:i] {
+				if e := &all[from+j]; len(e.Latest) > 0 {
+					f.Entities = append(f.Entities, e)
 				}
 			}
 			if gpu != "" && len(f.Entities) > 0 && !yield(gpu, f) {

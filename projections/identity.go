@@ -91,7 +91,7 @@ func (k *KnownGPU) uuid() string {
 
 // hasFields reports whether every field that an identity sets had that value before.
 func (k *KnownGPU) hasFields(id *events.Identity) bool {
-	for _, s := range saidBy(id, 0) {
+	for _, s := range saidBy(nil, id, 0) {
 		i, _ := slices.BinarySearchFunc(k.Runs, Run{Field: s.Field, Value: s.Value}, compareRunValue)
 		if i == len(k.Runs) || k.Runs[i].Field != s.Field || k.Runs[i].Value != s.Value {
 			return false

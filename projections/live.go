@@ -21,9 +21,9 @@ type LiveEntity struct {
 	SeenAt   events.Timestamp // newest time of Latest
 	Appended events.Timestamp // when the newest reading was appended; of several records of it, the first
 	Said     []Said           // sorted by Field
-	Workload Workload
-	Latest   []Latest // sorted by Metric
-	Ahead    []Latest // see Ahead; sorted by Metric, then time; all newer than the metric's Latest
+	Workload *Workload        // nil when no record named one; never changed in place
+	Latest   []Latest         // sorted by Metric
+	Ahead    []Latest         // see Ahead; sorted by Metric, then time; all newer than the metric's Latest
 }
 
 // Latest is the newest reading of one metric. Of several at one time the greatest Value (events.Value.Compare),

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"telemetry-pipeline/events"
 )
@@ -55,62 +56,89 @@ type liveCoder struct {
 	shapeOf []int // by entity
 	key     []byte
 	cells   []*Latest
+
+	saidRefs [fieldCount]struct { // by field: the value that was written last
+		text string
+		ref  uint64
+	}
 }
 
 // collectTables notes strings and times, and sorts entities by shape.
 func (c *liveCoder) collectTables() {
 	c.ticks = ticksFrom(newestTime(c.live.Entities))
 	c.byShape = make(map[string]int, 2)
+	c.shapeOf = make([]int, 0, len(c.live.Entities))
+	last := new(LiveEntity)
 	for i := range c.live.Entities {
 		e := &c.live.Entities[i]
 		c.names.addName(string(e.Entity.GPU))
 		c.names.addOptional(e.Entity.Part, "")
 		c.noteTime(e.SeenAt)
-		for _, s := range e.Said {
-			c.names.addName(s.Value)
-			c.noteTime(s.At)
+		c.collectSaid(e.Said, last.Said)
+		if e.Workload != nil {
+			c.collectWorkload(e.Workload, last.Workload)
 		}
-		if !e.Workload.isZero() {
-			c.collectWorkload(&e.Workload)
-		}
-		c.collectReadings(e.Latest)
-		c.collectReadings(e.Ahead)
-		c.addToShape(i, e)
+		isNew := c.addToShape(i, e)
+		c.collectReadings(e.Latest, isNew)
+		c.collectReadings(e.Ahead, true)
+		last = e
 	}
 	c.names.sortNames()
 }
 
 func (c *liveCoder) noteTime(at events.Timestamp) { c.ticks.fitUnit(at, c.ticks.base) }
 
-func (c *liveCoder) collectWorkload(w *Workload) {
-	c.names.addName(w.Metric)
-	c.names.addOptional(w.Source, w.Metric)
+// collectSaid notes fields; the values that the last entity has too are noted already.
+func (c *liveCoder) collectSaid(said, last []Said) {
+	for j, s := range said {
+		if j >= len(last) || last[j].Value != s.Value {
+			c.names.addName(s.Value)
+		}
+		c.noteTime(s.At)
+	}
+}
+
+// collectWorkload notes a workload; the names that the last entity has too are noted already.
+func (c *liveCoder) collectWorkload(w, last *Workload) {
+	c.noteTime(w.At)
+	if last == nil {
+		last = new(Workload)
+	}
+	if w.Metric != last.Metric || w.Source != last.Source || last.Metric == "" {
+		c.names.addName(w.Metric)
+		c.names.addOptional(w.Source, w.Metric)
+	}
 	for _, text := range [...]string{w.Pod, w.Namespace, w.Container} {
 		c.names.addOptional(text, "")
+	}
+	if slices.Equal(w.Labels, last.Labels) {
+		return
 	}
 	for _, l := range w.Labels {
 		c.names.addName(l.Name)
 		c.names.addName(l.Value)
 	}
-	c.noteTime(w.At)
 }
 
-func (c *liveCoder) collectReadings(latest []Latest) {
+// collectReadings notes readings, and their metrics if they may be new.
+func (c *liveCoder) collectReadings(latest []Latest, newMetrics bool) {
 	for j := range latest {
 		l := &latest[j]
-		c.names.addName(l.Metric)
-		c.names.addOptional(l.Source, l.Metric)
+		if newMetrics {
+			c.names.addName(l.Metric)
+			c.names.addOptional(l.Source, l.Metric)
+		}
 		c.names.addOptional(l.Value.Raw, "")
 		c.noteTime(l.At)
 	}
 }
 
-// addToShape finds or makes the shape of entity i.
-func (c *liveCoder) addToShape(i int, e *LiveEntity) {
+// addToShape finds or makes the shape of entity i, and reports whether it is new.
+func (c *liveCoder) addToShape(i int, e *LiveEntity) (isNew bool) {
 	if n := len(c.shapes) - 1; n >= 0 && c.shapes[n].fitsEntity(e) {
 		c.shapes[n].entities = append(c.shapes[n].entities, i)
 		c.shapeOf = append(c.shapeOf, n)
-		return
+		return false
 	}
 	c.key = c.key[:0]
 	for j := range e.Latest {
@@ -122,14 +150,15 @@ func (c *liveCoder) addToShape(i int, e *LiveEntity) {
 	if !ok {
 		n = len(c.shapes)
 		c.byShape[string(c.key)] = n
-		sh := &liveShape{}
-		for _, l := range e.Latest {
-			sh.metrics = append(sh.metrics, shapeMetric{name: l.Metric, source: l.Source})
+		sh := &liveShape{metrics: make([]shapeMetric, len(e.Latest)), entities: make([]int, 0, min(len(c.live.Entities)-i, 16))}
+		for j := range e.Latest {
+			sh.metrics[j] = shapeMetric{name: e.Latest[j].Metric, source: e.Latest[j].Source}
 		}
 		c.shapes = append(c.shapes, sh)
 	}
 	c.shapes[n].entities = append(c.shapes[n].entities, i)
 	c.shapeOf = append(c.shapeOf, n)
+	return !ok
 }
 
 func (sh *liveShape) fitsEntity(e *LiveEntity) bool {
@@ -183,13 +212,17 @@ func (c *liveCoder) appendTime(dst []byte, at events.Timestamp) []byte {
 func (c *liveCoder) appendSaid(dst []byte, e *LiveEntity) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(e.Said)))
 	for _, s := range e.Said {
+		last := &c.saidRefs[s.Field]
+		if last.text != s.Value {
+			last.text, last.ref = s.Value, c.names.refOf(s.Value)
+		}
 		other := s.At != e.SeenAt
 		head := byte(s.Field) << 1
 		if other {
 			head |= 1
 		}
 		dst = append(dst, head)
-		dst = binary.AppendUvarint(dst, c.names.refOf(s.Value))
+		dst = binary.AppendUvarint(dst, last.ref)
 		if other {
 			dst = c.appendTime(dst, s.At)
 		}
@@ -204,8 +237,8 @@ const (
 )
 
 func (c *liveCoder) appendWorkload(dst []byte, e *LiveEntity) []byte {
-	w := &e.Workload
-	if w.isZero() {
+	w := e.Workload
+	if w == nil {
 		return append(dst, 0)
 	}
 	if w.At == e.SeenAt {
@@ -264,7 +297,7 @@ func newestTime(entities []LiveEntity) events.Timestamp {
 		for _, s := range e.Said {
 			at = max(at, s.At)
 		}
-		if !e.Workload.isZero() {
+		if e.Workload != nil {
 			at = max(at, e.Workload.At)
 		}
 	}

@@ -36,6 +36,10 @@ type liveParser struct {
 	shapes   []parsedShape
 	times    []entityTimes // by entity
 	cells    []*Latest
+
+	said      room[Said]
+	workloads room[Workload]
+	labels    room[events.Label]
 }
 
 // entityTimes says which times of an entity are written. The others are its SeenAt.
@@ -131,7 +135,7 @@ func (p *liveParser) parseSaid(e *LiveEntity, times *entityTimes) {
 	if n == 0 || p.err != nil {
 		return
 	}
-	e.Said = make([]Said, n)
+	e.Said = p.said.take(n)
 	for i := range e.Said {
 		head := p.readIndex(2 * int(fieldCount))
 		s := &e.Said[i]
@@ -148,7 +152,8 @@ func (p *liveParser) parseWorkload(e *LiveEntity, times *entityTimes) {
 	if flags&hasWorkload == 0 {
 		return
 	}
-	w := &e.Workload
+	w := &p.workloads.take(1)[0]
+	e.Workload = w
 	if times.workload = flags&workloadTime != 0; times.workload {
 		w.At = p.parseTime()
 	}
@@ -158,7 +163,7 @@ func (p *liveParser) parseWorkload(e *LiveEntity, times *entityTimes) {
 		*text = p.readOptional(p.names, "")
 	}
 	if n := p.readCount(2); n > 0 {
-		w.Labels = make([]events.Label, n)
+		w.Labels = p.labels.take(n)
 	}
 	for i := range w.Labels {
 		w.Labels[i] = events.Label{Name: p.readRef(p.names), Value: p.readRef(p.names)}
@@ -175,7 +180,7 @@ func (p *liveParser) finishTimes(e *LiveEntity, times *entityTimes) {
 			e.Said[i].At = e.SeenAt
 		}
 	}
-	if !times.workload && !e.Workload.isZero() {
+	if !times.workload && e.Workload != nil {
 		e.Workload.At = e.SeenAt
 	}
 }

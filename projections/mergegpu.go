@@ -17,19 +17,21 @@ type Fragment struct {
 }
 
 // MergeGPU returns one GPU merged from the fragments of its hosts: the newest reading of each metric; ties: the smaller
-// host name. It does not keep or change its arguments. The fragments' order does not matter.
+// host name. It does not change its arguments, and may share their readings. The fragments' order does not matter.
 //
 // A host has the GPU as long as its newest record of it is at most StaleAfter older than the newest of any host. Mostly one
 // host has it, and the others had it before. Where several have it, each keeps its own: the host where it was seen first
 // comes first, with the GPU's id and all earlier records, and the GPUs of the others have the id "host:uuid" (ConflictID).
 // All of them list the others under Conflict.
 func MergeGPU(id events.GPUID, fragments []Fragment) []*GPU {
-	fragments = slices.DeleteFunc(slices.Clone(fragments), func(f Fragment) bool { return len(f.Entities) == 0 })
-	if len(fragments) == 0 {
-		return nil
+	if len(fragments) > 1 {
+		fragments = slices.DeleteFunc(slices.Clone(fragments), func(f Fragment) bool { return len(f.Entities) == 0 })
+		slices.SortFunc(fragments, func(a, b Fragment) int { return cmp.Compare(a.Host.ID, b.Host.ID) })
 	}
-	slices.SortFunc(fragments, func(a, b Fragment) int { return cmp.Compare(a.Host.ID, b.Host.ID) })
-	if len(fragments) == 1 {
+	switch {
+	case len(fragments) == 0 || len(fragments[0].Entities) == 0:
+		return nil
+	case len(fragments) == 1:
 		return []*GPU{mergeFragments(id, &fragments[0], fragments)}
 	}
 	holders, before := splitHolders(id, fragments)
@@ -87,6 +89,7 @@ func splitHolders(id events.GPUID, fragments []Fragment) (holders, before []Frag
 // mergeFragments returns the GPU of the fragment at, with the readings of all fragments.
 func mergeFragments(id events.GPUID, at *Fragment, fragments []Fragment) *GPU {
 	g := &GPU{ID: id, Host: at.Host.ID, Identity: at.identity(id), FirstSeen: maxTime, LastSeen: minTime}
+	share := len(fragments) == 1 && len(at.Entities) == len(at.Host.Live.Entities) // else a GPU would hold on to its host's others
 	for i := range fragments {
 		f := &fragments[i]
 		g.Hosts = append(g.Hosts, f.Host.ID)
@@ -98,9 +101,12 @@ func mergeFragments(id events.GPUID, at *Fragment, fragments []Fragment) *GPU {
 				n++
 			}
 			e := joinNames(entities[:n])
-			if e.Entity.Part == "" {
+			switch {
+			case e.Entity.Part == "" && share:
+				g.Latest = slices.Clip(e.Latest)
+			case e.Entity.Part == "":
 				g.Latest = mergeLatest(g.Latest, e.Latest)
-			} else {
+			default:
 				g.mergePart(e)
 			}
 			entities = entities[n:]
@@ -131,10 +137,10 @@ func joinNames(entities []*LiveEntity) *LiveEntity {
 	return &all
 }
 
-// currentWorkload returns the newer of the workloads of two entities that are current.
-func currentWorkload(a, b *LiveEntity) (w Workload) {
+// currentWorkload returns the newer of the workloads of two entities that are current. An entity may be nil.
+func currentWorkload(a, b *LiveEntity) (w *Workload) {
 	for _, e := range [...]*LiveEntity{a, b} {
-		if e.Workload.isCurrent(e.Latest) {
+		if e != nil && e.Workload.isCurrent(e.Latest) {
 			w = w.merge(e.Workload)
 		}
 	}
@@ -169,8 +175,11 @@ func (f *Fragment) lastSeen() events.Timestamp {
 // identity returns the newest value of each field of the GPU, and its current workload. Fields of the GPU that only its
 // parts' records have count; the parts' own do not, nor does a masked UUID of records under another name of the GPU.
 func (f *Fragment) identity(id events.GPUID) events.Identity {
+	if len(f.Entities) == 1 && f.Entities[0].Entity == (events.Entity{GPU: id}) {
+		return f.complete(id, f.Entities[0].Said, currentWorkload(f.Entities[0], nil))
+	}
 	var own, parts []Said
-	var workload Workload
+	var workload *Workload
 	for _, e := range f.Entities {
 		said := e.Said
 		if e.Entity.GPU != id {
@@ -188,8 +197,14 @@ func (f *Fragment) identity(id events.GPUID) events.Identity {
 	all, _ := mergeSaid(own, slices.DeleteFunc(slices.Clone(parts), func(s Said) bool {
 		return s.Field == FieldMIG || s.Field == FieldMIGProfile
 	}))
-	out := identityOf(all, &workload)
-	if k, ok := f.Host.Identity.Find(id); ok {
+	return f.complete(id, all, workload)
+}
+
+// complete returns the identity with these fields and workload, and with the fields that the host's records of the GPU
+// had at some time.
+func (f *Fragment) complete(id events.GPUID, said []Said, w *Workload) events.Identity {
+	out := identityOf(said, w)
+	if k, ok := f.Host.Identity.Find(id); ok && k.hasMore(said) {
 		fillFields(&out, k.FieldsAt(maxTime))
 	}
 	return out
@@ -204,9 +219,22 @@ func withoutField(said []Said, f Field) []Said {
 	return slices.DeleteFunc(slices.Clone(said), is)
 }
 
-// identityOf returns the identity with these fields and workload.
+// hasMore reports whether the GPU had a field that is missing in said.
+func (k *KnownGPU) hasMore(said []Said) bool {
+	for i := range k.Runs {
+		if _, there := slices.BinarySearchFunc(said, k.Runs[i].Field, func(s Said, f Field) int { return int(s.Field) - int(f) }); !there {
+			return true
+		}
+	}
+	return false
+}
+
+// identityOf returns the identity with these fields and workload (nil: none).
 func identityOf(said []Said, w *Workload) events.Identity {
-	id := events.Identity{Pod: w.Pod, Namespace: w.Namespace, Container: w.Container, Labels: w.Labels}
+	var id events.Identity
+	if w != nil {
+		id = events.Identity{Pod: w.Pod, Namespace: w.Namespace, Container: w.Container, Labels: w.Labels}
+	}
 	fillFields(&id, said)
 	return id
 }
@@ -221,9 +249,9 @@ func (g *GPU) mergePart(e *LiveEntity) {
 	if !ok || e.SeenAt > p.LastSeen {
 		w := e.Workload
 		if !w.isCurrent(e.Latest) {
-			w = Workload{}
+			w = nil
 		}
-		p.LastSeen, p.Identity = e.SeenAt, identityOf(e.Said, &w)
+		p.LastSeen, p.Identity = e.SeenAt, identityOf(e.Said, w)
 		p.Identity.Part = e.Entity.Part
 	}
 	p.Latest = mergeLatest(p.Latest, e.Latest)

@@ -25,7 +25,7 @@ var uuidPrefixes = [...]string{"GPU-", "MIG-"}
 // addName adds a string to the table.
 func (t *names) addName(s string) {
 	if t.place == nil {
-		t.place = make(map[string]int, 32)
+		t.place, t.list = make(map[string]int, 64), make([]string, 0, 64)
 	}
 	if _, ok := t.place[s]; !ok {
 		t.place[s] = 0

@@ -279,7 +279,10 @@ func (e *LiveEntity) say(r record) {
 			e.Said[j] = Said{Field: f, Value: text, At: r.at}
 		}
 	}
-	w := &e.Workload
+	w := e.Workload
+	if w == nil {
+		w = new(Workload)
+	}
 	switch {
 	case id.Pod+id.Namespace+id.Container == "" && len(id.Labels) == 0:
 	case w.Metric == "" || r.at > w.At:
@@ -297,6 +300,9 @@ func (e *LiveEntity) say(r record) {
 		for _, name := range slices.Sorted(maps.Keys(labels)) {
 			w.Labels = append(w.Labels, events.Label{Name: name, Value: labels[name]})
 		}
+	}
+	if w.Metric != "" {
+		e.Workload = w
 	}
 }
 

@@ -65,7 +65,7 @@ func (e *LiveEntity) keepNewestList() {
 	if older := func(s Said) bool { return s.At <= from }; slices.ContainsFunc(e.Said, older) {
 		e.Said = slices.DeleteFunc(slices.Clone(e.Said), older)
 	}
-	if !e.Workload.isZero() && e.Workload.At <= from {
-		e.Workload = Workload{}
+	if e.Workload != nil && e.Workload.At <= from {
+		e.Workload = nil
 	}
 }

@@ -10,9 +10,13 @@ import (
 // identity that also has the fields that other records of that GPU gave it by then. The argument stays as it is, and may
 // be the result. The result is not to be stored.
 func (h *Host) Resolve(n *Names, s *HostWindow) HostWindow {
-	r := windowResolver{host: h, names: n, window: s, contents: make(identitySet, len(s.Identities)), completed: make(map[completion]events.IdentityID)}
+	r := windowResolver{host: h, names: n, window: s}
 	for i := range s.Columns {
+		if n == nil && i > 0 && s.Columns[i].Identity == s.Columns[i-1].Identity && s.Columns[i].Entity.GPU == s.Columns[i-1].Entity.GPU {
+			continue
+		}
 		if r.resolvesOtherwise(&s.Columns[i]) {
+			r.contents, r.completed = make(identitySet, len(s.Identities)), make(map[completion]events.IdentityID)
 			return r.resolveAll()
 		}
 	}
@@ -41,7 +45,23 @@ func (r *windowResolver) resolvesOtherwise(c *Column) bool {
 	}
 	gpu := r.names.Resolve(c.Entity.GPU, c.Times[0])
 	return gpu != c.Entity.GPU || r.names != nil && r.names.until(c.Entity.GPU, c.Times[0]) <= c.Times[len(c.Times)-1] ||
-		r.complete(c.Identity, gpu) != c.Identity
+		r.isIncomplete(c.Identity, gpu)
+}
+
+// isIncomplete reports whether a GPU had a field at some time that an identity lacks.
+func (r *windowResolver) isIncomplete(id events.IdentityID, gpu events.GPUID) bool {
+	whole := r.window.Find(id)
+	if whole == nil {
+		return true
+	}
+	known, ok := r.host.Identity.Find(gpu)
+	if !ok {
+		return false
+	}
+	texts := identityFields(whole)
+	return slices.ContainsFunc(known.Runs, func(run Run) bool {
+		return run.Field != FieldMIG && run.Field != FieldMIGProfile && *texts[run.Field] == ""
+	})
 }
 
 func (r *windowResolver) resolveAll() HostWindow {

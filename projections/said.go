@@ -39,8 +39,11 @@ type Said struct {
 }
 
 // mergeSaid returns the newer value of each field. The arguments are sorted by field and stay as they are; the result is
-// the first where nothing changes, which changed reports.
+// the first where nothing changes, which changed reports, and the second where it is newer in every field.
 func mergeSaid(have, more []Said) (all []Said, changed bool) {
+	if isNewer(more, have) {
+		return more, true
+	}
 	all = have
 	for _, s := range more {
 		i, found := slices.BinarySearchFunc(all, s.Field, func(h Said, f Field) int { return int(h.Field) - int(f) })
@@ -59,6 +62,22 @@ func mergeSaid(have, more []Said) (all []Said, changed bool) {
 	return all, changed
 }
 
+// isNewer reports whether more has every field of have at a later time.
+func isNewer(more, have []Said) bool {
+	for _, s := range more {
+		if len(have) == 0 {
+			return true
+		}
+		if have[0].Field < s.Field || have[0].Field == s.Field && have[0].At >= s.At {
+			return false
+		}
+		if have[0].Field == s.Field {
+			have = have[1:]
+		}
+	}
+	return len(more) > 0 && len(have) == 0
+}
+
 // eachField calls f with each field that an identity sets.
 func eachField(id *events.Identity, f func(Field, string)) {
 	for field, text := range identityFields(id) {
@@ -68,9 +87,8 @@ func eachField(id *events.Identity, f func(Field, string)) {
 	}
 }
 
-// saidBy returns the fields that an identity sets, as said at an instant.
-func saidBy(id *events.Identity, at events.Timestamp) []Said {
-	said := make([]Said, 0, fieldCount)
+// saidBy appends the fields that an identity sets, as said at an instant.
+func saidBy(said []Said, id *events.Identity, at events.Timestamp) []Said {
 	eachField(id, func(f Field, text string) { said = append(said, Said{Field: f, Value: text, At: at}) })
 	return said
 }

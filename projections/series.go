@@ -59,16 +59,14 @@ type identitySet map[events.IdentityID]*events.Identity
 
 // windowOf returns the window of columns whose identities are in the set.
 func (all identitySet) windowOf(columns []Column) HostWindow {
-	s := HostWindow{Columns: columns}
+	s := HostWindow{Columns: columns, Identities: make([]WindowIdentity, 0, min(len(all), len(columns)))}
 	for i := range columns {
-		id := columns[i].Identity
-		if i > 0 && columns[i-1].Identity == id {
-			continue
-		}
-		if at, found := slices.BinarySearchFunc(s.Identities, id, func(e WindowIdentity, id events.IdentityID) int { return cmp.Compare(e.ID, id) }); !found {
-			s.Identities = slices.Insert(s.Identities, at, WindowIdentity{id, all[id]})
+		if id := columns[i].Identity; i == 0 || columns[i-1].Identity != id {
+			s.Identities = append(s.Identities, WindowIdentity{id, all[id]})
 		}
 	}
+	slices.SortFunc(s.Identities, func(a, b WindowIdentity) int { return cmp.Compare(a.ID, b.ID) })
+	s.Identities = slices.CompactFunc(s.Identities, func(a, b WindowIdentity) bool { return a.ID == b.ID })
 	return s
 }
 

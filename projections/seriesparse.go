@@ -44,6 +44,7 @@ type seriesParser struct {
 	groups  []parsedGroup
 
 	identities []WindowIdentity
+	labels     room[events.Label]
 	columns    int // in all
 }
 
@@ -123,7 +124,7 @@ func (p *seriesParser) parseIdentity(id *events.Identity) {
 		p.fail(errors.New("labels of none"))
 		return
 	}
-	id.Labels = make([]events.Label, n)
+	id.Labels = p.labels.take(n)
 	for i := range id.Labels {
 		id.Labels[i] = events.Label{Name: p.readRef(p.names), Value: p.readRef(p.names)}
 	}

@@ -25,32 +25,25 @@ func NamesWorkload(id *events.Identity) bool {
 	return id.Pod != "" || id.Namespace != "" || id.Container != "" || len(id.Labels) > 0
 }
 
-// workloadOf returns the workload that an identity names, in a record of a series at an instant.
-func workloadOf(id *events.Identity, at events.Timestamp, metric, source string) (w Workload, ok bool) {
-	if !NamesWorkload(id) {
-		return Workload{}, false
-	}
-	return Workload{At: at, Metric: metric, Source: source, Pod: id.Pod, Namespace: id.Namespace, Container: id.Container, Labels: id.Labels}, true
-}
-
-// isZero reports whether no record named a workload.
-func (w *Workload) isZero() bool { return w.Metric == "" }
-
-// merge returns the newer of two workloads. Records of one time complete each other: of two values of a text the greater
-// one counts, and each label name has one value.
-func (w Workload) merge(v Workload) Workload {
+// merge returns the newer of two workloads, each of which may be nil. Records of one time complete each other: of two
+// values of a text the greater one counts, and each label name has one value. The result is w where v adds nothing.
+func (w *Workload) merge(v *Workload) *Workload {
 	switch {
-	case v.isZero() || !w.isZero() && v.At < w.At:
+	case v == nil || w != nil && v.At < w.At:
 		return w
-	case w.isZero() || v.At > w.At:
+	case w == nil || v.At > w.At:
 		return v
 	}
+	both := *w
 	if c := cmp.Or(strings.Compare(v.Metric, w.Metric), strings.Compare(v.Source, w.Source)); c < 0 {
-		w.Metric, w.Source = v.Metric, v.Source
+		both.Metric, both.Source = v.Metric, v.Source
 	}
-	w.Pod, w.Namespace, w.Container = max(w.Pod, v.Pod), max(w.Namespace, v.Namespace), max(w.Container, v.Container)
-	w.Labels = mergeLabels(w.Labels, v.Labels)
-	return w
+	both.Pod, both.Namespace, both.Container = max(w.Pod, v.Pod), max(w.Namespace, v.Namespace), max(w.Container, v.Container)
+	both.Labels = mergeLabels(w.Labels, v.Labels)
+	if both.equals(w) {
+		return w
+	}
+	return &both
 }
 
 // mergeLabels returns each name of two lists once, with its greatest value. The lists stay as they are.
@@ -67,6 +60,9 @@ func mergeLabels(a, b []events.Label) []events.Label {
 
 // equals reports whether two workloads are equal.
 func (w *Workload) equals(v *Workload) bool {
+	if w == v || w == nil || v == nil {
+		return w == v
+	}
 	return w.At == v.At && w.Metric == v.Metric && w.Source == v.Source && w.Pod == v.Pod && w.Namespace == v.Namespace &&
 		w.Container == v.Container && slices.Equal(w.Labels, v.Labels)
 }
@@ -74,7 +70,7 @@ func (w *Workload) equals(v *Workload) bool {
 // isCurrent reports whether a workload still holds beside the newest readings: it ended when the series that said it
 // has a newer reading, since that one says nothing of it.
 func (w *Workload) isCurrent(latest []Latest) bool {
-	if w.isZero() {
+	if w == nil {
 		return false
 	}
 	l, ok := Find(latest, w.Metric)

@@ -43,7 +43,7 @@ func newArchived(t *testing.T, address string) *archived {
 	return &archived{p, cold, m, manifest.NewReader(p.log, cold, m)}
 }
 
-func archiveDir(t *testing.T) string {
+func archiveDir(t testing.TB) string {
 	return (&url.URL{Scheme: "file", Path: t.TempDir()}).String()
 }
 
@@ -201,7 +201,7 @@ func (p *archived) checkSame(evs []events.Event) {
 // repeats.
 func TestTheSameFileAgainAfterItWasArchivedChangesNoView(t *testing.T) {
 	for name, address := range map[string]func(*testing.T) string{
-		"file": archiveDir,
+		"file": func(t *testing.T) string { return archiveDir(t) },
 		"s3":   func(t *testing.T) string { return archivetest.Gateway(t) },
 	} {
 		if testing.Short() && name == "s3" {

@@ -2,6 +2,7 @@ package live
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -85,4 +86,87 @@ func BenchmarkFanOut(b *testing.B) {
 			}
 		}
 	}
+}
+
+// storedHosts returns hosts with one GPU and five metrics each, as a store reads them: parsed from their bytes.
+func storedHosts(b *testing.B, hosts int) []projections.Stored {
+	b.Helper()
+	from := events.TimestampOf(time.Date(2025, 7, 18, 20, 0, 0, 0, time.UTC))
+	all := make([]projections.Stored, hosts)
+	for n := range all {
+		h := projections.Host{ID: events.HostID(fmt.Sprintf("gpu-node-%06d.cluster.example", n))}
+		ev := events.Event{Host: h.ID, AppendedAt: from, Identities: []events.Identity{{
+			UUID: fmt.Sprintf("GPU-5fd4f087-86f3-7a43-b711-%012x", n), Index: "0", PCI: "00000000:07:00.0", Device: "nvidia0",
+			Model: "NVIDIA H100 80GB HBM3", Driver: "535.129.03", Labels: []events.Label{{Name: "instance", Value: string(h.ID) + ":9400"}, {Name: "job", Value: "dcgm"}},
+		}}}
+		for m, metric := range [...]string{"gpu_utilization", "memory_used_mb", "temperature", "power_draw", "sm_clock_mhz"} {
+			c := events.Column{Metric: metric, Source: "DCGM_FI_DEV_" + metric}
+			c.Add(from, events.Value{Number: events.NumberOf(int64(n+m)%100, 0)})
+			c.Canonical()
+			ev.Columns = append(ev.Columns, c)
+		}
+		h.Apply(&ev)
+		all[n] = storedHost(b, &h)
+	}
+	return all
+}
+
+// storedHost returns a host's models, parsed from their bytes.
+func storedHost(b *testing.B, h *projections.Host) projections.Stored {
+	b.Helper()
+	live, err := projections.ParseLive(projections.AppendLive(nil, &h.Live))
+	if err != nil {
+		b.Fatal(err)
+	}
+	identity, err := projections.ParseIdentity(projections.AppendIdentity(nil, &h.Identity))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return projections.Stored{Host: h.ID, Live: &live, Identity: &identity}
+}
+
+// BenchmarkHosts loads many hosts of one GPU, and then changes one of them at a time.
+func BenchmarkHosts(b *testing.B) {
+	for _, hosts := range []int{20_000, 200_000} {
+		b.Run(fmt.Sprintf("load/%d", hosts), func(b *testing.B) {
+			for b.Loop() {
+				before := heapBytes()
+				v := newView(livetest.Facts(), "g")
+				v.applyBatch(loadOf(storedHosts(b, hosts)), time.Now())
+				v.continueFrom(newView(livetest.Facts(), "").state, time.Now())
+				b.ReportMetric(float64(heapBytes()-before)/float64(hosts), "B/host")
+				runtime.KeepAlive(v)
+			}
+		})
+		b.Run(fmt.Sprintf("update/%d", hosts), func(b *testing.B) {
+			all := storedHosts(b, hosts)
+			v := newView(livetest.Facts(), "g")
+			v.applyBatch(loadOf(all), time.Now())
+			v.continueFrom(newView(livetest.Facts(), "").state, time.Now())
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				next := all[i%hosts]
+				live := *next.Live
+				live.Appended += events.Timestamp(i + 1)
+				next.Live, next.Identity = &live, nil
+				at := v.state.at
+				at.Number++
+				v.applyBatch(projections.Batch{At: at, Hosts: []projections.Stored{next}}, time.Now())
+			}
+		})
+	}
+}
+
+// loadOf returns the batch that loads hosts.
+func loadOf(hosts []projections.Stored) projections.Batch {
+	facts := livetest.Facts()
+	return projections.Batch{At: events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster, Number: 1}, Hosts: hosts}
+}
+
+// heapBytes returns the bytes of the reachable objects.
+func heapBytes() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

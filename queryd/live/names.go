@@ -106,7 +106,7 @@ func assignSlots(prev *State, merged map[events.GPUID]*projections.GPU) map[*pro
 			host = &Host{}
 		}
 		for _, e := range host.entries {
-			if !hasKey(merged, e.gpu.ID) {
+			if _, replaced := merged[e.gpu.ID]; !replaced {
 				list = append(list, e.gpu)
 			}
 		}
@@ -115,7 +115,7 @@ func assignSlots(prev *State, merged map[events.GPUID]*projections.GPU) map[*pro
 			assigned[g] = owners.slotsOf(g)
 		}
 		for _, e := range host.entries {
-			if !hasKey(merged, e.gpu.ID) && assigned[e.gpu] != e.has {
+			if _, replaced := merged[e.gpu.ID]; !replaced && assigned[e.gpu] != e.has {
 				merged[e.gpu.ID] = e.gpu
 			}
 		}

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -31,7 +32,22 @@ type hostModel struct {
 	stored    projections.Live
 	partition events.Partition
 	names     *projections.Names
-	fragments map[events.GPUID]projections.Fragment
+	shares    []gpuShare // sorted by GPU
+}
+
+// gpuShare is a host's share of a GPU.
+type gpuShare struct {
+	gpu      events.GPUID
+	fragment projections.Fragment
+}
+
+// findShare returns the host's share of a GPU, an empty fragment when it has none.
+func (m *hostModel) findShare(id events.GPUID) (projections.Fragment, bool) {
+	i, ok := slices.BinarySearchFunc(m.shares, id, func(s gpuShare, id events.GPUID) int { return cmp.Compare(s.gpu, id) })
+	if !ok {
+		return projections.Fragment{}, false
+	}
+	return m.shares[i].fragment, true
 }
 
 // newView returns an empty view at the beginning of the log, to which a generation's Load is applied.
@@ -84,7 +100,7 @@ func (v *view) applyHost(s *projections.Stored, now time.Time, touched map[event
 	}
 	m := &hostModel{Host: projections.Host{ID: s.Host}, partition: s.Partition}
 	if old != nil {
-		m.Host, m.stored, m.names = old.Host, old.stored, old.names
+		m.Host, m.stored, m.names, m.shares = old.Host, old.stored, old.names, old.shares
 	}
 	if s.Live != nil {
 		m.stored = *s.Live
@@ -106,7 +122,11 @@ func (v *view) showReadings(m *hostModel, now time.Time) {
 	} else {
 		delete(v.releases, m.ID)
 	}
-	m.fragments = maps.Collect(m.Fragments(m.names))
+	m.shares = make([]gpuShare, 0, len(m.shares)) // mostly as many as before
+	for id, f := range m.Fragments(m.names) {
+		m.shares = append(m.shares, gpuShare{id, f})
+	}
+	slices.SortFunc(m.shares, func(a, b gpuShare) int { return cmp.Compare(a.gpu, b.gpu) })
 	v.models[m.ID] = m
 }
 
@@ -127,28 +147,26 @@ func (v *view) releaseReadings(now time.Time, touched map[events.GPUID]bool, hos
 // updateKnownHosts updates hostsByGPU after a host's model changed, and adds the GPUs of both models to touched.
 func (v *view) updateKnownHosts(old, now *hostModel, touched map[events.GPUID]bool) {
 	if old != nil {
-		for id := range old.fragments {
-			touched[id] = true
-			if now == nil || !hasKey(now.fragments, id) {
-				v.forgetGPU(id, old.ID)
+		for _, s := range old.shares {
+			touched[s.gpu] = true
+			if now != nil {
+				if _, has := now.findShare(s.gpu); has {
+					continue
+				}
 			}
+			v.forgetGPU(s.gpu, old.ID)
 		}
 	}
 	if now == nil {
 		return
 	}
-	for id := range now.fragments {
-		touched[id] = true
-		hosts := v.hostsByGPU[id]
+	for _, s := range now.shares {
+		touched[s.gpu] = true
+		hosts := v.hostsByGPU[s.gpu]
 		if at, found := slices.BinarySearch(hosts, now.ID); !found {
-			v.hostsByGPU[id] = slices.Insert(hosts, at, now.ID)
+			v.hostsByGPU[s.gpu] = slices.Insert(hosts, at, now.ID)
 		}
 	}
-}
-
-func hasKey[K comparable, V any](m map[K]V, k K) bool {
-	_, ok := m[k]
-	return ok
 }
 
 func (v *view) forgetGPU(id events.GPUID, host events.HostID) {
@@ -171,7 +189,7 @@ func (v *view) mergeGPU(id events.GPUID, merged map[events.GPUID]*projections.GP
 	hosts := v.hostsByGPU[id]
 	fragments := make([]projections.Fragment, len(hosts))
 	for i, h := range hosts {
-		fragments[i] = v.models[h].fragments[id]
+		fragments[i], _ = v.models[h].findShare(id)
 	}
 	for _, g := range projections.MergeGPU(id, fragments) {
 		merged[g.ID] = g

@@ -111,7 +111,7 @@ func runYear(b *testing.B, settings Config, cfg eventlog.Config, log *eventlog.L
 	}
 }
 
-// reportModels reports the sizes of a host's models, and the time to fold a day into them and into an empty host.
+// reportModels reports the sizes of a host's models, and the least time to fold a day into them and into an empty host.
 func reportModels(b *testing.B, store *snapshot.Store, log *eventlog.Log, host events.HostID, first, last []events.Event) {
 	g, err := store.Active(b.Context())
 	if err != nil {
@@ -124,21 +124,21 @@ func reportModels(b *testing.B, store *snapshot.Store, log *eventlog.Log, host e
 	h := part.Hosts[0]
 	b.ReportMetric(float64(len(projections.AppendLive(nil, &h.Live))), "live-B")
 	b.ReportMetric(float64(len(projections.AppendIdentity(nil, &h.Identity))), "identity-B")
-	b.ReportMetric(foldTime(projections.Host{}, first), "first-day-fold-us")
-	b.ReportMetric(foldTime(h, last), "last-day-fold-us")
+	firstDay, lastDay := time.Hour, time.Hour
+	for range 20 { // in turn, since other load changes
+		firstDay, lastDay = min(firstDay, foldTime(projections.Host{}, first)), min(lastDay, foldTime(h, last))
+	}
+	b.ReportMetric(float64(firstDay.Microseconds()), "first-day-fold-us")
+	b.ReportMetric(float64(lastDay.Microseconds()), "last-day-fold-us")
 }
 
-// foldTime returns the least time that folding events into a host takes, in microseconds.
-func foldTime(h projections.Host, evs []events.Event) float64 {
-	least := time.Hour
-	for range 20 {
-		began, next := time.Now(), h
-		for i := range evs {
-			next.Apply(&evs[i])
-		}
-		least = min(least, time.Since(began))
+// foldTime returns the time that folding events into a copy of a host takes.
+func foldTime(h projections.Host, evs []events.Event) time.Duration {
+	began := time.Now()
+	for i := range evs {
+		h.Apply(&evs[i])
 	}
-	return float64(least.Microseconds())
+	return time.Since(began)
 }
 
 // heapBytes returns the bytes of the reachable objects.

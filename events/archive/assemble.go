@@ -70,12 +70,12 @@ func (t *table) rankSeries() (ranks, identities []int32) {
 	}
 	slices.SortFunc(order, func(i, j int32) int {
 		a, b := &t.series[i], &t.series[j]
-		return cmp.Or(a.identity.Compare(&b.identity), strings.Compare(a.metric, b.metric), strings.Compare(a.source, b.source))
+		return cmp.Or(a.identity.Compare(b.identity), strings.Compare(a.metric, b.metric), strings.Compare(a.source, b.source))
 	})
 	ranks, identities = make([]int32, len(order)), make([]int32, len(order))
 	identity := int32(0)
 	for rank, i := range order {
-		if rank > 0 && t.series[i].identity.Compare(&t.series[order[rank-1]].identity) != 0 {
+		if rank > 0 && t.series[i].identity.Compare(t.series[order[rank-1]].identity) != 0 {
 			identity++
 		}
 		ranks[i], identities[i] = int32(rank), identity
@@ -120,7 +120,7 @@ func (a *assembly) fillEvent(ev *events.Event, number int32) bool {
 	for parts := range groupNeighbours(pieces, func(p, q piece) bool { return p.series == q.series }) {
 		s := &a.table.series[parts[0].series]
 		if number := a.identities[parts[0].series]; number != identity {
-			ev.Identities = append(ev.Identities, s.identity)
+			ev.Identities = append(ev.Identities, *s.identity)
 			identity = number
 		}
 		begin := len(times)

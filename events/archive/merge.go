@@ -91,7 +91,7 @@ func (g *recordSet) addTable(t *table, before int32) {
 	all := make([]*seriesRecords, len(t.series))
 	for i := range t.series {
 		s := &t.series[i]
-		all[i] = g.seriesFor(s.host, g.identityIndex(&s.identity), s.metric, s.source)
+		all[i] = g.seriesFor(s.host, g.identityIndex(s.identity), s.metric, s.source)
 	}
 	absent := t.absent
 	for _, r := range t.runs {

@@ -73,13 +73,13 @@ type seriesTexts [len(textColumns)]string
 // series holds the common attributes of the records of one metric of one identity under one source name.
 type series struct {
 	host           events.HostID
-	identity       events.Identity
+	identity       *events.Identity // may be shared, and must not be changed
 	metric, source string
 }
 
 // cellTexts returns the cells of s.
 func (s *series) cellTexts() (t seriesTexts, err error) {
-	id := &s.identity
+	id := s.identity
 	labels, err := labelsText(id.Labels)
 	t = seriesTexts{
 		string(s.host), s.metric, s.source, id.UUID, id.Index, id.PCI, id.Device, id.Model, id.Driver, id.MIG,
@@ -104,7 +104,7 @@ func seriesOf(t seriesTexts) (s series, err error) {
 	}
 	return series{
 		host: events.HostID(t[0]), metric: t[1], source: t[2],
-		identity: events.Identity{
+		identity: &events.Identity{
 			UUID: t[3], Index: t[4], PCI: t[5], Device: t[6], Model: t[7], Driver: t[8], MIG: t[9],
 			MIGProfile: t[10], Pod: t[11], Namespace: t[12], Container: t[13], Part: t[14], Labels: labels,
 		},

@@ -102,7 +102,7 @@ func (g *recordSet) seriesFor(host events.HostID, identity int32, metric, source
 		g.byKey[key] = place
 		id := g.identities[identity]
 		g.all = append(g.all, &seriesRecords{
-			series: series{host: host, identity: *id, metric: metric, source: source},
+			series: series{host: host, identity: id, metric: metric, source: source},
 			gpu:    id.Entity(host).GPU,
 		})
 	}
@@ -138,7 +138,7 @@ func (s *seriesRecords) compareGroup(t *seriesRecords) int {
 
 // compareInGroup compares series that are equal in the sort columns before the time.
 func (s *series) compareInGroup(t *series) int {
-	return cmp.Or(strings.Compare(s.source, t.source), s.identity.Compare(&t.identity))
+	return cmp.Or(strings.Compare(s.source, t.source), s.identity.Compare(t.identity))
 }
 
 // groupNeighbours returns the runs of adjacent elements for which same is true.

@@ -88,6 +88,9 @@ func (w *recordWriter) flushPage() error {
 			return fmt.Errorf("writing records: %w", err)
 		}
 	}
+	for i := range w.page {
+		w.page[i].series.cells = nil // there may be as many series as rows
+	}
 	w.inGroup += len(w.page)
 	w.page = w.page[:0]
 	if w.inGroup < rowGroupRows {

@@ -123,7 +123,7 @@ func (t *table) clampRun(r run, p *columnFilter) (run, bool) {
 // joinSamples returns the series that consists of parts.
 func (t *table) joinSamples(parts []piece) Series {
 	s := &t.series[parts[0].series]
-	out := Series{Host: s.host, Identity: s.identity, Metric: s.metric, Source: s.source}
+	out := Series{Host: s.host, Identity: *s.identity, Metric: s.metric, Source: s.source}
 	for _, p := range parts {
 		out.Times = append(out.Times, t.times[p.lo:p.hi]...)
 		out.Mantissas = append(out.Mantissas, t.mantissas[p.lo:p.hi]...)

@@ -46,14 +46,6 @@ func (r *reader) readUvarint() uint64 {
 
 func (r *reader) readVarint() int64 { return unzigzag(r.readUvarint()) }
 
-func (r *reader) readFixed64() uint64 {
-	b := r.readBytes(8)
-	if b == nil {
-		return 0
-	}
-	return binary.LittleEndian.Uint64(b)
-}
-
 // readBytes returns the next n bytes, aliasing the source; nil after an error.
 func (r *reader) readBytes(n int) []byte {
 	if n > len(r.src) {

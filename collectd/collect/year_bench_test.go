@@ -82,7 +82,7 @@ func BenchmarkYear(b *testing.B) {
 		}
 		stop()
 		began := time.Now()
-		c, stop = runYear(b, settings, cfg, log)
+		_, stop = runYear(b, settings, cfg, log)
 		b.ReportMetric(float64(time.Since(began).Milliseconds()), "restart-ms")
 		reportModels(b, store, log, host, podDay(host, from), podDay(host, from.AddDate(0, 0, *yearDays-1)))
 		stop()

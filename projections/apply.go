@@ -378,7 +378,7 @@ func (f *fold) mergeKnown() (gpus []KnownGPU, changed bool) {
 	fresh := map[events.GPUID]*KnownGPU{}
 	for i := range f.subjects {
 		sub := &f.subjects[i]
-		if sub.slot == nil {
+		if sub.slot == nil || len(sub.windows) == 0 { // all its records were refused
 			continue
 		}
 		entity := sub.slot.now.Entity

@@ -20,6 +20,7 @@ type view struct {
 	hostsByGPU map[events.GPUID][]events.HostID   // the hosts that know a GPU, sorted
 	conflicts  map[events.GPUID][]events.GPUID    // by GPU: the ids under which other hosts have it too
 	releases   map[events.HostID]events.Timestamp // when the next readings ahead of their time come
+	clock      events.Timestamp                   // the newest append of any host: by it the time of readings comes, in each server at the same position
 	offsets    map[events.Partition]projections.Offsets
 	unreadable map[string]projections.Unreadable // stored values that are missing in the view, by key
 	caughtUpTo map[events.Partition]int64        // up to here a partition has no event that its offsets lack
@@ -76,11 +77,16 @@ func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 	touched := map[events.GPUID]bool{}
 	hosts := map[events.HostID]bool{}
 	for i := range b.Hosts {
-		v.applyHost(&b.Hosts[i], now, touched)
+		if l := b.Hosts[i].Live; l != nil {
+			v.clock = max(v.clock, l.Appended)
+		}
+	}
+	for i := range b.Hosts {
+		v.applyHost(&b.Hosts[i], touched)
 		hosts[b.Hosts[i].Host] = true
 	}
 	if b.At.Number > v.state.at.Number { // else there is no position for it
-		v.releaseReadings(now, touched, hosts)
+		v.releaseReadings(touched, hosts)
 	}
 	merged := map[events.GPUID]*projections.GPU{}
 	for id := range touched {
@@ -90,7 +96,7 @@ func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 }
 
 // applyHost replaces a host's stored models and adds the GPUs that this may change to touched.
-func (v *view) applyHost(s *projections.Stored, now time.Time, touched map[events.GPUID]bool) {
+func (v *view) applyHost(s *projections.Stored, touched map[events.GPUID]bool) {
 	old := v.models[s.Host]
 	if s.Removed {
 		delete(v.models, s.Host)
@@ -109,15 +115,15 @@ func (v *view) applyHost(s *projections.Stored, now time.Time, touched map[event
 		m.Identity = *s.Identity
 		m.names = m.Identity.Names(s.Host)
 	}
-	v.showReadings(m, now)
+	v.showReadings(m)
 	v.updateKnownHosts(old, m, touched)
 }
 
 // showReadings sets the readings of a host that are shown from now on.
-func (v *view) showReadings(m *hostModel, now time.Time) {
+func (v *view) showReadings(m *hostModel) {
 	var next events.Timestamp
 	var more bool
-	if m.Live, next, more = m.stored.Release(events.TimestampOf(now)); more {
+	if m.Live, next, more = m.stored.Release(v.clock); more {
 		v.releases[m.ID] = next
 	} else {
 		delete(v.releases, m.ID)
@@ -131,14 +137,14 @@ func (v *view) showReadings(m *hostModel, now time.Time) {
 }
 
 // releaseReadings shows readings whose time has come since.
-func (v *view) releaseReadings(now time.Time, touched map[events.GPUID]bool, hosts map[events.HostID]bool) {
+func (v *view) releaseReadings(touched map[events.GPUID]bool, hosts map[events.HostID]bool) {
 	for id, at := range v.releases {
-		if at > events.TimestampOf(now) {
+		if at > v.clock {
 			continue
 		}
 		old := v.models[id]
 		m := *old
-		v.showReadings(&m, now)
+		v.showReadings(&m)
 		v.updateKnownHosts(old, &m, touched)
 		hosts[id] = true
 	}

@@ -28,6 +28,31 @@ type State struct {
 	generationSwitches []int64     // position at which each generation served by this process started; later changes are known exactly
 	departures         []departure // recent departures, ascending by position
 	departuresSince    int64       // departures holds every one after this position
+	leaps              []leap      // positions that this process never had, ascending
+}
+
+// leap is the positions between two views of which the second was loaded. What came and went there is not known here, and a
+// reader from another server may have seen it.
+type leap struct{ from, to int64 }
+
+// maxLeaps bounds State.leaps.
+const maxLeaps = 64
+
+// addLeap notes a leap to the state's position.
+func (s *State) addLeap(from int64) {
+	if s.at.Number-from <= 1 {
+		return
+	}
+	s.leaps = append(slices.Clip(s.leaps), leap{from, s.at.Number})
+	if n := len(s.leaps) - maxLeaps; n > 0 {
+		s.departuresSince = max(s.departuresSince, s.leaps[n-1].to)
+		s.leaps = s.leaps[n:]
+	}
+}
+
+// hasLeapt reports whether a position is one that this process never had.
+func (s *State) hasLeapt(at int64) bool {
+	return slices.ContainsFunc(s.leaps, func(l leap) bool { return l.from < at && at < l.to })
 }
 
 // isLoaded reports whether there was a first load.

@@ -116,7 +116,7 @@ func (h *Hub) resolveStart(sub *Subscription, s *State) startPoint {
 		return startPoint{snapshot: true, reason: ResetEpoch}
 	case generation != s.generation:
 		return startPoint{snapshot: true, reason: ResetGeneration}
-	case at.Number < s.generationStart() || at.Number < s.departuresSince:
+	case at.Number < s.generationStart() || at.Number < s.departuresSince || s.hasLeapt(at.Number):
 		return startPoint{snapshot: true, reason: ResetCompacted}
 	}
 	out := startPoint{resumed: true, from: position{len(s.generationSwitches), at.Number}}

@@ -252,7 +252,11 @@ func (v *view) continueFrom(prev *State, now time.Time) *change {
 		next.generation, next.generationSwitches = v.state.generation, append(slices.Clip(prev.generationSwitches), max(at.Number, prev.at.Number))
 	}
 	v.state = &next
-	return v.advanceState(at, now, merged, hosts)
+	c := v.advanceState(at, now, merged, hosts)
+	if prev.isLoaded() {
+		v.state.addLeap(prev.at.Number)
+	}
+	return c
 }
 
 // advanceState creates the next State from the GPUs and hosts that may have changed (a nil GPU is gone) and returns

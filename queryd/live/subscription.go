@@ -94,6 +94,9 @@ func (s *Subscription) nextMessage(beat *Message) *Message {
 	if m := s.nextInitial(); m != nil {
 		return m
 	}
+	if s.hub.State().hasLeapt(s.last.at.Number) { // it came from a server that was ahead
+		return s.restartLost(ResetCompacted)
+	}
 	if s.mode == EventsMode {
 		if m := s.nextQueued(); m != nil {
 			return m
@@ -108,7 +111,7 @@ func (s *Subscription) nextMessage(beat *Message) *Message {
 		if beat.AsOf.After(s.confirmedAsOf) { // a server cut off from etcd cannot know whether etcd lost the position
 			s.confirmedAsOf = beat.AsOf
 			if s.heartbeatsAhead++; s.heartbeatsAhead > maxHeartbeatsAhead {
-				return s.restartLost()
+				return s.restartLost(ResetEpoch)
 			}
 		}
 		return &Message{Kind: Heartbeat, Token: s.last.token, At: s.last.at, Folded: s.last.folded, AsOf: beat.AsOf, Time: beat.Time}
@@ -123,17 +126,17 @@ const maxHeartbeatsAhead = 3
 // notAhead is the heartbeatsAhead of a reader that did not come from another server, or whose position was reached.
 const notAhead = math.MinInt
 
-// restartLost starts a reader again whose position is never reached here.
-func (s *Subscription) restartLost() *Message {
+// restartLost starts a reader again whose position this server never had.
+func (s *Subscription) restartLost(reason string) *Message {
 	s.hub.mu.Lock()
 	e := s.group.Load().snapshotForJoin(s.hub.State())
 	s.mu.Lock()
 	s.queue, s.start = queue{}, &startPoint{} // the queue is older than the snapshot; nothing is skipped any more
 	s.mu.Unlock()
 	s.hub.mu.Unlock()
-	s.hub.metrics.resets.WithLabelValues(ResetEpoch).Inc()
+	s.hub.metrics.resets.WithLabelValues(reason).Inc()
 	s.heartbeatsAhead, s.last = notAhead, e.state.streamPosition
-	s.restartFrom(e, ResetEpoch)
+	s.restartFrom(e, reason)
 	return s.nextInitial()
 }
 

@@ -38,9 +38,11 @@ func filterGPUs(state *live.State, hosts []events.HostID, id string) []events.GP
 	}
 	found := []events.GPUID{events.GPUID(id)}
 	for _, host := range hosts {
-		if g, ok := state.GPU(events.GPUID(string(host) + ":" + id)); ok {
-			found = append(found, g.OwnName())
+		name := events.GPUID(string(host) + ":" + id) // of a GPU that has left the view, too
+		if g, ok := state.GPU(name); ok {
+			name = g.OwnName()
 		}
+		found = append(found, name)
 	}
 	return found
 }

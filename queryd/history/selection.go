@@ -40,6 +40,11 @@ func newSelection(s *live.State, q Query) *selection {
 	return sel
 }
 
+// Knows reports whether a name is of a GPU that has records, also of one that has left the view.
+func Knows(s *live.State, id events.GPUID) bool {
+	return len(newSelection(s, Query{GPUs: []events.GPUID{id}}).hosts) > 0
+}
+
 // addGPU adds the GPUs of a name, and adds the hosts that they were seen on to seen. It returns the names in records by which
 // further hosts may have them: also a GPU that has left the view is found by the name that its records have.
 func (sel *selection) addGPU(s *live.State, id events.GPUID, seen map[events.HostID]bool) (known []events.GPUID) {

@@ -53,12 +53,24 @@ func (a *API) serveGPUTelemetry(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	g, err := findGPU(c, s)
+	name, err := findName(c, s)
 	if err != nil {
 		return err
 	}
-	q.GPUs = []events.GPUID{g.OwnName()}
+	q.GPUs = []events.GPUID{name}
 	return a.answerPage(c, p, s, q)
+}
+
+// findName returns a name in history of the GPU in the path, which may have left the view.
+func findName(c *fiber.Ctx, s *live.State) (events.GPUID, error) {
+	g, err := findGPU(c, s)
+	if err == nil {
+		return g.OwnName(), nil
+	}
+	if id, bad := pathSegment(c, "id"); bad == nil && history.Knows(s, events.GPUID(id)) {
+		return events.GPUID(id), nil
+	}
+	return "", err
 }
 
 // parseQuery parses the parameters of every history query.

@@ -69,7 +69,7 @@ func (h *History) rewindHosts(ctx context.Context, s *live.State, hosts []*live.
 	var pending []*pastHost
 	for _, host := range hosts {
 		switch p := newPastHost(host, at); {
-		case host.FirstSeen > at:
+		case host.FirstSeen > at, host.Identity.Joined.Node != "" && len(host.Identity.GPUs) == 0: // its records are its node's
 		case host.LastSeen <= at && len(host.Live.Entities) > 0:
 			models = append(models, projections.Stored{Host: host.ID, Partition: host.Partition, Live: &host.Live, Identity: &host.Identity})
 		case p.isComplete():

@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"cmp"
 	"net"
 	"strconv"
 	"strings"
@@ -19,28 +18,6 @@ func deviceIndex(device string) string {
 		return index
 	}
 	return ""
-}
-
-// uuidOf returns a UUID as NVIDIA spells it, so that GPU-5FD4…, gpu-5fd4… and 5fd4… (nvidia_gpu_exporter leaves out
-// the prefix) are one GPU. It returns any other text unchanged.
-func uuidOf(text string) string {
-	const form = "00000000-0000-0000-0000-000000000000"
-	start := len(text) - len(form)
-	if start != 0 && start != len("GPU-") {
-		return text
-	}
-	prefix := strings.ToUpper(text[:start])
-	if prefix != "" && prefix != "GPU-" && prefix != "MIG-" {
-		return text
-	}
-	for i, want := range []byte(form) {
-		c := text[start+i]
-		digit := '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-		if want == '-' && c != '-' || want != '-' && !digit {
-			return text
-		}
-	}
-	return cmp.Or(prefix, "GPU-") + strings.ToLower(text[start:])
 }
 
 // pciAddress returns an address in lower case with a domain of 8 digits, so that 0F:00.0 and 00000000:0f:00.0 are

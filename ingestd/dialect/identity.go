@@ -42,7 +42,7 @@ func (s *Source) fillIdentity(id *events.Identity) {
 		s.addConflict(id, v, exported[v.field])
 	}
 	s.dropExporterPod(id, &values, exported)
-	id.UUID, id.Index, id.Device = uuidOf(values[UUID]), values[Index], values[Device]
+	id.UUID, id.Index, id.Device = events.CanonicalUUID(values[UUID]), values[Index], values[Device]
 	id.Model, id.Driver = values[Model], values[Driver]
 	id.MIG, id.MIGProfile = values[MIG], values[MIGProfile]
 	id.Pod, id.Namespace, id.Container = values[Pod], values[Namespace], values[Container]
@@ -124,7 +124,7 @@ func sameValue(f Field, a, b string) bool {
 		y, ok := indexOf(b)
 		return ok && x == y
 	case UUID:
-		return uuidOf(a) == uuidOf(b)
+		return events.CanonicalUUID(a) == events.CanonicalUUID(b)
 	}
 	return a == b
 }

@@ -157,7 +157,7 @@ func isAbsentName(f Field, text string) bool {
 	case Host, Pod, Namespace, Container, Metric:
 		return text == "" || strings.EqualFold(text, "N/A") || strings.EqualFold(text, "[N/A]")
 	case UUID:
-		return metric.Token([]byte(text)) != events.Present || !events.RealUUID(uuidOf(text))
+		return metric.Token([]byte(text)) != events.Present || !events.RealUUID(events.CanonicalUUID(text))
 	}
 	return metric.Token([]byte(text)) != events.Present
 }

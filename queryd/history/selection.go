@@ -62,7 +62,7 @@ func (sel *selection) addGPU(s *live.State, id events.GPUID, seen map[events.Hos
 	}
 	if len(found) == 0 {
 		sel.gpus = append(sel.gpus, known[0])
-		for host, rest := range s.HostsInName(id) {
+		for host, rest := range s.HostsInName(known[0]) {
 			if name, had := pastName(host, rest); had {
 				sel.gpus = append(sel.gpus, name)
 				known = append(known, name)

@@ -127,7 +127,7 @@ func assignSlots(prev *State, merged map[events.GPUID]*projections.GPU) map[*pro
 // hosts that report it at the same time.
 func (s *State) NamedGPUs(id events.GPUID) []*projections.GPU {
 	var gpus []*projections.GPU
-	for _, e := range s.findAllNamed(id) {
+	for _, e := range s.findAllNamed(id.Canonical()) {
 		gpus = append(gpus, e.gpu)
 	}
 	return gpus

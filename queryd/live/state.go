@@ -92,11 +92,11 @@ func (s *State) Hosts() []*Host { return s.shown }
 // AllHosts returns the hosts with readings or history, sorted by name.
 func (s *State) AllHosts() []*Host { return s.hosts }
 
-// GPU returns a GPU by its UUID (or other id), or by "host:index", "host:pci-address" or "host:uuid": the GPU that has
+// GPU returns a GPU by its UUID in any spelling (or other id), or by "host:index", "host:pci-address" or "host:uuid": the GPU that has
 // that name there now. If several GPUs had it, it returns the one with the newest record. If several hosts report a UUID at
 // the same time, it returns the GPU whose id the UUID is (projections.MergeGPU).
 func (s *State) GPU(id events.GPUID) (*projections.GPU, bool) {
-	if e := s.findNamed(id); e != nil {
+	if e := s.findNamed(id.Canonical()); e != nil {
 		return e.gpu, true
 	}
 	return nil, false

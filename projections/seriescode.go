@@ -52,6 +52,8 @@ type seriesCoder struct {
 	vectorOf []int // by column
 	groups   []seriesGroup
 	shapes   [][]int // columns of the first group of each shape
+	byShape  map[string]int
+	key      []byte
 }
 
 // seriesGroup is the columns of one entity under one identity.
@@ -160,12 +162,34 @@ func (c *seriesCoder) collectGroups() {
 func sameGroup(a, b *Column) bool { return a.Identity == b.Identity && a.Entity == b.Entity }
 
 func (c *seriesCoder) addGroup(columns []int) {
-	shape := slices.IndexFunc(c.shapes, func(of []int) bool { return slices.EqualFunc(of, columns, c.sameColumn) })
-	if shape < 0 {
+	c.groups = append(c.groups, seriesGroup{columns: columns, shape: c.shapeOf(columns)})
+}
+
+// shapeOf returns the shape of columns, which it adds when it is not there: mostly it is the last one's or the first one's.
+func (c *seriesCoder) shapeOf(columns []int) int {
+	for _, shape := range [...]int{len(c.shapes) - 1, 0} {
+		if shape >= 0 && shape < len(c.shapes) && slices.EqualFunc(c.shapes[shape], columns, c.sameColumn) {
+			return shape
+		}
+	}
+	c.key = c.key[:0]
+	for _, i := range columns {
+		col := &c.series.Columns[i]
+		c.key = binary.AppendUvarint(c.key, uint64(c.vectorOf[i]))
+		for _, text := range [...]string{col.Metric, col.Source} {
+			c.key = append(binary.AppendUvarint(c.key, uint64(len(text))), text...)
+		}
+	}
+	shape, ok := c.byShape[string(c.key)]
+	if !ok {
+		if c.byShape == nil {
+			c.byShape = make(map[string]int, 8)
+		}
 		shape = len(c.shapes)
+		c.byShape[string(c.key)] = shape
 		c.shapes = append(c.shapes, columns)
 	}
-	c.groups = append(c.groups, seriesGroup{columns: columns, shape: shape})
+	return shape
 }
 
 // sameColumn reports whether two columns are one column of a shape.

@@ -33,7 +33,7 @@ const upgradeDir = "testdata/upgrade"
 const (
 	upgradeData    = "data.tar.zst"
 	upgradeAnswers = "answers.json"
-	upgradeChanged = "refolded.json" // answers that a later model version gives in place of recorded ones
+	upgradeChanged = "refolded.json" // answers of a later model version in place of recorded ones
 )
 
 // exchange is a request and the answer recorded for it.

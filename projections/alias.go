@@ -9,12 +9,14 @@ import (
 )
 
 // Names resolves the names that the records of one host give its GPUs. A record without a UUID names its GPU by index or
-// PCI address; where other records give that index or address to a GPU with a UUID, it is that GPU. Names is a function
-// of the host's identity alone, so of its records, in any order. A nil Names resolves each name to itself.
+// PCI address; where other records give that index or address to a GPU with a UUID, it is that GPU, but for the time when
+// that GPU was on another host (WithAway). Names is a function of records alone, in any order. A nil Names resolves each name to
+// itself.
 type Names struct {
 	owners  map[events.GPUID][]claim // by name: the GPUs with a UUID that had it
 	pcis    map[events.GPUID][]claim // by "host:index" without a UUID: the "host:pci-address" that it had
 	indices map[events.GPUID][]claim // the reverse
+	away    map[events.GPUID][]Span  // by GPU with a UUID: when it was on another host (Away)
 }
 
 // claim is a run of windows in which a GPU had a name.
@@ -52,6 +54,22 @@ func (id *Identity) Names(host events.HostID) *Names {
 	return n
 }
 
+// WithAway returns the names with the times in which GPUs with a UUID were on another host (Away). Names is not changed.
+func (n *Names) WithAway(away map[events.GPUID][]Span) *Names {
+	if n == nil || len(n.away)+len(away) == 0 {
+		return n
+	}
+	return &Names{owners: n.owners, pcis: n.pcis, indices: n.indices, away: away}
+}
+
+// Away returns the times given to WithAway.
+func (n *Names) Away() map[events.GPUID][]Span {
+	if n == nil {
+		return nil
+	}
+	return n.away
+}
+
 // Resolve returns the GPU that had a name at an instant: the owner of the run of windows that holds the instant, of
 // several of the one that began last; outside of all runs the last owner before, else the first one after. A name that
 // nobody owned is a GPU of its own.
@@ -59,22 +77,32 @@ func (n *Names) Resolve(name events.GPUID, at events.Timestamp) events.GPUID {
 	if n == nil {
 		return name
 	}
-	if owner := claimAt(n.owners[name], at); owner != nil {
-		return owner.gpu
+	if owner, ok := n.ownerAt(name, at); ok {
+		return owner
 	}
 	if pci := claimAt(n.pcis[name], at); pci != nil {
-		if owner := claimAt(n.owners[pci.gpu], at); owner != nil {
-			return owner.gpu
+		if owner, ok := n.ownerAt(pci.gpu, at); ok {
+			return owner
 		}
 		return name
 	}
 	if index := claimAt(n.indices[name], at); index != nil {
-		if owner := claimAt(n.owners[index.gpu], at); owner != nil {
-			return owner.gpu
+		if owner, ok := n.ownerAt(index.gpu, at); ok {
+			return owner
 		}
 		return index.gpu
 	}
 	return name
+}
+
+// ownerAt returns the GPU with a UUID that had a name at an instant; ok is false when none had it ever, or when it was on another
+// host then.
+func (n *Names) ownerAt(name events.GPUID, at events.Timestamp) (gpu events.GPUID, ok bool) {
+	c := claimAt(n.owners[name], at)
+	if c == nil || slices.ContainsFunc(n.away[c.gpu], func(s Span) bool { return s.From <= at && at <= s.To }) {
+		return "", false
+	}
+	return c.gpu, true
 }
 
 // claimAt returns the claim that holds at an instant, nil when there is none at all.
@@ -110,6 +138,13 @@ func (n *Names) until(name events.GPUID, at events.Timestamp) events.Timestamp {
 		}
 		if over := (c.last + 1).Start(); over > at {
 			end = min(end, over)
+		}
+		for _, s := range n.away[c.gpu] {
+			if s.From > at {
+				end = min(end, s.From)
+			} else if s.To >= at && s.To < maxTime {
+				end = min(end, s.To+1)
+			}
 		}
 	})
 	return end

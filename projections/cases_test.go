@@ -364,11 +364,32 @@ func (w *world) renderSeries(b *strings.Builder, r *run) {
 	}
 }
 
+// names returns the names of all hosts.
+func (w *world) names() map[events.HostID]*Names {
+	all, away := make(map[events.HostID]*Names), make(map[events.HostID]map[events.GPUID][]Span)
+	hosts := make(map[events.GPUID][]Fragment)
+	for id, r := range w.hosts {
+		all[id], away[id] = r.host.Identity.Names(id), make(map[events.GPUID][]Span)
+		for _, k := range r.host.Identity.GPUs {
+			hosts[k.Name] = append(hosts[k.Name], Fragment{Host: &r.host, Names: all[id]})
+		}
+	}
+	for gpu, some := range hosts {
+		for id, spans := range Away(gpu, some) {
+			away[id][gpu] = spans
+		}
+	}
+	for id := range all {
+		all[id] = all[id].WithAway(away[id])
+	}
+	return all
+}
+
 // gpus merges the GPUs of all hosts, by their id.
 func (w *world) gpus() map[events.GPUID][]*GPU {
-	fragments := make(map[events.GPUID][]Fragment)
+	fragments, names := make(map[events.GPUID][]Fragment), w.names()
 	for _, r := range w.hosts {
-		for gpu, f := range r.host.Fragments(r.host.Identity.Names(r.host.ID)) {
+		for gpu, f := range r.host.Fragments(names[r.host.ID]) {
 			fragments[gpu] = append(fragments[gpu], f)
 		}
 	}
@@ -410,10 +431,10 @@ func (w *world) renderTotals(b *strings.Builder) {
 }
 
 func (w *world) renderEntries(b *strings.Builder, r *run, options []string) {
-	f := w.readFilter(options)
+	f, names := w.readFilter(options), w.names()[r.host.ID]
 	for _, win := range sortedWindows(r.history) {
 		s := r.history[win]
-		s = r.host.Resolve(r.host.Identity.Names(r.host.ID), &s)
+		s = r.host.Resolve(names, &s)
 		for _, e := range Entries(r.host.ID, &s, f) {
 			fmt.Fprintf(b, "%s %s as %s\n", e.At, entityText(e.Entity), identityText(e.Identity))
 			for _, reading := range e.Readings {

@@ -33,7 +33,7 @@ func (h *Host) Fragments(n *Names) iter.Seq2[events.GPUID, Fragment] {
 		}
 		for gpu, part := range e.resolve(n) {
 			f := shares[gpu]
-			f.Host, f.names = h, n
+			f.Host, f.Names = h, n
 			f.Entities = append(f.Entities, part)
 			shares[gpu] = f
 		}

@@ -12,17 +12,16 @@ import (
 // Fragment is one host's share of one GPU: its entities there.
 type Fragment struct {
 	Host     *Host
+	Names    *Names        // the host's; may be nil
 	Entities []*LiveEntity // the GPU itself and its parts, sorted by Part; several of one part under different names
-	names    *Names
 }
 
 // MergeGPU returns one GPU merged from the fragments of its hosts: the newest reading of each metric; ties: the smaller
 // host name. It does not change its arguments, and may share their readings. The fragments' order does not matter.
 //
-// A host has the GPU as long as its newest record of it is at most StaleAfter older than the newest of any host. Mostly one
-// host has it, and the others had it before. Where several have it, each keeps its own: the host where it was seen first
-// comes first, with the GPU's id and all earlier records, and the GPUs of the others have the id "host:uuid" (ConflictID).
-// All of them list the others under Conflict.
+// Mostly one host has the GPU, and the others had it before: it went from host to host (tenure.takesFrom). Where several have
+// it, each keeps its own: one comes first (comparePrecedence), with the GPU's id and all earlier records, and the GPUs of the
+// others have the id "host:uuid" (ConflictID). All of them list the others under Conflict.
 func MergeGPU(id events.GPUID, fragments []Fragment) []*GPU {
 	if len(fragments) > 1 {
 		fragments = slices.DeleteFunc(slices.Clone(fragments), func(f Fragment) bool { return len(f.Entities) == 0 })
@@ -35,7 +34,6 @@ func MergeGPU(id events.GPUID, fragments []Fragment) []*GPU {
 		return []*GPU{mergeFragments(id, &fragments[0], fragments)}
 	}
 	holders, before := splitHolders(id, fragments)
-	slices.SortStableFunc(holders, func(a, b Fragment) int { return cmp.Compare(a.firstSeen(id), b.firstSeen(id)) })
 	all := make([]*GPU, len(holders))
 	for i := range holders {
 		f := &holders[i]
@@ -70,17 +68,23 @@ func (g *GPU) OwnName() events.GPUID {
 	return ConflictID(g.Host, events.GPUID(g.Identity.UUID))
 }
 
-// splitHolders divides fragments into the ones of hosts that have the GPU, and of hosts that had it before.
+// splitHolders divides fragments into the ones of hosts that have the GPU, in order of their precedence, and of hosts that had
+// it before.
 func splitHolders(id events.GPUID, fragments []Fragment) (holders, before []Fragment) {
-	newest := minTime
+	tenures := make([]*tenure, len(fragments))
 	for i := range fragments {
-		newest = max(newest, fragments[i].lastSeen())
+		tenures[i] = fragments[i].tenure(id)
 	}
-	for _, f := range fragments {
-		if elapsed(f.lastSeen(), newest) <= StaleAfter {
-			holders = append(holders, f)
+	order := make([]int, len(fragments))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return comparePrecedence(tenures[a], tenures[b]) })
+	for _, i := range order {
+		if slices.ContainsFunc(tenures, func(t *tenure) bool { _, takes := t.takesFrom(tenures[i]); return takes }) {
+			before = append(before, fragments[i])
 		} else {
-			before = append(before, f)
+			holders = append(holders, fragments[i])
 		}
 	}
 	return holders, before
@@ -156,7 +160,7 @@ func (f *Fragment) firstSeen(id events.GPUID) events.Timestamp {
 			continue
 		}
 		last = e.Entity.GPU
-		if k, ok := f.Host.Identity.Find(last); ok && (last == id || f.names.Resolve(last, k.FirstSeen) == id) {
+		if k, ok := f.Host.Identity.Find(last); ok && (last == id || f.Names.Resolve(last, k.FirstSeen) == id) {
 			first = min(first, k.FirstSeen)
 		}
 	}

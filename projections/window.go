@@ -67,6 +67,22 @@ func addWindow(spans []WindowRange, w Window) (all []WindowRange, changed bool) 
 	return append(all, spans[i:]...), true
 }
 
+// windowsBetween returns the first and the last of the windows after one and before another one, and how many there are.
+func windowsBetween(spans []WindowRange, after, before Window) (first, last Window, n int) {
+	i, _ := findWindow(spans, after+1)
+	for _, s := range spans[i:] {
+		from, to := max(s.First, after+1), min(s.Last, before-1)
+		if from > to {
+			break
+		}
+		if n == 0 {
+			first = from
+		}
+		last, n = to, n+int(to-from)+1
+	}
+	return first, last, n
+}
+
 // checkWindows returns an error unless spans are disjoint, ascending and not adjacent, and contain instants of a
 // Timestamp only.
 func checkWindows(spans []WindowRange) error {

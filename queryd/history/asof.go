@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -54,6 +55,13 @@ func withSharedGPUs(s *live.State, only []events.HostID) []*live.Host {
 		if len(g.Hosts)+len(g.Conflict) > 1 && slices.ContainsFunc(only, func(id events.HostID) bool { return slices.Contains(g.Hosts, id) || slices.Contains(g.Conflict, id) }) {
 			for _, id := range slices.Concat(g.Hosts, g.Conflict) {
 				wanted[id] = true
+			}
+		}
+	}
+	for _, id := range only {
+		if host, ok := s.AnyHost(id); ok && len(host.Names.Away()) > 0 {
+			for _, other := range s.KnownOn(slices.Collect(maps.Keys(host.Names.Away()))...) {
+				wanted[other] = true
 			}
 		}
 	}

@@ -72,10 +72,13 @@ func (c *chaos) connect(cl *client) *client {
 	return cl
 }
 
-// report stores readings of some GPUs of a host: known and new ones, now and then late ones, on any host.
+// report stores readings of some GPUs of a host: known and new ones, now and then late ones or ones by index alone, on any host.
 func (c *chaos) report() {
 	host := events.HostID([]string{"h1", "h2", "h3", "g1", "g2"}[c.rand.IntN(5)])
 	var all []livetest.Reading
+	if c.rand.IntN(4) == 0 { // long enough for a GPU to have moved
+		c.clock += events.Timestamp(c.rand.Int64N(int64(90 * time.Minute)))
+	}
 	for range 1 + c.rand.IntN(3) {
 		c.clock++
 		n := c.rand.IntN(6)
@@ -83,6 +86,9 @@ func (c *chaos) report() {
 			At: c.clock - events.Timestamp(c.rand.IntN(2)*c.rand.IntN(50)), Value: c.rand.Int64N(3)}
 		if c.rand.IntN(5) == 0 {
 			reading.Index = c.rand.IntN(6) // moved to another slot
+		}
+		if c.rand.IntN(5) == 0 {
+			reading.UUID = "" // by index alone
 		}
 		if c.rand.IntN(4) == 0 {
 			reading.Part = fmt.Sprintf("mig:%d", c.rand.IntN(3))

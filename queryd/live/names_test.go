@@ -63,6 +63,31 @@ func TestASubscriptionByIndexSeesTheUUIDCome(t *testing.T) {
 	})
 }
 
+// A GPU moves to another host, and the log by index alone goes on at the host where it was: the readings are the slot's, and
+// readers of either see that.
+func TestReadingsByIndexStayWhereTheGPUWas(t *testing.T) {
+	inBubble(t, live.Config{Heartbeat: time.Hour}, func(r *rig) {
+		r.set("h1", "GPU-a", 0, 1)
+		r.set("h1", "", 0, 2)
+		r.start()
+		slot := r.subscribe(live.Options{Filter: live.Filter{GPUs: []events.GPUID{"h1:0"}}, Mode: live.EventsMode, Snapshot: true})
+		gpu := r.subscribe(live.Options{Filter: live.Filter{GPUs: []events.GPUID{"GPU-a"}}, Mode: live.EventsMode, Snapshot: true})
+		r.expect(slot, "snap h1/GPU-a:UTIL=2", "synced")
+		r.expect(gpu, "snap h1/GPU-a:UTIL=2", "synced")
+		r.set("h2", "GPU-a", 5, 3)
+		r.clock += events.Timestamp(10 * time.Minute)
+		r.set("h1", "", 0, 4)
+		r.all(slot)
+		r.all(gpu)
+		r.set("h2", "GPU-a", 5, 5)
+		r.expect(slot, "upd -GPU-a h1/h1:0:UTIL=4")
+		r.expect(gpu, "upd -h2:GPU-a h2/GPU-a:UTIL=5")
+		r.set("h1", "", 0, 6)
+		r.expect(slot, "upd h1/h1:0:UTIL=6")
+		r.expect(gpu)
+	})
+}
+
 func TestAFilterByUUIDSelectsTheGPUOfEveryHostThatReportsIt(t *testing.T) {
 	inBubble(t, live.Config{Heartbeat: time.Hour}, func(r *rig) {
 		r.set("h1", "GPU-a", 0, 1)

@@ -2,6 +2,7 @@ package live
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -17,7 +18,7 @@ const maxDepartures = 4096
 type view struct {
 	facts      events.Facts
 	models     map[events.HostID]*hostModel
-	hostsByGPU map[events.GPUID][]events.HostID   // the hosts that know a GPU, sorted
+	hostsByGPU map[events.GPUID][]events.HostID   // the hosts whose records have a GPU's name, sorted
 	conflicts  map[events.GPUID][]events.GPUID    // by GPU: the ids under which other hosts have it too
 	releases   map[events.HostID]events.Timestamp // when the next readings ahead of their time come
 	clock      events.Timestamp                   // the newest append of any host: by it the time of readings comes, in each server at the same position
@@ -88,11 +89,46 @@ func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 	if b.At.Number > v.state.at.Number { // else there is no position for it
 		v.releaseReadings(touched, hosts)
 	}
+	v.updateAway(touched, hosts)
 	merged := map[events.GPUID]*projections.GPU{}
 	for id := range touched {
 		v.mergeGPU(id, merged)
 	}
 	return v.advanceState(b.At, now, merged, hosts)
+}
+
+// updateAway updates when GPUs that several hosts know were not on one of them, after these GPUs changed, and the hosts whose names
+// mean other GPUs by that.
+func (v *view) updateAway(touched map[events.GPUID]bool, hosts map[events.HostID]bool) {
+	changed := map[events.HostID]map[events.GPUID][]projections.Span{}
+	for id := range touched {
+		known := v.hostsByGPU[id]
+		if len(known) == 1 && len(v.models[known[0]].names.Away()[id]) == 0 {
+			continue
+		}
+		away := projections.Away(id, v.fragments(id))
+		for _, host := range known {
+			m := v.models[host]
+			if m.names == nil || slices.Equal(m.names.Away()[id], away[host]) {
+				continue
+			}
+			if changed[host] == nil {
+				changed[host] = maps.Clone(m.names.Away())
+				if changed[host] == nil {
+					changed[host] = map[events.GPUID][]projections.Span{}
+				}
+			}
+			changed[host][id] = away[host]
+		}
+	}
+	for id, away := range changed {
+		maps.DeleteFunc(away, func(_ events.GPUID, spans []projections.Span) bool { return len(spans) == 0 })
+		old := v.models[id]
+		m := *old
+		m.names = old.names.WithAway(away)
+		v.replaceModel(old, &m, touched)
+		hosts[id] = true
+	}
 }
 
 // applyHost replaces a host's stored models and adds the GPUs that this may change to touched.
@@ -113,9 +149,15 @@ func (v *view) applyHost(s *projections.Stored, touched map[events.GPUID]bool) {
 	}
 	if s.Identity != nil {
 		m.Identity = *s.Identity
-		m.names = m.Identity.Names(s.Host)
+		m.names = m.Identity.Names(s.Host).WithAway(m.names.Away())
 	}
+	v.replaceModel(old, m, touched)
+}
+
+// replaceModel replaces a host's model (nil: none before), and adds the GPUs that this may change to touched.
+func (v *view) replaceModel(old, m *hostModel, touched map[events.GPUID]bool) {
 	v.showReadings(m)
+	v.models[m.ID] = m
 	v.updateKnownHosts(old, m, touched)
 }
 
@@ -133,7 +175,6 @@ func (v *view) showReadings(m *hostModel) {
 		m.shares = append(m.shares, gpuShare{id, f})
 	}
 	slices.SortFunc(m.shares, func(a, b gpuShare) int { return cmp.Compare(a.gpu, b.gpu) })
-	v.models[m.ID] = m
 }
 
 // releaseReadings shows readings whose time has come since.
@@ -144,35 +185,70 @@ func (v *view) releaseReadings(touched map[events.GPUID]bool, hosts map[events.H
 		}
 		old := v.models[id]
 		m := *old
-		v.showReadings(&m)
-		v.updateKnownHosts(old, &m, touched)
+		v.replaceModel(old, &m, touched)
 		hosts[id] = true
 	}
 }
 
-// updateKnownHosts updates hostsByGPU after a host's model changed, and adds the GPUs of both models to touched.
+// updateKnownHosts updates hostsByGPU after a host's model changed, and adds the GPUs that this may change to touched: those
+// with readings in one of the models, and those whose names other hosts' records have too.
 func (v *view) updateKnownHosts(old, now *hostModel, touched map[events.GPUID]bool) {
 	if old != nil {
-		for _, s := range old.shares {
-			touched[s.gpu] = true
-			if now != nil {
-				if _, has := now.findShare(s.gpu); has {
-					continue
-				}
+		for id, shown := range old.namesUnlike(now) {
+			if now == nil || !now.knows(id) {
+				v.forgetGPU(id, old.ID)
 			}
-			v.forgetGPU(s.gpu, old.ID)
+			if shown || len(v.hostsByGPU[id]) > 0 {
+				touched[id] = true
+			}
 		}
 	}
 	if now == nil {
 		return
 	}
-	for _, s := range now.shares {
-		touched[s.gpu] = true
-		hosts := v.hostsByGPU[s.gpu]
+	for id, shown := range now.namesUnlike(old) {
+		hosts := v.hostsByGPU[id]
 		if at, found := slices.BinarySearch(hosts, now.ID); !found {
-			v.hostsByGPU[s.gpu] = slices.Insert(hosts, at, now.ID)
+			hosts = slices.Insert(hosts, at, now.ID)
+			v.hostsByGPU[id] = hosts
+		}
+		if shown || len(hosts) > 1 {
+			touched[id] = true
 		}
 	}
+	for id := range now.names.Away() {
+		touched[id] = true
+	}
+}
+
+// namesUnlike yields the GPUs of the host with readings, and the other names in its records unless these are the same in
+// another model (nil: none).
+func (m *hostModel) namesUnlike(other *hostModel) iter.Seq2[events.GPUID, bool] {
+	return func(yield func(id events.GPUID, shown bool) bool) {
+		for _, s := range m.shares {
+			if !yield(s.gpu, true) {
+				return
+			}
+		}
+		known := m.Identity.GPUs
+		if len(known) == 0 || other != nil && len(other.Identity.GPUs) == len(known) && &other.Identity.GPUs[0] == &known[0] {
+			return
+		}
+		for i := range known {
+			if id := known[i].Name; id != "" && !yield(id, false) {
+				return
+			}
+		}
+	}
+}
+
+// knows reports whether records of the host have a GPU's name.
+func (m *hostModel) knows(id events.GPUID) bool {
+	if _, known := m.Identity.Find(id); known {
+		return true
+	}
+	_, has := m.findShare(id)
+	return has
 }
 
 func (v *view) forgetGPU(id events.GPUID, host events.HostID) {
@@ -192,17 +268,25 @@ func (v *view) mergeGPU(id events.GPUID, merged map[events.GPUID]*projections.GP
 		merged[other] = nil
 	}
 	delete(v.conflicts, id)
-	hosts := v.hostsByGPU[id]
-	fragments := make([]projections.Fragment, len(hosts))
-	for i, h := range hosts {
-		fragments[i], _ = v.models[h].findShare(id)
-	}
-	for _, g := range projections.MergeGPU(id, fragments) {
+	for _, g := range projections.MergeGPU(id, v.fragments(id)) {
 		merged[g.ID] = g
 		if g.ID != id {
 			v.conflicts[id] = append(v.conflicts[id], g.ID)
 		}
 	}
+}
+
+// fragments returns the shares of the hosts whose records have a GPU's name; those of hosts without readings of it are empty.
+func (v *view) fragments(id events.GPUID) []projections.Fragment {
+	hosts := v.hostsByGPU[id]
+	all := make([]projections.Fragment, len(hosts))
+	for i, h := range hosts {
+		m, ok := v.models[h], false
+		if all[i], ok = m.findShare(id); !ok {
+			all[i] = projections.Fragment{Host: &m.Host, Names: m.names}
+		}
+	}
+	return all
 }
 
 // hasReached reports whether this view has folded everything that another view's offsets cover.

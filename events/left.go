@@ -23,5 +23,18 @@ func (e *Event) Left() (appended Timestamp, ok bool) {
 	return appended, ok
 }
 
+// HostDue is the metric of the record by which readings of a host that were ahead of their time become its latest, where nothing
+// else is appended when their time has come. The record's time is the newest of these times.
+//
+// Only collectors append such records. package metric keeps the name from every metric of a source.
+const HostDue = "host_due"
+
+// DueEvent returns the event by which readings of a host become its latest. The same host and instant make the same event.
+func DueEvent(host HostID, due Timestamp) Event {
+	return controlEvent(host, Record{Identity: &Identity{}, Metric: HostDue, At: due})
+}
+
 // IsControl reports whether a metric is the pipeline's own: its records say something of their host, and are no readings.
-func IsControl(metric string) bool { return metric == HostJoined || metric == HostLeft }
+func IsControl(metric string) bool {
+	return metric == HostJoined || metric == HostLeft || metric == HostDue
+}

@@ -95,6 +95,18 @@ func (l Live) Release(now events.Timestamp) (released Live, next events.Timestam
 	return l, next, ok
 }
 
+// NewestDue returns the newest time up to an instant at which readings ahead become the latest; ok is false when there are none.
+func (l *Live) NewestDue(now events.Timestamp) (due events.Timestamp, ok bool) {
+	for i := range l.Entities {
+		for _, a := range l.Entities[i].Ahead {
+			if at := a.At - events.Timestamp(MaxAhead); at <= now && (!ok || at > due) {
+				due, ok = at, true
+			}
+		}
+	}
+	return due, ok
+}
+
 // release returns the entity with the readings ahead up to an instant among the latest.
 func (e *LiveEntity) release(due events.Timestamp) LiveEntity {
 	out := *e

@@ -58,7 +58,7 @@ type Collector struct {
 	owner         *partition.Ownership
 	keeper        *retain.Keeper // nil in tests of folding alone: everything stays in etcd
 	foreign       *foreign.Taker // nil in the same tests: no foreign key is imported
-	leaves        appender       // nil in the same tests: no host leaves
+	passed        appender       // nil in the same tests: no host leaves
 	lg            *slog.Logger
 	workers       chan struct{} // a token per fold in progress
 	limiter       *catchUpLimiter

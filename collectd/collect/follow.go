@@ -81,7 +81,7 @@ func (f *follower) foldPartition(ctx context.Context) error {
 	})
 	group.Go(func() error { return f.commitDue(ctx, folded) })
 	group.Go(func() error { f.runRetention(ctx); return nil })
-	group.Go(func() error { f.removeGone(ctx); return nil })
+	group.Go(func() error { f.appendPassed(ctx); return nil })
 	group.Go(func() error { return f.compactChunks(ctx) })
 	return group.Wait()
 }

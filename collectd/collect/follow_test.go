@@ -29,7 +29,7 @@ type rig struct {
 
 	apply   applyEvent // nil: projections.Host.ApplyWithin
 	version int        // of the models; 0: the current one
-	leaves  appender   // nil: no host leaves
+	passed  appender   // nil: no host leaves
 	metrics *metrics
 }
 
@@ -42,7 +42,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) newCollector(cfg Config) *Collector {
 	c := newCollector(cfg, r.log, nil, nil)
 	c.metrics, c.version = r.metrics, cmp.Or(r.version, snapshot.ModelVersion)
-	if c.leaves = r.leaves; r.apply != nil {
+	if c.passed = r.passed; r.apply != nil {
 		c.apply = r.apply
 	}
 	r.store.mu.Lock()

@@ -26,7 +26,7 @@ func TestAHostLeavesWhenNothingIsAppendedAndComesBack(t *testing.T) {
 		r := newRig(t)
 		const year = 365 * 24 * time.Hour
 		const gone = 30 * 24 * time.Hour
-		r.leaves = r.log
+		r.passed = r.log
 		stop := r.startFollower(Config{GoneAfter: gone})
 		r.appendEvents(readingNow("old-file", year, 1), readingNow("silent", 0, 2), readingNow("busy", 0, 3))
 		r.awaitStored()
@@ -54,6 +54,50 @@ func TestAHostLeavesWhenNothingIsAppendedAndComesBack(t *testing.T) {
 		}
 		r.wantReplay(gone)
 	})
+}
+
+// On a log to which nothing else is appended, an event says that the time of a reading has come.
+func TestTheTimeOfAReadingComesInAQuietLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.passed = r.log
+		stop := r.startFollower(Config{})
+		r.appendEvents(readingNow("node", 0, 1), readingNow("node", -20*time.Minute, 2))
+		r.awaitStored()
+		for _, step := range []struct {
+			sleep time.Duration
+			want  float64
+		}{{0, 1}, {14 * time.Minute, 1}, {2 * time.Minute, 2}} {
+			time.Sleep(step.sleep)
+			r.awaitStored()
+			if got := r.newest("node"); got != step.want {
+				t.Errorf("%s later the latest reading is %g, want %g", step.sleep, got, step.want)
+			}
+		}
+		head, err := r.log.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour)
+		if later, err := r.log.Head(t.Context()); err != nil || later != head {
+			t.Errorf("the log goes on from %v to %v (%v), want one event", head, later, err)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		r.wantReplay(0)
+	})
+}
+
+// newest returns the latest reading of a host with one GPU by the time of its newest append, as a view shows it.
+func (r *rig) newest(host events.HostID) float64 {
+	r.t.Helper()
+	l, err := projections.ParseLive(r.store.live[host])
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	l, _, _ = l.Release(l.Appended)
+	return l.Entities[0].Latest[0].Value.Number.Float()
 }
 
 // wantReplay folds the whole log again, as a rebuild does, and compares.

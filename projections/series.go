@@ -137,9 +137,23 @@ func uniteIdentities(have, more []WindowIdentity) []WindowIdentity {
 	if missing == 0 {
 		return have
 	}
-	all := slices.Concat(have, more)
-	slices.SortFunc(all, func(a, b WindowIdentity) int { return cmp.Compare(a.ID, b.ID) })
-	return slices.CompactFunc(all, func(a, b WindowIdentity) bool { return a.ID == b.ID })
+	all := make([]WindowIdentity, 0, len(have)+missing)
+	for len(have)+len(more) > 0 {
+		switch {
+		case len(more) == 0:
+			return append(all, have...)
+		case len(have) == 0:
+			return append(all, more...)
+		case have[0].ID < more[0].ID:
+			all, have = append(all, have[0]), have[1:]
+		default:
+			if have[0].ID == more[0].ID {
+				have = have[1:]
+			}
+			all, more = append(all, more[0]), more[1:]
+		}
+	}
+	return all
 }
 
 // insertColumns inserts sorted columns with new keys into s.
@@ -176,11 +190,31 @@ func Merge(chunks ...HostWindow) HostWindow {
 		order[i] = dated{series: s, first: s.firstTime()}
 	}
 	slices.SortStableFunc(order, func(a, b dated) int { return cmp.Compare(a.first, b.first) })
-	var all HostWindow
-	for _, d := range order {
-		all.Add(d.series)
+	sorted := make([]HostWindow, len(order))
+	for i, d := range order {
+		sorted[i] = d.series
+	}
+	return mergeSorted(sorted)
+}
+
+// mergeSorted merges chunks one after the other, or by halves if they have few series in common: each copy of the list of series
+// then doubles it.
+func mergeSorted(chunks []HostWindow) (all HostWindow) {
+	if n := len(chunks); n > 2 && haveOwnIdentities(chunks) {
+		all = mergeSorted(chunks[:n/2])
+		all.Add(mergeSorted(chunks[n/2:]))
+		return all
+	}
+	for _, s := range chunks {
+		all.Add(s)
 	}
 	return all
+}
+
+// haveOwnIdentities reports whether most chunks have identities that the others have not, by looking at three of them.
+func haveOwnIdentities(chunks []HostWindow) bool {
+	a, b, c := chunks[0].Identities, chunks[len(chunks)/2].Identities, chunks[len(chunks)-1].Identities
+	return len(uniteIdentities(uniteIdentities(a, b), c)) > 2*max(len(a), len(b), len(c))
 }
 
 // firstTime returns the earliest time of the window's records, or maxTime when it has none.

@@ -178,6 +178,7 @@ func (f *follower) readTo(ctx context.Context, from, head events.Revision) error
 			began = f.limiter.pauseSlice(ctx, began)
 		}
 	}
+	f.endBatch()
 	f.state.advanceTo(head)
 	return nil
 }
@@ -196,6 +197,7 @@ func (f *follower) watchLog(ctx context.Context, delivered func()) error {
 				return err
 			}
 		}
+		f.endBatch()
 		f.state.advanceTo(batch.Upto)
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 // addHistory keeps an event's records for the chunks to write. Fresh records are in no chunk yet. Late records may
 // be, so they are united with the window's stored history and only new ones are kept.
 func (f *follower) addHistory(ctx context.Context, ev *events.Event, since int64, effect projections.Effect, known projections.Identity) error {
-	defer f.lateWindows.evict()
+	defer f.lateWindows.evict(1)
 	for w, records := range effect.Fresh {
 		if f.isCold(w, ev) {
 			continue
@@ -55,7 +55,8 @@ func (f *follower) loadWindow(ctx context.Context, key windowKey, known projecti
 	return nil
 }
 
-// maxCachedRecords bounds the windows that a partition keeps for late records, between events.
+// maxCachedRecords bounds the windows that a partition keeps for late records, between events. Within a batch of events a larger
+// window stays, which each of them would read again.
 const maxCachedRecords = 100_000
 
 type windowKey struct {
@@ -109,11 +110,18 @@ func (c *windowCache) touch(key windowKey) {
 	c.order = append(c.order, key)
 }
 
-// evict drops the least recently used windows while the cache exceeds maxCachedRecords.
-func (c *windowCache) evict() {
-	for c.records > maxCachedRecords {
+// evict drops the least recently used windows while the cache exceeds maxCachedRecords, but keeps so many.
+func (c *windowCache) evict(keep int) {
+	for c.records > maxCachedRecords && len(c.order) > keep {
 		c.records -= c.series[c.order[0]].Records()
 		delete(c.series, c.order[0])
 		c.order = slices.Delete(c.order, 0, 1)
 	}
+}
+
+// endBatch bounds the cache after a batch of events.
+func (f *follower) endBatch() {
+	f.folding.Lock()
+	defer f.folding.Unlock()
+	f.lateWindows.evict(0)
 }

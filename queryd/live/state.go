@@ -179,8 +179,11 @@ type Host struct {
 	entries []*trackedGPU // beside GPUs, sorted by orderTracked
 }
 
-// isShown reports whether the host has readings, or its live model could not be read.
-func (h *Host) isShown() bool { return len(h.Live.Entities) > 0 || h.Live.Appended == 0 }
+// isShown reports whether the host has readings whose time has come, or its live model could not be read.
+func (h *Host) isShown() bool {
+	hasReadings := func(e projections.LiveEntity) bool { return len(e.Latest) > 0 }
+	return h.Live.Appended == 0 || slices.ContainsFunc(h.Live.Entities, hasReadings)
+}
 
 // findNamed returns the GPU that has an index, PCI address or UUID here now, nil if there is none.
 func (h *Host) findNamed(name string) *trackedGPU {

@@ -1,6 +1,7 @@
 package bounds
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ func reading(gpu int, metric string) *events.Record {
 func countAdmitted(f *File, host events.HostID, from, to int) int {
 	n := 0
 	for gpu := from; gpu < to; gpu++ {
-		if f.Admit(host, reading(gpu, "m")) == (Refusal{}) {
+		if f.Admit(context.Background(), host, reading(gpu, "m")) == (Refusal{}) {
 			n++
 		}
 	}
@@ -28,7 +29,7 @@ func countAdmitted(f *File, host events.HostID, from, to int) int {
 
 // Files in flight count for one another, and one that fails leaves what another one brought as well.
 func TestFilesInFlight(t *testing.T) {
-	l := NewLedger(Config{GPUs: 4})
+	l := NewLedger(Config{GPUs: 4}, nil)
 	a, b := l.Begin(), l.Begin()
 	if n := countAdmitted(a, "n1", 0, 3); n != 3 {
 		t.Fatalf("the first file: got %d GPUs, want 3", n)
@@ -53,8 +54,8 @@ func TestFilesInFlight(t *testing.T) {
 
 // The memory is bounded: the hosts that were not sent for longest are forgotten, and no record is refused for it.
 func TestOldestHostsAreForgotten(t *testing.T) {
-	l := NewLedger(Config{GPUs: 4})
-	l.most = 100 // four hosts with 4 GPUs and a metric each
+	l := NewLedger(Config{GPUs: 4}, nil)
+	l.most = 120 // four hosts with 4 GPUs of one index, and a metric each
 	for host := range 1000 {
 		f := l.Begin()
 		name := events.HostID(fmt.Sprintf("n%d", host))
@@ -83,12 +84,12 @@ func TestOldestHostsAreForgotten(t *testing.T) {
 
 // A file with more hosts and metrics than its cache holds is checked like others.
 func TestCacheOfAFileIsBounded(t *testing.T) {
-	l := NewLedger(Config{GPUs: 2, HostMetrics: 2})
+	l := NewLedger(Config{GPUs: 2, HostMetrics: 2}, nil)
 	f := l.Begin()
 	for round := range 2 {
 		for host := range 50_000 {
 			name := events.HostID(fmt.Sprintf("n%d", host))
-			if r := f.Admit(name, reading(0, fmt.Sprintf("m%d", host%40_000))); r != (Refusal{}) {
+			if r := f.Admit(context.Background(), name, reading(0, fmt.Sprintf("m%d", host%40_000))); r != (Refusal{}) {
 				t.Fatalf("round %d, host %d: got %v", round, host, r)
 			}
 			if f.cached > mostCached+1000 {
@@ -108,7 +109,7 @@ func TestCacheOfAFileIsBounded(t *testing.T) {
 // Names that were not sent for a month make room.
 func TestNamesOfLongAgoMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger(Config{Hosts: 2})
+		l := NewLedger(Config{Hosts: 2}, nil)
 		admits := func(host events.HostID) bool {
 			f := l.Begin()
 			defer f.Close(true)
@@ -130,7 +131,7 @@ func TestNamesOfLongAgoMakeRoom(t *testing.T) {
 
 // Files that are checked side by side never count more than the bound together.
 func TestFilesSideBySide(t *testing.T) {
-	l := NewLedger(Config{GPUs: 1000, Hosts: 3})
+	l := NewLedger(Config{GPUs: 1000, Hosts: 3}, nil)
 	admitted := make([]int, 8)
 	var files sync.WaitGroup
 	for i := range admitted {
@@ -170,11 +171,11 @@ func TestPartsWithinAMinute(t *testing.T) {
 			return []*events.Record{part(pid, 0), part(pid, 9)}
 		}},
 	} {
-		f := NewLedger(Config{Parts: 2}).Begin()
+		f := NewLedger(Config{Parts: 2}, nil).Begin()
 		got := 0
 		for _, pid := range test.pids {
 			for _, r := range test.span(pid) {
-				if f.Admit("n1", r) == (Refusal{}) {
+				if f.Admit(context.Background(), "n1", r) == (Refusal{}) {
 					got++
 				}
 			}
@@ -187,12 +188,12 @@ func TestPartsWithinAMinute(t *testing.T) {
 
 // A part that was forgotten counts again when it returns.
 func TestPartsThatReturn(t *testing.T) {
-	f := NewLedger(Config{Parts: 1}).Begin()
+	f := NewLedger(Config{Parts: 1}, nil).Begin()
 	ids := []*events.Identity{{Index: "0", Part: "pid:0"}, {Index: "0", Part: "pid:1"}}
 	got := ""
 	for _, step := range []struct{ part, minute int }{{0, 0}, {1, 5}, {0, 5}, {0, 9}, {1, 9}, {1, 20}} {
 		r := &events.Record{Identity: ids[step.part], Metric: "m", At: events.Timestamp(step.minute) * events.Timestamp(time.Minute)}
-		if f.Admit("n1", r) == (Refusal{}) {
+		if f.Admit(context.Background(), "n1", r) == (Refusal{}) {
 			got += "+"
 		} else {
 			got += "-"

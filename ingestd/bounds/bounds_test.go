@@ -3,12 +3,14 @@ package bounds
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
 )
 
 // reading returns a record of a GPU.
@@ -201,6 +203,70 @@ func TestPartsThatReturn(t *testing.T) {
 	}
 	if got != "++-+-+" {
 		t.Errorf("got %s, want ++-+-+", got)
+	}
+}
+
+// storedHost returns the same models for every host, and counts how often they are read.
+type storedHost struct {
+	models projections.Host
+	reads  int
+}
+
+func (s *storedHost) ReadHost(context.Context, events.HostID) projections.Host {
+	s.reads++
+	return s.models
+}
+
+// An ordinary host is never read. One that brings many names is, now and then, and then everything stored counts: GPUs, values of
+// their fields, parts besides processes, metrics.
+func TestStoredNamesCount(t *testing.T) {
+	stored := &storedHost{models: projections.Host{
+		Identity: projections.Identity{GPUs: []projections.KnownGPU{
+			{Name: "n1:0", Runs: []projections.Run{{Field: projections.FieldIndex, Value: "0"}, {Field: projections.FieldDriver, Value: "550"}}},
+			{Name: "n1:1"},
+		}},
+		Live: projections.Live{Entities: []projections.LiveEntity{
+			{Entity: events.Entity{GPU: "n1:0", Part: "nvlink:1"}, Latest: []projections.Latest{{Metric: "m1"}}},
+			{Entity: events.Entity{GPU: "n1:0", Part: "pid:7"}, Latest: []projections.Latest{{Metric: "m2"}}},
+		}},
+	}}
+	l := NewLedger(Config{GPUs: 2, Values: 2, Parts: 1, HostMetrics: mostUnread + 1}, stored)
+	for range 3 {
+		f := l.Begin()
+		for i := range mostUnread - 3 {
+			if r := f.Admit(t.Context(), "n1", reading(0, fmt.Sprint("other", i))); r != (Refusal{}) {
+				t.Fatal(r)
+			}
+		}
+		f.Close(true)
+	}
+	if stored.reads != 0 {
+		t.Fatalf("an ordinary host was read %d times", stored.reads)
+	}
+	full := l.Begin()
+	for _, c := range []struct {
+		r    events.Record
+		want string
+	}{
+		{events.Record{Identity: &events.Identity{Index: "0"}, Metric: "m0"}, ""}, // the last name before the models are read
+		{events.Record{Identity: &events.Identity{Index: "0"}, Metric: "m1"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "1"}, Metric: "m2"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "0", Driver: "550"}, Metric: "m1"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "0", Part: "nvlink:1"}, Metric: "m1"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "0", Part: "pid:8"}, Metric: "m1"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "2"}, Metric: "m1"}, "too_many_gpus"},
+		{events.Record{Identity: &events.Identity{Index: "0", Driver: "570"}, Metric: "m1"}, "too_many_values"},
+		{events.Record{Identity: &events.Identity{Index: "0", Part: "nvlink:2"}, Metric: "m1"}, "too_many_parts"},
+		{events.Record{Identity: &events.Identity{Index: "0"}, Metric: "m3"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "0"}, Metric: "m4"}, "too_many_metrics"},
+	} {
+		got, _, _ := strings.Cut(full.Admit(t.Context(), "n1", &c.r).Reason, ":")
+		if got != c.want {
+			t.Errorf("%+v, metric %s: got %q, want %q", *c.r.Identity, c.r.Metric, got, c.want)
+		}
+	}
+	if stored.reads != 1 {
+		t.Errorf("the host was read %d times, want once", stored.reads)
 	}
 }
 

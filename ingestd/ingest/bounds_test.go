@@ -40,8 +40,7 @@ func (unreadableModels) Host(context.Context, events.HostID) (projections.Host, 
 	return projections.Host{}, errors.New("the models are damaged")
 }
 
-// A server that starts again holds a host to what is stored of it. If that cannot be read, it goes on with what it counts
-// itself.
+// A server that starts again counts the stored names of a host. If they cannot be read, it counts only those that it accepts.
 func TestBoundsHoldAfterARestart(t *testing.T) {
 	log := pipelinetest.NewRecorder()
 	file := func(from, to int) *strings.Reader {

@@ -194,8 +194,8 @@ func TestBoundsHoldAcrossUploads(t *testing.T) {
 	}
 }
 
-// A process that was started again, and one beside another, count what the log has of a host: each accepts only few of its GPUs beyond
-// the bound, and everything that was accepted can be folded.
+// A process that was started again, and one beside another, count the GPUs that the log has of a host: each accepts only few beyond
+// the bound.
 func TestBoundsHoldAcrossProcesses(t *testing.T) {
 	cfg := bounds.Config{GPUs: 2000}
 	r := newRig(cfg)

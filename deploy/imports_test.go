@@ -15,6 +15,9 @@ const module = "telemetry-pipeline/"
 // arrows says who may import whom of ours: an allow list. A new arrow is an edit here, in the same
 // commit as the import, with its reason beside it.
 //
+// The upload server bounds hosts by the rules and the sizes of the folds, so that what it accepts can be folded: it knows
+// projections, and reads them.
+//
 // The packages named program are their commands apart from package main, which nothing can import: the tests of deploy
 // run as them.
 //
@@ -53,13 +56,13 @@ ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events events/eventlog events/wait
-ingestd/ingest:       events events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/jobs ingestd/pipeline projections/snapshot
+ingestd/ingest:       events events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/jobs ingestd/pipeline projections projections/snapshot
 
 ingestd/answer:       events
-ingestd/bounds:       events
+ingestd/bounds:       events projections
 ingestd/intake:       ingestd/answer ingestd/unpack
-ingestd/pipeline:     events events/eventlog events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/unpack ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint
-ingestd/pipeline/pipelinetest: events events/eventlog events/eventstest projections/snapshot
+ingestd/pipeline:     events events/eventlog events/wait projections ingestd/answer ingestd/bounds ingestd/intake ingestd/unpack ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint
+ingestd/pipeline/pipelinetest: events events/eventlog events/eventstest projections projections/snapshot
 ingestd/jobs:         events/wait ingestd/answer ingestd/intake ingestd/pipeline ingestd/spool ingestd/uploads
 ingestd/unpack:
 ingestd/upload:       events/wait

@@ -38,7 +38,7 @@ func (h *Host) ApplyWithin(ev *events.Event, b Bounds) Effect {
 	}
 	f := fold{
 		host:     h,
-		bounds:   b.withDefaults(),
+		bounds:   b.WithDefaults(),
 		ev:       ev,
 		due:      lastDue(ev.AppendedAt),
 		subjects: make([]subject, len(ev.Identities)),

@@ -10,19 +10,23 @@ import (
 
 // Bounds are the sizes that a host may have, far above real ones. A zero field means its default. Records beyond them are
 // refused: a host whose labels or ids never repeat would else grow until its models fit no value of etcd.
+//
+// Uploads are held to four fifths of the defaults before they are appended (package ingestd/bounds). The rest is for what
+// several servers accept at the same time, so that a fold mostly has room for all that is in the log.
 type Bounds struct {
-	GPUs    int  // names of GPUs in all, default 16,384
-	Parts   int  // parts of one GPU at a time, default 4,096
-	Metrics int  // metrics of one GPU or part, default 4,096
-	Runs    int  // values of all fields of one GPU, default 1,024
+	GPUs    int  // names of GPUs in all, default 20,480
+	Parts   int  // parts of one GPU at a time, default 5,120
+	Metrics int  // metrics of one GPU or part, default 5,120
+	Values  int  // values of all fields of one GPU, default 1,280
 	Closed  bool // nothing new is accepted: the models are as large as they may be
 
 	GoneAfter time.Duration // a GPU leaves the live model when nothing of it was appended for so long, while its host goes on; default GoneAfter
 }
 
-func (b Bounds) withDefaults() Bounds {
+// WithDefaults returns the bounds with defaults in place of zeros.
+func (b Bounds) WithDefaults() Bounds {
 	return Bounds{
-		GPUs: cmp.Or(b.GPUs, 16_384), Parts: cmp.Or(b.Parts, 4096), Metrics: cmp.Or(b.Metrics, 4096), Runs: cmp.Or(b.Runs, 1024), Closed: b.Closed,
+		GPUs: cmp.Or(b.GPUs, 20_480), Parts: cmp.Or(b.Parts, 5120), Metrics: cmp.Or(b.Metrics, 5120), Values: cmp.Or(b.Values, 1280), Closed: b.Closed,
 		GoneAfter: cmp.Or(b.GoneAfter, GoneAfter),
 	}
 }
@@ -139,14 +143,14 @@ func (f *fold) admitMetric(s *slot, metric string) string {
 
 // admitFields returns the reason why a GPU cannot have the fields of an identity, "" when it can.
 func (f *fold) admitFields(id *events.Identity, known *KnownGPU) string {
-	if known == nil || len(known.Runs) < f.bounds.Runs && !f.bounds.Closed || known.hasFields(id) {
+	if known == nil || !f.bounds.Closed && known.hasFewerValues(f.bounds.Values) || known.hasFields(id) {
 		return ""
 	}
 	if f.bounds.Closed {
 		return ClosedReason
 	}
 	return fmt.Sprintf("%s would have had more than %d different indices, addresses, models or drivers: is one of them different in every row?",
-		cmp.Or(string(known.Name), "its host"), f.bounds.Runs)
+		cmp.Or(string(known.Name), "its host"), f.bounds.Values)
 }
 
 // ClosedReason is the reason of a refusal by closed Bounds.

@@ -7,6 +7,24 @@ import (
 	"telemetry-pipeline/events"
 )
 
+// A value that comes again is no further value, however often it does.
+func TestRecurringValuesAreCountedOnce(t *testing.T) {
+	h := Host{}
+	send := func(hour int, device string) Effect {
+		r := record{&events.Identity{UUID: "GPU-a", Device: device}, "m", "m", Window(hour).Start(), events.Value{}, 0}
+		return h.ApplyWithin(event("node-1", []record{r}), Bounds{Values: 4})
+	}
+	for hour := range 20 {
+		send(hour, fmt.Sprint("d", hour%2))
+	}
+	if effect := send(21, "d2"); effect.Refused.Records != 0 {
+		t.Errorf("the fourth value was refused: %s", effect.Refused.Reason)
+	}
+	if effect := send(22, "d3"); effect.Refused.Records != 1 {
+		t.Error("the fifth value was folded")
+	}
+}
+
 // TestRecordsBeyondABoundAreRefusedAlone folds events of which one GPU's records are all beyond a bound, and another's are not.
 func TestRecordsBeyondABoundAreRefusedAlone(t *testing.T) {
 	full, other := &events.Identity{UUID: "GPU-a", Index: "0"}, &events.Identity{UUID: "GPU-b", Index: "1"}
@@ -16,7 +34,7 @@ func TestRecordsBeyondABoundAreRefusedAlone(t *testing.T) {
 		metric func(i int) string
 	}{
 		"metrics": {Bounds{Metrics: 4}, func(int) *events.Identity { return full }, func(i int) string { return fmt.Sprint("m", i) }},
-		"runs": {Bounds{Runs: 4}, func(i int) *events.Identity {
+		"values": {Bounds{Values: 4}, func(i int) *events.Identity {
 			return &events.Identity{UUID: "GPU-a", Index: "0", Device: fmt.Sprint("d", i)}
 		},
 			func(int) string { return "m" }},

@@ -89,15 +89,25 @@ func (k *KnownGPU) uuid() string {
 	return k.Runs[0].Value
 }
 
-// hasFields reports whether every field that an identity sets had that value before.
+// hasFields reports whether every field that an identity sets of its GPU had that value before.
 func (k *KnownGPU) hasFields(id *events.Identity) bool {
-	for _, s := range saidBy(nil, id, 0) {
-		i, _ := slices.BinarySearchFunc(k.Runs, Run{Field: s.Field, Value: s.Value}, compareRunValue)
-		if i == len(k.Runs) || k.Runs[i].Field != s.Field || k.Runs[i].Value != s.Value {
-			return false
+	all := true
+	EachGPUField(id, func(f Field, text string) {
+		i, _ := slices.BinarySearchFunc(k.Runs, Run{Field: f, Value: text}, compareRunValue)
+		all = all && i < len(k.Runs) && k.Runs[i].Field == f && k.Runs[i].Value == text
+	})
+	return all
+}
+
+// hasFewerValues reports whether all fields together had fewer values than a number. A value that comes again counts once.
+func (k *KnownGPU) hasFewerValues(than int) bool {
+	n := len(k.Runs)
+	for i := 1; i < len(k.Runs) && n >= than; i++ {
+		if compareRunValue(k.Runs[i-1], k.Runs[i]) == 0 {
+			n--
 		}
 	}
-	return true
+	return n < than
 }
 
 // FieldsAt returns the value of each field at an instant, with the first time of the run that it is from: the value that a

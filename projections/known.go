@@ -79,11 +79,9 @@ func (k KnownGPU) withRecords(id *events.Identity, part string, windows []events
 			k.Stated, differs = addWindow(k.Stated, WindowOf(first))
 			note(differs)
 		}
-		eachField(id, func(f Field, text string) {
-			if part == "" || f != FieldMIG && f != FieldMIGProfile {
-				k.Runs, differs = addRun(k.Runs, f, text, first)
-				note(differs)
-			}
+		EachGPUField(id, func(f Field, text string) {
+			k.Runs, differs = addRun(k.Runs, f, text, first)
+			note(differs)
 		})
 	}
 	if !IsProcess(part) {

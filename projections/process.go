@@ -11,9 +11,11 @@ import (
 // listing is how far apart the records of one list of processes are at most.
 const listing = events.Timestamp(time.Second)
 
-// IsProcess reports whether a part is a process. A list of processes holds all of a host, so a process ends where the
-// next list does not have it. Other parts are only ever added.
-func IsProcess(part string) bool { return strings.HasPrefix(part, "pid:") }
+// IsProcess reports whether a part is a process, of a GPU ("pid:4711") or of one of its instances ("mig:1,pid:4711"). A list of
+// processes holds all of a host, so a process ends where the next list does not have it. Other parts are only ever added.
+func IsProcess(part string) bool {
+	return strings.HasPrefix(part, "pid:") || strings.Contains(part, ",pid:")
+}
 
 // IsProcess reports whether the entity is a process.
 func (e *LiveEntity) IsProcess() bool { return IsProcess(e.Entity.Part) }

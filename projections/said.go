@@ -87,6 +87,15 @@ func eachField(id *events.Identity, f func(Field, string)) {
 	}
 }
 
+// EachGPUField calls f with each field that an identity sets of its GPU: the fields of a MIG instance are its own.
+func EachGPUField(id *events.Identity, f func(Field, string)) {
+	eachField(id, func(field Field, text string) {
+		if id.Part == "" || field != FieldMIG && field != FieldMIGProfile {
+			f(field, text)
+		}
+	})
+}
+
 // saidBy appends the fields that an identity sets, as said at an instant.
 func saidBy(said []Said, id *events.Identity, at events.Timestamp) []Said {
 	eachField(id, func(f Field, text string) { said = append(said, Said{Field: f, Value: text, At: at}) })

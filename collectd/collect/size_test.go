@@ -35,7 +35,8 @@ func TestAHostWhoseGPUsNeverRepeatHoldsNobodyElseUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		defer r.startFollower(Config{})()
-		r.appendRows("crowded", 20_000, func(i int) *events.Identity { return &events.Identity{UUID: fmt.Sprintf("GPU-%d", 1+i)} })
+		most := projections.Bounds{}.WithDefaults().GPUs
+		r.appendRows("crowded", most+3000, func(i int) *events.Identity { return &events.Identity{UUID: fmt.Sprintf("GPU-%d", 1+i)} })
 		r.appendEvents(eventstest.Event("neighbour", 1))
 		r.awaitStored()
 		partly := 0

@@ -1,13 +1,16 @@
 package bounds
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
 )
 
 // reading returns a record of a GPU.
@@ -19,7 +22,7 @@ func reading(gpu int, metric string) *events.Record {
 func countAdmitted(f *File, host events.HostID, from, to int) int {
 	n := 0
 	for gpu := from; gpu < to; gpu++ {
-		if f.Admit(host, reading(gpu, "m")) == (Refusal{}) {
+		if f.Admit(context.Background(), host, reading(gpu, "m")) == (Refusal{}) {
 			n++
 		}
 	}
@@ -28,7 +31,7 @@ func countAdmitted(f *File, host events.HostID, from, to int) int {
 
 // Files in flight count for one another, and one that fails leaves what another one brought as well.
 func TestFilesInFlight(t *testing.T) {
-	l := NewLedger(Config{GPUs: 4})
+	l := NewLedger(Config{GPUs: 4}, nil)
 	a, b := l.Begin(), l.Begin()
 	if n := countAdmitted(a, "n1", 0, 3); n != 3 {
 		t.Fatalf("the first file: got %d GPUs, want 3", n)
@@ -53,8 +56,8 @@ func TestFilesInFlight(t *testing.T) {
 
 // The memory is bounded: the hosts that were not sent for longest are forgotten, and no record is refused for it.
 func TestOldestHostsAreForgotten(t *testing.T) {
-	l := NewLedger(Config{GPUs: 4})
-	l.most = 100 // four hosts with 4 GPUs and a metric each
+	l := NewLedger(Config{GPUs: 4}, nil)
+	l.most = 120 // four hosts with 4 GPUs of one index, and a metric each
 	for host := range 1000 {
 		f := l.Begin()
 		name := events.HostID(fmt.Sprintf("n%d", host))
@@ -83,12 +86,12 @@ func TestOldestHostsAreForgotten(t *testing.T) {
 
 // A file with more hosts and metrics than its cache holds is checked like others.
 func TestCacheOfAFileIsBounded(t *testing.T) {
-	l := NewLedger(Config{GPUs: 2, HostMetrics: 2})
+	l := NewLedger(Config{GPUs: 2, HostMetrics: 2}, nil)
 	f := l.Begin()
 	for round := range 2 {
 		for host := range 50_000 {
 			name := events.HostID(fmt.Sprintf("n%d", host))
-			if r := f.Admit(name, reading(0, fmt.Sprintf("m%d", host%40_000))); r != (Refusal{}) {
+			if r := f.Admit(context.Background(), name, reading(0, fmt.Sprintf("m%d", host%40_000))); r != (Refusal{}) {
 				t.Fatalf("round %d, host %d: got %v", round, host, r)
 			}
 			if f.cached > mostCached+1000 {
@@ -108,7 +111,7 @@ func TestCacheOfAFileIsBounded(t *testing.T) {
 // Names that were not sent for a month make room.
 func TestNamesOfLongAgoMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLedger(Config{Hosts: 2})
+		l := NewLedger(Config{Hosts: 2}, nil)
 		admits := func(host events.HostID) bool {
 			f := l.Begin()
 			defer f.Close(true)
@@ -130,7 +133,7 @@ func TestNamesOfLongAgoMakeRoom(t *testing.T) {
 
 // Files that are checked side by side never count more than the bound together.
 func TestFilesSideBySide(t *testing.T) {
-	l := NewLedger(Config{GPUs: 1000, Hosts: 3})
+	l := NewLedger(Config{GPUs: 1000, Hosts: 3}, nil)
 	admitted := make([]int, 8)
 	var files sync.WaitGroup
 	for i := range admitted {
@@ -170,11 +173,11 @@ func TestPartsWithinAMinute(t *testing.T) {
 			return []*events.Record{part(pid, 0), part(pid, 9)}
 		}},
 	} {
-		f := NewLedger(Config{Parts: 2}).Begin()
+		f := NewLedger(Config{Parts: 2}, nil).Begin()
 		got := 0
 		for _, pid := range test.pids {
 			for _, r := range test.span(pid) {
-				if f.Admit("n1", r) == (Refusal{}) {
+				if f.Admit(context.Background(), "n1", r) == (Refusal{}) {
 					got++
 				}
 			}
@@ -187,12 +190,12 @@ func TestPartsWithinAMinute(t *testing.T) {
 
 // A part that was forgotten counts again when it returns.
 func TestPartsThatReturn(t *testing.T) {
-	f := NewLedger(Config{Parts: 1}).Begin()
+	f := NewLedger(Config{Parts: 1}, nil).Begin()
 	ids := []*events.Identity{{Index: "0", Part: "pid:0"}, {Index: "0", Part: "pid:1"}}
 	got := ""
 	for _, step := range []struct{ part, minute int }{{0, 0}, {1, 5}, {0, 5}, {0, 9}, {1, 9}, {1, 20}} {
 		r := &events.Record{Identity: ids[step.part], Metric: "m", At: events.Timestamp(step.minute) * events.Timestamp(time.Minute)}
-		if f.Admit("n1", r) == (Refusal{}) {
+		if f.Admit(context.Background(), "n1", r) == (Refusal{}) {
 			got += "+"
 		} else {
 			got += "-"
@@ -200,6 +203,70 @@ func TestPartsThatReturn(t *testing.T) {
 	}
 	if got != "++-+-+" {
 		t.Errorf("got %s, want ++-+-+", got)
+	}
+}
+
+// storedHost returns the same models for every host, and counts how often they are read.
+type storedHost struct {
+	models projections.Host
+	reads  int
+}
+
+func (s *storedHost) ReadHost(context.Context, events.HostID) projections.Host {
+	s.reads++
+	return s.models
+}
+
+// An ordinary host is never read. One that brings many names is, now and then, and then everything stored counts: GPUs, values of
+// their fields, parts besides processes, metrics.
+func TestStoredNamesCount(t *testing.T) {
+	stored := &storedHost{models: projections.Host{
+		Identity: projections.Identity{GPUs: []projections.KnownGPU{
+			{Name: "n1:0", Runs: []projections.Run{{Field: projections.FieldIndex, Value: "0"}, {Field: projections.FieldDriver, Value: "550"}}},
+			{Name: "n1:1"},
+		}},
+		Live: projections.Live{Entities: []projections.LiveEntity{
+			{Entity: events.Entity{GPU: "n1:0", Part: "nvlink:1"}, Latest: []projections.Latest{{Metric: "m1"}}},
+			{Entity: events.Entity{GPU: "n1:0", Part: "pid:7"}, Latest: []projections.Latest{{Metric: "m2"}}},
+		}},
+	}}
+	l := NewLedger(Config{GPUs: 2, Values: 2, Parts: 1, HostMetrics: mostUnread + 1}, stored)
+	for range 3 {
+		f := l.Begin()
+		for i := range mostUnread - 3 {
+			if r := f.Admit(t.Context(), "n1", reading(0, fmt.Sprint("other", i))); r != (Refusal{}) {
+				t.Fatal(r)
+			}
+		}
+		f.Close(true)
+	}
+	if stored.reads != 0 {
+		t.Fatalf("an ordinary host was read %d times", stored.reads)
+	}
+	full := l.Begin()
+	for _, c := range []struct {
+		r    events.Record
+		want string
+	}{
+		{events.Record{Identity: &events.Identity{Index: "0"}, Metric: "m0"}, ""}, // the last name before the models are read
+		{events.Record{Identity: &events.Identity{Index: "0"}, Metric: "m1"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "1"}, Metric: "m2"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "0", Driver: "550"}, Metric: "m1"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "0", Part: "nvlink:1"}, Metric: "m1"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "0", Part: "pid:8"}, Metric: "m1"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "2"}, Metric: "m1"}, "too_many_gpus"},
+		{events.Record{Identity: &events.Identity{Index: "0", Driver: "570"}, Metric: "m1"}, "too_many_values"},
+		{events.Record{Identity: &events.Identity{Index: "0", Part: "nvlink:2"}, Metric: "m1"}, "too_many_parts"},
+		{events.Record{Identity: &events.Identity{Index: "0"}, Metric: "m3"}, ""},
+		{events.Record{Identity: &events.Identity{Index: "0"}, Metric: "m4"}, "too_many_metrics"},
+	} {
+		got, _, _ := strings.Cut(full.Admit(t.Context(), "n1", &c.r).Reason, ":")
+		if got != c.want {
+			t.Errorf("%+v, metric %s: got %q, want %q", *c.r.Identity, c.r.Metric, got, c.want)
+		}
+	}
+	if stored.reads != 1 {
+		t.Errorf("the host was read %d times, want once", stored.reads)
 	}
 }
 

@@ -4,13 +4,16 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+
+	"telemetry-pipeline/projections"
 )
 
 // Config holds the bounds. The zero value of each field means its default.
 type Config struct {
 	Hosts       int // in all; default 1,000,000
 	GPUs        int // of one host; default 16,384
-	Parts       int // of one GPU within a minute, or of a host outside its GPUs; default 4,096
+	Parts       int // processes of one GPU within a minute, and its other parts; default 4,096
+	Values      int // of all fields of one GPU (index, address, model, driver, and others); default 1,024
 	HostMetrics int // names of metrics of one host; default 4,096
 	Metrics     int // names of metrics in all; default 65,536
 	Labels      int // of one record; default 128
@@ -23,20 +26,25 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Hosts, "ingest.max-hosts", d.Hosts, "most hosts in all; records of further ones are rejected")
 	fs.IntVar(&c.GPUs, "ingest.max-gpus", d.GPUs, "most GPUs of one host; records of further ones are rejected")
 	fs.IntVar(&c.Parts, "ingest.max-parts", d.Parts,
-		"most parts (processes, links, instances) of one GPU within a minute; records of further ones are rejected")
+		"most processes of one GPU within a minute, and most other parts (links, instances) of one GPU; records of further ones are rejected")
+	fs.IntVar(&c.Values, "ingest.max-values", d.Values,
+		"most values that the fields of one GPU (index, address, model, driver) may have had, together; records of further ones are rejected")
 	fs.IntVar(&c.HostMetrics, "ingest.max-host-metrics", d.HostMetrics, "most names of metrics of one host; records of further ones are rejected")
 	fs.IntVar(&c.Metrics, "ingest.max-metrics", d.Metrics, "most names of metrics in all; records of further ones are rejected")
 	fs.IntVar(&c.Labels, "ingest.max-labels", d.Labels, "most labels of one record; a record with more is rejected")
 	fs.IntVar(&c.LabelBytes, "ingest.max-label-bytes", d.LabelBytes, "most bytes in the labels of one record; a record with more is rejected")
 }
 
-// WithDefaults returns the bounds with defaults in place of zeros.
+// WithDefaults returns the bounds with defaults in place of zeros. The bounds that folds have too are four fifths of theirs:
+// several servers may each accept a few more than one of them would (see Ledger).
 func (c Config) WithDefaults() Config {
+	fold := projections.Bounds{}.WithDefaults()
 	return Config{
 		Hosts:       cmp.Or(c.Hosts, 1_000_000),
-		GPUs:        cmp.Or(c.GPUs, 16_384),
-		Parts:       cmp.Or(c.Parts, 4096),
-		HostMetrics: cmp.Or(c.HostMetrics, 4096),
+		GPUs:        cmp.Or(c.GPUs, fold.GPUs/5*4),
+		Parts:       cmp.Or(c.Parts, fold.Parts/5*4),
+		Values:      cmp.Or(c.Values, fold.Values/5*4),
+		HostMetrics: cmp.Or(c.HostMetrics, fold.Metrics/5*4),
 		Metrics:     cmp.Or(c.Metrics, 65_536),
 		Labels:      cmp.Or(c.Labels, 128),
 		LabelBytes:  cmp.Or(c.LabelBytes, 16<<10),
@@ -52,6 +60,7 @@ func (c Config) CheckFlags() error {
 		{"ingest.max-hosts", c.Hosts},
 		{"ingest.max-gpus", c.GPUs},
 		{"ingest.max-parts", c.Parts},
+		{"ingest.max-values", c.Values},
 		{"ingest.max-host-metrics", c.HostMetrics},
 		{"ingest.max-metrics", c.Metrics},
 		{"ingest.max-labels", c.Labels},

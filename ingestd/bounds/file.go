@@ -1,6 +1,11 @@
 package bounds
 
-import "telemetry-pipeline/events"
+import (
+	"context"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
 
 // mostCached bounds what a file remembers of its records: some 25 MB.
 const mostCached = 1 << 18
@@ -36,7 +41,7 @@ type hostCheck struct {
 type origin struct {
 	host     *hostCheck
 	identity *events.Identity
-	period   *period // of the part; nil for a GPU itself
+	period   *period // of a process; nil for others
 	next     int32
 }
 
@@ -47,12 +52,12 @@ type metricName struct {
 }
 
 // Admit returns the reason to refuse a record, or the zero Refusal, and then the record counts. It does not keep the
-// record.
-func (f *File) Admit(host events.HostID, r *events.Record) Refusal {
+// record. If ctx ends, the stored models may be left unread.
+func (f *File) Admit(ctx context.Context, host events.HostID, r *events.Record) Refusal {
 	if o := f.findOrigin(host, r.Identity); o != nil && o.host.hasMetric(f.nameIndex(r.Metric)) && (o.period == nil || o.period.extend(r.At)) {
 		return Refusal{}
 	}
-	return f.admitFirst(host, r)
+	return f.admitFirst(ctx, host, r)
 }
 
 // findOrigin returns an admitted identity of a host, or nil. Most files repeat their order.
@@ -116,8 +121,8 @@ func (f *File) nameIndex(name string) int32 {
 	return i
 }
 
-// admitFirst checks a record whose identity or metric is new to its host, or whose part was forgotten.
-func (f *File) admitFirst(host events.HostID, r *events.Record) Refusal {
+// admitFirst checks a record whose identity or metric is new to its host, or whose process was forgotten.
+func (f *File) admitFirst(ctx context.Context, host events.HostID, r *events.Record) Refusal {
 	cfg := &f.ledger.cfg
 	if refusal := cfg.labelsFault(r.Identity); refusal != (Refusal{}) {
 		return refusal
@@ -127,16 +132,22 @@ func (f *File) admitFirst(host events.HostID, r *events.Record) Refusal {
 	}
 	h := f.hostCheckOf(host)
 	entity := r.Identity.Entity(host)
-	s := subject{host, entity.GPU, r.Metric}
-	parts := h.gpus[entity.GPU]
-	if entity.Part != "" && parts != nil && !parts.hasRoom(entity.Part, r.At, cfg.Parts) {
-		return cfg.tooManyParts(s, entity.Part)
+	s := subject{host: host, gpu: entity.GPU, metric: r.Metric}
+	isProcess := projections.IsProcess(entity.Part)
+	if !isProcess {
+		s.part = entity.Part
 	}
-	if refusal := f.ledger.admit(f, s); refusal != (Refusal{}) {
+	if _, known := h.identities[r.Identity]; !known {
+		s.identity = r.Identity
+	}
+	if parts := h.gpus[entity.GPU]; isProcess && parts != nil && !parts.hasRoom(entity.Part, r.At, cfg.Parts) {
+		return cfg.tooManyProcesses(s, entity.Part)
+	}
+	if refusal := f.ledger.admit(ctx, f, s); refusal != (Refusal{}) {
 		return refusal
 	}
 	var p *period
-	if entity.Part != "" {
+	if isProcess {
 		p = h.partsOf(entity.GPU).addRecord(entity.Part, r.At)
 	}
 	f.addOrigin(h, r.Identity, p)
@@ -144,7 +155,7 @@ func (f *File) admitFirst(host events.HostID, r *events.Record) Refusal {
 	return Refusal{}
 }
 
-// addOrigin enters an identity of a host, with the period of its part.
+// addOrigin enters an identity of a host, with the period of its process.
 func (f *File) addOrigin(h *hostCheck, id *events.Identity, p *period) {
 	i, known := h.identities[id]
 	if !known {
@@ -196,10 +207,30 @@ func (f *File) forgetRecords() {
 // claim counts a name for the file, and reports whether it is new.
 func (f *File) claim(of *population, host *hostMembers, name uint64, today int32) bool {
 	was, found := of.claimName(name, f.id, today)
+	if !found && host != nil {
+		host.unread++
+	}
 	if found && was.owner != 0 && was.owner != f.id {
 		f.shared = append(f.shared, claim{of, host, name, today})
 	}
 	return !found
+}
+
+// claimOfHost counts a record's names of its host for the file.
+func (f *File) claimOfHost(h *hostMembers, s subject, n names, today int32) {
+	added := f.claim(&h.metrics, h, n.metric, today)
+	if s.gpu != "" {
+		added = f.claim(&h.gpus, h, n.gpu, today) || added
+	}
+	for _, value := range n.values {
+		added = f.claim(&h.detailsOf(n.gpu).values, h, value, today) || added
+	}
+	if s.part != "" {
+		added = f.claim(&h.detailsOf(n.gpu).parts, h, n.part, today) || added
+	}
+	if added {
+		f.noteAddition(h)
+	}
 }
 
 // noteAddition notes that the file brought a name of a host.

@@ -2,32 +2,45 @@ package bounds
 
 import (
 	"container/list"
+	"context"
 	"hash/maphash"
 	"sync"
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
 )
 
-// mostRemembered bounds the GPUs and names of metrics that a ledger remembers of all hosts, each host itself counted as
-// hostSize of them, to some 40 MB: 8,000 hosts of 8 GPUs and 100 metrics.
+// mostRemembered bounds the names that a ledger remembers of all hosts (GPUs, values of their fields, parts and metrics),
+// each host itself counted as hostSize of them, to some 60 MB: 8,000 hosts of 8 GPUs and 100 metrics.
 const (
-	mostRemembered = 1 << 20
+	mostRemembered = 3 << 19
 	hostSize       = 20
 )
 
+// hostReader reads the stored models of a host. The zero Host means that there are none, or that they cannot be read.
+type hostReader interface {
+	ReadHost(ctx context.Context, host events.HostID) projections.Host
+}
+
 // Ledger remembers the hosts, GPUs and metrics of the files that a process accepted. It is safe for concurrent use.
+//
+// Names that a host has from before the process started, or from another server, are in its stored models. They are read
+// when the process has accepted mostUnread names of the host that were new to it, and again after as many more. So most hosts
+// are never read, and a host can pass a bound by mostUnread names for each start and each server, and by the names that
+// are not folded yet. The bounds of the projections have room for that.
 type Ledger struct {
-	cfg  Config
-	seed maphash.Seed
-	most int // GPUs and metrics of hosts
+	cfg    Config
+	stored hostReader // may be nil
+	seed   maphash.Seed
+	most   int // names of hosts
 
 	mu      sync.Mutex
 	hosts   population
 	metrics population
 	byHost  map[uint64]*list.Element // of *hostMembers
 	recent  *list.List               // the hosts, the one sent last in front
-	held    int                      // GPUs and metrics of the hosts
+	held    int                      // names of the hosts
 	file    uint32                   // the newest file
 }
 
@@ -35,16 +48,41 @@ type Ledger struct {
 type hostMembers struct {
 	host          uint64
 	gpus, metrics population
-	adder         uint32 // the last file that added a name
+	details       map[uint64]*gpuMembers // by GPU, also for the host itself
+	names         int                    // in all these populations
+	unread        int                    // names that were added since the stored models were read
+	adder         uint32                 // the last file that added a name
 	forgotten     bool
 }
 
-// size returns the number of names for which the host counts.
-func (h *hostMembers) size() int { return hostSize + len(h.gpus.members) + len(h.metrics.members) }
+// gpuMembers are the names of one GPU: the values of its fields, and its parts other than processes.
+type gpuMembers struct{ values, parts population }
 
-// NewLedger returns an empty ledger.
-func NewLedger(cfg Config) *Ledger {
-	return &Ledger{cfg: cfg.WithDefaults(), seed: maphash.MakeSeed(), most: mostRemembered, byHost: map[uint64]*list.Element{}, recent: list.New()}
+func newHostMembers(host uint64) *hostMembers {
+	h := &hostMembers{host: host, details: map[uint64]*gpuMembers{}}
+	h.gpus.count, h.metrics.count = &h.names, &h.names
+	return h
+}
+
+// size returns the number of names for which the host counts.
+func (h *hostMembers) size() int { return hostSize + h.names }
+
+func (h *hostMembers) detailsOf(gpu uint64) *gpuMembers {
+	g := h.details[gpu]
+	if g == nil {
+		g = &gpuMembers{}
+		g.values.count, g.parts.count = &h.names, &h.names
+		h.details[gpu] = g
+	}
+	return g
+}
+
+// NewLedger returns an empty ledger. Nothing is read if stored is nil.
+func NewLedger(cfg Config, stored hostReader) *Ledger {
+	return &Ledger{
+		cfg: cfg.WithDefaults(), stored: stored, seed: maphash.MakeSeed(), most: mostRemembered,
+		byHost: map[uint64]*list.Element{}, recent: list.New(),
+	}
 }
 
 // Begin returns the check of one file. It has to be closed.
@@ -65,47 +103,84 @@ type claim struct {
 
 // subject is a record's host, GPU and metric.
 type subject struct {
-	host   events.HostID
-	gpu    events.GPUID // "" without one
-	metric string
+	host     events.HostID
+	gpu      events.GPUID     // "" without one
+	part     string           // "" for a process too
+	identity *events.Identity // whose values are not counted yet; may be nil
+	metric   string
 }
 
-// admit counts a record's host, GPU and metric for a file, or returns the reason why one of them does not fit; then
-// none of them is counted.
-func (l *Ledger) admit(f *File, s subject) Refusal {
-	today := int32(time.Now().Unix() / (24 * 60 * 60))
-	host, gpu, metric := maphash.String(l.seed, string(s.host)), maphash.String(l.seed, string(s.gpu)), maphash.String(l.seed, s.metric)
+// names are the hashes of a subject's names.
+type names struct {
+	host, gpu, part, metric uint64
+	values                  []uint64
+}
+
+func (l *Ledger) hash(text string) uint64 { return maphash.String(l.seed, text) }
+
+func (l *Ledger) hashValue(f projections.Field, text string) uint64 { return l.hash(text) + uint64(f) }
+
+func (l *Ledger) hashNames(s *subject) names {
+	n := names{host: l.hash(string(s.host)), gpu: l.hash(string(s.gpu)), part: l.hash(s.part), metric: l.hash(s.metric)}
+	if s.identity != nil {
+		projections.EachGPUField(s.identity, func(f projections.Field, text string) { n.values = append(n.values, l.hashValue(f, text)) })
+	}
+	return n
+}
+
+func dayOf(t time.Time) int32 { return int32(t.Unix() / (24 * 60 * 60)) }
+
+// admit counts a record's names for a file, or returns the reason why one of them does not fit; then none of them is
+// counted.
+func (l *Ledger) admit(ctx context.Context, f *File, s subject) Refusal {
+	today, n := dayOf(time.Now()), l.hashNames(&s)
+	l.readDue(ctx, s.host, n.host)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case !l.hosts.hasRoom(host, l.cfg.Hosts, today):
+	case !l.hosts.hasRoom(l.cfg.Hosts, today, n.host):
 		return l.cfg.tooManyHosts(s)
-	case !l.metrics.hasRoom(metric, l.cfg.Metrics, today):
+	case !l.metrics.hasRoom(l.cfg.Metrics, today, n.metric):
 		return l.cfg.tooManyMetrics(s)
 	}
-	h := l.membersOf(host)
-	before := h.size()
-	defer func() {
-		l.held += h.size() - before
-		l.forgetOldest()
-	}()
+	h := l.membersOf(n.host)
+	defer l.countNames(h, h.size())
+	if refusal := h.findRefusal(&l.cfg, s, n, today); refusal != (Refusal{}) {
+		return refusal
+	}
+	if f.claim(&l.hosts, nil, n.host, today) {
+		f.newHosts = append(f.newHosts, n.host)
+	}
+	if f.claim(&l.metrics, nil, n.metric, today) {
+		f.newMetrics = append(f.newMetrics, n.metric)
+	}
+	f.claimOfHost(h, s, n, today)
+	return Refusal{}
+}
+
+// findRefusal returns the reason why one of a record's names does not fit its host.
+func (h *hostMembers) findRefusal(cfg *Config, s subject, n names, today int32) Refusal {
+	g := h.details[n.gpu]
+	if g == nil {
+		g = &gpuMembers{}
+	}
 	switch {
-	case s.gpu != "" && !h.gpus.hasRoom(gpu, l.cfg.GPUs, today):
-		return l.cfg.tooManyGPUs(s)
-	case !h.metrics.hasRoom(metric, l.cfg.HostMetrics, today):
-		return l.cfg.tooManyHostMetrics(s)
-	}
-	if f.claim(&l.hosts, nil, host, today) {
-		f.newHosts = append(f.newHosts, host)
-	}
-	if f.claim(&l.metrics, nil, metric, today) {
-		f.newMetrics = append(f.newMetrics, metric)
-	}
-	added := s.gpu != "" && f.claim(&h.gpus, h, gpu, today)
-	if f.claim(&h.metrics, h, metric, today) || added {
-		f.noteAddition(h)
+	case s.gpu != "" && !h.gpus.hasRoom(cfg.GPUs, today, n.gpu):
+		return cfg.tooManyGPUs(s)
+	case !h.metrics.hasRoom(cfg.HostMetrics, today, n.metric):
+		return cfg.tooManyHostMetrics(s)
+	case !g.values.hasRoom(cfg.Values, today, n.values...):
+		return cfg.tooManyValues(s)
+	case s.part != "" && !g.parts.hasRoom(cfg.Parts, today, n.part):
+		return cfg.tooManyParts(s)
 	}
 	return Refusal{}
+}
+
+// countNames notes the change of a host's size since it had another, and makes room.
+func (l *Ledger) countNames(h *hostMembers, before int) {
+	l.held += h.size() - before
+	l.forgetOldest()
 }
 
 // membersOf returns a host's members, which are now the most recent.
@@ -114,7 +189,7 @@ func (l *Ledger) membersOf(host uint64) *hostMembers {
 	if found {
 		l.recent.MoveToFront(e)
 	} else {
-		e = l.recent.PushFront(&hostMembers{host: host})
+		e = l.recent.PushFront(newHostMembers(host))
 		l.byHost[host] = e
 		l.held += hostSize
 	}
@@ -143,8 +218,7 @@ func (l *Ledger) closeFile(f *File, keep bool) {
 	}
 	for _, h := range f.added {
 		before := h.size()
-		h.gpus.endClaims(f.id, keep)
-		h.metrics.endClaims(f.id, keep)
+		h.endClaims(f.id, keep)
 		if !h.forgotten {
 			l.held += h.size() - before
 		}
@@ -156,10 +230,23 @@ func (l *Ledger) closeFile(f *File, keep bool) {
 	}
 }
 
+// endClaims makes a file's claims of the host's names permanent, or withdraws them.
+func (h *hostMembers) endClaims(file uint32, keep bool) {
+	h.gpus.endClaims(file, keep)
+	h.metrics.endClaims(file, keep)
+	for gpu, g := range h.details {
+		g.values.endClaims(file, keep)
+		g.parts.endClaims(file, keep)
+		if len(g.values.members)+len(g.parts.members) == 0 {
+			delete(h.details, gpu)
+		}
+	}
+}
+
 // keepShared makes a name permanent that another file brought first, which may have withdrawn it since.
 func (l *Ledger) keepShared(c claim) {
 	before := len(c.of.members)
-	c.of.members[c.name] = member{day: c.day}
+	c.of.put(c.name, member{day: c.day})
 	if c.host != nil && !c.host.forgotten {
 		l.held += len(c.of.members) - before
 	}

@@ -3,6 +3,7 @@ package bounds
 // population is a set of names that uploads brought, by their hashes. A ledger's lock guards it.
 type population struct {
 	members map[uint64]member
+	count   *int  // of the members of several populations; may be nil
 	swept   int32 // day of the last sweep
 }
 
@@ -15,9 +16,15 @@ type member struct {
 // memberDays is how long a name that is not sent any more keeps its place from others.
 const memberDays = 30
 
-// hasRoom reports whether a name is a member, or can become one of at most that many.
-func (p *population) hasRoom(name uint64, most int, today int32) bool {
-	if _, found := p.members[name]; found || len(p.members) < most {
+// hasRoom reports whether all names are members, or can become some of at most that many.
+func (p *population) hasRoom(most int, today int32, names ...uint64) bool {
+	added := 0
+	for _, name := range names {
+		if _, found := p.members[name]; !found {
+			added++
+		}
+	}
+	if added == 0 || len(p.members)+added <= most {
 		return true
 	}
 	if p.swept == today {
@@ -26,10 +33,30 @@ func (p *population) hasRoom(name uint64, most int, today int32) bool {
 	p.swept = today
 	for known, m := range p.members {
 		if m.owner == 0 && m.day < today-memberDays {
-			delete(p.members, known)
+			p.remove(known)
 		}
 	}
-	return len(p.members) < most
+	return len(p.members)+added <= most
+}
+
+// put adds a name, or replaces its state.
+func (p *population) put(name uint64, m member) {
+	before := len(p.members)
+	if p.members == nil {
+		p.members = map[uint64]member{}
+	}
+	p.members[name] = m
+	if p.count != nil {
+		*p.count += len(p.members) - before
+	}
+}
+
+func (p *population) remove(name uint64) {
+	before := len(p.members)
+	delete(p.members, name)
+	if p.count != nil {
+		*p.count += len(p.members) - before
+	}
 }
 
 // claimName adds a name for a file. It returns the member as it was, and whether there was one.
@@ -39,10 +66,7 @@ func (p *population) claimName(name uint64, file uint32, today int32) (was membe
 	if found {
 		m.owner = was.owner
 	}
-	if p.members == nil {
-		p.members = map[uint64]member{}
-	}
-	p.members[name] = m
+	p.put(name, m)
 	return was, found
 }
 
@@ -53,9 +77,9 @@ func (p *population) endClaim(name uint64, file uint32, keep bool) {
 	case !found || m.owner != file:
 	case keep:
 		m.owner = 0
-		p.members[name] = m
+		p.put(name, m)
 	default:
-		delete(p.members, name)
+		p.remove(name)
 	}
 }
 

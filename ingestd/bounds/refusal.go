@@ -22,9 +22,19 @@ func (c *Config) tooManyGPUs(s subject) Refusal {
 		"if these are GPUs, raise the flag ingest.max-gpus", s.host, c.GPUs)}
 }
 
-func (c *Config) tooManyParts(s subject, part string) Refusal {
-	return Refusal{part, fmt.Sprintf("too_many_parts: %.64s of host %.64s has %d parts within a minute, the most of one GPU; "+
-		"if these are processes, links or instances, raise the flag ingest.max-parts", s.gpuOrNone(), s.host, c.Parts)}
+func (c *Config) tooManyProcesses(s subject, part string) Refusal {
+	return Refusal{part, fmt.Sprintf("too_many_parts: %.64s of host %.64s has %d processes within a minute, the most of one GPU; "+
+		"if these are processes, raise the flag ingest.max-parts", s.gpuOrNone(), s.host, c.Parts)}
+}
+
+func (c *Config) tooManyParts(s subject) Refusal {
+	return Refusal{s.part, fmt.Sprintf("too_many_parts: %.64s of host %.64s has %d parts besides processes, the most of one GPU; "+
+		"if these are links or instances, raise the flag ingest.max-parts", s.gpuOrNone(), s.host, c.Parts)}
+}
+
+func (c *Config) tooManyValues(s subject) Refusal {
+	return Refusal{string(s.gpuOrNone()), fmt.Sprintf("too_many_values: %.64s of host %.64s had %d indices, addresses, models and drivers, the most of one GPU; "+
+		"is one of them different in every row? If not, raise the flag ingest.max-values", s.gpuOrNone(), s.host, c.Values)}
 }
 
 func (s *subject) gpuOrNone() events.GPUID {

@@ -4,6 +4,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"telemetry-pipeline/events"
 )
 
 // indexOf returns a GPU's index in its canonical form; deviceIndex takes it from a device name such as nvidia3.
@@ -20,18 +22,12 @@ func deviceIndex(device string) string {
 	return ""
 }
 
-// pciAddress returns an address in lower case with a domain of 8 digits, so that 0F:00.0 and 00000000:0f:00.0 are
-// one.
+// pciAddress returns an address in its canonical form, and any other text in lower case.
 func pciAddress(text string) string {
-	text = strings.ToLower(text)
-	domain, rest, ok := strings.Cut(text, ":")
-	switch {
-	case !ok:
-		return text
-	case !strings.Contains(rest, ":"):
-		domain, rest = "", text
+	if address, ok := events.CanonicalPCI(text); ok {
+		return address
 	}
-	return strings.Repeat("0", max(0, 8-len(domain))) + domain + ":" + rest
+	return strings.ToLower(text)
 }
 
 // hostOf returns an instance without its port.

@@ -148,7 +148,7 @@ func (s *Source) resolveHost(opt Options) events.HostID {
 }
 
 // normalizeGPU makes the identity name one GPU: its index is a number, and a MIG instance's UUID does not stand for
-// the GPU's where the GPU has an index.
+// the GPU's where the GPU has an index or an address.
 func (s *Source) normalizeGPU(id *events.Identity) {
 	if id.Index != "" {
 		index, ok := indexOf(id.Index)
@@ -160,7 +160,7 @@ func (s *Source) normalizeGPU(id *events.Identity) {
 	} else {
 		id.Index = deviceIndex(id.Device)
 	}
-	if isMIG(id.UUID) && id.Index != "" {
+	if isMIG(id.UUID) && (id.Index != "" || id.PCI != "") {
 		id.Labels = withLabel(id.Labels, migUUID, id.UUID)
 		if id.MIG == "" {
 			id.MIG = id.UUID

@@ -30,7 +30,7 @@ func (s *Source) resolveInstances() {
 			s.observations[i] = observation{field: Label, rank: 1, label: true, name: migUUID, value: v.value}
 			instance = v.value
 		default:
-			continue // normalizeGPU may know the GPU by its index
+			continue // normalizeGPU may know the GPU by its index or address
 		}
 		if !numbered {
 			s.observations = append(s.observations, observation{field: MIG, rank: 1, label: true, name: v.name, value: instance})

@@ -2,12 +2,17 @@ package ingest
 
 import (
 	"bufio"
+	"context"
+	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
 
+	"telemetry-pipeline/events"
 	"telemetry-pipeline/ingestd/bounds"
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
+	"telemetry-pipeline/projections"
 )
 
 // The receipt of an upload names the record beyond a bound, and the next upload is held to what this one brought.
@@ -25,7 +30,38 @@ func TestReceiptNamesRecordsBeyondABound(t *testing.T) {
 	compareResponse(t, "a fourth GPU", putBody(t, s, "", strings.NewReader(later)), `200
 {"success": true, "accepted": 1, "duplicate": 1, "rejected": 2, "errors": [{"line": 2, "text": "n1:3"}, {"line": 4, "text": "n1:2"}]}`)
 	compareResponse(t, "status", getPath(t, s, "/api/v1/status"), `200
-{"limits": {"hosts": 1000000, "host_gpus": 2, "gpu_parts": 4096, "host_metrics": 4096, "metrics": 65536, "labels": 128, "label_bytes": 16384}}`)
+{"limits": {"hosts": 1000000, "host_gpus": 2, "gpu_parts": 4096, "gpu_values": 1024, "host_metrics": 4096, "metrics": 65536, "labels": 128, "label_bytes": 16384}}`)
+}
+
+// unreadableModels is a projector whose models cannot be read.
+type unreadableModels struct{ *pipelinetest.Recorder }
+
+func (unreadableModels) Host(context.Context, events.HostID) (projections.Host, error) {
+	return projections.Host{}, errors.New("the models are damaged")
+}
+
+// A server that starts again counts the stored names of a host. If they cannot be read, it counts only those that it accepts.
+func TestBoundsHoldAfterARestart(t *testing.T) {
+	log := pipelinetest.NewRecorder()
+	file := func(from, to int) *strings.Reader {
+		var b strings.Builder
+		b.WriteString("timestamp,metric_name,gpu_id,Hostname,value\n")
+		for gpu := from; gpu < to; gpu++ {
+			fmt.Fprintf(&b, "2025-07-18T20:42:34Z,DCGM_FI_DEV_GPU_TEMP,%d,n1,41\n", gpu)
+		}
+		return strings.NewReader(b.String())
+	}
+	const bound, names = 300, 256 // a GPU is two names: its own and its index
+	cfg := Config{Bounds: bounds.Config{GPUs: bound}}
+	compareResponse(t, "the first server", putBody(t, startServer(t, cfg, log, log), "", file(0, 400)), `200
+{"accepted": 300, "rejected": 100}`)
+	again := startServer(t, cfg, log, log)
+	compareResponse(t, "after a restart", putBody(t, again, "", file(1000, 1400)), fmt.Sprintf(`200
+{"accepted": %d, "rejected": %d}`, names/2, 400-names/2))
+	compareResponse(t, "more", putBody(t, again, "", file(2000, 2400)), `422
+{"code": "no_usable_rows"}`)
+	compareResponse(t, "unreadable", putBody(t, startServer(t, cfg, log, unreadableModels{log}), "", file(3000, 3400)), `200
+{"accepted": 300, "rejected": 100}`)
 }
 
 // The rows of a live stream stay when it breaks off, so they count.

@@ -23,6 +23,7 @@ import (
 	"telemetry-pipeline/ingestd/pipeline"
 	"telemetry-pipeline/ingestd/unpack"
 	"telemetry-pipeline/ingestd/uploads"
+	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
 
@@ -44,6 +45,8 @@ type projector interface {
 	WaitVisible(ctx context.Context, upto map[events.Partition]events.Revision) error
 	// QuarantinedOf returns the events of an upload that could not be folded, of those that are folded or passed.
 	QuarantinedOf(ctx context.Context, f snapshot.UploadFilter) (snapshot.UploadQuarantine, error)
+	// Host returns the models of a host in the active generation, the zero Host when there are none.
+	Host(ctx context.Context, host events.HostID) (projections.Host, error)
 	// WatchFolded yields how far partitions are folded in the active generation, then the changes, until ctx ends or the
 	// positions cannot be known.
 	WatchFolded(ctx context.Context) iter.Seq2[map[events.Partition]events.Revision, error]
@@ -116,7 +119,7 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 	}
 	keep := func(f *intake.File) (func(), error) { return s.background.KeepFile(f) }
 	s.runner = &uploadRunner{
-		Processor: pipeline.New(cfg.pipelineConfig(s.intake), log, s.admission, s.totals.appendSeconds.Observe, keep),
+		Processor: pipeline.New(cfg.pipelineConfig(s.intake), log, storedHosts{folded, lg}, s.admission, s.totals.appendSeconds.Observe, keep),
 		slots:     s.slots, admission: s.admission, folded: folded, totals: s.totals, lg: lg, waits: s.waits, waitTimeout: cfg.WaitTimeout,
 	}
 	s.responder = &responder{runner: s.runner, totals: s.totals, lg: lg, ln: &s.ln}

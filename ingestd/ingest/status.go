@@ -72,7 +72,8 @@ type serverLimits struct {
 
 	Hosts       int `json:"hosts"`        // in all
 	HostGPUs    int `json:"host_gpus"`    // of one host
-	GPUParts    int `json:"gpu_parts"`    // of one GPU within a minute
+	GPUParts    int `json:"gpu_parts"`    // processes of one GPU within a minute, and its other parts
+	GPUValues   int `json:"gpu_values"`   // of all fields of one GPU
 	HostMetrics int `json:"host_metrics"` // names
 	Metrics     int `json:"metrics"`      // names in all
 	Labels      int `json:"labels"`       // of one record
@@ -98,7 +99,7 @@ func limitsOf(c Config, encrypted bool) serverLimits {
 		MaxUploadSize: c.MaxUploadSize, MaxMemory: c.MaxMemory, Uploads: c.Uploads, Workers: c.Workers,
 		Files: l.Files, Rows: l.Rows, Columns: l.Columns, LineBytes: l.LineBytes, HeaderBytes: l.HeaderBytes,
 		PackedSize: l.PackedSize, UnpackedSize: l.UnpackedSize, UnpackRatio: l.UnpackRatio, Encrypted: encrypted,
-		Hosts: fleet.Hosts, HostGPUs: fleet.GPUs, GPUParts: fleet.Parts, HostMetrics: fleet.HostMetrics, Metrics: fleet.Metrics,
+		Hosts: fleet.Hosts, HostGPUs: fleet.GPUs, GPUParts: fleet.Parts, GPUValues: fleet.Values, HostMetrics: fleet.HostMetrics, Metrics: fleet.Metrics,
 		Labels: fleet.Labels, LabelBytes: fleet.LabelBytes,
 		Streams: live.MaxStreams, StreamSize: size, StreamIdleSeconds: live.Idle.Seconds(), BatchSize: live.BatchSize,
 		IntervalSeconds: live.Interval.Seconds(), ClientRatePerSecond: c.Rates.PerSecond, ClientBurst: c.Rates.Burst,

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"telemetry-pipeline/ingestd/bounds"
@@ -9,13 +10,13 @@ import (
 )
 
 // refuseExcess turns the records of a batch that are beyond a bound into rejections.
-func (b *batch) refuseExcess(bound *bounds.File) {
+func (b *batch) refuseExcess(ctx context.Context, bound *bounds.File) {
 	records := b.parsed.Records
 	at, kept := 0, 0
 	for i := range b.rows {
 		row := &b.rows[i]
 		for end := row.records; at < end; at++ {
-			if refusal := bound.Admit(row.host, &records[at]); refusal != (bounds.Refusal{}) {
+			if refusal := bound.Admit(ctx, row.host, &records[at]); refusal != (bounds.Refusal{}) {
 				b.parsed.Rejections = append(b.parsed.Rejections, rows.Rejection{
 					Line: row.line, Column: records[at].Source, Text: rows.Excerpt([]byte(refusal.Text)), Reason: refusal.Reason,
 				})

@@ -11,6 +11,7 @@ import (
 	"telemetry-pipeline/ingestd/bounds"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
+	"telemetry-pipeline/projections"
 )
 
 // rig is a processor with small bounds and its log.
@@ -21,11 +22,15 @@ type rig struct {
 
 func newRig(cfg bounds.Config) *rig {
 	log := pipelinetest.NewRecorder()
+	return &rig{newProcessor(cfg, log, nil), log}
+}
+
+func newProcessor(cfg bounds.Config, log appender, stored hostReader) *Processor {
 	limits := intake.Limits{}.WithDefaults()
-	return &rig{New(Config{
+	return New(Config{
 		Workers: 2, MemoryBytes: 4 << 20, AppendTimeout: 30 * time.Second,
 		Limits: limits, Streams: intake.Streams{}.WithDefaults(), Unpacking: limits.Unpacking(), Bounds: cfg,
-	}, log, openThrottle{}, func(float64) {}, nil), log}
+	}, log, stored, openThrottle{}, func(float64) {}, nil)
 }
 
 // send uploads a file and returns its receipt.
@@ -67,6 +72,12 @@ func TestRecordsBeyondABoundAreRejected(t *testing.T) {
 	pid := func(n int, at string) string {
 		return row("n1", 0, "used_gpu_memory", fmt.Sprintf(`"pid=""%d"""`, n), at)
 	}
+	instance := func(n int, at string) string {
+		return row("n1", 0, "DCGM_FI_PROF_GR_ENGINE_ACTIVE", fmt.Sprintf(`"GPU_I_ID=""%d"""`, n), at)
+	}
+	driver := func(gpu, version int) string {
+		return row("n1", gpu, temp, fmt.Sprintf(`"DCGM_FI_DRIVER_VERSION=""%d"""`, version), boundTime)
+	}
 	for _, test := range []struct {
 		name     string
 		bounds   bounds.Config
@@ -107,6 +118,16 @@ func TestRecordsBeyondABoundAreRejected(t *testing.T) {
 			"parts of a GPU", bounds.Config{Parts: 2},
 			[]string{pid(1, boundTime), pid(2, boundTime), pid(3, boundTime), row("n1", 0, temp, "", boundTime), row("n1", 1, "used_gpu_memory", `"pid=""3"""`, boundTime), pid(1, "2025-07-18T20:42:35Z"), pid(3, boundTime)},
 			"4 pid:3 too_many_parts, 8 pid:3 too_many_parts",
+		},
+		{
+			"instances of a GPU, at any time", bounds.Config{Parts: 2},
+			[]string{instance(1, "2025-07-18T20:42:34Z"), instance(2, "2025-07-18T20:43:34Z"), instance(3, "2025-07-18T20:44:34Z"), instance(2, "2025-07-18T20:45:34Z"), row("n1", 0, temp, "", boundTime)},
+			"4 mig:3 too_many_parts",
+		},
+		{
+			"values of a GPU's fields", bounds.Config{Values: 3},
+			[]string{driver(0, 1), driver(0, 2), driver(0, 3), driver(1, 3), driver(1, 4), row("n1", 0, temp, "", boundTime), driver(0, 4)},
+			"4 n1:0 too_many_values, 8 n1:0 too_many_values",
 		},
 		{
 			"parts of other minutes", bounds.Config{Parts: 2},
@@ -173,6 +194,64 @@ func TestBoundsHoldAcrossUploads(t *testing.T) {
 	}
 }
 
+// A process that was started again, and one beside another, count the GPUs that the log has of a host: each accepts only few beyond
+// the bound.
+func TestBoundsHoldAcrossProcesses(t *testing.T) {
+	cfg := bounds.Config{GPUs: 2000}
+	r := newRig(cfg)
+	sendTo := func(p *Processor, from, to int) int64 {
+		t.Helper()
+		rec, _ := (&rig{p, r.log}).send(t, gpuFile("n1", from, to), nil) // the error of a file without usable rows
+		return rec.Accepted
+	}
+	if n := sendTo(r.Processor, 0, 3000); n != 2000 {
+		t.Fatalf("got %d GPUs, want 2000", n)
+	}
+	for i := range 3 {
+		p := newProcessor(cfg, r.log, r.log)
+		first, second := sendTo(p, (i+1)*10_000, (i+1)*10_000+3000), sendTo(p, (i+1)*10_000+5000, (i+1)*10_000+6000)
+		if first > 256 || second > 0 {
+			t.Errorf("process %d: got %d GPUs beyond the bound, then %d; want no more than 256, then none", i, first, second)
+		}
+	}
+	a, b := newProcessor(cfg, r.log, r.log), newProcessor(cfg, r.log, r.log)
+	total := int64(0)
+	for i := range 30 {
+		for side, p := range []*Processor{a, b} {
+			from := (2*i + side) * 100
+			rec, _ := (&rig{p, r.log}).send(t, gpuFile("n2", from, from+100), nil)
+			total += rec.Accepted
+		}
+	}
+	if total < 2000 || total > 2000+2*256 {
+		t.Errorf("two processes accepted %d GPUs of a host, want 2000 and at most 256 more for each", total)
+	}
+}
+
+// What a file brings too much of one GPU's fields is rejected, and the fold has room for the rest.
+func TestAcceptedValuesCanBeFolded(t *testing.T) {
+	r := newRig(bounds.Config{})
+	for part := range 3 {
+		var b strings.Builder
+		b.WriteString(boundHeader)
+		for version := part * 1000; version < (part+1)*1000; version++ {
+			b.WriteString(row("n1", 0, "DCGM_FI_DEV_GPU_TEMP", fmt.Sprintf(`"DCGM_FI_DRIVER_VERSION=""%d"""`, version), boundTime))
+		}
+		if rec, err := r.send(t, b.String(), nil); part == 0 && (err != nil || rec.Rejected > 0) || part == 2 && rec.Accepted > 0 {
+			t.Fatalf("file %d: got %d accepted, %d rejected, error %v", part, rec.Accepted, rec.Rejected, err)
+		}
+	}
+	if n := storedRecords(t, r.log); n != 1023 {
+		t.Errorf("%d records are stored, want 1023 drivers beside the index", n)
+	}
+	var h projections.Host
+	for _, ev := range r.log.StoredEvents(t) {
+		if refused := h.Apply(&ev).Refused; refused.Records > 0 {
+			t.Fatalf("the fold refused %+v", refused)
+		}
+	}
+}
+
 // An upload that failed, a dry run, a strict upload that is refused and refused records take no room.
 func TestOnlyAcceptedRecordsCount(t *testing.T) {
 	r := newRig(bounds.Config{GPUs: 3, Hosts: 2, HostMetrics: 1, Metrics: 1})
@@ -208,7 +287,7 @@ func TestRefusedRecordsAreStoredOnceTheyFit(t *testing.T) {
 	if rec, err := r.send(t, gpuFile("n1", 0, 3), nil); err != nil || rec.Accepted != 2 {
 		t.Fatalf("got %d accepted, error %v; want 2", rec.Accepted, err)
 	}
-	r.Processor.ledger = bounds.NewLedger(bounds.Config{GPUs: 3})
+	r.Processor.ledger = bounds.NewLedger(bounds.Config{GPUs: 3}, nil)
 	if _, err := r.send(t, gpuFile("n1", 0, 3), nil); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/rows"
 	"telemetry-pipeline/ingestd/unpack"
+	"telemetry-pipeline/projections"
 )
 
 // Config bounds the processing of one upload.
@@ -31,6 +32,11 @@ type Config struct {
 type appender interface {
 	Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error)
 	Facts() events.Facts
+}
+
+// hostReader reads the stored models of a host. The zero Host means that there are none, or that they cannot be read.
+type hostReader interface {
+	ReadHost(ctx context.Context, host events.HostID) projections.Host
 }
 
 // throttle slows uploads down and stops them when the log cannot take more.
@@ -53,9 +59,10 @@ type Processor struct {
 	keepFile func(*intake.File) (drop func(), err error)
 }
 
-// New returns a processor that appends to a log. keep makes a file rereadable that is not, until drop is called.
-func New(cfg Config, log appender, t throttle, observe func(seconds float64), keep func(*intake.File) (drop func(), err error)) *Processor {
-	return &Processor{cfg: cfg, log: log, throttle: t, ledger: bounds.NewLedger(cfg.Bounds), observe: observe, keepFile: keep}
+// New returns a processor that appends to a log. stored holds the models of the log's hosts. keep makes a file rereadable
+// that is not, until drop is called.
+func New(cfg Config, log appender, stored hostReader, t throttle, observe func(seconds float64), keep func(*intake.File) (drop func(), err error)) *Processor {
+	return &Processor{cfg: cfg, log: log, throttle: t, ledger: bounds.NewLedger(cfg.Bounds, stored), observe: observe, keepFile: keep}
 }
 
 // ProcessUpload processes one file after another, each with a receipt of its own. A refused file costs the others nothing. An

@@ -40,7 +40,7 @@ func processorOf(log appender, workers int, appendTimeout time.Duration) *Proces
 		Workers: workers, MemoryBytes: 4 << 20, AppendTimeout: appendTimeout,
 		Limits: limits, Streams: intake.Streams{}.WithDefaults(), Unpacking: limits.Unpacking(),
 	}
-	return New(cfg, log, openThrottle{}, func(float64) {}, nil)
+	return New(cfg, log, nil, openThrottle{}, func(float64) {}, nil)
 }
 
 // processFile sends text through the pipeline as if it had come from a socket in the reader's chunks.

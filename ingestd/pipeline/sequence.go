@@ -49,7 +49,7 @@ func newSequencer(rules events.CutRules, upload events.UploadID, zone string, ou
 }
 
 func (s *sequencer) takeBatch(ctx context.Context, b *batch) error {
-	b.refuseExcess(s.bound)
+	b.refuseExcess(ctx, s.bound)
 	s.countBatch(b)
 	if s.progress != nil {
 		s.progress(s.rows)

@@ -174,6 +174,45 @@ func (s *Store) readHosts(ctx context.Context, g projections.Generation, p event
 	return sortHosts(hosts), damaged, nil
 }
 
+// Host returns the models of a host in the active generation; the zero Host when it has none. It is for read-only use: the
+// owner of the host's partition may be ahead of it.
+func (s *Store) Host(ctx context.Context, host events.HostID) (projections.Host, error) {
+	h, err := s.hostNow(ctx, host)
+	if err != nil {
+		return projections.Host{}, fmt.Errorf("reading host %s: %w", host, err)
+	}
+	return h, nil
+}
+
+func (s *Store) hostNow(ctx context.Context, host events.HostID) (none projections.Host, err error) {
+	g, err := s.activeNow(ctx)
+	if err != nil || g == "" {
+		return none, err
+	}
+	p := events.PartitionOf(host, s.facts.Partitions)
+	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return s.kv.Txn(ctx).Then(
+			clientv3.OpGet(s.keys.modelKey(g, kindIdentity, p, host)),
+			clientv3.OpGet(s.keys.modelKey(g, kindLive, p, host)),
+		).Commit()
+	})
+	if err != nil {
+		return none, err
+	}
+	stored := make(map[events.HostID]*projections.Stored)
+	for _, r := range resp.Responses {
+		for _, kv := range r.GetResponseRange().Kvs {
+			if u := s.putModel(stored, g, kv); u != nil {
+				return none, u.Err
+			}
+		}
+	}
+	for _, h := range hostsOfStored(sortHosts(stored)) {
+		return h, nil
+	}
+	return none, nil
+}
+
 // putModel adds the model of a live or identity key to hosts. It returns a value that cannot be read.
 func (s *Store) putModel(hosts map[events.HostID]*projections.Stored, g projections.Generation, kv *mvccpb.KeyValue) *projections.Unreadable {
 	kind, p, id, err := s.keys.parseModel(g, string(kv.Key))

@@ -1,14 +1,17 @@
 package snapshot
 
 import (
+	"errors"
 	"sync"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/projections"
 )
 
 // Compaction between the pages of a load makes it start again.
@@ -44,6 +47,39 @@ func TestLoadSurvivesCompaction(t *testing.T) {
 	s.applyBatch(b)
 	if d := diffOf(s.hosts, f.wantHosts()); d != "" {
 		t.Errorf("loaded state differs (-want +got):\n%s", d)
+	}
+}
+
+// Host reads one host of the active generation, and nothing where there is none.
+func TestHost(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	read := func(host events.HostID) projections.Host {
+		t.Helper()
+		h, err := f.Host(t.Context(), host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	if h := read("n1"); len(h.Identity.GPUs) > 0 {
+		t.Errorf("without a generation: got %v", h)
+	}
+	f.activateGeneration(generation)
+	p := events.PartitionOf("n1", partitions)
+	f.saveCommit(p, f.foldEvents(3, eventstest.Event("n1", 1)), f.claimPartition(p))
+	if d := gocmp.Diff(*f.hosts["n1"], read("n1")); d != "" {
+		t.Errorf("the host differs (-want +got):\n%s", d)
+	}
+	if h := read("n2"); len(h.Identity.GPUs) > 0 {
+		t.Errorf("an unknown host: got %v", h)
+	}
+	if _, err := f.client.Put(t.Context(), f.keys.modelKey(generation, kindLive, p, "n1"), "damaged"); err != nil {
+		t.Fatal(err)
+	}
+	var damaged *DamagedError
+	if _, err := f.Host(t.Context(), "n1"); !errors.As(err, &damaged) {
+		t.Errorf("a damaged model: got %v, want a DamagedError", err)
 	}
 }
 

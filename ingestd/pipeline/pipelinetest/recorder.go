@@ -18,6 +18,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
+	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
 
@@ -133,6 +134,33 @@ func (r *Recorder) QuarantinedOf(_ context.Context, f snapshot.UploadFilter) (fo
 		}
 	}
 	return found, nil
+}
+
+// Host returns the models of a host, folded from all its events.
+func (r *Recorder) Host(ctx context.Context, host events.HostID) (projections.Host, error) {
+	h := projections.Host{ID: host}
+	head, err := r.Head(ctx)
+	if err != nil {
+		return h, err
+	}
+	for ev, err := range r.Read(ctx, events.PartitionOf(host, r.Facts().Partitions), events.Revision{}, head) {
+		if err != nil {
+			return projections.Host{}, err
+		}
+		if ev.Host == host {
+			h.Apply(&ev)
+		}
+	}
+	return h, nil
+}
+
+// ReadHost is Host for readers that go on without models.
+func (r *Recorder) ReadHost(ctx context.Context, host events.HostID) projections.Host {
+	h, err := r.Host(ctx, host)
+	if err != nil {
+		return projections.Host{}
+	}
+	return h
 }
 
 // StoredEvents returns the events of the log by key, without everything that is not content.

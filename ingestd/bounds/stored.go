@@ -1,0 +1,72 @@
+package bounds
+
+import (
+	"context"
+	"time"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/projections"
+)
+
+// mostUnread is the number of names new to the process that a host may bring before its stored models are read.
+const mostUnread = 256
+
+// readDue reads the stored models of a host if it brought many names since that was done last.
+func (l *Ledger) readDue(ctx context.Context, host events.HostID, name uint64) {
+	if l.stored == nil || !l.isReadDue(name) {
+		return
+	}
+	models := l.stored.ReadHost(ctx, host)
+	l.addStored(name, &models)
+}
+
+// isReadDue reports whether a host's stored models have to be read; then they are not due for others.
+func (l *Ledger) isReadDue(host uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, found := l.byHost[host]
+	if !found {
+		return false
+	}
+	h := e.Value.(*hostMembers)
+	if h.unread < mostUnread {
+		return false
+	}
+	h.unread = 0
+	return true
+}
+
+// addStored adds the names in the stored models of a host. They count as sent today.
+func (l *Ledger) addStored(host uint64, models *projections.Host) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := member{day: dayOf(time.Now())}
+	h := l.membersOf(host)
+	defer l.countNames(h, h.size())
+	for i := range models.Identity.GPUs {
+		k := &models.Identity.GPUs[i]
+		gpu := l.hash(string(k.Name))
+		if k.Name != "" {
+			h.gpus.put(gpu, known)
+		}
+		for _, r := range k.Runs {
+			h.detailsOf(gpu).values.put(l.hashValue(r.Field, r.Value), known)
+		}
+	}
+	for i := range models.Live.Entities {
+		l.addStoredEntity(h, &models.Live.Entities[i], known)
+	}
+}
+
+func (l *Ledger) addStoredEntity(h *hostMembers, e *projections.LiveEntity, known member) {
+	if e.Entity.Part != "" && !e.IsProcess() {
+		h.detailsOf(l.hash(string(e.Entity.GPU))).parts.put(l.hash(e.Entity.Part), known)
+	}
+	for _, readings := range [...][]projections.Latest{e.Latest, e.Ahead} {
+		for i := range readings {
+			metric := l.hash(readings[i].Metric)
+			h.metrics.put(metric, known)
+			l.metrics.put(metric, known)
+		}
+	}
+}

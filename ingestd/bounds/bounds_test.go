@@ -274,7 +274,17 @@ func TestFlagsAreChecked(t *testing.T) {
 	if err := (Config{}).WithDefaults().CheckFlags(); err != nil {
 		t.Error(err)
 	}
-	if err := (Config{Labels: -1}).CheckFlags(); err == nil {
-		t.Error("got no error for a negative bound")
+	fold := projections.Bounds{}.WithDefaults()
+	for _, c := range []struct {
+		config Config
+		want   string // "": no error
+	}{
+		{Config{Labels: -1}, "ingest.max-labels is -1"},
+		{Config{GPUs: fold.GPUs}, ""},
+		{Config{GPUs: fold.GPUs + 1}, "ingest.max-gpus is 20481; it must be at most 20480"},
+	} {
+		if err := c.config.CheckFlags(); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: got %v, want %q", c.config, err, c.want)
+		}
 	}
 }

@@ -51,23 +51,28 @@ func (c Config) WithDefaults() Config {
 	}
 }
 
-// CheckFlags refuses bounds with which nothing could work, by the name of the flag.
+// CheckFlags refuses bounds with which nothing could work, and bounds above the ones of folds, which would put the records beyond
+// into quarantine after their uploads were accepted. Errors have the name of the flag.
 func (c Config) CheckFlags() error {
+	fold := projections.Bounds{}.WithDefaults()
 	for _, b := range []struct {
-		name  string
-		value int
+		name        string
+		value, most int // most 0: no bound
 	}{
-		{"ingest.max-hosts", c.Hosts},
-		{"ingest.max-gpus", c.GPUs},
-		{"ingest.max-parts", c.Parts},
-		{"ingest.max-values", c.Values},
-		{"ingest.max-host-metrics", c.HostMetrics},
-		{"ingest.max-metrics", c.Metrics},
-		{"ingest.max-labels", c.Labels},
-		{"ingest.max-label-bytes", c.LabelBytes},
+		{"ingest.max-hosts", c.Hosts, 0},
+		{"ingest.max-gpus", c.GPUs, fold.GPUs},
+		{"ingest.max-parts", c.Parts, fold.Parts},
+		{"ingest.max-values", c.Values, fold.Values},
+		{"ingest.max-host-metrics", c.HostMetrics, fold.Metrics},
+		{"ingest.max-metrics", c.Metrics, 0},
+		{"ingest.max-labels", c.Labels, 0},
+		{"ingest.max-label-bytes", c.LabelBytes, 0},
 	} {
 		if b.value < 0 {
 			return fmt.Errorf("flag %s is %d; it must be positive", b.name, b.value)
+		}
+		if b.most > 0 && b.value > b.most {
+			return fmt.Errorf("flag %s is %d; it must be at most %d, which is all that collectors fold", b.name, b.value, b.most)
 		}
 	}
 	return nil

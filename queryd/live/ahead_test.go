@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/queryd/live/livetest"
 )
 
-// A reading ahead of its append is not shown until its time has come by the appends of the log, those of other hosts too. Its host is
+// A reading ahead of its append is not shown until its time has come by the appends of the log, also to other hosts. Its host is
 // not listed before either. A server that loads the view then shows the same.
 func TestAReadingAheadIsShownWhenItsTimeHasCome(t *testing.T) {
 	inBubble(t, live.Config{Heartbeat: time.Hour}, func(r *rig) {

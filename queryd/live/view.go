@@ -276,7 +276,7 @@ func (v *view) mergeGPU(id events.GPUID, merged map[events.GPUID]*projections.GP
 	}
 }
 
-// fragments returns the shares of the hosts whose records have a GPU's name; those of hosts without readings of it are empty.
+// fragments returns the shares of the hosts whose records have a GPU's name, empty ones of hosts without readings of it.
 func (v *view) fragments(id events.GPUID) []projections.Fragment {
 	hosts := v.hostsByGPU[id]
 	all := make([]projections.Fragment, len(hosts))

@@ -3,10 +3,12 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/bounds"
+	"telemetry-pipeline/projections"
 )
 
 // The bounds of the lists in an answer; entries beyond them are counted.
@@ -37,6 +39,7 @@ type sequencer struct {
 	warnings      []string
 	warningsTotal int64
 	zoneAssumed   bool
+	ahead         int64 // records that are not the latest readings before their time has come
 	skipped       int64
 	absences      absenceCollector
 }
@@ -102,6 +105,12 @@ func (s *sequencer) countBatch(b *batch) {
 	s.rejected += int64(len(b.parsed.Rejections))
 	s.skipped += int64(b.parsed.Skipped)
 	s.absences.addBatch(b)
+	due := events.TimestampOf(time.Now().Add(projections.MaxAhead))
+	for i := range b.parsed.Records {
+		if b.parsed.Records[i].At > due {
+			s.ahead++
+		}
+	}
 	for _, r := range b.parsed.Rejections[:min(len(b.parsed.Rejections), maxFaults-len(s.faults))] {
 		s.faults = append(s.faults, answer.Fault{Line: r.Line, Column: r.Column, Text: r.Text, Reason: r.Reason})
 	}
@@ -111,7 +120,7 @@ func (s *sequencer) countBatch(b *batch) {
 	}
 }
 
-// warningTexts returns the warnings of an answer: the listed ones, the number of others, and a zone that was assumed.
+// warningTexts returns the warnings of an answer: the listed ones, the number of others, a zone that was assumed, and times ahead.
 func (s *sequencer) warningTexts(zone string) []string {
 	out := append([]string{}, s.warnings...)
 	if more := s.warningsTotal - int64(len(s.warnings)); more > 0 {
@@ -119,6 +128,10 @@ func (s *sequencer) warningTexts(zone string) []string {
 	}
 	if s.zoneAssumed {
 		out = append(out, fmt.Sprintf("times without a zone were read as %s; give ?tz= if that is wrong", zone))
+	}
+	if s.ahead > 0 {
+		out = append(out, fmt.Sprintf("%d records are more than %s ahead of now: they are in history, and are shown as the latest readings when their time has come; "+
+			"if that is wrong, correct the clock of their host, or give ?tz=", s.ahead, projections.MaxAhead))
 	}
 	return out
 }

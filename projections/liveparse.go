@@ -2,6 +2,7 @@ package projections
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"telemetry-pipeline/events"
@@ -39,7 +40,8 @@ type liveParser struct {
 
 	said      room[Said]
 	workloads room[Workload]
-	labels    room[events.Label]
+	labels    []events.Label // of the last workload
+	next      []events.Label // of the next one
 }
 
 // entityTimes says which times of an entity are written. The others are its SeenAt.
@@ -75,6 +77,8 @@ func (p *liveParser) parseEntities() []LiveEntity {
 	const size = 6
 	entities := make([]LiveEntity, p.readCount(size))
 	p.times = make([]entityTimes, len(entities))
+	p.cells = make([]*Latest, 0, len(entities))
+	p.workloads = roomFor[Workload](len(entities))
 	for i := range entities {
 		p.parseEntity(i, &entities[i])
 	}
@@ -135,6 +139,9 @@ func (p *liveParser) parseSaid(e *LiveEntity, times *entityTimes) {
 	if n == 0 || p.err != nil {
 		return
 	}
+	if p.said.size == 0 {
+		p.said = roomFor[Said](n * len(p.times))
+	}
 	e.Said = p.said.take(n)
 	for i := range e.Said {
 		head := p.readIndex(2 * int(fieldCount))
@@ -162,12 +169,22 @@ func (p *liveParser) parseWorkload(e *LiveEntity, times *entityTimes) {
 	for _, text := range [...]*string{&w.Pod, &w.Namespace, &w.Container} {
 		*text = p.readOptional(p.names, "")
 	}
-	if n := p.readCount(2); n > 0 {
-		w.Labels = p.labels.take(n)
+	w.Labels = p.parseLabels()
+}
+
+// parseLabels returns the labels that follow; workloads with the same labels share them.
+func (p *liveParser) parseLabels() []events.Label {
+	p.next = p.next[:0]
+	for range p.readCount(2) {
+		p.next = append(p.next, events.Label{Name: p.readRef(p.names), Value: p.readRef(p.names)})
 	}
-	for i := range w.Labels {
-		w.Labels[i] = events.Label{Name: p.readRef(p.names), Value: p.readRef(p.names)}
+	if !slices.Equal(p.next, p.labels) {
+		p.labels = slices.Clone(p.next)
 	}
+	if len(p.next) == 0 {
+		return nil
+	}
+	return p.labels
 }
 
 // finishTimes sets the times that are not written.

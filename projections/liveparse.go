@@ -1,8 +1,8 @@
 package projections
 
 import (
+	"bytes"
 	"errors"
-	"slices"
 	"strings"
 
 	"telemetry-pipeline/events"
@@ -38,10 +38,10 @@ type liveParser struct {
 	times    []entityTimes // by entity
 	cells    []*Latest
 
-	said      room[Said]
-	workloads room[Workload]
-	labels    []events.Label // of the last workload
-	next      []events.Label // of the next one
+	said       room[Said]
+	workloads  room[Workload]
+	labels     []events.Label // that were read last, from these bytes
+	labelBytes []byte
 }
 
 // entityTimes says which times of an entity are written. The others are its SeenAt.
@@ -172,18 +172,21 @@ func (p *liveParser) parseWorkload(e *LiveEntity, times *entityTimes) {
 	w.Labels = p.parseLabels()
 }
 
-// parseLabels returns the labels that follow; workloads with the same labels share them.
+// parseLabels returns the labels that follow. Workloads one after the other with the same labels share them.
 func (p *liveParser) parseLabels() []events.Label {
-	p.next = p.next[:0]
-	for range p.readCount(2) {
-		p.next = append(p.next, events.Label{Name: p.readRef(p.names), Value: p.readRef(p.names)})
+	if len(p.labelBytes) > 0 && bytes.HasPrefix(p.src, p.labelBytes) {
+		p.src = p.src[len(p.labelBytes):]
+		return p.labels
 	}
-	if !slices.Equal(p.next, p.labels) {
-		p.labels = slices.Clone(p.next)
+	rest := p.src
+	p.labels = nil
+	if n := p.readCount(2); n > 0 {
+		p.labels = make([]events.Label, n)
 	}
-	if len(p.next) == 0 {
-		return nil
+	for i := range p.labels {
+		p.labels[i] = events.Label{Name: p.readRef(p.names), Value: p.readRef(p.names)}
 	}
+	p.labelBytes = rest[:len(rest)-len(p.src)]
 	return p.labels
 }
 

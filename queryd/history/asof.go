@@ -68,14 +68,16 @@ func (h *History) rewindHosts(ctx context.Context, s *live.State, hosts []*live.
 	models := make([]projections.Stored, 0, len(hosts))
 	var pending []*pastHost
 	for _, host := range hosts {
-		switch p := newPastHost(host, at); {
+		switch {
 		case host.FirstSeen > at, host.Identity.Joined.Node != "" && len(host.Identity.GPUs) == 0: // its records are its node's
 		case host.LastSeen <= at && len(host.Live.Entities) > 0:
 			models = append(models, projections.Stored{Host: host.ID, Partition: host.Partition, Live: &host.Live, Identity: &host.Identity})
-		case p.isComplete():
-			models = append(models, p.storedModels())
 		default:
-			pending = append(pending, p)
+			if p := newPastHost(host, at); p.isComplete() {
+				models = append(models, p.storedModels())
+			} else {
+				pending = append(pending, p)
+			}
 		}
 	}
 	slices.SortStableFunc(pending, func(a, b *pastHost) int { return cmp.Compare(a.host.Partition, b.host.Partition) })

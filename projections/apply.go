@@ -45,10 +45,13 @@ func (h *Host) ApplyWithin(ev *events.Event, b Bounds) Effect {
 		room:     make([]slot, 0, len(ev.Identities)),
 		byEntity: make(map[events.Entity]*slot, len(ev.Identities)),
 		contents: make(identitySet, len(ev.Identities)),
+		slots:    make([]*slot, 0, len(ev.Identities)),
+
+		workloads: roomFor[Workload](len(ev.Identities)),
 	}
 	f.fresh = pieces{columns: len(ev.Columns), contents: f.contents}
 	f.late = pieces{columns: len(ev.Columns), contents: f.contents}
-	left := f.foldControl()
+	f.foldControl()
 	for i := range ev.Columns {
 		f.foldColumn(&ev.Columns[i])
 	}
@@ -59,7 +62,7 @@ func (h *Host) ApplyWithin(ev *events.Event, b Bounds) Effect {
 		Late:     f.late.canonicalSeries(),
 		Refused:  f.refused,
 	}
-	effect.Live = f.noteAppend(left) || effect.Live || f.joined
+	effect.Live = f.noteAppend() || effect.Live || f.joined
 	return effect
 }
 
@@ -76,8 +79,10 @@ type fold struct {
 	said        room[Said]
 	workloads   room[Workload]
 	byEntity    map[events.Entity]*slot
-	processes   bool // the event has readings of processes
-	joined      bool // the event joined the host to another one
+	processes   bool             // the event has readings of processes
+	joined      bool             // the event joined the host to another one
+	control     bool             // the event says that the host left the live model
+	left        events.Timestamp // the append with which it did, unless a later one is known
 	contents    identitySet
 	fresh, late pieces
 	refused     Refusal
@@ -111,7 +116,10 @@ func (f *fold) foldColumn(c *events.Column) {
 	if events.IsControl(c.Metric) {
 		return
 	}
-	s := f.host.Identity.Joined.ownSamples(plausibleSamples(&c.Samples))
+	s := plausibleSamples(&c.Samples)
+	if f.host.Identity.Joined.Node != "" {
+		s = f.host.Identity.Joined.ownSamples(s)
+	}
 	n := s.Len()
 	if n == 0 {
 		return
@@ -228,6 +236,9 @@ func endOf(spans []WindowRange) events.Timestamp {
 
 // noteWindows notes the earliest record of each window.
 func (sub *subject) noteWindows(times []events.Timestamp) {
+	if n := len(sub.windows); n > 0 && times[0] >= sub.windows[n-1] && times[len(times)-1] < (WindowOf(sub.windows[n-1])+1).Start() {
+		return // mostly: in the window of the readings before
+	}
 	for len(times) > 0 {
 		w := WindowOf(times[0])
 		i, found := slices.BinarySearchFunc(sub.windows, w, func(at events.Timestamp, w Window) int { return int(WindowOf(at) - w) })
@@ -307,11 +318,15 @@ func (s *slot) ownReadings() {
 // noteSaid adds what the event's identities say of their entities.
 func (f *fold) noteSaid() {
 	for i := range f.subjects {
-		sub := &f.subjects[i]
+		sub, id := &f.subjects[i], &f.ev.Identities[i]
 		if sub.slot == nil || !sub.hasSaid {
 			continue
 		}
-		said, changed := mergeSaid(sub.slot.now.Said, saidBy(f.said.take(int(fieldCount))[:0], &f.ev.Identities[i], sub.said))
+		fields := countFields(id)
+		if f.said.size == 0 {
+			f.said = roomFor[Said](fields * len(f.subjects))
+		}
+		said, changed := mergeSaid(sub.slot.now.Said, saidBy(f.said.take(fields)[:0], id, sub.said))
 		sub.slot.now.Said = said
 		workload := sub.slot.now.Workload.merge(sub.workload)
 		if changed || !workload.equals(sub.slot.now.Workload) {
@@ -330,7 +345,7 @@ func (f *fold) replaceEntities() bool {
 	}
 	old := f.host.Live.Entities
 	slices.SortFunc(changed, func(a, b *slot) int { return a.now.Entity.Compare(b.now.Entity) })
-	all := make([]LiveEntity, 0, len(old)+len(changed))
+	all := make([]LiveEntity, 0, len(old)+countNew(changed))
 	copied := 0
 	for _, s := range changed {
 		if IsProcess(s.now.Entity.Part) {
@@ -349,6 +364,15 @@ func (f *fold) replaceEntities() bool {
 	}
 	f.host.Live.Entities = all
 	return true
+}
+
+func countNew(slots []*slot) (n int) {
+	for _, s := range slots {
+		if s.before == nil {
+			n++
+		}
+	}
+	return n
 }
 
 func sameEntity(a, b LiveEntity) bool {

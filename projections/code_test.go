@@ -49,6 +49,26 @@ func TestEmptyModelsRoundTrip(t *testing.T) {
 	}
 }
 
+// TestSharedPartsRoundTrip has entities of many shapes, in turn, whose labels are equal to the ones before, or are not.
+func TestSharedPartsRoundTrip(t *testing.T) {
+	var live Live
+	for i := range 40 {
+		e := LiveEntity{Entity: events.Entity{GPU: events.GPUID(fmt.Sprintf("GPU-%02d", i))}, SeenAt: 5}
+		for m := range 1 + i%(firstShapes+3) {
+			e.Latest = append(e.Latest, Latest{Metric: fmt.Sprint("m", m), Source: fmt.Sprint("s", i%3), At: 5, Value: events.Value{Number: events.Int(int64(i * m))}})
+		}
+		e.Workload = &Workload{At: 5, Metric: "m0", Source: "s"}
+		for l := range i / 2 % 3 {
+			e.Workload.Labels = append(e.Workload.Labels, events.Label{Name: fmt.Sprint("l", l), Value: fmt.Sprint(i / 4)})
+		}
+		live.Entities = append(live.Entities, e)
+	}
+	got, err := ParseLive(AppendLive(nil, &live))
+	if diff := gocmp.Diff(live, got); err != nil || diff != "" {
+		t.Errorf("%v, differs (-want +got):\n%s", err, diff)
+	}
+}
+
 // TestExtremesRoundTrip uses the ends of every range.
 func TestExtremesRoundTrip(t *testing.T) {
 	number := func(m int64, e int16) events.Value {

@@ -11,16 +11,26 @@ import (
 // a GPU that has left it is shown in states of the past. Ages go by appends alone, so that an old file shows its hosts.
 const GoneAfter = 30 * 24 * time.Hour
 
-// foldControl folds the event's records of the pipeline itself. It returns the time of the append with which the host
-// leaves the live model, unless a later one is known.
-func (f *fold) foldControl() (left events.Timestamp) {
-	left, _ = f.ev.Left()
+// foldControl folds the event's records of the pipeline itself, which mostly it has not.
+func (f *fold) foldControl() {
+	if !hasControl(f.ev) {
+		return
+	}
+	f.left, f.control = f.ev.Left()
 	if join, ok := f.ev.Join(); ok && join.At > f.host.Identity.Joined.At {
 		f.joined = true
 		f.host.Identity.Joined = Joined{Node: join.Node, At: join.At}
 		f.host.dropJoined()
 	}
-	return left
+}
+
+func hasControl(ev *events.Event) bool {
+	for i := range ev.Columns {
+		if events.IsControl(ev.Columns[i].Metric) {
+			return true
+		}
+	}
+	return false
 }
 
 // ownSamples returns the samples that are not the node's.
@@ -49,13 +59,13 @@ func (h *Host) dropJoined() {
 
 // noteAppend notes the time at which the event was appended, drops what left the live model by then, and reports whether
 // that changed it.
-func (f *fold) noteAppend(left events.Timestamp) (changed bool) {
+func (f *fold) noteAppend() (changed bool) {
 	l := &f.host.Live
 	before := l.Appended
-	if _, control := f.ev.Left(); f.ev.Damage == nil && !control && f.ev.AppendedAt > before { // without records too: a merge in the archive drops repeats
+	if f.ev.Damage == nil && !f.control && f.ev.AppendedAt > before { // without records too: a merge in the archive drops repeats
 		l.Appended, changed = f.ev.AppendedAt, true
 	}
-	if left != 0 && left >= l.Appended && len(l.Entities) > 0 {
+	if f.left != 0 && f.left >= l.Appended && len(l.Entities) > 0 {
 		l.Entities, changed = nil, true
 	}
 	if cut := f.bounds.goneBefore(l.Appended); before != 0 && cut > f.bounds.goneBefore(before) {

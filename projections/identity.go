@@ -170,7 +170,10 @@ func addRun(runs []Run, f Field, value string, first events.Timestamp) (all []Ru
 }
 
 func compareRunValue(a, b Run) int {
-	return cmp.Or(cmp.Compare(a.Field, b.Field), strings.Compare(a.Value, b.Value))
+	if a.Field != b.Field {
+		return int(a.Field) - int(b.Field)
+	}
+	return strings.Compare(a.Value, b.Value)
 }
 
 func compareRun(a, b *Run) int {

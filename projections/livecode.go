@@ -51,30 +51,45 @@ type liveCoder struct {
 	live    *Live
 	names   names
 	ticks   ticks
+	noted   events.Timestamp // the last time that the ticks were fitted to
 	shapes  []*liveShape
-	byShape map[string]int
-	shapeOf []int // by entity
+	byShape map[string]int // the later shapes
+	shapeOf []int          // by entity
 	key     []byte
 	cells   []*Latest
 
-	saidRefs [fieldCount]struct { // by field: the value that was written last
-		text string
-		ref  uint64
+	saidRefs  [fieldCount]lastRef
+	metricRef lastRef        // of workloads
+	labels    []events.Label // that were written last, in the bytes labelsAt
+	labelsAt  struct{ from, to int }
+}
+
+// lastRef is the index of the name that was written last in one place. The next entity mostly has the same.
+type lastRef struct {
+	text string
+	ref  uint64
+}
+
+func (l *lastRef) of(t *names, s string) uint64 {
+	if l.text != s {
+		l.text, l.ref = s, t.refOf(s)
 	}
+	return l.ref
 }
 
 // collectTables notes strings and times, and sorts entities by shape.
 func (c *liveCoder) collectTables() {
 	c.ticks = ticksFrom(newestTime(c.live.Entities))
-	c.byShape = make(map[string]int, 2)
+	c.noted = c.ticks.base
 	c.shapeOf = make([]int, 0, len(c.live.Entities))
+	c.cells = make([]*Latest, 0, len(c.live.Entities))
 	last := new(LiveEntity)
 	for i := range c.live.Entities {
 		e := &c.live.Entities[i]
 		c.names.addName(string(e.Entity.GPU))
 		c.names.addOptional(e.Entity.Part, "")
 		c.noteTime(e.SeenAt)
-		c.collectSaid(e.Said, last.Said)
+		c.collectSaid(e, last.Said)
 		if e.Workload != nil {
 			c.collectWorkload(e.Workload, last.Workload)
 		}
@@ -86,12 +101,17 @@ func (c *liveCoder) collectTables() {
 	c.names.sortNames()
 }
 
-func (c *liveCoder) noteTime(at events.Timestamp) { c.ticks.fitUnit(at, c.ticks.base) }
+func (c *liveCoder) noteTime(at events.Timestamp) {
+	if at != c.noted {
+		c.noted = at
+		c.ticks.fitUnit(at, c.ticks.base)
+	}
+}
 
-// collectSaid notes fields; the values that the last entity has too are noted already.
-func (c *liveCoder) collectSaid(said, last []Said) {
-	for j, s := range said {
-		if j >= len(last) || last[j].Value != s.Value {
+// collectSaid notes fields; the values that the last entity has too are noted already, and so is the GPU.
+func (c *liveCoder) collectSaid(e *LiveEntity, last []Said) {
+	for j, s := range e.Said {
+		if s.Value != string(e.Entity.GPU) && (j >= len(last) || last[j].Value != s.Value) {
 			c.names.addName(s.Value)
 		}
 		c.noteTime(s.At)
@@ -140,16 +160,8 @@ func (c *liveCoder) addToShape(i int, e *LiveEntity) (isNew bool) {
 		c.shapeOf = append(c.shapeOf, n)
 		return false
 	}
-	c.key = c.key[:0]
-	for j := range e.Latest {
-		for _, text := range [...]string{e.Latest[j].Metric, e.Latest[j].Source} {
-			c.key = append(binary.AppendUvarint(c.key, uint64(len(text))), text...)
-		}
-	}
-	n, ok := c.byShape[string(c.key)]
-	if !ok {
-		n = len(c.shapes)
-		c.byShape[string(c.key)] = n
+	n := c.findShape(e)
+	if isNew = n == len(c.shapes); isNew {
 		sh := &liveShape{metrics: make([]shapeMetric, len(e.Latest)), entities: make([]int, 0, min(len(c.live.Entities)-i, 16))}
 		for j := range e.Latest {
 			sh.metrics[j] = shapeMetric{name: e.Latest[j].Metric, source: e.Latest[j].Source}
@@ -158,7 +170,36 @@ func (c *liveCoder) addToShape(i int, e *LiveEntity) (isNew bool) {
 	}
 	c.shapes[n].entities = append(c.shapes[n].entities, i)
 	c.shapeOf = append(c.shapeOf, n)
-	return !ok
+	return isNew
+}
+
+// firstShapes is how many shapes are compared one by one, mostly all.
+const firstShapes = 4
+
+// findShape returns the shape of an entity, or the next one.
+func (c *liveCoder) findShape(e *LiveEntity) int {
+	first := min(len(c.shapes), firstShapes)
+	if n := slices.IndexFunc(c.shapes[:first], func(sh *liveShape) bool { return sh.fitsEntity(e) }); n >= 0 {
+		return n
+	}
+	if first < firstShapes {
+		return first
+	}
+	c.key = c.key[:0]
+	for j := range e.Latest {
+		for _, text := range [...]string{e.Latest[j].Metric, e.Latest[j].Source} {
+			c.key = append(binary.AppendUvarint(c.key, uint64(len(text))), text...)
+		}
+	}
+	n, ok := c.byShape[string(c.key)]
+	if !ok {
+		if c.byShape == nil {
+			c.byShape = make(map[string]int)
+		}
+		n = len(c.shapes)
+		c.byShape[string(c.key)] = n
+	}
+	return n
 }
 
 func (sh *liveShape) fitsEntity(e *LiveEntity) bool {
@@ -189,7 +230,8 @@ func (c *liveCoder) appendEntities(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(c.live.Entities)))
 	for i := range c.live.Entities {
 		e := &c.live.Entities[i]
-		dst = binary.AppendUvarint(dst, c.names.refOf(string(e.Entity.GPU)))
+		gpu := c.saidRefs[FieldUUID].of(&c.names, string(e.Entity.GPU)) // mostly it is the UUID
+		dst = binary.AppendUvarint(dst, gpu)
 		dst = binary.AppendUvarint(dst, c.names.optionalRef(e.Entity.Part, ""))
 		shape := uint64(c.shapeOf[i]) << 1
 		if e.SeenAt == e.newestLatest() {
@@ -212,17 +254,13 @@ func (c *liveCoder) appendTime(dst []byte, at events.Timestamp) []byte {
 func (c *liveCoder) appendSaid(dst []byte, e *LiveEntity) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(e.Said)))
 	for _, s := range e.Said {
-		last := &c.saidRefs[s.Field]
-		if last.text != s.Value {
-			last.text, last.ref = s.Value, c.names.refOf(s.Value)
-		}
 		other := s.At != e.SeenAt
 		head := byte(s.Field) << 1
 		if other {
 			head |= 1
 		}
 		dst = append(dst, head)
-		dst = binary.AppendUvarint(dst, last.ref)
+		dst = binary.AppendUvarint(dst, c.saidRefs[s.Field].of(&c.names, s.Value))
 		if other {
 			dst = c.appendTime(dst, s.At)
 		}
@@ -246,16 +284,26 @@ func (c *liveCoder) appendWorkload(dst []byte, e *LiveEntity) []byte {
 	} else {
 		dst = c.appendTime(append(dst, hasWorkload|workloadTime), w.At)
 	}
-	dst = binary.AppendUvarint(dst, c.names.refOf(w.Metric))
+	dst = binary.AppendUvarint(dst, c.metricRef.of(&c.names, w.Metric))
 	dst = binary.AppendUvarint(dst, c.names.optionalRef(w.Source, w.Metric))
 	for _, text := range [...]string{w.Pod, w.Namespace, w.Container} {
 		dst = binary.AppendUvarint(dst, c.names.optionalRef(text, ""))
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(w.Labels)))
-	for _, l := range w.Labels {
+	return c.appendLabels(dst, w.Labels)
+}
+
+// appendLabels writes labels; the ones that were written last are copied.
+func (c *liveCoder) appendLabels(dst []byte, labels []events.Label) []byte {
+	if c.labels != nil && slices.Equal(labels, c.labels) {
+		return append(dst, dst[c.labelsAt.from:c.labelsAt.to]...)
+	}
+	c.labels, c.labelsAt.from = labels, len(dst)
+	dst = binary.AppendUvarint(dst, uint64(len(labels)))
+	for _, l := range labels {
 		dst = binary.AppendUvarint(dst, c.names.refOf(l.Name))
 		dst = binary.AppendUvarint(dst, c.names.refOf(l.Value))
 	}
+	c.labelsAt.to = len(dst)
 	return dst
 }
 

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 
@@ -37,9 +38,10 @@ type liveParser struct {
 	times    []entityTimes // by entity
 	cells    []*Latest
 
-	said      room[Said]
-	workloads room[Workload]
-	labels    room[events.Label]
+	said       room[Said]
+	workloads  room[Workload]
+	labels     []events.Label // that were read last, from these bytes
+	labelBytes []byte
 }
 
 // entityTimes says which times of an entity are written. The others are its SeenAt.
@@ -75,6 +77,8 @@ func (p *liveParser) parseEntities() []LiveEntity {
 	const size = 6
 	entities := make([]LiveEntity, p.readCount(size))
 	p.times = make([]entityTimes, len(entities))
+	p.cells = make([]*Latest, 0, len(entities))
+	p.workloads = roomFor[Workload](len(entities))
 	for i := range entities {
 		p.parseEntity(i, &entities[i])
 	}
@@ -135,6 +139,9 @@ func (p *liveParser) parseSaid(e *LiveEntity, times *entityTimes) {
 	if n == 0 || p.err != nil {
 		return
 	}
+	if p.said.size == 0 {
+		p.said = roomFor[Said](n * len(p.times))
+	}
 	e.Said = p.said.take(n)
 	for i := range e.Said {
 		head := p.readIndex(2 * int(fieldCount))
@@ -162,12 +169,25 @@ func (p *liveParser) parseWorkload(e *LiveEntity, times *entityTimes) {
 	for _, text := range [...]*string{&w.Pod, &w.Namespace, &w.Container} {
 		*text = p.readOptional(p.names, "")
 	}
+	w.Labels = p.parseLabels()
+}
+
+// parseLabels returns the labels that follow. Workloads one after the other with the same labels share them.
+func (p *liveParser) parseLabels() []events.Label {
+	if len(p.labelBytes) > 0 && bytes.HasPrefix(p.src, p.labelBytes) {
+		p.src = p.src[len(p.labelBytes):]
+		return p.labels
+	}
+	rest := p.src
+	p.labels = nil
 	if n := p.readCount(2); n > 0 {
-		w.Labels = p.labels.take(n)
+		p.labels = make([]events.Label, n)
 	}
-	for i := range w.Labels {
-		w.Labels[i] = events.Label{Name: p.readRef(p.names), Value: p.readRef(p.names)}
+	for i := range p.labels {
+		p.labels[i] = events.Label{Name: p.readRef(p.names), Value: p.readRef(p.names)}
 	}
+	p.labelBytes = rest[:len(rest)-len(p.src)]
+	return p.labels
 }
 
 // finishTimes sets the times that are not written.

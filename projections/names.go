@@ -25,7 +25,7 @@ var uuidPrefixes = [...]string{"GPU-", "MIG-"}
 // addName adds a string to the table.
 func (t *names) addName(s string) {
 	if t.place == nil {
-		t.place, t.list = make(map[string]int, 64), make([]string, 0, 64)
+		t.place, t.list = make(map[string]int, 56), make([]string, 0, 56)
 	}
 	if _, ok := t.place[s]; !ok {
 		t.place[s] = 0

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"telemetry-pipeline/events"
@@ -68,29 +69,38 @@ func (id *Identity) SeenWithin(gpu events.GPUID, at events.Timestamp, span time.
 
 // Until returns the identity of the records up to an instant. It may have fields that records of the same hour said after it.
 func (id *Identity) Until(at events.Timestamp) Identity {
-	out := Identity{Windows: cutWindows(id.Windows, at), Joined: id.Joined}
+	out := Identity{GPUs: make([]KnownGPU, 0, len(id.GPUs)), Windows: cutWindows(id.Windows, at), Joined: id.Joined}
 	for i := range id.GPUs {
 		k := id.GPUs[i]
 		if k.FirstSeen > at {
 			continue
 		}
 		k.Windows, k.Listed, k.Stated = cutWindows(k.Windows, at), cutWindows(k.Listed, at), cutWindows(k.Stated, at)
-		runs, parts := k.Runs, k.Parts
-		k.Runs, k.Parts = nil, nil
-		for _, r := range runs {
-			if r.First <= at {
-				r.Last = min(r.Last, WindowOf(at))
-				k.Runs = append(k.Runs, r)
-			}
-		}
-		for _, p := range parts {
-			if p.FirstSeen <= at {
-				k.Parts = append(k.Parts, p)
-			}
-		}
+		k.Runs, k.Parts = cutRuns(k.Runs, at), cutParts(k.Parts, at)
 		out.GPUs = append(out.GPUs, k)
 	}
 	return out
+}
+
+// cutRuns returns the runs up to the window that holds an instant.
+func cutRuns(runs []Run, at events.Timestamp) []Run {
+	cut := make([]Run, 0, len(runs))
+	for _, r := range runs {
+		if r.First <= at {
+			r.Last = min(r.Last, WindowOf(at))
+			cut = append(cut, r)
+		}
+	}
+	return cut
+}
+
+// cutParts returns the parts that were seen up to an instant.
+func cutParts(parts []KnownPart, at events.Timestamp) []KnownPart {
+	later := func(p KnownPart) bool { return p.FirstSeen > at }
+	if !slices.ContainsFunc(parts, later) {
+		return parts
+	}
+	return slices.DeleteFunc(slices.Clone(parts), later)
 }
 
 // cutWindows returns the windows up to the one that holds an instant.

@@ -6,6 +6,9 @@ type room[T any] struct {
 	size int // of the last allocation
 }
 
+// roomFor returns a room whose first allocation has about n elements.
+func roomFor[T any](n int) room[T] { return room[T]{size: n / 2} }
+
 const maxRoom = 64
 
 // take returns a slice of n zero elements.

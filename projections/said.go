@@ -96,6 +96,11 @@ func EachGPUField(id *events.Identity, f func(Field, string)) {
 	})
 }
 
+func countFields(id *events.Identity) (n int) {
+	eachField(id, func(Field, string) { n++ })
+	return n
+}
+
 // saidBy appends the fields that an identity sets, as said at an instant.
 func saidBy(said []Said, id *events.Identity, at events.Timestamp) []Said {
 	eachField(id, func(f Field, text string) { said = append(said, Said{Field: f, Value: text, At: at}) })

@@ -76,14 +76,16 @@ func (h *History) rewindHosts(ctx context.Context, s *live.State, hosts []*live.
 	models := make([]projections.Stored, 0, len(hosts))
 	var pending []*pastHost
 	for _, host := range hosts {
-		switch p := newPastHost(host, at); {
+		switch {
 		case host.FirstSeen > at, host.Identity.Joined.Node != "" && len(host.Identity.GPUs) == 0: // its records are its node's
 		case host.LastSeen <= at && len(host.Live.Entities) > 0:
 			models = append(models, projections.Stored{Host: host.ID, Partition: host.Partition, Live: &host.Live, Identity: &host.Identity})
-		case p.isComplete():
-			models = append(models, p.storedModels())
 		default:
-			pending = append(pending, p)
+			if p := newPastHost(host, at); p.isComplete() {
+				models = append(models, p.storedModels())
+			} else {
+				pending = append(pending, p)
+			}
 		}
 	}
 	slices.SortStableFunc(pending, func(a, b *pastHost) int { return cmp.Compare(a.host.Partition, b.host.Partition) })
@@ -256,8 +258,9 @@ func (p *pastHost) addNeeded(e *projections.LiveEntity) {
 
 // foldNewest folds the newest reading of each column up to the instant.
 func (p *pastHost) foldNewest(s *projections.HostWindow) {
-	ev := events.Event{Host: p.host.ID}
-	index := make(map[events.IdentityID]int)
+	ev := events.Event{Host: p.host.ID, Columns: make([]events.Column, 0, len(s.Columns))}
+	entities := make([]events.Entity, 0, len(s.Identities)) // of the event's identities
+	index := make(map[events.IdentityID]int, len(s.Identities))
 	for i := range s.Columns {
 		c := &s.Columns[i]
 		n, _ := slices.BinarySearch(c.Times, p.at+1)
@@ -268,18 +271,18 @@ func (p *pastHost) foldNewest(s *projections.HostWindow) {
 		if n == 0 || identity == nil || !p.wants(c, identity) {
 			continue
 		}
-		if _, ok := index[c.Identity]; !ok {
-			index[c.Identity] = len(ev.Identities)
-			ev.Identities = append(ev.Identities, *identity)
+		at, ok := index[c.Identity]
+		if !ok {
+			at = len(ev.Identities)
+			index[c.Identity] = at
+			ev.Identities, entities = append(ev.Identities, *identity), append(entities, c.Entity)
 		}
-		column := events.Column{Identity: index[c.Identity], Metric: c.Metric, Source: c.Source}
-		column.Add(c.At(n - 1))
-		ev.Columns = append(ev.Columns, column)
+		ev.Columns = append(ev.Columns, events.Column{Identity: at, Metric: c.Metric, Source: c.Source, Samples: c.Slice(n-1, n)})
 	}
 	p.then.Apply(&ev)
 	for i := range ev.Columns {
 		c := &ev.Columns[i]
-		entity := ev.Identities[c.Identity].Entity(p.host.ID)
+		entity := entities[c.Identity]
 		delete(p.need, needed{entity, c.Metric})
 		delete(p.unseen, entity)
 		if projections.NamesWorkload(&ev.Identities[c.Identity]) {
@@ -299,37 +302,34 @@ func (p *pastHost) wants(c *projections.Column, id *events.Identity) bool {
 	return p.need[needed{c.Entity, c.Metric}] || p.unseen[c.Entity] || p.silent[c.Entity] && projections.NamesWorkload(id)
 }
 
-// storedModels returns the host's models at the instant.
+// storedModels returns the host's models at the instant. It is called once: it takes the kept readings.
 func (p *pastHost) storedModels() projections.Stored {
-	now := projections.Live{Entities: slices.Clone(p.whole)}
-	found := make(map[events.Entity]bool)
-	for _, e := range p.then.Live.Entities {
-		found[e.Entity] = true
-		e.Latest = slices.Clone(e.Latest)
-		for _, l := range p.kept[e.Entity] {
-			if _, there := projections.Find(p.latestOf(e.Entity), l.Metric); !there {
-				e.Latest = append(e.Latest, l)
-			}
+	now := projections.Live{Entities: make([]projections.LiveEntity, 0, len(p.whole)+len(p.then.Live.Entities)+len(p.kept))}
+	now.Entities = append(append(now.Entities, p.whole...), p.then.Live.Entities...)
+	for i := range now.Entities[len(p.whole):] {
+		e := &now.Entities[len(p.whole)+i]
+		if kept := p.kept[e.Entity]; len(kept) > 0 {
+			e.Latest = withKept(e.Latest, kept)
+			delete(p.kept, e.Entity)
 		}
-		slices.SortFunc(e.Latest, func(a, b projections.Latest) int { return cmp.Compare(a.Metric, b.Metric) })
-		now.Entities = append(now.Entities, e)
 	}
 	for entity, kept := range p.kept {
-		if !found[entity] {
-			now.Entities = append(now.Entities, p.entityWithoutHistory(entity, kept))
-		}
+		now.Entities = append(now.Entities, p.entityWithoutHistory(entity, kept))
 	}
 	slices.SortFunc(now.Entities, func(a, b projections.LiveEntity) int { return a.Entity.Compare(b.Entity) })
 	return projections.Stored{Host: p.host.ID, Partition: p.host.Partition, Live: &now, Identity: p.identityAt(&now)}
 }
 
-// latestOf returns the readings found for an entity.
-func (p *pastHost) latestOf(of events.Entity) []projections.Latest {
-	i, ok := slices.BinarySearchFunc(p.then.Live.Entities, of, func(e projections.LiveEntity, of events.Entity) int { return e.Entity.Compare(of) })
-	if !ok {
-		return nil
+// withKept returns the readings found for an entity, with the kept ones of the other metrics.
+func withKept(found, kept []projections.Latest) []projections.Latest {
+	all := slices.Clone(found)
+	for _, l := range kept {
+		if _, there := projections.Find(found, l.Metric); !there {
+			all = append(all, l)
+		}
 	}
-	return p.then.Live.Entities[i].Latest
+	slices.SortFunc(all, func(a, b projections.Latest) int { return cmp.Compare(a.Metric, b.Metric) })
+	return all
 }
 
 // entityWithoutHistory returns an entity whose history is no longer kept: it has the readings that are still its latest.

@@ -121,3 +121,62 @@ func BenchmarkDay(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAsOf returns past states of 10,000 GPUs on 1,250 hosts with ten metrics every five minutes: after the newest records, in
+// the newest window, and a window earlier; and the last one for a single host.
+func BenchmarkAsOf(b *testing.B) {
+	f := newFleet()
+	for host := range 1250 {
+		cut := events.NewCutter(f.facts.Cut, "", "")
+		name := events.HostID(fmt.Sprintf("host-%04d", host))
+		var evs []events.Event
+		for minute := 0; minute < 120; minute += 5 {
+			evs = append(evs, cut.Row(name, 100, asOfRow(host, minute))...)
+		}
+		for _, ev := range append(evs, cut.Flush()...) {
+			f.foldEvent(ev)
+		}
+	}
+	f.appended = nil
+	s, h := f.viewState(b), New(f, nil)
+	for _, c := range []struct {
+		name  string
+		after time.Duration
+		only  []events.HostID
+	}{
+		{"newest", 2 * time.Hour, nil},
+		{"same window", 90 * time.Minute, nil},
+		{"window before", 30 * time.Minute, nil},
+		{"one host", 30 * time.Minute, []events.HostID{"host-0007"}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			at := start + events.Timestamp(c.after)
+			for b.Loop() {
+				at++ // so that it is not in memory
+				past, err := h.AsOf(b.Context(), s, at, c.only)
+				if err != nil || len(past.GPUs()) != 10_000 && len(past.GPUs()) != 8*len(c.only) {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// asOfRow returns the readings of a host's eight GPUs in one minute.
+func asOfRow(host, minute int) []events.Record {
+	var rows []events.Record
+	for g := range 8 {
+		id := events.Identity{
+			UUID: fmt.Sprintf("GPU-5fd4f087-86f3-7a43-b711-%012d", 8*host+g), Index: fmt.Sprint(g), Model: "NVIDIA H100 80GB HBM3",
+			Pod: fmt.Sprintf("job-%d", g), Namespace: "training", Labels: []events.Label{{Name: "job", Value: "dcgm"}},
+		}
+		for m := range 10 {
+			r := newReading(fmt.Sprintf("metric_%d", m), int64((minute*m+g)%1000))
+			r.Identity, r.Source, r.At = &id, r.Metric, start+events.Timestamp(time.Duration(minute)*time.Minute)
+			r.Text = r.Value.Number.Append(nil)
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}

@@ -403,6 +403,10 @@ func (v *view) updateHosts(prev *State, d *difference, next *State) {
 	slices.SortFunc(fresh, orderHost)
 	next.hosts = spliceSorted(prev.hosts, gone, fresh, orderHost)
 	left := func(h *Host) bool { return !h.isShown() }
+	if len(prev.shown) == len(prev.hosts) && !slices.ContainsFunc(fresh, left) { // mostly: no host left
+		next.shown = next.hosts
+		return
+	}
 	next.shown = spliceSorted(prev.shown, slices.DeleteFunc(gone, left), slices.DeleteFunc(fresh, left), orderHost)
 }
 

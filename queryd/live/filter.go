@@ -131,7 +131,7 @@ func (f *filter) selectEntries(s *State) iter.Seq[*trackedGPU] {
 		return f.namedHosts(s)
 	}
 	return func(yield func(*trackedGPU) bool) {
-		for _, h := range s.hosts {
+		for h := range s.hosts.all() {
 			if f.matchesHost(h.ID) && !yieldAll(h.entries, yield) {
 				return
 			}

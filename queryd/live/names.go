@@ -175,7 +175,7 @@ func (s *State) KnownOn(names ...events.GPUID) []events.HostID {
 		wanted[name] = true
 	}
 	var hosts []events.HostID
-	for _, host := range s.hosts {
+	for host := range s.hosts.all() {
 		if host.knowsAny(wanted) {
 			hosts = append(hosts, host.ID)
 		}

@@ -151,7 +151,7 @@ func (r *runner) promoteCandidate(now time.Time) {
 	r.hub.publishState(next.state, c, begins)
 	r.hub.checkRequested.Set()
 	r.hub.lg.Info("view is current", "generation", next.state.generation, "revision", next.state.at.Number,
-		"hosts", len(next.state.hosts), "gpus", len(next.state.gpus), "changed", len(c.entries))
+		"hosts", next.state.hosts.length, "gpus", next.state.gpus.length, "changed", len(c.entries))
 }
 
 // setFailure records an activity's error (nil: it works again), and logs a change from one to the other.

@@ -16,10 +16,10 @@ type State struct {
 	generation projections.Generation
 	asOf       time.Time
 
-	gpus    []*projections.GPU // sorted by orderGPU
-	entries []*trackedGPU      // the same, sorted by orderTracked
-	hosts   []*Host            // sorted by orderHost
-	shown   []*Host            // the same, without the ones that left
+	gpus    sortedList[*projections.GPU] // by orderGPU
+	entries sortedList[*trackedGPU]      // the same, by orderTracked
+	hosts   sortedList[*Host]            // by orderHost
+	shown   sortedList[*Host]            // the same, without the ones that left
 
 	unreadable []projections.Unreadable // stored values that are missing above, sorted by key
 
@@ -84,13 +84,13 @@ func (s *State) Token() Token { return s.token }
 func (s *State) Folded() events.Revision { return s.folded }
 
 // GPUs returns all GPUs, sorted by host, index as a number, id.
-func (s *State) GPUs() []*projections.GPU { return s.gpus }
+func (s *State) GPUs() []*projections.GPU { return s.gpus.slice() }
 
 // Hosts returns the hosts with readings, sorted by name. Hosts that left the live view are not among them.
-func (s *State) Hosts() []*Host { return s.shown }
+func (s *State) Hosts() []*Host { return s.shown.slice() }
 
 // AllHosts returns the hosts with readings or history, sorted by name.
-func (s *State) AllHosts() []*Host { return s.hosts }
+func (s *State) AllHosts() []*Host { return s.hosts.slice() }
 
 // GPU returns a GPU by its UUID in any spelling (or other id), or by "host:index", "host:pci-address" or "host:uuid": the GPU that has
 // that name there now. If several GPUs had it, it returns the one with the newest record. If several hosts report a UUID at
@@ -151,20 +151,13 @@ func (s *State) AnyHost(id events.HostID) (*Host, bool) {
 }
 
 func (s *State) findHost(id events.HostID) (*Host, bool) {
-	at, ok := slices.BinarySearchFunc(s.hosts, id, func(h *Host, id events.HostID) int { return cmp.Compare(h.ID, id) })
-	if !ok {
-		return nil, false
-	}
-	return s.hosts[at], true
+	return s.hosts.find(func(h *Host) int { return cmp.Compare(h.ID, id) })
 }
 
 // findTracked returns a GPU's entry, nil if there is none.
 func (s *State) findTracked(id events.GPUID) *trackedGPU {
-	at, ok := slices.BinarySearchFunc(s.entries, id, func(e *trackedGPU, id events.GPUID) int { return cmp.Compare(e.gpu.ID, id) })
-	if !ok {
-		return nil
-	}
-	return s.entries[at]
+	e, _ := s.entries.find(func(e *trackedGPU) int { return cmp.Compare(e.gpu.ID, id) })
+	return e
 }
 
 // Host is a host of the view.

@@ -3,6 +3,7 @@ package live
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -39,6 +40,48 @@ func TestSplice(t *testing.T) {
 		}
 		if !slices.Equal(sorted, before) {
 			t.Fatal("splice changed its argument")
+		}
+	}
+}
+
+// A sorted list equals a set after any changes, small and large, and the lists before them stay as they were.
+func TestSortedList(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	var list, before sortedList[int]
+	set := map[int]bool{}
+	for range 300 {
+		var gone, fresh []int
+		span, share := 1+r.IntN(12_000), 1+r.IntN(40)
+		for n := r.IntN(12_000); span > 0; n, span = n+1, span-1 {
+			switch has := set[n]; {
+			case r.IntN(40) >= share:
+			case has:
+				gone = append(gone, n)
+				delete(set, n)
+			default:
+				fresh = append(fresh, n)
+				set[n] = true
+			}
+		}
+		was := slices.Collect(list.all())
+		before, list = list, list.splice(gone, fresh, cmp.Compare[int])
+		if !slices.Equal(slices.Collect(before.all()), was) {
+			t.Fatal("a change of a list changed the list before")
+		}
+		want := slices.Sorted(maps.Keys(set))
+		if got := slices.Collect(list.all()); !slices.Equal(got, want) || !slices.Equal(list.slice(), want) || list.length != len(want) {
+			t.Fatalf("got %d elements (%d), want %d", len(got), list.length, len(want))
+		}
+		for range 20 {
+			n := r.IntN(25_000)
+			if got, ok := list.find(func(e int) int { return cmp.Compare(e, n) }); ok != set[n] || ok && got != n {
+				t.Fatalf("find(%d) = %d, %t; want %t", n, got, ok, set[n])
+			}
+		}
+		for _, chunk := range list.chunks {
+			if len(chunk) == 0 || len(chunk) > maxChunk {
+				t.Fatalf("a chunk of %d elements, want 1 to %d", len(chunk), maxChunk)
+			}
 		}
 	}
 }

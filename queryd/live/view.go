@@ -315,14 +315,14 @@ func (v *view) offsetNumber(r events.Revision) int64 {
 func (v *view) continueFrom(prev *State, now time.Time) *change {
 	at := v.state.at
 	merged := make(map[events.GPUID]*projections.GPU, len(v.hostsByGPU))
-	for _, e := range prev.entries {
+	for e := range prev.entries.all() {
 		merged[e.gpu.ID] = nil
 	}
-	for _, e := range v.state.entries {
+	for e := range v.state.entries.all() {
 		merged[e.gpu.ID] = e.gpu
 	}
 	hosts := make(map[events.HostID]bool, len(v.models))
-	for _, h := range prev.hosts {
+	for h := range prev.hosts.all() {
 		hosts[h.ID] = true
 	}
 	for id := range v.models {
@@ -360,8 +360,8 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 	next.asOf, next.unreadable = now, v.listUnreadable()
 	next.partitionsFolded = v.partitionsFolded()
 	next.streamPosition = streamPosition{at: at, token: tokenOf(prev.generation, at), folded: lowestRevision(next.partitionsFolded, prev.folded)}
-	next.gpus = spliceSorted(prev.gpus, gpusOf(d.removed, orderGPU), gpusOf(d.added, orderGPU), orderGPU)
-	next.entries = spliceSorted(prev.entries, d.removed, d.added, orderTracked)
+	next.gpus = prev.gpus.splice(gpusOf(d.removed, orderGPU), gpusOf(d.added, orderGPU), orderGPU)
+	next.entries = prev.entries.splice(d.removed, d.added, orderTracked)
 	v.updateHosts(prev, &d, &next)
 	next.keepDepartures(d.departures)
 	v.state = &next
@@ -401,13 +401,13 @@ func (v *view) updateHosts(prev *State, d *difference, next *State) {
 	}
 	slices.SortFunc(gone, orderHost)
 	slices.SortFunc(fresh, orderHost)
-	next.hosts = spliceSorted(prev.hosts, gone, fresh, orderHost)
+	next.hosts = prev.hosts.splice(gone, fresh, orderHost)
 	left := func(h *Host) bool { return !h.isShown() }
-	if len(prev.shown) == len(prev.hosts) && !slices.ContainsFunc(fresh, left) { // mostly: no host left
+	if prev.shown.length == prev.hosts.length && !slices.ContainsFunc(fresh, left) { // mostly: no host left
 		next.shown = next.hosts
 		return
 	}
-	next.shown = spliceSorted(prev.shown, slices.DeleteFunc(gone, left), slices.DeleteFunc(fresh, left), orderHost)
+	next.shown = prev.shown.splice(slices.DeleteFunc(gone, left), slices.DeleteFunc(fresh, left), orderHost)
 }
 
 // hostView returns the view of a host that follows old (nil: none): its entries without gone and with fresh.

@@ -1,0 +1,144 @@
+package live
+
+import (
+	"iter"
+	"slices"
+	"sort"
+	"sync"
+)
+
+// maxChunk bounds a chunk of a sortedList.
+const maxChunk = 512
+
+// sortedList is a sorted list that shares most of its memory with the list that it was made from: a change of a few elements
+// copies their chunks alone. Immutable; the zero sortedList is empty.
+type sortedList[T any] struct {
+	chunks [][]T // none is empty
+	length int
+	flat   func() []T // nil for an empty list
+}
+
+// splice returns the list without the elements of gone and with the elements of fresh. Both are sorted by order, as the list is,
+// and every element of gone is in the list.
+func (l sortedList[T]) splice(gone, fresh []T, order func(a, b T) int) sortedList[T] {
+	if len(gone) == 0 && len(fresh) == 0 {
+		return l
+	}
+	out := make([][]T, 0, len(l.chunks)+1)
+	for chunks := l.chunks; len(chunks) > 0; {
+		at := len(chunks) // of the first chunk with an element to remove or to add
+		for _, edits := range [...][]T{gone, fresh} {
+			if len(edits) > 0 {
+				at = min(at, max(0, countUpToElement(chunks, edits[0], order)-1))
+			}
+		}
+		out = append(out, chunks[:at]...)
+		if chunks = chunks[at:]; len(chunks) == 0 {
+			break
+		}
+		g, f := len(gone), len(fresh)
+		if len(chunks) > 1 {
+			g, _ = slices.BinarySearchFunc(gone, chunks[1][0], order)
+			f, _ = slices.BinarySearchFunc(fresh, chunks[1][0], order)
+		}
+		out = appendChunks(out, spliceSorted(chunks[0], gone[:g], fresh[:f], order))
+		chunks, gone, fresh = chunks[1:], gone[g:], fresh[f:]
+	}
+	if len(l.chunks) == 0 {
+		out = appendChunks(out, slices.Clone(fresh))
+	}
+	return newSortedList(out)
+}
+
+// countUpToElement returns the number of chunks that begin with an element or one before it.
+func countUpToElement[T any](chunks [][]T, element T, order func(a, b T) int) int {
+	return sort.Search(len(chunks), func(i int) bool { return order(chunks[i][0], element) > 0 })
+}
+
+// appendChunks appends elements as chunks, to the last one if they fit together well.
+func appendChunks[T any](chunks [][]T, elements []T) [][]T {
+	if n := len(chunks); n > 0 && len(chunks[n-1])+len(elements) <= maxChunk/2 {
+		chunks[n-1] = slices.Concat(chunks[n-1], elements)
+		return chunks
+	}
+	if len(elements) <= maxChunk {
+		if len(elements) > 0 {
+			chunks = append(chunks, elements)
+		}
+		return chunks
+	}
+	return slices.AppendSeq(chunks, slices.Chunk(elements, maxChunk/2))
+}
+
+func newSortedList[T any](chunks [][]T) sortedList[T] {
+	l := sortedList[T]{chunks: chunks}
+	for _, chunk := range chunks {
+		l.length += len(chunk)
+	}
+	if l.length > 0 {
+		l.flat = sync.OnceValue(func() []T { return slices.Concat(chunks...) })
+	}
+	return l
+}
+
+// find returns the element for which compare, which compares an element with the one sought, returns 0.
+func (l sortedList[T]) find(compare func(T) int) (found T, ok bool) {
+	at, ok := slices.BinarySearchFunc(l.chunks, compare, func(chunk []T, compare func(T) int) int { return compare(chunk[0]) })
+	if ok {
+		return l.chunks[at][0], true
+	}
+	if at == 0 {
+		return found, false
+	}
+	chunk := l.chunks[at-1]
+	if at, ok = slices.BinarySearchFunc(chunk, compare, func(e T, compare func(T) int) int { return compare(e) }); !ok {
+		return found, false
+	}
+	return chunk[at], true
+}
+
+// all yields the elements in order.
+func (l sortedList[T]) all() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, chunk := range l.chunks {
+			for _, e := range chunk {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// slice returns the elements as one slice, which all callers share.
+func (l sortedList[T]) slice() []T {
+	if l.flat == nil {
+		return nil
+	}
+	return l.flat()
+}
+
+// spliceSorted returns sorted without the elements of gone and with the elements of fresh. All three are sorted by
+// order, every element of gone is in sorted, and sorted stays as it is. It costs a few comparisons per edit and one
+// copy.
+func spliceSorted[T any](sorted, gone, fresh []T, order func(a, b T) int) []T {
+	if len(gone) == 0 && len(fresh) == 0 {
+		return sorted
+	}
+	out := make([]T, 0, max(0, len(sorted)-len(gone))+len(fresh))
+	for len(gone) > 0 || len(fresh) > 0 {
+		if len(fresh) == 0 || len(gone) > 0 && order(gone[0], fresh[0]) <= 0 {
+			at, found := slices.BinarySearchFunc(sorted, gone[0], order)
+			out = append(out, sorted[:at]...)
+			if found {
+				at++
+			}
+			sorted, gone = sorted[at:], gone[1:]
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(sorted, fresh[0], order)
+		out = append(append(out, sorted[:at]...), fresh[0])
+		sorted, fresh = sorted[at:], fresh[1:]
+	}
+	return append(out, sorted...)
+}

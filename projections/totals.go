@@ -23,9 +23,13 @@ type Totals struct {
 func Sum(gpus []*GPU, hostSeen func(events.HostID) events.Timestamp, now events.Timestamp) Totals {
 	var t Totals
 	var util, used, free, power, temperature gpuSum
+	var host events.HostID
+	var seen events.Timestamp // of host: mostly the GPUs of one follow each other
 	for g := range Distinct(gpus) {
-		t.GPUs++
-		switch StatusOf(g.LastSeen, hostSeen(g.Host), now) {
+		if t.GPUs++; g.Host != host || t.GPUs == 1 {
+			host, seen = g.Host, hostSeen(g.Host)
+		}
+		switch StatusOf(g.LastSeen, seen, now) {
 		case Active:
 			t.Active++
 		case Stale:
@@ -48,23 +52,25 @@ func Sum(gpus []*GPU, hostSeen func(events.HostID) events.Timestamp, now events.
 }
 
 // Distinct yields gpus without repeats: a GPU that another host reports too (ConflictID) only if the GPU with the UUID as its
-// id is not in the list, nor another of them before.
+// id is not in the list, nor another of them before. These come last.
 func Distinct(gpus []*GPU) iter.Seq[*GPU] {
 	return func(yield func(*GPU) bool) {
-		var counted map[events.GPUID]*GPU // by UUID: of the GPUs that several hosts report, the one that counts
+		var shared []*GPU // that several hosts report
 		for _, g := range gpus {
-			if len(g.Conflict) == 0 {
-				continue
+			if len(g.Conflict) > 0 {
+				shared = append(shared, g)
+			} else if !yield(g) {
+				return
 			}
-			if counted == nil {
-				counted = make(map[events.GPUID]*GPU)
-			}
-			if uuid := events.GPUID(g.Identity.UUID); counted[uuid] == nil || g.ID == uuid {
+		}
+		counted := make(map[string]*GPU, len(shared)) // by UUID
+		for _, g := range shared {
+			if uuid := g.Identity.UUID; counted[uuid] == nil || string(g.ID) == uuid {
 				counted[uuid] = g
 			}
 		}
-		for _, g := range gpus {
-			if (len(g.Conflict) == 0 || counted[events.GPUID(g.Identity.UUID)] == g) && !yield(g) {
+		for _, g := range shared {
+			if counted[g.Identity.UUID] == g && !yield(g) {
 				return
 			}
 		}

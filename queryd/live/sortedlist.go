@@ -81,17 +81,14 @@ func newSortedList[T any](chunks [][]T) sortedList[T] {
 	return l
 }
 
-// find returns the element for which compare, which compares an element with the one sought, returns 0.
-func (l sortedList[T]) find(compare func(T) int) (found T, ok bool) {
-	at, ok := slices.BinarySearchFunc(l.chunks, compare, func(chunk []T, compare func(T) int) int { return compare(chunk[0]) })
-	if ok {
-		return l.chunks[at][0], true
-	}
+// findIn returns the element of a list that is equal to a key.
+func findIn[T, K any](l sortedList[T], key K, compare func(T, K) int) (found T, ok bool) {
+	at := sort.Search(len(l.chunks), func(i int) bool { return compare(l.chunks[i][0], key) > 0 })
 	if at == 0 {
 		return found, false
 	}
 	chunk := l.chunks[at-1]
-	if at, ok = slices.BinarySearchFunc(chunk, compare, func(e T, compare func(T) int) int { return compare(e) }); !ok {
+	if at, ok = slices.BinarySearchFunc(chunk, key, compare); !ok {
 		return found, false
 	}
 	return chunk[at], true

@@ -151,12 +151,12 @@ func (s *State) AnyHost(id events.HostID) (*Host, bool) {
 }
 
 func (s *State) findHost(id events.HostID) (*Host, bool) {
-	return s.hosts.find(func(h *Host) int { return cmp.Compare(h.ID, id) })
+	return findIn(s.hosts, id, func(h *Host, id events.HostID) int { return cmp.Compare(h.ID, id) })
 }
 
 // findTracked returns a GPU's entry, nil if there is none.
 func (s *State) findTracked(id events.GPUID) *trackedGPU {
-	e, _ := s.entries.find(func(e *trackedGPU) int { return cmp.Compare(e.gpu.ID, id) })
+	e, _ := findIn(s.entries, id, func(e *trackedGPU, id events.GPUID) int { return cmp.Compare(e.gpu.ID, id) })
 	return e
 }
 

@@ -74,8 +74,8 @@ func TestSortedList(t *testing.T) {
 		}
 		for range 20 {
 			n := r.IntN(25_000)
-			if got, ok := list.find(func(e int) int { return cmp.Compare(e, n) }); ok != set[n] || ok && got != n {
-				t.Fatalf("find(%d) = %d, %t; want %t", n, got, ok, set[n])
+			if got, ok := findIn(list, n, cmp.Compare[int]); ok != set[n] || ok && got != n {
+				t.Fatalf("findIn(%d) = %d, %t; want %t", n, got, ok, set[n])
 			}
 		}
 		for _, chunk := range list.chunks {

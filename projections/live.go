@@ -76,3 +76,13 @@ func (l *Latest) winsOver(at events.Timestamp, v events.Value, source string) bo
 	}
 	return source <= l.Source
 }
+
+// CountGPUs returns the number of entities that are no parts.
+func (l *Live) CountGPUs() (n int) {
+	for i := range l.Entities {
+		if l.Entities[i].Entity.Part == "" {
+			n++
+		}
+	}
+	return n
+}

@@ -225,8 +225,11 @@ func withoutField(said []Said, f Field) []Said {
 
 // hasMore reports whether the GPU had a field that is missing in said.
 func (k *KnownGPU) hasMore(said []Said) bool {
-	for i := range k.Runs {
-		if _, there := slices.BinarySearchFunc(said, k.Runs[i].Field, func(s Said, f Field) int { return int(s.Field) - int(f) }); !there {
+	for i := range k.Runs { // both are sorted by field
+		for len(said) > 0 && said[0].Field < k.Runs[i].Field {
+			said = said[1:]
+		}
+		if len(said) == 0 || said[0].Field != k.Runs[i].Field {
 			return true
 		}
 	}

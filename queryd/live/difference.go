@@ -49,10 +49,14 @@ func (d *difference) addGPU(old *trackedGPU, gpu namedGPU) {
 func (d *difference) sortLists() {
 	slices.SortFunc(d.removed, orderTracked)
 	slices.SortFunc(d.added, orderTracked)
+	slices.SortFunc(d.departures, func(a, b departure) int { return cmp.Compare(a.gpu.ID, b.gpu.ID) })
+}
+
+// sortChanged sorts the entries with changed readings, for readers.
+func (d *difference) sortChanged() {
 	slices.SortFunc(d.changed, func(a, b *trackedGPU) int {
 		return cmp.Or(cmp.Compare(a.gpu.Host, b.gpu.Host), orderTracked(a, b))
 	})
-	slices.SortFunc(d.departures, func(a, b departure) int { return cmp.Compare(a.gpu.ID, b.gpu.ID) })
 }
 
 func gpusOf(entries []*trackedGPU, order func(a, b *projections.GPU) int) []*projections.GPU {

@@ -56,13 +56,14 @@ func (n namedGPU) hasSameNames(m namedGPU) bool {
 // slotOwners finds the GPU of each index and PCI address of one host.
 type slotOwners struct{ byIndex, byPCI map[string]*projections.GPU }
 
-func ownersOf(gpus []*projections.GPU) slotOwners {
-	o := slotOwners{byIndex: make(map[string]*projections.GPU, len(gpus)), byPCI: make(map[string]*projections.GPU, len(gpus))}
+// findOwners finds the owners among the GPUs of a host, and forgets the owners found before.
+func (o slotOwners) findOwners(gpus []*projections.GPU) {
+	clear(o.byIndex)
+	clear(o.byPCI)
 	for _, g := range gpus {
 		setOwner(o.byIndex, g.Identity.Index, g)
 		setOwner(o.byPCI, g.Identity.PCI, g)
 	}
-	return o
 }
 
 // setOwner sets the owner of a slot: the GPU that has the slot for its id, else the one that was seen last, of several the one
@@ -100,6 +101,7 @@ func assignSlots(prev *State, merged map[events.GPUID]*projections.GPU) map[*pro
 		}
 	}
 	assigned := make(map[*projections.GPU]slots, len(merged))
+	owners := slotOwners{byIndex: map[string]*projections.GPU{}, byPCI: map[string]*projections.GPU{}}
 	for id, list := range gpus {
 		host, known := prev.Host(id)
 		if !known {
@@ -110,7 +112,7 @@ func assignSlots(prev *State, merged map[events.GPUID]*projections.GPU) map[*pro
 				list = append(list, e.gpu)
 			}
 		}
-		owners := ownersOf(list)
+		owners.findOwners(list)
 		for _, g := range list {
 			assigned[g] = owners.slotsOf(g)
 		}

@@ -20,6 +20,7 @@ type view struct {
 	models     map[events.HostID]*hostModel
 	hostsByGPU map[events.GPUID][]events.HostID   // the hosts whose records have a GPU's name, sorted
 	conflicts  map[events.GPUID][]events.GPUID    // by GPU: the ids under which other hosts have it too
+	shared     map[events.GPUID]bool              // the GPUs whose names several hosts have, or had before the batch
 	releases   map[events.HostID]events.Timestamp // when the next readings ahead of their time come
 	clock      events.Timestamp                   // the newest append of any host: by it the time of readings comes, in each server at the same position
 	offsets    map[events.Partition]projections.Offsets
@@ -60,6 +61,7 @@ func newView(facts events.Facts, g projections.Generation) *view {
 		models:     map[events.HostID]*hostModel{},
 		hostsByGPU: map[events.GPUID][]events.HostID{},
 		conflicts:  map[events.GPUID][]events.GPUID{},
+		shared:     map[events.GPUID]bool{},
 		releases:   map[events.HostID]events.Timestamp{},
 		offsets:    map[events.Partition]projections.Offsets{},
 		unreadable: map[string]projections.Unreadable{},
@@ -75,13 +77,17 @@ func newView(facts events.Facts, g projections.Generation) *view {
 func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 	maps.Copy(v.offsets, b.Offsets)
 	v.noteUnreadable(&b)
-	touched := map[events.GPUID]bool{}
-	hosts := map[events.HostID]bool{}
+	gpus := 0 // about how many the batch has
 	for i := range b.Hosts {
 		if l := b.Hosts[i].Live; l != nil {
 			v.clock = max(v.clock, l.Appended)
+			gpus += l.CountGPUs()
 		}
 	}
+	if len(v.models) == 0 {
+		v.models, v.hostsByGPU = make(map[events.HostID]*hostModel, len(b.Hosts)), make(map[events.GPUID][]events.HostID, gpus)
+	}
+	touched, hosts := make(map[events.GPUID]bool, gpus), make(map[events.HostID]bool, len(b.Hosts))
 	for i := range b.Hosts {
 		v.applyHost(&b.Hosts[i], touched)
 		hosts[b.Hosts[i].Host] = true
@@ -90,7 +96,7 @@ func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 		v.releaseReadings(touched, hosts)
 	}
 	v.updateAway(touched, hosts)
-	merged := map[events.GPUID]*projections.GPU{}
+	merged := make(map[events.GPUID]*projections.GPU, len(touched))
 	for id := range touched {
 		v.mergeGPU(id, merged)
 	}
@@ -102,11 +108,13 @@ func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 func (v *view) updateAway(touched map[events.GPUID]bool, hosts map[events.HostID]bool) {
 	changed := map[events.HostID]map[events.GPUID][]projections.Span{}
 	for id := range touched {
-		known := v.hostsByGPU[id]
-		if len(known) == 1 && len(v.models[known[0]].names.Away()[id]) == 0 {
+		if !v.shared[id] {
 			continue
 		}
-		away := projections.Away(id, v.fragments(id))
+		known, away := v.hostsByGPU[id], projections.Away(id, v.fragments(id))
+		if len(known) < 2 {
+			delete(v.shared, id)
+		}
 		for _, host := range known {
 			m := v.models[host]
 			if m.names == nil || slices.Equal(m.names.Away()[id], away[host]) {
@@ -211,6 +219,9 @@ func (v *view) updateKnownHosts(old, now *hostModel, touched map[events.GPUID]bo
 		if at, found := slices.BinarySearch(hosts, now.ID); !found {
 			hosts = slices.Insert(hosts, at, now.ID)
 			v.hostsByGPU[id] = hosts
+			if len(hosts) > 1 {
+				v.shared[id] = true
+			}
 		}
 		if shown || len(hosts) > 1 {
 			touched[id] = true
@@ -234,8 +245,13 @@ func (m *hostModel) namesUnlike(other *hostModel) iter.Seq2[events.GPUID, bool] 
 		if len(known) == 0 || other != nil && len(other.Identity.GPUs) == len(known) && &other.Identity.GPUs[0] == &known[0] {
 			return
 		}
-		for i := range known {
-			if id := known[i].Name; id != "" && !yield(id, false) {
+		shares := m.shares
+		for i := range known { // both are sorted
+			id := known[i].Name
+			for len(shares) > 0 && shares[0].gpu < id {
+				shares = shares[1:]
+			}
+			if isShare := len(shares) > 0 && shares[0].gpu == id; !isShare && id != "" && !yield(id, false) {
 				return
 			}
 		}
@@ -263,12 +279,17 @@ func (v *view) forgetGPU(id events.GPUID, host events.HostID) {
 // mergeGPU adds a GPU, merged from all hosts that know it, to merged, under each id that it has or had; nil where there is
 // none any more.
 func (v *view) mergeGPU(id events.GPUID, merged map[events.GPUID]*projections.GPU) {
-	merged[id] = nil
-	for _, other := range v.conflicts[id] {
-		merged[other] = nil
+	if others := v.conflicts[id]; others != nil {
+		for _, other := range others {
+			merged[other] = nil
+		}
+		delete(v.conflicts, id)
 	}
-	delete(v.conflicts, id)
-	for _, g := range projections.MergeGPU(id, v.fragments(id)) {
+	all := projections.MergeGPU(id, v.fragments(id))
+	if len(all) == 0 {
+		merged[id] = nil
+	}
+	for _, g := range all { // the first one has this id
 		merged[g.ID] = g
 		if g.ID != id {
 			v.conflicts[id] = append(v.conflicts[id], g.ID)
@@ -356,6 +377,9 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 		d.addGPU(prev.findTracked(id), namedGPU{gpu, has[gpu]})
 	}
 	d.sortLists()
+	if prev.isLoaded() { // else it has no readers
+		d.sortChanged()
+	}
 	next := *prev
 	next.asOf, next.unreadable = now, v.listUnreadable()
 	next.partitionsFolded = v.partitionsFolded()

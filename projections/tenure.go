@@ -40,8 +40,8 @@ func tenureOf(h *Host, n *Names, gpu events.GPUID) (t tenure, ok bool) {
 			t.others = max(t.others, e.SeenAt)
 		}
 	}
-	if t.last == minTime { // it left the live model
-		t.last = (k.Windows[len(k.Windows)-1].Last + 1).Start() - 1
+	if t.last == minTime { // it left the live model, or is ahead of its time; a single row is to stay one
+		t.last = max(t.first, k.Windows[len(k.Windows)-1].Last.Start())
 	}
 	t.inUse = max(t.inUse, t.last)
 	return t, true

@@ -92,10 +92,7 @@ func TestTheTimeOfAReadingComesInAQuietLog(t *testing.T) {
 // newest returns the latest reading of a host with one GPU by the time of its newest append, as a view shows it.
 func (r *rig) newest(host events.HostID) float64 {
 	r.t.Helper()
-	l, err := projections.ParseLive(r.store.live[host])
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	l := r.stored(host).Live
 	l, _, _ = l.Release(l.Appended)
 	return l.Entities[0].Latest[0].Value.Number.Float()
 }
@@ -127,18 +124,22 @@ func (r *rig) wantReplay(gone time.Duration) {
 // shown returns the number of entities in the stored live model of a host.
 func (r *rig) shown(host events.HostID) int {
 	r.t.Helper()
-	l, err := projections.ParseLive(r.store.live[host])
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return len(l.Entities)
+	return len(r.stored(host).Live.Entities)
 }
 
 func (r *rig) identityOf(host events.HostID) projections.Identity {
 	r.t.Helper()
-	id, err := projections.ParseIdentity(r.store.identity[host])
+	return r.stored(host).Identity
+}
+
+// stored returns the stored models of a host.
+func (r *rig) stored(host events.HostID) projections.Host {
+	r.t.Helper()
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	h, err := r.store.hostLocked(host)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return id
+	return h
 }

@@ -43,6 +43,7 @@ func tenureOf(h *Host, n *Names, gpu events.GPUID) (t tenure, ok bool) {
 	if t.last == minTime { // it left the live model, or is ahead of its time; a single row is to stay one
 		t.last = max(t.first, k.Windows[len(k.Windows)-1].Last.Start())
 	}
+	t.windows = cutWindows(t.windows, t.last) // without hours ahead of their time
 	t.inUse = max(t.inUse, t.last)
 	return t, true
 }
@@ -51,7 +52,7 @@ func tenureOf(h *Host, n *Names, gpu events.GPUID) (t tenure, ok bool) {
 // show that: one row with a wrong host name, or a wrong UUID, takes nothing. Besides, one of these has to hold:
 //   - u's host went on to report its other GPUs without this one;
 //   - the GPU came to t's host after u's last record, and stayed for StaleAfter, or did not stay longer on u's host;
-//   - the GPU was on t's host before too, for at least as many hours as on u's, or is back there for the second hour.
+//   - the GPU was on t's host before too, for more hours than on u's, or is back there for the second hour.
 func (t *tenure) takesFrom(u *tenure) (from events.Timestamp, takes bool) {
 	if elapsed(u.last, t.last) <= StaleAfter {
 		return 0, false
@@ -64,28 +65,32 @@ func (t *tenure) takesFrom(u *tenure) (from events.Timestamp, takes bool) {
 	if hours == 0 {
 		back = WindowOf(u.last) + 1 // it is back within an hour; until its end the records by index are u's
 	}
-	return back.Start(), dropped || hours > 1 || compareLength(t, u) >= 0
+	return back.Start(), dropped || hours > 1 || t.countHours() > u.countHours()
 }
 
-// compareLength compares how long two hosts had a GPU: by hours with records of it, then by the time from first to last.
-func compareLength(t, u *tenure) int {
-	hours := func(t *tenure) int {
-		_, _, n := windowsBetween(t.windows, WindowOf(minTime)-1, WindowOf(maxTime)+1)
-		return n
-	}
-	return cmp.Or(cmp.Compare(hours(t), hours(u)), cmp.Compare(elapsed(t.first, t.last), elapsed(u.first, u.last)))
+// countHours returns the number of hours with records of the GPU.
+func (t *tenure) countHours() int {
+	_, _, n := windowsBetween(t.windows, WindowOf(minTime)-1, WindowOf(maxTime)+1)
+	return n
 }
 
 // comparePrecedence orders hosts that have a GPU at the same time: the one where it was seen first comes first, after a
-// host that has more than a stray row of it.
+// host that has more than stray rows of it.
 func comparePrecedence(t, u *tenure) int {
-	stray := func(t *tenure) int {
-		if elapsed(t.first, t.inUse) < StaleAfter {
+	order := func(t *tenure) int {
+		if t.isStray() {
 			return 1
 		}
 		return 0
 	}
-	return cmp.Or(cmp.Compare(stray(t), stray(u)), cmp.Compare(t.first, u.first), cmp.Compare(t.host, u.host))
+	return cmp.Or(cmp.Compare(order(t), order(u)), cmp.Compare(t.first, u.first), cmp.Compare(t.host, u.host))
+}
+
+// isStray reports whether the records may be stray rows: all within StaleAfter, or in fewer than two thirds of the hours from
+// the first to the last.
+func (t *tenure) isStray() bool {
+	hours := int(WindowOf(t.last)-WindowOf(t.first)) + 1
+	return elapsed(t.first, t.inUse) < StaleAfter || 3*t.countHours() < 2*hours
 }
 
 // Away returns when each host did not have a GPU because another one of them had it, for Names.WithAway. The hosts are given as
@@ -120,9 +125,10 @@ func (t *tenure) appendAway(dst []Span, u *tenure) []Span {
 	after := WindowOf(minTime) - 1
 	for i, r := range t.windows {
 		first, last, hours := windowsBetween(u.windows, after, r.First)
+		came := stayed && (i == 0 || u.first >= after.Start())
 		after = r.Last
-		switch came := hours > 0 && first == WindowOf(u.first); {
-		case hours == 0 || hours == 1 && !(came && stayed) && compareLength(u, t) < 0: // a stray row
+		switch {
+		case hours == 0 || hours == 1 && !came && u.countHours() < t.countHours(): // a stray row
 		case i == 0:
 			dst = append(dst, Span{minTime, (last + 1).Start() - 1})
 		default:
@@ -140,6 +146,7 @@ func (f *Fragment) tenure(gpu events.GPUID) *tenure {
 	t, ok := tenureOf(f.Host, f.Names, gpu)
 	if !ok {
 		t = tenure{host: f.Host.ID, first: f.firstSeen(gpu), last: f.lastSeen(), inUse: f.lastSeen(), others: minTime}
+		t.windows = []WindowRange{{WindowOf(t.first), WindowOf(t.last)}}
 	}
 	return &t
 }

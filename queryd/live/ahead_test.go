@@ -16,7 +16,7 @@ func TestAReadingAheadIsShownWhenItsTimeHasCome(t *testing.T) {
 		begin := r.clock + events.Timestamp(time.Hour)
 		report := func(host events.HostID, uuid string, at, appended time.Duration, value int64) {
 			r.src.Store(g1, r.fleet.Report(livetest.Reading{Host: host, UUID: uuid, Metric: util, Value: value,
-				At: begin + events.Timestamp(at), Append: begin + events.Timestamp(appended)}))
+				At: begin + events.Timestamp(at), Appended: begin + events.Timestamp(appended)}))
 		}
 		report("h2", "GPU-b", 0, 0, 1)
 		r.start()

@@ -22,16 +22,16 @@ func NewFleet(facts events.Facts) *Fleet {
 
 // Reading is one reading of a GPU, or of a part of one.
 type Reading struct {
-	Host   events.HostID
-	UUID   string
-	Index  int
-	Part   string
-	Metric string
-	At     events.Timestamp
-	Append events.Timestamp // when its event was appended; 0: not known
-	Value  int64
-	Absent events.Reason // set: the reading has no value
-	Labels []events.Label
+	Host     events.HostID
+	UUID     string
+	Index    int
+	Part     string
+	Metric   string
+	At       events.Timestamp
+	Appended events.Timestamp // when its event was appended; 0: not known
+	Value    int64
+	Absent   events.Reason // set: the reading has no value
+	Labels   []events.Label
 }
 
 // Report folds readings of one host and returns its stored models.
@@ -42,7 +42,7 @@ func (f *Fleet) Report(readings ...Reading) projections.Stored {
 	}
 	h := f.hosts[host]
 	for _, r := range readings {
-		ev := events.Event{Host: host, AppendedAt: r.Append, Identities: []events.Identity{{UUID: r.UUID, Index: strconv.Itoa(r.Index), Part: r.Part, Labels: r.Labels}}}
+		ev := events.Event{Host: host, AppendedAt: r.Appended, Identities: []events.Identity{{UUID: r.UUID, Index: strconv.Itoa(r.Index), Part: r.Part, Labels: r.Labels}}}
 		column := events.Column{Metric: r.Metric, Source: r.Metric}
 		value := events.Value{Number: events.Int(r.Value)}
 		if r.Absent != events.Present {

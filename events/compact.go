@@ -9,24 +9,29 @@ import (
 // The compact encoding of an event, after its tag. Numbers are varints, texts follow their length:
 //
 //	upload id, appended-at, zone, sequence (16 bytes); then, compressed by zstd, the body:
-//	texts: count, the length of each, all texts
+//	texts: count; for each its length plus 1, or the kind of a UUID, which takes 16 bytes; all texts
 //	host
 //	identities: count; each field for all of them; the labels of each
 //	time vectors: count; for each its length and its times (samples_codec.go)
-//	columns: count; for each its identity, metric, source (0: like the metric), time vector, flags, exponent
+//	columns: count; then for all of them the difference of the identity to the column before; the metric; the source (0: like
+//	the metric); the time vector; the flags; the exponent, of columns that have one
 //	mantissas of all columns; exponents by row and absences, for columns that have them (samples_codec.go)
 //
-// A text is referenced by its number in the table of texts, from 1; 0 is "". The columns of one scrape share their
-// times, so these are stored once. The upload id and appended-at are outside of the body, so that the body is a
+// A reference is 0 for "", an odd number for a text of the table, an even one for a word of the vocabulary. Numbers of one kind are
+// beside each other, since most GPUs of a host have the same metrics, and zstd finds what repeats. The columns of one scrape share
+// their times, so these are stored once. The upload id and appended-at are outside of the body, so that the body is a
 // function of the content alone.
+//
+// The first form (tagFirstCompact) had each text as it is, references without a vocabulary, and the numbers of a column together.
 
 // compactWriter holds the memory of one encoding, for reuse by the next.
 type compactWriter struct {
 	body   []byte // without the table of texts
 	output []byte // the table of texts, then body
 
+	vocabulary  vocabulary
 	texts       []string
-	textNumbers map[string]uint64
+	textNumbers map[string]uint64 // references
 
 	vectors       [][]Timestamp
 	vectorByHash  map[uint64]int // by hash of the vector
@@ -39,7 +44,7 @@ func (c *Codec) encodeCompact(dst []byte, ev *Event) ([]byte, error) {
 	}
 	w, _ := c.writers.Get().(*compactWriter)
 	if w == nil {
-		w = &compactWriter{textNumbers: make(map[string]uint64), vectorByHash: make(map[uint64]int)}
+		w = c.newWriter()
 	}
 	defer func() {
 		w.releaseEvent()
@@ -56,6 +61,10 @@ func (c *Codec) encodeCompact(dst []byte, ev *Event) ([]byte, error) {
 	dst = appendText(dst, ev.Zone)
 	dst = append(dst, ev.Sequence[:]...)
 	return c.zip.EncodeAll(body, dst), nil
+}
+
+func (c *Codec) newWriter() *compactWriter {
+	return &compactWriter{vocabulary: c.vocabulary, textNumbers: make(map[string]uint64), vectorByHash: make(map[uint64]int)}
 }
 
 // releaseEvent drops all references to an event.
@@ -86,10 +95,18 @@ func (w *compactWriter) appendBody(ev *Event) []byte {
 	}
 	w.output = binary.AppendUvarint(w.output[:0], uint64(len(w.texts)))
 	for _, t := range w.texts {
-		w.output = binary.AppendUvarint(w.output, uint64(len(t)))
+		if kind, ok := UUIDKindOf(t); ok {
+			w.output = append(w.output, byte(kind))
+		} else {
+			w.output = binary.AppendUvarint(w.output, uint64(len(t)+UUIDKinds-1))
+		}
 	}
 	for _, t := range w.texts {
-		w.output = append(w.output, t...)
+		if _, ok := UUIDKindOf(t); ok {
+			w.output = AppendUUID(w.output, t)
+		} else {
+			w.output = append(w.output, t...)
+		}
 	}
 	w.output = append(w.output, w.body...)
 	return w.output
@@ -97,15 +114,25 @@ func (w *compactWriter) appendBody(ev *Event) []byte {
 
 func (w *compactWriter) writeUint(v int) { w.body = binary.AppendUvarint(w.body, uint64(v)) }
 
-// writeRef writes the number of a text.
+// writeRef writes the reference of a text.
 func (w *compactWriter) writeRef(text string) {
-	n, ok := w.textNumbers[text]
-	if !ok && text != "" {
-		w.texts = append(w.texts, text)
-		n = uint64(len(w.texts))
-		w.textNumbers[text] = n
+	w.body = binary.AppendUvarint(w.body, w.refOf(text))
+}
+
+func (w *compactWriter) refOf(text string) uint64 {
+	if text == "" {
+		return 0
 	}
-	w.body = binary.AppendUvarint(w.body, n)
+	if n, ok := w.textNumbers[text]; ok {
+		return n
+	}
+	n := w.vocabulary.refOf(text)
+	if n == 0 {
+		w.texts = append(w.texts, text)
+		n = uint64(2*len(w.texts) - 1)
+	}
+	w.textNumbers[text] = n
+	return n
 }
 
 func (w *compactWriter) writeIdentities(ids []Identity) {
@@ -154,27 +181,35 @@ func (w *compactWriter) vectorIndex(times []Timestamp) int {
 
 func (w *compactWriter) writeColumns(columns []Column) {
 	w.writeUint(len(columns))
+	last := 0
 	for i := range columns {
-		c := &columns[i]
-		w.writeUint(c.Identity)
-		w.writeRef(c.Metric)
-		w.writeSource(c)
+		w.writeUint(columns[i].Identity - last) // columns ascend by identity
+		last = columns[i].Identity
+	}
+	for i := range columns {
+		w.writeRef(columns[i].Metric)
+	}
+	for i := range columns {
+		w.writeSource(&columns[i])
+	}
+	for i := range columns {
 		w.writeUint(w.columnVectors[i])
-		w.body = append(w.body, c.codecFlags())
-		if c.Exponents == nil {
-			w.body = binary.AppendVarint(w.body, int64(c.Exponent))
+	}
+	for i := range columns {
+		w.body = append(w.body, columns[i].codecFlags())
+	}
+	for i := range columns {
+		if columns[i].Exponents == nil {
+			w.body = binary.AppendVarint(w.body, int64(columns[i].Exponent))
 		}
 	}
 }
 
-// writeSource writes the number of the source's name plus one, or 0 if it equals the canonical name.
+// writeSource writes the reference of the source's name plus one, or 0 if it equals the canonical name.
 func (w *compactWriter) writeSource(c *Column) {
-	if c.Source == c.Metric {
-		w.writeUint(0)
-		return
+	n := uint64(0)
+	if c.Source != c.Metric {
+		n = w.refOf(c.Source) + 1
 	}
-	at := len(w.body)
-	w.writeRef(c.Source)
-	n, _ := binary.Uvarint(w.body[at:])
-	w.body = binary.AppendUvarint(w.body[:at], n+1)
+	w.body = binary.AppendUvarint(w.body, n)
 }

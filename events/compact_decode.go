@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-func (c *Codec) decodeCompact(value []byte) (Event, error) {
-	ev, err := c.readCompact(value)
+func (c *Codec) decodeCompact(tag byte, value []byte) (Event, error) {
+	ev, err := c.readCompact(tag, value)
 	if err == nil {
 		err = ev.Check()
 	}
@@ -17,7 +17,7 @@ func (c *Codec) decodeCompact(value []byte) (Event, error) {
 }
 
 // readCompact parses the value behind the tag.
-func (c *Codec) readCompact(value []byte) (Event, error) {
+func (c *Codec) readCompact(tag byte, value []byte) (Event, error) {
 	r := reader{src: value}
 	upload := UploadID(r.readText())
 	appended := Timestamp(r.readVarint())
@@ -39,7 +39,7 @@ func (c *Codec) readCompact(value []byte) (Event, error) {
 	if cap(body) <= 1<<20 {
 		*buf = body
 	}
-	ev, err := readBody(body)
+	ev, err := c.readBody(tag, body)
 	ev.Upload, ev.AppendedAt, ev.Zone, ev.Sequence = upload, appended, zone, sequence
 	return ev, err
 }
@@ -48,14 +48,20 @@ func (c *Codec) readCompact(value []byte) (Event, error) {
 // stored length against the remaining bytes of the body.
 type bodyReader struct {
 	reader
-	texts   []string
-	vectors [][]Timestamp
+	first      bool // the first form, tagFirstCompact
+	vocabulary vocabulary
+	texts      []string
+	vectors    [][]Timestamp
 }
 
 // readBody parses an uncompressed body. The result may violate other invariants of an event.
-func readBody(body []byte) (Event, error) {
-	r := bodyReader{reader: reader{src: body}}
-	r.readTexts()
+func (c *Codec) readBody(tag byte, body []byte) (Event, error) {
+	r := bodyReader{reader: reader{src: body}, first: tag == tagFirstCompact, vocabulary: c.vocabulary}
+	if r.first {
+		r.readPlainTexts()
+	} else {
+		r.readTexts()
+	}
 	var ev Event
 	ev.Host = HostID(r.readRef())
 	ev.Identities = r.readIdentities()
@@ -70,15 +76,53 @@ func readBody(body []byte) (Event, error) {
 	return ev, nil
 }
 
-// readTexts reads the table of texts into one allocation.
-func (r *bodyReader) readTexts() {
+// readPlainTexts reads the table of texts of the first form into one allocation.
+func (r *bodyReader) readPlainTexts() {
 	lengths := make([]int, r.readCount(1))
 	total := 0
 	for i := range lengths {
 		lengths[i] = r.readCount(1)
 		total += lengths[i]
 	}
-	all := string(r.readBytes(uint64(total)))
+	r.splitTexts(string(r.readBytes(uint64(total))), lengths)
+}
+
+// readTexts reads the table of texts into one allocation.
+func (r *bodyReader) readTexts() {
+	sizes := make([]int, r.readCount(1))
+	stored, total := 0, 0
+	for i := range sizes {
+		sizes[i] = r.readCount(1)
+		bytes, length := textSize(sizes[i])
+		stored, total = stored+bytes, total+length
+	}
+	if stored > len(r.src) {
+		r.setError(errTruncated)
+		return
+	}
+	all := make([]byte, 0, total)
+	for i, size := range sizes {
+		start := len(all)
+		if size >= UUIDKinds {
+			all = append(all, r.readBytes(uint64(size-UUIDKinds+1))...)
+		} else if uuid := r.readBytes(16); uuid != nil {
+			all = AppendUUIDText(all, UUIDKind(size), uuid)
+		}
+		sizes[i] = len(all) - start
+	}
+	r.splitTexts(string(all), sizes)
+}
+
+// textSize returns how many bytes a text of the table takes there, by its size, and its length.
+func textSize(size int) (stored, length int) {
+	if size < UUIDKinds {
+		return 16, uuidLength
+	}
+	return size - UUIDKinds + 1, size - UUIDKinds + 1
+}
+
+// splitTexts makes the table of texts of their bytes.
+func (r *bodyReader) splitTexts(all string, lengths []int) {
 	if r.err != nil {
 		return
 	}
@@ -88,18 +132,25 @@ func (r *bodyReader) readTexts() {
 	}
 }
 
-// readRef reads the number of a text and returns the text.
+// readRef reads a reference and returns its text.
 func (r *bodyReader) readRef() string { return r.textAt(r.readUvarint()) }
 
 func (r *bodyReader) textAt(n uint64) string {
+	table := r.texts
 	switch {
 	case n == 0:
 		return ""
-	case n > uint64(len(r.texts)):
+	case r.first:
+	case n%2 == 0:
+		table, n = r.vocabulary.words, n/2
+	default:
+		n = n/2 + 1
+	}
+	if n > uint64(len(table)) {
 		r.setError(errors.New("it has a text of an unknown number"))
 		return ""
 	}
-	return r.texts[n-1]
+	return table[n-1]
 }
 
 func (r *bodyReader) readIdentities() []Identity {
@@ -131,26 +182,16 @@ func (r *bodyReader) readVectors() {
 }
 
 func (r *bodyReader) readColumns() []Column {
-	columns := make([]Column, r.readCount(6))
+	columns := make([]Column, r.readCount(5))
 	flags := make([]byte, len(columns))
+	if r.first {
+		r.readColumnByColumn(columns, flags)
+	} else {
+		r.readFieldByField(columns, flags)
+	}
 	rows := 0
 	for i := range columns {
-		c := &columns[i]
-		c.Identity = int(r.readUvarint())
-		c.Metric = r.readRef()
-		if c.Source = c.Metric; r.peekByte() != 0 {
-			c.Source = r.textAt(r.readUvarint() - 1)
-		} else {
-			r.readByte()
-		}
-		c.Times = r.readVector()
-		if flags[i] = r.readByte(); flags[i] >= flagsEnd {
-			r.setError(errors.New("it has a column of an unknown form"))
-		}
-		if flags[i]&flagExponents == 0 {
-			c.Exponent = r.readExponent()
-		}
-		rows += len(c.Times)
+		rows += len(columns[i].Times)
 	}
 	if rows > len(r.src) {
 		r.setError(errTruncated)
@@ -170,12 +211,61 @@ func (r *bodyReader) readColumns() []Column {
 	return columns
 }
 
-// peekByte returns the next byte without consuming it.
-func (r *bodyReader) peekByte() byte {
-	if len(r.src) == 0 {
-		return 0
+// readColumnByColumn reads the columns' heads in the first form.
+func (r *bodyReader) readColumnByColumn(columns []Column, flags []byte) {
+	for i := range columns {
+		c := &columns[i]
+		c.Identity = int(r.readUvarint())
+		c.Metric = r.readRef()
+		c.Source = r.readSource(c.Metric)
+		c.Times = r.readVector()
+		flags[i] = r.readFlags()
+		if flags[i]&flagExponents == 0 {
+			c.Exponent = r.readExponent()
+		}
 	}
-	return r.src[0]
+}
+
+// readFieldByField reads the columns' heads.
+func (r *bodyReader) readFieldByField(columns []Column, flags []byte) {
+	identity := 0
+	for i := range columns {
+		identity += r.readCount(1)
+		columns[i].Identity = identity
+	}
+	for i := range columns {
+		columns[i].Metric = r.readRef()
+	}
+	for i := range columns {
+		columns[i].Source = r.readSource(columns[i].Metric)
+	}
+	for i := range columns {
+		columns[i].Times = r.readVector()
+	}
+	for i := range columns {
+		flags[i] = r.readFlags()
+	}
+	for i := range columns {
+		if flags[i]&flagExponents == 0 {
+			columns[i].Exponent = r.readExponent()
+		}
+	}
+}
+
+// readSource reads the source's name of a metric.
+func (r *bodyReader) readSource(metric string) string {
+	if n := r.readUvarint(); n > 0 {
+		return r.textAt(n - 1)
+	}
+	return metric
+}
+
+func (r *bodyReader) readFlags() byte {
+	flags := r.readByte()
+	if flags >= flagsEnd {
+		r.setError(errors.New("it has a column of an unknown form"))
+	}
+	return flags
 }
 
 // readVector reads the number of a time vector. The columns of one vector share its memory.

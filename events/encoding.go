@@ -11,9 +11,10 @@ import (
 // The first byte of a stored event identifies its encoding. JSON needs no tag of its own: it starts with '[' (rows)
 // or '{' (one row), so that a value in JSON is valid JSON.
 const (
-	tagCompact = 0x01
-	tagRows    = '['
-	tagRow     = '{'
+	tagFirstCompact = 0x01 // read, no longer written
+	tagCompact      = 0x02
+	tagRows         = '['
+	tagRow          = '{'
 )
 
 // MaxBody bounds the uncompressed body of an event, in bytes, written or read.
@@ -22,10 +23,11 @@ const MaxBody = 8 << 20
 // Codec encodes and decodes the values of events; no other package knows their bytes. It reuses compressors and
 // buffers. It is safe for concurrent use and needs no closing.
 type Codec struct {
-	zip     *zstd.Encoder
-	unzip   *zstd.Decoder
-	writers sync.Pool // of *compactWriter
-	bodies  sync.Pool // of *[]byte
+	zip        *zstd.Encoder
+	unzip      *zstd.Decoder
+	vocabulary vocabulary
+	writers    sync.Pool // of *compactWriter
+	bodies     sync.Pool // of *[]byte
 }
 
 // NewCodec returns a Codec.
@@ -44,7 +46,7 @@ func NewCodec() (*Codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the event codec: %w", err)
 	}
-	return &Codec{zip: zip, unzip: unzip}, nil
+	return &Codec{zip: zip, unzip: unzip, vocabulary: newVocabulary()}, nil
 }
 
 // Encode appends an event's value in the compact encoding. Revision, Key and Damage are not part of it.
@@ -57,8 +59,8 @@ func (c *Codec) Decode(value []byte) (Event, error) {
 		return Event{}, errors.New("decoding event: the value is empty")
 	}
 	switch value[0] {
-	case tagCompact:
-		return c.decodeCompact(value[1:])
+	case tagCompact, tagFirstCompact:
+		return c.decodeCompact(value[0], value[1:])
 	case tagRows, tagRow:
 		return DecodeJSON(value)
 	case tagDeadLetter:

@@ -61,6 +61,7 @@ func TestStoredEvents(t *testing.T) {
 		}
 		goldentest.CheckWritten(t, "unpacked-"+name, tagCompact, rawFrame(t, c, value))
 	}
+	goldentest.CheckWrittenText(t, "vocabulary", tagCompact, vocabularyWords)
 	goldentest.CheckReadable(t, "event", tagCompact, storedEvents(), c.Decode)
 }
 

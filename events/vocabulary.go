@@ -1,0 +1,221 @@
+package events
+
+import "strings"
+
+// vocabulary holds texts that events often have: names of metrics in telemetry and in files of nvidia-smi, names of labels,
+// indices, devices and models. An event refers to them by number, so the list of a form never changes, neither in content nor
+// in order; a longer one needs a new form.
+type vocabulary struct {
+	words []string
+	refs  map[string]uint64
+}
+
+func newVocabulary() vocabulary {
+	v := vocabulary{words: strings.Split(vocabularyWords, "\n")}
+	v.refs = make(map[string]uint64, len(v.words))
+	for i, word := range v.words {
+		v.refs[word] = uint64(2*i + 2)
+	}
+	return v
+}
+
+// refOf returns the reference of a text, or 0 if the vocabulary does not have it.
+func (v vocabulary) refOf(text string) uint64 { return v.refs[text] }
+
+// vocabularyWords has the most common words first: the references of 63 of them take one byte.
+const vocabularyWords = `DCGM_FI_DEV_SM_CLOCK
+DCGM_FI_DEV_MEM_CLOCK
+DCGM_FI_DEV_MEMORY_TEMP
+DCGM_FI_DEV_GPU_TEMP
+DCGM_FI_DEV_POWER_USAGE
+DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION
+DCGM_FI_DEV_PCIE_REPLAY_COUNTER
+DCGM_FI_DEV_GPU_UTIL
+DCGM_FI_DEV_MEM_COPY_UTIL
+DCGM_FI_DEV_ENC_UTIL
+DCGM_FI_DEV_DEC_UTIL
+DCGM_FI_DEV_XID_ERRORS
+DCGM_FI_DEV_FB_FREE
+DCGM_FI_DEV_FB_USED
+DCGM_FI_DEV_FB_RESERVED
+DCGM_FI_DEV_FB_TOTAL
+DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS
+DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS
+DCGM_FI_DEV_ROW_REMAP_FAILURE
+DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL
+DCGM_FI_DEV_VGPU_LICENSE_STATUS
+DCGM_FI_PROF_GR_ENGINE_ACTIVE
+DCGM_FI_PROF_PIPE_TENSOR_ACTIVE
+DCGM_FI_PROF_DRAM_ACTIVE
+DCGM_FI_PROF_PCIE_TX_BYTES
+DCGM_FI_PROF_PCIE_RX_BYTES
+DCGM_FI_PROF_SM_ACTIVE
+DCGM_FI_PROF_SM_OCCUPANCY
+DCGM_FI_PROF_PIPE_FP64_ACTIVE
+DCGM_FI_PROF_PIPE_FP32_ACTIVE
+DCGM_FI_PROF_PIPE_FP16_ACTIVE
+DCGM_FI_PROF_NVLINK_TX_BYTES
+DCGM_FI_PROF_NVLINK_RX_BYTES
+0
+1
+2
+3
+4
+5
+6
+7
+nvidia0
+nvidia1
+nvidia2
+nvidia3
+nvidia4
+nvidia5
+nvidia6
+nvidia7
+instance
+job
+namespace
+pod
+container
+Hostname
+pci_bus_id
+DCGM_EXP_CLOCK_EVENTS_COUNT
+DCGM_EXP_CLOCK_EVENTS_TOTAL
+DCGM_EXP_GPU_HEALTH_STATUS
+DCGM_EXP_P2P_STATUS
+DCGM_EXP_XID_ERRORS_COUNT
+DCGM_EXP_XID_ERRORS_TOTAL
+DCGM_FI_DEV_BOARD_LIMIT_VIOLATION
+DCGM_FI_DEV_CLOCKS_EVENT_REASONS
+DCGM_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN_NS
+DCGM_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN_NS
+DCGM_FI_DEV_CLOCKS_EVENT_REASON_SW_POWER_CAP_NS
+DCGM_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN_NS
+DCGM_FI_DEV_CLOCKS_EVENT_REASON_SYNC_BOOST_NS
+DCGM_FI_DEV_ECC_DBE_AGG_TOTAL
+DCGM_FI_DEV_ECC_DBE_VOL_TOTAL
+DCGM_FI_DEV_ECC_SBE_AGG_TOTAL
+DCGM_FI_DEV_ECC_SBE_VOL_TOTAL
+DCGM_FI_DEV_ENFORCED_POWER_LIMIT
+DCGM_FI_DEV_FABRIC_HEALTH_SUMMARY
+DCGM_FI_DEV_FAN_SPEED
+DCGM_FI_DEV_FB_USED_PERCENT
+DCGM_FI_DEV_GPU_RECOVERY_ACTION
+DCGM_FI_DEV_GPU_TEMP_LIMIT
+DCGM_FI_DEV_LOW_UTIL_VIOLATION
+DCGM_FI_DEV_MAX_MEM_CLOCK
+DCGM_FI_DEV_MAX_SM_CLOCK
+DCGM_FI_DEV_MEMORY_UNREPAIRABLE
+DCGM_FI_DEV_MIG_MODE
+DCGM_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL
+DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL
+DCGM_FI_DEV_NVLINK_ERROR_DL_CRC
+DCGM_FI_DEV_NVLINK_ERROR_DL_RECOVERY
+DCGM_FI_DEV_NVLINK_ERROR_DL_REPLAY
+DCGM_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL
+DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL
+DCGM_FI_DEV_PCIE_LINK_GEN
+DCGM_FI_DEV_PCIE_LINK_WIDTH
+DCGM_FI_DEV_POWER_MGMT_LIMIT
+DCGM_FI_DEV_POWER_USAGE_INSTANT
+DCGM_FI_DEV_POWER_VIOLATION
+DCGM_FI_DEV_PSTATE
+DCGM_FI_DEV_RELIABILITY_VIOLATION
+DCGM_FI_DEV_RETIRED_DBE
+DCGM_FI_DEV_RETIRED_PENDING
+DCGM_FI_DEV_RETIRED_SBE
+DCGM_FI_DEV_ROW_REMAP_PENDING
+DCGM_FI_DEV_SHUTDOWN_TEMP
+DCGM_FI_DEV_SLOWDOWN_TEMP
+DCGM_FI_DEV_SYNC_BOOST_VIOLATION
+DCGM_FI_DEV_THERMAL_VIOLATION
+DCGM_FI_DEV_THRESHOLD_SRM
+DCGM_FI_DEV_VIDEO_CLOCK
+DCGM_FI_PROF_PIPE_INT_ACTIVE
+DCGM_FI_PROF_PIPE_TENSOR_DFMA_ACTIVE
+DCGM_FI_PROF_PIPE_TENSOR_HMMA_ACTIVE
+DCGM_FI_PROF_PIPE_TENSOR_IMMA_ACTIVE
+process_used_memory_mib
+8
+9
+10
+11
+12
+13
+14
+15
+nvidia8
+nvidia9
+nvidia10
+nvidia11
+nvidia12
+nvidia13
+nvidia14
+nvidia15
+uuid
+gpu
+device
+modelName
+DCGM_FI_DRIVER_VERSION
+exported_namespace
+exported_pod
+exported_container
+node
+cluster
+endpoint
+service
+err_code
+err_msg
+window_size_in_ms
+dgx_dcgm_exporter
+dcgm-exporter
+nvidia-dcgm-exporter
+NVIDIA H100 80GB HBM3
+NVIDIA H200
+NVIDIA B200
+NVIDIA GH200 480GB
+NVIDIA H100 PCIe
+NVIDIA H100 NVL
+NVIDIA A100-SXM4-80GB
+NVIDIA A100-SXM4-40GB
+NVIDIA A100 80GB PCIe
+NVIDIA A100-PCIE-40GB
+NVIDIA A30
+NVIDIA A10
+NVIDIA A10G
+NVIDIA A40
+NVIDIA L4
+NVIDIA L40
+NVIDIA L40S
+NVIDIA RTX A6000
+Tesla V100-SXM2-16GB
+Tesla V100-SXM2-32GB
+Tesla T4
+utilization.gpu [%]
+utilization.memory [%]
+utilization.encoder [%]
+utilization.decoder [%]
+memory.total [MiB]
+memory.free [MiB]
+memory.used [MiB]
+memory.reserved [MiB]
+temperature.gpu
+temperature.memory
+power.draw [W]
+power.limit [W]
+enforced.power.limit [W]
+clocks.current.sm [MHz]
+clocks.current.memory [MHz]
+clocks.current.video [MHz]
+clocks.sm [MHz]
+clocks.mem [MHz]
+clocks.max.sm [MHz]
+clocks.max.memory [MHz]
+fan.speed [%]
+pstate
+pcie.link.gen.current
+pcie.link.width.current
+ecc.errors.corrected.volatile.total
+ecc.errors.uncorrected.volatile.total
+ecc.errors.corrected.aggregate.total
+ecc.errors.uncorrected.aggregate.total`

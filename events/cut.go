@@ -3,14 +3,15 @@ package events
 import (
 	"cmp"
 	"container/heap"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
 )
 
 // Cutter packs an upload's rows into events: one event per host for every CutRules.EventRecords rows or EventBytes;
-// when OpenRecords are open in total, it cuts the host with the most open records (ties: the smaller name). Rows come
-// in file order, so the cut depends on the content alone. A Cutter is not safe for concurrent use.
+// when OpenRecords or OpenIdentities are open in total, it cuts the host with the most open records (ties: the smaller
+// name). Rows come in file order, so the cut depends on the content alone. A Cutter is not safe for concurrent use.
 //
 // A row without records counts as one open record, so that rejected rows of ever new hosts are bounded like others.
 // Rejected rows alone make no event.
@@ -20,6 +21,7 @@ type Cutter struct {
 	zone   string
 
 	open    int // number of open records
+	names   int // number of open hosts and of their identities
 	hosts   map[HostID]*openHost
 	last    *openHost   // host of the previous row
 	heap    hostHeap    // by records open at the last update
@@ -47,13 +49,37 @@ func NewCutter(rules CutRules, upload UploadID, zone string) *Cutter {
 	return &Cutter{rules: rules.WithDefaults(), upload: upload, zone: zone, hosts: make(map[HostID]*openHost)}
 }
 
+// Restart drops all rows and begins another file, in the memory of the one before: the events of that one must not be used
+// any more.
+func (c *Cutter) Restart(rules CutRules, upload UploadID, zone string) {
+	c.rules, c.upload, c.zone = rules.WithDefaults(), upload, zone
+	c.maker.releaseEvents()
+	for _, h := range c.changed {
+		h.changed = false
+	}
+	for _, h := range c.hosts {
+		h.resetRecords()
+		h.rows, h.size, h.open, h.index = 0, 0, 0, -1
+		if len(c.spare) < maxSpare {
+			c.spare = append(c.spare, h)
+		}
+	}
+	clear(c.hosts)
+	clear(c.heap)
+	clear(c.changed)
+	c.heap, c.changed = c.heap[:0], c.changed[:0]
+	c.open, c.names, c.last = 0, 0, nil
+}
+
 // Row adds one row of host with its records, accepted or not, and returns the events that it completes, if any. size
 // is the length of the row's source text. Row keeps neither records nor their Text.
 func (c *Cutter) Row(host HostID, size int, records []Record) []Event {
 	h := c.hostFor(host)
+	known := len(h.identities)
 	for i := range records {
 		h.addRecord(&records[i])
 	}
+	c.names += len(h.identities) - known
 	h.rows++
 	h.size += size
 	h.open += max(1, len(records))
@@ -66,19 +92,27 @@ func (c *Cutter) Row(host HostID, size int, records []Record) []Event {
 	if h.rows >= c.rules.EventRecords || h.size >= c.rules.EventBytes {
 		done = c.cutHost(done, h)
 	}
-	for c.open >= c.rules.OpenRecords {
+	for c.open >= c.rules.OpenRecords || c.names >= c.rules.OpenIdentities {
 		done = c.cutHost(done, c.fullestHost())
 	}
 	return done
 }
 
 // Flush completes all open events, in order of host name.
-func (c *Cutter) Flush() []Event {
-	var done []Event
-	for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
-		done = c.cutHost(done, c.hosts[name])
+func (c *Cutter) Flush() []Event { return slices.Collect(c.Drain()) }
+
+// Drain returns an iterator that completes the open events one by one, in order of host name. It needs the memory of one
+// event besides the open records.
+func (c *Cutter) Drain() iter.Seq[Event] {
+	return func(yield func(Event) bool) {
+		var done []Event
+		for _, name := range slices.Sorted(maps.Keys(c.hosts)) {
+			done = c.cutHost(done[:0], c.hosts[name])
+			if len(done) > 0 && !yield(done[0]) {
+				return
+			}
+		}
 	}
-	return done
 }
 
 // hostFor returns the open host of a name and creates it if needed.
@@ -99,11 +133,12 @@ func (c *Cutter) newHost(name HostID) *openHost {
 	if n := len(c.spare); n > 0 {
 		h, c.spare = c.spare[n-1], c.spare[:n-1]
 	} else {
-		h = &openHost{openEvent: *newOpenEvent(), index: -1}
+		h = &openHost{index: -1}
 	}
 	name = HostID(strings.Clone(string(name)))
 	h.beginEvent(name, c.zone)
 	c.hosts[name] = h
+	c.names++
 	return h
 }
 
@@ -113,6 +148,7 @@ func (c *Cutter) cutHost(done []Event, h *openHost) []Event {
 		done = append(done, c.maker.makeEvent(&h.openEvent, c.upload))
 	}
 	c.open -= h.open
+	c.names -= 1 + len(h.identities)
 	delete(c.hosts, h.host)
 	if h.index >= 0 {
 		heap.Remove(&c.heap, h.index)

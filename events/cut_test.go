@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"testing"
+
+	"github.com/zeebo/xxh3"
 )
 
 // recordKey identifies one record of an event in a set.
@@ -73,7 +75,7 @@ func TestCutKeepsEveryRecord(t *testing.T) {
 				want[recordKey{row.host, r.Identity.ID(), r.Metric, r.Source, r.At, r.Value}] = true
 			}
 		}
-		evs := cutRows(CutRules{EventRecords: 20, EventBytes: 400, OpenRecords: 60}, rows)
+		evs := cutRows(CutRules{EventRecords: 20, EventBytes: 400, OpenRecords: 60, OpenIdentities: 18}, rows)
 		for i := range evs {
 			if err := evs[i].Check(); err != nil {
 				t.Fatalf("seed %d: event %d: %v", seed, i, err)
@@ -86,7 +88,7 @@ func TestCutKeepsEveryRecord(t *testing.T) {
 }
 
 func TestCutDependsOnRowsAlone(t *testing.T) {
-	rules := CutRules{EventRecords: 20, EventBytes: 400, OpenRecords: 60}
+	rules := CutRules{EventRecords: 20, EventBytes: 400, OpenRecords: 60, OpenIdentities: 18}
 	for seed := range uint64(300) {
 		rows := randomRows(seed)
 		want := cutRows(rules, rows)
@@ -114,6 +116,28 @@ func TestCutDependsOnRowsAlone(t *testing.T) {
 	}
 }
 
+// A cutter that begins another file has nothing of the one before, whose rows were left open.
+func TestRestartedCutter(t *testing.T) {
+	rules := CutRules{EventRecords: 20, EventBytes: 400, OpenRecords: 60, OpenIdentities: 18}
+	c := NewCutter(CutRules{}, "upload-0", "CET")
+	for seed := range uint64(300) {
+		rows := randomRows(seed)
+		c.Restart(rules, "upload-1", "UTC")
+		var got []Event
+		for _, row := range rows {
+			got = append(got, c.Row(row.host, row.size, row.records)...)
+		}
+		got = append(got, c.Flush()...)
+		if d := diff(cutRows(rules, rows), got); d != "" {
+			t.Fatalf("seed %d (-want +got):\n%s", seed, d)
+		}
+		c.Restart(rules, "upload-2", "")
+		for _, row := range randomRows(seed + 1000) {
+			c.Row(row.host, row.size, row.records)
+		}
+	}
+}
+
 // naiveCut is the simplest implementation of the cut. It returns the rows of each event, in order of events.
 func naiveCut(rules CutRules, rows []testRow) (out [][]int) {
 	open := make(map[HostID][]int)
@@ -122,6 +146,15 @@ func naiveCut(rules CutRules, rows []testRow) (out [][]int) {
 			n += max(1, len(rows[i].records))
 		}
 		return n
+	}
+	names := func(of []int) int {
+		ids := make(map[IdentityID]bool)
+		for _, i := range of {
+			for _, r := range rows[i].records {
+				ids[r.Identity.ID()] = true
+			}
+		}
+		return 1 + len(ids)
 	}
 	size := func(of []int) (n int) {
 		for _, i := range of {
@@ -141,16 +174,17 @@ func naiveCut(rules CutRules, rows []testRow) (out [][]int) {
 			cut(row.host)
 		}
 		for {
-			total, most := 0, 0
+			total, most, named := 0, 0, 0
 			var fullest HostID
 			for _, h := range slices.Sorted(maps.Keys(open)) {
 				n := count(rows, open[h])
 				total += n
+				named += names(open[h])
 				if n > most {
 					most, fullest = n, h
 				}
 			}
-			if total < rules.OpenRecords {
+			if total < rules.OpenRecords && named < rules.OpenIdentities {
 				break
 			}
 			cut(fullest)
@@ -165,7 +199,7 @@ func naiveCut(rules CutRules, rows []testRow) (out [][]int) {
 func TestCutFollowsItsRules(t *testing.T) {
 	for seed := range uint64(300) {
 		r := random(seed)
-		rules := CutRules{EventRecords: 1 + r.IntN(30), EventBytes: 1 + r.IntN(800), OpenRecords: 1 + r.IntN(100)}
+		rules := CutRules{EventRecords: 1 + r.IntN(30), EventBytes: 1 + r.IntN(800), OpenRecords: 1 + r.IntN(100), OpenIdentities: 1 + r.IntN(40)}
 		rows := randomRows(seed)
 		got := cutRows(rules, rows)
 		want := naiveCut(rules, rows)
@@ -177,7 +211,7 @@ func TestCutFollowsItsRules(t *testing.T) {
 			for _, row := range of {
 				alone = append(alone, rows[row])
 			}
-			if d := diff(cutRows(CutRules{EventRecords: 1e9, EventBytes: 1e9, OpenRecords: 1e9}, alone), got[i:i+1]); d != "" {
+			if d := diff(cutRows(Uncut(), alone), got[i:i+1]); d != "" {
 				t.Fatalf("seed %d: event %d (-want +got):\n%s", seed, i, d)
 			}
 		}
@@ -202,8 +236,49 @@ func TestCutOfManyHosts(t *testing.T) {
 	for _, ev := range c.Flush() {
 		total += ev.Records()
 	}
-	if total != 200_000 || c.open != 0 || len(c.hosts) != 0 || len(c.heap) != 0 {
+	if total != 200_000 || c.open != 0 || c.names != 0 || len(c.hosts) != 0 || len(c.heap) != 0 {
 		t.Errorf("got %d records, %d open, %d hosts, %d in the heap; want 200000, 0, 0, 0", total, c.open, len(c.hosts), len(c.heap))
+	}
+}
+
+// fleetReport returns a row for each reading of 2,000 hosts of 8 GPUs, metric by metric.
+func fleetReport() []testRow {
+	var rows []testRow
+	ids := make([]*Identity, 8)
+	for i := range ids {
+		ids[i] = &Identity{Index: fmt.Sprint(i)}
+	}
+	for m := range 10 {
+		for gpu := range 16_000 {
+			name, value := fmt.Sprint("m", m), Int(int64(gpu*7%100))
+			rows = append(rows, testRow{host: HostID(fmt.Sprintf("h%04d", gpu/8)), size: 80, records: []Record{{
+				Identity: ids[gpu%8], Metric: name, Source: name, At: testStart, Value: Value{Number: value}, Text: []byte(value.String()),
+			}}})
+		}
+	}
+	return rows
+}
+
+// The cut names events. A log of the first rules must cut as ever; the later rules make an event of each host of a fleet.
+func TestCutOfAFleet(t *testing.T) {
+	rows := fleetReport()
+	for name, c := range map[string]struct {
+		rules  CutRules
+		events int
+		hash   string
+	}{
+		"form 1":          {CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 100_000, OpenIdentities: Unbounded}, 2786, "beefb326cd5c570e"},
+		"form 2":          {CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 1 << 20, OpenIdentities: 1 << 17}, 2000, "a48865b2a48ecc19"},
+		"many identities": {CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 1 << 20, OpenIdentities: 10_000}, 14446, "3acb6af4c0018a8e"},
+	} {
+		evs := cutRows(c.rules, rows)
+		var all []byte
+		for i := range evs {
+			all = append(append(all, evs[i].Host...), evs[i].Sequence[:]...)
+		}
+		if hash := fmt.Sprintf("%016x", xxh3.Hash(all)); len(evs) != c.events || hash != c.hash {
+			t.Errorf("%s: got %d events of hash %s, want %d of %s", name, len(evs), hash, c.events, c.hash)
+		}
 	}
 }
 

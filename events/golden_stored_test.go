@@ -8,17 +8,23 @@ import (
 )
 
 func TestStoredFacts(t *testing.T) {
-	facts := map[string]Facts{
-		"facts": {Epoch: 0x0538c7441940ea1a, Partitions: 64, PartitionHash: PartitionHash, Cut: CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 100_000}},
+	facts := Facts{
+		Epoch: 0x0538c7441940ea1a, Partitions: 64, PartitionHash: PartitionHash,
+		Cut: CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 100_000, OpenIdentities: Unbounded},
 	}
-	for name, f := range facts {
+	later := facts
+	later.Cut.OpenRecords, later.Cut.OpenIdentities = 1<<20, 1<<17
+	for form, f := range map[int]Facts{1: facts, 2: later} {
 		value, err := f.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		goldentest.CheckWrittenText(t, name, 1, string(value))
+		goldentest.CheckWrittenText(t, "facts", form, string(value))
+		if got, err := DecodeFacts(value); err != nil || got != f {
+			t.Errorf("form %d is read as %+v and %v, want %+v", form, got, err, f)
+		}
 	}
-	goldentest.CheckReadable(t, "facts", 1, facts, DecodeFacts)
+	goldentest.CheckReadableFrom(t, "facts", 2, 2, map[string]Facts{"facts": later}, DecodeFacts)
 }
 
 func TestStoredDeadLetter(t *testing.T) {

@@ -1,8 +1,6 @@
 package events
 
 import (
-	"math"
-
 	"github.com/zeebo/xxh3"
 )
 
@@ -39,8 +37,7 @@ func (j Join) Event(host HostID) Event {
 // controlEvent returns the event of one record of the pipeline itself. Its value is 1.
 func controlEvent(host HostID, r Record) Event {
 	r.Source, r.Value, r.Text = r.Metric, Value{Number: Int(1)}, []byte("1")
-	uncut := CutRules{EventRecords: math.MaxInt, EventBytes: math.MaxInt, OpenRecords: math.MaxInt}
-	c := NewCutter(uncut, "", "")
+	c := NewCutter(Uncut(), "", "")
 	c.Row(host, 0, []Record{r})
 	return c.Flush()[0]
 }

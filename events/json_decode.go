@@ -17,7 +17,7 @@ import (
 // Field of their own are labels. In a long row, null or "" is absent (blank), and any other text that is not a number
 // is an error, as is a missing time or host. A time without a zone is UTC, which is then the event's Zone.
 func DecodeJSON(data []byte) (Event, error) {
-	d := jsonDecoder{open: newOpenEvent()}
+	d := jsonDecoder{open: new(openEvent)}
 	ev, err := d.decodeRows(data)
 	if err == nil {
 		err = ev.Check()

@@ -20,17 +20,15 @@ type openEvent struct {
 	chain [16]byte
 	buf   []byte
 
-	identities []*Identity
-	digests    [][16]byte
-	byPointer  map[*Identity]int32
-	byDigest   map[[16]byte]int32
+	identities []openIdentity
+	byPointer  map[*Identity]int32 // of identities after the first few
+	byDigest   map[[16]byte]int32  // also of these
 
 	names    []columnName
 	byName   map[columnName]int32 // of names after the first few
 	lastName int32
 
 	columns    []openColumn
-	byColumn   map[columnKey]int32
 	lastColumn int32
 
 	readings []reading
@@ -40,14 +38,20 @@ type openEvent struct {
 // columnName is a canonical metric name and its name in the source.
 type columnName struct{ metric, source string }
 
-// columnKey identifies a column by the indices of its identity and its name.
-type columnKey struct{ identity, name int32 }
+// few is the number of identities and of names that are found without a map: most hosts have no more, and there may be
+// tens of thousands of open hosts.
+const few = 16
 
-// openColumn is a column with the index of the column that followed it last time.
-type openColumn struct {
-	columnKey
-	next int32
+// openIdentity is an identity with the hash of its content and the index of its newest column, -1 before the first.
+type openIdentity struct {
+	*Identity
+	digest [16]byte
+	column int32
 }
+
+// openColumn is a column, by the indices of its identity and its name. next is the index of the column that followed it
+// last time, older the index of the same identity's column before it, -1 for none.
+type openColumn struct{ identity, name, next, older int32 }
 
 // reading is the column, time and value of a record. For an absent reading, mantissa is the index in
 // openEvent.absent.
@@ -59,22 +63,12 @@ type reading struct {
 	absent   bool
 }
 
-func newOpenEvent() *openEvent {
-	return &openEvent{
-		byPointer: make(map[*Identity]int32),
-		byDigest:  make(map[[16]byte]int32),
-		byName:    make(map[columnName]int32),
-		byColumn:  make(map[columnKey]int32),
-	}
-}
-
 // beginEvent starts an event in the memory kept by resetRecords.
 func (o *openEvent) beginEvent(host HostID, zone string) {
 	o.host, o.zone = host, zone
 	o.buf = appendText(appendText(o.buf[:0], string(host)), zone)
 	o.chain = xxh3.Hash128(o.buf).Bytes()
 	o.identities = slices.Grow(o.identities, 8)
-	o.digests = slices.Grow(o.digests, 8)
 	o.columns = slices.Grow(o.columns, 16)
 	o.readings = slices.Grow(o.readings, 16)
 }
@@ -84,12 +78,11 @@ func (o *openEvent) resetRecords() {
 	clear(o.byPointer)
 	clear(o.byDigest)
 	clear(o.byName)
-	clear(o.byColumn)
 	clear(o.identities)
 	clear(o.names)
 	clear(o.absent)
 	o.host, o.zone, o.lastName, o.lastColumn = "", "", 0, 0
-	o.identities, o.digests, o.names = o.identities[:0], o.digests[:0], o.names[:0]
+	o.identities, o.names = o.identities[:0], o.names[:0]
 	o.columns, o.readings, o.absent = o.columns[:0], o.readings[:0], o.absent[:0]
 }
 
@@ -108,7 +101,7 @@ func (o *openEvent) addRecord(r *Record) {
 
 // hashRecord adds a record to the chain.
 func (o *openEvent) hashRecord(r *Record, column int32) {
-	digest := &o.digests[o.columns[column].identity]
+	digest := &o.identities[o.columns[column].identity].digest
 	b := append(append(o.buf[:0], o.chain[:]...), digest[:]...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.At))
 	b = appendText(appendText(b, r.Source), r.Text)
@@ -121,20 +114,29 @@ func (o *openEvent) columnIndex(r *Record) int32 {
 	if len(o.columns) > 0 {
 		next := o.columns[o.lastColumn].next
 		c := &o.columns[next]
-		if o.identities[c.identity] == r.Identity && o.names[c.name].isNameOf(r) {
+		if o.identities[c.identity].Identity == r.Identity && o.names[c.name].isNameOf(r) {
 			o.lastColumn = next
 			return next
 		}
 	}
-	key := columnKey{o.identityIndex(r.Identity), o.nameIndex(r)}
-	n, ok := o.byColumn[key]
-	if !ok {
-		n = int32(len(o.columns))
-		o.byColumn[key] = n
-		o.columns = append(o.columns, openColumn{columnKey: key, next: n})
+	identity, name := o.identityIndex(r.Identity), o.nameIndex(r)
+	n := o.identities[identity].column
+	for n >= 0 && o.columns[n].name != name {
+		n = o.columns[n].older
+	}
+	if n < 0 {
+		n = o.addColumn(identity, name)
 	}
 	o.columns[o.lastColumn].next = n
 	o.lastColumn = n
+	return n
+}
+
+func (o *openEvent) addColumn(identity, name int32) int32 {
+	n := int32(len(o.columns))
+	of := &o.identities[identity]
+	o.columns = append(o.columns, openColumn{identity: identity, name: name, next: n, older: of.column})
+	of.column = n
 	return n
 }
 
@@ -143,7 +145,6 @@ func (n *columnName) isNameOf(r *Record) bool { return n.metric == r.Metric && n
 
 // nameIndex returns the index of a record's name. It tries the last name, then the first few, then the map.
 func (o *openEvent) nameIndex(r *Record) int32 {
-	const few = 12
 	if len(o.names) > 0 && o.names[o.lastName].isNameOf(r) {
 		return o.lastName
 	}
@@ -159,6 +160,9 @@ func (o *openEvent) nameIndex(r *Record) int32 {
 		n = int32(len(o.names))
 		o.names = append(o.names, name)
 		if n >= few {
+			if o.byName == nil {
+				o.byName = map[columnName]int32{}
+			}
 			o.byName[name] = n
 		}
 	}
@@ -168,18 +172,50 @@ func (o *openEvent) nameIndex(r *Record) int32 {
 
 // identityIndex returns the index of an identity, found by its pointer or by its content.
 func (o *openEvent) identityIndex(id *Identity) int32 {
+	for i := range min(few, len(o.identities)) {
+		if o.identities[i].Identity == id {
+			return int32(i)
+		}
+	}
 	if n, ok := o.byPointer[id]; ok {
 		return n
 	}
 	o.buf = id.appendContent(o.buf[:0])
 	digest := [16]byte(xxh3.Hash128(o.buf).Bytes())
-	n, ok := o.byDigest[digest]
-	if !ok || o.identities[n].Compare(id) != 0 {
-		n = int32(len(o.identities))
-		o.byDigest[digest] = n
-		o.identities = append(o.identities, id)
-		o.digests = append(o.digests, digest)
+	n := o.findDigest(&digest)
+	if n < 0 || o.identities[n].Compare(id) != 0 {
+		return o.addIdentity(openIdentity{id, digest, -1})
 	}
-	o.byPointer[id] = n
+	if n < few {
+		o.identities[n].Identity = id // an equal one, which comes again
+	} else {
+		o.byPointer[id] = n
+	}
+	return n
+}
+
+// findDigest returns the index of an identity by its hash, -1 for none.
+func (o *openEvent) findDigest(digest *[16]byte) int32 {
+	for i := range min(few, len(o.identities)) {
+		if o.identities[i].digest == *digest {
+			return int32(i)
+		}
+	}
+	if n, ok := o.byDigest[*digest]; ok {
+		return n
+	}
+	return -1
+}
+
+func (o *openEvent) addIdentity(id openIdentity) int32 {
+	n := int32(len(o.identities))
+	o.identities = append(o.identities, id)
+	if n < few {
+		return n
+	}
+	if o.byPointer == nil {
+		o.byPointer, o.byDigest = map[*Identity]int32{}, map[[16]byte]int32{}
+	}
+	o.byPointer[id.Identity], o.byDigest[id.digest] = n, n
 	return n
 }

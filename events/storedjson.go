@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// jsonVersion is the newest form of the JSON values that processes store: facts, generations, entries of the
+// jsonVersion is the newest form of the JSON values that processes store: generations, entries of the
 // quarantine, states of uploads, manifests of the spool, heads of the archive. It is not written; a later form says "version": 2.
 // Offsets have a form 2.
 const jsonVersion = 1

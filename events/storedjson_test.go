@@ -21,7 +21,7 @@ func TestStoredJSONOfALaterFormIsRefused(t *testing.T) {
 	if err := DecodeStoredJSON([]byte(`{`), &v); err == nil {
 		t.Error("bytes that are no JSON were decoded")
 	}
-	if _, err := DecodeFacts([]byte(`{"version":2,"epoch":"0000000000000001"}`)); err == nil || !strings.Contains(err.Error(), "form 2") {
+	if _, err := DecodeFacts([]byte(`{"version":3,"epoch":"0000000000000001"}`)); err == nil || !strings.Contains(err.Error(), "form 3") {
 		t.Errorf("facts of a later form: got %v, want an error", err)
 	}
 }

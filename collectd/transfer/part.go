@@ -1,8 +1,6 @@
 package transfer
 
 import (
-	"math"
-
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/filter"
 )
@@ -35,8 +33,7 @@ func selectPart(ev *events.Event, f *filter.Filter, s timeRange) (events.Event, 
 	if len(records) == 0 {
 		return events.Event{}, false
 	}
-	uncut := events.CutRules{EventRecords: math.MaxInt, EventBytes: math.MaxInt, OpenRecords: math.MaxInt}
-	cutter := events.NewCutter(uncut, ev.Upload, ev.Zone)
+	cutter := events.NewCutter(events.Uncut(), ev.Upload, ev.Zone)
 	cutter.Row(ev.Host, 0, records)
 	part := cutter.Flush()[0]
 	part.AppendedAt, part.Revision = ev.AppendedAt, ev.Revision

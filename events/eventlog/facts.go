@@ -102,6 +102,7 @@ func checkFacts(f events.Facts, cfg Config, key string) error {
 		{"rows per event", f.Cut.EventRecords, cfg.Cut.EventRecords},
 		{"bytes per event", f.Cut.EventBytes, cfg.Cut.EventBytes},
 		{"open records", f.Cut.OpenRecords, cfg.Cut.OpenRecords},
+		{"open identities", f.Cut.OpenIdentities, cfg.Cut.OpenIdentities},
 	} {
 		if c.setting != 0 && c.setting != c.log {
 			return &FactsError{Key: key, Fact: c.fact, Log: strconv.Itoa(c.log), Setting: strconv.Itoa(c.setting)}

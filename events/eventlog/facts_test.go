@@ -65,6 +65,7 @@ func TestFactsDisagree(t *testing.T) {
 		"rows per event":  func(c *eventlog.Config) { c.Cut.EventRecords = 501 },
 		"bytes per event": func(c *eventlog.Config) { c.Cut.EventBytes = 17 },
 		"open records":    func(c *eventlog.Config) { c.Cut.OpenRecords = 17 },
+		"open identities": func(c *eventlog.Config) { c.Cut.OpenIdentities = 17 },
 	} {
 		other := cfg
 		change(&other)

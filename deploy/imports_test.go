@@ -26,12 +26,13 @@ const arrows = `
 events:
 events/wait:
 events/follow:        events events/wait
+events/cache:
 
 events/etcd:          events/wait
 events/eventlog:      events events/etcd
 events/metric:        events
 events/filter:        events events/metric
-events/archive:       events
+events/archive:       events events/cache
 events/archive/manifest: events events/etcd events/eventlog events/archive
 events/archive/archivetest:
 events/eventstest:    events events/eventlog
@@ -133,9 +134,10 @@ var edges = []struct {
 	{"github.com/hashicorp/go-multierror", "sets of errors: rows of a file, parts at shutdown",
 		[]string{"ingestd/ingest", "deploy/daemon"}},
 	{"github.com/parquet-go/parquet-go", "what archived objects are made of is one package's business", []string{"events/archive"}},
+	{"github.com/maypok86/otter", "what is kept in memory by size is one package's business", []string{"events/cache"}},
 	{"gocloud.dev", "object storage is one package's business", []string{"events/archive"}},
 	{"github.com/klauspost/compress", "stored bytes are known where they are written, and to who checks them by their description",
-		[]string{"events", "projections/snapshot", "deploy/chaos", "ingestd/unpack"}},
+		[]string{"events", "events/archive", "projections/snapshot", "deploy/chaos", "ingestd/unpack"}},
 	{"filippo.io/age", "what was encrypted for us is opened where bounds are kept", []string{"ingestd/unpack"}},
 }
 

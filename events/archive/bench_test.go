@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"strings"
 	"testing"
 
 	"telemetry-pipeline/events"
@@ -109,9 +110,12 @@ func BenchmarkScanOneDayOfOneGPU(b *testing.B) {
 		break
 	}
 	day := Filter{GPUs: []events.GPUID{gpu}, From: fleetStart + 3*86400e9, To: fleetStart + 4*86400e9}
-	for name, metrics := range map[string][]string{"10 metrics": nil, "1 metric": fleetMetrics[:1]} {
+	for name, metrics := range map[string][]string{"10 metrics": nil, "1 metric": fleetMetrics[:1], "10 metrics, warm": nil, "1 metric, warm": fleetMetrics[:1]} {
 		b.Run(name, func(b *testing.B) {
-			day.Metrics = metrics
+			day.Metrics, s.cache = metrics, nil
+			if strings.HasSuffix(name, "warm") {
+				s.KeepUpTo(64 << 20)
+			}
 			n := 0
 			for b.Loop() {
 				n = 0
@@ -147,5 +151,34 @@ func BenchmarkRollupOneWeekOfAHost(b *testing.B) {
 		if want := 80 * 7 * 24; n != want {
 			b.Fatalf("got %d hours, want %d", n, want)
 		}
+	}
+}
+
+// BenchmarkRollupOneDayOfAMetric reads the hours of one metric of a host from memory and from the store.
+func BenchmarkRollupOneDayOfAMetric(b *testing.B) {
+	s := openDir(b)
+	e, err := s.Merge(b.Context(), []Entry{benchEntry(b, s, 1, 2000)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, kept := range map[string]int64{"cold": 0, "warm": 64 << 20} {
+		b.Run(name, func(b *testing.B) {
+			if s.cache = nil; kept > 0 {
+				s.KeepUpTo(kept)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				n := 0
+				for one, err := range s.Rollup(b.Context(), e, Hours, Filter{Metrics: fleetMetrics[:1]}) {
+					if err != nil {
+						b.Fatal(err)
+					}
+					n += len(one.Buckets)
+				}
+				if want := 8 * 24; n != want {
+					b.Fatalf("got %d hours, want %d", n, want)
+				}
+			}
+		})
 	}
 }

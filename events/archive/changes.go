@@ -1,7 +1,9 @@
 package archive
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 )
 
 // textTable numbers the texts of an object, so that rows are compared by numbers. The empty text is number 0.
@@ -50,16 +52,13 @@ func (c *changes) addPage(p page, numbers []int32, base int32) error {
 	case len(indexes) == 0 && rows > 0:
 		c.appendChange(base, 0)
 	case int64(len(indexes)) == rows:
-		last := int32(-1)
-		for i, index := range indexes {
-			if index == last {
-				continue
-			}
+		for row := base; len(indexes) > 0; {
+			index, n := indexes[0], equalFromStart(indexes)
 			if index < 0 || int(index) >= len(numbers) {
 				return fmt.Errorf("index %d of a dictionary of %d", index, len(numbers))
 			}
-			c.appendChange(base+int32(i), numbers[index])
-			last = index
+			c.appendChange(row, numbers[index])
+			row, indexes = row+int32(n), indexes[n:]
 		}
 	default:
 		for i, level := range p.DefinitionLevels() {
@@ -75,4 +74,34 @@ func (c *changes) addPage(p page, numbers []int32, base int32) error {
 		}
 	}
 	return nil
+}
+
+// equalFromStart returns how many values at the start equal the first one. Eight are compared at a time: most columns change once in
+// some thousand rows.
+func equalFromStart(values []int32) int {
+	first, n := values[0], 1
+	for n+8 <= len(values) {
+		v := (*[8]int32)(values[n:])
+		if (v[0]^first)|(v[1]^first)|(v[2]^first)|(v[3]^first)|(v[4]^first)|(v[5]^first)|(v[6]^first)|(v[7]^first) != 0 {
+			break
+		}
+		n += 8
+	}
+	for n < len(values) && values[n] == first {
+		n++
+	}
+	return n
+}
+
+// within returns the changes of the rows [lo, hi), of which there is at least one; the first begins at lo.
+func (c changes) within(lo, hi int32) changes {
+	at, found := slices.BinarySearchFunc(c, lo, func(one change, row int32) int { return cmp.Compare(one.row, row) })
+	if !found {
+		at--
+	}
+	end := at + 1
+	for end < len(c) && c[end].row < hi {
+		end++
+	}
+	return c[at:end]
 }

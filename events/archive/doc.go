@@ -12,8 +12,9 @@
 //   - records: a row per record, sorted by host, gpu, part, metric, time. The columns are texts, a time and a
 //     number, and can be used as they are: record documents each column.
 //   - events: a row per event (key, revision, append time, upload); its column event joins it to the records.
-//   - minutes and hours: a row per entity, metric and minute or hour with its count, min, max, sum and last
-//     number, made when ranges are merged (Store.Merge).
+//   - minutely and hourly: a row per entity, metric and minute or hour with its count, min, max, sum, first time and
+//     last number, made when ranges are merged (Store.Merge). The kinds minutes and hours are older ones, without the
+//     first time.
 //
 // # The promise
 //
@@ -24,7 +25,7 @@
 // Durable: when Write or Merge returns without an error, each object is in the store, and its content was read back and
 // has the right hash and number of rows. After an error the store may have objects that no entry lists (Store.List).
 //
-// Immutable: an object's name ends in the hash of its content. The same events yield the same objects, and an existing
+// Immutable: an object's name ends in the hash of its content. The same call for the same events yields the same objects, and an existing
 // object is never written again, unless its content does not match the hash in its name.
 //
 // Bounded: an entry holds at most MaxRecords records. Memory grows with the records of the entries in use, by about 60 bytes

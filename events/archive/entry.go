@@ -22,13 +22,19 @@ type Kind string
 
 // The kinds of objects.
 const (
-	Records Kind = "records" // readings
-	Events  Kind = "events"  // the event table
-	Minutes Kind = "minutes" // rollups by minute
-	Hours   Kind = "hours"   // rollups by hour
+	Records Kind = "records"  // readings
+	Events  Kind = "events"   // the event table
+	Minutes Kind = "minutely" // rollups by minute
+	Hours   Kind = "hourly"   // rollups by hour
 )
 
-var kinds = []Kind{Records, Events, Minutes, Hours} // never written
+// The kinds of rollups before they had the column first_at. They are read, and not written any more.
+const (
+	firstMinutes Kind = "minutes"
+	firstHours   Kind = "hours"
+)
+
+var kinds = []Kind{Records, Events, Minutes, Hours, firstMinutes, firstHours} // never written
 
 // Object is one Parquet object of an entry.
 type Object struct {
@@ -44,7 +50,7 @@ type Object struct {
 type Entry struct {
 	Partition   events.Partition
 	First, Last events.Revision
-	Objects     []Object // in order of kind: records, events, minutes, hours
+	Objects     []Object // in order of kind: records, events, minutely, hourly
 
 	Events  int64 // all of them
 	Damaged int64 // events without records for that reason
@@ -54,14 +60,20 @@ type Entry struct {
 	AppendedFrom, AppendedTo events.Timestamp // append times, where known
 }
 
-// Object returns the entry's object of a kind, and whether it has one.
+// Object returns the entry's object of a kind, or of its first form, and whether it has one.
 func (e *Entry) Object(kind Kind) (Object, bool) {
 	for _, o := range e.Objects {
-		if o.Kind == kind {
+		if o.Kind == kind || kind == Minutes && o.Kind == firstMinutes || kind == Hours && o.Kind == firstHours {
 			return o, true
 		}
 	}
 	return Object{}, false
+}
+
+// HasRollups reports whether the entry has rollups in the form that Merge writes.
+func (e *Entry) HasRollups() bool {
+	o, found := e.Object(Hours)
+	return found && o.Kind == Hours
 }
 
 // Bytes returns the total size of the entry's objects.

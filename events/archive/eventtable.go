@@ -102,9 +102,9 @@ func damageOf(text string, value []byte) error {
 }
 
 // writeEvents returns the content of an events object.
-func writeEvents(rows []eventRow) ([]byte, error) {
+func writeEvents(rows []eventRow, codec *pageCodec) ([]byte, error) {
 	var buf bytes.Buffer
-	w := parquet.NewGenericWriter[eventRow](&buf, writerOptions(Events)...)
+	w := parquet.NewGenericWriter[eventRow](&buf, writerOptions(Events, codec)...)
 	if _, err := w.Write(rows); err != nil {
 		return nil, fmt.Errorf("writing event table: %w", err)
 	}

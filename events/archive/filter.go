@@ -14,6 +14,10 @@ type Filter struct {
 	Metrics []string       // canonical names
 	From    events.Timestamp
 	To      events.Timestamp // exclusive
+
+	OnlySums bool // of rollups Start, Count and Sum are wanted, and the other fields may be zero
+
+	Cost *Cost // nil, or where to count the reads
 }
 
 // rowRange is the rows [lo, hi) of a row group.
@@ -60,9 +64,8 @@ func (f Filter) excludesTimes(from, to events.Timestamp) bool {
 	return f.From != 0 && to < f.From || f.To != 0 && from >= f.To
 }
 
-// matchingSpans returns the rows of a row group that match the filter except for its times. It reads only pages that can
-// hold matching rows.
-func (p *columnFilter) matchingSpans(g rowGroup, texts *textTable) ([]rowRange, error) {
+// matchingPages returns the rows of a row group in the pages that can hold rows that match the filter except for its times.
+func (p *columnFilter) matchingPages(g rowGroup) ([]rowRange, error) {
 	found := []rowRange{{0, g.rows}}
 	for _, w := range p.columns {
 		pages, err := w.matchingPages(g)
@@ -70,17 +73,6 @@ func (p *columnFilter) matchingSpans(g rowGroup, texts *textTable) ([]rowRange, 
 			return nil, err
 		}
 		found = intersectSpans(found, pages)
-	}
-	for _, w := range p.columns {
-		var matching []rowRange
-		for _, s := range found {
-			column, err := g.readTexts(w.column, s.lo, s.hi, int32(s.lo), texts)
-			if err != nil {
-				return nil, err
-			}
-			matching = append(matching, w.matchingRows(column, texts, s.hi)...)
-		}
-		found = matching
 	}
 	return found, nil
 }
@@ -114,25 +106,6 @@ func (w wantedTexts) matchingPages(g rowGroup) ([]rowRange, error) {
 	return out, nil
 }
 
-// matchingRows returns the rows of a column before hi that have a wanted text.
-func (w wantedTexts) matchingRows(column changes, texts *textTable, hi int64) (out []rowRange) {
-	for i, c := range column {
-		if _, found := slices.BinarySearch(w.texts, texts.all[c.value]); !found {
-			continue
-		}
-		s := rowRange{int64(c.row), hi}
-		if i+1 < len(column) {
-			s.hi = int64(column[i+1].row)
-		}
-		if n := len(out); n > 0 && out[n-1].hi == s.lo {
-			out[n-1].hi = s.hi
-			continue
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
 // intersectSpans returns the rows that are in both of two sorted lists.
 func intersectSpans(a, b []rowRange) (out []rowRange) {
 	for len(a) > 0 && len(b) > 0 {
@@ -147,22 +120,3 @@ func intersectSpans(a, b []rowRange) (out []rowRange) {
 	}
 	return out
 }
-
-// joinSpans merges spans that share pages and splits long ones, so that few pages are read twice and memory stays bounded.
-func joinSpans(spans []rowRange) (out []rowRange) {
-	for _, s := range spans {
-		if n := len(out); n > 0 && s.lo-out[n-1].hi < pageRows {
-			s.lo = out[n-1].lo
-			out = out[:n-1]
-		}
-		for s.hi-s.lo > scanRows {
-			out = append(out, rowRange{s.lo, s.lo + scanRows})
-			s.lo += scanRows
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-// scanRows bounds the rows that a scan holds at a time.
-const scanRows = 4 * pageRows

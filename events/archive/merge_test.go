@@ -151,7 +151,7 @@ func naiveBuckets(all []events.Event, step events.Timestamp) map[string]Bucket {
 		var b Bucket
 		for _, r := range list {
 			if b.Count++; b.Count == 1 {
-				b.Start, b.Min, b.Max = r.at-floorMod(r.at, step), r.n, r.n
+				b.Start, b.FirstAt, b.Min, b.Max = r.at-floorMod(r.at, step), r.at, r.n, r.n
 			}
 			if r.n.Compare(b.Min) < 0 {
 				b.Min = r.n

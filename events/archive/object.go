@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -89,7 +90,7 @@ func syncFile(path string) error {
 
 // readObject returns the content of an object, checked against its size and hash.
 func (s *Store) readObject(ctx context.Context, o Object) ([]byte, error) {
-	content, err := s.bucket.ReadAll(ctx, o.Name)
+	content, err := s.readContent(ctx, o)
 	switch {
 	case gcerrors.Code(err) == gcerrors.NotFound:
 		return nil, fmt.Errorf("reading archive object %s: %w", o.Name, ErrMissing)
@@ -102,6 +103,21 @@ func (s *Store) readObject(ctx context.Context, o Object) ([]byte, error) {
 		return nil, &DamagedError{o.Name, fmt.Sprintf("its SHA-256 is %s instead of %s", hash, o.Hash)}
 	}
 	return content, nil
+}
+
+// maxContent bounds the room for an object before its content is there: an entry may claim any size.
+const maxContent = 64 << 20
+
+// readContent returns what the store has under the name of an object.
+func (s *Store) readContent(ctx context.Context, o Object) ([]byte, error) {
+	in, err := s.bucket.NewReader(ctx, o.Name, nil)
+	if err != nil {
+		return nil, err
+	}
+	var content bytes.Buffer
+	content.Grow(int(min(max(o.Bytes, in.Size())+bytes.MinRead, maxContent)))
+	_, err = content.ReadFrom(in)
+	return content.Bytes(), errors.Join(err, in.Close())
 }
 
 // verifyObject reads an object and checks its hash and number of rows.

@@ -14,7 +14,7 @@ func (s *Store) storeEntry(ctx context.Context, c *entryBuilder) (Entry, error) 
 	if len(c.table) == 0 {
 		return e, nil
 	}
-	out := newRecordWriter()
+	out := newRecordWriter(s.fast)
 	for r := range c.records.sortedRows(false) {
 		if err := out.addRow(r); err != nil {
 			return Entry{}, err
@@ -32,7 +32,7 @@ func (s *Store) storeMerged(ctx context.Context, c *entryBuilder) (Entry, error)
 	if len(c.table) == 0 {
 		return e, nil
 	}
-	out, rollers := newRecordWriter(), c.rollupBuilders()
+	out, rollers := newRecordWriter(s.best), c.rollupBuilders(s.fast)
 	for r := range c.records.sortedRows(true) {
 		err := out.addRow(r)
 		for _, roller := range rollers {
@@ -57,21 +57,21 @@ func (s *Store) storeMerged(ctx context.Context, c *entryBuilder) (Entry, error)
 }
 
 // rollupBuilders returns a builder for each kind of rollup that is worth its bytes.
-func (c *entryBuilder) rollupBuilders() []*rollupBuilder {
+func (c *entryBuilder) rollupBuilders(codec *pageCodec) []*rollupBuilder {
 	minutes := rollupBuilder{step: events.Timestamp(time.Minute)}
 	for r := range c.records.sortedRows(true) {
 		_ = minutes.addRow(&r) // counting cannot fail
 	}
 	_ = minutes.flushBucket() // as above
-	hours := &rollupBuilder{step: events.Timestamp(time.Hour), out: newRollupWriter(Hours)}
+	hours := &rollupBuilder{step: events.Timestamp(time.Hour), out: newRollupWriter(Hours, codec)}
 	if minutes.readings < minuteReadings*minutes.buckets {
 		return []*rollupBuilder{hours}
 	}
-	return []*rollupBuilder{{step: minutes.step, out: newRollupWriter(Minutes)}, hours}
+	return []*rollupBuilder{{step: minutes.step, out: newRollupWriter(Minutes, codec)}, hours}
 }
 
 func (s *Store) storeEvents(ctx context.Context, e *Entry, table []eventRow) error {
-	content, err := writeEvents(table)
+	content, err := writeEvents(table, s.fast)
 	if err != nil {
 		return err
 	}

@@ -1,13 +1,11 @@
 package archive
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 
-	"github.com/parquet-go/parquet-go"
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 )
@@ -26,6 +24,7 @@ type rangeReader struct {
 	bucket *blob.Bucket
 	object Object
 	blocks map[int64][]byte
+	cost   *Cost
 }
 
 // ReadAt implements io.ReaderAt.
@@ -54,6 +53,7 @@ func (r *rangeReader) fetchBlocks(first, last int64) error {
 	}
 	begin, size := first*blockBytes, min(end*blockBytes, r.object.Bytes)-first*blockBytes
 	content := make([]byte, size)
+	r.cost.Bytes.Add(size)
 	in, err := r.bucket.NewRangeReader(r.ctx, r.object.Name, begin, size, nil)
 	if err != nil {
 		return r.readError(err)
@@ -77,27 +77,6 @@ func (r *rangeReader) readError(err error) error {
 		return &DamagedError{r.object.Name, "it is shorter than it was"}
 	}
 	return fmt.Errorf("reading archive object %s: %w", r.object.Name, err)
-}
-
-// openObject opens an object for partial reads and returns its row groups. An object with fewer columns is damaged.
-func (s *Store) openObject(ctx context.Context, o Object, columns int) (groups []rowGroup, err error) {
-	var in io.ReaderAt = &rangeReader{ctx: ctx, bucket: s.bucket, object: o, blocks: make(map[int64][]byte)}
-	if o.Bytes <= s.wholeBytes {
-		content, err := s.readObject(ctx, o)
-		if err != nil {
-			return nil, err
-		}
-		in = bytes.NewReader(content)
-	}
-	err = recoverToDamage(o, func() error {
-		f, err := parquet.OpenFile(in, o.Bytes, parquet.SkipBloomFilters(true))
-		if err != nil {
-			return fmt.Errorf("opening archive object %s: %w", o.Name, err)
-		}
-		groups, err = rowGroups(o, f, columns)
-		return err
-	})
-	return groups, err
 }
 
 // recoverToDamage calls f and returns a panic of it as a DamagedError. f reads an object whose hash may not have been checked,

@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // recordWriter writes rows, in their order, as a records object: column by column, so that a row costs little and the
-// pages of all columns begin at the same rows.
+// pages of all columns but value begin at the same rows.
 type recordWriter struct {
 	buf     bytes.Buffer
 	out     *parquet.GenericWriter[record]
@@ -28,9 +29,9 @@ type recordWriter struct {
 // seriesCells holds the cells of a series in all text columns, by column.
 type seriesCells [recordColumns]parquet.Value
 
-func newRecordWriter() *recordWriter {
+func newRecordWriter(codec *pageCodec) *recordWriter {
 	w := &recordWriter{}
-	w.out = parquet.NewGenericWriter[record](&w.buf, append(writerOptions(Records), sortingColumns())...)
+	w.out = parquet.NewGenericWriter[record](&w.buf, append(writerOptions(Records, codec), sortingColumns())...)
 	w.cells = newCellMaker(w.out.Schema())
 	w.columns = w.out.ColumnWriters()
 	w.values = make([]parquet.Value, 0, pageRows)
@@ -74,18 +75,24 @@ func (w *recordWriter) close() ([]byte, error) {
 	return w.buf.Bytes(), nil
 }
 
-// flushPage writes a page of each column.
+// flushPage writes a page of each column, of the column value several.
 func (w *recordWriter) flushPage() error {
 	if len(w.page) == 0 {
 		return nil
 	}
 	for c := range w.columns {
-		w.values = w.cells.appendColumn(w.values[:0], c, w.page)
-		if _, err := w.columns[c].WriteRowValues(w.values); err != nil {
-			return fmt.Errorf("writing records: %w", err)
+		rows := pageRows
+		if c == colValue {
+			rows = valuePageRows
 		}
-		if err := w.columns[c].Flush(); err != nil {
-			return fmt.Errorf("writing records: %w", err)
+		for page := range slices.Chunk(w.page, rows) {
+			w.values = w.cells.appendColumn(w.values[:0], c, page)
+			if _, err := w.columns[c].WriteRowValues(w.values); err != nil {
+				return fmt.Errorf("writing records: %w", err)
+			}
+			if err := w.columns[c].Flush(); err != nil {
+				return fmt.Errorf("writing records: %w", err)
+			}
 		}
 	}
 	for i := range w.page {

@@ -12,7 +12,7 @@ import (
 
 // minuteReadings is the average number of readings per metric and minute from which on rollups by minute are made. With
 // fewer, reading the records themselves costs as little, and the rollups would be larger than the records.
-const minuteReadings = 4
+const minuteReadings = 16
 
 // rollupRow is a row of an object of minutes or hours: this struct is the object's schema. It sums up the numbers of one
 // metric of one entity from start on. Equal numbers of one time count once, regardless of their sources and identities;
@@ -33,6 +33,7 @@ type rollupRow struct {
 	ExactMin  string  `parquet:"exact_min,optional,dict"`
 	ExactMax  string  `parquet:"exact_max,optional,dict"`
 	ExactLast string  `parquet:"exact_last,optional,dict"`
+	FirstAt   int64   `parquet:"first_at,timestamp(nanosecond),delta"` // objects of the first form have no such column
 }
 
 // The indexes of rollupRow's columns.
@@ -52,7 +53,9 @@ const (
 	rollExactMin
 	rollExactMax
 	rollExactLast
+	rollFirstAt
 	rollupColumns
+	firstRollupColumns = rollFirstAt // of the first form
 )
 
 // Bucket sums up the numbers of one metric of one entity in the minute or hour from Start on.
@@ -64,12 +67,15 @@ type Bucket struct {
 	Last   events.Number // at LastAt; of several then the greatest by events.Value.Compare
 	LastAt events.Timestamp
 	Sum    float64
+
+	FirstAt events.Timestamp // time of the first number; 0 where the object does not say
 }
 
 // Add adds the sums of other records of the same minute or hour. Neither bucket may be empty.
 func (b *Bucket) Add(c Bucket) {
 	b.Count += c.Count
 	b.Sum += c.Sum
+	b.FirstAt = min(b.FirstAt, c.FirstAt)
 	if c.Min.Compare(b.Min) < 0 {
 		b.Min = c.Min
 	}
@@ -115,7 +121,7 @@ func (r *rollupBuilder) addRow(x *row) error {
 	}
 	r.seen = append(r.seen, n)
 	r.readings++
-	one := Bucket{Start: start, Count: 1, Min: n, Max: n, Last: n, LastAt: x.at, Sum: n.Float()}
+	one := Bucket{Start: start, Count: 1, Min: n, Max: n, Last: n, LastAt: x.at, Sum: n.Float(), FirstAt: x.at}
 	if r.bucket.Count == 0 {
 		r.bucket = one
 	} else {
@@ -140,7 +146,7 @@ func (r *rollupBuilder) flushBucket() error {
 	}
 	x := rollupRow{
 		Host: escape(string(r.series.host)), GPU: escape(string(r.series.gpu)), Part: escape(r.series.identity.Part),
-		Metric: escape(r.series.metric), Start: int64(b.Start), Count: b.Count, Sum: b.Sum, LastAt: int64(b.LastAt),
+		Metric: escape(r.series.metric), Start: int64(b.Start), Count: b.Count, Sum: b.Sum, LastAt: int64(b.LastAt), FirstAt: int64(b.FirstAt),
 	}
 	scale := min(b.Min.Exponent, b.Max.Exponent, b.Last.Exponent)
 	x.Scale = int32(scale)
@@ -176,9 +182,9 @@ type rollupWriter struct {
 	rows  int
 }
 
-func newRollupWriter(kind Kind) *rollupWriter {
+func newRollupWriter(kind Kind, codec *pageCodec) *rollupWriter {
 	w := &rollupWriter{kind: kind}
-	options := append(writerOptions(kind), parquet.MaxRowsPerRowGroup(rowGroupRows), parquet.SortingWriterConfig(parquet.SortingColumns(
+	options := append(writerOptions(kind, codec), parquet.MaxRowsPerRowGroup(rowGroupRows), parquet.SortingWriterConfig(parquet.SortingColumns(
 		parquet.Ascending("host"), parquet.Ascending("gpu"), parquet.Ascending("part"), parquet.Ascending("metric"), parquet.Ascending("start"))))
 	w.out = parquet.NewGenericWriter[rollupRow](&w.buf, options...)
 	return w

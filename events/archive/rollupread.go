@@ -22,7 +22,8 @@ type Rollup struct {
 var ErrNoRollup = errors.New("the entry has none; scan its records")
 
 // Rollup returns the rollups of an entry, by Minutes or Hours, that match a filter and whose minute or hour begins within
-// its times, by host, entity and metric. A long one may come in several parts, one after the other.
+// its times, by host, entity and metric. A long one may come in several parts, one after the other. Only the columns that the filter
+// wants are decoded.
 //
 // An entry that was not merged has no rollups (ErrNoRollup), and one whose metrics are read rarely has none by minute; its
 // records are few then, and Scan returns them. A minute whose records are spread over several entries has a bucket in each
@@ -34,103 +35,154 @@ func (s *Store) Rollup(ctx context.Context, e Entry, kind Kind, f Filter) iter.S
 			yield(Rollup{}, fmt.Errorf("reading %s of revisions %d to %d of partition %d: %w", kind, e.First.Number, e.Last.Number, e.Partition, ErrNoRollup))
 			return
 		}
-		if err := s.readRollups(ctx, o, f, func(r Rollup) bool { return yield(r, nil) }); err != nil {
+		p := f.forColumns(rollHost, rollGPU, rollMetric)
+		err := s.eachBlock(ctx, o, firstRollupColumns, &p, decodeHeads, func(r *blockReader, block cachedContent) (bool, error) {
+			return r.yieldRollups(block.(*rollupHeads), func(part Rollup) bool { return yield(part, nil) })
+		})
+		if err != nil {
 			yield(Rollup{}, fmt.Errorf("reading rollups of partition %d: %w", e.Partition, err))
 		}
 	}
 }
 
-func (s *Store) readRollups(ctx context.Context, o Object, f Filter, yield func(Rollup) bool) error {
-	groups, err := s.openObject(ctx, o, rollupColumns)
-	if err != nil {
-		return err
-	}
-	p := f.forColumns(rollHost, rollGPU, rollMetric)
-	texts := newTextTable()
-	for _, g := range groups {
-		var spans []rowRange
-		if err := recoverToDamage(o, func() (err error) {
-			spans, err = p.matchingSpans(g, texts)
-			return err
-		}); err != nil {
-			return err
-		}
-		for _, rows := range joinSpans(spans) {
-			if err := ctx.Err(); err != nil {
-				return context.Cause(ctx)
-			}
-			t := rollupTable{texts: texts, g: g, lo: rows.lo, hi: rows.hi}
-			if err := recoverToDamage(o, t.readColumns); err != nil {
-				return err
-			}
-			if !t.yieldRollups(&p, yield) {
-				return nil
-			}
-		}
-	}
-	return nil
-}
+// rollupHeads are the metrics of entities in a block of rollups, in the order of Rollup. The other columns are decoded where they are
+// asked for.
+type rollupHeads struct{ all []rollupHead }
 
-// rollupTable holds rows of rollups in columns.
-type rollupTable struct {
-	texts  *textTable
-	g      rowGroup
-	lo, hi int64
-
-	heads  []rollupHead
-	start  []int64
-	lastAt []int64
-	count  []int64
-	sum    []float64
-	min    []events.Number
-	max    []events.Number
-	last   []events.Number
-}
-
-// rollupHead is the start of the rows of one metric of one entity.
+// rollupHead is the rows [lo, hi) of a block, of one metric of one entity.
 type rollupHead struct {
-	Rollup
-	row int32
+	Rollup // without Buckets
+	lo, hi int32
 }
 
-// readColumns reads all columns of the rows.
+func (h *rollupHeads) bytesInMemory() int { return headBytes * len(h.all) }
+
+// headBytes approximates the bytes of a head; its texts are shared.
+const headBytes = 128
+
+// A column of a block of rollups.
+type (
+	intColumn    []int64
+	floatColumn  []float64
+	numberColumn []events.Number
+)
+
+func (c intColumn) bytesInMemory() int    { return 8*len(c) + 64 }
+func (c floatColumn) bytesInMemory() int  { return 8*len(c) + 64 }
+func (c numberColumn) bytesInMemory() int { return 16*len(c) + 64 }
+
+// yieldRollups yields the matching rollups of the block, and reports whether to continue.
+func (r *blockReader) yieldRollups(h *rollupHeads, yield func(Rollup) bool) (bool, error) {
+	var t *rollupTable
+	for i := range h.all {
+		head := &h.all[i]
+		if !r.filter.matchesSeries(head.Host, head.Entity.GPU, head.Metric) {
+			continue
+		}
+		if t == nil {
+			t = &rollupTable{blockReader: r}
+			if err := t.readColumns(); err != nil {
+				return false, err
+			}
+		}
+		one := head.Rollup
+		lo, hi := r.filter.startsWithin(t.start[head.lo:head.hi])
+		if one.Buckets = t.buckets(int(head.lo)+lo, int(head.lo)+hi); lo < hi && !yield(one) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// startsWithin returns the range of ascending starts of minutes or hours that the filter selects.
+func (p *columnFilter) startsWithin(starts []int64) (lo, hi int) {
+	hi = len(starts)
+	if p.To != 0 {
+		hi, _ = slices.BinarySearch(starts, int64(p.To))
+	}
+	if p.From != 0 {
+		lo, _ = slices.BinarySearch(starts[:hi], int64(p.From))
+	}
+	return lo, hi
+}
+
+// rollupTable holds the columns of a block of rollups that a filter wants; the others are nil.
+type rollupTable struct {
+	*blockReader
+
+	start  intColumn
+	count  intColumn
+	sum    floatColumn
+	first  intColumn // nil also in an object of the first form
+	lastAt intColumn
+	min    numberColumn
+	max    numberColumn
+	last   numberColumn
+}
+
+// readColumns reads the columns.
 func (t *rollupTable) readColumns() (err error) {
-	if t.heads, err = t.readHeads(); err != nil {
+	if t.start, err = rollupColumn(t.blockReader, rollStart, (*blockReader).decodeInts); err != nil {
 		return err
 	}
-	if t.start, err = t.readInts(rollStart); err != nil {
+	if t.count, err = rollupColumn(t.blockReader, rollCount, (*blockReader).decodeInts); err != nil {
 		return err
 	}
-	if t.lastAt, err = t.readInts(rollLastAt); err != nil {
+	if t.sum, err = rollupColumn(t.blockReader, rollSum, (*blockReader).decodeFloats); err != nil || t.filter.OnlySums {
 		return err
 	}
-	if t.count, err = t.readInts(rollCount); err != nil {
+	if len(t.group.chunks) > rollFirstAt {
+		if t.first, err = rollupColumn(t.blockReader, rollFirstAt, (*blockReader).decodeInts); err != nil {
+			return err
+		}
+	}
+	if t.lastAt, err = rollupColumn(t.blockReader, rollLastAt, (*blockReader).decodeInts); err != nil {
 		return err
 	}
-	if t.sum, err = t.readFloats(rollSum); err != nil {
+	if t.min, err = rollupColumn(t.blockReader, rollMin, (*blockReader).decodeNumbers); err != nil {
 		return err
 	}
-	scales, err := t.g.readNumbers(rollScale, t.lo, t.hi, 0)
-	if err != nil {
+	if t.max, err = rollupColumn(t.blockReader, rollMax, (*blockReader).decodeNumbers); err != nil {
 		return err
 	}
-	if t.min, err = t.readNumbers(rollMin, rollExactMin, scales); err != nil {
-		return err
-	}
-	if t.max, err = t.readNumbers(rollMax, rollExactMax, scales); err != nil {
-		return err
-	}
-	t.last, err = t.readNumbers(rollLast, rollExactLast, scales)
+	t.last, err = rollupColumn(t.blockReader, rollLast, (*blockReader).decodeNumbers)
 	return err
 }
 
-// readHeads returns the heads, from the text columns.
-func (t *rollupTable) readHeads() ([]rollupHead, error) {
+// rollupColumn returns a column of the block, from memory if it is there.
+func rollupColumn[C cachedContent](r *blockReader, column int, decode func(r *blockReader, column int) (C, error)) (c C, err error) {
+	content, err := r.decodeOnce(column, func() (cachedContent, error) { return decode(r, column) })
+	if err != nil {
+		return c, err
+	}
+	return content.(C), nil
+}
+
+// buckets returns the buckets of rows [lo, hi) of the block.
+func (t *rollupTable) buckets(lo, hi int) []Bucket {
+	all := make([]Bucket, hi-lo)
+	for i := range all {
+		row, b := lo+i, &all[i]
+		b.Start, b.Count, b.Sum = events.Timestamp(t.start[row]), t.count[row], t.sum[row]
+		if t.filter.OnlySums {
+			continue
+		}
+		b.Min, b.Max, b.Last, b.LastAt = t.min[row], t.max[row], t.last[row], events.Timestamp(t.lastAt[row])
+		if t.first != nil {
+			b.FirstAt = events.Timestamp(t.first[row])
+		}
+	}
+	return all
+}
+
+// decodeHeads decodes the text columns of a block.
+func decodeHeads(r *blockReader) (cachedContent, error) {
+	texts := newTextTable()
 	var columns [4]changes
 	var rows []int32
 	for i, c := range []int{rollHost, rollGPU, rollPart, rollMetric} {
 		var err error
-		if columns[i], err = t.g.readTexts(c, t.lo, t.hi, 0, t.texts); err != nil {
+		if columns[i], err = r.group.readTexts(c, r.lo, r.hi, 0, texts); err != nil {
 			return nil, err
 		}
 		for _, change := range columns[i] {
@@ -138,94 +190,88 @@ func (t *rollupTable) readHeads() ([]rollupHead, error) {
 		}
 	}
 	slices.Sort(rows)
-	var heads []rollupHead
-	for _, row := range slices.Compact(rows) {
+	rows = slices.Compact(rows)
+	heads := make([]rollupHead, 0, len(rows))
+	for i, row := range rows {
 		var cells [4]string
 		for i := range columns {
 			columns[i] = columns[i].sinceRow(row)
 			var err error
-			if cells[i], err = unescape(t.texts.all[columns[i][0].value]); err != nil {
-				return nil, &DamagedError{t.g.object, err.Error()}
+			if cells[i], err = unescape(texts.all[columns[i][0].value]); err != nil {
+				return nil, &DamagedError{r.object.Name, err.Error()}
 			}
 		}
-		entity := events.Entity{GPU: events.GPUID(cells[1]), Part: cells[2]}
-		heads = append(heads, rollupHead{Rollup{Host: events.HostID(cells[0]), Entity: entity, Metric: cells[3]}, row})
+		head := rollupHead{lo: row, hi: int32(r.hi - r.lo)}
+		if i+1 < len(rows) {
+			head.hi = rows[i+1]
+		}
+		head.Rollup = Rollup{Host: events.HostID(cells[0]), Entity: events.Entity{GPU: events.GPUID(cells[1]), Part: cells[2]}, Metric: cells[3]}
+		heads = append(heads, head)
 	}
-	return heads, nil
+	return &rollupHeads{heads}, nil
 }
 
-// checkRows returns an error unless a column has all rows.
-func (t *rollupTable) checkRows(column, rows int) error {
-	if int64(rows) != t.hi-t.lo {
-		return &DamagedError{t.g.object, fmt.Sprintf("column %d has %d rows of %d", column, rows, t.hi-t.lo)}
+// checkRows returns an error unless a column has all rows of the block.
+func (r *blockReader) checkRows(column, rows int) error {
+	if int64(rows) != r.hi-r.lo {
+		return &DamagedError{r.object.Name, fmt.Sprintf("column %d has %d rows of %d", column, rows, r.hi-r.lo)}
 	}
 	return nil
 }
 
-func (t *rollupTable) readInts(column int) (all []int64, err error) {
-	err = t.g.eachPage(column, t.lo, t.hi, func(p page) error {
+func (r *blockReader) decodeInts(column int) (intColumn, error) {
+	all := make(intColumn, 0, r.hi-r.lo)
+	err := r.group.eachPage(column, r.lo, r.hi, func(p page) error {
 		data := p.Data()
 		all = append(all, data.Int64()...)
 		return nil
 	})
-	return all, errors.Join(err, t.checkRows(column, len(all)))
+	return all, errors.Join(err, r.checkRows(column, len(all)))
 }
 
-func (t *rollupTable) readFloats(column int) (all []float64, err error) {
-	err = t.g.eachPage(column, t.lo, t.hi, func(p page) error {
+func (r *blockReader) decodeFloats(column int) (floatColumn, error) {
+	all := make(floatColumn, 0, r.hi-r.lo)
+	err := r.group.eachPage(column, r.lo, r.hi, func(p page) error {
 		data := p.Data()
 		all = append(all, data.Double()...)
 		return nil
 	})
-	return all, errors.Join(err, t.checkRows(column, len(all)))
+	return all, errors.Join(err, r.checkRows(column, len(all)))
 }
 
-// readNumbers returns a column of numbers. exactColumn holds the numbers that column cannot hold exactly.
-func (t *rollupTable) readNumbers(column, exactColumn int, scales changes) ([]events.Number, error) {
-	values, err := t.readFloats(column)
+// exactColumn returns the column with the numbers that a column of floats cannot hold exactly.
+func exactColumn(column int) int {
+	switch column {
+	case rollMin:
+		return rollExactMin
+	case rollMax:
+		return rollExactMax
+	default:
+		return rollExactLast
+	}
+}
+
+// decodeNumbers returns a column of numbers.
+func (r *blockReader) decodeNumbers(column int) (numberColumn, error) {
+	values, err := r.decodeFloats(column)
 	if err != nil {
 		return nil, err
 	}
-	exact, err := t.g.readTexts(exactColumn, t.lo, t.hi, 0, t.texts)
+	scales, err := r.group.readNumbers(rollScale, r.lo, r.hi, 0)
 	if err != nil {
 		return nil, err
 	}
-	numbers := make([]events.Number, len(values))
+	texts := newTextTable()
+	exact, err := r.group.readTexts(exactColumn(column), r.lo, r.hi, 0, texts)
+	if err != nil {
+		return nil, err
+	}
+	numbers := make(numberColumn, len(values))
 	for i, v := range values {
 		scales, exact = scales.sinceRow(int32(i)), exact.sinceRow(int32(i))
-		if numbers[i], err = parseRollupCells(v, int16(scales[0].value), t.texts.all[exact[0].value]); err != nil {
-			return nil, &DamagedError{t.g.object, err.Error()}
+		if numbers[i], err = parseRollupCells(v, int16(scales[0].value), texts.all[exact[0].value]); err != nil {
+			return nil, &DamagedError{r.object.Name, err.Error()}
 		}
 	}
 	return numbers, nil
-}
-
-// yieldRollups yields the matching rollups, and reports whether to continue.
-func (t *rollupTable) yieldRollups(p *columnFilter, yield func(Rollup) bool) bool {
-	for i, head := range t.heads {
-		end := int32(len(t.start))
-		if i+1 < len(t.heads) {
-			end = t.heads[i+1].row
-		}
-		r := head.Rollup
-		if !p.matchesSeries(r.Host, r.Entity.GPU, r.Metric) {
-			continue
-		}
-		for row := head.row; row < end; row++ {
-			if b := t.bucketAt(row); (p.From == 0 || b.Start >= p.From) && (p.To == 0 || b.Start < p.To) {
-				r.Buckets = append(r.Buckets, b)
-			}
-		}
-		if len(r.Buckets) > 0 && !yield(r) {
-			return false
-		}
-	}
-	return true
-}
-
-func (t *rollupTable) bucketAt(row int32) Bucket {
-	return Bucket{
-		Start: events.Timestamp(t.start[row]), Count: t.count[row], Sum: t.sum[row],
-		Min: t.min[row], Max: t.max[row], Last: t.last[row], LastAt: events.Timestamp(t.lastAt[row]),
-	}
 }

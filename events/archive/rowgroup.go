@@ -105,6 +105,9 @@ func (g rowGroup) readPages(column int, lo, hi int64, f func(page) error) (err e
 
 // readTexts returns rows [lo, hi) of a column of texts. Row lo is row base of the result.
 func (g rowGroup) readTexts(column int, lo, hi int64, base int32, texts *textTable) (c changes, err error) {
+	if text, constant := g.constantText(column, lo, hi); constant {
+		return changes{{base, texts.numberOf(text)}}, nil
+	}
 	var numbers []int32
 	err = g.eachPage(column, lo, hi, func(p page) error {
 		dictionary := p.Dictionary()
@@ -133,4 +136,35 @@ func (g rowGroup) readNumbers(column int, lo, hi int64, base int32) (c changes, 
 		return c.addPage(p, numbers, base+int32(p.base))
 	})
 	return c, err
+}
+
+// constantText returns the only text of a column in rows [lo, hi), empty for NULL, if the index of its pages says so.
+func (g rowGroup) constantText(column int, lo, hi int64) (text []byte, constant bool) {
+	index, err1 := g.chunks[column].ColumnIndex()
+	offsets, err2 := g.chunks[column].OffsetIndex()
+	if err1 != nil || err2 != nil {
+		return nil, false // the error of reading the pages is better
+	}
+	seen := false
+	for i := range offsets.NumPages() {
+		end := g.rows
+		if i+1 < offsets.NumPages() {
+			end = offsets.FirstRowIndex(i + 1)
+		}
+		if offsets.FirstRowIndex(i) >= hi || end <= lo {
+			continue
+		}
+		var one []byte
+		if !index.NullPage(i) {
+			one = index.MinValue(i).ByteArray()
+			if index.NullCount(i) > 0 || len(one) >= maxIndexed || !bytes.Equal(one, index.MaxValue(i).ByteArray()) {
+				return nil, false
+			}
+		}
+		if seen && !bytes.Equal(one, text) {
+			return nil, false
+		}
+		text, seen = one, true
+	}
+	return text, seen
 }

@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 
+	"github.com/klauspost/compress/zstd"
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/fileblob" // file://
 	_ "gocloud.dev/blob/s3blob"   // s3://
@@ -18,6 +20,12 @@ type Store struct {
 	bucket *blob.Bucket
 	dir    string // of a file:// store
 	url    string // without its parameters
+
+	fast *pageCodec // of objects that will be merged, and small ones
+	best *pageCodec // of records that stay
+
+	cache *contentCache // nil: nothing is kept
+	rooms sync.Pool     // of *[]events.Timestamp, for the times of a block
 
 	wholeBytes int64 // the constant wholeBytes; tests lower it
 }
@@ -45,6 +53,12 @@ func openURL(ctx context.Context, address string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{url: u.Scheme + "://" + u.Host + u.Path, wholeBytes: wholeBytes}
+	if s.fast, err = newPageCodec(zstd.SpeedDefault); err != nil {
+		return nil, err
+	}
+	if s.best, err = newPageCodec(zstd.SpeedBetterCompression); err != nil {
+		return nil, err
+	}
 	switch u.Scheme {
 	case "file":
 		if u.Host != "" || u.Path == "" {

@@ -99,7 +99,15 @@ func listFiles(t *testing.T, s *Store) map[string]string {
 
 func TestList(t *testing.T) {
 	s := openDir(t)
-	e := mustMerge(t, s, []Entry{mustWrite(t, s, rangeUpto(1000), collectEvents(t, fleetEvents(1, 60, 8)))})
+	written := mustWrite(t, s, rangeUpto(1000), collectEvents(t, fleetEvents(1, 60, 8)))
+	e := mustMerge(t, s, []Entry{written})
+	for _, o := range written.Objects { // the merge packs records better, and keeps the event table
+		if !slices.Contains(e.Objects, o) {
+			if err := s.Remove(t.Context(), o.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	stray := "records/007/1f-2e/x.parquet.17.tmp"
 	if err := os.WriteFile(filepath.Join(s.dir, stray), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -191,5 +199,46 @@ func TestObjectsAreSmall(t *testing.T) {
 	e = mustMerge(t, s, []Entry{e})
 	if got := float64(e.Bytes()) / float64(e.Records); e.Records < 250_000 || got > 0.8 {
 		t.Errorf("%d records take %.3f bytes each, rollups and event table included, want at most 0.8", e.Records, got)
+	}
+}
+
+// A range that has enough ends with a whole revision, and the next one begins there; together they hold all events.
+func TestARangeEndsWhereItHasEnough(t *testing.T) {
+	s := openDir(t)
+	all := collectEvents(t, fleetEvents(3, 40, 8))
+	var got []events.Event
+	last := all[len(all)-1].Revision
+	r := Range{Partition: 7, Upto: last, EnoughRecords: 500}
+	entries := 0
+	for r.After != last {
+		rest := slices.DeleteFunc(slices.Clone(all), func(ev events.Event) bool { return ev.Revision.Number <= r.After.Number })
+		e, err := s.Write(t.Context(), r, eventSeq(rest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		records := 0
+		for _, ev := range rest {
+			if ev.Revision.Number < e.Last.Number {
+				records += ev.Records()
+			}
+		}
+		if records >= 500 || e.Last != last && e.Records < 500 {
+			t.Errorf("an entry up to %s of %s has %d records, %d of them before its last revision", e.Last, last, e.Records, records)
+		}
+		for ev, err := range s.Read(t.Context(), e, events.Revision{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, ev)
+		}
+		r.After = e.Last
+		entries++
+	}
+	if entries < 3 || len(got) != len(all) {
+		t.Errorf("%d entries hold %d events of %d", entries, len(got), len(all))
+	}
+	few, err := s.Write(t.Context(), Range{Partition: 7, Upto: last, EnoughEvents: 2}, eventSeq(all))
+	if err != nil || few.Events < 2 || few.Last.Number != all[few.Events-1].Revision.Number {
+		t.Errorf("with two events enough there are %d up to %s: %v", few.Events, few.Last, err)
 	}
 }

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,31 +35,16 @@ func newTableReader() *tableReader {
 	return &tableReader{texts: newTextTable(), bySeries: make(map[[len(textColumns)]int32]int32)}
 }
 
-// reset empties the table for other rows. It does not change rows returned before.
-func (t *tableReader) reset() { t.table = table{series: t.series} }
-
 // readRows appends rows [lo, hi) of a row group.
 func (t *tableReader) readRows(g rowGroup, lo, hi int64) error {
 	base := int32(len(t.times))
 	if err := t.readSeries(g, lo, hi, base); err != nil {
 		return err
 	}
-	t.times = slices.Grow(t.times, int(hi-lo))
-	if err := g.eachPage(colTime, lo, hi, func(p page) error {
-		data := p.Data()
-		for _, at := range data.Int64() {
-			t.times = append(t.times, events.Timestamp(at))
-		}
-		return nil
-	}); err != nil {
+	if err := t.readTimes(g, lo, hi); err != nil {
 		return err
 	}
-	t.owners = slices.Grow(t.owners, int(hi-lo))
-	if err := g.eachPage(colEvent, lo, hi, func(p page) error {
-		data := p.Data()
-		t.owners = append(t.owners, data.Int32()...)
-		return nil
-	}); err != nil {
+	if err := t.readOwners(g, lo, hi); err != nil {
 		return err
 	}
 	if err := t.readNumbers(g, lo, hi, base); err != nil {
@@ -71,6 +57,31 @@ func (t *tableReader) readRows(g rowGroup, lo, hi int64) error {
 		return fmt.Errorf("columns have %d times, %d events and %d numbers for %d rows", len(t.times), len(t.owners), len(t.mantissas), n)
 	}
 	return nil
+}
+
+// readTimes appends the times of the rows.
+func (t *tableReader) readTimes(g rowGroup, lo, hi int64) error {
+	t.times = slices.Grow(t.times, int(hi-lo))
+	return g.eachPage(colTime, lo, hi, func(p page) error {
+		data := p.Data()
+		all := data.Int64()
+		n := len(t.times)
+		t.times = slices.Grow(t.times, len(all))[:n+len(all)]
+		for i, at := range all {
+			t.times[n+i] = events.Timestamp(at)
+		}
+		return nil
+	})
+}
+
+// readOwners appends the events of the rows.
+func (t *tableReader) readOwners(g rowGroup, lo, hi int64) error {
+	t.owners = slices.Grow(t.owners, int(hi-lo))
+	return g.eachPage(colEvent, lo, hi, func(p page) error {
+		data := p.Data()
+		t.owners = append(t.owners, data.Int32()...)
+		return nil
+	})
 }
 
 // readSeries appends the runs of the rows.
@@ -134,6 +145,20 @@ func (t *tableReader) seriesOf(key [len(textColumns)]int32) (int32, error) {
 
 // readNumbers appends the numbers of the rows. The numbers of absent readings are 0.
 func (t *tableReader) readNumbers(g rowGroup, lo, hi int64, base int32) error {
+	if err := t.readScales(g, lo, hi, base); err != nil {
+		return err
+	}
+	t.mantissas = slices.Grow(t.mantissas, int(hi-lo))
+	if err := g.eachPage(colValue, lo, hi, func(p page) error { return t.addValues(p) }); err != nil {
+		return err
+	}
+	return t.readExact(g, lo, hi, base, func(row int32, n events.Number) {
+		t.mantissas[row], t.exponents[row] = n.Mantissa, n.Exponent
+	})
+}
+
+// readScales appends the exponents of the rows, which hold for numbers that the column exact does not have.
+func (t *tableReader) readScales(g rowGroup, lo, hi int64, base int32) error {
 	scales, err := g.readNumbers(colScale, lo, hi, base)
 	if err != nil {
 		return err
@@ -152,48 +177,48 @@ func (t *tableReader) readNumbers(g rowGroup, lo, hi int64, base int32) error {
 	if len(t.exponents) != int(end) {
 		return fmt.Errorf("column scale has %d rows of %d", len(t.exponents), end)
 	}
-	t.mantissas = slices.Grow(t.mantissas, int(hi-lo))
-	if err := g.eachPage(colValue, lo, hi, func(p page) error { return t.addValues(p) }); err != nil {
-		return err
-	}
+	return nil
+}
+
+// readExact calls f with the numbers of the column exact.
+func (t *tableReader) readExact(g rowGroup, lo, hi int64, base int32, f func(row int32, n events.Number)) error {
 	exact, err := g.readTexts(colExact, lo, hi, base, t.texts)
 	if err != nil {
 		return err
 	}
-	return t.eachText(exact, end, func(row int32, text string) error {
+	return t.eachText(exact, base+int32(hi-lo), func(row int32, text string) error {
 		n, err := parseExact(text)
-		t.mantissas[row], t.exponents[row] = n.Mantissa, n.Exponent
+		f(row, n)
 		return err
 	})
 }
 
 // addValues appends the mantissas of a page of values.
 func (t *tableReader) addValues(p page) error {
-	data := p.Data()
-	values := data.Double()
 	row := len(t.mantissas)
 	if row+int(p.NumRows()) > len(t.exponents) {
 		return fmt.Errorf("column value has more rows than column scale")
 	}
-	levels := p.DefinitionLevels()
-	if len(values) == int(p.NumRows()) {
-		levels = nil
-	}
-	if levels == nil {
-		for i, v := range values {
-			t.mantissas = append(t.mantissas, scaledMantissa(v, t.exponents[row+i]))
-		}
-		return nil
-	}
-	for i, level := range levels {
-		if level == 0 || len(values) == 0 {
-			t.mantissas = append(t.mantissas, 0)
-			continue
-		}
-		t.mantissas = append(t.mantissas, scaledMantissa(values[0], t.exponents[row+i]))
-		values = values[1:]
+	for i, v := range pageValues(p) {
+		t.mantissas = append(t.mantissas, scaledMantissa(v, t.exponents[row+i]))
 	}
 	return nil
+}
+
+// pageValues returns a page of values with 0 in the place of NULL. It may be a part of the page.
+func pageValues(p page) []float64 {
+	data := p.Data()
+	values := data.Double()
+	if len(values) == int(p.NumRows()) {
+		return values
+	}
+	all := make([]float64, p.NumRows())
+	for i, level := range p.DefinitionLevels() {
+		if level > 0 && len(values) > 0 {
+			all[i], values = values[0], values[1:]
+		}
+	}
+	return all
 }
 
 // scaledMantissa returns mantissa(v, scale), or 0 for a scale beyond the table of powers (column exact has the number then).
@@ -202,6 +227,26 @@ func scaledMantissa(v float64, scale int16) int64 {
 		return 0
 	}
 	return mantissa(v, int(scale))
+}
+
+// appendMantissas appends scaledMantissa of values of one scale.
+func appendMantissas(dst []int64, values []float64, scale int16) []int64 {
+	switch {
+	case scale == 0:
+		for _, v := range values {
+			dst = append(dst, int64(v))
+		}
+	case scale < 0 && -int(scale) < len(tens):
+		ten := tens[-scale]
+		for _, v := range values {
+			dst = append(dst, int64(math.RoundToEven(v*ten)))
+		}
+	default:
+		for _, v := range values {
+			dst = append(dst, scaledMantissa(v, scale))
+		}
+	}
+	return dst
 }
 
 // readAbsent appends the absences of the rows.

@@ -10,10 +10,16 @@ import (
 )
 
 // Range is the range of one partition's revisions with After < revision ≤ Upto. The zero After is the beginning of the log.
+//
+// With EnoughRecords or EnoughEvents the range ends with the revision at which it has so many, so that a writer need not
+// hold events to count them.
 type Range struct {
 	Partition events.Partition
 	After     events.Revision
 	Upto      events.Revision
+
+	EnoughRecords int64 // 0: no bound
+	EnoughEvents  int   // 0: no bound
 }
 
 // newEntry returns the entry of a range, without objects.
@@ -30,7 +36,8 @@ func (r Range) newEntry() (Entry, error) {
 }
 
 // Write stores the events of a range and returns their entry. evs must yield all events of the range in order of revision,
-// then key: the entry states that the range has no others. Write does not keep or change them.
+// then key: the entry states that the range has no others. Write does not keep or change them, and asks for no more once the
+// range has enough.
 //
 // The entry holds at most MaxRecords records and MaxEvents events; more are an error, and so is a violation of the
 // conditions above. After an error no entry lists the objects, and calling again does no harm.
@@ -49,6 +56,10 @@ func (s *Store) writeRange(ctx context.Context, r Range, evs iter.Seq2[events.Ev
 	}
 	c := entryBuilder{entry: e, records: newRecordSet()}
 	for ev, err := range evs {
+		if err == nil && c.hasEnough(&r, &ev) {
+			c.entry.Last.Number = c.table[len(c.table)-1].Revision
+			break
+		}
 		if err == nil {
 			err = c.addEvent(&ev)
 		}
@@ -64,6 +75,15 @@ type entryBuilder struct {
 	entry   Entry
 	table   []eventRow
 	records *recordSet
+}
+
+// hasEnough reports whether the range ends before the next event: always between two revisions.
+func (c *entryBuilder) hasEnough(r *Range, next *events.Event) bool {
+	n := len(c.table)
+	if n == 0 || c.table[n-1].Revision == next.Revision.Number {
+		return false
+	}
+	return r.EnoughRecords > 0 && c.records.records >= r.EnoughRecords || r.EnoughEvents > 0 && n >= r.EnoughEvents
 }
 
 // addEvent adds the next event.

@@ -57,6 +57,7 @@ func (p *archived) collect(adjust ...func(*Collector)) *running {
 		Retain: retain.Config{
 			ArchiveRecords: 60, ArchiveInterval: 100 * time.Millisecond, HotWindow: time.Millisecond, KeepReplaced: 50 * time.Millisecond,
 			Grace: 50 * time.Millisecond, Pace: time.Microsecond, Look: 5 * time.Millisecond,
+			MergeEntries: 2, // as few as there may be, however many events one archiving takes
 		},
 	}
 	c, err := openAs(cfg, p.cfg, p.log, snapshot.ModelVersion, nil)

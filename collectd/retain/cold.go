@@ -84,12 +84,12 @@ func (t *partitionKeeper) extendHead(ctx context.Context, f Folded, cold []snaps
 	if err != nil {
 		return err
 	}
-	defer done()
-	g, err := t.gatherEvents(ctx, f.Upto)
-	if err != nil || len(g.events) > 0 {
-		return err // these are archived in their turn
+	defer done(0)
+	for _, err := range t.log.Read(ctx, t.ID, t.part.Head.At, f.Upto) {
+		return err // there are events, which are archived in their turn
 	}
-	e, err := t.store.Write(ctx, archive.Range{Partition: t.ID, After: t.part.Head.At, Upto: g.upto}, eventSeq(nil))
+	none := func(func(events.Event, error) bool) {}
+	e, err := t.store.Write(ctx, archive.Range{Partition: t.ID, After: t.part.Head.At, Upto: f.Upto}, none)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ type Keeper struct {
 	partitions int
 	metrics    *metrics
 	pressure   pressure
-	writing    chan struct{} // a token per object under construction, which takes memory
+	turns      objectTurns
 }
 
 // objectStore stores archive objects (archive.Store).
@@ -61,7 +61,7 @@ func New(cfg Config, root eventlog.Config, log *eventlog.Log, saved *snapshot.St
 	k := &Keeper{
 		cfg: cfg.withDefaults(), log: log, saved: saved, etcd: etcd, root: root, lg: lg, partitions: log.Facts().Partitions,
 		manifest: manifest.New(etcd, root, log.Facts()),
-		metrics:  newMetrics(), writing: make(chan struct{}, 1),
+		metrics:  newMetrics(), turns: newObjectTurns(),
 	}
 	if store != nil {
 		k.store, k.url = store, store.String()
@@ -202,13 +202,3 @@ func (t *partitionKeeper) loadManifest(ctx context.Context) error {
 
 // waitPace waits between two transactions of deletes, and reports whether ctx is still alive.
 func (k *Keeper) waitPace(ctx context.Context) bool { return wait.Sleep(ctx, k.cfg.Pace) }
-
-// acquireWriter waits until no other partition makes objects; the returned function releases the turn.
-func (k *Keeper) acquireWriter(ctx context.Context) (done func(), err error) {
-	select {
-	case k.writing <- struct{}{}:
-		return func() { <-k.writing }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}

@@ -23,15 +23,16 @@ func (t *partitionKeeper) mergeDue(ctx context.Context) (merged bool, err error)
 	if from == to {
 		return false, nil
 	}
+	done, err := t.takeTurn(ctx, t.unmergedEntries() >= 4*t.cfg.MergeEntries, 0)
+	if done == nil || err != nil {
+		return false, err
+	}
+	began := time.Now()
+	defer func() { done(time.Since(began)) }()
 	return true, t.mergeEntries(ctx, from, to)
 }
 
 func (t *partitionKeeper) mergeEntries(ctx context.Context, from, to int) error {
-	done, err := t.acquireWriter(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
 	began := time.Now()
 	old := make([]archive.Entry, 0, to-from)
 	for _, e := range t.part.Entries[from:to] {
@@ -48,6 +49,16 @@ func (t *partitionKeeper) mergeEntries(ctx context.Context, from, to int) error 
 	t.metrics.setGauges(&t.part)
 	t.lg.Debug("merged archive entries", "entries", len(old), "records", e.Records, "bytes", e.Bytes(), "took", time.Since(began))
 	return nil
+}
+
+// unmergedEntries returns the number of entries that were never merged.
+func (t *partitionKeeper) unmergedEntries() (n int) {
+	for i := range t.part.Entries {
+		if unmergedRecords(&t.part.Entries[i].Entry) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // planMerge returns the first entries that are due to be merged: from..to-1, or none. They are consecutive entries of
@@ -82,7 +93,7 @@ type mergeRun struct {
 	n        int
 	records  int64
 	first    int64 // records of the first entry
-	unmerged int64 // records of entries without rollups
+	unmerged int64 // records of entries without rollups of the present form
 	days     int   // number of entries of the first one's day
 	day      int64 // that day
 }
@@ -91,9 +102,9 @@ func newMergeRun(e *archive.Entry) *mergeRun {
 	return &mergeRun{last: e, n: 1, records: e.Records, first: e.Records, unmerged: unmergedRecords(e), days: 1, day: dayOf(e.AppendedTo.Time())}
 }
 
-// unmergedRecords returns the number of records of an entry without rollups, else 0.
+// unmergedRecords returns the number of records of an entry without rollups of the present form, else 0.
 func unmergedRecords(e *archive.Entry) int64 {
-	if _, merged := e.Object(archive.Hours); merged {
+	if e.HasRollups() {
 		return 0
 	}
 	return e.Records

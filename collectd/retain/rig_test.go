@@ -169,6 +169,7 @@ func newRig(t *testing.T, settings Config, archived bool) *rig {
 	log := eventstest.OpenLog(t, failing)
 	settings.Grace, settings.Pace, settings.Look = time.Nanosecond, time.Nanosecond, time.Nanosecond
 	r.keeper = New(settings, cfg, log, snapshot.New(client, cfg, r.log.Facts(), nil), r.store, client, nil)
+	r.keeper.turns.rest = 0 // due work is done at once
 	if archived {
 		r.keeper.store = faultyObjects{r.store, &r.faults}
 	}

@@ -11,15 +11,12 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// Sizes of appending requests. etcd accepts 128 operations and 1.5 MiB; small requests keep its write-ahead log, its
-// memory and the latency of other requests small.
 const (
-	maxRequests   = 16        // requests in flight, of all Appends together
-	maxTxnEvents  = 64        // events in one transaction
-	maxTxnBytes   = 256 << 10 // encoded events in one transaction, unless a single event is larger
-	maxTxnRecords = 500_000   // records in one: readers hold a revision in memory, and constant readings take almost no bytes
 	maxEventBytes = 1400 << 10
 	encodeBatch   = 64 // events that are encoded in parallel before they are sent
+	encodeAlone   = 4  // most events that are encoded without further goroutines
+
+	maxReusedValue = 64 << 10 // longest value whose memory the next one uses
 )
 
 // Appended is the outcome of one event of an Append.
@@ -34,72 +31,86 @@ type Appended struct {
 // second one counts as not created.
 //
 // Events may be spread over several transactions (≤ 64 events, ≤ 256 KiB and ≤ 500,000 records each; a larger event
-// is sent alone, and one above 1400 KiB returns a TooLargeError). Several transactions are in flight at a time; each
-// is all or nothing. An unclear answer is retried with the same keys until ctx ends; ErrNoSpace is final. After an
-// error some events may be stored, and appending them again does no harm.
+// is sent alone, and one above 1400 KiB returns a TooLargeError), and Appends that run side by side share
+// transactions. Several transactions are in flight at a time; each is all or nothing. An unclear answer is retried with
+// the same keys until ctx ends; ErrNoSpace is final. After an error some events may be stored, even a moment after
+// Append returned, and appending them again does no harm.
 //
 // When an answer was lost and the retry finds an event in the log, the event counts as created if the stored value
 // equals the sent one byte for byte. The value holds the upload and the instant of this Append, which distinguishes
 // it from another sender's equal event.
+//
+// Append does not keep the events.
 func (l *Log) Append(ctx context.Context, evs []events.Event) ([]Appended, error) {
-	out := make([]Appended, len(evs))
-	repeats := make(map[int]int)
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return l.sendAll(gctx, g, evs, out, repeats) })
-	if err := g.Wait(); err != nil {
+	if len(evs) == 0 {
+		return []Appended{}, nil
+	}
+	a := newAppend(len(evs))
+	defer l.commits.leave(a)
+	repeats, err := l.sendAll(ctx, a, evs)
+	if err == nil {
+		err = l.commits.await(ctx, a)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("appending %d events (some may be in the log; append them again): %w", len(evs), err)
 	}
 	for i, first := range repeats {
-		out[i] = Appended{Revision: out[first].Revision, Key: out[first].Key}
+		a.out[i] = Appended{Revision: a.out[first].Revision, Key: a.out[first].Key}
 	}
-	return out, nil
+	return a.out, nil
 }
 
-// sendAll encodes the events and packs them into requests, which run in g and fill out. It records repeated keys in
-// repeats, with the index of the first event.
-func (l *Log) sendAll(ctx context.Context, g *errgroup.Group, evs []events.Event, out []Appended, repeats map[int]int) error {
+// sendAll encodes the events and hands them to the committer. It returns the repeated keys, with the index of the first
+// event of each.
+func (l *Log) sendAll(ctx context.Context, a *appending, evs []events.Event) (repeats map[int]int, err error) {
 	now := events.TimestampOf(time.Now())
 	seen := make(map[string]int, len(evs))
-	var req appendRequest
 	for start := 0; start < len(evs); start += encodeBatch {
 		encoded, err := l.encodeEvents(evs[start:min(start+encodeBatch, len(evs))], now)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for i, e := range encoded {
-			e.index = start + i
+		fresh := make([]*outgoingEvent, 0, len(encoded))
+		for i := range encoded {
+			e := &encoded[i]
+			e.of, e.index = a, start+i
 			if first, found := seen[e.key]; found {
+				if repeats == nil {
+					repeats = map[int]int{}
+				}
 				repeats[e.index] = first
 				continue
 			}
 			seen[e.key] = e.index
-			if !req.hasRoomFor(e) {
-				if err := l.sendRequest(ctx, g, req, out); err != nil {
-					return err
-				}
-				req = appendRequest{}
-			}
-			req.addEvent(e)
+			fresh = append(fresh, e)
+		}
+		if err := l.commits.send(ctx, a, fresh); err != nil {
+			return nil, err
 		}
 	}
-	return l.sendRequest(ctx, g, req, out)
+	l.commits.complete(a)
+	return repeats, nil
 }
 
-// encodeEvents returns the keys and values of events, encoded in parallel on all processors.
+// encodeEvents returns the keys and values of events, encoded in parallel on all processors if there are many.
 func (l *Log) encodeEvents(evs []events.Event, now events.Timestamp) ([]outgoingEvent, error) {
 	out := make([]outgoingEvent, len(evs))
-	var g errgroup.Group
-	workers := min(runtime.GOMAXPROCS(0), len(evs))
-	for w := range workers {
-		g.Go(func() error {
-			for i := w; i < len(evs); i += workers {
-				var err error
-				if out[i], err = l.encodeEvent(&evs[i], now); err != nil {
-					return err
-				}
+	encode := func(from, step int) error {
+		for i := from; i < len(evs); i += step {
+			var err error
+			if out[i], err = l.encodeEvent(&evs[i], now); err != nil {
+				return err
 			}
-			return nil
-		})
+		}
+		return nil
+	}
+	workers := runtime.GOMAXPROCS(0)
+	if len(evs) <= encodeAlone || workers == 1 {
+		return out, encode(0, 1)
+	}
+	var g errgroup.Group
+	for w := range min(workers, len(evs)) {
+		g.Go(func() error { return encode(w, min(workers, len(evs))) })
 	}
 	return out, g.Wait()
 }
@@ -108,7 +119,15 @@ func (l *Log) encodeEvents(evs []events.Event, now events.Timestamp) ([]outgoing
 func (l *Log) encodeEvent(e *events.Event, now events.Timestamp) (outgoingEvent, error) {
 	stamped := *e
 	stamped.AppendedAt = now
-	value, err := l.codec.Encode(nil, &stamped)
+	buf, ok := l.values.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	defer l.values.Put(buf)
+	value, err := l.codec.Encode((*buf)[:0], &stamped)
+	if cap(value) <= maxReusedValue {
+		*buf = value
+	}
 	if err != nil {
 		return outgoingEvent{}, fmt.Errorf("encoding an event of host %q: %w", e.Host, err)
 	}
@@ -117,21 +136,4 @@ func (l *Log) encodeEvent(e *events.Event, now events.Timestamp) (outgoingEvent,
 		return outgoingEvent{}, &TooLargeError{Host: e.Host, Key: key, Bytes: size, Limit: maxEventBytes}
 	}
 	return outgoingEvent{host: e.Host, key: key, value: string(value), count: e.Records()}, nil
-}
-
-// sendRequest starts a request as soon as fewer than maxRequests are in flight.
-func (l *Log) sendRequest(ctx context.Context, g *errgroup.Group, req appendRequest, out []Appended) error {
-	if len(req.events) == 0 {
-		return nil
-	}
-	select {
-	case l.requests <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	g.Go(func() error {
-		defer func() { <-l.requests }()
-		return l.createEvents(ctx, req.events, false, out)
-	})
-	return nil
 }

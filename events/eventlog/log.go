@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -24,9 +25,10 @@ type Log struct {
 	watcher clientv3.Watcher // on its own connection, so that watched events never wait behind an append
 	clients []*clientv3.Client
 
-	codec    *events.Codec
-	requests chan struct{} // holds one value for each appending request in flight
-	silence  etcd.Silence
+	codec   *events.Codec
+	values  sync.Pool  // of *[]byte, for the values of events being encoded
+	commits *committer // the requests of all Appends
+	silence etcd.Silence
 }
 
 // Open connects to etcd, and creates or checks the cluster's Facts. It tries for Config.DialTimeout, and refuses
@@ -43,7 +45,8 @@ func Open(ctx context.Context, cfg Config, lg *slog.Logger) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	l := &Log{cfg: cfg, codec: codec, requests: make(chan struct{}, maxRequests), silence: cfg.Silence()}
+	l := &Log{cfg: cfg, codec: codec, silence: cfg.Silence()}
+	l.commits = newCommitter(func(ctx context.Context, r *appendRequest) { l.createEvents(ctx, r.entries, false) })
 	if err := l.connect(ctx, lg); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the log of %s: %w", cfg.ClusterID, err), l.Close())
 	}
@@ -76,6 +79,7 @@ func (l *Log) Facts() events.Facts { return l.facts }
 
 // Close closes the log's clients; calls in flight fail.
 func (l *Log) Close() error {
+	l.commits.close()
 	var errs []error
 	for _, c := range l.clients {
 		errs = append(errs, c.Close())

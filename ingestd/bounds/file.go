@@ -27,11 +27,15 @@ type File struct {
 	newHosts, newMetrics []uint64
 	added                []*hostMembers
 	shared               []claim
+
+	values []uint64     // memory for the hashes of a record's values
+	spare  []*hostCheck // memory for the check of hosts
 }
 
 // hostCheck is a host with its admitted records.
 type hostCheck struct {
 	host       events.HostID
+	hash       uint64
 	identities map[*events.Identity]int32 // index in File.origins
 	metrics    []uint64                   // a bit for each index in File.names
 	gpus       map[events.GPUID]*gpuParts
@@ -89,10 +93,22 @@ func (f *File) findOrigin(host events.HostID, id *events.Identity) *origin {
 func (f *File) hostCheckOf(host events.HostID) *hostCheck {
 	h := f.hosts[host]
 	if h == nil {
-		h = &hostCheck{host: host, identities: map[*events.Identity]int32{}}
+		h = f.takeSpare()
+		h.host, h.hash = host, f.ledger.hash(string(host))
 		f.hosts[host] = h
 		f.cached += 4
 	}
+	return h
+}
+
+// takeSpare returns an empty check of a host.
+func (f *File) takeSpare() *hostCheck {
+	n := len(f.spare)
+	if n == 0 {
+		return &hostCheck{identities: map[*events.Identity]int32{}}
+	}
+	h := f.spare[n-1]
+	f.spare = f.spare[:n-1]
 	return h
 }
 
@@ -132,13 +148,17 @@ func (f *File) admitFirst(ctx context.Context, host events.HostID, r *events.Rec
 	}
 	h := f.hostCheckOf(host)
 	entity := r.Identity.Entity(host)
-	s := subject{host: host, gpu: entity.GPU, metric: r.Metric}
+	s := subject{host: host, hostHash: h.hash, metric: r.Metric, metricKnown: h.hasMetric(f.nameIndex(r.Metric))}
 	isProcess := projections.IsProcess(entity.Part)
-	if !isProcess {
-		s.part = entity.Part
-	}
-	if _, known := h.identities[r.Identity]; !known {
+	_, known := h.identities[r.Identity]
+	if !known {
 		s.identity = r.Identity
+	}
+	if !known || isProcess {
+		s.gpu = entity.GPU
+	}
+	if !known && !isProcess {
+		s.part = entity.Part
 	}
 	if parts := h.gpus[entity.GPU]; isProcess && parts != nil && !parts.hasRoom(entity.Part, r.At, cfg.Parts) {
 		return cfg.tooManyProcesses(s, entity.Part)
@@ -194,8 +214,20 @@ func (f *File) addMetric(h *hostCheck, name string) {
 	h.metrics[i/64] |= 1 << (i % 64)
 }
 
+// maxSpare is the number of hosts whose memory is kept.
+const maxSpare = 16
+
 // forgetRecords empties the cache.
 func (f *File) forgetRecords() {
+	for _, h := range f.hosts {
+		if len(f.spare) == maxSpare {
+			break
+		}
+		clear(h.identities)
+		clear(h.metrics)
+		*h = hostCheck{identities: h.identities, metrics: h.metrics[:0]}
+		f.spare = append(f.spare, h)
+	}
 	clear(f.hosts)
 	clear(f.byName)
 	clear(f.origins)
@@ -217,13 +249,16 @@ func (f *File) claim(of *population, host *hostMembers, name uint64, today int32
 }
 
 // claimOfHost counts a record's names of its host for the file.
-func (f *File) claimOfHost(h *hostMembers, s subject, n names, today int32) {
-	added := f.claim(&h.metrics, h, n.metric, today)
+func (f *File) claimOfHost(h *hostMembers, s *subject, n *names, today int32) {
+	added := !s.metricKnown && f.claim(&h.metrics, h, n.metric, today)
 	if s.gpu != "" {
 		added = f.claim(&h.gpus, h, n.gpu, today) || added
 	}
-	for _, value := range n.values {
-		added = f.claim(&h.detailsOf(n.gpu).values, h, value, today) || added
+	if len(n.values) > 0 {
+		values := &h.detailsOf(n.gpu).values
+		for _, value := range n.values {
+			added = f.claim(values, h, value, today) || added
+		}
 	}
 	if s.part != "" {
 		added = f.claim(&h.detailsOf(n.gpu).parts, h, n.part, today) || added
@@ -241,5 +276,19 @@ func (f *File) noteAddition(h *hostMembers) {
 	}
 }
 
-// Close ends the check. If keep is true the file's hosts, GPUs and metrics count from now on, else they do no longer.
-func (f *File) Close(keep bool) { f.ledger.closeFile(f, keep) }
+// mostReused is the size of the cache up to which the next file uses its memory.
+const mostReused = 1 << 10
+
+// Close ends the check. If keep is true the file's hosts, GPUs and metrics count from now on, else they do no longer. The
+// File must not be used any more.
+func (f *File) Close(keep bool) {
+	f.ledger.closeFile(f, keep)
+	if f.cached > mostReused {
+		return
+	}
+	f.forgetRecords()
+	clear(f.added)
+	clear(f.shared)
+	f.newHosts, f.newMetrics, f.added, f.shared = f.newHosts[:0], f.newMetrics[:0], f.added[:0], f.shared[:0]
+	f.ledger.closed.Put(f)
+}

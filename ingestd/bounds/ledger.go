@@ -42,6 +42,8 @@ type Ledger struct {
 	recent  *list.List               // the hosts, the one sent last in front
 	held    int                      // names of the hosts
 	file    uint32                   // the newest file
+
+	closed sync.Pool // of *File, whose memory others use
 }
 
 // hostMembers are the names of one host.
@@ -87,10 +89,15 @@ func NewLedger(cfg Config, stored hostReader) *Ledger {
 
 // Begin returns the check of one file. It has to be closed.
 func (l *Ledger) Begin() *File {
+	f, ok := l.closed.Get().(*File)
+	if !ok {
+		f = &File{ledger: l, hosts: map[events.HostID]*hostCheck{}, byName: map[string]int32{}}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.file++
-	return &File{ledger: l, id: l.file, hosts: map[events.HostID]*hostCheck{}, byName: map[string]int32{}}
+	f.id = l.file
+	return f
 }
 
 // claim is a file's claim of a name that another file brought first.
@@ -103,25 +110,34 @@ type claim struct {
 
 // subject is a record's host, GPU and metric.
 type subject struct {
-	host     events.HostID
-	gpu      events.GPUID     // "" without one
-	part     string           // "" for a process too
-	identity *events.Identity // whose values are not counted yet; may be nil
-	metric   string
+	host        events.HostID
+	hostHash    uint64
+	gpu         events.GPUID     // "" without one
+	part        string           // "" for a process too
+	identity    *events.Identity // whose values are not counted yet; may be nil
+	metric      string
+	metricKnown bool // the file has the metric of that host already
 }
 
 // names are the hashes of a subject's names.
 type names struct {
-	host, gpu, part, metric uint64
-	values                  []uint64
+	gpu, part, metric uint64
+	values            []uint64
 }
 
 func (l *Ledger) hash(text string) uint64 { return maphash.String(l.seed, text) }
 
 func (l *Ledger) hashValue(f projections.Field, text string) uint64 { return l.hash(text) + uint64(f) }
 
-func (l *Ledger) hashNames(s *subject) names {
-	n := names{host: l.hash(string(s.host)), gpu: l.hash(string(s.gpu)), part: l.hash(s.part), metric: l.hash(s.metric)}
+// hashNames returns the hashes of a subject's names, with the values in the given memory.
+func (l *Ledger) hashNames(s *subject, values []uint64) names {
+	n := names{gpu: l.hash(string(s.gpu)), values: values[:0]}
+	if s.part != "" {
+		n.part = l.hash(s.part)
+	}
+	if !s.metricKnown {
+		n.metric = l.hash(s.metric)
+	}
 	if s.identity != nil {
 		projections.EachGPUField(s.identity, func(f projections.Field, text string) { n.values = append(n.values, l.hashValue(f, text)) })
 	}
@@ -133,46 +149,49 @@ func dayOf(t time.Time) int32 { return int32(t.Unix() / (24 * 60 * 60)) }
 // admit counts a record's names for a file, or returns the reason why one of them does not fit; then none of them is
 // counted.
 func (l *Ledger) admit(ctx context.Context, f *File, s subject) Refusal {
-	today, n := dayOf(time.Now()), l.hashNames(&s)
-	l.readDue(ctx, s.host, n.host)
+	today, n := dayOf(time.Now()), l.hashNames(&s, f.values)
+	f.values = n.values
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.readDueLocked(ctx, s.host, s.hostHash)
 	switch {
-	case !l.hosts.hasRoom(l.cfg.Hosts, today, n.host):
+	case !l.hosts.hasRoom(l.cfg.Hosts, today, s.hostHash):
 		return l.cfg.tooManyHosts(s)
-	case !l.metrics.hasRoom(l.cfg.Metrics, today, n.metric):
+	case !s.metricKnown && !l.metrics.hasRoom(l.cfg.Metrics, today, n.metric):
 		return l.cfg.tooManyMetrics(s)
 	}
-	h := l.membersOf(n.host)
-	defer l.countNames(h, h.size())
-	if refusal := h.findRefusal(&l.cfg, s, n, today); refusal != (Refusal{}) {
+	h := l.membersOf(s.hostHash)
+	before := h.size()
+	if refusal := h.findRefusal(&l.cfg, &s, &n, today); refusal != (Refusal{}) {
+		l.countNames(h, before)
 		return refusal
 	}
-	if f.claim(&l.hosts, nil, n.host, today) {
-		f.newHosts = append(f.newHosts, n.host)
+	if f.claim(&l.hosts, nil, s.hostHash, today) {
+		f.newHosts = append(f.newHosts, s.hostHash)
 	}
-	if f.claim(&l.metrics, nil, n.metric, today) {
+	if !s.metricKnown && f.claim(&l.metrics, nil, n.metric, today) {
 		f.newMetrics = append(f.newMetrics, n.metric)
 	}
-	f.claimOfHost(h, s, n, today)
+	f.claimOfHost(h, &s, &n, today)
+	l.countNames(h, before)
 	return Refusal{}
 }
 
 // findRefusal returns the reason why one of a record's names does not fit its host.
-func (h *hostMembers) findRefusal(cfg *Config, s subject, n names, today int32) Refusal {
+func (h *hostMembers) findRefusal(cfg *Config, s *subject, n *names, today int32) Refusal {
 	g := h.details[n.gpu]
 	if g == nil {
 		g = &gpuMembers{}
 	}
 	switch {
 	case s.gpu != "" && !h.gpus.hasRoom(cfg.GPUs, today, n.gpu):
-		return cfg.tooManyGPUs(s)
-	case !h.metrics.hasRoom(cfg.HostMetrics, today, n.metric):
-		return cfg.tooManyHostMetrics(s)
+		return cfg.tooManyGPUs(*s)
+	case !s.metricKnown && !h.metrics.hasRoom(cfg.HostMetrics, today, n.metric):
+		return cfg.tooManyHostMetrics(*s)
 	case !g.values.hasRoom(cfg.Values, today, n.values...):
-		return cfg.tooManyValues(s)
+		return cfg.tooManyValues(*s)
 	case s.part != "" && !g.parts.hasRoom(cfg.Parts, today, n.part):
-		return cfg.tooManyParts(s)
+		return cfg.tooManyParts(*s)
 	}
 	return Refusal{}
 }

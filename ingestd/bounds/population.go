@@ -62,11 +62,12 @@ func (p *population) remove(name uint64) {
 // claimName adds a name for a file. It returns the member as it was, and whether there was one.
 func (p *population) claimName(name uint64, file uint32, today int32) (was member, found bool) {
 	was, found = p.members[name]
-	m := member{owner: file, day: today}
-	if found {
-		m.owner = was.owner
+	switch {
+	case !found:
+		p.put(name, member{owner: file, day: today})
+	case was.day != today:
+		p.members[name] = member{owner: was.owner, day: today}
 	}
-	p.put(name, m)
 	return was, found
 }
 

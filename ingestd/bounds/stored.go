@@ -11,19 +11,24 @@ import (
 // mostUnread is the number of names new to the process that a host may bring before its stored models are read.
 const mostUnread = 256
 
-// readDue reads the stored models of a host if it brought many names since that was done last.
-func (l *Ledger) readDue(ctx context.Context, host events.HostID, name uint64) {
-	if l.stored == nil || !l.isReadDue(name) {
+// readDueLocked reads the stored models of a host if it brought many names since that was done last. Meanwhile it leaves
+// the lock to others.
+func (l *Ledger) readDueLocked(ctx context.Context, host events.HostID, name uint64) {
+	if l.stored == nil || !l.isReadDueLocked(name) {
 		return
 	}
-	models := l.stored.ReadHost(ctx, host)
-	l.addStored(name, &models)
+	models := l.readUnlocked(ctx, host)
+	l.addStoredLocked(name, &models)
 }
 
-// isReadDue reports whether a host's stored models have to be read; then they are not due for others.
-func (l *Ledger) isReadDue(host uint64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *Ledger) readUnlocked(ctx context.Context, host events.HostID) projections.Host {
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	return l.stored.ReadHost(ctx, host)
+}
+
+// isReadDueLocked reports whether a host's stored models have to be read; then they are not due for others.
+func (l *Ledger) isReadDueLocked(host uint64) bool {
 	e, found := l.byHost[host]
 	if !found {
 		return false
@@ -36,10 +41,8 @@ func (l *Ledger) isReadDue(host uint64) bool {
 	return true
 }
 
-// addStored adds the names in the stored models of a host. They count as sent today.
-func (l *Ledger) addStored(host uint64, models *projections.Host) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// addStoredLocked adds the names in the stored models of a host. They count as sent today.
+func (l *Ledger) addStoredLocked(host uint64, models *projections.Host) {
 	known := member{day: dayOf(time.Now())}
 	h := l.membersOf(host)
 	defer l.countNames(h, h.size())

@@ -36,7 +36,7 @@ func (p *Parser) Worker() *Worker {
 	return &Worker{
 		Parser:  p,
 		clock:   dialect.NewClock(p.opt),
-		origins: dialect.NewOrigins(p.opt, p.table),
+		origins: dialect.NewOrigins(p.opt, p.table, append([]string{"dcgm-long"}, p.names...)...),
 		metrics: map[string]*namedMetric{},
 	}
 }

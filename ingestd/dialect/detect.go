@@ -12,24 +12,27 @@ const HeadBytes = 64 << 10
 
 // Detect returns the first of the grammars that a file has: by the beginning of its text, else by its first row, else
 // by Options.Columns in place of a header; in the last case the first row is still to be read. The scanner is then
-// ready for the rows. If the file has none of the grammars, ok is false and f holds the beginning that was read. An
-// error is the scanner's.
+// ready for the rows. If the file has none of the grammars, ok is false and f holds the beginning that was read. f is
+// valid until the scanner's next call. An error is the scanner's.
 func Detect(sc *rows.Scanner, grammars []Grammar, opt Options) (g Grammar, f File, ok bool, err error) {
 	head, err := sc.Peek(HeadBytes)
 	if err != nil {
 		return g, f, false, err
 	}
-	f.Head = bytes.Clone(skipBlankLines(head))
-	if head, err = skipPreamble(sc, f.Head); err != nil {
-		return g, f, false, err
+	if f.Head = skipBlankLines(head); beginsWithPreamble(f.Head) {
+		f.Head = bytes.Clone(f.Head)
+		if head, err = skipPreamble(sc); err != nil {
+			return g, f, false, err
+		}
+		f.Head = head
 	}
-	f.Head = bytes.Clone(head)
 	for _, g := range grammars {
 		if g.Begins != nil && g.Begins(f.Head) {
-			f.Header, err = g.readHeader(sc)
+			f.Header, err = g.readHeader(sc, &f)
 			return g, f, err == nil, err
 		}
 	}
+	f.Head = bytes.Clone(f.Head)
 	g, f.Header, ok, err = detectByHeader(sc, grammars)
 	if _, bad := errors.AsType[*rows.Rejection](err); len(opt.Columns) > 0 && !ok && (err == nil || bad) {
 		f.Header = toCells(opt.Columns)
@@ -45,24 +48,26 @@ func Detect(sc *rows.Scanner, grammars []Grammar, opt Options) (g Grammar, f Fil
 	return g, f, ok, err
 }
 
-// Prepare prepares the scanner for a file that is declared to have the grammar, whether it looks so or not.
+// Prepare prepares the scanner for a file that is declared to have the grammar, whether it looks so or not. f is valid until
+// the scanner's next call.
 func (g Grammar) Prepare(sc *rows.Scanner, opt Options) (f File, ok bool, err error) {
 	if g.Form != rows.Lines {
 		_, f, ok, err = Detect(sc, []Grammar{g}, opt)
 		return f, ok, err
 	}
 	head, err := sc.Peek(HeadBytes)
-	f.Head = bytes.Clone(skipBlankLines(head))
+	f.Head = skipBlankLines(head)
 	sc.SetForm(rows.Lines)
 	return f, err == nil, err
 }
 
-// readHeader reads the header of a file that is known to have the grammar.
-func (g Grammar) readHeader(sc *rows.Scanner) (header [][]byte, err error) {
+// readHeader reads the header of a file that is known to have the grammar. Where it uses the scanner, it copies the head.
+func (g Grammar) readHeader(sc *rows.Scanner, f *File) (header [][]byte, err error) {
 	sc.SetForm(g.Form)
 	if g.Form == rows.Lines {
 		return nil, nil
 	}
+	f.Head = bytes.Clone(f.Head)
 	header, _, err = sc.Header(func(cells [][]byte) bool { return g.Match == nil || g.Match(cells) })
 	return header, err
 }

@@ -18,6 +18,7 @@ type Options struct {
 	At       time.Time     // ?ts=: the time of rows that name none; zero: not given
 	Start    time.Time     // ?start=: the time of the first sample of a dialect without times; zero: not given
 	Interval time.Duration // ?interval=: between the samples of such a dialect; zero: the dialect's own default
+	Known    *KnownOrigins // of other files; nil: none
 	Exporter string        // ?exporter_version=: the dcgm-exporter that wrote the file, such as 4.9.0; "": derived from its names
 }
 

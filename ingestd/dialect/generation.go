@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"bytes"
+	"iter"
 
 	"telemetry-pipeline/events/metric"
 )
@@ -17,15 +18,40 @@ func Generation(f File, opt Options) metric.Generation {
 			return g
 		}
 	}
-	for word := range bytes.FieldsFuncSeq(f.Head, func(r rune) bool { return !nameRune(r) }) {
-		if len(word) < 5 || !bytes.EqualFold(word[:5], []byte("dcgm_")) {
-			continue
-		}
+	for word := range dcgmWords(f.Head) {
 		if g := metric.GenerationOfName(string(word)); g != metric.AnyGeneration {
 			return g
 		}
 	}
 	return metric.AnyGeneration
+}
+
+// dcgmWords yields the words of a text that begin with dcgm_, in any case. It looks at the underscores first, which are
+// few.
+func dcgmWords(text []byte) iter.Seq[[]byte] {
+	const prefix = "dcgm"
+	return func(yield func([]byte) bool) {
+		for pos := 0; ; {
+			i := bytes.IndexByte(text[pos:], '_')
+			if i < 0 {
+				return
+			}
+			from := pos + i - len(prefix)
+			pos += i + 1
+			if from < 0 || !bytes.EqualFold(text[from:pos-1], []byte(prefix)) {
+				continue
+			}
+			if from > 0 && nameRune(rune(text[from-1])) {
+				continue
+			}
+			for pos < len(text) && nameRune(rune(text[pos])) {
+				pos++
+			}
+			if !yield(text[from:pos]) {
+				return
+			}
+		}
+	}
 }
 
 // CheckExporter returns an error if version is no valid Options.Exporter.

@@ -21,8 +21,8 @@ type Origin struct {
 	BadLabels string           // reason why the cell of labels could not be read; "" if it could
 
 	identity *events.Identity
-	parts    [partKinds]string // parts that split its metrics: "mig:1", "nvlink:3"; by bit of metric.Parts
-	splits   metric.Parts      // the bits that are present
+	parts    *[partKinds]string // nil without any: parts that split its metrics: "mig:1", "nvlink:3"; by bit of metric.Parts
+	splits   metric.Parts       // the bits that are present
 	split    map[metric.Parts]*events.Identity
 	table    *Identities
 }
@@ -53,7 +53,7 @@ func (o *Origin) partName(p metric.Parts) string {
 	if o.identity.Part != "" {
 		names = append(names, o.identity.Part)
 	}
-	for bit, name := range o.parts {
+	for bit, name := range o.parts { // there are some, since p is not 0
 		if p&(1<<bit) != 0 {
 			names = append(names, name)
 		}
@@ -261,6 +261,9 @@ func (o *Origin) setParts(id *events.Identity) {
 
 func (o *Origin) setPart(p metric.Parts, text string) {
 	o.splits |= p
+	if o.parts == nil {
+		o.parts = new([partKinds]string)
+	}
 	for bit := range o.parts {
 		if p == 1<<bit {
 			o.parts[bit] = text

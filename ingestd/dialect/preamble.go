@@ -1,9 +1,6 @@
 package dialect
 
 import (
-	"bytes"
-	"slices"
-
 	"telemetry-pipeline/ingestd/rows"
 )
 
@@ -12,26 +9,34 @@ const maxPreambleLines = 1000
 
 // preamblePrefixes returns the beginnings of lines that may precede the header: messages of tools that were started
 // in a loop before the driver was there, and of the shell that kept their output.
-func preamblePrefixes() [][]byte {
-	return [][]byte{
-		[]byte("NVIDIA-SMI has failed"), []byte("Failed to initialize NVML"), []byte("NVML library version"), []byte("No devices were found"),
-		[]byte("Unable to determine the device handle"), []byte("nohup: "),
+func preamblePrefixes() [6]string {
+	return [...]string{
+		"NVIDIA-SMI has failed", "Failed to initialize NVML", "NVML library version", "No devices were found",
+		"Unable to determine the device handle", "nohup: ",
 	}
 }
 
-// skipPreamble skips such lines and returns the text behind them. The error is io.EOF when there is no other text.
-func skipPreamble(sc *rows.Scanner, head []byte) ([]byte, error) {
-	known := preamblePrefixes()
-	for range maxPreambleLines {
-		head = skipBlankLines(head)
-		if !slices.ContainsFunc(known, func(word []byte) bool { return bytes.HasPrefix(head, word) }) {
-			break
-		}
-		sc.RejectLine("a message, and no row; the values that could not be read are not in the file")
-		var err error
-		if head, err = sc.Peek(HeadBytes); err != nil {
-			return nil, err
+// beginsWithPreamble reports whether a text begins with such a line.
+func beginsWithPreamble(text []byte) bool {
+	for _, word := range preamblePrefixes() {
+		if len(text) >= len(word) && string(text[:len(word)]) == word {
+			return true
 		}
 	}
-	return head, nil
+	return false
+}
+
+// skipPreamble skips such lines, of which the text has one, and returns the text behind them, which is the scanner's. The
+// error is io.EOF when there is no other text.
+func skipPreamble(sc *rows.Scanner) (text []byte, err error) {
+	for range maxPreambleLines {
+		sc.RejectLine("a message, and no row; the values that could not be read are not in the file")
+		if text, err = sc.Peek(HeadBytes); err != nil {
+			return nil, err
+		}
+		if text = skipBlankLines(text); !beginsWithPreamble(text) {
+			break
+		}
+	}
+	return text, nil
 }

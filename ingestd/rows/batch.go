@@ -26,9 +26,14 @@ type Batch struct {
 
 // resetFor empties b and sets it up for rows of s.
 func (b *Batch) resetFor(s *Scanner) {
-	if len(b.text) != s.opt.BlockBytes {
-		b.text = make([]byte, s.opt.BlockBytes)
+	size := s.opt.BlockBytes
+	if s.readErr != nil {
+		size = min(size, len(s.rest)) // no more text comes
 	}
+	if cap(b.text) < size {
+		b.text = make([]byte, size)
+	}
+	b.text = b.text[:size]
 	clear(b.faults)
 	b.extents, b.faults = b.extents[:0], b.faults[:0]
 	b.form, b.sep, b.header = s.form, s.sep, s.header

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
@@ -19,6 +20,8 @@ type Options struct {
 	BlockBytes int  // bytes read at a time, default 256 KiB; raised to hold a longest row
 	BatchRows  int  // most rows in a batch, default 4,096; fewer where a row has many cells
 	Live       bool // the text is still being written: do not wait for more of it when there is a row
+
+	Memory []byte // for the beginning of the text, as Scanner.Memory of an earlier scanner returned it; may be nil
 }
 
 func (o Options) withDefaults() Options {
@@ -47,6 +50,7 @@ type Scanner struct {
 	readErr error  // the reader's last error: io.EOF or a failure; nil while it may have more
 	line    int    // lines before rest
 	long    longLine
+	memory  []byte // the memory of the text's beginning
 
 	rejected      []Rejection // lines that RejectLine took and that are in no batch yet
 	rejectedSizes []int
@@ -76,12 +80,11 @@ func (s *Scanner) Separator() byte { return s.sep }
 func (s *Scanner) Peek(n int) ([]byte, error) {
 	s.detectEncoding()
 	n = min(n, s.opt.BlockBytes)
-	if len(s.rest) < n {
-		s.rest = append(make([]byte, 0, n), s.rest...)
-	}
 	for len(s.rest) < n && s.readErr == nil && !(s.opt.Live && firstLine(s.rest) > 0) {
+		s.rest = slices.Grow(s.rest, min(n-len(s.rest), max(len(s.rest), firstRead)))
 		m := len(s.rest)
-		s.rest = s.rest[:m+s.readFull(s.rest[m:n])]
+		s.rest = s.rest[:m+s.readFull(s.rest[m:min(n, cap(s.rest))])]
+		s.memory = s.rest[:0]
 	}
 	if len(s.rest) == 0 && s.readErr != nil {
 		return nil, s.endError()
@@ -91,6 +94,15 @@ func (s *Scanner) Peek(n int) ([]byte, error) {
 	}
 	return s.rest[:min(n, len(s.rest))], nil
 }
+
+// firstRead is the size of the first read of a text, which is enough for many small files.
+const firstRead = 4 << 10
+
+// IsRead reports whether all of the text has been read, to its clean end, so that Next does not wait for any of it.
+func (s *Scanner) IsRead() bool { return s.readErr == io.EOF }
+
+// Memory returns memory for the Options of another scanner, once this one and its Peek's results are not used any more.
+func (s *Scanner) Memory() []byte { return s.memory }
 
 // firstLine returns the end of the first line that is not blank, or 0 if text does not hold it.
 func firstLine(text []byte) int {
@@ -136,9 +148,13 @@ const utf8BOM = "\xef\xbb\xbf"
 
 // readBOM reads as many bytes as the longest byte order mark has.
 func (s *Scanner) readBOM() []byte {
-	head := make([]byte, 0, len(utf8BOM))
-	for len(head) < cap(head) && s.readErr == nil {
-		head = head[:len(head)+s.readSome(head[len(head):cap(head)])]
+	head := s.opt.Memory[:0]
+	if cap(head) < len(utf8BOM) {
+		head = make([]byte, 0, firstRead)
+	}
+	s.memory = head
+	for len(head) < len(utf8BOM) && s.readErr == nil {
+		head = head[:len(head)+s.readSome(head[len(head):len(utf8BOM)])]
 	}
 	return head
 }

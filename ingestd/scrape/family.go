@@ -69,6 +69,9 @@ func (f *families) isAggregate(name string) bool {
 
 // declaredAggregate returns the name in the comment of a histogram or summary: # TYPE nvidia_latency histogram.
 func declaredAggregate(line []byte) (name string, ok bool) {
+	if !bytes.HasSuffix(line, []byte("histogram")) && !bytes.HasSuffix(line, []byte("summary")) {
+		return "", false // as nearly all comments
+	}
 	words := bytes.Fields(line)
 	if len(words) != 4 || string(words[0]) != "#" || string(words[1]) != "TYPE" {
 		return "", false

@@ -12,18 +12,21 @@ import (
 	"telemetry-pipeline/ingestd/rows"
 )
 
-// reader reads single lines with Prometheus' parsers.
+// reader reads single lines. It scans plain ones itself and leaves all others to Prometheus' parsers.
 type reader struct {
 	openMetrics bool // the file declares itself OpenMetrics, so that parser comes first
 	text        []byte
+	name        []byte // of the last plain line's metric
+	sets        labelSets
 }
 
 // sample is a line that was read. It is valid until the next line is read.
 type sample struct {
-	parser textparse.Parser
-	name   []byte // empty where it is within the braces
-	labels []byte // with the braces; empty where there are none
-	value  []byte // part of the line itself, as is time
+	parser textparse.Parser // nil for a plain line
+	name   []byte           // empty where it is within the braces
+	labels []byte           // with the braces; empty where there are none
+	set    int32            // the number of the labels in the reader's sets; 0 for none
+	value  []byte           // part of the line itself, as is time
 	float  float64
 	time   []byte // empty where the line has none
 }
@@ -32,6 +35,14 @@ type sample struct {
 // one may be valid in the other: OpenMetrics has seconds with a fraction, and exemplars.
 func (r *reader) readLine(line []byte) (s sample, err error) {
 	line = bytes.TrimSpace(line)
+	if s, ok := r.scanPlain(line); ok {
+		return s, nil
+	}
+	return r.parseEither(line)
+}
+
+// parseEither reads a line with the parsers.
+func (r *reader) parseEither(line []byte) (s sample, err error) {
 	r.text = append(append(r.text[:0], line...), '\n') // a copy: the parser may write behind its text
 	if s, err = r.parseLine(line, r.openMetrics); err == nil {
 		return s, nil
@@ -93,6 +104,15 @@ const nameLabel = "__name__"
 // labelSet returns the labels, including the metric's name.
 func (s *sample) labelSet() labels.Labels {
 	var all labels.Labels
-	s.parser.Labels(&all)
-	return all
+	if s.parser != nil {
+		s.parser.Labels(&all)
+		return all
+	}
+	b := labels.NewScratchBuilder(16)
+	b.Add(nameLabel, string(s.name))
+	for l := range s.plainLabels() {
+		b.Add(string(l.name), string(l.value))
+	}
+	b.Sort()
+	return b.Labels()
 }

@@ -8,8 +8,29 @@ import (
 	"telemetry-pipeline/ingestd/dialect"
 )
 
+// setOrigin holds the origins of the samples with one set of labels.
+type setOrigin struct{ timed, received *dialect.Origin }
+
 // lookupOrigin returns a sample's origin. The samples of a GPU have the same labels, so it is built once.
 func (w *worker) lookupOrigin(s *sample, received bool) *dialect.Origin {
+	if s.set == 0 {
+		return w.findOrigin(s, received)
+	}
+	for int(s.set) > len(w.bySet) {
+		w.bySet = append(w.bySet, setOrigin{})
+	}
+	known := &w.bySet[s.set-1].timed
+	if received {
+		known = &w.bySet[s.set-1].received
+	}
+	if *known == nil {
+		*known = w.findOrigin(s, received)
+	}
+	return *known
+}
+
+// findOrigin returns a sample's origin by the text of its labels.
+func (w *worker) findOrigin(s *sample, received bool) *dialect.Origin {
 	key := append(w.key[:0], s.labels...)
 	if received {
 		key = append(key, '\n') // a line has none

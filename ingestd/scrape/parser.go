@@ -3,6 +3,7 @@ package scrape
 import (
 	"bytes"
 	"errors"
+	"strconv"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/ingestd/dialect"
@@ -30,10 +31,12 @@ func Grammar() dialect.Grammar {
 type worker struct {
 	opt      dialect.Options
 	head     *head
-	reader   reader
+	reader   *reader
 	clock    *dialect.Clock
 	origins  *dialect.Origins
 	families map[string]*family
+	family   *family     // the last one
+	bySet    []setOrigin // by the number of the labels in the reader's sets
 	key      []byte
 	source   dialect.Source
 }
@@ -41,9 +44,9 @@ type worker struct {
 func newWorker(opt dialect.Options, h *head, table *dialect.Identities) *worker {
 	return &worker{
 		opt: opt, head: h,
-		reader:   reader{openMetrics: h.openMetrics},
+		reader:   h.takeReader(),
 		clock:    dialect.NewClock(opt),
-		origins:  dialect.NewOrigins(opt, table),
+		origins:  dialect.NewOrigins(opt, table, "prometheus", strconv.FormatBool(h.openMetrics)),
 		families: map[string]*family{},
 	}
 }
@@ -56,7 +59,7 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 		return
 	}
 	line := row.Cells[0]
-	if bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("#")) {
+	if isComment(line) {
 		out.Skipped++
 		return
 	}
@@ -71,6 +74,15 @@ func (w *worker) Parse(row *rows.Row, out *dialect.Parsed) {
 		return
 	}
 	w.addSample(row, fam, &s, out)
+}
+
+func isComment(line []byte) bool {
+	for _, c := range line {
+		if c != ' ' && c != '\t' {
+			return c == '#'
+		}
+	}
+	return false
 }
 
 // addSample adds the record of a sample, or rejects it.
@@ -159,17 +171,25 @@ const maxFamilies = 4096
 
 // lookupFamily returns the family of a sample's name.
 func (w *worker) lookupFamily(s *sample) *family {
-	name := s.name
-	if len(name) == 0 {
-		name = []byte(s.labelSet().Get(nameLabel))
+	if w.family != nil && len(s.name) > 0 && w.family.source == string(s.name) {
+		return w.family
 	}
-	if fam := w.families[string(name)]; fam != nil {
+	w.family = w.families[string(s.name)]
+	if w.family == nil {
+		w.family = w.familyOf(s.metricName())
+	}
+	return w.family
+}
+
+// familyOf returns the family of a name.
+func (w *worker) familyOf(name string) *family {
+	if fam := w.families[name]; fam != nil {
 		return fam
 	}
 	if len(w.families) == maxFamilies {
 		clear(w.families)
 	}
-	fam := w.head.familyOf(string(name))
+	fam := w.head.familyOf(name)
 	w.families[fam.source] = fam
 	return fam
 }

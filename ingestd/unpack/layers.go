@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"strings"
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
@@ -44,8 +45,17 @@ func knownPackings() []packing {
 	return all
 }
 
+// firstOfMagics holds the bytes with which a known packing may begin. Most text begins with none of them.
+const firstOfMagics = "\x04\x1f\x28\xfda-B7PQRSTUVWXYZ[\\]^_"
+
+// longestMagic is enough for every magic.
+const longestMagic = 64
+
 // recognizePacking returns the packing of r. It waits for no more bytes than it needs.
 func recognizePacking(r *bufio.Reader) (packing, bool) {
+	if first, err := r.Peek(1); err != nil || strings.IndexByte(firstOfMagics, first[0]) < 0 {
+		return packing{}, false
+	}
 	for _, p := range knownPackings() {
 		if hasMagic(r, p.magic) {
 			return p, true

@@ -56,7 +56,7 @@ func codingsOf(encoding string) []string {
 // openLayers removes the codings, or, when these are nil, every known packing.
 func openLayers(src io.Reader, opt Options, codings []string) (*Reader, error) {
 	r := &Reader{in: &packedInput{src: src}, opt: opt.withDefaults()}
-	text := bufio.NewReader(r.in)
+	text := bufio.NewReaderSize(r.in, longestMagic)
 	for codings == nil || len(r.layers) < len(codings) {
 		p, packed := recognizePacking(text)
 		if codings != nil && p.name != codings[len(r.layers)] {
@@ -93,7 +93,7 @@ func (r *Reader) openLayer(p packing, packed *bufio.Reader) (*bufio.Reader, erro
 	}
 	r.in.maxBytes = r.opt.MaxPacked
 	l := &layer{name: p.name, in: r.in, opt: &r.opt, outer: r.inner}
-	text, err := p.open(packed, r.opt)
+	text, err := p.open(bufio.NewReader(packed), r.opt)
 	if err != nil {
 		return nil, l.findCause(err)
 	}

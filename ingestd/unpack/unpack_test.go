@@ -357,3 +357,15 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// Text that begins with none of these bytes is not compared with the magics.
+func TestFirstBytesOfMagicsAreKnown(t *testing.T) {
+	for _, p := range knownPackings() {
+		if strings.IndexByte(firstOfMagics, p.magic[0]) < 0 {
+			t.Errorf("%s: the first byte of %q is not in firstOfMagics", p.name, p.magic)
+		}
+		if len(p.magic) > longestMagic {
+			t.Errorf("%s: the magic %q has more than %d bytes", p.name, p.magic, longestMagic)
+		}
+	}
+}

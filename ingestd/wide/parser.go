@@ -40,9 +40,18 @@ func (p *Parser) Worker() *Worker {
 	return &Worker{
 		Parser:  p,
 		clock:   dialect.NewClock(p.opt),
-		origins: dialect.NewOrigins(p.opt, p.table),
+		origins: dialect.NewOrigins(p.opt, p.table, p.scope()...),
 		numbers: make([]bool, len(p.columns)),
 	}
+}
+
+// scope returns the texts on which origins depend.
+func (p *Parser) scope() []string {
+	texts := []string{"wide"}
+	for i := range p.columns {
+		texts = append(texts, p.columns[i].Name)
+	}
+	return texts
 }
 
 // Worker parses rows for one goroutine.

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/ingestd/dialect"
 	"telemetry-pipeline/ingestd/rows"
 )
 
@@ -53,6 +54,13 @@ func Fuzz(f *testing.F, d Dialect) {
 		}
 		if diff := gocmp.Diff(one, three); diff != "" {
 			t.Fatalf("by one worker and by three (-one +three):\n%s", diff)
+		}
+		opt.Known = dialect.NewKnownOrigins()
+		for range 2 {
+			known, err := d.Read(bytes.NewReader(text), opt, rows.Options{}, 1)
+			if diff := gocmp.Diff(one, known); diff != "" || err != nil {
+				t.Fatalf("with origins known from before, error %v (-unknown +known):\n%s", err, diff)
+			}
 		}
 		if d.Tails {
 			whole := d

@@ -35,8 +35,9 @@ func Golden(t *testing.T, d Dialect) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("got %d files, error %v; want some in testdata/%s", len(files), err, d.Cases)
 	}
+	known := dialect.NewKnownOrigins()
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runCase(t, d, file) })
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runCase(t, d, file, known) })
 	}
 }
 
@@ -54,7 +55,7 @@ func (d Dialect) caseFiles() ([]string, error) {
 	return filepath.Glob(filepath.Join("testdata", d.Cases, "*.txtar"))
 }
 
-func runCase(t *testing.T, d Dialect, file string) {
+func runCase(t *testing.T, d Dialect, file string, known *dialect.KnownOrigins) {
 	archive, err := txtar.ParseFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +84,13 @@ func runCase(t *testing.T, d Dialect, file string) {
 	shared := formatOutput(d, input, opt, rows.Options{BatchRows: 1}, 3)
 	if diff := gocmp.Diff(archive.Files[1:], shared, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s, by three workers in turn (-one +three):\n%s", file, diff)
+	}
+	opt.Known = known
+	for range 2 {
+		again := formatOutput(d, input, opt, rows.Options{}, 1)
+		if diff := gocmp.Diff(archive.Files[1:], again, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s, with the origins of other files known (-unknown +known):\n%s", file, diff)
+		}
 	}
 }
 

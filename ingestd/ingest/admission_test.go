@@ -219,10 +219,11 @@ func TestSlowEtcdNeverGrowsTheMemory(t *testing.T) {
 			var all sync.WaitGroup
 			for range uploads {
 				all.Go(func() {
-					if err := s.slots.acquireSlot(t.Context()); err != nil {
+					leave, err := s.slots.acquireSlot(t.Context(), 1)
+					if err != nil {
 						return // its hour is over
 					}
-					defer s.slots.releaseSlot()
+					defer leave()
 					b := intake.NewBody(nil, 0, func(time.Time) error { return nil }, intake.Config{})
 					text := countedReader{&pipelinetest.EndlessFile{Block: block, Left: 1 << 60}, &consumed}
 					_, _ = s.runner.ProcessFile(ctx, intake.NewFile("", text, b.StopReading), p, answer.NewReceipt())

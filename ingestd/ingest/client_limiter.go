@@ -20,8 +20,8 @@ import (
 
 // Rates bound how often one client may begin an upload. The zero value of each field means its default.
 type Rates struct {
-	PerSecond float64 // uploads of one client, on average; default 100. Negative: no bound
-	Burst     int     // uploads at once; default 500
+	PerSecond float64 // uploads of one client, on average; default 20,000, more than a server takes in. Negative: no bound
+	Burst     int     // uploads at once; default 20,000
 	Clients   int     // remembered at a time, the latest ones; default 10,000. It has no flag
 }
 
@@ -33,8 +33,8 @@ func (r *Rates) registerFlags(fs *flag.FlagSet) {
 }
 
 func (r Rates) withDefaults() Rates {
-	r.PerSecond = cmp.Or(r.PerSecond, 100)
-	r.Burst = cmp.Or(r.Burst, 500)
+	r.PerSecond = cmp.Or(r.PerSecond, 20_000)
+	r.Burst = cmp.Or(r.Burst, 20_000)
 	r.Clients = cmp.Or(r.Clients, 10_000)
 	return r
 }

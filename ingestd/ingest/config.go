@@ -24,10 +24,10 @@ type Config struct {
 
 	MaxUploadSize int64 // bytes of one upload as it is sent, all its files together; default 100 MiB
 	MaxMemory     int64 // bytes in flight over all uploads; default 32 MiB
-	Uploads       int   // uploads served at a time; default 8, others wait for their turn
+	Uploads       int   // uploads served at a time, besides small ones; default 8, others wait for their turn
 
-	Connections      int // default 1024
-	ConnectionsPerIP int // default 256
+	Connections      int // default 4096
+	ConnectionsPerIP int // default 2048
 
 	HeaderTimeout time.Duration // for a request's header; default 10s
 	QueueTimeout  time.Duration // for an upload's turn, then it is answered 503; default 30s
@@ -66,9 +66,10 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.Int64Var(&c.MaxUploadSize, "max-upload-size", d.MaxUploadSize, "largest upload that is accepted, in bytes as sent, all its files together")
 
 	fs.Int64Var(&c.MaxMemory, "max-memory", d.MaxMemory,
-		"bytes that all uploads together may hold in flight between the socket and the log; records that wait to be cut into events "+
-			"(100,000 at most of each upload) come on top")
-	fs.IntVar(&c.Uploads, "ingest.uploads", d.Uploads, "uploads served at a time; others wait for their turn")
+		"bytes that all uploads together may hold in flight between the socket and the log, an eighth of them for uploads of at most 60 KiB; "+
+			"records that wait to be cut into events (a million at most of each upload, mostly below 100 MB) come on top")
+	fs.IntVar(&c.Uploads, "ingest.uploads", d.Uploads,
+		"uploads of more than 60 KiB, or of unknown size, that are served at a time; others wait for their turn. Smaller ones are bounded by max-memory")
 	fs.DurationVar(&c.QueueTimeout, "ingest.queue-timeout", d.QueueTimeout,
 		"how long an upload waits for its turn before it is answered 503 with Retry-After")
 	fs.IntVar(&c.Connections, "ingest.connections", d.Connections, "connections served at a time")
@@ -98,8 +99,8 @@ func (c Config) withDefaults() Config {
 	c.MaxUploadSize = cmp.Or(c.MaxUploadSize, 100<<20)
 	c.MaxMemory = cmp.Or(c.MaxMemory, 32<<20)
 	c.Uploads = cmp.Or(c.Uploads, 8)
-	c.Connections = cmp.Or(c.Connections, 1024)
-	c.ConnectionsPerIP = cmp.Or(c.ConnectionsPerIP, 256)
+	c.Connections = cmp.Or(c.Connections, 4096)
+	c.ConnectionsPerIP = cmp.Or(c.ConnectionsPerIP, 2048)
 	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second)
 	c.QueueTimeout = cmp.Or(c.QueueTimeout, 30*time.Second)
 	c.ReadTimeout = cmp.Or(c.ReadTimeout, 30*time.Second)
@@ -121,7 +122,7 @@ func (c Config) withDefaults() Config {
 // pipelineConfig returns the bounds of the processing of one upload.
 func (c Config) pipelineConfig(in intake.Config) pipeline.Config {
 	return pipeline.Config{
-		Workers: c.Workers, MemoryBytes: c.MaxMemory / int64(c.Uploads), AppendTimeout: c.AppendTimeout,
+		Workers: c.Workers, MemoryBytes: c.uploadMemory(), AppendTimeout: c.AppendTimeout,
 		Limits: c.Limits, Streams: c.Streams, Unpacking: in.Unpacking, Bounds: c.Bounds,
 	}
 }

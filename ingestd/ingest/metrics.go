@@ -66,6 +66,11 @@ func (s *Server) Metrics(reg prometheus.Registerer) error {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ingest_uploads_in_flight", Help: "Uploads being read or appended now.",
 		}, func() float64 { return float64(t.inFlight.Load()) }),
+		newLookups("hit", s.runner.KnownOrigins().Hits),
+		newLookups("miss", s.runner.KnownOrigins().Misses),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ingest_known_origins_bytes", Help: "Memory of the origins of rows (hosts and GPUs) that are remembered from file to file.",
+		}, func() float64 { return float64(s.runner.KnownOrigins().Bytes()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ingest_background_uploads", Help: "Uploads with async=true that wait or are being processed.",
 		}, func() float64 { return float64(s.background.SpoolStatus().Uploads) }),
@@ -85,6 +90,13 @@ func recordCounter(result string, n *atomic.Int64) prometheus.Collector {
 		"Records of uploaded files: accepted, duplicate (in the log before), rejected (rows and cells that gave none), "+
 			"absent (stored with a reason instead of a number).",
 		prometheus.Labels{"result": result}, n)
+}
+
+func newLookups(result string, n func() int64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "ingest_known_origins_total", Help: "First rows of an origin in a file, by whether the origin is known from another file.",
+		ConstLabels: prometheus.Labels{"result": result},
+	}, func() float64 { return float64(n()) })
 }
 
 func newCounter(name, help string, labels prometheus.Labels, n *atomic.Int64) prometheus.Collector {

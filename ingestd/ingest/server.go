@@ -67,6 +67,7 @@ type Server struct {
 	followers  *semaphore.Weighted // bounds the readers of progress
 
 	slots       *slots
+	smallSlots  *slots // of small uploads, by bytes
 	streamSlots *slots // of live streams
 	limiter     *clientLimiter
 	admission   *admission
@@ -97,8 +98,9 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 	s := &Server{
 		cfg: cfg, log: log, lg: lg, totals: newTotals(), started: time.Now(), limiter: newClientLimiter(cfg.Rates),
 		followers:   semaphore.NewWeighted(maxFollowers),
-		slots:       newSlots("uploads", cfg.Uploads, cfg.QueueTimeout),
-		streamSlots: newSlots("live streams", cfg.Streams.MaxStreams, cfg.QueueTimeout),
+		slots:       newSlots(int64(cfg.Uploads), fmt.Sprintf("%d uploads", cfg.Uploads), cfg.QueueTimeout),
+		smallSlots:  newSlots(cfg.smallMemory(), fmt.Sprintf("small uploads that take %d bytes of memory", cfg.smallMemory()), cfg.QueueTimeout),
+		streamSlots: newSlots(int64(cfg.Streams.MaxStreams), fmt.Sprintf("%d live streams", cfg.Streams.MaxStreams), cfg.QueueTimeout),
 		admission:   newAdmission(cfg.Thresholds, log, folded, lg),
 		intake: intake.Config{
 			MaxUploadSize: cfg.MaxUploadSize, ReadTimeout: cfg.ReadTimeout, MinRate: cfg.MinRate,
@@ -233,12 +235,12 @@ func (s *Server) publishStates(ctx context.Context) (end func()) {
 func (s *Server) drainUploads(ln *listener) {
 	s.endWaits()
 	s.endStreams(answer.ServerStopping())
-	empty, noStreams := s.slots.closeSlots(), s.streamSlots.closeSlots()
+	empty, noSmall, noStreams := s.slots.closeSlots(), s.smallSlots.closeSlots(), s.streamSlots.closeSlots()
 	s.background.Close()
-	if !waitAll(time.After(s.cfg.DrainTimeout), empty, noStreams) {
+	if !waitAll(time.After(s.cfg.DrainTimeout), noSmall, empty, noStreams) {
 		s.lg.Warn("uploads did not finish in time and are cut", "after", s.cfg.DrainTimeout)
 		s.endUploads(answer.ServerStopping())
-		waitAll(time.After(time.Second), empty, noStreams)
+		waitAll(time.After(time.Second), noSmall, empty, noStreams)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

@@ -67,12 +67,12 @@ func TestUploadsBeyondTheBoundAreAnsweredBusy(t *testing.T) {
 	s := startServer(t, Config{Uploads: 1, QueueTimeout: time.Second}, log, log)
 	body := multipartOf(pipelinetest.DCGMFile(10, 2))
 	c := beginUpload(t, s, body[:100])
-	compareResponse(t, "second upload", postFile(t, s, "", pipelinetest.DCGMFile(1, 1)), `503
+	compareResponse(t, "second upload", postFile(t, s, "", largeFile()), `503
 Retry-After: 1
 {"success": false, "code": "too_many_uploads", "error": "*"}`)
 	compareResponse(t, "first upload", endUpload(t, c, body[100:]), `200
 {"success": true, "accepted": 10}`)
-	compareResponse(t, "third upload", postFile(t, s, "", pipelinetest.DCGMFile(1, 1)), `200
+	compareResponse(t, "third upload", postFile(t, s, "", largeFile()), `200
 {"success": true}`)
 }
 
@@ -82,7 +82,7 @@ func TestUploadsBeyondTheBoundWaitForTheirTurn(t *testing.T) {
 	body := multipartOf(pipelinetest.DCGMFile(10, 2))
 	first := beginUpload(t, s, body[:100])
 	second := make(chan response, 1)
-	go func() { second <- postFile(t, s, "", pipelinetest.DCGMFile(1, 1)) }()
+	go func() { second <- postFile(t, s, "", largeFile()) }()
 	select {
 	case r := <-second:
 		t.Fatalf("answered %+v while another upload had the only place", r)

@@ -2,13 +2,17 @@ package ingest
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 	"telemetry-pipeline/ingestd/spool"
@@ -108,12 +112,26 @@ func TestStopEndsStreamsOfProgress(t *testing.T) {
 	}
 }
 
+// heldLog is a log to which nothing is appended while it is held.
+type heldLog struct {
+	*eventlog.Log
+	held atomic.Bool
+}
+
+func (l *heldLog) Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error) {
+	if l.held.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return l.Log.Append(ctx, evs)
+}
+
 // Two servers with a spool each share the states of uploads: a request to either has the same answer.
 func TestEveryServerReportsEveryUpload(t *testing.T) {
 	t.Parallel()
 	server := eventstest.NewServer(t, nil)
 	store := server.Config(t)
-	log := eventstest.OpenLog(t, store)
+	log := &heldLog{Log: eventstest.OpenLog(t, store)}
 	folded := pipelinetest.NewRecorder()
 	one := startServer(t, Config{AppendTimeout: 500 * time.Millisecond, States: uploads.New(server.Client(t), store, nil)}, log, folded)
 	two := startServer(t, Config{AppendTimeout: 500 * time.Millisecond, States: uploads.New(server.Client(t), store, nil)}, log, folded)
@@ -125,6 +143,7 @@ func TestEveryServerReportsEveryUpload(t *testing.T) {
 {"success": true, "count": 1}`)
 
 	server.Stop()
+	log.held.Store(true) // so that the upload does not end before it is cancelled
 	held := postAsync(t, one, "", pipelinetest.DCGMFile(600, 5))
 	waitFor(t, "it waits for etcd", func() bool { return stateOf(t, one, held).Waiting != "" })
 	server.Start(t)

@@ -40,11 +40,15 @@ func (s *Server) answerUpload(c *fiber.Ctx) error {
 // means that no file was looked at.
 func (s *Server) receiveUpload(c *fiber.Ctx, o *answer.Outcome, p pipeline.Parameters) error {
 	live := isLive(c, p)
-	among, until := s.slots, s.uploads
-	if live {
+	among, places, until := s.slots, int64(1), s.uploads
+	bytes, small := smallUploadBytes(c)
+	switch {
+	case live:
 		among, until = s.streamSlots, s.streams
+	case small:
+		among, places = s.smallSlots, bytes
 	}
-	leave, err := s.runner.acquireFrom(s.uploads, among, p)
+	leave, err := s.runner.acquireFrom(s.uploads, among, places, p)
 	if err != nil {
 		return err
 	}
@@ -59,6 +63,9 @@ func (s *Server) receiveUpload(c *fiber.Ctx, o *answer.Outcome, p pipeline.Param
 		tracker := jobs.TrackStream(s.states, b, src, o)
 		defer tracker.PublishEnd()
 		src = tracker
+	}
+	if small {
+		src = &smallSource{src, s.slots}
 	}
 	s.runner.ProcessUpload(s.uploads, src, p, o)
 	if src.Warning() != "" {
@@ -83,9 +90,11 @@ func openBody(c *fiber.Ctx, p pipeline.Parameters, cfg intake.Config) (*intake.B
 // isLive reports whether a body may still be being written: it is sent in chunks, and is no form.
 func isLive(c *fiber.Ctx, p pipeline.Parameters) bool {
 	const chunked = -1
+	if c.Request().Header.ContentLength() != chunked || p.Async || p.Strict {
+		return false
+	}
 	kind, _, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
-	isForm := err == nil && kind == intake.FormType
-	return c.Request().Header.ContentLength() == chunked && !isForm && !p.Async && !p.Strict
+	return err != nil || kind != intake.FormType
 }
 
 // rawName returns the file's name by the request's header or path; "" when neither has one.

@@ -25,11 +25,11 @@ type uploadRunner struct {
 
 // AcquireSlot takes one of the slots for uploads if the log can take more. The caller releases it by leave.
 func (u *uploadRunner) AcquireSlot(ctx context.Context, p pipeline.Parameters) (leave func(), err error) {
-	return u.acquireFrom(ctx, u.slots, p)
+	return u.acquireFrom(ctx, u.slots, 1, p)
 }
 
-// acquireFrom takes one of some slots. A dry run needs no more than the slot.
-func (u *uploadRunner) acquireFrom(ctx context.Context, among *slots, p pipeline.Parameters) (leave func(), err error) {
+// acquireFrom takes places of some slots. A dry run needs no more than these.
+func (u *uploadRunner) acquireFrom(ctx context.Context, among *slots, places int64, p pipeline.Parameters) (leave func(), err error) {
 	admit := u.admission.admitUpload
 	if p.DryRun {
 		admit = func() error { return nil }
@@ -37,15 +37,16 @@ func (u *uploadRunner) acquireFrom(ctx context.Context, among *slots, p pipeline
 	if err := admit(); err != nil {
 		return nil, err
 	}
-	if err := among.acquireSlot(ctx); err != nil {
+	release, err := among.acquireSlot(ctx, places)
+	if err != nil {
 		return nil, err
 	}
 	if err := admit(); err != nil { // it may have waited for its turn
-		among.releaseSlot()
+		release()
 		return nil, err
 	}
 	u.totals.inFlight.Add(1)
-	return func() { u.totals.inFlight.Add(-1); among.releaseSlot() }, nil
+	return func() { u.totals.inFlight.Add(-1); release() }, nil
 }
 
 // AwaitVisible waits until the records of an upload are visible. The upload has released its slot by then. When that takes
@@ -107,14 +108,15 @@ func (u *uploadRunner) RecordUpload(o *answer.Outcome, status int) {
 	}
 	for _, t := range o.Files {
 		level := slog.LevelInfo
-		attrs := []any{
-			"upload", t.FileID, "status", status, "dialect", t.Dialect, "bytes", t.Size, "accepted", t.Accepted,
-			"duplicate", t.Duplicate, "rejected", t.Rejected, "took", t.ProcessedAt.Sub(t.UploadedAt).String(),
+		attrs := []slog.Attr{
+			slog.String("upload", string(t.FileID)), slog.Int("status", status), slog.String("dialect", t.Dialect), slog.Int64("bytes", t.Size),
+			slog.Int64("accepted", t.Accepted), slog.Int64("duplicate", t.Duplicate), slog.Int64("rejected", t.Rejected),
+			slog.String("took", t.ProcessedAt.Sub(t.UploadedAt).String()),
 		}
 		if t.Err != nil {
-			level, attrs = slog.LevelWarn, append(attrs, "err", answer.ErrorForLog(t.Err))
+			level, attrs = slog.LevelWarn, append(attrs, slog.Any("err", answer.ErrorForLog(t.Err)))
 		}
-		u.lg.Log(u.waits, level, "upload", attrs...)
+		u.lg.LogAttrs(u.waits, level, "upload", attrs...)
 	}
 	if o.Ended != nil && len(o.Files) > 0 && o.Files[len(o.Files)-1].Err == nil {
 		u.lg.Warn("upload ended before its last file", "upload", o.ID, "files", len(o.Files), "err", answer.ErrorForLog(o.Ended))

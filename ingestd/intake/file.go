@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path"
@@ -18,6 +19,9 @@ type File struct {
 	Text      io.Reader
 	onlyFile  bool        // no file follows it
 	interrupt func(error) // ends a read of src that waits, and all of the upload; nil where no read waits
+
+	// Enlarge takes the memory for a large text and returns a function that returns it; nil where the file has that memory.
+	Enlarge func(ctx context.Context) (leave func(), err error)
 
 	Reopen   func() (io.ReadCloser, error) // reads the file from its beginning; nil where that cannot be
 	Live     *Body                         // the body of the file, if it may still be being written

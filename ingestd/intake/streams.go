@@ -24,7 +24,7 @@ type Streams struct {
 func (l *Streams) Flags(fs *flag.FlagSet) {
 	d := l.WithDefaults()
 	fs.IntVar(&l.MaxStreams, "ingest.streams", d.MaxStreams, "live streams (bodies in chunks without a length) served at a time, besides ingest.uploads; "+
-		"each takes up to max-memory / ingest.uploads on top of max-memory")
+		"each takes as much memory as one of these, on top of max-memory")
 	fs.Int64Var(&l.Size, "ingest.stream-size", d.Size, "most bytes of a live stream; 0 means max-upload-size, a negative number no bound")
 	fs.DurationVar(&l.Idle, "ingest.stream-idle", d.Idle, "how long a live stream may stay silent")
 	fs.IntVar(&l.BatchSize, "batch-size", d.BatchSize, "records of a live stream that are appended as soon as its sender pauses")

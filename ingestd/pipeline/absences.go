@@ -50,6 +50,9 @@ func (a *absenceCollector) noteImplausible(host events.HostID, r *events.Record)
 		if i = len(a.Implausible); i == maxAbsences {
 			return
 		}
+		if a.index == nil {
+			a.index = map[answer.Implausible]int{}
+		}
 		a.index[of] = i
 		of.Example = rows.Excerpt(r.Text)
 		a.Implausible = append(a.Implausible, of)

@@ -20,29 +20,45 @@ const (
 	maxGroup        = 64 // events in one append
 )
 
-// appendStage is the stage that makes events durable: it accepts them in bounded bytes, groups the events that
-// gathered while earlier appends were under way, and counts the results.
-type appendStage struct {
+// appends makes groups of a file's events durable and counts the results.
+type appends struct {
 	log        appender
 	partitions int
 	timeout    time.Duration // of one append
 	throttle   throttle
 	observe    func(seconds float64)
-
-	in       chan events.Event
-	capacity int64               // bytes of events in flight
-	room     *semaphore.Weighted // the unused part of capacity
+	capacity   int64 // bytes of events in flight
 
 	mu    sync.Mutex
-	stats answer.AppendStats // guarded by mu while runStage is under way
+	stats answer.AppendStats // guarded by mu while appends are under way
 }
 
-func newAppendStage(log appender, t throttle, capacity int64, timeout time.Duration, observe func(seconds float64)) *appendStage {
-	return &appendStage{
-		log: log, partitions: log.Facts().Partitions, timeout: timeout, throttle: t, observe: observe,
-		in: make(chan events.Event, maxGroup), capacity: capacity, room: semaphore.NewWeighted(capacity),
-		stats: answer.AppendStats{Reached: map[events.Partition]events.Revision{}},
+// appendStage is the stage that makes events durable: it accepts them in bounded bytes, groups the events that
+// gathered while earlier appends were under way, and counts the results.
+type appendStage struct {
+	*appends
+	in   chan events.Event
+	room *semaphore.Weighted // the unused part of capacity
+}
+
+// newSink returns the sink of a file. The events of a small file are appended together, the events of any other as they
+// come.
+func (c *Processor) newSink(dryRun, small bool) sink {
+	if dryRun {
+		return newDryRunSink()
 	}
+	to := &appends{
+		log: c.log, partitions: c.log.Facts().Partitions, timeout: c.cfg.AppendTimeout, throttle: c.throttle, observe: c.observe,
+		capacity: max(c.cfg.MemoryBytes/2, 1<<20), stats: answer.AppendStats{Reached: map[events.Partition]events.Revision{}},
+	}
+	if small {
+		return &smallAppend{appends: to}
+	}
+	return newAppendStage(to)
+}
+
+func newAppendStage(to *appends) *appendStage {
+	return &appendStage{appends: to, in: make(chan events.Event, maxGroup), room: semaphore.NewWeighted(to.capacity)}
 }
 
 // putEvent passes an event on, once admission lets it pass and there is room for it. An event larger than all
@@ -62,13 +78,13 @@ func (a *appendStage) putEvent(ctx context.Context, e events.Event) error {
 	}
 }
 
-func (a *appendStage) appendStats() *answer.AppendStats { return &a.stats }
+func (a *appends) appendStats() *answer.AppendStats { return &a.stats }
 
 // closeInput ends the input.
 func (a *appendStage) closeInput() { close(a.in) }
 
 // eventCost returns roughly the memory of an event in bytes.
-func (a *appendStage) eventCost(e *events.Event) int64 {
+func (a *appends) eventCost(e *events.Event) int64 {
 	const perEvent, perIdentity, perColumn, perReading, perAbsence = 256, 512, 128, 16, 64
 	n := int64(perEvent + perIdentity*len(e.Identities) + perColumn*len(e.Columns))
 	for i := range e.Columns {
@@ -96,6 +112,9 @@ func (a *appendStage) runStage(outer context.Context) error {
 				began := time.Now()
 				if err := a.appendGroup(ctx, group); err != nil {
 					return err
+				}
+				for i := range group {
+					a.room.Release(a.eventCost(&group[i]))
 				}
 				return a.throttle.RestAfter(ctx, time.Since(began))
 			})
@@ -134,7 +153,7 @@ func (a *appendStage) gatherGroup(first events.Event) []events.Event {
 	return group
 }
 
-func (a *appendStage) appendGroup(ctx context.Context, group []events.Event) error {
+func (a *appends) appendGroup(ctx context.Context, group []events.Event) error {
 	within, cancel := context.WithTimeoutCause(ctx, a.timeout, errSlowLog)
 	defer cancel()
 	began := time.Now()
@@ -147,13 +166,10 @@ func (a *appendStage) appendGroup(ctx context.Context, group []events.Event) err
 		return logRefusal(err)
 	}
 	a.countResults(group, results)
-	for i := range group {
-		a.room.Release(a.eventCost(&group[i]))
-	}
 	return nil
 }
 
-func (a *appendStage) countResults(group []events.Event, results []eventlog.Appended) {
+func (a *appends) countResults(group []events.Event, results []eventlog.Appended) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i, r := range results {

@@ -54,13 +54,13 @@ type detectedFile struct {
 	headers []string
 	scanner *rows.Scanner
 	serial  bool // one worker takes all rows
+	small   bool // the examined beginning is all of it
 	bare    bool // without rows it is whole too
 	worker  func() dialect.Worker
 }
 
 // detectDialect returns a file ready to be read, by its beginning. Its refusals mean that nothing of the file was used.
-func detectDialect(file io.Reader, opt rows.Options, p Parameters) (*detectedFile, error) {
-	sc := rows.NewScanner(file, opt)
+func detectDialect(sc *rows.Scanner, known []dialect.Grammar, p Parameters) (*detectedFile, error) {
 	head, err := sc.Peek(dialect.HeadBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, headerRefusal("", err)
@@ -68,10 +68,13 @@ func detectDialect(file io.Reader, opt rows.Options, p Parameters) (*detectedFil
 	if err := checkText(head); err != nil {
 		return nil, err
 	}
+	small := sc.IsRead()
 	first := firstLine(head) // head does not outlive the next call of the scanner
-	g, f, ok, err := p.findGrammar(sc)
-	if s := recognizeNonTelemetry(f.Head); s != nil && !ok {
-		return nil, answer.Refuse(answer.CodeNotTelemetry, "the file is no telemetry, but %s; %s", s.kind, s.advice)
+	g, f, ok, err := p.findGrammar(sc, known)
+	if !ok {
+		if s := recognizeNonTelemetry(f.Head); s != nil {
+			return nil, answer.Refuse(answer.CodeNotTelemetry, "the file is no telemetry, but %s; %s", s.kind, s.advice)
+		}
 	}
 	switch {
 	case errors.Is(err, io.EOF):
@@ -89,13 +92,13 @@ func detectDialect(file io.Reader, opt rows.Options, p Parameters) (*detectedFil
 		return nil, answer.Refuse(answer.CodeNotTelemetry,
 			"the header %q is none of dialect %s; leave ?dialect= out to have the dialect found", first, g.Name)
 	}
-	return &detectedFile{dialect: g.Name, headers: cellTexts(f.Header), scanner: sc, serial: g.Serial, bare: g.Bare, worker: workers}, nil
+	return &detectedFile{dialect: g.Name, headers: cellTexts(f.Header), scanner: sc, serial: g.Serial, small: small, bare: g.Bare, worker: workers}, nil
 }
 
-// findGrammar returns the dialect that the sender names, or else the detected one.
-func (p Parameters) findGrammar(sc *rows.Scanner) (dialect.Grammar, dialect.File, bool, error) {
+// findGrammar returns the dialect that the sender names, or else the detected one of those that are known.
+func (p Parameters) findGrammar(sc *rows.Scanner, known []dialect.Grammar) (dialect.Grammar, dialect.File, bool, error) {
 	if p.Grammar == nil {
-		return dialect.Detect(sc, Grammars(), p.Options)
+		return dialect.Detect(sc, known, p.Options)
 	}
 	f, ok, err := p.Grammar.Prepare(sc, p.Options)
 	return *p.Grammar, f, ok, err

@@ -16,7 +16,7 @@ func TestRealNonTelemetry(t *testing.T) {
 		"dcgm-default-counters.csv":            "a counters file of dcgm-exporter",
 		"grafana/dcgm-exporter-dashboard.json": "a Grafana dashboard",
 	} {
-		_, err := detectDialect(bytes.NewReader(dialecttest.Sample(t, name)), rows.Options{}, Parameters{})
+		_, err := detectDialect(rows.NewScanner(bytes.NewReader(dialecttest.Sample(t, name)), rows.Options{}), Grammars(), Parameters{})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want a refusal that names %s", name, err, want)
 		}
@@ -36,7 +36,7 @@ func TestRealFilesAreKnown(t *testing.T) {
 		"nvidia-smi/rtx2080-windows-idle-query-gpu.csv": "nvidia-smi",
 		"nvidia-smi/h100-idle-dmon.txt":                 "nvidia-smi-dmon",
 	} {
-		got, err := detectDialect(bytes.NewReader(dialecttest.Sample(t, name)), rows.Options{}, p)
+		got, err := detectDialect(rows.NewScanner(bytes.NewReader(dialecttest.Sample(t, name)), rows.Options{}), Grammars(), p)
 		if err != nil || got.dialect != want {
 			t.Errorf("%s: got %+v, error %v, want dialect %s", name, got, err, want)
 		}

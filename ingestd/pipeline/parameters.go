@@ -72,6 +72,9 @@ func ParseParameters(queries map[string]string, defaultZone string, now time.Tim
 		return p, answer.BadParameter("tz", "%v", err)
 	}
 	p.Options.Zone = zone
+	if len(queries) == 0 {
+		return p, nil
+	}
 	known := knownParameters()
 	for name := range queries {
 		if !slices.ContainsFunc(known, func(k parameter) bool { return k.name == name }) {

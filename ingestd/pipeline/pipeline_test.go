@@ -97,7 +97,10 @@ func TestAppendingHoldsBackWhatDoesNotFit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := pipelinetest.NewRecorder()
 		release := log.HoldAppends()
-		out := newAppendStage(log, openThrottle{}, 1, time.Hour, func(float64) {})
+		out := newAppendStage(&appends{
+			log: log, partitions: log.Facts().Partitions, timeout: time.Hour, throttle: openThrottle{}, observe: func(float64) {}, capacity: 1,
+			stats: answer.AppendStats{Reached: map[events.Partition]events.Revision{}},
+		})
 		var evs []events.Event
 		for _, host := range []events.HostID{"a", "b"} {
 			cutter := events.NewCutter(events.CutRules{}, "u", "")

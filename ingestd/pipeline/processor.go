@@ -3,12 +3,14 @@ package pipeline
 import (
 	"context"
 	"io"
+	"sync"
 	"time"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/bounds"
+	"telemetry-pipeline/ingestd/dialect"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/rows"
 	"telemetry-pipeline/ingestd/unpack"
@@ -28,7 +30,7 @@ type Config struct {
 
 // appender is the part of the log that the pipeline needs. A nil error of Append means that every event is durable; the
 // results say of each, in order, whether it was created or was there already, and its revision. After an error some
-// events may be there; appending them again does no harm.
+// events may be there; appending them again does no harm. Append does not keep the events.
 type appender interface {
 	Append(ctx context.Context, evs []events.Event) ([]eventlog.Appended, error)
 	Facts() events.Facts
@@ -57,13 +59,22 @@ type Processor struct {
 	ledger   *bounds.Ledger
 	observe  func(seconds float64) // is called with the time of each append
 	keepFile func(*intake.File) (drop func(), err error)
+	grammars []dialect.Grammar
+	known    *dialect.KnownOrigins
+	memory   sync.Pool // of *fileMemory
 }
 
 // New returns a processor that appends to a log. stored holds the models of the log's hosts. keep makes a file rereadable
 // that is not, until drop is called.
 func New(cfg Config, log appender, stored hostReader, t throttle, observe func(seconds float64), keep func(*intake.File) (drop func(), err error)) *Processor {
-	return &Processor{cfg: cfg, log: log, throttle: t, ledger: bounds.NewLedger(cfg.Bounds, stored), observe: observe, keepFile: keep}
+	return &Processor{
+		cfg: cfg, log: log, throttle: t, ledger: bounds.NewLedger(cfg.Bounds, stored), observe: observe, keepFile: keep, grammars: Grammars(),
+		known: dialect.NewKnownOrigins(),
+	}
 }
+
+// KnownOrigins returns the cache of origins that all files share.
+func (c *Processor) KnownOrigins() *dialect.KnownOrigins { return c.known }
 
 // ProcessUpload processes one file after another, each with a receipt of its own. A refused file costs the others nothing. An
 // early end of the source, or of the log, ends the upload.
@@ -118,9 +129,16 @@ func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameter
 	if p.DryRun {
 		defer rec.MarkDryRun()
 	}
+	p.Options.Known = c.known
 	text := intake.Unpack(f, c.cfg.Unpacking)
 	defer text.Close()
-	t, err := detectDialect(text, rows.Options{BlockBytes: blockBytes(c.cfg.MemoryBytes/2, c.cfg.Workers), MaxLine: c.cfg.Limits.LineBytes, Live: f.Live != nil}, p)
+	memory := c.takeMemory()
+	defer c.putMemory(memory)
+	sc := rows.NewScanner(text, rows.Options{
+		BlockBytes: blockBytes(c.cfg.MemoryBytes/2, c.cfg.Workers), MaxLine: c.cfg.Limits.LineBytes, Live: f.Live != nil, Memory: memory.head,
+	})
+	defer func() { memory.head = sc.Memory() }()
+	t, err := detectDialect(sc, c.grammars, p)
 	rec.Packing = text.Layers()
 	if err != nil {
 		return answer.AppendStats{}, f.DetectBomb(text, err)
@@ -130,22 +148,22 @@ func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameter
 	}
 	rec.Dialect, rec.Headers = t.dialect, t.headers
 
-	var out sink = newDryRunSink()
-	if !p.DryRun {
-		out = newAppendStage(c.log, c.throttle, max(c.cfg.MemoryBytes/2, 1<<20), c.cfg.AppendTimeout, c.observe)
-	}
+	small := t.small && f.Live == nil
+	out := c.newSink(p.DryRun, small)
 	stored := false
 	bound := c.ledger.Begin()
 	defer func() { bound.Close(stored && !p.DryRun) }()
-	seq := newSequencer(c.log.Facts().Cut, rec.FileID, p.Zone, out, bound)
+	named, assumed := memory.startCutters(small, c.log.Facts().Cut, rec.FileID, p.Zone)
+	seq := newSequencer(named, assumed, out, bound)
 	seq.strict, seq.progress = p.Strict, f.Progress
-	line := newPipeline(c.cfg.Workers)
-	if f.Live != nil {
-		line.cutter = newStreamCutter(c.cfg.Streams, f.Live)
-	} else {
+	if f.Live == nil {
 		seq.maxRows = c.cfg.Limits.Rows
 	}
-	err = line.runStages(ctx, f.StopReading, t, seq, out)
+	if small {
+		err = runSmall(ctx, f, t, seq, out, &memory.batch)
+	} else {
+		err = c.runPipeline(ctx, f, t, seq, out)
+	}
 	fillReceipt(rec, seq, out.appendStats(), p.Zone)
 	stored = err == nil || f.Live != nil && rec.RecordCount > 0 // a stream's rows stay, however it ends
 	if err != nil {
@@ -153,6 +171,22 @@ func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameter
 	}
 	completeReceipt(rec, f, seq)
 	return *out.appendStats(), rec.CheckUsable(t.bare)
+}
+
+// runPipeline takes a file through a pipeline.
+func (c *Processor) runPipeline(ctx context.Context, f *intake.File, t *detectedFile, seq *sequencer, out sink) error {
+	if f.Enlarge != nil {
+		leave, err := f.Enlarge(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	line := newPipeline(c.cfg.Workers)
+	if f.Live != nil {
+		line.cutter = newStreamCutter(c.cfg.Streams, f.Live)
+	}
+	return line.runStages(ctx, f.StopReading, t, seq, out)
 }
 
 // blockBytes shares bytes between the batches of a pipeline. A batch occupies about four times its text: that

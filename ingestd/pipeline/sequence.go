@@ -44,11 +44,9 @@ type sequencer struct {
 	absences      absenceCollector
 }
 
-func newSequencer(rules events.CutRules, upload events.UploadID, zone string, out sink, bound *bounds.File) *sequencer {
-	return &sequencer{
-		named: events.NewCutter(rules, upload, ""), assumed: events.NewCutter(rules, upload, zone), out: out, bound: bound,
-		absences: absenceCollector{index: map[answer.Implausible]int{}},
-	}
+// newSequencer returns a sequencer that cuts with the given cutters, which have been started.
+func newSequencer(named, assumed *events.Cutter, out sink, bound *bounds.File) *sequencer {
+	return &sequencer{named: named, assumed: assumed, out: out, bound: bound}
 }
 
 func (s *sequencer) takeBatch(ctx context.Context, b *batch) error {
@@ -81,8 +79,16 @@ func (s *sequencer) takeBatch(ctx context.Context, b *batch) error {
 	return nil
 }
 
+// flushEvents completes the open events and passes each on before it builds the next: they may be a whole fleet's.
 func (s *sequencer) flushEvents(ctx context.Context) error {
-	return s.putEvents(ctx, append(s.named.Flush(), s.assumed.Flush()...))
+	for _, cutter := range [...]*events.Cutter{s.named, s.assumed} {
+		for e := range cutter.Drain() {
+			if err := s.out.putEvent(ctx, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (s *sequencer) putEvents(ctx context.Context, evs []events.Event) error {

@@ -37,7 +37,7 @@ func (c *Processor) processAgain(ctx context.Context, f *intake.File, p Paramete
 	}
 	defer text.Close()
 	again := intake.NewFile(f.Name, text, nil)
-	again.Progress = f.Progress
+	again.Progress, again.Enlarge = f.Progress, f.Enlarge
 	t, err := c.processOnce(ctx, again, p, rec)
 	f.Size = max(f.Size, again.Size)
 	return t, err

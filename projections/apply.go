@@ -53,6 +53,9 @@ func (h *Host) ApplyWithin(ev *events.Event, b Bounds) Effect {
 	f.late = pieces{columns: len(ev.Columns), contents: f.contents}
 	f.foldControl()
 	for i := range ev.Columns {
+		f.subjects[ev.Columns[i].Identity].columns++
+	}
+	for i := range ev.Columns {
 		f.foldColumn(&ev.Columns[i])
 	}
 	effect := Effect{
@@ -92,6 +95,7 @@ type fold struct {
 
 // subject is an identity of the event. It is filled in when its first plausible reading comes.
 type subject struct {
+	columns  int // of the event
 	slot     *slot
 	id       events.IdentityID
 	refused  string
@@ -108,6 +112,7 @@ type slot struct {
 	known   *KnownGPU
 	before  *LiveEntity
 	now     LiveEntity
+	columns int // about how many readings an entity without any gets
 	changed bool
 	owned   bool // now.Latest is the fold's own copy
 }
@@ -156,9 +161,8 @@ func (f *fold) subjectAt(i int) *subject {
 	}
 	id := &f.ev.Identities[i]
 	entity := id.Entity(f.host.ID)
-	*sub = subject{id: id.ID()}
-	sub.windows = sub.first[:0]
-	if sub.slot, sub.refused = f.slotOf(entity); sub.refused != "" {
+	sub.id, sub.windows = id.ID(), sub.first[:0]
+	if sub.slot, sub.refused = f.slotOf(entity, sub.columns); sub.refused != "" {
 		return sub
 	}
 	if sub.refused = f.admitFields(id, sub.slot.known); sub.refused != "" {
@@ -170,12 +174,12 @@ func (f *fold) subjectAt(i int) *subject {
 }
 
 // slotOf returns the slot of an entity, which it makes for the event's first reading of it, or the reason why the host
-// has no room for it. Several identities of one entity share a slot.
-func (f *fold) slotOf(e events.Entity) (*slot, string) {
+// has no room for it. Several identities of one entity share a slot; columns is how many readings the first of them has.
+func (f *fold) slotOf(e events.Entity, columns int) (*slot, string) {
 	if s, ok := f.byEntity[e]; ok {
 		return s, ""
 	}
-	f.room = append(f.room, slot{now: LiveEntity{Entity: e}}) // never more than the event's identities
+	f.room = append(f.room, slot{now: LiveEntity{Entity: e}, columns: columns}) // never more than the event's identities
 	s := &f.room[len(f.room)-1]
 	s.known, _ = f.host.Identity.Find(e.GPU)
 	var there bool
@@ -309,10 +313,15 @@ func (s *slot) noteNewest(c *Column, last int, appended events.Timestamp) {
 // ownReadings copies the entity's readings before the fold changes them for the first time.
 func (s *slot) ownReadings() {
 	s.changed = true
-	if !s.owned {
+	switch {
+	case s.owned:
+		return
+	case len(s.now.Latest) == 0:
+		s.now.Latest = make([]Latest, 0, s.columns)
+	default:
 		s.now.Latest = slices.Clone(s.now.Latest)
-		s.owned = true
 	}
+	s.owned = true
 }
 
 // noteSaid adds what the event's identities say of their entities.

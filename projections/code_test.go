@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"weak"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
@@ -35,6 +36,52 @@ func TestModelsRoundTrip(t *testing.T) {
 			}
 		}
 	}
+}
+
+// An Encoder that wrote other models before writes the same bytes as a fresh one, and keeps no large table.
+func TestEncoderWritesTheSameAgain(t *testing.T) {
+	var enc Encoder
+	for seed := range uint64(30) {
+		rng := rand.New(rand.NewPCG(seed, 90))
+		ev := event("node-1", randomRecords(rng, 1+rng.IntN(120)))
+		h := Host{ID: "node-1"}
+		h.Apply(ev)
+		if got, want := enc.AppendLive(nil, &h.Live), AppendLive(nil, &h.Live); !bytes.Equal(got, want) {
+			t.Errorf("seed %d: live: got %x, want %x", seed, got, want)
+		}
+		if got, want := enc.AppendIdentity(nil, &h.Identity), AppendIdentity(nil, &h.Identity); !bytes.Equal(got, want) {
+			t.Errorf("seed %d: identity: got %x, want %x", seed, got, want)
+		}
+		for w, s := range seriesOf(ev) {
+			if got, want := enc.AppendHostWindow(nil, &s), AppendHostWindow(nil, &s); !bytes.Equal(got, want) {
+				t.Errorf("seed %d: window %d: got %x, want %x", seed, w, got, want)
+			}
+		}
+	}
+	var large Identity
+	for i := range 2 * maxKeptNames {
+		large.GPUs = append(large.GPUs, KnownGPU{Name: events.GPUID(fmt.Sprintf("node-1:%05d", i))})
+	}
+	if enc.AppendIdentity(nil, &large); len(enc.table.place) > maxKeptNames {
+		t.Errorf("a table of %d names is kept, want at most %d", len(enc.table.place), maxKeptNames)
+	}
+}
+
+// Who keeps the readings of one entity does not hold the other ones of its host.
+func TestParsedReadingsAreHeldByThemselves(t *testing.T) {
+	h := Host{}
+	h.Apply(event(fleetHost(1, 0, 1)))
+	live, err := ParseLive(AppendLive(nil, &h.Live))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, other := live.Entities[0].Latest, weak.Make(&live.Entities[1].Latest[0])
+	live = Live{}
+	runtime.GC()
+	if other.Value() != nil {
+		t.Error("the readings of another entity are held")
+	}
+	runtime.KeepAlive(kept)
 }
 
 func TestEmptyModelsRoundTrip(t *testing.T) {

@@ -48,6 +48,34 @@ func TestMergeGPUIgnoresOrder(t *testing.T) {
 }
 
 // wantMerged checks merged GPUs against every host's fragments.
+// The GPU of one host shares the host's readings, its own and its parts'; a GPU of several hosts has its own.
+func TestAGPUOfOneHostSharesItsReadings(t *testing.T) {
+	one, other := Host{ID: "node-1"}, Host{ID: "node-2"}
+	for _, h := range []*Host{&one, &other} {
+		var records []record
+		for _, part := range []string{"", "mig-1"} {
+			records = append(records, record{&events.Identity{UUID: string(gpuA), Part: part}, "m", "m", 1, events.Value{}, 0})
+		}
+		h.Apply(event(h.ID, records))
+	}
+	shared := func(g *GPU, h *Host) (n int) {
+		for i, latest := range [][]Latest{g.Latest, g.Parts[0].Latest} {
+			if &latest[0] == &h.Live.Entities[i].Latest[0] {
+				n++
+			}
+		}
+		return n
+	}
+	if g := MergeGPU(gpuA, fragmentsOf(gpuA, &one))[0]; shared(g, &one) != 2 {
+		t.Error("the readings of a GPU of one host were copied")
+	}
+	for _, g := range MergeGPU(gpuA, fragmentsOf(gpuA, &one, &other)) {
+		if len(g.Hosts) > 1 && shared(g, &one)+shared(g, &other) > 0 {
+			t.Error("a GPU of several hosts shares readings with one of them")
+		}
+	}
+}
+
 func wantMerged(t *testing.T, all []*GPU, hosts []*Host) {
 	t.Helper()
 	for i, g := range all {

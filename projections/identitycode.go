@@ -21,8 +21,9 @@ import (
 const identityForm = 2
 
 // AppendIdentity writes id behind dst.
-func AppendIdentity(dst []byte, id *Identity) []byte {
-	c := identityCoder{id: id}
+func (e *Encoder) AppendIdentity(dst []byte, id *Identity) []byte {
+	c := identityCoder{id: id, names: e.lend()}
+	defer e.restore(&c.names)
 	c.collectTables()
 	dst = append(dst, identityForm)
 	dst = c.names.appendTable(dst)

@@ -30,8 +30,9 @@ type liveShape struct {
 type shapeMetric struct{ name, source string }
 
 // AppendLive writes l behind dst.
-func AppendLive(dst []byte, l *Live) []byte {
-	c := liveCoder{live: l}
+func (e *Encoder) AppendLive(dst []byte, l *Live) []byte {
+	c := liveCoder{live: l, names: e.lend()}
+	defer e.restore(&c.names)
 	c.collectTables()
 	dst = append(dst, liveForm)
 	dst = c.names.appendTable(dst)

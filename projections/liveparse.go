@@ -95,14 +95,13 @@ func (p *liveParser) parseEntities() []LiveEntity {
 	if p.err != nil {
 		return nil
 	}
-	room := make([]Latest, cells)
 	for _, sh := range p.shapes {
 		n := len(sh.metrics)
 		if n == 0 {
 			continue
 		}
 		for _, e := range sh.entities {
-			e.Latest, room = room[:n:n], room[n:]
+			e.Latest = make([]Latest, n) // each entity its own, which the views of its GPU share
 			for j, m := range sh.metrics {
 				e.Latest[j].Metric, e.Latest[j].Source = m.name, m.source
 			}

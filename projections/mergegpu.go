@@ -93,7 +93,7 @@ func splitHolders(id events.GPUID, fragments []Fragment) (holders, before []Frag
 // mergeFragments returns the GPU of the fragment at, with the readings of all fragments.
 func mergeFragments(id events.GPUID, at *Fragment, fragments []Fragment) *GPU {
 	g := &GPU{ID: id, Host: at.Host.ID, Identity: at.identity(id), FirstSeen: maxTime, LastSeen: minTime}
-	share := len(fragments) == 1 && len(at.Entities) == len(at.Host.Live.Entities) // else a GPU would hold on to its host's others
+	share := len(fragments) == 1 // nothing is merged into the readings
 	for i := range fragments {
 		f := &fragments[i]
 		g.Hosts = append(g.Hosts, f.Host.ID)
@@ -111,7 +111,7 @@ func mergeFragments(id events.GPUID, at *Fragment, fragments []Fragment) *GPU {
 			case e.Entity.Part == "":
 				g.Latest = mergeLatest(g.Latest, e.Latest)
 			default:
-				g.mergePart(e)
+				g.mergePart(e, share)
 			}
 			entities = entities[n:]
 		}
@@ -246,8 +246,8 @@ func identityOf(said []Said, w *Workload) events.Identity {
 	return id
 }
 
-// mergePart takes a part's readings from one more host; hosts come in order of their names.
-func (g *GPU) mergePart(e *LiveEntity) {
+// mergePart takes a part's readings from one more host; hosts come in order of their names. With share it is the only one.
+func (g *GPU) mergePart(e *LiveEntity, share bool) {
 	i, ok := sort.Find(len(g.Parts), func(i int) int { return strings.Compare(e.Entity.Part, g.Parts[i].Name) })
 	if !ok {
 		g.Parts = slices.Insert(g.Parts, i, Part{Name: e.Entity.Part})
@@ -260,6 +260,10 @@ func (g *GPU) mergePart(e *LiveEntity) {
 		}
 		p.LastSeen, p.Identity = e.SeenAt, identityOf(e.Said, w)
 		p.Identity.Part = e.Entity.Part
+	}
+	if share {
+		p.Latest = slices.Clip(e.Latest)
+		return
 	}
 	p.Latest = mergeLatest(p.Latest, e.Latest)
 }

@@ -2,10 +2,10 @@ package projections
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
+
+	"telemetry-pipeline/events"
 )
 
 // names is the table of a model's strings: each once, sorted, then referred to by its index. A string
@@ -17,10 +17,6 @@ type names struct {
 
 // maxShared bounds the prefix that a string may share, and so the size to which a table may grow when it is parsed.
 const maxShared = 62
-
-// A string's first number: a UUID of one of these prefixes, or the length of the shared prefix plus
-// len(uuidPrefixes).
-var uuidPrefixes = [...]string{"GPU-", "MIG-"}
 
 // addName adds a string to the table.
 func (t *names) addName(s string) {
@@ -69,16 +65,17 @@ func (t *names) appendTable(dst []byte) []byte {
 	return dst
 }
 
+// appendName writes a string behind last. Its first number is a UUID's kind, or the length of the shared prefix plus
+// events.UUIDKinds.
 func appendName(dst []byte, last, s string) []byte {
-	if kind, ok := uuidKind(s); ok {
-		dst = append(dst, byte(kind))
-		return appendUUID(dst, s[len(uuidPrefixes[kind]):])
+	if kind, ok := events.UUIDKindOf(s); ok {
+		return events.AppendUUID(append(dst, byte(kind)), s)
 	}
 	shared := 0
 	for shared < min(len(last), len(s), maxShared) && last[shared] == s[shared] {
 		shared++
 	}
-	dst = append(dst, byte(shared+len(uuidPrefixes)))
+	dst = append(dst, byte(shared+events.UUIDKinds))
 	dst = binary.AppendUvarint(dst, uint64(len(s)-shared))
 	return append(dst, s[shared:]...)
 }
@@ -114,14 +111,14 @@ func (r *reader) readName(dst, last []byte) []byte {
 		return dst
 	}
 	kind := int(first[0])
-	if kind < len(uuidPrefixes) {
+	if kind < events.UUIDKinds {
 		b := r.readBytes(16)
 		if b == nil {
 			return dst
 		}
-		return appendUUIDText(append(dst, uuidPrefixes[kind]...), b)
+		return events.AppendUUIDText(dst, events.UUIDKind(kind), b)
 	}
-	shared := kind - len(uuidPrefixes)
+	shared := kind - events.UUIDKinds
 	if shared > min(len(last), maxShared) {
 		r.fail(fmt.Errorf("string shares %d bytes with one of %d", shared, len(last)))
 		return dst
@@ -144,52 +141,4 @@ func (r *reader) readRef(names []string) string {
 		return names[i]
 	}
 	return ""
-}
-
-// uuidKind reports whether s is a prefix and a lower-case UUID, and returns the prefix's index.
-func uuidKind(s string) (kind int, ok bool) {
-	if len(s) != 40 {
-		return 0, false
-	}
-	kind = slices.IndexFunc(uuidPrefixes[:], func(p string) bool { return strings.HasPrefix(s, p) })
-	return kind, kind >= 0 && isUUID(s[4:])
-}
-
-func isUUID(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-			if c != '-' {
-				return false
-			}
-		case '0' <= c && c <= '9' || 'a' <= c && c <= 'f':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// appendUUID writes the 16 bytes of a UUID's text.
-func appendUUID(dst []byte, text string) []byte {
-	var digits [32]byte
-	n := 0
-	for i := range len(text) {
-		if text[i] != '-' {
-			digits[n] = text[i]
-			n++
-		}
-	}
-	dst, _ = hex.AppendDecode(dst, digits[:]) // isUUID has checked the digits
-	return dst
-}
-
-func appendUUIDText(dst, b []byte) []byte {
-	for i, part := range [...][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
-		if i > 0 {
-			dst = append(dst, '-')
-		}
-		dst = hex.AppendEncode(dst, part)
-	}
-	return dst
 }

@@ -98,29 +98,49 @@ func (s *HostWindow) Records() int {
 // of s.
 func (s *HostWindow) Add(other HostWindow) (added HostWindow) {
 	var fresh []Column // columns whose key s has not
+	whole := true      // so far s had none of the records; then the columns of other are the added ones
 	i := 0
 	for j := range other.Columns {
 		c := &other.Columns[j]
 		for i < len(s.Columns) && compareKey(&s.Columns[i], c) < 0 {
 			i++
 		}
+		part := *c
 		if i == len(s.Columns) || compareKey(&s.Columns[i], c) != 0 {
-			fresh = append(fresh, *c)
-			added.Columns = append(added.Columns, *c)
-			continue
+			if fresh == nil {
+				fresh = make([]Column, 0, len(other.Columns)-j)
+			}
+			fresh = append(fresh, part)
+		} else {
+			part.Samples = s.Columns[i].Unite(c.Samples)
 		}
-		if rows := s.Columns[i].Unite(c.Samples); rows.Len() > 0 {
-			part := *c
-			part.Samples = rows
+		if whole && part.Len() < c.Len() {
+			whole, added.Columns = false, slices.Clone(other.Columns[:j])
+		}
+		if !whole && part.Len() > 0 {
 			added.Columns = append(added.Columns, part)
 		}
 	}
 	s.insertColumns(fresh)
+	if whole {
+		added.Columns = other.Columns
+	}
 	if len(added.Columns) == 0 {
-		return added
+		return HostWindow{}
 	}
 	s.Identities = uniteIdentities(s.Identities, other.Identities)
 	return other.With(added.Columns)
+}
+
+// Take is Add for records that nobody else uses from then on, and returns how many s did not have.
+func (s *HostWindow) Take(other HostWindow) (added int) {
+	if len(s.Columns) > 0 {
+		fresh := s.Add(other)
+		return fresh.Records()
+	}
+	s.insertColumns(other.Columns)
+	s.Identities = other.Identities
+	return s.Records()
 }
 
 // uniteIdentities returns the union of two lists in order, the first itself where it holds the second.
@@ -156,7 +176,7 @@ func uniteIdentities(have, more []WindowIdentity) []WindowIdentity {
 	return all
 }
 
-// insertColumns inserts sorted columns with new keys into s.
+// insertColumns inserts sorted columns with new keys into s, which takes their slice over.
 func (s *HostWindow) insertColumns(fresh []Column) {
 	if len(fresh) == 0 {
 		return
@@ -164,7 +184,11 @@ func (s *HostWindow) insertColumns(fresh []Column) {
 	for i := range fresh {
 		fresh[i].Samples, _ = events.Union(events.Samples{}, fresh[i].Samples) // without room that another may append to
 	}
-	if n := len(s.Columns); n == 0 || compareKey(&s.Columns[n-1], &fresh[0]) < 0 {
+	switch n := len(s.Columns); {
+	case n == 0:
+		s.Columns = fresh
+		return
+	case compareKey(&s.Columns[n-1], &fresh[0]) < 0:
 		s.Columns = append(s.Columns, fresh...)
 		return
 	}

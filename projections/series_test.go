@@ -77,6 +77,38 @@ func TestAddReturnsNewRecords(t *testing.T) {
 	}
 }
 
+// TestTakeIsAdd takes random chunks, of which each is used once, and adds copies of them.
+func TestTakeIsAdd(t *testing.T) {
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 61))
+		var took, added HostWindow
+		for _, ev := range batches(rng, "node-1", randomRecords(rng, 1+rng.IntN(100))) {
+			taken, kept := seriesOf(ev)[0], seriesOf(ev)[0]
+			n, more := took.Take(taken), added.Add(kept)
+			if n != more.Records() {
+				t.Fatalf("seed %d: %d records taken, want %d", seed, n, more.Records())
+			}
+			if diff := gocmp.Diff(added, took, cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("seed %d: taken differs (-want +got):\n%s", seed, diff)
+			}
+			if again := seriesOf(ev)[0]; string(AppendHostWindow(nil, &again)) != string(AppendHostWindow(nil, &kept)) {
+				t.Fatalf("seed %d: the event has changed", seed)
+			}
+		}
+	}
+}
+
+// A window that took records does not copy them.
+func TestTakenColumnsAreKept(t *testing.T) {
+	for _, one := range seriesOf(event(fleetHost(1, 0, 1))) {
+		var s HostWindow
+		s.Take(one)
+		if &s.Columns[0] != &one.Columns[0] {
+			t.Error("the columns were copied")
+		}
+	}
+}
+
 func TestWindows(t *testing.T) {
 	hour := events.Timestamp(time.Hour)
 	for _, c := range []struct {

@@ -26,8 +26,9 @@ const seriesForm = 2
 const labelsBit = 1 << len([12]*string{})
 
 // AppendHostWindow writes s behind dst.
-func AppendHostWindow(dst []byte, s *HostWindow) []byte {
-	c := seriesCoder{series: s}
+func (e *Encoder) AppendHostWindow(dst []byte, s *HostWindow) []byte {
+	c := seriesCoder{series: s, names: e.lend()}
+	defer e.restore(&c.names)
 	c.collectTables()
 	dst = append(dst, seriesForm)
 	dst = c.names.appendTable(dst)
@@ -65,13 +66,20 @@ type seriesGroup struct {
 func (c *seriesCoder) collectTables() {
 	c.collectVectors()
 	c.collectGroups()
-	for i := range c.series.Columns {
-		col := &c.series.Columns[i]
+	for _, g := range c.groups {
+		col := &c.series.Columns[g.columns[0]]
 		c.names.addName(string(col.Entity.GPU))
 		c.names.addOptional(col.Entity.Part, "")
-		c.names.addName(col.Metric)
-		c.names.addOptional(col.Source, col.Metric)
-		for _, a := range col.Absent {
+	}
+	for _, shape := range c.shapes {
+		for _, i := range shape {
+			col := &c.series.Columns[i]
+			c.names.addName(col.Metric)
+			c.names.addOptional(col.Source, col.Metric)
+		}
+	}
+	for i := range c.series.Columns {
+		for _, a := range c.series.Columns[i].Absent {
 			c.names.addOptional(a.Raw, "")
 		}
 	}

@@ -22,12 +22,13 @@ type Totals struct {
 // host. Readings of parts are never summed: a device's value repeats in them.
 func Sum(gpus []*GPU, hostSeen func(events.HostID) events.Timestamp, now events.Timestamp) Totals {
 	var t Totals
-	var util, used, free, power, temperature gpuSum
+	var sums Sums
 	var host events.HostID
 	var seen events.Timestamp // of host: mostly the GPUs of one follow each other
+	first, hottest := true, math.Inf(-1)
 	for g := range Distinct(gpus) {
-		if t.GPUs++; g.Host != host || t.GPUs == 1 {
-			host, seen = g.Host, hostSeen(g.Host)
+		if g.Host != host || first {
+			host, seen, first = g.Host, hostSeen(g.Host), false
 		}
 		switch StatusOf(g.LastSeen, seen, now) {
 		case Active:
@@ -37,18 +38,36 @@ func Sum(gpus []*GPU, hostSeen func(events.HostID) events.Timestamp, now events.
 		case Missing:
 			t.Missing++
 		}
-		util.addReading(g, "DCGM_FI_DEV_GPU_UTIL")
-		used.addReading(g, "DCGM_FI_DEV_FB_USED")
-		free.addReading(g, "DCGM_FI_DEV_FB_FREE")
-		power.addReading(g, "DCGM_FI_DEV_POWER_USAGE")
-		temperature.addReading(g, "DCGM_FI_DEV_GPU_TEMP")
+		sums.Add(g)
+		if degrees, ok := g.Temperature(); ok {
+			hottest = max(hottest, degrees)
+		}
 	}
-	t.UtilizationAvg = util.averageValue()
-	t.MemoryUsedMiB = used.totalValue()
-	t.MemoryFreeMiB = free.totalValue()
-	t.PowerWatts = power.totalValue()
-	t.TemperatureMax = temperature.maxValue()
+	sums.SetTotals(&t)
+	t.SetTemperatureMax(hottest)
 	return t
+}
+
+// SetTemperatureMax sets the temperature of the hottest GPU; negative infinity stands for none.
+func (t *Totals) SetTemperatureMax(degrees float64) {
+	if t.TemperatureMax = nil; !math.IsInf(degrees, -1) {
+		t.TemperatureMax = roundTotal(degrees)
+	}
+}
+
+// Temperature returns the GPU's temperature in °C, if it has one.
+func (g *GPU) Temperature() (degrees float64, ok bool) {
+	n, ok := g.present("DCGM_FI_DEV_GPU_TEMP")
+	return n.Float(), ok
+}
+
+// present returns a metric's latest reading, unless it is absent.
+func (g *GPU) present(metric string) (n events.Number, ok bool) {
+	l, ok := Find(g.Latest, metric)
+	if !ok || l.Value.Absent != events.Present {
+		return events.Number{}, false
+	}
+	return l.Value.Number, true
 }
 
 // Distinct yields gpus without repeats: a GPU that another host reports too (ConflictID) only if the GPU with the UUID as its
@@ -77,43 +96,61 @@ func Distinct(gpus []*GPU) iter.Seq[*GPU] {
 	}
 }
 
-// gpuSum sums up readings. The sum carries its rounding error along (Neumaier), so that it is the sum of the
-// decimals in any order.
-type gpuSum struct {
-	count    int
-	sum, err float64
-	max      float64
+// Sums holds the number of GPUs in a set and the exact sums of their readings, in any order of additions. The zero value is
+// of no GPUs.
+type Sums struct {
+	gpus                           int
+	utilization, used, free, power decimalSum
 }
 
-func (t *gpuSum) addReading(g *GPU, metric string) {
-	l, ok := Find(g.Latest, metric)
-	if !ok || l.Value.Absent != events.Present {
-		return
-	}
-	v := l.Value.Number.Float()
-	if t.count == 0 || v > t.max {
-		t.max = v
-	}
-	t.count++
-	sum := t.sum + v
-	if math.Abs(t.sum) >= math.Abs(v) {
-		t.err += (t.sum - sum) + v
-	} else {
-		t.err += (v - sum) + t.sum
-	}
-	t.sum = sum
+// Clone returns sums that change on their own.
+func (s Sums) Clone() Sums {
+	return Sums{s.gpus, s.utilization.clone(), s.used.clone(), s.free.clone(), s.power.clone()}
 }
 
-func (t *gpuSum) totalValue() *float64   { return t.roundedOrNil(t.sum + t.err) }
-func (t *gpuSum) averageValue() *float64 { return t.roundedOrNil((t.sum + t.err) / float64(t.count)) }
-func (t *gpuSum) maxValue() *float64     { return t.roundedOrNil(t.max) }
+// Add adds a GPU.
+func (s *Sums) Add(g *GPU) {
+	s.gpus++
+	s.forEach(g, (*decimalSum).add)
+}
 
-// roundedOrNil returns nil when nothing was counted. Sums are rounded to six decimals, finer than any source reports,
-// so that they read as the decimals they are sums of.
-func (t *gpuSum) roundedOrNil(v float64) *float64 {
-	if t.count == 0 {
+// Remove takes away a GPU that was added, with the readings that it had then.
+func (s *Sums) Remove(g *GPU) {
+	s.gpus--
+	s.forEach(g, (*decimalSum).remove)
+}
+
+// forEach applies change to each sum whose metric the GPU has.
+func (s *Sums) forEach(g *GPU, change func(*decimalSum, events.Number)) {
+	for _, m := range [...]struct {
+		metric string
+		sum    *decimalSum
+	}{{"DCGM_FI_DEV_GPU_UTIL", &s.utilization}, {"DCGM_FI_DEV_FB_USED", &s.used}, {"DCGM_FI_DEV_FB_FREE", &s.free}, {"DCGM_FI_DEV_POWER_USAGE", &s.power}} {
+		if n, ok := g.present(m.metric); ok {
+			change(m.sum, n)
+		}
+	}
+}
+
+// SetTotals sets the number of GPUs, the mean and the sums of totals.
+func (s *Sums) SetTotals(t *Totals) {
+	t.GPUs = s.gpus
+	t.UtilizationAvg, t.MemoryUsedMiB, t.MemoryFreeMiB, t.PowerWatts = nil, s.used.total(), s.free.total(), s.power.total()
+	if n := s.utilization.count; n > 0 {
+		t.UtilizationAvg = roundTotal(s.utilization.float() / float64(n))
+	}
+}
+
+// total returns the sum, nil if nothing was added.
+func (d decimalSum) total() *float64 {
+	if d.count == 0 {
 		return nil
 	}
+	return roundTotal(d.float())
+}
+
+// roundTotal rounds to six decimals, finer than any source reports, so that sums read as the decimals they are sums of.
+func roundTotal(v float64) *float64 {
 	v = math.Round(v*1e6) / 1e6
 	return &v
 }

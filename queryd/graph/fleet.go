@@ -1,8 +1,6 @@
 package graph
 
 import (
-	"slices"
-
 	"github.com/graphql-go/graphql"
 
 	"telemetry-pipeline/events"
@@ -18,35 +16,23 @@ type fleet struct {
 
 func (e *Engine) resolveCluster(p graphql.ResolveParams) (any, error) {
 	v := fieldView(p)
-	gpus := v.state.GPUs()
 	return &fleet{
-		totals:  projections.Sum(gpus, v.hostSeen, events.TimestampOf(v.now)),
-		models:  distinctNames(gpus, func(g *projections.GPU) string { return g.Identity.Model }),
-		drivers: distinctNames(gpus, func(g *projections.GPU) string { return g.Identity.Driver }),
+		totals:  v.state.Totals(events.TimestampOf(v.now)),
+		models:  namesOf(v.state.Models()),
+		drivers: namesOf(v.state.Drivers()),
 	}, nil
 }
 
-func distinctNames(gpus []*projections.GPU, of func(*projections.GPU) string) []string {
-	names := []string{}
-	for _, g := range gpus {
-		if name := of(g); name != "" {
-			names = append(names, name)
-		}
+func namesOf(counts []live.NameCount) []string {
+	names := make([]string, len(counts))
+	for i, n := range counts {
+		names[i] = n.Name
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// hostSeen returns the time at which a host was last seen.
-func (v view) hostSeen(id events.HostID) events.Timestamp {
-	if h, ok := v.state.Host(id); ok {
-		return h.LastSeen
-	}
-	return 0
+	return names
 }
 
 func (v view) gpuStatus(g *projections.GPU) string {
-	return string(projections.StatusOf(g.LastSeen, v.hostSeen(g.Host), events.TimestampOf(v.now)))
+	return string(projections.StatusOf(g.LastSeen, v.state.HostSeen(g.Host), events.TimestampOf(v.now)))
 }
 
 func (e *Engine) clusterFields(t *types) graphql.Fields {
@@ -57,7 +43,7 @@ func (e *Engine) clusterFields(t *types) graphql.Fields {
 	}
 	fields := graphql.Fields{
 		"hostCount": e.newField(nonNull(graphql.Int), "Hosts known.", nil,
-			fromSource(func(v view, _ *fleet) any { return len(v.state.Hosts()) })),
+			fromSource(func(v view, _ *fleet) any { return v.state.CountHosts() })),
 		"gpuCount": count("GPUs known. One that several hosts report at once counts once, here and in all sums.", func(t projections.Totals) int { return t.GPUs }),
 		"active":   count("GPUs with a record in the last five minutes.", func(t projections.Totals) int { return t.Active }),
 		"stale":    count("GPUs without one.", func(t projections.Totals) int { return t.Stale }),

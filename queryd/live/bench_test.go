@@ -13,7 +13,7 @@ import (
 
 // fleetOf stores a fleet of hosts with 8 GPUs and 10 metrics each. batch returns the stored change for new readings
 // of a host's 8 GPUs.
-func fleetOf(b *testing.B, hosts int) (v *view, batch func(n int) projections.Batch) {
+func fleetOf(b testing.TB, hosts int) (v *view, batch func(n int) projections.Batch) {
 	b.Helper()
 	facts := livetest.Facts()
 	v = newView(facts, "g")
@@ -41,18 +41,35 @@ func fleetOf(b *testing.B, hosts int) (v *view, batch func(n int) projections.Ba
 	}
 }
 
-// BenchmarkApply folds one host's new readings into a view of 10,000 GPUs.
+// BenchmarkApply folds one host's new readings into a view of 10,000 and of 50,000 GPUs, and makes the update for readers of
+// everything.
 func BenchmarkApply(b *testing.B) {
-	v, batch := fleetOf(b, 1250)
-	batches := make([]projections.Batch, 1000)
-	for i := range batches {
-		batches[i] = batch(i)
-	}
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		next := batches[i%len(batches)]
-		next.At.Number = v.state.at.Number + 1
-		v.applyBatch(next, time.Now())
+	for _, hosts := range []int{1250, 6250} {
+		v, batch := fleetOf(b, hosts)
+		i := 0
+		apply := func(b *testing.B) {
+			b.StopTimer()
+			next := batch(i)
+			i++
+			b.StartTimer()
+			v.applyBatch(next, time.Now())
+		}
+		b.Run(fmt.Sprintf("%d", 8*hosts), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				apply(b)
+			}
+		})
+		b.Run(fmt.Sprintf("%d/update", 8*hosts), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				before := v.state.readerPosition()
+				apply(b)
+				if m := newGroupSnapshot(v.state, &filter{}).updateSince(before); m == nil {
+					b.Fatal("there is no update")
+				}
+			}
+		})
 	}
 }
 

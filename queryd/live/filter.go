@@ -121,9 +121,9 @@ func (f *filter) selectReadings(readings []projections.Latest, positions []int64
 	return out
 }
 
-// selectEntries returns the selected GPUs of a State by (host, id). It looks named GPUs and hosts up, and walks the
-// view only for patterns.
-func (f *filter) selectEntries(s *State) iter.Seq[*trackedGPU] {
+// selectEntries returns the selected GPUs of a State by (host, id), at least those with readings that changed after a position.
+// It looks named GPUs and hosts up, and walks the hosts of the view only for patterns.
+func (f *filter) selectEntries(s *State, after int64) iter.Seq[*trackedGPU] {
 	switch {
 	case len(f.gpus) > 0:
 		return f.namedGPUs(s)
@@ -132,7 +132,7 @@ func (f *filter) selectEntries(s *State) iter.Seq[*trackedGPU] {
 	}
 	return func(yield func(*trackedGPU) bool) {
 		for h := range s.hosts.all() {
-			if f.matchesHost(h.ID) && !yieldAll(h.entries, yield) {
+			if h.lastChanged > after && f.matchesHost(h.ID) && !yieldAll(h.entries, yield) {
 				return
 			}
 		}

@@ -169,6 +169,14 @@ func (g *group) publishSnapshot(s *State, now time.Time) {
 	}
 }
 
+// refreshSnapshot moves the snapshot of a group without changes to a newer State, so that the older one can be released.
+func (g *group) refreshSnapshot(s *State) {
+	if g.current.Load().state != s {
+		g.current.Store(g.snapshotForJoin(s))
+		g.joinSnapshot = nil
+	}
+}
+
 // snapshotForJoin returns the snapshot that subscriptions which join at s share.
 func (g *group) snapshotForJoin(s *State) *groupSnapshot {
 	if now := g.current.Load(); now.state == s {
@@ -176,6 +184,9 @@ func (g *group) snapshotForJoin(s *State) *groupSnapshot {
 	}
 	if g.joinSnapshot == nil || g.joinSnapshot.state != s {
 		g.joinSnapshot = newGroupSnapshot(s, g.filter)
+		if !g.dirty {
+			g.joinSnapshot.quietSince = g.current.Load().quietSince
+		}
 	}
 	return g.joinSnapshot
 }

@@ -26,28 +26,44 @@ func (s *State) readerPosition() position { return position{len(s.generationSwit
 
 // groupSnapshot is the view of one State that a group reads. Readers at the same position share one Message.
 type groupSnapshot struct {
-	state  *State
-	filter *filter
+	state      *State
+	filter     *filter
+	quietSince position // LatestMode: nothing that the filter selects changed after it
 
 	mu       sync.Mutex
-	updates  map[position]func() *Message // each builds its Message once
-	snapshot func() []*Message
+	updates  map[position]func() *Message // each builds its Message once; nil until there is one
+	snapshot func() []*Message            // nil until requested
 }
 
 func newGroupSnapshot(s *State, f *filter) *groupSnapshot {
-	e := &groupSnapshot{state: s, filter: f, updates: make(map[position]func() *Message, 1)}
-	e.snapshot = sync.OnceValue(e.makeSnapshot)
-	return e
+	return &groupSnapshot{state: s, filter: f, quietSince: s.readerPosition()}
 }
 
 // updateSince returns the changes after a position, nil if there are none.
 func (e *groupSnapshot) updateSince(from position) *Message {
+	if !from.isBefore(e.quietSince) {
+		return nil
+	}
 	e.mu.Lock()
 	get, ok := e.updates[from]
 	if !ok {
 		get = sync.OnceValue(func() *Message { return e.makeUpdate(from) })
+		if e.updates == nil {
+			e.updates = make(map[position]func() *Message, 1)
+		}
 		e.updates[from] = get
 	}
+	e.mu.Unlock()
+	return get()
+}
+
+// wholeSnapshot returns the snapshot's messages.
+func (e *groupSnapshot) wholeSnapshot() []*Message {
+	e.mu.Lock()
+	if e.snapshot == nil {
+		e.snapshot = sync.OnceValue(e.makeSnapshot)
+	}
+	get := e.snapshot
 	e.mu.Unlock()
 	return get()
 }
@@ -69,7 +85,7 @@ func (e *groupSnapshot) changedAfter(from position) int64 {
 func (e *groupSnapshot) makeUpdate(from position) *Message {
 	s, after := e.state, e.changedAfter(from)
 	var items []Item
-	for entry := range e.filter.selectEntries(s) {
+	for entry := range e.filter.selectEntries(s, after) {
 		items = entry.appendItems(items, e.filter, after)
 	}
 	first := sort.Search(len(s.departures), func(i int) bool { return s.departures[i].at > after })
@@ -78,7 +94,7 @@ func (e *groupSnapshot) makeUpdate(from position) *Message {
 
 func (e *groupSnapshot) makeSnapshot() []*Message {
 	var items []Item
-	for entry := range e.filter.selectEntries(e.state) {
+	for entry := range e.filter.selectEntries(e.state, math.MinInt64) {
 		items = entry.appendItems(items, e.filter, math.MinInt64)
 	}
 	var parts []*Message

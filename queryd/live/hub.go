@@ -38,12 +38,13 @@ type Hub struct {
 	checkRequested wait.Signal   // a caller waits for a position that may be folded already
 	done           chan struct{} // closed when Run returns
 
-	mu       sync.Mutex // held briefly, never during a wait; taken before Subscription.mu
-	groups   groups
-	ring     ring
-	waiting  map[*Subscription]struct{} // subscribed before the first load, or ahead of the State
-	ended    bool
-	failures map[string]error // present errors by activity
+	mu         sync.Mutex // held briefly, never during a wait; taken before Subscription.mu
+	groups     groups
+	heartbeats heartbeats
+	ring       ring
+	waiting    map[*Subscription]struct{} // subscribed before the first load, or ahead of the State
+	ended      bool
+	failures   map[string]error // present errors by activity
 }
 
 // published is a State and a channel that closes when the next one is published.
@@ -67,6 +68,7 @@ func New(cfg Config, src source, log unreader, facts events.Facts, lg *slog.Logg
 		checkRequested: wait.NewSignal(),
 		done:           make(chan struct{}),
 		groups:         newGroups(),
+		heartbeats:     newHeartbeats(cfg.Heartbeat),
 		ring:           ring{max: cfg.Ring, maxBytes: cfg.RingBytes},
 		waiting:        map[*Subscription]struct{}{},
 		failures:       map[string]error{},
@@ -229,26 +231,6 @@ func (h *Hub) publishDueGroups(now time.Time) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.groups.publishDue(h.State(), now)
-}
-
-// sendHeartbeats sends a heartbeat to every subscriber that has started.
-func (h *Hub) sendHeartbeats(now time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := h.State()
-	current := newHeartbeat(s, now)
-	for _, g := range h.groups.all {
-		m := current
-		if g.dirty {
-			m = newHeartbeat(g.current.Load().state, now)
-		} else {
-			g.current.Store(newGroupSnapshot(s, g.filter))
-			g.joinSnapshot = nil
-		}
-		for sub := range g.members {
-			sub.setHeartbeat(m)
-		}
-	}
 }
 
 // endSubscriptions ends every subscription and refuses new ones.

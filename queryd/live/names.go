@@ -89,40 +89,70 @@ func (o slotOwners) slotsOf(g *projections.GPU) (has slots) {
 }
 
 // assignSlots returns the slots of each GPU in merged that is not nil, and adds the GPUs to merged that lost or got a slot
-// with that. A GPU in merged replaces the GPU of prev with its id.
-func assignSlots(prev *State, merged map[events.GPUID]*projections.GPU) map[*projections.GPU]slots {
-	gpus := map[events.HostID][]*projections.GPU{}
-	for id, g := range merged {
-		if g != nil {
-			gpus[g.Host] = append(gpus[g.Host], g)
-		}
-		if old := prev.findTracked(id); old != nil && gpus[old.gpu.Host] == nil {
-			gpus[old.gpu.Host] = []*projections.GPU{}
-		}
-	}
-	assigned := make(map[*projections.GPU]slots, len(merged))
-	owners := slotOwners{byIndex: map[string]*projections.GPU{}, byPCI: map[string]*projections.GPU{}}
-	for id, list := range gpus {
-		host, known := prev.Host(id)
-		if !known {
-			host = &Host{}
-		}
-		for _, e := range host.entries {
-			if _, replaced := merged[e.gpu.ID]; !replaced {
-				list = append(list, e.gpu)
+// with that. A GPU in merged replaces the entry of prev with its id, which is in replaced if there is one.
+func assignSlots(prev *State, merged map[events.GPUID]*projections.GPU) (assigned map[*projections.GPU]slots, replaced map[events.GPUID]*trackedGPU) {
+	hosts := map[events.HostID]*changedHost{}
+	changedAt := func(id events.HostID) *changedHost {
+		h := hosts[id]
+		if h == nil {
+			h = &changedHost{}
+			hosts[id] = h
+			if known, ok := prev.Host(id); ok {
+				h.entries = known.entries
 			}
 		}
-		owners.findOwners(list)
-		for _, g := range list {
+		return h
+	}
+	replaced = make(map[events.GPUID]*trackedGPU, len(merged))
+	for id, g := range merged {
+		var old *trackedGPU
+		if g != nil {
+			h := changedAt(g.Host)
+			h.gpus, old = append(h.gpus, g), h.findEntry(id) // mostly it stays on its host, which has few
+		}
+		if old == nil {
+			if old = prev.findTracked(id); old != nil {
+				changedAt(old.gpu.Host)
+			}
+		}
+		if old != nil {
+			replaced[id] = old
+		}
+	}
+	assigned = make(map[*projections.GPU]slots, len(merged))
+	owners := slotOwners{byIndex: map[string]*projections.GPU{}, byPCI: map[string]*projections.GPU{}}
+	for _, h := range hosts {
+		for _, e := range h.entries {
+			if _, ok := merged[e.gpu.ID]; !ok {
+				h.gpus = append(h.gpus, e.gpu)
+			}
+		}
+		owners.findOwners(h.gpus)
+		for _, g := range h.gpus {
 			assigned[g] = owners.slotsOf(g)
 		}
-		for _, e := range host.entries {
-			if _, replaced := merged[e.gpu.ID]; !replaced && assigned[e.gpu] != e.has {
-				merged[e.gpu.ID] = e.gpu
+		for _, e := range h.entries {
+			if _, ok := merged[e.gpu.ID]; !ok && assigned[e.gpu] != e.has {
+				merged[e.gpu.ID], replaced[e.gpu.ID] = e.gpu, e
 			}
 		}
 	}
-	return assigned
+	return assigned, replaced
+}
+
+// changedHost is a host some of whose GPUs change.
+type changedHost struct {
+	entries []*trackedGPU      // before the change, sorted by orderTracked
+	gpus    []*projections.GPU // after it
+}
+
+// findEntry returns the entry of a GPU, nil if there is none.
+func (h *changedHost) findEntry(id events.GPUID) *trackedGPU {
+	at, ok := slices.BinarySearchFunc(h.entries, id, func(e *trackedGPU, id events.GPUID) int { return cmp.Compare(e.gpu.ID, id) })
+	if !ok {
+		return nil
+	}
+	return h.entries[at]
 }
 
 // NamedGPUs returns the GPUs that a filter selects by a name: the GPU of that name (GPU), and by a UUID also the GPUs of other

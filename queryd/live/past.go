@@ -11,6 +11,7 @@ func (s *State) WithHosts(hosts []projections.Stored) *State {
 	v := newView(events.Facts{Epoch: s.at.Epoch, Cluster: s.at.Cluster}, s.generation)
 	v.applyBatch(projections.Batch{At: s.at, Hosts: hosts}, s.asOf)
 	past := v.state
-	past.streamPosition, past.partitionsFolded, past.generationSwitches = s.streamPosition, s.partitionsFolded, s.generationSwitches
+	past.streamPosition, past.generationSwitches = s.streamPosition, s.generationSwitches
+	past.partitionsFolded, past.hotFrom = s.partitionsFolded, s.hotFrom
 	return past
 }

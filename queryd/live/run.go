@@ -45,7 +45,7 @@ type runner struct {
 }
 
 func (r *runner) runLoop(ctx context.Context, active <-chan projections.ActiveGeneration) {
-	beat := time.NewTicker(r.hub.cfg.Heartbeat)
+	beat := time.NewTicker(r.hub.heartbeats.tick(r.hub.cfg.Heartbeat))
 	defer beat.Stop()
 	due := time.NewTimer(time.Hour)
 	defer due.Stop()

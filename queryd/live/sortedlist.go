@@ -12,7 +12,7 @@ const maxChunk = 512
 
 // sortedList is a sorted list that shares most of its memory with the list that it was made from: a change of a few elements
 // copies their chunks alone. Immutable; the zero sortedList is empty.
-type sortedList[T any] struct {
+type sortedList[T comparable] struct {
 	chunks [][]T // none is empty
 	length int
 	flat   func() []T // nil for an empty list
@@ -51,12 +51,12 @@ func (l sortedList[T]) splice(gone, fresh []T, order func(a, b T) int) sortedLis
 }
 
 // countUpToElement returns the number of chunks that begin with an element or one before it.
-func countUpToElement[T any](chunks [][]T, element T, order func(a, b T) int) int {
+func countUpToElement[T comparable](chunks [][]T, element T, order func(a, b T) int) int {
 	return sort.Search(len(chunks), func(i int) bool { return order(chunks[i][0], element) > 0 })
 }
 
 // appendChunks appends elements as chunks, to the last one if they fit together well.
-func appendChunks[T any](chunks [][]T, elements []T) [][]T {
+func appendChunks[T comparable](chunks [][]T, elements []T) [][]T {
 	if n := len(chunks); n > 0 && len(chunks[n-1])+len(elements) <= maxChunk/2 {
 		chunks[n-1] = slices.Concat(chunks[n-1], elements)
 		return chunks
@@ -70,7 +70,7 @@ func appendChunks[T any](chunks [][]T, elements []T) [][]T {
 	return slices.AppendSeq(chunks, slices.Chunk(elements, maxChunk/2))
 }
 
-func newSortedList[T any](chunks [][]T) sortedList[T] {
+func newSortedList[T comparable](chunks [][]T) sortedList[T] {
 	l := sortedList[T]{chunks: chunks}
 	for _, chunk := range chunks {
 		l.length += len(chunk)
@@ -82,7 +82,7 @@ func newSortedList[T any](chunks [][]T) sortedList[T] {
 }
 
 // findIn returns the element of a list that is equal to a key.
-func findIn[T, K any](l sortedList[T], key K, compare func(T, K) int) (found T, ok bool) {
+func findIn[T comparable, K any](l sortedList[T], key K, compare func(T, K) int) (found T, ok bool) {
 	at := sort.Search(len(l.chunks), func(i int) bool { return compare(l.chunks[i][0], key) > 0 })
 	if at == 0 {
 		return found, false
@@ -92,6 +92,29 @@ func findIn[T, K any](l sortedList[T], key K, compare func(T, K) int) (found T, 
 		return found, false
 	}
 	return chunk[at], true
+}
+
+// countWhile returns the number of elements for which holds returns true, which come before all others.
+func countWhile[T comparable](l sortedList[T], holds func(T) bool) (n int) {
+	at := sort.Search(len(l.chunks), func(i int) bool { return !holds(l.chunks[i][0]) })
+	if at == 0 {
+		return 0
+	}
+	for _, chunk := range l.chunks[:at-1] {
+		n += len(chunk)
+	}
+	last := l.chunks[at-1]
+	return n + sort.Search(len(last), func(i int) bool { return !holds(last[i]) })
+}
+
+// firstNotBefore returns the first element for which isBefore returns false.
+func firstNotBefore[T comparable](l sortedList[T], isBefore func(T) bool) (found T, ok bool) {
+	at := sort.Search(len(l.chunks), func(i int) bool { c := l.chunks[i]; return !isBefore(c[len(c)-1]) })
+	if at == len(l.chunks) {
+		return found, false
+	}
+	chunk := l.chunks[at]
+	return chunk[sort.Search(len(chunk), func(i int) bool { return !isBefore(chunk[i]) })], true
 }
 
 // all yields the elements in order.
@@ -116,26 +139,33 @@ func (l sortedList[T]) slice() []T {
 }
 
 // spliceSorted returns sorted without the elements of gone and with the elements of fresh. All three are sorted by
-// order, every element of gone is in sorted, and sorted stays as it is. It costs a few comparisons per edit and one
-// copy.
-func spliceSorted[T any](sorted, gone, fresh []T, order func(a, b T) int) []T {
+// order, and sorted stays as it is. It costs one pass and, for each element of fresh that
+// replaces none, a few comparisons: looking at an element costs more than passing over many.
+func spliceSorted[T comparable](sorted, gone, fresh []T, order func(a, b T) int) []T {
 	if len(gone) == 0 && len(fresh) == 0 {
 		return sorted
 	}
 	out := make([]T, 0, max(0, len(sorted)-len(gone))+len(fresh))
 	for len(gone) > 0 || len(fresh) > 0 {
-		if len(fresh) == 0 || len(gone) > 0 && order(gone[0], fresh[0]) <= 0 {
-			at, found := slices.BinarySearchFunc(sorted, gone[0], order)
-			out = append(out, sorted[:at]...)
-			if found {
-				at++
-			}
-			sorted, gone = sorted[at:], gone[1:]
+		which := -1 // gone comes first
+		if len(gone) == 0 {
+			which = 1
+		} else if len(fresh) > 0 {
+			which = order(gone[0], fresh[0])
+		}
+		if which > 0 {
+			at, _ := slices.BinarySearchFunc(sorted, fresh[0], order)
+			out = append(append(out, sorted[:at]...), fresh[0])
+			sorted, fresh = sorted[at:], fresh[1:]
 			continue
 		}
-		at, _ := slices.BinarySearchFunc(sorted, fresh[0], order)
-		out = append(append(out, sorted[:at]...), fresh[0])
-		sorted, fresh = sorted[at:], fresh[1:]
+		if at := slices.Index(sorted, gone[0]); at >= 0 {
+			out, sorted = append(out, sorted[:at]...), sorted[at+1:]
+			if which == 0 {
+				out, fresh = append(out, fresh[0]), fresh[1:]
+			}
+		}
+		gone = gone[1:]
 	}
 	return append(out, sorted...)
 }

@@ -47,7 +47,7 @@ func (s *Subscription) restartFrom(e *groupSnapshot, reason string) {
 	if reason != "" {
 		s.pending = append(s.pending, &Message{Kind: Reset, At: e.state.at, Folded: e.state.folded, Reason: reason})
 	}
-	s.pending = append(s.pending, e.snapshot()...) // a copy: the group's own list is shared
+	s.pending = append(s.pending, e.wholeSnapshot()...) // a copy: the group's own list is shared
 	s.synced = &Message{Kind: Synced, Token: e.state.token, At: e.state.at, Folded: e.state.folded}
 	s.at = e.state.readerPosition()
 }

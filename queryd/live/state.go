@@ -20,10 +20,12 @@ type State struct {
 	entries sortedList[*trackedGPU]      // the same, by orderTracked
 	hosts   sortedList[*Host]            // by orderHost
 	shown   sortedList[*Host]            // the same, without the ones that left
+	totals  fleetTotals                  // of these
 
 	unreadable []projections.Unreadable // stored values that are missing above, sorted by key
 
-	partitionsFolded []events.Revision // by partition: log position up to which it is folded
+	partitionsFolded []events.Revision    // by partition: log position up to which it is folded
+	hotFrom          []projections.Window // by partition: as HotFrom
 
 	generationSwitches []int64     // position at which each generation served by this process started; later changes are known exactly
 	departures         []departure // recent departures, ascending by position
@@ -82,6 +84,15 @@ func (s *State) Token() Token { return s.token }
 
 // Folded returns the log position up to which every partition is folded into the stored models.
 func (s *State) Folded() events.Revision { return s.folded }
+
+// HotFrom returns the first window of a partition whose stored series were all in etcd at the state's position: none of them may be
+// missing there, and few of the windows before it are there.
+func (s *State) HotFrom(p events.Partition) projections.Window {
+	if int(p) >= len(s.hotFrom) {
+		return 0
+	}
+	return s.hotFrom[p]
+}
 
 // GPUs returns all GPUs, sorted by host, index as a number, id.
 func (s *State) GPUs() []*projections.GPU { return s.gpus.slice() }
@@ -169,7 +180,8 @@ type Host struct {
 	LastSeen  events.Timestamp
 	FirstSeen events.Timestamp
 
-	entries []*trackedGPU // beside GPUs, sorted by orderTracked
+	entries     []*trackedGPU // beside GPUs, sorted by orderTracked
+	lastChanged int64         // the newest lastChanged of entries
 }
 
 // isShown reports whether the host has readings whose time has come, or its live model could not be read.

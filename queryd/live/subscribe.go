@@ -37,6 +37,10 @@ type Options struct {
 	// Wake is set whenever Poll may have something. Several subscriptions of one reader may share a signal: it then
 	// calls Poll on each and never Next. The zero value stands for a signal of the subscription's own.
 	Wake wait.Signal
+
+	// Phase decides when in the pause between heartbeats the subscription receives its own. Several subscriptions of one reader
+	// share the phase of the first one (Subscription.Phase). Zero stands for a new phase.
+	Phase int
 }
 
 // Subscribe starts a subscription; the caller closes it. The error names the bad option. A subscription starts after
@@ -52,7 +56,7 @@ func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 	if err != nil {
 		return nil, err
 	}
-	sub := &Subscription{hub: h, filter: f, mode: mode, period: period, snapshot: o.Snapshot, from: o.From, wake: o.Wake}
+	sub := &Subscription{hub: h, filter: f, mode: mode, period: period, snapshot: o.Snapshot, from: o.From, wake: o.Wake, phase: max(o.Phase, 0)}
 	if sub.wake == (wait.Signal{}) {
 		sub.wake = wait.NewSignal()
 	}
@@ -60,6 +64,9 @@ func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 	defer h.mu.Unlock()
 	if h.ended {
 		return nil, ErrClosed
+	}
+	if sub.phase == 0 {
+		sub.phase = h.heartbeats.newPhase()
 	}
 	h.metrics.subscribers.WithLabelValues(string(mode)).Inc()
 	if s := h.State(); s.isLoaded() && !sub.resumesAhead(s) {
@@ -90,6 +97,7 @@ func (o Options) framePeriod(mode Mode) (time.Duration, error) {
 func (h *Hub) joinGroup(sub *Subscription, s *State) {
 	g := h.groups.groupFor(sub.filter, sub.mode, sub.period, s)
 	g.members[sub] = struct{}{}
+	h.heartbeats.addSubscription(sub)
 	start := h.resolveStart(sub, s)
 	start.base = g.snapshotForJoin(s)
 	if start.reason != "" {
@@ -137,6 +145,7 @@ func (h *Hub) removeSubscription(sub *Subscription) {
 	if g != nil {
 		_, member = g.members[sub]
 		delete(g.members, sub)
+		h.heartbeats.removeSubscription(sub)
 		if member && len(g.members) == 0 {
 			h.groups.removeGroup(g)
 		}

@@ -19,6 +19,7 @@ type Subscription struct {
 	snapshot bool
 	from     Token
 	wake     wait.Signal
+	phase    int // of its heartbeats
 
 	group atomic.Pointer[group] // set when the subscription starts
 
@@ -54,6 +55,9 @@ func (s *Subscription) Next(ctx context.Context) (*Message, error) {
 		}
 	}
 }
+
+// Phase returns the phase of the subscription's heartbeats (Options.Phase).
+func (s *Subscription) Phase() int { return s.phase }
 
 // Close ends the subscription; Next returns ErrClosed.
 func (s *Subscription) Close() {

@@ -10,6 +10,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/wait"
+	"telemetry-pipeline/projections"
 )
 
 // unreader finds the partitions with events that are not folded (eventlog.Log). A partition without events saves no
@@ -114,6 +115,15 @@ func (v *view) partitionsFolded() []events.Revision {
 		o := v.offsets[events.Partition(p)]
 		all[p] = events.Revision{Epoch: v.facts.Epoch, Cluster: v.facts.Cluster,
 			Number: max(min(v.offsetNumber(o.Live), v.offsetNumber(o.Series)), v.caughtUpTo[events.Partition(p)])}
+	}
+	return all
+}
+
+// hotFrom returns Offsets.HotFrom of each partition.
+func (v *view) hotFrom() []projections.Window {
+	all := make([]projections.Window, v.facts.Partitions)
+	for p := range all {
+		all[p] = v.offsets[events.Partition(p)].HotFrom
 	}
 	return all
 }

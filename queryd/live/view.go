@@ -3,6 +3,7 @@ package live
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -223,9 +224,9 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 		at = prev.at // a position never goes back
 	}
 	d := difference{at: at.Number, hosts: hosts}
-	has := assignSlots(prev, merged)
+	has, replaced := assignSlots(prev, merged)
 	for id, gpu := range merged {
-		d.addGPU(prev.findTracked(id), namedGPU{gpu, has[gpu]})
+		d.addGPU(replaced[id], namedGPU{gpu, has[gpu]})
 	}
 	d.sortLists()
 	if prev.isLoaded() { // else it has no readers
@@ -233,7 +234,7 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 	}
 	next := *prev
 	next.asOf, next.unreadable = now, v.listUnreadable()
-	next.partitionsFolded = v.partitionsFolded()
+	next.partitionsFolded, next.hotFrom = v.partitionsFolded(), v.hotFrom()
 	next.streamPosition = streamPosition{at: at, token: tokenOf(prev.generation, at), folded: lowestRevision(next.partitionsFolded, prev.folded)}
 	next.gpus = prev.gpus.splice(gpusOf(d.removed, orderGPU), gpusOf(d.added, orderGPU), orderGPU)
 	next.entries = prev.entries.splice(d.removed, d.added, orderTracked)
@@ -258,7 +259,7 @@ func (s *State) keepDepartures(gone []departure) {
 	s.departures = append(s.departures, gone...) // earlier States see no further than their own length
 }
 
-// updateHosts sets the sorted hosts of next, with new views of the hosts in the difference.
+// updateHosts sets the sorted hosts of next and their totals, with new views of the hosts in the difference.
 func (v *view) updateHosts(prev *State, d *difference, next *State) {
 	byHost := map[events.HostID][]*trackedGPU{}
 	for _, e := range d.added {
@@ -280,9 +281,10 @@ func (v *view) updateHosts(prev *State, d *difference, next *State) {
 	left := func(h *Host) bool { return !h.isShown() }
 	if prev.shown.length == prev.hosts.length && !slices.ContainsFunc(fresh, left) { // mostly: no host left
 		next.shown = next.hosts
-		return
+	} else {
+		next.shown = prev.shown.splice(slices.DeleteFunc(slices.Clone(gone), left), slices.DeleteFunc(slices.Clone(fresh), left), orderHost)
 	}
-	next.shown = prev.shown.splice(slices.DeleteFunc(gone, left), slices.DeleteFunc(fresh, left), orderHost)
+	updateTotals(prev, next, gone, fresh)
 }
 
 // hostView returns the view of a host that follows old (nil: none): its entries without gone and with fresh.
@@ -298,6 +300,10 @@ func (m *hostModel) hostView(old *Host, gone, fresh []*trackedGPU) *Host {
 		}
 	}
 	slices.SortFunc(h.entries, orderTracked)
+	h.lastChanged = math.MinInt64
+	for _, e := range h.entries {
+		h.lastChanged = max(h.lastChanged, e.lastChanged)
+	}
 	h.GPUs = gpusOf(h.entries, orderGPU)
 	return h
 }

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-
-	"telemetry-pipeline/projections"
 )
 
 // condition is the answer of /health and /ready.
@@ -79,17 +77,9 @@ func (s *Server) serveStatus(c *fiber.Ctx) error {
 		Service: "queryd", Version: buildVersion(), Go: runtime.Version(), Status: now.Status, Reason: now.Reason,
 		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
 		Generation: string(view.Generation()), Position: view.At().String(), Folded: view.Folded().String(), AsOf: now.AsOf,
-		Hosts: len(view.Hosts()), GPUs: countGPUs(view.GPUs()), Quarantined: s.countQuarantined(),
+		Hosts: view.CountHosts(), GPUs: view.Totals(0).GPUs, Quarantined: s.countQuarantined(),
 		GraphQL: !s.cfg.NoGraphQL, WebSocket: !s.cfg.NoWebSocket, CORS: !s.cfg.NoCORS,
 	}, 1})
-}
-
-// countGPUs returns the number of GPUs, each counted once, as /api/v1/cluster does.
-func countGPUs(gpus []*projections.GPU) (n int) {
-	for range projections.Distinct(gpus) {
-		n++
-	}
-	return n
 }
 
 // quarantineTimeout bounds the time for counting the quarantine.

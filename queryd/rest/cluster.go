@@ -6,6 +6,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
 )
 
 // serveCluster answers GET /api/v1/cluster: the fleet in one object, and how current it is.
@@ -20,11 +21,11 @@ func (a *API) serveCluster(c *fiber.Ctx) error {
 	}
 	w := a.beginAnswerAt(s, 2048)
 	w.Open('{')
-	w.Whole("host_count", int64(len(s.Hosts())))
-	w.writeHostCounts(s.Hosts(), s.now)
-	w.writeTotals(projections.Sum(s.GPUs(), s.hostSeen, s.now))
-	w.writeCounts("models", "model_name", s.GPUs(), func(g *projections.GPU) string { return g.Identity.Model })
-	w.writeCounts("drivers", "driver_version", s.GPUs(), func(g *projections.GPU) string { return g.Identity.Driver })
+	w.Whole("host_count", int64(s.CountHosts()))
+	w.writeHostCounts(s.HostStatuses(s.now))
+	w.writeTotals(s.Totals(s.now))
+	w.writeNames("models", "model_name", s.Models())
+	w.writeNames("drivers", "driver_version", s.Drivers())
 	w.Text("generation", string(s.Generation()))
 	w.Text("position", s.At().String())
 	w.Text("folded", s.Folded().String())
@@ -33,4 +34,25 @@ func (a *API) serveCluster(c *fiber.Ctx) error {
 	w.Float("lag_seconds", &lag)
 	w.Close('}')
 	return w.finishAnswer(c, 1)
+}
+
+// writeHostCounts writes the number of hosts for each status.
+func (w *writer) writeHostCounts(active, stale int) {
+	w.Key("host_status")
+	w.Open('{')
+	w.Whole(string(projections.Active), int64(active))
+	w.Whole(string(projections.Stale), int64(stale))
+	w.Close('}')
+}
+
+// writeNames writes the number of GPUs for each name, each GPU counted once.
+func (w *writer) writeNames(list, member string, counts []live.NameCount) {
+	w.Key(list)
+	w.Open('[')
+	for _, n := range counts {
+		if n.GPUs > 0 {
+			w.writeCount(member, n.Name, n.GPUs)
+		}
+	}
+	w.Close(']')
 }

@@ -148,15 +148,7 @@ func (a *API) writePart(w *writer, g *projections.GPU, part *projections.Part) {
 
 // gpuStatus returns a GPU's status.
 func (m *timedView) gpuStatus(g *projections.GPU) projections.Status {
-	return projections.StatusOf(g.LastSeen, m.hostSeen(g.Host), m.now)
-}
-
-// hostSeen returns the record time at which a host was last seen, or 0.
-func (m *timedView) hostSeen(id events.HostID) events.Timestamp {
-	if host, ok := m.Host(id); ok {
-		return host.LastSeen
-	}
-	return 0
+	return projections.StatusOf(g.LastSeen, m.HostSeen(g.Host), m.now)
 }
 
 // parseStatuses parses the parameter status.

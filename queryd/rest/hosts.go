@@ -38,7 +38,7 @@ func (a *API) serveHosts(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	w := a.beginAnswerAt(s, hostSize*len(s.Hosts()))
+	w := a.beginAnswerAt(s, hostSize*s.CountHosts())
 	w.Open('[')
 	count, total, now := 0, 0, s.now
 	for _, host := range s.Hosts() {
@@ -138,12 +138,16 @@ func (w *writer) writeCounts(list, member string, gpus []*projections.GPU, of fu
 	w.Key(list)
 	w.Open('[')
 	for _, v := range slices.Sorted(maps.Keys(count)) {
-		w.Open('{')
-		w.Text(member, v)
-		w.Whole("gpus", int64(count[v]))
-		w.Close('}')
+		w.writeCount(member, v, count[v])
 	}
 	w.Close(']')
+}
+
+func (w *writer) writeCount(member, name string, gpus int) {
+	w.Open('{')
+	w.Text(member, name)
+	w.Whole("gpus", int64(gpus))
+	w.Close('}')
 }
 
 // findHost returns the host in the path.
@@ -156,17 +160,4 @@ func findHost(c *fiber.Ctx, s *timedView) (*live.Host, error) {
 		return host, nil
 	}
 	return nil, &Error{Status: http.StatusNotFound, Code: UnknownHost, Text: fmt.Sprintf("no host %q%s; see /api/v1/hosts", id, s.asOfSuffix())}
-}
-
-// writeHostCounts writes the number of hosts for each status.
-func (w *writer) writeHostCounts(hosts []*live.Host, now events.Timestamp) {
-	count := make(map[projections.Status]int64)
-	for _, host := range hosts {
-		count[hostStatus(host, now)]++
-	}
-	w.Key("host_status")
-	w.Open('{')
-	w.Whole(string(projections.Active), count[projections.Active])
-	w.Whole(string(projections.Stale), count[projections.Stale])
-	w.Close('}')
 }

@@ -49,6 +49,8 @@ type conn struct {
 	cancel   context.CancelCauseFunc
 	tasks    chan func() // for the writer to run
 	wake     wait.Signal // streams may have something
+	frame    []byte      // the writer's, for the next frame
+	sent     sentCounters
 
 	mu     sync.Mutex // guards the read deadline
 	closed bool       // the close frame is sent: only linger remains
@@ -56,7 +58,7 @@ type conn struct {
 
 func newConn(s *Server, ws *websocket.Conn, protocol, ip string) *conn {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &conn{server: s, ws: ws, protocol: protocol, ip: ip, ctx: ctx, cancel: cancel, tasks: make(chan func()), wake: wait.NewSignal()}
+	return &conn{server: s, ws: ws, protocol: protocol, ip: ip, ctx: ctx, cancel: cancel, tasks: make(chan func()), wake: wait.NewSignal(), sent: s.metrics.sentCounters(protocol)}
 }
 
 // serveConn runs a connection to its end.

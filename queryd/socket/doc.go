@@ -39,7 +39,8 @@
 //
 // An item is {"gpu":…,"host":…,"part":…,"ts":…,"m":{metric:number},"absent":{metric:reason}}; part and absent are
 // present only if they are not empty. A rev is a token for from; an empty rev names no position (a part of a
-// snapshot). del is applied before items. Values are absolute and come at least once, in order per GPU. Clients
+// snapshot). A connection receives an hb in each interval of heartbeatMs, at a time of its own in it, the first one after half
+// an interval. del is applied before items. Values are absolute and come at least once, in order per GPU. Clients
 // ignore unknown fields and types.
 //
 // # graphql-transport-ws

@@ -17,6 +17,7 @@ type liveSession struct {
 	streams    []*stream
 	turn       int  // index of the stream served last
 	subscribed bool // there was a sub
+	phase      int  // of the streams' heartbeats; 0 before the first one
 	ops        tokenBucket
 }
 
@@ -107,6 +108,7 @@ func (s *liveSession) openStream(req liveRequest) {
 		Snapshot: req.Snapshot == nil || *req.Snapshot,
 		From:     live.Token(req.From),
 		Wake:     c.wake,
+		Phase:    s.phase,
 	})
 	switch {
 	case errors.Is(err, live.ErrClosed):
@@ -114,6 +116,7 @@ func (s *liveSession) openStream(req liveRequest) {
 	case err != nil:
 		c.sendText(errFrame(req.ID, "bad_option", strings.TrimPrefix(err.Error(), "subscribing: ")))
 	default:
+		s.phase = sub.Phase()
 		s.streams = append(s.streams, &stream{id: req.ID, from: live.Token(req.From), sub: sub})
 		s.conn.wake.Set()
 	}
@@ -222,7 +225,7 @@ func (s *liveSession) writeHeartbeat() {
 	for _, st := range s.streams {
 		st.heartbeat = nil
 	}
-	s.conn.sendText(heartbeatFrame(oldest))
+	s.conn.sendText(oldest.Encoded(liveProtocol, heartbeatFrame))
 }
 
 // sayGoodbye sends the time after which the client should reconnect.

@@ -15,13 +15,19 @@ import (
 // sendFrame writes a stream's message. The part behind the id is encoded once for all clients of the message.
 func sendFrame(c *conn, id string, m *live.Message) {
 	body := m.Encoded(liveProtocol, encodeBody)
-	frame := make([]byte, 0, 32+len(id)+len(body))
-	frame = append(frame, `{"t":"`...)
+	frame := append(c.frame[:0], `{"t":"`...)
 	frame = append(frame, m.Kind...)
 	frame = append(frame, `","id":`...)
 	frame = appendText(frame, id)
-	c.sendText(append(frame, body...))
+	frame = append(frame, body...)
+	c.sendText(frame)
+	if c.frame = nil; cap(frame) <= maxKeptFrame {
+		c.frame = frame
+	}
 }
+
+// maxKeptFrame bounds the memory that a connection keeps for its next frame. Most updates are of a few GPUs.
+const maxKeptFrame = 1 << 10
 
 // encodeBody returns the part of a message that is the same for every client.
 func encodeBody(m *live.Message) []byte {

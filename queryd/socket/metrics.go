@@ -36,3 +36,10 @@ func (s *Server) Metrics(reg prometheus.Registerer) error {
 	}
 	return nil
 }
+
+// sentCounters counts the messages of one protocol that are sent.
+type sentCounters struct{ messages, bytes prometheus.Counter }
+
+func (m *metrics) sentCounters(protocol string) sentCounters {
+	return sentCounters{m.messages.WithLabelValues(protocol, "out"), m.bytes.WithLabelValues(protocol)}
+}

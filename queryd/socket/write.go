@@ -3,6 +3,7 @@ package socket
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
@@ -24,7 +25,7 @@ func (c *conn) runWriter(sess session) {
 
 // serveStreams writes the streams' messages until the connection's context ends.
 func (c *conn) serveStreams(sess session) {
-	ping := time.NewTicker(c.server.cfg.Ping)
+	ping := time.NewTimer(rand.N(c.server.cfg.Ping)) // clients that came together are not pinged together
 	defer ping.Stop()
 	within, late := sess.startSession()
 	patience := time.NewTimer(within)
@@ -44,6 +45,7 @@ func (c *conn) serveStreams(sess session) {
 				more = nil
 			}
 		case <-ping.C:
+			ping.Reset(c.server.cfg.Ping)
 			if err := c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.server.cfg.WriteTimeout)); err != nil {
 				c.cancel(errStuck)
 			}
@@ -82,8 +84,8 @@ func (c *conn) sendText(text []byte) {
 		c.cancel(errStuck)
 		return
 	}
-	c.server.metrics.messages.WithLabelValues(c.protocol, "out").Inc()
-	c.server.metrics.bytes.WithLabelValues(c.protocol).Add(float64(len(text)))
+	c.sent.messages.Inc()
+	c.sent.bytes.Add(float64(len(text)))
 }
 
 // cutOff ends the connection without a close frame.

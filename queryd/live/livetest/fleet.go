@@ -30,7 +30,10 @@ type Reading struct {
 	At       events.Timestamp
 	Appended events.Timestamp // when its event was appended; 0: not known
 	Value    int64
+	Exponent int16         // of Value, as events.Number has it
 	Absent   events.Reason // set: the reading has no value
+	Model    string
+	Driver   string
 	Labels   []events.Label
 }
 
@@ -42,9 +45,9 @@ func (f *Fleet) Report(readings ...Reading) projections.Stored {
 	}
 	h := f.hosts[host]
 	for _, r := range readings {
-		ev := events.Event{Host: host, AppendedAt: r.Appended, Identities: []events.Identity{{UUID: r.UUID, Index: strconv.Itoa(r.Index), Part: r.Part, Labels: r.Labels}}}
+		ev := events.Event{Host: host, AppendedAt: r.Appended, Identities: []events.Identity{{UUID: r.UUID, Index: strconv.Itoa(r.Index), Part: r.Part, Model: r.Model, Driver: r.Driver, Labels: r.Labels}}}
 		column := events.Column{Metric: r.Metric, Source: r.Metric}
-		value := events.Value{Number: events.Int(r.Value)}
+		value := events.Value{Number: events.NumberOf(r.Value, r.Exponent)}
 		if r.Absent != events.Present {
 			value = events.Value{Absent: r.Absent, Raw: "N/A"}
 		}

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sort"
 	"sync"
 
 	"telemetry-pipeline/events"
@@ -258,10 +259,9 @@ func (s *Source) nextBatch(g projections.Generation, after, breaks int64) (proje
 	case after < from.compacted:
 		return projections.Batch{}, false, nil, events.ErrCompacted
 	}
-	for _, b := range from.changes {
-		if b.At.Number > after {
-			return b, true, nil, nil
-		}
+	next := sort.Search(len(from.changes), func(i int) bool { return from.changes[i].At.Number > after })
+	if next < len(from.changes) {
+		return from.changes[next], true, nil, nil
 	}
 	return projections.Batch{}, false, s.changed, nil
 }

@@ -41,7 +41,7 @@ events/goldentest:
 events/eventstest/model:
 projections:          events
 projections/projectionstest: events projections
-projections/snapshot: events events/eventlog projections events/etcd events/wait
+projections/snapshot: events events/cache events/eventlog projections events/etcd events/wait
 
 ingestd/rows:
 ingestd/dialect:      events events/metric ingestd/rows
@@ -90,11 +90,12 @@ queryd/live:          events events/follow events/wait projections events/filter
 
 queryd/live/livetest: events projections
 queryd/history:       events events/metric events/archive projections queryd/live
+queryd/history/historytest: events projections
 queryd/journal:       events events/filter
 queryd/rest:          events events/metric projections queryd/live queryd/history queryd/journal
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events events/wait projections queryd/live
-queryd/query:         events events/archive events/archive/manifest projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
+queryd/query:         events events/cache events/archive events/archive/manifest projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
 queryd:               queryd/program
 
 queryd/program:       deploy/daemon events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe

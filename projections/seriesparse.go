@@ -15,28 +15,87 @@ func ParseHostWindow(src []byte) (HostWindow, error) {
 // ParseHostWindowOf is ParseHostWindow for the columns for which keep returns true. The others are skipped, which
 // costs a small part of reading them.
 func ParseHostWindowOf(src []byte, keep func(e events.Entity, metric string) bool) (HostWindow, error) {
+	s, err := OpenHostWindow(src)
+	if err != nil {
+		return HostWindow{}, err
+	}
+	return s.Columns(keep)
+}
+
+// StoredWindow is a window in its stored form, which decodes only the columns that are asked for. Safe for concurrent use.
+type StoredWindow struct {
+	src        []byte
+	names      []string
+	identities []WindowIdentity
+	columns    []storedColumn
+	bytes      int
+}
+
+// storedColumn is a column of which the samples are not decoded.
+type storedColumn struct {
+	Column     // with Times alone
+	at     int // its samples in the source
+}
+
+// OpenHostWindow parses a model of AppendHostWindow but for the samples of its columns, which Columns decodes. The window
+// refers to src, which must not be changed.
+func OpenHostWindow(src []byte) (*StoredWindow, error) {
 	r := reader{src: src}
 	r.checkForm(seriesForm)
-	p := seriesParser{reader: &r, keep: keep, names: r.readNames(), ticks: r.readTicks()}
+	p := seriesParser{reader: &r, names: r.readNames(), ticks: r.readTicks()}
 	p.parseVectors()
 	p.parseShapes()
 	p.parseIdentities()
 	p.parseGroups()
-	columns := p.parseColumns()
+	s := &StoredWindow{src: src, names: p.names, identities: p.identities, columns: p.findColumns(len(src))}
 	if err := r.finishModel("series"); err != nil {
-		return HostWindow{}, err
+		return nil, err
 	}
-	s := HostWindow{Columns: columns, Identities: p.identities}
-	if len(columns) < p.columns {
-		whole := HostWindow{Identities: p.identities}
-		s = whole.With(columns)
+	s.bytes = len(src) + 16*len(p.names) + 320*len(s.identities) + 144*len(s.columns)
+	for _, times := range p.vectors {
+		s.bytes += 8 * len(times)
 	}
 	return s, nil
 }
 
+// Bytes returns about how many bytes of memory the window takes, with its source.
+func (s *StoredWindow) Bytes() int { return s.bytes }
+
+// Columns returns the columns for which keep returns true. Windows of several calls share memory.
+func (s *StoredWindow) Columns(keep func(e events.Entity, metric string) bool) (HostWindow, error) {
+	var kept []storedColumn
+	rows := 0
+	for i := range s.columns {
+		if c := &s.columns[i]; keep(c.Entity, c.Metric) {
+			kept, rows = append(kept, *c), rows+len(c.Times)
+		}
+	}
+	if len(kept) == 0 && len(s.columns) > 0 {
+		return HostWindow{}, nil
+	}
+	r := reader{src: s.src}
+	columns, room := make([]Column, len(kept)), make([]int64, rows)
+	for i := range kept {
+		c, n := &kept[i], len(kept[i].Times)
+		r.src = s.src[c.at:]
+		columns[i] = c.Column
+		columns[i].Samples = r.readSamples(s.names, c.Times, room[:n:n])
+		room = room[n:]
+	}
+	r.src = nil
+	if err := r.finishModel("series"); err != nil {
+		return HostWindow{}, err
+	}
+	whole := HostWindow{Identities: s.identities}
+	if len(columns) == len(s.columns) {
+		whole.Columns = columns
+		return whole, nil
+	}
+	return whole.With(columns), nil
+}
+
 type seriesParser struct {
 	*reader
-	keep    func(events.Entity, string) bool
 	names   []string
 	ticks   ticks
 	vectors [][]events.Timestamp
@@ -45,7 +104,6 @@ type seriesParser struct {
 
 	identities []WindowIdentity
 	labels     room[events.Label]
-	columns    int // in all
 }
 
 type shapeColumn struct {
@@ -145,54 +203,40 @@ func (p *seriesParser) parseGroups() {
 	}
 }
 
-// parseColumns allocates memory for the kept columns once it has checked that the source is long enough for all columns:
-// a row takes a byte, and a column one more.
-func (p *seriesParser) parseColumns() []Column {
-	var all, kept struct{ columns, rows int }
+// findColumns passes over the columns of a source of so many bytes and returns them in order, with the place of their samples.
+// It allocates memory once it has checked that the source is long enough: a row takes a byte, and a column one more.
+func (p *seriesParser) findColumns(size int) []storedColumn {
+	columns, rows := 0, 0
 	for _, g := range p.groups {
 		for _, c := range g.columns {
-			all.columns++
-			all.rows += len(c.times)
-			if p.keep(g.entity, c.metric) {
-				kept.columns++
-				kept.rows += len(c.times)
-			}
-			if all.columns+all.rows > len(p.src) {
+			columns, rows = columns+1, rows+len(c.times)
+			if columns+rows > len(p.src) {
 				p.fail(errShort)
 				return nil
 			}
 		}
 	}
-	p.columns = all.columns
-	columns := make([]Column, 0, kept.columns)
-	room := make([]int64, kept.rows)
+	all := make([]storedColumn, 0, columns)
 	for _, g := range p.groups {
 		for _, c := range g.columns {
 			n := len(c.times)
-			if !p.keep(g.entity, c.metric) {
-				p.skipSamples(p.names, n)
-				continue
-			}
-			columns = append(columns, Column{
-				Entity: g.entity, Metric: c.metric, Source: c.source, Identity: g.identity,
-				Samples: p.readSamples(p.names, c.times[:n:n], room[:n:n]),
-			})
-			room = room[n:]
+			one := storedColumn{at: size - len(p.src)}
+			one.Entity, one.Metric, one.Source, one.Identity, one.Times = g.entity, c.metric, c.source, g.identity, c.times[:n:n]
+			all = append(all, one)
+			p.skipSamples(p.names, n)
 		}
 	}
-	if len(columns) == 0 {
-		return nil
-	}
-	return p.inOrder(columns)
+	return p.inOrder(all)
 }
 
 // inOrder restores the order of columns, which groups of one entity break.
-func (p *seriesParser) inOrder(columns []Column) []Column {
-	if isStrictlyAscending(columns, compareKey) {
+func (p *seriesParser) inOrder(columns []storedColumn) []storedColumn {
+	byKey := func(a, b *storedColumn) int { return compareKey(&a.Column, &b.Column) }
+	if isStrictlyAscending(columns, byKey) {
 		return columns
 	}
-	slices.SortFunc(columns, func(a, b Column) int { return compareKey(&a, &b) })
-	if !isStrictlyAscending(columns, compareKey) {
+	slices.SortFunc(columns, func(a, b storedColumn) int { return byKey(&a, &b) })
+	if !isStrictlyAscending(columns, byKey) {
 		p.fail(errors.New("column is there twice"))
 	}
 	return columns

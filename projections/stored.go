@@ -31,3 +31,39 @@ type Batch struct {
 
 	Unreadable []Unreadable // values that are missing above
 }
+
+// HostWindows names the windows First to Last of a host.
+type HostWindows struct {
+	Host        events.HostID
+	Partition   events.Partition
+	First, Last Window
+}
+
+// ChunkQuery asks for the stored chunks of windows.
+type ChunkQuery struct {
+	Of []HostWindows
+	// HotFrom returns about the first window of a partition that is still wholly in etcd: of windows before it few chunks are
+	// expected.
+	HotFrom func(events.Partition) Window
+	Most    bool // the hosts are most of all hosts, so that chunks of others are few
+}
+
+// ChunkList is where the stored records of hosts are.
+type ChunkList struct {
+	Chunks map[events.HostID][]WindowChunks // ascending in windows; windows without chunks are left out
+	// HotFrom is Offsets.HotFrom of each partition as of the list: the records of windows from there on are in these chunks, also if
+	// the archive has them too. A partition without offsets has none.
+	HotFrom map[events.Partition]Window
+}
+
+// WindowChunks names the stored chunks of a window of a host.
+type WindowChunks struct {
+	Window Window
+	Keys   []string
+}
+
+// WindowSeries is the stored records of a window of a host.
+type WindowSeries struct {
+	Window Window
+	Series HostWindow
+}

@@ -41,7 +41,7 @@ type projectionStore interface {
 	LoadPartition(ctx context.Context, g projections.Generation, p events.Partition) (snapshot.Partition, error)
 	Save(ctx context.Context, g projections.Generation, p events.Partition, c snapshot.Commit, guards ...clientv3.Cmp) error
 	Series(ctx context.Context, g projections.Generation, p events.Partition,
-		host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error)
+		host events.HostID, windows []projections.Window) ([]projections.WindowSeries, error)
 	Quarantined(ctx context.Context, g projections.Generation, p events.Partition) iter.Seq2[snapshot.Quarantined, error]
 	WatchRetries(ctx context.Context, p events.Partition) iter.Seq2[[]snapshot.RetryRequest, error]
 }

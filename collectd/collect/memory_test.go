@@ -187,13 +187,13 @@ func copySeries(series projections.HostWindow) projections.HostWindow {
 	return parsed
 }
 
-func (s *memoryStore) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window) ([]snapshot.WindowSeries, error) {
+func (s *memoryStore) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window) ([]projections.WindowSeries, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []snapshot.WindowSeries
+	var all []projections.WindowSeries
 	for _, w := range windows {
 		if chunks := s.chunks[windowKey{host, w}]; len(chunks) > 0 {
-			ws := snapshot.WindowSeries{Window: w}
+			ws := projections.WindowSeries{Window: w}
 			for _, chunk := range chunks {
 				ws.Series.Add(copySeries(chunk))
 			}

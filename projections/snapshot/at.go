@@ -68,7 +68,7 @@ func (s *Store) HistoryAt(ctx context.Context, g projections.Generation, p event
 			if len(chunks) == 0 {
 				return true, nil
 			}
-			series, err := s.uniteChunks(chunks, keepAll)
+			series, err := s.uniteChunks(chunks)
 			if err != nil {
 				return false, err
 			}

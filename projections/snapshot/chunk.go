@@ -27,14 +27,14 @@ type piece struct {
 }
 
 // chunkPuts returns the puts of chunks, each key once: the same records have the same key.
-func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks []Chunk, env envelope) ([]put, error) {
-	var puts []put
-	seen := make(map[string]bool)
+func (s *Store) chunkPuts(g projections.Generation, p events.Partition, chunks []Chunk, env envelope, enc *projections.Encoder) ([]put, error) {
+	puts := make([]put, 0, len(chunks))
+	seen := make(map[string]bool, len(chunks))
 	for _, chunk := range chunks {
 		if err := s.checkHost(p, chunk.Host); err != nil {
 			return nil, err
 		}
-		for _, piece := range splitSeries(chunk.Series) {
+		for _, piece := range splitSeries(enc, chunk.Series) {
 			first := firstRecord(piece.series)
 			if projections.WindowOf(first) != chunk.Window {
 				return nil, fmt.Errorf("chunk of host %q for window %d holds a record of %v", chunk.Host, chunk.Window, first)
@@ -59,11 +59,11 @@ func modelHash(model []byte) [16]byte { return xxh3.Hash128(model).Bytes() }
 
 // splitSeries splits a series that is too large for one value; it does not matter which records stay together. An
 // empty series has no pieces.
-func splitSeries(series projections.HostWindow) []piece {
+func splitSeries(enc *projections.Encoder, series projections.HostWindow) []piece {
 	if series.Records() == 0 {
 		return nil
 	}
-	model := projections.AppendHostWindow(nil, &series)
+	model := enc.AppendHostWindow(nil, &series)
 	if len(model) <= maxPiece {
 		return []piece{{series, model}}
 	}
@@ -71,7 +71,7 @@ func splitSeries(series projections.HostWindow) []piece {
 	if !cut {
 		return []piece{{series, model}}
 	}
-	return append(splitSeries(a), splitSeries(b)...)
+	return append(splitSeries(enc, a), splitSeries(enc, b)...)
 }
 
 // halveSeries cuts a series between two columns, or its only column between two readings.

@@ -141,7 +141,7 @@ func TestPiecesOfALargeSeries(t *testing.T) {
 	}
 	before := projections.AppendHostWindow(nil, &series)
 	var parts []projections.HostWindow
-	for _, p := range splitSeries(series) {
+	for _, p := range splitSeries(new(projections.Encoder), series) {
 		if len(p.model) > maxPiece {
 			t.Errorf("got a piece of %d bytes, want at most %d", len(p.model), maxPiece)
 		}
@@ -161,7 +161,7 @@ func TestPiecesOfALargeSeries(t *testing.T) {
 	if !bytes.Equal(projections.AppendHostWindow(nil, &series), before) {
 		t.Error("cutting changed the series")
 	}
-	if got := splitSeries(projections.HostWindow{}); got != nil {
+	if got := splitSeries(new(projections.Encoder), projections.HostWindow{}); got != nil {
 		t.Errorf("got %d pieces of nothing", len(got))
 	}
 }

@@ -140,7 +140,7 @@ func (s *Store) planMerges(g projections.Generation, p events.Partition, of Chun
 		env.revision = max(env.revision, one.env.revision)
 	}
 	bytes := 0
-	for _, piece := range splitSeries(projections.Merge(series...)) {
+	for _, piece := range splitSeries(new(projections.Encoder), projections.Merge(series...)) {
 		key := s.keys.chunkKey(g, p, of, firstRecord(piece.series), modelHash(piece.model))
 		value := s.codec.packValue(env, piece.model, true)
 		if err := checkSize("chunk", of.Host, value); err != nil {

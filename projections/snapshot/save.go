@@ -14,10 +14,10 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// Commit is the content of one Save. It may span several transactions; identities go first, then live, then chunks,
-// then merges of chunks, then the quarantine, and Offsets in the last one. So an offset never runs ahead of the
-// models that it covers, and no quarantine entry is removed before the fold of its event is stored. Each transaction
-// carries the guards and follows the one before it.
+// Commit is the content of one Save. It may span several transactions; hosts go first, of each the identity and then
+// live, mostly in one transaction, then chunks, then merges of chunks, then the quarantine, and Offsets in the last one.
+// So an offset never runs ahead of the models that it covers, and no quarantine entry is removed before the fold of its
+// event is stored. Each transaction carries the guards and follows the one before it.
 type Commit struct {
 	Live     map[events.HostID]*projections.Live
 	Identity map[events.HostID]*projections.Identity
@@ -116,8 +116,10 @@ func (s *Store) commitPuts(g projections.Generation, p events.Partition, c Commi
 	if c.Offsets != nil {
 		env.revision = c.Offsets.Live.Number
 	}
-	var puts []put
-	add := func(kind string, host events.HostID, model []byte) error {
+	puts := make([]put, 0, len(c.Identity)+len(c.Live)+len(c.Chunks)+len(c.Merges))
+	var enc projections.Encoder
+	var model []byte // of the host under way
+	add := func(kind string, host events.HostID) error {
 		if err := s.checkHost(p, host); err != nil {
 			return err
 		}
@@ -128,17 +130,21 @@ func (s *Store) commitPuts(g projections.Generation, p events.Partition, c Commi
 		puts = append(puts, put{key: s.keys.modelKey(g, kind, p, host), value: value})
 		return nil
 	}
-	for _, host := range slices.Sorted(maps.Keys(c.Identity)) {
-		if err := add(kindIdentity, host, projections.AppendIdentity(nil, c.Identity[host])); err != nil {
-			return nil, err
+	for _, host := range c.hosts() {
+		if id := c.Identity[host]; id != nil {
+			model = enc.AppendIdentity(model[:0], id)
+			if err := add(kindIdentity, host); err != nil {
+				return nil, err
+			}
+		}
+		if live := c.Live[host]; live != nil {
+			model = enc.AppendLive(model[:0], live)
+			if err := add(kindLive, host); err != nil {
+				return nil, err
+			}
 		}
 	}
-	for _, host := range slices.Sorted(maps.Keys(c.Live)) {
-		if err := add(kindLive, host, projections.AppendLive(nil, c.Live[host])); err != nil {
-			return nil, err
-		}
-	}
-	chunks, err := s.chunkPuts(g, p, c.Chunks, env)
+	chunks, err := s.chunkPuts(g, p, c.Chunks, env, &enc)
 	if err != nil {
 		return nil, err
 	}
@@ -151,6 +157,14 @@ func (s *Store) commitPuts(g projections.Generation, p events.Partition, c Commi
 		return nil, err
 	}
 	return append(puts, quarantine...), nil
+}
+
+// hosts returns the hosts with models in the commit, sorted.
+func (c *Commit) hosts() []events.HostID {
+	all := make([]events.HostID, 0, max(len(c.Live), len(c.Identity)))
+	all = slices.AppendSeq(slices.AppendSeq(all, maps.Keys(c.Live)), maps.Keys(c.Identity))
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // checkHost refuses hosts of other partitions: no two partitions ever write one key.

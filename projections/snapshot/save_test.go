@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -87,7 +88,7 @@ func (f *fixture) dumpKeys() map[string]int64 {
 	return all
 }
 
-// A big commit is cut into transactions: small ones, identities first, offsets in the last.
+// A big commit is cut into transactions: small ones, the hosts' models first, offsets in the last. Few hosts are cut in two.
 func TestBigCommitIsCut(t *testing.T) {
 	f := newFixture(t)
 	guard := f.claimPartition(2)
@@ -102,6 +103,7 @@ func TestBigCommitIsCut(t *testing.T) {
 	}
 	keysAt, bytesAt := make(map[int64]int), make(map[int64]int)
 	first, last := make(map[string]int64), make(map[string]int64)
+	identityAt, cut := make(map[string]int64), 0 // identities sort before live
 	for _, kv := range resp.Kvs {
 		key := string(kv.Key)
 		if strings.HasPrefix(key, f.cfg.Prefix("owners")) {
@@ -109,6 +111,14 @@ func TestBigCommitIsCut(t *testing.T) {
 		}
 		keysAt[kv.ModRevision]++
 		bytesAt[kv.ModRevision] += len(kv.Key) + len(kv.Value)
+		switch host := path.Base(key); {
+		case strings.Contains(key, "/identity/"):
+			identityAt[host] = kv.ModRevision
+		case strings.Contains(key, "/live/") && kv.ModRevision < identityAt[host]:
+			t.Errorf("live of %s is stored before its identity", host)
+		case strings.Contains(key, "/live/") && kv.ModRevision > identityAt[host]:
+			cut++
+		}
 		for _, kind := range []string{"/identity/", "/live/", "/series/", "/offsets/"} {
 			if strings.Contains(key, kind) {
 				if first[kind] == 0 {
@@ -126,8 +136,11 @@ func TestBigCommitIsCut(t *testing.T) {
 			t.Errorf("got a transaction of %d keys and %d bytes, want at most %d and %d", keysAt[rev], bytesAt[rev], maxPuts, maxBytes)
 		}
 	}
-	if last["/identity/"] > first["/live/"] || last["/live/"] > first["/series/"] || last["/series/"] > first["/offsets/"] {
-		t.Errorf("got kinds from revisions %v to %v, want identity, live, series, offsets", first, last)
+	if max(last["/identity/"], last["/live/"]) > first["/series/"] || last["/series/"] > first["/offsets/"] {
+		t.Errorf("got kinds from revisions %v to %v, want models, series, offsets", first, last)
+	}
+	if cut >= len(keysAt) || len(identityAt) != 100 {
+		t.Errorf("%d of %d hosts have their models in two transactions, of %d in all", cut, len(identityAt), len(keysAt))
 	}
 	if newest := slices.Max(slices.Collect(maps.Keys(keysAt))); first["/offsets/"] != newest {
 		t.Errorf("got offsets at revision %d, want them in the last transaction, %d", first["/offsets/"], newest)
@@ -192,7 +205,9 @@ func TestSeriesUniteChunks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []WindowSeries{{w[2], f.all[host][w[2]]}, {w[0], f.all[host][w[0]]}, {w[1], f.all[host][w[1]]}}
+	want := []projections.WindowSeries{
+		{Window: w[2], Series: f.all[host][w[2]]}, {Window: w[0], Series: f.all[host][w[0]]}, {Window: w[1], Series: f.all[host][w[1]]},
+	}
 	if d := diffOf(got, want); d != "" {
 		t.Errorf("series differ (-want +got):\n%s", d)
 	}

@@ -13,30 +13,17 @@ import (
 	"telemetry-pipeline/projections"
 )
 
-// maxRanges is the number of windows in one read.
+// maxRanges is the number of reads in one transaction; etcd allows 128 by default.
 const maxRanges = 100
 
-// WindowSeries is the history of one host in one window.
-type WindowSeries struct {
-	Window projections.Window
-	Series projections.HostWindow
-}
-
 // Series reads and merges the chunks of windows of one host, linearizably, in the order of windows. Windows without
-// chunks are left out.
+// chunks are left out. A generation under removal is projections.ErrRemoved, since windows that are gone would look like
+// windows without records.
 func (s *Store) Series(ctx context.Context, g projections.Generation, p events.Partition,
-	host events.HostID, windows []projections.Window) ([]WindowSeries, error) {
-	return s.SeriesOf(ctx, g, p, host, windows, keepAll)
-}
-
-// SeriesOf is Series for the columns that keep selects; a window that has chunks is in the answer even if none of its
-// columns is kept. Skipping a column costs a small part of reading it. A generation under removal is projections.ErrRemoved, since
-// windows that are gone would look like windows without records.
-func (s *Store) SeriesOf(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID,
-	windows []projections.Window, keep func(e events.Entity, metric string) bool) ([]WindowSeries, error) {
-	var list []WindowSeries
+	host events.HostID, windows []projections.Window) ([]projections.WindowSeries, error) {
+	var list []projections.WindowSeries
 	for some := range slices.Chunk(windows, maxRanges) {
-		found, err := s.readWindows(ctx, g, p, host, some, keep)
+		found, err := s.readWindows(ctx, g, p, host, some)
 		if err != nil {
 			return nil, fmt.Errorf("reading history of host %q: %w", host, err)
 		}
@@ -45,12 +32,9 @@ func (s *Store) SeriesOf(ctx context.Context, g projections.Generation, p events
 	return list, nil
 }
 
-// keepAll keeps every column.
-func keepAll(events.Entity, string) bool { return true }
-
 // readWindows reads up to maxRanges windows at one revision.
 func (s *Store) readWindows(ctx context.Context, g projections.Generation, p events.Partition,
-	host events.HostID, windows []projections.Window, keep func(e events.Entity, metric string) bool) ([]WindowSeries, error) {
+	host events.HostID, windows []projections.Window) ([]projections.WindowSeries, error) {
 	ops := make([]clientv3.Op, len(windows), len(windows)+1)
 	for i, w := range windows {
 		ops[i] = clientv3.OpGet(s.keys.windowPrefix(g, p, w, host), clientv3.WithPrefix())
@@ -67,27 +51,26 @@ func (s *Store) readWindows(ctx context.Context, g projections.Generation, p eve
 			return nil, err
 		}
 	}
-	var found []WindowSeries
+	var found []projections.WindowSeries
 	for i, w := range windows {
 		kvs := resp.Responses[i].GetResponseRange().Kvs
 		if len(kvs) == 0 {
 			continue
 		}
-		series, err := s.uniteChunks(kvs, keep)
+		series, err := s.uniteChunks(kvs)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, WindowSeries{w, series})
+		found = append(found, projections.WindowSeries{Window: w, Series: series})
 	}
 	return found, nil
 }
 
 // uniteChunks merges a window's chunks into one series.
-func (s *Store) uniteChunks(kvs []*mvccpb.KeyValue, keep func(e events.Entity, metric string) bool) (projections.HostWindow, error) {
-	parse := func(src []byte) (projections.HostWindow, error) { return projections.ParseHostWindowOf(src, keep) }
+func (s *Store) uniteChunks(kvs []*mvccpb.KeyValue) (projections.HostWindow, error) {
 	chunks := make([]projections.HostWindow, len(kvs))
 	for i, kv := range kvs {
-		series, err := unpackModel(s, kv, parse)
+		series, err := unpackModel(s, kv, projections.ParseHostWindow)
 		if err != nil {
 			return projections.HostWindow{}, err
 		}

@@ -7,6 +7,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/cache"
 	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/projections"
@@ -25,6 +26,7 @@ type Store struct {
 	space   spaceState
 
 	txnIDs *txnIDs
+	chunks *cache.Cache[string, *projections.StoredWindow] // nil: ReadChunks keeps nothing
 
 	mu    sync.Mutex
 	links map[partitionID]link // the stored links, as far as this store knows them

@@ -132,7 +132,11 @@ func TestAGenerationUnderRemovalIsNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	series := func() (int, error) {
-		found, err := f.SeriesOf(t.Context(), old, 0, host, []projections.Window{window}, keepAll)
+		found, err := f.Series(t.Context(), old, 0, host, []projections.Window{window})
+		listed, err2 := f.ListChunks(t.Context(), old, windowsOf(host, window))
+		if errors.Is(err2, projections.ErrRemoved) != errors.Is(err, projections.ErrRemoved) || len(listed.Chunks[host]) != len(found) {
+			t.Errorf("ListChunks: %d windows (%v); Series: %d (%v)", len(listed.Chunks[host]), err2, len(found), err)
+		}
 		return len(found), err
 	}
 	start, err := f.Load(t.Context(), old)

@@ -14,6 +14,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/history/historytest"
 	"telemetry-pipeline/queryd/live"
 )
 
@@ -50,19 +51,6 @@ func (s *stored) WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGe
 			yield(projections.ActiveGeneration{}, ctx.Err())
 		}
 	}
-}
-
-// archive answers history from folded series.
-type archive map[events.HostID]map[projections.Window]projections.HostWindow
-
-func (a archive) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.HostWindow, error) {
-	found := map[projections.Window]projections.HostWindow{}
-	for _, w := range windows {
-		if s, ok := a[host][w]; ok {
-			found[w] = s
-		}
-	}
-	return found, nil
 }
 
 func revisionOf(n int64) events.Revision {
@@ -116,7 +104,7 @@ func newWorld(t *testing.T) *world {
 func newWorldOf(t *testing.T, evs []events.Event) *world {
 	t.Helper()
 	w := &world{source: &stored{updates: make(chan projections.Batch)}, hosts: map[events.HostID]*projections.Host{}}
-	past := archive{}
+	past := historytest.Series{}
 	for i := range evs {
 		host := evs[i].Host
 		if w.hosts[host] == nil {

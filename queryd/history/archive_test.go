@@ -71,11 +71,15 @@ func (s *fakeArchive) mergeEntries(t testing.TB, p events.Partition, lo, hi int)
 	s.entries[p] = slices.Replace(slices.Clone(s.entries[p]), lo, hi, merged)
 }
 
-func (s *fakeArchive) Entries(_ context.Context, p events.Partition, _, _ events.Timestamp) ([]archive.Entry, error) {
+func (s *fakeArchive) Entries(_ context.Context, of []events.Partition, _, _ events.Timestamp, _ bool) (map[events.Partition][]archive.Entry, error) {
 	if s.before != nil {
 		s.before(s)
 	}
-	return s.entries[p], nil
+	all := make(map[events.Partition][]archive.Entry)
+	for _, p := range of {
+		all[p] = slices.Clone(s.entries[p])
+	}
+	return all, nil
 }
 
 func (s *fakeArchive) Scan(ctx context.Context, e archive.Entry, f archive.Filter) iter.Seq2[archive.Series, error] {
@@ -112,7 +116,6 @@ type archiveLayout struct {
 func (how archiveLayout) splitFleet(t testing.TB, whole *fleet, r *rand.Rand) (*fleet, *fakeArchive) {
 	t.Helper()
 	f, s := newFleet(), newFakeArchive(t)
-	f.moved = true
 	head := len(whole.appended) * (3 + r.IntN(7)) / 10
 	byPartition := make(map[events.Partition][]events.Event)
 	number := int64(0)
@@ -152,7 +155,7 @@ func denseFleet(r *rand.Rand) *fleet {
 		host := events.HostID(fmt.Sprintf("host-%d", h))
 		for hour := range 5 {
 			for range 200 {
-				at := start + events.Timestamp(time.Duration(hour)*time.Hour+time.Duration(r.IntN(4*60))*time.Second)
+				at := start + events.Timestamp(time.Duration(hour)*time.Hour+time.Duration(r.IntN(2*60))*time.Second)
 				id := gpuIdentity(h, r.IntN(2))
 				value := events.Value{Number: events.NumberOf(int64(r.IntN(20)), int16(-r.IntN(2)))}
 				if r.IntN(10) == 0 {
@@ -227,7 +230,6 @@ func TestARecordThatMovesIsNeitherMissedNorDoubled(t *testing.T) {
 	steps := Query{Limit: MaxLimit, Step: time.Hour, Aggregates: Aggregates()[:4]}
 	for name, keep := range map[string]bool{"taken out": false, "still there": true} {
 		f, shelf := newFleet(), newFakeArchive(t)
-		f.moved = true
 		for i, ev := range whole.appended {
 			f.foldEvent(loggedEvent(ev, int64(i+1), f))
 		}
@@ -270,7 +272,6 @@ func TestARecordThatMovesIsNeitherMissedNorDoubled(t *testing.T) {
 func TestObjectsThatAreMergedAwayAreLookedUpAgain(t *testing.T) {
 	whole := denseFleet(rand.New(rand.NewPCG(6, 6)))
 	f, shelf := newFleet(), newFakeArchive(t)
-	f.moved = true
 	for i, ev := range whole.appended {
 		f.foldTo(loggedEvent(ev, int64(i+1), f), false)
 	}

@@ -90,7 +90,7 @@ func (h *History) rewindHosts(ctx context.Context, s *live.State, hosts []*live.
 	}
 	slices.SortStableFunc(pending, func(a, b *pastHost) int { return cmp.Compare(a.host.Partition, b.host.Partition) })
 	for some := range slices.Chunk(pending, maxRewindHosts) {
-		r := rewindScan{scan: h.newScan(s, &selection{}), at: at, pending: some}
+		r := rewindScan{scan: h.newScan(s, &selection{}, nil), at: at, pending: some}
 		if err := r.readBackwards(ctx); err != nil {
 			return nil, err
 		}

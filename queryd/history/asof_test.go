@@ -211,7 +211,6 @@ func TestAsOfBeyondWhatIsKept(t *testing.T) {
 	for hour := range 5 {
 		f.addRow("a", id, start+events.Timestamp(time.Duration(hour)*time.Hour), newReading(util, int64(hour)))
 	}
-	f.moved = true
 	for w := range f.series["a"] {
 		if w < projections.WindowOf(start)+3 {
 			delete(f.series["a"], w)

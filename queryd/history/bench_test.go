@@ -12,7 +12,6 @@ import (
 // with one entry per day: one GPU's raw day, and its week by hours and by minutes.
 func BenchmarkCold(b *testing.B) {
 	f, shelf := newFleet(), newFakeArchive(b)
-	f.moved = true
 	p := events.PartitionOf("a", f.facts.Partitions)
 	number := int64(0)
 	for day := range 7 {

@@ -36,9 +36,13 @@ type Summary struct {
 	all []events.Number // every number, only for P95; sorted on reading
 }
 
-// averageDigits is the number of significant digits of an average. Floating-point sums of the same readings in
-// another order may differ after them.
-const averageDigits = 12
+// averageDigits is the number of significant digits of an average. Floating-point sums of the same readings in another order differ
+// behind the steadyDigits: an average that lies between two of averageDigits is first rounded to these, so that it becomes the same one
+// in any order.
+const (
+	averageDigits = 12
+	steadyDigits  = 14
+)
 
 // Number returns the value of an aggregate; ok is false when it has no finite value.
 func (s *Summary) Number(a Aggregate) (n events.Number, ok bool) {
@@ -63,8 +67,29 @@ func averageOf(sum float64, count int64) (events.Number, bool) {
 	if math.IsInf(mean, 0) || math.IsNaN(mean) {
 		return events.Number{}, false
 	}
-	n, err := events.ParseNumber(strconv.FormatFloat(mean, 'e', averageDigits-1, 64))
-	return n, err == nil
+	steady, err := events.ParseNumber(strconv.FormatFloat(mean, 'e', steadyDigits-1, 64))
+	return roundNumber(steady, averageDigits), err == nil
+}
+
+// roundNumber rounds a number to so many significant digits, half away from zero.
+func roundNumber(n events.Number, digits int) events.Number {
+	unit := int64(1)
+	for m := n.Mantissa / powerOfTen(digits); m != 0; m /= 10 {
+		unit *= 10
+		n.Exponent++
+	}
+	half := unit / 2
+	if n.Mantissa < 0 {
+		half = -half
+	}
+	return events.NumberOf((n.Mantissa+half)/unit, n.Exponent)
+}
+
+func powerOfTen(n int) (p int64) {
+	for p = 1; n > 0; n-- {
+		p *= 10
+	}
+	return p
 }
 
 // nearestRank returns the percentile by nearest rank, so it is one of the numbers. It sorts them.

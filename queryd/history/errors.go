@@ -16,8 +16,12 @@ var (
 	// query server cannot read it, or has not gone over to it yet.
 	ErrReplaced = errors.New("the history behind this view was replaced by another generation of projections, to which this query server has not gone over: " +
 		"/health has the reason; the latest readings are still served, with their age")
+	// ErrMoved reports that a chunk of the stored series is not there any more: it was merged with others, or has left for the archive.
+	ErrMoved = errors.New("a chunk of history has moved since it was listed")
 	// ErrLimit refuses a page size.
 	ErrLimit = errors.New("limit takes 1 to 10000")
+	// ErrPointLimit refuses a number of points.
+	ErrPointLimit = errors.New("limit takes 1 to 5000000 points")
 	// ErrP95Step refuses P95 of long steps, which would hold too many readings in memory.
 	ErrP95Step = errors.New("p95 takes a step of at most 1d")
 )

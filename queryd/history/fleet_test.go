@@ -13,6 +13,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/history/historytest"
 	"telemetry-pipeline/queryd/live"
 )
 
@@ -20,11 +21,10 @@ import (
 type fleet struct {
 	facts  events.Facts
 	hosts  map[events.HostID]*projections.Host
-	series map[events.HostID]map[projections.Window]projections.HostWindow
+	series historytest.Series
 
 	appended []events.Event // all folded events
 
-	moved bool         // windows may be in the archive only
 	reads atomic.Int64 // windows read
 	fail  error        // returned by every Series
 }
@@ -33,7 +33,7 @@ func newFleet() *fleet {
 	return &fleet{
 		facts:  events.Facts{Epoch: 7, Cluster: 9, Partitions: 4, PartitionHash: "xxh3", Cut: events.CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 100_000}},
 		hosts:  make(map[events.HostID]*projections.Host),
-		series: make(map[events.HostID]map[projections.Window]projections.HostWindow),
+		series: make(historytest.Series),
 	}
 }
 
@@ -103,27 +103,30 @@ func (f *fleet) WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGen
 	}
 }
 
-// Series returns stored windows, and an error for a window that cannot exist.
-func (f *fleet) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.HostWindow, error) {
+// List lists the stored series, and refuses a generation, host or partition that is not there.
+func (f *fleet) List(ctx context.Context, g projections.Generation, q projections.ChunkQuery) (projections.ChunkList, error) {
+	if f.fail != nil {
+		return projections.ChunkList{}, f.fail
+	}
+	for _, h := range q.Of {
+		if g != "1" || h.Partition != events.PartitionOf(h.Host, f.facts.Partitions) || f.series[h.Host] == nil {
+			return projections.ChunkList{}, fmt.Errorf("no generation %q or partition %d of %s", g, h.Partition, h.Host)
+		}
+	}
+	return f.series.List(ctx, g, q)
+}
+
+// Read reads stored series, and counts the windows.
+func (f *fleet) Read(ctx context.Context, windows []projections.WindowChunks, keep func(events.Entity, string) bool) ([]projections.WindowSeries, error) {
 	if f.fail != nil {
 		return nil, f.fail
 	}
-	if g != "1" || p != events.PartitionOf(host, f.facts.Partitions) {
-		return nil, fmt.Errorf("no generation %q or partition %d of %s", g, p, host)
+	f.reads.Add(int64(len(windows)))
+	all, err := f.series.Read(ctx, windows, keep)
+	if err != nil {
+		err = errors.Join(ErrMoved, err)
 	}
-	out := make(map[projections.Window]projections.HostWindow)
-	for _, w := range windows {
-		s, ok := f.series[host][w]
-		if !ok {
-			if !f.moved {
-				return nil, errors.New("asked for a window that the host does not have")
-			}
-			continue
-		}
-		f.reads.Add(1)
-		out[w] = s
-	}
-	return out, ctx.Err()
+	return all, err
 }
 
 // viewState returns the view of the fleet as the hub has it.

@@ -11,12 +11,13 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// reader reads the stored projections (projections/snapshot.Store, adapted in query). Windows without records are
-// left out of the answer. The answer may be shared and is not modified.
+// reader reads the stored series (projections/snapshot.Store, adapted in query). Answers may be shared and are not modified.
 type reader interface {
-	// A stored window is in the answer even if keep accepts none of it.
-	Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window,
-		keep func(e events.Entity, metric string) bool) (map[projections.Window]projections.HostWindow, error)
+	// List returns the chunks of windows.
+	List(ctx context.Context, g projections.Generation, q projections.ChunkQuery) (projections.ChunkList, error)
+	// Read returns the records of windows that List returned, in its order, or ErrMoved if a chunk is not there any more.
+	Read(ctx context.Context, windows []projections.WindowChunks,
+		keep func(e events.Entity, metric string) bool) ([]projections.WindowSeries, error)
 }
 
 // History answers queries. It is safe for concurrent use.
@@ -39,9 +40,12 @@ func New(r reader, lg *slog.Logger) *History {
 // ReadArchive makes h also answer from the archive. Call it before the first query.
 func (h *History) ReadArchive(c archiveReader) { h.cold = c }
 
-// newScan returns a scan of the view.
-func (h *History) newScan(s *live.State, sel *selection) scan {
-	return scan{reader: h.reader, cold: h.cold, generation: s.Generation(), sel: sel}
+// newScan returns a scan of the view, which counts in plan unless it is nil.
+func (h *History) newScan(s *live.State, sel *selection, plan *Plan) scan {
+	if plan == nil {
+		plan = new(Plan)
+	}
+	return scan{reader: h.reader, cold: h.cold, state: s, sel: sel, plan: plan}
 }
 
 // Query asks for entries. From and To are inclusive and apply only with HasFrom and HasTo. Limit is 1 to MaxLimit.
@@ -58,6 +62,10 @@ type Query struct {
 	Oldest bool // oldest first; default newest first
 	Limit  int
 	Cursor Cursor
+
+	Plan *Plan // nil, or where to count the work
+
+	columns bool // the query is one of Columns
 
 	Step       time.Duration // for Buckets: whole seconds, MinStep to MaxStep
 	Aggregates []Aggregate   // of the buckets; empty: see Shown. P95 takes no step over MaxP95Step
@@ -85,7 +93,7 @@ func (h *History) Telemetry(ctx context.Context, s *live.State, q Query) (Page, 
 		return Page{}, err
 	}
 	pick := newTopN(q.Oldest, q.Limit+1, span, after, (*projections.Entry).Place)
-	entries := entryScan{scan: h.newScan(s, sel), top: pick}
+	entries := entryScan{scan: h.newScan(s, sel, q.Plan), top: pick}
 	if err := entries.readEntries(ctx); err != nil {
 		return Page{}, err
 	}

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
 )
 
 // rollup reads the archive's sums in place of its records, where both have the same result.
@@ -15,13 +17,7 @@ type rollup struct {
 	step     time.Duration
 	times    timeRange // of record times that count
 	additive bool      // an aggregate is requested that counts a record twice if it is in two entries
-}
-
-// rolledBucket is the archive's sum of one metric of one entity in one minute or hour.
-type rolledBucket struct {
-	entity events.Entity
-	metric string
-	archive.Bucket
+	onlySums bool      // no aggregate is requested that is not made of sums and counts
 }
 
 // newRollup returns the rollup that can answer a query in a range of times; nil if records are required.
@@ -29,43 +25,110 @@ func newRollup(q Query, s timeRange) *rollup {
 	if q.Step%time.Minute != 0 || slices.Contains(q.Aggregates, P95) {
 		return nil
 	}
-	r := &rollup{step: q.Step, times: s, additive: len(q.Aggregates) == 0}
+	r := &rollup{step: q.Step, times: s, additive: len(q.Aggregates) == 0, onlySums: len(q.Aggregates) > 0}
 	for _, a := range q.Aggregates {
-		r.additive = r.additive || a == Avg || a == Count
+		summed := a == Avg || a == Count
+		r.additive, r.onlySums = r.additive || summed, r.onlySums && summed
 	}
 	return r
 }
 
-// readSums removes from all the windows that sums can answer, and adds the sums to the parts. For such a window, no
+// seriesKey names the sums of one metric of one entity of a host.
+type seriesKey struct {
+	entity events.Entity
+	metric string
+	label  string // value of the label by which the query groups
+}
+
+// rolledSums holds the archive's sums of one host, in pieces that each ascend in time.
+type rolledSums map[seriesKey][][]archive.Bucket
+
+// readSums adds to sums the windows of a part that the archive's sums can answer, and returns the others. For such a window, no
 // minute or hour is cut by the range of times, the stored series has nothing, every entry that may have records
 // has sums, and no name goes over from one GPU to another. Two entries with a sum of the same minute or hour may share
 // records, and so may two names of one GPU: if an additive aggregate is requested, the records of that window are read
 // after all.
-func (r *rollup) readSums(ctx context.Context, s *scan, entries []archive.Entry, all wantedByHost) error {
-	sums := make(wantedByHost, len(all))
-	for host, w := range all {
-		answered := &wantedWindows{part: w.part}
-		w.windows = slices.DeleteFunc(w.windows, func(window projections.Window) bool {
-			if _, hot := w.part.hot[window]; hot || r.kindFor(entries, window) == "" || !w.part.keepsNames(window) {
-				return false
+func (r *rollup) readSums(ctx context.Context, src *source, p *hostPart, sums *bucketSums) (others []projections.Window, err error) {
+	runs, others := r.sumRuns(src, p)
+	src.plan.Rolled.Add(int64(len(p.windows) - len(others)))
+	found, err := r.readPieces(ctx, src, p, runs, r.onlySums)
+	if err == nil && r.onlySums && !found.areApart() { // then times decide which sums can be added
+		found, err = r.readPieces(ctx, src, p, runs, false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.additive {
+		again := found.repeatedWindows()
+		src.plan.Repeated.Add(int64(len(again)))
+		others = append(others, again...)
+		slices.Sort(others)
+		found.dropWindows(again)
+	}
+	for key, pieces := range found {
+		if !src.sel.coversReading(key.entity, key.metric) {
+			continue
+		}
+		series := sums.seriesOf(key)
+		series.grow(pieces, r.step)
+		for _, piece := range pieces {
+			for i := range piece {
+				b := &piece[i]
+				series.add(slotOf(b.Start, r.step), &Summary{Count: b.Count, Min: b.Min, Max: b.Max, Last: b.Last, LastAt: b.LastAt, Sum: b.Sum})
 			}
-			answered.windows = append(answered.windows, window)
-			return true
-		})
-		if len(answered.windows) > 0 {
-			sums[host] = answered
 		}
 	}
-	for _, run := range sums.windowRuns() {
-		if err := r.readRun(ctx, s, entries, sums, run); err != nil {
-			return err
+	return others, nil
+}
+
+// readPieces returns the sums of runs of windows.
+func (r *rollup) readPieces(ctx context.Context, src *source, p *hostPart, runs []sumRun, onlySums bool) (rolledSums, error) {
+	found := make(rolledSums)
+	for _, run := range runs {
+		from, to := max(windowStart(run.First), r.times.from), min(windowEnd(run.Last), r.times.to)
+		for _, e := range src.entriesOf(p, from, to) {
+			f := src.archiveFilter(p, from, to)
+			f.OnlySums = onlySums
+			for one, err := range src.cold.Rollup(ctx, e, run.kind, f) {
+				if err != nil {
+					return nil, err
+				}
+				if p.covers(src.sel, one.Entity, one.Metric) {
+					found.addPieces(p.host, &one)
+				}
+			}
 		}
 	}
-	for host, w := range sums {
-		all[host].windows = append(all[host].windows, w.part.dropRepeated(r.additive)...)
-		slices.Sort(all[host].windows)
+	return found, nil
+}
+
+// sumRun is adjacent windows that sums of one kind answer.
+type sumRun struct {
+	projections.WindowRange
+	kind archive.Kind
+}
+
+// sumRuns returns the runs of a part's windows that sums can answer, and the other windows.
+func (r *rollup) sumRuns(src *source, p *hostPart) (runs []sumRun, others []projections.Window) {
+	entries, chunks := src.entriesOf(p, windowStart(src.first), windowEnd(src.last)), src.chunks.Chunks[p.host.ID]
+	for _, w := range p.windows {
+		for len(chunks) > 0 && chunks[0].Window < w {
+			chunks = chunks[1:]
+		}
+		kind := archive.Kind("")
+		if (len(chunks) == 0 || chunks[0].Window != w) && !src.isHot(p, w) {
+			kind = r.kindFor(entries, w)
+		}
+		switch n := len(runs); {
+		case kind == "" || !p.keepsNames(w):
+			others = append(others, w)
+		case n > 0 && runs[n-1].kind == kind && runs[n-1].Last+1 == w:
+			runs[n-1].Last = w
+		default:
+			runs = append(runs, sumRun{projections.WindowRange{First: w, Last: w}, kind})
+		}
 	}
-	return nil
+	return runs, others
 }
 
 // rollupSizes are the sizes of the archive's sums, in descending order.
@@ -78,50 +141,26 @@ var rollupSizes = []struct { // never written
 func (r *rollup) kindFor(entries []archive.Entry, w projections.Window) archive.Kind {
 	from, to := max(windowStart(w), r.times.from), min(windowEnd(w), r.times.to)
 	for _, size := range rollupSizes {
-		kind := size.kind
 		whole := r.step%size.of == 0 && from == slotStart(slotOf(from, size.of), size.of) && to == slotEnd(slotOf(to, size.of), size.of)
-		if whole && !slices.ContainsFunc(entries, func(e archive.Entry) bool {
-			_, has := e.Object(kind)
-			return !has && e.To >= windowStart(w) && e.From <= windowEnd(w)
-		}) {
-			return kind
+		if whole && allHaveSums(entries, w, size.kind) {
+			return size.kind
 		}
 	}
 	return ""
 }
 
-// readRun reads the sums of a run of windows.
-func (r *rollup) readRun(ctx context.Context, s *scan, entries []archive.Entry, sums wantedByHost, run projections.WindowRange) error {
-	f := s.archiveFilter(sums, run)
-	for _, size := range rollupSizes {
-		kind := size.kind
-		for _, e := range entries {
-			if _, has := e.Object(kind); !has || e.To < windowStart(run.First) || e.From > windowEnd(run.Last) {
-				continue
-			}
-			for found, err := range s.cold.Rollup(ctx, e, kind, f) {
-				if err != nil {
-					return err
-				}
-				if w := sums[found.Host]; w != nil && w.part.covers(s.sel, found.Entity, found.Metric) {
-					r.addSums(w, entries, kind, &found)
-				}
-			}
+// allHaveSums reports whether all entries that may have records of a window have sums of a kind.
+func allHaveSums(entries []archive.Entry, w projections.Window, kind archive.Kind) bool {
+	for i := range entries {
+		e := &entries[i]
+		if e.To < windowStart(w) || e.From > windowEnd(w) {
+			continue
+		}
+		if _, has := e.Object(kind); !has {
+			return false
 		}
 	}
-	return nil
-}
-
-// addSums adds sums to the part of their host if their window is read from sums of this kind.
-func (r *rollup) addSums(w *wantedWindows, entries []archive.Entry, kind archive.Kind, found *archive.Rollup) {
-	for _, b := range found.Buckets {
-		window := projections.WindowOf(b.Start)
-		if _, wanted := slices.BinarySearch(w.windows, window); wanted && r.times.contains(b.Start) && r.kindFor(entries, window) == kind {
-			entity := found.Entity
-			entity.GPU = w.part.host.Names.Resolve(entity.GPU, b.Start)
-			w.part.rolled = append(w.part.rolled, rolledBucket{entity, found.Metric, b})
-		}
-	}
+	return true
 }
 
 // keepsNames reports whether each name of a GPU is of the same one through a window.
@@ -137,34 +176,89 @@ func (p *hostPart) keepsNames(w projections.Window) bool {
 	return true
 }
 
-// dropRepeated removes the sums of windows with a minute or hour in two entries or under two names, and returns these windows, if the
-// sums are additive. Their records must be read instead.
-func (p *hostPart) dropRepeated(additive bool) []projections.Window {
-	if !additive {
-		return nil
-	}
-	type key struct {
-		entity events.Entity
-		metric string
-		at     events.Timestamp
-	}
-	seen := make(map[key]bool, len(p.rolled))
-	var again []projections.Window
-	for _, r := range p.rolled {
-		k := key{r.entity, r.metric, r.Start}
-		if seen[k] {
-			again = append(again, projections.WindowOf(r.Start))
+// addPieces adds sums under the GPUs that their name belongs to, each window by itself: a name may go over from one GPU to another
+// between two of them.
+func (all rolledSums) addPieces(host *live.Host, one *archive.Rollup) {
+	for buckets := one.Buckets; len(buckets) > 0; {
+		entity, n := one.Entity, len(buckets)
+		if host.Names != nil {
+			entity.GPU = host.Names.Resolve(entity.GPU, buckets[0].Start)
+			n = 1
+			for n < len(buckets) && host.Names.Resolve(one.Entity.GPU, buckets[n].Start) == entity.GPU {
+				n++
+			}
 		}
-		seen[k] = true
+		key := seriesKey{entity: entity, metric: one.Metric}
+		all[key] = append(all[key], buckets[:n:n])
+		buckets = buckets[n:]
 	}
-	if len(again) == 0 {
-		return nil
+}
+
+// repeatedWindows returns the windows with a minute or hour in two pieces of one series that may have records of one time,
+// ascending.
+func (all rolledSums) repeatedWindows() (again []projections.Window) {
+	for _, pieces := range all {
+		if !areApart(pieces) {
+			again = append(again, sharedWindows(slices.Concat(pieces...))...)
+		}
 	}
 	slices.Sort(again)
-	again = slices.Compact(again)
-	p.rolled = slices.DeleteFunc(p.rolled, func(r rolledBucket) bool {
-		_, found := slices.BinarySearch(again, projections.WindowOf(r.Start))
-		return found
+	return slices.Compact(again)
+}
+
+// areApart reports whether no minute or hour is in two pieces of one series. It sorts the pieces.
+func (all rolledSums) areApart() bool {
+	for _, pieces := range all {
+		if !areApart(pieces) {
+			return false
+		}
+	}
+	return true
+}
+
+// sharedWindows returns the windows of buckets of one minute or hour whose records may be of one time. It sorts the buckets.
+func sharedWindows(all []archive.Bucket) (again []projections.Window) {
+	slices.SortFunc(all, func(a, b archive.Bucket) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.FirstAt, b.FirstAt))
 	})
+	last := events.Timestamp(0) // of the buckets before, in the same minute or hour
+	for i := range all {
+		b := &all[i]
+		if i == 0 || all[i-1].Start != b.Start {
+			last = b.LastAt
+			continue
+		}
+		if all[i-1].FirstAt == 0 || b.FirstAt == 0 || b.FirstAt <= last {
+			again = append(again, projections.WindowOf(b.Start))
+		}
+		last = max(last, b.LastAt)
+	}
 	return again
+}
+
+// areApart sorts pieces by time and reports whether each ends before the next one begins.
+func areApart(pieces [][]archive.Bucket) bool {
+	slices.SortFunc(pieces, func(a, b []archive.Bucket) int { return cmp.Compare(a[0].Start, b[0].Start) })
+	for i := 1; i < len(pieces); i++ {
+		if before := pieces[i-1]; before[len(before)-1].Start >= pieces[i][0].Start {
+			return false
+		}
+	}
+	return true
+}
+
+// dropWindows removes the sums of windows, which ascend.
+func (all rolledSums) dropWindows(windows []projections.Window) {
+	if len(windows) == 0 {
+		return
+	}
+	for key, pieces := range all {
+		for i, piece := range pieces {
+			pieces[i] = slices.DeleteFunc(slices.Clone(piece), func(b archive.Bucket) bool {
+				_, found := slices.BinarySearch(windows, projections.WindowOf(b.Start))
+				return found
+			})
+		}
+		all[key] = pieces
+	}
 }

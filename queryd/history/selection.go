@@ -3,6 +3,7 @@ package history
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"maps"
 	"slices"
 
 	"telemetry-pipeline/events"
@@ -121,15 +122,13 @@ func nameInRecords(g *projections.GPU) events.GPUID {
 }
 
 // candidateHosts returns the hosts named by a filter, otherwise the hosts on which the chosen GPUs were seen,
-// otherwise all.
+// otherwise all; sorted, as cursors and answers are.
 func candidateHosts(s *live.State, named []events.HostID, seen map[events.HostID]bool) []*live.Host {
 	switch {
 	case len(named) > 0:
 		named = sortedSet(named)
 	case seen != nil:
-		for id := range seen {
-			named = append(named, id)
-		}
+		named = slices.Sorted(maps.Keys(seen))
 	default:
 		return s.AllHosts()
 	}
@@ -155,6 +154,9 @@ func (sel *selection) filterDigest(q Query) uint64 {
 	writeList(write, sel.metrics)
 	if q.Oldest {
 		write("oldest")
+	}
+	if q.columns {
+		write("columns")
 	}
 	if q.Step != 0 {
 		write("step")

@@ -24,6 +24,9 @@ const (
 	Last  Aggregate = "last"
 	P95   Aggregate = "p95"
 	Count Aggregate = "count"
+
+	// Sum is an aggregate of groups alone (Groups).
+	Sum Aggregate = "sum"
 )
 
 // Aggregates returns all aggregates in the order in which they are shown.
@@ -89,6 +92,17 @@ func ParseAggregates(names []string, step time.Duration) ([]Aggregate, error) {
 		}
 	}
 	return all, nil
+}
+
+// ParseGroupAggregates parses the aggregates of a query of Groups.
+func ParseGroupAggregates(names []string) ([]Aggregate, error) {
+	var all []Aggregate
+	for _, name := range names {
+		if a := Aggregate(name); !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all, CheckGroup(all)
 }
 
 const raw = "raw" // readings without aggregates

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live"
 )
@@ -37,7 +36,7 @@ func (h *History) Buckets(ctx context.Context, s *live.State, q Query) (BucketPa
 	starts := timeRange{from: slotStart(slotOf(within.from, q.Step), q.Step), to: within.to}
 	pick := newTopN(q.Oldest, q.Limit+1, starts, after, (*Bucket).Place)
 	steps := bucketScan{
-		scan: h.newScan(s, sel), top: pick, query: q, times: within,
+		scan: h.newScan(s, sel, q.Plan), top: pick, query: q, times: within,
 	}
 	if err := steps.readBuckets(ctx); err != nil {
 		return BucketPage{}, err
@@ -60,9 +59,24 @@ type bucketScan struct {
 }
 
 const (
-	maxGroup = 2048 // buckets of one group, to bound memory
-	maxHosts = 64   // hosts of one group of one bucket
+	maxGroup       = 1 << 20 // buckets of one group
+	maxHosts       = 64      // hosts of one group of one bucket
+	maxGroupSlots  = 1 << 14 // buckets of one group times its hosts, to bound memory
+	windowsPerRead = 8       // windows of a host whose records are in memory at a time, of all GPUs and metrics
 )
+
+// windowsAtOnce returns how many windows of a host are read together: more of one GPU or of a few metrics, as each read passes over
+// the objects of the archive.
+func (p *hostPart) windowsAtOnce(sel *selection) int {
+	n := windowsPerRead
+	if len(p.names) > 0 {
+		n *= 4
+	}
+	if len(sel.metrics) > 0 {
+		n *= 4
+	}
+	return n
+}
 
 // readBuckets walks the buckets from the wanted end, a group at a time, of a size estimated from the yield so far.
 func (s *bucketScan) readBuckets(ctx context.Context) error {
@@ -81,8 +95,7 @@ func (s *bucketScan) readBuckets(ctx context.Context) error {
 		}
 		seen += len(group)
 		group = group[:0]
-		windows := max(maxPairs/len(s.sel.hosts), 1)
-		size = min(max(missing*seen/max(kept, 1), 1), max(windows*int(projections.WindowSpan/s.query.Step), 1), maxGroup)
+		size = min(max(missing*seen/max(kept, 1), 1), maxGroup, max(maxGroupSlots/len(s.sel.hosts), 1))
 	}
 	return s.readGroup(ctx, group)
 }
@@ -144,33 +157,59 @@ func (s *bucketScan) readGroup(ctx context.Context, slots []int64) error {
 	return nil
 }
 
-// readHosts reads a range of times of hosts, some windows at a time, and adds their buckets.
+// readHosts reads a range of times of hosts and adds their buckets.
 func (s *bucketScan) readHosts(ctx context.Context, hosts []*live.Host, times timeRange) error {
-	scan := s.scan
-	scan.rollup = newRollup(s.query, times)
-	all := make(map[events.HostID]*bucketSums, len(hosts))
-	for _, host := range hosts {
-		all[host.ID] = newSums(s.query.Step, times, s.query.Aggregates)
+	return s.sumHosts(ctx, hosts, times, s.query, func(host *live.Host, sums *bucketSums) {
+		sums.eachEntity(&host.Host, s.top.oldest, s.top.addItems)
+	})
+}
+
+// sumHosts adds up the records of hosts in a range of times, several hosts at a time, and calls done with the sums of each that has
+// any.
+func (s *scan) sumHosts(ctx context.Context, hosts []*live.Host, times timeRange, q Query, done func(*live.Host, *bucketSums)) error {
+	windows := slices.Collect(windowsIn(hosts, times, true))
+	if len(windows) == 0 {
+		return nil
 	}
-	for some := range slices.Chunk(slices.Collect(windowsIn(hosts, times, true)), max(maxPairs/len(hosts), 1)) {
-		parts, err := scan.loadWindows(ctx, hosts, some)
-		if err != nil {
-			return err
-		}
-		work, ctx := errgroup.WithContext(ctx)
-		work.SetLimit(maxReaders)
-		for _, p := range parts {
-			work.Go(func() error {
-				all[p.host.ID].addPart(p, s.sel)
-				return context.Cause(ctx)
+	src, err := s.locate(ctx, hosts, windows[0], windows[len(windows)-1], false)
+	if err != nil {
+		return err
+	}
+	s.plan.Hosts.Add(int64(len(hosts)))
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(maxReaders)
+	for _, host := range hosts {
+		work.Go(func() error {
+			var sums *bucketSums
+			err := src.retry(ctx, host, func(src *source) error {
+				sums = newSums(q.Step, times, q.Aggregates)
+				sums.label = s.label
+				return src.sumHost(ctx, newHostPart(s.sel, host, windows), q, sums)
 			})
-		}
-		if err := work.Wait(); err != nil {
+			if err == nil && len(sums.series) > 0 {
+				done(host, sums)
+			}
+			return err
+		})
+	}
+	return work.Wait()
+}
+
+// sumHost adds the records of a part's windows to sums, from the archive's sums where they are equivalent.
+func (src *source) sumHost(ctx context.Context, p *hostPart, q Query, sums *bucketSums) error {
+	windows := p.windows
+	if rollup := newRollup(q, sums.times); rollup != nil && src.cold != nil && src.label == "" {
+		var err error
+		if windows, err = rollup.readSums(ctx, src, p, sums); err != nil {
 			return err
 		}
 	}
-	for _, host := range hosts {
-		s.top.addItems(all[host.ID].sortedBuckets(&host.Host, s.top.oldest))
+	for some := range slices.Chunk(windows, p.windowsAtOnce(src.sel)) {
+		part := &hostPart{host: p.host, names: p.names, windows: some}
+		if err := src.loadPart(ctx, part); err != nil {
+			return err
+		}
+		sums.addPart(part, src.sel)
 	}
-	return nil
+	return context.Cause(ctx)
 }

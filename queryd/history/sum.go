@@ -2,67 +2,134 @@ package history
 
 import (
 	"cmp"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/projections"
 )
 
-// bucketSums adds up one host's records by bucket.
+// bucketSums adds up one host's records by series and bucket.
 type bucketSums struct {
-	step  time.Duration
-	times timeRange // of record times that count
-	p95   bool      // keep every number for P95
-	cells map[bucketKey]*Bucket
+	step   time.Duration
+	times  timeRange // of record times that count
+	p95    bool      // keep every number for P95
+	label  string    // the label whose values have sums of their own; "" for none
+	series map[seriesKey]*seriesSums
 }
 
-type bucketKey struct {
-	at     events.Timestamp
-	entity events.Entity
+// seriesSums holds the summaries of one series, ascending by slot. They have no Metric.
+type seriesSums struct {
+	slots []int64
+	sums  []Summary
 }
 
 func newSums(step time.Duration, s timeRange, aggregates []Aggregate) *bucketSums {
-	return &bucketSums{step: step, times: s, p95: slices.Contains(aggregates, P95), cells: make(map[bucketKey]*Bucket)}
+	return &bucketSums{step: step, times: s, p95: slices.Contains(aggregates, P95), series: make(map[seriesKey]*seriesSums)}
 }
 
-// addPart adds all records and sums of the host in some windows.
+// seriesOf returns the sums of a series, which it adds if there are none.
+func (s *bucketSums) seriesOf(key seriesKey) *seriesSums {
+	one := s.series[key]
+	if one == nil {
+		one = new(seriesSums)
+		s.series[key] = one
+	}
+	return one
+}
+
+// grow makes room for the sums of pieces in steps.
+func (s *seriesSums) grow(pieces [][]archive.Bucket, step time.Duration) {
+	n := 0
+	for _, piece := range pieces {
+		if last := len(piece) - 1; last >= 0 {
+			n += min(len(piece), int(slotOf(piece[last].Start, step)-slotOf(piece[0].Start, step))+1)
+		}
+	}
+	s.slots, s.sums = slices.Grow(s.slots, n), slices.Grow(s.sums, n)
+}
+
+// add adds a summary of readings of a slot. Slots mostly ascend.
+func (s *seriesSums) add(slot int64, sum *Summary) {
+	last := len(s.slots) - 1
+	if last < 0 || s.slots[last] < slot {
+		s.slots, s.sums = append(s.slots, slot), append(s.sums, *sum)
+		return
+	}
+	if s.slots[last] == slot {
+		s.sums[last].mergeSummary(sum)
+		return
+	}
+	at, found := slices.BinarySearch(s.slots, slot)
+	if found {
+		s.sums[at].mergeSummary(sum)
+		return
+	}
+	s.slots, s.sums = slices.Insert(s.slots, at, slot), slices.Insert(s.sums, at, *sum)
+}
+
+// addPart adds all records of the host in some windows.
 func (s *bucketSums) addPart(p *hostPart, sel *selection) {
 	for _, set := range p.windowSets() {
 		s.addWindow(&set, sel)
-	}
-	for _, r := range p.rolled {
-		if !sel.coversReading(r.entity, r.metric) {
-			continue
-		}
-		sum := Summary{Metric: r.metric, Count: r.Count, Min: r.Min, Max: r.Max, Last: r.Last, LastAt: r.LastAt, Sum: r.Sum}
-		s.addSummary(bucketKey{slotStart(slotOf(r.Start, s.step), s.step), r.entity}, &sum)
 	}
 }
 
 // addWindow adds records of one host, none of whose times were added before.
 func (s *bucketSums) addWindow(series *projections.HostWindow, sel *selection) {
-	for rest := series.Columns; len(rest) > 0; {
-		first := &rest[0]
-		n := 1
-		for n < len(rest) && rest[n].Entity == first.Entity && rest[n].Metric == first.Metric {
-			n++
-		}
-		if sel.coversReading(first.Entity, first.Metric) {
-			samples := first.Samples
-			for i := range rest[1:n] {
-				samples, _ = events.Union(samples, rest[1+i].Samples)
-			}
-			s.addSamples(first.Entity, first.Metric, &samples)
-		}
-		rest = rest[n:]
+	for key, samples := range seriesIn(series, sel, s.label) {
+		s.addSamples(key, &samples)
 	}
 }
 
-// addSamples adds the distinct readings of one metric of one entity.
-func (s *bucketSums) addSamples(entity events.Entity, metric string, all *events.Samples) {
+// seriesIn yields the selected series of a window, with the readings of all sources and identities; with a label the readings of each of its
+// values by themselves.
+func seriesIn(window *projections.HostWindow, sel *selection, label string) func(yield func(seriesKey, events.Samples) bool) {
+	return func(yield func(seriesKey, events.Samples) bool) {
+		for rest := window.Columns; len(rest) > 0; {
+			first := &rest[0]
+			n := 1
+			for n < len(rest) && rest[n].Entity == first.Entity && rest[n].Metric == first.Metric {
+				n++
+			}
+			if sel.coversReading(first.Entity, first.Metric) {
+				for value, columns := range byLabel(window, rest[:n], label) {
+					samples := columns[0].Samples
+					for i := range columns[1:] {
+						samples, _ = events.Union(samples, columns[1+i].Samples)
+					}
+					if !yield(seriesKey{first.Entity, first.Metric, value}, samples) {
+						return
+					}
+				}
+			}
+			rest = rest[n:]
+		}
+	}
+}
+
+// byLabel yields the columns by the value of a label, or all at once without a label.
+func byLabel(window *projections.HostWindow, columns []projections.Column, label string) iter.Seq2[string, []projections.Column] {
+	if label == "" {
+		return func(yield func(string, []projections.Column) bool) { yield("", columns) }
+	}
+	groups := make(map[string][]projections.Column)
+	for _, c := range columns {
+		if id := window.Find(c.Identity); id != nil {
+			groups[labelOf(id, label)] = append(groups[labelOf(id, label)], c)
+		}
+	}
+	return maps.All(groups)
+}
+
+// addSamples adds the distinct readings of one series.
+func (s *bucketSums) addSamples(key seriesKey, all *events.Samples) {
 	lo, _ := slices.BinarySearch(all.Times, s.times.from)
+	var series *seriesSums
 	for lo < len(all.Times) && all.Times[lo] <= s.times.to {
 		slot := slotOf(all.Times[lo], s.step)
 		end := min(slotEnd(slot, s.step), s.times.to)
@@ -71,8 +138,10 @@ func (s *bucketSums) addSamples(entity events.Entity, metric string, all *events
 			hi++
 		}
 		if sum := s.sumRows(all, lo, hi); sum.Count > 0 {
-			sum.Metric = metric
-			s.addSummary(bucketKey{slotStart(slot, s.step), entity}, &sum)
+			if series == nil {
+				series = s.seriesOf(key)
+			}
+			series.add(slot, &sum)
 		}
 		lo = hi
 	}
@@ -140,34 +209,59 @@ func (s *bucketSums) sumScaled(all *events.Samples, lo, hi int) (sum Summary, fi
 	return sum, true
 }
 
-// addSummary adds a summary to its bucket.
-func (s *bucketSums) addSummary(c bucketKey, sum *Summary) {
-	b := s.cells[c]
-	if b == nil {
-		b = &Bucket{At: c.at, Entity: c.entity}
-		s.cells[c] = b
+// sortedKeys returns the keys of the series, by entity and metric.
+func (s *bucketSums) sortedKeys() []seriesKey {
+	keys := make([]seriesKey, 0, len(s.series))
+	for key := range s.series {
+		keys = append(keys, key)
 	}
-	at, found := slices.BinarySearchFunc(b.Metrics, sum.Metric, func(have Summary, metric string) int { return strings.Compare(have.Metric, metric) })
-	if !found {
-		b.Metrics = slices.Insert(b.Metrics, at, Summary{Metric: sum.Metric})
-	}
-	b.Metrics[at].mergeSummary(sum)
+	slices.SortFunc(keys, func(a, b seriesKey) int {
+		return cmp.Or(a.entity.Compare(b.entity), strings.Compare(a.metric, b.metric), strings.Compare(a.label, b.label))
+	})
+	return keys
 }
 
-// sortedBuckets returns the buckets in the wanted order.
-func (s *bucketSums) sortedBuckets(host *projections.Host, oldest bool) []Bucket {
-	out := make([]Bucket, 0, len(s.cells))
-	for _, b := range s.cells {
-		b.Host, b.Identity = host.ID, stableIdentity(host, b.Entity)
-		out = append(out, *b)
-	}
-	slices.SortFunc(out, func(a, b Bucket) int {
-		if oldest {
-			return a.Place().Compare(b.Place())
+// eachEntity calls f with the buckets of each entity, in the wanted order.
+func (s *bucketSums) eachEntity(host *projections.Host, oldest bool, f func([]Bucket)) {
+	for keys := s.sortedKeys(); len(keys) > 0; {
+		n := 1
+		for n < len(keys) && keys[n].entity == keys[0].entity {
+			n++
 		}
-		return b.Place().Compare(a.Place())
-	})
-	return out
+		buckets := s.joinSeries(host, keys[:n])
+		if !oldest {
+			slices.Reverse(buckets)
+		}
+		f(buckets)
+		keys = keys[n:]
+	}
+}
+
+// joinSeries returns the buckets of the series of one entity, which are sorted by metric, ascending.
+func (s *bucketSums) joinSeries(host *projections.Host, keys []seriesKey) []Bucket {
+	var slots []int64
+	for _, key := range keys {
+		slots = append(slots, s.series[key].slots...)
+	}
+	slices.Sort(slots)
+	total := len(slots)
+	slots = slices.Compact(slots)
+	entity, id := keys[0].entity, stableIdentity(host, keys[0].entity)
+	buckets, room := make([]Bucket, len(slots)), make([]Summary, 0, total)
+	next := make([]int, len(keys)) // of each series
+	for i, slot := range slots {
+		buckets[i] = Bucket{At: slotStart(slot, s.step), Host: host.ID, Entity: entity, Identity: id}
+		from := len(room)
+		for k, key := range keys {
+			if one := s.series[key]; next[k] < len(one.slots) && one.slots[next[k]] == slot {
+				room = append(room, one.sums[next[k]])
+				room[len(room)-1].Metric = key.metric
+				next[k]++
+			}
+		}
+		buckets[i].Metrics = room[from:len(room):len(room)]
+	}
+	return buckets
 }
 
 // stableIdentity returns the fields of an entity's identity that do not change between buckets.

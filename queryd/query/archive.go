@@ -13,24 +13,32 @@ import (
 // ones.
 type archiveReader struct {
 	*archive.Store
-	manifest *manifest.Manifest
+	manifest *manifest.Current
 }
 
 // ReadArchive makes the server answer also from history that left the stored series for the archive. Call it before
 // Run.
 func (s *Server) ReadArchive(store *archive.Store, m *manifest.Manifest) {
-	s.past.ReadArchive(archiveReader{store, m})
+	store.KeepUpTo(s.cfg.HistoryCache / 4 * 3)
+	s.caches["archive"] = store.CacheStats
+	s.past.ReadArchive(archiveReader{store, manifest.NewCurrent(m)})
 }
 
-// Entries returns the entries that may have records of a partition in a range of times, both ends included, as the
-// manifest has them now.
-func (a archiveReader) Entries(ctx context.Context, p events.Partition, from, to events.Timestamp) ([]archive.Entry, error) {
-	listed, err := a.manifest.Load(ctx, p)
+// Entries returns, by partition, the entries that may have records in a range of times, both ends included, with all that is
+// archived now.
+func (a archiveReader) Entries(ctx context.Context, of []events.Partition, from, to events.Timestamp, afresh bool) (map[events.Partition][]archive.Entry, error) {
+	listed, err := a.manifest.Load(ctx, of, afresh)
 	if err != nil {
 		return nil, err
 	}
 	if to < math.MaxInt64 {
 		to++
 	}
-	return listed.Overlapping(from, to), nil
+	all := make(map[events.Partition][]archive.Entry, len(listed))
+	for p, one := range listed {
+		if entries := one.Overlapping(from, to); len(entries) > 0 {
+			all[p] = entries
+		}
+	}
+	return all, nil
 }

@@ -23,6 +23,7 @@ type Config struct {
 	NoCORS      bool   // flag enable-cors=false
 	Origins     string // origins that browsers may call from, comma-separated and exact; default "*", any
 
+	HistoryCache   int64         // bytes of history that are kept in memory; default 128 MiB
 	GraphQLTimeout time.Duration // of a GraphQL request; default 30s
 	DrainTimeout   time.Duration // for open sockets and requests at a stop; default 7s
 
@@ -42,6 +43,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.Var((*enabledFlag)(&c.NoCORS), "enable-cors", "let browsers read answers from pages of other origins")
 	fs.StringVar(&c.Origins, "query.origins", d.Origins,
 		"origins that enable-cors lets in, comma-separated and exact such as https://example.org; * is any")
+	fs.Int64Var(&c.HistoryCache, "history.cache", d.HistoryCache,
+		"bytes of history that are kept in memory: three quarters for objects of the archive, the rest for chunks in etcd; 0 takes the default")
 	fs.DurationVar(&c.GraphQLTimeout, "query.graphql-timeout", d.GraphQLTimeout, "longest time a GraphQL request may take")
 	fs.DurationVar(&c.DrainTimeout, "query.drain-timeout", d.DrainTimeout,
 		"how long sockets and requests under way may go on when the process stops")
@@ -52,6 +55,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 
 func (c Config) withDefaults() Config {
 	c.Origins = cmp.Or(c.Origins, "*")
+	c.HistoryCache = cmp.Or(c.HistoryCache, 128<<20)
 	c.GraphQLTimeout = cmp.Or(c.GraphQLTimeout, 30*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 7*time.Second)
 	return c
@@ -62,6 +66,9 @@ func (c Config) validateFlags() error {
 	if c.GraphQLTimeout < 0 || c.DrainTimeout < 0 {
 		return fmt.Errorf("flags query.graphql-timeout (%s) and query.drain-timeout (%s) must be positive",
 			c.GraphQLTimeout, c.DrainTimeout)
+	}
+	if c.HistoryCache < 0 {
+		return fmt.Errorf("flag history.cache (%d) must be positive", c.HistoryCache)
 	}
 	for _, origin := range c.allowedOrigins() {
 		if origin != "*" && (!strings.Contains(origin, "://") || strings.HasSuffix(origin, "/")) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,12 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-func TestMain(m *testing.M) { eventstest.Main(m) }
+func TestMain(m *testing.M) {
+	if base := os.Getenv(readersVariable); base != "" { // the other process of BenchmarkSockets
+		os.Exit(readSockets(base))
+	}
+	eventstest.Main(m)
+}
 
 // cluster is a log in etcd with the projections that a collector would store.
 type cluster struct {

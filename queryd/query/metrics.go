@@ -8,6 +8,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"telemetry-pipeline/events/cache"
 )
 
 // metrics count requests by route, never by path, so that clients cannot create series.
@@ -30,9 +32,29 @@ func newMetrics() *metrics {
 	}
 }
 
-// Metrics registers the metrics of the server and its surfaces; call it once.
+// Metrics registers the metrics of the server and its surfaces; call it once, after ReadArchive.
 func (s *Server) Metrics(reg prometheus.Registerer) error {
-	return errors.Join(reg.Register(s.metrics.requests), reg.Register(s.metrics.seconds), s.hub.Metrics(reg), s.sockets.Metrics(reg))
+	err := errors.Join(reg.Register(s.metrics.requests), reg.Register(s.metrics.seconds), s.hub.Metrics(reg), s.sockets.Metrics(reg))
+	for name, stats := range s.caches {
+		err = errors.Join(err, registerCache(reg, name, stats))
+	}
+	return err
+}
+
+// registerCache registers the counts of a cache of history.
+func registerCache(reg prometheus.Registerer, name string, stats func() cache.Stats) error {
+	labels := prometheus.Labels{"cache": name}
+	return errors.Join(
+		reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "history_cache_hits_total", Help: "Reads of history that found what they need in memory.", ConstLabels: labels,
+		}, func() float64 { return float64(stats().Hits) })),
+		reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "history_cache_misses_total", Help: "Reads of history that did not find what they need in memory.", ConstLabels: labels,
+		}, func() float64 { return float64(stats().Misses) })),
+		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "history_cache_bytes", Help: "Bytes of history in memory; -history.cache bounds them.", ConstLabels: labels,
+		}, func() float64 { return float64(stats().Bytes) })),
+	)
 }
 
 // measureRequest measures a request. It is the outermost handler, so it turns an error into its answer before it

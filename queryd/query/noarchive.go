@@ -22,15 +22,15 @@ type noArchive struct {
 // RefuseArchived makes the server refuse to answer from history that left the stored series for an archive, since it has
 // none to read. Call it before Run.
 func (s *Server) RefuseArchived(saved *snapshot.Store, m *manifest.Manifest) {
-	s.past.ReadArchive(noArchive{archiveReader{manifest: m}, func(ctx context.Context) (map[events.Partition]projections.Offsets, error) {
+	s.past.ReadArchive(noArchive{archiveReader{manifest: manifest.NewCurrent(m)}, func(ctx context.Context) (map[events.Partition]projections.Offsets, error) {
 		return saved.Offsets(ctx, s.hub.State().Generation())
 	}})
 }
 
 // Entries returns no entries if the whole range is in the stored series. History read the series before, and
 // Offsets.HotFrom only grows.
-func (l noArchive) Entries(ctx context.Context, p events.Partition, from, to events.Timestamp) ([]archive.Entry, error) {
-	entries, err := l.archiveReader.Entries(ctx, p, from, to)
+func (l noArchive) Entries(ctx context.Context, of []events.Partition, from, to events.Timestamp, afresh bool) (map[events.Partition][]archive.Entry, error) {
+	entries, err := l.archiveReader.Entries(ctx, of, from, to, afresh)
 	if err != nil || len(entries) == 0 {
 		return nil, err
 	}
@@ -38,10 +38,12 @@ func (l noArchive) Entries(ctx context.Context, p events.Partition, from, to eve
 	if err != nil {
 		return nil, err
 	}
-	if o, known := all[p]; known && projections.WindowOf(from) >= o.HotFrom {
-		return nil, nil
+	for p := range entries {
+		if o, known := all[p]; !known || projections.WindowOf(from) < o.HotFrom {
+			return nil, history.ErrNoArchive
+		}
 	}
-	return nil, history.ErrNoArchive
+	return nil, nil
 }
 
 // Scan fails with history.ErrNoArchive.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/cache"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 )
@@ -41,7 +42,15 @@ func (empty) WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGenera
 	}
 }
 
-func (empty) SeriesOf(context.Context, projections.Generation, events.Partition, events.HostID, []projections.Window, func(events.Entity, string) bool) ([]snapshot.WindowSeries, error) {
+func (empty) KeepChunksUpTo(int64) {}
+
+func (empty) ChunkCacheStats() cache.Stats { return cache.Stats{} }
+
+func (empty) ListChunks(context.Context, projections.Generation, projections.ChunkQuery) (projections.ChunkList, error) {
+	return projections.ChunkList{}, errors.New("there are no hosts, so no query should come")
+}
+
+func (empty) ReadChunks(context.Context, []projections.WindowChunks, func(events.Entity, string) bool) ([]projections.WindowSeries, error) {
 	return nil, errors.New("there are no hosts, so no query should come")
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/cache"
 	"telemetry-pipeline/queryd/graph"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/journal"
@@ -31,6 +32,7 @@ type Server struct {
 	api     *rest.API
 	graph   executor
 	sockets *socket.Server
+	caches  map[string]func() cache.Stats // of history, by name
 
 	app      *fiber.App
 	origins  []string
@@ -60,12 +62,14 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	store.KeepChunksUpTo(cfg.HistoryCache / 4)
 	past := history.New(seriesReader{store}, lg)
 	engine, err := graph.New(graph.Config{}, hub, past, lg)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, past: past, graph: engine, origins: cfg.allowedOrigins(), metrics: newMetrics(), started: time.Now()}
+	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, past: past, graph: engine, origins: cfg.allowedOrigins(), metrics: newMetrics(), started: time.Now(),
+		caches: map[string]func() cache.Stats{"chunks": store.ChunkCacheStats}}
 	s.api = rest.New(cfg.REST, log.Facts(), hub, past, quarantineReader{store}, lg)
 	s.api.ServeLog(journal.New(log))
 	if s.sockets, err = newSockets(cfg, hub, engine, lg); err != nil {

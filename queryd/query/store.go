@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/cache"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
 	"telemetry-pipeline/queryd/history"
@@ -18,8 +19,11 @@ type store interface {
 	Load(ctx context.Context, g projections.Generation) (projections.Batch, error)
 	Watch(ctx context.Context, g projections.Generation, after events.Revision) iter.Seq2[projections.Batch, error]
 	WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGeneration, error]
-	SeriesOf(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, windows []projections.Window,
-		keep func(e events.Entity, metric string) bool) ([]snapshot.WindowSeries, error)
+	KeepChunksUpTo(bytes int64)
+	ChunkCacheStats() cache.Stats
+	ListChunks(ctx context.Context, g projections.Generation, q projections.ChunkQuery) (projections.ChunkList, error)
+	ReadChunks(ctx context.Context, windows []projections.WindowChunks,
+		keep func(e events.Entity, metric string) bool) ([]projections.WindowSeries, error)
 	QuarantineList(ctx context.Context, f snapshot.QuarantineFilter) ([]snapshot.Quarantined, int, error)
 	QuarantineCount(ctx context.Context) (int, error)
 	RequestRetry(ctx context.Context, f snapshot.RetryFilter) (int, error)
@@ -38,21 +42,28 @@ type log interface {
 // seriesReader provides history with the series of a store, so that history does not depend on their storage.
 type seriesReader struct{ store store }
 
-// Series reads windows of a host; windows without records are left out.
-func (w seriesReader) Series(ctx context.Context, g projections.Generation, p events.Partition, host events.HostID, of []projections.Window,
-	keep func(e events.Entity, metric string) bool) (map[projections.Window]projections.HostWindow, error) {
-	list, err := w.store.SeriesOf(ctx, g, p, host, of, keep)
-	if errors.Is(err, projections.ErrRemoved) {
-		return nil, errors.Join(history.ErrReplaced, err)
+// List returns the chunks of windows.
+func (r seriesReader) List(ctx context.Context, g projections.Generation, q projections.ChunkQuery) (projections.ChunkList, error) {
+	all, err := r.store.ListChunks(ctx, g, q)
+	return all, historyError(err)
+}
+
+// Read returns the records of listed windows.
+func (r seriesReader) Read(ctx context.Context, windows []projections.WindowChunks,
+	keep func(e events.Entity, metric string) bool) ([]projections.WindowSeries, error) {
+	list, err := r.store.ReadChunks(ctx, windows, keep)
+	return list, historyError(err)
+}
+
+// historyError returns an error of the store as history knows it.
+func historyError(err error) error {
+	switch {
+	case errors.Is(err, projections.ErrRemoved):
+		return errors.Join(history.ErrReplaced, err)
+	case errors.Is(err, snapshot.ErrChunkGone):
+		return errors.Join(history.ErrMoved, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[projections.Window]projections.HostWindow, len(list))
-	for _, one := range list {
-		out[one.Window] = one.Series
-	}
-	return out, nil
+	return err
 }
 
 // quarantineReader provides rest with the quarantine of a store, so that rest does not depend on its storage.

@@ -14,6 +14,7 @@ import (
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/metric"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/history/historytest"
 	"telemetry-pipeline/queryd/live"
 )
 
@@ -21,7 +22,7 @@ import (
 type fleet struct {
 	facts  events.Facts
 	hosts  map[events.HostID]*projections.Host
-	series map[events.HostID]map[projections.Window]projections.HostWindow
+	series historytest.Series
 
 	appended []events.Event // all of them, in order
 
@@ -33,7 +34,7 @@ func newFleet() *fleet {
 	return &fleet{
 		facts:  events.Facts{Epoch: 7, Cluster: 9, Partitions: 4, PartitionHash: "xxh3", Cut: events.CutRules{EventRecords: 2000, EventBytes: 1 << 20, OpenRecords: 100_000}},
 		hosts:  make(map[events.HostID]*projections.Host),
-		series: make(map[events.HostID]map[projections.Window]projections.HostWindow),
+		series: make(historytest.Series),
 	}
 }
 
@@ -166,12 +167,20 @@ func (f *fleet) WatchActive(ctx context.Context) iter.Seq2[projections.ActiveGen
 	}
 }
 
-func (f *fleet) Series(_ context.Context, _ projections.Generation, _ events.Partition, host events.HostID, windows []projections.Window, _ func(events.Entity, string) bool) (map[projections.Window]projections.HostWindow, error) {
-	out := make(map[projections.Window]projections.HostWindow)
-	for _, w := range windows {
-		out[w] = f.series[host][w]
+// List lists the stored series.
+func (f *fleet) List(ctx context.Context, g projections.Generation, q projections.ChunkQuery) (projections.ChunkList, error) {
+	if err := f.failing(); err != nil {
+		return projections.ChunkList{}, err
 	}
-	return out, f.failing()
+	return f.series.List(ctx, g, q)
+}
+
+// Read reads the stored series.
+func (f *fleet) Read(ctx context.Context, windows []projections.WindowChunks, keep func(events.Entity, string) bool) ([]projections.WindowSeries, error) {
+	if err := f.failing(); err != nil {
+		return nil, err
+	}
+	return f.series.Read(ctx, windows, keep)
 }
 
 // runHub runs a hub on the fleet until the test ends.

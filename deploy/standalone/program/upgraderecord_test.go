@@ -95,7 +95,7 @@ func recordArchived(t *testing.T, data string) {
 	s.mustUpload("more.csv", minutes(90, 240))
 	s.awaitArchived()
 	s.await("merged objects", func(client *clientv3.Client) bool {
-		return s.count(client, "archive", `"kind":"hours"`) > 0
+		return s.count(client, "archive", `"kind":"hourly"`) > 0
 	})
 	s.stop()
 }

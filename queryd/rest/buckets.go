@@ -25,7 +25,12 @@ func (p params) parseStep(q *history.Query) (err error) {
 			return badParameter("step", text, history.StepSyntax)
 		}
 	}
-	if q.Aggregates, err = history.ParseAggregates(names, q.Step); err != nil {
+	if _, grouped := p.singleValue("group"); grouped {
+		q.Aggregates, err = history.ParseGroupAggregates(names)
+	} else {
+		q.Aggregates, err = history.ParseAggregates(names, q.Step)
+	}
+	if err != nil {
 		text := fmt.Sprintf("parameter agg=%q: %v", strings.Join(names, ","), err)
 		return &Error{Status: http.StatusBadRequest, Code: BadParameter, Text: text}
 	}
@@ -46,6 +51,7 @@ func (a *API) answerBuckets(c *fiber.Ctx, s *live.State, q history.Query, page h
 	}
 	w.Close(']')
 	w.Text("next_cursor", string(page.Next))
+	w.writePlan(q.Plan)
 	return w.finishAnswer(c, len(page.Buckets))
 }
 

@@ -26,6 +26,8 @@ type historyReader interface {
 	Telemetry(ctx context.Context, s *live.State, q history.Query) (history.Page, error)
 	AsOf(ctx context.Context, s *live.State, at events.Timestamp, only []events.HostID) (*live.State, error)
 	Buckets(ctx context.Context, s *live.State, q history.Query) (history.BucketPage, error)
+	Groups(ctx context.Context, s *live.State, q history.Query, by history.Grouping) ([]history.GroupSeries, error)
+	Columns(ctx context.Context, s *live.State, q history.Query, yield func([]history.Series) error) (history.Cursor, error)
 }
 
 // API answers requests. It is safe for concurrent use.

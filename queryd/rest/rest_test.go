@@ -119,6 +119,16 @@ func (stuck) Buckets(ctx context.Context, _ *live.State, _ history.Query) (histo
 	return history.BucketPage{}, ctx.Err()
 }
 
+func (stuck) Columns(ctx context.Context, _ *live.State, _ history.Query, _ func([]history.Series) error) (history.Cursor, error) {
+	<-ctx.Done()
+	return "", ctx.Err()
+}
+
+func (stuck) Groups(ctx context.Context, _ *live.State, _ history.Query, _ history.Grouping) ([]history.GroupSeries, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
 // away is a view that has lost etcd.
 type away struct{ *live.Hub }
 
@@ -127,7 +137,7 @@ func (away) Degraded() error { return errors.New("etcd is away") }
 func TestHistoryThatEtcdDoesNotAnswerIsNotBlamedOnTheRange(t *testing.T) {
 	f := newFleet()
 	app := appOf(New(Config{Timeout: 20 * time.Millisecond}, f.facts, away{f.runHub(t)}, stuck{}, f, nil))
-	for _, path := range []string{"/api/v1/telemetry?limit=1", "/api/v1/telemetry?step=1h"} {
+	for _, path := range []string{"/api/v1/telemetry?limit=1", "/api/v1/telemetry?step=1h", "/api/v1/telemetry?form=columns"} {
 		got := getAnswer(t, app, http.MethodGet, path)
 		if got.status != 503 || got.code() != Unavailable || got.header.Get("Retry-After") == "" || !strings.Contains(string(got.body), "etcd") {
 			t.Errorf("%s without etcd: %s, want 503 %s that names etcd", path, got.scriptText(), Unavailable)

@@ -18,7 +18,7 @@ const defaultLimit = 100
 
 // serveTelemetry answers GET /api/v1/telemetry.
 func (a *API) serveTelemetry(c *fiber.Ctx) error {
-	p, err := readParams(c, "host_id", "gpu_id", "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "format", "wait")
+	p, err := readParams(c, "host_id", "gpu_id", "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "form", "group", "format", "explain", "wait")
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (a *API) serveTelemetry(c *fiber.Ctx) error {
 
 // serveGPUTelemetry answers GET /api/v1/gpus/{id}/telemetry.
 func (a *API) serveGPUTelemetry(c *fiber.Ctx) error {
-	p, err := readParams(c, "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "format", "wait")
+	p, err := readParams(c, "metric", "start_time", "end_time", "step", "agg", "limit", "cursor", "order", "form", "group", "format", "explain", "wait")
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,12 @@ func findName(c *fiber.Ctx, s *live.State) (events.GPUID, error) {
 
 // parseQuery parses the parameters of every history query.
 func (a *API) parseQuery(p params) (q history.Query, err error) {
-	if q.Limit, err = p.parseLimit(history.MaxLimit, defaultLimit); err != nil {
+	if form, _ := p.singleValue("form"); form == columnsForm {
+		q.Limit, err = p.parseLimit(history.MaxPoints, history.DefaultPoints)
+	} else {
+		q.Limit, err = p.parseLimit(history.MaxLimit, defaultLimit)
+	}
+	if err != nil {
 		return q, err
 	}
 	if q.Oldest, err = p.parseOrder(); err != nil {
@@ -85,6 +90,9 @@ func (a *API) parseQuery(p params) (q history.Query, err error) {
 		return q, err
 	}
 	if err = p.parseStep(&q); err != nil {
+		return q, err
+	}
+	if err = p.parseExplain(&q); err != nil {
 		return q, err
 	}
 	cursor, _ := p.singleValue("cursor")
@@ -100,6 +108,20 @@ func (a *API) answerPage(c *fiber.Ctx, p params, s *live.State, q history.Query)
 	form, err := formOf(c, p)
 	if err != nil {
 		return err
+	}
+	by, grouped, err := p.parseGroup()
+	if err != nil {
+		return err
+	}
+	columns, err := p.wantsColumns(&q)
+	if err != nil {
+		return err
+	}
+	if grouped {
+		return a.answerGroups(c, s, q, by, form)
+	}
+	if columns {
+		return a.answerColumns(c, s, q, form)
 	}
 	if form != asJSON {
 		_, limited := p.singleValue("limit")
@@ -125,6 +147,7 @@ func (a *API) answerPage(c *fiber.Ctx, p params, s *live.State, q history.Query)
 	}
 	w.Close(']')
 	w.Text("next_cursor", string(page.Next))
+	w.writePlan(q.Plan)
 	return w.finishAnswer(c, len(page.Entries))
 }
 
@@ -145,6 +168,8 @@ func (a *API) historyError(ctx context.Context, err error) error {
 			"history is read from etcd, which does not answer; the latest readings are still served, with their age", err}
 	case errors.Is(err, history.ErrCursor), ctx.Err() != nil:
 		return err
+	case errors.Is(err, history.ErrPoints):
+		return &Error{Status: http.StatusBadRequest, Code: BadParameter, Text: history.ErrPoints.Error()}
 	case history.PermanentError(err) != nil:
 		return &Error{http.StatusServiceUnavailable, Unavailable, history.PermanentError(err).Error(), err}
 	default:

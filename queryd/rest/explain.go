@@ -1,0 +1,45 @@
+package rest
+
+import (
+	"telemetry-pipeline/queryd/history"
+)
+
+// parseExplain makes the query count its work if the parameter explain asks for it.
+func (p params) parseExplain(q *history.Query) error {
+	switch text, given := p.singleValue("explain"); {
+	case !given || text == "false":
+	case text == "true":
+		q.Plan = new(history.Plan)
+	default:
+		return badParameter("explain", text, "true or false")
+	}
+	return nil
+}
+
+// writePlan writes the member explain, if the query counted its work.
+func (w *writer) writePlan(p *history.Plan) {
+	if p == nil {
+		return
+	}
+	w.Key("explain")
+	w.Open('{')
+	for _, member := range []struct {
+		name  string
+		count int64
+	}{
+		{"hosts", p.Hosts.Load()},
+		{"windows_from_rollups", p.Rolled.Load()},
+		{"windows_with_repeated_rollups", p.Repeated.Load()},
+		{"windows_from_records", p.Recorded.Load()},
+		{"windows_in_etcd", p.Stored.Load()},
+		{"chunks", p.Chunks.Load()},
+		{"objects_read", p.Archive.Objects.Load()},
+		{"bytes_read", p.Archive.Bytes.Load()},
+		{"blocks_decoded", p.Archive.Blocks.Load()},
+		{"blocks_cached", p.Archive.Cached.Load()},
+		{"pages_decoded", p.Archive.Pages.Load()},
+	} {
+		w.Whole(member.name, member.count)
+	}
+	w.Close('}')
+}

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/graphql-go/graphql"
+
+	"telemetry-pipeline/events"
 )
 
 // appendResponse appends a GraphQL response; a refused request has no member data.
@@ -24,6 +26,10 @@ func appendResponse(out []byte, r *graphql.Result) (_ []byte, err error) {
 // would read every byte of it again, and it is most of an answer.
 func appendData(out []byte, data any) ([]byte, error) {
 	switch v := data.(type) {
+	case preparedJSON:
+		return v.appendJSON(out), nil
+	case events.Number:
+		return v.Append(out), nil
 	case json.RawMessage:
 		if v != nil {
 			return append(out, v...), nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/graphql-go/graphql"
 	"github.com/graphql-go/graphql/gqlerrors"
+	"github.com/graphql-go/graphql/language/ast"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/queryd/history"
@@ -89,17 +90,29 @@ type view struct {
 	state     *live.State
 	now       time.Time
 	pastViews *pastViews
+	prepared  *preparedLists // nil: lists are completed as the library does
 }
 
 func (e *Engine) newView() view {
-	return view{state: e.hub.State(), now: e.now(), pastViews: &pastViews{views: make(map[any]view)}}
+	return view{state: e.hub.State(), now: e.now(), pastViews: &pastViews{views: make(map[any]view)}, prepared: &preparedLists{}}
+}
+
+// run executes a document.
+func (e *Engine) run(ctx context.Context, root view, doc *ast.Document, req Request) *graphql.Result {
+	result := graphql.Execute(graphql.ExecuteParams{
+		Schema: e.schema, AST: doc, OperationName: req.OperationName, Args: req.Variables, Root: root, Context: ctx,
+	})
+	if result.Data != nil && root.prepared != nil { // else it may be running still, since the library does not stop at the end of ctx
+		root.prepared.insertInto(result.Data)
+	}
+	return result
 }
 
 // Execute runs a query. A subscription is refused; it goes to Subscribe.
 func (e *Engine) Execute(ctx context.Context, req Request) Result {
 	loading := e.hub.Ready() // before the view is taken, which may be empty until then
 	v := e.newView()
-	doc, op, err := e.guard.admitRequest(req, sizes{hosts: len(v.state.Hosts()), gpus: len(v.state.GPUs())})
+	doc, op, err := e.guard.admitRequest(req, sizes{hosts: v.state.CountHosts(), gpus: v.state.CountGPUs()})
 	result := Result{}
 	if op != nil {
 		result.Operation = op.Operation
@@ -117,9 +130,7 @@ func (e *Engine) Execute(ctx context.Context, req Request) Result {
 		result.Refused, result.Unanswered, result.JSON = true, true, refusalJSON(errLoading)
 		return result
 	}
-	answer := graphql.Execute(graphql.ExecuteParams{
-		Schema: e.schema, AST: doc, OperationName: req.OperationName, Args: req.Variables, Root: v, Context: ctx,
-	})
+	answer := e.run(ctx, v, doc, req)
 	if answer.Data == nil && ctx.Err() != nil { // the library answers with the text of ctx.Err
 		result.Refused, result.Unanswered, result.JSON = true, true, refusalJSON(e.timeoutError())
 		return result

@@ -1,8 +1,6 @@
 package graph
 
 import (
-	"encoding/json"
-
 	"github.com/graphql-go/graphql"
 
 	"telemetry-pipeline/events"
@@ -101,64 +99,7 @@ func (e *Engine) identityFields(fields graphql.Fields, t *types, identity func(s
 	fields["namespace"] = text("Kubernetes namespace.", func(id *events.Identity) string { return id.Namespace })
 	fields["container"] = text("Kubernetes container.", func(id *events.Identity) string { return id.Container })
 	fields["labels"] = e.newField(nonNull(t.prepared), "Every other label of the source, by name.", nil, func(p graphql.ResolveParams) (any, error) {
-		return labelMap(identity(p.Source)), nil
+		return labelsJSON(identity(p.Source).Labels), nil
 	})
 	return fields
-}
-
-func labelMap(id *events.Identity) map[string]string {
-	m := make(map[string]string, len(id.Labels))
-	for _, l := range id.Labels {
-		m[l.Name] = l.Value
-	}
-	return m
-}
-
-// latestValue returns a metric's latest value, nil if it has none.
-func latestValue(latest []projections.Latest, metric string) any {
-	l, ok := projections.Find(latest, metric)
-	if !ok || l.Value.Absent != events.Present {
-		return nil
-	}
-	return exactJSON(l.Value.Number)
-}
-
-func latestValues(latest []projections.Latest) map[string]json.RawMessage {
-	m := make(map[string]json.RawMessage, len(latest))
-	for _, l := range latest {
-		if l.Value.Absent == events.Present {
-			m[l.Metric] = exactJSON(l.Value.Number)
-		}
-	}
-	return m
-}
-
-func latestTimes(latest []projections.Latest) map[string]string {
-	m := make(map[string]string, len(latest))
-	for _, l := range latest {
-		m[l.Metric] = l.At.String()
-	}
-	return m
-}
-
-func latestAbsent(latest []projections.Latest) map[string]string {
-	m := map[string]string{}
-	for _, l := range latest {
-		if l.Value.Absent != events.Present {
-			m[l.Metric] = l.Value.Absent.String()
-		}
-	}
-	return m
-}
-
-const aboutAbsentText = "What the source wrote in place of a value, by canonical name; nothing where it wrote nothing."
-
-func absentText(latest []projections.Latest) map[string]string {
-	m := map[string]string{}
-	for _, l := range latest {
-		if l.Value.Raw != "" {
-			m[l.Metric] = l.Value.Raw
-		}
-	}
-	return m
 }

@@ -13,6 +13,9 @@ type resolver func(p graphql.ResolveParams) (any, error)
 // newField returns a field whose resolver can neither stop the process nor reveal internals: a panic, and any error
 // that the sender cannot correct, are logged and masked.
 func (e *Engine) newField(of graphql.Output, description string, args graphql.FieldConfigArgument, resolve resolver) *graphql.Field {
+	if object := listedObject(of); object != nil {
+		resolve = prepareList(object, resolve)
+	}
 	return &graphql.Field{Type: of, Description: description, Args: args, Resolve: e.maskErrors(resolve)}
 }
 

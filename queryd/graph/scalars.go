@@ -9,6 +9,8 @@ import (
 	"telemetry-pipeline/events"
 )
 
+const dateTimeName = "DateTime"
+
 // scalars holds the schema's own scalars. A reading's number is a decimal and is written unchanged: the library's
 // Float would lose digits and turn numbers outside its range into null.
 type scalars struct {
@@ -18,7 +20,7 @@ type scalars struct {
 func newScalars() scalars {
 	return scalars{
 		dateTime: graphql.NewScalar(graphql.ScalarConfig{
-			Name:         "DateTime",
+			Name:         dateTimeName,
 			Description:  "An instant in RFC 3339, UTC, with as many fraction digits as it has.",
 			Serialize:    serializeTime,
 			ParseValue:   parseTimeValue,

@@ -215,9 +215,23 @@ func appendList(out []byte, n int, item func(out []byte, i int) []byte) []byte {
 }
 
 func appendText(out []byte, s string) []byte {
+	if isPlain(s) {
+		out = append(append(out, '"'), s...)
+		return append(out, '"')
+	}
 	quoted, err := json.Marshal(s)
 	if err != nil { // impossible: a string always marshals
 		return append(out, `""`...)
 	}
 	return append(out, quoted...)
+}
+
+// isPlain reports whether a text stands in JSON as it is, in the form that json.Marshal chooses.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
 }

@@ -18,7 +18,7 @@ import (
 // not used: it leaks goroutines when a reader stops (graphql-go issues 758 to 760).
 func (e *Engine) Subscribe(ctx context.Context, req Request) (iter.Seq[[]byte], *Result) {
 	v := e.newView()
-	doc, op, err := e.guard.admitRequest(req, sizes{hosts: len(v.state.Hosts()), gpus: len(v.state.GPUs())})
+	doc, op, err := e.guard.admitRequest(req, sizes{hosts: v.state.CountHosts(), gpus: v.state.CountGPUs()})
 	if err == nil && op.Operation != "subscription" {
 		err = badRequest("not a subscription: send queries as such")
 	}
@@ -28,9 +28,7 @@ func (e *Engine) Subscribe(ctx context.Context, req Request) (iter.Seq[[]byte], 
 	run := func(message *live.Message, options *live.Options) *graphql.Result {
 		root := e.newView()
 		ctx := context.WithValue(ctx, stepKey{}, &step{message: message, options: options})
-		return graphql.Execute(graphql.ExecuteParams{
-			Schema: e.schema, AST: doc, OperationName: req.OperationName, Args: req.Variables, Root: root, Context: ctx,
-		})
+		return e.run(ctx, root, doc, req)
 	}
 	// The first execution has no message: it resolves the arguments, and finds errors in them.
 	options := live.Options{Snapshot: true}

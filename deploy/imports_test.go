@@ -92,10 +92,11 @@ queryd/live/livetest: events projections
 queryd/history:       events events/metric events/archive projections queryd/live
 queryd/history/historytest: events projections
 queryd/journal:       events events/filter
-queryd/rest:          events events/metric projections queryd/live queryd/history queryd/journal
+queryd/coding:
+queryd/rest:          events events/metric projections queryd/coding queryd/live queryd/history queryd/journal
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events events/wait projections queryd/live
-queryd/query:         events events/cache events/archive events/archive/manifest projections projections/snapshot queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
+queryd/query:         events events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
 queryd:               queryd/program
 
 queryd/program:       deploy/daemon events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe
@@ -123,7 +124,7 @@ var edges = []struct {
 	{"go.etcd.io/etcd/client", "clients, retries and watches are events/etcd; transactions are written where their keys are known",
 		[]string{"events/etcd", "events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone/program", "deploy/chaos"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
-		[]string{"ingestd/ingest", "queryd/rest", "queryd/socket", "queryd/query"}},
+		[]string{"ingestd/ingest", "queryd/coding", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/query"}},
 	{"github.com/gofiber/contrib/websocket", "sockets are one package's business", []string{"queryd/socket"}},
@@ -138,7 +139,7 @@ var edges = []struct {
 	{"github.com/maypok86/otter", "what is kept in memory by size is one package's business", []string{"events/cache"}},
 	{"gocloud.dev", "object storage is one package's business", []string{"events/archive"}},
 	{"github.com/klauspost/compress", "stored bytes are known where they are written, and to who checks them by their description",
-		[]string{"events", "events/archive", "projections/snapshot", "deploy/chaos", "ingestd/unpack"}},
+		[]string{"events", "events/archive", "projections/snapshot", "deploy/chaos", "ingestd/unpack", "queryd/coding"}},
 	{"filippo.io/age", "what was encrypted for us is opened where bounds are kept", []string{"ingestd/unpack"}},
 }
 

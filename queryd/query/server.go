@@ -14,6 +14,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/cache"
+	"telemetry-pipeline/queryd/coding"
 	"telemetry-pipeline/queryd/graph"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/journal"
@@ -103,7 +104,7 @@ func (s *Server) newApp() *fiber.App {
 	})
 	app.Server().CloseOnShutdown = true
 	app.Server().HeaderReceived = bodyLimit
-	app.Use(s.measureRequest, s.recoverPanic, s.checkRequest, s.allowOrigin)
+	app.Use(s.measureRequest, s.recoverPanic, coding.New().Answer, s.checkRequest, s.allowOrigin)
 	app.Get("/", serveIndex)
 	app.Get("/health", s.serveHealth)
 	app.Get("/ready", s.serveReady)

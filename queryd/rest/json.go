@@ -5,6 +5,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/coding"
 )
 
 // writer appends an answer's JSON text. It replaces encoding/json because a fleet's readings are megabytes, and
@@ -36,6 +37,6 @@ func (w *writer) sendBody(c *fiber.Ctx) error {
 	}
 	out := &pooledBody{writer: w}
 	out.Reset(w.Buf)
-	c.Context().SetBodyStream(out, len(w.Buf))
+	coding.SetStream(c, out, len(w.Buf))
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/coding"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 )
@@ -110,6 +111,9 @@ func (b *streamBody) WriteTo(w io.Writer) (sent int64, err error) {
 // SupportsBodyWriteTo reports to fasthttp that WriteTo is equivalent to reading.
 func (b *streamBody) SupportsBodyWriteTo() bool { return true }
 
+// Close does nothing: a body holds nothing open.
+func (b *streamBody) Close() error { return nil }
+
 // nextPage reads and encodes the next page. It logs an error, because the client only sees the connection end.
 func (b *streamBody) nextPage() error {
 	err := b.encodePage()
@@ -160,7 +164,7 @@ func (a *API) streamPages(c *fiber.Ctx, s *live.State, q history.Query, f form, 
 		c.Set(asOfHeader, s.AsOf().UTC().Format(time.RFC3339Nano))
 	}
 	out := &streamBody{pages: p, encoder: e, ready: e.takeText(), conn: c.Context().Conn(), base: c.UserContext(), timeout: a.cfg.Timeout}
-	c.Context().SetBodyStream(out, -1)
+	coding.SetStream(c, out, -1)
 	return nil
 }
 

@@ -62,6 +62,7 @@ type Collector struct {
 	lg            *slog.Logger
 	workers       chan struct{} // a token per fold in progress
 	limiter       *catchUpLimiter
+	pacer         *commitPacer
 	merging       chan struct{} // a token for the window whose chunks are merged
 	metrics       *metrics
 	quarantined   quarantinedTotal // in the partitions owned here
@@ -93,8 +94,8 @@ func newCollector(cfg Config, log eventReader, store projectionStore, lg *slog.L
 	return &Collector{
 		cfg: cfg, log: log, etcdLog: log, store: store, lg: lg, metrics: newMetrics(), status: newGenerationStatus(),
 		workers: make(chan struct{}, cfg.Workers), limiter: newCatchUpLimiter(max(1, cfg.Workers/2)),
-		merging: make(chan struct{}, 1),
-		apply:   (*projections.Host).ApplyWithin, version: snapshot.ModelVersion,
+		pacer: &commitPacer{}, merging: make(chan struct{}, 1),
+		apply: (*projections.Host).ApplyWithin, version: snapshot.ModelVersion,
 	}
 }
 

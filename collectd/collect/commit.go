@@ -16,13 +16,13 @@ const finalCommit = 5 * time.Second
 func (f *follower) commitDue(ctx context.Context, folded <-chan struct{}) error {
 	ctx, cancel := withGrace(ctx, finalCommit)
 	defer cancel()
-	interval := newAdaptiveInterval(f.cfg.LiveInterval)
+	pace := &commitPace{pacer: f.pacer}
 	for {
 		replaced := f.run.info.Load().replaced // before takeDue, which reads the goal
-		due, again := f.state.takeDue(time.Now(), interval.current, false)
+		due, again := f.state.takeDue(time.Now(), pace, false)
 		if !isEmpty(due) {
 			began := time.Now()
-			if err := f.saveCommit(ctx, due, interval); err != nil {
+			if err := f.saveCommit(ctx, due, pace); err != nil {
 				return err
 			}
 			if !f.run.isActive() {
@@ -37,19 +37,19 @@ func (f *follower) commitDue(ctx context.Context, folded <-chan struct{}) error 
 		case <-timer.C:
 		case <-folded:
 			timer.Stop()
-			return f.commitRest(ctx, interval)
+			return f.commitRest(ctx, pace)
 		}
 		timer.Stop()
 	}
 }
 
 // commitRest writes everything folded, although the claim may be ending: its guard holds until the claim is released.
-func (f *follower) commitRest(ctx context.Context, interval *adaptiveInterval) error {
-	rest, _ := f.state.takeDue(time.Now(), 0, true)
+func (f *follower) commitRest(ctx context.Context, pace *commitPace) error {
+	rest, _ := f.state.takeDue(time.Now(), pace, true)
 	if isEmpty(rest) {
 		return nil
 	}
-	return f.saveCommit(ctx, rest, interval)
+	return f.saveCommit(ctx, rest, pace)
 }
 
 // withGrace returns a context that ends grace after ctx, so that a commit in progress is not cut off when a collector
@@ -63,7 +63,7 @@ func withGrace(ctx context.Context, grace time.Duration) (context.Context, conte
 	return longer, func() { stop(); cancel() }
 }
 
-func (f *follower) saveCommit(ctx context.Context, c snapshot.Commit, interval *adaptiveInterval) error {
+func (f *follower) saveCommit(ctx context.Context, c snapshot.Commit, pace *commitPace) error {
 	f.saveSlot <- struct{}{} // a merge holds it for one transaction at most
 	defer func() { <-f.saveSlot }()
 	start := time.Now()
@@ -72,7 +72,8 @@ func (f *follower) saveCommit(ctx context.Context, c snapshot.Commit, interval *
 	if err != nil {
 		return fmt.Errorf("committing partition %d: %w", f.partition, err)
 	}
-	interval.observeCommit(took)
+	events, bulk := f.state.countFolded()
+	pace.observeCommit(start.Add(took), took, events, bulk)
 	f.metrics.commits.Inc()
 	f.metrics.commitSeconds.Observe(took.Seconds())
 	f.metrics.chunks.Add(float64(len(c.Chunks)))

@@ -51,7 +51,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.BufferSize, "buffer-size", defaultBufferSize, "records of a partition that may be folded and not yet committed")
 	fs.DurationVar(&c.PollInterval, "poll-interval", defaultPollInterval, "interval of reading the log while no watch is possible")
 	fs.DurationVar(&c.LiveInterval, "collect.live-interval", defaultLiveInterval,
-		"least pause between two writes of one host's live readings; raised by itself up to 1s under load")
+		"least pause between two writes of one host's live readings; under load commits are up to 1s apart by themselves")
 	fs.DurationVar(&c.Lateness, "collect.lateness", defaultLateness,
 		"how much later than the end of an hour a host's newest record is when the chunks of its history of that hour are merged; records that come later still are kept as well")
 	fs.DurationVar(&c.GoneAfter, "collect.gone-after", projections.GoneAfter,

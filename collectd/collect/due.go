@@ -9,26 +9,30 @@ import (
 	"telemetry-pipeline/projections/snapshot"
 )
 
-// idleDelay is the time without a new event after which a partition's pending records are written without waiting for
-// more.
+// idleDelay is the least time without a new event after which a partition's pending records are written without waiting
+// for more.
 const idleDelay = 50 * time.Millisecond
 
 // maxIdleLag is the maximum number of revisions by which the stored position of a partition without events may lag.
 // Saving each step would create revisions, which are steps again.
 const maxIdleLag = 5000
 
-// takeDue returns the state to write at now, with a host's live model at most once per liveInterval, and the time of
-// the next attempt if nothing is due. all takes everything. A chunk takes its host's live model along: live never
-// falls behind the chunks, so a record newer than the stored live model is in no chunk.
-func (s *state) takeDue(now time.Time, liveInterval time.Duration, all bool) (c snapshot.Commit, again time.Time) {
+// takeDue returns the state to write at now, with a host's live model at most once per LiveInterval, and the time of
+// the next attempt if nothing is due. Nothing is due before the turn of pace, unless no more records can be folded.
+// all takes everything. A chunk takes its host's live model along: live never falls behind the chunks, so a record newer
+// than the stored live model is in no chunk.
+func (s *state) takeDue(now time.Time, pace *commitPace, all bool) (c snapshot.Commit, again time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	full := s.records >= s.maxRecordsLocked()
+	if !all && !full && !s.bulk && now.Before(pace.next.at) {
+		return c, pace.next.at
+	}
 	c = snapshot.Commit{Live: map[events.HostID]*projections.Live{}, Identity: map[events.HostID]*projections.Identity{}, Upload: s.upload}
 	again = now.Add(time.Minute)
-	full := s.records >= s.maxRecordsLocked()
 	s.inCommit = map[events.HostID]*pendingHistory{}
 	for id, h := range s.pending {
-		if at := s.dueAt(h); !all && !full && now.Before(at) {
+		if at := s.dueAt(h, max(idleDelay, pace.next.idle)); !all && !full && now.Before(at) {
 			again = earlierTime(again, at)
 			continue
 		}
@@ -37,6 +41,7 @@ func (s *state) takeDue(now time.Time, liveInterval time.Duration, all bool) (c 
 		c.Chunks = appendChunks(c.Chunks, id, h)
 	}
 	maps.DeleteFunc(s.pending, func(id events.HostID, _ *pendingHistory) bool { return s.inCommit[id] != nil })
+	liveInterval := s.cfg.LiveInterval
 	if s.bulk {
 		liveInterval = s.cfg.SeriesInterval
 	}
@@ -53,14 +58,14 @@ func (s *state) takeDue(now time.Time, liveInterval time.Duration, all bool) (c 
 	return c, again
 }
 
-func (s *state) dueAt(h *pendingHistory) time.Time {
+func (s *state) dueAt(h *pendingHistory, idle time.Duration) time.Time {
 	if s.bulk {
 		return h.at.Add(s.cfg.SeriesInterval)
 	}
 	if h.records >= s.cfg.ChunkRecords {
 		return h.at
 	}
-	return earlierTime(h.at.Add(s.cfg.SeriesInterval), s.arrivedAt.Add(idleDelay))
+	return earlierTime(h.at.Add(s.cfg.SeriesInterval), s.arrivedAt.Add(idle))
 }
 
 func earlierTime(a, b time.Time) time.Time {

@@ -74,14 +74,6 @@ func TestAnEventLostToAFaultComesBackThroughEtcd(t *testing.T) {
 		}
 		return n
 	}
-	until := func(what string, condition func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("not in time: %s", what)
-			}
-		}
-	}
 	list := func() []snapshot.Quarantined {
 		t.Helper()
 		list, _, err := store.QuarantineList(t.Context(), snapshot.QuarantineFilter{Limit: 10})
@@ -104,10 +96,10 @@ func TestAnEventLostToAFaultComesBackThroughEtcd(t *testing.T) {
 		}
 	}
 	ask()
-	until("second attempt", func() bool { l := list(); return l[0].Attempts == 2 && !l[0].RetryRequested })
+	awaitCondition(t, "second attempt", func() bool { l := list(); return l[0].Attempts == 2 && !l[0].RetryRequested })
 	mended.Store(true)
 	ask()
-	until("the entry ends", func() bool { return len(list()) == 0 })
+	awaitCondition(t, "the entry ends", func() bool { return len(list()) == 0 })
 	if got := records(); got != 2*21 { // stored before or with the removal of the entry
 		t.Errorf("%d records in history, want all 42", got)
 	}

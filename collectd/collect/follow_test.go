@@ -58,7 +58,10 @@ func (r *rig) startFollower(cfg Config) (stop func() error) {
 }
 
 func (r *rig) startFollowerOf(w *generationRun, cfg Config) (stop func() error) {
-	c := r.newCollector(cfg)
+	return r.startCollector(r.newCollector(cfg), w)
+}
+
+func (r *rig) startCollector(c *Collector, w *generationRun) (stop func() error) {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	ended := make(chan error, 1)
 	go func() {

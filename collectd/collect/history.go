@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
@@ -64,16 +65,21 @@ type windowKey struct {
 	window projections.Window
 }
 
+// keptLate is how long a window is cached after its last late record. All records of its host are added to it meanwhile, so
+// one late record in the hour must not keep all of the hour.
+const keptLate = 10 * time.Second
+
 // windowCache holds the windows that late records belong to, the most recently used last. Without it a file that
 // arrives newest first would read its windows once per event. Correctness does not depend on its content.
 type windowCache struct {
 	series  map[windowKey]*projections.HostWindow
 	order   []windowKey
+	usedAt  map[windowKey]time.Time
 	records int // in all windows
 }
 
 func newWindowCache() *windowCache {
-	return &windowCache{series: map[windowKey]*projections.HostWindow{}}
+	return &windowCache{series: map[windowKey]*projections.HostWindow{}, usedAt: map[windowKey]time.Time{}}
 }
 
 // hasWindow reports whether a window is cached, and counts as a use of it.
@@ -108,15 +114,29 @@ func (c *windowCache) touch(key windowKey) {
 		c.order = slices.Delete(c.order, i, i+1)
 	}
 	c.order = append(c.order, key)
+	c.usedAt[key] = time.Now()
 }
 
 // evict drops the least recently used windows while the cache exceeds maxCachedRecords, but keeps so many.
 func (c *windowCache) evict(keep int) {
 	for c.records > maxCachedRecords && len(c.order) > keep {
-		c.records -= c.series[c.order[0]].Records()
-		delete(c.series, c.order[0])
-		c.order = slices.Delete(c.order, 0, 1)
+		c.dropOldest()
 	}
+}
+
+// evictUnused drops windows without late records for a while.
+func (c *windowCache) evictUnused(now time.Time) {
+	for len(c.order) > 0 && now.Sub(c.usedAt[c.order[0]]) >= keptLate {
+		c.dropOldest()
+	}
+}
+
+func (c *windowCache) dropOldest() {
+	oldest := c.order[0]
+	c.records -= c.series[oldest].Records()
+	delete(c.series, oldest)
+	delete(c.usedAt, oldest)
+	c.order = slices.Delete(c.order, 0, 1)
 }
 
 // endBatch bounds the cache after a batch of events.
@@ -124,4 +144,5 @@ func (f *follower) endBatch() {
 	f.folding.Lock()
 	defer f.folding.Unlock()
 	f.lateWindows.evict(0)
+	f.lateWindows.evictUnused(time.Now())
 }

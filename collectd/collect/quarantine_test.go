@@ -373,7 +373,7 @@ func TestARetryOfSummariesKeepsWhatComesMeanwhile(t *testing.T) {
 	for number := range int64(5) {
 		s.quarantineEvent(failing(number+1), false) // 1 is listed, 2 to 5 are counted
 	}
-	s.takeDue(time.Now(), 0, false)
+	s.takeDue(time.Now(), new(commitPace), false)
 	if after, upto, some := s.beginSummaryRetry(7); after.Number != 1 || upto.Number != 5 || !some {
 		t.Errorf("the retry is of events after %d up to %d, want those of 2 to 5", after.Number, upto.Number)
 	}
@@ -382,12 +382,12 @@ func TestARetryOfSummariesKeepsWhatComesMeanwhile(t *testing.T) {
 	s.addRetried("a", nil)
 	s.quarantineEvent(failing(9), false)
 	s.finishSummaryRetry()
-	s.dirty["a"] = &hostState{savedAt: time.Now()}
-	if c, _ := s.takeDue(time.Now(), time.Hour, false); len(c.Quarantine) != 1 || c.Quarantine[0].Events != 5 {
+	s.dirty["a"] = &hostState{savedAt: time.Now().Add(time.Hour)}
+	if c, _ := s.takeDue(time.Now(), new(commitPace), false); len(c.Quarantine) != 1 || c.Quarantine[0].Events != 5 {
 		t.Errorf("before the fold is stored the summaries become %+v, want the five events", c.Quarantine)
 	}
 	delete(s.dirty, "a")
-	c, _ := s.takeDue(time.Now(), 0, false)
+	c, _ := s.takeDue(time.Now(), new(commitPace), false)
 	if len(c.Quarantine) != 1 {
 		t.Fatalf("the commit has %d entries, want the summary", len(c.Quarantine))
 	}
@@ -418,12 +418,12 @@ func TestAnEventFoldedInPartHasAnEntry(t *testing.T) {
 			t.Errorf("the quarantine has %+v, want one record", n)
 		}
 		s.replaceEntry(entry, "a") // a retry, again in part
-		c, _ := s.takeDue(time.Now(), 0, false)
+		c, _ := s.takeDue(time.Now(), new(commitPace), false)
 		if len(c.Quarantine) != 1 || c.Quarantine[0].ID != entry.ID || len(c.Resolved) != 0 {
 			t.Errorf("the commit has entries %+v, want the same one", c.Quarantine)
 		}
 		s.resolveEntry(entry.ID, "a")
-		if c, _ = s.takeDue(time.Now(), 0, false); len(c.Resolved) != 1 || s.quarantineSize() != (quarantineSize{}) {
+		if c, _ = s.takeDue(time.Now(), new(commitPace), false); len(c.Resolved) != 1 || s.quarantineSize() != (quarantineSize{}) {
 			t.Errorf("the commit resolves %v, want the entry", c.Resolved)
 		}
 	})

@@ -263,7 +263,7 @@ func awaitHead(tb testing.TB, log *eventlog.Log, store *snapshot.Store) {
 
 func awaitCondition(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(4 * time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			tb.Fatalf("not in time: %s", what)
 		}

@@ -33,7 +33,7 @@ func TestEventsThatAreNotStoredYetDoNotLeaveTheLog(t *testing.T) {
 	if got := s.storedProgress().Upto; got.Number >= 7 {
 		t.Errorf("with the event of %v folded and not stored, kept up to %v", ev.Revision, got)
 	}
-	c, _ := s.takeDue(time.Now(), 0, true)
+	c, _ := s.takeDue(time.Now(), new(commitPace), true)
 	if got := s.storedProgress().Upto; got.Number >= 7 {
 		t.Errorf("with the event of %v being saved, kept up to %v", ev.Revision, got)
 	}

@@ -35,6 +35,7 @@ type state struct {
 	arrivedAt time.Time          // time of the last fold of an event
 	upload    events.UploadID
 	total     int64 // records folded in this generation, for people
+	events    int64 // folded by this process
 	bulk      bool  // there is much to read: commits are few and large
 
 	quarantine quarantine
@@ -121,6 +122,7 @@ func (s *state) applyEvent(ev *events.Event, since int64, apply applyEvent) (pro
 	h.Host, s.hosts[ev.Host] = next, h
 	s.arrivedAt, s.upload = time.Now(), ev.Upload
 	s.total += int64(ev.Records() - effect.Refused.Records)
+	s.events++
 	if effect.Live || effect.Identity {
 		if s.dirty[ev.Host] == nil {
 			s.dirty[ev.Host], h.since = h, since
@@ -142,8 +144,8 @@ func (s *state) markSeen(r events.Revision) {
 	}
 }
 
-// addPending adds records that are in no stored chunk to the host's pending history; no offset reaches since before
-// they are stored.
+// addPending adds records that are in no stored chunk to the host's pending history, which takes them over; no offset
+// reaches since before they are stored.
 func (s *state) addPending(id events.HostID, w projections.Window, records projections.HostWindow, since int64) {
 	if records.Records() == 0 {
 		return
@@ -158,9 +160,9 @@ func (s *state) addPending(id events.HostID, w projections.Window, records proje
 	if h.windows[w] == nil {
 		h.windows[w] = &projections.HostWindow{}
 	}
-	added := h.windows[w].Add(records)
-	h.records += added.Records()
-	s.records += added.Records()
+	added := h.windows[w].Take(records)
+	h.records += added
+	s.records += added
 }
 
 // addUnstored adds a window's folded and unstored records to series.
@@ -172,6 +174,13 @@ func (s *state) addUnstored(id events.HostID, w projections.Window, series *proj
 			series.Add(*from.windows[w])
 		}
 	}
+}
+
+// countFolded returns how many events were folded here, and whether there is much to read.
+func (s *state) countFolded() (events int64, bulk bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.events, s.bulk
 }
 
 // setBulk sets whether there is much to read: then commits are few and large.

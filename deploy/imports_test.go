@@ -105,8 +105,11 @@ queryd/subscribe:     events/wait
 deploy/daemon:
 deploy/chaos:         events events/eventlog events/wait projections projections/snapshot
 deploy/simulation:
-deploy/week:          events/wait deploy/fleet ingestd/upload
+deploy/week:          events/wait deploy/fleet deploy/measure ingestd/upload
 deploy/fleet:
+deploy/measure:       events/wait
+deploy/soak:          deploy/fleet deploy/measure
+deploy/peers:         events/eventlog events/wait deploy/fleet deploy/measure ingestd/upload
 deploy/standalone:    deploy/standalone/program
 
 deploy/standalone/program: deploy/daemon deploy/fleet events events/archive events/archive/manifest projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads events/eventlog
@@ -122,13 +125,13 @@ var edges = []struct {
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone/program"}},
 	{"go.etcd.io/etcd/client", "clients, retries and watches are events/etcd; transactions are written where their keys are known",
-		[]string{"events/etcd", "events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone/program", "deploy/chaos"}},
+		[]string{"events/etcd", "events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone/program", "deploy/chaos", "deploy/peers"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/coding", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/query"}},
 	{"github.com/gofiber/contrib/websocket", "sockets are one package's business", []string{"queryd/socket"}},
-	{"github.com/fasthttp/websocket", "sockets are one package's business, and its clients'", []string{"queryd/socket", "queryd/subscribe", "deploy/chaos"}},
+	{"github.com/fasthttp/websocket", "sockets are one package's business, and its clients'", []string{"queryd/socket", "queryd/subscribe", "deploy/chaos", "deploy/peers"}},
 	{"github.com/graphql-go/graphql", "the library's hazards stay behind one guard", []string{"queryd/graph"}},
 	{"golang.org/x/text", "what is UTF-16 becomes UTF-8 where text is first looked at", []string{"ingestd/rows"}},
 	{"github.com/prometheus/prometheus", "their parsers know their text formats; nothing else of theirs is used",

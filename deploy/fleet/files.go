@@ -25,6 +25,22 @@ func (f *Fleet) WriteLong(w io.Writer, times []time.Time) error {
 		})
 }
 
+// WriteLean writes the same samples in the long form with the fewest columns, metric by metric, so that the readings of a
+// host are far apart.
+func (f *Fleet) WriteLean(w io.Writer, times []time.Time) error {
+	header := []string{"timestamp", "metric_name", "gpu_id", "uuid", "modelName", "Hostname", "value"}
+	return f.writeRows(w, times, header, func(out *csv.Writer, stamp string) error {
+		for _, metric := range MetricNames() {
+			for _, g := range f.gpus {
+				if err := out.Write([]string{stamp, metric, strconv.Itoa(g.index), g.uuid, fleetModel, g.host, g.readMetric(metric)}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
 func (g *gpu) longRow(stamp, metric string) []string {
 	index := strconv.Itoa(g.index)
 	labels := fmt.Sprintf(`DCGM_FI_DRIVER_VERSION="%s",Hostname="%s",UUID="%s",__name__="%s",device="nvidia%s",gpu="%s",instance="%s:%d",job="%s",modelName="%s"`,

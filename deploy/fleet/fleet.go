@@ -25,12 +25,14 @@ type gpu struct {
 	usedMiB int
 	powerW  float64
 	smMHz   int
+	labels  string // in an exporter's output
 }
 
 // GPUsPerHost is how many GPUs a host has; the last host may have fewer.
 const GPUsPerHost = 8
 
 const (
+	hostPrefix    = "demo-dgx"
 	capacityMiB   = 81007
 	idleMHz       = 345
 	boostMHz      = 1980
@@ -44,14 +46,19 @@ const (
 )
 
 // New makes a fleet of so many GPUs.
-func New(gpus int, seed uint64) *Fleet {
+func New(gpus int, seed uint64) *Fleet { return NewNamed(hostPrefix, gpus, seed) }
+
+// NewNamed makes a fleet whose hosts have names that begin with a prefix, so that two fleets have no host in common.
+func NewNamed(prefix string, gpus int, seed uint64) *Fleet {
 	f := &Fleet{rng: rand.New(rand.NewPCG(seed, seed))}
 	for i := range gpus {
 		g := &gpu{
-			host: fmt.Sprintf("demo-dgx-%02d", i/GPUsPerHost+1), index: i % GPUsPerHost, uuid: f.uuidOf(),
+			host: fmt.Sprintf("%s-%02d", prefix, i/GPUsPerHost+1), index: i % GPUsPerHost, uuid: f.uuidOf(),
 			tempC: 30, smMHz: idleMHz, powerW: 70,
 		}
 		g.busy = f.rng.Float64() < 0.6
+		g.labels = fmt.Sprintf(`{gpu="%d",UUID="%s",device="nvidia%d",modelName="%s",Hostname="%s",DCGM_FI_DRIVER_VERSION="%s"} `,
+			g.index, g.uuid, g.index, fleetModel, g.host, fleetDriver)
 		f.gpus = append(f.gpus, g)
 	}
 	return f
@@ -121,4 +128,17 @@ func (g *gpu) readMetric(metric string) string {
 		return strconv.Itoa(memoryMHz)
 	}
 	return "0" // encoder and decoder: no job here uses them
+}
+
+// GPU names one simulated device.
+type GPU struct {
+	Host  string
+	Index int
+	UUID  string
+}
+
+// GPU returns the names of the i-th device, counted round and round.
+func (f *Fleet) GPU(i int) GPU {
+	g := f.gpus[i%len(f.gpus)]
+	return GPU{g.host, g.index, g.uuid}
 }

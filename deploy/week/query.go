@@ -7,19 +7,21 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"telemetry-pipeline/deploy/measure"
 )
 
 // Each query is asked of several GPUs, once before it counts.
 const asked = 20
 
 // measureQueries measures the two queries that a budget is set for.
-func (out *measurements) measureQueries(ctx context.Context, s *server, end time.Time) error {
+func (out *measurements) measureQueries(ctx context.Context, s *measure.Standalone, end time.Time) error {
 	var list struct {
 		Data []struct {
 			ID string `json:"id"`
 		} `json:"data"`
 	}
-	if err := getJSON(ctx, s.queries+"/api/v1/gpus", &list); err != nil {
+	if err := out.client.GetJSON(ctx, s.Queries+"/api/v1/gpus", &list); err != nil {
 		return err
 	}
 	if len(list.Data) != out.gpus {
@@ -44,14 +46,14 @@ func (out *measurements) measureQueries(ctx context.Context, s *server, end time
 }
 
 // askOnce returns the time until the whole answer was there.
-func (out *measurements) askOnce(ctx context.Context, s *server, gpu string, from, to time.Time, q url.Values) (took time.Duration, rows int, err error) {
+func (out *measurements) askOnce(ctx context.Context, s *measure.Standalone, gpu string, from, to time.Time, q url.Values) (took time.Duration, rows int, err error) {
 	q.Set("start_time", from.Format(time.RFC3339))
 	q.Set("end_time", to.Add(-time.Nanosecond).Format(time.RFC3339Nano))
 	var answer struct {
 		Count int `json:"count"`
 	}
 	began := time.Now()
-	text, err := fetchBody(ctx, s.queries+"/api/v1/gpus/"+url.PathEscape(gpu)+"/telemetry?"+q.Encode())
+	text, err := out.client.Get(ctx, s.Queries+"/api/v1/gpus/"+url.PathEscape(gpu)+"/telemetry?"+q.Encode())
 	if took = time.Since(began); err != nil {
 		return took, 0, err
 	}

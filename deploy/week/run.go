@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"telemetry-pipeline/deploy/fleet"
+	"telemetry-pipeline/deploy/measure"
 	"telemetry-pipeline/ingestd/upload"
 )
 
 // measurements holds the results of a run.
 type measurements struct {
 	settings
+	client         *measure.Client
 	records, sent  int64
 	took           time.Duration // of all uploads, until the last one was visible
 	settled        bool
@@ -32,12 +34,16 @@ type measurements struct {
 
 // runWeek plays the history and measures.
 func runWeek(ctx context.Context, dir string, set settings) (out *measurements, err error) {
-	s, err := startServer(ctx, dir)
+	binary, err := measure.BuildStandalone(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.stopServer()) }()
-	out = &measurements{settings: set}
+	s, err := measure.StartStandalone(ctx, binary, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	out = &measurements{settings: set, client: measure.NewClient(2)}
 	began := time.Now()
 	end := time.Now().UTC().Truncate(time.Hour)
 	if err := out.uploadDay(ctx, s, end.AddDate(0, 0, -set.days), end); err != nil {
@@ -54,12 +60,12 @@ func runWeek(ctx context.Context, dir string, set settings) (out *measurements, 
 func printStep(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 // uploadDay sends the history file by file, the last one until it is visible.
-func (out *measurements) uploadDay(ctx context.Context, s *server, from, to time.Time) error {
-	client, err := upload.New(upload.Config{URL: s.uploads})
+func (out *measurements) uploadDay(ctx context.Context, s *measure.Standalone, from, to time.Time) error {
+	client, err := upload.New(upload.Config{URL: s.Uploads})
 	if err != nil {
 		return err
 	}
-	last, err := upload.New(upload.Config{URL: s.uploads, Wait: true})
+	last, err := upload.New(upload.Config{URL: s.Uploads, Wait: true})
 	if err != nil {
 		return err
 	}
@@ -105,20 +111,16 @@ func (out *measurements) sendFile(ctx context.Context, client *upload.Client, gp
 }
 
 // sampleState notes how large things are now.
-func (out *measurements) sampleState(ctx context.Context, s *server) error {
-	var status struct {
-		Admission struct {
-			Size struct {
-				Bytes int64 `json:"bytes"`
-				InUse int64 `json:"in_use_bytes"`
-			} `json:"size"`
-		} `json:"admission"`
-	}
-	if err := getJSON(ctx, s.uploads+"/api/v1/status", &status); err != nil {
+func (out *measurements) sampleState(ctx context.Context, s *measure.Standalone) error {
+	size, err := s.EtcdSize(ctx, out.client)
+	if err != nil {
 		return err
 	}
-	out.etcd = max(out.etcd, status.Admission.Size.Bytes)
-	out.etcdInUse = status.Admission.Size.InUse
-	out.memory = max(out.memory, s.memoryBytes())
+	use, err := s.Usage()
+	if err != nil {
+		return err
+	}
+	out.etcd, out.etcdInUse = max(out.etcd, size.Bytes), size.InUse
+	out.memory = max(out.memory, use.Resident)
 	return nil
 }

@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
+	"telemetry-pipeline/deploy/measure"
 	"telemetry-pipeline/events/wait"
 )
 
@@ -23,10 +22,10 @@ type stored struct {
 const quietTime = 30 * time.Second
 
 // settleDown waits until everything is archived and merged: until the archive has not changed for a while.
-func (out *measurements) settleDown(ctx context.Context, s *server) error {
+func (out *measurements) settleDown(ctx context.Context, s *measure.Standalone) error {
 	began, changed := time.Now(), time.Now()
 	for time.Since(began) < out.settle {
-		now, err := lookInto(filepath.Join(s.data, "archive"))
+		now, err := lookInto(filepath.Join(s.Data, "archive"))
 		if err != nil {
 			return err
 		}
@@ -49,37 +48,19 @@ func (out *measurements) settleDown(ctx context.Context, s *server) error {
 	return nil
 }
 
-// lookInto sums up the archive's objects. Those that come and go meanwhile do not matter.
+// lookInto sums up the archive's objects, by the folders of their kinds.
 func lookInto(dir string) (stored, error) {
 	all := stored{byKind: map[string]int64{}}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".parquet") {
-			return err
-		}
-		info, err := d.Info()
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		all.objects++
-		all.bytes += info.Size()
-		all.byKind[kindOf(path)] += info.Size()
-		return nil
-	})
-	return all, err
-}
-
-// kindOf returns the folder of an object, which names its kind.
-func kindOf(path string) string {
-	for _, kind := range []string{"records", "events", "minutes", "hours"} {
-		if strings.Contains(filepath.ToSlash(path), "/"+kind+"/") {
-			return kind
-		}
+	kinds, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return all, err
 	}
-	return "other"
+	for _, kind := range kinds {
+		bytes, objects, err := measure.DirectorySize(filepath.Join(dir, kind.Name()))
+		if err != nil {
+			return all, err
+		}
+		all.objects, all.bytes, all.byKind[kind.Name()] = all.objects+objects, all.bytes+bytes, bytes
+	}
+	return all, nil
 }

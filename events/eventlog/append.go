@@ -34,7 +34,7 @@ type Appended struct {
 // is sent alone, and one above 1400 KiB returns a TooLargeError), and Appends that run side by side share
 // transactions. Several transactions are in flight at a time; each is all or nothing. An unclear answer is retried with
 // the same keys until ctx ends; ErrNoSpace is final. After an error some events may be stored, even a moment after
-// Append returned, and appending them again does no harm.
+// Append returned, and appending them again does no harm. If ctx has ended before, none is.
 //
 // When an answer was lost and the retry finds an event in the log, the event counts as created if the stored value
 // equals the sent one byte for byte. The value holds the upload and the instant of this Append, which distinguishes
@@ -66,6 +66,9 @@ func (l *Log) sendAll(ctx context.Context, a *appending, evs []events.Event) (re
 	now := events.TimestampOf(time.Now())
 	seen := make(map[string]int, len(evs))
 	for start := 0; start < len(evs); start += encodeBatch {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		encoded, err := l.encodeEvents(evs[start:min(start+encodeBatch, len(evs))], now)
 		if err != nil {
 			return nil, err

@@ -306,6 +306,21 @@ func TestCancelledAppendLeavesOthers(t *testing.T) {
 	})
 }
 
+// An Append whose context has ended sends nothing, however many events it has.
+func TestEndedAppendSendsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, l *eventlog.Log, g *gate) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := l.Append(ctx, eventstest.Events("h", 0, 1000)); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v", err, context.Canceled)
+		}
+		synctest.Wait()
+		if n := len(g.arrived); n > 0 {
+			t.Errorf("%d requests were sent", n)
+		}
+	})
+}
+
 // A request for which nobody waits any more is ended, and events that are in none are dropped. The Append that waits ends first: an
 // end of both at once may send its event before it has noticed.
 func TestAbandonedRequestsEnd(t *testing.T) {

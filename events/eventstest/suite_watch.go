@@ -170,9 +170,17 @@ func testEnded(t *testing.T, s Subject) {
 	wg.Go(func() { watched <- firstError(s.Watch(ctx, 0, head)) })
 	cancel()
 	wantError(t, "Watch of an ended context", <-watched, context.Canceled)
-	_, err := s.Append(ctx, Events("h1", 2, 1))
-	wantError(t, "Append with an ended context", err, context.Canceled)
-	_, err = s.Head(ctx)
+	late := Events("h1", 2, 20)
+	for i := range late {
+		_, err := s.Append(ctx, late[i:i+1])
+		wantError(t, "Append with an ended context", err, context.Canceled)
+	}
+	for i, a := range mustAppend(t, s, late...) {
+		if !a.Created {
+			t.Errorf("event %d of an Append with an ended context is in the log", i)
+		}
+	}
+	_, err := s.Head(ctx)
 	wantError(t, "Head with an ended context", err, context.Canceled)
 	wantError(t, "Read with an ended context", firstError(s.Read(ctx, 0, events.Revision{}, head)), context.Canceled)
 }

@@ -81,7 +81,7 @@ func (vr viewer) listAndWatch(ctx context.Context, views chan<- view) error {
 		}
 	}
 	watch := etcd.Watch{
-		Client: vr.client, Subject: "members and owners", After: v.rev, Silence: vr.silence,
+		NewWatcher: etcd.Watchers(vr.client), Subject: "members and owners", After: v.rev, Silence: vr.silence,
 		Ranges: []etcd.Range{memberRange: etcd.Prefix(vr.keys.members), ownerRange: etcd.Prefix(vr.keys.owners)},
 	}
 	if err = send(); err == nil {

@@ -15,8 +15,9 @@
 //   - Liveness: a range that is quiet asks etcd for its progress. A watch that stops answering, or that no member of etcd
 //     begins in time, is replaced by another one, which goes to the next member. One that is still catching up is left
 //     alone. After Silence.Lost without any response Run returns a SilentError.
-//   - Isolation: every watch has a gRPC stream of its own and requires a leader. On a shared stream etcd's answer to a
-//     progress request also reaches watches that began after etcd had made that answer: they would pass over events.
+//   - Isolation: every watch has a gRPC stream of its own, which ends with it, and requires a leader. On a shared stream
+//     etcd's answer to a progress request also reaches watches that began after etcd had made that answer: they would pass
+//     over events.
 //   - An end: Run returns only with an error: a CompactedError, a SilentError, ErrClosed, the cause of the context's end,
 //     or an error of etcd, of Check or of the caller. The caller reads by key and watches again.
 //

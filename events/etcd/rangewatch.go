@@ -2,12 +2,9 @@ package etcd
 
 import (
 	"context"
-	"math/rand/v2"
-	"strconv"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc/metadata"
 )
 
 // rangeWatch is the watch of one range: a sequence of etcd watches. Only the goroutine of Watch.Run uses it.
@@ -15,8 +12,8 @@ type rangeWatch struct {
 	watch     *Watch
 	keys      Range
 	responses clientv3.WatchChan // nil if the last attempt to begin a watch took too long
-	stream    context.Context    // selects the gRPC stream of responses
-	stop      context.CancelFunc // ends the watch of responses
+	watcher   clientv3.Watcher   // of responses, with a gRPC stream of its own
+	cancel    context.CancelFunc // ends the watch of responses
 
 	upto         int64         // the last delivered revision
 	heardAt      time.Time     // time of the last response
@@ -26,7 +23,7 @@ type rangeWatch struct {
 }
 
 func newRangeWatch(w *Watch, keys Range) rangeWatch {
-	return rangeWatch{watch: w, keys: keys, stop: func() {}, upto: w.After, heardAt: time.Now(), beginTimeout: w.Silence.beginTimeout()}
+	return rangeWatch{watch: w, keys: keys, upto: w.After, heardAt: time.Now(), beginTimeout: w.Silence.beginTimeout()}
 }
 
 // beginWatch replaces the watch. It starts at the last delivered revision, not after it: etcd sends no progress to a
@@ -35,14 +32,25 @@ func newRangeWatch(w *Watch, keys Range) rangeWatch {
 // member.
 func (l *rangeWatch) beginWatch(ctx context.Context) {
 	l.stop()
-	ctx, l.stop = context.WithCancel(ctx)
-	impatient := time.AfterFunc(min(l.beginTimeout, l.watch.Silence.Lost-time.Since(l.heardAt)), l.stop)
-	l.stream, l.progressed = ownStream(ctx), false
-	l.responses = l.watch.Client.Watch(l.stream, l.keys.From, l.watchOptions()...)
+	ctx, l.cancel = context.WithCancel(clientv3.WithRequireLeader(ctx))
+	impatient := time.AfterFunc(min(l.beginTimeout, l.watch.Silence.Lost-time.Since(l.heardAt)), l.cancel)
+	l.watcher, l.progressed = l.watch.NewWatcher(), false
+	l.responses = l.watcher.Watch(ctx, l.keys.From, l.watchOptions()...)
 	if !impatient.Stop() {
 		l.responses, l.beginTimeout = nil, 2*l.beginTimeout
 	}
 	l.scheduleCheck()
+}
+
+// stop ends the watch and its stream, if there is one. The end of the watch alone may leave a stream: a progress request
+// to a stream that has just ended opens another one.
+func (l *rangeWatch) stop() {
+	if l.watcher == nil {
+		return
+	}
+	l.cancel()
+	_ = l.watcher.Close() // the error of a stream that nothing reads any more
+	l.watcher, l.responses = nil, nil
 }
 
 func (l *rangeWatch) watchOptions() []clientv3.OpOption {
@@ -54,12 +62,6 @@ func (l *rangeWatch) watchOptions() []clientv3.OpOption {
 		opts = append(opts, clientv3.WithFilterDelete())
 	}
 	return opts
-}
-
-// ownStream returns a context that selects a gRPC stream with no other watch of the client. The client distinguishes
-// streams by their metadata; a random number needs no counter shared by all users of a client.
-func ownStream(ctx context.Context) context.Context {
-	return metadata.AppendToOutgoingContext(clientv3.WithRequireLeader(ctx), "watch-stream", strconv.FormatUint(rand.Uint64(), 36))
 }
 
 // noteResponse records a response and schedules the next check.
@@ -85,9 +87,9 @@ func (l *rangeWatch) checkProgress(ctx context.Context) {
 	if l.responses == nil {
 		return
 	}
-	within, cancel := context.WithTimeout(l.stream, l.watch.Silence.Ask)
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), l.watch.Silence.Ask)
 	defer cancel()
-	_ = l.watch.Client.RequestProgress(within) // a failure has the same effect as silence
+	_ = l.watcher.RequestProgress(ctx) // a failure has the same effect as silence
 	l.scheduleCheck()
 }
 

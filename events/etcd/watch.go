@@ -18,27 +18,32 @@ const (
 	maxUneven = 64 * time.Millisecond
 )
 
-// Watcher is the part of an etcd client that a Watch uses.
-type Watcher interface {
-	Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan
-	// RequestProgress makes every watch of the stream selected by ctx send its position once it has caught up.
-	RequestProgress(ctx context.Context) error
-}
-
 // Range is the half-open interval of keys [From, End).
 type Range struct{ From, End string }
 
 // Prefix returns the range of keys that begin with prefix.
 func Prefix(prefix string) Range { return Range{From: prefix, End: clientv3.GetPrefixRangeEnd(prefix)} }
 
+// NewWatcher returns a watcher with gRPC streams that nothing else uses. The caller closes it.
+type NewWatcher func() clientv3.Watcher
+
+// Watchers returns watchers on the connection of a client. A client without a connection has a Watcher that makes others
+// of its kind.
+func Watchers(client *clientv3.Client) NewWatcher {
+	if w, ok := client.Watcher.(interface{ NewWatcher() clientv3.Watcher }); ok {
+		return w.NewWatcher
+	}
+	return func() clientv3.Watcher { return clientv3.NewWatcher(client) }
+}
+
 // Watch describes a watch of one or two ranges of keys; see the package comment for its promises.
 type Watch struct {
-	Client   Watcher
-	Subject  string  // names the keys in errors: "watching {Subject}: …"
-	Ranges   []Range // one, or two that are watched by one goroutine
-	After    int64   // watch after this revision, which must be 1 or more and not in etcd's future
-	PutsOnly bool    // skip deletions
-	Silence  Silence
+	NewWatcher NewWatcher
+	Subject    string  // names the keys in errors: "watching {Subject}: …"
+	Ranges     []Range // one, or two that are watched by one goroutine
+	After      int64   // watch after this revision, which must be 1 or more and not in etcd's future
+	PutsOnly   bool    // skip deletions
+	Silence    Silence
 
 	// BalanceProgress requests progress at once when one of two ranges is ahead of the other, for a caller that needs both up to
 	// the same revision.

@@ -14,11 +14,10 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc/metadata"
 )
 
-// fakeWatcher is a connection with a fake etcd. Every key has one channel of responses, shared by all its watches.
-type fakeWatcher struct {
+// fakeEtcd is a connection with a fake etcd. Every key has one channel of responses, shared by all its watches.
+type fakeEtcd struct {
 	responses map[string]chan clientv3.WatchResponse   // by key
 	answer    func(key string) *clientv3.WatchResponse // to a progress request; nil for none
 	gone      atomic.Bool                              // no answers, and no new watches
@@ -29,31 +28,47 @@ type fakeWatcher struct {
 
 // calls are the calls of a connection.
 type calls struct {
-	asked   []string // keys whose streams were asked for progress
-	keys    []string // of the watches begun
-	streams []string // of the same watches
-	starts  []int64  // of the same watches
+	asked  []string // keys whose watches were asked for progress
+	keys   []string // of the watches begun
+	starts []int64  // of the same watches
+	opened int      // watchers
+	closed int      // watchers
 }
 
 // soFar returns the calls so far.
-func (f *fakeWatcher) soFar() calls {
+func (f *fakeEtcd) soFar() calls {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return calls{slices.Clone(f.asked), slices.Clone(f.keys), slices.Clone(f.streams), slices.Clone(f.starts)}
+	return calls{slices.Clone(f.asked), slices.Clone(f.keys), slices.Clone(f.starts), f.opened, f.closed}
 }
 
-func newFakeWatcher() *fakeWatcher {
-	return &fakeWatcher{responses: map[string]chan clientv3.WatchResponse{"a": make(chan clientv3.WatchResponse), "b": make(chan clientv3.WatchResponse)}}
+func newFakeEtcd() *fakeEtcd {
+	return &fakeEtcd{responses: map[string]chan clientv3.WatchResponse{"a": make(chan clientv3.WatchResponse), "b": make(chan clientv3.WatchResponse)}}
 }
 
-func streamOf(ctx context.Context) string {
-	md, _ := metadata.FromOutgoingContext(ctx)
-	return md.Get("watch-stream")[0]
+func (f *fakeEtcd) newWatcher() clientv3.Watcher {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opened++
+	return &fakeWatcher{fakeEtcd: f}
+}
+
+// fakeWatcher is a watcher of one watch.
+type fakeWatcher struct {
+	*fakeEtcd
+	key string
+}
+
+func (f *fakeWatcher) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed++
+	return nil
 }
 
 func (f *fakeWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
 	f.mu.Lock()
-	f.streams, f.keys = append(f.streams, streamOf(ctx)), append(f.keys, key)
+	f.key, f.keys = key, append(f.keys, key)
 	f.starts = append(f.starts, clientv3.OpGet(key, opts...).Rev())
 	f.mu.Unlock()
 	if f.gone.Load() {
@@ -67,7 +82,7 @@ func (f *fakeWatcher) Watch(ctx context.Context, key string, opts ...clientv3.Op
 
 func (f *fakeWatcher) RequestProgress(ctx context.Context) error {
 	f.mu.Lock()
-	key := f.keys[slices.Index(f.streams, streamOf(ctx))]
+	key := f.key
 	f.asked = append(f.asked, key)
 	f.mu.Unlock()
 	var resp *clientv3.WatchResponse
@@ -102,8 +117,8 @@ type delivery struct {
 }
 
 // startWatch runs a watch of key a from revision 10 against f.
-func startWatch(t *testing.T, f *fakeWatcher) <-chan delivery {
-	return startWatchOf(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
+func startWatch(t *testing.T, f *fakeEtcd) <-chan delivery {
+	return startWatchOf(t, &Watch{NewWatcher: f.newWatcher, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
 }
 
 func startWatchOf(t *testing.T, w *Watch) <-chan delivery {
@@ -138,7 +153,7 @@ func untilError(out <-chan delivery) delivery {
 // TestWatchIdle has an etcd without any writes: it answers with the caller's revision for an hour.
 func TestWatchIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeWatcher()
+		f := newFakeEtcd()
 		f.answer = func(string) *clientv3.WatchResponse { return progressResponse(10) }
 		out := startWatch(t, f)
 		time.Sleep(time.Hour)
@@ -159,7 +174,7 @@ func TestWatchIdle(t *testing.T) {
 
 func TestWatchDeliversEachChangeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeWatcher()
+		f := newFakeEtcd()
 		out := startWatch(t, f)
 		for _, c := range []struct {
 			resp clientv3.WatchResponse
@@ -192,7 +207,7 @@ func TestWatchDeliversEachChangeOnce(t *testing.T) {
 // TestWatchSilence has an etcd that answers nothing, as behind a dead link.
 func TestWatchSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeWatcher()
+		f := newFakeEtcd()
 		start := time.Now()
 		d := <-startWatch(t, f)
 		if _, silent := errors.AsType[*SilentError](d.err); !silent {
@@ -211,7 +226,7 @@ func TestWatchSilence(t *testing.T) {
 // is back, and the caller still has its error in time.
 func TestWatchSilenceAfterAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeWatcher()
+		f := newFakeEtcd()
 		f.answer = func(string) *clientv3.WatchResponse { return progressResponse(11) }
 		out := startWatch(t, f)
 		time.Sleep(time.Minute)
@@ -228,9 +243,8 @@ func TestWatchSilenceAfterAnswers(t *testing.T) {
 		if n := len(f.soFar().keys); n < 3 || n > 6 {
 			t.Errorf("began %d watches, want a second one when the first was silent, and some more as that was not to be had", n)
 		}
-		sorted := slices.Sorted(slices.Values(f.soFar().streams))
-		if len(slices.Compact(sorted)) != len(f.soFar().streams) {
-			t.Errorf("streams %q: two watches share one", f.soFar().streams)
+		if calls := f.soFar(); calls.opened != len(calls.keys) || calls.closed != calls.opened {
+			t.Errorf("%d watchers for %d watches, %d of them closed; want one for each, all closed", calls.opened, len(calls.keys), calls.closed)
 		}
 		if f.soFar().starts[0] != 10 || f.soFar().starts[len(f.soFar().starts)-1] != 11 {
 			t.Errorf("watches started at %v, want each at the last revision delivered: 10, then 11", f.soFar().starts)
@@ -241,11 +255,11 @@ func TestWatchSilenceAfterAnswers(t *testing.T) {
 // The time that the caller spends on a delivery does not count as silence of etcd.
 func TestSlowCallerIsNoSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeWatcher()
+		f := newFakeEtcd()
 		f.answer = func(string) *clientv3.WatchResponse { return progressResponse(10) }
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
-		w := Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)}
+		w := Watch{NewWatcher: f.newWatcher, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)}
 		err := w.Run(ctx, func(Response) error {
 			time.Sleep(time.Minute)
 			return nil
@@ -259,7 +273,7 @@ func TestSlowCallerIsNoSilence(t *testing.T) {
 // When one of two ranges is ahead, etcd is asked at once, and less often while it does not answer.
 func TestUnevenRangesAskSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeWatcher()
+		f := newFakeEtcd()
 		heard := false // the first answer dates from before the change
 		f.answer = func(key string) *clientv3.WatchResponse {
 			if key == "b" && heard {
@@ -268,7 +282,7 @@ func TestUnevenRangesAskSoon(t *testing.T) {
 			heard = heard || key == "b"
 			return progressResponse(11)
 		}
-		out := startWatchOf(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, BalanceProgress: true, Silence: SilenceAfter(2 * time.Second)})
+		out := startWatchOf(t, &Watch{NewWatcher: f.newWatcher, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, BalanceProgress: true, Silence: SilenceAfter(2 * time.Second)})
 		synctest.Wait()
 		f.responses["a"] <- eventsAt(12)
 		first := <-out
@@ -297,7 +311,7 @@ func TestUnevenRangesAskSoon(t *testing.T) {
 // A range that is quiet beside a busy one is asked for its progress, and replaced if it does not answer.
 func TestQuietRangeBesideABusyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeWatcher()
+		f := newFakeEtcd()
 		var stuck atomic.Bool
 		f.answer = func(key string) *clientv3.WatchResponse {
 			if key == "b" && stuck.Load() {
@@ -305,7 +319,7 @@ func TestQuietRangeBesideABusyOne(t *testing.T) {
 			}
 			return progressResponse(10)
 		}
-		out := startWatchOf(t, &Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
+		out := startWatchOf(t, &Watch{NewWatcher: f.newWatcher, Subject: "it", Ranges: []Range{{"a", "a1"}, {"b", "b1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)})
 		rev := int64(10)
 		busyMinute := func() {
 			for range 600 {
@@ -351,9 +365,9 @@ func TestWatchEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := newFakeWatcher()
+				f := newFakeEtcd()
 				out := startWatchOf(t, &Watch{
-					Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second),
+					NewWatcher: f.newWatcher, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second),
 					Check: func(_ context.Context, resp *clientv3.WatchResponse, upto int64) error {
 						if resp.Header.ClusterId != 5 && upto == 10 {
 							return refused
@@ -377,10 +391,10 @@ func TestWatchEnds(t *testing.T) {
 
 func TestWatchEndsWithItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeWatcher()
+		f := newFakeEtcd()
 		enough := errors.New("enough")
 		done := make(chan error)
-		w := Watch{Client: f, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)}
+		w := Watch{NewWatcher: f.newWatcher, Subject: "it", Ranges: []Range{{"a", "a1"}}, After: 10, Silence: SilenceAfter(2 * time.Second)}
 		go func() { done <- w.Run(t.Context(), func(Response) error { return enough }) }()
 		f.responses["a"] <- eventsAt(11)
 		if err := <-done; err != enough {

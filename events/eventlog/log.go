@@ -22,7 +22,7 @@ type Log struct {
 	storedFacts []byte // the facts as they are in etcd, to see a change
 
 	kv      clientv3.KV      // appends and reads
-	watcher clientv3.Watcher // on its own connection, so that watched events never wait behind an append
+	watches *clientv3.Client // of its own, so that watched events never wait behind an append
 	clients []*clientv3.Client
 
 	codec   *events.Codec
@@ -63,7 +63,7 @@ func (l *Log) connect(ctx context.Context, lg *slog.Logger) error {
 		}
 		l.clients = append(l.clients, client)
 	}
-	l.kv, l.watcher = l.clients[0], l.clients[1]
+	l.kv, l.watches = l.clients[0], l.clients[1]
 
 	ctx, cancel := context.WithTimeoutCause(ctx, l.cfg.DialTimeout,
 		fmt.Errorf("etcd at %s gave no answer within %s; is it running, and is -etcd.endpoints (ETCD_ENDPOINTS) right?",

@@ -31,7 +31,7 @@ func (l *Log) pumpEvents(ctx context.Context, p events.Partition, after int64, q
 // newWatch returns a watch of keys of this log that follows the writes after a revision.
 func (l *Log) newWatch(keys etcd.Range, after int64) *etcd.Watch {
 	return &etcd.Watch{
-		Client: l.watcher, Subject: "the log", Ranges: []etcd.Range{keys}, After: after, PutsOnly: true, Silence: l.silence,
+		NewWatcher: etcd.Watchers(l.watches), Subject: "the log", Ranges: []etcd.Range{keys}, After: after, PutsOnly: true, Silence: l.silence,
 		Check: func(_ context.Context, resp *clientv3.WatchResponse, _ int64) error {
 			return l.checkHeader(resp.Header)
 		},

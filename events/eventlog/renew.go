@@ -53,7 +53,7 @@ func (l *Log) Restoration(ctx context.Context) (Restoration, error) {
 func (l *Log) compactedRevision(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, etcd.AttemptTimeout, errors.New("etcd gave no answer"))
 	defer cancel()
-	answers := l.watcher.Watch(clientv3.WithRequireLeader(ctx), l.cfg.Key("config"), clientv3.WithRev(1))
+	answers := l.watches.Watch(clientv3.WithRequireLeader(ctx), l.cfg.Key("config"), clientv3.WithRev(1))
 	answer, open := <-answers
 	switch {
 	case !open:

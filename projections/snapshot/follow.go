@@ -70,7 +70,7 @@ func (s *Store) listAndWatch(ctx context.Context, keys etcd.Range, deliver func(
 	ctx, cancel := context.WithTimeout(ctx, resyncInterval)
 	defer cancel()
 	watch := etcd.Watch{
-		Client: s.watcher, Subject: "projections", Ranges: []etcd.Range{keys}, After: resp.Header.Revision, Silence: s.cfg.Silence(),
+		NewWatcher: s.newWatcher, Subject: "projections", Ranges: []etcd.Range{keys}, After: resp.Header.Revision, Silence: s.cfg.Silence(),
 	}
 	watched = watch.Run(ctx, func(r etcd.Response) error {
 		if len(r.Events) > 0 {

@@ -11,7 +11,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/projections"
 )
@@ -163,10 +162,10 @@ func TestWaitVisible(t *testing.T) {
 
 // busyWatcher runs a function before each watch of a key begins.
 type busyWatcher struct {
-	etcd.Watcher
+	clientv3.Watcher
 	key    string
 	begins func(n int64)
-	n      atomic.Int64
+	n      *atomic.Int64
 }
 
 func (w *busyWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
@@ -202,7 +201,7 @@ func TestWaitSurvivesAGenerationThatComesBack(t *testing.T) {
 			}
 			activate(generation)
 			waiting, back := make(chan struct{}), make(chan struct{})
-			f.watcher = &busyWatcher{Watcher: f.client, key: f.keys.activeKey(), begins: func(n int64) {
+			begins := func(n int64) {
 				switch n {
 				case 1:
 					close(waiting)
@@ -210,7 +209,11 @@ func TestWaitSurvivesAGenerationThatComesBack(t *testing.T) {
 					activate(generation)
 					close(back)
 				}
-			}}
+			}
+			var n atomic.Int64
+			f.newWatcher = func() clientv3.Watcher {
+				return &busyWatcher{Watcher: clientv3.NewWatcher(f.client), key: f.keys.activeKey(), begins: begins, n: &n}
+			}
 			done := make(chan error, 1)
 			go func() { done <- wait(timeoutContext(t, time.Minute), f) }()
 			<-waiting

@@ -40,7 +40,7 @@ func (s *Store) pumpChanges(ctx context.Context, g projections.Generation, after
 	models, end := s.keys.modelsRange(g)
 	offsets := s.keys.offsetsPrefix(g)
 	watch := etcd.Watch{
-		Client: s.watcher, Subject: "projections", After: after, Silence: s.cfg.Silence(), BalanceProgress: true, Check: s.checkResponse,
+		NewWatcher: s.newWatcher, Subject: "projections", After: after, Silence: s.cfg.Silence(), BalanceProgress: true, Check: s.checkResponse,
 		Ranges: []etcd.Range{fromModels: {From: models, End: end}, fromOffsets: {From: offsets, End: prefixEnd(offsets)}},
 	}
 	err := watch.Run(ctx, func(r etcd.Response) error {

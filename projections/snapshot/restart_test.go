@@ -12,7 +12,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
-	"telemetry-pipeline/events/etcd"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
@@ -67,6 +66,10 @@ func (w *stuckWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOpti
 	return answers
 }
 
+func (w *stuckWatcher) self() clientv3.Watcher { return w }
+
+func (w *stuckWatcher) Close() error { return nil }
+
 func (w *stuckWatcher) RequestProgress(context.Context) error {
 	for i, answers := range w.all {
 		if !w.broken.Load() && int64(i+1) != w.stalled.Load() {
@@ -81,7 +84,7 @@ func TestEtcdThatIsGoneEndsTheWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &stuckWatcher{}
 		facts := events.Facts{Epoch: 1, Cluster: 5, Partitions: partitions}
-		store := newStore(nil, w, eventlog.Config{}, facts, nil)
+		store := newStore(nil, w.self, eventlog.Config{}, facts, nil)
 		var broke time.Time
 		heard := 0
 		for _, err := range store.Watch(t.Context(), generation, store.revisionAt(10)) {
@@ -110,7 +113,7 @@ func TestOneStalledWatchDoesNotFreezeTheView(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := &stuckWatcher{}
 			facts := events.Facts{Epoch: 1, Cluster: 5, Partitions: partitions}
-			store := newStore(nil, w, eventlog.Config{}, facts, nil)
+			store := newStore(nil, w.self, eventlog.Config{}, facts, nil)
 			last, longest, heard := time.Now(), time.Duration(0), 0
 			for _, err := range store.Watch(t.Context(), generation, store.revisionAt(10)) {
 				if err != nil {
@@ -226,7 +229,7 @@ func TestBlackHoledMemberDoesNotHoldUpReaders(t *testing.T) {
 }
 
 // laggingWatcher is connected to a member of etcd that has not yet applied the writes of the others.
-type laggingWatcher struct{ etcd.Watcher }
+type laggingWatcher struct{ clientv3.Watcher }
 
 func (w laggingWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
 	answers := make(chan clientv3.WatchResponse)
@@ -250,7 +253,7 @@ func (w laggingWatcher) Watch(ctx context.Context, key string, opts ...clientv3.
 func TestMemberThatLagsIsNoOtherLog(t *testing.T) {
 	f := newFixture(t, func(cfg *eventlog.Config, _ *clientv3.Client) { cfg.Progress = 50 * time.Millisecond })
 	guard := f.claimPartition(0)
-	f.watcher = laggingWatcher{f.client}
+	f.newWatcher = func() clientv3.Watcher { return laggingWatcher{clientv3.NewWatcher(f.client)} }
 	f.saveCommit(0, f.foldEvents(10), guard)
 	start, err := f.Load(t.Context(), generation)
 	if err != nil {

@@ -15,15 +15,15 @@ import (
 
 // Store reads and writes the projections of one cluster. Safe for concurrent use.
 type Store struct {
-	kv      clientv3.KV
-	watcher etcd.Watcher
-	keys    keys
-	cfg     eventlog.Config
-	facts   events.Facts
-	codec   codec
-	lg      *slog.Logger
-	metrics *metrics
-	space   spaceState
+	kv         clientv3.KV
+	newWatcher etcd.NewWatcher
+	keys       keys
+	cfg        eventlog.Config
+	facts      events.Facts
+	codec      codec
+	lg         *slog.Logger
+	metrics    *metrics
+	space      spaceState
 
 	txnIDs *txnIDs
 	chunks *cache.Cache[string, *projections.StoredWindow] // nil: ReadChunks keeps nothing
@@ -40,15 +40,15 @@ type partitionID struct {
 
 // New returns a store on a client that the caller keeps and closes. facts are the log's.
 func New(client *clientv3.Client, cfg eventlog.Config, facts events.Facts, lg *slog.Logger) *Store {
-	return newStore(client, client, cfg, facts, lg)
+	return newStore(client, etcd.Watchers(client), cfg, facts, lg)
 }
 
-func newStore(kv clientv3.KV, w etcd.Watcher, cfg eventlog.Config, facts events.Facts, lg *slog.Logger) *Store {
+func newStore(kv clientv3.KV, w etcd.NewWatcher, cfg eventlog.Config, facts events.Facts, lg *slog.Logger) *Store {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	return &Store{
-		kv: kv, watcher: w, keys: keys{cfg}, cfg: cfg, facts: facts, codec: newCodec(), lg: lg,
+		kv: kv, newWatcher: w, keys: keys{cfg}, cfg: cfg, facts: facts, codec: newCodec(), lg: lg,
 		metrics: newMetrics(), txnIDs: newTxnIDs(), links: make(map[partitionID]link),
 	}
 }

@@ -122,7 +122,7 @@ func TestATransitionWhoseAnswerWasLostIsMade(t *testing.T) {
 		}
 		lose = false
 		return status.Error(codes.Unavailable, "answer lost")
-	}}, f.client, f.cfg, f.facts, nil)
+	}}, etcd.Watchers(f.client), f.cfg, f.facts, nil)
 	if _, err := f.Begin(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,10 @@ func TestWatchGenerationsFindsMissedTransitions(t *testing.T) {
 	}
 	ctx := timeoutContext(t, time.Minute)
 	broken := make(chan clientv3.WatchResponse)
-	f.watcher = &stalledWatcher{Watcher: f.client, first: broken}
+	var n atomic.Int64
+	f.newWatcher = func() clientv3.Watcher {
+		return &stalledWatcher{Watcher: clientv3.NewWatcher(f.client), first: broken, n: &n}
+	}
 	got := make(chan Generations)
 	go func() {
 		defer close(got)
@@ -302,9 +305,9 @@ func TestWatchGenerationsFindsMissedTransitions(t *testing.T) {
 
 // stalledWatcher hears nothing on its first watch.
 type stalledWatcher struct {
-	etcd.Watcher
+	clientv3.Watcher
 	first chan clientv3.WatchResponse
-	n     atomic.Int64
+	n     *atomic.Int64
 }
 
 func (w *stalledWatcher) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {

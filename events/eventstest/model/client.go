@@ -62,7 +62,7 @@ func (c *Client) Connect(*slog.Logger) (*clientv3.Client, error) {
 	client := clientv3.NewCtxClient(context.Background())
 	client.KV = clientv3.NewKVFromKVClient(&kv{client: c}, client)
 	client.Lease = clientv3.NewLeaseFromLeaseClient(&leaser{client: c}, client, dialTimeout+time.Second)
-	client.Watcher = &watcher{client: c, closed: make(chan struct{})}
+	client.Watcher = newWatcher(c)
 	client.Maintenance = clientv3.NewMaintenanceFromMaintenanceClient(&maintenance{client: c}, client)
 	return client, nil
 }

@@ -43,6 +43,11 @@ type watch struct {
 	broken   string
 }
 
+func newWatcher(c *Client) *watcher { return &watcher{client: c, closed: make(chan struct{})} }
+
+// NewWatcher returns another watcher of the client; see etcd.Watchers.
+func (w *watcher) NewWatcher() clientv3.Watcher { return newWatcher(w.client) }
+
 func (w *watcher) Close() error {
 	w.once.Do(func() { close(w.closed) })
 	return nil

@@ -15,10 +15,19 @@ type Filter struct {
 	From    events.Timestamp
 	To      events.Timestamp // exclusive
 
-	OnlySums bool // of rollups Start, Count and Sum are wanted, and the other fields may be zero
+	Buckets BucketFields // that rollups need
 
 	Cost *Cost // nil, or where to count the reads
 }
+
+// BucketFields are the fields of the buckets of a rollup that a caller needs. The others may be zero.
+type BucketFields uint8
+
+const (
+	AllFields        BucketFields = iota
+	SumFields                     // Start, Count and Sum
+	SumAndTimeFields              // FirstAt and LastAt too
+)
 
 // rowRange is the rows [lo, hi) of a row group.
 type rowRange struct{ lo, hi int64 }

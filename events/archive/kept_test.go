@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"telemetry-pipeline/events"
 )
@@ -45,8 +46,8 @@ func TestAnswersFromMemory(t *testing.T) {
 	}
 }
 
-// TestOnlySums reads columns of rollups in any order, with and without memory.
-func TestOnlySums(t *testing.T) {
+// TestBucketFields reads columns of rollups in any order, with and without memory.
+func TestBucketFields(t *testing.T) {
 	s := openDir(t)
 	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, 4))
@@ -54,20 +55,32 @@ func TestOnlySums(t *testing.T) {
 		for _, room := range []int64{64 << 20, 1} {
 			s.KeepUpTo(room)
 			f := oddFilter(r)
-			sums := func() []Rollup { f.OnlySums = true; return readRollups(t, s, e, f) }
-			whole := func() []Rollup { f.OnlySums = false; return readRollups(t, s, e, f) }
-			first := sums()
-			all := whole()
-			for _, one := range all {
-				for i, b := range one.Buckets {
-					one.Buckets[i] = Bucket{Start: b.Start, Count: b.Count, Sum: b.Sum}
+			read := func(fields BucketFields) []Rollup { f.Buckets = fields; return readRollups(t, s, e, f) }
+			order := append(r.Perm(3), r.Perm(3)...)
+			got := map[BucketFields][]Rollup{}
+			for _, i := range order {
+				fields := BucketFields(i)
+				all := read(fields)
+				if diff := gocmp.Diff(got[fields], all, cmpopts.EquateNaNs()); got[fields] != nil && diff != "" {
+					t.Fatalf("seed %d: fields %d differ the second time:\n%s", seed, fields, diff)
 				}
+				got[fields] = all
 			}
-			if diff := gocmp.Diff(all, first); diff != "" {
-				t.Fatalf("seed %d: sums alone differ from all (-all +sums):\n%s", seed, diff)
-			}
-			if diff := gocmp.Diff(first, sums()); diff != "" {
-				t.Fatalf("seed %d: sums differ the second time:\n%s", seed, diff)
+			for fields, cut := range map[BucketFields]func(Bucket) Bucket{
+				SumFields: func(b Bucket) Bucket { return Bucket{Start: b.Start, Count: b.Count, Sum: b.Sum} },
+				SumAndTimeFields: func(b Bucket) Bucket {
+					return Bucket{Start: b.Start, Count: b.Count, Sum: b.Sum, FirstAt: b.FirstAt, LastAt: b.LastAt}
+				},
+			} {
+				want := read(AllFields)
+				for _, one := range want {
+					for i, b := range one.Buckets {
+						one.Buckets[i] = cut(b)
+					}
+				}
+				if diff := gocmp.Diff(want, got[fields], cmpopts.EquateNaNs()); diff != "" {
+					t.Fatalf("seed %d: fields %d alone differ from all (-all +alone):\n%s", seed, fields, diff)
+				}
 			}
 		}
 	}
@@ -94,9 +107,10 @@ func TestOnlyWantedColumnsAreDecoded(t *testing.T) {
 		blocks int64
 	}{
 		{Filter{Metrics: []string{"nothing"}}, 0},
-		{Filter{OnlySums: true}, 4}, // the texts, and start, count and sum
-		{Filter{OnlySums: true}, 0},
-		{Filter{}, 5},
+		{Filter{Buckets: SumFields}, 4}, // the texts, and start, count and sum
+		{Filter{Buckets: SumFields}, 0},
+		{Filter{Buckets: SumAndTimeFields}, 2}, // the times of the first and of the last
+		{Filter{}, 3},
 	} {
 		step.filter.Cost = new(Cost)
 		readRollups(t, s, e, step.filter)

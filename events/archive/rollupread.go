@@ -128,7 +128,7 @@ func (t *rollupTable) readColumns() (err error) {
 	if t.count, err = rollupColumn(t.blockReader, rollCount, (*blockReader).decodeInts); err != nil {
 		return err
 	}
-	if t.sum, err = rollupColumn(t.blockReader, rollSum, (*blockReader).decodeFloats); err != nil || t.filter.OnlySums {
+	if t.sum, err = rollupColumn(t.blockReader, rollSum, (*blockReader).decodeFloats); err != nil || t.filter.Buckets == SumFields {
 		return err
 	}
 	if len(t.group.chunks) > rollFirstAt {
@@ -136,7 +136,7 @@ func (t *rollupTable) readColumns() (err error) {
 			return err
 		}
 	}
-	if t.lastAt, err = rollupColumn(t.blockReader, rollLastAt, (*blockReader).decodeInts); err != nil {
+	if t.lastAt, err = rollupColumn(t.blockReader, rollLastAt, (*blockReader).decodeInts); err != nil || t.filter.Buckets == SumAndTimeFields {
 		return err
 	}
 	if t.min, err = rollupColumn(t.blockReader, rollMin, (*blockReader).decodeNumbers); err != nil {
@@ -164,12 +164,14 @@ func (t *rollupTable) buckets(lo, hi int) []Bucket {
 	for i := range all {
 		row, b := lo+i, &all[i]
 		b.Start, b.Count, b.Sum = events.Timestamp(t.start[row]), t.count[row], t.sum[row]
-		if t.filter.OnlySums {
-			continue
-		}
-		b.Min, b.Max, b.Last, b.LastAt = t.min[row], t.max[row], t.last[row], events.Timestamp(t.lastAt[row])
 		if t.first != nil {
 			b.FirstAt = events.Timestamp(t.first[row])
+		}
+		if t.lastAt != nil {
+			b.LastAt = events.Timestamp(t.lastAt[row])
+		}
+		if t.last != nil {
+			b.Min, b.Max, b.Last = t.min[row], t.max[row], t.last[row]
 		}
 	}
 	return all

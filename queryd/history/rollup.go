@@ -51,9 +51,13 @@ type rolledSums map[seriesKey][][]archive.Bucket
 func (r *rollup) readSums(ctx context.Context, src *source, p *hostPart, sums *bucketSums) (others []projections.Window, err error) {
 	runs, others := r.sumRuns(src, p)
 	src.plan.Rolled.Add(int64(len(p.windows) - len(others)))
-	found, err := r.readPieces(ctx, src, p, runs, r.onlySums)
+	fields := archive.AllFields
+	if r.onlySums {
+		fields = archive.SumFields
+	}
+	found, err := r.readPieces(ctx, src, p, runs, fields)
 	if err == nil && r.onlySums && !found.areApart() { // then times decide which sums can be added
-		found, err = r.readPieces(ctx, src, p, runs, false)
+		found, err = r.readPieces(ctx, src, p, runs, archive.SumAndTimeFields)
 	}
 	if err != nil {
 		return nil, err
@@ -82,13 +86,13 @@ func (r *rollup) readSums(ctx context.Context, src *source, p *hostPart, sums *b
 }
 
 // readPieces returns the sums of runs of windows.
-func (r *rollup) readPieces(ctx context.Context, src *source, p *hostPart, runs []sumRun, onlySums bool) (rolledSums, error) {
+func (r *rollup) readPieces(ctx context.Context, src *source, p *hostPart, runs []sumRun, fields archive.BucketFields) (rolledSums, error) {
 	found := make(rolledSums)
 	for _, run := range runs {
 		from, to := max(windowStart(run.First), r.times.from), min(windowEnd(run.Last), r.times.to)
 		for _, e := range src.entriesOf(p, from, to) {
 			f := src.archiveFilter(p, from, to)
-			f.OnlySums = onlySums
+			f.Buckets = fields
 			for one, err := range src.cold.Rollup(ctx, e, run.kind, f) {
 				if err != nil {
 					return nil, err

@@ -131,7 +131,7 @@ var edges = []struct {
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
 		[]string{"ingestd/ingest", "queryd/query"}},
 	{"github.com/gofiber/contrib/websocket", "sockets are one package's business", []string{"queryd/socket"}},
-	{"github.com/fasthttp/websocket", "sockets are one package's business, and its clients'", []string{"queryd/socket", "queryd/subscribe", "deploy/chaos", "deploy/peers"}},
+	{"github.com/fasthttp/websocket", "sockets are one package's business, and its clients'", []string{"queryd/socket", "queryd/subscribe", "deploy/chaos", "deploy/measure", "deploy/peers"}},
 	{"github.com/graphql-go/graphql", "the library's hazards stay behind one guard", []string{"queryd/graph"}},
 	{"golang.org/x/text", "what is UTF-16 becomes UTF-8 where text is first looked at", []string{"ingestd/rows"}},
 	{"github.com/prometheus/prometheus", "their parsers know their text formats; nothing else of theirs is used",

@@ -23,12 +23,15 @@ func (a answer) add(s sample, value float64) error {
 	return nil
 }
 
-// tolerance is the largest relative difference of two averages that are equal: we round to 12 significant digits, and
-// floating-point sums depend on the order.
-const tolerance = 1e-9
+// Largest relative differences of two numbers that are equal: we round averages to 12 significant digits, and
+// floating-point sums depend on the order. Readings are equal exactly.
+const (
+	exactly    = 0
+	asAverages = 1e-9
+)
 
 // compareAnswers returns an error that names a difference, or nil when both have the same numbers.
-func compareAnswers(ours, theirs answer) error {
+func compareAnswers(ours, theirs answer, tolerance float64) error {
 	if len(ours) == 0 {
 		return fmt.Errorf("the answer is empty; the peer's has %d numbers", len(theirs))
 	}

@@ -77,18 +77,20 @@ func TestDamagedAnswersAreErrors(t *testing.T) {
 func TestAnswersThatDifferAreFound(t *testing.T) {
 	t.Parallel()
 	full := answer{{"a", "m", 1}: 1, {"a", "m", 2}: 1e6}
-	close, off, less := maps.Clone(full), maps.Clone(full), answer{{"a", "m", 1}: 1}
-	close[sample{"a", "m", 2}] = 1e6 + 1e-5
+	near, off, less := maps.Clone(full), maps.Clone(full), answer{{"a", "m", 1}: 1}
+	near[sample{"a", "m", 2}] = 1e6 + 1e-5
 	off[sample{"a", "m", 2}] = 1e6 + 1
 	for _, c := range []struct {
 		name         string
 		ours, theirs answer
+		tolerance    float64
 		equal        bool
 	}{
-		{"equal", full, full, true}, {"within the tolerance", close, full, true}, {"another number", off, full, false},
-		{"fewer here", less, full, false}, {"fewer there", full, less, false}, {"nothing", answer{}, answer{}, false},
+		{"equal", full, full, exactly, true}, {"within the tolerance", near, full, asAverages, true}, {"not exactly", near, full, exactly, false},
+		{"another number", off, full, asAverages, false}, {"fewer here", less, full, asAverages, false}, {"fewer there", full, less, asAverages, false},
+		{"nothing", answer{}, answer{}, asAverages, false},
 	} {
-		if err := compareAnswers(c.ours, c.theirs); (err == nil) != c.equal {
+		if err := compareAnswers(c.ours, c.theirs, c.tolerance); (err == nil) != c.equal {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

@@ -36,6 +36,14 @@ func historyQueries(d *historyData) []historyQuery {
 	}
 }
 
+// tolerance returns the difference that answers may have.
+func (q historyQuery) tolerance() float64 {
+	if q.step > 0 {
+		return asAverages
+	}
+	return exactly
+}
+
 // metricOf returns the metric that questions with one metric ask for. It differs from asking to asking, so that no
 // server answers from a memory of the last one.
 func metricOf(asking int) string {

@@ -89,7 +89,7 @@ func compareLists(asked map[string]func() ([]byte, error)) error {
 			return fmt.Errorf("%s: %w", side, err)
 		}
 	}
-	return errors.Join(compareAnswers(lists[0], lists[1]), compareAnswers(lists[1], lists[2]))
+	return errors.Join(compareAnswers(lists[0], lists[1], exactly), compareAnswers(lists[1], lists[2], exactly))
 }
 
 // parseList reads a list of latest readings: of GraphQL, REST, or an instant query of VictoriaMetrics.

@@ -106,7 +106,7 @@ func TestListsOfAllServersAreEqual(t *testing.T) {
 		"peer":    `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"DCGM_FI_DEV_GPU_UTIL","uuid":"` + gpu + `"},"value":[1767243600,"55"]}]}}`,
 	} {
 		got, err := parseList([]byte(text))
-		if err != nil || compareAnswers(got, answer{{gpu, "DCGM_FI_DEV_GPU_UTIL", 0}: 55}) != nil {
+		if err != nil || compareAnswers(got, answer{{gpu, "DCGM_FI_DEV_GPU_UTIL", 0}: 55}, exactly) != nil {
 			t.Errorf("%s: got %v, %v", name, got, err)
 		}
 	}

@@ -82,6 +82,14 @@ type result struct {
 	Failure  string        `json:"failure,omitempty"` // why it could not be measured, or not wholly
 }
 
+// mostRounds returns in how many rounds the row's figures were measured, those with the most of them.
+func (w *result) mostRounds() (n int) {
+	for i := range w.Figures {
+		n = max(n, len(w.Figures[i].Ours))
+	}
+	return n
+}
+
 // report is the result of a run.
 type report struct {
 	At         time.Time `json:"at"`

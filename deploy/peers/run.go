@@ -70,13 +70,13 @@ func (r *run) measureRows(ctx context.Context) error {
 			continue
 		}
 		r.printStep("%s:", w.name)
-		r.now = result{Row: w.name, At: time.Now().UTC(), Rounds: r.set.rounds}
+		r.now = result{Row: w.name, At: time.Now().UTC()}
 		err := w.measure(r, ctx)
 		err = errors.Join(err, r.stopBoth())
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		r.now.Took = time.Since(r.now.At)
+		r.now.Took, r.now.Rounds = time.Since(r.now.At), r.now.mostRounds()
 		if err != nil {
 			r.now.Failure = err.Error()
 			r.printStep("%s: %v", w.name, err)

@@ -70,7 +70,7 @@ func (r *run) compareURLs(ctx context.Context, ourURL string, ourStart time.Time
 	if err != nil {
 		return err
 	}
-	return compareAnswers(ours.shifted(ourStart), theirs.shifted(theirStart))
+	return compareAnswers(ours.shifted(ourStart), theirs.shifted(theirStart), exactly)
 }
 
 // shifted returns the answer with times counted from an instant.

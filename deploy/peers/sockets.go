@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -97,7 +95,7 @@ func (r *run) subscribeAll(ctx context.Context, gpus *fleet.Fleet) (*subscribers
 	synced := make(chan struct{}, r.set.sockets)
 	_, err := measure.Together(connectAtOnce, func(worker int) error {
 		for i := worker; i < len(s.conns); i += connectAtOnce {
-			conn, err := connectOne(ctx, r.ours.Queries, gpus.GPU(i).UUID)
+			conn, err := measure.FollowGPU(ctx, r.ours.Queries, gpus.GPU(i).UUID)
 			if err != nil {
 				return err
 			}
@@ -120,23 +118,6 @@ func (r *run) subscribeAll(ctx context.Context, gpus *fleet.Fleet) (*subscribers
 		}
 	}
 	return s, nil
-}
-
-// connectOne connects and follows one GPU.
-func connectOne(ctx context.Context, base, gpu string) (*websocket.Conn, error) {
-	dialer := websocket.Dialer{HandshakeTimeout: 30 * time.Second, ReadBufferSize: 4096, WriteBufferSize: 512}
-	conn, _, err := dialer.DialContext(ctx, strings.Replace(base, "http", "ws", 1)+"/ws", nil)
-	if err != nil {
-		return nil, err
-	}
-	sub, err := json.Marshal(map[string]any{"op": "sub", "id": "s", "mode": "latest", "filter": map[string]any{"gpu": []string{gpu}}})
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	if err := conn.WriteMessage(websocket.TextMessage, sub); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
 }
 
 // follow reads messages until the connection is closed.

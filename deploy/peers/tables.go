@@ -22,7 +22,7 @@ func (out *report) writeSection(w *result) string {
 	var b strings.Builder
 	b.WriteString("| work | unit | here | peer | ratio | must be | |\n|---|---|---:|---:|---:|---|---|\n")
 	for i := range w.Figures {
-		b.WriteString(w.Figures[i].tableLine())
+		b.WriteString(w.Figures[i].tableLine(w.Rounds))
 	}
 	for _, c := range w.Curves {
 		fmt.Fprintf(&b, "\n![%s](%s/%s)\n", c.Title, curvesDir, c.File)
@@ -45,8 +45,12 @@ func countRounds(n int) string {
 	return strconv.Itoa(n) + " rounds"
 }
 
-func (f *figure) tableLine() string {
+// tableLine returns the figure's line in the table of a row of so many rounds.
+func (f *figure) tableLine(rounds int) string {
 	name := f.Name
+	if n := len(f.Ours); n > 0 && n < rounds {
+		name += " [" + countRounds(n) + "]"
+	}
 	if f.Note != "" {
 		name += " (" + f.Note + ")"
 	}

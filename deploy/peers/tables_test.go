@@ -47,13 +47,13 @@ func TestTablesHaveALineForEachFigure(t *testing.T) {
 	out := report{
 		Processors: 2, Versions: []string{"v1"},
 		Results: []result{
-			{Row: "history", Rounds: 5, Commands: []string{"standalone -x"}, Figures: []figure{{Name: "week", Unit: "ms", Ours: []float64{30}, Theirs: []float64{20}, Bound: bound{MaxRatio: 2}}}},
+			{Row: "history", Rounds: 3, Commands: []string{"standalone -x"}, Figures: []figure{{Name: "week", Unit: "ms", Ours: []float64{30, 31, 29}, Theirs: []float64{20, 20, 20}, Bound: bound{MaxRatio: 2}}, {Name: "bytes", Unit: "B", Ours: []float64{7}}}},
 			{Row: "cluster", Figures: []figure{{Name: "a|b", Unit: "ms", Ours: []float64{1}, Note: "why"}}, Failure: "broken"},
 		},
 	}
 	text := out.writeTables()
 	for _, want := range []string{
-		"### history", "| week | ms | 30 | 20 | 1.5 × | ≤ 2 × | met |", "### cluster", `| a\|b (why) | ms | 1 | – | – |  |  |`, "Not wholly measured: broken", "`standalone -x`", "5 rounds",
+		"### history", "| week | ms | 30 | 20 | 1.5 × | ≤ 2 × | met |", "### cluster", `| a\|b (why) | ms | 1 | – | – |  |  |`, "Not wholly measured: broken", "`standalone -x`", "3 rounds", "| bytes [one round] | B | 7 |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the tables lack %q:\n%s", want, text)

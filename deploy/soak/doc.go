@@ -1,4 +1,4 @@
-// Soak drives a steady stream of scrapes into a standalone process for a long time and fails when anything that should
+// Soak drives a steady stream of scrapes into a standalone process for a long time, asks it a question each second, and fails when anything that should
 // stay flat grows: memory, goroutines, file handles, the size of etcd, or the lag of the fold.
 //
 //	go run ./deploy/soak                                     an hour, 2,000 GPUs every second
@@ -12,9 +12,9 @@
 //
 // The first half is not judged. Over the second half a quantity's growth is its median slope between all pairs of
 // samples (the estimate of Theil and Sen, which a quarter of outliers cannot move) times the length of the half. It is
-// flat if that is at most a tenth of its mean over the half, or at most an allowance that is stated in the report, below
-// which growth does not matter. A quantity that cannot be sampled in nine of ten seconds fails as well, and so do an
-// upload that is refused for good and a stream that falls behind its pace by more than a tenth.
+// flat if that is at most a tenth of its mean over the half (not of goroutines and files), or at most an allowance that is stated
+// in the report, below which growth does not matter. A quantity that cannot be sampled in nine of ten seconds fails as well, and so do an
+// upload that is refused for good, a question without an answer and a stream that falls behind its pace by more than a tenth.
 //
 // In: flags. Out: a report on standard output, on request the samples as CSV; exit code 1 when something is not flat. It
 // never uses anything but a user's means: the program, uploads, and the pages of the admin listener.

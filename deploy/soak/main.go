@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -82,17 +83,20 @@ func soakFor(ctx context.Context, set settings) (flat bool, err error) {
 // driveServer sends the stream, takes samples, and judges.
 func driveServer(ctx context.Context, set settings, server *measure.Standalone) (bool, error) {
 	intervals := max(1, int64(set.duration/set.every))
+	began := time.Now().Add(set.duration - playedGap - played).UTC().Truncate(time.Second)
 	stream := fleet.NewStream(fleet.New(set.gpus, 1), fleet.StreamConfig{
-		HostsPerUpload: set.hostsPerUpload, Every: set.every, Step: (played / time.Duration(intervals)).Truncate(time.Millisecond),
-		Began: time.Now().Add(set.duration - playedGap - played).UTC().Truncate(time.Second),
+		HostsPerUpload: set.hostsPerUpload, Every: set.every, Step: (played / time.Duration(intervals)).Truncate(time.Millisecond), Began: began,
 	})
 	watching, stop := context.WithCancel(ctx)
-	samples := make(chan []vitals)
-	go func() { samples <- watchVitals(watching, server) }()
+	var all []vitals
+	questions := &reader{server: server, client: measure.NewClient(1), gpus: fleet.New(set.gpus, 1), from: began, to: began.Add(played)}
+	var beside sync.WaitGroup
+	beside.Go(func() { all = watchVitals(watching, server) })
+	beside.Go(func() { questions.askAll(watching) })
 	target := measure.Target{Process: server.Process, Address: server.Uploads + "/api/v1/csv/upload", Kind: "text/plain"}
 	load, err := measure.SendPaced(ctx, target, sendersMax, stream.Uploads(set.duration), stream.Pause(), 2*set.duration, stream.AppendUpload)
 	stop()
-	all := <-samples
+	beside.Wait()
 	if err != nil {
 		return false, err
 	}
@@ -108,7 +112,11 @@ func driveServer(ctx context.Context, set settings, server *measure.Standalone) 
 	fmt.Printf("# %d GPUs every %s for %s\n\n%s", set.gpus, set.every, set.duration, writeVerdicts(verdicts))
 	fmt.Printf("\n%d uploads, %.1f/s; answers p50 %.1f ms, p99 %.1f ms; %d were refused for a while and sent again\n",
 		load.Sent, load.PerSecond(), measure.Percentile(load.Answers, 0.5), measure.Percentile(load.Answers, 0.99), load.Refused)
-	return keptPace(load, stream, set, len(all)) && allFlat(verdicts), nil
+	fmt.Printf("%d questions were answered\n", questions.answered)
+	if questions.failure != nil {
+		fmt.Printf("**a question was not answered**: %v\n", questions.failure)
+	}
+	return keptPace(load, stream, set, len(all)) && allFlat(verdicts) && questions.failure == nil, nil
 }
 
 // keptPace reports whether the stream kept its pace and enough samples could be taken, and prints why not.

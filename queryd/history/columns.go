@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -37,9 +36,9 @@ const (
 	MaxPoints     = 5_000_000
 )
 
-// ErrPoints refuses a query whose answer has too many points, of one host alone or of all groups.
-var ErrPoints = errors.New("the range has more points than an answer may have, of one host alone or of all groups: " +
-	"ask for a shorter range, a longer step, fewer metrics or fewer GPUs")
+// ErrPoints refuses a query with too many points: of one host alone, or of all groups more than the limit.
+var ErrPoints = fmt.Errorf("the range has more points than an answer may have, %d of one host alone or the limit of all groups: "+
+	"ask for a shorter range, a longer step, fewer metrics or fewer GPUs, or for more points of groups with a limit of up to %d", MaxPoints, MaxPoints)
 
 // columnHosts is the number of hosts that are read together.
 const columnHosts = 16
@@ -117,8 +116,11 @@ func (c *columnScan) readHosts(ctx context.Context, hosts []*live.Host) ([][]Ser
 	if c.query.Step == 0 {
 		return all, c.readReadings(ctx, hosts, func(host *live.Host, series []Series) { all[place[host.ID]] = series })
 	}
-	return all, c.sumHosts(ctx, hosts, c.times, c.query, func(host *live.Host, sums *bucketSums) {
+	total := pointCount{most: c.mostPoints}
+	countHost := func(*live.Host) *hostPoints { return &hostPoints{total: &total} }
+	return all, c.sumHosts(ctx, hosts, c.times, c.query, countHost, func(host *live.Host, sums *bucketSums) error {
 		all[place[host.ID]] = sums.columns(host)
+		return nil
 	})
 }
 
@@ -155,15 +157,16 @@ func (c *columnScan) readReadings(ctx context.Context, hosts []*live.Host, done 
 		return err
 	}
 	c.plan.Hosts.Add(int64(len(hosts)))
-	total := pointCount{most: MaxPoints}
+	total := pointCount{most: c.mostPoints}
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(maxReaders)
 	for _, host := range hosts {
 		work.Go(func() error {
 			var found map[seriesKey]events.Samples
+			points := hostPoints{total: &total}
 			err := src.retry(ctx, host, func(src *source) (err error) {
-				total.sub(found)
-				found, err = c.readHost(ctx, src, newHostPart(c.sel, host, windows), &total)
+				points.reset()
+				found, err = c.readHost(ctx, src, newHostPart(c.sel, host, windows), &points)
 				return err
 			})
 			if err == nil {
@@ -176,7 +179,7 @@ func (c *columnScan) readReadings(ctx context.Context, hosts []*live.Host, done 
 }
 
 // readHost returns the readings of a part, some windows at a time.
-func (c *columnScan) readHost(ctx context.Context, src *source, p *hostPart, total *pointCount) (map[seriesKey]events.Samples, error) {
+func (c *columnScan) readHost(ctx context.Context, src *source, p *hostPart, points *hostPoints) (map[seriesKey]events.Samples, error) {
 	found := make(map[seriesKey]events.Samples)
 	for some := range slices.Chunk(p.windows, p.windowsAtOnce(src.sel)) {
 		part := &hostPart{host: p.host, names: p.names, windows: some}
@@ -200,35 +203,13 @@ func (c *columnScan) readHost(ctx context.Context, src *source, p *hostPart, tot
 				whole := found[key]
 				whole.Unite(samples)
 				found[key] = whole
-				if !total.add(hi - lo) {
-					return found, ErrPoints
+				if err := points.add(hi - lo); err != nil {
+					return found, err
 				}
 			}
 		}
 	}
 	return found, nil
-}
-
-// pointCount bounds the points that are in memory.
-type pointCount struct {
-	mu     sync.Mutex
-	points int
-	most   int
-}
-
-// add adds points, and reports whether they are not too many.
-func (c *pointCount) add(points int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.points += points
-	return c.points <= c.most
-}
-
-// sub takes the points of an attempt back.
-func (c *pointCount) sub(found map[seriesKey]events.Samples) {
-	for _, samples := range found {
-		c.add(-samples.Len())
-	}
 }
 
 // seriesOf returns readings by entity and metric.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/queryd/live"
@@ -129,21 +130,33 @@ func (h *History) Groups(ctx context.Context, s *live.State, q Query, by Groupin
 		return nil, err
 	}
 	sel := newSelection(s, q)
-	g := grouper{by: by, found: make(map[groupKey]*group)}
+	g := grouper{by: by, most: q.Limit, found: make(map[groupKey]*group)}
 	scan := h.newScan(s, sel, q.Plan)
 	scan.label = by.Label
-	for some := range slices.Chunk(sel.hosts, columnHosts) {
-		if err := g.addHosts(ctx, scan, some, q); err != nil {
+	for hosts, together := sel.hosts, columnHosts; len(hosts) > 0; {
+		some := hosts[:min(together, len(hosts))]
+		added, err := g.addHosts(ctx, scan, some, q)
+		switch {
+		case err == nil:
+			hosts = hosts[len(some):]
+		case errors.Is(err, errGroups) || !errors.Is(err, ErrPoints) || len(some) == 1:
 			return nil, err
+		default: // the hosts that were read together have too many
+			hosts, together = hosts[added:], max(len(some)/4, 1)
 		}
 	}
-	return g.sortedSeries(q)
+	return g.sortedSeries(q.Step), nil
 }
+
+// errGroups is the ErrPoints of groups that have more points than the limit, however few hosts are read together.
+var errGroups = fmt.Errorf("all groups: %w", ErrPoints)
 
 // grouper joins series.
 type grouper struct {
-	by    Grouping
-	found map[groupKey]*group
+	by     Grouping
+	most   int // points
+	points int
+	found  map[groupKey]*group
 }
 
 type groupKey struct{ group, metric string }
@@ -154,28 +167,51 @@ type group struct {
 	sums    map[int64]*GroupSum
 }
 
-// addHosts adds the series of some hosts, one host after the other in their order, as sums of fractions depend on it.
-func (g *grouper) addHosts(ctx context.Context, scan scan, hosts []*live.Host, q Query) error {
-	var mu sync.Mutex
-	all := make(map[*live.Host]*bucketSums, len(hosts))
-	err := scan.sumHosts(ctx, hosts, queryRange(q), q, func(host *live.Host, sums *bucketSums) {
+// addHosts adds the series of some hosts, one host after the other in their order, as sums of fractions depend on it. Each is added
+// as soon as those before it are, and its own sums are dropped then. After an error, added is the number of hosts that were added.
+func (g *grouper) addHosts(ctx context.Context, scan scan, hosts []*live.Host, q Query) (added int, err error) {
+	var mu sync.Mutex // for added, waiting and g
+	waiting := make(map[*live.Host]*bucketSums, len(hosts))
+	total := pointCount{most: scan.mostPoints}
+	countHost := func(host *live.Host) *hostPoints { return &hostPoints{total: &total, check: g.checkSeries(host)} }
+	err = scan.sumHosts(ctx, hosts, queryRange(q), q, countHost, func(host *live.Host, sums *bucketSums) error {
 		mu.Lock()
 		defer mu.Unlock()
-		all[host] = sums
-	})
-	if err != nil {
-		return err
-	}
-	for _, host := range hosts {
-		if sums := all[host]; sums != nil {
-			g.addHost(host, sums)
+		for waiting[host] = sums; added < len(hosts) && waiting[hosts[added]] != nil; added++ {
+			next := hosts[added]
+			if err := g.addHost(next, waiting[next]); err != nil {
+				return err
+			}
+			waiting[next].points.reset()
+			delete(waiting, next)
 		}
-	}
-	return nil
+		return nil
+	})
+	return added, err
 }
 
-// addHost adds the series of a host.
-func (g *grouper) addHost(host *live.Host, sums *bucketSums) {
+// checkSeries returns a check of a host's series, for hostPoints, that refuses a host whose longest series have too many points for
+// all groups: the longest series of each metric has all its points in one group.
+func (g *grouper) checkSeries(host *live.Host) func(seriesKey, int) error {
+	longest, sum := make(map[string]int), 0
+	return func(key seriesKey, points int) error {
+		grown := points - longest[key.metric]
+		if grown <= 0 || key.entity.Part != "" { // a part may be in no group
+			return nil
+		}
+		if _, is := g.groupOf(host, key); !is {
+			return nil
+		}
+		longest[key.metric] = points
+		if sum += grown; sum > g.most {
+			return errGroups
+		}
+		return nil
+	}
+}
+
+// addHost adds the series of a host, until there are too many points.
+func (g *grouper) addHost(host *live.Host, sums *bucketSums) error {
 	whole := make(map[seriesKey]bool) // GPUs and hosts that have readings of a metric themselves
 	for key := range sums.series {
 		if key.entity.Part == "" {
@@ -200,11 +236,15 @@ func (g *grouper) addHost(host *live.Host, sums *bucketSums) {
 		one.members++
 		for i, slot := range series.slots {
 			if one.sums[slot] == nil {
+				if g.points++; g.points > g.most {
+					return errGroups
+				}
 				one.sums[slot] = new(GroupSum)
 			}
 			one.sums[slot].addMember(&series.sums[i])
 		}
 	}
+	return nil
 }
 
 // groupOf returns the group of a series, and whether it is in one.
@@ -222,8 +262,8 @@ func (g *grouper) groupOf(host *live.Host, key seriesKey) (name string, is bool)
 }
 
 // sortedSeries returns the groups.
-func (g *grouper) sortedSeries(q Query) ([]GroupSeries, error) {
-	all, points := make([]GroupSeries, 0, len(g.found)), 0
+func (g *grouper) sortedSeries(step time.Duration) []GroupSeries {
+	all := make([]GroupSeries, 0, len(g.found))
 	for key, one := range g.found {
 		s := GroupSeries{Group: key.group, Metric: key.metric, Members: one.members}
 		slots := make([]int64, 0, len(one.sums))
@@ -231,18 +271,15 @@ func (g *grouper) sortedSeries(q Query) ([]GroupSeries, error) {
 			slots = append(slots, slot)
 		}
 		slices.Sort(slots)
-		if points += len(slots); points > q.Limit {
-			return nil, ErrPoints
-		}
 		for _, slot := range slots {
-			s.Starts, s.Sums = append(s.Starts, slotStart(slot, q.Step)), append(s.Sums, *one.sums[slot])
+			s.Starts, s.Sums = append(s.Starts, slotStart(slot, step)), append(s.Sums, *one.sums[slot])
 		}
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b GroupSeries) int {
 		return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Metric, b.Metric))
 	})
-	return all, nil
+	return all
 }
 
 // labelOf returns the value of a label of an identity, "" without one.

@@ -26,6 +26,8 @@ type History struct {
 	cold   archiveReader
 	lg     *slog.Logger
 
+	mostPoints int // in memory for one query of Columns or Groups
+
 	moments momentCache
 }
 
@@ -34,7 +36,7 @@ func New(r reader, lg *slog.Logger) *History {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
-	return &History{reader: r, lg: lg}
+	return &History{reader: r, lg: lg, mostPoints: MaxPoints}
 }
 
 // ReadArchive makes h also answer from the archive. Call it before the first query.
@@ -45,7 +47,7 @@ func (h *History) newScan(s *live.State, sel *selection, plan *Plan) scan {
 	if plan == nil {
 		plan = new(Plan)
 	}
-	return scan{reader: h.reader, cold: h.cold, state: s, sel: sel, plan: plan}
+	return scan{reader: h.reader, cold: h.cold, state: s, sel: sel, plan: plan, mostPoints: h.mostPoints}
 }
 
 // Query asks for entries. From and To are inclusive and apply only with HasFrom and HasTo. Limit is 1 to MaxLimit.

@@ -24,6 +24,8 @@ type scan struct {
 	sel    *selection
 	label  string // by which series are grouped; "" for none
 	plan   *Plan
+
+	mostPoints int // in memory, of the hosts that are read together by series
 }
 
 // maxTries is how often a read is restarted because chunks were moved or objects merged away during it.

@@ -3,6 +3,7 @@ package history
 import (
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"time"
 
@@ -55,13 +56,14 @@ func (r *rollup) readSums(ctx context.Context, src *source, p *hostPart, sums *b
 	if r.onlySums {
 		fields = archive.SumFields
 	}
-	found, err := r.readPieces(ctx, src, p, runs, fields)
+	found, err := r.readPieces(ctx, src, p, runs, fields, sums.points)
 	if err == nil && r.onlySums && !found.areApart() { // then times decide which sums can be added
-		found, err = r.readPieces(ctx, src, p, runs, archive.SumAndTimeFields)
+		found, err = r.readPieces(ctx, src, p, runs, archive.SumAndTimeFields, sums.points)
 	}
 	if err != nil {
 		return nil, err
 	}
+	sums.points.reset() // the pieces were counted, which become sums
 	if r.additive {
 		again := found.repeatedWindows()
 		src.plan.Repeated.Add(int64(len(again)))
@@ -70,9 +72,6 @@ func (r *rollup) readSums(ctx context.Context, src *source, p *hostPart, sums *b
 		found.dropWindows(again)
 	}
 	for key, pieces := range found {
-		if !src.sel.coversReading(key.entity, key.metric) {
-			continue
-		}
 		series := sums.seriesOf(key)
 		series.grow(pieces, r.step)
 		for _, piece := range pieces {
@@ -81,13 +80,18 @@ func (r *rollup) readSums(ctx context.Context, src *source, p *hostPart, sums *b
 				series.add(slotOf(b.Start, r.step), &Summary{Count: b.Count, Min: b.Min, Max: b.Max, Last: b.Last, LastAt: b.LastAt, Sum: b.Sum})
 			}
 		}
+		if err := sums.points.addSeries(key, 0, len(series.slots)); err != nil {
+			return nil, err
+		}
 	}
 	return others, nil
 }
 
-// readPieces returns the sums of runs of windows.
-func (r *rollup) readPieces(ctx context.Context, src *source, p *hostPart, runs []sumRun, fields archive.BucketFields) (rolledSums, error) {
-	found := make(rolledSums)
+// readPieces returns the sums of runs of windows. It counts in points at most the steps in which they are, and no other points of the
+// host.
+func (r *rollup) readPieces(ctx context.Context, src *source, p *hostPart, runs []sumRun, fields archive.BucketFields, points *hostPoints) (rolledSums, error) {
+	points.reset()
+	found, slots := make(rolledSums), slotCount{step: r.step, series: make(map[seriesKey]countedSlots)}
 	for _, run := range runs {
 		from, to := max(windowStart(run.First), r.times.from), min(windowEnd(run.Last), r.times.to)
 		for _, e := range src.entriesOf(p, from, to) {
@@ -97,13 +101,48 @@ func (r *rollup) readPieces(ctx context.Context, src *source, p *hostPart, runs 
 				if err != nil {
 					return nil, err
 				}
-				if p.covers(src.sel, one.Entity, one.Metric) {
-					found.addPieces(p.host, &one)
+				if !p.covers(src.sel, one.Entity, one.Metric) {
+					continue
+				}
+				for key, piece := range piecesOf(p.host, &one) {
+					if !src.sel.coversReading(key.entity, key.metric) {
+						continue
+					}
+					found[key] = append(found[key], piece)
+					if had, has := slots.addPiece(key, piece); has > had {
+						if err := points.addSeries(key, had, has); err != nil {
+							return nil, err
+						}
+					}
 				}
 			}
 		}
 	}
 	return found, nil
+}
+
+// slotCount counts the steps in which pieces of series are, at most: a step counts if it is later than all before it.
+type slotCount struct {
+	step   time.Duration
+	series map[seriesKey]countedSlots
+}
+
+type countedSlots struct {
+	n    int
+	last int64 // without n nothing
+}
+
+// addPiece adds a piece of a series, and returns the numbers of its steps before and after.
+func (c *slotCount) addPiece(key seriesKey, piece []archive.Bucket) (had, has int) {
+	s := c.series[key]
+	had = s.n
+	for i := range piece {
+		if slot := slotOf(piece[i].Start, c.step); s.n == 0 || slot > s.last {
+			s.n, s.last = s.n+1, slot
+		}
+	}
+	c.series[key] = s
+	return had, s.n
 }
 
 // sumRun is adjacent windows that sums of one kind answer.
@@ -180,21 +219,24 @@ func (p *hostPart) keepsNames(w projections.Window) bool {
 	return true
 }
 
-// addPieces adds sums under the GPUs that their name belongs to, each window by itself: a name may go over from one GPU to another
+// piecesOf yields sums under the GPUs that their name belongs to, each window by itself: a name may go over from one GPU to another
 // between two of them.
-func (all rolledSums) addPieces(host *live.Host, one *archive.Rollup) {
-	for buckets := one.Buckets; len(buckets) > 0; {
-		entity, n := one.Entity, len(buckets)
-		if host.Names != nil {
-			entity.GPU = host.Names.Resolve(entity.GPU, buckets[0].Start)
-			n = 1
-			for n < len(buckets) && host.Names.Resolve(one.Entity.GPU, buckets[n].Start) == entity.GPU {
-				n++
+func piecesOf(host *live.Host, one *archive.Rollup) iter.Seq2[seriesKey, []archive.Bucket] {
+	return func(yield func(seriesKey, []archive.Bucket) bool) {
+		for buckets := one.Buckets; len(buckets) > 0; {
+			entity, n := one.Entity, len(buckets)
+			if host.Names != nil {
+				entity.GPU = host.Names.Resolve(entity.GPU, buckets[0].Start)
+				n = 1
+				for n < len(buckets) && host.Names.Resolve(one.Entity.GPU, buckets[n].Start) == entity.GPU {
+					n++
+				}
 			}
+			if !yield(seriesKey{entity: entity, metric: one.Metric}, buckets[:n:n]) {
+				return
+			}
+			buckets = buckets[n:]
 		}
-		key := seriesKey{entity: entity, metric: one.Metric}
-		all[key] = append(all[key], buckets[:n:n])
-		buckets = buckets[n:]
 	}
 }
 

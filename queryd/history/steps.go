@@ -159,14 +159,18 @@ func (s *bucketScan) readGroup(ctx context.Context, slots []int64) error {
 
 // readHosts reads a range of times of hosts and adds their buckets.
 func (s *bucketScan) readHosts(ctx context.Context, hosts []*live.Host, times timeRange) error {
-	return s.sumHosts(ctx, hosts, times, s.query, func(host *live.Host, sums *bucketSums) {
+	unbounded := func(*live.Host) *hostPoints { return new(hostPoints) }
+	return s.sumHosts(ctx, hosts, times, s.query, unbounded, func(host *live.Host, sums *bucketSums) error {
 		sums.eachEntity(&host.Host, s.top.oldest, s.top.addItems)
+		return nil
 	})
 }
 
-// sumHosts adds up the records of hosts in a range of times, several hosts at a time, and calls done with the sums of each that has
-// any.
-func (s *scan) sumHosts(ctx context.Context, hosts []*live.Host, times timeRange, q Query, done func(*live.Host, *bucketSums)) error {
+// sumHosts adds up the records of hosts in a range of times, several hosts at a time. It calls done with the sums of each, which may be
+// empty, unless no host has records in the range. The sums of a host are counted in the points that countHost returns for it;
+// sumHosts ends with the first error of these or of done.
+func (s *scan) sumHosts(ctx context.Context, hosts []*live.Host, times timeRange, q Query,
+	countHost func(*live.Host) *hostPoints, done func(*live.Host, *bucketSums) error) error {
 	windows := slices.Collect(windowsIn(hosts, times, true))
 	if len(windows) == 0 {
 		return nil
@@ -181,15 +185,17 @@ func (s *scan) sumHosts(ctx context.Context, hosts []*live.Host, times timeRange
 	for _, host := range hosts {
 		work.Go(func() error {
 			var sums *bucketSums
+			points := countHost(host)
 			err := src.retry(ctx, host, func(src *source) error {
+				points.reset()
 				sums = newSums(q.Step, times, q.Aggregates)
-				sums.label = s.label
+				sums.label, sums.points = s.label, points
 				return src.sumHost(ctx, newHostPart(s.sel, host, windows), q, sums)
 			})
-			if err == nil && len(sums.series) > 0 {
-				done(host, sums)
+			if err != nil {
+				return err
 			}
-			return err
+			return done(host, sums)
 		})
 	}
 	return work.Wait()
@@ -209,7 +215,9 @@ func (src *source) sumHost(ctx context.Context, p *hostPart, q Query, sums *buck
 		if err := src.loadPart(ctx, part); err != nil {
 			return err
 		}
-		sums.addPart(part, src.sel)
+		if err := sums.addPart(part, src.sel); err != nil {
+			return err
+		}
 	}
 	return context.Cause(ctx)
 }

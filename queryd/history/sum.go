@@ -20,6 +20,7 @@ type bucketSums struct {
 	p95    bool      // keep every number for P95
 	label  string    // the label whose values have sums of their own; "" for none
 	series map[seriesKey]*seriesSums
+	points *hostPoints
 }
 
 // seriesSums holds the summaries of one series, ascending by slot. They have no Metric.
@@ -72,18 +73,24 @@ func (s *seriesSums) add(slot int64, sum *Summary) {
 	s.slots, s.sums = slices.Insert(s.slots, at, slot), slices.Insert(s.sums, at, *sum)
 }
 
-// addPart adds all records of the host in some windows.
-func (s *bucketSums) addPart(p *hostPart, sel *selection) {
+// addPart adds all records of the host in some windows. It returns ErrPoints if there are too many sums.
+func (s *bucketSums) addPart(p *hostPart, sel *selection) error {
 	for _, set := range p.windowSets() {
-		s.addWindow(&set, sel)
+		if err := s.addWindow(&set, sel); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // addWindow adds records of one host, none of whose times were added before.
-func (s *bucketSums) addWindow(series *projections.HostWindow, sel *selection) {
+func (s *bucketSums) addWindow(series *projections.HostWindow, sel *selection) error {
 	for key, samples := range seriesIn(series, sel, s.label) {
-		s.addSamples(key, &samples)
+		if err := s.addSamples(key, &samples); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // seriesIn yields the selected series of a window, with the readings of all sources and identities; with a label the readings of each of its
@@ -127,9 +134,10 @@ func byLabel(window *projections.HostWindow, columns []projections.Column, label
 }
 
 // addSamples adds the distinct readings of one series.
-func (s *bucketSums) addSamples(key seriesKey, all *events.Samples) {
+func (s *bucketSums) addSamples(key seriesKey, all *events.Samples) error {
 	lo, _ := slices.BinarySearch(all.Times, s.times.from)
 	var series *seriesSums
+	had := 0
 	for lo < len(all.Times) && all.Times[lo] <= s.times.to {
 		slot := slotOf(all.Times[lo], s.step)
 		end := min(slotEnd(slot, s.step), s.times.to)
@@ -140,11 +148,16 @@ func (s *bucketSums) addSamples(key seriesKey, all *events.Samples) {
 		if sum := s.sumRows(all, lo, hi); sum.Count > 0 {
 			if series == nil {
 				series = s.seriesOf(key)
+				had = len(series.slots)
 			}
 			series.add(slot, &sum)
 		}
 		lo = hi
 	}
+	if series == nil {
+		return nil
+	}
+	return s.points.addSeries(key, had, len(series.slots))
 }
 
 // sumRows returns the summary of rows of canonical samples.

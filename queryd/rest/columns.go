@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"context"
 	"slices"
 	"strconv"
 	"time"
@@ -61,16 +60,10 @@ func (a *API) answerColumns(c *fiber.Ctx, s *live.State, q history.Query, f form
 		w.writePlan(q.Plan)
 		return w.finishAnswer(c, count)
 	}
-	if next != "" {
-		c.Set(nextCursorHeader, string(next))
-	}
-	if a.view.Degraded() != nil {
-		c.Set(asOfHeader, s.AsOf().UTC().Format(time.RFC3339Nano))
-	}
 	if err := w.sendBody(c); err != nil {
 		return err
 	}
-	c.Set(fiber.HeaderContentType, string(f)+"; charset=utf-8")
+	a.setStreamHeader(c, s, f, next)
 	return nil
 }
 
@@ -203,108 +196,4 @@ func (w *columnWriter) writeNumberArray(n int, at func(i int) (events.Number, bo
 		}
 	}
 	w.Buf = append(buf, ']')
-}
-
-// answerTable answers with a table: a row for each time, a column for each series and aggregate.
-func (a *API) answerTable(ctx context.Context, c *fiber.Ctx, s *live.State, q history.Query) error {
-	var all []history.Series
-	next, err := a.past.Columns(ctx, s, q, func(some []history.Series) error {
-		all = append(all, some...)
-		return nil
-	})
-	if err != nil {
-		return a.historyError(ctx, err)
-	}
-	table := csvTable{start: true}
-	table.writeColumns(all, q.ShownAggregates())
-	c.Set(fiber.HeaderContentType, string(asCSV)+"; charset=utf-8; header=present")
-	c.Set(fiber.HeaderContentDisposition, `attachment; filename="telemetry.csv"`)
-	if next != "" {
-		c.Set(nextCursorHeader, string(next))
-	}
-	if a.view.Degraded() != nil {
-		c.Set(asOfHeader, s.AsOf().UTC().Format(time.RFC3339Nano))
-	}
-	c.Response().SetBodyRaw(table.buf)
-	return nil
-}
-
-// tableColumn is a column of a table: a series, or an aggregate of one.
-type tableColumn struct {
-	*history.Series
-	aggregate history.Aggregate
-	next      int // row of the series that is not written yet
-}
-
-// writeColumns writes series as a table. Its header names each column host/gpu/part/metric, and the aggregate if there are several. A
-// time that a series has twice has as many rows.
-func (t *csvTable) writeColumns(all []history.Series, shown func(metric string) []history.Aggregate) {
-	var columns []tableColumn
-	header := []string{"timestamp"}
-	for i := range all {
-		s := &all[i]
-		name := string(s.Host) + "/" + string(s.Entity.GPU)
-		if s.Entity.Part != "" {
-			name += "/" + s.Entity.Part
-		}
-		name += "/" + s.Metric
-		if s.Starts == nil {
-			columns, header = append(columns, tableColumn{Series: s}), append(header, name)
-			continue
-		}
-		for _, a := range shown(s.Metric) {
-			title := name
-			if len(shown(s.Metric)) > 1 {
-				title += "/" + string(a)
-			}
-			columns, header = append(columns, tableColumn{Series: s, aggregate: a}), append(header, title)
-		}
-	}
-	t.writeRow(header...)
-	for {
-		at, some := events.Timestamp(0), false
-		for i := range columns {
-			if times := columns[i].times(); columns[i].next < len(times) && (!some || times[columns[i].next] < at) {
-				at, some = times[columns[i].next], true
-			}
-		}
-		if !some {
-			return
-		}
-		t.writeTime(at)
-		for i := range columns {
-			t.writeValueAt(&columns[i], at)
-		}
-		t.endRow()
-	}
-}
-
-func (c *tableColumn) times() []events.Timestamp {
-	if c.Starts != nil {
-		return c.Starts
-	}
-	return c.Samples.Times
-}
-
-// writeValueAt writes the next value of a column if it is of an instant, else an empty cell.
-func (t *csvTable) writeValueAt(c *tableColumn, at events.Timestamp) {
-	if times := c.times(); c.next == len(times) || times[c.next] != at {
-		t.writeCell("")
-		return
-	}
-	i := c.next
-	c.next++
-	if c.Starts != nil {
-		if n, ok := c.Sums[i].Number(c.aggregate); ok {
-			t.writeNumber(n)
-		} else {
-			t.writeCell("")
-		}
-		return
-	}
-	if _, v := c.Samples.At(i); v.Absent == events.Present {
-		t.writeNumber(v.Number)
-	} else {
-		t.writeCell(v.Raw)
-	}
 }

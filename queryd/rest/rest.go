@@ -41,7 +41,8 @@ type API struct {
 
 	writers writerPool
 
-	now func() time.Time // time.Now, except in tests
+	now      func() time.Time // time.Now, except in tests
+	maxCells int              // of a table; maxCells, except in tests
 
 	quarantine quarantine
 	journal    eventReader
@@ -57,7 +58,7 @@ func New(cfg Config, facts events.Facts, view viewer, past historyReader, quaran
 	}
 	a := &API{
 		cfg: cfg.withDefaults(), facts: facts, view: view, past: past, quarantine: quarantine,
-		lg: lg, names: allNamedFields(), now: time.Now,
+		lg: lg, names: allNamedFields(), now: time.Now, maxCells: maxCells,
 	}
 	a.waitContext, a.endWaits = context.WithCancel(context.Background())
 	return a

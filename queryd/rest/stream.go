@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"time"
 
@@ -68,24 +69,47 @@ type encoder interface {
 	takeText() []byte // text written since the last call; valid until the next page
 }
 
-// streamBody is an answer that is made while it is sent, a page at a time, so that memory does not grow with it. An
-// error after the first page cuts the connection, so that the client notices the missing rest.
-type streamBody struct {
-	pages   *pages
+// encodedPages makes the text of pages.
+type encodedPages struct {
+	*pages
 	encoder encoder
+}
+
+func (p encodedPages) isDone() bool { return p.done }
+
+func (p encodedPages) makeText(ctx context.Context) ([]byte, error) {
+	page, err := p.readPage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.encoder.writePage(page)
+	return p.encoder.takeText(), nil
+}
+
+// textMaker makes the text of a streamed answer, a piece at a time.
+type textMaker interface {
+	isDone() bool                                 // there is no further piece
+	makeText(ctx context.Context) ([]byte, error) // the next piece, valid until the one after it
+}
+
+// streamBody is an answer that is made while it is sent, a piece at a time, so that memory does not grow with it. An
+// error after the first piece cuts the connection, so that the client notices the missing rest.
+type streamBody struct {
+	rest    textMaker
 	ready   []byte
 	conn    net.Conn
 	base    context.Context
-	timeout time.Duration // for every page: to read it, and to send it
+	timeout time.Duration // for every piece: to make it, and to send it
+	lg      *slog.Logger
 }
 
-// Read returns the rest of the current page, or reads the next page.
+// Read returns the rest of the current piece, or makes the next one.
 func (b *streamBody) Read(p []byte) (int, error) {
 	for len(b.ready) == 0 {
-		if b.pages.done {
+		if b.rest.isDone() {
 			return 0, io.EOF
 		}
-		if err := b.nextPage(); err != nil {
+		if err := b.nextPiece(); err != nil {
 			return 0, err
 		}
 	}
@@ -94,15 +118,15 @@ func (b *streamBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo sends the current page and all later ones, each in one piece: reading would cut them into pieces of four
+// WriteTo sends the current piece and all later ones, each by one write: reading would cut them into pieces of four
 // kilobytes, each sent separately.
 func (b *streamBody) WriteTo(w io.Writer) (sent int64, err error) {
 	for {
 		n, err := w.Write(b.ready)
-		if sent += int64(n); err != nil || b.pages.done {
+		if sent += int64(n); err != nil || b.rest.isDone() {
 			return sent, err
 		}
-		if err := b.nextPage(); err != nil {
+		if err := b.nextPiece(); err != nil {
 			return sent, err
 		}
 	}
@@ -114,24 +138,21 @@ func (b *streamBody) SupportsBodyWriteTo() bool { return true }
 // Close does nothing: a body holds nothing open.
 func (b *streamBody) Close() error { return nil }
 
-// nextPage reads and encodes the next page. It logs an error, because the client only sees the connection end.
-func (b *streamBody) nextPage() error {
-	err := b.encodePage()
+// nextPiece makes the next piece. It logs an error, because the client only sees the connection end.
+func (b *streamBody) nextPiece() error {
+	err := b.makePiece()
 	if err != nil {
-		b.pages.api.lg.Warn("a streamed answer is cut off", "err", err)
+		b.lg.Warn("a streamed answer is cut off", "err", err)
 	}
 	return err
 }
 
-func (b *streamBody) encodePage() error {
+func (b *streamBody) makePiece() (err error) {
 	ctx, cancel := context.WithTimeout(b.base, b.timeout)
 	defer cancel()
-	page, err := b.pages.readPage(ctx)
-	if err != nil {
+	if b.ready, err = b.rest.makeText(ctx); err != nil {
 		return err
 	}
-	b.encoder.writePage(page)
-	b.ready = b.encoder.takeText()
 	// The server's own deadline is for a whole answer; a stream may take as long as its client reads.
 	return b.conn.SetWriteDeadline(time.Now().Add(b.timeout))
 }
@@ -152,20 +173,34 @@ func (a *API) streamPages(c *fiber.Ctx, s *live.State, q history.Query, f form, 
 	e := a.newEncoder(q, f)
 	e.beginStream()
 	e.writePage(first)
+	var next history.Cursor
+	if limited {
+		next = p.query.Cursor
+	}
+	a.setStreamHeader(c, s, f, next)
+	a.sendStream(c, encodedPages{p, e}, e.takeText())
+	return nil
+}
+
+// setStreamHeader sets what an answer without an envelope has in its header.
+func (a *API) setStreamHeader(c *fiber.Ctx, s *live.State, f form, next history.Cursor) {
 	c.Set(fiber.HeaderContentType, string(f)+"; charset=utf-8")
 	if f == asCSV {
 		c.Set(fiber.HeaderContentType, string(f)+"; charset=utf-8; header=present")
 		c.Set(fiber.HeaderContentDisposition, `attachment; filename="telemetry.csv"`)
 	}
-	if limited && p.query.Cursor != "" {
-		c.Set(nextCursorHeader, string(p.query.Cursor))
+	if next != "" {
+		c.Set(nextCursorHeader, string(next))
 	}
 	if a.view.Degraded() != nil {
 		c.Set(asOfHeader, s.AsOf().UTC().Format(time.RFC3339Nano))
 	}
-	out := &streamBody{pages: p, encoder: e, ready: e.takeText(), conn: c.Context().Conn(), base: c.UserContext(), timeout: a.cfg.Timeout}
+}
+
+// sendStream sends text and then the rest that is made. The header of the answer must be complete.
+func (a *API) sendStream(c *fiber.Ctx, rest textMaker, text []byte) {
+	out := &streamBody{rest: rest, ready: text, conn: c.Context().Conn(), base: c.UserContext(), timeout: a.cfg.Timeout, lg: a.lg}
 	coding.SetStream(c, out, -1)
-	return nil
 }
 
 func (a *API) newEncoder(q history.Query, f form) encoder {

@@ -246,11 +246,11 @@ func TestAStreamThatFailsIsCutOff(t *testing.T) {
 // TestAStreamedBodyIsReadAndWrittenTheSame covers the two ways in which a server may consume a body.
 func TestAStreamedBodyIsReadAndWrittenTheSame(t *testing.T) {
 	text := strings.Repeat("one page\n", 5000)
-	if err := iotest.TestReader(&streamBody{pages: &pages{done: true}, ready: []byte(text)}, []byte(text)); err != nil {
+	if err := iotest.TestReader(&streamBody{rest: encodedPages{pages: &pages{done: true}}, ready: []byte(text)}, []byte(text)); err != nil {
 		t.Error(err)
 	}
 	var out strings.Builder
-	n, err := (&streamBody{pages: &pages{done: true}, ready: []byte(text)}).WriteTo(&out)
+	n, err := (&streamBody{rest: encodedPages{pages: &pages{done: true}}, ready: []byte(text)}).WriteTo(&out)
 	if out.String() != text || n != int64(len(text)) || err != nil {
 		t.Errorf("wrote %d of %d bytes, reported %d, %v", out.Len(), len(text), n, err)
 	}

@@ -16,6 +16,14 @@ func (p params) parseExplain(q *history.Query) error {
 	return nil
 }
 
+// checkExplain refuses a form of the answer that has no place for what it took.
+func checkExplain(q *history.Query, f form) error {
+	if q.Plan != nil && f != asJSON {
+		return badParameter("explain", "true", "the form json beside it: csv and ndjson have no member explain")
+	}
+	return nil
+}
+
 // writePlan writes the member explain, if the query counted its work.
 func (w *writer) writePlan(p *history.Plan) {
 	if p == nil {

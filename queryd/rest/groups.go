@@ -23,6 +23,9 @@ func (p params) parseGroup() (by history.Grouping, grouped bool, err error) {
 	if _, stepped := p.singleValue("step"); !stepped {
 		return by, false, badParameter("group", text, "a step beside it, such as step=1h")
 	}
+	if cursor, _ := p.singleValue("cursor"); cursor != "" {
+		return by, false, badParameter("cursor", cursor, "no value beside group: an answer with groups has no pages")
+	}
 	return by, true, nil
 }
 
@@ -53,7 +56,7 @@ func (a *API) answerGroups(c *fiber.Ctx, s *live.State, q history.Query, by hist
 	if err := w.sendBody(c); err != nil {
 		return err
 	}
-	c.Set(fiber.HeaderContentType, string(f)+"; charset=utf-8")
+	a.setStreamHeader(c, s, f, "")
 	return nil
 }
 

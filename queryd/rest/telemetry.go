@@ -109,6 +109,9 @@ func (a *API) answerPage(c *fiber.Ctx, p params, s *live.State, q history.Query)
 	if err != nil {
 		return err
 	}
+	if err := checkExplain(&q, form); err != nil {
+		return err
+	}
 	by, grouped, err := p.parseGroup()
 	if err != nil {
 		return err

@@ -203,7 +203,7 @@ func (c *columnScan) readHost(ctx context.Context, src *source, p *hostPart, poi
 				whole := found[key]
 				whole.Unite(samples)
 				found[key] = whole
-				if err := points.add(hi - lo); err != nil {
+				if err := points.addPoints(hi - lo); err != nil {
 					return found, err
 				}
 			}

@@ -120,7 +120,8 @@ func (s *GroupSum) addAverage(v float64) {
 }
 
 // Groups answers a query with a step by groups of series, sorted by group and metric. A part of a GPU is a member where the GPU itself
-// has no readings of the metric. q.Limit bounds the points of the answer, and there are no pages.
+// has no readings of the metric. q.Limit bounds the points of the answer, and there are no pages: more are refused with ErrPoints,
+// mostly before everything is read, and so is one host with more than MaxPoints sums of its series.
 func (h *History) Groups(ctx context.Context, s *live.State, q Query, by Grouping) ([]GroupSeries, error) {
 	if err := CheckGroup(q.Aggregates); err != nil {
 		return nil, err

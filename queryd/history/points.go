@@ -24,8 +24,8 @@ type hostPoints struct {
 	check  func(key seriesKey, points int) error // of a series that has grown to so many points; nil: no check
 }
 
-// add adds points. It returns ErrPoints if all hosts have too many.
-func (p *hostPoints) add(points int) error {
+// addPoints adds points. It returns ErrPoints if all hosts have too many.
+func (p *hostPoints) addPoints(points int) error {
 	if p.total == nil || points == 0 {
 		return nil
 	}
@@ -38,7 +38,7 @@ func (p *hostPoints) add(points int) error {
 
 // addSeries adds the points by which a series has grown from one number of them to another.
 func (p *hostPoints) addSeries(key seriesKey, from, to int) error {
-	if err := p.add(to - from); err != nil || p.check == nil {
+	if err := p.addPoints(to - from); err != nil || p.check == nil {
 		return err
 	}
 	return p.check(key, to)

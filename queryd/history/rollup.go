@@ -87,8 +87,7 @@ func (r *rollup) readSums(ctx context.Context, src *source, p *hostPart, sums *b
 	return others, nil
 }
 
-// readPieces returns the sums of runs of windows. It counts in points at most the steps in which they are, and no other points of the
-// host.
+// readPieces returns the sums of runs of windows. Their steps, as slotCount counts them, are then all the points of the host in points.
 func (r *rollup) readPieces(ctx context.Context, src *source, p *hostPart, runs []sumRun, fields archive.BucketFields, points *hostPoints) (rolledSums, error) {
 	points.reset()
 	found, slots := make(rolledSums), slotCount{step: r.step, series: make(map[seriesKey]countedSlots)}
@@ -121,7 +120,8 @@ func (r *rollup) readPieces(ctx context.Context, src *source, p *hostPart, runs 
 	return found, nil
 }
 
-// slotCount counts the steps in which pieces of series are, at most: a step counts if it is later than all before it.
+// slotCount counts the steps in which pieces of series are, but never more than there are: a step counts if it is later than all
+// before it.
 type slotCount struct {
 	step   time.Duration
 	series map[seriesKey]countedSlots

@@ -320,11 +320,12 @@ func (p *pastHost) storedModels() projections.Stored {
 	return projections.Stored{Host: p.host.ID, Partition: p.host.Partition, Live: &now, Identity: p.identityAt(&now)}
 }
 
-// withKept returns the readings found for an entity, with the kept ones of the other metrics.
+// withKept returns the kept readings of an entity, with the found ones of the other metrics. A reading found beside a workload may be
+// older than the kept one of its metric.
 func withKept(found, kept []projections.Latest) []projections.Latest {
-	all := slices.Clone(found)
-	for _, l := range kept {
-		if _, there := projections.Find(found, l.Metric); !there {
+	all := slices.Clone(kept)
+	for _, l := range found {
+		if _, there := projections.Find(kept, l.Metric); !there {
 			all = append(all, l)
 		}
 	}

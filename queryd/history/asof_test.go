@@ -182,6 +182,30 @@ func TestAsOfReadsWhatItNeeds(t *testing.T) {
 	}
 }
 
+// The search for a workload passes readings of metrics whose newest reading by the instant is known already.
+func TestAsOfFindsAWorkloadBehindNewerReadings(t *testing.T) {
+	f := newFleet()
+	plain := gpuIdentity(1, 0)
+	named := plain
+	named.Pod = "training"
+	at := func(minutes int) events.Timestamp {
+		return start + events.Timestamp(time.Duration(minutes)*time.Minute)
+	}
+	f.addRow("a", named, at(0), newReading(util, 1), newReading(power, 10))
+	f.addRow("a", plain, at(30), newReading(power, 20))
+	f.addRow("a", plain, at(90), newReading("DCGM_FI_DEV_GPU_TEMP", 50))
+	f.addRow("a", plain, at(180), newReading(util, 2))
+	s := f.viewState(t)
+	past, err := New(f, nil).AsOf(t.Context(), s, at(120), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameAsFold(t, s, past, f.appended, at(120))
+	if got := past.GPUs()[0].Identity.Pod; got != "training" {
+		t.Errorf("the pod is %q, want training", got)
+	}
+}
+
 func TestAsOfReturnsErrors(t *testing.T) {
 	f := newFleet()
 	for hour := range 5 {

@@ -6,7 +6,7 @@
 //
 // So that hours of history end, leave etcd and are merged within the run, the times of the readings run faster than the
 // clock: two days of readings pass, and end two hours before the run does. Archiving, the hot window and compaction are
-// set to parts of the duration for the same reason, so that the process has reached its steady state by the middle.
+// set to parts of the duration for the same reason, and the cache of history is small, so that the process has reached its steady state by the middle.
 //
 // # The rule
 //

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -50,6 +51,7 @@ const (
 	parts      = 20             // of the duration, to which intervals of the server are set
 	leastPart  = 5 * time.Second
 	sendersMax = 32
+	cacheBytes = 8 << 20 // of the server, so that it is full by the middle
 )
 
 // soakFor makes a run and prints its report. It is false when something is not flat.
@@ -68,7 +70,7 @@ func soakFor(ctx context.Context, set settings) (flat bool, err error) {
 	}
 	part := max(set.duration/parts, leastPart).Round(time.Second)
 	server, err := measure.StartStandalone(ctx, set.binary, dir,
-		"-archive.interval="+part.String(), "-hot.window="+(2*part).String(), "-compact.interval="+part.String())
+		"-archive.interval="+part.String(), "-hot.window="+(2*part).String(), "-compact.interval="+part.String(), "-history.cache="+strconv.Itoa(cacheBytes))
 	if err != nil {
 		return false, err
 	}

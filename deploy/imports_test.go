@@ -32,6 +32,7 @@ events/etcd:          events/wait
 events/eventlog:      events events/etcd
 events/metric:        events
 events/filter:        events events/metric
+events/access:        events events/filter
 events/archive:       events events/cache
 events/archive/manifest: events events/etcd events/eventlog events/archive
 events/archive/archivetest:

@@ -1,0 +1,139 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/filter"
+)
+
+// Scope selects the telemetry that a principal may read or write: by cluster, by host and by the namespace of the workload. A
+// kind of name that is left out restricts nothing, but the zero Scope selects nothing at all. Immutable.
+type Scope struct {
+	whole                       bool
+	clusters, hosts, namespaces []string // sorted, without repeats; globs ('*', '?')
+}
+
+// Everything returns the scope that selects everything.
+func Everything() Scope { return Scope{whole: true} }
+
+// scopeSyntax describes the text of a scope.
+const scopeSyntax = "* for everything, or names such as cluster=prod,host=gpu-*,namespace=team-a, in which * and ? match"
+
+// maxScopeNames bounds the names of a scope, and maxScopeName the bytes of each.
+const (
+	maxScopeNames = 1000
+	maxScopeName  = 253
+)
+
+// ParseScope parses the form that String returns; "" is the scope that selects nothing. A value without a kind belongs to the
+// kind before it, so host=a,b names two hosts.
+func ParseScope(text string) (Scope, error) {
+	text = strings.TrimSpace(text)
+	switch text {
+	case "":
+		return Scope{}, nil
+	case "*":
+		return Everything(), nil
+	}
+	var s Scope
+	var names *[]string
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		if kind, name, found := strings.Cut(part, "="); found {
+			if names = s.namesOf(kind); names == nil {
+				return Scope{}, fmt.Errorf("scope %q: %q is none of cluster, host and namespace; write %s", text, kind, scopeSyntax)
+			}
+			part = name
+		}
+		if names == nil || part == "" || len(part) > maxScopeName || strings.ContainsFunc(part, isControl) {
+			return Scope{}, fmt.Errorf("scope %q: %q names nothing; write %s", text, part, scopeSyntax)
+		}
+		*names = append(*names, part)
+	}
+	return s.normalize()
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// namesOf returns the names of a kind, nil for an unknown kind.
+func (s *Scope) namesOf(kind string) *[]string {
+	switch kind {
+	case "cluster":
+		return &s.clusters
+	case "host":
+		return &s.hosts
+	case "namespace":
+		return &s.namespaces
+	}
+	return nil
+}
+
+// normalize returns the scope with its names sorted, each once.
+func (s Scope) normalize() (Scope, error) {
+	if len(s.clusters)+len(s.hosts)+len(s.namespaces) > maxScopeNames {
+		return Scope{}, errors.New("a scope takes at most 1000 names; use globs")
+	}
+	for _, names := range []*[]string{&s.clusters, &s.hosts, &s.namespaces} {
+		slices.Sort(*names)
+		*names = slices.Compact(*names)
+	}
+	return s, nil
+}
+
+// String returns the scope in one form: equal scopes have equal texts.
+func (s Scope) String() string {
+	if s.whole {
+		return "*"
+	}
+	var parts []string
+	for _, kind := range []string{"cluster", "host", "namespace"} {
+		for _, name := range *s.namesOf(kind) {
+			parts = append(parts, kind+"="+name)
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// IsWhole reports whether the scope selects everything.
+func (s Scope) IsWhole() bool { return s.whole }
+
+// IsEmpty reports whether the scope selects nothing.
+func (s Scope) IsEmpty() bool {
+	return !s.whole && len(s.clusters) == 0 && len(s.hosts) == 0 && len(s.namespaces) == 0
+}
+
+// In returns the scope's part in one cluster: without its clusters, and empty if the cluster is none of them.
+func (s Scope) In(cluster string) Scope {
+	if s.whole || s.IsEmpty() {
+		return s
+	}
+	if !matchesAny(s.clusters, cluster) {
+		return Scope{}
+	}
+	if len(s.hosts) == 0 && len(s.namespaces) == 0 {
+		return Everything()
+	}
+	return Scope{hosts: s.hosts, namespaces: s.namespaces}
+}
+
+// HasHost reports whether the scope selects telemetry of a host. A scope with clusters has to be narrowed by In before.
+func (s Scope) HasHost(host events.HostID) bool {
+	return s.whole || !s.IsEmpty() && len(s.clusters) == 0 && matchesAny(s.hosts, string(host))
+}
+
+// ByNamespace reports whether the scope selects only some namespaces.
+func (s Scope) ByNamespace() bool { return len(s.namespaces) > 0 }
+
+// HasNamespace reports whether the scope selects telemetry of workloads in a namespace, "" for telemetry of no workload.
+func (s Scope) HasNamespace(namespace string) bool {
+	return s.whole || !s.IsEmpty() && len(s.clusters) == 0 && matchesAny(s.namespaces, namespace)
+}
+
+// matchesAny reports whether a name matches one of the patterns; no patterns match every name.
+func matchesAny(patterns []string, name string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return filter.Glob(p, name) })
+}

@@ -32,7 +32,9 @@ events/etcd:          events/wait
 events/eventlog:      events events/etcd
 events/metric:        events
 events/filter:        events events/metric
-events/access:        events events/filter
+events/access:        events events/filter events/wait events/access/issuer
+events/access/issuer: events/wait
+events/access/fiberguard: events/access
 events/archive:       events events/cache
 events/archive/manifest: events events/etcd events/eventlog events/archive
 events/archive/archivetest:
@@ -128,9 +130,12 @@ var edges = []struct {
 	{"go.etcd.io/etcd/client", "clients, retries and watches are events/etcd; transactions are written where their keys are known",
 		[]string{"events/etcd", "events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone/program", "deploy/chaos", "deploy/peers"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
-		[]string{"ingestd/ingest", "queryd/coding", "queryd/rest", "queryd/socket", "queryd/query"}},
+		[]string{"events/access/fiberguard", "ingestd/ingest", "queryd/coding", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
-		[]string{"ingestd/ingest", "queryd/query"}},
+		[]string{"events/access/fiberguard", "ingestd/ingest", "queryd/query"}},
+	{"github.com/coreos/go-oidc", "tokens of an issuer are one package's business", []string{"events/access/issuer"}},
+	{"github.com/go-jose/go-jose", "tokens of an issuer are one package's business", []string{"events/access/issuer"}},
+	{"gopkg.in/natefinch/lumberjack", "the audit log's file has a bound", []string{"events/access"}},
 	{"github.com/gofiber/contrib/websocket", "sockets are one package's business", []string{"queryd/socket"}},
 	{"github.com/fasthttp/websocket", "sockets are one package's business, and its clients'", []string{"queryd/socket", "queryd/subscribe", "deploy/chaos", "deploy/measure", "deploy/peers"}},
 	{"github.com/graphql-go/graphql", "the library's hazards stay behind one guard", []string{"queryd/graph"}},

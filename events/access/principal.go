@@ -61,7 +61,9 @@ type Principal struct {
 	Scope   Scope     // within the server's cluster
 	Expires time.Time // zero: never
 
-	proof string // of the identification, to find it revoked; no secret can be derived from it
+	proof   string       // the line of the file of principals, "" for a principal of the issuer's claims
+	subject string       // of the issuer's token
+	recheck func() error // verifies the issuer's token again; nil for other methods
 }
 
 // Method is the way in which a principal was identified.

@@ -1,0 +1,63 @@
+package fiberguard
+
+import (
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events/access"
+)
+
+// HeaderCorrelationID is the header whose id goes through a chain of requests.
+const HeaderCorrelationID = "X-Correlation-ID"
+
+// exposedHeaders are the headers of answers that pages of other origins may read.
+const exposedHeaders = "Retry-After, X-As-Of, X-Next-Cursor, X-Request-ID, X-Correlation-ID, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+
+// Shield is the handler in front of all routes, in open mode too: it refuses requests that pages of other sites make, answers
+// preflights, and sets the headers that keep an answer from being misused. A handler may replace the content security
+// policy.
+func (r *Router) Shield(c *fiber.Ctx) error {
+	req := RequestOf(c)
+	c.Set(fiber.HeaderXRequestID, req.ID)
+	if sent := c.Get(HeaderCorrelationID); sent != "" && access.RequestID(sent) == sent {
+		c.Set(HeaderCorrelationID, sent)
+	}
+	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	c.Set(fiber.HeaderXFrameOptions, "DENY")
+	c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
+	c.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	c.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if req.TLS != nil && r.gate.WantsHSTS() {
+		c.Set(fiber.HeaderStrictTransportSecurity, "max-age=31536000")
+	}
+	r.allowOrigin(c, req.Origin)
+	if err := r.gate.CheckSite(req); err != nil {
+		return Refuse(c, err)
+	}
+	if req.Method == http.MethodOptions && c.Get(fiber.HeaderAccessControlRequestMethod) != "" {
+		return c.SendStatus(http.StatusNoContent) // without the headers of allowOrigin a browser takes it for a refusal
+	}
+	return c.Next()
+}
+
+// allowOrigin lets pages of the configured origins read the answer. Credentials are never allowed: tokens are sent by programs,
+// not by browsers of themselves.
+func (r *Router) allowOrigin(c *fiber.Ctx, origin string) {
+	if origin == "" {
+		return
+	}
+	c.Vary(fiber.HeaderOrigin)
+	if !r.gate.AllowsOrigin(origin) {
+		return
+	}
+	c.Set(fiber.HeaderAccessControlAllowOrigin, origin)
+	c.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	c.Set(fiber.HeaderAccessControlExposeHeaders, exposedHeaders)
+	if c.Method() != http.MethodOptions || c.Get(fiber.HeaderAccessControlRequestMethod) == "" {
+		return
+	}
+	c.Set(fiber.HeaderAccessControlAllowMethods, "GET, HEAD, POST, PUT, DELETE, OPTIONS")
+	c.Set(fiber.HeaderAccessControlAllowHeaders, "Accept, Authorization, Content-Disposition, Content-Type, X-Request-ID, X-Correlation-ID")
+	c.Set(fiber.HeaderAccessControlMaxAge, "600")
+}

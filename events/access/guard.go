@@ -1,0 +1,322 @@
+package access
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"telemetry-pipeline/events/access/issuer"
+	"telemetry-pipeline/events/wait"
+)
+
+// maxVerified bounds the remembered tokens of the issuer: a verification costs 0.1 ms.
+const maxVerified = 10_000
+
+// Guard identifies the callers of a process. It is safe for concurrent use; Run keeps its principals current.
+type Guard struct {
+	cfg     Config
+	cluster string
+	lg      *slog.Logger
+	proxies []netip.Prefix
+
+	text     []byte // of the file of principals, as it was last read; only Run uses it
+	book     atomic.Pointer[book]
+	issuer   *issuer.Issuer // nil: none
+	verified *lru.Cache[hashOf, *Principal]
+
+	sessions sessions
+	logins   *failedLogins
+	calls    *concurrent
+	audit    *auditLog
+	metrics  *metrics
+}
+
+// New returns the guard of a process of a cluster. It reads the file of principals, and fails if it cannot.
+func New(cfg Config, cluster string, lg *slog.Logger) (*Guard, error) {
+	if lg == nil {
+		lg = slog.New(slog.DiscardHandler)
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.checkFlags(); err != nil {
+		return nil, fmt.Errorf("setting up access: %w", err)
+	}
+	g := &Guard{cfg: cfg, cluster: cluster, lg: lg, logins: newFailedLogins(cfg.LoginRate), calls: newConcurrent(cfg.PerPrincipal)}
+	var err error
+	if g.proxies, err = parseNetworks(cfg.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("setting up access: %w", err)
+	}
+	if g.verified, err = lru.New[hashOf, *Principal](maxVerified); err != nil {
+		return nil, fmt.Errorf("setting up access: %w", err)
+	}
+	g.book.Store(&book{})
+	if cfg.File != "" {
+		if err := g.readFile(); err != nil {
+			return nil, fmt.Errorf("setting up access: flag access.file: %w", err)
+		}
+	}
+	if cfg.Issuer.Enabled() {
+		if g.issuer, err = issuer.New(cfg.Issuer, g.keysReplaced, lg); err != nil {
+			return nil, fmt.Errorf("setting up access: %w", err)
+		}
+	}
+	g.audit = newAuditLog(cfg.Audit, lg)
+	g.metrics = newMetrics(g)
+	return g, nil
+}
+
+// IsOpen reports whether callers need no credentials.
+func (g *Guard) IsOpen() bool { return !g.cfg.Enabled() }
+
+// filePoll is the pause between two looks at the file of principals. Watches of the file system miss the exchange of a mounted
+// Secret, which is a symbolic link to a folder that is swapped.
+const filePoll = 2 * time.Second
+
+// Run reads the file of principals again when it changes, and keeps the issuer's keys current, until ctx ends.
+func (g *Guard) Run(ctx context.Context) error {
+	if g.IsOpen() {
+		g.lg.Warn("everybody who reaches the listeners may do everything (open mode); other machines reach them only if a flag lets them")
+	}
+	ended := make(chan error, 1)
+	if g.issuer == nil {
+		ended <- nil
+	} else {
+		go func() { ended <- g.issuer.Run(ctx) }()
+	}
+	for failure := ""; wait.Sleep(ctx, filePoll); {
+		failure = g.pollFile(failure)
+	}
+	return errors.Join(<-ended, g.audit.close())
+}
+
+// pollFile reads the file of principals again if it changed. It returns the error's text, which it logs once.
+func (g *Guard) pollFile(before string) (failure string) {
+	if g.cfg.File == "" {
+		return ""
+	}
+	if err := g.readFile(); err != nil {
+		g.metrics.fileFailures.Inc()
+		if err.Error() != before {
+			g.lg.Error("the file of principals cannot be used; the principals of its last good version are kept", "file", g.cfg.File, "err", err)
+		}
+		return err.Error()
+	}
+	if before != "" {
+		g.lg.Info("the file of principals can be used again", "file", g.cfg.File)
+	}
+	return ""
+}
+
+// readFile reads the file of principals if it differs from the last time, and ends the sessions of the principals that are
+// no longer in it as they were.
+func (g *Guard) readFile() error {
+	info, err := os.Stat(g.cfg.File)
+	if err != nil {
+		return err
+	}
+	if info.Size() > maxFileBytes {
+		return fmt.Errorf("%s has %d bytes, at most %d are read", g.cfg.File, info.Size(), maxFileBytes)
+	}
+	text, err := os.ReadFile(g.cfg.File)
+	if err != nil {
+		return err
+	}
+	if g.text != nil && bytes.Equal(text, g.text) {
+		return nil
+	}
+	b, err := parseBook(text, g.cluster)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", g.cfg.File, err)
+	}
+	first := g.text == nil
+	g.text = text
+	g.book.Store(b)
+	if !first {
+		g.verified.Purge()
+		ended := g.sessions.endInvalid(g.isValid)
+		g.lg.Info("read the file of principals", "file", g.cfg.File, "principals", b.size(), "sessions_ended", ended)
+	}
+	return nil
+}
+
+// keysReplaced looks again at everything that was verified by the issuer's earlier keys.
+func (g *Guard) keysReplaced() {
+	g.verified.Purge()
+	if ended := g.sessions.endInvalid(g.isValid); ended > 0 {
+		g.lg.Info("the keys of the OIDC issuer changed", "sessions_ended", ended)
+	}
+}
+
+// isValid reports whether a principal would be identified in the same way now.
+func (g *Guard) isValid(p *Principal) bool {
+	if p.Method == ByNothing {
+		return true
+	}
+	return g.book.Load().has(p) && (p.recheck == nil || p.recheck() == nil)
+}
+
+// Ready returns nil once the configured ways to log in can be used. Static tokens and certificates need nothing else.
+func (g *Guard) Ready() error {
+	if g.issuer != nil && g.cfg.File == "" {
+		return g.issuer.Ready()
+	}
+	return nil
+}
+
+// Degraded returns an error while the issuer's tokens cannot be checked.
+func (g *Guard) Degraded() error {
+	if g.issuer != nil {
+		return g.issuer.Ready()
+	}
+	return nil
+}
+
+// Credentials are what a caller shows to be identified.
+type Credentials struct {
+	Token string               // without a scheme
+	TLS   *tls.ConnectionState // nil: the connection has no TLS
+}
+
+// areNone reports whether nothing is shown.
+func (c Credentials) areNone() bool {
+	return c.Token == "" && (c.TLS == nil || len(c.TLS.VerifiedChains) == 0)
+}
+
+// BearerToken returns the token of a header Authorization, "" if there is none.
+func BearerToken(authorization string) string {
+	scheme, token, found := strings.Cut(strings.TrimSpace(authorization), " ")
+	if !found || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// Identify returns the principal of credentials; in open mode it is Everybody. It returns a *Refusal for bad ones, and for none.
+// Failed logins of one address are limited.
+func (g *Guard) Identify(ctx context.Context, c Credentials, address netip.Addr) (*Principal, error) {
+	if g.IsOpen() {
+		return Everybody(), nil
+	}
+	if c.areNone() {
+		return nil, unauthenticated("say who you are: %s", g.ways())
+	}
+	now := time.Now()
+	p, err := g.identify(ctx, c, address, now)
+	if err == nil && !p.Expires.IsZero() && !now.Before(p.Expires) {
+		err = unauthenticated("the credentials of %s expired at %s", p.ID, p.Expires.UTC().Format(time.RFC3339))
+	}
+	if err == nil {
+		return p, nil
+	}
+	refusal, ok := errors.AsType[*Refusal](err)
+	if !ok {
+		refusal = unauthenticated("%s", err.Error())
+	}
+	if refusal.Code == Unauthenticated {
+		g.logins.note(address, now)
+	}
+	return nil, refusal
+}
+
+// ways returns the ways to log in, for people.
+func (g *Guard) ways() string {
+	var all []string
+	if g.cfg.File != "" || g.issuer != nil {
+		all = append(all, `send a token as "Authorization: Bearer …"`)
+	}
+	if g.cfg.ClientCertificates {
+		all = append(all, "show a client certificate")
+	}
+	return strings.Join(all, ", or ")
+}
+
+// identify looks known tokens and certificates up, and verifies a token of the issuer unless the address failed too often.
+func (g *Guard) identify(ctx context.Context, c Credentials, address netip.Addr, now time.Time) (*Principal, error) {
+	b := g.book.Load()
+	if c.Token == "" {
+		if p := b.byCertificate(c.TLS); p != nil {
+			return p, nil
+		}
+		return nil, unauthenticated("the client certificate is of nobody in the file of principals")
+	}
+	sum := hashOf(sha256.Sum256([]byte(c.Token)))
+	if p := b.tokens[sum]; p != nil {
+		return p, nil
+	}
+	if p, ok := g.verified.Get(sum); ok {
+		return p, nil
+	}
+	if wait := g.logins.waitTime(address, now); wait > 0 {
+		return nil, tooMany(wait, "too many failed logins from this address; wait, and check the token")
+	}
+	if g.issuer == nil || strings.HasPrefix(c.Token, tokenPrefix) || strings.Count(c.Token, ".") != 2 {
+		return nil, unauthenticated("the token is of nobody; check that it is whole, and was not revoked")
+	}
+	p, err := g.verifyToken(ctx, c.Token)
+	if err != nil {
+		return nil, err
+	}
+	g.verified.Add(sum, p)
+	return p, nil
+}
+
+// verifyToken returns the principal of a token of the issuer: the one that the file has for its subject, else the one that its
+// claims describe.
+func (g *Guard) verifyToken(ctx context.Context, token string) (*Principal, error) {
+	claims, err := g.issuer.Verify(ctx, token)
+	if errors.Is(err, issuer.ErrUnavailable) {
+		return nil, &Refusal{Status: 503, Code: Unavailable, Text: issuer.ErrUnavailable.Error() + "; try again", RetryAfter: time.Second}
+	}
+	if err != nil {
+		return nil, unauthenticated("%s", err.Error())
+	}
+	p := &Principal{ID: claims.Subject, Method: ByOIDC, subject: claims.Subject}
+	if known := g.book.Load().subjects[claims.Subject]; known != nil {
+		*p = *known
+		p.subject = claims.Subject
+	} else if err := p.setClaims(claims, g.cluster); err != nil {
+		return nil, err
+	}
+	if p.Expires.IsZero() || claims.Expires.Before(p.Expires) {
+		p.Expires = claims.Expires
+	}
+	p.recheck = func() error {
+		_, err := g.issuer.Verify(context.Background(), token)
+		if errors.Is(err, issuer.ErrUnavailable) {
+			return nil
+		}
+		return err
+	}
+	return p, nil
+}
+
+// setClaims sets the roles and the scope that a token's claims describe. Roles that are not this system's are left out.
+func (p *Principal) setClaims(claims issuer.Claims, cluster string) error {
+	if len(p.ID) > maxID || !isSafeID(p.ID) {
+		p.ID = "oidc:" + shortHash(p.subject)
+	}
+	for _, name := range claims.Roles {
+		if roles, err := ParseRoles(name); err == nil {
+			p.Roles = append(p.Roles, roles...)
+		}
+	}
+	scope, err := ParseScope(claims.Scope)
+	if err != nil {
+		return forbidden("the token's %s", err.Error())
+	}
+	p.Scope = scope.In(cluster)
+	return nil
+}
+
+// HasCredentials reports whether the request shows who sent it.
+func (r *Request) HasCredentials() bool { return !r.Credentials.areNone() }

@@ -21,12 +21,17 @@ const module = "telemetry-pipeline/"
 // The packages named program are their commands apart from package main, which nothing can import: the tests of deploy
 // run as them.
 //
+// Listeners and their certificates are one package of events, since the servers of all three daemons and the admin listener of
+// every process need them, and none of these may import another.
+//
 //	package: the packages that it may import
 const arrows = `
 events:
 events/wait:
 events/follow:        events events/wait
 events/cache:
+events/listen:        events/wait
+events/listen/listentest:
 
 events/etcd:          events/wait
 events/eventlog:      events events/etcd
@@ -155,7 +160,7 @@ var edges = []struct {
 // pure are the packages that must work without a store: among all packages that they import, directly or not, is no etcd
 // client and no gRPC.
 var pure = []string{
-	"events", "events/metric", "events/wait", "events/follow", "events/filter", "projections",
+	"events", "events/metric", "events/wait", "events/follow", "events/filter", "events/listen", "projections",
 	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
 	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch",
 	"ingestd/answer", "ingestd/bounds", "ingestd/intake",

@@ -18,6 +18,8 @@ const module = "telemetry-pipeline/"
 // The upload server bounds hosts by the rules and the sizes of the folds, so that what it accepts can be folded: it knows
 // projections, and reads them.
 //
+// The build of a program is read in one place, events/build, and shown by status answers, --version and a metric.
+//
 // The packages named program are their commands apart from package main, which nothing can import: the tests of deploy
 // run as them.
 //
@@ -32,6 +34,7 @@ events/follow:        events events/wait
 events/cache:
 events/listen:        events/wait
 events/listen/listentest:
+events/build:
 
 events/etcd:          events/wait
 events/eventlog:      events events/etcd
@@ -65,7 +68,7 @@ ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events events/eventlog events/wait
-ingestd/ingest:       events events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/jobs ingestd/pipeline projections projections/snapshot
+ingestd/ingest:       events events/build events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/jobs ingestd/pipeline projections projections/snapshot
 
 ingestd/answer:       events
 ingestd/bounds:       events projections
@@ -104,13 +107,13 @@ queryd/coding:
 queryd/rest:          events events/metric projections queryd/coding queryd/live queryd/history queryd/journal
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events events/wait projections queryd/live
-queryd/query:         events events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
+queryd/query:         events events/build events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
 queryd:               queryd/program
 
 queryd/program:       deploy/daemon events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe
 queryd/subscribe:     events/wait
 
-deploy/daemon:
+deploy/daemon:        events/build
 deploy/chaos:         events events/eventlog events/wait projections projections/snapshot
 deploy/simulation:
 deploy/week:          events/wait deploy/fleet deploy/measure ingestd/upload

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"telemetry-pipeline/events/build"
 )
 
 // admin is the listener for the platform and its people, apart from user traffic.
@@ -33,11 +35,20 @@ func openAdmin(c config, lg *slog.Logger) (*admin, error) {
 		return nil, fmt.Errorf("opening the admin listener on %s (set -admin.port or ADMIN_PORT to a free port): %w", address, err)
 	}
 	a := &admin{reg: prometheus.NewRegistry(), served: make(chan error, 1)}
-	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newBuildInfo())
 	a.server = &http.Server{Handler: a.registerRoutes(), ReadHeaderTimeout: 5 * time.Second}
 	go func() { a.served <- a.server.Serve(ln) }()
 	lg.Info("admin listener is up", "addr", ln.Addr().String())
 	return a, nil
+}
+
+// newBuildInfo returns a gauge that is always 1 and has the build of the program as its labels.
+func newBuildInfo() prometheus.Collector {
+	info := build.Read()
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "build_info", Help: "Version, revision and toolchain of the running program; the value is always 1.",
+		ConstLabels: prometheus.Labels{"version": info.Version, "revision": info.Revision, "goversion": info.Go},
+	}, func() float64 { return 1 })
 }
 
 func (a *admin) registerRoutes() http.Handler {

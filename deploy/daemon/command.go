@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"telemetry-pipeline/events/build"
 )
 
 // Command is something that a program does once, besides serving: "ingestd upload FILE" is the command
@@ -108,12 +110,17 @@ func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err er
 	if err := fromEnvironment(fs, c.variableNames(), p.lookup); err != nil {
 		return nil, err
 	}
+	version := versionFlag(fs)
 	for rest := p.args[1:]; ; rest = fs.Args()[1:] {
 		if err := fs.Parse(rest); errors.Is(err, flag.ErrHelp) {
 			commandUsage(fs, p.stdout, c)
 			return nil, errDocumented
 		} else if err != nil {
 			return nil, err
+		}
+		if *version {
+			fmt.Fprintln(p.stdout, build.String(p.name))
+			return nil, errDocumented
 		}
 		parsed := len(rest) - fs.NArg()
 		if fs.NArg() == 0 || parsed > 0 && rest[parsed-1] == "--" {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -134,6 +135,7 @@ func TestAdminListenerServesReadinessAndMetrics(t *testing.T) {
 	spoiled.Store(false)
 	eventually(t, base+"/health", http.StatusOK, `{"status":"alive"}`)
 	eventually(t, base+"/metrics", http.StatusOK, "intake_rows_total 0")
+	eventually(t, base+"/metrics", http.StatusOK, `build_info{goversion="`+runtime.Version()+`",revision="`)
 	eventually(t, base+"/debug/pprof/cmdline", http.StatusOK, "")
 	cancel()
 	if got := <-code; got != 0 {

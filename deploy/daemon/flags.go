@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"telemetry-pipeline/events/build"
 )
 
 // errDocumented says that the process was only asked to describe itself, and has.
@@ -20,6 +22,7 @@ func parseFlags(fs *flag.FlagSet, p process, commands []Command) error {
 	if err := fromEnvironment(fs, variableOf, p.lookup); err != nil {
 		return err
 	}
+	version := versionFlag(fs)
 	if err := fs.Parse(p.args); errors.Is(err, flag.ErrHelp) {
 		return errDocumented
 	} else if err != nil {
@@ -29,11 +32,19 @@ func parseFlags(fs *flag.FlagSet, p process, commands []Command) error {
 		printMarkdown(fs, p.stdout)
 		return errDocumented
 	}
+	if *version {
+		fmt.Fprintln(p.stdout, build.String(p.name))
+		return errDocumented
+	}
 	if fs.NArg() > 0 {
 		return unexpectedArgument(fs.Arg(0), commands)
 	}
 	return nil
 }
+
+// versionFlag registers -version, which asks for the version of the program. It is registered after the environment was read:
+// a variable VERSION belongs to other programs. Without a usage text it is in no list of settings.
+func versionFlag(fs *flag.FlagSet) *bool { return fs.Bool("version", false, "") }
 
 func unexpectedArgument(arg string, commands []Command) error {
 	if len(commands) == 0 {
@@ -75,7 +86,7 @@ func variableOf(flagName string) string {
 
 // printUsage prints flags with the variables to which they fall back.
 func printUsage(name string, groups []flagGroup, variable func(flagName string) string, w io.Writer) {
-	fmt.Fprintf(w, "usage of %s (each flag falls back to the environment variable beside it):\n", name)
+	fmt.Fprintf(w, "usage of %s (each flag falls back to the environment variable beside it; -version prints the version):\n", name)
 	for _, g := range groups {
 		if g.name != "" {
 			fmt.Fprintf(w, "\n%s:\n", g.name)

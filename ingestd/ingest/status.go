@@ -1,13 +1,12 @@
 package ingest
 
 import (
-	"cmp"
 	"context"
-	"runtime/debug"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
+	"telemetry-pipeline/events/build"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/jobs"
 )
@@ -117,7 +116,7 @@ func (s *Server) answerStatus(c *fiber.Ctx) error {
 		condition = "degraded"
 	}
 	return c.JSON(serverStatus{
-		Success: true, Service: "ingestd", Version: buildVersion(), Status: condition,
+		Success: true, Service: "ingestd", Version: build.Version(), Status: condition,
 		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
 		Etcd:       etcd,
 		Admission:  s.admission.statusView(),
@@ -137,18 +136,4 @@ func etcdStatusOf(log eventLog) etcdStatus {
 		return etcdStatus{Error: err.Error()}
 	}
 	return etcdStatus{Reachable: true, Revision: head.String()}
-}
-
-// buildVersion returns the version recorded in the build.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			return setting.Value[:min(len(setting.Value), 12)]
-		}
-	}
-	return cmp.Or(info.Main.Version, "unknown")
 }

@@ -1,15 +1,15 @@
 package query
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events/build"
 )
 
 // condition is the answer of /health and /ready.
@@ -74,7 +74,7 @@ func (s *Server) serveStatus(c *fiber.Ctx) error {
 		Data    serverStatus `json:"data"`
 		Count   int          `json:"count"`
 	}{true, serverStatus{
-		Service: "queryd", Version: buildVersion(), Go: runtime.Version(), Status: now.Status, Reason: now.Reason,
+		Service: "queryd", Version: build.Version(), Go: runtime.Version(), Status: now.Status, Reason: now.Reason,
 		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
 		Generation: string(view.Generation()), Position: view.At().String(), Folded: view.Folded().String(), AsOf: now.AsOf,
 		Hosts: view.CountHosts(), GPUs: view.Totals(0).GPUs, Quarantined: s.countQuarantined(),
@@ -94,20 +94,6 @@ func (s *Server) countQuarantined() *int {
 		return nil
 	}
 	return &n
-}
-
-// buildVersion returns the version that the build recorded.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			return setting.Value[:min(len(setting.Value), 12)]
-		}
-	}
-	return cmp.Or(info.Main.Version, "unknown")
 }
 
 // serveIndex answers GET /.

@@ -110,7 +110,7 @@ queryd/socket:        events events/wait projections queryd/live
 queryd/query:         events events/build events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
 queryd:               queryd/program
 
-queryd/program:       deploy/daemon events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe
+queryd/program:       deploy/daemon events/access events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe
 queryd/subscribe:     events/wait
 
 deploy/daemon:        events/build

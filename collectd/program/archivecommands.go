@@ -17,6 +17,7 @@ func archiveCommands() []daemon.Command {
 	var cfg retain.Check
 	return []daemon.Command{{
 		Name:    "archive",
+		Needs:   daemon.NeedsEtcd,
 		Args:    "check",
 		Summary: "Compares the archive with its manifest: reports objects that no entry lists, and entries whose objects are missing or damaged.",
 		Flags:   func(fs *flag.FlagSet) { store.Flags(fs); where.Flags(fs); cfg.Flags(fs) },

@@ -24,6 +24,7 @@ func generationCommands() []daemon.Command {
 	return []daemon.Command{
 		{
 			Name:    "rebuild",
+			Needs:   daemon.NeedsEtcd,
 			Summary: "Folds the log again into another generation of projections, beside the one that is served, and reports its progress.",
 			Flags:   func(fs *flag.FlagSet) { store.Flags(fs); cold.Flags(fs); cfg.Flags(fs) },
 			Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
@@ -35,6 +36,7 @@ func generationCommands() []daemon.Command {
 		},
 		{
 			Name:    "generations",
+			Needs:   daemon.NeedsEtcd,
 			Summary: "Lists the generations of projections: their purpose and their progress.",
 			Flags:   store.Flags,
 			Run: func(ctx context.Context, t daemon.Terminal, args []string) error {

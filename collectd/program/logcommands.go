@@ -19,6 +19,7 @@ func tailCommand() daemon.Command {
 	var cfg tail.Config
 	return daemon.Command{
 		Name:    "tail",
+		Needs:   daemon.NeedsEtcd,
 		Summary: "Shows the log as it grows, a line per record, until Ctrl-C.",
 		Flags:   cfg.Flags, Prefix: "TAIL_", Shared: store.Flags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
@@ -35,6 +36,7 @@ func restoredCommand() daemon.Command {
 	var cfg rebase.Config
 	return daemon.Command{
 		Name:    "restored",
+		Needs:   daemon.NeedsEtcd,
 		Summary: "Makes the log go on after etcd was restored from a snapshot (docs/runbooks/backup.md), before any daemon is started.",
 		Flags:   cfg.Flags, Prefix: "RESTORED_", Shared: store.Flags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {

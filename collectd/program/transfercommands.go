@@ -80,6 +80,7 @@ func exportCommand() daemon.Command {
 	var cfg transfer.Config
 	return daemon.Command{
 		Name:    "export",
+		Needs:   daemon.NeedsEtcd,
 		Summary: "Writes the events of the archive and the log, up to the newest of now: lines that import reads back exactly, or CSV that can be uploaded.",
 		Flags:   cfg.Flags, Prefix: "EXPORT_", Shared: from.registerFlags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
@@ -94,7 +95,7 @@ func exportCommand() daemon.Command {
 func importCommand() daemon.Command {
 	var to location
 	return daemon.Command{
-		Name: "import", Args: "FILE…",
+		Name: "import", Needs: daemon.NeedsEtcd, Args: "FILE…",
 		Summary: "Appends the events of exported lines (packed by gzip or not; - for the standard input) that the log and the archive do not have; exit code 3: some lines are of no export.",
 		Prefix:  "IMPORT_", Shared: to.registerFlags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
@@ -123,6 +124,7 @@ func joinCommand() daemon.Command {
 	var cfg join.Config
 	return daemon.Command{
 		Name:    "join",
+		Needs:   daemon.NeedsEtcd,
 		Summary: "Joins hosts that are pods of an exporter to their node (docs/runbooks/joining-hosts.md): the node has their records then, and they leave the views.",
 		Flags:   cfg.Flags, Prefix: "JOIN_", Shared: of.registerFlags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {

@@ -21,10 +21,35 @@ type Command struct {
 	Prefix  string              // of the names of these variables, where a plain HOST or COLUMNS belongs to another program
 	Shared  func(*flag.FlagSet) // flags that it has in common with the daemon; their variables have no Prefix
 
-	Chatty bool // logs from level INFO on are shown by default, else from WARN on
+	Needs  Needs // credentials of the command; the zero Needs is refused
+	Chatty bool  // logs from level INFO on are shown by default, else from WARN on
 	// Run does it until ctx ends. Flags may stand between and behind args. A UsageError ends the process with
 	// code 2, an ExitError with its own, any other error with 1.
 	Run func(ctx context.Context, t Terminal, args []string) error
+}
+
+// Needs are the credentials with which a command does its work. A command names them, so that nobody adds one without saying who
+// may run it: the servers and etcd check them.
+type Needs uint8
+
+// What commands need.
+const (
+	NeedsNothing Needs = iota + 1 // it works on this machine alone
+	NeedsToken                    // a token or certificate for a server, when the server asks for one
+	NeedsEtcd                     // an etcd user that may do what the command does: flags etcd.…
+)
+
+// String returns the needs as the usage text shows them.
+func (n Needs) String() string {
+	switch n {
+	case NeedsNothing:
+		return "Needs no credentials."
+	case NeedsToken:
+		return "Needs the right to do this on the server if that asks who calls: -token-file or the variable TOKEN, or -cert and -key."
+	case NeedsEtcd:
+		return "Needs an etcd user that may do this if etcd asks who calls: -etcd.cert and -etcd.key. collectd access makes such users."
+	}
+	return "Needs are not named."
 }
 
 // Terminal is where a command reads and writes. Results go to Out, everything else to Log.
@@ -131,6 +156,6 @@ func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err er
 }
 
 func commandUsage(fs *flag.FlagSet, w io.Writer, c Command) {
-	fmt.Fprintf(w, "%s [flags] %s\n%s\n\n", fs.Name(), c.Args, c.Summary)
+	fmt.Fprintf(w, "%s [flags] %s\n%s\n%s\n\n", fs.Name(), c.Args, c.Summary, c.Needs)
 	printUsage(fs.Name(), []flagGroup{{flags: allFlags(fs)}}, c.variableNames(), w)
 }

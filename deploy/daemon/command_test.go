@@ -31,7 +31,7 @@ func TestCommandTakesFlagsAnywhere(t *testing.T) {
 			var url string
 			var got []string
 			send := Command{
-				Name: "send", Prefix: "SEND_", Flags: func(fs *flag.FlagSet) { fs.StringVar(&url, "url", "", "where to") },
+				Name: "send", Needs: NeedsNothing, Prefix: "SEND_", Flags: func(fs *flag.FlagSet) { fs.StringVar(&url, "url", "", "where to") },
 				Shared: func(fs *flag.FlagSet) { fs.StringVar(&url, "store", "", "where it is kept") },
 				Run:    func(_ context.Context, _ Terminal, args []string) error { got = args; return nil },
 			}
@@ -68,7 +68,7 @@ func TestCommandExitCodes(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			send := Command{Name: "send", Summary: "sends files", Run: func(context.Context, Terminal, []string) error { return test.err }}
+			send := Command{Name: "send", Needs: NeedsNothing, Summary: "sends files", Run: func(context.Context, Terminal, []string) error { return test.err }}
 			var out bytes.Buffer
 			p := process{name: "p", args: test.args, stdout: &out, stderr: &out, lookup: func(string) (string, bool) { return "", false }}
 			if code := runProcess(t.Context(), p, func(*flag.FlagSet) {}, nil, []Command{send}); code != test.code {

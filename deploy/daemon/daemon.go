@@ -63,6 +63,10 @@ type process struct {
 
 func runProcess(ctx context.Context, p process, flags func(*flag.FlagSet), build Build, commands []Command) int {
 	for _, c := range commands {
+		if c.Needs == 0 {
+			fmt.Fprintf(p.stderr, "%s: command %s does not say which credentials it needs\n", p.name, c.Name)
+			return 2
+		}
 		if len(p.args) > 0 && p.args[0] == c.Name {
 			return runCommand(ctx, p, c)
 		}

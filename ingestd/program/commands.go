@@ -20,7 +20,7 @@ const variablePrefix = "UPLOAD_"
 func uploadCommand() daemon.Command {
 	var c upload.Command
 	return daemon.Command{
-		Name: "upload", Args: "FILE…",
+		Name: "upload", Needs: daemon.NeedsToken, Args: "FILE…",
 		Summary: "uploads files (patterns too, - for the standard input) and prints the result of each; " +
 			"exit code 0: all stored, 1: a file cannot be read, 3: rows were rejected, 4: a file was refused, 5: not delivered, try later",
 		Flags: c.Flags, Prefix: variablePrefix,
@@ -41,7 +41,7 @@ func watchCommand() daemon.Command {
 	var to upload.Config
 	var what watch.Config
 	return daemon.Command{
-		Name: "watch", Args: "DIR",
+		Name: "watch", Needs: daemon.NeedsToken, Args: "DIR",
 		Summary: "ships new lines of a directory's growing log files, and remembers on disk where it was",
 		Chatty:  true, Prefix: variablePrefix,
 		Flags: func(fs *flag.FlagSet) { to.Flags(fs); what.Flags(fs) },

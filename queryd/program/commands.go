@@ -9,13 +9,13 @@ import (
 
 // queryCommands returns the commands of queryd besides serving.
 func queryCommands() []daemon.Command {
-	return []daemon.Command{subscribeCommand()}
+	return []daemon.Command{subscribeCommand(), tokenCommand()}
 }
 
 func subscribeCommand() daemon.Command {
 	var c subscribe.Config
 	return daemon.Command{
-		Name: "subscribe", Args: "OPERATION",
+		Name: "subscribe", Needs: daemon.NeedsToken, Args: "OPERATION",
 		Summary: "executes a GraphQL subscription on a query server and writes each result as a line of JSON, until Ctrl-C",
 		Flags:   c.Flags, Prefix: "SUBSCRIBE_",
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {

@@ -68,7 +68,7 @@ ingestd/smiquery:     events events/metric ingestd/rows ingestd/dialect
 ingestd/smiapps:      events events/metric ingestd/rows ingestd/dialect
 ingestd/spool:        events
 ingestd/uploads:      events events/eventlog events/wait
-ingestd/ingest:       events events/build events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/jobs ingestd/pipeline projections projections/snapshot
+ingestd/ingest:        events events/build events/eventlog ingestd/unpack ingestd/spool ingestd/uploads events/wait ingestd/answer ingestd/bounds ingestd/intake ingestd/jobs ingestd/pipeline projections projections/snapshot events/listen
 
 ingestd/answer:       events
 ingestd/bounds:       events projections
@@ -107,13 +107,13 @@ queryd/coding:
 queryd/rest:          events events/metric projections queryd/coding queryd/live queryd/history queryd/journal
 queryd/graph:         events events/metric projections queryd/live queryd/history
 queryd/socket:        events events/wait projections queryd/live
-queryd/query:         events events/build events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket
+queryd/query:          events events/build events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket events/listen
 queryd:               queryd/program
 
 queryd/program:       deploy/daemon events/access events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe
 queryd/subscribe:     events/wait
 
-deploy/daemon:        events/build
+deploy/daemon:         events/build events/listen
 deploy/chaos:         events events/eventlog events/wait projections projections/snapshot
 deploy/simulation:
 deploy/week:          events/wait deploy/fleet deploy/measure ingestd/upload

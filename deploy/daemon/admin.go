@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"telemetry-pipeline/events/build"
+	"telemetry-pipeline/events/listen"
 )
 
 // admin is the listener for the platform and its people, apart from user traffic.
@@ -28,10 +29,10 @@ type admin struct {
 	served chan error
 }
 
-func openAdmin(c config, lg *slog.Logger) (*admin, error) {
-	address := net.JoinHostPort(c.adminHost, strconv.Itoa(c.adminPort))
-	ln, err := net.Listen("tcp", address)
+func openAdmin(ctx context.Context, c config, lg *slog.Logger) (*admin, error) {
+	ln, err := listen.Open(ctx, c.adminHost, c.adminPort)
 	if err != nil {
+		address := net.JoinHostPort(c.adminHost, strconv.Itoa(c.adminPort))
 		return nil, fmt.Errorf("opening the admin listener on %s (set -admin.port or ADMIN_PORT to a free port): %w", address, err)
 	}
 	a := &admin{reg: prometheus.NewRegistry(), served: make(chan error, 1)}

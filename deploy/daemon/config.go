@@ -20,7 +20,7 @@ type config struct {
 const defaultStopBudget = 10 * time.Second
 
 func (c *config) registerFlags(fs *flag.FlagSet) {
-	fs.StringVar(&c.adminHost, "admin.host", "", "address that the admin listener binds; empty means all")
+	fs.StringVar(&c.adminHost, "admin.host", "", "address that the admin listener binds; empty means this machine only (127.0.0.1 and ::1); 0.0.0.0 or * means all interfaces")
 	fs.IntVar(&c.adminPort, "admin.port", 9090, "port of the admin listener: /health, /ready, /api/v1/status, /metrics, /debug/pprof; 0 takes a free one")
 	logLevel(fs, &c.logLevel, slog.LevelInfo)
 	fs.DurationVar(&c.stopBudget, "stop.budget", defaultStopBudget, "how long each part may take to stop")

@@ -92,7 +92,7 @@ func runProcess(ctx context.Context, p process, flags func(*flag.FlagSet), build
 // serveParts builds the parts and runs them behind the admin listener, which is up before them so that a
 // platform sees a process that is alive and not ready yet.
 func serveParts(ctx context.Context, own config, lg *slog.Logger, build Build) error {
-	adm, err := openAdmin(own, lg)
+	adm, err := openAdmin(ctx, own, lg)
 	if err != nil {
 		return err
 	}

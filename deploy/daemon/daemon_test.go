@@ -170,8 +170,10 @@ func TestTakenAdminPortSaysHowToChangeIt(t *testing.T) {
 	}
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
-	_, err = openAdmin(config{adminHost: "127.0.0.1", adminPort: port}, quiet())
-	if err == nil || !strings.Contains(err.Error(), "ADMIN_PORT") {
-		t.Errorf("got %v, want an error that names ADMIN_PORT", err)
+	for _, host := range []string{"", "127.0.0.1"} {
+		_, err = openAdmin(t.Context(), config{adminHost: host, adminPort: port}, quiet())
+		if err == nil || !strings.Contains(err.Error(), "ADMIN_PORT") {
+			t.Errorf("host %q: got %v, want an error that names ADMIN_PORT", host, err)
+		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // Config bounds an upload server. The zero value of each field means its default.
 type Config struct {
-	Host    string // address to bind; "" means all interfaces
+	Host    string // address to bind, as listen.Open takes it; "" means this machine only
 	Port    Port   // default 8081
 	Off     bool   // no listener at all (flag enable-http=false)
 	Workers int    // parsers of one upload; default: one per processor
@@ -59,7 +59,7 @@ type Config struct {
 // MAX_UPLOAD_SIZE for max-upload-size and so on.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	d := c.withDefaults()
-	fs.StringVar(&c.Host, "http.host", d.Host, "address that the upload server binds; empty means all")
+	fs.StringVar(&c.Host, "http.host", d.Host, "address that the upload server binds; empty means this machine only (127.0.0.1 and ::1); 0.0.0.0 or * means all interfaces")
 	fs.Var(&c.Port, "http.port", "port of the upload server; 0 takes a free one")
 	fs.Var((*enabledFlag)(&c.Off), "enable-http", "serve uploads over HTTP")
 	fs.IntVar(&c.Workers, "ingest.workers", c.Workers, "parsers that share the work of one upload; 0 means one per processor")

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"telemetry-pipeline/events/listen"
 )
 
 // A server that answers while its client still sends, and then closes, makes the client's kernel discard the answer:
@@ -21,8 +23,8 @@ type listener struct {
 	open map[string]*conn // by remote address
 }
 
-func listenTCP(address string) (*listener, error) {
-	ln, err := net.Listen("tcp", address)
+func openListener(ctx context.Context, cfg Config) (*listener, error) {
+	ln, err := listen.Open(ctx, cfg.Host, cfg.Port.Number())
 	if err != nil {
 		return nil, err
 	}

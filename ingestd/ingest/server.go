@@ -172,7 +172,7 @@ func (s *Server) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	ln, err := listenTCP(net.JoinHostPort(s.cfg.Host, s.cfg.Port.String()))
+	ln, err := openListener(ctx, s.cfg)
 	if err != nil {
 		return explainListen(err, s.cfg)
 	}

@@ -101,14 +101,16 @@ func TestTakenPortSaysHowToChangeIt(t *testing.T) {
 	}
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
-	s, err := New(Config{Host: "127.0.0.1", Port: Port(port)}, pipelinetest.NewRecorder(), pipelinetest.NewRecorder(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = s.Run(t.Context())
-	for _, want := range []string{fmt.Sprint(port), "http.port", "HTTP_PORT"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got error %v, want one that names %s", err, want)
+	for _, host := range []string{"", "127.0.0.1"} {
+		s, err := New(Config{Host: host, Port: Port(port)}, pipelinetest.NewRecorder(), pipelinetest.NewRecorder(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Run(t.Context())
+		for _, want := range []string{fmt.Sprint(port), "is taken", "http.port", "HTTP_PORT"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("host %q: got error %v, want one that names %s", host, err, want)
+			}
 		}
 	}
 }

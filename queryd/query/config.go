@@ -15,7 +15,7 @@ import (
 
 // Config configures the server. The zero value of each field means its default.
 type Config struct {
-	Host string // address to bind; "" means all interfaces
+	Host string // address to bind, as listen.Open takes it; "" means this machine only
 	Port Port   // default 8080
 
 	NoGraphQL   bool   // flag enable-graphql=false
@@ -36,7 +36,7 @@ type Config struct {
 // ENABLE_CORS for enable-cors and so on.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	d := c.withDefaults()
-	fs.StringVar(&c.Host, "query.host", d.Host, "address that the query server binds; empty means all")
+	fs.StringVar(&c.Host, "query.host", d.Host, "address that the query server binds; empty means this machine only (127.0.0.1 and ::1); 0.0.0.0 or * means all interfaces")
 	fs.Var(&c.Port, "port", "port of the query server; 0 takes a free one")
 	fs.Var((*enabledFlag)(&c.NoGraphQL), "enable-graphql", "serve GraphQL on /graphql")
 	fs.Var((*enabledFlag)(&c.NoWebSocket), "enable-websocket", "serve the live stream on /ws and GraphQL subscriptions on /graphql")

@@ -38,10 +38,12 @@ func TestTakenPortIsNamed(t *testing.T) {
 	}
 	defer ln.Close()
 	port := ln.Addr().(*net.TCPAddr).Port
-	err = newServer(t, Config{Host: "127.0.0.1", Port: Port(port)}).Run(t.Context())
-	for _, word := range []string{strconv.Itoa(port), "flag port", "PORT"} {
-		if err == nil || !strings.Contains(err.Error(), word) {
-			t.Errorf("a taken port: %v, want %q in it", err, word)
+	for _, host := range []string{"", "127.0.0.1"} {
+		err = newServer(t, Config{Host: host, Port: Port(port)}).Run(t.Context())
+		for _, word := range []string{strconv.Itoa(port), "is taken", "flag port", "PORT"} {
+			if err == nil || !strings.Contains(err.Error(), word) {
+				t.Errorf("a taken port of host %q: %v, want %q in it", host, err, word)
+			}
 		}
 	}
 }

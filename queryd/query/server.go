@@ -14,6 +14,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/cache"
+	"telemetry-pipeline/events/listen"
 	"telemetry-pipeline/queryd/coding"
 	"telemetry-pipeline/queryd/graph"
 	"telemetry-pipeline/queryd/history"
@@ -124,7 +125,7 @@ func (s *Server) newApp() *fiber.App {
 // runs once.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.endRequests(errStopping)
-	ln, err := net.Listen("tcp", net.JoinHostPort(s.cfg.Host, s.cfg.Port.String()))
+	ln, err := listen.Open(ctx, s.cfg.Host, s.cfg.Port.Number())
 	if err != nil {
 		return s.explainListen(err)
 	}

@@ -70,8 +70,8 @@ func expect(t *testing.T, target string, status int, text string) {
 	}
 }
 
-// listen runs a server that may not become ready.
-func listen(t *testing.T, c *cluster) (*Server, string) {
+// startUnready runs a server that may not become ready.
+func startUnready(t *testing.T, c *cluster) (*Server, string) {
 	t.Helper()
 	s, err := New(Config{Host: "127.0.0.1", Port: FreePort}, c.store, c.log, nil)
 	if err != nil {
@@ -95,7 +95,7 @@ func TestOnlyGenerationsOfItsModelVersionAreServed(t *testing.T) {
 	}
 	at := events.TimestampOf(time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC))
 	c.upload("host-1", "GPU-1", at, "DCGM_FI_DEV_GPU_UTIL", 1)
-	_, base := listen(t, c)
+	_, base := startUnready(t, c)
 	expect(t, base+"/ready", 503, "is active with models of version 1, and this program serves version 2")
 	expect(t, base+"/health", 200, "start one if none runs")
 	expect(t, base+"/api/v1/gpus", 503, "not_ready")
@@ -133,7 +133,7 @@ func TestAnUnreadableValueIsNamed(t *testing.T) {
 	c.upload("host-1", "GPU-1", at, "DCGM_FI_DEV_GPU_UTIL", 1)
 	c.upload("host-2", "GPU-2", at, "DCGM_FI_DEV_GPU_UTIL", 2)
 	spoilLive(t, c, "host-2")
-	s, base := listen(t, c)
+	s, base := startUnready(t, c)
 	reg := prometheus.NewRegistry()
 	if err := s.Metrics(reg); err != nil {
 		t.Fatal(err)

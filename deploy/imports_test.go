@@ -104,16 +104,16 @@ queryd/history:       events events/metric events/archive projections queryd/liv
 queryd/history/historytest: events projections
 queryd/journal:       events events/filter
 queryd/coding:
-queryd/rest:          events events/metric projections queryd/coding queryd/live queryd/history queryd/journal
+queryd/rest:          events events/metric projections queryd/coding queryd/live queryd/history queryd/journal events/access
 queryd/graph:         events events/metric projections queryd/live queryd/history
-queryd/socket:        events events/wait projections queryd/live
-queryd/query:          events events/build events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket events/listen
+queryd/socket:        events events/wait projections queryd/live events/access events/access/fiberguard
+queryd/query:          events events/build events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket events/listen events/access events/access/fiberguard
 queryd:               queryd/program
 
 queryd/program:       deploy/daemon events/access events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe
 queryd/subscribe:     events/wait
 
-deploy/daemon:         events/build events/listen
+deploy/daemon:         events/build events/listen events/access
 deploy/chaos:         events events/eventlog events/wait projections projections/snapshot
 deploy/simulation:
 deploy/week:          events/wait deploy/fleet deploy/measure ingestd/upload

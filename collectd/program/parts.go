@@ -26,7 +26,7 @@ func (s *settings) registerFlags(fs *flag.FlagSet) {
 }
 
 // buildParts returns the collector on a log, and on an archive if there is one.
-func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
+func (s *settings) buildParts(ctx context.Context, _ *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
 	log, err := eventlog.Open(ctx, s.store, lg)

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/build"
 	"telemetry-pipeline/events/listen"
 )
@@ -24,21 +25,29 @@ import (
 // admin is the listener for the platform and its people, apart from user traffic.
 type admin struct {
 	server *http.Server
+	gate   *access.Gate
 	reg    *prometheus.Registry
 	parts  atomic.Pointer[[]Part] // nil until built
 	served chan error
 }
 
-func openAdmin(ctx context.Context, c config, lg *slog.Logger) (*admin, error) {
+// openAdmin opens the listener. One that other machines reach needs an entrance that asks who calls.
+func openAdmin(ctx context.Context, c config, in *Entrance, lg *slog.Logger) (*admin, error) {
+	if err := in.Guard.CheckExposed("admin.host", c.adminHost, listen.IsLoopback(c.adminHost)); err != nil {
+		return nil, &UsageError{err.Error()}
+	}
 	ln, err := listen.Open(ctx, c.adminHost, c.adminPort)
 	if err != nil {
 		address := net.JoinHostPort(c.adminHost, strconv.Itoa(c.adminPort))
 		return nil, fmt.Errorf("opening the admin listener on %s (set -admin.port or ADMIN_PORT to a free port): %w", address, err)
 	}
-	a := &admin{reg: prometheus.NewRegistry(), served: make(chan error, 1)}
+	a := &admin{gate: in.Guard.NewGate(listen.IsLoopback(c.adminHost)), reg: prometheus.NewRegistry(), served: make(chan error, 1)}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newBuildInfo())
-	a.server = &http.Server{Handler: a.registerRoutes(), ReadHeaderTimeout: 5 * time.Second}
-	go func() { a.served <- a.server.Serve(ln) }()
+	a.server = &http.Server{
+		Handler: a.newHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(lg.Handler(), slog.LevelDebug),
+	}
+	go func() { a.served <- a.server.Serve(in.TLS.Wrap(ln)) }()
 	lg.Info("admin listener is up", "addr", ln.Addr().String())
 	return a, nil
 }
@@ -52,18 +61,36 @@ func newBuildInfo() prometheus.Collector {
 	}, func() float64 { return 1 })
 }
 
-func (a *admin) registerRoutes() http.Handler {
+// adminRoute is a route with the right that it needs.
+type adminRoute struct {
+	pattern string
+	need    access.Right
+	serve   http.HandlerFunc
+}
+
+// routes returns the routes. Health and readiness are for the platform's probes, which have no credentials.
+func (a *admin) routes() []adminRoute {
+	return []adminRoute{
+		{"GET /health", access.Public, a.serveHealth},
+		{"GET /ready", access.Public, a.serveReady},
+		{"GET /api/v1/status", access.Administer, a.serveStatus},
+		{"GET /metrics", access.Monitor, promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}).ServeHTTP},
+		{"GET /debug/pprof/", access.Debug, pprof.Index},
+		{"GET /debug/pprof/cmdline", access.Debug, pprof.Cmdline},
+		{"GET /debug/pprof/profile", access.Debug, pprof.Profile},
+		{"GET /debug/pprof/symbol", access.Debug, pprof.Symbol},
+		{"POST /debug/pprof/symbol", access.Debug, pprof.Symbol},
+		{"GET /debug/pprof/trace", access.Debug, pprof.Trace},
+	}
+}
+
+// newHandler returns the handler of all routes behind the gate.
+func (a *admin) newHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", a.serveHealth)
-	mux.HandleFunc("GET /ready", a.serveReady)
-	mux.HandleFunc("GET /api/v1/status", a.serveStatus)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
+	for _, r := range a.routes() {
+		mux.Handle(r.pattern, a.guardRoute(r))
+	}
+	return a.shield(mux)
 }
 
 // attachParts makes the built parts known to readiness and registers their metrics.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type config struct {
 	adminPort  int
 	logLevel   slog.Level
 	stopBudget time.Duration
+	entrance   entranceConfig
 }
 
 // defaultStopBudget lets a part drain; all of them together stay below a platform's usual grace of 30 s.
@@ -24,6 +26,7 @@ func (c *config) registerFlags(fs *flag.FlagSet) {
 	fs.IntVar(&c.adminPort, "admin.port", 9090, "port of the admin listener: /health, /ready, /api/v1/status, /metrics, /debug/pprof; 0 takes a free one")
 	logLevel(fs, &c.logLevel, slog.LevelInfo)
 	fs.DurationVar(&c.stopBudget, "stop.budget", defaultStopBudget, "how long each part may take to stop")
+	c.entrance.registerFlags(fs)
 }
 
 func logLevel(fs *flag.FlagSet, level *slog.Level, standard slog.Level) {
@@ -39,5 +42,14 @@ func AdminPort(fs *flag.FlagSet, port int) {
 }
 
 func (c *config) newLogger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.logLevel}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: withoutSecrets}))
+}
+
+// withoutSecrets replaces attributes whose names say that they are secrets, wherever they come from.
+func withoutSecrets(_ []string, a slog.Attr) slog.Attr {
+	switch strings.ToLower(a.Key) {
+	case "authorization", "token", "password", "cookie", "secret":
+		return slog.String(a.Key, "(left out)")
+	}
+	return a
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"telemetry-pipeline/events/access"
 )
 
 // Part is one part of a process. Parts are listed in the direction of the data: they start from the
@@ -37,8 +39,9 @@ type Part struct {
 	Close func() error
 }
 
-// Build makes a process's parts once flags are parsed. When it fails, it has closed everything that it opened.
-type Build func(ctx context.Context, lg *slog.Logger) ([]Part, error)
+// Build makes a process's parts once flags are parsed; their listeners use the entrance. When it fails, it has closed everything
+// that it opened. A UsageError ends the process with code 2.
+type Build func(ctx context.Context, in *Entrance, lg *slog.Logger) ([]Part, error)
 
 // Main runs a process and exits: with 0 after a clean stop, 2 for bad flags, 1 for anything else. The
 // first SIGINT or SIGTERM stops the parts in order, a second one ends the process at once. When the first
@@ -82,7 +85,12 @@ func runProcess(ctx context.Context, p process, flags func(*flag.FlagSet), build
 		return 2
 	}
 	lg := own.newLogger(p.stderr).With("process", p.name)
-	if err := serveParts(ctx, own, lg, build); err != nil {
+	err := serveParts(ctx, own, clusterOf(fs), lg, build)
+	if usage, ok := errors.AsType[*UsageError](err); ok {
+		fmt.Fprintf(p.stderr, "%s: %s\n", p.name, usage.Text)
+		return 2
+	}
+	if err != nil {
 		lg.Error("stopped", "err", err)
 		return 1
 	}
@@ -91,15 +99,23 @@ func runProcess(ctx context.Context, p process, flags func(*flag.FlagSet), build
 
 // serveParts builds the parts and runs them behind the admin listener, which is up before them so that a
 // platform sees a process that is alive and not ready yet.
-func serveParts(ctx context.Context, own config, lg *slog.Logger, build Build) error {
-	adm, err := openAdmin(ctx, own, lg)
+func serveParts(ctx context.Context, own config, cluster string, lg *slog.Logger, build Build) error {
+	in, err := OpenEntrance(own.entrance.access, own.entrance.tls, cluster, lg)
+	if err != nil {
+		return &UsageError{err.Error()}
+	}
+	adm, err := openAdmin(ctx, own, in, lg)
 	if err != nil {
 		return err
 	}
-	parts, err := build(ctx, lg)
+	parts, err := build(ctx, in, lg)
+	if errors.Is(err, access.ErrExposed) {
+		err = &UsageError{err.Error()}
+	}
 	if err != nil {
 		return errors.Join(err, adm.closeListener())
 	}
+	parts = append(parts, in.Part())
 	if err := adm.attachParts(parts); err != nil {
 		return errors.Join(err, closeAll(parts), adm.closeListener())
 	}

@@ -17,6 +17,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/listen"
 )
 
 func environment(vars map[string]string) func(string) (string, bool) {
@@ -118,7 +121,7 @@ func TestAdminListenerServesReadinessAndMetrics(t *testing.T) {
 		}
 		return nil
 	}
-	build := func(context.Context, *slog.Logger) ([]Part, error) { return []Part{part}, nil }
+	build := func(context.Context, *Entrance, *slog.Logger) ([]Part, error) { return []Part{part}, nil }
 	p := process{name: "test", args: []string{"-admin.host=127.0.0.1", "-admin.port=0"}, lookup: environment(nil), stderr: log}
 	code := make(chan int, 1)
 	go func() { code <- runProcess(ctx, p, func(*flag.FlagSet) {}, build, nil) }()
@@ -163,6 +166,16 @@ func eventually(t *testing.T, url string, status int, part string) {
 	t.Fatalf("%s: last answer %q, want %d with %q", url, last, status, part)
 }
 
+// openEntrance returns the entrance of a process in open mode.
+func openEntrance(t *testing.T) *Entrance {
+	t.Helper()
+	in, err := OpenEntrance(access.Config{}, listen.TLSConfig{}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
 func TestTakenAdminPortSaysHowToChangeIt(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -171,7 +184,7 @@ func TestTakenAdminPortSaysHowToChangeIt(t *testing.T) {
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
 	for _, host := range []string{"", "127.0.0.1"} {
-		_, err = openAdmin(t.Context(), config{adminHost: host, adminPort: port}, quiet())
+		_, err = openAdmin(t.Context(), config{adminHost: host, adminPort: port}, openEntrance(t), quiet())
 		if err == nil || !strings.Contains(err.Error(), "ADMIN_PORT") {
 			t.Errorf("host %q: got %v, want an error that names ADMIN_PORT", host, err)
 		}

@@ -27,7 +27,8 @@ func firstFlags() []struct {
 		{"Data", []string{"data-dir", "demo", "archive.url", "archive-days", "retention-days", "hot.window", "upload-dir", "partition.data-dir"}},
 		{"Addresses", []string{"port", "query.host", "http.port", "http.host", "admin.port", "admin.host"}},
 		{"etcd", []string{"etcd.endpoints", "etcd.ca", "etcd.cert", "etcd.key", "etcd.username", "etcd.password", "cluster.id"}},
-		{"Surfaces", []string{"enable-http", "enable-graphql", "enable-websocket", "enable-cors", "query.origins", "socket.origins"}},
+		{"Surfaces", []string{"enable-http", "enable-graphql", "enable-websocket", "enable-cors", "access.origins"}},
+		{"Access", []string{"access.file", "access.open", "oidc.issuer", "oidc.audience", "tls.cert", "tls.key", "tls.client-ca", "trusted-proxies", "access.audit", "access.hosts"}},
 		{"Uploads", []string{"max-upload-size", "max-memory", "ingest.tz", "ingest.age-identity"}},
 		{"Process", []string{"workers", "log.level"}},
 	}

@@ -65,9 +65,9 @@ func (c Config) Enabled() bool { return c.File != "" || c.Issuer.Enabled() || c.
 var ErrExposed = errors.New("other machines would reach it without credentials")
 
 // CheckExposed returns ErrExposed, with the ways out, if the listener of a flag would be open to other machines unasked;
-// loopback reports whether it is reached from this machine only.
-func (c Config) CheckExposed(flagName, host string, loopback bool) error {
-	if loopback || c.Enabled() || c.Open {
+// loopback says that it is reached from this machine only.
+func (g *Guard) CheckExposed(flagName, host string, loopback bool) error {
+	if loopback || g.cfg.Enabled() || g.cfg.Open {
 		return nil
 	}
 	return fmt.Errorf(`flag %s is %q: %w. Choose one of:

@@ -85,7 +85,7 @@ func parseBook(text []byte, cluster string) (*book, error) {
 		}
 		if err == nil {
 			ids[e.ID] = true
-			err = b.add(e, cluster)
+			err = b.addPrincipal(e, cluster)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
@@ -122,8 +122,8 @@ func withoutText(err error) error {
 	return errors.New("a member has a form that is not taken")
 }
 
-// add adds the principal of an entry.
-func (b *book) add(e entry, cluster string) error {
+// addPrincipal adds the principal of an entry.
+func (b *book) addPrincipal(e entry, cluster string) error {
 	p, err := e.principal(cluster)
 	if err != nil {
 		return err

@@ -134,6 +134,9 @@ func (g *Gate) AllowsOrigin(origin string) bool {
 	return !g.cfg.NoCORS && slices.Contains(g.origins, origin)
 }
 
+// HasCORS reports whether pages of some origins of other sites may read answers.
+func (g *Gate) HasCORS() bool { return !g.cfg.NoCORS && len(g.origins) > 0 }
+
 // WantsHSTS reports whether answers over TLS tell browsers to stay with it.
 func (g *Gate) WantsHSTS() bool { return g.cfg.HSTS }
 

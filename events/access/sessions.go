@@ -34,14 +34,14 @@ func (g *Guard) Bind(ctx context.Context, p *Principal) (bound context.Context, 
 	if !p.Expires.IsZero() {
 		s.expiry = time.AfterFunc(time.Until(p.Expires), func() { cancel(ErrExpired) })
 	}
-	g.sessions.add(s)
+	g.sessions.addSession(s)
 	if !g.isValid(p) { // revoked between its login and now
 		cancel(ErrRevoked)
 	}
-	return ctx, func() { g.sessions.remove(s) }
+	return ctx, func() { g.sessions.removeSession(s) }
 }
 
-func (all *sessions) add(s *session) {
+func (all *sessions) addSession(s *session) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if all.open == nil {
@@ -50,7 +50,7 @@ func (all *sessions) add(s *session) {
 	all.open[s] = struct{}{}
 }
 
-func (all *sessions) remove(s *session) {
+func (all *sessions) removeSession(s *session) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	delete(all.open, s)

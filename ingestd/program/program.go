@@ -21,7 +21,7 @@ func Main() {
 	var store eventlog.Config
 	var intake ingest.Config
 	flags := func(fs *flag.FlagSet) { store.Flags(fs); intake.Flags(fs); daemon.AdminPort(fs, 9081) }
-	daemon.Main("ingestd", flags, func(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
+	daemon.Main("ingestd", flags, func(ctx context.Context, _ *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
 		var opened daemon.Opened
 		defer opened.CloseOn(&err)
 		log, err := eventlog.Open(ctx, store, lg)

@@ -28,7 +28,7 @@ func (s *settings) registerFlags(fs *flag.FlagSet) {
 }
 
 // buildParts returns the query server on stored projections, and on an archive if there is one.
-func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
+func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
 	log, err := eventlog.Open(ctx, s.store, lg)
@@ -45,6 +45,7 @@ func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []dae
 	if err != nil {
 		return nil, err
 	}
+	s.serving.Guard, s.serving.TLS = in.Guard, in.TLS
 	served := snapshot.New(reads, s.store, log.Facts(), lg)
 	srv, err := query.New(s.serving, served, log, lg)
 	if err != nil {

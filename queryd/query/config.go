@@ -5,9 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/listen"
 	"telemetry-pipeline/queryd/live"
 	"telemetry-pipeline/queryd/rest"
 	"telemetry-pipeline/queryd/socket"
@@ -18,14 +19,17 @@ type Config struct {
 	Host string // address to bind, as listen.Open takes it; "" means this machine only
 	Port Port   // default 8080
 
-	NoGraphQL   bool   // flag enable-graphql=false
-	NoWebSocket bool   // flag enable-websocket=false
-	NoCORS      bool   // flag enable-cors=false
-	Origins     string // origins that browsers may call from, comma-separated and exact; default "*", any
+	NoGraphQL   bool // flag enable-graphql=false
+	NoWebSocket bool // flag enable-websocket=false
 
 	HistoryCache   int64         // bytes of history that are kept in memory; default 128 MiB
 	GraphQLTimeout time.Duration // of a GraphQL request; default 30s
 	DrainTimeout   time.Duration // for open sockets and requests at a stop; default 7s
+
+	// Guard identifies callers, and TLS encrypts the listener. Nil lets everybody on this machine in, without encryption. They have
+	// no flags here: all listeners of a process share them.
+	Guard *access.Guard
+	TLS   *listen.TLS
 
 	Live   live.Config
 	REST   rest.Config
@@ -33,16 +37,13 @@ type Config struct {
 }
 
 // Flags registers the settings of the server and its surfaces. Their environment variables are PORT for port,
-// ENABLE_CORS for enable-cors and so on.
+// ENABLE_GRAPHQL for enable-graphql and so on.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	d := c.withDefaults()
 	fs.StringVar(&c.Host, "query.host", d.Host, "address that the query server binds; empty means this machine only (127.0.0.1 and ::1); 0.0.0.0 or * means all interfaces")
 	fs.Var(&c.Port, "port", "port of the query server; 0 takes a free one")
 	fs.Var((*enabledFlag)(&c.NoGraphQL), "enable-graphql", "serve GraphQL on /graphql")
 	fs.Var((*enabledFlag)(&c.NoWebSocket), "enable-websocket", "serve the live stream on /ws and GraphQL subscriptions on /graphql")
-	fs.Var((*enabledFlag)(&c.NoCORS), "enable-cors", "let browsers read answers from pages of other origins")
-	fs.StringVar(&c.Origins, "query.origins", d.Origins,
-		"origins that enable-cors lets in, comma-separated and exact such as https://example.org; * is any")
 	fs.Int64Var(&c.HistoryCache, "history.cache", d.HistoryCache,
 		"bytes of history that are kept in memory: three quarters for objects of the archive, the rest for chunks in etcd; 0 takes the default")
 	fs.DurationVar(&c.GraphQLTimeout, "query.graphql-timeout", d.GraphQLTimeout, "longest time a GraphQL request may take")
@@ -54,7 +55,6 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 }
 
 func (c Config) withDefaults() Config {
-	c.Origins = cmp.Or(c.Origins, "*")
 	c.HistoryCache = cmp.Or(c.HistoryCache, 128<<20)
 	c.GraphQLTimeout = cmp.Or(c.GraphQLTimeout, 30*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 7*time.Second)
@@ -70,24 +70,7 @@ func (c Config) validateFlags() error {
 	if c.HistoryCache < 0 {
 		return fmt.Errorf("flag history.cache (%d) must be positive", c.HistoryCache)
 	}
-	for _, origin := range c.allowedOrigins() {
-		if origin != "*" && (!strings.Contains(origin, "://") || strings.HasSuffix(origin, "/")) {
-			return fmt.Errorf("flag query.origins: %q is no origin; write it as https://example.org, without a path, or * for any", origin)
-		}
-	}
 	return nil
-}
-
-// allowedOrigins returns the origins that may read answers; none without CORS.
-func (c Config) allowedOrigins() []string {
-	if c.NoCORS {
-		return nil
-	}
-	origins := strings.Split(c.Origins, ",")
-	for i := range origins {
-		origins[i] = strings.TrimSpace(origins[i])
-	}
-	return origins
 }
 
 // Port is a TCP port to listen on. Zero means the default, 8080.

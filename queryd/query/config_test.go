@@ -3,7 +3,6 @@ package query
 import (
 	"flag"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,18 +12,18 @@ func TestFlags(t *testing.T) {
 	var cfg Config
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	cfg.Flags(fs)
-	for name, want := range map[string]string{"port": "8080", "enable-graphql": "true", "enable-websocket": "true", "enable-cors": "true", "query.origins": "*"} {
+	for name, want := range map[string]string{"port": "8080", "enable-graphql": "true", "enable-websocket": "true"} {
 		if f := fs.Lookup(name); f == nil || f.DefValue != want {
 			t.Errorf("flag %s: %+v, want default %q", name, f, want)
 		}
 	}
-	if err := fs.Parse([]string{"-port=0", "-enable-graphql=false", "-enable-cors", "-query.origins=https://a.example"}); err != nil {
+	if err := fs.Parse([]string{"-port=0", "-enable-graphql=false"}); err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Port != FreePort || !cfg.NoGraphQL || cfg.NoWebSocket || cfg.NoCORS || !slices.Equal(cfg.allowedOrigins(), []string{"https://a.example"}) {
+	if cfg.Port != FreePort || !cfg.NoGraphQL || cfg.NoWebSocket {
 		t.Errorf("parsed %+v", cfg)
 	}
-	for _, bad := range []Config{{Origins: "example.org"}, {Origins: "https://a.example/"}, {DrainTimeout: -1}, {GraphQLTimeout: -1}} {
+	for _, bad := range []Config{{DrainTimeout: -1}, {Host: "0.0.0.0"}, {GraphQLTimeout: -1}} {
 		if _, err := New(bad, empty{}, eventless{}, nil); err == nil {
 			t.Errorf("%+v is taken, want an error", bad)
 		}

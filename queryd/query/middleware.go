@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"slices"
 
 	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/access/fiberguard"
 )
 
 // recoverPanic limits a panic to one request, and keeps its text from the client.
@@ -27,35 +29,17 @@ func (s *Server) checkRequest(c *fiber.Ctx) error {
 	if c.Get(fiber.HeaderContentEncoding) != "" {
 		return fiber.NewError(http.StatusUnsupportedMediaType, "request bodies must not be compressed; leave out Content-Encoding")
 	}
-	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	c.SetUserContext(s.requests)
 	return c.Next()
 }
 
-// allowOrigin lets pages of the configured origins read answers. Credentials are never allowed: there are none.
-func (s *Server) allowOrigin(c *fiber.Ctx) error {
-	origin := c.Get(fiber.HeaderOrigin)
-	if origin == "" || len(s.origins) == 0 {
-		return c.Next()
+// limitCaller bounds the requests of one caller that are under way.
+func (s *Server) limitCaller(c *fiber.Ctx) error {
+	req := fiberguard.RequestOf(c)
+	leave, err := s.gate.Enter(access.CallerKey(access.PrincipalFrom(c.UserContext()), s.gate.Address(req)))
+	if err != nil {
+		return fiberguard.Refuse(c, err)
 	}
-	any := slices.Contains(s.origins, "*")
-	if !any {
-		c.Vary(fiber.HeaderOrigin)
-	}
-	if !any && !slices.Contains(s.origins, origin) {
-		return c.Next()
-	}
-	allowed := origin
-	if any {
-		allowed = "*"
-	}
-	c.Set(fiber.HeaderAccessControlAllowOrigin, allowed)
-	c.Set(fiber.HeaderAccessControlExposeHeaders, fiber.HeaderRetryAfter+", X-As-Of, X-Next-Cursor")
-	if c.Method() != http.MethodOptions || c.Get(fiber.HeaderAccessControlRequestMethod) == "" {
-		return c.Next()
-	}
-	c.Set(fiber.HeaderAccessControlAllowMethods, "GET, HEAD, POST, OPTIONS")
-	c.Set(fiber.HeaderAccessControlAllowHeaders, "Accept, Content-Type")
-	c.Set(fiber.HeaderAccessControlMaxAge, "600")
-	return c.SendStatus(http.StatusNoContent)
+	defer leave()
+	return c.Next()
 }

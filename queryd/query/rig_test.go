@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/cache"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/snapshot"
@@ -92,6 +93,16 @@ func (eventless) UnreadPartitions(context.Context, map[events.Partition]events.R
 	return nil, nil
 }
 
+// newGuard returns a guard without a file.
+func newGuard(t testing.TB, cfg access.Config) *access.Guard {
+	t.Helper()
+	g, err := access.New(cfg, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
 func newServer(t testing.TB, cfg Config) *Server {
 	t.Helper()
 	s, err := New(cfg, empty{}, eventless{}, nil)
@@ -141,6 +152,7 @@ type answer struct {
 func ask(t testing.TB, s *Server, method, target, body string, header ...string) answer {
 	t.Helper()
 	req := httptest.NewRequest(method, target, strings.NewReader(body))
+	req.Host = "localhost"
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}

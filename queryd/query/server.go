@@ -13,6 +13,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/access/fiberguard"
 	"telemetry-pipeline/events/cache"
 	"telemetry-pipeline/events/listen"
 	"telemetry-pipeline/queryd/coding"
@@ -37,7 +39,8 @@ type Server struct {
 	caches  map[string]func() cache.Stats // of history, by name
 
 	app      *fiber.App
-	origins  []string
+	gate     *access.Gate
+	routes   *fiberguard.Router
 	metrics  *metrics
 	started  time.Time
 	ln       atomic.Pointer[net.Listener] // nil until listening
@@ -60,6 +63,10 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	if err := cfg.validateFlags(); err != nil {
 		return nil, fmt.Errorf("setting up the query server: %w", err)
 	}
+	gate, err := openGate(cfg, lg)
+	if err != nil {
+		return nil, err
+	}
 	hub, err := live.New(cfg.Live, store, log, log.Facts(), lg)
 	if err != nil {
 		return nil, err
@@ -70,16 +77,32 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, past: past, graph: engine, origins: cfg.allowedOrigins(), metrics: newMetrics(), started: time.Now(),
+	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, past: past, graph: engine, gate: gate, metrics: newMetrics(), started: time.Now(),
 		caches: map[string]func() cache.Stats{"chunks": store.ChunkCacheStats}}
 	s.api = rest.New(cfg.REST, log.Facts(), hub, past, quarantineReader{store}, lg)
 	s.api.ServeLog(journal.New(log))
+	cfg.Socket.Gate = gate
 	if s.sockets, err = newSockets(cfg, hub, engine, lg); err != nil {
 		return nil, err
 	}
 	s.requests, s.endRequests = context.WithCancelCause(context.Background())
 	s.app = s.newApp()
 	return s, nil
+}
+
+// openGate returns the gate of the listener. One that other machines reach needs a guard that asks who calls.
+func openGate(cfg Config, lg *slog.Logger) (*access.Gate, error) {
+	guard, loopback := cfg.Guard, listen.IsLoopback(cfg.Host)
+	if guard == nil {
+		var err error
+		if guard, err = access.New(access.Config{}, "", lg); err != nil {
+			return nil, err
+		}
+	}
+	if err := guard.CheckExposed("query.host", cfg.Host, loopback); err != nil {
+		return nil, err
+	}
+	return guard.NewGate(loopback), nil
 }
 
 // newSockets returns the WebSocket server. Unless both GraphQL and sockets are enabled, it serves no GraphQL.
@@ -105,19 +128,22 @@ func (s *Server) newApp() *fiber.App {
 	})
 	app.Server().CloseOnShutdown = true
 	app.Server().HeaderReceived = bodyLimit
-	app.Use(s.measureRequest, s.recoverPanic, coding.New().Answer, s.checkRequest, s.allowOrigin)
-	app.Get("/", serveIndex)
-	app.Get("/health", s.serveHealth)
-	app.Get("/ready", s.serveReady)
-	app.Get("/api/v1/status", s.serveStatus)
-	s.api.Routes(app)
+	r := fiberguard.New(app, s.gate)
+	app.Use(s.measureRequest, s.recoverPanic, coding.New().Answer, s.checkRequest, r.Shield)
+	r.Get(access.Public, "/", serveIndex)
+	r.Get(access.Public, "/health", s.serveHealth)
+	r.Get(access.Public, "/ready", s.serveReady)
+	r.Get(access.Read, "/api/v1/status", s.serveStatus)
+	s.api.Routes(r, s.limitCaller)
 	if !s.cfg.NoGraphQL {
-		app.Get("/graphql", s.sockets.GraphQL(), s.serveGraphQL)
-		app.Post("/graphql", s.serveGraphQL)
+		r.Socket(access.Read, "/graphql", s.sockets.GraphQL())
+		r.Get(access.Read, "/graphql", s.limitCaller, s.serveGraphQL)
+		r.Post(access.Read, "/graphql", s.limitCaller, s.serveGraphQL)
 	}
 	if !s.cfg.NoWebSocket {
-		app.Get("/ws", s.sockets.Live())
+		r.Socket(access.Read, "/ws", s.sockets.Live())
 	}
+	s.routes = r
 	return app
 }
 
@@ -128,6 +154,9 @@ func (s *Server) Run(ctx context.Context) error {
 	ln, err := listen.Open(ctx, s.cfg.Host, s.cfg.Port.Number())
 	if err != nil {
 		return s.explainListen(err)
+	}
+	if s.cfg.TLS != nil {
+		ln = s.cfg.TLS.Wrap(ln)
 	}
 	s.ln.Store(&ln)
 	hubCtx, stopHub := context.WithCancel(context.WithoutCancel(ctx))

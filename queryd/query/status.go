@@ -78,7 +78,7 @@ func (s *Server) serveStatus(c *fiber.Ctx) error {
 		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
 		Generation: string(view.Generation()), Position: view.At().String(), Folded: view.Folded().String(), AsOf: now.AsOf,
 		Hosts: view.CountHosts(), GPUs: view.Totals(0).GPUs, Quarantined: s.countQuarantined(),
-		GraphQL: !s.cfg.NoGraphQL, WebSocket: !s.cfg.NoWebSocket, CORS: !s.cfg.NoCORS,
+		GraphQL: !s.cfg.NoGraphQL, WebSocket: !s.cfg.NoWebSocket, CORS: s.gate.HasCORS(),
 	}, 1})
 }
 
@@ -98,7 +98,6 @@ func (s *Server) countQuarantined() *int {
 
 // serveIndex answers GET /.
 func serveIndex(c *fiber.Ctx) error {
-	c.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	c.Type("html", "utf-8")
 	return c.SendString(indexPage)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/history"
 )
 
@@ -62,6 +63,9 @@ func classifyError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
+	if refusal, ok := errors.AsType[*access.Refusal](err); ok {
+		return &Error{Status: refusal.Status, Code: Code(refusal.Code), Text: refusal.Text}
+	}
 	if e, ok := errors.AsType[*fiber.Error](err); ok {
 		return fromFiber(e)
 	}
@@ -110,7 +114,7 @@ func (a *API) Fail(c *fiber.Ctx, err error) error {
 	if e.Status >= http.StatusInternalServerError {
 		a.lg.Error("request failed", "method", c.Method(), "path", c.Path(), "status", e.Status, "code", e.Code, "err", err)
 	}
-	if e.Status == http.StatusServiceUnavailable {
+	if e.Status == http.StatusServiceUnavailable && len(c.Response().Header.Peek(fiber.HeaderRetryAfter)) == 0 {
 		c.Set(fiber.HeaderRetryAfter, "1")
 	}
 	var w writer

@@ -8,6 +8,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 )
@@ -68,24 +69,30 @@ func New(cfg Config, facts events.Facts, view viewer, past historyReader, quaran
 // them.
 func (a *API) EndWaits() { a.endWaits() }
 
-// Routes registers every path of this package.
-func (a *API) Routes(r fiber.Router) {
-	r.Get("/api/v1/gpus", a.serveGPUs)
-	r.Get("/api/v1/gpus/:id", a.serveGPU)
-	r.Get("/api/v1/gpus/:id/telemetry", a.serveGPUTelemetry)
-	r.Get("/api/v1/hosts", a.serveHosts)
-	r.Get("/api/v1/hosts/:hostname", a.serveHost)
-	r.Get("/api/v1/hosts/:hostname/gpus", a.serveHostGPUs)
-	r.Get("/api/v1/telemetry", a.serveTelemetry)
-	r.Get("/api/v1/telemetry/latest", a.serveLatest)
-	r.Get("/api/v1/cluster", a.serveCluster)
-	r.Get("/api/v1/quarantine", a.serveQuarantine)
-	r.Post("/api/v1/quarantine/retry", a.retryQuarantined)
+// router registers routes, each with the right that it needs (fiberguard.Router).
+type router interface {
+	Get(need access.Right, path string, handlers ...fiber.Handler)
+	Post(need access.Right, path string, handlers ...fiber.Handler)
+}
+
+// Routes registers every path of this package. each comes before the handlers of telemetry.
+func (a *API) Routes(r router, each fiber.Handler) {
+	r.Get(access.Read, "/api/v1/gpus", each, a.serveGPUs)
+	r.Get(access.Read, "/api/v1/gpus/:id", each, a.serveGPU)
+	r.Get(access.Read, "/api/v1/gpus/:id/telemetry", each, a.serveGPUTelemetry)
+	r.Get(access.Read, "/api/v1/hosts", each, a.serveHosts)
+	r.Get(access.Read, "/api/v1/hosts/:hostname", each, a.serveHost)
+	r.Get(access.Read, "/api/v1/hosts/:hostname/gpus", each, a.serveHostGPUs)
+	r.Get(access.Read, "/api/v1/telemetry", each, a.serveTelemetry)
+	r.Get(access.Read, "/api/v1/telemetry/latest", each, a.serveLatest)
+	r.Get(access.Read, "/api/v1/cluster", each, a.serveCluster)
+	r.Get(access.Read, "/api/v1/quarantine", each, a.serveQuarantine)
+	r.Post(access.Administer, "/api/v1/quarantine/retry", each, a.retryQuarantined)
 	if a.journal != nil {
-		r.Get("/api/v1/events", a.serveEvents)
+		r.Get(access.Read, "/api/v1/events", each, a.serveEvents)
 	}
-	r.Get("/openapi.json", openapiJSON)
-	r.Get("/openapi.yaml", openapiYAML)
-	r.Get("/docs", docsPage)
-	r.Get("/docs/:file", docsFile)
+	r.Get(access.Public, "/openapi.json", openapiJSON)
+	r.Get(access.Public, "/openapi.yaml", openapiYAML)
+	r.Get(access.Public, "/docs", docsPage)
+	r.Get(access.Public, "/docs/:file", docsFile)
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/access/fiberguard"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 )
@@ -213,7 +215,11 @@ func TestDocsAreServedWhole(t *testing.T) {
 // appOf returns an app that serves an API.
 func appOf(api *API) *fiber.App {
 	app := fiber.New(fiber.Config{Immutable: true, ReadBufferSize: 16 << 10, DisableStartupMessage: true, ErrorHandler: api.Fail})
-	api.Routes(app)
+	guard, err := access.New(access.Config{}, "", nil)
+	if err != nil {
+		panic(err)
+	}
+	api.Routes(fiberguard.New(app, guard.NewGate(false)), (*fiber.Ctx).Next)
 	return app
 }
 

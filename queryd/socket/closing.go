@@ -9,18 +9,18 @@ import (
 // The close codes that the server sends. Clients of graphql-transport-ws give up on 4400 to 4429 except 4403 and
 // 4408, and reconnect after the others; 1011 would be fatal to them, so it is never sent there.
 const (
-	codeTooMany     = 1013 // more connections than allowed
-	codeInvalidText = 1007 // not UTF-8
-	codeCrashed     = 1011 // server error (gpu.live.v1)
-	codeRestart     = 1012
-	codeSlow        = 4008
-	codeBadMessage  = 4400
-	codeNoInit      = 4401 // subscribe before connection_ack
-	codeSubprotocol = 4406
-	codeTimeout     = 4408 // no request in time
-	codeDuplicate   = 4409
-	codeTooOften    = 4429 // a second connection_init, or more messages than allowed
-	codeInternal    = 4500 // server error (graphql-transport-ws)
+	codeTooMany      = 1013 // more connections than allowed
+	codeInvalidText  = 1007 // not UTF-8
+	codeCrashed      = 1011 // server error (gpu.live.v1)
+	codeRestart      = 1012
+	codeSlow         = 4008
+	codeBadMessage   = 4400
+	codeUnauthorized = 4401 // no or bad credentials, and subscribe before connection_ack
+	codeSubprotocol  = 4406
+	codeTimeout      = 4408 // no request in time
+	codeDuplicate    = 4409
+	codeTooOften     = 4429 // a second connection_init, or more messages than allowed
+	codeInternal     = 4500 // server error (graphql-transport-ws)
 )
 
 // closing is the reason why the server closes a connection. It is the cause of the connection's context.

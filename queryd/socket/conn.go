@@ -44,7 +44,7 @@ type conn struct {
 	server   *Server
 	ws       *websocket.Conn
 	protocol string
-	ip       string
+	request  *request
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	tasks    chan func() // for the writer to run
@@ -52,13 +52,16 @@ type conn struct {
 	frame    []byte      // the writer's, for the next frame
 	sent     sentCounters
 
+	caller    context.Context // set once, by the reader or before it starts; nil while the client is not known
+	endCaller func()
+
 	mu     sync.Mutex // guards the read deadline
 	closed bool       // the close frame is sent: only linger remains
 }
 
-func newConn(s *Server, ws *websocket.Conn, protocol, ip string) *conn {
+func newConn(s *Server, ws *websocket.Conn, protocol string, r *request) *conn {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &conn{server: s, ws: ws, protocol: protocol, ip: ip, ctx: ctx, cancel: cancel, tasks: make(chan func()), wake: wait.NewSignal(), sent: s.metrics.sentCounters(protocol)}
+	return &conn{server: s, ws: ws, protocol: protocol, request: r, ctx: ctx, cancel: cancel, tasks: make(chan func()), wake: wait.NewSignal(), sent: s.metrics.sentCounters(protocol)}
 }
 
 // serveConn runs a connection to its end.
@@ -73,6 +76,10 @@ func (s *Server) serveConn(c *conn, r *request, begin func(*conn) session) {
 			defer s.conns.removeConn(c)
 		}
 	}
+	if why == nil && r.principal != nil {
+		why, _ = errors.AsType[*closing](c.setCaller(r.principal))
+	}
+	defer c.releaseCaller()
 	if why == nil {
 		sess = begin(c)
 	} else {

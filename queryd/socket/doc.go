@@ -15,12 +15,16 @@
 //
 // JSON text frames. A client that offers no subprotocol speaks this one on /ws. The client sends
 //
+//	{"op":"auth","token":"…"}
 //	{"op":"sub","id":"a","filter":{"host":["gpu-*"],"gpu":["GPU-…"],"metric":["DCGM_FI_DEV_GPU_UTIL"]},
 //	 "mode":"latest","hz":4,"snapshot":true,"from":"<rev>"}
 //	{"op":"unsub","id":"a"}
 //	{"op":"ping"}
 //
-// and all fields but op and id may be left out. gpu takes the names of a GPU: its id or UUID, "host:index" and
+// and all fields but op and id may be left out. Where tokens are asked for, a client that shows none in the request's
+// Authorization header or by a client certificate sends auth first, and is greeted then; before, every other op closes the
+// connection with 4401. A token is never taken from the URL or a subprotocol. Expired and revoked credentials close the
+// connection with 4401, a missing right with 4403. gpu takes the names of a GPU: its id or UUID, "host:index" and
 // "host:pci-address". A name selects the GPU that has it at the time; when another gets it, the one before comes under
 // del and the new one whole. A UUID that several hosts report selects the GPU of each; their ids are the UUID and
 // "host:uuid". The server sends
@@ -45,5 +49,6 @@
 //
 // # graphql-transport-ws
 //
-// The protocol of that name, with the close codes of its reference implementation; see graphql.go.
+// The protocol of that name, with the close codes of its reference implementation; see graphql.go. The payload of
+// connection_init may hold a token: {"authorization":"Bearer …"} or {"token":"…"}.
 package socket

@@ -2,12 +2,15 @@ package socket
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"telemetry-pipeline/events/access"
 )
 
 // graphqlSession speaks graphql-transport-ws: queries, mutations and subscriptions, each an operation under the
@@ -82,8 +85,25 @@ func (s *graphqlSession) acknowledgeInit(m clientMessage) error {
 	if s.init.Swap(true) {
 		return closeWith(codeTooOften, "Too many initialisation requests")
 	}
+	if !s.conn.isKnown() {
+		if err := s.conn.logIn(tokenOf(m.Payload)); err != nil {
+			return err
+		}
+	}
 	s.postFrame([]byte(`{"type":"connection_ack"}`))
 	return nil
+}
+
+// tokenOf returns the token in the payload of connection_init: {"authorization":"Bearer …"} or {"token":"…"}; "" if there is none.
+func tokenOf(payload json.RawMessage) string {
+	var sent struct {
+		Authorization string `json:"authorization"`
+		Token         string `json:"token"`
+	}
+	if json.Unmarshal(payload, &sent) != nil {
+		return ""
+	}
+	return cmp.Or(access.BearerToken(sent.Authorization), sent.Token)
 }
 
 // answerPing answers a ping with its payload.
@@ -101,8 +121,8 @@ func (s *graphqlSession) answerPing(m clientMessage) error {
 
 // startOperation starts an operation.
 func (s *graphqlSession) startOperation(m clientMessage) error {
-	if !s.init.Load() {
-		return closeWith(codeNoInit, "Unauthorized")
+	if !s.init.Load() || !s.conn.isKnown() {
+		return closeWith(codeUnauthorized, "Unauthorized")
 	}
 	id, err := m.textID()
 	if err != nil {
@@ -117,7 +137,7 @@ func (s *graphqlSession) startOperation(m clientMessage) error {
 	}
 	request.Operation.Query = *request.Query
 
-	ctx, cancel := context.WithCancel(s.conn.ctx)
+	ctx, cancel := context.WithCancel(s.conn.caller)
 	op := &operation{id: id, cancel: cancel}
 	s.mu.Lock()
 	_, taken := s.ops[id]

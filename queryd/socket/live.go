@@ -43,6 +43,7 @@ type liveRequest struct {
 	Hz       float64    `json:"hz"`
 	Snapshot *bool      `json:"snapshot"` // default true
 	From     string     `json:"from"`
+	Token    string     `json:"token"` // of op auth
 }
 
 type liveFilter struct {
@@ -51,12 +52,20 @@ type liveFilter struct {
 	Metric []string       `json:"metric"`
 }
 
-// startSession sends the view's position and the client's limits.
+// startSession greets a client that is known.
 func (s *liveSession) startSession() (time.Duration, *closing) {
+	within := s.conn.server.cfg.SubTimeout
+	late := closeWith(codeTimeout, "no sub within %v", within)
+	if s.conn.isKnown() {
+		s.sayHello()
+	}
+	return within, late
+}
+
+// sayHello sends the view's position and the client's limits.
+func (s *liveSession) sayHello() {
 	c := s.conn
 	c.sendText(helloFrame(c.server.hub.State(), c.server.hub.Heartbeat(), c.server.cfg))
-	within := c.server.cfg.SubTimeout
-	return within, closeWith(codeTimeout, "no sub within %v", within)
 }
 
 func (s *liveSession) isReady() bool { return s.subscribed }
@@ -76,6 +85,12 @@ func (s *liveSession) handleMessage(text []byte) error {
 	if (req.Op == "sub" || req.Op == "unsub") && (req.ID == "" || len(req.ID) > maxID) {
 		return closeWith(codeBadMessage, "Invalid message: id must be text of 1 to %d bytes", maxID)
 	}
+	if req.Op == "auth" {
+		return s.logIn(req.Token)
+	}
+	if !s.conn.isKnown() {
+		return closeWith(codeUnauthorized, `say who you are: send {"op":"auth","token":"…"} first`)
+	}
 	switch req.Op {
 	case "sub":
 		s.conn.runInWriter(func() { s.openStream(req) })
@@ -84,8 +99,20 @@ func (s *liveSession) handleMessage(text []byte) error {
 	case "ping":
 		s.conn.runInWriter(func() { s.conn.sendText([]byte(`{"t":"pong"}`)) })
 	default:
-		return closeWith(codeBadMessage, "Invalid message: op is %.20q; send sub, unsub or ping", req.Op)
+		return closeWith(codeBadMessage, "Invalid message: op is %.20q; send auth, sub, unsub or ping", req.Op)
 	}
+	return nil
+}
+
+// logIn makes the holder of a token the caller, and greets it.
+func (s *liveSession) logIn(token string) error {
+	if s.conn.isKnown() {
+		return closeWith(codeTooOften, "the client is known already; connect again to be another one")
+	}
+	if err := s.conn.logIn(token); err != nil {
+		return err
+	}
+	s.conn.runInWriter(s.sayHello)
 	return nil
 }
 

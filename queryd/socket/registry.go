@@ -10,11 +10,13 @@ type registry struct {
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
 	byIP    map[string]int
+	callers map[string]int   // connections of each principal
+	keys    map[*conn]string // in callers
 	stopped bool
 }
 
 func newRegistry(limit, perIP int) registry {
-	return registry{max: limit, perIP: perIP, idle: make(chan struct{}), conns: map[*conn]struct{}{}, byIP: map[string]int{}}
+	return registry{max: limit, perIP: perIP, idle: make(chan struct{}), conns: map[*conn]struct{}{}, byIP: map[string]int{}, callers: map[string]int{}, keys: map[*conn]string{}}
 }
 
 // refusal is the reason why a connection is refused; "" if it is not.
@@ -49,11 +51,11 @@ func (r *registry) roomLocked(ip string) refusal {
 func (r *registry) addConn(c *conn) refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if why := r.roomLocked(c.ip); why != "" {
+	if why := r.roomLocked(c.request.ip); why != "" {
 		return why
 	}
 	r.conns[c] = struct{}{}
-	r.byIP[c.ip]++
+	r.byIP[c.request.ip]++
 	return ""
 }
 
@@ -61,12 +63,30 @@ func (r *registry) removeConn(c *conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.conns, c)
-	if r.byIP[c.ip]--; r.byIP[c.ip] == 0 {
-		delete(r.byIP, c.ip)
+	if r.byIP[c.request.ip]--; r.byIP[c.request.ip] == 0 {
+		delete(r.byIP, c.request.ip)
+	}
+	if key, known := r.keys[c]; known {
+		delete(r.keys, c)
+		if r.callers[key]--; r.callers[key] == 0 {
+			delete(r.callers, key)
+		}
 	}
 	if r.stopped && len(r.conns) == 0 {
 		close(r.idle)
 	}
+}
+
+// countCaller counts a connection for its principal, and returns false if that has too many.
+func (r *registry) countCaller(c *conn, key string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.callers[key] >= r.perIP {
+		return false
+	}
+	r.callers[key]++
+	r.keys[c] = key
+	return true
 }
 
 func (r *registry) connCount() int {

@@ -16,6 +16,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/access/fiberguard"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live"
 	"telemetry-pipeline/queryd/live/livetest"
@@ -42,13 +44,23 @@ type rig struct {
 	clock  events.Timestamp
 }
 
+// newGate returns the gate of a listener of this machine.
+func newGate(t *testing.T, cfg access.Config) *access.Gate {
+	t.Helper()
+	guard, err := access.New(cfg, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return guard.NewGate(true)
+}
+
 type option func(*socket.Config, *live.Config)
 
 func newRig(t *testing.T, exec executorFunc, options ...option) *rig {
 	t.Helper()
 	facts := livetest.Facts()
 	r := &rig{T: t, src: livetest.New(facts), fleet: livetest.NewFleet(facts), clock: events.TimestampOf(time.Date(2025, 7, 18, 20, 42, 34, 0, time.UTC))}
-	var cfg socket.Config
+	cfg := socket.Config{Gate: newGate(t, access.Config{})}
 	liveCfg := live.Config{Heartbeat: 50 * time.Millisecond}
 	for _, o := range options {
 		o(&cfg, &liveCfg)
@@ -63,16 +75,24 @@ func newRig(t *testing.T, exec executorFunc, options ...option) *rig {
 	if r.server, err = socket.New(cfg, r.hub, exec, nil); err != nil {
 		t.Fatal(err)
 	}
-	r.serve()
+	r.serve(cfg.Gate.(*access.Gate))
 	r.src.Activate(generation)
 	return r
 }
 
 // serve runs the hub and an app until the test ends, and then checks that every connection ends.
-func (r *rig) serve() {
-	app := fiber.New(fiber.Config{Immutable: true, DisableStartupMessage: true})
-	app.Get("/ws", r.server.Live())
-	app.Get("/graphql", r.server.GraphQL(), func(c *fiber.Ctx) error { return c.SendString("over HTTP") })
+func (r *rig) serve(gate *access.Gate) {
+	app := fiber.New(fiber.Config{Immutable: true, DisableStartupMessage: true, ErrorHandler: func(c *fiber.Ctx, err error) error {
+		if refusal, ok := errors.AsType[*access.Refusal](err); ok {
+			return c.Status(refusal.Status).SendString(refusal.Text)
+		}
+		return fiber.DefaultErrorHandler(c, err)
+	}})
+	routes := fiberguard.New(app, gate)
+	app.Use(routes.Shield)
+	routes.Socket(access.Read, "/ws", r.server.Live())
+	routes.Socket(access.Read, "/graphql", r.server.GraphQL())
+	routes.Get(access.Read, "/graphql", func(c *fiber.Ctx) error { return c.SendString("over HTTP") })
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		r.Fatal(err)

@@ -39,7 +39,6 @@ type Operation struct {
 // Server serves WebSockets. Safe for concurrent use.
 type Server struct {
 	cfg     Config
-	origins []string
 	hub     hub
 	exec    executor
 	lg      *slog.Logger
@@ -58,7 +57,7 @@ func New(cfg Config, hub hub, exec executor, lg *slog.Logger) (*Server, error) {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	return &Server{
-		cfg: cfg, origins: cfg.allowedOrigins(), hub: hub, exec: exec, lg: lg,
+		cfg: cfg, hub: hub, exec: exec, lg: lg,
 		metrics: newMetrics(), conns: newRegistry(cfg.Connections, cfg.PerIP),
 	}, nil
 }

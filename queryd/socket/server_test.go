@@ -15,6 +15,7 @@ import (
 	"github.com/fasthttp/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/live"
 	"telemetry-pipeline/queryd/socket"
 )
@@ -42,7 +43,9 @@ func TestNoUpgrade(t *testing.T) {
 }
 
 func TestOrigins(t *testing.T) {
-	r := newRig(t, nil, func(c *socket.Config, _ *live.Config) { c.Origins = "https://ops.example.org, http://other.example" })
+	r := newRig(t, nil, func(c *socket.Config, _ *live.Config) {
+		c.Gate = newGate(t, access.Config{Origins: "https://ops.example.org, http://other.example"})
+	})
 	for origin, want := range map[string]int{
 		"":                           101,
 		"http://" + r.addr:           101,
@@ -223,7 +226,8 @@ func gather(t *testing.T, reg *prometheus.Registry) string {
 }
 
 func TestBadConfig(t *testing.T) {
-	for _, cfg := range []socket.Config{{Connections: -1}, {Ping: -time.Second}, {Origins: "example.org"}, {Origins: "https://example.org/"}} {
+	gate := newGate(t, access.Config{})
+	for _, cfg := range []socket.Config{{}, {Gate: gate, Connections: -1}, {Gate: gate, Ping: -time.Second}} {
 		if _, err := socket.New(cfg, nil, nil, nil); err == nil {
 			t.Errorf("New took %+v", cfg)
 		}

@@ -1,13 +1,15 @@
 package socket
 
 import (
-	"net/url"
-	"slices"
+	"net/netip"
 	"strings"
 	"sync"
 
 	"github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/access/fiberguard"
 )
 
 const (
@@ -20,13 +22,16 @@ const (
 // request is the part of a request that must outlive the upgrade. Its strings are copies: the request's memory is
 // reused.
 type request struct {
-	ip      string
-	offered []string // subprotocols that the client speaks
+	ip        string
+	address   netip.Addr // the same
+	offered   []string   // subprotocols that the client speaks
+	access    *access.Request
+	principal *access.Principal // nil: the client has to send a token
 }
 
 func isUpgrade(c *fiber.Ctx) bool { return websocket.IsWebSocketUpgrade(c) }
 
-// upgradeHandler returns the handler that upgrades to one subprotocol. Origins and limits are checked before, with
+// upgradeHandler returns the handler that upgrades to one subprotocol. Limits are checked before, with
 // messages for a person: the library answers every refusal with 426.
 func (s *Server) upgradeHandler(protocol string, begin func(*conn) session) fiber.Handler {
 	accept := websocket.New(func(c *websocket.Conn) {
@@ -35,7 +40,7 @@ func (s *Server) upgradeHandler(protocol string, begin func(*conn) session) fibe
 			return
 		}
 		// From here on nothing touches c: the library reuses it for another client when this function returns.
-		s.serveConn(newConn(s, c.Conn, protocol, r.ip), r, begin)
+		s.serveConn(newConn(s, c.Conn, protocol, r), r, begin)
 	}, websocket.Config{
 		Subprotocols:    []string{protocol},
 		ReadBufferSize:  1 << 10,
@@ -48,11 +53,7 @@ func (s *Server) upgradeHandler(protocol string, begin func(*conn) session) fibe
 		},
 	})
 	return func(c *fiber.Ctx) error {
-		if origin := c.Get(fiber.HeaderOrigin); !originAllowed(origin, c.Get(fiber.HeaderHost), s.origins) {
-			s.metrics.refused.WithLabelValues("origin").Inc()
-			return fiber.NewError(fiber.StatusForbidden, "origin "+strings.Clone(origin)+" may not open WebSockets here; add it to flag socket.origins")
-		}
-		r := &request{ip: strings.Clone(c.IP()), offered: parseSubprotocols(c.Get("Sec-WebSocket-Protocol"))}
+		r := s.requestOf(c)
 		if why := s.conns.checkRoom(r.ip); why != "" {
 			s.metrics.refused.WithLabelValues(string(why)).Inc()
 			return refuseUpgrade(c, why)
@@ -75,14 +76,12 @@ func refuseUpgrade(c *fiber.Ctx, why refusal) error {
 	}
 }
 
-// originAllowed reports whether a page of an origin may connect: any client that is no browser, pages of this host,
-// and listed ones.
-func originAllowed(origin, host string, list []string) bool {
-	if origin == "" || slices.Contains(list, "*") || slices.Contains(list, origin) {
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && strings.EqualFold(u.Host, host)
+// requestOf returns the request of an upgrade.
+func (s *Server) requestOf(c *fiber.Ctx) *request {
+	r := &request{offered: parseSubprotocols(c.Get("Sec-WebSocket-Protocol")), access: fiberguard.RequestOf(c), principal: access.PrincipalFrom(c.UserContext())}
+	r.address = s.cfg.Gate.Address(r.access)
+	r.ip = r.address.String()
+	return r
 }
 
 // parseSubprotocols returns copies of the names in a Sec-WebSocket-Protocol header.

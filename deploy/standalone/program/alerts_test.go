@@ -26,7 +26,7 @@ func metricNames(t *testing.T) map[string]bool {
 		dataDir: t.TempDir(), store: eventlog.Config{},
 		intake: ingest.Config{Host: "127.0.0.1", Port: ingest.FreePort}, serving: query.Config{Host: "127.0.0.1", Port: query.FreePort},
 	}
-	parts, err := s.buildParts(t.Context(), slog.New(slog.DiscardHandler))
+	parts, err := s.buildParts(t.Context(), openEntrance(t), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func TestStandaloneWithoutUploadsAnswersQueries(t *testing.T) {
 
 func TestADemoWithoutUploadsIsRefused(t *testing.T) {
 	s := settings{demo: true, intake: ingest.Config{Off: true}}
-	if _, err := s.buildParts(t.Context(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "ENABLE_HTTP") {
+	if _, err := s.buildParts(t.Context(), openEntrance(t), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "ENABLE_HTTP") {
 		t.Errorf("building: %v, want the setting's name", err)
 	}
 }

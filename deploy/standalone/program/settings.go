@@ -56,7 +56,7 @@ func (s *settings) flags(fs *flag.FlagSet) {
 
 // buildParts opens the embedded etcd and makes the parts of the three daemons on it, as their own mains do.
 // It closes everything that it opened before a failure.
-func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []daemon.Part, err error) {
+func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
 	if s.demo && s.intake.Off {
@@ -104,6 +104,7 @@ func (s *settings) buildParts(ctx context.Context, lg *slog.Logger) (parts []dae
 	opened.Add("collect", folding.Close)
 	s.intake.Spool.Dir = cmp.Or(s.intake.Spool.Dir, filepath.Join(dir, "uploads"))
 	s.intake.States = uploads.New(reads, s.store, lg.With("part", "ingest"))
+	s.serving.Guard, s.serving.TLS = in.Guard, in.TLS
 	serving, err := query.New(s.serving, served, log, lg.With("part", "query"))
 	if err != nil {
 		return nil, err

@@ -16,7 +16,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/deploy/daemon"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/events/listen"
 	"telemetry-pipeline/ingestd/ingest"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/projections/projectionstest"
@@ -30,6 +32,16 @@ type stack struct {
 	settings         *settings
 	uploads, queries string // base URLs
 	stop             func()
+}
+
+// openEntrance returns the entrance of a process in open mode.
+func openEntrance(t *testing.T) *daemon.Entrance {
+	t.Helper()
+	in, err := daemon.OpenEntrance(access.Config{}, listen.TLSConfig{}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
 }
 
 // startStack starts standalone on dir and free loopback ports, with the given settings, and stops it with the test or before.
@@ -48,7 +60,7 @@ func startStack(t *testing.T, dir string, set ...func(*settings)) *stack {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	lg := slog.New(slog.NewJSONHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	parts, err := s.settings.buildParts(ctx, lg)
+	parts, err := s.settings.buildParts(ctx, openEntrance(t), lg)
 	if err != nil {
 		cancel()
 		t.Fatalf("building: %v", err)

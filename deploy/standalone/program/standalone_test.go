@@ -291,7 +291,7 @@ func TestADataDirectoryInUseIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	startStack(t, dir)
-	_, err := (&settings{dataDir: dir}).buildParts(t.Context(), nil)
+	_, err := (&settings{dataDir: dir}).buildParts(t.Context(), openEntrance(t), nil)
 	if err == nil || !strings.Contains(err.Error(), "DATA_DIR") || !strings.Contains(err.Error(), dir) {
 		t.Errorf("got %v, want an error that names the directory and how to choose another", err)
 	}

@@ -32,29 +32,29 @@ func New(app fiber.Router, gate *access.Gate) *Router {
 
 // Get registers a route for GET and HEAD.
 func (r *Router) Get(need access.Right, path string, handlers ...fiber.Handler) {
-	r.add(need, http.MethodGet, path, r.admit(need), handlers)
+	r.addRoute(need, http.MethodGet, path, r.admit(need), handlers)
 }
 
 // Post registers a route for POST.
 func (r *Router) Post(need access.Right, path string, handlers ...fiber.Handler) {
-	r.add(need, http.MethodPost, path, r.admit(need), handlers)
+	r.addRoute(need, http.MethodPost, path, r.admit(need), handlers)
 }
 
 // Put registers a route for PUT.
 func (r *Router) Put(need access.Right, path string, handlers ...fiber.Handler) {
-	r.add(need, http.MethodPut, path, r.admit(need), handlers)
+	r.addRoute(need, http.MethodPut, path, r.admit(need), handlers)
 }
 
 // Delete registers a route for DELETE.
 func (r *Router) Delete(need access.Right, path string, handlers ...fiber.Handler) {
-	r.add(need, http.MethodDelete, path, r.admit(need), handlers)
+	r.addRoute(need, http.MethodDelete, path, r.admit(need), handlers)
 }
 
 // Socket registers a route for GET whose handler opens WebSockets. Callers without credentials are let through to it without a
 // principal: the handler must ask them for a token, and for the right, before anything else.
 func (r *Router) Socket(need access.Right, path string, handler fiber.Handler) {
 	admit := r.admit(need)
-	r.add(need, http.MethodGet, path, func(c *fiber.Ctx) error {
+	r.addRoute(need, http.MethodGet, path, func(c *fiber.Ctx) error {
 		if !isUpgrade(c) || RequestOf(c).HasCredentials() || r.gate.IsOpen() {
 			return admit(c)
 		}
@@ -62,7 +62,7 @@ func (r *Router) Socket(need access.Right, path string, handler fiber.Handler) {
 	}, []fiber.Handler{handler})
 }
 
-func (r *Router) add(need access.Right, method, path string, admit fiber.Handler, handlers []fiber.Handler) {
+func (r *Router) addRoute(need access.Right, method, path string, admit fiber.Handler, handlers []fiber.Handler) {
 	r.rights[method+" "+path] = need
 	r.app.Add(method, path, append([]fiber.Handler{admit}, handlers...)...)
 	if method == http.MethodGet {

@@ -21,7 +21,7 @@ type Config struct {
 	URL        string // of the issuer, as it is in the claim iss
 	Audience   string // which the claim aud of tokens must name
 	Algorithms string // accepted signatures, separated by commas; default RS256,ES256,EdDSA
-	CA         string // file with the certificates that the issuer's TLS is checked by; default: those of the system
+	CA         string // file with the certificates that the issuer's TLS is checked by; default: the ones of the system
 	RolesClaim string // claim with the roles; default telemetry_roles
 	ScopeClaim string // claim with the scope; default telemetry_scope
 }
@@ -32,7 +32,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.URL, "oidc.issuer", c.URL, "URL of an OpenID Connect issuer whose tokens are accepted; empty accepts none")
 	fs.StringVar(&c.Audience, "oidc.audience", c.Audience, "audience that the tokens of the issuer must name; needed with oidc.issuer")
 	fs.StringVar(&c.Algorithms, "oidc.algorithms", d.Algorithms, "signatures that are accepted, of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 and EdDSA")
-	fs.StringVar(&c.CA, "oidc.ca", c.CA, "file with the certificates that sign the issuer's own; empty takes those of the system")
+	fs.StringVar(&c.CA, "oidc.ca", c.CA, "file with the certificates that sign the issuer's own; empty takes the ones of the system")
 	fs.StringVar(&c.RolesClaim, "oidc.roles-claim", d.RolesClaim, "claim that lists the roles of tokens whose subject is not in access.file")
 	fs.StringVar(&c.ScopeClaim, "oidc.scope-claim", d.ScopeClaim, "claim that has the scope of such tokens")
 }

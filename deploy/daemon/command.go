@@ -20,6 +20,7 @@ type Command struct {
 	Flags   func(*flag.FlagSet) // nil: it has none; each falls back to its environment variable
 	Prefix  string              // of the names of these variables, where a plain HOST or COLUMNS belongs to another program
 	Shared  func(*flag.FlagSet) // flags that it has in common with the daemon; their variables have no Prefix
+	Secrets []Secret            // settings that only the environment has
 
 	Needs  Needs // credentials of the command; the zero Needs is refused
 	Chatty bool  // logs from level INFO on are shown by default, else from WARN on
@@ -50,6 +51,14 @@ func (n Needs) String() string {
 		return "Needs an etcd user that may do this if etcd asks who calls: -etcd.cert and -etcd.key. collectd access makes such users."
 	}
 	return "Needs are not named."
+}
+
+// Secret is a setting without a flag, since other users of a machine can read command lines. It has the same variable for
+// every command.
+type Secret struct {
+	Variable string
+	Usage    string
+	Value    *string // set before Run; unchanged if the variable is unset or empty
 }
 
 // Terminal is where a command reads and writes. Results go to Out, everything else to Log.
@@ -101,6 +110,7 @@ func runCommand(ctx context.Context, p process, c Command) int {
 	if c.Shared != nil {
 		c.Shared(fs)
 	}
+	c.readSecrets(p.lookup)
 	args, err := parseCommand(fs, p, c)
 	if errors.Is(err, errDocumented) {
 		return 0
@@ -112,6 +122,14 @@ func runCommand(ctx context.Context, p process, c Command) int {
 		err = &UsageError{err.Error()}
 	}
 	return exitCode(p, c, err)
+}
+
+func (c *Command) readSecrets(lookup func(string) (string, bool)) {
+	for _, s := range c.Secrets {
+		if text, _ := lookup(s.Variable); text != "" {
+			*s.Value = text
+		}
+	}
 }
 
 func exitCode(p process, c Command, err error) int {
@@ -158,4 +176,7 @@ func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err er
 func commandUsage(fs *flag.FlagSet, w io.Writer, c Command) {
 	fmt.Fprintf(w, "%s [flags] %s\n%s\n%s\n\n", fs.Name(), c.Args, c.Summary, c.Needs)
 	printUsage(fs.Name(), []flagGroup{{flags: allFlags(fs)}}, c.variableNames(), w)
+	for _, s := range c.Secrets {
+		fmt.Fprintf(w, "  %s (environment variable without a flag)\n        %s\n", s.Variable, s.Usage)
+	}
 }

@@ -50,6 +50,40 @@ func TestCommandTakesFlagsAnywhere(t *testing.T) {
 	}
 }
 
+func TestSecretsComeFromTheEnvironmentOnly(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"set":         {map[string]string{"TOKEN": "s3cret", "SEND_TOKEN": "other"}, "s3cret"},
+		"empty":       {map[string]string{"TOKEN": ""}, "kept"},
+		"not set":     {nil, "kept"},
+		"with prefix": {map[string]string{"SEND_TOKEN": "other"}, "kept"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			token := "kept"
+			send := Command{
+				Name: "send", Prefix: "SEND_", Secrets: []Secret{{Variable: "TOKEN", Usage: "proves who sends", Value: &token}},
+				Run: func(context.Context, Terminal, []string) error { return nil },
+			}
+			run := func(args ...string) (code int, text string) {
+				var out bytes.Buffer
+				p := process{name: "p", args: append([]string{"send"}, args...), stdout: &out, stderr: &out, lookup: environment(tt.env)}
+				return runProcess(t.Context(), p, func(*flag.FlagSet) {}, nil, []Command{send}), out.String()
+			}
+			if code, text := run(); code != 0 || token != tt.want {
+				t.Errorf("exit code %d, token %q, want %q: %s", code, token, tt.want, text)
+			}
+			if code, text := run("-help"); code != 0 || !strings.Contains(text, "TOKEN (") || !strings.Contains(text, "proves who sends") || strings.Contains(text, "s3cret") {
+				t.Errorf("exit code %d, help:\n%s", code, text)
+			}
+			if code, _ := run("-token=x"); code != 2 {
+				t.Errorf("a token on the command line: exit code %d, want 2", code)
+			}
+		})
+	}
+}
+
 func TestCommandExitCodes(t *testing.T) {
 	tests := []struct {
 		name string

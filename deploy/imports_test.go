@@ -24,7 +24,8 @@ const module = "telemetry-pipeline/"
 // run as them.
 //
 // Listeners and their certificates are one package of events, since the servers of all three daemons and the admin listener of
-// every process need them, and none of these may import another.
+// every process need them, and none of these may import another. The clients of two daemons share events/caller for the same
+// reason; it asks events/listen which hosts are loopback, so that both ends mean the same by it.
 //
 //	package: the packages that it may import
 const arrows = `
@@ -35,6 +36,7 @@ events/cache:
 events/listen:        events/wait
 events/listen/listentest:
 events/build:
+events/caller:         events/listen
 
 events/etcd:          events/wait
 events/eventlog:      events events/etcd
@@ -77,11 +79,11 @@ ingestd/pipeline:     events events/eventlog events/wait projections ingestd/ans
 ingestd/pipeline/pipelinetest: events events/eventlog events/eventstest projections projections/snapshot
 ingestd/jobs:         events/wait ingestd/answer ingestd/intake ingestd/pipeline ingestd/spool ingestd/uploads
 ingestd/unpack:
-ingestd/upload:       events/wait
+ingestd/upload:       events/wait events/caller
 ingestd/watch:        ingestd/upload ingestd/rows
 ingestd:              ingestd/program
 
-ingestd/program:      deploy/daemon projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads events/eventlog
+ingestd/program:      deploy/daemon events/caller projections/snapshot ingestd/ingest ingestd/upload ingestd/watch ingestd/uploads events/eventlog
 
 collectd/partition:   events events/eventlog events/etcd events/wait
 collectd/retain:      events events/eventlog events/archive events/archive/manifest events/wait projections projections/snapshot
@@ -110,8 +112,8 @@ queryd/socket:        events events/wait projections queryd/live events/access e
 queryd/query:          events events/build events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket events/listen events/access events/access/fiberguard
 queryd:               queryd/program
 
-queryd/program:       deploy/daemon events/access events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe
-queryd/subscribe:     events/wait
+queryd/program:        deploy/daemon events/access events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe events/caller
+queryd/subscribe:      events/wait events/caller
 
 deploy/daemon:         events/build events/listen events/access
 deploy/chaos:         events events/eventlog events/wait projections projections/snapshot
@@ -163,7 +165,7 @@ var edges = []struct {
 // pure are the packages that must work without a store: among all packages that they import, directly or not, is no etcd
 // client and no gRPC.
 var pure = []string{
-	"events", "events/metric", "events/wait", "events/follow", "events/filter", "events/listen", "projections",
+	"events", "events/metric", "events/wait", "events/follow", "events/filter", "events/listen", "events/caller", "projections",
 	"ingestd/rows", "ingestd/dialect", "ingestd/dcgmlong", "ingestd/dcgmdmon", "ingestd/fleetint", "ingestd/grafana", "ingestd/scrape",
 	"ingestd/smiapps", "ingestd/smidmon", "ingestd/smiquery", "ingestd/wide", "ingestd/unpack", "ingestd/spool", "ingestd/upload", "ingestd/watch",
 	"ingestd/answer", "ingestd/bounds", "ingestd/intake",

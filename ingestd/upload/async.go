@@ -83,7 +83,6 @@ func (c *Client) fetchState(ctx context.Context, id string) (*asyncState, error)
 	if err != nil {
 		return nil, err
 	}
-	c.setToken(req)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, explainDial(err)

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"time"
 
+	"telemetry-pipeline/events/caller"
 	"telemetry-pipeline/events/wait"
 )
 
@@ -44,7 +45,11 @@ func New(cfg Config) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ExpectContinueTimeout = time.Second // so that a refusal arrives before the file is sent
 	transport.MaxIdleConnsPerHost = cfg.Parallel
-	return &Client{cfg: cfg, server: server, http: &http.Client{Transport: transport}, sleep: wait.Sleep}, nil
+	identity, err := caller.New(cfg.Caller, server)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{cfg: cfg, server: server, http: identity.HTTPClient(transport), sleep: wait.Sleep}, nil
 }
 
 // Attempt describes a failed attempt that will be repeated.
@@ -70,7 +75,7 @@ func (c *Client) Send(ctx context.Context, f Source, sent func(int64), retry fun
 	began := time.Now()
 	for pause := (wait.Backoff{Least: firstPause, Most: longestPause}); ; {
 		answer, err := c.sendOnce(ctx, f, sent)
-		if _, local := errors.AsType[*localError](err); local || ctx.Err() != nil {
+		if isFinal(err) || ctx.Err() != nil {
 			return nil, err
 		}
 		if err == nil && answer.isFinal() {
@@ -106,6 +111,13 @@ type localError struct{ err error }
 func (e *localError) Error() string { return e.err.Error() }
 
 func (e *localError) Unwrap() error { return e.err }
+
+// isFinal reports whether another attempt would meet the same error.
+func isFinal(err error) bool {
+	_, local := errors.AsType[*localError](err)
+	_, away := errors.AsType[*caller.RedirectError](err)
+	return local || away
+}
 
 // sendOnce makes one attempt to send a file.
 func (c *Client) sendOnce(ctx context.Context, f Source, sent func(int64)) (*Answer, error) {
@@ -162,14 +174,7 @@ func (c *Client) newRequest(ctx context.Context, f Source, file io.Reader) (*htt
 	req.ContentLength = int64(len(head)) + f.Size + int64(frame.Len())
 	req.Header.Set("Content-Type", form.FormDataContentType())
 	req.Header.Set("Expect", "100-continue")
-	c.setToken(req)
 	return req, nil
-}
-
-func (c *Client) setToken(req *http.Request) {
-	if c.cfg.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.cfg.Token)
-	}
 }
 
 // explainDial adds advice to a failed connection.

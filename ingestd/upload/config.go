@@ -8,14 +8,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"telemetry-pipeline/events/caller"
 )
 
 // Config has the server's address and the parameters that describe the files. The zero value of each field means its
 // default.
 type Config struct {
-	URL   string // of the upload server; default http://localhost:8081
-	Token string // bearer token; "": none
+	URL    string        // of the upload server; default http://localhost:8081
+	Caller caller.Config // who sends, and which servers are trusted
 
 	RetryFor time.Duration // how long a file is retried; default 5m; negative: one attempt
 	Parallel int           // files sent at a time; default 2
@@ -34,7 +35,7 @@ const (
 // Flags registers the flags of every kind of upload.
 func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.URL, "url", defaultURL, "address of the upload server")
-	fs.StringVar(&c.Token, "token", "", "bearer token to send")
+	c.Caller.Flags(fs)
 	fs.DurationVar(&c.RetryFor, "retry-for", defaultRetryFor, "how long a file is retried while the server cannot accept it; negative means one attempt")
 	fs.StringVar(&c.Dialect, "dialect", "", "dialect of the files; detected from their content by default")
 	fs.StringVar(&c.Host, "host", "", "host of readings without one")
@@ -78,9 +79,6 @@ func (c Config) serverURL() (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("flag url: %q is not a server address; use one such as %s", c.URL, defaultURL)
-	}
-	if strings.ContainsFunc(c.Token, unicode.IsControl) {
-		return nil, errors.New("flag token: it contains a line break or another control character; pass the token alone")
 	}
 	u.Path = strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), uploadPath)
 	if c.Parallel < 1 {

@@ -3,14 +3,18 @@ package upload
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"telemetry-pipeline/events/caller"
 )
 
 // TestUploadOfAPipeSendsWhatComesThroughIt covers upload <(zcat a.csv.gz): a pipe reports no size and was once sent
@@ -84,15 +88,33 @@ func leftNothing(t *testing.T) {
 	}
 }
 
-// TestATokenWithALineEndIsRefusedAtOnce covers secrets that end with a line break: no request can carry them, so
-// retries are useless.
-func TestATokenWithALineEndIsRefusedAtOnce(t *testing.T) {
-	for _, token := range []string{"secret\n", "sec\r\nret", "\x00"} {
-		if _, err := New(Config{Token: token}); err == nil || !strings.Contains(err.Error(), "flag token") {
+// TestATokenOfTwoLinesIsRefusedAtOnce covers secrets with a line break inside: no request can carry them, so retries are
+// useless.
+func TestATokenOfTwoLinesIsRefusedAtOnce(t *testing.T) {
+	for _, token := range []string{"sec\r\nret", "\x00"} {
+		if _, err := New(Config{Caller: caller.Config{Token: token}}); err == nil || !strings.Contains(err.Error(), caller.TokenVariable) {
 			t.Errorf("%q: got %v, want that the token is at fault", token, err)
 		}
 	}
-	if _, err := New(Config{Token: "se.cr-et=="}); err != nil {
-		t.Error(err)
+	for _, token := range []string{"se.cr-et==", "secret\n"} {
+		if _, err := New(Config{Caller: caller.Config{Token: token}}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestARedirectAwayIsNotRetried(t *testing.T) {
+	s := startServer(t, func(w http.ResponseWriter) {
+		w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
+		w.WriteHeader(http.StatusFound)
+	})
+	c, err := New(Config{URL: s.url, Caller: caller.Config{Token: "secret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.sleep = func(context.Context, time.Duration) bool { t.Error("it is tried again"); return false }
+	answer, err := c.Send(t.Context(), Source{Name: "a", Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }}, nil, nil)
+	if _, away := errors.AsType[*caller.RedirectError](err); !away || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v, %v, want a redirect that is refused", answer, err)
 	}
 }

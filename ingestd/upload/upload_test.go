@@ -18,6 +18,8 @@ import (
 
 	"github.com/cheggaaa/pb/v3"
 	"github.com/google/go-cmp/cmp"
+
+	"telemetry-pipeline/events/caller"
 )
 
 // server answers uploads with its answers in order, repeating the last one, and records the uploads.
@@ -87,7 +89,7 @@ func TestUploadSendsFilesAndPrintsResults(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, dir, "a.csv", "a\n1\n")
 	writeFile(t, dir, "b.csv", "b\n2\n")
-	c := Command{Config: Config{URL: s.url, Token: "secret", Host: "n1", Strict: true, Parallel: 1}}
+	c := Command{Config: Config{URL: s.url, Caller: caller.Config{Token: "secret"}, Host: "n1", Strict: true, Parallel: 1}}
 	var out, errs bytes.Buffer
 	code, err := c.Run(t.Context(), strings.NewReader("c\n3\n"), &out, &errs, []string{filepath.Join(dir, "*.csv"), "-"})
 	if err != nil || code != 0 {

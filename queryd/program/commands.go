@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"telemetry-pipeline/deploy/daemon"
+	"telemetry-pipeline/events/caller"
 	"telemetry-pipeline/queryd/subscribe"
 )
 
@@ -18,6 +19,7 @@ func subscribeCommand() daemon.Command {
 		Name: "subscribe", Needs: daemon.NeedsToken, Args: "OPERATION",
 		Summary: "executes a GraphQL subscription on a query server and writes each result as a line of JSON, until Ctrl-C",
 		Flags:   c.Flags, Prefix: "SUBSCRIBE_",
+		Secrets: []daemon.Secret{{Variable: caller.TokenVariable, Usage: caller.TokenUsage, Value: &c.Caller.Token}},
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
 			if len(args) != 1 {
 				return &daemon.UsageError{Text: "write the operation as one argument, such as 'subscription { gpuMetrics { gpus { id gpuUtilization } } }'"}

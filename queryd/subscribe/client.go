@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"time"
 
+	"telemetry-pipeline/events/caller"
 	"telemetry-pipeline/events/wait"
 )
 
 // Client runs a subscription at one server.
 type Client struct {
 	endpoint  string
+	caller    *caller.Caller
 	variables json.RawMessage
 	retryFor  time.Duration
 	backoff   wait.Backoff
@@ -27,6 +29,10 @@ func New(cfg Config, lg *slog.Logger) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	identity, err := caller.New(cfg.Caller, endpoint)
+	if err != nil {
+		return nil, err
+	}
 	variables, err := cfg.parseVariables()
 	if err != nil {
 		return nil, err
@@ -35,7 +41,7 @@ func New(cfg Config, lg *slog.Logger) (*Client, error) {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	return &Client{
-		endpoint: endpoint, variables: variables, retryFor: cfg.RetryFor, lg: lg,
+		endpoint: endpoint.String(), caller: identity, variables: variables, retryFor: cfg.RetryFor, lg: lg,
 		backoff: wait.Backoff{Least: time.Second, Most: 15 * time.Second},
 	}, nil
 }
@@ -70,14 +76,18 @@ func (c *Client) Run(ctx context.Context, document string, out io.Writer) error 
 
 // runOnce executes the operation on one connection and returns the number of results written.
 func (c *Client) runOnce(ctx context.Context, document string, out io.Writer) (results int, err error) {
-	conn, err := dialServer(ctx, c.endpoint)
+	conn, err := dialServer(ctx, c.endpoint, c.caller.TLSConfig())
 	if err != nil {
 		return 0, err
 	}
 	defer conn.closeConn()
 	stop := context.AfterFunc(ctx, conn.closeConn) // ends a read
 	defer stop()
-	if err := conn.startOperation(document, c.variables); err != nil {
+	token, err := c.caller.Token()
+	if err != nil {
+		return 0, err
+	}
+	if err := conn.startOperation(token, document, c.variables); err != nil {
 		return 0, err
 	}
 	for {

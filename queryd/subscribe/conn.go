@@ -3,6 +3,7 @@ package subscribe
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,10 +34,10 @@ type message struct {
 }
 
 // dialServer connects to the server.
-func dialServer(ctx context.Context, endpoint string) (*conn, error) {
+func dialServer(ctx context.Context, endpoint string, secure *tls.Config) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, Subprotocols: []string{subprotocol}}
+	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment, Subprotocols: []string{subprotocol}, TLSClientConfig: secure}
 	ws, resp, err := dialer.DialContext(ctx, endpoint, nil)
 	if err != nil {
 		return nil, explainDial(endpoint, resp, err)
@@ -61,9 +62,17 @@ func dialServer(ctx context.Context, endpoint string) (*conn, error) {
 // reports.
 func (c *conn) extendDeadline() { _ = c.ws.SetReadDeadline(time.Now().Add(silence)) }
 
-// startOperation sends the operation once the server has acknowledged the connection.
-func (c *conn) startOperation(document string, variables json.RawMessage) error {
-	if err := c.sendMessage(message{Type: "connection_init"}); err != nil {
+// startOperation sends the operation once the server has acknowledged the connection. A token is in the first message, since
+// logs of proxies show URLs and subprotocols.
+func (c *conn) startOperation(token, document string, variables json.RawMessage) error {
+	first := message{Type: "connection_init"}
+	if token != "" {
+		var err error
+		if first.Payload, err = json.Marshal(map[string]string{"authorization": "Bearer " + token}); err != nil {
+			return err
+		}
+	}
+	if err := c.sendMessage(first); err != nil {
 		return err
 	}
 	if m, err := c.receiveMessage(); err != nil {

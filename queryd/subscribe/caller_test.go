@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fasthttp/websocket"
+	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events/caller"
 	"telemetry-pipeline/events/listen/listentest"
@@ -59,5 +60,43 @@ func TestATokenIsInTheFirstMessageOnly(t *testing.T) {
 	}
 	if _, err := New(Config{URL: "http://example.org", Caller: caller.Config{TokenFile: file}}, nil); err == nil {
 		t.Error("a token over plain HTTP to another machine is accepted")
+	}
+}
+
+func TestAnExpiredTokenIsReadAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	writeToken := func(token string) {
+		if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	writeToken("old")
+	var payloads []string
+	upgrader := websocket.Upgrader{Subprotocols: []string{subprotocol}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer ws.Close()
+		p := &peer{t: t, ws: ws}
+		payloads = append(payloads, string(p.expect("connection_init").Payload))
+		if len(payloads) == 3 {
+			p.closeWith(codeUnauthorized, "revoked")
+			return
+		}
+		p.send(`{"type":"connection_ack"}`)
+		p.expect("subscribe")
+		p.result("1")
+		writeToken("new")
+		p.closeWith(codeUnauthorized, "expired")
+	}))
+	defer server.Close()
+	c := newClient(t, Config{URL: server.URL, Caller: caller.Config{TokenFile: file}})
+	err := c.Run(t.Context(), document, &bytes.Buffer{})
+	want := []string{`{"authorization":"Bearer old"}`, `{"authorization":"Bearer new"}`, `{"authorization":"Bearer new"}`}
+	if diff := cmp.Diff(want, payloads); diff != "" || !isFinal(err) {
+		t.Errorf("ended with %v; the first messages (-want +got):\n%s", err, diff)
 	}
 }

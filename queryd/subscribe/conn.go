@@ -24,7 +24,10 @@ const (
 )
 
 // conn is a connection that speaks graphql-transport-ws. Only closeConn is safe for concurrent use.
-type conn struct{ ws *websocket.Conn }
+type conn struct {
+	ws           *websocket.Conn
+	acknowledged bool // the server took the token, if there was one
+}
 
 // message is a message of the protocol, from either side.
 type message struct {
@@ -80,6 +83,7 @@ func (c *conn) startOperation(token, document string, variables json.RawMessage)
 	} else if m.Type != "connection_ack" {
 		return &finalError{fmt.Errorf("the server sent %q before it acknowledged the connection", m.Type)}
 	}
+	c.acknowledged = true
 	payload, err := json.Marshal(struct {
 		Query     string          `json:"query"`
 		Variables json.RawMessage `json:"variables,omitempty"`
@@ -120,7 +124,7 @@ func (c *conn) receiveMessage() (m message, err error) {
 		c.extendDeadline()
 		_, text, err := c.ws.ReadMessage()
 		if err != nil {
-			return m, explainClose(err)
+			return m, c.explainClose(err)
 		}
 		m = message{}
 		if err := json.Unmarshal(text, &m); err != nil {

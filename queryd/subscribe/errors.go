@@ -34,19 +34,25 @@ func refusalError(payload json.RawMessage) error {
 	return fmt.Errorf("the server refused the operation: %s", strings.Join(messages, "; "))
 }
 
-// The close codes from 4400 to 4500 are about the client and final, except two that may succeed later.
+// The close codes from 4400 to 4500 are about the client and final, except three that may succeed later.
 const (
-	codeFirstFinal = 4400
-	codeLastFinal  = 4500
-	codeForbidden  = 4403
-	codeTimeout    = 4408
+	codeFirstFinal   = 4400
+	codeLastFinal    = 4500
+	codeUnauthorized = 4401
+	codeForbidden    = 4403
+	codeTimeout      = 4408
 )
 
-// explainClose returns a finalError for a close that another attempt would meet again, and other errors unchanged.
-func explainClose(err error) error {
+// explainClose returns a finalError for a close that another attempt would meet again, and other errors unchanged. A token
+// that was accepted before has expired: its file may have the next one.
+func (c *conn) explainClose(err error) error {
 	closed, ok := errors.AsType[*websocket.CloseError](err)
-	if ok && closed.Code >= codeFirstFinal && closed.Code <= codeLastFinal && closed.Code != codeForbidden && closed.Code != codeTimeout {
-		return &finalError{fmt.Errorf("the server closed the connection: %w", err)}
+	if !ok || closed.Code < codeFirstFinal || closed.Code > codeLastFinal {
+		return err
 	}
-	return err
+	switch {
+	case closed.Code == codeForbidden, closed.Code == codeTimeout, closed.Code == codeUnauthorized && c.acknowledged:
+		return err
+	}
+	return &finalError{fmt.Errorf("the server closed the connection: %w", err)}
 }

@@ -3,6 +3,7 @@ package query
 import (
 	"flag"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +28,27 @@ func TestFlags(t *testing.T) {
 		if _, err := New(bad, empty{}, eventless{}, nil); err == nil {
 			t.Errorf("%+v is taken, want an error", bad)
 		}
+	}
+}
+
+func TestWithoutAHostOnlyThisMachineIsServed(t *testing.T) {
+	base, _ := startServer(t, newServer(t, Config{Port: FreePort}))
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(base, "http://"))
+	if err != nil || !strings.HasPrefix(base, "http://127.0.0.1:") {
+		t.Fatalf("the server is at %s, %v, want 127.0.0.1", base, err)
+	}
+	hosts := []string{"127.0.0.1"}
+	if probe, err := net.Listen("tcp6", "[::1]:0"); err == nil {
+		_ = probe.Close()
+		hosts = append(hosts, "::1")
+	}
+	for _, host := range hosts {
+		resp, err := http.Get("http://" + net.JoinHostPort(host, port) + "/health")
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("%s does not answer: %v, %v", host, resp, err)
+			continue
+		}
+		_ = resp.Body.Close()
 	}
 }
 

@@ -161,7 +161,7 @@ func TestUnusableSettingsAreRefused(t *testing.T) {
 		"a token over ws":           {"", token, "ws://10.1.2.3/graphql", "flag url"},
 		"a token over wss":          {"", token, "wss://10.1.2.3/graphql", ""},
 		"a file in the clear":       {"-token-file=" + cert, "", "http://example.org", "https://"},
-		"two tokens":                {"-token-file=" + cert, token, "https://example.org", "TOKEN"},
+		"a file beats the variable": {"-token-file=" + empty, token, "https://example.org", empty},
 		"a token of two words":      {"", token + " " + token, "https://example.org", "TOKEN"},
 		"a file of two lines":       {"-token-file=" + lines, "", "https://example.org", lines},
 		"an empty file":             {"-token-file=" + empty, "", "https://example.org", empty},

@@ -20,7 +20,7 @@ const TokenUsage = "bearer token to send, unless flag token-file names a file wi
 type Config struct {
 	CA        string // file with the authorities of the server's certificate, PEM; "": the system's
 	TokenFile string // file with a bearer token
-	Token     string // a bearer token; no flag sets it
+	Token     string // a bearer token, unless TokenFile is set; no flag sets it
 	Cert, Key string // files with a client certificate and its key, PEM
 }
 
@@ -28,7 +28,7 @@ type Config struct {
 func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.CA, "ca", c.CA, "file with the certificates of the authorities that sign the server's certificate, in PEM form; empty means the authorities of the system")
 	fs.StringVar(&c.TokenFile, "token-file", c.TokenFile,
-		"file with the bearer token to send, read again for each request; environment variable "+TokenVariable+" can have the token itself")
+		"file with the bearer token to send, read again for each request; without it environment variable "+TokenVariable+" can have the token itself")
 	fs.StringVar(&c.Cert, "cert", c.Cert, "file with a client certificate, in PEM form")
 	fs.StringVar(&c.Key, "key", c.Key, "file with the private key of cert, in PEM form")
 }
@@ -38,8 +38,6 @@ func (c Config) checkFlags(server *url.URL) error {
 	switch {
 	case (c.Cert == "") != (c.Key == ""):
 		return errors.New("flags cert and key belong together: set both or neither")
-	case c.TokenFile != "" && c.Token != "":
-		return fmt.Errorf("flag token-file and environment variable %s are both set: keep one of them", TokenVariable)
 	case c.hasToken() && isPlain(server) && !listen.IsLoopback(server.Hostname()):
 		return fmt.Errorf("flag url: the token would cross the network in the clear to %s: write https:// if the server has a certificate, or send no token", server.Hostname())
 	}

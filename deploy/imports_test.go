@@ -20,6 +20,9 @@ const module = "telemetry-pipeline/"
 //
 // The build of a program is read in one place, events/build, and shown by status answers, --version and a metric.
 //
+// The users of etcd get rights by key ranges: collectd/etcdusers knows the range of the log, and of the one kind of key that
+// queryd writes, which is of projections/snapshot.
+//
 // The packages named program are their commands apart from package main, which nothing can import: the tests of deploy
 // run as them.
 //
@@ -93,11 +96,12 @@ collectd/collect:     events events/eventlog events/archive events/archive/manif
 collectd/rebuild:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition
 collectd/tail:        events events/eventlog events/follow events/wait events/filter
 collectd/rebase:      events/eventlog projections/snapshot
+collectd/etcdusers:   events/etcd events/eventlog projections/snapshot
 collectd/transfer:    events events/eventlog events/archive events/metric events/filter
 collectd/join:        events events/eventlog events/filter events/wait
 collectd:             collectd/program
 
-collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/rebuild collectd/retain collectd/tail collectd/transfer collectd/join collectd/rebase events/eventlog projections/snapshot
+collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/etcdusers collectd/rebuild collectd/retain collectd/tail collectd/transfer collectd/join collectd/rebase events/eventlog projections/snapshot
 
 queryd/live:          events events/follow events/wait projections events/filter
 
@@ -138,7 +142,7 @@ var edges = []struct {
 	{"go.etcd.io/etcd/server", "only standalone and tests run a server",
 		[]string{"events/eventstest", "deploy/standalone/program"}},
 	{"go.etcd.io/etcd/client", "clients, retries and watches are events/etcd; transactions are written where their keys are known",
-		[]string{"events/etcd", "events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone/program", "deploy/chaos", "deploy/peers"}},
+		[]string{"events/etcd", "events/eventlog", "events/eventstest", "events/eventstest/model", "events/archive/manifest", "projections/snapshot", "collectd/partition", "collectd/collect", "collectd/etcdusers", "collectd/foreign", "collectd/rebuild", "collectd/retain", "ingestd/uploads", "deploy/standalone/program", "deploy/chaos", "deploy/peers"}},
 	{"github.com/gofiber/fiber", "HTTP ends at the surfaces",
 		[]string{"events/access/fiberguard", "ingestd/ingest", "queryd/coding", "queryd/rest", "queryd/socket", "queryd/query"}},
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",

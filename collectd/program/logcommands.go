@@ -3,15 +3,16 @@ package program
 import (
 	"context"
 
+	"telemetry-pipeline/collectd/etcdusers"
 	"telemetry-pipeline/collectd/rebase"
 	"telemetry-pipeline/collectd/tail"
 	"telemetry-pipeline/deploy/daemon"
 	"telemetry-pipeline/events/eventlog"
 )
 
-// logCommands returns the commands about the log itself: tail, export, import, join and restored.
+// logCommands returns the commands about the log itself: tail, export, import, join, restored and access.
 func logCommands() []daemon.Command {
-	return []daemon.Command{tailCommand(), exportCommand(), importCommand(), joinCommand(), restoredCommand()}
+	return []daemon.Command{tailCommand(), exportCommand(), importCommand(), joinCommand(), restoredCommand(), accessCommand()}
 }
 
 func tailCommand() daemon.Command {
@@ -44,6 +45,22 @@ func restoredCommand() daemon.Command {
 				return &daemon.UsageError{Text: "restored takes flags only"}
 			}
 			return rebase.Run(ctx, cfg, store, t.Out, t.Log)
+		},
+	}
+}
+
+func accessCommand() daemon.Command {
+	var store eventlog.Config
+	var cfg etcdusers.Config
+	return daemon.Command{
+		Name:    "access",
+		Summary: "Creates the users and roles of the daemons in etcd (docs/runbooks/etcd-access.md), reports each, and enables authentication with -enable.",
+		Flags:   cfg.Flags, Prefix: "ACCESS_", Shared: store.Flags,
+		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+			if len(args) > 0 {
+				return &daemon.UsageError{Text: "access takes flags only"}
+			}
+			return etcdusers.Run(ctx, cfg, store, t.Out, t.Log)
 		},
 	}
 }

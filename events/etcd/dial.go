@@ -57,7 +57,7 @@ func (c Connection) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 		Logger:               zapTo(lg),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("connecting to etcd at %s: %w", c.Endpoints, err)
+		return nil, c.ExplainRefusal(fmt.Errorf("connecting to etcd at %s: %w", c.Endpoints, err))
 	}
 	return client, nil
 }

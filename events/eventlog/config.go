@@ -97,12 +97,24 @@ func (c Config) Dial(lg *slog.Logger) (*clientv3.Client, error) {
 	if c.Connect != nil {
 		return c.Connect(lg)
 	}
+	return c.connection().Dial(lg)
+}
+
+// connection returns the address of etcd and the credentials.
+func (c Config) connection() etcd.Connection {
 	c = c.withDefaults()
 	return etcd.Connection{
 		Endpoints: c.Endpoints, DialTimeout: c.DialTimeout,
 		CertFile: c.CertFile, KeyFile: c.KeyFile, CAFile: c.CAFile, Username: c.Username, Password: c.Password,
-	}.Dial(lg)
+	}
 }
+
+// User returns the etcd user of this process, as etcd.Connection does.
+func (c Config) User() string { return c.connection().User() }
+
+// ExplainRefusal adds the user and the cure to an error of etcd that refuses this process something, as etcd.Connection
+// does.
+func (c Config) ExplainRefusal(err error) error { return c.connection().ExplainRefusal(err) }
 
 // Silence returns the longest time that a watch on this etcd may hear nothing.
 func (c Config) Silence() etcd.Silence { return etcd.SilenceAfter(c.withDefaults().Progress) }

@@ -65,13 +65,16 @@ func (l *Log) connect(ctx context.Context, lg *slog.Logger) error {
 	}
 	l.kv, l.watches = l.clients[0], l.clients[1]
 
-	ctx, cancel := context.WithTimeoutCause(ctx, l.cfg.DialTimeout,
+	within, cancel := context.WithTimeoutCause(ctx, l.cfg.DialTimeout,
 		fmt.Errorf("etcd at %s gave no answer within %s; is it running, and is -etcd.endpoints (ETCD_ENDPOINTS) right?",
 			l.cfg.Endpoints, l.cfg.DialTimeout))
 	defer cancel()
 	var err error
-	l.facts, l.storedFacts, err = loadFacts(ctx, l.kv, l.cfg)
-	return err
+	l.facts, l.storedFacts, err = loadFacts(within, l.kv, l.cfg)
+	if err != nil && within.Err() != nil && l.cfg.Connect == nil {
+		return errors.Join(err, l.cfg.connection().CheckHandshake(ctx))
+	}
+	return l.cfg.ExplainRefusal(err)
 }
 
 // Facts returns the settings that were fixed at first use.

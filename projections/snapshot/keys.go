@@ -164,9 +164,13 @@ func (k keys) parseEntry(key string) (events.Partition, EntryID, error) {
 	return p, id, nil
 }
 
+// RetryRequestPrefix returns the prefix of all retry requests. A user who may read every key, and write only these, can
+// request retries.
+func RetryRequestPrefix(root eventlog.Config) string { return root.Prefix("quarantine", "retry") }
+
 // retryPrefix returns the prefix of the retry requests to the owner of a partition.
 func (k keys) retryPrefix(p events.Partition) string {
-	return k.cfg.Prefix("quarantine", "retry", p.String())
+	return RetryRequestPrefix(k.cfg) + p.String() + "/"
 }
 
 // retryKey returns the key that requests a retry of one entry, or with the zero EntryID of all entries of the

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
@@ -19,6 +20,9 @@ import (
 
 // ErrNoEntry refuses to request the retry of an event that is not in the quarantine.
 var ErrNoEntry = errors.New("no event of that key is in the quarantine")
+
+// ErrRetryRefused: etcd does not let this process write requests for retries.
+var ErrRetryRefused = errors.New("this process may not request retries in etcd")
 
 // RetryRequest asks the owner of a partition to retry an entry, or all of the partition's entries. Clients write
 // requests and nothing else of the quarantine; only the owner removes them, by a Commit, once they are answered.
@@ -38,7 +42,8 @@ type RetryFilter struct {
 }
 
 // RequestRetry writes requests to the owners to retry entries of the active generation, and returns the number of
-// events that they stand for. It waits for no owner. ErrNoEntry: the named event has no entry.
+// events that they stand for. It waits for no owner. ErrNoEntry: the named event has no entry. ErrRetryRefused: etcd refuses
+// the requests.
 func (s *Store) RequestRetry(ctx context.Context, f RetryFilter) (int, error) {
 	asked := 0
 	var keys []string
@@ -62,7 +67,11 @@ func (s *Store) RequestRetry(ctx context.Context, f RetryFilter) (int, error) {
 		for i, key := range some {
 			ops[i] = clientv3.OpPut(key, string(value))
 		}
-		if _, err := retryWrite(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() }); err != nil {
+		_, err := retryWrite(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) { return s.kv.Txn(ctx).Then(ops...).Commit() })
+		if errors.Is(err, rpctypes.ErrPermissionDenied) {
+			err = errors.Join(ErrRetryRefused, s.cfg.ExplainRefusal(err))
+		}
+		if err != nil {
 			return 0, fmt.Errorf("asking for a retry: %w", err)
 		}
 	}

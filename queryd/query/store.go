@@ -92,5 +92,8 @@ func (q quarantineReader) RequestRetry(ctx context.Context, f rest.RetryFilter) 
 	if errors.Is(err, snapshot.ErrNoEntry) {
 		return 0, errors.Join(rest.ErrNotQuarantined, err)
 	}
+	if errors.Is(err, snapshot.ErrRetryRefused) {
+		return 0, errors.Join(rest.ErrRetryRefused, err)
+	}
 	return asked, err
 }

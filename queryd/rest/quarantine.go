@@ -56,7 +56,7 @@ type RetryFilter struct {
 // quarantine is the store of events that could not be folded. Both methods ask etcd and return within ctx.
 // Quarantined returns the newest entries first, at most Limit of them, and the number of events regardless of Hosts and
 // Limit. RequestRetry leaves a request for the owners and returns the number of events, without waiting for a retry; it
-// returns ErrNotQuarantined if no event there has the key.
+// returns ErrNotQuarantined if no event there has the key, and ErrRetryRefused if this process may not leave a request.
 type quarantine interface {
 	Quarantined(ctx context.Context, f QuarantineFilter) (list []Quarantined, total int, err error)
 	RequestRetry(ctx context.Context, f RetryFilter) (int, error)
@@ -64,6 +64,9 @@ type quarantine interface {
 
 // ErrNotQuarantined refuses to retry an event that is not in the quarantine.
 var ErrNotQuarantined = errors.New("no event of that key is in the quarantine")
+
+// ErrRetryRefused refuses a retry because this process has no right to request it.
+var ErrRetryRefused = errors.New("this query server may only read in etcd")
 
 const (
 	quarantineLimit   = 1000 // maximum of one answer
@@ -126,6 +129,10 @@ func (a *API) retryQuarantined(c *fiber.Ctx) error {
 	asked, err := a.quarantine.RequestRetry(ctx, f)
 	if errors.Is(err, ErrNotQuarantined) {
 		return &Error{http.StatusNotFound, NotFound, fmt.Sprintf("no event of key %q is in the quarantine; see /api/v1/quarantine", key), err}
+	}
+	if errors.Is(err, ErrRetryRefused) {
+		return &Error{http.StatusServiceUnavailable, Unavailable,
+			"this query server may only read in etcd, so it cannot request a retry: `collectd access` grants its user the right (docs/runbooks/etcd-access.md)", err}
 	}
 	if err != nil {
 		return quarantineError(err)

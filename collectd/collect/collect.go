@@ -122,8 +122,16 @@ func (c *Collector) Ready() error {
 	return nil
 }
 
-// Degraded returns an error that says how many events are in the quarantine of the partitions owned here, or nil.
+// Degraded returns an error that says how many events are in the quarantine of the partitions owned here, and that etcd
+// refuses compaction if it does, or nil.
 func (c *Collector) Degraded() error {
+	if c.keeper == nil {
+		return c.quarantineDegraded()
+	}
+	return errors.Join(c.quarantineDegraded(), c.keeper.Degraded())
+}
+
+func (c *Collector) quarantineDegraded() error {
 	n, records := c.quarantined.events.Load(), c.quarantined.records.Load()
 	if n == 0 {
 		return nil

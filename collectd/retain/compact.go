@@ -26,11 +26,33 @@ func (k *Keeper) Compact(ctx context.Context) {
 		return
 	}
 	c := compactor{Keeper: k, compactedAt: time.Now()}
+	defer k.compactionRefused.Store(false) // the next collector that compacts finds out by itself
 	for wait.Sleep(ctx, sampleEvery) {
-		if err := c.compactDue(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		if err := c.compactDue(ctx, time.Now()); err != nil && ctx.Err() == nil && !errors.Is(err, ErrCompactionRefused) {
 			k.lg.Warn("compacting etcd's history failed; trying again", "err", err)
 			wait.Sleep(ctx, 10*sampleEvery)
 		}
+	}
+}
+
+// ErrCompactionRefused: etcd compacts only for its role root, which collectors seldom have.
+var ErrCompactionRefused = errors.New("etcd refuses compaction, so it grows until it is full: start each member of etcd with " +
+	"--auto-compaction-mode=periodic --auto-compaction-retention=5m and collectd with COMPACT_INTERVAL=-1s, " +
+	"or grant collectd's user the role root (docs/runbooks/etcd-access.md)")
+
+// Degraded returns ErrCompactionRefused if etcd refused the last compaction, or nil.
+func (k *Keeper) Degraded() error {
+	if k.compactionRefused.Load() {
+		return ErrCompactionRefused
+	}
+	return nil
+}
+
+// noteRefusal counts a refused compaction, and logs the first in a row.
+func (k *Keeper) noteRefusal(err error) {
+	k.metrics.refused.Inc()
+	if !k.compactionRefused.Swap(true) {
+		k.lg.Error("compacting etcd's history is refused; trying again without further messages", "err", err)
 	}
 }
 
@@ -74,9 +96,15 @@ func (c *compactor) compactUpto(ctx context.Context, upto int64) error {
 	if errors.Is(err, rpctypes.ErrCompacted) {
 		return nil // another collector compacted
 	}
+	if errors.Is(err, rpctypes.ErrPermissionDenied) || errors.Is(err, rpctypes.ErrUserEmpty) {
+		err = fmt.Errorf("%w; this is user %s: %w", ErrCompactionRefused, c.root.User(), err)
+		c.noteRefusal(err)
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("compacting etcd up to revision %d: %w", upto, err)
 	}
+	c.compactionRefused.Store(false)
 	c.metrics.compactions.Inc()
 	c.lg.Debug("compacted etcd's history", "upto", upto)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -43,6 +44,8 @@ type Keeper struct {
 	metrics    *metrics
 	pressure   pressure
 	turns      objectTurns
+
+	compactionRefused atomic.Bool // the last compaction
 }
 
 // objectStore stores archive objects (archive.Store).

@@ -18,7 +18,7 @@ type metrics struct {
 	events, records                              *readableCounter
 	merges, mergedBytes, repeats, objectsRemoved prometheus.Counter
 	eventsRemoved, chunksRemoved                 *readableCounter
-	failures, compactions                        prometheus.Counter
+	failures, compactions, refused               prometheus.Counter
 	head                                         *prometheus.GaugeVec
 	entries                                      *prometheus.GaugeVec
 	held                                         prometheus.Gauge
@@ -57,6 +57,7 @@ func newMetrics() *metrics {
 		chunksRemoved:  newReadableCounter("retain_removed_chunks_total", "Chunks of history removed from etcd."),
 		failures:       counter("retain_failures_total", "Times that archiving or retention of a partition failed and was tried again."),
 		compactions:    counter("retain_compactions_total", "Compactions of etcd's history."),
+		refused:        counter("retain_compactions_refused_total", "Compactions that etcd refused because only its role root may compact."),
 		head:           perPartition("retain_archive_head_revision", "Revision up to which a partition owned here is archived."),
 		entries:        perPartition("retain_archive_entries", "Entries that the archive has of a partition owned here."),
 		held: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -74,7 +75,7 @@ func (k *Keeper) Metrics(reg prometheus.Registerer) error {
 	var all []error
 	for _, one := range []prometheus.Collector{
 		m.objects, m.events, m.records, m.bytes, m.merges, m.mergedBytes, m.repeats, m.objectsRemoved,
-		m.eventsRemoved, m.chunksRemoved, m.failures, m.compactions, m.head, m.entries, m.held, m.seconds,
+		m.eventsRemoved, m.chunksRemoved, m.failures, m.compactions, m.refused, m.head, m.entries, m.held, m.seconds,
 	} {
 		all = append(all, reg.Register(one))
 	}

@@ -1,12 +1,16 @@
 package retain
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -116,5 +120,68 @@ func TestCompactionAtThePaceAndWhenEtcdGrows(t *testing.T) {
 	at(330 * time.Second) // another process compacted already, which is no error
 	if compacted(revisions[len(revisions)-1]) {
 		t.Error("the newest revision is gone")
+	}
+}
+
+// A refused compaction is counted each time, logged once with its cure, and shown until one succeeds.
+func TestRefusedCompaction(t *testing.T) {
+	server := eventstest.NewServer(t, nil)
+	cfg := server.Config(t)
+	eventstest.OpenLog(t, cfg)
+	admin := server.Client(t)
+	for _, do := range []func() error{
+		func() error { _, err := admin.UserAdd(t.Context(), "root", "secret"); return err },
+		func() error { _, err := admin.RoleAdd(t.Context(), "root"); return err },
+		func() error { _, err := admin.UserGrantRole(t.Context(), "root", "root"); return err },
+		func() error { _, err := admin.UserAdd(t.Context(), "collectd", "pass"); return err },
+		func() error { _, err := admin.RoleAdd(t.Context(), "collectd"); return err },
+		func() error {
+			_, err := admin.RoleGrantPermission(t.Context(), "collectd", cfg.Root+"/", clientv3.GetPrefixRangeEnd(cfg.Root+"/"), clientv3.PermissionType(clientv3.PermReadWrite))
+			return err
+		},
+		func() error { _, err := admin.UserGrantRole(t.Context(), "collectd", "collectd"); return err },
+		func() error { _, err := admin.AuthEnable(t.Context()); return err },
+	} {
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg.Username, cfg.Password = "collectd", "pass"
+	client, err := cfg.Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var logged bytes.Buffer
+	k := New(Config{}, cfg, eventstest.OpenLog(t, cfg), nil, nil, client, slog.New(slog.NewTextHandler(&logged, nil)))
+	c := compactor{Keeper: k}
+	for range 3 {
+		if err := c.compactUpto(t.Context(), 2); !errors.Is(err, ErrCompactionRefused) {
+			t.Fatalf("got %v, want %v", err, ErrCompactionRefused)
+		}
+	}
+	if text := logged.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "--auto-compaction-mode") || !strings.Contains(text, "user collectd") {
+		t.Errorf("got log:\n%s", text)
+	}
+	if err := k.Degraded(); !errors.Is(err, ErrCompactionRefused) {
+		t.Errorf("degraded: got %v", err)
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(k.metrics.refused)
+	if got, err := reg.Gather(); err != nil || got[0].GetMetric()[0].GetCounter().GetValue() != 3 {
+		t.Errorf("got %v, %v; want 3 refusals counted", got, err)
+	}
+	root := cfg
+	root.Username, root.Password = "root", "secret"
+	asRoot, err := root.Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer asRoot.Close()
+	if _, err := asRoot.UserGrantRole(t.Context(), "collectd", "root"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.compactUpto(t.Context(), 2); err != nil || k.Degraded() != nil {
+		t.Errorf("with the role root: got %v, degraded %v", err, k.Degraded())
 	}
 }

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,15 +41,16 @@ func (s *secureEtcd) run(part func(ctx context.Context) error) {
 	})
 }
 
-// startCollector starts a collector as user collectd.
-func (s *secureEtcd) startCollector() {
-	cfg := s.as("collectd")
-	c, err := collect.Open(collect.Config{}, cfg, eventstest.OpenLog(s.t, cfg), nil)
+// startCollector starts a collector as a user.
+func (s *secureEtcd) startCollector(user string, lg *slog.Logger) *collect.Collector {
+	cfg := s.as(user)
+	c, err := collect.Open(collect.Config{}, cfg, eventstest.OpenLog(s.t, cfg), lg)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
 	s.run(c.Run)
+	return c
 }
 
 // startIntake starts an upload server as user ingestd.
@@ -128,7 +131,7 @@ func TestPipelineWithItsCertificates(t *testing.T) {
 	t.Parallel()
 	s := newSecureEtcd(t, true)
 	access(t, s.as("root"), "-enable")
-	s.startCollector()
+	s.startCollector("collectd", nil)
 	intake, queries := s.startIntake(), s.startQueries()
 	awaitReady(t, "ingestd", intake.Ready)
 	awaitReady(t, "queryd", queries.Ready)
@@ -227,4 +230,41 @@ func (s *secureEtcd) expectAllowed(what string, err error, want bool) {
 	if want && err != nil || !want && !errors.Is(err, rpctypes.ErrPermissionDenied) {
 		s.t.Errorf("%s: got %v, want permitted %t", what, err, want)
 	}
+}
+
+// A daemon that runs with the rights of queryd names its user and the cure: in the error of an append, and in the log of a collector.
+func TestRunningDaemonsNameTheMissingRight(t *testing.T) {
+	t.Parallel()
+	s := newSecureEtcd(t, true)
+	access(t, s.as("root"), "-enable")
+	if _, err := eventstest.OpenLog(t, s.as("ingestd")).Append(t.Context(), eventstest.Events("h1", 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := eventstest.OpenLog(t, s.as("queryd")).Append(t.Context(), eventstest.Events("h1", 1, 1))
+	if !errors.Is(err, rpctypes.ErrPermissionDenied) || !strings.Contains(err.Error(), `user "queryd"`) || !strings.Contains(err.Error(), "collectd access") {
+		t.Errorf("append as queryd: got %v", err)
+	}
+	log := refusals{make(chan string, 1)}
+	s.startCollector("queryd", slog.New(slog.NewTextHandler(log, nil)))
+	select {
+	case line := <-log.lines:
+		if !strings.Contains(line, `user \"queryd\"`) || !strings.Contains(line, "collectd access") {
+			t.Errorf("collectd as queryd: got log %s", line)
+		}
+	case <-time.After(time.Minute):
+		t.Error("collectd as queryd: no message")
+	}
+}
+
+// refusals receives the first message of a log about a member that cannot join.
+type refusals struct{ lines chan string }
+
+func (r refusals) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("joining the collectors")) {
+		select {
+		case r.lines <- string(line):
+		default:
+		}
+	}
+	return len(line), nil
 }

@@ -51,6 +51,7 @@ func (o *Ownership) joinMembers(ctx, life context.Context, id *identity, key str
 		if ctx.Err() != nil {
 			return nil, err
 		}
+		err = o.store.ExplainRefusal(err)
 		o.lg.Warn("joining the collectors; trying again", "member", id.member, "err", err)
 		o.setProblems(err)
 		if !pause.Wait(ctx) {

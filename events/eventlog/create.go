@@ -121,7 +121,7 @@ func (l *Log) createEvents(ctx context.Context, entries []*appendEntry, unclear 
 		e := entries[0].sent
 		l.commits.fail(entries, &TooLargeError{Host: e.host, Key: e.key, Bytes: e.size()})
 	default:
-		l.commits.fail(entries, err)
+		l.commits.fail(entries, l.cfg.ExplainRefusal(err))
 	}
 }
 

@@ -47,6 +47,7 @@ events/metric:        events
 events/filter:        events events/metric
 events/access:        events events/filter events/wait events/access/issuer
 events/access/issuer: events/wait
+events/access/accesstest:
 events/access/fiberguard: events/access
 events/archive:       events events/cache
 events/archive/manifest: events events/etcd events/eventlog events/archive
@@ -148,7 +149,7 @@ var edges = []struct {
 	{"github.com/valyala/fasthttp", "HTTP ends at the surfaces",
 		[]string{"events/access/fiberguard", "ingestd/ingest", "queryd/query"}},
 	{"github.com/coreos/go-oidc", "tokens of an issuer are one package's business", []string{"events/access/issuer"}},
-	{"github.com/go-jose/go-jose", "tokens of an issuer are one package's business", []string{"events/access/issuer"}},
+	{"github.com/go-jose/go-jose", "tokens of an issuer are one package's business, and its tests'", []string{"events/access/issuer", "events/access/accesstest"}},
 	{"gopkg.in/natefinch/lumberjack", "the audit log's file has a bound", []string{"events/access"}},
 	{"github.com/gofiber/contrib/websocket", "sockets are one package's business", []string{"queryd/socket"}},
 	{"github.com/fasthttp/websocket", "sockets are one package's business, and its clients'", []string{"queryd/socket", "queryd/subscribe", "deploy/chaos", "deploy/measure", "deploy/peers"}},

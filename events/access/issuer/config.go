@@ -71,14 +71,16 @@ func (c Config) checkURL() error {
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return fmt.Errorf("flag oidc.issuer: %q is no issuer; write its URL such as https://login.example.org", c.URL)
 	}
-	if u.Scheme == "https" {
-		return nil
+	if !isPrivate(u) {
+		return fmt.Errorf("flag oidc.issuer: %q must begin with https://, since keys that come without encryption can be anybody's", c.URL)
 	}
+	return nil
+}
+
+// isPrivate reports whether nobody can change answers on their way from an address.
+func isPrivate(u *url.URL) bool {
 	ip := net.ParseIP(u.Hostname())
-	if u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()) {
-		return nil
-	}
-	return fmt.Errorf("flag oidc.issuer: %q must begin with https://, since keys that come without encryption can be anybody's", c.URL)
+	return u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()))
 }
 
 // maxResponse bounds an answer of the issuer, and requestTimeout its time.
@@ -101,7 +103,12 @@ func (c Config) newClient() (*http.Client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return &http.Client{Transport: boundedTransport{transport}, Timeout: requestTimeout}, nil
+	return &http.Client{Transport: boundedTransport{transport}, Timeout: requestTimeout, CheckRedirect: refuseRedirect}, nil
+}
+
+// refuseRedirect refuses all redirects: they could lead to keys of somebody else, or without encryption.
+func refuseRedirect(req *http.Request, _ []*http.Request) error {
+	return fmt.Errorf("it redirects to %s, which is not followed", req.URL.Redacted())
 }
 
 // boundedTransport bounds the bytes of answers.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"time"
 
@@ -28,10 +29,10 @@ type Claims struct {
 
 // Issuer verifies the tokens of one issuer. It is safe for concurrent use; Run keeps its keys current.
 type Issuer struct {
-	cfg      Config
-	lg       *slog.Logger
-	keys     *keySet
-	verifier *oidc.IDTokenVerifier
+	cfg    Config
+	lg     *slog.Logger
+	keys   *keySet
+	checks *oidc.Config // of the claims
 }
 
 // New returns an issuer; replaced is called each time that its keys have changed. It fetches nothing.
@@ -56,7 +57,7 @@ func New(cfg Config, replaced func(), lg *slog.Logger) (*Issuer, error) {
 	for _, name := range algorithms {
 		i.keys.algorithms = append(i.keys.algorithms, jose.SignatureAlgorithm(name))
 	}
-	i.verifier = oidc.NewVerifier(cfg.URL, i.keys, &oidc.Config{ClientID: cfg.Audience, SupportedSigningAlgs: algorithms})
+	i.checks = &oidc.Config{ClientID: cfg.Audience, SupportedSigningAlgs: algorithms}
 	return i, nil
 }
 
@@ -97,9 +98,35 @@ func (i *Issuer) Ready() error {
 }
 
 // Verify returns the claims of a token that the issuer signed for the audience and that has not expired. exp has no leeway,
-// nbf five minutes.
+// nbf five minutes. A token of an unknown key may make it fetch the keys.
 func (i *Issuer) Verify(ctx context.Context, token string) (Claims, error) {
-	verified, err := i.verifier.Verify(ctx, token)
+	return i.verify(ctx, token, &signatureCheck{keys: i.keys, mayFetch: true})
+}
+
+// VerifyAgain is Verify by the keys that are known now. It fetches nothing.
+func (i *Issuer) VerifyAgain(token string) (Claims, error) {
+	return i.verify(context.Background(), token, &signatureCheck{keys: i.keys})
+}
+
+// signatureCheck checks the signature of one token (oidc.KeySet), and keeps the error, of which the verifier would keep only
+// the text.
+type signatureCheck struct {
+	keys     *keySet
+	mayFetch bool
+	err      error
+}
+
+// VerifySignature returns the payload of a token that one of the keys signed.
+func (c *signatureCheck) VerifySignature(ctx context.Context, token string) (payload []byte, err error) {
+	payload, c.err = c.keys.verifySignature(ctx, token, c.mayFetch)
+	return payload, c.err
+}
+
+func (i *Issuer) verify(ctx context.Context, token string, signature *signatureCheck) (Claims, error) {
+	verified, err := oidc.NewVerifier(i.cfg.URL, signature, i.checks).Verify(ctx, token)
+	if signature.err != nil {
+		return Claims{}, fmt.Errorf("verifying a token: %w", signature.err)
+	}
 	if err != nil {
 		return Claims{}, fmt.Errorf("verifying a token: %w", err)
 	}
@@ -128,8 +155,8 @@ func (i *Issuer) discover(ctx context.Context) (string, error) {
 	if err := provider.Claims(&found); err != nil {
 		return "", fmt.Errorf("discovering the keys of %s: %w", i.cfg.URL, err)
 	}
-	if err := (Config{URL: found.KeysURL}).checkURL(); err != nil {
-		return "", fmt.Errorf("discovering the keys of %s: its jwks_uri %q is not usable", i.cfg.URL, found.KeysURL)
+	if u, err := url.Parse(found.KeysURL); err != nil || !isPrivate(u) {
+		return "", fmt.Errorf("discovering the keys of %s: its jwks_uri %q must begin with https://", i.cfg.URL, found.KeysURL)
 	}
 	return found.KeysURL, nil
 }

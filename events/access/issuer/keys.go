@@ -22,7 +22,7 @@ const (
 	fetchBurst = 2
 )
 
-// keySet is the issuer's set of public keys (oidc.KeySet). A token with an unknown key makes it fetch the set again, within
+// keySet is the issuer's set of public keys. A token with an unknown key makes it fetch the set again, within
 // the rate; a bad signature with a known key does not. It is safe for concurrent use.
 type keySet struct {
 	client     *http.Client
@@ -37,8 +37,8 @@ type keySet struct {
 	err      error             // of the last fetch
 }
 
-// VerifySignature returns the payload of a token that one of the keys signed.
-func (s *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+// verifySignature returns the payload of a token that one of the keys signed. If the token's key is unknown, it may fetch them.
+func (s *keySet) verifySignature(ctx context.Context, token string, mayFetch bool) ([]byte, error) {
 	signed, err := jose.ParseSigned(token, s.algorithms)
 	if err != nil {
 		return nil, fmt.Errorf("reading a token's signature: %w", err)
@@ -51,15 +51,14 @@ func (s *keySet) VerifySignature(ctx context.Context, token string) ([]byte, err
 	if payload != nil {
 		return payload, nil
 	}
-	if !known {
-		fetchErr := s.refresh(ctx)
-		keys := s.currentKeys()
-		if payload, known = verifyWith(keys, id, signed); payload != nil {
+	if !known && mayFetch {
+		err = s.refresh(ctx)
+		if payload, known = verifyWith(s.currentKeys(), id, signed); payload != nil {
 			return payload, nil
 		}
-		if keys == nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(fetchErr, ctx.Err()))
-		}
+	}
+	if s.currentKeys() == nil {
+		return nil, errors.Join(ErrUnavailable, err)
 	}
 	if !known {
 		return nil, errors.New("the issuer does not publish the key of the token")
@@ -75,6 +74,9 @@ func verifyWith(keys []jose.JSONWebKey, id string, signed *jose.JSONWebSignature
 			continue
 		}
 		known = true
+		if use := keys[i].Algorithm; use != "" && use != signed.Signatures[0].Header.Algorithm {
+			continue
+		}
 		if payload, err := signed.Verify(&keys[i]); err == nil {
 			return payload, true
 		}

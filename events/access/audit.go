@@ -21,12 +21,16 @@ type auditLog struct {
 	file  io.Closer // nil: the process's log
 }
 
-func newAuditLog(file string, lg *slog.Logger) *auditLog {
+// newAuditLog returns an audit log in a file, which it creates, or in the process's log.
+func newAuditLog(file string, lg *slog.Logger) (*auditLog, error) {
 	if file == "" {
-		return &auditLog{lines: lg}
+		return &auditLog{lines: lg}, nil
 	}
 	out := &lumberjack.Logger{Filename: file, MaxSize: auditFileMB, MaxBackups: auditFiles}
-	return &auditLog{lines: slog.New(slog.NewJSONHandler(out, nil)), file: out}
+	if _, err := out.Write(nil); err != nil {
+		return nil, err
+	}
+	return &auditLog{lines: slog.New(slog.NewJSONHandler(out, nil)), file: out}, nil
 }
 
 func (a *auditLog) close() error {

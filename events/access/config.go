@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"telemetry-pipeline/events/access/issuer"
@@ -78,6 +79,9 @@ func (g *Guard) CheckExposed(flagName, host string, loopback bool) error {
 or leave the flag empty: then only this machine reaches it`, flagName, host, ErrExposed)
 }
 
+// maxLoginRate bounds LoginRate.
+const maxLoginRate = 1e6
+
 // checkFlags refuses settings that contradict each other or cannot be read.
 func (c Config) checkFlags() error {
 	if c.Open && c.Enabled() {
@@ -86,16 +90,23 @@ func (c Config) checkFlags() error {
 	if c.ClientCertificates && c.File == "" {
 		return errors.New("flag tls.client-ca needs -access.file, whose lines say what the holder of each certificate may do")
 	}
-	if c.PerPrincipal < 0 || c.LoginRate < 0 {
-		return fmt.Errorf("flags access.concurrent (%d) and access.login-rate (%g) must be positive", c.PerPrincipal, c.LoginRate)
+	if c.PerPrincipal <= 0 || !(c.LoginRate > 0) || c.LoginRate > maxLoginRate { // NaN is none of them
+		return fmt.Errorf("flags access.concurrent (%d) and access.login-rate (%g) must be positive, the latter at most %g", c.PerPrincipal, c.LoginRate, float64(maxLoginRate))
 	}
 	for _, origin := range splitList(c.Origins) {
-		if origin == "*" || !strings.Contains(origin, "://") || strings.HasSuffix(origin, "/") {
-			return fmt.Errorf("flag access.origins: %q is no origin; write each exactly, as https://example.org, without a path", origin)
+		if !isExactOrigin(origin) {
+			return fmt.Errorf("flag access.origins: %q is no origin; write each as browsers send it, such as https://example.org, in lower case, without a path or the scheme's own port", origin)
 		}
 	}
 	_, err := parseNetworks(c.TrustedProxies)
 	return err
+}
+
+// isExactOrigin reports whether a text has the form in which browsers send an origin.
+func isExactOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme != "" && u.Host != "" && !strings.Contains(u.Host, "*") &&
+		text == u.Scheme+"://"+withoutPort(u.Host, u.Scheme)
 }
 
 // splitList returns the values of a list that is separated by commas.

@@ -36,6 +36,13 @@ const (
 // tokenPrefix lets people and scanners recognize a token.
 const tokenPrefix = "tp_"
 
+// claimsPrefix begins the ids of principals whom only the issuer's claims describe, so that none is taken for somebody in the
+// file.
+const claimsPrefix = "oidc:"
+
+// isToken reports whether a text is a token where none may be.
+func isToken(text string) bool { return strings.HasPrefix(text, tokenPrefix) }
+
 // tokenBytes is the number of random bytes of a token: nobody guesses them, so a fast hash of it is enough.
 const tokenBytes = 32
 
@@ -73,6 +80,7 @@ func parseBook(text []byte, cluster string) (*book, error) {
 	}
 	b := &book{tokens: map[hashOf]*Principal{}, subjects: map[string]*Principal{}, certificates: map[string]*Principal{}, proofs: map[string]bool{}}
 	ids := map[string]bool{}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors write a byte order mark
 	number := 0
 	for line := range bytes.Lines(text) {
 		number++
@@ -111,15 +119,22 @@ func parseEntry(line []byte) (entry, error) {
 // withoutText returns an error of decoding without the decoded text, which may be a secret that was put there by mistake.
 func withoutText(err error) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("member %s is not a %s", wrong.Field, wrong.Type)
+		if wrong.Field == "" {
+			return errors.New("it is no JSON object")
+		}
+		kind, _, _ := strings.Cut(wrong.Value, " ") // without the value of a number
+		return fmt.Errorf("member %s may not be a JSON %s", wrong.Field, kind)
 	}
 	if bad, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("it is no JSON at byte %d", bad.Offset)
 	}
 	if name, found := strings.CutPrefix(err.Error(), "json: unknown field "); found {
-		return fmt.Errorf("there is no member %s", name)
+		return fmt.Errorf("there is no member %s", quote(strings.Trim(name, `"`)))
 	}
-	return errors.New("a member has a form that is not taken")
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the object has no end; write one object per line")
+	}
+	return errors.New("a member has a form that is not taken; expires is a time such as 2027-01-31T00:00:00Z")
 }
 
 // addPrincipal adds the principal of an entry.
@@ -157,10 +172,16 @@ func put[K comparable](all map[K]*Principal, key K, p *Principal) error {
 // principal checks an entry and returns its principal in a cluster.
 func (e *entry) principal(cluster string) (*Principal, error) {
 	if e.ID == "" || len(e.ID) > maxID || !isSafeID(e.ID) {
-		return nil, fmt.Errorf("id %q: give 1 to %d letters, digits and ._:@/-", e.ID, maxID)
+		return nil, fmt.Errorf("id: %s is none; give 1 to %d letters, digits and ._:@/-", quote(e.ID), maxID)
+	}
+	if isToken(e.ID) || strings.HasPrefix(e.ID, claimsPrefix) {
+		return nil, fmt.Errorf("id: it may not begin with %s or %s; give a name for people, and never the token", tokenPrefix, claimsPrefix)
 	}
 	ways := 0
 	for _, way := range []string{e.SHA256, e.Subject, e.Certificate} {
+		if isToken(way) {
+			return nil, fmt.Errorf("principal %q: the token itself is in its line; write only its SHA-256, and make a new token", e.ID)
+		}
 		if len(way) > maxName {
 			return nil, fmt.Errorf("principal %q: a subject or certificate has at most %d bytes", e.ID, maxName)
 		}
@@ -174,10 +195,13 @@ func (e *entry) principal(cluster string) (*Principal, error) {
 	if len(e.Roles) == 0 {
 		return nil, fmt.Errorf("principal %q has no role; give some of ingest, read and admin", e.ID)
 	}
+	var roles []Role
 	for _, role := range e.Roles {
-		if _, err := ParseRoles(string(role)); err != nil {
+		parsed, err := ParseRoles(string(role))
+		if err != nil {
 			return nil, fmt.Errorf("principal %q: %w", e.ID, err)
 		}
+		roles = append(roles, parsed...)
 	}
 	scope, err := ParseScope(e.Scope)
 	if err != nil {
@@ -187,7 +211,7 @@ func (e *entry) principal(cluster string) (*Principal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("principal %q: %w", e.ID, err)
 	}
-	return &Principal{ID: e.ID, Roles: e.Roles, Scope: scope.In(cluster), Expires: e.Expires, proof: string(proof)}, nil
+	return &Principal{ID: e.ID, Roles: roles, Scope: scope.In(cluster), Expires: e.Expires, proof: string(proof)}, nil
 }
 
 // isSafeID reports whether a name has only characters that are safe in headers, logs and metrics.

@@ -41,7 +41,7 @@ type Request struct {
 // Address returns the address of the client: the last one of X-Forwarded-For that is not of a trusted proxy, if a trusted proxy
 // sent the request, else the peer's.
 func (g *Guard) Address(r *Request) netip.Addr {
-	address := r.Peer.Unmap()
+	address := r.Peer.Unmap().WithZone("")
 	if len(g.proxies) == 0 || len(r.Forwarded) == 0 {
 		return address
 	}
@@ -50,13 +50,26 @@ func (g *Guard) Address(r *Request) netip.Addr {
 		if !g.isProxy(address) {
 			break
 		}
-		next, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
+		next, ok := parseHop(strings.TrimSpace(hop))
+		if !ok {
 			break
 		}
-		address = next.Unmap()
+		address = next
 	}
 	return address
+}
+
+// parseHop parses an address of X-Forwarded-For, which may have a port.
+func parseHop(hop string) (netip.Addr, bool) {
+	address, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(hop, "["), "]"))
+	if err != nil {
+		withPort, err := netip.ParseAddrPort(hop)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		address = withPort.Addr()
+	}
+	return address.Unmap().WithZone(""), true
 }
 
 func (g *Guard) isProxy(address netip.Addr) bool {
@@ -83,11 +96,15 @@ func (g *Gate) checkSite(r *Request) *Refusal {
 	if r.Origin != "" && slices.Contains(g.origins, r.Origin) {
 		return nil
 	}
-	foreign := r.FetchSite == "cross-site" || r.FetchSite == "same-site"
-	if foreign || r.Origin != "" && !isOrigin(r.Origin, r.Host) {
+	if r.isForeign() || r.Origin != "" && !isOrigin(r.Origin, r.Host) {
 		return &Refusal{Status: http.StatusForbidden, Code: CrossSite, Text: "pages of other sites may not do this; flag access.origins lets an origin in"}
 	}
 	return nil
+}
+
+// isForeign reports whether a browser says that another site made the request. Values that are not known count as foreign.
+func (r *Request) isForeign() bool {
+	return r.FetchSite != "" && r.FetchSite != "same-origin" && r.FetchSite != "none"
 }
 
 // isSafe reports whether a method changes nothing.
@@ -106,8 +123,9 @@ func (g *Gate) isOwnName(host string) bool {
 	}
 	name = strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"))
 	if address, err := netip.ParseAddr(name); err == nil {
-		return address.Unmap().IsLoopback() || slices.Contains(g.names, name)
+		return address.Zone() == "" && address.Unmap().IsLoopback() || slices.Contains(g.names, name)
 	}
+	name = strings.TrimSuffix(name, ".")
 	return name == "localhost" || slices.Contains(g.names, name)
 }
 
@@ -153,12 +171,12 @@ func (g *Gate) Admit(ctx context.Context, r *Request, need Right) (*Principal, e
 func (g *Gate) admit(ctx context.Context, r *Request, need Right) (*Principal, error) {
 	if need == Public {
 		if g.IsOpen() {
-			return Everybody(), nil
+			return g.everyone, nil
 		}
 		return nil, nil
 	}
-	if need == Debug && r.Peer.Unmap().IsLoopback() && !r.Proxied {
-		return Everybody(), nil
+	if need == Debug && g.isLocal(r) {
+		return g.everyone, nil
 	}
 	p, err := g.Identify(ctx, r.Credentials, g.Address(r))
 	if err != nil {
@@ -168,6 +186,12 @@ func (g *Gate) admit(ctx context.Context, r *Request, need Right) (*Principal, e
 		return p, forbidden("in open mode this is for callers on the same machine")
 	}
 	return p, p.Check(need)
+}
+
+// isLocal reports whether a program on this machine sent the request itself: neither a proxy, nor a page whose name was resolved
+// to this machine.
+func (g *Gate) isLocal(r *Request) bool {
+	return r.Peer.Unmap().IsLoopback() && !r.Proxied && !r.isForeign() && g.isOwnName(r.Host)
 }
 
 // Check returns a *Refusal if the principal does not have a right, else nil.

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -20,8 +21,17 @@ import (
 	"telemetry-pipeline/events/wait"
 )
 
+// maxToken bounds the bytes of a token.
+const maxToken = 16 << 10
+
 // maxVerified bounds the remembered tokens of the issuer: a verification costs 0.1 ms.
 const maxVerified = 10_000
+
+// verifiedToken is the principal of a token of the issuer.
+type verifiedToken struct {
+	principal *Principal
+	changes   uint64 // Guard.changes before it was verified
+}
 
 // Guard identifies the callers of a process. It is safe for concurrent use; Run keeps its principals current.
 type Guard struct {
@@ -33,7 +43,9 @@ type Guard struct {
 	text     []byte // of the file of principals, as it was last read; only Run uses it
 	book     atomic.Pointer[book]
 	issuer   *issuer.Issuer // nil: none
-	verified *lru.Cache[hashOf, *Principal]
+	verified *lru.Cache[hashOf, verifiedToken]
+	changes  atomic.Uint64 // of the book and of the issuer's keys: what was verified before one is verified again
+	everyone *Principal    // Everybody
 
 	sessions sessions
 	logins   *failedLogins
@@ -51,12 +63,12 @@ func New(cfg Config, cluster string, lg *slog.Logger) (*Guard, error) {
 	if err := cfg.checkFlags(); err != nil {
 		return nil, fmt.Errorf("setting up access: %w", err)
 	}
-	g := &Guard{cfg: cfg, cluster: cluster, lg: lg, logins: newFailedLogins(cfg.LoginRate), calls: newConcurrent(cfg.PerPrincipal)}
+	g := &Guard{cfg: cfg, cluster: cluster, lg: lg, logins: newFailedLogins(cfg.LoginRate), calls: newConcurrent(cfg.PerPrincipal), everyone: Everybody()}
 	var err error
 	if g.proxies, err = parseNetworks(cfg.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("setting up access: %w", err)
 	}
-	if g.verified, err = lru.New[hashOf, *Principal](maxVerified); err != nil {
+	if g.verified, err = lru.New[hashOf, verifiedToken](maxVerified); err != nil {
 		return nil, fmt.Errorf("setting up access: %w", err)
 	}
 	g.book.Store(&book{})
@@ -70,7 +82,9 @@ func New(cfg Config, cluster string, lg *slog.Logger) (*Guard, error) {
 			return nil, fmt.Errorf("setting up access: %w", err)
 		}
 	}
-	g.audit = newAuditLog(cfg.Audit, lg)
+	if g.audit, err = newAuditLog(cfg.Audit, lg); err != nil {
+		return nil, fmt.Errorf("setting up access: flag access.audit: %w", err)
+	}
 	g.metrics = newMetrics(g)
 	return g, nil
 }
@@ -120,14 +134,7 @@ func (g *Guard) pollFile(before string) (failure string) {
 // readFile reads the file of principals if it differs from the last time, and ends the sessions of the principals that are
 // no longer in it as they were.
 func (g *Guard) readFile() error {
-	info, err := os.Stat(g.cfg.File)
-	if err != nil {
-		return err
-	}
-	if info.Size() > maxFileBytes {
-		return fmt.Errorf("%s has %d bytes, at most %d are read", g.cfg.File, info.Size(), maxFileBytes)
-	}
-	text, err := os.ReadFile(g.cfg.File)
+	text, err := readBounded(g.cfg.File)
 	if err != nil {
 		return err
 	}
@@ -141,6 +148,7 @@ func (g *Guard) readFile() error {
 	first := g.text == nil
 	g.text = text
 	g.book.Store(b)
+	g.changes.Add(1) // after the book: who reads the number before a look at the book verifies again at worst
 	if !first {
 		g.verified.Purge()
 		ended := g.sessions.endInvalid(g.isValid)
@@ -149,8 +157,19 @@ func (g *Guard) readFile() error {
 	return nil
 }
 
+// readBounded reads a file up to one byte more than parseBook takes.
+func readBounded(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+}
+
 // keysReplaced looks again at everything that was verified by the issuer's earlier keys.
 func (g *Guard) keysReplaced() {
+	g.changes.Add(1)
 	g.verified.Purge()
 	if ended := g.sessions.endInvalid(g.isValid); ended > 0 {
 		g.lg.Info("the keys of the OIDC issuer changed", "sessions_ended", ended)
@@ -205,7 +224,7 @@ func BearerToken(authorization string) string {
 // Failed logins of one address are limited.
 func (g *Guard) Identify(ctx context.Context, c Credentials, address netip.Addr) (*Principal, error) {
 	if g.IsOpen() {
-		return Everybody(), nil
+		return g.everyone, nil
 	}
 	if c.areNone() {
 		return nil, unauthenticated("say who you are: %s", g.ways())
@@ -249,12 +268,16 @@ func (g *Guard) identify(ctx context.Context, c Credentials, address netip.Addr,
 		}
 		return nil, unauthenticated("the client certificate is of nobody in the file of principals")
 	}
+	if len(c.Token) > maxToken {
+		return nil, unauthenticated("the token has %d bytes, which is more than the %d that are looked at", len(c.Token), maxToken)
+	}
 	sum := hashOf(sha256.Sum256([]byte(c.Token)))
 	if p := b.tokens[sum]; p != nil {
 		return p, nil
 	}
-	if p, ok := g.verified.Get(sum); ok {
-		return p, nil
+	changes := g.changes.Load()
+	if v, ok := g.verified.Get(sum); ok && v.changes == changes {
+		return v.principal, nil
 	}
 	if wait := g.logins.waitTime(address, now); wait > 0 {
 		return nil, tooMany(wait, "too many failed logins from this address; wait, and check the token")
@@ -266,7 +289,7 @@ func (g *Guard) identify(ctx context.Context, c Credentials, address netip.Addr,
 	if err != nil {
 		return nil, err
 	}
-	g.verified.Add(sum, p)
+	g.verified.Add(sum, verifiedToken{p, changes})
 	return p, nil
 }
 
@@ -291,10 +314,7 @@ func (g *Guard) verifyToken(ctx context.Context, token string) (*Principal, erro
 		p.Expires = claims.Expires
 	}
 	p.recheck = func() error {
-		_, err := g.issuer.Verify(context.Background(), token)
-		if errors.Is(err, issuer.ErrUnavailable) {
-			return nil
-		}
+		_, err := g.issuer.VerifyAgain(token)
 		return err
 	}
 	return p, nil
@@ -302,8 +322,9 @@ func (g *Guard) verifyToken(ctx context.Context, token string) (*Principal, erro
 
 // setClaims sets the roles and the scope that a token's claims describe. Roles that are not this system's are left out.
 func (p *Principal) setClaims(claims issuer.Claims, cluster string) error {
-	if len(p.ID) > maxID || !isSafeID(p.ID) {
-		p.ID = "oidc:" + shortHash(p.subject)
+	p.ID = claimsPrefix + p.subject
+	if len(p.subject) > maxID || !isSafeID(p.subject) {
+		p.ID = claimsPrefix + "sha256:" + shortHash(p.subject)
 	}
 	for _, name := range claims.Roles {
 		if roles, err := ParseRoles(name); err == nil {

@@ -28,8 +28,19 @@ func newFailedLogins(perMinute float64) *failedLogins {
 	return &failedLogins{every: rate.Limit(perMinute / 60), burst: max(int(perMinute/2), 1), addresses: addresses}
 }
 
+// network returns the network whose failures are counted together: an address, or of version 6 the 64 bits that one machine
+// usually has for itself.
+func network(address netip.Addr) netip.Addr {
+	if !address.Is6() || address.Is4In6() {
+		return address.Unmap()
+	}
+	prefix, _ := address.WithZone("").Prefix(64) // an error only for more bits than an address has
+	return prefix.Addr()
+}
+
 // note counts a failed login.
 func (f *failedLogins) note(address netip.Addr, now time.Time) {
+	address = network(address)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	bucket, ok := f.addresses.Get(address)
@@ -42,13 +53,15 @@ func (f *failedLogins) note(address netip.Addr, now time.Time) {
 
 // waitTime returns how long an address has to wait for its next login, 0 if it need not.
 func (f *failedLogins) waitTime(address netip.Addr, now time.Time) time.Duration {
+	address = network(address)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	bucket, ok := f.addresses.Get(address)
 	if !ok || bucket.TokensAt(now) >= 1 {
 		return 0
 	}
-	return time.Duration((1 - bucket.TokensAt(now)) / float64(f.every) * float64(time.Second))
+	seconds := (1 - bucket.TokensAt(now)) / float64(f.every)
+	return time.Duration(min(seconds, time.Hour.Seconds()) * float64(time.Second)) // more would not fit for tiny rates
 }
 
 // concurrent limits the requests of one caller at a time. It is safe for concurrent use.
@@ -78,7 +91,7 @@ func (c *concurrent) enter(key string) (leave func(), err error) {
 func (c *concurrent) leave(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.now[key]--; c.now[key] == 0 {
+	if c.now[key]--; c.now[key] <= 0 {
 		delete(c.now, key)
 	}
 }

@@ -23,7 +23,7 @@ func ParseRoles(text string) ([]Role, error) {
 	for name := range strings.SplitSeq(text, ",") {
 		role := Role(strings.TrimSpace(name))
 		if role != RoleIngest && role != RoleRead && role != RoleAdmin {
-			return nil, fmt.Errorf("role %q is none of ingest, read and admin", role)
+			return nil, fmt.Errorf("role %s is none of ingest, read and admin", quote(string(role)))
 		}
 		roles = append(roles, role)
 	}

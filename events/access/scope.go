@@ -1,9 +1,9 @@
 package access
 
 import (
-	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"telemetry-pipeline/events"
@@ -44,17 +44,35 @@ func ParseScope(text string) (Scope, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
 		if kind, name, found := strings.Cut(part, "="); found {
+			kind = strings.TrimSpace(kind)
 			if names = s.namesOf(kind); names == nil {
-				return Scope{}, fmt.Errorf("scope %q: %q is none of cluster, host and namespace; write %s", text, kind, scopeSyntax)
+				return Scope{}, fmt.Errorf("scope: %s is none of cluster, host and namespace; write %s", quote(kind), scopeSyntax)
 			}
-			part = name
+			part = strings.TrimSpace(name)
 		}
 		if names == nil || part == "" || len(part) > maxScopeName || strings.ContainsFunc(part, isControl) {
-			return Scope{}, fmt.Errorf("scope %q: %q names nothing; write %s", text, part, scopeSyntax)
+			return Scope{}, fmt.Errorf("scope: %s names nothing; write %s", quote(part), scopeSyntax)
 		}
-		*names = append(*names, part)
+		if *names = append(*names, part); len(s.clusters)+len(s.hosts)+len(s.namespaces) > maxScopeNames {
+			return Scope{}, fmt.Errorf("a scope takes at most %d names; use globs", maxScopeNames)
+		}
 	}
-	return s.normalize()
+	s.normalize()
+	return s, nil
+}
+
+// maxQuoted bounds the texts that errors show.
+const maxQuoted = 64
+
+// quote returns a text that somebody wrote for an error, unless it may be a token that was put there by mistake.
+func quote(text string) string {
+	if strings.Contains(text, tokenPrefix) || strings.HasPrefix(text, "eyJ") {
+		return "a text that looks like a token"
+	}
+	if len(text) > maxQuoted {
+		return fmt.Sprintf("a text of %d bytes", len(text))
+	}
+	return strconv.Quote(text)
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
@@ -72,16 +90,12 @@ func (s *Scope) namesOf(kind string) *[]string {
 	return nil
 }
 
-// normalize returns the scope with its names sorted, each once.
-func (s Scope) normalize() (Scope, error) {
-	if len(s.clusters)+len(s.hosts)+len(s.namespaces) > maxScopeNames {
-		return Scope{}, errors.New("a scope takes at most 1000 names; use globs")
-	}
+// normalize sorts the names, and leaves out repeats.
+func (s *Scope) normalize() {
 	for _, names := range []*[]string{&s.clusters, &s.hosts, &s.namespaces} {
 		slices.Sort(*names)
 		*names = slices.Compact(*names)
 	}
-	return s, nil
 }
 
 // String returns the scope in one form: equal scopes have equal texts.

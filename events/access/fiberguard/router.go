@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,7 +64,9 @@ func (r *Router) Socket(need access.Right, path string, handler fiber.Handler) {
 }
 
 func (r *Router) addRoute(need access.Right, method, path string, admit fiber.Handler, handlers []fiber.Handler) {
-	r.rights[method+" "+path] = need
+	if _, known := r.rights[method+" "+path]; !known { // of two registrations the first one decides
+		r.rights[method+" "+path] = need
+	}
 	r.app.Add(method, path, append([]fiber.Handler{admit}, handlers...)...)
 	if method == http.MethodGet {
 		r.app.Add(http.MethodHead, path, append([]fiber.Handler{admit}, handlers...)...)
@@ -126,7 +129,7 @@ func RequestOf(c *fiber.Ctx) *access.Request {
 func FromHeader(ctx *fasthttp.RequestCtx) *access.Request {
 	h := &ctx.Request.Header
 	r := &access.Request{
-		Method: string(h.Method()), Host: string(ctx.Request.Host()),
+		Method: string(h.Method()), Host: string(h.Host()),
 		Origin: string(h.Peek(fiber.HeaderOrigin)), FetchSite: string(h.Peek("Sec-Fetch-Site")),
 		Upgrade:     len(h.Peek(fiber.HeaderUpgrade)) > 0,
 		Credentials: access.Credentials{Token: access.BearerToken(string(h.Peek(fiber.HeaderAuthorization))), TLS: ctx.TLSConnectionState()},
@@ -138,9 +141,15 @@ func FromHeader(ctx *fasthttp.RequestCtx) *access.Request {
 	for _, value := range h.PeekAll(fiber.HeaderXForwardedFor) {
 		r.Forwarded = append(r.Forwarded, string(value))
 	}
-	r.Proxied = len(r.Forwarded) > 0 || len(h.Peek("Forwarded")) > 0 || len(h.Peek(fiber.HeaderVia)) > 0
+	r.Proxied = len(r.Forwarded) > 0 || len(h.Peek("Forwarded")) > 0 || len(h.Peek(fiber.HeaderVia)) > 0 ||
+		len(h.Peek("X-Real-IP")) > 0 || len(h.Peek(fiber.HeaderXForwardedHost)) > 0 || len(h.Peek(fiber.HeaderXForwardedProto)) > 0
 	return r
 }
 
-// isUpgrade reports whether a request asks for a WebSocket.
-func isUpgrade(c *fiber.Ctx) bool { return strings.EqualFold(c.Get(fiber.HeaderUpgrade), "websocket") }
+// isUpgrade reports whether a request asks for a WebSocket in the one way in which a server may open it. Whatever answers
+// other requests must not be reached by a part of these headers.
+func isUpgrade(c *fiber.Ctx) bool {
+	connection := strings.Split(c.Get(fiber.HeaderConnection), ",")
+	return c.Method() == http.MethodGet && strings.EqualFold(c.Get(fiber.HeaderUpgrade), "websocket") &&
+		slices.ContainsFunc(connection, func(word string) bool { return strings.EqualFold(strings.TrimSpace(word), "upgrade") })
+}

@@ -44,11 +44,8 @@ func (r *Router) Shield(c *fiber.Ctx) error {
 // allowOrigin lets pages of the configured origins read the answer. Credentials are never allowed: tokens are sent by programs,
 // not by browsers of themselves.
 func (r *Router) allowOrigin(c *fiber.Ctx, origin string) {
-	if origin == "" {
-		return
-	}
-	c.Vary(fiber.HeaderOrigin)
-	if !r.gate.AllowsOrigin(origin) {
+	c.Vary(fiber.HeaderOrigin) // also without an origin: a cache must not give that answer to a page of one
+	if origin == "" || !r.gate.AllowsOrigin(origin) {
 		return
 	}
 	c.Set(fiber.HeaderAccessControlAllowOrigin, origin)

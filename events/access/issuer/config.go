@@ -21,7 +21,7 @@ type Config struct {
 	URL        string // of the issuer, as it is in the claim iss
 	Audience   string // which the claim aud of tokens must name
 	Algorithms string // accepted signatures, separated by commas; default RS256,ES256,EdDSA
-	CA         string // file with the certificates that the issuer's TLS is checked by; default: the ones of the system
+	CA         string // file with the certificates that the issuer's TLS is checked by; default: the certificates of the system
 	RolesClaim string // claim with the roles; default telemetry_roles
 	ScopeClaim string // claim with the scope; default telemetry_scope
 }

@@ -337,7 +337,7 @@ func TestExposedListenersAreRefused(t *testing.T) {
 		{Config{File: "f"}, false, false}, {Config{ClientCertificates: true}, false, false},
 	}
 	for _, tt := range tests {
-		err := tt.cfg.CheckExposed("query.addr", "0.0.0.0", tt.loopback)
+		err := (&Guard{cfg: tt.cfg}).CheckExposed("query.addr", "0.0.0.0", tt.loopback)
 		if errors.Is(err, ErrExposed) != tt.refused {
 			t.Errorf("%+v, loopback %t: got error %v", tt.cfg, tt.loopback, err)
 		}

@@ -48,6 +48,11 @@ const (
 	CodeUnknownUpload    = "unknown_upload"
 	CodeUploadEnded      = "upload_ended"
 	CodeFollowers        = "too_many_followers"
+	CodeUnauthenticated  = "unauthenticated"
+	CodeForbidden        = "forbidden"
+	CodeCrossSite        = "cross_site"
+	CodeWrongHost        = "wrong_host"
+	CodeUnavailable      = "unavailable"
 	CodeInternal         = "internal"
 )
 
@@ -59,6 +64,12 @@ func statusOf(code string) int {
 	switch code {
 	case CodeNotFound, CodeUnknownUpload:
 		return http.StatusNotFound
+	case CodeUnauthenticated:
+		return http.StatusUnauthorized
+	case CodeForbidden, CodeCrossSite:
+		return http.StatusForbidden
+	case CodeWrongHost:
+		return http.StatusMisdirectedRequest
 	case CodeMethod:
 		return http.StatusMethodNotAllowed
 	case CodeBadRequest, CodeBadParameter, CodeDamaged, CodeMissingFile, CodeTruncated:
@@ -73,7 +84,7 @@ func statusOf(code string) int {
 		return http.StatusRequestEntityTooLarge
 	case CodeStalled:
 		return http.StatusRequestTimeout
-	case CodeCollectorsBehind, CodeTooManyUploads, CodeFollowers, CodeLogFull, CodeLogNearlyFull, CodeLogSlow, CodeLogUnavailable, CodeSpoolUnusable, CodeSpoolBusy, CodeStopping:
+	case CodeCollectorsBehind, CodeTooManyUploads, CodeFollowers, CodeLogFull, CodeLogNearlyFull, CodeLogSlow, CodeLogUnavailable, CodeSpoolUnusable, CodeSpoolBusy, CodeStopping, CodeUnavailable:
 		return http.StatusServiceUnavailable
 	case CodeTooManyRecords, CodeTooManyRequests:
 		return http.StatusTooManyRequests

@@ -5,14 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"math"
-	"net"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/zeebo/xxh3"
 	"golang.org/x/time/rate"
 
 	"telemetry-pipeline/ingestd/answer"
@@ -28,7 +25,7 @@ type Rates struct {
 func (r *Rates) registerFlags(fs *flag.FlagSet) {
 	d := r.withDefaults()
 	fs.Float64Var(&r.PerSecond, "ingest.client-rate", d.PerSecond,
-		"uploads per second of one client (its bearer token, else its address) on average; more are answered 429; a negative number means no bound")
+		"uploads per second of one client (its principal, else its address) on average; more are answered 429; a negative number means no bound")
 	fs.IntVar(&r.Burst, "ingest.client-burst", d.Burst, "uploads that one client may begin at once")
 }
 
@@ -105,7 +102,7 @@ func (s *Server) limitClient(c *fiber.Ctx) error {
 	if s.limiter.clients == nil {
 		return c.Next()
 	}
-	left, reset, wait := s.limiter.allowUpload(clientID(c.Get(fiber.HeaderAuthorization), c.Context().RemoteIP()), time.Now())
+	left, reset, wait := s.limiter.allowUpload(s.callerOf(c), time.Now())
 	c.Set("RateLimit-Limit", strconv.Itoa(s.limiter.rates.Burst))
 	c.Set("RateLimit-Remaining", strconv.Itoa(left))
 	c.Set("RateLimit-Reset", strconv.Itoa(int(math.Ceil(reset.Seconds()))))
@@ -121,14 +118,4 @@ func (l *clientLimiter) refuseClient(wait time.Duration) *answer.Refusal {
 	return answer.Refuse(answer.CodeTooManyRequests,
 		"this client begins more than %g uploads per second (flag ingest.client-rate); send several files in one upload, or the file again later",
 		l.rates.PerSecond).WithRetryAfter(max(wait, time.Second))
-}
-
-// clientID returns the identity of a client: the hash of its token, else its address.
-func clientID(authorization string, address net.IP) string {
-	scheme, token, _ := strings.Cut(authorization, " ")
-	if strings.EqualFold(scheme, "Bearer") && token != "" {
-		sum := xxh3.HashString128(token).Bytes()
-		return string(sum[:])
-	}
-	return address.String()
 }

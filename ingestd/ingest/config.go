@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/ingestd/bounds"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/pipeline"
@@ -43,6 +44,9 @@ type Config struct {
 
 	Spool      spool.Config // where uploads with ?async=true and ?strict=true are kept
 	Background int          // uploads with ?async=true processed at a time; default 2
+
+	// Guard says who may upload. Nil lets everybody do everything. It has no flag.
+	Guard *access.Guard
 
 	// States is where others learn how uploads with ?async=true fare. Nil keeps that in this process. It has no flag.
 	States *uploads.Registry

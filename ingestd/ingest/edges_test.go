@@ -29,7 +29,7 @@ func TestUploadCutAnywhereAndSentAgainLeavesExactlyTheFile(t *testing.T) {
 	file := pipelinetest.DCGMFile(4000, 7)
 	form := multipartOf(file)
 	for kind, body := range map[string][]byte{"multipart/form-data; boundary=" + boundary: form, "text/csv": file} {
-		request := fmt.Appendf(nil, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", kind, len(body))
+		request := fmt.Appendf(nil, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", kind, len(body))
 		t.Run(kind, func(t *testing.T) { cutAnywhere(t, file, append(request, body...), len(request)) })
 	}
 }
@@ -158,7 +158,7 @@ func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 			log := pipelinetest.NewRecorder()
 			s := startServer(t, c.cfg, log, log)
 			served := dialServer(t, s)
-			fmt.Fprint(served, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+			fmt.Fprint(served, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			answers := bufio.NewReader(served)
 			if got := readResponse(t, answers); got.status != http.StatusOK {
 				t.Fatalf("the first connection: %+v", got)
@@ -176,7 +176,7 @@ func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 				}()
 			}
 			waitFor(t, "all but 8 of 100 are refused", func() bool { return answered.Load() >= 92 })
-			fmt.Fprint(served, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+			fmt.Fprint(served, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			if got := readResponse(t, answers); got.status != http.StatusOK {
 				t.Errorf("who was there before the crowd: %+v", got)
 			}
@@ -190,7 +190,7 @@ func TestFloodOfConnectionsIsBoundedAndPasses(t *testing.T) {
 				}
 				defer conn.Close()
 				_ = conn.SetDeadline(time.Now().Add(testTimeout))
-				fmt.Fprint(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+				fmt.Fprint(conn, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				return err == nil && resp.StatusCode == http.StatusOK
 			})

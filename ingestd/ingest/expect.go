@@ -9,6 +9,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/access/fiberguard"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/pipeline"
@@ -36,6 +38,14 @@ func (s *Server) answerExpect(ctx *fasthttp.RequestCtx) int {
 // refusalByHeader returns the refusal for which a request's header is enough; nil when there is none.
 func (s *Server) refusalByHeader(ctx *fasthttp.RequestCtx) *answer.Refusal {
 	h := &ctx.Request.Header
+	request := fiberguard.FromHeader(ctx)
+	principal, refused := s.admitByHeader(ctx, request)
+	if r, ok := accessRefusal(refused); ok {
+		if r.Status == fiber.StatusUnauthorized {
+			ctx.Response.Header.Set(fiber.HeaderWWWAuthenticate, fiberguard.Challenge)
+		}
+		return r
+	}
 	kind, _, err := mime.ParseMediaType(string(h.ContentType()))
 	if err == nil && kind != fiber.MIMEMultipartForm {
 		err = intake.CheckRawType(kind)
@@ -43,7 +53,7 @@ func (s *Server) refusalByHeader(ctx *fasthttp.RequestCtx) *answer.Refusal {
 		err = nil
 	}
 	p, wrong := pipeline.ParseParameters(queryParameters(ctx), s.cfg.Zone, time.Now())
-	wait := s.limiter.waitTime(clientID(string(h.Peek(fiber.HeaderAuthorization)), ctx.RemoteIP()), time.Now())
+	wait := s.limiter.waitTime(access.CallerKey(principal, s.gate.Address(request)), time.Now())
 	switch {
 	case err != nil:
 	case wait > 0:

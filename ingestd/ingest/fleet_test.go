@@ -23,7 +23,7 @@ func TestAFleetBehindOneAddressIsServed(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %d\r\nContent-Type: text/csv\r\nContent-Length: %d\r\n\r\n%s", "/api/v1/csv/upload", i, len(file), file)
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: %d\r\n\r\n%s", "/api/v1/csv/upload", len(file), file)
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatalf("connection %d: %v", i, err)

@@ -81,6 +81,9 @@ func refusalFor(c *fiber.Ctx, err error) *answer.Refusal {
 			return r
 		}
 	}
+	if r, ok := accessRefusal(err); ok {
+		return r
+	}
 	return answer.RefusalOf(err)
 }
 

@@ -170,7 +170,7 @@ func (r request) sendRequest(t *testing.T, addr string) response {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(testTimeout))
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "%s HTTP/1.1\r\nHost: test\r\n", r.head)
+	fmt.Fprintf(&out, "%s HTTP/1.1\r\nHost: localhost\r\n", r.head)
 	for _, h := range r.headers {
 		fmt.Fprintf(&out, "%s\r\n", h)
 	}

@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/access/fiberguard"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/intake"
@@ -59,6 +61,7 @@ type Server struct {
 	lg  *slog.Logger
 
 	app        *fiber.App
+	gate       *access.Gate
 	intake     intake.Config
 	runner     *uploadRunner
 	responder  *responder
@@ -95,8 +98,12 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 	if err := cfg.checkFlags(); err != nil {
 		return nil, fmt.Errorf("setting up the upload server: %w", err)
 	}
+	gate, err := newGate(cfg, lg)
+	if err != nil {
+		return nil, fmt.Errorf("setting up the upload server: %w", err)
+	}
 	s := &Server{
-		cfg: cfg, log: log, lg: lg, totals: newTotals(), started: time.Now(), limiter: newClientLimiter(cfg.Rates),
+		cfg: cfg, gate: gate, log: log, lg: lg, totals: newTotals(), started: time.Now(), limiter: newClientLimiter(cfg.Rates),
 		followers:   semaphore.NewWeighted(maxFollowers),
 		slots:       newSlots(int64(cfg.Uploads), fmt.Sprintf("%d uploads", cfg.Uploads), cfg.QueueTimeout),
 		smallSlots:  newSlots(cfg.smallMemory(), fmt.Sprintf("small uploads that take %d bytes of memory", cfg.smallMemory()), cfg.QueueTimeout),
@@ -108,7 +115,6 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 		},
 	}
 	if cfg.AgeIdentity != "" {
-		var err error
 		if s.intake.Unpacking.Identities, err = unpack.ReadIdentities(cfg.AgeIdentity); err != nil {
 			return nil, fmt.Errorf("flag ingest.age-identity: %w", err)
 		}
@@ -126,12 +132,13 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 	}
 	s.responder = &responder{runner: s.runner, totals: s.totals, lg: lg, ln: &s.ln}
 	s.background = jobs.New(jobs.Config{Spool: cfg.Spool, Workers: cfg.Background, Zone: cfg.Zone}, s.states, s.runner, lg)
-	s.app = s.newApp()
+	s.app = fiber.New(s.appConfig())
+	s.addRoutes()
 	return s, nil
 }
 
-func (s *Server) newApp() *fiber.App {
-	app := fiber.New(fiber.Config{
+func (s *Server) appConfig() fiber.Config {
+	return fiber.Config{
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true,
 		Immutable:                    true,
@@ -143,22 +150,27 @@ func (s *Server) newApp() *fiber.App {
 		ReadBufferSize:               s.cfg.Limits.HeaderBytes, // also the bound of a request's header
 		ErrorHandler:                 s.responder.answerError,
 		DisableStartupMessage:        true,
-	})
-	app.Server().MaxConnsPerIP = s.cfg.ConnectionsPerIP
-	app.Server().CloseOnShutdown = true
-	app.Server().ExpectHandler = s.answerExpect
-	app.Use(s.recoverPanic)
-	for _, path := range []string{"/api/v1/csv/upload", "/api/v1/csv/upload/:name"} {
-		app.Post(path, s.limitClient, s.answerUpload)
-		app.Put(path, s.limitClient, s.answerUpload)
 	}
-	app.Get("/api/v1/uploads", s.listUploads)
-	app.Get("/api/v1/uploads/:id", s.getUpload)
-	app.Delete("/api/v1/uploads/:id", s.cancelUpload)
-	app.Get("/api/v1/uploads/:id/events", s.followUpload)
-	app.Get("/api/v1/status", s.answerStatus)
-	app.Get("/health", s.answerHealth)
-	return app
+}
+
+// addRoutes registers the routes of the app, each with its right, and returns their router.
+func (s *Server) addRoutes() *fiberguard.Router {
+	s.app.Server().MaxConnsPerIP = s.cfg.ConnectionsPerIP
+	s.app.Server().CloseOnShutdown = true
+	s.app.Server().ExpectHandler = s.answerExpect
+	routes := fiberguard.New(s.app, s.gate)
+	s.app.Use(s.recoverPanic, routes.Shield)
+	for _, path := range []string{uploadPath, uploadPath + "/:name"} {
+		routes.Post(access.Ingest, path, s.limitClient, s.answerUpload)
+		routes.Put(access.Ingest, path, s.limitClient, s.answerUpload)
+	}
+	routes.Get(access.Ingest, "/api/v1/uploads", s.listUploads)
+	routes.Get(access.Ingest, "/api/v1/uploads/:id", s.getUpload)
+	routes.Delete(access.Ingest, "/api/v1/uploads/:id", s.cancelUpload)
+	routes.Get(access.Ingest, "/api/v1/uploads/:id/events", s.followUpload)
+	routes.Get(access.Monitor, "/api/v1/status", s.answerStatus)
+	routes.Get(access.Public, "/health", s.answerHealth)
+	return routes
 }
 
 // recoverPanic turns a panic into the error of one request.

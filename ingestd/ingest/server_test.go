@@ -30,7 +30,7 @@ func beginUpload(t *testing.T, s *Server, sent []byte) net.Conn {
 	t.Helper()
 	before := s.totals.inFlight.Load()
 	c := dialServer(t, s)
-	fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nTransfer-Encoding: chunked\r\n\r\n", boundary)
+	fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=%s\r\nTransfer-Encoding: chunked\r\n\r\n", boundary)
 	fmt.Fprintf(c, "%x\r\n%s\r\n", len(sent), sent)
 	waitFor(t, "upload under way", func() bool { return s.totals.inFlight.Load() > before })
 	return c
@@ -123,7 +123,7 @@ func TestRefusalInTheMiddleOfABodyReachesTheClient(t *testing.T) {
 	for range 5 {
 		c := dialServer(t, s)
 		body := multipartOf(bytes.Repeat([]byte("x"), 12<<20))
-		fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n", boundary, len(body))
+		fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n", boundary, len(body))
 		if _, err := c.Write(body); err != nil {
 			t.Fatalf("sending the body: %v", err)
 		}
@@ -190,7 +190,7 @@ func TestLongHeaderAndGarbageAreAnsweredInTheEnvelope(t *testing.T) {
 	log := pipelinetest.NewRecorder()
 	s := startServer(t, Config{}, log, log)
 	c := dialServer(t, s)
-	fmt.Fprintf(c, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: %s\r\n\r\n", strings.Repeat("x", 20<<10))
+	fmt.Fprintf(c, "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: %s\r\n\r\n", strings.Repeat("x", 20<<10))
 	compareResponse(t, "long header", readResponse(t, bufio.NewReader(c)), `431
 {"success": false, "code": "bad_request", "error": "*"}`)
 }
@@ -202,7 +202,7 @@ func TestKeepAliveServesUploadAfterUpload(t *testing.T) {
 	r := bufio.NewReader(c)
 	for i := range 3 {
 		body := multipartOf(pipelinetest.DCGMFile(1+i, 1))
-		fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n%s", boundary, len(body), body)
+		fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n%s", boundary, len(body), body)
 		compareResponse(t, fmt.Sprintf("upload %d", i+1), readResponse(t, r), `200
 {"success": true}`)
 	}

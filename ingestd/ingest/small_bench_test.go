@@ -42,7 +42,7 @@ func BenchmarkSmallUpload(b *testing.B) {
 			fmt.Fprintf(&file, "%s,DCGM_FI_DEV_POWER_USAGE,%d,GPU-604ac76c-d9cf-fef3-62e9-%012d,node-%d,%d.5\n", at, gpu, gpu, i%100, i%700)
 		}
 		body := multipartOf(file.Bytes())
-		fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n%s", boundary, len(body), body)
+		fmt.Fprintf(c, "POST /api/v1/csv/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n%s", boundary, len(body), body)
 		readAccepted(b, answers)
 	}
 }
@@ -64,7 +64,7 @@ func BenchmarkSmallScrape(b *testing.B) {
 					metric, gpu, i%100*8+gpu, gpu, i%100, i%700, 1752871354000+i)
 			}
 		}
-		fmt.Fprintf(c, "PUT /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", file.Len(), file.Bytes())
+		fmt.Fprintf(c, "PUT /api/v1/csv/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", file.Len(), file.Bytes())
 		readAccepted(b, answers)
 	}
 }

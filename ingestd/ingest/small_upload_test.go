@@ -86,7 +86,7 @@ Retry-After: 1
 func beginDeclared(t *testing.T, s *Server, file []byte) net.Conn {
 	t.Helper()
 	c := dialServer(t, s)
-	head := "POST /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nContent-Length: " + strconv.Itoa(len(file)) + "\r\n\r\n"
+	head := "POST /api/v1/csv/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + strconv.Itoa(len(file)) + "\r\n\r\n"
 	if _, err := c.Write(append([]byte(head), file[:len(file)/2]...)); err != nil {
 		t.Fatal(err)
 	}

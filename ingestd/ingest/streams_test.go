@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net"
@@ -21,7 +22,7 @@ import (
 func openStream(t *testing.T, s *Server) *liveStream {
 	t.Helper()
 	c := dialServer(t, s)
-	fmt.Fprint(c, "PUT /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+	fmt.Fprint(c, "PUT /api/v1/csv/upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
 	return &liveStream{c}
 }
 
@@ -235,12 +236,10 @@ RateLimit-Limit: 2
 RateLimit-Remaining: 0
 RateLimit-Reset: /^(199|200)$/
 {"success": false, "code": "too_many_requests", "error": "/0.01 uploads per second/"}`)
-	compareResponse(t, "another token", send("Bearer one"), `200
-RateLimit-Remaining: 1
-{"success": true}`)
-	compareResponse(t, "the same token, spelled otherwise", send("bearer one"), `200
-RateLimit-Remaining: 0
-{"success": true}`)
+	for range 20 { // nobody verified these
+		compareResponse(t, "a token made up", send("Bearer "+rand.Text()), `429
+{"success": false, "code": "too_many_requests"}`)
+	}
 	unbound := startServer(t, Config{Rates: Rates{PerSecond: -1}}, log, log)
 	compareResponse(t, "no bound", putBody(t, unbound, "", bytes.NewReader(pipelinetest.DCGMFile(1, 1))), `200
 RateLimit-Limit:
@@ -265,7 +264,7 @@ func TestExpectIsAnsweredBeforeTheBody(t *testing.T) {
 	s := startServer(t, Config{MaxUploadSize: 1000}, log, log)
 	asking := func(s *Server, header string) response {
 		c := dialServer(t, s)
-		fmt.Fprintf(c, "PUT /api/v1/csv/upload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%s\r\n\r\n", header)
+		fmt.Fprintf(c, "PUT /api/v1/csv/upload HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n%s\r\n\r\n", header)
 		return readResponse(t, bufio.NewReader(c))
 	}
 	ask := func(header string) response { return asking(s, header) }
@@ -302,7 +301,7 @@ func TestExpectIsAnsweredAsTheUploadWouldBe(t *testing.T) {
 		"?tz=Mars": http.StatusBadRequest, "?dry_run=true&colour=red": http.StatusBadRequest,
 	} {
 		c := dialServer(t, s)
-		fmt.Fprintf(c, "PUT /api/v1/csv/upload%s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n", query)
+		fmt.Fprintf(c, "PUT /api/v1/csv/upload%s HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n", query)
 		if got := readResponse(t, bufio.NewReader(c)); got.status != want {
 			t.Errorf("%q: got %d, want %d", query, got.status, want)
 		}

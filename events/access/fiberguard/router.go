@@ -95,6 +95,9 @@ func SetPrincipal(c *fiber.Ctx, p *access.Principal) {
 	}
 }
 
+// Challenge is the header WWW-Authenticate of an answer 401.
+const Challenge = `Bearer realm="telemetry"`
+
 // Refuse sets the headers that belong to a refusal, and returns it.
 func Refuse(c *fiber.Ctx, err error) error {
 	refusal, ok := errors.AsType[*access.Refusal](err)
@@ -102,7 +105,7 @@ func Refuse(c *fiber.Ctx, err error) error {
 		return err
 	}
 	if refusal.Status == http.StatusUnauthorized {
-		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="telemetry"`)
+		c.Set(fiber.HeaderWWWAuthenticate, Challenge)
 	}
 	if refusal.RetryAfter > 0 {
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(refusal.RetryAfter.Seconds()))))

@@ -22,6 +22,7 @@ const module = "telemetry-pipeline/"
 //
 // The users of etcd get rights by key ranges: collectd/etcdusers knows the range of the log, and of the one kind of key that
 // queryd writes, which is of projections/snapshot.
+// What a sender may upload is checked where records are, in the pipeline, and jobs keep it with the uploads of the background.
 //
 // The packages named program are their commands apart from package main, which nothing can import: the tests of deploy
 // run as them.
@@ -79,9 +80,9 @@ ingestd/ingest:        events events/build events/eventlog ingestd/unpack ingest
 ingestd/answer:       events
 ingestd/bounds:       events projections
 ingestd/intake:       ingestd/answer ingestd/unpack
-ingestd/pipeline:     events events/eventlog events/wait projections ingestd/answer ingestd/bounds ingestd/intake ingestd/unpack ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint
+ingestd/pipeline:     events events/access events/eventlog events/wait projections ingestd/answer ingestd/bounds ingestd/intake ingestd/unpack ingestd/rows ingestd/dialect ingestd/dcgmlong ingestd/dcgmdmon ingestd/scrape ingestd/smidmon ingestd/smiquery ingestd/smiapps ingestd/wide ingestd/grafana ingestd/fleetint
 ingestd/pipeline/pipelinetest: events events/eventlog events/eventstest projections projections/snapshot
-ingestd/jobs:         events/wait ingestd/answer ingestd/intake ingestd/pipeline ingestd/spool ingestd/uploads
+ingestd/jobs:         events/access events/wait ingestd/answer ingestd/intake ingestd/pipeline ingestd/spool ingestd/uploads
 ingestd/unpack:
 ingestd/upload:       events/wait events/caller
 ingestd/watch:        ingestd/upload ingestd/rows

@@ -24,7 +24,7 @@ type asyncResponse struct {
 func (s *Server) uploadAsync(c *fiber.Ctx, o *answer.Outcome, p pipeline.Parameters) error {
 	var j *jobs.Job
 	err := pipeline.RecoverToError(func() (err error) {
-		j, err = s.background.StoreUpload(o, cloneQueries(c), int64(max(c.Request().Header.ContentLength(), 0)), func() (intake.Source, func(), error) {
+		j, err = s.background.StoreUpload(o, p.Sender, cloneQueries(c), int64(max(c.Request().Header.ContentLength(), 0)), func() (intake.Source, func(), error) {
 			b, src, err := openBody(c, p, s.intake)
 			if err != nil {
 				return nil, nil, err

@@ -20,6 +20,7 @@ func (s *Server) answerUpload(c *fiber.Ctx) error {
 	o := answer.NewOutcome()
 	c.Set(fiber.HeaderXRequestID, string(o.ID))
 	p, err := pipeline.ParseParameters(c.Queries(), s.cfg.Zone, o.BeganAt)
+	p.Sender = pipeline.SenderOf(principalOf(c))
 	if err == nil && p.Async {
 		return s.uploadAsync(c, o, p)
 	}
@@ -60,7 +61,7 @@ func (s *Server) receiveUpload(c *fiber.Ctx, o *answer.Outcome, p pipeline.Param
 	release := b.StopWith(until)
 	defer release()
 	if live {
-		tracker := jobs.TrackStream(s.states, b, src, o)
+		tracker := jobs.TrackStream(s.states, b, src, o, p.Sender.OwnerID())
 		defer tracker.PublishEnd()
 		src = tracker
 	}

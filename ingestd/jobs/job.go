@@ -27,6 +27,9 @@ const maxCrashes = 5
 func (b *Background) newJob(e *spool.Upload, known uploads.Upload) *Job {
 	u := known
 	u.ID, u.Kind, u.State, u.ReceivedAt, u.TotalBytes = e.ID, uploads.Async, uploads.Queued, e.ReceivedAt, e.Size()
+	if e.Owner != nil {
+		u.Owner = e.Owner.ID
+	}
 	u.Files = make([]uploads.File, len(e.Files))
 	for i, f := range e.Files {
 		u.Files[i] = uploads.File{Name: f.Name, Size: f.Size}
@@ -101,6 +104,9 @@ func (j *Job) newOutcome() *answer.Outcome {
 func (b *Background) processEntry(ctx context.Context, j *Job, o *answer.Outcome) error {
 	p, err := pipeline.ParseParameters(j.entry.Query, b.cfg.Zone, j.entry.ReceivedAt)
 	if err != nil {
+		return err
+	}
+	if p.Sender, err = senderOf(j.entry.Owner); err != nil {
 		return err
 	}
 	leave, err := b.uploads.AcquireSlot(ctx, p)

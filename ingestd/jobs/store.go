@@ -6,8 +6,10 @@ import (
 	"io"
 	"time"
 
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/intake"
+	"telemetry-pipeline/ingestd/pipeline"
 	"telemetry-pipeline/ingestd/spool"
 	"telemetry-pipeline/ingestd/uploads"
 )
@@ -15,7 +17,7 @@ import (
 // StoreUpload brings all files of a request to the disk, with everything that is needed to process them there as they would
 // have been now. query is kept, and must not be used again by the caller. open is called once there is room for an upload
 // of that length; release ends its use of the source.
-func (b *Background) StoreUpload(o *answer.Outcome, query map[string]string, length int64, open func() (src intake.Source, release func(), err error)) (*Job, error) {
+func (b *Background) StoreUpload(o *answer.Outcome, sender *pipeline.Sender, query map[string]string, length int64, open func() (src intake.Source, release func(), err error)) (*Job, error) {
 	room, err := b.ensureSpool()
 	if err != nil {
 		return nil, err
@@ -41,12 +43,32 @@ func (b *Background) StoreUpload(o *answer.Outcome, query map[string]string, len
 		query["tz"] = b.cfg.Zone // the next process may have another default
 	}
 	entry, err := draft.Commit(spool.Manifest{
-		ID: o.ID, Log: b.states.Log(), ReceivedAt: o.BeganAt, Query: query, Warning: src.Warning(),
+		ID: o.ID, Log: b.states.Log(), ReceivedAt: o.BeganAt, Query: query, Warning: src.Warning(), Owner: ownerOf(sender),
 	})
 	if err != nil {
 		return nil, refuseSpool(err)
 	}
 	return b.newJob(entry, uploads.Upload{}), nil
+}
+
+// ownerOf returns the stored form of a sender; nil for nobody.
+func ownerOf(s *pipeline.Sender) *spool.Owner {
+	if s == nil {
+		return nil
+	}
+	return &spool.Owner{ID: s.ID, Scope: s.Scope.String()}
+}
+
+// senderOf undoes ownerOf.
+func senderOf(o *spool.Owner) (*pipeline.Sender, error) {
+	if o == nil {
+		return nil, nil
+	}
+	scope, err := access.ParseScope(o.Scope)
+	if err != nil {
+		return nil, answer.Refuse(answer.CodeSpoolDamaged, "the upload directory has lost what %s may send; send it again", o.ID).WithCause(err)
+	}
+	return &pipeline.Sender{ID: o.ID, Scope: scope}, nil
 }
 
 func fillDraft(draft *spool.Draft, src intake.Source) error {

@@ -24,6 +24,7 @@ type StreamTracker struct {
 	states  *uploads.Registry
 	body    *intake.Body
 	outcome *answer.Outcome
+	owner   string // id of the sender
 
 	rows, bytes atomic.Int64
 	name        atomic.Pointer[string]
@@ -32,10 +33,10 @@ type StreamTracker struct {
 	done        sync.WaitGroup
 }
 
-// TrackStream begins to watch a stream. The caller calls PublishEnd when all of it was processed.
-func TrackStream(states *uploads.Registry, b *intake.Body, src intake.Source, o *answer.Outcome) *StreamTracker {
+// TrackStream begins to watch a stream of an owner, "" for nobody. The caller calls PublishEnd when all of it was processed.
+func TrackStream(states *uploads.Registry, b *intake.Body, src intake.Source, o *answer.Outcome, owner string) *StreamTracker {
 	ctx, cancel := context.WithCancel(context.Background())
-	k := &StreamTracker{Source: src, states: states, body: b, outcome: o, cancel: cancel}
+	k := &StreamTracker{Source: src, states: states, body: b, outcome: o, owner: owner, cancel: cancel}
 	k.name.Store(new(string))
 	k.done.Go(func() { k.publishProgress(ctx) })
 	return k
@@ -59,7 +60,7 @@ func (k *StreamTracker) publishProgress(ctx context.Context) {
 		return
 	}
 	k.handle = k.states.Begin(uploads.Upload{
-		ID: k.outcome.ID, Kind: uploads.Stream, State: uploads.Processing, Files: []uploads.File{{Name: *k.name.Load()}},
+		ID: k.outcome.ID, Owner: k.owner, Kind: uploads.Stream, State: uploads.Processing, Files: []uploads.File{{Name: *k.name.Load()}},
 		ReceivedAt: k.outcome.BeganAt, StartedAt: k.outcome.BeganAt, Attempts: 1, Rows: k.rows.Load(), Bytes: k.bytes.Load(),
 	})
 	tick := time.NewTicker(time.Second)

@@ -14,8 +14,9 @@ import (
 	"telemetry-pipeline/ingestd/intake"
 )
 
-// Parameters are the wishes that the query string of an upload expresses.
+// Parameters are the wishes that the query string of an upload expresses, and its sender.
 type Parameters struct {
+	Sender  *Sender // nil: nobody in particular, who may send everything
 	Wait    bool
 	Async   bool             // answer at once, and take the files in in the background
 	Strict  bool             // a file with a bad row is refused before anything of it is appended

@@ -155,7 +155,7 @@ func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameter
 	defer func() { bound.Close(stored && !p.DryRun) }()
 	named, assumed := memory.startCutters(small, c.log.Facts().Cut, rec.FileID, p.Zone)
 	seq := newSequencer(named, assumed, out, bound)
-	seq.strict, seq.progress = p.Strict, f.Progress
+	seq.strict, seq.progress, seq.allowed = p.Strict, f.Progress, newPermission(p.Sender)
 	if f.Live == nil {
 		seq.maxRows = c.cfg.Limits.Rows
 	}

@@ -27,7 +27,8 @@ type sequencer struct {
 	assumed *events.Cutter // rows whose time did not
 	out     sink
 	bound   *bounds.File
-	maxRows int64 // 0: no bound
+	allowed *permission // nil: the sender may send everything
+	maxRows int64       // 0: no bound
 
 	strict   bool             // the first rejection ends the file
 	progress func(rows int64) // is called with the number of rows so far; may be nil
@@ -50,7 +51,7 @@ func newSequencer(named, assumed *events.Cutter, out sink, bound *bounds.File) *
 }
 
 func (s *sequencer) takeBatch(ctx context.Context, b *batch) error {
-	b.refuseExcess(ctx, s.bound)
+	b.refuseExcess(ctx, s.allowed, s.bound)
 	s.countBatch(b)
 	if s.progress != nil {
 		s.progress(s.rows)

@@ -23,6 +23,13 @@ type Manifest struct {
 	Query      map[string]string `json:"query,omitempty"`   // parameters of the request
 	Warning    string            `json:"trouble,omitempty"` // a warning for its sender although all files are whole
 	Files      []File            `json:"files"`
+	Owner      *Owner            `json:"owner,omitempty"` // nil: of a server where nobody says who they are
+}
+
+// Owner is the principal who sent an upload, as it was then: what was accepted stays accepted.
+type Owner struct {
+	ID    string `json:"id"`
+	Scope string `json:"scope"`
 }
 
 // File is one file of an upload.

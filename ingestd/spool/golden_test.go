@@ -17,7 +17,8 @@ func goldenManifests() map[string]Manifest {
 			ID: "6ba7b810-9dad-11d1-80b4-00c04fd430c8", Log: "/telemetry/uploads/default-cluster/", ReceivedAt: at,
 			Query: map[string]string{"tz": "Europe/Berlin", "host": "a<b"}, Warning: "part 3 was cut off", Files: []File{{"a.csv", 3}, {"", 0}},
 		},
-		"manifest-bare": {ID: "u", ReceivedAt: at},
+		"manifest-owner": {ID: "o", ReceivedAt: at, Owner: &Owner{ID: "team-a", Scope: "host=a-*,namespace=team-a"}},
+		"manifest-bare":  {ID: "u", ReceivedAt: at},
 	}
 }
 

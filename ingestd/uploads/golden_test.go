@@ -23,6 +23,7 @@ func goldenUploads() map[string]Upload {
 		"upload-spans": {
 			ID: "u", Kind: Async, State: Done, ReceivedAt: at, UpdatedAt: at, Spans: map[events.Partition][2]int64{7: {12, 1 << 40}, 0: {3, 3}},
 		},
+		"upload-owner": {ID: "u", Kind: Stream, State: Processing, Owner: "team-a", ReceivedAt: at, UpdatedAt: at},
 		"upload-begun": {ID: "u", Kind: Stream, State: Processing, ReceivedAt: at, UpdatedAt: at},
 	}
 }

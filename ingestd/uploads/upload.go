@@ -42,6 +42,7 @@ type Upload struct {
 	State  State           `json:"state"`
 	Server string          `json:"server"` // the ingestd that processes it; set by Begin
 	Files  []File          `json:"files"`
+	Owner  string          `json:"owner,omitempty"` // id of the principal who sent it; "" if nobody says who they are
 
 	Rows       int64 `json:"rows"`        // read so far, in this attempt
 	Bytes      int64 `json:"bytes"`       // of the files as sent, read so far in this attempt

@@ -44,10 +44,10 @@ func (a *auditLog) close() error {
 type Action struct {
 	RequestID string
 	Principal *Principal // nil: nobody was identified
-	Address   netip.Addr
-	Method    string // of HTTP, or the operation of a socket
-	Route     string // template of the path
-	Decision  string // allowed, or the Code of the refusal
+	Address   netip.Addr // zero: of no request
+	Method    string     // of HTTP, or the operation of a socket
+	Route     string     // template of the path
+	Decision  string     // allowed, or the Code of the refusal
 	Detail    []slog.Attr
 }
 
@@ -60,9 +60,13 @@ func (g *Guard) Record(a Action) {
 	if a.Principal != nil {
 		who, by = a.Principal.ID, a.Principal.Method
 	}
+	address := ""
+	if a.Address.IsValid() {
+		address = a.Address.String()
+	}
 	attrs := []slog.Attr{
 		slog.String("request_id", a.RequestID), slog.String("principal", who), slog.String("identified_by", string(by)),
-		slog.String("address", a.Address.String()), slog.String("method", a.Method), slog.String("route", a.Route), slog.String("decision", a.Decision),
+		slog.String("address", address), slog.String("method", a.Method), slog.String("route", a.Route), slog.String("decision", a.Decision),
 	}
 	g.audit.lines.LogAttrs(context.Background(), slog.LevelInfo, "audit", append(attrs, a.Detail...)...)
 }

@@ -71,6 +71,7 @@ type book struct {
 	subjects     map[string]*Principal
 	certificates map[string]*Principal
 	proofs       map[string]bool // of all of them
+	ids          map[string]bool // of all of them
 }
 
 // parseBook parses the file of principals. Empty lines and lines that begin with # are skipped.
@@ -78,8 +79,7 @@ func parseBook(text []byte, cluster string) (*book, error) {
 	if len(text) > maxFileBytes {
 		return nil, fmt.Errorf("it has %d bytes, at most %d are read", len(text), maxFileBytes)
 	}
-	b := &book{tokens: map[hashOf]*Principal{}, subjects: map[string]*Principal{}, certificates: map[string]*Principal{}, proofs: map[string]bool{}}
-	ids := map[string]bool{}
+	b := &book{tokens: map[hashOf]*Principal{}, subjects: map[string]*Principal{}, certificates: map[string]*Principal{}, proofs: map[string]bool{}, ids: map[string]bool{}}
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors write a byte order mark
 	number := 0
 	for line := range bytes.Lines(text) {
@@ -88,11 +88,11 @@ func parseBook(text []byte, cluster string) (*book, error) {
 			continue
 		}
 		e, err := parseEntry(line)
-		if err == nil && ids[e.ID] {
+		if err == nil && b.ids[e.ID] {
 			err = fmt.Errorf("id %q is used twice", e.ID)
 		}
 		if err == nil {
-			ids[e.ID] = true
+			b.ids[e.ID] = true
 			err = b.addPrincipal(e, cluster)
 		}
 		if err != nil {

@@ -315,6 +315,8 @@ func (g *Guard) verifyToken(ctx context.Context, token string) (*Principal, erro
 		p.subject = claims.Subject
 	} else if err := p.setClaims(claims, g.cluster); err != nil {
 		return nil, err
+	} else if g.book.Load().ids[p.ID] { // an issuer's user is nobody of the file by the same name
+		p.ID = "oidc:" + shortHash(p.subject)
 	}
 	if p.Expires.IsZero() || claims.Expires.Before(p.Expires) {
 		p.Expires = claims.Expires

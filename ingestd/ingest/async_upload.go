@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -29,14 +30,16 @@ func (s *Server) uploadAsync(c *fiber.Ctx, o *answer.Outcome, p pipeline.Paramet
 			if err != nil {
 				return nil, nil, err
 			}
-			return src, b.StopWith(s.uploads), nil
+			valid, end := s.bindCredentials(s.uploads, principalOf(c))
+			release := b.StopWith(valid)
+			return src, func() { release(); end() }, nil
 		})
 		return err
 	})
 	if err != nil {
 		o.Ended = err
 		o.SumUp("")
-		return s.responder.answerUpload(c, o)
+		return s.sendUpload(c, o)
 	}
 	s.background.StartJob(j)
 	// Another server can report the upload as well when etcd is quick; when it is not, this one can.
@@ -51,6 +54,7 @@ func (s *Server) uploadAsync(c *fiber.Ctx, o *answer.Outcome, p pipeline.Paramet
 	}
 	c.Set(fiber.HeaderLocation, uploadsPath+string(o.ID))
 	s.lg.Info("upload is to be processed in the background", "upload", o.ID, "files", len(stored.Files), "bytes", j.Size())
+	s.recordAction(c, slog.Int("status", fiber.StatusAccepted), slog.Int("files", len(stored.Files)), slog.Int64("bytes", j.Size()))
 	return c.Status(fiber.StatusAccepted).JSON(asyncResponse{true, string(o.ID), newUploadView(j.Upload(), true)})
 }
 

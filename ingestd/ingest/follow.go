@@ -33,8 +33,8 @@ func (s *Server) followUpload(c *fiber.Ctx) error {
 	leave := func() { s.followers.Release(1) }
 	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
 	defer cancel()
-	id := uploadID(c)
-	u, err := s.states.Get(ctx, id)
+	id, p := uploadID(c), principalOf(c)
+	u, err := s.findUpload(ctx, c)
 	if err != nil {
 		leave()
 		return statesRefusal(err)
@@ -49,8 +49,13 @@ func (s *Server) followUpload(c *fiber.Ctx) error {
 	conn := c.Context().Conn()
 	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer leave()
+		valid, end := s.bindCredentials(s.waits, p)
+		defer end()
 		last := ""
-		for u, err := range s.states.Follow(s.waits, id, heartbeatInterval) {
+		for u, err := range s.states.Follow(valid, id, heartbeatInterval) {
+			if valid.Err() != nil {
+				break
+			}
 			_ = conn.SetWriteDeadline(time.Now().Add(followTimeout)) // fails only on a closed connection, to which the write below fails
 			if id := eventID(&u); err != nil || id != last {
 				last = id
@@ -62,6 +67,12 @@ func (s *Server) followUpload(c *fiber.Ctx) error {
 				return
 			}
 		}
+		if refusal, ok := errors.AsType[*answer.Refusal](context.Cause(valid)); ok {
+			_ = conn.SetWriteDeadline(time.Now().Add(followTimeout))
+			if writeRefusal(w, refusal) == nil {
+				_ = w.Flush() // the stream ends in any case
+			}
+		}
 	})
 	return nil
 }
@@ -71,10 +82,7 @@ var errStreamEnds = errors.New("the stream ends with an error")
 // writeState writes one event. An event of an error ends the stream.
 func (s *Server) writeState(w io.Writer, u *uploads.Upload, err error) error {
 	if err != nil {
-		r := answer.RefusalOf(statesRefusal(err))
-		text, _ := json.Marshal(answer.Failure{Error: r.Text, Code: r.Code}) // two texts always have a form
-		_, written := fmt.Fprintf(w, "event: error\ndata: %s\n\n", text)
-		return errors.Join(errStreamEnds, written)
+		return errors.Join(errStreamEnds, writeRefusal(w, answer.RefusalOf(statesRefusal(err))))
 	}
 	name := "progress"
 	if u.State.Final() {
@@ -87,6 +95,16 @@ func (s *Server) writeState(w io.Writer, u *uploads.Upload, err error) error {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "id: %s\nevent: %s\ndata: %s\n\n", eventID(u), name, text)
+	return err
+}
+
+// writeRefusal writes the event of an error.
+func writeRefusal(w io.Writer, r *answer.Refusal) error {
+	text, err := json.Marshal(answer.Failure{Error: r.Text, Code: r.Code})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "event: error\ndata: %s\n\n", text)
 	return err
 }
 

@@ -128,7 +128,7 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 	keep := func(f *intake.File) (func(), error) { return s.background.KeepFile(f) }
 	s.runner = &uploadRunner{
 		Processor: pipeline.New(cfg.pipelineConfig(s.intake), log, storedHosts{folded, lg}, s.admission, s.totals.appendSeconds.Observe, keep),
-		slots:     s.slots, admission: s.admission, folded: folded, totals: s.totals, lg: lg, waits: s.waits, waitTimeout: cfg.WaitTimeout,
+		slots:     s.slots, admission: s.admission, folded: folded, totals: s.totals, lg: lg, guard: gate.Guard, waits: s.waits, waitTimeout: cfg.WaitTimeout,
 	}
 	s.responder = &responder{runner: s.runner, totals: s.totals, lg: lg, ln: &s.ln}
 	s.background = jobs.New(jobs.Config{Spool: cfg.Spool, Workers: cfg.Background, Zone: cfg.Zone}, s.states, s.runner, lg)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/uploads"
 )
@@ -72,8 +74,9 @@ func (s *Server) listUploads(c *fiber.Ctx) error {
 	}
 	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
 	defer cancel()
+	p := principalOf(c)
 	all, err := s.states.List(ctx, func(u *uploads.Upload) bool {
-		return len(states) == 0 || slices.Contains(states, u.State)
+		return maySee(p, u) && (len(states) == 0 || slices.Contains(states, u.State))
 	})
 	list := uploadList{Success: true, Data: []uploadView{}, Total: len(all)}
 	if err != nil {
@@ -114,11 +117,25 @@ func listParameters(queries map[string]string) (limit int, states []uploads.Stat
 func (s *Server) getUpload(c *fiber.Ctx) error {
 	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
 	defer cancel()
-	u, err := s.states.Get(ctx, uploadID(c))
+	u, err := s.findUpload(ctx, c)
 	if err != nil {
 		return statesRefusal(err)
 	}
 	return c.JSON(uploadResponse{Success: true, Data: s.endedView(ctx, u)})
+}
+
+// findUpload returns the upload of a request. An upload that is not for its caller to see is unknown.
+func (s *Server) findUpload(ctx context.Context, c *fiber.Ctx) (uploads.Upload, error) {
+	u, err := s.states.Get(ctx, uploadID(c))
+	if err == nil && !maySee(principalOf(c), &u) {
+		return uploads.Upload{}, uploads.ErrUnknown
+	}
+	return u, err
+}
+
+// maySee reports whether a principal may see and cancel an upload: its own, or, as an admin of everything, all.
+func maySee(p *access.Principal, u *uploads.Upload) bool {
+	return u.Owner != "" && u.Owner == p.ID || p.Scope.IsWhole() && p.May(access.Administer)
 }
 
 // endedView returns an upload with its answer and, once it has ended, its events that could not be folded until now.
@@ -151,10 +168,14 @@ func (s *Server) cancelUpload(c *fiber.Ctx) error {
 	ctx, cancel := context.WithTimeout(s.waits, statesTimeout)
 	defer cancel()
 	id := uploadID(c)
-	u, err := s.states.Cancel(ctx, id)
+	u, err := s.findUpload(ctx, c)
+	if err == nil {
+		u, err = s.states.Cancel(ctx, id)
+	}
 	if err != nil {
 		return statesRefusal(err)
 	}
+	s.recordAction(c, slog.String("upload", string(id)), slog.String("state", string(u.State)))
 	if u.State.Final() && u.State != uploads.Cancelled {
 		return answer.Refuse(answer.CodeUploadEnded, "the upload has ended (%s), and there is nothing left to cancel; what it stored stays", u.State)
 	}

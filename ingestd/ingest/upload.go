@@ -9,6 +9,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access/fiberguard"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/jobs"
@@ -18,7 +20,7 @@ import (
 // answerUpload answers POST and PUT /api/v1/csv/upload.
 func (s *Server) answerUpload(c *fiber.Ctx) error {
 	o := answer.NewOutcome()
-	c.Set(fiber.HeaderXRequestID, string(o.ID))
+	s.setRequestID(c, o.ID)
 	p, err := pipeline.ParseParameters(c.Queries(), s.cfg.Zone, o.BeganAt)
 	p.Sender = pipeline.SenderOf(principalOf(c))
 	if err == nil && p.Async {
@@ -34,7 +36,22 @@ func (s *Server) answerUpload(c *fiber.Ctx) error {
 	if p.Wait && o.Ended == nil {
 		o.Ended = pipeline.RecoverToError(func() error { s.runner.AwaitVisible(o); return nil })
 	}
-	return s.responder.answerUpload(c, o)
+	return s.sendUpload(c, o)
+}
+
+// setRequestID makes an upload's id the id of its request, in the answer and in the audit log.
+func (s *Server) setRequestID(c *fiber.Ctx, id events.UploadID) {
+	fiberguard.RequestOf(c).ID = string(id)
+	c.Set(fiber.HeaderXRequestID, string(id))
+}
+
+// sendUpload answers an upload that has ended, and records it.
+func (s *Server) sendUpload(c *fiber.Ctx, o *answer.Outcome) error {
+	if err := s.responder.answerUpload(c, o); err != nil {
+		return err
+	}
+	s.recordAction(c, uploadDetail(o, c.Response().StatusCode())...)
+	return nil
 }
 
 // receiveUpload processes an upload, one of a bounded number, and does not read its body after it returns. An error
@@ -57,6 +74,11 @@ func (s *Server) receiveUpload(c *fiber.Ctx, o *answer.Outcome, p pipeline.Param
 	b, src, err := openBody(c, p, s.intake)
 	if err != nil {
 		return err
+	}
+	if !small {
+		valid, end := s.bindCredentials(until, principalOf(c))
+		defer end()
+		until = valid
 	}
 	release := b.StopWith(until)
 	defer release()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/pipeline"
 	"telemetry-pipeline/projections/snapshot"
@@ -19,6 +20,7 @@ type uploadRunner struct {
 	folded      projector
 	totals      *totals
 	lg          *slog.Logger
+	guard       *access.Guard
 	waits       context.Context // ends when nothing waits to be visible any more
 	waitTimeout time.Duration
 }
@@ -98,6 +100,23 @@ func (u *uploadRunner) quarantineOf(ctx context.Context, id events.UploadID, spa
 	}
 	q.Quarantined = q.Quarantined[:min(len(q.Quarantined), 2*shownEntries)]
 	return q, nil
+}
+
+// RecordEnd writes the end of an upload in the background to the audit log.
+func (u *uploadRunner) RecordEnd(o *answer.Outcome, owner string) {
+	end := access.Action{RequestID: string(o.ID), Method: "async", Route: uploadPath, Decision: access.Allowed, Detail: uploadDetail(o, o.Status())}
+	if owner != "" {
+		end.Principal = &access.Principal{ID: owner}
+	}
+	u.guard.Record(end)
+}
+
+// uploadDetail returns what the audit log says about an upload that ended with a status: numbers only.
+func uploadDetail(o *answer.Outcome, status int) []slog.Attr {
+	return []slog.Attr{
+		slog.String("upload", string(o.ID)), slog.Int("status", status), slog.Int("files", len(o.Files)), slog.Int64("bytes", o.Whole.Size),
+		slog.Int64("accepted", o.Whole.Accepted), slog.Int64("duplicate", o.Whole.Duplicate), slog.Int64("rejected", o.Whole.Rejected),
+	}
 }
 
 // RecordUpload counts an upload that ended with a status, and writes the log's line of each of its files.

@@ -32,6 +32,8 @@ type processor interface {
 	AwaitVisible(o *answer.Outcome)
 	// RecordUpload counts and logs an upload that ended with a status.
 	RecordUpload(o *answer.Outcome, status int)
+	// RecordEnd records the end of an upload in the background, of an owner, "" for nobody.
+	RecordEnd(o *answer.Outcome, owner string)
 }
 
 // Background processes uploads that are in the spool, a bounded number at a time, each in a goroutine of its

@@ -192,4 +192,5 @@ func (b *Background) finishJob(j *Job, o *answer.Outcome, state uploads.State) {
 		u.Receipt, u.Spans = answer.TruncatedReceipt(body, o.Receipts()), o.Spans()
 	})
 	b.storeFinalState(j)
+	b.uploads.RecordEnd(o, j.handle.Upload().Owner)
 }

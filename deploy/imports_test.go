@@ -105,7 +105,7 @@ collectd:             collectd/program
 
 collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/etcdusers collectd/rebuild collectd/retain collectd/tail collectd/transfer collectd/join collectd/rebase events/eventlog projections/snapshot
 
-queryd/live:          events events/follow events/wait projections events/filter
+queryd/live:          events events/access events/follow events/wait projections events/filter
 
 queryd/live/livetest: events projections
 queryd/history:       events events/metric events/archive projections queryd/live

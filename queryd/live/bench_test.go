@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live/livetest"
 )
@@ -16,7 +17,7 @@ import (
 func fleetOf(b testing.TB, hosts int) (v *view, batch func(n int) projections.Batch) {
 	b.Helper()
 	facts := livetest.Facts()
-	v = newView(facts, "g")
+	v = newView(facts, "g", access.Everything())
 	fleet := livetest.NewFleet(facts)
 	report := func(host int, at events.Timestamp) projections.Stored {
 		var all []livetest.Reading
@@ -33,7 +34,7 @@ func fleetOf(b testing.TB, hosts int) (v *view, batch func(n int) projections.Ba
 		load.Hosts = append(load.Hosts, report(h, 1))
 	}
 	v.applyBatch(load, time.Now())
-	v.continueFrom(newView(facts, "").state, time.Now())
+	v.continueFrom(newView(facts, "", access.Everything()).state, time.Now())
 	return v, func(n int) projections.Batch {
 		at := load.At
 		at.Number += int64(n) + 1
@@ -148,18 +149,18 @@ func BenchmarkHosts(b *testing.B) {
 		b.Run(fmt.Sprintf("load/%d", hosts), func(b *testing.B) {
 			for b.Loop() {
 				before := heapBytes()
-				v := newView(livetest.Facts(), "g")
+				v := newView(livetest.Facts(), "g", access.Everything())
 				v.applyBatch(loadOf(storedHosts(b, hosts)), time.Now())
-				v.continueFrom(newView(livetest.Facts(), "").state, time.Now())
+				v.continueFrom(newView(livetest.Facts(), "", access.Everything()).state, time.Now())
 				b.ReportMetric(float64(heapBytes()-before)/float64(hosts), "B/host")
 				runtime.KeepAlive(v)
 			}
 		})
 		b.Run(fmt.Sprintf("update/%d", hosts), func(b *testing.B) {
 			all := storedHosts(b, hosts)
-			v := newView(livetest.Facts(), "g")
+			v := newView(livetest.Facts(), "g", access.Everything())
 			v.applyBatch(loadOf(all), time.Now())
-			v.continueFrom(newView(livetest.Facts(), "").state, time.Now())
+			v.continueFrom(newView(livetest.Facts(), "", access.Everything()).state, time.Now())
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				next := all[i%hosts]

@@ -9,7 +9,7 @@ import (
 	"telemetry-pipeline/events"
 )
 
-// group is the set of subscriptions with the same filter, mode and rate. The hub's lock guards it, except current,
+// group is the set of subscriptions with the same filter, mode and rate. The feed's lock guards it, except current,
 // which members read without it.
 type group struct {
 	key     string

@@ -8,7 +8,7 @@ const (
 )
 
 // heartbeats spreads the heartbeats of an interval over it: at each tick one part of the subscriptions receives theirs, so that
-// no update waits behind the heartbeats of all readers. The hub's lock guards it.
+// no update waits behind the heartbeats of all readers. The feed's lock guards it.
 type heartbeats struct {
 	sets     []map[*Subscription]struct{} // each subscription is in the set of its phase
 	next     int                          // set of the next tick
@@ -53,12 +53,12 @@ func (b *heartbeats) nextSet() map[*Subscription]struct{} {
 }
 
 // sendHeartbeats sends a heartbeat to each subscription whose turn it is.
-func (h *Hub) sendHeartbeats(now time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := h.State()
+func (f *Feed) sendHeartbeats(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.State()
 	messages := map[*State]*Message{} // shared by the readers of a State, as their encoding is
-	for sub := range h.heartbeats.nextSet() {
+	for sub := range f.heartbeats.nextSet() {
 		g := sub.group.Load()
 		if !g.dirty {
 			g.refreshSnapshot(s)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live/livetest"
 )
@@ -25,9 +26,9 @@ func BenchmarkManyIDs(b *testing.B) {
 	h := projections.Host{ID: "node-1"}
 	h.ApplyWithin(&ev, projections.Bounds{GPUs: ids + 8})
 	load := func() *view {
-		v := newView(livetest.Facts(), "g")
+		v := newView(livetest.Facts(), "g", access.Everything())
 		v.applyBatch(loadOf([]projections.Stored{storedHost(b, &h)}), time.Now())
-		v.continueFrom(newView(livetest.Facts(), "").state, time.Now())
+		v.continueFrom(newView(livetest.Facts(), "", access.Everything()).state, time.Now())
 		return v
 	}
 	b.Run("load", func(b *testing.B) {

@@ -7,6 +7,7 @@ import (
 	"weak"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live/livetest"
 )
@@ -15,7 +16,7 @@ import (
 // hold as many fleets.
 func TestOldStatesAreLetGo(t *testing.T) {
 	facts := livetest.Facts()
-	v, fleet := newView(facts, "g"), livetest.NewFleet(facts)
+	v, fleet := newView(facts, "g", access.Everything()), livetest.NewFleet(facts)
 	h, err := New(Config{}, livetest.New(facts), nil, facts, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +28,7 @@ func TestOldStatesAreLetGo(t *testing.T) {
 		s := fleet.Report(livetest.Reading{Host: "h", UUID: "GPU-a", Metric: "m", At: events.Timestamp(n), Value: n})
 		c := v.applyBatch(projections.Batch{At: at, Hosts: []projections.Stored{s}}, time.Now())
 		if n == 1 {
-			c = v.continueFrom(newView(facts, "").state, time.Now())
+			c = v.continueFrom(newView(facts, "", access.Everything()).state, time.Now())
 		}
 		h.publishState(v.state, c, n == 1)
 		old = append(old, weak.Make(v.state))

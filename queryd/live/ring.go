@@ -2,7 +2,7 @@ package live
 
 import "slices"
 
-// ring keeps the newest changes, bounded by number and bytes, for readers that reconnect. The hub's lock guards it.
+// ring keeps the newest changes, bounded by number and bytes, for readers that reconnect. The feed's lock guards it.
 type ring struct {
 	changes  []*change // ascending
 	bytes    int

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/projections"
 )
 
@@ -16,8 +17,8 @@ import (
 // it, so the process has to restart.
 func (h *Hub) Run(ctx context.Context) error {
 	own, cancel := context.WithCancelCause(ctx)
-	r := &runner{hub: h, served: newView(h.facts, ""), caughtUp: make(chan caughtUpPartitions), stop: func() {}}
-	defer h.endSubscriptions()
+	r := &runner{hub: h, caughtUp: make(chan caughtUpPartitions), stop: func() {}}
+	defer h.served.end()
 	defer r.wg.Wait()
 	defer cancel(nil)
 	active := make(chan projections.ActiveGeneration)
@@ -35,7 +36,6 @@ func (h *Hub) Run(ctx context.Context) error {
 // runner is the state of a Run; only its goroutine uses it.
 type runner struct {
 	hub       *Hub
-	served    *view
 	candidate *view // the next view to serve: of another generation, or loaded again; nil if there is none
 	following projections.Generation
 	stop      context.CancelFunc // ends the follower
@@ -50,7 +50,7 @@ func (r *runner) runLoop(ctx context.Context, active <-chan projections.ActiveGe
 	due := time.NewTimer(time.Hour)
 	defer due.Stop()
 	for {
-		if next := r.hub.publishDueGroups(time.Now()); !next.IsZero() {
+		if next := r.hub.served.publishDue(time.Now()); !next.IsZero() {
 			due.Reset(time.Until(next))
 		}
 		select {
@@ -63,7 +63,7 @@ func (r *runner) runLoop(ctx context.Context, active <-chan projections.ActiveGe
 		case q := <-r.caughtUp:
 			r.applyCaughtUp(q)
 		case now := <-beat.C:
-			r.hub.sendHeartbeats(now)
+			r.hub.served.beat(now)
 		case <-due.C:
 		}
 	}
@@ -113,11 +113,10 @@ func (r *runner) applyResult(n followResult) {
 	now := time.Now()
 	if n.load {
 		h.metrics.loads.Inc()
-		r.candidate = newView(h.facts, r.following)
+		r.candidate = newView(h.facts, r.following, access.Everything())
 	}
 	if r.candidate == nil {
-		c := r.served.applyBatch(n.batch, now)
-		h.publishState(r.served.state, c, false)
+		h.served.advance(func(v *view) *change { return v.applyBatch(n.batch, now) })
 		return
 	}
 	r.candidate.applyBatch(n.batch, now)
@@ -127,28 +126,26 @@ func (r *runner) applyResult(n followResult) {
 // applyCaughtUp records the caught-up partitions, unless the result belongs to another generation, or there is no
 // view yet, or nothing is followed: an event that the view lacks may have left the log by then.
 func (r *runner) applyCaughtUp(q caughtUpPartitions) {
-	if r.results != nil && r.served.state.isLoaded() && q.switches == len(r.served.state.generationSwitches) {
-		c := r.served.applyCaughtUp(q)
-		r.hub.publishState(r.served.state, c, false)
+	if s := r.hub.State(); r.results != nil && s.isLoaded() && q.switches == len(s.generationSwitches) {
+		r.hub.served.advance(func(v *view) *change { return v.applyCaughtUp(q) })
 	}
 }
 
 // promoteCandidate serves the candidate once it has reached the served view, and publishes the difference.
 func (r *runner) promoteCandidate(now time.Time) {
-	prev, next := r.served.state, r.candidate
+	prev, next := r.hub.State(), r.candidate
 	if len(next.models) == 0 && len(next.unreadable) > 0 {
 		r.hub.setFailure("switch", fmt.Errorf("nothing of generation %s can be read: %w", next.state.generation, describeUnreadable(next.state.unreadable)))
 		return
 	}
 	begins := !prev.isLoaded() || prev.generation != next.state.generation
-	if begins && !next.hasReached(r.served.offsets) {
+	if begins && !next.hasReached(r.hub.served.whole.view.offsets) {
 		r.hub.setFailure("switch", fmt.Errorf("generation %s is active and has not reached what is served: %w", next.state.generation, errBehind))
 		return
 	}
 	r.hub.setFailure("switch", nil)
-	c := next.continueFrom(prev, now)
-	r.served, r.candidate = next, nil
-	r.hub.publishState(next.state, c, begins)
+	c := r.hub.served.replace(next, begins, now)
+	r.candidate = nil
 	r.hub.checkRequested.Set()
 	r.hub.lg.Info("view is current", "generation", next.state.generation, "revision", next.state.at.Number,
 		"hosts", next.state.hosts.length, "gpus", next.state.gpus.length, "changed", len(c.entries))

@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/projections"
 )
 
-// State is the whole view at one position. Its slices and pointers are shared and must not be changed.
+// State is the view of a scope at one position. Its slices and pointers are shared and must not be changed.
 type State struct {
 	streamPosition
 	generation projections.Generation
+	scope      access.Scope
+	stream     streamName
 	asOf       time.Time
 
 	gpus    sortedList[*projections.GPU] // by orderGPU
@@ -75,6 +78,9 @@ func (s *State) At() events.Revision { return s.at }
 
 // Generation returns the served generation.
 func (s *State) Generation() projections.Generation { return s.generation }
+
+// Scope returns the scope outside of which nothing exists in the State.
+func (s *State) Scope() access.Scope { return s.scope }
 
 // AsOf returns the time at which etcd last confirmed the view.
 func (s *State) AsOf() time.Time { return s.asOf }

@@ -46,8 +46,8 @@ type Options struct {
 // Subscribe starts a subscription; the caller closes it. The error names the bad option. A subscription starts after
 // the first load. If its position comes from another server, in a generation that this one does not serve yet, it
 // starts when this one has reached that position: no reader goes back to an older state.
-func (h *Hub) Subscribe(o Options) (*Subscription, error) {
-	f, err := o.Filter.compile()
+func (f *Feed) Subscribe(o Options) (*Subscription, error) {
+	selected, err := o.Filter.compile()
 	if err != nil {
 		return nil, err
 	}
@@ -56,23 +56,23 @@ func (h *Hub) Subscribe(o Options) (*Subscription, error) {
 	if err != nil {
 		return nil, err
 	}
-	sub := &Subscription{hub: h, filter: f, mode: mode, period: period, snapshot: o.Snapshot, from: o.From, wake: o.Wake, phase: max(o.Phase, 0)}
+	sub := &Subscription{feed: f, filter: selected, mode: mode, period: period, snapshot: o.Snapshot, from: o.From, wake: o.Wake, phase: max(o.Phase, 0)}
 	if sub.wake == (wait.Signal{}) {
 		sub.wake = wait.NewSignal()
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.ended {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
 		return nil, ErrClosed
 	}
 	if sub.phase == 0 {
-		sub.phase = h.heartbeats.newPhase()
+		sub.phase = f.heartbeats.newPhase()
 	}
-	h.metrics.subscribers.WithLabelValues(string(mode)).Inc()
-	if s := h.State(); s.isLoaded() && !sub.resumesAhead(s) {
-		h.joinGroup(sub, s)
+	f.metrics.subscribers.WithLabelValues(string(mode)).Inc()
+	if s := f.State(); s.isLoaded() && !sub.resumesAhead(s) {
+		f.joinGroup(sub, s)
 	} else {
-		h.waiting[sub] = struct{}{}
+		f.waiting[sub] = struct{}{}
 	}
 	return sub, nil
 }
@@ -94,14 +94,14 @@ func (o Options) framePeriod(mode Mode) (time.Duration, error) {
 
 // joinGroup adds a subscription to its group and fixes where it starts. The caller holds the lock, so nothing is
 // published meanwhile.
-func (h *Hub) joinGroup(sub *Subscription, s *State) {
-	g := h.groups.groupFor(sub.filter, sub.mode, sub.period, s)
+func (f *Feed) joinGroup(sub *Subscription, s *State) {
+	g := f.groups.groupFor(sub.filter, sub.mode, sub.period, s)
 	g.members[sub] = struct{}{}
-	h.heartbeats.addSubscription(sub)
-	start := h.resolveStart(sub, s)
+	f.heartbeats.addSubscription(sub)
+	start := f.resolveStart(sub, s)
 	start.base = g.snapshotForJoin(s)
 	if start.reason != "" {
-		h.metrics.resets.WithLabelValues(start.reason).Inc()
+		f.metrics.resets.WithLabelValues(start.reason).Inc()
 	}
 	sub.setStart(g, start)
 }
@@ -109,55 +109,55 @@ func (h *Hub) joinGroup(sub *Subscription, s *State) {
 // resumesAhead reports whether a reader's position is later than s and of another generation. It cannot be resumed,
 // and the state at s would be older than the state that the reader knows.
 func (sub *Subscription) resumesAhead(s *State) bool {
-	generation, at, ok := sub.from.parseToken()
-	return ok && at.SameLog(s.at) && generation != s.generation && at.Number > s.at.Number
+	stream, at, ok := sub.from.parseToken()
+	return ok && at.SameLog(s.at) && stream != s.stream && at.Number > s.at.Number
 }
 
 // resolveStart returns where a subscription starts: after its token, or at a snapshot with the reason for it.
-func (h *Hub) resolveStart(sub *Subscription, s *State) startPoint {
+func (f *Feed) resolveStart(sub *Subscription, s *State) startPoint {
 	if sub.from == "" {
 		return startPoint{snapshot: sub.snapshot}
 	}
-	generation, at, ok := sub.from.parseToken()
+	stream, at, ok := sub.from.parseToken()
 	switch {
 	case !ok || !at.SameLog(s.at):
 		return startPoint{snapshot: true, reason: ResetEpoch}
-	case generation != s.generation:
+	case stream != s.stream:
 		return startPoint{snapshot: true, reason: ResetGeneration}
 	case at.Number < s.generationStart() || at.Number < s.departuresSince || s.hasLeapt(at.Number):
 		return startPoint{snapshot: true, reason: ResetCompacted}
 	}
 	out := startPoint{resumed: true, from: position{len(s.generationSwitches), at.Number}}
 	if sub.mode == EventsMode {
-		if out.replay, ok = h.ring.changesAfter(at.Number); !ok {
+		if out.replay, ok = f.ring.changesAfter(at.Number); !ok {
 			return startPoint{snapshot: true, reason: ResetCompacted}
 		}
 	}
 	return out
 }
 
-// removeSubscription removes a subscription from the hub. It may be called again. The caller holds the lock.
-func (h *Hub) removeSubscription(sub *Subscription) {
-	_, early := h.waiting[sub]
-	delete(h.waiting, sub)
+// removeSubscription removes a subscription from the feed. It may be called again. The caller holds the lock.
+func (f *Feed) removeSubscription(sub *Subscription) {
+	_, early := f.waiting[sub]
+	delete(f.waiting, sub)
 	g := sub.group.Load()
 	member := false
 	if g != nil {
 		_, member = g.members[sub]
 		delete(g.members, sub)
-		h.heartbeats.removeSubscription(sub)
+		f.heartbeats.removeSubscription(sub)
 		if member && len(g.members) == 0 {
-			h.groups.removeGroup(g)
+			f.groups.removeGroup(g)
 		}
 	}
 	if early || member {
-		h.metrics.subscribers.WithLabelValues(string(sub.mode)).Dec()
+		f.metrics.subscribers.WithLabelValues(string(sub.mode)).Dec()
 	}
 }
 
 // unsubscribe takes the lock and removes a subscription.
-func (h *Hub) unsubscribe(sub *Subscription) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.removeSubscription(sub)
+func (f *Feed) unsubscribe(sub *Subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.removeSubscription(sub)
 }

@@ -12,7 +12,7 @@ import (
 
 // Subscription is one reader's stream. Only Close is safe for concurrent use.
 type Subscription struct {
-	hub      *Hub
+	feed     *Feed
 	filter   *filter
 	mode     Mode
 	period   time.Duration
@@ -61,7 +61,7 @@ func (s *Subscription) Phase() int { return s.phase }
 
 // Close ends the subscription; Next returns ErrClosed.
 func (s *Subscription) Close() {
-	s.hub.unsubscribe(s)
+	s.feed.unsubscribe(s)
 	s.endWith(ErrClosed)
 }
 
@@ -87,7 +87,7 @@ func (s *Subscription) Poll() (*Message, error) {
 		s.last = streamPosition{at: m.At, token: m.Token, folded: m.Folded}
 	}
 	if m != nil && m.Kind == Update {
-		s.hub.metrics.updates.Inc()
+		s.feed.metrics.updates.Inc()
 	}
 	return m, nil
 }
@@ -98,7 +98,7 @@ func (s *Subscription) nextMessage(beat *Message) *Message {
 	if m := s.nextInitial(); m != nil {
 		return m
 	}
-	if s.hub.State().hasLeapt(s.last.at.Number) { // it came from a server that was ahead
+	if s.feed.State().hasLeapt(s.last.at.Number) { // it came from a server that was ahead
 		return s.restartLost(ResetCompacted)
 	}
 	if s.mode == EventsMode {
@@ -132,13 +132,13 @@ const notAhead = math.MinInt
 
 // restartLost starts a reader again whose position this server never had.
 func (s *Subscription) restartLost(reason string) *Message {
-	s.hub.mu.Lock()
-	e := s.group.Load().snapshotForJoin(s.hub.State())
+	s.feed.mu.Lock()
+	e := s.group.Load().snapshotForJoin(s.feed.State())
 	s.mu.Lock()
 	s.queue, s.start = queue{}, &startPoint{} // the queue is older than the snapshot; nothing is skipped any more
 	s.mu.Unlock()
-	s.hub.mu.Unlock()
-	s.hub.metrics.resets.WithLabelValues(reason).Inc()
+	s.feed.mu.Unlock()
+	s.feed.metrics.resets.WithLabelValues(reason).Inc()
 	s.heartbeatsAhead, s.last = notAhead, e.state.streamPosition
 	s.restartFrom(e, reason)
 	return s.nextInitial()
@@ -151,7 +151,7 @@ func (s *Subscription) nextUpdate() *Message {
 		return nil
 	}
 	if !e.coversSince(s.at) {
-		s.hub.metrics.resets.WithLabelValues(ResetSlow).Inc()
+		s.feed.metrics.resets.WithLabelValues(ResetSlow).Inc()
 		s.restartFrom(e, ResetSlow)
 		return s.nextInitial()
 	}

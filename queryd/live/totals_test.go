@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live/livetest"
 )
@@ -50,7 +51,7 @@ type totalsWorld struct {
 func newTotalsWorld(seed uint64) *totalsWorld {
 	facts := livetest.Facts()
 	return &totalsWorld{rand: rand.New(rand.NewPCG(seed, 51)), fleet: livetest.NewFleet(facts), stored: map[events.HostID]projections.Stored{},
-		view: newView(facts, "g"), clock: events.TimestampOf(time.Date(2025, 7, 18, 20, 0, 0, 0, time.UTC))}
+		view: newView(facts, "g", access.Everything()), clock: events.TimestampOf(time.Date(2025, 7, 18, 20, 0, 0, 0, time.UTC))}
 }
 
 func (w *totalsWorld) step() {
@@ -87,7 +88,7 @@ func (w *totalsWorld) step() {
 func (w *totalsWorld) reload() {
 	at := w.view.state.at
 	at.Number += 3
-	next := newView(livetest.Facts(), "g")
+	next := newView(livetest.Facts(), "g", access.Everything())
 	next.applyBatch(projections.Batch{At: at, Hosts: slices.Collect(maps.Values(w.stored))}, time.Now())
 	next.continueFrom(w.view.state, time.Now())
 	w.view = next

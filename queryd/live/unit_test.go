@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live/livetest"
 )
@@ -136,7 +137,7 @@ func TestRingIsBounded(t *testing.T) {
 func TestReaderBehindWhatIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		facts := livetest.Facts()
-		v, fleet := newView(facts, "g"), livetest.NewFleet(facts)
+		v, fleet := newView(facts, "g", access.Everything()), livetest.NewFleet(facts)
 		h, err := New(Config{}, livetest.New(facts), nil, facts, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -226,7 +227,7 @@ func TestOffsetsOfAnotherLogCoverNothing(t *testing.T) {
 		o := projections.Offsets{Live: at, Series: at}
 		return map[events.Partition]projections.Offsets{0: o, 1: o}
 	}
-	v := newView(facts, "g1")
+	v := newView(facts, "g1", access.Everything())
 	at := events.Revision{Epoch: 2, Cluster: 7, Number: 1500}
 	v.applyBatch(projections.Batch{At: at, Offsets: offsets(1, 1000)}, time.Now())
 	if got := v.state.Folded(); got.Number != 0 {
@@ -235,7 +236,7 @@ func TestOffsetsOfAnotherLogCoverNothing(t *testing.T) {
 	if v.hasReached(offsets(2, 5)) {
 		t.Error("offsets of epoch 1 count as having reached those of epoch 2")
 	}
-	if next := newView(facts, "g2"); !next.hasReached(v.offsets) {
+	if next := newView(facts, "g2", access.Everything()); !next.hasReached(v.offsets) {
 		t.Error("a generation waits to reach offsets of a log that is gone")
 	}
 	v.applyBatch(projections.Batch{At: at, Offsets: offsets(2, 1000)}, time.Now())

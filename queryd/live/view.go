@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/projections"
 )
 
@@ -17,6 +18,7 @@ const maxDepartures = 4096
 // view folds stored changes into States. One goroutine uses it.
 type view struct {
 	facts      events.Facts
+	scope      access.Scope // nothing outside of it exists in the view
 	models     map[events.HostID]*hostModel
 	hostsByGPU map[events.GPUID][]events.HostID   // the hosts whose records have a GPU's name, sorted
 	conflicts  map[events.GPUID][]events.GPUID    // by GPU: the ids under which other hosts have it too
@@ -54,10 +56,12 @@ func (m *hostModel) findShare(id events.GPUID) (projections.Fragment, bool) {
 }
 
 // newView returns an empty view at the beginning of the log, to which a generation's Load is applied.
-func newView(facts events.Facts, g projections.Generation) *view {
+func newView(facts events.Facts, g projections.Generation, scope access.Scope) *view {
 	start := events.Revision{Epoch: facts.Epoch, Cluster: facts.Cluster}
+	stream := streamOf(g, scope)
 	v := &view{
 		facts:      facts,
+		scope:      scope,
 		models:     map[events.HostID]*hostModel{},
 		hostsByGPU: map[events.GPUID][]events.HostID{},
 		conflicts:  map[events.GPUID][]events.GPUID{},
@@ -66,7 +70,7 @@ func newView(facts events.Facts, g projections.Generation) *view {
 		offsets:    map[events.Partition]projections.Offsets{},
 		unreadable: map[string]projections.Unreadable{},
 		caughtUpTo: map[events.Partition]int64{},
-		state:      &State{generation: g, streamPosition: streamPosition{at: start, folded: start, token: tokenOf(g, start)}},
+		state:      &State{generation: g, scope: scope, stream: stream, streamPosition: streamPosition{at: start, folded: start, token: tokenOf(stream, start)}},
 	}
 	v.state.partitionsFolded = v.partitionsFolded()
 	return v
@@ -75,6 +79,7 @@ func newView(facts events.Facts, g projections.Generation) *view {
 // applyBatch folds a batch and returns the change. It costs a merge of the changed hosts' GPUs, and one copy of the
 // sorted slices.
 func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
+	b = v.selectVisible(b)
 	maps.Copy(v.offsets, b.Offsets)
 	v.noteUnreadable(&b)
 	gpus := 0 // about how many the batch has
@@ -206,7 +211,8 @@ func (v *view) continueFrom(prev *State, now time.Time) *change {
 		v.caughtUpTo[events.Partition(p)] = at.Number
 	}
 	if prev.generation != v.state.generation || !prev.isLoaded() {
-		next.generation, next.generationSwitches = v.state.generation, append(slices.Clip(prev.generationSwitches), max(at.Number, prev.at.Number))
+		next.generation, next.stream = v.state.generation, v.state.stream
+		next.generationSwitches = append(slices.Clip(prev.generationSwitches), max(at.Number, prev.at.Number))
 	}
 	v.state = &next
 	c := v.advanceState(at, now, merged, hosts)
@@ -235,7 +241,7 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 	next := *prev
 	next.asOf, next.unreadable = now, v.listUnreadable()
 	next.partitionsFolded, next.hotFrom = v.partitionsFolded(), v.hotFrom()
-	next.streamPosition = streamPosition{at: at, token: tokenOf(prev.generation, at), folded: lowestRevision(next.partitionsFolded, prev.folded)}
+	next.streamPosition = streamPosition{at: at, token: tokenOf(prev.stream, at), folded: lowestRevision(next.partitionsFolded, prev.folded)}
 	next.gpus = prev.gpus.splice(gpusOf(d.removed, orderGPU), gpusOf(d.added, orderGPU), orderGPU)
 	next.entries = prev.entries.splice(d.removed, d.added, orderTracked)
 	v.updateHosts(prev, &d, &next)

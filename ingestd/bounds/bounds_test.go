@@ -32,7 +32,7 @@ func countAdmitted(f *File, host events.HostID, from, to int) int {
 // Files in flight count for one another, and one that fails leaves what another one brought as well.
 func TestFilesInFlight(t *testing.T) {
 	l := NewLedger(Config{GPUs: 4}, nil)
-	a, b := l.Begin(), l.Begin()
+	a, b := l.Begin(""), l.Begin("")
 	if n := countAdmitted(a, "n1", 0, 3); n != 3 {
 		t.Fatalf("the first file: got %d GPUs, want 3", n)
 	}
@@ -41,15 +41,15 @@ func TestFilesInFlight(t *testing.T) {
 	}
 	a.Close(false)
 	b.Close(true)
-	c := l.Begin()
+	c := l.Begin("")
 	if n := countAdmitted(c, "n1", 10, 20); n != 2 {
 		t.Errorf("after the first file failed: got %d more GPUs, want 2", n)
 	}
 	c.Close(false)
-	if n := countAdmitted(l.Begin(), "n1", 2, 4); n != 2 {
+	if n := countAdmitted(l.Begin(""), "n1", 2, 4); n != 2 {
 		t.Errorf("got %d of the second file's GPUs, want 2", n)
 	}
-	if n := countAdmitted(l.Begin(), "n1", 0, 2); n != 2 {
+	if n := countAdmitted(l.Begin(""), "n1", 0, 2); n != 2 {
 		t.Errorf("got %d of the failed file's GPUs, want 2", n)
 	}
 }
@@ -59,7 +59,7 @@ func TestOldestHostsAreForgotten(t *testing.T) {
 	l := NewLedger(Config{GPUs: 4}, nil)
 	l.most = 120 // four hosts with 4 GPUs of one index, and a metric each
 	for host := range 1000 {
-		f := l.Begin()
+		f := l.Begin("")
 		name := events.HostID(fmt.Sprintf("n%d", host))
 		if n := countAdmitted(f, name, 0, 9); n != 4 {
 			t.Fatalf("host %d: got %d GPUs, want 4", host, n)
@@ -76,10 +76,10 @@ func TestOldestHostsAreForgotten(t *testing.T) {
 	if held != l.held {
 		t.Errorf("%d names are counted, and there are %d", l.held, held)
 	}
-	if n := countAdmitted(l.Begin(), "n998", 10, 14); n != 0 {
+	if n := countAdmitted(l.Begin(""), "n998", 10, 14); n != 0 {
 		t.Errorf("a host of late: got %d more GPUs, want none", n)
 	}
-	if n := countAdmitted(l.Begin(), "n0", 10, 14); n != 4 {
+	if n := countAdmitted(l.Begin(""), "n0", 10, 14); n != 4 {
 		t.Errorf("a forgotten host: got %d GPUs, want 4", n)
 	}
 }
@@ -87,7 +87,7 @@ func TestOldestHostsAreForgotten(t *testing.T) {
 // A file with more hosts and metrics than its cache holds is checked like others.
 func TestCacheOfAFileIsBounded(t *testing.T) {
 	l := NewLedger(Config{GPUs: 2, HostMetrics: 2}, nil)
-	f := l.Begin()
+	f := l.Begin("")
 	for round := range 2 {
 		for host := range 50_000 {
 			name := events.HostID(fmt.Sprintf("n%d", host))
@@ -113,7 +113,7 @@ func TestNamesOfLongAgoMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLedger(Config{Hosts: 2}, nil)
 		admits := func(host events.HostID) bool {
-			f := l.Begin()
+			f := l.Begin("")
 			defer f.Close(true)
 			return countAdmitted(f, host, 0, 1) == 1
 		}
@@ -138,7 +138,7 @@ func TestFilesSideBySide(t *testing.T) {
 	var files sync.WaitGroup
 	for i := range admitted {
 		files.Go(func() {
-			f := l.Begin()
+			f := l.Begin("")
 			for host := range 4 {
 				admitted[i] += countAdmitted(f, events.HostID(fmt.Sprintf("n%d", host)), i*400, (i+1)*400)
 			}
@@ -173,7 +173,7 @@ func TestPartsWithinAMinute(t *testing.T) {
 			return []*events.Record{part(pid, 0), part(pid, 9)}
 		}},
 	} {
-		f := NewLedger(Config{Parts: 2}, nil).Begin()
+		f := NewLedger(Config{Parts: 2}, nil).Begin("")
 		got := 0
 		for _, pid := range test.pids {
 			for _, r := range test.span(pid) {
@@ -190,7 +190,7 @@ func TestPartsWithinAMinute(t *testing.T) {
 
 // A part that was forgotten counts again when it returns.
 func TestPartsThatReturn(t *testing.T) {
-	f := NewLedger(Config{Parts: 1}, nil).Begin()
+	f := NewLedger(Config{Parts: 1}, nil).Begin("")
 	ids := []*events.Identity{{Index: "0", Part: "pid:0"}, {Index: "0", Part: "pid:1"}}
 	got := ""
 	for _, step := range []struct{ part, minute int }{{0, 0}, {1, 5}, {0, 5}, {0, 9}, {1, 9}, {1, 20}} {
@@ -232,7 +232,7 @@ func TestStoredNamesCount(t *testing.T) {
 	}}
 	l := NewLedger(Config{GPUs: 2, Values: 2, Parts: 1, HostMetrics: mostUnread + 1}, stored)
 	for range 3 {
-		f := l.Begin()
+		f := l.Begin("")
 		for i := range mostUnread - 3 {
 			if r := f.Admit(t.Context(), "n1", reading(0, fmt.Sprint("other", i))); r != (Refusal{}) {
 				t.Fatal(r)
@@ -243,7 +243,7 @@ func TestStoredNamesCount(t *testing.T) {
 	if stored.reads != 0 {
 		t.Fatalf("an ordinary host was read %d times", stored.reads)
 	}
-	full := l.Begin()
+	full := l.Begin("")
 	for _, c := range []struct {
 		r    events.Record
 		want string

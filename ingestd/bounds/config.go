@@ -18,6 +18,11 @@ type Config struct {
 	Metrics     int // names of metrics in all; default 65,536
 	Labels      int // of one record; default 128
 	LabelBytes  int // of one record, names and values together; default 16 KiB
+
+	// Of one sender: names that were new to the ledger when it brought them.
+	SenderHosts   int // default 100,000
+	SenderMetrics int // names of metrics; default 16,384
+	SenderLabels  int // names of labels; default 4,096
 }
 
 // Flags registers the bounds.
@@ -33,6 +38,10 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Metrics, "ingest.max-metrics", d.Metrics, "most names of metrics in all; records of further ones are rejected")
 	fs.IntVar(&c.Labels, "ingest.max-labels", d.Labels, "most labels of one record; a record with more is rejected")
 	fs.IntVar(&c.LabelBytes, "ingest.max-label-bytes", d.LabelBytes, "most bytes in the labels of one record; a record with more is rejected")
+	fs.IntVar(&c.SenderHosts, "ingest.principal-hosts", d.SenderHosts,
+		"most hosts that one principal may bring, besides the ones that others brought; records of further ones are rejected. Nobody is bounded without access control")
+	fs.IntVar(&c.SenderMetrics, "ingest.principal-metrics", d.SenderMetrics, "most names of metrics that one principal may bring, in the same way")
+	fs.IntVar(&c.SenderLabels, "ingest.principal-labels", d.SenderLabels, "most names of labels that one principal may bring, in the same way")
 }
 
 // WithDefaults returns the bounds with defaults in place of zeros. The bounds that folds have too are four fifths of theirs:
@@ -48,6 +57,10 @@ func (c Config) WithDefaults() Config {
 		Metrics:     cmp.Or(c.Metrics, 65_536),
 		Labels:      cmp.Or(c.Labels, 128),
 		LabelBytes:  cmp.Or(c.LabelBytes, 16<<10),
+
+		SenderHosts:   cmp.Or(c.SenderHosts, 100_000),
+		SenderMetrics: cmp.Or(c.SenderMetrics, 16_384),
+		SenderLabels:  cmp.Or(c.SenderLabels, 4096),
 	}
 }
 
@@ -67,6 +80,9 @@ func (c Config) CheckFlags() error {
 		{"ingest.max-metrics", c.Metrics, 0},
 		{"ingest.max-labels", c.Labels, 0},
 		{"ingest.max-label-bytes", c.LabelBytes, 0},
+		{"ingest.principal-hosts", c.SenderHosts, 0},
+		{"ingest.principal-metrics", c.SenderMetrics, 0},
+		{"ingest.principal-labels", c.SenderLabels, 0},
 	} {
 		if b.value < 0 {
 			return fmt.Errorf("flag %s is %d; it must be positive", b.name, b.value)

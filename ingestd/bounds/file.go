@@ -14,6 +14,8 @@ const mostCached = 1 << 18
 type File struct {
 	ledger *Ledger
 	id     uint32
+	sender string // "" for nobody
+	by     sender // its number
 
 	// A cache of admitted records, so that the ledger is asked once for each identity and each metric of a host.
 	hosts   map[events.HostID]*hostCheck
@@ -24,11 +26,12 @@ type File struct {
 	name    int32 // the last one
 	cached  int
 
-	newHosts, newMetrics []uint64
-	added                []*hostMembers
-	shared               []claim
+	newHosts, newMetrics, newLabels []uint64
+	added                           []*hostMembers
+	shared                          []claim
 
 	values []uint64     // memory for the hashes of a record's values
+	labels []uint64     // memory for the hashes of a record's labels
 	spare  []*hostCheck // memory for the check of hosts
 }
 
@@ -238,12 +241,12 @@ func (f *File) forgetRecords() {
 
 // claim counts a name for the file, and reports whether it is new.
 func (f *File) claim(of *population, host *hostMembers, name uint64, today int32) bool {
-	was, found := of.claimName(name, f.id, today)
+	was, found := of.claimName(name, f.id, f.by, today)
 	if !found && host != nil {
 		host.unread++
 	}
 	if found && was.owner != 0 && was.owner != f.id {
-		f.shared = append(f.shared, claim{of, host, name, today})
+		f.shared = append(f.shared, claim{of, host, name, today, f.by})
 	}
 	return !found
 }
@@ -289,6 +292,7 @@ func (f *File) Close(keep bool) {
 	f.forgetRecords()
 	clear(f.added)
 	clear(f.shared)
-	f.newHosts, f.newMetrics, f.added, f.shared = f.newHosts[:0], f.newMetrics[:0], f.added[:0], f.shared[:0]
+	f.newHosts, f.newMetrics, f.newLabels = f.newHosts[:0], f.newMetrics[:0], f.newLabels[:0]
+	f.added, f.shared = f.added[:0], f.shared[:0]
 	f.ledger.closed.Put(f)
 }

@@ -38,6 +38,8 @@ type Ledger struct {
 	mu      sync.Mutex
 	hosts   population
 	metrics population
+	labels  population               // names of labels that senders brought
+	senders map[string]sender        // numbers by name
 	byHost  map[uint64]*list.Element // of *hostMembers
 	recent  *list.List               // the hosts, the one sent last in front
 	held    int                      // names of the hosts
@@ -81,14 +83,18 @@ func (h *hostMembers) detailsOf(gpu uint64) *gpuMembers {
 
 // NewLedger returns an empty ledger. Nothing is read if stored is nil.
 func NewLedger(cfg Config, stored hostReader) *Ledger {
-	return &Ledger{
+	l := &Ledger{
 		cfg: cfg.WithDefaults(), stored: stored, seed: maphash.MakeSeed(), most: mostRemembered,
-		byHost: map[uint64]*list.Element{}, recent: list.New(),
+		byHost: map[uint64]*list.Element{}, recent: list.New(), senders: map[string]sender{},
 	}
+	for _, p := range []*population{&l.hosts, &l.metrics, &l.labels} {
+		p.brought = make([]int, mostSenders+1)
+	}
+	return l
 }
 
-// Begin returns the check of one file. It has to be closed.
-func (l *Ledger) Begin() *File {
+// Begin returns the check of one file of a sender, "" for nobody, whose names count only in all. It has to be closed.
+func (l *Ledger) Begin(sender string) *File {
 	f, ok := l.closed.Get().(*File)
 	if !ok {
 		f = &File{ledger: l, hosts: map[events.HostID]*hostCheck{}, byName: map[string]int32{}}
@@ -96,7 +102,7 @@ func (l *Ledger) Begin() *File {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.file++
-	f.id = l.file
+	f.id, f.sender, f.by = l.file, sender, l.senderLocked(sender)
 	return f
 }
 
@@ -106,6 +112,7 @@ type claim struct {
 	host *hostMembers // the host that the population belongs to, or nil
 	name uint64
 	day  int32
+	by   sender
 }
 
 // subject is a record's host, GPU and metric.
@@ -123,15 +130,16 @@ type subject struct {
 type names struct {
 	gpu, part, metric uint64
 	values            []uint64
+	labels            []uint64 // of their names; none for a file of nobody
 }
 
 func (l *Ledger) hash(text string) uint64 { return maphash.String(l.seed, text) }
 
 func (l *Ledger) hashValue(f projections.Field, text string) uint64 { return l.hash(text) + uint64(f) }
 
-// hashNames returns the hashes of a subject's names, with the values in the given memory.
-func (l *Ledger) hashNames(s *subject, values []uint64) names {
-	n := names{gpu: l.hash(string(s.gpu)), values: values[:0]}
+// hashNames returns the hashes of a subject's names, in memory of the file.
+func (l *Ledger) hashNames(f *File, s *subject) names {
+	n := names{gpu: l.hash(string(s.gpu)), values: f.values[:0], labels: f.labels[:0]}
 	if s.part != "" {
 		n.part = l.hash(s.part)
 	}
@@ -140,7 +148,11 @@ func (l *Ledger) hashNames(s *subject, values []uint64) names {
 	}
 	if s.identity != nil {
 		projections.EachGPUField(s.identity, func(f projections.Field, text string) { n.values = append(n.values, l.hashValue(f, text)) })
+		for i := 0; f.by != nobody && i < len(s.identity.Labels); i++ {
+			n.labels = append(n.labels, l.hash(s.identity.Labels[i].Name))
+		}
 	}
+	f.values, f.labels = n.values, n.labels
 	return n
 }
 
@@ -149,8 +161,7 @@ func dayOf(t time.Time) int32 { return int32(t.Unix() / (24 * 60 * 60)) }
 // admit counts a record's names for a file, or returns the reason why one of them does not fit; then none of them is
 // counted.
 func (l *Ledger) admit(ctx context.Context, f *File, s subject) Refusal {
-	today, n := dayOf(time.Now()), l.hashNames(&s, f.values)
-	f.values = n.values
+	today, n := dayOf(time.Now()), l.hashNames(f, &s)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.readDueLocked(ctx, s.host, s.hostHash)
@@ -159,6 +170,9 @@ func (l *Ledger) admit(ctx context.Context, f *File, s subject) Refusal {
 		return l.cfg.tooManyHosts(s)
 	case !s.metricKnown && !l.metrics.hasRoom(l.cfg.Metrics, today, n.metric):
 		return l.cfg.tooManyMetrics(s)
+	}
+	if refusal := l.findShareRefusal(f, &s, &n, today); refusal != (Refusal{}) {
+		return refusal
 	}
 	h := l.membersOf(s.hostHash)
 	before := h.size()
@@ -172,6 +186,7 @@ func (l *Ledger) admit(ctx context.Context, f *File, s subject) Refusal {
 	if !s.metricKnown && f.claim(&l.metrics, nil, n.metric, today) {
 		f.newMetrics = append(f.newMetrics, n.metric)
 	}
+	f.claimLabels(&n, today)
 	f.claimOfHost(h, &s, &n, today)
 	l.countNames(h, before)
 	return Refusal{}
@@ -235,6 +250,9 @@ func (l *Ledger) closeFile(f *File, keep bool) {
 	for _, metric := range f.newMetrics {
 		l.metrics.endClaim(metric, f.id, keep)
 	}
+	for _, label := range f.newLabels {
+		l.labels.endClaim(label, f.id, keep)
+	}
 	for _, h := range f.added {
 		before := h.size()
 		h.endClaims(f.id, keep)
@@ -265,7 +283,7 @@ func (h *hostMembers) endClaims(file uint32, keep bool) {
 // keepShared makes a name permanent that another file brought first, which may have withdrawn it since.
 func (l *Ledger) keepShared(c claim) {
 	before := len(c.of.members)
-	c.of.put(c.name, member{day: c.day})
+	c.of.put(c.name, member{day: c.day, by: c.by})
 	if c.host != nil && !c.host.forgotten {
 		l.held += len(c.of.members) - before
 	}

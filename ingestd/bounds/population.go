@@ -5,12 +5,14 @@ type population struct {
 	members map[uint64]member
 	count   *int  // of the members of several populations; may be nil
 	swept   int32 // day of the last sweep
+	brought []int // number of members that each sender brought; nil where that is not counted
 }
 
 // member is a name's state.
 type member struct {
 	owner uint32 // the file that brought it and is not closed; 0: a closed one has it
 	day   int32  // when it was last sent, in days since 1970
+	by    sender // who brought it first; nobody where that is not counted
 }
 
 // memberDays is how long a name that is not sent any more keeps its place from others.
@@ -27,6 +29,25 @@ func (p *population) hasRoom(most int, today int32, names ...uint64) bool {
 	if added == 0 || len(p.members)+added <= most {
 		return true
 	}
+	return p.sweep(today) && len(p.members)+added <= most
+}
+
+// hasShare reports whether all names are members, or can become some of at most that many that a sender brought.
+func (p *population) hasShare(by sender, most int, today int32, names ...uint64) bool {
+	if by == nobody || p.brought[by]+len(names) <= most {
+		return true
+	}
+	added := 0
+	for _, name := range names {
+		if _, found := p.members[name]; !found {
+			added++
+		}
+	}
+	return added == 0 || p.brought[by]+added <= most || p.sweep(today) && p.brought[by]+added <= most
+}
+
+// sweep removes the names that were not sent for long. It does so once a day, and returns false on further calls.
+func (p *population) sweep(today int32) bool {
 	if p.swept == today {
 		return false
 	}
@@ -36,12 +57,17 @@ func (p *population) hasRoom(most int, today int32, names ...uint64) bool {
 			p.remove(known)
 		}
 	}
-	return len(p.members)+added <= most
+	return true
 }
 
-// put adds a name, or replaces its state.
+// put adds a name, or replaces its state but who brought it.
 func (p *population) put(name uint64, m member) {
 	before := len(p.members)
+	if was, found := p.members[name]; found {
+		m.by = was.by
+	} else if p.brought != nil {
+		p.brought[m.by]++
+	}
 	if p.members == nil {
 		p.members = map[uint64]member{}
 	}
@@ -53,20 +79,23 @@ func (p *population) put(name uint64, m member) {
 
 func (p *population) remove(name uint64) {
 	before := len(p.members)
+	if was, found := p.members[name]; found && p.brought != nil {
+		p.brought[was.by]--
+	}
 	delete(p.members, name)
 	if p.count != nil {
 		*p.count += len(p.members) - before
 	}
 }
 
-// claimName adds a name for a file. It returns the member as it was, and whether there was one.
-func (p *population) claimName(name uint64, file uint32, today int32) (was member, found bool) {
+// claimName adds a name for a file of a sender. It returns the member as it was, and whether there was one.
+func (p *population) claimName(name uint64, file uint32, by sender, today int32) (was member, found bool) {
 	was, found = p.members[name]
 	switch {
 	case !found:
-		p.put(name, member{owner: file, day: today})
+		p.put(name, member{owner: file, day: today, by: by})
 	case was.day != today:
-		p.members[name] = member{owner: was.owner, day: today}
+		p.members[name] = member{owner: was.owner, day: today, by: was.by}
 	}
 	return was, found
 }

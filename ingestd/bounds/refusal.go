@@ -54,6 +54,11 @@ func (c *Config) tooManyMetrics(s subject) Refusal {
 		"if these are metrics, raise the flag ingest.max-metrics", c.Metrics)}
 }
 
+func tooManyOfSender(sender, what, name string, most int) Refusal {
+	return Refusal{name, fmt.Sprintf("too_many_%s: %.64s has brought %d names of %s, the most of one principal; is one of them different in every file? "+
+		"If not, raise the flag ingest.principal-%s", what, sender, most, what, what)}
+}
+
 // labelsFault returns the reason to refuse records of an identity because of its labels.
 func (c *Config) labelsFault(id *events.Identity) Refusal {
 	if len(id.Labels) > c.Labels {

@@ -151,7 +151,7 @@ func (c *Processor) processOnce(ctx context.Context, f *intake.File, p Parameter
 	small := t.small && f.Live == nil
 	out := c.newSink(p.DryRun, small)
 	stored := false
-	bound := c.ledger.Begin()
+	bound := c.ledger.Begin(p.Sender.OwnerID())
 	defer func() { bound.Close(stored && !p.DryRun) }()
 	named, assumed := memory.startCutters(small, c.log.Facts().Cut, rec.FileID, p.Zone)
 	seq := newSequencer(named, assumed, out, bound)

@@ -35,7 +35,7 @@ func takeIn(t *testing.T, text []byte, p Parameters, asSmall bool, memory *fileM
 	}
 	rec := answer.NewReceipt()
 	out := c.newSink(p.DryRun, asSmall)
-	bound := c.ledger.Begin()
+	bound := c.ledger.Begin("")
 	defer bound.Close(true)
 	named, assumed := memory.startCutters(asSmall, log.Facts().Cut, rec.FileID, p.Zone)
 	seq := newSequencer(named, assumed, out, bound)

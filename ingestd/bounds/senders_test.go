@@ -1,0 +1,118 @@
+package bounds
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"telemetry-pipeline/events"
+)
+
+// admitOf returns the first word of the reason with which a file of a sender that is closed afterwards refuses a record, and
+// the flag in it.
+func admitOf(l *Ledger, sender, host, metric, label string, keep bool) string {
+	f := l.Begin(sender)
+	defer f.Close(keep)
+	r := reading(0, metric)
+	if label != "" {
+		id := *r.Identity
+		id.Labels = []events.Label{{Name: label, Value: "x"}}
+		r.Identity = &id
+	}
+	reason := f.Admit(context.Background(), events.HostID(host), r).Reason
+	code, text, _ := strings.Cut(reason, ":")
+	if _, flag, found := strings.Cut(text, "the flag "); found {
+		code += " " + flag
+	}
+	return code
+}
+
+// TestSendersHaveShares: what is new counts for the sender who brings it, and costs the others nothing.
+func TestSendersHaveShares(t *testing.T) {
+	hosts, metrics, labels := "too_many_hosts ingest.principal-hosts", "too_many_metrics ingest.principal-metrics", "too_many_labels ingest.principal-labels"
+	l := NewLedger(Config{SenderHosts: 2, SenderMetrics: 2, SenderLabels: 2}, nil)
+	for i, step := range []struct {
+		sender, host, metric, label string
+		keep                        bool
+		want                        string
+	}{
+		{"a", "n1", "m1", "", true, ""},
+		{"a", "n2", "m1", "", false, ""}, // it is taken back
+		{"a", "n3", "m1", "", true, ""},
+		{"a", "n4", "m1", "", true, hosts},
+		{"a", "n1", "m1", "", true, ""},
+		{"b", "n4", "m1", "", true, ""},
+		{"a", "n4", "m1", "", true, ""}, // another one brought it
+		{"", "n5", "m5", "l5", true, ""},
+		{"", "n6", "m6", "l6", true, ""},
+		{"", "n7", "m7", "l7", true, ""},
+		{"a", "n1", "m2", "", true, ""},
+		{"a", "n1", "m3", "", true, metrics},
+		{"a", "n1", "m7", "", true, ""},
+		{"b", "n1", "m3", "", true, ""},
+		{"a", "n1", "m3", "", true, ""},
+		{"a", "n1", "m1", "l1", true, ""},
+		{"a", "n1", "m1", "l2", true, ""},
+		{"a", "n1", "m1", "l3", true, labels},
+		{"a", "n1", "m1", "l2", true, ""},
+		{"b", "n1", "m1", "l3", true, ""},
+		{"a", "n1", "m1", "l3", true, ""},
+	} {
+		if got := admitOf(l, step.sender, step.host, step.metric, step.label, step.keep); got != step.want {
+			t.Errorf("step %d, %+v: got %q, want %q", i, step, got, step.want)
+		}
+	}
+}
+
+// TestSharesAreCountedOnce compares the counts of senders with the members that they brought, whatever files of several senders
+// brought at the same time.
+func TestSharesAreCountedOnce(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	l := NewLedger(Config{SenderHosts: 20, SenderMetrics: 20, SenderLabels: 20}, nil)
+	var open []*File
+	for range 20_000 {
+		if len(open) < 5 {
+			open = append(open, l.Begin([]string{"", "a", "b", "c"}[rng.IntN(4)]))
+		}
+		i := rng.IntN(len(open))
+		r := reading(0, fmt.Sprint("m", rng.IntN(60)))
+		id := *r.Identity
+		id.Labels = []events.Label{{Name: fmt.Sprint("l", rng.IntN(60)), Value: "x"}}
+		r.Identity = &id
+		open[i].Admit(context.Background(), events.HostID(fmt.Sprint("n", rng.IntN(60))), r)
+		if rng.IntN(10) == 0 {
+			open[i].Close(rng.IntN(2) == 0)
+			open = append(open[:i], open[i+1:]...)
+		}
+	}
+	for _, f := range open {
+		f.Close(false)
+	}
+	for name, p := range map[string]*population{"hosts": &l.hosts, "metrics": &l.metrics, "labels": &l.labels} {
+		want := map[sender]int{}
+		for _, m := range p.members {
+			want[m.by]++
+		}
+		for by := range sender(4) {
+			if p.brought[by] != want[by] {
+				t.Errorf("%s of sender %d: %d are counted, %d are there", name, by, p.brought[by], want[by])
+			}
+		}
+	}
+}
+
+// TestSendersAreBounded: senders beyond those that are remembered share what is left of one share.
+func TestSendersAreBounded(t *testing.T) {
+	l := NewLedger(Config{SenderHosts: 1}, nil)
+	for i := range mostSenders + 100 {
+		l.Begin(fmt.Sprint("s", i)).Close(false)
+	}
+	if n := len(l.senders); n >= mostSenders {
+		t.Errorf("%d senders are remembered, want fewer than %d", n, mostSenders)
+	}
+	if got := admitOf(l, "late", "n1", "m", "", true) + admitOf(l, "later", "n2", "m", "", true); got != "too_many_hosts ingest.principal-hosts" {
+		t.Errorf("got %q, want that the second is refused", got)
+	}
+}

@@ -92,12 +92,6 @@ func New(cfg Config, cluster string, lg *slog.Logger) (*Guard, error) {
 // IsOpen reports whether callers need no credentials.
 func (g *Guard) IsOpen() bool { return !g.cfg.Enabled() }
 
-// CheckExposed returns ErrExposed, with the ways out, if the listener of a flag would be open to other machines unasked;
-// loopback reports whether it is reached from this machine only.
-func (g *Guard) CheckExposed(flagName, host string, loopback bool) error {
-	return g.cfg.CheckExposed(flagName, host, loopback)
-}
-
 // filePoll is the pause between two looks at the file of principals. Watches of the file system miss the exchange of a mounted
 // Secret, which is a symbolic link to a folder that is swapped.
 const filePoll = 2 * time.Second

@@ -30,6 +30,7 @@ const module = "telemetry-pipeline/"
 // Listeners and their certificates are one package of events, since the servers of all three daemons and the admin listener of
 // every process need them, and none of these may import another. The clients of two daemons share events/caller for the same
 // reason; it asks events/listen which hosts are loopback, so that both ends mean the same by it.
+// Every reader of queryd serves the part of the telemetry that a scope selects: it knows events/access.
 //
 //	package: the packages that it may import
 const arrows = `
@@ -108,13 +109,13 @@ collectd/program:     deploy/daemon events events/archive events/archive/manifes
 queryd/live:          events events/access events/follow events/wait projections events/filter
 
 queryd/live/livetest: events projections
-queryd/history:       events events/metric events/archive projections queryd/live
+queryd/history:       events events/access events/metric events/archive projections queryd/live
 queryd/history/historytest: events projections
-queryd/journal:       events events/filter
+queryd/journal:       events events/access events/filter
 queryd/coding:
-queryd/rest:          events events/metric projections queryd/coding queryd/live queryd/history queryd/journal events/access
-queryd/graph:         events events/metric projections queryd/live queryd/history
-queryd/socket:        events events/wait projections queryd/live events/access events/access/fiberguard
+queryd/rest:           events events/metric projections queryd/coding queryd/live queryd/history queryd/journal events/access
+queryd/graph:          events events/metric projections queryd/live queryd/history events/access
+queryd/socket:         events events/wait projections queryd/live events/access events/access/fiberguard
 queryd/query:          events events/build events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket events/listen events/access events/access/fiberguard
 queryd:               queryd/program
 

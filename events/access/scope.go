@@ -139,6 +139,17 @@ func (s Scope) HasHost(host events.HostID) bool {
 	return s.whole || !s.IsEmpty() && len(s.clusters) == 0 && matchesAny(s.hosts, string(host))
 }
 
+// HasWholeHost reports whether the scope selects all telemetry of a host, of workloads in any namespace.
+func (s Scope) HasWholeHost(host events.HostID) bool { return !s.ByNamespace() && s.HasHost(host) }
+
+// HostFilter returns HasWholeHost, or nil for a scope that selects everything, also telemetry of no host.
+func (s Scope) HostFilter() func(host events.HostID) bool {
+	if s.whole {
+		return nil
+	}
+	return s.HasWholeHost
+}
+
 // ByNamespace reports whether the scope selects only some namespaces.
 func (s Scope) ByNamespace() bool { return len(s.namespaces) > 0 }
 

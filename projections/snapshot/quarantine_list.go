@@ -69,11 +69,14 @@ type QuarantineFilter struct {
 	HasPartition bool            // false: all partitions
 	Hosts        []events.HostID // nil: all hosts, and entries whose key contains none
 	Limit        int             // at least 1
+	// Visible reports whether entries of a host are listed and counted; entries whose key contains none are not. nil: all
+	// entries.
+	Visible func(events.HostID) bool
 }
 
 // QuarantineList returns the selected entries that were written last, sorted by the revision of their events, the
-// newest first and summaries last, and the number of events of all hosts. Its reads are bounded: all keys, and the values of the
-// returned entries or, with Hosts, of the 10,000 written last.
+// newest first and summaries last, and the number of events of all visible hosts. Its reads are bounded: all keys, and the values
+// of the returned entries, with Hosts of the 10,000 written last, or with Visible of all.
 func (s *Store) QuarantineList(ctx context.Context, f QuarantineFilter) (list []Quarantined, total int, err error) {
 	g, err := s.activeNow(ctx)
 	if g == "" {
@@ -85,14 +88,18 @@ func (s *Store) QuarantineList(ctx context.Context, f QuarantineFilter) (list []
 	}
 	end := prefixEnd(from)
 	most := f.Limit
-	if len(f.Hosts) > 0 {
+	switch {
+	case f.Visible != nil:
+		most = 0 // no limit: all are counted
+	case len(f.Hosts) > 0:
 		most = searchEntries
 	}
+	visible := 0 // events
 	resp, err := etcd.Read(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.kv.Get(ctx, from, clientv3.WithRange(end), clientv3.WithKeysOnly(),
 			clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend), clientv3.WithLimit(int64(most)))
 	})
-	for err == nil && len(list) < f.Limit && len(resp.Kvs) > 0 {
+	for err == nil && (len(list) < f.Limit || f.Visible != nil) && len(resp.Kvs) > 0 {
 		page := resp.Kvs[:min(pageEntries/2, len(resp.Kvs))]
 		resp.Kvs = resp.Kvs[len(page):]
 		keys := make([]string, len(page))
@@ -102,6 +109,10 @@ func (s *Store) QuarantineList(ctx context.Context, f QuarantineFilter) (list []
 		var found []Quarantined
 		found, err = s.entriesAt(ctx, keys)
 		for _, q := range found {
+			if !f.sees(&q) {
+				continue
+			}
+			visible += q.EventCount()
 			if len(list) < f.Limit && (len(f.Hosts) == 0 || slices.Contains(f.Hosts, q.Host)) {
 				list = append(list, q)
 			}
@@ -113,11 +124,19 @@ func (s *Store) QuarantineList(ctx context.Context, f QuarantineFilter) (list []
 	slices.SortFunc(list, func(a, b Quarantined) int {
 		return cmp.Or(cmp.Compare(b.ID.Revision, a.ID.Revision), cmp.Compare(a.Key, b.Key))
 	})
+	if f.Visible != nil { // summaries have no host
+		return list, visible, nil
+	}
 	more, err := s.summarised(ctx, g, f.partitions(s.facts.Partitions))
 	if err != nil {
 		return nil, 0, err
 	}
 	return list, int(resp.Count) + more, nil
+}
+
+// sees reports whether an entry is visible.
+func (f *QuarantineFilter) sees(q *Quarantined) bool {
+	return f.Visible == nil || q.Host != "" && f.Visible(q.Host)
 }
 
 // partitions returns the selected partitions.

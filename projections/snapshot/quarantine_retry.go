@@ -39,6 +39,8 @@ type RetryFilter struct {
 	Partition    events.Partition
 	HasPartition bool   // false: all partitions
 	Event        string // key of an event, as in its entry; "": all
+	// Visible reports whether entries of a host are retried; entries whose key contains none are not. nil: all entries.
+	Visible func(events.HostID) bool
 }
 
 // RequestRetry writes requests to the owners to retry entries of the active generation, and returns the number of
@@ -52,6 +54,8 @@ func (s *Store) RequestRetry(ctx context.Context, f RetryFilter) (int, error) {
 	case err != nil:
 	case f.Event != "":
 		asked, keys, err = s.retryKeysOfEvent(ctx, g, f)
+	case f.Visible != nil:
+		asked, keys, err = s.retryKeysOfHosts(ctx, g, f)
 	default:
 		asked, keys, err = s.retryKeysOfPartitions(ctx, g, f)
 	}
@@ -97,13 +101,36 @@ func (s *Store) retryKeysOfEvent(ctx context.Context, g projections.Generation, 
 		if err != nil {
 			return 0, nil, err
 		}
-		if q.Key == f.Event {
+		if q.Key == f.Event && f.sees(&q) {
 			asked += q.EventCount()
 			keys = append(keys, s.keys.retryKey(p, q.ID))
 		}
 	}
 	if len(keys) == 0 {
 		return 0, nil, ErrNoEntry
+	}
+	return asked, keys, nil
+}
+
+// sees reports whether an entry is visible.
+func (f *RetryFilter) sees(q *Quarantined) bool {
+	visible := QuarantineFilter{Visible: f.Visible}
+	return visible.sees(q)
+}
+
+// retryKeysOfHosts returns a request's key for each visible entry, and the number of their events.
+func (s *Store) retryKeysOfHosts(ctx context.Context, g projections.Generation, f RetryFilter) (asked int, keys []string, err error) {
+	filter := QuarantineFilter{Partition: f.Partition, HasPartition: f.HasPartition}
+	for _, p := range filter.partitions(s.facts.Partitions) {
+		for q, err := range s.Quarantined(ctx, g, p) {
+			if err != nil {
+				return 0, nil, err
+			}
+			if f.sees(&q) {
+				asked += q.EventCount()
+				keys = append(keys, s.keys.retryKey(p, q.ID))
+			}
+		}
 	}
 	return asked, keys, nil
 }

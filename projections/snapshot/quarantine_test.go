@@ -304,8 +304,8 @@ func TestASummaryCountsAsItsEvents(t *testing.T) {
 	if _, total, err = f.QuarantineList(t.Context(), QuarantineFilter{Limit: 10, HasPartition: true, Partition: 2}); total != 1 || err != nil {
 		t.Errorf("partition 2 has %d events (%v), want 1", total, err)
 	}
-	for filter, want := range map[RetryFilter]int{
-		{}: 72, {Partition: 1, HasPartition: true}: 71, {Event: summary.Key}: 70, {Event: entries[0].Key}: 1,
+	for want, filter := range map[int]RetryFilter{
+		72: {}, 71: {Partition: 1, HasPartition: true}, 70: {Event: summary.Key}, 1: {Event: entries[0].Key},
 	} {
 		if n, err := f.RequestRetry(t.Context(), filter); n != want || err != nil {
 			t.Errorf("retry of %+v: %d events (%v), want %d", filter, n, err, want)
@@ -359,5 +359,46 @@ func TestTheQuarantinedEventsOfAnUpload(t *testing.T) {
 	}
 	if got, err := f.QuarantinedOf(t.Context(), UploadFilter{ID: "u", Spans: map[events.Partition][2]int64{3: {1, 100}}}); err != nil || got.Events != 0 {
 		t.Errorf("got %+v (%v) of a partition without entries", got, err)
+	}
+}
+
+// Entries of hosts that are not visible, and entries without a host, are as if they were not there.
+func TestInvisibleEntriesAreAbsent(t *testing.T) {
+	f := newFixture(t)
+	f.activateGeneration(generation)
+	summary := f.newEntry(1, 20, "")
+	summary.ID, summary.Events = SummaryID(summary.Reason), 70
+	mine, foreign, second := f.newEntry(1, 5, "h1"), f.newEntry(1, 6, "g1"), f.newEntry(2, 7, "h2")
+	f.saveCommit(1, Commit{Quarantine: []Quarantined{mine, foreign, summary, f.newEntry(1, 8, "")}}, f.claimPartition(1))
+	f.saveCommit(2, Commit{Quarantine: []Quarantined{second, f.newEntry(2, 9, "g2")}}, f.claimPartition(2))
+	visible := func(host events.HostID) bool { return strings.HasPrefix(string(host), "h") || host == "" }
+
+	for _, limit := range []int{1, 10} {
+		list, total, err := f.QuarantineList(t.Context(), QuarantineFilter{Limit: limit, Visible: visible})
+		if err != nil || total != 2 || len(list) != min(limit, 2) {
+			t.Errorf("limit %d: %d entries of %d events (%v), want 2 events", limit, len(list), total, err)
+		}
+		for _, q := range list {
+			if q.Host != "h1" && q.Host != "h2" {
+				t.Errorf("an entry of %q is listed", q.Host)
+			}
+		}
+	}
+	for _, key := range []string{foreign.Key, summary.Key, "none"} {
+		if n, err := f.RequestRetry(t.Context(), RetryFilter{Event: key, Visible: visible}); n != 0 || !errors.Is(err, ErrNoEntry) {
+			t.Errorf("retry of %q: %d (%v), want ErrNoEntry", key, n, err)
+		}
+	}
+	if n, err := f.RequestRetry(t.Context(), RetryFilter{Visible: visible}); n != 2 || err != nil {
+		t.Errorf("retry of all: %d (%v), want 2", n, err)
+	}
+	list, _, err := f.QuarantineList(t.Context(), QuarantineFilter{Limit: 10})
+	if err != nil || len(list) != 6 {
+		t.Fatalf("%d entries (%v)", len(list), err)
+	}
+	for _, q := range list {
+		if q.RetryRequested != (q.Host == "h1" || q.Host == "h2") {
+			t.Errorf("retry of the entry of host %q is requested: %v", q.Host, q.RetryRequested)
+		}
 	}
 }

@@ -41,7 +41,7 @@ func TestBadTimesOfThePastAreReported(t *testing.T) {
 		`{cluster(asOf:"yesterday"){gpuCount}}`: "yesterday",
 		`{` + many.String() + `}`:               "at most",
 	} {
-		r := w.engine.Execute(t.Context(), Request{Query: query})
+		r := w.engine.Execute(everybody(t), Request{Query: query})
 		if !strings.Contains(string(r.JSON), `"errors"`) || !strings.Contains(string(r.JSON), want) {
 			t.Errorf("%s\ngot %s, want an error that names %q", query, r.JSON, want)
 		}

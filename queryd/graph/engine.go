@@ -13,16 +13,15 @@ import (
 	"github.com/graphql-go/graphql/language/ast"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 )
 
-// hub provides the current view and its changes (live.Hub).
-type hub interface {
-	State() *live.State
-	Ready() error
-	Degraded() error
-	Subscribe(o live.Options) (*live.Subscription, error)
+// feeds provides the current view of a scope and its changes (live.Hub). IsBehind reports whether the views may be behind etcd.
+type feeds interface {
+	In(scope access.Scope) (*live.Feed, error)
+	IsBehind() bool
 }
 
 // past provides pages of history (history.History).
@@ -41,7 +40,7 @@ type Config struct {
 type Engine struct {
 	schema graphql.Schema
 	guard  *guard
-	hub    hub
+	feeds  feeds
 	past   past
 	lg     *slog.Logger
 	now    func() time.Time
@@ -50,11 +49,11 @@ type Engine struct {
 }
 
 // New returns an engine.
-func New(cfg Config, hub hub, past past, lg *slog.Logger) (*Engine, error) {
+func New(cfg Config, feeds feeds, past past, lg *slog.Logger) (*Engine, error) {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{hub: hub, past: past, lg: lg, now: time.Now, degradedTimeout: degradedTimeout}
+	e := &Engine{feeds: feeds, past: past, lg: lg, now: time.Now, degradedTimeout: degradedTimeout}
 	schema, err := e.newSchema()
 	if err != nil {
 		return nil, fmt.Errorf("building the GraphQL schema: %w", err)
@@ -93,8 +92,17 @@ type view struct {
 	prepared  *preparedLists // nil: lists are completed as the library does
 }
 
-func (e *Engine) newView() view {
-	return view{state: e.hub.State(), now: e.now(), pastViews: &pastViews{views: make(map[any]view)}, prepared: &preparedLists{}}
+// feedFor returns the feed of the scope of a request.
+func (e *Engine) feedFor(ctx context.Context) (*live.Feed, error) {
+	feed, err := e.feeds.In(access.ScopeFrom(ctx))
+	if err != nil {
+		return nil, errNoFeed
+	}
+	return feed, nil
+}
+
+func (e *Engine) newView(s *live.State) view {
+	return view{state: s, now: e.now(), pastViews: &pastViews{views: make(map[any]view)}, prepared: &preparedLists{}}
 }
 
 // run executes a document.
@@ -110,8 +118,12 @@ func (e *Engine) run(ctx context.Context, root view, doc *ast.Document, req Requ
 
 // Execute runs a query. A subscription is refused; it goes to Subscribe.
 func (e *Engine) Execute(ctx context.Context, req Request) Result {
-	loading := e.hub.Ready() // before the view is taken, which may be empty until then
-	v := e.newView()
+	feed, err := e.feedFor(ctx)
+	if err != nil {
+		return Result{Refused: true, Unanswered: true, JSON: refusalJSON(err)}
+	}
+	loading := feed.Ready() // before the view is taken, which may be empty until then
+	v := e.newView(feed.State())
 	doc, op, err := e.guard.admitRequest(req, sizes{hosts: v.state.CountHosts(), gpus: v.state.CountGPUs()})
 	result := Result{}
 	if op != nil {

@@ -50,5 +50,8 @@ func (e *unansweredError) Error() string { return e.msg }
 // errLoading is the answer before there is a view.
 var errLoading = &unansweredError{"the view is being loaded; try again in a moment"}
 
+// errNoFeed is the answer while the views of too many scopes are served, and at the end of the server.
+var errNoFeed = &unansweredError{"the view of your scope cannot be served at the moment; try again later"}
+
 // errInternal is the text sent for a server error; the log has the cause.
 var errInternal = errors.New("internal error; see the server's log")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/history/historytest"
@@ -160,7 +161,7 @@ func runHub(t *testing.T, hub *live.Hub) {
 // execute executes a query that must succeed, and returns its data.
 func (w *world) execute(t *testing.T, query string, variables map[string]any) string {
 	t.Helper()
-	r := w.engine.Execute(t.Context(), Request{Query: query, Variables: variables})
+	r := w.engine.Execute(everybody(t), Request{Query: query, Variables: variables})
 	var answer struct {
 		Data   json.RawMessage
 		Errors []struct{ Message string }
@@ -177,9 +178,14 @@ func (w *world) execute(t *testing.T, query string, variables map[string]any) st
 // refused executes a query that must be refused, and returns the answer.
 func (w *world) refused(t *testing.T, query string) Result {
 	t.Helper()
-	r := w.engine.Execute(t.Context(), Request{Query: query})
+	r := w.engine.Execute(everybody(t), Request{Query: query})
 	if !r.Refused || strings.Contains(string(r.JSON), `"data"`) {
 		t.Errorf("not refused: %.200s", r.JSON)
 	}
 	return r
+}
+
+// everybody returns the context of a request in open mode.
+func everybody(t testing.TB) context.Context {
+	return access.WithPrincipal(t.Context(), access.Everybody())
 }

@@ -75,11 +75,11 @@ func TestAFleetThatIsNotLoadedYetIsNotAnsweredAsEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := engine.Execute(t.Context(), Request{Query: `{cluster{gpuCount} gpus{id} gpu(id:"GPU-a0"){id}}`})
+	r := engine.Execute(everybody(t), Request{Query: `{cluster{gpuCount} gpus{id} gpu(id:"GPU-a0"){id}}`})
 	if want := `{"errors":[{"message":"the view is being loaded; try again in a moment","locations":[]}]}`; string(r.JSON) != want || !r.Unanswered {
 		t.Errorf("got %s, want %s", r.JSON, want)
 	}
-	if r := engine.Execute(t.Context(), Request{Query: `fragment A on GPU{...B} fragment B on GPU{...A} {gpus{...A}}`}); !r.Excessive {
+	if r := engine.Execute(everybody(t), Request{Query: `fragment A on GPU{...B} fragment B on GPU{...A} {gpus{...A}}`}); !r.Excessive {
 		t.Errorf("a circle meanwhile: %s", r.JSON)
 	}
 }
@@ -109,7 +109,7 @@ func TestOnlyBadArgumentsAreReported(t *testing.T) {
 	}
 	for query, want := range cases {
 		t.Run(query, func(t *testing.T) {
-			r := w.engine.Execute(t.Context(), Request{Query: query})
+			r := w.engine.Execute(everybody(t), Request{Query: query})
 			if !strings.Contains(string(r.JSON), `"errors"`) || !strings.Contains(string(r.JSON), want) {
 				t.Errorf("got %s, want an error that names %q", r.JSON, want)
 			}
@@ -119,7 +119,7 @@ func TestOnlyBadArgumentsAreReported(t *testing.T) {
 
 func TestSubscriptionYieldsTheStateThenChanges(t *testing.T) {
 	w := newWorld(t)
-	results, bad := w.engine.Subscribe(t.Context(), Request{Query: `subscription($m:[String!]){gpuMetrics(host:["a"],metric:$m){snapshot gpus{id gpuUtilization timestamp}}}`, Variables: map[string]any{"m": []any{"gpu_utilization"}}})
+	results, bad := w.engine.Subscribe(everybody(t), Request{Query: `subscription($m:[String!]){gpuMetrics(host:["a"],metric:$m){snapshot gpus{id gpuUtilization timestamp}}}`, Variables: map[string]any{"m": []any{"gpu_utilization"}}})
 	if bad != nil {
 		t.Fatalf("refused: %s", bad.JSON)
 	}
@@ -162,7 +162,7 @@ func TestBadSubscriptionIsRefused(t *testing.T) {
 	}
 	for query, want := range cases {
 		t.Run(query, func(t *testing.T) {
-			_, bad := w.engine.Subscribe(t.Context(), Request{Query: query})
+			_, bad := w.engine.Subscribe(everybody(t), Request{Query: query})
 			if bad == nil || !strings.Contains(strings.ToLower(string(bad.JSON)), strings.ToLower(want)) {
 				t.Errorf("got %+v, want a refusal that says %q", bad, want)
 			}
@@ -215,7 +215,7 @@ func TestEveryNameFindsAGPU(t *testing.T) {
 // A subscription by a name follows it: the GPU that lost the index is removed, the GPU that has it comes whole.
 func TestASubscriptionByIndexFollowsTheSlot(t *testing.T) {
 	w := newWorld(t)
-	results, bad := w.engine.Subscribe(t.Context(), Request{Query: `subscription{gpuMetrics(gpu:["a:1"],hz:20){snapshot removed gpus{id metrics}}}`})
+	results, bad := w.engine.Subscribe(everybody(t), Request{Query: `subscription{gpuMetrics(gpu:["a:1"],hz:20){snapshot removed gpus{id metrics}}}`})
 	if bad != nil {
 		t.Fatalf("refused: %s", bad.JSON)
 	}

@@ -68,7 +68,7 @@ func TestLimitsCountVariables(t *testing.T) {
 	w := newWorld(t)
 	query := `query($n:Int=10){gpus(limit:3){telemetry(limit:$n){entries{id}}}}`
 	w.execute(t, query, map[string]any{"n": float64(100)})
-	r := w.engine.Execute(t.Context(), Request{Query: query, Variables: map[string]any{"n": float64(90_000)}})
+	r := w.engine.Execute(everybody(t), Request{Query: query, Variables: map[string]any{"n": float64(90_000)}})
 	if !r.Excessive {
 		t.Errorf("got %.200s, want an excess", r.JSON)
 	}
@@ -78,7 +78,7 @@ func TestVariablesWithoutATypeAreRefusedAndNotFollowed(t *testing.T) {
 	w := newWorld(t)
 	for _, written := range []string{"", "!", "[]", "[", "]", "[!]!", "[[]]"} {
 		query := `query($n:` + written + `){hosts{name}}`
-		r := w.engine.Execute(t.Context(), Request{Query: query})
+		r := w.engine.Execute(everybody(t), Request{Query: query})
 		if !r.Refused || !strings.Contains(string(r.JSON), "errors") {
 			t.Errorf("%s: got %.200s, want a refusal", query, r.JSON)
 		}

@@ -37,9 +37,9 @@ func (s stuck) Buckets(ctx context.Context, _ *live.State, _ history.Query) (his
 }
 
 // away is a view that has lost etcd.
-type away struct{ hub }
+type away struct{ feeds }
 
-func (away) Degraded() error { return errors.New("etcd is away") }
+func (away) IsBehind() bool { return true }
 
 func TestUnavailableHistoryIsReportedAndNotBlamedOnTheDocument(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -55,15 +55,15 @@ func TestUnavailableHistoryIsReportedAndNotBlamedOnTheDocument(t *testing.T) {
 		w := newWorld(t)
 		w.engine.past, w.engine.degradedTimeout = c.store, time.Millisecond
 		if c.away {
-			w.engine.hub = away{w.engine.hub}
+			w.engine.feeds = away{w.engine.feeds}
 		}
 		for _, query := range []string{
 			`{telemetry(limit:1){count}}`, `{telemetry(step:"1h"){count}}`, `{cluster(asOf:"now-1h"){gpuCount}}`,
 			`{gpus{telemetry(limit:1){count}}}`,
 		} {
-			ctx, cancel := context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancel(everybody(t))
 			if c.slow { // no other case takes all the available time
-				ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+				ctx, cancel = context.WithTimeout(everybody(t), 50*time.Millisecond)
 			}
 			r := w.engine.Execute(ctx, Request{Query: query})
 			cancel()
@@ -71,7 +71,7 @@ func TestUnavailableHistoryIsReportedAndNotBlamedOnTheDocument(t *testing.T) {
 				t.Errorf("%s: %s\ngot %s, want an error of ours that says %q", name, query, r.JSON, c.says)
 			}
 		}
-		if r := w.engine.Execute(t.Context(), Request{Query: `{cluster{gpuCount}}`}); r.Refused || r.Unanswered {
+		if r := w.engine.Execute(everybody(t), Request{Query: `{cluster{gpuCount}}`}); r.Refused || r.Unanswered {
 			t.Errorf("%s: the latest readings: %s", name, r.JSON)
 		}
 	}

@@ -26,7 +26,11 @@ func TestPreparedListsEqualTheLibrary(t *testing.T) {
 	for range 1200 {
 		g := &documents{rand: r, schema: &w.engine.schema, variables: map[string]bool{}}
 		req := g.newRequest()
-		whole, plain := w.engine.newView(), w.engine.newView()
+		feed, err := w.engine.feedFor(everybody(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, plain := w.engine.newView(feed.State()), w.engine.newView(feed.State())
 		plain.state, plain.now, plain.prepared = whole.state, whole.now, nil
 		doc, _, err := w.engine.guard.admitRequest(req, sizes{hosts: 3, gpus: 9})
 		if err != nil {

@@ -61,7 +61,7 @@ func TestListAllocations(t *testing.T) {
 	measure := func(limit int) float64 {
 		req := Request{Query: fmt.Sprintf(`{gpus(limit: %d) {id host status lastSeen metrics}}`, limit)}
 		return testing.AllocsPerRun(20, func() {
-			if r := w.engine.Execute(t.Context(), req); r.Refused {
+			if r := w.engine.Execute(everybody(t), req); r.Refused {
 				t.Fatalf("refused: %s", r.JSON)
 			}
 		})

@@ -17,7 +17,11 @@ import (
 // Each step executes the document once with the hub's message as the root field's value. The library's own loop is
 // not used: it leaks goroutines when a reader stops (graphql-go issues 758 to 760).
 func (e *Engine) Subscribe(ctx context.Context, req Request) (iter.Seq[[]byte], *Result) {
-	v := e.newView()
+	feed, err := e.feedFor(ctx)
+	if err != nil {
+		return nil, &Result{JSON: refusalJSON(err), Refused: true}
+	}
+	v := e.newView(feed.State())
 	doc, op, err := e.guard.admitRequest(req, sizes{hosts: v.state.CountHosts(), gpus: v.state.CountGPUs()})
 	if err == nil && op.Operation != "subscription" {
 		err = badRequest("not a subscription: send queries as such")
@@ -26,7 +30,7 @@ func (e *Engine) Subscribe(ctx context.Context, req Request) (iter.Seq[[]byte], 
 		return nil, &Result{JSON: refusalJSON(err), Refused: true}
 	}
 	run := func(message *live.Message, options *live.Options) *graphql.Result {
-		root := e.newView()
+		root := e.newView(feed.State())
 		ctx := context.WithValue(ctx, stepKey{}, &step{message: message, options: options})
 		return e.run(ctx, root, doc, req)
 	}
@@ -35,7 +39,7 @@ func (e *Engine) Subscribe(ctx context.Context, req Request) (iter.Seq[[]byte], 
 	if first := run(nil, &options); first.HasErrors() {
 		return nil, &Result{JSON: e.encodeResult(first), Refused: true}
 	}
-	sub, err := e.hub.Subscribe(options)
+	sub, err := feed.Subscribe(options)
 	if err != nil {
 		return nil, &Result{JSON: refusalJSON(err), Refused: true}
 	}

@@ -21,7 +21,7 @@ import (
 // every metric is found; a metric that a GPU did not have yet is searched through its host's whole history. Besides
 // the answer, memory holds a bounded number of host windows.
 func (h *History) AsOf(ctx context.Context, s *live.State, at events.Timestamp, only []events.HostID) (*live.State, error) {
-	key := moment{at: at, position: s.At(), generation: s.Generation(), only: fmt.Sprint(sortedSet(only))}
+	key := moment{at: at, scope: s.Scope().String(), position: s.At(), generation: s.Generation(), only: fmt.Sprint(sortedSet(only))}
 	if past, ok := h.moments.findState(key); ok {
 		return past, nil
 	}

@@ -20,6 +20,7 @@ type moment struct {
 	at         events.Timestamp
 	position   events.Revision
 	generation projections.Generation
+	scope      string
 	only       string
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 )
 
 // reading is one reading of a fleet, as it was sent.
@@ -32,12 +33,14 @@ func compareSeries(a, b series) int {
 
 // facts is the set of all folded readings, which answers queries by reading all of them. It uses nothing of the read path.
 type facts struct {
+	scope    access.Scope // of the queries
 	readings map[reading]bool
 	hosts    map[events.HostID]bool
 	models   map[series]string // by host and GPU
 }
 
 func (f *facts) init() {
+	f.scope = access.Everything()
 	f.readings, f.hosts, f.models = make(map[reading]bool), make(map[events.HostID]bool), make(map[series]string)
 }
 
@@ -90,12 +93,16 @@ func (f *facts) selected(q Query) (all []reading) {
 	gpus := make(map[string]bool)
 	for _, id := range q.GPUs {
 		if host, index, named := strings.Cut(string(id), ":"); named {
+			if !f.scope.HasHost(events.HostID(host)) {
+				continue // an unknown name
+			}
 			id = events.GPUID(gpuAt(events.HostID(host), index, maxTime)) // the GPU that has the index now
 		}
 		gpus[string(id)] = true
 	}
 	for r := range f.readings {
 		switch {
+		case !f.scope.HasHost(r.host):
 		case len(q.Hosts) > 0 && !slices.Contains(q.Hosts, r.host):
 		case len(q.GPUs) > 0 && !gpus[r.gpu]:
 		case len(q.Metrics) > 0 && !slices.Contains(q.Metrics, r.metric):

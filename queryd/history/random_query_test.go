@@ -4,23 +4,26 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"testing"
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 )
 
 // question is a query and the form of its answer.
 type question struct {
-	form string
-	q    Query
-	by   Grouping
-	at   events.Timestamp // of a question about a past state
+	form  string
+	q     Query
+	scope access.Scope
+	by    Grouping
+	at    events.Timestamp // of a question about a past state
 }
 
 // String returns the question for people.
 func (q *question) String() string {
-	text := fmt.Sprintf("%s, hosts %q, GPUs %q, metrics %q, step %s, aggregates %q, oldest %v, limit %d",
-		q.form, q.q.Hosts, q.q.GPUs, q.q.Metrics, q.q.Step, q.q.Aggregates, q.q.Oldest, q.q.Limit)
+	text := fmt.Sprintf("%s, scope %q, hosts %q, GPUs %q, metrics %q, step %s, aggregates %q, oldest %v, limit %d",
+		q.form, q.scope, q.q.Hosts, q.q.GPUs, q.q.Metrics, q.q.Step, q.q.Aggregates, q.q.Oldest, q.q.Limit)
 	if q.q.HasFrom {
 		text += fmt.Sprintf(", from %s", q.q.From)
 	}
@@ -36,9 +39,19 @@ func (q *question) String() string {
 	return text
 }
 
+// randomScope returns everything, or any part of the fleet.
+func randomScope(t testing.TB, r *rand.Rand) access.Scope {
+	texts := []string{"*", "*", "*", "host=host-0", "host=host-?", "host=none", "host=host-1,host=host-2", "host=*-0,host=host-3"}
+	scope, err := access.ParseScope(texts[r.IntN(len(texts))])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scope
+}
+
 // randomQuestion returns any question.
 func (a *asker) randomQuestion(r *rand.Rand) *question {
-	q := &question{q: a.randomQuery(r)}
+	q := &question{q: a.randomQuery(r), scope: a.facts.scope}
 	switch n := r.IntN(20); {
 	case n < 4:
 		q.form = "telemetry"

@@ -45,7 +45,7 @@ func TestRandomQueriesEqualANaiveFold(t *testing.T) {
 	t.Logf("%d worlds in %s; %v", number, time.Since(began).Round(time.Millisecond), seen.of)
 	if number >= 6 && !t.Failed() {
 		for _, what := range []string{"telemetry", "buckets", "columns", "columns by step", "groups by cluster", "groups by host", "groups by model", "groups by label",
-			"as of", "beside a step", "step between pages", "switch", "answers with records", "from sums", "from repeated sums", "from records", "from chunks"} {
+			"as of", "in a part of the fleet", "beside a step", "step between pages", "switch", "answers with records", "from sums", "from repeated sums", "from records", "from chunks"} {
 			if seen.of[what] == 0 {
 				t.Errorf("in %d worlds there was not one of %q: the test has become harmless", number, what)
 			}
@@ -81,6 +81,7 @@ func queryWorld(t *testing.T, seed uint64, seen *counts) {
 	}
 	a.must(seed, nil, w.run(step{"fold", w.foldAll}, r))
 	for range 30 {
+		a.must(seed, nil, a.look(randomScope(t, r)))
 		for range 1 + r.IntN(2) {
 			a.must(seed, nil, a.randomStep(r))
 		}
@@ -161,6 +162,9 @@ func (a *asker) betweenPages(r *rand.Rand) error {
 // ask asks a question, and returns how the answer differs from the naive one.
 func (a *asker) ask(r *rand.Rand, q *question) error {
 	a.seen[q.form]++
+	if !q.scope.IsWhole() {
+		a.seen["in a part of the fleet"]++
+	}
 	q.q.Plan = new(Plan)
 	defer a.countPlan(q.q.Plan)
 	switch q.form {
@@ -390,7 +394,8 @@ func (a *asker) askPast(r *rand.Rand, q *question) error {
 	return a.beside(r, func() error {
 		past, err := a.history.AsOf(a.t.Context(), a.view, q.at, nil)
 		if err == nil {
-			sameAsFold(a.t, a.view, past, a.folded, q.at)
+			visible := slices.DeleteFunc(slices.Clone(a.folded), func(ev events.Event) bool { return !q.scope.HasHost(ev.Host) })
+			sameAsFold(a.t, a.view, past, visible, q.at)
 		}
 		return err
 	})

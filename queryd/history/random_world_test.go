@@ -14,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/archive"
 	"telemetry-pipeline/events/archive/manifest"
 	"telemetry-pipeline/events/eventlog"
@@ -193,7 +194,17 @@ func (w *world) refreshView(ctx context.Context) error {
 	if err := w.hub.WaitEach(ctx, upto); err != nil {
 		return err
 	}
-	w.view = w.hub.State()
+	return w.look(w.facts.scope)
+}
+
+// look changes the view to a scope's part of the fleet.
+func (w *world) look(scope access.Scope) error {
+	w.facts.scope = scope
+	feed, err := w.hub.In(scope)
+	if err != nil {
+		return err
+	}
+	w.view = feed.State()
 	return nil
 }
 

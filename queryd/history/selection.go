@@ -7,12 +7,15 @@ import (
 	"slices"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/projections"
 	"telemetry-pipeline/queryd/live"
 )
 
-// selection is the part of the view that a query selects.
+// selection is the part of the view that a query selects. Its hosts are hosts of the view, so no query reads records of a host
+// outside of the view's scope.
 type selection struct {
+	scope   access.Scope // of the view
 	hosts   []*live.Host
 	gpus    []events.GPUID // resolved, sorted, unique; empty: all
 	metrics []string       // sorted, unique; empty: all
@@ -20,7 +23,7 @@ type selection struct {
 
 // newSelection resolves a query's filter in the view. Hosts and GPUs that the view does not know have no history.
 func newSelection(s *live.State, q Query) *selection {
-	sel := &selection{metrics: sortedSet(q.Metrics)}
+	sel := &selection{scope: s.Scope(), metrics: sortedSet(q.Metrics)}
 	var seen map[events.HostID]bool // hosts on which a chosen GPU was seen
 	if len(q.GPUs) > 0 {
 		seen = make(map[events.HostID]bool)
@@ -152,6 +155,10 @@ func (sel *selection) filterDigest(q Query) uint64 {
 	writeList(write, sortedSet(q.Hosts))
 	writeList(write, sel.gpus)
 	writeList(write, sel.metrics)
+	if !sel.scope.IsWhole() { // pages are of one fleet
+		write("scope")
+		write(sel.scope.String())
+	}
 	if q.Oldest {
 		write("oldest")
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 )
 
 // ErrCursor refuses a cursor that the journal did not issue, or that belongs to a query with another filter or order,
@@ -16,7 +17,8 @@ import (
 var ErrCursor = errors.New("cursor does not belong to this query; start again without it")
 
 // Cursor is an opaque position between two events. An event appended between two pages is on neither of them in
-// descending order, and on the last page in ascending order.
+// descending order, and on the last page in ascending order. It names an event of the scope
+// that it was made in, and is of use in no other.
 type Cursor string
 
 const (
@@ -25,9 +27,9 @@ const (
 )
 
 // cursorAfter returns the cursor of a page that starts after the event last.
-func (q *Query) cursorAfter(last events.Ref) Cursor {
+func (q *Query) cursorAfter(scope access.Scope, last events.Ref) Cursor {
 	b := []byte{cursorVersion}
-	b = binary.BigEndian.AppendUint64(b, q.filterDigest())
+	b = binary.BigEndian.AppendUint64(b, q.filterDigest(scope))
 	b = binary.AppendUvarint(b, uint64(len(last.Key)))
 	b = append(b, last.Key...)
 	b = append(b, last.Revision.String()...)
@@ -35,12 +37,12 @@ func (q *Query) cursorAfter(last events.Ref) Cursor {
 }
 
 // decodeCursor is the inverse of cursorAfter.
-func (q *Query) decodeCursor() (events.Ref, error) {
+func (q *Query) decodeCursor(scope access.Scope) (events.Ref, error) {
 	if len(q.Cursor) > maxCursor {
 		return events.Ref{}, ErrCursor
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(string(q.Cursor))
-	if err != nil || len(raw) < 9 || raw[0] != cursorVersion || binary.BigEndian.Uint64(raw[1:9]) != q.filterDigest() {
+	if err != nil || len(raw) < 9 || raw[0] != cursorVersion || binary.BigEndian.Uint64(raw[1:9]) != q.filterDigest(scope) {
 		return events.Ref{}, ErrCursor
 	}
 	raw = raw[9:]
@@ -57,7 +59,7 @@ func (q *Query) decodeCursor() (events.Ref, error) {
 }
 
 // filterDigest returns a hash that differs between queries which cannot share cursors. It ignores the limits.
-func (q *Query) filterDigest() uint64 {
+func (q *Query) filterDigest(scope access.Scope) uint64 {
 	h := fnv.New64a()
 	write := func(texts ...string) {
 		h.Write(binary.AppendUvarint(nil, uint64(len(texts))))
@@ -72,6 +74,9 @@ func (q *Query) filterDigest() uint64 {
 	write(sortedTexts(q.Metrics)...)
 	write(sortedTexts(q.Uploads)...)
 	write(q.After.String(), q.Before.String())
+	if !scope.IsWhole() {
+		write("scope", scope.String())
+	}
 	return h.Sum64()
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/goldentest"
 )
 
@@ -17,24 +18,24 @@ func TestStoredCursors(t *testing.T) {
 	}
 	refs := map[string]events.Ref{"cursor": {Key: "/telemetry/queue/default-cluster/036/x", Revision: rev}}
 	for name, ref := range refs {
-		goldentest.CheckWrittenText(t, name, cursorVersion, string(query.cursorAfter(ref)))
+		goldentest.CheckWrittenText(t, name, cursorVersion, string(query.cursorAfter(access.Everything(), ref)))
 	}
 	goldentest.CheckReadable(t, "cursor", cursorVersion, refs, func(text []byte) (events.Ref, error) {
 		q := query
 		q.Cursor = Cursor(text)
-		return q.decodeCursor()
+		return q.decodeCursor(access.Everything())
 	})
 }
 
 func TestLaterCursorsAreRefused(t *testing.T) {
 	var q Query
-	raw, err := base64.RawURLEncoding.DecodeString(string(q.cursorAfter(events.Ref{Key: "k", Revision: events.Revision{Epoch: 1, Cluster: 2, Number: 3}})))
+	raw, err := base64.RawURLEncoding.DecodeString(string(q.cursorAfter(access.Everything(), events.Ref{Key: "k", Revision: events.Revision{Epoch: 1, Cluster: 2, Number: 3}})))
 	if err != nil {
 		t.Fatal(err)
 	}
 	raw[0]++
 	q.Cursor = Cursor(base64.RawURLEncoding.EncodeToString(raw))
-	if ref, err := q.decodeCursor(); !errors.Is(err, ErrCursor) {
+	if ref, err := q.decodeCursor(access.Everything()); !errors.Is(err, ErrCursor) {
 		t.Errorf("a cursor of a later version is read as %+v (%v), want ErrCursor", ref, err)
 	}
 }

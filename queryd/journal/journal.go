@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/filter"
 )
 
@@ -45,12 +46,13 @@ type Page struct {
 }
 
 // Events answers q: events in order of revision and key, descending unless q.Oldest. Events that have left the log
-// for the archive, or were removed, are not included.
-func (j *Journal) Events(ctx context.Context, q Query) (Page, error) {
+// for the archive, or were removed, are not included. Neither are events of hosts outside of the scope and, unless it is of
+// everything, damaged events: an answer has the same bytes as if the log did not have them.
+func (j *Journal) Events(ctx context.Context, scope access.Scope, q Query) (Page, error) {
 	if q.Limit < 1 || q.Limit > MaxLimit {
 		return Page{}, fmt.Errorf("asking for %d events: %w", q.Limit, ErrLimit)
 	}
-	s := scan{log: j.log, q: q, filter: q.recordFilter()}
+	s := scan{log: j.log, scope: scope, q: q, filter: q.recordFilter()}
 	if err := s.startPage(ctx); err != nil {
 		return Page{}, err
 	}
@@ -63,6 +65,7 @@ func (j *Journal) Events(ctx context.Context, q Query) (Page, error) {
 // scan reads the events of one page.
 type scan struct {
 	log         eventLog
+	scope       access.Scope
 	q           Query
 	filter      *filter.Filter
 	listing     events.Listing
@@ -90,7 +93,7 @@ func (s *scan) startPage(ctx context.Context) error {
 	if q.Cursor == "" {
 		return nil
 	}
-	last, err := q.decodeCursor()
+	last, err := q.decodeCursor(s.scope)
 	if err == nil && !last.Revision.SameLog(head) {
 		err = ErrCursor
 	}
@@ -171,7 +174,7 @@ func (s *scan) fetchEvents(ctx context.Context, refs []events.Ref) error {
 			return err
 		}
 		if s.isFull() {
-			s.page.Next = s.q.cursorAfter(*s.last)
+			s.page.Next = s.q.cursorAfter(s.scope, *s.last)
 			return errFull
 		}
 		s.last = &events.Ref{Key: ev.Key, Revision: ev.Revision}
@@ -193,7 +196,11 @@ func (s *scan) isFull() bool {
 		s.q.Records > 0 && s.records >= s.q.Records
 }
 
-// Event returns one event by its key; false when the log does not have it, or no longer has it.
-func (j *Journal) Event(ctx context.Context, key string) (events.Event, bool, error) {
-	return j.log.Get(ctx, key)
+// Event returns one event by its key; false when the log does not have it, or no longer has it, or it is outside of the scope.
+func (j *Journal) Event(ctx context.Context, scope access.Scope, key string) (events.Event, bool, error) {
+	ev, found, err := j.log.Get(ctx, key)
+	if err != nil || !found || !seesKey(scope, key) || !seesEvent(scope, &ev) {
+		return events.Event{}, false, err
+	}
+	return ev, true, nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 )
@@ -61,7 +62,7 @@ func walkPages(t *testing.T, j *Journal, q Query) []string {
 	t.Helper()
 	var keys []string
 	for {
-		page, err := j.Events(t.Context(), q)
+		page, err := j.Events(t.Context(), access.Everything(), q)
 		if err != nil {
 			t.Fatalf("%+v: %v", q, err)
 		}
@@ -131,7 +132,7 @@ func TestPagesOfAnySizeAreTheLog(t *testing.T) {
 
 func TestAPageEndsWithItsRecords(t *testing.T) {
 	log, all := filledLog(t)
-	page, err := New(log).Events(t.Context(), Query{Limit: 100, Records: 3})
+	page, err := New(log).Events(t.Context(), access.Everything(), Query{Limit: 100, Records: 3})
 	if err != nil || len(page.Events) != 2 || page.Next == "" {
 		t.Errorf("%d events, next %q, %v; want 2 of two records each, and more", len(page.Events), page.Next, err)
 	}
@@ -143,7 +144,7 @@ func TestAPageEndsWithItsRecords(t *testing.T) {
 func TestCursorsOfOtherQueriesAreRefused(t *testing.T) {
 	log, _ := filledLog(t)
 	j := New(log)
-	page, err := j.Events(t.Context(), Query{Limit: 3})
+	page, err := j.Events(t.Context(), access.Everything(), Query{Limit: 3})
 	if err != nil || page.Next == "" {
 		t.Fatal(err)
 	}
@@ -152,29 +153,29 @@ func TestCursorsOfOtherQueriesAreRefused(t *testing.T) {
 		"another filter": {Limit: 3, Cursor: page.Next, Damaged: true},
 		"another order":  {Limit: 3, Cursor: page.Next, Oldest: true},
 		"garbage":        {Limit: 3, Cursor: "AAAA"},
-		"another log":    {Limit: 3, Cursor: foreign.cursorAfter(events.Ref{Key: "k", Revision: events.Revision{Epoch: 1, Cluster: 1, Number: 1}})},
+		"another log":    {Limit: 3, Cursor: foreign.cursorAfter(access.Everything(), events.Ref{Key: "k", Revision: events.Revision{Epoch: 1, Cluster: 1, Number: 1}})},
 	} {
-		if _, err := j.Events(t.Context(), q); !errors.Is(err, ErrCursor) {
+		if _, err := j.Events(t.Context(), access.Everything(), q); !errors.Is(err, ErrCursor) {
 			t.Errorf("%s: %v, want ErrCursor", name, err)
 		}
 	}
 	for _, limit := range []int{0, -1, MaxLimit + 1} {
-		if _, err := j.Events(t.Context(), Query{Limit: limit}); !errors.Is(err, ErrLimit) {
+		if _, err := j.Events(t.Context(), access.Everything(), Query{Limit: limit}); !errors.Is(err, ErrLimit) {
 			t.Errorf("limit %d: %v, want ErrLimit", limit, err)
 		}
 	}
-	if _, err := j.Events(t.Context(), Query{Limit: 1, Before: events.Revision{Epoch: 1, Cluster: 2, Number: 3}}); !errors.Is(err, events.ErrForeign) {
+	if _, err := j.Events(t.Context(), access.Everything(), Query{Limit: 1, Before: events.Revision{Epoch: 1, Cluster: 2, Number: 3}}); !errors.Is(err, events.ErrForeign) {
 		t.Errorf("before a revision of another log: %v, want ErrForeign", err)
 	}
 }
 
 func FuzzCursor(f *testing.F) {
 	q := Query{}
-	f.Add(string(q.cursorAfter(events.Ref{Key: "/telemetry/queue/c/001/x", Revision: events.Revision{Epoch: 7, Cluster: 9, Number: 100}})))
+	f.Add(string(q.cursorAfter(access.Everything(), events.Ref{Key: "/telemetry/queue/c/001/x", Revision: events.Revision{Epoch: 7, Cluster: 9, Number: 100}})))
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
 		q := Query{Cursor: Cursor(text)}
-		last, err := q.decodeCursor()
+		last, err := q.decodeCursor(access.Everything())
 		if err == nil && last.Revision.Number < 1 {
 			t.Errorf("%q is %v", text, last)
 		}

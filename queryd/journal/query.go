@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/filter"
 )
 
@@ -33,12 +34,29 @@ func (q *Query) recordFilter() *filter.Filter { return filter.Exact(q.Hosts, q.G
 
 // matchesKey reports whether an event can match by its key. A key without a host can.
 func (s *scan) matchesKey(key string) bool {
+	host, known := hostInKey(key)
+	return (!known || s.filter.Host(host)) && seesKey(s.scope, key)
+}
+
+// hostInKey returns the host that an event's key contains.
+func hostInKey(key string) (host events.HostID, known bool) {
 	at := strings.LastIndex(key, "/queue/")
 	if at < 0 {
-		return true
+		return "", false
 	}
 	k, err := events.ParseKey(key[at+1:])
-	return err != nil || s.filter.Host(k.Host)
+	return k.Host, err == nil
+}
+
+// seesKey reports whether a scope selects events with a key. A key without a host belongs to everything only.
+func seesKey(scope access.Scope, key string) bool {
+	host, known := hostInKey(key)
+	return scope.IsWhole() || known && host != "" && scope.HasWholeHost(host)
+}
+
+// seesEvent reports whether a scope selects an event. A damaged event may be of any host.
+func seesEvent(scope access.Scope, ev *events.Event) bool {
+	return scope.IsWhole() || ev.Damage == nil && scope.HasWholeHost(ev.Host)
 }
 
 // matchesEvent reports whether an event is wanted. A damaged event has a host at most.
@@ -46,6 +64,7 @@ func (s *scan) matchesEvent(ev *events.Event) bool {
 	q := &s.q
 	switch {
 	case q.Damaged && ev.Damage == nil,
+		!seesEvent(s.scope, ev),
 		!s.filter.Host(ev.Host),
 		len(q.Uploads) > 0 && !slices.Contains(q.Uploads, ev.Upload):
 		return false

@@ -33,6 +33,7 @@ type servedFeeds struct {
 
 // In returns the feed of a scope. Equal scopes share one. It is complete from the first answer on, if the hub is ready. A feed
 // ends some time after its last use (scopeTimeout), so callers ask for it again and do not keep it, except in subscriptions.
+// The error is ErrTooManyScopes; the scope that selects nothing always has a feed.
 func (h *Hub) In(scope access.Scope) (*Feed, error) {
 	if scope.IsWhole() {
 		return h.Feed, nil
@@ -45,13 +46,11 @@ func (h *Hub) In(scope access.Scope) (*Feed, error) {
 		part.used = now
 		return part.Feed, nil
 	}
-	switch {
-	case s.ended:
-		return nil, ErrClosed
-	case len(s.parts) >= maxScopes:
-		if s.removeUnused(now); len(s.parts) >= maxScopes {
-			return nil, ErrTooManyScopes
-		}
+	if len(s.parts) >= maxScopes {
+		s.removeUnused(now)
+	}
+	if len(s.parts) >= maxScopes && !scope.IsEmpty() {
+		return nil, ErrTooManyScopes
 	}
 	part := &servedFeed{view: s.whole.view.within(scope), used: now}
 	part.Feed = newFeed(h.cfg, h.facts, part.view.state)
@@ -61,6 +60,9 @@ func (h *Hub) In(scope access.Scope) (*Feed, error) {
 			return ErrBehind
 		}
 		return nil
+	}
+	if s.ended {
+		part.endSubscriptions()
 	}
 	s.parts[key] = part
 	return part.Feed, nil
@@ -184,5 +186,5 @@ func (v *view) selectVisible(b projections.Batch) projections.Batch {
 
 // hasHost reports whether the view's scope selects a host.
 func (v *view) hasHost(host events.HostID) bool {
-	return !v.scope.ByNamespace() && v.scope.HasHost(host)
+	return v.scope.HasWholeHost(host)
 }

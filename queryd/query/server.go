@@ -227,13 +227,16 @@ func (s *Server) WaitVisible(ctx context.Context, upto map[events.Partition]even
 }
 
 // Ready returns nil while queries are served from a current view.
-func (s *Server) Ready() error {
+func (s *Server) Ready() error { return s.readyIn(s.hub.Feed) }
+
+// readyIn is Ready for the view of a scope.
+func (s *Server) readyIn(feed *live.Feed) error {
 	switch {
 	case s.stopping.Load():
 		return errStopping
 	case s.Addr() == nil:
 		return errors.New("not listening yet")
 	default:
-		return s.hub.Ready()
+		return feed.Ready()
 	}
 }

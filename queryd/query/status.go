@@ -9,7 +9,10 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/build"
+	"telemetry-pipeline/projections/snapshot"
+	"telemetry-pipeline/queryd/live"
 )
 
 // condition is the answer of /health and /ready.
@@ -19,14 +22,14 @@ type condition struct {
 	AsOf   *time.Time `json:"as_of,omitempty"` // when the view was last known to be current
 }
 
-// currentCondition returns the state of the server, with the given words for its status.
-func (s *Server) currentCondition(good, bad string) condition {
-	err := errors.Join(s.Ready(), s.hub.Degraded(), s.hub.Incomplete())
+// currentCondition returns the state of the server as a scope sees it, with the given words for its status.
+func (s *Server) currentCondition(feed *live.Feed, good, bad string) condition {
+	err := errors.Join(s.readyIn(feed), feed.Degraded(), feed.Incomplete())
 	if err == nil {
 		return condition{Status: good}
 	}
 	c := condition{Status: bad, Reason: err.Error()}
-	if at := s.hub.State().AsOf(); !at.IsZero() {
+	if at := feed.State().AsOf(); !at.IsZero() {
 		at = at.UTC()
 		c.AsOf = &at
 	}
@@ -35,15 +38,34 @@ func (s *Server) currentCondition(good, bad string) condition {
 
 // serveHealth answers GET /health: alive, and whether answers are current. Traffic depends on readiness only.
 func (s *Server) serveHealth(c *fiber.Ctx) error {
-	return c.JSON(s.currentCondition("healthy", "degraded"))
+	return c.JSON(s.currentCondition(s.probeFeed(c), "healthy", "degraded"))
 }
 
 // serveReady answers GET /ready. A view that is behind or incomplete is still served, with the reason and its age.
 func (s *Server) serveReady(c *fiber.Ctx) error {
-	if err := s.Ready(); err != nil {
+	feed := s.probeFeed(c)
+	if err := s.readyIn(feed); err != nil {
 		return c.Status(http.StatusServiceUnavailable).JSON(condition{Status: "not_ready", Reason: err.Error()})
 	}
-	return c.JSON(s.currentCondition("ready", "ready"))
+	return c.JSON(s.currentCondition(feed, "ready", "ready"))
+}
+
+// probeFeed returns the feed of the scope of a request, or the feed of no hosts: probes depend on no limit.
+func (s *Server) probeFeed(c *fiber.Ctx) *live.Feed {
+	feed, err := s.hub.In(access.ScopeFrom(c.UserContext()))
+	if err != nil {
+		feed, _ = s.hub.In(access.Scope{}) // has no error
+	}
+	return feed
+}
+
+// feedOf returns the feed of the scope of a request.
+func (s *Server) feedOf(c *fiber.Ctx) (*live.Feed, error) {
+	feed, err := s.hub.In(access.ScopeFrom(c.UserContext()))
+	if err != nil {
+		return nil, fiber.NewError(http.StatusServiceUnavailable, "the view of your scope cannot be served at the moment; try again later")
+	}
+	return feed, nil
 }
 
 type serverStatus struct {
@@ -68,7 +90,11 @@ type serverStatus struct {
 
 // serveStatus answers GET /api/v1/status.
 func (s *Server) serveStatus(c *fiber.Ctx) error {
-	view, now := s.hub.State(), s.currentCondition("ok", "degraded")
+	feed, err := s.feedOf(c)
+	if err != nil {
+		return err
+	}
+	view, now := feed.State(), s.currentCondition(feed, "ok", "degraded")
 	return c.JSON(struct {
 		Success bool         `json:"success"`
 		Data    serverStatus `json:"data"`
@@ -77,7 +103,7 @@ func (s *Server) serveStatus(c *fiber.Ctx) error {
 		Service: "queryd", Version: build.Version(), Go: runtime.Version(), Status: now.Status, Reason: now.Reason,
 		StartedAt: s.started.UTC(), UptimeSeconds: int64(time.Since(s.started).Seconds()),
 		Generation: string(view.Generation()), Position: view.At().String(), Folded: view.Folded().String(), AsOf: now.AsOf,
-		Hosts: view.CountHosts(), GPUs: view.Totals(0).GPUs, Quarantined: s.countQuarantined(),
+		Hosts: view.CountHosts(), GPUs: view.Totals(0).GPUs, Quarantined: s.countQuarantined(view.Scope()),
 		GraphQL: !s.cfg.NoGraphQL, WebSocket: !s.cfg.NoWebSocket, CORS: s.gate.HasCORS(),
 	}, 1})
 }
@@ -85,11 +111,18 @@ func (s *Server) serveStatus(c *fiber.Ctx) error {
 // quarantineTimeout bounds the time for counting the quarantine.
 const quarantineTimeout = 500 * time.Millisecond
 
-// countQuarantined returns the number of events in the quarantine, nil if etcd does not answer in time.
-func (s *Server) countQuarantined() *int {
+// countQuarantined returns the number of events of a scope in the quarantine, nil if etcd does not answer in time.
+func (s *Server) countQuarantined(scope access.Scope) *int {
 	ctx, cancel := context.WithTimeout(s.requests, quarantineTimeout)
 	defer cancel()
-	n, err := s.store.QuarantineCount(ctx)
+	count := s.store.QuarantineCount
+	if visible := scope.HostFilter(); visible != nil {
+		count = func(ctx context.Context) (total int, err error) {
+			_, total, err = s.store.QuarantineList(ctx, snapshot.QuarantineFilter{Limit: 1, Visible: visible})
+			return total, err
+		}
+	}
+	n, err := count(ctx)
 	if err != nil {
 		return nil
 	}

@@ -88,7 +88,7 @@ func (q quarantineReader) Quarantined(ctx context.Context, f rest.QuarantineFilt
 
 // RequestRetry asks the owners to fold such events again.
 func (q quarantineReader) RequestRetry(ctx context.Context, f rest.RetryFilter) (int, error) {
-	asked, err := q.store.RequestRetry(ctx, snapshot.RetryFilter{Partition: f.Partition, HasPartition: f.HasPartition, Event: f.Key})
+	asked, err := q.store.RequestRetry(ctx, snapshot.RetryFilter{Partition: f.Partition, HasPartition: f.HasPartition, Event: f.Key, Visible: f.Visible})
 	if errors.Is(err, snapshot.ErrNoEntry) {
 		return 0, errors.Join(rest.ErrNotQuarantined, err)
 	}

@@ -41,7 +41,7 @@ func (a *API) loadView(c *fiber.Ctx, p params, about hostScope) (*timedView, err
 		return nil, err
 	}
 	timeout := a.cfg.Timeout
-	if a.view.Degraded() != nil {
+	if a.feeds.IsBehind() {
 		timeout = min(timeout, degradedTimeout)
 	}
 	ctx, cancel := context.WithTimeout(c.UserContext(), timeout)
@@ -68,7 +68,7 @@ func (a *API) parseAsOf(p params) (at events.Timestamp, given bool, err error) {
 // pastError returns the answer for a failed read of the past.
 func (a *API) pastError(ctx context.Context, err error) error {
 	switch {
-	case ctx.Err() != nil && a.view.Degraded() != nil:
+	case ctx.Err() != nil && a.feeds.IsBehind():
 		return &Error{http.StatusServiceUnavailable, Unavailable,
 			"the past is read from etcd, which does not answer; the latest readings are still served, with their age", err}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

@@ -51,7 +51,7 @@ func (a *API) answerBuckets(c *fiber.Ctx, s *live.State, q history.Query, page h
 	}
 	w.Close(']')
 	w.Text("next_cursor", string(page.Next))
-	w.writePlan(q.Plan)
+	w.writePlan(q.Plan, s)
 	return w.finishAnswer(c, len(page.Buckets))
 }
 

@@ -57,7 +57,7 @@ func (a *API) answerColumns(c *fiber.Ctx, s *live.State, q history.Query, f form
 	if f == asJSON {
 		w.Close(']')
 		w.Text("next_cursor", string(next))
-		w.writePlan(q.Plan)
+		w.writePlan(q.Plan, s)
 		return w.finishAnswer(c, count)
 	}
 	if err := w.sendBody(c); err != nil {

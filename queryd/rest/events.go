@@ -10,13 +10,14 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/journal"
 )
 
 // eventReader reads the events of the log itself (journal.Journal).
 type eventReader interface {
-	Events(ctx context.Context, q journal.Query) (journal.Page, error)
-	Event(ctx context.Context, key string) (events.Event, bool, error)
+	Events(ctx context.Context, scope access.Scope, q journal.Query) (journal.Page, error)
+	Event(ctx context.Context, scope access.Scope, key string) (events.Event, bool, error)
 }
 
 const (
@@ -49,7 +50,7 @@ func (a *API) serveEvents(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	page, err := a.journal.Events(ctx, q)
+	page, err := a.journal.Events(ctx, access.ScopeFrom(ctx), q)
 	if err != nil {
 		return logError(err)
 	}
@@ -63,7 +64,7 @@ func (a *API) serveEvent(ctx context.Context, c *fiber.Ctx, p params, key string
 			return badParameter("key", key, "the key of one event, and goes with records only, not with "+name)
 		}
 	}
-	ev, found, err := a.journal.Event(ctx, key)
+	ev, found, err := a.journal.Event(ctx, access.ScopeFrom(ctx), key)
 	if err != nil {
 		return logError(err)
 	}

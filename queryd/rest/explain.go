@@ -2,6 +2,7 @@ package rest
 
 import (
 	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/live"
 )
 
 // parseExplain makes the query count its work if the parameter explain asks for it.
@@ -24,30 +25,44 @@ func checkExplain(q *history.Query, f form) error {
 	return nil
 }
 
-// writePlan writes the member explain, if the query counted its work.
-func (w *writer) writePlan(p *history.Plan) {
+// writePlan writes the member explain, if the query counted its work. Objects of the archive have records of many hosts, so their
+// numbers are for a view of everything only.
+func (w *writer) writePlan(p *history.Plan, s *live.State) {
 	if p == nil {
 		return
 	}
 	w.Key("explain")
 	w.Open('{')
-	for _, member := range []struct {
-		name  string
-		count int64
-	}{
+	members := []planMember{
 		{"hosts", p.Hosts.Load()},
 		{"windows_from_rollups", p.Rolled.Load()},
 		{"windows_with_repeated_rollups", p.Repeated.Load()},
 		{"windows_from_records", p.Recorded.Load()},
 		{"windows_in_etcd", p.Stored.Load()},
 		{"chunks", p.Chunks.Load()},
+	}
+	if s.Scope().IsWhole() {
+		members = append(members, objectMembers(p)...)
+	}
+	for _, member := range members {
+		w.Whole(member.name, member.count)
+	}
+	w.Close('}')
+}
+
+// planMember is a number in the member explain.
+type planMember struct {
+	name  string
+	count int64
+}
+
+// objectMembers returns the numbers of the archive objects that were read.
+func objectMembers(p *history.Plan) []planMember {
+	return []planMember{
 		{"objects_read", p.Archive.Objects.Load()},
 		{"bytes_read", p.Archive.Bytes.Load()},
 		{"blocks_decoded", p.Archive.Blocks.Load()},
 		{"blocks_cached", p.Archive.Cached.Load()},
 		{"pages_decoded", p.Archive.Pages.Load()},
-	} {
-		w.Whole(member.name, member.count)
 	}
-	w.Close('}')
 }

@@ -222,6 +222,9 @@ func (f *fleet) Quarantined(_ context.Context, filter QuarantineFilter) (list []
 			ModelVersion: 1, Attempts: 1, TriedAt: at, Records: 4000, Events: 2, LastKey: "/telemetry/queue/c/000/d", LastRevision: f.revision(19)},
 	}
 	for _, q := range all {
+		if filter.Visible != nil && (q.Host == "" || !filter.Visible(q.Host)) {
+			continue
+		}
 		if filter.HasPartition && q.Partition != filter.Partition || len(filter.Hosts) > 0 && !slices.Contains(filter.Hosts, q.Host) {
 			continue
 		}
@@ -233,7 +236,7 @@ func (f *fleet) Quarantined(_ context.Context, filter QuarantineFilter) (list []
 }
 
 func (f *fleet) RequestRetry(ctx context.Context, filter RetryFilter) (int, error) {
-	list, _, err := f.Quarantined(ctx, QuarantineFilter{Partition: filter.Partition, HasPartition: filter.HasPartition, Limit: 10})
+	list, _, err := f.Quarantined(ctx, QuarantineFilter{Partition: filter.Partition, HasPartition: filter.HasPartition, Limit: 10, Visible: filter.Visible})
 	list = slices.DeleteFunc(list, func(q Quarantined) bool { return filter.Key != "" && q.Key != filter.Key })
 	if err == nil && filter.Key != "" && len(list) == 0 {
 		err = ErrNotQuarantined

@@ -50,7 +50,7 @@ func (a *API) answerGroups(c *fiber.Ctx, s *live.State, q history.Query, by hist
 	}
 	if f == asJSON {
 		w.Close(']')
-		w.writePlan(q.Plan)
+		w.writePlan(q.Plan, s)
 		return w.finishAnswer(c, len(groups))
 	}
 	if err := w.sendBody(c); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 )
 
 // Quarantined is an event that could not be folded into the models, or not as a whole, or a summary of such events. The
@@ -44,18 +45,20 @@ type QuarantineFilter struct {
 	HasPartition bool // else all partitions
 	Hosts        []events.HostID
 	Limit        int
+	Visible      func(events.HostID) bool // nil: all entries, also those without a host
 }
 
 // RetryFilter selects the events to retry.
 type RetryFilter struct {
 	Partition    events.Partition
-	HasPartition bool   // else all partitions
-	Key          string // of one event; "": all events
+	HasPartition bool                     // else all partitions
+	Key          string                   // of one event; "": all events
+	Visible      func(events.HostID) bool // as in QuarantineFilter
 }
 
 // quarantine is the store of events that could not be folded. Both methods ask etcd and return within ctx.
-// Quarantined returns the newest entries first, at most Limit of them, and the number of events regardless of Hosts and
-// Limit. RequestRetry leaves a request for the owners and returns the number of events, without waiting for a retry; it
+// Quarantined returns the newest entries first, at most Limit of them, and the number of visible events regardless of
+// Hosts and Limit. RequestRetry leaves a request for the owners and returns the number of events, without waiting for a retry; it
 // returns ErrNotQuarantined if no event there has the key, and ErrRetryRefused if this process may not leave a request.
 type quarantine interface {
 	Quarantined(ctx context.Context, f QuarantineFilter) (list []Quarantined, total int, err error)
@@ -80,7 +83,7 @@ func (a *API) serveQuarantine(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	var f QuarantineFilter
+	f := QuarantineFilter{Visible: access.ScopeFrom(c.UserContext()).HostFilter()}
 	if f.Limit, err = p.parseLimit(quarantineLimit, quarantineDefault); err != nil {
 		return err
 	}
@@ -115,7 +118,7 @@ func (a *API) retryQuarantined(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	var f RetryFilter
+	f := RetryFilter{Visible: access.ScopeFrom(c.UserContext()).HostFilter()}
 	if f.Partition, f.HasPartition, err = a.parsePartition(p); err != nil {
 		return err
 	}

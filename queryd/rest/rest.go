@@ -13,13 +13,10 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// viewer returns the current view (live.Hub). Wait returns a State that holds everything up to a revision. Ready is
-// nil once there is a view, and Degraded returns the reason why the view may be behind, nil if it is current.
-type viewer interface {
-	State() *live.State
-	Wait(ctx context.Context, rev events.Revision) (*live.State, error)
-	Ready() error
-	Degraded() error
+// feeds provides the current view of a scope (live.Hub). IsBehind reports whether the views may be behind etcd.
+type feeds interface {
+	In(scope access.Scope) (*live.Feed, error)
+	IsBehind() bool
 }
 
 // historyReader reads history (history.History).
@@ -35,7 +32,7 @@ type historyReader interface {
 type API struct {
 	cfg   Config
 	facts events.Facts
-	view  viewer
+	feeds feeds
 	past  historyReader
 	lg    *slog.Logger
 	names namedFields
@@ -53,12 +50,12 @@ type API struct {
 }
 
 // New returns an API; facts are the facts of the log.
-func New(cfg Config, facts events.Facts, view viewer, past historyReader, quarantine quarantine, lg *slog.Logger) *API {
+func New(cfg Config, facts events.Facts, feeds feeds, past historyReader, quarantine quarantine, lg *slog.Logger) *API {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	a := &API{
-		cfg: cfg.withDefaults(), facts: facts, view: view, past: past, quarantine: quarantine,
+		cfg: cfg.withDefaults(), facts: facts, feeds: feeds, past: past, quarantine: quarantine,
 		lg: lg, names: allNamedFields(), now: time.Now, maxCells: maxCells,
 	}
 	a.waitContext, a.endWaits = context.WithCancel(context.Background())

@@ -192,7 +192,7 @@ func (a *API) setStreamHeader(c *fiber.Ctx, s *live.State, f form, next history.
 	if next != "" {
 		c.Set(nextCursorHeader, string(next))
 	}
-	if a.view.Degraded() != nil {
+	if a.feeds.IsBehind() {
 		c.Set(asOfHeader, s.AsOf().UTC().Format(time.RFC3339Nano))
 	}
 }

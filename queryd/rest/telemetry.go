@@ -150,14 +150,14 @@ func (a *API) answerPage(c *fiber.Ctx, p params, s *live.State, q history.Query)
 	}
 	w.Close(']')
 	w.Text("next_cursor", string(page.Next))
-	w.writePlan(q.Plan)
+	w.writePlan(q.Plan, s)
 	return w.finishAnswer(c, len(page.Entries))
 }
 
 // historyContext returns a context that bounds the time for history.
 func (a *API) historyContext(c *fiber.Ctx) (context.Context, context.CancelFunc) {
 	timeout := a.cfg.Timeout
-	if a.view.Degraded() != nil {
+	if a.feeds.IsBehind() {
 		timeout = min(timeout, degradedTimeout)
 	}
 	return context.WithTimeout(c.UserContext(), timeout)
@@ -166,7 +166,7 @@ func (a *API) historyContext(c *fiber.Ctx) (context.Context, context.CancelFunc)
 // historyError returns the answer for an error of history.
 func (a *API) historyError(ctx context.Context, err error) error {
 	switch {
-	case ctx.Err() != nil && a.view.Degraded() != nil:
+	case ctx.Err() != nil && a.feeds.IsBehind():
 		return &Error{http.StatusServiceUnavailable, Unavailable,
 			"history is read from etcd, which does not answer; the latest readings are still served, with their age", err}
 	case errors.Is(err, history.ErrCursor), ctx.Err() != nil:

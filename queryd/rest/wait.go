@@ -11,23 +11,28 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/live"
 )
 
-// requestState returns the view for a request: the current one, or with ?wait=<revision> one that holds everything up
+// requestState returns the view of the scope of a request: the current one, or with ?wait=<revision> one that holds everything up
 // to that revision.
 func (a *API) requestState(c *fiber.Ctx, p params) (*live.State, error) {
+	feed, err := a.feeds.In(access.ScopeFrom(c.UserContext()))
+	if err != nil {
+		return nil, &Error{http.StatusServiceUnavailable, Unavailable, "the view of your scope cannot be served at the moment; try again later", err}
+	}
 	if text, given := p.singleValue("wait"); given {
 		rev, err := a.parseRevision(text)
 		if err != nil {
 			return nil, err
 		}
-		return a.waitForRevision(c.UserContext(), rev)
+		return a.waitForRevision(c.UserContext(), feed, rev)
 	}
-	if err := a.view.Ready(); err != nil {
+	if err := feed.Ready(); err != nil {
 		return nil, &Error{http.StatusServiceUnavailable, NotReady, "the view is being loaded; try again in a moment", err}
 	}
-	return a.view.State(), nil
+	return feed.State(), nil
 }
 
 // parseRevision parses a position in the log: a token from the answer to an upload, or its number alone.
@@ -43,18 +48,18 @@ func (a *API) parseRevision(text string) (events.Revision, error) {
 }
 
 // waitForRevision waits for a revision, until the configured limit or until the server stops.
-func (a *API) waitForRevision(ctx context.Context, rev events.Revision) (*live.State, error) {
+func (a *API) waitForRevision(ctx context.Context, feed *live.Feed, rev events.Revision) (*live.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.MaxWait)
 	defer cancel()
 	defer context.AfterFunc(a.waitContext, cancel)()
-	s, err := a.view.Wait(ctx, rev)
+	s, err := feed.Wait(ctx, rev)
 	switch {
 	case err == nil:
 		return s, nil
 	case errors.Is(err, events.ErrForeign):
 		return nil, &Error{http.StatusBadRequest, ForeignRevision, fmt.Sprintf("parameter wait=%q: %v", rev, events.ErrForeign), err}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		text := fmt.Sprintf("revision %d is not visible after %s (visible: %d); ask again", rev.Number, a.cfg.MaxWait, a.view.State().Folded().Number)
+		text := fmt.Sprintf("revision %d is not visible after %s (visible: %d); ask again", rev.Number, a.cfg.MaxWait, feed.State().Folded().Number)
 		return nil, &Error{http.StatusGatewayTimeout, WaitTimeout, text, err}
 	default:
 		return nil, &Error{http.StatusServiceUnavailable, NotReady, "waiting for a revision ended early; try again in a moment", err}
@@ -67,7 +72,7 @@ func (a *API) beginAnswer(s *live.State, size int) *writer {
 	w.Open('{')
 	w.Key("success")
 	w.Raw("true")
-	if a.view.Degraded() != nil {
+	if a.feeds.IsBehind() {
 		w.Key("as_of")
 		w.StringValue(s.AsOf().UTC().Format(time.RFC3339Nano))
 	}

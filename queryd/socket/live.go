@@ -65,7 +65,12 @@ func (s *liveSession) startSession() (time.Duration, *closing) {
 // sayHello sends the view's position and the client's limits.
 func (s *liveSession) sayHello() {
 	c := s.conn
-	c.sendText(helloFrame(c.server.hub.State(), c.server.hub.Heartbeat(), c.server.cfg))
+	feed, err := c.feed()
+	if err != nil {
+		c.cancel(closeWith(codeRestart, "%v", live.ErrTooManyScopes))
+		return
+	}
+	c.sendText(helloFrame(feed.State(), feed.Heartbeat(), c.server.cfg))
 }
 
 func (s *liveSession) isReady() bool { return s.subscribed }
@@ -128,7 +133,7 @@ func (s *liveSession) openStream(req liveRequest) {
 		c.sendText(errFrame(req.ID, "too_many", "too many subscriptions on this connection; unsub one first"))
 		return
 	}
-	sub, err := c.server.hub.Subscribe(live.Options{
+	sub, err := s.subscribe(live.Options{
 		Filter:   live.Filter{Hosts: req.Filter.Host, GPUs: req.Filter.GPU, Metrics: s.canonicalMetrics(req.Filter.Metric)},
 		Mode:     live.Mode(req.Mode),
 		Hz:       req.Hz,
@@ -138,7 +143,7 @@ func (s *liveSession) openStream(req liveRequest) {
 		Phase:    s.phase,
 	})
 	switch {
-	case errors.Is(err, live.ErrClosed):
+	case errors.Is(err, live.ErrClosed), errors.Is(err, live.ErrTooManyScopes):
 		s.closeOnEnd(err)
 	case err != nil:
 		c.sendText(errFrame(req.ID, "bad_option", strings.TrimPrefix(err.Error(), "subscribing: ")))
@@ -147,6 +152,15 @@ func (s *liveSession) openStream(req liveRequest) {
 		s.streams = append(s.streams, &stream{id: req.ID, from: live.Token(req.From), sub: sub})
 		s.conn.wake.Set()
 	}
+}
+
+// subscribe starts a subscription to the feed of the client's scope.
+func (s *liveSession) subscribe(o live.Options) (*live.Subscription, error) {
+	feed, err := s.conn.feed()
+	if err != nil {
+		return nil, err
+	}
+	return feed.Subscribe(o)
 }
 
 // canonicalMetrics returns the view's names of metrics.

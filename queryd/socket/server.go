@@ -11,14 +11,13 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/live"
 )
 
-// hub is the live view (live.Hub).
-type hub interface {
-	Subscribe(o live.Options) (*live.Subscription, error)
-	State() *live.State
-	Heartbeat() time.Duration
+// feeds provides the live view of a scope (live.Hub).
+type feeds interface {
+	In(scope access.Scope) (*live.Feed, error)
 }
 
 // executor runs GraphQL operations. Execute returns the results one by one, each a whole response as JSON: one of a
@@ -39,7 +38,7 @@ type Operation struct {
 // Server serves WebSockets. Safe for concurrent use.
 type Server struct {
 	cfg     Config
-	hub     hub
+	feeds   feeds
 	exec    executor
 	lg      *slog.Logger
 	metrics metrics
@@ -48,7 +47,7 @@ type Server struct {
 
 // New returns a server. A nil exec serves no GraphQL. It starts nothing: connections live in the handlers'
 // goroutines.
-func New(cfg Config, hub hub, exec executor, lg *slog.Logger) (*Server, error) {
+func New(cfg Config, feeds feeds, exec executor, lg *slog.Logger) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -57,7 +56,7 @@ func New(cfg Config, hub hub, exec executor, lg *slog.Logger) (*Server, error) {
 		lg = slog.New(slog.DiscardHandler)
 	}
 	return &Server{
-		cfg: cfg, hub: hub, exec: exec, lg: lg,
+		cfg: cfg, feeds: feeds, exec: exec, lg: lg,
 		metrics: newMetrics(), conns: newRegistry(cfg.Connections, cfg.PerIP),
 	}, nil
 }

@@ -181,3 +181,61 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+// A scope's pages are the pages of a log that never had the events of other hosts, with any page size, and their cursors name
+// no other host.
+func TestPagesOfAScope(t *testing.T) {
+	log, all := filledLog(t)
+	j := New(log)
+	for _, text := range []string{"host=host-2", "host=host-1,host=host-1?", "host=none", "host=host-2,namespace=ml", ""} {
+		scope, err := access.ParseScope(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for i := range all {
+			if all[i].Damage == nil && scope.HasWholeHost(all[i].Host) {
+				want = append(want, all[i].Key)
+			}
+		}
+		if text == "host=host-2" && len(want) == 0 {
+			t.Fatal("the case is about no event")
+		}
+		for _, limit := range []int{1, 7, MaxLimit} {
+			q, got := Query{Limit: limit, Oldest: true}, []string(nil)
+			for pages := 0; ; pages++ {
+				page, err := j.Events(t.Context(), scope, q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, ev := range page.Events {
+					got = append(got, ev.Key)
+				}
+				if page.Scanned > limit+1 || page.Next != "" && len(page.Events) < limit {
+					t.Errorf("scope %q, limit %d: %d events read for a page of %d with the cursor %q", text, limit, page.Scanned, len(page.Events), page.Next)
+				}
+				if q.Cursor = page.Next; q.Cursor == "" {
+					break
+				}
+				if last, err := q.decodeCursor(scope); err != nil || last.Key != got[len(got)-1] {
+					t.Errorf("scope %q: the cursor names %q (%v), want the last event of the page", text, last.Key, err)
+				}
+				if _, err := j.Events(t.Context(), access.Everything(), q); !errors.Is(err, ErrCursor) {
+					t.Errorf("a cursor of scope %q without the scope: %v, want ErrCursor", text, err)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("scope %q, limit %d: %d events, want %d in order", text, limit, len(got), len(want))
+			}
+		}
+		if page, err := j.Events(t.Context(), scope, Query{Limit: 10, Damaged: true}); err != nil || len(page.Events) > 0 || page.Next != "" {
+			t.Errorf("scope %q sees damaged events: %+v (%v)", text, page, err)
+		}
+		for _, ev := range all[:20] {
+			got, found, err := j.Event(t.Context(), scope, ev.Key)
+			if visible := ev.Damage == nil && scope.HasWholeHost(ev.Host); err != nil || found != visible || !visible && got.Key != "" {
+				t.Errorf("scope %q, event %s: found %v (%v), want %v", text, ev.Key, found, err, visible)
+			}
+		}
+	}
+}

@@ -15,7 +15,10 @@ import (
 )
 
 // appendedLog is the log of a fleet: its events have the revisions 10, 11 and so on, and a damaged event is the last.
-type appendedLog struct{ *fleet }
+type appendedLog struct {
+	*fleet
+	only func(events.HostID) bool // nil: all hosts, and the damaged event
+}
 
 var errEtcdAway = errors.New("etcd is away")
 
@@ -26,6 +29,9 @@ func (l appendedLog) events() []events.Event {
 		all[i].AppendedAt = events.TimestampOf(noon)
 		all[i].Key = "/telemetry/" + events.EventKey("c", l.facts.Partitions, &all[i]).String()
 		all[i].Revision = l.revision(int64(10 + i))
+	}
+	if l.only != nil {
+		return slices.DeleteFunc(all, func(ev events.Event) bool { return !l.only(ev.Host) })
 	}
 	damage := &events.DamageError{Value: []byte("\xff\xfe"), Cause: events.ErrOverwritten}
 	return append(all, events.Event{Key: "/telemetry/queue/c/001/x", Revision: l.revision(int64(10 + len(all))), Damage: damage})
@@ -79,7 +85,7 @@ func TestEventsWithoutEtcd(t *testing.T) {
 	f := newFleet()
 	f.fail = errEtcdAway
 	api := New(Config{}, f.facts, f.runHub(t), history.New(f, nil), f, nil)
-	api.ServeLog(journal.New(appendedLog{f}))
+	api.ServeLog(journal.New(appendedLog{fleet: f}))
 	got := getAnswer(t, appOf(api), http.MethodGet, "/api/v1/events")
 	if got.status != 503 || got.code() != Unavailable || got.header.Get("Retry-After") == "" || strings.Contains(string(got.body), errEtcdAway.Error()) {
 		t.Errorf("events without etcd: %s, want 503 %s to come back for", got.scriptText(), Unavailable)

@@ -87,7 +87,7 @@ func serveFleet(t testing.TB, f *fleet, now func() time.Time) *fiber.App {
 	t.Helper()
 	api := New(Config{MaxWait: 50 * time.Millisecond}, f.facts, f.runHub(t), history.New(f, nil), f, nil)
 	api.now = now
-	api.ServeLog(journal.New(appendedLog{f}))
+	api.ServeLog(journal.New(appendedLog{fleet: f}))
 	return appOf(api)
 }
 

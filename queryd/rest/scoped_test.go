@@ -1,0 +1,186 @@
+package rest
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/history/historytest"
+	"telemetry-pipeline/queryd/journal"
+)
+
+// fleetOfTwo is rows of hosts in a scope (h…) and outside of it (g…), which share a GPU and have others of their own.
+const fleetOfTwo = `
+2025-07-18T11:42:34Z h1 uuid=GPU-1 index=0 model=NVIDIA+H100 driver=535.1 pod=p namespace=ml | DCGM_FI_DEV_GPU_UTIL=1 DCGM_FI_DEV_GPU_TEMP=31
+2025-07-18T11:42:35Z g1 uuid=GPU-9 index=0 model=Secret driver=999.9 pod=secret namespace=ml | DCGM_FI_DEV_GPU_UTIL=2 DCGM_FI_DEV_SECRET=1
+2025-07-18T11:42:36Z h2 uuid=GPU-2 index=0 model=NVIDIA+H100 | DCGM_FI_DEV_GPU_UTIL=3
+2025-07-18T11:42:37Z g2 uuid=GPU-2 index=1 model=Secret | DCGM_FI_DEV_GPU_UTIL=4
+2025-07-18T11:42:38Z h2 uuid=GPU-2 index=0 | DCGM_FI_DEV_GPU_UTIL=5
+2025-07-18T11:42:39Z g1 uuid=GPU-1 index=1 | DCGM_FI_DEV_GPU_UTIL=6
+2025-07-18T11:42:40Z h3 index=4 | DCGM_FI_DEV_GPU_UTIL=7
+2025-07-18T11:42:41Z g2 uuid=GPU-8 index=4 | DCGM_FI_DEV_GPU_UTIL=8
+2025-07-18T11:42:42Z h1 uuid=GPU-1 index=0 | DCGM_FI_DEV_GPU_UTIL=9
+`
+
+// scopedApps returns an app of a fleet for a principal of the hosts h…, and an app of a fleet that has only these hosts.
+func scopedApps(t *testing.T) (scoped, only *fiber.App) {
+	t.Helper()
+	scope, err := access.ParseScope("host=h*,host=node-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := newFleet()
+	whole.addRows(t, fleetOfTwo)
+	part := newFleet()
+	part.appended, part.hosts, part.series = whole.appended, maps.Clone(whole.hosts), maps.Clone(whole.series)
+	maps.DeleteFunc(part.hosts, func(id events.HostID, _ *projections.Host) bool { return !scope.HasHost(id) })
+	maps.DeleteFunc(part.series, func(id events.HostID, _ map[projections.Window]projections.HostWindow) bool {
+		return !scope.HasHost(id)
+	})
+	serve := func(f *fleet, only func(events.HostID) bool, p *access.Principal) *fiber.App {
+		api := New(Config{}, f.facts, f.runHub(t), history.New(f, nil), f, nil)
+		api.now = func() time.Time { return noon }
+		api.ServeLog(journal.New(appendedLog{f, only}))
+		return appFor(api, p)
+	}
+	p := &access.Principal{ID: "team", Roles: []access.Role{access.RoleRead, access.RoleAdmin}, Scope: scope}
+	return serve(whole, nil, p), serve(part, scope.HasHost, access.Everybody())
+}
+
+// changing matches the parts of an answer that may differ: cursors, and the time of the view.
+var changing = regexp.MustCompile(`"next_cursor": ?"[^"]+"|"as_of":"20[3-9][^"]*"|"as_of":"202[6-9][^"]*"|"lag_seconds":[^,}]*`)
+
+func TestInvisibleHostsAreAbsent(t *testing.T) {
+	scoped, only := scopedApps(t)
+	refused := 0
+	for _, path := range []string{
+		"/gpus", "/gpus?limit=1", "/gpus?host_id=g1", "/gpus?host_id=g*", "/gpus/GPU-1", "/gpus/GPU-2", "/gpus/GPU-8", "/gpus/GPU-9", "/gpus/none", "/gpus/g1:0", "/gpus/h3:4",
+		"/hosts", "/hosts?limit=1", "/hosts/h2", "/hosts/g1", "/hosts/none", "/hosts/g1/gpus", "/hosts/h2/gpus", "/cluster", "/cluster?as_of=2025-07-18T11:42:38Z",
+		"/gpus?as_of=2025-07-18T11:42:37Z", "/gpus/GPU-2?as_of=2025-07-18T11:42:37Z", "/hosts?as_of=2025-07-18T11:42:38Z", "/gpus/GPU-9?as_of=2025-07-18T11:42:38Z",
+		"/telemetry/latest", "/telemetry/latest?host_id=g1", "/telemetry/latest?gpu_id=GPU-9", "/telemetry/latest?metric=DCGM_FI_DEV_SECRET",
+		"/telemetry?limit=2", "/telemetry?limit=100", "/telemetry?limit=2&order=asc", "/telemetry?host_id=g1", "/telemetry?gpu_id=GPU-9", "/telemetry?gpu_id=GPU-2&limit=1",
+		"/telemetry?gpu_id=g2:1", "/telemetry?metric=DCGM_FI_DEV_SECRET", "/gpus/GPU-9/telemetry", "/gpus/GPU-2/telemetry", "/gpus/g1:0/telemetry", "/gpus/none/telemetry",
+		"/telemetry?step=1h&limit=1", "/telemetry?step=1h&group=cluster", "/telemetry?step=1h&group=model", "/telemetry?step=1h&group=label:pod", "/telemetry?step=1h&group=host",
+		"/telemetry?form=columns", "/telemetry?form=columns&limit=1", "/telemetry?form=columns&format=csv", "/telemetry?format=csv", "/telemetry?format=ndjson", "/telemetry?format=csv&limit=2",
+		"/events", "/events?limit=1", "/events?limit=2&order=asc", "/events?host_id=g1", "/events?host_id=h1", "/events?gpu_id=GPU-9", "/events?records=true&limit=1", "/events?damaged=true",
+		"/events?upload_id=upload-1&limit=2", "/events?metric=DCGM_FI_DEV_SECRET", "/events?after=12&before=17",
+	} {
+		got, want := followed(t, scoped, path), followed(t, only, path)
+		if path == "/gpus" && !strings.Contains(got, "GPU-2") {
+			t.Fatalf("%s: %s; the scope sees nothing", path, got)
+		}
+		if got != want {
+			t.Errorf("%s: %s\nwant %s", path, got, want)
+		}
+		for _, name := range []string{"Secret", "SECRET", "secret", "999.9", `"g1`, `"g2`} {
+			if strings.Contains(got, name) && !strings.Contains(path, strings.Trim(name, `"`)) {
+				t.Errorf("%s names %s: %s", path, name, got)
+			}
+		}
+		if cursor := nextCursor(getAnswer(t, only, http.MethodGet, "/api/v1"+path).body); cursor != "" && strings.Contains(path, "limit=1") {
+			refused++
+			if got := getAnswer(t, scoped, http.MethodGet, "/api/v1"+path+separator(path)+"cursor="+cursor); got.status != 400 {
+				t.Errorf("%s with a cursor of another scope: %d, want 400", path, got.status)
+			}
+		}
+	}
+	if refused < 5 {
+		t.Errorf("only %d cursors of another scope were tried", refused)
+	}
+}
+
+// nextCursor returns the cursor of the next page.
+func nextCursor(body []byte) string {
+	_, rest, _ := strings.Cut(string(body), `"next_cursor":"`)
+	cursor, _, _ := strings.Cut(rest, `"`)
+	return cursor
+}
+
+func separator(path string) string {
+	if strings.Contains(path, "?") {
+		return "&"
+	}
+	return "?"
+}
+
+// followed returns the answers of all pages from a path on.
+func followed(t *testing.T, app *fiber.App, path string) (all string) {
+	t.Helper()
+	for next := path; next != ""; {
+		got := getAnswer(t, app, http.MethodGet, "/api/v1"+next)
+		all += fmt.Sprintln(got.status, changing.ReplaceAllString(string(got.body), "-"))
+		cursor := nextCursor(got.body)
+		if next = ""; cursor != "" {
+			next = path + separator(path) + "cursor=" + cursor
+		}
+	}
+	return all
+}
+
+func TestEventOfAnInvisibleHostIsAbsent(t *testing.T) {
+	scoped, _ := scopedApps(t)
+	f := newFleet()
+	f.addRows(t, fleetOfTwo)
+	for _, ev := range (appendedLog{fleet: f}).events() {
+		got := getAnswer(t, scoped, http.MethodGet, "/api/v1/events?key="+ev.Key)
+		absent := strings.ReplaceAll(string(getAnswer(t, scoped, http.MethodGet, "/api/v1/events?key=none").body), "none", ev.Key)
+		visible := strings.HasPrefix(string(ev.Host), "h")
+		if visible != (got.status == 200) || !visible && string(got.body) != absent {
+			t.Errorf("event %s: %d %s", ev.Key, got.status, got.body)
+		}
+	}
+}
+
+func TestQuarantineOfInvisibleHostsIsAbsent(t *testing.T) {
+	scoped, _ := scopedApps(t)
+	for path, want := range map[string]string{
+		"/quarantine":                "node-a 1",
+		"/quarantine?partition=1":    "node-a 1",
+		"/quarantine?partition=3":    " 0",
+		"/quarantine?host_id=node-b": " 0",
+	} {
+		body := string(getAnswer(t, scoped, http.MethodGet, "/api/v1"+path).body)
+		host := regexp.MustCompile(`"hostname":"([^"]*)"`).FindStringSubmatch(body)
+		count := regexp.MustCompile(`"(?:total|count)":(\d+)`).FindStringSubmatch(body)
+		if got := fmt.Sprintf("%s %s", append(host, "", "")[1], count[1]); got != want || strings.Contains(body, "node-b") {
+			t.Errorf("%s: %q of %s, want %q", path, got, body, want)
+		}
+	}
+	foreign, none := "/telemetry/queue/c/003/b", "/telemetry/queue/c/003/none"
+	got := getAnswer(t, scoped, http.MethodPost, "/api/v1/quarantine/retry?key="+foreign)
+	want := getAnswer(t, scoped, http.MethodPost, "/api/v1/quarantine/retry?key="+none)
+	if got.status != 404 || string(got.body) != strings.ReplaceAll(string(want.body), none, foreign) {
+		t.Errorf("retry of an invisible entry: %d %s, want %s", got.status, got.body, want.body)
+	}
+	if got := getAnswer(t, scoped, http.MethodPost, "/api/v1/quarantine/retry"); !strings.Contains(string(got.body), `"asked":1`) {
+		t.Errorf("retry of all: %s, want 1", got.body)
+	}
+}
+
+func TestNobodySeesAnEmptyFleet(t *testing.T) {
+	f, empty := newFleet(), newFleet()
+	f.addRows(t, fleetOfTwo)
+	empty.series = make(historytest.Series)
+	answers := func(f *fleet, p *access.Principal) *fiber.App {
+		api := New(Config{}, f.facts, f.runHub(t), history.New(f, nil), f, nil)
+		api.now = func() time.Time { return noon }
+		return appFor(api, p)
+	}
+	nobody, nothing := answers(f, nil), answers(empty, access.Everybody())
+	for _, path := range []string{"/gpus", "/hosts", "/telemetry", "/telemetry/latest", "/hosts/h1", "/cluster", "/telemetry?format=csv"} {
+		got, want := getAnswer(t, nobody, http.MethodGet, "/api/v1"+path), getAnswer(t, nothing, http.MethodGet, "/api/v1"+path)
+		if a, b := changing.ReplaceAllString(string(got.body), "-"), changing.ReplaceAllString(string(want.body), "-"); a != b {
+			t.Errorf("%s: %s, want %s", path, a, b)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -17,6 +18,21 @@ type Gate struct {
 	loopback bool // only this machine reaches the listener
 	names    []string
 	origins  []string
+}
+
+// OpenGate returns the gate of a listener, which loopback says only this machine reaches. A nil guard is in open mode. It returns
+// ErrExposed for a listener that other machines reach although nobody said who may use it; flagName and host are for the error.
+func OpenGate(guard *Guard, flagName, host string, loopback bool, lg *slog.Logger) (*Gate, error) {
+	if guard == nil {
+		var err error
+		if guard, err = New(Config{}, "", lg); err != nil {
+			return nil, err
+		}
+	}
+	if err := guard.CheckExposed(flagName, host, loopback); err != nil {
+		return nil, err
+	}
+	return guard.NewGate(loopback), nil
 }
 
 // NewGate returns the gate of a listener; loopback says that only this machine reaches it.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -17,33 +15,6 @@ import (
 
 // uploadPath is where files are sent to.
 const uploadPath = "/api/v1/csv/upload"
-
-// newGate returns the gate of the upload server. It refuses an address that other machines reach if nobody said who may use it.
-func newGate(cfg Config, lg *slog.Logger) (*access.Gate, error) {
-	guard := cfg.Guard
-	if guard == nil {
-		var err error
-		if guard, err = access.New(access.Config{}, "", lg); err != nil {
-			return nil, err
-		}
-	}
-	loopback := isLoopback(cfg.Host)
-	if !cfg.Off {
-		if err := guard.CheckExposed("http.host", cfg.Host, loopback); err != nil {
-			return nil, err
-		}
-	}
-	return guard.NewGate(loopback), nil
-}
-
-// isLoopback reports whether only this machine reaches a host. To be replaced by listen.IsLoopback.
-func isLoopback(host string) bool {
-	if host == "" || strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
 
 // admitByHeader returns the principal of an upload whose header has been read and whose body has not, or the refusal.
 func (s *Server) admitByHeader(ctx *fasthttp.RequestCtx, r *access.Request) (*access.Principal, error) {

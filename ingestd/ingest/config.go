@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/listen"
 	"telemetry-pipeline/ingestd/bounds"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/pipeline"
@@ -45,8 +46,10 @@ type Config struct {
 	Spool      spool.Config // where uploads with ?async=true and ?strict=true are kept
 	Background int          // uploads with ?async=true processed at a time; default 2
 
-	// Guard says who may upload. Nil lets everybody do everything. It has no flag.
+	// Guard identifies callers, and TLS encrypts the listener. Nil lets everybody on this machine in, without encryption. They have
+	// no flags here: all listeners of a process share them.
 	Guard *access.Guard
+	TLS   *listen.TLS
 
 	// States is where others learn how uploads with ?async=true fare. Nil keeps that in this process. It has no flag.
 	States *uploads.Registry

@@ -19,6 +19,7 @@ import (
 	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/access/fiberguard"
 	"telemetry-pipeline/events/eventlog"
+	"telemetry-pipeline/events/listen"
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/jobs"
@@ -98,7 +99,7 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 	if err := cfg.checkFlags(); err != nil {
 		return nil, fmt.Errorf("setting up the upload server: %w", err)
 	}
-	gate, err := newGate(cfg, lg)
+	gate, err := access.OpenGate(cfg.Guard, "http.host", cfg.Host, cfg.Off || listen.IsLoopback(cfg.Host), lg)
 	if err != nil {
 		return nil, fmt.Errorf("setting up the upload server: %w", err)
 	}
@@ -196,7 +197,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.ln.Store(ln) // earlier connections wait to be accepted
 	served := make(chan error, 1)
-	go func() { served <- s.app.Listener(ln) }()
+	go func() { served <- s.app.Listener(s.wrapTLS(ln)) }()
 	s.lg.Info("upload server is up", "addr", ln.Addr().String())
 	select {
 	case err := <-served:
@@ -205,6 +206,14 @@ func (s *Server) Run(ctx context.Context) error {
 		s.drainUploads(ln)
 		return <-served
 	}
+}
+
+// wrapTLS returns the listener with the configured encryption.
+func (s *Server) wrapTLS(ln net.Listener) net.Listener {
+	if s.cfg.TLS == nil {
+		return ln
+	}
+	return s.cfg.TLS.Wrap(ln)
 }
 
 var errListenerEnded = errors.New("the listener ended before it was asked to")

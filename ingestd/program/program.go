@@ -21,7 +21,7 @@ func Main() {
 	var store eventlog.Config
 	var intake ingest.Config
 	flags := func(fs *flag.FlagSet) { store.Flags(fs); intake.Flags(fs); daemon.AdminPort(fs, 9081) }
-	daemon.Main("ingestd", flags, func(ctx context.Context, _ *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
+	daemon.Main("ingestd", flags, func(ctx context.Context, in *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
 		var opened daemon.Opened
 		defer opened.CloseOn(&err)
 		log, err := eventlog.Open(ctx, store, lg)
@@ -34,6 +34,7 @@ func Main() {
 			return nil, err
 		}
 		opened.Add("reads", reads.Close)
+		intake.Guard, intake.TLS = in.Guard, in.TLS
 		intake.States = uploads.New(reads, store, lg)
 		srv, err := ingest.New(intake, log, snapshot.New(reads, store, log.Facts(), lg), lg)
 		if err != nil {

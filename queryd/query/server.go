@@ -63,7 +63,7 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	if err := cfg.validateFlags(); err != nil {
 		return nil, fmt.Errorf("setting up the query server: %w", err)
 	}
-	gate, err := openGate(cfg, lg)
+	gate, err := access.OpenGate(cfg.Guard, "query.host", cfg.Host, listen.IsLoopback(cfg.Host), lg)
 	if err != nil {
 		return nil, err
 	}
@@ -88,21 +88,6 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	s.requests, s.endRequests = context.WithCancelCause(context.Background())
 	s.app = s.newApp()
 	return s, nil
-}
-
-// openGate returns the gate of the listener. One that other machines reach needs a guard that asks who calls.
-func openGate(cfg Config, lg *slog.Logger) (*access.Gate, error) {
-	guard, loopback := cfg.Guard, listen.IsLoopback(cfg.Host)
-	if guard == nil {
-		var err error
-		if guard, err = access.New(access.Config{}, "", lg); err != nil {
-			return nil, err
-		}
-	}
-	if err := guard.CheckExposed("query.host", cfg.Host, loopback); err != nil {
-		return nil, err
-	}
-	return guard.NewGate(loopback), nil
 }
 
 // newSockets returns the WebSocket server. Unless both GraphQL and sockets are enabled, it serves no GraphQL.

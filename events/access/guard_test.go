@@ -3,6 +3,7 @@ package access
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -320,6 +321,9 @@ func TestIdentify(t *testing.T) {
 				t.Errorf("%s: the refusal shows the token: %s", tt.name, refusal.Text)
 			}
 		}
+	}
+	if _, err := identify(g, strings.Repeat("x", maxToken+1)); err == nil || !strings.Contains(err.Error(), "16385 bytes") {
+		t.Errorf("got error %v for a huge token, want one about its size", err)
 	}
 	chain := &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{}}}}
 	if _, err := g.Identify(t.Context(), Credentials{TLS: chain}, caller); codeOf(t, err) != Unauthenticated {
@@ -648,6 +652,33 @@ func TestWithdrawnKeyEndsSessions(t *testing.T) {
 	}
 }
 
+func TestNewLineReplacesClaims(t *testing.T) {
+	t.Parallel()
+	is := accesstest.NewIssuer(t)
+	g := newIssuerGuard(t, is, nil, "# nobody")
+	token := is.Token(map[string]any{"sub": "s", "telemetry_roles": "admin", "telemetry_scope": "*"})
+	p, err := identify(g, token)
+	if err != nil || !p.May(Administer) {
+		t.Fatalf("got principal %+v, error %v", p, err)
+	}
+	ctx, end := g.Bind(t.Context(), p)
+	defer end()
+	putLines(t, g.cfg.File, `{"id":"a","subject":"other","roles":["read"],"scope":"*"}`)
+	if err := g.readFile(); err != nil || context.Cause(ctx) != nil {
+		t.Fatalf("got error %v, cause %v by a line of another subject", err, context.Cause(ctx))
+	}
+	putLines(t, g.cfg.File, `{"id":"a","subject":"s","roles":["read"],"scope":"*"}`)
+	if err := g.readFile(); err != nil {
+		t.Fatal(err)
+	}
+	if got := context.Cause(ctx); !errors.Is(got, ErrRevoked) {
+		t.Errorf("got cause %v, want ErrRevoked", got)
+	}
+	if p, err := identify(g, token); err != nil || p.ID != "a" || p.May(Administer) {
+		t.Errorf("got principal %+v, error %v, want the line's", p, err)
+	}
+}
+
 func TestRevokedSubjectIsNotRemembered(t *testing.T) {
 	t.Parallel()
 	is := accesstest.NewIssuer(t)
@@ -665,8 +696,7 @@ func TestRevokedSubjectIsNotRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A verification that began before the file changed must not be remembered after it.
-	sum := hashOf{1}
-	g.verified.Add(sum, verifiedToken{p, g.changes.Load() - 1})
+	g.verified.Add(sha256.Sum256([]byte(token)), verifiedToken{p, g.changes.Load() - 1})
 	if got := context.Cause(ctx); !errors.Is(got, ErrRevoked) {
 		t.Errorf("got cause %v, want ErrRevoked", got)
 	}

@@ -149,8 +149,8 @@ func FromHeader(ctx *fasthttp.RequestCtx) *access.Request {
 	return r
 }
 
-// isUpgrade reports whether a request asks for a WebSocket in the one way in which a server may open it. Whatever answers
-// other requests must not be reached by a part of these headers.
+// isUpgrade reports whether a request asks for a WebSocket in the one way in which a server may open it. A part of these
+// headers must not lead to a handler that also answers other requests.
 func isUpgrade(c *fiber.Ctx) bool {
 	connection := strings.Split(c.Get(fiber.HeaderConnection), ",")
 	return c.Method() == http.MethodGet && strings.EqualFold(c.Get(fiber.HeaderUpgrade), "websocket") &&

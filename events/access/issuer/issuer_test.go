@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -231,6 +232,21 @@ func TestBadAnswersOfTheIssuerAreBounded(t *testing.T) {
 	}
 	if got := stolen.Fetches(); got != 0 {
 		t.Errorf("got %d requests to the redirect's address, want 0", got)
+	}
+}
+
+func TestHugeSetOfKeysIsRefused(t *testing.T) {
+	t.Parallel()
+	is := accesstest.NewIssuer(t)
+	key := is.Key()
+	for padding, want := range map[int]bool{0: true, maxResponse: false} {
+		is.AnswerKeys(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(bytes.Repeat([]byte(" "), padding))
+			_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Private.Public(), KeyID: key.ID}}})
+		})
+		if _, err := newTestIssuer(t, is, nil).Verify(t.Context(), is.Token(nil)); (err == nil) != want {
+			t.Errorf("%d bytes more: got error %v, want the keys: %t", padding, err, want)
+		}
 	}
 }
 

@@ -219,7 +219,7 @@ func TestSlowEtcdNeverGrowsTheMemory(t *testing.T) {
 			var all sync.WaitGroup
 			for range uploads {
 				all.Go(func() {
-					leave, err := s.slots.acquireSlot(t.Context(), 1)
+					leave, err := s.slots.acquireSlot(t.Context(), "", 1)
 					if err != nil {
 						return // its hour is over
 					}

@@ -27,6 +27,9 @@ type Config struct {
 	MaxUploadSize int64 // bytes of one upload as it is sent, all its files together; default 100 MiB
 	MaxMemory     int64 // bytes in flight over all uploads; default 32 MiB
 	Uploads       int   // uploads served at a time, besides small ones; default 8, others wait for their turn
+	// Uploads of one principal at a time, and the same share of the room for small uploads and of live streams; default three
+	// quarters of Uploads. Nobody is bounded without access control.
+	PrincipalUploads int
 
 	Connections      int // default 4096
 	ConnectionsPerIP int // default 2048
@@ -77,6 +80,9 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 			"records that wait to be cut into events (a million at most of each upload, mostly below 100 MB) come on top")
 	fs.IntVar(&c.Uploads, "ingest.uploads", d.Uploads,
 		"uploads of more than 60 KiB, or of unknown size, that are served at a time; others wait for their turn. Smaller ones are bounded by max-memory")
+	fs.IntVar(&c.PrincipalUploads, "ingest.principal-uploads", c.PrincipalUploads,
+		"uploads of one principal that are served at a time, and the same share of the room for small uploads and of live streams; others wait, "+
+			"then are answered 429. 0 means three quarters of ingest.uploads; without access control nobody is bounded")
 	fs.DurationVar(&c.QueueTimeout, "ingest.queue-timeout", d.QueueTimeout,
 		"how long an upload waits for its turn before it is answered 503 with Retry-After")
 	fs.IntVar(&c.Connections, "ingest.connections", d.Connections, "connections served at a time")
@@ -106,6 +112,7 @@ func (c Config) withDefaults() Config {
 	c.MaxUploadSize = cmp.Or(c.MaxUploadSize, 100<<20)
 	c.MaxMemory = cmp.Or(c.MaxMemory, 32<<20)
 	c.Uploads = cmp.Or(c.Uploads, 8)
+	c.PrincipalUploads = cmp.Or(c.PrincipalUploads, max(c.Uploads*3/4, 1))
 	c.Connections = cmp.Or(c.Connections, 4096)
 	c.ConnectionsPerIP = cmp.Or(c.ConnectionsPerIP, 2048)
 	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second)
@@ -144,6 +151,7 @@ func (c Config) checkFlags() error {
 		{"max-upload-size", c.MaxUploadSize},
 		{"max-memory", c.MaxMemory},
 		{"ingest.uploads", int64(c.Uploads)},
+		{"ingest.principal-uploads", int64(c.PrincipalUploads)},
 		{"ingest.connections", int64(c.Connections)},
 		{"ingest.connections-per-ip", int64(c.ConnectionsPerIP)},
 		{"ingest.header-timeout", int64(c.HeaderTimeout)},

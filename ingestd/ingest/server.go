@@ -106,9 +106,9 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 	s := &Server{
 		cfg: cfg, gate: gate, log: log, lg: lg, totals: newTotals(), started: time.Now(), limiter: newClientLimiter(cfg.Rates),
 		followers:   semaphore.NewWeighted(maxFollowers),
-		slots:       newSlots(int64(cfg.Uploads), fmt.Sprintf("%d uploads", cfg.Uploads), cfg.QueueTimeout),
-		smallSlots:  newSlots(cfg.smallMemory(), fmt.Sprintf("small uploads that take %d bytes of memory", cfg.smallMemory()), cfg.QueueTimeout),
-		streamSlots: newSlots(int64(cfg.Streams.MaxStreams), fmt.Sprintf("%d live streams", cfg.Streams.MaxStreams), cfg.QueueTimeout),
+		slots:       newSlots(int64(cfg.Uploads), int64(cfg.PrincipalUploads), fmt.Sprintf("%d uploads", cfg.Uploads), cfg.QueueTimeout),
+		smallSlots:  newSlots(cfg.smallMemory(), cfg.principalShare(cfg.smallMemory()), fmt.Sprintf("small uploads that take %d bytes of memory", cfg.smallMemory()), cfg.QueueTimeout),
+		streamSlots: newSlots(int64(cfg.Streams.MaxStreams), cfg.principalShare(int64(cfg.Streams.MaxStreams)), fmt.Sprintf("%d live streams", cfg.Streams.MaxStreams), cfg.QueueTimeout),
 		admission:   newAdmission(cfg.Thresholds, log, folded, lg),
 		intake: intake.Config{
 			MaxUploadSize: cfg.MaxUploadSize, ReadTimeout: cfg.ReadTimeout, MinRate: cfg.MinRate,

@@ -17,27 +17,96 @@ type slots struct {
 	sem          *semaphore.Weighted
 	size         int64
 	full         string // describes the uploads that take all places
+	share        int64  // places of one sender at a time
 	queueTimeout time.Duration
 	openCtx      context.Context // ends when the slots are closed
 	cancelOpen   context.CancelFunc
 
 	mu     sync.Mutex
-	used   int // uploads
+	used   int                     // uploads
+	shares map[string]*senderShare // by sender, while it has or awaits a slot
 	closed bool
 	empty  chan struct{} // closed once the slots are closed and none is used
 }
 
-func newSlots(size int64, full string, patience time.Duration) *slots {
-	g := &slots{sem: semaphore.NewWeighted(size), size: size, full: full, queueTimeout: patience, empty: make(chan struct{})}
+// senderShare bounds the places of one sender.
+type senderShare struct {
+	sem     *semaphore.Weighted
+	uploads int // that have or await places
+}
+
+func newSlots(size, share int64, full string, patience time.Duration) *slots {
+	g := &slots{
+		sem: semaphore.NewWeighted(size), size: size, share: max(share, 1), full: full, queueTimeout: patience,
+		shares: map[string]*senderShare{}, empty: make(chan struct{}),
+	}
 	g.openCtx, g.cancelOpen = context.WithCancel(context.Background())
 	return g
 }
 
-// acquireSlot takes a number of places, at most all, and waits for them until ctx ends. The caller releases them by leave.
-func (g *slots) acquireSlot(ctx context.Context, places int64) (leave func(), err error) {
-	places = min(places, g.size)
+// acquireSlot takes a number of places for a sender, "" for nobody, and waits for them until ctx ends: first for its own share,
+// so that its uploads do not stand before others', then for the slots. It takes at most all places, and a sender's share. The
+// caller releases them by leave.
+func (g *slots) acquireSlot(ctx context.Context, sender string, places int64) (leave func(), err error) {
+	leaveShare, err := g.acquireShare(ctx, sender, places)
+	if err != nil {
+		return nil, err
+	}
+	leaveSlot, err := g.acquireAny(ctx, min(places, g.size))
+	if err != nil {
+		leaveShare()
+		return nil, err
+	}
+	return func() { leaveSlot(); leaveShare() }, nil
+}
+
+// acquireShare takes places of a sender's share.
+func (g *slots) acquireShare(ctx context.Context, sender string, places int64) (leave func(), err error) {
+	if sender == "" {
+		return func() {}, nil
+	}
+	places = min(places, g.share)
+	s := g.enterShare(sender)
+	if !s.sem.TryAcquire(places) {
+		refused := answer.Refuse(answer.CodeTooManyRequests,
+			"%s has as many uploads under way as one principal may have at a time (flag ingest.principal-uploads), and too few ended within %s; "+
+				"send the file again shortly", sender, g.queueTimeout).WithRetryAfter(time.Second)
+		if err := g.awaitPlaces(ctx, s.sem, places, refused); err != nil {
+			g.leaveShare(sender, s)
+			return nil, err
+		}
+	}
+	return func() { s.sem.Release(places); g.leaveShare(sender, s) }, nil
+}
+
+// enterShare returns the share of a sender, for one more upload of it.
+func (g *slots) enterShare(sender string) *senderShare {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.shares[sender]
+	if s == nil {
+		s = &senderShare{sem: semaphore.NewWeighted(g.share)}
+		g.shares[sender] = s
+	}
+	s.uploads++
+	return s
+}
+
+func (g *slots) leaveShare(sender string, s *senderShare) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.uploads--; s.uploads == 0 {
+		delete(g.shares, sender)
+	}
+}
+
+// acquireAny takes places of whatever sender.
+func (g *slots) acquireAny(ctx context.Context, places int64) (leave func(), err error) {
 	if !g.sem.TryAcquire(places) {
-		if err := g.awaitSlot(ctx, places); err != nil {
+		refused := answer.Refuse(answer.CodeTooManyUploads,
+			"%s are under way, as many as this server takes at a time, and too few ended within %s; "+
+				"send the file again shortly", g.full, g.queueTimeout).WithRetryAfter(time.Second)
+		if err := g.awaitPlaces(ctx, g.sem, places, refused); err != nil {
 			return nil, err
 		}
 	}
@@ -50,19 +119,20 @@ func (g *slots) acquireSlot(ctx context.Context, places int64) (leave func(), er
 	return func() { g.releaseSlot(places) }, nil
 }
 
-func (g *slots) awaitSlot(ctx context.Context, places int64) error {
+// awaitPlaces waits for places of a semaphore. It returns refused when that takes too long.
+func (g *slots) awaitPlaces(ctx context.Context, sem *semaphore.Weighted, places int64, refused error) error {
 	patient, cancel := context.WithTimeout(ctx, g.queueTimeout)
 	defer cancel()
 	defer context.AfterFunc(g.openCtx, cancel)()
-	if g.sem.Acquire(patient, places) == nil || g.isClosed() {
+	switch {
+	case sem.Acquire(patient, places) == nil:
 		return nil
-	}
-	if ctx.Err() != nil {
+	case g.isClosed():
+		return answer.ServerStopping()
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	return answer.Refuse(answer.CodeTooManyUploads,
-		"%s are under way, as many as this server takes at a time, and too few ended within %s; "+
-			"send the file again shortly", g.full, g.queueTimeout).WithRetryAfter(time.Second)
+	return refused
 }
 
 func (g *slots) releaseSlot(places int64) {

@@ -34,6 +34,11 @@ func smallUploadBytes(c *fiber.Ctx) (bytes int64, ok bool) {
 // smallMemory returns the bytes for small uploads, enough for one.
 func (c Config) smallMemory() int64 { return max(c.MaxMemory/smallShare, maxSmallMemory) }
 
+// principalShare returns the share of one principal in places, as it has a share in the slots for uploads.
+func (c Config) principalShare(places int64) int64 {
+	return places * int64(min(c.PrincipalUploads, c.Uploads)) / int64(c.Uploads)
+}
+
 // uploadMemory returns the bytes for each other upload.
 func (c Config) uploadMemory() int64 {
 	return (c.MaxMemory - c.MaxMemory/smallShare) / int64(c.Uploads)
@@ -42,14 +47,15 @@ func (c Config) uploadMemory() int64 {
 // smallSource has the files of a small upload take a slot for uploads if their text turns out large.
 type smallSource struct {
 	intake.Source
-	slots *slots
+	slots  *slots
+	sender string
 }
 
 // NextFile returns the next file.
 func (s *smallSource) NextFile() (*intake.File, error) {
 	f, err := s.Source.NextFile()
 	if err == nil {
-		f.Enlarge = func(ctx context.Context) (leave func(), err error) { return s.slots.acquireSlot(ctx, 1) }
+		f.Enlarge = func(ctx context.Context) (leave func(), err error) { return s.slots.acquireSlot(ctx, s.sender, 1) }
 	}
 	return f, err
 }

@@ -107,14 +107,14 @@ func TestMemoryOfUploadsIsShared(t *testing.T) {
 // Places are taken in the order in which uploads come, by weight, and none once the slots are closed.
 func TestSlotsByWeight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newSlots(10, "10 places", time.Minute)
-		leave, err := g.acquireSlot(t.Context(), 7)
+		g := newSlots(10, 10, "10 places", time.Minute)
+		leave, err := g.acquireSlot(t.Context(), "", 7)
 		if err != nil {
 			t.Fatal(err)
 		}
 		second := make(chan error, 1)
 		go func() {
-			leave, err := g.acquireSlot(t.Context(), 100) // all of them
+			leave, err := g.acquireSlot(t.Context(), "", 100) // all of them
 			if err == nil {
 				leave()
 			}
@@ -123,7 +123,7 @@ func TestSlotsByWeight(t *testing.T) {
 		synctest.Wait()
 		third := make(chan error, 1)
 		go func() {
-			_, err := g.acquireSlot(t.Context(), 1)
+			_, err := g.acquireSlot(t.Context(), "", 1)
 			third <- err
 		}()
 		synctest.Wait()
@@ -138,7 +138,7 @@ func TestSlotsByWeight(t *testing.T) {
 			t.Error(err)
 		}
 		began := time.Now()
-		_, err = g.acquireSlot(t.Context(), 10)
+		_, err = g.acquireSlot(t.Context(), "", 10)
 		if r, ok := errors.AsType[*answer.Refusal](err); !ok || r.Code != answer.CodeTooManyUploads || !strings.HasPrefix(r.Text, "10 places are under way") || r.Status != http.StatusServiceUnavailable {
 			t.Errorf("got %v, want that too many uploads are under way", err)
 		}
@@ -146,7 +146,7 @@ func TestSlotsByWeight(t *testing.T) {
 			t.Errorf("waited for %s, want 1m", waited)
 		}
 		g.closeSlots()
-		if _, err := g.acquireSlot(t.Context(), 1); err == nil {
+		if _, err := g.acquireSlot(t.Context(), "", 1); err == nil {
 			t.Error("a slot was acquired after the slots were closed")
 		}
 	})

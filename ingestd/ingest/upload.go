@@ -88,7 +88,7 @@ func (s *Server) receiveUpload(c *fiber.Ctx, o *answer.Outcome, p pipeline.Param
 		src = tracker
 	}
 	if small {
-		src = &smallSource{src, s.slots}
+		src = &smallSource{src, s.slots, p.Sender.OwnerID()}
 	}
 	s.runner.ProcessUpload(s.uploads, src, p, o)
 	if src.Warning() != "" {

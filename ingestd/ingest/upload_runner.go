@@ -39,7 +39,7 @@ func (u *uploadRunner) acquireFrom(ctx context.Context, among *slots, places int
 	if err := admit(); err != nil {
 		return nil, err
 	}
-	release, err := among.acquireSlot(ctx, places)
+	release, err := among.acquireSlot(ctx, p.Sender.OwnerID(), places)
 	if err != nil {
 		return nil, err
 	}

@@ -64,8 +64,10 @@ func (s *setup) checkLockout(ctx context.Context) error {
 
 // servesAnybody reports whether an endpoint answers a client that has no certificate.
 func (s *setup) servesAnybody(ctx context.Context, endpoint string) bool {
-	anybody := s.root
-	anybody.Endpoints, anybody.CertFile, anybody.KeyFile, anybody.Username, anybody.Password = endpoint, "", "", "", ""
+	anybody := etcd.Connection{Endpoints: endpoint, CAFile: s.root.CAFile, DialTimeout: probeTimeout}
+	if anybody.CheckHandshake(ctx) != nil {
+		return false
+	}
 	client, err := anybody.Dial(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return false

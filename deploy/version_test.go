@@ -10,7 +10,7 @@ func TestEveryProgramShowsItsVersion(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"ingestd"}, {"ingestd", "upload"}, {"ingestd", "watch"},
-		{"collectd"}, {"collectd", "rebuild"}, {"collectd", "archive"}, {"collectd", "tail"},
+		{"collectd"}, {"collectd", "rebuild"}, {"collectd", "archive"}, {"collectd", "tail"}, {"collectd", "access"},
 		{"queryd"}, {"queryd", "subscribe"},
 		{"standalone"},
 	} {

@@ -31,13 +31,14 @@ func Run(ctx context.Context, cfg Config, root eventlog.Config, out io.Writer, l
 		return err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("etcd at %s did not answer everything within %s", root.Endpoints, timeout))
+	within, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("etcd at %s did not answer everything within %s", root.Endpoints, timeout))
 	defer cancel()
 	s := &setup{cfg: cfg, root: root, auth: client.Auth, out: out, password: password}
-	if err := s.apply(ctx); err != nil {
-		return root.ExplainRefusal(err)
+	err = s.apply(within)
+	if err != nil && within.Err() != nil {
+		return errors.Join(err, root.CheckHandshake(ctx))
 	}
-	return nil
+	return root.ExplainRefusal(err)
 }
 
 // setup is one run of the command.

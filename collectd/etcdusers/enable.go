@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	timeout      = time.Minute     // of the whole command
-	probeTimeout = 2 * time.Second // for an endpoint to serve a client without certificate
+	timeout      = 20 * time.Second // of the whole command
+	probeTimeout = 2 * time.Second  // for an endpoint to serve a client without certificate
 )
 
 // enable enables authentication if it is asked for, or says how to.

@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"cmp"
+	"context"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -111,6 +112,14 @@ func (c Config) connection() etcd.Connection {
 
 // User returns the etcd user of this process, as etcd.Connection does.
 func (c Config) User() string { return c.connection().User() }
+
+// CheckHandshake returns the reason why TLS with etcd fails, or nil, as etcd.Connection does.
+func (c Config) CheckHandshake(ctx context.Context) error {
+	if c.Connect != nil {
+		return nil
+	}
+	return c.connection().CheckHandshake(ctx)
+}
 
 // ExplainRefusal adds the user and the cure to an error of etcd that refuses this process something, as etcd.Connection
 // does.

@@ -71,8 +71,8 @@ func (l *Log) connect(ctx context.Context, lg *slog.Logger) error {
 	defer cancel()
 	var err error
 	l.facts, l.storedFacts, err = loadFacts(within, l.kv, l.cfg)
-	if err != nil && within.Err() != nil && l.cfg.Connect == nil {
-		return errors.Join(err, l.cfg.connection().CheckHandshake(ctx))
+	if err != nil && within.Err() != nil {
+		return errors.Join(err, l.cfg.CheckHandshake(ctx))
 	}
 	return l.cfg.ExplainRefusal(err)
 }

@@ -129,6 +129,9 @@ func (s *scan) readPage(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if more { // readRefs removes refs
+			s.continueListing(refs[len(refs)-1].Revision)
+		}
 		if err := s.readRefs(ctx, refs); errors.Is(err, errFull) {
 			return nil
 		} else if err != nil {
@@ -137,13 +140,17 @@ func (s *scan) readPage(ctx context.Context) error {
 		if !more {
 			return nil
 		}
-		if last := refs[len(refs)-1].Revision; s.q.Oldest {
-			s.listing.After = last
-		} else {
-			last.Number--
-			s.listing.Upto = last
-		}
 	}
+}
+
+// continueListing moves the listing behind the last revision of a list.
+func (s *scan) continueListing(last events.Revision) {
+	if s.q.Oldest {
+		s.listing.After = last
+		return
+	}
+	last.Number--
+	s.listing.Upto = last
 }
 
 // readRefs reads the events of refs, each time as many as the page may still need.

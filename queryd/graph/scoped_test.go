@@ -1,0 +1,80 @@
+package graph
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/queryd/live"
+)
+
+// contextOf returns the context of a request of a principal with a scope.
+func contextOf(t *testing.T, text string) context.Context {
+	t.Helper()
+	scope, err := access.ParseScope(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return access.WithPrincipal(t.Context(), &access.Principal{ID: "p", Roles: []access.Role{access.RoleRead}, Scope: scope})
+}
+
+// eventsOfTwo returns events of a visible host a, and of a host b that shares one of its GPUs and has one of its own.
+func eventsOfTwo(t *testing.T) (mine, foreign []events.Event) {
+	shared, secret := &events.Identity{UUID: "GPU-a0", Index: "0", Model: "H100"}, &events.Identity{UUID: "GPU-b1", Index: "1", Model: "Secret"}
+	mine = []events.Event{newEvent(t, "a", newReading(shared, "DCGM_FI_DEV_GPU_UTIL", "1", start))}
+	foreign = []events.Event{newEvent(t, "b", newReading(shared, "DCGM_FI_DEV_GPU_UTIL", "2", start), newReading(secret, "DCGM_FI_DEV_GPU_UTIL", "3", start))}
+	return mine, foreign
+}
+
+func TestInvisibleHostsAreAbsent(t *testing.T) {
+	mine, foreign := eventsOfTwo(t)
+	both, only, none := newWorldOf(t, append(mine, foreign...)), newWorldOf(t, mine), newWorldOf(t, nil)
+	for _, query := range []string{
+		`{cluster{gpuCount hostCount}}`, `{hosts{name gpus{id}}}`, `{gpus{id host modelName}}`, `{gpu(id:"GPU-a0"){id host hosts}}`, `{gpu(id:"GPU-b1"){id}}`, `{gpu(id:"b:1"){id}}`,
+		`{host(name:"b"){name}}`, `{host(name:"none"){name}}`, `{telemetry(limit:10){count entries{host}}}`, `{telemetry(limit:10,host:["b"]){count}}`,
+		`{telemetry(limit:10,gpu:["GPU-b1"]){count}}`, `{cluster(asOf:"2025-07-18T20:42:35Z"){gpuCount hostCount}}`, `{telemetry(step:"1h"){count}}`,
+	} {
+		got, want := both.engine.Execute(contextOf(t, "host=a"), Request{Query: query}), only.engine.Execute(everybody(t), Request{Query: query})
+		if strings.Contains(string(want.JSON), "Cannot query") || strings.Contains(string(want.JSON), "must not have") || strings.Contains(string(want.JSON), "Unknown arg") || strings.Contains(string(want.JSON), "must have") {
+			t.Fatalf("%s: %s", query, want.JSON)
+		}
+		if string(got.JSON) != string(want.JSON) {
+			t.Errorf("%s: %s, want %s", query, got.JSON, want.JSON)
+		}
+		got, want = both.engine.Execute(t.Context(), Request{Query: query}), none.engine.Execute(everybody(t), Request{Query: query})
+		if string(got.JSON) != string(want.JSON) {
+			t.Errorf("%s of nobody: %s, want %s", query, got.JSON, want.JSON)
+		}
+	}
+}
+
+func TestSubscriptionOfAScope(t *testing.T) {
+	mine, foreign := eventsOfTwo(t)
+	w := newWorldOf(t, append(mine, foreign...))
+	results, bad := w.engine.Subscribe(contextOf(t, "host=a"), Request{Query: `subscription{gpuMetrics{gpus{id host}}}`})
+	if bad != nil {
+		t.Fatalf("refused: %s", bad.JSON)
+	}
+	for result := range results {
+		if text := string(result); !strings.Contains(text, "GPU-a0") || strings.Contains(text, `"host":"b"`) || strings.Contains(text, "GPU-b1") {
+			t.Errorf("got %s, want the GPU of host a alone", text)
+		}
+		break
+	}
+}
+
+// crowded is a hub that serves as many scopes as it can.
+type crowded struct{ feeds }
+
+func (crowded) In(access.Scope) (*live.Feed, error) { return nil, live.ErrTooManyScopes }
+
+func TestTooManyScopesIsNoFaultOfTheSender(t *testing.T) {
+	w := newWorld(t)
+	w.engine.feeds = crowded{w.engine.feeds}
+	r := w.engine.Execute(everybody(t), Request{Query: `{cluster{gpuCount}}`})
+	if !r.Unanswered || !strings.Contains(string(r.JSON), "try again") {
+		t.Errorf("got %s", r.JSON)
+	}
+}

@@ -152,7 +152,6 @@ func (f *Feed) replaceState(s *State, c *change, begins bool) *published {
 		f.ring.resetAt(s.at.Number)
 	}
 	if !c.isEmpty() {
-		f.metrics.changes.Inc()
 		if !begins {
 			f.ring.appendChange(c)
 		}

@@ -83,6 +83,9 @@ func (s *servedFeeds) advance(step func(*view) *change) {
 	s.each(func(f *servedFeed) {
 		c := step(f.view)
 		f.publishState(f.view.state, c, false)
+		if f == &s.whole {
+			f.countChange(c)
+		}
 	})
 }
 
@@ -92,6 +95,7 @@ func (s *servedFeeds) replace(next *view, begins bool, now time.Time) *change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	whole := s.whole.replace(next, begins, now)
+	s.whole.countChange(whole)
 	for _, f := range s.parts {
 		f.replace(next.within(f.view.scope), begins, now)
 	}
@@ -104,6 +108,13 @@ func (f *servedFeed) replace(next *view, begins bool, now time.Time) *change {
 	f.view = next
 	f.publishState(next.state, c, begins)
 	return c
+}
+
+// countChange counts a change unless it is empty.
+func (f *servedFeed) countChange(c *change) {
+	if !c.isEmpty() {
+		f.metrics.changes.Inc()
+	}
 }
 
 // publishDue publishes to the groups that are due, and returns the time of the next one (zero: no group waits).

@@ -440,8 +440,115 @@ func TestDegradedScopeNamesNoHost(t *testing.T) {
 		if err := feed.Degraded(); !errors.Is(err, live.ErrBehind) || strings.Contains(err.Error(), "g1") {
 			t.Errorf("degraded in the scope: %v, want ErrBehind alone", err)
 		}
-		if nobody := r.feedIn(""); len(nobody.State().AllHosts()) > 0 {
-			t.Error("the empty scope has hosts")
+		for _, text := range []string{"", "namespace=*", "host=h1,namespace=ml"} { // namespaces are not known here
+			if s := r.feedIn(text).State(); len(s.AllHosts())+len(s.GPUs()) > 0 {
+				t.Errorf("scope %q has hosts", text)
+			}
+		}
+	})
+}
+
+// The feeds of all scopes are folded as far as the log, also where partitions have no events.
+func TestScopesFollowTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, src := &logOf{head: 40, partition: 2, event: 30}, livetest.New(livetest.Facts())
+		hub, err := live.New(live.Config{}, src, log, livetest.Facts(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- hub.Run(ctx) }()
+		early, err := hub.In(scopeOf(t, "host=a"))
+		if err != nil || early.Ready() == nil {
+			t.Fatalf("before the load: %v, ready %v", err, early.Ready())
+		}
+		src.Activate(g1)
+		synctest.Wait()
+		waited := make(chan error, 1)
+		go func() { _, err := early.Wait(ctx, log.revision(30)); waited <- err }()
+		synctest.Wait()
+		src.Offset(g1, 2, 30, 30)
+		if err := <-waited; err != nil {
+			t.Fatal(err)
+		}
+		if err := early.WaitEach(ctx, map[events.Partition]events.Revision{2: log.revision(30)}); err != nil {
+			t.Error(err)
+		}
+		late, err := hub.In(scopeOf(t, "host=b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, feed := range map[string]*live.Feed{"early": early, "late": late} {
+			if got, want := feed.State().Folded(), hub.State().Folded(); got != want || feed.Ready() != nil {
+				t.Errorf("%s: folded %s, ready %v; want %s", name, got, feed.Ready(), want)
+			}
+		}
+		src.Activate(g2) // it is behind: nothing changes
+		src.Fold(g2, 50)
+		time.Sleep(time.Minute)
+		for name, feed := range map[string]*live.Feed{"early": early, "late": late} {
+			if got, want := feed.State().Folded(), hub.State().Folded(); got != want || feed.State().Generation() != g2 {
+				t.Errorf("%s: folded %s of %s; want %s", name, got, feed.State().Generation(), want)
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if _, err := early.Subscribe(live.Options{}); !errors.Is(err, live.ErrClosed) {
+			t.Errorf("subscribing after the end: %v, want ErrClosed", err)
+		}
+		if after, err := hub.In(scopeOf(t, "host=c")); err != nil {
+			t.Error(err)
+		} else if _, err := after.Subscribe(live.Options{}); !errors.Is(err, live.ErrClosed) {
+			t.Errorf("subscribing to a new scope after the end: %v, want ErrClosed", err)
+		}
+	})
+}
+
+// Feeds are asked for while changes come; with -race this finds what is shared without a lock.
+func TestScopesAreSafeForConcurrentUse(t *testing.T) {
+	inBubble(t, live.Config{Heartbeat: 10 * time.Millisecond}, func(r *rig) {
+		r.set("h1", "GPU-a", 0, 1)
+		r.start()
+		done := make(chan struct{})
+		for n := range 4 {
+			go func() {
+				defer func() { done <- struct{}{} }()
+				for i := range 50 {
+					scope, err := access.ParseScope(fmt.Sprintf("host=h%d,host=x%d", n%2+1, i%5))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					feed, err := r.hub.In(scope)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					sub, err := feed.Subscribe(live.Options{Snapshot: true})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					for range 3 {
+						if _, err := sub.Poll(); err != nil {
+							t.Error(err)
+						}
+					}
+					_ = feed.State().Totals(1000)
+					sub.Close()
+					time.Sleep(time.Millisecond)
+				}
+			}()
+		}
+		for i := range 100 {
+			r.set(events.HostID(fmt.Sprint("h", i%3)), "GPU-a", 0, int64(i))
+			time.Sleep(time.Millisecond)
+		}
+		for range 4 {
+			<-done
 		}
 	})
 }

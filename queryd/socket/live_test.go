@@ -1,16 +1,20 @@
 package socket_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/fasthttp/websocket"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/live"
 	"telemetry-pipeline/queryd/live/livetest"
 	"telemetry-pipeline/queryd/socket"
@@ -59,6 +63,38 @@ func TestLiveSubscription(t *testing.T) {
 	r.set("h1", "GPU-a", 8)
 	c.send(`{"op":"unsub","id":"a"}`)
 	c.expect(`{"t":"err","id":"a","code":"unknown_id"}`) // and no update before
+}
+
+func TestLiveSubscriptionOfAScope(t *testing.T) {
+	scope, err := access.ParseScope("host=h*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen atomic.Pointer[access.Principal]
+	r := newRig(t, func(ctx context.Context, _ socket.Operation) (iter.Seq[json.RawMessage], json.RawMessage) {
+		seen.Store(access.PrincipalFrom(ctx))
+		return noOperations(ctx, socket.Operation{})
+	})
+	r.caller.Store(&access.Principal{ID: "team", Roles: []access.Role{access.RoleRead}, Scope: scope})
+	r.set("h1", "GPU-a", 0)
+	r.set("g1", "GPU-b", 0)
+	r.ready()
+	c := r.dial("/ws", "gpu.live.v1")
+	c.next()
+	c.send(`{"op":"sub","id":"a"}`)
+	c.expect(`{"t":"ack","id":"a","resumed":false}`,
+		`{"t":"snap","id":"a","part":0,"more":false,"items":[{"gpu":"GPU-a","host":"h1","ts":"2025-07-18T20:42:35Z","m":{"DCGM_FI_DEV_GPU_UTIL":0}}]}`,
+		`{"t":"synced","id":"a"}`)
+	r.set("g1", "GPU-b", 7)
+	r.set("h1", "GPU-a", 8)
+	c.expect(`{"t":"upd","id":"a","del":[],"items":[{"gpu":"GPU-a","host":"h1","ts":"2025-07-18T20:42:38Z","m":{"DCGM_FI_DEV_GPU_UTIL":8}}]}`)
+	q := r.dial("/graphql", "graphql-transport-ws")
+	q.send(`{"type":"connection_init"}`)
+	q.send(`{"type":"subscribe","id":"1","payload":{"query":"{a}"}}`)
+	q.until(`{"type":"error","id":"1"}`)
+	if p := seen.Load(); p == nil || p.ID != "team" {
+		t.Errorf("an operation is executed for %v, want the principal of the upgrade", p)
+	}
 }
 
 func TestLiveAbsentReadingsAndParts(t *testing.T) {

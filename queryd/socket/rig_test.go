@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ type rig struct {
 	src    *livetest.Source
 	fleet  *livetest.Fleet
 	hub    *live.Hub
+	caller atomic.Pointer[access.Principal] // nil: everybody
 	server *socket.Server
 	addr   string
 	clock  events.Timestamp
@@ -90,8 +92,8 @@ func (r *rig) serve(gate *access.Gate) {
 	}})
 	routes := fiberguard.New(app, gate)
 	app.Use(routes.Shield)
-	routes.Socket(access.Read, "/ws", r.server.Live())
-	routes.Socket(access.Read, "/graphql", r.server.GraphQL())
+	routes.Socket(access.Read, "/ws", r.asCaller(r.server.Live()))
+	routes.Socket(access.Read, "/graphql", r.asCaller(r.server.GraphQL()))
 	routes.Get(access.Read, "/graphql", func(c *fiber.Ctx) error { return c.SendString("over HTTP") })
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -116,6 +118,14 @@ func (r *rig) serve(gate *access.Gate) {
 			}
 		}
 	})
+}
+
+// asCaller returns a handler whose requests are the caller's.
+func (r *rig) asCaller(next fiber.Handler) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		fiberguard.SetPrincipal(c, r.caller.Load())
+		return next(c)
+	}
 }
 
 // set stores a new utilization of a GPU.

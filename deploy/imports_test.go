@@ -132,7 +132,7 @@ deploy/soak:          deploy/fleet deploy/measure
 deploy/peers:         events/eventlog events/wait deploy/fleet deploy/measure ingestd/upload
 deploy/standalone:    deploy/standalone/program
 
-deploy/standalone/program: deploy/daemon deploy/fleet events events/archive events/archive/manifest projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads events/eventlog
+deploy/standalone/program: deploy/daemon deploy/fleet events events/archive events/archive/manifest projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads events/eventlog events/access
 deploy:
 `
 

@@ -47,6 +47,8 @@ type Guard struct {
 	changes  atomic.Uint64 // of the book and of the issuer's keys: what was verified before one is verified again
 	everyone *Principal    // Everybody
 
+	own map[hashOf]*Principal // parts of this process
+
 	sessions sessions
 	logins   *failedLogins
 	calls    *concurrent
@@ -63,7 +65,7 @@ func New(cfg Config, cluster string, lg *slog.Logger) (*Guard, error) {
 	if err := cfg.checkFlags(); err != nil {
 		return nil, fmt.Errorf("setting up access: %w", err)
 	}
-	g := &Guard{cfg: cfg, cluster: cluster, lg: lg, logins: newFailedLogins(cfg.LoginRate), calls: newConcurrent(cfg.PerPrincipal), everyone: Everybody()}
+	g := &Guard{own: map[hashOf]*Principal{}, cfg: cfg, cluster: cluster, lg: lg, logins: newFailedLogins(cfg.LoginRate), calls: newConcurrent(cfg.PerPrincipal), everyone: Everybody()}
 	var err error
 	if g.proxies, err = parseNetworks(cfg.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("setting up access: %w", err)
@@ -178,7 +180,7 @@ func (g *Guard) keysReplaced() {
 
 // isValid reports whether a principal would be identified in the same way now.
 func (g *Guard) isValid(p *Principal) bool {
-	if p.Method == ByNothing {
+	if p.Method == ByNothing || p.Method == ByProcess {
 		return true
 	}
 	return g.book.Load().has(p) && (p.recheck == nil || p.recheck() == nil)
@@ -273,6 +275,9 @@ func (g *Guard) identify(ctx context.Context, c Credentials, address netip.Addr,
 	}
 	sum := hashOf(sha256.Sum256([]byte(c.Token)))
 	if p := b.tokens[sum]; p != nil {
+		return p, nil
+	}
+	if p := g.own[sum]; p != nil {
 		return p, nil
 	}
 	changes := g.changes.Load()

@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -75,6 +76,34 @@ func (t *TLS) Wrap(ln net.Listener) net.Listener {
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return t.current.Load().config, nil }
 	return &tlsListener{Listener: ln, config: config, timeout: t.handshakeTimeout, lg: t.lg}
 }
+
+// Scheme returns the scheme of URLs of wrapped listeners: https, or http without a certificate.
+func (t *TLS) Scheme() string {
+	if t.current.Load() == nil {
+		return "http"
+	}
+	return "https"
+}
+
+// ClientConfig returns the settings of a client of this process that calls its own listeners: it takes the very certificate that
+// they serve, whatever names that has. It returns nil without a certificate.
+func (t *TLS) ClientConfig() *tls.Config {
+	if t.current.Load() == nil {
+		return nil
+	}
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, // VerifyConnection compares the certificate itself
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if !state.PeerCertificates[0].Equal(t.current.Load().leaf) {
+				return errOtherCertificate
+			}
+			return nil
+		},
+	}
+}
+
+var errOtherCertificate = errors.New("the certificate is not the one that this process serves")
 
 // SecondsToExpiry returns the time until the served certificate expires; it is negative afterwards, and 0 without a
 // certificate.

@@ -107,6 +107,12 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.Zone, "ingest.tz", d.Zone, "time zone of times that name none: an IANA name or ±hh:mm")
 }
 
+// CheckExposed returns access.ErrExposed if other machines reach the server although the guard lets everybody in. New does so
+// too; a process asks before it opens anything.
+func (c Config) CheckExposed(guard *access.Guard) error {
+	return guard.CheckExposed("http.host", c.Host, c.Off || listen.IsLoopback(c.Host))
+}
+
 func (c Config) withDefaults() Config {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.MaxUploadSize = cmp.Or(c.MaxUploadSize, 100<<20)

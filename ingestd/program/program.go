@@ -22,6 +22,9 @@ func Main() {
 	var intake ingest.Config
 	flags := func(fs *flag.FlagSet) { store.Flags(fs); intake.Flags(fs); daemon.AdminPort(fs, 9081) }
 	daemon.Main("ingestd", flags, func(ctx context.Context, in *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
+		if err := intake.CheckExposed(in.Guard); err != nil {
+			return nil, err
+		}
 		var opened daemon.Opened
 		defer opened.CloseOn(&err)
 		log, err := eventlog.Open(ctx, store, lg)

@@ -29,6 +29,9 @@ func (s *settings) registerFlags(fs *flag.FlagSet) {
 
 // buildParts returns the query server on stored projections, and on an archive if there is one.
 func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
+	if err := s.serving.CheckExposed(in.Guard); err != nil {
+		return nil, err
+	}
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
 	log, err := eventlog.Open(ctx, s.store, lg)

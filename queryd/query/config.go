@@ -61,6 +61,12 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// CheckExposed returns access.ErrExposed if other machines reach the server although the guard lets everybody in. New does so
+// too; a process asks before it opens anything.
+func (c Config) CheckExposed(guard *access.Guard) error {
+	return guard.CheckExposed("query.host", c.Host, listen.IsLoopback(c.Host))
+}
+
 // validateFlags refuses unusable settings and names the flag.
 func (c Config) validateFlags() error {
 	if c.GraphQLTimeout < 0 || c.DrainTimeout < 0 {

@@ -3,6 +3,7 @@ package program
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +18,8 @@ import (
 // hour of history at first, then every sample as it comes.
 type demo struct {
 	url   string // of the upload server
+	token string // "" in open mode
+	http  *http.Client
 	fleet *fleet.Fleet
 	lg    *slog.Logger
 }
@@ -29,8 +32,9 @@ const (
 	demoStep        = 2 * time.Second
 )
 
-func newDemo(url string, lg *slog.Logger) *demo {
-	return &demo{url: url, fleet: fleet.New(demoHosts*fleet.GPUsPerHost, demoSeed), lg: lg}
+func newDemo(url, token string, own *tls.Config, lg *slog.Logger) *demo {
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: own}}
+	return &demo{url: url, token: token, http: client, fleet: fleet.New(demoHosts*fleet.GPUsPerHost, demoSeed), lg: lg}
 }
 
 // playFleet uploads until ctx ends. An upload that fails is logged and not repeated: the next sample follows.
@@ -77,7 +81,10 @@ func (d *demo) uploadFile(ctx context.Context, name string, times []time.Time) e
 		return err
 	}
 	req.Header.Set("Content-Type", form.FormDataContentType())
-	resp, err := http.DefaultClient.Do(req)
+	if d.token != "" {
+		req.Header.Set("Authorization", "Bearer "+d.token)
+	}
+	resp, err := d.http.Do(req)
 	if err != nil {
 		return err
 	}

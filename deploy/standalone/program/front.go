@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"telemetry-pipeline/deploy/daemon"
+	"telemetry-pipeline/events/access"
 )
 
 // listener is a part that serves an address once it runs.
@@ -15,16 +16,23 @@ type listener interface{ Addr() net.Addr }
 
 // frontAddresses is the part in front of all others: it starts when they are up, shows a person where
 // everything is, and plays the demo if it is asked for.
-func (s *settings) frontAddresses(dir string, intake, serving listener, lg *slog.Logger) daemon.Part {
+func (s *settings) frontAddresses(dir string, intake, serving listener, in *daemon.Entrance, lg *slog.Logger) (daemon.Part, error) {
+	token := ""
+	if s.demo && !in.Guard.IsOpen() {
+		var err error
+		if token, err = in.Guard.IssueToken("demo", access.RoleIngest); err != nil {
+			return daemon.Part{}, err
+		}
+	}
 	return daemon.Part{Name: "front", Run: func(ctx context.Context) error {
-		uploads, queries := reachableHost(intake.Addr()), reachableHost(serving.Addr())
+		uploads, queries := reachableHost(in.TLS.Scheme(), intake.Addr()), reachableHost(in.TLS.Scheme(), serving.Addr())
 		s.announce(uploads, queries, dir)
 		if s.demo {
-			return newDemo(uploads, lg.With("part", "demo")).playFleet(ctx)
+			return newDemo(uploads, token, in.TLS.ClientConfig(), lg.With("part", "demo")).playFleet(ctx)
 		}
 		<-ctx.Done()
 		return nil
-	}}
+	}}, nil
 }
 
 // printGreeting prints where everything is, and which surfaces are off.
@@ -62,16 +70,16 @@ const welcome = `
 
 // reachableHost returns the address at which this machine reaches a listener, which may listen on all; "" when it
 // does not listen.
-func reachableHost(addr net.Addr) string {
+func reachableHost(scheme string, addr net.Addr) string {
 	if addr == nil {
 		return ""
 	}
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
-		return "http://" + addr.String()
+		return scheme + "://" + addr.String()
 	}
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return scheme + "://" + net.JoinHostPort(host, port)
 }

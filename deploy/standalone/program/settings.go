@@ -59,6 +59,9 @@ func (s *settings) flags(fs *flag.FlagSet) {
 func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
+	if err := errors.Join(s.serving.CheckExposed(in.Guard), s.intake.CheckExposed(in.Guard)); err != nil {
+		return nil, err
+	}
 	if s.demo && s.intake.Off {
 		return nil, errors.New("the demo plays its fleet into the upload server, which is off: start without -demo, or with -enable-http (ENABLE_HTTP)")
 	}
@@ -114,8 +117,12 @@ func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog
 	if err != nil {
 		return nil, err
 	}
+	front, err := s.frontAddresses(dir, intake, serving, in, lg)
+	if err != nil {
+		return nil, err
+	}
 	parts = []daemon.Part{
-		s.frontAddresses(dir, intake, serving, lg),
+		front,
 		{Name: "ingest", Run: intake.Run, Ready: intake.Ready, Metrics: intake.Metrics},
 		{Name: "collect", Run: folding.Run, Ready: folding.Ready, Degraded: folding.Degraded, Started: startedWhileBuilding(folding.Ready), Metrics: folding.Metrics, Status: folding.Status},
 		{Name: "query", Run: serving.Run, Ready: serving.Ready, Started: startedWhileBuilding(serving.Ready), Metrics: serving.Metrics},

@@ -22,6 +22,7 @@ const (
 	Forbidden       Code = "forbidden"         // 403: known, without the right
 	CrossSite       Code = "cross_site"        // 403: from the page of another site
 	WrongHost       Code = "wrong_host"        // 421: for another name
+	BadRequest      Code = "bad_request"       // 400: its end may be read in two ways
 	TooManyRequests Code = "too_many_requests" // 429
 	Unavailable     Code = "unavailable"       // 503: the issuer's keys are not known
 )

@@ -63,6 +63,7 @@ type Server struct {
 
 	app        *fiber.App
 	gate       *access.Gate
+	routes     *fiberguard.Router
 	intake     intake.Config
 	runner     *uploadRunner
 	responder  *responder
@@ -134,7 +135,7 @@ func New(cfg Config, log eventLog, folded projector, lg *slog.Logger) (*Server, 
 	s.responder = &responder{runner: s.runner, totals: s.totals, lg: lg, ln: &s.ln}
 	s.background = jobs.New(jobs.Config{Spool: cfg.Spool, Workers: cfg.Background, Zone: cfg.Zone}, s.states, s.runner, lg)
 	s.app = fiber.New(s.appConfig())
-	s.addRoutes()
+	s.routes = s.addRoutes()
 	return s, nil
 }
 

@@ -1,6 +1,7 @@
 package fiberguard
 
 import (
+	"bytes"
 	"net/http"
 
 	"github.com/gofiber/fiber/v2"
@@ -32,6 +33,10 @@ func (r *Router) Shield(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderStrictTransportSecurity, "max-age=31536000")
 	}
 	r.allowOrigin(c, req.Origin)
+	if isFolded(c.Request().Header.RawHeaders()) {
+		c.Context().SetConnectionClose() // what follows may be a request or not
+		return &access.Refusal{Status: http.StatusBadRequest, Code: access.BadRequest, Text: "a header goes on in a second line; write each in one line"}
+	}
 	if err := r.gate.CheckSite(req); err != nil {
 		return Refuse(c, err)
 	}
@@ -39,6 +44,12 @@ func (r *Router) Shield(c *fiber.Ctx) error {
 		return c.SendStatus(http.StatusNoContent) // without the headers of allowOrigin a browser takes it for a refusal
 	}
 	return c.Next()
+}
+
+// isFolded reports whether a line of a header continues the one before. Proxies read such lines differently, so that one
+// request may be two for the server behind (RFC 9112, section 5.2).
+func isFolded(header []byte) bool {
+	return bytes.Contains(header, []byte("\n ")) || bytes.Contains(header, []byte("\n\t"))
 }
 
 // allowOrigin lets pages of the configured origins read the answer. Credentials are never allowed: tokens are sent by programs,

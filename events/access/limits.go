@@ -1,7 +1,6 @@
 package access
 
 import (
-	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -101,5 +100,5 @@ func CallerKey(p *Principal, address netip.Addr) string {
 	if p == nil || p.Method == ByNothing {
 		return address.String()
 	}
-	return fmt.Sprintf("%s/%s", p.Method, p.ID)
+	return string(p.Method) + "/" + p.ID
 }

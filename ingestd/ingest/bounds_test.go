@@ -30,7 +30,7 @@ func TestReceiptNamesRecordsBeyondABound(t *testing.T) {
 	compareResponse(t, "a fourth GPU", putBody(t, s, "", strings.NewReader(later)), `200
 {"success": true, "accepted": 1, "duplicate": 1, "rejected": 2, "errors": [{"line": 2, "text": "n1:3"}, {"line": 4, "text": "n1:2"}]}`)
 	compareResponse(t, "status", getPath(t, s, "/api/v1/status"), `200
-{"limits": {"hosts": 1000000, "host_gpus": 2, "gpu_parts": 4096, "gpu_values": 1024, "host_metrics": 4096, "metrics": 65536, "labels": 128, "label_bytes": 16384}}`)
+{"limits": {"hosts": 1000000, "host_gpus": 2, "gpu_parts": 4096, "gpu_values": 1024, "host_metrics": 4096, "metrics": 65536, "labels": 128, "label_bytes": 16384, "principal_uploads": 6, "principal_hosts": 100000, "principal_metrics": 16384, "principal_labels": 4096}}`)
 }
 
 // unreadableModels is a projector whose models cannot be read.

@@ -78,6 +78,11 @@ type serverLimits struct {
 	Labels      int `json:"labels"`       // of one record
 	LabelBytes  int `json:"label_bytes"`
 
+	PrincipalUploads int `json:"principal_uploads"` // of one principal at a time, and names that it brings
+	PrincipalHosts   int `json:"principal_hosts"`
+	PrincipalMetrics int `json:"principal_metrics"`
+	PrincipalLabels  int `json:"principal_labels"`
+
 	Streams             int     `json:"streams"`     // live ones at a time
 	StreamSize          int64   `json:"stream_size"` // -1: no bound
 	StreamIdleSeconds   float64 `json:"stream_idle_seconds"`
@@ -100,6 +105,7 @@ func limitsOf(c Config, encrypted bool) serverLimits {
 		PackedSize: l.PackedSize, UnpackedSize: l.UnpackedSize, UnpackRatio: l.UnpackRatio, Encrypted: encrypted,
 		Hosts: fleet.Hosts, HostGPUs: fleet.GPUs, GPUParts: fleet.Parts, GPUValues: fleet.Values, HostMetrics: fleet.HostMetrics, Metrics: fleet.Metrics,
 		Labels: fleet.Labels, LabelBytes: fleet.LabelBytes,
+		PrincipalUploads: c.PrincipalUploads, PrincipalHosts: fleet.SenderHosts, PrincipalMetrics: fleet.SenderMetrics, PrincipalLabels: fleet.SenderLabels,
 		Streams: live.MaxStreams, StreamSize: size, StreamIdleSeconds: live.Idle.Seconds(), BatchSize: live.BatchSize,
 		IntervalSeconds: live.Interval.Seconds(), ClientRatePerSecond: c.Rates.PerSecond, ClientBurst: c.Rates.Burst,
 	}

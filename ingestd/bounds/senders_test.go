@@ -66,8 +66,8 @@ func TestSendersHaveShares(t *testing.T) {
 	}
 }
 
-// TestSharesAreCountedOnce compares the counts of senders with the members that they brought, whatever files of several senders
-// brought at the same time.
+// TestSharesAreCountedOnce compares the counts of senders with the members that they brought while files of several senders
+// are open at the same time.
 func TestSharesAreCountedOnce(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	l := NewLedger(Config{SenderHosts: 20, SenderMetrics: 20, SenderLabels: 20}, nil)
@@ -103,7 +103,7 @@ func TestSharesAreCountedOnce(t *testing.T) {
 	}
 }
 
-// TestSendersAreBounded: senders beyond those that are remembered share what is left of one share.
+// TestSendersAreBounded: senders beyond the remembered ones have one share together.
 func TestSendersAreBounded(t *testing.T) {
 	l := NewLedger(Config{SenderHosts: 1}, nil)
 	for i := range mostSenders + 100 {

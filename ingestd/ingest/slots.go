@@ -100,7 +100,7 @@ func (g *slots) leaveShare(sender string, s *senderShare) {
 	}
 }
 
-// acquireAny takes places of whatever sender.
+// acquireAny takes places beside the ones of other senders.
 func (g *slots) acquireAny(ctx context.Context, places int64) (leave func(), err error) {
 	if !g.sem.TryAcquire(places) {
 		refused := answer.Refuse(answer.CodeTooManyUploads,

@@ -29,7 +29,7 @@ func admitOf(l *Ledger, sender, host, metric, label string, keep bool) string {
 	return code
 }
 
-// TestSendersHaveShares: what is new counts for the sender who brings it, and costs the others nothing.
+// TestSendersHaveShares: a new name counts for the sender who brings it, and costs the others nothing.
 func TestSendersHaveShares(t *testing.T) {
 	hosts, metrics, labels := "too_many_hosts ingest.principal-hosts", "too_many_metrics ingest.principal-metrics", "too_many_labels ingest.principal-labels"
 	l := NewLedger(Config{SenderHosts: 2, SenderMetrics: 2, SenderLabels: 2}, nil)
@@ -113,6 +113,6 @@ func TestSendersAreBounded(t *testing.T) {
 		t.Errorf("%d senders are remembered, want fewer than %d", n, mostSenders)
 	}
 	if got := admitOf(l, "late", "n1", "m", "", true) + admitOf(l, "later", "n2", "m", "", true); got != "too_many_hosts ingest.principal-hosts" {
-		t.Errorf("got %q, want that the second is refused", got)
+		t.Errorf("got %q, want the second to be refused", got)
 	}
 }

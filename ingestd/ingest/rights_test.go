@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
@@ -33,6 +36,52 @@ func callers(t *testing.T) (g *guarded, headers map[string]string) {
 		headers[id] = g.header(id)
 	}
 	return g, headers
+}
+
+// TestRoutesHaveTheirRights holds the rights: a change of one is a change here.
+func TestRoutesHaveTheirRights(t *testing.T) {
+	log := pipelinetest.NewRecorder()
+	s, err := New(Config{}, log, log, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]access.Right{
+		"POST /api/v1/csv/upload": access.Ingest, "PUT /api/v1/csv/upload": access.Ingest,
+		"POST /api/v1/csv/upload/:name": access.Ingest, "PUT /api/v1/csv/upload/:name": access.Ingest,
+		"GET /api/v1/uploads": access.Ingest, "GET /api/v1/uploads/:id": access.Ingest, "DELETE /api/v1/uploads/:id": access.Ingest,
+		"GET /api/v1/uploads/:id/events": access.Ingest, "GET /api/v1/status": access.Monitor, "GET /health": access.Public,
+	}
+	if diff := cmp.Diff(want, s.routes.Rights()); diff != "" {
+		t.Errorf("the rights differ (-want +got):\n%s", diff)
+	}
+}
+
+// TestExposedServerIsNotMade: without access control, other machines reach a server only if somebody said so.
+func TestExposedServerIsNotMade(t *testing.T) {
+	log := pipelinetest.NewRecorder()
+	opened, err := access.New(access.Config{Open: true}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		cfg     Config
+		exposed bool
+	}{
+		{Config{Host: "0.0.0.0"}, true},
+		{Config{Host: "::"}, true},
+		{Config{Host: "192.0.2.1"}, true},
+		{Config{Host: "some.example"}, true},
+		{Config{Host: ""}, false},
+		{Config{Host: "LocalHost"}, false},
+		{Config{Host: "127.0.0.9"}, false},
+		{Config{Host: "::1"}, false},
+		{Config{Host: "0.0.0.0", Off: true}, false},
+		{Config{Host: "0.0.0.0", Guard: opened}, false},
+	} {
+		if _, err := New(test.cfg, log, log, nil); errors.Is(err, access.ErrExposed) != test.exposed {
+			t.Errorf("%q: got %v, want exposed: %t", test.cfg.Host, err, test.exposed)
+		}
+	}
 }
 
 // TestEachRouteAsksForItsRight sends each caller to each route: the status is 401, 403 or neither.

@@ -105,7 +105,7 @@ func spoolUpload(t *testing.T, dir string, id events.UploadID, log string, file 
 		t.Fatal(err)
 	}
 	defer room.Close()
-	d, err := room.BeginDraft(id, 0)
+	d, err := room.BeginDraft(id, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"telemetry-pipeline/ingestd/answer"
 	"telemetry-pipeline/ingestd/intake"
 	"telemetry-pipeline/ingestd/pipeline"
@@ -45,8 +43,8 @@ type Background struct {
 	uploads processor
 	lg      *slog.Logger
 
-	slots  *semaphore.Weighted // among the jobs; each takes a slot for uploads besides
-	ctx    context.Context     // ends when jobs are to stop
+	turns  *turns          // among the jobs; each takes a slot for uploads besides
+	ctx    context.Context // ends when jobs are to stop
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex // guards the fields below
@@ -58,7 +56,7 @@ type Background struct {
 
 // New returns a Background that has uploads processed by up and publishes their states.
 func New(cfg Config, states *uploads.Registry, up processor, lg *slog.Logger) *Background {
-	b := &Background{cfg: cfg, states: states, uploads: up, lg: lg, slots: semaphore.NewWeighted(int64(cfg.Workers))}
+	b := &Background{cfg: cfg, states: states, uploads: up, lg: lg, turns: newTurns(cfg.Workers)}
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
 	return b
 }

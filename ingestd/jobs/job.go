@@ -80,11 +80,12 @@ func (b *Background) runJob(j *Job) {
 // attemptJob makes one attempt, once a worker is free, and returns its outcome.
 func (b *Background) attemptJob(ctx context.Context, j *Job) *answer.Outcome {
 	o := j.newOutcome()
-	if b.slots.Acquire(ctx, 1) != nil {
+	leave, err := b.turns.await(ctx, j.handle.Upload().Owner)
+	if err != nil {
 		return o // of no file
 	}
-	defer b.slots.Release(1)
-	err := pipeline.RecoverToError(func() error { return b.processEntry(ctx, j, o) })
+	defer leave()
+	err = pipeline.RecoverToError(func() error { return b.processEntry(ctx, j, o) })
 	if err != nil {
 		o.Ended = err
 		o.SumUp("")

@@ -22,7 +22,7 @@ func (b *Background) StoreUpload(o *answer.Outcome, sender *pipeline.Sender, que
 	if err != nil {
 		return nil, err
 	}
-	draft, err := room.BeginDraft(o.ID, length)
+	draft, err := room.BeginDraft(o.ID, ownerOf(sender), length)
 	if err != nil {
 		return nil, refuseSpool(err)
 	}
@@ -43,7 +43,7 @@ func (b *Background) StoreUpload(o *answer.Outcome, sender *pipeline.Sender, que
 		query["tz"] = b.cfg.Zone // the next process may have another default
 	}
 	entry, err := draft.Commit(spool.Manifest{
-		ID: o.ID, Log: b.states.Log(), ReceivedAt: o.BeganAt, Query: query, Warning: src.Warning(), Owner: ownerOf(sender),
+		ID: o.ID, Log: b.states.Log(), ReceivedAt: o.BeganAt, Query: query, Warning: src.Warning(),
 	})
 	if err != nil {
 		return nil, refuseSpool(err)
@@ -119,6 +119,10 @@ func refuseSpool(err error) error {
 	case errors.Is(err, spool.ErrUploads):
 		return answer.Refuse(answer.CodeSpoolBusy,
 			"as many uploads as this server keeps are waiting to be processed; send it again later, or without async=true").WithRetryAfter(10 * time.Second).WithCause(err)
+	case errors.Is(err, spool.ErrShare):
+		return answer.Refuse(answer.CodeTooManyRequests,
+			"your uploads that wait to be processed take three quarters of the room for such; send it later, or without async=true").
+			WithRetryAfter(10 * time.Second).WithCause(err)
 	case errors.Is(err, spool.ErrBytes):
 		return answer.Refuse(answer.CodeSpoolFull,
 			"the uploads that are waiting to be processed leave no room for this one; send it again later, or without async=true and strict=true").

@@ -23,13 +23,21 @@ type Manifest struct {
 	Query      map[string]string `json:"query,omitempty"`   // parameters of the request
 	Warning    string            `json:"trouble,omitempty"` // a warning for its sender although all files are whole
 	Files      []File            `json:"files"`
-	Owner      *Owner            `json:"owner,omitempty"` // nil: of a server where nobody says who they are
+	Owner      *Owner            `json:"owner,omitempty"` // filled in by Draft.Commit; nil: of a server where nobody says who they are
 }
 
 // Owner is the principal who sent an upload, as it was then: what was accepted stays accepted.
 type Owner struct {
 	ID    string `json:"id"`
 	Scope string `json:"scope"`
+}
+
+// id returns the owner's id; "" for nobody.
+func (o *Owner) id() string {
+	if o == nil {
+		return ""
+	}
+	return o.ID
 }
 
 // File is one file of an upload.
@@ -41,24 +49,28 @@ type File struct {
 // Draft is an upload on its way to the disk. It ends in Commit or in Discard.
 type Draft struct {
 	spool *Spool
+	owner *Owner
 	dir   string
 	files []File
 	size  int64
 	ended bool
 }
 
-// BeginDraft starts an upload if there is room for one more and for the bytes that it is expected to bring; 0 means
+// BeginDraft starts an upload of an owner, nil for nobody, if there is room for one more and for the bytes that it is expected to bring; 0 means
 // unknown.
-func (s *Spool) BeginDraft(id events.UploadID, expected int64) (*Draft, error) {
+func (s *Spool) BeginDraft(id events.UploadID, owner *Owner, expected int64) (*Draft, error) {
 	if id == "" || strings.ContainsFunc(string(id), isForbidden) {
 		return nil, fmt.Errorf("upload id %q: it makes no file name", id)
 	}
-	if err := s.reserveUpload(expected); err != nil {
+	if err := s.checkRoom(owner.id(), 1, expected); err != nil {
 		return nil, err
 	}
-	d := &Draft{spool: s, dir: filepath.Join(s.cfg.Dir, prefix+string(id)+unfinished)}
+	if err := s.reserveRoom(owner.id(), 1, 0); err != nil {
+		return nil, err
+	}
+	d := &Draft{spool: s, owner: owner, dir: filepath.Join(s.cfg.Dir, prefix+string(id)+unfinished)}
 	if err := os.Mkdir(d.dir, 0o700); err != nil {
-		s.releaseRoom(1, 0)
+		s.releaseRoom(owner.id(), 1, 0)
 		return nil, writeError(err)
 	}
 	return d, nil
@@ -68,19 +80,6 @@ func isForbidden(r rune) bool {
 	return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 }
 
-func (s *Spool) reserveUpload(expected int64) error {
-	if err := s.checkRoom(expected); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.uploads >= s.cfg.Uploads {
-		return ErrUploads
-	}
-	s.uploads++
-	return nil
-}
-
 // AddFile writes one file of the upload and returns its size. An error of src is returned as it is, an error of the
 // disk as a WriteError.
 func (d *Draft) AddFile(f File, src io.Reader) (size int64, err error) {
@@ -88,7 +87,7 @@ func (d *Draft) AddFile(f File, src io.Reader) (size int64, err error) {
 	if err != nil {
 		return 0, writeError(err)
 	}
-	w := &boundedWriter{spool: d.spool, file: file}
+	w := &boundedWriter{spool: d.spool, owner: d.owner.id(), file: file}
 	_, err = io.CopyBuffer(w, src, make([]byte, 128<<10))
 	if err == nil {
 		err = writeError(file.Sync())
@@ -111,7 +110,7 @@ func (d *Draft) Files() []File { return d.files }
 // Commit writes the upload's manifest and renames it to its own name. When it returns, the upload outlives a crash,
 // of the machine too. On an error nothing of it is left.
 func (d *Draft) Commit(m Manifest) (*Upload, error) {
-	m.Files = d.files
+	m.Files, m.Owner = d.files, d.owner
 	path := strings.TrimSuffix(d.dir, unfinished)
 	text, err := json.Marshal(m)
 	if err == nil {
@@ -140,7 +139,7 @@ func (d *Draft) Discard() error {
 		return nil
 	}
 	d.ended = true
-	d.spool.releaseRoom(1, d.size)
+	d.spool.releaseRoom(d.owner.id(), 1, d.size)
 	return os.RemoveAll(d.dir)
 }
 

@@ -11,6 +11,7 @@ import (
 var (
 	ErrBytes    = errors.New("the files that wait to be processed take all the bytes that they may (flag ingest.spool-bytes)")
 	ErrUploads  = errors.New("as many uploads as may are waiting to be processed (flag ingest.spool-uploads)")
+	ErrShare    = errors.New("one principal has three quarters of the room for uploads that wait to be processed")
 	ErrDiskFull = errors.New("the disk of the upload directory is full")
 	ErrLocked   = errors.New("the upload directory is in use by another process; give each its own by flag upload-dir or UPLOAD_DIR")
 )

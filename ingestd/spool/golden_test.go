@@ -31,7 +31,7 @@ func TestStoredManifests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := s.BeginDraft(m.ID, 0)
+		d, err := s.BeginDraft(m.ID, m.Owner, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

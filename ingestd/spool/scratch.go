@@ -13,7 +13,7 @@ type Scratch struct{ boundedWriter }
 
 // CreateScratch creates a scratch file if there is room for the expected bytes; 0 means unknown.
 func (s *Spool) CreateScratch(expected int64) (*Scratch, error) {
-	if err := s.checkRoom(expected); err != nil {
+	if err := s.checkRoom("", 0, expected); err != nil {
 		return nil, err
 	}
 	file, err := os.CreateTemp(s.cfg.Dir, scratchPrefix+"*")
@@ -39,7 +39,7 @@ func (s *Scratch) Reader() (io.Reader, error) {
 
 // Close removes the file.
 func (s *Scratch) Close() error {
-	s.spool.releaseRoom(0, s.size)
+	s.spool.releaseRoom("", 0, s.size)
 	s.size = 0
 	closed := s.file.Close()
 	if err := os.Remove(s.file.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -21,9 +21,15 @@ type Spool struct {
 	lock *flock.Flock
 
 	mu      sync.Mutex
-	bytes   int64 // of all files, scratch files included
-	uploads int   // drafts and entries
+	all     usage             // scratch files included
+	owners  map[string]*usage // of the owners who have any, by id
 	entries []*Upload
+}
+
+// usage is the room that drafts, uploads and scratch files take.
+type usage struct {
+	bytes   int64
+	uploads int
 }
 
 const (
@@ -40,7 +46,7 @@ func Open(cfg Config) (*Spool, error) {
 		return nil, fmt.Errorf("making the upload directory %s (flag upload-dir or UPLOAD_DIR): %w", cfg.Dir, err)
 	}
 	// The directory itself is locked, so that an empty spool leaves nothing in it.
-	s := &Spool{cfg: cfg, lock: flock.New(cfg.Dir, flock.SetFlag(os.O_RDONLY))}
+	s := &Spool{cfg: cfg, owners: map[string]*usage{}, lock: flock.New(cfg.Dir, flock.SetFlag(os.O_RDONLY))}
 	held, err := s.lock.TryLock()
 	switch {
 	case err != nil:
@@ -99,8 +105,7 @@ func (s *Spool) adoptName(name string) error {
 		return err
 	}
 	s.entries = append(s.entries, e)
-	s.bytes += e.totalBytes()
-	s.uploads++
+	s.addUsageLocked(e.Owner.id(), 1, e.totalBytes())
 	return nil
 }
 
@@ -111,46 +116,77 @@ func (s *Spool) Entries() []*Upload { return s.entries }
 func (s *Spool) Usage() (uploads int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.uploads, s.bytes
+	return s.all.uploads, s.all.bytes
 }
 
-// checkRoom refuses bytes early for which there will be no room.
-func (s *Spool) checkRoom(bytes int64) error {
+// checkRoom refuses uploads and bytes of an owner, "" for nobody, for which there is no room. One owner may take three quarters of
+// the room, so that others find some.
+func (s *Spool) checkRoom(owner string, uploads int, bytes int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.bytes+bytes > s.cfg.MaxBytes {
+	return s.checkRoomLocked(owner, uploads, bytes)
+}
+
+func (s *Spool) checkRoomLocked(owner string, uploads int, bytes int64) error {
+	switch {
+	case s.all.bytes+bytes > s.cfg.MaxBytes:
 		return ErrBytes
+	case uploads > 0 && s.all.uploads+uploads > s.cfg.Uploads:
+		return ErrUploads
+	}
+	if own := s.owners[owner]; owner != "" && own != nil &&
+		(own.uploads+uploads > max(s.cfg.Uploads*3/4, 1) || own.bytes+bytes > s.cfg.MaxBytes/4*3) {
+		return ErrShare
 	}
 	return nil
 }
 
-// reserveBytes reserves room for bytes that are about to be written.
-func (s *Spool) reserveBytes(bytes int64) error {
+// reserveRoom takes room for uploads, and for bytes that are about to be written.
+func (s *Spool) reserveRoom(owner string, uploads int, bytes int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.bytes+bytes > s.cfg.MaxBytes {
-		return ErrBytes
+	if err := s.checkRoomLocked(owner, uploads, bytes); err != nil {
+		return err
 	}
-	s.bytes += bytes
+	s.addUsageLocked(owner, uploads, bytes)
 	return nil
 }
 
-func (s *Spool) releaseRoom(uploads int, bytes int64) {
+func (s *Spool) releaseRoom(owner string, uploads int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.uploads -= uploads
-	s.bytes -= bytes
+	s.addUsageLocked(owner, -uploads, -bytes)
+}
+
+// addUsageLocked adds to the usage of all, and of an owner.
+func (s *Spool) addUsageLocked(owner string, uploads int, bytes int64) {
+	s.all.uploads += uploads
+	s.all.bytes += bytes
+	if owner == "" {
+		return
+	}
+	own := s.owners[owner]
+	if own == nil {
+		own = &usage{}
+		s.owners[owner] = own
+	}
+	own.uploads += uploads
+	own.bytes += bytes
+	if *own == (usage{}) {
+		delete(s.owners, owner)
+	}
 }
 
 // boundedWriter writes to a file of the spool as long as there is room.
 type boundedWriter struct {
 	spool *Spool
+	owner string // "" for nobody
 	file  *os.File
 	size  int64
 }
 
 func (b *boundedWriter) Write(p []byte) (int, error) {
-	if err := b.spool.reserveBytes(int64(len(p))); err != nil {
+	if err := b.spool.reserveRoom(b.owner, 0, int64(len(p))); err != nil {
 		return 0, err
 	}
 	b.size += int64(len(p))

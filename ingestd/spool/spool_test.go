@@ -33,7 +33,7 @@ var received = time.Date(2025, 7, 18, 20, 42, 34, 5, time.UTC)
 // commitUpload spools an upload of files with the given contents.
 func commitUpload(t *testing.T, s *Spool, id events.UploadID, contents ...string) *Upload {
 	t.Helper()
-	d, err := s.BeginDraft(id, 0)
+	d, err := s.BeginDraft(id, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestUploadsAreThereAgainAfterARestart(t *testing.T) {
 func TestOpenRemovesWhatIsHalfMadeAndNothingElse(t *testing.T) {
 	cfg := Config{Dir: t.TempDir()}
 	s := openSpool(t, cfg)
-	half, err := s.BeginDraft("half", 0)
+	half, err := s.BeginDraft("half", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,14 +179,14 @@ func TestDamagedUploadsAreFoundWithTheirID(t *testing.T) {
 func TestBounds(t *testing.T) {
 	s := openSpool(t, Config{Dir: t.TempDir(), MaxBytes: 100, Uploads: 2})
 	one := commitUpload(t, s, "one", strings.Repeat("x", 60))
-	if _, err := s.BeginDraft("known", 41); !errors.Is(err, ErrBytes) {
+	if _, err := s.BeginDraft("known", nil, 41); !errors.Is(err, ErrBytes) {
 		t.Errorf("an upload known to be too large: %v, want %v", err, ErrBytes)
 	}
-	d, err := s.BeginDraft("unknown", 0)
+	d, err := s.BeginDraft("unknown", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.BeginDraft("third", 0); !errors.Is(err, ErrUploads) {
+	if _, err := s.BeginDraft("third", nil, 0); !errors.Is(err, ErrUploads) {
 		t.Errorf("an upload too many: %v, want %v", err, ErrUploads)
 	}
 	if _, err := d.AddFile(File{}, iotest.OneByteReader(strings.NewReader(strings.Repeat("x", 41)))); !errors.Is(err, ErrBytes) {
@@ -202,7 +202,7 @@ func TestBounds(t *testing.T) {
 	if _, err := scratch.Fill(strings.NewReader(strings.Repeat("x", 40))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.BeginDraft("none", 1); !errors.Is(err, ErrBytes) {
+	if _, err := s.BeginDraft("none", nil, 1); !errors.Is(err, ErrBytes) {
 		t.Errorf("an upload beside a scratch file: %v, want %v", err, ErrBytes)
 	}
 	if err := errors.Join(scratch.Close(), one.Remove(), one.Remove()); err != nil {
@@ -215,7 +215,7 @@ func TestBounds(t *testing.T) {
 
 func TestAddFileDistinguishesSourceFromDisk(t *testing.T) {
 	s := openSpool(t, Config{Dir: t.TempDir()})
-	d, err := s.BeginDraft("a", 0)
+	d, err := s.BeginDraft("a", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,7 +320,7 @@ func TestDirectoriesThatTakeNoFilesAreRefused(t *testing.T) {
 func TestNamesThatLeadElsewhereAreRefused(t *testing.T) {
 	s := openSpool(t, Config{Dir: t.TempDir()})
 	for _, id := range []events.UploadID{"", "../x", "a/b", "a.part", "ä"} {
-		if _, err := s.BeginDraft(id, 0); err == nil {
+		if _, err := s.BeginDraft(id, nil, 0); err == nil {
 			t.Errorf("upload id %q was taken", id)
 		}
 	}

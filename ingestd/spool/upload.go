@@ -109,7 +109,7 @@ func (e *Upload) Remove() error {
 		return fmt.Errorf("removing spooled upload %s: %w", e.ID, err)
 	}
 	if e.spool != nil {
-		e.spool.releaseRoom(1, e.totalBytes())
+		e.spool.releaseRoom(e.Owner.id(), 1, e.totalBytes())
 		e.spool = nil
 	}
 	return nil

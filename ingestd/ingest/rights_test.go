@@ -30,7 +30,7 @@ func callers(t *testing.T) (g *guarded, headers map[string]string) {
 		g.addPrincipal(t, id, p[0], p[1], time.Time{})
 	}
 	g.addPrincipal(t, "expired", "ingest,read,admin", "*", time.Now().Add(-time.Second))
-	g.run(t, access.Config{LoginRate: 1e9})
+	g.run(t, access.Config{LoginRate: 1e6})
 	headers = map[string]string{"no token": "X-None: 1", "bad token": "Authorization: Bearer tp_bad", "basic": "Authorization: Basic YTpi"}
 	for id := range g.tokens {
 		headers[id] = g.header(id)
@@ -288,7 +288,7 @@ WWW-Authenticate: Bearer realm="telemetry"
 func TestExpectIsRefusedByTheHeader(t *testing.T) {
 	log, out := pipelinetest.NewRecorder(), &lockedBuffer{}
 	g, headers := callers(t)
-	guard, err := access.New(access.Config{File: g.file, LoginRate: 1e9}, "", slog.New(slog.NewTextHandler(out, nil)))
+	guard, err := access.New(access.Config{File: g.file, LoginRate: 1e6}, "", slog.New(slog.NewTextHandler(out, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

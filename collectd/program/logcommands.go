@@ -54,6 +54,7 @@ func accessCommand() daemon.Command {
 	var cfg etcdusers.Config
 	return daemon.Command{
 		Name:    "access",
+		Needs:   daemon.NeedsEtcd,
 		Summary: "Creates the users and roles of the daemons in etcd (docs/runbooks/etcd-access.md), reports each, and enables authentication with -enable.",
 		Flags:   cfg.Flags, Prefix: "ACCESS_", Shared: store.Flags,
 		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {

@@ -188,3 +188,26 @@ func heapBytes() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// BenchmarkScopes makes the view of half of a fleet of 10,000 GPUs, and passes a change of another host to such a view.
+func BenchmarkScopes(b *testing.B) {
+	whole, batch := fleetOf(b, 1250)
+	scope, err := access.ParseScope("host=host-000*,host=host-001*,host=host-002*,host=host-003*,host=host-004*,host=host-005*")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("new", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			whole.within(scope)
+		}
+	})
+	part, foreign := whole.within(scope), batch(1000)
+	b.Run("other host", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			foreign.At.Number++
+			part.applyBatch(foreign, time.Now())
+		}
+	})
+}

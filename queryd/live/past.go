@@ -9,7 +9,7 @@ import (
 // about the present. No reader can resume from it: its token names the position of s.
 func (s *State) WithHosts(hosts []projections.Stored) *State {
 	v := newView(events.Facts{Epoch: s.at.Epoch, Cluster: s.at.Cluster}, s.generation, s.scope)
-	v.applyBatch(projections.Batch{At: s.at, Hosts: hosts}, s.asOf)
+	v.applyVisible(projections.Batch{At: s.at, Hosts: hosts}, s.asOf) // of hosts of s, which has only what its scope selects
 	past := v.state
 	past.streamPosition, past.generationSwitches = s.streamPosition, s.generationSwitches
 	past.partitionsFolded, past.hotFrom = s.partitionsFolded, s.hotFrom

@@ -1,7 +1,9 @@
 package live
 
 import (
+	"iter"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -164,38 +166,62 @@ func (v *view) within(scope access.Scope) *view {
 	part := newView(v.facts, v.state.generation, scope)
 	maps.Copy(part.caughtUpTo, v.caughtUpTo)
 	b := projections.Batch{At: v.state.at, Offsets: v.offsets, Unreadable: v.state.unreadable}
-	for id, m := range v.models {
-		if scope.HasHost(id) {
+	if scope.ByNamespace() {
+		part.whole = v
+		b.Hosts = v.hostsInNamespaces(scope, maps.Keys(v.models))
+		b.Unreadable = nil
+	} else {
+		for id, m := range v.models {
 			b.Hosts = append(b.Hosts, projections.Stored{Host: id, Partition: m.partition, Live: &m.stored, Identity: &m.Identity})
 		}
+		b = part.selectVisible(b)
 	}
-	part.applyBatch(b, v.state.asOf)
+	part.applyVisible(b, v.state.asOf)
 	if v.state.isLoaded() {
 		part.state.generationSwitches = []int64{part.state.at.Number}
 	}
 	return part
 }
 
-// selectVisible returns the part of a batch that the view's scope selects, with its positions.
+// selectVisible returns the part of a batch that the view's scope selects, with its positions. For a scope by namespace the
+// batch was applied to the view of everything before.
 func (v *view) selectVisible(b projections.Batch) projections.Batch {
 	if v.scope.IsWhole() {
 		return b
 	}
 	part := projections.Batch{At: b.At, Offsets: b.Offsets}
+	if v.scope.ByNamespace() {
+		if v.whole != nil {
+			part.Hosts = v.whole.hostsInNamespaces(v.scope, maps.Keys(v.whole.changed))
+		}
+		return part
+	}
 	for i := range b.Hosts {
-		if v.hasHost(b.Hosts[i].Host) {
+		if v.scope.HasHost(b.Hosts[i].Host) {
 			part.Hosts = append(part.Hosts, b.Hosts[i])
 		}
 	}
 	for _, u := range b.Unreadable {
-		if u.Host != "" && v.hasHost(u.Host) {
+		if u.Host != "" && v.scope.HasHost(u.Host) {
 			part.Unreadable = append(part.Unreadable, u)
 		}
 	}
 	return part
 }
 
-// hasHost reports whether the view's scope selects a host.
-func (v *view) hasHost(host events.HostID) bool {
-	return v.scope.HasWholeHost(host)
+// hostsInNamespaces returns the parts of hosts that the namespaces of a scope select; a host without such a part is removed.
+func (v *view) hostsInNamespaces(scope access.Scope, ids iter.Seq[events.HostID]) (all []projections.Stored) {
+	for _, id := range slices.Sorted(ids) {
+		if !scope.HasHost(id) {
+			continue
+		}
+		s := projections.Stored{Host: id, Removed: true}
+		if m := v.models[id]; m != nil {
+			if part, ok := m.InNamespaces(m.names, scope.HasNamespace); ok {
+				s = projections.Stored{Host: id, Partition: m.partition, Live: &part.Live, Identity: &part.Identity}
+			}
+		}
+		all = append(all, s)
+	}
+	return all
 }

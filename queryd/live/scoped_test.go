@@ -440,7 +440,7 @@ func TestDegradedScopeNamesNoHost(t *testing.T) {
 		if err := feed.Degraded(); !errors.Is(err, live.ErrBehind) || strings.Contains(err.Error(), "g1") {
 			t.Errorf("degraded in the scope: %v, want ErrBehind alone", err)
 		}
-		for _, text := range []string{"", "namespace=*", "host=h1,namespace=ml"} { // namespaces are not known here
+		for _, text := range []string{"", "namespace=*", "host=h1,namespace=ml"} { // no workload is there
 			if s := r.feedIn(text).State(); len(s.AllHosts())+len(s.GPUs()) > 0 {
 				t.Errorf("scope %q has hosts", text)
 			}

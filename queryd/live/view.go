@@ -18,7 +18,9 @@ const maxDepartures = 4096
 // view folds stored changes into States. One goroutine uses it.
 type view struct {
 	facts      events.Facts
-	scope      access.Scope // nothing outside of it exists in the view
+	scope      access.Scope           // nothing outside of it exists in the view
+	whole      *view                  // of a scope by namespace: the view of everything, whose models it selects from
+	changed    map[events.HostID]bool // by the last batch, at least
 	models     map[events.HostID]*hostModel
 	hostsByGPU map[events.GPUID][]events.HostID   // the hosts whose records have a GPU's name, sorted
 	conflicts  map[events.GPUID][]events.GPUID    // by GPU: the ids under which other hosts have it too
@@ -79,7 +81,11 @@ func newView(facts events.Facts, g projections.Generation, scope access.Scope) *
 // applyBatch folds a batch and returns the change. It costs a merge of the changed hosts' GPUs, and one copy of the
 // sorted slices.
 func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
-	b = v.selectVisible(b)
+	return v.applyVisible(v.selectVisible(b), now)
+}
+
+// applyVisible is applyBatch for a batch that has only what the scope selects.
+func (v *view) applyVisible(b projections.Batch, now time.Time) *change {
 	maps.Copy(v.offsets, b.Offsets)
 	v.noteUnreadable(&b)
 	gpus := 0 // about how many the batch has
@@ -105,6 +111,7 @@ func (v *view) applyBatch(b projections.Batch, now time.Time) *change {
 	for id := range touched {
 		v.mergeGPU(id, merged)
 	}
+	v.changed = hosts
 	return v.advanceState(b.At, now, merged, hosts)
 }
 

@@ -22,19 +22,21 @@ func NewFleet(facts events.Facts) *Fleet {
 
 // Reading is one reading of a GPU, or of a part of one.
 type Reading struct {
-	Host     events.HostID
-	UUID     string
-	Index    int
-	Part     string
-	Metric   string
-	At       events.Timestamp
-	Appended events.Timestamp // when its event was appended; 0: not known
-	Value    int64
-	Exponent int16         // of Value, as events.Number has it
-	Absent   events.Reason // set: the reading has no value
-	Model    string
-	Driver   string
-	Labels   []events.Label
+	Host      events.HostID
+	UUID      string
+	Index     int
+	Part      string
+	Metric    string
+	At        events.Timestamp
+	Appended  events.Timestamp // when its event was appended; 0: not known
+	Value     int64
+	Exponent  int16         // of Value, as events.Number has it
+	Absent    events.Reason // set: the reading has no value
+	Model     string
+	Driver    string
+	Pod       string
+	Namespace string
+	Labels    []events.Label
 }
 
 // Report folds readings of one host and returns its stored models.
@@ -45,7 +47,7 @@ func (f *Fleet) Report(readings ...Reading) projections.Stored {
 	}
 	h := f.hosts[host]
 	for _, r := range readings {
-		ev := events.Event{Host: host, AppendedAt: r.Appended, Identities: []events.Identity{{UUID: r.UUID, Index: strconv.Itoa(r.Index), Part: r.Part, Model: r.Model, Driver: r.Driver, Labels: r.Labels}}}
+		ev := events.Event{Host: host, AppendedAt: r.Appended, Identities: []events.Identity{{UUID: r.UUID, Index: strconv.Itoa(r.Index), Part: r.Part, Model: r.Model, Driver: r.Driver, Pod: r.Pod, Namespace: r.Namespace, Labels: r.Labels}}}
 		column := events.Column{Metric: r.Metric, Source: r.Metric}
 		value := events.Value{Number: events.NumberOf(r.Value, r.Exponent)}
 		if r.Absent != events.Present {

@@ -66,7 +66,7 @@ func (src *source) readRecords(ctx context.Context, p *hostPart) error {
 				}
 			}
 			if len(found.columns) > 0 {
-				p.cold = append(p.cold, found.hostWindow())
+				p.cold = append(p.cold, src.visibleRecords(found.hostWindow()))
 			}
 		}
 	}

@@ -182,7 +182,7 @@ func (c *columnScan) readReadings(ctx context.Context, hosts []*live.Host, done 
 func (c *columnScan) readHost(ctx context.Context, src *source, p *hostPart, points *hostPoints) (map[seriesKey]events.Samples, error) {
 	found := make(map[seriesKey]events.Samples)
 	for some := range slices.Chunk(p.windows, p.windowsAtOnce(src.sel)) {
-		part := &hostPart{host: p.host, names: p.names, windows: some}
+		part := p.inWindows(some)
 		if err := src.loadPart(ctx, part); err != nil {
 			return found, err
 		}

@@ -95,8 +95,9 @@ func (src *source) retry(ctx context.Context, host *live.Host, load func(*source
 // hostPart is the records of one host in some windows.
 type hostPart struct {
 	host    *live.Host
-	names   []events.GPUID       // under which its records may have the selected GPUs, sorted; empty: all
-	windows []projections.Window // requested, ascending
+	names   []events.GPUID        // under which its records may have the selected GPUs, sorted; empty: all
+	only    map[events.GPUID]bool // in a view by namespace: the GPUs that it has of the host; nil: all
+	windows []projections.Window  // requested, ascending
 	hot     []projections.HostWindow
 	cold    []projections.HostWindow // records of any of the windows
 }
@@ -112,6 +113,9 @@ func (p *hostPart) windowSets() []projections.HostWindow {
 	all := p.storedSets()
 	for i := range all {
 		all[i] = p.host.Resolve(p.host.Names, &all[i])
+		if p.only != nil {
+			all[i] = all[i].OfGPUs(p.only)
+		}
 	}
 	return all
 }
@@ -156,12 +160,23 @@ func (s *scan) loadWindows(ctx context.Context, hosts []*live.Host, windows []pr
 // newHostPart returns the part of a host with those windows in which it has records.
 func newHostPart(sel *selection, host *live.Host, windows []projections.Window) *hostPart {
 	p := &hostPart{host: host, names: sel.namesOn(host)}
+	if sel.scope.ByNamespace() {
+		p.only = make(map[events.GPUID]bool)
+		for i := range host.Identity.GPUs {
+			p.only[host.Names.Resolve(host.Identity.GPUs[i].Name, maxTime)] = true
+		}
+	}
 	for _, w := range windows {
 		if host.Identity.Holds(w) {
 			p.windows = append(p.windows, w)
 		}
 	}
 	return p
+}
+
+// inWindows returns the part in some of its windows, without records.
+func (p *hostPart) inWindows(some []projections.Window) *hostPart {
+	return &hostPart{host: p.host, names: p.names, only: p.only, windows: some}
 }
 
 // loadPart reads the records of a part's windows.
@@ -179,10 +194,18 @@ func (src *source) loadPart(ctx context.Context, p *hostPart) error {
 			return err
 		}
 		for _, w := range list {
-			p.hot = append(p.hot, w.Series)
+			p.hot = append(p.hot, src.visibleRecords(w.Series))
 		}
 	}
 	return src.readRecords(ctx, p)
+}
+
+// visibleRecords returns the records whose own identities name a namespace of the view's scope.
+func (s *scan) visibleRecords(w projections.HostWindow) projections.HostWindow {
+	if scope := s.state.Scope(); scope.ByNamespace() {
+		return w.InNamespaces(scope.HasNamespace)
+	}
+	return w
 }
 
 // chunksIn returns the chunks of windows, both ascending.

@@ -9,6 +9,8 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
 )
 
 // reading is one reading of a fleet, as it was sent.
@@ -34,6 +36,7 @@ func compareSeries(a, b series) int {
 // facts is the set of all folded readings, which answers queries by reading all of them. It uses nothing of the read path.
 type facts struct {
 	scope    access.Scope // of the queries
+	view     *live.State  // that they are asked of
 	readings map[reading]bool
 	hosts    map[events.HostID]bool
 	models   map[series]string // by host and GPU
@@ -88,6 +91,21 @@ func gpuAt(host events.HostID, index string, at events.Timestamp) string {
 	return "GPU-w" + strings.TrimPrefix(string(host), "host-") + "-" + index
 }
 
+// sees reports whether the scope of the queries has a reading. By namespace it has readings that name one, of GPUs that are in
+// the view.
+func (f *facts) sees(r *reading) bool {
+	if !f.scope.HasHost(r.host) || !f.scope.ByNamespace() {
+		return f.scope.HasHost(r.host)
+	}
+	host, there := f.view.AnyHost(r.host)
+	if !there || r.labels[0] == "" || !f.scope.HasNamespace("ns-"+r.labels[0]) {
+		return false
+	}
+	return slices.ContainsFunc(host.Identity.GPUs, func(k projections.KnownGPU) bool {
+		return string(host.Names.Resolve(k.Name, maxTime)) == r.gpu
+	})
+}
+
 // selected returns the readings that a query selects.
 func (f *facts) selected(q Query) (all []reading) {
 	gpus := make(map[string]bool)
@@ -102,7 +120,7 @@ func (f *facts) selected(q Query) (all []reading) {
 	}
 	for r := range f.readings {
 		switch {
-		case !f.scope.HasHost(r.host):
+		case !f.sees(&r):
 		case len(q.Hosts) > 0 && !slices.Contains(q.Hosts, r.host):
 		case len(q.GPUs) > 0 && !gpus[r.gpu]:
 		case len(q.Metrics) > 0 && !slices.Contains(q.Metrics, r.metric):

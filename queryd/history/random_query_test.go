@@ -41,7 +41,7 @@ func (q *question) String() string {
 
 // randomScope returns everything, or any part of the fleet.
 func randomScope(t testing.TB, r *rand.Rand) access.Scope {
-	texts := []string{"*", "*", "*", "host=host-0", "host=host-?", "host=none", "host=host-1,host=host-2", "host=*-0,host=host-3"}
+	texts := []string{"*", "*", "*", "host=host-0", "host=host-?", "host=none", "host=host-1,host=host-2", "host=*-0,host=host-3", "namespace=ns-pod-a", "namespace=ns-*", "host=host-0,host=host-2,namespace=ns-pod-b"}
 	scope, err := access.ParseScope(texts[r.IntN(len(texts))])
 	if err != nil {
 		t.Fatal(err)

@@ -58,7 +58,9 @@ func (w *world) identity(r *rand.Rand, host, index int) events.Identity {
 
 // addWorkload adds the fields by which groups may be made.
 func addWorkload(r *rand.Rand, id events.Identity) events.Identity {
-	id.Pod = []string{"", "pod-a", "pod-b"}[r.IntN(3)]
+	if id.Pod = []string{"", "pod-a", "pod-b"}[r.IntN(3)]; id.Pod != "" {
+		id.Namespace = "ns-" + id.Pod
+	}
 	if r.IntN(2) == 0 {
 		id.Labels = []events.Label{{Name: "job", Value: []string{"x", "y"}[r.IntN(2)]}}
 	}

@@ -205,6 +205,7 @@ func (w *world) look(scope access.Scope) error {
 		return err
 	}
 	w.view = feed.State()
+	w.facts.view = w.view
 	return nil
 }
 

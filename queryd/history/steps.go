@@ -204,14 +204,14 @@ func (s *scan) sumHosts(ctx context.Context, hosts []*live.Host, times timeRange
 // sumHost adds the records of a part's windows to sums, from the archive's sums where they are equivalent.
 func (src *source) sumHost(ctx context.Context, p *hostPart, q Query, sums *bucketSums) error {
 	windows := p.windows
-	if rollup := newRollup(q, sums.times); rollup != nil && src.cold != nil && src.label == "" {
+	if rollup := newRollup(q, sums.times); rollup != nil && src.cold != nil && src.label == "" && !src.state.Scope().ByNamespace() {
 		var err error
 		if windows, err = rollup.readSums(ctx, src, p, sums); err != nil {
 			return err
 		}
 	}
 	for some := range slices.Chunk(windows, p.windowsAtOnce(src.sel)) {
-		part := &hostPart{host: p.host, names: p.names, windows: some}
+		part := p.inWindows(some)
 		if err := src.loadPart(ctx, part); err != nil {
 			return err
 		}

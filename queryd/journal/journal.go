@@ -46,8 +46,9 @@ type Page struct {
 }
 
 // Events answers q: events in order of revision and key, descending unless q.Oldest. Events that have left the log
-// for the archive, or were removed, are not included. Neither are events of hosts outside of the scope and, unless it is of
-// everything, damaged events: an answer has the same bytes as if the log did not have them.
+// for the archive, or were removed, are not included. Neither are events and records outside of the scope and, unless it is of
+// everything, damaged events: an answer has the same bytes as if the log did not have them. So a page of a scope by namespace has
+// no bound on the events that are read for it but the time of ctx.
 func (j *Journal) Events(ctx context.Context, scope access.Scope, q Query) (Page, error) {
 	if q.Limit < 1 || q.Limit > MaxLimit {
 		return Page{}, fmt.Errorf("asking for %d events: %w", q.Limit, ErrLimit)
@@ -180,6 +181,9 @@ func (s *scan) fetchEvents(ctx context.Context, refs []events.Ref) error {
 		if err != nil {
 			return err
 		}
+		if !cutVisible(s.scope, &ev) {
+			continue // as if it were not there: it counts for nothing
+		}
 		if s.isFull() {
 			s.page.Next = s.q.cursorAfter(s.scope, *s.last)
 			return errFull
@@ -206,7 +210,7 @@ func (s *scan) isFull() bool {
 // Event returns one event by its key; false when the log does not have it, or no longer has it, or it is outside of the scope.
 func (j *Journal) Event(ctx context.Context, scope access.Scope, key string) (events.Event, bool, error) {
 	ev, found, err := j.log.Get(ctx, key)
-	if err != nil || !found || !seesKey(scope, key) || !seesEvent(scope, &ev) {
+	if err != nil || !found || !seesKey(scope, key) || !cutVisible(scope, &ev) {
 		return events.Event{}, false, err
 	}
 	return ev, true, nil

@@ -239,3 +239,73 @@ func TestPagesOfAScope(t *testing.T) {
 		}
 	}
 }
+
+func TestEventsByNamespace(t *testing.T) {
+	cfg := eventstest.Config(t)
+	log := eventstest.OpenLog(t, cfg)
+	namespaces := []string{"web", "ml", "", "ml"}
+	var mine []int
+	for i := range 40 {
+		ev := eventstest.Event(events.HostID(fmt.Sprint("host-", i%3)), i)
+		for k := range ev.Identities {
+			if ev.Identities[k].Namespace = namespaces[i%4]; i%4 == 1 && k > 0 {
+				ev.Identities[k].Namespace = "web"
+			}
+		}
+		if namespaces[i%4] == "ml" {
+			mine = append(mine, i)
+		}
+		if _, err := log.Append(t.Context(), []events.Event{ev}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	scope, err := access.ParseScope("namespace=ml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, count := New(log), 0
+	for q := (Query{Limit: 7}); ; {
+		page, err := j.Events(t.Context(), scope, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ev := range page.Events {
+			count++
+			for _, id := range ev.Identities {
+				if id.Namespace != "ml" {
+					t.Errorf("an identity of namespace %q is shown", id.Namespace)
+				}
+			}
+			for _, c := range ev.Columns {
+				if c.Identity >= len(ev.Identities) {
+					t.Errorf("a column of identity %d of %d", c.Identity, len(ev.Identities))
+				}
+			}
+			if _, found, err := j.Event(t.Context(), scope, ev.Key); !found || err != nil {
+				t.Errorf("event %s by its key: %v (%v)", ev.Key, found, err)
+			}
+		}
+		if len(page.Events) < 7 && page.Next != "" {
+			t.Errorf("a page of %d events has the cursor %q", len(page.Events), page.Next)
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			break
+		}
+	}
+	if count != len(mine) {
+		t.Errorf("%d events, want %d", count, len(mine))
+	}
+	all, err := j.Events(t.Context(), access.Everything(), Query{Limit: 40})
+	if err != nil || len(all.Events) != 40 {
+		t.Fatalf("%d events (%v)", len(all.Events), err)
+	}
+	found := 0
+	for _, ev := range all.Events {
+		if _, there, _ := j.Event(t.Context(), scope, ev.Key); there {
+			found++
+		}
+	}
+	if found != len(mine) {
+		t.Errorf("%d events by key, want %d", found, len(mine))
+	}
+}

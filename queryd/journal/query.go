@@ -51,12 +51,42 @@ func hostInKey(key string) (host events.HostID, known bool) {
 // seesKey reports whether a scope selects events with a key. A key without a host belongs to everything only.
 func seesKey(scope access.Scope, key string) bool {
 	host, known := hostInKey(key)
-	return scope.IsWhole() || known && host != "" && scope.HasWholeHost(host)
+	return scope.IsWhole() || known && host != "" && scope.HasHost(host)
 }
 
-// seesEvent reports whether a scope selects an event. A damaged event may be of any host.
-func seesEvent(scope access.Scope, ev *events.Event) bool {
-	return scope.IsWhole() || ev.Damage == nil && scope.HasWholeHost(ev.Host)
+// cutVisible reports whether a scope selects any record of an event, and leaves only these in it. A damaged event may be of any
+// host.
+func cutVisible(scope access.Scope, ev *events.Event) bool {
+	if scope.IsWhole() {
+		return true
+	}
+	if ev.Damage != nil || !scope.HasHost(ev.Host) {
+		return false
+	}
+	if scope.ByNamespace() {
+		cutNamespaces(scope, ev)
+		return len(ev.Columns) > 0
+	}
+	return true
+}
+
+// cutNamespaces leaves in an event only the records whose identities name a namespace of the scope, and these identities.
+func cutNamespaces(scope access.Scope, ev *events.Event) {
+	place := make(map[int]int) // of the identities that stay
+	var identities []events.Identity
+	for i := range ev.Identities {
+		if id := &ev.Identities[i]; id.Namespace != "" && scope.HasNamespace(id.Namespace) {
+			place[i], identities = len(identities), append(identities, *id)
+		}
+	}
+	var columns []events.Column
+	for _, c := range ev.Columns {
+		if at, stays := place[int(c.Identity)]; stays {
+			c.Identity = at
+			columns = append(columns, c)
+		}
+	}
+	ev.Identities, ev.Columns = identities, columns
 }
 
 // matchesEvent reports whether an event is wanted. A damaged event has a host at most.
@@ -64,7 +94,6 @@ func (s *scan) matchesEvent(ev *events.Event) bool {
 	q := &s.q
 	switch {
 	case q.Damaged && ev.Damage == nil,
-		!seesEvent(s.scope, ev),
 		!s.filter.Host(ev.Host),
 		len(q.Uploads) > 0 && !slices.Contains(q.Uploads, ev.Upload):
 		return false

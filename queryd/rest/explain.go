@@ -25,21 +25,17 @@ func checkExplain(q *history.Query, f form) error {
 	return nil
 }
 
-// writePlan writes the member explain, if the query counted its work. Objects of the archive have records of many hosts, so their
-// numbers are for a view of everything only.
+// writePlan writes the member explain, if the query counted its work. Windows and chunks have records of all
+// namespaces, and objects of the archive of many hosts: their numbers are for views that have all of these.
 func (w *writer) writePlan(p *history.Plan, s *live.State) {
 	if p == nil {
 		return
 	}
 	w.Key("explain")
 	w.Open('{')
-	members := []planMember{
-		{"hosts", p.Hosts.Load()},
-		{"windows_from_rollups", p.Rolled.Load()},
-		{"windows_with_repeated_rollups", p.Repeated.Load()},
-		{"windows_from_records", p.Recorded.Load()},
-		{"windows_in_etcd", p.Stored.Load()},
-		{"chunks", p.Chunks.Load()},
+	members := []planMember{{"hosts", p.Hosts.Load()}}
+	if !s.Scope().ByNamespace() {
+		members = append(members, windowMembers(p)...)
 	}
 	if s.Scope().IsWhole() {
 		members = append(members, objectMembers(p)...)
@@ -48,6 +44,17 @@ func (w *writer) writePlan(p *history.Plan, s *live.State) {
 		w.Whole(member.name, member.count)
 	}
 	w.Close('}')
+}
+
+// windowMembers returns the numbers of the windows and chunks that were read.
+func windowMembers(p *history.Plan) []planMember {
+	return []planMember{
+		{"windows_from_rollups", p.Rolled.Load()},
+		{"windows_with_repeated_rollups", p.Repeated.Load()},
+		{"windows_from_records", p.Recorded.Load()},
+		{"windows_in_etcd", p.Stored.Load()},
+		{"chunks", p.Chunks.Load()},
+	}
 }
 
 // planMember is a number in the member explain.

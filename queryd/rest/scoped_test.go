@@ -184,3 +184,47 @@ func TestNobodySeesAnEmptyFleet(t *testing.T) {
 		}
 	}
 }
+
+// No answer to a scope by namespace names another workload, or a GPU or host that none of its workloads uses now.
+func TestOtherNamespacesAreNotNamed(t *testing.T) {
+	f := newFleet()
+	f.addRows(t, `
+2025-07-18T10:10:00Z h1 uuid=GPU-1 index=0 pod=secret-old namespace=web | DCGM_FI_DEV_GPU_UTIL=11.125
+2025-07-18T11:42:30Z h1 uuid=GPU-1 index=0 pod=mine namespace=ml | DCGM_FI_DEV_GPU_UTIL=1 DCGM_FI_DEV_GPU_TEMP=31
+2025-07-18T11:42:31Z h1 uuid=GPU-1 index=0 part=pid:7 pod=secret-process namespace=web | DCGM_FI_DEV_GPU_UTIL=22.125
+2025-07-18T11:42:32Z h1 uuid=GPU-2 index=1 pod=secret-pod namespace=web model=SECRET | DCGM_FI_DEV_GPU_UTIL=33.125
+2025-07-18T11:42:33Z secret-host uuid=GPU-3 index=0 pod=other namespace=web | DCGM_FI_DEV_GPU_UTIL=44.125
+2025-07-18T11:42:34Z secret-two uuid=GPU-4 index=0 | DCGM_FI_DEV_GPU_UTIL=55.125
+`)
+	scope, err := access.ParseScope("namespace=ml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := New(Config{}, f.facts, f.runHub(t), history.New(f, nil), f, nil)
+	api.now = func() time.Time { return noon }
+	api.ServeLog(journal.New(appendedLog{fleet: f}))
+	app := appFor(api, &access.Principal{ID: "ml", Roles: []access.Role{access.RoleRead, access.RoleAdmin}, Scope: scope})
+	if got := followed(t, app, "/gpus"); !strings.Contains(got, `"pod":"mine"`) || !strings.Contains(got, "GPU-1") {
+		t.Fatalf("its own GPU is missing: %s", got)
+	}
+	if got := followed(t, app, "/telemetry?limit=1"); !strings.Contains(got, `"pod":"mine"`) {
+		t.Fatalf("its own history is missing: %s", got)
+	}
+	for _, path := range []string{
+		"/gpus", "/hosts", "/hosts/h1", "/hosts/h1/gpus", "/gpus/GPU-1", "/gpus/GPU-2", "/gpus/GPU-3", "/gpus/h1:1", "/cluster", "/telemetry/latest", "/telemetry/latest?gpu_id=GPU-2",
+		"/telemetry?limit=1", "/telemetry?gpu_id=GPU-2", "/telemetry?step=1h", "/telemetry?step=1h&group=label:pod", "/telemetry?step=1h&group=model", "/telemetry?form=columns",
+		"/telemetry?form=columns&step=1h", "/telemetry?format=csv", "/telemetry?format=ndjson", "/gpus/GPU-1/telemetry", "/gpus/GPU-2/telemetry",
+		"/gpus?as_of=2025-07-18T10:20:00Z", "/gpus/GPU-1?as_of=2025-07-18T10:20:00Z", "/telemetry/latest?as_of=2025-07-18T11:42:33Z", "/cluster?as_of=2025-07-18T11:42:33Z",
+		"/events?records=true", "/events?limit=1", "/quarantine", "/telemetry?limit=1&explain=true",
+	} {
+		got := followed(t, app, path)
+		for _, name := range []string{"secret", "SECRET", "web", "11.125", "22.125", "33.125", "44.125", "55.125", "GPU-3", "GPU-4", "node-a"} {
+			if strings.Contains(got, name) && !strings.Contains(path, name) {
+				t.Errorf("%s names %s: %s", path, name, got)
+			}
+		}
+		if strings.Contains(got, "GPU-2") && !strings.Contains(path, "GPU-2") || strings.Contains(got, "objects_read") || strings.Contains(got, "chunks") {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+}

@@ -86,7 +86,7 @@ func (t *TLS) Scheme() string {
 }
 
 // ClientConfig returns the settings of a client of this process that calls its own listeners: it takes the very certificate that
-// they serve, whatever names that has. It returns nil without a certificate.
+// they serve, by any name. It returns nil without a certificate.
 func (t *TLS) ClientConfig() *tls.Config {
 	if t.current.Load() == nil {
 		return nil

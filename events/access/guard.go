@@ -110,17 +110,17 @@ func (g *Guard) Run(ctx context.Context) error {
 		go func() { ended <- g.issuer.Run(ctx) }()
 	}
 	for failure := ""; wait.Sleep(ctx, filePoll); {
-		failure = g.pollFile(failure)
+		failure = g.pollFile(ctx, failure)
 	}
 	return errors.Join(<-ended, g.audit.close())
 }
 
 // pollFile reads the file of principals again if it changed. It returns the error's text, which it logs once.
-func (g *Guard) pollFile(before string) (failure string) {
+func (g *Guard) pollFile(ctx context.Context, before string) (failure string) {
 	if g.cfg.File == "" {
 		return ""
 	}
-	if err := g.readFile(); err != nil {
+	if err := g.readChangedFile(ctx); err != nil {
 		g.metrics.fileFailures.Inc()
 		if err.Error() != before {
 			g.lg.Error("the file of principals cannot be used; the principals of its last good version are kept", "file", g.cfg.File, "err", err)
@@ -133,13 +133,35 @@ func (g *Guard) pollFile(before string) (failure string) {
 	return ""
 }
 
-// readFile reads the file of principals if it differs from the last time, and ends the sessions of the principals that are
-// no longer in it as they were.
+// fileSettle is the pause between the two looks at a changed file.
+const fileSettle = 100 * time.Millisecond
+
+// readChangedFile is readFile for a file that may be in the middle of a change: it is used once two looks at it agree, so that
+// a file of which a part is written revokes nobody. Until then the principals stay as they are.
+func (g *Guard) readChangedFile(ctx context.Context) error {
+	first, err := readBounded(g.cfg.File)
+	if err != nil || bytes.Equal(first, g.text) || !wait.Sleep(ctx, fileSettle) {
+		return err
+	}
+	second, err := readBounded(g.cfg.File)
+	if err != nil || !bytes.Equal(first, second) {
+		return err
+	}
+	return g.useFile(second)
+}
+
+// readFile reads the file of principals and uses it.
 func (g *Guard) readFile() error {
 	text, err := readBounded(g.cfg.File)
 	if err != nil {
 		return err
 	}
+	return g.useFile(text)
+}
+
+// useFile makes the principals of a file the current ones if it differs from the last time, and ends the sessions of the
+// principals that are no longer in it as they were.
+func (g *Guard) useFile(text []byte) error {
 	if g.text != nil && bytes.Equal(text, g.text) {
 		return nil
 	}

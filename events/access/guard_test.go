@@ -112,7 +112,7 @@ func TestFileIsReadAgain(t *testing.T) {
 		start(t, g)
 		check := func(step string, wantAlice, wantBob bool) {
 			t.Helper()
-			time.Sleep(filePoll + time.Millisecond)
+			time.Sleep(filePoll + fileSettle + time.Millisecond)
 			synctest.Wait()
 			for token, want := range map[string]bool{alice: wantAlice, bob: wantBob} {
 				if p, err := identify(g, token); (err == nil) != want {
@@ -158,6 +158,57 @@ func TestFileIsReadAgain(t *testing.T) {
 	})
 }
 
+// TestFileThatIsBeingWrittenRevokesNobody writes a file in place, as editors and shells do: it is empty for a moment, then short.
+func TestFileThatIsBeingWrittenRevokesNobody(t *testing.T) {
+	alice, aliceLine := tokenLine(t, "alice", "read", "*", time.Time{})
+	bob, bobLine := tokenLine(t, "bob", "read", "*", time.Time{})
+	carol, carolLine := tokenLine(t, "carol", "read", "*", time.Time{})
+	name := writeFile(t, aliceLine, bobLine)
+	put := func(lines ...string) {
+		if err := os.WriteFile(name, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuard(t, Config{File: name})
+		p, err := identify(g, bob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, end := g.Bind(t.Context(), p)
+		defer end()
+		start(t, g)
+		for _, half := range [][]string{{""}, {aliceLine}, {aliceLine, bobLine[:20]}} {
+			time.Sleep(filePoll - fileSettle/2)
+			put(half...)
+			time.Sleep(fileSettle) // the first look is in the middle of it
+			put(aliceLine, bobLine, carolLine)
+			synctest.Wait()
+			for range 3 {
+				if _, err := identify(g, bob); err != nil || context.Cause(session) != nil {
+					t.Fatalf("got error %v, cause %v while %d lines were written", err, context.Cause(session), len(half))
+				}
+				time.Sleep(fileSettle / 2)
+				synctest.Wait()
+			}
+			if failures := valueOf(t, g.metrics.fileFailures); failures != 0 {
+				t.Errorf("got %g failures, want none", failures)
+			}
+			time.Sleep(2*filePoll + time.Millisecond)
+			synctest.Wait()
+			if _, err := identify(g, carol); err != nil {
+				t.Errorf("got error %v for a line that was added meanwhile", err)
+			}
+			put(aliceLine, bobLine)
+			time.Sleep(3*filePoll - 2*fileSettle - time.Millisecond)
+			synctest.Wait()
+		}
+		if _, err := identify(g, alice); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestMountedSecretIsReadAgain(t *testing.T) {
 	alice, aliceLine := tokenLine(t, "alice", "read", "*", time.Time{})
 	bob, bobLine := tokenLine(t, "bob", "read", "*", time.Time{})
@@ -182,7 +233,7 @@ func TestMountedSecretIsReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		link("..data", "..2")
-		time.Sleep(filePoll + time.Millisecond)
+		time.Sleep(filePoll + fileSettle + time.Millisecond)
 		synctest.Wait()
 		if _, err := identify(g, alice); err == nil {
 			t.Error("the earlier Secret's token is still taken")

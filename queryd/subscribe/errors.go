@@ -34,12 +34,11 @@ func refusalError(payload json.RawMessage) error {
 	return fmt.Errorf("the server refused the operation: %s", strings.Join(messages, "; "))
 }
 
-// The close codes from 4400 to 4500 are about the client and final, except three that may succeed later.
+// The close codes from 4400 to 4500 are about the client and final, except two that may succeed later.
 const (
 	codeFirstFinal   = 4400
 	codeLastFinal    = 4500
 	codeUnauthorized = 4401
-	codeForbidden    = 4403
 	codeTimeout      = 4408
 )
 
@@ -51,7 +50,7 @@ func (c *conn) explainClose(err error) error {
 		return err
 	}
 	switch {
-	case closed.Code == codeForbidden, closed.Code == codeTimeout, closed.Code == codeUnauthorized && c.acknowledged:
+	case closed.Code == codeTimeout, closed.Code == codeUnauthorized && c.acknowledged:
 		return err
 	}
 	return &finalError{fmt.Errorf("the server closed the connection: %w", err)}

@@ -148,6 +148,7 @@ func TestErrorsThatEndASubscription(t *testing.T) {
 			p.send(`{"id":"1","type":"error","payload":[{"message":"no field x"},{"message":"nor y"}]}`)
 		}, []string{"no field x; nor y"}, 1},
 		{"a final close", Config{}, func(p *peer) { p.result("1"); p.closeWith(4400, "Invalid message") }, []string{"4400", "Invalid message"}, 1},
+		{"a missing right", Config{}, func(p *peer) { p.result("1"); p.closeWith(4403, "may not do this") }, []string{"4403", "may not do this"}, 1},
 		{"a break before the first result", Config{}, func(p *peer) { p.closeWith(1013, "no room") }, []string{"no room"}, 1},
 		{"a break and no second attempt", Config{RetryFor: -1}, broken, []string{"retry-for"}, 1},
 		{"a message that is no JSON", Config{RetryFor: -1}, func(p *peer) { p.result("1"); p.send("nonsense") }, []string{"reading a message"}, 1},

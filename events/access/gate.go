@@ -54,6 +54,12 @@ type Request struct {
 	ID        string
 }
 
+// IsProxied reports whether a header of a request says that a proxy sent it; has reports whether there is a header, of any value:
+// a client may send an empty one, behind which a proxy puts its own.
+func IsProxied(has func(name string) bool) bool {
+	return slices.ContainsFunc([]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"}, has)
+}
+
 // Address returns the address of the client: the last one of X-Forwarded-For that is not of a trusted proxy, if a trusted proxy
 // sent the request, else the peer's.
 func (g *Guard) Address(r *Request) netip.Addr {
@@ -210,10 +216,13 @@ func (g *Gate) isLocal(r *Request) bool {
 	return r.Peer.Unmap().IsLoopback() && !r.Proxied && !r.isForeign() && g.isOwnName(r.Host)
 }
 
-// Check returns a *Refusal if the principal does not have a right, else nil.
+// Check returns a *Refusal if the principal, nil for nobody, does not have a right, else nil.
 func (p *Principal) Check(need Right) error {
 	if p.May(need) {
 		return nil
+	}
+	if p == nil {
+		return unauthenticated("say who you are")
 	}
 	if p.Scope.IsEmpty() {
 		return forbidden("%s may do nothing here: its scope selects nothing of this cluster", p.ID)

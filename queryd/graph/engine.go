@@ -44,6 +44,7 @@ type Engine struct {
 	past   past
 	lg     *slog.Logger
 	now    func() time.Time
+	rights map[string]access.Right // of root fields, by "Query.field"; not changed after New
 
 	degradedTimeout time.Duration
 }
@@ -53,7 +54,7 @@ func New(cfg Config, feeds feeds, past past, lg *slog.Logger) (*Engine, error) {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{feeds: feeds, past: past, lg: lg, now: time.Now, degradedTimeout: degradedTimeout}
+	e := &Engine{feeds: feeds, past: past, lg: lg, now: time.Now, rights: map[string]access.Right{}, degradedTimeout: degradedTimeout}
 	schema, err := e.newSchema()
 	if err != nil {
 		return nil, fmt.Errorf("building the GraphQL schema: %w", err)

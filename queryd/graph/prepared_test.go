@@ -37,7 +37,7 @@ func TestPreparedListsEqualTheLibrary(t *testing.T) {
 			continue // such as two fields of one name that differ
 		}
 		valid++
-		ctx := t.Context()
+		ctx := everybody(t)
 		if strings.HasPrefix(req.Query, "subscription") {
 			message := &live.Message{Kind: live.Update}
 			for _, gpu := range whole.state.GPUs() {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/graphql-go/graphql"
 
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/metric"
 )
 
@@ -28,8 +29,8 @@ func (e *Engine) newSchema() (graphql.Schema, error) {
 	t.item = newObject("GPUMetrics", "A GPU's changed readings.", e.itemFields(t))
 	t.update = newObject("GPUMetricsUpdate", "One step of a live stream.", e.updateFields(t))
 	return graphql.NewSchema(graphql.SchemaConfig{
-		Query:        newObject("Query", "", e.queryFields(t)),
-		Subscription: newObject("Subscription", "", e.subscriptionFields(t)),
+		Query:        e.newRoot("Query", e.queryFields(t)),
+		Subscription: e.newRoot("Subscription", e.subscriptionFields(t)),
 	})
 }
 
@@ -44,25 +45,25 @@ func listOf(of graphql.Type) graphql.Output {
 
 func nonNull(of graphql.Type) *graphql.NonNull { return graphql.NewNonNull(of) }
 
-func (e *Engine) queryFields(t *types) graphql.Fields {
+func (e *Engine) queryFields(t *types) []rootField {
 	limit := &graphql.ArgumentConfig{Type: graphql.Int, Description: "at most so many; all when left out"}
-	return graphql.Fields{
-		"cluster": e.newField(nonNull(t.cluster), "The whole fleet.", asOfArg(t), e.asOf(e.resolveCluster, nil)),
-		"hosts":   e.newField(listOf(t.host), "Every host, by name.", withArgs(asOfArg(t), graphql.FieldConfigArgument{"limit": limit}), e.asOf(e.resolveHosts, nil)),
-		"host": e.newField(t.host, "One host, null if it is not known.", withArgs(asOfArg(t), graphql.FieldConfigArgument{
+	return []rootField{
+		{"cluster", access.Read, e.newField(nonNull(t.cluster), "The whole fleet.", asOfArg(t), e.asOf(e.resolveCluster, nil))},
+		{"hosts", access.Read, e.newField(listOf(t.host), "Every host, by name.", withArgs(asOfArg(t), graphql.FieldConfigArgument{"limit": limit}), e.asOf(e.resolveHosts, nil))},
+		{"host", access.Read, e.newField(t.host, "One host, null if it is not known.", withArgs(asOfArg(t), graphql.FieldConfigArgument{
 			"name": {Type: nonNull(graphql.String)},
-		}), e.asOf(e.resolveHost, namedHost("name"))),
-		"gpus": e.newField(listOf(t.gpu), "Every GPU, by host and index.", withArgs(asOfArg(t), graphql.FieldConfigArgument{
+		}), e.asOf(e.resolveHost, namedHost("name")))},
+		{"gpus", access.Read, e.newField(listOf(t.gpu), "Every GPU, by host and index.", withArgs(asOfArg(t), graphql.FieldConfigArgument{
 			"host":  {Type: graphql.String, Description: "only GPUs of this host"},
 			"limit": limit,
-		}), e.asOf(e.resolveGPUs, namedHost("host"))),
-		"gpu": e.newField(t.gpu, "One GPU, null if it is not known.", withArgs(asOfArg(t), graphql.FieldConfigArgument{
+		}), e.asOf(e.resolveGPUs, namedHost("host")))},
+		{"gpu", access.Read, e.newField(t.gpu, "One GPU, null if it is not known.", withArgs(asOfArg(t), graphql.FieldConfigArgument{
 			"id": {Type: nonNull(graphql.ID), Description: "its UUID, host:index or host:pci-address"},
-		}), e.asOf(e.resolveGPU, ownGPU)),
-		"telemetry": e.newField(nonNull(t.page), "History, newest first.", withArgs(telemetryArgs(t), graphql.FieldConfigArgument{
+		}), e.asOf(e.resolveGPU, ownGPU))},
+		{"telemetry", access.Read, e.newField(nonNull(t.page), "History, newest first.", withArgs(telemetryArgs(t), graphql.FieldConfigArgument{
 			"host": {Type: graphql.NewList(nonNull(graphql.String)), Description: "only of these hosts"},
 			"gpu":  {Type: graphql.NewList(nonNull(graphql.ID)), Description: "only of these GPUs: UUIDs, host:index, host:pci-address, or an index or address together with host"},
-		}), e.resolveTelemetry),
+		}), e.resolveTelemetry)},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/graphql-go/graphql"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/live"
 )
 
@@ -77,15 +78,15 @@ type step struct {
 
 type stepKey struct{}
 
-func (e *Engine) subscriptionFields(t *types) graphql.Fields {
-	return graphql.Fields{
-		"gpuMetrics": e.newField(t.update, "The latest readings of the GPUs asked for, then the changes.", graphql.FieldConfigArgument{
+func (e *Engine) subscriptionFields(t *types) []rootField {
+	return []rootField{
+		{"gpuMetrics", access.Read, e.newField(t.update, "The latest readings of the GPUs asked for, then the changes.", graphql.FieldConfigArgument{
 			"host":   {Type: graphql.NewList(nonNull(graphql.String)), Description: "only of these hosts; * and ? match"},
 			"gpu":    {Type: graphql.NewList(nonNull(graphql.ID)), Description: "only of these GPUs: UUIDs, host:index or host:pci-address; a name that another GPU gets follows it"},
 			"metric": {Type: graphql.NewList(nonNull(graphql.String)), Description: "only these metrics, by any name of theirs"},
 			"hz":     {Type: graphql.Float, Description: "updates a second at most; 4 when left out, at most 20"},
 			"from":   {Type: graphql.String, Description: "go on after this token instead of starting with everything"},
-		}, resolveGPUMetrics),
+		}, resolveGPUMetrics)},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"telemetry-pipeline/events"
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/live"
 )
 
@@ -96,18 +97,37 @@ func (s *liveSession) handleMessage(text []byte) error {
 	if !s.conn.isKnown() {
 		return closeWith(codeUnauthorized, `say who you are: send {"op":"auth","token":"…"} first`)
 	}
-	switch req.Op {
-	case "sub":
-		s.conn.runInWriter(func() { s.openStream(req) })
-	case "unsub":
-		s.conn.runInWriter(func() { s.closeStream(req.ID) })
-	case "ping":
-		s.conn.runInWriter(func() { s.conn.sendText([]byte(`{"t":"pong"}`)) })
-	default:
-		return closeWith(codeBadMessage, "Invalid message: op is %.20q; send auth, sub, unsub or ping", req.Op)
+	for _, op := range liveOps() {
+		if op.name != req.Op {
+			continue
+		}
+		if err := access.PrincipalFrom(s.conn.caller).Check(op.need); err != nil {
+			return closeForRefusal(err)
+		}
+		s.conn.runInWriter(func() { op.run(s, req) })
+		return nil
 	}
-	return nil
+	return closeWith(codeBadMessage, "Invalid message: op is %.20q; send auth, sub, unsub or ping", req.Op)
 }
+
+// liveOp is an operation of known clients with the right that it needs; the zero Right is held by nobody.
+type liveOp struct {
+	name string
+	need access.Right
+	run  func(s *liveSession, req liveRequest) // in the writer
+}
+
+// liveOps returns the operations besides auth.
+func liveOps() [3]liveOp {
+	return [...]liveOp{
+		{"sub", access.Read, (*liveSession).openStream},
+		{"unsub", access.Read, (*liveSession).closeStream},
+		{"ping", access.Public, (*liveSession).answerPing},
+	}
+}
+
+// answerPing answers a ping.
+func (s *liveSession) answerPing(liveRequest) { s.conn.sendText([]byte(`{"t":"pong"}`)) }
 
 // logIn makes the holder of a token the caller, and greets it.
 func (s *liveSession) logIn(token string) error {
@@ -172,10 +192,11 @@ func (s *liveSession) canonicalMetrics(names []string) []string {
 	return out
 }
 
-func (s *liveSession) closeStream(id string) {
-	i := s.findStream(id)
+// closeStream ends a stream.
+func (s *liveSession) closeStream(req liveRequest) {
+	i := s.findStream(req.ID)
 	if i < 0 {
-		s.conn.sendText(errFrame(id, "unknown_id", "no such subscription"))
+		s.conn.sendText(errFrame(req.ID, "unknown_id", "no such subscription"))
 		return
 	}
 	s.streams[i].sub.Close()

@@ -60,7 +60,7 @@ func accessRequest(r *http.Request) *access.Request {
 		Method: r.Method, Host: r.Host, Origin: r.Header.Get("Origin"), FetchSite: r.Header.Get("Sec-Fetch-Site"),
 		Credentials: access.Credentials{Token: access.BearerToken(r.Header.Get("Authorization")), TLS: r.TLS},
 		Forwarded:   r.Header.Values("X-Forwarded-For"), ID: access.RequestID(r.Header.Get("X-Request-ID")),
-		Proxied: r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" || r.Header.Get("Via") != "",
+		Proxied: access.IsProxied(func(name string) bool { return len(r.Header.Values(name)) > 0 }),
 	}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		req.Peer = peer.Addr()

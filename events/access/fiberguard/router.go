@@ -144,8 +144,7 @@ func FromHeader(ctx *fasthttp.RequestCtx) *access.Request {
 	for _, value := range h.PeekAll(fiber.HeaderXForwardedFor) {
 		r.Forwarded = append(r.Forwarded, string(value))
 	}
-	r.Proxied = len(r.Forwarded) > 0 || len(h.Peek("Forwarded")) > 0 || len(h.Peek(fiber.HeaderVia)) > 0 ||
-		len(h.Peek("X-Real-IP")) > 0 || len(h.Peek(fiber.HeaderXForwardedHost)) > 0 || len(h.Peek(fiber.HeaderXForwardedProto)) > 0
+	r.Proxied = access.IsProxied(func(name string) bool { return len(h.PeekAll(name)) > 0 })
 	return r
 }
 

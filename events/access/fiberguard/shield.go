@@ -19,6 +19,24 @@ const exposedHeaders = "Retry-After, X-As-Of, X-Next-Cursor, X-Request-ID, X-Cor
 // preflights, and sets the headers that keep an answer from being misused. A handler may replace the content security
 // policy.
 func (r *Router) Shield(c *fiber.Ctx) error {
+	r.SetHeaders(c)
+	req := RequestOf(c)
+	if isFolded(c.Request().Header.RawHeaders()) {
+		c.Context().SetConnectionClose() // what follows may be a request or not
+		return &access.Refusal{Status: http.StatusBadRequest, Code: access.BadRequest, Text: "a header goes on in a second line; write each in one line"}
+	}
+	if err := r.gate.CheckSite(req); err != nil {
+		return Refuse(c, err)
+	}
+	if req.Method == http.MethodOptions && c.Get(fiber.HeaderAccessControlRequestMethod) != "" {
+		return c.SendStatus(http.StatusNoContent) // without the headers of allowOrigin a browser takes it for a refusal
+	}
+	return c.Next()
+}
+
+// SetHeaders sets the headers that keep an answer from being misused. An app's error handler calls it too: requests that cannot be
+// read reach no other handler.
+func (r *Router) SetHeaders(c *fiber.Ctx) {
 	req := RequestOf(c)
 	c.Set(fiber.HeaderXRequestID, req.ID)
 	if sent := c.Get(HeaderCorrelationID); sent != "" && access.RequestID(sent) == sent {
@@ -33,17 +51,6 @@ func (r *Router) Shield(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderStrictTransportSecurity, "max-age=31536000")
 	}
 	r.allowOrigin(c, req.Origin)
-	if isFolded(c.Request().Header.RawHeaders()) {
-		c.Context().SetConnectionClose() // what follows may be a request or not
-		return &access.Refusal{Status: http.StatusBadRequest, Code: access.BadRequest, Text: "a header goes on in a second line; write each in one line"}
-	}
-	if err := r.gate.CheckSite(req); err != nil {
-		return Refuse(c, err)
-	}
-	if req.Method == http.MethodOptions && c.Get(fiber.HeaderAccessControlRequestMethod) != "" {
-		return c.SendStatus(http.StatusNoContent) // without the headers of allowOrigin a browser takes it for a refusal
-	}
-	return c.Next()
 }
 
 // isFolded reports whether a line of a header continues the one before. Proxies read such lines differently, so that one

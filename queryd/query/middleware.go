@@ -23,6 +23,12 @@ func (s *Server) recoverPanic(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
+// answerError is the app's error handler. Some requests come to it alone, as those whose header cannot be read.
+func (s *Server) answerError(c *fiber.Ctx, err error) error {
+	s.routes.SetHeaders(c)
+	return s.api.Fail(c, err)
+}
+
 // checkRequest refuses compressed bodies, which no surface accepts, and attaches the server's context to requests: it
 // ends with the server, not when a client disconnects.
 func (s *Server) checkRequest(c *fiber.Ctx) error {

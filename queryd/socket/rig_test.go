@@ -82,8 +82,8 @@ func newRig(t *testing.T, exec executorFunc, options ...option) *rig {
 	return r
 }
 
-// serve runs the hub and an app until the test ends, and then checks that every connection ends.
-func (r *rig) serve(gate *access.Gate) {
+// newApp returns an app with the routes of the server.
+func (r *rig) newApp(gate *access.Gate) *fiber.App {
 	app := fiber.New(fiber.Config{Immutable: true, DisableStartupMessage: true, ErrorHandler: func(c *fiber.Ctx, err error) error {
 		if refusal, ok := errors.AsType[*access.Refusal](err); ok {
 			return c.Status(refusal.Status).SendString(refusal.Text)
@@ -95,6 +95,12 @@ func (r *rig) serve(gate *access.Gate) {
 	routes.Socket(access.Read, "/ws", r.asCaller(r.server.Live()))
 	routes.Socket(access.Read, "/graphql", r.asCaller(r.server.GraphQL()))
 	routes.Get(access.Read, "/graphql", func(c *fiber.Ctx) error { return c.SendString("over HTTP") })
+	return app
+}
+
+// serve runs the hub and an app until the test ends, and then checks that every connection ends.
+func (r *rig) serve(gate *access.Gate) {
+	app := r.newApp(gate)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		r.Fatal(err)

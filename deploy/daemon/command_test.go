@@ -63,7 +63,7 @@ func TestSecretsComeFromTheEnvironmentOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			token := "kept"
 			send := Command{
-				Name: "send", Prefix: "SEND_", Secrets: []Secret{{Variable: "TOKEN", Usage: "proves who sends", Value: &token}},
+				Name: "send", Needs: NeedsNothing, Prefix: "SEND_", Secrets: []Secret{{Variable: "TOKEN", Usage: "proves who sends", Value: &token}},
 				Run: func(context.Context, Terminal, []string) error { return nil },
 			}
 			run := func(args ...string) (code int, text string) {

@@ -6,7 +6,7 @@ type sender uint16
 // nobody brings names that count for no sender. The last number is shared by the senders for which no other is left.
 const (
 	nobody      sender = 0
-	mostSenders        = 10_000
+	mostSenders sender = 10_000
 )
 
 // mostLabelNames bounds the names of labels that are remembered, of all senders: some 10 MB. Further ones do not count.

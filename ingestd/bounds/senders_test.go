@@ -109,7 +109,7 @@ func TestSendersAreBounded(t *testing.T) {
 	for i := range mostSenders + 100 {
 		l.Begin(fmt.Sprint("s", i)).Close(false)
 	}
-	if n := len(l.senders); n >= mostSenders {
+	if n := len(l.senders); n >= int(mostSenders) {
 		t.Errorf("%d senders are remembered, want fewer than %d", n, mostSenders)
 	}
 	if got := admitOf(l, "late", "n1", "m", "", true) + admitOf(l, "later", "n2", "m", "", true); got != "too_many_hosts ingest.principal-hosts" {

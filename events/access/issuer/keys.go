@@ -39,7 +39,7 @@ type keySet struct {
 
 // verifySignature returns the payload of a token that one of the keys signed. If the token's key is unknown, it may fetch them.
 func (s *keySet) verifySignature(ctx context.Context, token string, mayFetch bool) ([]byte, error) {
-	signed, err := jose.ParseSigned(token, s.algorithms)
+	signed, err := jose.ParseSignedCompact(token, s.algorithms)
 	if err != nil {
 		return nil, fmt.Errorf("reading a token's signature: %w", err)
 	}

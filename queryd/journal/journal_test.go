@@ -309,3 +309,14 @@ func TestEventsByNamespace(t *testing.T) {
 		t.Errorf("%d events by key, want %d", found, len(mine))
 	}
 }
+
+func TestDamagedEventsBelongToEverything(t *testing.T) {
+	scope, err := access.ParseScope("host=host-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, damaged := events.Event{Host: "host-2"}, events.Event{Host: "host-2", Damage: &events.DamageError{}}
+	if !cutVisible(scope, &whole) || cutVisible(scope, &damaged) || !cutVisible(access.Everything(), &damaged) {
+		t.Error("a damaged event of a host is for everything only")
+	}
+}

@@ -507,7 +507,7 @@ func TestScopesFollowTheLog(t *testing.T) {
 	})
 }
 
-// Feeds are asked for while changes come; with -race this finds memory that is shared without a lock.
+// Feeds are asked for while changes come; with -race this finds data that is shared without a lock.
 func TestScopesAreSafeForConcurrentUse(t *testing.T) {
 	inBubble(t, live.Config{Heartbeat: 10 * time.Millisecond}, func(r *rig) {
 		r.set("h1", "GPU-a", 0, 1)

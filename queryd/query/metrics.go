@@ -62,7 +62,7 @@ func registerCache(reg prometheus.Registerer, name string, stats func() cache.St
 func (s *Server) measureRequest(c *fiber.Ctx) error {
 	start := time.Now()
 	if err := c.Next(); err != nil {
-		if err := s.api.Fail(c, err); err != nil {
+		if err := s.answerError(c, err); err != nil {
 			return err
 		}
 	}

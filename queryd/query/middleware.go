@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -23,7 +24,16 @@ func (s *Server) recoverPanic(c *fiber.Ctx) (err error) {
 	return c.Next()
 }
 
-// answerError is the app's error handler. Some requests come to it alone, as those whose header cannot be read.
+// answerUnreadable is the app's error handler. The only requests that come to it are those that no handler can read; the
+// library's text shows their header, which may have a token in it.
+func (s *Server) answerUnreadable(c *fiber.Ctx, err error) error {
+	if e, ok := errors.AsType[*fiber.Error](err); ok && e.Code == http.StatusBadRequest {
+		err = fiber.NewError(e.Code, "the request cannot be read as HTTP/1.1")
+	}
+	return s.answerError(c, err)
+}
+
+// answerError answers a request with an error.
 func (s *Server) answerError(c *fiber.Ctx, err error) error {
 	s.routes.SetHeaders(c)
 	return s.api.Fail(c, err)

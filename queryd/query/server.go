@@ -108,7 +108,7 @@ func (s *Server) newApp() *fiber.App {
 		ReadTimeout:           30 * time.Second,
 		WriteTimeout:          time.Minute,
 		IdleTimeout:           2 * time.Minute,
-		ErrorHandler:          s.answerError,
+		ErrorHandler:          s.answerUnreadable,
 		DisableStartupMessage: true,
 	})
 	app.Server().CloseOnShutdown = true

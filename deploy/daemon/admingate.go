@@ -18,6 +18,10 @@ func (a *admin) shield(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxAdminBody)
 		h := w.Header()
+		if len(r.TransferEncoding) > 0 {
+			// Beside Content-Length, which net/http drops, a proxy may see another end of the body: nothing behind it is read.
+			h.Set("Connection", "close")
+		}
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")

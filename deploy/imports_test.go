@@ -32,6 +32,8 @@ const module = "telemetry-pipeline/"
 // reason; it asks events/listen which hosts are loopback, so that both ends mean the same by it.
 // Every reader of queryd serves the part of the telemetry that a scope selects: it knows events/access.
 //
+// deploy/accessmatrix has tests alone, in a binary of their own: they take the time of many requests, and run beside those of deploy.
+//
 //	package: the packages that it may import
 const arrows = `
 events:
@@ -125,6 +127,7 @@ queryd/subscribe:      events/wait events/caller
 deploy/daemon:         events/build events/listen events/access
 deploy/chaos:         events events/eventlog events/wait projections projections/snapshot
 deploy/simulation:
+deploy/accessmatrix:
 deploy/week:          events/wait deploy/fleet deploy/measure ingestd/upload
 deploy/fleet:
 deploy/measure:       events/wait

@@ -1,0 +1,19 @@
+package accessmatrix
+
+import "testing"
+
+func TestStandalone(t *testing.T) {
+	t.Parallel()
+	startStandalone(t).walk()
+}
+
+func TestDaemons(t *testing.T) {
+	t.Parallel()
+	startDaemons(t).walk()
+}
+
+// walk asks for everything as every principal.
+func (s *stack) walk() {
+	s.walkREST()
+	s.walkGraphQL()
+}

@@ -32,7 +32,7 @@ const module = "telemetry-pipeline/"
 // reason; it asks events/listen which hosts are loopback, so that both ends mean the same by it.
 // Every reader of queryd serves the part of the telemetry that a scope selects: it knows events/access.
 //
-// deploy/accessmatrix has tests alone, in a binary of their own: they take the time of many requests, and run beside those of deploy.
+// deploy/accessmatrix has tests alone, in a binary of their own: they take the time of many requests, and run beside the tests of deploy.
 //
 //	package: the packages that it may import
 const arrows = `

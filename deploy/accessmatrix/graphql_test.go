@@ -12,7 +12,7 @@ import (
 )
 
 // queryFields returns the root fields of queries, each with the arguments of its requests; HOST, GPU and TIME stand in them as in
-// those of routes.
+// requests of routes.
 func queryFields() map[string][]string {
 	return map[string][]string{
 		"cluster": {"", `(asOf:"TIME")`},
@@ -73,7 +73,7 @@ func (s *schema) fieldsOf(object string) []schemaField {
 	return nil
 }
 
-// selection returns a selection of every field of an object, without those that lead back to an object that it is in, and without
+// selection returns a selection of every field of an object, without fields that lead back to an object that it is in, and without
 // history inside of lists, which has a cost of its own.
 func (s *schema) selection(object string, path ...string) string {
 	var b strings.Builder

@@ -16,4 +16,5 @@ func TestDaemons(t *testing.T) {
 func (s *stack) walk() {
 	s.walkREST()
 	s.walkGraphQL()
+	s.walkSockets()
 }

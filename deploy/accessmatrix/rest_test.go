@@ -175,7 +175,7 @@ func (of subject) blank(text string) string {
 	return strings.NewReplacer(of.event, "EVENT", url.QueryEscape(of.event), "EVENT", of.host, "HOST", of.gpu, "GPU").Replace(text)
 }
 
-// changing matches the parts of answers that differ from one request to the next whatever is asked.
+// changing matches the parts of answers that differ from one request to the next.
 var changing = regexp.MustCompile(`(?i)("(as_of|asOf|position|folded|lag_seconds|uptime_seconds|request_id|token)":("[^"]*"|[0-9.e-]+))|((Date|X-Request-Id): .*)`)
 
 // comparable returns the text of an answer about a subject in a form that is equal for equal answers.

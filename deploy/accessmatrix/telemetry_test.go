@@ -19,7 +19,7 @@ const (
 	foreignMetric = "DCGM_FI_DEV_FOREIGN_ONLY"
 )
 
-// foreignWords are in nothing that a principal of own-* sees, whatever the case of their letters.
+// foreignWords are in nothing that a principal of own-* sees. Upper and lower case are the same.
 func foreignWords() []string {
 	return []string{"foreign-", "foreign_only", "gpu-f0000000", "31337", "secretmodel", "secretpod", "secretlabel", "999.88.77"}
 }

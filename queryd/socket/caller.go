@@ -24,9 +24,6 @@ type gate interface {
 
 // logIn makes the holder of a token the caller of the connection. Only the reader calls it.
 func (c *conn) logIn(token string) error {
-	if token == "" {
-		return closeWith(codeUnauthorized, "say who you are: send a token first")
-	}
 	r := *c.request.access
 	r.Token, r.TLS = token, nil
 	r.Route += " " + c.protocol
@@ -39,8 +36,7 @@ func (c *conn) logIn(token string) error {
 
 // setCaller makes a principal the caller of the connection.
 func (c *conn) setCaller(p *access.Principal) error {
-	key := access.CallerKey(p, c.request.address)
-	if !c.server.conns.countCaller(c, key) {
+	if c.share = c.server.conns.addCaller(access.CallerKey(p, c.request.address)); c.share == nil {
 		return closeWith(codeTooMany, "you have too many WebSocket connections; close some")
 	}
 	bound, end := c.server.cfg.Gate.Bind(c.ctx, p)

@@ -12,6 +12,7 @@ type Config struct {
 	Connections   int // at once; default 16,384
 	PerIP         int // at once from one address, and of one principal; default 4,096
 	Subscriptions int // at once on one connection; default 64
+	PerCaller     int // subscriptions and other operations of one principal, else of one address, at once; default 16,384
 
 	Ping         time.Duration // between pings; default 20s
 	Silence      time.Duration // longest time without an answer of the client; default 60s
@@ -29,6 +30,7 @@ const (
 	defaultConnections   = 16384
 	defaultPerIP         = 4096
 	defaultSubscriptions = 64
+	defaultPerCaller     = 16384
 	defaultPing          = 20 * time.Second
 	defaultSilence       = 60 * time.Second
 	defaultWriteTimeout  = 5 * time.Second
@@ -46,6 +48,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&c.Connections, "socket.connections", defaultConnections, "WebSocket connections at once")
 	fs.IntVar(&c.PerIP, "socket.per-ip", defaultPerIP, "WebSocket connections at once from one address, and of one principal")
 	fs.IntVar(&c.Subscriptions, "socket.subscriptions", defaultSubscriptions, "subscriptions at once on one WebSocket connection")
+	fs.IntVar(&c.PerCaller, "socket.per-principal-subscriptions", defaultPerCaller, "subscriptions and other operations of one principal, else of one address, at once on all its WebSocket connections")
 	fs.DurationVar(&c.Ping, "socket.ping", defaultPing, "pause between WebSocket pings")
 	fs.DurationVar(&c.WriteTimeout, "socket.write-timeout", defaultWriteTimeout,
 		"time that a client has to take one WebSocket frame")
@@ -56,12 +59,13 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Gate == nil {
 		return c, errors.New("configuring WebSockets: there is no gate to decide who may connect")
 	}
-	if min(c.Connections, c.PerIP, c.Subscriptions) < 0 || min(c.Ping, c.Silence, c.WriteTimeout, c.InitTimeout, c.SubTimeout) < 0 {
+	if min(c.Connections, c.PerIP, c.Subscriptions, c.PerCaller) < 0 || min(c.Ping, c.Silence, c.WriteTimeout, c.InitTimeout, c.SubTimeout) < 0 {
 		return c, errors.New("configuring WebSockets: limits and times (flags socket.…) must not be negative")
 	}
 	c.Connections = cmp.Or(c.Connections, defaultConnections)
 	c.PerIP = cmp.Or(c.PerIP, defaultPerIP)
 	c.Subscriptions = cmp.Or(c.Subscriptions, defaultSubscriptions)
+	c.PerCaller = cmp.Or(c.PerCaller, defaultPerCaller)
 	c.Ping = cmp.Or(c.Ping, defaultPing)
 	c.Silence = cmp.Or(c.Silence, max(defaultSilence, 3*c.Ping))
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, defaultWriteTimeout)

@@ -56,6 +56,7 @@ type conn struct {
 
 	caller    context.Context // set once, by the reader or before it starts; nil while the client is not known
 	endCaller func()
+	share     *share // of the caller; set with it
 
 	mu     sync.Mutex // guards the read deadline
 	closed bool       // the close frame is sent: only linger remains

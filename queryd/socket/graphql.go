@@ -141,7 +141,7 @@ func (s *graphqlSession) startOperation(m clientMessage) error {
 	op := &operation{id: id, cancel: cancel}
 	s.mu.Lock()
 	_, taken := s.ops[id]
-	full := len(s.ops) >= s.conn.server.cfg.Subscriptions
+	full := len(s.ops) >= s.conn.server.cfg.Subscriptions || !taken && !s.conn.share.enterOperation(s.conn.server.cfg.PerCaller)
 	if !taken && !full {
 		s.ops[id] = op
 	}
@@ -152,7 +152,7 @@ func (s *graphqlSession) startOperation(m clientMessage) error {
 		return closeWith(codeDuplicate, "Subscriber for %s already exists", id)
 	case full:
 		cancel()
-		s.postFrame(frameWith(id, "error", []byte(`[{"message":"too many operations on this connection; complete one first"}]`)))
+		s.postFrame(frameWith(id, "error", []byte(`[{"message":"too many operations on this connection, or of yours on all connections; complete one first"}]`)))
 		return nil
 	}
 	s.running.Go(func() { s.runOperation(ctx, op, request.Operation) })
@@ -162,6 +162,7 @@ func (s *graphqlSession) startOperation(m clientMessage) error {
 // runOperation executes an operation to its end.
 func (s *graphqlSession) runOperation(ctx context.Context, op *operation, request Operation) {
 	defer op.cancel()
+	defer s.conn.share.leaveOperations(1)
 	defer func() {
 		if p := recover(); p != nil {
 			s.conn.server.lg.Error("executing a GraphQL operation panicked", "panic", p, "stack", string(debug.Stack()))

@@ -152,6 +152,9 @@ func (s *liveSession) openStream(req liveRequest) {
 	case len(s.streams) >= c.server.cfg.Subscriptions:
 		c.sendText(errFrame(req.ID, "too_many", "too many subscriptions on this connection; unsub one first"))
 		return
+	case !c.share.enterOperation(c.server.cfg.PerCaller):
+		c.sendText(errFrame(req.ID, "too_many", "you have too many subscriptions on all connections; unsub one first"))
+		return
 	}
 	sub, err := s.subscribe(live.Options{
 		Filter:   live.Filter{Hosts: req.Filter.Host, GPUs: req.Filter.GPU, Metrics: s.canonicalMetrics(req.Filter.Metric)},
@@ -164,8 +167,10 @@ func (s *liveSession) openStream(req liveRequest) {
 	})
 	switch {
 	case errors.Is(err, live.ErrClosed), errors.Is(err, live.ErrTooManyScopes):
+		c.share.leaveOperations(1)
 		s.closeOnEnd(err)
 	case err != nil:
+		c.share.leaveOperations(1)
 		c.sendText(errFrame(req.ID, "bad_option", strings.TrimPrefix(err.Error(), "subscribing: ")))
 	default:
 		s.phase = sub.Phase()
@@ -200,6 +205,7 @@ func (s *liveSession) closeStream(req liveRequest) {
 		return
 	}
 	s.streams[i].sub.Close()
+	s.conn.share.leaveOperations(1)
 	s.streams = slices.Delete(s.streams, i, i+1)
 	s.conn.wake.Set()
 }
@@ -300,6 +306,9 @@ func (s *liveSession) sayGoodbye(why *closing) {
 func (s *liveSession) closeSession() {
 	for _, st := range s.streams {
 		st.sub.Close()
+	}
+	if len(s.streams) > 0 {
+		s.conn.share.leaveOperations(len(s.streams))
 	}
 }
 

@@ -1,6 +1,9 @@
 package socket
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // registry holds the connections and bounds their number.
 type registry struct {
@@ -10,14 +13,32 @@ type registry struct {
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
 	byIP    map[string]int
-	callers map[string]int   // connections of each principal
-	keys    map[*conn]string // in callers
+	shares  map[string]*share // of each caller with a connection
 	stopped bool
 }
 
 func newRegistry(limit, perIP int) registry {
-	return registry{max: limit, perIP: perIP, idle: make(chan struct{}), conns: map[*conn]struct{}{}, byIP: map[string]int{}, callers: map[string]int{}, keys: map[*conn]string{}}
+	return registry{max: limit, perIP: perIP, idle: make(chan struct{}), conns: map[*conn]struct{}{}, byIP: map[string]int{}, shares: map[string]*share{}}
 }
+
+// share is the part that one caller has of the server.
+type share struct {
+	caller     string
+	conns      int // the registry's lock guards it
+	operations atomic.Int64
+}
+
+// enterOperation counts a subscription or another operation, and returns false if the caller has as many as it may.
+func (s *share) enterOperation(most int) bool {
+	if s.operations.Add(1) <= int64(most) {
+		return true
+	}
+	s.operations.Add(-1)
+	return false
+}
+
+// leaveOperations ends a number of operations.
+func (s *share) leaveOperations(n int) { s.operations.Add(-int64(n)) }
 
 // refusal is the reason why a connection is refused; "" if it is not.
 type refusal string
@@ -66,10 +87,9 @@ func (r *registry) removeConn(c *conn) {
 	if r.byIP[c.request.ip]--; r.byIP[c.request.ip] == 0 {
 		delete(r.byIP, c.request.ip)
 	}
-	if key, known := r.keys[c]; known {
-		delete(r.keys, c)
-		if r.callers[key]--; r.callers[key] == 0 {
-			delete(r.callers, key)
+	if s := c.share; s != nil {
+		if s.conns--; s.conns == 0 {
+			delete(r.shares, s.caller)
 		}
 	}
 	if r.stopped && len(r.conns) == 0 {
@@ -77,16 +97,20 @@ func (r *registry) removeConn(c *conn) {
 	}
 }
 
-// countCaller counts a connection for its principal, and returns false if that has too many.
-func (r *registry) countCaller(c *conn, key string) bool {
+// addCaller counts a connection for its caller, and returns the caller's share; nil if it has too many connections.
+func (r *registry) addCaller(caller string) *share {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.callers[key] >= r.perIP {
-		return false
+	s := r.shares[caller]
+	if s == nil {
+		s = &share{caller: caller}
+		r.shares[caller] = s
 	}
-	r.callers[key]++
-	r.keys[c] = key
-	return true
+	if s.conns >= r.perIP {
+		return nil
+	}
+	s.conns++
+	return s
 }
 
 func (r *registry) connCount() int {

@@ -233,3 +233,23 @@ func TestBadConfig(t *testing.T) {
 		}
 	}
 }
+
+// The subscriptions of one caller are bounded on all connections together, and make room when they end.
+func TestSubscriptionsOfACallerAreBounded(t *testing.T) {
+	r := newRig(t, nil, func(c *socket.Config, _ *live.Config) { c.PerCaller = 2 })
+	r.set("h1", "GPU-a", 1)
+	r.ready()
+	first, second := r.dial("/ws"), r.dial("/ws")
+	for _, c := range []*client{first, second} {
+		c.until(`{"t":"hello"}`)
+		c.send(`{"op":"sub","id":"a"}`)
+		c.until(`{"t":"synced"}`)
+	}
+	second.send(`{"op":"sub","id":"b"}`)
+	second.until(`{"t":"err","id":"b","code":"too_many"}`)
+	first.send(`{"op":"unsub","id":"a"}`)
+	first.send(`{"op":"ping"}`)
+	first.until(`{"t":"pong"}`)
+	second.send(`{"op":"sub","id":"b"}`)
+	second.until(`{"t":"synced","id":"b"}`)
+}

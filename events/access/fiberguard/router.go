@@ -6,6 +6,7 @@ package fiberguard
 
 import (
 	"errors"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/netip"
@@ -84,8 +85,22 @@ func (r *Router) admit(need access.Right) fiber.Handler {
 			return Refuse(c, err)
 		}
 		SetPrincipal(c, p)
-		return c.Next()
+		if need != access.Administer {
+			return c.Next()
+		}
+		err = c.Next()
+		r.recordCall(c, p, err)
+		return err
 	}
+}
+
+// recordCall writes a call that an administrator made to the audit log, with its result.
+func (r *Router) recordCall(c *fiber.Ctx, p *access.Principal, err error) {
+	req := RequestOf(c)
+	r.gate.Record(access.Action{
+		RequestID: req.ID, Principal: p, Address: r.gate.Address(req), Method: req.Method, Route: req.Route, Decision: access.Allowed,
+		Detail: []slog.Attr{slog.Int("status", c.Response().StatusCode()), slog.Bool("failed", err != nil)},
+	})
 }
 
 // SetPrincipal makes a principal the request's own.

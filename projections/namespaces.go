@@ -32,7 +32,7 @@ func (h *Host) InNamespaces(names *Names, visible func(namespace string) bool) (
 	}
 	part.Identity.Windows = h.Identity.Windows
 	for i := range h.Identity.GPUs {
-		if k := &h.Identity.GPUs[i]; used[names.Resolve(k.Name, maxTime)] {
+		if k := &h.Identity.GPUs[i]; used[names.Resolve(k.Name, maxTime)] || part.Live.hasName(k.Name) {
 			part.Identity.GPUs = append(part.Identity.GPUs, k.withParts(&part.Live))
 		}
 	}
@@ -57,6 +57,12 @@ func (e *LiveEntity) inNamespaces(visible func(namespace string) bool) LiveEntit
 		out.Workload = nil
 	}
 	return out
+}
+
+// hasName reports whether there are readings under a name.
+func (l *Live) hasName(name events.GPUID) bool {
+	i, _ := l.findEntity(events.Entity{GPU: name})
+	return i < len(l.Entities) && l.Entities[i].Entity.GPU == name
 }
 
 // joinEqual sorts the entities, and joins the readings of equal ones: a name may have been one GPU's and then another's.

@@ -15,7 +15,8 @@
 //     half full, and ErrSlow when it is full.
 //
 // A principal with a limited scope is served by the feed of its scope (Hub.In), in which only the hosts of the scope exist:
-// counts, totals, names, conflicts and changes are as in a fleet of these hosts. Every feed is fed by the one watch.
+// counts, totals, names, conflicts and changes are as in a fleet of these hosts. A scope by namespace
+// has the GPUs that workloads of its namespaces use now (projections.Host.InNamespaces). Every feed is fed by the one watch.
 //
 // How it works: the goroutine of Run folds each stored change into a new State (state.go, view.go) and computes the
 // difference (entry.go, change.go). Subscribers with the same filter, mode and rate form a group (group.go). In

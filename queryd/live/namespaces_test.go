@@ -115,6 +115,11 @@ func TestNamespaceScopeSelectsFromEverything(t *testing.T) {
 					}
 				}
 				text := fmt.Sprintf("%+v", describe(feed.State())) + fmt.Sprintf("%+v", feed.State().GPUs())
+				for _, h := range feed.State().AllHosts() {
+					if err := h.Check(); err != nil {
+						t.Fatalf("seed %d: %v", seed, err)
+					}
+				}
 				for _, g := range feed.State().GPUs() {
 					text += fmt.Sprintf("%+v", *g)
 				}

@@ -17,4 +17,8 @@ func (s *stack) walk() {
 	s.walkREST()
 	s.walkGraphQL()
 	s.walkSockets()
+	s.walkUploads()
+	s.walkAdmin()
+	s.checkAudit()
+	s.checkSecrets()
 }

@@ -217,6 +217,9 @@ func ask(t *testing.T, client *http.Client, method, address, contentType string,
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, address, err)
 	}
+	if b, ok := client.Transport.(*bearer); ok && b.token != "" && strings.Contains(fmt.Sprint(string(text), resp.Header), b.token) {
+		t.Errorf("%s %s: the token is in the answer", method, address)
+	}
 	return answer{resp.StatusCode, string(text), resp.Header}
 }
 

@@ -484,7 +484,7 @@ func TestSpoofedAddressesEvadeNoLimit(t *testing.T) {
 	}
 }
 
-// TestRequestsOfOneCallerAreBounded: the bound is the principal's, whatever addresses it names.
+// TestRequestsOfOneCallerAreBounded: the bound is the principal's, from any address.
 func TestRequestsOfOneCallerAreBounded(t *testing.T) {
 	g := newGuarded(t, access.Config{PerPrincipal: 1})
 	leave, err := g.gate.Enter(access.CallerKey(&access.Principal{ID: "read", Method: access.ByToken}, netip.Addr{}))

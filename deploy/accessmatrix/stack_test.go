@@ -2,6 +2,7 @@ package accessmatrix
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -201,26 +202,32 @@ func (a answer) text() string {
 // ask sends a request and reads the whole answer.
 func ask(t *testing.T, client *http.Client, method, address, contentType string, body []byte) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, address, bytes.NewReader(body))
+	a, err := tryAsk(t.Context(), client, method, address, contentType, body)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s %s: %v", method, address, err)
 	}
-	if contentType != "" {
+	if b, ok := client.Transport.(*bearer); ok && b.token != "" && strings.Contains(a.text(), b.token) {
+		t.Errorf("%s %s: the token is in the answer", method, address)
+	}
+	return a
+}
+
+// tryAsk is ask for requests that may fail.
+func tryAsk(ctx context.Context, client *http.Client, method, address, contentType string, body []byte) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	if contentType != "" && body != nil {
 		req.Header.Set("Content-Type", contentType)
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, address, err)
+		return answer{}, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, address, err)
-	}
-	if b, ok := client.Transport.(*bearer); ok && b.token != "" && strings.Contains(fmt.Sprint(string(text), resp.Header), b.token) {
-		t.Errorf("%s %s: the token is in the answer", method, address)
-	}
-	return answer{resp.StatusCode, string(text), resp.Header}
+	return answer{resp.StatusCode, string(text), resp.Header}, err
 }
 
 func (s *stack) do(client *http.Client, method, address, contentType string, body []byte) (status int, text string) {

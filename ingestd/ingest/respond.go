@@ -67,6 +67,8 @@ func wholeSeconds(d time.Duration) int { return max(1, int(d.Round(time.Second).
 func refusalFor(c *fiber.Ctx, err error) *answer.Refusal {
 	if f, ok := errors.AsType[*fiber.Error](err); ok {
 		switch {
+		case strings.HasPrefix(f.Message, "error when reading request headers"): // the rest is the header, which may have a token in it
+			return answer.Refuse(answer.CodeBadRequest, "the request cannot be read as HTTP/1.1")
 		case f.Code == fiber.StatusNotFound:
 			return answer.Refuse(answer.CodeNotFound, "nothing is served at %s; files go to POST /api/v1/csv/upload", c.Path())
 		case f.Code == fiber.StatusMethodNotAllowed:

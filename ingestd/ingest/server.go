@@ -150,7 +150,7 @@ func (s *Server) appConfig() fiber.Config {
 		WriteTimeout:                 30 * time.Second,
 		IdleTimeout:                  2 * time.Minute,
 		ReadBufferSize:               s.cfg.Limits.HeaderBytes, // also the bound of a request's header
-		ErrorHandler:                 s.responder.answerError,
+		ErrorHandler:                 s.answerError,
 		DisableStartupMessage:        true,
 	}
 }
@@ -173,6 +173,12 @@ func (s *Server) addRoutes() *fiberguard.Router {
 	routes.Get(access.Monitor, "/api/v1/status", s.answerStatus)
 	routes.Get(access.Public, "/health", s.answerHealth)
 	return routes
+}
+
+// answerError is the app's error handler. Some requests come to it alone, such as those whose header cannot be read.
+func (s *Server) answerError(c *fiber.Ctx, err error) error {
+	s.routes.SetHeaders(c)
+	return s.responder.answerError(c, err)
 }
 
 // recoverPanic turns a panic into the error of one request.

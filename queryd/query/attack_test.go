@@ -122,8 +122,8 @@ func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
 			}
 		}
 	}
-	if unsafe != 2*2*len(attacks) || sockets != 2*2*len(attacks) {
-		t.Errorf("%d requests changed something, %d opened sockets; want retry and GraphQL, and two sockets, of each", unsafe, sockets)
+	if unsafe < 2*2*len(attacks) || sockets < 2*2*len(attacks) {
+		t.Errorf("%d requests changed something, %d opened sockets; want at least retry and GraphQL, and two sockets, of each", unsafe, sockets)
 	}
 	for name, headers := range map[string][]string{
 		"no browser": nil, "own page": {"Origin", "http://localhost", "Sec-Fetch-Site", "same-origin"}, "typed": {"Sec-Fetch-Site", "none"},

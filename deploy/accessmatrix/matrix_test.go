@@ -9,7 +9,10 @@ func TestStandalone(t *testing.T) {
 
 func TestDaemons(t *testing.T) {
 	t.Parallel()
-	startDaemons(t).walk()
+	s := startDaemons(t)
+	s.walk()
+	s.walkCommands()
+	s.checkExposed()
 }
 
 // walk asks for everything as every principal.

@@ -58,12 +58,19 @@ func programCommand(ctx context.Context, t *testing.T, program string, args ...s
 // launch starts a program and stops it with the test.
 func launch(t *testing.T, program string, args ...string) *process {
 	t.Helper()
+	return launchWith(t, nil, program, args...)
+}
+
+// launchWith is launch with variables of the environment.
+func launchWith(t *testing.T, environment []string, program string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: program, log: filepath.Join(t.TempDir(), program+".log"), ended: make(chan struct{})}
 	out, err := os.Create(p.log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.cmd = programCommand(context.Background(), t, program, args...)
+	p.cmd.Env = append(p.cmd.Env, environment...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", program, err)

@@ -26,8 +26,9 @@ type stack struct {
 	admins           map[string]string // by program
 	processes        []*process
 	audits           []string
-	now              time.Time // of the newest telemetry
-	etcd             *etcdUsers
+	now              time.Time  // of the newest telemetry
+	etcd             *etcdUsers // of daemons
+	archive          string     // their archive
 }
 
 // serverFlags are the settings by which tests need not wait.
@@ -125,7 +126,8 @@ func startDaemons(t *testing.T) *stack {
 	t.Helper()
 	s := newStack(t)
 	s.startEtcd()
-	s.start("collectd", append(s.etcd.flags("collectd"), "-partition.data-dir="+t.TempDir(), "-cluster.partitions=4", "-collect.series-interval=100ms", "-archive.url=file://"+t.TempDir())...)
+	s.archive = "file://" + t.TempDir()
+	s.start("collectd", append(s.etcd.flags("collectd"), "-partition.data-dir="+t.TempDir(), "-cluster.partitions=4", "-collect.series-interval=100ms", "-archive.url="+s.archive)...)
 	uploads := s.start("ingestd", append(s.etcd.flags("ingestd"), "-http.port=0", "-upload-dir="+t.TempDir())...)
 	queries := s.start("queryd", append(append(s.etcd.flags("queryd"), serverFlags()...), "-port=0")...)
 	s.queries, s.uploads = "https://"+queries.address("query server is up"), "https://"+uploads.address("upload server is up")

@@ -34,7 +34,7 @@ func (s *stack) commandCases() map[string]map[string][]string {
 	}
 }
 
-// walkCommands runs the commands with right, wrong and no credentials.
+// walkCommands runs the commands that call servers with right, wrong and no credentials.
 func (s *stack) walkCommands() {
 	for program, cases := range s.commandCases() {
 		for _, name := range commandNames(s.T, program) {
@@ -43,7 +43,6 @@ func (s *stack) walkCommands() {
 			}
 		}
 	}
-	s.checkEtcdCommands()
 	s.checkUploadCommand()
 	s.checkSubscribeCommand()
 	s.checkWatchCommand()

@@ -1,6 +1,9 @@
 package accessmatrix
 
-import "testing"
+import (
+	"sync"
+	"testing"
+)
 
 func TestStandalone(t *testing.T) {
 	t.Parallel()
@@ -10,8 +13,11 @@ func TestStandalone(t *testing.T) {
 func TestDaemons(t *testing.T) {
 	t.Parallel()
 	s := startDaemons(t)
+	var waiting sync.WaitGroup
+	waiting.Go(s.checkEtcdCommands) // some commands wait long for etcd to let them in
 	s.walk()
 	s.walkCommands()
+	waiting.Wait()
 	s.checkExposed()
 }
 

@@ -244,8 +244,8 @@ func (m message) holds(want string) bool {
 // expectClose reads until the connection closes, and compares the code.
 func (c *client) expectClose(code int, words string) {
 	c.Helper()
+	_ = c.ws.SetReadDeadline(time.Now().Add(patience)) // of all messages: heartbeats never end
 	for {
-		_ = c.ws.SetReadDeadline(time.Now().Add(patience))
 		_, text, err := c.ws.ReadMessage()
 		if err == nil {
 			continue

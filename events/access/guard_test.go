@@ -169,44 +169,44 @@ func TestFileThatIsBeingWrittenRevokesNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	synctest.Test(t, func(t *testing.T) {
-		g := newGuard(t, Config{File: name})
-		p, err := identify(g, bob)
-		if err != nil {
-			t.Fatal(err)
-		}
-		session, end := g.Bind(t.Context(), p)
-		defer end()
-		start(t, g)
-		for _, half := range [][]string{{""}, {aliceLine}, {aliceLine, bobLine[:20]}} {
+	whole := []string{aliceLine, bobLine, carolLine}
+	for _, looks := range [][2][]string{ // the file at the first look and at the second
+		{{""}, whole}, {{aliceLine}, whole}, {{aliceLine, bobLine[:20]}, whole}, {{""}, {aliceLine}}, {{"# nobody"}, {aliceLine}},
+	} {
+		put(aliceLine, bobLine)
+		synctest.Test(t, func(t *testing.T) {
+			g := newGuard(t, Config{File: name})
+			p, err := identify(g, bob)
+			if err != nil {
+				t.Fatal(err)
+			}
+			session, end := g.Bind(t.Context(), p)
+			defer end()
+			start(t, g)
 			time.Sleep(filePoll - fileSettle/2)
-			put(half...)
+			put(looks[0]...)
 			time.Sleep(fileSettle) // the first look is in the middle of it
-			put(aliceLine, bobLine, carolLine)
-			synctest.Wait()
+			put(looks[1]...)
 			for range 3 {
+				synctest.Wait()
 				if _, err := identify(g, bob); err != nil || context.Cause(session) != nil {
-					t.Fatalf("got error %v, cause %v while %d lines were written", err, context.Cause(session), len(half))
+					t.Fatalf("%q: got error %v, cause %v", looks, err, context.Cause(session))
 				}
 				time.Sleep(fileSettle / 2)
-				synctest.Wait()
 			}
+			put(whole...)
 			if failures := valueOf(t, g.metrics.fileFailures); failures != 0 {
-				t.Errorf("got %g failures, want none", failures)
+				t.Errorf("%q: got %g failures, want none", looks, failures)
 			}
-			time.Sleep(2*filePoll + time.Millisecond)
+			time.Sleep(filePoll + fileSettle)
 			synctest.Wait()
-			if _, err := identify(g, carol); err != nil {
-				t.Errorf("got error %v for a line that was added meanwhile", err)
+			for _, token := range []string{alice, bob, carol} {
+				if _, err := identify(g, token); err != nil || context.Cause(session) != nil {
+					t.Errorf("%q: got error %v, cause %v of the whole file", looks, err, context.Cause(session))
+				}
 			}
-			put(aliceLine, bobLine)
-			time.Sleep(3*filePoll - 2*fileSettle - time.Millisecond)
-			synctest.Wait()
-		}
-		if _, err := identify(g, alice); err != nil {
-			t.Error(err)
-		}
-	})
+		})
+	}
 }
 
 func TestMountedSecretIsReadAgain(t *testing.T) {

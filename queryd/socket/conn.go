@@ -54,7 +54,7 @@ type conn struct {
 	frame    []byte      // the writer's, for the next frame
 	sent     sentCounters
 
-	caller    context.Context // set once, by the reader or before it starts; nil while the client is not known
+	caller    context.Context // set once, before reader and writer start or by the reader, whose tasks the writer runs later; nil while the client is not known
 	endCaller func()
 	share     *share // of the caller; set with it
 

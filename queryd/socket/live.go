@@ -15,6 +15,7 @@ import (
 // liveSession speaks gpu.live.v1. The writer owns it, except ops.
 type liveSession struct {
 	conn       *conn
+	known      bool // the client was known before its first message; not changed
 	streams    []*stream
 	turn       int  // index of the stream served last
 	subscribed bool // there was a sub
@@ -32,7 +33,7 @@ type stream struct {
 }
 
 func newLiveSession(c *conn) *liveSession {
-	return &liveSession{conn: c, ops: tokenBucket{tokens: opsBurst, refilledAt: time.Now()}}
+	return &liveSession{conn: c, known: c.isKnown(), ops: tokenBucket{tokens: opsBurst, refilledAt: time.Now()}}
 }
 
 // liveRequest is a client's message.
@@ -57,7 +58,7 @@ type liveFilter struct {
 func (s *liveSession) startSession() (time.Duration, *closing) {
 	within := s.conn.server.cfg.SubTimeout
 	late := closeWith(codeTimeout, "no sub within %v", within)
-	if s.conn.isKnown() {
+	if s.known { // the reader may be making it known now
 		s.sayHello()
 	}
 	return within, late

@@ -22,7 +22,7 @@ import (
 
 func (r *rig) ready() *rig {
 	r.Helper()
-	for end := time.Now().Add(patience); r.hub.Ready() != nil; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); r.hub.Ready() != nil || r.hub.State().At().Number < r.src.Head().Number; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			r.Fatal("view is not ready")
 		}

@@ -205,11 +205,13 @@ func (c *client) next() message {
 // until reads until a message has the wanted members, and returns it. It skips the messages before.
 func (c *client) until(want string) message {
 	c.Helper()
-	for {
+	for end := time.Now().Add(patience); time.Now().Before(end); { // heartbeats come for ever
 		if m := c.next(); m.holds(want) {
 			return m
 		}
 	}
+	c.Fatalf("no message holds %s", want)
+	return nil
 }
 
 // expect reads messages, skipping heartbeats, and compares each with its wanted members.

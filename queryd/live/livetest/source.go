@@ -74,6 +74,13 @@ func (s *Source) Store(g projections.Generation, hosts ...projections.Stored) ev
 	return s.commitBatch(g, projections.Batch{Hosts: hosts})
 }
 
+// Head returns the position of the last transaction of any generation.
+func (s *Source) Head() events.Revision {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.revisionAt(s.revision)
+}
+
 // Fold moves the offsets of all partitions of a generation to a log position, without any other change.
 func (s *Source) Fold(g projections.Generation, upto int64) events.Revision {
 	b := projections.Batch{Offsets: map[events.Partition]projections.Offsets{}}

@@ -16,7 +16,7 @@ import (
 )
 
 // route is a route of queryd, the right that it needs, and the requests that are sent to it. In them stand HOST and GPU for the names
-// of a host and of one of its GPUs, EVENT for the key of an event of the host and UPLOAD for its upload, TIME for an instant an hour ago,
+// of a host and of one of its GPUs, EVENT and QUARANTINED for the keys of events of the host and UPLOAD for its upload, TIME for an instant an hour ago,
 // and CURSOR for the next page of a principal that sees everything.
 type route struct {
 	need     access.Right
@@ -40,10 +40,10 @@ func queryRoutes() map[string]route {
 			"?form=columns&host_id=HOST", "?host_id=HOST&explain=true", "?host_id=HOST&gpu_id=0", "?host_id=HOST&step=1h", "?gpu_id=GPU&format=csv"})},
 		"GET /api/v1/telemetry/latest": {access.Read, []string{"", "?host_id=HOST", "?gpu_id=GPU", "?limit=1", "?metric=" + foreignMetric, "?as_of=TIME", "?wait=1"}},
 		"GET /api/v1/cluster":          {access.Read, []string{"", "?as_of=TIME", "?wait=1"}},
-		"GET /api/v1/events": {access.Read, []string{"", "?limit=1", "?host_id=HOST", "?gpu_id=GPU", "?key=EVENT", "?key=EVENT&records=true", "?records=true", "?partition=0", "?partition=1", "?partition=2", "?partition=3",
+		"GET /api/v1/events": {access.Read, []string{"", "?limit=1", "?host_id=HOST", "?gpu_id=GPU", "?key=EVENT", "?key=EVENT&records=true", "?key=QUARANTINED", "?key=QUARANTINED&records=true", "?records=true", "?partition=0", "?partition=1", "?partition=2", "?partition=3",
 			"?damaged=true", "?order=asc&limit=1", "?upload_id=UPLOAD", "?metric=" + foreignMetric, "?after=1", "?before=1000000", "?limit=1&cursor=CURSOR"}},
 		"GET /api/v1/quarantine":        {access.Read, []string{"", "?host_id=HOST", "?limit=1", "?partition=0", "?partition=1", "?partition=2", "?partition=3"}},
-		"POST /api/v1/quarantine/retry": {access.Administer, []string{"?key=EVENT", "?partition=1", ""}},
+		"POST /api/v1/quarantine/retry": {access.Administer, []string{"?key=QUARANTINED", "?key=EVENT", "?partition=0", "?partition=1", "?partition=2", "?partition=3", ""}},
 		"GET /api/v1/status":            {access.Read, []string{""}},
 		"GET /health":                   {access.Public, []string{""}},
 		"GET /ready":                    {access.Public, []string{""}},
@@ -135,7 +135,7 @@ func (s *stack) checkTable(table map[string]route) {
 }
 
 // subject is something that requests are about.
-type subject struct{ host, gpu, event, upload string }
+type subject struct{ host, gpu, event, quarantined, upload string }
 
 // subjects finds the events of the hosts, as a principal that sees everything.
 func (s *stack) findSubjects() (mine, foreign, missing subject) {
@@ -150,16 +150,21 @@ func (s *stack) findSubjects() (mine, foreign, missing subject) {
 		if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Data) != 1 {
 			s.Fatalf("events of %s: %s", host, text)
 		}
-		return subject{host, gpu, list.Data[0].Key, list.Data[0].Upload}
+		_, text = get(s.T, s.client(s.named("read-whole")), s.queries+"/api/v1/quarantine?host_id="+host)
+		key := regexp.MustCompile(`"key":"([^"]+)"`).FindStringSubmatch(text)
+		if key == nil {
+			s.Fatalf("quarantine of %s: %s", host, text)
+		}
+		return subject{host, gpu, list.Data[0].Key, key[1], list.Data[0].Upload}
 	}
 	mine, foreign = find(ownHost, ownUUID), find(foreignHost, foreignUUID)
-	missing = subject{missingHost, missingUUID, strings.ReplaceAll(foreign.event, foreignHost, missingHost), foreign.upload}
+	missing = subject{missingHost, missingUUID, strings.ReplaceAll(foreign.event, foreignHost, missingHost), strings.ReplaceAll(foreign.quarantined, foreignHost, missingHost), foreign.upload}
 	return mine, foreign, missing
 }
 
 // in puts a subject into a request.
 func (s *stack) in(request string, of subject) string {
-	return strings.NewReplacer("HOST", of.host, "GPU-", "GPU-", "_GPU", "_GPU", "GPU", of.gpu, "EVENT", url.QueryEscape(of.event), "UPLOAD", of.upload,
+	return strings.NewReplacer("HOST", of.host, "GPU-", "GPU-", "_GPU", "_GPU", "GPU", of.gpu, "EVENT", url.QueryEscape(of.event), "QUARANTINED", url.QueryEscape(of.quarantined), "UPLOAD", of.upload,
 		"TIME", s.now.Add(-time.Hour).UTC().Format(time.RFC3339)).Replace(request)
 }
 
@@ -172,7 +177,7 @@ func (s *stack) addressOf(pattern, request string) string {
 
 // blank replaces the names of a subject, so that answers about different ones can be compared.
 func (of subject) blank(text string) string {
-	return strings.NewReplacer(of.event, "EVENT", url.QueryEscape(of.event), "EVENT", of.host, "HOST", of.gpu, "GPU").Replace(text)
+	return strings.NewReplacer(of.event, "EVENT", url.QueryEscape(of.event), "EVENT", of.quarantined, "EVENT", url.QueryEscape(of.quarantined), "EVENT", of.host, "HOST", of.gpu, "GPU").Replace(text)
 }
 
 // changing matches the parts of answers that differ from one request to the next.
@@ -208,7 +213,7 @@ func (s *stack) checkScoped(what string, of subject, a answer) {
 
 // ownCounts are the numbers of own things, by the names that answers have for them.
 func ownCounts() map[string]float64 {
-	return map[string]float64{"host_count": ownHosts, "hostCount": ownHosts, "total": ownGPUs * historySteps, "gpus": ownGPUs, "hosts": ownHosts, "members": ownGPUs, "gpuCount": ownGPUs, "gpu_count": ownGPUs, "quarantined": 1, "events": ownHosts}
+	return map[string]float64{"host_count": ownHosts, "hostCount": ownHosts, "total": ownGPUs * historySteps, "gpus": ownGPUs, "hosts": ownHosts, "members": ownGPUs, "gpuCount": ownGPUs, "gpu_count": ownGPUs, "quarantined": 1, "asked": 1, "events": ownHosts}
 }
 
 // checkCounts checks that no count is larger than the number of own things.
@@ -231,11 +236,30 @@ func (s *stack) checkCounts(what string, value any) {
 	}
 }
 
+// checkRetries asks for retries of quarantined events as administrators: each reaches the events of its own scope.
+func (s *stack) checkRetries(foreign subject) {
+	for name, asked := range map[string]int{"admin-whole": 2, "admin-own": 1, "certificate-own": 1} {
+		client, route := s.client(s.named(name)), s.queries+"/api/v1/quarantine/retry"
+		a := ask(s.T, client, http.MethodPost, route, "", nil)
+		if a.status != http.StatusAccepted || !strings.Contains(a.body, fmt.Sprintf(`"asked":%d}`, asked)) {
+			s.Errorf("%s: retry: got %s, want %d asked for", name, a, asked)
+		}
+		want := http.StatusNotFound
+		if s.named(name).seesAll() {
+			want = http.StatusAccepted
+		}
+		if a = ask(s.T, client, http.MethodPost, route+"?key="+url.QueryEscape(foreign.quarantined), "", nil); a.status != want {
+			s.Errorf("%s: retry of a foreign event: got %s, want %d", name, a, want)
+		}
+	}
+}
+
 // walkREST sends every request of every route as every principal.
 func (s *stack) walkREST() {
 	table := queryRoutes()
 	s.checkTable(table)
 	mine, foreign, missing := s.findSubjects()
+	s.checkRetries(foreign)
 	for pattern, r := range table {
 		for i, request := range r.requests {
 			if before, found := strings.CutSuffix(request, "&cursor=CURSOR"); found {
@@ -269,7 +293,7 @@ func (s *stack) cursorOfWhole(address string) string {
 
 // isAbout reports whether the answer to a request shows things of a host, if the host may be seen.
 func isAbout(pattern, request string) bool {
-	if strings.Contains(pattern, "graphql") || strings.Contains(pattern, "quarantine") || strings.Contains(request, sharedUUID) || strings.Contains(request, "cursor=") || strings.Contains(request, "/HOST:1") {
+	if strings.Contains(pattern, "graphql") || strings.Contains(pattern, "quarantine") || strings.Contains(request, sharedUUID) || strings.Contains(request, "cursor=") || strings.Contains(request, "/HOST:1") || strings.Contains(request, "QUARANTINED") {
 		return false
 	}
 	return strings.Contains(request, "HOST") || strings.Contains(request, "GPU") || strings.Contains(request, "EVENT")

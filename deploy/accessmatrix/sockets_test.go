@@ -86,7 +86,7 @@ func (w *socket) expectClose(what string, code int) {
 	w.Helper()
 	select {
 	case <-w.closed:
-	case <-time.After(patience):
+	case <-time.After(patience / 3):
 		w.Errorf("%s: the connection is still open, want close code %d", what, code)
 		return
 	}

@@ -27,9 +27,10 @@ import (
 // archived is a pipeline with an archive, whose log keeps next to nothing.
 type archived struct {
 	*pipeline
-	cold     *archive.Store
-	manifest *manifest.Manifest
-	reader   *manifest.Reader
+	cold         *archive.Store
+	manifest     *manifest.Manifest
+	reader       *manifest.Reader
+	mergeEntries int // that are merged: as few as there may be, however many events one archiving takes
 }
 
 func newArchived(t *testing.T, address string) *archived {
@@ -40,7 +41,7 @@ func newArchived(t *testing.T, address string) *archived {
 	}
 	t.Cleanup(func() { cold.Close() })
 	m := manifest.New(p.etcd, p.cfg, p.log.Facts())
-	return &archived{p, cold, m, manifest.NewReader(p.log, cold, m)}
+	return &archived{p, cold, m, manifest.NewReader(p.log, cold, m), 2}
 }
 
 func archiveDir(t testing.TB) string {
@@ -57,7 +58,7 @@ func (p *archived) collect(adjust ...func(*Collector)) *running {
 		Retain: retain.Config{
 			ArchiveRecords: 60, ArchiveInterval: 100 * time.Millisecond, HotWindow: time.Millisecond, KeepReplaced: 50 * time.Millisecond,
 			Grace: 50 * time.Millisecond, Pace: time.Microsecond, Look: 5 * time.Millisecond,
-			MergeEntries: 2, // as few as there may be, however many events one archiving takes
+			MergeEntries: p.mergeEntries,
 		},
 	}
 	c, err := openAs(cfg, p.cfg, p.log, snapshot.ModelVersion, nil)

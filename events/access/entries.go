@@ -81,6 +81,9 @@ func parseBook(text []byte, cluster string) (*book, error) {
 	}
 	b := &book{tokens: map[hashOf]*Principal{}, subjects: map[string]*Principal{}, certificates: map[string]*Principal{}, proofs: map[string]bool{}, ids: map[string]bool{}}
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors write a byte order mark
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, errors.New("it is empty; to let nobody in, leave a line that begins with #")
+	}
 	number := 0
 	for line := range bytes.Lines(text) {
 		number++

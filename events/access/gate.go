@@ -197,12 +197,16 @@ func (g *Gate) admit(ctx context.Context, r *Request, need Right) (*Principal, e
 		}
 		return nil, nil
 	}
-	if need == Debug && g.isLocal(r) {
+	local := need == Debug && g.isLocal(r)
+	p, err := g.Identify(ctx, r.Credentials, g.Address(r))
+	if local && err != nil {
 		return g.everyone, nil
 	}
-	p, err := g.Identify(ctx, r.Credentials, g.Address(r))
 	if err != nil {
 		return nil, err
+	}
+	if local {
+		return p, nil
 	}
 	if g.IsOpen() && need == Debug {
 		return p, forbidden("in open mode this is for callers on the same machine")
@@ -213,7 +217,7 @@ func (g *Gate) admit(ctx context.Context, r *Request, need Right) (*Principal, e
 // isLocal reports whether a program on this machine sent the request itself: neither a proxy, nor a page whose name was resolved
 // to this machine.
 func (g *Gate) isLocal(r *Request) bool {
-	return r.Peer.Unmap().IsLoopback() && !r.Proxied && !r.isForeign() && g.isOwnName(r.Host)
+	return r.Peer.Unmap().IsLoopback() && !r.Proxied && !r.isForeign() && (r.Origin == "" || isOrigin(r.Origin, r.Host)) && g.isOwnName(r.Host)
 }
 
 // Check returns a *Refusal if the principal, nil for nobody, does not have a right, else nil.
@@ -241,12 +245,16 @@ func (g *Gate) refuse(r *Request, p *Principal, err error) error {
 	return refusal
 }
 
+// Reject counts and records a refusal that a handler in front of the routes decided, and returns it.
+func (g *Gate) Reject(r *Request, refusal *Refusal) error { return g.refuse(r, nil, refusal) }
+
 // maxRequestID bounds a request's id that a client sends.
 const maxRequestID = 128
 
-// RequestID returns the id of a request: the one that its client sent if it is of at most 128 safe characters, else a new one.
+// RequestID returns the id of a request: the one that its client sent if it is of at most 128 safe characters and does not look like a
+// token, else a new one.
 func RequestID(sent string) string {
-	if sent != "" && len(sent) <= maxRequestID && isSafeID(sent) {
+	if sent != "" && len(sent) <= maxRequestID && isSafeID(sent) && !looksSecret(sent) {
 		return sent
 	}
 	return rand.Text()

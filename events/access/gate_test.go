@@ -47,7 +47,7 @@ func newGuard(t testing.TB, cfg Config) *Guard {
 func writeFile(t testing.TB, lines ...string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "principals")
-	if err := os.WriteFile(name, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+	if err := os.WriteFile(name, []byte("# principals\n"+strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return name

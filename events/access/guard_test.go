@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,6 +155,10 @@ func TestFileIsReadAgain(t *testing.T) {
 		}
 		putLines(t, name, aliceLine)
 		check("returned", true, false)
+		putLines(t, name, "")
+		check("empty", true, false)
+		putLines(t, name, "# nobody")
+		check("without principals", false, false)
 		log.checkSecrets(t, alice, bob)
 	})
 }
@@ -441,22 +446,22 @@ func TestConcurrentRequestsAreLimited(t *testing.T) {
 	g := newGuard(t, Config{PerPrincipal: 2})
 	var leaves []func()
 	for range 2 {
-		leave, err := g.Enter("a")
+		leave, err := g.calls.enter("a")
 		if err != nil {
 			t.Fatal(err)
 		}
 		leaves = append(leaves, leave)
 	}
-	if _, err := g.Enter("a"); codeOf(t, err) != TooManyRequests || refusalOf(t, err).RetryAfter <= 0 {
+	if _, err := g.calls.enter("a"); codeOf(t, err) != TooManyRequests || refusalOf(t, err).RetryAfter <= 0 {
 		t.Errorf("got error %v, want 429 with a time to wait", err)
 	}
-	if leave, err := g.Enter("b"); err != nil {
+	if leave, err := g.calls.enter("b"); err != nil {
 		t.Errorf("got error %v for another caller", err)
 	} else {
 		leave()
 	}
 	leaves[0]()
-	if _, err := g.Enter("a"); err != nil {
+	if _, err := g.calls.enter("a"); err != nil {
 		t.Errorf("got error %v after one is answered", err)
 	}
 	leaves[1]()
@@ -563,6 +568,39 @@ func newIssuerGuard(t testing.TB, is *accesstest.Issuer, lg *slog.Logger, lines 
 		t.Fatal(err)
 	}
 	return g
+}
+
+// The failed logins of others at an address keep nobody out whose token the issuer signed.
+func TestSignedTokensPassFailedLogins(t *testing.T) {
+	t.Parallel()
+	is := accesstest.NewIssuer(t)
+	g := newIssuerGuard(t, is, nil)
+	if _, err := identify(g, is.Token(map[string]any{"sub": "first"})); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := identify(g, "bad"); codeOf(t, err) == TooManyRequests {
+			break
+		}
+	}
+	if _, err := identify(g, is.Token(map[string]any{"sub": "second"})); err != nil {
+		t.Errorf("a signed token: %v", err)
+	}
+	if _, err := identify(g, is.TokenBy(accesstest.NewKey(is.Key().ID, is.Key().Algorithm), map[string]any{"sub": "third"})); codeOf(t, err) != TooManyRequests {
+		t.Errorf("a forged token: %v, want 429", err)
+	}
+}
+
+// A pipe in the place of the file would be waited for.
+func TestPipeIsNoFileOfPrincipals(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Skip("this system has no pipes with names: ", err)
+	}
+	if _, err := New(Config{File: name}, "c", nil); err == nil || !strings.Contains(err.Error(), "no regular file") {
+		t.Errorf("got %v, want an error about a pipe", err)
+	}
 }
 
 func TestIssuersTokens(t *testing.T) {

@@ -72,9 +72,14 @@ type concurrent struct {
 
 func newConcurrent(most int) *concurrent { return &concurrent{most: most, now: map[string]int{}} }
 
-// Enter counts a request of a caller (Caller.Key) until leave is called. It returns a *Refusal when the caller has too many.
-func (g *Guard) Enter(key string) (leave func(), err error) {
-	return g.calls.enter(key)
+// Enter counts a request for its caller until leave is called. It returns a *Refusal, counted and recorded, when the caller has too
+// many under way.
+func (g *Gate) Enter(r *Request, p *Principal) (leave func(), err error) {
+	leave, err = g.calls.enter(CallerKey(p, g.Address(r)))
+	if err != nil {
+		return nil, g.refuse(r, p, err)
+	}
+	return leave, nil
 }
 
 func (c *concurrent) enter(key string) (leave func(), err error) {

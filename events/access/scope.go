@@ -64,9 +64,14 @@ func ParseScope(text string) (Scope, error) {
 // maxQuoted bounds the texts that errors show.
 const maxQuoted = 64
 
+// looksSecret reports whether a text may be a token, which somebody put in the wrong place.
+func looksSecret(text string) bool {
+	return strings.Contains(text, tokenPrefix) || strings.HasPrefix(text, "eyJ")
+}
+
 // quote returns a text that somebody wrote for an error, unless it may be a token that was put there by mistake.
 func quote(text string) string {
-	if strings.Contains(text, tokenPrefix) || strings.HasPrefix(text, "eyJ") {
+	if looksSecret(text) {
 		return "a text that looks like a token"
 	}
 	if len(text) > maxQuoted {

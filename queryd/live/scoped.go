@@ -34,8 +34,9 @@ type servedFeeds struct {
 }
 
 // In returns the feed of a scope. Equal scopes share one. It is complete from the first answer on, if the hub is ready. A feed
-// ends some time after its last use (scopeTimeout), so callers ask for it again and do not keep it, except in subscriptions.
-// The error is ErrTooManyScopes; the scope that selects nothing always has a feed.
+// without subscribers ends some time after its last use (scopeTimeout), or when another scope needs its place, so callers ask
+// for it again and do not keep it, except in subscriptions. The error is ErrTooManyScopes, while as many feeds have
+// subscribers; the scope that selects nothing always has a feed.
 func (h *Hub) In(scope access.Scope) (*Feed, error) {
 	if scope.IsWhole() {
 		return h.Feed, nil
@@ -48,10 +49,7 @@ func (h *Hub) In(scope access.Scope) (*Feed, error) {
 		part.used = now
 		return part.Feed, nil
 	}
-	if len(s.parts) >= maxScopes {
-		s.removeUnused(now)
-	}
-	if len(s.parts) >= maxScopes && !scope.IsEmpty() {
+	if len(s.parts) >= maxScopes && !s.removeLeastRecent() && !scope.IsEmpty() {
 		return nil, ErrTooManyScopes
 	}
 	part := &servedFeed{view: s.whole.view.within(scope), used: now}
@@ -151,6 +149,23 @@ func (s *servedFeeds) removeUnused(now time.Time) {
 			f.used = now
 		}
 	}
+}
+
+// removeLeastRecent ends and removes the feed without subscribers that was asked for least recently, and reports whether there was
+// one. The caller holds the lock.
+func (s *servedFeeds) removeLeastRecent() bool {
+	var oldest *servedFeed
+	for _, f := range s.parts {
+		if f.isUnused() && (oldest == nil || f.used.Before(oldest.used)) {
+			oldest = f
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	oldest.endSubscriptions()
+	delete(s.parts, oldest.view.scope.String())
+	return true
 }
 
 // end ends every feed.

@@ -395,15 +395,31 @@ func TestScopesAreBoundedAndEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range 64 {
+		second := r.feedIn("host=h1")
+		for i := 2; i < 64; i++ {
+			time.Sleep(time.Second)
 			r.feedIn(fmt.Sprint("host=h", i))
 		}
+		r.feedIn("host=one-more") // takes the place of the feed that was not used for longest
+		if _, err := second.Subscribe(live.Options{}); !errors.Is(err, live.ErrClosed) || r.feedIn("host=h0") != first {
+			t.Errorf("the 65th scope: the oldest unused feed is still there (%v), or one with a subscription is not", err)
+		}
+		var all []*live.Subscription
+		for i := range 64 {
+			sub, err := r.feedIn(fmt.Sprint("host=h", i)).Subscribe(live.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, sub)
+		}
 		if _, err := r.hub.In(scopeOf(t, "host=one-more")); !errors.Is(err, live.ErrTooManyScopes) {
-			t.Errorf("the 65th scope: %v, want ErrTooManyScopes", err)
+			t.Errorf("the 65th scope with subscribers: %v, want ErrTooManyScopes", err)
 		}
 		r.feedIn("") // probes of nobody are answered
+		for _, sub := range all {
+			sub.Close()
+		}
 		time.Sleep(11 * time.Minute)
-		r.feedIn("host=one-more")
 		if r.feedIn("host=h0") != first {
 			t.Error("a feed with a subscription was replaced")
 		}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -487,7 +486,7 @@ func TestSpoofedAddressesEvadeNoLimit(t *testing.T) {
 // TestRequestsOfOneCallerAreBounded: the bound is the principal's, from any address.
 func TestRequestsOfOneCallerAreBounded(t *testing.T) {
 	g := newGuarded(t, access.Config{PerPrincipal: 1})
-	leave, err := g.gate.Enter(access.CallerKey(&access.Principal{ID: "read", Method: access.ByToken}, netip.Addr{}))
+	leave, err := g.gate.Enter(&access.Request{}, &access.Principal{ID: "read", Method: access.ByToken})
 	if err != nil {
 		t.Fatal(err)
 	}

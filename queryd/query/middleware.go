@@ -52,7 +52,7 @@ func (s *Server) checkRequest(c *fiber.Ctx) error {
 // limitCaller bounds the requests of one caller that are under way.
 func (s *Server) limitCaller(c *fiber.Ctx) error {
 	req := fiberguard.RequestOf(c)
-	leave, err := s.gate.Enter(access.CallerKey(access.PrincipalFrom(c.UserContext()), s.gate.Address(req)))
+	leave, err := s.gate.Enter(req, access.PrincipalFrom(c.UserContext()))
 	if err != nil {
 		return fiberguard.Refuse(c, err)
 	}

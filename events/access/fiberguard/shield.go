@@ -23,7 +23,7 @@ func (r *Router) Shield(c *fiber.Ctx) error {
 	req := RequestOf(c)
 	if isFolded(c.Request().Header.RawHeaders()) {
 		c.Context().SetConnectionClose() // what follows may be a request or not
-		return &access.Refusal{Status: http.StatusBadRequest, Code: access.BadRequest, Text: "a header goes on in a second line; write each in one line"}
+		return r.gate.Reject(req, &access.Refusal{Status: http.StatusBadRequest, Code: access.BadRequest, Text: "a header goes on in a second line; write each in one line"})
 	}
 	if err := r.gate.CheckSite(req); err != nil {
 		return Refuse(c, err)

@@ -320,3 +320,20 @@ func TestDamagedEventsBelongToEverything(t *testing.T) {
 		t.Error("a damaged event of a host is for everything only")
 	}
 }
+
+// An event that joins a visible host to one that is not names it.
+func TestJoinsToInvisibleHostsAreAbsent(t *testing.T) {
+	scope, err := access.ParseScope("host=own-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for node, want := range map[events.HostID]bool{"own-2": true, "foreign-1": false} {
+		ev := events.Join{Node: node, At: 1}.Event("own-1")
+		if got := cutVisible(scope, &ev); got != want {
+			t.Errorf("a join to %s is visible: %t, want %t", node, got, want)
+		}
+		if !cutVisible(access.Everything(), &ev) {
+			t.Errorf("a join to %s is not visible in the whole scope", node)
+		}
+	}
+}

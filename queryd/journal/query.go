@@ -63,6 +63,9 @@ func cutVisible(scope access.Scope, ev *events.Event) bool {
 	if ev.Damage != nil || !scope.HasHost(ev.Host) {
 		return false
 	}
+	if join, joined := ev.Join(); joined && !scope.HasHost(join.Node) { // it names another host
+		return false
+	}
 	if scope.ByNamespace() {
 		cutNamespaces(scope, ev)
 		return len(ev.Columns) > 0

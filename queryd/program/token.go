@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 	"time"
 
 	"telemetry-pipeline/deploy/daemon"
@@ -59,6 +60,9 @@ func (s *tokenSettings) printToken(t daemon.Terminal, now time.Time) error {
 	token, line, err := access.NewToken(s.name, roles, scope, expires)
 	if err != nil {
 		return &daemon.UsageError{Text: err.Error()}
+	}
+	if slices.Contains(roles, access.RoleIngest) && scope.ByNamespace() {
+		fmt.Fprintln(t.Err, "warning: a sender of a namespace may say which GPUs the namespace uses, and is believed; prefer hosts in the scope of a sender (docs/SECURITY.md)")
 	}
 	fmt.Fprintf(t.Err, "The token of %s; it is shown this once, and belongs into a file that only its holder reads:\n", s.name)
 	fmt.Fprintln(t.Out, token)

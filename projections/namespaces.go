@@ -115,17 +115,6 @@ func (s *HostWindow) InNamespaces(visible func(namespace string) bool) HostWindo
 	return out.withIdentities(s)
 }
 
-// OfGPUs returns the records of GPUs, by the names that they have in the window.
-func (s *HostWindow) OfGPUs(gpus map[events.GPUID]bool) HostWindow {
-	var out HostWindow
-	for i := range s.Columns {
-		if gpus[s.Columns[i].Entity.GPU] {
-			out.Columns = append(out.Columns, s.Columns[i])
-		}
-	}
-	return out.withIdentities(s)
-}
-
 // withIdentities returns the window with the identities of its columns, which another window has.
 func (s HostWindow) withIdentities(of *HostWindow) HostWindow {
 	out := s

@@ -163,6 +163,14 @@ func (s Scope) HasNamespace(namespace string) bool {
 	return s.whole || !s.IsEmpty() && len(s.clusters) == 0 && matchesAny(s.namespaces, namespace)
 }
 
+// OfHosts returns the scope of all telemetry on the scope's hosts, of workloads in any namespace.
+func (s Scope) OfHosts() Scope {
+	if s.IsEmpty() || len(s.clusters) == 0 && len(s.hosts) == 0 {
+		return Scope{whole: !s.IsEmpty()}
+	}
+	return Scope{clusters: s.clusters, hosts: s.hosts}
+}
+
 // matchesAny reports whether a name matches one of the patterns; no patterns match every name.
 func matchesAny(patterns []string, name string) bool {
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return filter.Glob(p, name) })

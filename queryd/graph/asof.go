@@ -97,7 +97,7 @@ func namedHost(arg string) func(*live.State, graphql.ResolveParams) []events.Hos
 
 func ownGPU(s *live.State, p graphql.ResolveParams) []events.HostID {
 	id, _ := p.Args["id"].(string)
-	if hosts := s.HostsNaming(events.GPUID(id)); len(hosts) > 0 {
+	if hosts := s.OnHosts().HostsNaming(events.GPUID(id)); len(hosts) > 0 { // by namespace also of a GPU that it had then
 		return hosts
 	}
 	return []events.HostID{""} // a host that does not exist: an unknown GPU does not mean all hosts

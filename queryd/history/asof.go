@@ -15,12 +15,19 @@ import (
 
 // AsOf returns the view that follows from the records of s with a time up to at: the latest readings at that time, of
 // the hosts and GPUs seen by then. With only, the answer is complete for these hosts and their GPUs, and may lack
-// others.
+// others. By namespace it has the GPUs that visible workloads used at that time.
 //
 // Entities that were last seen by then need no reading. For the others the windows are read backwards from at until
 // every metric is found; a metric that a GPU did not have yet is searched through its host's whole history. Besides
 // the answer, memory holds a bounded number of host windows.
 func (h *History) AsOf(ctx context.Context, s *live.State, at events.Timestamp, only []events.HostID) (*live.State, error) {
+	if on := s.OnHosts(); on != s {
+		then, err := h.AsOf(ctx, on, at, only)
+		if err != nil {
+			return nil, err
+		}
+		return s.SelectPast(then), nil
+	}
 	key := moment{at: at, scope: s.Scope().String(), position: s.At(), generation: s.Generation(), only: fmt.Sprint(sortedSet(only))}
 	if past, ok := h.moments.findState(key); ok {
 		return past, nil

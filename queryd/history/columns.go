@@ -71,7 +71,7 @@ func (h *History) Columns(ctx context.Context, s *live.State, q Query, yield fun
 		hosts = hosts[n:]
 	}
 	c := columnScan{scan: h.newScan(s, sel, q.Plan), query: q, times: times}
-	points, together := 0, columnHosts
+	points, together, full := 0, columnHosts, Cursor("")
 	for len(hosts) > 0 {
 		some := hosts[:min(together, len(hosts))]
 		all, err := c.readHosts(ctx, some)
@@ -79,10 +79,19 @@ func (h *History) Columns(ctx context.Context, s *live.State, q Query, yield fun
 			together = max(len(some)/4, 1)
 			continue
 		}
+		if errors.Is(err, ErrPoints) && full != "" { // the next page has the error
+			return full, nil
+		}
 		if err != nil {
 			return "", err
 		}
 		for i, one := range all {
+			if full != "" { // in a view by namespace
+				if len(one) > 0 {
+					return full, nil
+				}
+				continue
+			}
 			if err := yield(one); err != nil {
 				return "", err
 			}
@@ -91,7 +100,9 @@ func (h *History) Columns(ctx context.Context, s *live.State, q Query, yield fun
 			}
 			if rest := len(hosts) - i - 1; points >= q.Limit && rest > 0 {
 				next := cursor{after: projections.Place{Host: some[i].ID}, times: times, digest: sel.filterDigest(q)}
-				return next.encodeCursor(), nil
+				if full = next.encodeCursor(); !sel.scope.ByNamespace() {
+					return full, nil
+				} // whether there are other hosts is hidden, unless one has a visible record
 			}
 		}
 		hosts = hosts[len(some):]

@@ -68,7 +68,9 @@ func (s *scan) locate(ctx context.Context, hosts []*live.Host, first, last proje
 }
 
 // wantsMost reports whether hosts are at least a quarter of the hosts with readings.
-func (s *scan) wantsMost(hosts []*live.Host) bool { return 4*len(hosts) >= s.state.CountHosts() }
+func (s *scan) wantsMost(hosts []*live.Host) bool {
+	return 4*len(hosts) >= s.state.OnHosts().CountHosts()
+}
 
 // retry calls load with src until no chunk or object was moved away during it, and locates the records of the host afresh before each
 // further call.
@@ -95,9 +97,8 @@ func (src *source) retry(ctx context.Context, host *live.Host, load func(*source
 // hostPart is the records of one host in some windows.
 type hostPart struct {
 	host    *live.Host
-	names   []events.GPUID        // under which its records may have the selected GPUs, sorted; empty: all
-	only    map[events.GPUID]bool // in a view by namespace: the GPUs that it has of the host; nil: all
-	windows []projections.Window  // requested, ascending
+	names   []events.GPUID       // under which its records may have the selected GPUs, sorted; empty: all
+	windows []projections.Window // requested, ascending
 	hot     []projections.HostWindow
 	cold    []projections.HostWindow // records of any of the windows
 }
@@ -113,9 +114,6 @@ func (p *hostPart) windowSets() []projections.HostWindow {
 	all := p.storedSets()
 	for i := range all {
 		all[i] = p.host.Resolve(p.host.Names, &all[i])
-		if p.only != nil {
-			all[i] = all[i].OfGPUs(p.only)
-		}
 	}
 	return all
 }
@@ -160,12 +158,6 @@ func (s *scan) loadWindows(ctx context.Context, hosts []*live.Host, windows []pr
 // newHostPart returns the part of a host with those windows in which it has records.
 func newHostPart(sel *selection, host *live.Host, windows []projections.Window) *hostPart {
 	p := &hostPart{host: host, names: sel.namesOn(host)}
-	if sel.scope.ByNamespace() {
-		p.only = make(map[events.GPUID]bool)
-		for i := range host.Identity.GPUs {
-			p.only[host.Names.Resolve(host.Identity.GPUs[i].Name, maxTime)] = true
-		}
-	}
 	for _, w := range windows {
 		if host.Identity.Holds(w) {
 			p.windows = append(p.windows, w)
@@ -176,7 +168,7 @@ func newHostPart(sel *selection, host *live.Host, windows []projections.Window) 
 
 // inWindows returns the part in some of its windows, without records.
 func (p *hostPart) inWindows(some []projections.Window) *hostPart {
-	return &hostPart{host: p.host, names: p.names, only: p.only, windows: some}
+	return &hostPart{host: p.host, names: p.names, windows: some}
 }
 
 // loadPart reads the records of a part's windows.

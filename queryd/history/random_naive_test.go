@@ -9,8 +9,6 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/access"
-	"telemetry-pipeline/projections"
-	"telemetry-pipeline/queryd/live"
 )
 
 // reading is one reading of a fleet, as it was sent.
@@ -36,7 +34,6 @@ func compareSeries(a, b series) int {
 // facts is the set of all folded readings, which answers queries by reading all of them. It uses nothing of the read path.
 type facts struct {
 	scope    access.Scope // of the queries
-	view     *live.State  // that they are asked of
 	readings map[reading]bool
 	hosts    map[events.HostID]bool
 	models   map[series]string // by host and GPU
@@ -91,19 +88,10 @@ func gpuAt(host events.HostID, index string, at events.Timestamp) string {
 	return "GPU-w" + strings.TrimPrefix(string(host), "host-") + "-" + index
 }
 
-// sees reports whether the scope of the queries has a reading. By namespace it has readings that name one, of GPUs that are in
-// the view.
+// sees reports whether the scope of the queries has a reading. By namespace it has readings that name one, also of GPUs
+// that are not in the view.
 func (f *facts) sees(r *reading) bool {
-	if !f.scope.HasHost(r.host) || !f.scope.ByNamespace() {
-		return f.scope.HasHost(r.host)
-	}
-	host, there := f.view.AnyHost(r.host)
-	if !there || r.labels[0] == "" || !f.scope.HasNamespace("ns-"+r.labels[0]) {
-		return false
-	}
-	return slices.ContainsFunc(host.Identity.GPUs, func(k projections.KnownGPU) bool {
-		return string(host.Names.Resolve(k.Name, maxTime)) == r.gpu
-	})
+	return f.scope.HasHost(r.host) && (!f.scope.ByNamespace() || r.labels[0] != "" && f.scope.HasNamespace("ns-"+r.labels[0]))
 }
 
 // selected returns the readings that a query selects.

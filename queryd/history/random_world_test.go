@@ -205,7 +205,6 @@ func (w *world) look(scope access.Scope) error {
 		return err
 	}
 	w.view = feed.State()
-	w.facts.view = w.view
 	return nil
 }
 

@@ -13,17 +13,26 @@ import (
 )
 
 // selection is the part of the view that a query selects. Its hosts are hosts of the view, so no query reads records of a host
-// outside of the view's scope.
+// outside of the view's scope. In a view by namespace they are all hosts of the scope, whatever workloads use them now: which
+// records are visible is up to the records (scan.visibleRecords).
 type selection struct {
 	scope   access.Scope // of the view
 	hosts   []*live.Host
+	named   []events.GPUID // as the query names them, sorted, unique
 	gpus    []events.GPUID // resolved, sorted, unique; empty: all
 	metrics []string       // sorted, unique; empty: all
 }
 
-// newSelection resolves a query's filter in the view. Hosts and GPUs that the view does not know have no history.
+// newSelection resolves a query's filter in the view, or by namespace in all on the scope's hosts. Hosts and GPUs that are not known
+// there have no history.
 func newSelection(s *live.State, q Query) *selection {
-	sel := &selection{scope: s.Scope(), metrics: sortedSet(q.Metrics)}
+	sel := selectIn(s.OnHosts(), q)
+	sel.scope = s.Scope()
+	return sel
+}
+
+func selectIn(s *live.State, q Query) *selection {
+	sel := &selection{scope: s.Scope(), named: sortedSet(q.GPUs), metrics: sortedSet(q.Metrics)}
 	var seen map[events.HostID]bool // hosts on which a chosen GPU was seen
 	if len(q.GPUs) > 0 {
 		seen = make(map[events.HostID]bool)
@@ -44,9 +53,9 @@ func newSelection(s *live.State, q Query) *selection {
 	return sel
 }
 
-// Knows reports whether a name is of a GPU that has records, also of one that has left the view.
+// Knows reports whether a name is of a GPU that has records, also of one that has left the view. By namespace it has to be in the view.
 func Knows(s *live.State, id events.GPUID) bool {
-	return len(newSelection(s, Query{GPUs: []events.GPUID{id}}).hosts) > 0
+	return len(selectIn(s, Query{GPUs: []events.GPUID{id}}).hosts) > 0
 }
 
 // addGPU adds the GPUs of a name, and adds the hosts that they were seen on to seen. It returns the names in records by which
@@ -153,7 +162,11 @@ func (sel *selection) filterDigest(q Query) uint64 {
 		h.Write([]byte(s))
 	}
 	writeList(write, sortedSet(q.Hosts))
-	writeList(write, sel.gpus)
+	if sel.scope.ByNamespace() {
+		writeList(write, sel.named) // which GPUs have the names may be hidden
+	} else {
+		writeList(write, sel.gpus)
+	}
 	writeList(write, sel.metrics)
 	if !sel.scope.IsWhole() { // pages are of one fleet
 		write("scope")

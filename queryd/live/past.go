@@ -15,3 +15,17 @@ func (s *State) WithHosts(hosts []projections.Stored) *State {
 	past.partitionsFolded, past.hotFrom = s.partitionsFolded, s.hotFrom
 	return past
 }
+
+// SelectPast returns the part of then that the namespaces of the scope of s select: the GPUs that visible workloads used then.
+// then is a State WithHosts of s.OnHosts.
+func (s *State) SelectPast(then *State) *State {
+	var visible []projections.Stored
+	for host := range then.hosts.all() {
+		if part, ok := host.InNamespaces(host.Names, s.scope.HasNamespace); ok && s.scope.HasHost(host.ID) {
+			visible = append(visible, projections.Stored{Host: host.ID, Partition: host.Partition, Live: &part.Live, Identity: &part.Identity})
+		}
+	}
+	past := s.WithHosts(visible)
+	past.whole = then
+	return past
+}

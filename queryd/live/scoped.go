@@ -81,6 +81,9 @@ func (s *servedFeeds) advance(step func(*view) *change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.each(func(f *servedFeed) {
+		if on := f.view.whole; on != nil && on != s.whole.view { // which is only this view's
+			step(on)
+		}
 		c := step(f.view)
 		f.publishState(f.view.state, c, false)
 		if f == &s.whole {
@@ -183,7 +186,10 @@ func (v *view) within(scope access.Scope) *view {
 	b := projections.Batch{At: v.state.at, Offsets: v.offsets, Unreadable: v.state.unreadable}
 	if scope.ByNamespace() {
 		part.whole = v
-		b.Hosts = v.hostsInNamespaces(scope, maps.Keys(v.models))
+		if hosts := scope.OfHosts(); !hosts.IsWhole() {
+			part.whole = v.within(hosts)
+		}
+		b.Hosts = part.whole.hostsInNamespaces(scope, maps.Keys(part.whole.models))
 		b.Unreadable = nil
 	} else {
 		for id, m := range v.models {
@@ -199,7 +205,7 @@ func (v *view) within(scope access.Scope) *view {
 }
 
 // selectVisible returns the part of a batch that the view's scope selects, with its positions. For a scope by namespace the
-// batch was applied to the view of everything before.
+// batch was applied to the view of its hosts before.
 func (v *view) selectVisible(b projections.Batch) projections.Batch {
 	if v.scope.IsWhole() {
 		return b

@@ -16,6 +16,7 @@ type State struct {
 	streamPosition
 	generation projections.Generation
 	scope      access.Scope
+	whole      *State // of a scope by namespace: all on its hosts, at the same position
 	stream     streamName
 	asOf       time.Time
 
@@ -81,6 +82,15 @@ func (s *State) Generation() projections.Generation { return s.generation }
 
 // Scope returns the scope outside of which nothing exists in the State.
 func (s *State) Scope() access.Scope { return s.scope }
+
+// OnHosts returns the State of everything on the hosts of a scope by namespace, at the same position; s of any other scope. It is
+// for the history of records, each of which names its workload: no answer may show it to a reader of s.
+func (s *State) OnHosts() *State {
+	if s.whole == nil {
+		return s
+	}
+	return s.whole
+}
 
 // AsOf returns the time at which etcd last confirmed the view.
 func (s *State) AsOf() time.Time { return s.asOf }

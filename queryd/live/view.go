@@ -19,7 +19,7 @@ const maxDepartures = 4096
 type view struct {
 	facts      events.Facts
 	scope      access.Scope           // nothing outside of it exists in the view
-	whole      *view                  // of a scope by namespace: the view of everything, whose models it selects from
+	whole      *view                  // of a scope by namespace: the view of all on its hosts, whose models it selects from
 	changed    map[events.HostID]bool // by the last batch, at least
 	models     map[events.HostID]*hostModel
 	hostsByGPU map[events.GPUID][]events.HostID   // the hosts whose records have a GPU's name, sorted
@@ -252,6 +252,9 @@ func (v *view) advanceState(at events.Revision, now time.Time, merged map[events
 	next.gpus = prev.gpus.splice(gpusOf(d.removed, orderGPU), gpusOf(d.added, orderGPU), orderGPU)
 	next.entries = prev.entries.splice(d.removed, d.added, orderTracked)
 	v.updateHosts(prev, &d, &next)
+	if v.whole != nil {
+		next.whole = v.whole.state
+	}
 	next.keepDepartures(d.departures)
 	v.state = &next
 	return &change{streamPosition: next.streamPosition, entries: d.changed, departures: d.departures}

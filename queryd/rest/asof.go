@@ -146,7 +146,7 @@ func hostsOrGPUs(some []events.HostID, gpus []events.GPUID) hostScope {
 // hostsOf returns the hosts that may have records of a GPU. It never returns an empty list, because that would mean all
 // hosts: an unknown GPU has the host "".
 func hostsOf(s *live.State, id events.GPUID) []events.HostID {
-	if all := s.HostsNaming(id); len(all) > 0 {
+	if all := s.OnHosts().HostsNaming(id); len(all) > 0 { // by namespace also of a GPU that it had then
 		return all
 	}
 	return []events.HostID{""}

@@ -25,17 +25,17 @@ func checkExplain(q *history.Query, f form) error {
 	return nil
 }
 
-// writePlan writes the member explain, if the query counted its work. Windows and chunks have records of all
-// namespaces, and objects of the archive of many hosts: their numbers are for views that have all of these.
+// writePlan writes the member explain, if the query counted its work. Hosts, windows and chunks have records of
+// all namespaces, and objects of the archive of many hosts: their numbers are for views that have all of these.
 func (w *writer) writePlan(p *history.Plan, s *live.State) {
 	if p == nil {
 		return
 	}
 	w.Key("explain")
 	w.Open('{')
-	members := []planMember{{"hosts", p.Hosts.Load()}}
+	var members []planMember
 	if !s.Scope().ByNamespace() {
-		members = append(members, windowMembers(p)...)
+		members = append([]planMember{{"hosts", p.Hosts.Load()}}, windowMembers(p)...)
 	}
 	if s.Scope().IsWhole() {
 		members = append(members, objectMembers(p)...)

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -9,20 +10,25 @@ import (
 
 // InNamespaces returns the part of a host that workloads of visible namespaces use now: of each GPU with such a workload the
 // device's own readings, the parts of such workloads, and the parts of no workload that are no processes. Nothing of it names
-// another workload. Readings ahead of their time are left out. ok is false when no GPU is used so.
+// another workload. Readings ahead of their time are left out, and so are those from before the records that name the workloads
+// (see Workload.shownFrom), when another one may have had the GPU. ok is false when no GPU is used so.
 //
 // names are the host's (see Names): a reading belongs to the GPU that had its name then.
 func (h *Host) InNamespaces(names *Names, visible func(namespace string) bool) (part Host, ok bool) {
 	part.ID = h.ID
 	used := map[events.GPUID]bool{}
 	for gpu, f := range h.Fragments(names) {
-		if !slices.ContainsFunc(f.Entities, func(e *LiveEntity) bool { return e.isUsedIn(visible) }) {
+		from, any := f.shownFrom(visible)
+		if !any {
 			continue
 		}
 		used[gpu] = true
 		for _, e := range f.Entities {
-			if e.isShownIn(visible) {
-				part.Live.Entities = append(part.Live.Entities, e.inNamespaces(visible))
+			if !e.isShownIn(visible) {
+				continue
+			}
+			if shown := e.inNamespaces(visible, from); len(shown.Latest) > 0 {
+				part.Live.Entities = append(part.Live.Entities, shown)
 			}
 		}
 	}
@@ -49,12 +55,36 @@ func (e *LiveEntity) isShownIn(visible func(namespace string) bool) bool {
 	return e.Entity.Part == "" || e.isUsedIn(visible) || !e.IsProcess() && !e.Workload.isCurrent(e.Latest)
 }
 
-// inNamespaces returns the entity without a workload of another namespace, and without readings ahead.
-func (e *LiveEntity) inNamespaces(visible func(namespace string) bool) LiveEntity {
+// shownFrom returns the time from which on the readings of a GPU are shown, if a workload of a visible namespace uses it now: of
+// several the earliest, since each uses the GPU from its record on.
+func (f *Fragment) shownFrom(visible func(namespace string) bool) (from events.Timestamp, any bool) {
+	for _, e := range f.Entities {
+		if e.isUsedIn(visible) && (!any || e.Workload.shownFrom() < from) {
+			from, any = e.Workload.shownFrom(), true
+		}
+	}
+	return from, any
+}
+
+// shownFrom returns the earliest time of readings that belong to the newest record that names the workload: one scrape's differ by
+// less than JoinTolerance.
+func (w *Workload) shownFrom() events.Timestamp {
+	return max(w.At, math.MinInt64+events.Timestamp(JoinTolerance)) - events.Timestamp(JoinTolerance)
+}
+
+// inNamespaces returns the entity without a workload of another namespace, and without readings ahead or before from, or
+// before those that belong to its own workload.
+func (e *LiveEntity) inNamespaces(visible func(namespace string) bool, from events.Timestamp) LiveEntity {
 	out := *e
 	out.Ahead = nil
-	if !e.isUsedIn(visible) {
+	if e.isUsedIn(visible) {
+		from = e.Workload.shownFrom()
+	} else {
 		out.Workload = nil
+	}
+	old := func(l Latest) bool { return l.At < from }
+	if slices.ContainsFunc(e.Latest, old) {
+		out.Latest = slices.DeleteFunc(slices.Clone(e.Latest), old)
 	}
 	return out
 }

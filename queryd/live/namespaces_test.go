@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func TestNamespaceScopeSelectsFromEverything(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			knows := mirror{}
+			knows, named := mirror{}, map[string]events.Timestamp{}
 			for range 120 {
 				r.clock += events.Timestamp(rnd.Int64N(int64(time.Hour)))
 				host, n := rnd.IntN(3), rnd.IntN(4)
@@ -99,6 +100,8 @@ func TestNamespaceScopeSelectsFromEverything(t *testing.T) {
 				}
 				if reading.Pod = "pod-" + reading.Namespace; reading.Namespace == "" {
 					reading.Pod = ""
+				} else {
+					named[uuid+reading.Part] = r.clock
 				}
 				r.src.Store(g1, r.fleet.Report(reading))
 				if rnd.IntN(20) == 0 {
@@ -110,7 +113,7 @@ func TestNamespaceScopeSelectsFromEverything(t *testing.T) {
 				}
 				synctest.Wait()
 				if !shared {
-					if diff := cmp.Diff(selectNamespaces(r.hub.State(), visible), feed.State().GPUs(), cmpopts.EquateEmpty()); diff != "" {
+					if diff := cmp.Diff(selectNamespaces(r.hub.State(), visible, named), feed.State().GPUs(), cmpopts.EquateEmpty()); diff != "" {
 						t.Fatalf("seed %d: GPUs (-selected +scope):\n%s", seed, diff)
 					}
 				}
@@ -149,26 +152,58 @@ func TestNamespaceScopeSelectsFromEverything(t *testing.T) {
 	}
 }
 
-// selectNamespaces returns what a scope by namespace shows of a State in which no hosts share a GPU.
-func selectNamespaces(s *live.State, visible func(string) bool) (all []*projections.GPU) {
+// selectNamespaces returns what a scope by namespace shows of a State in which no hosts share a GPU. named has the times of the
+// newest records that named a workload, by GPU and part.
+func selectNamespaces(s *live.State, visible func(string) bool, named map[string]events.Timestamp) (all []*projections.GPU) {
 	for _, g := range s.GPUs() {
-		one, used := *g, visible(g.Identity.Namespace)
-		if one.Parts = nil; !used {
+		one, uuid := *g, g.Identity.UUID
+		one.Parts = nil
+		from := events.Timestamp(math.MaxInt64)
+		if visible(g.Identity.Namespace) {
+			from = named[uuid]
+		}
+		for _, p := range g.Parts {
+			if visible(p.Identity.Namespace) {
+				from = min(from, named[uuid+p.Name])
+			}
+		}
+		if from == math.MaxInt64 {
+			continue
+		}
+		ownFrom := from
+		if visible(g.Identity.Namespace) {
+			ownFrom = named[uuid]
+		} else {
 			one.Identity.Namespace, one.Identity.Pod = "", ""
 		}
+		one.Latest = latestFrom(g.Latest, ownFrom)
 		one.LastSeen = 0
 		for _, l := range one.Latest {
 			one.LastSeen = max(one.LastSeen, l.At)
 		}
 		for _, p := range g.Parts {
-			mine := visible(p.Identity.Namespace)
-			if used = used || mine; mine || p.Identity.Namespace == "" && !projections.IsProcess(p.Name) {
+			partFrom := from
+			switch {
+			case visible(p.Identity.Namespace):
+				partFrom = named[uuid+p.Name]
+			case p.Identity.Namespace != "" || projections.IsProcess(p.Name):
+				continue
+			}
+			if p.Latest = latestFrom(p.Latest, partFrom); len(p.Latest) > 0 {
 				one.Parts, one.LastSeen = append(one.Parts, p), max(one.LastSeen, p.LastSeen)
 			}
 		}
-		if used {
-			all = append(all, &one)
-		}
+		all = append(all, &one)
 	}
 	return all
+}
+
+// latestFrom returns the readings that are not older than a record by more than the tolerance.
+func latestFrom(all []projections.Latest, named events.Timestamp) (some []projections.Latest) {
+	for _, l := range all {
+		if l.At >= named-events.Timestamp(projections.JoinTolerance) {
+			some = append(some, l)
+		}
+	}
+	return some
 }

@@ -66,8 +66,10 @@ func (p *principal) refusal(need access.Right) int {
 		access.Ingest:     {access.RoleIngest, access.RoleAdmin},
 		access.Monitor:    {access.RoleRead, access.RoleIngest, access.RoleAdmin},
 		access.Administer: {access.RoleAdmin},
+		access.Operate:    {access.RoleAdmin},
 	}
-	if p.scope == nothing || p.scope == other || !slices.Contains(may[need], p.role) {
+	needsWhole := need == access.Monitor || need == access.Operate
+	if p.scope == nothing || p.scope == other || needsWhole && p.scope != whole || !slices.Contains(may[need], p.role) {
 		return http.StatusForbidden
 	}
 	return 0

@@ -73,7 +73,7 @@ func (a *admin) routes() []adminRoute {
 	return []adminRoute{
 		{"GET /health", access.Public, a.serveHealth},
 		{"GET /ready", access.Public, a.serveReady},
-		{"GET /api/v1/status", access.Administer, a.serveStatus},
+		{"GET /api/v1/status", access.Operate, a.serveStatus},
 		{"GET /metrics", access.Monitor, promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{}).ServeHTTP},
 		{"GET /debug/pprof/", access.Debug, pprof.Index},
 		{"GET /debug/pprof/cmdline", access.Debug, pprof.Cmdline},

@@ -51,7 +51,7 @@ func (a *admin) guardRoute(route adminRoute) http.Handler {
 			answerRefusal(w, err)
 			return
 		}
-		if route.need == access.Administer || route.need == access.Debug {
+		if route.need == access.Operate || route.need == access.Debug {
 			a.gate.Record(access.Action{RequestID: req.ID, Principal: p, Address: a.gate.Address(req), Method: r.Method, Route: route.pattern, Decision: access.Allowed})
 		}
 		route.serve(w, r.WithContext(access.WithPrincipal(r.Context(), p)))

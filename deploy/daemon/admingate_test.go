@@ -39,11 +39,11 @@ func (l *lockedLog) String() string {
 	return l.text.String()
 }
 
-// guardedAdmin is an admin listener with a token per role, which logs everything.
+// guardedAdmin is an admin listener with a token per role and one of an admin of some hosts, which logs everything.
 type guardedAdmin struct {
 	*admin
 	addr   string
-	tokens map[string]string // by role
+	tokens map[string]string // by principal
 	log    lockedLog
 }
 
@@ -54,12 +54,16 @@ func newAdmin(t *testing.T, host string, asked bool, who access.Config) *guarded
 	g := &guardedAdmin{tokens: map[string]string{}}
 	if asked {
 		var lines []string
-		for _, role := range []access.Role{access.RoleRead, access.RoleIngest, access.RoleAdmin} {
-			token, line, err := access.NewToken(string(role), []access.Role{role}, access.Everything(), time.Time{})
+		for id, p := range map[string]struct{ role, scope string }{"read": {"read", "*"}, "ingest": {"ingest", "*"}, "admin": {"admin", "*"}, "some": {"admin", "host=own-*"}} {
+			scope, err := access.ParseScope(p.scope)
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.tokens[string(role)] = token
+			token, line, err := access.NewToken(id, []access.Role{access.Role(p.role)}, scope, time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.tokens[id] = token
 			lines = append(lines, line)
 		}
 		who.File = filepath.Join(t.TempDir(), "principals")
@@ -114,7 +118,7 @@ const remote = "192.0.2.1" // a peer on another machine
 func TestEveryAdminRouteHasItsRight(t *testing.T) {
 	g := newAdmin(t, "127.0.0.1", true, access.Config{})
 	want := map[string]access.Right{
-		"/health": access.Public, "/ready": access.Public, "/metrics": access.Monitor, "/api/v1/status": access.Administer, "/debug/pprof/": access.Debug,
+		"/health": access.Public, "/ready": access.Public, "/metrics": access.Monitor, "/api/v1/status": access.Operate, "/debug/pprof/": access.Debug,
 	}
 	for _, route := range g.routes() {
 		_, path, _ := strings.Cut(route.pattern, " ")
@@ -129,12 +133,12 @@ func TestEveryAdminRouteHasItsRight(t *testing.T) {
 
 func TestRolesAndAdminRoutes(t *testing.T) {
 	may := map[access.Right]string{
-		access.Public: "nobody read ingest admin", access.Monitor: "read ingest admin", access.Administer: "admin", access.Debug: "admin",
+		access.Public: "nobody read ingest admin", access.Monitor: "read ingest admin", access.Operate: "admin", access.Debug: "admin",
 	}
 	g := newAdmin(t, "127.0.0.1", true, access.Config{LoginRate: 1e6})
 	for _, route := range g.routes() {
 		method, path, _ := strings.Cut(route.pattern, " ")
-		for _, role := range []string{"nobody", "read", "ingest", "admin", "wrong"} {
+		for _, role := range []string{"nobody", "read", "ingest", "admin", "some", "wrong"} {
 			var headers []string
 			want := http.StatusUnauthorized
 			if role != "nobody" {

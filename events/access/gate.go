@@ -231,6 +231,9 @@ func (p *Principal) Check(need Right) error {
 	if p.Scope.IsEmpty() {
 		return forbidden("%s may do nothing here: its scope selects nothing of this cluster", p.ID)
 	}
+	if need.needsWholeScope() && !p.Scope.IsWhole() {
+		return forbidden("%s may not do this: it needs the right %q, which needs the scope *", p.ID, need)
+	}
 	return forbidden("%s may not do this: it needs the right %q", p.ID, need)
 }
 

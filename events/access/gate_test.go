@@ -179,12 +179,16 @@ func TestAddressBehindProxies(t *testing.T) {
 
 func TestRolesAndRights(t *testing.T) {
 	t.Parallel()
-	rights := []Right{0, Public, Read, Ingest, Monitor, Administer, Debug, Debug + 1, 255}
+	rights := []Right{0, Public, Read, Ingest, Monitor, Administer, Operate, Debug, Debug + 1, 255}
 	holders := map[string][]Right{
 		"read":             {Public, Read, Monitor},
 		"ingest":           {Public, Ingest, Monitor},
 		"read,ingest":      {Public, Read, Ingest, Monitor},
-		"admin":            {Public, Read, Ingest, Monitor, Administer, Debug},
+		"admin":            {Public, Read, Ingest, Monitor, Administer, Operate, Debug},
+		"read of some":     {Public, Read},
+		"ingest of some":   {Public, Ingest},
+		"admin of some":    {Public, Read, Ingest, Administer},
+		"read of here":     {Public, Read, Monitor},
 		"admin of nothing": {Public},
 		"nobody":           {Public},
 	}
@@ -192,10 +196,8 @@ func TestRolesAndRights(t *testing.T) {
 		var token string
 		var lines []string
 		if name != "nobody" {
-			roles, scope := name, "*"
-			if name == "admin of nothing" {
-				roles, scope = "admin", "cluster=other"
-			}
+			roles, of, _ := strings.Cut(name, " of ")
+			scope := map[string]string{"": "*", "some": "host=own-*", "here": "cluster=c", "nothing": "cluster=other"}[of]
 			var line string
 			token, line = tokenLine(t, "p", roles, scope, time.Time{})
 			lines = append(lines, line)
@@ -226,7 +228,7 @@ func TestRolesAndRights(t *testing.T) {
 func TestOpenMode(t *testing.T) {
 	t.Parallel()
 	g := newGuard(t, Config{Open: true}).NewGate(false)
-	for right, want := range map[Right]Code{0: Forbidden, Public: "", Read: "", Ingest: "", Monitor: "", Administer: "", Debug: Forbidden, 255: Forbidden} {
+	for right, want := range map[Right]Code{0: Forbidden, Public: "", Read: "", Ingest: "", Monitor: "", Administer: "", Operate: "", Debug: Forbidden, 255: Forbidden} {
 		p, err := g.Admit(t.Context(), &Request{Peer: netip.MustParseAddr("1.1.1.1")}, right)
 		if got := codeOf(t, err); got != want {
 			t.Errorf("right %d: got %q, want %q", right, got, want)

@@ -39,14 +39,15 @@ const (
 	Public     Right = iota + 1 // nothing: no telemetry is in the answer, and nothing changes
 	Read                        // role read or admin
 	Ingest                      // role ingest or admin
-	Monitor                     // any role: the numbers of the process, in which no host is named
+	Monitor                     // any role, and a whole scope: the totals of the process, in which no host is named
 	Administer                  // role admin
-	Debug                       // role admin, or a caller on the same machine
+	Operate                     // role admin, and a whole scope: the state of the process and of all its parts
+	Debug                       // role admin and a whole scope, or a caller on the same machine
 )
 
 // String returns the right's name.
 func (r Right) String() string {
-	names := []string{"", "public", "read", "ingest", "monitor", "administer", "debug"}
+	names := []string{"", "public", "read", "ingest", "monitor", "administer", "operate", "debug"}
 	if int(r) >= len(names) || r == 0 {
 		return "none"
 	}
@@ -81,9 +82,12 @@ func Everybody() *Principal {
 	return &Principal{ID: "anonymous", Method: ByNothing, Roles: []Role{RoleAdmin, RoleIngest, RoleRead}, Scope: Everything()}
 }
 
-// May reports whether the principal has a right, within its scope. A principal whose scope is empty has only the right
-// Public.
+// May reports whether the principal has a right, within its scope. Rights to answers that no scope narrows need a whole one. A
+// principal whose scope is empty has only the right Public.
 func (p *Principal) May(need Right) bool {
+	if need.needsWholeScope() && (p == nil || !p.Scope.IsWhole()) {
+		return false
+	}
 	switch need {
 	case Public:
 		return true
@@ -93,11 +97,14 @@ func (p *Principal) May(need Right) bool {
 		return p.hasRole(RoleIngest)
 	case Monitor:
 		return p.hasRole(RoleRead) || p.hasRole(RoleIngest)
-	case Administer, Debug:
+	case Administer, Operate, Debug:
 		return p.hasRole(RoleAdmin)
 	}
 	return false
 }
+
+// needsWholeScope reports whether a scope that selects a part of the telemetry is too narrow for a right.
+func (r Right) needsWholeScope() bool { return r == Monitor || r == Operate || r == Debug }
 
 // hasRole reports whether the principal has a role; an admin has all.
 func (p *Principal) hasRole(role Role) bool {

@@ -91,7 +91,7 @@ func TestEachRouteAsksForItsRight(t *testing.T) {
 	s := startServer(t, Config{Guard: g.Guard}, log, log)
 	allowed := map[access.Right][]string{
 		access.Ingest:  {"ingest", "admin", "some"},
-		access.Monitor: {"ingest", "admin", "some", "read"},
+		access.Monitor: {"ingest", "admin", "read"},
 	}
 	unknown := []string{"no token", "bad token", "basic", "expired"}
 	file := pipelinetest.DCGMFile(1, 1)

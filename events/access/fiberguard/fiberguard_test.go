@@ -19,7 +19,7 @@ import (
 	"telemetry-pipeline/events/access"
 )
 
-// testApp is an app behind a guard, with a token per role.
+// testApp is an app behind a guard, with a token per role and one of an admin of some hosts.
 type testApp struct {
 	app    *fiber.App
 	router *Router
@@ -33,12 +33,16 @@ func newTestApp(t *testing.T, cfg access.Config, loopback bool) *testApp {
 	a := &testApp{tokens: map[string]string{}, log: &bytes.Buffer{}}
 	if !cfg.Open {
 		var lines []string
-		for _, role := range []access.Role{access.RoleRead, access.RoleIngest, access.RoleAdmin} {
-			token, line, err := access.NewToken(string(role), []access.Role{role}, access.Everything(), time.Time{})
+		for id, p := range map[string]struct{ role, scope string }{"read": {"read", "*"}, "ingest": {"ingest", "*"}, "admin": {"admin", "*"}, "some": {"admin", "host=own-*"}} {
+			scope, err := access.ParseScope(p.scope)
 			if err != nil {
 				t.Fatal(err)
 			}
-			a.tokens[string(role)] = token
+			token, line, err := access.NewToken(id, []access.Role{access.Role(p.role)}, scope, time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.tokens[id] = token
 			lines = append(lines, line)
 		}
 		cfg.File = filepath.Join(t.TempDir(), "principals")
@@ -70,6 +74,7 @@ func newTestApp(t *testing.T, cfg access.Config, loopback bool) *testApp {
 	a.router.Put(access.Administer, "/admin", who)
 	a.router.Delete(access.Administer, "/admin", who)
 	a.router.Get(access.Monitor, "/metrics", who)
+	a.router.Get(access.Operate, "/status", who)
 	a.router.Get(access.Debug, "/debug", who)
 	a.router.Get(0, "/forgotten", who)
 	a.router.Socket(access.Read, "/ws", who)
@@ -127,16 +132,17 @@ func TestRolesAndRoutes(t *testing.T) {
 	a := newTestApp(t, access.Config{}, false)
 	tests := []struct {
 		method, path string
-		may          string // of read, ingest, admin and nobody
+		may          string // of read, ingest, admin, some and nobody
 	}{
-		{"GET", "/public", "read ingest admin nobody"}, {"HEAD", "/public", "read ingest admin nobody"},
-		{"GET", "/read/1", "read admin"}, {"HEAD", "/read/1", "read admin"}, {"GET", "/READ/1", "read admin"}, {"GET", "/read/1/", "read admin"},
-		{"POST", "/ingest", "ingest admin"}, {"PUT", "/admin", "admin"}, {"DELETE", "/admin", "admin"},
-		{"GET", "/metrics", "read ingest admin"}, {"GET", "/debug", "admin"}, {"HEAD", "/debug", "admin"},
-		{"GET", "/forgotten", ""}, {"HEAD", "/forgotten", ""}, {"GET", "/ws", "read admin"}, {"HEAD", "/ws", "read admin"},
+		{"GET", "/public", "read ingest admin some nobody"}, {"HEAD", "/public", "read ingest admin some nobody"},
+		{"GET", "/read/1", "read admin some"}, {"HEAD", "/read/1", "read admin some"}, {"GET", "/READ/1", "read admin some"}, {"GET", "/read/1/", "read admin some"},
+		{"POST", "/ingest", "ingest admin some"}, {"PUT", "/admin", "admin some"}, {"DELETE", "/admin", "admin some"},
+		{"GET", "/metrics", "read ingest admin"}, {"GET", "/status", "admin"}, {"HEAD", "/status", "admin"},
+		{"GET", "/debug", "admin"}, {"HEAD", "/debug", "admin"},
+		{"GET", "/forgotten", ""}, {"HEAD", "/forgotten", ""}, {"GET", "/ws", "read admin some"}, {"HEAD", "/ws", "read admin some"},
 	}
 	for _, tt := range tests {
-		for _, role := range []string{"read", "ingest", "admin", "nobody"} {
+		for _, role := range []string{"read", "ingest", "admin", "some", "nobody"} {
 			var headers []string
 			want := http.StatusUnauthorized
 			if role != "nobody" {

@@ -85,7 +85,7 @@ func (r *Router) admit(need access.Right) fiber.Handler {
 			return Refuse(c, err)
 		}
 		SetPrincipal(c, p)
-		if need != access.Administer {
+		if need != access.Administer && need != access.Operate {
 			return c.Next()
 		}
 		err = c.Next()

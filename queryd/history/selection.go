@@ -13,7 +13,7 @@ import (
 )
 
 // selection is the part of the view that a query selects. Its hosts are hosts of the view, so no query reads records of a host
-// outside of the view's scope. In a view by namespace they are all hosts of the scope, whatever workloads use them now: which
+// outside of the view's scope. In a view by namespace they are all hosts of the scope, used now or not: which
 // records are visible is up to the records (scan.visibleRecords).
 type selection struct {
 	scope   access.Scope // of the view

@@ -88,7 +88,7 @@ func NewLedger(cfg Config, stored hostReader) *Ledger {
 		byHost: map[uint64]*list.Element{}, recent: list.New(), senders: map[string]sender{},
 	}
 	for _, p := range []*population{&l.hosts, &l.metrics, &l.labels} {
-		p.brought = make([]int, mostSenders+1)
+		p.countBrought()
 	}
 	return l
 }
@@ -176,7 +176,7 @@ func (l *Ledger) admit(ctx context.Context, f *File, s subject) Refusal {
 	}
 	h := l.membersOf(s.hostHash)
 	before := h.size()
-	if refusal := h.findRefusal(&l.cfg, &s, &n, today); refusal != (Refusal{}) {
+	if refusal := h.findRefusal(&l.cfg, f, &s, &n, today); refusal != (Refusal{}) {
 		l.countNames(h, before)
 		return refusal
 	}
@@ -192,8 +192,8 @@ func (l *Ledger) admit(ctx context.Context, f *File, s subject) Refusal {
 	return Refusal{}
 }
 
-// findRefusal returns the reason why one of a record's names does not fit its host.
-func (h *hostMembers) findRefusal(cfg *Config, s *subject, n *names, today int32) Refusal {
+// findRefusal returns the reason why one of a record's names does not fit its host, or its sender's share of the host.
+func (h *hostMembers) findRefusal(cfg *Config, f *File, s *subject, n *names, today int32) Refusal {
 	g := h.details[n.gpu]
 	if g == nil {
 		g = &gpuMembers{}
@@ -208,7 +208,7 @@ func (h *hostMembers) findRefusal(cfg *Config, s *subject, n *names, today int32
 	case s.part != "" && !g.parts.hasRoom(cfg.Parts, today, n.part):
 		return cfg.tooManyParts(*s)
 	}
-	return Refusal{}
+	return h.findShareRefusal(cfg, f, s, n, today)
 }
 
 // countNames notes the change of a host's size since it had another, and makes room.

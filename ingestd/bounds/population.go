@@ -5,14 +5,15 @@ type population struct {
 	members map[uint64]member
 	count   *int  // of the members of several populations; may be nil
 	swept   int32 // day of the last sweep
-	brought []int // number of members that each sender brought; nil where that is not counted
+
+	brought map[sender]int // number of members that each sender brought; nil until it is needed
 }
 
 // member is a name's state.
 type member struct {
 	owner uint32 // the file that brought it and is not closed; 0: a closed one has it
 	day   int32  // when it was last sent, in days since 1970
-	by    sender // who brought it first; nobody where that is not counted
+	by    sender // who brought it first
 }
 
 // memberDays is how long a name that is not sent any more keeps its place from others.
@@ -34,9 +35,10 @@ func (p *population) hasRoom(most int, today int32, names ...uint64) bool {
 
 // hasShare reports whether all names are members, or can become some of at most that many that a sender brought.
 func (p *population) hasShare(by sender, most int, today int32, names ...uint64) bool {
-	if by == nobody || p.brought[by]+len(names) <= most {
+	if by == nobody || len(p.members)+len(names) <= most {
 		return true
 	}
+	p.countBrought()
 	added := 0
 	for _, name := range names {
 		if _, found := p.members[name]; !found {
@@ -44,6 +46,18 @@ func (p *population) hasShare(by sender, most int, today int32, names ...uint64)
 		}
 	}
 	return added == 0 || p.brought[by]+added <= most || p.sweep(today) && p.brought[by]+added <= most
+}
+
+// countBrought counts the members of each sender, which put and remove keep current from then on. Most populations are never so
+// large that it is needed.
+func (p *population) countBrought() {
+	if p.brought != nil {
+		return
+	}
+	p.brought = map[sender]int{}
+	for _, m := range p.members {
+		p.brought[m.by]++
+	}
 }
 
 // sweep removes the names that were not sent for long. It does so once a day, and returns false on further calls.
@@ -80,7 +94,9 @@ func (p *population) put(name uint64, m member) {
 func (p *population) remove(name uint64) {
 	before := len(p.members)
 	if was, found := p.members[name]; found && p.brought != nil {
-		p.brought[was.by]--
+		if p.brought[was.by]--; p.brought[was.by] == 0 {
+			delete(p.brought, was.by)
+		}
 	}
 	delete(p.members, name)
 	if p.count != nil {

@@ -59,6 +59,16 @@ func tooManyOfSender(sender, what, name string, most int) Refusal {
 		"If not, raise the flag ingest.principal-%s", what, sender, most, what, what)}
 }
 
+// tooManyOfShare is the refusal of a name that is more than its sender's share of a host's or GPU's bound.
+func tooManyOfShare(sender, what, name, of string, most int, flag string) Refusal {
+	return Refusal{name, fmt.Sprintf("too_many_%s: %.64s has brought %d %s of %s, the most of one principal (three quarters of %d); "+
+		"is one of them different in every file? If not, raise the flag %s", what, sender, shareOf(most), what, of, most, flag)}
+}
+
+func (s *subject) ofHost() string { return fmt.Sprintf("host %.64s", s.host) }
+
+func (s *subject) ofGPU() string { return fmt.Sprintf("%.64s of host %.64s", s.gpuOrNone(), s.host) }
+
 // labelsFault returns the reason to refuse records of an identity because of its labels.
 func (c *Config) labelsFault(id *events.Identity) Refusal {
 	if len(id.Labels) > c.Labels {

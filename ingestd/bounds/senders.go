@@ -42,6 +42,31 @@ func (l *Ledger) findShareRefusal(f *File, s *subject, n *names, today int32) Re
 	return Refusal{}
 }
 
+// shareOf returns the most names of a host's or GPU's bound that one sender may bring: three quarters, so that no sender takes all
+// the room of a host from the others who may send its telemetry.
+func shareOf(most int) int { return most - most/4 }
+
+// findShareRefusal returns the reason why a record's names are more than its sender may bring of their host.
+func (h *hostMembers) findShareRefusal(cfg *Config, f *File, s *subject, n *names, today int32) Refusal {
+	g := h.details[n.gpu]
+	if g == nil {
+		g = &gpuMembers{}
+	}
+	switch {
+	case f.by == nobody:
+		return Refusal{}
+	case s.gpu != "" && !h.gpus.hasShare(f.by, shareOf(cfg.GPUs), today, n.gpu):
+		return tooManyOfShare(f.sender, "gpus", string(s.gpu), s.ofHost(), cfg.GPUs, "ingest.max-gpus")
+	case !s.metricKnown && !h.metrics.hasShare(f.by, shareOf(cfg.HostMetrics), today, n.metric):
+		return tooManyOfShare(f.sender, "metrics", s.metric, s.ofHost(), cfg.HostMetrics, "ingest.max-host-metrics")
+	case !g.values.hasShare(f.by, shareOf(cfg.Values), today, n.values...):
+		return tooManyOfShare(f.sender, "values", string(s.gpuOrNone()), s.ofGPU(), cfg.Values, "ingest.max-values")
+	case s.part != "" && !g.parts.hasShare(f.by, shareOf(cfg.Parts), today, n.part):
+		return tooManyOfShare(f.sender, "parts", s.part, s.ofGPU(), cfg.Parts, "ingest.max-parts")
+	}
+	return Refusal{}
+}
+
 // claimLabels counts the names of a record's labels for the file.
 func (f *File) claimLabels(n *names, today int32) {
 	for _, name := range n.labels {

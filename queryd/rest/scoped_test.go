@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -227,4 +228,90 @@ func TestOtherNamespacesAreNotNamed(t *testing.T) {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
+}
+
+// GPUs go from one namespace to another. Each has the history of its own records, of GPUs that it had too, and nothing from before
+// it had a GPU.
+func TestNamespacesHaveGPUsInTurn(t *testing.T) {
+	f := newFleet()
+	f.addRows(t, `
+2025-07-18T10:05:00Z h1 uuid=GPU-3 index=2 pci=00000000:03:00.0 pod=z-3 namespace=team-z | DCGM_FI_DEV_GPU_UTIL=41.125 DCGM_FI_DEV_GPU_TEMP=42.125
+2025-07-18T10:10:00Z h1 uuid=GPU-1 index=0 pci=00000000:01:00.0 pod=a-1 namespace=team-a | DCGM_FI_DEV_GPU_UTIL=11.125 DCGM_FI_DEV_GPU_TEMP=12.125
+2025-07-18T10:11:00Z h2 uuid=GPU-4 index=0 pod=z-4 namespace=team-z | DCGM_FI_DEV_GPU_UTIL=51.125
+2025-07-18T11:00:00Z h1 uuid=GPU-1 index=0 pci=00000000:01:00.0 pod=z-1 namespace=team-z | DCGM_FI_DEV_GPU_UTIL=21.125
+2025-07-18T11:30:00Z h1 uuid=GPU-3 index=2 pci=00000000:03:00.0 pod=a-3 namespace=team-a | DCGM_FI_DEV_GPU_UTIL=31.125
+2025-07-18T11:30:20Z h1 uuid=GPU-3 index=2 part=link:0 | DCGM_FI_DEV_GPU_UTIL=32.125
+`)
+	hub := f.runHub(t)
+	as := func(text string) *fiber.App {
+		scope, err := access.ParseScope(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		api := New(Config{}, f.facts, hub, history.New(f, nil), f, nil)
+		api.now = func() time.Time { return noon }
+		return appFor(api, &access.Principal{ID: text, Roles: []access.Role{access.RoleRead}, Scope: scope})
+	}
+	for _, scope := range []string{"namespace=team-a", "host=h1,namespace=team-a"} {
+		app := as(scope)
+		for path, want := range map[string]string{
+			"/telemetry":                                   "11.125 12.125 31.125",
+			"/telemetry?gpu_id=GPU-1":                      "11.125 12.125",
+			"/telemetry?gpu_id=h1:0":                       "11.125 12.125",
+			"/telemetry?gpu_id=h1:00000000:01:00.0":        "11.125 12.125",
+			"/telemetry?gpu_id=GPU-3":                      "31.125",
+			"/telemetry?gpu_id=GPU-4":                      "",
+			"/telemetry?gpu_id=h2:0":                       "",
+			"/telemetry?host_id=h2":                        "",
+			"/telemetry?form=columns&limit=1":              "11.125 12.125 31.125",
+			"/telemetry?step=1h":                           "11.125 12.125 31.125",
+			"/telemetry?step=1h&group=host&form=columns":   "11.125 12.125 31.125",
+			"/gpus/GPU-1":                                  "",
+			"/gpus/GPU-1?as_of=2025-07-18T10:20:00Z":       "11.125 12.125",
+			"/gpus/h1:0?as_of=2025-07-18T10:20:00Z":        "11.125 12.125",
+			"/gpus/GPU-1?as_of=2025-07-18T11:10:00Z":       "",
+			"/gpus/GPU-3":                                  "31.125 32.125",
+			"/gpus/GPU-3?as_of=2025-07-18T10:20:00Z":       "",
+			"/gpus/GPU-3?as_of=2025-07-18T11:40:00Z":       "31.125 32.125",
+			"/telemetry/latest?as_of=2025-07-18T10:20:00Z": "11.125 12.125",
+			"/gpus?as_of=2025-07-18T11:10:00Z":             "",
+		} {
+			got := followed(t, app, path)
+			if all := strings.Join(numbers.FindAllString(got, -1), " "); sortedWords(all) != want {
+				t.Errorf("%s: %s has the readings %q, want %q: %s", scope, path, sortedWords(all), want, got)
+			}
+			if strings.Contains(got, "team-z") || strings.Contains(got, "z-") {
+				t.Errorf("%s: %s names another namespace: %s", scope, path, got)
+			}
+		}
+		for _, pair := range [][2]string{
+			{"/telemetry?gpu_id=GPU-4", "/telemetry?gpu_id=GPU-none"}, {"/telemetry?gpu_id=h2:0", "/telemetry?gpu_id=none:0"}, {"/telemetry?host_id=h2", "/telemetry?host_id=none"},
+			{"/telemetry?gpu_id=GPU-4&explain=true", "/telemetry?gpu_id=GPU-none&explain=true"}, {"/telemetry?form=columns&host_id=h2", "/telemetry?form=columns&host_id=none"},
+			{"/telemetry?form=columns&limit=1", "/telemetry?form=columns&limit=1&host_id=h1"}, {"/telemetry?step=1h&host_id=h2&explain=true", "/telemetry?step=1h&host_id=none&explain=true"},
+			{"/gpus?as_of=2025-07-18T10:20:00Z", "/gpus?as_of=2025-07-18T10:20:00Z&host_id=h1"},
+		} {
+			got, want := getAnswer(t, app, http.MethodGet, "/api/v1"+pair[0]), getAnswer(t, app, http.MethodGet, "/api/v1"+pair[1])
+			if a, b := viewTime.ReplaceAllString(string(got.body), "-"), viewTime.ReplaceAllString(string(want.body), "-"); got.status != want.status || a != b {
+				t.Errorf("%s: %s is %s, and %s is %s", scope, pair[0], a, pair[1], b)
+			}
+		}
+		for at, count := range map[string]string{"2025-07-18T10:20:00Z": "1", "2025-07-18T11:10:00Z": "0", "2025-07-18T11:40:00Z": "1"} {
+			if got := followed(t, app, "/cluster?as_of="+at); !strings.Contains(got, `"gpus":{"total":`+count) && !strings.Contains(got, `"gpu_count":`+count) {
+				t.Errorf("%s: the cluster as of %s is %s, want %s GPU", scope, at, got, count)
+			}
+		}
+	}
+}
+
+// numbers matches the readings of TestNamespacesHaveGPUsInTurn, and viewTime the time of a view.
+var (
+	numbers  = regexp.MustCompile(`\b\d\d\.125\b`)
+	viewTime = regexp.MustCompile(`"as_of":"[^"]*"`)
+)
+
+// sortedWords returns each word of a text once, sorted.
+func sortedWords(text string) string {
+	words := strings.Fields(text)
+	slices.Sort(words)
+	return strings.Join(slices.Compact(words), " ")
 }

@@ -94,6 +94,16 @@ func (f *facts) sees(r *reading) bool {
 	return f.scope.HasHost(r.host) && (!f.scope.ByNamespace() || r.labels[0] != "" && f.scope.HasNamespace("ns-"+r.labels[0]))
 }
 
+// names reports whether a visible record of a GPU has a time up to at.
+func (f *facts) names(gpu string, at events.Timestamp) bool {
+	for r := range f.readings {
+		if r.gpu == gpu && r.at <= at && f.sees(&r) {
+			return true
+		}
+	}
+	return false
+}
+
 // selected returns the readings that a query selects.
 func (f *facts) selected(q Query) (all []reading) {
 	gpus := make(map[string]bool)

@@ -16,6 +16,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
 )
 
 var (
@@ -393,10 +394,35 @@ func (a *asker) askGroups(r *rand.Rand, q *question) error {
 func (a *asker) askPast(r *rand.Rand, q *question) error {
 	return a.beside(r, func() error {
 		past, err := a.history.AsOf(a.t.Context(), a.view, q.at, nil)
-		if err == nil && !q.scope.ByNamespace() { // which has other readings of now than of then
-			visible := slices.DeleteFunc(slices.Clone(a.folded), func(ev events.Event) bool { return !q.scope.HasHost(ev.Host) })
-			sameAsFold(a.t, a.view, past, visible, q.at)
+		if err != nil {
+			return err
 		}
-		return err
+		on := a.view.OnHosts()
+		visible := slices.DeleteFunc(slices.Clone(a.folded), func(ev events.Event) bool { return !q.scope.HasHost(ev.Host) })
+		sameAsFold(a.t, on, past.OnHosts(), visible, q.at)
+		if !q.scope.ByNamespace() {
+			return nil
+		}
+		then := on.WithHosts(foldedModels(on, foldUpTo(visible, q.at)))
+		if diff := gocmp.Diff(a.view.SelectPast(then).GPUs(), past.GPUs(), cmpopts.EquateEmpty()); diff != "" {
+			return fmt.Errorf("GPUs of the namespaces (-want +got):\n%s", diff)
+		}
+		for _, g := range past.GPUs() {
+			if !a.facts.names(string(g.ID), q.at) {
+				return fmt.Errorf("%s is there, and no record by then names a visible namespace", g.ID)
+			}
+			a.seen["GPU of a namespace in the past"]++
+		}
+		return nil
 	})
+}
+
+// foldedModels returns the models of hosts, in their partitions.
+func foldedModels(s *live.State, folded map[events.HostID]*projections.Host) (models []projections.Stored) {
+	for _, host := range s.Hosts() {
+		if h := folded[host.ID]; h != nil {
+			models = append(models, projections.Stored{Host: h.ID, Partition: host.Partition, Live: &h.Live, Identity: &h.Identity})
+		}
+	}
+	return models
 }

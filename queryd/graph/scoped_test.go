@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/access"
@@ -76,5 +77,31 @@ func TestTooManyScopesIsNoFaultOfTheSender(t *testing.T) {
 	r := w.engine.Execute(everybody(t), Request{Query: `{cluster{gpuCount}}`})
 	if !r.Unanswered || !strings.Contains(string(r.JSON), "try again") {
 		t.Errorf("got %s", r.JSON)
+	}
+}
+
+// A GPU goes from one namespace to another: neither sees what it was with the other, now or in the past.
+func TestPastOfANamespace(t *testing.T) {
+	before := &events.Identity{UUID: "GPU-a0", Index: "0", Pod: "a-pod", Namespace: "team-a"}
+	after := &events.Identity{UUID: "GPU-a0", Index: "0", Pod: "z-pod", Namespace: "team-z"}
+	w := newWorldOf(t, []events.Event{
+		newEvent(t, "a", newReading(before, "DCGM_FI_DEV_GPU_UTIL", "11.125", start)),
+		newEvent(t, "a", newReading(after, "DCGM_FI_DEV_GPU_UTIL", "22.125", start+events.Timestamp(time.Hour))),
+	})
+	then, later := (start + events.Timestamp(time.Minute)).String(), (start + events.Timestamp(61*time.Minute)).String()
+	for _, one := range []struct {
+		scope, query string
+		a, z         bool // whose readings the answer has
+	}{
+		{"namespace=team-a", `{gpu(id:"GPU-a0"){id gpuUtilization}}`, false, false},
+		{"namespace=team-a", `{gpu(id:"GPU-a0",asOf:"` + then + `"){id gpuUtilization}}`, true, false},
+		{"namespace=team-a", `{gpu(id:"GPU-a0",asOf:"` + later + `"){id gpuUtilization}}`, false, false},
+		{"namespace=team-z", `{gpu(id:"GPU-a0",asOf:"` + then + `"){id gpuUtilization}}`, false, false},
+		{"namespace=team-z", `{gpu(id:"GPU-a0",asOf:"` + later + `"){id gpuUtilization}}`, false, true},
+	} {
+		got := string(w.engine.Execute(contextOf(t, one.scope), Request{Query: one.query}).JSON)
+		if strings.Contains(got, "11.125") != one.a || strings.Contains(got, "22.125") != one.z {
+			t.Errorf("%s: %s is %s", one.scope, one.query, got)
+		}
 	}
 }

@@ -117,6 +117,15 @@ func TestNamespaceScopeSelectsFromEverything(t *testing.T) {
 						t.Fatalf("seed %d: GPUs (-selected +scope):\n%s", seed, diff)
 					}
 				}
+				byHost := r.feedIn("host=h?,namespace=ml,namespace=x*").State() // which selects from a view of its own
+				if diff := cmp.Diff(feed.State().GPUs(), byHost.GPUs(), cmpopts.EquateEmpty()); diff != "" {
+					t.Fatalf("seed %d: GPUs by host and namespace (-namespace +both):\n%s", seed, diff)
+				}
+				for _, s := range []*live.State{byHost, feed.State()} {
+					if on := s.OnHosts(); on == s || on.At() != s.At() || on.Scope().ByNamespace() {
+						t.Fatalf("seed %d: everything on the hosts of %s is at %s, and the view at %s", seed, s.Scope(), on.At(), s.At())
+					}
+				}
 				text := fmt.Sprintf("%+v", describe(feed.State())) + fmt.Sprintf("%+v", feed.State().GPUs())
 				for _, h := range feed.State().AllHosts() {
 					if err := h.Check(); err != nil {

@@ -150,6 +150,9 @@ func exitCode(p process, c Command, err error) int {
 // parseCommand sets flags, which may stand anywhere before "--", and returns the other arguments.
 func parseCommand(fs *flag.FlagSet, p process, c Command) (args []string, err error) {
 	fs.SetOutput(io.Discard)
+	if err := refuseSecrets(p.args, c.variableNames()); err != nil {
+		return nil, err
+	}
 	if err := fromEnvironment(fs, c.variableNames(), p.lookup); err != nil {
 		return nil, err
 	}

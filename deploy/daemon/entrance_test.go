@@ -103,3 +103,18 @@ func TestCommandsThatNameNoNeedsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// A password on a command line is refused, by a process and by its commands, and not shown.
+func TestPasswordsAreNotTakenFromTheCommandLine(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"-etcd.password=s3cret"}, {"--etcd.password", "s3cret"}, {"send", "-etcd.password=s3cret"}} {
+		var out bytes.Buffer
+		var password string
+		flags := func(fs *flag.FlagSet) { fs.StringVar(&password, "etcd.password", "", "of etcd") }
+		send := Command{Name: "send", Needs: NeedsEtcd, Flags: flags, Run: func(context.Context, Terminal, []string) error { return nil }}
+		code := runProcess(t.Context(), process{name: "p", args: args, lookup: func(string) (string, bool) { return "", false }, stdout: &out, stderr: &out}, flags, nil, []Command{send})
+		if code != 2 || !strings.Contains(out.String(), "ETCD_PASSWORD") || strings.Contains(out.String(), "s3cret") {
+			t.Errorf("%v: exit code %d, %s", args, code, &out)
+		}
+	}
+}

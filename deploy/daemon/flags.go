@@ -17,6 +17,9 @@ var errDocumented = errors.New("documented")
 // beats the default. An empty variable counts as unset.
 func parseFlags(fs *flag.FlagSet, p process, commands []Command) error {
 	fs.SetOutput(p.stderr)
+	if err := refuseSecrets(p.args, variableOf); err != nil {
+		return err
+	}
 	fs.Usage = func() { printUsage(fs.Name(), groupFlags(fs), variableOf, p.stderr); listCommands(p, commands) }
 	document := fs.Bool("help-markdown", false, "")
 	if err := fromEnvironment(fs, variableOf, p.lookup); err != nil {
@@ -45,6 +48,18 @@ func parseFlags(fs *flag.FlagSet, p process, commands []Command) error {
 // versionFlag registers -version, which asks for the version of the program. It is registered after the environment was read:
 // a variable VERSION belongs to other programs. Without a usage text it is in no list of settings.
 func versionFlag(fs *flag.FlagSet) *bool { return fs.Bool("version", false, "") }
+
+// refuseSecrets returns an error for a secret among the arguments, which every user of the machine can read. It names the variable
+// that takes it.
+func refuseSecrets(args []string, variable func(flagName string) string) error {
+	for _, arg := range args {
+		name, found := strings.CutPrefix(strings.Replace(arg, "--", "-", 1), "-")
+		if name, _, _ = strings.Cut(name, "="); found && strings.HasSuffix(name, "password") {
+			return fmt.Errorf("flag %s: a password on the command line can be read by every user of this machine; set the environment variable %s", name, variable(name))
+		}
+	}
+	return nil
+}
 
 func unexpectedArgument(arg string, commands []Command) error {
 	if len(commands) == 0 {

@@ -66,7 +66,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&c.CAFile, "etcd.ca", c.CAFile,
 		"file of the authorities that sign etcd's certificate (PEM); the system's when empty")
 	fs.StringVar(&c.Username, "etcd.username", c.Username, "etcd user, where etcd checks passwords")
-	fs.StringVar(&c.Password, "etcd.password", c.Password, "password of the etcd user; better set in the environment")
+	fs.StringVar(&c.Password, "etcd.password", c.Password, "password of the etcd user; it is taken from the environment only")
 }
 
 // Key returns the key of a part of the cluster's data: {root}/{kind}/{cluster-id}, followed by the segments. The

@@ -39,6 +39,7 @@ const (
 	CodeEventTooLarge    = "event_too_large"
 	CodeBadRow           = "bad_row"
 	CodeSpoolBusy        = "too_many_waiting"
+	CodeAsyncOff         = "async_off"
 	CodeSpoolFull        = "upload_directory_full"
 	CodeDiskFull         = "disk_full"
 	CodeSpoolUnusable    = "upload_directory_unusable"
@@ -72,7 +73,7 @@ func statusOf(code string) int {
 		return http.StatusMisdirectedRequest
 	case CodeMethod:
 		return http.StatusMethodNotAllowed
-	case CodeBadRequest, CodeBadParameter, CodeDamaged, CodeMissingFile, CodeTruncated:
+	case CodeAsyncOff, CodeBadRequest, CodeBadParameter, CodeDamaged, CodeMissingFile, CodeTruncated:
 		return http.StatusBadRequest
 	case CodeUploadEnded:
 		return http.StatusConflict

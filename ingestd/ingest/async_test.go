@@ -219,6 +219,17 @@ Retry-After: 30
 	}
 }
 
+func TestServersWithoutAsyncRefuseSuchUploadsAndServeTheRest(t *testing.T) {
+	log := pipelinetest.NewRecorder()
+	s := startServer(t, Config{AsyncOff: true, Spool: spool.Config{Dir: t.TempDir()}}, log, log)
+	compareResponse(t, "async", postFile(t, s, "?async=true", pipelinetest.DCGMFile(1, 1)), `400
+{"success": false, "code": "async_off", "error": "/without async=true/"}`)
+	for _, query := range []string{"", "?strict=true", "?dry_run=true"} {
+		compareResponse(t, "upload "+query, postFile(t, s, query, pipelinetest.DCGMFile(1, 1)), `200
+{"success": true}`)
+	}
+}
+
 func TestServersWithoutUploadDirectoryServeTheRest(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "uploads")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {

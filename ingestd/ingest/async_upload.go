@@ -21,6 +21,16 @@ type asyncResponse struct {
 	Data    uploadView `json:"data"`
 }
 
+// checkAsync returns the refusal of an upload with ?async=true by a server that accepts none; nil for all others.
+func (s *Server) checkAsync(p pipeline.Parameters) error {
+	if !p.Async || !s.cfg.AsyncOff {
+		return nil
+	}
+	return answer.Refuse(answer.CodeAsyncOff,
+		"this server keeps no uploads to process them later; send it without async=true and wait for the answer, or ask the operator "+
+			"for an upload directory that outlives the server and INGEST_ASYNC=true")
+}
+
 // uploadAsync answers an upload once it is on the disk; it is processed in the background.
 func (s *Server) uploadAsync(c *fiber.Ctx, o *answer.Outcome, p pipeline.Parameters) error {
 	var j *jobs.Job

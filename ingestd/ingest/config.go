@@ -48,6 +48,7 @@ type Config struct {
 
 	Spool      spool.Config // where uploads with ?async=true and ?strict=true are kept
 	Background int          // uploads with ?async=true processed at a time; default 2
+	AsyncOff   bool         // uploads with ?async=true are refused (flag ingest.async=false), where nothing outlives the process
 
 	// Guard identifies callers, and TLS encrypts the listener. Nil lets everybody on this machine in, without encryption. They have
 	// no flags here: all listeners of a process share them.
@@ -101,6 +102,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 		"file with the identities that open age-encrypted files, as age-keygen writes it; empty refuses such files")
 	c.Spool.Flags(fs)
 	fs.IntVar(&c.Background, "ingest.background", d.Background, "uploads with async=true that are processed at a time; they count towards ingest.uploads")
+	fs.Var((*enabledFlag)(&c.AsyncOff), "ingest.async",
+		"accept uploads with async=true; false where upload-dir does not outlive the process, so that no upload is lost that was answered 202")
 	c.Streams.Flags(fs)
 	c.Rates.registerFlags(fs)
 	c.Thresholds.registerFlags(fs)

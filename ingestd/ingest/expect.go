@@ -60,6 +60,8 @@ func (s *Server) refusalByHeader(ctx *fasthttp.RequestCtx) *answer.Refusal {
 		err = s.limiter.refuseClient(wait)
 	case wrong != nil:
 		err = wrong
+	case s.checkAsync(p) != nil:
+		err = s.checkAsync(p)
 	case int64(h.ContentLength()) > s.intake.BodyLimit(kind):
 		err = answer.TooLarge(s.cfg.MaxUploadSize)
 	case s.slots.isClosed():

@@ -23,6 +23,9 @@ func (s *Server) answerUpload(c *fiber.Ctx) error {
 	s.setRequestID(c, o.ID)
 	p, err := pipeline.ParseParameters(c.Queries(), s.cfg.Zone, o.BeganAt)
 	p.Sender = pipeline.SenderOf(principalOf(c))
+	if err == nil {
+		err = s.checkAsync(p)
+	}
 	if err == nil && p.Async {
 		return s.uploadAsync(c, o, p)
 	}

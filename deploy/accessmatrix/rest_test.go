@@ -44,6 +44,7 @@ func queryRoutes() map[string]route {
 			"?damaged=true", "?order=asc&limit=1", "?upload_id=UPLOAD", "?metric=" + foreignMetric, "?after=1", "?before=1000000", "?limit=1&cursor=CURSOR"}},
 		"GET /api/v1/quarantine":        {access.Read, []string{"", "?host_id=HOST", "?limit=1", "?partition=0", "?partition=1", "?partition=2", "?partition=3"}},
 		"POST /api/v1/quarantine/retry": {access.Administer, []string{"?key=QUARANTINED", "?key=EVENT", "?partition=0", "?partition=1", "?partition=2", "?partition=3", ""}},
+		"POST /api/v1/csv/upload":       {access.Public, []string{"", "?wait=true"}},
 		"GET /api/v1/status":            {access.Read, []string{""}},
 		"GET /health":                   {access.Public, []string{""}},
 		"GET /ready":                    {access.Public, []string{""}},

@@ -19,6 +19,8 @@ type Config struct {
 	Host string // address to bind, as listen.Open takes it; "" means this machine only
 	Port Port   // default 8080
 
+	UploadURL UploadURL // to which uploads are redirected; "" answers them 410
+
 	NoGraphQL   bool // flag enable-graphql=false
 	NoWebSocket bool // flag enable-websocket=false
 
@@ -42,6 +44,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	d := c.withDefaults()
 	fs.StringVar(&c.Host, "query.host", d.Host, "address that the query server binds; empty means this machine only (127.0.0.1 and ::1); 0.0.0.0 or * means all interfaces")
 	fs.Var(&c.Port, "port", "port of the query server; 0 takes a free one")
+	fs.Var(&c.UploadURL, "query.upload-url", "address of the uploads, which the gateway of earlier systems took, such as https://telemetry.example:8081/api/v1/csv/upload: "+
+		"POST /api/v1/csv/upload is redirected there (308); empty: it is answered 410")
 	fs.Var((*enabledFlag)(&c.NoGraphQL), "enable-graphql", "serve GraphQL on /graphql")
 	fs.Var((*enabledFlag)(&c.NoWebSocket), "enable-websocket", "serve the live stream on /ws and GraphQL subscriptions on /graphql")
 	fs.Int64Var(&c.HistoryCache, "history.cache", d.HistoryCache,

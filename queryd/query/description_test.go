@@ -115,6 +115,7 @@ func TestOwnAnswersAreAsDescribed(t *testing.T) {
 		check(s, "GET", "/api/v1/quarantine", "", 200)
 		check(s, "POST", "/api/v1/quarantine/retry", "", 202)
 		check(s, "POST", "/api/v1/quarantine/retry?key=none", "", 404)
+		check(s, "POST", "/api/v1/csv/upload", "timestamp,value", 410, "Content-Type", "text/csv")
 		check(s, "GET", "/docs", "", 200)
 		check(s, "GET", "/graphql?query={__typename}", "", 200)
 		check(s, "GET", "/graphql?query={nothing}", "", 200)
@@ -124,6 +125,7 @@ func TestOwnAnswersAreAsDescribed(t *testing.T) {
 		check(s, "POST", "/graphql", `nothing`, 400, json...)
 		check(s, "POST", "/graphql", `{}`, 415, "Content-Type", "text/plain")
 	}
+	check(newServer(t, Config{UploadURL: UploadURL{"http://localhost:8081/api/v1/csv/upload"}}), "POST", "/api/v1/csv/upload", "", 308)
 	check(idle, "GET", "/ready", "", 503)
 	check(running, "GET", "/ready", "", 200)
 	check(idle, "GET", "/api/v1/gpus", "", 503)

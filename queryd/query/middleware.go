@@ -25,8 +25,13 @@ func (s *Server) recoverPanic(c *fiber.Ctx) (err error) {
 }
 
 // answerUnreadable is the app's error handler. The only requests that come to it are those that no handler can read; the
-// library's text shows their header, which may have a token in it.
+// library's text shows their header, which may have a token in it. A large upload has been read up to
+// its body, and is answered as every upload is.
 func (s *Server) answerUnreadable(c *fiber.Ctx, err error) error {
+	if isUnreadUpload(c, err) {
+		s.app.Handler()(c.Context())
+		return nil
+	}
 	if e, ok := errors.AsType[*fiber.Error](err); ok && e.Code == http.StatusBadRequest {
 		err = fiber.NewError(e.Code, "the request cannot be read as HTTP/1.1")
 	}
@@ -42,7 +47,7 @@ func (s *Server) answerError(c *fiber.Ctx, err error) error {
 // checkRequest refuses compressed bodies, which no surface accepts, and attaches the server's context to requests: it
 // ends with the server, not when a client disconnects.
 func (s *Server) checkRequest(c *fiber.Ctx) error {
-	if c.Get(fiber.HeaderContentEncoding) != "" {
+	if c.Get(fiber.HeaderContentEncoding) != "" && !isUpload(c.Method(), c.Path()) {
 		return fiber.NewError(http.StatusUnsupportedMediaType, "request bodies must not be compressed; leave out Content-Encoding")
 	}
 	c.SetUserContext(s.requests)

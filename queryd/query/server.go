@@ -110,15 +110,19 @@ func (s *Server) newApp() *fiber.App {
 		IdleTimeout:           2 * time.Minute,
 		ErrorHandler:          s.answerUnreadable,
 		DisableStartupMessage: true,
+
+		DisablePreParseMultipartForm: true, // no surface takes forms
 	})
 	app.Server().CloseOnShutdown = true
 	app.Server().HeaderReceived = bodyLimit
+	app.Server().ExpectHandler = s.answerExpect
 	r := fiberguard.New(app, s.gate)
 	app.Use(s.measureRequest, s.recoverPanic, coding.New().Answer, s.checkRequest, r.Shield)
 	r.Get(access.Public, "/", serveIndex)
 	r.Get(access.Public, "/health", s.serveHealth)
 	r.Get(access.Public, "/ready", s.serveReady)
 	r.Get(access.Read, "/api/v1/status", s.serveStatus)
+	r.Post(access.Public, uploadPath, s.redirectUpload)
 	s.api.Routes(r, s.limitCaller)
 	if !s.cfg.NoGraphQL {
 		r.Socket(access.Read, "/graphql", s.sockets.GraphQL())

@@ -31,6 +31,7 @@ const (
 	Unsupported      Code = "unsupported"
 	NotAcceptable    Code = "not_acceptable"
 	BadRequest       Code = "bad_request"
+	Moved            Code = "moved"
 	Internal         Code = "internal"
 )
 

@@ -208,7 +208,7 @@ func dataOf(t *testing.T, base, revision string) string {
 // owned is how many partitions a collector says it owns.
 func owned(admin string) int {
 	_, text := get(admin + "/metrics")
-	found := regexp.MustCompile(`(?m)^collect_owned_partitions (\d+)`).FindStringSubmatch(text)
+	found := regexp.MustCompile(`(?m)^telemetry_collect_owned_partitions (\d+)`).FindStringSubmatch(text)
 	if found == nil {
 		return -1
 	}

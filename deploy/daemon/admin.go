@@ -42,7 +42,8 @@ func openAdmin(ctx context.Context, c config, in *Entrance, lg *slog.Logger) (*a
 		return nil, fmt.Errorf("opening the admin listener on %s (set -admin.port or ADMIN_PORT to a free port): %w", address, err)
 	}
 	a := &admin{gate: in.Guard.NewGate(listen.IsLoopback(c.adminHost)), reg: prometheus.NewRegistry(), served: make(chan error, 1)}
-	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newBuildInfo())
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.ownRegisterer().MustRegister(newBuildInfo())
 	a.server = &http.Server{
 		Handler: a.newHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(lg.Handler(), slog.LevelDebug),
@@ -50,6 +51,15 @@ func openAdmin(ctx context.Context, c config, in *Entrance, lg *slog.Logger) (*a
 	go func() { a.served <- a.server.Serve(in.TLS.Wrap(ln)) }()
 	lg.Info("admin listener is up", "addr", ln.Addr().String())
 	return a, nil
+}
+
+// metricPrefix begins the names of the metrics of all parts, so that they are unique in a Prometheus of many programs. Parts register
+// without it; the metrics of Go and of the process keep their common names.
+const metricPrefix = "telemetry_"
+
+// ownRegisterer returns the registerer that puts the prefix before each name.
+func (a *admin) ownRegisterer() prometheus.Registerer {
+	return prometheus.WrapRegistererWithPrefix(metricPrefix, a.reg)
 }
 
 // newBuildInfo returns a gauge that is always 1 and has the build of the program as its labels.
@@ -99,7 +109,7 @@ func (a *admin) attachParts(parts []Part) error {
 		if p.Metrics == nil {
 			continue
 		}
-		if err := p.Metrics(a.reg); err != nil {
+		if err := p.Metrics(a.ownRegisterer()); err != nil {
 			return fmt.Errorf("registering the metrics of %s: %w", p.Name, err)
 		}
 	}

@@ -33,7 +33,7 @@ type Part struct {
 	// Status returns the state of the part for people, as a value for JSON; the admin listener answers it. Called for each
 	// request, by several at once.
 	Status func(ctx context.Context) (any, error)
-	// Metrics registers the part's metrics; called once, before Run.
+	// Metrics registers the part's metrics; called once, before Run. The process puts telemetry_ before their names.
 	Metrics func(reg prometheus.Registerer) error
 	// Close frees the resources of the part's constructor; called after Run returned, in the order of parts.
 	Close func() error

@@ -137,8 +137,8 @@ func TestAdminListenerServesReadinessAndMetrics(t *testing.T) {
 	eventually(t, base+"/health", http.StatusOK, `{"degraded":{"intake":"7 rows are spoiled"},"status":"degraded"}`)
 	spoiled.Store(false)
 	eventually(t, base+"/health", http.StatusOK, `{"status":"alive"}`)
-	eventually(t, base+"/metrics", http.StatusOK, "intake_rows_total 0")
-	eventually(t, base+"/metrics", http.StatusOK, `build_info{goversion="`+runtime.Version()+`",revision="`)
+	eventually(t, base+"/metrics", http.StatusOK, "\ntelemetry_intake_rows_total 0")
+	eventually(t, base+"/metrics", http.StatusOK, `telemetry_build_info{goversion="`+runtime.Version()+`",revision="`)
 	eventually(t, base+"/debug/pprof/cmdline", http.StatusOK, "")
 	cancel()
 	if got := <-code; got != 0 {

@@ -58,6 +58,7 @@ type Collector struct {
 	owner         *partition.Ownership
 	keeper        *retain.Keeper // nil in tests of folding alone: everything stays in etcd
 	foreign       *foreign.Taker // nil in the same tests: no foreign key is imported
+	meter         *logMeter      // nil in the same tests: the log is not measured
 	passed        appender       // nil in the same tests: no host leaves
 	lg            *slog.Logger
 	workers       chan struct{} // a token per fold in progress
@@ -169,6 +170,7 @@ func (c *Collector) foldClaim(claim *partition.Claim, w *generationRun) error {
 		leading.Go(func() { c.leadGeneration(ctx, w, claim) })
 		leading.Go(func() { c.compactEtcd(ctx, w) })
 		leading.Go(func() { c.takeForeign(ctx, w, claim) })
+		leading.Go(func() { c.measureLog(ctx, w) })
 	}
 	for pause := (wait.Backoff{Least: c.cfg.PollInterval, Most: time.Minute}); ctx.Err() == nil; {
 		f := newFollower(c, claim.Partition, claim, w, lag, lg)

@@ -17,6 +17,7 @@ type metrics struct {
 	held, heldRecords         prometheus.Gauge
 	commitSeconds             prometheus.Histogram
 	lag                       prometheus.Histogram
+	waiting                   *waitingRecords
 }
 
 func newMetrics() *metrics {
@@ -24,6 +25,7 @@ func newMetrics() *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
 	return &metrics{
+		waiting:  newWaitingRecords(),
 		events:   counter("collect_events_total", "Events folded; one that is read again after a restart counts again."),
 		records:  counter("collect_records_total", "Records of the events folded."),
 		commits:  counter("collect_commits_total", "Commits stored."),
@@ -59,6 +61,12 @@ func (c *Collector) Metrics(reg prometheus.Registerer) error {
 	var all []error
 	for _, one := range []prometheus.Collector{m.events, m.records, m.commits, m.chunks, m.merged, m.restarts, m.quarantined, m.owned, m.entries, m.held, m.heldRecords, m.commitSeconds, m.lag} {
 		all = append(all, reg.Register(one))
+	}
+	all = append(all, reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "collect_waiting_records", Help: "Records read by this process that are not stored yet.",
+	}, m.waiting.count)))
+	if c.meter != nil {
+		all = append(all, reg.Register(c.meter))
 	}
 	for _, register := range c.registrations {
 		all = append(all, register(reg))

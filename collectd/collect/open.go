@@ -41,6 +41,7 @@ func openAs(cfg Config, store eventlog.Config, log *eventlog.Log, version int, l
 	c.keeper = retain.New(cfg.Retain, store, log, saved, cfg.Archive, writes, c.lg)
 	c.foreign = foreign.New(log, c.cfg.PollInterval, c.lg)
 	c.passed = log
+	c.meter = newLogMeter(log, saved, log.Facts().Partitions)
 	c.gens, c.merger, c.owner, c.writable, c.version = saved, saved, owner, saved.Writable, version
 	c.registrations = append(c.registrations, owner.Metrics, saved.Metrics, c.keeper.Metrics, c.foreign.Metrics)
 	c.closers = append(c.closers, writes.Close, leases.Close)

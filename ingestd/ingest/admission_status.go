@@ -91,26 +91,30 @@ func (a *admission) statusView() admissionStatus {
 // roundThousandths rounds to three digits after the point.
 func roundThousandths(v float64) float64 { return math.Round(1000*v) / 1000 }
 
-// stateGauges returns the gauges of admission.
+// stateGauges returns the gauges of admission and of etcd's size. They show what was read for the last decision; a scrape reads nothing.
 func (a *admission) stateGauges() []prometheus.Collector {
 	var all []prometheus.Collector
 	for _, g := range []struct {
 		name, help string
 		value      func(*admissionState) float64
 	}{
-		{"size_ratio", "Share of etcd's quota that is in use on its fullest member.", func(s *admissionState) float64 { return s.sizeShare() }},
-		{"file_ratio", "Share of etcd's quota that the database file of its fullest member takes.", func(s *admissionState) float64 { return s.fileShare() }},
-		{"no_space", "Whether etcd has raised the NOSPACE alarm: 1 or 0.", func(s *admissionState) float64 { return boolValue(s.capacity.NoSpace) }},
-		{"lag_seconds", "Age of the oldest append of this process that is not folded.", func(s *admissionState) float64 { return s.lag.Seconds() }},
-		{"append_seconds", "Time of an append, averaged over seconds.", func(s *admissionState) float64 { return s.appendTime.Seconds() }},
-		{"rate_records", "Records appended per second, averaged over seconds.", func(s *admissionState) float64 { return s.rate }},
-		{"share_ratio", "Share of the time in which events may pass to the log; 1 when uploads are not slowed down.",
+		{"ingest_admission_size_ratio", "Share of etcd's quota that is in use on its fullest member.", func(s *admissionState) float64 { return s.sizeShare() }},
+		{"ingest_admission_file_ratio", "Share of etcd's quota that the database file of its fullest member takes.", func(s *admissionState) float64 { return s.fileShare() }},
+		{"ingest_admission_no_space", "Whether etcd has raised the NOSPACE alarm: 1 or 0.", func(s *admissionState) float64 { return boolValue(s.capacity.NoSpace) }},
+		{"ingest_admission_lag_seconds", "Age of the oldest append of this process that is not folded.", func(s *admissionState) float64 { return s.lag.Seconds() }},
+		{"ingest_admission_append_seconds", "Time of an append, averaged over seconds.", func(s *admissionState) float64 { return s.appendTime.Seconds() }},
+		{"ingest_admission_rate_records", "Records appended per second, averaged over seconds.", func(s *admissionState) float64 { return s.rate }},
+		{"ingest_admission_share_ratio", "Share of the time in which events may pass to the log; 1 when uploads are not slowed down.",
 			func(s *admissionState) float64 { return s.share }},
-		{"refusing", "Whether new uploads are refused: 1 or 0.", func(s *admissionState) float64 { return boolValue(s.refusal != nil) }},
-		{"blind", "Whether some of what admission judges by is not known, or old: 1 or 0.",
+		{"ingest_admission_refusing", "Whether new uploads are refused: 1 or 0.", func(s *admissionState) float64 { return boolValue(s.refusal != nil) }},
+		{"ingest_admission_blind", "Whether some of what admission judges by is not known, or old: 1 or 0.",
 			func(s *admissionState) float64 { return boolValue(s.readingErr != nil) }},
+		{"etcd_database_bytes", "Size of the database file of etcd's fullest member, as it answered last.", func(s *admissionState) float64 { return float64(s.capacity.Bytes) }},
+		{"etcd_database_used_bytes", "Bytes of this database that hold values.", func(s *admissionState) float64 { return float64(s.capacity.InUse) }},
+		{"etcd_quota_bytes", "Limit of this database's size, which etcd itself reports; 0 if there is none or it is not known yet.",
+			func(s *admissionState) float64 { return float64(s.capacity.Quota) }},
 	} {
-		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ingest_admission_" + g.name, Help: g.help},
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help},
 			func() float64 { return g.value(a.state.Load()) }))
 	}
 	return all

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"telemetry-pipeline/events/eventlog"
 	"telemetry-pipeline/events/eventstest"
 	"telemetry-pipeline/ingestd/pipeline/pipelinetest"
 )
@@ -33,6 +34,8 @@ func TestEtcdKeepsWhatWasAnswered(t *testing.T) {
 		t.Errorf("the repeat changed the log (-before +after):\n%s", diff)
 	}
 
+	checkEtcdSize(t, s, log)
+
 	server.Stop()
 	more := pipelinetest.DCGMFile(600, 30)
 	compareResponse(t, "without etcd", postFile(t, hasty, "", more), `503
@@ -45,4 +48,18 @@ Retry-After: 5
 	waitFor(t, "ready again", func() bool { return s.Ready() == nil })
 	compareResponse(t, "with etcd again", postFile(t, s, "", more), `200
 {"success": true, "record_count": 600}`)
+}
+
+// checkEtcdSize compares the metrics of etcd's size with etcd's own answer.
+func checkEtcdSize(t *testing.T, s *Server, log *eventlog.Log) {
+	t.Helper()
+	waitFor(t, "the metrics have the size that etcd has", func() bool { // etcd may grow between the two looks
+		s.admission.refreshState(t.Context())
+		c, err := log.Capacity(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, used, quota := metricValue(t, s, "etcd_database_bytes"), metricValue(t, s, "etcd_database_used_bytes"), metricValue(t, s, "etcd_quota_bytes")
+		return size == float64(c.Bytes) && used == float64(c.InUse) && used > 0 && quota == float64(c.Quota) && quota >= 1<<30
+	})
 }

@@ -3,6 +3,7 @@ package ingest
 import (
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-multierror"
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,8 @@ type totals struct {
 	byStatus                              *prometheus.CounterVec
 	refused                               *prometheus.CounterVec
 	appendSeconds                         prometheus.Histogram
+	uploadSeconds                         *prometheus.HistogramVec
+	dialectRows                           *prometheus.CounterVec
 }
 
 func newTotals() *totals {
@@ -34,11 +37,28 @@ func newTotals() *totals {
 			Name: "ingest_append_seconds", Help: "Time of one append of a group of events to the log.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
+		uploadSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "ingest_upload_seconds", Help: "Time from the beginning of an upload to its end, by the class of its HTTP status; in the background with the wait for its turn.",
+			Buckets: prometheus.ExponentialBuckets(0.002, 3, 13),
+		}, []string{"status"}),
+		dialectRows: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ingest_dialect_rows_total", Help: "Rows read, by the dialect of their file.",
+		}, []string{"dialect"}),
 	}
 }
 
+// statusClass returns the class of an HTTP status, such as 2xx.
+func statusClass(status int) string { return strconv.Itoa(status/100) + "xx" }
+
 // countUpload counts an upload that has ended.
-func (t *totals) countUpload(status int, rec *answer.Receipt) {
+func (t *totals) countUpload(status int, o *answer.Outcome) {
+	t.uploadSeconds.WithLabelValues(statusClass(status)).Observe(time.Since(o.BeganAt).Seconds())
+	for _, f := range o.Files {
+		if f.Dialect != "" {
+			t.dialectRows.WithLabelValues(f.Dialect).Add(float64(f.Metadata.Rows))
+		}
+	}
+	rec := o.Whole
 	t.uploads.Add(1)
 	t.byStatus.WithLabelValues(strconv.Itoa(status)).Inc()
 	t.bytes.Add(rec.Size)
@@ -58,6 +78,8 @@ func (s *Server) Metrics(reg prometheus.Registerer) error {
 		t.byStatus,
 		t.refused,
 		t.appendSeconds,
+		t.uploadSeconds,
+		t.dialectRows,
 		newCounter("ingest_bytes_total", "Bytes of uploaded files.", nil, &t.bytes),
 		recordCounter("accepted", &t.accepted),
 		recordCounter("duplicate", &t.duplicate),

@@ -222,6 +222,7 @@ func TestMetricsAndStatusAgree(t *testing.T) {
 	want := map[string]float64{
 		"ingest_uploads_total 200": 2, "ingest_uploads_total 422": 1, "ingest_uploads_in_flight": 0,
 		"ingest_records_total accepted": 10, "ingest_records_total duplicate": 10, "ingest_records_total rejected": 0, "ingest_records_total absent": 0,
+		"ingest_upload_seconds 2xx": 2, "ingest_upload_seconds 4xx": 1, "ingest_dialect_rows_total dcgm-long": 20,
 		"ingest_bytes_total": float64(2*len(pipelinetest.DCGMFile(10, 2)) + len("name,age\n")),
 	}
 	for name, value := range want {

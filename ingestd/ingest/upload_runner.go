@@ -121,7 +121,7 @@ func uploadDetail(o *answer.Outcome, status int) []slog.Attr {
 
 // RecordUpload counts an upload that ended with a status, and writes the log's line of each of its files.
 func (u *uploadRunner) RecordUpload(o *answer.Outcome, status int) {
-	u.totals.countUpload(status, o.Whole)
+	u.totals.countUpload(status, o)
 	if len(o.Files) == 0 {
 		u.lg.Warn("upload", "upload", o.ID, "status", status, "err", answer.ErrorForLog(o.Err()))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/graphql-go/graphql"
 	"github.com/graphql-go/graphql/gqlerrors"
 	"github.com/graphql-go/graphql/language/ast"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/access"
@@ -46,6 +47,7 @@ type Engine struct {
 	now    func() time.Time
 	rights map[string]access.Right // of root fields, by "Query.field"; not changed after New
 
+	operations      *prometheus.CounterVec
 	degradedTimeout time.Duration
 }
 
@@ -54,7 +56,7 @@ func New(cfg Config, feeds feeds, past past, lg *slog.Logger) (*Engine, error) {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{feeds: feeds, past: past, lg: lg, now: time.Now, rights: map[string]access.Right{}, degradedTimeout: degradedTimeout}
+	e := &Engine{feeds: feeds, past: past, lg: lg, now: time.Now, rights: map[string]access.Right{}, degradedTimeout: degradedTimeout, operations: newOperations()}
 	schema, err := e.newSchema()
 	if err != nil {
 		return nil, fmt.Errorf("building the GraphQL schema: %w", err)
@@ -82,6 +84,8 @@ type Result struct {
 	Unanswered bool
 	// Operation is query, mutation or subscription; "" if the document was refused before its operation was known.
 	Operation string
+
+	failed bool // JSON has errors
 }
 
 // view is the root value of one execution: every field is resolved from one state of the view, except fields that ask
@@ -119,6 +123,12 @@ func (e *Engine) run(ctx context.Context, root view, doc *ast.Document, req Requ
 
 // Execute runs a query. A subscription is refused; it goes to Subscribe.
 func (e *Engine) Execute(ctx context.Context, req Request) Result {
+	result := e.executeQuery(ctx, req)
+	e.countOperation(&result)
+	return result
+}
+
+func (e *Engine) executeQuery(ctx context.Context, req Request) Result {
 	feed, err := e.feedFor(ctx)
 	if err != nil {
 		return Result{Refused: true, Unanswered: true, JSON: refusalJSON(err)}
@@ -152,7 +162,7 @@ func (e *Engine) Execute(ctx context.Context, req Request) Result {
 	// failed.
 	result.Refused = answer.Data == nil && answer.HasErrors()
 	result.Unanswered = result.Refused && anyServerFault(answer.Errors)
-	result.JSON = e.encodeResult(answer)
+	result.JSON, result.failed = e.encodeResult(answer), answer.HasErrors()
 	return result
 }
 

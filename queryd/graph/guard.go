@@ -8,6 +8,7 @@ import (
 	"github.com/graphql-go/graphql/language/parser"
 	"github.com/graphql-go/graphql/language/source"
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // limits bound a document. They are checked in the order of the fields, each before the work that it protects.
@@ -37,6 +38,7 @@ type guard struct {
 	introspection bool
 	schema        *graphql.Schema
 	valid         *lru.Cache[[sha256.Size]byte, *ast.Document]
+	hits, misses  prometheus.Counter // of valid
 }
 
 func newGuard(schema *graphql.Schema, introspection bool) (*guard, error) {
@@ -44,7 +46,10 @@ func newGuard(schema *graphql.Schema, introspection bool) (*guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &guard{limits: defaultLimits(), introspection: introspection, schema: schema, valid: valid}, nil
+	return &guard{limits: defaultLimits(), introspection: introspection, schema: schema, valid: valid,
+		hits:   newCacheCounter("graph_cache_hits_total", "Requests whose document was parsed and checked before."),
+		misses: newCacheCounter("graph_cache_misses_total", "Requests whose document had to be parsed and checked."),
+	}, nil
 }
 
 // admitRequest returns the parsed document and the requested operation, or a *requestError. It returns the operation
@@ -55,7 +60,10 @@ func (g *guard) admitRequest(req Request, sizes sizes) (*ast.Document, *ast.Oper
 	}
 	key := sha256.Sum256([]byte(req.Query))
 	doc, known := g.valid.Get(key)
-	if !known {
+	if known {
+		g.hits.Inc()
+	} else {
+		g.misses.Inc()
 		var err error
 		if doc, err = g.parseDocument(req.Query); err != nil {
 			return nil, nil, err

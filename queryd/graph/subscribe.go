@@ -18,6 +18,16 @@ import (
 // Each step executes the document once with the hub's message as the root field's value. The library's own loop is
 // not used: it leaks goroutines when a reader stops (graphql-go issues 758 to 760).
 func (e *Engine) Subscribe(ctx context.Context, req Request) (iter.Seq[[]byte], *Result) {
+	results, refused := e.openSubscription(ctx, req)
+	counted := &Result{Operation: "subscription"}
+	if refused != nil {
+		counted = &Result{Operation: "subscription", Refused: true, Unanswered: refused.Unanswered}
+	}
+	e.countOperation(counted)
+	return results, refused
+}
+
+func (e *Engine) openSubscription(ctx context.Context, req Request) (iter.Seq[[]byte], *Result) {
 	feed, err := e.feedFor(ctx)
 	if err != nil {
 		return nil, &Result{JSON: refusalJSON(err), Refused: true}

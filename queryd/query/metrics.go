@@ -34,7 +34,7 @@ func newMetrics() *metrics {
 
 // Metrics registers the metrics of the server and its surfaces; call it once, after ReadArchive.
 func (s *Server) Metrics(reg prometheus.Registerer) error {
-	err := errors.Join(reg.Register(s.metrics.requests), reg.Register(s.metrics.seconds), s.hub.Metrics(reg), s.sockets.Metrics(reg))
+	err := errors.Join(reg.Register(s.metrics.requests), reg.Register(s.metrics.seconds), s.hub.Metrics(reg), s.sockets.Metrics(reg), s.registerGraph(reg))
 	for name, stats := range s.caches {
 		err = errors.Join(err, registerCache(reg, name, stats))
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/access"
@@ -28,15 +29,17 @@ import (
 
 // Server is the query server. Run serves; all other methods are safe to call at any time.
 type Server struct {
-	cfg     Config
-	lg      *slog.Logger
-	store   store
-	hub     *live.Hub
-	past    *history.History
-	api     *rest.API
-	graph   executor
-	sockets *socket.Server
-	caches  map[string]func() cache.Stats // of history, by name
+	cfg   Config
+	lg    *slog.Logger
+	store store
+	hub   *live.Hub
+	past  *history.History
+	api   *rest.API
+	graph executor
+	// registerGraph registers the metrics of GraphQL.
+	registerGraph func(prometheus.Registerer) error
+	sockets       *socket.Server
+	caches        map[string]func() cache.Stats // of history, by name
 
 	app      *fiber.App
 	gate     *access.Gate
@@ -77,7 +80,7 @@ func New(cfg Config, store store, log log, lg *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, past: past, graph: engine, gate: gate, metrics: newMetrics(), started: time.Now(),
+	s := &Server{cfg: cfg, lg: lg, store: store, hub: hub, past: past, graph: engine, registerGraph: engine.Metrics, gate: gate, metrics: newMetrics(), started: time.Now(),
 		caches: map[string]func() cache.Stats{"chunks": store.ChunkCacheStats}}
 	s.api = rest.New(cfg.REST, log.Facts(), hub, past, quarantineReader{store}, lg)
 	s.api.ServeLog(journal.New(log))

@@ -113,6 +113,9 @@ func (a *admin) attachParts(parts []Part) error {
 			return fmt.Errorf("registering the metrics of %s: %w", p.Name, err)
 		}
 	}
+	if err := a.reg.Register(newPartStates(parts)); err != nil {
+		return fmt.Errorf("registering the states of parts: %w", err)
+	}
 	a.parts.Store(&parts)
 	return nil
 }

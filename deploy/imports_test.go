@@ -128,6 +128,7 @@ deploy/daemon:         events/build events/listen events/access
 deploy/chaos:         events events/eventlog events/wait projections projections/snapshot
 deploy/simulation:
 deploy/accessmatrix:
+deploy/observe:
 deploy/week:          events/wait deploy/fleet deploy/measure ingestd/upload
 deploy/fleet:
 deploy/measure:       events/wait

@@ -1,0 +1,237 @@
+package observe
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"telemetry-pipeline/events/wait"
+)
+
+// emptyPanels are panels whose queries find nothing on a fresh standalone with a demo: nothing failed, nobody is connected, or no TLS.
+// comingPanels show metrics that no program exports yet.
+var (
+	emptyPanels = []string{
+		"Errors and refusals", "Quarantine", "Archive heads", "Query errors", "Cache hits", "Subscribers", "Sockets", "Ended and reset", "Certificates",
+		"Queries", "Query latency, 99 %", "GraphQL operations",
+	}
+	comingPanels = []string{
+		"Oldest unfolded event", "Rows by dialect", "Upload latency", "Queue depth", "Age of the oldest unfolded event", "etcd size", "Log", "Log bytes",
+	}
+)
+
+// A real Prometheus scrapes a running standalone, takes both files of rules, and evaluates every expression of the pipeline's and the
+// fleet's dashboards without an error; each panel of the pipeline has data, or is listed.
+func TestPrometheusEvaluatesEverything(t *testing.T) {
+	server, err := exec.LookPath("prometheus")
+	if err != nil {
+		t.Skip("prometheus is not installed (Debian: package prometheus), so no server evaluates the rules and dashboards")
+	}
+	dir := t.TempDir()
+	admin := startStandalone(t, dir)
+	api := startPrometheus(t, server, dir, admin)
+	if !holdsWithin(t, 2*time.Minute, func() bool {
+		return len(query(t, api, "sum(rate(telemetry_ingest_records_total[1m])) > 0 and sum(rate(telemetry_collect_records_total[1m])) > 0")) > 0
+	}) {
+		t.Fatal("Prometheus has no rates of the pipeline after two minutes")
+	}
+	for _, path := range dashboardPaths(t) {
+		for _, p := range readDashboard(t, path).Panels {
+			found := 0
+			for _, q := range p.Targets {
+				found += len(query(t, api, substitute(q.Expr)))
+			}
+			known := slices.Contains(emptyPanels, p.Title) || slices.Contains(comingPanels, p.Title) || filepath.Base(path) != "pipeline.json"
+			if found == 0 && len(p.Targets) > 0 && !known {
+				t.Errorf("%s: %q has no data", path, p.Title)
+			}
+		}
+	}
+	checkLoadedRules(t, api)
+}
+
+// checkLoadedRules checks that Prometheus has evaluated every rule, and that nothing critical is pending or firing in a fresh standalone.
+func checkLoadedRules(t *testing.T, api string) {
+	t.Helper()
+	type group struct {
+		Rules []struct {
+			Name, Health, LastError, State string
+			Labels                         map[string]string
+		}
+	}
+	var groups []group
+	if !holdsWithin(t, time.Minute, func() bool {
+		var answer struct{ Groups []group }
+		get(t, api+"/api/v1/rules", &answer)
+		groups = answer.Groups
+		return !slices.ContainsFunc(groups, func(g group) bool {
+			return len(g.Rules) == 0 || g.Rules[len(g.Rules)-1].Health == "unknown"
+		})
+	}) {
+		t.Fatal("Prometheus has not evaluated the rules")
+	}
+	seen := 0
+	for _, g := range groups {
+		for _, r := range g.Rules {
+			seen++
+			if r.Health != "ok" {
+				t.Errorf("rule %s is %s: %s", r.Name, r.Health, r.LastError)
+			}
+			if r.Labels["severity"] == "critical" && r.State != "inactive" {
+				t.Errorf("%s is %s in a fresh standalone", r.Name, r.State)
+			}
+		}
+	}
+	want := 0
+	for _, name := range ruleFiles {
+		want += len(readRules(t, name))
+	}
+	if seen != want {
+		t.Errorf("Prometheus has %d rules, the files have %d", seen, want)
+	}
+}
+
+func startStandalone(t *testing.T, dir string) (admin string) {
+	t.Helper()
+	binary := filepath.Join(dir, "standalone")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "telemetry-pipeline/deploy/standalone").CombinedOutput(); err != nil {
+		t.Fatalf("building standalone: %v\n%s", err, out)
+	}
+	admin = freeAddress(t)
+	_, port, _ := net.SplitHostPort(admin)
+	start(t, dir, binary, "-demo", "-data-dir", filepath.Join(dir, "data"), "-port", "0", "-http.port", "0", "-admin.port", port)
+	awaitOK(t, "http://"+admin+"/ready")
+	return admin
+}
+
+// prometheusConfig has two files of rules and a target. The relabeling puts the prefix in front of metrics of programs that do not have
+// it yet.
+const prometheusConfig = `
+global: {scrape_interval: 1s, evaluation_interval: 2s}
+rule_files: [%q, %q]
+scrape_configs:
+  - job_name: standalone
+    static_configs: [{targets: [%q]}]
+    metric_relabel_configs:
+      - source_labels: [__name__]
+        regex: (ready|degraded|(?:access|build|collect|foreign|graph|history|ingest|live|log|partition|query|retain|snapshot|socket|tls)_.+)
+        target_label: __name__
+        replacement: telemetry_$1
+`
+
+func startPrometheus(t *testing.T, server, dir, admin string) (api string) {
+	t.Helper()
+	rules, err := filepath.Abs(ruleDirectory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "prometheus.yml")
+	text := fmt.Sprintf(prometheusConfig,
+		filepath.Join(rules, "pipeline.rules.yml"), filepath.Join(rules, "gpu.rules.yml"), admin)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	start(t, dir, server, "--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "tsdb"), "--web.listen-address", address, "--log.level", "warn")
+	awaitOK(t, "http://"+address+"/-/ready")
+	return "http://" + address
+}
+
+// freeAddress returns a loopback address that was free a moment ago: Prometheus has no port 0 that it reports.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// start runs a program until the test ends, and shows its output when the test failed.
+func start(t *testing.T, dir, program string, args ...string) {
+	t.Helper()
+	output := &strings.Builder{}
+	cmd := exec.Command(program, args...) // not by t.Context, which would kill it
+	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.WaitDelay = output, output, dir, time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s:\n%s", program, output)
+		}
+	})
+}
+
+// holdsWithin waits until a condition holds, and reports whether it did in time.
+func holdsWithin(t *testing.T, within time.Duration, holds func() bool) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	for !holds() {
+		if !wait.Sleep(ctx, 200*time.Millisecond) {
+			return false
+		}
+	}
+	return true
+}
+
+func awaitOK(t *testing.T, address string) {
+	t.Helper()
+	if !holdsWithin(t, time.Minute, func() bool {
+		response, err := http.Get(address)
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}) {
+		t.Fatalf("%s does not answer 200", address)
+	}
+}
+
+// query returns the result of an instant query; a scalar counts as one series.
+func query(t *testing.T, api, expr string) []any {
+	t.Helper()
+	var answer struct{ Result []any }
+	get(t, api+"/api/v1/query?query="+url.QueryEscape(expr), &answer)
+	return answer.Result
+}
+
+// get reads the data of an answer of Prometheus.
+func get(t *testing.T, address string, data any) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer := struct {
+		Status, Error string
+		Data          any
+	}{Data: data}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Status != "success" {
+		t.Fatalf("%s: %s %s %v", address, strconv.Itoa(response.StatusCode), answer.Error, err)
+	}
+}

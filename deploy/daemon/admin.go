@@ -113,7 +113,7 @@ func (a *admin) attachParts(parts []Part) error {
 			return fmt.Errorf("registering the metrics of %s: %w", p.Name, err)
 		}
 	}
-	if err := a.reg.Register(newPartStates(parts)); err != nil {
+	if err := a.ownRegisterer().Register(newPartStates(parts)); err != nil {
 		return fmt.Errorf("registering the states of parts: %w", err)
 	}
 	a.parts.Store(&parts)

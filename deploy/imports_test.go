@@ -135,6 +135,7 @@ deploy/measure:       events/wait
 deploy/soak:          deploy/fleet deploy/measure
 deploy/peers:         events/eventlog events/wait deploy/fleet deploy/measure ingestd/upload
 deploy/standalone:    deploy/standalone/program
+deploy/helm:
 
 deploy/standalone/program: deploy/daemon deploy/fleet events events/archive events/archive/manifest projections/snapshot ingestd/ingest collectd/collect queryd/query ingestd/uploads events/eventlog events/access
 deploy:
@@ -170,6 +171,7 @@ var edges = []struct {
 	{"gocloud.dev", "object storage is one package's business", []string{"events/archive"}},
 	{"github.com/klauspost/compress", "stored bytes are known where they are written, and to who checks them by their description",
 		[]string{"events", "events/archive", "projections/snapshot", "deploy/chaos", "ingestd/unpack", "queryd/coding"}},
+	{"helm.sh/helm", "charts are rendered by tests of deploy/helm alone", nil},
 	{"filippo.io/age", "what was encrypted for us is opened where bounds are kept", []string{"ingestd/unpack"}},
 }
 

@@ -1,0 +1,189 @@
+package helm
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+	sigsyaml "sigs.k8s.io/yaml"
+)
+
+// schema is a part of a JSON schema.
+type schema map[string]any
+
+// TestSchemaIsCurrent compares values.schema.json with the one that values.yaml and the flags of the daemons make; -update writes it.
+func TestSchemaIsCurrent(t *testing.T) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(readFile(t, filepath.Join(chartDir, "values.yaml")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	g := schemaMaker{t: t}
+	root := g.makeNode("", doc.Content[0])
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["title"] = "Values of chart telemetry-pipeline"
+	text, err := json.MarshalIndent(root, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareOrUpdate(t, filepath.Join(chartDir, "values.schema.json"), append(text, '\n'))
+}
+
+// schemaMaker makes the schema of values.yaml: its keys are all there are, and its defaults say the types.
+type schemaMaker struct{ t *testing.T }
+
+func (g schemaMaker) makeNode(path string, node *yaml.Node) schema {
+	if made := g.special(path); made != nil {
+		return made
+	}
+	switch {
+	case node.Kind == yaml.MappingNode && len(node.Content) > 0:
+		properties := schema{}
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key := node.Content[i]
+			p := g.makeNode(path+"."+key.Value, node.Content[i+1])
+			if text := commentOf(key, node.Content[i+1]); text != "" {
+				p["description"] = text
+			}
+			properties[key.Value] = p
+		}
+		return schema{"type": "object", "additionalProperties": false, "properties": properties}
+	case node.Tag == "!!bool":
+		return schema{"type": "boolean"}
+	case node.Tag == "!!int":
+		return schema{"type": "integer", "minimum": 0}
+	case node.Tag == "!!str":
+		return schema{"type": "string"}
+	}
+	g.t.Errorf("values%s: the schema has no rule for it", path)
+	return schema{}
+}
+
+// commentOf returns the comment of a key as one line.
+func commentOf(key, value *yaml.Node) string {
+	text := key.HeadComment
+	if text == "" {
+		text = value.LineComment
+	}
+	return strings.TrimSpace(strings.ReplaceAll(strings.ReplaceAll(text, "\n# ", " "), "# ", ""))
+}
+
+// special returns the schema of a key whose default does not say all; nil for others.
+func (g schemaMaker) special(path string) schema {
+	texts := schema{"type": "object", "additionalProperties": schema{"type": "string"}}
+	quantity := schema{"type": "string", "pattern": `^[0-9.]+([KMGT]i?|k|m)?$`}
+	free := schema{"type": "object"}
+	daemons := map[string]string{".nexusStreamer.env": "ingestd", ".nexusGateway.env": "queryd", ".nexusCollector.env": "collectd"}
+	if program := daemons[path]; program != "" {
+		return g.makeEnv(program)
+	}
+	rules := []struct {
+		pattern string
+		made    schema
+	}{
+		{`^\.global$`, free},
+		{`\.affinity$`, free},
+		{`([aA]nnotations|[lL]abels|\.nodeSelector)$`, texts},
+		{`\.tolerations$|\.clients$|\.extraEgress$|\.parentRefs$`, schema{"type": "array", "items": free}},
+		{`\.pullSecrets$|\.dnsNames$|\.endpoints$|\.cidrs$`, schema{"type": "array", "items": schema{"type": "string"}}},
+		{`\.objectStore\.ports$`, schema{"type": "array", "items": schema{"type": "integer", "minimum": 1, "maximum": 65535}}},
+		{`\.principals$`, schema{"type": "array", "items": principalSchema()}},
+		{`\.resources\.(requests|limits)$`, schema{"type": "object", "additionalProperties": false, "properties": schema{
+			"cpu": quantity, "memory": quantity, "ephemeral-storage": quantity}}},
+		{`[sS]ize$`, quantity},
+		{`^\.etcd\.replicaCount$`, schema{"enum": []int{1, 3, 5}}},
+		{`\.port$|\.targetPort$`, schema{"type": "integer", "minimum": 1, "maximum": 65535}},
+		{`\.service\.type$`, schema{"enum": []string{"ClusterIP", "NodePort", "LoadBalancer"}}},
+		{`\.pullPolicy$`, schema{"enum": []string{"Always", "IfNotPresent", "Never"}}},
+		{`^\.etcd\.tls\.mode$`, schema{"enum": []string{"generated", "certManager", "existing"}}},
+		{`^\.etcd\.initialClusterState$`, schema{"enum": []string{"", "new", "existing"}}},
+		{`issuerRef\.kind$`, schema{"enum": []string{"Issuer", "ClusterIssuer"}}},
+		{`^\.monitoring\.\w+\.enabled$`, schema{"enum": []any{"auto", true, false}}},
+		{`\.quotaBytes$`, schema{"type": "string", "pattern": "^[0-9]+$"}},
+		{`image\.digest$`, schema{"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}},
+		{`\.keep$|minReplicas$|maxReplicas$|targetCPU$|validityDays$`, schema{"type": "integer", "minimum": 1}},
+	}
+	for _, r := range rules {
+		if regexp.MustCompile(r.pattern).MatchString(path) {
+			return r.made
+		}
+	}
+	return nil
+}
+
+// principalSchema is the schema of a line of the file of principals.
+func principalSchema() schema {
+	text := schema{"type": "string"}
+	return schema{"type": "object", "additionalProperties": false, "required": []string{"id", "roles", "scope"}, "properties": schema{
+		"id": text, "sha256": text, "subject": text, "certificate": text, "scope": text, "expires": text,
+		"roles": schema{"type": "array", "items": schema{"enum": []string{"ingest", "read", "admin"}}},
+	}}
+}
+
+// makeEnv returns the schema of the variables of a program. A password has no place in a ConfigMap.
+func (g schemaMaker) makeEnv(program string) schema {
+	properties := schema{}
+	for name, usage := range variablesOf(g.t, program) {
+		if name != "ETCD_PASSWORD" {
+			properties[name] = schema{"type": "string", "description": usage}
+		}
+	}
+	return schema{"type": "object", "additionalProperties": false, "properties": properties}
+}
+
+// variablesOf returns the variables of a program with their meaning, as docs/CONFIG.md has them.
+func variablesOf(t *testing.T, program string) map[string]string {
+	t.Helper()
+	text, err := programCommand(t.Context(), t, program, nil, "-help-markdown").Output()
+	if err != nil {
+		t.Fatalf("asking %s for its flags: %v", program, err)
+	}
+	all := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `-[^`]+` \\| `([A-Z0-9_]+)` \\| [^|]+ \\| (.*) \\|$").FindAllStringSubmatch(string(text), -1) {
+		all[m[1]] = m[2]
+	}
+	if len(all) < 20 {
+		t.Fatalf("%s has %d variables: the table of -help-markdown is read wrongly", program, len(all))
+	}
+	return all
+}
+
+// parseValues returns values from YAML.
+func parseValues(t *testing.T, text string) map[string]any {
+	t.Helper()
+	values := map[string]any{}
+	if err := sigsyaml.Unmarshal([]byte(text), &values); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+// TestSchemaRefusesSlips: typos on each level, and numbers where texts are needed, since Helm makes 1.048576e+08 of them.
+func TestSchemaRefusesSlips(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"nexusstreamer: {}":                                         "nexusstreamer",
+		"nexusStreamer: {replicacount: 1}":                          "replicacount",
+		"nexusStreamer: {env: {MAX_UPLOAD_SIZE: 104857600}}":        "MAX_UPLOAD_SIZE",
+		"nexusStreamer: {env: {MAX_UPLOADSIZE: \"1\"}}":             "MAX_UPLOADSIZE",
+		"nexusStreamer: {env: {PORT: \"8080\"}}":                    "PORT",
+		"nexusGateway: {env: {HTTP_PORT: \"8080\"}}":                "HTTP_PORT",
+		"nexusGateway: {env: {ENABLE_CORS: true}}":                  "ENABLE_CORS",
+		"nexusCollector: {env: {ETCD_PASSWORD: geheim}}":            "ETCD_PASSWORD",
+		"nexusStreamer: {service: {prot: 1}}":                       "prot",
+		"etcd: {replicaCount: 2}":                                   "replicaCount",
+		"etcd: {tls: {mode: none}}":                                 "mode",
+		"etcd: {quotaBytes: 8589934592}":                            "quotaBytes",
+		"access: {principals: [{id: a, roles: [write], scope: x}]}": "roles",
+		"image: {digest: latest}":                                   "digest",
+	} {
+		_, err := tryRender(t, releaseName, parseValues(t, text))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(fmt.Sprint(err), "schema") {
+			t.Errorf("%s: got %v, want the schema's error about %s", text, err, want)
+		}
+	}
+	render(t, parseValues(t, "global: {any: {thing: 1}}"))
+}

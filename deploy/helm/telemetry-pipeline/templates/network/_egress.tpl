@@ -1,0 +1,50 @@
+{{/* Rules that several policies have. */}}
+{{- define "tp.fromMonitoring" }}
+- namespaceSelector:
+    matchLabels: {kubernetes.io/metadata.name: {{ .Values.networkPolicy.monitoringNamespace }}}
+{{- end }}
+{{- define "tp.egressDNS" }}
+- ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+{{- end }}
+{{- define "tp.egressEtcd" }}
+{{- if .Values.etcd.enabled }}
+- to:
+    - podSelector:
+        matchLabels: {{- include "tp.selector" (dict "root" . "component" "etcd") | nindent 10 }}
+  ports:
+    - {port: 2379, protocol: TCP}
+{{- else }}
+- ports:
+    {{- range $port := include "tp.externalEtcdPorts" . | fromJsonArray }}
+    - {port: {{ $port }}, protocol: TCP}
+    {{- end }}
+{{- end }}
+{{- end }}
+{{- define "tp.externalEtcdPorts" }}
+{{- $ports := list }}
+{{- range .Values.externalEtcd.endpoints }}
+{{- $port := regexFind "[0-9]+$" . }}
+{{- $ports = append $ports (int (default "2379" $port)) }}
+{{- end }}
+{{- $ports | uniq | toJson }}
+{{- end }}
+{{- define "tp.egressObjectStore" }}
+- ports:
+    {{- range .Values.networkPolicy.objectStore.ports }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+  {{- with .Values.networkPolicy.objectStore.cidrs }}
+  to:
+    {{- range . }}
+    - ipBlock: {cidr: {{ . | quote }}}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- define "tp.egressIssuer" }}
+{{- with .Values.access.oidc.issuer }}
+- ports:
+    - {port: {{ regexFind ":[0-9]+" (trimPrefix "https:" (trimPrefix "http:" .)) | trimPrefix ":" | default "443" }}, protocol: TCP}
+{{- end }}
+{{- end }}

@@ -101,12 +101,13 @@ collectd/collect:     events events/eventlog events/archive events/archive/manif
 collectd/rebuild:     events events/eventlog events/archive events/archive/manifest projections projections/snapshot collectd/partition
 collectd/tail:        events events/eventlog events/follow events/wait events/filter
 collectd/rebase:      events/eventlog projections/snapshot
+collectd/backup:      events/eventlog
 collectd/etcdusers:   events/etcd events/eventlog projections/snapshot
 collectd/transfer:    events events/eventlog events/archive events/metric events/filter
 collectd/join:        events events/eventlog events/filter events/wait
 collectd:             collectd/program
 
-collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/collect collectd/etcdusers collectd/rebuild collectd/retain collectd/tail collectd/transfer collectd/join collectd/rebase events/eventlog projections/snapshot
+collectd/program:     deploy/daemon events events/archive events/archive/manifest collectd/backup collectd/collect collectd/etcdusers collectd/rebuild collectd/retain collectd/tail collectd/transfer collectd/join collectd/rebase events/eventlog projections/snapshot
 
 queryd/live:          events events/access events/follow events/wait projections events/filter
 

@@ -3,6 +3,7 @@ package program
 import (
 	"context"
 
+	"telemetry-pipeline/collectd/backup"
 	"telemetry-pipeline/collectd/etcdusers"
 	"telemetry-pipeline/collectd/rebase"
 	"telemetry-pipeline/collectd/tail"
@@ -10,9 +11,9 @@ import (
 	"telemetry-pipeline/events/eventlog"
 )
 
-// logCommands returns the commands about the log itself: tail, export, import, join, restored and access.
+// logCommands returns the commands about the log itself: tail, export, import, join, restored, access and snapshot.
 func logCommands() []daemon.Command {
-	return []daemon.Command{tailCommand(), exportCommand(), importCommand(), joinCommand(), restoredCommand(), accessCommand()}
+	return []daemon.Command{tailCommand(), exportCommand(), importCommand(), joinCommand(), restoredCommand(), accessCommand(), snapshotCommand()}
 }
 
 func tailCommand() daemon.Command {
@@ -62,6 +63,26 @@ func accessCommand() daemon.Command {
 				return &daemon.UsageError{Text: "access takes flags only"}
 			}
 			return etcdusers.Run(ctx, cfg, store, t.Out, t.Log)
+		},
+	}
+}
+
+func snapshotCommand() daemon.Command {
+	var store eventlog.Config
+	var cfg backup.Config
+	return daemon.Command{
+		Name:    "snapshot",
+		Needs:   daemon.NeedsEtcd,
+		Summary: "Saves a snapshot of etcd to a directory, checks it, and removes older ones (docs/runbooks/backup.md).",
+		Flags:   cfg.Flags, Prefix: "SNAPSHOT_", Shared: store.Flags,
+		Run: func(ctx context.Context, t daemon.Terminal, args []string) error {
+			if len(args) > 0 {
+				return &daemon.UsageError{Text: "snapshot takes flags only"}
+			}
+			if err := cfg.CheckFlags(); err != nil {
+				return &daemon.UsageError{Text: err.Error()}
+			}
+			return backup.Run(ctx, cfg, store, t.Out, t.Log)
 		},
 	}
 }

@@ -1,0 +1,128 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"telemetry-pipeline/events/eventlog"
+)
+
+// Config configures the command.
+type Config struct {
+	Dir  string // of the snapshots; it exists
+	Keep int    // snapshots that stay, the new one included
+}
+
+// Flags registers the flags dir and keep.
+func (c *Config) Flags(fs *flag.FlagSet) {
+	fs.StringVar(&c.Dir, "dir", c.Dir, "directory for snapshots, which exists")
+	fs.IntVar(&c.Keep, "keep", 48, "snapshots in dir that stay, the new one included; older ones are removed")
+}
+
+// CheckFlags refuses settings that cannot work, by the name of the flag.
+func (c Config) CheckFlags() error {
+	if c.Dir == "" {
+		return errors.New("flag dir is needed: name a directory for snapshots")
+	}
+	if c.Keep < 1 {
+		return fmt.Errorf("flag keep is %d; at least the new snapshot stays", c.Keep)
+	}
+	return nil
+}
+
+const (
+	namePattern = "snapshot-????????T??????Z.db" // sorted by name is sorted by time
+	nameLayout  = "snapshot-20060102T150405Z.db"
+	partialName = "snapshot.partial" // of one that was not finished; the next run writes over it
+	pageBytes   = 512                // etcd's file is a multiple of it, and its hash follows
+)
+
+// Run saves a snapshot of the etcd at root, removes snapshots beyond Config.Keep, and writes the name and size of the new one
+// to out. After an error the older ones are as they were.
+func Run(ctx context.Context, cfg Config, root eventlog.Config, out io.Writer, lg *slog.Logger) error {
+	if err := cfg.CheckFlags(); err != nil {
+		return err
+	}
+	client, err := root.Dial(lg)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	text, err := client.Snapshot(ctx)
+	if err != nil {
+		return root.ExplainRefusal(fmt.Errorf("asking etcd for a snapshot: %w", err))
+	}
+	defer text.Close()
+	partial := filepath.Join(cfg.Dir, partialName)
+	size, err := writeSnapshot(partial, text)
+	if err != nil {
+		return root.ExplainRefusal(fmt.Errorf("saving the snapshot to %s: %w", partial, err))
+	}
+	path := filepath.Join(cfg.Dir, time.Now().UTC().Format(nameLayout))
+	if err := os.Rename(partial, path); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s: %d bytes\n", path, size)
+	return removeOlder(cfg, out)
+}
+
+// writeSnapshot writes a snapshot to a file, verifies the hash at its end, and returns its size once the disk has it.
+func writeSnapshot(path string, text io.Reader) (size int64, err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if size, err = io.Copy(f, text); err != nil {
+		return size, err
+	}
+	if err := checkHash(f, size); err != nil {
+		return size, err
+	}
+	return size, f.Sync()
+}
+
+// checkHash compares the hash that etcd puts behind its file with the file.
+func checkHash(f io.ReaderAt, size int64) error {
+	if size < pageBytes || size%pageBytes != sha256.Size {
+		return fmt.Errorf("it has %d bytes, which no whole snapshot has: the connection ended early", size)
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(f, 0, size-sha256.Size)); err != nil {
+		return err
+	}
+	var want [sha256.Size]byte
+	if _, err := f.ReadAt(want[:], size-sha256.Size); err != nil {
+		return err
+	}
+	if !bytes.Equal(sum.Sum(nil), want[:]) {
+		return errors.New("its content does not have the hash that etcd sent with it")
+	}
+	return nil
+}
+
+// removeOlder removes the oldest snapshots beyond Config.Keep. Files of other names stay.
+func removeOlder(cfg Config, out io.Writer) error {
+	all, err := filepath.Glob(filepath.Join(cfg.Dir, namePattern))
+	if err != nil {
+		return err
+	}
+	slices.Sort(all)
+	for _, path := range all[:max(0, len(all)-cfg.Keep)] {
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("removing an old snapshot: %w", err)
+		}
+		fmt.Fprintf(out, "%s: removed\n", path)
+	}
+	return nil
+}

@@ -9,7 +9,7 @@ import (
 )
 
 // copiedFiles returns the files that the chart has from other directories, by their path in the chart. A chart is packed
-// without what is outside of it.
+// without files outside of it.
 func copiedFiles(t *testing.T, kind string) map[string]string {
 	t.Helper()
 	pattern := map[string]string{"rules": "../prometheus/*.rules.yml", "dashboards": "../grafana/*.json"}[kind]

@@ -12,8 +12,8 @@ import (
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
-// schema is a part of a JSON schema.
-type schema map[string]any
+// jsonSchema is a part of a JSON schema.
+type jsonSchema map[string]any
 
 // TestSchemaIsCurrent compares values.schema.json with the one that values.yaml and the flags of the daemons make; -update writes it.
 func TestSchemaIsCurrent(t *testing.T) {
@@ -35,13 +35,13 @@ func TestSchemaIsCurrent(t *testing.T) {
 // schemaMaker makes the schema of values.yaml: its keys are all there are, and its defaults say the types.
 type schemaMaker struct{ t *testing.T }
 
-func (g schemaMaker) makeNode(path string, node *yaml.Node) schema {
+func (g schemaMaker) makeNode(path string, node *yaml.Node) jsonSchema {
 	if made := g.special(path); made != nil {
 		return made
 	}
 	switch {
 	case node.Kind == yaml.MappingNode && len(node.Content) > 0:
-		properties := schema{}
+		properties := jsonSchema{}
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			key := node.Content[i]
 			p := g.makeNode(path+"."+key.Value, node.Content[i+1])
@@ -50,16 +50,16 @@ func (g schemaMaker) makeNode(path string, node *yaml.Node) schema {
 			}
 			properties[key.Value] = p
 		}
-		return schema{"type": "object", "additionalProperties": false, "properties": properties}
+		return jsonSchema{"type": "object", "additionalProperties": false, "properties": properties}
 	case node.Tag == "!!bool":
-		return schema{"type": "boolean"}
+		return jsonSchema{"type": "boolean"}
 	case node.Tag == "!!int":
-		return schema{"type": "integer", "minimum": 0}
+		return jsonSchema{"type": "integer", "minimum": 0}
 	case node.Tag == "!!str":
-		return schema{"type": "string"}
+		return jsonSchema{"type": "string"}
 	}
 	g.t.Errorf("values%s: the schema has no rule for it", path)
-	return schema{}
+	return jsonSchema{}
 }
 
 // commentOf returns the comment of a key as one line.
@@ -72,39 +72,39 @@ func commentOf(key, value *yaml.Node) string {
 }
 
 // special returns the schema of a key whose default does not say all; nil for others.
-func (g schemaMaker) special(path string) schema {
-	texts := schema{"type": "object", "additionalProperties": schema{"type": "string"}}
-	quantity := schema{"type": "string", "pattern": `^[0-9.]+([KMGT]i?|k|m)?$`}
-	free := schema{"type": "object"}
+func (g schemaMaker) special(path string) jsonSchema {
+	texts := jsonSchema{"type": "object", "additionalProperties": jsonSchema{"type": "string"}}
+	quantity := jsonSchema{"type": "string", "pattern": `^[0-9.]+([KMGT]i?|k|m)?$`}
+	free := jsonSchema{"type": "object"}
 	daemons := map[string]string{".nexusStreamer.env": "ingestd", ".nexusGateway.env": "queryd", ".nexusCollector.env": "collectd"}
 	if program := daemons[path]; program != "" {
 		return g.makeEnv(program)
 	}
 	rules := []struct {
 		pattern string
-		made    schema
+		made    jsonSchema
 	}{
 		{`^\.global$`, free},
 		{`\.affinity$`, free},
 		{`([aA]nnotations|[lL]abels|\.nodeSelector)$`, texts},
-		{`\.tolerations$|\.clients$|\.extraEgress$|\.parentRefs$`, schema{"type": "array", "items": free}},
-		{`\.pullSecrets$|\.dnsNames$|\.endpoints$|\.cidrs$`, schema{"type": "array", "items": schema{"type": "string"}}},
-		{`\.objectStore\.ports$`, schema{"type": "array", "items": schema{"type": "integer", "minimum": 1, "maximum": 65535}}},
-		{`\.principals$`, schema{"type": "array", "items": principalSchema()}},
-		{`\.resources\.(requests|limits)$`, schema{"type": "object", "additionalProperties": false, "properties": schema{
+		{`\.tolerations$|\.clients$|\.extraEgress$|\.parentRefs$`, jsonSchema{"type": "array", "items": free}},
+		{`\.pullSecrets$|\.dnsNames$|\.endpoints$|\.cidrs$`, jsonSchema{"type": "array", "items": jsonSchema{"type": "string"}}},
+		{`\.objectStore\.ports$`, jsonSchema{"type": "array", "items": jsonSchema{"type": "integer", "minimum": 1, "maximum": 65535}}},
+		{`\.principals$`, jsonSchema{"type": "array", "items": principalSchema()}},
+		{`\.resources\.(requests|limits)$`, jsonSchema{"type": "object", "additionalProperties": false, "properties": jsonSchema{
 			"cpu": quantity, "memory": quantity, "ephemeral-storage": quantity}}},
 		{`[sS]ize$`, quantity},
-		{`^\.etcd\.replicaCount$`, schema{"enum": []int{1, 3, 5}}},
-		{`\.port$|\.targetPort$`, schema{"type": "integer", "minimum": 1, "maximum": 65535}},
-		{`\.service\.type$`, schema{"enum": []string{"ClusterIP", "NodePort", "LoadBalancer"}}},
-		{`\.pullPolicy$`, schema{"enum": []string{"Always", "IfNotPresent", "Never"}}},
-		{`^\.etcd\.tls\.mode$`, schema{"enum": []string{"generated", "certManager", "existing"}}},
-		{`^\.etcd\.initialClusterState$`, schema{"enum": []string{"", "new", "existing"}}},
-		{`issuerRef\.kind$`, schema{"enum": []string{"Issuer", "ClusterIssuer"}}},
-		{`^\.monitoring\.\w+\.enabled$`, schema{"enum": []any{"auto", true, false}}},
-		{`\.quotaBytes$`, schema{"type": "string", "pattern": "^[0-9]+$"}},
-		{`image\.digest$`, schema{"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}},
-		{`\.keep$|minReplicas$|maxReplicas$|targetCPU$|validityDays$`, schema{"type": "integer", "minimum": 1}},
+		{`^\.etcd\.replicaCount$`, jsonSchema{"enum": []int{1, 3, 5}}},
+		{`\.port$|\.targetPort$`, jsonSchema{"type": "integer", "minimum": 1, "maximum": 65535}},
+		{`\.service\.type$`, jsonSchema{"enum": []string{"ClusterIP", "NodePort", "LoadBalancer"}}},
+		{`\.pullPolicy$`, jsonSchema{"enum": []string{"Always", "IfNotPresent", "Never"}}},
+		{`^\.etcd\.tls\.mode$`, jsonSchema{"enum": []string{"generated", "certManager", "existing"}}},
+		{`^\.etcd\.initialClusterState$`, jsonSchema{"enum": []string{"", "new", "existing"}}},
+		{`issuerRef\.kind$`, jsonSchema{"enum": []string{"Issuer", "ClusterIssuer"}}},
+		{`^\.monitoring\.\w+\.enabled$`, jsonSchema{"enum": []any{"auto", true, false}}},
+		{`\.quotaBytes$`, jsonSchema{"type": "string", "pattern": "^[0-9]+$"}},
+		{`image\.digest$`, jsonSchema{"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}},
+		{`\.keep$|minReplicas$|maxReplicas$|targetCPU$|validityDays$`, jsonSchema{"type": "integer", "minimum": 1}},
 	}
 	for _, r := range rules {
 		if regexp.MustCompile(r.pattern).MatchString(path) {
@@ -115,23 +115,23 @@ func (g schemaMaker) special(path string) schema {
 }
 
 // principalSchema is the schema of a line of the file of principals.
-func principalSchema() schema {
-	text := schema{"type": "string"}
-	return schema{"type": "object", "additionalProperties": false, "required": []string{"id", "roles", "scope"}, "properties": schema{
+func principalSchema() jsonSchema {
+	text := jsonSchema{"type": "string"}
+	return jsonSchema{"type": "object", "additionalProperties": false, "required": []string{"id", "roles", "scope"}, "properties": jsonSchema{
 		"id": text, "sha256": text, "subject": text, "certificate": text, "scope": text, "expires": text,
-		"roles": schema{"type": "array", "items": schema{"enum": []string{"ingest", "read", "admin"}}},
+		"roles": jsonSchema{"type": "array", "items": jsonSchema{"enum": []string{"ingest", "read", "admin"}}},
 	}}
 }
 
 // makeEnv returns the schema of the variables of a program. A password has no place in a ConfigMap.
-func (g schemaMaker) makeEnv(program string) schema {
-	properties := schema{}
+func (g schemaMaker) makeEnv(program string) jsonSchema {
+	properties := jsonSchema{}
 	for name, usage := range variablesOf(g.t, program) {
 		if name != "ETCD_PASSWORD" {
-			properties[name] = schema{"type": "string", "description": usage}
+			properties[name] = jsonSchema{"type": "string", "description": usage}
 		}
 	}
-	return schema{"type": "object", "additionalProperties": false, "properties": properties}
+	return jsonSchema{"type": "object", "additionalProperties": false, "properties": properties}
 }
 
 // variablesOf returns the variables of a program with their meaning, as docs/CONFIG.md has them.

@@ -56,6 +56,7 @@ func podFaults(pod corev1.PodSpec) (all []string) {
 	}
 	for _, v := range pod.Volumes {
 		report(v.EmptyDir != nil && v.EmptyDir.SizeLimit == nil, "emptyDir "+v.Name+" without a bound")
+		report(v.Secret != nil && (v.Secret.DefaultMode == nil || *v.Secret.DefaultMode != 0o440), "mode of "+v.Name)
 		report(v.HostPath != nil, "hostPath "+v.Name)
 	}
 	return all
@@ -84,6 +85,17 @@ func probeFaults(name string, pod corev1.PodSpec) (all []string) {
 		}
 	}
 	return all
+}
+
+// TestVersionsAreNotInPods: a new version of the chart alone restarts nothing.
+func TestVersionsAreNotInPods(t *testing.T) {
+	for name, pod := range decodeObjects(t, documents(t, render(t, nil))).pods() {
+		for _, label := range []string{"helm.sh/chart", "app.kubernetes.io/version"} {
+			if pod.Labels[label] != "" && !strings.HasPrefix(name, "Pod/") {
+				t.Errorf("%s has the label %s", name, label)
+			}
+		}
+	}
 }
 
 // TestPolicyTestsFindFaults shows that the checks above can fail.

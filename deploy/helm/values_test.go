@@ -1,6 +1,8 @@
 package helm
 
 import (
+	"flag"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -9,13 +11,21 @@ import (
 	"helm.sh/helm/v4/pkg/action"
 )
 
+var renderTo = flag.String("render", "", "directory to which the objects of each file of values are written, for other tools")
+
 func TestEachFileOfValuesRendersAndLints(t *testing.T) {
 	for name, path := range valuesFiles(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rel := render(t, readValues(t, path))
-			if len(decodeObjects(t, documents(t, rel))) < 10 {
+			docs := documents(t, rel)
+			if len(decodeObjects(t, docs)) < 10 {
 				t.Error("there are hardly any objects")
+			}
+			if *renderTo != "" {
+				if err := os.WriteFile(filepath.Join(*renderTo, name+".yaml"), []byte(strings.Join(docs, "\n---\n")+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if notes := rel.Info.Notes; !strings.Contains(notes, "port-forward") || strings.Contains(notes, "<no value>") || strings.Contains(notes, "%!") {
 				t.Errorf("notes:\n%s", notes)

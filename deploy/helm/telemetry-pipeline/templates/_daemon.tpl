@@ -111,7 +111,7 @@ spec:
 {{- define "tp.daemonPod" -}}
 metadata:
   labels:
-    {{- include "tp.labels" . | nindent 4 }}
+    {{- include "tp.podLabels" . | nindent 4 }}
     {{- with .values.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
   annotations:
     # A change of settings is a rollout. Files that the daemons read again (principals, certificates) are not in it.

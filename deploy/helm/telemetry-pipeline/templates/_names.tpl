@@ -25,6 +25,12 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 }}
 {{- end -}}
 
+{{/* Labels of pods. No version is among them: a new one of the chart would restart pods that it does not change, etcd's too. */}}
+{{- define "tp.podLabels" -}}
+{{ include "tp.selector" . }}
+app.kubernetes.io/part-of: telemetry-pipeline
+{{- end -}}
+
 {{/* Image of a program. Arguments: root, command, image (tag and digest of the component). */}}
 {{- define "tp.image" -}}
 {{- $i := .root.Values.image -}}

@@ -45,7 +45,7 @@ new
 {{/* The pod of a Job for etcd. Arguments: root, name, secret, container (YAML), volumes (YAML). */}}
 {{- define "tp.etcdJobPod" -}}
 metadata:
-  labels: {{- include "tp.labels" (dict "root" .root "component" "etcd-jobs") | nindent 4 }}
+  labels: {{- include "tp.podLabels" (dict "root" .root "component" "etcd-jobs") | nindent 4 }}
 spec:
   restartPolicy: OnFailure
   serviceAccountName: {{ include "tp.etcdName" .root }}-jobs

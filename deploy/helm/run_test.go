@@ -22,11 +22,15 @@ import (
 // TestReleaseRuns runs the pods of a rendered release as processes of this machine: etcd with its certificates, the Job that
 // creates users, the three daemons, the pod of helm test, the Job of snapshots. Directories stand for volumes, free ports for Services.
 func TestReleaseRuns(t *testing.T) {
-	values := parseValues(t, "etcd: {replicaCount: 1}\ntests: {write: true}")
+	values := parseValues(t, "tests: {write: true}")
 	n := &node{t: t, dir: t.TempDir(), objects: decodeObjects(t, documents(t, render(t, values))), ports: map[string]string{}}
 	n.pods = n.objects.pods()
-	n.start("StatefulSet/telemetry-pipeline-etcd", "etcd", 0)
-	n.awaitOK("http://127.0.0.1:"+n.ports["etcd/2381"]+"/readyz", "")
+	for n.member = range members {
+		n.start("StatefulSet/telemetry-pipeline-etcd", "etcd", 0)
+	}
+	for member := range members {
+		n.awaitOK("http://127.0.0.1:"+n.port(memberName(member), "2381")+"/readyz", "")
+	}
 	n.startDaemon("collector", "collectd")
 	if out := n.run("Job/telemetry-pipeline-etcd-access", "collectd", 0); !strings.Contains(out, "authentication") {
 		t.Errorf("the Job of access printed:\n%s", out)
@@ -89,7 +93,12 @@ type node struct {
 	objects objectSet
 	pods    map[string]corev1.PodTemplateSpec
 	ports   map[string]string // a free port for each "name/port of the pod"
+	member  int               // of etcd, the one that is started
 }
+
+const members = 3
+
+func memberName(member int) string { return fmt.Sprintf("telemetry-pipeline-etcd-%d", member) }
 
 // port returns the free port that stands for a port of a pod.
 func (n *node) port(name, port string) string {
@@ -122,7 +131,7 @@ func (n *node) token(key string) string {
 // volumeDir returns a directory with the content of a volume.
 func (n *node) volumeDir(owner string, v corev1.Volume) string {
 	n.t.Helper()
-	dir := filepath.Join(n.dir, strings.ReplaceAll(owner, "/", "-"), v.Name)
+	dir := filepath.Join(n.dir, strings.ReplaceAll(owner, "/", "-"), fmt.Sprint(n.member), v.Name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		n.t.Fatal(err)
 	}
@@ -163,13 +172,8 @@ func (n *node) command(ctx context.Context, owner, program string, container int
 		}
 		pairs = append(pairs, m.MountPath, dirs[m.Name])
 	}
-	etcd := "telemetry-pipeline-etcd-0.telemetry-pipeline-etcd-headless." + namespace + ".svc"
-	pairs = append(pairs, "$(POD_NAME)", "telemetry-pipeline-etcd-0")
-	local := strings.NewReplacer(pairs...)
-	network := strings.NewReplacer(etcd, "localhost", "0.0.0.0", "127.0.0.1",
-		":2379", ":"+n.port("etcd", "2379"), ":2380", ":"+n.port("etcd", "2380"), ":2381", ":"+n.port("etcd", "2381"),
-		"telemetry-pipeline-nexus-streamer."+namespace+".svc:8081", "localhost:"+n.port("streamer", "8081"),
-		"telemetry-pipeline-nexus-gateway."+namespace+".svc:8080", "localhost:"+n.port("gateway", "8080"))
+	pairs = append(pairs, "$(POD_NAME)", memberName(n.member))
+	local, network := strings.NewReplacer(pairs...), strings.NewReplacer(n.addresses()...)
 	adapt := func(text string) string { return network.Replace(local.Replace(text)) }
 	var args, env []string
 	for _, a := range c.Args {
@@ -188,6 +192,20 @@ func (n *node) command(ctx context.Context, owner, program string, container int
 		cmd.WaitDelay = 30 * time.Second
 		return &process{cmd.Start, cmd.Wait}
 	}
+}
+
+// addresses returns the addresses in the cluster, each followed by the one on this machine.
+func (n *node) addresses() (pairs []string) {
+	n.t.Helper()
+	for _, port := range []string{"2379", "2380", "2381"} {
+		for member := range members {
+			pairs = append(pairs, memberName(member)+".telemetry-pipeline-etcd-headless."+namespace+".svc:"+port, "localhost:"+n.port(memberName(member), port))
+		}
+		pairs = append(pairs, "0.0.0.0:"+port, "127.0.0.1:"+n.port(memberName(n.member), port))
+	}
+	return append(pairs,
+		"telemetry-pipeline-nexus-streamer."+namespace+".svc:8081", "localhost:"+n.port("streamer", "8081"),
+		"telemetry-pipeline-nexus-gateway."+namespace+".svc:8080", "localhost:"+n.port("gateway", "8080"))
 }
 
 // process is a program that can be started and waited for.
@@ -214,7 +232,7 @@ func (n *node) environment(c corev1.Container) map[string]string {
 func (n *node) start(owner, program string, container int) {
 	n.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	log, err := os.Create(filepath.Join(n.dir, program+".log"))
+	log, err := os.Create(filepath.Join(n.dir, fmt.Sprint(program, "-", n.member, ".log")))
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	_ "sigs.k8s.io/gateway-api/apis/v1" // so that go.mod keeps the module, of which definitions are read
+)
+
+// definitions are the files of custom resources that a chart may use, by the module that they come with.
+func definitions() map[string][]string {
+	return map[string][]string{
+		"sigs.k8s.io/gateway-api": {
+			"config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+		},
+		"github.com/prometheus-operator/prometheus-operator": {
+			"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+			"example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+			"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+		},
+	}
+}
+
+// installDefinitions stores the definitions of the custom resources and waits until their kinds are served.
+func (c *cluster) installDefinitions(ctx context.Context) error {
+	var installed []*unstructured.Unstructured
+	for module, files := range definitions() {
+		if _, err := runGo(ctx, "mod", "download", module); err != nil { // nothing compiles some of them
+			return err
+		}
+		dir, err := moduleField(ctx, module, "Dir")
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(filepath.Join(dir, file))
+			if err != nil {
+				return err
+			}
+			objects, err := decodeObjects(string(text))
+			if err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+			for _, o := range objects {
+				if err := c.create(ctx, o, ""); err != nil {
+					return fmt.Errorf("%s: %w", file, err)
+				}
+			}
+			installed = append(installed, objects...)
+		}
+	}
+	return c.awaitKinds(ctx, installed)
+}
+
+// awaitKinds waits until the API server serves the kinds of definitions.
+func (c *cluster) awaitKinds(ctx context.Context, definitions []*unstructured.Unstructured) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		c.kinds.Reset()
+		err := ctx.Err()
+		for _, d := range definitions {
+			group, _, _ := unstructured.NestedString(d.Object, "spec", "group") // an empty one is no kind
+			kind, _, _ := unstructured.NestedString(d.Object, "spec", "names", "kind")
+			if _, missing := c.kinds.RESTMapping(schema.GroupKind{Group: group, Kind: kind}); missing != nil {
+				err = missing
+			}
+		}
+		if err == nil || time.Now().After(deadline) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// create stores an object for good.
+func (c *cluster) create(ctx context.Context, o *unstructured.Unstructured, namespace string) error {
+	return c.post(ctx, o, namespace, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+}
+
+// createNamespace makes a namespace that enforces a Pod Security level.
+func (c *cluster) createNamespace(ctx context.Context, name string) error {
+	return c.create(ctx, &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Namespace",
+		"metadata": map[string]any{"name": name, "labels": map[string]any{
+			"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "latest",
+		}},
+	}}, "")
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// releaseNamespace is the namespace of the release whose objects are stored.
+const releaseNamespace = "telemetry"
+
+// chartPath is the chart's path in the architecture document's command, as far as it may be another one here.
+const chartPath = "CHART"
+
+// step is a command of helm, and the number of replicas that a Deployment or StatefulSet of the gateway has after it.
+type step struct {
+	command  string
+	gateways int64
+}
+
+// releaseSteps returns the commands in order. The second one is the architecture document's own, but for the path.
+func releaseSteps() []step {
+	return []step{
+		{"upgrade --install telemetry-pipeline CHART -f CHART/values-nexus.yaml", 2},
+		{"upgrade telemetry-pipeline CHART -f CHART/values-nexus.yaml", 2},
+		{"upgrade telemetry-pipeline CHART -f CHART/values-nexus.yaml --set nexusGateway.replicaCount=3 --set-string nexusStreamer.env.MAX_UPLOAD_SIZE=209715200", 3},
+		{"rollback telemetry-pipeline 1", 2},
+	}
+}
+
+// checkRelease installs the chart for good, upgrades it and rolls it back.
+func (k *chartCheck) checkRelease(ctx context.Context) error {
+	k.report.line("\n== a release in namespace %s, stored", releaseNamespace)
+	if err := k.cluster.createNamespace(ctx, releaseNamespace); err != nil {
+		return err
+	}
+	for i, s := range releaseSteps() {
+		args := strings.Fields(strings.ReplaceAll(s.command, chartPath, filepath.ToSlash(k.chart)))
+		if _, err := k.helm.run(ctx, append(args, "--namespace", releaseNamespace)...); err != nil {
+			k.report.fault("%v", err)
+			return nil
+		}
+		k.report.line("done: helm %s", s.command)
+		if err := k.checkStored(ctx, i+1, s.gateways); err != nil {
+			return err
+		}
+	}
+	notes, err := k.helm.run(ctx, "get", "notes", release, "--namespace", releaseNamespace)
+	if err != nil || strings.TrimSpace(notes) == "" {
+		k.report.fault("the release has no notes: %v", err)
+	}
+	return nil
+}
+
+// checkStored checks that the objects of the release's newest revision are stored, with the replicas that they should have.
+func (k *chartCheck) checkStored(ctx context.Context, revision int, gateways int64) error {
+	text, err := k.helm.run(ctx, "get", "manifest", release, "--namespace", releaseNamespace)
+	if err != nil {
+		return err
+	}
+	objects, err := decodeObjects(text)
+	if err != nil {
+		return err
+	}
+	kinds := map[string]int{}
+	for _, o := range objects {
+		stored, err := k.cluster.get(ctx, o)
+		if err != nil {
+			k.report.fault("%s %s is not stored: %v", o.GetKind(), o.GetName(), err)
+			continue
+		}
+		kinds[o.GetKind()]++
+		if name := o.GetName(); name == release+"-nexus-gateway" && slices.Contains([]string{"Deployment", "StatefulSet"}, o.GetKind()) {
+			if n, _, _ := unstructured.NestedInt64(stored.Object, "spec", "replicas"); n != gateways { // a missing number is none of these
+				k.report.fault("%s %s has %d replicas, want %d", o.GetKind(), name, n, gateways)
+			}
+		}
+	}
+	k.report.line("stored: %s", countText(kinds))
+	return k.checkHistory(ctx, revision)
+}
+
+// checkHistory checks that helm counts the revision as deployed.
+func (k *chartCheck) checkHistory(ctx context.Context, revision int) error {
+	text, err := k.helm.run(ctx, "history", release, "--namespace", releaseNamespace, "-o", "json")
+	if err != nil {
+		return err
+	}
+	var history []struct {
+		Revision int
+		Status   string
+	}
+	if err := json.Unmarshal([]byte(text), &history); err != nil {
+		return fmt.Errorf("reading helm's history: %w in %s", err, text)
+	}
+	if last := history[len(history)-1]; last.Revision != revision || last.Status != "deployed" {
+		k.report.fault("helm's last revision is %d, %s, want %d, deployed", last.Revision, last.Status, revision)
+	}
+	return nil
+}
+
+// get returns the stored form of an object of the release.
+func (c *cluster) get(ctx context.Context, o *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	kind := o.GroupVersionKind()
+	mapping, err := c.kinds.RESTMapping(kind.GroupKind(), kind.Version)
+	if err != nil {
+		return nil, err
+	}
+	if mapping.Scope.Name() == "namespace" {
+		return c.objects.Resource(mapping.Resource).Namespace(releaseNamespace).Get(ctx, o.GetName(), metav1.GetOptions{})
+	}
+	return c.objects.Resource(mapping.Resource).Get(ctx, o.GetName(), metav1.GetOptions{})
+}

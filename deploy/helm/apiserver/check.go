@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -84,26 +85,21 @@ func (k *chartCheck) checkValues(ctx context.Context, namespace, values string) 
 	if err := k.cluster.createNamespace(ctx, namespace); err != nil {
 		return nil, err
 	}
-	// Pods of accounts that are not there are refused, and no controller makes the default one.
-	accounts := []*unstructured.Unstructured{{Object: map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "default"}}}}
-	for _, o := range objects {
-		if o.GetKind() == "ServiceAccount" {
-			accounts = append(accounts, o.DeepCopy())
-		}
-	}
 	kinds, pods := map[string]int{}, 0
-	for _, o := range objects {
+	slices.SortStableFunc(objects, func(a, b *unstructured.Unstructured) int { return cmp.Compare(orderOf(a), orderOf(b)) })
+	for _, o := range append([]*unstructured.Unstructured{defaultAccount()}, objects...) {
 		if err := k.cluster.dryRun(ctx, o.DeepCopy(), namespace); err != nil {
 			k.report.fault("%s %s: %v", o.GetKind(), o.GetName(), err)
 			continue
 		}
+		if o.GetKind() == "ServiceAccount" { // a pod whose account is not there is refused
+			if err := k.cluster.create(ctx, o.DeepCopy(), namespace); err != nil {
+				return nil, err
+			}
+		}
 		kinds[o.GetKind()]++
 	}
-	for _, account := range accounts {
-		if err := k.cluster.create(ctx, account, namespace); err != nil {
-			return nil, err
-		}
-	}
+	kinds["ServiceAccount"]-- // the default one
 	for _, o := range objects {
 		pod := podOf(o)
 		if pod == nil {
@@ -121,6 +117,19 @@ func (k *chartCheck) checkValues(ctx context.Context, namespace, values string) 
 		k.report.fault("%d objects and %d pods: the chart makes nothing", len(objects), pods)
 	}
 	return objects, nil
+}
+
+// defaultAccount returns the service account that a controller makes in each namespace; none runs here.
+func defaultAccount() *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "default"}}}
+}
+
+// orderOf returns the place of an object among the others: accounts come first.
+func orderOf(o *unstructured.Unstructured) int {
+	if o.GetKind() == "ServiceAccount" {
+		return 0
+	}
+	return 1
 }
 
 // countText writes counts by kind, in order.

@@ -74,7 +74,8 @@ func (c *cluster) startAPIServer(program, dir, etcd, port string) error {
 		"--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1", "--secure-port", port, "--cert-dir", certificates(dir),
 		"--endpoint-reconciler-type", "none", // a loopback address is refused as an endpoint
 		"--service-account-issuer", "https://127.0.0.1", "--service-account-key-file", key, "--service-account-signing-key-file", key,
-		"--service-cluster-ip-range", "10.96.0.0/16", "--authorization-mode", "RBAC", "--token-auth-file", tokens)
+		"--service-cluster-ip-range", "10.96.0.0/16", "--authorization-mode", "RBAC", "--token-auth-file", tokens,
+		"--allow-privileged") // as in usual clusters, so that Pod Security alone refuses privileged pods
 }
 
 // adminToken is known to this machine's processes only as long as the API server runs, which stores nothing.

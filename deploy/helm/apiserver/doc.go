@@ -9,7 +9,7 @@
 //     fields refused, in a namespace that enforces the Pod Security level "restricted". Each pod template is checked as a Pod of its own;
 //  2. it spoils some of these objects and checks that the API server refuses them, so that an acceptance means something;
 //  3. it installs the chart with the command of the architecture document, upgrades it and rolls it back. These objects are stored. No controller
-//     runs, so no pod is started.
+//     and no node runs: no pod is started, and the jobs of helm's hooks are reported as done without running.
 //
 // It is a Go module of its own: Kubernetes has 200 dependencies that nothing else here needs. The first run compiles for about
 // ten minutes of one processor; later ones take less than a minute.

@@ -77,5 +77,14 @@ func podOf(o *unstructured.Unstructured) *unstructured.Unstructured {
 	pod.SetAPIVersion("v1")
 	pod.SetKind("Pod")
 	pod.SetName(strings.ToLower(o.GetKind()) + "-" + o.GetName())
+	claims, _, _ := unstructured.NestedSlice(o.Object, "spec", "volumeClaimTemplates") // other kinds have none
+	volumes, _, _ := unstructured.NestedSlice(template, "spec", "volumes")
+	for _, claim := range claims { // as the controller of stateful sets does
+		name, _, _ := unstructured.NestedString(claim.(map[string]any), "metadata", "name")
+		volumes = append(volumes, map[string]any{"name": name, "persistentVolumeClaim": map[string]any{"claimName": name + "-" + o.GetName() + "-0"}})
+	}
+	if len(claims) > 0 {
+		_ = unstructured.SetNestedSlice(pod.Object, volumes, "spec", "volumes") // a pod without a spec is refused anyway
+	}
 	return pod
 }

@@ -40,9 +40,15 @@ func (k *chartCheck) checkRelease(ctx context.Context) error {
 	if err := k.cluster.createNamespace(ctx, releaseNamespace); err != nil {
 		return err
 	}
+	if err := k.cluster.create(ctx, defaultAccount(), releaseNamespace); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go k.cluster.completeJobs(ctx, releaseNamespace)
 	for i, s := range releaseSteps() {
 		args := strings.Fields(strings.ReplaceAll(s.command, chartPath, filepath.ToSlash(k.chart)))
-		if _, err := k.helm.run(ctx, append(args, "--namespace", releaseNamespace)...); err != nil {
+		if _, err := k.helm.run(ctx, append(args, "--namespace", releaseNamespace, "--timeout", "1m")...); err != nil {
 			k.report.fault("%v", err)
 			return nil
 		}

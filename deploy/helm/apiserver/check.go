@@ -53,7 +53,7 @@ func (k *chartCheck) run(ctx context.Context) error {
 // valuesFiles returns the files of values to render the chart with: "" for its defaults, those beside them, and those of its tests.
 func (k *chartCheck) valuesFiles() []string {
 	files := []string{""}
-	for _, pattern := range []string{"values-*.yaml", filepath.Join("ci", "*.yaml")} {
+	for _, pattern := range []string{"values-*.yaml", filepath.Join("..", "testdata", "values", "*.yaml")} {
 		found, _ := filepath.Glob(filepath.Join(k.chart, pattern)) // the patterns are well formed
 		slices.Sort(found)
 		files = append(files, found...)
@@ -68,7 +68,7 @@ func (k *chartCheck) checkValues(ctx context.Context, namespace, values string) 
 	if values != "" {
 		args = append(args, "-f", values)
 		if relative, err := filepath.Rel(k.chart, values); err == nil {
-			name = filepath.ToSlash(relative)
+			name = strings.TrimPrefix(filepath.ToSlash(relative), "../testdata/values/")
 		}
 	}
 	k.report.line("\n== %s, dry run in a namespace that enforces restricted Pod Security", name)
@@ -104,6 +104,9 @@ func (k *chartCheck) checkValues(ctx context.Context, namespace, values string) 
 		pod := podOf(o)
 		if pod == nil {
 			continue
+		}
+		if err := k.cluster.createPriority(ctx, pod); err != nil {
+			return nil, err
 		}
 		if err := k.cluster.dryRun(ctx, pod, namespace); err != nil {
 			k.report.fault("the pod of %s %s: %v", o.GetKind(), o.GetName(), err)

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -18,6 +20,10 @@ func definitions() map[string][]string {
 	return map[string][]string{
 		"sigs.k8s.io/gateway-api": {
 			"config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+		},
+		// Not in go.mod, since it would raise the versions of what the API server is built of.
+		"github.com/cert-manager/cert-manager@v1.21.2": {
+			"deploy/crds/cert-manager.io_certificates.yaml", "deploy/crds/cert-manager.io_issuers.yaml", "deploy/crds/cert-manager.io_clusterissuers.yaml",
 		},
 		"github.com/prometheus-operator/prometheus-operator": {
 			"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
@@ -31,10 +37,7 @@ func definitions() map[string][]string {
 func (c *cluster) installDefinitions(ctx context.Context) error {
 	var installed []*unstructured.Unstructured
 	for module, files := range definitions() {
-		if _, err := runGo(ctx, "mod", "download", module); err != nil { // nothing compiles some of them
-			return err
-		}
-		dir, err := moduleField(ctx, module, "Dir")
+		dir, err := downloadModule(ctx, module)
 		if err != nil {
 			return err
 		}
@@ -58,6 +61,17 @@ func (c *cluster) installDefinitions(ctx context.Context) error {
 	return c.awaitKinds(ctx, installed)
 }
 
+// downloadModule downloads a module, of go.mod or with a version, and returns its folder.
+func downloadModule(ctx context.Context, module string) (string, error) {
+	out, err := runGo(ctx, "mod", "download", "-json", module)
+	if err != nil {
+		return "", err
+	}
+	var downloaded struct{ Dir string }
+	err = json.Unmarshal([]byte(out), &downloaded)
+	return downloaded.Dir, err
+}
+
 // awaitKinds waits until the API server serves the kinds of definitions.
 func (c *cluster) awaitKinds(ctx context.Context, definitions []*unstructured.Unstructured) error {
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
@@ -79,6 +93,21 @@ func (c *cluster) awaitKinds(ctx context.Context, definitions []*unstructured.Un
 // create stores an object for good.
 func (c *cluster) create(ctx context.Context, o *unstructured.Unstructured, namespace string) error {
 	return c.post(ctx, o, namespace, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+}
+
+// createPriority stores the priority class of a pod, if it names one: an administrator makes them.
+func (c *cluster) createPriority(ctx context.Context, pod *unstructured.Unstructured) error {
+	name, _, _ := unstructured.NestedString(pod.Object, "spec", "priorityClassName") // none is no name
+	if name == "" {
+		return nil
+	}
+	err := c.create(ctx, &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": map[string]any{"name": name}, "value": int64(1000),
+	}}, "")
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
 }
 
 // createNamespace makes a namespace that enforces a Pod Security level.

@@ -105,7 +105,7 @@ func (k *chartCheck) checkValues(ctx context.Context, namespace, values string) 
 		if pod == nil {
 			continue
 		}
-		if err := k.cluster.createPriority(ctx, pod); err != nil {
+		if err := k.cluster.createPriority(ctx, pod, namespace); err != nil {
 			return nil, err
 		}
 		if err := k.cluster.dryRun(ctx, pod, namespace); err != nil {

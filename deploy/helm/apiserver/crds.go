@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -95,8 +96,8 @@ func (c *cluster) create(ctx context.Context, o *unstructured.Unstructured, name
 	return c.post(ctx, o, namespace, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 }
 
-// createPriority stores the priority class of a pod, if it names one: an administrator makes them.
-func (c *cluster) createPriority(ctx context.Context, pod *unstructured.Unstructured) error {
+// createPriority stores the priority class of a pod, if it names one, as an administrator does, and waits until it counts.
+func (c *cluster) createPriority(ctx context.Context, pod *unstructured.Unstructured, namespace string) error {
 	name, _, _ := unstructured.NestedString(pod.Object, "spec", "priorityClassName") // none is no name
 	if name == "" {
 		return nil
@@ -104,10 +105,16 @@ func (c *cluster) createPriority(ctx context.Context, pod *unstructured.Unstruct
 	err := c.create(ctx, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": map[string]any{"name": name}, "value": int64(1000),
 	}}, "")
-	if apierrors.IsAlreadyExists(err) {
-		return nil
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
 	}
-	return err
+	for deadline := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		// Admission sees a new class a moment later.
+		if err := c.dryRun(ctx, pod.DeepCopy(), namespace); err == nil || !strings.Contains(err.Error(), "no PriorityClass") {
+			break // other refusals are reported by the check
+		}
+	}
+	return ctx.Err()
 }
 
 // createNamespace makes a namespace that enforces a Pod Security level.

@@ -36,7 +36,7 @@ func outputPattern(output string) *regexp.Regexp {
 
 func withoutSpace(text string) string { return strings.Join(strings.Fields(text), "") }
 
-// awaitOutput reads lines until all of the output is there, and reports what is missing.
+// awaitOutput reads lines until all of the output is there; lines that are missing fail the test.
 func awaitOutput(t *testing.T, e example, lines <-chan string) {
 	t.Helper()
 	want, deadline := outputPattern(e.output), time.After(2*time.Minute)

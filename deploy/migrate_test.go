@@ -77,7 +77,7 @@ func (m *migrated) run(commands string, env ...string) string {
 	return string(out)
 }
 
-// TestTheDocumentsCommandsWorkAsPrinted runs the lines of "Testing the Migration", those of the architecture document among them.
+// TestTheDocumentsCommandsWorkAsPrinted runs the lines of "Testing the migration", in which the architecture document's own lines stand.
 func TestTheDocumentsCommandsWorkAsPrinted(t *testing.T) {
 	t.Parallel()
 	blocks := shellBlocks(t, "MIGRATE.md")

@@ -50,7 +50,7 @@ func (k *chartCheck) run(ctx context.Context) error {
 	return k.checkRelease(ctx)
 }
 
-// valuesFiles returns the files of values to render the chart with: "" for its defaults, those beside them, and those of its tests.
+// valuesFiles returns the files of values to render the chart with: "" for its defaults, the files beside them, and the files of its tests.
 func (k *chartCheck) valuesFiles() []string {
 	files := []string{""}
 	for _, pattern := range []string{"values-*.yaml", filepath.Join("..", "testdata", "values", "*.yaml")} {

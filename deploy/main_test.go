@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	name := os.Getenv(programVariable)
 	if name == "" {
 		archivetest.FetchNode(graphqlWS(), "TestReadmeShowsCommandsThatWork")
+		archivetest.FetchGateway("TestComposeServicesWorkTogether")
 		eventstest.OverlapTests()
 		os.Exit(m.Run())
 	}

@@ -18,20 +18,22 @@ const sourceURL = "https://example.org/telemetry-pipeline"
 // TestImages builds the images of the present commit in two clones in different folders, compares them byte by byte, and
 // runs one of each.
 func TestImages(t *testing.T) {
-	first, second := buildImages(t), buildImages(t)
+	commit := strings.TrimSpace(runTool(t, "git", "rev-parse", "HEAD"))
+	first, second := buildImages(t, commit), buildImages(t, commit)
 	compareFolders(t, first, second)
 	for _, name := range programNames() {
-		t.Run(name, func(t *testing.T) { checkImage(t, openImage(t, first, name, "amd64"), name) })
+		t.Run(name, func(t *testing.T) { checkImage(t, openImage(t, first, name, "amd64"), name, commit) })
 	}
 	t.Run("unpacked by others", func(t *testing.T) { checkOtherReaders(t, first) })
 	t.Run("serving", func(t *testing.T) { serveImages(t, first) })
 }
 
-// buildImages builds programs and images in a clone of their own and returns the folder of the images.
-func buildImages(t *testing.T) string {
+// buildImages builds programs and images of a commit in a clone of their own and returns the folder of the images.
+func buildImages(t *testing.T, commit string) string {
 	t.Helper()
 	clone, programs, out := filepath.Join(t.TempDir(), "clone"), t.TempDir(), filepath.Join(t.TempDir(), "images")
 	runTool(t, "git", "clone", "-q", "--shared", "../../..", clone)
+	runTool(t, "git", "-C", clone, "checkout", "-q", "--detach", commit)
 	cmd := exec.CommandContext(t.Context(), "../../../.ci/build", programs)
 	cmd.Env = append(os.Environ(), "SOURCE="+clone)
 	if said, err := cmd.CombinedOutput(); err != nil {
@@ -119,7 +121,7 @@ func openImage(t *testing.T, folder, name, arch string) v1.Image {
 }
 
 // checkImage checks the settings of an image.
-func checkImage(t *testing.T, image v1.Image, name string) {
+func checkImage(t *testing.T, image v1.Image, name, commit string) {
 	t.Helper()
 	config, err := image.ConfigFile()
 	if err != nil {
@@ -131,8 +133,7 @@ func checkImage(t *testing.T, image v1.Image, name string) {
 	if got := strings.Join(config.Config.Entrypoint, " "); got != "/"+name {
 		t.Errorf("its entrypoint is %q, want /%s", got, name)
 	}
-	head := strings.TrimSpace(runTool(t, "git", "rev-parse", "HEAD"))
-	for label, want := range map[string]string{"title": "telemetry-pipeline/" + name, "revision": head, "licenses": "Apache-2.0", "source": sourceURL} {
+	for label, want := range map[string]string{"title": "telemetry-pipeline/" + name, "revision": commit, "licenses": "Apache-2.0", "source": sourceURL} {
 		if got := config.Config.Labels["org.opencontainers.image."+label]; got != want {
 			t.Errorf("label %s is %q, want %q", label, got, want)
 		}

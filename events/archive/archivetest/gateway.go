@@ -20,7 +20,7 @@ const (
 )
 
 // FetchGateway builds the S3 server, once for all runs, if one of the named tests will run. They are the tests that call
-// Gateway or GatewayOver; a package calls it in its TestMain, before the tests' time begins.
+// Gateway, GatewayOver or GatewayProgram; a package calls it in its TestMain, before the tests' time begins.
 func FetchGateway(tests ...string) { gatewayProgram().fetch(tests) }
 
 func gatewayProgram() program { return program{"versitygw-" + gatewayVersion, installGateway} }
@@ -33,6 +33,12 @@ func installGateway(ctx context.Context, dir string) error {
 	return runCommand(cmd)
 }
 
+// GatewayProgram returns the path of the S3 server, for tests that start it themselves.
+func GatewayProgram(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(gatewayProgram().fetchedDir(t), "versitygw")
+}
+
 // Gateway starts an S3-compatible server with an empty bucket and returns the URL by which archive.Open opens it. It
 // sets the AWS credentials of the test's environment and ends with the test.
 func Gateway(t testing.TB) string {
@@ -43,7 +49,7 @@ func Gateway(t testing.TB) string {
 // GatewayOver is Gateway over a directory, where each object is a file of the same name below archive.
 func GatewayOver(t testing.TB, root string) string {
 	t.Helper()
-	bin := gatewayProgram().fetchedDir(t)
+	server := GatewayProgram(t)
 	sidecar := t.TempDir()
 	if err := os.Mkdir(filepath.Join(root, "archive"), 0o755); err != nil {
 		t.Fatal(err)
@@ -51,7 +57,7 @@ func GatewayOver(t testing.TB, root string) string {
 	const access, secret = "archivetest", "archivetest-secret"
 	address := freeAddress(t)
 	ctx, stop := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "versitygw"), "--port", address, "--quiet", "posix", "--sidecar", sidecar, root)
+	cmd := exec.CommandContext(ctx, server, "--port", address, "--quiet", "posix", "--sidecar", sidecar, root)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+access, "ROOT_SECRET_KEY="+secret)
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	if err := cmd.Start(); err != nil {

@@ -25,7 +25,7 @@ func main() {
 	flag.StringVar(&s.license, "license", "LICENSE", "file with the licence, which each image has a copy of")
 	flag.StringVar(&s.source, "source", os.Getenv("SOURCE_URL"), "address of the source code for the images' label (SOURCE_URL); without it there is no such label")
 	flag.BoolVar(&s.archives, "archives", false, "write archives for docker load too, one for each program and platform")
-	flag.StringVar(&s.push, "push", "", "registry and path to push to as well, such as ghcr.io/example/telemetry-pipeline; credentials are those of docker login")
+	flag.StringVar(&s.push, "push", "", "registry and path to push to as well, such as ghcr.io/example/telemetry-pipeline; credentials come from docker login")
 	flag.Parse()
 	if err := s.run(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "images:", err)

@@ -38,6 +38,14 @@ func (d *decimalSum) remove(n events.Number) {
 	d.addTerm(n.Exponent, int128Of(n.Mantissa).negated())
 }
 
+// addSum adds the numbers of another sum.
+func (d *decimalSum) addSum(other decimalSum) {
+	d.count += other.count
+	for _, t := range other.terms {
+		d.addTerm(t.exponent, t.sum)
+	}
+}
+
 func (d *decimalSum) addTerm(exponent int16, v int128) {
 	at, found := slices.BinarySearchFunc(d.terms, exponent, func(t decimalTerm, e int16) int { return int(t.exponent) - int(e) })
 	if !found {

@@ -114,6 +114,15 @@ func (s *Sums) Add(g *GPU) {
 	s.forEach(g, (*decimalSum).add)
 }
 
+// AddSums adds the GPUs of other sums.
+func (s *Sums) AddSums(other Sums) {
+	s.gpus += other.gpus
+	s.utilization.addSum(other.utilization)
+	s.used.addSum(other.used)
+	s.free.addSum(other.free)
+	s.power.addSum(other.power)
+}
+
 // Remove takes away a GPU that was added, with the readings that it had then.
 func (s *Sums) Remove(g *GPU) {
 	s.gpus--

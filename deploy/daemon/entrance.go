@@ -45,8 +45,12 @@ func OpenEntrance(who access.Config, encryption listen.TLSConfig, cluster string
 	return &Entrance{Guard: guard, TLS: served}, nil
 }
 
-// clusterOf returns the name of the cluster of the process, which is a flag of the log; "" for a process without a log.
+// clusterOf returns the name of the cluster of the process, which is a flag of the log; "" for a process without a log, and
+// access.AllClusters for one that serves the clusters of a file.
 func clusterOf(fs *flag.FlagSet) string {
+	if f := fs.Lookup("query.cells"); f != nil && f.Value.String() != "" {
+		return access.AllClusters
+	}
 	if f := fs.Lookup("cluster.id"); f != nil {
 		return f.Value.String()
 	}

@@ -11,6 +11,9 @@ func (o *Opened) Add(name string, close func() error) {
 	*o = append(Opened{{Name: name, Close: close}}, *o...)
 }
 
+// Close closes everything.
+func (o Opened) Close() error { return closeAll(o) }
+
 // CloseOn closes everything when *err is set, and adds the errors of closing. Defer it with the Build's named
 // result.
 func (o *Opened) CloseOn(err *error) {

@@ -131,3 +131,14 @@ func ScopeFrom(ctx context.Context) Scope {
 	}
 	return Scope{}
 }
+
+// InCluster returns the context of a request in one of several clusters: its principal has the part of its scope in that cluster.
+func InCluster(ctx context.Context, cluster string) context.Context {
+	p := PrincipalFrom(ctx)
+	if p == nil {
+		return ctx
+	}
+	part := *p
+	part.Scope = p.Scope.In(cluster)
+	return WithPrincipal(ctx, &part)
+}

@@ -125,9 +125,13 @@ func (s Scope) IsEmpty() bool {
 	return !s.whole && len(s.clusters) == 0 && len(s.hosts) == 0 && len(s.namespaces) == 0
 }
 
+// AllClusters is the cluster of a process that serves several: In(AllClusters) leaves a scope as it is, and each answer narrows it
+// to its own cluster (InCluster). Before that, a scope that names clusters selects no host and no namespace.
+const AllClusters = "*"
+
 // In returns the scope's part in one cluster: without its clusters, and empty if the cluster is none of them.
 func (s Scope) In(cluster string) Scope {
-	if s.whole || s.IsEmpty() {
+	if s.whole || s.IsEmpty() || cluster == AllClusters {
 		return s
 	}
 	if !matchesAny(s.clusters, cluster) {

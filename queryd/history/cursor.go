@@ -6,6 +6,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
 )
 
 // Cursor is an opaque position between two entries; a page that starts there continues exactly after the last one. It
@@ -87,6 +88,17 @@ func (d *decoder) readText() string {
 	s := string(d.rest[n : n+int(v)])
 	d.rest = d.rest[n+int(v):]
 	return s
+}
+
+// CursorAfter returns the position after a place in the answer to q in a view, as if a page had ended there. The place need not be
+// one of the answer's. Like the pages, it refuses a q whose own cursor belongs to another query.
+func CursorAfter(s *live.State, q Query, last projections.Place) (Cursor, error) {
+	sel := newSelection(s, q)
+	times, _, err := pageRange(q, sel)
+	if err != nil {
+		return "", err
+	}
+	return cursor{after: last, times: times, digest: sel.filterDigest(q)}.encodeCursor(), nil
 }
 
 // pageRange returns the range that a query reads, and the position after which its page starts, nil at the beginning.

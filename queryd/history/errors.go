@@ -35,3 +35,13 @@ func PermanentError(err error) error {
 	}
 	return nil
 }
+
+// IsRefusal reports whether an error is of the query itself, so that every history refuses it.
+func IsRefusal(err error) bool {
+	for _, known := range []error{ErrCursor, ErrLimit, ErrPointLimit, ErrP95Step, ErrPoints, ErrGroupAggregate} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}

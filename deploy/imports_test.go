@@ -32,6 +32,8 @@ const module = "telemetry-pipeline/"
 // reason; it asks events/listen which hosts are loopback, so that both ends mean the same by it.
 // Every reader of queryd serves the part of the telemetry that a scope selects: it knows events/access.
 //
+// Pages of history over several clusters are merged in queryd/cells, which knows neither HTTP nor etcd.
+//
 // deploy/accessmatrix has tests alone, in a binary of their own: they take the time of many requests, and run beside the tests of deploy.
 //
 //	package: the packages that it may import
@@ -115,14 +117,15 @@ queryd/live/livetest: events projections
 queryd/history:       events events/access events/metric events/archive projections queryd/live
 queryd/history/historytest: events projections
 queryd/journal:       events events/access events/filter
+queryd/cells:         projections queryd/live queryd/history
 queryd/coding:
-queryd/rest:           events events/metric projections queryd/coding queryd/live queryd/history queryd/journal events/access
+queryd/rest:           events events/metric projections queryd/coding queryd/live queryd/history queryd/journal queryd/cells events/access
 queryd/graph:          events events/metric projections queryd/live queryd/history events/access
 queryd/socket:         events events/wait projections queryd/live events/access events/access/fiberguard
-queryd/query:          events events/build events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket events/listen events/access events/access/fiberguard
+queryd/query:          events events/build events/wait queryd/cells events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket events/listen events/access events/access/fiberguard
 queryd:               queryd/program
 
-queryd/program:        deploy/daemon events/access events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe events/caller
+queryd/program:        queryd/cells deploy/daemon events/access events/archive events/archive/manifest projections/snapshot queryd/query events/eventlog queryd/subscribe events/caller
 queryd/subscribe:      events/wait events/caller
 
 deploy/daemon:         events/build events/listen events/access

@@ -2,6 +2,7 @@ package program
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"log/slog"
 
@@ -16,6 +17,7 @@ import (
 // settings are the flags of the process.
 type settings struct {
 	store   eventlog.Config
+	cells   cellsFile
 	archive archive.Config
 	serving query.Config
 }
@@ -24,6 +26,7 @@ func (s *settings) registerFlags(fs *flag.FlagSet) {
 	s.store.Flags(fs)
 	s.archive.Flags(fs)
 	s.serving.Flags(fs)
+	s.cells.registerFlags(fs)
 	daemon.AdminPort(fs, 9080)
 }
 
@@ -31,6 +34,9 @@ func (s *settings) registerFlags(fs *flag.FlagSet) {
 func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog.Logger) (parts []daemon.Part, err error) {
 	if err := s.serving.CheckExposed(in.Guard); err != nil {
 		return nil, err
+	}
+	if s.serving.Guard, s.serving.TLS = in.Guard, in.TLS; s.cells.path != "" {
+		return s.buildGateway(lg)
 	}
 	var opened daemon.Opened
 	defer opened.CloseOn(&err)
@@ -48,7 +54,7 @@ func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog
 	if err != nil {
 		return nil, err
 	}
-	s.serving.Guard, s.serving.TLS = in.Guard, in.TLS
+	s.serving.ClusterID = s.store.ClusterID
 	served := snapshot.New(reads, s.store, log.Facts(), lg)
 	srv, err := query.New(s.serving, served, log, lg)
 	if err != nil {
@@ -62,4 +68,20 @@ func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog
 	}
 	query := daemon.Part{Name: "query", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}
 	return append([]daemon.Part{query, {Name: "snapshot", Metrics: served.Metrics}}, opened...), nil
+}
+
+// buildGateway returns the query server of the clusters of a file. It connects to them when it runs.
+func (s *settings) buildGateway(lg *slog.Logger) ([]daemon.Part, error) {
+	if s.archive.URL != "" {
+		return nil, errors.New("flag archive.url is of one cluster; with query.cells write it into the lines of the file, as member archive")
+	}
+	sources, err := s.cells.read(s.store)
+	if err != nil {
+		return nil, err
+	}
+	srv, err := query.NewGateway(s.serving, sources, lg)
+	if err != nil {
+		return nil, err
+	}
+	return []daemon.Part{{Name: "query", Run: srv.Run, Ready: srv.Ready, Metrics: srv.Metrics}}, nil
 }

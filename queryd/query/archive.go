@@ -18,8 +18,8 @@ type archiveReader struct {
 
 // ReadArchive makes the server answer also from history that left the stored series for the archive. Call it before
 // Run.
-func (s *Server) ReadArchive(store *archive.Store, m *manifest.Manifest) {
-	store.KeepUpTo(s.cfg.HistoryCache / 4 * 3)
+func (s *services) ReadArchive(store *archive.Store, m *manifest.Manifest) {
+	store.KeepUpTo(s.cache / 4 * 3)
 	s.caches["archive"] = store.CacheStats
 	s.past.ReadArchive(archiveReader{store, manifest.NewCurrent(m)})
 }

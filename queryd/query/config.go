@@ -33,6 +33,8 @@ type Config struct {
 	Guard *access.Guard
 	TLS   *listen.TLS
 
+	ClusterID string // in the list of clusters; it has no flag here
+
 	Live   live.Config
 	REST   rest.Config
 	Socket socket.Config

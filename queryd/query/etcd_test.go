@@ -39,16 +39,7 @@ type cluster struct {
 
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
-	cfg := eventstest.Config(t)
-	log, client := eventstest.OpenLog(t, cfg), eventstest.Etcd(t)
-	claim, err := client.Put(t.Context(), cfg.Root+"/claim", "mine")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &cluster{
-		t: t, log: log, store: snapshot.New(client, cfg, log.Facts(), nil), cfg: cfg, hosts: make(map[events.HostID]*projections.Host),
-		guard: clientv3.Compare(clientv3.CreateRevision(cfg.Root+"/claim"), "=", claim.Header.Revision),
-	}
+	return newClusterOn(t, eventstest.Config(t), eventstest.Etcd(t))
 }
 
 // upload appends a row of one host, folds it, saves the effect, and returns the revision of its event.

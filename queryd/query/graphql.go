@@ -61,7 +61,7 @@ var statuses = map[requestStatus]map[string]int{
 }
 
 // serveGraphQL answers GET and POST /graphql.
-func (s *Server) serveGraphQL(c *fiber.Ctx) error {
+func (s *front) serveGraphQL(c *fiber.Ctx, by executor) error {
 	media, ok := negotiateMedia(c.Get(fiber.HeaderAccept))
 	if !ok {
 		return sendError(c, plainJSON, unacceptable, "Accept must take "+plainJSON+" or "+graphqlJSON)
@@ -72,7 +72,7 @@ func (s *Server) serveGraphQL(c *fiber.Ctx) error {
 	}
 	ctx, cancel := context.WithTimeout(c.UserContext(), s.cfg.GraphQLTimeout)
 	defer cancel()
-	result := s.graph.Execute(ctx, req)
+	result := by.Execute(ctx, req)
 	return sendResponse(c, media, outcomeOf(c.Method(), result), result.JSON)
 }
 

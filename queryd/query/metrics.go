@@ -34,7 +34,17 @@ func newMetrics() *metrics {
 
 // Metrics registers the metrics of the server and its surfaces; call it once, after ReadArchive.
 func (s *Server) Metrics(reg prometheus.Registerer) error {
-	err := errors.Join(reg.Register(s.metrics.requests), reg.Register(s.metrics.seconds), s.hub.Metrics(reg), s.sockets.Metrics(reg), s.registerGraph(reg))
+	return errors.Join(s.front.registerMetrics(reg), s.services.registerMetrics(reg))
+}
+
+// registerMetrics registers the metrics of the listener.
+func (s *front) registerMetrics(reg prometheus.Registerer) error {
+	return errors.Join(reg.Register(s.metrics.requests), reg.Register(s.metrics.seconds), s.sockets.Metrics(reg))
+}
+
+// registerMetrics registers the metrics of a cluster.
+func (s *services) registerMetrics(reg prometheus.Registerer) error {
+	err := s.hub.Metrics(reg)
 	for name, stats := range s.caches {
 		err = errors.Join(err, registerCache(reg, name, stats))
 	}
@@ -59,7 +69,7 @@ func registerCache(reg prometheus.Registerer, name string, stats func() cache.St
 
 // measureRequest measures a request. It is the outermost handler, so it turns an error into its answer before it
 // looks at the status.
-func (s *Server) measureRequest(c *fiber.Ctx) error {
+func (s *front) measureRequest(c *fiber.Ctx) error {
 	start := time.Now()
 	if err := c.Next(); err != nil {
 		if err := s.answerError(c, err); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // recoverPanic limits a panic to one request, and keeps its text from the client.
-func (s *Server) recoverPanic(c *fiber.Ctx) (err error) {
+func (s *front) recoverPanic(c *fiber.Ctx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.lg.Error("request panicked", "path", c.Path(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -27,7 +27,7 @@ func (s *Server) recoverPanic(c *fiber.Ctx) (err error) {
 // answerUnreadable is the app's error handler. The only requests that come to it are those that no handler can read; the
 // library's text shows their header, which may have a token in it. A large upload has been read up to
 // its body, and is answered as every upload is.
-func (s *Server) answerUnreadable(c *fiber.Ctx, err error) error {
+func (s *front) answerUnreadable(c *fiber.Ctx, err error) error {
 	if isUnreadUpload(c, err) {
 		s.app.Handler()(c.Context())
 		return nil
@@ -39,14 +39,14 @@ func (s *Server) answerUnreadable(c *fiber.Ctx, err error) error {
 }
 
 // answerError answers a request with an error.
-func (s *Server) answerError(c *fiber.Ctx, err error) error {
+func (s *front) answerError(c *fiber.Ctx, err error) error {
 	s.routes.SetHeaders(c)
-	return s.api.Fail(c, err)
+	return s.fail(c, err)
 }
 
 // checkRequest refuses compressed bodies, which no surface accepts, and attaches the server's context to requests: it
 // ends with the server, not when a client disconnects.
-func (s *Server) checkRequest(c *fiber.Ctx) error {
+func (s *front) checkRequest(c *fiber.Ctx) error {
 	if c.Get(fiber.HeaderContentEncoding) != "" && !isUpload(c.Method(), c.Path()) {
 		return fiber.NewError(http.StatusUnsupportedMediaType, "request bodies must not be compressed; leave out Content-Encoding")
 	}
@@ -55,7 +55,7 @@ func (s *Server) checkRequest(c *fiber.Ctx) error {
 }
 
 // limitCaller bounds the requests of one caller that are under way.
-func (s *Server) limitCaller(c *fiber.Ctx) error {
+func (s *front) limitCaller(c *fiber.Ctx) error {
 	req := fiberguard.RequestOf(c)
 	leave, err := s.gate.Enter(req, access.PrincipalFrom(c.UserContext()))
 	if err != nil {

@@ -44,7 +44,7 @@ func (u *UploadURL) Set(text string) error {
 
 // redirectUpload answers an upload that came to the query server: 308 with the configured address, which has clients send the
 // same body there, else 410 with what to do.
-func (s *Server) redirectUpload(c *fiber.Ctx) error {
+func (s *front) redirectUpload(c *fiber.Ctx) error {
 	if s.cfg.UploadURL.target == "" {
 		return &rest.Error{Status: http.StatusGone, Code: rest.Moved, Text: "uploads have moved from the gateway to the streamer (ingestd): send the same request to port 8081 there, " +
 			"http://STREAMER:8081" + uploadPath + "; its operator can have them redirected from here (flag query.upload-url, environment QUERY_UPLOAD_URL)"}
@@ -63,7 +63,7 @@ func isUpload(method, path string) bool {
 }
 
 // answerExpect answers Expect: 100-continue. An upload is answered by its header, so that the client keeps its body.
-func (s *Server) answerExpect(ctx *fasthttp.RequestCtx) int {
+func (s *front) answerExpect(ctx *fasthttp.RequestCtx) int {
 	if !isUpload(string(ctx.Method()), string(ctx.Path())) {
 		return fasthttp.StatusContinue
 	}

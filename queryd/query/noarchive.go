@@ -21,7 +21,7 @@ type noArchive struct {
 
 // RefuseArchived makes the server refuse to answer from history that left the stored series for an archive, since it has
 // none to read. Call it before Run.
-func (s *Server) RefuseArchived(saved *snapshot.Store, m *manifest.Manifest) {
+func (s *services) RefuseArchived(saved *snapshot.Store, m *manifest.Manifest) {
 	s.past.ReadArchive(noArchive{archiveReader{manifest: manifest.NewCurrent(m)}, func(ctx context.Context) (map[events.Partition]projections.Offsets, error) {
 		return saved.Offsets(ctx, s.hub.State().Generation())
 	}})

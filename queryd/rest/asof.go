@@ -24,12 +24,12 @@ type timedView struct {
 type hostScope func(s *live.State) ([]events.HostID, error)
 
 // loadView returns the view for a request. A view of the past is restored for the hosts in scope only.
-func (a *API) loadView(c *fiber.Ctx, p params, about hostScope) (*timedView, error) {
+func (a *API) loadView(ctx context.Context, p params, about hostScope) (*timedView, error) {
 	at, past, err := a.parseAsOf(p)
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.requestState(c, p)
+	s, err := a.requestState(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (a *API) loadView(c *fiber.Ctx, p params, about hostScope) (*timedView, err
 	if a.feeds.IsBehind() {
 		timeout = min(timeout, degradedTimeout)
 	}
-	ctx, cancel := context.WithTimeout(c.UserContext(), timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	then, err := a.past.AsOf(ctx, s, at, only)
 	if err != nil {
@@ -95,7 +95,7 @@ func (a *API) beginAnswerAt(m *timedView, size int) *writer {
 	if !m.past {
 		return a.beginAnswer(m.State, size)
 	}
-	w := a.writers.getWriter(256 + size)
+	w := a.newWriter(256 + size)
 	w.Open('{')
 	w.Key("success")
 	w.Raw("true")

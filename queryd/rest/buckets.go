@@ -66,7 +66,7 @@ type bucketWriter struct {
 // writeBucket writes a bucket as an entry: metrics and the named fields hold the first requested aggregate of each
 // metric, aggregates holds all of them.
 func (w *bucketWriter) writeBucket(b *history.Bucket) {
-	w.Open('{')
+	w.openItem()
 	w.Time("timestamp", b.At)
 	w.writeEntity(b.Host, b.Entity, &b.Identity)
 	w.buf = w.buf[:0]

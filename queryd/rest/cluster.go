@@ -1,8 +1,6 @@
 package rest
 
 import (
-	"time"
-
 	"github.com/gofiber/fiber/v2"
 
 	"telemetry-pipeline/projections"
@@ -15,23 +13,18 @@ func (a *API) serveCluster(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.loadView(c, p, allHosts)
+	s, err := a.loadView(c.UserContext(), p, allHosts)
 	if err != nil {
 		return err
 	}
 	w := a.beginAnswerAt(s, 2048)
-	w.Open('{')
+	w.openItem()
 	w.Whole("host_count", int64(s.CountHosts()))
 	w.writeHostCounts(s.HostStatuses(s.now))
 	w.writeTotals(s.Totals(s.now))
 	w.writeNames("models", "model_name", s.Models())
 	w.writeNames("drivers", "driver_version", s.Drivers())
-	w.Text("generation", string(s.Generation()))
-	w.Text("position", s.At().String())
-	w.Text("folded", s.Folded().String())
-	w.Text("as_of", s.AsOf().UTC().Format(time.RFC3339Nano))
-	lag := max(a.now().Sub(s.AsOf()), 0).Seconds()
-	w.Float("lag_seconds", &lag)
+	w.writePosition(a, s.State)
 	w.Close('}')
 	return w.finishAnswer(c, 1)
 }

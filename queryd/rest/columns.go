@@ -70,7 +70,7 @@ func (a *API) answerColumns(c *fiber.Ctx, s *live.State, q history.Query, f form
 // beginSeries begins an answer with series, as JSON or a line for each.
 func (a *API) beginSeries(s *live.State, f form) *writer {
 	if f != asJSON {
-		return a.writers.getWriter(0)
+		return a.newWriter(0)
 	}
 	w := a.beginAnswer(s, 0)
 	w.Open('[')
@@ -89,7 +89,7 @@ type columnWriter struct {
 // writeSeries writes a series as an object: where it is from, its metric, the array times in seconds since 1970, and the array
 // values. An absent reading is null there, and absent says why.
 func (w *columnWriter) writeSeries(s *history.Series) {
-	w.Open('{')
+	w.openItem()
 	w.writeEntity(s.Host, s.Entity, &s.Identity)
 	w.Text("metric", s.Metric)
 	if s.Starts == nil {

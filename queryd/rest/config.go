@@ -9,6 +9,8 @@ import (
 type Config struct {
 	Timeout time.Duration // of a request, without the time of ?wait=; default 30s
 	MaxWait time.Duration // of ?wait=; default 10s
+
+	ClusterID string // in the list of clusters, where there is one; it has no flag here
 }
 
 const (

@@ -13,8 +13,9 @@ import (
 
 // csvTable writes comma-separated values by RFC 4180.
 type csvTable struct {
-	buf   []byte
-	start bool // the next cell is the first of its row
+	buf     []byte
+	start   bool   // the next cell is the first of its row
+	cluster string // the last cell of the next rows, unless it is empty
 
 	named map[string]string // names under which readings can be uploaded, by source name
 
@@ -74,6 +75,9 @@ func (t *csvTable) writeComma() {
 }
 
 func (t *csvTable) endRow() {
+	if t.cluster != "" {
+		t.writeCell(t.cluster)
+	}
 	t.buf = append(t.buf, "\r\n"...)
 	t.start = true
 }

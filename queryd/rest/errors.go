@@ -20,6 +20,9 @@ const (
 	BadParameter     Code = "bad_parameter"
 	UnknownGPU       Code = "unknown_gpu"
 	UnknownHost      Code = "unknown_host"
+	UnknownCluster   Code = "unknown_cluster"
+	ClusterRequired  Code = "cluster_required" // it can be answered for one cluster only
+	Ambiguous        Code = "ambiguous"        // it is in several clusters
 	NotFound         Code = "not_found"
 	MethodNotAllowed Code = "method_not_allowed"
 	ForeignRevision  Code = "foreign_revision"

@@ -152,7 +152,7 @@ func (a *API) answerEvents(c *fiber.Ctx, page journal.Page, whole bool) error {
 			size += recordSize * page.Events[i].Records()
 		}
 	}
-	w := beginStoredAnswer(size)
+	w := a.beginStoredAnswer(size)
 	w.Open('[')
 	for i := range page.Events {
 		a.writeEvent(w, &page.Events[i], whole)
@@ -164,7 +164,7 @@ func (a *API) answerEvents(c *fiber.Ctx, page journal.Page, whole bool) error {
 
 // writeEvent writes one event.
 func (a *API) writeEvent(w *writer, ev *events.Event, whole bool) {
-	w.Open('{')
+	w.openItem()
 	w.Event(events.QueryNames, ev, events.FieldKey|events.Always, events.FieldRevision, events.FieldHost)
 	if ev.Host != "" {
 		w.Whole("partition", int64(events.PartitionOf(ev.Host, a.facts.Partitions)))

@@ -27,7 +27,7 @@ func (a *API) serveGPUs(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.loadView(c, p, onlyHosts(hosts))
+	s, err := a.loadView(c.UserContext(), p, onlyHosts(hosts))
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (a *API) serveHostGPUs(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.loadView(c, p, pathHost(c))
+	s, err := a.loadView(c.UserContext(), p, pathHost(c))
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (a *API) serveGPU(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.loadView(c, p, pathGPU(c))
+	s, err := a.loadView(c.UserContext(), p, pathGPU(c))
 	if err != nil {
 		return err
 	}
@@ -86,24 +86,38 @@ func (a *API) answerGPUs(c *fiber.Ctx, p params, s *timedView, gpus []*projectio
 	}
 	w := a.beginAnswerAt(s, gpuSize*min(limit, len(gpus)))
 	w.Open('[')
-	count, total := 0, 0
+	out := gpuList{api: a, w: w, limit: limit, wanted: wanted}
+	out.addGPUs(s, gpus)
+	w.Close(']')
+	return w.finishList(c, out.count, out.total)
+}
+
+// gpuList writes GPUs up to the limit and counts all of them.
+type gpuList struct {
+	api          *API
+	w            *writer
+	limit        int
+	wanted       []projections.Status // empty: all
+	count, total int
+}
+
+// addGPUs writes GPUs of a view.
+func (l *gpuList) addGPUs(s *timedView, gpus []*projections.GPU) {
 	for _, g := range gpus {
 		now := s.gpuStatus(g)
-		if len(wanted) > 0 && !slices.Contains(wanted, now) {
+		if len(l.wanted) > 0 && !slices.Contains(l.wanted, now) {
 			continue
 		}
-		if total++; count < limit {
-			count++
-			a.writeGPU(w, g, now)
+		if l.total++; l.count < l.limit {
+			l.count++
+			l.api.writeGPU(l.w, g, now)
 		}
 	}
-	w.Close(']')
-	return w.finishList(c, count, total)
 }
 
 // writeGPU writes one GPU.
 func (a *API) writeGPU(w *writer, g *projections.GPU, status projections.Status) {
-	w.Open('{')
+	w.openItem()
 	w.Text("id", string(g.ID))
 	w.writeIdentity(g.Host, &g.Identity)
 	if len(g.Hosts) > 1 {

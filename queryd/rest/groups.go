@@ -65,7 +65,7 @@ func (w *columnWriter) writeGroup(g *history.GroupSeries, shown []history.Aggreg
 	if len(shown) == 0 {
 		shown = []history.Aggregate{history.Avg}
 	}
-	w.Open('{')
+	w.openItem()
 	w.Text("group", g.Group)
 	w.Text("metric", g.Metric)
 	w.Whole("members", int64(g.Members))

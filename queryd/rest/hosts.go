@@ -34,26 +34,40 @@ func (a *API) serveHosts(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.loadView(c, p, allHosts)
+	s, err := a.loadView(c.UserContext(), p, allHosts)
 	if err != nil {
 		return err
 	}
 	w := a.beginAnswerAt(s, hostSize*s.CountHosts())
 	w.Open('[')
-	count, total, now := 0, 0, s.now
+	out := hostList{w: w, limit: limit, wanted: wanted}
+	out.addHosts(s)
+	w.Close(']')
+	return w.finishList(c, out.count, out.total)
+}
+
+// hostList writes hosts up to the limit and counts all of them.
+type hostList struct {
+	w            *writer
+	limit        int
+	wanted       []projections.Status // empty: all
+	count, total int
+}
+
+// addHosts writes the hosts of a view.
+func (l *hostList) addHosts(s *timedView) {
+	w, now := l.w, s.now
 	for _, host := range s.Hosts() {
-		if len(wanted) > 0 && !slices.Contains(wanted, hostStatus(host, now)) {
+		if len(l.wanted) > 0 && !slices.Contains(l.wanted, hostStatus(host, now)) {
 			continue
 		}
-		if total++; count < limit {
-			count++
-			w.Open('{')
+		if l.total++; l.count < l.limit {
+			l.count++
+			w.openItem()
 			w.writeHost(host, now)
 			w.Close('}')
 		}
 	}
-	w.Close(']')
-	return w.finishList(c, count, total)
 }
 
 // serveHost answers GET /api/v1/hosts/{hostname}.
@@ -62,7 +76,7 @@ func (a *API) serveHost(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.loadView(c, p, pathHost(c))
+	s, err := a.loadView(c.UserContext(), p, pathHost(c))
 	if err != nil {
 		return err
 	}
@@ -71,7 +85,7 @@ func (a *API) serveHost(c *fiber.Ctx) error {
 		return err
 	}
 	w := a.beginAnswerAt(s, hostSize)
-	w.Open('{')
+	w.openItem()
 	w.writeHost(host, s.now)
 	w.Key("gpu_ids")
 	w.Open('[')

@@ -12,7 +12,8 @@ import (
 // because numbers pass through it as the decimals they are.
 type writer struct {
 	events.JSONWriter
-	pool *writerPool // pool to which the writer returns when its text is sent; nil: none
+	cluster string      // of the next items, "" unless there are several
+	pool    *writerPool // pool to which the writer returns when its text is sent; nil: none
 
 	lastOrigin origin // of the last entry, and its text
 	originText []byte
@@ -26,6 +27,12 @@ type origin struct {
 	host     events.HostID
 	entity   events.Entity
 	identity *events.Identity
+}
+
+// openItem begins an item of an answer, with its cluster if there are several.
+func (w *writer) openItem() {
+	w.Open('{')
+	w.Text("cluster", w.cluster)
 }
 
 // sendBody makes the text the body of an answer; the writer must not be used afterwards.

@@ -33,7 +33,7 @@ func (a *API) serveLatest(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.loadView(c, p, hostsOrGPUs(hosts, ids))
+	s, err := a.loadView(c.UserContext(), p, hostsOrGPUs(hosts, ids))
 	if err != nil {
 		return err
 	}
@@ -41,12 +41,7 @@ func (a *API) serveLatest(c *fiber.Ctx) error {
 	w := a.beginAnswerAt(s, min(limit, len(gpus))*latestSize(len(metrics)))
 	w.Open('[')
 	out := latestList{api: a, w: w, limit: limit, metrics: metrics}
-	for _, g := range gpus {
-		out.addEntry(g, "", &g.Identity, g.Latest)
-		for i := range g.Parts {
-			out.addEntry(g, g.Parts[i].Name, &g.Parts[i].Identity, g.Parts[i].Latest)
-		}
-	}
+	out.addGPUs(gpus)
 	w.Close(']')
 	return w.finishList(c, out.count, out.total)
 }
@@ -87,6 +82,16 @@ type latestList struct {
 	buf          []projections.Latest
 }
 
+// addGPUs writes the entries of GPUs and their parts.
+func (l *latestList) addGPUs(gpus []*projections.GPU) {
+	for _, g := range gpus {
+		l.addEntry(g, "", &g.Identity, g.Latest)
+		for i := range g.Parts {
+			l.addEntry(g, g.Parts[i].Name, &g.Parts[i].Identity, g.Parts[i].Latest)
+		}
+	}
+}
+
 // addEntry writes an entity's entry, if it has one.
 func (l *latestList) addEntry(g *projections.GPU, part string, id *events.Identity, latest []projections.Latest) {
 	l.buf = joinLatest(l.buf[:0], latest, l.metrics)
@@ -102,7 +107,7 @@ func (l *latestList) addEntry(g *projections.GPU, part string, id *events.Identi
 		newest, oldest = max(newest, l.buf[i].At), min(oldest, l.buf[i].At)
 	}
 	w := l.w
-	w.Open('{')
+	w.openItem()
 	w.Time("timestamp", newest)
 	w.Time("oldest_timestamp", oldest)
 	w.writeEntity(g.Host, events.Entity{GPU: g.ID, Part: part}, id)

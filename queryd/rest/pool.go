@@ -21,7 +21,7 @@ func (p *writerPool) getWriter(size int) *writer {
 	if cap(w.Buf) < size {
 		w.Buf = make([]byte, 0, size)
 	}
-	w.Buf = w.Buf[:0]
+	w.Buf, w.cluster = w.Buf[:0], ""
 	return w
 }
 
@@ -39,4 +39,11 @@ func (s *pooledBody) Close() error {
 	s.writer.lastOrigin, s.writer.unusual = origin{}, nil // drop references to a view
 	s.writer.pool.writers.Put(s.writer)
 	return nil
+}
+
+// newWriter returns a writer of the items of the API's cluster.
+func (a *API) newWriter(size int) *writer {
+	w := a.writers.getWriter(size)
+	w.cluster = a.cluster
+	return w
 }

@@ -99,7 +99,7 @@ func (a *API) serveQuarantine(c *fiber.Ctx) error {
 	if err != nil {
 		return quarantineError(err)
 	}
-	w := beginStoredAnswer(512 * len(list))
+	w := a.beginStoredAnswer(512 * len(list))
 	w.Open('[')
 	for i := range list {
 		w.writeQuarantined(&list[i])
@@ -140,7 +140,7 @@ func (a *API) retryQuarantined(c *fiber.Ctx) error {
 	if err != nil {
 		return quarantineError(err)
 	}
-	w := beginStoredAnswer(64)
+	w := a.beginStoredAnswer(64)
 	w.Open('{')
 	w.Whole("asked", int64(asked))
 	w.Close('}')
@@ -167,7 +167,7 @@ func quarantineError(err error) error {
 }
 
 func (w *writer) writeQuarantined(q *Quarantined) {
-	w.Open('{')
+	w.openItem()
 	w.Whole("partition", int64(q.Partition))
 	w.Key("key")
 	w.StringValue(q.Key)
@@ -208,8 +208,8 @@ func (w *writer) writeInstant(name string, at time.Time) {
 }
 
 // beginStoredAnswer starts the envelope of a successful answer that comes from etcd instead of the view.
-func beginStoredAnswer(size int) *writer {
-	w := &writer{JSONWriter: events.JSONWriter{Buf: make([]byte, 0, 256+size)}}
+func (a *API) beginStoredAnswer(size int) *writer {
+	w := &writer{JSONWriter: events.JSONWriter{Buf: make([]byte, 0, 256+size)}, cluster: a.cluster}
 	w.Open('{')
 	w.Key("success")
 	w.Raw("true")

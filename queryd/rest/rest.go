@@ -30,12 +30,13 @@ type historyReader interface {
 
 // API answers requests. It is safe for concurrent use.
 type API struct {
-	cfg   Config
-	facts events.Facts
-	feeds feeds
-	past  historyReader
-	lg    *slog.Logger
-	names namedFields
+	cfg     Config
+	cluster string // in the answers of a Gateway; "" alone
+	facts   events.Facts
+	feeds   feeds
+	past    historyReader
+	lg      *slog.Logger
+	names   namedFields
 
 	writers writerPool
 
@@ -51,13 +52,17 @@ type API struct {
 
 // New returns an API; facts are the facts of the log.
 func New(cfg Config, facts events.Facts, feeds feeds, past historyReader, quarantine quarantine, lg *slog.Logger) *API {
+	a := newAPI(cfg, lg)
+	a.facts, a.feeds, a.past, a.quarantine = facts, feeds, past, quarantine
+	return a
+}
+
+// newAPI returns an API without a cluster.
+func newAPI(cfg Config, lg *slog.Logger) *API {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
-	a := &API{
-		cfg: cfg.withDefaults(), facts: facts, feeds: feeds, past: past, quarantine: quarantine,
-		lg: lg, names: allNamedFields(), now: time.Now, maxCells: maxCells,
-	}
+	a := &API{cfg: cfg.withDefaults(), lg: lg, names: allNamedFields(), now: time.Now, maxCells: maxCells}
 	a.waitContext, a.endWaits = context.WithCancel(context.Background())
 	return a
 }
@@ -74,6 +79,7 @@ type router interface {
 
 // Routes registers every path of this package. each comes before the handlers of telemetry.
 func (a *API) Routes(r router, each fiber.Handler) {
+	r.Get(access.Read, "/api/v1/clusters", each, a.serveOwnCluster)
 	r.Get(access.Read, "/api/v1/gpus", each, a.serveGPUs)
 	r.Get(access.Read, "/api/v1/gpus/:id", each, a.serveGPU)
 	r.Get(access.Read, "/api/v1/gpus/:id/telemetry", each, a.serveGPUTelemetry)
@@ -88,6 +94,11 @@ func (a *API) Routes(r router, each fiber.Handler) {
 	if a.journal != nil {
 		r.Get(access.Read, "/api/v1/events", each, a.serveEvents)
 	}
+	a.describe(r)
+}
+
+// describe registers the description of the API.
+func (a *API) describe(r router) {
 	r.Get(access.Public, "/openapi.json", openapiJSON)
 	r.Get(access.Public, "/openapi.yaml", openapiYAML)
 	r.Get(access.Public, "/docs", docsPage)

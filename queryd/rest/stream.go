@@ -22,10 +22,9 @@ const (
 	asOfHeader       = "X-As-Of"
 )
 
-// pages reads history page by page, all from one view.
+// pages reads history page by page, all from one view, or one of each cluster.
 type pages struct {
-	api       *API
-	state     *live.State
+	read      func(ctx context.Context, q history.Query) (page, history.Cursor, error)
 	query     history.Query
 	remaining int // maximum number of further entries; 0: all
 	done      bool
@@ -33,8 +32,29 @@ type pages struct {
 
 // page holds entries or buckets.
 type page struct {
-	entries []projections.Entry
-	buckets []history.Bucket
+	entries  []projections.Entry
+	buckets  []history.Bucket
+	clusters []string // of each, nil where there is one cluster
+}
+
+// clusterOf returns the cluster of an item, otherwise if there is one cluster.
+func (p *page) clusterOf(i int, otherwise string) string {
+	if p.clusters == nil {
+		return otherwise
+	}
+	return p.clusters[i]
+}
+
+// readHistory returns a function that reads pages from a view.
+func (a *API) readHistory(s *live.State) func(ctx context.Context, q history.Query) (page, history.Cursor, error) {
+	return func(ctx context.Context, q history.Query) (page, history.Cursor, error) {
+		if q.Step != 0 {
+			got, err := a.past.Buckets(ctx, s, q)
+			return page{buckets: got.Buckets}, got.Next, err
+		}
+		got, err := a.past.Telemetry(ctx, s, q)
+		return page{entries: got.Entries}, got.Next, err
+	}
 }
 
 // readPage returns the next page. done is true after the last one.
@@ -43,20 +63,9 @@ func (p *pages) readPage(ctx context.Context) (page, error) {
 	if q.Limit = streamPage; p.remaining > 0 {
 		q.Limit = p.remaining
 	}
-	var out page
-	var next history.Cursor
-	if q.Step != 0 {
-		got, err := p.api.past.Buckets(ctx, p.state, q)
-		if err != nil {
-			return page{}, err
-		}
-		out.buckets, next = got.Buckets, got.Next
-	} else {
-		got, err := p.api.past.Telemetry(ctx, p.state, q)
-		if err != nil {
-			return page{}, err
-		}
-		out.entries, next = got.Entries, got.Next
+	out, next, err := p.read(ctx, q)
+	if err != nil {
+		return page{}, err
 	}
 	p.query.Cursor, p.done = next, next == "" || p.remaining > 0
 	return out, nil
@@ -64,7 +73,7 @@ func (p *pages) readPage(ctx context.Context) (page, error) {
 
 // encoder writes pages in a form that can be streamed.
 type encoder interface {
-	beginStream()
+	beginStream(clusters bool) // whether items are of several clusters
 	writePage(p page)
 	takeText() []byte // text written since the last call; valid until the next page
 }
@@ -160,30 +169,46 @@ func (b *streamBody) makePiece() (err error) {
 // streamPages answers with all pages, or with one if there is a limit. It reads the first page before the answer
 // begins, so that a failure still has its status.
 func (a *API) streamPages(c *fiber.Ctx, s *live.State, q history.Query, f form, limited bool) error {
-	p := &pages{api: a, state: s, query: q}
-	if limited {
-		p.remaining = q.Limit
-	}
+	p := &pages{read: a.readHistory(s), query: q}
 	ctx, cancel := a.historyContext(c)
 	defer cancel()
-	first, err := p.readPage(ctx)
+	next, send, err := a.startStream(ctx, p, f, limited)
 	if err != nil {
 		return a.historyError(ctx, err)
 	}
-	e := a.newEncoder(q, f)
-	e.beginStream()
-	e.writePage(first)
-	var next history.Cursor
+	a.setStreamHeader(c, s, f, next)
+	send(c)
+	return nil
+}
+
+// startStream reads the first page. It returns the cursor behind it, if there is a limit, and the function that sends it and the rest.
+func (a *API) startStream(ctx context.Context, p *pages, f form, limited bool) (next history.Cursor, send func(*fiber.Ctx), err error) {
+	e := a.newEncoder(p.query, f)
+	if limited {
+		p.remaining = p.query.Limit
+	}
+	first, err := p.readPage(ctx)
+	if err != nil {
+		return "", nil, err
+	}
 	if limited {
 		next = p.query.Cursor
 	}
-	a.setStreamHeader(c, s, f, next)
-	a.sendStream(c, encodedPages{p, e}, e.takeText())
-	return nil
+	e.beginStream(first.clusters != nil)
+	e.writePage(first)
+	return next, func(c *fiber.Ctx) { a.sendStream(c, encodedPages{p, e}, e.takeText()) }, nil
 }
 
 // setStreamHeader sets what an answer without an envelope has in its header.
 func (a *API) setStreamHeader(c *fiber.Ctx, s *live.State, f form, next history.Cursor) {
+	setFormHeader(c, f, next)
+	if a.feeds.IsBehind() {
+		c.Set(asOfHeader, s.AsOf().UTC().Format(time.RFC3339Nano))
+	}
+}
+
+// setFormHeader sets the form of an answer and the cursor behind it.
+func setFormHeader(c *fiber.Ctx, f form, next history.Cursor) {
 	c.Set(fiber.HeaderContentType, string(f)+"; charset=utf-8")
 	if f == asCSV {
 		c.Set(fiber.HeaderContentType, string(f)+"; charset=utf-8; header=present")
@@ -191,9 +216,6 @@ func (a *API) setStreamHeader(c *fiber.Ctx, s *live.State, f form, next history.
 	}
 	if next != "" {
 		c.Set(nextCursorHeader, string(next))
-	}
-	if a.feeds.IsBehind() {
-		c.Set(asOfHeader, s.AsOf().UTC().Format(time.RFC3339Nano))
 	}
 }
 
@@ -207,7 +229,7 @@ func (a *API) newEncoder(q history.Query, f form) encoder {
 	if f == asCSV {
 		return &csvEncoder{query: q, table: csvTable{start: true}, shown: q.ShownAggregates()}
 	}
-	w := new(writer)
+	w := &writer{cluster: a.cluster}
 	return &linesEncoder{api: a, writer: w, buckets: bucketWriter{writer: w, names: a.names, shown: q.ShownAggregates()}}
 }
 
@@ -219,19 +241,24 @@ type csvEncoder struct {
 	shown   func(metric string) []history.Aggregate
 }
 
-func (e *csvEncoder) beginStream() {
+func (e *csvEncoder) beginStream(clusters bool) {
 	header := readingsHeader
 	if e.query.Step != 0 {
 		header, e.columns = bucketsHeader(e.query)
+	}
+	if clusters {
+		e.table.cluster = "cluster" // above the names
 	}
 	e.table.writeRow(header...)
 }
 
 func (e *csvEncoder) writePage(p page) {
 	for i := range p.entries {
+		e.table.cluster = p.clusterOf(i, "")
 		e.table.writeEntry(&p.entries[i])
 	}
 	for i := range p.buckets {
+		e.table.cluster = p.clusterOf(i, "")
 		e.table.writeBucket(&p.buckets[i], e.columns, e.shown)
 	}
 }
@@ -249,14 +276,16 @@ type linesEncoder struct {
 	buckets bucketWriter
 }
 
-func (e *linesEncoder) beginStream() {}
+func (e *linesEncoder) beginStream(bool) {}
 
 func (e *linesEncoder) writePage(p page) {
 	for i := range p.entries {
+		e.writer.cluster = p.clusterOf(i, e.api.cluster)
 		e.writer.writeEntry(e.api.names, &p.entries[i])
 		e.writer.Buf = append(e.writer.Buf, '\n')
 	}
 	for i := range p.buckets {
+		e.writer.cluster = p.clusterOf(i, e.api.cluster)
 		e.buckets.writeBucket(&p.buckets[i])
 		e.writer.Buf = append(e.writer.Buf, '\n')
 	}

@@ -31,7 +31,7 @@ func (a *API) answerTable(ctx context.Context, c *fiber.Ctx, s *live.State, q hi
 	if err != nil {
 		return a.historyError(ctx, err)
 	}
-	t := newTable(all, q.ShownAggregates())
+	t := newTable(all, nil, q.ShownAggregates())
 	if !t.countRows(a.maxCells) {
 		return tooManyCells(a.maxCells)
 	}
@@ -69,12 +69,15 @@ type tableColumn struct {
 	next      int // row of the series that is not written yet
 }
 
-// newTable returns the table of series, with no rows before countRows.
-func newTable(all []history.Series, shown func(metric string) []history.Aggregate) *seriesTable {
+// newTable returns the table of series, with no rows before countRows. clusters holds the cluster of each, and is nil where there is one.
+func newTable(all []history.Series, clusters []string, shown func(metric string) []history.Aggregate) *seriesTable {
 	t := &seriesTable{csvTable: csvTable{start: true}}
 	for i := range all {
 		s := &all[i]
 		title := string(s.Host) + "/" + string(s.Entity.GPU)
+		if clusters != nil {
+			title = clusters[i] + "/" + title
+		}
 		if s.Entity.Part != "" {
 			title += "/" + s.Entity.Part
 		}

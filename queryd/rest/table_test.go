@@ -89,7 +89,7 @@ func oddSeries(series, n int) (all []history.Series) {
 }
 
 func TestATableIsWrittenInPieces(t *testing.T) {
-	table := newTable(oddSeries(300, 4), nil)
+	table := newTable(oddSeries(300, 4), nil, nil)
 	if !table.countRows(maxCells) {
 		t.Fatal("a table of 360,000 cells is refused")
 	}
@@ -135,7 +135,7 @@ func TestATableIsStreamed(t *testing.T) {
 }
 
 func TestATableStopsWithItsRequest(t *testing.T) {
-	table := newTable(oddSeries(3, 1000), nil)
+	table := newTable(oddSeries(3, 1000), nil, nil)
 	if !table.countRows(9000) || table.rows != 3000 {
 		t.Fatalf("%d rows, want 3000", table.rows)
 	}

@@ -32,7 +32,7 @@ func (a *API) serveTelemetry(c *fiber.Ctx) error {
 	if q.GPUs, err = p.parseGPUs(q.Hosts); err != nil {
 		return err
 	}
-	s, err := a.requestState(c, p)
+	s, err := a.requestState(c.UserContext(), p)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (a *API) serveGPUTelemetry(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.requestState(c, p)
+	s, err := a.requestState(c.UserContext(), p)
 	if err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func (w *writer) writeOrigin(e *projections.Entry) {
 
 // writeEntry writes one entry.
 func (w *writer) writeEntry(fields namedFields, e *projections.Entry) {
-	w.Open('{')
+	w.openItem()
 	w.Time("timestamp", e.At)
 	w.writeOrigin(e)
 	if w.layout.matchReadings(fields, len(e.Readings), func(i int) (string, events.Value) { return e.Readings[i].Metric(), e.Readings[i].Value() }) {

@@ -17,8 +17,8 @@ import (
 
 // requestState returns the view of the scope of a request: the current one, or with ?wait=<revision> one that holds everything up
 // to that revision.
-func (a *API) requestState(c *fiber.Ctx, p params) (*live.State, error) {
-	feed, err := a.feeds.In(access.ScopeFrom(c.UserContext()))
+func (a *API) requestState(ctx context.Context, p params) (*live.State, error) {
+	feed, err := a.feeds.In(access.ScopeFrom(ctx))
 	if err != nil {
 		return nil, &Error{http.StatusServiceUnavailable, Unavailable, "the view of your scope cannot be served at the moment; try again later", err}
 	}
@@ -27,7 +27,7 @@ func (a *API) requestState(c *fiber.Ctx, p params) (*live.State, error) {
 		if err != nil {
 			return nil, err
 		}
-		return a.waitForRevision(c.UserContext(), feed, rev)
+		return a.waitForRevision(ctx, feed, rev)
 	}
 	if err := feed.Ready(); err != nil {
 		return nil, &Error{http.StatusServiceUnavailable, NotReady, "the view is being loaded; try again in a moment", err}
@@ -68,7 +68,7 @@ func (a *API) waitForRevision(ctx context.Context, feed *live.Feed, rev events.R
 
 // beginAnswer starts the envelope of a successful answer, up to the data.
 func (a *API) beginAnswer(s *live.State, size int) *writer {
-	w := a.writers.getWriter(256 + size)
+	w := a.newWriter(256 + size)
 	w.Open('{')
 	w.Key("success")
 	w.Raw("true")

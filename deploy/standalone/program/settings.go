@@ -108,6 +108,7 @@ func (s *settings) buildParts(ctx context.Context, in *daemon.Entrance, lg *slog
 	s.intake.Spool.Dir = cmp.Or(s.intake.Spool.Dir, filepath.Join(dir, "uploads"))
 	s.intake.States = uploads.New(reads, s.store, lg.With("part", "ingest"))
 	s.intake.Guard, s.intake.TLS, s.serving.Guard, s.serving.TLS = in.Guard, in.TLS, in.Guard, in.TLS
+	s.serving.ClusterID = s.store.ClusterID
 	serving, err := query.New(s.serving, served, log, lg.With("part", "query"))
 	if err != nil {
 		return nil, err

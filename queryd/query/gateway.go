@@ -1,0 +1,255 @@
+package query
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/events/access/fiberguard"
+	"telemetry-pipeline/events/build"
+	"telemetry-pipeline/queryd/cells"
+	"telemetry-pipeline/queryd/live"
+	"telemetry-pipeline/queryd/rest"
+)
+
+// MaxCells bounds the clusters of a gateway.
+const MaxCells = 64
+
+// Gateway is the query server of several clusters. Run serves; all other methods are safe to call at any time. A cluster that is
+// away changes nothing but its own answers, also at the start.
+type Gateway struct {
+	*front
+	cells []*cell // sorted by name
+	api   *rest.Gateway
+}
+
+// NewGateway returns a server of clusters. It starts nothing, and connects to nothing.
+func NewGateway(cfg Config, sources []Source, lg *slog.Logger) (*Gateway, error) {
+	front, err := newFront(cfg, lg)
+	if err != nil {
+		return nil, err
+	}
+	if len(sources) == 0 || len(sources) > MaxCells {
+		return nil, fmt.Errorf("a gateway serves 1 to %d clusters, and these are %d", MaxCells, len(sources))
+	}
+	g := &Gateway{front: front}
+	own := front.cfg
+	own.HistoryCache = max(own.HistoryCache/int64(len(sources)), 1)
+	for _, source := range sources {
+		if err := cells.CheckName(source.Name); err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(g.cells, func(c *cell) bool { return c.source.Name == source.Name }) {
+			return nil, fmt.Errorf("two clusters have the name %s", source.Name)
+		}
+		g.cells = append(g.cells, newCell(source, own, front.lg))
+	}
+	slices.SortFunc(g.cells, func(a, b *cell) int { return cmp.Compare(a.source.Name, b.source.Name) })
+	g.api = rest.NewGateway(front.cfg.REST, g, front.lg)
+	front.fail, front.endWaits = g.api.Fail, g.endAllWaits
+	if err := front.openSockets(noFeeds{}, nil); err != nil {
+		return nil, err
+	}
+	front.newApp(g.registerRoutes)
+	return g, nil
+}
+
+// Cells returns the clusters, sorted by name.
+func (g *Gateway) Cells() []rest.Cell {
+	all := make([]rest.Cell, len(g.cells))
+	for i, c := range g.cells {
+		all[i] = c.restCell()
+	}
+	return all
+}
+
+func (g *Gateway) registerRoutes(r *fiberguard.Router) {
+	r.Get(access.Public, "/health", g.serveHealth)
+	r.Get(access.Public, "/ready", g.serveReady)
+	r.Get(access.Read, "/api/v1/status", g.serveStatus)
+	g.api.Routes(r, g.limitCaller)
+	if !g.cfg.NoGraphQL {
+		r.Get(access.Read, "/graphql", g.limitCaller, g.chooseGraphQL)
+		r.Post(access.Read, "/graphql", g.limitCaller, g.chooseGraphQL)
+	}
+}
+
+// Run keeps the clusters connected and serves until ctx ends, then drains and returns when everything has ended. A gateway runs once.
+func (g *Gateway) Run(ctx context.Context) error {
+	return g.serve(ctx, func(ctx context.Context) error {
+		var running sync.WaitGroup
+		for _, c := range g.cells {
+			running.Go(func() { c.run(ctx) })
+		}
+		running.Wait()
+		return nil
+	})
+}
+
+// endAllWaits answers requests that wait for a revision.
+func (g *Gateway) endAllWaits() {
+	for _, c := range g.cells {
+		if own := c.current.Load(); own != nil {
+			own.api.EndWaits()
+		}
+	}
+}
+
+// Metrics registers the metrics of the listener, and the metrics of each cluster with its name as the label cluster. Call it once, before
+// Run.
+func (g *Gateway) Metrics(reg prometheus.Registerer) error {
+	for _, c := range g.cells {
+		c.setRegisterer(reg)
+	}
+	connected := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "query_clusters_served", Help: "Clusters of which the gateway has a view."},
+		func() float64 { return float64(g.countViews()) })
+	return errors.Join(g.registerMetrics(reg), reg.Register(connected))
+}
+
+func (g *Gateway) countViews() (n int) {
+	for _, c := range g.cells {
+		if c.hasView() {
+			n++
+		}
+	}
+	return n
+}
+
+// Ready returns nil while queries are served. A gateway is ready once each cluster has a view or is known to be away, and at least
+// one has a view: a cluster that is away takes no gateway out of rotation.
+func (g *Gateway) Ready() error {
+	switch {
+	case g.stopping.Load():
+		return errStopping
+	case g.Addr() == nil:
+		return errors.New("not listening yet")
+	}
+	for _, c := range g.cells {
+		if !c.isSettled() {
+			return errors.New("connecting to the clusters")
+		}
+	}
+	if g.countViews() == 0 {
+		return errors.New("no cluster answers")
+	}
+	return nil
+}
+
+// condition returns the state of the server as the caller of a request sees it, with the given words for its status.
+func (g *Gateway) condition(ctx context.Context, good, bad string) condition {
+	if err := g.Ready(); err != nil {
+		return condition{Status: bad, Reason: err.Error()}
+	}
+	var reasons []string
+	for _, cell := range g.api.Visible(ctx) {
+		if s := cell.Status(ctx); s.Reason != "" {
+			reasons = append(reasons, fmt.Sprintf("cluster %s is %s: %s", s.Name, s.State, s.Reason))
+		}
+	}
+	if len(reasons) > 0 {
+		return condition{Status: bad, Reason: strings.Join(reasons, "; ")}
+	}
+	return condition{Status: good}
+}
+
+// serveHealth answers GET /health: alive, and whether the answers of all clusters that the caller sees are current.
+func (g *Gateway) serveHealth(c *fiber.Ctx) error {
+	return c.JSON(g.condition(c.UserContext(), "healthy", "degraded"))
+}
+
+// serveReady answers GET /ready.
+func (g *Gateway) serveReady(c *fiber.Ctx) error {
+	if err := g.Ready(); err != nil {
+		return c.Status(http.StatusServiceUnavailable).JSON(condition{Status: "not_ready", Reason: err.Error()})
+	}
+	return c.JSON(g.condition(c.UserContext(), "ready", "ready"))
+}
+
+// gatewayStatus is the answer of /api/v1/status. It has the members of the status of one cluster as far as several have them.
+type gatewayStatus struct {
+	Service       string          `json:"service"`
+	Version       string          `json:"version"`
+	Go            string          `json:"go"`
+	Status        string          `json:"status"` // ok or degraded
+	Reason        string          `json:"reason,omitempty"`
+	StartedAt     time.Time       `json:"started_at"`
+	UptimeSeconds int64           `json:"uptime_seconds"`
+	Clusters      []clusterStatus `json:"clusters"`
+	Hosts         int             `json:"host_count"`
+	GPUs          int             `json:"gpu_count"`
+	GraphQL       bool            `json:"graphql"`
+	WebSocket     bool            `json:"websocket"`
+	CORS          bool            `json:"cors"`
+}
+
+type clusterStatus struct {
+	Name   string     `json:"name"`
+	State  string     `json:"state"`
+	Reason string     `json:"reason,omitempty"`
+	Since  *time.Time `json:"since,omitempty"`
+}
+
+// serveStatus answers GET /api/v1/status.
+func (g *Gateway) serveStatus(c *fiber.Ctx) error {
+	now := g.condition(c.UserContext(), "ok", "degraded")
+	out := gatewayStatus{
+		Service: "queryd", Version: build.Version(), Go: runtime.Version(), Status: now.Status, Reason: now.Reason,
+		StartedAt: g.started.UTC(), UptimeSeconds: int64(time.Since(g.started).Seconds()), Clusters: []clusterStatus{},
+		GraphQL: !g.cfg.NoGraphQL, WebSocket: !g.cfg.NoWebSocket, CORS: g.gate.HasCORS(),
+	}
+	for _, cell := range g.api.Visible(c.UserContext()) {
+		s := cell.Status(c.UserContext())
+		one := clusterStatus{Name: s.Name, State: s.State, Reason: s.Reason}
+		if !s.Since.IsZero() {
+			at := s.Since.UTC()
+			one.Since = &at
+		}
+		if s.View != nil {
+			out.Hosts, out.GPUs = out.Hosts+s.View.CountHosts(), out.GPUs+s.View.Totals(0).GPUs
+		}
+		out.Clusters = append(out.Clusters, one)
+	}
+	return c.JSON(struct {
+		Success bool          `json:"success"`
+		Data    gatewayStatus `json:"data"`
+		Count   int           `json:"count"`
+	}{true, out, 1})
+}
+
+// chooseGraphQL answers GET and POST /graphql for the cluster that the request names.
+func (g *Gateway) chooseGraphQL(c *fiber.Ctx) error {
+	ctx := c.UserContext()
+	name := c.Query("cluster")
+	if name == "" {
+		return g.api.RequireCluster(c)
+	}
+	found, err := g.api.Find(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, cell := range g.cells {
+		if own := cell.current.Load(); cell.source.Name == name && own != nil {
+			c.SetUserContext(access.InCluster(ctx, name))
+			return g.serveGraphQL(c, own.graph)
+		}
+	}
+	return found.Unavailable()
+}
+
+// noFeeds serves no live view.
+type noFeeds struct{}
+
+// In returns an error.
+func (noFeeds) In(access.Scope) (*live.Feed, error) { return nil, live.ErrClosed }

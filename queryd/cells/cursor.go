@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"telemetry-pipeline/queryd/history"
+	"telemetry-pipeline/queryd/live"
 )
 
 // maxName bounds the name of a cluster.
@@ -33,29 +34,39 @@ const (
 )
 
 // encodeCursor returns the cursor of positions.
-func encodeCursor(at map[string]history.Cursor) history.Cursor {
+func encodeCursor(at map[string]history.Cursor) history.Cursor { return encodePositions(at) }
+
+// decodeCursor is the inverse of encodeCursor; no positions at all are of "".
+func decodeCursor(c history.Cursor) (map[string]history.Cursor, error) { return decodePositions(c) }
+
+// EncodeTokens returns the positions in the live views of clusters as one token, in the form of a cursor.
+func EncodeTokens(at map[string]live.Token) live.Token { return encodePositions(at) }
+
+// DecodeTokens is the inverse of EncodeTokens.
+func DecodeTokens(t live.Token) (map[string]live.Token, error) { return decodePositions(t) }
+
+func encodePositions[T ~string](at map[string]T) T {
 	var positions []string
 	for _, name := range slices.Sorted(maps.Keys(at)) {
 		positions = append(positions, name+nameEnd+string(at[name]))
 	}
-	return history.Cursor(strings.Join(positions, cursorSeparator))
+	return T(strings.Join(positions, cursorSeparator))
 }
 
-// decodeCursor is the inverse of encodeCursor; no positions at all are of "".
-func decodeCursor(c history.Cursor) (map[string]history.Cursor, error) {
-	at := make(map[string]history.Cursor)
-	if c == "" {
+func decodePositions[T ~string](text T) (map[string]T, error) {
+	at := make(map[string]T)
+	if text == "" {
 		return at, nil
 	}
-	if len(c) > maxCursor {
+	if len(text) > maxCursor {
 		return nil, history.ErrCursor
 	}
-	for position := range strings.SplitSeq(string(c), cursorSeparator) {
+	for position := range strings.SplitSeq(string(text), cursorSeparator) {
 		name, own, found := strings.Cut(position, nameEnd)
 		if _, twice := at[name]; !found || twice || CheckName(name) != nil {
 			return nil, history.ErrCursor
 		}
-		at[name] = history.Cursor(own)
+		at[name] = T(own)
 	}
 	return at, nil
 }

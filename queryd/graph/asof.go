@@ -17,6 +17,14 @@ const maxPastViews = 8
 type pastViews struct {
 	mu    sync.Mutex
 	views map[any]view // guarded by mu
+	asked int          // fields that asked for the past; guarded by mu
+}
+
+// set makes a view the view of a root field.
+func (m *pastViews) set(key any, v view) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.views[key] = v
 }
 
 // viewOf returns the view for the field at a path, if it is of the past.
@@ -66,21 +74,32 @@ func (e *Engine) goBack(p graphql.ResolveParams, at events.Timestamp, about func
 	m := now.pastViews
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.views) == maxPastViews {
+	if m.asked == maxPastViews {
 		return badInput("asOf: an operation may ask for the past at most %d times", maxPastViews)
 	}
-	var only []events.HostID
-	if about != nil {
-		only = about(now.state, p)
+	m.asked++
+	only := func(s *live.State) []events.HostID {
+		if about == nil {
+			return nil
+		}
+		return about(s, p)
 	}
+	past := now
+	if part, named := m.views[p.Info.Path.Key]; named {
+		past = part
+	}
+	past.now = at.Time()
 	ctx, cancel := e.historyContext(p.Context)
 	defer cancel()
-	then, err := e.past.AsOf(ctx, now.state, at, only)
+	var err error
+	if past.parts != nil {
+		past.parts, err = e.restoreParts(ctx, past, at, only)
+	} else {
+		past.state, err = past.past.AsOf(ctx, past.state, at, only(past.state))
+	}
 	if err != nil {
 		return e.historyError(ctx, err)
 	}
-	past := now
-	past.state, past.now = then, at.Time()
 	m.views[p.Info.Path.Key] = past
 	return nil
 }

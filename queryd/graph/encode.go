@@ -19,6 +19,9 @@ func appendResponse(out []byte, r *graphql.Result) (_ []byte, err error) {
 	if len(r.Errors) > 0 {
 		members["errors"] = r.Errors
 	}
+	if len(r.Extensions) > 0 {
+		members["extensions"] = r.Extensions
+	}
 	return appendObject(out, members)
 }
 

@@ -34,18 +34,21 @@ type past interface {
 
 // Config configures the engine. The zero value is the default.
 type Config struct {
-	NoIntrospection bool // refuse __schema and __type
+	NoIntrospection bool   // refuse __schema and __type
+	ClusterID       string // in the list of clusters, where there is one
 }
 
 // Engine executes documents. It is safe for concurrent use.
 type Engine struct {
-	schema graphql.Schema
-	guard  *guard
-	feeds  feeds
-	past   past
-	lg     *slog.Logger
-	now    func() time.Time
-	rights map[string]access.Right // of root fields, by "Query.field"; not changed after New
+	cfg     Config
+	schema  graphql.Schema
+	guard   *guard
+	feeds   feeds         // nil: there are several clusters
+	past    past          // of the one cluster
+	several clusterSource // nil: there is one cluster
+	lg      *slog.Logger
+	now     func() time.Time
+	rights  map[string]access.Right // of root fields, by "Query.field"; not changed after New
 
 	operations      *prometheus.CounterVec
 	degradedTimeout time.Duration
@@ -53,16 +56,28 @@ type Engine struct {
 
 // New returns an engine.
 func New(cfg Config, feeds feeds, past past, lg *slog.Logger) (*Engine, error) {
+	return newEngine(&Engine{cfg: cfg, feeds: feeds, past: past}, lg)
+}
+
+// NewOfSeveral returns an engine that answers from several clusters. Root fields have an argument cluster, which selects one; without
+// it they answer from all.
+func NewOfSeveral(cfg Config, clusters clusterSource, lg *slog.Logger) (*Engine, error) {
+	return newEngine(&Engine{cfg: cfg, several: clusters}, lg)
+}
+
+// newEngine completes an engine that knows its clusters.
+func newEngine(e *Engine, lg *slog.Logger) (*Engine, error) {
 	if lg == nil {
 		lg = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{feeds: feeds, past: past, lg: lg, now: time.Now, rights: map[string]access.Right{}, degradedTimeout: degradedTimeout, operations: newOperations()}
+	e.lg, e.now, e.rights, e.degradedTimeout = lg, time.Now, map[string]access.Right{}, degradedTimeout
+	e.operations = newOperations()
 	schema, err := e.newSchema()
 	if err != nil {
 		return nil, fmt.Errorf("building the GraphQL schema: %w", err)
 	}
 	e.schema = schema
-	e.guard, err = newGuard(&e.schema, !cfg.NoIntrospection)
+	e.guard, err = newGuard(&e.schema, !e.cfg.NoIntrospection)
 	return e, err
 }
 
@@ -71,6 +86,7 @@ type Request struct {
 	Query         string
 	OperationName string
 	Variables     map[string]any
+	Cluster       string // of several: answer from this one, which the caller may see; "" for all
 }
 
 // Result is the answer to a Request.
@@ -91,7 +107,11 @@ type Result struct {
 // view is the root value of one execution: every field is resolved from one state of the view, except fields that ask
 // for the past.
 type view struct {
-	state     *live.State
+	state     *live.State // nil: see parts
+	past      past        // reads the history of the state
+	cluster   string      // of the state, "" where there is one
+	parts     *parts      // of several clusters; nil: the view is of one
+	missing   *missing    // what an answer of several clusters lacks
 	now       time.Time
 	pastViews *pastViews
 	prepared  *preparedLists // nil: lists are completed as the library does
@@ -107,7 +127,23 @@ func (e *Engine) feedFor(ctx context.Context) (*live.Feed, error) {
 }
 
 func (e *Engine) newView(s *live.State) view {
-	return view{state: s, now: e.now(), pastViews: &pastViews{views: make(map[any]view)}, prepared: &preparedLists{}}
+	return view{state: s, past: e.past, now: e.now(), pastViews: &pastViews{views: make(map[any]view)}, prepared: &preparedLists{}}
+}
+
+// openView returns the view for a request, and an error to answer with while there is nothing to serve.
+func (e *Engine) openView(ctx context.Context, cluster string) (v view, loading, err error) {
+	if e.several != nil {
+		v, loading = e.openParts(ctx, cluster)
+		return v, loading, nil
+	}
+	feed, err := e.feedFor(ctx)
+	if err != nil {
+		return view{}, nil, err
+	}
+	if feed.Ready() != nil { // before the view is taken, which may be empty until then
+		loading = errLoading
+	}
+	return e.newView(feed.State()), loading, nil
 }
 
 // run executes a document.
@@ -129,13 +165,11 @@ func (e *Engine) Execute(ctx context.Context, req Request) Result {
 }
 
 func (e *Engine) executeQuery(ctx context.Context, req Request) Result {
-	feed, err := e.feedFor(ctx)
+	v, loading, err := e.openView(ctx, req.Cluster)
 	if err != nil {
 		return Result{Refused: true, Unanswered: true, JSON: refusalJSON(err)}
 	}
-	loading := feed.Ready() // before the view is taken, which may be empty until then
-	v := e.newView(feed.State())
-	doc, op, err := e.guard.admitRequest(req, sizes{hosts: v.state.CountHosts(), gpus: v.state.CountGPUs()})
+	doc, op, err := e.guard.admitRequest(req, v.sizes())
 	result := Result{}
 	if op != nil {
 		result.Operation = op.Operation
@@ -150,10 +184,11 @@ func (e *Engine) executeQuery(ctx context.Context, req Request) Result {
 		return result
 	}
 	if loading != nil { // the view would look like an empty fleet
-		result.Refused, result.Unanswered, result.JSON = true, true, refusalJSON(errLoading)
+		result.Refused, result.Unanswered, result.JSON = true, true, refusalJSON(loading)
 		return result
 	}
 	answer := e.run(ctx, v, doc, req)
+	v.missing.addTo(answer)
 	if answer.Data == nil && ctx.Err() != nil { // the library answers with the text of ctx.Err
 		result.Refused, result.Unanswered, result.JSON = true, true, refusalJSON(e.timeoutError())
 		return result

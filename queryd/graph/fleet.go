@@ -1,6 +1,10 @@
 package graph
 
 import (
+	"slices"
+	"strings"
+	"time"
+
 	"github.com/graphql-go/graphql"
 
 	"telemetry-pipeline/events"
@@ -10,17 +14,47 @@ import (
 
 // fleet is the object behind Cluster.
 type fleet struct {
-	totals          projections.Totals
-	models, drivers []string
+	totals           projections.Totals
+	hosts            int
+	models, drivers  []string
+	position, folded string
+	asOf             time.Time
 }
 
 func (e *Engine) resolveCluster(p graphql.ResolveParams) (any, error) {
 	v := fieldView(p)
+	if v.parts != nil {
+		return v.sumParts(), nil
+	}
 	return &fleet{
-		totals:  v.state.Totals(events.TimestampOf(v.now)),
-		models:  namesOf(v.state.Models()),
-		drivers: namesOf(v.state.Drivers()),
+		totals:   v.state.Totals(v.timestamp()),
+		hosts:    v.state.CountHosts(),
+		models:   namesOf(v.state.Models()),
+		drivers:  namesOf(v.state.Drivers()),
+		position: v.state.At().String(), folded: v.state.Folded().String(), asOf: v.state.AsOf(),
 	}, nil
+}
+
+// sumParts returns the fleet of several clusters: positions name the cluster of each, and it is as old as the oldest view.
+func (v view) sumParts() *fleet {
+	out := &fleet{}
+	var models, drivers [][]live.NameCount
+	var positions, folded []string
+	for _, part := range v.parts.views {
+		s := part.state
+		v.now = part.now
+		out.hosts += s.CountHosts()
+		models, drivers = append(models, s.Models()), append(drivers, s.Drivers())
+		positions = append(positions, part.cluster+"~"+s.At().String())
+		folded = append(folded, part.cluster+"~"+s.Folded().String())
+		if at := s.AsOf(); out.asOf.IsZero() || at.Before(out.asOf) {
+			out.asOf = at
+		}
+	}
+	out.totals = live.TotalsOf(v.states(), v.timestamp())
+	out.models, out.drivers = namesOf(live.SumNames(models...)), namesOf(live.SumNames(drivers...))
+	out.position, out.folded = strings.Join(positions, "."), strings.Join(folded, ".")
+	return out
 }
 
 func namesOf(counts []live.NameCount) []string {
@@ -43,7 +77,7 @@ func (e *Engine) clusterFields(t *types) graphql.Fields {
 	}
 	fields := graphql.Fields{
 		"hostCount": e.newField(nonNull(graphql.Int), "Hosts known.", nil,
-			fromSource(func(v view, _ *fleet) any { return v.state.CountHosts() })),
+			fromSource(func(_ view, f *fleet) any { return f.hosts })),
 		"gpuCount": count("GPUs known. One that several hosts report at once counts once, here and in all sums.", func(t projections.Totals) int { return t.GPUs }),
 		"active":   count("GPUs with a record in the last five minutes.", func(t projections.Totals) int { return t.Active }),
 		"stale":    count("GPUs without one.", func(t projections.Totals) int { return t.Stale }),
@@ -53,11 +87,11 @@ func (e *Engine) clusterFields(t *types) graphql.Fields {
 		"drivers": e.newField(listOf(graphql.String), "Driver versions in the fleet.", nil,
 			fromSource(func(_ view, f *fleet) any { return f.drivers })),
 		"position": e.newField(nonNull(t.revision), "Position of this view in the projections.", nil,
-			fromSource(func(v view, _ *fleet) any { return v.state.At().String() })),
+			fromSource(func(_ view, f *fleet) any { return f.position })),
 		"folded": e.newField(nonNull(t.revision), "Position in the log up to which everything is folded.", nil,
-			fromSource(func(v view, _ *fleet) any { return v.state.Folded().String() })),
+			fromSource(func(_ view, f *fleet) any { return f.folded })),
 		"asOf": e.newField(nonNull(t.dateTime), "When this view was last known to be current.", nil,
-			fromSource(func(v view, _ *fleet) any { return events.TimestampOf(v.state.AsOf()) })),
+			fromSource(func(_ view, f *fleet) any { return events.TimestampOf(f.asOf) })),
 	}
 	return e.totalsFields(fields, t, func(source any) projections.Totals { return source.(*fleet).totals })
 }
@@ -81,15 +115,46 @@ func (e *Engine) totalsFields(fields graphql.Fields, t *types, totals func(sourc
 }
 
 func (e *Engine) resolveHosts(p graphql.ResolveParams) (any, error) {
-	return cutToLimit(p, fieldView(p).state.Hosts())
+	return cutToLimit(p, joinStates(fieldView(p), (*live.State).Hosts))
 }
 
 func (e *Engine) resolveHost(p graphql.ResolveParams) (any, error) {
 	name, _ := p.Args["name"].(string)
-	if h, ok := fieldView(p).state.Host(events.HostID(name)); ok {
-		return h, nil
+	return findOnly(fieldView(p), "host "+name, func(s *live.State) (*live.Host, bool) { return s.Host(events.HostID(name)) })
+}
+
+// joinStates returns a list of a view, of several clusters the lists of all by the name of the cluster.
+func joinStates[T any](v view, listOf func(*live.State) []T) []T {
+	if v.parts == nil {
+		return listOf(v.state)
 	}
-	return nil, nil
+	var lists [][]T
+	for _, s := range v.states() {
+		lists = append(lists, listOf(s))
+	}
+	return slices.Concat(lists...)
+}
+
+// findOnly returns an object of a view, nil if it is not there. An object that is in several clusters is refused.
+func findOnly[T any](v view, name string, find func(*live.State) (*T, bool)) (any, error) {
+	var found *T
+	var in []string
+	if v.parts == nil {
+		found, _ = find(v.state)
+	} else {
+		for _, part := range v.parts.views {
+			if one, ok := find(part.state); ok {
+				found, in = one, append(in, part.cluster)
+			}
+		}
+	}
+	switch {
+	case len(in) > 1:
+		return nil, badInput("%s is in several clusters; name one with the argument cluster; there are: %s", name, strings.Join(in, ", "))
+	case found == nil:
+		return nil, nil
+	}
+	return found, nil
 }
 
 // cutToLimit cuts a list to the field's limit argument.
@@ -121,6 +186,7 @@ func (e *Engine) hostFields(t *types) graphql.Fields {
 			return cutToLimit(p, p.Source.(*live.Host).GPUs)
 		}),
 	}
+	e.addCluster(fields, fromSource(func(v view, _ *live.Host) any { return v.cluster }))
 	return fields
 }
 

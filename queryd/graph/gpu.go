@@ -5,26 +5,29 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/projections"
+	"telemetry-pipeline/queryd/live"
 )
 
 func (e *Engine) resolveGPUs(p graphql.ResolveParams) (any, error) {
-	state := fieldView(p).state
 	host, given := p.Args["host"].(string)
 	if !given {
-		return cutToLimit(p, state.GPUs())
+		return cutToLimit(p, joinStates(fieldView(p), (*live.State).GPUs))
 	}
-	if h, ok := state.Host(events.HostID(host)); ok {
-		return cutToLimit(p, h.GPUs)
+	gpus := joinStates(fieldView(p), func(s *live.State) []*projections.GPU {
+		if h, ok := s.Host(events.HostID(host)); ok {
+			return h.GPUs
+		}
+		return nil
+	})
+	if gpus == nil {
+		return []*projections.GPU{}, nil
 	}
-	return []*projections.GPU{}, nil
+	return cutToLimit(p, gpus)
 }
 
 func (e *Engine) resolveGPU(p graphql.ResolveParams) (any, error) {
 	id, _ := p.Args["id"].(string)
-	if g, ok := fieldView(p).state.GPU(events.GPUID(id)); ok {
-		return g, nil
-	}
-	return nil, nil
+	return findOnly(fieldView(p), "GPU "+id, func(s *live.State) (*projections.GPU, bool) { return s.GPU(events.GPUID(id)) })
 }
 
 func (e *Engine) gpuFields(t *types) graphql.Fields {
@@ -55,6 +58,7 @@ func (e *Engine) gpuFields(t *types) graphql.Fields {
 			fromSource(func(_ view, g *projections.GPU) any { return g.Parts })),
 		"telemetry": e.newField(nonNull(t.page), "Its history, newest first.", telemetryArgs(t), e.resolveGPUTelemetry),
 	}
+	e.addCluster(fields, fromSource(func(v view, _ *projections.GPU) any { return v.cluster }))
 	e.identityFields(fields, t, func(source any) *events.Identity { return &source.(*projections.GPU).Identity })
 	return e.namedFields(fields, t, func(source any, metric string) any { return latestValue(source.(*projections.GPU).Latest, metric) })
 }

@@ -15,7 +15,7 @@ const degradedTimeout = 3 * time.Second
 
 // historyContext returns a context that bounds the time for history.
 func (e *Engine) historyContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !e.feeds.IsBehind() {
+	if !e.isBehind() {
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, e.degradedTimeout)
@@ -39,7 +39,7 @@ func (e *Engine) historyError(ctx context.Context, err error) error {
 
 // timeoutError returns the error for an answer that is late.
 func (e *Engine) timeoutError() error {
-	if e.feeds.IsBehind() {
+	if e.isBehind() {
 		return &unansweredError{"history is read from etcd, which does not answer; the latest readings are still served, with their age"}
 	}
 	return &unansweredError{"the answer took too long; ask for a shorter range, fewer GPUs or a smaller limit"}
@@ -69,3 +69,6 @@ func causeOf(err error) error {
 		}
 	}
 }
+
+// isBehind reports whether the view of the one cluster may be behind etcd.
+func (e *Engine) isBehind() bool { return e.feeds != nil && e.feeds.IsBehind() }

@@ -43,7 +43,7 @@ func TestPreparedListsEqualTheLibrary(t *testing.T) {
 			for _, gpu := range whole.state.GPUs() {
 				message.Items = append(message.Items, live.Item{GPU: gpu.ID, Host: gpu.Host, At: gpu.LastSeen, Readings: gpu.Latest})
 			}
-			ctx = context.WithValue(ctx, stepKey{}, &step{message: message})
+			ctx = context.WithValue(ctx, stepKey{}, &step{update: updateOf(message)})
 		}
 		gotResult, wantResult := w.engine.run(ctx, whole, doc, req), w.engine.run(ctx, plain, doc, req)
 		if gotResult.HasErrors() && wantResult.HasErrors() { // of several the library reports any one

@@ -57,7 +57,22 @@ func fromSource[T any](get func(v view, source T) any) resolver {
 func fieldView(p graphql.ResolveParams) view {
 	v := currentView(p)
 	if past, ok := v.pastViews.viewOf(p.Info.Path); ok {
-		return past
+		v = past
+	}
+	if v.parts != nil {
+		return v.parts.ownerOf(p.Source, v)
+	}
+	return v
+}
+
+// readableView returns the view from which history is read: the current one, also below a field that asks for the past.
+func readableView(p graphql.ResolveParams) view {
+	v := currentView(p)
+	if v.parts == nil {
+		return v
+	}
+	if part, ok := v.parts.find(fieldView(p).cluster); ok {
+		return part
 	}
 	return v
 }

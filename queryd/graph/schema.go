@@ -12,7 +12,7 @@ import (
 // types holds the schema's object types. Hosts and GPUs refer to each other, so their fields are functions.
 type types struct {
 	scalars
-	cluster, host, gpu, part, entry, page, update, item *graphql.Object
+	cluster, host, gpu, part, entry, page, update, item, clusterState *graphql.Object
 }
 
 // newSchema builds the schema around the engine's resolvers.
@@ -26,6 +26,7 @@ func (e *Engine) newSchema() (graphql.Schema, error) {
 	t.host = newObject("Host", "A host and its GPUs.",
 		graphql.FieldsThunk(func() graphql.Fields { return e.hostFields(t) }))
 	t.cluster = newObject("Cluster", "The whole fleet.", e.clusterFields(t))
+	t.clusterState = newObject("ClusterState", "A cluster that this server serves.", e.clusterStateFields(t))
 	t.item = newObject("GPUMetrics", "A GPU's changed readings.", e.itemFields(t))
 	t.update = newObject("GPUMetricsUpdate", "One step of a live stream.", e.updateFields(t))
 	return graphql.NewSchema(graphql.SchemaConfig{
@@ -48,22 +49,23 @@ func nonNull(of graphql.Type) *graphql.NonNull { return graphql.NewNonNull(of) }
 func (e *Engine) queryFields(t *types) []rootField {
 	limit := &graphql.ArgumentConfig{Type: graphql.Int, Description: "at most so many; all when left out"}
 	return []rootField{
-		{"cluster", access.Read, e.newField(nonNull(t.cluster), "The whole fleet.", asOfArg(t), e.asOf(e.resolveCluster, nil))},
-		{"hosts", access.Read, e.newField(listOf(t.host), "Every host, by name.", withArgs(asOfArg(t), graphql.FieldConfigArgument{"limit": limit}), e.asOf(e.resolveHosts, nil))},
-		{"host", access.Read, e.newField(t.host, "One host, null if it is not known.", withArgs(asOfArg(t), graphql.FieldConfigArgument{
+		{"clusters", access.Read, e.newField(listOf(t.clusterState), "The clusters that this server serves, by name.", nil, e.resolveClusters)},
+		{"cluster", access.Read, e.newField(nonNull(t.cluster), "The whole fleet.", e.clusterArg(asOfArg(t)), e.inCluster(e.asOf(e.resolveCluster, nil)))},
+		{"hosts", access.Read, e.newField(listOf(t.host), "Every host, by name.", e.clusterArg(withArgs(asOfArg(t), graphql.FieldConfigArgument{"limit": limit})), e.inCluster(e.asOf(e.resolveHosts, nil)))},
+		{"host", access.Read, e.newField(t.host, "One host, null if it is not known.", e.clusterArg(withArgs(asOfArg(t), graphql.FieldConfigArgument{
 			"name": {Type: nonNull(graphql.String)},
-		}), e.asOf(e.resolveHost, namedHost("name")))},
-		{"gpus", access.Read, e.newField(listOf(t.gpu), "Every GPU, by host and index.", withArgs(asOfArg(t), graphql.FieldConfigArgument{
+		})), e.inCluster(e.asOf(e.resolveHost, namedHost("name"))))},
+		{"gpus", access.Read, e.newField(listOf(t.gpu), "Every GPU, by host and index.", e.clusterArg(withArgs(asOfArg(t), graphql.FieldConfigArgument{
 			"host":  {Type: graphql.String, Description: "only GPUs of this host"},
 			"limit": limit,
-		}), e.asOf(e.resolveGPUs, namedHost("host")))},
-		{"gpu", access.Read, e.newField(t.gpu, "One GPU, null if it is not known.", withArgs(asOfArg(t), graphql.FieldConfigArgument{
+		})), e.inCluster(e.asOf(e.resolveGPUs, namedHost("host"))))},
+		{"gpu", access.Read, e.newField(t.gpu, "One GPU, null if it is not known.", e.clusterArg(withArgs(asOfArg(t), graphql.FieldConfigArgument{
 			"id": {Type: nonNull(graphql.ID), Description: "its UUID, host:index or host:pci-address"},
-		}), e.asOf(e.resolveGPU, ownGPU))},
-		{"telemetry", access.Read, e.newField(nonNull(t.page), "History, newest first.", withArgs(telemetryArgs(t), graphql.FieldConfigArgument{
+		})), e.inCluster(e.asOf(e.resolveGPU, ownGPU)))},
+		{"telemetry", access.Read, e.newField(nonNull(t.page), "History, newest first.", e.clusterArg(withArgs(telemetryArgs(t), graphql.FieldConfigArgument{
 			"host": {Type: graphql.NewList(nonNull(graphql.String)), Description: "only of these hosts"},
 			"gpu":  {Type: graphql.NewList(nonNull(graphql.ID)), Description: "only of these GPUs: UUIDs, host:index, host:pci-address, or an index or address together with host"},
-		}), e.resolveTelemetry)},
+		})), e.inCluster(e.resolveTelemetry))},
 	}
 }
 

@@ -17,6 +17,16 @@ type historyPage struct {
 	entries []projections.Entry
 	buckets []history.Bucket
 	next    history.Cursor
+
+	clusters []string // of each entry or bucket; nil where there is one
+}
+
+// clusterOf returns the cluster of an entry or bucket, "" where there is one.
+func (a *historyPage) clusterOf(i int) string {
+	if a.clusters == nil {
+		return ""
+	}
+	return a.clusters[i]
 }
 
 func (a *historyPage) entryCount() int { return len(a.entries) + len(a.buckets) }
@@ -27,9 +37,10 @@ const aboutSeries = `The same page by series: a list of {host, id, part, metric,
 
 // series is one metric of one entity on one host, in parallel arrays.
 type series struct {
-	host   events.HostID
-	entity events.Entity
-	metric string
+	cluster string
+	host    events.HostID
+	entity  events.Entity
+	metric  string
 
 	times   []events.Timestamp
 	columns []column
@@ -56,20 +67,21 @@ func (c *column) addValue(n events.Number, ok bool) {
 
 // seriesKey identifies a series of a page.
 type seriesKey struct {
-	host   events.HostID
-	entity events.Entity
-	metric string
+	cluster string
+	host    events.HostID
+	entity  events.Entity
+	metric  string
 }
 
 // seriesSet collects the series of a page.
 type seriesSet map[seriesKey]*series
 
 // addTime adds a time to the series of a metric and returns the series.
-func (s seriesSet) addTime(place projections.Place, metric string, names []string) *series {
-	key := seriesKey{place.Host, place.Entity, metric}
+func (s seriesSet) addTime(cluster string, place projections.Place, metric string, names []string) *series {
+	key := seriesKey{cluster, place.Host, place.Entity, metric}
 	one := s[key]
 	if one == nil {
-		one = &series{host: place.Host, entity: place.Entity, metric: metric}
+		one = &series{cluster: cluster, host: place.Host, entity: place.Entity, metric: metric}
 		for _, name := range names {
 			one.columns = append(one.columns, column{name: name})
 		}
@@ -88,7 +100,7 @@ func (a *historyPage) seriesJSON() json.RawMessage {
 			if j > 0 && e.Readings[j-1].Metric() == r.Metric() {
 				continue // of several at one time the first counts
 			}
-			one, v := all.addTime(e.Place(), r.Metric(), []string{"raw"}), r.Value()
+			one, v := all.addTime(a.clusterOf(i), e.Place(), r.Metric(), []string{"raw"}), r.Value()
 			one.columns[0].addValue(v.Number, v.Absent == events.Present)
 			one.addAbsence(v.Absent)
 		}
@@ -99,7 +111,7 @@ func (a *historyPage) seriesJSON() json.RawMessage {
 		for j := range b.Metrics {
 			m := &b.Metrics[j]
 			aggregates := shown(m.Metric)
-			one := all.addTime(b.Place(), m.Metric, aggregateNames(aggregates))
+			one := all.addTime(a.clusterOf(i), b.Place(), m.Metric, aggregateNames(aggregates))
 			for k, aggregate := range aggregates {
 				one.columns[k].addValue(m.Number(aggregate))
 			}
@@ -133,6 +145,9 @@ func (s seriesSet) encodeJSON() json.RawMessage {
 		keys = append(keys, key)
 	}
 	slices.SortFunc(keys, func(a, b seriesKey) int {
+		if c := strings.Compare(a.cluster, b.cluster); c != 0 {
+			return c
+		}
 		place := projections.Place{Host: a.host, Entity: a.entity}
 		if c := place.Compare(projections.Place{Host: b.host, Entity: b.entity}); c != 0 {
 			return c
@@ -153,6 +168,9 @@ func (s seriesSet) encodeJSON() json.RawMessage {
 func (s *series) appendJSON(out []byte, times *timeList) []byte {
 	out = append(out, `{"host":`...)
 	out = appendText(out, string(s.host))
+	if s.cluster != "" {
+		out = appendText(append(out, `,"cluster":`...), s.cluster)
+	}
 	out = append(out, `,"id":`...)
 	out = appendText(out, string(s.entity.GPU))
 	if s.entity.Part != "" {

@@ -28,6 +28,9 @@ func (e *Engine) Subscribe(ctx context.Context, req Request) (iter.Seq[[]byte], 
 }
 
 func (e *Engine) openSubscription(ctx context.Context, req Request) (iter.Seq[[]byte], *Result) {
+	if e.several != nil {
+		return e.subscribeToSeveral(ctx, req)
+	}
 	feed, err := e.feedFor(ctx)
 	if err != nil {
 		return nil, &Result{JSON: refusalJSON(err), Refused: true}
@@ -42,7 +45,7 @@ func (e *Engine) openSubscription(ctx context.Context, req Request) (iter.Seq[[]
 	}
 	run := func(message *live.Message, options *live.Options) *graphql.Result {
 		root := e.newView(feed.State())
-		ctx := context.WithValue(ctx, stepKey{}, &step{message: message, options: options})
+		ctx := context.WithValue(ctx, stepKey{}, &step{update: updateOf(message), options: options})
 		return e.run(ctx, root, doc, req)
 	}
 	// The first execution has no message: it resolves the arguments, and finds errors in them.
@@ -82,21 +85,37 @@ func (e *Engine) streamResults(ctx context.Context, sub *live.Subscription, run 
 // step is the state of a subscription's root field: the first execution fills options from its arguments, later ones
 // return messages.
 type step struct {
-	message *live.Message
+	update  *update
 	options *live.Options
+	cluster string // of several: the one that the arguments select, "" for all
+}
+
+// update is a message with the position behind it. Of several clusters that is a position in each, and the message is of one.
+type update struct {
+	*live.Message
+	token   string
+	cluster string // "" where there is one
+}
+
+// updateOf returns a message of the one cluster, nil for none.
+func updateOf(m *live.Message) *update {
+	if m == nil {
+		return nil
+	}
+	return &update{Message: m, token: string(m.Token)}
 }
 
 type stepKey struct{}
 
 func (e *Engine) subscriptionFields(t *types) []rootField {
 	return []rootField{
-		{"gpuMetrics", access.Read, e.newField(t.update, "The latest readings of the GPUs asked for, then the changes.", graphql.FieldConfigArgument{
+		{"gpuMetrics", access.Read, e.newField(t.update, "The latest readings of the GPUs asked for, then the changes.", e.clusterArg(graphql.FieldConfigArgument{
 			"host":   {Type: graphql.NewList(nonNull(graphql.String)), Description: "only of these hosts; * and ? match"},
 			"gpu":    {Type: graphql.NewList(nonNull(graphql.ID)), Description: "only of these GPUs: UUIDs, host:index or host:pci-address; a name that another GPU gets follows it"},
 			"metric": {Type: graphql.NewList(nonNull(graphql.String)), Description: "only these metrics, by any name of theirs"},
 			"hz":     {Type: graphql.Float, Description: "updates a second at most; 4 when left out, at most 20"},
 			"from":   {Type: graphql.String, Description: "go on after this token instead of starting with everything"},
-		}, resolveGPUMetrics)},
+		}), resolveGPUMetrics)},
 	}
 }
 
@@ -106,7 +125,7 @@ func resolveGPUMetrics(p graphql.ResolveParams) (any, error) {
 		return nil, badInput("gpuMetrics is served as a subscription")
 	}
 	if s.options == nil {
-		return s.message, nil
+		return s.update, nil
 	}
 	s.options.Filter.Hosts = stringList(p.Args["host"])
 	for _, id := range stringList(p.Args["gpu"]) {
@@ -115,6 +134,7 @@ func resolveGPUMetrics(p graphql.ResolveParams) (any, error) {
 	for _, name := range stringList(p.Args["metric"]) {
 		s.options.Filter.Metrics = append(s.options.Filter.Metrics, canonicalMetric(name))
 	}
+	s.cluster, _ = p.Args["cluster"].(string)
 	s.options.Hz, _ = p.Args["hz"].(float64)
 	from, _ := p.Args["from"].(string)
 	s.options.From = live.Token(from)
@@ -122,14 +142,14 @@ func resolveGPUMetrics(p graphql.ResolveParams) (any, error) {
 }
 
 func (e *Engine) updateFields(t *types) graphql.Fields {
-	return graphql.Fields{
+	fields := graphql.Fields{
 		"token": e.newField(nonNull(t.revision), "Where to go on from after a break: gpuMetrics(from: …).", nil,
-			fromSource(func(_ view, m *live.Message) any { return string(m.Token) })),
+			fromSource(func(_ view, m *update) any { return m.token })),
 		"snapshot": e.newField(nonNull(graphql.Boolean), "These are all readings, not only changed ones.", nil,
-			fromSource(func(_ view, m *live.Message) any { return m.Kind == live.Snapshot })),
+			fromSource(func(_ view, m *update) any { return m.Kind == live.Snapshot })),
 		"gpus": e.newField(listOf(t.item), "The GPUs that changed.", nil,
-			fromSource(func(_ view, m *live.Message) any { return m.Items })),
-		"removed": e.newField(listOf(graphql.ID), "GPUs to forget: they are no longer known, or no longer the ones asked for; what is in gpus comes after.", nil, fromSource(func(_ view, m *live.Message) any {
+			fromSource(func(_ view, m *update) any { return m.Items })),
+		"removed": e.newField(listOf(graphql.ID), "GPUs to forget: they are no longer known, or no longer the ones asked for; what is in gpus comes after.", nil, fromSource(func(_ view, m *update) any {
 			ids := []string{}
 			for _, id := range m.Removed {
 				ids = append(ids, string(id))
@@ -137,6 +157,8 @@ func (e *Engine) updateFields(t *types) graphql.Fields {
 			return ids
 		})),
 	}
+	e.addCluster(fields, fromSource(func(_ view, m *update) any { return m.cluster }))
+	return fields
 }
 
 func (e *Engine) itemFields(t *types) graphql.Fields {

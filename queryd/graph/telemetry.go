@@ -25,7 +25,9 @@ func (e *Engine) resolveTelemetry(p graphql.ResolveParams) (any, error) {
 		if len(q.Hosts) == 0 && id != "" && strings.Trim(id, "0123456789") == "" {
 			return nil, badInput("argument gpu: %q is an index, which is of a host: name it by host, or write host:index, or the UUID", id)
 		}
-		q.GPUs = append(q.GPUs, filterGPUs(currentView(p).state, q.Hosts, id)...)
+		for _, s := range readableView(p).states() {
+			q.GPUs = append(q.GPUs, filterGPUs(s, q.Hosts, id)...)
+		}
 	}
 	return e.queryPage(p, q)
 }
@@ -60,15 +62,19 @@ func (e *Engine) resolveGPUTelemetry(p graphql.ResolveParams) (any, error) {
 func (e *Engine) queryPage(p graphql.ResolveParams, q history.Query) (any, error) {
 	ctx, cancel := e.historyContext(p.Context)
 	defer cancel()
+	v := readableView(p)
 	out := &historyPage{query: q}
 	var err error
-	if q.Step != 0 {
+	switch {
+	case v.parts != nil:
+		out, err = e.readParts(ctx, v, q)
+	case q.Step != 0:
 		var page history.BucketPage
-		page, err = e.past.Buckets(ctx, currentView(p).state, q)
+		page, err = v.past.Buckets(ctx, v.state, q)
 		out.buckets, out.next = page.Buckets, page.Next
-	} else {
+	default:
 		var page history.Page
-		page, err = e.past.Telemetry(ctx, currentView(p).state, q)
+		page, err = v.past.Telemetry(ctx, v.state, q)
 		out.entries, out.next = page.Entries, page.Next
 	}
 	if err != nil {
@@ -152,10 +158,25 @@ func stringList(arg any) []string {
 	return all
 }
 
+// entryOf is an entry with its cluster, "" where there is one.
+type entryOf struct {
+	projections.Entry
+	cluster string
+}
+
+// listEntries returns the entries of the page.
+func (a *historyPage) listEntries() []entryOf {
+	all := make([]entryOf, len(a.entries))
+	for i := range a.entries {
+		all[i] = entryOf{a.entries[i], a.clusterOf(i)}
+	}
+	return all
+}
+
 func (e *Engine) pageFields(t *types) graphql.Fields {
 	return graphql.Fields{
 		"entries": e.newField(listOf(t.entry), "The entries, in the order asked for; none with step, which has only series.", nil,
-			fromSource(func(_ view, p *historyPage) any { return append([]projections.Entry{}, p.entries...) })),
+			fromSource(func(_ view, p *historyPage) any { return p.listEntries() })),
 		"series": e.newField(nonNull(t.prepared), aboutSeries, nil,
 			fromSource(func(_ view, p *historyPage) any { return p.seriesJSON() })),
 		"count": e.newField(nonNull(graphql.Int), "How many entries they are, or buckets with step.", nil,
@@ -172,30 +193,31 @@ func (e *Engine) pageFields(t *types) graphql.Fields {
 func (e *Engine) entryFields(t *types) graphql.Fields {
 	fields := graphql.Fields{
 		"timestamp": e.newField(nonNull(t.dateTime), "The record time.", nil,
-			fromSource(func(_ view, n projections.Entry) any { return n.At })),
+			fromSource(func(_ view, n entryOf) any { return n.At })),
 		"host": e.newField(nonNull(graphql.String), "The host.", nil,
-			fromSource(func(_ view, n projections.Entry) any { return string(n.Host) })),
+			fromSource(func(_ view, n entryOf) any { return string(n.Host) })),
 		"id": e.newField(nonNull(graphql.ID), "The GPU.", nil,
-			fromSource(func(_ view, n projections.Entry) any { return string(n.Entity.GPU) })),
+			fromSource(func(_ view, n entryOf) any { return string(n.Entity.GPU) })),
 		"part": e.newField(graphql.String, "The part of the GPU, null for itself.", nil,
 			fromSource(entryPart)),
 		"metrics": e.newField(nonNull(t.prepared), "Every value, by canonical name.", nil,
-			fromSource(func(_ view, n projections.Entry) any { return entryValues(n.Readings) })),
+			fromSource(func(_ view, n entryOf) any { return entryValues(n.Readings) })),
 		"absent": e.newField(nonNull(t.prepared), "Why a metric has no value, by canonical name.", nil,
-			fromSource(func(_ view, n projections.Entry) any { return entryAbsent(n.Readings) })),
+			fromSource(func(_ view, n entryOf) any { return entryAbsent(n.Readings) })),
 		"absentText": e.newField(nonNull(t.prepared), aboutAbsentText, nil,
-			fromSource(func(_ view, n projections.Entry) any { return entryAbsentText(n.Readings) })),
+			fromSource(func(_ view, n entryOf) any { return entryAbsentText(n.Readings) })),
 	}
-	e.identityFields(fields, t, func(source any) *events.Identity { return source.(projections.Entry).Identity })
+	e.addCluster(fields, fromSource(func(_ view, n entryOf) any { return n.cluster }))
+	e.identityFields(fields, t, func(source any) *events.Identity { return source.(entryOf).Identity })
 	return e.namedFields(fields, t, func(source any, name string) any {
-		if v, ok := entryValues(source.(projections.Entry).Readings)[name]; ok {
+		if v, ok := entryValues(source.(entryOf).Readings)[name]; ok {
 			return v
 		}
 		return nil
 	})
 }
 
-func entryPart(_ view, n projections.Entry) any {
+func entryPart(_ view, n entryOf) any {
 	if n.Entity.Part == "" {
 		return nil
 	}

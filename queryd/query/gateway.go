@@ -20,8 +20,9 @@ import (
 	"telemetry-pipeline/events/access/fiberguard"
 	"telemetry-pipeline/events/build"
 	"telemetry-pipeline/queryd/cells"
-	"telemetry-pipeline/queryd/live"
+	"telemetry-pipeline/queryd/graph"
 	"telemetry-pipeline/queryd/rest"
+	"telemetry-pipeline/queryd/socket"
 )
 
 // MaxCells bounds the clusters of a gateway.
@@ -31,8 +32,9 @@ const MaxCells = 64
 // away changes nothing but its own answers, also at the start.
 type Gateway struct {
 	*front
-	cells []*cell // sorted by name
-	api   *rest.Gateway
+	cells  []*cell // sorted by name
+	api    *rest.Gateway
+	engine *graph.Engine
 }
 
 // NewGateway returns a server of clusters. It starts nothing, and connects to nothing.
@@ -59,7 +61,11 @@ func NewGateway(cfg Config, sources []Source, lg *slog.Logger) (*Gateway, error)
 	slices.SortFunc(g.cells, func(a, b *cell) int { return cmp.Compare(a.source.Name, b.source.Name) })
 	g.api = rest.NewGateway(front.cfg.REST, g, front.lg)
 	front.fail, front.endWaits = g.api.Fail, g.endAllWaits
-	if err := front.openSockets(noFeeds{}, nil); err != nil {
+	if g.engine, err = graph.NewOfSeveral(graph.Config{}, g, front.lg); err != nil {
+		return nil, err
+	}
+	front.cfg.Socket.Clusters = socketClusters{g}
+	if err := front.openSockets(nil, g.engine); err != nil {
 		return nil, err
 	}
 	front.newApp(g.registerRoutes)
@@ -80,10 +86,7 @@ func (g *Gateway) registerRoutes(r *fiberguard.Router) {
 	r.Get(access.Public, "/ready", g.serveReady)
 	r.Get(access.Read, "/api/v1/status", g.serveStatus)
 	g.api.Routes(r, g.limitCaller)
-	if !g.cfg.NoGraphQL {
-		r.Get(access.Read, "/graphql", g.limitCaller, g.chooseGraphQL)
-		r.Post(access.Read, "/graphql", g.limitCaller, g.chooseGraphQL)
-	}
+	g.registerLive(r, g.answerGraphQL)
 }
 
 // Run keeps the clusters connected and serves until ctx ends, then drains and returns when everything has ended. A gateway runs once.
@@ -115,7 +118,7 @@ func (g *Gateway) Metrics(reg prometheus.Registerer) error {
 	}
 	connected := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "query_clusters_served", Help: "Clusters of which the gateway has a view."},
 		func() float64 { return float64(g.countViews()) })
-	return errors.Join(g.registerMetrics(reg), reg.Register(connected))
+	return errors.Join(g.registerMetrics(reg), g.engine.Metrics(reg), reg.Register(connected))
 }
 
 func (g *Gateway) countViews() (n int) {
@@ -228,28 +231,72 @@ func (g *Gateway) serveStatus(c *fiber.Ctx) error {
 	}{true, out, 1})
 }
 
-// chooseGraphQL answers GET and POST /graphql for the cluster that the request names.
-func (g *Gateway) chooseGraphQL(c *fiber.Ctx) error {
-	ctx := c.UserContext()
+// answerGraphQL answers GET and POST /graphql, for all clusters or for the one that the request names.
+func (g *Gateway) answerGraphQL(c *fiber.Ctx) error {
 	name := c.Query("cluster")
-	if name == "" {
-		return g.api.RequireCluster(c)
-	}
-	found, err := g.api.Find(ctx, name)
-	if err != nil {
-		return err
-	}
-	for _, cell := range g.cells {
-		if own := cell.current.Load(); cell.source.Name == name && own != nil {
-			c.SetUserContext(access.InCluster(ctx, name))
-			return g.serveGraphQL(c, own.graph)
+	if name != "" {
+		if _, err := g.api.Find(c.UserContext(), name); err != nil {
+			return err
 		}
 	}
-	return found.Unavailable()
+	return g.serveGraphQL(c, inCluster{g.engine, name})
 }
 
-// noFeeds serves no live view.
-type noFeeds struct{}
+// inCluster executes GraphQL for one of several clusters, or for all if its name is empty.
+type inCluster struct {
+	*graph.Engine
+	cluster string
+}
 
-// In returns an error.
-func (noFeeds) In(access.Scope) (*live.Feed, error) { return nil, live.ErrClosed }
+// Execute runs a query.
+func (e inCluster) Execute(ctx context.Context, req graph.Request) graph.Result {
+	req.Cluster = e.cluster
+	return e.Engine.Execute(ctx, req)
+}
+
+// Clusters returns the clusters that the caller of a request may see, for GraphQL.
+func (g *Gateway) Clusters(ctx context.Context) []graph.Cluster {
+	var all []graph.Cluster
+	for _, one := range g.api.Visible(ctx) {
+		s := one.Status(ctx)
+		out := graph.Cluster{Name: s.Name, State: s.State, Reason: s.Reason, Since: s.Since}
+		if own := g.servicesOf(one.Name); own != nil && s.View != nil {
+			if feed, err := own.hub.In(access.ScopeFrom(access.InCluster(ctx, one.Name))); err == nil {
+				out.Feed, out.Past = feed, own.past
+			}
+		}
+		all = append(all, out)
+	}
+	return all
+}
+
+// servicesOf returns the services of a cluster, nil while it is not connected.
+func (g *Gateway) servicesOf(name string) *services {
+	for _, c := range g.cells {
+		if c.source.Name == name {
+			return c.current.Load()
+		}
+	}
+	return nil
+}
+
+// socketClusters provides the live views of the clusters to sockets.
+type socketClusters struct{ gateway *Gateway }
+
+// Check returns an error unless a caller may see a cluster.
+func (s socketClusters) Check(ctx context.Context, cluster string) error {
+	_, err := s.gateway.api.Find(ctx, cluster)
+	return err
+}
+
+// Feeds returns the live views that a caller sees now, and the names of the clusters that have none.
+func (s socketClusters) Feeds(ctx context.Context) (feeds []socket.ClusterFeed, away []string) {
+	for _, c := range s.gateway.Clusters(ctx) {
+		if c.Feed == nil {
+			away = append(away, c.Name)
+		} else {
+			feeds = append(feeds, socket.ClusterFeed{Cluster: c.Name, Feed: c.Feed})
+		}
+	}
+	return feeds, away
+}

@@ -92,7 +92,7 @@ func TestGraphQLOverHTTP(t *testing.T) {
 	engine := &fixedExecutor{result: ok}
 	s.graph = engine
 	ask(t, s, "GET", `/graphql?query=q&operationName=N&variables=%7B%22a%22%3A%5B1%5D%7D`, "")
-	if got := fmt.Sprint(engine.got); got != `{q N map[a:[1]]}` {
+	if got := fmt.Sprint(engine.got); got != `{q N map[a:[1]] }` {
 		t.Errorf("the engine got %s", got)
 	}
 }

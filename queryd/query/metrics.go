@@ -34,7 +34,7 @@ func newMetrics() *metrics {
 
 // Metrics registers the metrics of the server and its surfaces; call it once, after ReadArchive.
 func (s *Server) Metrics(reg prometheus.Registerer) error {
-	return errors.Join(s.front.registerMetrics(reg), s.services.registerMetrics(reg))
+	return errors.Join(s.front.registerMetrics(reg), s.services.registerMetrics(reg), s.engine.Metrics(reg))
 }
 
 // registerMetrics registers the metrics of the listener.

@@ -25,7 +25,7 @@ type operations struct {
 // Execute runs a query, which has one result, or a subscription, which has many. A refused operation returns errors
 // instead.
 func (o operations) Execute(ctx context.Context, op socket.Operation) (results iter.Seq[json.RawMessage], errors json.RawMessage) {
-	req := graph.Request{Query: op.Query, OperationName: op.OperationName, Variables: op.Variables}
+	req := graph.Request{Query: op.Query, OperationName: op.OperationName, Variables: op.Variables, Cluster: op.Cluster}
 	limited, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	result := o.engine.Execute(limited, req)

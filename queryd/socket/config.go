@@ -20,6 +20,9 @@ type Config struct {
 	InitTimeout  time.Duration // until connection_init (graphql-transport-ws); default 3s
 	SubTimeout   time.Duration // until the first sub (gpu.live.v1); default 10s
 
+	// Clusters, if set, provides the live views of several clusters in place of the one.
+	Clusters clusters
+
 	Gate gate // decides who may connect; it is needed
 
 	// Metric returns a metric's canonical name; nil leaves names unchanged.

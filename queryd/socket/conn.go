@@ -9,9 +9,7 @@ import (
 
 	"github.com/fasthttp/websocket"
 
-	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/events/wait"
-	"telemetry-pipeline/queryd/live"
 )
 
 // linger is the time that a client has to answer the server's close frame.
@@ -61,9 +59,6 @@ type conn struct {
 	mu     sync.Mutex // guards the read deadline
 	closed bool       // the close frame is sent: only linger remains
 }
-
-// feed returns the feed of the caller's scope.
-func (c *conn) feed() (*live.Feed, error) { return c.server.feeds.In(access.ScopeFrom(c.caller)) }
 
 func newConn(s *Server, ws *websocket.Conn, protocol string, r *request) *conn {
 	ctx, cancel := context.WithCancelCause(context.Background())

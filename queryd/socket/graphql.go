@@ -135,7 +135,7 @@ func (s *graphqlSession) startOperation(m clientMessage) error {
 	if err := json.Unmarshal(m.Payload, &request); err != nil || request.Query == nil {
 		return badMessage("payload must hold the query as text; operationName is text, variables and extensions are objects")
 	}
-	request.Operation.Query = *request.Query
+	request.Operation.Query, request.Operation.Cluster = *request.Query, s.conn.request.cluster
 
 	ctx, cancel := context.WithCancel(s.conn.caller)
 	op := &operation{id: id, cancel: cancel}

@@ -16,16 +16,21 @@ import (
 type liveSession struct {
 	conn       *conn
 	known      bool // the client was known before its first message; not changed
+	subs       []*subscribed
 	streams    []*stream
+	look       *time.Timer // nil: no subscription lacks a cluster
+	lookAt     time.Time
 	turn       int  // index of the stream served last
 	subscribed bool // there was a sub
 	phase      int  // of the streams' heartbeats; 0 before the first one
 	ops        tokenBucket
 }
 
-// stream is one subscription of a client.
+// stream is one subscription of a client, of several clusters its part of one.
 type stream struct {
 	id        string
+	of        *subscribed
+	cluster   string // "" where there is one
 	from      live.Token
 	sub       *live.Subscription
 	acked     bool
@@ -44,7 +49,7 @@ type liveRequest struct {
 	Mode     string     `json:"mode"`
 	Hz       float64    `json:"hz"`
 	Snapshot *bool      `json:"snapshot"` // default true
-	From     string     `json:"from"`
+	From     positions  `json:"from"`
 	Token    string     `json:"token"` // of op auth
 }
 
@@ -67,12 +72,16 @@ func (s *liveSession) startSession() (time.Duration, *closing) {
 // sayHello sends the view's position and the client's limits.
 func (s *liveSession) sayHello() {
 	c := s.conn
-	feed, err := c.feed()
-	if err != nil {
+	feeds, away, err := c.feeds()
+	switch {
+	case err != nil:
 		c.cancel(closeWith(codeRestart, "%v", live.ErrTooManyScopes))
-		return
+	case c.server.cfg.Clusters != nil:
+		c.sendText(clustersHelloFrame(feeds, away, c.server.cfg))
+	default:
+		feed := feeds[0].Feed
+		c.sendText(helloFrame(feed.State(), feed.Heartbeat(), c.server.cfg))
 	}
-	c.sendText(helloFrame(feed.State(), feed.Heartbeat(), c.server.cfg))
 }
 
 func (s *liveSession) isReady() bool { return s.subscribed }
@@ -147,25 +156,27 @@ func (s *liveSession) openStream(req liveRequest) {
 	c := s.conn
 	s.subscribed = true
 	switch {
-	case s.findStream(req.ID) >= 0:
+	case s.findSubscription(req.ID) >= 0:
 		c.cancel(closeWith(codeDuplicate, "Subscriber for %s already exists", req.ID))
 		return
-	case len(s.streams) >= c.server.cfg.Subscriptions:
+	case len(s.subs) >= c.server.cfg.Subscriptions:
 		c.sendText(errFrame(req.ID, "too_many", "too many subscriptions on this connection; unsub one first"))
 		return
 	case !c.share.enterOperation(c.server.cfg.PerCaller):
 		c.sendText(errFrame(req.ID, "too_many", "you have too many subscriptions on all connections; unsub one first"))
 		return
 	}
-	sub, err := s.subscribe(live.Options{
+	sub := &subscribed{id: req.ID, at: req.From, options: live.Options{
 		Filter:   live.Filter{Hosts: req.Filter.Host, GPUs: req.Filter.GPU, Metrics: s.canonicalMetrics(req.Filter.Metric)},
 		Mode:     live.Mode(req.Mode),
 		Hz:       req.Hz,
 		Snapshot: req.Snapshot == nil || *req.Snapshot,
-		From:     live.Token(req.From),
 		Wake:     c.wake,
-		Phase:    s.phase,
-	})
+	}}
+	err := s.join(sub)
+	if err != nil {
+		s.closeStreams(sub)
+	}
 	switch {
 	case errors.Is(err, live.ErrClosed), errors.Is(err, live.ErrTooManyScopes):
 		c.share.leaveOperations(1)
@@ -174,19 +185,8 @@ func (s *liveSession) openStream(req liveRequest) {
 		c.share.leaveOperations(1)
 		c.sendText(errFrame(req.ID, "bad_option", strings.TrimPrefix(err.Error(), "subscribing: ")))
 	default:
-		s.phase = sub.Phase()
-		s.streams = append(s.streams, &stream{id: req.ID, from: live.Token(req.From), sub: sub})
-		s.conn.wake.Set()
+		s.subs = append(s.subs, sub)
 	}
-}
-
-// subscribe starts a subscription to the feed of the client's scope.
-func (s *liveSession) subscribe(o live.Options) (*live.Subscription, error) {
-	feed, err := s.conn.feed()
-	if err != nil {
-		return nil, err
-	}
-	return feed.Subscribe(o)
 }
 
 // canonicalMetrics returns the view's names of metrics.
@@ -200,23 +200,34 @@ func (s *liveSession) canonicalMetrics(names []string) []string {
 
 // closeStream ends a stream.
 func (s *liveSession) closeStream(req liveRequest) {
-	i := s.findStream(req.ID)
+	i := s.findSubscription(req.ID)
 	if i < 0 {
 		s.conn.sendText(errFrame(req.ID, "unknown_id", "no such subscription"))
 		return
 	}
-	s.streams[i].sub.Close()
+	s.closeStreams(s.subs[i])
 	s.conn.share.leaveOperations(1)
-	s.streams = slices.Delete(s.streams, i, i+1)
+	s.subs = slices.Delete(s.subs, i, i+1)
 	s.conn.wake.Set()
 }
 
-func (s *liveSession) findStream(id string) int {
-	return slices.IndexFunc(s.streams, func(st *stream) bool { return st.id == id })
+// closeStreams ends the streams of a subscription.
+func (s *liveSession) closeStreams(sub *subscribed) {
+	s.streams = slices.DeleteFunc(s.streams, func(st *stream) bool {
+		if st.of == sub {
+			st.sub.Close()
+		}
+		return st.of == sub
+	})
+}
+
+func (s *liveSession) findSubscription(id string) int {
+	return slices.IndexFunc(s.subs, func(sub *subscribed) bool { return sub.id == id })
 }
 
 // writeFrames writes the streams' messages, one message each in turn.
 func (s *liveSession) writeFrames(n int) (more bool) {
+	s.joinMissing()
 	for idle := 0; idle < len(s.streams); {
 		if n == 0 {
 			return true
@@ -224,6 +235,10 @@ func (s *liveSession) writeFrames(n int) (more bool) {
 		s.turn = (s.turn + 1) % len(s.streams)
 		st := s.streams[s.turn]
 		m, err := st.sub.Poll()
+		if errors.Is(err, live.ErrClosed) && st.cluster != "" {
+			s.dropStream(st)
+			continue
+		}
 		if err != nil {
 			s.closeOnEnd(err)
 			return false
@@ -262,7 +277,8 @@ func (s *liveSession) writeMessage(st *stream, m *live.Message) {
 		return
 	}
 	st.advanceHeartbeat(m)
-	sendFrame(s.conn, st.id, m)
+	st.notePosition(m)
+	sendFrame(s.conn, st, m)
 }
 
 // advanceHeartbeat moves a waiting heartbeat to the position of a message that is sent before it: it must not take
@@ -277,11 +293,34 @@ func (st *stream) advanceHeartbeat(m *live.Message) {
 	}
 }
 
-// writeHeartbeat writes a heartbeat for the whole connection once every stream has one: the oldest position counts.
+// notePosition notes the position in one of several clusters.
+func (st *stream) notePosition(m *live.Message) {
+	if st.cluster == "" || m.Token == "" {
+		return
+	}
+	if st.of.at.in == nil {
+		st.of.at.in = make(map[string]live.Token)
+	}
+	st.of.at.in[st.cluster] = m.Token
+}
+
+// writeHeartbeat writes a heartbeat for the whole connection, of several clusters for each, once every stream has one: the oldest
+// position counts.
 func (s *liveSession) writeHeartbeat() {
+	var last string
+	for i, st := range s.streams {
+		if i == 0 || st.cluster != last { // streams of a subscription are in the order of their clusters; twice does no harm
+			s.writeHeartbeatOf(st.cluster)
+		}
+		last = st.cluster
+	}
+}
+
+func (s *liveSession) writeHeartbeatOf(cluster string) {
 	var oldest *live.Message
 	for _, st := range s.streams {
 		switch {
+		case st.cluster != cluster:
 		case st.heartbeat == nil:
 			return
 		case oldest == nil || st.heartbeat.At.Number < oldest.At.Number:
@@ -292,9 +331,11 @@ func (s *liveSession) writeHeartbeat() {
 		return
 	}
 	for _, st := range s.streams {
-		st.heartbeat = nil
+		if st.cluster == cluster {
+			st.heartbeat = nil
+		}
 	}
-	s.conn.sendText(oldest.Encoded(liveProtocol, heartbeatFrame))
+	s.conn.sendText(oldest.Encoded(liveProtocol, func(m *live.Message) []byte { return heartbeatFrame(m, cluster) }))
 }
 
 // sayGoodbye sends the time after which the client should reconnect.
@@ -308,8 +349,11 @@ func (s *liveSession) closeSession() {
 	for _, st := range s.streams {
 		st.sub.Close()
 	}
-	if len(s.streams) > 0 {
-		s.conn.share.leaveOperations(len(s.streams))
+	if len(s.subs) > 0 {
+		s.conn.share.leaveOperations(len(s.subs))
+	}
+	if s.look != nil {
+		s.look.Stop()
 	}
 }
 

@@ -13,12 +13,15 @@ import (
 )
 
 // sendFrame writes a stream's message. The part behind the id is encoded once for all clients of the message.
-func sendFrame(c *conn, id string, m *live.Message) {
+func sendFrame(c *conn, st *stream, m *live.Message) {
 	body := m.Encoded(liveProtocol, encodeBody)
 	frame := append(c.frame[:0], `{"t":"`...)
 	frame = append(frame, m.Kind...)
 	frame = append(frame, `","id":`...)
-	frame = appendText(frame, id)
+	frame = appendText(frame, st.id)
+	if st.cluster != "" {
+		frame = appendField(frame, "cluster", st.cluster)
+	}
 	frame = append(frame, body...)
 	c.sendText(frame)
 	if c.frame = nil; cap(frame) <= maxKeptFrame {
@@ -169,6 +172,32 @@ func helloFrame(s *live.State, heartbeat time.Duration, cfg Config) []byte {
 		limits{cfg.Subscriptions, maxFrame, opsPerSec}})
 }
 
+// clusterHello is a cluster in the hello of several.
+type clusterHello struct {
+	Cluster string     `json:"cluster"`
+	Epoch   string     `json:"epoch"`
+	Rev     live.Token `json:"rev"`
+	Folded  string     `json:"folded"`
+}
+
+// clustersHelloFrame returns the hello of several clusters.
+func clustersHelloFrame(feeds []ClusterFeed, away []string, cfg Config) []byte {
+	all, heartbeat := []clusterHello{}, time.Duration(0)
+	for _, f := range feeds {
+		s := f.Feed.State()
+		all = append(all, clusterHello{f.Cluster, fmt.Sprintf("%x", uint64(s.At().Epoch)), s.Token(), s.Folded().String()})
+		heartbeat = f.Feed.Heartbeat()
+	}
+	return frameOf(struct {
+		T           string         `json:"t"`
+		Server      string         `json:"server"`
+		Clusters    []clusterHello `json:"clusters"`
+		Away        []string       `json:"away,omitempty"`
+		HeartbeatMs int64          `json:"heartbeatMs,omitempty"`
+		Limits      limits         `json:"limits"`
+	}{"hello", "queryd", all, away, heartbeat.Milliseconds(), limits{cfg.Subscriptions, maxFrame, opsPerSec}})
+}
+
 // ackFrame returns the ack of a stream, derived from the stream's first message.
 func ackFrame(st *stream, first *live.Message) []byte {
 	resumed := st.from != "" && first.Kind != live.Reset
@@ -179,20 +208,22 @@ func ackFrame(st *stream, first *live.Message) []byte {
 	return frameOf(struct {
 		T       string     `json:"t"`
 		ID      string     `json:"id"`
+		Cluster string     `json:"cluster,omitempty"`
 		Rev     live.Token `json:"rev"`
 		Resumed bool       `json:"resumed"`
 		Reason  string     `json:"reason,omitempty"`
-	}{"ack", st.id, rev, resumed, first.Reason})
+	}{"ack", st.id, st.cluster, rev, resumed, first.Reason})
 }
 
-func heartbeatFrame(m *live.Message) []byte {
+func heartbeatFrame(m *live.Message, cluster string) []byte {
 	return frameOf(struct {
-		T      string     `json:"t"`
-		Rev    live.Token `json:"rev"`
-		Folded string     `json:"folded"`
-		TS     time.Time  `json:"ts"`
-		AsOf   time.Time  `json:"asOf"`
-	}{"hb", m.Token, m.Folded.String(), m.Time.UTC(), m.AsOf.UTC()})
+		T       string     `json:"t"`
+		Cluster string     `json:"cluster,omitempty"`
+		Rev     live.Token `json:"rev"`
+		Folded  string     `json:"folded"`
+		TS      time.Time  `json:"ts"`
+		AsOf    time.Time  `json:"asOf"`
+	}{"hb", cluster, m.Token, m.Folded.String(), m.Time.UTC(), m.AsOf.UTC()})
 }
 
 func errFrame(id, code, msg string) []byte {

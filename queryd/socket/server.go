@@ -15,7 +15,7 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// feeds provides the live view of a scope (live.Hub).
+// feeds provides the live view of a scope (live.Hub), where there is one cluster.
 type feeds interface {
 	In(scope access.Scope) (*live.Feed, error)
 }
@@ -33,6 +33,7 @@ type Operation struct {
 	OperationName string         `json:"operationName"`
 	Variables     map[string]any `json:"variables"`
 	Extensions    map[string]any `json:"extensions"` // checked to be an object, and not used
+	Cluster       string         `json:"-"`          // of several clusters the one that the connection is about, "" for all
 }
 
 // Server serves WebSockets. Safe for concurrent use.

@@ -27,6 +27,7 @@ type request struct {
 	offered   []string   // subprotocols that the client speaks
 	access    *access.Request
 	principal *access.Principal // nil: the client has to send a token
+	cluster   string            // of several clusters the one that the connection is about, "" for all
 }
 
 func isUpgrade(c *fiber.Ctx) bool { return websocket.IsWebSocketUpgrade(c) }
@@ -54,6 +55,9 @@ func (s *Server) upgradeHandler(protocol string, begin func(*conn) session) fibe
 	})
 	return func(c *fiber.Ctx) error {
 		r := s.requestOf(c)
+		if err := s.checkCluster(c, r); err != nil {
+			return err
+		}
 		if why := s.conns.checkRoom(r.ip); why != "" {
 			s.metrics.refused.WithLabelValues(string(why)).Inc()
 			return refuseUpgrade(c, why)
@@ -79,6 +83,9 @@ func refuseUpgrade(c *fiber.Ctx, why refusal) error {
 // requestOf returns the request of an upgrade.
 func (s *Server) requestOf(c *fiber.Ctx) *request {
 	r := &request{offered: parseSubprotocols(c.Get("Sec-WebSocket-Protocol")), access: fiberguard.RequestOf(c), principal: access.PrincipalFrom(c.UserContext())}
+	if s.cfg.Clusters != nil {
+		r.cluster = strings.Clone(c.Query("cluster"))
+	}
 	r.address = s.cfg.Gate.Address(r.access)
 	r.ip = r.address.String()
 	return r

@@ -15,11 +15,12 @@ import (
 // requests of routes.
 func queryFields() map[string][]string {
 	return map[string][]string{
-		"cluster": {"", `(asOf:"TIME")`},
-		"hosts":   {"", `(limit:1)`, `(asOf:"TIME")`},
-		"host":    {`(name:"HOST")`, `(name:"HOST",asOf:"TIME")`},
-		"gpus":    {"", `(limit:1)`, `(host:"HOST")`, `(asOf:"TIME")`},
-		"gpu":     {`(id:"GPU")`, `(id:"HOST:0")`, `(id:"HOST:GPU")`, `(id:"GPU",asOf:"TIME")`, `(id:"` + sharedUUID + `")`},
+		"clusters": {""},
+		"cluster":  {"", `(asOf:"TIME")`},
+		"hosts":    {"", `(limit:1)`, `(asOf:"TIME")`},
+		"host":     {`(name:"HOST")`, `(name:"HOST",asOf:"TIME")`},
+		"gpus":     {"", `(limit:1)`, `(host:"HOST")`, `(asOf:"TIME")`},
+		"gpu":      {`(id:"GPU")`, `(id:"HOST:0")`, `(id:"HOST:GPU")`, `(id:"GPU",asOf:"TIME")`, `(id:"` + sharedUUID + `")`},
 		"telemetry": {"", `(limit:2)`, `(limit:1000,order:"asc")`, `(host:["HOST"])`, `(gpu:["GPU"])`, `(gpu:["HOST:0"])`, `(gpu:["` + sharedUUID + `"])`, `(step:"1h")`, `(step:"1h",agg:["avg"],host:["HOST"])`,
 			`(metric:["` + foreignMetric + `"])`, `(start:"now-1d",end:"TIME")`, `(cursor:"CURSOR",limit:2)`},
 	}

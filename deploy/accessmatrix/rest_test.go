@@ -29,6 +29,7 @@ func queryRoutes() map[string]route {
 		"?form=columns&step=1h&group=host", "?form=columns&step=1h&group=model", "?form=columns&step=1h&group=label:job", "?form=columns&step=1h&group=label:pod", "?form=columns&limit=5", "?format=csv",
 		"?form=columns&format=csv", "?format=ndjson", "?order=asc&limit=2", "?metric=" + foreignMetric, "?explain=true", "?start_time=now-1d&end_time=TIME", "?limit=2&cursor=CURSOR", "?wait=1"}
 	return map[string]route{
+		"GET /api/v1/clusters":  {access.Read, []string{""}},
 		"GET /api/v1/gpus":      {access.Read, []string{"", "?limit=1", "?host_id=HOST", "?as_of=TIME", "?status=active", "?wait=1"}},
 		"GET /api/v1/gpus/{id}": {access.Read, []string{"/GPU", "/HOST:0", "/HOST:1", "/HOST:GPU", "/HOST:" + sharedUUID, "/GPU?as_of=TIME", "/" + sharedUUID, "/" + sharedUUID + "?as_of=now-4h", "/GPU?wait=1"}},
 		"GET /api/v1/gpus/{id}/telemetry": {access.Read, slices.Concat(prefixed("/GPU/telemetry", history), prefixed("/"+sharedUUID+"/telemetry", history),
@@ -127,6 +128,9 @@ func (s *stack) checkTable(table map[string]route) {
 				s.Fatal(err)
 			}
 			for _, parameter := range names {
+				if parameter == "cluster" { // of gateways, whose scopes are tested in queryd/query
+					continue
+				}
 				if !regexp.MustCompile(`[?&]` + parameter + `=`).MatchString(strings.Join(r.requests, " ")) {
 					s.Errorf("route %s has the parameter %s, which no request of the table has: add one", name, parameter)
 				}

@@ -120,7 +120,7 @@ queryd/journal:       events events/access events/filter
 queryd/cells:         projections queryd/live queryd/history
 queryd/coding:
 queryd/rest:           events events/metric projections queryd/coding queryd/live queryd/history queryd/journal queryd/cells events/access
-queryd/graph:          events events/metric projections queryd/live queryd/history events/access
+queryd/graph:          events events/metric events/wait projections queryd/live queryd/history queryd/cells events/access
 queryd/socket:         events events/wait projections queryd/live events/access events/access/fiberguard
 queryd/query:          events events/build events/wait queryd/cells events/cache events/archive events/archive/manifest projections projections/snapshot queryd/coding queryd/live queryd/history queryd/journal queryd/rest queryd/graph queryd/socket events/listen events/access events/access/fiberguard
 queryd:               queryd/program

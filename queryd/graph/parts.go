@@ -52,7 +52,7 @@ func (e *Engine) openParts(ctx context.Context, cluster string) (view, error) {
 	for _, c := range e.clustersOf(ctx, cluster) {
 		root.parts.names = append(root.parts.names, c.Name)
 		if c.State != "current" {
-			root.missing.add(c.Name, c.State, c.Reason)
+			root.missing.addCluster(c.Name, c.State, c.Reason)
 		}
 		if c.Feed == nil {
 			continue
@@ -186,8 +186,8 @@ type missingCluster struct {
 	Reason  string `json:"reason"`
 }
 
-// add notes a cluster, once.
-func (m *missing) add(cluster, state, reason string) {
+// addCluster notes a cluster, once.
+func (m *missing) addCluster(cluster, state, reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range m.all {

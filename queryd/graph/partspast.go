@@ -11,7 +11,7 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// boundedPast reads the history of a cluster, for a shorter time while its etcd is known not to answer.
+// boundedPast reads the history of a cluster. It gives up on a cluster whose etcd is not heard.
 type boundedPast struct {
 	clusterPast
 	feed    *live.Feed
@@ -20,10 +20,7 @@ type boundedPast struct {
 
 // bound returns a context that bounds a read.
 func (b boundedPast) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !b.feed.IsBehind() {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, b.timeout)
+	return cells.WithPatience(ctx, b.feed, b.timeout)
 }
 
 // Telemetry returns a page of entries.
@@ -70,7 +67,7 @@ func (e *Engine) readParts(ctx context.Context, v view, q history.Query) (*histo
 	}
 	for _, f := range failed {
 		e.lg.Warn("a cluster's history is missing in an answer", "cluster", f.Cluster, "err", f.Err)
-		v.missing.add(f.Cluster, "away", "its history cannot be read at the moment")
+		v.missing.addCluster(f.Cluster, "away", "its history cannot be read at the moment")
 	}
 	return out, nil
 }
@@ -94,7 +91,7 @@ func (e *Engine) restoreParts(ctx context.Context, v view, at events.Timestamp, 
 			continue
 		}
 		e.lg.Warn("a cluster's past is missing in an answer", "cluster", v.parts.views[i].cluster, "err", err)
-		v.missing.add(v.parts.views[i].cluster, "away", "its past cannot be read at the moment")
+		v.missing.addCluster(v.parts.views[i].cluster, "away", "its past cannot be read at the moment")
 	}
 	if len(then.views) == 0 && len(errs) > 0 {
 		return nil, errs[0]

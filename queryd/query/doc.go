@@ -7,6 +7,9 @@
 //	             └──► history ───┬► graph   GET, POST /graphql
 //	                             └► socket  WebSocket on /ws and /graphql
 //
+// A Server serves one cluster. A Gateway serves several, each with such services of its own (cell.go), and merges their answers in the
+// surfaces.
+//
 // A stop goes in the direction of the data: the listener closes, subscribers receive the position to resume from and
 // are closed, pending requests are answered, and the hub ends last.
 package query

@@ -283,8 +283,8 @@ func (g *Gateway) servicesOf(name string) *services {
 // socketClusters provides the live views of the clusters to sockets.
 type socketClusters struct{ gateway *Gateway }
 
-// Check returns an error unless a caller may see a cluster.
-func (s socketClusters) Check(ctx context.Context, cluster string) error {
+// CheckVisible returns an error unless a caller may see a cluster.
+func (s socketClusters) CheckVisible(ctx context.Context, cluster string) error {
 	_, err := s.gateway.api.Find(ctx, cluster)
 	return err
 }

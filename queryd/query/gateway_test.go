@@ -392,11 +392,18 @@ func TestAGatewayOfAllButOneIsOfTheRest(t *testing.T) {
 	guard, tokens := newFleetGuard(t, map[string]string{"a": "cluster=a", "hosts": "cluster=b,host=b-1", "all": "*", "nowhere": "cluster=zzz"})
 	_, whole := startGateway(t, Config{Guard: guard}, fleet...)
 	_, alone := startGateway(t, Config{Guard: guard}, fleet[0])
-	for _, path := range []string{
+	paths := []string{
 		"/api/v1/hosts", "/api/v1/gpus", "/api/v1/telemetry?limit=1000", "/api/v1/telemetry?limit=2", "/api/v1/hosts/shared", "/api/v1/hosts/b-0",
 		"/api/v1/hosts?cluster=b", "/api/v1/hosts?cluster=zzz", "/api/v1/events", "/api/v1/events?cluster=b", "/api/v1/quarantine", "/api/v1/telemetry/latest",
-		"/api/v1/telemetry?form=columns", "/api/v1/telemetry?step=10m&form=columns&group=cluster", "/api/v1/gpus/GPU-b-0/telemetry", "/graphql?query=%7Bhosts%7Bname%7D%7D&cluster=b",
+		"/api/v1/telemetry?form=columns", "/api/v1/telemetry?step=10m&form=columns&group=cluster", "/api/v1/gpus/GPU-b-0/telemetry", "/graphql?query=%7Bhosts%7Bname%7D%7D&cluster=b", "/health",
+	}
+	for _, query := range []string{
+		`{clusters{name state hostCount}}`, `{cluster{hostCount gpuCount gpuUtilizationAvg}}`, `{hosts{name cluster}}`, `{hosts(cluster:"b"){name}}`, `{gpu(id:"GPU-b-0"){id}}`,
+		`{host(name:"shared"){cluster gpus{id}}}`, `{telemetry(limit:3){count nextCursor entries{cluster id}}}`, `{telemetry(limit:3,cluster:"zzz"){count}}`,
 	} {
+		paths = append(paths, "/graphql?query="+url.QueryEscape(query))
+	}
+	for _, path := range paths {
 		if got, want := rawAnswer(t, whole, path, tokens["a"]), rawAnswer(t, alone, path, tokens["a"]); got != want {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}

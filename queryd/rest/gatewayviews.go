@@ -14,6 +14,7 @@ import (
 
 	"telemetry-pipeline/events"
 	"telemetry-pipeline/events/access"
+	"telemetry-pipeline/queryd/cells"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
 )
@@ -106,9 +107,7 @@ func (g *Gateway) loadViews(c *fiber.Ctx, p params, about hostScope) ([]cellView
 			own = p.without("wait")
 		}
 		loading.Go(func() {
-			if errs[i] = cell.Unavailable(); cell.API != nil {
-				views[i], errs[i] = cell.API.loadView(access.InCluster(ctx, cell.Name), own, about)
-			}
+			views[i], errs[i] = cell.loadView(access.InCluster(ctx, cell.Name), own, about)
 		})
 	}
 	loading.Wait()
@@ -130,6 +129,23 @@ func (g *Gateway) loadViews(c *fiber.Ctx, p params, about hostScope) ([]cellView
 		return nil, nil, d.nothing()
 	}
 	return loaded, d, nil
+}
+
+// loadView returns the view of the cell for a request in its scope. It gives up on the past of a cluster whose etcd is not heard.
+func (cell *Cell) loadView(ctx context.Context, p params, about hostScope) (*timedView, error) {
+	if cell.API == nil {
+		return nil, cell.Unavailable()
+	}
+	if _, past := p.singleValue("as_of"); past {
+		feed, err := cell.API.feeds.In(access.ScopeFrom(ctx))
+		if err != nil {
+			return nil, &Error{http.StatusServiceUnavailable, Unavailable, "the view of your scope cannot be served at the moment; try again later", err}
+		}
+		bound, cancel := cells.WithPatience(ctx, feed, degradedTimeout)
+		defer cancel()
+		ctx = bound
+	}
+	return cell.API.loadView(ctx, p, about)
 }
 
 // nothing returns the error of a request that no cluster answers.

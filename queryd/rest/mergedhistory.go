@@ -8,6 +8,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"telemetry-pipeline/events/access"
 	"telemetry-pipeline/queryd/cells"
 	"telemetry-pipeline/queryd/history"
 	"telemetry-pipeline/queryd/live"
@@ -35,7 +36,11 @@ func (g *Gateway) mergeTelemetry(c *fiber.Ctx) error {
 	}
 	m := &mergedQuery{Gateway: g, views: views, degraded: d, query: q}
 	for _, v := range views {
-		m.parts = append(m.parts, cells.Part{Cluster: v.Name, State: v.State, Past: boundedPast{v.API}})
+		feed, err := v.API.feeds.In(access.ScopeFrom(access.InCluster(c.UserContext(), v.Name)))
+		if err != nil {
+			return &Error{http.StatusServiceUnavailable, Unavailable, "the view of your scope cannot be served at the moment; try again later", err}
+		}
+		m.parts = append(m.parts, cells.Part{Cluster: v.Name, State: v.State, Past: boundedPast{v.API, feed}})
 	}
 	return refusalOf(m.answerPage(c, p))
 }
@@ -277,20 +282,22 @@ func (m *mergedQuery) answerGroups(ctx context.Context, c *fiber.Ctx, by history
 	return nil
 }
 
-// boundedPast reads the history of a cluster, for a shorter time while its etcd is known not to answer. Its errors are answers.
-type boundedPast struct{ api *API }
+// boundedPast reads the history of a cluster. It gives up on a cluster whose etcd is not heard. Its errors are answers.
+type boundedPast struct {
+	api  *API
+	feed *live.Feed
+}
 
 // bound runs a read within the time that it may take.
 func (b boundedPast) bound(ctx context.Context, read func(ctx context.Context) error) error {
-	timeout := b.api.cfg.Timeout
-	if b.api.feeds.IsBehind() {
-		timeout = min(timeout, degradedTimeout)
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := cells.WithPatience(ctx, b.feed, degradedTimeout)
 	defer cancel()
 	err := read(ctx)
-	if err == nil || history.IsRefusal(err) {
+	switch {
+	case err == nil || history.IsRefusal(err):
 		return err
+	case errors.Is(context.Cause(ctx), cells.ErrSilent):
+		return &Error{http.StatusServiceUnavailable, Unavailable, "history is read from etcd, which does not answer; the latest readings are still served, with their age", err}
 	}
 	return b.api.historyError(ctx, err)
 }

@@ -39,7 +39,7 @@ func (c *conn) setCaller(p *access.Principal) error {
 	if c.share = c.server.conns.addCaller(access.CallerKey(p, c.request.address)); c.share == nil {
 		return closeWith(codeTooMany, "you have too many WebSocket connections; close some")
 	}
-	if name := c.request.cluster; name != "" && c.server.cfg.Clusters.Check(access.WithPrincipal(c.ctx, p), name) != nil {
+	if name := c.request.cluster; name != "" && c.server.cfg.Clusters.CheckVisible(access.WithPrincipal(c.ctx, p), name) != nil {
 		return closeWith(codeBadMessage, "no cluster %.60q", name)
 	}
 	bound, end := c.server.cfg.Gate.Bind(c.ctx, p)

@@ -15,8 +15,8 @@ import (
 
 // clusters provides the live views of several clusters.
 type clusters interface {
-	// Check returns an error unless a caller may see a cluster.
-	Check(ctx context.Context, cluster string) error
+	// CheckVisible returns an error unless a caller may see a cluster.
+	CheckVisible(ctx context.Context, cluster string) error
 	// Feeds returns the live views that a caller sees now, and the names of the clusters that have none.
 	Feeds(ctx context.Context) (feeds []ClusterFeed, away []string)
 }
@@ -32,7 +32,7 @@ func (s *Server) checkCluster(c *fiber.Ctx, r *request) error {
 	if r.cluster == "" || r.principal == nil {
 		return nil
 	}
-	return s.cfg.Clusters.Check(c.UserContext(), r.cluster)
+	return s.cfg.Clusters.CheckVisible(c.UserContext(), r.cluster)
 }
 
 // feeds returns the live views of the caller, and the names of the clusters that have none now.

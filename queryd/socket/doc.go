@@ -47,6 +47,15 @@
 // an interval. del is applied before items. Values are absolute and come at least once, in order per GPU. Clients
 // ignore unknown fields and types.
 //
+// Of a server of several clusters, /ws is about all that the client may see, or about the one that ?cluster= names. Every frame of a
+// subscription then has the name of its cluster behind the id, and so have hb frames, of which there is one for each cluster. The first
+// frame is
+//
+//	{"t":"hello","server":…,"clusters":[{"cluster":…,"epoch":…,"rev":…,"folded":…}],"away":["b"],"heartbeatMs":…,"limits":{…}}
+//
+// and from is an object with a rev for each cluster, {"a":"<rev>","b":"<rev>"}. A subscription has an ack, a snapshot and a synced for each
+// cluster. A cluster that is away has none of them; it joins when it is back, where it was left or with a snapshot.
+//
 // # graphql-transport-ws
 //
 // The protocol of that name, with the close codes of its reference implementation; see graphql.go. The payload of

@@ -15,6 +15,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 )
 
@@ -87,23 +88,7 @@ func TestOwnAnswersAreAsDescribed(t *testing.T) {
 	}
 	check := func(s *Server, method, target, body string, want int, header ...string) {
 		t.Helper()
-		got := ask(t, s, method, target, body, header...)
-		if got.status != want {
-			t.Errorf("%s %s: %d, want %d: %s", method, target, got.status, want, got.body)
-		}
-		req := httptest.NewRequest(method, target, strings.NewReader(body))
-		route, params, err := router.FindRoute(req)
-		if err != nil {
-			t.Fatalf("%s %s is not described: %v", method, target, err)
-		}
-		out := &openapi3filter.ResponseValidationInput{
-			RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
-			Status:                 got.status, Header: got.header, Body: io.NopCloser(bytes.NewReader([]byte(got.body))),
-			Options: &openapi3filter.Options{IncludeResponseStatus: true, ExcludeResponseBody: !strings.Contains(got.header.Get("Content-Type"), "json")},
-		}
-		if err := openapi3filter.ValidateResponse(t.Context(), out); err != nil {
-			t.Errorf("%s %s: answer %d is not as described: %v\n%s", method, target, got.status, err, got.body)
-		}
+		checkDescribed(t, router, method, target, body, ask(t, s, method, target, body, header...), want)
 	}
 	idle, running := newServer(t, Config{}), newServer(t, Config{Host: "127.0.0.1", Port: FreePort})
 	startServer(t, running)
@@ -131,4 +116,54 @@ func TestOwnAnswersAreAsDescribed(t *testing.T) {
 	check(idle, "GET", "/api/v1/gpus", "", 503)
 	check(running, "GET", "/api/v1/gpus", "", 200)
 	check(running, "GET", "/api/v1/telemetry", "", 200)
+}
+
+// checkDescribed checks the status of an answer, and that it is as the description has it.
+func checkDescribed(t *testing.T, router routers.Router, method, target, body string, got answer, want int) {
+	t.Helper()
+	if got.status != want {
+		t.Errorf("%s %s: %d, want %d: %s", method, target, got.status, want, got.body)
+	}
+	req := httptest.NewRequest(method, target, strings.NewReader(body))
+	route, params, err := router.FindRoute(req)
+	if err != nil {
+		t.Fatalf("%s %s is not described: %v", method, target, err)
+	}
+	out := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
+		Status:                 got.status, Header: got.header, Body: io.NopCloser(bytes.NewReader([]byte(got.body))),
+		Options: &openapi3filter.Options{IncludeResponseStatus: true, ExcludeResponseBody: !strings.Contains(got.header.Get("Content-Type"), "json")},
+	}
+	if err := openapi3filter.ValidateResponse(t.Context(), out); err != nil {
+		t.Errorf("%s %s: answer %d is not as described: %v\n%s", method, target, got.status, err, got.body)
+	}
+}
+
+func TestGatewayAnswersAreAsDescribed(t *testing.T) {
+	t.Parallel()
+	router, err := gorillamux.NewRouter(loadDescription(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fleet, _ := newFleet(t)
+	fleet[2].server.Stop()
+	_, base := startGateway(t, Config{}, fleet...)
+	for target, want := range map[string]int{
+		"/api/v1/clusters": 200, "/api/v1/cluster": 200, "/api/v1/cluster?cluster=a": 200, "/api/v1/hosts": 200, "/api/v1/gpus": 200, "/api/v1/telemetry/latest": 200,
+		"/api/v1/telemetry": 200, "/api/v1/telemetry?step=10m": 200, "/api/v1/telemetry?form=columns": 200, "/api/v1/telemetry?form=columns&step=10m&group=model&explain=true": 200,
+		"/api/v1/hosts/b-0": 200, "/api/v1/hosts/shared": 409, "/api/v1/hosts/c-0": 503, "/api/v1/gpus/GPU-b-0": 200, "/api/v1/gpus/GPU-b-0/telemetry": 200, "/api/v1/hosts?cluster=c": 503,
+		"/api/v1/hosts?cluster=z": 404, "/api/v1/events": 400, "/api/v1/events?cluster=a": 200, "/api/v1/quarantine": 200, "/api/v1/status": 200, "/health": 200, "/ready": 200,
+		"/graphql?query={hosts{name}}": 200, "/api/v1/hosts?as_of=now-50m": 200,
+	} {
+		resp, err := http.Get(base + target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		checkDescribed(t, router, "GET", target, "", answer{resp.StatusCode, resp.Header, string(text)}, want)
+	}
 }

@@ -273,6 +273,78 @@ func TestGatewayPagesHistoryOfAllClusters(t *testing.T) {
 	}
 }
 
+// fetchText returns the header and the text of an answer.
+func fetchText(t testing.TB, base, path string) (http.Header, string) {
+	t.Helper()
+	resp, err := http.Get(base + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%s: %d, %v: %s", path, resp.StatusCode, err, text)
+	}
+	return resp.Header, string(text)
+}
+
+func TestGatewayStreamsHistoryOfAllClusters(t *testing.T) {
+	t.Parallel()
+	fleet, _ := newFleet(t)
+	_, base := startGateway(t, Config{}, fleet...)
+	_, text := fetchText(t, base, "/api/v1/telemetry?format=csv&order=asc")
+	lines := strings.Split(strings.TrimSuffix(text, "\r\n"), "\r\n")
+	if len(lines) != 27 || !strings.HasSuffix(lines[0], ",labels_raw,cluster") || !strings.HasSuffix(lines[1], ",a") || !strings.Contains(lines[1], "a-0") {
+		t.Errorf("csv: got %d lines, %q, %q", len(lines), lines[0], lines[1])
+	}
+	header, text := fetchText(t, base, "/api/v1/telemetry?format=ndjson&order=asc&limit=5")
+	if strings.Count(text, "\n") != 5 || !strings.HasPrefix(text, `{"cluster":"a",`) || header.Get("X-Next-Cursor") == "" {
+		t.Errorf("ndjson: got %q, %v", text, header)
+	}
+	_, rest := fetchText(t, base, "/api/v1/telemetry?format=ndjson&order=asc&cursor="+url.QueryEscape(header.Get("X-Next-Cursor")))
+	if _, whole := fetchText(t, base, "/api/v1/telemetry?format=ndjson&order=asc"); text+rest != whole || strings.Count(whole, "\n") != 26 {
+		t.Errorf("ndjson in two parts: got %d lines, want those of %d", strings.Count(text+rest, "\n"), strings.Count(whole, "\n"))
+	}
+	if _, text = fetchText(t, base, "/api/v1/telemetry?format=csv&form=columns"); !strings.HasPrefix(text, "timestamp,a/a-0/GPU-a-0/"+gpuUtil+",a/shared/GPU-shared-a/") {
+		t.Errorf("table: got %.200q", text)
+	}
+	if _, text = fetchText(t, base, "/api/v1/telemetry?format=csv&order=asc&cluster=a"); strings.Contains(strings.SplitN(text, "\r\n", 2)[0], "cluster") {
+		t.Errorf("csv of a: got %.200q", text)
+	}
+}
+
+func TestGatewaySeriesAndGroups(t *testing.T) {
+	t.Parallel()
+	fleet, _ := newFleet(t)
+	_, base := startGateway(t, Config{}, fleet...)
+	_, _, all := getMerged(t, base, "/api/v1/telemetry?form=columns", "")
+	whole := all.items(t)
+	var pages []map[string]any
+	for cursor := ""; ; {
+		_, _, m := getMerged(t, base, "/api/v1/telemetry?form=columns&limit=5&cursor="+url.QueryEscape(cursor), "")
+		pages = append(pages, m.items(t)...)
+		if cursor = m.Next; cursor == "" {
+			break
+		}
+	}
+	if len(whole) != 8 || fmt.Sprint(pages) != fmt.Sprint(whole) {
+		t.Errorf("series in pages: got %v, want %v", pages, whole)
+	}
+	names := func(group string) (names []string) {
+		_, _, m := getMerged(t, base, "/api/v1/telemetry?form=columns&step=1d&agg=avg,count&group="+group, "")
+		for _, item := range m.items(t) {
+			names = append(names, fmt.Sprintf("%v/%v:%v", item["cluster"], item["group"], item["members"]))
+		}
+		return names
+	}
+	if got := names("cluster"); !slices.Equal(got, []string{"a/<nil>:2", "b/<nil>:4", "c/<nil>:2"}) {
+		t.Errorf("groups by cluster: got %v", got)
+	}
+	if got := names("host"); len(got) != 8 || got[1] != "a/shared:1" || got[5] != "b/shared:1" {
+		t.Errorf("groups by host: got %v", got)
+	}
+}
+
 func TestGatewayFindsTheClusterOfAnID(t *testing.T) {
 	t.Parallel()
 	fleet, _ := newFleet(t)

@@ -93,7 +93,7 @@ func (e *Engine) goBack(p graphql.ResolveParams, at events.Timestamp, about func
 	defer cancel()
 	var err error
 	if past.parts != nil {
-		past.parts, err = e.restoreParts(ctx, past, at, only)
+		past, err = e.restoreParts(ctx, past, at, only)
 	} else {
 		past.state, err = past.past.AsOf(ctx, past.state, at, only(past.state))
 	}

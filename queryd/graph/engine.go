@@ -107,14 +107,19 @@ type Result struct {
 // view is the root value of one execution: every field is resolved from one state of the view, except fields that ask
 // for the past.
 type view struct {
-	state     *live.State // nil: see parts
-	past      past        // reads the history of the state
-	cluster   string      // of the state, "" where there is one
-	parts     *parts      // of several clusters; nil: the view is of one
-	missing   *missing    // what an answer of several clusters lacks
+	state *live.State // nil: see parts
+	*origin
 	now       time.Time
 	pastViews *pastViews
 	prepared  *preparedLists // nil: lists are completed as the library does
+}
+
+// origin is where a view is from. It is apart, since views are copied for each field, and not changed once a view has it.
+type origin struct {
+	past    past     // reads the history of the state
+	cluster string   // of the state, "" where there is one
+	parts   *parts   // of several clusters; nil: the view is of one
+	missing *missing // what an answer of several clusters lacks
 }
 
 // feedFor returns the feed of the scope of a request.
@@ -127,7 +132,7 @@ func (e *Engine) feedFor(ctx context.Context) (*live.Feed, error) {
 }
 
 func (e *Engine) newView(s *live.State) view {
-	return view{state: s, past: e.past, now: e.now(), pastViews: &pastViews{views: make(map[any]view)}, prepared: &preparedLists{}}
+	return view{state: s, origin: &origin{past: e.past}, now: e.now(), pastViews: &pastViews{views: make(map[any]view)}, prepared: &preparedLists{}}
 }
 
 // openView returns the view for a request, and an error to answer with while there is nothing to serve.

@@ -48,7 +48,7 @@ type parts struct {
 // openParts returns the view of a request over several clusters, and an error to answer with if none of them has one.
 func (e *Engine) openParts(ctx context.Context, cluster string) (view, error) {
 	root := e.newView(nil)
-	root.parts, root.missing = &parts{selected: cluster}, &missing{}
+	root.origin = &origin{parts: &parts{selected: cluster}, missing: &missing{}}
 	for _, c := range e.clustersOf(ctx, cluster) {
 		root.parts.names = append(root.parts.names, c.Name)
 		if c.State != "current" {
@@ -58,8 +58,8 @@ func (e *Engine) openParts(ctx context.Context, cluster string) (view, error) {
 			continue
 		}
 		part := root
-		part.parts, part.state, part.cluster = nil, c.Feed.State(), c.Name
-		part.past = boundedPast{c.Past, c.Feed, e.degradedTimeout}
+		part.state = c.Feed.State()
+		part.origin = &origin{past: boundedPast{c.Past, c.Feed, e.degradedTimeout}, cluster: c.Name, missing: root.missing}
 		root.parts.views = append(root.parts.views, part)
 	}
 	if len(root.parts.views) == 0 && len(root.parts.names) > 0 {
@@ -174,7 +174,7 @@ func (e *Engine) clusterArg(args graphql.FieldConfigArgument) graphql.FieldConfi
 	return args
 }
 
-// missing collects what an answer of several clusters lacks, or has of a last known view. All methods may be called on nil.
+// missing collects what an answer of several clusters lacks, or has of a last known view. addTo may be called on nil.
 type missing struct {
 	mu  sync.Mutex
 	all []missingCluster // guarded by mu

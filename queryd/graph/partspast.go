@@ -72,8 +72,8 @@ func (e *Engine) readParts(ctx context.Context, v view, q history.Query) (*histo
 	return out, nil
 }
 
-// restoreParts returns the views of several clusters at an instant, without the clusters whose past cannot be read.
-func (e *Engine) restoreParts(ctx context.Context, v view, at events.Timestamp, only func(s *live.State) []events.HostID) (*parts, error) {
+// restoreParts returns a view of several clusters at an instant, without the clusters whose past cannot be read.
+func (e *Engine) restoreParts(ctx context.Context, v view, at events.Timestamp, only func(s *live.State) []events.HostID) (view, error) {
 	restored, errs := make([]view, len(v.parts.views)), make([]error, len(v.parts.views))
 	var running sync.WaitGroup
 	for i, part := range v.parts.views {
@@ -94,7 +94,8 @@ func (e *Engine) restoreParts(ctx context.Context, v view, at events.Timestamp, 
 		v.missing.addCluster(v.parts.views[i].cluster, "away", "its past cannot be read at the moment")
 	}
 	if len(then.views) == 0 && len(errs) > 0 {
-		return nil, errs[0]
+		return v, errs[0]
 	}
-	return then, nil
+	v.origin = &origin{parts: then, missing: v.missing}
+	return v, nil
 }

@@ -31,7 +31,7 @@ func (e *Engine) subscribeToSeveral(ctx context.Context, req Request) (iter.Seq[
 	}
 	run := func(s *step) *graphql.Result {
 		v := e.newView(nil)
-		v.parts = &parts{selected: req.Cluster}
+		v.origin = &origin{parts: &parts{selected: req.Cluster}}
 		return e.run(context.WithValue(ctx, stepKey{}, s), v, doc, req)
 	}
 	// The first execution has no message: it resolves the arguments, and finds errors in them.

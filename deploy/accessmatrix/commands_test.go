@@ -30,6 +30,7 @@ func (s *stack) commandCases() map[string]map[string][]string {
 			"join":        {"-host=" + foreignHost, "-node=" + ownHost},
 			"restored":    {},
 			"access":      {"-enable"},
+			"snapshot":    {"-dir=" + s.T.TempDir()},
 		},
 	}
 }

@@ -112,13 +112,14 @@ func checkLoadedRules(t *testing.T, api string) {
 
 func startStandalone(t *testing.T, dir string) (admin string) {
 	t.Helper()
-	binary := filepath.Join(dir, "standalone")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "telemetry-pipeline/deploy/standalone").CombinedOutput(); err != nil {
-		t.Fatalf("building standalone: %v\n%s", err, out)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Setenv(programVariable, "standalone")
 	admin = freeAddress(t)
 	_, port, _ := net.SplitHostPort(admin)
-	start(t, dir, binary, "-demo", "-data-dir", filepath.Join(dir, "data"), "-port", "0", "-http.port", "0", "-admin.port", port)
+	start(t, dir, self, "-demo", "-data-dir", filepath.Join(dir, "data"), "-port", "0", "-http.port", "0", "-admin.port", port)
 	awaitOK(t, "http://"+admin+"/ready")
 	return admin
 }

@@ -41,7 +41,6 @@ func readCompose(t *testing.T) (map[string]composeService, []string) {
 }
 
 // TestComposeSetsWhatProgramsRead checks that each variable is a setting of its daemon, and that nothing is published beyond this machine.
-// The module deploy/docker/images checks the file against the schema of compose files.
 func TestComposeSetsWhatProgramsRead(t *testing.T) {
 	t.Parallel()
 	services, volumes := readCompose(t)

@@ -11,7 +11,7 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// boundedPast reads the history of a cluster. It gives up on a cluster whose etcd is not heard.
+// boundedPast reads the history of a cluster. It stops waiting for a cluster whose etcd is not heard.
 type boundedPast struct {
 	clusterPast
 	feed    *live.Feed

@@ -10,7 +10,7 @@ import (
 	"telemetry-pipeline/queryd/live"
 )
 
-// boundedPast reads the history of a cluster. It gives up on a cluster whose etcd is not heard. Its errors are answers.
+// boundedPast reads the history of a cluster. It stops waiting for a cluster whose etcd is not heard. Its errors are answers.
 type boundedPast struct {
 	api  *API
 	feed *live.Feed

@@ -131,7 +131,7 @@ func (g *Gateway) loadViews(c *fiber.Ctx, p params, about hostScope) ([]cellView
 	return loaded, d, nil
 }
 
-// loadView returns the view of the cell for a request in its scope. It gives up on the past of a cluster whose etcd is not heard.
+// loadView returns the view of the cell for a request in its scope. It stops waiting for the past of a cluster whose etcd is not heard.
 func (cell *Cell) loadView(ctx context.Context, p params, about hostScope) (*timedView, error) {
 	if cell.API == nil {
 		return nil, cell.Unavailable()

@@ -17,33 +17,43 @@ func (a *API) serveLatest(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	limit, err := p.parseLimit(history.MaxLimit, whole)
+	q, err := p.parseLatest()
 	if err != nil {
 		return err
 	}
-	metrics, err := p.parseMetrics()
+	s, err := a.loadView(c.UserContext(), p, hostsOrGPUs(q.hosts, q.gpus))
 	if err != nil {
 		return err
 	}
-	hosts, err := p.parseHosts()
-	if err != nil {
-		return err
-	}
-	ids, err := p.parseGPUs(hosts)
-	if err != nil {
-		return err
-	}
-	s, err := a.loadView(c.UserContext(), p, hostsOrGPUs(hosts, ids))
-	if err != nil {
-		return err
-	}
-	gpus := filterGPUs(s.State, hosts, ids)
-	w := a.beginAnswerAt(s, min(limit, len(gpus))*latestSize(len(metrics)))
+	gpus := filterGPUs(s.State, q.hosts, q.gpus)
+	w := a.beginAnswerAt(s, min(q.limit, len(gpus))*latestSize(len(q.metrics)))
 	w.Open('[')
-	out := latestList{api: a, w: w, limit: limit, metrics: metrics}
+	out := latestList{api: a, w: w, limit: q.limit, metrics: q.metrics}
 	out.addGPUs(gpus)
 	w.Close(']')
 	return w.finishList(c, out.count, out.total)
+}
+
+// latestQuery has the parameters of GET /api/v1/telemetry/latest that choose entries.
+type latestQuery struct {
+	limit   int
+	metrics []string
+	hosts   []events.HostID
+	gpus    []events.GPUID
+}
+
+func (p params) parseLatest() (q latestQuery, err error) {
+	if q.limit, err = p.parseLimit(history.MaxLimit, whole); err != nil {
+		return q, err
+	}
+	if q.metrics, err = p.parseMetrics(); err != nil {
+		return q, err
+	}
+	if q.hosts, err = p.parseHosts(); err != nil {
+		return q, err
+	}
+	q.gpus, err = p.parseGPUs(q.hosts)
+	return q, err
 }
 
 // latestSize returns the approximate number of JSON bytes of an entry.

@@ -19,14 +19,8 @@ func (g *Gateway) mergeTelemetry(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	q, err := g.parseQuery(p)
+	q, err := g.parseFleetQuery(p)
 	if err != nil {
-		return err
-	}
-	if q.Hosts, err = p.parseHosts(); err != nil {
-		return err
-	}
-	if q.GPUs, err = p.parseGPUs(q.Hosts); err != nil {
 		return err
 	}
 	views, d, err := g.loadViews(c, p, allHosts)

@@ -77,34 +77,26 @@ func (g *Gateway) mergeGPUs(c *fiber.Ctx) error {
 
 // mergeLatest answers GET /api/v1/telemetry/latest over several clusters.
 func (g *Gateway) mergeLatest(c *fiber.Ctx) error {
-	p, limit, _, err := g.listParams(c, "host_id", "gpu_id", "metric", "limit", "as_of", "wait")
+	p, err := readParams(c, "host_id", "gpu_id", "metric", "limit", "as_of", "wait", "cluster")
 	if err != nil {
 		return err
 	}
-	metrics, err := p.parseMetrics()
+	q, err := p.parseLatest()
 	if err != nil {
 		return err
 	}
-	hosts, err := p.parseHosts()
-	if err != nil {
-		return err
-	}
-	ids, err := p.parseGPUs(hosts)
-	if err != nil {
-		return err
-	}
-	views, d, err := g.loadViews(c, p, hostsOrGPUs(hosts, ids))
+	views, d, err := g.loadViews(c, p, hostsOrGPUs(q.hosts, q.gpus))
 	if err != nil {
 		return err
 	}
 	gpus, count := make([][]*projections.GPU, len(views)), 0
 	for i, v := range views {
-		gpus[i] = filterGPUs(v.State, hosts, ids)
+		gpus[i] = filterGPUs(v.State, q.hosts, q.gpus)
 		count += len(gpus[i])
 	}
-	w := g.beginMerged(c, views, d, min(limit, count)*latestSize(len(metrics)))
+	w := g.beginMerged(c, views, d, min(q.limit, count)*latestSize(len(q.metrics)))
 	w.Open('[')
-	out := latestList{api: g.API, w: w, limit: limit, metrics: metrics}
+	out := latestList{api: g.API, w: w, limit: q.limit, metrics: q.metrics}
 	for i, v := range views {
 		w.cluster = v.Name
 		out.addGPUs(gpus[i])

@@ -22,14 +22,8 @@ func (a *API) serveTelemetry(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	q, err := a.parseQuery(p)
+	q, err := a.parseFleetQuery(p)
 	if err != nil {
-		return err
-	}
-	if q.Hosts, err = p.parseHosts(); err != nil {
-		return err
-	}
-	if q.GPUs, err = p.parseGPUs(q.Hosts); err != nil {
 		return err
 	}
 	s, err := a.requestState(c.UserContext(), p)
@@ -71,6 +65,19 @@ func findName(c *fiber.Ctx, s *live.State) (events.GPUID, error) {
 		return events.GPUID(id), nil
 	}
 	return "", err
+}
+
+// parseFleetQuery parses the parameters of a history query that may choose hosts and GPUs.
+func (a *API) parseFleetQuery(p params) (history.Query, error) {
+	q, err := a.parseQuery(p)
+	if err != nil {
+		return q, err
+	}
+	if q.Hosts, err = p.parseHosts(); err != nil {
+		return q, err
+	}
+	q.GPUs, err = p.parseGPUs(q.Hosts)
+	return q, err
 }
 
 // parseQuery parses the parameters of every history query.
